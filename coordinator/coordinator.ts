@@ -1,0 +1,79 @@
+import { layoutOf } from '../shared/model/layout.ts';
+import type { Clock, StopSignal } from '../shared/clock.ts';
+import type { Job } from '../shared/model/job.ts';
+import { WorkerPool } from './members/worker-pool.ts';
+import { plural, type Report } from './report/report.ts';
+import { isLoopback, reachableHosts, startServer } from './server/server.ts';
+import { RoundRunner } from './training/round-runner.ts';
+
+export interface CoordinatorOptions {
+  readonly job: Job;
+  readonly host: string;
+  readonly port: number;
+  readonly token?: string | undefined;
+  readonly maxWorkers: number;
+  readonly pageDir: string;
+  readonly clock: Clock;
+  readonly report: Report;
+  readonly signal: StopSignal;
+}
+
+/** A server that workers can join, and the rounds that they compute. */
+export interface Coordinator {
+  readonly pool: WorkerPool;
+  readonly rounds: RoundRunner;
+  readonly port: number;
+  /** ws:// addresses, the nearest first. */
+  readonly urls: readonly string[];
+  /** Says goodbye to all workers. */
+  close(reason: string): Promise<void>;
+}
+
+/** Room for a frame's header beside the gradient. */
+const HEADER_BYTES = 64 << 10;
+
+/** Opens the port and lets workers in; nothing is computed until a round is asked for. */
+export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
+  const { job, host, report, clock, signal, token, maxWorkers, pageDir } = options;
+  const maxFrameBytes = layoutOf(job.layout).length * 4 + HEADER_BYTES;
+  const pool = new WorkerPool({ job, rules: { token, maxWorkers }, clock, maxFrameBytes });
+  const rounds = new RoundRunner({
+    pool,
+    job,
+    clock,
+    signal,
+    onWaiting: (waiting) =>
+      waiting
+        ? report.warn('No worker is connected: the run waits, and goes on when one joins.')
+        : report.info('A worker is back: the run goes on.'),
+  });
+  const server = await startServer({
+    host,
+    port: options.port,
+    pageDir,
+    maxFrameBytes,
+    connect: (connection) => pool.connect(connection),
+  });
+  pool.listen({
+    joined: ({ name, engine }) => {
+      const threads = plural(engine.threads, 'thread');
+      report.info(`+ ${name} joined: ${engine.backend} on ${engine.device}, ${threads}`);
+    },
+    left: ({ name }, reason) => report.info(`- ${name} left: ${reason}`),
+    answered: () => undefined,
+    refused: (reason) => report.warn(`A worker was not let in: ${reason}`),
+  });
+  if (token === undefined && !isLoopback(host)) {
+    report.warn('Whoever reaches this port may join. Use --token to choose who may.');
+  }
+  return {
+    pool,
+    rounds,
+    port: server.port,
+    urls: reachableHosts(host).map((name) => `ws://${name}:${server.port}`),
+    async close(reason) {
+      pool.close(reason);
+      await server.close();
+    },
+  };
+}

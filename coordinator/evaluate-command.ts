@@ -1,0 +1,65 @@
+import { clockOf } from '../shared/clock.ts';
+import type { Step } from '../shared/protocol/messages.ts';
+import type { Dataset } from '../shared/data/dataset.ts';
+import type { Job } from '../shared/model/job.ts';
+import { INTERRUPTED, interruptible } from './interrupt.ts';
+import type { Program } from './program.ts';
+import { createReport } from './report/create.ts';
+import { loadModel } from './storage/model-folder.ts';
+import { openDataset } from './storage/open-dataset.ts';
+import { Interrupted } from './training/errors.ts';
+import { withWorkers } from './with-workers.ts';
+
+export interface EvaluateFlags {
+  readonly data?: string;
+  readonly engine: string;
+  readonly workers: number;
+}
+
+/**
+ * Loss and accuracy of a saved model, computed by local workers as a run's validation is.
+ * @returns the exit code
+ */
+export async function runEvaluate(modelDir: string, flags: EvaluateFlags, program: Program): Promise<number> {
+  const clock = clockOf(globalThis);
+  const report = createReport(process.stdout, clock);
+  const interrupt = interruptible(report);
+  try {
+    const { job, weights } = await loadModel(modelDir);
+    const dataset = await openDataset({ ...flags, seed: job.seed }, report);
+    report.info(`${dataset.description}: ${dataset.test.count} test samples`);
+    checkFits(job, dataset);
+    const local = {
+      host: '127.0.0.1',
+      port: 0,
+      job,
+      program,
+      clock,
+      report,
+      interrupt,
+      onOpen: () => undefined,
+    };
+    const score = await withWorkers({ ...flags, ...local }, ({ rounds }) =>
+      rounds.evaluate({ step: 0 as Step, weights, split: dataset.test }),
+    );
+    report.info(`Test score: ${score.lossSum / dataset.test.count}`);
+    report.info(`Test accuracy: ${score.correct / dataset.test.count}`);
+    return 0;
+  } catch (error) {
+    if (error instanceof Interrupted) return INTERRUPTED;
+    throw error;
+  } finally {
+    report.close();
+    interrupt.dispose();
+  }
+}
+
+function checkFits({ data }: Job, { name, sampleShape, classes }: Dataset): void {
+  const trained = `${data.sampleShape.join(' x ')}, ${data.classes} classes`;
+  const given = `${sampleShape.join(' x ')}, ${classes} classes`;
+  if (trained !== given) {
+    throw new Error(
+      `The model was trained on ${data.name} (${trained}), but ${name} is ${given}. Use other --data.`,
+    );
+  }
+}

@@ -1,0 +1,31 @@
+import type { Report } from './report/report.ts';
+
+/** What a run's exit code is when a person stopped it. */
+export const INTERRUPTED = 130;
+
+export interface Interrupt {
+  readonly signal: AbortSignal;
+  dispose(): void;
+}
+
+/** Ctrl-C (or SIGTERM) once: the signal is aborted and the run ends in order. Twice: the process ends at once. */
+export function interruptible(report: Report): Interrupt {
+  const controller = new AbortController();
+  const onSignal = (): void => {
+    if (controller.signal.aborted) {
+      report.close();
+      process.exit(INTERRUPTED);
+    }
+    controller.abort();
+    report.warn('Finishing the step, then saving. Ctrl-C again stops at once.');
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  return {
+    signal: controller.signal,
+    dispose() {
+      process.off('SIGINT', onSignal);
+      process.off('SIGTERM', onSignal);
+    },
+  };
+}

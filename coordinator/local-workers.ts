@@ -1,0 +1,71 @@
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+
+export interface LocalWorkersOptions {
+  readonly count: number;
+  /** The program and first arguments that run gradcast. */
+  readonly command: readonly [string, ...string[]];
+  readonly url: string;
+  readonly token?: string | undefined;
+  readonly engine: string;
+  readonly onLine: (line: string) => void;
+}
+
+export interface LocalWorkers {
+  /** Settles with the last thing they said when they have ended without being asked to. */
+  readonly gone: Promise<string>;
+  stop(): Promise<void>;
+}
+
+const STOP_GRACE_MS = 5_000;
+
+/** Workers on this machine, in processes of their own, which connect as a stranger's would. */
+export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
+  const { count, command, url, token, engine, onLine } = options;
+  const [program, ...args] = command;
+  const child = spawn(
+    program,
+    [...args, 'worker', url, '--quiet', '--name', 'local', '--engine', engine, '--workers', String(count)],
+    {
+      // The open stdin is a leash: when this process dies, however it dies, it closes and the workers end.
+      stdio: ['pipe', 'pipe', 'pipe'],
+      // A token on the command line could be read by every user of the machine.
+      env: {
+        ...process.env,
+        GRADCAST_LEASH: 'stdin',
+        ...(token === undefined ? {} : { GRADCAST_TOKEN: token }),
+      },
+    },
+  );
+  child.stdin.on('error', () => undefined);
+  let lastLine = 'no output';
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on('line', (line) => {
+      lastLine = line;
+      onLine(line);
+    });
+  }
+  let stopping = false;
+  const ended = new Promise<void>((resolve) => {
+    child.once('error', (error) => {
+      lastLine = error.message;
+      resolve();
+    });
+    child.once('close', () => resolve());
+  });
+
+  return {
+    gone: new Promise((resolve) => {
+      void ended.then(() => {
+        if (!stopping) resolve(lastLine);
+      });
+    }),
+    async stop() {
+      stopping = true;
+      child.stdin.end();
+      const kill = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS);
+      await ended;
+      clearTimeout(kill);
+    },
+  };
+}

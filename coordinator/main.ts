@@ -1,0 +1,95 @@
+import { availableParallelism } from 'node:os';
+import { Option, type Command } from 'commander';
+import { countOrAuto, integer } from '../shared/options.ts';
+import type { EvaluateFlags } from './evaluate-command.ts';
+import type { Program } from './program.ts';
+import type { TrainFlags } from './train-command.ts';
+
+type WithAuto<Flags> = Omit<Flags, 'workers'> & { readonly workers: number | 'auto' };
+
+const PORT = 2718;
+const seedOption = (): Option =>
+  new Option('--seed <n>', 'fixes initial weights, order and dropout')
+    .argParser(integer(0, 2 ** 32 - 1))
+    .default(1337);
+const dataOption = (): Option =>
+  new Option('--data <dir>', 'folder of IDX files (else the cache, a download, or drawn digits)').env(
+    'MNIST_DIR',
+  );
+const engineOption = (): Option =>
+  new Option('--engine <engine>', 'what local workers compute with')
+    .choices(['auto', 'native', 'wasm'])
+    .default('auto');
+const tokenOption = (): Option =>
+  new Option('--token <token>', 'only workers that know it may join').env('GRADCAST_TOKEN');
+
+/** Adds what a coordinator can do to the program. */
+export function addCoordinatorCommands(cli: Command, program: Program): void {
+  withTrainingOptions(cli.command('train'))
+    .summary('train, with workers on this machine')
+    .description(
+      'Train on this machine: a coordinator, and workers in processes of their own. Others may join.',
+    )
+    .option('--workers <n>', 'worker processes here: auto is one a core', countOrAuto, 'auto')
+    .addOption(engineOption())
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--port <n>', 'port to listen on; 0 takes any that is free', integer(0, 65535), 0)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  gradcast train                             the MNIST CNN, 12 epochs
+  gradcast train --epochs 1 --limit 6000     a quick look
+  gradcast train --data fashion-mnist/       any data set of IDX files
+  gradcast train --host 0.0.0.0 --port 2718 --token s3cret    others may join`,
+    )
+    .action(async (flags: WithAuto<TrainFlags>) => {
+      const { runTrain } = await import('./train-command.ts');
+      const workers = flags.workers === 'auto' ? availableParallelism() : flags.workers;
+      process.exitCode = await runTrain({ ...flags, workers }, program);
+    });
+
+  withTrainingOptions(cli.command('coordinator'))
+    .summary('train with workers that others attach')
+    .description('Train with whatever joins: prints the addresses, then waits for the first worker.')
+    .option('--host <address>', 'address to listen on', '0.0.0.0')
+    .option('--port <n>', 'port to listen on; 0 takes any that is free', integer(0, 65535), PORT)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  gradcast coordinator --token s3cret
+  gradcast coordinator --host 127.0.0.1 --port 0 --epochs 3`,
+    )
+    .action(async (flags: TrainFlags) => {
+      const { runTrain } = await import('./train-command.ts');
+      process.exitCode = await runTrain({ ...flags, workers: 0, engine: 'auto' }, program);
+    });
+
+  cli
+    .command('evaluate')
+    .summary('loss and accuracy of a trained model')
+    .description('Loss and accuracy of a trained model on the test samples of a data set.')
+    .argument('<model-dir>', 'folder model/ of a run')
+    .addOption(dataOption())
+    .option('--workers <n>', 'worker processes here: auto is one a core', countOrAuto, 'auto')
+    .addOption(engineOption())
+    .addHelpText('after', '\nExample:\n  gradcast evaluate runs/2026-01-31-k3v9qd/model --data mnist/')
+    .action(async (modelDir: string, flags: WithAuto<EvaluateFlags>) => {
+      const { runEvaluate } = await import('./evaluate-command.ts');
+      const workers = flags.workers === 'auto' ? availableParallelism() : flags.workers;
+      process.exitCode = await runEvaluate(modelDir, { ...flags, workers }, program);
+    });
+}
+
+function withTrainingOptions(command: Command): Command {
+  return command
+    .option('--epochs <n>', 'passes over the training samples', integer(1, 1_000_000), 12)
+    .option('--batch-size <n>', 'samples a step', integer(1, 1_000_000), 128)
+    .addOption(seedOption())
+    .addOption(dataOption())
+    .option('--out <dir>', 'folder for model, history and config (default: runs/<date>-<id>)')
+    .option('--limit <n>', 'only the first n training samples, for a quick look', integer(1))
+    .option('--model <file>', 'train this model (Keras or tfjs JSON) instead of the MNIST CNN')
+    .addOption(tokenOption());
+}

@@ -1,0 +1,47 @@
+import { timingSafeEqual, createHash } from 'node:crypto';
+import { CODECS } from '../../shared/codec/codec.ts';
+import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
+import { PROTOCOL_VERSION, type Hello } from '../../shared/protocol/messages.ts';
+
+export interface AdmissionRules {
+  /** Without one, whoever reaches the port may join. */
+  readonly token?: string | undefined;
+  readonly maxWorkers: number;
+}
+
+/**
+ * Whether a worker may join.
+ * @returns the codec that its gradients travel in
+ * @throws ProtocolError with the code and the sentence that the worker is told
+ */
+export function admit(hello: Hello, rules: AdmissionRules, workers: number): string {
+  if (hello.protocol !== PROTOCOL_VERSION) {
+    throw new ProtocolError(
+      CloseCode.unsupported,
+      `This coordinator speaks protocol ${PROTOCOL_VERSION}, the worker ${hello.protocol}. Install the same gradcast.`,
+    );
+  }
+  if (rules.token !== undefined && !sameSecret(hello.token ?? '', rules.token)) {
+    throw new ProtocolError(
+      CloseCode.unauthorized,
+      `${hello.token === undefined ? 'No token' : 'Wrong token'}. Use --token with what the coordinator was started with.`,
+    );
+  }
+  if (workers >= rules.maxWorkers) {
+    throw new ProtocolError(CloseCode.full, `All ${rules.maxWorkers} places for workers are taken.`);
+  }
+  const codec = CODECS.find(({ name }) => hello.codecs.includes(name));
+  if (codec === undefined) {
+    throw new ProtocolError(
+      CloseCode.unsupported,
+      `No codec in common; this coordinator knows ${CODECS.map(({ name }) => name).join(', ')}.`,
+    );
+  }
+  return codec.name;
+}
+
+/** Compares in a time that does not tell how much was right. */
+function sameSecret(given: string, expected: string): boolean {
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(given), digest(expected));
+}

@@ -1,0 +1,18 @@
+import type { EngineInfo, ShardId, Step, WorkerId } from '../../shared/protocol/messages.ts';
+import type { Connection } from '../../shared/transport.ts';
+
+/** A worker that was welcomed. */
+export interface Member {
+  readonly id: WorkerId;
+  readonly name: string;
+  readonly engine: EngineInfo;
+  readonly codec: string;
+  readonly connection: Connection;
+  lastHeardMs: number;
+  /** Answers that had to be rejected. */
+  strikes: number;
+  /** Of the weights that it was sent last. */
+  weightsStep: Step | null;
+  /** Shards that it was given in the current round, answered or not. */
+  readonly shards: Set<ShardId>;
+}

@@ -1,0 +1,37 @@
+import type { Clock, StopSignal } from '../../shared/clock.ts';
+import type { WorkerPool } from './worker-pool.ts';
+
+/**
+ * Waits until `count` workers are ready, so that a run starts with the shares that it will have; if some are still
+ * missing after `patienceMs`, any one is enough. Ends at once when the person wants to stop.
+ */
+export function waitForWorkers(
+  pool: WorkerPool,
+  count: number,
+  patienceMs: number,
+  clock: Clock,
+  signal: StopSignal,
+): Promise<void> {
+  return new Promise((resolve) => {
+    let wanted = count;
+    const check = (): void => {
+      if (pool.members.size < wanted && !signal.aborted) return;
+      stopListening();
+      cancel();
+      signal.removeEventListener('abort', check);
+      resolve();
+    };
+    const stopListening = pool.listen({
+      joined: check,
+      left: () => undefined,
+      answered: () => undefined,
+      refused: () => undefined,
+    });
+    const cancel = clock.after(patienceMs, () => {
+      wanted = 1;
+      check();
+    });
+    signal.addEventListener('abort', check);
+    check();
+  });
+}

@@ -1,0 +1,81 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Dataset } from '../shared/data/dataset.ts';
+import { buildModel } from '../shared/engine/model.ts';
+import { defaultTopology } from '../shared/model/default-topology.ts';
+import type { Job, Topology } from '../shared/model/job.ts';
+import { withKeyedDropout, withLogits, withSeededInitializers } from '../shared/model/topology.ts';
+
+export interface JobSettings {
+  readonly batchSize: number;
+  readonly epochs: number;
+  readonly seed: number;
+  /** Keras topology; the default CNN without one. */
+  readonly topology?: Topology | undefined;
+}
+
+/** A job, and what its model starts with. */
+export interface PreparedJob {
+  readonly job: Job;
+  /** What the topology's initializers give, in the job's layout. */
+  readonly initialWeights: Float32Array;
+  /** Names that tfjs-layers gives the tensors, for saving; they never travel. */
+  readonly weightNames: readonly string[];
+}
+
+/** Keras 1.2's defaults for Adadelta. */
+const ADADELTA = { name: 'adadelta', learningRate: 1, rho: 0.95, epsilon: 1e-8 } as const;
+
+/**
+ * The job that trains a model on a data set. tfjs serves to build the model once; nothing is computed with it here.
+ * @throws Error with a sentence if the topology cannot be built, or trained by gradcast
+ */
+export async function prepareJob(dataset: Dataset, settings: JobSettings): Promise<PreparedJob> {
+  const { batchSize, epochs, seed } = settings;
+  const given = settings.topology ?? defaultTopology(dataset.sampleShape, dataset.classes);
+  const topology = withSeededInitializers(given, seed);
+  // Workers rewrite the topology so; what they could not do is said here, before anybody joins.
+  withLogits(withKeyedDropout(topology));
+
+  // Without this, tfjs advises on its CPU backend, which only makes the initial weights here.
+  tf.enableProdMode();
+  await tf.setBackend('cpu');
+  const built = await buildModel(tf, topology);
+  try {
+    checkFits(built.model, dataset);
+    const job: Job = {
+      topology,
+      layout: built.entries,
+      loss: 'categoricalCrossentropy',
+      optimizer: ADADELTA,
+      batchSize,
+      epochs,
+      seed,
+      data: {
+        name: dataset.name,
+        sampleShape: [...dataset.sampleShape],
+        classes: dataset.classes,
+        scale: 1 / 255,
+        trainSamples: dataset.train.count,
+        testSamples: dataset.test.count,
+      },
+    };
+    return { job, initialWeights: await built.readWeights(), weightNames: built.names };
+  } finally {
+    built.dispose();
+  }
+}
+
+function checkFits(model: tf.LayersModel, { sampleShape, classes, name }: Dataset): void {
+  const [input, output] = [model.inputs, model.outputs];
+  const shapeOf = (shape: readonly (number | null)[] | undefined): string =>
+    `[${(shape ?? []).slice(1).join(', ')}]`;
+  const wanted = `[${sampleShape.join(', ')}]`;
+  if (input.length !== 1 || shapeOf(input[0]?.shape) !== wanted) {
+    const found = input.map(({ shape }) => shapeOf(shape)).join(' and ');
+    throw new Error(`The model takes samples of shape ${found}, but those of ${name} are ${wanted}.`);
+  }
+  if (output.length !== 1 || shapeOf(output[0]?.shape) !== `[${classes}]`) {
+    const found = output.map(({ shape }) => shapeOf(shape)).join(' and ');
+    throw new Error(`The model answers with ${found}, but ${name} has ${classes} classes.`);
+  }
+}

@@ -1,0 +1,138 @@
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import type { Duplex } from 'node:stream';
+import sirv from 'sirv';
+import { WebSocketServer, type RawData, type WebSocket } from 'ws';
+import { closeReason, CloseCode } from '../../shared/protocol/close-code.ts';
+import type { Connection } from '../../shared/transport.ts';
+import type { PoolConnection } from '../members/worker-pool.ts';
+
+export interface ServerOptions {
+  readonly host: string;
+  /** 0 for one that is free. */
+  readonly port: number;
+  /** Folder of the page that tabs open. */
+  readonly pageDir: string;
+  /** The largest frame that anybody has reason to send. */
+  readonly maxFrameBytes: number;
+  readonly connect: (connection: Connection) => PoolConnection;
+}
+
+export interface RunningServer {
+  readonly port: number;
+  /** Closes every connection, within two seconds. */
+  close(): Promise<void>;
+}
+
+/** How long a peer has to answer a close before it is cut off. */
+const CLOSE_GRACE_MS = 1_000;
+
+/**
+ * HTTP for the page and WebSockets for workers, on one port.
+ * @throws Error with a sentence if the port cannot be opened
+ */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const page = sirv(options.pageDir, { dev: false, etag: true });
+  const http = createServer((request, response) => {
+    response.setHeader('X-Content-Type-Options', 'nosniff');
+    response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
+    response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
+    page(request, response, () => {
+      response.statusCode = 404;
+      response.end('Not found.\n');
+    });
+  });
+  const sockets = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    // Above our own limit, so that a frame somewhat too large is refused with a sentence and not only with 1009.
+    maxPayload: options.maxFrameBytes * 2,
+  });
+  http.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    if (!sameOrigin(request)) {
+      socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n');
+      return;
+    }
+    sockets.handleUpgrade(request, socket, head, (webSocket) => attach(webSocket, options.connect));
+  });
+  await listen(http, options.host, options.port);
+  const { port } = http.address() as AddressInfo;
+  return {
+    port,
+    async close() {
+      for (const webSocket of sockets.clients) webSocket.close(CloseCode.normal);
+      const cutOff = setTimeout(() => {
+        for (const webSocket of sockets.clients) webSocket.terminate();
+        http.closeAllConnections();
+      }, CLOSE_GRACE_MS);
+      await new Promise<void>((resolve) => {
+        sockets.close();
+        http.close(() => resolve());
+        http.closeIdleConnections();
+      });
+      clearTimeout(cutOff);
+    },
+  };
+}
+
+/** Connects one WebSocket with its owner. */
+function attach(webSocket: WebSocket, connect: ServerOptions['connect']): void {
+  const owner = connect({
+    send: (frame) => webSocket.send(frame),
+    close(code, reason) {
+      webSocket.close(code, reason);
+      setTimeout(() => webSocket.terminate(), CLOSE_GRACE_MS).unref();
+    },
+    terminate: () => webSocket.terminate(),
+    get bufferedBytes() {
+      return webSocket.bufferedAmount;
+    },
+  });
+  webSocket.on('message', (data: RawData, isBinary: boolean) => {
+    if (isBinary) owner.onFrame(data as Buffer);
+    else webSocket.close(CloseCode.malformed, closeReason('Messages are binary frames; this one was text.'));
+  });
+  webSocket.on('close', (code, reason) => owner.onClose(code, reason.toString()));
+  // Followed by 'close', which says it all.
+  webSocket.on('error', () => undefined);
+}
+
+/** Pages of other origins must not make their visitors join. */
+function sameOrigin({ headers }: IncomingMessage): boolean {
+  if (headers.origin === undefined) return true;
+  return URL.canParse(headers.origin) && new URL(headers.origin).host === headers.host;
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const what = `Cannot listen on ${host}:${port}`;
+      if (error.code === 'EADDRINUSE') {
+        reject(
+          new Error(`${what}: the port is in use. Choose another with --port, or 0 for any that is free.`),
+        );
+      } else if (error.code === 'EACCES') {
+        reject(new Error(`${what}: not permitted. Choose a --port above 1023.`));
+      } else if (error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND') {
+        reject(new Error(`${what}: this machine has no such address. Use --host 127.0.0.1 or 0.0.0.0.`));
+      } else {
+        reject(new Error(`${what}: ${error.message}`));
+      }
+    });
+    server.listen(port, host, () => resolve());
+  });
+}
+
+const isAnyAddress = (host: string): boolean => host === '0.0.0.0' || host === '::';
+export const isLoopback = (host: string): boolean => /^(127\.|localhost$|::1$)/.test(host);
+
+/** The addresses under which this machine's workers and others reach the server, the nearest first. */
+export function reachableHosts(host: string): string[] {
+  if (!isAnyAddress(host)) return [host.includes(':') ? `[${host}]` : host];
+  const external = Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .filter(({ family, internal }) => family === 'IPv4' && !internal)
+    .map(({ address }) => address);
+  return ['127.0.0.1', ...external];
+}

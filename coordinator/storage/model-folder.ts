@@ -1,0 +1,55 @@
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import writeFileAtomic from 'write-file-atomic';
+import type { Job } from '../../shared/model/job.ts';
+import {
+  describeModel,
+  parseModel,
+  parseWeights,
+  type ModelMetadata,
+} from '../../shared/model/saved-model.ts';
+
+export interface ModelToSave {
+  readonly metadata: ModelMetadata;
+  readonly topology: Job['topology'];
+  /** The flat vector. */
+  readonly weights: Float32Array;
+  /** Names of its tensors, in order of the layout. */
+  readonly names: readonly string[];
+}
+
+/**
+ * Writes a model in the format of tfjs-layers (model.json and one file of weights), which tf.loadLayersModel reads.
+ * At every instant model.json belongs to a complete file of weights: the weights get a name of their own, and
+ * model.json is replaced in one move.
+ */
+export async function saveModel(dir: string, model: ModelToSave): Promise<void> {
+  await mkdir(dir, { recursive: true });
+  const { metadata, topology, weights, names } = model;
+  const weightsFile = `weights-${Date.now().toString(36)}.bin`;
+  const bytes = Buffer.from(weights.buffer, weights.byteOffset, weights.byteLength);
+  await writeFileAtomic(join(dir, weightsFile), bytes);
+  const description = describeModel(metadata, topology, names, weightsFile);
+  await writeFileAtomic(join(dir, 'model.json'), `${JSON.stringify(description, null, 2)}\n`);
+  const old = (await readdir(dir)).filter((file) => /^weights-.*\.bin$/.test(file) && file !== weightsFile);
+  await Promise.all(old.map((file) => rm(join(dir, file), { force: true })));
+}
+
+/**
+ * Reads what saveModel wrote.
+ * @throws Error with a sentence that names the folder and what to do
+ */
+export async function loadModel(
+  dir: string,
+): Promise<{ readonly job: Job; readonly metadata: ModelMetadata; readonly weights: Float32Array }> {
+  try {
+    const { job, metadata, weightFiles } = parseModel(
+      JSON.parse(await readFile(join(dir, 'model.json'), 'utf8')),
+    );
+    const parts = await Promise.all(weightFiles.map((file) => readFile(join(dir, file))));
+    return { job, metadata, weights: parseWeights(Buffer.concat(parts), job) };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`No gradcast model in ${dir}: ${why} Name the folder model/ of a run.`, { cause: error });
+  }
+}

@@ -1,0 +1,160 @@
+import { clockOf } from '../shared/clock.ts';
+import type { Dataset } from '../shared/data/dataset.ts';
+import { layoutOf } from '../shared/model/layout.ts';
+import type { Coordinator } from './coordinator.ts';
+import { INTERRUPTED, interruptible } from './interrupt.ts';
+import { prepareJob, type PreparedJob } from './model.ts';
+import type { Program } from './program.ts';
+import { createReport } from './report/create.ts';
+import type { EpochRecord, Report } from './report/report.ts';
+import { saveModel } from './storage/model-folder.ts';
+import { openDataset } from './storage/open-dataset.ts';
+import { createRunFolder, defaultRunDir, type RunFolder } from './storage/run-folder.ts';
+import { readTopology } from './storage/topology-file.ts';
+import { createOptimizer } from './training/optimizer.ts';
+import { train, type Trained } from './training/train.ts';
+import { withWorkers } from './with-workers.ts';
+
+export interface TrainFlags {
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly seed: number;
+  readonly data?: string;
+  readonly out?: string;
+  readonly limit?: number;
+  readonly model?: string;
+  readonly host: string;
+  readonly port: number;
+  readonly token?: string;
+  readonly engine: string;
+  /** Local ones; 0 leaves it to others to join. */
+  readonly workers: number;
+}
+
+/**
+ * A whole run: data, model, workers, training, and what is left on disk.
+ * @returns the exit code
+ */
+export async function runTrain(flags: TrainFlags, program: Program): Promise<number> {
+  const clock = clockOf(globalThis);
+  const report = createReport(process.stdout, clock);
+  const interrupt = interruptible(report);
+  try {
+    const dataset = await openDataset(flags, report);
+    sayData(dataset, report);
+    const topology = flags.model === undefined ? undefined : await readTopology(flags.model);
+    const prepared = await prepareJob(dataset, { ...flags, topology });
+    const folder = await createRunFolder(flags.out ?? defaultRunDir(new Date()));
+    await folder.writeConfig(configOf(flags, dataset, program));
+    const { job, initialWeights: weights } = prepared;
+
+    const trained = await withWorkers(
+      {
+        ...flags,
+        job,
+        program,
+        clock,
+        report,
+        interrupt,
+        onOpen: (coordinator) => sayAddresses(coordinator, flags, program, report),
+      },
+      async ({ rounds, pool }) => {
+        const save = (epochs: number, last: EpochRecord | null): Promise<void> =>
+          saveWeights(folder, prepared, dataset, program, { epochs, last });
+        const outcome = await train({
+          job,
+          dataset,
+          weights,
+          optimizer: createOptimizer(job.optimizer, layoutOf(job.layout)),
+          rounds,
+          pool,
+          report,
+          clock,
+          signal: interrupt.signal,
+          save: async (record) => {
+            await folder.appendHistory(record);
+            await save(record.epoch, record);
+          },
+        });
+        if (interrupt.signal.aborted && outcome.steps > 0) await save(outcome.epochs, outcome.last);
+        return outcome;
+      },
+    );
+    report.close();
+    sayEnd(trained, folder, flags, program, report);
+    return interrupt.signal.aborted ? INTERRUPTED : 0;
+  } finally {
+    report.close();
+    interrupt.dispose();
+  }
+}
+
+function saveWeights(
+  folder: RunFolder,
+  { job, initialWeights: weights, weightNames: names }: PreparedJob,
+  dataset: Dataset,
+  program: Program,
+  { epochs, last }: Pick<Trained, 'epochs' | 'last'>,
+): Promise<void> {
+  const { topology, ...rest } = job;
+  const metadata = {
+    gradcast: program.version,
+    dataDescription: dataset.description,
+    epochs,
+    val_loss: last?.val_loss ?? null,
+    val_accuracy: last?.val_accuracy ?? null,
+    job: rest,
+  };
+  return saveModel(folder.modelDir, { metadata, topology, weights, names });
+}
+
+/** What config.json keeps: everything that the run can be repeated with, but no secret. */
+function configOf(flags: TrainFlags, dataset: Dataset, program: Program): object {
+  const { token, ...rest } = flags;
+  return {
+    gradcast: program.version,
+    node: process.version,
+    started: new Date().toISOString(),
+    ...rest,
+    token: token === undefined ? 'none' : 'set',
+    dataset: { name: dataset.name, description: dataset.description },
+  };
+}
+
+function sayData({ name, description, train: training, test, sampleShape }: Dataset, report: Report): void {
+  if (name === 'drawn-digits') report.warn(description);
+  else report.info(description);
+  report.info(`x_train shape: (${[training.count, ...sampleShape].join(', ')})`);
+  report.info(`x_test shape: (${[test.count, ...sampleShape].join(', ')})`);
+  report.info(`Train on ${training.count} samples, validate on ${test.count} samples`);
+}
+
+function sayAddresses({ urls }: Coordinator, flags: TrainFlags, program: Program, report: Report): void {
+  const [here = ''] = urls;
+  const url = urls.at(-1) ?? here;
+  const token = flags.token === undefined ? '' : ` --token ${flags.token}`;
+  report.info(`Listening on ${urls.join(', ')}`);
+  report.info(`Attach a machine:   ${program.typed} worker ${url}${token}`);
+  report.info(
+    `Attach a browser:   ${url.replace(/^ws/, 'http')}/${flags.token === undefined ? '' : `#${flags.token}`}`,
+  );
+  if (flags.workers === 0) report.info('Waiting for the first worker ...');
+}
+
+function sayEnd(
+  { last }: Trained,
+  folder: RunFolder,
+  flags: TrainFlags,
+  program: Program,
+  report: Report,
+): void {
+  if (last !== null) {
+    report.info(`Test score: ${last.val_loss}`);
+    report.info(`Test accuracy: ${last.val_accuracy}`);
+  }
+  const data = flags.data === undefined ? '' : ` --data ${flags.data}`;
+  report.info(`Model: ${folder.modelDir}`);
+  report.info(`Use it:`);
+  report.info(`  ${program.typed} evaluate ${folder.modelDir}${data}`);
+  report.info(`  ${program.typed} predict ${folder.modelDir} digit.png`);
+}

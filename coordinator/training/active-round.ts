@@ -1,0 +1,191 @@
+import type { Clock, StopSignal } from '../../shared/clock.ts';
+import type { Score } from '../../shared/model/loss.ts';
+import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
+import type { FromWorker, ShardId, Step, Task } from '../../shared/protocol/messages.ts';
+import type { Member } from '../members/member.ts';
+import type { WorkerPool } from '../members/worker-pool.ts';
+import { readAnswer } from './check-answer.ts';
+import { Interrupted, TrainingDiverged } from './errors.ts';
+import {
+  advanceRound,
+  overdueWorkers,
+  startRound,
+  type GivenShard,
+  type Round,
+  type RoundEvent,
+} from './round.ts';
+import type { RoundStart, RoundTransition } from './round.ts';
+import type { ShardDeadline } from './shard-deadline.ts';
+
+export interface ActiveRoundOptions {
+  readonly task: Task;
+  readonly step: Step;
+  readonly start: RoundStart;
+  /** Values in a gradient. */
+  readonly gradientLength: number;
+  readonly pool: WorkerPool;
+  readonly clock: Clock;
+  readonly deadline: ShardDeadline;
+  /** Ends the round if nobody is there to finish it. */
+  readonly signal: StopSignal;
+  /** Sends a shard to the worker that it is for. */
+  readonly give: (member: Member, shard: GivenShard) => void;
+  /** Takes the gradient of a shard; once for every sample. */
+  readonly accept: (shard: GivenShard, gradient: Float32Array) => void;
+  /** Says that everybody has gone, or that somebody has come back. */
+  readonly onWaiting: (waiting: boolean) => void;
+}
+
+type Answer = Extract<FromWorker, { shard: ShardId }>;
+
+const CHECK_EVERY_MS = 1_000;
+
+/** A round in progress: connects the pure one with the pool, from its first shard to its last answer. */
+export class ActiveRound {
+  readonly #options: ActiveRoundOptions;
+  readonly #scores = new Map<number, Score>();
+  readonly #notFinite = new Set<Member>();
+  readonly #cleanUp: (() => void)[] = [];
+  readonly #done: Promise<Score>;
+  #settle: { resolve(score: Score): void; reject(error: Error): void } | null = null;
+  #round: Round;
+
+  constructor(options: ActiveRoundOptions) {
+    this.#options = options;
+    this.#done = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
+    const [round, effects] = startRound(options.start, options.clock.now());
+    this.#round = round;
+    this.#perform(effects);
+    this.#listen();
+    if (round.workers.length === 0) options.onWaiting(true);
+    this.#stopIfAlone();
+  }
+
+  /**
+   * Sums over all samples.
+   * @throws TrainingDiverged, Interrupted
+   */
+  get done(): Promise<Score> {
+    return this.#done;
+  }
+
+  /** Greater than the number of every shard that this round has given. */
+  get nextShardId(): number {
+    return this.#round.nextId;
+  }
+
+  #listen(): void {
+    const { pool, clock, signal, onWaiting } = this.#options;
+    const stopListening = pool.listen({
+      joined: ({ id }) => {
+        if (this.#round.workers.length === 0) onWaiting(false);
+        this.#dispatch({ type: 'joined', worker: id });
+      },
+      left: ({ id }) => {
+        this.#dispatch({ type: 'left', worker: id });
+        if (this.#round.workers.length === 0) onWaiting(true);
+        this.#stopIfAlone();
+      },
+      answered: (member, answer, payload) => this.#onAnswer(member, answer, payload),
+      refused: () => undefined,
+    });
+    const onAbort = (): void => this.#stopIfAlone();
+    signal.addEventListener('abort', onAbort);
+    let cancelCheck = (): void => undefined;
+    const check = (): void => {
+      this.#dropOverdue();
+      cancelCheck = clock.after(CHECK_EVERY_MS, check);
+    };
+    cancelCheck = clock.after(CHECK_EVERY_MS, check);
+    this.#cleanUp.push(
+      stopListening,
+      () => signal.removeEventListener('abort', onAbort),
+      () => cancelCheck(),
+    );
+  }
+
+  #dispatch(event: RoundEvent): void {
+    const [next, effects] = advanceRound(this.#round, event, this.#options.clock.now());
+    this.#round = next;
+    this.#perform(effects);
+  }
+
+  #perform(effects: RoundTransition[1]): void {
+    for (const effect of effects) {
+      if (effect.type === 'complete') {
+        this.#end(() => this.#settle?.resolve(sumOf(this.#scores)));
+      } else {
+        const member = this.#options.pool.members.get(effect.shard.worker);
+        if (member === undefined) continue;
+        member.shards.add(effect.shard.id);
+        this.#options.give(member, effect.shard);
+      }
+    }
+  }
+
+  #onAnswer(member: Member, answer: Answer, payload: Uint8Array): void {
+    const { pool, start, step } = this.#options;
+    if (answer.shard < start.nextId || answer.step !== step) return; // late: it changes nothing
+    const shard = this.#round.given.find(({ id, worker }) => id === answer.shard && worker === member.id);
+    if (shard === undefined && member.shards.has(answer.shard)) return; // answered before
+    try {
+      if (shard === undefined) {
+        throw new ProtocolError(
+          CloseCode.unknownSamples,
+          `Shard ${answer.shard} was not given to this worker.`,
+        );
+      }
+      this.#accept(member, shard, answer, payload);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      if (error.code === CloseCode.notFinite) this.#notFinite.add(member);
+      if (this.#notFinite.size > 1 && this.#notFinite.size >= pool.members.size) {
+        this.#end(() => this.#settle?.reject(new TrainingDiverged(step)));
+        return;
+      }
+      pool.reject(member, answer, error);
+      if (shard !== undefined) this.#dispatch({ type: 'failed', shard: shard.id });
+    }
+  }
+
+  #accept(member: Member, shard: GivenShard, answer: Answer, payload: Uint8Array): void {
+    const { task, pool, clock, deadline, gradientLength, accept } = this.#options;
+    if (answer.type === 'failed') throw new ProtocolError(CloseCode.cannotCompute, answer.reason);
+    if ((answer.type === 'gradient') !== (task === 'train')) {
+      throw new ProtocolError(CloseCode.unexpected, `A shard to ${task} was answered by ${answer.type}.`);
+    }
+    const gradient = readAnswer(answer, payload, shard, member.codec, gradientLength);
+    deadline.answered(clock.now() - shard.givenAtMs);
+    pool.allowSilence(deadline.afterMs);
+    this.#scores.set(shard.from, answer);
+    accept(shard, gradient);
+    this.#dispatch({ type: 'answered', shard: shard.id });
+  }
+
+  #dropOverdue(): void {
+    const { pool, clock, deadline } = this.#options;
+    for (const id of overdueWorkers(this.#round, clock.now(), deadline.afterMs)) {
+      const member = pool.members.get(id);
+      if (member !== undefined) pool.drop(member, CloseCode.timeout, 'A shard was not answered in time.');
+    }
+  }
+
+  #stopIfAlone(): void {
+    if (this.#options.signal.aborted && this.#round.workers.length === 0) {
+      this.#end(() => this.#settle?.reject(new Interrupted()));
+    }
+  }
+
+  #end(settle: () => void): void {
+    for (const cleanUp of this.#cleanUp.splice(0)) cleanUp();
+    settle();
+  }
+}
+
+function sumOf(scores: ReadonlyMap<number, Score>): Score {
+  const inOrder = [...scores].sort(([a], [b]) => a - b).map(([, score]) => score);
+  return {
+    lossSum: inOrder.reduce((sum, { lossSum }) => sum + lossSum, 0),
+    correct: inOrder.reduce((sum, { correct }) => sum + correct, 0),
+  };
+}

@@ -1,0 +1,17 @@
+/** The gradient is not finite whoever computes it. */
+export class TrainingDiverged extends Error {
+  constructor(step: number) {
+    super(
+      `Training diverged: at step ${step} no worker gets a finite gradient. Try a smaller learning rate or another seed.`,
+    );
+    this.name = 'TrainingDiverged';
+  }
+}
+
+/** The person asked to stop while nobody was there to finish the step. */
+export class Interrupted extends Error {
+  constructor() {
+    super('Interrupted while no worker was connected.');
+    this.name = 'Interrupted';
+  }
+}

@@ -1,0 +1,37 @@
+import type { Range } from './schedule.ts';
+
+/**
+ * Adds the gradients of a round's shards in the order of their samples, whoever answers first: float32 addition is
+ * not associative, so the order is part of the result. A gradient whose turn has come is added at once, the others
+ * are kept until then.
+ */
+export class GradientSum {
+  readonly total: Float32Array;
+  readonly #early = new Map<number, { readonly to: number; readonly gradient: Float32Array }>();
+  #next = 0;
+
+  /** @param total room for the sum, overwritten; kept from round to round */
+  constructor(total: Float32Array) {
+    this.total = total;
+  }
+
+  /** @param gradient the sum over the samples of `range`; kept until its turn, so it must not change */
+  add({ from, to }: Range, gradient: Float32Array): void {
+    this.#early.set(from, { to, gradient });
+    for (let part = this.#early.get(this.#next); part !== undefined; part = this.#early.get(this.#next)) {
+      if (this.#next === 0) this.total.set(part.gradient);
+      else addInto(this.total, part.gradient);
+      this.#early.delete(this.#next);
+      this.#next = part.to;
+    }
+  }
+
+  /** Positions [0, samplesAdded) are in the total. */
+  get samplesAdded(): number {
+    return this.#next;
+  }
+}
+
+function addInto(total: Float32Array, part: Float32Array): void {
+  for (let i = 0; i < total.length; i++) total[i] = (total[i] as number) + (part[i] as number);
+}

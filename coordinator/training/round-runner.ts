@@ -1,0 +1,146 @@
+import { codecNamed } from '../../shared/codec/codec.ts';
+import type { Clock, StopSignal } from '../../shared/clock.ts';
+import type { Split } from '../../shared/data/dataset.ts';
+import { shardBytes, writeShard } from '../../shared/data/shard.ts';
+import type { Job } from '../../shared/model/job.ts';
+import { layoutOf } from '../../shared/model/layout.ts';
+import type { Score } from '../../shared/model/loss.ts';
+import { openFrame } from '../../shared/protocol/frame.ts';
+import type { FromCoordinator, Step, Task } from '../../shared/protocol/messages.ts';
+import type { Member } from '../members/member.ts';
+import type { WorkerPool } from '../members/worker-pool.ts';
+import { ActiveRound, type ActiveRoundOptions } from './active-round.ts';
+import { GradientSum } from './gradient-sum.ts';
+import type { GivenShard } from './round.ts';
+import { cut, equalShares } from './schedule.ts';
+import { ShardDeadline } from './shard-deadline.ts';
+
+export interface RoundRunnerOptions {
+  readonly pool: WorkerPool;
+  readonly job: Job;
+  readonly clock: Clock;
+  readonly signal: StopSignal;
+  readonly onWaiting: (waiting: boolean) => void;
+}
+
+/** Where a round's samples come from, and the weights that they meet. */
+export interface RoundInput {
+  readonly step: Step;
+  readonly weights: Float32Array;
+  readonly split: Split;
+}
+
+export interface GradientResult extends Score {
+  /** Sum over the batch's samples; overwritten by the next round. */
+  readonly gradientSum: Float32Array;
+}
+
+/** Small enough that workers end an evaluation together, large enough that messages do not matter. */
+const EVALUATION_SHARD = 250;
+/** The next shard travels while one is being computed. */
+const EVALUATION_DEPTH = 2;
+
+/** Has batches computed by whoever is there. One round at a time. */
+export class RoundRunner {
+  readonly #options: RoundRunnerOptions;
+  readonly #sum: Float32Array;
+  readonly #deadline = new ShardDeadline();
+  readonly #weightFrames = new Map<string, Uint8Array>();
+  #framesStep: Step | null = null;
+  #nextShardId = 0;
+
+  constructor(options: RoundRunnerOptions) {
+    this.#options = options;
+    this.#sum = new Float32Array(layoutOf(options.job.layout).length);
+  }
+
+  /**
+   * The gradient of a batch, each worker computing one share of it.
+   * @param numbers the batch's samples, at least one
+   * @throws TrainingDiverged, Interrupted
+   */
+  async gradient(input: RoundInput, numbers: Uint32Array): Promise<GradientResult> {
+    const sum = new GradientSum(this.#sum);
+    const workers = [...this.#options.pool.members.keys()];
+    const score = await this.#run('train', input, numbers, {
+      assignments: equalShares(numbers.length, workers),
+      waiting: workers.length > 0 ? [] : [{ from: 0, to: numbers.length }],
+      depth: 1,
+      accept: (shard, gradient) => sum.add(shard, gradient),
+    });
+    return { ...score, gradientSum: sum.total };
+  }
+
+  /**
+   * Loss and hits over a whole split, in small shards that go to whoever is free.
+   * @throws Interrupted
+   */
+  evaluate(input: RoundInput): Promise<Score> {
+    const { count } = input.split;
+    const numbers = Uint32Array.from({ length: count }, (_, i) => i);
+    return this.#run('evaluate', input, numbers, {
+      assignments: [],
+      waiting: cut({ from: 0, to: count }, Math.ceil(count / EVALUATION_SHARD)),
+      depth: EVALUATION_DEPTH,
+      accept: () => undefined,
+    });
+  }
+
+  async #run(
+    task: Task,
+    input: RoundInput,
+    numbers: Uint32Array,
+    how: Pick<ActiveRoundOptions, 'accept'> &
+      Pick<ActiveRoundOptions['start'], 'assignments' | 'waiting' | 'depth'>,
+  ): Promise<Score> {
+    const { pool, clock, signal, onWaiting } = this.#options;
+    for (const member of pool.members.values()) member.shards.clear();
+    const { assignments, waiting, depth, accept } = how;
+    const workers = [...pool.members.keys()];
+    const round = new ActiveRound({
+      task,
+      step: input.step,
+      start: { samples: numbers.length, workers, assignments, waiting, depth, nextId: this.#nextShardId },
+      gradientLength: this.#sum.length,
+      pool,
+      clock,
+      deadline: this.#deadline,
+      signal,
+      give: (member, shard) => this.#give(task, input, numbers, member, shard),
+      accept,
+      onWaiting,
+    });
+    try {
+      return await round.done;
+    } finally {
+      this.#nextShardId = round.nextShardId;
+    }
+  }
+
+  #give(task: Task, input: RoundInput, numbers: Uint32Array, member: Member, shard: GivenShard): void {
+    if (member.weightsStep !== input.step) {
+      member.connection.send(this.#weightsFrame(input, member.codec));
+      member.weightsStep = input.step;
+    }
+    const { sampleShape } = this.#options.job.data;
+    const samples = shard.to - shard.from;
+    const message: FromCoordinator = { type: 'shard', task, step: input.step, shard: shard.id, samples };
+    const frame = openFrame(message, shardBytes(samples, sampleShape));
+    writeShard(frame.payload, numbers.subarray(shard.from, shard.to), input.split, sampleShape);
+    member.connection.send(frame.bytes);
+  }
+
+  /** The weights as they travel, encoded once for everybody. */
+  #weightsFrame({ step, weights }: RoundInput, codecName: string): Uint8Array {
+    if (this.#framesStep !== step) this.#weightFrames.clear();
+    this.#framesStep = step;
+    const ready = this.#weightFrames.get(codecName);
+    if (ready !== undefined) return ready;
+    const codec = codecNamed(codecName);
+    const message: FromCoordinator = { type: 'weights', step };
+    const frame = openFrame(message, codec.bytes(weights.length));
+    codec.encode(weights, frame.payload);
+    this.#weightFrames.set(codecName, frame.bytes);
+    return frame.bytes;
+  }
+}

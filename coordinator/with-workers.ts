@@ -1,0 +1,82 @@
+import type { Clock } from '../shared/clock.ts';
+import type { Job } from '../shared/model/job.ts';
+import { startCoordinator, type Coordinator } from './coordinator.ts';
+import type { Interrupt } from './interrupt.ts';
+import { startLocalWorkers, type LocalWorkers } from './local-workers.ts';
+import { waitForWorkers } from './members/wait-for-workers.ts';
+import type { Program } from './program.ts';
+import type { Report } from './report/report.ts';
+
+export interface WithWorkersOptions {
+  readonly job: Job;
+  readonly host: string;
+  readonly port: number;
+  readonly token?: string | undefined;
+  readonly engine: string;
+  /** Local ones; 0 leaves it to others to join. */
+  readonly workers: number;
+  readonly program: Program;
+  readonly clock: Clock;
+  readonly report: Report;
+  readonly interrupt: Interrupt;
+  /** Called once the port is open, before anybody has joined. */
+  readonly onOpen: (coordinator: Coordinator) => void;
+}
+
+const MAX_WORKERS = 1_000;
+/** How long local workers may take to start before the work begins with those that are there. */
+const PATIENCE_MS = 60_000;
+
+/**
+ * Opens a coordinator, starts local workers, waits until they are ready, does the work, and closes everything again,
+ * whatever happens.
+ * @throws Error if the local workers end and nobody else is there
+ */
+export async function withWorkers<Result>(
+  options: WithWorkersOptions,
+  work: (coordinator: Coordinator) => Promise<Result>,
+): Promise<Result> {
+  const { workers, host, token, engine, program, clock, report, interrupt } = options;
+  const { signal } = interrupt;
+  const coordinator = await startCoordinator({
+    ...options,
+    signal,
+    maxWorkers: MAX_WORKERS,
+    pageDir: program.pageDir,
+  });
+  let local: LocalWorkers | null = null;
+  let goodbye = 'The run has ended with an error.';
+  try {
+    options.onOpen(coordinator);
+    if (workers > 0) {
+      const reachable = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+      local = startLocalWorkers({
+        count: workers,
+        command: program.command,
+        url: `ws://${reachable.includes(':') ? `[${reachable}]` : reachable}:${coordinator.port}`,
+        token,
+        engine,
+        onLine: (line) => report.info(line),
+      });
+    }
+    const alone = local === null ? [] : [failIfAlone(local, coordinator, report)];
+    await Promise.race([
+      ...alone,
+      waitForWorkers(coordinator.pool, Math.max(1, workers), PATIENCE_MS, clock, signal),
+    ]);
+    const result = await Promise.race([...alone, work(coordinator)]);
+    goodbye = signal.aborted ? 'The run was stopped.' : 'The run is finished.';
+    return result;
+  } finally {
+    await coordinator.close(goodbye);
+    await local?.stop();
+  }
+}
+
+/** Rejects when the local workers have ended and nobody else can do the work. */
+async function failIfAlone(local: LocalWorkers, { pool }: Coordinator, report: Report): Promise<never> {
+  const why = await local.gone;
+  if (pool.members.size === 0) throw new Error(`The workers on this machine have ended: ${why}`);
+  report.warn(`The workers on this machine have ended (${why}); others go on.`);
+  return new Promise<never>(() => undefined);
+}

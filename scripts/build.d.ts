@@ -1,0 +1,2 @@
+/** Bundles the program into dist/. */
+export function buildAll(): Promise<void>;

@@ -1,0 +1,43 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+/** The folder of package.json. */
+export const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** Installs what package-lock.json names, unless it is there already. */
+export function ensureInstalled() {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  if (major < 20 || (major === 20 && minor < 19)) {
+    console.error(
+      `gradcast needs Node 20.19 or later; this is ${process.versions.node}. See https://nodejs.org/`,
+    );
+    process.exit(1);
+  }
+  if (isInstalled()) return;
+  console.log('Installing what is missing (npm ci) ...');
+  // npm is a script that runs under this very Node; on Windows its name alone could not be started.
+  const npm = process.env.npm_execpath;
+  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
+  const result = npm
+    ? spawnSync(process.execPath, [npm, ...args], { cwd: root, stdio: 'inherit' })
+    : spawnSync('npm', args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' });
+  if (result.status !== 0) {
+    console.error('gradcast: npm could not install the packages (its message stands above).');
+    console.error('Check that this machine reaches a package registry, then run the same command again.');
+    process.exit(1);
+  }
+}
+
+/** npm writes node_modules/.package-lock.json last, so a broken-off install does not look like a whole one. */
+function isInstalled() {
+  const wanted = `${root}/package-lock.json`;
+  const there = `${root}/node_modules/.package-lock.json`;
+  if (!existsSync(there)) return false;
+  if (statSync(there).mtimeMs >= statSync(wanted).mtimeMs) return true;
+  const packages = (file) => JSON.parse(readFileSync(file, 'utf8')).packages;
+  const present = packages(there);
+  return Object.entries(packages(wanted)).every(
+    ([path, { version, optional }]) => path === '' || optional || present[path]?.version === version,
+  );
+}

@@ -1,0 +1,43 @@
+/** Time, handed in so that tests can turn it by hand. */
+export interface Clock {
+  /** Milliseconds since some fixed instant; never goes backwards. */
+  now(): number;
+  /** Calls back once after `delayMs`; the answer cancels that. */
+  after(delayMs: number, callback: () => void): () => void;
+}
+
+/** The part of AbortSignal that is used here; every platform's fits. */
+export interface StopSignal {
+  readonly aborted: boolean;
+  addEventListener(type: 'abort', listener: () => void): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+}
+
+/** Waits, but not longer than until the signal. */
+export function pause(clock: Clock, ms: number, signal: StopSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      cancel();
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const cancel = clock.after(ms, done);
+    signal.addEventListener('abort', done);
+    if (signal.aborted) done();
+  });
+}
+
+/** The machine's own time. Node and browsers have these three alike: pass globalThis. */
+export function clockOf<Timer>(platform: {
+  readonly performance: { now(): number };
+  setTimeout(callback: () => void, ms: number): Timer;
+  clearTimeout(timer: Timer): void;
+}): Clock {
+  return {
+    now: () => platform.performance.now(),
+    after(delayMs, callback) {
+      const timer = platform.setTimeout(callback, delayMs);
+      return () => platform.clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,49 @@
+/** Samples and their labels, as they lie in memory. */
+export interface Split {
+  /** count x sampleSize bytes, row-major, 0 to 255; sampleSize is the product of the sample shape. */
+  readonly images: Uint8Array;
+  /** One class number a sample. */
+  readonly labels: Uint8Array;
+  readonly count: number;
+}
+
+export interface Dataset {
+  /** 'mnist', 'drawn-digits', or 'idx:<folder name>' for a person's own files. */
+  readonly name: string;
+  /** One sentence for the person: what it is and where it came from. */
+  readonly description: string;
+  /** [height, width, channels], for example [28, 28, 1]. */
+  readonly sampleShape: readonly number[];
+  readonly classes: number;
+  readonly train: Split;
+  readonly test: Split;
+}
+
+/** Bytes of one sample: the product of its shape. */
+export function sampleSize(sampleShape: readonly number[]): number {
+  return sampleShape.reduce((product, extent) => product * extent, 1);
+}
+
+/**
+ * The data set with only its first `trainCount` training samples; the test split stays whole, so that
+ * accuracies remain comparable. A limit at or above the number of samples changes nothing. Views, no copies.
+ *
+ * @throws RangeError if trainCount is not a whole number of at least 1
+ */
+export function limitTo(dataset: Dataset, trainCount: number): Dataset {
+  if (!Number.isInteger(trainCount) || trainCount < 1) {
+    throw new RangeError(
+      `A limit is a whole number of training samples, 1 or more; this one is ${trainCount}.`,
+    );
+  }
+  const { train, sampleShape } = dataset;
+  if (trainCount >= train.count) return dataset;
+  return {
+    ...dataset,
+    train: {
+      images: train.images.subarray(0, trainCount * sampleSize(sampleShape)),
+      labels: train.labels.subarray(0, trainCount),
+      count: trainCount,
+    },
+  };
+}

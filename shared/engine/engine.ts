@@ -1,0 +1,38 @@
+import type { Shard } from '../data/shard.ts';
+import type { Job } from '../model/job.ts';
+import type { EngineInfo, Step } from '../protocol/messages.ts';
+
+/** Sums over the samples of a shard. */
+export interface ShardResult {
+  readonly lossSum: number;
+  readonly correct: number;
+}
+
+/** A job on an engine: holds one set of weights and computes shards with it, one at a time. */
+export interface Trainer {
+  /** @param weights the flat vector of the job's layout; not kept */
+  setWeights(weights: Float32Array): void;
+  /**
+   * Forward and backward over a shard.
+   * @param gradient receives the sum (not the mean) of the gradients of its samples; where the layout says
+   *   not trainable, samples x the change that the forward pass made
+   */
+  gradient(step: Step, shard: Shard, gradient: Float32Array): Promise<ShardResult>;
+  /** Forward alone, without dropout. */
+  evaluate(shard: Shard): Promise<ShardResult>;
+  /**
+   * Class probabilities.
+   * @param images [samples, ...sampleShape], as stored: 0 to 255
+   * @returns [samples, classes]
+   */
+  predict(images: Uint8Array, samples: number): Promise<Float32Array>;
+  /** Gives the engine's memory back. */
+  dispose(): void;
+}
+
+/** Something that computes. */
+export interface Engine {
+  readonly info: EngineInfo;
+  /** @throws Error with a sentence if this engine cannot build the job's model */
+  load(job: Job): Promise<Trainer>;
+}

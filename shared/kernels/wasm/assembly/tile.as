@@ -1,0 +1,228 @@
+// The 4 x 8 tile that all products here are made of: eight v128 sums stay in registers while k runs.
+// With one splat, two rows of b and one product that is 12 live vectors; x64 offers V8 fifteen.
+
+/**
+ * t[4][8] = sum over rows and cols of a[.., 0..3] (outer) b[.., 0..7].
+ * a: 4 consecutive floats, stepping aStep bytes a column and aRowStep bytes a row; b: packed [rows * cols][8].
+ */
+export function outerTile(
+  a: usize,
+  aStep: usize,
+  aRowStep: usize,
+  rows: i32,
+  cols: i32,
+  b: usize,
+  t: usize,
+): void {
+  let c00 = f32x4.splat(0);
+  let c01 = c00;
+  let c10 = c00;
+  let c11 = c00;
+  let c20 = c00;
+  let c21 = c00;
+  let c30 = c00;
+  let c31 = c00;
+  for (; rows > 0; --rows, a += aRowStep) {
+    let p = a;
+    let n = cols;
+    for (; n > 1; n -= 2) {
+      let b0 = v128.load(b);
+      let b1 = v128.load(b, 16);
+      let x = v128.load_splat<f32>(p);
+      c00 = f32x4.add(c00, f32x4.mul(x, b0));
+      c01 = f32x4.add(c01, f32x4.mul(x, b1));
+      x = v128.load_splat<f32>(p, 4);
+      c10 = f32x4.add(c10, f32x4.mul(x, b0));
+      c11 = f32x4.add(c11, f32x4.mul(x, b1));
+      x = v128.load_splat<f32>(p, 8);
+      c20 = f32x4.add(c20, f32x4.mul(x, b0));
+      c21 = f32x4.add(c21, f32x4.mul(x, b1));
+      x = v128.load_splat<f32>(p, 12);
+      c30 = f32x4.add(c30, f32x4.mul(x, b0));
+      c31 = f32x4.add(c31, f32x4.mul(x, b1));
+      p += aStep;
+      b0 = v128.load(b, 32);
+      b1 = v128.load(b, 48);
+      x = v128.load_splat<f32>(p);
+      c00 = f32x4.add(c00, f32x4.mul(x, b0));
+      c01 = f32x4.add(c01, f32x4.mul(x, b1));
+      x = v128.load_splat<f32>(p, 4);
+      c10 = f32x4.add(c10, f32x4.mul(x, b0));
+      c11 = f32x4.add(c11, f32x4.mul(x, b1));
+      x = v128.load_splat<f32>(p, 8);
+      c20 = f32x4.add(c20, f32x4.mul(x, b0));
+      c21 = f32x4.add(c21, f32x4.mul(x, b1));
+      x = v128.load_splat<f32>(p, 12);
+      c30 = f32x4.add(c30, f32x4.mul(x, b0));
+      c31 = f32x4.add(c31, f32x4.mul(x, b1));
+      p += aStep;
+      b += 64;
+    }
+    if (n) {
+      const b0 = v128.load(b);
+      const b1 = v128.load(b, 16);
+      let x = v128.load_splat<f32>(p);
+      c00 = f32x4.add(c00, f32x4.mul(x, b0));
+      c01 = f32x4.add(c01, f32x4.mul(x, b1));
+      x = v128.load_splat<f32>(p, 4);
+      c10 = f32x4.add(c10, f32x4.mul(x, b0));
+      c11 = f32x4.add(c11, f32x4.mul(x, b1));
+      x = v128.load_splat<f32>(p, 8);
+      c20 = f32x4.add(c20, f32x4.mul(x, b0));
+      c21 = f32x4.add(c21, f32x4.mul(x, b1));
+      x = v128.load_splat<f32>(p, 12);
+      c30 = f32x4.add(c30, f32x4.mul(x, b0));
+      c31 = f32x4.add(c31, f32x4.mul(x, b1));
+      b += 32;
+    }
+  }
+  v128.store(t, c00);
+  v128.store(t, c01, 16);
+  v128.store(t, c10, 32);
+  v128.store(t, c11, 48);
+  v128.store(t, c20, 64);
+  v128.store(t, c21, 80);
+  v128.store(t, c30, 96);
+  v128.store(t, c31, 112);
+}
+
+/**
+ * t[4][8] = four dot products with eight columns. Row i of a is `runs` runs of `length` floats, the first at
+ * a_i, each next one runStep bytes on; b: packed [runs * length][8].
+ */
+export function dotTile(
+  a0: usize,
+  a1: usize,
+  a2: usize,
+  a3: usize,
+  runs: i32,
+  length: i32,
+  runStep: usize,
+  b: usize,
+  t: usize,
+): void {
+  let c00 = f32x4.splat(0);
+  let c01 = c00;
+  let c10 = c00;
+  let c11 = c00;
+  let c20 = c00;
+  let c21 = c00;
+  let c30 = c00;
+  let c31 = c00;
+  const back: usize = runStep - ((<usize>length) << 2);
+  for (; runs > 0; --runs) {
+    let n = length;
+    for (; n > 1; n -= 2) {
+      let b0 = v128.load(b);
+      let b1 = v128.load(b, 16);
+      let x = v128.load_splat<f32>(a0);
+      c00 = f32x4.add(c00, f32x4.mul(x, b0));
+      c01 = f32x4.add(c01, f32x4.mul(x, b1));
+      x = v128.load_splat<f32>(a1);
+      c10 = f32x4.add(c10, f32x4.mul(x, b0));
+      c11 = f32x4.add(c11, f32x4.mul(x, b1));
+      x = v128.load_splat<f32>(a2);
+      c20 = f32x4.add(c20, f32x4.mul(x, b0));
+      c21 = f32x4.add(c21, f32x4.mul(x, b1));
+      x = v128.load_splat<f32>(a3);
+      c30 = f32x4.add(c30, f32x4.mul(x, b0));
+      c31 = f32x4.add(c31, f32x4.mul(x, b1));
+      b0 = v128.load(b, 32);
+      b1 = v128.load(b, 48);
+      x = v128.load_splat<f32>(a0, 4);
+      c00 = f32x4.add(c00, f32x4.mul(x, b0));
+      c01 = f32x4.add(c01, f32x4.mul(x, b1));
+      x = v128.load_splat<f32>(a1, 4);
+      c10 = f32x4.add(c10, f32x4.mul(x, b0));
+      c11 = f32x4.add(c11, f32x4.mul(x, b1));
+      x = v128.load_splat<f32>(a2, 4);
+      c20 = f32x4.add(c20, f32x4.mul(x, b0));
+      c21 = f32x4.add(c21, f32x4.mul(x, b1));
+      x = v128.load_splat<f32>(a3, 4);
+      c30 = f32x4.add(c30, f32x4.mul(x, b0));
+      c31 = f32x4.add(c31, f32x4.mul(x, b1));
+      a0 += 8;
+      a1 += 8;
+      a2 += 8;
+      a3 += 8;
+      b += 64;
+    }
+    if (n) {
+      const b0 = v128.load(b);
+      const b1 = v128.load(b, 16);
+      let x = v128.load_splat<f32>(a0);
+      c00 = f32x4.add(c00, f32x4.mul(x, b0));
+      c01 = f32x4.add(c01, f32x4.mul(x, b1));
+      x = v128.load_splat<f32>(a1);
+      c10 = f32x4.add(c10, f32x4.mul(x, b0));
+      c11 = f32x4.add(c11, f32x4.mul(x, b1));
+      x = v128.load_splat<f32>(a2);
+      c20 = f32x4.add(c20, f32x4.mul(x, b0));
+      c21 = f32x4.add(c21, f32x4.mul(x, b1));
+      x = v128.load_splat<f32>(a3);
+      c30 = f32x4.add(c30, f32x4.mul(x, b0));
+      c31 = f32x4.add(c31, f32x4.mul(x, b1));
+      a0 += 4;
+      a1 += 4;
+      a2 += 4;
+      a3 += 4;
+      b += 32;
+    }
+    a0 += back;
+    a1 += back;
+    a2 += back;
+    a3 += back;
+  }
+  v128.store(t, c00);
+  v128.store(t, c01, 16);
+  v128.store(t, c10, 32);
+  v128.store(t, c11, 48);
+  v128.store(t, c20, 64);
+  v128.store(t, c21, 80);
+  v128.store(t, c30, 96);
+  v128.store(t, c31, 112);
+}
+
+/** Adds (or, with add false, copies) the first m rows and n columns of t[4][8] to c, whose rows lie ldc bytes apart. */
+export function storeTile(t: usize, c: usize, ldc: usize, m: i32, n: i32, add: bool): void {
+  for (let i = 0; i < m; ++i, t += 32, c += ldc) {
+    if (n == 8) {
+      let low = v128.load(t);
+      let high = v128.load(t, 16);
+      if (add) {
+        low = f32x4.add(v128.load(c), low);
+        high = f32x4.add(v128.load(c, 16), high);
+      }
+      v128.store(c, low);
+      v128.store(c, high, 16);
+    } else {
+      for (let j = 0; j < n; ++j) {
+        const at = (<usize>j) << 2;
+        const value = load<f32>(t + at);
+        store<f32>(c + at, add ? load<f32>(c + at) + value : value);
+      }
+    }
+  }
+}
+
+/**
+ * Packs `rows` rows of n floats, ld bytes apart, into panels [ceil(n / 8)][rows][8], panels panelStep bytes
+ * apart, filled up with zeros.
+ */
+export function packRows(from: usize, ld: usize, rows: i32, n: i32, to: usize, panelStep: usize): void {
+  const zero = f32x4.splat(0);
+  for (let r = 0; r < rows; ++r, from += ld, to += 32) {
+    let panel = to;
+    let j = 0;
+    for (; j + 8 <= n; j += 8, panel += panelStep) {
+      const at = from + ((<usize>j) << 2);
+      v128.store(panel, v128.load(at));
+      v128.store(panel, v128.load(at, 16), 16);
+    }
+    if (j < n) {
+      v128.store(panel, zero);
+      v128.store(panel, zero, 16);
+      memory.copy(panel, from + ((<usize>j) << 2), (<usize>(n - j)) << 2);
+    }
+  }
+}

@@ -1,0 +1,260 @@
+// Convolutions of 3 x 3 taps with stride 1 by Winograd's minimal filtering: a tile of 4 x 4 inputs and 16 products
+// where plain sums take 36, for 2 x 2 outputs (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks",
+// 2016, F(2x2, 3x3)); for the filter's gradient the same tile with 2 x 2 gradients for 3 x 3 taps, F(3x3, 2x2).
+// Larger tiles would multiply less still, but lose digits.
+import { layImage } from './conv';
+import { dotTile } from './tile';
+
+// Tiles worked off together, in whole rows of tiles: their 16 transforms stay in the second-level cache.
+const FORWARD_TILES: i32 = 48;
+
+/** Rows of tiles in a block. */
+export function rowsOfTiles(high: i32, wide: i32, limit: i32): i32 {
+  return max(1, min(high, limit / wide));
+}
+
+/** Whether an image must be laid out with zeros around it so that every tile lies within. */
+export function mustLay(height: i32, width: i32, high: i32, wide: i32, top: i32, left: i32): bool {
+  return top != 0 || left != 0 || height < 2 * high + 2 || width < 2 * wide + 2;
+}
+
+export function laidBytes(channels: i32, high: i32, wide: i32): usize {
+  return (<usize>((2 * high + 2) * (2 * wide + 2) * channels)) << 2;
+}
+
+/** Transforms the 4 x 4 inputs of `count` tiles of one row, two pixels apart, to v [16][..][channels], step bytes apart. */
+export function transformInputs(image: usize, row: usize, channels: i32, count: i32, v: usize, step: usize): void {
+  const pixel = (<usize>channels) << 2;
+  for (let tile = 0; tile < count; ++tile, image += pixel << 1) {
+    for (let c: usize = 0; c < pixel; c += 16, v += 16) {
+      let at = image + c;
+      const a0 = v128.load(at);
+      const a1 = v128.load(at + pixel);
+      const a2 = v128.load(at + (pixel << 1));
+      const a3 = v128.load(at + 3 * pixel);
+      at += row;
+      const b0 = v128.load(at);
+      const b1 = v128.load(at + pixel);
+      const b2 = v128.load(at + (pixel << 1));
+      const b3 = v128.load(at + 3 * pixel);
+      at += row;
+      const c0 = v128.load(at);
+      const c1 = v128.load(at + pixel);
+      const c2 = v128.load(at + (pixel << 1));
+      const c3 = v128.load(at + 3 * pixel);
+      at += row;
+      transformRow(f32x4.sub(a0, c0), f32x4.sub(a1, c1), f32x4.sub(a2, c2), f32x4.sub(a3, c3), v, step);
+      let to = v + (step << 2);
+      transformRow(f32x4.add(b0, c0), f32x4.add(b1, c1), f32x4.add(b2, c2), f32x4.add(b3, c3), to, step);
+      to += step << 2;
+      transformRow(f32x4.sub(c0, b0), f32x4.sub(c1, b1), f32x4.sub(c2, b2), f32x4.sub(c3, b3), to, step);
+      to += step << 2;
+      const d0 = v128.load(at);
+      const d1 = v128.load(at + pixel);
+      const d2 = v128.load(at + (pixel << 1));
+      const d3 = v128.load(at + 3 * pixel);
+      transformRow(f32x4.sub(b0, d0), f32x4.sub(b1, d1), f32x4.sub(b2, d2), f32x4.sub(b3, d3), to, step);
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function transformRow(p0: v128, p1: v128, p2: v128, p3: v128, to: usize, step: usize): void {
+  v128.store(to, f32x4.sub(p0, p2));
+  v128.store(to + step, f32x4.add(p1, p2));
+  v128.store(to + (step << 1), f32x4.sub(p2, p1));
+  v128.store(to + 3 * step, f32x4.sub(p1, p3));
+}
+
+/** Bytes of the transformed filters: 16 times panels [ceil(n / 8)][k][8]. */
+export function winogradFilterBytes(k: i32, n: i32): usize {
+  return (<usize>(k * ((n + 7) >> 3))) << 9;
+}
+
+/**
+ * Transforms filters [3][3][channels][filters] for winogradConv. Turned, they are those of the gradient by the
+ * input: by half a turn, channels and filters exchanged.
+ */
+export function winogradFilters(filter: usize, channels: i32, filters: i32, turned: bool, to: usize): void {
+  const k = turned ? filters : channels;
+  const n = turned ? channels : filters;
+  const kStep: usize = turned ? 4 : (<usize>filters) << 2;
+  const nStep: usize = turned ? (<usize>filters) << 2 : 4;
+  const tap = (<usize>(channels * filters)) << 2;
+  const xi = winogradFilterBytes(k, n) >> 4;
+  for (let j = 0; j < n; j += 8) {
+    for (let i = 0; i < k; ++i) {
+      for (let e = 0; e < 8; ++e, to += 4) {
+        if (j + e >= n) {
+          for (let p: usize = 0; p < 16; ++p) store<f32>(to + p * xi, 0);
+          continue;
+        }
+        const from = filter + <usize>i * kStep + <usize>(j + e) * nStep;
+        for (let y = 0; y < 4; ++y) {
+          const g0 = filterColumn(from, tap, y, 0, turned);
+          const g1 = filterColumn(from, tap, y, 1, turned);
+          const g2 = filterColumn(from, tap, y, 2, turned);
+          const at = to + <usize>(y << 2) * xi;
+          store<f32>(at, g0);
+          store<f32>(at + xi, (g0 + g1 + g2) * 0.5);
+          store<f32>(at + (xi << 1), (g0 - g1 + g2) * 0.5);
+          store<f32>(at + 3 * xi, g2);
+        }
+      }
+    }
+  }
+}
+
+/** Row y of the transform of column x of one 3 x 3 filter. */
+function filterColumn(from: usize, tap: usize, y: i32, x: i32, turned: bool): f32 {
+  const g0 = load<f32>(from + <usize>(turned ? 8 - x : x) * tap);
+  const g1 = load<f32>(from + <usize>(turned ? 5 - x : 3 + x) * tap);
+  const g2 = load<f32>(from + <usize>(turned ? 2 - x : 6 + x) * tap);
+  if (y == 0) return g0;
+  if (y == 1) return (g0 + g1 + g2) * 0.5;
+  if (y == 2) return (g0 - g1 + g2) * 0.5;
+  return g2;
+}
+
+/** Bytes that winogradConv needs at `scratch`. */
+export function winogradScratchBytes(channels: i32, filters: i32, outHeight: i32, outWidth: i32): usize {
+  const high = (outHeight + 1) >> 1;
+  const wide = (outWidth + 1) >> 1;
+  const tiles = <usize>((rowsOfTiles(high, wide, FORWARD_TILES) * wide + 3) & ~3);
+  return laidBytes(channels, high, wide) + (tiles << 6) * <usize>(channels + ((filters + 7) & ~7));
+}
+
+/**
+ * out [batch][outHeight][outWidth][filters] = convolution of x [batch][height][width][channels], padded with zeros
+ * (top and left in front, behind as far as needed), by filters from winogradFilters. channels a multiple of 4.
+ */
+export function winogradConv(
+  x: usize,
+  u: usize,
+  out: usize,
+  batch: i32,
+  height: i32,
+  width: i32,
+  channels: i32,
+  filters: i32,
+  outHeight: i32,
+  outWidth: i32,
+  top: i32,
+  left: i32,
+  scratch: usize,
+): void {
+  const high = (outHeight + 1) >> 1;
+  const wide = (outWidth + 1) >> 1;
+  const lay = mustLay(height, width, high, wide, top, left);
+  const pixel = (<usize>channels) << 2;
+  const laidWidth = lay ? 2 * wide + 2 : width;
+  const row = <usize>laidWidth * pixel;
+  const rows = rowsOfTiles(high, wide, FORWARD_TILES);
+  const panels = (filters + 7) >> 3;
+  const most = (rows * wide + 3) & ~3;
+  const vStep = <usize>most * pixel;
+  const mStep = (<usize>(most * panels)) << 5;
+  const uStep = (<usize>(channels * panels)) << 5;
+  const v = scratch + laidBytes(channels, high, wide);
+  const m = v + (vStep << 4);
+  // The tiles that fill up the last four are computed and not used; zeros keep them finite.
+  memory.fill(scratch, 0, m - scratch);
+  for (let n = 0; n < batch; ++n) {
+    let image = x;
+    if (lay) {
+      layImage(x, height, width, channels, scratch, 2 * high + 2, laidWidth, top, left, 1, 1);
+      image = scratch;
+    }
+    for (let y = 0; y < high; y += rows) {
+      const count = min(rows, high - y);
+      for (let r = 0; r < count; ++r) {
+        const from = image + <usize>(2 * (y + r)) * row;
+        transformInputs(from, row, channels, wide, v + <usize>(r * wide) * pixel, vStep);
+      }
+      const tiles = count * wide;
+      for (let xi: usize = 0; xi < 16; ++xi) {
+        let panel = u + xi * uStep;
+        for (let j = 0; j < panels; ++j, panel += pixel << 3) {
+          let a = v + xi * vStep;
+          let to = m + xi * mStep + ((<usize>j) << 7);
+          for (let i = 0; i < tiles; i += 4, a += pixel << 2, to += (<usize>panels) << 7) {
+            dotTile(a, a + pixel, a + (pixel << 1), a + 3 * pixel, 1, channels, pixel, panel, to);
+          }
+        }
+      }
+      for (let r = 0; r < count; ++r) {
+        const oy = 2 * (y + r);
+        const to = out + ((<usize>(oy * outWidth * filters)) << 2);
+        storeOutputs(m, mStep, r * wide, wide, panels, filters, to, outWidth, outHeight - oy > 1);
+      }
+    }
+    x += <usize>(height * width) * pixel;
+    out += (<usize>(outHeight * outWidth * filters)) << 2;
+  }
+}
+
+/** Transforms a row of tiles' products m [16][tiles / 4][panels][4][8] back to two rows (or one) of outputs. */
+function storeOutputs(
+  m: usize,
+  step: usize,
+  first: i32,
+  wide: i32,
+  panels: i32,
+  filters: i32,
+  out: usize,
+  outWidth: i32,
+  both: bool,
+): void {
+  const pixel = (<usize>filters) << 2;
+  const row = <usize>outWidth * pixel;
+  for (let t = 0; t < wide; ++t, out += pixel << 1) {
+    const tile = first + t;
+    const from = m + ((<usize>((tile >> 2) * panels)) << 7) + ((<usize>(tile & 3)) << 5);
+    const two = 2 * t + 1 < outWidth;
+    for (let f = 0; f < filters; f += 4) {
+      const at = from + ((<usize>(f >> 3)) << 7) + ((<usize>(f & 4)) << 2);
+      const p0 = upper(at, step);
+      const p1 = upper(at + step, step);
+      const p2 = upper(at + (step << 1), step);
+      const p3 = upper(at + 3 * step, step);
+      const to = out + ((<usize>f) << 2);
+      const n = min(4, filters - f);
+      storeSome(to, f32x4.add(f32x4.add(p0, p1), p2), n);
+      if (two) storeSome(to + pixel, f32x4.sub(f32x4.sub(p1, p2), p3), n);
+      if (!both) continue;
+      const q0 = lower(at, step);
+      const q1 = lower(at + step, step);
+      const q2 = lower(at + (step << 1), step);
+      const q3 = lower(at + 3 * step, step);
+      storeSome(to + row, f32x4.add(f32x4.add(q0, q1), q2), n);
+      if (two) storeSome(to + row + pixel, f32x4.sub(f32x4.sub(q1, q2), q3), n);
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function upper(at: usize, step: usize): v128 {
+  const sum = f32x4.add(v128.load(at), v128.load(at + (step << 2)));
+  return f32x4.add(sum, v128.load(at + (step << 3)));
+}
+
+// @ts-ignore: decorator
+@inline
+function lower(at: usize, step: usize): v128 {
+  const difference = f32x4.sub(v128.load(at + (step << 2)), v128.load(at + (step << 3)));
+  return f32x4.sub(difference, v128.load(at + 12 * step));
+}
+
+// @ts-ignore: decorator
+@inline
+function storeSome(to: usize, value: v128, n: i32): void {
+  if (n == 4) {
+    v128.store(to, value);
+    return;
+  }
+  store<f32>(to, f32x4.extract_lane(value, 0));
+  if (n > 1) store<f32>(to, f32x4.extract_lane(value, 1), 4);
+  if (n > 2) store<f32>(to, f32x4.extract_lane(value, 2), 8);
+}

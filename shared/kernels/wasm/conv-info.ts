@@ -1,0 +1,35 @@
+import type { backend_util } from '@tensorflow/tfjs';
+import type { Tf } from './backend.ts';
+
+/** Attributes of Conv2DBackpropFilter and Conv2DBackpropInput, as tfjs-core 4.22 passes them. */
+export interface ConvGradientAttrs {
+  readonly strides: number | [number, number];
+  readonly pad: 'valid' | 'same' | number | backend_util.ExplicitPadding;
+  readonly dataFormat: 'NHWC' | 'NCHW';
+  readonly dimRoundingMode?: 'floor' | 'round' | 'ceil';
+}
+
+export type Shape4 = [number, number, number, number];
+
+/** Sizes, strides and padding of the convolution whose gradient is asked for (NHWC). */
+export function convInfoOf(
+  tf: Tf,
+  inputShape: number[],
+  filterShape: number[],
+  attrs: ConvGradientAttrs,
+): backend_util.Conv2DInfo {
+  const { strides, pad, dimRoundingMode } = attrs;
+  return tf.backend_util.computeConv2DInfo(
+    inputShape as Shape4,
+    filterShape as Shape4,
+    strides,
+    1,
+    pad,
+    dimRoundingMode,
+    false,
+    'channelsLast',
+  );
+}
+
+export const toChannelsLast = [0, 2, 3, 1];
+export const toChannelsFirst = [0, 3, 1, 2];

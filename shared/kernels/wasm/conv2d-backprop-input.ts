@@ -1,0 +1,106 @@
+import type { backend_util } from '@tensorflow/tfjs';
+import type { KernelFunc, TensorInfo, Tf, WasmBackend } from './backend.ts';
+import { callKernel, kernelFunc, pointerOf, withScratch } from './backend.ts';
+import type { ConvGradientAttrs } from './conv-info.ts';
+import { convInfoOf } from './conv-info.ts';
+import type { SimdKernels } from './simd.ts';
+import { winogradInputGradient } from './winograd.ts';
+
+interface Inputs {
+  readonly dy: TensorInfo;
+  readonly filter: TensorInfo;
+}
+
+interface Attrs extends ConvGradientAttrs {
+  readonly inputShape: number[];
+}
+
+/**
+ * Conv2DBackpropInput: the output's gradient dy [batch, outHeight, outWidth, filters] and the filter [filterHeight,
+ * filterWidth, channels, filters] to the gradient of the input [batch, height, width, channels]. It is the valid
+ * convolution of dy, stretched by the strides and padded, by the filter turned by half a turn.
+ * NCHW, and strides without SIMD, go to tfjs' own kernel.
+ */
+export function conv2dBackpropInput(
+  tf: Tf,
+  stock: KernelFunc,
+  simd: (backend: WasmBackend) => SimdKernels | null,
+): KernelFunc {
+  return kernelFunc<Inputs, Attrs>((call) => {
+    const { inputs, attrs, backend } = call;
+    const fallBack = () => stock(call as unknown as Parameters<KernelFunc>[0]);
+    if (attrs.dataFormat === 'NCHW') return fallBack();
+    const info = convInfoOf(tf, attrs.inputShape, inputs.filter.shape, attrs);
+    const kernels = simd(backend);
+    if (kernels !== null) {
+      const { dy, filter } = inputs;
+      return (
+        winogradInputGradient(kernels, backend, dy, filter, info) ?? direct(kernels, backend, inputs, info)
+      );
+    }
+    const { top, left } = info.padInfo;
+    const coverable =
+      info.strideHeight === 1 &&
+      info.strideWidth === 1 &&
+      top < info.filterHeight &&
+      left < info.filterWidth &&
+      info.padInfo.bottom < info.filterHeight &&
+      info.padInfo.right < info.filterWidth;
+    return coverable ? composed(tf, backend, inputs, info) : fallBack();
+  });
+}
+
+function direct(
+  simd: SimdKernels,
+  backend: WasmBackend,
+  { dy, filter }: Inputs,
+  info: backend_util.Conv2DInfo,
+): TensorInfo {
+  const { batchSize, inHeight, inWidth, inChannels, outChannels, outHeight, outWidth } = info;
+  const { filterHeight, filterWidth, strideHeight, strideWidth } = info;
+  const out = backend.makeOutput([...info.inShape], 'float32');
+  const taps = filterHeight * filterWidth;
+  const paddedHeight = inHeight + filterHeight - 1;
+  const paddedWidth = inWidth + filterWidth - 1;
+  const top = filterHeight - 1 - info.padInfo.top;
+  const left = filterWidth - 1 - info.padInfo.left;
+  const lay = top !== 0 || left !== 0 || paddedHeight !== outHeight || paddedWidth !== outWidth;
+  const packedBytes = Math.ceil(inChannels / 8) * taps * outChannels * 32;
+  const bytes = packedBytes + simd.convScratchBytes(paddedHeight, paddedWidth, outChannels, lay);
+  withScratch(backend, bytes, (packed) => {
+    simd.packTurnedFilters(pointerOf(backend, filter), taps, inChannels, outChannels, packed);
+    simd.conv(
+      ...([pointerOf(backend, dy), packed, pointerOf(backend, out)] as const),
+      ...([batchSize, outHeight, outWidth, outChannels] as const),
+      ...([filterHeight, filterWidth, inChannels, 1, 1] as const),
+      ...([inHeight, inWidth] as const),
+      ...([lay, paddedHeight, paddedWidth, top, left] as const),
+      ...([strideHeight, strideWidth] as const),
+      packed + packedBytes,
+    );
+  });
+  return out;
+}
+
+/** Without SIMD, for strides of 1: tfjs' Conv2D of dy by the turned filter. */
+function composed(
+  tf: Tf,
+  backend: WasmBackend,
+  { dy, filter }: Inputs,
+  info: backend_util.Conv2DInfo,
+): TensorInfo {
+  const { filterHeight, filterWidth, padInfo } = info;
+  const reversed = callKernel(tf, 'Reverse', backend, { x: filter }, { dims: [0, 1] });
+  const turned = callKernel(tf, 'Transpose', backend, { x: reversed }, { perm: [0, 1, 3, 2] });
+  backend.disposeData(reversed.dataId);
+  const pad = [
+    [0, 0],
+    [filterHeight - 1 - padInfo.top, filterHeight - 1 - padInfo.bottom],
+    [filterWidth - 1 - padInfo.left, filterWidth - 1 - padInfo.right],
+    [0, 0],
+  ];
+  const attrs = { strides: [1, 1], pad, dilations: [1, 1], dataFormat: 'NHWC' };
+  const out = callKernel(tf, 'Conv2D', backend, { x: dy, filter: turned }, attrs);
+  backend.disposeData(turned.dataId);
+  return out;
+}

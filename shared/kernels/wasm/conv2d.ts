@@ -1,0 +1,46 @@
+import type { KernelFunc, TensorInfo, Tf, WasmBackend } from './backend.ts';
+import { kernelFunc } from './backend.ts';
+import type { ConvGradientAttrs, Shape4 } from './conv-info.ts';
+import { withSamePaddingInNumbers } from './same-padding.ts';
+import type { SimdKernels } from './simd.ts';
+import { winogradForward } from './winograd.ts';
+
+interface Inputs {
+  readonly x: TensorInfo;
+  readonly filter: TensorInfo;
+}
+
+interface Attrs extends ConvGradientAttrs {
+  readonly dilations: number | [number, number];
+}
+
+/**
+ * Conv2D: x [batch, height, width, channels] by filter [filterHeight, filterWidth, channels, filters]. 3 x 3 taps
+ * with stride 1 by Winograd's tiles, which ask for fewer products than tfjs' own; everything else goes there.
+ */
+export function conv2d(
+  tf: Tf,
+  stock: KernelFunc,
+  simd: (backend: WasmBackend) => SimdKernels | null,
+): KernelFunc {
+  const general = withSamePaddingInNumbers(tf, stock, false);
+  return kernelFunc<Inputs, Attrs>((call) => {
+    const { inputs, attrs, backend } = call;
+    const kernels = simd(backend);
+    if (kernels !== null && inputs.x.dtype === 'float32') {
+      const info = tf.backend_util.computeConv2DInfo(
+        inputs.x.shape as Shape4,
+        inputs.filter.shape as Shape4,
+        attrs.strides,
+        attrs.dilations,
+        attrs.pad,
+        attrs.dimRoundingMode,
+        false,
+        tf.backend_util.convertConv2DDataFormat(attrs.dataFormat),
+      );
+      const out = winogradForward(kernels, backend, inputs.x, inputs.filter, info);
+      if (out !== null) return out;
+    }
+    return general(call as unknown as Parameters<KernelFunc>[0]);
+  });
+}

@@ -1,0 +1,92 @@
+import type { GradConfig, KernelConfig } from '@tensorflow/tfjs';
+import type { KernelFunc, Tf, WasmBackend } from './backend.ts';
+import { batchMatMul } from './batch-mat-mul.ts';
+import { conv2d } from './conv2d.ts';
+import { conv2dBackpropFilter } from './conv2d-backprop-filter.ts';
+import { conv2dBackpropInput } from './conv2d-backprop-input.ts';
+import { depthwiseBackpropFilter, depthwiseBackpropInput } from './depthwise-backprop.ts';
+import { identity } from './identity.ts';
+import { maxPoolGrad } from './max-pool-grad.ts';
+import { RELU_GRAD, reluGrad, reluGradGradient, reluGradient } from './relu-grad.ts';
+import { withSamePaddingInNumbers } from './same-padding.ts';
+import type { SimdKernels } from './simd.ts';
+import { simdKernels } from './simd.ts';
+import { sum } from './sum.ts';
+import { unsortedSegmentSum } from './unsorted-segment-sum.ts';
+
+export interface WasmKernelOptions {
+  /** False: do without our own WebAssembly, as where there is no SIMD. Default true. */
+  readonly simd?: boolean;
+}
+
+/** What tfjs had registered before us, so that registering again starts from there. */
+interface Stock {
+  readonly kernels: Map<string, KernelConfig>;
+  readonly relu: GradConfig;
+}
+
+const stockOf = new WeakMap<object, Stock>();
+
+/**
+ * Completes and speeds up training on tfjs' WebAssembly backend, which must be imported (not necessarily started)
+ * before. Replaces kernels of backend 'wasm' and the gradient of Relu, which stays tfjs' own on other backends. May
+ * be called again, also with other options.
+ */
+export function registerWasmKernels(tf: Tf, options: WasmKernelOptions = {}): void {
+  const simd = options.simd === false ? () => null : simdKernels;
+  const stock = stockOf.get(tf.engine()) ?? takeStock(tf);
+  stockOf.set(tf.engine(), stock);
+  for (const [kernelName, make] of Object.entries(factories)) {
+    const config = stock.kernels.get(kernelName);
+    const kernelFunc = make(tf, config?.kernelFunc ?? noStock(kernelName), simd);
+    // tfjs' setup still has to run: it binds the function that we may fall back to.
+    replaceKernel(tf, { ...config, kernelName, backendName: 'wasm', kernelFunc });
+  }
+  replaceGradient(tf, reluGradient(tf, stock.relu));
+  replaceGradient(tf, reluGradGradient(tf));
+}
+
+type Factory = (tf: Tf, stock: KernelFunc, simd: (backend: WasmBackend) => SimdKernels | null) => KernelFunc;
+
+const factories: Record<string, Factory> = {
+  BatchMatMul: batchMatMul,
+  Conv2D: conv2d,
+  Conv2DBackpropFilter: (tf, _stock, simd) => conv2dBackpropFilter(tf, simd),
+  Conv2DBackpropInput: conv2dBackpropInput,
+  DepthwiseConv2dNative: (tf, stock) => withSamePaddingInNumbers(tf, stock, true),
+  DepthwiseConv2dNativeBackpropFilter: depthwiseBackpropFilter,
+  DepthwiseConv2dNativeBackpropInput: depthwiseBackpropInput,
+  FusedConv2D: (tf, stock) => withSamePaddingInNumbers(tf, stock, false),
+  FusedDepthwiseConv2D: (tf, stock) => withSamePaddingInNumbers(tf, stock, true),
+  Identity: identity,
+  MaxPoolGrad: maxPoolGrad,
+  [RELU_GRAD]: (tf, _stock, simd) => reluGrad(tf, simd),
+  Sum: sum,
+  UnsortedSegmentSum: unsortedSegmentSum,
+};
+
+function takeStock(tf: Tf): Stock {
+  const kernels = new Map(tf.getKernelsForBackend('wasm').map((config) => [config.kernelName, config]));
+  if (kernels.size === 0) {
+    throw new Error("Import '@tensorflow/tfjs-backend-wasm' before registering kernels for it.");
+  }
+  return { kernels, relu: tf.getGradient('Relu') };
+}
+
+function noStock(name: string): KernelFunc {
+  return () => {
+    throw new Error(`tfjs' WebAssembly backend has no kernel ${name} to fall back to.`);
+  };
+}
+
+function replaceKernel(tf: Tf, config: KernelConfig): void {
+  const known = tf.getKernel(config.kernelName, 'wasm') as KernelConfig | undefined;
+  if (known !== undefined) tf.unregisterKernel(config.kernelName, 'wasm');
+  tf.registerKernel(config);
+}
+
+function replaceGradient(tf: Tf, config: GradConfig): void {
+  const known = tf.getGradient(config.kernelName) as GradConfig | undefined;
+  if (known !== undefined) tf.unregisterGradient(config.kernelName);
+  tf.registerGradient(config);
+}

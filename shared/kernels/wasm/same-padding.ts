@@ -1,0 +1,45 @@
+import type { KernelFunc, TensorInfo, Tf } from './backend.ts';
+import { kernelFunc } from './backend.ts';
+import type { ConvGradientAttrs, Shape4 } from './conv-info.ts';
+
+interface Inputs {
+  readonly x: TensorInfo;
+  readonly filter: TensorInfo;
+}
+
+interface Attrs extends ConvGradientAttrs {
+  readonly dilations: number | [number, number];
+}
+
+/**
+ * Wraps a convolution of tfjs' wasm backend (4.22) that gets padding 'same' wrong where the stride exceeds the filter
+ * and rows are left over (12 rows, a filter of 2, stride 3): it is handed the padding in numbers instead.
+ */
+export function withSamePaddingInNumbers(tf: Tf, stock: KernelFunc, depthwise: boolean): KernelFunc {
+  return kernelFunc<Inputs, Attrs>((call) => {
+    const { inputs, attrs } = call;
+    // NCHW is left to tfjs, which says that it does not support it.
+    if (attrs.pad !== 'same' || attrs.dataFormat === 'NCHW') return run(stock, call);
+    const info = tf.backend_util.computeConv2DInfo(
+      inputs.x.shape as Shape4,
+      inputs.filter.shape as Shape4,
+      attrs.strides,
+      attrs.dilations,
+      'same',
+      attrs.dimRoundingMode,
+      depthwise,
+    );
+    const { top, bottom, left, right } = info.padInfo;
+    const pad = [
+      [0, 0],
+      [top, bottom],
+      [left, right],
+      [0, 0],
+    ];
+    return run(stock, { ...call, attrs: { ...attrs, pad } });
+  });
+}
+
+function run(stock: KernelFunc, call: object): TensorInfo {
+  return stock(call as Parameters<KernelFunc>[0]) as TensorInfo;
+}

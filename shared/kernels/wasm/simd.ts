@@ -1,0 +1,134 @@
+import type { WasmBackend } from './backend.ts';
+import { simdBytesBase64 } from './simd-bytes.ts';
+
+/** The functions of assembly/index.as. Pointers and strides are in bytes, everything else in elements. */
+export interface SimdKernels {
+  gemmScratchBytes(m: number, n: number, k: number): number;
+  gemm(...args: GemmArgs): void;
+  packFilters(filter: number, taps: number, channels: number, filters: number, to: number): void;
+  packTurnedFilters(filter: number, taps: number, channels: number, filters: number, to: number): void;
+  convScratchBytes(paddedHeight: number, paddedWidth: number, channels: number, lay: boolean): number;
+  conv(...args: ConvArgs): void;
+  convFilterGradientScratchBytes(
+    ...args: [
+      ...dims: [channels: number, filterHeight: number, filterWidth: number, filters: number],
+      ...out: [outHeight: number, outWidth: number],
+      ...laid: [lay: boolean, paddedHeight: number, paddedWidth: number],
+    ]
+  ): number;
+  convFilterGradient(...args: FilterGradientArgs): void;
+  winogradFilterBytes(k: number, n: number): number;
+  winogradFilters(filter: number, channels: number, filters: number, turned: boolean, to: number): void;
+  winogradScratchBytes(...args: WinogradSizes): number;
+  winogradConv(...args: WinogradArgs): void;
+  winogradFilterGradientScratchBytes(...args: WinogradSizes): number;
+  winogradFilterGradient(...args: WinogradArgs): void;
+  reluGradient(dy: number, y: number, dx: number, n: number): void;
+  addRow(x: number, bias: number, out: number, rows: number, columns: number): void;
+  sumRows(x: number, out: number, rows: number, columns: number): void;
+  maxPoolGradient(...args: MaxPoolGradientArgs): void;
+}
+
+type GemmArgs = [
+  ...pointers: [a: number, b: number, out: number],
+  ...dims: [m: number, n: number, k: number],
+  ...transpose: [a: boolean, b: boolean],
+  scratch: number,
+];
+
+type ImageArgs = [batch: number, height: number, width: number, channels: number];
+type FilterArgs = [height: number, width: number, filters: number, strideY: number, strideX: number];
+type OutArgs = [height: number, width: number];
+type LayArgs = [lay: boolean, paddedHeight: number, paddedWidth: number, top: number, left: number];
+
+type ConvArgs = [
+  ...pointers: [x: number, packed: number, out: number],
+  ...ImageArgs,
+  ...FilterArgs,
+  ...OutArgs,
+  ...LayArgs,
+  ...stretch: [y: number, x: number],
+  scratch: number,
+];
+
+type FilterGradientArgs = [
+  ...pointers: [x: number, dy: number, out: number],
+  ...ImageArgs,
+  ...FilterArgs,
+  ...OutArgs,
+  ...LayArgs,
+  scratch: number,
+];
+
+type WinogradSizes = [channels: number, filters: number, outHeight: number, outWidth: number];
+
+type WinogradArgs = [
+  ...pointers: [x: number, packedOrDy: number, out: number],
+  ...ImageArgs,
+  filters: number,
+  ...OutArgs,
+  ...padding: [top: number, left: number],
+  scratch: number,
+];
+
+type MaxPoolGradientArgs = [
+  ...pointers: [dy: number, x: number, y: number, dx: number],
+  ...ImageArgs,
+  ...window: [height: number, width: number, strideY: number, strideX: number],
+  ...OutArgs,
+  ...padding: [top: number, left: number],
+];
+
+/** What is used here of what browsers and Node both have but the ES library's types have not. */
+interface Host {
+  atob(base64: string): string;
+  readonly SharedArrayBuffer?: new () => object;
+  readonly WebAssembly?: {
+    readonly Module: new (bytes: Uint8Array) => object;
+    readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
+    validate(bytes: Uint8Array): boolean;
+  };
+}
+
+const instances = new WeakMap<object, SimdKernels | null>();
+
+/**
+ * Our own kernels, instantiated in the memory of tfjs' backend so that they work on its tensors where they lie
+ * (once a backend). Null where that cannot be: no SIMD, or a tfjs that no longer shows its memory.
+ */
+export function simdKernels(backend: Pick<WasmBackend, 'wasm'>): SimdKernels | null {
+  const known = instances.get(backend);
+  if (known !== undefined) return known;
+  const kernels = instantiate(backend);
+  instances.set(backend, kernels);
+  return kernels;
+}
+
+function instantiate({ wasm }: Pick<WasmBackend, 'wasm'>): SimdKernels | null {
+  const host = globalThis as unknown as Host;
+  const api = host.WebAssembly;
+  const memory = (wasm.asm?.memory ?? wasm.wasmMemory) as { readonly buffer: object } | undefined;
+  if (memory === undefined || api === undefined) return null;
+  const bytes = Uint8Array.from(host.atob(simdBytesBase64), (char) => char.charCodeAt(0));
+  if (host.SharedArrayBuffer !== undefined && memory.buffer instanceof host.SharedArrayBuffer) {
+    importSharedMemory(bytes);
+  }
+  if (!api.validate(bytes)) return null;
+  try {
+    return new api.Instance(new api.Module(bytes), { env: { memory } }).exports as SimdKernels;
+  } catch {
+    // A memory that may grow past what the module declares, or a page that may not compile in place.
+    return null;
+  }
+}
+
+/**
+ * Turns the module's import of a memory into one of a shared memory, as the threaded build of tfjs has. It is one
+ * bit of the import's limits, which follow its name and its kind; nothing before the import bears that name.
+ */
+function importSharedMemory(bytes: Uint8Array): void {
+  const name = Array.from('memory', (char) => char.charCodeAt(0));
+  const at = bytes.findIndex((_, i) => name.every((code, j) => bytes[i + j] === code));
+  const limits = at + name.length + 1;
+  bytes[limits] = (bytes[limits] as number) | 2;
+}

@@ -1,0 +1,46 @@
+import * as v from 'valibot';
+
+const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const finite = v.pipe(v.number(), v.finite());
+const uint32 = v.pipe(count, v.maxValue(2 ** 32 - 1));
+
+/** One tensor of the model, in the order of the flat vector. */
+const layoutEntry = v.object({
+  shape: v.array(count),
+  /** false for statistics such as a batch normalisation's moving mean, which no optimizer touches. */
+  trainable: v.boolean(),
+});
+
+/**
+ * What is trained: everything that a worker must know besides the weights. It travels in the welcome, so no worker
+ * needs a change for another model.
+ */
+export const jobSchema = v.object({
+  /** Keras topology as tfjs-layers writes it: { class_name, config }. */
+  topology: v.record(v.string(), v.unknown()),
+  layout: v.pipe(v.array(layoutEntry), v.minLength(1)),
+  loss: v.literal('categoricalCrossentropy'),
+  optimizer: v.object({
+    name: v.literal('adadelta'),
+    learningRate: finite,
+    rho: finite,
+    epsilon: finite,
+  }),
+  batchSize: positive,
+  epochs: count,
+  seed: uint32,
+  data: v.object({
+    name: v.pipe(v.string(), v.maxLength(200)),
+    /** Of one sample, [28, 28, 1] for MNIST. */
+    sampleShape: v.pipe(v.array(positive), v.minLength(1), v.maxLength(4)),
+    classes: positive,
+    /** Bytes are multiplied by this before the model sees them: 1 / 255. */
+    scale: finite,
+    trainSamples: positive,
+    testSamples: positive,
+  }),
+});
+export type Job = v.InferOutput<typeof jobSchema>;
+export type Topology = Job['topology'];
+export type LayoutEntry = Job['layout'][number];

@@ -1,0 +1,81 @@
+import * as v from 'valibot';
+import { jobSchema, type Job } from './job.ts';
+import { layoutOf } from './layout.ts';
+
+/** What is known of a saved model besides its weights. */
+const metadataSchema = v.object({
+  /** Version of gradcast that wrote it. */
+  gradcast: v.string(),
+  /** One sentence about the data: what, and from where. */
+  dataDescription: v.string(),
+  /** Epochs that were finished. */
+  epochs: v.number(),
+  val_loss: v.nullable(v.number()),
+  val_accuracy: v.nullable(v.number()),
+  /** The topology stands beside it. */
+  job: v.omit(jobSchema, ['topology']),
+});
+export type ModelMetadata = v.InferOutput<typeof metadataSchema>;
+
+const modelJsonSchema = v.object({
+  modelTopology: v.record(v.string(), v.unknown()),
+  weightsManifest: v.array(v.object({ paths: v.array(v.string()) })),
+  userDefinedMetadata: metadataSchema,
+});
+
+export interface SavedModel {
+  readonly job: Job;
+  readonly metadata: ModelMetadata;
+  /** Names of the files that hold the weights, one behind the other. */
+  readonly weightFiles: readonly string[];
+}
+
+/**
+ * What model.json holds, in the format of tfjs-layers, so that tf.loadLayersModel reads it.
+ * @param names of the tensors, in the order of the job's layout
+ */
+export function describeModel(
+  metadata: ModelMetadata,
+  topology: Job['topology'],
+  names: readonly string[],
+  weightsFile: string,
+): object {
+  const weights = metadata.job.layout.map(({ shape }, i) => ({ name: names[i], shape, dtype: 'float32' }));
+  return {
+    format: 'layers-model',
+    generatedBy: `gradcast ${metadata.gradcast}`,
+    convertedBy: null,
+    modelTopology: topology,
+    weightsManifest: [{ paths: [weightsFile], weights }],
+    userDefinedMetadata: metadata,
+  };
+}
+
+/**
+ * Reads what describeModel made.
+ * @throws Error if it is anything else
+ */
+export function parseModel(json: unknown): SavedModel {
+  const {
+    modelTopology: topology,
+    weightsManifest,
+    userDefinedMetadata: metadata,
+  } = v.parse(modelJsonSchema, json);
+  return {
+    job: { topology, ...metadata.job },
+    metadata,
+    weightFiles: weightsManifest.flatMap(({ paths }) => paths),
+  };
+}
+
+/**
+ * The flat vector out of the bytes of the weight files.
+ * @throws Error if there are more or fewer than the layout needs
+ */
+export function parseWeights(bytes: Uint8Array, { layout }: Job): Float32Array {
+  const expected = 4 * layoutOf(layout).length;
+  if (bytes.length !== expected) {
+    throw new Error(`The weights have ${bytes.length} bytes; the model needs ${expected}.`);
+  }
+  return new Float32Array(bytes.slice().buffer);
+}

@@ -1,0 +1,71 @@
+import { Packr, Unpackr } from 'msgpackr';
+import { CloseCode, ProtocolError } from './close-code.ts';
+
+// Plain msgpack: no records, no extensions of msgpackr's own, so that any language's library reads it.
+const packr = new Packr({ useRecords: false, variableMapSize: true });
+const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: 'number' });
+
+const PREFIX_BYTES = 4;
+/** No header needs more; the largest is a welcome with a big model's topology. */
+const MAX_HEADER_BYTES = 4 << 20;
+
+const aligned = (bytes: number): number => (bytes + 3) & ~3;
+
+/** A frame whose payload is still to be written. `payload` is a view into `bytes`, 4-byte aligned. */
+export interface OpenFrame {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly payload: Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * Lays a frame out: header length (uint32, little-endian), header (msgpack), zero bytes up to a multiple of 4,
+ * payload up to the end. The caller writes the payload in place, which saves a copy.
+ */
+export function openFrame(header: object, payloadBytes: number): OpenFrame {
+  const packed = packr.pack(header);
+  const start = aligned(PREFIX_BYTES + packed.length);
+  const bytes = new Uint8Array(start + payloadBytes);
+  new DataView(bytes.buffer).setUint32(0, packed.length, true);
+  bytes.set(packed, PREFIX_BYTES);
+  return { bytes, payload: bytes.subarray(start) };
+}
+
+/** A frame with a payload that exists already, or none. */
+export function encodeFrame(header: object, payload?: Uint8Array): Uint8Array<ArrayBuffer> {
+  const frame = openFrame(header, payload?.length ?? 0);
+  if (payload !== undefined) frame.payload.set(payload);
+  return frame.bytes;
+}
+
+export interface DecodedFrame {
+  readonly header: unknown;
+  /** A view into the frame where that is 4-byte aligned in memory, else a copy that is. */
+  readonly payload: Uint8Array;
+}
+
+/**
+ * Takes a frame apart.
+ * @throws ProtocolError (malformed) whatever the bytes are, if they are no frame
+ */
+export function decodeFrame(bytes: Uint8Array): DecodedFrame {
+  if (bytes.length < PREFIX_BYTES) {
+    throw malformed(`A frame has at least ${PREFIX_BYTES} bytes; this one has ${bytes.length}.`);
+  }
+  const headerBytes = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(0, true);
+  const start = aligned(PREFIX_BYTES + headerBytes);
+  if (headerBytes > MAX_HEADER_BYTES || start > bytes.length) {
+    throw malformed(
+      `The frame says that its header has ${headerBytes} bytes, but has ${bytes.length} in all.`,
+    );
+  }
+  let header: unknown;
+  try {
+    header = unpackr.unpack(bytes.subarray(PREFIX_BYTES, PREFIX_BYTES + headerBytes));
+  } catch {
+    throw malformed('The header of the frame is not one msgpack value.');
+  }
+  const payload = bytes.subarray(start);
+  return { header, payload: payload.byteOffset % 4 === 0 ? payload : payload.slice() };
+}
+
+const malformed = (sentence: string): ProtocolError => new ProtocolError(CloseCode.malformed, sentence);

@@ -1,0 +1,108 @@
+import * as v from 'valibot';
+import { jobSchema } from '../model/job.ts';
+
+/** The version of PROTOCOL.md that this code speaks. */
+export const PROTOCOL_VERSION = 1;
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+const finite = v.pipe(v.number(), v.finite());
+const text = (maxLength: number) => v.pipe(v.string(), v.maxLength(maxLength));
+const step = v.pipe(count, v.brand('Step'));
+const shardId = v.pipe(count, v.brand('ShardId'));
+
+/** The number of updates that the weights have had; also the number of the step that they are used in. */
+export type Step = v.InferOutput<typeof step>;
+/** Names one handing-out of samples; never used twice in a run. */
+export type ShardId = v.InferOutput<typeof shardId>;
+export type WorkerId = string & { readonly __worker: unique symbol };
+
+const engine = v.object({
+  /** 'tensorflow', 'wasm', 'webgl', 'webgpu' or whatever another implementation calls itself. */
+  backend: text(40),
+  version: text(80),
+  device: text(200),
+  threads: positive,
+});
+export type EngineInfo = v.InferOutput<typeof engine>;
+
+/** What a shard is for. */
+export const TASKS = ['train', 'evaluate'] as const;
+export type Task = (typeof TASKS)[number];
+
+// From a worker to the coordinator.
+
+const hello = v.object({
+  type: v.literal('hello'),
+  protocol: count,
+  name: text(100),
+  token: v.optional(text(200)),
+  engine,
+  codecs: v.pipe(v.array(text(40)), v.minLength(1), v.maxLength(32)),
+});
+/** The job's model is built: shards are welcome. */
+const ready = v.object({ type: v.literal('ready') });
+/** What every answer to a shard says: sums over the shard's samples. */
+const answer = {
+  step,
+  shard: shardId,
+  samples: positive,
+  // NaN is let through here, to be refused with a code of its own.
+  lossSum: v.union([v.number(), v.nan()]),
+  correct: count,
+  computeMs: v.pipe(finite, v.minValue(0)),
+};
+const gradient = v.object({ type: v.literal('gradient'), ...answer });
+const evaluation = v.object({ type: v.literal('evaluation'), ...answer });
+const failed = v.object({ type: v.literal('failed'), step, shard: shardId, reason: text(2000) });
+const leaving = v.object({ type: v.literal('leaving'), reason: text(200) });
+const pong = v.object({ type: v.literal('pong'), id: count });
+
+export const fromWorkerSchema = v.variant('type', [
+  hello,
+  ready,
+  gradient,
+  evaluation,
+  failed,
+  leaving,
+  pong,
+]);
+export type FromWorker = v.InferOutput<typeof fromWorkerSchema>;
+export type Hello = v.InferOutput<typeof hello>;
+export type GradientAnswer = v.InferOutput<typeof gradient>;
+export type EvaluationAnswer = v.InferOutput<typeof evaluation>;
+export type ShardAnswer = GradientAnswer | EvaluationAnswer;
+
+// From the coordinator to a worker.
+
+const welcome = v.object({
+  type: v.literal('welcome'),
+  protocol: count,
+  workerId: text(40),
+  codec: text(40),
+  heartbeatMs: positive,
+  maxFrameBytes: positive,
+  job: jobSchema,
+});
+const weights = v.object({ type: v.literal('weights'), step });
+const shard = v.object({
+  type: v.literal('shard'),
+  task: v.picklist(TASKS),
+  step,
+  shard: shardId,
+  samples: positive,
+});
+const rejected = v.object({
+  type: v.literal('rejected'),
+  step,
+  shard: shardId,
+  code: count,
+  reason: text(500),
+});
+const ping = v.object({ type: v.literal('ping'), id: count });
+const finished = v.object({ type: v.literal('finished'), reason: text(500) });
+
+export const fromCoordinatorSchema = v.variant('type', [welcome, weights, shard, rejected, ping, finished]);
+export type FromCoordinator = v.InferOutput<typeof fromCoordinatorSchema>;
+export type Welcome = v.InferOutput<typeof welcome>;
+export type ShardMessage = v.InferOutput<typeof shard>;

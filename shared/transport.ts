@@ -1,0 +1,19 @@
+/** One connection, whatever carries it. Frames arrive whole and in order. */
+export interface Connection {
+  send(frame: Uint8Array): void;
+  close(code: number, reason: string): void;
+  /** Drops the connection without a goodbye. */
+  terminate(): void;
+  /** Bytes that were given to send() and have not left yet. */
+  readonly bufferedBytes: number;
+}
+
+/** What a connection tells its owner. After onClose nothing more comes. */
+export interface ConnectionEvents {
+  onOpen(): void;
+  onFrame(frame: Uint8Array): void;
+  onClose(code: number, reason: string): void;
+}
+
+/** Opens a connection to a coordinator; failing to is an onClose, never an exception. */
+export type Connect = (url: string, events: ConnectionEvents) => Connection;

@@ -1,0 +1,48 @@
+import { pause, type Clock, type StopSignal } from '../clock.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { Connect } from '../transport.ts';
+import { backoffMs } from './backoff.ts';
+import { TrainerCache } from './trainer-cache.ts';
+import { runSession, type WorkerReport } from './run-session.ts';
+
+export interface WorkerOptions {
+  readonly url: string;
+  readonly name: string;
+  readonly token?: string;
+  readonly engine: Engine;
+  readonly connect: Connect;
+  readonly clock: Clock;
+  /** In [0, 1); spreads the reconnects. */
+  readonly random: () => number;
+  readonly report: WorkerReport;
+  /** Aborted when the person wants the worker to leave. */
+  readonly signal: StopSignal;
+}
+
+/**
+ * A worker's whole life: connect, work, and come back with growing pauses whenever the connection is lost.
+ * @returns why it ended: the run finished, or the person asked
+ * @throws Error with the coordinator's sentence if it refuses this worker for good
+ */
+export async function runWorker(options: WorkerOptions): Promise<string> {
+  const { url, clock, random, report, signal } = options;
+  const trainers = new TrainerCache(options.engine);
+  try {
+    for (let attempt = 0; !signal.aborted; attempt++) {
+      const { end, welcomed } = await runSession(options, trainers);
+      if (end.outcome === 'finished') return end.reason;
+      if (end.outcome === 'refused')
+        throw new Error(`This worker cannot take part in the run at ${url}: ${end.reason}`);
+      if (welcomed) attempt = 0;
+      if (end.outcome === 'left') break;
+      const waitMs = backoffMs(attempt, random());
+      report.waiting(
+        `No connection to ${url} (${end.reason}). Trying again in ${(waitMs / 1000).toFixed(1)} s.`,
+      );
+      await pause(clock, waitMs, signal);
+    }
+    return 'left';
+  } finally {
+    trainers.dispose();
+  }
+}

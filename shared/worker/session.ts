@@ -1,0 +1,147 @@
+import { CloseCode, FATAL_CLOSE_CODES, ProtocolError } from '../protocol/close-code.ts';
+import {
+  PROTOCOL_VERSION,
+  type FromCoordinator,
+  type FromWorker,
+  type ShardMessage,
+  type Step,
+  type Welcome,
+} from '../protocol/messages.ts';
+import { parseFromCoordinator } from '../protocol/parse.ts';
+
+/**
+ * What a worker knows during one connection. Pure: events go in, a new state and effects come out. The worker holds
+ * one set of weights and the shards that it was given, nothing else.
+ */
+export interface SessionState {
+  readonly phase: 'greeting' | 'loading' | 'working' | 'ended';
+  readonly welcome: Welcome | null;
+  /** The step of the weights that the engine holds. */
+  readonly weightsStep: Step | null;
+  /** Weights that came while the engine was busy; only the newest matter. */
+  readonly nextWeights: { readonly step: Step; readonly payload: Uint8Array } | null;
+  readonly shards: readonly PendingShard[];
+  readonly busy: boolean;
+}
+
+export interface PendingShard {
+  readonly message: ShardMessage;
+  readonly payload: Uint8Array;
+}
+
+export type SessionEvent =
+  | { readonly type: 'frame'; readonly bytes: Uint8Array }
+  | { readonly type: 'loaded' }
+  | { readonly type: 'computed' }
+  | { readonly type: 'leave' }
+  | { readonly type: 'closed'; readonly code: number; readonly reason: string };
+
+/** Why a session ended, and whether a new connection may help. */
+export interface SessionEnd {
+  readonly outcome: 'finished' | 'refused' | 'lost' | 'left';
+  readonly reason: string;
+}
+
+export type SessionEffect =
+  | { readonly type: 'send'; readonly message: FromWorker }
+  | { readonly type: 'load'; readonly welcome: Welcome }
+  | { readonly type: 'setWeights'; readonly step: Step; readonly payload: Uint8Array }
+  | { readonly type: 'compute'; readonly shard: PendingShard }
+  | { readonly type: 'report'; readonly line: string }
+  | { readonly type: 'close'; readonly code: number; readonly reason: string }
+  | { readonly type: 'end'; readonly end: SessionEnd };
+
+export type Transition = readonly [SessionState, readonly SessionEffect[]];
+
+export const initialSession: SessionState = {
+  phase: 'greeting',
+  welcome: null,
+  weightsStep: null,
+  nextWeights: null,
+  shards: [],
+  busy: false,
+};
+
+/** One event after another; never throws. */
+export function advance(state: SessionState, event: SessionEvent): Transition {
+  if (state.phase === 'ended') return [state, []];
+  switch (event.type) {
+    case 'frame':
+      return onFrame(state, event.bytes);
+    case 'loaded':
+      return [{ ...state, phase: 'working' }, [{ type: 'send', message: { type: 'ready' } }]];
+    case 'computed':
+      return startWork({ ...state, busy: false });
+    case 'leave': {
+      const [next, effects] = ended(state, { outcome: 'left', reason: 'asked to leave' });
+      return [next, [{ type: 'send', message: { type: 'leaving', reason: 'asked to leave' } }, ...effects]];
+    }
+    case 'closed':
+      return ended(state, {
+        outcome: FATAL_CLOSE_CODES.has(event.code) ? 'refused' : 'lost',
+        reason: event.reason === '' ? `connection closed (${event.code})` : event.reason,
+      });
+  }
+}
+
+function onFrame(state: SessionState, bytes: Uint8Array): Transition {
+  try {
+    const { message, payload } = parseFromCoordinator(bytes);
+    return onMessage(state, message, payload);
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    return [state, [{ type: 'close', code: error.code, reason: error.message }]];
+  }
+}
+
+function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8Array): Transition {
+  switch (message.type) {
+    case 'ping':
+      return [state, [{ type: 'send', message: { type: 'pong', id: message.id } }]];
+    case 'finished':
+      return ended(state, { outcome: 'finished', reason: message.reason });
+    case 'rejected':
+      return [state, [{ type: 'report', line: `The coordinator rejected an answer: ${message.reason}` }]];
+    case 'welcome':
+      if (state.phase !== 'greeting') throw unexpected('A second welcome.');
+      if (message.protocol !== PROTOCOL_VERSION) {
+        throw new ProtocolError(CloseCode.unsupported, `This worker speaks protocol ${PROTOCOL_VERSION}.`);
+      }
+      return [{ ...state, phase: 'loading', welcome: message }, [{ type: 'load', welcome: message }]];
+    case 'weights':
+      if (state.phase !== 'working') throw unexpected('Weights before this worker was ready.');
+      return startWork({ ...state, nextWeights: { step: message.step, payload } });
+    case 'shard':
+      if (state.phase !== 'working') throw unexpected('A shard before this worker was ready.');
+      return startWork({ ...state, shards: [...state.shards, { message, payload }] });
+  }
+}
+
+/** Takes the newest weights and the first shard that they are for, as soon as the engine is free. */
+function startWork(state: SessionState): Transition {
+  if (state.busy) return [state, []];
+  const effects: SessionEffect[] = [];
+  let { weightsStep, shards } = state;
+  if (state.nextWeights !== null) {
+    effects.push({ type: 'setWeights', ...state.nextWeights });
+    weightsStep = state.nextWeights.step;
+  }
+  if (weightsStep !== null) {
+    const held = weightsStep;
+    // A shard of an older step was given to somebody else long ago.
+    shards = shards.filter(({ message }) => message.step >= held);
+  }
+  const next = shards.find(({ message }) => message.step === weightsStep);
+  if (next !== undefined) {
+    shards = shards.filter((shard) => shard !== next);
+    effects.push({ type: 'compute', shard: next });
+  }
+  return [{ ...state, weightsStep, nextWeights: null, shards, busy: next !== undefined }, effects];
+}
+
+const ended = (state: SessionState, end: SessionEnd): Transition => [
+  { ...state, phase: 'ended', shards: [], nextWeights: null },
+  [{ type: 'end', end }],
+];
+
+const unexpected = (sentence: string): ProtocolError => new ProtocolError(CloseCode.unexpected, sentence);

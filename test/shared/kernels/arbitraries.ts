@@ -1,0 +1,61 @@
+import * as fc from 'fast-check';
+import type { ConvGeometry } from '../../support/reference-kernels.ts';
+import { sized } from '../../support/reference-kernels.ts';
+
+const small = (min: number, max: number) => fc.integer({ min, max });
+const side = small(0, 2);
+
+/** Convolutions of all sorts that have an output: odd sizes, strides 1 to 3, every padding. */
+export const geometries: fc.Arbitrary<ConvGeometry> = fc
+  .record({
+    batch: small(1, 9),
+    height: small(1, 13),
+    width: small(1, 13),
+    channels: small(1, 33),
+    filterHeight: small(1, 5),
+    filterWidth: small(1, 5),
+    filters: small(1, 33),
+    strideY: small(1, 3),
+    strideX: small(1, 3),
+    pad: fc.oneof(
+      fc.constant('valid' as const),
+      fc.constant('same' as const),
+      fc.record({ top: side, bottom: side, left: side, right: side }),
+    ),
+  })
+  .filter((g) => {
+    const { outHeight, outWidth } = sized(g);
+    return outHeight > 0 && outWidth > 0;
+  });
+
+/** 3 x 3 taps with stride 1 and whole vectors of channels, which take a way of their own. */
+export const winogradGeometries: fc.Arbitrary<ConvGeometry> = fc
+  .tuple(geometries, small(1, 17), small(1, 17), small(1, 8), small(1, 8), fc.boolean())
+  .map(([g, height, width, channels, filters, wholeFilters]) => ({
+    ...{ ...g, height, width, filterHeight: 3, filterWidth: 3, strideY: 1, strideX: 1 },
+    ...{ channels: 4 * channels, filters: wholeFilters ? 4 * filters : g.filters },
+  }))
+  .filter((g) => {
+    const { outHeight, outWidth } = sized(g);
+    return outHeight > 0 && outWidth > 0;
+  });
+
+/** Values that are the same for the same seed: a linear congruence, in (-1, 1). */
+export function values(length: number, seed: number): Float32Array {
+  let state = seed >>> 0;
+  return Float32Array.from({ length }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state >>> 8) / 2 ** 23 - 1;
+  });
+}
+
+/** The padding as tfjs takes it. */
+export function tfPad({ pad }: ConvGeometry): 'valid' | 'same' | [number, number][] {
+  if (typeof pad === 'string') return pad;
+  return [
+    [0, 0],
+    [pad.top, pad.bottom],
+    [pad.left, pad.right],
+    [0, 0],
+  ];
+}

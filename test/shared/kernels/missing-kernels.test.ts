@@ -1,0 +1,60 @@
+import * as tf from '@tensorflow/tfjs';
+import * as fc from 'fast-check';
+import { beforeAll, describe, expect, it } from 'vitest';
+import {
+  convFilterGradient,
+  convForward,
+  convInputGradient,
+  relativeError,
+  sized,
+} from '../../support/reference-kernels.ts';
+import { geometries, tfPad, values } from './arbitraries.ts';
+import { runKernel, startWasm } from './wasm-backend.ts';
+
+describe("kernels that tfjs' wasm backend lacks or gets wrong", () => {
+  beforeAll(() => startWasm(true));
+
+  it('are depthwise convolutions and their gradients', () => {
+    fc.assert(
+      fc.property(geometries, fc.integer({ min: 1, max: 3 }), (g, multiplier) => {
+        const { outHeight, outWidth } = sized(g);
+        const tensor = (shape: number[], salt: number) =>
+          tf.tensor(values(tf.util.sizeFromShape(shape), salt), shape);
+        const x = tensor([g.batch, g.height, g.width, g.channels], 1);
+        const dy = tensor([g.batch, outHeight, outWidth, g.channels * multiplier], 2);
+        const filter = tensor([g.filterHeight, g.filterWidth, g.channels, multiplier], 3);
+        const attrs = { strides: [g.strideY, g.strideX], pad: tfPad(g), dilations: [1, 1] };
+        const name = 'DepthwiseConv2dNativeBackprop';
+        const forward = runKernel('DepthwiseConv2dNative', { x, filter }, attrs);
+        const byFilter = runKernel(`${name}Filter`, { x, dy }, { ...attrs, filterShape: filter.shape });
+        const byInput = runKernel(`${name}Input`, { dy, filter }, { ...attrs, inputShape: x.shape });
+        const [xs, dys, filters] = [x.dataSync(), dy.dataSync(), filter.dataSync()];
+        expect(relativeError(forward.values, convForward(xs, filters, g, multiplier))).toBeLessThan(1e-5);
+        expect(relativeError(byFilter.values, convFilterGradient(xs, dys, g, multiplier))).toBeLessThan(1e-5);
+        expect(relativeError(byInput.values, convInputGradient(filters, dys, g, multiplier))).toBeLessThan(
+          1e-5,
+        );
+        tf.dispose([x, dy, filter]);
+      }),
+      { numRuns: 60, seed: 5 },
+    );
+  });
+
+  it('are sums of rows by segment, the gradient of an embedding', () => {
+    const table = tf.tensor2d(values(12, 1), [4, 3]);
+    const ids = tf.tensor1d([2, 0, 2, 3], 'int32');
+    const gradient = tf.tidy(() => {
+      const weights = tf.tensor2d([1, 2, 3, 4], [4, 1]);
+      return tf
+        .grad((t: tf.Tensor) => tf.gather(t, ids).mul(weights))(table)
+        .arraySync();
+    });
+    expect(gradient).toEqual([
+      [2, 2, 2],
+      [0, 0, 0],
+      [4, 4, 4],
+      [4, 4, 4],
+    ]);
+    tf.dispose([table, ids]);
+  });
+});

@@ -1,0 +1,82 @@
+import * as tf from '@tensorflow/tfjs';
+import { beforeAll, describe, expect, it } from 'vitest';
+// @ts-expect-error a build script without types
+import { bytesModule, compileKernels } from '../../../scripts/build-kernels.js';
+import { readFile } from 'node:fs/promises';
+import { registerWasmKernels } from '../../../shared/kernels/wasm/register.ts';
+import { simdKernels } from '../../../shared/kernels/wasm/simd.ts';
+import { startWasm } from './wasm-backend.ts';
+
+describe('registering', () => {
+  beforeAll(() => startWasm(true));
+
+  it('may happen twice and changes nothing the second time', () => {
+    const names = () =>
+      tf
+        .getKernelsForBackend('wasm')
+        .map(({ kernelName }) => kernelName)
+        .sort();
+    const before = names();
+    registerWasmKernels(tf);
+    expect(names()).toEqual(before);
+    const x = tf.tensor1d([-1, 1]);
+    expect([
+      ...tf.tidy(() =>
+        tf
+          .grad((t: tf.Tensor) => tf.relu(t))(x)
+          .dataSync(),
+      ),
+    ]).toEqual([0, 1]);
+    x.dispose();
+  });
+});
+
+describe('the embedded WebAssembly', () => {
+  it('runs in a shared memory too', () => {
+    const memory = new wasmApi.Memory({ initial: 1, maximum: 65536, shared: true });
+    const kernels = simdKernels({ wasm: { wasmMemory: memory, _malloc: () => 0, _free: () => undefined } });
+    const heap = new Float32Array(memory.buffer);
+    heap.set([1, 2, 3, -1, 0, 1]);
+    kernels!.reluGradient(0, 12, 24, 3);
+    expect([...heap.slice(6, 9)]).toEqual([0, 0, 3]);
+  });
+
+  it('stands back where the memory cannot be had', () => {
+    expect(simdKernels({ wasm: { _malloc: () => 0, _free: () => undefined } })).toBeNull();
+  });
+
+  it('is what the sources compile to, byte for byte', async () => {
+    const bytes = await (compileKernels as () => Promise<Uint8Array>)();
+    const file = new URL('../../../shared/kernels/wasm/simd-bytes.ts', import.meta.url);
+    expect((bytesModule as (bytes: Uint8Array) => string)(bytes)).toBe(await readFile(file, 'utf8'));
+    // It shares the backend's memory: a data segment or a heap of its own would overwrite tensors.
+    const owned = sectionIds(bytes).filter((id) => [MEMORY, GLOBALS, START, DATA].includes(id));
+    expect(owned).toEqual([]);
+  });
+});
+
+// Node's types have it in the namespace of an old library only.
+const wasmApi = (globalThis as unknown as { WebAssembly: { Memory: SharedMemory } }).WebAssembly;
+type SharedMemory = new (descriptor: { initial: number; maximum: number; shared: boolean }) => {
+  readonly buffer: SharedArrayBuffer;
+};
+
+// WebAssembly's section numbers.
+const MEMORY = 5;
+const GLOBALS = 6;
+const START = 8;
+const DATA = 11;
+
+function sectionIds(bytes: Uint8Array): number[] {
+  const ids: number[] = [];
+  for (let at = 8; at < bytes.length;) {
+    ids.push(bytes[at++]!);
+    let [size, shift] = [0, 0];
+    do {
+      size |= (bytes[at]! & 127) << shift;
+      shift += 7;
+    } while (bytes[at++]! & 128);
+    at += size;
+  }
+  return ids;
+}

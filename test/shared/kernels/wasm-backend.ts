@@ -1,0 +1,37 @@
+import * as tf from '@tensorflow/tfjs';
+import '@tensorflow/tfjs-backend-wasm';
+import { registerWasmKernels } from '../../../shared/kernels/wasm/register.ts';
+
+/** Every test of a kernel runs on our own WebAssembly and on what stands in for it where there is no SIMD. */
+export const variants = [
+  { name: 'with SIMD', simd: true },
+  { name: 'without SIMD', simd: false },
+] as const;
+
+/** Starts the wasm backend with our kernels. */
+export async function startWasm(simd: boolean): Promise<typeof tf> {
+  tf.enableProdMode();
+  registerWasmKernels(tf, { simd });
+  await tf.setBackend('wasm');
+  return tf;
+}
+
+/** Runs one kernel and gives its output's values; nothing is left behind. */
+export function runKernel(
+  name: string,
+  inputs: Record<string, tf.Tensor>,
+  attrs: object = {},
+): { values: Float32Array; shape: number[] } {
+  const before = tf.memory().numTensors;
+  const out = tf.engine().runKernel<tf.Tensor>(name, inputs, attrs as tf.NamedAttrMap);
+  const result = { values: out.dataSync<'float32'>().slice(), shape: out.shape };
+  out.dispose();
+  if (tf.memory().numTensors !== before) throw new Error(`${name} leaks tensors.`);
+  return result;
+}
+
+/** Bytes of the backend's memory. */
+export function heapBytes(): number {
+  const { wasm } = tf.backend() as unknown as { wasm: { HEAPU8: Uint8Array } };
+  return wasm.HEAPU8.byteLength;
+}

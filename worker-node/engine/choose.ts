@@ -1,0 +1,26 @@
+import type { Engine } from '../../shared/engine/engine.ts';
+import { openNativeEngine } from './native.ts';
+import { openWasmEngine } from './wasm.ts';
+
+export const ENGINE_CHOICES = ['auto', 'native', 'wasm'] as const;
+export type EngineChoice = (typeof ENGINE_CHOICES)[number];
+
+/** An engine, and why no better one was taken. */
+export interface ChosenEngine {
+  readonly engine: Engine;
+  readonly why: string;
+}
+
+/**
+ * The best engine that this machine has: native TensorFlow on a GPU, on the CPU, else WebAssembly.
+ * @throws Error with a sentence if the one that was asked for is not there
+ */
+export async function chooseEngine(choice: EngineChoice): Promise<ChosenEngine> {
+  if (choice === 'wasm') return { engine: await openWasmEngine(), why: 'asked for' };
+  const native = await openNativeEngine();
+  if ('engine' in native) return { engine: native.engine, why: 'the fastest here' };
+  if (choice === 'native') {
+    throw new Error(`No native TensorFlow here: ${native.missing}. Use --engine wasm, which needs nothing.`);
+  }
+  return { engine: await openWasmEngine(), why: `no native TensorFlow here: ${native.missing}` };
+}

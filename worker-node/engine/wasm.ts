@@ -1,0 +1,24 @@
+import { cpus } from 'node:os';
+import type { Engine } from '../../shared/engine/engine.ts';
+import { createEngine } from '../../shared/engine/tf-engine.ts';
+import { registerWasmKernels } from '../../shared/kernels/wasm/register.ts';
+
+/**
+ * WebAssembly with SIMD on one thread: works wherever Node does. tfjs' wasm backend has no threads in Node, so a
+ * machine's cores are used by one worker each.
+ */
+export async function openWasmEngine(): Promise<Engine> {
+  const tf = await import('@tensorflow/tfjs');
+  await import('@tensorflow/tfjs-backend-wasm');
+  tf.enableProdMode();
+  await tf.setBackend('wasm');
+  await tf.ready();
+  registerWasmKernels(tf);
+  const info = {
+    backend: 'wasm',
+    version: tf.version.tfjs,
+    device: cpus()[0]?.model.trim() ?? 'CPU',
+    threads: 1,
+  };
+  return createEngine(tf, info);
+}

@@ -1,0 +1,72 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+
+export interface ProcessesOptions {
+  readonly count: number;
+  /** The program and arguments of one worker, without its name. */
+  readonly command: readonly [string, ...string[]];
+  readonly name: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly signal: AbortSignal;
+  readonly note: (line: string) => void;
+}
+
+/** A worker that ends sooner than this has not got as far as to work. */
+const EARLY_MS = 10_000;
+const RESTARTS = 3;
+const STOP_GRACE_MS = 3_000;
+
+/**
+ * Several workers, each in a process of its own, until all have ended. One that is killed is started again; one that
+ * ends by itself has its reason, and one that dies early is given up after a few tries.
+ * @returns 0 if all ended well, else the exit code of the last that did not
+ */
+export async function runProcesses(options: ProcessesOptions): Promise<number> {
+  const numbers = Array.from({ length: options.count }, (_, i) => i + 1);
+  const codes = await Promise.all(numbers.map((number) => keepRunning(options, `${options.name}-${number}`)));
+  return codes.findLast((code) => code !== 0) ?? 0;
+}
+
+async function keepRunning(options: ProcessesOptions, name: string): Promise<number> {
+  let restarts = RESTARTS;
+  for (;;) {
+    const startedAtMs = performance.now();
+    const code = await runOnce(options, name);
+    if (code !== null) return code;
+    if (options.signal.aborted) return 0;
+    restarts = performance.now() - startedAtMs < EARLY_MS ? restarts - 1 : RESTARTS;
+    if (restarts < 0) {
+      options.note(`${name} was killed ${RESTARTS + 1} times at once; not started again.`);
+      return 1;
+    }
+    options.note(`${name} was killed; starting it again.`);
+  }
+}
+
+/** @returns the exit code, or null if a signal ended the process */
+function runOnce({ command, env, signal }: ProcessesOptions, name: string): Promise<number | null> {
+  return new Promise((resolve) => {
+    const [program, ...args] = command;
+    // stdin is a leash: it closes when this process dies, however it dies.
+    const child = spawn(program, [...args, '--name', name], {
+      stdio: ['pipe', 'inherit', 'inherit'],
+      env: { ...env, GRADCAST_LEASH: 'stdin' },
+    });
+    child.stdin.on('error', () => undefined);
+    const stop = (): void => endProcess(child);
+    signal.addEventListener('abort', stop);
+    if (signal.aborted) stop();
+    const settle = (code: number | null): void => {
+      signal.removeEventListener('abort', stop);
+      resolve(code);
+    };
+    child.once('error', () => settle(1));
+    child.once('exit', (code) => settle(code));
+  });
+}
+
+/** Asks a worker to leave by letting go of its leash; kills it if it does not. */
+function endProcess(child: ChildProcess): void {
+  child.stdin?.end();
+  const kill = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS);
+  child.once('exit', () => clearTimeout(kill));
+}
