@@ -1,6 +1,6 @@
 // Compiles shared/kernels/wasm/assembly (AssemblyScript, in .as files so that tsc and eslint leave them alone)
-// into shared/kernels/wasm/simd-bytes.ts. `npm run` needs nothing but the packages in package.json.
-import { readFile, writeFile } from 'node:fs/promises';
+// into shared/kernels/wasm/simd-bytes.ts: `node scripts/build-kernels.js` after every change there.
+import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { Buffer } from 'node:buffer';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
@@ -10,17 +10,9 @@ const folder = new URL('../shared/kernels/wasm/', import.meta.url);
 /** The compiled module. Throws with the compiler's messages where the source does not compile. */
 export async function compileKernels() {
   const sources = new Map();
-  for (const name of [
-    'index',
-    'tile',
-    'gemm',
-    'conv',
-    'elementwise',
-    'pool',
-    'winograd',
-    'winograd-gradient',
-  ]) {
-    sources.set(`${name}.ts`, await readFile(new URL(`assembly/${name}.as`, folder), 'utf8'));
+  for (const name of await readdir(new URL('assembly/', folder))) {
+    const source = await readFile(new URL(`assembly/${name}`, folder), 'utf8');
+    sources.set(name.replace(/\.as$/, '.ts'), source);
   }
   let bytes;
   const { error, stderr } = await asc.main(

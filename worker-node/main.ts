@@ -36,6 +36,21 @@ Examples:
     .action(async (url: string, flags: WorkerFlags) => {
       process.exitCode = await runCommand(url, flags, programFile);
     });
+
+  cli
+    .command('predict')
+    .summary('what a trained model sees in pictures')
+    .description(
+      "What a trained model sees in pictures. Other sizes than the model's are cut, scaled and centred.",
+    )
+    .argument('<model-dir>', 'folder model/ of a run')
+    .argument('<image...>', 'PNG files')
+    .addOption(new Option('--engine <engine>', 'what computes').choices(ENGINE_CHOICES).default('auto'))
+    .addHelpText('after', '\nExample:\n  gradcast predict runs/2026-01-31-k3v9qd/model seven.png four.png')
+    .action(async (modelDir: string, files: string[], flags: { readonly engine: EngineChoice }) => {
+      const { predict } = await import('./predict/predict.ts');
+      await predict(modelDir, files, flags.engine, (line) => process.stdout.write(`${line}\n`));
+    });
 }
 
 async function runCommand(url: string, flags: WorkerFlags, programFile: string): Promise<number> {

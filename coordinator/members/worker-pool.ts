@@ -78,7 +78,9 @@ export class WorkerPool {
   /** Takes a new connection in; it has to say hello before long. */
   connect(connection: Connection): PoolConnection {
     let member: Member | null = null;
+    let refused = false;
     const refuse = (error: ProtocolError): void => {
+      refused = true;
       cancelDeadline();
       connection.close(error.code, closeReason(error.message));
       this.#listeners.forEach((listener) => listener.refused(error.message));
@@ -88,6 +90,8 @@ export class WorkerPool {
     );
     return {
       onFrame: (frame) => {
+        // What arrives until the close is done is too late.
+        if (refused) return;
         try {
           if (member !== null) {
             this.#onFrame(member, frame);

@@ -25,6 +25,22 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
+/**
+ * What the page may do: load from here, compile WebAssembly, open WebSockets; nobody may frame it, so that no other
+ * site makes its visitors compute.
+ */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'self'",
+  "script-src 'self' 'wasm-unsafe-eval'",
+  "connect-src 'self' ws: wss:",
+  "worker-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data:",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
 /** How long a peer has to answer a close before it is cut off. */
 const CLOSE_GRACE_MS = 1_000;
 
@@ -33,8 +49,13 @@ const CLOSE_GRACE_MS = 1_000;
  * @throws Error with a sentence if the port cannot be opened
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const page = sirv(options.pageDir, { dev: false, etag: true });
+  // 'dev' looks at the files anew for each request. Otherwise a file that went away during a run, as when gradcast is
+  // updated, would end the whole process: sirv does not listen for errors of the stream that it opens.
+  const page = sirv(options.pageDir, { dev: true, etag: true });
   const http = createServer((request, response) => {
+    // A range that ends before it starts makes sirv throw, and nobody needs ranges here.
+    delete request.headers.range;
+    response.setHeader('Content-Security-Policy', CONTENT_SECURITY_POLICY);
     response.setHeader('X-Content-Type-Options', 'nosniff');
     response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
     response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');

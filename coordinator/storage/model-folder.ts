@@ -35,21 +35,10 @@ export async function saveModel(dir: string, model: ModelToSave): Promise<void> 
   await Promise.all(old.map((file) => rm(join(dir, file), { force: true })));
 }
 
-/**
- * Reads what saveModel wrote.
- * @throws Error with a sentence that names the folder and what to do
- */
-export async function loadModel(
-  dir: string,
-): Promise<{ readonly job: Job; readonly metadata: ModelMetadata; readonly weights: Float32Array }> {
-  try {
-    const { job, metadata, weightFiles } = parseModel(
-      JSON.parse(await readFile(join(dir, 'model.json'), 'utf8')),
-    );
-    const parts = await Promise.all(weightFiles.map((file) => readFile(join(dir, file))));
-    return { job, metadata, weights: parseWeights(Buffer.concat(parts), job) };
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new Error(`No gradcast model in ${dir}: ${why} Name the folder model/ of a run.`, { cause: error });
-  }
+/** Reads what saveModel wrote. See readModel for what it throws. */
+export function loadModel(dir: string): Promise<LoadedModel> {
+  return readModel(dir, {
+    text: (file) => readFile(join(dir, file), 'utf8'),
+    bytes: (file) => readFile(join(dir, file)),
+  });
 }

@@ -51,6 +51,35 @@ export function describeModel(
   };
 }
 
+/** A model as it was read back. */
+export interface LoadedModel extends SavedModel {
+  /** The flat vector. */
+  readonly weights: Float32Array;
+}
+
+/**
+ * Reads a saved model.
+ * @param dir what the folder is called, for the error
+ * @param files read the text or the bytes of a file in that folder
+ * @throws Error with a sentence that names the folder and what to do
+ */
+export async function readModel(
+  dir: string,
+  files: {
+    readonly text: (file: string) => Promise<string>;
+    readonly bytes: (file: string) => Promise<Uint8Array>;
+  },
+): Promise<LoadedModel> {
+  try {
+    const model = parseModel(JSON.parse(await files.text('model.json')));
+    const parts = await Promise.all(model.weightFiles.map(files.bytes));
+    return { ...model, weights: parseWeights(parts, model.job) };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`No gradcast model in ${dir}: ${why} Name the folder model/ of a run.`, { cause: error });
+  }
+}
+
 /**
  * Reads what describeModel made.
  * @throws Error if it is anything else
@@ -69,13 +98,18 @@ export function parseModel(json: unknown): SavedModel {
 }
 
 /**
- * The flat vector out of the bytes of the weight files.
- * @throws Error if there are more or fewer than the layout needs
+ * The flat vector out of the contents of the weight files.
+ * @throws Error if there are more or fewer bytes than the layout needs
  */
-export function parseWeights(bytes: Uint8Array, { layout }: Job): Float32Array {
+export function parseWeights(parts: readonly Uint8Array[], { layout }: Job): Float32Array {
   const expected = 4 * layoutOf(layout).length;
-  if (bytes.length !== expected) {
-    throw new Error(`The weights have ${bytes.length} bytes; the model needs ${expected}.`);
+  const found = parts.reduce((sum, part) => sum + part.length, 0);
+  if (found !== expected) throw new Error(`The weights have ${found} bytes; the model needs ${expected}.`);
+  const bytes = new Uint8Array(expected);
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
   }
-  return new Float32Array(bytes.slice().buffer);
+  return new Float32Array(bytes.buffer);
 }

@@ -43,10 +43,9 @@ function layersOf(model: LayerConfig): LayerConfig[] {
 
 /** Every layer, those of models within the model and of wrappers included, in order of the topology. */
 function* walk(model: LayerConfig): Generator<LayerConfig> {
-  for (const layer of layersOf(model)) {
+  const { layer: wrapped } = model.config;
+  for (const layer of [...layersOf(model), ...(isLayer(wrapped) ? [wrapped] : [])]) {
     yield layer;
-    const inner = layer.config.layer;
-    if (isLayer(inner)) yield inner;
     yield* walk(layer);
   }
 }

@@ -1,9 +1,21 @@
-import { Packr, Unpackr } from 'msgpackr';
+import { addExtension, Packr, Unpackr } from 'msgpackr';
 import { CloseCode, ProtocolError } from './close-code.ts';
 
 // Plain msgpack: no records, no extensions of msgpackr's own, so that any language's library reads it.
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: 'number' });
+
+// msgpackr reads extensions of its own whatever the options are: big integers that take seconds to decode, values that
+// refer to each other, regular expressions. No message has any, so a header with one is no header.
+const MSGPACKR_EXTENSIONS = [0x00, 0x42, 0x62, 0x65, 0x69, 0x70, 0x73, 0x74, 0x78, 0xff];
+for (const type of MSGPACKR_EXTENSIONS) {
+  addExtension({
+    type,
+    unpack() {
+      throw new Error('Messages have no msgpack extensions.');
+    },
+  });
+}
 
 const PREFIX_BYTES = 4;
 /** No header needs more; the largest is a welcome with a big model's topology. */
@@ -64,7 +76,8 @@ export function decodeFrame(bytes: Uint8Array): DecodedFrame {
   } catch {
     throw malformed('The header of the frame is not one msgpack value.');
   }
-  const payload = bytes.subarray(start);
+  // Of a plain Uint8Array's own making: a Buffer's slice() would copy nothing.
+  const payload = new Uint8Array(bytes.buffer, bytes.byteOffset + start, bytes.length - start);
   return { header, payload: payload.byteOffset % 4 === 0 ? payload : payload.slice() };
 }
 

@@ -51,6 +51,8 @@ function parse<Schema extends v.GenericSchema>(schema: Schema, header: unknown):
   const where = v.getDotPath(issue);
   throw new ProtocolError(
     CloseCode.malformed,
-    `Not a message of this direction${where === null ? '' : ` (${where})`}: ${issue.message}`,
+    `Not a message of this direction${where === null ? '' : ` (${where.slice(0, 100)})`}: ` +
+      // It quotes what was received, however long that is.
+      issue.message.slice(0, 300),
   );
 }

@@ -19,10 +19,21 @@ export interface WorkerOptions {
   readonly signal: StopSignal;
 }
 
+/** The coordinator, or the worker itself, has found that it cannot take part; coming back would not help. */
+export class RefusedError extends Error {
+  /** The sentence without what this worker put around it. */
+  readonly reason: string;
+  constructor(url: string, reason: string) {
+    super(`This worker cannot take part in the run at ${url}: ${reason}`);
+    this.name = 'RefusedError';
+    this.reason = reason;
+  }
+}
+
 /**
  * A worker's whole life: connect, work, and come back with growing pauses whenever the connection is lost.
  * @returns why it ended: the run finished, or the person asked
- * @throws Error with the coordinator's sentence if it refuses this worker for good
+ * @throws RefusedError with the coordinator's sentence if it refuses this worker for good
  */
 export async function runWorker(options: WorkerOptions): Promise<string> {
   const { url, clock, random, report, signal } = options;
@@ -31,13 +42,13 @@ export async function runWorker(options: WorkerOptions): Promise<string> {
     for (let attempt = 0; !signal.aborted; attempt++) {
       const { end, welcomed } = await runSession(options, trainers);
       if (end.outcome === 'finished') return end.reason;
-      if (end.outcome === 'refused')
-        throw new Error(`This worker cannot take part in the run at ${url}: ${end.reason}`);
+      if (end.outcome === 'refused') throw new RefusedError(url, end.reason);
       if (welcomed) attempt = 0;
       if (end.outcome === 'left') break;
       const waitMs = backoffMs(attempt, random());
       report.waiting(
         `No connection to ${url} (${end.reason}). Trying again in ${(waitMs / 1000).toFixed(1)} s.`,
+        { reason: end.reason, waitMs },
       );
       await pause(clock, waitMs, signal);
     }

@@ -19,12 +19,16 @@ import {
 import type { TrainerCache } from './trainer-cache.ts';
 import { watchForSilence } from './silence.ts';
 
+/** Of what a 'failed' says, in characters; a longer one would be no message. */
+const LONGEST_REASON = 2_000;
+
 /** What a worker tells its person. */
 export interface WorkerReport {
   joined(welcome: Welcome): void;
   /** After each shard. */
   computed(task: PendingShard['message']['task'], step: Step, samples: number, computeMs: number): void;
-  waiting(line: string): void;
+  /** Before each pause between two connections. */
+  waiting(line: string, wait: { readonly reason: string; readonly waitMs: number }): void;
   note(line: string): void;
 }
 
@@ -79,7 +83,8 @@ export function runSession(options: WorkerOptions, trainers: TrainerCache): Prom
           return;
         }
         case 'compute':
-          computing = compute(effect.shard);
+          // The weights before it may have been none, which ends the session.
+          if (state.phase !== 'ended') computing = compute(effect.shard);
           return;
         case 'end': {
           finish(effect.end);
@@ -109,6 +114,7 @@ export function runSession(options: WorkerOptions, trainers: TrainerCache): Prom
       try {
         const trainer = await trainers.load(welcome.job);
         work = { trainer, welcome, gradient: new Float32Array(layoutOf(welcome.job.layout).length) };
+        if (state.phase === 'ended') return;
         report.joined(welcome);
         dispatch({ type: 'loaded' });
       } catch (error) {
@@ -134,7 +140,8 @@ export function runSession(options: WorkerOptions, trainers: TrainerCache): Prom
         if (state.phase !== 'ended') connection.send(answer);
         report.computed(task, step, samples, clock.now() - startedAt);
       } catch (error) {
-        if (state.phase !== 'ended') send({ type: 'failed', step, shard: id, reason: sentenceOf(error) });
+        const reason = sentenceOf(error).slice(0, LONGEST_REASON);
+        if (state.phase !== 'ended') send({ type: 'failed', step, shard: id, reason });
         report.note(`Could not compute a shard: ${sentenceOf(error)}`);
       }
       dispatch({ type: 'computed' });

@@ -9,6 +9,11 @@ export interface ConvGradientAttrs {
   readonly dimRoundingMode?: 'floor' | 'round' | 'ceil';
 }
 
+/** Attributes of Conv2D and FusedConv2D. */
+export interface ConvAttrs extends ConvGradientAttrs {
+  readonly dilations: number | [number, number];
+}
+
 export type Shape4 = [number, number, number, number];
 
 /** Sizes, strides and padding of the convolution whose gradient is asked for (NHWC). */
@@ -31,5 +36,24 @@ export function convInfoOf(
   );
 }
 
+/** The same of a convolution itself. */
+export function convolutionInfo(
+  tf: Tf,
+  inputShape: number[],
+  filterShape: number[],
+  attrs: ConvAttrs,
+): backend_util.Conv2DInfo {
+  const { strides, dilations, pad, dimRoundingMode, dataFormat } = attrs;
+  return tf.backend_util.computeConv2DInfo(
+    inputShape as Shape4,
+    filterShape as Shape4,
+    strides,
+    dilations,
+    pad,
+    dimRoundingMode,
+    false,
+    tf.backend_util.convertConv2DDataFormat(dataFormat),
+  );
+}
+
 export const toChannelsLast = [0, 2, 3, 1];
-export const toChannelsFirst = [0, 3, 1, 2];

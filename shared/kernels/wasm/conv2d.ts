@@ -1,6 +1,7 @@
 import type { KernelFunc, TensorInfo, Tf, WasmBackend } from './backend.ts';
 import { kernelFunc } from './backend.ts';
-import type { ConvGradientAttrs, Shape4 } from './conv-info.ts';
+import type { ConvAttrs } from './conv-info.ts';
+import { convolutionInfo } from './conv-info.ts';
 import { withSamePaddingInNumbers } from './same-padding.ts';
 import type { SimdKernels } from './simd.ts';
 import { winogradForward } from './winograd.ts';
@@ -8,10 +9,6 @@ import { winogradForward } from './winograd.ts';
 interface Inputs {
   readonly x: TensorInfo;
   readonly filter: TensorInfo;
-}
-
-interface Attrs extends ConvGradientAttrs {
-  readonly dilations: number | [number, number];
 }
 
 /**
@@ -24,20 +21,11 @@ export function conv2d(
   simd: (backend: WasmBackend) => SimdKernels | null,
 ): KernelFunc {
   const general = withSamePaddingInNumbers(tf, stock, false);
-  return kernelFunc<Inputs, Attrs>((call) => {
+  return kernelFunc<Inputs, ConvAttrs>((call) => {
     const { inputs, attrs, backend } = call;
     const kernels = simd(backend);
     if (kernels !== null && inputs.x.dtype === 'float32') {
-      const info = tf.backend_util.computeConv2DInfo(
-        inputs.x.shape as Shape4,
-        inputs.filter.shape as Shape4,
-        attrs.strides,
-        attrs.dilations,
-        attrs.pad,
-        attrs.dimRoundingMode,
-        false,
-        tf.backend_util.convertConv2DDataFormat(attrs.dataFormat),
-      );
+      const info = convolutionInfo(tf, inputs.x.shape, inputs.filter.shape, attrs);
       const out = winogradForward(kernels, backend, inputs.x, inputs.filter, info);
       if (out !== null) return out;
     }

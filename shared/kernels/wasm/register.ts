@@ -5,6 +5,7 @@ import { conv2d } from './conv2d.ts';
 import { conv2dBackpropFilter } from './conv2d-backprop-filter.ts';
 import { conv2dBackpropInput } from './conv2d-backprop-input.ts';
 import { depthwiseBackpropFilter, depthwiseBackpropInput } from './depthwise-backprop.ts';
+import { fusedConv2d } from './fused-conv2d.ts';
 import { identity } from './identity.ts';
 import { maxPoolGrad } from './max-pool-grad.ts';
 import { RELU_GRAD, reluGrad, reluGradGradient, reluGradient } from './relu-grad.ts';
@@ -56,7 +57,7 @@ const factories: Record<string, Factory> = {
   DepthwiseConv2dNative: (tf, stock) => withSamePaddingInNumbers(tf, stock, true),
   DepthwiseConv2dNativeBackpropFilter: depthwiseBackpropFilter,
   DepthwiseConv2dNativeBackpropInput: depthwiseBackpropInput,
-  FusedConv2D: (tf, stock) => withSamePaddingInNumbers(tf, stock, false),
+  FusedConv2D: fusedConv2d,
   FusedDepthwiseConv2D: (tf, stock) => withSamePaddingInNumbers(tf, stock, true),
   Identity: identity,
   MaxPoolGrad: maxPoolGrad,

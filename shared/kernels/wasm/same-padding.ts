@@ -1,14 +1,10 @@
 import type { KernelFunc, TensorInfo, Tf } from './backend.ts';
 import { kernelFunc } from './backend.ts';
-import type { ConvGradientAttrs, Shape4 } from './conv-info.ts';
+import type { ConvAttrs, Shape4 } from './conv-info.ts';
 
 interface Inputs {
   readonly x: TensorInfo;
   readonly filter: TensorInfo;
-}
-
-interface Attrs extends ConvGradientAttrs {
-  readonly dilations: number | [number, number];
 }
 
 /**
@@ -16,7 +12,7 @@ interface Attrs extends ConvGradientAttrs {
  * and rows are left over (12 rows, a filter of 2, stride 3): it is handed the padding in numbers instead.
  */
 export function withSamePaddingInNumbers(tf: Tf, stock: KernelFunc, depthwise: boolean): KernelFunc {
-  return kernelFunc<Inputs, Attrs>((call) => {
+  return kernelFunc<Inputs, ConvAttrs>((call) => {
     const { inputs, attrs } = call;
     // NCHW is left to tfjs, which says that it does not support it.
     if (attrs.pad !== 'same' || attrs.dataFormat === 'NCHW') return run(stock, call);

@@ -5,7 +5,6 @@ import { simdBytesBase64 } from './simd-bytes.ts';
 export interface SimdKernels {
   gemmScratchBytes(m: number, n: number, k: number): number;
   gemm(...args: GemmArgs): void;
-  packFilters(filter: number, taps: number, channels: number, filters: number, to: number): void;
   packTurnedFilters(filter: number, taps: number, channels: number, filters: number, to: number): void;
   convScratchBytes(paddedHeight: number, paddedWidth: number, channels: number, lay: boolean): number;
   conv(...args: ConvArgs): void;

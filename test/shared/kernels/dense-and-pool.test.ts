@@ -94,7 +94,7 @@ describe.each(variants)('kernels of dense layers, pools and activations, $name',
 
   it('sum over leading axes, and over others as before', () => {
     fc.assert(
-      fc.property(size(9), size(13), size(200), size(33), fc.boolean(), (a, b, c, d, keepDims) => {
+      fc.property(size(5), size(9), size(60), size(33), fc.boolean(), (a, b, c, d, keepDims) => {
         const x = tf.tensor(values(a * b * c * d, 5), [a, b, c, d]);
         for (const axes of [[0, 1, 2], [0], [2, 0, 1], [1, 3], [0, 1, 2, 3], [3]]) {
           const out = runKernel('Sum', { x }, { axis: axes, keepDims });

@@ -2,8 +2,8 @@ import { outerTile, packRows, storeTile } from './tile';
 
 // k is cut into blocks that keep a panel of b in the first-level cache, m into blocks for the second level.
 // The cuts also keep the sums short, which is what keeps rounding small.
-const K_BLOCK: i32 = 128;
-const M_BLOCK: i32 = 32;
+const K_BLOCK: i32 = 256;
+const M_BLOCK: i32 = 64;
 
 /** Packs k columns of four rows of a (row i at a + i * rowStep, column j at + j * colStep) into [k][4]. */
 function packFour(a: usize, rowStep: usize, colStep: usize, m: i32, k: i32, to: usize): void {

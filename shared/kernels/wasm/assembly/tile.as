@@ -1,5 +1,6 @@
-// The 4 x 8 tile that all products here are made of: eight v128 sums stay in registers while k runs.
-// With one splat, two rows of b and one product that is 12 live vectors; x64 offers V8 fifteen.
+// The 4 x 8 tile that all products here are made of: eight v128 sums stay in registers while k runs. With four
+// splats, two rows of b and one product that is the fifteen registers that V8 has on x64. So no unrolling: V8 moves
+// the loads of an unrolled step together and spills (measured: a third slower with two steps at once).
 
 /**
  * t[4][8] = sum over rows and cols of a[.., 0..3] (outer) b[.., 0..7].
@@ -24,41 +25,7 @@ export function outerTile(
   let c31 = c00;
   for (; rows > 0; --rows, a += aRowStep) {
     let p = a;
-    let n = cols;
-    for (; n > 1; n -= 2) {
-      let b0 = v128.load(b);
-      let b1 = v128.load(b, 16);
-      let x = v128.load_splat<f32>(p);
-      c00 = f32x4.add(c00, f32x4.mul(x, b0));
-      c01 = f32x4.add(c01, f32x4.mul(x, b1));
-      x = v128.load_splat<f32>(p, 4);
-      c10 = f32x4.add(c10, f32x4.mul(x, b0));
-      c11 = f32x4.add(c11, f32x4.mul(x, b1));
-      x = v128.load_splat<f32>(p, 8);
-      c20 = f32x4.add(c20, f32x4.mul(x, b0));
-      c21 = f32x4.add(c21, f32x4.mul(x, b1));
-      x = v128.load_splat<f32>(p, 12);
-      c30 = f32x4.add(c30, f32x4.mul(x, b0));
-      c31 = f32x4.add(c31, f32x4.mul(x, b1));
-      p += aStep;
-      b0 = v128.load(b, 32);
-      b1 = v128.load(b, 48);
-      x = v128.load_splat<f32>(p);
-      c00 = f32x4.add(c00, f32x4.mul(x, b0));
-      c01 = f32x4.add(c01, f32x4.mul(x, b1));
-      x = v128.load_splat<f32>(p, 4);
-      c10 = f32x4.add(c10, f32x4.mul(x, b0));
-      c11 = f32x4.add(c11, f32x4.mul(x, b1));
-      x = v128.load_splat<f32>(p, 8);
-      c20 = f32x4.add(c20, f32x4.mul(x, b0));
-      c21 = f32x4.add(c21, f32x4.mul(x, b1));
-      x = v128.load_splat<f32>(p, 12);
-      c30 = f32x4.add(c30, f32x4.mul(x, b0));
-      c31 = f32x4.add(c31, f32x4.mul(x, b1));
-      p += aStep;
-      b += 64;
-    }
-    if (n) {
+    for (let n = cols; n > 0; --n) {
       const b0 = v128.load(b);
       const b1 = v128.load(b, 16);
       let x = v128.load_splat<f32>(p);
@@ -73,6 +40,7 @@ export function outerTile(
       x = v128.load_splat<f32>(p, 12);
       c30 = f32x4.add(c30, f32x4.mul(x, b0));
       c31 = f32x4.add(c31, f32x4.mul(x, b1));
+      p += aStep;
       b += 32;
     }
   }
@@ -111,43 +79,7 @@ export function dotTile(
   let c31 = c00;
   const back: usize = runStep - ((<usize>length) << 2);
   for (; runs > 0; --runs) {
-    let n = length;
-    for (; n > 1; n -= 2) {
-      let b0 = v128.load(b);
-      let b1 = v128.load(b, 16);
-      let x = v128.load_splat<f32>(a0);
-      c00 = f32x4.add(c00, f32x4.mul(x, b0));
-      c01 = f32x4.add(c01, f32x4.mul(x, b1));
-      x = v128.load_splat<f32>(a1);
-      c10 = f32x4.add(c10, f32x4.mul(x, b0));
-      c11 = f32x4.add(c11, f32x4.mul(x, b1));
-      x = v128.load_splat<f32>(a2);
-      c20 = f32x4.add(c20, f32x4.mul(x, b0));
-      c21 = f32x4.add(c21, f32x4.mul(x, b1));
-      x = v128.load_splat<f32>(a3);
-      c30 = f32x4.add(c30, f32x4.mul(x, b0));
-      c31 = f32x4.add(c31, f32x4.mul(x, b1));
-      b0 = v128.load(b, 32);
-      b1 = v128.load(b, 48);
-      x = v128.load_splat<f32>(a0, 4);
-      c00 = f32x4.add(c00, f32x4.mul(x, b0));
-      c01 = f32x4.add(c01, f32x4.mul(x, b1));
-      x = v128.load_splat<f32>(a1, 4);
-      c10 = f32x4.add(c10, f32x4.mul(x, b0));
-      c11 = f32x4.add(c11, f32x4.mul(x, b1));
-      x = v128.load_splat<f32>(a2, 4);
-      c20 = f32x4.add(c20, f32x4.mul(x, b0));
-      c21 = f32x4.add(c21, f32x4.mul(x, b1));
-      x = v128.load_splat<f32>(a3, 4);
-      c30 = f32x4.add(c30, f32x4.mul(x, b0));
-      c31 = f32x4.add(c31, f32x4.mul(x, b1));
-      a0 += 8;
-      a1 += 8;
-      a2 += 8;
-      a3 += 8;
-      b += 64;
-    }
-    if (n) {
+    for (let n = length; n > 0; --n) {
       const b0 = v128.load(b);
       const b1 = v128.load(b, 16);
       let x = v128.load_splat<f32>(a0);

@@ -1,9 +1,10 @@
-// The gradient of 3 x 3 filters by F(3x3, 2x2); see winograd.as. Summed over tiles before it is transformed back, so
+// The gradient of 3 x 3 filters by F(3x3, 2x2); see winograd-tiles.as. Summed over tiles before it is transformed back, so
 // that is done once for the whole batch.
-import { layImage } from './conv';
+import { layImage } from './image';
 import { outerTile, storeTile } from './tile';
-import { laidBytes, mustLay, rowsOfTiles, transformInputs } from './winograd';
+import { laidBytes, mustLay, rowsOfTiles, transformInputs } from './winograd-tiles';
 
+// As FORWARD_TILES in winograd.as; here the transforms of the gradients lie beside those of the inputs.
 const GRADIENT_TILES: i32 = 72;
 
 /** Bytes that winogradFilterGradient needs at `scratch`. */

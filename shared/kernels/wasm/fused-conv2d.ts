@@ -1,0 +1,48 @@
+import type { KernelFunc, TensorInfo, Tf, WasmBackend } from './backend.ts';
+import { callKernel, kernelFunc, pointerOf, sizeOf } from './backend.ts';
+import type { ConvAttrs } from './conv-info.ts';
+import { convolutionInfo } from './conv-info.ts';
+import { withSamePaddingInNumbers } from './same-padding.ts';
+import type { SimdKernels } from './simd.ts';
+import { winogradForward } from './winograd.ts';
+
+interface Inputs {
+  readonly x: TensorInfo;
+  readonly filter: TensorInfo;
+  readonly bias?: TensorInfo;
+}
+
+interface Attrs extends ConvAttrs {
+  readonly activation: string;
+}
+
+/**
+ * FusedConv2D: Conv2D, a bias [filters] and an activation, as tfjs' layers call it when they predict. As Conv2D here,
+ * for no activation and ReLU; everything else goes to tfjs' own.
+ */
+export function fusedConv2d(
+  tf: Tf,
+  stock: KernelFunc,
+  simd: (backend: WasmBackend) => SimdKernels | null,
+): KernelFunc {
+  const general = withSamePaddingInNumbers(tf, stock, false);
+  return kernelFunc<Inputs, Attrs>((call) => {
+    const { inputs, attrs, backend } = call;
+    const { x, filter, bias } = inputs;
+    const kernels = simd(backend);
+    const fallBack = () => general(call as unknown as Parameters<KernelFunc>[0]);
+    if (kernels === null || !['linear', 'relu'].includes(attrs.activation)) return fallBack();
+    const info = convolutionInfo(tf, x.shape, filter.shape, attrs);
+    if (bias !== undefined && sizeOf(bias.shape) !== info.outChannels) return fallBack();
+    const out = winogradForward(kernels, backend, x, filter, info);
+    if (out === null) return fallBack();
+    if (bias !== undefined) {
+      const [at, biasAt] = [pointerOf(backend, out), pointerOf(backend, bias)];
+      kernels.addRow(at, biasAt, at, sizeOf(out.shape) / info.outChannels, info.outChannels);
+    }
+    if (attrs.activation === 'linear') return out;
+    const activated = callKernel(tf, 'Relu', backend, { x: out });
+    backend.disposeData(out.dataId);
+    return activated;
+  });
+}

@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest';
+import { prepareJob } from '../../coordinator/model.ts';
+import type { Dataset } from '../../shared/data/dataset.ts';
+import type { Shard } from '../../shared/data/shard.ts';
+import { Purpose, randomStream } from '../../shared/random/stream.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
+import { wasmEngine } from '../support/wasm-engine.ts';
+
+const stream = randomStream(5, Purpose.drawnDigits);
+const bytes = (count: number, below: number): Uint8Array =>
+  Uint8Array.from({ length: count }, () => stream.below(below));
+const split = (count: number) => ({ images: bytes(count * 144, 256), labels: bytes(count, 4), count });
+const dataset: Dataset = {
+  name: 'noise',
+  description: 'noise',
+  sampleShape: [12, 12, 1],
+  classes: 4,
+  train: split(6),
+  test: split(2),
+};
+const shard: Shard = {
+  sampleNumbers: Uint32Array.from([0, 1, 2, 3, 4, 5]),
+  images: dataset.train.images,
+  labels: dataset.train.labels,
+};
+
+test('the gradient of the CNN, dropout included, is the slope of its loss', async () => {
+  const { job, initialWeights: weights } = await prepareJob(dataset, { batchSize: 6, epochs: 1, seed: 3 });
+  const trainer = await (await wasmEngine()).load(job);
+  const gradient = new Float32Array(weights.length);
+  const scratch = new Float32Array(weights.length);
+  const lossAt = async (direction: Float32Array, distance: number): Promise<number> => {
+    trainer.setWeights(weights.map((weight, i) => weight + distance * (direction[i] ?? 0)));
+    const { lossSum } = await trainer.gradient(1 as Step, shard, scratch);
+    return lossSum;
+  };
+  trainer.setWeights(weights);
+  await trainer.gradient(1 as Step, shard, gradient);
+
+  // One direction a tensor: the tensor's own gradient, so that no part of the vector can hide behind another.
+  let offset = 0;
+  for (const { shape } of job.layout) {
+    const size = shape.reduce((a, b) => a * b, 1);
+    const part = gradient.subarray(offset, offset + size);
+    const length = Math.hypot(...part);
+    expect(length).toBeGreaterThan(0);
+    const direction = new Float32Array(weights.length);
+    direction.set(
+      part.map((value) => value / length),
+      offset,
+    );
+    const h = 1e-3;
+    const slope = ((await lossAt(direction, h)) - (await lossAt(direction, -h))) / (2 * h);
+    expect(Math.abs(slope - length) / length).toBeLessThan(0.02);
+    offset += size;
+  }
+  trainer.dispose();
+});

@@ -1,0 +1,94 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { prepareJob } from '../../coordinator/model.ts';
+import { openDataset } from '../../coordinator/storage/open-dataset.ts';
+import { createOptimizer } from '../../coordinator/training/optimizer.ts';
+import { defaultTopology } from '../../shared/model/default-topology.ts';
+import type { Topology } from '../../shared/model/job.ts';
+import { layoutOf, type Slice } from '../../shared/model/layout.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
+import { recordingReport } from '../support/test-coordinator.ts';
+import { norm } from '../support/vectors.ts';
+import { wasmEngine } from '../support/wasm-engine.ts';
+
+interface Reference {
+  readonly steps: readonly { readonly loss: number; readonly accuracy: number }[];
+  readonly tensors: readonly {
+    readonly gradientAtStep0: { readonly l2: number };
+    readonly final: { readonly l2: number };
+  }[];
+}
+
+const reference = JSON.parse(
+  readFileSync(new URL('../reference/keras-steps.json', import.meta.url), 'utf8'),
+) as Reference;
+
+/** The hash that test/reference/keras_steps.py makes its initial weights from. */
+function lowbias32(x: number): number {
+  x ^= x >>> 16;
+  x = Math.imul(x, 0x7feb352d);
+  x ^= x >>> 15;
+  x = Math.imul(x, 0x846ca68b);
+  x ^= x >>> 16;
+  return x >>> 0;
+}
+
+function referenceWeights(slices: readonly Slice[], length: number): Float32Array {
+  const weights = new Float32Array(length);
+  slices.forEach(({ shape, offset, size }, tensor) => {
+    if (shape.length === 1) return;
+    const field = shape.slice(0, -2).reduce((a, b) => a * b, 1);
+    const fans = field * ((shape.at(-2) ?? 0) + (shape.at(-1) ?? 0));
+    const limit = Math.sqrt(6 / fans);
+    for (let i = 0; i < size; i++) {
+      weights[offset + i] = (2 * (lowbias32(tensor * 1000003 + i + 1) / 2 ** 32) - 1) * limit;
+    }
+  });
+  return weights;
+}
+
+function withoutDropout(topology: Topology): Topology {
+  const copy = structuredClone(topology) as { config: { layers: { class_name: string }[] } };
+  copy.config.layers = copy.config.layers.filter((layer) => layer.class_name !== 'Dropout');
+  return copy;
+}
+
+// Only real MNIST will do: the figures are Keras' on its first samples.
+test.skipIf(process.env.MNIST_DIR === undefined)('ten steps without dropout are those of Keras', async () => {
+  const dataset = await openDataset({ data: process.env.MNIST_DIR ?? '', seed: 1 }, recordingReport());
+  const topology = withoutDropout(defaultTopology([28, 28, 1], 10));
+  const { job } = await prepareJob(dataset, { batchSize: 128, epochs: 1, seed: 1, topology });
+  const layout = layoutOf(job.layout);
+  const weights = referenceWeights(layout.slices, layout.length);
+  const optimizer = createOptimizer(job.optimizer, layout);
+  const trainer = await (await wasmEngine()).load(job);
+  const gradient = new Float32Array(layout.length);
+
+  for (const [step, expected] of reference.steps.entries()) {
+    const from = step * 128;
+    trainer.setWeights(weights);
+    const { lossSum, correct } = await trainer.gradient(
+      step as Step,
+      {
+        sampleNumbers: Uint32Array.from({ length: 128 }, (_, i) => from + i),
+        images: dataset.train.images.subarray(from * 784, (from + 128) * 784),
+        labels: dataset.train.labels.subarray(from, from + 128),
+      },
+      gradient,
+    );
+    expect(Math.abs(lossSum / 128 - expected.loss)).toBeLessThan(1e-3);
+    expect(correct / 128).toBe(expected.accuracy);
+    if (step === 0) {
+      layout.slices.forEach(({ offset, size }, tensor) => {
+        const l2 = reference.tensors[tensor]!.gradientAtStep0.l2;
+        expect(norm(gradient.subarray(offset, offset + size)) / 128 / l2).toBeCloseTo(1, 4);
+      });
+    }
+    optimizer.step(weights, gradient, 128);
+  }
+  layout.slices.forEach(({ offset, size }, tensor) => {
+    const l2 = reference.tensors[tensor]!.final.l2;
+    expect(norm(weights.subarray(offset, offset + size)) / l2).toBeCloseTo(1, 3);
+  });
+  trainer.dispose();
+});

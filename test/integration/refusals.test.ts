@@ -1,0 +1,261 @@
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { CloseCode } from '../../shared/protocol/close-code.ts';
+import type { FromWorker, Hello, Step } from '../../shared/protocol/messages.ts';
+import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/parse.ts';
+import { spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
+import {
+  testCoordinator,
+  tinyTopology,
+  workerReady,
+  type TestCoordinator,
+} from '../support/test-coordinator.ts';
+
+const dataset = drawDigits({ seed: 1, trainCount: 64, testCount: 16 });
+const batch = Uint32Array.from({ length: 64 }, (_, i) => i);
+let coordinator: TestCoordinator;
+let honest: WorkerProcess;
+/** Values in a gradient. */
+let length: number;
+let strangers = 0;
+
+beforeAll(async () => {
+  coordinator = await testCoordinator(dataset, { topology: tinyTopology([28, 28, 1], 10), token: 'secret' });
+  length = coordinator.initialWeights.length;
+  honest = spawnWorker(coordinator.url, '--token', 'secret', '--name', 'honest');
+  await workerReady(coordinator, 'honest');
+});
+
+afterEach(async () => {
+  // Whatever somebody else did, a step can still be finished by the one who is honest.
+  const input = { step: 7 as Step, weights: coordinator.initialWeights, split: dataset.train };
+  const { lossSum, gradientSum } = await coordinator.rounds.gradient(input, batch);
+  expect(lossSum / 64).toBeGreaterThan(1);
+  expect(gradientSum.every(Number.isFinite)).toBe(true);
+});
+
+afterAll(async () => {
+  await coordinator.close('done');
+  expect(await honest.ended).toBe(0);
+});
+
+const hello: Hello = {
+  type: 'hello',
+  protocol: 1,
+  name: 'stranger',
+  token: 'secret',
+  engine: { backend: 'none', version: '1', device: 'test', threads: 1 },
+  codecs: ['float32'],
+};
+
+/** A client that says just what the test tells it to. */
+class Stranger {
+  readonly #socket = new WebSocket(coordinator.url);
+  readonly #messages: ReturnType<typeof parseFromCoordinator>[] = [];
+  #onMessage: (() => void) | null = null;
+  readonly closed = new Promise<{ code: number; reason: string }>((resolve) => {
+    this.#socket.on('close', (code, reason) => resolve({ code, reason: reason.toString() }));
+  });
+
+  constructor() {
+    this.#socket.on('message', (data: Buffer) => {
+      this.#messages.push(parseFromCoordinator(data));
+      this.#onMessage?.();
+    });
+  }
+
+  opened(): Promise<void> {
+    return new Promise((resolve) => this.#socket.once('open', () => resolve()));
+  }
+
+  send(message: FromWorker, payload?: Uint8Array): void {
+    this.#socket.send(frameFromWorker(message, payload));
+  }
+
+  sendRaw(data: Uint8Array | string): void {
+    this.#socket.send(data);
+  }
+
+  /** The next message of this type. */
+  async next<Type extends string>(type: Type) {
+    for (;;) {
+      const at = this.#messages.findIndex(({ message }) => message.type === type);
+      const [found] = at < 0 ? [] : this.#messages.splice(at, 1);
+      if (found !== undefined) return found.message as Extract<typeof found.message, { type: Type }>;
+      await new Promise<void>((resolve) => (this.#onMessage = resolve));
+    }
+  }
+}
+
+async function stranger(): Promise<Stranger> {
+  const client = new Stranger();
+  await client.opened();
+  return client;
+}
+
+/** A stranger that was let in and has a shard of a round that is under way. */
+async function withShard() {
+  const client = await stranger();
+  const name = `stranger ${++strangers}`;
+  client.send({ ...hello, name });
+  await client.next('welcome');
+  client.send({ type: 'ready' });
+  await workerReady(coordinator, name);
+  const input = { step: 3 as Step, weights: coordinator.initialWeights, split: dataset.train };
+  const round = coordinator.rounds.gradient(input, batch);
+  const shard = await client.next('shard');
+  return { client, shard, round };
+}
+
+const gradientOf = (value: number, count = length): Uint8Array =>
+  new Uint8Array(new Float32Array(count).fill(value).buffer);
+
+test.each([
+  ['a wrong token', { ...hello, token: 'guess' }, CloseCode.unauthorized, /Wrong token\. Use --token/],
+  ['no token', { ...hello, token: undefined }, CloseCode.unauthorized, /No token\. Use --token/],
+  ['another version', { ...hello, protocol: 2 }, CloseCode.unsupported, /speaks protocol 1, the worker 2/],
+  ['no codec in common', { ...hello, codecs: ['morse'] }, CloseCode.unsupported, /No codec in common/],
+])('%s is refused', async (_, message, code, sentence) => {
+  const client = await stranger();
+  client.send(JSON.parse(JSON.stringify(message)) as FromWorker);
+  const closed = await client.closed;
+  expect(closed.code).toBe(code);
+  expect(closed.reason).toMatch(sentence);
+});
+
+test.each<[string, Uint8Array | string, number, RegExp]>([
+  ['a text message', 'hello', CloseCode.malformed, /binary/],
+  ['an empty frame', new Uint8Array(0), CloseCode.malformed, /at least 4 bytes/],
+  [
+    'a frame whose header is longer than itself',
+    Uint8Array.of(255, 0, 0, 0, 1),
+    CloseCode.malformed,
+    /255 bytes/,
+  ],
+  [
+    'a header that is no msgpack',
+    Uint8Array.of(2, 0, 0, 0, 0xc1, 0xc1, 0, 0),
+    CloseCode.malformed,
+    /msgpack/,
+  ],
+  [
+    'a header that is no message',
+    Uint8Array.of(1, 0, 0, 0, 0x80, 0, 0, 0),
+    CloseCode.malformed,
+    /Not a message/,
+  ],
+  ['a hello that is too large', new Uint8Array(65537), CloseCode.tooLarge, /65537 bytes/],
+])('%s is refused', async (_, data, code, sentence) => {
+  const client = await stranger();
+  client.sendRaw(data);
+  const closed = await client.closed;
+  expect(closed.code).toBe(code);
+  expect(closed.reason).toMatch(sentence);
+});
+
+test('a first message that is no hello is refused', async () => {
+  const client = await stranger();
+  client.send({ type: 'pong', id: 1 });
+  expect(await client.closed).toMatchObject({ code: CloseCode.unexpected });
+});
+
+test('a frame that is larger than any gradient is refused', async () => {
+  const { client, round } = await withShard();
+  client.sendRaw(new Uint8Array(length * 4 + (64 << 10) + 1));
+  const closed = await client.closed;
+  expect(closed.code).toBe(CloseCode.tooLarge);
+  expect(closed.reason).toMatch(/the most is/);
+  await round;
+});
+
+test('a frame that is too large to be read is refused by WebSocket itself', async () => {
+  const { client, round } = await withShard();
+  client.sendRaw(new Uint8Array(length * 4 * 20));
+  expect(await client.closed).toMatchObject({ code: 1009 });
+  await round;
+});
+
+test.each<[string, object, () => Uint8Array, number, RegExp]>([
+  ['a gradient with NaN', {}, () => gradientOf(NaN), CloseCode.notFinite, /not finite/],
+  ['a gradient with infinity', {}, () => gradientOf(Infinity), CloseCode.notFinite, /not finite/],
+  ['a NaN loss', { lossSum: NaN }, () => gradientOf(0), CloseCode.notFinite, /loss of NaN/],
+  ['more hits than samples', { correct: 65 }, () => gradientOf(0), CloseCode.notFinite, /65 of 32/],
+  [
+    'a gradient that is too short',
+    {},
+    () => gradientOf(0, length - 1),
+    CloseCode.wrongLength,
+    /float32 values are/,
+  ],
+  ['no gradient', {}, () => new Uint8Array(0), CloseCode.wrongLength, /float32 values are/],
+  [
+    'another number of samples',
+    { samples: 31 },
+    () => gradientOf(0),
+    CloseCode.unknownSamples,
+    /has 32 samples/,
+  ],
+  [
+    'a shard that is not its own',
+    { shard: 9999 },
+    () => gradientOf(0),
+    CloseCode.unknownSamples,
+    /not given/,
+  ],
+])('%s does not count, and its sender is told', async (_, changes, payload, code, sentence) => {
+  const { client, shard, round } = await withShard();
+  const answer = {
+    type: 'gradient',
+    step: shard.step,
+    shard: shard.shard,
+    samples: shard.samples,
+    lossSum: 1,
+    correct: 0,
+    computeMs: 1,
+  } as const;
+  client.send({ ...answer, ...changes }, payload());
+  const rejected = await client.next('rejected');
+  expect(rejected.code).toBe(code);
+  expect(rejected.reason).toMatch(sentence);
+  client.send({ type: 'leaving', reason: 'enough' });
+  const result = await round;
+  expect(result.gradientSum.every(Number.isFinite)).toBe(true);
+});
+
+test('whoever answers wrongly three times has to go, with the code of the last', async () => {
+  const { client, shard, round } = await withShard();
+  const answer = {
+    type: 'gradient',
+    step: shard.step,
+    shard: 9999 as typeof shard.shard,
+    samples: 32,
+    lossSum: 1,
+    correct: 0,
+    computeMs: 1,
+  } as const;
+  for (let i = 0; i < 3; i++) client.send(answer, gradientOf(0));
+  expect(await client.closed).toMatchObject({ code: CloseCode.unknownSamples });
+  await round;
+});
+
+test('answers that come late, twice or for another step change nothing', async () => {
+  const { client, shard, round } = await withShard();
+  const answer = {
+    type: 'gradient',
+    step: shard.step,
+    shard: shard.shard,
+    samples: shard.samples,
+    lossSum: 1,
+    correct: 0,
+    computeMs: 1,
+  } as const;
+  client.send({ ...answer, step: 2 as Step }, gradientOf(1e6));
+  client.send(answer, gradientOf(1));
+  client.send(answer, gradientOf(1e6));
+  const { gradientSum } = await round;
+  expect(Math.max(...gradientSum)).toBeLessThan(1000);
+  client.send(answer, gradientOf(1e6));
+  client.send({ type: 'leaving', reason: 'enough' });
+  expect(await client.closed).toMatchObject({ code: CloseCode.normal });
+});

@@ -1,0 +1,108 @@
+import { afterEach, beforeAll, expect, test } from 'vitest';
+import { createOptimizer } from '../../coordinator/training/optimizer.ts';
+import { batches, epochOrder } from '../../coordinator/training/sampler.ts';
+import type { Dataset } from '../../shared/data/dataset.ts';
+import { layoutOf } from '../../shared/model/layout.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
+import { Purpose, randomStream } from '../../shared/random/stream.ts';
+import { someDigits } from '../support/data.ts';
+import { testCoordinator, workersReady, type TestCoordinator } from '../support/test-coordinator.ts';
+import { relativeDifference } from '../support/vectors.ts';
+import { spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
+
+const STEPS = 60;
+const SEED = 1337;
+
+interface StepResult {
+  readonly gradient: Float32Array;
+  readonly lossSum: number;
+  readonly correct: number;
+}
+
+let dataset: Dataset;
+let order: Uint32Array[];
+/** What one worker alone makes of each step. */
+const reference: StepResult[] = [];
+let coordinator: TestCoordinator;
+let workers: WorkerProcess[] = [];
+
+/**
+ * Steps 0 to 59 of the default CNN, from the weights that the reference's gradients lead to, whoever computes them:
+ * curves that run freely part by rounding alone, gradients at the same weights do not.
+ */
+async function trainAlong(
+  beforeStep: (step: number) => void,
+  onStep: (step: number, result: StepResult) => void,
+) {
+  const { job, rounds } = coordinator;
+  const weights = coordinator.initialWeights.slice();
+  const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
+  for (const [step, batch] of order.entries()) {
+    beforeStep(step);
+    const result = await rounds.gradient({ step: step as Step, weights, split: dataset.train }, batch);
+    onStep(step, { ...result, gradient: result.gradientSum });
+    optimizer.step(weights, (reference[step] ?? { gradient: result.gradientSum }).gradient, batch.length);
+  }
+}
+
+async function start(count: number): Promise<void> {
+  coordinator = await testCoordinator(dataset, { seed: SEED });
+  workers = Array.from({ length: count }, (_, i) => spawnWorker(coordinator.url, '--name', `w${i}`));
+  await workersReady(coordinator, count);
+}
+
+function compare(step: number, result: StepResult): void {
+  const expected = reference[step]!;
+  expect(relativeDifference(result.gradient, expected.gradient), `step ${step}`).toBeLessThan(1e-5);
+  expect(Math.abs(result.lossSum - expected.lossSum) / expected.lossSum).toBeLessThan(1e-5);
+  expect(result.correct).toBe(expected.correct);
+}
+
+beforeAll(async () => {
+  dataset = await someDigits(STEPS * 128);
+  order = [...batches(epochOrder(SEED, 1, dataset.train.count), 128)];
+  await start(1);
+  const keep = (_: number, result: StepResult): void =>
+    void reference.push({ ...result, gradient: result.gradient.slice() });
+  await trainAlong(() => undefined, keep);
+  await stop();
+}, 180_000);
+
+async function stop(): Promise<void> {
+  await coordinator.close('done');
+  // Those that had not joined yet would keep trying.
+  for (const worker of workers) worker.kill('SIGTERM');
+  await Promise.all(workers.map(({ ended }) => ended));
+}
+afterEach(stop);
+
+test.each([2, 3, 5])(
+  '%i workers put together the gradient that one computes alone, at each of 60 steps',
+  async (count) => {
+    await start(count);
+    await trainAlong(() => undefined, compare);
+  },
+  180_000,
+);
+
+test('so do workers that are killed and added at random instants', async () => {
+  await start(3);
+  const seed = Math.floor(Math.random() * 2 ** 32);
+  console.log(`  churn seed ${seed}`);
+  const random = randomStream(seed, Purpose.drawnDigits);
+  let kills = 0;
+  const timers: NodeJS.Timeout[] = [];
+  await trainAlong((step) => {
+    if (step % 5 !== 2) return;
+    // Somewhere within the step: between its shards' leaving and their answers, or after.
+    const strike = (): void => {
+      const [victim] = workers.splice(random.below(workers.length), 1);
+      victim?.kill('SIGKILL');
+      kills++;
+      workers.push(spawnWorker(coordinator.url, '--name', `later-${step}`));
+    };
+    timers.push(setTimeout(strike, random.below(150)));
+  }, compare);
+  timers.forEach(clearTimeout);
+  expect(kills).toBeGreaterThanOrEqual(10);
+}, 240_000);

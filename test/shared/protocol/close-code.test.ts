@@ -1,0 +1,36 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { CloseCode, closeReason, FATAL_CLOSE_CODES } from '../../../shared/protocol/close-code.ts';
+
+describe('closeReason', () => {
+  it('always fits into a close frame and never cuts a character in two', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 200 }), (sentence) => {
+        const reason = closeReason(sentence);
+        expect(Buffer.byteLength(reason)).toBeLessThanOrEqual(123);
+        expect(
+          reason === sentence || (reason.endsWith('…') && sentence.startsWith(reason.slice(0, -1))),
+        ).toBe(true);
+        expect(Buffer.from(reason).toString()).toBe(reason);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('leaves 120 bytes as they are', () => {
+    expect(closeReason('a'.repeat(120))).toBe('a'.repeat(120));
+    expect(closeReason('ä'.repeat(60))).toBe('ä'.repeat(60));
+    expect(closeReason('a'.repeat(200))).toBe(`${'a'.repeat(120)}…`);
+  });
+});
+
+describe('close codes', () => {
+  it('are all different', () => {
+    expect(new Set(Object.values(CloseCode)).size).toBe(Object.keys(CloseCode).length);
+  });
+
+  it('let a worker come back after it was lost, silent or one too many, and after nothing else of ours', () => {
+    const mayReturn = Object.values(CloseCode).filter((code) => !FATAL_CLOSE_CODES.has(code));
+    expect(mayReturn).toEqual([CloseCode.normal, CloseCode.timeout, CloseCode.full]);
+  });
+});

@@ -1,0 +1,79 @@
+import type {
+  FromCoordinator,
+  FromWorker,
+  Hello,
+  ShardId,
+  Step,
+  Welcome,
+} from '../../../shared/protocol/messages.ts';
+import type { Job } from '../../../shared/model/job.ts';
+
+/** A job of six parameters, the last two of them statistics. */
+export const exampleJob: Job = {
+  topology: {
+    class_name: 'Sequential',
+    config: { name: 'tiny', layers: [{ class_name: 'Dense', config: { name: 'd', activation: 'softmax' } }] },
+  },
+  layout: [
+    { shape: [2, 2], trainable: true },
+    { shape: [2], trainable: false },
+  ],
+  loss: 'categoricalCrossentropy',
+  optimizer: { name: 'adadelta', learningRate: 1, rho: 0.95, epsilon: 1e-8 },
+  batchSize: 4,
+  epochs: 1,
+  seed: 1337,
+  data: { name: 'made', sampleShape: [2, 1, 1], classes: 2, scale: 1 / 255, trainSamples: 8, testSamples: 4 },
+};
+
+export const exampleHello: Hello = {
+  type: 'hello',
+  protocol: 1,
+  name: 'ann',
+  token: 'secret',
+  engine: { backend: 'wasm', version: '4.22.0', device: '2 cores', threads: 1 },
+  codecs: ['float32'],
+};
+
+export const exampleWelcome: Welcome = {
+  type: 'welcome',
+  protocol: 1,
+  workerId: 'w1',
+  codec: 'float32',
+  heartbeatMs: 5000,
+  maxFrameBytes: 1 << 20,
+  job: exampleJob,
+};
+
+export const step = (value: number): Step => value as Step;
+export const shardId = (value: number): ShardId => value as ShardId;
+
+const answer = {
+  step: step(3),
+  shard: shardId(17),
+  samples: 32,
+  lossSum: 1.5,
+  correct: 30,
+  computeMs: 12.25,
+};
+
+/** One of every message that a worker may send. */
+export const fromWorkerExamples: readonly FromWorker[] = [
+  exampleHello,
+  { type: 'ready' },
+  { type: 'gradient', ...answer },
+  { type: 'evaluation', ...answer },
+  { type: 'failed', step: step(3), shard: shardId(17), reason: 'out of memory' },
+  { type: 'leaving', reason: 'lid closed' },
+  { type: 'pong', id: 5 },
+];
+
+/** One of every message that a coordinator may send. */
+export const fromCoordinatorExamples: readonly FromCoordinator[] = [
+  exampleWelcome,
+  { type: 'weights', step: step(3) },
+  { type: 'shard', task: 'train', step: step(3), shard: shardId(17), samples: 32 },
+  { type: 'rejected', step: step(3), shard: shardId(17), code: 4421, reason: 'not finite' },
+  { type: 'ping', id: 5 },
+  { type: 'finished', reason: 'done' },
+];

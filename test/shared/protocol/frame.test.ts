@@ -1,0 +1,150 @@
+import fc from 'fast-check';
+import { Packr } from 'msgpackr';
+import { describe, expect, it } from 'vitest';
+import { CloseCode, ProtocolError } from '../../../shared/protocol/close-code.ts';
+import { decodeFrame, encodeFrame, openFrame } from '../../../shared/protocol/frame.ts';
+
+const json = fc.dictionary(
+  fc.string().filter((key) => key !== '__proto__'),
+  fc.jsonValue({ maxDepth: 3 }).map((value) => JSON.parse(JSON.stringify(value)) as unknown),
+  { noNullPrototype: true },
+);
+const payloads = fc.uint8Array({ maxLength: 300 });
+
+/** A frame whose header is these bytes. */
+function frameOf(header: Uint8Array, claimed = header.length): Uint8Array {
+  const bytes = new Uint8Array((4 + header.length + 3) & ~3);
+  new DataView(bytes.buffer).setUint32(0, claimed, true);
+  bytes.set(header, 4);
+  return bytes;
+}
+
+/** What decoding throws; null if it does not. */
+function refusal(bytes: Uint8Array): unknown {
+  try {
+    decodeFrame(bytes);
+    return null;
+  } catch (error) {
+    return error;
+  }
+}
+
+const isMalformed = (bytes: Uint8Array): boolean => {
+  const error = refusal(bytes);
+  return error instanceof ProtocolError && error.code === CloseCode.malformed;
+};
+
+describe('a frame', () => {
+  it('brings back its header and payload, aligned, wherever it lies in memory', () => {
+    fc.assert(
+      fc.property(json, payloads, fc.nat(7), fc.boolean(), (header, payload, offset, asBuffer) => {
+        const bytes = encodeFrame(header, payload);
+        const memory = new Uint8Array(bytes.length + offset + 5);
+        memory.set(bytes, offset);
+        const received = asBuffer
+          ? Buffer.from(memory.buffer, offset, bytes.length)
+          : memory.subarray(offset, offset + bytes.length);
+        const decoded = decodeFrame(received);
+        expect(decoded.header).toEqual(header);
+        expect(new Uint8Array(decoded.payload)).toEqual(payload);
+        expect(decoded.payload.byteOffset % 4).toBe(0);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('lets a float32 payload be viewed even when a socket hands over an odd slice of a shared block', () => {
+    const values = Float32Array.of(1.5, -2, 3e-8);
+    const bytes = encodeFrame({ type: 'gradient' }, new Uint8Array(values.buffer));
+    const block = Buffer.alloc(bytes.length + 3);
+    block.set(bytes, 3);
+    const { payload } = decodeFrame(block.subarray(3));
+    expect(new Float32Array(payload.buffer, payload.byteOffset, 3)).toEqual(values);
+  });
+
+  it('views an aligned payload without a copy', () => {
+    const bytes = encodeFrame({ type: 'weights' }, Uint8Array.of(1, 2, 3, 4));
+    expect(decodeFrame(bytes).payload.buffer).toBe(bytes.buffer);
+  });
+
+  it('is laid out as length, msgpack, zeros to a multiple of 4, payload', () => {
+    const bytes = encodeFrame({ a: 1 }, Uint8Array.of(9, 8));
+    expect([...bytes]).toEqual([4, 0, 0, 0, 0x81, 0xa1, 0x61, 1, 9, 8]);
+    expect([...encodeFrame({ ab: 1 })]).toEqual([5, 0, 0, 0, 0x81, 0xa2, 0x61, 0x62, 1, 0, 0, 0]);
+  });
+
+  it('leaves zeros for a payload that is written in place', () => {
+    const frame = openFrame({ type: 'shard' }, 6);
+    expect([...frame.payload]).toEqual([0, 0, 0, 0, 0, 0]);
+    frame.payload.set([1, 2, 3, 4, 5, 6]);
+    expect([...decodeFrame(frame.bytes).payload]).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
+  it.each([
+    ['nothing', new Uint8Array(0)],
+    ['three bytes', Uint8Array.of(1, 0, 0)],
+    ['a header that is missing', Uint8Array.of(1, 0, 0, 0)],
+    ['a header longer than the frame', frameOf(Uint8Array.of(0xc0), 6)],
+    ['a header of 2^32 - 1 bytes', frameOf(Uint8Array.of(0xc0), 2 ** 32 - 1)],
+    ['a header of 2^31 - 4 bytes', frameOf(Uint8Array.of(0xc0), 2 ** 31 - 4)],
+    ['a header of no bytes', frameOf(new Uint8Array(0))],
+    ['two msgpack values', frameOf(Uint8Array.of(0xc0, 0xc0))],
+    ['half a msgpack value', frameOf(Uint8Array.of(0x81, 0xa1))],
+    ['an array that claims 2^32 - 1 elements', frameOf(Uint8Array.of(0xdd, 255, 255, 255, 255))],
+    ['a map that claims 2^32 - 1 entries', frameOf(Uint8Array.of(0xdf, 255, 255, 255, 255))],
+  ])('is refused if it is %s', (_, bytes) => {
+    expect(isMalformed(bytes)).toBe(true);
+  });
+
+  it('is refused if its header is nested a million deep', () => {
+    const deep = new Uint8Array(1_000_000).fill(0x91);
+    deep[deep.length - 1] = 0xc0;
+    expect(isMalformed(frameOf(deep))).toBe(true);
+    expect(decodeFrame(encodeFrame({ a: [1] })).header).toEqual({ a: [1] });
+  });
+
+  it('is refused if its header has any msgpack extension, before that costs anything', () => {
+    const values = (type: number): number[][] => [
+      [0xd4, type, 0],
+      [0xd6, type, 0, 0, 0, 1],
+      [0xd7, type, 0, 0, 0, 0, 0, 0, 0, 1],
+      [0xc7, 3, type, 1, 2, 3],
+    ];
+    const accepted = Array.from({ length: 256 }, (_, type) => type)
+      .filter((type) => type !== 0x72) // msgpackr's records, which decode to plain objects
+      .flatMap(values)
+      .filter((value) => !isMalformed(frameOf(Uint8Array.of(0x81, 0xa1, 0x61, ...value))));
+    expect(accepted).toEqual([]);
+    const bigInteger = new Uint8Array(1_000_000).fill(0x7f);
+    bigInteger.set([0xc9, 0, 0x0f, 0x42, 0x3a, 0x42]);
+    expect(isMalformed(frameOf(bigInteger))).toBe(true);
+  });
+
+  it('cannot change the prototype of its header or of anything else', () => {
+    const [key, inner] = [new TextEncoder().encode('__proto__'), new TextEncoder().encode('polluted')];
+    const header = Uint8Array.of(0x81, 0xa9, ...key, 0x81, 0xa8, ...inner, 0xc3);
+    const decoded = decodeFrame(frameOf(header)).header as object;
+    expect(Object.getPrototypeOf(decoded)).toBe(Object.prototype);
+    expect(decoded).not.toHaveProperty('polluted');
+    expect({}).not.toHaveProperty('polluted');
+  });
+
+  it('gives a 64-bit integer as a number', () => {
+    const packed = new Packr({ useRecords: false }).pack({ id: 2n ** 60n });
+    expect(decodeFrame(frameOf(packed)).header).toEqual({ id: 2 ** 60 });
+  });
+
+  it('never gives anything but a ProtocolError, whatever the bytes are', () => {
+    const anything = fc.oneof(
+      fc.uint8Array({ maxLength: 200 }),
+      fc.uint8Array({ maxLength: 200 }).map((header) => frameOf(header)),
+    );
+    fc.assert(
+      fc.property(anything, (bytes) => {
+        const error = refusal(bytes);
+        return error === null || error instanceof ProtocolError;
+      }),
+      { numRuns: 3000 },
+    );
+  });
+});

@@ -1,0 +1,162 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { CloseCode, ProtocolError } from '../../../shared/protocol/close-code.ts';
+import { encodeFrame } from '../../../shared/protocol/frame.ts';
+import { parseFromCoordinator, parseFromWorker } from '../../../shared/protocol/parse.ts';
+import { exampleHello, fromCoordinatorExamples, fromWorkerExamples } from './examples.ts';
+
+const directions = [
+  { from: 'a worker', parse: parseFromWorker, examples: fromWorkerExamples, others: fromCoordinatorExamples },
+  {
+    from: 'the coordinator',
+    parse: parseFromCoordinator,
+    examples: fromCoordinatorExamples,
+    others: fromWorkerExamples,
+  },
+] as const;
+
+const harmless: unknown[] = ['parsed', CloseCode.malformed];
+
+type Path = readonly (string | number)[];
+
+/** The path of every field of a message, however deep. */
+function pathsOf(value: unknown, path: Path = []): Path[] {
+  // What a topology holds is for tfjs to judge.
+  if (typeof value !== 'object' || value === null || path.at(-1) === 'topology') return [path];
+  const inner = Object.entries(value).flatMap(([key, field]) => pathsOf(field, [...path, key]));
+  return path.length === 0 ? inner : [path, ...inner];
+}
+
+function withField(message: object, path: Path, value: unknown): object {
+  const copy = structuredClone(message);
+  const holder = path.slice(0, -1).reduce<object>((at, key) => Reflect.get(at, key) as object, copy);
+  if (value === undefined) Reflect.deleteProperty(holder, path.at(-1)!);
+  else Reflect.set(holder, path.at(-1)!, value);
+  return copy;
+}
+
+/** Values that this field cannot have. An undefined one is left out. */
+function wrongFor(path: Path): unknown[] {
+  const name = String(path.at(-1));
+  const wrong: unknown[] = [null, name === 'trainable' ? 1 : true, 'x'.repeat(3000)];
+  if (name !== 'token') wrong.push(undefined);
+  if (name !== 'topology') wrong.push({}, [{}], new Date(0));
+  if (!['lossSum', 'learningRate', 'rho', 'epsilon', 'scale'].includes(name)) wrong.push(-1.5);
+  if (!['lossSum', 'learningRate', 'rho', 'epsilon', 'scale', 'computeMs'].includes(name))
+    wrong.push(2 ** 63);
+  return wrong;
+}
+
+function outcome(parse: (bytes: Uint8Array) => unknown, bytes: Uint8Array): unknown {
+  try {
+    parse(bytes);
+    return 'parsed';
+  } catch (error) {
+    return error instanceof ProtocolError ? error.code : error;
+  }
+}
+
+describe.each(directions)('a message from $from', ({ parse, examples, others }) => {
+  it.each(examples)('$type is read as it was written', (message) => {
+    const payload = Uint8Array.of(1, 2, 3, 4, 5);
+    const received = parse(encodeFrame(message, payload));
+    expect(received.message).toEqual(message);
+    expect(new Uint8Array(received.payload)).toEqual(payload);
+  });
+
+  it.each(examples)(
+    '$type is refused with 4400 if any of its fields is of another kind or missing',
+    (message) => {
+      const accepted = pathsOf(message).flatMap((path) =>
+        wrongFor(path)
+          .filter(
+            (value) => outcome(parse, encodeFrame(withField(message, path, value))) !== CloseCode.malformed,
+          )
+          .map((value) => [path.join('.'), value]),
+      );
+      expect(accepted).toEqual([]);
+    },
+  );
+
+  it.each(others)('is not a $type', (message) => {
+    expect(outcome(parse, encodeFrame(message))).toBe(CloseCode.malformed);
+  });
+
+  it('may have fields that this version does not know, which are dropped', () => {
+    for (const message of examples) {
+      expect(parse(encodeFrame({ ...message, later: [1] })).message).toEqual(message);
+    }
+  });
+
+  it('is nothing but a message or a ProtocolError, however a real frame is damaged', () => {
+    const edits = fc.array(fc.tuple(fc.nat(600), fc.nat(255)), { minLength: 1, maxLength: 6 });
+    fc.assert(
+      fc.property(fc.constantFrom(...examples), edits, fc.nat(600), (message, changes, length) => {
+        const bytes = encodeFrame(message, new Uint8Array(12));
+        for (const [at, value] of changes) bytes[at % bytes.length] = value;
+        return [bytes, bytes.subarray(0, length % bytes.length)].every((damaged) =>
+          harmless.includes(outcome(parse, damaged)),
+        );
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  it('is nothing but a message or a ProtocolError, whatever msgpack value the header is', () => {
+    const values = fc.anything({ withBigInt: false, withNullPrototype: false, withDate: true });
+    const header = fc.oneof(
+      values,
+      fc.record({ type: fc.constantFrom(...examples.map(({ type }) => type), 'toString', '__proto__') }),
+    );
+    fc.assert(
+      fc.property(header, (value) => {
+        // Some of these cannot be packed at all.
+        const bytes = ((): Uint8Array | null => {
+          try {
+            return encodeFrame(value as object);
+          } catch {
+            return null;
+          }
+        })();
+        return bytes === null || harmless.includes(outcome(parse, bytes));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it.each([NaN, Infinity, -Infinity, -0.5, 2 ** 53])('has no %s among its whole numbers', (value) => {
+    for (const message of examples) {
+      for (const path of pathsOf(message)) {
+        if (!['step', 'shard', 'id', 'samples', 'correct', 'protocol', 'seed'].includes(String(path.at(-1))))
+          continue;
+        expect(outcome(parse, encodeFrame(withField(message, path, value)))).toBe(CloseCode.malformed);
+      }
+    }
+  });
+});
+
+describe('what a refused message is told', () => {
+  it('names the field', () => {
+    const frame = encodeFrame({ ...exampleHello, engine: { ...exampleHello.engine, threads: 0 } });
+    expect(() => parseFromWorker(frame)).toThrow(/engine\.threads/);
+  });
+
+  it('does not quote more than a line of what was received', () => {
+    const frame = encodeFrame({ ...exampleHello, protocol: 'x'.repeat(100_000) });
+    expect(() => parseFromWorker(frame)).toThrow(/protocol/);
+    expect(() => parseFromWorker(frame)).toThrow(/^.{0,500}$/);
+  });
+});
+
+describe('an answer', () => {
+  it.each([NaN, Infinity])(
+    'with a loss of %s is let through, to be refused with a code of its own',
+    (lossSum) => {
+      const gradient = fromWorkerExamples.find(({ type }) => type === 'gradient');
+      expect(parseFromWorker(encodeFrame({ ...gradient, lossSum })).message).toEqual({
+        ...gradient,
+        lossSum,
+      });
+    },
+  );
+});

@@ -1,0 +1,104 @@
+import { startCoordinator, type Coordinator } from '../../coordinator/coordinator.ts';
+import { prepareJob, type JobSettings, type PreparedJob } from '../../coordinator/model.ts';
+import type { Report } from '../../coordinator/report/report.ts';
+import { clockOf } from '../../shared/clock.ts';
+import type { Dataset } from '../../shared/data/dataset.ts';
+import type { Topology } from '../../shared/model/job.ts';
+
+/** A report that keeps its lines for the test to look at. */
+export function recordingReport(): Report & { readonly lines: string[] } {
+  const lines: string[] = [];
+  return {
+    lines,
+    info: (line) => void lines.push(line),
+    warn: (line) => void lines.push(`! ${line}`),
+    progress: () => undefined,
+    epochStarted: () => undefined,
+    stepFinished: () => undefined,
+    epochFinished: () => undefined,
+    close: () => undefined,
+  };
+}
+
+export interface TestCoordinator extends Coordinator, PreparedJob {
+  readonly url: string;
+  readonly lines: readonly string[];
+  /** Aborts what a person's Ctrl-C would. */
+  stop(): void;
+}
+
+/** A real coordinator on a free port of this process. */
+export async function testCoordinator(
+  dataset: Dataset,
+  settings: Partial<JobSettings> & { readonly token?: string } = {},
+): Promise<TestCoordinator> {
+  const report = recordingReport();
+  const stop = new AbortController();
+  const prepared = await prepareJob(dataset, { batchSize: 128, epochs: 1, seed: 1337, ...settings });
+  const coordinator = await startCoordinator({
+    job: prepared.job,
+    host: '127.0.0.1',
+    port: 0,
+    token: settings.token,
+    maxWorkers: 16,
+    pageDir: 'dist/page',
+    clock: clockOf(globalThis),
+    report,
+    signal: stop.signal,
+  });
+  const url = coordinator.urls[0] ?? '';
+  return { ...coordinator, ...prepared, url, lines: report.lines, stop: () => stop.abort() };
+}
+
+/** Resolves when at least `count` workers are ready. */
+export function workersReady({ pool }: Coordinator, count: number): Promise<void> {
+  return when({ pool }, () => pool.members.size >= count);
+}
+
+/** Resolves when the worker of this name is ready. */
+export function workerReady({ pool }: Coordinator, name: string): Promise<void> {
+  return when({ pool }, () => [...pool.members.values()].some((member) => member.name === name));
+}
+
+function when({ pool }: Pick<Coordinator, 'pool'>, condition: () => boolean): Promise<void> {
+  return new Promise((resolve) => {
+    const check = (): void => {
+      if (!condition()) return;
+      stop();
+      resolve();
+    };
+    const nothing = (): void => undefined;
+    const stop = pool.listen({ joined: check, left: nothing, answered: nothing, refused: nothing });
+    check();
+  });
+}
+
+/** Ten parameters or so: flatten, dense, softmax. Quick on any engine. */
+export function tinyTopology(sampleShape: readonly number[], classes: number): Topology {
+  return {
+    class_name: 'Sequential',
+    config: {
+      name: 'tiny',
+      layers: [
+        {
+          class_name: 'Flatten',
+          config: { name: 'flatten', batch_input_shape: [null, ...sampleShape], dtype: 'float32' },
+        },
+        {
+          class_name: 'Dense',
+          config: {
+            name: 'dense',
+            units: classes,
+            activation: 'softmax',
+            use_bias: true,
+            kernel_initializer: {
+              class_name: 'VarianceScaling',
+              config: { scale: 1, mode: 'fan_avg', distribution: 'uniform', seed: null },
+            },
+            bias_initializer: { class_name: 'Zeros', config: {} },
+          },
+        },
+      ],
+    },
+  };
+}

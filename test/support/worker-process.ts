@@ -1,0 +1,34 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+export const gradcast = fileURLToPath(new URL('../../bin/gradcast.js', import.meta.url));
+
+export interface WorkerProcess {
+  readonly child: ChildProcess;
+  /** What it has said so far. */
+  output(): string;
+  /** Its exit code, or the signal that ended it. */
+  readonly ended: Promise<number | string>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+/** A real worker in a process of its own. */
+export function spawnWorker(url: string, ...options: string[]): WorkerProcess {
+  return spawnGradcast(['worker', url, '--workers', '1', '--engine', 'wasm', ...options]);
+}
+
+/** gradcast as a person runs it. */
+export function spawnGradcast(args: readonly string[], env: NodeJS.ProcessEnv = process.env): WorkerProcess {
+  const child = spawn(process.execPath, [gradcast, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env });
+  let output = '';
+  child.stdout.on('data', (data: Buffer) => (output += data.toString()));
+  child.stderr.on('data', (data: Buffer) => (output += data.toString()));
+  return {
+    child,
+    output: () => output,
+    ended: new Promise((resolve) => {
+      child.once('close', (code, signal) => resolve(signal ?? code ?? -1));
+    }),
+    kill: (signal) => void child.kill(signal),
+  };
+}

@@ -1,0 +1,149 @@
+import { describe, expect, it } from 'vitest';
+import { socketUrl, tokenOf } from '../../worker-browser/page/address.ts';
+import { browserName } from '../../worker-browser/page/browser-name.ts';
+import {
+  advance,
+  initialState,
+  RECENT_MS,
+  samplesPerSecond,
+  type PageEvent,
+  type PageState,
+} from '../../worker-browser/page/state.ts';
+import { viewOf } from '../../worker-browser/page/view.ts';
+
+const engine: PageEvent = {
+  type: 'engine',
+  info: { backend: 'wasm', version: '4.22.0', device: 'CPU with 8 cores', threads: 1 },
+  why: 'runs in every browser',
+};
+const joined: PageEvent = { type: 'joined', run: { dataName: 'mnist', steps: 5_628 } };
+const computed = (step: number, samples = 128): PageEvent => ({ type: 'computed', step, samples });
+
+/** The state after events, one a second. */
+const after = (...events: PageEvent[]): PageState =>
+  events.reduce((state, event, i) => advance(state, event, i * 1_000), initialState);
+const shown = (...events: PageEvent[]) => viewOf(after(...events), events.length * 1_000);
+
+describe('the address', () => {
+  it.each([
+    ['http://192.168.1.5:8080/', 'ws://192.168.1.5:8080/'],
+    ['http://[::1]:8080/#secret', 'ws://[::1]:8080/'],
+    ['https://example.org/', 'wss://example.org/'],
+    ['https://example.org/train/?from=mail#secret', 'wss://example.org/train/'],
+    ['https://example.org/train/index.html', 'wss://example.org/train/'],
+  ])('%s connects to %s', (href, url) => {
+    expect(socketUrl(href)).toBe(url);
+  });
+
+  it.each([
+    ['http://host/', undefined],
+    ['http://host/#', undefined],
+    ['http://host/#k3y', 'k3y'],
+    ['http://host/#two%20words', 'two words'],
+    ['http://host/#100%', '100%'],
+  ])('%s holds the token %s', (href, token) => {
+    expect(tokenOf(href)).toBe(token);
+  });
+});
+
+it.each([
+  ['Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36', 'Chrome on Linux'],
+  [
+    'Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0 Safari/537.36 Edg/140.0',
+    'Edge on Windows',
+  ],
+  ['Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0', 'Firefox on Android'],
+  ['Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15) AppleWebKit/605 Version/18 Safari/605', 'Safari on macOS'],
+  [
+    'Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 CriOS/140 Safari/605',
+    'Chrome on iPhone',
+  ],
+  ['', 'Browser'],
+])('%s is called %s', (userAgent, name) => {
+  expect(browserName(userAgent)).toBe(name);
+});
+
+describe('what the page shows', () => {
+  it('goes from starting to contributing', () => {
+    expect(shown().state).toBe('Starting');
+    expect(shown(engine, { type: 'connecting' }).state).toBe('Connecting');
+    expect(shown(engine, { type: 'connecting' }, { type: 'building' }).state).toBe('Building the model');
+    expect(shown(engine, { type: 'connecting' }, { type: 'building' }, joined)).toMatchObject({
+      state: 'Contributing',
+      headline: 'Training together on mnist',
+      engine: 'WebAssembly on CPU with 8 cores, using 1',
+      samples: '0',
+      step: '',
+      button: { label: 'Pause', enabled: true },
+    });
+  });
+
+  it('adds up what was computed, evaluations too, and keeps it over a lost connection', () => {
+    const view = shown(
+      joined,
+      computed(1_233),
+      computed(1_234, 1_000),
+      { type: 'connecting' },
+      joined,
+      computed(1_235),
+    );
+    expect(view).toMatchObject({ shards: '3', samples: '1,256', step: 'Step 1,235 of 5,628' });
+    expect(view.progress).toBeCloseTo(1_235 / 5_628);
+  });
+
+  it('counts down to the next try, with the reason', () => {
+    const state = after(joined, { type: 'waiting', reason: 'the connection was lost', waitMs: 4_200 });
+    expect(viewOf(state, 1_000)).toMatchObject({
+      state: 'Waiting to reconnect',
+      detail: 'The connection was lost.',
+      countdown: 'Trying again in 5 s.',
+    });
+    expect(viewOf(state, 4_500).countdown).toBe('Trying again in 1 s.');
+    expect(viewOf(state, 9_000).countdown).toBe('Trying again now.');
+  });
+
+  it('pauses: the button waits until the worker has left, and late news do not bring it back', () => {
+    const leaving = [joined, { type: 'clickedPause' }, computed(1), joined] as const;
+    expect(shown(...leaving)).toMatchObject({ state: 'Pausing', shards: '0', button: { enabled: false } });
+    expect(shown(...leaving, { type: 'paused' })).toMatchObject({
+      state: 'Paused',
+      button: { label: 'Continue', action: 'continue', enabled: true },
+    });
+    expect(shown(engine, ...leaving, { type: 'paused' }, { type: 'clickedContinue' }).state).toBe(
+      'Connecting',
+    );
+  });
+
+  it("says the coordinator's sentence at the end and when refused", () => {
+    expect(shown(joined, { type: 'finished', reason: 'The run is finished.' })).toMatchObject({
+      state: 'The run is over',
+      detail: 'The run is finished. Thank you for taking part.',
+      button: { label: 'Join again' },
+    });
+    expect(shown({ type: 'refused', reason: 'Wrong token. Ask for the right one' })).toMatchObject({
+      detail: 'Wrong token. Ask for the right one.',
+      button: { label: 'Try again', action: 'continue' },
+    });
+    expect(shown({ type: 'failed', reason: 'no engine' }).button.action).toBe('reload');
+  });
+});
+
+describe('samples a second', () => {
+  it('counts the last seconds only, waiting included', () => {
+    const state = after(joined, computed(1, 500), computed(2, 500));
+    expect(samplesPerSecond(state, 2_000)).toBe(500);
+    expect(samplesPerSecond(state, RECENT_MS)).toBe(100);
+    expect(samplesPerSecond(state, RECENT_MS + 1_500)).toBe(50);
+    expect(samplesPerSecond(state, RECENT_MS * 3)).toBe(0);
+  });
+
+  it('is not known before the first shard, nor while away', () => {
+    expect(samplesPerSecond(after(joined), 500)).toBeNull();
+    expect(shown(joined, computed(1), { type: 'connecting' }).samplesPerSecond).toBe('–');
+  });
+
+  it('keeps no more than the last seconds', () => {
+    const events = Array.from({ length: 100 }, (_, i) => computed(i));
+    expect(after(joined, ...events).recent.length).toBeLessThanOrEqual(RECENT_MS / 1_000);
+  });
+});

@@ -1,0 +1,39 @@
+import type { EngineInfo } from '../shared/protocol/messages.ts';
+
+/** What the page asks of its Web Worker. */
+export type FromPage =
+  | {
+      readonly type: 'join';
+      readonly url: string;
+      /** How the coordinator shows this tab. */
+      readonly name: string;
+      readonly token: string | undefined;
+    }
+  | { readonly type: 'pause' };
+
+/** What a person wants to know of the run that a tab has joined. */
+export interface RunSummary {
+  readonly dataName: string;
+  /** Updates of the weights in the whole run. */
+  readonly steps: number;
+}
+
+/** What the Web Worker tells the page. */
+export type FromTab =
+  | {
+      readonly type: 'engine';
+      readonly info: EngineInfo;
+      /** Why this one was taken. */
+      readonly why: string;
+    }
+  | { readonly type: 'connecting' }
+  | { readonly type: 'building' }
+  | { readonly type: 'joined'; readonly run: RunSummary }
+  | { readonly type: 'computed'; readonly step: number; readonly samples: number }
+  | { readonly type: 'waiting'; readonly reason: string; readonly waitMs: number }
+  | { readonly type: 'note'; readonly line: string }
+  | { readonly type: 'paused' }
+  | { readonly type: 'finished'; readonly reason: string }
+  | { readonly type: 'refused'; readonly reason: string }
+  /** This tab cannot compute, or a defect of ours. */
+  | { readonly type: 'failed'; readonly reason: string };
