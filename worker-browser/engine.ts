@@ -68,7 +68,9 @@ function gpuName(): string {
   const names = gl?.getExtension('WEBGL_debug_renderer_info');
   if (!gl || !names) return 'GPU';
   const name: unknown = gl.getParameter(names.UNMASKED_RENDERER_WEBGL);
-  return typeof name === 'string' && name !== '' ? name.slice(0, 200) : 'GPU';
+  if (typeof name !== 'string' || name === '') return 'GPU';
+  // Chrome writes: ANGLE (maker, device, driver).
+  return name.replace(/^ANGLE \([^,]*, (.*), [^,]*\)$/, '$1').slice(0, 200);
 }
 
 const sentenceOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -4,8 +4,8 @@ import writeFileAtomic from 'write-file-atomic';
 import type { Job } from '../../shared/model/job.ts';
 import {
   describeModel,
-  parseModel,
-  parseWeights,
+  readModel,
+  type LoadedModel,
   type ModelMetadata,
 } from '../../shared/model/saved-model.ts';
 

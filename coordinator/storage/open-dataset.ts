@@ -1,25 +1,23 @@
-import { readFileSync } from 'node:fs';
-import { gunzipSync } from 'node:zlib';
 import type { Dataset } from '../../shared/data/dataset.ts';
-import { limitTo } from '../../shared/data/dataset.ts';
-import type { Report } from '../report/report.ts';
-export async function openDataset(
-  flags: { data?: string; seed: number; limit?: number },
-  _report: Report,
-): Promise<Dataset> {
-  const r = (f: string) => new Uint8Array(gunzipSync(readFileSync(`${flags.data}/${f}-ubyte.gz`)));
-  const split = (p: string) => {
-    const i = r(p + '-images-idx3');
-    const l = r(p + '-labels-idx1');
-    return { images: i.subarray(16), labels: l.subarray(8), count: l.length - 8 };
-  };
-  const d: Dataset = {
-    name: 'mnist',
-    description: 'MNIST',
-    sampleShape: [28, 28, 1],
-    classes: 10,
-    train: split('train'),
-    test: split('t10k'),
-  };
-  return flags.limit ? limitTo(d, flags.limit) : d;
+import type { DataReport } from './data-report.ts';
+import { loadDataset, userCacheDir } from './dataset.ts';
+
+export interface DataFlags {
+  readonly data?: string;
+  readonly limit?: number;
+  /** Fixes the digits that are drawn where no others can be had. */
+  readonly seed: number;
+}
+
+/** The data set that a command was asked for, by the means of this machine. See loadDataset for what it throws. */
+export function openDataset({ data, limit, seed }: DataFlags, report: DataReport): Promise<Dataset> {
+  return loadDataset({
+    dataDir: data,
+    limit,
+    seed,
+    report,
+    env: process.env,
+    cacheDir: userCacheDir(),
+    fetch: globalThis.fetch,
+  });
 }

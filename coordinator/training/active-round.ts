@@ -139,7 +139,9 @@ export class ActiveRound {
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       if (error.code === CloseCode.notFinite) this.#notFinite.add(member);
-      if (this.#notFinite.size > 1 && this.#notFinite.size >= pool.members.size) {
+      // Those who have left do not count for those who are here.
+      const nobodyElse = [...pool.members.values()].every((other) => this.#notFinite.has(other));
+      if (this.#notFinite.size > 1 && nobodyElse) {
         this.#end(() => this.#settle?.reject(new TrainingDiverged(step)));
         return;
       }

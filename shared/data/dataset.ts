@@ -31,11 +31,7 @@ export function sampleSize(sampleShape: readonly number[]): number {
  * @throws RangeError if trainCount is not a whole number of at least 1
  */
 export function limitTo(dataset: Dataset, trainCount: number): Dataset {
-  if (!Number.isInteger(trainCount) || trainCount < 1) {
-    throw new RangeError(
-      `A limit is a whole number of training samples, 1 or more; this one is ${trainCount}.`,
-    );
-  }
+  checkLimit(trainCount);
   const { train, sampleShape } = dataset;
   if (trainCount >= train.count) return dataset;
   return {
@@ -46,4 +42,16 @@ export function limitTo(dataset: Dataset, trainCount: number): Dataset {
       count: trainCount,
     },
   };
+}
+
+/**
+ * For those who want to know before they load anything.
+ *
+ * @throws RangeError if trainCount is not a whole number of at least 1
+ */
+export function checkLimit(trainCount: number): void {
+  if (Number.isInteger(trainCount) && trainCount >= 1) return;
+  throw new RangeError(
+    `A limit is a whole number of training samples, 1 or more; this one is ${trainCount}.`,
+  );
 }

@@ -9,9 +9,10 @@ export interface ConvGradientAttrs {
   readonly dimRoundingMode?: 'floor' | 'round' | 'ceil';
 }
 
-/** Attributes of Conv2D and FusedConv2D. */
+/** Attributes of the convolutions themselves. */
 export interface ConvAttrs extends ConvGradientAttrs {
-  readonly dilations: number | [number, number];
+  /** tfjs' layers pass null for 1. */
+  readonly dilations: number | [number, number] | null;
 }
 
 export type Shape4 = [number, number, number, number];
@@ -48,7 +49,7 @@ export function convolutionInfo(
     inputShape as Shape4,
     filterShape as Shape4,
     strides,
-    dilations,
+    dilations ?? 1,
     pad,
     dimRoundingMode,
     false,

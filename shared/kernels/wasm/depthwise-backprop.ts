@@ -7,7 +7,8 @@ import type { ConvGradientAttrs, Shape4 } from './conv-info.ts';
 // for every shape, at JavaScript's speed.
 
 interface Attrs extends Omit<ConvGradientAttrs, 'dataFormat'> {
-  readonly dilations: number | [number, number];
+  /** tfjs' layers pass null for 1. */
+  readonly dilations: number | [number, number] | null;
 }
 
 /** x [batch, height, width, channels], dy [batch, outHeight, outWidth, channels * multiplier]. */
@@ -82,7 +83,7 @@ function infoOf(
     inputShape as Shape4,
     filterShape as Shape4,
     strides,
-    dilations,
+    dilations ?? 1,
     pad,
     dimRoundingMode,
     true,

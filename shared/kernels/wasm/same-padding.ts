@@ -20,7 +20,7 @@ export function withSamePaddingInNumbers(tf: Tf, stock: KernelFunc, depthwise: b
       inputs.x.shape as Shape4,
       inputs.filter.shape as Shape4,
       attrs.strides,
-      attrs.dilations,
+      attrs.dilations ?? 1,
       'same',
       attrs.dimRoundingMode,
       depthwise,

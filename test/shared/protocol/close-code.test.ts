@@ -5,15 +5,16 @@ import { CloseCode, closeReason, FATAL_CLOSE_CODES } from '../../../shared/proto
 describe('closeReason', () => {
   it('always fits into a close frame and never cuts a character in two', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'binary', maxLength: 200 }), (sentence) => {
+      fc.property(fc.string({ unit: 'binary', maxLength: 100 }), (sentence) => {
         const reason = closeReason(sentence);
-        expect(Buffer.byteLength(reason)).toBeLessThanOrEqual(123);
-        expect(
-          reason === sentence || (reason.endsWith('…') && sentence.startsWith(reason.slice(0, -1))),
-        ).toBe(true);
-        expect(Buffer.from(reason).toString()).toBe(reason);
+        const isCut = reason.endsWith('…') && sentence.startsWith(reason.slice(0, -1));
+        return (
+          Buffer.byteLength(reason) <= 123 &&
+          (reason === sentence || isCut) &&
+          Buffer.from(reason).toString() === reason
+        );
       }),
-      { numRuns: 1000 },
+      { numRuns: 300 },
     );
   });
 

@@ -4,11 +4,11 @@ import { describe, expect, it } from 'vitest';
 import { CloseCode, ProtocolError } from '../../../shared/protocol/close-code.ts';
 import { decodeFrame, encodeFrame, openFrame } from '../../../shared/protocol/frame.ts';
 
-const json = fc.dictionary(
-  fc.string().filter((key) => key !== '__proto__'),
-  fc.jsonValue({ maxDepth: 3 }).map((value) => JSON.parse(JSON.stringify(value)) as unknown),
-  { noNullPrototype: true },
-);
+const json = fc
+  .dictionary(fc.string(), fc.jsonValue({ maxDepth: 3 }), { noNullPrototype: true })
+  .map((value) => JSON.stringify(value))
+  .filter((text) => !text.includes('__proto__')) // which has a test of its own
+  .map((text) => JSON.parse(text) as object);
 const payloads = fc.uint8Array({ maxLength: 300 });
 
 /** A frame whose header is these bytes. */

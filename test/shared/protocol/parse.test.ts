@@ -2,10 +2,18 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CloseCode, ProtocolError } from '../../../shared/protocol/close-code.ts';
 import { encodeFrame } from '../../../shared/protocol/frame.ts';
-import { parseFromCoordinator, parseFromWorker } from '../../../shared/protocol/parse.ts';
+import type { FromCoordinator, FromWorker } from '../../../shared/protocol/messages.ts';
+import { parseFromCoordinator, parseFromWorker, type Received } from '../../../shared/protocol/parse.ts';
 import { exampleHello, fromCoordinatorExamples, fromWorkerExamples } from './examples.ts';
 
-const directions = [
+interface Direction {
+  readonly from: string;
+  readonly parse: (bytes: Uint8Array) => Received<FromWorker | FromCoordinator>;
+  readonly examples: readonly (FromWorker | FromCoordinator)[];
+  readonly others: readonly (FromWorker | FromCoordinator)[];
+}
+
+const directions: readonly Direction[] = [
   { from: 'a worker', parse: parseFromWorker, examples: fromWorkerExamples, others: fromCoordinatorExamples },
   {
     from: 'the coordinator',
@@ -13,7 +21,7 @@ const directions = [
     examples: fromCoordinatorExamples,
     others: fromWorkerExamples,
   },
-] as const;
+];
 
 const harmless: unknown[] = ['parsed', CloseCode.malformed];
 

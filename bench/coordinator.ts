@@ -1,0 +1,141 @@
+// What the coordinator itself costs: its CPU time per worker and step, the optimizer apart, against a bare ws server
+// that moves the same bytes and adds them; and what Adadelta costs. Arguments: [steps = 150]
+import type { AddressInfo } from 'node:net';
+import { WebSocketServer } from 'ws';
+import { startCoordinator } from '../coordinator/coordinator.ts';
+import { waitForWorkers } from '../coordinator/members/wait-for-workers.ts';
+import { prepareJob } from '../coordinator/model.ts';
+import { plainReport } from '../coordinator/report/plain-report.ts';
+import { createOptimizer } from '../coordinator/training/optimizer.ts';
+import { clockOf } from '../shared/clock.ts';
+import { drawDigits } from '../shared/data/drawn-digits.ts';
+import { shardBytes } from '../shared/data/shard.ts';
+import { layoutOf } from '../shared/model/layout.ts';
+import type { Step } from '../shared/protocol/messages.ts';
+import { forkEntry } from './support/children.ts';
+import { median, spread } from './support/statistics.ts';
+
+const BATCH = 128;
+const BLOCK = 10;
+const steps = Number(process.argv[2] ?? 150);
+const clock = clockOf(globalThis);
+const dataset = drawDigits({ seed: 1, trainCount: BATCH, testCount: 10 });
+const { job, initialWeights: weights } = await prepareJob(dataset, { batchSize: BATCH, epochs: 1, seed: 1 });
+const layout = layoutOf(job.layout);
+const numbers = Uint32Array.from({ length: BATCH }, (_, i) => i);
+
+interface Side {
+  readonly step: () => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+async function coordinatorSide(workers: number): Promise<Side> {
+  const { signal } = new AbortController();
+  const report = plainReport(() => undefined, clock);
+  const options = {
+    job,
+    host: '127.0.0.1',
+    port: 0,
+    maxWorkers: workers,
+    pageDir: 'dist/page',
+    clock,
+    report,
+    signal,
+  };
+  const coordinator = await startCoordinator(options);
+  const children = Array.from({ length: workers }, () =>
+    forkEntry('null-worker', [coordinator.urls[0] ?? '']),
+  );
+  await waitForWorkers(coordinator.pool, workers, 60_000, clock, signal);
+  let step = 0;
+  return {
+    step: async () => {
+      await coordinator.rounds.gradient({ step: step++ as Step, weights, split: dataset.train }, numbers);
+    },
+    close: async () => {
+      await coordinator.close('done');
+      for (const child of children) child.kill();
+    },
+  };
+}
+
+async function bareSide(workers: number): Promise<Side> {
+  const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false });
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as AddressInfo;
+  const bytes = layout.length * 4;
+  const all = new Promise<void>((resolve) => {
+    server.on('connection', () => {
+      if (server.clients.size === workers) resolve();
+    });
+  });
+  const children = Array.from({ length: workers }, () =>
+    forkEntry('bare-echo', [`ws://127.0.0.1:${port}`, String(bytes)]),
+  );
+  await all;
+  const sum = new Float32Array(layout.length);
+  const frame = Buffer.from(weights.buffer);
+  const shard = Buffer.alloc(shardBytes(BATCH / workers, [28, 28, 1]));
+  let answered: () => void = () => undefined;
+  let missing = 0;
+  for (const client of server.clients) {
+    client.on('message', (data: Buffer) => {
+      const gradient = new Float32Array(data.buffer, data.byteOffset, layout.length);
+      for (let i = 0; i < sum.length; i++) sum[i] = sum[i]! + gradient[i]!;
+      if (--missing === 0) answered();
+    });
+  }
+  return {
+    step: () =>
+      new Promise((resolve) => {
+        missing = workers;
+        answered = resolve;
+        for (const client of server.clients) {
+          client.send(frame);
+          client.send(shard);
+        }
+      }),
+    close: async () => {
+      for (const client of server.clients) client.close();
+      await new Promise((resolve) => server.close(resolve));
+      for (const child of children) child.kill();
+    },
+  };
+}
+
+/** This process' CPU milliseconds for a block of steps, per worker and step. */
+async function cpuMs(side: Side, workers: number): Promise<number> {
+  const before = process.cpuUsage();
+  for (let i = 0; i < BLOCK; i++) await side.step();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000 / BLOCK / workers;
+}
+
+for (const workers of [1, 2, 4]) {
+  const ours = await coordinatorSide(workers);
+  const bare = await bareSide(workers);
+  const times = { ours: [] as number[], bare: [] as number[] };
+  for (let done = -2 * BLOCK; done < steps; done += BLOCK) {
+    const [a, b] = [await cpuMs(ours, workers), await cpuMs(bare, workers)];
+    if (done < 0) continue;
+    times.ours.push(a);
+    times.bare.push(b);
+  }
+  await ours.close();
+  await bare.close();
+  const ratio = median(times.ours.map((value, i) => value / times.bare[i]!));
+  console.log(
+    `${workers} worker(s): ratio ${ratio.toFixed(2)}, coordinator ${spread(times.ours)} ms, ` +
+      `bare ws server ${spread(times.bare)} ms of CPU per worker and step`,
+  );
+}
+
+const optimizer = createOptimizer(job.optimizer, layout);
+const gradient = Float32Array.from({ length: layout.length }, (_, i) => Math.sin(i) * 1e-2);
+const adadelta: number[] = [];
+for (let i = 0; i < 120; i++) {
+  const startedMs = performance.now();
+  optimizer.step(weights, gradient, BATCH);
+  if (i >= 20) adadelta.push(performance.now() - startedMs);
+}
+console.log(`Adadelta over ${layout.length} values: ${spread(adadelta)} ms`);

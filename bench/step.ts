@@ -1,0 +1,77 @@
+// A whole distributed step on this machine (sockets, sum, Adadelta, broadcast) against the bare gradient step of one
+// engine at the same batch, in turn. Arguments: [engine = wasm] [workers = 2] [steps = 40] [batch = 128]
+import { startCoordinator } from '../coordinator/coordinator.ts';
+import { waitForWorkers } from '../coordinator/members/wait-for-workers.ts';
+import { prepareJob } from '../coordinator/model.ts';
+import { plainReport } from '../coordinator/report/plain-report.ts';
+import { createOptimizer } from '../coordinator/training/optimizer.ts';
+import { clockOf } from '../shared/clock.ts';
+import { drawDigits } from '../shared/data/drawn-digits.ts';
+import { layoutOf } from '../shared/model/layout.ts';
+import type { Step } from '../shared/protocol/messages.ts';
+import { forkEntry, nextMessage, spawnWorker } from './support/children.ts';
+import { median, spread } from './support/statistics.ts';
+
+const [, , engine = 'wasm', workersText = '2', stepsText = '40', batchText = '128'] = process.argv;
+const [workers, steps, batch] = [Number(workersText), Number(stepsText), Number(batchText)];
+const WARM_UP = 4;
+/** Steps in a row of each kind, so that neither finds the caches cold. */
+const BLOCK = 4;
+
+const clock = clockOf(globalThis);
+const { signal } = new AbortController();
+const dataset = drawDigits({ seed: 1, trainCount: batch, testCount: 10 });
+const { job, initialWeights: weights } = await prepareJob(dataset, { batchSize: batch, epochs: 1, seed: 1 });
+const coordinator = await startCoordinator({
+  job,
+  host: '127.0.0.1',
+  port: 0,
+  maxWorkers: workers,
+  pageDir: 'dist/page',
+  clock,
+  report: plainReport(() => undefined, clock),
+  signal,
+});
+const bare = forkEntry('bare-engine', [engine, String(batch)]);
+await nextMessage(bare);
+const children = Array.from({ length: workers }, () => spawnWorker(coordinator.urls[0] ?? '', engine));
+await waitForWorkers(coordinator.pool, workers, 60_000, clock, signal);
+
+const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
+const numbers = Uint32Array.from({ length: batch }, (_, i) => i);
+let step = 0;
+async function distributedStep(): Promise<number> {
+  const startedMs = performance.now();
+  const input = { step: step++ as Step, weights, split: dataset.train };
+  const { gradientSum } = await coordinator.rounds.gradient(input, numbers);
+  optimizer.step(weights, gradientSum, batch);
+  return performance.now() - startedMs;
+}
+async function bareStep(): Promise<number> {
+  const answer = nextMessage<number>(bare);
+  bare.send('step');
+  return answer;
+}
+
+const times = { distributed: [] as number[], bare: [] as number[] };
+for (let done = -WARM_UP; done < steps; done += BLOCK) {
+  for (const [kind, run] of [
+    ['bare', bareStep],
+    ['distributed', distributedStep],
+  ] as const) {
+    for (let i = 0; i < BLOCK; i++) {
+      const elapsedMs = await run();
+      if (done >= 0) times[kind].push(elapsedMs);
+    }
+  }
+}
+const ratio = median(times.distributed) / (median(times.bare) / workers);
+console.log(
+  `ratio ${ratio.toFixed(3)}: a step of ${workers} ${engine} workers / (a bare step of one / ${workers})`,
+);
+console.log(`distributed step, batch ${batch}: ${spread(times.distributed)} ms`);
+console.log(`bare gradient step, batch ${batch}: ${spread(times.bare)} ms`);
+
+await coordinator.close('done');
+bare.kill();
+for (const child of children) child.kill();

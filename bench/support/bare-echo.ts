@@ -1,0 +1,12 @@
+// The bare peer of a worker: for every two frames that come (weights, shard), sends one of the weights' size back.
+// Arguments: url, bytes
+import { WebSocket } from 'ws';
+
+const [, , url = '', bytesText = '0'] = process.argv;
+const answer = Buffer.alloc(Number(bytesText));
+const socket = new WebSocket(url, { perMessageDeflate: false });
+let frames = 0;
+socket.on('message', () => {
+  if (++frames % 2 === 0) socket.send(answer);
+});
+socket.on('close', () => process.exit(0));

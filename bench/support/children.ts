@@ -1,0 +1,30 @@
+import { fork, spawn, type ChildProcess } from 'node:child_process';
+import { dirname, join } from 'node:path';
+
+/** The program, as built. */
+const gradcast = join(dirname(process.argv[1] ?? ''), '../../bin/gradcast.js');
+
+/** A worker as a person attaches it. */
+export function spawnWorker(url: string, engine: string): ChildProcess {
+  const args = [gradcast, 'worker', url, '--workers', '1', '--engine', engine, '--quiet'];
+  return spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+}
+
+/** Another entry of this folder, as built, with a channel for messages. */
+export function forkEntry(name: string, args: readonly string[]): ChildProcess {
+  const child = fork(join(dirname(process.argv[1] ?? ''), 'support', `${name}.js`), args, {
+    stdio: 'inherit',
+  });
+  child.once('exit', (code) => {
+    if (code !== null && code !== 0) process.exit(code);
+  });
+  return child;
+}
+
+/** The next message of a forked entry. */
+export function nextMessage<Message>(child: ChildProcess): Promise<Message> {
+  return new Promise((resolve, reject) => {
+    child.once('message', (message) => resolve(message as Message));
+    child.once('exit', (code) => reject(new Error(`a process of the bench ended (${code ?? 'killed'})`)));
+  });
+}

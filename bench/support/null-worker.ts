@@ -1,0 +1,33 @@
+// A worker that computes nothing: answers every shard with the same gradient, made beforehand. Speaks the protocol
+// through the shared session, so that the coordinator sees a worker like any other. Argument: url
+import { runWorker } from '../../shared/worker/connection-loop.ts';
+import { clockOf } from '../../shared/clock.ts';
+import { connectWebSocket } from '../../worker-node/connect.ts';
+import type { Engine } from '../../shared/engine/engine.ts';
+
+const [, , url = ''] = process.argv;
+const engine: Engine = {
+  info: { backend: 'null', version: '1', device: 'none', threads: 1 },
+  load: () =>
+    Promise.resolve({
+      setWeights: () => undefined,
+      gradient(_step, _shard, gradient) {
+        if (gradient[0] !== 1e-3) gradient.fill(1e-3);
+        return Promise.resolve({ lossSum: 1, correct: 0 });
+      },
+      evaluate: () => Promise.resolve({ lossSum: 1, correct: 0 }),
+      predict: () => Promise.resolve(new Float32Array(0)),
+      dispose: () => undefined,
+    }),
+};
+const nothing = (): void => undefined;
+await runWorker({
+  url,
+  name: 'null',
+  engine,
+  connect: connectWebSocket,
+  clock: clockOf(globalThis),
+  random: Math.random,
+  report: { joined: nothing, computed: nothing, waiting: nothing, note: nothing },
+  signal: new AbortController().signal,
+});

@@ -1,0 +1,99 @@
+import { join, resolve } from 'node:path';
+import envPaths from 'env-paths';
+import { checkLimit, limitTo, type Dataset } from '../../shared/data/dataset.ts';
+import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { DataError } from '../../shared/data/idx.ts';
+import type { DataReport } from './data-report.ts';
+import { DEFAULT_LIMITS, type DownloadLimits } from './download.ts';
+import { assemble, readFolder } from './idx-dataset.ts';
+import { mnistFromCache } from './mnist-cache.ts';
+import { mirrorsOf, type ByRole, type PublishedFile } from './mnist-files.ts';
+
+export interface LoadDatasetOptions {
+  /** --data: a folder with four IDX files. Nothing else is tried if it is given. */
+  readonly dataDir?: string | undefined;
+  /** MNIST_DIR and GRADCAST_MNIST_MIRRORS are read from here. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** gradcast's cache folder; MNIST is kept in its subfolder 'mnist'. */
+  readonly cacheDir: string;
+  readonly fetch: typeof globalThis.fetch;
+  readonly report: DataReport;
+  /** Of the drawn digits. */
+  readonly seed: number;
+  /** Only the first so many training samples. */
+  readonly limit?: number | undefined;
+  /**
+   * Digits that gradcast draws itself: where MNIST cannot be had (the default), always and without looking for
+   * any file, or never, in which case an unreachable MNIST is an error.
+   */
+  readonly drawnDigits?: 'whenOffline' | 'always' | 'never' | undefined;
+  /** How many test digits to draw. Default 10,000. */
+  readonly drawnTestCount?: number | undefined;
+  /** Default: 10 s to connect, 10 s of silence, 10 minutes a file. */
+  readonly limits?: DownloadLimits | undefined;
+  /** Default: the mirrors of GRADCAST_MNIST_MIRRORS, else the public ones. */
+  readonly mirrors?: readonly string[] | undefined;
+  /** What counts as MNIST when downloading. Default: the published files. */
+  readonly mnistFiles?: ByRole<PublishedFile> | undefined;
+}
+
+/** gradcast's cache folder where this platform keeps such folders. */
+export function userCacheDir(): string {
+  return envPaths('gradcast', { suffix: '' }).cache;
+}
+
+/**
+ * The data to train on: the folder of --data, else of MNIST_DIR, else MNIST from the cache, else downloaded to
+ * it, else, with warnings, digits that gradcast draws itself. Never hangs: a mirror that is silent for 10 s is
+ * given up.
+ *
+ * @throws DataError if a folder that the person named lacks a file or holds a damaged one
+ * @throws RangeError if the limit is not a whole number of at least 1
+ */
+export async function loadDataset(options: LoadDatasetOptions): Promise<Dataset> {
+  if (options.limit === undefined) return unlimited(options);
+  checkLimit(options.limit);
+  return limitTo(await unlimited(options), options.limit);
+}
+
+async function unlimited(options: LoadDatasetOptions): Promise<Dataset> {
+  const { dataDir, env, report, drawnDigits = 'whenOffline' } = options;
+  if (drawnDigits === 'always') return draw(options);
+  if (dataDir !== undefined) return readFolder(resolve(dataDir), '--data');
+  // A folder that the person named is binding: other data in its place would be a surprise.
+  if (env.MNIST_DIR !== undefined && env.MNIST_DIR !== '') {
+    return readFolder(resolve(env.MNIST_DIR), 'MNIST_DIR');
+  }
+  const folder = join(options.cacheDir, 'mnist');
+  const mnist = await mnistFromCache({
+    folder,
+    mirrors: options.mirrors ?? mirrorsOf(env),
+    fetch: options.fetch,
+    limits: options.limits ?? DEFAULT_LIMITS,
+    report,
+    files: options.mnistFiles,
+  });
+  if (mnist.ok) {
+    const how = mnist.downloaded ? `downloaded to ${folder}` : `from ${folder}`;
+    return assemble(mnist.files, 'mnist', `MNIST handwritten digits, ${how}.`);
+  }
+  const failures = mnist.failures.map((failure) => `\n  ${failure}`).join('');
+  const remedy =
+    'Connect to the internet and start again, or put the four MNIST files into a folder and point --data at it.';
+  if (drawnDigits === 'never') {
+    throw new DataError(
+      `MNIST: expected it in ${folder} or on a mirror, found neither:${failures}\n${remedy}`,
+    );
+  }
+  report.warn('THIS IS NOT MNIST. MNIST is not on this machine and no mirror could be reached:');
+  for (const failure of mnist.failures) report.warn(`  ${failure}`);
+  report.warn(
+    'Training on digits that gradcast draws itself; do not compare the accuracy with published figures.',
+  );
+  report.warn(remedy);
+  return draw(options);
+}
+
+function draw({ seed, limit, drawnTestCount }: LoadDatasetOptions): Dataset {
+  return drawDigits({ seed, trainCount: limit && Math.min(limit, 60_000), testCount: drawnTestCount });
+}

@@ -1,0 +1,139 @@
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import writeFileAtomic from 'write-file-atomic';
+import { DataError } from '../../shared/data/idx.ts';
+import type { DataReport } from './data-report.ts';
+import { download, type DownloadLimits } from './download.ts';
+import { isGzip, unpack } from './gunzip.ts';
+import { readUnpacked, type NamedBytes } from './idx-dataset.ts';
+import { isPublished, MNIST_FILES, ROLES, sha256, type ByRole, type PublishedFile } from './mnist-files.ts';
+
+export interface MnistCacheOptions {
+  /** The folder that keeps the four files, gzipped. Made if need be. */
+  readonly folder: string;
+  /** Addresses of folders, each with a final slash, in the order of trying. */
+  readonly mirrors: readonly string[];
+  readonly fetch: typeof globalThis.fetch;
+  readonly limits: DownloadLimits;
+  readonly report: DataReport;
+  /** What the contents must be; tests hand in smaller files. */
+  readonly files?: ByRole<PublishedFile> | undefined;
+}
+
+export type MnistResult =
+  | { readonly ok: true; readonly files: ByRole<NamedBytes>; readonly downloaded: boolean }
+  | { readonly ok: false; readonly failures: readonly string[] };
+
+/** A temporary file this old belongs to a process that was killed. */
+const STALE_MS = 60 * 60 * 1000;
+
+/**
+ * MNIST from the cache folder; what is missing there or damaged is downloaded. Every file's contents are checked
+ * against the published SHA-256 before anyone sees them. Any number of processes may do this at once: a file
+ * appears under its name only when it is whole.
+ */
+export async function mnistFromCache(options: MnistCacheOptions): Promise<MnistResult> {
+  const { report, files: published = MNIST_FILES } = options;
+  const session: Session = { ...options, mirrors: [...options.mirrors] };
+  const found: Partial<Record<keyof typeof published, NamedBytes>> = {};
+  let downloaded = false;
+  for (const role of ROLES) {
+    const file = published[role];
+    const path = join(options.folder, `${file.name}.gz`);
+    const cached = await readCached(path, file, report);
+    if (cached === undefined) {
+      if (!downloaded) report.info(`Downloading MNIST to ${options.folder}.`);
+      downloaded = true;
+    }
+    const bytes = cached ?? (await fetchFile(path, file, session));
+    if (Array.isArray(bytes)) return { ok: false, failures: bytes };
+    found[role] = { file: path, bytes };
+  }
+  if (downloaded) await removeStale(options.folder, published);
+  return { ok: true, files: found as ByRole<NamedBytes>, downloaded };
+}
+
+interface Session extends MnistCacheOptions {
+  /** A mirror that failed moves to the end: one that does not answer costs its timeout once, not once a file. */
+  mirrors: string[];
+}
+
+async function readCached(
+  path: string,
+  file: PublishedFile,
+  report: DataReport,
+): Promise<Uint8Array | undefined> {
+  if ((await stat(path).catch(() => undefined)) === undefined) return undefined;
+  try {
+    const { bytes } = await readUnpacked(path);
+    if (isPublished(bytes, file)) return bytes;
+    report.warn(`${path}: expected MNIST's ${file.name}, found other contents. Downloading it again.`);
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    report.warn(`${path}: expected MNIST's ${file.name}, found a damaged file. Downloading it again.`);
+  }
+  return undefined;
+}
+
+/** The file's contents from the first mirror that has them, or what went wrong with each. */
+async function fetchFile(
+  path: string,
+  file: PublishedFile,
+  session: Session,
+): Promise<Uint8Array | string[]> {
+  const failures: string[] = [];
+  for (const mirror of session.mirrors) {
+    const url = `${mirror}${file.name}.gz`;
+    const answer = await download(
+      url,
+      session.fetch,
+      session.limits,
+      // Even what cannot be compressed grows by far less than this.
+      file.bytes + 65_536,
+      (doneBytes, totalBytes) => session.report.progress(file.name, doneBytes, totalBytes),
+    );
+    if (answer.ok) {
+      const contents = await unpack(answer.bytes, url, file.bytes + 1).catch(
+        (error: unknown) => error as DataError,
+      );
+      if (!(contents instanceof Error) && isPublished(contents, file)) {
+        await keep(path, answer.bytes, session.report);
+        return contents;
+      }
+      failures.push(
+        contents instanceof Error
+          ? `${url}: ${answer.bytes.length} bytes that are not a whole gzip file`
+          : `${url}: not the published file (SHA-256 of the contents: expected ${file.sha256}, found ${sha256(contents)})`,
+      );
+    } else {
+      failures.push(`${url}: ${answer.reason}`);
+    }
+    session.mirrors = [...session.mirrors.filter((other) => other !== mirror), mirror];
+    session.report.info(`${failures.at(-1) ?? ''}.`);
+  }
+  return failures.length > 0 ? failures : [`${file.name}.gz: no mirror to download it from`];
+}
+
+/** A cache that cannot be written costs a download next time, not this run. */
+async function keep(path: string, bytes: Uint8Array, report: DataReport): Promise<void> {
+  const packed = isGzip(bytes) ? bytes : gzipSync(bytes);
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFileAtomic(path, Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength));
+  } catch (error) {
+    report.warn(
+      `${path}: cannot be kept (${(error as Error).message}); it will be downloaded again next time.`,
+    );
+  }
+}
+
+async function removeStale(folder: string, published: ByRole<PublishedFile>): Promise<void> {
+  const names = await readdir(folder).catch(() => []);
+  const prefixes = ROLES.map((role) => `${published[role].name}.gz.`);
+  for (const name of names.filter((each) => prefixes.some((prefix) => each.startsWith(prefix)))) {
+    const path = join(folder, name);
+    const modifiedMs = (await stat(path).catch(() => undefined))?.mtimeMs ?? Infinity;
+    if (Date.now() - modifiedMs > STALE_MS) await rm(path, { force: true });
+  }
+}

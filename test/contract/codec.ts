@@ -1,0 +1,105 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Codec } from '../../shared/codec/codec.ts';
+import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
+import { encodeFrame, decodeFrame, openFrame } from '../../shared/protocol/frame.ts';
+
+export interface CodecContract {
+  /** Largest difference from the values, as a share of the largest of them. 0 for a codec that loses nothing. */
+  readonly relativeError: number;
+}
+
+const vectors = fc
+  .array(fc.float({ noNaN: true, noDefaultInfinity: true, min: -1000, max: 1000 }), { maxLength: 70 })
+  .map((values) => Float32Array.from(values));
+
+/** What every codec owes to those who use it. */
+export function testCodec(codec: Codec, { relativeError }: CodecContract): void {
+  const encode = (values: Float32Array): Uint8Array => {
+    const frame = openFrame({ type: 'gradient' }, codec.bytes(values.length));
+    codec.encode(values, frame.payload);
+    return decodeFrame(frame.bytes).payload;
+  };
+
+  describe(`codec ${codec.name}`, () => {
+    it('brings values back, as exactly as it promises', () => {
+      fc.assert(
+        fc.property(vectors, (values) => {
+          const decoded = codec.decode(encode(values), values.length);
+          const most =
+            values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0) * relativeError;
+          return (
+            decoded instanceof Float32Array &&
+            decoded.length === values.length &&
+            values.every((value, i) => Math.abs(value - decoded[i]!) <= most)
+          );
+        }),
+        { numRuns: 1000 },
+      );
+    });
+
+    it('does not change what it is given', () => {
+      const values = Float32Array.of(1, -2, 3.25);
+      encode(values);
+      expect(values).toEqual(Float32Array.of(1, -2, 3.25));
+    });
+
+    it('keeps zeros zero', () => {
+      expect([...codec.decode(encode(new Float32Array(9)), 9)].every((value) => value === 0)).toBe(true);
+    });
+
+    it('lets what is not finite be seen as not finite', () => {
+      for (const bad of [NaN, Infinity, -Infinity]) {
+        const decoded = codec.decode(encode(Float32Array.of(1, bad, 2)), 3);
+        expect(decoded.every(Number.isFinite)).toBe(false);
+      }
+    });
+
+    it('gives the same bytes for the same values, and uses all of them', () => {
+      fc.assert(
+        fc.property(vectors, (values) => {
+          const twice = [0x00, 0xff].map((dirt) => {
+            const payload = new Uint8Array(codec.bytes(values.length)).fill(dirt);
+            codec.encode(values, payload);
+            return payload;
+          });
+          return Buffer.compare(twice[0]!, twice[1]!) === 0;
+        }),
+      );
+    });
+
+    it('writes nothing beside its payload', () => {
+      const values = Float32Array.of(1, 2, 3, 4);
+      const memory = new Uint8Array(codec.bytes(4) + 16).fill(0xaa);
+      codec.encode(values, memory.subarray(8, 8 + codec.bytes(4)));
+      expect([...memory.subarray(0, 8), ...memory.subarray(8 + codec.bytes(4))]).toEqual(
+        Array(16).fill(0xaa),
+      );
+    });
+
+    it('refuses a payload of another length, with the code for that', () => {
+      for (const difference of [-4, -1, 1, 4]) {
+        const payload = new Uint8Array(codec.bytes(5) + difference);
+        let error: unknown = null;
+        try {
+          codec.decode(payload, 5);
+        } catch (thrown) {
+          error = thrown;
+        }
+        expect(error).toBeInstanceOf(ProtocolError);
+        expect(error).toHaveProperty('code', CloseCode.wrongLength);
+      }
+    });
+
+    it('reads a payload wherever the frame lay in memory', () => {
+      const values = Float32Array.of(0.5, -0.25, 4);
+      const bytes = encodeFrame({ type: 'gradient' }, encode(values));
+      for (let offset = 0; offset < 8; offset++) {
+        const memory = Buffer.alloc(bytes.length + offset);
+        memory.set(bytes, offset);
+        const decoded = codec.decode(decodeFrame(memory.subarray(offset)).payload, 3);
+        expect(decoded).toEqual(codec.decode(encode(values), 3));
+      }
+    });
+  });
+}

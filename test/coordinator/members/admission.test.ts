@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest';
+import { admit, type AdmissionRules } from '../../../coordinator/members/admission.ts';
+import { CODECS } from '../../../shared/codec/codec.ts';
+import { CloseCode, ProtocolError } from '../../../shared/protocol/close-code.ts';
+import type { Hello } from '../../../shared/protocol/messages.ts';
+import { exampleHello } from '../../shared/protocol/examples.ts';
+
+const codecNames = CODECS.map((codec) => codec.name);
+const rules: AdmissionRules = { token: 'secret', maxWorkers: 3 };
+const { type, protocol, name, engine, codecs } = exampleHello;
+const withoutToken: Hello = { type, protocol, name, engine, codecs };
+
+function refusal(hello: Hello, workers = 0, by: AdmissionRules = rules): readonly [number, string] | null {
+  try {
+    admit(hello, by, workers);
+    return null;
+  } catch (error) {
+    if (error instanceof ProtocolError) return [error.code, error.message];
+    throw error;
+  }
+}
+
+describe('admit', () => {
+  it('lets a worker in that has the token, the version, a codec and a place', () => {
+    expect(admit(exampleHello, rules, 2)).toBe('float32');
+  });
+
+  it('asks for no token if there is none, and minds none that is given', () => {
+    expect(refusal(withoutToken, 0, { maxWorkers: 3 })).toBeNull();
+    expect(refusal(exampleHello, 0, { maxWorkers: 3 })).toBeNull();
+  });
+
+  it.each(['', 'secre', 'secret ', 'Secret', 'secretsecret'])("refuses the token '%s'", (token) => {
+    expect(refusal({ ...exampleHello, token })).toEqual([
+      CloseCode.unauthorized,
+      'Wrong token. Use --token with what the coordinator was started with.',
+    ]);
+  });
+
+  it('refuses a worker without a token', () => {
+    expect(refusal(withoutToken)).toEqual([
+      CloseCode.unauthorized,
+      'No token. Use --token with what the coordinator was started with.',
+    ]);
+  });
+
+  it('keeps an empty token a token', () => {
+    expect(refusal({ ...exampleHello, token: 'x' }, 0, { token: '', maxWorkers: 3 })?.[0]).toBe(
+      CloseCode.unauthorized,
+    );
+  });
+
+  it.each([0, 2, 99])('refuses protocol version %d and says what to do', (version) => {
+    expect(refusal({ ...exampleHello, protocol: version })).toEqual([
+      CloseCode.unsupported,
+      `This coordinator speaks protocol 1, the worker ${version}. Install the same gradcast.`,
+    ]);
+  });
+
+  it('refuses one worker too many, with a code that lets it come back', () => {
+    expect(refusal(exampleHello, 3)).toEqual([CloseCode.full, 'All 3 places for workers are taken.']);
+    expect(refusal(exampleHello, 4)?.[0]).toBe(CloseCode.full);
+  });
+
+  it('refuses a worker without a codec in common, and lists ours', () => {
+    expect(refusal({ ...exampleHello, codecs: ['zip', 'FLOAT32'] })).toEqual([
+      CloseCode.unsupported,
+      `No codec in common; this coordinator knows ${codecNames.join(', ')}.`,
+    ]);
+  });
+
+  it('chooses the codec that it likes best itself, not the one that the worker names first', () => {
+    expect(admit({ ...exampleHello, codecs: ['zip', ...codecNames.toReversed()] }, rules, 0)).toBe(
+      CODECS[0]?.name,
+    );
+  });
+
+  it('tells nothing but the version to whoever has the wrong token', () => {
+    expect(refusal({ ...exampleHello, token: 'wrong', codecs: ['zip'] }, 99)?.[0]).toBe(
+      CloseCode.unauthorized,
+    );
+  });
+});

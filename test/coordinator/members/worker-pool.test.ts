@@ -1,0 +1,267 @@
+import { describe, expect, it } from 'vitest';
+import { CloseCode, ProtocolError } from '../../../shared/protocol/close-code.ts';
+import { encodeFrame } from '../../../shared/protocol/frame.ts';
+import { settle } from '../../support/manual-clock.ts';
+import { exampleJob, shardId, step } from '../../shared/protocol/examples.ts';
+import { testPool } from './pool-harness.ts';
+
+describe('a pool', () => {
+  it('welcomes a worker with the job, and counts it once it is ready', async () => {
+    const { pool, events, connect } = testPool();
+    const client = connect();
+    await client.hello();
+    expect(client.messages('welcome')).toEqual([
+      {
+        type: 'welcome',
+        protocol: 1,
+        workerId: expect.any(String) as string,
+        codec: 'float32',
+        heartbeatMs: 5000,
+        maxFrameBytes: 2000,
+        job: exampleJob,
+      },
+    ]);
+    expect(pool.members.size).toBe(0);
+    await client.say({ type: 'ready' });
+    expect([...pool.members.values()].map(({ name }) => name)).toEqual(['ann']);
+    expect(events).toEqual(['joined ann']);
+  });
+
+  it('gives every worker another id', async () => {
+    const { pool, join } = testPool();
+    await Promise.all([join('ann'), join('ann'), join('ann')]);
+    expect(new Set(pool.members.keys()).size).toBe(3);
+  });
+
+  it('closes a connection that says no hello within ten seconds, and hears it no more', async () => {
+    const { pool, clock, events, connect } = testPool();
+    const client = connect();
+    await clock.advance(9_999);
+    expect(client.closed).toBeNull();
+    await clock.advance(1);
+    expect(client.closed).toEqual({ code: CloseCode.timeout, reason: 'No hello within 10 s.' });
+    expect(events).toEqual(['refused: No hello within 10 s.']);
+    expect(pool.members.size).toBe(0);
+  });
+
+  it('hears nothing more from a connection that it has refused, not even a better hello', () => {
+    const { pool, events } = testPool({ rules: { token: 'secret', maxWorkers: 10 } });
+    const closed: number[] = [];
+    const sent: Uint8Array[] = [];
+    const owner = pool.connect({
+      bufferedBytes: 0,
+      send: (frame) => sent.push(frame),
+      close: (code) => closed.push(code),
+      terminate: () => undefined,
+    });
+    const hello = (token: string) =>
+      encodeFrame({
+        type: 'hello',
+        protocol: 1,
+        name: 'eve',
+        token,
+        engine: { backend: 'b', version: '1', device: 'd', threads: 1 },
+        codecs: ['float32'],
+      });
+    for (const token of ['a', 'b', 'secret']) owner.onFrame(hello(token));
+    expect([closed, sent.length, events.length]).toEqual([[CloseCode.unauthorized], 0, 1]);
+  });
+
+  it('closes with the code and sentence of the refusal', async () => {
+    const { connect, events } = testPool({ rules: { token: 'other', maxWorkers: 10 } });
+    const client = connect();
+    await client.hello();
+    expect(client.closed?.code).toBe(CloseCode.unauthorized);
+    expect(client.closed?.reason).toMatch(/^Wrong token\./);
+    expect(events).toEqual([`refused: ${client.closed?.reason ?? ''}`]);
+  });
+
+  it('counts those who are still loading as places taken', async () => {
+    const { connect } = testPool({ rules: { maxWorkers: 1 } });
+    const [first, second] = [connect(), connect()];
+    await first.hello();
+    await second.hello();
+    expect([first.closed, second.closed?.code]).toEqual([null, CloseCode.full]);
+  });
+
+  it.each([
+    ['text that is no frame', Uint8Array.of(1, 2), CloseCode.malformed],
+    ['a pong', encodeFrame({ type: 'pong', id: 1 }), CloseCode.unexpected],
+    ['a hello of 64 KiB', new Uint8Array(65 << 10), CloseCode.tooLarge],
+  ])('closes a connection that begins with %s', async (_, frame, code) => {
+    const { connect, clock, pool } = testPool();
+    const client = connect();
+    client.end.send(frame);
+    await settle();
+    expect(client.closed?.code).toBe(code);
+    pool.close('done');
+    expect(clock.pending).toBe(0);
+  });
+
+  it.each([
+    ['half a hello', { type: 'hello' }, CloseCode.malformed],
+    ['a second ready', { type: 'ready' }, CloseCode.unexpected],
+    ['a message of the coordinator', { type: 'ping', id: 1 }, CloseCode.malformed],
+  ])('drops a member that sends %s', async (_, message, code) => {
+    const { join, pool, events } = testPool();
+    const client = await join('ann');
+    client.end.send(encodeFrame(message));
+    await settle();
+    expect(client.closed?.code).toBe(code);
+    expect(pool.members.size).toBe(0);
+    expect(events).toHaveLength(2);
+  });
+
+  it('drops a member that says a whole hello again', async () => {
+    const { join } = testPool();
+    const client = await join('ann');
+    await client.hello();
+    expect(client.closed).toEqual({ code: CloseCode.unexpected, reason: 'A second hello.' });
+  });
+
+  it('takes a frame of the largest size and drops whoever sends a larger one', async () => {
+    const { join, events } = testPool();
+    const client = await join('ann');
+    const frame = (bytes: number): Uint8Array => {
+      const empty = encodeFrame({ type: 'pong', id: 1 });
+      return encodeFrame({ type: 'pong', id: 1 }, new Uint8Array(bytes - empty.length));
+    };
+    client.end.send(frame(2000));
+    await settle();
+    expect(client.closed).toBeNull();
+    client.end.send(frame(2001));
+    await settle();
+    expect(client.closed?.code).toBe(CloseCode.tooLarge);
+    expect(events.at(-1)).toBe('left ann: A frame of 2001 bytes; the most is 2000 here.');
+  });
+
+  it('lets a worker go that says so', async () => {
+    const { join, pool, events } = testPool();
+    const client = await join('ann');
+    await client.say({ type: 'leaving', reason: 'lid closed' });
+    expect(client.closed?.code).toBe(CloseCode.normal);
+    expect(pool.members.size).toBe(0);
+    expect(events).toEqual(['joined ann', 'left ann: lid closed']);
+  });
+
+  it('says once that a worker has left, with the reason or the code', async () => {
+    const { join, events } = testPool();
+    const [ann, bob] = [await join('ann'), await join('bob')];
+    ann.end.close(1001, 'going away');
+    bob.end.terminate();
+    await settle();
+    expect(events.slice(2)).toEqual(['left ann: going away', 'left bob: connection closed (1006)']);
+  });
+
+  it('says that a worker was not let in if it goes while it loads', async () => {
+    const { connect, events } = testPool();
+    const client = connect();
+    await client.hello();
+    client.end.close(4424, 'No such layer.');
+    await settle();
+    expect(events).toEqual(['refused: No such layer.']);
+  });
+
+  it('hands on the answers of members', async () => {
+    const { join, events } = testPool();
+    const client = await join('ann');
+    await client.say({ type: 'failed', step: step(1), shard: shardId(1), reason: 'no memory' });
+    expect(events.at(-1)).toBe('answered ann: failed');
+  });
+
+  it('tells of nothing once the listening has ended', async () => {
+    const { join, pool } = testPool();
+    const heard: string[] = [];
+    const note = (): void => void heard.push('something');
+    const stop = pool.listen({ joined: note, left: note, answered: note, refused: note });
+    await join('ann');
+    stop();
+    await join('bob');
+    expect(heard).toEqual(['something']);
+  });
+});
+
+describe('the heartbeat of a pool', () => {
+  it('pings everybody every five seconds, those who load too', async () => {
+    const { clock, connect, join } = testPool();
+    const [ann, bob] = [await join('ann'), connect()];
+    await bob.hello();
+    await clock.advance(15_000);
+    for (const client of [ann, bob]) expect(client.messages('ping').map(({ id }) => id)).toEqual([0, 1, 2]);
+  });
+
+  it('drops whoever has said nothing for a minute, and nobody who answers', async () => {
+    const { clock, join, events } = testPool();
+    const [ann, bob] = [await join('ann'), await join('bob')];
+    for (let s = 0; s < 65; s += 5) {
+      await clock.advance(5_000);
+      await bob.say({ type: 'pong', id: s });
+    }
+    expect(ann.closed?.code).toBe(CloseCode.timeout);
+    expect(bob.closed).toBeNull();
+    expect(events.slice(2)).toEqual(['left ann: Nothing heard for 65 s.']);
+  });
+
+  it('waits longer where workers take longer, but never less than the minute', async () => {
+    const { clock, pool, join } = testPool();
+    const client = await join('ann');
+    pool.allowSilence(100_000);
+    await clock.advance(100_000);
+    expect(client.closed).toBeNull();
+    pool.allowSilence(1);
+    await clock.advance(5_000);
+    expect(client.closed?.code).toBe(CloseCode.timeout);
+  });
+});
+
+describe('a rejected answer', () => {
+  it('is told to its sender, who has to go after the third', async () => {
+    const { pool, join, events } = testPool();
+    const client = await join('ann');
+    const [member] = pool.members.values();
+    const reject = (): void =>
+      pool.reject(
+        member!,
+        { step: step(4), shard: shardId(7) },
+        new ProtocolError(CloseCode.notFinite, 'NaN.'),
+      );
+    reject();
+    reject();
+    await settle();
+    expect(client.messages('rejected')).toEqual(
+      Array(2).fill({ type: 'rejected', step: 4, shard: 7, code: CloseCode.notFinite, reason: 'NaN.' }),
+    );
+    expect(client.closed).toBeNull();
+    reject();
+    await settle();
+    expect(client.closed).toEqual({ code: CloseCode.notFinite, reason: 'NaN.' });
+    expect(events.at(-1)).toBe('left ann: NaN.');
+  });
+
+  it('is told in a sentence that fits, however long the reason is', async () => {
+    const { pool, join } = testPool();
+    const client = await join('ann');
+    const [member] = pool.members.values();
+    const error = new ProtocolError(CloseCode.cannotCompute, 'ä'.repeat(2000));
+    for (let i = 0; i < 3; i++) pool.reject(member!, { step: step(1), shard: shardId(1) }, error);
+    await settle();
+    expect(client.types.filter((type) => type === 'rejected')).toHaveLength(3);
+    expect(Buffer.byteLength(client.closed!.reason)).toBeLessThanOrEqual(123);
+  });
+});
+
+describe('closing a pool', () => {
+  it('says to everybody that the run is finished, those who load too, and leaves no timer', async () => {
+    const { pool, clock, connect, join } = testPool();
+    const [ann, bob] = [await join('ann'), connect()];
+    await bob.hello();
+    pool.close('The run is finished.');
+    await settle();
+    for (const client of [ann, bob]) {
+      expect(client.received.at(-1)?.message).toEqual({ type: 'finished', reason: 'The run is finished.' });
+      expect(client.closed?.code).toBe(CloseCode.normal);
+    }
+    expect(pool.members.size).toBe(0);
+    expect(clock.pending).toBe(0);
+  });
+});

@@ -1,0 +1,258 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { build } from 'esbuild';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { loadDataset, userCacheDir, type LoadDatasetOptions } from '../../../coordinator/storage/dataset.ts';
+import { mirrorsOf } from '../../../coordinator/storage/mnist-files.ts';
+import { DataError } from '../../../shared/data/idx.ts';
+import { DataLines, goodMirror, mirror, published } from '../../support/data-mirror.ts';
+import { idxBytes, tinyFiles } from '../../support/idx-bytes.ts';
+
+let cacheDir: string;
+beforeEach(async () => void (cacheDir = await mkdtemp(join(tmpdir(), 'gradcast-cache-'))));
+afterEach(() => rm(cacheDir, { recursive: true }));
+
+// Random pixels: what compresses to nothing could not be cut in its middle.
+const trainImages = idxBytes([6, 40, 30], noise(7200));
+const files: Record<string, Uint8Array> = {
+  ...tinyFiles(),
+  'train-images-idx3-ubyte': trainImages,
+  't10k-images-idx3-ubyte': idxBytes([2, 40, 30], noise(2400)),
+};
+const NAMES = Object.keys(files).map((name) => `${name}.gz`);
+// Long enough for a good mirror on a busy machine; nothing but the silent mirrors takes that long.
+const limits = { connectMs: 1000, stallMs: 1000, totalMs: 20_000 };
+
+function load(mirrors: string[], extra: Partial<LoadDatasetOptions> = {}) {
+  const lines = new DataLines();
+  const loading = loadDataset({
+    env: {},
+    cacheDir,
+    fetch,
+    report: lines,
+    seed: 1,
+    limits,
+    mirrors,
+    mnistFiles: published(files),
+    limit: 5,
+    drawnTestCount: 3,
+    ...extra,
+  });
+  return loading.then((dataset) => ({ dataset, lines }));
+}
+
+const cached = async () => (await readdir(join(cacheDir, 'mnist')).catch(() => [])).sort();
+
+describe('MNIST', () => {
+  it('is downloaded with its progress told, kept, and not downloaded again', async () => {
+    await using good = await goodMirror(files);
+    const { dataset, lines } = await load([good.address]);
+    expect(dataset).toMatchObject({ name: 'mnist', sampleShape: [40, 30, 1], classes: 4 });
+    expect(dataset.description).toContain('downloaded');
+    expect(lines.warnings).toEqual([]);
+    const last = lines.steps.filter((step) => step.label === 'train-images-idx3-ubyte').at(-1)!;
+    expect(last.done).toBe(gzipSync(trainImages).length);
+    expect(await cached()).toEqual(NAMES.toSorted());
+    const again = await load([good.address]);
+    expect(again.dataset.train).toEqual(dataset.train);
+    expect(good.asked.toSorted()).toEqual(NAMES.toSorted());
+  });
+
+  it('is taken from a server that decompresses on the way', async () => {
+    await using encoded = await mirror((name, response) => {
+      response.setHeader('content-encoding', 'gzip').end(gzipSync(files[name.slice(0, -3)]!));
+    });
+    expect((await load([encoded.address])).dataset.name).toBe('mnist');
+    expect((await load([])).dataset.name).toBe('mnist');
+  });
+
+  const whole = gzipSync(trainImages);
+  const wrong = gzipSync(idxBytes([6, 40, 30], noise(7200, 2)));
+  it.each([
+    ['has not the file', 'HTTP 404', (_: string, r: Answer) => void r.writeHead(404).end()],
+    ['has other contents', 'SHA-256', (_: string, r: Answer) => void r.end(wrong)],
+    ['sends a cut file', 'not a whole gzip', (_: string, r: Answer) => void r.end(whole.subarray(0, 2000))],
+    ['breaks off', 'after 2000 bytes', (_: string, r: Answer) => breakOff(r, whole)],
+    ['never answers', 'no answer within 1 s', () => undefined],
+    ['stalls', 'nothing more came for 1 s after 2000 bytes', (_: string, r: Answer) => stall(r, whole)],
+    ['sends no end of bytes', 'longer than', (_: string, r: Answer) => void r.end(Buffer.alloc(200_000))],
+  ])('comes from the second mirror if the first %s', async (_, reason, answer) => {
+    await using bad = await mirror(answer);
+    await using good = await goodMirror(files);
+    const { dataset, lines } = await load([bad.address, good.address]);
+    expect(dataset.name).toBe('mnist');
+    expect(lines.infos.join('\n')).toContain(reason);
+    // A mirror that failed is not asked for the other files while another one works.
+    expect(bad.asked).toHaveLength(1);
+    expect(await cached()).toEqual(NAMES.toSorted());
+  });
+
+  it('is given up where a mirror trickles for ever', async () => {
+    await using slow = await mirror((_, response) => {
+      const timer = setInterval(() => response.write('x'), 20);
+      response.on('close', () => clearInterval(timer));
+    });
+    const { dataset, lines } = await load([slow.address], { limits: { ...limits, totalMs: 300 } });
+    expect(dataset.name).toBe('drawn-digits');
+    expect(lines.warnings.join('\n')).toContain('not done within 0.3 s');
+  });
+
+  it('replaces a damaged file in the cache, and only that', async () => {
+    await using good = await goodMirror(files);
+    await load([good.address]);
+    const path = join(cacheDir, 'mnist', 't10k-images-idx3-ubyte.gz');
+    for (const damage of [Buffer.alloc(0), whole.subarray(0, 100), wrong]) {
+      await writeFile(path, damage);
+      good.asked.length = 0;
+      const { dataset, lines } = await load([good.address]);
+      expect(dataset.name).toBe('mnist');
+      expect(lines.warnings).toEqual([expect.stringContaining(path)]);
+      expect(good.asked).toEqual(['t10k-images-idx3-ubyte.gz']);
+    }
+  });
+
+  it('can be loaded twice at once', async () => {
+    await using good = await goodMirror(files);
+    const both = await Promise.all([load([good.address]), load([good.address])]);
+    for (const { dataset } of both) expect(dataset.name).toBe('mnist');
+    expect(await cached()).toEqual(NAMES.toSorted());
+  });
+
+  it('is used even where the cache cannot be written', async () => {
+    await using good = await goodMirror(files);
+    const blocked = join(cacheDir, 'a-file');
+    await writeFile(blocked, '');
+    const { dataset, lines } = await load([good.address], { cacheDir: blocked });
+    expect(dataset.name).toBe('mnist');
+    expect(lines.warnings[0]).toContain('cannot be kept');
+  });
+
+  it('leaves no half file under its name when killed before the rename', async () => {
+    await using good = await goodMirror(files);
+    const script = join(cacheDir, 'killed.cjs');
+    await build({
+      stdin: { contents: killedChild(good.address), resolveDir: import.meta.dirname },
+      bundle: true,
+      platform: 'node',
+      format: 'cjs',
+      outfile: script,
+      logLevel: 'error',
+      banner: { js: `require('fs').rename = () => process.kill(process.pid, 'SIGKILL');` },
+    });
+    const child = spawn(process.execPath, [script], { stdio: 'inherit' });
+    await new Promise((resolve) => child.on('exit', resolve));
+    const left = await cached();
+    expect(left).toHaveLength(1);
+    expect(left[0]).toMatch(/^train-images-idx3-ubyte\.gz\.\d+$/);
+    expect((await load([good.address])).dataset.name).toBe('mnist');
+    expect(await cached()).toHaveLength(5);
+
+    // What was left behind goes with the first download an hour later.
+    await utimes(join(cacheDir, 'mnist', left[0]!), 0, 0);
+    await rm(join(cacheDir, 'mnist', 't10k-labels-idx1-ubyte.gz'));
+    await load([good.address]);
+    expect(await cached()).toEqual(NAMES.toSorted());
+  });
+});
+
+describe('without a mirror', () => {
+  it('gradcast draws digits, and nobody can mistake them for MNIST', async () => {
+    await using none = await mirror((_, response) => void response.writeHead(503).end());
+    const { dataset, lines } = await load([none.address, 'http://127.0.0.1:1/']);
+    expect(dataset.name).toBe('drawn-digits');
+    expect([dataset.train.count, dataset.test.count]).toEqual([5, 3]);
+    const said = lines.warnings.join('\n');
+    for (const part of ['NOT MNIST', none.address, 'HTTP 503', '127.0.0.1:1/', '--data']) {
+      expect(said).toContain(part);
+    }
+    expect(await cached()).toEqual([]);
+  });
+
+  it('it is over in the time of one connection a mirror', async () => {
+    await using dead = await mirror(() => undefined);
+    const beganMs = performance.now();
+    await load([dead.address, `${dead.address}other/`]);
+    expect(performance.now() - beganMs).toBeLessThan(2 * limits.connectMs + 2000);
+    expect(dead.asked).toHaveLength(2);
+  });
+
+  it('it is over too if the fetch that is handed in does not heed its signal', async () => {
+    const { dataset } = await load(['http://nowhere/'], { fetch: () => new Promise(() => undefined) });
+    expect(dataset.name).toBe('drawn-digits');
+  });
+
+  it('drawn digits can be forbidden', async () => {
+    const loading = load(['http://127.0.0.1:1/'], { drawnDigits: 'never' });
+    await expect(loading).rejects.toThrow(DataError);
+    await expect(loading).rejects.toThrow(/127\.0\.0\.1:1.*[^]*--data/);
+  });
+
+  it('drawn digits can be asked for, and nothing is looked for then', async () => {
+    const { dataset, lines } = await load([], { drawnDigits: 'always', env: { MNIST_DIR: '/nowhere' } });
+    expect(dataset.name).toBe('drawn-digits');
+    expect([...lines.infos, ...lines.warnings]).toEqual([]);
+  });
+
+  it('a limit of nothing is still refused', async () => {
+    await expect(load([], { limit: 0, drawnDigits: 'always' })).rejects.toThrow(RangeError);
+  });
+});
+
+describe('mirrors', () => {
+  it('are at least two, and can be named in the environment', () => {
+    expect(mirrorsOf({}).length).toBeGreaterThanOrEqual(2);
+    expect(mirrorsOf({ GRADCAST_MNIST_MIRRORS: '' })).toEqual(mirrorsOf({}));
+    expect(mirrorsOf({ GRADCAST_MNIST_MIRRORS: ' http://a/b, https://c/ ' })).toEqual([
+      'http://a/b/',
+      'https://c/',
+    ]);
+    expect(() => mirrorsOf({ GRADCAST_MNIST_MIRRORS: 'ftp://a' })).toThrow(
+      /GRADCAST_MNIST_MIRRORS.*ftp:\/\/a/,
+    );
+  });
+
+  it('are asked from the environment', async () => {
+    await using good = await goodMirror(files);
+    const { dataset } = await load([], { mirrors: undefined, env: { GRADCAST_MNIST_MIRRORS: good.address } });
+    expect(dataset.name).toBe('mnist');
+  });
+});
+
+it("the cache lies in the platform's place, under gradcast's own name", () => {
+  expect(userCacheDir()).toMatch(/gradcast([\\/]Cache)?$/);
+});
+
+type Answer = Parameters<Parameters<typeof mirror>[0]>[1];
+
+function stall(response: Answer, bytes: Uint8Array): void {
+  response.setHeader('content-length', bytes.length).write(bytes.subarray(0, 2000));
+}
+
+function breakOff(response: Answer, bytes: Uint8Array): void {
+  // Destroyed only when the other side has had time to read: a reset may overtake the data.
+  stall(response, bytes);
+  setTimeout(() => response.destroy(), 50);
+}
+
+function noise(length: number, seed = 1): Uint8Array {
+  let state = seed;
+  return new Uint8Array(length).map(() => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) >>> 24);
+}
+
+function killedChild(address: string): string {
+  return `
+    import { mnistFromCache } from '../../../coordinator/storage/mnist-cache.ts';
+    run(mnistFromCache({
+      folder: ${JSON.stringify(join(cacheDir, 'mnist'))},
+      mirrors: [${JSON.stringify(address)}],
+      fetch,
+      limits: ${JSON.stringify(limits)},
+      report: { info() {}, warn() {}, progress() {} },
+      files: ${JSON.stringify(published(files))},
+    }));
+    function run(work) { work.catch((error) => { console.error(error); process.exit(1); }); }
+  `;
+}

@@ -1,0 +1,38 @@
+import { describe, expect, it } from 'vitest';
+import { loadDataset } from '../../../coordinator/storage/dataset.ts';
+import type { Split } from '../../../shared/data/dataset.ts';
+import { DataLines } from '../../support/data-mirror.ts';
+
+const dataDir = process.env.MNIST_DIR;
+const why = dataDir === undefined ? ' (skipped: set MNIST_DIR to a folder with the four MNIST files)' : '';
+
+describe.skipIf(dataDir === undefined)(`real MNIST${why}`, () => {
+  it('is known as MNIST and has the published figures', async () => {
+    const report = new DataLines();
+    const dataset = await loadDataset({ dataDir, env: {}, cacheDir: 'unused', fetch, report, seed: 1 });
+    expect(dataset).toMatchObject({ name: 'mnist', sampleShape: [28, 28, 1], classes: 10 });
+    expect(report.warnings).toEqual([]);
+
+    expect(dataset.train.count).toBe(60_000);
+    expect(labelCounts(dataset.train)).toEqual([5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]);
+    expect([...dataset.train.labels.slice(0, 10)]).toEqual([5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
+    expect(pixelMean(dataset.train)).toBeCloseTo(0.1306604763, 10);
+
+    expect(dataset.test.count).toBe(10_000);
+    expect(labelCounts(dataset.test)).toEqual([980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]);
+    expect([...dataset.test.labels.slice(0, 10)]).toEqual([7, 2, 1, 0, 4, 1, 4, 9, 5, 9]);
+    expect(pixelMean(dataset.test)).toBeCloseTo(0.1325146058, 10);
+  });
+});
+
+function labelCounts({ labels }: Split): number[] {
+  const counts = new Array<number>(10).fill(0);
+  for (const label of labels) counts[label]!++;
+  return counts;
+}
+
+function pixelMean({ images }: Split): number {
+  let sum = 0;
+  for (const value of images) sum += value;
+  return sum / images.length / 255;
+}

@@ -1,0 +1,76 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { GradientSum } from '../../../coordinator/training/gradient-sum.ts';
+import { cut, type Range } from '../../../coordinator/training/schedule.ts';
+
+const length = 5;
+const gradient = fc
+  .array(fc.float({ noNaN: true, noDefaultInfinity: true, min: -1e6, max: 1e6 }), {
+    minLength: length,
+    maxLength: length,
+  })
+  .map((values) => Float32Array.from(values));
+
+type Part = readonly [Range, Float32Array];
+
+const parts = fc.array(gradient, { minLength: 1, maxLength: 9 }).map((gradients) => {
+  const ranges = cut({ from: 0, to: 3 * gradients.length + 1 }, gradients.length);
+  return gradients.map((values, i): Part => [ranges[i]!, values]);
+});
+
+function sumOf(given: readonly Part[], room = new Float32Array(length).fill(NaN)): Uint8Array {
+  const sum = new GradientSum(room);
+  for (const [range, values] of given) sum.add(range, values);
+  return new Uint8Array(sum.total.slice().buffer);
+}
+
+/** In order of the samples, each addition rounded to float32. */
+function inOrder(given: readonly Part[]): Uint8Array {
+  const total = given[0]![1].slice();
+  for (const [, values] of given.slice(1))
+    values.forEach((value, i) => (total[i] = Math.fround(total[i]! + value)));
+  return new Uint8Array(total.buffer);
+}
+
+describe('GradientSum', () => {
+  it('gives the same bits whoever answers first: those of the order of the samples', () => {
+    const shuffled = parts.chain((given) =>
+      fc.tuple(fc.constant(given), fc.shuffledSubarray(given, { minLength: given.length })),
+    );
+    fc.assert(
+      fc.property(shuffled, ([given, arrived]) => {
+        const expected = inOrder(given);
+        return Buffer.compare(sumOf(given), expected) === 0 && Buffer.compare(sumOf(arrived), expected) === 0;
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('has an order to keep: another one gives other bits', () => {
+    const [one, two, three] = [1e8, 1, -1e8].map((value) => Float32Array.of(value));
+    const sum = (...values: Float32Array[]): number => {
+      const total = new GradientSum(new Float32Array(1));
+      values.forEach((value, from) => total.add({ from, to: from + 1 }, value));
+      return total.total[0]!;
+    };
+    expect(sum(one!, two!, three!)).toBe(0);
+    expect(sum(one!, three!, two!)).toBe(1);
+  });
+
+  it('says how many samples it has added, and keeps the early ones for their turn', () => {
+    const sum = new GradientSum(new Float32Array(1));
+    sum.add({ from: 4, to: 9 }, Float32Array.of(2));
+    expect(sum.samplesAdded).toBe(0);
+    sum.add({ from: 0, to: 4 }, Float32Array.of(1));
+    expect(sum.samplesAdded).toBe(9);
+    expect([...sum.total]).toEqual([3]);
+  });
+
+  it('does not change what it is given, not the first gradient either', () => {
+    const [first, second] = [Float32Array.of(1), Float32Array.of(2)];
+    const sum = new GradientSum(new Float32Array(1));
+    sum.add({ from: 0, to: 1 }, first);
+    sum.add({ from: 1, to: 2 }, second);
+    expect([...first, ...second, ...sum.total]).toEqual([1, 2, 3]);
+  });
+});

@@ -1,0 +1,212 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  advanceRound,
+  overdueWorkers,
+  startRound,
+  type GivenShard,
+  type Round,
+  type RoundEffect,
+  type RoundEvent,
+  type RoundStart,
+} from '../../../coordinator/training/round.ts';
+import { cut, equalShares } from '../../../coordinator/training/schedule.ts';
+import type { ShardId, WorkerId } from '../../../shared/protocol/messages.ts';
+
+const id = (name: string): WorkerId => name as WorkerId;
+const [ann, bob, cyd] = [id('ann'), id('bob'), id('cyd')];
+
+const start = (samples: number, workers: WorkerId[], more: Partial<RoundStart> = {}): RoundStart => ({
+  samples,
+  workers,
+  assignments: equalShares(samples, workers),
+  waiting: workers.length > 0 ? [] : [{ from: 0, to: samples }],
+  depth: 1,
+  nextId: 0,
+  ...more,
+});
+const inShort = (effects: readonly RoundEffect[]): string[] =>
+  effects.map((effect) =>
+    effect.type === 'complete'
+      ? 'complete'
+      : `${effect.shard.id}: [${effect.shard.from}, ${effect.shard.to}) to ${effect.shard.worker}`,
+  );
+
+/** Plays events; effects in short for each, those of the start first. */
+function play(from: RoundStart, ...events: RoundEvent[]): { round: Round; effects: string[][] } {
+  let [round, first] = startRound(from, 0);
+  const effects = [inShort(first)];
+  for (const event of events) {
+    const [next, done] = advanceRound(round, event, 0);
+    round = next;
+    effects.push(inShort(done));
+  }
+  return { round, effects };
+}
+const answered = (shard: number): RoundEvent => ({ type: 'answered', shard: shard as ShardId });
+const failed = (shard: number): RoundEvent => ({ type: 'failed', shard: shard as ShardId });
+const left = (worker: WorkerId): RoundEvent => ({ type: 'left', worker });
+const joined = (worker: WorkerId): RoundEvent => ({ type: 'joined', worker });
+
+describe('a round', () => {
+  it('gives each worker its share and is complete with the last answer', () => {
+    const { effects } = play(start(8, [ann, bob]), answered(1), answered(0));
+    expect(effects).toEqual([['0: [0, 4) to ann', '1: [4, 8) to bob'], [], ['complete']]);
+  });
+
+  it('cuts what a worker leaves behind for all that remain', () => {
+    const { effects } = play(start(9, [ann, bob, cyd]), answered(1), left(ann), answered(2));
+    expect(effects.slice(2)).toEqual([['3: [0, 1) to bob'], ['4: [1, 3) to cyd']]);
+  });
+
+  it('waits for somebody when all have left', () => {
+    const { effects, round } = play(start(4, [ann]), left(ann), joined(bob), answered(1));
+    expect(effects.slice(1)).toEqual([[], ['1: [0, 4) to bob'], ['complete']]);
+    expect(round.done).toBe(4);
+  });
+
+  it('gives a failed shard to somebody else, even if it has to wait for that', () => {
+    const { effects } = play(start(8, [ann, bob]), failed(0), answered(1));
+    expect(effects.slice(1)).toEqual([[], ['2: [0, 4) to bob']]);
+  });
+
+  it('gives a failed shard to the same worker if there is nobody else', () => {
+    expect(play(start(4, [ann]), failed(0)).effects[1]).toEqual(['1: [0, 4) to ann']);
+    expect(play(start(8, [ann, bob]), failed(0), left(bob)).effects.at(-1)).toContain('2: [4, 8) to ann');
+  });
+
+  it('does not change for an answer or a failure that it does not wait for', () => {
+    const { round } = play(start(8, [ann, bob]), answered(0));
+    for (const event of [answered(0), failed(0), answered(99), failed(99)]) {
+      expect(advanceRound(round, event, 0)).toEqual([round, []]);
+    }
+  });
+
+  it('hands small shards to whoever has least to do, up to its depth', () => {
+    const waiting = cut({ from: 0, to: 6 }, 6);
+    const { effects } = play(
+      start(6, [ann, bob], { assignments: [], waiting, depth: 2 }),
+      answered(1),
+      joined(cyd),
+    );
+    expect(effects).toEqual([
+      ['0: [0, 1) to ann', '1: [1, 2) to bob', '2: [2, 3) to ann', '3: [3, 4) to bob'],
+      ['4: [4, 5) to bob'],
+      ['5: [5, 6) to cyd'],
+    ]);
+  });
+
+  it('knows who has kept a shard too long', () => {
+    const [round] = startRound(start(8, [ann, bob]), 1000);
+    const [later] = advanceRound(round, answered(0), 5000);
+    expect(overdueWorkers(round, 2000, 1000)).toEqual([]);
+    expect(overdueWorkers(round, 2001, 1000)).toEqual([ann, bob]);
+    expect(overdueWorkers(later, 9000, 1000)).toEqual([bob]);
+  });
+});
+
+/** What a property test does next; numbers choose among what is there. */
+type Choice = readonly [kind: 'join' | 'leave' | 'answer' | 'fail' | 'noise', which: number];
+
+const choices = fc.array(
+  fc.tuple(fc.constantFrom<Choice[0]>('join', 'leave', 'answer', 'answer', 'fail', 'noise'), fc.nat(1000)),
+  { maxLength: 60 },
+);
+const starts = fc
+  .tuple(fc.integer({ min: 1, max: 40 }), fc.nat(4), fc.integer({ min: 1, max: 3 }), fc.boolean(), fc.nat(50))
+  .map(([samples, count, depth, shares, nextId]) => {
+    const workers = Array.from({ length: count }, (_, i) => id(`w${i}`));
+    const whole = { from: 0, to: samples };
+    return shares
+      ? start(samples, workers, { depth, nextId })
+      : start(samples, workers, { assignments: [], waiting: cut(whole, 1 + (nextId % 9)), depth, nextId });
+  });
+
+/** Watches a round from outside: what it was told, what it has said. */
+class Witness {
+  round: Round;
+  readonly #given: GivenShard[] = [];
+  readonly #accounted: GivenShard[] = [];
+  #completed = 0;
+  #names = 0;
+
+  constructor(from: RoundStart) {
+    const [round, effects] = startRound(from, 0);
+    this.round = round;
+    this.#observe(effects, null);
+  }
+
+  tell(event: RoundEvent): void {
+    const shard = 'shard' in event ? this.round.given.find((one) => one.id === event.shard) : undefined;
+    if (event.type === 'answered' && shard !== undefined) this.#accounted.push(shard);
+    const [next, effects] = advanceRound(this.round, event, 0);
+    this.round = next;
+    this.#observe(effects, event.type === 'failed' && shard !== undefined ? shard : null);
+  }
+
+  choose([kind, which]: Choice): void {
+    const { workers, given } = this.round;
+    const worker = workers[which % workers.length];
+    const shard = given[which % given.length];
+    if (kind === 'join' && workers.length < 8) this.tell(joined(id(`j${this.#names++}`)));
+    if (kind === 'leave' && worker !== undefined) this.tell(left(worker));
+    if (kind === 'answer' && shard !== undefined) this.tell(answered(shard.id));
+    if (kind === 'fail' && shard !== undefined) this.tell(failed(shard.id));
+    if (kind === 'noise') this.tell(which % 2 === 0 ? answered(which + 1000) : left(id('stranger')));
+  }
+
+  get complete(): boolean {
+    return this.#completed > 0;
+  }
+
+  #observe(effects: readonly RoundEffect[], failure: GivenShard | null): void {
+    for (const effect of effects) {
+      if (effect.type === 'complete') this.#completed++;
+      else {
+        const before = this.#given.at(-1)?.id ?? -1;
+        expect(effect.shard.id).toBeGreaterThan(before);
+        this.#given.push(effect.shard);
+      }
+    }
+    this.#check(failure);
+  }
+
+  #check(failure: GivenShard | null): void {
+    const { samples, depth, workers, waiting, given, done } = this.round;
+    const parts = [...waiting, ...given, ...this.#accounted].sort((a, b) => a.from - b.from);
+    expect(parts[0]?.from ?? samples).toBe(0);
+    expect(parts.map(({ to }) => to)).toEqual([...parts.slice(1).map(({ from }) => from), samples]);
+    expect(done).toBe(this.#accounted.reduce((sum, { from, to }) => sum + to - from, 0));
+    expect(this.#completed).toBe(done === samples ? 1 : 0);
+    const load = (worker: WorkerId): number => given.filter((one) => one.worker === worker).length;
+    expect(given.filter(({ worker }) => !workers.includes(worker))).toEqual([]);
+    expect(workers.filter((worker) => load(worker) > depth)).toEqual([]);
+    const free = workers.filter((worker) => load(worker) < depth);
+    for (const shard of waiting) {
+      const others = workers.filter((worker) => worker !== shard.avoid);
+      expect(free.filter((worker) => others.length === 0 || worker !== shard.avoid)).toEqual([]);
+    }
+    if (failure !== null && workers.some((worker) => worker !== failure.worker)) {
+      const again = given.find(({ from }) => from === failure.from);
+      expect(again?.worker).not.toBe(failure.worker);
+    }
+  }
+}
+
+describe('whatever happens, a round', () => {
+  it('accounts for every sample exactly once, lets nobody idle, and completes once', () => {
+    fc.assert(
+      fc.property(starts, choices, (from, events) => {
+        const witness = new Witness(from);
+        for (const event of events) {
+          if (!witness.complete) witness.choose(event);
+        }
+        // However it stands, it ends as soon as somebody is there who answers.
+        if (!witness.complete && witness.round.workers.length === 0) witness.tell(joined(id('last')));
+        for (let turn = 0; turn < 500 && !witness.complete; turn++) witness.choose(['answer', turn]);
+        expect(witness.complete).toBe(true);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});

@@ -1,0 +1,70 @@
+import { getEventListeners } from 'node:events';
+import { RoundRunner, type GradientResult } from '../../../coordinator/training/round-runner.ts';
+import type { Split } from '../../../shared/data/dataset.ts';
+import type { Score } from '../../../shared/model/loss.ts';
+import { exampleJob, step } from '../../shared/protocol/examples.ts';
+import { settle } from '../../support/manual-clock.ts';
+import { testPool, type TestPool } from '../members/pool-harness.ts';
+
+/** How a round stands, as seen from outside. */
+export interface Watched<Result> {
+  /** null while it goes on. */
+  readonly result: Result | Error | null;
+}
+
+export interface TestRunner extends TestPool {
+  readonly split: Split;
+  readonly waits: boolean[];
+  readonly gradient: (stepNumber?: number) => Promise<Watched<GradientResult>>;
+  readonly evaluate: () => Promise<Watched<Score>>;
+  readonly abort: () => Promise<void>;
+  /** Listeners and timers that the rounds have left behind. */
+  readonly left: readonly [listeners: number, timers: number];
+}
+
+/** Rounds over 8 samples of two bytes, with a real pool and clients that do what the test says. */
+export function testRunner(samples = 8): TestRunner {
+  const made = testPool();
+  const timersBefore = made.clock.pending;
+  const stop = new AbortController();
+  const waits: boolean[] = [];
+  const split: Split = {
+    images: Uint8Array.from({ length: 2 * samples }, (_, i) => i),
+    labels: Uint8Array.from({ length: samples }, (_, i) => i % 2),
+    count: samples,
+  };
+  const runner = new RoundRunner({
+    pool: made.pool,
+    job: exampleJob,
+    clock: made.clock,
+    signal: stop.signal,
+    onWaiting: (waiting) => waits.push(waiting),
+  });
+  const watch = async <Result>(promise: Promise<Result>): Promise<Watched<Result>> => {
+    const watched: { result: Result | Error | null } = { result: null };
+    promise.then(
+      (result) => (watched.result = result),
+      (error: unknown) => (watched.result = error as Error),
+    );
+    await settle();
+    return watched;
+  };
+  const weights = Float32Array.of(1, 2, 3, 4, 5, 6);
+  return {
+    ...made,
+    split,
+    waits,
+    gradient: (stepNumber = 1) => {
+      const numbers = Uint32Array.from({ length: samples }, (_, i) => samples - 1 - i);
+      return watch(runner.gradient({ step: step(stepNumber), weights, split }, numbers));
+    },
+    evaluate: () => watch(runner.evaluate({ step: step(1), weights, split })),
+    abort() {
+      stop.abort();
+      return settle();
+    },
+    get left() {
+      return [getEventListeners(stop.signal, 'abort').length, made.clock.pending - timersBefore] as const;
+    },
+  };
+}

@@ -1,0 +1,223 @@
+import { describe, expect, it } from 'vitest';
+import { defaultTopology } from '../../../shared/model/default-topology.ts';
+import type { Topology } from '../../../shared/model/job.ts';
+import {
+  KEYED_DROPOUT,
+  withKeyedDropout,
+  withLogits,
+  withSeededInitializers,
+} from '../../../shared/model/topology.ts';
+
+interface Layer {
+  readonly class_name: string;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly name?: string;
+}
+
+const layer = (className: string, name: string, config: object = {}): Layer => ({
+  class_name: className,
+  config: { name, ...config },
+});
+const sequential = (name: string, ...layers: Layer[]): Layer & Topology => ({
+  class_name: 'Sequential',
+  config: { name, layers },
+});
+const functional = (outputs: unknown, ...layers: Layer[]): Topology => ({
+  class_name: 'Functional',
+  config: {
+    name: 'f',
+    layers: layers.map((one) => ({ ...one, name: one.config.name, inbound_nodes: [] })),
+    input_layers: [['in', 0, 0]],
+    output_layers: outputs,
+  },
+});
+const initializer = (seed?: number | null) => ({
+  class_name: 'VarianceScaling',
+  config: { scale: 1, mode: 'fan_avg', distribution: 'uniform', ...(seed === undefined ? {} : { seed }) },
+});
+
+/** Every layer, however deep, as 'name: class number'. */
+function dropouts(value: unknown): string[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const { class_name: className, config } = value as Partial<Layer>;
+  const own =
+    className?.includes('Dropout') && config
+      ? [`${String(config.name)}: ${className} ${String(config.number)}`]
+      : [];
+  return [...own, ...Object.values(value).flatMap(dropouts)];
+}
+
+describe('withKeyedDropout', () => {
+  it('numbers the dropout layers in order and leaves all else', () => {
+    const given = defaultTopology([28, 28, 1], 10);
+    const changed = withKeyedDropout(given);
+    expect(dropouts(changed)).toEqual(['dropout_1: KeyedDropout 0', 'dropout_2: KeyedDropout 1']);
+    const back = JSON.stringify(changed)
+      .replaceAll(KEYED_DROPOUT, 'Dropout')
+      .replaceAll(/,"number":\d+/g, '');
+    expect(JSON.parse(back)).toEqual(given);
+  });
+
+  it('finds those of models within models, of wrappers, and of models within wrappers', () => {
+    const dropout = (name: string): Layer => layer('Dropout', name, { rate: 0.5 });
+    const model = sequential(
+      'outer',
+      dropout('a'),
+      sequential('inner', dropout('b'), sequential('innermost', dropout('c'))),
+      layer('TimeDistributed', 'wrapper', { layer: dropout('d') }),
+      layer('TimeDistributed', 'model wrapper', { layer: sequential('wrapped', dropout('e')) }),
+      layer('TimeDistributed', 'two', { layer: layer('TimeDistributed', 'one', { layer: dropout('f') }) }),
+      dropout('g'),
+    );
+    expect(dropouts(withKeyedDropout(model))).toEqual(
+      ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((name, i) => `${name}: KeyedDropout ${i}`),
+    );
+  });
+
+  it.each(['AlphaDropout', 'GaussianDropout', 'GaussianNoise', 'SpatialDropout1D', 'SpatialDropout2D'])(
+    'refuses %s, however deep, and says what to use',
+    (className) => {
+      const model = sequential(
+        'm',
+        layer('TimeDistributed', 'w', { layer: sequential('inner', layer(className, 'noisy')) }),
+      );
+      expect(() => withKeyedDropout(model)).toThrow(
+        `Layer noisy (${className}) draws random numbers of its own, so a step would depend on how it was shared ` +
+          'out. Use Dropout layers instead.',
+      );
+    },
+  );
+
+  it('refuses recurrent layers that drop, and takes those that do not', () => {
+    const lstm = (config: object) => sequential('m', layer('LSTM', 'memory', config));
+    expect(() => withKeyedDropout(lstm({ dropout: 0.1, recurrent_dropout: 0 }))).toThrow(
+      /Layer memory \(LSTM\)/,
+    );
+    expect(() => withKeyedDropout(lstm({ dropout: 0, recurrent_dropout: 0.2 }))).toThrow(
+      /Layer memory \(LSTM\)/,
+    );
+    expect(() => withKeyedDropout(lstm({ dropout: 0, recurrent_dropout: 0 }))).not.toThrow();
+  });
+
+  it('refuses a noise shape', () => {
+    const model = sequential('m', layer('Dropout', 'd', { rate: 0.5, noise_shape: [null, 1] }));
+    expect(() => withKeyedDropout(model)).toThrow('Layer d: Dropout with a noise_shape is not supported.');
+  });
+});
+
+describe('withLogits', () => {
+  const linear = (model: Topology): string | undefined =>
+    /"name":"([^"]*)"[^{}]*"activation":"linear"/.exec(JSON.stringify(withLogits(model)))?.[1];
+
+  it('takes the softmax off a dense layer, an activation and a softmax layer', () => {
+    const relu = layer('Dense', 'first', { activation: 'relu' });
+    expect(linear(sequential('m', relu, layer('Dense', 'last', { activation: 'softmax' })))).toBe('last');
+    expect(linear(sequential('m', relu, layer('Activation', 'last', { activation: 'softmax' })))).toBe(
+      'last',
+    );
+    const softmax = withLogits(sequential('m', relu, layer('Softmax', 'last', { axis: -1 })));
+    expect(JSON.stringify(softmax)).not.toMatch(/softmax/i);
+    expect(linear(sequential('m', relu, layer('Softmax', 'last', { axis: -1 })))).toBe('last');
+  });
+
+  it('leaves a softmax within the model', () => {
+    const attention = layer('Dense', 'attention', { activation: 'softmax' });
+    const changed = withLogits(sequential('m', attention, layer('Dense', 'last', { activation: 'softmax' })));
+    expect(JSON.stringify(changed).match(/softmax/g)).toHaveLength(1);
+    expect(linear(sequential('m', attention, layer('Dense', 'last', { activation: 'softmax' })))).toBe(
+      'last',
+    );
+  });
+
+  it.each([
+    ['a list of outputs', [['out', 0, 0]]],
+    ['one output as Keras 3 writes it', ['out', 0, 0]],
+  ])('finds the output of a functional model by its name, with %s', (_, outputs) => {
+    const out = layer('Dense', 'out', { activation: 'softmax' });
+    const last = layer('Dense', 'unused', { activation: 'relu' });
+    expect(linear(functional(outputs, layer('InputLayer', 'in'), out, last))).toBe('out');
+  });
+
+  it('keeps the place of a softmax layer in a functional model', () => {
+    const model = functional([['out', 0, 0]], layer('InputLayer', 'in'), layer('Softmax', 'out'));
+    const { layers } = (withLogits(model) as unknown as { config: { layers: Layer[] } }).config;
+    expect(layers[1]).toMatchObject({ class_name: 'Activation', name: 'out', inbound_nodes: [] });
+  });
+
+  it('refuses a model that ends otherwise, or has two outputs', () => {
+    const sentence = 'Categorical cross-entropy needs a model whose last layer is a softmax.';
+    const relu = layer('Dense', 'd', { activation: 'relu' });
+    expect(() => withLogits(sequential('m', relu))).toThrow(sentence);
+    expect(() => withLogits(sequential('m'))).toThrow(sentence);
+    expect(() => withLogits(functional([['gone', 0, 0]], relu))).toThrow(sentence);
+    const two = [
+      ['a', 0, 0],
+      ['b', 0, 0],
+    ];
+    expect(() => withLogits(functional(two, relu))).toThrow(
+      'The model has 2 outputs; exactly one can be trained.',
+    );
+  });
+});
+
+describe('withSeededInitializers', () => {
+  const dense = (name: string, seed?: number | null): Layer =>
+    layer('Dense', name, {
+      kernel_initializer: initializer(seed),
+      bias_initializer: { class_name: 'Zeros', config: {} },
+    });
+  const seeds = (model: Topology): (string | undefined)[] =>
+    [...JSON.stringify(model).matchAll(/"seed":(\w+)/g)].map(([, seed]) => seed);
+
+  it('gives each initializer a seed of its own, the same for the same run', () => {
+    const model = sequential('m', dense('a', null), sequential('inner', dense('b', null)), dense('c', null));
+    const given = seeds(withSeededInitializers(model, 7));
+    expect(given).toHaveLength(3);
+    expect(new Set(given).size).toBe(3);
+    expect(given).not.toContain('null');
+    expect(seeds(withSeededInitializers(model, 7))).toEqual(given);
+    expect(seeds(withSeededInitializers(model, 8))).not.toEqual(given);
+  });
+
+  it('reaches layers within wrapped models', () => {
+    const model = sequential(
+      'm',
+      layer('TimeDistributed', 'w', { layer: sequential('inner', dense('a', null)) }),
+    );
+    expect(seeds(withSeededInitializers(model, 7))).not.toContain('null');
+  });
+
+  it('keeps the seeds that a person chose', () => {
+    expect(seeds(withSeededInitializers(sequential('m', dense('a', 42), dense('b', 0)), 7))).toEqual([
+      '42',
+      '0',
+    ]);
+  });
+});
+
+describe.each([
+  ['withKeyedDropout', withKeyedDropout],
+  ['withLogits', withLogits],
+  ['withSeededInitializers', (topology: Topology) => withSeededInitializers(topology, 1)],
+])('%s', (_, rewrite) => {
+  it('does not change the topology that it is given', () => {
+    const given = defaultTopology([28, 28, 1], 10);
+    const before = JSON.stringify(given);
+    expect(JSON.stringify(rewrite(given))).not.toBe(before);
+    expect(JSON.stringify(given)).toBe(before);
+  });
+
+  it('looks inside the wrapping of keras.Model.save()', () => {
+    const bare = defaultTopology([28, 28, 1], 10);
+    expect(rewrite({ model_config: bare, keras_version: '2.4.0' })).toEqual(rewrite(bare));
+  });
+
+  it.each<Topology>([{}, { class_name: 'Sequential' }, { class_name: 1, config: {} }, { model_config: 'x' }])(
+    'refuses %j',
+    (topology) => {
+      expect(() => rewrite(topology)).toThrow(
+        'The topology is no Keras model: class_name and config are missing.',
+      );
+    },
+  );
+});

@@ -1,0 +1,232 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { backoffMs } from '../../../shared/worker/backoff.ts';
+import { CloseCode, FATAL_CLOSE_CODES } from '../../../shared/protocol/close-code.ts';
+import { settle } from '../../support/manual-clock.ts';
+import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
+import { startWorker, type RunningWorker } from './harness.ts';
+
+const nothingLeft = { listeners: 0, timers: 0 };
+const oneSample = Uint8Array.of(7, 0, 0, 0, 200, 100, 1);
+const sixWeights = new Uint8Array(24);
+
+async function lose(worker: RunningWorker, code = 1006, reason = ''): Promise<void> {
+  worker.coordinator.link.end.close(code, reason);
+  await settle();
+}
+
+/** A worker whose engine has begun a shard; `finish` ends that. */
+async function computingWorker(): Promise<{ worker: RunningWorker; readonly finish: () => Promise<void> }> {
+  let resolveShard = (): void => undefined;
+  const worker = await startWorker((_, engine) => {
+    engine.onGradient = () =>
+      new Promise((resolve) => (resolveShard = () => resolve({ lossSum: 1, correct: 0 })));
+  });
+  await worker.coordinator.link.send(exampleWelcome);
+  await worker.coordinator.link.send({ type: 'weights', step: step(1) }, sixWeights);
+  const shard = { type: 'shard', task: 'train', step: step(1), shard: shardId(10), samples: 1 } as const;
+  await worker.coordinator.link.send(shard, oneSample);
+  const finish = (): Promise<void> => {
+    resolveShard();
+    return settle();
+  };
+  return { worker, finish };
+}
+
+describe('backoffMs', () => {
+  it('doubles up to 15 s and spreads over the upper half', () => {
+    expect([0, 1, 2, 3, 4, 5, 50, 5000].map((attempt) => backoffMs(attempt, 0))).toEqual([
+      250, 500, 1000, 2000, 4000, 7500, 7500, 7500,
+    ]);
+    fc.assert(
+      fc.property(
+        fc.nat(100),
+        fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+        (attempt, random) => {
+          const [least, waited] = [backoffMs(attempt, 0), backoffMs(attempt, random)];
+          return waited >= least && waited <= 2 * least;
+        },
+      ),
+    );
+  });
+});
+
+describe("a worker's life", () => {
+  it('ends with the sentence of a run that is finished', async () => {
+    const worker = await startWorker();
+    await worker.coordinator.link.send(exampleWelcome);
+    await worker.coordinator.link.send({ type: 'finished', reason: 'The run is finished.' });
+    expect(worker.ended).toEqual({ outcome: 'returned', sentence: 'The run is finished.' });
+    expect(worker.coordinator.link.end.closed?.code).toBe(CloseCode.normal);
+    expect(worker.engine.disposed).toBe(1);
+    expect(worker.left).toEqual(nothingLeft);
+  });
+
+  it('goes on trying, with pauses that double, and says so', async () => {
+    const worker = await startWorker((coordinator) => (coordinator.down = true));
+    const triesAtMs: number[] = [];
+    for (let ms = 0; ms < 12_000; ms += 50) {
+      const before = worker.coordinator.links.length;
+      await worker.clock.advance(50);
+      if (worker.coordinator.links.length > before) triesAtMs.push(worker.clock.now());
+    }
+    expect(triesAtMs).toEqual([250, 750, 1750, 3750, 7750]);
+    expect(worker.lines[1]).toBe(
+      'No connection to ws://made:1 (connect ECONNREFUSED). Trying again in 0.5 s.',
+    );
+    expect(worker.ended).toBeNull();
+  });
+
+  it('spreads its tries by the random number that it draws', async () => {
+    const worker = await startWorker((coordinator) => (coordinator.down = true), { random: () => 0.5 });
+    await worker.clock.advance(374);
+    expect(worker.coordinator.links).toHaveLength(1);
+    await worker.clock.advance(1);
+    expect(worker.coordinator.links).toHaveLength(2);
+  });
+
+  it('begins with the short pause again once it was welcomed, and keeps the model that it has built', async () => {
+    const worker = await startWorker((coordinator) => (coordinator.down = true));
+    await worker.clock.advance(3000);
+    worker.coordinator.down = false;
+    await worker.clock.advance(3000);
+    await worker.coordinator.link.send(exampleWelcome);
+    const tries = worker.coordinator.links.length;
+    await lose(worker, 1001, 'going away');
+    await worker.clock.advance(249);
+    expect(worker.coordinator.links).toHaveLength(tries);
+    await worker.clock.advance(1);
+    expect(worker.coordinator.links).toHaveLength(tries + 1);
+    await worker.coordinator.link.send(exampleWelcome);
+    expect(worker.coordinator.types).toEqual(['hello', 'ready']);
+    expect(worker.engine.loaded).toHaveLength(1);
+  });
+
+  it('builds another model for another job, and lets the old one go', async () => {
+    const worker = await startWorker();
+    await worker.coordinator.link.send(exampleWelcome);
+    await lose(worker);
+    await worker.clock.advance(1000);
+    await worker.coordinator.link.send({ ...exampleWelcome, job: { ...exampleWelcome.job, seed: 2 } });
+    expect([worker.engine.loaded.length, worker.engine.disposed]).toEqual([2, 1]);
+  });
+
+  it.each([...FATAL_CLOSE_CODES])('ends with the sentence of the coordinator after code %d', async (code) => {
+    const worker = await startWorker();
+    await lose(worker, code, 'Use --token with the right one.');
+    expect(worker.ended).toEqual({
+      outcome: 'threw',
+      sentence: 'This worker cannot take part in the run at ws://made:1: Use --token with the right one.',
+    });
+    expect(worker.coordinator.links).toHaveLength(1);
+    expect(worker.left).toEqual(nothingLeft);
+  });
+
+  it.each([CloseCode.normal, CloseCode.timeout, CloseCode.full, 1001, 1006, 1009])(
+    'comes back after code %d',
+    async (code) => {
+      const worker = await startWorker();
+      await lose(worker, code);
+      await worker.clock.advance(1000);
+      expect(worker.ended).toBeNull();
+      expect(worker.coordinator.links.length).toBeGreaterThan(1);
+    },
+  );
+
+  it('does not begin its next connection before the engine is done with the shard of the last', async () => {
+    const { worker, finish } = await computingWorker();
+    await lose(worker);
+    await worker.clock.advance(20_000);
+    expect(worker.coordinator.links).toHaveLength(1);
+    await finish();
+    await worker.clock.advance(1000);
+    expect(worker.coordinator.links).toHaveLength(2);
+    expect(worker.coordinator.types).toEqual(['hello']);
+  });
+});
+
+describe('a worker that is asked to leave', () => {
+  const says = ['leaving'];
+  it.each<[string, (worker: RunningWorker) => Promise<void>, string[]]>([
+    ['while it connects', () => Promise.resolve(), says],
+    ['while it loads', (worker) => worker.coordinator.link.send(exampleWelcome), says],
+    ['between two connections', (worker) => lose(worker), []],
+  ])('leaves %s', async (_, prepare, said) => {
+    const worker = await startWorker((_coordinator, engine) => {
+      engine.onLoad = () => new Promise((resolve) => setImmediate(resolve));
+    });
+    await prepare(worker);
+    await worker.abort();
+    expect(worker.ended).toEqual({ outcome: 'returned', sentence: 'left' });
+    expect(worker.coordinator.types.slice(1).filter((type) => type !== 'ready')).toEqual(said);
+    expect(worker.left).toEqual(nothingLeft);
+  });
+
+  it('leaves before it has got through', async () => {
+    const worker = await startWorker((coordinator) => (coordinator.hanging = true));
+    await worker.abort();
+    expect(worker.ended?.sentence).toBe('left');
+    expect(worker.left).toEqual(nothingLeft);
+  });
+
+  it('does not say that it has joined once it has left', async () => {
+    let built = (): void => undefined;
+    const worker = await startWorker((_, engine) => {
+      engine.onLoad = () => new Promise((resolve) => (built = resolve));
+    });
+    await worker.coordinator.link.send(exampleWelcome);
+    await worker.abort();
+    built();
+    await settle();
+    expect(worker.lines).toEqual([]);
+    expect(worker.ended?.sentence).toBe('left');
+    expect(worker.left).toEqual(nothingLeft);
+  });
+
+  it('says so at once while it computes, and ends when the engine is done, without an answer', async () => {
+    const { worker, finish } = await computingWorker();
+    await worker.abort();
+    expect(worker.coordinator.types).toEqual(['hello', 'ready', 'leaving']);
+    expect(worker.ended).toBeNull();
+    await finish();
+    expect(worker.ended?.sentence).toBe('left');
+    expect(worker.coordinator.types).not.toContain('gradient');
+    expect(worker.left).toEqual(nothingLeft);
+  });
+});
+
+describe('a coordinator that has gone silent', () => {
+  it('is left after some 30 seconds and tried again', async () => {
+    const worker = await startWorker();
+    await worker.clock.advance(29_999);
+    expect(worker.coordinator.links).toHaveLength(1);
+    await worker.clock.advance(1);
+    expect(worker.coordinator.links[0]!.end.closed?.code).toBe(1006);
+    expect(worker.lines.at(-1)).toMatch(/the coordinator has gone silent/);
+    await worker.clock.advance(250);
+    expect(worker.coordinator.links).toHaveLength(2);
+  });
+
+  it('is not one that pings', async () => {
+    const worker = await startWorker();
+    for (let s = 0; s < 120; s += 15) {
+      await worker.clock.advance(15_000);
+      await worker.coordinator.link.send({ type: 'ping', id: s });
+    }
+    expect(worker.coordinator.links).toHaveLength(1);
+  });
+
+  it('is not one that was quiet while this machine slept', async () => {
+    const worker = await startWorker();
+    worker.clock.skip(3_600_000);
+    await worker.clock.advance(0);
+    expect(worker.coordinator.links).toHaveLength(1);
+    expect(worker.coordinator.link.end.closed).toBeNull();
+  });
+
+  it('is noticed too if it has never answered', async () => {
+    const worker = await startWorker((coordinator) => (coordinator.hanging = true));
+    await worker.clock.advance(31_000);
+    expect(worker.coordinator.links).toHaveLength(2);
+  });
+});

@@ -1,0 +1,161 @@
+import { describe, expect, it } from 'vitest';
+import { CloseCode } from '../../../shared/protocol/close-code.ts';
+import type { ShardMessage } from '../../../shared/protocol/messages.ts';
+import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
+import { startWorker, type RunningWorker } from './harness.ts';
+
+/** One sample of shape [2, 1, 1]: its number, its two bytes, its label. */
+const oneSample = Uint8Array.of(7, 0, 0, 0, 200, 100, 1);
+const sixWeights = new Uint8Array(Float32Array.of(1, 2, 3, 4, 5, 6).buffer);
+const shardMessage = (id: number, task: ShardMessage['task'] = 'train'): ShardMessage => ({
+  type: 'shard',
+  task,
+  step: step(1),
+  shard: shardId(id),
+  samples: 1,
+});
+
+async function workingWorker(...args: Parameters<typeof startWorker>): Promise<RunningWorker> {
+  const worker = await startWorker(...args);
+  await worker.coordinator.link.send(exampleWelcome);
+  await worker.coordinator.link.send({ type: 'weights', step: step(1) }, sixWeights);
+  return worker;
+}
+
+describe('a connected worker', () => {
+  it('says who it is, with the token if it has one', async () => {
+    const hello = {
+      type: 'hello',
+      protocol: 1,
+      name: 'ann',
+      engine: { backend: 'fake' },
+      codecs: ['float32'],
+    };
+    expect((await startWorker()).coordinator.link.received).toMatchObject([hello]);
+    expect((await startWorker()).coordinator.link.received[0]).not.toHaveProperty('token');
+    const { coordinator } = await startWorker(undefined, { token: 'secret' });
+    expect(coordinator.link.received).toMatchObject([{ ...hello, token: 'secret' }]);
+  });
+
+  it('loads the job, takes the weights, and answers a shard with its gradient and sums', async () => {
+    const { coordinator, engine, lines } = await workingWorker();
+    await coordinator.link.send(shardMessage(10), oneSample);
+    expect(engine.loaded).toEqual([exampleWelcome.job]);
+    expect(engine.weights).toEqual([[1, 2, 3, 4, 5, 6]]);
+    expect(coordinator.types).toEqual(['hello', 'ready', 'gradient']);
+    expect(coordinator.link.received.at(-1)).toEqual({
+      type: 'gradient',
+      step: 1,
+      shard: 10,
+      samples: 1,
+      lossSum: 2,
+      correct: 1,
+      computeMs: 0,
+    });
+    const payload = coordinator.link.payloads.at(-1)!;
+    expect([...new Float32Array(payload.buffer, payload.byteOffset)]).toEqual([7, 200, 100, 1, 0, 0]);
+    expect(lines).toEqual(['joined as w1', 'train 1 of step 1']);
+  });
+
+  it('answers an evaluation with sums alone', async () => {
+    const { coordinator } = await workingWorker();
+    await coordinator.link.send(shardMessage(11, 'evaluate'), oneSample);
+    expect(coordinator.link.received.at(-1)).toMatchObject({ type: 'evaluation', shard: 11, lossSum: 3 });
+    expect(coordinator.link.payloads.at(-1)).toHaveLength(0);
+  });
+
+  it('says how long it has computed', async () => {
+    let finish = (): void => undefined;
+    const worker = await workingWorker((_, engine) => {
+      engine.onGradient = () =>
+        new Promise((resolve) => (finish = () => resolve({ lossSum: 1, correct: 0 })));
+    });
+    await worker.coordinator.link.send(shardMessage(10), oneSample);
+    await worker.clock.advance(1234);
+    finish();
+    await worker.clock.advance(0);
+    expect(worker.coordinator.link.received.at(-1)).toMatchObject({ type: 'gradient', computeMs: 1234 });
+  });
+
+  it("answers 'failed', with the reason, if its engine cannot compute a shard, and goes on", async () => {
+    const { coordinator, engine, lines } = await workingWorker((_, failing) => {
+      failing.onGradient = () => Promise.reject(new Error('out of memory'));
+    });
+    await coordinator.link.send(shardMessage(10), oneSample);
+    expect(coordinator.link.received.at(-1)).toEqual({
+      type: 'failed',
+      step: 1,
+      shard: 10,
+      reason: 'out of memory',
+    });
+    expect(lines.at(-1)).toBe('Could not compute a shard: out of memory');
+    engine.onGradient = () => Promise.resolve({ lossSum: 1, correct: 1 });
+    await coordinator.link.send(shardMessage(11), oneSample);
+    expect(coordinator.types.slice(2)).toEqual(['failed', 'gradient']);
+  });
+
+  it("cuts a reason that would not fit into 'failed'", async () => {
+    const { coordinator } = await workingWorker((_, engine) => {
+      engine.onGradient = () => Promise.reject(new Error('x'.repeat(10_000)));
+    });
+    await coordinator.link.send(shardMessage(10), oneSample);
+    expect(coordinator.link.received.at(-1)).toMatchObject({ type: 'failed', shard: 10 });
+  });
+
+  it("answers 'failed' to a shard of another length than it says", async () => {
+    const { coordinator } = await workingWorker();
+    await coordinator.link.send(shardMessage(10), oneSample.subarray(1));
+    expect(coordinator.link.received.at(-1)).toMatchObject({
+      type: 'failed',
+      reason: 'A shard of 1 samples has 7 payload bytes; this one has 6.',
+    });
+  });
+
+  it('gives up if it cannot build the model, and tells both sides why', async () => {
+    const worker = await startWorker((_, engine) => {
+      engine.onLoad = () => Promise.reject(new Error('Unknown layer: Foo.'));
+    });
+    await worker.coordinator.link.send(exampleWelcome);
+    expect(worker.coordinator.link.end.closed).toEqual({
+      code: CloseCode.cannotCompute,
+      reason: 'Unknown layer: Foo.',
+    });
+    expect(worker.ended).toMatchObject({ outcome: 'threw' });
+    expect(worker.ended?.sentence).toContain('Unknown layer: Foo.');
+    expect(worker.left).toEqual({ listeners: 0, timers: 0 });
+  });
+
+  it('gives up on weights of another length, and computes nothing with them', async () => {
+    const worker = await startWorker();
+    await worker.coordinator.link.send(exampleWelcome);
+    await worker.coordinator.link.send(shardMessage(10), oneSample);
+    await worker.coordinator.link.send({ type: 'weights', step: step(1) }, sixWeights.subarray(4));
+    expect(worker.coordinator.link.end.closed?.code).toBe(CloseCode.wrongLength);
+    expect(worker.coordinator.types).toEqual(['hello', 'ready']);
+    expect(worker.lines).toEqual(['joined as w1']);
+    expect(worker.ended?.sentence).toContain('6 float32 values are 24 bytes; the payload has 20.');
+    expect(worker.left).toEqual({ listeners: 0, timers: 0 });
+  });
+
+  it('closes on what is no message, with the code for that', async () => {
+    const worker = await startWorker();
+    worker.coordinator.link.end.send(Uint8Array.of(1, 2, 3));
+    await worker.clock.advance(0);
+    expect(worker.coordinator.link.end.closed?.code).toBe(CloseCode.malformed);
+    expect(worker.ended?.outcome).toBe('threw');
+  });
+
+  it('reports a rejected answer and stays', async () => {
+    const worker = await workingWorker();
+    const rejected = {
+      type: 'rejected',
+      step: step(1),
+      shard: shardId(1),
+      code: 4421,
+      reason: 'NaN.',
+    } as const;
+    await worker.coordinator.link.send(rejected);
+    expect(worker.lines.at(-1)).toBe('The coordinator rejected an answer: NaN.');
+    expect(worker.ended).toBeNull();
+  });
+});

@@ -1,0 +1,73 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
+import type { DataReport } from '../../coordinator/storage/data-report.ts';
+import { sha256, type ByRole, type PublishedFile } from '../../coordinator/storage/mnist-files.ts';
+
+export interface Mirror extends AsyncDisposable {
+  /** Ends in a slash. */
+  readonly address: string;
+  /** Paths asked for, in order. */
+  readonly asked: string[];
+}
+
+/** A real HTTP server on a free port. */
+export async function mirror(
+  answer: (name: string, response: ServerResponse, request: IncomingMessage) => void,
+): Promise<Mirror> {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    const name = (request.url ?? '').slice(1);
+    asked.push(name);
+    answer(name, response, request);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    address: `http://127.0.0.1:${port}/`,
+    asked,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** A mirror that serves each of the files gzipped, as `name`.gz. */
+export function goodMirror(files: Record<string, Uint8Array>): Promise<Mirror> {
+  return mirror((name, response) => {
+    const bytes = files[name.replace(/\.gz$/, '')];
+    if (bytes === undefined) response.writeHead(404).end();
+    else response.end(gzipSync(bytes));
+  });
+}
+
+/** The published sizes and sums, were these files MNIST. */
+export function published(files: Record<string, Uint8Array>): ByRole<PublishedFile> {
+  const of = (name: string): PublishedFile => {
+    const bytes = files[name]!;
+    return { name, bytes: bytes.length, sha256: sha256(bytes) };
+  };
+  return {
+    trainImages: of('train-images-idx3-ubyte'),
+    trainLabels: of('train-labels-idx1-ubyte'),
+    testImages: of('t10k-images-idx3-ubyte'),
+    testLabels: of('t10k-labels-idx1-ubyte'),
+  };
+}
+
+/** Keeps what is said while data is loaded. */
+export class DataLines implements DataReport {
+  readonly infos: string[] = [];
+  readonly warnings: string[] = [];
+  readonly steps: { label: string; done: number; total: number | undefined }[] = [];
+  info(line: string): void {
+    this.infos.push(line);
+  }
+  warn(line: string): void {
+    this.warnings.push(line);
+  }
+  progress(label: string, done: number, total: number | undefined): void {
+    this.steps.push({ label, done, total });
+  }
+}
