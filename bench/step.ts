@@ -40,8 +40,18 @@ await waitForWorkers(coordinator.pool, workers, 60_000, clock, signal);
 const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
 const numbers = Uint32Array.from({ length: batch }, (_, i) => i);
 let step = 0;
+let slowestMs = 0;
+coordinator.pool.listen({
+  joined: () => undefined,
+  left: () => undefined,
+  refused: () => undefined,
+  answered: (_, message) => {
+    if (message.type === 'gradient') slowestMs = Math.max(slowestMs, message.computeMs);
+  },
+});
 async function distributedStep(): Promise<number> {
   const startedMs = performance.now();
+  slowestMs = 0;
   const input = { step: step++ as Step, weights, split: dataset.train };
   const { gradientSum } = await coordinator.rounds.gradient(input, numbers);
   optimizer.step(weights, gradientSum, batch);
@@ -53,7 +63,7 @@ async function bareStep(): Promise<number> {
   return answer;
 }
 
-const times = { distributed: [] as number[], bare: [] as number[] };
+const times = { distributed: [] as number[], slowest: [] as number[], bare: [] as number[] };
 for (let done = -WARM_UP; done < steps; done += BLOCK) {
   for (const [kind, run] of [
     ['bare', bareStep],
@@ -61,7 +71,9 @@ for (let done = -WARM_UP; done < steps; done += BLOCK) {
   ] as const) {
     for (let i = 0; i < BLOCK; i++) {
       const elapsedMs = await run();
-      if (done >= 0) times[kind].push(elapsedMs);
+      if (done < 0) continue;
+      times[kind].push(elapsedMs);
+      if (kind === 'distributed') times.slowest.push(slowestMs);
     }
   }
 }
@@ -70,6 +82,7 @@ console.log(
   `ratio ${ratio.toFixed(3)}: a step of ${workers} ${engine} workers / (a bare step of one / ${workers})`,
 );
 console.log(`distributed step, batch ${batch}: ${spread(times.distributed)} ms`);
+console.log(`  of which the slowest worker's computation: ${spread(times.slowest)} ms`);
 console.log(`bare gradient step, batch ${batch}: ${spread(times.bare)} ms`);
 
 await coordinator.close('done');

@@ -136,7 +136,7 @@ function sayAddresses({ urls }: Coordinator, flags: TrainFlags, program: Program
   report.info(`Listening on ${urls.join(', ')}`);
   report.info(`Attach a machine:   ${program.typed} worker ${url}${token}`);
   report.info(
-    `Attach a browser:   ${url.replace(/^ws/, 'http')}/${flags.token === undefined ? '' : `#${flags.token}`}`,
+    `Attach a browser:   ${url.replace(/^ws/, 'http')}/${flags.token === undefined ? '' : `#${encodeURIComponent(flags.token)}`}`,
   );
   if (flags.workers === 0) report.info('Waiting for the first worker ...');
 }

@@ -1,6 +1,7 @@
 import { timingSafeEqual, createHash } from 'node:crypto';
 import { CODECS } from '../../shared/codec/codec.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
+import { decodeFrame } from '../../shared/protocol/frame.ts';
 import { PROTOCOL_VERSION, type Hello } from '../../shared/protocol/messages.ts';
 
 export interface AdmissionRules {
@@ -15,16 +16,10 @@ export interface AdmissionRules {
  * @throws ProtocolError with the code and the sentence that the worker is told
  */
 export function admit(hello: Hello, rules: AdmissionRules, workers: number): string {
-  if (hello.protocol !== PROTOCOL_VERSION) {
-    throw new ProtocolError(
-      CloseCode.unsupported,
-      `This coordinator speaks protocol ${PROTOCOL_VERSION}, the worker ${hello.protocol}. Install the same gradcast.`,
-    );
-  }
   if (rules.token !== undefined && !sameSecret(hello.token ?? '', rules.token)) {
     throw new ProtocolError(
       CloseCode.unauthorized,
-      `${hello.token === undefined ? 'No token' : 'Wrong token'}. Use --token with what the coordinator was started with.`,
+      `${hello.token === undefined ? 'No token' : 'Wrong token'}. Use --token (in a browser: # and the token behind the address) with the coordinator's.`,
     );
   }
   if (workers >= rules.maxWorkers) {
@@ -39,6 +34,23 @@ export function admit(hello: Hello, rules: AdmissionRules, workers: number): str
   }
   return codec.name;
 }
+
+/**
+ * Looks at the version before anything else, since a hello of another version may have other fields.
+ * @throws ProtocolError (unsupported)
+ */
+export function checkVersion(frame: Uint8Array): void {
+  const { header } = decodeFrame(frame);
+  const protocol = isRecord(header) && header.type === 'hello' ? header.protocol : undefined;
+  if (typeof protocol === 'number' && protocol !== PROTOCOL_VERSION) {
+    throw new ProtocolError(
+      CloseCode.unsupported,
+      `This coordinator speaks protocol ${PROTOCOL_VERSION}, the worker ${protocol}. Install the same gradcast.`,
+    );
+  }
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
 
 /** Compares in a time that does not tell how much was right. */
 function sameSecret(given: string, expected: string): boolean {

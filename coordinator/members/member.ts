@@ -9,6 +9,8 @@ export interface Member {
   readonly codec: string;
   readonly connection: Connection;
   lastHeardMs: number;
+  /** Answers that counted. */
+  accepted: number;
   /** Answers that had to be rejected. */
   strikes: number;
   /** Of the weights that it was sent last. */

@@ -13,7 +13,7 @@ import {
 } from '../../shared/protocol/messages.ts';
 import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
 import type { Connection } from '../../shared/transport.ts';
-import { admit, type AdmissionRules } from './admission.ts';
+import { admit, checkVersion, type AdmissionRules } from './admission.ts';
 import type { Member } from './member.ts';
 
 export interface PoolOptions {
@@ -159,6 +159,7 @@ export class WorkerPool {
       codec,
       connection,
       lastHeardMs: this.#options.clock.now(),
+      accepted: 0,
       strikes: 0,
       weightsStep: null,
       shards: new Set(),
@@ -208,12 +209,15 @@ export class WorkerPool {
       case 'gradient':
       case 'evaluation':
       case 'failed':
+        if (!this.members.has(member.id)) {
+          throw new ProtocolError(CloseCode.unexpected, `A message of type ${message.type} before ready.`);
+        }
         this.#listeners.forEach((listener) => listener.answered(member, message, payload));
     }
   }
 
   #remove(member: Member, reason: string): void {
-    if (this.#preparing.delete(member.id)) this.#listeners.forEach((listener) => listener.refused(reason));
+    if (this.#preparing.delete(member.id)) this.#listeners.forEach((listener) => listener.refused(`${member.name} left before it was ready: ${reason}`));
     if (!this.members.delete(member.id)) return;
     this.#listeners.forEach((listener) => listener.left(member, reason));
   }
@@ -239,6 +243,7 @@ export class WorkerPool {
 
 function parseHello(frame: Uint8Array): Hello {
   if (frame.length > HELLO_BYTES) throw tooLarge(frame.length, HELLO_BYTES);
+  checkVersion(frame);
   const { message } = parseFromWorker(frame);
   if (message.type === 'hello') return message;
   throw new ProtocolError(CloseCode.unexpected, `The first message has to be a hello, not ${message.type}.`);

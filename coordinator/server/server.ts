@@ -67,6 +67,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const sockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
+    // There is none; one that a client offers means nothing.
+    handleProtocols: () => false,
     // Above our own limit, so that a frame somewhat too large is refused with a sentence and not only with 1009.
     maxPayload: options.maxFrameBytes * 2,
   });

@@ -125,29 +125,37 @@ export class ActiveRound {
 
   #onAnswer(member: Member, answer: Answer, payload: Uint8Array): void {
     const { pool, start, step } = this.#options;
-    if (answer.shard < start.nextId || answer.step !== step) return; // late: it changes nothing
+    if (answer.shard < start.nextId) return; // of an earlier round: it changes nothing
     const shard = this.#round.given.find(({ id, worker }) => id === answer.shard && worker === member.id);
     if (shard === undefined && member.shards.has(answer.shard)) return; // answered before
     try {
-      if (shard === undefined) {
+      if (shard === undefined || answer.step !== step) {
         throw new ProtocolError(
           CloseCode.unknownSamples,
-          `Shard ${answer.shard} was not given to this worker.`,
+          `Shard ${answer.shard} of step ${answer.step} was not given to this worker.`,
         );
       }
       this.#accept(member, shard, answer, payload);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      if (error.code === CloseCode.notFinite) this.#notFinite.add(member);
-      // Those who have left do not count for those who are here.
-      const nobodyElse = [...pool.members.values()].every((other) => this.#notFinite.has(other));
-      if (this.#notFinite.size > 1 && nobodyElse) {
+      if (error.code === CloseCode.notFinite && this.#diverged(member)) {
         this.#end(() => this.#settle?.reject(new TrainingDiverged(step)));
         return;
       }
       pool.reject(member, answer, error);
       if (shard !== undefined) this.#dispatch({ type: 'failed', shard: shard.id });
     }
+  }
+
+  /**
+   * Whether it is the weights' fault that a gradient is not finite: two or more workers whose answers have counted
+   * before find the same, and nobody who is here has found otherwise. Strangers cannot end a run so.
+   */
+  #diverged(member: Member): boolean {
+    this.#notFinite.add(member);
+    const here = [...this.#options.pool.members.values()];
+    const proven = here.filter(({ accepted }) => accepted > 0);
+    return proven.length > 1 && this.#scores.size === 0 && proven.every((other) => this.#notFinite.has(other));
   }
 
   #accept(member: Member, shard: GivenShard, answer: Answer, payload: Uint8Array): void {
@@ -159,6 +167,7 @@ export class ActiveRound {
     const gradient = readAnswer(answer, payload, shard, member.codec, gradientLength);
     deadline.answered(clock.now() - shard.givenAtMs);
     pool.allowSilence(deadline.afterMs);
+    member.accepted++;
     this.#scores.set(shard.from, answer);
     accept(shard, gradient);
     this.#dispatch({ type: 'answered', shard: shard.id });

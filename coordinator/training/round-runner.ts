@@ -45,8 +45,8 @@ export class RoundRunner {
   readonly #options: RoundRunnerOptions;
   readonly #sum: Float32Array;
   readonly #deadline = new ShardDeadline();
-  readonly #weightFrames = new Map<string, Uint8Array>();
-  #framesStep: Step | null = null;
+  /** By codec: the frame of the weights sent last. */
+  readonly #weightFrames = new Map<string, { readonly step: Step; readonly bytes: Uint8Array<ArrayBuffer> }>();
   #nextShardId = 0;
 
   constructor(options: RoundRunnerOptions) {
@@ -132,15 +132,16 @@ export class RoundRunner {
 
   /** The weights as they travel, encoded once for everybody. */
   #weightsFrame({ step, weights }: RoundInput, codecName: string): Uint8Array {
-    if (this.#framesStep !== step) this.#weightFrames.clear();
-    this.#framesStep = step;
-    const ready = this.#weightFrames.get(codecName);
-    if (ready !== undefined) return ready;
+    const held = this.#weightFrames.get(codecName);
+    if (held?.step === step) return held.bytes;
     const codec = codecNamed(codecName);
     const message: FromCoordinator = { type: 'weights', step };
-    const frame = openFrame(message, codec.bytes(weights.length));
+    // Frames are sent without a copy: the last one may be written over once it has left for good.
+    const members = [...this.#options.pool.members.values()];
+    const left = members.every(({ connection }) => connection.bufferedBytes === 0);
+    const frame = openFrame(message, codec.bytes(weights.length), left ? held?.bytes : null);
     codec.encode(weights, frame.payload);
-    this.#weightFrames.set(codecName, frame.bytes);
+    this.#weightFrames.set(codecName, { step, bytes: frame.bytes });
     return frame.bytes;
   }
 }

@@ -32,11 +32,18 @@ export interface OpenFrame {
 /**
  * Lays a frame out: header length (uint32, little-endian), header (msgpack), zero bytes up to a multiple of 4,
  * payload up to the end. The caller writes the payload in place, which saves a copy.
+ * @param reuse an old frame that nobody needs any more; if it has the right length it is written over, which saves the
+ *   allocation
  */
-export function openFrame(header: object, payloadBytes: number): OpenFrame {
+export function openFrame(
+  header: object,
+  payloadBytes: number,
+  reuse?: Uint8Array<ArrayBuffer> | null,
+): OpenFrame {
   const packed = packr.pack(header);
   const start = aligned(PREFIX_BYTES + packed.length);
-  const bytes = new Uint8Array(start + payloadBytes);
+  const length = start + payloadBytes;
+  const bytes = reuse?.length === length ? reuse : new Uint8Array(length);
   new DataView(bytes.buffer).setUint32(0, packed.length, true);
   bytes.set(packed, PREFIX_BYTES);
   return { bytes, payload: bytes.subarray(start) };

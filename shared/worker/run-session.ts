@@ -137,8 +137,10 @@ export function runSession(options: WorkerOptions, trainers: TrainerCache): Prom
       try {
         const startedAt = clock.now();
         const answer = await answerTo(shard, work, () => clock.now() - startedAt);
-        if (state.phase !== 'ended') connection.send(answer);
-        report.computed(task, step, samples, clock.now() - startedAt);
+        if (state.phase !== 'ended') {
+          connection.send(answer);
+          report.computed(task, step, samples, clock.now() - startedAt);
+        }
       } catch (error) {
         const reason = sentenceOf(error).slice(0, LONGEST_REASON);
         if (state.phase !== 'ended') send({ type: 'failed', step, shard: id, reason });

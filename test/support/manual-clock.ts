@@ -8,9 +8,9 @@ interface Timer {
 /** A clock that a test turns by hand. */
 export interface ManualClock extends Clock {
   /** Turns the clock, calling every timer that falls due at its own time, in order. Promises settle between. */
-  advance(ms: number): Promise<void>;
+  readonly advance: (ms: number) => Promise<void>;
   /** Turns the clock without calling anybody, as a machine that sleeps or a computation that blocks does. */
-  skip(ms: number): void;
+  readonly skip: (ms: number) => void;
   /** Timers that have neither fallen due nor been cancelled. */
   readonly pending: number;
 }

@@ -17,15 +17,22 @@ type Answer = Extract<FromWorker, { type: 'gradient' | 'evaluation' }>;
 export class Client {
   readonly received: Received<FromCoordinator>[] = [];
   readonly end: LinkedEnd;
+  /** Called for each shard, for a worker that answers by itself. */
+  onShard: () => void = () => undefined;
 
   constructor(pool: WorkerPool) {
     const { left, right } = linkedPair((side) =>
       side === 'left'
-        ? { onFrame: (frame) => this.received.push(parseFromCoordinator(frame)), onClose: () => undefined }
+        ? { onFrame: (frame) => this.#hear(parseFromCoordinator(frame)), onClose: () => undefined }
         : owner,
     );
     const owner: PoolConnection = pool.connect(right);
     this.end = left;
+  }
+
+  #hear(received: Received<FromCoordinator>): void {
+    this.received.push(received);
+    if (received.message.type === 'shard') this.onShard();
   }
 
   get types(): string[] {

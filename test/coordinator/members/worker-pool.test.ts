@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { CloseCode, ProtocolError } from '../../../shared/protocol/close-code.ts';
+import { CloseCode } from '../../../shared/protocol/close-code.ts';
 import { encodeFrame } from '../../../shared/protocol/frame.ts';
 import { settle } from '../../support/manual-clock.ts';
 import { exampleJob, shardId, step } from '../../shared/protocol/examples.ts';
@@ -44,8 +44,8 @@ describe('a pool', () => {
     expect(pool.members.size).toBe(0);
   });
 
-  it('hears nothing more from a connection that it has refused, not even a better hello', () => {
-    const { pool, events } = testPool({ rules: { token: 'secret', maxWorkers: 10 } });
+  it('hears nothing more from a connection that it has refused, not even a better hello', async () => {
+    const { pool, events, clock } = testPool({ rules: { token: 'secret', maxWorkers: 10 } });
     const closed: number[] = [];
     const sent: Uint8Array[] = [];
     const owner = pool.connect({
@@ -64,6 +64,7 @@ describe('a pool', () => {
         codecs: ['float32'],
       });
     for (const token of ['a', 'b', 'secret']) owner.onFrame(hello(token));
+    await clock.advance(10_000);
     expect([closed, sent.length, events.length]).toEqual([[CloseCode.unauthorized], 0, 1]);
   });
 
@@ -159,7 +160,7 @@ describe('a pool', () => {
     await client.hello();
     client.end.close(4424, 'No such layer.');
     await settle();
-    expect(events).toEqual(['refused: No such layer.']);
+    expect(events).toEqual(['refused: ann left before it was ready: No such layer.']);
   });
 
   it('hands on the answers of members', async () => {
@@ -167,6 +168,25 @@ describe('a pool', () => {
     const client = await join('ann');
     await client.say({ type: 'failed', step: step(1), shard: shardId(1), reason: 'no memory' });
     expect(events.at(-1)).toBe('answered ann: failed');
+  });
+
+  it('closes a connection that answers before it is ready', async () => {
+    const { connect, events } = testPool();
+    const client = connect();
+    await client.hello();
+    await client.say({ type: 'failed', step: step(1), shard: shardId(1), reason: 'no memory' });
+    expect(client.closed?.code).toBe(CloseCode.unexpected);
+    expect(events).toHaveLength(1);
+    expect(events[0]).toMatch(/^refused: /);
+  });
+
+  it('says which version it speaks to a worker of another, whatever that says besides', async () => {
+    const { connect } = testPool();
+    const client = connect();
+    client.end.send(encodeFrame({ type: 'hello', protocol: 2, device: {} }));
+    await settle();
+    expect(client.closed?.code).toBe(CloseCode.unsupported);
+    expect(client.closed?.reason).toMatch(/^This coordinator speaks protocol 1, the worker 2\./);
   });
 
   it('tells of nothing once the listening has ended', async () => {
@@ -178,90 +198,5 @@ describe('a pool', () => {
     stop();
     await join('bob');
     expect(heard).toEqual(['something']);
-  });
-});
-
-describe('the heartbeat of a pool', () => {
-  it('pings everybody every five seconds, those who load too', async () => {
-    const { clock, connect, join } = testPool();
-    const [ann, bob] = [await join('ann'), connect()];
-    await bob.hello();
-    await clock.advance(15_000);
-    for (const client of [ann, bob]) expect(client.messages('ping').map(({ id }) => id)).toEqual([0, 1, 2]);
-  });
-
-  it('drops whoever has said nothing for a minute, and nobody who answers', async () => {
-    const { clock, join, events } = testPool();
-    const [ann, bob] = [await join('ann'), await join('bob')];
-    for (let s = 0; s < 65; s += 5) {
-      await clock.advance(5_000);
-      await bob.say({ type: 'pong', id: s });
-    }
-    expect(ann.closed?.code).toBe(CloseCode.timeout);
-    expect(bob.closed).toBeNull();
-    expect(events.slice(2)).toEqual(['left ann: Nothing heard for 65 s.']);
-  });
-
-  it('waits longer where workers take longer, but never less than the minute', async () => {
-    const { clock, pool, join } = testPool();
-    const client = await join('ann');
-    pool.allowSilence(100_000);
-    await clock.advance(100_000);
-    expect(client.closed).toBeNull();
-    pool.allowSilence(1);
-    await clock.advance(5_000);
-    expect(client.closed?.code).toBe(CloseCode.timeout);
-  });
-});
-
-describe('a rejected answer', () => {
-  it('is told to its sender, who has to go after the third', async () => {
-    const { pool, join, events } = testPool();
-    const client = await join('ann');
-    const [member] = pool.members.values();
-    const reject = (): void =>
-      pool.reject(
-        member!,
-        { step: step(4), shard: shardId(7) },
-        new ProtocolError(CloseCode.notFinite, 'NaN.'),
-      );
-    reject();
-    reject();
-    await settle();
-    expect(client.messages('rejected')).toEqual(
-      Array(2).fill({ type: 'rejected', step: 4, shard: 7, code: CloseCode.notFinite, reason: 'NaN.' }),
-    );
-    expect(client.closed).toBeNull();
-    reject();
-    await settle();
-    expect(client.closed).toEqual({ code: CloseCode.notFinite, reason: 'NaN.' });
-    expect(events.at(-1)).toBe('left ann: NaN.');
-  });
-
-  it('is told in a sentence that fits, however long the reason is', async () => {
-    const { pool, join } = testPool();
-    const client = await join('ann');
-    const [member] = pool.members.values();
-    const error = new ProtocolError(CloseCode.cannotCompute, 'ä'.repeat(2000));
-    for (let i = 0; i < 3; i++) pool.reject(member!, { step: step(1), shard: shardId(1) }, error);
-    await settle();
-    expect(client.types.filter((type) => type === 'rejected')).toHaveLength(3);
-    expect(Buffer.byteLength(client.closed!.reason)).toBeLessThanOrEqual(123);
-  });
-});
-
-describe('closing a pool', () => {
-  it('says to everybody that the run is finished, those who load too, and leaves no timer', async () => {
-    const { pool, clock, connect, join } = testPool();
-    const [ann, bob] = [await join('ann'), connect()];
-    await bob.hello();
-    pool.close('The run is finished.');
-    await settle();
-    for (const client of [ann, bob]) {
-      expect(client.received.at(-1)?.message).toEqual({ type: 'finished', reason: 'The run is finished.' });
-      expect(client.closed?.code).toBe(CloseCode.normal);
-    }
-    expect(pool.members.size).toBe(0);
-    expect(clock.pending).toBe(0);
   });
 });

@@ -87,19 +87,19 @@ describe('a round of gradients', () => {
 });
 
 describe('an answer that does not count', () => {
-  it('changes nothing if it comes twice, or late, or for another step', async () => {
+  it('changes nothing if it comes twice, or late', async () => {
     const { join, gradient, pool } = testRunner();
     const [ann, bob] = [await join('ann'), await join('bob')];
     const first = await gradient(1);
     await ann.answer({}, [1, 1, 1, 1, 1, 1]);
     await ann.answer({}, [9, 9, 9, 9, 9, 9]);
-    await bob.answer({ step: step(0) }, [9, 9, 9, 9, 9, 9]);
     expect(first.result).toBeNull();
     await bob.answer();
     expect(first.result).toMatchObject({ gradientSum: new Float32Array(6).fill(2) });
 
-    const second = await gradient(2);
-    await ann.answer({ step: step(1), shard: shardId(0) }, [9, 9, 9, 9, 9, 9]);
+    // As after an evaluation, which has the same weights as the step that follows.
+    const second = await gradient(1);
+    await ann.answer({ shard: shardId(0) }, [9, 9, 9, 9, 9, 9]);
     await ann.answer();
     await bob.answer();
     expect(second.result).toMatchObject({ gradientSum: new Float32Array(6).fill(2) });
@@ -121,6 +121,7 @@ describe('an answer that does not count', () => {
     ['a gradient of another length', {}, [1, 2], CloseCode.wrongLength],
     ['a gradient with NaN', {}, [1, NaN, 1, 1, 1, 1], CloseCode.notFinite],
     ['more correct than samples', { correct: 5 }, undefined, CloseCode.notFinite],
+    ['the number of another step', { step: step(0) }, undefined, CloseCode.unknownSamples],
     ['another number of samples', { samples: 3 }, undefined, CloseCode.unknownSamples],
     ['an evaluation', { type: 'evaluation' }, undefined, CloseCode.unexpected],
   ] as const)('is refused with %s, and its samples go to somebody else', async (_, more, values, code) => {
@@ -153,29 +154,47 @@ describe('an answer that does not count', () => {
 describe('a round that cannot go on', () => {
   const nan = [NaN, 1, 1, 1, 1, 1];
 
-  it('is diverged when nobody gets a finite gradient', async () => {
-    const { join, gradient, left } = testRunner();
-    const [ann, bob] = [await join('ann'), await join('bob')];
-    const round = await gradient(7);
-    await ann.answer({}, nan);
-    expect(round.result).toBeNull();
-    await bob.answer({}, nan);
+  /** Three workers whose answers have counted before. */
+  async function provenWorkers() {
+    const runner = testRunner(9);
+    const clients = [await runner.join('ann'), await runner.join('bob'), await runner.join('cyd')] as const;
+    await runner.gradient(6);
+    for (const client of clients) await client.answer();
+    return { runner, clients };
+  }
+
+  it('is diverged when nobody gets a finite gradient who got one before', async () => {
+    const { runner, clients } = await provenWorkers();
+    const round = await runner.gradient(7);
+    for (const client of clients) {
+      expect(round.result).toBeNull();
+      await client.answer({}, nan);
+    }
     expect(round.result).toBeInstanceOf(TrainingDiverged);
     expect((round.result as Error).message).toMatch(/at step 7/);
-    expect(left).toEqual(nothingLeft);
+    expect(runner.left).toEqual(nothingLeft);
   });
 
-  it('is not diverged while one of them gets finite ones', async () => {
-    const { join, gradient } = testRunner();
-    const [ann, bob, cyd] = [await join('ann'), await join('bob'), await join('cyd')];
-    const round = await gradient();
+  it('is not diverged while one of them gets finite ones, not even when the others have had to go', async () => {
+    const { runner, clients } = await provenWorkers();
+    const [ann, bob, cyd] = clients;
+    const round = await runner.gradient(7);
     for (let strike = 0; strike < 3; strike++) {
       await ann.answer({}, nan);
       await bob.answer({}, nan);
     }
     expect([ann, bob].map(({ closed }) => closed?.code)).toEqual([CloseCode.notFinite, CloseCode.notFinite]);
     for (let i = 0; i < 6 && round.result === null; i++) await cyd.answer();
-    expect(round.result).toMatchObject({ lossSum: 8 });
+    expect(round.result).toMatchObject({ lossSum: 9 });
+  });
+
+  it('is not diverged by strangers, whose answers have never counted', async () => {
+    const { join, gradient } = testRunner();
+    const [ann, bob] = [await join('ann'), await join('bob')];
+    const round = await gradient();
+    await ann.answer({}, nan);
+    await bob.answer({}, nan);
+    expect(round.result).toBeNull();
   });
 
   it('ends when the person stops it while nobody is there, now or later', async () => {
@@ -203,38 +222,5 @@ describe('a round that cannot go on', () => {
     await abort();
     await ann.answer();
     expect(round.result).toMatchObject({ lossSum: 8 });
-  });
-});
-
-describe('a worker that keeps its shard', () => {
-  it('has to go after the deadline, and its samples go to somebody else', async () => {
-    const { join, gradient, clock } = testRunner();
-    const [ann, bob] = [await join('ann'), await join('bob')];
-    const round = await gradient();
-    await bob.answer();
-    for (let s = 0; s <= 31; s++) {
-      await clock.advance(1000);
-      await ann.say({ type: 'pong', id: s });
-      await bob.say({ type: 'pong', id: s });
-    }
-    expect(ann.closed).toEqual({ code: CloseCode.timeout, reason: 'A shard was not answered in time.' });
-    await bob.answer();
-    expect(round.result).toMatchObject({ lossSum: 8 });
-  });
-});
-
-describe('an evaluation', () => {
-  it('goes in small shards to whoever is free, two at a time, and sums to the whole split', async () => {
-    const { join, evaluate, left } = testRunner(1100);
-    const [ann, bob] = [await join('ann'), await join('bob')];
-    const round = await evaluate();
-    expect([ann, bob].map((client) => client.messages('shard').length)).toEqual([2, 2]);
-    const [first, second] = ann.messages('shard');
-    for (const shard of [first!, second!]) await ann.answer({ shard: shard.shard, samples: shard.samples });
-    await ann.answer();
-    for (const shard of bob.messages('shard'))
-      await bob.answer({ shard: shard.shard, samples: shard.samples });
-    expect(round.result).toEqual({ lossSum: 1100, correct: 5 });
-    expect(left).toEqual(nothingLeft);
   });
 });

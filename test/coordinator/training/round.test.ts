@@ -34,8 +34,9 @@ const inShort = (effects: readonly RoundEffect[]): string[] =>
 
 /** Plays events; effects in short for each, those of the start first. */
 function play(from: RoundStart, ...events: RoundEvent[]): { round: Round; effects: string[][] } {
-  let [round, first] = startRound(from, 0);
+  const [started, first] = startRound(from, 0);
   const effects = [inShort(first)];
+  let round = started;
   for (const event of events) {
     const [next, done] = advanceRound(round, event, 0);
     round = next;

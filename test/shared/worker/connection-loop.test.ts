@@ -191,6 +191,7 @@ describe('a worker that is asked to leave', () => {
     await finish();
     expect(worker.ended?.sentence).toBe('left');
     expect(worker.coordinator.types).not.toContain('gradient');
+    expect(worker.lines).toEqual(['joined as w1']);
     expect(worker.left).toEqual(nothingLeft);
   });
 });

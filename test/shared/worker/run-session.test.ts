@@ -126,13 +126,17 @@ describe('a connected worker', () => {
   });
 
   it('gives up on weights of another length, and computes nothing with them', async () => {
-    const worker = await startWorker();
+    let computed = 0;
+    const worker = await startWorker((_, engine) => {
+      engine.onGradient = () => Promise.resolve({ lossSum: 1, correct: ++computed });
+    });
     await worker.coordinator.link.send(exampleWelcome);
     await worker.coordinator.link.send(shardMessage(10), oneSample);
     await worker.coordinator.link.send({ type: 'weights', step: step(1) }, sixWeights.subarray(4));
     expect(worker.coordinator.link.end.closed?.code).toBe(CloseCode.wrongLength);
     expect(worker.coordinator.types).toEqual(['hello', 'ready']);
     expect(worker.lines).toEqual(['joined as w1']);
+    expect(computed).toBe(0);
     expect(worker.ended?.sentence).toContain('6 float32 values are 24 bytes; the payload has 20.');
     expect(worker.left).toEqual({ listeners: 0, timers: 0 });
   });

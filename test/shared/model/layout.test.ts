@@ -1,0 +1,37 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { layoutOf, sizeOf } from '../../../shared/model/layout.ts';
+
+describe('sizeOf', () => {
+  it('is the product of the sides; 1 for a scalar, 0 if a side is', () => {
+    expect(sizeOf([3, 3, 1, 32])).toBe(288);
+    expect(sizeOf([])).toBe(1);
+    expect(sizeOf([4, 0, 2])).toBe(0);
+  });
+});
+
+describe('layoutOf', () => {
+  const entries = fc.array(
+    fc.record({ shape: fc.array(fc.nat(6), { maxLength: 4 }), trainable: fc.boolean() }),
+  );
+
+  it('lays tensors one behind the other, in order, without gaps', () => {
+    fc.assert(
+      fc.property(entries, (given) => {
+        const { slices, length } = layoutOf(given);
+        let at = 0;
+        for (const [i, { shape, trainable, offset, size }] of slices.entries()) {
+          if (offset !== at || size !== sizeOf(shape)) return false;
+          if (shape !== given[i]!.shape || trainable !== given[i]!.trainable) return false;
+          at += size;
+        }
+        return slices.length === given.length && length === at;
+      }),
+    );
+  });
+
+  it('has room for 600,810 values of the MNIST CNN', () => {
+    const shapes = [[3, 3, 1, 32], [32], [3, 3, 32, 32], [32], [4608, 128], [128], [128, 10], [10]];
+    expect(layoutOf(shapes.map((shape) => ({ shape, trainable: true }))).length).toBe(600_810);
+  });
+});
