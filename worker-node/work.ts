@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { clockOf } from '../shared/clock.ts';
 import { runWorker } from '../shared/worker/connection-loop.ts';
 import type { WorkerReport } from '../shared/worker/run-session.ts';
+import { garbageCollector } from './collect-garbage.ts';
 import { connectWebSocket } from './connect.ts';
 import { chooseEngine, type EngineChoice } from './engine/choose.ts';
 
@@ -29,7 +30,8 @@ export async function work(options: WorkOptions): Promise<string> {
   info(`${name}: ${backend} on ${device}, ${threads} thread${threads === 1 ? '' : 's'} (${why})`);
   const report: WorkerReport = {
     joined: ({ job }) => info(`${name}: joined ${url}, ${job.data.name}, batch ${job.batchSize}`),
-    computed: () => undefined,
+    // The gradient has left, the next weights are on their way: nobody waits for this worker now.
+    computed: garbageCollector(),
     waiting: (line) => note(`${name}: ${line}`),
     note: (line) => note(`${name}: ${line}`),
   };

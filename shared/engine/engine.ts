@@ -10,7 +10,7 @@ export interface ShardResult {
 
 /** A job on an engine: holds one set of weights and computes shards with it, one at a time. */
 export interface Trainer {
-  /** @param weights the flat vector of the job's layout; not kept */
+  /** @param weights the flat vector of the job's layout; must not change until others are set */
   setWeights(weights: Float32Array): void;
   /**
    * Forward and backward over a shard.

@@ -3,10 +3,12 @@ import { fillDropoutMask, type MaskKey } from '../model/dropout.ts';
 import { sizeOf } from '../model/layout.ts';
 import { KEYED_DROPOUT } from '../model/topology.ts';
 import type { TF } from './model.ts';
+import type { ScratchArrays } from './scratch-arrays.ts';
 
 /** What the dropout layers of a model are computing just now. */
 export interface DropoutContext {
   current: { readonly key: MaskKey; readonly sampleNumbers: Uint32Array } | null;
+  readonly scratch: ScratchArrays;
 }
 
 interface KeyedDropoutConfig {
@@ -38,7 +40,7 @@ export function registerKeyedDropout(tf: TF, context: DropoutContext): void {
       if (input === undefined || current === null || this.#rate <= 0) return inputs;
       const { key, sampleNumbers } = current;
       const elements = sizeOf(input.shape);
-      const mask = new Float32Array(elements);
+      const mask = context.scratch.take(`mask ${this.#number}`, elements);
       const size = elements / sampleNumbers.length;
       fillDropoutMask(mask, key, sampleNumbers, this.#number, size, this.#rate);
       return tf.tidy(() => tf.mul(input, tf.tensor(mask, input.shape)));

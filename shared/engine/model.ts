@@ -13,6 +13,7 @@ export interface BuiltModel {
   readonly variables: readonly tfjs.Variable[];
   /** Names that a saved model's weights go by; they never travel. */
   readonly names: readonly string[];
+  /** @param values not to be changed afterwards: backends copy them only when they compute */
   setWeights(values: Float32Array): void;
   readWeights(): Promise<Float32Array>;
   dispose(): void;
@@ -40,7 +41,7 @@ export async function buildModel(tf: TF, topology: Topology): Promise<BuiltModel
     names: model.weights.map((weight) => weight.originalName),
     setWeights(values) {
       layout.slices.forEach(({ shape, offset, size }, i) => {
-        const tensor = tf.tensor(values.slice(offset, offset + size), [...shape]);
+        const tensor = tf.tensor(values.subarray(offset, offset + size), [...shape]);
         variables[i]?.assign(tensor);
         tensor.dispose();
       });

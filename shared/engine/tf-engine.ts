@@ -6,15 +6,25 @@ import { withKeyedDropout, withLogits } from '../model/topology.ts';
 import type { EngineInfo } from '../protocol/messages.ts';
 import type { Engine, Trainer } from './engine.ts';
 import { registerKeyedDropout, type DropoutContext } from './keyed-dropout.ts';
+import { ScratchArrays } from './scratch-arrays.ts';
 import { buildModel, type BuiltModel, type TF } from './model.ts';
 
-/** An engine out of whatever backend `tf` has been set to. */
-export function createEngine(tf: TF, info: EngineInfo): Engine {
-  return { info, load: (job) => createTrainer(tf, job) };
+/** Copies a float32 tensor's values into `target`, which has just their number. */
+export type ReadInto = (tensor: tfjs.Tensor, target: Float32Array) => Promise<void>;
+
+/** Any backend can do this, by way of a copy that is thrown away. */
+const readByData: ReadInto = async (tensor, target) => target.set(await tensor.data());
+
+/**
+ * An engine out of whatever backend `tf` has been set to.
+ * @param readInto the backend's own way to read a tensor back, if it has a shorter one
+ */
+export function createEngine(tf: TF, info: EngineInfo, readInto = readByData): Engine {
+  return { info, load: (job) => createTrainer(tf, job, readInto) };
 }
 
-async function createTrainer(tf: TF, job: Job): Promise<Trainer> {
-  const dropout: DropoutContext = { current: null };
+async function createTrainer(tf: TF, job: Job, readInto: ReadInto): Promise<Trainer> {
+  const dropout: DropoutContext = { current: null, scratch: new ScratchArrays() };
   registerKeyedDropout(tf, dropout);
   const built = await buildModel(tf, withLogits(withKeyedDropout(job.topology)));
   checkLayout(built, job);
@@ -24,7 +34,7 @@ async function createTrainer(tf: TF, job: Job): Promise<Trainer> {
 
   /** [samples, ...sampleShape], as the model sees it. */
   const inputOf = (images: Uint8Array, samples: number): tfjs.Tensor => {
-    const values = new Float32Array(images.length);
+    const values = dropout.scratch.take('input', images.length);
     for (let i = 0; i < values.length; i++) values[i] = (images[i] as number) * scale;
     return tf.tensor(values, [samples, ...sampleShape]);
   };
@@ -67,8 +77,11 @@ async function createTrainer(tf: TF, job: Job): Promise<Trainer> {
         }
       });
       try {
-        const values = await Promise.all(parts.map((part) => part.data()));
-        layout.slices.forEach(({ offset }, i) => gradient.set(values[i] ?? [], offset));
+        await Promise.all(
+          layout.slices.map(({ offset, size }, i) =>
+            readInto(parts[i] as tfjs.Tensor, gradient.subarray(offset, offset + size)),
+          ),
+        );
         return scoreLogits(await logits.data(), shard.labels, classes);
       } finally {
         tf.dispose([logits, parts]);

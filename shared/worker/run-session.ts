@@ -43,6 +43,8 @@ interface Work {
   readonly welcome: Welcome;
   /** Room for one gradient, used again for every shard. */
   readonly gradient: Float32Array;
+  /** The frame of the last gradient: connections send without a copy, so it may be written over once it has left. */
+  lastFrame: Uint8Array<ArrayBuffer> | null;
 }
 
 /** One connection from opening to end: carries out what the pure session asks for. Never rejects. */
@@ -113,7 +115,12 @@ export function runSession(options: WorkerOptions, trainers: TrainerCache): Prom
     const load = async (welcome: Welcome): Promise<void> => {
       try {
         const trainer = await trainers.load(welcome.job);
-        work = { trainer, welcome, gradient: new Float32Array(layoutOf(welcome.job.layout).length) };
+        work = {
+          trainer,
+          welcome,
+          gradient: new Float32Array(layoutOf(welcome.job.layout).length),
+          lastFrame: null,
+        };
         if (state.phase === 'ended') return;
         report.joined(welcome);
         dispatch({ type: 'loaded' });
@@ -136,6 +143,7 @@ export function runSession(options: WorkerOptions, trainers: TrainerCache): Prom
       const { task, step, shard: id, samples } = shard.message;
       try {
         const startedAt = clock.now();
+        if (connection.bufferedBytes > 0) work.lastFrame = null;
         const answer = await answerTo(shard, work, () => clock.now() - startedAt);
         if (state.phase !== 'ended') {
           connection.send(answer);
@@ -190,8 +198,9 @@ async function answerTo(shard: PendingShard, work: Work, elapsedMs: () => number
   const result = await trainer.gradient(step, data, gradient);
   const codec = codecNamed(welcome.codec);
   const message: FromWorker = { type: 'gradient', ...sums, ...result, computeMs: elapsedMs() };
-  const frame = openFrame(message, codec.bytes(gradient.length));
+  const frame = openFrame(message, codec.bytes(gradient.length), work.lastFrame);
   codec.encode(gradient, frame.payload);
+  work.lastFrame = frame.bytes;
   return frame.bytes;
 }
 

@@ -1,6 +1,7 @@
 import { cpus } from 'node:os';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { createEngine } from '../../shared/engine/tf-engine.ts';
+import { readFromHeap } from '../../shared/kernels/wasm/read-from-heap.ts';
 import { registerWasmKernels } from '../../shared/kernels/wasm/register.ts';
 
 /**
@@ -20,5 +21,5 @@ export async function openWasmEngine(): Promise<Engine> {
     device: cpus()[0]?.model.trim() ?? 'CPU',
     threads: 1,
   };
-  return createEngine(tf, info);
+  return createEngine(tf, info, readFromHeap(tf));
 }

@@ -1,0 +1,168 @@
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PNG } from 'pngjs';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { EpochRecord } from '../../coordinator/report/report.ts';
+import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { idxImages, idxLabels } from '../support/idx-bytes.ts';
+import { spawnGradcast, type WorkerProcess } from '../support/worker-process.ts';
+
+let scratch: string;
+/** A data set of IDX files, small enough for a quick run. */
+let data: string;
+const dataset = drawDigits({ seed: 3, trainCount: 640, testCount: 200 });
+
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'gradcast-e2e-'));
+  data = join(scratch, 'digits');
+  await writeIdxFolder(data);
+});
+afterAll(() => rm(scratch, { recursive: true, force: true }));
+
+const gradcast = (...args: string[]): WorkerProcess =>
+  spawnGradcast(args, { ...process.env, MNIST_DIR: undefined, GRADCAST_TOKEN: undefined });
+const train = (out: string, ...args: string[]): WorkerProcess =>
+  gradcast('train', '--data', data, '--out', join(scratch, out), '--engine', 'wasm', '--workers', '2', ...args);
+
+async function history(out: string): Promise<EpochRecord[]> {
+  const lines = (await readFile(join(scratch, out, 'history.jsonl'), 'utf8')).trim().split('\n');
+  return lines.map((line) => JSON.parse(line) as EpochRecord);
+}
+
+/** Resolves when the process has said something that matches. */
+function said(process: WorkerProcess, pattern: RegExp): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const check = (): void => {
+      if (pattern.test(process.output())) resolve();
+    };
+    process.child.stdout?.on('data', check);
+    process.child.stderr?.on('data', check);
+    void process.ended.then(() => reject(new Error(`ended without saying ${String(pattern)}:\n${process.output()}`)));
+    check();
+  });
+}
+
+test('a run tells its story, and leaves history, config and a model that can be used', async () => {
+  const run = train('first', '--epochs', '2');
+  expect(await run.ended, run.output()).toBe(0);
+  const output = run.output();
+  expect(output).toContain('x_train shape: (640, 28, 28, 1)');
+  expect(output).toContain('Train on 640 samples, validate on 200 samples');
+  expect(output).toMatch(/Epoch 2\/2.*val_accuracy: 0\.\d{4}/);
+  expect(output).toMatch(/Test accuracy: 0\.\d+/);
+
+  const records = await history('first');
+  expect(records.map(({ epoch }) => epoch)).toEqual([1, 2]);
+  expect(records[1]).toMatchObject({ workers: 2, data: 'idx:digits' });
+  expect(records[1]!.val_accuracy).toBeGreaterThan(0.2);
+  expect(JSON.parse(await readFile(join(scratch, 'first/config.json'), 'utf8'))).toMatchObject({
+    epochs: 2,
+    batchSize: 128,
+    seed: 1337,
+    token: 'none',
+  });
+  expect((await readdir(join(scratch, 'first/model'))).length).toBe(2);
+
+  const evaluated = gradcast('evaluate', join(scratch, 'first/model'), '--data', data, '--engine', 'wasm');
+  expect(await evaluated.ended, evaluated.output()).toBe(0);
+  const accuracy = Number(/Test accuracy: ([\d.]+)/.exec(evaluated.output())?.[1]);
+  expect(accuracy).toBe(records[1]!.val_accuracy);
+
+  const picture = join(scratch, 'digit.png');
+  await writePng(picture, dataset.test.images.subarray(0, 784));
+  const predicted = gradcast('predict', join(scratch, 'first/model'), picture, '--engine', 'wasm');
+  expect(await predicted.ended, predicted.output()).toBe(0);
+  expect(predicted.output()).toMatch(/digit\.png: \d \(\d+\.\d%\) {3}then \d/);
+});
+
+test('the same seed and worker count give the same history, to the last bit', async () => {
+  const runs = [train('again-1', '--epochs', '1'), train('again-2', '--epochs', '1')];
+  for (const run of runs) expect(await run.ended, run.output()).toBe(0);
+  const timeless = async (out: string) =>
+    (await history(out)).map((record) => ({ ...record, seconds: 0, samples_per_second: 0 }));
+  expect(await timeless('again-1')).toEqual(await timeless('again-2'));
+});
+
+test('Ctrl-C finishes the step, saves and exits with 130', async () => {
+  const run = train('stopped', '--epochs', '10000');
+  await said(run, /Epoch 2\/10000: 5 steps/);
+  run.kill('SIGINT');
+  expect(await run.ended, run.output()).toBe(130);
+  expect(run.output()).toContain('Ctrl-C again stops at once');
+  const evaluated = gradcast('evaluate', join(scratch, 'stopped/model'), '--data', data, '--engine', 'wasm');
+  expect(await evaluated.ended, evaluated.output()).toBe(0);
+});
+
+test('a coordinator trains with the workers that others attach, and only those with the token', async () => {
+  const options = ['--data', data, '--out', join(scratch, 'attached'), '--epochs', '1', '--host', '127.0.0.1'];
+  const coordinator = gradcast('coordinator', ...options, '--port', '0', '--token', 's3cret');
+  await said(coordinator, /Attach a machine: .* ws:\/\/127\.0\.0\.1:\d+/);
+  const url = /ws:\/\/127\.0\.0\.1:\d+/.exec(coordinator.output())?.[0] ?? '';
+  const stranger = gradcast('worker', url, '--workers', '1', '--engine', 'wasm', '--token', 'guess');
+  expect(await stranger.ended).toBe(1);
+  expect(stranger.output()).toContain('Wrong token');
+  const worker = gradcast('worker', url, '--workers', '2', '--engine', 'wasm', '--token', 's3cret', '--name', 'lab');
+  expect(await coordinator.ended, coordinator.output()).toBe(0);
+  expect(await worker.ended, worker.output()).toBe(0);
+  expect(coordinator.output()).toContain('+ lab-1 joined');
+  expect(JSON.stringify(await readFile(join(scratch, 'attached/config.json'), 'utf8'))).not.toContain('s3cret');
+});
+
+test('another model than the default is trained from its topology alone', async () => {
+  const file = join(scratch, 'model.json');
+  const layer = (class_name: string, config: object) => ({ class_name, config });
+  const layers = [
+    layer('Conv2D', {
+      filters: 4,
+      kernel_size: [5, 5],
+      strides: [2, 2],
+      padding: 'same',
+      activation: 'relu',
+      batch_input_shape: [null, 28, 28, 1],
+    }),
+    layer('BatchNormalization', {}),
+    layer('Dropout', { rate: 0.1 }),
+    layer('GlobalAveragePooling2D', {}),
+    layer('Dense', { units: 10, activation: 'softmax' }),
+  ];
+  await writeFile(file, JSON.stringify({ class_name: 'Sequential', config: { name: 'mine', layers } }));
+  const run = train('own-model', '--epochs', '1', '--model', file);
+  expect(await run.ended, run.output()).toBe(0);
+  expect(await history('own-model')).toHaveLength(1);
+});
+
+test.each<[string, string[], RegExp]>([
+  ['a folder without data', ['train', '--data', '/nonexistent-digits'], /nonexistent-digits/],
+  ['a model that is none', ['evaluate', '/nonexistent-model', '--data', '.'], /No gradcast model in/],
+  ['an address that is none', ['worker', 'http://localhost:1'], /looks like ws:/],
+  ['an option that is none', ['train', '--epoch', '3'], /unknown option.*--epoch/],
+  ['a number that is none', ['train', '--epochs', 'many'], /whole number/],
+])('%s ends with exit code 1 and a sentence, without a stack trace', async (_, args, sentence) => {
+  const run = gradcast(...args);
+  expect(await run.ended).toBe(1);
+  expect(run.output()).toMatch(sentence);
+  expect(run.output()).not.toMatch(/^\s+at /m);
+});
+
+test.each(['train', 'coordinator', 'worker', 'evaluate', 'predict'])('%s --help has examples', async (command) => {
+  const help = gradcast(command, '--help');
+  expect(await help.ended).toBe(0);
+  expect(help.output()).toMatch(/Examples?:\n {2}gradcast /);
+});
+
+async function writeIdxFolder(dir: string): Promise<void> {
+  const { mkdir } = await import('node:fs/promises');
+  await mkdir(dir, { recursive: true });
+  const { train: training, test: testing } = dataset;
+  await writeFile(join(dir, 'train-images-idx3-ubyte'), idxImages(training.images, [training.count, 28, 28]));
+  await writeFile(join(dir, 'train-labels-idx1-ubyte'), idxLabels(training.labels));
+  await writeFile(join(dir, 't10k-images-idx3-ubyte'), idxImages(testing.images, [testing.count, 28, 28]));
+  await writeFile(join(dir, 't10k-labels-idx1-ubyte'), idxLabels(testing.labels));
+}
+
+async function writePng(file: string, pixels: Uint8Array): Promise<void> {
+  const png = new PNG({ width: 28, height: 28 });
+  pixels.forEach((value, i) => png.data.set([value, value, value, 255], i * 4));
+  await writeFile(file, PNG.sync.write(png));
+}
