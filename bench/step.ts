@@ -34,6 +34,11 @@ const coordinator = await startCoordinator({
 });
 const bare = forkEntry('bare-engine', [engine, String(batch)]);
 await nextMessage(bare);
+/** As many engines as workers, each with its share, told to start at the same time: no step can be faster. */
+const shares = Array.from({ length: workers }, () =>
+  forkEntry('bare-engine', [engine, String(batch / workers)]),
+);
+await Promise.all(shares.map((share) => nextMessage(share)));
 const children = Array.from({ length: workers }, () => spawnWorker(coordinator.urls[0] ?? '', engine));
 await waitForWorkers(coordinator.pool, workers, 60_000, clock, signal);
 
@@ -63,10 +68,24 @@ async function bareStep(): Promise<number> {
   return answer;
 }
 
-const times = { distributed: [] as number[], slowest: [] as number[], bare: [] as number[] };
+async function sharesStep(): Promise<number> {
+  const startedMs = performance.now();
+  const answers = shares.map((share) => nextMessage<number>(share));
+  for (const share of shares) share.send('step');
+  await Promise.all(answers);
+  return performance.now() - startedMs;
+}
+
+const times = {
+  shares: [] as number[],
+  distributed: [] as number[],
+  slowest: [] as number[],
+  bare: [] as number[],
+};
 for (let done = -WARM_UP; done < steps; done += BLOCK) {
   for (const [kind, run] of [
     ['bare', bareStep],
+    ['shares', sharesStep],
     ['distributed', distributedStep],
   ] as const) {
     for (let i = 0; i < BLOCK; i++) {
@@ -83,8 +102,9 @@ console.log(
 );
 console.log(`distributed step, batch ${batch}: ${spread(times.distributed)} ms`);
 console.log(`  of which the slowest worker's computation: ${spread(times.slowest)} ms`);
+console.log(`${workers} engines side by side without a network: ${spread(times.shares)} ms`);
 console.log(`bare gradient step, batch ${batch}: ${spread(times.bare)} ms`);
 
 await coordinator.close('done');
-bare.kill();
+for (const child of [bare, ...shares]) child.kill();
 for (const child of children) child.kill();

@@ -1,54 +1,71 @@
-// Compiles shared/kernels/wasm/assembly (AssemblyScript, in .as files so that tsc and eslint leave them alone)
-// into shared/kernels/wasm/simd-bytes.ts: `node scripts/build-kernels.js` after every change there.
-import { readFile, readdir, writeFile } from 'node:fs/promises';
+// Compiles the AssemblyScript in .as files (so named that tsc and eslint leave them alone) into .ts files that hold the
+// bytes: `node scripts/build-kernels.js` after every change there. A test holds the two together.
 import { Buffer } from 'node:buffer';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
 
-const folder = new URL('../shared/kernels/wasm/', import.meta.url);
+const at = (path) => new URL(`../${path}`, import.meta.url);
 
-/** The compiled module. Throws with the compiler's messages where the source does not compile. */
-export async function compileKernels() {
+/** What is compiled: a folder of sources, the one to start from, and the file that holds the bytes. */
+export const modules = [
+  {
+    folder: at('shared/kernels/wasm/assembly/'),
+    entry: 'index.ts',
+    bytesFile: at('shared/kernels/wasm/simd-bytes.ts'),
+    name: 'simdBytesBase64',
+  },
+  {
+    folder: at('coordinator/training/vector/'),
+    entry: 'vector.ts',
+    bytesFile: at('coordinator/training/vector/vector-bytes.ts'),
+    name: 'vectorBytesBase64',
+  },
+];
+
+/** The bytes of a compiled module. Throws with the compiler's messages where the source does not compile. */
+export async function compile({ folder, entry }) {
   const sources = new Map();
-  for (const name of await readdir(new URL('assembly/', folder))) {
-    const source = await readFile(new URL(`assembly/${name}`, folder), 'utf8');
-    sources.set(name.replace(/\.as$/, '.ts'), source);
+  for (const name of (await readdir(folder)).filter((file) => file.endsWith('.as'))) {
+    sources.set(name.replace(/\.as$/, '.ts'), await readFile(new URL(name, folder), 'utf8'));
   }
   let bytes;
   const { error, stderr } = await asc.main(
     [
-      'index.ts',
-      ...['--outFile', 'kernels.wasm', '--runtime', 'stub', '--enable', 'simd', '--use', 'abort='],
+      entry,
+      ...['--outFile', 'module.wasm', '--runtime', 'stub', '--enable', 'simd', '--use', 'abort='],
       ...['--importMemory', '--noExportMemory', '--initialMemory', '1', '--maximumMemory', '65536'],
       ...['--optimizeLevel', '3', '--noAssert'],
     ],
     {
       readFile: (name) => sources.get(name.replaceAll('\\', '/')) ?? null,
       writeFile: (name, contents) => {
-        if (name === 'kernels.wasm') bytes = contents;
+        if (name === 'module.wasm') bytes = contents;
       },
       listFiles: () => [],
     },
   );
-  if (error || !bytes) throw new Error(`The kernels do not compile.\n${stderr.toString()}`);
+  if (error || !bytes) throw new Error(`${entry} does not compile.\n${stderr.toString()}`);
   return bytes;
 }
 
-/** The text of simd-bytes.ts for a compiled module. */
-export function bytesModule(bytes) {
+/** The text of the file that holds a module's bytes. */
+export function bytesModule({ name }, bytes) {
   const lines = Buffer.from(bytes)
     .toString('base64')
     .match(/.{1,100}/g)
     .map((line) => `  '${line}',`);
-  return `// Made from assembly/ by scripts/build-kernels.js; a test holds the two together.
-export const simdBytesBase64 = [
+  return `// Made from the .as files by scripts/build-kernels.js; a test holds the two together.
+export const ${name} = [
 ${lines.join('\n')}
 ].join('');
 `;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const bytes = await compileKernels();
-  await writeFile(new URL('simd-bytes.ts', folder), bytesModule(bytes));
-  console.log(`${bytes.length} bytes`);
+  for (const module of modules) {
+    const bytes = await compile(module);
+    await writeFile(module.bytesFile, bytesModule(module, bytes));
+    console.log(`${module.name}: ${bytes.length} bytes`);
+  }
 }

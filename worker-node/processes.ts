@@ -16,13 +16,21 @@ const RESTARTS = 3;
 const STOP_GRACE_MS = 3_000;
 
 /**
- * Several workers, each in a process of its own, until all have ended. One that is killed is started again; one that
- * ends by itself has its reason, and one that dies early is given up after a few tries.
+ * Several workers, each in a process of its own, until all have ended. One that is killed is started again, but not for
+ * ever if it dies at once. When one is told that the run is over, so are the others, which may not have got through yet.
  * @returns 0 if all ended well, else the exit code of the last that did not
  */
 export async function runProcesses(options: ProcessesOptions): Promise<number> {
   const numbers = Array.from({ length: options.count }, (_, i) => i + 1);
-  const codes = await Promise.all(numbers.map((number) => keepRunning(options, `${options.name}-${number}`)));
+  const over = new AbortController();
+  const signal = AbortSignal.any([options.signal, over.signal]);
+  const codes = await Promise.all(
+    numbers.map(async (number) => {
+      const code = await keepRunning({ ...options, signal }, `${options.name}-${number}`);
+      if (code === 0) over.abort();
+      return code;
+    }),
+  );
   return codes.findLast((code) => code !== 0) ?? 0;
 }
 

@@ -24,7 +24,12 @@ export function forkEntry(name: string, args: readonly string[]): ChildProcess {
 /** The next message of a forked entry. */
 export function nextMessage<Message>(child: ChildProcess): Promise<Message> {
   return new Promise((resolve, reject) => {
-    child.once('message', (message) => resolve(message as Message));
-    child.once('exit', (code) => reject(new Error(`a process of the bench ended (${code ?? 'killed'})`)));
+    const onExit = (code: number | null): void =>
+      reject(new Error(`a process of the bench ended (${code ?? 'killed'})`));
+    child.once('exit', onExit);
+    child.once('message', (message) => {
+      child.off('exit', onExit);
+      resolve(message as Message);
+    });
   });
 }

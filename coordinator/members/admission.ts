@@ -50,7 +50,8 @@ export function checkVersion(frame: Uint8Array): void {
   }
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null;
 
 /** Compares in a time that does not tell how much was right. */
 function sameSecret(given: string, expected: string): boolean {

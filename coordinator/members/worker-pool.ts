@@ -217,7 +217,10 @@ export class WorkerPool {
   }
 
   #remove(member: Member, reason: string): void {
-    if (this.#preparing.delete(member.id)) this.#listeners.forEach((listener) => listener.refused(`${member.name} left before it was ready: ${reason}`));
+    if (this.#preparing.delete(member.id))
+      this.#listeners.forEach((listener) =>
+        listener.refused(`${member.name} left before it was ready: ${reason}`),
+      );
     if (!this.members.delete(member.id)) return;
     this.#listeners.forEach((listener) => listener.left(member, reason));
   }

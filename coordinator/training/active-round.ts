@@ -148,14 +148,14 @@ export class ActiveRound {
   }
 
   /**
-   * Whether it is the weights' fault that a gradient is not finite: two or more workers whose answers have counted
-   * before find the same, and nobody who is here has found otherwise. Strangers cannot end a run so.
+   * Whether it is the weights' fault that a gradient is not finite: all workers here whose answers have counted before,
+   * two or more, find the same in this round. Strangers cannot end a run so.
    */
   #diverged(member: Member): boolean {
     this.#notFinite.add(member);
     const here = [...this.#options.pool.members.values()];
     const proven = here.filter(({ accepted }) => accepted > 0);
-    return proven.length > 1 && this.#scores.size === 0 && proven.every((other) => this.#notFinite.has(other));
+    return proven.length > 1 && proven.every((other) => this.#notFinite.has(other));
   }
 
   #accept(member: Member, shard: GivenShard, answer: Answer, payload: Uint8Array): void {

@@ -1,8 +1,8 @@
 import { codecNamed } from '../../shared/codec/codec.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
 import type { ShardAnswer } from '../../shared/protocol/messages.ts';
-import { allFinite } from './finite.ts';
 import type { GivenShard } from './round.ts';
+import { vectorKernels } from './vector/vector.ts';
 
 /**
  * Reads an answer's gradient, believing nothing.
@@ -37,7 +37,7 @@ export function readAnswer(
     return new Float32Array(0);
   }
   const gradient = codecNamed(codec).decode(payload, length);
-  if (!allFinite(gradient)) {
+  if (!vectorKernels.allFinite(gradient)) {
     throw new ProtocolError(
       CloseCode.notFinite,
       `The gradient of shard ${shard.id} has values that are not finite.`,

@@ -1,4 +1,5 @@
 import type { Range } from './schedule.ts';
+import { vectorKernels } from './vector/vector.ts';
 
 /**
  * Adds the gradients of a round's shards in the order of their samples, whoever answers first: float32 addition is
@@ -20,7 +21,7 @@ export class GradientSum {
     this.#early.set(from, { to, gradient });
     for (let part = this.#early.get(this.#next); part !== undefined; part = this.#early.get(this.#next)) {
       if (this.#next === 0) this.total.set(part.gradient);
-      else addInto(this.total, part.gradient);
+      else vectorKernels.addInto(this.total, part.gradient);
       this.#early.delete(this.#next);
       this.#next = part.to;
     }
@@ -30,8 +31,4 @@ export class GradientSum {
   get samplesAdded(): number {
     return this.#next;
   }
-}
-
-function addInto(total: Float32Array, part: Float32Array): void {
-  for (let i = 0; i < total.length; i++) total[i] = (total[i] as number) + (part[i] as number);
 }

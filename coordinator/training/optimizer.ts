@@ -1,5 +1,6 @@
 import type { Job } from '../../shared/model/job.ts';
 import type { Layout } from '../../shared/model/layout.ts';
+import { vectorKernels } from './vector/vector.ts';
 
 /** What an optimizer remembers between steps, by name; each of the flat vector's length. */
 export type OptimizerState = Readonly<Record<string, Float32Array>>;
@@ -28,37 +29,35 @@ export function createOptimizer(settings: Job['optimizer'], layout: Layout): Opt
  *     w = w - learningRate u
  *     d = rho d + (1 - rho) u^2
  *
- * The squared-gradient average that divides is the new one. What is not trainable takes the mean change that the
- * forward passes made to it.
+ * The squared-gradient average that divides is the new one. Every operation rounds to float32, which gives Keras' own
+ * bits. What is not trainable takes the mean change that the forward passes made to it.
  */
 function adadelta(settings: Job['optimizer'], layout: Layout): Optimizer {
-  const { learningRate, rho, epsilon } = settings;
   const meanSquareGradient = new Float32Array(layout.length);
   const meanSquareUpdate = new Float32Array(layout.length);
-  const fresh = 1 - rho;
-
   return {
     state: { meanSquareGradient, meanSquareUpdate },
     step(weights, gradientSum, samples) {
-      const scale = 1 / samples;
-      for (const { offset, size, trainable } of layout.slices) {
-        const end = offset + size;
-        if (!trainable) {
-          for (let i = offset; i < end; i++) {
-            weights[i] = (weights[i] as number) + (gradientSum[i] as number) * scale;
-          }
-          continue;
-        }
-        for (let i = offset; i < end; i++) {
-          const g = (gradientSum[i] as number) * scale;
-          const a = rho * (meanSquareGradient[i] as number) + fresh * g * g;
-          const d = meanSquareUpdate[i] as number;
-          const u = g * Math.sqrt((d + epsilon) / (a + epsilon));
-          meanSquareGradient[i] = a;
-          meanSquareUpdate[i] = rho * d + fresh * u * u;
-          weights[i] = (weights[i] as number) - learningRate * u;
+      for (const { from, to, trainable } of runsOf(layout)) {
+        const [w, g] = [weights.subarray(from, to), gradientSum.subarray(from, to)];
+        if (trainable) {
+          const [a, d] = [meanSquareGradient.subarray(from, to), meanSquareUpdate.subarray(from, to)];
+          vectorKernels.adadelta(w, g, a, d, { samples, ...settings });
+        } else {
+          for (let i = 0; i < w.length; i++) w[i] = (w[i] as number) + (g[i] as number) / samples;
         }
       }
     },
   };
+}
+
+/** Neighbouring tensors that are alike trainable, as one range of the flat vector. */
+function runsOf({ slices }: Layout): { from: number; to: number; trainable: boolean }[] {
+  const runs: { from: number; to: number; trainable: boolean }[] = [];
+  for (const { offset, size, trainable } of slices) {
+    const last = runs.at(-1);
+    if (last?.trainable === trainable) last.to = offset + size;
+    else runs.push({ from: offset, to: offset + size, trainable });
+  }
+  return runs;
 }

@@ -46,7 +46,10 @@ export class RoundRunner {
   readonly #sum: Float32Array;
   readonly #deadline = new ShardDeadline();
   /** By codec: the frame of the weights sent last. */
-  readonly #weightFrames = new Map<string, { readonly step: Step; readonly bytes: Uint8Array<ArrayBuffer> }>();
+  readonly #weightFrames = new Map<
+    string,
+    { readonly step: Step; readonly bytes: Uint8Array<ArrayBuffer> }
+  >();
   #nextShardId = 0;
 
   constructor(options: RoundRunnerOptions) {

@@ -5,7 +5,7 @@ import { PNG } from 'pngjs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { EpochRecord } from '../../coordinator/report/report.ts';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
-import { idxImages, idxLabels } from '../support/idx-bytes.ts';
+import { idxBytes, writeIdxFolder } from '../support/idx-bytes.ts';
 import { spawnGradcast, type WorkerProcess } from '../support/worker-process.ts';
 
 let scratch: string;
@@ -16,14 +16,31 @@ const dataset = drawDigits({ seed: 3, trainCount: 640, testCount: 200 });
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'gradcast-e2e-'));
   data = join(scratch, 'digits');
-  await writeIdxFolder(data);
+  const { train: training, test: testing } = dataset;
+  await writeIdxFolder(data, {
+    'train-images-idx3-ubyte': idxBytes([training.count, 28, 28], training.images),
+    'train-labels-idx1-ubyte': idxBytes([training.count], training.labels),
+    't10k-images-idx3-ubyte': idxBytes([testing.count, 28, 28], testing.images),
+    't10k-labels-idx1-ubyte': idxBytes([testing.count], testing.labels),
+  });
 });
 afterAll(() => rm(scratch, { recursive: true, force: true }));
 
 const gradcast = (...args: string[]): WorkerProcess =>
   spawnGradcast(args, { ...process.env, MNIST_DIR: undefined, GRADCAST_TOKEN: undefined });
 const train = (out: string, ...args: string[]): WorkerProcess =>
-  gradcast('train', '--data', data, '--out', join(scratch, out), '--engine', 'wasm', '--workers', '2', ...args);
+  gradcast(
+    'train',
+    '--data',
+    data,
+    '--out',
+    join(scratch, out),
+    '--engine',
+    'wasm',
+    '--workers',
+    '2',
+    ...args,
+  );
 
 async function history(out: string): Promise<EpochRecord[]> {
   const lines = (await readFile(join(scratch, out, 'history.jsonl'), 'utf8')).trim().split('\n');
@@ -38,7 +55,9 @@ function said(process: WorkerProcess, pattern: RegExp): Promise<void> {
     };
     process.child.stdout?.on('data', check);
     process.child.stderr?.on('data', check);
-    void process.ended.then(() => reject(new Error(`ended without saying ${String(pattern)}:\n${process.output()}`)));
+    void process.ended.then(() =>
+      reject(new Error(`ended without saying ${String(pattern)}:\n${process.output()}`)),
+    );
     check();
   });
 }
@@ -95,18 +114,40 @@ test('Ctrl-C finishes the step, saves and exits with 130', async () => {
 });
 
 test('a coordinator trains with the workers that others attach, and only those with the token', async () => {
-  const options = ['--data', data, '--out', join(scratch, 'attached'), '--epochs', '1', '--host', '127.0.0.1'];
+  const options = [
+    '--data',
+    data,
+    '--out',
+    join(scratch, 'attached'),
+    '--epochs',
+    '1',
+    '--host',
+    '127.0.0.1',
+  ];
   const coordinator = gradcast('coordinator', ...options, '--port', '0', '--token', 's3cret');
   await said(coordinator, /Attach a machine: .* ws:\/\/127\.0\.0\.1:\d+/);
   const url = /ws:\/\/127\.0\.0\.1:\d+/.exec(coordinator.output())?.[0] ?? '';
   const stranger = gradcast('worker', url, '--workers', '1', '--engine', 'wasm', '--token', 'guess');
   expect(await stranger.ended).toBe(1);
   expect(stranger.output()).toContain('Wrong token');
-  const worker = gradcast('worker', url, '--workers', '2', '--engine', 'wasm', '--token', 's3cret', '--name', 'lab');
+  const worker = gradcast(
+    'worker',
+    url,
+    '--workers',
+    '2',
+    '--engine',
+    'wasm',
+    '--token',
+    's3cret',
+    '--name',
+    'lab',
+  );
   expect(await coordinator.ended, coordinator.output()).toBe(0);
   expect(await worker.ended, worker.output()).toBe(0);
   expect(coordinator.output()).toContain('+ lab-1 joined');
-  expect(JSON.stringify(await readFile(join(scratch, 'attached/config.json'), 'utf8'))).not.toContain('s3cret');
+  expect(JSON.stringify(await readFile(join(scratch, 'attached/config.json'), 'utf8'))).not.toContain(
+    's3cret',
+  );
 });
 
 test('another model than the default is trained from its topology alone', async () => {
@@ -145,21 +186,14 @@ test.each<[string, string[], RegExp]>([
   expect(run.output()).not.toMatch(/^\s+at /m);
 });
 
-test.each(['train', 'coordinator', 'worker', 'evaluate', 'predict'])('%s --help has examples', async (command) => {
-  const help = gradcast(command, '--help');
-  expect(await help.ended).toBe(0);
-  expect(help.output()).toMatch(/Examples?:\n {2}gradcast /);
-});
-
-async function writeIdxFolder(dir: string): Promise<void> {
-  const { mkdir } = await import('node:fs/promises');
-  await mkdir(dir, { recursive: true });
-  const { train: training, test: testing } = dataset;
-  await writeFile(join(dir, 'train-images-idx3-ubyte'), idxImages(training.images, [training.count, 28, 28]));
-  await writeFile(join(dir, 'train-labels-idx1-ubyte'), idxLabels(training.labels));
-  await writeFile(join(dir, 't10k-images-idx3-ubyte'), idxImages(testing.images, [testing.count, 28, 28]));
-  await writeFile(join(dir, 't10k-labels-idx1-ubyte'), idxLabels(testing.labels));
-}
+test.each(['train', 'coordinator', 'worker', 'evaluate', 'predict'])(
+  '%s --help has examples',
+  async (command) => {
+    const help = gradcast(command, '--help');
+    expect(await help.ended).toBe(0);
+    expect(help.output()).toMatch(/Examples?:\n {2}gradcast /);
+  },
+);
 
 async function writePng(file: string, pixels: Uint8Array): Promise<void> {
   const png = new PNG({ width: 28, height: 28 });

@@ -1,4 +1,4 @@
-// Made from assembly/ by scripts/build-kernels.js; a test holds the two together.
+// Made from the .as files by scripts/build-kernels.js; a test holds the two together.
 export const simdBytesBase64 = [
   'AGFzbQEAAAABxgEQYAZ/f39/f38AYAl/f39/f39/f38AYAR/f39/AX9gBX9/f39/AGANf39/f39/f39/f39/fwBgBH9/f38AYAt/',
   'f39/f39/f39/fwBgBX9/f39/AX1gB39/f39/f38AYAJ/fwF/YAh/f39/f39/fwBgEH9/f39/f39/f39/f39/f38AYAN/f38Bf2AW',

@@ -1,0 +1,34 @@
+import type { VectorKernels } from './vector.ts';
+
+/**
+ * The passes of vector.as one value at a time, with the same roundings: what serves where WebAssembly has no SIMD, and
+ * what the tests compare with.
+ */
+export const scalarKernels: VectorKernels = {
+  allFinite(values) {
+    for (const value of values) if (!Number.isFinite(value)) return false;
+    return true;
+  },
+
+  addInto(total, part) {
+    for (let i = 0; i < total.length; i++) total[i] = (total[i] as number) + (part[i] as number);
+  },
+
+  adadelta(weights, gradientSum, meanSquareGradient, meanSquareUpdate, settings) {
+    const f = Math.fround;
+    const samples = f(settings.samples);
+    const rate = f(settings.learningRate);
+    const rho = f(settings.rho);
+    const fresh = f(1 - settings.rho);
+    const epsilon = f(settings.epsilon);
+    for (let i = 0; i < weights.length; i++) {
+      const g = f((gradientSum[i] as number) / samples);
+      const a = f(f(rho * (meanSquareGradient[i] as number)) + f(fresh * f(g * g)));
+      const d = meanSquareUpdate[i] as number;
+      const u = f(f(g * f(Math.sqrt(f(d + epsilon)))) / f(Math.sqrt(f(a + epsilon))));
+      meanSquareGradient[i] = a;
+      meanSquareUpdate[i] = f(f(rho * d) + f(fresh * f(u * u)));
+      weights[i] = (weights[i] as number) - f(rate * u);
+    }
+  },
+};

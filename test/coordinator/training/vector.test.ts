@@ -1,0 +1,79 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { scalarKernels } from '../../../coordinator/training/vector/scalar.ts';
+import { simdKernels, vectorKernels } from '../../../coordinator/training/vector/vector.ts';
+
+const simd = simdKernels()!;
+const value = fc.float({ noNaN: true, noDefaultInfinity: true });
+/** Around the ends of blocks and of groups of four. */
+const lengths = [0, 1, 3, 4, 5, 8191, 8192, 8193, 20000];
+
+it('SIMD is what serves, where there is any', () => {
+  expect(simd).not.toBeNull();
+  expect(vectorKernels).not.toBe(scalarKernels);
+});
+
+describe.each([
+  ['SIMD', simd],
+  ['scalar', scalarKernels],
+])('allFinite, %s', (_, kernels) => {
+  const allFinite = (values: Float32Array): boolean => kernels.allFinite(values);
+
+  it('takes any finite values, the largest and the smallest too', () => {
+    fc.assert(
+      fc.property(fc.array(value, { maxLength: 40 }), (values) => allFinite(Float32Array.from(values))),
+    );
+    expect(allFinite(new Float32Array(9).fill(3.4028234663852886e38))).toBe(true);
+    expect(allFinite(Float32Array.of(-0, 2 ** -149))).toBe(true);
+    expect(allFinite(new Float32Array(0))).toBe(true);
+  });
+
+  it('finds one that is not, wherever it stands, and forgets it again', () => {
+    const places = [1, 2, 3, 4, 5, 18, 19].flatMap((length) =>
+      Array.from({ length }, (_, at) => [length, at] as const),
+    );
+    for (const [length, at] of [
+      ...places,
+      [8193, 8192],
+      [8193, 8191],
+      [20000, 10],
+      [20000, 19999],
+    ] as const) {
+      for (const bad of [NaN, Infinity, -Infinity]) {
+        const values = new Float32Array(length).fill(1.5);
+        values[at] = bad;
+        if (allFinite(values)) throw new Error(`${bad} at ${at} of ${length} was not found.`);
+        values[at] = 0;
+        if (!allFinite(values)) throw new Error(`${bad} at ${at} of ${length} is still found.`);
+      }
+    }
+  });
+
+  it('is not fooled by two infinities that would cancel', () => {
+    expect(allFinite(Float32Array.of(Infinity, 1, 1, 1, -Infinity))).toBe(false);
+  });
+});
+
+describe('SIMD and scalar give the same bits', () => {
+  const some = (length: number, seed: number, scale = 1): Float32Array =>
+    Float32Array.from({ length }, (_, i) => Math.sin((i + 1) * (seed + 0.37)) * scale);
+
+  it.each(lengths)('adding vectors of %i values', (length) => {
+    const [a, b] = [some(length, 1), some(length, 1)];
+    simd.addInto(a, some(length, 2, 1e-3));
+    scalarKernels.addInto(b, some(length, 2, 1e-3));
+    expect(a).toEqual(b);
+    if (length > 0) expect(a).not.toEqual(some(length, 1));
+  });
+
+  it.each(lengths)('five steps of Adadelta over %i values', (length) => {
+    const run = (kernels: typeof simd): Float32Array[] => {
+      const state = [some(length, 1), new Float32Array(length), new Float32Array(length)] as const;
+      const settings = { samples: 96, learningRate: 0.7, rho: 0.95, epsilon: 1e-8 };
+      for (let step = 0; step < 5; step++)
+        kernels.adadelta(state[0], some(length, step + 3), state[1], state[2], settings);
+      return [...state];
+    };
+    expect(run(simd)).toEqual(run(scalarKernels));
+  });
+});
