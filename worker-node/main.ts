@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import { availableParallelism, hostname } from 'node:os';
 import { Option, type Command } from 'commander';
 import { countOrAuto } from '../shared/options.ts';
@@ -104,6 +105,8 @@ function leaveWhenAsked(): AbortSignal {
     // A Ctrl-C reaches the whole terminal; whoever holds the leash needs this worker to finish the step.
     process.on('SIGINT', () => undefined);
     process.stdin.resume().once('close', () => leaving.abort());
+    // The leash alone must not keep a worker alive that has nothing left to do.
+    if (process.stdin instanceof Socket) process.stdin.unref();
   } else {
     process.on('SIGINT', () => {
       if (leaving.signal.aborted) process.exit(130);
