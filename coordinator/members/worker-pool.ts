@@ -23,7 +23,7 @@ export interface PoolOptions {
   /** The largest frame that a worker has reason to send. */
   readonly maxFrameBytes: number;
   readonly heartbeatMs?: number;
-  /** A worker that has said nothing for this long is gone; longer before its first answer, when it warms up. */
+  /** A worker that has said nothing for this long is gone. */
   readonly silenceMs?: number;
 }
 
@@ -47,6 +47,8 @@ const HELLO_WITHIN_MS = 10_000;
 const HELLO_BYTES = 64 << 10;
 const DEFAULT_HEARTBEAT_MS = 5_000;
 const DEFAULT_SILENCE_MS = 60_000;
+/** As long as the first shard of a run may be kept. */
+const WARM_UP_MS = 180_000;
 const STRIKES = 3;
 
 /** Everybody who may compute: lets workers in, hears them, and notices when they are gone. */
@@ -57,6 +59,8 @@ export class WorkerPool {
   readonly #preparing = new Map<WorkerId, Member>();
   readonly #options: PoolOptions;
   readonly #listeners = new Set<PoolListener>();
+  /** Refuses those who have not said hello yet. */
+  readonly #strangers = new Set<(error: ProtocolError) => void>();
   readonly #heartbeatMs: number;
   #silenceMs: number;
   #pings = 0;
@@ -81,13 +85,18 @@ export class WorkerPool {
     let refused = false;
     const refuse = (error: ProtocolError): void => {
       refused = true;
-      cancelDeadline();
+      forget();
       connection.close(error.code, closeReason(error.message));
       this.#listeners.forEach((listener) => listener.refused(error.message));
     };
     const cancelDeadline = this.#options.clock.after(HELLO_WITHIN_MS, () =>
       refuse(new ProtocolError(CloseCode.timeout, `No hello within ${HELLO_WITHIN_MS / 1000} s.`)),
     );
+    const forget = (): void => {
+      cancelDeadline();
+      this.#strangers.delete(refuse);
+    };
+    this.#strangers.add(refuse);
     return {
       onFrame: (frame) => {
         // What arrives until the close is done is too late.
@@ -99,14 +108,14 @@ export class WorkerPool {
           }
           const hello = parseHello(frame);
           member = this.#welcome(hello, connection);
-          cancelDeadline();
+          forget();
         } catch (error) {
           if (!(error instanceof ProtocolError)) throw error;
           refuse(error);
         }
       },
       onClose: (code, reason) => {
-        cancelDeadline();
+        forget();
         if (member !== null) this.#remove(member, reason === '' ? `connection closed (${code})` : reason);
       },
     };
@@ -148,6 +157,7 @@ export class WorkerPool {
       this.send(member, { type: 'finished', reason });
       this.drop(member, CloseCode.normal, reason);
     }
+    for (const refuse of this.#strangers) refuse(new ProtocolError(CloseCode.normal, reason));
   }
 
   #welcome(hello: Hello, connection: Connection): Member {
@@ -234,7 +244,9 @@ export class WorkerPool {
     const id = this.#pings++;
     for (const member of this.#everybody()) {
       const silentMs = now - member.lastHeardMs;
-      if (silentMs > this.#silenceMs) {
+      // An engine that warms up on its first shard may block its own thread for long.
+      const warmingUp = member.accepted === 0 && member.shards.size > 0;
+      if (silentMs > (warmingUp ? Math.max(this.#silenceMs, WARM_UP_MS) : this.#silenceMs)) {
         this.drop(member, CloseCode.timeout, `Nothing heard for ${Math.round(silentMs / 1000)} s.`);
       } else {
         this.send(member, { type: 'ping', id });

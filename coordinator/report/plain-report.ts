@@ -16,7 +16,8 @@ export function plainReport(write: (line: string) => unknown, clock: Clock): Rep
     info: write,
     warn: (line) => write(`! ${line}`),
     progress(label, done, total) {
-      const share = total === undefined ? '' : ` of ${total} (${Math.floor((100 * done) / total)}%)`;
+      const share =
+        total === undefined || total === 0 ? '' : ` of ${total} (${Math.floor((100 * done) / total)}%)`;
       if (due()) write(`${label}: ${done}${share}`);
     },
     epochStarted(epoch, epochs, steps) {

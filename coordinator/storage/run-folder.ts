@@ -1,4 +1,4 @@
-import { access, appendFile, mkdir } from 'node:fs/promises';
+import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { customAlphabet } from 'nanoid';
 import writeFileAtomic from 'write-file-atomic';
@@ -29,11 +29,13 @@ export async function createRunFolder(path: string): Promise<RunFolder> {
   await mkdir(dir, { recursive: true }).catch((error: unknown) => {
     throw new Error(`The folder ${dir} cannot be made (${String(error)}). Choose another with --out.`);
   });
-  const taken = await access(join(dir, 'config.json')).then(
-    () => true,
-    () => false,
-  );
-  if (taken) throw new Error(`${dir} holds a run already. Choose another folder with --out.`);
+  // Made, not looked for: of two runs that start at the same time only one can have the folder.
+  await writeFile(join(dir, 'config.json'), '{}\n', { flag: 'wx' }).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
+      throw new Error(`${dir} holds a run already. Choose another folder with --out.`);
+    }
+    throw new Error(`The folder ${dir} cannot be written (${String(error)}). Choose another with --out.`);
+  });
   return {
     dir,
     modelDir: join(dir, 'model'),

@@ -13,6 +13,7 @@ const UNKEYED_RANDOM_LAYERS = new Set([
   'AlphaDropout',
   'GaussianDropout',
   'GaussianNoise',
+  'RandomWidth',
   'SpatialDropout1D',
   'SpatialDropout2D',
 ]);
@@ -43,8 +44,9 @@ function layersOf(model: LayerConfig): LayerConfig[] {
 
 /** Every layer, those of models within the model and of wrappers included, in order of the topology. */
 function* walk(model: LayerConfig): Generator<LayerConfig> {
-  const { layer: wrapped } = model.config;
-  for (const layer of [...layersOf(model), ...(isLayer(wrapped) ? [wrapped] : [])]) {
+  const { layer: wrapped, cell, cells } = model.config;
+  const inside = [wrapped, cell, ...(Array.isArray(cells) ? cells : [])].filter(isLayer);
+  for (const layer of [...layersOf(model), ...inside]) {
     yield layer;
     yield* walk(layer);
   }

@@ -8,6 +8,13 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const finite = v.pipe(v.number(), v.finite());
 const text = (maxLength: number) => v.pipe(v.string(), v.maxLength(maxLength));
+/** A text that people will read: what could move a terminal's cursor is taken out. */
+const readable = (maxLength: number) =>
+  v.pipe(
+    text(maxLength),
+    // eslint-disable-next-line no-control-regex -- these are just what must not get through
+    v.transform((value) => value.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')),
+  );
 const step = v.pipe(count, v.brand('Step'));
 const shardId = v.pipe(count, v.brand('ShardId'));
 
@@ -19,9 +26,9 @@ export type WorkerId = string & { readonly __worker: unique symbol };
 
 const engine = v.object({
   /** 'tensorflow', 'wasm', 'webgl', 'webgpu' or whatever another implementation calls itself. */
-  backend: text(40),
-  version: text(80),
-  device: text(200),
+  backend: readable(40),
+  version: readable(80),
+  device: readable(200),
   threads: positive,
 });
 export type EngineInfo = v.InferOutput<typeof engine>;
@@ -35,7 +42,7 @@ export type Task = (typeof TASKS)[number];
 const hello = v.object({
   type: v.literal('hello'),
   protocol: count,
-  name: text(100),
+  name: readable(100),
   token: v.optional(text(200)),
   engine,
   codecs: v.pipe(v.array(text(40)), v.minLength(1), v.maxLength(32)),
@@ -54,8 +61,8 @@ const answer = {
 };
 const gradient = v.object({ type: v.literal('gradient'), ...answer });
 const evaluation = v.object({ type: v.literal('evaluation'), ...answer });
-const failed = v.object({ type: v.literal('failed'), step, shard: shardId, reason: text(2000) });
-const leaving = v.object({ type: v.literal('leaving'), reason: text(200) });
+const failed = v.object({ type: v.literal('failed'), step, shard: shardId, reason: readable(2000) });
+const leaving = v.object({ type: v.literal('leaving'), reason: readable(200) });
 const pong = v.object({ type: v.literal('pong'), id: count });
 
 export const fromWorkerSchema = v.variant('type', [
@@ -97,10 +104,10 @@ const rejected = v.object({
   step,
   shard: shardId,
   code: count,
-  reason: text(500),
+  reason: readable(500),
 });
 const ping = v.object({ type: v.literal('ping'), id: count });
-const finished = v.object({ type: v.literal('finished'), reason: text(500) });
+const finished = v.object({ type: v.literal('finished'), reason: readable(500) });
 
 export const fromCoordinatorSchema = v.variant('type', [welcome, weights, shard, rejected, ping, finished]);
 export type FromCoordinator = v.InferOutput<typeof fromCoordinatorSchema>;

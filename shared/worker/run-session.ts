@@ -168,9 +168,9 @@ export function runSession(options: WorkerOptions, trainers: TrainerCache): Prom
         send({
           type: 'hello',
           protocol: PROTOCOL_VERSION,
-          name: options.name,
+          name: options.name.slice(0, 100),
           ...(options.token === undefined ? {} : { token: options.token }),
-          engine: engine.info,
+          engine: { ...engine.info, device: engine.info.device.slice(0, 200) },
           codecs: CODECS.map(({ name }) => name),
         });
       },
