@@ -45,7 +45,7 @@ function layersOf(model: LayerConfig): LayerConfig[] {
 /** Every layer, those of models within the model and of wrappers included, in order of the topology. */
 function* walk(model: LayerConfig): Generator<LayerConfig> {
   const { layer: wrapped, cell, cells } = model.config;
-  const inside = [wrapped, cell, ...(Array.isArray(cells) ? cells : [])].filter(isLayer);
+  const inside = [wrapped, cell, ...(Array.isArray(cells) ? (cells as unknown[]) : [])].filter(isLayer);
   for (const layer of [...layersOf(model), ...inside]) {
     yield layer;
     yield* walk(layer);
