@@ -59,7 +59,7 @@ export function terminalReport(stream: NodeJS.WriteStream, clock: Clock): Report
     },
     epochFinished(record, _epochs, steps) {
       stopBar();
-      write(`${steps}/${steps} [${'='.repeat(25)}] - ${epochLine(record)}`);
+      write(`${steps}/${steps} - ${epochLine(record)}`);
     },
     close: stopBar,
   };
