@@ -58,7 +58,7 @@ async function distributedStep(): Promise<number> {
   const startedMs = performance.now();
   slowestMs = 0;
   const input = { step: step++ as Step, weights, split: dataset.train };
-  const { gradientSum } = await coordinator.rounds.gradient(input, numbers);
+  const { gradientSum } = await coordinator.rounds.gradient(input, numbers, numbers);
   optimizer.step(weights, gradientSum, batch);
   return performance.now() - startedMs;
 }

@@ -15,6 +15,7 @@ const engine: Engine = {
         if (gradient[0] !== 1e-3) gradient.fill(1e-3);
         return Promise.resolve({ lossSum: 1, correct: 0 });
       },
+      prepare: () => undefined,
       evaluate: () => Promise.resolve({ lossSum: 1, correct: 0 }),
       predict: () => Promise.resolve(new Float32Array(0)),
       dispose: () => undefined,

@@ -6,7 +6,8 @@ import type { Job } from '../../shared/model/job.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Score } from '../../shared/model/loss.ts';
 import { openFrame } from '../../shared/protocol/frame.ts';
-import type { FromCoordinator, Step, Task } from '../../shared/protocol/messages.ts';
+import type { FromCoordinator, Step, Task, WorkerId } from '../../shared/protocol/messages.ts';
+import { frameFromCoordinator } from '../../shared/protocol/parse.ts';
 import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
 import { ActiveRound, type ActiveRoundOptions } from './active-round.ts';
@@ -50,6 +51,8 @@ export class RoundRunner {
     string,
     { readonly step: Step; readonly bytes: Uint8Array<ArrayBuffer> }
   >();
+  /** What was sent ahead, by worker. */
+  readonly #ahead = new Map<WorkerId, { readonly step: Step; readonly from: number; readonly to: number }>();
   #nextShardId = 0;
 
   constructor(options: RoundRunnerOptions) {
@@ -60,16 +63,24 @@ export class RoundRunner {
   /**
    * The gradient of a batch, each worker computing one share of it.
    * @param numbers the batch's samples, at least one
+   * @param nextNumbers the next step's, whose shares are sent ahead to workers that have answered
    * @throws TrainingDiverged, Interrupted
    */
-  async gradient(input: RoundInput, numbers: Uint32Array): Promise<GradientResult> {
+  async gradient(
+    input: RoundInput,
+    numbers: Uint32Array,
+    nextNumbers?: Uint32Array,
+  ): Promise<GradientResult> {
     const sum = new GradientSum(this.#sum);
     const workers = [...this.#options.pool.members.keys()];
     const score = await this.#run('train', input, numbers, {
       assignments: equalShares(numbers.length, workers),
       waiting: workers.length > 0 ? [] : [{ from: 0, to: numbers.length }],
       depth: 1,
-      accept: (shard, gradient) => sum.add(shard, gradient),
+      accept: (shard, gradient) => {
+        sum.add(shard, gradient);
+        if (nextNumbers !== undefined) this.#prefetch(input, nextNumbers, shard.worker);
+      },
     });
     return { ...score, gradientSum: sum.total };
   }
@@ -98,6 +109,7 @@ export class RoundRunner {
   ): Promise<Score> {
     const { pool, clock, signal, onWaiting } = this.#options;
     for (const member of pool.members.values()) member.shards.clear();
+    for (const id of this.#ahead.keys()) if (!pool.members.has(id)) this.#ahead.delete(id);
     const { assignments, waiting, depth, accept } = how;
     const workers = [...pool.members.keys()];
     const round = new ActiveRound({
@@ -125,11 +137,38 @@ export class RoundRunner {
       member.connection.send(this.#weightsFrame(input, member.codec));
       member.weightsStep = input.step;
     }
-    const { sampleShape } = this.#options.job.data;
     const samples = shard.to - shard.from;
     const message: FromCoordinator = { type: 'shard', task, step: input.step, shard: shard.id, samples };
-    const frame = openFrame(message, shardBytes(samples, sampleShape));
-    writeShard(frame.payload, numbers.subarray(shard.from, shard.to), input.split, sampleShape);
+    const ahead = this.#ahead.get(member.id);
+    this.#ahead.delete(member.id);
+    const there =
+      task === 'train' && ahead?.step === input.step && ahead.from === shard.from && ahead.to === shard.to;
+    if (there) member.connection.send(frameFromCoordinator(message));
+    else this.#sendSamples(member, message, numbers.subarray(shard.from, shard.to), input.split);
+  }
+
+  /**
+   * Sends a worker its probable share of the next step, to get ready while it waits for the weights. If its share
+   * turns out another one (somebody came or went), the shard brings its own samples.
+   */
+  #prefetch({ step, split }: RoundInput, numbers: Uint32Array, worker: WorkerId): void {
+    const { pool } = this.#options;
+    const member = pool.members.get(worker);
+    const share = equalShares(numbers.length, [...pool.members.keys()]).find(
+      (other) => other.worker === worker,
+    );
+    const next = (step + 1) as Step;
+    if (member === undefined || share === undefined || this.#ahead.get(worker)?.step === next) return;
+    const { from, to } = share;
+    this.#ahead.set(worker, { step: next, from, to });
+    const message: FromCoordinator = { type: 'prefetch', step: next, samples: to - from };
+    this.#sendSamples(member, message, numbers.subarray(from, to), split);
+  }
+
+  #sendSamples(member: Member, message: FromCoordinator, numbers: Uint32Array, split: Split): void {
+    const { sampleShape } = this.#options.job.data;
+    const frame = openFrame(message, shardBytes(numbers.length, sampleShape));
+    writeShard(frame.payload, numbers, split, sampleShape);
     member.connection.send(frame.bytes);
   }
 

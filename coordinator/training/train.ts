@@ -50,8 +50,10 @@ export async function train(training: Training): Promise<Trained> {
       const tally = new Tally(clock);
       report.epochStarted(epoch, job.epochs, steps);
 
-      for (const batch of batches(epochOrder(job.seed, epoch, dataset.train.count), job.batchSize)) {
-        const result = await rounds.gradient({ ...weightsNow(), split: dataset.train }, batch);
+      const epochBatches = [...batches(epochOrder(job.seed, epoch, dataset.train.count), job.batchSize)];
+      for (const [i, batch] of epochBatches.entries()) {
+        const input = { ...weightsNow(), split: dataset.train };
+        const result = await rounds.gradient(input, batch, epochBatches[i + 1]);
         optimizer.step(weights, result.gradientSum, batch.length);
         trained.steps++;
         tally.add(batch.length, result);

@@ -18,6 +18,11 @@ export interface Trainer {
    *   not trainable, samples x the change that the forward pass made
    */
   gradient(step: Step, shard: Shard, gradient: Float32Array): Promise<ShardResult>;
+  /**
+   * Gets what does not depend on the weights ready (inputs, dropout masks), in time that would be spent waiting. A
+   * gradient of the same step and shard then starts ahead; anything else in between forgets it.
+   */
+  prepare(step: Step, shard: Shard): void;
   /** Forward alone, without dropout. */
   evaluate(shard: Shard): Promise<ShardResult>;
   /**

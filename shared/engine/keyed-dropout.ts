@@ -8,6 +8,10 @@ import type { ScratchArrays } from './scratch-arrays.ts';
 /** What the dropout layers of a model are computing just now. */
 export interface DropoutContext {
   current: { readonly key: MaskKey; readonly sampleNumbers: Uint32Array } | null;
+  /** Layers whose masks for `current` lie ready in the scratch arrays. */
+  readonly ready: Set<number>;
+  /** What has been learnt of the layers by running them: elements of one sample, and the rate. */
+  readonly layers: Map<number, { readonly size: number; readonly rate: number }>;
   readonly scratch: ScratchArrays;
 }
 
@@ -40,11 +44,27 @@ export function registerKeyedDropout(tf: TF, context: DropoutContext): void {
       if (input === undefined || current === null || this.#rate <= 0) return inputs;
       const { key, sampleNumbers } = current;
       const elements = sizeOf(input.shape);
-      const mask = context.scratch.take(`mask ${this.#number}`, elements);
       const size = elements / sampleNumbers.length;
-      fillDropoutMask(mask, key, sampleNumbers, this.#number, size, this.#rate);
+      context.layers.set(this.#number, { size, rate: this.#rate });
+      const mask = maskOf(context, this.#number, size * sampleNumbers.length);
+      if (!context.ready.has(this.#number)) {
+        fillDropoutMask(mask, key, sampleNumbers, this.#number, size, this.#rate);
+      }
       return tf.tidy(() => tf.mul(input, tf.tensor(mask, input.shape)));
     }
   }
   tf.serialization.registerClass(KeyedDropout);
 }
+
+/** Fills the masks of all layers that have run before, for a shard that will be computed next. */
+export function prepareMasks(context: DropoutContext, key: MaskKey, sampleNumbers: Uint32Array): void {
+  context.ready.clear();
+  for (const [number, { size, rate }] of context.layers) {
+    const mask = maskOf(context, number, size * sampleNumbers.length);
+    fillDropoutMask(mask, key, sampleNumbers, number, size, rate);
+    context.ready.add(number);
+  }
+}
+
+const maskOf = ({ scratch }: DropoutContext, number: number, elements: number): Float32Array =>
+  scratch.take(`mask ${number}`, elements);

@@ -3,9 +3,9 @@ import type { Shard } from '../data/shard.ts';
 import type { Job } from '../model/job.ts';
 import { scoreLogits } from '../model/loss.ts';
 import { withKeyedDropout, withLogits } from '../model/topology.ts';
-import type { EngineInfo } from '../protocol/messages.ts';
+import type { EngineInfo, Step } from '../protocol/messages.ts';
 import type { Engine, Trainer } from './engine.ts';
-import { registerKeyedDropout, type DropoutContext } from './keyed-dropout.ts';
+import { prepareMasks, registerKeyedDropout, type DropoutContext } from './keyed-dropout.ts';
 import { ScratchArrays } from './scratch-arrays.ts';
 import { buildModel, type BuiltModel, type TF } from './model.ts';
 
@@ -24,7 +24,9 @@ export function createEngine(tf: TF, info: EngineInfo, readInto = readByData): E
 }
 
 async function createTrainer(tf: TF, job: Job, readInto: ReadInto): Promise<Trainer> {
-  const dropout: DropoutContext = { current: null, scratch: new ScratchArrays() };
+  const scratch = new ScratchArrays();
+  const dropout: DropoutContext = { current: null, ready: new Set(), layers: new Map(), scratch };
+  let prepared: { readonly step: Step; readonly shard: Shard } | null = null;
   registerKeyedDropout(tf, dropout);
   const built = await buildModel(tf, withLogits(withKeyedDropout(job.topology)));
   checkLayout(built, job);
@@ -32,12 +34,21 @@ async function createTrainer(tf: TF, job: Job, readInto: ReadInto): Promise<Trai
   const trainable = variables.filter((_, i) => layout.slices[i]?.trainable);
   const { sampleShape, classes, scale } = job.data;
 
-  /** [samples, ...sampleShape], as the model sees it. */
-  const inputOf = (images: Uint8Array, samples: number): tfjs.Tensor => {
-    const values = dropout.scratch.take('input', images.length);
+  /** Stored bytes as the model sees them. */
+  const scaled = (images: Uint8Array): Float32Array => {
+    const values = scratch.take('input', images.length);
     for (let i = 0; i < values.length; i++) values[i] = (images[i] as number) * scale;
-    return tf.tensor(values, [samples, ...sampleShape]);
+    return values;
   };
+
+  const forget = (): void => {
+    prepared = null;
+    dropout.ready.clear();
+  };
+
+  /** [samples, ...sampleShape] */
+  const inputOf = (images: Uint8Array, samples: number): tfjs.Tensor =>
+    tf.tensor(scaled(images), [samples, ...sampleShape]);
 
   /** [samples, classes] */
   const logitsOf = (input: tfjs.Tensor, training: boolean): tfjs.Tensor =>
@@ -45,7 +56,11 @@ async function createTrainer(tf: TF, job: Job, readInto: ReadInto): Promise<Trai
 
   /** The parts of the flat gradient, in order of the layout, and the logits on the way there. */
   const forwardBackward = (shard: Shard): { logits: tfjs.Tensor; parts: tfjs.Tensor[] } => {
-    const input = inputOf(shard.images, shard.labels.length);
+    const samples = shard.labels.length;
+    const input =
+      prepared === null
+        ? inputOf(shard.images, samples)
+        : tf.tensor(scratch.take('input', shard.images.length), [samples, ...sampleShape]);
     const target = tf.oneHot(tf.tensor1d(Int32Array.from(shard.labels), 'int32'), classes);
     const before = variables.map((variable) => (trainable.includes(variable) ? null : variable.clone()));
     let logits: tfjs.Tensor | undefined;
@@ -68,12 +83,14 @@ async function createTrainer(tf: TF, job: Job, readInto: ReadInto): Promise<Trai
     setWeights: (weights) => built.setWeights(weights),
 
     async gradient(step, shard, gradient) {
+      if (prepared?.step !== step || prepared.shard !== shard) forget();
       dropout.current = { key: { seed: job.seed, step }, sampleNumbers: shard.sampleNumbers };
       const { logits, parts } = tf.tidy(() => {
         try {
           return forwardBackward(shard);
         } finally {
           dropout.current = null;
+          forget();
         }
       });
       try {
@@ -88,7 +105,16 @@ async function createTrainer(tf: TF, job: Job, readInto: ReadInto): Promise<Trai
       }
     },
 
+    prepare(step, shard) {
+      if (prepared?.step === step && prepared.shard === shard) return;
+      forget();
+      scaled(shard.images);
+      prepareMasks(dropout, { seed: job.seed, step }, shard.sampleNumbers);
+      prepared = { step, shard };
+    },
+
     async evaluate(shard) {
+      forget();
       const logits = tf.tidy(() => logitsOf(inputOf(shard.images, shard.labels.length), false));
       try {
         return scoreLogits(await logits.data(), shard.labels, classes);
@@ -98,6 +124,7 @@ async function createTrainer(tf: TF, job: Job, readInto: ReadInto): Promise<Trai
     },
 
     async predict(images, samples) {
+      forget();
       const probabilities = tf.tidy(() => tf.softmax(logitsOf(inputOf(images, samples), false)));
       try {
         return (await probabilities.data()) as Float32Array;

@@ -99,6 +99,7 @@ const shard = v.object({
   shard: shardId,
   samples: positive,
 });
+const prefetch = v.object({ type: v.literal('prefetch'), step, samples: positive });
 const rejected = v.object({
   type: v.literal('rejected'),
   step,
@@ -109,7 +110,15 @@ const rejected = v.object({
 const ping = v.object({ type: v.literal('ping'), id: count });
 const finished = v.object({ type: v.literal('finished'), reason: readable(500) });
 
-export const fromCoordinatorSchema = v.variant('type', [welcome, weights, shard, rejected, ping, finished]);
+export const fromCoordinatorSchema = v.variant('type', [
+  welcome,
+  weights,
+  prefetch,
+  shard,
+  rejected,
+  ping,
+  finished,
+]);
 export type FromCoordinator = v.InferOutput<typeof fromCoordinatorSchema>;
 export type Welcome = v.InferOutput<typeof welcome>;
 export type ShardMessage = v.InferOutput<typeof shard>;

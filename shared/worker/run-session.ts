@@ -1,5 +1,5 @@
 import { CODECS, codecNamed } from '../codec/codec.ts';
-import { viewShard } from '../data/shard.ts';
+import { viewShard, type Shard } from '../data/shard.ts';
 import type { Trainer } from '../engine/engine.ts';
 import { layoutOf } from '../model/layout.ts';
 import { closeReason, CloseCode, ProtocolError } from '../protocol/close-code.ts';
@@ -12,6 +12,7 @@ import {
   advance,
   initialSession,
   type PendingShard,
+  type Prefetched,
   type SessionEffect,
   type SessionEnd,
   type SessionEvent,
@@ -45,6 +46,7 @@ interface Work {
   readonly gradient: Float32Array;
   /** The frame of the last gradient: connections send without a copy, so it may be written over once it has left. */
   lastFrame: Uint8Array<ArrayBuffer> | null;
+  lastView: { readonly payload: Uint8Array; readonly shard: Shard } | null;
 }
 
 /** One connection from opening to end: carries out what the pure session asks for. Never rejects. */
@@ -84,6 +86,8 @@ export function runSession(options: WorkerOptions, trainers: TrainerCache): Prom
           setWeights(effect.payload);
           return;
         }
+        case 'prepare':
+          { prepare(effect.samples); return; }
         case 'compute':
           // The weights before it may have been none, which ends the session.
           if (state.phase !== 'ended') computing = compute(effect.shard);
@@ -120,6 +124,7 @@ export function runSession(options: WorkerOptions, trainers: TrainerCache): Prom
           welcome,
           gradient: new Float32Array(layoutOf(welcome.job.layout).length),
           lastFrame: null,
+          lastView: null,
         };
         if (state.phase === 'ended') return;
         report.joined(welcome);
@@ -135,6 +140,15 @@ export function runSession(options: WorkerOptions, trainers: TrainerCache): Prom
         work.trainer.setWeights(codecNamed(work.welcome.codec).decode(payload, work.gradient.length));
       } catch (error) {
         giveUp(error);
+      }
+    };
+
+    const prepare = ({ step, samples, payload }: Prefetched): void => {
+      if (work === null) return;
+      try {
+        work.trainer.prepare(step, viewOf(work, payload, samples));
+      } catch (error) {
+        report.note(`Could not prepare samples: ${sentenceOf(error)}`);
       }
     };
 
@@ -185,11 +199,19 @@ export function runSession(options: WorkerOptions, trainers: TrainerCache): Prom
   });
 }
 
+/** The same view for the same payload, by which the trainer knows what it has prepared. */
+function viewOf(work: Work, payload: Uint8Array, samples: number): Shard {
+  if (work.lastView?.payload !== payload) {
+    work.lastView = { payload, shard: viewShard(payload, samples, work.welcome.job.data.sampleShape) };
+  }
+  return work.lastView.shard;
+}
+
 /** Computes a shard; the answer as a frame. */
 async function answerTo(shard: PendingShard, work: Work, elapsedMs: () => number): Promise<Uint8Array> {
   const { trainer, welcome, gradient } = work;
   const { task, step, shard: id, samples } = shard.message;
-  const data = viewShard(shard.payload, samples, welcome.job.data.sampleShape);
+  const data = viewOf(work, shard.payload, samples);
   const sums = { step, shard: id, samples };
   if (task === 'evaluate') {
     const result = await trainer.evaluate(data);

@@ -21,11 +21,19 @@ export interface SessionState {
   /** Weights that came while the engine was busy; only the newest matter. */
   readonly nextWeights: { readonly step: Step; readonly payload: Uint8Array } | null;
   readonly shards: readonly PendingShard[];
+  /** Samples that came before the shard that will name them. */
+  readonly prefetched: Prefetched | null;
   readonly busy: boolean;
 }
 
 export interface PendingShard {
   readonly message: ShardMessage;
+  readonly payload: Uint8Array;
+}
+
+export interface Prefetched {
+  readonly step: Step;
+  readonly samples: number;
   readonly payload: Uint8Array;
 }
 
@@ -46,6 +54,8 @@ export type SessionEffect =
   | { readonly type: 'send'; readonly message: FromWorker }
   | { readonly type: 'load'; readonly welcome: Welcome }
   | { readonly type: 'setWeights'; readonly step: Step; readonly payload: Uint8Array }
+  /** There is time to get these samples ready. */
+  | { readonly type: 'prepare'; readonly samples: Prefetched }
   | { readonly type: 'compute'; readonly shard: PendingShard }
   | { readonly type: 'report'; readonly line: string }
   | { readonly type: 'close'; readonly code: number; readonly reason: string }
@@ -59,6 +69,7 @@ export const initialSession: SessionState = {
   weightsStep: null,
   nextWeights: null,
   shards: [],
+  prefetched: null,
   busy: false,
 };
 
@@ -113,8 +124,26 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
       return startWork({ ...state, nextWeights: { step: message.step, payload } });
     case 'shard':
       if (state.phase !== 'working') throw unexpected('A shard before this worker was ready.');
-      return startWork({ ...state, shards: [...state.shards, { message, payload }] });
+      return startWork({
+        ...state,
+        shards: [
+          ...state.shards,
+          { message, payload: payload.length > 0 ? payload : prefetchedFor(state, message) },
+        ],
+      });
+    case 'prefetch': {
+      if (state.phase !== 'working') throw unexpected('Samples before this worker was ready.');
+      const { step, samples } = message;
+      const prefetched = { step, samples, payload };
+      return [{ ...state, prefetched }, state.busy ? [] : [{ type: 'prepare', samples: prefetched }]];
+    }
   }
+}
+
+/** The samples of a shard that comes without any. */
+function prefetchedFor({ prefetched }: SessionState, { step, samples }: ShardMessage): Uint8Array {
+  if (prefetched?.step === step && prefetched.samples === samples) return prefetched.payload;
+  throw new ProtocolError(CloseCode.malformed, 'A shard without samples, and none were sent before.');
 }
 
 /** Takes the newest weights and the first shard that they are for, as soon as the engine is free. */
@@ -131,16 +160,23 @@ function startWork(state: SessionState): Transition {
     // A shard of an older step was given to somebody else long ago.
     shards = shards.filter(({ message }) => message.step >= held);
   }
+  const prefetched =
+    weightsStep !== null && (state.prefetched?.step ?? 0) < weightsStep ? null : state.prefetched;
   const next = shards.find(({ message }) => message.step === weightsStep);
   if (next !== undefined) {
     shards = shards.filter((shard) => shard !== next);
     effects.push({ type: 'compute', shard: next });
+  } else if (prefetched !== null && state.nextWeights === null) {
+    effects.push({ type: 'prepare', samples: prefetched });
   }
-  return [{ ...state, weightsStep, nextWeights: null, shards, busy: next !== undefined }, effects];
+  return [
+    { ...state, weightsStep, nextWeights: null, shards, prefetched, busy: next !== undefined },
+    effects,
+  ];
 }
 
 const ended = (state: SessionState, end: SessionEnd): Transition => [
-  { ...state, phase: 'ended', shards: [], nextWeights: null },
+  { ...state, phase: 'ended', shards: [], nextWeights: null, prefetched: null },
   [{ type: 'end', end }],
 ];
 

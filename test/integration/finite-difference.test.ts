@@ -24,6 +24,26 @@ const shard: Shard = {
   labels: dataset.train.labels,
 };
 
+test('preparing a shard changes when its masks are made, and no bit of its gradient', async () => {
+  const { job, initialWeights } = await prepareJob(dataset, { batchSize: 6, epochs: 1, seed: 3 });
+  const trainer = await (await wasmEngine()).load(job);
+  trainer.setWeights(initialWeights);
+  const gradientOf = async (step: number, prepare?: number): Promise<Float32Array> => {
+    const gradient = new Float32Array(initialWeights.length);
+    if (prepare !== undefined) trainer.prepare(prepare as Step, shard);
+    await trainer.gradient(step as Step, shard, gradient);
+    return gradient;
+  };
+  const plain = await gradientOf(4);
+  expect(await gradientOf(5)).not.toEqual(plain);
+  expect(await gradientOf(4, 4)).toEqual(plain);
+  expect(await gradientOf(4, 5)).toEqual(plain);
+  trainer.prepare(4 as Step, shard);
+  await trainer.evaluate({ ...shard, images: dataset.test.images, labels: dataset.test.labels });
+  expect(await gradientOf(4)).toEqual(plain);
+  trainer.dispose();
+});
+
 test('the gradient of the CNN, dropout included, is the slope of its loss', async () => {
   const { job, initialWeights: weights } = await prepareJob(dataset, { batchSize: 6, epochs: 1, seed: 3 });
   const trainer = await (await wasmEngine()).load(job);

@@ -15,7 +15,7 @@ export interface Watched<Result> {
 export interface TestRunner extends TestPool {
   readonly split: Split;
   readonly waits: boolean[];
-  readonly gradient: (stepNumber?: number) => Promise<Watched<GradientResult>>;
+  readonly gradient: (stepNumber?: number, lookAhead?: boolean) => Promise<Watched<GradientResult>>;
   readonly evaluate: () => Promise<Watched<Score>>;
   readonly abort: () => Promise<void>;
   /** Listeners and timers that the rounds have left behind. */
@@ -54,9 +54,10 @@ export function testRunner(samples = 8): TestRunner {
     ...made,
     split,
     waits,
-    gradient: (stepNumber = 1) => {
+    gradient: (stepNumber = 1, lookAhead = false) => {
       const numbers = Uint32Array.from({ length: samples }, (_, i) => samples - 1 - i);
-      return watch(runner.gradient({ step: step(stepNumber), weights, split }, numbers));
+      const next = lookAhead ? numbers : undefined;
+      return watch(runner.gradient({ step: step(stepNumber), weights, split }, numbers, next));
     },
     evaluate: () => watch(runner.evaluate({ step: step(1), weights, split })),
     abort() {

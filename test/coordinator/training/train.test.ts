@@ -75,12 +75,16 @@ function answerAll(client: Client, skip: (ms: number) => void): void {
   };
 }
 
-const sampleNumbersOf = (client: Client, task: string): number[] =>
-  client.received.flatMap(({ message, payload }) =>
-    message.type === 'shard' && message.task === task
-      ? [...viewShard(payload, message.samples, [2, 1, 1]).sampleNumbers]
-      : [],
-  );
+/** The samples of all shards of a task; those of a shard that brings none were sent ahead. */
+function sampleNumbersOf(client: Client, task: string): number[] {
+  let ahead = new Uint8Array(0);
+  return client.received.flatMap(({ message, payload }) => {
+    if (message.type === 'prefetch') ahead = Uint8Array.from(payload);
+    if (message.type !== 'shard' || message.task !== task) return [];
+    const samples = payload.length > 0 ? Uint8Array.from(payload) : ahead;
+    return [...viewShard(samples, message.samples, [2, 1, 1]).sampleNumbers];
+  });
+}
 
 async function finish(state: { readonly result: Trained | null }): Promise<Trained> {
   for (let turn = 0; turn < 50 && state.result === null; turn++) await settle();

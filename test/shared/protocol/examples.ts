@@ -72,6 +72,7 @@ export const fromWorkerExamples: readonly FromWorker[] = [
 export const fromCoordinatorExamples: readonly FromCoordinator[] = [
   exampleWelcome,
   { type: 'weights', step: step(3) },
+  { type: 'prefetch', step: step(4), samples: 32 },
   { type: 'shard', task: 'train', step: step(3), shard: shardId(17), samples: 32 },
   { type: 'rejected', step: step(3), shard: shardId(17), code: 4421, reason: 'not finite' },
   { type: 'ping', id: 5 },

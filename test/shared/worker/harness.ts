@@ -63,6 +63,7 @@ export class FakeEngine implements Engine {
   readonly info = { backend: 'fake', version: '1', device: 'none', threads: 1 };
   readonly loaded: Job[] = [];
   readonly weights: number[][] = [];
+  readonly prepared: number[][] = [];
   disposed = 0;
   onLoad: (job: Job) => Promise<void> = () => Promise.resolve();
   onGradient: (shard: Shard) => Promise<ShardResult> = () => Promise.resolve({ lossSum: 2, correct: 1 });
@@ -79,6 +80,9 @@ export class FakeEngine implements Engine {
       gradient: (_step, shard, gradient) => {
         gradient.set([...shard.sampleNumbers, ...shard.images, ...shard.labels].slice(0, gradient.length));
         return this.onGradient(shard);
+      },
+      prepare: (_step, shard) => {
+        this.prepared.push([...shard.sampleNumbers]);
       },
       evaluate: () => Promise.resolve({ lossSum: 3, correct: 1 }),
       predict: () => Promise.resolve(new Float32Array(0)),

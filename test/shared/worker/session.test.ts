@@ -40,6 +40,8 @@ function inShort(effect: SessionEffect): string {
       return `weights ${effect.step}`;
     case 'compute':
       return `compute ${effect.shard.message.shard}`;
+    case 'prepare':
+      return `prepare ${effect.samples.step}`;
     case 'close':
       return `close ${effect.code}`;
     case 'end':

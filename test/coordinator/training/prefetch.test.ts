@@ -1,0 +1,45 @@
+import { describe, expect, it } from 'vitest';
+import { testRunner } from './runner-harness.ts';
+
+describe("the next step's samples", () => {
+  it('are sent to whoever has answered, and the shard that follows does not repeat them', async () => {
+    const { join, gradient } = testRunner();
+    const [ann, bob] = [await join('ann'), await join('bob')];
+    await gradient(1, true);
+    await ann.answer();
+    expect(ann.types.slice(1)).toEqual(['weights', 'shard', 'prefetch']);
+    await bob.answer();
+    await gradient(2);
+    expect(ann.types.slice(4)).toEqual(['weights', 'shard']);
+    const [, , first, ahead, , second] = ann.received;
+    expect(second!.payload).toHaveLength(0);
+    expect([...ahead!.payload]).toEqual([...first!.payload]);
+    await ann.answer();
+  });
+
+  it('come with the shard after all where somebody has joined and the shares are others', async () => {
+    const { join, gradient } = testRunner();
+    const ann = await join('ann');
+    await gradient(1, true);
+    await ann.answer();
+    const bob = await join('bob');
+    await gradient(2);
+    // Of 8 samples, 7 payload bytes each.
+    expect(ann.received.at(-1)!.payload).toHaveLength(28);
+    expect(bob.received.at(-1)!.payload).toHaveLength(28);
+  });
+
+  it('come again with a shard that is given a second time', async () => {
+    const { join, gradient } = testRunner();
+    const [ann, bob] = [await join('ann'), await join('bob')];
+    await gradient(1, true);
+    await ann.answer();
+    await bob.answer();
+    const second = await gradient(2);
+    await ann.say({ type: 'leaving', reason: 'lid closed' });
+    await bob.answer();
+    for (const { payload } of bob.received.slice(-1)) expect(payload.length).toBeGreaterThan(0);
+    while (second.result === null) await bob.answer();
+    expect(second.result).toMatchObject({ correct: expect.any(Number) as number });
+  });
+});
