@@ -1,12 +1,19 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Command } from 'commander';
-import { addCoordinatorCommands } from '../dist/coordinator/main.js';
-import { addWorkerCommands } from '../dist/worker-node/main.js';
 
 const file = fileURLToPath(import.meta.url);
+// In a clone of the repository: whatever is missing or out of date is seen to first. A package is built already.
+if (existsSync(new URL('../scripts/', import.meta.url))) {
+  const { ensureInstalled } = await import('../scripts/install.js');
+  ensureInstalled();
+  const { ensureBuilt } = await import('../scripts/build.js');
+  await ensureBuilt();
+}
+const { Command } = await import('commander');
+const { addCoordinatorCommands } = await import('../dist/coordinator/main.js');
+const { addWorkerCommands } = await import('../dist/worker-node/main.js');
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
 const installed = file.includes(`${sep}node_modules${sep}`);
 

@@ -1,3 +1,4 @@
+import { readdirSync, statSync } from 'node:fs';
 import { copyFile, mkdir, readdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -12,6 +13,28 @@ const dist = `${root}/dist`;
 /** Bundles the program into dist/: the coordinator and the Node worker for Node, the page for browsers. */
 export async function buildAll() {
   await Promise.all([buildForNode(), buildPage(`${dist}/page`)]);
+}
+
+/** Builds, unless dist/ is newer than everything that it is made of. */
+export async function ensureBuilt() {
+  const rooms = ['shared', 'coordinator', 'worker-node', 'worker-browser', 'scripts'].map((room) =>
+    join(root, room),
+  );
+  const newest = Math.max(...rooms.map(newestIn), statSync(join(root, 'package-lock.json')).mtimeMs);
+  const built = ['coordinator/main.js', 'worker-node/main.js', 'page/tab-worker.js'].map((file) => {
+    const stats = statSync(join(dist, file), { throwIfNoEntry: false });
+    return stats?.mtimeMs ?? 0;
+  });
+  if (Math.min(...built) < newest) await buildAll();
+}
+
+/** When a file in this folder, or below it, was last changed. */
+function newestIn(folder) {
+  const entries = readdirSync(folder, { withFileTypes: true, recursive: true });
+  const files = entries.filter((entry) => entry.isFile());
+  return Math.max(
+    ...files.map((entry) => statSync(join(entry.parentPath ?? entry.path, entry.name)).mtimeMs),
+  );
 }
 
 function buildForNode() {
