@@ -47,9 +47,6 @@ const numbers = Uint32Array.from({ length: batch }, (_, i) => i);
 let step = 0;
 let slowestMs = 0;
 coordinator.pool.listen({
-  joined: () => undefined,
-  left: () => undefined,
-  refused: () => undefined,
   answered: (_, message) => {
     if (message.type === 'gradient') slowestMs = Math.max(slowestMs, message.computeMs);
   },

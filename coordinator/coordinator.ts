@@ -60,7 +60,6 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       report.info(`+ ${name} joined: ${engine.backend} on ${engine.device}, ${threads}`);
     },
     left: ({ name }, reason) => report.info(`- ${name} left: ${reason}`),
-    answered: () => undefined,
     refused: (reason) => report.warn(`A worker was not let in: ${reason}`),
   });
   if (token === undefined && !isLoopback(host)) {

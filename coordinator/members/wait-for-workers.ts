@@ -23,9 +23,6 @@ export function waitForWorkers(
     };
     const stopListening = pool.listen({
       joined: check,
-      left: () => undefined,
-      answered: () => undefined,
-      refused: () => undefined,
     });
     const cancel = clock.after(patienceMs, () => {
       wanted = 1;

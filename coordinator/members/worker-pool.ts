@@ -13,7 +13,8 @@ import {
 } from '../../shared/protocol/messages.ts';
 import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
 import type { Connection } from '../../shared/transport.ts';
-import { admit, checkVersion, type AdmissionRules } from './admission.ts';
+import { admit, type AdmissionRules } from './admission.ts';
+import { Greetings, tooLarge, type PoolConnection } from './greetings.ts';
 import type { Member } from './member.ts';
 
 export interface PoolOptions {
@@ -27,24 +28,15 @@ export interface PoolOptions {
   readonly silenceMs?: number;
 }
 
-/** What happens among the workers. */
+/** What happens among the workers; a listener has what it wants to hear. */
 export interface PoolListener {
-  joined(member: Member): void;
-  left(member: Member, reason: string): void;
-  answered(member: Member, message: Extract<FromWorker, { shard: ShardId }>, payload: Uint8Array): void;
+  joined?(member: Member): void;
+  left?(member: Member, reason: string): void;
+  answered?(member: Member, message: Extract<FromWorker, { shard: ShardId }>, payload: Uint8Array): void;
   /** Somebody was not let in. */
-  refused(reason: string): void;
+  refused?(reason: string): void;
 }
 
-/** What a connection's owner hands on to the pool. */
-export interface PoolConnection {
-  onFrame(frame: Uint8Array): void;
-  onClose(code: number, reason: string): void;
-}
-
-const HELLO_WITHIN_MS = 10_000;
-/** No hello is larger. */
-const HELLO_BYTES = 64 << 10;
 const DEFAULT_HEARTBEAT_MS = 5_000;
 const DEFAULT_SILENCE_MS = 60_000;
 /** As long as the first shard of a run may be kept. */
@@ -59,8 +51,7 @@ export class WorkerPool {
   readonly #preparing = new Map<WorkerId, Member>();
   readonly #options: PoolOptions;
   readonly #listeners = new Set<PoolListener>();
-  /** Refuses those who have not said hello yet. */
-  readonly #strangers = new Set<(error: ProtocolError) => void>();
+  readonly #greetings: Greetings;
   readonly #heartbeatMs: number;
   #silenceMs: number;
   #pings = 0;
@@ -68,6 +59,7 @@ export class WorkerPool {
 
   constructor(options: PoolOptions) {
     this.#options = options;
+    this.#greetings = new Greetings(options.clock);
     this.#heartbeatMs = options.heartbeatMs ?? DEFAULT_HEARTBEAT_MS;
     this.#silenceMs = options.silenceMs ?? DEFAULT_SILENCE_MS;
     this.#cancelHeartbeat = options.clock.after(this.#heartbeatMs, () => this.#heartbeat());
@@ -81,44 +73,17 @@ export class WorkerPool {
 
   /** Takes a new connection in; it has to say hello before long. */
   connect(connection: Connection): PoolConnection {
-    let member: Member | null = null;
-    let refused = false;
-    const refuse = (error: ProtocolError): void => {
-      refused = true;
-      forget();
-      connection.close(error.code, closeReason(error.message));
-      this.#listeners.forEach((listener) => listener.refused(error.message));
-    };
-    const cancelDeadline = this.#options.clock.after(HELLO_WITHIN_MS, () =>
-      refuse(new ProtocolError(CloseCode.timeout, `No hello within ${HELLO_WITHIN_MS / 1000} s.`)),
-    );
-    const forget = (): void => {
-      cancelDeadline();
-      this.#strangers.delete(refuse);
-    };
-    this.#strangers.add(refuse);
-    return {
-      onFrame: (frame) => {
-        // What arrives until the close is done is too late.
-        if (refused) return;
-        try {
-          if (member !== null) {
-            this.#onFrame(member, frame);
-            return;
-          }
-          const hello = parseHello(frame);
-          member = this.#welcome(hello, connection);
-          forget();
-        } catch (error) {
-          if (!(error instanceof ProtocolError)) throw error;
-          refuse(error);
-        }
+    return this.#greetings.greet(connection, {
+      welcome: (hello) => {
+        const member = this.#welcome(hello, connection);
+        return {
+          onFrame: (frame) => this.#onFrame(member, frame),
+          onClose: (code, reason) =>
+            this.#remove(member, reason === '' ? `connection closed (${code})` : reason),
+        };
       },
-      onClose: (code, reason) => {
-        forget();
-        if (member !== null) this.#remove(member, reason === '' ? `connection closed (${code})` : reason);
-      },
-    };
+      refused: (reason) => this.#listeners.forEach((listener) => listener.refused?.(reason)),
+    });
   }
 
   send(member: Member, message: FromCoordinator): void {
@@ -157,7 +122,7 @@ export class WorkerPool {
       this.send(member, { type: 'finished', reason });
       this.drop(member, CloseCode.normal, reason);
     }
-    for (const refuse of this.#strangers) refuse(new ProtocolError(CloseCode.normal, reason));
+    this.#greetings.close(reason);
   }
 
   #welcome(hello: Hello, connection: Connection): Member {
@@ -209,7 +174,7 @@ export class WorkerPool {
         if (!this.#preparing.delete(member.id))
           throw new ProtocolError(CloseCode.unexpected, 'A second ready.');
         this.members.set(member.id, member);
-        this.#listeners.forEach((listener) => listener.joined(member));
+        this.#listeners.forEach((listener) => listener.joined?.(member));
         return;
       case 'pong':
         return;
@@ -222,17 +187,17 @@ export class WorkerPool {
         if (!this.members.has(member.id)) {
           throw new ProtocolError(CloseCode.unexpected, `A message of type ${message.type} before ready.`);
         }
-        this.#listeners.forEach((listener) => listener.answered(member, message, payload));
+        this.#listeners.forEach((listener) => listener.answered?.(member, message, payload));
     }
   }
 
   #remove(member: Member, reason: string): void {
     if (this.#preparing.delete(member.id))
       this.#listeners.forEach((listener) =>
-        listener.refused(`${member.name} left before it was ready: ${reason}`),
+        listener.refused?.(`${member.name} left before it was ready: ${reason}`),
       );
     if (!this.members.delete(member.id)) return;
-    this.#listeners.forEach((listener) => listener.left(member, reason));
+    this.#listeners.forEach((listener) => listener.left?.(member, reason));
   }
 
   #everybody(): Member[] {
@@ -255,14 +220,3 @@ export class WorkerPool {
     this.#cancelHeartbeat = this.#options.clock.after(this.#heartbeatMs, () => this.#heartbeat());
   }
 }
-
-function parseHello(frame: Uint8Array): Hello {
-  if (frame.length > HELLO_BYTES) throw tooLarge(frame.length, HELLO_BYTES);
-  checkVersion(frame);
-  const { message } = parseFromWorker(frame);
-  if (message.type === 'hello') return message;
-  throw new ProtocolError(CloseCode.unexpected, `The first message has to be a hello, not ${message.type}.`);
-}
-
-const tooLarge = (bytes: number, most: number): ProtocolError =>
-  new ProtocolError(CloseCode.tooLarge, `A frame of ${bytes} bytes; the most is ${most} here.`);

@@ -6,7 +6,7 @@ import sirv from 'sirv';
 import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import { closeReason, CloseCode } from '../../shared/protocol/close-code.ts';
 import type { Connection } from '../../shared/transport.ts';
-import type { PoolConnection } from '../members/worker-pool.ts';
+import type { PoolConnection } from '../members/greetings.ts';
 
 export interface ServerOptions {
   readonly host: string;

@@ -87,7 +87,6 @@ export class ActiveRound {
         this.#stopIfAlone();
       },
       answered: (member, answer, payload) => this.#onAnswer(member, answer, payload),
-      refused: () => undefined,
     });
     const onAbort = (): void => this.#stopIfAlone();
     signal.addEventListener('abort', onAbort);

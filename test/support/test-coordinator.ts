@@ -67,8 +67,7 @@ function when({ pool }: Pick<Coordinator, 'pool'>, condition: () => boolean): Pr
       stop();
       resolve();
     };
-    const nothing = (): void => undefined;
-    const stop = pool.listen({ joined: check, left: nothing, answered: nothing, refused: nothing });
+    const stop = pool.listen({ joined: check });
     check();
   });
 }

@@ -20,6 +20,10 @@ export function spawnWorker(url: string, ...options: string[]): WorkerProcess {
 /** gradcast as a person runs it. */
 export function spawnGradcast(args: readonly string[], env: NodeJS.ProcessEnv = process.env): WorkerProcess {
   const child = spawn(process.execPath, [gradcast, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env });
+  // A test that fails half-way must not leave its processes behind.
+  const end = (): void => void child.kill('SIGKILL');
+  process.once('exit', end);
+  child.once('close', () => process.off('exit', end));
   let output = '';
   child.stdout.on('data', (data: Buffer) => (output += data.toString()));
   child.stderr.on('data', (data: Buffer) => (output += data.toString()));

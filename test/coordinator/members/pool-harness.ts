@@ -1,8 +1,5 @@
-import {
-  WorkerPool,
-  type PoolConnection,
-  type PoolOptions,
-} from '../../../coordinator/members/worker-pool.ts';
+import type { PoolConnection } from '../../../coordinator/members/greetings.ts';
+import { WorkerPool, type PoolOptions } from '../../../coordinator/members/worker-pool.ts';
 import type { Codec } from '../../../shared/codec/codec.ts';
 import { float32 } from '../../../shared/codec/float32.ts';
 import type { FromCoordinator, FromWorker, Hello } from '../../../shared/protocol/messages.ts';

@@ -1,0 +1,91 @@
+import type { Clock } from '../../shared/clock.ts';
+import { closeReason, CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
+import type { Hello } from '../../shared/protocol/messages.ts';
+import { parseFromWorker } from '../../shared/protocol/parse.ts';
+import type { Connection } from '../../shared/transport.ts';
+import { checkVersion } from './admission.ts';
+
+/** What a connection's owner hands on. */
+export interface PoolConnection {
+  onFrame(frame: Uint8Array): void;
+  onClose(code: number, reason: string): void;
+}
+
+export interface Host {
+  /**
+   * Lets a worker in, and says who hears it from then on.
+   * @throws ProtocolError with what it is told instead
+   */
+  welcome(hello: Hello): PoolConnection;
+  refused(reason: string): void;
+}
+
+const HELLO_WITHIN_MS = 10_000;
+/** No hello is larger. */
+const HELLO_BYTES = 64 << 10;
+
+/** Connections that have not said hello yet, each with its deadline. */
+export class Greetings {
+  readonly #clock: Clock;
+  readonly #waiting = new Set<(error: ProtocolError) => void>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  greet(connection: Connection, host: Host): PoolConnection {
+    let welcomed: PoolConnection | null = null;
+    let refused = false;
+    const refuse = (error: ProtocolError): void => {
+      refused = true;
+      forget();
+      connection.close(error.code, closeReason(error.message));
+      host.refused(error.message);
+    };
+    const cancelDeadline = this.#clock.after(HELLO_WITHIN_MS, () =>
+      refuse(new ProtocolError(CloseCode.timeout, `No hello within ${HELLO_WITHIN_MS / 1000} s.`)),
+    );
+    const forget = (): void => {
+      cancelDeadline();
+      this.#waiting.delete(refuse);
+    };
+    this.#waiting.add(refuse);
+    return {
+      onFrame(frame) {
+        // What arrives until the close is done is too late.
+        if (refused) return;
+        if (welcomed !== null) {
+          welcomed.onFrame(frame);
+          return;
+        }
+        try {
+          welcomed = host.welcome(parseHello(frame));
+          forget();
+        } catch (error) {
+          if (!(error instanceof ProtocolError)) throw error;
+          refuse(error);
+        }
+      },
+      onClose(code, reason) {
+        forget();
+        welcomed?.onClose(code, reason);
+      },
+    };
+  }
+
+  /** Refuses everybody who is still waiting. */
+  close(reason: string): void {
+    for (const refuse of this.#waiting) refuse(new ProtocolError(CloseCode.normal, reason));
+  }
+}
+
+function parseHello(frame: Uint8Array): Hello {
+  if (frame.length > HELLO_BYTES) throw tooLarge(frame.length, HELLO_BYTES);
+  checkVersion(frame);
+  const { message } = parseFromWorker(frame);
+  if (message.type === 'hello') return message;
+  throw new ProtocolError(CloseCode.unexpected, `The first message has to be a hello, not ${message.type}.`);
+}
+
+export const tooLarge = (bytes: number, most: number): ProtocolError =>
+  new ProtocolError(CloseCode.tooLarge, `A frame of ${bytes} bytes; the most is ${most} here.`);
