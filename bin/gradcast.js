@@ -36,3 +36,5 @@ try {
   if (process.env.GRADCAST_DEBUG) console.error(error);
   process.exitCode = 1;
 }
+// The command is over. Should anything have been forgotten that keeps the process alive, it must not be waited for.
+setTimeout(() => process.exit(), 2_000).unref();

@@ -1,6 +1,8 @@
 import { layoutOf } from '../shared/model/layout.ts';
 import type { Clock, StopSignal } from '../shared/clock.ts';
 import type { Job } from '../shared/model/job.ts';
+import type { Connection } from '../shared/transport.ts';
+import type { PoolConnection } from './members/greetings.ts';
 import { WorkerPool } from './members/worker-pool.ts';
 import { plural, type Report } from './report/report.ts';
 import { isLoopback, reachableHosts, startServer } from './server/server.ts';
@@ -47,13 +49,13 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
         ? report.warn('No worker is connected: the run waits, and goes on when one joins.')
         : report.info('A worker is back: the run goes on.'),
   });
-  const server = await startServer({
-    host,
-    port: options.port,
-    pageDir,
-    maxFrameBytes,
-    connect: (connection) => pool.connect(connection),
-  });
+  const connect = (connection: Connection): PoolConnection => pool.connect(connection);
+  const server = await startServer({ host, port: options.port, pageDir, maxFrameBytes, connect }).catch(
+    (error: unknown) => {
+      pool.close('The coordinator could not start.');
+      throw error;
+    },
+  );
   pool.listen({
     joined: ({ name, engine }) => {
       const threads = plural(engine.threads, 'thread');

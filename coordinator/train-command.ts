@@ -81,7 +81,8 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
       },
     );
     report.close();
-    sayEnd(trained, folder, flags, program, report);
+    if (trained.steps === 0) report.info('Stopped before the first step; there is no model.');
+    else sayEnd(trained, folder, flags, program, report);
     return interrupt.signal.aborted ? INTERRUPTED : 0;
   } finally {
     report.close();

@@ -46,6 +46,8 @@ export async function withWorkers<Result>(
   });
   let local: LocalWorkers | null = null;
   let goodbye = 'The run has ended with an error.';
+  const giveUp = new AbortController();
+  const waiting = AbortSignal.any([signal, giveUp.signal]);
   try {
     options.onOpen(coordinator);
     if (workers > 0) {
@@ -62,12 +64,13 @@ export async function withWorkers<Result>(
     const alone = local === null ? [] : [failIfAlone(local, coordinator, report)];
     await Promise.race([
       ...alone,
-      waitForWorkers(coordinator.pool, Math.max(1, workers), PATIENCE_MS, clock, signal),
+      waitForWorkers(coordinator.pool, Math.max(1, workers), PATIENCE_MS, clock, waiting),
     ]);
     const result = await Promise.race([...alone, work(coordinator)]);
     goodbye = signal.aborted ? 'The run was stopped.' : 'The run is finished.';
     return result;
   } finally {
+    giveUp.abort();
     await coordinator.close(goodbye);
     await local?.stop();
   }

@@ -173,6 +173,45 @@ test('another model than the default is trained from its topology alone', async 
   expect(await history('own-model')).toHaveLength(1);
 });
 
+test('a port that is in use is an error at once, for the second who wants it', async () => {
+  const args = ['coordinator', '--data', data, '--host', '127.0.0.1', '--out'];
+  const first = gradcast(...args, join(scratch, 'port-1'), '--port', '0');
+  await said(first, /Listening on ws:.*:\d+/);
+  const port = /ws:\/\/127\.0\.0\.1:(\d+)/.exec(first.output())?.[1] ?? '';
+  const second = gradcast(...args, join(scratch, 'port-2'), '--port', port);
+  expect(await second.ended, second.output()).toBe(1);
+  expect(second.output()).toMatch(/the port is in use\. Choose another with --port/);
+  first.kill('SIGINT');
+  expect(await first.ended, first.output()).toBe(130);
+  expect(first.output()).toContain('there is no model');
+}, 15_000);
+
+test('workers that cannot start end the run with what they said', async () => {
+  const run = gradcast('train', '--data', data, '--out', join(scratch, 'no-engine'), '--engine', 'native');
+  expect(await run.ended, run.output()).toBe(1);
+  expect(run.output()).toMatch(/The workers on this machine have ended: .*No native TensorFlow/);
+}, 20_000);
+
+test('local workers end with a coordinator that is killed', async () => {
+  const run = train('killed', '--epochs', '10000');
+  await said(run, /Epoch 1\/10000/);
+  const worker = spawnGradcast([
+    'worker',
+    /ws:[^,\s]+/.exec(run.output())![0],
+    '--workers',
+    '1',
+    '--engine',
+    'wasm',
+  ]);
+  await said(run, /\+ local-2 joined/);
+  run.kill('SIGKILL');
+  expect(await run.ended).toBe('SIGKILL');
+  // Its pipes are closed only when the last of its workers has ended; one that a person attached keeps trying.
+  await said(worker, /Trying again/);
+  worker.kill('SIGTERM');
+  expect(await worker.ended).toBe(0);
+}, 30_000);
+
 test.each<[string, string[], RegExp]>([
   ['a folder without data', ['train', '--data', '/nonexistent-digits'], /nonexistent-digits/],
   ['a model that is none', ['evaluate', '/nonexistent-model', '--data', '.'], /No gradcast model in/],
