@@ -7,6 +7,8 @@ export interface Member {
   readonly name: string;
   readonly engine: EngineInfo;
   readonly codec: string;
+  /** Whether it takes samples ahead of their shard. */
+  readonly prefetch: boolean;
   readonly connection: Connection;
   lastHeardMs: number;
   /** Answers that counted. */

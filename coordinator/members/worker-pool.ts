@@ -132,6 +132,7 @@ export class WorkerPool {
       name: hello.name,
       engine: hello.engine,
       codec,
+      prefetch: hello.prefetch ?? false,
       connection,
       lastHeardMs: this.#options.clock.now(),
       accepted: 0,

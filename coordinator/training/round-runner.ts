@@ -158,7 +158,7 @@ export class RoundRunner {
       (other) => other.worker === worker,
     );
     const next = (step + 1) as Step;
-    if (member === undefined || share === undefined || this.#ahead.get(worker)?.step === next) return;
+    if (member?.prefetch !== true || share === undefined || this.#ahead.get(worker)?.step === next) return;
     const { from, to } = share;
     this.#ahead.set(worker, { step: next, from, to });
     const message: FromCoordinator = { type: 'prefetch', step: next, samples: to - from };

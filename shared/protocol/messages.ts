@@ -46,6 +46,8 @@ const hello = v.object({
   token: v.optional(text(200)),
   engine,
   codecs: v.pipe(v.array(text(40)), v.minLength(1), v.maxLength(32)),
+  /** Whether samples may be sent ahead of their shard. */
+  prefetch: v.optional(v.boolean()),
 });
 /** The job's model is built: shards are welcome. */
 const ready = v.object({ type: v.literal('ready') });

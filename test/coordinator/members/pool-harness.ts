@@ -77,7 +77,7 @@ export interface TestPool {
   /** A connection that has said nothing yet. */
   readonly connect: () => Client;
   /** A worker that is ready for shards. */
-  readonly join: (name: string) => Promise<Client>;
+  readonly join: (name: string, changes?: Partial<Hello>) => Promise<Client>;
 }
 
 export function testPool(options: Partial<PoolOptions> = {}): TestPool {
@@ -102,9 +102,9 @@ export function testPool(options: Partial<PoolOptions> = {}): TestPool {
     clock,
     events,
     connect,
-    async join(name) {
+    async join(name, changes = {}) {
       const client = connect();
-      await client.hello({ name });
+      await client.hello({ name, ...changes });
       await client.say({ type: 'ready' });
       return client;
     },

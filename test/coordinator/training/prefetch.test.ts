@@ -17,6 +17,16 @@ describe("the next step's samples", () => {
     await ann.answer();
   });
 
+  it('are not sent to a worker that has not asked for them', async () => {
+    const { join, gradient } = testRunner();
+    const ann = await join('ann', { prefetch: false });
+    await gradient(1, true);
+    await ann.answer();
+    await gradient(2);
+    expect(ann.types.slice(1)).toEqual(['weights', 'shard', 'weights', 'shard']);
+    expect(ann.received.at(-1)!.payload).toHaveLength(56);
+  });
+
   it('come with the shard after all where somebody has joined and the shares are others', async () => {
     const { join, gradient } = testRunner();
     const ann = await join('ann');

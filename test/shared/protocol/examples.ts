@@ -33,6 +33,7 @@ export const exampleHello: Hello = {
   token: 'secret',
   engine: { backend: 'wasm', version: '4.22.0', device: '2 cores', threads: 1 },
   codecs: ['float32'],
+  prefetch: true,
 };
 
 export const exampleWelcome: Welcome = {
