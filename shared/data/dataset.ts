@@ -1,6 +1,8 @@
+import { sizeOf } from '../model/layout.ts';
+
 /** Samples and their labels, as they lie in memory. */
 export interface Split {
-  /** count x sampleSize bytes, row-major, 0 to 255; sampleSize is the product of the sample shape. */
+  /** count x the product of the sample shape bytes, row-major, 0 to 255. */
   readonly images: Uint8Array;
   /** One class number a sample. */
   readonly labels: Uint8Array;
@@ -19,11 +21,6 @@ export interface Dataset {
   readonly test: Split;
 }
 
-/** Bytes of one sample: the product of its shape. */
-export function sampleSize(sampleShape: readonly number[]): number {
-  return sampleShape.reduce((product, extent) => product * extent, 1);
-}
-
 /**
  * The data set with only its first `trainCount` training samples; the test split stays whole, so that
  * accuracies remain comparable. A limit at or above the number of samples changes nothing. Views, no copies.
@@ -37,7 +34,7 @@ export function limitTo(dataset: Dataset, trainCount: number): Dataset {
   return {
     ...dataset,
     train: {
-      images: train.images.subarray(0, trainCount * sampleSize(sampleShape)),
+      images: train.images.subarray(0, trainCount * sizeOf(sampleShape)),
       labels: train.labels.subarray(0, trainCount),
       count: trainCount,
     },

@@ -1,4 +1,4 @@
-import { sampleSize } from './dataset.ts';
+import { sizeOf } from '../model/layout.ts';
 
 /** Data that cannot be used. Its message is for the person: which file, what is wrong with it, what to do. */
 export class DataError extends Error {
@@ -18,7 +18,7 @@ export interface IdxImages {
   readonly count: number;
   /** [height, width, channels]; three-dimensional files have one channel. */
   readonly sampleShape: readonly number[];
-  /** count x sampleSize bytes, row-major; a view of the file's bytes, not a copy. */
+  /** [count, ...sampleShape], row-major; a view of the file's bytes, not a copy. */
   readonly images: Uint8Array;
 }
 
@@ -72,7 +72,7 @@ function parseIdx(
   if (dimensions.includes(0)) throw damaged(file, `at least one byte of ${what}`, `${shape} in its header`);
 
   // Beyond 2^53 the product is rounded, but then no file is as long either.
-  const expectedBytes = headerBytes + sampleSize(dimensions);
+  const expectedBytes = headerBytes + sizeOf(dimensions);
   if (bytes.length !== expectedBytes) {
     const difference =
       bytes.length < expectedBytes

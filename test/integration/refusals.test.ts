@@ -2,7 +2,14 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
 import { CloseCode } from '../../shared/protocol/close-code.ts';
-import type { FromWorker, Hello, Step } from '../../shared/protocol/messages.ts';
+import type {
+  FromWorker,
+  GradientAnswer,
+  Hello,
+  ShardId,
+  ShardMessage,
+  Step,
+} from '../../shared/protocol/messages.ts';
 import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/parse.ts';
 import { spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
 import {
@@ -108,6 +115,17 @@ async function withShard() {
   return { client, shard, round };
 }
 
+/** An answer to a shard that nothing is wrong with. */
+const answerTo = ({ step, shard, samples }: ShardMessage): GradientAnswer => ({
+  type: 'gradient',
+  step,
+  shard,
+  samples,
+  lossSum: 1,
+  correct: 0,
+  computeMs: 1,
+});
+
 const gradientOf = (value: number, count = length): Uint8Array =>
   new Uint8Array(new Float32Array(count).fill(value).buffer);
 
@@ -205,15 +223,7 @@ test.each<[string, object, () => Uint8Array, number, RegExp]>([
   ],
 ])('%s does not count, and its sender is told', async (_, changes, payload, code, sentence) => {
   const { client, shard, round } = await withShard();
-  const answer = {
-    type: 'gradient',
-    step: shard.step,
-    shard: shard.shard,
-    samples: shard.samples,
-    lossSum: 1,
-    correct: 0,
-    computeMs: 1,
-  } as const;
+  const answer = answerTo(shard);
   client.send({ ...answer, ...changes }, payload());
   const rejected = await client.next('rejected');
   expect(rejected.code).toBe(code);
@@ -225,15 +235,7 @@ test.each<[string, object, () => Uint8Array, number, RegExp]>([
 
 test('whoever answers wrongly three times has to go, with the code of the last', async () => {
   const { client, shard, round } = await withShard();
-  const answer = {
-    type: 'gradient',
-    step: shard.step,
-    shard: 9999 as typeof shard.shard,
-    samples: 32,
-    lossSum: 1,
-    correct: 0,
-    computeMs: 1,
-  } as const;
+  const answer = { ...answerTo(shard), shard: 9999 as ShardId };
   for (let i = 0; i < 3; i++) client.send(answer, gradientOf(0));
   expect(await client.closed).toMatchObject({ code: CloseCode.unknownSamples });
   await round;
@@ -241,15 +243,7 @@ test('whoever answers wrongly three times has to go, with the code of the last',
 
 test('answers that come late, twice or for another step change nothing', async () => {
   const { client, shard, round } = await withShard();
-  const answer = {
-    type: 'gradient',
-    step: shard.step,
-    shard: shard.shard,
-    samples: shard.samples,
-    lossSum: 1,
-    correct: 0,
-    computeMs: 1,
-  } as const;
+  const answer = answerTo(shard);
   client.send({ ...answer, step: 2 as Step }, gradientOf(1e6));
   client.send(answer, gradientOf(1));
   client.send(answer, gradientOf(1e6));

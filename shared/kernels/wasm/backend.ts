@@ -44,10 +44,6 @@ export function floatsOf(backend: WasmBackend, info: TensorInfo): Float32Array {
   return backend.typedArrayFromHeap(info) as Float32Array;
 }
 
-export function sizeOf(shape: readonly number[]): number {
-  return shape.reduce((product, length) => product * length, 1);
-}
-
 /** Runs `use` with a piece of the backend's memory and frees it afterwards. Throws where there is none left. */
 export function withScratch<T>(backend: WasmBackend, bytes: number, use: (pointer: number) => T): T {
   const pointer = backend.wasm._malloc(bytes);

@@ -1,5 +1,6 @@
 import type { KernelFunc, TensorInfo, Tf, WasmBackend } from './backend.ts';
-import { callKernel, kernelFunc, pointerOf, sizeOf } from './backend.ts';
+import { callKernel, kernelFunc, pointerOf } from './backend.ts';
+import { sizeOf } from '../../model/layout.ts';
 import type { ConvAttrs } from './conv-info.ts';
 import { convolutionInfo } from './conv-info.ts';
 import { withSamePaddingInNumbers } from './same-padding.ts';

@@ -1,6 +1,7 @@
 import type { GradConfig, Tensor } from '@tensorflow/tfjs';
 import type { KernelFunc, TensorInfo, Tf, WasmBackend } from './backend.ts';
-import { callKernel, kernelFunc, pointerOf, sizeOf } from './backend.ts';
+import { callKernel, kernelFunc, pointerOf } from './backend.ts';
+import { sizeOf } from '../../model/layout.ts';
 import type { SimdKernels } from './simd.ts';
 
 /** The kernel's name, as TensorFlow's; tfjs has none of it and builds the gradient from Step, Cast and Multiply. */

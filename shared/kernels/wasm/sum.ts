@@ -1,5 +1,6 @@
 import type { KernelFunc, TensorInfo, Tf, WasmBackend } from './backend.ts';
-import { kernelFunc, pointerOf, sizeOf } from './backend.ts';
+import { kernelFunc, pointerOf } from './backend.ts';
+import { sizeOf } from '../../model/layout.ts';
 import type { SimdKernels } from './simd.ts';
 
 interface Inputs {

@@ -1,5 +1,6 @@
 import type { KernelFunc, TensorInfo, WasmBackend } from './backend.ts';
-import { kernelFunc, sizeOf } from './backend.ts';
+import { kernelFunc } from './backend.ts';
+import { sizeOf } from '../../model/layout.ts';
 
 interface Inputs {
   readonly x: TensorInfo;
