@@ -14,9 +14,10 @@ import { median, spread } from './support/statistics.ts';
 
 const [, , engine = 'wasm', workersText = '2', stepsText = '40', batchText = '128'] = process.argv;
 const [workers, steps, batch] = [Number(workersText), Number(stepsText), Number(batchText)];
-const WARM_UP = 4;
-/** Steps in a row of each kind, so that neither finds the caches cold. */
-const BLOCK = 4;
+/** Steps in a row of each kind: training is a long row, and its first steps find the caches cold. */
+const BLOCK = 12;
+/** Of those, the first are not counted. */
+const WARM_UP = 2;
 
 const clock = clockOf(globalThis);
 const { signal } = new AbortController();
@@ -79,7 +80,7 @@ const times = {
   slowest: [] as number[],
   bare: [] as number[],
 };
-for (let done = -WARM_UP; done < steps; done += BLOCK) {
+for (let done = 0; done < steps; done += BLOCK - WARM_UP) {
   for (const [kind, run] of [
     ['bare', bareStep],
     ['shares', sharesStep],
@@ -87,7 +88,7 @@ for (let done = -WARM_UP; done < steps; done += BLOCK) {
   ] as const) {
     for (let i = 0; i < BLOCK; i++) {
       const elapsedMs = await run();
-      if (done < 0) continue;
+      if (i < WARM_UP) continue;
       times[kind].push(elapsedMs);
       if (kind === 'distributed') times.slowest.push(slowestMs);
     }
