@@ -41,12 +41,12 @@ export function createCapturedTrainer(
     gradient: new GraphCache(MOST_GRAPHS, STALE_AFTER_SHARDS),
     logits: new GraphCache(MOST_GRAPHS, STALE_AFTER_SHARDS),
   };
-  const given = new Set<GraphKind>();
+  const givenUp = new Set<GraphKind>();
   const waiting = new Set<string>();
   let disposed = false;
 
   const giveUp = (kind: GraphKind, error: unknown): void => {
-    given.add(kind);
+    givenUp.add(kind);
     graphs[kind].clear();
     const why = error instanceof Error ? error.message : String(error);
     const what = kind === 'gradient' ? 'The gradient' : 'Evaluation';
@@ -56,11 +56,11 @@ export function createCapturedTrainer(
   /** Called after a shard was computed op by op: the next ones of its size shall have a graph. */
   const wish = (kind: GraphKind, samples: number): void => {
     const key = `${kind} ${samples}`;
-    if (given.has(kind) || waiting.has(key) || !graphs[kind].hasRoom) return;
+    if (givenUp.has(kind) || waiting.has(key) || !graphs[kind].hasRoom) return;
     waiting.add(key);
     idle.later(() => {
       waiting.delete(key);
-      if (disposed || given.has(kind) || !graphs[kind].hasRoom) return;
+      if (disposed || givenUp.has(kind) || !graphs[kind].hasRoom) return;
       try {
         graphs[kind].add(samples, captureStep(native, job, modelStep, kind, samples));
       } catch (error) {
