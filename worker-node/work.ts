@@ -24,8 +24,8 @@ export interface WorkOptions {
  */
 export async function work(options: WorkOptions): Promise<string> {
   const { url, token, signal, info, note } = options;
-  const { engine, why } = await chooseEngine(options.engine);
   const name = options.name ?? hostname();
+  const { engine, why } = await chooseEngine(options.engine, (line) => note(`${name}: ${line}`));
   const { backend, device, threads } = engine.info;
   info(`${name}: ${backend} on ${device}, ${threads} thread${threads === 1 ? '' : 's'} (${why})`);
   const report: WorkerReport = {

@@ -1,0 +1,39 @@
+// One gradient step of the seed's CNN on native TensorFlow: stock tfjs-node op by op, op by op with TensorFlow's own
+// gradient ops, and captured as a graph. Alternating, medians; stock tfjs-node has to be told apart by process, as
+// gradients are registered for good. Arguments: [steps = 30] [batch = 128,64]
+import { forkEntry, nextMessage } from './support/children.ts';
+import { median, spread } from './support/statistics.ts';
+
+const [, , stepsText = '30', batchText = '128,64'] = process.argv;
+const WARM_UP = 6;
+/** Steps in a row of each kind, so that none finds the caches cold. */
+const BLOCK = 3;
+const KINDS = ['stock', 'eager', 'captured'] as const;
+
+for (const batch of batchText.split(',')) {
+  const entries = KINDS.map((kind) => ({
+    kind,
+    child: forkEntry('native-variant', [kind, batch]),
+    times: [] as number[],
+  }));
+  for (const { child } of entries) await nextMessage(child);
+  for (let done = -WARM_UP; done < Number(stepsText); done += BLOCK) {
+    for (const { child, times } of entries) {
+      for (let i = 0; i < BLOCK; i++) {
+        const answer = nextMessage<number>(child);
+        child.send('step');
+        const elapsedMs = await answer;
+        if (done >= 0) times.push(elapsedMs);
+      }
+    }
+  }
+  const [stock, eager, captured] = entries.map(({ times }) => median(times)) as [number, number, number];
+  console.log(
+    `ratio ${(captured / stock).toFixed(3)}: captured / stock tfjs-node, batch ${batch}` +
+      ` (${(captured / eager).toFixed(3)}: captured / op by op with better gradients)`,
+  );
+  for (const { kind, times, child } of entries) {
+    console.log(`${kind}: ${spread(times)} ms`);
+    child.kill();
+  }
+}

@@ -1,0 +1,47 @@
+// A native engine in one of three variants: answers every message with the milliseconds that one gradient step took.
+import { prepareJob } from '../../coordinator/model.ts';
+import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { createModelStep } from '../../shared/engine/model-step.ts';
+import { ShardInputs } from '../../shared/engine/shard-inputs.ts';
+import { createTrainer, readByData } from '../../shared/engine/tf-engine.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
+import { openNative } from '../../worker-node/engine/native.ts';
+import { createCapturedTrainer } from '../../worker-node/engine/native/captured-trainer.ts';
+import { registerNativeGradients } from '../../worker-node/engine/native/gradients.ts';
+import { createIdle } from '../../worker-node/engine/native/idle.ts';
+
+const [, , variant = 'captured', batchText = '128'] = process.argv;
+const batch = Number(batchText);
+const opened = await openNative();
+if ('missing' in opened) throw new Error(`No native TensorFlow here: ${opened.missing}`);
+const { native } = opened;
+const { tf } = native;
+if (variant !== 'stock') registerNativeGradients(tf, native.backend);
+const dataset = drawDigits({ seed: 1, trainCount: batch, testCount: 10 });
+const { job, initialWeights } = await prepareJob(dataset, { batchSize: batch, epochs: 1, seed: 1 });
+await tf.setBackend('tensorflow');
+const modelStep = await createModelStep(tf, job);
+const note = (line: string): void => console.error(line);
+const trainer =
+  variant === 'captured'
+    ? createCapturedTrainer(native, job, modelStep, { idle: createIdle(), note })
+    : createTrainer(tf, job, modelStep, new ShardInputs(job), readByData);
+const gradient = new Float32Array(initialWeights.length);
+const shard = {
+  sampleNumbers: Uint32Array.from({ length: batch }, (_, i) => i),
+  images: dataset.train.images,
+  labels: dataset.train.labels,
+};
+let step = 0;
+process.on('message', () => void compute());
+process.send?.('ready');
+
+/** Masks and images are made before the clock starts, as a worker makes them while it waits for the weights. */
+async function compute(): Promise<void> {
+  const now = step++ as Step;
+  trainer.prepare(now, shard);
+  const startedMs = performance.now();
+  trainer.setWeights(initialWeights);
+  await trainer.gradient(now, shard, gradient);
+  process.send?.(performance.now() - startedMs);
+}

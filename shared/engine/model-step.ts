@@ -1,0 +1,91 @@
+import type * as tfjs from '@tensorflow/tfjs';
+import type { Job } from '../model/job.ts';
+import { withKeyedDropout, withLogits } from '../model/topology.ts';
+import { registerKeyedDropout, type DropoutContext, type MaskSource } from './keyed-dropout.ts';
+import { buildModel, type BuiltModel, type TF } from './model.ts';
+
+/** What is computed for a job, whatever its inputs come from. Callers tidy up. */
+export interface ModelStep {
+  readonly built: BuiltModel;
+  /**
+   * Forward and backward.
+   * @param input [samples, ...sampleShape]
+   * @param target one-hot labels, float32 [samples, classes]
+   * @returns the logits [samples, classes], and the parts of the flat gradient in order of the layout: sums over the
+   *   samples; of what is not trained, samples x the change that the forward pass made
+   */
+  gradient(
+    input: tfjs.Tensor,
+    target: tfjs.Tensor,
+    masks: MaskSource,
+  ): { logits: tfjs.Tensor; parts: tfjs.Tensor[] };
+  /** Forward alone, without dropout: [samples, classes]. */
+  logits(input: tfjs.Tensor): tfjs.Tensor;
+}
+
+/** @throws Error with a sentence if the job's model cannot be built */
+export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
+  const dropout: DropoutContext = { masks: null };
+  registerKeyedDropout(tf, dropout);
+  const built = await buildModel(tf, withLogits(withKeyedDropout(job.topology)));
+  checkLayout(built, job);
+  const { model, layout, variables } = built;
+  const trainable = variables.filter((_, i) => layout.slices[i]?.trainable);
+
+  return {
+    built,
+
+    gradient(input, target, masks) {
+      const samples = input.shape[0];
+      const before = variables.map((variable) => (trainable.includes(variable) ? null : variable.clone()));
+      let logits: tfjs.Tensor | undefined;
+      dropout.masks = masks;
+      try {
+        const { grads } = tf.variableGrads(() => {
+          logits = tf.keep(model.apply(input, { training: true }) as tfjs.Tensor);
+          return crossEntropySum(tf, logits, target);
+        }, trainable);
+        // What is not trained has no gradient: the change that the forward pass made to it takes its place.
+        const parts = variables.map((variable, i) => {
+          const old = before[i];
+          if (old === null || old === undefined) return grads[variable.name] ?? tf.zerosLike(variable);
+          return tf.mul(tf.sub(variable, old), samples);
+        });
+        return { logits: logits as tfjs.Tensor, parts };
+      } finally {
+        dropout.masks = null;
+        before.forEach((old, i) => old !== null && variables[i]?.assign(old));
+      }
+    },
+
+    logits: (input) => model.apply(input, { training: false }) as tfjs.Tensor,
+  };
+}
+
+/**
+ * Sum over the samples of the cross-entropy of softmax(logits) with a one-hot target; its gradient is
+ * softmax(logits) - target.
+ * @param logits [samples, classes]
+ * @param target [samples, classes]
+ */
+function crossEntropySum(tf: TF, logits: tfjs.Tensor, target: tfjs.Tensor): tfjs.Scalar {
+  const loss = tf.customGrad((input, save) => {
+    const x = input as tfjs.Tensor;
+    const shifted = tf.sub(x, tf.max(x, -1, true));
+    const logSum = tf.log(tf.sum(tf.exp(shifted), -1, true));
+    (save as tfjs.GradSaveFunc)([x]);
+    return {
+      value: tf.sum(tf.mul(target, tf.sub(logSum, shifted))),
+      gradFunc: (dy, saved) => tf.mul(dy, tf.sub(tf.softmax(saved[0] as tfjs.Tensor), target)),
+    };
+  });
+  return loss(logits) as tfjs.Scalar;
+}
+
+function checkLayout({ layout }: BuiltModel, job: Job): void {
+  const here = JSON.stringify(layout.slices.map(({ shape, trainable }) => ({ shape, trainable })));
+  const there = JSON.stringify(job.layout.map(({ shape, trainable }) => ({ shape, trainable })));
+  if (here !== there) {
+    throw new Error(`The model built here has the tensors ${here}, but the job says ${there}.`);
+  }
+}

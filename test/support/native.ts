@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest';
+import { openNative } from '../../worker-node/engine/native.ts';
+import type { Native } from '../../worker-node/engine/native/backend.ts';
+import type { Idle } from '../../worker-node/engine/native/idle.ts';
+
+process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
+
+/**
+ * Native TensorFlow, where it is found (see GRADCAST_NATIVE_DIR). Where not, a test that is skipped says why; with
+ * GRADCAST_REQUIRE_NATIVE=1 it fails.
+ */
+export async function withNative(define: (native: Native) => void): Promise<void> {
+  const opened = await openNative();
+  if ('native' in opened) {
+    define(opened.native);
+    return;
+  }
+  const required = process.env.GRADCAST_REQUIRE_NATIVE === '1';
+  test.skipIf(!required)(`needs native TensorFlow: ${opened.missing}`, () => {
+    expect(opened.missing).toBe('');
+  });
+}
+
+/** Idle when the test says so. */
+export function manualIdle(): Idle & { readonly waiting: () => number; readonly run: () => void } {
+  const tasks: (() => void)[] = [];
+  return {
+    answered: () => undefined,
+    later: (task) => void tasks.push(task),
+    waiting: () => tasks.length,
+    run: () => {
+      for (const task of tasks.splice(0)) task();
+    },
+  };
+}

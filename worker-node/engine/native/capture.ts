@@ -1,0 +1,129 @@
+import type { Tensor } from '@tensorflow/tfjs';
+import type { Binding, Native, OpAttribute, TensorHandle } from './backend.ts';
+import { GraphDef } from './graph-def.ts';
+
+/** A computation, written down. */
+export interface Capture {
+  /** A SavedModel whose placeholders are called as the inputs, and its outputs as outputName says. */
+  readonly savedModel: Uint8Array;
+  /** In the order in which they were named. */
+  readonly inputs: readonly string[];
+  readonly outputs: number;
+}
+
+/** Says that a tensor, of float32, is an input of the computation, under a name of its own. */
+export type NameInput = (name: string, tensor: Tensor) => void;
+
+export const outputName = (output: number): string => `output_${output}`;
+
+/** Ops whose result is another one each time: replayed, they would not give what the masks' keys say. */
+const RANDOM = /Random|Multinomial|TruncatedNormal/;
+
+/**
+ * Runs a computation once, op by op, and writes down each op that the addon executes (as a NodeDef) and each tensor
+ * that is made of values (as a Const), so that it can be replayed as a graph.
+ * @param compute names its inputs before it computes with them; whatever else it makes out of values becomes part of
+ *   the graph. Its results are the caller's to dispose.
+ * @throws Error with a phrase that says what cannot be captured
+ */
+export function capture(
+  native: Native,
+  compute: (nameInput: NameInput) => Tensor[],
+): { capture: Capture; results: Tensor[] } {
+  const { backend, proto } = native;
+  const { binding } = backend;
+  const graph = new GraphDef(proto, binding);
+  const names = new Map<number, string>();
+  const made = new Map<number, { shape: number[]; dtype: number; values: unknown }>();
+  const inputs: string[] = [];
+  // An error thrown within an op would leave tfjs in the middle of it: noted, and thrown afterwards.
+  const failures: string[] = [];
+  let ops = 0;
+
+  const noting = <T>(action: () => T): T | undefined => {
+    try {
+      return action();
+    } catch (error) {
+      failures.push(error instanceof Error ? error.message : String(error));
+      return undefined;
+    }
+  };
+
+  const nameOf = (id: number): string => {
+    const known = names.get(id);
+    if (known !== undefined) return known;
+    const values = made.get(id);
+    if (values === undefined) throw new Error('a tensor that was made before the step');
+    const name = graph.constant(values.dtype, values.shape, values.values);
+    names.set(id, name);
+    return name;
+  };
+
+  const idOf = (tensor: Tensor): number => backend.getInputTensorIds([tensor])[0] as number;
+
+  const executeOp = (
+    op: string,
+    attributes: OpAttribute[],
+    ids: number[],
+    outputs: number,
+  ): TensorHandle[] => {
+    const handles = binding.executeOp(op, attributes, ids, outputs);
+    noting(() => {
+      if (RANDOM.test(op)) throw new Error(`random numbers (${op})`);
+      const name = `op_${ops++}`;
+      graph.op(name, op, ids.map(nameOf), attributes);
+      handles.forEach(({ id }, i) => names.set(id, i === 0 ? name : `${name}:${i}`));
+    });
+    return handles;
+  };
+
+  const createTensor = (shape: number[], dtype: number, values: unknown): number => {
+    const id = binding.createTensor(shape, dtype, values);
+    made.set(id, { shape, dtype, values });
+    return id;
+  };
+
+  const tensorDataSync = (id: number): ReturnType<Binding['tensorDataSync']> => {
+    failures.push('values that are read back while computing');
+    return binding.tensorDataSync(id);
+  };
+
+  const nameInput: NameInput = (name, tensor) => {
+    noting(() => {
+      if (tensor.dtype !== 'float32') throw new Error(`an input of ${tensor.dtype}`);
+      if (inputs.includes(name)) throw new Error(`two inputs called ${name}`);
+      names.set(idOf(tensor), graph.placeholder(name, binding.TF_FLOAT, tensor.shape));
+      inputs.push(name);
+    });
+  };
+
+  // By descriptors: the addon's own properties are read-only, and so could not be assigned over.
+  backend.binding = Object.create(binding, {
+    executeOp: { value: executeOp },
+    createTensor: { value: createTensor },
+    tensorDataSync: { value: tensorDataSync },
+  }) as Binding;
+  let results: Tensor[];
+  try {
+    results = compute(nameInput);
+    // A session cannot be asked for what it was fed with: every output is a node of its own.
+    noting(() =>
+      results.forEach((tensor, i) =>
+        graph.op(
+          outputName(i),
+          'Identity',
+          [nameOf(idOf(tensor))],
+          [{ name: 'T', type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT }],
+        ),
+      ),
+    );
+  } finally {
+    backend.binding = binding;
+  }
+  const [failure] = failures;
+  if (failure !== undefined) {
+    results.forEach((tensor) => tensor.dispose());
+    throw new Error(failure);
+  }
+  return { capture: { savedModel: graph.serialize(), inputs, outputs: results.length }, results };
+}

@@ -1,0 +1,53 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Tensor } from '@tensorflow/tfjs';
+import type { Native } from './backend.ts';
+import { outputName, type Capture } from './capture.ts';
+
+/** A captured computation in a TensorFlow session, where it is optimized as a whole and runs in one call. */
+export class CapturedGraph {
+  readonly #native: Native;
+  readonly #session: number;
+  readonly #inputs: string;
+  readonly #outputs: string;
+  #disposed = false;
+
+  /** @throws Error if TensorFlow does not take the graph */
+  constructor(native: Native, { savedModel, inputs, outputs }: Capture) {
+    this.#native = native;
+    this.#inputs = inputs.map((name) => `${name}:0`).join();
+    this.#outputs = Array.from({ length: outputs }, (_, i) => `${outputName(i)}:0`).join();
+    // The addon loads graphs from folders only.
+    const folder = mkdtempSync(join(tmpdir(), 'gradcast-graph-'));
+    try {
+      writeFileSync(join(folder, 'saved_model.pb'), savedModel);
+      this.#session = native.backend.binding.loadSavedModel(folder, 'serve');
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+
+  /**
+   * @param inputs in the order in which they were named
+   * @param read gets the values of each output, in turn
+   */
+  run(inputs: readonly Tensor[], read: (values: Float32Array, output: number) => void): void {
+    const { backend } = this.#native;
+    const { binding } = backend;
+    const ids = backend.getInputTensorIds(inputs);
+    const handles = binding.runSavedModel(this.#session, ids, this.#inputs, this.#outputs);
+    try {
+      handles.forEach(({ id }, i) => read(binding.tensorDataSync(id) as Float32Array, i));
+    } finally {
+      for (const { id } of handles) binding.deleteTensor(id);
+    }
+  }
+
+  /** Gives the session and its graph back. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#native.backend.binding.deleteSavedModel(this.#session);
+  }
+}

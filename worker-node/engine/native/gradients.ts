@@ -1,0 +1,120 @@
+import type { GradConfig, KernelConfig, KernelFunc, Tensor } from '@tensorflow/tfjs';
+import type { TF } from '../../../shared/engine/model.ts';
+import type { NativeBackend, OpAttribute } from './backend.ts';
+
+/** Activations whose gradient is one op of TensorFlow's, made of (dy, output) or (output, dy). */
+const ACTIVATIONS = {
+  Relu: { op: 'ReluGrad', outputFirst: false },
+  Relu6: { op: 'Relu6Grad', outputFirst: false },
+  Sigmoid: { op: 'SigmoidGrad', outputFirst: true },
+  Tanh: { op: 'TanhGrad', outputFirst: true },
+} as const;
+
+const registered = new WeakSet<object>();
+
+/**
+ * Registers TensorFlow's own gradient ops, and BiasAdd, in place of what tfjs composes from smaller ops; for any shapes,
+ * on backend 'tensorflow' only: elsewhere, and for other types than float32, everything stays as it was. Gradients of
+ * these gradients are not on offer.
+ */
+export function registerNativeGradients(tf: TF, backend: NativeBackend): void {
+  if (registered.has(tf.engine())) return;
+  registered.add(tf.engine());
+  for (const [kernelName, { op, outputFirst }] of Object.entries(ACTIVATIONS)) {
+    replaceGradient(tf, kernelName, (stock) => activationGradient(tf, backend, stock, op, outputFirst));
+  }
+  replaceGradient(tf, 'Add', (stock) => addGradient(tf, backend, stock));
+  const add = tf.getKernel('Add', 'tensorflow');
+  tf.unregisterKernel('Add', 'tensorflow');
+  tf.registerKernel({ ...add, kernelFunc: biasAdd(tf, backend, add) });
+}
+
+function replaceGradient(tf: TF, kernelName: string, make: (stock: GradConfig) => GradConfig): void {
+  const stock = tf.getGradient(kernelName);
+  tf.unregisterGradient(kernelName);
+  tf.registerGradient(make(stock));
+}
+
+/**
+ * With the output instead of the input: nothing but the activation then needs what it was made of, and TensorFlow fuses
+ * convolution, bias and activation.
+ */
+function activationGradient(
+  tf: TF,
+  backend: NativeBackend,
+  stock: GradConfig,
+  op: string,
+  outputFirst: boolean,
+): GradConfig {
+  const savesInput = stock.inputsToSave !== undefined;
+  return {
+    kernelName: stock.kernelName,
+    // What the stock gradient saves comes first; a later wrapper may hand over just that.
+    ...(savesInput ? { inputsToSave: ['x'] } : {}),
+    outputsToSave: [true],
+    gradFunc: (dy, saved, attributes) => {
+      const last = saved.at(-1);
+      if (!isNative(tf) || last?.dtype !== 'float32' || Array.isArray(dy)) {
+        return stock.gradFunc(dy, saved.slice(0, 1), attributes);
+      }
+      const inputs = outputFirst ? [last, dy] : [dy, last];
+      return { x: () => backend.executeSingleOutput(op, [floats(backend)], inputs) };
+    },
+  };
+}
+
+/** Add's gradient with respect to a bias: BiasAddGrad in place of Sum over all axes but the last. */
+function addGradient(tf: TF, backend: NativeBackend, stock: GradConfig): GradConfig {
+  return {
+    ...stock,
+    gradFunc: (dy, saved, attributes) => {
+      const [a, b] = saved as [Tensor, Tensor];
+      if (!isNative(tf) || Array.isArray(dy) || !isBias(a, b)) return stock.gradFunc(dy, saved, attributes);
+      return {
+        a: () => tf.reshape(dy, a.shape),
+        b: () =>
+          tf.reshape(backend.executeSingleOutput('BiasAddGrad', biasAttributes(backend), [dy]), b.shape),
+      };
+    },
+  };
+}
+
+/** The kernel Add: BiasAdd, which TensorFlow fuses with what comes before and after, where the second input is a bias. */
+function biasAdd(tf: TF, backend: NativeBackend, stock: KernelConfig): KernelFunc {
+  return (call) => {
+    const { a, b } = call.inputs as unknown as { a: Tensor; b: Tensor };
+    if (!isBias(a, b)) return stock.kernelFunc(call);
+    if (b.shape.length === 1) return backend.executeSingleOutput('BiasAdd', biasAttributes(backend), [a, b]);
+    const flat = tf.reshape(b, [-1]);
+    const sum = backend.executeSingleOutput('BiasAdd', biasAttributes(backend), [a, flat]);
+    flat.dispose();
+    return sum;
+  };
+}
+
+/** Whether b is one value for each of the last axis of a: [c], or [1, ..., 1, c] as tfjs-layers shapes a bias. */
+function isBias(a: Tensor, b: Tensor): boolean {
+  const channels = a.shape.at(-1);
+  return (
+    a.dtype === 'float32' &&
+    b.dtype === 'float32' &&
+    a.shape.length >= 2 &&
+    b.shape.length >= 1 &&
+    b.shape.length <= a.shape.length &&
+    b.shape.at(-1) === channels &&
+    b.shape.slice(0, -1).every((side) => side === 1)
+  );
+}
+
+const isNative = (tf: TF): boolean => tf.engine().backendName === 'tensorflow';
+
+const floats = ({ binding }: NativeBackend): OpAttribute => ({
+  name: 'T',
+  type: binding.TF_ATTR_TYPE,
+  value: binding.TF_FLOAT,
+});
+
+const biasAttributes = (backend: NativeBackend): OpAttribute[] => [
+  floats(backend),
+  { name: 'data_format', type: backend.binding.TF_ATTR_STRING, value: 'NHWC' },
+];

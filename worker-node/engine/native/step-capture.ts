@@ -1,0 +1,140 @@
+import type { Tensor } from '@tensorflow/tfjs';
+import type { MaskSource } from '../../../shared/engine/keyed-dropout.ts';
+import type { TF } from '../../../shared/engine/model.ts';
+import type { ModelStep } from '../../../shared/engine/model-step.ts';
+import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
+import type { Job } from '../../../shared/model/job.ts';
+import { sizeOf } from '../../../shared/model/layout.ts';
+import type { Step } from '../../../shared/protocol/messages.ts';
+import type { Native } from './backend.ts';
+import { capture, type NameInput } from './capture.ts';
+import { CapturedGraph } from './captured-graph.ts';
+import { trialShard } from './trial-inputs.ts';
+
+/** What a graph may differ from the same step run op by op, relative to the norm: rounding in another order. */
+const TOLERANCE = 1e-5;
+
+/** Which of a model's computations: the parts of the gradient and the logits, or the logits without dropout. */
+export type GraphKind = 'gradient' | 'logits';
+
+interface MaskInput {
+  readonly layer: number;
+  readonly rate: number;
+  readonly shape: number[];
+}
+
+/** A step as a graph for shards of one size. */
+export interface StepGraph {
+  /**
+   * Runs it with the weights that the model holds now.
+   * @param images [samples, ...sampleShape], scaled
+   * @param inputs for a gradient: prepared for its shard
+   * @param read gets the values of each output, in turn: the parts of the gradient in order of the layout (none, for
+   *   the logits alone), then the logits
+   */
+  run(images: Float32Array, inputs: ShardInputs, read: (values: Float32Array, output: number) => void): void;
+  dispose(): void;
+}
+
+/**
+ * Captures a computation for shards of one size, and tries the graph on other inputs than those it was captured from, so
+ * that nothing that should be an input can have become a part of it.
+ * @throws Error with a phrase that says why there is no such graph
+ */
+export function captureStep(
+  native: Native,
+  job: Job,
+  modelStep: ModelStep,
+  kind: GraphKind,
+  samples: number,
+): StepGraph {
+  const { tf } = native;
+  const { variables } = modelStep.built;
+  const inputShape = [samples, ...job.data.sampleShape];
+  const targetShape = [samples, job.data.classes];
+  const trialInputs = new ShardInputs(job);
+  const masks: MaskInput[] = [];
+
+  /** Op by op, on tensors that are given their names on the way. */
+  const compute = (inputs: ShardInputs, nameInput: NameInput): Tensor[] => {
+    const named = (name: string, values: Float32Array, shape: number[]): Tensor => {
+      const tensor = tf.tensor(values, shape);
+      nameInput(name, tensor);
+      return tensor;
+    };
+    const input = named('images', inputs.images(), inputShape);
+    variables.forEach((variable, i) => nameInput(`weights_${i}`, variable));
+    if (kind === 'logits') return [modelStep.logits(input)];
+    const target = named('target', inputs.target(), targetShape);
+    const source: MaskSource = (layer, rate, shape) => {
+      masks.push({ layer, rate, shape });
+      return named(`mask_${masks.length - 1}`, inputs.mask(layer, rate, sizeOf(shape)), shape);
+    };
+    const { parts, logits } = modelStep.gradient(input, target, source);
+    return [...parts, logits];
+  };
+
+  trialInputs.prepare(0 as Step, trialShard(job, samples, 0));
+  const { capture: captured } = tidied(tf, () => {
+    const made = capture(native, (nameInput) => compute(trialInputs, nameInput));
+    tf.dispose(made.results);
+    return made;
+  });
+  const graph = new CapturedGraph(native, captured);
+
+  const step: StepGraph = {
+    run: (images, inputs, read) =>
+      tf.tidy(() => {
+        const tensors: Tensor[] = [tf.tensor(images, inputShape), ...variables];
+        if (kind === 'gradient') {
+          tensors.push(tf.tensor(inputs.target(), targetShape));
+          for (const { layer, rate, shape } of masks) {
+            tensors.push(tf.tensor(inputs.mask(layer, rate, sizeOf(shape)), shape));
+          }
+        }
+        graph.run(tensors, read);
+      }),
+    dispose: () => graph.dispose(),
+  };
+
+  try {
+    trialInputs.prepare(1 as Step, trialShard(job, samples, 1));
+    const learnt = masks.length;
+    const expected = tidied(tf, () => {
+      const results = compute(trialInputs, () => undefined);
+      const values = results.map((tensor) => tensor.dataSync<'float32'>());
+      tf.dispose(results);
+      return values;
+    });
+    masks.splice(learnt);
+    const difference = differenceOf(step, trialInputs, expected);
+    // Written so that not a number is too much as well.
+    if (!(difference <= TOLERANCE)) {
+      throw new Error(`the graph's result is off by ${difference.toExponential(1)} of its norm`);
+    }
+    return step;
+  } catch (error) {
+    graph.dispose();
+    throw error;
+  }
+}
+
+/** tf.tidy for what is not tensors: tidy itself would look for tensors among all values of an array. */
+function tidied<T>(tf: TF, run: () => T): T {
+  const results: T[] = [];
+  tf.tidy(() => void results.push(run()));
+  return results[0] as T;
+}
+
+/** Norm of the difference of all outputs together, relative to the norm of what is expected. */
+function differenceOf(step: StepGraph, inputs: ShardInputs, expected: readonly Float32Array[]): number {
+  let squares = 0;
+  let differences = 0;
+  step.run(inputs.images(), inputs, (values, output) => {
+    expected[output]?.forEach((value, i) => {
+      squares += value ** 2;
+      differences += (value - (values[i] ?? NaN)) ** 2;
+    });
+  });
+  return differences === 0 ? 0 : Math.sqrt(differences / squares);
+}
