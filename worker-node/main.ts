@@ -3,6 +3,8 @@ import { availableParallelism, hostname } from 'node:os';
 import { Option, type Command } from 'commander';
 import { countOrAuto } from '../shared/options.ts';
 import { ENGINE_CHOICES, type EngineChoice } from './engine/choose.ts';
+import { addEngineCommands } from './engine/engine-command.ts';
+import { threadsPerWorker } from './engine/load-native.ts';
 
 interface WorkerFlags {
   readonly token?: string;
@@ -37,6 +39,8 @@ Examples:
     .action(async (url: string, flags: WorkerFlags) => {
       process.exitCode = await runCommand(url, flags, programFile);
     });
+
+  addEngineCommands(cli, programFile);
 
   cli
     .command('predict')
@@ -78,7 +82,11 @@ async function runCommand(url: string, flags: WorkerFlags, programFile: string):
         ...quiet,
       ],
       name: flags.name,
-      env: { ...process.env, ...(flags.token === undefined ? {} : { GRADCAST_TOKEN: flags.token }) },
+      env: {
+        TF_NUM_INTRAOP_THREADS: String(threadsPerWorker(availableParallelism(), count)),
+        ...process.env,
+        ...(flags.token === undefined ? {} : { GRADCAST_TOKEN: flags.token }),
+      },
       signal: leaving,
       note,
     });
