@@ -1,5 +1,6 @@
 import { version as nodeVersion } from 'node:process';
 import { nativeCandidates } from './candidates.ts';
+import { installAdvice } from './first-run.ts';
 import { describeProbe, proveEngine, type Probe, type ProbeTarget } from './install/prove.ts';
 
 /** One engine as the doctor found it. */
@@ -38,7 +39,7 @@ export async function diagnose(programFile: string, signal: AbortSignal): Promis
 }
 
 /** For a person to read. */
-export function describeDiagnosis({ node, platform, findings }: Diagnosis): string[] {
+export function describeDiagnosis({ node, platform, findings }: Diagnosis, typed: string): string[] {
   const used = findings.find(({ probe }) => probe !== null);
   const lines = [`Node ${node} on ${platform}`];
   for (const finding of findings) {
@@ -49,13 +50,9 @@ export function describeDiagnosis({ node, platform, findings }: Diagnosis): stri
   }
   if (used === undefined) lines.push('No engine works here.');
   else lines.push(`Workers use the one marked >, a ${used.engine} engine.`);
-  if (used?.engine !== 'native') lines.push(INSTALL_HINT);
+  if (used?.engine !== 'native') lines.push(installAdvice(typed));
   return lines;
 }
-
-/** How to get a native engine, in one line. */
-export const INSTALL_HINT =
-  'A native TensorFlow would be several times as fast: gradcast engine install (or engine install --gpu) gets it.';
 
 async function tried(
   programFile: string,

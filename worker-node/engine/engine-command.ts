@@ -6,7 +6,7 @@ import type { ProbeTarget } from './install/prove.ts';
 const INTERRUPTED = 130;
 
 /** Adds `engine`, `engine install` and what they start. */
-export function addEngineCommands(cli: Command, programFile: string): void {
+export function addEngineCommands(cli: Command, programFile: string, typed: string): void {
   const engine = cli
     .command('engine')
     .summary('what computes on this machine')
@@ -23,7 +23,9 @@ export function addEngineCommands(cli: Command, programFile: string): void {
       const diagnosis = await interruptible((signal) => diagnose(programFile, signal));
       if (diagnosis === null) return;
       const text =
-        flags.json === true ? JSON.stringify(diagnosis, null, 2) : describeDiagnosis(diagnosis).join('\n');
+        flags.json === true
+          ? JSON.stringify(diagnosis, null, 2)
+          : describeDiagnosis(diagnosis, typed).join('\n');
       process.stdout.write(`${text}\n`);
     });
 

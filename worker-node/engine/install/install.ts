@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { access, constants, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { nativeCandidates } from '../candidates.ts';
 import { buildFromWheel } from './build.ts';
@@ -55,12 +55,7 @@ export async function installEngine(options: InstallOptions): Promise<Installed>
   if (present !== null) return present;
   const ways = waysOf(target, variant, target.platform !== 'linux' || hasGlibc());
   if (ways.unsupported !== undefined) throw new Error(ways.unsupported);
-  await mkdir(cacheDir, { recursive: true }).catch((error: unknown) => {
-    throw new Error(
-      `The cache folder ${cacheDir} cannot be made (${(error as Error).message}). ` +
-        'Set XDG_CACHE_HOME to a folder that can be written to.',
-    );
-  });
+  await makeWritable(cacheDir);
   const onWaiting = (): void => report.say('Another installation is under way; waiting for it to end ...');
   return withLock(cacheDir, { signal: options.signal, onWaiting }, async () => {
     const made = await tryPresent(options, target);
@@ -69,6 +64,19 @@ export async function installEngine(options: InstallOptions): Promise<Installed>
       report.say('Removed what a broken-off installation had left.');
     return build(options, target, ways);
   });
+}
+
+async function makeWritable(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK);
+  } catch (error) {
+    throw new Error(
+      `The cache folder ${folder} cannot be written to (${(error as Error).message}). ` +
+        'Set XDG_CACHE_HOME to a folder that can.',
+      { cause: error },
+    );
+  }
 }
 
 async function tryPresent(

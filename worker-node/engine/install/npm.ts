@@ -39,6 +39,8 @@ export async function writePackage(
 /** npm in an engine's folder, with the person's own configuration. */
 export function npm(folder: string, args: readonly string[], options: RunOptions): Promise<Ran> {
   const env: NodeJS.ProcessEnv = { ...process.env, npm_config_update_notifier: 'false' };
+  // node-gyp compiles one file after the other otherwise.
+  env.JOBS ??= 'max';
   // Under `npm start` these say where that one runs.
   for (const name of ['npm_config_local_prefix', 'INIT_CWD', 'npm_package_json'])
     Reflect.deleteProperty(env, name);

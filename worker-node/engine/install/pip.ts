@@ -13,6 +13,8 @@ export interface PipOptions {
   readonly report: InstallReport;
 }
 
+const PARTIAL = '.partial-';
+
 /**
  * TensorFlow's libraries know nothing of Python, so a wheel for any Python 3 will do: the person's own first, then those
  * that the version was released for.
@@ -38,7 +40,11 @@ export async function bringWheel(
     return join(wheelsDir, kept);
   }
   report.say(`Downloading ${requirement} with pip ...`);
-  const partial = join(wheelsDir, `.partial-${randomUUID()}`);
+  // Nobody else is downloading: whoever calls holds the lock.
+  for (const name of await readdir(wheelsDir)) {
+    if (name.startsWith(PARTIAL)) await removeFolder(join(wheelsDir, name));
+  }
+  const partial = join(wheelsDir, `${PARTIAL}${randomUUID()}`);
   await mkdir(partial);
   try {
     // pip downloads into the folder for temporary files; so it lies on this disk, and its growth can be watched.

@@ -62,7 +62,7 @@ export async function runProgram(
 
 /** The last lines that say something, for a person to see what went wrong. */
 export function lastWords({ code, lines }: Ran): string {
-  const said = lines.filter((line) => !/^\s*(at |\^|$)/.test(line));
+  const said = lines.filter((line) => !/^\s*(at |\^|throw |Emitted |Node\.js v|$)/.test(line));
   const telling = said.filter((line) => /error|not found|cannot|could not|no space|denied/i.test(line));
   const words = (telling.length > 0 ? telling : said).slice(-3);
   return words.length === 0
