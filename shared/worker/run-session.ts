@@ -86,8 +86,10 @@ export function runSession(options: WorkerOptions, trainers: TrainerCache): Prom
           setWeights(effect.payload);
           return;
         }
-        case 'prepare':
-          { prepare(effect.samples); return; }
+        case 'prepare': {
+          prepare(effect.samples);
+          return;
+        }
         case 'compute':
           // The weights before it may have been none, which ends the session.
           if (state.phase !== 'ended') computing = compute(effect.shard);

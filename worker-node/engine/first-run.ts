@@ -23,7 +23,7 @@ export function firstRunAdvice(
 }
 
 export const installAdvice = (typed: string): string =>
-  `Native TensorFlow, several times as fast as WebAssembly: ${typed} engine install (with --gpu for an NVIDIA GPU)`;
+  `No native TensorFlow here yet; this gets it: ${typed} engine install (with --gpu for an NVIDIA GPU)`;
 
 function firstTime(cacheDir: string): boolean {
   try {
