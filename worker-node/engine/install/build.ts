@@ -1,4 +1,4 @@
-import { mkdir, rm, symlink } from 'node:fs/promises';
+import { mkdir, readdir, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bindingDir } from './cache.ts';
 import { npm } from './npm.ts';
@@ -41,7 +41,7 @@ export async function buildFromWheel(options: BuildOptions): Promise<void> {
       await bringAndUnpack(requirement, ABOUT_CUDA_WHEEL_BYTES, deps, options);
     }
   }
-  await linkLibraries(join(deps, 'lib'));
+  await linkLibraries(deps);
   await mkdir(join(deps, 'include'), { recursive: true });
 
   report.say('Compiling the addon (node-pre-gyp) ...');
@@ -56,10 +56,21 @@ export async function buildFromWheel(options: BuildOptions): Promise<void> {
   ]);
 }
 
-/** The addon links with -ltensorflow; the library's own SONAME is what it asks for at run time. */
-async function linkLibraries(lib: string): Promise<void> {
+/**
+ * The addon links with -ltensorflow; the library's own SONAME is what it asks for at run time. TensorFlow opens CUDA's
+ * libraries by name, and looks beside itself.
+ */
+async function linkLibraries(deps: string): Promise<void> {
+  const lib = join(deps, 'lib');
   await symlink('libtensorflow_cc.so.2', join(lib, 'libtensorflow.so'));
   await symlink('libtensorflow_framework.so.2', join(lib, 'libtensorflow_framework.so'));
+  const parts = await readdir(join(deps, 'nvidia')).catch(() => []);
+  for (const part of parts) {
+    const names = await readdir(join(deps, 'nvidia', part, 'lib')).catch(() => []);
+    for (const name of names.filter((each) => /\.so(\.|$)/.test(each))) {
+      await symlink(join('..', 'nvidia', part, 'lib', name), join(lib, name));
+    }
+  }
 }
 
 /** A kept wheel that turns out to be damaged is thrown away and brought once more. */

@@ -178,7 +178,7 @@ async function byWheel(options: WayOptions, ways: Ways): Promise<Outcome> {
   const { python, missing } = await findTools(process.env, options.signal);
   if (python === null || missing.length > 0) {
     const supplier = supplierOf(process.platform, onPath(process.env));
-    return { ...outcome, fail: missing.map((each) => missingSentence(each, supplier)).join(' ') };
+    return { ...outcome, fail: missing.map((each) => `\n    ${missingSentence(each, supplier)}`).join('') };
   }
   try {
     await buildFromWheel({ ...options, folder: options.staging, wheel, python });

@@ -4,9 +4,7 @@ const LIBRARIES = ['libtensorflow_cc.so.2', 'libtensorflow_framework.so.2'];
 
 /**
  * Where an entry of a wheel belongs in the binding's deps/ folder, or null if it is not needed.
- *
- * TensorFlow's libraries look for CUDA's in `$ORIGIN/../nvidia/<part>/lib`, which deps/lib and deps/nvidia are beside each
- * other for, as in a Python installation tensorflow/ and nvidia/ are.
+ * CUDA's libraries stay in nvidia/<part>/lib, because they look for each other there.
  */
 export function placeOf(entry: string): string | null {
   if (entry.endsWith('/') || entry.split('/').includes('..')) return null;
