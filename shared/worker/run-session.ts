@@ -188,6 +188,7 @@ export function runSession(options: WorkerOptions, trainers: TrainerCache): Prom
           ...(options.token === undefined ? {} : { token: options.token }),
           engine: { ...engine.info, device: engine.info.device.slice(0, 200) },
           codecs: CODECS.map(({ name }) => name),
+          prefetch: true,
         });
       },
       onFrame: (bytes) => {
