@@ -86,10 +86,8 @@ export function runSession(options: WorkerOptions, trainers: TrainerCache): Prom
           setWeights(effect.payload);
           return;
         }
-        case 'prepare': {
-          prepare(effect.samples);
-          return;
-        }
+        case 'prepare':
+          { prepare(effect.samples); return; }
         case 'compute':
           // The weights before it may have been none, which ends the session.
           if (state.phase !== 'ended') computing = compute(effect.shard);
@@ -188,7 +186,6 @@ export function runSession(options: WorkerOptions, trainers: TrainerCache): Prom
           ...(options.token === undefined ? {} : { token: options.token }),
           engine: { ...engine.info, device: engine.info.device.slice(0, 200) },
           codecs: CODECS.map(({ name }) => name),
-          prefetch: true,
         });
       },
       onFrame: (bytes) => {
