@@ -1,8 +1,12 @@
 import { Socket } from 'node:net';
 import { availableParallelism, hostname } from 'node:os';
+import { relative, sep } from 'node:path';
 import { Option, type Command } from 'commander';
 import { countOrAuto } from '../shared/options.ts';
 import { ENGINE_CHOICES, type EngineChoice } from './engine/choose.ts';
+import { addEngineCommands } from './engine/engine-command.ts';
+import { firstRunAdvice } from './engine/first-run.ts';
+import { threadsPerWorker } from './engine/load-native.ts';
 
 interface WorkerFlags {
   readonly token?: string;
@@ -38,6 +42,8 @@ Examples:
       process.exitCode = await runCommand(url, flags, programFile);
     });
 
+  addEngineCommands(cli, programFile, typedAs(programFile));
+
   cli
     .command('predict')
     .summary('what a trained model sees in pictures')
@@ -60,6 +66,10 @@ async function runCommand(url: string, flags: WorkerFlags, programFile: string):
   }
   const leaving = leaveWhenAsked();
   const note = (line: string): void => void process.stderr.write(`${line}\n`);
+  if (process.env.GRADCAST_SIBLING === undefined) {
+    const advice = firstRunAdvice(flags.engine, typedAs(programFile));
+    if (advice !== null) note(advice);
+  }
   const count = flags.workers === 'auto' ? availableParallelism() : flags.workers;
   if (count > 1) {
     const { runProcesses } = await import('./processes.ts');
@@ -78,7 +88,12 @@ async function runCommand(url: string, flags: WorkerFlags, programFile: string):
         ...quiet,
       ],
       name: flags.name,
-      env: { ...process.env, ...(flags.token === undefined ? {} : { GRADCAST_TOKEN: flags.token }) },
+      env: {
+        TF_NUM_INTRAOP_THREADS: String(threadsPerWorker(availableParallelism(), count)),
+        ...process.env,
+        GRADCAST_SIBLING: '1',
+        ...(flags.token === undefined ? {} : { GRADCAST_TOKEN: flags.token }),
+      },
       signal: leaving,
       note,
     });
@@ -96,6 +111,13 @@ async function runCommand(url: string, flags: WorkerFlags, programFile: string):
   });
   info(`${flags.name}: ${reason}`);
   return 0;
+}
+
+/** How a person starts gradcast. */
+function typedAs(programFile: string): string {
+  return programFile.includes(`${sep}node_modules${sep}`)
+    ? 'gradcast'
+    : `node ${relative(process.cwd(), programFile)}`;
 }
 
 /** Aborted by Ctrl-C, by SIGTERM, and when whoever holds the leash is gone. A second Ctrl-C ends at once. */

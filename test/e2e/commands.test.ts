@@ -187,7 +187,15 @@ test('a port that is in use is an error at once, for the second who wants it', a
 }, 15_000);
 
 test('workers that cannot start end the run with what they said', async () => {
-  const run = gradcast('train', '--data', data, '--out', join(scratch, 'no-engine'), '--engine', 'native');
+  // A machine that has a native engine must not find it.
+  const env = {
+    ...process.env,
+    XDG_CACHE_HOME: scratch,
+    HOME: scratch,
+    GRADCAST_NATIVE_DIR: join(scratch, 'none'),
+  };
+  const args = ['train', '--data', data, '--out', join(scratch, 'no-engine'), '--engine', 'native'];
+  const run = spawnGradcast(args, env);
   expect(await run.ended, run.output()).toBe(1);
   expect(run.output()).toMatch(/The workers on this machine have ended: .*No native TensorFlow/);
 }, 20_000);

@@ -1,62 +1,69 @@
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { execFileSync } from 'node:child_process';
 import { cpus } from 'node:os';
-import { dirname, join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { createModelStep } from '../../shared/engine/model-step.ts';
-import type { TF } from '../../shared/engine/model.ts';
+import { nativeCandidates, requireFrom, type NativeCandidate } from './candidates.ts';
+import { loadNative, setNativeEnvironment } from './load-native.ts';
 import type { Native, NativeBackend } from './native/backend.ts';
 import { createCapturedTrainer, type CaptureOptions } from './native/captured-trainer.ts';
 import { registerNativeGradients } from './native/gradients.ts';
 import { createIdle } from './native/idle.ts';
 import type { Proto } from './native/proto.ts';
 
-const PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] as const;
+export interface NativeEngine {
+  readonly engine: Engine;
+  readonly gpu: boolean;
+  /** The version of the TensorFlow library. */
+  readonly tensorflow: string | null;
+}
+
+/** tfjs-node as it is, with its own gradients. */
+interface OpenedNative {
+  readonly native: Native;
+  readonly threads: number;
+}
 
 /**
- * Native TensorFlow through tfjs-node, the GPU build first; or why there is none. Looked for in the folder that
- * GRADCAST_NATIVE_DIR names, if it does (its node_modules), else where gradcast itself is installed.
+ * Native TensorFlow through tfjs-node, from the installed packages or the engine cache, the GPU build first; or why there
+ * is none. Its gradient steps are captured as graphs.
  */
 export async function openNativeEngine(
   options: Partial<CaptureOptions> = {},
-): Promise<{ engine: Engine } | { missing: string }> {
-  const capture = { idle: options.idle ?? createIdle(), note: options.note ?? (() => undefined) };
-  const opened = await openNative();
+  candidates: readonly NativeCandidate[] = nativeCandidates(),
+): Promise<NativeEngine | { readonly missing: string }> {
+  const opened = await openNative(candidates);
   if ('missing' in opened) return opened;
-  const { native } = opened;
+  const { native, threads } = opened;
   const { tf, backend } = native;
+  const capture = { idle: options.idle ?? createIdle(), note: options.note ?? (() => undefined) };
   registerNativeGradients(tf, backend);
+  const gpu = backend.isUsingGpuDevice === true;
   const info = {
     backend: 'tensorflow',
     version: tf.version.tfjs,
-    device: backend.isUsingGpuDevice === true ? 'GPU' : (cpus()[0]?.model ?? 'CPU'),
-    threads: Number(process.env.TF_NUM_INTRAOP_THREADS ?? cpus().length),
+    device: gpu ? gpuName() : (cpus()[0]?.model.trim() ?? 'CPU'),
+    threads,
   };
   const load: Engine['load'] = async (job) =>
     createCapturedTrainer(native, job, await createModelStep(tf, job), capture);
-  return { engine: { info, load } };
+  return { engine: { info, load }, gpu, tensorflow: backend.binding.TF_Version ?? null };
 }
 
-/** tfjs-node as it is, with its own gradients; or why there is none. */
-export async function openNative(): Promise<{ native: Native } | { missing: string }> {
+/** The first candidate that can be loaded, without gradcast's gradients; or why there is none. */
+export async function openNative(
+  candidates: readonly NativeCandidate[] = nativeCandidates(),
+): Promise<OpenedNative | { readonly missing: string }> {
+  const threads = setNativeEnvironment(process.env);
   const reasons: string[] = [];
-  for (const name of PACKAGES) {
+  for (const candidate of candidates) {
     try {
-      const require = requireOf();
-      checkAddon(require, name);
       quietSecondCopy();
-      const loaded = (await import(pathToFileURL(require.resolve(name)).href)) as TF & {
-        readonly default?: TF;
-      };
-      const tf = loaded.default ?? loaded;
-      await tf.ready();
-      if (tf.getBackend() !== 'tensorflow') throw new Error(`its backend is ${tf.getBackend()}`);
-      const proto = require(`${name}/dist/proto/api_pb.js`) as Proto;
-      return { native: { tf, backend: tf.backend() as unknown as NativeBackend, proto } };
+      const tf = await loadNative(candidate);
+      const proto = requireFrom(candidate.folder)(`${candidate.package}/dist/proto/api_pb.js`) as Proto;
+      return { native: { tf, backend: tf.backend() as unknown as NativeBackend, proto }, threads };
     } catch (error) {
       const [firstLine = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
-      reasons.push(`${name}: ${firstLine.slice(0, 120)}`);
+      reasons.push(`${candidate.folder ?? candidate.package}: ${firstLine.slice(0, 120)}`);
     }
   }
   return { missing: reasons.join('; ') };
@@ -73,26 +80,13 @@ function quietSecondCopy(): void {
   engine?.ENV?.set('PROD', true);
 }
 
-function requireOf(): NodeJS.Require {
-  const folder = process.env.GRADCAST_NATIVE_DIR;
-  return createRequire(
-    folder === undefined || folder === '' ? import.meta.url : join(folder, 'package.json'),
-  );
-}
-
-/**
- * Importing a package whose addon is missing fails, but not before it has left half of its kernels behind.
- * @throws Error if the addon is not there
- */
-function checkAddon(require: NodeJS.Require, name: string): void {
-  let folder: string;
+/** The driver's tool knows the name; TensorFlow tells it only its log. */
+function gpuName(): string {
   try {
-    folder = dirname(require.resolve(`${name}/package.json`));
+    const args = ['--query-gpu=name,memory.total', '--format=csv,noheader'];
+    const text = execFileSync('nvidia-smi', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    return text.trim().split('\n')[0] ?? 'GPU';
   } catch {
-    throw new Error('not installed');
-  }
-  const versions = ['napi-v8', 'napi-v9', 'napi-v6', 'napi-v5'];
-  if (!versions.some((version) => existsSync(join(folder, 'lib', version, 'tfjs_binding.node')))) {
-    throw new Error('installed without its addon');
+    return 'GPU';
   }
 }

@@ -19,6 +19,7 @@ export interface OpAttribute {
 
 /** What is used here of tfjs-node's addon (4.22). Everything that the backend computes passes through it. */
 export interface Binding {
+  readonly TF_Version?: string;
   readonly TF_FLOAT: number;
   readonly TF_STRING: number;
   readonly TF_ATTR_STRING: number;

@@ -1,0 +1,33 @@
+import { availableParallelism } from 'node:os';
+import { expect, test } from 'vitest';
+import {
+  putBackOldUtil,
+  setNativeEnvironment,
+  threadsPerWorker,
+} from '../../../worker-node/engine/load-native.ts';
+
+test('alone, the engine takes all cores; what the person has set stays', () => {
+  const env: NodeJS.ProcessEnv = {};
+  expect(setNativeEnvironment(env)).toBe(availableParallelism());
+  expect(env).toMatchObject({
+    TF_NUM_INTRAOP_THREADS: String(availableParallelism()),
+    TF_CPP_MIN_LOG_LEVEL: '2',
+  });
+  expect(setNativeEnvironment({ TF_NUM_INTRAOP_THREADS: '3' })).toBe(3);
+  const loud: NodeJS.ProcessEnv = { TF_CPP_MIN_LOG_LEVEL: '0' };
+  setNativeEnvironment(loud);
+  expect(loud.TF_CPP_MIN_LOG_LEVEL).toBe('0');
+});
+
+test('workers of one machine share its cores', () => {
+  expect([1, 2, 3, 8].map((workers) => threadsPerWorker(4, workers))).toEqual([4, 2, 1, 1]);
+});
+
+test('what newer Nodes have removed from util is put back, and what is there stays', () => {
+  const own = (): boolean => true;
+  const util: Record<string, unknown> = { isArray: own };
+  putBackOldUtil(util);
+  expect(util.isArray).toBe(own);
+  const isNullOrUndefined = util.isNullOrUndefined as (value: unknown) => boolean;
+  expect([null, undefined, 0].map(isNullOrUndefined)).toEqual([true, true, false]);
+});

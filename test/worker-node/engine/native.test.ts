@@ -1,0 +1,29 @@
+import { expect, test } from 'vitest';
+import { nativeCandidates } from '../../../worker-node/engine/candidates.ts';
+import { proveEngine } from '../../../worker-node/engine/install/prove.ts';
+import { gradcast } from '../../support/worker-process.ts';
+
+const { signal } = new AbortController();
+const present = nativeCandidates().filter(({ missing }) => missing === null);
+const required = process.env.GRADCAST_REQUIRE_NATIVE === '1';
+
+test.runIf(required || present.length > 0)('native TensorFlow trains on this machine', async () => {
+  const [best] = present;
+  if (best === undefined) {
+    throw new Error('GRADCAST_REQUIRE_NATIVE=1, but there is no native engine: gradcast engine install');
+  }
+  const target = { engine: 'native', package: best.package, folder: best.folder } as const;
+  const result = await proveEngine(gradcast, target, 16, signal);
+  expect(result).toMatchObject({ ok: true, probe: { backend: 'tensorflow', batch: 16 } });
+});
+
+test('WebAssembly trains wherever Node runs', async () => {
+  const result = await proveEngine(gradcast, { engine: 'wasm' }, 2, signal);
+  expect(result).toMatchObject({ ok: true, probe: { backend: 'wasm', gpu: false } });
+});
+
+test('an engine that is not there is a reason, not a crash', async () => {
+  const target = { engine: 'native', package: '@tensorflow/tfjs-node', folder: '/nowhere' } as const;
+  const result = await proveEngine(gradcast, target, 2, signal);
+  expect(result.ok ? '' : result.reason).toContain('/nowhere');
+});

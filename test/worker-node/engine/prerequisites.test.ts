@@ -1,0 +1,59 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import {
+  findTools,
+  missingSentence,
+  onPath,
+  supplierOf,
+  tooLittle,
+} from '../../../worker-node/engine/install/prerequisites.ts';
+import { fakePrograms } from '../../support/fake-programs.ts';
+
+const { signal } = new AbortController();
+let folder: string;
+beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), 'gradcast-tools-'))));
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const works = 'exit 0';
+const noPip = 'test "$1" != -m';
+
+test('a machine with everything lacks nothing', async () => {
+  const env = await fakePrograms(folder, { python3: works, 'g++': works, make: works });
+  expect(await findTools(env, signal)).toEqual({ python: 'python3', missing: [] });
+});
+
+test('an empty machine lacks Python, a compiler and make', async () => {
+  const env = await fakePrograms(folder, {});
+  expect(await findTools(env, signal)).toEqual({ python: null, missing: ['python', 'compiler', 'make'] });
+});
+
+test('a Python without pip, and programs that are there but do not work', async () => {
+  const env = await fakePrograms(folder, { python3: 'exit 1', python: noPip, 'c++': 'exit 9', make: works });
+  expect(await findTools(env, signal)).toEqual({ python: 'python', missing: ['pip', 'compiler'] });
+});
+
+test("the person's own PYTHON and CXX come first", async () => {
+  const env = await fakePrograms(folder, { mypython: works, mycxx: works, python3: works, make: works });
+  const found = await findTools({ ...env, PYTHON: 'mypython', CXX: 'mycxx' }, signal);
+  expect(found).toEqual({ python: 'mypython', missing: [] });
+});
+
+test('each is named with the command that supplies it', async () => {
+  const env = await fakePrograms(folder, { 'apt-get': works });
+  expect(supplierOf('linux', onPath(env))).toBe('apt');
+  expect(supplierOf('darwin', () => false)).toBe('xcode');
+  expect(supplierOf('linux', () => false)).toBe('none');
+  expect(missingSentence('compiler', 'apt')).toBe(
+    'a C++ compiler is missing. Install it with: sudo apt-get install -y g++',
+  );
+  expect(missingSentence('pip', 'dnf')).toContain('sudo dnf install -y python3-pip');
+  expect(missingSentence('make', 'xcode')).toContain('xcode-select --install');
+  expect(missingSentence('python', 'none')).toContain('package manager');
+});
+
+test('a disk with too little room is named with what is needed', () => {
+  expect(tooLittle('/cache', 4 * 2 ** 30, 3 * 2 ** 30)).toBeNull();
+  expect(tooLittle('/cache', 2 ** 30, 3 * 2 ** 30)).toMatch(/\/cache has 1\.0 GiB free.*3\.0 GiB/);
+});

@@ -1,0 +1,80 @@
+import { Option, type Command } from 'commander';
+import { integer } from '../../shared/options.ts';
+import { engineCacheDir } from './install/cache.ts';
+import type { ProbeTarget } from './install/prove.ts';
+
+const INTERRUPTED = 130;
+
+/** Adds `engine`, `engine install` and what they start. */
+export function addEngineCommands(cli: Command, programFile: string, typed: string): void {
+  const engine = cli
+    .command('engine')
+    .summary('what computes on this machine')
+    .description(
+      'What engines this machine has, which would be used and why not a better one, each measured.',
+    )
+    .option('--json', 'as JSON')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  gradcast engine\n  gradcast engine install\n  gradcast engine install --gpu',
+    )
+    .action(async (flags: { readonly json?: boolean }) => {
+      const { describeDiagnosis, diagnose } = await import('./doctor.ts');
+      const diagnosis = await interruptible((signal) => diagnose(programFile, signal));
+      if (diagnosis === null) return;
+      const text =
+        flags.json === true
+          ? JSON.stringify(diagnosis, null, 2)
+          : describeDiagnosis(diagnosis, typed).join('\n');
+      process.stdout.write(`${text}\n`);
+    });
+
+  engine
+    .command('install')
+    .summary('get native TensorFlow')
+    .description(
+      "Get native TensorFlow for this machine by the first way that works: one that is here, the package's own download, " +
+        'or a TensorFlow wheel and a build of the addon. It lands in the cache of this user.',
+    )
+    .option('--gpu', 'with CUDA, for NVIDIA GPUs')
+    .action(async (flags: { readonly gpu?: boolean }) => {
+      const { installEngine } = await import('./install/install.ts');
+      const { streamReport } = await import('./install/progress.ts');
+      const variant = flags.gpu === true ? 'gpu' : 'cpu';
+      const report = streamReport(process.stderr, () => performance.now());
+      await interruptible((signal) =>
+        installEngine({ variant, cacheDir: engineCacheDir(), programFile, signal, report }),
+      );
+    });
+
+  engine
+    .command('probe', { hidden: true })
+    .description('Try one engine in this process and print what it says.')
+    .addOption(new Option('--engine <engine>').choices(['native', 'wasm']).default('native'))
+    .option('--package <name>', 'of a native one')
+    .option('--folder <dir>', "an engine's folder")
+    .option('--batch <n>', 'samples a step', integer(1, 65536), 64)
+    .action(async (flags: ProbeTarget & { readonly batch: number }) => {
+      const [{ probeEngine }, { probeLine }] = await Promise.all([
+        import('./probe.ts'),
+        import('./install/prove.ts'),
+      ]);
+      process.stdout.write(probeLine(await probeEngine(flags, flags.batch)));
+    });
+}
+
+/** Work that Ctrl-C and SIGTERM break off, with the exit code that says so. @returns null then */
+async function interruptible<Result>(work: (signal: AbortSignal) => Promise<Result>): Promise<Result | null> {
+  const abort = new AbortController();
+  const stop = (): void => abort.abort();
+  process.on('SIGINT', stop).on('SIGTERM', stop);
+  try {
+    return await work(abort.signal);
+  } catch (error) {
+    if (!abort.signal.aborted) throw error;
+    process.exitCode = INTERRUPTED;
+    return null;
+  } finally {
+    process.off('SIGINT', stop).off('SIGTERM', stop);
+  }
+}

@@ -1,0 +1,81 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import envPaths from 'env-paths';
+import * as v from 'valibot';
+import { packageOf, TFJS_VERSION, type Target, type Variant } from './target.ts';
+
+/** How an engine came into the cache. */
+const manifestSchema = v.object({
+  format: v.literal(1),
+  platform: v.string(),
+  arch: v.string(),
+  napi: v.number(),
+  tfjs: v.string(),
+  tensorflow: v.string(),
+  variant: v.picklist(['cpu', 'gpu']),
+  way: v.picklist(['download', 'wheel']),
+});
+export type Manifest = v.InferOutput<typeof manifestSchema>;
+
+export interface CachedEngine {
+  readonly folder: string;
+  readonly manifest: Manifest;
+}
+
+/** The file that says what an engine folder holds. */
+export const MANIFEST = 'engine.json';
+
+/** Engines live beside the data cache, in the platform's place for caches, one folder each. */
+export function engineCacheDir(): string {
+  return join(envPaths('gradcast', { suffix: '' }).cache, 'engine');
+}
+
+/**
+ * The engines in the cache that this process can load, those for a GPU first, then newer TensorFlow first. A folder
+ * gets its name only when it is whole; what is not in order is passed over.
+ */
+export function cachedEngines(cacheDir: string, target: Target): CachedEngine[] {
+  let names: string[];
+  try {
+    names = readdirSync(cacheDir);
+  } catch {
+    return [];
+  }
+  return names
+    .filter((name) => !name.startsWith('.'))
+    .map((name) => join(cacheDir, name))
+    .flatMap((folder) => {
+      const manifest = readManifest(folder);
+      return manifest !== null && fits(manifest, target) ? [{ folder, manifest }] : [];
+    })
+    .toSorted(
+      (a, b) =>
+        Number(b.manifest.variant === 'gpu') - Number(a.manifest.variant === 'gpu') ||
+        b.manifest.tensorflow.localeCompare(a.manifest.tensorflow, 'en', { numeric: true }),
+    );
+}
+
+/** The folder of the binding's package in an engine's folder. */
+export const bindingDir = (folder: string, variant: Variant): string =>
+  join(folder, 'node_modules', ...packageOf(variant).split('/'));
+
+function readManifest(folder: string): Manifest | null {
+  try {
+    const parsed = v.safeParse(
+      manifestSchema,
+      JSON.parse(readFileSync(join(folder, MANIFEST), 'utf8')) as unknown,
+    );
+    return parsed.success && existsSync(bindingDir(folder, parsed.output.variant)) ? parsed.output : null;
+  } catch {
+    return null;
+  }
+}
+
+function fits(manifest: Manifest, target: Target): boolean {
+  return (
+    manifest.platform === target.platform &&
+    manifest.arch === target.arch &&
+    manifest.napi === target.napi &&
+    manifest.tfjs === TFJS_VERSION
+  );
+}

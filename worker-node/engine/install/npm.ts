@@ -1,0 +1,48 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { runProgram, type Ran, type RunOptions } from './run-program.ts';
+import { packageOf, TFJS_VERSION, type Variant } from './target.ts';
+
+/** npm as this process was started by it, else the one on PATH. */
+export function npmCommand(env: NodeJS.ProcessEnv, ...args: string[]): [string, ...string[]] {
+  const script = env.npm_execpath;
+  // yarn and pnpm name themselves there too.
+  if (script !== undefined && /npm-cli\.[cm]?js$/.test(script)) return [process.execPath, script, ...args];
+  return ['npm', ...args];
+}
+
+/**
+ * The package that an engine's folder is. npm runs no install script of a dependency, so that it brings the files
+ * whatever becomes of the addon; what the scripts would do are commands of the folder itself.
+ * @param nodeHeaders folder for node-gyp's --nodedir
+ */
+export async function writePackage(
+  folder: string,
+  variant: Variant,
+  nodeHeaders: string | null,
+): Promise<void> {
+  const name = packageOf(variant);
+  const within = `cd node_modules/${name} &&`;
+  const headers = nodeHeaders === null ? '' : ` --nodedir=${JSON.stringify(nodeHeaders)}`;
+  const manifest = {
+    name: 'gradcast-engine',
+    private: true,
+    scripts: {
+      'download-addon': `${within} node scripts/install.js${variant === 'gpu' ? ' gpu download' : ''}`,
+      'build-addon': `${within} node-pre-gyp rebuild --build-from-source${headers}`,
+    },
+    dependencies: { [name]: TFJS_VERSION },
+  };
+  await writeFile(join(folder, 'package.json'), JSON.stringify(manifest, null, 2));
+}
+
+/** npm in an engine's folder, with the person's own configuration. */
+export function npm(folder: string, args: readonly string[], options: RunOptions): Promise<Ran> {
+  const env: NodeJS.ProcessEnv = { ...process.env, npm_config_update_notifier: 'false' };
+  // node-gyp compiles one file after the other otherwise.
+  env.JOBS ??= 'max';
+  // Under `npm start` these say where that one runs.
+  for (const name of ['npm_config_local_prefix', 'INIT_CWD', 'npm_package_json'])
+    Reflect.deleteProperty(env, name);
+  return runProgram(npmCommand(process.env, ...args), { ...options, env, cwd: folder });
+}

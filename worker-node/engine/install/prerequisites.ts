@@ -1,0 +1,115 @@
+import { existsSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
+import { runProgram } from './run-program.ts';
+import type { Variant } from './target.ts';
+
+/** What a build from a wheel needs besides Node. */
+export type Prerequisite = 'python' | 'pip' | 'compiler' | 'make';
+/** Whoever supplies it on this platform. */
+export type Supplier = 'apt' | 'dnf' | 'yum' | 'zypper' | 'pacman' | 'apk' | 'brew' | 'xcode' | 'none';
+
+const GIB = 2 ** 30;
+/** Wheels, their libraries and the build at their largest moment. */
+export const NEEDED_BYTES: Readonly<Record<Variant, number>> = { cpu: 3 * GIB, gpu: 10 * GIB };
+
+const NAMES: Readonly<Record<Prerequisite, string>> = {
+  python: 'Python 3',
+  pip: 'pip for Python 3',
+  compiler: 'a C++ compiler',
+  make: 'make',
+};
+
+const COMMANDS: Readonly<Record<Exclude<Supplier, 'none'>, Readonly<Record<Prerequisite, string>>>> = {
+  apt: of('sudo apt-get install -y', 'python3', 'python3-pip', 'g++', 'make'),
+  dnf: of('sudo dnf install -y', 'python3', 'python3-pip', 'gcc-c++', 'make'),
+  yum: of('sudo yum install -y', 'python3', 'python3-pip', 'gcc-c++', 'make'),
+  zypper: of('sudo zypper install -y', 'python3', 'python3-pip', 'gcc-c++', 'make'),
+  pacman: of('sudo pacman -S --needed', 'python', 'python-pip', 'gcc', 'make'),
+  apk: of('sudo apk add', 'python3', 'py3-pip', 'g++', 'make'),
+  brew: { ...of('brew install', 'python', 'python', 'gcc', 'make') },
+  xcode: {
+    python: 'xcode-select --install',
+    pip: 'python3 -m ensurepip --user',
+    compiler: 'xcode-select --install',
+    make: 'xcode-select --install',
+  },
+};
+
+function of(command: string, ...packages: [string, string, string, string]): Record<Prerequisite, string> {
+  const [python, pip, compiler, make] = packages.map((name) => `${command} ${name}`);
+  return { python, pip, compiler, make } as Record<Prerequisite, string>;
+}
+
+/** What is missing and how to get it, as a sentence. */
+export function missingSentence(missing: Prerequisite, supplier: Supplier): string {
+  const lack = `${NAMES[missing]} is missing`;
+  if (supplier === 'none') return `${lack}. Install it with this system's package manager.`;
+  return `${lack}. Install it with: ${COMMANDS[supplier][missing]}`;
+}
+
+/** @param has whether a program of that name is on PATH */
+export function supplierOf(platform: NodeJS.Platform, has: (program: string) => boolean): Supplier {
+  if (platform === 'darwin') return has('brew') ? 'brew' : 'xcode';
+  const programs: [string, Supplier][] = [
+    ['apt-get', 'apt'],
+    ['dnf', 'dnf'],
+    ['yum', 'yum'],
+    ['zypper', 'zypper'],
+    ['pacman', 'pacman'],
+    ['apk', 'apk'],
+    ['brew', 'brew'],
+  ];
+  return programs.find(([program]) => has(program))?.[1] ?? 'none';
+}
+
+export interface Tools {
+  /** The Python that has pip, or null. */
+  readonly python: string | null;
+  readonly missing: readonly Prerequisite[];
+}
+
+/**
+ * Looks for the tools by running them: a name on PATH alone may be a stub.
+ * @param env PATH to look on; CXX and PYTHON are heeded
+ */
+export async function findTools(env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<Tools> {
+  const works = async (...command: [string, ...string[]]): Promise<boolean> =>
+    (await runProgram(command, { env, signal })).code === 0;
+  const first = async (programs: readonly string[], ...args: string[]): Promise<string | null> => {
+    for (const program of programs) if (await works(program, ...args)) return program;
+    return null;
+  };
+  const given = (name: string | undefined): string[] => (name === undefined || name === '' ? [] : [name]);
+
+  const missing: Prerequisite[] = [];
+  const pythons = [...given(env.PYTHON), 'python3', 'python'];
+  const isPython3 = 'import sys; sys.exit(sys.version_info[0] != 3)';
+  const python = await first(pythons, '-c', isPython3);
+  if (python === null) missing.push('python');
+  else if (!(await works(python, '-m', 'pip', '--version'))) missing.push('pip');
+  if ((await first([...given(env.CXX), 'c++', 'g++', 'clang++'], '--version')) === null)
+    missing.push('compiler');
+  if (!(await works('make', '--version'))) missing.push('make');
+  return { python, missing };
+}
+
+/** Whether a program is on PATH. */
+export function onPath(env: NodeJS.ProcessEnv): (program: string) => boolean {
+  const folders = (env.PATH ?? '').split(process.platform === 'win32' ? ';' : ':');
+  return (program) => folders.some((folder) => folder !== '' && existsSync(`${folder}/${program}`));
+}
+
+/** @returns a sentence if the folder's disk has too little room, else null */
+export async function diskSentence(folder: string, variant: Variant): Promise<string | null> {
+  const { bavail, bsize } = await statfs(folder);
+  return tooLittle(folder, bavail * bsize, NEEDED_BYTES[variant]);
+}
+
+export function tooLittle(folder: string, freeBytes: number, neededBytes: number): string | null {
+  if (freeBytes >= neededBytes) return null;
+  const gib = (bytes: number): string => `${(bytes / GIB).toFixed(1)} GiB`;
+  return (
+    `The disk of ${folder} has ${gib(freeBytes)} free, and the installation needs ${gib(neededBytes)}. ` +
+    'Make room there, or set XDG_CACHE_HOME to a folder on another disk.'
+  );
+}

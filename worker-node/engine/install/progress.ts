@@ -1,0 +1,81 @@
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** Where an installation says how far it is. */
+export interface InstallReport {
+  /** A line that stays. */
+  say(line: string): void;
+  /** How far the step in hand is; replaced by the next. */
+  update(line: string): void;
+}
+
+const PLAIN_EVERY_MS = 10_000;
+const TERMINAL_EVERY_MS = 200;
+
+/** On a terminal the line of the step in hand is written over; elsewhere one appears every ten seconds. */
+export function streamReport(
+  stream: { readonly isTTY?: boolean; write(text: string): unknown },
+  now: () => number,
+): InstallReport {
+  const terminal = stream.isTTY === true;
+  let lastMs = now();
+  let open = false;
+  return {
+    say(line) {
+      stream.write(`${open ? '\r\x1b[K' : ''}${line}\n`);
+      open = false;
+      lastMs = now();
+    },
+    update(line) {
+      if (now() - lastMs < (terminal ? TERMINAL_EVERY_MS : PLAIN_EVERY_MS)) return;
+      lastMs = now();
+      stream.write(terminal ? `\r\x1b[K  ${line}` : `  ${line}\n`);
+      open = terminal;
+    },
+  };
+}
+
+/** '120 of 274 MB, 12 s left', the rate taken over the whole time so far. */
+export function bytesLine(doneBytes: number, totalBytes: number, elapsedMs: number): string {
+  const mb = (bytes: number): string => (bytes / 1e6).toFixed(0);
+  if (doneBytes > totalBytes) return `${mb(doneBytes)} MB`;
+  const leftS = ((totalBytes - doneBytes) * elapsedMs) / 1000 / Math.max(1, doneBytes);
+  const left = doneBytes === 0 || elapsedMs < 1000 ? '' : `, ${Math.ceil(leftS)} s left`;
+  return `${mb(doneBytes)} of ${mb(totalBytes)} MB${left}`;
+}
+
+/** '23 s of about 60' */
+export function timeLine(elapsedMs: number, usualMs: number): string {
+  const s = (ms: number): string => (ms / 1000).toFixed(0);
+  return elapsedMs < usualMs ? `${s(elapsedMs)} s of about ${s(usualMs)}` : `${s(elapsedMs)} s`;
+}
+
+/** Calls `each` every second while the work goes on. */
+export async function whileRunning<Result>(
+  each: (elapsedMs: number) => void | Promise<void>,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const startedMs = performance.now();
+  const timer = setInterval(() => void each(performance.now() - startedMs), 1000);
+  try {
+    return await work();
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** Bytes of all files under a folder that is being written to. */
+export async function folderBytes(folder: string): Promise<number> {
+  const entries = await readdir(folder, { withFileTypes: true, recursive: true }).catch(() => []);
+  const sizes = await Promise.all(
+    entries
+      .filter((entry) => entry.isFile())
+      .map((entry) =>
+        stat(join(entry.parentPath, entry.name)).then(
+          ({ size }) => size,
+          () => 0,
+        ),
+      ),
+  );
+  return sizes.reduce((sum, size) => sum + size, 0);
+}

@@ -1,0 +1,82 @@
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+
+export interface RunOptions {
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly signal: AbortSignal;
+  readonly onLine?: (line: string) => void;
+}
+
+export interface Ran {
+  /** The exit code; null if a signal ended it or it could not be started. */
+  readonly code: number | null;
+  /** What it said on both streams, the last lines. */
+  readonly lines: readonly string[];
+}
+
+const KEPT_LINES = 200;
+
+/** Runs a program to its end. Never throws for what the program does; throws if `signal` is aborted. */
+export async function runProgram(
+  [program, ...args]: readonly [string, ...string[]],
+  { cwd, env, signal, onLine }: RunOptions,
+): Promise<Ran> {
+  signal.throwIfAborted();
+  const lines: string[] = [];
+  const keep = (line: string): void => {
+    lines.push(line);
+    if (lines.length > KEPT_LINES) lines.shift();
+    onLine?.(line);
+  };
+  const code = await new Promise<number | null>((resolve) => {
+    // A group of its own, so that a whole tree of compilers can be ended with it.
+    const grouped = process.platform !== 'win32';
+    const child = spawn(program, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: grouped,
+      ...(cwd === undefined ? {} : { cwd }),
+      env: env ?? process.env,
+    });
+    const stop = (): void => {
+      if (grouped && child.pid !== undefined) endGroup(child.pid);
+      else child.kill();
+    };
+    signal.addEventListener('abort', stop);
+    for (const stream of [child.stdout, child.stderr]) {
+      createInterface({ input: stream }).on('line', keep);
+    }
+    const settle = (result: number | null): void => {
+      signal.removeEventListener('abort', stop);
+      resolve(result);
+    };
+    child.once('error', (error) => {
+      keep(error.message);
+      settle(null);
+    });
+    child.once('close', (exitCode) => settle(exitCode));
+  });
+  signal.throwIfAborted();
+  return { code, lines };
+}
+
+/** The last lines that say something, for a person to see what went wrong. */
+export function lastWords({ code, lines }: Ran): string {
+  const said = lines.filter((line) => !/^\s*(at |\^|throw |Emitted |Node\.js v|$)/.test(line));
+  const telling = said.filter((line) => /error|not found|cannot|could not|no space|denied/i.test(line));
+  const words = (telling.length > 0 ? telling : said).slice(-3);
+  return words.length === 0
+    ? `ended with code ${code ?? 'none'}`
+    : words
+        .map((w) => w.trim())
+        .join(' / ')
+        .slice(0, 400);
+}
+
+function endGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGTERM');
+  } catch {
+    // It has ended by itself.
+  }
+}

@@ -1,0 +1,108 @@
+import { createHash } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { text } from 'node:stream/consumers';
+import yauzl, { type Entry, type ZipFile } from 'yauzl';
+import { parseRecord, placeOf } from './wheel-contents.ts';
+
+/** The file is no whole wheel. */
+export class DamagedWheel extends Error {
+  override readonly name = 'DamagedWheel';
+}
+
+export interface UnpackOptions {
+  readonly signal: AbortSignal;
+  readonly onProgress: (doneBytes: number, totalBytes: number) => void;
+}
+
+/**
+ * Unpacks what is needed of a wheel into deps/. Every file must have the SHA-256 that the wheel's own RECORD says.
+ * @returns the text of its METADATA
+ * @throws DamagedWheel
+ */
+export async function unpackWheel(path: string, depsDir: string, options: UnpackOptions): Promise<string> {
+  const zip = await openZip(path).catch((error: unknown) => {
+    throw readableError(error, path);
+  });
+  try {
+    const entries = await entriesOf(zip);
+    const hashes = parseRecord(await textOf(zip, entries, 'RECORD'));
+    const wanted = entries.flatMap((entry) => {
+      const place = placeOf(entry.fileName);
+      return place === null ? [] : [{ entry, place }];
+    });
+    const totalBytes = wanted.reduce((sum, { entry }) => sum + entry.uncompressedSize, 0);
+    let doneBytes = 0;
+    for (const { entry, place } of wanted) {
+      const hash = createHash('sha256');
+      const counted = new Transform({
+        transform(chunk: Buffer, _, done) {
+          hash.update(chunk);
+          doneBytes += chunk.length;
+          options.onProgress(doneBytes, totalBytes);
+          done(null, chunk);
+        },
+      });
+      const target = join(depsDir, place);
+      await mkdir(dirname(target), { recursive: true });
+      const stream = await openEntry(zip, entry);
+      await pipeline(stream, counted, createWriteStream(target), { signal: options.signal });
+      if (hash.digest('base64url') !== hashes.get(entry.fileName)) {
+        throw new DamagedWheel(`${entry.fileName} in ${path} is not what the wheel says of itself`);
+      }
+    }
+    return await textOf(zip, entries, 'METADATA');
+  } catch (error) {
+    throw readableError(error, path);
+  } finally {
+    zip.close();
+  }
+}
+
+/** A broken archive shows in errors of many kinds, without a code; what the file system says has one. */
+function readableError(error: unknown, path: string): unknown {
+  if (error instanceof DamagedWheel) return error;
+  const { code, name, message } = error as NodeJS.ErrnoException;
+  if (name === 'AbortError' || (code !== undefined && !code.startsWith('Z_'))) return error;
+  return new DamagedWheel(`${path}: ${message}`);
+}
+
+function openZip(path: string): Promise<ZipFile> {
+  return new Promise((resolve, reject) => {
+    yauzl.open(path, { lazyEntries: true, autoClose: false }, (error, zip) => {
+      if (error) reject(error);
+      else resolve(zip);
+    });
+  });
+}
+
+function entriesOf(zip: ZipFile): Promise<Entry[]> {
+  return new Promise((resolve, reject) => {
+    const entries: Entry[] = [];
+    zip.on('entry', (entry: Entry) => {
+      entries.push(entry);
+      zip.readEntry();
+    });
+    zip.once('end', () => resolve(entries));
+    zip.once('error', reject);
+    zip.readEntry();
+  });
+}
+
+function openEntry(zip: ZipFile, entry: Entry): Promise<NodeJS.ReadableStream> {
+  return new Promise((resolve, reject) => {
+    zip.openReadStream(entry, (error, stream) => {
+      if (error) reject(error);
+      else resolve(stream);
+    });
+  });
+}
+
+async function textOf(zip: ZipFile, entries: readonly Entry[], name: string): Promise<string> {
+  const entry = entries.find(({ fileName }) => new RegExp(`^[^/]+\\.dist-info/${name}$`).test(fileName));
+  if (entry === undefined) throw new DamagedWheel(`it has no ${name}`);
+  return text(await openEntry(zip, entry));
+}

@@ -1,0 +1,54 @@
+import type { Shard } from '../../shared/data/shard.ts';
+import { layoutOf } from '../../shared/model/layout.ts';
+import { defaultTopology } from '../../shared/model/default-topology.ts';
+import type { Job } from '../../shared/model/job.ts';
+import { Purpose, randomStream } from '../../shared/random/stream.ts';
+
+const SHAPES = [[3, 3, 1, 32], [32], [3, 3, 32, 32], [32], [4608, 128], [128], [128, 10], [10]];
+const CLASSES = 10;
+const PIXELS = 28 * 28;
+
+/** The default CNN and a batch of noise, to try and to time an engine with. */
+export interface Sample {
+  readonly job: Job;
+  readonly weights: Float32Array;
+  readonly shard: Shard;
+}
+
+export function sampleJob(batch: number): Sample {
+  const layout = SHAPES.map((shape) => ({ shape, trainable: true }));
+  const { slices, length } = layoutOf(layout);
+  const stream = randomStream(1, Purpose.drawnDigits);
+  const weights = new Float32Array(length);
+  for (const { shape, offset, size } of slices) {
+    if (shape.length === 1) continue;
+    const inputs = shape.slice(0, -1).reduce((product, n) => product * n, 1);
+    for (let i = 0; i < size; i++)
+      weights[offset + i] = (stream.below(2001) / 1000 - 1) * Math.sqrt(3 / inputs);
+  }
+  return {
+    job: {
+      topology: defaultTopology([28, 28, 1], CLASSES),
+      layout,
+      loss: 'categoricalCrossentropy',
+      optimizer: { name: 'adadelta', learningRate: 1, rho: 0.95, epsilon: 1e-8 },
+      batchSize: batch,
+      epochs: 1,
+      seed: 1,
+      data: {
+        name: 'noise',
+        sampleShape: [28, 28, 1],
+        classes: CLASSES,
+        scale: 1 / 255,
+        trainSamples: batch,
+        testSamples: 1,
+      },
+    },
+    weights,
+    shard: {
+      sampleNumbers: Uint32Array.from({ length: batch }, (_, i) => i),
+      images: Uint8Array.from({ length: batch * PIXELS }, () => stream.below(256)),
+      labels: Uint8Array.from({ length: batch }, (_, i) => i % CLASSES),
+    },
+  };
+}
