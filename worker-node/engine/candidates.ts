@@ -20,10 +20,11 @@ const VARIANTS: readonly Variant[] = ['gpu', 'cpu'];
 export function nativeCandidates(
   cacheDir: string = engineCacheDir(),
   target: Target = thisTarget(),
+  env: NodeJS.ProcessEnv = process.env,
 ): NativeCandidate[] {
   const cached = cachedEngines(cacheDir, target);
   // For development: a folder whose node_modules holds tfjs-node.
-  const named = process.env.GRADCAST_NATIVE_DIR;
+  const named = env.GRADCAST_NATIVE_DIR;
   return VARIANTS.flatMap((variant) => {
     const name = packageOf(variant);
     const installed: NativeCandidate = { package: name, variant, missing: missingAddon(name) };

@@ -53,7 +53,7 @@ test('what is found in the cache is ordered: for a GPU first, then newer TensorF
     await fakeEngine(manifest('2.10.0', 'gpu')),
   ];
   expect(cachedEngines(cacheDir, target).map(({ folder }) => folder)).toEqual([gpu, recent, old]);
-  const candidates = nativeCandidates(cacheDir, target);
+  const candidates = nativeCandidates(cacheDir, target, {});
   expect(candidates.map(({ variant, folder }) => [variant, folder])).toEqual([
     ['gpu', undefined],
     ['gpu', gpu],
@@ -78,7 +78,7 @@ test('engines of other machines, half ones and strangers are passed over', async
 test('an engine whose addon is gone says so', async () => {
   const folder = await fakeEngine(manifest('2.21.0', 'cpu'));
   await rm(join(bindingDir(folder, 'cpu'), 'lib'), { recursive: true });
-  expect(nativeCandidates(cacheDir, target).at(-1)?.missing).toBe('installed without its addon');
+  expect(nativeCandidates(cacheDir, target, {}).at(-1)?.missing).toBe('installed without its addon');
 });
 
 test('what a killed installation has left is removed, and nothing else', async () => {
@@ -98,7 +98,7 @@ test('an engine of the same name is replaced as a whole', async () => {
 
 test('a person without a native engine is told once how to get one, and not with wasm', async () => {
   const linux: Target = { ...target, platform: 'linux', arch: 'x64' };
-  const installed = nativeCandidates(cacheDir, linux).some(({ missing }) => missing === null);
+  const installed = nativeCandidates(cacheDir, linux, {}).some(({ missing }) => missing === null);
   expect(firstRunAdvice('wasm', 'gradcast', cacheDir, linux)).toBeNull();
   const told = firstRunAdvice('auto', 'gradcast', cacheDir, linux);
   if (installed) expect(told).toBeNull();
