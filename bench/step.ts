@@ -56,8 +56,10 @@ async function distributedStep(): Promise<number> {
   const startedMs = performance.now();
   slowestMs = 0;
   const input = { step: step++ as Step, weights, split: dataset.train };
-  const { gradientSum } = await coordinator.rounds.gradient(input, numbers, numbers);
-  optimizer.step(weights, gradientSum, batch);
+  await coordinator.rounds.gradient(input, numbers, {
+    next: numbers,
+    onSummed: (gradientSum, part) => optimizer.step(weights, gradientSum, batch, part),
+  });
   return performance.now() - startedMs;
 }
 async function bareStep(): Promise<number> {

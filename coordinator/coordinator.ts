@@ -7,6 +7,7 @@ import { WorkerPool } from './members/worker-pool.ts';
 import { plural, type Report } from './report/report.ts';
 import { isLoopback, reachableHosts, startServer } from './server/server.ts';
 import { RoundRunner } from './training/round-runner.ts';
+import { tailStart } from './training/tail.ts';
 
 export interface CoordinatorOptions {
   readonly job: Job;
@@ -37,12 +38,15 @@ const HEADER_BYTES = 64 << 10;
 /** Opens the port and lets workers in; nothing is computed until a round is asked for. */
 export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
   const { job, host, report, clock, signal, token, maxWorkers, pageDir } = options;
-  const maxFrameBytes = layoutOf(job.layout).length * 4 + HEADER_BYTES;
-  const pool = new WorkerPool({ job, rules: { token, maxWorkers }, clock, maxFrameBytes });
+  const layout = layoutOf(job.layout);
+  const maxFrameBytes = layout.length * 4 + HEADER_BYTES;
+  const tailFrom = tailStart(layout);
+  const pool = new WorkerPool({ job, rules: { token, maxWorkers }, clock, maxFrameBytes, tailFrom });
   const rounds = new RoundRunner({
     pool,
     job,
     clock,
+    tailFrom,
     signal,
     onWaiting: (waiting) =>
       waiting

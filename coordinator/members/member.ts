@@ -9,6 +9,8 @@ export interface Member {
   readonly codec: string;
   /** Whether it takes samples ahead of their shard. */
   readonly prefetch: boolean;
+  /** Whether it takes weights in two pieces. */
+  readonly tails: boolean;
   readonly connection: Connection;
   lastHeardMs: number;
   /** Answers that counted. */
@@ -17,6 +19,8 @@ export interface Member {
   strikes: number;
   /** Of the weights that it was sent last. */
   weightsStep: Step | null;
+  /** Of the weights whose tail it was sent last. */
+  tailStep: Step | null;
   /** Shards that it was given in the current round, answered or not. */
   readonly shards: Set<ShardId>;
 }

@@ -23,6 +23,8 @@ export interface PoolOptions {
   readonly clock: Clock;
   /** The largest frame that a worker has reason to send. */
   readonly maxFrameBytes: number;
+  /** Where the tails of weights and gradients start, for workers that take them; null if there are none. */
+  readonly tailFrom: number | null;
   readonly heartbeatMs?: number;
   /** A worker that has said nothing for this long is gone. */
   readonly silenceMs?: number;
@@ -133,11 +135,13 @@ export class WorkerPool {
       engine: hello.engine,
       codec,
       prefetch: hello.prefetch ?? false,
+      tails: (hello.tails ?? false) && this.#options.tailFrom !== null,
       connection,
       lastHeardMs: this.#options.clock.now(),
       accepted: 0,
       strikes: 0,
       weightsStep: null,
+      tailStep: null,
       shards: new Set(),
     };
     this.#preparing.set(member.id, member);
@@ -148,6 +152,7 @@ export class WorkerPool {
       codec,
       heartbeatMs: this.#heartbeatMs,
       maxFrameBytes: this.#options.maxFrameBytes,
+      ...(member.tails ? { tailFrom: this.#options.tailFrom ?? undefined } : {}),
       job: this.#options.job,
     });
     return member;
@@ -182,6 +187,7 @@ export class WorkerPool {
       case 'leaving':
         this.drop(member, CloseCode.normal, message.reason);
         return;
+      case 'gradientTail':
       case 'gradient':
       case 'evaluation':
       case 'failed':

@@ -1,10 +1,10 @@
 import type { Clock, StopSignal } from '../../shared/clock.ts';
 import type { Score } from '../../shared/model/loss.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
-import type { FromWorker, ShardId, Step, Task } from '../../shared/protocol/messages.ts';
+import type { FromWorker, GradientTail, ShardId, Step, Task } from '../../shared/protocol/messages.ts';
 import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
-import { readAnswer } from './check-answer.ts';
+import { readAnswer, readTail } from './check-answer.ts';
 import { Interrupted, TrainingDiverged } from './errors.ts';
 import {
   advanceRound,
@@ -30,7 +30,11 @@ export interface ActiveRoundOptions {
   readonly signal: StopSignal;
   /** Sends a shard to the worker that it is for. */
   readonly give: (member: Member, shard: GivenShard) => void;
-  /** Takes the gradient of a shard; once for every sample. */
+  /** Where the tails of gradients start; null if they come whole. */
+  readonly tailFrom: number | null;
+  /** Takes the tail of a shard's gradient, ahead of the rest. */
+  readonly acceptTail: (shard: GivenShard, tail: Float32Array) => void;
+  /** Takes the gradient of a shard, its tail excepted if that came before; once for every sample. */
   readonly accept: (shard: GivenShard, gradient: Float32Array) => void;
   /** Says that everybody has gone, or that somebody has come back. */
   readonly onWaiting: (waiting: boolean) => void;
@@ -45,6 +49,8 @@ export class ActiveRound {
   readonly #options: ActiveRoundOptions;
   readonly #scores = new Map<number, Score>();
   readonly #notFinite = new Set<Member>();
+  /** Shards whose tail has come. */
+  readonly #tails = new Set<ShardId>();
   readonly #cleanUp: (() => void)[] = [];
   readonly #done: Promise<Score>;
   #settle: { resolve(score: Score): void; reject(error: Error): void } | null = null;
@@ -134,7 +140,8 @@ export class ActiveRound {
           `Shard ${answer.shard} of step ${answer.step} was not given to this worker.`,
         );
       }
-      this.#accept(member, shard, answer, payload);
+      if (answer.type === 'gradientTail') this.#acceptTail(member, shard, answer, payload);
+      else this.#accept(member, shard, answer, payload);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       if (error.code === CloseCode.notFinite && this.#diverged(member)) {
@@ -157,13 +164,33 @@ export class ActiveRound {
     return proven.length > 1 && proven.every((other) => this.#notFinite.has(other));
   }
 
-  #accept(member: Member, shard: GivenShard, answer: Answer, payload: Uint8Array): void {
-    const { task, pool, clock, deadline, gradientLength, accept } = this.#options;
+  #acceptTail(member: Member, shard: GivenShard, tail: GradientTail, payload: Uint8Array): void {
+    const { task, tailFrom, gradientLength, acceptTail } = this.#options;
+    if (task !== 'train' || tailFrom === null || !member.tails || this.#tails.has(shard.id)) {
+      throw new ProtocolError(CloseCode.unexpected, `No tail was asked for of shard ${shard.id}.`);
+    }
+    const values = readTail(tail, payload, member.codec, gradientLength - tailFrom);
+    this.#tails.add(shard.id);
+    acceptTail(shard, values);
+  }
+
+  #accept(
+    member: Member,
+    shard: GivenShard,
+    answer: Exclude<Answer, GradientTail>,
+    payload: Uint8Array,
+  ): void {
+    const { task, pool, clock, deadline, gradientLength, tailFrom, accept } = this.#options;
     if (answer.type === 'failed') throw new ProtocolError(CloseCode.cannotCompute, answer.reason);
     if ((answer.type === 'gradient') !== (task === 'train')) {
       throw new ProtocolError(CloseCode.unexpected, `A shard to ${task} was answered by ${answer.type}.`);
     }
-    const gradient = readAnswer(answer, payload, shard, member.codec, gradientLength);
+    const head = answer.type === 'gradient' && answer.head === true;
+    if (head && !this.#tails.has(shard.id)) {
+      throw new ProtocolError(CloseCode.unexpected, `The head of shard ${shard.id} came without its tail.`);
+    }
+    const length = head ? (tailFrom ?? gradientLength) : gradientLength;
+    const gradient = readAnswer(answer, payload, shard, member.codec, length);
     deadline.answered(clock.now() - shard.givenAtMs);
     pool.allowSilence(deadline.afterMs);
     member.accepted++;

@@ -1,11 +1,26 @@
-import { codecNamed } from '../../shared/codec/codec.ts';
+import { codecNamed, type Codec } from '../../shared/codec/codec.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
-import type { ShardAnswer } from '../../shared/protocol/messages.ts';
+import type { GradientTail, ShardAnswer, ShardId } from '../../shared/protocol/messages.ts';
 import type { GivenShard } from './round.ts';
 import { vectorKernels } from './vector/vector.ts';
 
 /**
+ * Reads the tail of a gradient, believing nothing.
+ * @param length values in it
+ * @throws ProtocolError with the code and sentence that the worker is told
+ */
+export function readTail(
+  { shard }: GradientTail,
+  payload: Uint8Array,
+  codec: string,
+  length: number,
+): Float32Array {
+  return finiteValues(shard, payload, codecNamed(codec), length);
+}
+
+/**
  * Reads an answer's gradient, believing nothing.
+ * @param length values in the payload, if it has any
  * @returns the gradient, a view of the payload where the codec allows it; empty for an evaluation
  * @throws ProtocolError with the code and sentence that the worker is told
  */
@@ -36,11 +51,15 @@ export function readAnswer(
     if (payload.length > 0) throw new ProtocolError(CloseCode.wrongLength, 'An evaluation has no payload.');
     return new Float32Array(0);
   }
-  const gradient = codecNamed(codec).decode(payload, length);
+  return finiteValues(shard.id, payload, codecNamed(codec), length);
+}
+
+function finiteValues(shard: ShardId, payload: Uint8Array, codec: Codec, length: number): Float32Array {
+  const gradient = codec.decode(payload, length);
   if (!vectorKernels.allFinite(gradient)) {
     throw new ProtocolError(
       CloseCode.notFinite,
-      `The gradient of shard ${shard.id} has values that are not finite.`,
+      `The gradient of shard ${shard} has values that are not finite.`,
     );
   }
   return gradient;

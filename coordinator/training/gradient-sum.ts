@@ -16,8 +16,12 @@ export class GradientSum {
     this.total = total;
   }
 
-  /** @param gradient the sum over the samples of `range`; kept until its turn, so it must not change */
+  /**
+   * @param range lies within what was added before, or apart from it; in the first case nothing happens
+   * @param gradient the sum over the samples of `range`; kept until its turn, so it must not change
+   */
   add({ from, to }: Range, gradient: Float32Array): void {
+    if (this.#has(from)) return;
     this.#early.set(from, { to, gradient });
     for (let part = this.#early.get(this.#next); part !== undefined; part = this.#early.get(this.#next)) {
       if (this.#next === 0) this.total.set(part.gradient);
@@ -25,6 +29,11 @@ export class GradientSum {
       this.#early.delete(this.#next);
       this.#next = part.to;
     }
+  }
+
+  #has(position: number): boolean {
+    if (position < this.#next) return true;
+    return [...this.#early].some(([from, { to }]) => from <= position && position < to);
   }
 
   /** Positions [0, samplesAdded) are in the total. */

@@ -1,5 +1,6 @@
 import type { Job } from '../../shared/model/job.ts';
 import type { Layout } from '../../shared/model/layout.ts';
+import type { Range } from './schedule.ts';
 import { vectorKernels } from './vector/vector.ts';
 
 /** What an optimizer remembers between steps, by name; each of the flat vector's length. */
@@ -11,8 +12,9 @@ export interface Optimizer {
    * @param weights the flat vector, updated in place
    * @param gradientSum sum over the batch's samples, in the same layout
    * @param samples how many samples the sum is over; their mean gradient is what is applied
+   * @param part of the vectors to be updated, as positions; a step is over when each has had its turn
    */
-  step(weights: Float32Array, gradientSum: Float32Array, samples: number): void;
+  step(weights: Float32Array, gradientSum: Float32Array, samples: number, part?: Range): void;
   readonly state: OptimizerState;
 }
 
@@ -35,10 +37,14 @@ export function createOptimizer(settings: Job['optimizer'], layout: Layout): Opt
 function adadelta(settings: Job['optimizer'], layout: Layout): Optimizer {
   const meanSquareGradient = new Float32Array(layout.length);
   const meanSquareUpdate = new Float32Array(layout.length);
+  const runs = runsOf(layout);
   return {
     state: { meanSquareGradient, meanSquareUpdate },
-    step(weights, gradientSum, samples) {
-      for (const { from, to, trainable } of runsOf(layout)) {
+    step(weights, gradientSum, samples, part = { from: 0, to: layout.length }) {
+      for (const run of runs) {
+        const { trainable } = run;
+        const [from, to] = [Math.max(run.from, part.from), Math.min(run.to, part.to)];
+        if (from >= to) continue;
         const [w, g] = [weights.subarray(from, to), gradientSum.subarray(from, to)];
         if (trainable) {
           const [a, d] = [meanSquareGradient.subarray(from, to), meanSquareUpdate.subarray(from, to)];

@@ -1,4 +1,3 @@
-import { codecNamed } from '../../shared/codec/codec.ts';
 import type { Clock, StopSignal } from '../../shared/clock.ts';
 import type { Split } from '../../shared/data/dataset.ts';
 import { shardBytes, writeShard } from '../../shared/data/shard.ts';
@@ -11,15 +10,19 @@ import { frameFromCoordinator } from '../../shared/protocol/parse.ts';
 import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
 import { ActiveRound, type ActiveRoundOptions } from './active-round.ts';
-import { GradientSum } from './gradient-sum.ts';
+import { BatchGradient, type OnSummed } from './batch-gradient.ts';
+import { Interrupted } from './errors.ts';
 import type { GivenShard } from './round.ts';
-import { cut, equalShares } from './schedule.ts';
+import { cut, equalShares, type Range } from './schedule.ts';
 import { ShardDeadline } from './shard-deadline.ts';
+import { WeightsBroadcast } from './weights-broadcast.ts';
 
 export interface RoundRunnerOptions {
   readonly pool: WorkerPool;
   readonly job: Job;
   readonly clock: Clock;
+  /** Where the tail of the flat vector starts; null if it has none. */
+  readonly tailFrom: number | null;
   readonly signal: StopSignal;
   readonly onWaiting: (waiting: boolean) => void;
 }
@@ -29,6 +32,16 @@ export interface RoundInput {
   readonly step: Step;
   readonly weights: Float32Array;
   readonly split: Split;
+}
+
+export interface GradientOptions {
+  /** The next step's samples, whose shares are sent ahead. */
+  readonly next?: Uint32Array | undefined;
+  /**
+   * Hears of each part of the gradient as soon as it is summed, the last layers' first; may update just that part of
+   * the weights at once, for the round has what it still needs of the old ones.
+   */
+  readonly onSummed?: (gradientSum: Float32Array, part: Range) => void;
 }
 
 export interface GradientResult extends Score {
@@ -46,11 +59,8 @@ export class RoundRunner {
   readonly #options: RoundRunnerOptions;
   readonly #sum: Float32Array;
   readonly #deadline = new ShardDeadline();
-  /** By codec: the frame of the weights sent last. */
-  readonly #weightFrames = new Map<
-    string,
-    { readonly step: Step; readonly bytes: Uint8Array<ArrayBuffer> }
-  >();
+  readonly #tailFrom: number;
+  readonly #broadcast: WeightsBroadcast;
   /** What was sent ahead, by worker. */
   readonly #ahead = new Map<WorkerId, { readonly step: Step; readonly from: number; readonly to: number }>();
   #nextShardId = 0;
@@ -58,31 +68,43 @@ export class RoundRunner {
   constructor(options: RoundRunnerOptions) {
     this.#options = options;
     this.#sum = new Float32Array(layoutOf(options.job.layout).length);
+    this.#tailFrom = options.tailFrom ?? this.#sum.length;
+    this.#broadcast = new WeightsBroadcast(options.pool, this.#sum.length, this.#tailFrom);
   }
 
   /**
    * The gradient of a batch, each worker computing one share of it.
    * @param numbers the batch's samples, at least one
-   * @param nextNumbers the next step's, whose shares are sent ahead to workers that have answered
-   * @throws TrainingDiverged, Interrupted
+   * @throws TrainingDiverged, Interrupted; the weights are then what they were before
    */
   async gradient(
     input: RoundInput,
     numbers: Uint32Array,
-    nextNumbers?: Uint32Array,
+    { next, onSummed }: GradientOptions = {},
   ): Promise<GradientResult> {
-    const sum = new GradientSum(this.#sum);
+    const total = this.#sum;
+    const summed: OnSummed = (part) => {
+      onSummed?.(total, part);
+      if (onSummed !== undefined && part.from === this.#tailFrom) this.#broadcast.sendTail(input.weights);
+    };
+    const sum = new BatchGradient(total, this.#tailFrom, numbers.length, summed);
     const workers = [...this.#options.pool.members.keys()];
-    const score = await this.#run('train', input, numbers, {
-      assignments: equalShares(numbers.length, workers),
-      waiting: workers.length > 0 ? [] : [{ from: 0, to: numbers.length }],
-      depth: 1,
-      accept: (shard, gradient) => {
-        sum.add(shard, gradient);
-        if (nextNumbers !== undefined) this.#prefetch(input, nextNumbers, shard.worker);
-      },
-    });
-    return { ...score, gradientSum: sum.total };
+    try {
+      const round = this.#start('train', input, numbers, {
+        assignments: equalShares(numbers.length, workers),
+        waiting: workers.length > 0 ? [] : [{ from: 0, to: numbers.length }],
+        depth: 1,
+        acceptTail: (shard, tail) => sum.addTail(shard, tail),
+        accept: (shard, gradient) => sum.add(shard, gradient),
+      });
+      // Now, while the workers compute.
+      if (next !== undefined) this.#prefetch(input, next);
+      if (onSummed !== undefined && this.#tailFrom < total.length) this.#broadcast.keep();
+      return { ...(await round), gradientSum: total };
+    } catch (error) {
+      if (error instanceof Interrupted) this.#broadcast.restore(input.weights);
+      throw error;
+    }
   }
 
   /**
@@ -92,51 +114,49 @@ export class RoundRunner {
   evaluate(input: RoundInput): Promise<Score> {
     const { count } = input.split;
     const numbers = Uint32Array.from({ length: count }, (_, i) => i);
-    return this.#run('evaluate', input, numbers, {
+    return this.#start('evaluate', input, numbers, {
       assignments: [],
       waiting: cut({ from: 0, to: count }, Math.ceil(count / EVALUATION_SHARD)),
       depth: EVALUATION_DEPTH,
+      acceptTail: () => undefined,
       accept: () => undefined,
     });
   }
 
-  async #run(
+  /** Starts a round; its first shards have been given when this returns. */
+  #start(
     task: Task,
     input: RoundInput,
     numbers: Uint32Array,
-    how: Pick<ActiveRoundOptions, 'accept'> &
+    how: Pick<ActiveRoundOptions, 'acceptTail' | 'accept'> &
       Pick<ActiveRoundOptions['start'], 'assignments' | 'waiting' | 'depth'>,
   ): Promise<Score> {
-    const { pool, clock, signal, onWaiting } = this.#options;
+    const { pool, clock, signal, tailFrom, onWaiting } = this.#options;
     for (const member of pool.members.values()) member.shards.clear();
     for (const id of this.#ahead.keys()) if (!pool.members.has(id)) this.#ahead.delete(id);
-    const { assignments, waiting, depth, accept } = how;
+    const { assignments, waiting, depth, acceptTail, accept } = how;
     const workers = [...pool.members.keys()];
+    this.#broadcast.begin(input.step, input.weights);
     const round = new ActiveRound({
       task,
       step: input.step,
       start: { samples: numbers.length, workers, assignments, waiting, depth, nextId: this.#nextShardId },
       gradientLength: this.#sum.length,
+      tailFrom,
       pool,
       clock,
       deadline: this.#deadline,
       signal,
       give: (member, shard) => this.#give(task, input, numbers, member, shard),
+      acceptTail,
       accept,
       onWaiting,
     });
-    try {
-      return await round.done;
-    } finally {
-      this.#nextShardId = round.nextShardId;
-    }
+    return round.done.finally(() => (this.#nextShardId = round.nextShardId));
   }
 
   #give(task: Task, input: RoundInput, numbers: Uint32Array, member: Member, shard: GivenShard): void {
-    if (member.weightsStep !== input.step) {
-      member.connection.send(this.#weightsFrame(input, member.codec));
-      member.weightsStep = input.step;
-    }
+    this.#broadcast.bring(member);
     const samples = shard.to - shard.from;
     const message: FromCoordinator = { type: 'shard', task, step: input.step, shard: shard.id, samples };
     const ahead = this.#ahead.get(member.id);
@@ -148,21 +168,19 @@ export class RoundRunner {
   }
 
   /**
-   * Sends a worker its probable share of the next step, to get ready while it waits for the weights. If its share
+   * Sends workers their probable shares of the next step, to get them ready while they wait for its weights. If a share
    * turns out another one (somebody came or went), the shard brings its own samples.
    */
-  #prefetch({ step, split }: RoundInput, numbers: Uint32Array, worker: WorkerId): void {
-    const { pool } = this.#options;
-    const member = pool.members.get(worker);
-    const share = equalShares(numbers.length, [...pool.members.keys()]).find(
-      (other) => other.worker === worker,
-    );
+  #prefetch({ step, split }: RoundInput, numbers: Uint32Array): void {
+    const { members } = this.#options.pool;
     const next = (step + 1) as Step;
-    if (member?.prefetch !== true || share === undefined || this.#ahead.get(worker)?.step === next) return;
-    const { from, to } = share;
-    this.#ahead.set(worker, { step: next, from, to });
-    const message: FromCoordinator = { type: 'prefetch', step: next, samples: to - from };
-    this.#sendSamples(member, message, numbers.subarray(from, to), split);
+    for (const { worker, from, to } of equalShares(numbers.length, [...members.keys()])) {
+      const member = members.get(worker);
+      if (member?.prefetch !== true) continue;
+      this.#ahead.set(worker, { step: next, from, to });
+      const message: FromCoordinator = { type: 'prefetch', step: next, samples: to - from };
+      this.#sendSamples(member, message, numbers.subarray(from, to), split);
+    }
   }
 
   #sendSamples(member: Member, message: FromCoordinator, numbers: Uint32Array, split: Split): void {
@@ -170,20 +188,5 @@ export class RoundRunner {
     const frame = openFrame(message, shardBytes(numbers.length, sampleShape));
     writeShard(frame.payload, numbers, split, sampleShape);
     member.connection.send(frame.bytes);
-  }
-
-  /** The weights as they travel, encoded once for everybody. */
-  #weightsFrame({ step, weights }: RoundInput, codecName: string): Uint8Array {
-    const held = this.#weightFrames.get(codecName);
-    if (held?.step === step) return held.bytes;
-    const codec = codecNamed(codecName);
-    const message: FromCoordinator = { type: 'weights', step };
-    // Frames are sent without a copy: the last one may be written over once it has left for good.
-    const members = [...this.#options.pool.members.values()];
-    const left = members.every(({ connection }) => connection.bufferedBytes === 0);
-    const frame = openFrame(message, codec.bytes(weights.length), left ? held?.bytes : null);
-    codec.encode(weights, frame.payload);
-    this.#weightFrames.set(codecName, { step, bytes: frame.bytes });
-    return frame.bytes;
   }
 }

@@ -53,8 +53,10 @@ export async function train(training: Training): Promise<Trained> {
       const epochBatches = [...batches(epochOrder(job.seed, epoch, dataset.train.count), job.batchSize)];
       for (const [i, batch] of epochBatches.entries()) {
         const input = { ...weightsNow(), split: dataset.train };
-        const result = await rounds.gradient(input, batch, epochBatches[i + 1]);
-        optimizer.step(weights, result.gradientSum, batch.length);
+        const result = await rounds.gradient(input, batch, {
+          next: epochBatches[i + 1],
+          onSummed: (gradientSum, part) => optimizer.step(weights, gradientSum, batch.length, part),
+        });
         trained.steps++;
         tally.add(batch.length, result);
         const step = trained.steps - (epoch - 1) * steps;

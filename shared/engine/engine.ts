@@ -8,16 +8,28 @@ export interface ShardResult {
   readonly correct: number;
 }
 
+/** The end of the flat vector, wanted as soon as it is there. */
+export interface Tail {
+  /** Where it starts: at a tensor. */
+  readonly from: number;
+  /** Called once or never, while the rest is being computed: the gradient's values from there on are final. */
+  ready(): void;
+}
+
 /** A job on an engine: holds one set of weights and computes shards with it, one at a time. */
 export interface Trainer {
-  /** @param weights the flat vector of the job's layout; must not change until others are set */
-  setWeights(weights: Float32Array): void;
+  /**
+   * @param weights the flat vector of the job's layout, or the part of it, of whole tensors, that starts at `from`; must
+   *   not change until others are set
+   */
+  setWeights(weights: Float32Array, from?: number): void;
   /**
    * Forward and backward over a shard.
    * @param gradient receives the sum (not the mean) of the gradients of its samples; where the layout says
    *   not trainable, samples x the change that the forward pass made
+   * @param tail the backward pass comes to the last layers first; engines that can, tell when these are done
    */
-  gradient(step: Step, shard: Shard, gradient: Float32Array): Promise<ShardResult>;
+  gradient(step: Step, shard: Shard, gradient: Float32Array, tail?: Tail): Promise<ShardResult>;
   /**
    * Gets what does not depend on the weights ready (inputs, dropout masks), in time that would be spent waiting. A
    * gradient of the same step and shard then starts ahead; anything else in between forgets it.

@@ -2,6 +2,7 @@ import type * as tfjs from '@tensorflow/tfjs';
 import type { Job } from '../model/job.ts';
 import { withKeyedDropout, withLogits } from '../model/topology.ts';
 import { registerKeyedDropout, type DropoutContext, type MaskSource } from './keyed-dropout.ts';
+import { GradientTaps, type OnGradient } from './gradient-taps.ts';
 import { buildModel, type BuiltModel, type TF } from './model.ts';
 
 /** What is computed for a job, whatever its inputs come from. Callers tidy up. */
@@ -11,6 +12,8 @@ export interface ModelStep {
    * Forward and backward.
    * @param input [samples, ...sampleShape]
    * @param target one-hot labels, float32 [samples, classes]
+   * @param onGradient hears of the gradients of tensors, by their place in the layout, as the backward pass finds them;
+   *   not of all
    * @returns the logits [samples, classes], and the parts of the flat gradient in order of the layout: sums over the
    *   samples; of what is not trained, samples x the change that the forward pass made
    */
@@ -18,6 +21,7 @@ export interface ModelStep {
     input: tfjs.Tensor,
     target: tfjs.Tensor,
     masks: MaskSource,
+    onGradient?: OnGradient,
   ): { logits: tfjs.Tensor; parts: tfjs.Tensor[] };
   /** Forward alone, without dropout: [samples, classes]. */
   logits(input: tfjs.Tensor): tfjs.Tensor;
@@ -30,21 +34,23 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
   const built = await buildModel(tf, withLogits(withKeyedDropout(job.topology)));
   checkLayout(built, job);
   const { model, layout, variables } = built;
+  const taps = new GradientTaps(tf, model.weights);
   const trainable = variables.filter((_, i) => layout.slices[i]?.trainable);
 
   return {
     built,
 
-    gradient(input, target, masks) {
+    gradient(input, target, masks, onGradient) {
       const samples = input.shape[0];
       const before = variables.map((variable) => (trainable.includes(variable) ? null : variable.clone()));
       let logits: tfjs.Tensor | undefined;
       dropout.masks = masks;
       try {
-        const { grads } = tf.variableGrads(() => {
+        const loss = (): tfjs.Scalar => {
           logits = tf.keep(model.apply(input, { training: true }) as tfjs.Tensor);
           return crossEntropySum(tf, logits, target);
-        }, trainable);
+        };
+        const { grads } = taps.during(onGradient, () => tf.variableGrads(loss, trainable));
         // What is not trained has no gradient: the change that the forward pass made to it takes its place.
         const parts = variables.map((variable, i) => {
           const old = before[i];

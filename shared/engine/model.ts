@@ -13,8 +13,11 @@ export interface BuiltModel {
   readonly variables: readonly tfjs.Variable[];
   /** Names that a saved model's weights go by; they never travel. */
   readonly names: readonly string[];
-  /** @param values not to be changed afterwards: backends copy them only when they compute */
-  setWeights(values: Float32Array): void;
+  /**
+   * @param values not to be changed afterwards: backends copy them only when they compute
+   * @param from where they belong in the flat vector, of which they are whole tensors
+   */
+  setWeights(values: Float32Array, from?: number): void;
   readWeights(): Promise<Float32Array>;
   dispose(): void;
 }
@@ -39,9 +42,10 @@ export async function buildModel(tf: TF, topology: Topology): Promise<BuiltModel
     layout,
     variables,
     names: model.weights.map((weight) => weight.originalName),
-    setWeights(values) {
+    setWeights(values, from = 0) {
       layout.slices.forEach(({ shape, offset, size }, i) => {
-        const tensor = tf.tensor(values.subarray(offset, offset + size), [...shape]);
+        if (offset < from || offset >= from + values.length) return;
+        const tensor = tf.tensor(values.subarray(offset - from, offset - from + size), [...shape]);
         variables[i]?.assign(tensor);
         tensor.dispose();
       });

@@ -1,28 +1,35 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import type { Job } from '../model/job.ts';
-import { sizeOf } from '../model/layout.ts';
+import { sizeOf, type Slice } from '../model/layout.ts';
 import { scoreLogits } from '../model/loss.ts';
 import type { EngineInfo } from '../protocol/messages.ts';
-import type { Engine, Trainer } from './engine.ts';
+import type { Engine, Tail, Trainer } from './engine.ts';
+import type { OnGradient } from './gradient-taps.ts';
+import type { MaskSource } from './keyed-dropout.ts';
 import type { TF } from './model.ts';
 import { createModelStep, type ModelStep } from './model-step.ts';
 import { ShardInputs } from './shard-inputs.ts';
 
-/** Copies a float32 tensor's values into `target`, which has just their number. */
-export type ReadInto = (tensor: tfjs.Tensor, target: Float32Array) => Promise<void>;
+/** How float32 tensors are read back: into `target`, which has just their number of values. */
+export interface TensorReader {
+  into(tensor: tfjs.Tensor, target: Float32Array): Promise<void>;
+  /** The same at once, for backends in whose memory the values lie ready. */
+  nowInto?(tensor: tfjs.Tensor, target: Float32Array): void;
+}
 
 /** Any backend can do this, by way of a copy that is thrown away. */
-export const readByData: ReadInto = async (tensor, target) => target.set(await tensor.data());
+export const readByData: TensorReader = {
+  into: async (tensor, target) => target.set(await tensor.data()),
+};
 
 /**
  * An engine out of whatever backend `tf` has been set to.
- * @param readInto the backend's own way to read a tensor back, if it has a shorter one
+ * @param reader the backend's own way to read a tensor back, if it has a shorter one
  */
-export function createEngine(tf: TF, info: EngineInfo, readInto = readByData): Engine {
+export function createEngine(tf: TF, info: EngineInfo, reader = readByData): Engine {
   return {
     info,
-    load: async (job) =>
-      createTrainer(tf, job, await createModelStep(tf, job), new ShardInputs(job), readInto),
+    load: async (job) => createTrainer(tf, job, await createModelStep(tf, job), new ShardInputs(job), reader),
   };
 }
 
@@ -32,35 +39,51 @@ export function createTrainer(
   job: Job,
   modelStep: ModelStep,
   inputs: ShardInputs,
-  readInto: ReadInto,
+  reader: TensorReader,
 ): Trainer {
   const { built } = modelStep;
+  const { slices } = built.layout;
   const { sampleShape, classes } = job.data;
 
   /** [samples, ...sampleShape] */
   const inputOf = (values: Float32Array): tfjs.Tensor =>
     tf.tensor(values, [values.length / sizeOf(sampleShape), ...sampleShape]);
 
-  return {
-    setWeights: (weights) => built.setWeights(weights),
+  /** Reads the tail's gradients as the backward pass finds them, and says when it has all. */
+  const earlyReader = (tail: Tail, gradient: Float32Array, read: Set<number>): OnGradient => {
+    let missing = slices.filter(({ offset }) => offset >= tail.from).length;
+    return (i, tensor) => {
+      const { offset, size } = slices[i] as Slice;
+      if (offset < tail.from || read.has(i)) return;
+      reader.nowInto?.(tensor, gradient.subarray(offset, offset + size));
+      read.add(i);
+      if (--missing === 0) tail.ready();
+    };
+  };
 
-    async gradient(step, shard, gradient) {
+  return {
+    setWeights: (weights, from) => built.setWeights(weights, from),
+
+    async gradient(step, shard, gradient, tail) {
       inputs.prepare(step, shard);
+      const early = new Set<number>();
+      const onGradient = tail && reader.nowInto && earlyReader(tail, gradient, early);
       const { logits, parts } = tf.tidy(() => {
         try {
           const target = tf.tensor(inputs.target(), [shard.labels.length, classes]);
-          return modelStep.gradient(inputOf(inputs.images()), target, (layer, rate, shape) =>
-            tf.tensor(inputs.mask(layer, rate, sizeOf(shape)), shape),
-          );
+          const masks: MaskSource = (layer, rate, shape) =>
+            tf.tensor(inputs.mask(layer, rate, sizeOf(shape)), shape);
+          return modelStep.gradient(inputOf(inputs.images()), target, masks, onGradient);
         } finally {
           inputs.forget();
         }
       });
       try {
         await Promise.all(
-          built.layout.slices.map(({ offset, size }, i) =>
-            readInto(parts[i] as tfjs.Tensor, gradient.subarray(offset, offset + size)),
-          ),
+          slices.map(async ({ offset, size }, i) => {
+            if (early.has(i)) return;
+            await reader.into(parts[i] as tfjs.Tensor, gradient.subarray(offset, offset + size));
+          }),
         );
         return scoreLogits(await logits.data(), shard.labels, classes);
       } finally {

@@ -48,6 +48,8 @@ const hello = v.object({
   codecs: v.pipe(v.array(text(40)), v.minLength(1), v.maxLength(32)),
   /** Whether samples may be sent ahead of their shard. */
   prefetch: v.optional(v.boolean()),
+  /** Whether weights may come in two pieces. */
+  tails: v.optional(v.boolean()),
 });
 /** The job's model is built: shards are welcome. */
 const ready = v.object({ type: v.literal('ready') });
@@ -61,7 +63,10 @@ const answer = {
   correct: count,
   computeMs: v.pipe(finite, v.minValue(0)),
 };
-const gradient = v.object({ type: v.literal('gradient'), ...answer });
+/** The end of a gradient, ahead of the answer. */
+const gradientTail = v.object({ type: v.literal('gradientTail'), step, shard: shardId });
+/** `head`: the payload is what was not in the shard's tail. */
+const gradient = v.object({ type: v.literal('gradient'), ...answer, head: v.optional(v.boolean()) });
 const evaluation = v.object({ type: v.literal('evaluation'), ...answer });
 const failed = v.object({ type: v.literal('failed'), step, shard: shardId, reason: readable(2000) });
 const leaving = v.object({ type: v.literal('leaving'), reason: readable(200) });
@@ -70,6 +75,7 @@ const pong = v.object({ type: v.literal('pong'), id: count });
 export const fromWorkerSchema = v.variant('type', [
   hello,
   ready,
+  gradientTail,
   gradient,
   evaluation,
   failed,
@@ -78,6 +84,7 @@ export const fromWorkerSchema = v.variant('type', [
 ]);
 export type FromWorker = v.InferOutput<typeof fromWorkerSchema>;
 export type Hello = v.InferOutput<typeof hello>;
+export type GradientTail = v.InferOutput<typeof gradientTail>;
 export type GradientAnswer = v.InferOutput<typeof gradient>;
 export type EvaluationAnswer = v.InferOutput<typeof evaluation>;
 export type ShardAnswer = GradientAnswer | EvaluationAnswer;
@@ -91,9 +98,14 @@ const welcome = v.object({
   codec: text(40),
   heartbeatMs: positive,
   maxFrameBytes: positive,
+  /** Where the tails of weights and gradients start in the flat vector. */
+  tailFrom: v.optional(positive),
   job: jobSchema,
 });
-const weights = v.object({ type: v.literal('weights'), step });
+/** The end of a step's weights, ahead of them. */
+const weightsTail = v.object({ type: v.literal('weightsTail'), step });
+/** `head`: the payload is what was not in the step's tail. */
+const weights = v.object({ type: v.literal('weights'), step, head: v.optional(v.boolean()) });
 const shard = v.object({
   type: v.literal('shard'),
   task: v.picklist(TASKS),
@@ -114,6 +126,7 @@ const finished = v.object({ type: v.literal('finished'), reason: readable(500) }
 
 export const fromCoordinatorSchema = v.variant('type', [
   welcome,
+  weightsTail,
   weights,
   prefetch,
   shard,
@@ -123,4 +136,5 @@ export const fromCoordinatorSchema = v.variant('type', [
 ]);
 export type FromCoordinator = v.InferOutput<typeof fromCoordinatorSchema>;
 export type Welcome = v.InferOutput<typeof welcome>;
+export type WeightsMessage = v.InferOutput<typeof weights>;
 export type ShardMessage = v.InferOutput<typeof shard>;

@@ -1,18 +1,16 @@
-import { CODECS, codecNamed } from '../codec/codec.ts';
-import { viewShard, type Shard } from '../data/shard.ts';
-import type { Trainer } from '../engine/engine.ts';
-import { layoutOf } from '../model/layout.ts';
+import { CODECS } from '../codec/codec.ts';
 import { closeReason, CloseCode, ProtocolError } from '../protocol/close-code.ts';
-import { openFrame } from '../protocol/frame.ts';
 import { PROTOCOL_VERSION, type FromWorker, type Step, type Welcome } from '../protocol/messages.ts';
 import { frameFromWorker } from '../protocol/parse.ts';
 import type { Connection } from '../transport.ts';
 import type { WorkerOptions } from './connection-loop.ts';
+import { LoadedJob } from './loaded-job.ts';
 import {
   advance,
   initialSession,
   type PendingShard,
   type Prefetched,
+  type ReceivedWeights,
   type SessionEffect,
   type SessionEnd,
   type SessionEvent,
@@ -38,23 +36,12 @@ export interface SessionResult {
   readonly welcomed: boolean;
 }
 
-/** What a loaded job computes with. */
-interface Work {
-  readonly trainer: Trainer;
-  readonly welcome: Welcome;
-  /** Room for one gradient, used again for every shard. */
-  readonly gradient: Float32Array;
-  /** The frame of the last gradient: connections send without a copy, so it may be written over once it has left. */
-  lastFrame: Uint8Array<ArrayBuffer> | null;
-  lastView: { readonly payload: Uint8Array; readonly shard: Shard } | null;
-}
-
 /** One connection from opening to end: carries out what the pure session asks for. Never rejects. */
 export function runSession(options: WorkerOptions, trainers: TrainerCache): Promise<SessionResult> {
   const { engine, clock, report, signal } = options;
   return new Promise((resolve) => {
     let state = initialSession;
-    let work: Work | null = null;
+    let loaded: LoadedJob | null = null;
     let computing: Promise<void> = Promise.resolve();
 
     const send = (message: FromWorker): void => connection.send(frameFromWorker(message));
@@ -83,7 +70,7 @@ export function runSession(options: WorkerOptions, trainers: TrainerCache): Prom
           computing = load(effect.welcome);
           return;
         case 'setWeights': {
-          setWeights(effect.payload);
+          setWeights(effect.weights);
           return;
         }
         case 'prepare': {
@@ -120,14 +107,7 @@ export function runSession(options: WorkerOptions, trainers: TrainerCache): Prom
 
     const load = async (welcome: Welcome): Promise<void> => {
       try {
-        const trainer = await trainers.load(welcome.job);
-        work = {
-          trainer,
-          welcome,
-          gradient: new Float32Array(layoutOf(welcome.job.layout).length),
-          lastFrame: null,
-          lastView: null,
-        };
+        loaded = new LoadedJob(await trainers.load(welcome.job), welcome, connection);
         if (state.phase === 'ended') return;
         report.joined(welcome);
         dispatch({ type: 'loaded' });
@@ -136,31 +116,28 @@ export function runSession(options: WorkerOptions, trainers: TrainerCache): Prom
       }
     };
 
-    const setWeights = (payload: Uint8Array): void => {
-      if (work === null) return;
+    const setWeights = (weights: ReceivedWeights): void => {
       try {
-        work.trainer.setWeights(codecNamed(work.welcome.codec).decode(payload, work.gradient.length));
+        loaded?.setWeights(weights);
       } catch (error) {
         giveUp(error);
       }
     };
 
-    const prepare = ({ step, samples, payload }: Prefetched): void => {
-      if (work === null) return;
+    const prepare = (samples: Prefetched): void => {
       try {
-        work.trainer.prepare(step, viewOf(work, payload, samples));
+        loaded?.prepare(samples);
       } catch (error) {
         report.note(`Could not prepare samples: ${sentenceOf(error)}`);
       }
     };
 
     const compute = async (shard: PendingShard): Promise<void> => {
-      if (work === null) return;
+      if (loaded === null) return;
       const { task, step, shard: id, samples } = shard.message;
       try {
         const startedAt = clock.now();
-        if (connection.bufferedBytes > 0) work.lastFrame = null;
-        const answer = await answerTo(shard, work, () => clock.now() - startedAt);
+        const answer = await loaded.answer(shard, () => clock.now() - startedAt);
         if (state.phase !== 'ended') {
           connection.send(answer);
           report.computed(task, step, samples, clock.now() - startedAt);
@@ -189,6 +166,7 @@ export function runSession(options: WorkerOptions, trainers: TrainerCache): Prom
           engine: { ...engine.info, device: engine.info.device.slice(0, 200) },
           codecs: CODECS.map(({ name }) => name),
           prefetch: true,
+          tails: true,
         });
       },
       onFrame: (bytes) => {
@@ -200,33 +178,6 @@ export function runSession(options: WorkerOptions, trainers: TrainerCache): Prom
     signal.addEventListener('abort', leave);
     if (signal.aborted) leave();
   });
-}
-
-/** The same view for the same payload, by which the trainer knows what it has prepared. */
-function viewOf(work: Work, payload: Uint8Array, samples: number): Shard {
-  if (work.lastView?.payload !== payload) {
-    work.lastView = { payload, shard: viewShard(payload, samples, work.welcome.job.data.sampleShape) };
-  }
-  return work.lastView.shard;
-}
-
-/** Computes a shard; the answer as a frame. */
-async function answerTo(shard: PendingShard, work: Work, elapsedMs: () => number): Promise<Uint8Array> {
-  const { trainer, welcome, gradient } = work;
-  const { task, step, shard: id, samples } = shard.message;
-  const data = viewOf(work, shard.payload, samples);
-  const sums = { step, shard: id, samples };
-  if (task === 'evaluate') {
-    const result = await trainer.evaluate(data);
-    return frameFromWorker({ type: 'evaluation', ...sums, ...result, computeMs: elapsedMs() });
-  }
-  const result = await trainer.gradient(step, data, gradient);
-  const codec = codecNamed(welcome.codec);
-  const message: FromWorker = { type: 'gradient', ...sums, ...result, computeMs: elapsedMs() };
-  const frame = openFrame(message, codec.bytes(gradient.length), work.lastFrame);
-  codec.encode(gradient, frame.payload);
-  work.lastFrame = frame.bytes;
-  return frame.bytes;
 }
 
 const sentenceOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -5,6 +5,7 @@ import {
   type FromWorker,
   type ShardMessage,
   type Step,
+  type WeightsMessage,
   type Welcome,
 } from '../protocol/messages.ts';
 import { parseFromCoordinator } from '../protocol/parse.ts';
@@ -19,11 +20,20 @@ export interface SessionState {
   /** The step of the weights that the engine holds. */
   readonly weightsStep: Step | null;
   /** Weights that came while the engine was busy; only the newest matter. */
-  readonly nextWeights: { readonly step: Step; readonly payload: Uint8Array } | null;
+  readonly nextWeights: ReceivedWeights | null;
+  /** The end of weights whose beginning has not come yet. */
+  readonly tail: { readonly step: Step; readonly payload: Uint8Array } | null;
   readonly shards: readonly PendingShard[];
   /** Samples that came before the shard that will name them. */
   readonly prefetched: Prefetched | null;
   readonly busy: boolean;
+}
+
+/** Weights as they came: in one piece, or the tail before the rest. */
+export interface ReceivedWeights {
+  readonly step: Step;
+  readonly payload: Uint8Array;
+  readonly tail: Uint8Array | null;
 }
 
 export interface PendingShard {
@@ -53,7 +63,7 @@ export interface SessionEnd {
 export type SessionEffect =
   | { readonly type: 'send'; readonly message: FromWorker }
   | { readonly type: 'load'; readonly welcome: Welcome }
-  | { readonly type: 'setWeights'; readonly step: Step; readonly payload: Uint8Array }
+  | { readonly type: 'setWeights'; readonly weights: ReceivedWeights }
   /** There is time to get these samples ready. */
   | { readonly type: 'prepare'; readonly samples: Prefetched }
   | { readonly type: 'compute'; readonly shard: PendingShard }
@@ -68,6 +78,7 @@ export const initialSession: SessionState = {
   welcome: null,
   weightsStep: null,
   nextWeights: null,
+  tail: null,
   shards: [],
   prefetched: null,
   busy: false,
@@ -121,7 +132,10 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
       return [{ ...state, phase: 'loading', welcome: message }, [{ type: 'load', welcome: message }]];
     case 'weights':
       if (state.phase !== 'working') throw unexpected('Weights before this worker was ready.');
-      return startWork({ ...state, nextWeights: { step: message.step, payload } });
+      return startWork({ ...state, nextWeights: receivedWeights(state, message, payload), tail: null });
+    case 'weightsTail':
+      if (state.phase !== 'working') throw unexpected('Weights before this worker was ready.');
+      return [{ ...state, tail: { step: message.step, payload } }, []];
     case 'shard':
       if (state.phase !== 'working') throw unexpected('A shard before this worker was ready.');
       return startWork({
@@ -140,6 +154,16 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
   }
 }
 
+function receivedWeights(
+  { tail }: SessionState,
+  { step, head }: WeightsMessage,
+  payload: Uint8Array,
+): ReceivedWeights {
+  if (head !== true) return { step, payload, tail: null };
+  if (tail?.step === step) return { step, payload, tail: tail.payload };
+  throw new ProtocolError(CloseCode.malformed, 'The head of weights whose tail was not sent before.');
+}
+
 /** The samples of a shard that comes without any. */
 function prefetchedFor({ prefetched }: SessionState, { step, samples }: ShardMessage): Uint8Array {
   if (prefetched?.step === step && prefetched.samples === samples) return prefetched.payload;
@@ -152,7 +176,7 @@ function startWork(state: SessionState): Transition {
   const effects: SessionEffect[] = [];
   let { weightsStep, shards } = state;
   if (state.nextWeights !== null) {
-    effects.push({ type: 'setWeights', ...state.nextWeights });
+    effects.push({ type: 'setWeights', weights: state.nextWeights });
     weightsStep = state.nextWeights.step;
   }
   if (weightsStep !== null) {
@@ -176,7 +200,7 @@ function startWork(state: SessionState): Transition {
 }
 
 const ended = (state: SessionState, end: SessionEnd): Transition => [
-  { ...state, phase: 'ended', shards: [], nextWeights: null, prefetched: null },
+  { ...state, phase: 'ended', shards: [], nextWeights: null, tail: null, prefetched: null },
   [{ type: 'end', end }],
 ];
 

@@ -39,9 +39,11 @@ async function trainAlong(
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
   for (const [step, batch] of order.entries()) {
     beforeStep(step);
-    const result = await rounds.gradient({ step: step as Step, weights, split: dataset.train }, batch);
+    const result = await rounds.gradient({ step: step as Step, weights, split: dataset.train }, batch, {
+      next: order[step + 1],
+      onSummed: (sum, part) => optimizer.step(weights, reference[step]?.gradient ?? sum, batch.length, part),
+    });
     onStep(step, { ...result, gradient: result.gradientSum });
-    optimizer.step(weights, (reference[step] ?? { gradient: result.gradientSum }).gradient, batch.length);
   }
 }
 

@@ -1,10 +1,18 @@
 import type * as TF from '@tensorflow/tfjs';
 import { floatsOf, type Tf, type WasmBackend } from './backend.ts';
 
-/** Reads a float32 tensor straight out of the backend's memory, where tensor.data() makes a copy first. */
-export function readFromHeap(tf: Tf): (tensor: TF.Tensor, target: Float32Array) => Promise<void> {
-  return (tensor, target) => {
+/** Reads float32 tensors straight out of the backend's memory, where tensor.data() makes a copy first. */
+export function readFromHeap(tf: Tf): {
+  into(tensor: TF.Tensor, target: Float32Array): Promise<void>;
+  nowInto(tensor: TF.Tensor, target: Float32Array): void;
+} {
+  const nowInto = (tensor: TF.Tensor, target: Float32Array): void =>
     target.set(floatsOf(tf.backend() as unknown as WasmBackend, tensor));
-    return Promise.resolve();
+  return {
+    nowInto,
+    into(tensor, target) {
+      nowInto(tensor, target);
+      return Promise.resolve();
+    },
   };
 }

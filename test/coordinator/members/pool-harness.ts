@@ -87,6 +87,7 @@ export function testPool(options: Partial<PoolOptions> = {}): TestPool {
     rules: { maxWorkers: 10 },
     clock,
     maxFrameBytes: 2000,
+    tailFrom: null,
     ...options,
   });
   const events: string[] = [];

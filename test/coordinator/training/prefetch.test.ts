@@ -2,12 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { testRunner } from './runner-harness.ts';
 
 describe("the next step's samples", () => {
-  it('are sent to whoever has answered, and the shard that follows does not repeat them', async () => {
+  it('are sent while this one is computed, and the shard that follows does not repeat them', async () => {
     const { join, gradient } = testRunner();
     const [ann, bob] = [await join('ann'), await join('bob')];
     await gradient(1, true);
-    await ann.answer();
     expect(ann.types.slice(1)).toEqual(['weights', 'shard', 'prefetch']);
+    await ann.answer();
     await bob.answer();
     await gradient(2);
     expect(ann.types.slice(4)).toEqual(['weights', 'shard']);

@@ -1,5 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { RoundRunner, type GradientResult } from '../../../coordinator/training/round-runner.ts';
+import type { Range } from '../../../coordinator/training/schedule.ts';
 import type { Split } from '../../../shared/data/dataset.ts';
 import type { Score } from '../../../shared/model/loss.ts';
 import { exampleJob, step } from '../../shared/protocol/examples.ts';
@@ -15,6 +16,9 @@ export interface Watched<Result> {
 export interface TestRunner extends TestPool {
   readonly split: Split;
   readonly waits: boolean[];
+  readonly weights: Float32Array;
+  /** The parts of the gradient that were summed, as they came, with the sums of that moment. */
+  readonly summed: { readonly part: Range; readonly sum: readonly number[] }[];
   readonly gradient: (stepNumber?: number, lookAhead?: boolean) => Promise<Watched<GradientResult>>;
   readonly evaluate: () => Promise<Watched<Score>>;
   readonly abort: () => Promise<void>;
@@ -22,9 +26,13 @@ export interface TestRunner extends TestPool {
   readonly left: readonly [listeners: number, timers: number];
 }
 
-/** Rounds over 8 samples of two bytes, with a real pool and clients that do what the test says. */
-export function testRunner(samples = 8): TestRunner {
-  const made = testPool();
+/**
+ * Rounds over 8 samples of two bytes, with a real pool and clients that do what the test says. A part of the weights is
+ * raised by 10 as soon as its gradient is summed.
+ * @param tailFrom where the tail of the six weights starts, if it is to travel by itself
+ */
+export function testRunner(samples = 8, tailFrom: number | null = null): TestRunner {
+  const made = testPool({ tailFrom });
   const timersBefore = made.clock.pending;
   const stop = new AbortController();
   const waits: boolean[] = [];
@@ -37,6 +45,7 @@ export function testRunner(samples = 8): TestRunner {
     pool: made.pool,
     job: exampleJob,
     clock: made.clock,
+    tailFrom,
     signal: stop.signal,
     onWaiting: (waiting) => waits.push(waiting),
   });
@@ -50,14 +59,22 @@ export function testRunner(samples = 8): TestRunner {
     return watched;
   };
   const weights = Float32Array.of(1, 2, 3, 4, 5, 6);
+  const summed: TestRunner['summed'] = [];
+  const onSummed = (sum: Float32Array, part: Range): void => {
+    summed.push({ part, sum: [...sum.subarray(part.from, part.to)] });
+    for (let i = part.from; i < part.to; i++) weights[i] = (weights[i] ?? 0) + 10;
+  };
   return {
     ...made,
     split,
     waits,
+    weights,
+    summed,
     gradient: (stepNumber = 1, lookAhead = false) => {
       const numbers = Uint32Array.from({ length: samples }, (_, i) => samples - 1 - i);
       const next = lookAhead ? numbers : undefined;
-      return watch(runner.gradient({ step: step(stepNumber), weights, split }, numbers, next));
+      const options = tailFrom === null ? { next } : { next, onSummed };
+      return watch(runner.gradient({ step: step(stepNumber), weights, split }, numbers, options));
     },
     evaluate: () => watch(runner.evaluate({ step: step(1), weights, split })),
     abort() {

@@ -45,7 +45,14 @@ function training(changes: Partial<Job> = {}) {
       },
       weights,
       optimizer,
-      rounds: new RoundRunner({ pool, job, clock, signal: stop.signal, onWaiting: () => undefined }),
+      rounds: new RoundRunner({
+        pool,
+        job,
+        clock,
+        tailFrom: null,
+        signal: stop.signal,
+        onWaiting: () => undefined,
+      }),
       pool,
       report: {
         info: () => undefined,

@@ -34,6 +34,7 @@ export const exampleHello: Hello = {
   engine: { backend: 'wasm', version: '4.22.0', device: '2 cores', threads: 1 },
   codecs: ['float32'],
   prefetch: true,
+  tails: true,
 };
 
 export const exampleWelcome: Welcome = {
@@ -62,7 +63,9 @@ const answer = {
 export const fromWorkerExamples: readonly FromWorker[] = [
   exampleHello,
   { type: 'ready' },
+  { type: 'gradientTail', step: step(3), shard: shardId(17) },
   { type: 'gradient', ...answer },
+  { type: 'gradient', ...answer, head: true },
   { type: 'evaluation', ...answer },
   { type: 'failed', step: step(3), shard: shardId(17), reason: 'out of memory' },
   { type: 'leaving', reason: 'lid closed' },
@@ -72,7 +75,9 @@ export const fromWorkerExamples: readonly FromWorker[] = [
 /** One of every message that a coordinator may send. */
 export const fromCoordinatorExamples: readonly FromCoordinator[] = [
   exampleWelcome,
+  { type: 'weightsTail', step: step(3) },
   { type: 'weights', step: step(3) },
+  { type: 'weights', step: step(3), head: true },
   { type: 'prefetch', step: step(4), samples: 32 },
   { type: 'shard', task: 'train', step: step(3), shard: shardId(17), samples: 32 },
   { type: 'rejected', step: step(3), shard: shardId(17), code: 4421, reason: 'not finite' },

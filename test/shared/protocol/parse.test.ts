@@ -46,8 +46,9 @@ function withField(message: object, path: Path, value: unknown): object {
 /** Values that this field cannot have. An undefined one is left out. */
 function wrongFor(path: Path): unknown[] {
   const name = String(path.at(-1));
-  const wrong: unknown[] = [null, name === 'trainable' || name === 'prefetch' ? 1 : true, 'x'.repeat(3000)];
-  if (name !== 'token' && name !== 'prefetch') wrong.push(undefined);
+  const truth = ['trainable', 'prefetch', 'tails', 'head'].includes(name);
+  const wrong: unknown[] = [null, truth ? 1 : true, 'x'.repeat(3000)];
+  if (!['token', 'prefetch', 'tails', 'head', 'tailFrom'].includes(name)) wrong.push(undefined);
   if (name !== 'topology') wrong.push({}, [{}], new Date(0));
   if (!['lossSum', 'learningRate', 'rho', 'epsilon', 'scale'].includes(name)) wrong.push(-1.5);
   if (!['lossSum', 'learningRate', 'rho', 'epsilon', 'scale', 'computeMs'].includes(name))

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import type { Shard } from '../../../shared/data/shard.ts';
-import type { Engine, ShardResult, Trainer } from '../../../shared/engine/engine.ts';
+import type { Engine, ShardResult, Tail, Trainer } from '../../../shared/engine/engine.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import type { FromCoordinator, FromWorker } from '../../../shared/protocol/messages.ts';
 import { frameFromCoordinator, parseFromWorker } from '../../../shared/protocol/parse.ts';
@@ -63,21 +63,26 @@ export class FakeEngine implements Engine {
   readonly info = { backend: 'fake', version: '1', device: 'none', threads: 1 };
   readonly loaded: Job[] = [];
   readonly weights: number[][] = [];
+  /** Where each of the weights set belong in the flat vector. */
+  readonly weightsFrom: number[] = [];
   readonly prepared: number[][] = [];
   disposed = 0;
   onLoad: (job: Job) => Promise<void> = () => Promise.resolve();
   onGradient: (shard: Shard) => Promise<ShardResult> = () => Promise.resolve({ lossSum: 2, correct: 1 });
   onWeights: () => void = () => undefined;
+  onTail: (tail: Tail | undefined) => void = () => undefined;
 
   async load(job: Job): Promise<Trainer> {
     this.loaded.push(job);
     await this.onLoad(job);
     return {
-      setWeights: (weights) => {
+      setWeights: (weights, from = 0) => {
         this.onWeights();
         this.weights.push([...weights]);
+        this.weightsFrom.push(from);
       },
-      gradient: (_step, shard, gradient) => {
+      gradient: (_step, shard, gradient, tail) => {
+        this.onTail(tail);
         gradient.set([...shard.sampleNumbers, ...shard.images, ...shard.labels].slice(0, gradient.length));
         return this.onGradient(shard);
       },

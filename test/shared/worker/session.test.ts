@@ -37,7 +37,7 @@ function inShort(effect: SessionEffect): string {
     case 'send':
       return `send ${effect.message.type}`;
     case 'setWeights':
-      return `weights ${effect.step}`;
+      return `weights ${effect.weights.step}`;
     case 'compute':
       return `compute ${effect.shard.message.shard}`;
     case 'prepare':
@@ -231,7 +231,7 @@ describe('any sequence of events', () => {
           for (const effect of effects) {
             if (effect.type === 'setWeights') {
               if (computing) return false;
-              held = effect.step;
+              held = effect.weights.step;
             }
             if (effect.type === 'compute') {
               if (computing || effect.shard.message.step !== held) return false;

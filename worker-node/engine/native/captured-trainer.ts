@@ -107,7 +107,7 @@ export function createCapturedTrainer(
     );
 
   return {
-    setWeights: (weights) => eager.setWeights(weights),
+    setWeights: (weights, from) => eager.setWeights(weights, from),
     prepare: (step, shard) => eager.prepare(step, shard),
 
     async gradient(step, shard, gradient) {
