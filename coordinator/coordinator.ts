@@ -2,6 +2,7 @@ import { layoutOf } from '../shared/model/layout.ts';
 import type { Clock, StopSignal } from '../shared/clock.ts';
 import type { Job } from '../shared/model/job.ts';
 import type { Connection } from '../shared/transport.ts';
+import { Feed } from './feed/feed.ts';
 import type { PoolConnection } from './members/greetings.ts';
 import { WorkerPool } from './members/worker-pool.ts';
 import { plural, type Report } from './report/report.ts';
@@ -25,6 +26,8 @@ export interface CoordinatorOptions {
 export interface Coordinator {
   readonly pool: WorkerPool;
   readonly rounds: RoundRunner;
+  /** Tells observers how the run goes. */
+  readonly feed: Feed;
   readonly port: number;
   /** ws:// addresses, the nearest first. */
   readonly urls: readonly string[];
@@ -41,7 +44,12 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const layout = layoutOf(job.layout);
   const maxFrameBytes = layout.length * 4 + HEADER_BYTES;
   const tailFrom = tailStart(layout);
-  const pool = new WorkerPool({ job, rules: { token, maxWorkers }, clock, maxFrameBytes, tailFrom });
+  const pool: WorkerPool = new WorkerPool({
+    ...{ job, clock, maxFrameBytes, tailFrom },
+    rules: { token, maxWorkers },
+    watch: (connection) => feed.watch(connection),
+  });
+  const feed: Feed = new Feed({ job, clock, pool });
   const rounds = new RoundRunner({
     pool,
     job,
@@ -57,6 +65,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const server = await startServer({ host, port: options.port, pageDir, maxFrameBytes, connect }).catch(
     (error: unknown) => {
       pool.close('The coordinator could not start.');
+      feed.close('The coordinator could not start.');
       throw error;
     },
   );
@@ -74,10 +83,12 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   return {
     pool,
     rounds,
+    feed,
     port: server.port,
     urls: reachableHosts(host).map((name) => `ws://${name}:${server.port}`),
     async close(reason) {
       pool.close(reason);
+      feed.close(reason);
       await server.close();
     },
   };

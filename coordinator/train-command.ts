@@ -1,12 +1,13 @@
 import { clockOf } from '../shared/clock.ts';
 import type { Dataset } from '../shared/data/dataset.ts';
 import { layoutOf } from '../shared/model/layout.ts';
+import type { EpochRecord } from '../shared/protocol/messages.ts';
 import type { Coordinator } from './coordinator.ts';
 import { INTERRUPTED, interruptible } from './interrupt.ts';
 import { prepareJob, type PreparedJob } from './model.ts';
 import type { Program } from './program.ts';
 import { createReport } from './report/create.ts';
-import type { EpochRecord, Report } from './report/report.ts';
+import { both, type Report } from './report/report.ts';
 import { saveModel } from './storage/model-folder.ts';
 import { openDataset } from './storage/open-dataset.ts';
 import { createRunFolder, defaultRunDir, type RunFolder } from './storage/run-folder.ts';
@@ -58,7 +59,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
         interrupt,
         onOpen: (coordinator) => sayAddresses(coordinator, flags, program, report),
       },
-      async ({ rounds, pool }) => {
+      async ({ rounds, pool, feed }) => {
         const save = (epochs: number, last: EpochRecord | null): Promise<void> =>
           saveWeights(folder, prepared, dataset, program, { epochs, last });
         const outcome = await train({
@@ -68,7 +69,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
           optimizer: createOptimizer(job.optimizer, layoutOf(job.layout)),
           rounds,
           pool,
-          report,
+          report: both(report, feed),
           clock,
           signal: interrupt.signal,
           save: async (record) => {

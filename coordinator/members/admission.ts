@@ -16,12 +16,7 @@ export interface AdmissionRules {
  * @throws ProtocolError with the code and the sentence that the worker is told
  */
 export function admit(hello: Hello, rules: AdmissionRules, workers: number): string {
-  if (rules.token !== undefined && !sameSecret(hello.token ?? '', rules.token)) {
-    throw new ProtocolError(
-      CloseCode.unauthorized,
-      `${hello.token === undefined ? 'No token' : 'Wrong token'}. Use --token (in a browser: # and the token behind the address) with the coordinator's.`,
-    );
-  }
+  checkToken(hello.token, rules);
   if (workers >= rules.maxWorkers) {
     throw new ProtocolError(CloseCode.full, `All ${rules.maxWorkers} places for workers are taken.`);
   }
@@ -35,13 +30,23 @@ export function admit(hello: Hello, rules: AdmissionRules, workers: number): str
   return codec.name;
 }
 
+/** @throws ProtocolError (unauthorized) */
+export function checkToken(token: string | undefined, rules: AdmissionRules): void {
+  if (rules.token === undefined || sameSecret(token ?? '', rules.token)) return;
+  throw new ProtocolError(
+    CloseCode.unauthorized,
+    `${token === undefined ? 'No token' : 'Wrong token'}. Use --token (in a browser: # and the token behind the address) with the coordinator's.`,
+  );
+}
+
 /**
  * Looks at the version before anything else, since a hello of another version may have other fields.
  * @throws ProtocolError (unsupported)
  */
 export function checkVersion(frame: Uint8Array): void {
   const { header } = decodeFrame(frame);
-  const protocol = isRecord(header) && header.type === 'hello' ? header.protocol : undefined;
+  const greets = isRecord(header) && (header.type === 'hello' || header.type === 'watch');
+  const protocol = greets ? header.protocol : undefined;
   if (typeof protocol === 'number' && protocol !== PROTOCOL_VERSION) {
     throw new ProtocolError(
       CloseCode.unsupported,

@@ -1,6 +1,6 @@
 import type { Clock } from '../../shared/clock.ts';
 import { closeReason, CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
-import type { Hello } from '../../shared/protocol/messages.ts';
+import type { Hello, Watch } from '../../shared/protocol/messages.ts';
 import { parseFromWorker } from '../../shared/protocol/parse.ts';
 import type { Connection } from '../../shared/transport.ts';
 import { checkVersion } from './admission.ts';
@@ -17,6 +17,8 @@ export interface Host {
    * @throws ProtocolError with what it is told instead
    */
   welcome(hello: Hello): PoolConnection;
+  /** The same for somebody who only looks on. */
+  watch(message: Watch): PoolConnection;
   refused(reason: string): void;
 }
 
@@ -59,7 +61,8 @@ export class Greetings {
           return;
         }
         try {
-          welcomed = host.welcome(parseHello(frame));
+          const message = parseGreeting(frame);
+          welcomed = message.type === 'hello' ? host.welcome(message) : host.watch(message);
           forget();
         } catch (error) {
           if (!(error instanceof ProtocolError)) throw error;
@@ -79,11 +82,11 @@ export class Greetings {
   }
 }
 
-function parseHello(frame: Uint8Array): Hello {
+function parseGreeting(frame: Uint8Array): Hello | Watch {
   if (frame.length > HELLO_BYTES) throw tooLarge(frame.length, HELLO_BYTES);
   checkVersion(frame);
   const { message } = parseFromWorker(frame);
-  if (message.type === 'hello') return message;
+  if (message.type === 'hello' || message.type === 'watch') return message;
   throw new ProtocolError(CloseCode.unexpected, `The first message has to be a hello, not ${message.type}.`);
 }
 

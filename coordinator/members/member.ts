@@ -1,4 +1,5 @@
 import type { EngineInfo, ShardId, Step, WorkerId } from '../../shared/protocol/messages.ts';
+import type { WorkerStats } from './worker-stats.ts';
 import type { Connection } from '../../shared/transport.ts';
 
 /** A worker that was welcomed. */
@@ -12,6 +13,7 @@ export interface Member {
   /** Whether it takes weights in two pieces. */
   readonly tails: boolean;
   readonly connection: Connection;
+  readonly stats: WorkerStats;
   lastHeardMs: number;
   /** Answers that counted. */
   accepted: number;

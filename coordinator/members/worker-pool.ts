@@ -13,9 +13,10 @@ import {
 } from '../../shared/protocol/messages.ts';
 import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
 import type { Connection } from '../../shared/transport.ts';
-import { admit, type AdmissionRules } from './admission.ts';
+import { admit, checkToken, type AdmissionRules } from './admission.ts';
 import { Greetings, tooLarge, type PoolConnection } from './greetings.ts';
 import type { Member } from './member.ts';
+import { WorkerStats } from './worker-stats.ts';
 
 export interface PoolOptions {
   readonly job: Job;
@@ -25,6 +26,11 @@ export interface PoolOptions {
   readonly maxFrameBytes: number;
   /** Where the tails of weights and gradients start, for workers that take them; null if there are none. */
   readonly tailFrom: number | null;
+  /**
+   * Takes in somebody who only looks on.
+   * @throws ProtocolError with what they are told instead
+   */
+  readonly watch: (connection: Connection) => PoolConnection;
   readonly heartbeatMs?: number;
   /** A worker that has said nothing for this long is gone. */
   readonly silenceMs?: number;
@@ -56,7 +62,9 @@ export class WorkerPool {
   readonly #greetings: Greetings;
   readonly #heartbeatMs: number;
   #silenceMs: number;
+  /** Sent so far; each has its number. */
   #pings = 0;
+  #pingedMs = 0;
   #cancelHeartbeat: () => void;
 
   constructor(options: PoolOptions) {
@@ -83,6 +91,10 @@ export class WorkerPool {
           onClose: (code, reason) =>
             this.#remove(member, reason === '' ? `connection closed (${code})` : reason),
         };
+      },
+      watch: (message) => {
+        checkToken(message.token, this.#options.rules);
+        return this.#options.watch(connection);
       },
       refused: (reason) => this.#listeners.forEach((listener) => listener.refused?.(reason)),
     });
@@ -129,6 +141,7 @@ export class WorkerPool {
 
   #welcome(hello: Hello, connection: Connection): Member {
     const codec = admit(hello, this.#options.rules, this.members.size + this.#preparing.size);
+    const stats = new WorkerStats();
     const member: Member = {
       id: nanoid<WorkerId>(10),
       name: hello.name,
@@ -136,7 +149,8 @@ export class WorkerPool {
       codec,
       prefetch: hello.prefetch ?? false,
       tails: (hello.tails ?? false) && this.#options.tailFrom !== null,
-      connection,
+      connection: counted(connection, stats),
+      stats,
       lastHeardMs: this.#options.clock.now(),
       accepted: 0,
       strikes: 0,
@@ -161,6 +175,7 @@ export class WorkerPool {
   #onFrame(member: Member, frame: Uint8Array): void {
     if (!this.members.has(member.id) && !this.#preparing.has(member.id)) return;
     member.lastHeardMs = this.#options.clock.now();
+    member.stats.bytesUp += frame.length;
     try {
       if (frame.length > this.#options.maxFrameBytes)
         throw tooLarge(frame.length, this.#options.maxFrameBytes);
@@ -175,7 +190,9 @@ export class WorkerPool {
     const { message, payload } = parseFromWorker(frame);
     switch (message.type) {
       case 'hello':
-        throw new ProtocolError(CloseCode.unexpected, 'A second hello.');
+      case 'watch':
+      case 'snapshot':
+        throw new ProtocolError(CloseCode.unexpected, `A ${message.type} from a worker that was welcomed.`);
       case 'ready':
         if (!this.#preparing.delete(member.id))
           throw new ProtocolError(CloseCode.unexpected, 'A second ready.');
@@ -183,6 +200,7 @@ export class WorkerPool {
         this.#listeners.forEach((listener) => listener.joined?.(member));
         return;
       case 'pong':
+        if (message.id === this.#pings - 1) member.stats.rttMs = this.#options.clock.now() - this.#pingedMs;
         return;
       case 'leaving':
         this.drop(member, CloseCode.normal, message.reason);
@@ -214,6 +232,7 @@ export class WorkerPool {
   #heartbeat(): void {
     const now = this.#options.clock.now();
     const id = this.#pings++;
+    this.#pingedMs = now;
     for (const member of this.#everybody()) {
       const silentMs = now - member.lastHeardMs;
       // An engine that warms up on its first shard may block its own thread for long.
@@ -226,4 +245,19 @@ export class WorkerPool {
     }
     this.#cancelHeartbeat = this.#options.clock.after(this.#heartbeatMs, () => this.#heartbeat());
   }
+}
+
+/** A connection that counts what leaves through it. */
+function counted(connection: Connection, stats: WorkerStats): Connection {
+  return {
+    send(frame) {
+      stats.bytesDown += frame.length;
+      connection.send(frame);
+    },
+    close: (code, reason) => connection.close(code, reason),
+    terminate: () => connection.terminate(),
+    get bufferedBytes() {
+      return connection.bufferedBytes;
+    },
+  };
 }

@@ -1,3 +1,6 @@
+import type { Score } from '../../shared/model/loss.ts';
+import type { EpochRecord, Step } from '../../shared/protocol/messages.ts';
+
 /** Figures over the part of an epoch that is done: means over its samples so far. */
 export interface Progress {
   /** From 1. */
@@ -11,20 +14,12 @@ export interface Progress {
   readonly workers: number;
 }
 
-/** One line of history.jsonl. */
-export interface EpochRecord {
-  /** From 1. */
-  readonly epoch: number;
-  readonly loss: number;
-  readonly accuracy: number;
-  readonly val_loss: number;
-  readonly val_accuracy: number;
-  readonly seconds: number;
-  readonly samples_per_second: number;
-  /** Workers at the end of the epoch. */
-  readonly workers: number;
-  /** Name of the data set. */
-  readonly data: string;
+/** What the training loop says of a step that is done. */
+export interface StepNews extends Progress {
+  /** Sums over the step's samples alone. */
+  readonly batch: Score & { readonly samples: number };
+  /** As the step has left them; they will change. */
+  readonly weights: { readonly step: Step; readonly values: Float32Array };
 }
 
 /** What the person at the terminal sees. */
@@ -39,6 +34,29 @@ export interface Report {
   /** Leaves the terminal as it was. */
   close(): void;
 }
+
+/** What hears of the training itself. */
+export interface TrainingReport {
+  epochStarted(epoch: number, epochs: number, steps: number): void;
+  stepFinished(news: StepNews): void;
+  epochFinished(record: EpochRecord, epochs: number, steps: number): void;
+}
+
+/** Tells both. */
+export const both = (one: TrainingReport, other: TrainingReport): TrainingReport => ({
+  epochStarted(...news) {
+    one.epochStarted(...news);
+    other.epochStarted(...news);
+  },
+  stepFinished(news) {
+    one.stepFinished(news);
+    other.stepFinished(news);
+  },
+  epochFinished(...news) {
+    one.epochFinished(...news);
+    other.epochFinished(...news);
+  },
+});
 
 export const fixed = (value: number): string => value.toFixed(4);
 

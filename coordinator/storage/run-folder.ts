@@ -2,7 +2,7 @@ import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { customAlphabet } from 'nanoid';
 import writeFileAtomic from 'write-file-atomic';
-import type { EpochRecord } from '../report/report.ts';
+import type { EpochRecord } from '../../shared/protocol/messages.ts';
 
 /** Where a run leaves what it has made. */
 export interface RunFolder {

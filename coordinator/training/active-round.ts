@@ -191,7 +191,9 @@ export class ActiveRound {
     }
     const length = head ? (tailFrom ?? gradientLength) : gradientLength;
     const gradient = readAnswer(answer, payload, shard, member.codec, length);
-    deadline.answered(clock.now() - shard.givenAtMs);
+    const turnaroundMs = clock.now() - shard.givenAtMs;
+    deadline.answered(turnaroundMs);
+    member.stats.answered(answer.samples, answer.computeMs, turnaroundMs);
     pool.allowSilence(deadline.afterMs);
     member.accepted++;
     this.#scores.set(shard.from, answer);

@@ -1,9 +1,9 @@
 import type { Clock, StopSignal } from '../../shared/clock.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Job } from '../../shared/model/job.ts';
-import type { Step } from '../../shared/protocol/messages.ts';
+import type { EpochRecord, Step } from '../../shared/protocol/messages.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
-import type { EpochRecord, Progress, Report } from '../report/report.ts';
+import type { Progress, TrainingReport } from '../report/report.ts';
 import type { Score } from '../../shared/model/loss.ts';
 import { Interrupted } from './errors.ts';
 import type { Optimizer } from './optimizer.ts';
@@ -18,7 +18,7 @@ export interface Training {
   readonly optimizer: Optimizer;
   readonly rounds: RoundRunner;
   readonly pool: WorkerPool;
-  readonly report: Report;
+  readonly report: TrainingReport;
   readonly clock: Clock;
   /** Aborted when the person wants to stop: the step is finished, then the loop ends. */
   readonly signal: StopSignal;
@@ -60,7 +60,11 @@ export async function train(training: Training): Promise<Trained> {
         trained.steps++;
         tally.add(batch.length, result);
         const step = trained.steps - (epoch - 1) * steps;
-        report.stepFinished({ epoch, step, steps, ...tally.figures(), workers: pool.members.size });
+        report.stepFinished({
+          ...{ epoch, step, steps, ...tally.figures(), workers: pool.members.size },
+          batch: { lossSum: result.lossSum, correct: result.correct, samples: batch.length },
+          weights: { step: trained.steps as Step, values: weights },
+        });
         if (stopping()) return trained;
       }
 

@@ -51,6 +51,10 @@ const hello = v.object({
   /** Whether weights may come in two pieces. */
   tails: v.optional(v.boolean()),
 });
+/** The first message of somebody who only wants to see how the run goes. */
+const watch = v.object({ type: v.literal('watch'), protocol: count, token: v.optional(text(200)) });
+/** An observer wants the weights of now. */
+const snapshot = v.object({ type: v.literal('snapshot') });
 /** The job's model is built: shards are welcome. */
 const ready = v.object({ type: v.literal('ready') });
 /** What every answer to a shard says: sums over the shard's samples. */
@@ -74,6 +78,8 @@ const pong = v.object({ type: v.literal('pong'), id: count });
 
 export const fromWorkerSchema = v.variant('type', [
   hello,
+  watch,
+  snapshot,
   ready,
   gradientTail,
   gradient,
@@ -84,6 +90,7 @@ export const fromWorkerSchema = v.variant('type', [
 ]);
 export type FromWorker = v.InferOutput<typeof fromWorkerSchema>;
 export type Hello = v.InferOutput<typeof hello>;
+export type Watch = v.InferOutput<typeof watch>;
 export type GradientTail = v.InferOutput<typeof gradientTail>;
 export type GradientAnswer = v.InferOutput<typeof gradient>;
 export type EvaluationAnswer = v.InferOutput<typeof evaluation>;
@@ -124,6 +131,75 @@ const rejected = v.object({
 const ping = v.object({ type: v.literal('ping'), id: count });
 const finished = v.object({ type: v.literal('finished'), reason: readable(500) });
 
+// From the coordinator to an observer.
+
+const share = v.pipe(finite, v.minValue(0), v.maxValue(1));
+const notNegative = v.pipe(finite, v.minValue(0));
+/** Means over the samples of `steps` steps, the last of which is `step`. */
+const curvePoint = v.object({ step: count, steps: positive, loss: v.number(), accuracy: share });
+export type CurvePoint = v.InferOutput<typeof curvePoint>;
+/** A line of history.jsonl. */
+const epochRecord = v.object({
+  epoch: positive,
+  loss: v.number(),
+  accuracy: share,
+  val_loss: v.number(),
+  val_accuracy: share,
+  seconds: notNegative,
+  samples_per_second: notNegative,
+  workers: count,
+  data: text(200),
+});
+export type EpochRecord = v.InferOutput<typeof epochRecord>;
+const workerRow = v.object({
+  id: text(40),
+  name: readable(100),
+  backend: readable(40),
+  device: readable(200),
+  /** Of a batch: what it was given in the last step. */
+  share,
+  /** Contributed to the run. */
+  samples: count,
+  samplesPerSecond: notNegative,
+  /** Lately, a shard: what the worker says that it computed, and from its giving to its answer. */
+  computeMs: notNegative,
+  turnaroundMs: notNegative,
+  /** There and back for a ping; null before the first. */
+  rttMs: v.nullable(notNegative),
+  bytesUp: count,
+  bytesDown: count,
+});
+export type WorkerRow = v.InferOutput<typeof workerRow>;
+/** Who the last steps have waited for, and for what of it. */
+const slowest = v.object({ id: text(40), cause: v.picklist(['compute', 'link']) });
+
+const run = v.object({
+  type: v.literal('run'),
+  protocol: count,
+  job: jobSchema,
+  /** In an epoch. */
+  steps: positive,
+  curve: v.array(curvePoint),
+  epochs: v.array(epochRecord),
+});
+const progress = v.object({
+  type: v.literal('progress'),
+  epoch: count,
+  /** Done in this epoch. */
+  step: count,
+  loss: v.nullable(v.number()),
+  accuracy: v.nullable(share),
+  samplesPerSecond: notNegative,
+  etaSeconds: v.nullable(notNegative),
+  /** New since the last message. */
+  curve: v.array(curvePoint),
+  workers: v.array(workerRow),
+  slowest: v.nullable(slowest),
+});
+const epochDone = v.object({ type: v.literal('epoch'), record: epochRecord });
+export type RunMessage = v.InferOutput<typeof run>;
+export type ProgressMessage = v.InferOutput<typeof progress>;
+
 export const fromCoordinatorSchema = v.variant('type', [
   welcome,
   weightsTail,
@@ -133,6 +209,9 @@ export const fromCoordinatorSchema = v.variant('type', [
   rejected,
   ping,
   finished,
+  run,
+  progress,
+  epochDone,
 ]);
 export type FromCoordinator = v.InferOutput<typeof fromCoordinatorSchema>;
 export type Welcome = v.InferOutput<typeof welcome>;

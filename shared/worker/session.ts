@@ -118,6 +118,10 @@ function onFrame(state: SessionState, bytes: Uint8Array): Transition {
 
 function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8Array): Transition {
   switch (message.type) {
+    case 'run':
+    case 'progress':
+    case 'epoch':
+      throw unexpected(`A worker was sent ${message.type}, which is for observers.`);
     case 'ping':
       return [state, [{ type: 'send', message: { type: 'pong', id: message.id } }]];
     case 'finished':

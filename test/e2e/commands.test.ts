@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PNG } from 'pngjs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { EpochRecord } from '../../coordinator/report/report.ts';
+import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
 import { idxBytes, writeIdxFolder } from '../support/idx-bytes.ts';
 import { spawnGradcast, type WorkerProcess } from '../support/worker-process.ts';

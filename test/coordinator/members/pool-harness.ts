@@ -2,6 +2,7 @@ import type { PoolConnection } from '../../../coordinator/members/greetings.ts';
 import { WorkerPool, type PoolOptions } from '../../../coordinator/members/worker-pool.ts';
 import type { Codec } from '../../../shared/codec/codec.ts';
 import { float32 } from '../../../shared/codec/float32.ts';
+import { CloseCode, ProtocolError } from '../../../shared/protocol/close-code.ts';
 import type { FromCoordinator, FromWorker, Hello } from '../../../shared/protocol/messages.ts';
 import { frameFromWorker, parseFromCoordinator, type Received } from '../../../shared/protocol/parse.ts';
 import { exampleHello, exampleJob } from '../../shared/protocol/examples.ts';
@@ -88,6 +89,9 @@ export function testPool(options: Partial<PoolOptions> = {}): TestPool {
     clock,
     maxFrameBytes: 2000,
     tailFrom: null,
+    watch: () => {
+      throw new ProtocolError(CloseCode.full, 'Nobody watches here.');
+    },
     ...options,
   });
   const events: string[] = [];

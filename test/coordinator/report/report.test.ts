@@ -5,9 +5,9 @@ import {
   plural,
   remainingSeconds,
   summaryOf,
-  type EpochRecord,
   type Progress,
 } from '../../../coordinator/report/report.ts';
+import type { EpochRecord } from '../../../shared/protocol/messages.ts';
 
 const progress: Progress = {
   epoch: 2,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { EpochRecord } from '../../../coordinator/report/report.ts';
+import type { EpochRecord } from '../../../shared/protocol/messages.ts';
 import type { Optimizer } from '../../../coordinator/training/optimizer.ts';
 import { RoundRunner } from '../../../coordinator/training/round-runner.ts';
 import { epochOrder } from '../../../coordinator/training/sampler.ts';
@@ -55,10 +55,6 @@ function training(changes: Partial<Job> = {}) {
       }),
       pool,
       report: {
-        info: () => undefined,
-        warn: () => undefined,
-        progress: () => undefined,
-        close: () => undefined,
         epochStarted: (epoch, epochs, count) => lines.push(`epoch ${epoch}/${epochs} of ${count}`),
         stepFinished: ({ epoch, step, loss, accuracy }) =>
           lines.push(`${epoch}.${step}: ${loss} ${accuracy.toFixed(2)}`),

@@ -62,6 +62,8 @@ const answer = {
 /** One of every message that a worker may send. */
 export const fromWorkerExamples: readonly FromWorker[] = [
   exampleHello,
+  { type: 'watch', protocol: 1, token: 'secret' },
+  { type: 'snapshot' },
   { type: 'ready' },
   { type: 'gradientTail', step: step(3), shard: shardId(17) },
   { type: 'gradient', ...answer },
@@ -71,6 +73,19 @@ export const fromWorkerExamples: readonly FromWorker[] = [
   { type: 'leaving', reason: 'lid closed' },
   { type: 'pong', id: 5 },
 ];
+
+const exampleCurvePoint = { step: 2, steps: 2, loss: 0.5, accuracy: 0.75 };
+const exampleEpoch = {
+  epoch: 1,
+  loss: 0.5,
+  accuracy: 0.75,
+  val_loss: 0.25,
+  val_accuracy: 0.875,
+  seconds: 1.5,
+  samples_per_second: 99.5,
+  workers: 2,
+  data: 'made',
+};
 
 /** One of every message that a coordinator may send. */
 export const fromCoordinatorExamples: readonly FromCoordinator[] = [
@@ -83,4 +98,33 @@ export const fromCoordinatorExamples: readonly FromCoordinator[] = [
   { type: 'rejected', step: step(3), shard: shardId(17), code: 4421, reason: 'not finite' },
   { type: 'ping', id: 5 },
   { type: 'finished', reason: 'done' },
+  { type: 'run', protocol: 1, job: exampleJob, steps: 2, curve: [exampleCurvePoint], epochs: [exampleEpoch] },
+  {
+    type: 'progress',
+    epoch: 1,
+    step: 2,
+    loss: 0.5,
+    accuracy: 0.75,
+    samplesPerSecond: 100.5,
+    etaSeconds: 1.5,
+    curve: [exampleCurvePoint],
+    workers: [
+      {
+        id: 'w1',
+        name: 'ann',
+        backend: 'wasm',
+        device: 'CPU',
+        share: 0.5,
+        samples: 64,
+        samplesPerSecond: 99.5,
+        computeMs: 12.5,
+        turnaroundMs: 13.5,
+        rttMs: 1.5,
+        bytesUp: 100,
+        bytesDown: 200,
+      },
+    ],
+    slowest: { id: 'w1', cause: 'compute' },
+  },
+  { type: 'epoch', record: exampleEpoch },
 ];

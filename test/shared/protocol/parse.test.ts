@@ -47,12 +47,14 @@ function withField(message: object, path: Path, value: unknown): object {
 function wrongFor(path: Path): unknown[] {
   const name = String(path.at(-1));
   const truth = ['trainable', 'prefetch', 'tails', 'head'].includes(name);
-  const wrong: unknown[] = [null, truth ? 1 : true, 'x'.repeat(3000)];
+  const wrong: unknown[] = [truth ? 1 : true, 'x'.repeat(3000)];
+  const nullable = path.length === 1 && ['loss', 'accuracy', 'etaSeconds', 'slowest'].includes(name);
+  if (!nullable && name !== 'rttMs') wrong.push(null);
   if (!['token', 'prefetch', 'tails', 'head', 'tailFrom'].includes(name)) wrong.push(undefined);
   if (name !== 'topology') wrong.push({}, [{}], new Date(0));
-  if (!['lossSum', 'learningRate', 'rho', 'epsilon', 'scale'].includes(name)) wrong.push(-1.5);
-  if (!['lossSum', 'learningRate', 'rho', 'epsilon', 'scale', 'computeMs'].includes(name))
-    wrong.push(2 ** 63);
+  const signed = ['lossSum', 'learningRate', 'rho', 'epsilon', 'scale', 'loss', 'val_loss'].includes(name);
+  if (!signed) wrong.push(-1.5);
+  if (!signed && !/Ms$|Seconds?$|^seconds$|_per_second$/.test(name)) wrong.push(2 ** 63);
   return wrong;
 }
 

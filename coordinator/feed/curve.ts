@@ -1,0 +1,60 @@
+import type { CurvePoint } from '../../shared/protocol/messages.ts';
+
+/**
+ * Loss and accuracy over the steps of a run, in so few points that they can be sent to anybody who asks: when there are
+ * too many, neighbours are merged and from then on a point stands for twice as many steps.
+ */
+export class Curve {
+  readonly #most: number;
+  #points: CurvePoint[] = [];
+  #open: { samples: number; lossSum: number; correct: number; steps: number } | null = null;
+  #stepsAPoint = 1;
+
+  /** @param most points to keep, an even number */
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  get points(): readonly CurvePoint[] {
+    return this.#points;
+  }
+
+  /**
+   * @param step from 1, counted over the whole run
+   * @returns the point that this step has completed, if it has
+   */
+  add(step: number, samples: number, lossSum: number, correct: number): CurvePoint | null {
+    const open = this.#open ?? { samples: 0, lossSum: 0, correct: 0, steps: 0 };
+    this.#open = open;
+    open.samples += samples;
+    open.lossSum += lossSum;
+    open.correct += correct;
+    open.steps++;
+    if (open.steps < this.#stepsAPoint) return null;
+    const { steps } = open;
+    const point = { step, steps, loss: open.lossSum / open.samples, accuracy: open.correct / open.samples };
+    this.#open = null;
+    this.#points.push(point);
+    if (this.#points.length >= this.#most) this.#merge();
+    return point;
+  }
+
+  #merge(): void {
+    this.#stepsAPoint *= 2;
+    this.#points = Array.from({ length: Math.floor(this.#points.length / 2) }, (_, i) =>
+      meanOf(this.#points[2 * i] as CurvePoint, this.#points[2 * i + 1] as CurvePoint),
+    );
+  }
+}
+
+/** Steps of one run have the same number of samples, but for an epoch's last. */
+function meanOf(a: CurvePoint, b: CurvePoint): CurvePoint {
+  const steps = a.steps + b.steps;
+  const mean = (x: number, y: number): number => (x * a.steps + y * b.steps) / steps;
+  return {
+    step: b.step,
+    steps,
+    loss: mean(a.loss, b.loss),
+    accuracy: mean(a.accuracy, b.accuracy),
+  };
+}

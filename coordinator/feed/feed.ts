@@ -1,0 +1,158 @@
+import { float32 } from '../../shared/codec/float32.ts';
+import type { Clock } from '../../shared/clock.ts';
+import type { Job } from '../../shared/model/job.ts';
+import { openFrame } from '../../shared/protocol/frame.ts';
+import {
+  PROTOCOL_VERSION,
+  type CurvePoint,
+  type EpochRecord,
+  type FromCoordinator,
+  type ProgressMessage,
+  type RunMessage,
+  type WorkerRow,
+} from '../../shared/protocol/messages.ts';
+import type { Connection } from '../../shared/transport.ts';
+import type { PoolConnection } from '../members/greetings.ts';
+import type { Member } from '../members/member.ts';
+import type { WorkerPool } from '../members/worker-pool.ts';
+import { remainingSeconds, type StepNews, type TrainingReport } from '../report/report.ts';
+import { Curve } from './curve.ts';
+import { Observers } from './observers.ts';
+
+export interface FeedOptions {
+  readonly job: Job;
+  readonly clock: Clock;
+  readonly pool: Pick<WorkerPool, 'members'>;
+}
+
+const TELL_EVERY_MS = 500;
+/** Weights are megabytes: at most this often, whoever asks. */
+const WEIGHTS_EVERY_MS = 2_000;
+const MOST_POINTS = 600;
+
+/** The run as observers see it: hears what the report hears, and tells it on, a few times a second at most. */
+export class Feed implements TrainingReport {
+  readonly #options: FeedOptions;
+  readonly #observers = new Observers();
+  readonly #curve = new Curve(MOST_POINTS);
+  readonly #epochs: EpochRecord[] = [];
+  readonly #steps: number;
+  #fresh: CurvePoint[] = [];
+  /** Of this epoch. */
+  #progress: StepNews | null = null;
+  #last: StepNews | null = null;
+  #epoch = 0;
+  #epochStartedMs = 0;
+  #weightsSentMs = -Infinity;
+  #cancelTick: () => void;
+
+  constructor(options: FeedOptions) {
+    this.#options = options;
+    this.#steps = Math.max(1, Math.ceil(options.job.data.trainSamples / options.job.batchSize));
+    this.#cancelTick = options.clock.after(TELL_EVERY_MS, () => this.#tick());
+  }
+
+  get observers(): number {
+    return this.#observers.count;
+  }
+
+  /** @throws ProtocolError (full) */
+  watch(connection: Connection): PoolConnection {
+    return this.#observers.add(connection, this.#run());
+  }
+
+  epochStarted(epoch: number): void {
+    this.#epoch = epoch;
+    this.#epochStartedMs = this.#options.clock.now();
+    this.#progress = null;
+  }
+
+  stepFinished(news: StepNews): void {
+    this.#progress = this.#last = news;
+    const { epoch, step, batch } = news;
+    const all = (epoch - 1) * this.#steps + step;
+    const point = this.#curve.add(all, batch.samples, batch.lossSum, batch.correct);
+    if (point !== null && this.#observers.count > 0) this.#fresh.push(point);
+  }
+
+  epochFinished(record: EpochRecord): void {
+    this.#epochs.push(record);
+    this.#observers.tell({ type: 'epoch', record });
+  }
+
+  close(reason: string): void {
+    this.#cancelTick();
+    this.#observers.close(reason);
+  }
+
+  #tick(): void {
+    const { clock } = this.#options;
+    this.#cancelTick = clock.after(TELL_EVERY_MS, () => this.#tick());
+    if (this.#observers.count === 0) return;
+    this.#observers.tell(this.#progressMessage());
+    this.#fresh = [];
+    const weights = this.#last?.weights;
+    if (weights === undefined || clock.now() - this.#weightsSentMs < WEIGHTS_EVERY_MS) return;
+    this.#observers.sendWeights(() => {
+      this.#weightsSentMs = clock.now();
+      const message: FromCoordinator = { type: 'weights', step: weights.step };
+      const { bytes, payload } = openFrame(message, float32.bytes(weights.values.length));
+      float32.encode(weights.values, payload);
+      return bytes;
+    });
+  }
+
+  #run(): RunMessage {
+    const curve = [...this.#curve.points];
+    const { job } = this.#options;
+    const epochs = this.#epochs;
+    return { type: 'run', protocol: PROTOCOL_VERSION, job, steps: this.#steps, curve, epochs };
+  }
+
+  #progressMessage(): ProgressMessage {
+    const { clock, pool } = this.#options;
+    const members = [...pool.members.values()];
+    const progress = this.#progress;
+    const elapsed = (clock.now() - this.#epochStartedMs) / 1000;
+    return {
+      type: 'progress',
+      epoch: this.#epoch,
+      step: progress?.step ?? 0,
+      loss: progress?.loss ?? null,
+      accuracy: progress?.accuracy ?? null,
+      samplesPerSecond: progress?.samplesPerSecond ?? 0,
+      etaSeconds: progress === null ? null : remainingSeconds(progress, elapsed),
+      curve: this.#fresh,
+      workers: members.map((member) => rowOf(member, this.#options.job.batchSize)),
+      slowest: slowestOf(members),
+    };
+  }
+}
+
+function rowOf({ id, name, engine, stats }: Member, batchSize: number): WorkerRow {
+  const { samples, samplesPerSecond, computeMs, turnaroundMs, rttMs, bytesUp, bytesDown } = stats;
+  return {
+    id,
+    name,
+    backend: engine.backend,
+    device: engine.device,
+    share: Math.min(1, stats.lastSamples / batchSize),
+    samples,
+    samplesPerSecond,
+    computeMs,
+    turnaroundMs,
+    rttMs,
+    bytesUp,
+    bytesDown,
+  };
+}
+
+/** A step is as slow as its slowest worker; of that one, either the computing or the rest takes longer. */
+function slowestOf(members: readonly Member[]): ProgressMessage['slowest'] {
+  const [slowest] = members
+    .filter(({ stats }) => stats.turnaroundMs > 0)
+    .sort((a, b) => b.stats.turnaroundMs - a.stats.turnaroundMs);
+  if (slowest === undefined) return null;
+  const { computeMs, turnaroundMs } = slowest.stats;
+  return { id: slowest.id, cause: computeMs * 2 >= turnaroundMs ? 'compute' : 'link' };
+}

@@ -1,0 +1,167 @@
+import { describe, expect, it } from 'vitest';
+import { Feed } from '../../../coordinator/feed/feed.ts';
+import type { PoolConnection } from '../../../coordinator/members/greetings.ts';
+import type { FromCoordinator, FromWorker } from '../../../shared/protocol/messages.ts';
+import { frameFromWorker, parseFromCoordinator, type Received } from '../../../shared/protocol/parse.ts';
+import { exampleJob, step } from '../../shared/protocol/examples.ts';
+import { linkedPair, type LinkedEnd } from '../../support/linked-connection.ts';
+import { settle } from '../../support/manual-clock.ts';
+import { testPool } from '../members/pool-harness.ts';
+
+/** A feed of a pool with a worker in it, at the middle of its second step of four. */
+async function testFeed() {
+  const made = testPool();
+  const feed = new Feed({ job: exampleJob, clock: made.clock, pool: made.pool });
+  const weights = Float32Array.of(1, 2, 3, 4, 5, 6);
+  const stepDone = (epoch: number, at: number, lossSum: number): void => {
+    made.clock.skip(100);
+    feed.stepFinished({
+      ...{ epoch, step: at, steps: 2, loss: 0.5, accuracy: 0.75, samplesPerSecond: 40, workers: 1 },
+      batch: { samples: 4, lossSum, correct: 3 },
+      weights: { step: step((epoch - 1) * 2 + at), values: weights },
+    });
+  };
+  const watch = () => {
+    const received: Received<FromCoordinator>[] = [];
+    const { left, right } = linkedPair((side) =>
+      side === 'left'
+        ? {
+            onFrame: (frame) => received.push(parseFromCoordinator(frame)),
+            onClose: () => undefined,
+          }
+        : owner,
+    );
+    const owner: PoolConnection = feed.watch(right);
+    const end: LinkedEnd = left;
+    const say = (message: FromWorker): Promise<void> => {
+      end.send(frameFromWorker(message));
+      return settle();
+    };
+    return { received, end, say };
+  };
+  const tick = async (): Promise<void> => {
+    await made.clock.advance(500);
+    await settle();
+  };
+  await made.join('ann');
+  feed.epochStarted(1);
+  stepDone(1, 1, 8);
+  return { ...made, feed, weights, stepDone, watch, tick };
+}
+
+const epoch = {
+  ...{ epoch: 1, loss: 1, accuracy: 0.5, val_loss: 0.9, val_accuracy: 0.6, seconds: 2 },
+  ...{ samples_per_second: 40, workers: 1, data: 'made' },
+};
+
+describe('the feed', () => {
+  it('tells an observer first what has been, and then twice a second what is', async () => {
+    const { watch, tick, stepDone, feed } = await testFeed();
+    feed.epochFinished(epoch);
+    feed.epochStarted(2);
+    const { received } = watch();
+    await settle();
+    expect(received.map(({ message }) => message)).toMatchObject([
+      {
+        type: 'run',
+        protocol: 1,
+        job: exampleJob,
+        steps: 2,
+        curve: [{ step: 1, steps: 1, loss: 2, accuracy: 0.75 }],
+        epochs: [epoch],
+      },
+    ]);
+    stepDone(2, 1, 4);
+    await tick();
+    expect(received.slice(1).map(({ message }) => message)).toMatchObject([
+      {
+        type: 'progress',
+        epoch: 2,
+        step: 1,
+        loss: 0.5,
+        accuracy: 0.75,
+        samplesPerSecond: 40,
+        curve: [{ step: 3, loss: 1 }],
+        workers: [{ name: 'ann', backend: 'wasm', samples: 0, rttMs: null }],
+        slowest: null,
+      },
+    ]);
+    await tick();
+    expect(received.at(-1)!.message).toMatchObject({ type: 'progress', curve: [] });
+    feed.epochFinished({ ...epoch, epoch: 2 });
+    await settle();
+    expect(received.at(-1)!.message).toMatchObject({ type: 'epoch', record: { epoch: 2 } });
+  });
+
+  it('says how workers do, and which of them a step waits for, and why', async () => {
+    const { pool, join, watch, tick } = await testFeed();
+    await join('bob');
+    const [ann, bob] = [...pool.members.values()];
+    ann!.stats.answered(2, 90, 100);
+    bob!.stats.answered(2, 10, 300);
+    const { received } = watch();
+    await tick();
+    expect(received.at(-1)!.message).toMatchObject({
+      workers: [
+        { name: 'ann', share: 0.5, samples: 2, samplesPerSecond: 20, computeMs: 90, turnaroundMs: 100 },
+        { name: 'bob', turnaroundMs: 300 },
+      ],
+      slowest: { id: bob!.id, cause: 'link' },
+    });
+  });
+
+  it('sends weights to observers that ask, once for each time, and not more often than every two seconds', async () => {
+    const { watch, tick, weights, stepDone } = await testFeed();
+    const observer = watch();
+    const sent = () => observer.received.filter(({ message }) => message.type === 'weights');
+    await tick();
+    expect(sent()).toHaveLength(0);
+    await observer.say({ type: 'snapshot' });
+    await tick();
+    expect(sent()).toMatchObject([{ message: { step: 1 } }]);
+    expect(new Float32Array(sent()[0]!.payload.slice().buffer)).toEqual(weights);
+    await observer.say({ type: 'snapshot' });
+    stepDone(1, 2, 8);
+    await tick();
+    expect(sent()).toHaveLength(1);
+    for (let i = 0; i < 8; i++) await tick();
+    expect(sent()).toMatchObject([{}, { message: { step: 2 } }]);
+  });
+
+  it('leaves out who cannot keep up, until they can', async () => {
+    const { feed, tick } = await testFeed();
+    let [frames, bufferedBytes] = [0, 2 << 20];
+    feed.watch({
+      send: () => frames++,
+      close: () => undefined,
+      terminate: () => undefined,
+      get bufferedBytes() {
+        return bufferedBytes;
+      },
+    });
+    await tick();
+    expect(frames).toBe(1);
+    bufferedBytes = 0;
+    await tick();
+    expect(frames).toBe(2);
+  });
+
+  it('hears nothing from observers but their wishes', async () => {
+    const { watch, feed } = await testFeed();
+    const rude = watch();
+    await rude.say({ type: 'ready' });
+    expect(rude.end.closed?.code).toBe(4409);
+    expect(feed.observers).toBe(0);
+  });
+
+  it('says goodbye, and leaves no timer', async () => {
+    const { watch, feed, pool, clock } = await testFeed();
+    const { received, end } = watch();
+    feed.close('The run is finished.');
+    pool.close('The run is finished.');
+    await settle();
+    expect(received.at(-1)!.message).toEqual({ type: 'finished', reason: 'The run is finished.' });
+    expect(end.closed?.code).toBe(1000);
+    expect(clock.pending).toBe(0);
+  });
+});

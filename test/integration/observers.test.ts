@@ -1,0 +1,63 @@
+import { afterAll, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { createOptimizer } from '../../coordinator/training/optimizer.ts';
+import { train } from '../../coordinator/training/train.ts';
+import { clockOf } from '../../shared/clock.ts';
+import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { layoutOf } from '../../shared/model/layout.ts';
+import type { FromCoordinator, FromWorker } from '../../shared/protocol/messages.ts';
+import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/parse.ts';
+import { testCoordinator, tinyTopology, workersReady } from '../support/test-coordinator.ts';
+import { spawnWorker } from '../support/worker-process.ts';
+
+const dataset = drawDigits({ seed: 1, trainCount: 640, testCount: 64 });
+const coordinator = await testCoordinator(dataset, {
+  topology: tinyTopology([28, 28, 1], 10),
+  token: 'secret',
+  batchSize: 64,
+  epochs: 2,
+});
+const worker = spawnWorker(coordinator.url, '--token', 'secret', '--name', 'ann');
+
+afterAll(async () => {
+  worker.kill('SIGTERM');
+  await worker.ended;
+});
+
+/** Watches until the connection is closed. */
+function watch(first: FromWorker): Promise<{ messages: FromCoordinator[]; code: number }> {
+  const socket = new WebSocket(coordinator.url);
+  const messages: FromCoordinator[] = [];
+  socket.on('open', () => socket.send(frameFromWorker(first)));
+  socket.on('message', (data: Buffer) => messages.push(parseFromCoordinator(data).message));
+  return new Promise((resolve) => socket.on('close', (code) => resolve({ messages, code })));
+}
+
+test('an observer sees a whole run over a real socket, and one without the token does not', async () => {
+  expect(await watch({ type: 'watch', protocol: 1 })).toMatchObject({ messages: [], code: 4401 });
+  expect(await watch({ type: 'watch', protocol: 9, token: 'secret' })).toMatchObject({ code: 4426 });
+  await workersReady(coordinator, 1);
+  const watching = watch({ type: 'watch', protocol: 1, token: 'secret' });
+  const { job, rounds, pool, feed, initialWeights } = coordinator;
+  await train({
+    job,
+    dataset,
+    weights: initialWeights.slice(),
+    optimizer: createOptimizer(job.optimizer, layoutOf(job.layout)),
+    rounds,
+    pool,
+    report: feed,
+    clock: clockOf(globalThis),
+    signal: new AbortController().signal,
+    save: () => Promise.resolve(),
+  });
+  await coordinator.close('The run is finished.');
+  const { messages, code } = await watching;
+  expect(code).toBe(1000);
+  const of = <Type extends FromCoordinator['type']>(type: Type) =>
+    messages.filter((message) => message.type === type);
+  expect(of('run')).toMatchObject([{ steps: 10 }]);
+  expect(of('epoch')).toMatchObject([{ record: { epoch: 1 } }, { record: { epoch: 2, data: 'drawn-digits' } }]);
+  expect(messages.at(-1)).toEqual({ type: 'finished', reason: 'The run is finished.' });
+  expect([...pool.members.values()]).toHaveLength(0);
+});
