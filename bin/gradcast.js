@@ -27,7 +27,8 @@ addCoordinatorCommands(cli, {
   pageDir: fileURLToPath(new URL('../dist/page/', import.meta.url)),
   version,
 });
-addWorkerCommands(cli, file);
+const threadFile = fileURLToPath(new URL('../dist/worker-node/thread/engine-thread.js', import.meta.url));
+addWorkerCommands(cli, file, threadFile);
 
 try {
   await cli.parseAsync();

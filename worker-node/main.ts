@@ -19,8 +19,9 @@ interface WorkerFlags {
 /**
  * Adds what a Node worker can do to the command line.
  * @param programFile what runs gradcast, for the processes that it starts
+ * @param threadFile the program of the engine's thread
  */
-export function addWorkerCommands(cli: Command, programFile: string): void {
+export function addWorkerCommands(cli: Command, programFile: string, threadFile: string): void {
   cli
     .command('worker')
     .summary('attach this machine to a run')
@@ -39,7 +40,7 @@ Examples:
   gradcast worker ws://192.168.1.20:2718 --token s3cret --name lab-7 --workers 4`,
     )
     .action(async (url: string, flags: WorkerFlags) => {
-      process.exitCode = await runCommand(url, flags, programFile);
+      process.exitCode = await runCommand(url, flags, programFile, threadFile);
     });
 
   addEngineCommands(cli, programFile, typedAs(programFile));
@@ -60,7 +61,12 @@ Examples:
     });
 }
 
-async function runCommand(url: string, flags: WorkerFlags, programFile: string): Promise<number> {
+async function runCommand(
+  url: string,
+  flags: WorkerFlags,
+  programFile: string,
+  threadFile: string,
+): Promise<number> {
   if (!URL.canParse(url) || !/^wss?:$/.test(new URL(url).protocol)) {
     throw new Error(`'${url}' is no address of a coordinator. It looks like ws://192.168.1.20:2718.`);
   }
@@ -105,6 +111,7 @@ async function runCommand(url: string, flags: WorkerFlags, programFile: string):
     token: flags.token,
     name: flags.name,
     engine: flags.engine,
+    threadFile,
     signal: leaving,
     info,
     note,

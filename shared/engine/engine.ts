@@ -10,6 +10,8 @@ export interface ShardResult {
 
 /** A job on an engine: holds one set of weights and computes shards with it, one at a time. */
 export interface Trainer {
+  /** Where gradients come to lie by themselves: passed as `gradient`, it saves a copy. */
+  readonly room?: Float32Array;
   /** @param weights the flat vector of the job's layout; must not change until others are set */
   setWeights(weights: Float32Array): void;
   /**

@@ -124,7 +124,7 @@ export function runSession(options: WorkerOptions, trainers: TrainerCache): Prom
         work = {
           trainer,
           welcome,
-          gradient: new Float32Array(layoutOf(welcome.job.layout).length),
+          gradient: trainer.room ?? new Float32Array(layoutOf(welcome.job.layout).length),
           lastFrame: null,
           lastView: null,
         };
