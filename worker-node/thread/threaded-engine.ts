@@ -25,7 +25,7 @@ export interface ThreadedEngine {
   /** Nobody waits for the engine just now. */
   collectGarbage(): void;
   /** Ends the thread; a computation that it is in is lost. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /** The thread of the engine has ended without being asked to: a crash, or no memory. */
@@ -61,32 +61,34 @@ export async function openThreadedEngine({ file, choice, note }: ThreadOptions):
     calls.failAll(new Error('The engine is closed.'));
   };
 
-  const opened = await new Promise<Extract<FromEngine, { type: 'opened' | 'unopened' }>>((resolve, reject) => {
-    thread.on('message', (message: FromEngine) => {
-      switch (message.type) {
-        case 'opened':
-        case 'unopened':
-          resolve(message);
-          return;
-        case 'loaded':
-          calls.answer(message.call, undefined);
-          return;
-        case 'computed':
-          calls.answer(message.call, message.result);
-          return;
-        case 'predicted':
-          calls.answer(message.call, message.probabilities);
-          return;
-        case 'failed':
-          calls.fail(message.call, new Error(message.reason));
-          return;
-        case 'note':
-          note(message.line);
-          return;
-      }
-    });
-    death.signal.addEventListener('abort', () => reject(death.signal.reason as EngineDiedError));
-  });
+  const opened = await new Promise<Extract<FromEngine, { type: 'opened' | 'unopened' }>>(
+    (resolve, reject) => {
+      thread.on('message', (message: FromEngine) => {
+        switch (message.type) {
+          case 'opened':
+          case 'unopened':
+            resolve(message);
+            return;
+          case 'loaded':
+            calls.answer(message.call, undefined);
+            return;
+          case 'computed':
+            calls.answer(message.call, message.result);
+            return;
+          case 'predicted':
+            calls.answer(message.call, message.probabilities);
+            return;
+          case 'failed':
+            calls.fail(message.call, new Error(message.reason));
+            return;
+          case 'note':
+            note(message.line);
+            return;
+        }
+      });
+      death.signal.addEventListener('abort', () => reject(death.signal.reason as EngineDiedError));
+    },
+  );
   if (opened.type === 'unopened') {
     await close();
     throw new Error(opened.reason);

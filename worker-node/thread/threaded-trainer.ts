@@ -7,7 +7,7 @@ import { SharedWeights } from './shared-weights.ts';
 export interface ThreadLink {
   readonly calls: Calls;
   /** @param handedOver memory that this thread gives away */
-  post(message: ToEngine, handedOver?: ArrayBuffer[]): void;
+  readonly post: (message: ToEngine, handedOver?: ArrayBuffer[]) => void;
 }
 
 /**
@@ -15,7 +15,11 @@ export interface ThreadLink {
  * next answer.
  * @param room shared memory, into which the thread writes gradients
  */
-export function threadedTrainer(trainer: TrainerId, room: Float32Array, { calls, post }: ThreadLink): Trainer {
+export function threadedTrainer(
+  trainer: TrainerId,
+  room: Float32Array,
+  { calls, post }: ThreadLink,
+): Trainer {
   const weightsShared = new SharedWeights(room.length);
   let sent: { readonly shard: Shard; readonly number: number } | null = null;
 
