@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import { Option, type Command } from 'commander';
 import { countOrAuto, integer } from '../shared/options.ts';
 import type { EvaluateFlags } from './evaluate-command.ts';
@@ -30,7 +29,7 @@ export function addCoordinatorCommands(cli: Command, program: Program): void {
     .description(
       'Train on this machine: a coordinator, and workers in processes of their own. Others may join.',
     )
-    .option('--workers <n>', 'worker processes here: auto is one a core', countOrAuto, 'auto')
+    .option('--workers <n>', 'worker processes here: auto is what is fastest', countOrAuto, 'auto')
     .addOption(engineOption())
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <n>', 'port to listen on; 0 takes any that is free', integer(0, 65535), 0)
@@ -45,7 +44,7 @@ Examples:
     )
     .action(async (flags: WithAuto<TrainFlags>) => {
       const { runTrain } = await import('./train-command.ts');
-      const workers = flags.workers === 'auto' ? availableParallelism() : flags.workers;
+      const workers = await workersOf(flags, program);
       process.exitCode = await runTrain({ ...flags, workers }, program);
     });
 
@@ -72,14 +71,22 @@ Examples:
     .description('Loss and accuracy of a trained model on the test samples of a data set.')
     .argument('<model-dir>', 'folder model/ of a run')
     .addOption(dataOption())
-    .option('--workers <n>', 'worker processes here: auto is one a core', countOrAuto, 'auto')
+    .option('--workers <n>', 'worker processes here: auto is what is fastest', countOrAuto, 'auto')
     .addOption(engineOption())
     .addHelpText('after', '\nExample:\n  gradcast evaluate runs/2026-01-31-k3v9qd/model --data mnist/')
     .action(async (modelDir: string, flags: WithAuto<EvaluateFlags>) => {
       const { runEvaluate } = await import('./evaluate-command.ts');
-      const workers = flags.workers === 'auto' ? availableParallelism() : flags.workers;
+      const workers = await workersOf(flags, program);
       process.exitCode = await runEvaluate(modelDir, { ...flags, workers }, program);
     });
+}
+
+function workersOf(
+  { workers, engine }: { readonly workers: number | 'auto'; readonly engine: string },
+  program: Program,
+): number | Promise<number> {
+  if (workers !== 'auto') return workers;
+  return program.workersHere(engine, (line) => process.stdout.write(`${line}\n`));
 }
 
 function withTrainingOptions(command: Command): Command {

@@ -7,4 +7,6 @@ export interface Program {
   /** Folder of the built page. */
   readonly pageDir: string;
   readonly version: string;
+  /** How many local workers make the most of this machine; may measure for some seconds, and says so. */
+  workersHere(engine: string, note: (line: string) => void): Promise<number>;
 }

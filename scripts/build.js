@@ -21,7 +21,13 @@ export async function ensureBuilt() {
     join(root, room),
   );
   const newest = Math.max(...rooms.map(newestIn), statSync(join(root, 'package-lock.json')).mtimeMs);
-  const built = ['coordinator/main.js', 'worker-node/main.js', 'page/tab-worker.js'].map((file) => {
+  const targets = [
+    'coordinator/main.js',
+    'worker-node/main.js',
+    'worker-node/thread/engine-thread.js',
+    'page/tab-worker.js',
+  ];
+  const built = targets.map((file) => {
     const stats = statSync(join(dist, file), { throwIfNoEntry: false });
     return stats?.mtimeMs ?? 0;
   });
@@ -40,7 +46,7 @@ function newestIn(folder) {
 function buildForNode() {
   return build({
     absWorkingDir: root,
-    entryPoints: ['coordinator/main.ts', 'worker-node/main.ts'],
+    entryPoints: ['coordinator/main.ts', 'worker-node/main.ts', 'worker-node/thread/engine-thread.ts'],
     outdir: dist,
     outbase: '.',
     bundle: true,

@@ -1,26 +1,18 @@
-import { Socket } from 'node:net';
-import { availableParallelism, hostname } from 'node:os';
+import { hostname } from 'node:os';
 import { relative, sep } from 'node:path';
 import { Option, type Command } from 'commander';
-import { countOrAuto } from '../shared/options.ts';
+import { countOrAuto, integer } from '../shared/options.ts';
+import { parseDevices } from './devices.ts';
 import { ENGINE_CHOICES, type EngineChoice } from './engine/choose.ts';
 import { addEngineCommands } from './engine/engine-command.ts';
-import { firstRunAdvice } from './engine/first-run.ts';
-import { threadsPerWorker } from './engine/load-native.ts';
-
-interface WorkerFlags {
-  readonly token?: string;
-  readonly name: string;
-  readonly workers: number | 'auto';
-  readonly engine: EngineChoice;
-  readonly quiet?: boolean;
-}
+import type { WorkerFlags } from './worker-command.ts';
 
 /**
  * Adds what a Node worker can do to the command line.
  * @param programFile what runs gradcast, for the processes that it starts
+ * @param threadFile the program of the engine's thread
  */
-export function addWorkerCommands(cli: Command, programFile: string): void {
+export function addWorkerCommands(cli: Command, programFile: string, threadFile: string): void {
   cli
     .command('worker')
     .summary('attach this machine to a run')
@@ -28,7 +20,9 @@ export function addWorkerCommands(cli: Command, programFile: string): void {
     .argument('<url>', 'address that the coordinator printed, ws://host:port')
     .addOption(new Option('--token <token>', 'what the coordinator was started with').env('GRADCAST_TOKEN'))
     .option('--name <name>', 'what this machine is called in the run', hostname())
-    .option('--workers <n>', 'worker processes: auto is one a core', countOrAuto, 'auto')
+    .option('--workers <n>', 'worker processes: auto is what is fastest here', countOrAuto, 'auto')
+    .option('--threads <n>', 'threads of each with native TensorFlow (default: its share)', integer(1, 1024))
+    .option('--devices <list>', 'GPUs, one worker each: all, or numbers such as 0,1', parseDevices)
     .addOption(new Option('--engine <engine>', 'what computes').choices(ENGINE_CHOICES).default('auto'))
     .option('--quiet', 'say only what goes wrong')
     .addHelpText(
@@ -36,10 +30,16 @@ export function addWorkerCommands(cli: Command, programFile: string): void {
       `
 Examples:
   gradcast worker ws://192.168.1.20:2718
-  gradcast worker ws://192.168.1.20:2718 --token s3cret --name lab-7 --workers 4`,
+  gradcast worker ws://192.168.1.20:2718 --token s3cret --name lab-7 --workers 4
+  gradcast worker ws://192.168.1.20:2718 --devices all       one worker for each GPU`,
     )
     .action(async (url: string, flags: WorkerFlags) => {
-      process.exitCode = await runCommand(url, flags, programFile);
+      const { runWorkerCommand } = await import('./worker-command.ts');
+      process.exitCode = await runWorkerCommand(url, flags, {
+        file: programFile,
+        typed: typedAs(programFile),
+        threadFile,
+      });
     });
 
   addEngineCommands(cli, programFile, typedAs(programFile));
@@ -60,57 +60,14 @@ Examples:
     });
 }
 
-async function runCommand(url: string, flags: WorkerFlags, programFile: string): Promise<number> {
-  if (!URL.canParse(url) || !/^wss?:$/.test(new URL(url).protocol)) {
-    throw new Error(`'${url}' is no address of a coordinator. It looks like ws://192.168.1.20:2718.`);
-  }
-  const leaving = leaveWhenAsked();
-  const note = (line: string): void => void process.stderr.write(`${line}\n`);
-  if (process.env.GRADCAST_SIBLING === undefined) {
-    const advice = firstRunAdvice(flags.engine, typedAs(programFile));
-    if (advice !== null) note(advice);
-  }
-  const count = flags.workers === 'auto' ? availableParallelism() : flags.workers;
-  if (count > 1) {
-    const { runProcesses } = await import('./processes.ts');
-    const quiet = flags.quiet === true ? ['--quiet'] : [];
-    return runProcesses({
-      count,
-      command: [
-        process.execPath,
-        programFile,
-        'worker',
-        url,
-        '--workers',
-        '1',
-        '--engine',
-        flags.engine,
-        ...quiet,
-      ],
-      name: flags.name,
-      env: {
-        TF_NUM_INTRAOP_THREADS: String(threadsPerWorker(availableParallelism(), count)),
-        ...process.env,
-        GRADCAST_SIBLING: '1',
-        ...(flags.token === undefined ? {} : { GRADCAST_TOKEN: flags.token }),
-      },
-      signal: leaving,
-      note,
-    });
-  }
-  const { work } = await import('./work.ts');
-  const info = flags.quiet === true ? (): void => undefined : note;
-  const reason = await work({
-    url,
-    token: flags.token,
-    name: flags.name,
-    engine: flags.engine,
-    signal: leaving,
-    info,
-    note,
-  });
-  info(`${flags.name}: ${reason}`);
-  return 0;
+/** How many local workers a run is best started with; see workersHere. */
+export async function localWorkers(
+  choice: EngineChoice,
+  programFile: string,
+  note: (line: string) => void,
+): Promise<number> {
+  const { shapeOfThisMachine, workersHere } = await import('./shape/workers-here.ts');
+  return workersHere({ ...shapeOfThisMachine([process.execPath, programFile]), choice, note });
 }
 
 /** How a person starts gradcast. */
@@ -118,23 +75,4 @@ function typedAs(programFile: string): string {
   return programFile.includes(`${sep}node_modules${sep}`)
     ? 'gradcast'
     : `node ${relative(process.cwd(), programFile)}`;
-}
-
-/** Aborted by Ctrl-C, by SIGTERM, and when whoever holds the leash is gone. A second Ctrl-C ends at once. */
-function leaveWhenAsked(): AbortSignal {
-  const leaving = new AbortController();
-  if (process.env.GRADCAST_LEASH === 'stdin') {
-    // A Ctrl-C reaches the whole terminal; whoever holds the leash needs this worker to finish the step.
-    process.on('SIGINT', () => undefined);
-    process.stdin.resume().once('close', () => leaving.abort());
-    // The leash alone must not keep a worker alive that has nothing left to do.
-    if (process.stdin instanceof Socket) process.stdin.unref();
-  } else {
-    process.on('SIGINT', () => {
-      if (leaving.signal.aborted) process.exit(130);
-      leaving.abort();
-    });
-  }
-  process.on('SIGTERM', () => leaving.abort());
-  return leaving.signal;
 }

@@ -1,14 +1,22 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 
+/** One of several workers: what it is called, and what its environment has more than the others'. */
+export interface WorkerSpec {
+  readonly name: string;
+  readonly env: NodeJS.ProcessEnv;
+}
+
 export interface ProcessesOptions {
-  readonly count: number;
+  readonly workers: readonly WorkerSpec[];
   /** The program and arguments of one worker, without its name. */
   readonly command: readonly [string, ...string[]];
-  readonly name: string;
   readonly env: NodeJS.ProcessEnv;
   readonly signal: AbortSignal;
   readonly note: (line: string) => void;
 }
+
+/** How a worker among several ends whose engine has died; it is started again, as if it had been killed. */
+export const ENGINE_DIED = 86;
 
 /** A worker that ends sooner than this has not got as far as to work. */
 const EARLY_MS = 10_000;
@@ -16,17 +24,16 @@ const RESTARTS = 3;
 const STOP_GRACE_MS = 3_000;
 
 /**
- * Several workers, each in a process of its own, until all have ended. One that is killed is started again, but not for
- * ever if it dies at once. When one is told that the run is over, so are the others, which may not have got through yet.
+ * Several workers, each in a process of its own, until all have ended. One that is killed, or whose engine has died, is
+ * started again, but not for ever if it dies at once. When one is told that the run is over, so are the others, which may not have got through yet.
  * @returns 0 if all ended well, else the exit code of the last that did not
  */
 export async function runProcesses(options: ProcessesOptions): Promise<number> {
-  const numbers = Array.from({ length: options.count }, (_, i) => i + 1);
   const over = new AbortController();
   const signal = AbortSignal.any([options.signal, over.signal]);
   const codes = await Promise.all(
-    numbers.map(async (number) => {
-      const code = await keepRunning({ ...options, signal }, `${options.name}-${number}`);
+    options.workers.map(async (worker) => {
+      const code = await keepRunning({ ...options, signal }, worker);
       if (code === 0) over.abort();
       return code;
     }),
@@ -34,11 +41,12 @@ export async function runProcesses(options: ProcessesOptions): Promise<number> {
   return codes.findLast((code) => code !== 0) ?? 0;
 }
 
-async function keepRunning(options: ProcessesOptions, name: string): Promise<number> {
+async function keepRunning(options: ProcessesOptions, worker: WorkerSpec): Promise<number> {
+  const { name } = worker;
   let restarts = RESTARTS;
   for (;;) {
     const startedAtMs = performance.now();
-    const code = await runOnce(options, name);
+    const code = await runOnce(options, worker);
     if (code !== null) return code;
     if (options.signal.aborted) return 0;
     restarts = performance.now() - startedAtMs < EARLY_MS ? restarts - 1 : RESTARTS;
@@ -50,14 +58,14 @@ async function keepRunning(options: ProcessesOptions, name: string): Promise<num
   }
 }
 
-/** @returns the exit code, or null if a signal ended the process */
-function runOnce({ command, env, signal }: ProcessesOptions, name: string): Promise<number | null> {
+/** @returns the exit code, or null if a signal, or its engine's death, ended the process */
+function runOnce({ command, env, signal }: ProcessesOptions, worker: WorkerSpec): Promise<number | null> {
   return new Promise((resolve) => {
     const [program, ...args] = command;
     // stdin is a leash: it closes when this process dies, however it dies.
-    const child = spawn(program, [...args, '--name', name], {
+    const child = spawn(program, [...args, '--name', worker.name], {
       stdio: ['pipe', 'inherit', 'inherit'],
-      env: { ...env, GRADCAST_LEASH: 'stdin' },
+      env: { ...env, ...worker.env, GRADCAST_LEASH: 'stdin' },
     });
     child.stdin.on('error', () => undefined);
     const stop = (): void => endProcess(child);
@@ -68,7 +76,7 @@ function runOnce({ command, env, signal }: ProcessesOptions, name: string): Prom
       resolve(code);
     };
     child.once('error', () => settle(1));
-    child.once('exit', (code) => settle(code));
+    child.once('exit', (code) => settle(code === ENGINE_DIED ? null : code));
   });
 }
 

@@ -4,13 +4,16 @@ import { runWorker } from '../shared/worker/connection-loop.ts';
 import type { WorkerReport } from '../shared/worker/run-session.ts';
 import { garbageCollector } from './collect-garbage.ts';
 import { connectWebSocket } from './connect.ts';
-import { chooseEngine, type EngineChoice } from './engine/choose.ts';
+import type { EngineChoice } from './engine/choose.ts';
+import { openThreadedEngine, type EngineDiedError } from './thread/threaded-engine.ts';
 
 export interface WorkOptions {
   readonly url: string;
   readonly token?: string | undefined;
   readonly name?: string | undefined;
   readonly engine: EngineChoice;
+  /** The program of the engine's thread, as built. */
+  readonly threadFile: string;
   readonly signal: AbortSignal;
   /** What went as it should. */
   readonly info: (line: string) => void;
@@ -21,29 +24,48 @@ export interface WorkOptions {
 /**
  * One worker in this process, until the run is over or it is asked to leave.
  * @returns why it ended
+ * @throws EngineDiedError if the engine's thread ends before
  */
 export async function work(options: WorkOptions): Promise<string> {
   const { url, token, signal, info, note } = options;
   const name = options.name ?? hostname();
-  const { engine, why } = await chooseEngine(options.engine, (line) => note(`${name}: ${line}`));
+  const threaded = await openThreadedEngine({
+    file: options.threadFile,
+    choice: options.engine,
+    note: (line) => note(`${name}: ${line}`),
+  });
+  const { engine, why, died } = threaded;
   const { backend, device, threads } = engine.info;
   info(`${name}: ${backend} on ${device}, ${threads} thread${threads === 1 ? '' : 's'} (${why})`);
+  const collectGarbage = garbageCollector();
   const report: WorkerReport = {
     joined: ({ job }) => info(`${name}: joined ${url}, ${job.data.name}, batch ${job.batchSize}`),
     // The gradient has left, the next weights are on their way: nobody waits for this worker now.
-    computed: garbageCollector(),
+    computed: () => {
+      threaded.collectGarbage();
+      collectGarbage();
+    },
     waiting: (line) => note(`${name}: ${line}`),
     note: (line) => note(`${name}: ${line}`),
   };
-  return runWorker({
-    url,
-    name,
-    ...(token === undefined ? {} : { token }),
-    engine,
-    connect: connectWebSocket,
-    clock: clockOf(globalThis),
-    random: Math.random,
-    report,
-    signal,
-  });
+  try {
+    const end = await runWorker({
+      url,
+      name,
+      ...(token === undefined ? {} : { token }),
+      engine,
+      connect: connectWebSocket,
+      clock: clockOf(globalThis),
+      random: Math.random,
+      report,
+      signal: AbortSignal.any([signal, died]),
+    });
+    if (died.aborted) throw died.reason as EngineDiedError;
+    return end;
+  } catch (error) {
+    // Whatever else went wrong comes from that.
+    throw died.aborted ? died.reason : error;
+  } finally {
+    await threaded.close();
+  }
 }

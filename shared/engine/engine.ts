@@ -18,6 +18,8 @@ export interface Tail {
 
 /** A job on an engine: holds one set of weights and computes shards with it, one at a time. */
 export interface Trainer {
+  /** Where gradients come to lie by themselves: passed as `gradient`, it saves a copy. */
+  readonly room?: Float32Array;
   /**
    * @param weights the flat vector of the job's layout, or the part of it, of whole tensors, that starts at `from`; must
    *   not change until others are set

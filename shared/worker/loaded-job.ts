@@ -28,7 +28,7 @@ export class LoadedJob {
     this.#codec = codecNamed(codec);
     this.#sampleShape = job.data.sampleShape;
     this.#connection = connection;
-    this.#gradient = new Float32Array(layoutOf(job.layout).length);
+    this.#gradient = trainer.room ?? new Float32Array(layoutOf(job.layout).length);
     this.#tailFrom = tailFrom !== undefined && tailFrom < this.#gradient.length ? tailFrom : null;
   }
 

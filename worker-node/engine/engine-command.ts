@@ -61,6 +61,15 @@ export function addEngineCommands(cli: Command, programFile: string, typed: stri
       ]);
       process.stdout.write(probeLine(await probeEngine(flags, flags.batch)));
     });
+
+  engine
+    .command('pace', { hidden: true })
+    .description('Measure gradient steps of the native engine, side by side with others.')
+    .option('--batch <n>', 'samples a step', integer(1, 65536), 128)
+    .action(async ({ batch }: { readonly batch: number }) => {
+      const { keepPace } = await import('../shape/pace.ts');
+      await keepPace(batch, process.stdin, (line) => process.stdout.write(`${line}\n`));
+    });
 }
 
 /** Work that Ctrl-C and SIGTERM break off, with the exit code that says so. @returns null then */

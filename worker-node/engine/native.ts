@@ -84,6 +84,8 @@ function quietSecondCopy(): void {
 function gpuName(): string {
   try {
     const args = ['--query-gpu=name,memory.total', '--format=csv,noheader'];
+    const [visible = ''] = (process.env.CUDA_VISIBLE_DEVICES ?? '').split(',');
+    if (visible !== '') args.push(`--id=${visible}`);
     const text = execFileSync('nvidia-smi', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
     return text.trim().split('\n')[0] ?? 'GPU';
   } catch {

@@ -1,0 +1,71 @@
+// What the engine's thread adds to a gradient step: the same steps in this thread and through that one, in turn, with
+// the weights set anew before each. Arguments: [engine = wasm] [steps = 200]
+import { dirname, join } from 'node:path';
+import { prepareJob } from '../coordinator/model.ts';
+import { drawDigits } from '../shared/data/drawn-digits.ts';
+import type { Trainer } from '../shared/engine/engine.ts';
+import type { Topology } from '../shared/model/job.ts';
+import type { Step } from '../shared/protocol/messages.ts';
+import { chooseEngine, type EngineChoice } from '../worker-node/engine/choose.ts';
+import { openThreadedEngine } from '../worker-node/thread/threaded-engine.ts';
+import { median, spread } from './support/statistics.ts';
+
+const [, , choiceText = 'wasm', stepsText = '200'] = process.argv;
+const [choice, steps] = [choiceText as EngineChoice, Number(stepsText)];
+const file = join(dirname(process.argv[1] ?? ''), '../worker-node/thread/engine-thread.js');
+
+/** Computes next to nothing. */
+const tiny: Topology = {
+  class_name: 'Sequential',
+  config: {
+    name: 'tiny',
+    layers: [
+      { class_name: 'Flatten', config: { batch_input_shape: [null, 28, 28, 1] } },
+      { class_name: 'Dense', config: { units: 10, activation: 'softmax' } },
+    ],
+  },
+};
+
+// Preparing a job leaves tfjs on another backend than the engine's.
+const cases = await Promise.all(
+  (
+    [
+      ['next to nothing (8 thousand weights), batch 1', 1, tiny],
+      ['the default CNN, batch 16', 16, undefined],
+    ] as const
+  ).map(async ([what, batch, topology]) => {
+    const dataset = drawDigits({ seed: 1, trainCount: batch, testCount: 10 });
+    const prepared = await prepareJob(dataset, { batchSize: batch, epochs: 1, seed: 1, topology });
+    const shard = { sampleNumbers: Uint32Array.from({ length: batch }, (_, i) => i), ...dataset.train };
+    return { what, shard, ...prepared };
+  }),
+);
+const { engine } = await chooseEngine(choice, console.error);
+const threaded = await openThreadedEngine({ file, choice, note: console.error });
+
+for (const { what, shard, job, initialWeights } of cases) {
+  const step = async (trainer: Trainer, number: number): Promise<number> => {
+    const room = trainer.room ?? ownRoom;
+    const startedMs = performance.now();
+    trainer.setWeights(initialWeights);
+    await trainer.gradient(number as Step, shard, room);
+    return performance.now() - startedMs;
+  };
+  const ownRoom = new Float32Array(initialWeights.length);
+  const [here, there] = [await engine.load(job), await threaded.engine.load(job)];
+  const times = { here: [] as number[], there: [] as number[] };
+  for (let number = 0; number < steps; number++) {
+    const [hereMs, thereMs] = [await step(here, number), await step(there, number)];
+    // Graphs are captured in pauses.
+    if (number < steps / 10) await new Promise((resolve) => setTimeout(resolve, 30));
+    else {
+      times.here.push(hereMs);
+      times.there.push(thereMs);
+    }
+  }
+  here.dispose();
+  there.dispose();
+  console.log(`the thread adds ${(median(times.there) - median(times.here)).toFixed(3)} ms to ${what}`);
+  console.log(`  here ${spread(times.here)} ms, in the thread ${spread(times.there)} ms`);
+}
+await threaded.close();

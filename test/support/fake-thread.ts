@@ -1,0 +1,27 @@
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The program of the engine's thread, as built. */
+export const engineThread = fileURLToPath(
+  new URL('../../dist/worker-node/thread/engine-thread.js', import.meta.url),
+);
+
+/** An engine's thread that opens and loads well, and then does this when it is asked for a gradient. */
+export async function fakeThread(onGradient: string): Promise<string> {
+  return threadOf(`
+    const info = { backend: 'fake', version: '1', device: 'none', threads: 1 };
+    parentPort.postMessage({ type: 'opened', info, why: 'a test' });
+    parentPort.on('message', ({ type, call }) => {
+      if (type === 'load') parentPort.postMessage({ type: 'loaded', call });
+      if (type === 'gradient') { ${onGradient} }
+    });`);
+}
+
+/** A thread that runs this. */
+export async function threadOf(program: string): Promise<string> {
+  const file = join(await mkdtemp(join(tmpdir(), 'gradcast-thread-')), 'thread.mjs');
+  await writeFile(file, `import { parentPort } from 'node:worker_threads';\n${program}\n`);
+  return file;
+}

@@ -1,0 +1,68 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ENGINE_DIED, runProcesses, type WorkerSpec } from '../../worker-node/processes.ts';
+import { visibleDevice } from '../../worker-node/devices.ts';
+
+let folder: string;
+beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), 'gradcast-processes-'))));
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+/** Processes that run this; `name` is what each is called. */
+async function run(
+  program: string,
+  workers: readonly WorkerSpec[],
+): Promise<{ code: number; notes: string[] }> {
+  const file = join(folder, 'worker.cjs');
+  const notes: string[] = [];
+  const lines = [
+    "const { appendFileSync, existsSync, writeFileSync } = require('node:fs');",
+    `const folder = ${JSON.stringify(folder)};`,
+    "const name = process.argv[process.argv.indexOf('--name') + 1];",
+    'const say = (line) => appendFileSync(`${folder}/said`, `${name}: ${line}\\n`);',
+    program,
+  ];
+  await writeFile(file, lines.join('\n'));
+  const code = await runProcesses({
+    workers,
+    command: [process.execPath, file],
+    env: process.env,
+    signal: new AbortController().signal,
+    note: (line) => void notes.push(line),
+  });
+  return { code, notes };
+}
+
+const said = async (): Promise<string[]> =>
+  (await readFile(join(folder, 'said'), 'utf8')).trim().split('\n').sort();
+
+test('each of several workers has a name and an environment of its own', async () => {
+  const workers = [0, 2].map((number) => ({ name: `lab-gpu${number}`, env: visibleDevice(number) }));
+  // The first that is done ends the others: each waits until both have spoken.
+  const { code } = await run(
+    `say(\`\${process.env.CUDA_VISIBLE_DEVICES} by \${process.env.CUDA_DEVICE_ORDER}\`);
+     const { readFileSync } = require('node:fs');
+     setInterval(() => { if (readFileSync(\`\${folder}/said\`, 'utf8').split('\\n').length > 2) process.exit(0); }, 5);`,
+    workers,
+  );
+  expect(code).toBe(0);
+  expect(await said()).toEqual(['lab-gpu0: 0 by PCI_BUS_ID', 'lab-gpu2: 2 by PCI_BUS_ID']);
+});
+
+test('a worker whose engine has died is started again, one that ends with an error is not', async () => {
+  const first = await run(
+    `say('started');
+     if (!existsSync(\`\${folder}/died\`)) { writeFileSync(\`\${folder}/died\`, ''); process.exit(${ENGINE_DIED}); }`,
+    [{ name: 'a', env: {} }],
+  );
+  expect(first).toEqual({ code: 0, notes: ['a was killed; starting it again.'] });
+  expect(await said()).toEqual(['a: started', 'a: started']);
+  expect(await run('process.exit(7);', [{ name: 'a', env: {} }])).toEqual({ code: 7, notes: [] });
+});
+
+test('a worker whose engine dies at once again and again is given up', async () => {
+  const { code, notes } = await run(`process.exit(${ENGINE_DIED});`, [{ name: 'a', env: {} }]);
+  expect(code).toBe(1);
+  expect(notes.at(-1)).toBe('a was killed 4 times at once; not started again.');
+});

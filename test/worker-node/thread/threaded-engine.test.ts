@@ -1,0 +1,135 @@
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { prepareJob, type PreparedJob } from '../../../coordinator/model.ts';
+import { drawDigits } from '../../../shared/data/drawn-digits.ts';
+import type { Shard } from '../../../shared/data/shard.ts';
+import type { Step } from '../../../shared/protocol/messages.ts';
+import {
+  EngineDiedError,
+  openThreadedEngine,
+  type ThreadedEngine,
+} from '../../../worker-node/thread/threaded-engine.ts';
+import { engineThread, fakeThread, threadOf } from '../../support/fake-thread.ts';
+import { tinyTopology } from '../../support/test-coordinator.ts';
+import { wasmEngine } from '../../support/wasm-engine.ts';
+
+const SAMPLES = 8;
+const dataset = drawDigits({ seed: 1, trainCount: SAMPLES, testCount: 1 });
+const shard: Shard = {
+  sampleNumbers: Uint32Array.from({ length: SAMPLES }, (_, i) => i + 3),
+  images: dataset.train.images,
+  labels: dataset.train.labels,
+};
+let prepared: PreparedJob;
+beforeAll(
+  async () => void (prepared = await prepareJob(dataset, { batchSize: SAMPLES, epochs: 1, seed: 1 })),
+);
+
+let opened: ThreadedEngine | null = null;
+async function open(file: string): Promise<ThreadedEngine> {
+  opened = await openThreadedEngine({ file, choice: 'wasm', note: () => undefined });
+  return opened;
+}
+afterEach(async () => {
+  await opened?.close();
+  opened = null;
+});
+
+const bytesOf = ({ buffer }: Float32Array): Buffer => Buffer.from(buffer);
+const step = (number: number): Step => number as Step;
+
+describe('an engine in a thread', () => {
+  test('computes what it computes in this one, to the bit', async () => {
+    const { job, initialWeights: weights } = prepared;
+    const [here, there] = [
+      await (await wasmEngine()).load(job),
+      await (await open(engineThread)).engine.load(job),
+    ];
+    const room = there.room!;
+    const [expected, copied] = [new Float32Array(weights.length), new Float32Array(weights.length)];
+    for (const number of [0, 1, 2]) {
+      // As a session does it: one and the same memory, whose contents change.
+      weights.forEach((value, i) => (weights[i] = value + 0.01 * number));
+      here.setWeights(weights);
+      there.setWeights(weights);
+      there.prepare(step(number), shard);
+      const result = await here.gradient(step(number), shard, expected);
+      expect(await there.gradient(step(number), shard, room)).toEqual(result);
+      expect(bytesOf(room).equals(bytesOf(expected))).toBe(true);
+      expect(await there.gradient(step(number), shard, copied)).toEqual(result);
+      expect(bytesOf(copied).equals(bytesOf(expected))).toBe(true);
+    }
+    expect(await there.evaluate(shard)).toEqual(await here.evaluate(shard));
+    expect(await there.predict(shard.images, SAMPLES)).toEqual(await here.predict(shard.images, SAMPLES));
+    here.dispose();
+    there.dispose();
+  });
+
+  test('takes weights in two pieces, and tells of the tail before the rest is there', async () => {
+    const { job, initialWeights: weights } = prepared;
+    const [here, there] = [
+      await (await wasmEngine()).load(job),
+      await (await open(engineThread)).engine.load(job),
+    ];
+    const from = 9568;
+    here.setWeights(weights);
+    const expected = new Float32Array(weights.length);
+    await here.gradient(step(0), shard, expected);
+    for (const gradient of [there.room!, new Float32Array(weights.length)]) {
+      there.setWeights(weights.subarray(from), from);
+      there.setWeights(weights.subarray(0, from));
+      const tails: Float32Array[] = [];
+      const ready = (): void => void tails.push(gradient.slice(from));
+      await there.gradient(step(0), shard, gradient, { from, ready });
+      expect(tails).toEqual([expected.slice(from)]);
+      expect(bytesOf(gradient).equals(bytesOf(expected))).toBe(true);
+    }
+  });
+
+  test('says of itself what it says in this one, and why no other was taken', async () => {
+    const { engine, why } = await open(engineThread);
+    expect(engine.info).toEqual((await wasmEngine()).info);
+    expect(why).toBe('asked for');
+  });
+
+  test('refuses a job that it cannot build with the sentence that it has for that', async () => {
+    const { engine } = await open(engineThread);
+    const job = { ...prepared.job, topology: tinyTopology([28, 28, 1], 10) };
+    await expect(engine.load(job)).rejects.toThrow(/The model built here has the tensors/);
+    await expect(engine.load(prepared.job)).resolves.toBeDefined();
+  });
+});
+
+describe('an engine thread that dies', () => {
+  test.each([
+    ['by an error', "throw new Error('The device is broken');", /The engine has died: The device is broken/],
+    ['by a rejection', "Promise.reject(new Error('No memory'));", /The engine has died: No memory/],
+    ['by an exit', 'process.exit(3);', /The engine has died: its thread has ended with code 3/],
+  ])('%s fails what is waiting, and what comes after', async (_, deed, sentence) => {
+    const { engine, died } = await open(await fakeThread(deed));
+    const trainer = await engine.load(prepared.job);
+    trainer.setWeights(prepared.initialWeights);
+    await expect(trainer.gradient(step(0), shard, trainer.room!)).rejects.toThrow(sentence);
+    expect(died.reason).toBeInstanceOf(EngineDiedError);
+    trainer.setWeights(prepared.initialWeights);
+    await expect(trainer.gradient(step(0), shard, trainer.room!)).rejects.toThrow(sentence);
+    await expect(engine.load(prepared.job)).rejects.toThrow(sentence);
+  });
+
+  test('before it has opened is an error, and not a wait', async () => {
+    await expect(open(await threadOf("throw new Error('Nothing works.');"))).rejects.toThrow(
+      /The engine has died: Nothing works/,
+    );
+    await expect(open(await threadOf(''))).rejects.toThrow(/its thread has ended with code 0/);
+    await expect(open('/nonexistent-thread.mjs')).rejects.toThrow(/nonexistent-thread/);
+  });
+
+  test('when it is closed, fails what is waiting', async () => {
+    const { engine, died, close } = await open(await fakeThread(''));
+    const trainer = await engine.load(prepared.job);
+    const gradient = trainer.gradient(step(0), shard, trainer.room!);
+    const failed = expect(gradient).rejects.toThrow('The engine is closed.');
+    await close();
+    await failed;
+    expect(died.aborted).toBe(false);
+  });
+});

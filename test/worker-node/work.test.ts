@@ -1,0 +1,34 @@
+import { expect, test } from 'vitest';
+import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
+import { work } from '../../worker-node/work.ts';
+import { fakeThread } from '../support/fake-thread.ts';
+import { testCoordinator, tinyTopology, workerReady } from '../support/test-coordinator.ts';
+
+test('a worker whose engine dies in a step leaves the run and says why', async () => {
+  const dataset = drawDigits({ seed: 1, trainCount: 4, testCount: 1 });
+  const coordinator = await testCoordinator(dataset, {
+    topology: tinyTopology([28, 28, 1], 10),
+    batchSize: 4,
+  });
+  const worker = work({
+    url: coordinator.url,
+    name: 'ill',
+    engine: 'wasm',
+    threadFile: await fakeThread("throw new Error('The device is broken.');"),
+    signal: new AbortController().signal,
+    info: () => undefined,
+    note: () => undefined,
+  });
+  await workerReady(coordinator, 'ill');
+  const { rounds, initialWeights: weights } = coordinator;
+  const round = rounds.gradient(
+    { step: 0 as Step, weights, split: dataset.train },
+    Uint32Array.from([0, 1, 2, 3]),
+  );
+  await expect(worker).rejects.toThrow('The engine has died: The device is broken.');
+  await expect.poll(() => coordinator.pool.members.size).toBe(0);
+  coordinator.stop();
+  await expect(round).rejects.toThrow();
+  await coordinator.close('done');
+});

@@ -1,0 +1,64 @@
+import { execFileSync } from 'node:child_process';
+import { InvalidArgumentError } from 'commander';
+
+/** The numbers of GPUs, as nvidia-smi counts them. */
+export type Devices = 'all' | readonly number[];
+
+/** For commander: 'all', or numbers of GPUs, each once, with commas between. */
+export function parseDevices(text: string): Devices {
+  if (text === 'all') return text;
+  if (!/^\d{1,3}(,\d{1,3})*$/.test(text)) {
+    throw new InvalidArgumentError("It takes 'all', or numbers of GPUs such as 0,1.");
+  }
+  const numbers = text.split(',').map(Number);
+  if (new Set(numbers).size < numbers.length) throw new InvalidArgumentError('A GPU is named twice.');
+  return numbers;
+}
+
+/**
+ * The GPUs to use, one worker each.
+ * @throws Error with a sentence if they cannot be listed, there are none, or one that was named is not among them
+ */
+export function devicesHere(wanted: Devices, env: NodeJS.ProcessEnv = process.env): readonly number[] {
+  const present = listDevices(env);
+  if (wanted === 'all') {
+    if (present === null) {
+      throw new Error(
+        "nvidia-smi, which lists this machine's GPUs, does not work here. Install NVIDIA's driver, or name them: --devices 0,1.",
+      );
+    }
+    if (present.length === 0) throw new Error('nvidia-smi finds no GPU on this machine.');
+    return present;
+  }
+  const strange = present === null ? undefined : wanted.find((number) => !present.includes(number));
+  if (present !== null && strange !== undefined) {
+    throw new Error(
+      `There is no GPU ${strange} here; nvidia-smi finds ${present.length === 0 ? 'none' : present.join(', ')}.`,
+    );
+  }
+  return wanted;
+}
+
+/** What makes a process see one GPU only, counted in the order of nvidia-smi, which is not CUDA's own. */
+export function visibleDevice(number: number): NodeJS.ProcessEnv {
+  return { CUDA_DEVICE_ORDER: 'PCI_BUS_ID', CUDA_VISIBLE_DEVICES: String(number) };
+}
+
+/** @returns null if nvidia-smi is not there or fails */
+function listDevices(env: NodeJS.ProcessEnv): readonly number[] | null {
+  try {
+    const args = ['--query-gpu=index', '--format=csv,noheader'];
+    const text = execFileSync('nvidia-smi', args, {
+      env,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    return text
+      .split('\n')
+      .map((line) => line.trim())
+      .filter((line) => /^\d+$/.test(line))
+      .map(Number);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,20 @@
+import { Socket } from 'node:net';
+
+/** Aborted by Ctrl-C, by SIGTERM, and when whoever holds the leash is gone. A second Ctrl-C ends at once. */
+export function leaveWhenAsked(): AbortSignal {
+  const leaving = new AbortController();
+  if (process.env.GRADCAST_LEASH === 'stdin') {
+    // A Ctrl-C reaches the whole terminal; whoever holds the leash needs this worker to finish the step.
+    process.on('SIGINT', () => undefined);
+    process.stdin.resume().once('close', () => leaving.abort());
+    // The leash alone must not keep a worker alive that has nothing left to do.
+    if (process.stdin instanceof Socket) process.stdin.unref();
+  } else {
+    process.on('SIGINT', () => {
+      if (leaving.signal.aborted) process.exit(130);
+      leaving.abort();
+    });
+  }
+  process.on('SIGTERM', () => leaving.abort());
+  return leaving.signal;
+}

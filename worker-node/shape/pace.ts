@@ -1,0 +1,49 @@
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import type { Step } from '../../shared/protocol/messages.ts';
+import { openNativeEngine } from '../engine/native.ts';
+import { sampleJob } from '../engine/sample-job.ts';
+import { GO, paceLine } from './pace-lines.ts';
+
+const WARM_UP_STEPS = 2;
+const LEAST_STEPS = 3;
+/** Others measure at the same time, so it is the time that is fixed, not the number of steps. */
+const WINDOW_MS = 400;
+
+/**
+ * Measures captured gradient steps of the native engine in this process, together with others: says when it is ready,
+ * and then measures as often as it is told to.
+ * @param input ends when there is nothing more to measure
+ * @throws Error if there is no native engine
+ */
+export async function keepPace(batch: number, input: Readable, write: (line: string) => void): Promise<void> {
+  const tasks: (() => void)[] = [];
+  const idle = { answered: () => undefined, later: (task: () => void): void => void tasks.push(task) };
+  const opened = await openNativeEngine({ idle });
+  if ('missing' in opened) throw new Error(opened.missing);
+  const { job, weights, shard } = sampleJob(batch);
+  const trainer = await opened.engine.load(job);
+  const room = new Float32Array(weights.length);
+  let step = 0;
+  const timed = async (): Promise<number> => {
+    trainer.prepare(step as Step, shard);
+    const startedMs = performance.now();
+    trainer.setWeights(weights);
+    await trainer.gradient(step++ as Step, shard, room);
+    return performance.now() - startedMs;
+  };
+  await timed();
+  for (const capture of tasks.splice(0)) capture();
+  for (let i = 0; i < WARM_UP_STEPS; i++) await timed();
+
+  write(paceLine({ stepMs: null, gpu: opened.gpu }));
+  for await (const line of createInterface({ input })) {
+    if (line !== GO) continue;
+    const times: number[] = [];
+    const startedMs = performance.now();
+    while (times.length < LEAST_STEPS || performance.now() - startedMs < WINDOW_MS) times.push(await timed());
+    const stepMs = times.toSorted((a, b) => a - b)[times.length >> 1] ?? NaN;
+    write(paceLine({ stepMs, gpu: opened.gpu }));
+  }
+  trainer.dispose();
+}

@@ -1,0 +1,112 @@
+import { statSync } from 'node:fs';
+import { availableParallelism, cpus, freemem, loadavg } from 'node:os';
+import { dirname, join } from 'node:path';
+import { addonFile, nativeCandidates } from '../engine/candidates.ts';
+import type { EngineChoice } from '../engine/choose.ts';
+import { engineCacheDir } from '../engine/install/cache.ts';
+import { threadsPerWorker } from '../engine/load-native.ts';
+import { compareTeams, type Comparison, type Team } from './measure.ts';
+import { recall, remember } from './remembered.ts';
+
+/** Samples of a step, shared among the processes. */
+const BATCH = 128;
+const WITHIN_MS = 40_000;
+/** What a process with TensorFlow takes. */
+const PROCESS_BYTES = 500 * 2 ** 20;
+
+export interface ShapeOptions {
+  readonly choice: EngineChoice;
+  /** Threads of each process, if the person has said. */
+  readonly threads?: number | undefined;
+  /** Hears what is being done and what came out, a line each. */
+  readonly note: (line: string) => void;
+  readonly signal?: AbortSignal;
+  readonly cores: number;
+  readonly memoryBytes: number;
+  /** Whether others compute here just now: what is measured then is not kept. */
+  readonly busy: boolean;
+  /** What identifies the native engine that would be used; null if there is none. */
+  readonly engineKey: string | null;
+  readonly memoryFile: string;
+  readonly compare: (one: Team, other: Team, signal: AbortSignal) => Promise<Comparison>;
+}
+
+/** What this machine says of itself. @param command runs gradcast */
+export function shapeOfThisMachine(
+  command: readonly [string, ...string[]],
+): Omit<ShapeOptions, 'choice' | 'note'> {
+  const own = Number(process.env.TF_NUM_INTRAOP_THREADS);
+  return {
+    threads: Number.isInteger(own) && own > 0 ? own : undefined,
+    cores: availableParallelism(),
+    memoryBytes: freemem(),
+    busy: (loadavg()[0] ?? 0) > availableParallelism(),
+    engineKey: nativeEngineKey(),
+    memoryFile: join(dirname(engineCacheDir()), 'shapes.json'),
+    compare: (one, other, signal) => compareTeams(one, other, command, signal),
+  };
+}
+
+/**
+ * How many worker processes make the most of this machine. WebAssembly has one thread: one process a core. The native
+ * engine is measured both ways, one process of n threads and n processes of one, and what came out is remembered.
+ */
+export async function workersHere(options: ShapeOptions): Promise<number> {
+  const { choice, threads, note, cores, memoryBytes, engineKey, memoryFile, compare } = options;
+  if (choice === 'wasm' || engineKey === null || cores === 1) return cores;
+  if (threads !== undefined) return Math.max(1, Math.floor(cores / threads));
+  const processes = Math.min(cores, Math.floor(memoryBytes / PROCESS_BYTES));
+  if (processes < 2) return 1;
+
+  const key = `${engineKey}, ${cores} cores`;
+  const known = recall(memoryFile, key);
+  if (known !== null) {
+    note(`${known.line} (measured before)`);
+    return known.workers;
+  }
+  const together = { processes: 1, threads: cores, batch: BATCH };
+  const apart = {
+    processes,
+    threads: threadsPerWorker(cores, processes),
+    batch: Math.max(1, Math.round(BATCH / processes)),
+  };
+  note(`Measuring ${inWords(together)} against ${inWords(apart)} (once, some seconds) ...`);
+  try {
+    const limit = AbortSignal.timeout(WITHIN_MS);
+    const signal = options.signal === undefined ? limit : AbortSignal.any([options.signal, limit]);
+    const result = await compare(together, apart, signal);
+    const workers = !result.gpu && result.stepMs[1] < result.stepMs[0] ? processes : 1;
+    const line = result.gpu
+      ? 'One worker process: a GPU needs no more.'
+      : workers === 1
+        ? sayChoice(together, apart, ...result.stepMs)
+        : sayChoice(apart, together, result.stepMs[1], result.stepMs[0]);
+    if (!options.busy) remember(memoryFile, key, { workers, line });
+    note(line);
+    return workers;
+  } catch (error) {
+    if (options.signal?.aborted === true) return processes;
+    const why = error instanceof Error ? error.message : String(error);
+    note(`It could not be measured (${why}): ${inWords(apart)}.`);
+    return processes;
+  }
+}
+
+function sayChoice(taken: Team, other: Team, takenMs: number, otherMs: number): string {
+  return (
+    `Workers here: ${inWords(taken)}, ${takenMs.toFixed(1)} ms for a step of ${BATCH}; ` +
+    `${inWords(other)} would take ${otherMs.toFixed(1)} ms`
+  );
+}
+
+const inWords = ({ processes, threads }: Team): string =>
+  `${processes} process${processes === 1 ? '' : 'es'} of ${threads} thread${threads === 1 ? '' : 's'}`;
+
+/** Another engine, another build of it or another processor is measured anew. */
+function nativeEngineKey(): string | null {
+  const best = nativeCandidates().find(({ missing }) => missing === null);
+  if (best === undefined) return null;
+  const addon = addonFile(best.package, best.folder);
+  const built = addon === null ? '' : String(Math.round(statSync(addon).mtimeMs));
+  return [best.package, best.folder ?? 'installed', built, cpus()[0]?.model.trim() ?? 'CPU'].join(', ');
+}

@@ -1,0 +1,123 @@
+import { SHARE_ENV, Worker } from 'node:worker_threads';
+import type { Engine } from '../../shared/engine/engine.ts';
+import { layoutOf } from '../../shared/model/layout.ts';
+import type { EngineChoice } from '../engine/choose.ts';
+import { Calls } from './calls.ts';
+import type { FromEngine, ThreadStart, ToEngine, TrainerId } from './messages.ts';
+import { sharedFloats } from './shared-weights.ts';
+import { threadedTrainer, type ThreadLink } from './threaded-trainer.ts';
+
+export interface ThreadOptions {
+  /** The thread's program, as built. */
+  readonly file: string;
+  readonly choice: EngineChoice;
+  /** Hears what the engine has to say while it computes. */
+  readonly note: (line: string) => void;
+}
+
+/** An engine that computes in a thread of its own, so that this one always has time for the socket. */
+export interface ThreadedEngine {
+  readonly engine: Engine;
+  /** Why no better engine was taken. */
+  readonly why: string;
+  /** Aborted, with an EngineDiedError as its reason, when the thread has ended without being asked to. */
+  readonly died: AbortSignal;
+  /** Nobody waits for the engine just now. */
+  collectGarbage(): void;
+  /** Ends the thread; a computation that it is in is lost. */
+  readonly close: () => Promise<void>;
+}
+
+/** The thread of the engine has ended without being asked to: a crash, or no memory. */
+export class EngineDiedError extends Error {
+  constructor(reason: string) {
+    super(`The engine has died: ${reason}`);
+    this.name = 'EngineDiedError';
+  }
+}
+
+/**
+ * Starts the thread and opens the engine in it.
+ * @throws Error with a sentence if the engine cannot be opened; EngineDiedError if the thread dies meanwhile
+ */
+export async function openThreadedEngine({ file, choice, note }: ThreadOptions): Promise<ThreadedEngine> {
+  // TensorFlow reads the real environment, and a thread's own copy would not be that.
+  const thread = new Worker(file, { workerData: { choice } satisfies ThreadStart, env: SHARE_ENV });
+  const calls = new Calls();
+  const death = new AbortController();
+  const die = (reason: string): void => {
+    if (death.signal.aborted) return;
+    const error = new EngineDiedError(reason);
+    death.abort(error);
+    calls.failAll(error);
+  };
+  thread.on('error', (error) => die(sentenceOf(error)));
+  thread.on('messageerror', (error) => die(sentenceOf(error)));
+  const onExit = (code: number): void => die(`its thread has ended with code ${code}`);
+  thread.on('exit', onExit);
+  const close = async (): Promise<void> => {
+    thread.off('exit', onExit);
+    await thread.terminate();
+    calls.failAll(new Error('The engine is closed.'));
+  };
+
+  const opened = await new Promise<Extract<FromEngine, { type: 'opened' | 'unopened' }>>(
+    (resolve, reject) => {
+      thread.on('message', (message: FromEngine) => {
+        switch (message.type) {
+          case 'opened':
+          case 'unopened':
+            resolve(message);
+            return;
+          case 'loaded':
+            calls.answer(message.call, undefined);
+            return;
+          case 'tail':
+            calls.tail(message.call);
+            return;
+          case 'computed':
+            calls.answer(message.call, message.result);
+            return;
+          case 'predicted':
+            calls.answer(message.call, message.probabilities);
+            return;
+          case 'failed':
+            calls.fail(message.call, new Error(message.reason));
+            return;
+          case 'note':
+            note(message.line);
+            return;
+        }
+      });
+      death.signal.addEventListener('abort', () => reject(death.signal.reason as EngineDiedError));
+    },
+  );
+  if (opened.type === 'unopened') {
+    await close();
+    throw new Error(opened.reason);
+  }
+
+  const link: ThreadLink = {
+    calls,
+    post: (message: ToEngine, handedOver: ArrayBuffer[] = []) => thread.postMessage(message, handedOver),
+  };
+  let trainers = 0;
+  const engine: Engine = {
+    info: opened.info,
+    async load(job) {
+      const trainer = trainers++ as TrainerId;
+      const room = sharedFloats(layoutOf(job.layout).length);
+      await calls.ask<undefined>((call) => link.post({ type: 'load', call, trainer, job, room }));
+      return threadedTrainer(trainer, room, link);
+    },
+  };
+  return {
+    engine,
+    why: opened.why,
+    died: death.signal,
+    collectGarbage: () => link.post({ type: 'collectGarbage' }),
+    close,
+  };
+}
+
+const sentenceOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

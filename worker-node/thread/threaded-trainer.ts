@@ -1,0 +1,92 @@
+import type { Shard } from '../../shared/data/shard.ts';
+import type { ShardResult, Trainer } from '../../shared/engine/engine.ts';
+import type { Calls } from './calls.ts';
+import type { SentShard, ToEngine, TrainerId } from './messages.ts';
+import { SharedWeights } from './shared-weights.ts';
+
+export interface ThreadLink {
+  readonly calls: Calls;
+  /** @param handedOver memory that this thread gives away */
+  readonly post: (message: ToEngine, handedOver?: ArrayBuffer[]) => void;
+}
+
+/**
+ * The trainer of a job that the engine's thread has loaded. What goes wrong in setWeights is told by the
+ * next answer.
+ * @param room shared memory, into which the thread writes gradients
+ */
+export function threadedTrainer(
+  trainer: TrainerId,
+  room: Float32Array,
+  { calls, post }: ThreadLink,
+): Trainer {
+  const weightsShared = new SharedWeights();
+  let sent: { readonly shard: Shard; readonly number: number } | null = null;
+
+  /** Sends a message that names a shard, with its samples if they are not there yet. */
+  const postWith = (shard: Shard, message: (shard: SentShard) => ToEngine): void => {
+    if (sent?.shard === shard) {
+      post(message({ number: sent.number, samples: null }));
+      return;
+    }
+    sent = { shard, number: (sent?.number ?? 0) + 1 };
+    // A view would take the whole frame along that it lies in.
+    const sampleNumbers = shard.sampleNumbers.slice();
+    const images = new Uint8Array(shard.images);
+    const labels = new Uint8Array(shard.labels);
+    post(message({ number: sent.number, samples: { sampleNumbers, images, labels } }), [
+      sampleNumbers.buffer,
+      images.buffer,
+      labels.buffer,
+    ]);
+  };
+
+  const computed = <Result>(result: Result): Result => {
+    weightsShared.computed();
+    return result;
+  };
+
+  return {
+    room,
+    setWeights: (weights, from = 0) =>
+      post({ type: 'setWeights', trainer, weights: weightsShared.share(weights, from), from }),
+    prepare: (step, shard) =>
+      postWith(shard, (sentShard) => ({ type: 'prepare', trainer, step, shard: sentShard })),
+
+    async gradient(step, shard, gradient, tail) {
+      const tailFrom = tail?.from ?? null;
+      const result = await calls.ask<ShardResult>(
+        (call) =>
+          postWith(shard, (sentShard) => ({
+            type: 'gradient',
+            call,
+            trainer,
+            step,
+            shard: sentShard,
+            tailFrom,
+          })),
+        () => {
+          if (tail === undefined) return;
+          if (gradient !== room) gradient.set(room.subarray(tail.from), tail.from);
+          tail.ready();
+        },
+      );
+      if (gradient !== room) gradient.set(room);
+      return computed(result);
+    },
+
+    evaluate: async (shard) =>
+      computed(
+        await calls.ask<ShardResult>((call) =>
+          postWith(shard, (sentShard) => ({ type: 'evaluate', call, trainer, shard: sentShard })),
+        ),
+      ),
+
+    predict: async (images, samples) =>
+      computed(
+        await calls.ask<Float32Array>((call) => post({ type: 'predict', call, trainer, images, samples })),
+      ),
+
+    dispose: () => post({ type: 'dispose', trainer }),
+  };
+}

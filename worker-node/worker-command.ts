@@ -1,0 +1,130 @@
+import { availableParallelism } from 'node:os';
+import { devicesHere, visibleDevice, type Devices } from './devices.ts';
+import { nativeCandidates } from './engine/candidates.ts';
+import type { EngineChoice } from './engine/choose.ts';
+import { firstRunAdvice } from './engine/first-run.ts';
+import { threadsPerWorker } from './engine/load-native.ts';
+import { leaveWhenAsked } from './leave-when-asked.ts';
+import { ENGINE_DIED, runProcesses, type WorkerSpec } from './processes.ts';
+import { shapeOfThisMachine, workersHere } from './shape/workers-here.ts';
+import { EngineDiedError } from './thread/threaded-engine.ts';
+import { work } from './work.ts';
+
+export interface WorkerFlags {
+  readonly token?: string;
+  readonly name: string;
+  readonly workers: number | 'auto';
+  /** Of each worker's native engine. */
+  readonly threads?: number;
+  readonly devices?: Devices;
+  readonly engine: EngineChoice;
+  readonly quiet?: boolean;
+}
+
+interface WorkerProgram {
+  /** What runs gradcast, for the processes that it starts. */
+  readonly file: string;
+  /** The same, as a person types it. */
+  readonly typed: string;
+  /** The program of the engine's thread. */
+  readonly threadFile: string;
+}
+
+/**
+ * One worker in this process, or several in processes of their own, until the run is over.
+ * @returns the exit code
+ */
+export async function runWorkerCommand(
+  url: string,
+  flags: WorkerFlags,
+  program: WorkerProgram,
+): Promise<number> {
+  if (!URL.canParse(url) || !/^wss?:$/.test(new URL(url).protocol)) {
+    throw new Error(`'${url}' is no address of a coordinator. It looks like ws://192.168.1.20:2718.`);
+  }
+  const leaving = leaveWhenAsked();
+  const note = (line: string): void => void process.stderr.write(`${line}\n`);
+  const info = flags.quiet === true ? (): void => undefined : note;
+  const sibling = process.env.GRADCAST_SIBLING !== undefined;
+  if (!sibling) {
+    const advice = firstRunAdvice(flags.engine, program.typed);
+    if (advice !== null) note(advice);
+  }
+  const workers = await workersWanted(flags, program, leaving, info);
+  if (workers !== null) return runSeveral(url, flags, workers, { program, signal: leaving, note });
+  if (flags.threads !== undefined) process.env.TF_NUM_INTRAOP_THREADS = String(flags.threads);
+  try {
+    const { token, name, engine } = flags;
+    const { threadFile } = program;
+    const reason = await work({ url, token, name, engine, threadFile, signal: leaving, info, note });
+    info(`${name}: ${reason}`);
+    return 0;
+  } catch (error) {
+    if (!sibling || !(error instanceof EngineDiedError)) throw error;
+    note(`${flags.name}: ${error.message}`);
+    return ENGINE_DIED;
+  }
+}
+
+/** @returns null for a single one, in this process */
+async function workersWanted(
+  flags: WorkerFlags,
+  { file }: WorkerProgram,
+  signal: AbortSignal,
+  note: (line: string) => void,
+): Promise<readonly WorkerSpec[] | null> {
+  const { name, engine: choice, devices } = flags;
+  if (devices !== undefined) {
+    if (flags.workers !== 'auto')
+      throw new Error('--devices makes one worker for each GPU; leave --workers away.');
+    checkGpuEngine(choice);
+    return devicesHere(devices).map((number) => ({
+      name: `${name}-gpu${number}`,
+      env: visibleDevice(number),
+    }));
+  }
+  let count = flags.workers;
+  if (count === 'auto') {
+    const machine = shapeOfThisMachine([process.execPath, file]);
+    count = await workersHere({
+      ...machine,
+      threads: flags.threads ?? machine.threads,
+      choice,
+      signal,
+      note,
+    });
+  }
+  if (count === 1) return null;
+  return Array.from({ length: count }, (_, i) => ({ name: `${name}-${i + 1}`, env: {} }));
+}
+
+function runSeveral(
+  url: string,
+  flags: WorkerFlags,
+  workers: readonly WorkerSpec[],
+  { program, signal, note }: { program: WorkerProgram; signal: AbortSignal; note: (line: string) => void },
+): Promise<number> {
+  const { engine, token, threads } = flags;
+  const quiet = flags.quiet === true ? ['--quiet'] : [];
+  const fairShare = String(threadsPerWorker(availableParallelism(), workers.length));
+  return runProcesses({
+    workers,
+    command: [process.execPath, program.file, 'worker', url, '--workers', '1', '--engine', engine, ...quiet],
+    env: {
+      TF_NUM_INTRAOP_THREADS: fairShare,
+      ...process.env,
+      ...(threads === undefined ? {} : { TF_NUM_INTRAOP_THREADS: String(threads) }),
+      GRADCAST_SIBLING: '1',
+      ...(token === undefined ? {} : { GRADCAST_TOKEN: token }),
+    },
+    signal,
+    note,
+  });
+}
+
+/** @throws Error if no engine here would use a GPU */
+function checkGpuEngine(choice: EngineChoice): void {
+  if (choice === 'wasm') throw new Error('WebAssembly computes on the CPU: --devices needs --engine native.');
+  if (nativeCandidates().some(({ variant, missing }) => variant === 'gpu' && missing === null)) return;
+  throw new Error('No native TensorFlow for GPUs here. This gets it: gradcast engine install --gpu');
+}
