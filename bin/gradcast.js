@@ -13,7 +13,7 @@ if (existsSync(new URL('../scripts/', import.meta.url))) {
 }
 const { Command } = await import('commander');
 const { addCoordinatorCommands } = await import('../dist/coordinator/main.js');
-const { addWorkerCommands } = await import('../dist/worker-node/main.js');
+const { addWorkerCommands, prepareEngine } = await import('../dist/worker-node/main.js');
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
 const installed = file.includes(`${sep}node_modules${sep}`);
 
@@ -26,6 +26,8 @@ addCoordinatorCommands(cli, {
   typed: installed ? 'gradcast' : `node ${relative(process.cwd(), file)}`,
   pageDir: fileURLToPath(new URL('../dist/page/', import.meta.url)),
   version,
+  // The two sides meet only here and on the wire.
+  prepareEngine: (engine, signal) => prepareEngine(engine, signal, file),
 });
 addWorkerCommands(cli, file);
 

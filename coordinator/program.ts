@@ -7,4 +7,10 @@ export interface Program {
   /** Folder of the built page. */
   readonly pageDir: string;
   readonly version: string;
+  /**
+   * Gets what local workers compute with, if it is missing on this machine and can be had; may take minutes, and says by
+   * itself how far it is.
+   * @param engine as --engine names it
+   */
+  readonly prepareEngine: (engine: string, signal: AbortSignal) => Promise<void>;
 }

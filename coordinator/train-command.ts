@@ -44,6 +44,11 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
     sayData(dataset, report);
     const topology = flags.model === undefined ? undefined : await readTopology(flags.model);
     const prepared = await prepareJob(dataset, { ...flags, topology });
+    if (flags.workers > 0) {
+      report.close();
+      await program.prepareEngine(flags.engine, interrupt.signal);
+      if (interrupt.signal.aborted) return INTERRUPTED;
+    }
     const folder = await createRunFolder(flags.out ?? defaultRunDir(new Date()));
     await folder.writeConfig(configOf(flags, dataset, program));
     const { job, initialWeights: weights } = prepared;

@@ -5,8 +5,9 @@ import { Option, type Command } from 'commander';
 import { countOrAuto } from '../shared/options.ts';
 import { ENGINE_CHOICES, type EngineChoice } from './engine/choose.ts';
 import { addEngineCommands } from './engine/engine-command.ts';
-import { firstRunAdvice } from './engine/first-run.ts';
 import { threadsPerWorker } from './engine/load-native.ts';
+
+const INTERRUPTED = 130;
 
 interface WorkerFlags {
   readonly token?: string;
@@ -42,7 +43,9 @@ Examples:
       process.exitCode = await runCommand(url, flags, programFile);
     });
 
-  addEngineCommands(cli, programFile, typedAs(programFile));
+  addEngineCommands(cli, programFile, typedAs(programFile), (signal) =>
+    prepareEngine('auto', signal, programFile),
+  );
 
   cli
     .command('predict')
@@ -66,9 +69,10 @@ async function runCommand(url: string, flags: WorkerFlags, programFile: string):
   }
   const leaving = leaveWhenAsked();
   const note = (line: string): void => void process.stderr.write(`${line}\n`);
-  if (process.env.GRADCAST_SIBLING === undefined) {
-    const advice = firstRunAdvice(flags.engine, typedAs(programFile));
-    if (advice !== null) note(advice);
+  // Whoever holds the leash of this worker has seen to the engine.
+  if (process.env.GRADCAST_LEASH === undefined) {
+    await prepareEngine(flags.engine, leaving, programFile);
+    if (leaving.aborted) return INTERRUPTED;
   }
   const count = flags.workers === 'auto' ? availableParallelism() : flags.workers;
   if (count > 1) {
@@ -91,7 +95,6 @@ async function runCommand(url: string, flags: WorkerFlags, programFile: string):
       env: {
         TF_NUM_INTRAOP_THREADS: String(threadsPerWorker(availableParallelism(), count)),
         ...process.env,
-        GRADCAST_SIBLING: '1',
         ...(flags.token === undefined ? {} : { GRADCAST_TOKEN: flags.token }),
       },
       signal: leaving,
@@ -111,6 +114,23 @@ async function runCommand(url: string, flags: WorkerFlags, programFile: string):
   });
   info(`${flags.name}: ${reason}`);
   return 0;
+}
+
+/**
+ * Gets the engine that local workers will compute with, if it is missing and can be had. Says on stderr how far it is.
+ * @param engine as --engine names it
+ * @param signal breaks it off, leaving nothing half
+ */
+export async function prepareEngine(engine: string, signal: AbortSignal, programFile: string): Promise<void> {
+  if (engine !== 'auto') return;
+  const [{ prepareNative }, { streamReport }, { engineCacheDir }] = await Promise.all([
+    import('./engine/prepare.ts'),
+    import('./engine/install/progress.ts'),
+    import('./engine/install/cache.ts'),
+  ]);
+  const report = streamReport(process.stderr, () => performance.now());
+  const typed = typedAs(programFile);
+  await prepareNative({ cacheDir: engineCacheDir(), programFile, typed, signal, report, nowMs: Date.now() });
 }
 
 /** How a person starts gradcast. */
