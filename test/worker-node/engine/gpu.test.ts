@@ -48,7 +48,7 @@ test('a library that was preloaded stays, though it is no addon', () => {
   const loaded = (): string[] =>
     (process.report.getReport() as { readonly sharedObjects: string[] }).sharedObjects;
   const library = loaded()
-    .find((path) => path.endsWith("/libc.so.6"))
+    .find((path) => path.endsWith('/libc.so.6'))
     ?.replace('libc.so.6', 'libresolv.so.2');
   // Only a Linux with glibc can have CUDA's libraries.
   if (library === undefined) return;
