@@ -42,6 +42,13 @@ export class NotInstalled extends Error {
 }
 
 const USUAL_NPM_MS = 20_000;
+/** Offline, npm would try for minutes, package by package, while somebody waits who wants to train. */
+const SOON_OFFLINE = [
+  '--prefer-offline',
+  '--fetch-retries=2',
+  '--fetch-retry-mintimeout=1000',
+  '--fetch-retry-maxtimeout=3000',
+];
 
 /**
  * Gets a native engine by the first way that works: one that is there, the package's own download, TensorFlow's wheel and
@@ -89,7 +96,7 @@ async function build(options: InstallOptions, target: Target, ways: Ways): Promi
     const args = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
     const ran = await whileRunning(
       (elapsedMs) => report.update(timeLine(elapsedMs, USUAL_NPM_MS)),
-      () => npm(staging, args, { signal }),
+      () => npm(staging, [...args, ...SOON_OFFLINE], { signal }),
     );
     if (ran.code !== 0) throw new Error(`npm could not install ${packageOf(variant)}: ${lastWords(ran)}`);
 
