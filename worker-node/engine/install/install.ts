@@ -2,11 +2,10 @@ import { join } from 'node:path';
 import { engineCacheKey, forgetFailure, rememberFailure } from './failure.ts';
 import { withLock } from './lock.ts';
 import { nodeHeadersDir } from './node-headers.ts';
-import { npm, writePackage } from './npm.ts';
+import { npm, npmSentence, writePackage } from './npm.ts';
 import { diskSentence, fullSentence, meansFull } from './prerequisites.ts';
 import { timeLine, whileRunning, type InstallReport } from './progress.ts';
 import { describeProbe, type Probe } from './prove.ts';
-import { lastWords } from './run-program.ts';
 import { newStaging, publish, removeFolder, removeStaleStaging } from './staging.ts';
 import { engineKey, hasGlibc, packageOf, TFJS_VERSION, thisTarget, waysOf } from './target.ts';
 import type { Target, Variant, Ways } from './target.ts';
@@ -98,7 +97,7 @@ async function build(options: InstallOptions, target: Target, ways: Ways): Promi
       (elapsedMs) => report.update(timeLine(elapsedMs, USUAL_NPM_MS)),
       () => npm(staging, [...args, ...SOON_OFFLINE], { signal }),
     );
-    if (ran.code !== 0) throw new Error(`npm could not install ${packageOf(variant)}: ${lastWords(ran)}`);
+    if (ran.code !== 0) throw new Error(npmSentence(packageOf(variant), ran));
 
     const fails: { readonly says: string; readonly fail: string }[] = [];
     for (const way of [byDownload, byWheel]) {
