@@ -13,7 +13,7 @@ if (existsSync(new URL('../scripts/', import.meta.url))) {
 }
 const { Command } = await import('commander');
 const { addCoordinatorCommands } = await import('../dist/coordinator/main.js');
-const { addWorkerCommands, localWorkers } = await import('../dist/worker-node/main.js');
+const { addWorkerCommands, localWorkers, prepareEngine } = await import('../dist/worker-node/main.js');
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
 const installed = file.includes(`${sep}node_modules${sep}`);
 
@@ -27,6 +27,8 @@ addCoordinatorCommands(cli, {
   pageDir: fileURLToPath(new URL('../dist/page/', import.meta.url)),
   version,
   workersHere: (engine, note) => localWorkers(engine, file, note),
+  // The two sides meet only here and on the wire.
+  prepareEngine: (engine, signal) => prepareEngine(engine, signal, file),
 });
 const threadFile = fileURLToPath(new URL('../dist/worker-node/thread/engine-thread.js', import.meta.url));
 addWorkerCommands(cli, file, threadFile);

@@ -3,7 +3,7 @@ import type { Step } from '../shared/protocol/messages.ts';
 import type { Dataset } from '../shared/data/dataset.ts';
 import type { Job } from '../shared/model/job.ts';
 import { INTERRUPTED, interruptible } from './interrupt.ts';
-import type { Program } from './program.ts';
+import { localWorkers, type Program } from './program.ts';
 import { createReport } from './report/create.ts';
 import { loadModel } from './storage/model-folder.ts';
 import { openDataset } from './storage/open-dataset.ts';
@@ -13,7 +13,7 @@ import { withWorkers } from './with-workers.ts';
 export interface EvaluateFlags {
   readonly data?: string;
   readonly engine: string;
-  readonly workers: number;
+  readonly workers: number | 'auto';
 }
 
 /**
@@ -30,6 +30,7 @@ export async function runEvaluate(modelDir: string, flags: EvaluateFlags, progra
     report.info(`${dataset.description}: ${dataset.test.count} test samples`);
     checkFits(job, dataset);
     const local = {
+      workers: await localWorkers(flags, program, (line) => report.info(line)),
       host: '127.0.0.1',
       port: 0,
       job,

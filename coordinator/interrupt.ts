@@ -17,7 +17,7 @@ export function interruptible(report: Report): Interrupt {
       process.exit(INTERRUPTED);
     }
     controller.abort();
-    report.warn('Finishing the step, then saving. Ctrl-C again stops at once.');
+    report.warn('Stopping; what has been trained is saved. Ctrl-C again stops at once.');
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);

@@ -4,8 +4,6 @@ import type { EvaluateFlags } from './evaluate-command.ts';
 import type { Program } from './program.ts';
 import type { TrainFlags } from './train-command.ts';
 
-type WithAuto<Flags> = Omit<Flags, 'workers'> & { readonly workers: number | 'auto' };
-
 const PORT = 2718;
 const seedOption = (): Option =>
   new Option('--seed <n>', 'fixes initial weights, order and dropout')
@@ -42,10 +40,9 @@ Examples:
   gradcast train --data fashion-mnist/       any data set of IDX files
   gradcast train --host 0.0.0.0 --port 2718 --token s3cret    others may join`,
     )
-    .action(async (flags: WithAuto<TrainFlags>) => {
+    .action(async (flags: TrainFlags) => {
       const { runTrain } = await import('./train-command.ts');
-      const workers = await workersOf(flags, program);
-      process.exitCode = await runTrain({ ...flags, workers }, program);
+      process.exitCode = await runTrain(flags, program);
     });
 
   withTrainingOptions(cli.command('coordinator'))
@@ -74,19 +71,10 @@ Examples:
     .option('--workers <n>', 'worker processes here: auto is what is fastest', countOrAuto, 'auto')
     .addOption(engineOption())
     .addHelpText('after', '\nExample:\n  gradcast evaluate runs/2026-01-31-k3v9qd/model --data mnist/')
-    .action(async (modelDir: string, flags: WithAuto<EvaluateFlags>) => {
+    .action(async (modelDir: string, flags: EvaluateFlags) => {
       const { runEvaluate } = await import('./evaluate-command.ts');
-      const workers = await workersOf(flags, program);
-      process.exitCode = await runEvaluate(modelDir, { ...flags, workers }, program);
+      process.exitCode = await runEvaluate(modelDir, flags, program);
     });
-}
-
-function workersOf(
-  { workers, engine }: { readonly workers: number | 'auto'; readonly engine: string },
-  program: Program,
-): number | Promise<number> {
-  if (workers !== 'auto') return workers;
-  return program.workersHere(engine, (line) => process.stdout.write(`${line}\n`));
 }
 
 function withTrainingOptions(command: Command): Command {

@@ -8,5 +8,20 @@ export interface Program {
   readonly pageDir: string;
   readonly version: string;
   /** How many local workers make the most of this machine; may measure for some seconds, and says so. */
-  workersHere(engine: string, note: (line: string) => void): Promise<number>;
+  readonly workersHere: (engine: string, note: (line: string) => void) => Promise<number>;
+  /**
+   * Gets what local workers compute with, if it is missing on this machine and can be had; may take minutes, and says by
+   * itself how far it is.
+   * @param engine as --engine names it
+   */
+  readonly prepareEngine: (engine: string, signal: AbortSignal) => Promise<void>;
+}
+
+/** How many local workers were asked for, or are best. */
+export function localWorkers(
+  { workers, engine }: { readonly workers: number | 'auto'; readonly engine: string },
+  program: Program,
+  note: (line: string) => void,
+): number | Promise<number> {
+  return workers === 'auto' ? program.workersHere(engine, note) : workers;
 }

@@ -5,7 +5,7 @@ import type { EpochRecord } from '../shared/protocol/messages.ts';
 import type { Coordinator } from './coordinator.ts';
 import { INTERRUPTED, interruptible } from './interrupt.ts';
 import { prepareJob, type PreparedJob } from './model.ts';
-import type { Program } from './program.ts';
+import { localWorkers, type Program } from './program.ts';
 import { createReport } from './report/create.ts';
 import { both, type Report } from './report/report.ts';
 import { saveModel } from './storage/model-folder.ts';
@@ -29,7 +29,7 @@ export interface TrainFlags {
   readonly token?: string;
   readonly engine: string;
   /** Local ones; 0 leaves it to others to join. */
-  readonly workers: number;
+  readonly workers: number | 'auto';
 }
 
 /**
@@ -45,13 +45,21 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
     sayData(dataset, report);
     const topology = flags.model === undefined ? undefined : await readTopology(flags.model);
     const prepared = await prepareJob(dataset, { ...flags, topology });
+    if (flags.workers !== 0) {
+      report.close();
+      await program.prepareEngine(flags.engine, interrupt.signal);
+      if (interrupt.signal.aborted) return INTERRUPTED;
+    }
+    const workers = await localWorkers(flags, program, (line) => report.info(line));
+    if (interrupt.signal.aborted) return INTERRUPTED;
     const folder = await createRunFolder(flags.out ?? defaultRunDir(new Date()));
-    await folder.writeConfig(configOf(flags, dataset, program));
+    await folder.writeConfig(configOf({ ...flags, workers }, dataset, program));
     const { job, initialWeights: weights } = prepared;
 
     const trained = await withWorkers(
       {
         ...flags,
+        workers,
         job,
         program,
         clock,

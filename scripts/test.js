@@ -1,16 +1,19 @@
-// npm test: installs what is missing, then runs every check. Arguments go to vitest.
+// npm test: installs what is missing, then runs every check. Arguments go to vitest. The native engine is installed too,
+// if it can be; with GRADCAST_REQUIRE_NATIVE=1 it must be.
 import { spawnSync } from 'node:child_process';
 import { ensureInstalled, root } from './install.js';
 
 ensureInstalled();
 
 const bin = (name) => `${root}/node_modules/${name}`;
+const required = process.env.GRADCAST_REQUIRE_NATIVE === '1';
 const checks = [
   ['format', [bin('prettier/bin/prettier.cjs'), '--check', '--log-level=warn', '.']],
   ['lint', [bin('eslint/bin/eslint.js'), '.']],
   ['types', [bin('typescript/bin/tsc'), '--noEmit']],
   ['types of shared/', [bin('typescript/bin/tsc'), '--noEmit', '-p', 'shared']],
   ['types of worker-browser/', [bin('typescript/bin/tsc'), '--noEmit', '-p', 'worker-browser']],
+  ['native engine', [`${root}/bin/gradcast.js`, 'engine', 'install', ...(required ? [] : ['--if-possible'])]],
   ['tests', [bin('vitest/vitest.mjs'), 'run', ...process.argv.slice(2)]],
 ];
 

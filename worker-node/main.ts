@@ -37,12 +37,14 @@ Examples:
       const { runWorkerCommand } = await import('./worker-command.ts');
       process.exitCode = await runWorkerCommand(url, flags, {
         file: programFile,
-        typed: typedAs(programFile),
         threadFile,
+        prepareEngine: (signal) => prepareEngine(flags.engine, signal, programFile),
       });
     });
 
-  addEngineCommands(cli, programFile, typedAs(programFile));
+  addEngineCommands(cli, programFile, typedAs(programFile), (signal) =>
+    prepareEngine('auto', signal, programFile),
+  );
 
   cli
     .command('predict')
@@ -68,6 +70,23 @@ export async function localWorkers(
 ): Promise<number> {
   const { shapeOfThisMachine, workersHere } = await import('./shape/workers-here.ts');
   return workersHere({ ...shapeOfThisMachine([process.execPath, programFile]), choice, note });
+}
+
+/**
+ * Gets the engine that local workers will compute with, if it is missing and can be had. Says on stderr how far it is.
+ * @param engine as --engine names it
+ * @param signal breaks it off, leaving nothing half
+ */
+export async function prepareEngine(engine: string, signal: AbortSignal, programFile: string): Promise<void> {
+  if (engine !== 'auto') return;
+  const [{ prepareNative }, { streamReport }, { engineCacheDir }] = await Promise.all([
+    import('./engine/prepare.ts'),
+    import('./engine/install/progress.ts'),
+    import('./engine/install/cache.ts'),
+  ]);
+  const report = streamReport(process.stderr, () => performance.now());
+  const typed = typedAs(programFile);
+  await prepareNative({ cacheDir: engineCacheDir(), programFile, typed, signal, report, nowMs: Date.now() });
 }
 
 /** How a person starts gradcast. */

@@ -2,13 +2,14 @@ import { availableParallelism } from 'node:os';
 import { devicesHere, visibleDevice, type Devices } from './devices.ts';
 import { nativeCandidates } from './engine/candidates.ts';
 import type { EngineChoice } from './engine/choose.ts';
-import { firstRunAdvice } from './engine/first-run.ts';
 import { threadsPerWorker } from './engine/load-native.ts';
 import { leaveWhenAsked } from './leave-when-asked.ts';
 import { ENGINE_DIED, runProcesses, type WorkerSpec } from './processes.ts';
 import { shapeOfThisMachine, workersHere } from './shape/workers-here.ts';
 import { EngineDiedError } from './thread/threaded-engine.ts';
 import { work } from './work.ts';
+
+const INTERRUPTED = 130;
 
 export interface WorkerFlags {
   readonly token?: string;
@@ -24,8 +25,8 @@ export interface WorkerFlags {
 interface WorkerProgram {
   /** What runs gradcast, for the processes that it starts. */
   readonly file: string;
-  /** The same, as a person types it. */
-  readonly typed: string;
+  /** Gets the engine, if it is missing and can be had. */
+  readonly prepareEngine: (signal: AbortSignal) => Promise<void>;
   /** The program of the engine's thread. */
   readonly threadFile: string;
 }
@@ -46,9 +47,10 @@ export async function runWorkerCommand(
   const note = (line: string): void => void process.stderr.write(`${line}\n`);
   const info = flags.quiet === true ? (): void => undefined : note;
   const sibling = process.env.GRADCAST_SIBLING !== undefined;
-  if (!sibling) {
-    const advice = firstRunAdvice(flags.engine, program.typed);
-    if (advice !== null) note(advice);
+  // Whoever holds the leash of this worker has seen to the engine.
+  if (process.env.GRADCAST_LEASH === undefined) {
+    await program.prepareEngine(leaving);
+    if (leaving.aborted) return INTERRUPTED;
   }
   const workers = await workersWanted(flags, program, leaving, info);
   if (workers !== null) return runSeveral(url, flags, workers, { program, signal: leaving, note });

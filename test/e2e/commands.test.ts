@@ -5,8 +5,8 @@ import { PNG } from 'pngjs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
-import { idxBytes, writeIdxFolder } from '../support/idx-bytes.ts';
-import { spawnGradcast, type WorkerProcess } from '../support/worker-process.ts';
+import { writeDigits } from '../support/idx-bytes.ts';
+import { said, spawnGradcast, type WorkerProcess } from '../support/worker-process.ts';
 
 let scratch: string;
 /** A data set of IDX files, small enough for a quick run. */
@@ -16,13 +16,7 @@ const dataset = drawDigits({ seed: 3, trainCount: 640, testCount: 200 });
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'gradcast-e2e-'));
   data = join(scratch, 'digits');
-  const { train: training, test: testing } = dataset;
-  await writeIdxFolder(data, {
-    'train-images-idx3-ubyte': idxBytes([training.count, 28, 28], training.images),
-    'train-labels-idx1-ubyte': idxBytes([training.count], training.labels),
-    't10k-images-idx3-ubyte': idxBytes([testing.count, 28, 28], testing.images),
-    't10k-labels-idx1-ubyte': idxBytes([testing.count], testing.labels),
-  });
+  await writeDigits(data, dataset);
 });
 afterAll(() => rm(scratch, { recursive: true, force: true }));
 
@@ -45,21 +39,6 @@ const train = (out: string, ...args: string[]): WorkerProcess =>
 async function history(out: string): Promise<EpochRecord[]> {
   const lines = (await readFile(join(scratch, out, 'history.jsonl'), 'utf8')).trim().split('\n');
   return lines.map((line) => JSON.parse(line) as EpochRecord);
-}
-
-/** Resolves when the process has said something that matches. */
-function said(process: WorkerProcess, pattern: RegExp): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const check = (): void => {
-      if (pattern.test(process.output())) resolve();
-    };
-    process.child.stdout?.on('data', check);
-    process.child.stderr?.on('data', check);
-    void process.ended.then(() =>
-      reject(new Error(`ended without saying ${String(pattern)}:\n${process.output()}`)),
-    );
-    check();
-  });
 }
 
 test('a run tells its story, and leaves history, config and a model that can be used', async () => {

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import type { Dataset } from '../../shared/data/dataset.ts';
 
 /** An IDX file of unsigned bytes; without `body` its bytes count up. */
 export function idxBytes(dimensions: number[], body?: ArrayLike<number>): Uint8Array {
@@ -30,4 +31,14 @@ export async function writeIdxFolder(folder: string, files: Record<string, Uint8
     await writeFile(join(folder, name), name.endsWith('.gz') ? gzipSync(bytes) : bytes);
   }
   return folder;
+}
+
+/** Writes a data set of 28 x 28 pictures as a folder of IDX files. */
+export function writeDigits(folder: string, { train, test }: Dataset): Promise<string> {
+  return writeIdxFolder(folder, {
+    'train-images-idx3-ubyte': idxBytes([train.count, 28, 28], train.images),
+    'train-labels-idx1-ubyte': idxBytes([train.count], train.labels),
+    't10k-images-idx3-ubyte': idxBytes([test.count, 28, 28], test.images),
+    't10k-labels-idx1-ubyte': idxBytes([test.count], test.labels),
+  });
 }

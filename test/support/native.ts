@@ -5,6 +5,10 @@ import type { Idle } from '../../worker-node/engine/native/idle.ts';
 
 process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
 
+/** Whether tests that need native TensorFlow fail where there is none; elsewhere they are skipped, saying so. */
+export const nativeRequired = process.env.GRADCAST_REQUIRE_NATIVE === '1';
+export const NO_NATIVE = 'needs native TensorFlow: gradcast engine install';
+
 /**
  * Native TensorFlow, where it is found (see GRADCAST_NATIVE_DIR). Where not, a test that is skipped says why; with
  * GRADCAST_REQUIRE_NATIVE=1 it fails.
@@ -15,8 +19,7 @@ export async function withNative(define: (native: Native) => void): Promise<void
     define(opened.native);
     return;
   }
-  const required = process.env.GRADCAST_REQUIRE_NATIVE === '1';
-  test.skipIf(!required)(`needs native TensorFlow: ${opened.missing}`, () => {
+  test.skipIf(!nativeRequired)(`needs native TensorFlow: ${opened.missing}`, () => {
     expect(opened.missing).toBe('');
   });
 }

@@ -19,7 +19,14 @@ export function spawnWorker(url: string, ...options: string[]): WorkerProcess {
 
 /** gradcast as a person runs it. */
 export function spawnGradcast(args: readonly string[], env: NodeJS.ProcessEnv = process.env): WorkerProcess {
-  const child = spawn(process.execPath, [gradcast, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env });
+  return spawnProgram([process.execPath, gradcast, ...args], env);
+}
+
+export function spawnProgram(
+  [program, ...args]: readonly [string, ...string[]],
+  env: NodeJS.ProcessEnv,
+): WorkerProcess {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
   // A test that fails half-way must not leave its processes behind.
   const end = (): void => void child.kill('SIGKILL');
   process.once('exit', end);
@@ -35,4 +42,19 @@ export function spawnGradcast(args: readonly string[], env: NodeJS.ProcessEnv = 
     }),
     kill: (signal) => void child.kill(signal),
   };
+}
+
+/** Resolves when the process has said something that matches. */
+export function said(process: WorkerProcess, pattern: RegExp): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const check = (): void => {
+      if (pattern.test(process.output())) resolve();
+    };
+    process.child.stdout?.on('data', check);
+    process.child.stderr?.on('data', check);
+    void process.ended.then(() =>
+      reject(new Error(`ended without saying ${String(pattern)}:\n${process.output()}`)),
+    );
+    check();
+  });
 }

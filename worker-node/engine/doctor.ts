@@ -1,7 +1,7 @@
 import { version as nodeVersion } from 'node:process';
 import { nativeCandidates } from './candidates.ts';
-import { installAdvice } from './first-run.ts';
 import { describeProbe, proveEngine, type Probe, type ProbeTarget } from './install/prove.ts';
+import { installAdvice } from './prepare.ts';
 
 /** One engine as the doctor found it. */
 export interface Finding {

@@ -5,8 +5,16 @@ import type { ProbeTarget } from './install/prove.ts';
 
 const INTERRUPTED = 130;
 
-/** Adds `engine`, `engine install` and what they start. */
-export function addEngineCommands(cli: Command, programFile: string, typed: string): void {
+/**
+ * Adds `engine`, `engine install` and what they start.
+ * @param prepare installs the engine as a first run does
+ */
+export function addEngineCommands(
+  cli: Command,
+  programFile: string,
+  typed: string,
+  prepare: (signal: AbortSignal) => Promise<void>,
+): void {
   const engine = cli
     .command('engine')
     .summary('what computes on this machine')
@@ -37,7 +45,19 @@ export function addEngineCommands(cli: Command, programFile: string, typed: stri
         'or a TensorFlow wheel and a build of the addon. It lands in the cache of this user.',
     )
     .option('--gpu', 'with CUDA, for NVIDIA GPUs')
-    .action(async (flags: { readonly gpu?: boolean }) => {
+    .addOption(
+      new Option(
+        '--if-possible',
+        'as a first run does: not again soon after a failure, and failing is no error',
+      )
+        .conflicts('gpu')
+        .hideHelp(),
+    )
+    .action(async (flags: { readonly gpu?: boolean; readonly ifPossible?: boolean }) => {
+      if (flags.ifPossible === true) {
+        await interruptible(prepare);
+        return;
+      }
       const { installEngine } = await import('./install/install.ts');
       const { streamReport } = await import('./install/progress.ts');
       const variant = flags.gpu === true ? 'gpu' : 'cpu';
@@ -78,12 +98,13 @@ async function interruptible<Result>(work: (signal: AbortSignal) => Promise<Resu
   const stop = (): void => abort.abort();
   process.on('SIGINT', stop).on('SIGTERM', stop);
   try {
-    return await work(abort.signal);
+    const result = await work(abort.signal);
+    if (!abort.signal.aborted) return result;
   } catch (error) {
     if (!abort.signal.aborted) throw error;
-    process.exitCode = INTERRUPTED;
-    return null;
   } finally {
     process.off('SIGINT', stop).off('SIGTERM', stop);
   }
+  process.exitCode = INTERRUPTED;
+  return null;
 }

@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os';
+import { dirname } from 'node:path';
 import type { TF } from '../../shared/engine/model.ts';
 import { addonFile, requireFrom, type NativeCandidate } from './candidates.ts';
+import { cudaLibraries, preloadLibraries } from './cuda-libraries.ts';
 
 /** node:util as it was before version 23; tfjs-node calls these. */
 const OLD_UTIL: Readonly<Record<string, (value: unknown) => boolean>> = {
@@ -17,12 +19,14 @@ const OLD_UTIL: Readonly<Record<string, (value: unknown) => boolean>> = {
 
 /**
  * Sets what TensorFlow reads from the environment when its library is loaded, where the person has not: its threads, its
- * log without chatter, and GPU memory taken as it is needed.
+ * log without chatter, GPU memory taken as it is needed, and the order of GPUs.
  * @returns the threads that it will use
  */
 export function setNativeEnvironment(env: NodeJS.ProcessEnv): number {
   env.TF_CPP_MIN_LOG_LEVEL ??= '2';
   env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true';
+  // GPUs are counted as nvidia-smi counts them.
+  env.CUDA_DEVICE_ORDER ??= 'PCI_BUS_ID';
   const threads = Number(env.TF_NUM_INTRAOP_THREADS);
   if (Number.isInteger(threads) && threads > 0) return threads;
   const all = availableParallelism();
@@ -36,12 +40,13 @@ export function threadsPerWorker(cores: number, workers: number): number {
 }
 
 /** @throws Error if it cannot be loaded; nothing is left behind then, so that another may be tried */
-export async function loadNative({ package: name, folder, missing }: NativeCandidate): Promise<TF> {
+export async function loadNative({ package: name, variant, folder, missing }: NativeCandidate): Promise<TF> {
   if (missing !== null) throw new Error(missing);
   const require = requireFrom(folder);
   putBackOldUtil(require('node:util') as Record<string, unknown>);
   // The addon by itself first: the package fails after it has left half of its kernels in tfjs' global registry.
   const addon = addonFile(name, folder);
+  if (variant === 'gpu') preloadLibraries(cudaLibraries(dirname(require.resolve(`${name}/package.json`))));
   if (addon !== null) require(addon);
   const tf = require(name) as TF;
   await tf.ready();

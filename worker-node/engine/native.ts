@@ -1,8 +1,8 @@
-import { execFileSync } from 'node:child_process';
 import { cpus } from 'node:os';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { createModelStep } from '../../shared/engine/model-step.ts';
 import { nativeCandidates, requireFrom, type NativeCandidate } from './candidates.ts';
+import { gpuName } from './gpu-name.ts';
 import { loadNative, setNativeEnvironment } from './load-native.ts';
 import type { Native, NativeBackend } from './native/backend.ts';
 import { createCapturedTrainer, type CaptureOptions } from './native/captured-trainer.ts';
@@ -41,7 +41,7 @@ export async function openNativeEngine(
   const info = {
     backend: 'tensorflow',
     version: tf.version.tfjs,
-    device: gpu ? gpuName() : (cpus()[0]?.model.trim() ?? 'CPU'),
+    device: gpu ? gpuName(process.env) : (cpus()[0]?.model.trim() ?? 'CPU'),
     threads,
   };
   const load: Engine['load'] = async (job) =>
@@ -78,17 +78,4 @@ function quietSecondCopy(): void {
     _tfengine?: { readonly ENV?: { set(flag: string, on: boolean): void } };
   };
   engine?.ENV?.set('PROD', true);
-}
-
-/** The driver's tool knows the name; TensorFlow tells it only its log. */
-function gpuName(): string {
-  try {
-    const args = ['--query-gpu=name,memory.total', '--format=csv,noheader'];
-    const [visible = ''] = (process.env.CUDA_VISIBLE_DEVICES ?? '').split(',');
-    if (visible !== '') args.push(`--id=${visible}`);
-    const text = execFileSync('nvidia-smi', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
-    return text.trim().split('\n')[0] ?? 'GPU';
-  } catch {
-    return 'GPU';
-  }
 }

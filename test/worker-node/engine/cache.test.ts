@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { nativeCandidates } from '../../../worker-node/engine/candidates.ts';
-import { firstRunAdvice } from '../../../worker-node/engine/first-run.ts';
 import {
   bindingDir,
   cachedEngines,
@@ -94,19 +93,6 @@ test('an engine of the same name is replaced as a whole', async () => {
   await fakeEngine(manifest('2.21.0', 'cpu'));
   const folder = await fakeEngine(manifest('2.21.0', 'cpu'));
   expect(await readdir(cacheDir)).toEqual([folder.slice(cacheDir.length + 1)]);
-});
-
-test('a person without a native engine is told once how to get one, and not with wasm', async () => {
-  const linux: Target = { ...target, platform: 'linux', arch: 'x64' };
-  const installed = nativeCandidates(cacheDir, linux, {}).some(({ missing }) => missing === null);
-  expect(firstRunAdvice('wasm', 'gradcast', cacheDir, linux)).toBeNull();
-  const told = firstRunAdvice('auto', 'gradcast', cacheDir, linux);
-  if (installed) expect(told).toBeNull();
-  else expect(told).toContain('gradcast engine install');
-  expect(firstRunAdvice('auto', 'gradcast', cacheDir, linux)).toBeNull();
-  await fakeEngine(manifest('2.21.0', 'cpu'));
-  await rm(join(cacheDir, '.told'), { force: true });
-  expect(firstRunAdvice('auto', 'gradcast', cacheDir, target)).toBeNull();
 });
 
 test("Node's headers are those of the running major version if there are any", async () => {

@@ -1,45 +1,178 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { drawDigits } from '../../../shared/data/drawn-digits.ts';
 import { nativeCandidates } from '../../../worker-node/engine/candidates.ts';
+import { thisTarget } from '../../../worker-node/engine/install/target.ts';
 import { fakePrograms } from '../../support/fake-programs.ts';
-import { spawnGradcast } from '../../support/worker-process.ts';
+import { writeDigits } from '../../support/idx-bytes.ts';
+import { gradcast, said, spawnGradcast, spawnProgram } from '../../support/worker-process.ts';
 
-let folder: string;
-beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), 'gradcast-install-'))));
-afterEach(() => rm(folder, { recursive: true, force: true }));
+/** An npm that brings the package, and whose own download finds no host. */
+const OFFLINE_NPM =
+  'echo "$1" >> "$HOME/npm-calls"; test "$1" = install || { echo "Error: no host" >&2; exit 1; }';
+const works = 'exit 0';
 
-// Only Linux has all ways; and where an engine is in the installed packages, nothing would be installed.
-const canFail =
-  process.platform === 'linux' &&
-  process.arch === 'x64' &&
-  nativeCandidates(tmpdir()).every(({ missing }) => missing !== null);
+let scratch: string;
+let data: string;
+/** Of one test. */
+let home: string;
+let runs = 0;
+let cacheDir: string;
 
-async function install(
-  cache: string,
-  programs: Readonly<Record<string, string>>,
-): Promise<[unknown, string]> {
-  const env = await fakePrograms(join(folder, 'bin'), programs);
-  const run = spawnGradcast(['engine', 'install'], { ...env, HOME: folder, XDG_CACHE_HOME: cache });
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'gradcast-install-'));
+  data = join(scratch, 'digits');
+  await writeDigits(data, drawDigits({ seed: 3, trainCount: 64, testCount: 10 }));
+});
+afterAll(() => rm(scratch, { recursive: true, force: true, maxRetries: 3 }));
+beforeEach(async () => {
+  home = await mkdtemp(join(scratch, 'home-'));
+  cacheDir = join(home, 'cache', 'gradcast', 'engine');
+});
+
+/** An environment in which nothing is installed but these programs. */
+async function machine(programs: Readonly<Record<string, string>>): Promise<NodeJS.ProcessEnv> {
+  const env = await fakePrograms(join(home, 'bin'), programs);
+  return { ...env, HOME: home, XDG_CACHE_HOME: join(home, 'cache') };
+}
+
+const trainArgs = (): string[] => {
+  const options = ['--data', data, '--out', join(home, `run-${++runs}`), '--epochs', '1', '--workers', '1'];
+  return ['train', ...options, '--batch-size', '32'];
+};
+
+async function outputOf(args: readonly string[], env: NodeJS.ProcessEnv): Promise<[unknown, string]> {
+  const run = spawnGradcast(args, env);
   return [await run.ended, run.output()];
 }
 
-test.runIf(canFail)('without any way, each is named with what is missing, and nothing is left', async () => {
-  const cache = join(folder, 'cache');
-  const npm = 'test "$1" = install || { echo "Error: no host" >&2; exit 1; }';
-  const [code, output] = await install(cache, { npm, 'apt-get': 'exit 0' });
-  expect(code).toBe(1);
-  for (const words of ['Error: no host', 'Python 3 is missing', 'apt-get install -y g++', 'WebAssembly']) {
-    expect(output).toContain(words);
-  }
-  expect(await readdir(join(cache, 'gradcast', 'engine'))).toEqual([]);
+const npmCalls = async (): Promise<number> =>
+  (await readFile(join(home, 'npm-calls'), 'utf8').catch(() => '')).split('\n').length - 1;
+
+/** What a machine that lacks something says before it trains on WebAssembly. */
+const whySentences = (output: string): string[] =>
+  output.split('\n').filter((line) => line.startsWith('No native TensorFlow') && !line.includes('yet'));
+
+// Only Linux has all ways; and where an engine is in the installed packages, nothing would be installed.
+const { platform, arch } = thisTarget();
+const canInstall =
+  platform === 'linux' &&
+  arch === 'x64' &&
+  nativeCandidates(tmpdir(), thisTarget(), {}).every(({ missing }) => missing !== null);
+
+describe.runIf(canInstall)('where no native engine can be had', { timeout: 90_000 }, () => {
+  test('each way is named with what is missing, and nothing is left but a note', async () => {
+    const [code, output] = await outputOf(
+      ['engine', 'install'],
+      await machine({ npm: OFFLINE_NPM, 'apt-get': works }),
+    );
+    expect(code).toBe(1);
+    for (const words of ['Error: no host', 'Python 3, pip', 'apt-get install -y python3', 'WebAssembly']) {
+      expect(output).toContain(words);
+    }
+    expect(await readdir(cacheDir)).toEqual(['.failed.json']);
+  });
+
+  test.each([
+    ['no Python', { 'g++': works, make: works }, /Python 3 and pip for Python 3 are missing\. Install them/],
+    ['no compiler', { python3: works, make: works }, /A C\+\+ compiler is missing\. Install it/],
+  ])('%s: training goes on with WebAssembly, and says why', async (_, programs, sentence) => {
+    const [code, output] = await outputOf(trainArgs(), await machine({ npm: OFFLINE_NPM, ...programs }));
+    expect(code, output).toBe(0);
+    expect(whySentences(output)).toEqual([expect.stringMatching(sentence)]);
+    expect(output).toContain('wasm on ');
+  });
+
+  test('a failure is not repeated by the next start, but by engine install', async () => {
+    const env = await machine({ npm: 'echo "$1" >> "$HOME/npm-calls"; echo "Error: no registry"; exit 1' });
+    const [first, second] = [await outputOf(trainArgs(), env), await outputOf(trainArgs(), env)];
+    expect([first[0], second[0]]).toEqual([0, 0]);
+    expect(whySentences(second[1])).toEqual([
+      expect.stringMatching(/\(tried 0 min ago\): npm could not install .*no registry.*engine install$/),
+    ]);
+    expect(await npmCalls()).toBe(1);
+    await outputOf(['engine', 'install'], env);
+    expect(await npmCalls()).toBe(2);
+  });
+
+  test('with --engine wasm nothing is tried or said', async () => {
+    const [code, output] = await outputOf(
+      [...trainArgs(), '--engine', 'wasm'],
+      await machine({ npm: OFFLINE_NPM }),
+    );
+    expect(code, output).toBe(0);
+    expect(output).not.toMatch(/native|npm|engine/i);
+    expect(existsSync(cacheDir)).toBe(false);
+  });
+
+  test('a cache folder that cannot be written to is named', async () => {
+    const env = await machine({});
+    await writeFile(join(home, 'cache'), '');
+    const [code, output] = await outputOf(['engine', 'install'], env);
+    expect(code).toBe(1);
+    expect(output).toMatch(/cache folder .*cache.* cannot be written to \(a part of its path is a file\)/);
+  });
+
+  test('Ctrl-C ends the installation with 130, and the next start begins anew', async () => {
+    const env = await machine({ npm: 'exec /bin/sleep 60' });
+    const run = spawnGradcast(trainArgs(), env);
+    await said(run, /Installing @tensorflow/);
+    run.kill('SIGINT');
+    expect(await run.ended, run.output()).toBe(130);
+    expect(await readdir(cacheDir)).toEqual([]);
+    expect(existsSync(join(home, `run-${runs}`))).toBe(false);
+  });
 });
 
-test.runIf(canFail)('a cache folder that cannot be written to is named', async () => {
-  const cache = join(folder, 'file');
-  await writeFile(cache, '');
-  const [code, output] = await install(cache, {});
-  expect(code).toBe(1);
-  expect(output).toMatch(/cache folder .*file.* cannot be written to/);
+describe.runIf(canInstall && mountsArePermitted())('on a file system', { timeout: 90_000 }, () => {
+  /** A run with a file system of its own at the cache. */
+  async function trainWithCacheOn(options: string, env: NodeJS.ProcessEnv): Promise<[unknown, string]> {
+    await mkdir(join(home, 'cache'));
+    const script = 'mount -t tmpfs -o "$1" none "$2" && shift 2 && exec "$@"';
+    const run = spawnProgram(
+      [
+        ...([
+          '/usr/bin/env',
+          'unshare',
+          '-rm',
+          'sh',
+          '-c',
+          script,
+          'sh',
+          options,
+          join(home, 'cache'),
+        ] as const),
+        ...['/usr/bin/env', `PATH=${env.PATH ?? ''}`, process.execPath, gradcast, ...trainArgs()],
+      ],
+      { ...env, PATH: process.env.PATH },
+    );
+    return [await run.ended, run.output()];
+  }
+
+  test.each([
+    ['that is read-only', 'ro', /The cache folder .* cannot be written to .*read-only.*XDG_CACHE_HOME/],
+    ['that is small', 'size=64m', /0\.1 GiB free, and the installation needs 3\.0 GiB.*XDG_CACHE_HOME/],
+    ['that is full half-way', 'size=4g,nr_inodes=60', /The disk of .* is full\. Make room.*XDG_CACHE_HOME/],
+  ])('%s: training goes on with WebAssembly, and says why', async (_, options, sentence) => {
+    // Writes as many files as the real one, about.
+    const npm =
+      'for a in 0 1 2 3 4 5 6 7 8 9; do for b in 0 1 2 3 4 5 6 7 8 9; do echo > "f$a$b" || exit 1; done; done';
+    const [code, output] = await trainWithCacheOn(options, await machine({ npm }));
+    expect(code, output).toBe(0);
+    expect(whySentences(output)).toEqual([expect.stringMatching(sentence)]);
+    expect(output).toContain('wasm on ');
+  });
 });
+
+function mountsArePermitted(): boolean {
+  try {
+    execFileSync('unshare', ['-rm', 'sh', '-c', 'mount -t tmpfs none /tmp'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}

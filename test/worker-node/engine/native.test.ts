@@ -1,17 +1,16 @@
 import { expect, test } from 'vitest';
 import { nativeCandidates } from '../../../worker-node/engine/candidates.ts';
 import { proveEngine } from '../../../worker-node/engine/install/prove.ts';
+import { nativeRequired, NO_NATIVE } from '../../support/native.ts';
 import { gradcast } from '../../support/worker-process.ts';
 
 const { signal } = new AbortController();
 const present = nativeCandidates().filter(({ missing }) => missing === null);
-const required = process.env.GRADCAST_REQUIRE_NATIVE === '1';
 
-test.runIf(required || present.length > 0)('native TensorFlow trains on this machine', async () => {
+test('native TensorFlow trains on this machine', async ({ skip }) => {
   const [best] = present;
-  if (best === undefined) {
-    throw new Error('GRADCAST_REQUIRE_NATIVE=1, but there is no native engine: gradcast engine install');
-  }
+  skip(best === undefined && !nativeRequired, NO_NATIVE);
+  if (best === undefined) throw new Error(NO_NATIVE);
   const target = { engine: 'native', package: best.package, folder: best.folder } as const;
   const result = await proveEngine(gradcast, target, 16, signal);
   expect(result).toMatchObject({ ok: true, probe: { backend: 'tensorflow', batch: 16 } });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import {
   findTools,
+  meansFull,
   missingSentence,
   onPath,
   supplierOf,
@@ -24,9 +25,12 @@ test('a machine with everything lacks nothing', async () => {
   expect(await findTools(env, signal)).toEqual({ python: 'python3', missing: [] });
 });
 
-test('an empty machine lacks Python, a compiler and make', async () => {
+test('an empty machine lacks Python, pip, a compiler and make', async () => {
   const env = await fakePrograms(folder, {});
-  expect(await findTools(env, signal)).toEqual({ python: null, missing: ['python', 'compiler', 'make'] });
+  expect(await findTools(env, signal)).toEqual({
+    python: null,
+    missing: ['python', 'pip', 'compiler', 'make'],
+  });
 });
 
 test('a Python without pip, and programs that are there but do not work', async () => {
@@ -45,12 +49,25 @@ test('each is named with the command that supplies it', async () => {
   expect(supplierOf('linux', onPath(env))).toBe('apt');
   expect(supplierOf('darwin', () => false)).toBe('xcode');
   expect(supplierOf('linux', () => false)).toBe('none');
-  expect(missingSentence('compiler', 'apt')).toBe(
-    'a C++ compiler is missing. Install it with: sudo apt-get install -y g++',
+  expect(missingSentence(['compiler'], 'apt')).toBe(
+    'A C++ compiler is missing. Install it with: sudo apt-get install -y g++',
   );
-  expect(missingSentence('pip', 'dnf')).toContain('sudo dnf install -y python3-pip');
-  expect(missingSentence('make', 'xcode')).toContain('xcode-select --install');
-  expect(missingSentence('python', 'none')).toContain('package manager');
+  expect(missingSentence(['python', 'pip', 'make'], 'apt')).toBe(
+    'Python 3, pip for Python 3 and make are missing. ' +
+      'Install them with: sudo apt-get install -y python3 python3-pip make',
+  );
+  expect(missingSentence(['pip'], 'dnf')).toContain('sudo dnf install -y python3-pip');
+  expect(missingSentence(['python', 'pip'], 'brew')).toMatch(/: brew install python$/);
+  expect(missingSentence(['make'], 'xcode')).toContain('xcode-select --install');
+  expect(missingSentence(['python'], 'none')).toContain('package manager');
+});
+
+test.each([
+  ['npm error ENOSPC: no space left on device, write', true],
+  ['sh: 1: cannot create file: No space left on device', true],
+  ['Error: getaddrinfo ENOTFOUND host', false],
+])('a full disk is recognised by what programs say of it: %s', (words, full) => {
+  expect(meansFull(words)).toBe(full);
 });
 
 test('a disk with too little room is named with what is needed', () => {

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { runProgram, type Ran, type RunOptions } from './run-program.ts';
+import { lastWords, runProgram, type Ran, type RunOptions } from './run-program.ts';
 import { packageOf, TFJS_VERSION, type Variant } from './target.ts';
 
 /** npm as this process was started by it, else the one on PATH. */
@@ -46,3 +46,14 @@ export function npm(folder: string, args: readonly string[], options: RunOptions
     Reflect.deleteProperty(env, name);
   return runProgram(npmCommand(process.env, ...args), { ...options, env, cwd: folder });
 }
+
+/** Why npm could not install a package, as a sentence. */
+export function npmSentence(name: string, ran: Ran): string {
+  const code = UNREACHABLE.exec(ran.lines.join('\n'))?.[0];
+  return code === undefined
+    ? `npm could not install ${name}: ${lastWords(ran)}`
+    : `npm cannot reach its registry to install ${name} (${code}).`;
+}
+
+const UNREACHABLE =
+  /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT)\b/;

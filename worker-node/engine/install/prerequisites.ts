@@ -19,32 +19,44 @@ const NAMES: Readonly<Record<Prerequisite, string>> = {
   make: 'make',
 };
 
-const COMMANDS: Readonly<Record<Exclude<Supplier, 'none'>, Readonly<Record<Prerequisite, string>>>> = {
+interface Commands {
+  readonly install: string;
+  readonly packages: Readonly<Record<Prerequisite, string>>;
+}
+
+const COMMANDS: Readonly<Record<Exclude<Supplier, 'none' | 'xcode'>, Commands>> = {
   apt: of('sudo apt-get install -y', 'python3', 'python3-pip', 'g++', 'make'),
   dnf: of('sudo dnf install -y', 'python3', 'python3-pip', 'gcc-c++', 'make'),
   yum: of('sudo yum install -y', 'python3', 'python3-pip', 'gcc-c++', 'make'),
   zypper: of('sudo zypper install -y', 'python3', 'python3-pip', 'gcc-c++', 'make'),
   pacman: of('sudo pacman -S --needed', 'python', 'python-pip', 'gcc', 'make'),
   apk: of('sudo apk add', 'python3', 'py3-pip', 'g++', 'make'),
-  brew: { ...of('brew install', 'python', 'python', 'gcc', 'make') },
-  xcode: {
-    python: 'xcode-select --install',
-    pip: 'python3 -m ensurepip --user',
-    compiler: 'xcode-select --install',
-    make: 'xcode-select --install',
-  },
+  brew: of('brew install', 'python', 'python', 'gcc', 'make'),
 };
 
-function of(command: string, ...packages: [string, string, string, string]): Record<Prerequisite, string> {
-  const [python, pip, compiler, make] = packages.map((name) => `${command} ${name}`);
-  return { python, pip, compiler, make } as Record<Prerequisite, string>;
+function of(install: string, python: string, pip: string, compiler: string, make: string): Commands {
+  return { install, packages: { python, pip, compiler, make } };
 }
 
-/** What is missing and how to get it, as a sentence. */
-export function missingSentence(missing: Prerequisite, supplier: Supplier): string {
-  const lack = `${NAMES[missing]} is missing`;
-  if (supplier === 'none') return `${lack}. Install it with this system's package manager.`;
-  return `${lack}. Install it with: ${COMMANDS[supplier][missing]}`;
+/** What is missing and how to get all of it, as a sentence. */
+export function missingSentence(missing: readonly Prerequisite[], supplier: Supplier): string {
+  const names = missing.map((each) => NAMES[each]);
+  const last = names.at(-1) ?? 'nothing';
+  const list = names.length < 2 ? last : `${names.slice(0, -1).join(', ')} and ${last}`;
+  const [are, them] = names.length < 2 ? ['is', 'it'] : ['are', 'them'];
+  const how =
+    supplier === 'none'
+      ? `Install ${them} with this system's package manager.`
+      : `Install ${them} with: ${commandFor(missing, supplier)}`;
+  return `${list.charAt(0).toUpperCase()}${list.slice(1)} ${are} missing. ${how}`;
+}
+
+function commandFor(missing: readonly Prerequisite[], supplier: Exclude<Supplier, 'none'>): string {
+  if (supplier === 'xcode') {
+    return missing.every((each) => each === 'pip') ? 'python3 -m ensurepip --user' : 'xcode-select --install';
+  }
+  const { install, packages } = COMMANDS[supplier];
+  return [install, ...new Set(missing.map((each) => packages[each]))].join(' ');
 }
 
 /** @param has whether a program of that name is on PATH */
@@ -85,7 +97,8 @@ export async function findTools(env: NodeJS.ProcessEnv, signal: AbortSignal): Pr
   const pythons = [...given(env.PYTHON), 'python3', 'python'];
   const isPython3 = 'import sys; sys.exit(sys.version_info[0] != 3)';
   const python = await first(pythons, '-c', isPython3);
-  if (python === null) missing.push('python');
+  // Where there is no Python, there is no pip of it; whoever installs one will want both at once.
+  if (python === null) missing.push('python', 'pip');
   else if (!(await works(python, '-m', 'pip', '--version'))) missing.push('pip');
   if ((await first([...given(env.CXX), 'c++', 'g++', 'clang++'], '--version')) === null)
     missing.push('compiler');
@@ -113,3 +126,10 @@ export function tooLittle(folder: string, freeBytes: number, neededBytes: number
     'Make room there, or set XDG_CACHE_HOME to a folder on another disk.'
   );
 }
+
+/** Whether what a program or the system says is that the disk is full. */
+export const meansFull = (words: string): boolean =>
+  /\b(ENOSPC|EDQUOT)\b|no space left on device|disk quota exceeded/i.test(words);
+
+export const fullSentence = (folder: string): string =>
+  `The disk of ${folder} is full. Make room there, or set XDG_CACHE_HOME to a folder on another disk.`;

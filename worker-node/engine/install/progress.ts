@@ -79,3 +79,15 @@ export async function folderBytes(folder: string): Promise<number> {
   );
   return sizes.reduce((sum, size) => sum + size, 0);
 }
+
+/**
+ * Tells when something has stopped to grow.
+ * @returns true once the size has been the same for `withinMs`; to be asked again and again with the time so far
+ */
+export function growthWatch(withinMs: number): (bytes: number, elapsedMs: number) => boolean {
+  let last = { bytes: -1, atMs: 0 };
+  return (bytes, elapsedMs) => {
+    if (bytes !== last.bytes) last = { bytes, atMs: elapsedMs };
+    return elapsedMs - last.atMs >= withinMs;
+  };
+}

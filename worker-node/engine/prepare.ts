@@ -1,0 +1,69 @@
+import { nativeCandidates } from './candidates.ts';
+import { engineCacheKey, recentFailure } from './install/failure.ts';
+import { installEngine, NotInstalled } from './install/install.ts';
+import { onPath } from './install/prerequisites.ts';
+import type { InstallReport } from './install/progress.ts';
+import { hasGlibc, thisTarget, waysOf, type Target } from './install/target.ts';
+
+export interface PrepareOptions {
+  readonly cacheDir: string;
+  /** What runs gradcast, for the child that proves the engine. */
+  readonly programFile: string;
+  /** How gradcast is started on a command line. */
+  readonly typed: string;
+  readonly signal: AbortSignal;
+  readonly report: InstallReport;
+  readonly nowMs: number;
+  readonly target?: Target;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/**
+ * Sees to it that this machine has a native engine, if it can have one: installs one where there is none, on the first
+ * run and again hours after it has failed. Where that is impossible one line says why, and work goes on without.
+ * Settles early, without a word, when `signal` is aborted.
+ */
+export async function prepareNative(options: PrepareOptions): Promise<void> {
+  const { cacheDir, typed, signal, report, nowMs, target = thisTarget(), env = process.env } = options;
+  if (nativeCandidates(cacheDir, target, env).some(({ missing }) => missing === null)) return;
+  const { unsupported } = waysOf(target, 'cpu', target.platform !== 'linux' || hasGlibc());
+  if (unsupported !== undefined) {
+    report.say(unsupported);
+    return;
+  }
+  const goingOn = `Going on with WebAssembly; to try again: ${typed} engine install`;
+  const failure = await recentFailure(cacheDir, engineCacheKey(target, 'cpu'), nowMs);
+  if (failure !== null) {
+    report.say(
+      `No native TensorFlow (tried ${ago(nowMs - failure.atMs)}): ${sentence(failure.why)} ${goingOn}`,
+    );
+    return;
+  }
+  report.say('No native TensorFlow here yet; getting it, once: a few minutes, 3 GB of disk meanwhile.');
+  report.say('To do without it: Ctrl-C, and --engine wasm.');
+  try {
+    await installEngine({ ...options, variant: 'cpu' });
+    if (onPath(env)('nvidia-smi')) {
+      report.say(`For this machine's NVIDIA GPU: ${typed} engine install --gpu (10 GB)`);
+    }
+  } catch (error) {
+    if (signal.aborted) return;
+    const why =
+      error instanceof NotInstalled ? error.why : error instanceof Error ? error.message : String(error);
+    report.say(`No native TensorFlow: ${sentence(why)} ${goingOn}`);
+  }
+}
+
+export const installAdvice = (typed: string): string =>
+  `No native TensorFlow here yet; this gets it: ${typed} engine install (with --gpu for an NVIDIA GPU)`;
+
+/** What programs say has no end to its sentences, and may have several lines. */
+function sentence(words: string): string {
+  const line = words.trim().replaceAll(/\s*\n\s*/g, ' ');
+  return /[.!?]$/.test(line) ? line : `${line}.`;
+}
+
+function ago(ms: number): string {
+  const minutes = Math.round(ms / 60_000);
+  return minutes < 60 ? `${minutes} min ago` : `${Math.round(minutes / 60)} h ago`;
+}
