@@ -57,6 +57,11 @@ await withNative(({ tf, backend }) => {
     ],
     ['vectors', [[5], [5]], (a, b) => tf.add(a, b)],
     ['one channel', [[4, 1], [1]], (a, b) => tf.add(a, b)],
+    [
+      'a bias on what is used again',
+      [[6, 5], [5]],
+      (x, b) => tf.add(tf.add(tf.add(tf.relu(x), b), b), tf.mul(x, tf.add(x, b))),
+    ],
     ['all twice', [[4, 3]], (x) => tf.relu(tf.add(tf.relu(x), x))],
   ];
   test.each(cases)('%s: value and gradients are those of stock tfjs', async (_, shapes, f) => {

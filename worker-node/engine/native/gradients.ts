@@ -71,7 +71,8 @@ function addGradient(tf: TF, backend: NativeBackend, stock: GradConfig): GradCon
       const [a, b] = saved as [Tensor, Tensor];
       if (!isNative(tf) || Array.isArray(dy) || !isBias(a, b)) return stock.gradFunc(dy, saved, attributes);
       return {
-        a: () => tf.reshape(dy, a.shape),
+        // A reshape to the same shape would keep TensorFlow from fusing BiasAddGrad with the gradient of a filter.
+        a: () => tf.clone(dy),
         b: () =>
           tf.reshape(backend.executeSingleOutput('BiasAddGrad', biasAttributes(backend), [dy]), b.shape),
       };

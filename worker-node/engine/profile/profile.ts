@@ -15,14 +15,15 @@ import { timeKernels, timeNativeOps } from './time-ops.ts';
 /** Where the time of a gradient step of the default model goes. */
 export interface Profile {
   readonly engine: string;
+  readonly gpu: boolean;
   readonly threads: number;
   readonly batch: number;
   /** Steps that were timed. */
   readonly steps: number;
   /** Median of a whole step run op by op, in ms. */
   readonly stepMs: number;
-  /** The same of the captured graph, which workers run; null where there is none. */
-  readonly capturedMs: number | null;
+  /** The same captured as a graph, as workers run it; null where there is none. */
+  readonly captured: { readonly stepMs: number; readonly ops: readonly OpTime[] } | null;
   /** Of the step op by op, the longest first. */
   readonly ops: readonly OpTime[];
 }
@@ -43,14 +44,23 @@ export async function profileEngine(choice: EngineChoice, batch: number, steps: 
       throw new Error(`No native TensorFlow here: ${opened.missing}. --engine wasm needs nothing.`);
     }
   }
-  const { info, load } = await openWasmEngine();
+  const engine = await openWasmEngine();
   const tf = await import('@tensorflow/tfjs');
   const clock = new OpClock(() => performance.now());
-  const trainer = await load(sample.job);
+  const trainer = await engine.load(sample.job);
   try {
     const putBack = timeKernels(tf, 'wasm', clock);
     const { stepMs, ops } = await timedSteps(trainer, sample, steps, clock).finally(putBack);
-    return { engine: 'WebAssembly', threads: info.threads, batch, steps, stepMs, capturedMs: null, ops };
+    return {
+      engine: 'WebAssembly',
+      gpu: false,
+      threads: engine.info.threads,
+      batch,
+      steps,
+      stepMs,
+      captured: null,
+      ops,
+    };
   } finally {
     trainer.dispose();
   }
@@ -67,29 +77,28 @@ async function profileNative(
   const modelStep = await createModelStep(tf, job);
   const clock = new OpClock(() => performance.now());
   const eager = createTrainer(tf, job, modelStep, new ShardInputs(job), readByData);
-  const putBack = timeNativeOps(backend, clock);
+  let putBack = timeNativeOps(backend, clock);
   const { stepMs, ops } = await timedSteps(eager, sample, steps, clock).finally(putBack);
 
   // Captured at once: nobody waits here.
   const idle = { answered: () => undefined, later: (task: () => void) => void tasks.push(task) };
   const tasks: (() => void)[] = [];
-  let captured = true;
-  const note = (): void => {
-    captured = false;
-  };
+  const failures: string[] = [];
+  const note = (line: string): void => void failures.push(line);
   const trainer = createCapturedTrainer(native, job, modelStep, { idle, note });
   try {
     await takeSteps(trainer, sample, 1);
     for (const task of tasks.splice(0)) task();
-    await takeSteps(trainer, sample, WARM_UP_STEPS);
-    const capturedMs = median(await takeSteps(trainer, sample, steps));
+    putBack = timeNativeOps(backend, clock);
+    const replayed = await timedSteps(trainer, sample, steps, clock).finally(putBack);
     return {
-      engine: `TensorFlow ${backend.binding.TF_Version ?? ''}${backend.isUsingGpuDevice === true ? ' on a GPU' : ''}`,
+      engine: `TensorFlow ${backend.binding.TF_Version ?? ''}`.trimEnd(),
+      gpu: backend.isUsingGpuDevice === true,
       threads,
       batch: job.batchSize,
       steps,
       stepMs,
-      capturedMs: captured ? capturedMs : null,
+      captured: failures.length === 0 ? replayed : null,
       ops,
     };
   } finally {

@@ -24,11 +24,19 @@ export function timeNativeOps(backend: NativeBackend, clock: OpClock): () => voi
   };
   const tensorDataSync: Binding['tensorDataSync'] = (id) =>
     clock.time('(values read back)', () => shapeText(shapes.get(id) ?? []), () => binding.tensorDataSync(id)); // prettier-ignore
+  const runSavedModel: Binding['runSavedModel'] = (id, inputs, inputNames, outputNames) => {
+    const run = (): ReturnType<Binding['runSavedModel']> =>
+      binding.runSavedModel(id, inputs, inputNames, outputNames);
+    const handles = clock.time('(captured graph)', () => '', run);
+    for (const handle of handles) shapes.set(handle.id, handle.shape);
+    return handles;
+  };
   // By descriptors: the addon's own properties are read-only, and so could not be assigned over.
   backend.binding = Object.create(binding, {
     createTensor: { value: createTensor },
     executeOp: { value: executeOp },
     tensorDataSync: { value: tensorDataSync },
+    runSavedModel: { value: runSavedModel },
   }) as Binding;
   return () => {
     backend.binding = binding;
