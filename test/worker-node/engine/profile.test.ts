@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import * as tf from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
 import { describeProfile } from '../../../worker-node/engine/profile/describe-profile.ts';
@@ -5,6 +6,7 @@ import { OpClock } from '../../../worker-node/engine/profile/op-clock.ts';
 import { profileEngine, type Profile } from '../../../worker-node/engine/profile/profile.ts';
 import { timeKernels, timeNativeOps } from '../../../worker-node/engine/profile/time-ops.ts';
 import { withNative } from '../../support/native.ts';
+import { gradcast } from '../../support/worker-process.ts';
 
 /** A clock of ops whose time passes only when the test says so. */
 function manualClock(): { clock: OpClock; pass: (ms: number) => void } {
@@ -88,6 +90,15 @@ test('a step of the default model on WebAssembly is told op by op', async () => 
   );
   expect(ops.every(({ calls }) => Number.isInteger(calls))).toBe(true);
   expect(stepMs).toBeGreaterThan(0);
+});
+
+test('the command prints the table, and JSON for programs; its help tells of both', () => {
+  const run = (...args: string[]): string =>
+    execFileSync(process.execPath, [gradcast, 'engine', ...args], { encoding: 'utf8' });
+  const profile = ['--profile', '--engine', 'wasm', '--batch', '2'];
+  expect(run(...profile)).toMatch(/^Conv2DBackpropFilter +1 +\d/m);
+  expect(JSON.parse(run(...profile, '--json'))).toMatchObject({ engine: 'WebAssembly', batch: 2 });
+  expect(run('--help')).toMatch(/--profile[^]*--json|--json[^]*--profile/);
 });
 
 await withNative(({ tf: native, backend }) => {
