@@ -24,7 +24,7 @@ const BOUNDS: readonly [ContestantName, ContestantName, number][] = [
 /** Of a block, not counted: the caches are cold after another's turn. */
 const WARM_UP = 2;
 /** Before the first block: graphs are captured and shares settle. */
-const FIRST_STEPS = 24;
+const FIRST_STEPS = 12;
 /** Steps of an epoch of MNIST at batch 128: 468, and a short one. */
 const EPOCH_STEPS = 469;
 
