@@ -111,7 +111,7 @@ async function cpuMs(side: Side, workers: number): Promise<number> {
   return (user + system) / 1000 / BLOCK / workers;
 }
 
-for (const workers of [1, 2, 4]) {
+for (const workers of [1, 2, 4, 8]) {
   const ours = await coordinatorSide(workers);
   const bare = await bareSide(workers);
   const times = { ours: [] as number[], bare: [] as number[] };

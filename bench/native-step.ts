@@ -2,6 +2,7 @@
 // gradient ops, and captured as a graph. Alternating, medians; stock tfjs-node has to be told apart by process, as
 // gradients are registered for good. Arguments: [steps = 30] [batch = 128,64]
 import { forkEntry, nextMessage } from './support/children.ts';
+import type { VariantTimes } from './support/native-variant.ts';
 import { median, spread } from './support/statistics.ts';
 
 const [, , stepsText = '30', batchText = '128,64'] = process.argv;
@@ -19,12 +20,10 @@ for (const batch of batchText.split(',')) {
   for (const { child } of entries) await nextMessage(child);
   for (let done = -WARM_UP; done < Number(stepsText); done += BLOCK) {
     for (const { child, times } of entries) {
-      for (let i = 0; i < BLOCK; i++) {
-        const answer = nextMessage<number>(child);
-        child.send('step');
-        const elapsedMs = await answer;
-        if (done >= 0) times.push(elapsedMs);
-      }
+      const answer = nextMessage<VariantTimes>(child);
+      child.send(BLOCK);
+      const { stepMs } = await answer;
+      if (done >= 0) times.push(...stepMs);
     }
   }
   const [stock, eager, captured] = entries.map(({ times }) => median(times)) as [number, number, number];

@@ -15,9 +15,9 @@ import { median, spread } from './support/statistics.ts';
 const [, , engine = 'wasm', workersText = '2', stepsText = '40', batchText = '128'] = process.argv;
 const [workers, steps, batch] = [Number(workersText), Number(stepsText), Number(batchText)];
 /** Steps in a row of each kind: training is a long row, and its first steps find the caches cold. */
-const BLOCK = 12;
+const BLOCK = 40;
 /** Of those, the first are not counted. */
-const WARM_UP = 2;
+const WARM_UP = 5;
 
 const clock = clockOf(globalThis);
 const { signal } = new AbortController();

@@ -1,4 +1,5 @@
-// A native engine in one of three variants: answers every message with the milliseconds that one gradient step took.
+// A native engine in one of three variants: answers every number with the milliseconds of as many gradient steps, and of
+// making their inputs. Arguments: stock, eager or captured; batch
 import { prepareJob } from '../../coordinator/model.ts';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
 import { createModelStep } from '../../shared/engine/model-step.ts';
@@ -9,6 +10,12 @@ import { openNative } from '../../worker-node/engine/native.ts';
 import { createCapturedTrainer } from '../../worker-node/engine/native/captured-trainer.ts';
 import { registerNativeGradients } from '../../worker-node/engine/native/gradients.ts';
 import { createIdle } from '../../worker-node/engine/native/idle.ts';
+
+/** Of steps in a row. */
+export interface VariantTimes {
+  readonly stepMs: number[];
+  readonly inputsMs: number[];
+}
 
 const [, , variant = 'captured', batchText = '128'] = process.argv;
 const batch = Number(batchText);
@@ -33,15 +40,23 @@ const shard = {
   labels: dataset.train.labels,
 };
 let step = 0;
-process.on('message', () => void compute());
+process.on('message', (count: number) => void run(count));
 process.send?.('ready');
 
+async function run(count: number): Promise<void> {
+  const times: VariantTimes = { stepMs: [], inputsMs: [] };
+  for (let i = 0; i < count; i++) await takeStep(times);
+  process.send?.(times);
+}
+
 /** Masks and images are made before the clock starts, as a worker makes them while it waits for the weights. */
-async function compute(): Promise<void> {
+async function takeStep({ stepMs, inputsMs }: VariantTimes): Promise<void> {
   const now = step++ as Step;
+  const preparedMs = performance.now();
   trainer.prepare(now, shard);
   const startedMs = performance.now();
   trainer.setWeights(initialWeights);
   await trainer.gradient(now, shard, gradient);
-  process.send?.(performance.now() - startedMs);
+  inputsMs.push(startedMs - preparedMs);
+  stepMs.push(performance.now() - startedMs);
 }

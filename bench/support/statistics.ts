@@ -4,8 +4,9 @@ export const median = (values: readonly number[]): number => {
 };
 
 /** "12.3 (11.9 to 14.0)": median, first and ninth decile. */
-export function spread(values: readonly number[]): string {
+export function spread(values: readonly number[], digits = 1): string {
   const sorted = [...values].sort((a, b) => a - b);
-  const at = (share: number): string => (sorted[Math.floor(share * (sorted.length - 1))] ?? NaN).toFixed(1);
-  return `${median(values).toFixed(1)} (${at(0.1)} to ${at(0.9)})`;
+  const at = (share: number): string =>
+    (sorted[Math.floor(share * (sorted.length - 1))] ?? NaN).toFixed(digits);
+  return `${median(values).toFixed(digits)} (${at(0.1)} to ${at(0.9)})`;
 }

@@ -1,4 +1,4 @@
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
 import { registerNativeGradients } from '../../worker-node/engine/native/gradients.ts';
 import { withNative } from '../support/native.ts';
@@ -21,7 +21,8 @@ await withNative(({ tf, backend }) => {
     });
   }
 
-  const cases: [string, number[][], (...xs: Tensor[]) => Tensor][] = [
+  type Case = [name: string, shapes: number[][], f: (...xs: Tensor[]) => Tensor];
+  const cases: Case[] = [
     ['relu', [[3, 4, 5, 2]], (x) => tf.relu(x)],
     ['relu of a vector', [[7]], (x) => tf.relu(x)],
     ['relu6', [[3, 5]], (x) => tf.relu6(x)],
@@ -57,6 +58,48 @@ await withNative(({ tf, backend }) => {
     ],
     ['vectors', [[5], [5]], (a, b) => tf.add(a, b)],
     ['one channel', [[4, 1], [1]], (a, b) => tf.add(a, b)],
+    [
+      'a bias on what is used again',
+      [[6, 5], [5]],
+      (x, b) => tf.add(tf.add(tf.add(tf.relu(x), b), b), tf.mul(x, tf.add(x, b))),
+    ],
+    ...[
+      [2, 3, 4, 5],
+      [7, 1, 1, 3],
+      [1, 5, 2, 1],
+    ].flatMap((shape): Case[] => {
+      const side = [shape.at(-1)!];
+      const variance = (v: Tensor): Tensor => tf.add(tf.square(v), 0.5);
+      return [
+        [
+          `batch normalisation of ${shape.join()}`,
+          [shape, side, side, side, side],
+          (x, mean, v, offset, scale) =>
+            tf.batchNorm(
+              x as Tensor4D,
+              mean as Tensor1D,
+              variance(v) as Tensor1D,
+              offset as Tensor1D,
+              scale as Tensor1D,
+            ),
+        ],
+      ];
+    }),
+    [
+      'batch normalisation by its own moments',
+      [[3, 4, 2, 5], [5], [5]],
+      (x, offset, scale) => {
+        const { mean, variance } = tf.moments(x, [0, 1, 2]);
+        return tf.batchNorm(
+          x as Tensor4D,
+          mean as Tensor1D,
+          variance as Tensor1D,
+          offset as Tensor1D,
+          scale as Tensor1D,
+          1e-3,
+        );
+      },
+    ],
     ['all twice', [[4, 3]], (x) => tf.relu(tf.add(tf.relu(x), x))],
   ];
   test.each(cases)('%s: value and gradients are those of stock tfjs', async (_, shapes, f) => {

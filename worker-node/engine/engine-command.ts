@@ -1,9 +1,19 @@
 import { Option, type Command } from 'commander';
 import { integer } from '../../shared/options.ts';
+import { ENGINE_CHOICES, type EngineChoice } from './choose.ts';
 import { engineCacheDir } from './install/cache.ts';
 import type { ProbeTarget } from './install/prove.ts';
 
 const INTERRUPTED = 130;
+
+interface EngineFlags {
+  readonly json?: boolean;
+  readonly profile?: boolean;
+  readonly engine: EngineChoice;
+  readonly batch: number;
+}
+
+const PROFILED_STEPS = 20;
 
 /**
  * Adds `engine`, `engine install` and what they start.
@@ -22,11 +32,26 @@ export function addEngineCommands(
       'What engines this machine has, which would be used and why not a better one, each measured.',
     )
     .option('--json', 'as JSON')
+    .option('--profile', 'instead: where the time of a gradient step goes, op by op')
+    .addOption(
+      new Option('--engine <engine>', 'which one to profile').choices(ENGINE_CHOICES).default('auto'),
+    )
+    .option('--batch <n>', 'samples of a step to profile', integer(1, 65536), 128)
     .addHelpText(
       'after',
-      '\nExamples:\n  gradcast engine\n  gradcast engine install\n  gradcast engine install --gpu',
+      `
+Examples:
+  gradcast engine
+  gradcast engine --profile
+  gradcast engine --profile --engine wasm --batch 64
+  gradcast engine install
+  gradcast engine install --gpu`,
     )
-    .action(async (flags: { readonly json?: boolean }) => {
+    .action(async (flags: EngineFlags) => {
+      if (flags.profile === true) {
+        await printProfile(flags);
+        return;
+      }
       const { describeDiagnosis, diagnose } = await import('./doctor.ts');
       const diagnosis = await interruptible((signal) => diagnose(programFile, signal));
       if (diagnosis === null) return;
@@ -90,6 +115,16 @@ export function addEngineCommands(
       const { keepPace } = await import('../shape/pace.ts');
       await keepPace(batch, process.stdin, (line) => process.stdout.write(`${line}\n`));
     });
+}
+
+async function printProfile({ json, engine, batch }: EngineFlags): Promise<void> {
+  const [{ profileEngine }, { describeProfile }] = await Promise.all([
+    import('./profile/profile.ts'),
+    import('./profile/describe-profile.ts'),
+  ]);
+  const profile = await profileEngine(engine, batch, PROFILED_STEPS);
+  const text = json === true ? JSON.stringify(profile, null, 2) : describeProfile(profile).join('\n');
+  process.stdout.write(`${text}\n`);
 }
 
 /** Work that Ctrl-C and SIGTERM break off, with the exit code that says so. @returns null then */

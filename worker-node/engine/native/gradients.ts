@@ -24,6 +24,7 @@ export function registerNativeGradients(tf: TF, backend: NativeBackend): void {
     replaceGradient(tf, kernelName, (stock) => activationGradient(tf, backend, stock, op, outputFirst));
   }
   replaceGradient(tf, 'Add', (stock) => addGradient(tf, backend, stock));
+  replaceGradient(tf, 'FusedBatchNorm', (stock) => batchNormGradient(tf, backend, stock));
   const add = tf.getKernel('Add', 'tensorflow');
   tf.unregisterKernel('Add', 'tensorflow');
   tf.registerKernel({ ...add, kernelFunc: biasAdd(tf, backend, add) });
@@ -71,9 +72,45 @@ function addGradient(tf: TF, backend: NativeBackend, stock: GradConfig): GradCon
       const [a, b] = saved as [Tensor, Tensor];
       if (!isNative(tf) || Array.isArray(dy) || !isBias(a, b)) return stock.gradFunc(dy, saved, attributes);
       return {
-        a: () => tf.reshape(dy, a.shape),
-        b: () =>
-          tf.reshape(backend.executeSingleOutput('BiasAddGrad', biasAttributes(backend), [dy]), b.shape),
+        a: () => tf.clone(dy),
+        b: () => tf.reshape(sumOverChannels(tf, backend, dy), b.shape),
+      };
+    },
+  };
+}
+
+/**
+ * [..., c] -> [c]. On rows: of dy itself, a graph would have BiasAddGrad done by the gradient of the convolution's filter,
+ * which oneDNN then takes a good deal longer for than the two ops by themselves.
+ */
+function sumOverChannels(tf: TF, backend: NativeBackend, values: Tensor): Tensor {
+  const rows = tf.reshape(values, [-1, values.shape.at(-1) as number]);
+  return backend.executeSingleOutput('BiasAddGrad', biasAttributes(backend), [rows]);
+}
+
+/**
+ * Batch normalisation's gradient from two sums over all axes but the channels', of dy and of dy (x - mean), where tfjs
+ * takes a product as large as x for each input, and two more of tiles. With r = 1 / sqrt(variance + epsilon):
+ * dx = dy r scale, dmean = -r scale sum(dy), dvariance = -r^3 scale sum(dy (x - mean)) / 2.
+ */
+function batchNormGradient(tf: TF, backend: NativeBackend, stock: GradConfig): GradConfig {
+  return {
+    ...stock,
+    gradFunc: (dy, saved, attributes) => {
+      const [x, mean, variance, scale] = saved as [Tensor, Tensor, Tensor, Tensor];
+      if (!isNative(tf) || Array.isArray(dy) || mean.shape.length !== 1 || x.dtype !== 'float32')
+        return stock.gradFunc(dy, saved, attributes);
+      const { varianceEpsilon } = attributes as { varianceEpsilon: number };
+      const r = tf.rsqrt(tf.add(variance, varianceEpsilon));
+      const slope = tf.mul(r, scale);
+      const sum = sumOverChannels(tf, backend, dy);
+      const moment = sumOverChannels(tf, backend, tf.mul(dy, tf.sub(x, mean)));
+      return {
+        x: () => tf.mul(dy, slope),
+        mean: () => tf.neg(tf.mul(sum, slope)),
+        variance: () => tf.mul(tf.mul(moment, slope), tf.mul(tf.square(r), -0.5)),
+        scale: () => tf.mul(moment, r),
+        offset: () => tf.clone(sum),
       };
     },
   };

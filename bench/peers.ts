@@ -1,0 +1,136 @@
+// A training step of the default CNN, as gradcast takes it and as Keras, PyTorch and stock tfjs-node do: all in one run, in
+// blocks by turns, on the same cores. The peers from Python get virtual environments of their own in this user's cache.
+// On a machine with more than two cores, `taskset -c 0,1 npm run bench -- peers` keeps everybody to two.
+import { availableParallelism, cpus } from 'node:os';
+import { Command } from 'commander';
+import { integer } from '../shared/options.ts';
+import { streamReport } from '../worker-node/engine/install/progress.ts';
+import {
+  CONTESTANTS,
+  startContestants,
+  type Contestant,
+  type ContestantName,
+} from './support/contestants.ts';
+import { residentMb } from './support/memory.ts';
+import { median, spread } from './support/statistics.ts';
+
+/** What is asked of gradcast: one's step at most so many times another's. */
+const BOUNDS: readonly [ContestantName, ContestantName, number][] = [
+  ['captured', 'keras', 0.9],
+  ['captured', 'stock', 0.45],
+  ['native-2', 'ddp', 0.75],
+  ['native-2', 'keras', 1.15],
+];
+/** Of a block, not counted: the caches are cold after another's turn. */
+const WARM_UP = 2;
+/** Before the first block: graphs are captured and shares settle. */
+const FIRST_STEPS = 12;
+/** Steps of an epoch of MNIST at batch 128: 468, and a short one. */
+const EPOCH_STEPS = 469;
+
+interface Flags {
+  readonly rounds: number;
+  readonly block: number;
+  readonly batch: number;
+  readonly without: string;
+  readonly python?: string;
+}
+
+const names = Object.keys(CONTESTANTS).join(', ');
+const flags = new Command('npm run bench -- peers')
+  .description('Training steps of gradcast and of its peers, by turns in one run.')
+  .option('--rounds <n>', 'turns of each', integer(1), 8)
+  .option('--block <n>', `steps of a turn; the first ${WARM_UP} are not counted`, integer(WARM_UP + 1), 14)
+  .option('--batch <n>', 'samples a step', integer(2), 128)
+  .option('--without <names>', `who stays away, separated by commas: ${names}`, '')
+  .option('--python <path>', 'a Python that has Keras and PyTorch, instead of environments made for them')
+  .parse()
+  .opts<Flags>();
+const without = flags.without.split(',').filter((name) => name !== '');
+const unknown = without.filter((name) => !(name in CONTESTANTS));
+if (unknown.length > 0) {
+  console.error(`gradcast: nobody is called ${unknown.join(', ')}. There are: ${names}.`);
+  process.exit(1);
+}
+
+const stop = new AbortController();
+process.once('SIGINT', () => {
+  stop.abort();
+  process.exit(130);
+});
+const field = await startContestants({
+  batch: flags.batch,
+  without: new Set(without),
+  python: flags.python,
+  report: streamReport(process.stderr, () => performance.now()),
+  signal: stop.signal,
+});
+
+/** Of each, for each turn, the milliseconds of its steps. */
+const turns = new Map<ContestantName, number[][]>(field.map(({ name }) => [name, []]));
+for (const each of field) {
+  await each.run(FIRST_STEPS);
+  // Graphs are captured while nobody waits.
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  await each.run(FIRST_STEPS);
+}
+for (let round = 0; round < flags.rounds; round++) {
+  process.stderr.write(`Round ${round + 1} of ${flags.rounds}\n`);
+  for (const { name, run } of field) turns.get(name)?.push((await run(flags.block)).slice(WARM_UP));
+}
+
+printRatios();
+printSteps();
+printMemory(field);
+for (const { close } of field) close();
+
+function printRatios(): void {
+  const pairs: readonly [ContestantName, ContestantName, number?][] = [
+    ...BOUNDS,
+    ['native-2', 'torch'],
+    ['native-2', 'captured'],
+    ['native-1', 'captured'],
+    ['wasm-2', 'native-2'],
+  ];
+  console.log('\nRatios: the median over the turns of (median step of one / median step of the other)');
+  for (const [one, other, bound] of pairs) {
+    const [a, b] = [turns.get(one), turns.get(other)];
+    if (a === undefined || b === undefined) continue;
+    const ratios = a.map((times, i) => median(times) / median(b[i] ?? []));
+    const asked =
+      bound === undefined ? '' : `, asked at most ${bound}: ${median(ratios) <= bound ? 'met' : 'missed'}`;
+    console.log(`${spread(ratios, 2)}${asked}: ${CONTESTANTS[one]} / ${CONTESTANTS[other]}`);
+  }
+}
+
+function printSteps(): void {
+  const cores = availableParallelism();
+  console.log(
+    `\nms a step, batch ${flags.batch}, ${cores} cores (${cpus()[0]?.model.trim() ?? ''}): ` +
+      `median, first and ninth decile of ${flags.rounds * (flags.block - WARM_UP)} steps; ` +
+      `and an epoch of ${EPOCH_STEPS} steps at that median, extrapolated, without its evaluation`,
+  );
+  for (const { name, versions } of field) {
+    const times = turns.get(name)?.flat() ?? [];
+    const epochS = (median(times) * EPOCH_STEPS) / 1000;
+    const of = Object.entries(versions)
+      .map(([what, version]) => `${what} ${version}`)
+      .join(', ');
+    console.log(`${CONTESTANTS[name]}: ${spread(times)} ms, ${epochS.toFixed(1)} s an epoch (${of})`);
+  }
+}
+
+/** The first of a distributed run is the coordinator; of its workers the largest one counts. */
+function printMemory(of: readonly Contestant[]): void {
+  console.log('\nResident memory, MB');
+  for (const { name, pid } of of) {
+    const [own = NaN, ...others] = residentMb(pid);
+    const largest =
+      others.length === 0 ? '' : `, the largest of its other processes ${Math.max(...others).toFixed(0)}`;
+    const distributed = /-[12]$/.test(name);
+    console.log(
+      `${CONTESTANTS[name]}: ${distributed ? 'coordinator' : 'process'} ${own.toFixed(0)}` +
+        (distributed ? largest.replace('of its other processes', 'worker') : largest),
+    );
+  }
+}

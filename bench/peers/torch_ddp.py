@@ -1,0 +1,65 @@
+"""PyTorch's DistributedDataParallel over gloo, processes of one machine. Rank 0 starts the others, hands "run N" on to
+them, and measures. Arguments: batch (of all together), threads (of each process), processes"""
+
+import datetime
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from lines import serve
+from torch_model import Stepper, build
+
+batch, threads, processes = (int(text) for text in sys.argv[1:4])
+rank = int(sys.argv[4]) if len(sys.argv) > 4 else 0
+if rank == 0:
+    meeting = os.path.join(tempfile.mkdtemp(prefix="gradcast-ddp-"), "store")
+    # Name look-ups of this machine's own name fail on many a machine: the loopback by name.
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
+    for other in range(1, processes):
+        subprocess.Popen(
+            [sys.executable, *sys.argv[:4], str(other), meeting], stdin=subprocess.DEVNULL, stdout=sys.stderr
+        )
+else:
+    meeting = sys.argv[5]
+torch.set_num_threads(threads)
+dist.init_process_group(
+    "gloo",
+    init_method=f"file://{meeting}",
+    rank=rank,
+    world_size=processes,
+    timeout=datetime.timedelta(hours=1),
+)
+stepper = Stepper(DistributedDataParallel(build()), batch // processes)
+
+
+def run_together(count):
+    """Called by every rank with the same count; 0 ends it."""
+    times = []
+    for _ in range(count):
+        started = time.perf_counter()
+        stepper.step()
+        times.append((time.perf_counter() - started) * 1000)
+    return times
+
+
+def command(count=0):
+    told = torch.tensor([count])
+    dist.broadcast(told, 0)
+    return int(told)
+
+
+if rank == 0:
+    run = lambda count: run_together(command(count))
+    run(10)
+    serve({"torch": torch.__version__}, run)
+    command(0)
+else:
+    while (count := command()) > 0:
+        run_together(count)
+dist.destroy_process_group()

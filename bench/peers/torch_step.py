@@ -1,0 +1,26 @@
+"""PyTorch in one process. A step: zero_grad, forward, backward, Adadelta. Arguments: batch, threads"""
+
+import sys
+import time
+
+import torch
+
+from lines import serve
+from torch_model import Stepper, build
+
+batch, threads = int(sys.argv[1]), int(sys.argv[2])
+torch.set_num_threads(threads)
+stepper = Stepper(build(), batch)
+
+
+def run(count):
+    times = []
+    for _ in range(count):
+        started = time.perf_counter()
+        stepper.step()
+        times.append((time.perf_counter() - started) * 1000)
+    return times
+
+
+run(10)
+serve({"torch": torch.__version__}, run)

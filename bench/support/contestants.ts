@@ -1,0 +1,131 @@
+import { availableParallelism } from 'node:os';
+import { nativeCandidates } from '../../worker-node/engine/candidates.ts';
+import type { InstallReport } from '../../worker-node/engine/install/progress.ts';
+import { threadsPerWorker } from '../../worker-node/engine/load-native.ts';
+import { forkEntry, nextMessage } from './children.ts';
+import type { VariantTimes } from './native-variant.ts';
+import { KERAS, pythonOf, TORCH, type Framework } from './python-environments.ts';
+import { startPythonPeer } from './python-peer.ts';
+
+/** Somebody who takes training steps in processes of its own, and rests while others are measured. */
+export interface Contestant {
+  readonly name: ContestantName;
+  readonly pid: number;
+  readonly versions: Readonly<Record<string, string>>;
+  /** Takes steps; the milliseconds of each. */
+  readonly run: (steps: number) => Promise<number[]>;
+  readonly close: () => void;
+}
+
+/** What each is, for a person. */
+export const CONTESTANTS = {
+  keras: 'Keras fit step',
+  torch: 'PyTorch step',
+  ddp: 'PyTorch DDP step, gloo, 2 processes',
+  stock: 'stock tfjs-node gradient step',
+  captured: 'gradcast captured gradient step',
+  'native-1': 'gradcast distributed step, 1 native worker',
+  'native-2': 'gradcast distributed step, 2 native workers',
+  'wasm-2': 'gradcast distributed step, 2 wasm workers',
+} as const;
+export type ContestantName = keyof typeof CONTESTANTS;
+
+export interface FieldOptions {
+  readonly batch: number;
+  readonly without: ReadonlySet<string>;
+  /** Used in place of an environment of our own, if given. */
+  readonly python: string | undefined;
+  readonly report: InstallReport;
+  readonly signal: AbortSignal;
+}
+
+/** Starts everybody who can be had, one after the other; who cannot is left out, with a line that says why. */
+export async function startContestants(options: FieldOptions): Promise<Contestant[]> {
+  const { batch, report } = options;
+  const threads = availableParallelism();
+  const hasNative = nativeCandidates().some(({ missing }) => missing === null);
+  const started: Contestant[] = [];
+  for (const name of Object.keys(CONTESTANTS) as ContestantName[]) {
+    if (options.without.has(name)) continue;
+    try {
+      report.say(`Starting: ${CONTESTANTS[name]}`);
+      started.push(await start(name));
+    } catch (error) {
+      options.signal.throwIfAborted();
+      report.say(`Left out: ${CONTESTANTS[name]}. ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  return started;
+
+  function start(name: ContestantName): Promise<Contestant> {
+    switch (name) {
+      case 'keras':
+        return python(name, KERAS, 'keras_fit.py', [batch], threads);
+      case 'torch':
+        return python(name, TORCH, 'torch_step.py', [batch, threads], threads);
+      case 'ddp': {
+        const each = threadsPerWorker(threads, 2);
+        return python(name, TORCH, 'torch_ddp.py', [batch, each, 2], each);
+      }
+      case 'stock':
+      case 'captured':
+        return variant(name);
+      case 'native-1':
+        return distributed(name, 'native', 1);
+      case 'native-2':
+        return distributed(name, 'native', 2);
+      case 'wasm-2':
+        return distributed(name, 'wasm', 2);
+    }
+  }
+
+  async function python(
+    name: ContestantName,
+    framework: Framework,
+    script: string,
+    args: readonly number[],
+    itsThreads: number,
+  ): Promise<Contestant> {
+    const program = options.python ?? (await pythonOf(framework, report, options.signal));
+    const { child, versions, run } = await startPythonPeer(program, script, args, itsThreads);
+    return { name, pid: child.pid ?? 0, versions, run, close: () => child.stdin?.end() };
+  }
+
+  async function variant(name: 'stock' | 'captured'): Promise<Contestant> {
+    return forked(name, 'native-variant', [name, String(batch)], (answer) => (answer as VariantTimes).stepMs);
+  }
+
+  function distributed(
+    name: ContestantName,
+    engine: 'native' | 'wasm',
+    workers: number,
+  ): Promise<Contestant> {
+    const args = [engine, String(workers), String(batch)];
+    return forked(name, 'distributed-run', args, (times) => times as number[], engine);
+  }
+
+  async function forked(
+    name: ContestantName,
+    entry: string,
+    args: readonly string[],
+    timesOf: (answer: unknown) => number[],
+    engine: 'native' | 'wasm' = 'native',
+  ): Promise<Contestant> {
+    if (engine === 'native' && !hasNative) {
+      throw new Error('No native TensorFlow here; this gets it: node bin/gradcast.js engine install');
+    }
+    const child = forkEntry(entry, args);
+    await nextMessage(child);
+    return {
+      name,
+      pid: child.pid ?? 0,
+      versions: { node: process.versions.node },
+      run: async (steps) => {
+        const answer = nextMessage(child);
+        child.send(steps);
+        return timesOf(await answer);
+      },
+      close: () => child.disconnect(),
+    };
+  }
+}

@@ -1,0 +1,100 @@
+import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import envPaths from 'env-paths';
+import { withLock } from '../../worker-node/engine/install/lock.ts';
+import { missingSentence, onPath, supplierOf } from '../../worker-node/engine/install/prerequisites.ts';
+import { whileRunning, type InstallReport } from '../../worker-node/engine/install/progress.ts';
+import { lastWords, runProgram } from '../../worker-node/engine/install/run-program.ts';
+
+/** A framework to compare with, in a virtual environment of its own. */
+export interface Framework {
+  /** The environment's folder; it names all versions, so that another version is another environment. */
+  readonly folder: string;
+  /** What is asked of pip, one try after another until one works. */
+  readonly tries: readonly (readonly string[])[];
+}
+
+const linuxOnIntel = process.platform === 'linux' && process.arch === 'x64';
+export const KERAS: Framework = {
+  folder: 'keras-3.15.1-tensorflow-2.21.0',
+  tries: [['keras==3.15.1', `${linuxOnIntel ? 'tensorflow-cpu' : 'tensorflow'}==2.21.0`]],
+};
+
+/**
+ * For Linux PyPI has PyTorch only with some gigabytes of CUDA. The build for the CPU is looked for first, in case the
+ * person's own pip knows of an index that has it.
+ */
+export const TORCH: Framework = {
+  folder: 'torch-2.13.0',
+  tries: [...(linuxOnIntel ? [['torch==2.13.0+cpu', 'numpy']] : []), ['torch==2.13.0', 'numpy']],
+};
+
+/**
+ * The Python of a framework's environment, which is made on first use in this user's cache.
+ * @param signal breaks the installation off
+ * @throws Error with a sentence if it cannot be had
+ */
+export async function pythonOf(
+  { folder, tries }: Framework,
+  report: InstallReport,
+  signal: AbortSignal,
+): Promise<string> {
+  const base = join(envPaths('gradcast', { suffix: '' }).cache, 'bench');
+  const home = join(base, folder);
+  const python = join(
+    home,
+    ...(process.platform === 'win32' ? ['Scripts', 'python.exe'] : ['bin', 'python']),
+  );
+  const whole = join(home, 'gradcast-complete');
+  const isWhole = (): Promise<boolean> => stat(whole).then(() => true, () => false); // prettier-ignore
+  if (await isWhole()) return python;
+  const onWaiting = (): void => report.say(`Another process is making ${home}; waiting for it.`);
+  return withLock(base, { signal, onWaiting }, async () => {
+    if (await isWhole()) return python;
+    await rm(home, { recursive: true, force: true });
+    await mkdir(base, { recursive: true });
+    report.say(`Making ${home}`);
+    const made = await runProgram([await systemPython(signal), '-m', 'venv', home], { signal });
+    if (made.code !== 0) throw new Error(`Python could not make ${home}: ${lastWords(made)}`);
+    const fails: string[] = [];
+    for (const requirements of tries) {
+      report.say(`  pip install ${requirements.join(' ')}`);
+      const options = ['--no-input', '--progress-bar', 'off', '--only-binary=:all:'];
+      const ran = await whileRunning(
+        (elapsedMs) => report.update(`${(elapsedMs / 1000).toFixed(0)} s`),
+        () =>
+          runProgram([python, '-m', 'pip', 'install', ...options, ...requirements], {
+            signal,
+            onLine: (line) => {
+              if (/^(Collecting|\s*Downloading|Installing)/.test(line))
+                report.say(`  ${line.trim().slice(0, 120)}`);
+            },
+          }),
+      );
+      if (ran.code === 0) {
+        await writeFile(whole, '');
+        return python;
+      }
+      fails.push(lastWords(ran));
+    }
+    throw new Error(`pip could not install ${folder}: ${fails.at(-1) ?? ''}`);
+  });
+}
+
+/** A Python 3 that can make virtual environments with pip in them. */
+async function systemPython(signal: AbortSignal): Promise<string> {
+  const { env, platform } = process;
+  const supplier = supplierOf(platform, onPath(env));
+  const given = env.PYTHON === undefined || env.PYTHON === '' ? [] : [env.PYTHON];
+  for (const program of [...given, 'python3', 'python']) {
+    const version = await runProgram([program, '-c', 'import sys; sys.exit(sys.version_info[0] != 3)'], {
+      signal,
+    });
+    if (version.code !== 0) continue;
+    // Debian and Ubuntu part these from Python itself.
+    if ((await runProgram([program, '-c', 'import venv, ensurepip'], { signal })).code === 0) return program;
+    const how = supplier === 'apt' ? ' Install it with: sudo apt-get install -y python3-venv' : '';
+    throw new Error(`${program} has no venv, or no pip for it.${how}`);
+  }
+  throw new Error(missingSentence(['python'], supplier));
+}

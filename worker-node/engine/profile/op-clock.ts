@@ -1,0 +1,55 @@
+/** What one op of a step took, on inputs of given shapes. */
+export interface OpTime {
+  readonly op: string;
+  /** '[128,28,28,1] [3,3,1,32]' */
+  readonly inputs: string;
+  /** In one step. */
+  readonly calls: number;
+  /** In one step, all calls together. */
+  readonly ms: number;
+}
+
+export const shapeText = (shape: readonly number[]): string => `[${shape.join()}]`;
+
+/** Adds up the time that ops take, by op and by the shapes of its inputs. */
+export class OpClock {
+  readonly #now: () => number;
+  readonly #spent = new Map<string, { op: string; inputs: string; calls: number; ms: number }>();
+  #depth = 0;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** Runs an op. What it runs within itself counts as its own time. */
+  time<Result>(op: string, inputs: () => string, run: () => Result): Result {
+    this.#depth++;
+    const startedMs = this.#now();
+    try {
+      return run();
+    } finally {
+      const ms = this.#now() - startedMs;
+      if (--this.#depth === 0) this.#add(op, inputs(), ms);
+    }
+  }
+
+  /** Forgets what was timed so far. */
+  reset(): void {
+    this.#spent.clear();
+  }
+
+  /** Per step, the longest first. */
+  times(steps: number): OpTime[] {
+    return [...this.#spent.values()]
+      .map((entry) => ({ ...entry, calls: entry.calls / steps, ms: entry.ms / steps }))
+      .toSorted((a, b) => b.ms - a.ms);
+  }
+
+  #add(op: string, inputs: string, ms: number): void {
+    const key = `${op} ${inputs}`;
+    const entry = this.#spent.get(key) ?? { op, inputs, calls: 0, ms: 0 };
+    entry.calls++;
+    entry.ms += ms;
+    this.#spent.set(key, entry);
+  }
+}

@@ -1,0 +1,136 @@
+import type { Trainer } from '../../../shared/engine/engine.ts';
+import { createModelStep } from '../../../shared/engine/model-step.ts';
+import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
+import { createTrainer, readByData } from '../../../shared/engine/tf-engine.ts';
+import type { Step } from '../../../shared/protocol/messages.ts';
+import type { EngineChoice } from '../choose.ts';
+import { openNative } from '../native.ts';
+import { createCapturedTrainer } from '../native/captured-trainer.ts';
+import { registerNativeGradients } from '../native/gradients.ts';
+import { sampleJob, type Sample } from '../sample-job.ts';
+import { openWasmEngine } from '../wasm.ts';
+import { OpClock, type OpTime } from './op-clock.ts';
+import { timeKernels, timeNativeOps } from './time-ops.ts';
+
+/** Where the time of a gradient step of the default model goes. */
+export interface Profile {
+  readonly engine: string;
+  readonly gpu: boolean;
+  readonly threads: number;
+  readonly batch: number;
+  /** Steps that were timed. */
+  readonly steps: number;
+  /** Median of a whole step run op by op, in ms. */
+  readonly stepMs: number;
+  /** The same captured as a graph, as workers run it; null where there is none. */
+  readonly captured: { readonly stepMs: number; readonly ops: readonly OpTime[] } | null;
+  /** Of the step op by op, the longest first. */
+  readonly ops: readonly OpTime[];
+}
+
+const WARM_UP_STEPS = 5;
+
+/**
+ * Takes gradient steps in this process, with every op timed, then without.
+ * @param choice 'auto' takes native TensorFlow if it is here
+ * @throws Error with a sentence if the engine that was asked for is not there
+ */
+export async function profileEngine(choice: EngineChoice, batch: number, steps: number): Promise<Profile> {
+  const sample = sampleJob(batch);
+  if (choice !== 'wasm') {
+    const opened = await openNative();
+    if ('native' in opened) return profileNative(opened, sample, steps);
+    if (choice === 'native') {
+      throw new Error(`No native TensorFlow here: ${opened.missing}. --engine wasm needs nothing.`);
+    }
+  }
+  const engine = await openWasmEngine();
+  const tf = await import('@tensorflow/tfjs');
+  const clock = new OpClock(() => performance.now());
+  const trainer = await engine.load(sample.job);
+  try {
+    const putBack = timeKernels(tf, 'wasm', clock);
+    const { stepMs, ops } = await timedSteps(trainer, sample, steps, clock).finally(putBack);
+    return {
+      engine: 'WebAssembly',
+      gpu: false,
+      threads: engine.info.threads,
+      batch,
+      steps,
+      stepMs,
+      captured: null,
+      ops,
+    };
+  } finally {
+    trainer.dispose();
+  }
+}
+
+async function profileNative(
+  { native, threads }: Extract<Awaited<ReturnType<typeof openNative>>, { native: unknown }>,
+  sample: Sample,
+  steps: number,
+): Promise<Profile> {
+  const { tf, backend } = native;
+  const { job } = sample;
+  registerNativeGradients(tf, backend);
+  const modelStep = await createModelStep(tf, job);
+  const clock = new OpClock(() => performance.now());
+  const eager = createTrainer(tf, job, modelStep, new ShardInputs(job), readByData);
+  let putBack = timeNativeOps(backend, clock);
+  const { stepMs, ops } = await timedSteps(eager, sample, steps, clock).finally(putBack);
+
+  // Captured at once: nobody waits here.
+  const idle = { answered: () => undefined, later: (task: () => void) => void tasks.push(task) };
+  const tasks: (() => void)[] = [];
+  const failures: string[] = [];
+  const note = (line: string): void => void failures.push(line);
+  const trainer = createCapturedTrainer(native, job, modelStep, { idle, note });
+  try {
+    await takeSteps(trainer, sample, 1);
+    for (const task of tasks.splice(0)) task();
+    putBack = timeNativeOps(backend, clock);
+    const replayed = await timedSteps(trainer, sample, steps, clock).finally(putBack);
+    return {
+      engine: `TensorFlow ${backend.binding.TF_Version ?? ''}`.trimEnd(),
+      gpu: backend.isUsingGpuDevice === true,
+      threads,
+      batch: job.batchSize,
+      steps,
+      stepMs,
+      captured: failures.length === 0 ? replayed : null,
+      ops,
+    };
+  } finally {
+    trainer.dispose();
+  }
+}
+
+async function timedSteps(
+  trainer: Trainer,
+  sample: Sample,
+  steps: number,
+  clock: OpClock,
+): Promise<Pick<Profile, 'stepMs' | 'ops'>> {
+  await takeSteps(trainer, sample, WARM_UP_STEPS);
+  clock.reset();
+  const stepMs = median(await takeSteps(trainer, sample, steps));
+  return { stepMs, ops: clock.times(steps) };
+}
+
+/** The milliseconds of each, made of weights that are set anew and inputs that lie ready, as in a worker. */
+async function takeSteps(trainer: Trainer, { weights, shard }: Sample, steps: number): Promise<number[]> {
+  const gradient = new Float32Array(weights.length);
+  const times: number[] = [];
+  for (let step = 0; step < steps; step++) {
+    trainer.prepare(step as Step, shard);
+    const startedMs = performance.now();
+    trainer.setWeights(weights);
+    await trainer.gradient(step as Step, shard, gradient);
+    times.push(performance.now() - startedMs);
+  }
+  return times;
+}
+
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
