@@ -4,7 +4,7 @@ import type { Job } from '../shared/model/job.ts';
 import type { Connection } from '../shared/transport.ts';
 import { Feed } from './feed/feed.ts';
 import type { PoolConnection } from './members/greetings.ts';
-import { WorkerPool } from './members/worker-pool.ts';
+import { WorkerPool, type PoolOptions } from './members/worker-pool.ts';
 import { plural, type Report } from './report/report.ts';
 import { isLoopback, reachableHosts, startServer } from './server/server.ts';
 import { RoundRunner } from './training/round-runner.ts';
@@ -16,6 +16,8 @@ export interface CoordinatorOptions {
   readonly port: number;
   readonly token?: string | undefined;
   readonly maxWorkers: number;
+  /** Whom weights and gradients are sent to in two pieces; see PoolOptions. */
+  readonly tailsFor?: PoolOptions['tailsFor'];
   readonly pageDir: string;
   readonly clock: Clock;
   readonly report: Report;
@@ -47,6 +49,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const pool: WorkerPool = new WorkerPool({
     ...{ job, clock, maxFrameBytes, tailFrom },
     rules: { token, maxWorkers },
+    ...(options.tailsFor === undefined ? {} : { tailsFor: options.tailsFor }),
     watch: (connection) => feed.watch(connection),
   });
   const feed: Feed = new Feed({ job, clock, pool });

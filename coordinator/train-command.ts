@@ -40,6 +40,8 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
   const clock = clockOf(globalThis);
   const report = createReport(process.stdout, clock);
   const interrupt = interruptible(report);
+  // Read anew each time: it changes while others are awaited.
+  const stopping = (): boolean => interrupt.signal.aborted;
   try {
     const dataset = await openDataset(flags, report);
     sayData(dataset, report);
@@ -48,10 +50,10 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
     if (flags.workers !== 0) {
       report.close();
       await program.prepareEngine(flags.engine, interrupt.signal);
-      if (interrupt.signal.aborted) return INTERRUPTED;
+      if (stopping()) return INTERRUPTED;
     }
     const workers = await localWorkers(flags, program, (line) => report.info(line));
-    if (interrupt.signal.aborted) return INTERRUPTED;
+    if (stopping()) return INTERRUPTED;
     const folder = await createRunFolder(flags.out ?? defaultRunDir(new Date()));
     await folder.writeConfig(configOf({ ...flags, workers }, dataset, program));
     const { job, initialWeights: weights } = prepared;

@@ -6,6 +6,8 @@ export interface Connection {
   terminate(): void;
   /** Bytes that were given to send() and have not left yet. */
   readonly bufferedBytes: number;
+  /** Whether the other end is known to be on this machine. */
+  readonly sameMachine?: boolean;
 }
 
 /** What a connection tells its owner. After onClose nothing more comes. */

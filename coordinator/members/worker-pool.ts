@@ -26,6 +26,8 @@ export interface PoolOptions {
   readonly maxFrameBytes: number;
   /** Where the tails of weights and gradients start, for workers that take them; null if there are none. */
   readonly tailFrom: number | null;
+  /** Whom tails are worth while with; by default those on other machines. */
+  readonly tailsFor?: (connection: Connection) => boolean;
   /**
    * Takes in somebody who only looks on.
    * @throws ProtocolError with what they are told instead
@@ -50,6 +52,9 @@ const DEFAULT_SILENCE_MS = 60_000;
 /** As long as the first shard of a run may be kept. */
 const WARM_UP_MS = 180_000;
 const STRIKES = 3;
+
+/** Within one machine there is no transfer to hide, and the cores have enough to do. */
+const onAnotherMachine = ({ sameMachine }: Connection): boolean => sameMachine !== true;
 
 /** Everybody who may compute: lets workers in, hears them, and notices when they are gone. */
 export class WorkerPool {
@@ -140,6 +145,7 @@ export class WorkerPool {
   }
 
   #welcome(hello: Hello, connection: Connection): Member {
+    const { tailFrom, tailsFor = onAnotherMachine } = this.#options;
     const codec = admit(hello, this.#options.rules, this.members.size + this.#preparing.size);
     const stats = new WorkerStats();
     const member: Member = {
@@ -148,7 +154,7 @@ export class WorkerPool {
       engine: hello.engine,
       codec,
       prefetch: hello.prefetch ?? false,
-      tails: (hello.tails ?? false) && this.#options.tailFrom !== null,
+      tails: hello.tails === true && tailFrom !== null && tailsFor(connection),
       connection: counted(connection, stats),
       stats,
       lastHeardMs: this.#options.clock.now(),
@@ -166,7 +172,7 @@ export class WorkerPool {
       codec,
       heartbeatMs: this.#heartbeatMs,
       maxFrameBytes: this.#options.maxFrameBytes,
-      ...(member.tails ? { tailFrom: this.#options.tailFrom ?? undefined } : {}),
+      ...(member.tails && tailFrom !== null ? { tailFrom } : {}),
       job: this.#options.job,
     });
     return member;

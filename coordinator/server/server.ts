@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { Duplex } from 'node:stream';
 import sirv from 'sirv';
@@ -72,13 +72,18 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     // Above our own limit, so that a frame somewhat too large is refused with a sentence and not only with 1009.
     maxPayload: options.maxFrameBytes * 2,
   });
-  http.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    if (!sameOrigin(request)) {
-      socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n');
-      return;
-    }
-    sockets.handleUpgrade(request, socket, head, (webSocket) => attach(webSocket, options.connect));
-  });
+  http.on(
+    'upgrade',
+    (request: IncomingMessage, socket: Duplex & Pick<Socket, 'remoteAddress'>, head: Buffer) => {
+      if (!sameOrigin(request)) {
+        socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n');
+        return;
+      }
+      sockets.handleUpgrade(request, socket, head, (webSocket) =>
+        attach(webSocket, isLoopback(socket.remoteAddress ?? ''), options.connect),
+      );
+    },
+  );
   await listen(http, options.host, options.port);
   const { port } = http.address() as AddressInfo;
   return {
@@ -100,8 +105,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 }
 
 /** Connects one WebSocket with its owner. */
-function attach(webSocket: WebSocket, connect: ServerOptions['connect']): void {
+function attach(webSocket: WebSocket, sameMachine: boolean, connect: ServerOptions['connect']): void {
   const owner = connect({
+    sameMachine,
     send: (frame) => webSocket.send(frame),
     close(code, reason) {
       webSocket.close(code, reason);
@@ -148,7 +154,7 @@ function listen(server: Server, host: string, port: number): Promise<void> {
 }
 
 const isAnyAddress = (host: string): boolean => host === '0.0.0.0' || host === '::';
-export const isLoopback = (host: string): boolean => /^(127\.|localhost$|::1$)/.test(host);
+export const isLoopback = (host: string): boolean => /^(127\.|::ffff:127\.|localhost$|::1$)/.test(host);
 
 /** The addresses under which this machine's workers and others reach the server, the nearest first. */
 export function reachableHosts(host: string): string[] {

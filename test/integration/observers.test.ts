@@ -56,7 +56,10 @@ test('an observer sees a whole run over a real socket, and one without the token
   expect(code).toBe(1000);
   const of = (type: FromCoordinator['type']) => messages.filter((message) => message.type === type);
   expect(of('run')).toMatchObject([{ steps: 10 }]);
-  expect(of('epoch')).toMatchObject([{ record: { epoch: 1 } }, { record: { epoch: 2, data: 'drawn-digits' } }]);
+  expect(of('epoch')).toMatchObject([
+    { record: { epoch: 1 } },
+    { record: { epoch: 2, data: 'drawn-digits' } },
+  ]);
   expect(messages.at(-1)).toEqual({ type: 'finished', reason: 'The run is finished.' });
   expect([...pool.members.values()]).toHaveLength(0);
 });

@@ -47,8 +47,8 @@ async function trainAlong(
   }
 }
 
-async function start(count: number): Promise<void> {
-  coordinator = await testCoordinator(dataset, { seed: SEED });
+async function start(count: number, tails = false): Promise<void> {
+  coordinator = await testCoordinator(dataset, { seed: SEED, tails });
   workers = Array.from({ length: count }, (_, i) => spawnWorker(coordinator.url, '--name', `w${i}`));
   await workersReady(coordinator, count);
 }
@@ -78,17 +78,21 @@ async function stop(): Promise<void> {
 }
 afterEach(stop);
 
-test.each([2, 3, 5])(
-  '%i workers put together the gradient that one computes alone, at each of 60 steps',
-  async (count) => {
-    await start(count);
+test.each([
+  [2, 'whole', false],
+  [3, 'in two pieces', true],
+  [5, 'whole', false],
+])(
+  '%i workers put together the gradient that one computes alone, at each of 60 steps, %s',
+  async (count, _, tails) => {
+    await start(count, tails);
     await trainAlong(() => undefined, compare);
   },
   180_000,
 );
 
 test('so do workers that are killed and added at random instants', async () => {
-  await start(3);
+  await start(3, true);
   const seed = Math.floor(Math.random() * 2 ** 32);
   console.log(`  churn seed ${seed}`);
   const random = randomStream(seed, Purpose.drawnDigits);

@@ -30,7 +30,7 @@ export interface TestCoordinator extends Coordinator, PreparedJob {
 /** A real coordinator on a free port of this process. */
 export async function testCoordinator(
   dataset: Dataset,
-  settings: Partial<JobSettings> & { readonly token?: string } = {},
+  settings: Partial<JobSettings> & { readonly token?: string; readonly tails?: boolean } = {},
 ): Promise<TestCoordinator> {
   const report = recordingReport();
   const stop = new AbortController();
@@ -41,6 +41,7 @@ export async function testCoordinator(
     port: 0,
     token: settings.token,
     maxWorkers: 16,
+    ...(settings.tails === true ? { tailsFor: () => true } : {}),
     pageDir: 'dist/page',
     clock: clockOf(globalThis),
     report,

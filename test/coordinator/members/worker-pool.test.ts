@@ -117,7 +117,10 @@ describe('a pool', () => {
     const { join } = testPool();
     const client = await join('ann');
     await client.hello();
-    expect(client.closed).toEqual({ code: CloseCode.unexpected, reason: 'A hello from a worker that was welcomed.' });
+    expect(client.closed).toEqual({
+      code: CloseCode.unexpected,
+      reason: 'A hello from a worker that was welcomed.',
+    });
   });
 
   it('takes a frame of the largest size and drops whoever sends a larger one', async () => {
