@@ -16,6 +16,12 @@ export const modules = [
     name: 'simdBytesBase64',
   },
   {
+    folder: at('shared/kernels/masks/'),
+    entry: 'masks.ts',
+    bytesFile: at('shared/kernels/masks/masks-bytes.ts'),
+    name: 'masksBytesBase64',
+  },
+  {
     folder: at('coordinator/training/vector/'),
     entry: 'vector.ts',
     bytesFile: at('coordinator/training/vector/vector-bytes.ts'),

@@ -1,5 +1,6 @@
 import { Purpose } from '../random/stream.ts';
 import { threefry2x32 } from '../random/threefry.ts';
+import { simdMasks, type FillSampleMask } from '../kernels/masks/masks.ts';
 
 /** What the masks of one step are keyed by. */
 export interface MaskKey {
@@ -30,36 +31,27 @@ export function fillDropoutMask(
 ): void {
   const threshold = Math.min(255, Math.round(256 * rate));
   const scale = 256 / (256 - threshold);
-  const words = new Uint32Array(2);
   const subkey = new Uint32Array(2);
   let at = 0;
   for (const sample of sampleNumbers) {
     threefry2x32(key.seed, Purpose.dropout, key.step, sample, subkey);
-    const key0 = subkey[0] as number;
-    const key1 = subkey[1] as number;
-    const end = at + size;
-    for (let block = 0; at < end; block++) {
-      threefry2x32(key0, key1, block, layer, words);
-      let low = words[0] as number;
-      let high = words[1] as number;
-      if (at + 8 <= end) {
-        // Written out: it runs 75,000 times a step.
-        mask[at] = (low & 255) < threshold ? 0 : scale;
-        mask[at + 1] = ((low >>> 8) & 255) < threshold ? 0 : scale;
-        mask[at + 2] = ((low >>> 16) & 255) < threshold ? 0 : scale;
-        mask[at + 3] = low >>> 24 < threshold ? 0 : scale;
-        mask[at + 4] = (high & 255) < threshold ? 0 : scale;
-        mask[at + 5] = ((high >>> 8) & 255) < threshold ? 0 : scale;
-        mask[at + 6] = ((high >>> 16) & 255) < threshold ? 0 : scale;
-        mask[at + 7] = high >>> 24 < threshold ? 0 : scale;
-        at += 8;
-      } else {
-        for (let byte = 0; at < end; byte++) {
-          mask[at++] = (low & 255) < threshold ? 0 : scale;
-          low >>>= 8;
-          if (byte === 3) [low, high] = [high, 0];
-        }
-      }
-    }
+    const [key0, key1] = [subkey[0] as number, subkey[1] as number];
+    fillSampleMask(mask, at, size, { key0, key1, layer, threshold, scale });
+    at += size;
   }
 }
+
+/** Works everywhere, at a tenth of the speed. */
+export const scalarMasks: FillSampleMask = (mask, from, size, { key0, key1, layer, threshold, scale }) => {
+  const words = new Uint32Array(2);
+  const end = from + size;
+  for (let block = 0, at = from; at < end; block++) {
+    threefry2x32(key0, key1, block, layer, words);
+    for (let e = 0; e < 8 && at < end; e++, at++) {
+      const byte = ((words[e >> 2] as number) >>> (8 * (e & 3))) & 255;
+      mask[at] = byte < threshold ? 0 : scale;
+    }
+  }
+};
+
+const fillSampleMask = simdMasks() ?? scalarMasks;

@@ -1,3 +1,4 @@
+import { instantiate } from '../../../shared/kernels/own-memory.ts';
 import { scalarKernels } from './scalar.ts';
 import { vectorBytesBase64 } from './vector-bytes.ts';
 
@@ -43,33 +44,16 @@ interface Exports {
   ): void;
 }
 
-/** What is used here of WebAssembly, which Node has but its types have not. */
-interface Host {
-  readonly WebAssembly: {
-    readonly Memory: new (descriptor: { initial: number; maximum: number }) => {
-      readonly buffer: ArrayBuffer;
-    };
-    readonly Module: new (bytes: Uint8Array) => object;
-    readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
-    validate(bytes: Uint8Array): boolean;
-  };
-}
-
 /** Vectors pass through WebAssembly's memory in blocks of this many values, small enough to stay in the cache. */
 const BLOCK = 8192;
-const PAGE_BYTES = 65536;
 /** As many as the longest of the kernels takes. */
 const BLOCKS = 4;
 
 /** The kernels as SIMD WebAssembly, or null where there is none. */
 export function simdKernels(): VectorKernels | null {
-  const { WebAssembly } = globalThis as unknown as Host;
-  const bytes = Buffer.from(vectorBytesBase64, 'base64');
-  if (!WebAssembly.validate(bytes)) return null;
-  const pages = (BLOCK * BLOCKS * 4) / PAGE_BYTES;
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: 65536 });
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
-  const kernels = exports as Exports;
+  const memory = instantiate(vectorBytesBase64, BLOCK * BLOCKS * 4);
+  if (memory === null) return null;
+  const kernels = memory.exports as Exports;
   const blocks = Array.from(
     { length: BLOCKS },
     (_, i) => new Float32Array(memory.buffer, i * BLOCK * 4, BLOCK),

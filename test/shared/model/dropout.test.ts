@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { fillDropoutMask } from '../../../shared/model/dropout.ts';
+import { simdMasks } from '../../../shared/kernels/masks/masks.ts';
+import { fillDropoutMask, scalarMasks } from '../../../shared/model/dropout.ts';
 import { Purpose } from '../../../shared/random/stream.ts';
 import { threefry2x32 } from '../../../shared/random/threefry.ts';
 
@@ -59,6 +60,29 @@ describe('a dropout mask', () => {
         (setting) => Buffer.compare(bytesOf(mask(setting)), bytesOf(naive(setting))) === 0,
       ),
       { numRuns: 300 },
+    );
+  });
+
+  it('is the same from the scalar and from the SIMD kernel, of which there is one here', () => {
+    const simd = simdMasks();
+    if (simd === null) throw new Error('No SIMD in this Node.');
+    const sample = fc.record({
+      key0: fc.integer(),
+      key1: fc.integer(),
+      layer: fc.nat(),
+      threshold: fc.nat(255),
+      scale: fc.constantFrom(1, 256 / 192, 2, 256),
+    });
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 20_000 }), fc.nat(5), sample, (size, from, how) => {
+        const [one, two] = [scalarMasks, simd].map((fill) => {
+          const values = new Float32Array(from + size + 3).fill(7);
+          fill(values, from, size, how);
+          return values;
+        });
+        return Buffer.compare(bytesOf(one!), bytesOf(two!)) === 0;
+      }),
+      { numRuns: 100 },
     );
   });
 
