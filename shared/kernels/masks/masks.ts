@@ -36,13 +36,13 @@ const ROOM = 8192;
 export function simdMasks(): FillSampleMask | null {
   const memory = instantiate(masksBytesBase64, ROOM * 4);
   if (memory === null) return null;
-  const { fill } = memory.exports as Exports;
+  const kernels = memory.exports as Exports;
   const made = new Float32Array(memory.buffer, 0, ROOM);
   return (mask, from, size, { key0, key1, layer, threshold, scale }) => {
     for (let done = 0; done < size; done += ROOM) {
       const n = Math.min(ROOM, size - done);
       const blocks = Math.ceil(n / (BLOCK * AT_ONCE)) * AT_ONCE;
-      fill(0, done / BLOCK, blocks, key0, key1, layer, threshold, scale);
+      kernels.fill(0, done / BLOCK, blocks, key0, key1, layer, threshold, scale);
       mask.set(n === ROOM ? made : made.subarray(0, n), from + done);
     }
   };
