@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import { countOrAuto, integer } from '../shared/options.ts';
+import { countOrAuto, integer, interval } from '../shared/options.ts';
 import type { EvaluateFlags } from './evaluate-command.ts';
 import type { Program } from './program.ts';
 import type { TrainFlags } from './train-command.ts';
@@ -38,6 +38,7 @@ Examples:
   gradcast train                             the MNIST CNN, 12 epochs
   gradcast train --epochs 1 --limit 6000     a quick look
   gradcast train --data fashion-mnist/       any data set of IDX files
+  gradcast train --resume runs/2026-01-31-k3v9qd            go on where it was stopped or died
   gradcast train --host 0.0.0.0 --port 2718 --token s3cret    others may join`,
     )
     .action(async (flags: TrainFlags) => {
@@ -79,12 +80,20 @@ Examples:
 
 function withTrainingOptions(command: Command): Command {
   return command
-    .option('--epochs <n>', 'passes over the training samples', integer(1, 1_000_000), 12)
+    .option('--epochs <n>', 'passes over the training samples (default: 12)', integer(1, 1_000_000))
     .option('--batch-size <n>', 'samples a step', integer(1, 1_000_000), 128)
     .addOption(seedOption())
     .addOption(dataOption())
     .option('--out <dir>', 'folder for model, history and config (default: runs/<date>-<id>)')
     .option('--limit <n>', 'only the first n training samples, for a quick look', integer(1))
     .option('--model <file>', 'train this model (Keras or tfjs JSON) instead of the MNIST CNN')
+    .addOption(
+      new Option('--resume <dir>', 'go on with a run from its last checkpoint').conflicts([
+        ...['out', 'limit', 'model', 'batchSize', 'seed'],
+      ]),
+    )
+    .option('--checkpoint-every <n>', 'steps (500), seconds (30s) or minutes (5m) between two', interval, {
+      ms: 300_000,
+    })
     .addOption(tokenOption());
 }

@@ -1,29 +1,20 @@
 import { clockOf } from '../shared/clock.ts';
 import type { Dataset } from '../shared/data/dataset.ts';
-import { layoutOf } from '../shared/model/layout.ts';
 import type { EpochRecord } from '../shared/protocol/messages.ts';
+import { beginRun, type BeginFlags, type Begun } from './begin.ts';
 import type { Coordinator } from './coordinator.ts';
 import { INTERRUPTED, interruptible } from './interrupt.ts';
-import { prepareJob, type PreparedJob } from './model.ts';
 import { localWorkers, type Program } from './program.ts';
 import { createReport } from './report/create.ts';
 import { both, type Report } from './report/report.ts';
 import { saveModel } from './storage/model-folder.ts';
-import { openDataset } from './storage/open-dataset.ts';
-import { createRunFolder, defaultRunDir, type RunFolder } from './storage/run-folder.ts';
-import { readTopology } from './storage/topology-file.ts';
-import { createOptimizer } from './training/optimizer.ts';
+import { CheckpointWriter, type CheckpointInterval } from './storage/checkpoint-writer.ts';
+import type { RunFolder } from './storage/run-folder.ts';
 import { train, type Trained } from './training/train.ts';
 import { withWorkers } from './with-workers.ts';
 
-export interface TrainFlags {
-  readonly epochs: number;
-  readonly batchSize: number;
-  readonly seed: number;
-  readonly data?: string;
-  readonly out?: string;
-  readonly limit?: number;
-  readonly model?: string;
+export interface TrainFlags extends BeginFlags {
+  readonly checkpointEvery: CheckpointInterval;
   readonly host: string;
   readonly port: number;
   readonly token?: string;
@@ -43,10 +34,9 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
   // Read anew each time: it changes while others are awaited.
   const stopping = (): boolean => interrupt.signal.aborted;
   try {
-    const dataset = await openDataset(flags, report);
+    const begun = await beginRun(flags, report);
+    const { dataset, job, weights, optimizer, start } = begun;
     sayData(dataset, report);
-    const topology = flags.model === undefined ? undefined : await readTopology(flags.model);
-    const prepared = await prepareJob(dataset, { ...flags, topology });
     if (flags.workers !== 0) {
       report.close();
       await program.prepareEngine(flags.engine, interrupt.signal);
@@ -54,9 +44,16 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
     }
     const workers = await localWorkers(flags, program, (line) => report.info(line));
     if (stopping()) return INTERRUPTED;
-    const folder = await createRunFolder(flags.out ?? defaultRunDir(new Date()));
-    await folder.writeConfig(configOf({ ...flags, workers }, dataset, program));
-    const { job, initialWeights: weights } = prepared;
+    const folder = await begun.openFolder();
+    if (start === undefined) await folder.writeConfig(configOf({ ...flags, workers }, begun, program));
+    const checkpoints = new CheckpointWriter({
+      dir: folder.checkpointDir,
+      every: flags.checkpointEvery,
+      job,
+      vectors: { weights, ...optimizer.state },
+      clock,
+      warn: (line) => report.warn(line),
+    });
 
     const trained = await withWorkers(
       {
@@ -71,12 +68,12 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
       },
       async ({ rounds, pool, feed }) => {
         const save = (epochs: number, last: EpochRecord | null): Promise<void> =>
-          saveWeights(folder, prepared, dataset, program, { epochs, last });
+          saveWeights(folder, begun, program, { epochs, last });
         const outcome = await train({
           job,
           dataset,
           weights,
-          optimizer: createOptimizer(job.optimizer, layoutOf(job.layout)),
+          optimizer,
           rounds,
           pool,
           report: both(report, feed),
@@ -86,6 +83,8 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
             await folder.appendHistory(record);
             await save(record.epoch, record);
           },
+          ...(start === undefined ? {} : { start }),
+          checkpoint: (...at) => checkpoints.at(...at),
         });
         if (interrupt.signal.aborted && outcome.steps > 0) await save(outcome.epochs, outcome.last);
         return outcome;
@@ -94,6 +93,10 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
     report.close();
     if (trained.steps === 0) report.info('Stopped before the first step; there is no model.');
     else sayEnd(trained, folder, flags, program, report);
+    if (stopping() && trained.steps > 0) {
+      report.info('Go on with it:');
+      report.info(`  ${program.typed} train --resume ${folder.dir}${dataFlag(flags)}`);
+    }
     return interrupt.signal.aborted ? INTERRUPTED : 0;
   } finally {
     report.close();
@@ -103,8 +106,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
 
 function saveWeights(
   folder: RunFolder,
-  { job, initialWeights: weights, weightNames: names }: PreparedJob,
-  dataset: Dataset,
+  { job, weights, weightNames: names, dataset }: Begun,
   program: Program,
   { epochs, last }: Pick<Trained, 'epochs' | 'last'>,
 ): Promise<void> {
@@ -121,13 +123,14 @@ function saveWeights(
 }
 
 /** What config.json keeps: everything that the run can be repeated with, but no secret. */
-function configOf(flags: TrainFlags, dataset: Dataset, program: Program): object {
+function configOf(flags: TrainFlags, { job, dataset }: Begun, program: Program): object {
   const { token, ...rest } = flags;
   return {
     gradcast: program.version,
     node: process.version,
     started: new Date().toISOString(),
     ...rest,
+    epochs: job.epochs,
     token: token === undefined ? 'none' : 'set',
     dataset: { name: dataset.name, description: dataset.description },
   };
@@ -164,9 +167,10 @@ function sayEnd(
     report.info(`Test score: ${last.val_loss}`);
     report.info(`Test accuracy: ${last.val_accuracy}`);
   }
-  const data = flags.data === undefined ? '' : ` --data ${flags.data}`;
   report.info(`Model: ${folder.modelDir}`);
   report.info(`Use it:`);
-  report.info(`  ${program.typed} evaluate ${folder.modelDir}${data}`);
+  report.info(`  ${program.typed} evaluate ${folder.modelDir}${dataFlag(flags)}`);
   report.info(`  ${program.typed} predict ${folder.modelDir} digit.png`);
 }
+
+const dataFlag = ({ data }: TrainFlags): string => (data === undefined ? '' : ` --data ${data}`);

@@ -14,3 +14,12 @@ export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: stri
 export function countOrAuto(text: string): number | 'auto' {
   return text === 'auto' ? 'auto' : integer(1, 1024)(text);
 }
+
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000 };
+
+/** For commander: a number of steps, or a time in seconds or minutes. */
+export function interval(text: string): { readonly steps: number } | { readonly ms: number } {
+  const [, number = '', unit] = /^([1-9]\d{0,6})([sm])?$/.exec(text) ?? [];
+  if (number === '') throw new InvalidArgumentError('It takes steps (500), seconds (30s) or minutes (5m).');
+  return unit === undefined ? { steps: Number(number) } : { ms: Number(number) * (UNIT_MS[unit] ?? 0) };
+}

@@ -1,15 +1,23 @@
-import { appendFile, mkdir, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { customAlphabet } from 'nanoid';
 import writeFileAtomic from 'write-file-atomic';
-import type { EpochRecord } from '../../shared/protocol/messages.ts';
+import * as v from 'valibot';
+import { epochRecord, type EpochRecord } from '../../shared/protocol/messages.ts';
 
 /** Where a run leaves what it has made. */
 export interface RunFolder {
   readonly dir: string;
   readonly modelDir: string;
+  readonly checkpointDir: string;
   writeConfig(config: object): Promise<void>;
   appendHistory(record: EpochRecord): Promise<void>;
+}
+
+/** The folder of a run that is gone on with. */
+export interface ReopenedFolder extends RunFolder {
+  /** What was written of the epochs that are done. */
+  readonly history: readonly EpochRecord[];
 }
 
 // Nothing that a shell, a file system or a reader could take for something else.
@@ -25,7 +33,6 @@ export const defaultRunDir = (now: Date): string =>
  */
 export async function createRunFolder(path: string): Promise<RunFolder> {
   const dir = resolve(path);
-  const history = join(dir, 'history.jsonl');
   await mkdir(dir, { recursive: true }).catch((error: unknown) => {
     throw new Error(`The folder ${dir} cannot be made (${String(error)}). Choose another with --out.`);
   });
@@ -36,11 +43,37 @@ export async function createRunFolder(path: string): Promise<RunFolder> {
     }
     throw new Error(`The folder ${dir} cannot be written (${String(error)}). Choose another with --out.`);
   });
-  return {
-    dir,
-    modelDir: join(dir, 'model'),
-    writeConfig: (config) =>
-      writeFileAtomic(join(dir, 'config.json'), `${JSON.stringify(config, null, 2)}\n`),
-    appendHistory: (record) => appendFile(history, `${JSON.stringify(record)}\n`),
-  };
+  return runFolder(dir);
 }
+
+/**
+ * Takes the folder of an earlier run. Epochs that are going to be done again leave its history.
+ * @param epoch the first one to be done, from 1
+ */
+export async function reopenRunFolder(dir: string, epoch: number): Promise<ReopenedFolder> {
+  const path = historyOf(dir);
+  const text = await readFile(path, 'utf8').catch(() => '');
+  const history = text.split('\n').flatMap((line) => recordOf(line) ?? []);
+  const kept = history.filter((record) => record.epoch < epoch);
+  await writeFileAtomic(path, kept.map((record) => `${JSON.stringify(record)}\n`).join(''));
+  return { ...runFolder(dir), history: kept };
+}
+
+/** A line that was cut off by whatever ended the run is no record. */
+function recordOf(line: string): EpochRecord | null {
+  try {
+    return v.parse(epochRecord, JSON.parse(line));
+  } catch {
+    return null;
+  }
+}
+
+const historyOf = (dir: string): string => join(dir, 'history.jsonl');
+
+const runFolder = (dir: string): RunFolder => ({
+  dir,
+  modelDir: join(dir, 'model'),
+  checkpointDir: join(dir, 'checkpoints'),
+  writeConfig: (config) => writeFileAtomic(join(dir, 'config.json'), `${JSON.stringify(config, null, 2)}\n`),
+  appendHistory: (record) => appendFile(historyOf(dir), `${JSON.stringify(record)}\n`),
+});

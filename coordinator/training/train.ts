@@ -2,6 +2,7 @@ import type { Clock, StopSignal } from '../../shared/clock.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Job } from '../../shared/model/job.ts';
 import type { EpochRecord, Step } from '../../shared/protocol/messages.ts';
+import type { EpochTally, Position } from '../storage/checkpoint.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
 import type { Progress, TrainingReport } from '../report/report.ts';
 import type { Score } from '../../shared/model/loss.ts';
@@ -24,6 +25,21 @@ export interface Training {
   readonly signal: StopSignal;
   /** Called after each epoch, with the weights as they are then. */
   readonly save: (record: EpochRecord) => Promise<void>;
+  /** Where an earlier run has got to; without it, the beginning. */
+  readonly start?: TrainingStart;
+  /** Called between two steps: after each, after each epoch, and at the end of a run that is stopped. */
+  readonly checkpoint?: (
+    when: 'step' | 'epoch' | 'stop',
+    position: Position,
+    tally: EpochTally,
+  ) => Promise<void>;
+}
+
+export interface TrainingStart {
+  readonly position: Position;
+  readonly tally: EpochTally;
+  /** Of the epochs that are done. */
+  readonly last: EpochRecord | null;
 }
 
 /** Where a run ended. */
@@ -38,20 +54,25 @@ export interface Trained {
  * @throws TrainingDiverged
  */
 export async function train(training: Training): Promise<Trained> {
-  const { job, dataset, weights, optimizer, rounds, pool, report, clock, signal } = training;
+  const { job, dataset, weights, optimizer, rounds, pool, report, clock, signal, start } = training;
+  const { position } = start ?? { position: { epoch: 1, step: 0, steps: 0 } };
   const steps = stepsPerEpoch(dataset.train.count, job.batchSize);
-  const trained = { epochs: 0, steps: 0, last: null as EpochRecord | null };
+  const trained = { epochs: position.epoch - 1, steps: position.steps, last: start?.last ?? null };
   // Read anew each time: it changes while rounds are awaited.
   const stopping = (): boolean => signal.aborted;
   const weightsNow = () => ({ step: trained.steps as Step, weights });
 
   try {
-    for (let epoch = 1; epoch <= job.epochs && !stopping(); epoch++) {
-      const tally = new Tally(clock);
+    for (let { epoch } = position; epoch <= job.epochs && !stopping(); epoch++) {
+      const done = epoch === position.epoch ? position.step : 0;
+      const tally = new Tally(clock, done > 0 ? start?.tally : undefined);
+      const checkpoint = (when: 'step' | 'stop', step: number): Promise<void> | undefined =>
+        training.checkpoint?.(when, { epoch, step, steps: trained.steps }, tally.state());
       report.epochStarted(epoch, job.epochs, steps);
 
       const epochBatches = [...batches(epochOrder(job.seed, epoch, dataset.train.count), job.batchSize)];
       for (const [i, batch] of epochBatches.entries()) {
+        if (i < done) continue;
         const input = { ...weightsNow(), split: dataset.train };
         const result = await rounds.gradient(input, batch, {
           next: epochBatches[i + 1],
@@ -59,12 +80,12 @@ export async function train(training: Training): Promise<Trained> {
         });
         trained.steps++;
         tally.add(batch.length, result);
-        const step = trained.steps - (epoch - 1) * steps;
         report.stepFinished({
-          ...{ epoch, step, steps, ...tally.figures(), workers: pool.members.size },
+          ...{ epoch, step: i + 1, steps, ...tally.figures(), workers: pool.members.size },
           batch: { lossSum: result.lossSum, correct: result.correct, samples: batch.length },
           weights: { step: trained.steps as Step, values: weights },
         });
+        await checkpoint(stopping() ? 'stop' : 'step', i + 1);
         if (stopping()) return trained;
       }
 
@@ -85,6 +106,7 @@ export async function train(training: Training): Promise<Trained> {
       trained.last = record;
       report.epochFinished(record, job.epochs, steps);
       await training.save(record);
+      await training.checkpoint?.('epoch', { epoch: epoch + 1, step: 0, steps: trained.steps }, EMPTY_TALLY);
     }
   } catch (error) {
     // Nobody is left to finish the step and the person wants to stop: what was trained so far still counts.
@@ -93,17 +115,28 @@ export async function train(training: Training): Promise<Trained> {
   return trained;
 }
 
+const EMPTY_TALLY: EpochTally = { samples: 0, lossSum: 0, correct: 0, seconds: 0 };
+
 /** Running sums over the samples of an epoch. */
 class Tally {
   readonly #clock: Clock;
   readonly #startedMs: number;
-  #samples = 0;
-  #lossSum = 0;
-  #correct = 0;
+  #samples: number;
+  #lossSum: number;
+  #correct: number;
 
-  constructor(clock: Clock) {
+  /** @param before what was done of the epoch in an earlier run */
+  constructor(clock: Clock, before: EpochTally = EMPTY_TALLY) {
     this.#clock = clock;
-    this.#startedMs = clock.now();
+    this.#startedMs = clock.now() - before.seconds * 1000;
+    this.#samples = before.samples;
+    this.#lossSum = before.lossSum;
+    this.#correct = before.correct;
+  }
+
+  state(): EpochTally {
+    const [samples, lossSum, correct] = [this.#samples, this.#lossSum, this.#correct];
+    return { samples, lossSum, correct, seconds: this.seconds() };
   }
 
   add(samples: number, { lossSum, correct }: Score): void {

@@ -139,7 +139,7 @@ const notNegative = v.pipe(finite, v.minValue(0));
 const curvePoint = v.object({ step: count, steps: positive, loss: v.number(), accuracy: share });
 export type CurvePoint = v.InferOutput<typeof curvePoint>;
 /** A line of history.jsonl. */
-const epochRecord = v.object({
+export const epochRecord = v.object({
   epoch: positive,
   loss: v.number(),
   accuracy: share,

@@ -41,6 +41,9 @@ async function history(out: string): Promise<EpochRecord[]> {
   return lines.map((line) => JSON.parse(line) as EpochRecord);
 }
 
+const timelessHistory = async (out: string) =>
+  (await history(out)).map((record) => ({ ...record, seconds: 0, samples_per_second: 0 }));
+
 test('a run tells its story, and leaves history, config and a model that can be used', async () => {
   const run = train('first', '--epochs', '2');
   expect(await run.ended, run.output()).toBe(0);
@@ -77,9 +80,7 @@ test('a run tells its story, and leaves history, config and a model that can be 
 test('the same seed and worker count give the same history, to the last bit', async () => {
   const runs = [train('again-1', '--epochs', '1'), train('again-2', '--epochs', '1')];
   for (const run of runs) expect(await run.ended, run.output()).toBe(0);
-  const timeless = async (out: string) =>
-    (await history(out)).map((record) => ({ ...record, seconds: 0, samples_per_second: 0 }));
-  expect(await timeless('again-1')).toEqual(await timeless('again-2'));
+  expect(await timelessHistory('again-1')).toEqual(await timelessHistory('again-2'));
 });
 
 test('Ctrl-C finishes the step, saves and exits with 130', async () => {
@@ -88,9 +89,30 @@ test('Ctrl-C finishes the step, saves and exits with 130', async () => {
   run.kill('SIGINT');
   expect(await run.ended, run.output()).toBe(130);
   expect(run.output()).toContain('Ctrl-C again stops at once');
+  expect(run.output()).toMatch(/Go on with it:\n.* train --resume .*stopped/);
   const evaluated = gradcast('evaluate', join(scratch, 'stopped/model'), '--data', data, '--engine', 'wasm');
   expect(await evaluated.ended, evaluated.output()).toBe(0);
 });
+
+test('a run that is killed goes on from its last checkpoint, to the same end', async () => {
+  const whole = train('whole', '--epochs', '3');
+  expect(await whole.ended, whole.output()).toBe(0);
+  const killed = train('killed', '--epochs', '3', '--checkpoint-every', '2');
+  await said(killed, /Epoch 2\/3: 5 steps/);
+  killed.kill('SIGKILL');
+  await killed.ended;
+  const resumed = gradcast(
+    ...['train', '--resume', join(scratch, 'killed'), '--data', data],
+    ...['--engine', 'wasm', '--workers', '2'],
+  );
+  expect(await resumed.ended, resumed.output()).toBe(0);
+  expect(resumed.output()).toMatch(/Going on with .*killed after step \d+, in epoch [12]/);
+  expect(await timelessHistory('killed')).toEqual(await timelessHistory('whole'));
+
+  const other = gradcast('train', '--resume', join(scratch, 'killed'), '--seed', '3');
+  expect(await other.ended).toBe(1);
+  expect(other.output()).toContain('cannot be used with');
+}, 120_000);
 
 test('a coordinator trains with the workers that others attach, and only those with the token', async () => {
   const options = [

@@ -1,0 +1,100 @@
+import { join, resolve } from 'node:path';
+import type { Dataset } from '../shared/data/dataset.ts';
+import { layoutOf } from '../shared/model/layout.ts';
+import type { Job } from '../shared/model/job.ts';
+import { prepareJob, type PreparedJob } from './model.ts';
+import type { Report } from './report/report.ts';
+import { loadCheckpoint, type Checkpoint } from './storage/checkpoint.ts';
+import { openDataset } from './storage/open-dataset.ts';
+import { createRunFolder, defaultRunDir, reopenRunFolder, type RunFolder } from './storage/run-folder.ts';
+import { readTopology } from './storage/topology-file.ts';
+import { createOptimizer, type Optimizer } from './training/optimizer.ts';
+import type { TrainingStart } from './training/train.ts';
+
+export interface BeginFlags {
+  /** Folder of a run to go on with; of the others, only data and epochs matter then. */
+  readonly resume?: string;
+  readonly epochs?: number;
+  readonly batchSize: number;
+  readonly seed: number;
+  readonly data?: string;
+  readonly limit?: number;
+  readonly model?: string;
+  readonly out?: string;
+}
+
+const DEFAULT_EPOCHS = 12;
+
+/** A run before its next step: a new one, or an earlier one where it had got to. */
+export interface Begun extends PreparedJob {
+  readonly dataset: Dataset;
+  /** In the job's layout; training changes them in place. */
+  readonly weights: Float32Array;
+  readonly optimizer: Optimizer;
+  readonly start?: TrainingStart;
+  /** Makes the run's folder, or takes the one that is there. */
+  readonly openFolder: () => Promise<RunFolder>;
+}
+
+/** @throws Error with a sentence if the data, the model or the checkpoint cannot be used */
+export function beginRun(flags: BeginFlags, report: Report): Promise<Begun> {
+  return flags.resume === undefined ? newRun(flags, report) : resumedRun(flags.resume, flags, report);
+}
+
+async function newRun(flags: BeginFlags, report: Report): Promise<Begun> {
+  const dataset = await openDataset(flags, report);
+  const topology = flags.model === undefined ? undefined : await readTopology(flags.model);
+  const epochs = flags.epochs ?? DEFAULT_EPOCHS;
+  const prepared = await prepareJob(dataset, { ...flags, epochs, topology });
+  return {
+    ...prepared,
+    dataset,
+    weights: prepared.initialWeights,
+    optimizer: createOptimizer(prepared.job.optimizer, layoutOf(prepared.job.layout)),
+    openFolder: () => createRunFolder(flags.out ?? defaultRunDir(new Date())),
+  };
+}
+
+async function resumedRun(dir: string, { data, epochs }: BeginFlags, report: Report): Promise<Begun> {
+  const checkpoint = await loadCheckpoint(join(dir, 'checkpoints'), (line) => report.warn(line));
+  const { position, tally } = checkpoint;
+  const job = { ...checkpoint.job, epochs: epochs ?? checkpoint.job.epochs };
+  const { seed } = job;
+  const dataset = await openDataset(
+    { ...(data === undefined ? {} : { data }), limit: job.data.trainSamples, seed },
+    report,
+  );
+  checkSameData(job, dataset);
+  const prepared = await prepareJob(dataset, job);
+  const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
+  const weights = restore(checkpoint, optimizer, prepared.initialWeights.length);
+  const folder = await reopenRunFolder(resolve(dir), position.epoch);
+  report.info(`Going on with ${dir} after step ${position.steps}, in epoch ${position.epoch}`);
+  return {
+    ...prepared,
+    job,
+    dataset,
+    weights,
+    optimizer,
+    start: { position, tally, last: folder.history.at(-1) ?? null },
+    openFolder: () => Promise.resolve(folder),
+  };
+}
+
+function checkSameData({ data }: Job, { name, train, test, sampleShape }: Dataset): void {
+  const found = `${name}, ${train.count} and ${test.count} samples of [${sampleShape.join(', ')}]`;
+  const wanted = `${data.name}, ${data.trainSamples} and ${data.testSamples} samples of [${data.sampleShape.join(', ')}]`;
+  if (found === wanted) return;
+  throw new Error(`The run was begun on other data (${wanted}; this is ${found}). Use --data with the same.`);
+}
+
+/** @returns the weights; the optimizer's vectors are put back in place */
+function restore({ vectors }: Checkpoint, { state }: Optimizer, length: number): Float32Array {
+  const vectorOf = (name: string): Float32Array => {
+    const vector = vectors[name];
+    if (vector?.length === length) return vector;
+    throw new Error(`The checkpoint does not hold ${length} values of ${name}.`);
+  };
+  for (const [name, values] of Object.entries(state)) values.set(vectorOf(name));
+  return vectorOf('weights');
+}

@@ -1,0 +1,61 @@
+import type { Clock } from '../../shared/clock.ts';
+import type { Job } from '../../shared/model/job.ts';
+import {
+  encodeCheckpoint,
+  saveCheckpoint,
+  type Checkpoint,
+  type EpochTally,
+  type Position,
+} from './checkpoint.ts';
+
+/** How often, besides after each epoch. */
+export type CheckpointInterval = { readonly steps: number } | { readonly ms: number };
+
+export interface CheckpointWriterOptions {
+  readonly dir: string;
+  readonly every: CheckpointInterval;
+  readonly job: Job;
+  /** Weights and the optimizer's, as they are at each moment. */
+  readonly vectors: Checkpoint['vectors'];
+  readonly clock: Clock;
+  /** Hears that one could not be written; the run goes on. */
+  readonly warn: (line: string) => void;
+}
+
+/** Writes checkpoints when they are due, in the background: the next step does not wait for the disk. */
+export class CheckpointWriter {
+  readonly #options: CheckpointWriterOptions;
+  #lastMs: number;
+  #writing: Promise<void> | null = null;
+
+  constructor(options: CheckpointWriterOptions) {
+    this.#options = options;
+    this.#lastMs = options.clock.now();
+  }
+
+  /** Called between two steps. Settles at once, or, after an epoch and at the end, when the checkpoint is on disk. */
+  async at(when: 'step' | 'epoch' | 'stop', position: Position, tally: EpochTally): Promise<void> {
+    if (when === 'step') {
+      // A disk that is slower than this is left in peace; the next step is due again.
+      if (this.#isDue(position) && this.#writing === null) void this.#write(position, tally);
+      return;
+    }
+    await this.#writing;
+    await this.#write(position, tally);
+  }
+
+  #isDue({ steps }: Position): boolean {
+    const { every, clock } = this.#options;
+    return 'steps' in every ? steps % every.steps === 0 : clock.now() - this.#lastMs >= every.ms;
+  }
+
+  #write(position: Position, tally: EpochTally): Promise<void> {
+    const { dir, job, vectors, clock, warn } = this.#options;
+    this.#lastMs = clock.now();
+    const bytes = encodeCheckpoint({ position, tally, job, vectors });
+    this.#writing = saveCheckpoint(dir, position, bytes)
+      .catch((error: unknown) => warn(`No checkpoint could be written to ${dir}: ${String(error)}`))
+      .finally(() => (this.#writing = null));
+    return this.#writing;
+  }
+}

@@ -1,0 +1,124 @@
+import { createHash } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as v from 'valibot';
+import writeFileAtomic from 'write-file-atomic';
+import { jobSchema } from '../../shared/model/job.ts';
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const header = v.object({
+  /** The epoch at hand, from 1, the steps done in it, and the steps done in all. */
+  position: v.object({ epoch: v.pipe(count, v.minValue(1)), step: count, steps: count }),
+  /** Sums over what is done of the epoch. */
+  tally: v.object({ samples: count, lossSum: v.number(), correct: count, seconds: v.number() }),
+  job: jobSchema,
+  vectors: v.array(v.object({ name: v.string(), length: count })),
+});
+type Header = v.InferOutput<typeof header>;
+/** How far a run has come. */
+export type Position = Header['position'];
+export type EpochTally = Header['tally'];
+
+/** A run between two steps: with the data, all that is needed to go on to the same end. */
+export interface Checkpoint extends Omit<Header, 'vectors'> {
+  /** By name, 'weights' among them; the others are the optimizer's. */
+  readonly vectors: Readonly<Record<string, Float32Array>>;
+}
+
+const MAGIC = 'gradcast checkpoint 1\n';
+const DIGEST_BYTES = 32;
+const KEPT = 3;
+const FILE = /^checkpoint-(\d+)\.bin$/;
+
+/**
+ * The bytes of a checkpoint: the magic line, the length of the header (uint32, little-endian), the header (JSON), zeros
+ * up to a multiple of 4, the vectors (float32, little-endian), and the SHA-256 of all that.
+ */
+export function encodeCheckpoint({ vectors, ...rest }: Checkpoint): Buffer {
+  const named = Object.entries(vectors);
+  const lengths = named.map(([name, { length }]) => ({ name, length }));
+  const text = Buffer.from(JSON.stringify({ ...rest, vectors: lengths }));
+  const start = aligned(MAGIC.length + 4 + text.length);
+  const bytes = Buffer.alloc(
+    start + named.reduce((sum, [, vector]) => sum + vector.byteLength, DIGEST_BYTES),
+  );
+  bytes.write(MAGIC, 0, 'latin1');
+  bytes.writeUInt32LE(text.length, MAGIC.length);
+  text.copy(bytes, MAGIC.length + 4);
+  let at = start;
+  for (const [, vector] of named) {
+    Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).copy(bytes, at);
+    at += vector.byteLength;
+  }
+  digestOf(bytes).copy(bytes, at);
+  return bytes;
+}
+
+/** @throws Error with a part of a sentence that says what is wrong, whatever the bytes are */
+export function decodeCheckpoint(bytes: Buffer): Checkpoint {
+  if (bytes.length < MAGIC.length + 4 + DIGEST_BYTES || bytes.toString('latin1', 0, MAGIC.length) !== MAGIC) {
+    throw new Error('it is no checkpoint of this version of gradcast');
+  }
+  if (!digestOf(bytes).equals(bytes.subarray(-DIGEST_BYTES))) {
+    throw new Error('its checksum is wrong: it was cut off or changed');
+  }
+  const textBytes = bytes.readUInt32LE(MAGIC.length);
+  const text = bytes.toString('utf8', MAGIC.length + 4, MAGIC.length + 4 + textBytes);
+  const { vectors: lengths, ...rest } = v.parse(header, JSON.parse(text));
+  const vectors: Record<string, Float32Array> = {};
+  let at = aligned(MAGIC.length + 4 + textBytes);
+  for (const { name, length } of lengths) {
+    vectors[name] = new Float32Array(Uint8Array.from(bytes.subarray(at, at + length * 4)).buffer);
+    at += length * 4;
+  }
+  if (at !== bytes.length - DIGEST_BYTES) throw new Error('its vectors have another length than it says');
+  return { ...rest, vectors };
+}
+
+/** Writes a checkpoint so that at every instant those in the folder are whole, and keeps the last few. */
+export async function saveCheckpoint(dir: string, { steps }: Position, bytes: Buffer): Promise<void> {
+  await mkdir(dir, { recursive: true });
+  await writeFileAtomic(join(dir, `checkpoint-${String(steps).padStart(9, '0')}.bin`), bytes);
+  await syncFolder(dir);
+  const old = (await checkpointFiles(dir)).slice(KEPT);
+  await Promise.all(old.map((file) => rm(join(dir, file), { force: true })));
+}
+
+/**
+ * The newest checkpoint of a folder that is whole.
+ * @param warn hears of those that are not
+ * @throws Error with a sentence if there is none
+ */
+export async function loadCheckpoint(dir: string, warn: (line: string) => void): Promise<Checkpoint> {
+  for (const file of await checkpointFiles(dir)) {
+    const path = join(dir, file);
+    try {
+      return decodeCheckpoint(await readFile(path));
+    } catch (error) {
+      warn(`${path} cannot be used (${error instanceof Error ? error.message : String(error)}).`);
+    }
+  }
+  throw new Error(`There is no checkpoint in ${dir} to go on from.`);
+}
+
+/** The newest first. */
+async function checkpointFiles(dir: string): Promise<string[]> {
+  const files = await readdir(dir).catch((): string[] => []);
+  const stepsOf = (file: string): number => Number(FILE.exec(file)?.[1]);
+  return files.filter((file) => FILE.test(file)).sort((a, b) => stepsOf(b) - stepsOf(a));
+}
+
+/** Makes a rename last through a power cut; where folders cannot be opened, nothing is to be done. */
+async function syncFolder(dir: string): Promise<void> {
+  const folder = await open(dir, 'r').catch(() => null);
+  try {
+    await folder?.sync().catch(() => undefined);
+  } finally {
+    await folder?.close();
+  }
+}
+
+const aligned = (bytes: number): number => (bytes + 3) & ~3;
+
+const digestOf = (bytes: Buffer): Buffer =>
+  createHash('sha256').update(bytes.subarray(0, -DIGEST_BYTES)).digest();

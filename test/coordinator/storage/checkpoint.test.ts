@@ -1,0 +1,124 @@
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  decodeCheckpoint,
+  encodeCheckpoint,
+  loadCheckpoint,
+  saveCheckpoint,
+  type Checkpoint,
+} from '../../../coordinator/storage/checkpoint.ts';
+import { CheckpointWriter } from '../../../coordinator/storage/checkpoint-writer.ts';
+import { exampleJob } from '../../shared/protocol/examples.ts';
+import { manualClock } from '../../support/manual-clock.ts';
+
+let dir: string;
+beforeEach(async () => void (dir = await mkdtemp(join(tmpdir(), 'gradcast-checkpoint-'))));
+afterEach(() => rm(dir, { recursive: true, force: true }));
+
+const checkpoint = (steps: number): Checkpoint => ({
+  position: { epoch: 2, step: 3, steps },
+  tally: { samples: 12, lossSum: 3.25, correct: 7, seconds: 1.5 },
+  job: exampleJob,
+  vectors: {
+    weights: Float32Array.of(steps, -2, 1e-38, NaN, Infinity, 0),
+    meanSquareGradient: Float32Array.of(1, 2, 3, 4, 5, 6),
+  },
+});
+const files = async (): Promise<string[]> => (await readdir(dir)).sort();
+
+describe('a checkpoint', () => {
+  it('is read as it was written, to the last bit', () => {
+    const read = decodeCheckpoint(encodeCheckpoint(checkpoint(9)));
+    expect(read).toEqual(checkpoint(9));
+    expect(Object.keys(read.vectors)).toEqual(['weights', 'meanSquareGradient']);
+  });
+
+  it('is refused with a sentence when it is cut off or changed anywhere, and never read wrongly', () => {
+    const whole = encodeCheckpoint(checkpoint(9));
+    fc.assert(
+      fc.property(fc.nat(whole.length - 1), fc.integer({ min: 1, max: 255 }), (at, change) => {
+        expect(() => decodeCheckpoint(whole.subarray(0, at))).toThrow(/checksum|no checkpoint/);
+        const changed = Buffer.from(whole);
+        changed[at] = changed[at]! ^ change;
+        expect(() => decodeCheckpoint(changed)).toThrow(/checksum|no checkpoint/);
+      }),
+    );
+  });
+});
+
+describe('a folder of checkpoints', () => {
+  it('keeps the last three', async () => {
+    for (const steps of [5, 10, 100, 1000]) {
+      await saveCheckpoint(dir, checkpoint(steps).position, encodeCheckpoint(checkpoint(steps)));
+    }
+    expect(await files()).toEqual([10, 100, 1000].map((n) => `checkpoint-${String(n).padStart(9, '0')}.bin`));
+    expect(await loadCheckpoint(dir, () => undefined)).toEqual(checkpoint(1000));
+  });
+
+  it('gives the newest that is whole, with a word about those that are not', async () => {
+    for (const steps of [1, 2, 3]) {
+      await saveCheckpoint(dir, checkpoint(steps).position, encodeCheckpoint(checkpoint(steps)));
+    }
+    const [, second, third] = (await files()).map((file) => join(dir, file));
+    await truncate(third!, 100);
+    const bytes = await readFile(second!);
+    bytes[bytes.length - 40]! ^= 1;
+    await writeFile(second!, bytes);
+    await writeFile(join(dir, 'checkpoint-000000009.bin.123'), 'half written');
+    const warnings: string[] = [];
+    expect(await loadCheckpoint(dir, (line) => warnings.push(line))).toEqual(checkpoint(1));
+    expect(warnings).toHaveLength(2);
+    expect(warnings[0]).toContain('checkpoint-000000003.bin cannot be used (its checksum is wrong');
+  });
+
+  it('without any is an error with a sentence', async () => {
+    await expect(loadCheckpoint(dir, () => undefined)).rejects.toThrow('There is no checkpoint in');
+    await expect(loadCheckpoint(join(dir, 'nothing'), () => undefined)).rejects.toThrow('no checkpoint');
+  });
+});
+
+describe('CheckpointWriter', () => {
+  const writer = (every: { steps: number } | { ms: number }, folder = dir) => {
+    const clock = manualClock();
+    const warnings: string[] = [];
+    const { job, vectors, tally } = checkpoint(0);
+    const made = new CheckpointWriter({
+      ...{ dir: folder, every, job, vectors, clock },
+      warn: (line) => warnings.push(line),
+    });
+    const at = (when: 'step' | 'epoch' | 'stop', steps: number): Promise<void> =>
+      made.at(when, { epoch: 1, step: steps, steps }, tally);
+    return { at, clock, warnings };
+  };
+  const stepsOf = async (): Promise<number[]> => (await files()).map((file) => parseInt(file.slice(11), 10));
+
+  it('writes every so many steps, after an epoch and at the end', async () => {
+    const { at } = writer({ steps: 3 });
+    for (const steps of [1, 2, 3]) await at('step', steps);
+    await at('epoch', 4);
+    expect(await stepsOf()).toEqual([3, 4]);
+    await at('step', 5);
+    await at('stop', 5);
+    expect(await stepsOf()).toEqual([3, 4, 5]);
+  });
+
+  it('writes every so many minutes', async () => {
+    const { at, clock } = writer({ ms: 60_000 });
+    await at('step', 1);
+    clock.skip(60_000);
+    await at('step', 2);
+    await at('step', 3);
+    await at('epoch', 4);
+    expect(await stepsOf()).toEqual([2, 4]);
+  });
+
+  it('says that the disk does not take them, and lets the run go on', async () => {
+    await writeFile(join(dir, 'file'), '');
+    const { at, warnings } = writer({ steps: 1 }, join(dir, 'file', 'checkpoints'));
+    await at('epoch', 1);
+    expect(warnings).toEqual([expect.stringContaining('No checkpoint could be written')]);
+  });
+});

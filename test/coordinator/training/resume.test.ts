@@ -1,0 +1,99 @@
+import { describe, expect, it } from 'vitest';
+import { createOptimizer } from '../../../coordinator/training/optimizer.ts';
+import { RoundRunner } from '../../../coordinator/training/round-runner.ts';
+import { train, type Trained, type TrainingStart } from '../../../coordinator/training/train.ts';
+import { decodeCheckpoint, encodeCheckpoint } from '../../../coordinator/storage/checkpoint.ts';
+import { viewShard } from '../../../shared/data/shard.ts';
+import { layoutOf } from '../../../shared/model/layout.ts';
+import type { Job } from '../../../shared/model/job.ts';
+import type { EpochRecord } from '../../../shared/protocol/messages.ts';
+import { exampleJob } from '../../shared/protocol/examples.ts';
+import { settle } from '../../support/manual-clock.ts';
+import { testPool, type Client } from '../members/pool-harness.ts';
+
+const job: Job = { ...exampleJob, batchSize: 4, epochs: 3, layout: [{ shape: [6], trainable: true }] };
+const split = (count: number) => ({
+  images: Uint8Array.from({ length: 2 * count }, (_, i) => i * 7),
+  labels: new Uint8Array(count),
+  count,
+});
+
+/** Answers with a gradient that depends on the weights that it was sent and on its samples. */
+function answerAll(client: Client): void {
+  let ahead = new Uint8Array(0);
+  client.onShard = () => {
+    const { message, payload } = client.received.at(-1)!;
+    if (message.type !== 'shard') return;
+    const sent = client.received.filter(({ message: { type } }) => type === 'weights').at(-1)!;
+    const weights = new Float32Array(sent.payload.slice().buffer);
+    for (const each of client.received) if (each.message.type === 'prefetch') ahead = each.payload.slice();
+    const { images, sampleNumbers } = viewShard(
+      payload.length > 0 ? payload.slice() : ahead,
+      message.samples,
+      [2, 1, 1],
+    );
+    const pull = images.reduce((sum, value) => sum + value / 255, 0);
+    const values = [...weights].map((weight, i) => weight * message.samples - pull * Math.cos(i));
+    void client.answer({ lossSum: Math.abs(weights[0]!) + sampleNumbers[0]!, correct: 1 }, values);
+  };
+}
+
+interface Run {
+  readonly trained: Trained;
+  readonly weights: Float32Array;
+  readonly records: readonly EpochRecord[];
+  readonly checkpoints: readonly Buffer[];
+}
+
+async function run(from?: Buffer): Promise<Run> {
+  const { pool, clock, join } = testPool();
+  const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
+  const weights = Float32Array.of(1, 2, 3, 4, 5, 6);
+  const records: EpochRecord[] = [];
+  const checkpoints: Buffer[] = [];
+  let start: TrainingStart | undefined;
+  if (from !== undefined) {
+    const { vectors, position, tally } = decodeCheckpoint(from);
+    weights.set(vectors.weights!);
+    for (const [name, values] of Object.entries(optimizer.state)) values.set(vectors[name]!);
+    start = { position, tally, last: null };
+  }
+  answerAll(await join('ann'));
+  const { signal } = new AbortController();
+  const state: { trained: Trained | null } = { trained: null };
+  void train({
+    ...{ job, weights, optimizer, pool, clock, signal },
+    dataset: {
+      ...{ name: 'made', description: '', sampleShape: [2, 1, 1], classes: 2 },
+      train: split(10),
+      test: split(5),
+    },
+    rounds: new RoundRunner({ pool, job, clock, tailFrom: null, signal, onWaiting: () => undefined }),
+    report: { epochStarted: () => undefined, stepFinished: () => undefined, epochFinished: () => undefined },
+    save: (record) => Promise.resolve(void records.push(record)),
+    ...(start === undefined ? {} : { start }),
+    checkpoint: (_, position, tally) => {
+      checkpoints.push(encodeCheckpoint({ position, tally, job, vectors: { weights, ...optimizer.state } }));
+      return Promise.resolve();
+    },
+  }).then((result) => (state.trained = result));
+  for (let turn = 0; turn < 100 && state.trained === null; turn++) await settle();
+  return { trained: state.trained!, weights, records, checkpoints };
+}
+
+const timeless = (record: EpochRecord): EpochRecord => ({ ...record, seconds: 0, samples_per_second: 0 });
+
+describe('a run that is resumed', () => {
+  it('ends with the same weights, to the bit, and the same history, whichever step it goes on from', async () => {
+    const whole = await run();
+    expect(whole.trained).toMatchObject({ epochs: 3, steps: 9 });
+    expect(whole.checkpoints).toHaveLength(12);
+    for (const checkpoint of whole.checkpoints) {
+      const { epoch } = decodeCheckpoint(checkpoint).position;
+      const resumed = await run(checkpoint);
+      expect(resumed.trained).toMatchObject({ epochs: 3, steps: 9 });
+      expect(Buffer.from(resumed.weights.buffer)).toEqual(Buffer.from(whole.weights.buffer));
+      expect(resumed.records.map(timeless)).toEqual(whole.records.slice(epoch - 1).map(timeless));
+    }
+  });
+});
