@@ -21,8 +21,8 @@ const BOUNDS: readonly [ContestantName, ContestantName, number][] = [
   ['native-2', 'ddp', 0.75],
   ['native-2', 'keras', 1.15],
 ];
-/** Of a block, not counted: the caches are cold after another's turn. */
-const WARM_UP = 2;
+/** Of a block, not counted: the caches are cold after another's turn, and training is a long row of steps. */
+const WARM_UP = 8;
 /** Before the first block: graphs are captured and shares settle. */
 const FIRST_STEPS = 12;
 /** Steps of an epoch of MNIST at batch 128: 468, and a short one. */
@@ -39,8 +39,8 @@ interface Flags {
 const names = Object.keys(CONTESTANTS).join(', ');
 const flags = new Command('npm run bench -- peers')
   .description('Training steps of gradcast and of its peers, by turns in one run.')
-  .option('--rounds <n>', 'turns of each', integer(1), 8)
-  .option('--block <n>', `steps of a turn; the first ${WARM_UP} are not counted`, integer(WARM_UP + 1), 14)
+  .option('--rounds <n>', 'turns of each', integer(1), 5)
+  .option('--block <n>', `steps of a turn; the first ${WARM_UP} are not counted`, integer(WARM_UP + 1), 40)
   .option('--batch <n>', 'samples a step', integer(2), 128)
   .option('--without <names>', `who stays away, separated by commas: ${names}`, '')
   .option('--python <path>', 'a Python that has Keras and PyTorch, instead of environments made for them')
