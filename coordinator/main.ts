@@ -2,6 +2,7 @@ import { Option, type Command } from 'commander';
 import { countOrAuto, integer, interval } from '../shared/options.ts';
 import type { EvaluateFlags } from './evaluate-command.ts';
 import type { Program } from './program.ts';
+import type { StatusFlags } from './status/status-command.ts';
 import type { TrainFlags } from './train-command.ts';
 
 const PORT = 2718;
@@ -61,6 +62,19 @@ Examples:
     .action(async (flags: TrainFlags) => {
       const { runTrain } = await import('./train-command.ts');
       process.exitCode = await runTrain({ ...flags, workers: 0, engine: 'auto' }, program);
+    });
+
+  cli
+    .command('status')
+    .summary('how a run goes')
+    .description('How a run goes: epoch, figures, every worker, and whom the steps wait for.')
+    .argument('<url>', 'address that the coordinator printed, ws://host:port')
+    .addOption(tokenOption())
+    .option('--json', 'for programs: what the coordinator tells observers')
+    .addHelpText('after', '\nExample:\n  gradcast status ws://192.168.1.20:2718 --token s3cret')
+    .action(async (url: string, flags: StatusFlags) => {
+      const { readStatus } = await import('./status/status-command.ts');
+      for (const line of await readStatus(url, flags)) process.stdout.write(`${line}\n`);
     });
 
   cli

@@ -1,0 +1,81 @@
+import type { EpochRecord, ProgressMessage, RunMessage, WorkerRow } from '../../shared/protocol/messages.ts';
+import { duration, epochLine, fixed, plural } from '../report/report.ts';
+
+/** What an observer knows of a run. */
+export interface RunStatus {
+  readonly run: RunMessage;
+  readonly progress: ProgressMessage;
+  /** The last epoch that is done. */
+  readonly last: EpochRecord | null;
+}
+
+const HEADINGS = ['worker', 'engine', 'samples/s', 'share', 'compute', 'answer', 'ping', 'sent', 'received'];
+
+/** A run in words and a table, a line each. */
+export function describeStatus({ run, progress, last }: RunStatus): string[] {
+  const { job, steps } = run;
+  const { epoch, step, loss, accuracy, samplesPerSecond, etaSeconds, workers } = progress;
+  const figures =
+    loss === null || accuracy === null ? '' : ` - loss: ${fixed(loss)} - accuracy: ${fixed(accuracy)}`;
+  const eta = etaSeconds === null ? '' : ` - ETA: ${duration(etaSeconds)}`;
+  const state =
+    epoch === 0
+      ? 'No step has been made yet.'
+      : `Epoch ${epoch}/${job.epochs}: ${step}/${steps}${eta}${figures} - ${Math.round(samplesPerSecond)} samples/s`;
+  return [
+    `${job.data.name}: ${job.data.trainSamples} samples, batches of ${job.batchSize}`,
+    state,
+    ...(last === null ? [] : [`Epoch ${last.epoch} was: ${epochLine(last)}`]),
+    '',
+    ...(workers.length === 0 ? ['No worker is connected: the run waits.'] : table(workers)),
+    ...holdUp(progress),
+  ];
+}
+
+function table(workers: readonly WorkerRow[]): string[] {
+  const rows = [HEADINGS, ...workers.map(cellsOf)];
+  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) =>
+        column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
+      )
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+function cellsOf(worker: WorkerRow): string[] {
+  const { name, backend, samplesPerSecond, share, computeMs, turnaroundMs, rttMs, bytesUp, bytesDown } =
+    worker;
+  return [
+    name.slice(0, 30),
+    backend,
+    samplesPerSecond.toFixed(0),
+    `${(share * 100).toFixed(0)}%`,
+    `${computeMs.toFixed(1)} ms`,
+    `${turnaroundMs.toFixed(1)} ms`,
+    rttMs === null ? '-' : `${rttMs.toFixed(1)} ms`,
+    megabytes(bytesUp),
+    megabytes(bytesDown),
+  ];
+}
+
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+
+/** Whom the steps wait for, if anybody makes a difference: twice as long as the fastest. */
+function holdUp({ slowest, workers }: ProgressMessage): string[] {
+  const found = workers.find(({ id }) => id === slowest?.id);
+  const fastestMs = Math.min(...workers.map(({ turnaroundMs }) => turnaroundMs));
+  if (slowest === null || found === undefined) return [];
+  const { name, turnaroundMs, computeMs } = found;
+  const why =
+    slowest.cause === 'compute'
+      ? `computing takes ${computeMs.toFixed(0)} of its ${turnaroundMs.toFixed(0)} ms`
+      : `its link takes ${(turnaroundMs - computeMs).toFixed(0)} of its ${turnaroundMs.toFixed(0)} ms`;
+  const others =
+    workers.length > 1
+      ? `; the fastest of the ${plural(workers.length, 'worker')} answers after ${fastestMs.toFixed(0)} ms`
+      : '';
+  return ['', `Steps wait for ${name}: ${why}${others}.`];
+}

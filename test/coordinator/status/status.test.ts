@@ -1,0 +1,97 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describeStatus, type RunStatus } from '../../../coordinator/status/describe-status.ts';
+import { readStatus } from '../../../coordinator/status/status-command.ts';
+import { drawDigits } from '../../../shared/data/drawn-digits.ts';
+import type { ProgressMessage, WorkerRow } from '../../../shared/protocol/messages.ts';
+import { exampleJob } from '../../shared/protocol/examples.ts';
+import { testCoordinator, tinyTopology, type TestCoordinator } from '../../support/test-coordinator.ts';
+
+const row = (name: string, computeMs: number, turnaroundMs: number): WorkerRow => ({
+  ...{ id: name, name, backend: 'wasm', device: 'CPU', share: 0.5, samples: 64, samplesPerSecond: 640 },
+  ...{ computeMs, turnaroundMs, rttMs: 1.5, bytesUp: 2_400_000, bytesDown: 4_800_000 },
+});
+const progress: ProgressMessage = {
+  ...{
+    type: 'progress',
+    epoch: 2,
+    step: 1,
+    loss: 0.5,
+    accuracy: 0.75,
+    samplesPerSecond: 900,
+    etaSeconds: 61,
+  },
+  ...{
+    curve: [],
+    workers: [row('ann', 90, 100), row('bob', 20, 300)],
+    slowest: { id: 'bob', cause: 'link' },
+  },
+};
+const status: RunStatus = {
+  run: { type: 'run', protocol: 1, job: { ...exampleJob, epochs: 3 }, steps: 2, curve: [], epochs: [] },
+  progress,
+  last: null,
+};
+
+describe('the status of a run', () => {
+  it('says where it is, who is there, and whom it waits for', () => {
+    expect(describeStatus(status)).toEqual([
+      'made: 8 samples, batches of 4',
+      'Epoch 2/3: 1/2 - ETA: 1m 01s - loss: 0.5000 - accuracy: 0.7500 - 900 samples/s',
+      '',
+      'worker  engine  samples/s  share  compute    answer    ping    sent  received',
+      'ann     wasm          640    50%  90.0 ms  100.0 ms  1.5 ms  2.4 MB    4.8 MB',
+      'bob     wasm          640    50%  20.0 ms  300.0 ms  1.5 ms  2.4 MB    4.8 MB',
+      '',
+      'Steps wait for bob: its link takes 280 of its 300 ms; the fastest of the 2 workers answers after 100 ms.',
+    ]);
+  });
+
+  it('says so where nothing has happened and nobody is there', () => {
+    const quiet: RunStatus = {
+      ...status,
+      progress: {
+        ...progress,
+        epoch: 0,
+        loss: null,
+        accuracy: null,
+        etaSeconds: null,
+        workers: [],
+        slowest: null,
+      },
+    };
+    expect(describeStatus(quiet).slice(1)).toEqual([
+      'No step has been made yet.',
+      '',
+      'No worker is connected: the run waits.',
+    ]);
+  });
+});
+
+describe('readStatus', () => {
+  let coordinator: TestCoordinator;
+  beforeAll(async () => {
+    coordinator = await testCoordinator(drawDigits({ seed: 1, trainCount: 8, testCount: 2 }), {
+      topology: tinyTopology([28, 28, 1], 10),
+      token: 'secret',
+    });
+  });
+  afterAll(() => coordinator.close('done'));
+
+  it('asks a coordinator over a real socket', async () => {
+    const lines = await readStatus(coordinator.url, { token: 'secret' });
+    expect(lines).toEqual([
+      'drawn-digits: 8 samples, batches of 128',
+      'No step has been made yet.',
+      '',
+      'No worker is connected: the run waits.',
+    ]);
+    const [json = ''] = await readStatus(coordinator.url, { token: 'secret', json: true });
+    expect(JSON.parse(json)).toMatchObject({ run: { steps: 1 }, progress: { epoch: 0 }, last: null });
+  });
+
+  it('says in a sentence why there is none', async () => {
+    await expect(readStatus(coordinator.url, {})).rejects.toThrow(/No status from ws:.*No token/);
+    await expect(readStatus('ws://127.0.0.1:1', {})).rejects.toThrow(/ECONNREFUSED/);
+    await expect(readStatus('http://here', {})).rejects.toThrow(/is no address of a coordinator/);
+  });
+});
