@@ -6,6 +6,8 @@ import { Feed } from './feed/feed.ts';
 import type { PoolConnection } from './members/greetings.ts';
 import { WorkerPool, type PoolOptions } from './members/worker-pool.ts';
 import { plural, type Report } from './report/report.ts';
+import { Metrics } from './metrics/metrics.ts';
+import { machineRoutes } from './server/routes.ts';
 import { isLoopback, reachableHosts, startServer } from './server/server.ts';
 import { RoundRunner } from './training/round-runner.ts';
 import { tailStart } from './training/tail.ts';
@@ -30,6 +32,7 @@ export interface Coordinator {
   readonly rounds: RoundRunner;
   /** Tells observers how the run goes. */
   readonly feed: Feed;
+  readonly metrics: Metrics;
   readonly port: number;
   /** ws:// addresses, the nearest first. */
   readonly urls: readonly string[];
@@ -46,13 +49,15 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const layout = layoutOf(job.layout);
   const maxFrameBytes = layout.length * 4 + HEADER_BYTES;
   const tailFrom = tailStart(layout);
+  const rules = { token, maxWorkers };
   const pool: WorkerPool = new WorkerPool({
     ...{ job, clock, maxFrameBytes, tailFrom },
-    rules: { token, maxWorkers },
+    rules,
     ...(options.tailsFor === undefined ? {} : { tailsFor: options.tailsFor }),
     watch: (connection) => feed.watch(connection),
   });
   const feed: Feed = new Feed({ job, clock, pool });
+  const metrics = new Metrics({ pool, observers: () => feed.observers, clock });
   const rounds = new RoundRunner({
     pool,
     job,
@@ -65,13 +70,23 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
         : report.info('A worker is back: the run goes on.'),
   });
   const connect = (connection: Connection): PoolConnection => pool.connect(connection);
-  const server = await startServer({ host, port: options.port, pageDir, maxFrameBytes, connect }).catch(
-    (error: unknown) => {
-      pool.close('The coordinator could not start.');
-      feed.close('The coordinator could not start.');
-      throw error;
-    },
-  );
+  const routes = machineRoutes({
+    rules,
+    workers: () => pool.members.size,
+    metrics: () => metrics.text(),
+  });
+  const server = await startServer({
+    host,
+    port: options.port,
+    pageDir,
+    maxFrameBytes,
+    connect,
+    routes,
+  }).catch((error: unknown) => {
+    pool.close('The coordinator could not start.');
+    feed.close('The coordinator could not start.');
+    throw error;
+  });
   pool.listen({
     joined: ({ name, engine }) => {
       const threads = plural(engine.threads, 'thread');
@@ -87,6 +102,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     pool,
     rounds,
     feed,
+    metrics,
     port: server.port,
     urls: reachableHosts(host).map((name) => `ws://${name}:${server.port}`),
     async close(reason) {

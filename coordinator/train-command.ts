@@ -66,7 +66,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
         interrupt,
         onOpen: (coordinator) => sayAddresses(coordinator, flags, program, report),
       },
-      async ({ rounds, pool, feed }) => {
+      async ({ rounds, pool, feed, metrics }) => {
         const save = (epochs: number, last: EpochRecord | null): Promise<void> =>
           saveWeights(folder, begun, program, { epochs, last });
         const outcome = await train({
@@ -76,7 +76,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
           optimizer,
           rounds,
           pool,
-          report: both(report, feed),
+          report: both(report, both(feed, metrics)),
           clock,
           signal: interrupt.signal,
           save: async (record) => {

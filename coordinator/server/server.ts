@@ -7,6 +7,7 @@ import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import { closeReason, CloseCode } from '../../shared/protocol/close-code.ts';
 import type { Connection } from '../../shared/transport.ts';
 import type { PoolConnection } from '../members/greetings.ts';
+import type { Routes } from './routes.ts';
 
 export interface ServerOptions {
   readonly host: string;
@@ -17,6 +18,8 @@ export interface ServerOptions {
   /** The largest frame that anybody has reason to send. */
   readonly maxFrameBytes: number;
   readonly connect: (connection: Connection) => PoolConnection;
+  /** What is asked before the page is. */
+  readonly routes: Routes;
 }
 
 export interface RunningServer {
@@ -59,10 +62,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     response.setHeader('X-Content-Type-Options', 'nosniff');
     response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
     response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
-    page(request, response, () => {
-      response.statusCode = 404;
-      response.end('Not found.\n');
-    });
+    options.routes(request, response, () =>
+      page(request, response, () => {
+        response.statusCode = 404;
+        response.end('Not found.\n');
+      }),
+    );
   });
   const sockets = new WebSocketServer({
     noServer: true,

@@ -1,0 +1,52 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { checkToken, type AdmissionRules } from '../members/admission.ts';
+
+/** Answers a request, or leaves it to `next`. */
+export type Routes = (request: IncomingMessage, response: ServerResponse, next: () => void) => void;
+
+export interface RouteOptions {
+  readonly rules: AdmissionRules;
+  readonly workers: () => number;
+  readonly metrics: () => Promise<{ readonly contentType: string; readonly body: string }>;
+}
+
+/**
+ * What programs ask for: /health says that the coordinator answers and how many workers it has; /metrics is for
+ * Prometheus, with the run's token as a bearer token if it has one.
+ */
+export function machineRoutes({ rules, workers, metrics }: RouteOptions): Routes {
+  return (request, response, next) => {
+    const path = (request.url ?? '').split('?', 1)[0];
+    if (path !== '/health' && path !== '/metrics') {
+      next();
+      return;
+    }
+    const answer = (status: number, contentType: string, body: string): void => {
+      response.writeHead(status, { 'Content-Type': contentType, 'Cache-Control': 'no-store' });
+      response.end(request.method === 'HEAD' ? undefined : body);
+    };
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('Allow', 'GET, HEAD');
+      answer(405, 'text/plain', 'Only GET and HEAD.\n');
+    } else if (path === '/health') {
+      answer(200, 'application/json', `${JSON.stringify({ status: 'ok', workers: workers() })}\n`);
+    } else if (!mayRead(request, rules)) {
+      response.setHeader('WWW-Authenticate', 'Bearer');
+      answer(401, 'text/plain', 'The token of the run, as a bearer token, please.\n');
+    } else {
+      metrics().then(
+        ({ contentType, body }) => answer(200, contentType, body),
+        () => answer(500, 'text/plain', 'The metrics could not be put together.\n'),
+      );
+    }
+  };
+}
+
+function mayRead({ headers }: IncomingMessage, rules: AdmissionRules): boolean {
+  try {
+    checkToken(/^Bearer (.*)$/.exec(headers.authorization ?? '')?.[1], rules);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,64 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { drawDigits } from '../../../shared/data/drawn-digits.ts';
+import type { Step } from '../../../shared/protocol/messages.ts';
+import { testCoordinator, tinyTopology, type TestCoordinator } from '../../support/test-coordinator.ts';
+
+let coordinator: TestCoordinator;
+const get = (path: string, init: RequestInit = {}): Promise<Response> =>
+  fetch(`http://127.0.0.1:${coordinator.port}${path}`, init);
+const withToken = (token: string): RequestInit => ({ headers: { Authorization: `Bearer ${token}` } });
+
+beforeAll(async () => {
+  coordinator = await testCoordinator(drawDigits({ seed: 1, trainCount: 8, testCount: 2 }), {
+    topology: tinyTopology([28, 28, 1], 10),
+    token: 'secret',
+  });
+});
+afterAll(() => coordinator.close('done'));
+
+test('/health answers anybody', async () => {
+  const response = await get('/health');
+  expect(response.status).toBe(200);
+  expect(await response.json()).toEqual({ status: 'ok', workers: 0 });
+});
+
+test('/metrics tells the run in the terms of Prometheus, to whoever has the token', async () => {
+  const { metrics } = coordinator;
+  metrics.epochStarted(1);
+  metrics.stepFinished({
+    ...{ epoch: 1, step: 1, steps: 2, loss: 0.5, accuracy: 0.75, samplesPerSecond: 10, workers: 0 },
+    batch: { samples: 8, lossSum: 4, correct: 6 },
+    weights: { step: 1 as Step, values: new Float32Array(1) },
+  });
+  metrics.epochFinished({
+    ...{ epoch: 1, loss: 0.5, accuracy: 0.75, val_loss: 0.25, val_accuracy: 0.875, seconds: 1 },
+    ...{ samples_per_second: 8, workers: 1, data: 'drawn-digits' },
+  });
+  for (const init of [{}, withToken('guess')]) {
+    const response = await get('/metrics', init);
+    expect(response.status).toBe(401);
+    expect(await response.text()).not.toContain('gradcast_');
+  }
+  const response = await get('/metrics', withToken('secret'));
+  expect(response.headers.get('content-type')).toContain('text/plain');
+  const lines = (await response.text()).split('\n');
+  for (const line of [
+    'gradcast_epoch 1',
+    'gradcast_loss{split="train"} 0.5',
+    'gradcast_accuracy{split="test"} 0.875',
+    'gradcast_steps_total 1',
+    'gradcast_samples_total 8',
+    'gradcast_workers 0',
+    'gradcast_observers 0',
+    'gradcast_workers_refused_total 0',
+    'gradcast_step_seconds_count 0',
+  ]) {
+    expect(lines).toContain(line);
+  }
+});
+
+test('nothing but GET and HEAD is answered', async () => {
+  expect((await get('/health', { method: 'POST' })).status).toBe(405);
+  const head = await get('/health', { method: 'HEAD' });
+  expect([head.status, await head.text()]).toEqual([200, '']);
+});
