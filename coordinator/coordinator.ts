@@ -7,6 +7,7 @@ import type { PoolConnection } from './members/greetings.ts';
 import { WorkerPool, type PoolOptions } from './members/worker-pool.ts';
 import { plural, type Report } from './report/report.ts';
 import { isLoopback, reachableHosts, startServer } from './server/server.ts';
+import { auditWorkers } from './training/audit/audit-workers.ts';
 import { RoundRunner } from './training/round-runner.ts';
 import { tailStart } from './training/tail.ts';
 
@@ -18,6 +19,8 @@ export interface CoordinatorOptions {
   readonly maxWorkers: number;
   /** Whom weights and gradients are sent to in two pieces; see PoolOptions. */
   readonly tailsFor?: PoolOptions['tailsFor'];
+  /** The part of the shards that two workers compute; nobody is audited without. */
+  readonly audit?: number | undefined;
   readonly pageDir: string;
   readonly clock: Clock;
   readonly report: Report;
@@ -53,7 +56,9 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     watch: (connection) => feed.watch(connection),
   });
   const feed: Feed = new Feed({ job, clock, pool });
+  const { audit = 0 } = options;
   const rounds = new RoundRunner({
+    audits: audit > 0 ? auditWorkers(pool, report, audit) : null,
     pool,
     job,
     clock,
@@ -79,6 +84,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     },
     left: ({ name }, reason) => report.info(`- ${name} left: ${reason}`),
     refused: (reason) => report.warn(`A worker was not let in: ${reason}`),
+    reserved: ({ name }, reason) =>
+      report.info(reason === null ? `${name} takes part again.` : `${name} is kept in reserve: ${reason}`),
   });
   if (token === undefined && !isLoopback(host)) {
     report.warn('Whoever reaches this port may join. Use --token to choose who may.');

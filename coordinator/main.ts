@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import { countOrAuto, integer } from '../shared/options.ts';
+import { countOrAuto, integer, part } from '../shared/options.ts';
 import type { EvaluateFlags } from './evaluate-command.ts';
 import type { Program } from './program.ts';
 import type { TrainFlags } from './train-command.ts';
@@ -50,11 +50,13 @@ Examples:
     .description('Train with whatever joins: prints the addresses, then waits for the first worker.')
     .option('--host <address>', 'address to listen on', '0.0.0.0')
     .option('--port <n>', 'port to listen on; 0 takes any that is free', integer(0, 65535), PORT)
+    .option('--min-workers <n>', 'wait for so many before the first step', integer(1, 1_000))
     .addHelpText(
       'after',
       `
 Examples:
   gradcast coordinator --token s3cret
+  gradcast coordinator --token s3cret --min-workers 4
   gradcast coordinator --host 127.0.0.1 --port 0 --epochs 3`,
     )
     .action(async (flags: TrainFlags) => {
@@ -86,5 +88,6 @@ function withTrainingOptions(command: Command): Command {
     .option('--out <dir>', 'folder for model, history and config (default: runs/<date>-<id>)')
     .option('--limit <n>', 'only the first n training samples, for a quick look', integer(1))
     .option('--model <file>', 'train this model (Keras or tfjs JSON) instead of the MNIST CNN')
+    .option('--audit <part>', 'have this part of the shards, such as 0.02, computed twice and compared', part)
     .addOption(tokenOption());
 }

@@ -14,3 +14,10 @@ export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: stri
 export function countOrAuto(text: string): number | 'auto' {
   return text === 'auto' ? 'auto' : integer(1, 1024)(text);
 }
+
+/** For commander: a part of a whole, from 0 to 1. */
+export function part(text: string): number {
+  const value = Number(text);
+  if (/^[\d.]+$/.test(text) && value >= 0 && value <= 1) return value;
+  throw new InvalidArgumentError('It takes a number from 0 to 1.');
+}
