@@ -56,7 +56,10 @@ type Answer = Extract<FromWorker, { shard: ShardId }>;
 
 const CHECK_EVERY_MS = 1_000;
 
-/** A round in progress: connects the pure one with the pool, from its first shard to its last answer. */
+/**
+ * A round in progress: connects the pure one with the pool, from its first shard to its last answer. After that it still
+ * hears what nobody waits for, until it is left.
+ */
 export class ActiveRound {
   readonly #options: ActiveRoundOptions;
   readonly #scores = new Map<number, Score>();
@@ -66,6 +69,7 @@ export class ActiveRound {
   readonly #cleanUp: (() => void)[] = [];
   readonly #done: Promise<Score>;
   #cancelLate: () => void = () => undefined;
+  #stopListening: () => void = () => undefined;
   #ended = false;
   #settle: { resolve(score: Score): void; reject(error: Error): void } | null = null;
   #round: Round;
@@ -80,6 +84,12 @@ export class ActiveRound {
     if (this.#isAlone) options.onWaiting(true);
     this.#watchTime();
     this.#stopIfAlone();
+    this.#dropOverdue();
+  }
+
+  /** Hears nothing more. */
+  leave(): void {
+    this.#stopListening();
   }
 
   /**
@@ -106,13 +116,15 @@ export class ActiveRound {
 
   #listen(): void {
     const { pool, clock, signal, onWaiting } = this.#options;
-    const stopListening = pool.listen({
+    this.#stopListening = pool.listen({
       joined: ({ id }) => {
+        if (this.#ended) return;
         if (this.#isAlone) onWaiting(false);
         this.#dispatch({ type: 'joined', worker: id });
       },
       left: ({ id }) => {
         this.#dispatch({ type: 'left', worker: id });
+        if (this.#ended) return;
         if (this.#isAlone) onWaiting(true);
         this.#stopIfAlone();
       },
@@ -123,11 +135,12 @@ export class ActiveRound {
     let cancelCheck = (): void => undefined;
     const check = (): void => {
       this.#dropOverdue();
+      this.#dispatch({ type: 'tick' });
+      if (this.#ended) return;
       cancelCheck = clock.after(CHECK_EVERY_MS, check);
     };
     cancelCheck = clock.after(CHECK_EVERY_MS, check);
     this.#cleanUp.push(
-      stopListening,
       () => signal.removeEventListener('abort', onAbort),
       () => cancelCheck(),
       () => this.#cancelLate(),
@@ -170,7 +183,7 @@ export class ActiveRound {
       this.#onSpare(member, spare, answer, payload);
       return;
     }
-    if (answer.shard < start.nextId) return; // of an earlier round: it changes nothing
+    if (this.#ended || answer.shard < start.nextId) return; // of an earlier round: it changes nothing
     const shard = this.#round.given.find(({ id, worker }) => id === answer.shard && worker === member.id);
     if (shard === undefined && member.shards.has(answer.shard)) return; // answered before
     try {

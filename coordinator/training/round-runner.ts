@@ -72,8 +72,8 @@ export class RoundRunner {
   /** What was sent ahead, by worker. */
   readonly #ahead = new Map<WorkerId, { readonly step: Step; readonly from: number; readonly to: number }>();
   #nextShardId = 0;
-  /** What workers are still busy with, although somebody else was first. */
-  #spare: readonly GivenShard[] = [];
+  /** The round of now, or the last one. */
+  #round: ActiveRound | null = null;
 
   constructor(options: RoundRunnerOptions) {
     this.#options = options;
@@ -103,7 +103,7 @@ export class RoundRunner {
     const sum = new BatchGradient(total, this.#tailFrom, numbers.length, summed);
     try {
       const round = this.#start('train', input, numbers, {
-        ...this.#planner.plan(numbers.length, this.#spareNow()),
+        ...this.#planner.plan(numbers.length, this.#round?.spare ?? []),
         depth: 1,
         lateAfterMs: (worker, samples) => this.#planner.lateAfterMs(worker, samples),
         onTimed: ({ id, engine }, samples, busyMs) =>
@@ -157,10 +157,16 @@ export class RoundRunner {
     for (const id of this.#ahead.keys()) if (!pool.members.has(id)) this.#ahead.delete(id);
     const { onTimed, acceptTail, accept, ...start } = how;
     this.#broadcast.begin(input.step, input.weights);
+    this.#round?.leave();
     const round = new ActiveRound({
       task,
       step: input.step,
-      start: { ...start, samples: numbers.length, nextId: this.#nextShardId, spare: this.#spareNow() },
+      start: {
+        ...start,
+        samples: numbers.length,
+        nextId: this.#nextShardId,
+        spare: this.#round?.spare ?? [],
+      },
       gradientLength: this.#sum.length,
       tailFrom,
       pool,
@@ -177,14 +183,8 @@ export class RoundRunner {
       witness: audits,
       onWaiting,
     });
-    return round.done.finally(() => {
-      this.#nextShardId = round.nextShardId;
-      this.#spare = round.spare;
-    });
-  }
-
-  #spareNow(): GivenShard[] {
-    return this.#spare.filter(({ worker }) => this.#options.pool.members.has(worker));
+    this.#round = round;
+    return round.done.finally(() => (this.#nextShardId = round.nextShardId));
   }
 
   #give(task: Task, input: RoundInput, numbers: Uint32Array, member: Member, shard: GivenShard): void {

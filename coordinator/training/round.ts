@@ -132,9 +132,15 @@ export function advanceRound(round: Round, event: RoundEvent, nowMs: number): Ro
       return handOut({ ...round, given, waiting: [...again, ...round.waiting] }, nowMs);
     }
     case 'tick':
-      return handOut(round, nowMs);
+      return handOut({ ...round, given: round.given.map((shard) => forecast(round, shard)) }, nowMs);
   }
 }
+
+/** Forecasts that could not be made when a shard was given are made now, if they can. */
+const forecast = (round: Round, shard: GivenShard): GivenShard =>
+  Number.isFinite(shard.lateAtMs)
+    ? shard
+    : { ...shard, lateAtMs: shard.givenAtMs + round.lateAfterMs(shard.worker, shard.to - shard.from) };
 
 /** Takes back a shard that somebody else has answered before; its worker is free again. */
 function handBack(round: Round, id: ShardId, nowMs: number): RoundTransition {

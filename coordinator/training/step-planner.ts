@@ -120,6 +120,8 @@ export class StepPlanner {
     const { pool } = this.#options;
     const sharing = new Set(shares.map(({ worker }) => worker));
     const stepMs = slowestMs(shares, known);
+    const samples = shares.at(-1)?.to ?? 0;
+    const equalShare = Math.ceil(samples / known.length);
     for (const { worker, pace } of known) {
       const member = pool.members.get(worker);
       if (member === undefined || member.reserve === !sharing.has(worker)) continue;
@@ -128,7 +130,7 @@ export class StepPlanner {
         member,
         sharing.has(worker)
           ? null
-          : `A step takes ${inMs(stepMs)} without it; one sample alone would take it ${inMs(forecastMs(pace, 1))}.`,
+          : `A step takes ${inMs(stepMs)} without it; an equal share alone would take it ${inMs(forecastMs(pace, equalShare))}.`,
       );
     }
   }

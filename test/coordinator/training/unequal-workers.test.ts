@@ -50,13 +50,13 @@ describe('workers of different speed', () => {
   });
 
   it('that are ten times slower do not slow the others down, are told so, and are tried again', async () => {
-    const { join, run, events: _ } = simulate();
+    const { join, run } = simulate();
     for (const name of ['ann', 'bob', 'cyd', 'dan']) await join(name);
     const slow = await join('slow', { perSampleMs: 10, device: 'phone', hello: { reserve: true } });
     const times = await run(150);
     expect(meanOf(times.slice(10))).toBeLessThan(1.05 * 32);
     expect(slow.client.messages('reserve')).toMatchObject([
-      { waiting: true, reason: 'A step takes 32 ms without it; one sample alone would take it 14 ms.' },
+      { waiting: true, reason: 'A step takes 31 ms without it; an equal share alone would take it 260 ms.' },
     ]);
     const tried = slow.shards.filter(({ step: at }) => at > 30);
     expect(tried.length).toBeGreaterThan(0);
@@ -91,7 +91,7 @@ describe('workers of different speed', () => {
     const { join, run } = simulate();
     await join('ann');
     const slow = await join('slow', { perSampleMs: 100, device: 'phone', hello: { reserve: true } });
-    await run(20);
+    await run(100);
     expect(slow.client.messages('reserve').map(({ waiting }) => waiting)).toEqual([true]);
     slow.perSampleMs = 1;
     const times = await run(120);
@@ -136,6 +136,6 @@ describe('a worker that hangs for good', () => {
     expect(meanOf(times.slice(-20))).toBeLessThan(45);
     const startedMs = clock.now();
     while (clock.now() - startedMs < 31_000) await runStep();
-    expect(events.at(-1)).toBe('left cyd: A shard was not answered in time.');
+    expect(events).toContain('left cyd: A shard was not answered in time.');
   }, 60_000);
 });
