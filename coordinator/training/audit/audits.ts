@@ -107,10 +107,15 @@ export class Audits {
     }
   }
 
+  /** What it has answered proves nothing any more. */
   left(worker: WorkerId): void {
     this.#suspicions.forget(worker);
     this.#countdown.delete(worker);
-    for (const [id, expected] of this.#expected) if (expected.worker === worker) this.#expected.delete(id);
+    for (const { answers } of this.#audits.values()) answers.delete(worker);
+    for (const [id, { worker: other, audit }] of this.#expected) {
+      audit.answers.delete(worker);
+      if (other === worker) this.#expected.delete(id);
+    }
   }
 
   /** @returns whether that has ended a membership */
