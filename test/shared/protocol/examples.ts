@@ -96,6 +96,7 @@ export const fromCoordinatorExamples: readonly FromCoordinator[] = [
   { type: 'prefetch', step: step(4), samples: 32 },
   { type: 'shard', task: 'train', step: step(3), shard: shardId(17), samples: 32 },
   { type: 'rejected', step: step(3), shard: shardId(17), code: 4421, reason: 'not finite' },
+  { type: 'reserve', waiting: true, reason: 'A step takes 30 ms without it.' },
   { type: 'ping', id: 5 },
   { type: 'finished', reason: 'done' },
   { type: 'run', protocol: 1, job: exampleJob, steps: 2, curve: [exampleCurvePoint], epochs: [exampleEpoch] },
