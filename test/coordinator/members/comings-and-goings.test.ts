@@ -60,7 +60,7 @@ describe('workers that come all at once', () => {
 
 describe('a worker that does not read what it is sent', () => {
   /** A member whose connection holds back so many bytes. */
-  async function slowReader() {
+  function slowReader() {
     const made = testRunner();
     const held = { bytes: 0, sent: 0, closed: null as string | null };
     const owner = made.pool.connect({
@@ -80,7 +80,7 @@ describe('a worker that does not read what it is sent', () => {
   }
 
   it('is given nothing while there is anybody else', async () => {
-    const { held, join, gradient } = await slowReader();
+    const { held, join, gradient } = slowReader();
     const ann = await join('ann');
     held.bytes = 2 << 20;
     const sent = held.sent;
@@ -94,7 +94,7 @@ describe('a worker that does not read what it is sent', () => {
   });
 
   it('has to go when that lasts as long as a silence may, although it is heard', async () => {
-    const { held, clock, say } = await slowReader();
+    const { held, clock, say } = slowReader();
     held.bytes = 2 << 20;
     for (let s = 0; s < 60; s += 5) {
       await clock.advance(5_000);

@@ -103,19 +103,20 @@ export function simulation(audits?: (pool: WorkerPool) => Audits, samples = 128)
     sums,
     join,
     runStep,
-    async run(count: number): Promise<number[]> {
+    run: async (count: number): Promise<number[]> => {
       const times: number[] = [];
       for (let i = 0; i < count; i++) times.push(await runStep());
       return times;
     },
+    /** @returns how long it took */
     evaluate: async (): Promise<number> => {
       const startedMs = clock.now();
-      let endedMs: number | null = null;
+      const ended: { atMs?: number } = {};
       const input = { step: step(steps), weights: new Float32Array(6), split: largeSplit };
-      void runner.evaluate(input).then(() => (endedMs = clock.now()));
+      void runner.evaluate(input).then(() => (ended.atMs = clock.now()));
       await settle();
-      while (endedMs === null) await clock.advance(1);
-      return endedMs - startedMs;
+      while (ended.atMs === undefined) await clock.advance(1);
+      return ended.atMs - startedMs;
     },
     /** What the sum over the whole batch is, at any step. */
     trueSum: (at: number) =>

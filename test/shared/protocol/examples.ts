@@ -62,6 +62,7 @@ const answer = {
 /** One of every message that a worker may send. */
 export const fromWorkerExamples: readonly FromWorker[] = [
   exampleHello,
+  { ...exampleHello, reserve: true, instance: 'k3v9qd' },
   { type: 'watch', protocol: 1, token: 'secret' },
   { type: 'snapshot' },
   { type: 'ready' },
@@ -123,6 +124,7 @@ export const fromCoordinatorExamples: readonly FromCoordinator[] = [
         rttMs: 1.5,
         bytesUp: 100,
         bytesDown: 200,
+        reserve: false,
       },
     ],
     slowest: { id: 'w1', cause: 'compute' },
