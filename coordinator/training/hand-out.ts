@@ -43,7 +43,10 @@ export function nextLateMs({ given }: Round, nowMs: number): number | null {
 
 export const isSame = (a: Range, b: Range): boolean => a.from === b.from && a.to === b.to;
 
-/** The one of these that holds least, and less than `depth`; whoever is to be avoided only if there is nobody else. */
+/**
+ * The one of these that holds least, and less than `depth`; whoever is to be avoided only if there is nobody else. Nobody
+ * who is busy with a spare shard: newer weights would make it drop that without an answer.
+ */
 function freeWorker(
   round: Round,
   among: readonly WorkerId[],
@@ -51,7 +54,8 @@ function freeWorker(
   avoid: WorkerId | null,
 ): WorkerId | undefined {
   const load = new Map(among.map((worker) => [worker, 0]));
-  for (const { worker } of [...round.given, ...round.spare]) {
+  for (const { worker } of round.spare) load.delete(worker);
+  for (const { worker } of round.given) {
     const held = load.get(worker);
     if (held !== undefined) load.set(worker, held + 1);
   }

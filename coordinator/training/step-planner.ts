@@ -46,6 +46,7 @@ export class StepPlanner {
     const { pool, audits } = this.#options;
     const members = [...pool.members.values()];
     this.paces.begin(pool.members);
+    this.#trials.keep(pool.members);
     const free = members.filter((member) => !this.#isHeldBack(member, spare)).map(({ id }) => id);
     const known = this.#candidates(free);
     const active =

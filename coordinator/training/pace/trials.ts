@@ -38,6 +38,11 @@ export class Trials {
     return true;
   }
 
+  /** Forgets everybody else. */
+  keep(workers: { has(worker: WorkerId): boolean }): void {
+    for (const worker of this.#trials.keys()) if (!workers.has(worker)) this.#trials.delete(worker);
+  }
+
   /** It is not in reserve any more. */
   forget(worker: WorkerId): void {
     this.#trials.delete(worker);

@@ -197,6 +197,10 @@ it('whoever is busy with what nobody needs any more gets nothing, until it has a
       spare: [spare],
     },
   });
+  for (const depth of [1, 2]) {
+    const alone = { ...from, depth, workers: [ann], assignments: [], waiting: [{ from: 0, to: 8 }] };
+    expect(play(alone, answered(3), failed(3)).effects).toEqual([[], ['4: [0, 8) to ann'], []]);
+  }
   const { effects } = play(from, answered(3), failed(3));
   expect(effects).toEqual([['4: [4, 8) to bob'], ['5: [0, 4) to ann'], []]);
   expect(overdueWorkers(startRound(from, 90)[0], 100, 50)).toEqual([ann]);
@@ -299,14 +303,16 @@ class Witness {
     const load = (worker: WorkerId): number =>
       [...given, ...spare].filter((one) => one.worker === worker).length;
     const present = [...workers, ...reserve];
+    const isFree = (worker: WorkerId): boolean =>
+      load(worker) < depth && !spare.some((one) => one.worker === worker);
     expect([...given, ...spare].filter(({ worker }) => !present.includes(worker))).toEqual([]);
     // A copy may come on top.
     expect(present.filter((worker) => load(worker) > depth + 1)).toEqual([]);
-    const free = workers.filter((worker) => load(worker) < depth);
+    const free = workers.filter(isFree);
     for (const shard of waiting) {
       const others = workers.filter((worker) => worker !== shard.avoid);
       expect(free.filter((worker) => others.length === 0 || worker !== shard.avoid)).toEqual([]);
-      if (workers.length === 0) expect(reserve.filter((worker) => load(worker) < depth)).toEqual([]);
+      if (workers.length === 0) expect(reserve.filter(isFree)).toEqual([]);
     }
     for (const shard of distinct) {
       const same = given.filter(({ from }) => from === shard.from);

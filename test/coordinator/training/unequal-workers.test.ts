@@ -81,7 +81,8 @@ describe('workers of different speed', () => {
     workers[2]!.perSampleMs = 5;
     const [during, after] = [await run(20), await run(20)];
     expect(meanOf(after)).toBeLessThan(1.15 * (128 / 3.2));
-    expect(meanOf(during)).toBeLessThan(5 * 32);
+    expect(Math.max(...during)).toBeLessThanOrEqual(5 * 32);
+    expect(Math.max(...during.slice(12))).toBeLessThan(1.15 * (128 / 3.2));
     workers[2]!.perSampleMs = 1;
     await run(20);
     expect(meanOf(await run(20))).toBeLessThan(1.15 * 32);
