@@ -9,6 +9,7 @@ import { plural, type Report } from './report/report.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { machineRoutes } from './server/routes.ts';
 import { isLoopback, reachableHosts, startServer } from './server/server.ts';
+import { auditWorkers } from './training/audit/audit-workers.ts';
 import { RoundRunner } from './training/round-runner.ts';
 import { tailStart } from './training/tail.ts';
 
@@ -20,6 +21,8 @@ export interface CoordinatorOptions {
   readonly maxWorkers: number;
   /** Whom weights and gradients are sent to in two pieces; see PoolOptions. */
   readonly tailsFor?: PoolOptions['tailsFor'];
+  /** The part of the shards that two workers compute; nobody is audited without. */
+  readonly audit?: number | undefined;
   readonly pageDir: string;
   readonly clock: Clock;
   readonly report: Report;
@@ -58,7 +61,9 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   });
   const feed: Feed = new Feed({ job, clock, pool });
   const metrics = new Metrics({ pool, observers: () => feed.observers, clock });
+  const { audit = 0 } = options;
   const rounds = new RoundRunner({
+    audits: audit > 0 ? auditWorkers(pool, report, audit) : null,
     pool,
     job,
     clock,
@@ -94,6 +99,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     },
     left: ({ name }, reason) => report.info(`- ${name} left: ${reason}`),
     refused: (reason) => report.warn(`A worker was not let in: ${reason}`),
+    reserved: ({ name }, reason) =>
+      report.info(reason === null ? `${name} takes part again.` : `${name} is kept in reserve: ${reason}`),
   });
   if (token === undefined && !isLoopback(host)) {
     report.warn('Whoever reaches this port may join. Use --token to choose who may.');

@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import { countOrAuto, integer, interval } from '../shared/options.ts';
+import { countOrAuto, integer, interval, part } from '../shared/options.ts';
 import type { EvaluateFlags } from './evaluate-command.ts';
 import type { Program } from './program.ts';
 import type { StatusFlags } from './status/status-command.ts';
@@ -52,11 +52,13 @@ Examples:
     .description('Train with whatever joins: prints the addresses, then waits for the first worker.')
     .option('--host <address>', 'address to listen on', '0.0.0.0')
     .option('--port <n>', 'port to listen on; 0 takes any that is free', integer(0, 65535), PORT)
+    .option('--min-workers <n>', 'wait for so many before the first step', integer(1, 1_000))
     .addHelpText(
       'after',
       `
 Examples:
   gradcast coordinator --token s3cret
+  gradcast coordinator --token s3cret --min-workers 4
   gradcast coordinator --host 127.0.0.1 --port 0 --epochs 3`,
     )
     .action(async (flags: TrainFlags) => {
@@ -109,5 +111,6 @@ function withTrainingOptions(command: Command): Command {
     .option('--checkpoint-every <n>', 'steps (500), seconds (30s) or minutes (5m) between two', interval, {
       ms: 300_000,
     })
+    .option('--audit <part>', 'have this part of the shards, such as 0.02, computed twice and compared', part)
     .addOption(tokenOption());
 }

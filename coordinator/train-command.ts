@@ -21,6 +21,8 @@ export interface TrainFlags extends BeginFlags {
   readonly engine: string;
   /** Local ones; 0 leaves it to others to join. */
   readonly workers: number | 'auto';
+  readonly minWorkers?: number;
+  readonly audit?: number;
 }
 
 /**
@@ -153,7 +155,9 @@ function sayAddresses({ urls }: Coordinator, flags: TrainFlags, program: Program
   report.info(
     `Attach a browser:   ${url.replace(/^ws/, 'http')}/${flags.token === undefined ? '' : `#${encodeURIComponent(flags.token)}`}`,
   );
-  if (flags.workers === 0) report.info('Waiting for the first worker ...');
+  const { minWorkers = 1 } = flags;
+  if (minWorkers > 1) report.info(`Waiting for ${minWorkers} workers ...`);
+  else if (flags.workers === 0) report.info('Waiting for the first worker ...');
 }
 
 function sayEnd(

@@ -15,6 +15,10 @@ export interface WithWorkersOptions {
   readonly engine: string;
   /** Local ones; 0 leaves it to others to join. */
   readonly workers: number;
+  /** Nothing is computed before so many are there. */
+  readonly minWorkers?: number | undefined;
+  /** The part of the shards that two workers compute; see Audits. */
+  readonly audit?: number | undefined;
   readonly program: Program;
   readonly clock: Clock;
   readonly report: Report;
@@ -44,6 +48,9 @@ export async function withWorkers<Result>(
     maxWorkers: MAX_WORKERS,
     pageDir: program.pageDir,
   });
+  const { minWorkers } = options;
+  const wanted = Math.max(1, workers, minWorkers ?? 0);
+  const patienceMs = minWorkers === undefined ? PATIENCE_MS : null;
   let local: LocalWorkers | null = null;
   let goodbye = 'The run has ended with an error.';
   const giveUp = new AbortController();
@@ -62,10 +69,7 @@ export async function withWorkers<Result>(
       });
     }
     const alone = local === null ? [] : [failIfAlone(local, coordinator, report)];
-    await Promise.race([
-      ...alone,
-      waitForWorkers(coordinator.pool, Math.max(1, workers), PATIENCE_MS, clock, waiting),
-    ]);
+    await Promise.race([...alone, waitForWorkers(coordinator.pool, wanted, patienceMs, clock, waiting)]);
     const result = await Promise.race([...alone, work(coordinator)]);
     goodbye = signal.aborted ? 'The run was stopped.' : 'The run is finished.';
     return result;

@@ -23,3 +23,10 @@ export function interval(text: string): { readonly steps: number } | { readonly 
   if (number === '') throw new InvalidArgumentError('It takes steps (500), seconds (30s) or minutes (5m).');
   return unit === undefined ? { steps: Number(number) } : { ms: Number(number) * (UNIT_MS[unit] ?? 0) };
 }
+
+/** For commander: a part of a whole, from 0 to 1. */
+export function part(text: string): number {
+  const value = Number(text);
+  if (/^[\d.]+$/.test(text) && value >= 0 && value <= 1) return value;
+  throw new InvalidArgumentError('It takes a number from 0 to 1.');
+}

@@ -129,14 +129,14 @@ export class Feed implements TrainingReport {
   }
 }
 
-function rowOf({ id, name, engine, stats }: Member, batchSize: number): WorkerRow {
+function rowOf({ id, name, engine, stats, reserve }: Member, batchSize: number): WorkerRow {
   const { samples, samplesPerSecond, computeMs, turnaroundMs, rttMs, bytesUp, bytesDown } = stats;
   return {
     id,
     name,
     backend: engine.backend,
     device: engine.device,
-    share: Math.min(1, stats.lastSamples / batchSize),
+    share: reserve ? 0 : Math.min(1, stats.lastSamples / batchSize),
     samples,
     samplesPerSecond,
     computeMs,
@@ -144,13 +144,14 @@ function rowOf({ id, name, engine, stats }: Member, batchSize: number): WorkerRo
     rttMs,
     bytesUp,
     bytesDown,
+    reserve,
   };
 }
 
 /** A step is as slow as its slowest worker; of that one, either the computing or the rest takes longer. */
 function slowestOf(members: readonly Member[]): ProgressMessage['slowest'] {
   const [slowest] = members
-    .filter(({ stats }) => stats.turnaroundMs > 0)
+    .filter(({ stats, reserve }) => stats.turnaroundMs > 0 && !reserve)
     .sort((a, b) => b.stats.turnaroundMs - a.stats.turnaroundMs);
   if (slowest === undefined) return null;
   const { computeMs, turnaroundMs } = slowest.stats;

@@ -15,9 +15,19 @@ export interface Member {
   readonly connection: Connection;
   readonly stats: WorkerStats;
   lastHeardMs: number;
+  /** When its last answer came; 0 before the first. */
+  answeredMs: number;
+  /** A step is faster without it. */
+  reserve: boolean;
+  /** Whether it is told so. */
+  readonly hearsReserve: boolean;
+  /** Names the process across connections; null if it does not say. */
+  readonly instance: string | null;
+  /** Since when too much waits to be sent to it; null while that is not so. */
+  cloggedSinceMs: number | null;
   /** Answers that counted. */
   accepted: number;
-  /** Answers that had to be rejected. */
+  /** Answers that had to be rejected; good ones make up for them in time. */
   strikes: number;
   /** Of the weights that it was sent last. */
   weightsStep: Step | null;

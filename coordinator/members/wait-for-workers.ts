@@ -3,12 +3,12 @@ import type { WorkerPool } from './worker-pool.ts';
 
 /**
  * Waits until `count` workers are ready, so that a run starts with the shares that it will have; if some are still
- * missing after `patienceMs`, any one is enough. Ends at once when the person wants to stop.
+ * missing after `patienceMs` (never, if null), any one is enough. Ends at once when the person wants to stop.
  */
 export function waitForWorkers(
   pool: WorkerPool,
   count: number,
-  patienceMs: number,
+  patienceMs: number | null,
   clock: Clock,
   signal: StopSignal,
 ): Promise<void> {
@@ -24,10 +24,11 @@ export function waitForWorkers(
     const stopListening = pool.listen({
       joined: check,
     });
-    const cancel = clock.after(patienceMs, () => {
+    const takeAnyone = (): void => {
       wanted = 1;
       check();
-    });
+    };
+    const cancel = patienceMs === null ? () => undefined : clock.after(patienceMs, takeAnyone);
     signal.addEventListener('abort', check);
     check();
   });

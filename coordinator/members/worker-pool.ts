@@ -14,6 +14,7 @@ import {
 import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
 import type { Connection } from '../../shared/transport.ts';
 import { admit, checkToken, type AdmissionRules } from './admission.ts';
+import { Arrivals } from './arrivals.ts';
 import { Greetings, tooLarge, type PoolConnection } from './greetings.ts';
 import type { Member } from './member.ts';
 import { WorkerStats } from './worker-stats.ts';
@@ -45,6 +46,8 @@ export interface PoolListener {
   answered?(member: Member, message: Extract<FromWorker, { shard: ShardId }>, payload: Uint8Array): void;
   /** Somebody was not let in. */
   refused?(reason: string): void;
+  /** A step is faster without this worker, for that reason; or, with null, is not any more. */
+  reserved?(member: Member, reason: string | null): void;
 }
 
 const DEFAULT_HEARTBEAT_MS = 5_000;
@@ -52,6 +55,10 @@ const DEFAULT_SILENCE_MS = 60_000;
 /** As long as the first shard of a run may be kept. */
 const WARM_UP_MS = 180_000;
 const STRIKES = 3;
+/** So many good answers make up for a bad one. */
+const FORGIVEN_AFTER = 100;
+/** That much more than the weights may wait to be sent. */
+const CLOGGED_BYTES = 1 << 20;
 
 /** Within one machine there is no transfer to hide, and the cores have enough to do. */
 const onAnotherMachine = ({ sameMachine }: Connection): boolean => sameMachine !== true;
@@ -65,6 +72,7 @@ export class WorkerPool {
   readonly #options: PoolOptions;
   readonly #listeners = new Set<PoolListener>();
   readonly #greetings: Greetings;
+  readonly #arrivals: Arrivals;
   readonly #heartbeatMs: number;
   #silenceMs: number;
   /** Sent so far; each has its number. */
@@ -75,6 +83,7 @@ export class WorkerPool {
   constructor(options: PoolOptions) {
     this.#options = options;
     this.#greetings = new Greetings(options.clock);
+    this.#arrivals = new Arrivals(options.clock);
     this.#heartbeatMs = options.heartbeatMs ?? DEFAULT_HEARTBEAT_MS;
     this.#silenceMs = options.silenceMs ?? DEFAULT_SILENCE_MS;
     this.#cancelHeartbeat = options.clock.after(this.#heartbeatMs, () => this.#heartbeat());
@@ -129,6 +138,30 @@ export class WorkerPool {
     if (member.strikes >= STRIKES) this.drop(member, error.code, error.message);
   }
 
+  /** An answer counts. */
+  accepted(member: Member): void {
+    member.accepted++;
+    if (member.accepted % FORGIVEN_AFTER === 0 && member.strikes > 0) member.strikes--;
+  }
+
+  /** Whether what a worker was sent piles up, since it does not read it or the link is too slow. */
+  isClogged({ connection }: Member): boolean {
+    return connection.bufferedBytes > this.#options.maxFrameBytes + CLOGGED_BYTES;
+  }
+
+  /** @param reason why steps do without this worker; null if they do not any more */
+  keepInReserve(member: Member, reason: string | null): void {
+    member.reserve = reason !== null;
+    if (member.hearsReserve) {
+      this.send(member, {
+        type: 'reserve',
+        waiting: member.reserve,
+        reason: reason ?? 'Steps are faster with it.',
+      });
+    }
+    this.#listeners.forEach((listener) => listener.reserved?.(member, reason));
+  }
+
   /** Workers that take long are given longer before their silence counts. */
   allowSilence(ms: number): void {
     this.#silenceMs = Math.max(this.#options.silenceMs ?? DEFAULT_SILENCE_MS, ms);
@@ -146,7 +179,12 @@ export class WorkerPool {
 
   #welcome(hello: Hello, connection: Connection): Member {
     const { tailFrom, tailsFor = onAnotherMachine } = this.#options;
-    const codec = admit(hello, this.#options.rules, this.members.size + this.#preparing.size);
+    const instance = hello.instance ?? null;
+    const old = this.#everybody().find((member) => instance !== null && member.instance === instance);
+    const taken = this.members.size + this.#preparing.size - (old === undefined ? 0 : 1);
+    const codec = admit(hello, this.#options.rules, taken);
+    this.#arrivals.take();
+    if (old !== undefined) this.drop(old, CloseCode.timeout, 'It has come back on another connection.');
     const stats = new WorkerStats();
     const member: Member = {
       id: nanoid<WorkerId>(10),
@@ -158,6 +196,11 @@ export class WorkerPool {
       connection: counted(connection, stats),
       stats,
       lastHeardMs: this.#options.clock.now(),
+      answeredMs: 0,
+      reserve: false,
+      hearsReserve: hello.reserve ?? false,
+      instance,
+      cloggedSinceMs: null,
       accepted: 0,
       strikes: 0,
       weightsStep: null,
@@ -245,11 +288,20 @@ export class WorkerPool {
       const warmingUp = member.accepted === 0 && member.shards.size > 0;
       if (silentMs > (warmingUp ? Math.max(this.#silenceMs, WARM_UP_MS) : this.#silenceMs)) {
         this.drop(member, CloseCode.timeout, `Nothing heard for ${Math.round(silentMs / 1000)} s.`);
+      } else if (this.#cloggedMs(member) > this.#silenceMs) {
+        this.drop(member, CloseCode.timeout, 'It does not read what it is sent.');
       } else {
         this.send(member, { type: 'ping', id });
       }
     }
     this.#cancelHeartbeat = this.#options.clock.after(this.#heartbeatMs, () => this.#heartbeat());
+  }
+
+  /** For how long too much has been waiting to be sent. */
+  #cloggedMs(member: Member): number {
+    const now = this.#options.clock.now();
+    member.cloggedSinceMs = this.isClogged(member) ? (member.cloggedSinceMs ?? now) : null;
+    return member.cloggedSinceMs === null ? 0 : now - member.cloggedSinceMs;
   }
 }
 

@@ -6,6 +6,7 @@ import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
 import { readAnswer, readTail } from './check-answer.ts';
 import { Interrupted, TrainingDiverged } from './errors.ts';
+import { nextLateMs } from './hand-out.ts';
 import {
   advanceRound,
   overdueWorkers,
@@ -36,15 +37,29 @@ export interface ActiveRoundOptions {
   readonly acceptTail: (shard: GivenShard, tail: Float32Array) => void;
   /** Takes the gradient of a shard, its tail excepted if that came before; once for every sample. */
   readonly accept: (shard: GivenShard, gradient: Float32Array) => void;
+  /** Hears how long a worker was busy with a shard, whether or not its answer was the first. */
+  readonly onTimed: (member: Member, samples: number, busyMs: number) => void;
+  /** Compares answers. */
+  readonly witness: Witness | null;
   /** Says that everybody has gone, or that somebody has come back. */
   readonly onWaiting: (waiting: boolean) => void;
+}
+
+/** Hears the answers to shards that it wants, first or not. */
+export interface Witness {
+  wants(shard: ShardId): boolean;
+  tail(shard: ShardId, values: Float32Array): void;
+  answered(shard: ShardId, lossSum: number, gradient: Float32Array): void;
 }
 
 type Answer = Extract<FromWorker, { shard: ShardId }>;
 
 const CHECK_EVERY_MS = 1_000;
 
-/** A round in progress: connects the pure one with the pool, from its first shard to its last answer. */
+/**
+ * A round in progress: connects the pure one with the pool, from its first shard to its last answer. After that it still
+ * hears what nobody waits for, until it is left.
+ */
 export class ActiveRound {
   readonly #options: ActiveRoundOptions;
   readonly #scores = new Map<number, Score>();
@@ -53,6 +68,9 @@ export class ActiveRound {
   readonly #tails = new Set<ShardId>();
   readonly #cleanUp: (() => void)[] = [];
   readonly #done: Promise<Score>;
+  #cancelLate: () => void = () => undefined;
+  #stopListening: () => void = () => undefined;
+  #ended = false;
   #settle: { resolve(score: Score): void; reject(error: Error): void } | null = null;
   #round: Round;
 
@@ -63,8 +81,15 @@ export class ActiveRound {
     this.#round = round;
     this.#perform(effects);
     this.#listen();
-    if (round.workers.length === 0) options.onWaiting(true);
+    if (this.#isAlone) options.onWaiting(true);
+    this.#watchTime();
     this.#stopIfAlone();
+    this.#dropOverdue();
+  }
+
+  /** Hears nothing more. */
+  leave(): void {
+    this.#stopListening();
   }
 
   /**
@@ -75,6 +100,15 @@ export class ActiveRound {
     return this.#done;
   }
 
+  /** What workers are still busy with although nobody waits for it. */
+  get spare(): readonly GivenShard[] {
+    return this.#round.spare;
+  }
+
+  get #isAlone(): boolean {
+    return this.#round.workers.length + this.#round.reserve.length === 0;
+  }
+
   /** Greater than the number of every shard that this round has given. */
   get nextShardId(): number {
     return this.#round.nextId;
@@ -82,14 +116,16 @@ export class ActiveRound {
 
   #listen(): void {
     const { pool, clock, signal, onWaiting } = this.#options;
-    const stopListening = pool.listen({
+    this.#stopListening = pool.listen({
       joined: ({ id }) => {
-        if (this.#round.workers.length === 0) onWaiting(false);
+        if (this.#ended) return;
+        if (this.#isAlone) onWaiting(false);
         this.#dispatch({ type: 'joined', worker: id });
       },
       left: ({ id }) => {
         this.#dispatch({ type: 'left', worker: id });
-        if (this.#round.workers.length === 0) onWaiting(true);
+        if (this.#ended) return;
+        if (this.#isAlone) onWaiting(true);
         this.#stopIfAlone();
       },
       answered: (member, answer, payload) => this.#onAnswer(member, answer, payload),
@@ -99,13 +135,15 @@ export class ActiveRound {
     let cancelCheck = (): void => undefined;
     const check = (): void => {
       this.#dropOverdue();
+      this.#dispatch({ type: 'tick' });
+      if (this.#ended) return;
       cancelCheck = clock.after(CHECK_EVERY_MS, check);
     };
     cancelCheck = clock.after(CHECK_EVERY_MS, check);
     this.#cleanUp.push(
-      stopListening,
       () => signal.removeEventListener('abort', onAbort),
       () => cancelCheck(),
+      () => this.#cancelLate(),
     );
   }
 
@@ -113,6 +151,16 @@ export class ActiveRound {
     const [next, effects] = advanceRound(this.#round, event, this.#options.clock.now());
     this.#round = next;
     this.#perform(effects);
+    this.#watchTime();
+  }
+
+  /** Looks again when the next shard becomes late. */
+  #watchTime(): void {
+    const { clock } = this.#options;
+    this.#cancelLate();
+    const lateMs = this.#ended ? null : nextLateMs(this.#round, clock.now());
+    if (lateMs === null) return;
+    this.#cancelLate = clock.after(lateMs - clock.now(), () => this.#dispatch({ type: 'tick' }));
   }
 
   #perform(effects: RoundTransition[1]): void {
@@ -130,7 +178,12 @@ export class ActiveRound {
 
   #onAnswer(member: Member, answer: Answer, payload: Uint8Array): void {
     const { pool, start, step } = this.#options;
-    if (answer.shard < start.nextId) return; // of an earlier round: it changes nothing
+    const spare = this.#round.spare.find(({ id, worker }) => id === answer.shard && worker === member.id);
+    if (spare !== undefined) {
+      this.#onSpare(member, spare, answer, payload);
+      return;
+    }
+    if (this.#ended || answer.shard < start.nextId) return; // of an earlier round: it changes nothing
     const shard = this.#round.given.find(({ id, worker }) => id === answer.shard && worker === member.id);
     if (shard === undefined && member.shards.has(answer.shard)) return; // answered before
     try {
@@ -153,6 +206,37 @@ export class ActiveRound {
     }
   }
 
+  /** An answer that came second: it counts for nothing but its time, and as a witness. */
+  #onSpare(member: Member, shard: GivenShard, answer: Answer, payload: Uint8Array): void {
+    const { pool, witness, gradientLength, tailFrom } = this.#options;
+    try {
+      if (witness?.wants(shard.id) === true) {
+        if (answer.type === 'gradientTail') {
+          if (tailFrom === null) return;
+          witness.tail(shard.id, readTail(answer, payload, member.codec, gradientLength - tailFrom));
+        } else if (answer.type === 'gradient') {
+          const length = answer.head === true ? (tailFrom ?? gradientLength) : gradientLength;
+          const gradient = readAnswer(answer, payload, shard, member.codec, length);
+          witness.answered(shard.id, answer.lossSum, gradient);
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      pool.reject(member, answer, error);
+    }
+    if (answer.type === 'gradientTail') return;
+    if (answer.type !== 'failed') this.#timed(member, shard);
+    this.#dispatch({ type: 'answered', shard: shard.id });
+  }
+
+  /** Time counts from the giving, or from the worker's answer before, if that came later. */
+  #timed(member: Member, shard: GivenShard): void {
+    const nowMs = this.#options.clock.now();
+    const busyMs = nowMs - Math.max(shard.givenAtMs, member.answeredMs);
+    member.answeredMs = nowMs;
+    this.#options.onTimed(member, shard.to - shard.from, busyMs);
+  }
+
   /**
    * Whether it is the weights' fault that a gradient is not finite: all workers here whose answers have counted before,
    * two or more, find the same in this round. Strangers cannot end a run so.
@@ -172,6 +256,7 @@ export class ActiveRound {
     const values = readTail(tail, payload, member.codec, gradientLength - tailFrom);
     this.#tails.add(shard.id);
     acceptTail(shard, values);
+    this.#options.witness?.tail(shard.id, values);
   }
 
   #accept(
@@ -195,10 +280,13 @@ export class ActiveRound {
     deadline.answered(turnaroundMs);
     member.stats.answered(answer.samples, answer.computeMs, turnaroundMs);
     pool.allowSilence(deadline.afterMs);
-    member.accepted++;
+    pool.accepted(member);
+    this.#timed(member, shard);
     this.#scores.set(shard.from, answer);
     accept(shard, gradient);
     this.#dispatch({ type: 'answered', shard: shard.id });
+    // Last: it may end a membership.
+    this.#options.witness?.answered(shard.id, answer.lossSum, gradient);
   }
 
   #dropOverdue(): void {
@@ -210,12 +298,13 @@ export class ActiveRound {
   }
 
   #stopIfAlone(): void {
-    if (this.#options.signal.aborted && this.#round.workers.length === 0) {
+    if (this.#options.signal.aborted && this.#isAlone) {
       this.#end(() => this.#settle?.reject(new Interrupted()));
     }
   }
 
   #end(settle: () => void): void {
+    this.#ended = true;
     for (const cleanUp of this.#cleanUp.splice(0)) cleanUp();
     settle();
   }

@@ -10,11 +10,14 @@ import { frameFromCoordinator } from '../../shared/protocol/parse.ts';
 import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
 import { ActiveRound, type ActiveRoundOptions } from './active-round.ts';
+import type { Audits } from './audit/audits.ts';
 import { BatchGradient, type OnSummed } from './batch-gradient.ts';
 import { Interrupted } from './errors.ts';
-import type { GivenShard } from './round.ts';
-import { cut, equalShares, type Range } from './schedule.ts';
+import { Paces } from './pace/paces.ts';
+import type { GivenShard, RoundStart } from './round.ts';
+import { cut, type Range } from './schedule.ts';
 import { ShardDeadline } from './shard-deadline.ts';
+import { StepPlanner } from './step-planner.ts';
 import { WeightsBroadcast } from './weights-broadcast.ts';
 
 export interface RoundRunnerOptions {
@@ -25,6 +28,8 @@ export interface RoundRunnerOptions {
   readonly tailFrom: number | null;
   readonly signal: StopSignal;
   readonly onWaiting: (waiting: boolean) => void;
+  /** Has some shards computed twice; null to believe everybody. */
+  readonly audits?: Audits | null;
 }
 
 /** Where a round's samples come from, and the weights that they meet. */
@@ -53,6 +58,7 @@ export interface GradientResult extends Score {
 const EVALUATION_SHARD = 250;
 /** The next shard travels while one is being computed. */
 const EVALUATION_DEPTH = 2;
+const EVALUATION_LATE_TIMES = 1.5;
 
 /** Has batches computed by whoever is there. One round at a time. */
 export class RoundRunner {
@@ -61,15 +67,22 @@ export class RoundRunner {
   readonly #deadline = new ShardDeadline();
   readonly #tailFrom: number;
   readonly #broadcast: WeightsBroadcast;
+  readonly #planner: StepPlanner;
+  readonly #evaluationPaces = new Paces();
   /** What was sent ahead, by worker. */
   readonly #ahead = new Map<WorkerId, { readonly step: Step; readonly from: number; readonly to: number }>();
   #nextShardId = 0;
+  /** The round of now, or the last one. */
+  #round: ActiveRound | null = null;
 
   constructor(options: RoundRunnerOptions) {
     this.#options = options;
     this.#sum = new Float32Array(layoutOf(options.job.layout).length);
     this.#tailFrom = options.tailFrom ?? this.#sum.length;
     this.#broadcast = new WeightsBroadcast(options.pool, this.#sum.length, this.#tailFrom);
+    const { pool, clock, audits = null } = options;
+    this.#planner = new StepPlanner({ pool, clock, audits });
+    if (audits !== null) pool.listen({ left: ({ id }) => audits.left(id) });
   }
 
   /**
@@ -88,12 +101,13 @@ export class RoundRunner {
       if (onSummed !== undefined && part.from === this.#tailFrom) this.#broadcast.sendTail(input.weights);
     };
     const sum = new BatchGradient(total, this.#tailFrom, numbers.length, summed);
-    const workers = [...this.#options.pool.members.keys()];
     try {
       const round = this.#start('train', input, numbers, {
-        assignments: equalShares(numbers.length, workers),
-        waiting: workers.length > 0 ? [] : [{ from: 0, to: numbers.length }],
+        ...this.#planner.plan(numbers.length, this.#round?.spare ?? []),
         depth: 1,
+        lateAfterMs: (worker, samples) => this.#planner.lateAfterMs(worker, samples),
+        onTimed: ({ id, engine }, samples, busyMs) =>
+          this.#planner.paces.observe(id, engine, samples, busyMs),
         acceptTail: (shard, tail) => sum.addTail(shard, tail),
         accept: (shard, gradient) => sum.add(shard, gradient),
       });
@@ -114,10 +128,17 @@ export class RoundRunner {
   evaluate(input: RoundInput): Promise<Score> {
     const { count } = input.split;
     const numbers = Uint32Array.from({ length: count }, (_, i) => i);
+    this.#evaluationPaces.begin(this.#options.pool.members);
     return this.#start('evaluate', input, numbers, {
+      workers: [...this.#options.pool.members.keys()],
       assignments: [],
       waiting: cut({ from: 0, to: count }, Math.ceil(count / EVALUATION_SHARD)),
       depth: EVALUATION_DEPTH,
+      // By what others take: near the end nobody shall wait for a slow worker's last shards.
+      lateAfterMs: (_, samples) =>
+        EVALUATION_LATE_TIMES * EVALUATION_DEPTH * (this.#evaluationPaces.typicalMs(samples) ?? Infinity),
+      onTimed: ({ id, engine }, samples, busyMs) =>
+        this.#evaluationPaces.observe(id, engine, samples, busyMs),
       acceptTail: () => undefined,
       accept: () => undefined,
     });
@@ -128,30 +149,41 @@ export class RoundRunner {
     task: Task,
     input: RoundInput,
     numbers: Uint32Array,
-    how: Pick<ActiveRoundOptions, 'acceptTail' | 'accept'> &
-      Pick<ActiveRoundOptions['start'], 'assignments' | 'waiting' | 'depth'>,
+    how: Pick<ActiveRoundOptions, 'acceptTail' | 'accept' | 'onTimed'> &
+      Omit<RoundStart, 'samples' | 'nextId'>,
   ): Promise<Score> {
-    const { pool, clock, signal, tailFrom, onWaiting } = this.#options;
+    const { pool, clock, signal, tailFrom, onWaiting, audits = null } = this.#options;
     for (const member of pool.members.values()) member.shards.clear();
     for (const id of this.#ahead.keys()) if (!pool.members.has(id)) this.#ahead.delete(id);
-    const { assignments, waiting, depth, acceptTail, accept } = how;
-    const workers = [...pool.members.keys()];
+    const { onTimed, acceptTail, accept, ...start } = how;
     this.#broadcast.begin(input.step, input.weights);
+    this.#round?.leave();
     const round = new ActiveRound({
       task,
       step: input.step,
-      start: { samples: numbers.length, workers, assignments, waiting, depth, nextId: this.#nextShardId },
+      start: {
+        ...start,
+        samples: numbers.length,
+        nextId: this.#nextShardId,
+        spare: this.#round?.spare ?? [],
+      },
       gradientLength: this.#sum.length,
       tailFrom,
       pool,
       clock,
       deadline: this.#deadline,
       signal,
-      give: (member, shard) => this.#give(task, input, numbers, member, shard),
+      give: (member, shard) => {
+        if (task === 'train') audits?.given(shard);
+        this.#give(task, input, numbers, member, shard);
+      },
       acceptTail,
       accept,
+      onTimed,
+      witness: audits,
       onWaiting,
     });
+    this.#round = round;
     return round.done.finally(() => (this.#nextShardId = round.nextShardId));
   }
 
@@ -174,7 +206,7 @@ export class RoundRunner {
   #prefetch({ step, split }: RoundInput, numbers: Uint32Array): void {
     const { members } = this.#options.pool;
     const next = (step + 1) as Step;
-    for (const { worker, from, to } of equalShares(numbers.length, [...members.keys()])) {
+    for (const { worker, from, to } of this.#planner.probable(numbers.length)) {
       const member = members.get(worker);
       if (member?.prefetch !== true) continue;
       this.#ahead.set(worker, { step: next, from, to });

@@ -1,4 +1,5 @@
 import type { WorkerId } from '../../shared/protocol/messages.ts';
+import { forecastMs, type Pace } from './pace/pace.ts';
 
 /** A contiguous part of a batch, [from, to) in positions, not sample numbers. */
 export interface Range {
@@ -28,4 +29,46 @@ export function equalShares(samples: number, workers: readonly WorkerId[]): Assi
     const worker = workers[i];
     return worker === undefined ? [] : [{ ...range, worker }];
   });
+}
+
+/** Somebody who may get a share. */
+export interface Candidate {
+  readonly worker: WorkerId;
+  readonly pace: Pace;
+}
+
+/** The finest cut of a batch: shares are multiples of a 64th of it, of one sample at least, so that sizes recur. */
+const GRAIN = 64;
+
+/**
+ * The shares by which the slowest is done soonest, in the order of the workers: grain after grain to whoever would be
+ * done with it first. Somebody who would make all others wait gets none.
+ */
+export function fastestShares(samples: number, candidates: readonly Candidate[]): Assignment[] {
+  const grain = Math.max(1, Math.floor(samples / GRAIN));
+  const sizes = candidates.map(() => 0);
+  for (let left = samples; left > 0 && candidates.length > 0; left -= grain) {
+    const more = Math.min(grain, left);
+    let [soonest, soonestMs] = [0, Infinity];
+    for (const [i, { pace }] of candidates.entries()) {
+      const doneMs = forecastMs(pace, (sizes[i] ?? 0) + more);
+      if (doneMs < soonestMs) [soonest, soonestMs] = [i, doneMs];
+    }
+    sizes[soonest] = (sizes[soonest] ?? 0) + more;
+  }
+  let to = 0;
+  return candidates.flatMap(({ worker }, i) => {
+    const from = to;
+    to += sizes[i] ?? 0;
+    return to > from ? [{ worker, from, to }] : [];
+  });
+}
+
+/** How long the slowest share takes. */
+export function slowestMs(shares: readonly Assignment[], candidates: readonly Candidate[]): number {
+  const paces = new Map(candidates.map(({ worker, pace }) => [worker, pace]));
+  return shares.reduce((longestMs, { worker, from, to }) => {
+    const pace = paces.get(worker);
+    return pace === undefined ? longestMs : Math.max(longestMs, forecastMs(pace, to - from));
+  }, 0);
 }

@@ -23,6 +23,8 @@ export const CloseCode = {
   unknownSamples: 4422,
   /** The worker could not compute what it was given, several times. */
   cannotCompute: 4424,
+  /** Its gradients are not those that others compute of the same samples. */
+  wrongGradient: 4425,
   /** The worker speaks another protocol version, or no codec that the coordinator knows. */
   unsupported: 4426,
   /** The coordinator has as many workers as it takes. */
@@ -40,6 +42,7 @@ export const FATAL_CLOSE_CODES: ReadonlySet<number> = new Set<number>([
   CloseCode.notFinite,
   CloseCode.unknownSamples,
   CloseCode.cannotCompute,
+  CloseCode.wrongGradient,
   CloseCode.unsupported,
 ]);
 

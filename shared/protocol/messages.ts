@@ -50,6 +50,10 @@ const hello = v.object({
   prefetch: v.optional(v.boolean()),
   /** Whether weights may come in two pieces. */
   tails: v.optional(v.boolean()),
+  /** Whether it wants to hear that it is kept in reserve. */
+  reserve: v.optional(v.boolean()),
+  /** Chosen at random by each process: a worker that comes back is known by it. */
+  instance: v.optional(text(40)),
 });
 /** The first message of somebody who only wants to see how the run goes. */
 const watch = v.object({ type: v.literal('watch'), protocol: count, token: v.optional(text(200)) });
@@ -128,6 +132,8 @@ const rejected = v.object({
   code: count,
   reason: readable(500),
 });
+/** Steps are faster without this worker for now; or, with `waiting` false, with it again. */
+const reserve = v.object({ type: v.literal('reserve'), waiting: v.boolean(), reason: readable(500) });
 const ping = v.object({ type: v.literal('ping'), id: count });
 const finished = v.object({ type: v.literal('finished'), reason: readable(500) });
 
@@ -168,6 +174,8 @@ const workerRow = v.object({
   rttMs: v.nullable(notNegative),
   bytesUp: count,
   bytesDown: count,
+  /** Steps are faster without it. */
+  reserve: v.optional(v.boolean()),
 });
 export type WorkerRow = v.InferOutput<typeof workerRow>;
 /** Who the last steps have waited for, and for what of it. */
@@ -207,6 +215,7 @@ export const fromCoordinatorSchema = v.variant('type', [
   prefetch,
   shard,
   rejected,
+  reserve,
   ping,
   finished,
   run,

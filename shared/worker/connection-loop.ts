@@ -38,9 +38,10 @@ export class RefusedError extends Error {
 export async function runWorker(options: WorkerOptions): Promise<string> {
   const { url, clock, random, report, signal } = options;
   const trainers = new TrainerCache(options.engine);
+  const instance = Array.from({ length: 3 }, () => random().toString(36).slice(2, 12)).join('');
   try {
     for (let attempt = 0; !signal.aborted; attempt++) {
-      const { end, welcomed } = await runSession(options, trainers);
+      const { end, welcomed } = await runSession(options, trainers, instance);
       if (end.outcome === 'finished') return end.reason;
       if (end.outcome === 'refused') throw new RefusedError(url, end.reason);
       if (welcomed) attempt = 0;

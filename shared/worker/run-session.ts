@@ -36,8 +36,15 @@ export interface SessionResult {
   readonly welcomed: boolean;
 }
 
-/** One connection from opening to end: carries out what the pure session asks for. Never rejects. */
-export function runSession(options: WorkerOptions, trainers: TrainerCache): Promise<SessionResult> {
+/**
+ * One connection from opening to end: carries out what the pure session asks for. Never rejects.
+ * @param instance names this worker on all its connections
+ */
+export function runSession(
+  options: WorkerOptions,
+  trainers: TrainerCache,
+  instance: string,
+): Promise<SessionResult> {
   const { engine, clock, report, signal } = options;
   return new Promise((resolve) => {
     let state = initialSession;
@@ -167,6 +174,8 @@ export function runSession(options: WorkerOptions, trainers: TrainerCache): Prom
           codecs: CODECS.map(({ name }) => name),
           prefetch: true,
           tails: true,
+          reserve: true,
+          instance,
         });
       },
       onFrame: (bytes) => {

@@ -128,6 +128,10 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
       return ended(state, { outcome: 'finished', reason: message.reason });
     case 'rejected':
       return [state, [{ type: 'report', line: `The coordinator rejected an answer: ${message.reason}` }]];
+    case 'reserve': {
+      const news = message.waiting ? 'Kept in reserve' : 'In reserve no longer';
+      return [state, [{ type: 'report', line: `${news}: ${message.reason}` }]];
+    }
     case 'welcome':
       if (state.phase !== 'greeting') throw unexpected('A second welcome.');
       if (message.protocol !== PROTOCOL_VERSION) {

@@ -30,7 +30,11 @@ export interface TestCoordinator extends Coordinator, PreparedJob {
 /** A real coordinator on a free port of this process. */
 export async function testCoordinator(
   dataset: Dataset,
-  settings: Partial<JobSettings> & { readonly token?: string; readonly tails?: boolean } = {},
+  settings: Partial<JobSettings> & {
+    readonly token?: string;
+    readonly tails?: boolean;
+    readonly audit?: number | undefined;
+  } = {},
 ): Promise<TestCoordinator> {
   const report = recordingReport();
   const stop = new AbortController();
@@ -40,6 +44,7 @@ export async function testCoordinator(
     host: '127.0.0.1',
     port: 0,
     token: settings.token,
+    audit: settings.audit,
     maxWorkers: 16,
     ...(settings.tails === true ? { tailsFor: () => true } : {}),
     pageDir: 'dist/page',

@@ -4,12 +4,14 @@ import { waitForWorkers } from '../../../coordinator/members/wait-for-workers.ts
 import { settle } from '../../support/manual-clock.ts';
 import { testPool } from './pool-harness.ts';
 
-function waiting(count: number) {
+function waiting(count: number, patienceMs: number | null = 60_000) {
   const made = testPool();
   const timersBefore = made.clock.pending;
   const stop = new AbortController();
   let done = false;
-  const wait = waitForWorkers(made.pool, count, 60_000, made.clock, stop.signal).then(() => (done = true));
+  const wait = waitForWorkers(made.pool, count, patienceMs, made.clock, stop.signal).then(
+    () => (done = true),
+  );
   return {
     ...made,
     stop,
@@ -46,6 +48,19 @@ describe('waitForWorkers', () => {
     expect(isDone()).toBe(false);
     await join('ann');
     expect(isDone()).toBe(true);
+  });
+
+  it('never is content with less if it is told so', async () => {
+    const { join, clock, isDone, left } = waiting(2, null);
+    const client = await join('ann');
+    for (let s = 0; s < 600; s += 10) {
+      await clock.advance(10_000);
+      await client.say({ type: 'pong', id: s });
+    }
+    expect(isDone()).toBe(false);
+    await join('bob');
+    expect(isDone()).toBe(true);
+    expect(left()).toEqual([0, 0]);
   });
 
   it('ends when the person wants to stop', async () => {

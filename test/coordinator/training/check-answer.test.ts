@@ -5,7 +5,15 @@ import { CloseCode, ProtocolError } from '../../../shared/protocol/close-code.ts
 import type { ShardAnswer, WorkerId } from '../../../shared/protocol/messages.ts';
 import { shardId, step } from '../../shared/protocol/examples.ts';
 
-const shard: GivenShard = { id: shardId(5), worker: 'ann' as WorkerId, from: 32, to: 64, givenAtMs: 0 };
+const shard: GivenShard = {
+  id: shardId(5),
+  worker: 'ann' as WorkerId,
+  from: 32,
+  to: 64,
+  givenAtMs: 0,
+  lateAtMs: Infinity,
+  copy: false,
+};
 const gradient: ShardAnswer = {
   type: 'gradient',
   step: step(1),

@@ -10,6 +10,7 @@ import {
   type RoundEvent,
   type RoundStart,
 } from '../../../coordinator/training/round.ts';
+import { nextLateMs } from '../../../coordinator/training/hand-out.ts';
 import { cut, equalShares } from '../../../coordinator/training/schedule.ts';
 import type { ShardId, WorkerId } from '../../../shared/protocol/messages.ts';
 
@@ -47,6 +48,7 @@ function play(from: RoundStart, ...events: RoundEvent[]): { round: Round; effect
 const answered = (shard: number): RoundEvent => ({ type: 'answered', shard: shard as ShardId });
 const failed = (shard: number): RoundEvent => ({ type: 'failed', shard: shard as ShardId });
 const left = (worker: WorkerId): RoundEvent => ({ type: 'left', worker });
+const tick: RoundEvent = { type: 'tick' };
 const joined = (worker: WorkerId): RoundEvent => ({ type: 'joined', worker });
 
 describe('a round', () => {
@@ -106,20 +108,126 @@ describe('a round', () => {
   });
 });
 
-/** What a property test does next; numbers choose among what is there. */
-type Choice = readonly [kind: 'join' | 'leave' | 'answer' | 'fail' | 'noise', which: number];
+describe('a shard that is late', () => {
+  const late = (worker: WorkerId): number => (worker === ann ? 10 : 100);
+  const at = (ms: number, round: Round, event: RoundEvent) => advanceRound(round, event, ms);
 
-const choices = fc.array(
-  fc.tuple(fc.constantFrom<Choice[0]>('join', 'leave', 'answer', 'answer', 'fail', 'noise'), fc.nat(1000)),
-  { maxLength: 60 },
-);
+  it('gets a second owner as soon as somebody is idle; the first answer counts', () => {
+    const [first] = startRound(start(8, [ann, bob], { lateAfterMs: late }), 0);
+    expect(nextLateMs(first, 0)).toBe(10);
+    const [waiting, none] = at(10, first, tick);
+    expect(none).toEqual([]);
+    const [second, given] = at(20, waiting, answered(1));
+    expect(inShort(given)).toEqual(['2: [0, 4) to bob']);
+    const [third, complete] = at(30, second, answered(2));
+    expect(inShort(complete)).toEqual(['complete']);
+    expect(third.spare).toMatchObject([{ id: 0, worker: ann }]);
+    expect(at(40, third, answered(0))).toEqual([{ ...third, spare: [] }, []]);
+  });
+
+  it('gets a third one when the second is late too, and none twice', () => {
+    const [first] = startRound(start(6, [ann, bob, cyd], { lateAfterMs: late }), 0);
+    const [second] = at(20, at(20, first, answered(1))[0], answered(2));
+    expect(second.given.map(({ worker }) => worker)).toEqual([ann, bob]);
+    expect(at(119, second, tick)[1]).toEqual([]);
+    const [third, given] = at(120, second, tick);
+    expect(inShort(given)).toEqual(['4: [0, 2) to cyd']);
+    expect(at(900, third, tick)[1]).toEqual([]);
+  });
+
+  it('is not given out again when one of its owners leaves or fails', () => {
+    const [first] = startRound(start(8, [ann, bob], { lateAfterMs: late }), 0);
+    const [second] = at(20, first, answered(1));
+    expect(at(30, second, left(ann))[1]).toEqual([]);
+    expect(at(30, second, failed(2))[0].waiting).toEqual([]);
+    const [alone, given] = at(40, at(30, second, left(ann))[0], left(bob));
+    expect([given, alone.waiting]).toEqual([[], [{ from: 0, to: 4, avoid: null }]]);
+  });
+
+  it('goes to the reserve if nobody else is idle, which otherwise gets nothing', () => {
+    const [first] = startRound(start(8, [ann, bob], { lateAfterMs: late, reserve: [cyd] }), 0);
+    const [second] = at(5, first, left(bob));
+    expect(second.waiting).toHaveLength(1);
+    expect(inShort(at(10, second, tick)[1])).toEqual(['2: [0, 4) to cyd']);
+    expect(inShort(at(6, second, left(ann))[1])).toEqual(['2: [0, 4) to cyd']);
+  });
+
+  it('whose forecast could not be made at first is late by one that is made later', () => {
+    let ms = Infinity;
+    const [first] = startRound(start(8, [ann, bob], { lateAfterMs: () => ms }), 0);
+    const [second] = at(50, first, answered(1));
+    expect(nextLateMs(second, 50)).toBeNull();
+    ms = 40;
+    expect(inShort(at(60, second, tick)[1])).toEqual(['2: [0, 4) to bob']);
+  });
+});
+
+describe('a copy', () => {
+  const copies = [{ worker: cyd, from: 0, to: 4 }];
+
+  it('counts if it is first, and is waited for by nobody', () => {
+    const from = start(8, [ann, bob], { copies, reserve: [cyd] });
+    const { effects, round } = play(from, answered(2), answered(1));
+    expect(effects).toEqual([['0: [0, 4) to ann', '1: [4, 8) to bob', '2: [0, 4) to cyd'], [], ['complete']]);
+    expect(round.spare.map(({ id: shard }) => shard)).toEqual([0]);
+    expect(play(from, answered(0), answered(1)).round.spare.map(({ id: shard }) => shard)).toEqual([2]);
+  });
+
+  it('stands in for what it is a copy of, and is late at once', () => {
+    const { effects } = play(start(8, [ann, bob], { copies, reserve: [cyd] }), answered(1), left(ann));
+    expect(effects.at(-1)).toEqual(['3: [0, 4) to bob']);
+  });
+});
+
+it('whoever is busy with what nobody needs any more gets nothing, until it has answered', () => {
+  const spare: GivenShard = {
+    id: 3 as ShardId,
+    worker: ann,
+    from: 0,
+    to: 9,
+    givenAtMs: 0,
+    lateAtMs: 0,
+    copy: false,
+  };
+  const from = start(8, [ann, bob], {
+    ...{
+      assignments: [{ worker: bob, from: 4, to: 8 }],
+      waiting: [{ from: 0, to: 4 }],
+      nextId: 4,
+      spare: [spare],
+    },
+  });
+  for (const depth of [1, 2]) {
+    const alone = { ...from, depth, workers: [ann], assignments: [], waiting: [{ from: 0, to: 8 }] };
+    expect(play(alone, answered(3), failed(3)).effects).toEqual([[], ['4: [0, 8) to ann'], []]);
+  }
+  const { effects } = play(from, answered(3), failed(3));
+  expect(effects).toEqual([['4: [4, 8) to bob'], ['5: [0, 4) to ann'], []]);
+  expect(overdueWorkers(startRound(from, 90)[0], 100, 50)).toEqual([ann]);
+});
+
+/** What a property test does next; numbers choose among what is there. */
+type Choice = readonly [
+  kind: 'join' | 'leave' | 'answer' | 'fail' | 'second' | 'time' | 'noise',
+  which: number,
+];
+
+const kinds = ['join', 'leave', 'answer', 'answer', 'fail', 'second', 'time', 'noise'] as const;
+const choices = fc.array(fc.tuple(fc.constantFrom<Choice[0]>(...kinds), fc.nat(1000)), { maxLength: 60 });
 const starts = fc
   .tuple(fc.integer({ min: 1, max: 40 }), fc.nat(4), fc.integer({ min: 1, max: 3 }), fc.boolean(), fc.nat(50))
   .map(([samples, count, depth, shares, nextId]) => {
     const workers = Array.from({ length: count }, (_, i) => id(`w${i}`));
     const whole = { from: 0, to: samples };
+    const lateAfterMs = (worker: WorkerId): number => ((worker.codePointAt(1) ?? 0) % 3) * 7 + nextId + 1;
+    const reserve = nextId % 2 === 0 ? [id('r0'), id('r1')] : [];
+    const shared = equalShares(samples, workers);
+    const copies = shared.flatMap((share, i) => {
+      const worker = i % 2 === 0 ? reserve[i >> 1] : workers[(i + 1) % workers.length];
+      return worker === undefined || worker === share.worker ? [] : [{ ...share, worker }];
+    });
     return shares
-      ? start(samples, workers, { depth, nextId })
+      ? start(samples, workers, { depth, nextId: nextId + 1, lateAfterMs, reserve, copies })
       : start(samples, workers, { assignments: [], waiting: cut(whole, 1 + (nextId % 9)), depth, nextId });
   });
 
@@ -127,6 +235,7 @@ const starts = fc
 class Witness {
   round: Round;
   readonly #given: GivenShard[] = [];
+  #nowMs = 0;
   readonly #accounted: GivenShard[] = [];
   #completed = 0;
   #names = 0;
@@ -140,7 +249,7 @@ class Witness {
   tell(event: RoundEvent): void {
     const shard = 'shard' in event ? this.round.given.find((one) => one.id === event.shard) : undefined;
     if (event.type === 'answered' && shard !== undefined) this.#accounted.push(shard);
-    const [next, effects] = advanceRound(this.round, event, 0);
+    const [next, effects] = advanceRound(this.round, event, this.#nowMs);
     this.round = next;
     this.#observe(effects, event.type === 'failed' && shard !== undefined ? shard : null);
   }
@@ -153,6 +262,16 @@ class Witness {
     if (kind === 'leave' && worker !== undefined) this.tell(left(worker));
     if (kind === 'answer' && shard !== undefined) this.tell(answered(shard.id));
     if (kind === 'fail' && shard !== undefined) this.tell(failed(shard.id));
+    const second = this.round.spare[which % this.round.spare.length];
+    if (kind === 'second' && second !== undefined && !this.complete) {
+      const { done } = this.round;
+      this.tell(which % 2 === 0 ? answered(second.id) : failed(second.id));
+      expect(this.round.done).toBe(done);
+    }
+    if (kind === 'time') {
+      this.#nowMs += which % 40;
+      this.tell(tick);
+    }
     if (kind === 'noise') this.tell(which % 2 === 0 ? answered(which + 1000) : left(id('stranger')));
   }
 
@@ -173,19 +292,37 @@ class Witness {
   }
 
   #check(failure: GivenShard | null): void {
-    const { samples, depth, workers, waiting, given, done } = this.round;
-    const parts = [...waiting, ...given, ...this.#accounted].sort((a, b) => a.from - b.from);
+    const { samples, depth, workers, reserve, waiting, given, spare, done } = this.round;
+    // Of those over the same samples, one.
+    const distinct = given.filter((one, i) => given.findIndex(({ from }) => from === one.from) === i);
+    const parts = [...waiting, ...distinct, ...this.#accounted].sort((a, b) => a.from - b.from);
     expect(parts[0]?.from ?? samples).toBe(0);
     expect(parts.map(({ to }) => to)).toEqual([...parts.slice(1).map(({ from }) => from), samples]);
     expect(done).toBe(this.#accounted.reduce((sum, { from, to }) => sum + to - from, 0));
     expect(this.#completed).toBe(done === samples ? 1 : 0);
-    const load = (worker: WorkerId): number => given.filter((one) => one.worker === worker).length;
-    expect(given.filter(({ worker }) => !workers.includes(worker))).toEqual([]);
-    expect(workers.filter((worker) => load(worker) > depth)).toEqual([]);
-    const free = workers.filter((worker) => load(worker) < depth);
+    const load = (worker: WorkerId): number =>
+      [...given, ...spare].filter((one) => one.worker === worker).length;
+    const present = [...workers, ...reserve];
+    const isFree = (worker: WorkerId): boolean =>
+      load(worker) < depth && !spare.some((one) => one.worker === worker);
+    expect([...given, ...spare].filter(({ worker }) => !present.includes(worker))).toEqual([]);
+    // A copy may come on top.
+    expect(present.filter((worker) => load(worker) > depth + 1)).toEqual([]);
+    const free = workers.filter(isFree);
     for (const shard of waiting) {
       const others = workers.filter((worker) => worker !== shard.avoid);
       expect(free.filter((worker) => others.length === 0 || worker !== shard.avoid)).toEqual([]);
+      if (workers.length === 0) expect(reserve.filter(isFree)).toEqual([]);
+    }
+    for (const shard of distinct) {
+      const same = given.filter(({ from }) => from === shard.from);
+      const holders = same.map(({ worker }) => worker);
+      expect(new Set(holders).size).toBe(holders.length);
+      // A copy never stands for what nobody is counted on for.
+      expect(same.some(({ copy }) => !copy)).toBe(true);
+      if (same.every(({ copy, lateAtMs }) => copy || lateAtMs <= this.#nowMs)) {
+        expect(present.filter((worker) => load(worker) === 0 && !holders.includes(worker))).toEqual([]);
+      }
     }
     if (failure !== null && workers.some((worker) => worker !== failure.worker)) {
       const again = given.find(({ from }) => from === failure.from);
@@ -203,11 +340,15 @@ describe('whatever happens, a round', () => {
           if (!witness.complete) witness.choose(event);
         }
         // However it stands, it ends as soon as somebody is there who answers.
-        if (!witness.complete && witness.round.workers.length === 0) witness.tell(joined(id('last')));
-        for (let turn = 0; turn < 500 && !witness.complete; turn++) witness.choose(['answer', turn]);
+        const { workers, reserve } = witness.round;
+        if (!witness.complete && workers.length + reserve.length === 0) witness.tell(joined(id('last')));
+        for (let turn = 0; turn < 500 && !witness.complete; turn++) {
+          witness.choose(['answer', turn]);
+          if (witness.round.given.length === 0) witness.choose(['second', turn]);
+        }
         expect(witness.complete).toBe(true);
       }),
-      { numRuns: 300 },
+      { numRuns: 500 },
     );
   });
 });

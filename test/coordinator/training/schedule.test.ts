@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { cut, equalShares } from '../../../coordinator/training/schedule.ts';
+import type { Pace } from '../../../coordinator/training/pace/pace.ts';
+import {
+  cut,
+  equalShares,
+  fastestShares,
+  slowestMs,
+  type Candidate,
+} from '../../../coordinator/training/schedule.ts';
 import type { WorkerId } from '../../../shared/protocol/messages.ts';
 
 const ids = (count: number): WorkerId[] => Array.from({ length: count }, (_, i) => `w${i}` as WorkerId);
@@ -53,5 +60,84 @@ describe('equalShares', () => {
 
   it('gives nothing if nobody is there', () => {
     expect(equalShares(128, [])).toEqual([]);
+  });
+});
+
+const candidates = (paces: readonly Pace[]): Candidate[] =>
+  ids(paces.length).map((worker, i) => ({ worker, pace: paces[i]! }));
+const paces = fc.array(
+  fc.record({
+    perSampleMs: fc.double({ min: 0.01, max: 100, noNaN: true }),
+    fixedSamples: fc.double({ min: 0, max: 100, noNaN: true }),
+  }),
+  { minLength: 1, maxLength: 30 },
+);
+
+/** The time in which infinitely fine shares would be done: where all that take part end together. */
+function idealMs(samples: number, all: readonly Pace[]): number {
+  let [low, high] = [0, 1e9];
+  for (let i = 0; i < 200; i++) {
+    const ms = (low + high) / 2;
+    const done = all.reduce((sum, pace) => sum + Math.max(0, ms / pace.perSampleMs - pace.fixedSamples), 0);
+    [low, high] = done < samples ? [ms, high] : [low, ms];
+  }
+  return high;
+}
+
+describe('fastestShares', () => {
+  it('covers the batch once, in the order of the workers, and gives nobody less than nothing', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 2000 }), paces, (samples, all) => {
+        const workers = candidates(all);
+        const shares = fastestShares(samples, workers);
+        const order = shares.map(({ worker }) => workers.findIndex((one) => one.worker === worker));
+        return (
+          shares.every(({ from, to }) => to > from) &&
+          shares.map(({ from }) => from).join() === [0, ...shares.slice(0, -1).map(({ to }) => to)].join() &&
+          shares.at(-1)?.to === samples &&
+          order.every((at, i) => i === 0 || at > order[i - 1]!)
+        );
+      }),
+    );
+  });
+
+  it('is done within 1.15 of the ideal time for up to eight workers of speeds 1, 2 and 4', () => {
+    const speeds = fc.array(fc.constantFrom(1, 2, 4), { minLength: 1, maxLength: 8 });
+    fc.assert(
+      fc.property(speeds, fc.integer({ min: 128, max: 1024 }), (all, samples) => {
+        const workers = candidates(all.map((speed) => ({ perSampleMs: 1 / speed, fixedSamples: 0 })));
+        const ideal = samples / all.reduce((sum, speed) => sum + speed, 0);
+        return slowestMs(fastestShares(samples, workers), workers) <= 1.15 * ideal;
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('is never beaten by more than one grain of each, whatever the costs are', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 64, max: 2000 }), paces, (samples, all) => {
+        const workers = candidates(all);
+        const slowest = slowestMs(fastestShares(samples, workers), workers);
+        const grain = Math.floor(samples / 64);
+        const most = Math.max(...all.map(({ perSampleMs }) => perSampleMs));
+        // Moving one more grain away from the slowest would make somebody else slower than that.
+        return (
+          slowest <= idealMs(samples + grain * all.length, all) + 1e-6 &&
+          slowest >= idealMs(samples, all) - 1e-6 * most
+        );
+      }),
+    );
+  });
+
+  it('gives nothing to a worker whose fixed cost alone takes longer than the others do', () => {
+    const [fast, far] = [
+      { perSampleMs: 1, fixedSamples: 0 },
+      { perSampleMs: 1, fixedSamples: 100 },
+    ];
+    expect(fastestShares(128, candidates([fast, far, fast])).map(({ worker }) => worker)).toEqual([
+      'w0',
+      'w2',
+    ]);
+    expect(fastestShares(128, [])).toEqual([]);
   });
 });

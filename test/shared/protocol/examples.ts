@@ -62,6 +62,7 @@ const answer = {
 /** One of every message that a worker may send. */
 export const fromWorkerExamples: readonly FromWorker[] = [
   exampleHello,
+  { ...exampleHello, reserve: true, instance: 'k3v9qd' },
   { type: 'watch', protocol: 1, token: 'secret' },
   { type: 'snapshot' },
   { type: 'ready' },
@@ -96,6 +97,7 @@ export const fromCoordinatorExamples: readonly FromCoordinator[] = [
   { type: 'prefetch', step: step(4), samples: 32 },
   { type: 'shard', task: 'train', step: step(3), shard: shardId(17), samples: 32 },
   { type: 'rejected', step: step(3), shard: shardId(17), code: 4421, reason: 'not finite' },
+  { type: 'reserve', waiting: true, reason: 'A step takes 30 ms without it.' },
   { type: 'ping', id: 5 },
   { type: 'finished', reason: 'done' },
   { type: 'run', protocol: 1, job: exampleJob, steps: 2, curve: [exampleCurvePoint], epochs: [exampleEpoch] },
@@ -122,6 +124,7 @@ export const fromCoordinatorExamples: readonly FromCoordinator[] = [
         rttMs: 1.5,
         bytesUp: 100,
         bytesDown: 200,
+        reserve: false,
       },
     ],
     slowest: { id: 'w1', cause: 'compute' },

@@ -46,11 +46,12 @@ function withField(message: object, path: Path, value: unknown): object {
 /** Values that this field cannot have. An undefined one is left out. */
 function wrongFor(path: Path): unknown[] {
   const name = String(path.at(-1));
-  const truth = ['trainable', 'prefetch', 'tails', 'head'].includes(name);
+  const truth = ['trainable', 'prefetch', 'tails', 'head', 'reserve', 'waiting'].includes(name);
   const wrong: unknown[] = [truth ? 1 : true, 'x'.repeat(3000)];
   const nullable = path.length === 1 && ['loss', 'accuracy', 'etaSeconds', 'slowest'].includes(name);
   if (!nullable && name !== 'rttMs') wrong.push(null);
-  if (!['token', 'prefetch', 'tails', 'head', 'tailFrom'].includes(name)) wrong.push(undefined);
+  const optional = ['token', 'prefetch', 'tails', 'head', 'tailFrom', 'reserve', 'instance'];
+  if (!optional.includes(name)) wrong.push(undefined);
   if (name !== 'topology') wrong.push({}, [{}], new Date(0));
   const signed = ['lossSum', 'learningRate', 'rho', 'epsilon', 'scale', 'loss', 'val_loss'].includes(name);
   if (!signed) wrong.push(-1.5);

@@ -133,6 +133,20 @@ describe('a session', () => {
     ]);
   });
 
+  it('says that it is kept in reserve, and that it is not any more', () => {
+    const said = [true, false].map((waiting) => {
+      const [, effects] = advance(initialSession, {
+        type: 'frame',
+        bytes: frameFromCoordinator({ type: 'reserve', waiting, reason: 'Why.' }),
+      });
+      return effects;
+    });
+    expect(said).toEqual([
+      [{ type: 'report', line: 'Kept in reserve: Why.' }],
+      [{ type: 'report', line: 'In reserve no longer: Why.' }],
+    ]);
+  });
+
   it('answers a ping and reports a rejection in every phase but the last', () => {
     for (const phase of ['greeting', 'loading', 'working'] as const) {
       expect(lastOf(...phases[phase], ping)).toEqual(['send pong']);

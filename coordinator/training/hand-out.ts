@@ -1,0 +1,91 @@
+import type { ShardId, WorkerId } from '../../shared/protocol/messages.ts';
+import type { GivenShard, Round, RoundEffect, RoundTransition } from './round.ts';
+import type { Range } from './schedule.ts';
+
+/** Gives waiting shards to workers that have room, those with least to do first; then late ones to who is idle. */
+export function handOut(round: Round, nowMs: number): RoundTransition {
+  const effects: RoundEffect[] = [];
+  for (const shard of round.waiting) {
+    const among = round.workers.length > 0 ? round.workers : round.reserve;
+    const worker = freeWorker(round, among, round.depth, shard.avoid);
+    if (worker === undefined) continue;
+    const waiting = round.waiting.filter((other) => other !== shard);
+    const [next, effect] = give({ ...round, waiting }, shard, worker, nowMs);
+    round = next;
+    effects.push(effect);
+  }
+  for (const shard of round.given) {
+    if (shard.copy || shard.lateAtMs > nowMs) continue;
+    const same = round.given.filter((other) => isSame(other, shard));
+    // Everybody who is counted on for it has to be late.
+    if (same.some(({ copy, lateAtMs }) => !copy && lateAtMs > nowMs)) continue;
+    const holders = same.map(({ worker }) => worker);
+    const others = (workers: readonly WorkerId[]): WorkerId[] =>
+      workers.filter((worker) => !holders.includes(worker));
+    const worker =
+      freeWorker(round, others(round.workers), 1, null) ?? freeWorker(round, others(round.reserve), 1, null);
+    if (worker === undefined) continue;
+    const [next, effect] = give(round, shard, worker, nowMs);
+    round = next;
+    effects.push(effect);
+  }
+  return [round, effects];
+}
+
+/** When to look next whether a shard is late; null if none will be. */
+export function nextLateMs({ given }: Round, nowMs: number): number | null {
+  let soonestMs = Infinity;
+  for (const { copy, lateAtMs } of given) {
+    if (!copy && lateAtMs > nowMs) soonestMs = Math.min(soonestMs, lateAtMs);
+  }
+  return Number.isFinite(soonestMs) ? soonestMs : null;
+}
+
+export const isSame = (a: Range, b: Range): boolean => a.from === b.from && a.to === b.to;
+
+/**
+ * The one of these that holds least, and less than `depth`; whoever is to be avoided only if there is nobody else. Nobody
+ * who is busy with a spare shard: newer weights would make it drop that without an answer.
+ */
+function freeWorker(
+  round: Round,
+  among: readonly WorkerId[],
+  depth: number,
+  avoid: WorkerId | null,
+): WorkerId | undefined {
+  const load = new Map(among.map((worker) => [worker, 0]));
+  for (const { worker } of round.spare) load.delete(worker);
+  for (const { worker } of round.given) {
+    const held = load.get(worker);
+    if (held !== undefined) load.set(worker, held + 1);
+  }
+  const nobodyElse = among.every((worker) => worker === avoid);
+  const [least] = [...load]
+    .filter(([worker, held]) => held < depth && (worker !== avoid || nobodyElse))
+    .sort(([, a], [, b]) => a - b);
+  return least?.[0];
+}
+
+/** @param copy nobody counts on it */
+export function give(
+  round: Round,
+  { from, to }: Range,
+  worker: WorkerId,
+  nowMs: number,
+  copy = false,
+): readonly [Round, RoundEffect] {
+  const lateAtMs = nowMs + round.lateAfterMs(worker, to - from);
+  const shard: GivenShard = {
+    id: round.nextId as ShardId,
+    from,
+    to,
+    worker,
+    givenAtMs: nowMs,
+    lateAtMs,
+    copy,
+  };
+  return [
+    { ...round, given: [...round.given, shard], nextId: round.nextId + 1 },
+    { type: 'give', shard },
+  ];
+}

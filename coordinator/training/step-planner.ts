@@ -1,0 +1,149 @@
+import type { Clock } from '../../shared/clock.ts';
+import type { WorkerId } from '../../shared/protocol/messages.ts';
+import type { Member } from '../members/member.ts';
+import type { WorkerPool } from '../members/worker-pool.ts';
+import type { Audits } from './audit/audits.ts';
+import { forecastMs } from './pace/pace.ts';
+import { Paces } from './pace/paces.ts';
+import { Trials } from './pace/trials.ts';
+import type { GivenShard, RoundStart } from './round.ts';
+import { equalShares, slowestMs, type Assignment, type Candidate } from './schedule.ts';
+import { Shares } from './shares.ts';
+
+type Plan = Pick<RoundStart, 'workers' | 'reserve' | 'assignments' | 'waiting' | 'copies'>;
+
+/** A shard is late after this many times what it should take, and this much more. */
+const LATE_TIMES = 2;
+const LATE_MS = 20;
+/** A worker that hangs keeps its place for so long, so that a hiccup does not change everybody's share. */
+const PATIENCE_TIMES = 5;
+const PATIENCE_MS = 1_000;
+
+export interface StepPlannerOptions {
+  readonly pool: WorkerPool;
+  readonly clock: Clock;
+  readonly audits: Audits | null;
+}
+
+/** Decides who computes what of a step, by how it has gone so far. */
+export class StepPlanner {
+  readonly paces = new Paces();
+  readonly #options: StepPlannerOptions;
+  readonly #shares = new Shares();
+  readonly #trials = new Trials();
+  /** Who was given a part of the batch lately. */
+  #active: readonly WorkerId[] = [];
+
+  constructor(options: StepPlannerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The shares of a step. Workers whose pace is not known yet compute copies, as long as there are others.
+   * @param spare what workers are still busy with
+   */
+  plan(samples: number, spare: readonly GivenShard[]): Plan {
+    const { pool, audits } = this.#options;
+    const members = [...pool.members.values()];
+    this.paces.begin(pool.members);
+    this.#trials.keep(pool.members);
+    const free = members.filter((member) => !this.#isHeldBack(member, spare)).map(({ id }) => id);
+    const known = this.#candidates(free);
+    const active =
+      known.length > 0
+        ? known.map(({ worker }) => worker)
+        : free.length > 0
+          ? free
+          : [...pool.members.keys()];
+    this.#active = active;
+    const shares = known.length > 0 ? this.#shares.next(samples, known) : equalShares(samples, active);
+    this.#tell(shares, known);
+
+    const sharing = new Set(shares.map(({ worker }) => worker));
+    const busy = new Set(spare.map(({ worker }) => worker));
+    const assignments = shares.filter(({ worker }) => !busy.has(worker));
+    const waiting = shares.filter(({ worker }) => busy.has(worker)).map(({ from, to }) => ({ from, to }));
+    const idle = free.filter((worker) => !sharing.has(worker) && !busy.has(worker));
+    const tried = copiesOf(
+      assignments,
+      idle.filter((worker) => this.#isTried(worker)),
+    );
+    const auditors = free.filter((worker) => !busy.has(worker));
+    const copies = [...tried, ...(audits?.choose(assignments, tried, auditors) ?? [])];
+    return {
+      workers: members.map(({ id }) => id).filter((id) => sharing.has(id)),
+      reserve: members.map(({ id }) => id).filter((id) => !sharing.has(id)),
+      assignments,
+      waiting: shares.length > 0 ? waiting : [{ from: 0, to: samples }],
+      copies,
+    };
+  }
+
+  /** Probable shares of the step that follows. */
+  probable(samples: number): readonly Assignment[] {
+    const active = this.#active.filter((worker) => this.#options.pool.members.has(worker));
+    const known = this.#candidates(active);
+    return known.length > 0 ? this.#shares.probable(samples, known) : equalShares(samples, active);
+  }
+
+  /** After which time a shard of a step is late. */
+  lateAfterMs(worker: WorkerId, samples: number): number {
+    const pace = this.paces.paceOf(worker);
+    const shouldMs = pace === null ? this.paces.typicalMs(samples) : forecastMs(pace, samples);
+    return shouldMs === null ? Infinity : LATE_TIMES * shouldMs + LATE_MS;
+  }
+
+  #candidates(workers: readonly WorkerId[]): Candidate[] {
+    return workers.flatMap((worker) => {
+      const pace = this.paces.paceOf(worker);
+      return pace === null ? [] : [{ worker, pace }];
+    });
+  }
+
+  /** Who cannot take part now: what it was sent has not left yet, or it is busy with something else. */
+  #isHeldBack(member: Member, spare: readonly GivenShard[]): boolean {
+    const { pool, clock } = this.#options;
+    if (pool.isClogged(member)) return true;
+    const pace = this.paces.paceOf(member.id);
+    return spare.some(({ worker, copy, givenAtMs, from, to }) => {
+      if (worker !== member.id) return false;
+      const patienceMs = pace === null ? 0 : PATIENCE_MS + PATIENCE_TIMES * forecastMs(pace, to - from);
+      return copy || clock.now() - givenAtMs > patienceMs;
+    });
+  }
+
+  #isTried(worker: WorkerId): boolean {
+    return this.paces.paceOf(worker) === null || this.#trials.isDue(worker);
+  }
+
+  /** Says to those in question that they are kept in reserve, or are not any more. */
+  #tell(shares: readonly Assignment[], known: readonly Candidate[]): void {
+    const { pool } = this.#options;
+    const sharing = new Set(shares.map(({ worker }) => worker));
+    const stepMs = slowestMs(shares, known);
+    const samples = shares.at(-1)?.to ?? 0;
+    const equalShare = Math.ceil(samples / known.length);
+    for (const { worker, pace } of known) {
+      const member = pool.members.get(worker);
+      if (member === undefined || member.reserve === !sharing.has(worker)) continue;
+      if (sharing.has(worker)) this.#trials.forget(worker);
+      pool.keepInReserve(
+        member,
+        sharing.has(worker)
+          ? null
+          : `A step takes ${inMs(stepMs)} without it; an equal share alone would take it ${inMs(forecastMs(pace, equalShare))}.`,
+      );
+    }
+  }
+}
+
+/** The smallest shares once more, by turns. */
+function copiesOf(assignments: readonly Assignment[], workers: readonly WorkerId[]): Assignment[] {
+  const smallestFirst = assignments.toSorted((a, b) => a.to - a.from - (b.to - b.from));
+  return workers.flatMap((worker, i) => {
+    const share = smallestFirst[i % smallestFirst.length];
+    return share === undefined ? [] : [{ ...share, worker }];
+  });
+}
+
+const inMs = (ms: number): string => (ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`);

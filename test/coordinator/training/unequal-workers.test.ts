@@ -1,0 +1,142 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { meanOf, simulation } from './simulation.ts';
+
+let checked: ReturnType<typeof simulation> | null = null;
+/** A simulation whose sums are checked in the end: every sample has counted once in every step. */
+const simulate = () => (checked = simulation());
+afterEach(() => {
+  for (const [at, sum] of checked!.sums.entries()) expect(sum).toEqual(checked!.trueSum(at));
+});
+
+describe('workers that are alike', () => {
+  it('get equal shares in every step, however their times vary', async () => {
+    const { join, run, sizesOf, sums } = simulate();
+    const workers = [await join('ann'), await join('bob'), await join('cyd')];
+    let random = 1;
+    for (let i = 0; i < 60; i++) {
+      for (const worker of workers) {
+        random = (random * 48271) % 2147483647;
+        worker.perSampleMs = 1 + 0.4 * (random / 2147483647 - 0.5);
+      }
+      await run(1);
+    }
+    expect(sums).toHaveLength(60);
+    expect(new Set(sizesOf(workers[0]!, 60))).toEqual(new Set([42]));
+    for (const worker of workers.slice(1)) expect(new Set(sizesOf(worker, 60))).toEqual(new Set([43]));
+  });
+
+  it('do not change their shares for a hiccup; another takes over what is late', async () => {
+    const { join, run, runStep, sizesOf } = simulate();
+    const [ann, bob] = [await join('ann'), await join('bob')];
+    expect((await run(10)).at(-1)).toBe(64);
+    ann.frozen = true;
+    // 64 ms until bob is done, 148 until ann is late, 64 for bob to do it again.
+    expect(await runStep()).toBeLessThanOrEqual(214);
+    ann.frozen = false;
+    await run(5);
+    for (const worker of [ann, bob]) expect(new Set(sizesOf(worker, 99))).toEqual(new Set([64]));
+    expect(await runStep()).toBe(64);
+  });
+});
+
+describe('workers of different speed', () => {
+  it('get shares by which a step takes at most 1.15 of what is possible', async () => {
+    const { join, run } = simulate();
+    for (const [i, perSampleMs] of [4, 2, 1].entries()) {
+      await join(`w${i}`, { perSampleMs, device: `d${i}` });
+    }
+    const times = await run(30);
+    expect(meanOf(times.slice(10))).toBeLessThan(1.15 * (128 / (1 / 4 + 1 / 2 + 1)));
+  });
+
+  it('that are ten times slower do not slow the others down, are told so, and are tried again', async () => {
+    const { join, run } = simulate();
+    for (const name of ['ann', 'bob', 'cyd', 'dan']) await join(name);
+    const slow = await join('slow', { perSampleMs: 10, device: 'phone', hello: { reserve: true } });
+    const times = await run(150);
+    expect(meanOf(times.slice(10))).toBeLessThan(1.05 * 32);
+    expect(slow.client.messages('reserve')).toMatchObject([
+      { waiting: true, reason: 'A step takes 31 ms without it; an equal share alone would take it 260 ms.' },
+    ]);
+    const tried = slow.shards.filter(({ step: at }) => at > 30);
+    expect(tried.length).toBeGreaterThan(0);
+    expect(tried.length).toBeLessThan(10);
+  });
+
+  it('whose cost is fixed for the most part get less than their speed would say', async () => {
+    const { join, run, sizesOf } = simulate();
+    for (const name of ['ann', 'bob', 'cyd']) await join(name);
+    const far = await join('far', { fixedMs: 20, device: 'far' });
+    const times = await run(60);
+    // The best: 37 for each of the three, 17 for the far one.
+    expect(meanOf(times.slice(-20))).toBeLessThan(1.15 * 37);
+    expect(sizesOf(far, 1)[0]).toBeLessThan(22);
+  });
+
+  it('are followed within twenty steps when one becomes five times slower, and faster again', async () => {
+    const { join, run } = simulate();
+    const workers = [];
+    for (const name of ['ann', 'bob', 'cyd', 'dan']) workers.push(await join(name));
+    await run(20);
+    workers[2]!.perSampleMs = 5;
+    const [during, after] = [await run(20), await run(20)];
+    expect(meanOf(after)).toBeLessThan(1.15 * (128 / 3.2));
+    expect(Math.max(...during)).toBeLessThanOrEqual(5 * 32);
+    expect(Math.max(...during.slice(12))).toBeLessThan(1.15 * (128 / 3.2));
+    workers[2]!.perSampleMs = 1;
+    await run(20);
+    expect(meanOf(await run(20))).toBeLessThan(1.15 * 32);
+  });
+
+  it('come back from reserve when they have become fast', async () => {
+    const { join, run } = simulate();
+    await join('ann');
+    const slow = await join('slow', { perSampleMs: 100, device: 'phone', hello: { reserve: true } });
+    await run(100);
+    expect(slow.client.messages('reserve').map(({ waiting }) => waiting)).toEqual([true]);
+    slow.perSampleMs = 1;
+    const times = await run(120);
+    expect(slow.client.messages('reserve').map(({ waiting }) => waiting)).toEqual([true, false]);
+    expect(meanOf(times.slice(-20))).toBeLessThan(1.15 * 64);
+  });
+
+  it('end an evaluation together: nobody waits for the last shards of a slow one', async () => {
+    const { join, evaluate } = simulate();
+    for (const name of ['ann', 'bob', 'cyd']) await join(name);
+    await join('slow', { perSampleMs: 10, device: 'phone' });
+    // 10,000 samples by three and a tenth.
+    expect(await evaluate()).toBeLessThan(1.3 * (10_000 / 3.1));
+  });
+});
+
+describe('a worker that joins', () => {
+  it('warms up on copies of what others compute, and has its share after that', async () => {
+    const { join, run, sizesOf } = simulate();
+    const ann = await join('ann');
+    await run(10);
+    const bob = await join('bob', { fixedMs: 3_000 });
+    const warming = await run(5);
+    bob.fixedMs = 0;
+    expect(Math.max(...warming)).toBe(128);
+    await run(40);
+    expect([sizesOf(ann, 1), sizesOf(bob, 1)]).toEqual([[64], [64]]);
+    expect(await run(1)).toEqual([64]);
+  });
+});
+
+describe('a worker that hangs for good', () => {
+  it('costs a step or a few twice the time, and is dropped after the deadline', async () => {
+    const { join, run, runStep, events, clock } = simulate();
+    for (const name of ['ann', 'bob', 'cyd', 'dan']) await join(name);
+    await run(20);
+    const [, , cyd] = checked!.workers;
+    cyd!.frozen = true;
+    expect(await runStep()).toBeLessThan(120);
+    const times = await run(60);
+    expect(Math.max(...times)).toBeLessThan(70);
+    expect(meanOf(times.slice(-20))).toBeLessThan(45);
+    const startedMs = clock.now();
+    while (clock.now() - startedMs < 31_000) await runStep();
+    expect(events).toContain('left cyd: A shard was not answered in time.');
+  }, 60_000);
+});

@@ -1,0 +1,48 @@
+import type { Engine } from '../../shared/engine/engine.ts';
+import { layoutOf } from '../../shared/model/layout.ts';
+
+/** How a cheap engine computes; may be changed while it works. */
+export interface CheapSettings {
+  perSampleMs: number;
+  /** What it makes of the values of a true gradient. */
+  lie: (value: number) => number;
+}
+
+/** The first value of the gradient of some samples: an integer, so that sums are exact in any order. */
+function firstValue(step: number, sampleNumbers: Iterable<number>): number {
+  let sum = 0;
+  for (const number of sampleNumbers) sum += (((number + 1) * (3 * step + 5)) % 41) - 15;
+  return sum;
+}
+
+/** The value at one position of that gradient. */
+export const cheapGradient = (step: number, sampleNumbers: Iterable<number>, position: number): number =>
+  firstValue(step, sampleNumbers) * (1 + (position % 5));
+
+/** An engine that computes next to nothing, and takes as long for it as it is told. */
+export function cheapEngine(settings: CheapSettings, device = 'cheap'): Engine {
+  return {
+    info: { backend: 'cheap', version: '1', device, threads: 1 },
+    load: (job) => {
+      const { length } = layoutOf(job.layout);
+      const take = (samples: number): Promise<void> =>
+        new Promise((resolve) => setTimeout(resolve, settings.perSampleMs * samples));
+      return Promise.resolve({
+        setWeights: () => undefined,
+        prepare: () => undefined,
+        dispose: () => undefined,
+        predict: () => Promise.reject(new Error('Nothing to predict.')),
+        async gradient(step, { sampleNumbers }, gradient) {
+          const [first, samples] = [settings.lie(firstValue(step, sampleNumbers)), sampleNumbers.length];
+          await take(samples);
+          for (let i = 0; i < length; i++) gradient[i] = first * (1 + (i % 5));
+          return { lossSum: samples, correct: 0 };
+        },
+        async evaluate({ sampleNumbers }) {
+          await take(sampleNumbers.length);
+          return { lossSum: sampleNumbers.length, correct: 0 };
+        },
+      });
+    },
+  };
+}
