@@ -238,12 +238,13 @@ export class ActiveRound {
   }
 
   /**
-   * Whether it is the weights' fault that a gradient is not finite: all workers here whose answers have counted before,
+   * Whether it is the weights' fault that a gradient is not finite: all workers of this round whose answers have counted before,
    * two or more, find the same in this round. Strangers cannot end a run so.
    */
   #diverged(member: Member): boolean {
     this.#notFinite.add(member);
-    const here = [...this.#options.pool.members.values()];
+    const asked = new Set([...this.#round.workers, ...[...this.#notFinite].map(({ id }) => id)]);
+    const here = [...this.#options.pool.members.values()].filter(({ id }) => asked.has(id));
     const proven = here.filter(({ accepted }) => accepted > 0);
     return proven.length > 1 && proven.every((other) => this.#notFinite.has(other));
   }

@@ -6,8 +6,11 @@ import type { Range } from './schedule.ts';
 export function handOut(round: Round, nowMs: number): RoundTransition {
   const effects: RoundEffect[] = [];
   for (const shard of round.waiting) {
-    const among = round.workers.length > 0 ? round.workers : round.reserve;
-    const worker = freeWorker(round, among, round.depth, shard.avoid);
+    const { workers, reserve, depth } = round;
+    const somebodyElse = workers.some((worker) => worker !== shard.avoid);
+    const worker = somebodyElse
+      ? freeWorker(round, workers, depth, shard.avoid)
+      : (freeWorker(round, reserve, depth, null) ?? freeWorker(round, workers, depth, null));
     if (worker === undefined) continue;
     const waiting = round.waiting.filter((other) => other !== shard);
     const [next, effect] = give({ ...round, waiting }, shard, worker, nowMs);

@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { RoundRunner } from '../../coordinator/training/round-runner.ts';
+import { clockOf } from '../../shared/clock.ts';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
 import { CloseCode } from '../../shared/protocol/close-code.ts';
 import type {
@@ -110,7 +112,12 @@ async function withShard() {
   client.send({ type: 'ready' });
   await workerReady(coordinator, name);
   const input = { step: 3 as Step, weights: coordinator.initialWeights, split: dataset.train };
-  const round = coordinator.rounds.gradient(input, batch);
+  // Rounds that know nobody's pace: a newcomer would only be tried with copies, which nobody waits for.
+  const rounds = new RoundRunner({
+    ...{ pool: coordinator.pool, job: coordinator.job, clock: clockOf(globalThis), tailFrom: null },
+    ...{ signal: new AbortController().signal, onWaiting: () => undefined },
+  });
+  const round = rounds.gradient(input, batch);
   const shard = await client.next('shard');
   return { client, shard, round };
 }

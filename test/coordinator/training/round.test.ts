@@ -162,6 +162,12 @@ describe('a shard that is late', () => {
   });
 });
 
+it('a failed shard goes to the reserve where nobody else is left, and back if that has no room', () => {
+  const from = start(4, [ann], { reserve: [bob] });
+  expect(play(from, failed(0)).effects[1]).toEqual(['1: [0, 4) to bob']);
+  expect(play(start(4, [ann]), failed(0)).effects[1]).toEqual(['1: [0, 4) to ann']);
+});
+
 describe('a copy', () => {
   const copies = [{ worker: cyd, from: 0, to: 4 }];
 
