@@ -85,7 +85,10 @@ async function look({ job, payload }: Extract<FromPage, { type: 'weights' }>): P
     const { engine } = await opening;
     if (current === null) await reader.readWith(engine, job, payload);
   } catch (error) {
-    post({ type: 'note', line: `Cannot read the picture: ${error instanceof Error ? error.message : String(error)}` });
+    post({
+      type: 'note',
+      line: `Cannot read the picture: ${error instanceof Error ? error.message : String(error)}`,
+    });
   }
 }
 

@@ -1,4 +1,9 @@
-import type { CurvePoint, EpochRecord, FromCoordinator, ProgressMessage } from '../../shared/protocol/messages.ts';
+import type {
+  CurvePoint,
+  EpochRecord,
+  FromCoordinator,
+  ProgressMessage,
+} from '../../shared/protocol/messages.ts';
 import type { Job } from '../../shared/model/job.ts';
 
 /** What the page knows of the run, from the feed. Pure: messages go in, a new state comes out. */
@@ -64,14 +69,16 @@ function hear(state: RunState, message: FromCoordinator): RunState {
         curve: thinned(curve, MOST_POINTS),
         epochs,
         progress: null,
-        restarted: state.job !== null && (lastStep(curve) < lastStep(state.curve) || !sameJob(job, state.job)),
+        restarted:
+          state.job !== null && (lastStep(curve) < lastStep(state.curve) || !sameJob(job, state.job)),
       };
     }
     case 'progress':
       return {
         ...state,
         progress: message,
-        curve: message.curve.length === 0 ? state.curve : thinned([...state.curve, ...message.curve], MOST_POINTS),
+        curve:
+          message.curve.length === 0 ? state.curve : thinned([...state.curve, ...message.curve], MOST_POINTS),
       };
     case 'epoch':
       return { ...state, epochs: [...state.epochs, message.record] };

@@ -135,7 +135,8 @@ const linkText = ({ bytesUp, bytesDown }: WorkerRow): string =>
   `${bytesText(bytesUp)} up, ${bytesText(bytesDown)} down`;
 
 function rowOf(worker: WorkerRow, own: string | null, slowest: string | undefined): RowView {
-  const { id, name, backend, device, share, samples, samplesPerSecond, computeMs, turnaroundMs, rttMs } = worker;
+  const { id, name, backend, device, share, samples, samplesPerSecond, computeMs, turnaroundMs, rttMs } =
+    worker;
   return {
     id,
     name,
