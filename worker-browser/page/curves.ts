@@ -7,8 +7,8 @@ export type Quantity = 'loss' | 'accuracy';
 /** One plot, in columns of the same length: x, training as measured, training smoothed, validation. */
 export type Columns = [number[], (number | null)[], (number | null)[], (number | null)[]];
 
-/** How many points the smoothed curve remembers, about. */
-const MEMORY = 12;
+/** How many points the smoothed curve remembers, about: few at first, when the values change fast. */
+const memoryAt = (point: number): number => Math.min(1 + point / 10, 12);
 
 /** The columns of a plot. By step, an epoch's validation stands at its last step. */
 export function columnsOf(
@@ -50,8 +50,8 @@ export function columnsOf(
   return columns;
 }
 
-/** An exponential mean that starts as a plain one. */
+/** An exponential mean. */
 export function smoothed(values: readonly number[]): number[] {
   let mean = 0;
-  return values.map((value, i) => (mean += (value - mean) / Math.min(i + 1, MEMORY)));
+  return values.map((value, i) => (mean += (value - mean) / memoryAt(i)));
 }

@@ -1,4 +1,4 @@
-/** Numbers as people read them. */
+/** Numbers as people read them, with units that stay on their line. */
 const number = (value: number, digits: number): string =>
   value.toLocaleString('en-US', { maximumFractionDigits: digits });
 
@@ -9,7 +9,7 @@ export const rateText = (rate: number): string => number(rate, rate < 10 ? 1 : 0
 /** @param share 0 to 1 */
 export const percentText = (share: number, digits = 0): string => `${number(share * 100, digits)}%`;
 
-export const msText = (ms: number): string => `${number(ms, ms < 10 ? 1 : 0)} ms`;
+export const msText = (ms: number): string => `${number(ms, ms < 10 ? 1 : 0)}\u00a0ms`;
 
 export function bytesText(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];
@@ -19,7 +19,7 @@ export function bytesText(bytes: number): string {
     value /= 1000;
     unit++;
   }
-  return `${number(value, value < 10 && unit > 0 ? 1 : 0)} ${units[unit] ?? ''}`;
+  return `${number(value, value < 10 && unit > 0 ? 1 : 0)}\u00a0${units[unit] ?? ''}`;
 }
 
 /** Such as '40 s', '3 min' or '2 h 5 min'. */

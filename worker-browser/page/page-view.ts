@@ -6,7 +6,6 @@ import type { View } from './view.ts';
 const html = (id: string): HTMLElement => element(id, HTMLElement);
 
 const texts = {
-  headline: html('headline'),
   state: html('state'),
   detail: html('detail'),
   countdown: html('countdown'),
@@ -19,6 +18,7 @@ const texts = {
   note: html('note'),
 } as const satisfies Partial<Record<keyof View, HTMLElement>>;
 const runTexts = {
+  headline: html('headline'),
   linkNote: html('link-note'),
   epoch: html('epoch'),
   eta: html('eta'),

@@ -8,6 +8,7 @@ export const MOST_ROWS = 60;
 
 /** Everything that the page shows of the run, as text. */
 export interface RunView {
+  readonly headline: string;
   /** Of the connection, if there is something to say; spoken. */
   readonly linkNote: string;
   readonly epoch: string;
@@ -55,9 +56,10 @@ export function runViewOf(run: RunState, own: string | null, nowMs: number): Run
   const [loss, accuracy] = [figure(progress?.loss), percentOf(progress?.accuracy)];
   const rows = sorted(workers, own, progress?.slowest?.id);
   return {
+    headline: job === null ? 'Training together' : `Training together on ${job.data.name}`,
     linkNote: linkNoteOf(run, nowMs),
     epoch: epochText(run),
-    eta: progress?.etaSeconds == null ? '' : `about ${durationText(progress.etaSeconds)} left of this epoch`,
+    eta: etaText(run),
     epochProgress: progress === null ? 0 : Math.min(1, progress.step / steps),
     loss,
     accuracy,
@@ -95,6 +97,12 @@ function epochText({ progress, job, steps, epochs }: RunState): string {
   }
   const { epoch, step } = progress;
   return `Epoch ${epoch} of ${job.epochs} · step ${countText(step)} of ${countText(steps)}`;
+}
+
+function etaText({ progress, steps }: RunState): string {
+  if (progress?.etaSeconds == null) return '';
+  if (progress.step >= steps) return 'measuring on the test data';
+  return `about ${durationText(progress.etaSeconds)} left of this epoch`;
 }
 
 function linkNoteOf({ link, restarted }: RunState, nowMs: number): string {

@@ -6,7 +6,6 @@ import { samplesPerSecond, type PageState, type Phase } from './state.ts';
 /** Everything that the page shows, as text. */
 export interface View {
   readonly title: string;
-  readonly headline: string;
   readonly phase: Phase['type'];
   /** A few words; spoken by screen readers when it changes, as `detail` is. */
   readonly state: string;
@@ -40,7 +39,6 @@ export function viewOf(page: PageState, nowMs: number): View {
   const rate = samplesPerSecond(page, nowMs);
   return {
     title: `${state} · gradcast`,
-    headline: run === null ? 'Training together' : `Training together on ${run.dataName}`,
     phase: phase.type,
     state,
     detail,
