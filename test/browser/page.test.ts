@@ -16,6 +16,15 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 if (chromiumPath === null) {
   console.warn('No Chromium here: the page is not tested. GRADCAST_CHROMIUM says where one is.');
 }
+// What runs in the page is text: these types are Node's.
+const NOTE_BREACHES =
+  'broken = []; addEventListener("securitypolicyviolation", (event) => broken.push(event.violatedDirective))';
+const COUNT_INK = `(selector) => {
+  const canvas = document.querySelector(selector);
+  if (canvas === null) return 0;
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  return data.filter((value, i) => i % 4 === 3 && value > 0).length;
+}`;
 const dataset = drawDigits({ seed: 1, trainCount: 640, testCount: 64 });
 
 describe.skipIf(chromiumPath === null)('the page in Chromium', () => {
@@ -59,27 +68,15 @@ describe.skipIf(chromiumPath === null)('the page in Chromium', () => {
 
   const open = async (search: string) => {
     const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
-    await page.addInitScript(() => {
-      const broken: string[] = ((globalThis as Record<string, unknown>).broken = []);
-      addEventListener('securitypolicyviolation', (event: unknown) =>
-        broken.push((event as { violatedDirective: string }).violatedDirective),
-      );
-    });
+    await page.addInitScript(NOTE_BREACHES);
     const trouble = troubleOf(page);
     await page.goto(`${address}${search}#secret`);
     return { page, trouble };
   };
-  const policyBreaches = (page: Page) =>
-    page.evaluate(() => (globalThis as Record<string, unknown>).broken as string[]);
+  const policyBreaches = (page: Page) => page.evaluate<string[]>('broken');
   const textIs = (page: Page, id: string, pattern: RegExp) =>
     page.locator(id).filter({ hasText: pattern }).waitFor({ timeout: 60_000 });
-  const inked = (page: Page, id: string) =>
-    page.evaluate((plot) => {
-      const canvas = document.querySelector<HTMLCanvasElement>(`${plot} canvas`);
-      if (canvas === null) return 0;
-      const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
-      return data.filter((_, i) => i % 4 === 3).filter((alpha) => alpha > 0).length;
-    }, id);
+  const inked = (page: Page, id: string) => page.evaluate<number>(`(${COUNT_INK})('${id} canvas')`);
   const sumOfBars = async (page: Page) => {
     const percents = await page.locator('#bars .percent').allTextContents();
     return percents.reduce((sum, text) => sum + (parseInt(text, 10) || 0), 0);
@@ -112,7 +109,7 @@ describe.skipIf(chromiumPath === null)('the page in Chromium', () => {
     await expect.poll(() => sumOfBars(page)).toBe(0);
 
     await page.locator('label', { hasText: '25%' }).click();
-    expect(await page.evaluate(() => localStorage.getItem('gradcast.share'))).toBe('25');
+    expect(await page.evaluate("localStorage.getItem('gradcast.share')")).toBe('25');
 
     await page.getByRole('button', { name: 'Pause' }).press('Enter');
     await textIs(page, '#state', /^Paused$/);
@@ -169,7 +166,7 @@ describe.skipIf(chromiumPath === null)('the page in Chromium', () => {
         (globalThis as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run(),
       );
       expect(violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)])).toEqual([]);
-      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
       await context.close();
     },
     60_000,
