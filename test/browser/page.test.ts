@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { AxeResults } from 'axe-core';
-import type { Browser, Page } from 'playwright-core';
+import { chromium, type Browser, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createOptimizer } from '../../coordinator/training/optimizer.ts';
 import { train } from '../../coordinator/training/train.ts';
 import { clockOf } from '../../shared/clock.ts';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
-import { chromiumPath, openChromium } from '../support/chromium.ts';
+import { chromiumPath } from '../support/chromium.ts';
 import { troubleOf } from '../support/page-trouble.ts';
 import { testCoordinator, tinyTopology, type TestCoordinator } from '../support/test-coordinator.ts';
 
@@ -55,11 +55,18 @@ describe.skipIf(chromiumPath === null)('the page in Chromium', () => {
       signal: stop.signal,
       save: () => Promise.resolve(),
     }).catch(() => undefined);
-    browser = await openChromium();
+    // No GPU in software, which would take the time that the page is to draw in.
+    browser = await chromium.launch({
+      executablePath: chromiumPath ?? '',
+      args: [
+        ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
+        ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
+      ],
+    });
   });
 
   afterAll(async () => {
-    await browser?.close();
+    await browser.close();
     stop.abort();
     coordinator.stop();
     await coordinator.close('The test is over.');

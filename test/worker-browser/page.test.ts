@@ -94,7 +94,7 @@ describe('what the page shows', () => {
     const state = after(joined, { type: 'waiting', reason: 'the connection was lost', waitMs: 4_200 });
     expect(viewOf(state, 1_000)).toMatchObject({
       state: 'Waiting to reconnect',
-      detail: expect.stringMatching(/^The connection was lost. This tab comes back by itself/),
+      detail: expect.stringMatching(/^The connection was lost. This tab comes back by itself/) as string,
       countdown: 'Trying again in 5 s.',
     });
     expect(viewOf(state, 4_500).countdown).toBe('Trying again in 1 s.');
@@ -163,7 +163,7 @@ it('says in plain words that the tab is hidden or has no network', () => {
     shown(joined, { type: 'network', online: false }, { type: 'waiting', reason: 'x', waitMs: 500 }),
   ).toMatchObject({
     state: 'No network',
-    detail: expect.stringMatching(/^This device has lost its network/),
+    detail: expect.stringMatching(/^This device has lost its network/) as string,
   });
 });
 
