@@ -68,7 +68,11 @@ async function buildPage(outdir) {
   await Promise.all([
     build({
       absWorkingDir: root,
-      entryPoints: ['worker-browser/page/page.ts', 'worker-browser/tab-worker.ts'],
+      entryPoints: [
+        'worker-browser/page/page.ts',
+        'worker-browser/page/style.css',
+        'worker-browser/tab-worker.ts',
+      ],
       outdir,
       entryNames: '[name]',
       bundle: true,
@@ -78,7 +82,7 @@ async function buildPage(outdir) {
       target: ['chrome114', 'firefox114', 'safari16.4'],
       logLevel: 'warning',
     }),
-    copyFiles(page, outdir, ['.html', '.css', '.svg']),
+    copyFiles(page, outdir, ['.html', '.svg']),
     copyFiles(wasm, join(outdir, 'wasm'), ['.wasm']),
   ]);
 }

@@ -1,3 +1,4 @@
+import type { Job } from '../shared/model/job.ts';
 import type { EngineInfo } from '../shared/protocol/messages.ts';
 
 /** What the page asks of its Web Worker. */
@@ -9,7 +10,13 @@ export type FromPage =
       readonly name: string;
       readonly token: string | undefined;
     }
-  | { readonly type: 'pause' };
+  | { readonly type: 'pause' }
+  /** How much of the time this tab may compute, above 0 to 1. */
+  | { readonly type: 'share'; readonly share: number }
+  /** What to classify whenever it or the weights change, as the job's samples are stored; null for nothing. */
+  | { readonly type: 'picture'; readonly picture: Uint8Array | null }
+  /** The weights of now, in float32, for a tab that only watches. */
+  | { readonly type: 'weights'; readonly job: Job; readonly payload: Uint8Array };
 
 /** What a person wants to know of the run that a tab has joined. */
 export interface RunSummary {
@@ -28,8 +35,10 @@ export type FromTab =
     }
   | { readonly type: 'connecting' }
   | { readonly type: 'building' }
-  | { readonly type: 'joined'; readonly run: RunSummary }
+  | { readonly type: 'joined'; readonly run: RunSummary; readonly workerId: string }
   | { readonly type: 'computed'; readonly step: number; readonly samples: number }
+  /** Of the picture, by class. */
+  | { readonly type: 'read'; readonly probabilities: readonly number[] }
   | { readonly type: 'waiting'; readonly reason: string; readonly waitMs: number }
   | { readonly type: 'note'; readonly line: string }
   | { readonly type: 'paused' }

@@ -5,6 +5,8 @@ import { RefusedError, runWorker } from '../shared/worker/connection-loop.ts';
 import type { WorkerReport } from '../shared/worker/run-session.ts';
 import { connectWebSocket } from './connect.ts';
 import { openEngine } from './engine.ts';
+import { pacedEngine } from './paced-engine.ts';
+import { PictureReader } from './picture-reader.ts';
 import type { FromPage, FromTab, RunSummary } from './tab-messages.ts';
 
 // Computing and the socket live in a Web Worker: a page's own timers are slowed down when its tab is hidden.
@@ -17,6 +19,9 @@ opening.then(
   () => undefined, // Said by whoever joins.
 );
 
+const clock = clockOf(globalThis);
+const reader = new PictureReader(clock, (probabilities) => post({ type: 'read', probabilities }));
+let share = 1;
 let current: AbortController | null = null;
 
 scope.onmessage = ({ data: message }: MessageEvent<FromPage>) => {
@@ -34,6 +39,15 @@ scope.onmessage = ({ data: message }: MessageEvent<FromPage>) => {
     case 'pause':
       current?.abort();
       return;
+    case 'share':
+      share = message.share;
+      return;
+    case 'picture':
+      reader.show(message.picture);
+      return;
+    case 'weights':
+      void look(message);
+      return;
   }
 };
 
@@ -43,16 +57,17 @@ type Join = Extract<FromPage, { type: 'join' }>;
 async function work({ url, name, token }: Join, signal: AbortSignal): Promise<FromTab> {
   try {
     const { engine } = await opening;
+    reader.release();
     const reason = await runWorker({
       url,
       name,
       ...(token === undefined ? {} : { token }),
-      engine: announced(engine),
+      engine: announced(pacedEngine(reader.around(engine), () => share, clock, signal)),
       connect(to, events) {
         post({ type: 'connecting' });
         return connectWebSocket(to, events);
       },
-      clock: clockOf(globalThis),
+      clock,
       random: Math.random,
       report,
       signal,
@@ -61,6 +76,19 @@ async function work({ url, name, token }: Join, signal: AbortSignal): Promise<Fr
   } catch (error) {
     if (error instanceof RefusedError) return { type: 'refused', reason: error.reason };
     return { type: 'failed', reason: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** Reads the picture with weights of the feed. An engine that does not start is said by whoever joins. */
+async function look({ job, payload }: Extract<FromPage, { type: 'weights' }>): Promise<void> {
+  try {
+    const { engine } = await opening;
+    if (current === null) await reader.readWith(engine, job, payload);
+  } catch (error) {
+    post({
+      type: 'note',
+      line: `Cannot read the picture: ${error instanceof Error ? error.message : String(error)}`,
+    });
   }
 }
 
@@ -76,7 +104,7 @@ function announced(engine: Engine): Engine {
 }
 
 const report: WorkerReport = {
-  joined: ({ job }) => post({ type: 'joined', run: summaryOf(job) }),
+  joined: ({ job, workerId }) => post({ type: 'joined', run: summaryOf(job), workerId }),
   computed: (task, step, samples) =>
     // A training step's number counts the updates before it, an evaluation's those that it looks at.
     post({ type: 'computed', step: task === 'train' ? step + 1 : step, samples }),

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { socketUrl, tokenOf } from '../../worker-browser/page/address.ts';
+import { isWatchOnly, socketUrl, tokenOf, withWatchOnly } from '../../worker-browser/page/address.ts';
 import { browserName } from '../../worker-browser/page/browser-name.ts';
 import {
   advance,
   initialState,
   RECENT_MS,
   samplesPerSecond,
+  watchingState,
   type PageEvent,
   type PageState,
 } from '../../worker-browser/page/state.ts';
@@ -16,7 +17,7 @@ const engine: PageEvent = {
   info: { backend: 'wasm', version: '4.22.0', device: 'CPU with 8 cores', threads: 1 },
   why: 'runs in every browser',
 };
-const joined: PageEvent = { type: 'joined', run: { dataName: 'mnist', steps: 5_628 } };
+const joined: PageEvent = { type: 'joined', run: { dataName: 'mnist', steps: 5_628 }, workerId: 'w1' };
 const computed = (step: number, samples = 128): PageEvent => ({ type: 'computed', step, samples });
 
 /** The state after events, one a second. */
@@ -70,7 +71,6 @@ describe('what the page shows', () => {
     expect(shown(engine, { type: 'connecting' }, { type: 'building' }).state).toBe('Building the model');
     expect(shown(engine, { type: 'connecting' }, { type: 'building' }, joined)).toMatchObject({
       state: 'Contributing',
-      headline: 'Training together on mnist',
       engine: 'WebAssembly on CPU with 8 cores, using 1',
       samples: '0',
       step: '',
@@ -88,14 +88,13 @@ describe('what the page shows', () => {
       computed(1_235),
     );
     expect(view).toMatchObject({ shards: '3', samples: '1,256', step: 'Step 1,235 of 5,628' });
-    expect(view.progress).toBeCloseTo(1_235 / 5_628);
   });
 
   it('counts down to the next try, with the reason', () => {
     const state = after(joined, { type: 'waiting', reason: 'the connection was lost', waitMs: 4_200 });
     expect(viewOf(state, 1_000)).toMatchObject({
       state: 'Waiting to reconnect',
-      detail: 'The connection was lost.',
+      detail: expect.stringMatching(/^The connection was lost. This tab comes back by itself/) as string,
       countdown: 'Trying again in 5 s.',
     });
     expect(viewOf(state, 4_500).countdown).toBe('Trying again in 1 s.');
@@ -125,6 +124,46 @@ describe('what the page shows', () => {
       button: { label: 'Try again', action: 'continue' },
     });
     expect(shown({ type: 'failed', reason: 'no engine' }).button.action).toBe('reload');
+  });
+});
+
+describe('only watching', () => {
+  it('is in the address, beside the token', () => {
+    expect(isWatchOnly('http://host/?watch#k3y')).toBe(true);
+    expect(isWatchOnly('http://host/#watch')).toBe(false);
+    expect(withWatchOnly('http://host/#k3y', true)).toBe('http://host/?watch#k3y');
+    expect(withWatchOnly('http://host/?watch#k3y', false)).toBe('http://host/#k3y');
+  });
+
+  it('leaves the run, and joins it again', () => {
+    const watching = after(joined, { type: 'clickedWatch' }, { type: 'paused' });
+    expect(after(joined, { type: 'clickedWatch' }).phase.type).toBe('pausing');
+    expect(viewOf(watching, 0)).toMatchObject({
+      state: 'Watching',
+      canWatch: false,
+      button: { label: 'Join in' },
+    });
+    expect(advance(watchingState, { type: 'clickedContinue' }, 0)).toMatchObject({
+      phase: { type: 'starting' },
+      watchOnly: false,
+    });
+    expect(after({ type: 'finished', reason: 'done' }, { type: 'clickedWatch' }).phase.type).toBe('watching');
+  });
+
+  it('knows which worker this tab is, while it is one', () => {
+    expect(after(joined).workerId).toBe('w1');
+    expect(after(joined, { type: 'waiting', reason: 'gone', waitMs: 1 }).workerId).toBeNull();
+    expect(after(joined, { type: 'clickedPause' }, { type: 'paused' }).workerId).toBeNull();
+  });
+});
+
+it('says in plain words that the tab is hidden or has no network', () => {
+  expect(shown(joined, { type: 'visibility', hidden: true }).detail).toMatch(/in the background/);
+  expect(
+    shown(joined, { type: 'network', online: false }, { type: 'waiting', reason: 'x', waitMs: 500 }),
+  ).toMatchObject({
+    state: 'No network',
+    detail: expect.stringMatching(/^This device has lost its network/) as string,
   });
 });
 

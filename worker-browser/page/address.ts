@@ -22,3 +22,14 @@ export function tokenOf(href: string): string | undefined {
     return fragment;
   }
 }
+
+/** Whether the page was opened to look on, by ?watch. */
+export const isWatchOnly = (href: string): boolean => new URL(href).searchParams.has('watch');
+
+/** The same address with ?watch, or without. */
+export function withWatchOnly(href: string, watchOnly: boolean): string {
+  const url = new URL(href);
+  if (watchOnly) url.search = '?watch';
+  else url.searchParams.delete('watch');
+  return url.href;
+}

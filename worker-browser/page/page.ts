@@ -1,69 +1,112 @@
+import { clockOf } from '../../shared/clock.ts';
+import { connectWebSocket } from '../connect.ts';
 import type { FromPage, FromTab } from '../tab-messages.ts';
-import { socketUrl, tokenOf } from './address.ts';
+import { isWatchOnly, socketUrl, tokenOf, withWatchOnly } from './address.ts';
 import { browserName } from './browser-name.ts';
-import { advance, initialState, type PageEvent } from './state.ts';
-import { viewOf, type View } from './view.ts';
+import { DrawingPad } from './drawing-pad.ts';
+import { choice, element } from './elements.ts';
+import { drawRun, drawTab } from './page-view.ts';
+import { Plots } from './plots.ts';
+import { follow, noRun, type RunEvent } from './run-state.ts';
+import { runViewOf } from './run-view.ts';
+import { rememberedShare, rememberShare } from './share.ts';
+import { advance, initialState, watchingState, type PageEvent } from './state.ts';
+import { viewOf } from './view.ts';
+import { screenKeeper } from './wake-lock.ts';
+import { watchRun, type Watch } from './watch-run.ts';
 
 /** How often figures that change by themselves are drawn again. */
 const REDRAW_MS = 1_000;
 
-/** @throws Error if the page lacks the element */
-function element<T extends HTMLElement>(id: string, kind: new () => T): T {
-  const found = document.getElementById(id);
-  if (found instanceof kind) return found;
-  throw new Error(`The page has no ${kind.name} #${id}.`);
+let page = isWatchOnly(location.href) ? watchingState : initialState;
+let run = noRun;
+let share = rememberedShare(() => localStorage);
+let tab: Worker | null = null;
+let watch: Watch | null = null;
+
+/** Started when there is something to compute: a tab that only looks on loads no engine. */
+function startedTab(): Worker {
+  if (tab !== null) return tab;
+  tab = new Worker(new URL('tab-worker.js', import.meta.url), { type: 'module' });
+  tab.onmessage = ({ data }: MessageEvent<FromTab>) => {
+    if (data.type === 'read') pad.show(data.probabilities);
+    else handle(data);
+  };
+  tab.onerror = ({ message }) =>
+    handle({ type: 'failed', reason: message || 'The browser could not load the worker of this page.' });
+  return tab;
+}
+const ask = (message: FromPage): void => startedTab().postMessage(message);
+
+const plots = new Plots();
+const screen = screenKeeper();
+const pad = new DrawingPad((picture) => {
+  if (tab === null && picture === null) return;
+  ask({ type: 'picture', picture: document.hidden ? null : picture });
+  askForWeights();
+});
+
+/** A contributing tab has weights of its own. */
+function askForWeights(): void {
+  if (page.workerId === null && !pad.isEmpty && !document.hidden) watch?.askForWeights();
 }
 
-const texts = {
-  headline: element('headline', HTMLElement),
-  state: element('state', HTMLElement),
-  detail: element('detail', HTMLElement),
-  countdown: element('countdown', HTMLElement),
-  samples: element('samples', HTMLElement),
-  samplesPerSecond: element('samples-per-second', HTMLElement),
-  shards: element('shards', HTMLElement),
-  step: element('step', HTMLElement),
-  engine: element('engine', HTMLElement),
-  engineWhy: element('engine-why', HTMLElement),
-  note: element('note', HTMLElement),
-} as const satisfies Partial<Record<keyof View, HTMLElement>>;
-const button = element('toggle', HTMLButtonElement);
-const progress = element('progress', HTMLProgressElement);
-
-/** What did not change is left alone, or screen readers would read it out again. */
-function setText(target: HTMLElement, text: string): void {
-  if (target.textContent !== text) target.textContent = text;
+function redraw(): void {
+  drawTab(viewOf(page, performance.now()));
+  // Nobody looks at a hidden tab's figures, and its time belongs to the shards.
+  if (!document.hidden) drawRun(runViewOf(run, page.workerId, performance.now()));
 }
 
-function draw(view: View): void {
-  for (const key of Object.keys(texts) as (keyof typeof texts)[]) setText(texts[key], view[key]);
-  if (document.title !== view.title) document.title = view.title;
-  document.body.dataset.phase = view.phase;
-  setText(button, view.button.label);
-  // A disabled button would drop the keyboard's focus.
-  button.ariaDisabled = String(!view.button.enabled);
-  progress.value = view.progress;
-}
-
-const worker = new Worker(new URL('tab-worker.js', import.meta.url), { type: 'module' });
-const ask = (message: FromPage): void => worker.postMessage(message);
-
-let page = initialState;
-const redraw = (): void => draw(viewOf(page, performance.now()));
-const handle = (event: PageEvent): void => {
+function handle(event: PageEvent): void {
+  const before = page;
   page = advance(page, event, performance.now());
+  screen.want(page.phase.type === 'contributing');
+  if (before.workerId !== null && page.workerId === null) askForWeights();
   redraw();
-};
+}
 
-const join = (): void =>
-  ask({
-    type: 'join',
-    url: socketUrl(location.href),
-    name: browserName(navigator.userAgent),
-    token: tokenOf(location.href),
+function onRun(event: RunEvent): void {
+  run = follow(run, event, performance.now());
+  if (event.type === 'message' && event.message.type === 'run') {
+    pad.use(event.message.job);
+    askForWeights();
+  }
+  if (document.hidden) return;
+  plots.show(run);
+  drawRun(runViewOf(run, page.workerId, performance.now()));
+}
+
+const url = socketUrl(location.href);
+const token = tokenOf(location.href);
+
+function look(): void {
+  watch = watchRun({
+    url,
+    token,
+    connect: connectWebSocket,
+    clock: clockOf(globalThis),
+    random: Math.random,
+    onEvent: onRun,
+    onWeights(payload) {
+      const { job } = run;
+      if (job === null || page.workerId !== null || pad.isEmpty) return;
+      ask({ type: 'weights', job, payload });
+      askForWeights();
+    },
   });
+}
 
-button.addEventListener('click', () => {
+function join(): void {
+  ask({ type: 'share', share: Number(share) / 100 });
+  ask({ type: 'join', url, name: browserName(navigator.userAgent), token });
+  if (run.link.type === 'over') look();
+}
+
+function setWatchOnly(watchOnly: boolean): void {
+  history.replaceState(null, '', withWatchOnly(location.href, watchOnly));
+}
+
+element('toggle', HTMLButtonElement).addEventListener('click', () => {
   const { action, enabled } = viewOf(page, performance.now()).button;
   if (!enabled) return;
   switch (action) {
@@ -72,6 +115,7 @@ button.addEventListener('click', () => {
       ask({ type: 'pause' });
       return;
     case 'continue':
+      setWatchOnly(false);
       handle({ type: 'clickedContinue' });
       join();
       return;
@@ -80,12 +124,35 @@ button.addEventListener('click', () => {
       return;
   }
 });
-worker.onmessage = ({ data }: MessageEvent<FromTab>) => handle(data);
-worker.onerror = ({ message }) =>
-  handle({ type: 'failed', reason: message || 'The browser could not load the worker of this page.' });
+element('watch', HTMLButtonElement).addEventListener('click', () => {
+  setWatchOnly(true);
+  handle({ type: 'clickedWatch' });
+  ask({ type: 'pause' });
+  // The button that had the focus is gone.
+  element('toggle', HTMLButtonElement).focus();
+});
+choice('share', (percent) => {
+  share = percent;
+  rememberShare(() => localStorage, percent);
+  if (tab !== null) ask({ type: 'share', share: Number(percent) / 100 });
+}).set(share);
+choice('axis', (axis) => (plots.axis = axis === 'epoch' ? 'epoch' : 'step'));
+
 // Somebody has put another token into the address.
 addEventListener('hashchange', () => location.reload());
+for (const type of ['online', 'offline'] as const) {
+  addEventListener(type, () => {
+    handle({ type: 'network', online: type === 'online' });
+    if (type === 'online') watch?.hurry();
+  });
+}
+document.addEventListener('visibilitychange', () => {
+  handle({ type: 'visibility', hidden: document.hidden });
+  plots.show(run);
+  pad.send();
+});
 
 setInterval(redraw, REDRAW_MS);
 redraw();
-join();
+look();
+if (!page.watchOnly) join();

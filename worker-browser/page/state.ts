@@ -14,15 +14,26 @@ export interface PageState {
   readonly recent: readonly { readonly atMs: number; readonly samples: number }[];
   /** The last thing that went wrong without ending the work. */
   readonly note: string | null;
+  /** What the coordinator calls this tab's connection; null while it has none. */
+  readonly workerId: string | null;
+  /** The person wants to look on only. */
+  readonly watchOnly: boolean;
+  /** Whether the tab is in the background, and whether the device has a network. */
+  readonly hidden: boolean;
+  readonly online: boolean;
 }
 
 export type Phase =
-  | { readonly type: 'starting' | 'connecting' | 'building' | 'pausing' | 'paused' }
+  | { readonly type: 'starting' | 'connecting' | 'building' | 'pausing' | 'paused' | 'watching' }
   | { readonly type: 'contributing'; readonly sinceMs: number }
   | { readonly type: 'waiting'; readonly reason: string; readonly untilMs: number }
   | { readonly type: 'finished' | 'refused' | 'failed'; readonly reason: string };
 
-export type PageEvent = FromTab | { readonly type: 'clickedPause' } | { readonly type: 'clickedContinue' };
+export type PageEvent =
+  | Exclude<FromTab, { type: 'read' }>
+  | { readonly type: 'clickedPause' | 'clickedContinue' | 'clickedWatch' }
+  | { readonly type: 'visibility'; readonly hidden: boolean }
+  | { readonly type: 'network'; readonly online: boolean };
 
 /** How far back 'lately' goes: long enough that single shards do not make the figure jump. */
 export const RECENT_MS = 10_000;
@@ -36,7 +47,16 @@ export const initialState: PageState = {
   step: null,
   recent: [],
   note: null,
+  workerId: null,
+  watchOnly: false,
+  hidden: false,
+  online: true,
 };
+
+/** Of a page that was opened to look on. */
+export const watchingState: PageState = { ...initialState, phase: { type: 'watching' }, watchOnly: true };
+
+const ENDS: ReadonlySet<Phase['type']> = new Set(['finished', 'refused', 'failed']);
 
 /** One event after another. */
 export function advance(state: PageState, event: PageEvent, nowMs: number): PageState {
@@ -48,13 +68,26 @@ export function advance(state: PageState, event: PageEvent, nowMs: number): Page
     case 'clickedPause':
       return { ...state, phase: { type: 'pausing' } };
     case 'clickedContinue':
-      return { ...state, phase: { type: state.engine === null ? 'starting' : 'connecting' }, note: null };
+      return {
+        ...state,
+        phase: { type: state.engine === null ? 'starting' : 'connecting' },
+        note: null,
+        watchOnly: false,
+      };
+    case 'clickedWatch': {
+      const away = state.phase.type === 'paused' || ENDS.has(state.phase.type);
+      return { ...state, phase: { type: away ? 'watching' : 'pausing' }, watchOnly: true };
+    }
+    case 'visibility':
+      return { ...state, hidden: event.hidden };
+    case 'network':
+      return { ...state, online: event.online };
     case 'paused':
-      return { ...state, phase: { type: 'paused' } };
+      return { ...state, phase: { type: state.watchOnly ? 'watching' : 'paused' }, workerId: null };
     case 'finished':
     case 'refused':
     case 'failed':
-      return { ...state, phase: event };
+      return { ...state, phase: event, workerId: null };
     case 'connecting':
     case 'building':
     case 'joined':
@@ -73,11 +106,18 @@ function atWork(state: PageState, event: WorkEvent, nowMs: number): PageState {
     case 'building':
       return { ...state, phase: { type: event.type } };
     case 'joined':
-      return { ...state, phase: { type: 'contributing', sinceMs: nowMs }, run: event.run, recent: [] };
+      return {
+        ...state,
+        phase: { type: 'contributing', sinceMs: nowMs },
+        run: event.run,
+        workerId: event.workerId,
+        recent: [],
+      };
     case 'waiting':
       return {
         ...state,
         phase: { type: 'waiting', reason: event.reason, untilMs: nowMs + event.waitMs },
+        workerId: null,
       };
     case 'computed':
       return {

@@ -1,10 +1,11 @@
 import type { EngineInfo } from '../../shared/protocol/messages.ts';
+import { countText, rateText } from './figures.ts';
+import { engineName } from './run-view.ts';
 import { samplesPerSecond, type PageState, type Phase } from './state.ts';
 
 /** Everything that the page shows, as text. */
 export interface View {
   readonly title: string;
-  readonly headline: string;
   readonly phase: Phase['type'];
   /** A few words; spoken by screen readers when it changes, as `detail` is. */
   readonly state: string;
@@ -12,12 +13,12 @@ export interface View {
   /** Changes every second; not spoken. */
   readonly countdown: string;
   readonly button: Button;
+  /** Whether 'Only watch' is worth offering. */
+  readonly canWatch: boolean;
   readonly samples: string;
   readonly samplesPerSecond: string;
   readonly shards: string;
   readonly step: string;
-  /** From 0 to 1. */
-  readonly progress: number;
   readonly engine: string;
   readonly engineWhy: string;
   readonly note: string;
@@ -34,28 +35,27 @@ const NOTHING_YET = '–';
 /** What the page shows of a state at a time. */
 export function viewOf(page: PageState, nowMs: number): View {
   const { phase, run, step, engine } = page;
-  const { state, detail } = wordsOf(phase);
+  const { state, detail } = wordsOf(page);
   const rate = samplesPerSecond(page, nowMs);
   return {
     title: `${state} · gradcast`,
-    headline: run === null ? 'Training together' : `Training together on ${run.dataName}`,
     phase: phase.type,
     state,
     detail,
     countdown: phase.type === 'waiting' ? countdown(phase.untilMs - nowMs) : '',
     button: buttonOf(phase),
-    samples: page.samples.toLocaleString('en-US'),
+    canWatch: phase.type !== 'watching' && phase.type !== 'pausing' && phase.type !== 'failed',
+    samples: countText(page.samples),
     samplesPerSecond: rate === null ? NOTHING_YET : rateText(rate),
-    shards: page.shards.toLocaleString('en-US'),
+    shards: countText(page.shards),
     step: stepText(step, run?.steps),
-    progress: step === null || run === null ? 0 : Math.min(1, step / run.steps),
-    engine: engine === null ? 'being prepared' : engineText(engine.info),
+    engine: engine !== null ? engineText(engine.info) : page.watchOnly ? 'not started' : 'being prepared',
     engineWhy: asSentence(engine?.why ?? ''),
     note: page.note ?? '',
   };
 }
 
-function wordsOf(phase: Phase): { readonly state: string; readonly detail: string } {
+function wordsOf({ phase, hidden, online }: PageState): { readonly state: string; readonly detail: string } {
   switch (phase.type) {
     case 'starting':
       return { state: 'Starting', detail: 'Preparing this browser for computing.' };
@@ -64,13 +64,22 @@ function wordsOf(phase: Phase): { readonly state: string; readonly detail: strin
     case 'building':
       return { state: 'Building the model', detail: 'Almost there.' };
     case 'contributing':
-      return { state: 'Contributing', detail: 'This tab computes its share of every batch.' };
+      return {
+        state: 'Contributing',
+        detail: hidden
+          ? 'This tab computes in the background. A phone may stop it there; it comes back when you do.'
+          : 'This tab computes its share of every batch.',
+      };
     case 'pausing':
       return { state: 'Pausing', detail: 'Leaving the run.' };
     case 'paused':
       return { state: 'Paused', detail: 'The run goes on without this tab.' };
+    case 'watching':
+      return { state: 'Watching', detail: 'This tab looks on and computes nothing for the run.' };
     case 'waiting':
-      return { state: 'Waiting to reconnect', detail: asSentence(phase.reason) };
+      return online
+        ? { state: 'Waiting to reconnect', detail: `${asSentence(phase.reason)} ${COMES_BACK}` }
+        : { state: 'No network', detail: `This device has lost its network. ${COMES_BACK}` };
     case 'finished':
       return { state: 'The run is over', detail: `${asSentence(phase.reason)} Thank you for taking part.` };
     case 'refused':
@@ -79,6 +88,9 @@ function wordsOf(phase: Phase): { readonly state: string; readonly detail: strin
       return { state: 'This tab cannot take part', detail: asSentence(phase.reason) };
   }
 }
+
+const COMES_BACK =
+  'This tab comes back by itself; only the shard that it was at is lost, and another worker takes it.';
 
 function buttonOf(phase: Phase): Button {
   switch (phase.type) {
@@ -92,6 +104,8 @@ function buttonOf(phase: Phase): Button {
       return { label: 'Pausing …', action: 'pause', enabled: false };
     case 'paused':
       return { label: 'Continue', action: 'continue', enabled: true };
+    case 'watching':
+      return { label: 'Join in', action: 'continue', enabled: true };
     case 'finished':
       return { label: 'Join again', action: 'continue', enabled: true };
     case 'refused':
@@ -102,15 +116,9 @@ function buttonOf(phase: Phase): Button {
   }
 }
 
-const ENGINE_NAMES: Readonly<Record<string, string>> = {
-  wasm: 'WebAssembly',
-  webgl: 'WebGL',
-  webgpu: 'WebGPU',
-};
-
 function engineText({ backend, device, threads }: EngineInfo): string {
   const using = backend === 'wasm' ? `, using ${threads}` : '';
-  return `${ENGINE_NAMES[backend] ?? backend} on ${device}${using}`;
+  return `${engineName(backend)} on ${device}${using}`;
 }
 
 const countdown = (ms: number): string => {
@@ -118,13 +126,10 @@ const countdown = (ms: number): string => {
   return seconds > 0 ? `Trying again in ${seconds} s.` : 'Trying again now.';
 };
 
-const rateText = (rate: number): string =>
-  rate.toLocaleString('en-US', { maximumFractionDigits: rate < 10 ? 1 : 0 });
-
 function stepText(step: number | null, steps: number | undefined): string {
   if (step === null) return '';
-  const total = steps === undefined ? '' : ` of ${steps.toLocaleString('en-US')}`;
-  return `Step ${step.toLocaleString('en-US')}${total}`;
+  const total = steps === undefined ? '' : ` of ${countText(steps)}`;
+  return `Step ${countText(step)}${total}`;
 }
 
 /** Reasons come as sentences or as parts of one. */

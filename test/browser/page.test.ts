@@ -1,0 +1,181 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type { AxeResults } from 'axe-core';
+import { chromium, type Browser, type Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createOptimizer } from '../../coordinator/training/optimizer.ts';
+import { train } from '../../coordinator/training/train.ts';
+import { clockOf } from '../../shared/clock.ts';
+import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { layoutOf } from '../../shared/model/layout.ts';
+import { chromiumPath } from '../support/chromium.ts';
+import { troubleOf } from '../support/page-trouble.ts';
+import { testCoordinator, tinyTopology, type TestCoordinator } from '../support/test-coordinator.ts';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+if (chromiumPath === null) {
+  console.warn('No Chromium here: the page is not tested. GRADCAST_CHROMIUM says where one is.');
+}
+// What runs in the page is text: these types are Node's.
+const NOTE_BREACHES =
+  'broken = []; addEventListener("securitypolicyviolation", (event) => broken.push(event.violatedDirective))';
+const COUNT_INK = `(selector) => {
+  const canvas = document.querySelector(selector);
+  if (canvas === null) return 0;
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  return data.filter((value, i) => i % 4 === 3 && value > 0).length;
+}`;
+const dataset = drawDigits({ seed: 1, trainCount: 640, testCount: 64 });
+
+describe.skipIf(chromiumPath === null)('the page in Chromium', () => {
+  let coordinator: TestCoordinator;
+  let browser: Browser;
+  let training: Promise<unknown>;
+  let address: string;
+  const stop = new AbortController();
+
+  beforeAll(async () => {
+    coordinator = await testCoordinator(dataset, {
+      topology: tinyTopology([28, 28, 1], 10),
+      token: 'secret',
+      batchSize: 64,
+      epochs: 100_000,
+    });
+    address = coordinator.url.replace('ws', 'http');
+    const { job, rounds, pool, feed, initialWeights } = coordinator;
+    training = train({
+      job,
+      dataset,
+      weights: initialWeights.slice(),
+      optimizer: createOptimizer(job.optimizer, layoutOf(job.layout)),
+      rounds,
+      pool,
+      report: feed,
+      clock: clockOf(globalThis),
+      signal: stop.signal,
+      save: () => Promise.resolve(),
+    }).catch(() => undefined);
+    // No GPU in software, which would take the time that the page is to draw in.
+    browser = await chromium.launch({
+      executablePath: chromiumPath ?? '',
+      args: [
+        ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
+        ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
+      ],
+    });
+  });
+
+  afterAll(async () => {
+    await browser.close();
+    stop.abort();
+    coordinator.stop();
+    await coordinator.close('The test is over.');
+    await training;
+  });
+
+  const open = async (search: string) => {
+    const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+    await page.addInitScript(NOTE_BREACHES);
+    const trouble = troubleOf(page);
+    await page.goto(`${address}${search}#secret`);
+    return { page, trouble };
+  };
+  const policyBreaches = (page: Page) => page.evaluate<string[]>('broken');
+  const textIs = (page: Page, id: string, pattern: RegExp) =>
+    page.locator(id).filter({ hasText: pattern }).waitFor({ timeout: 60_000 });
+  const inked = (page: Page, id: string) => page.evaluate<number>(`(${COUNT_INK})('${id} canvas')`);
+  const sumOfBars = async (page: Page) => {
+    const percents = await page.locator('#bars .percent').allTextContents();
+    return percents.reduce((sum, text) => sum + (parseInt(text, 10) || 0), 0);
+  };
+  /** A one, drawn with the mouse. */
+  const drawOne = async (page: Page) => {
+    await page.locator('#pad').scrollIntoViewIfNeeded();
+    const box = (await page.locator('#pad').boundingBox())!;
+    await page.mouse.move(box.x + box.width / 2, box.y + box.height * 0.2);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width / 2, box.y + box.height * 0.8, { steps: 10 });
+    await page.mouse.up();
+  };
+
+  test('a tab joins, contributes, shows the run, reads a drawing, pauses and goes on', async () => {
+    const { page, trouble } = await open('');
+    await textIs(page, '#state', /^Contributing$/);
+    await textIs(page, '#shards', /[1-9]/);
+    await textIs(page, '#headline', /drawn-digits/);
+    await textIs(page, '#epoch', /^Epoch \d+ of 100000 · step \d+ of 10$/);
+    await page.locator('#people .own').filter({ hasText: 'this tab' }).waitFor();
+    await expect.poll(() => inked(page, '#loss-plot'), { timeout: 20_000 }).toBeGreaterThan(500);
+    expect(await inked(page, '#accuracy-plot')).toBeGreaterThan(500);
+
+    await drawOne(page);
+    await expect.poll(() => sumOfBars(page), { timeout: 20_000 }).toBeGreaterThanOrEqual(95);
+    expect(await page.locator('#bars .best').count()).toBe(1);
+    await textIs(page, '#guess', /^The model reads \d\.$/);
+    await page.getByRole('button', { name: 'Clear' }).click();
+    await expect.poll(() => sumOfBars(page)).toBe(0);
+
+    await page.locator('label', { hasText: '25%' }).click();
+    expect(await page.evaluate("localStorage.getItem('gradcast.share')")).toBe('25');
+
+    await page.getByRole('button', { name: 'Pause' }).press('Enter');
+    await textIs(page, '#state', /^Paused$/);
+    expect(coordinator.pool.members.size).toBe(0);
+    const shards = await page.locator('#shards').textContent();
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await textIs(page, '#state', /^Contributing$/);
+    await expect.poll(() => page.locator('#shards').textContent()).not.toBe(shards);
+
+    expect(await policyBreaches(page)).toEqual([]);
+    expect(trouble).toEqual([]);
+    await page.close();
+  }, 120_000);
+
+  test('a tab that only watches computes nothing, and reads a drawing with the weights of the feed', async () => {
+    const worker = await open('');
+    await textIs(worker.page, '#state', /^Contributing$/);
+    const { page, trouble } = await open('?watch');
+    await textIs(page, '#state', /^Watching$/);
+    await textIs(page, '#epoch', /^Epoch/);
+    await textIs(page, '#people-title', /^1 worker$/);
+    expect(page.workers()).toHaveLength(0);
+    await page.getByRole('button', { name: 'Draw a 7' }).click();
+    await expect.poll(() => sumOfBars(page), { timeout: 30_000 }).toBeGreaterThanOrEqual(95);
+    expect(coordinator.pool.members.size).toBe(1);
+
+    await worker.page.getByRole('button', { name: 'Only watch' }).click();
+    await textIs(worker.page, '#state', /^Watching$/);
+    expect(worker.page.url()).toContain('?watch#secret');
+    await textIs(page, '#people-title', /^Nobody computes now$/);
+    expect(await policyBreaches(page)).toEqual([]);
+    expect([...trouble, ...worker.trouble]).toEqual([]);
+    await worker.page.close();
+    await page.close();
+  }, 120_000);
+
+  test.each([
+    ['phone', 'light', 390, 844],
+    ['phone', 'dark', 390, 844],
+    ['desktop', 'light', 1280, 900],
+    ['desktop', 'dark', 1280, 900],
+  ] as const)(
+    'axe finds nothing on a %s, %s, and nothing sticks out',
+    async (_, colorScheme, width, height) => {
+      // axe comes by eval, which the page's policy does not let in.
+      const context = await browser.newContext({ bypassCSP: true, colorScheme, viewport: { width, height } });
+      const page = await context.newPage();
+      await page.goto(`${address}#secret`);
+      await textIs(page, '#people-title', /worker/);
+      await page.getByRole('button', { name: 'Draw a 3' }).click();
+      await page.locator('#bars .best').waitFor();
+      await page.evaluate(axe);
+      const { violations } = await page.evaluate(() =>
+        (globalThis as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run(),
+      );
+      expect(violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)])).toEqual([]);
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
+      await context.close();
+    },
+    60_000,
+  );
+});

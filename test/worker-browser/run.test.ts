@@ -1,0 +1,236 @@
+import { expect, describe, it } from 'vitest';
+import { columnsOf, smoothed } from '../../worker-browser/page/curves.ts';
+import { pictureOf, pictureSizeOf, sampleDigit } from '../../worker-browser/page/digit-picture.ts';
+import { bytesText, durationText } from '../../worker-browser/page/figures.ts';
+import { follow, MOST_POINTS, noRun, thinned, type RunEvent } from '../../worker-browser/page/run-state.ts';
+import { runViewOf } from '../../worker-browser/page/run-view.ts';
+import { rememberedShare, rememberShare } from '../../worker-browser/page/share.ts';
+import type { Job } from '../../shared/model/job.ts';
+import type {
+  CurvePoint,
+  EpochRecord,
+  FromCoordinator,
+  ProgressMessage,
+  RunMessage,
+  WorkerRow,
+} from '../../shared/protocol/messages.ts';
+
+const job = {
+  epochs: 12,
+  seed: 1,
+  data: { name: 'mnist', sampleShape: [28, 28, 1], classes: 10 },
+} as unknown as Job;
+const point = (step: number, loss = 1, steps = 1): CurvePoint => ({ step, steps, loss, accuracy: 0.5 });
+const started = (curve: CurvePoint[] = [], of: Job = job): RunMessage => ({
+  type: 'run',
+  protocol: 1,
+  job: of,
+  steps: 100,
+  curve,
+  epochs: [],
+});
+const record: EpochRecord = {
+  epoch: 1,
+  loss: 0.5,
+  accuracy: 0.8,
+  val_loss: 0.4,
+  val_accuracy: 0.9,
+  seconds: 10,
+  samples_per_second: 1,
+  workers: 1,
+  data: 'mnist',
+};
+const worker = (id: string, more: Partial<WorkerRow> = {}): WorkerRow => ({
+  id,
+  name: `worker ${id}`,
+  backend: 'wasm',
+  device: 'CPU',
+  share: 0.5,
+  samples: 100,
+  samplesPerSecond: 400,
+  computeMs: 50,
+  turnaroundMs: 200,
+  rttMs: null,
+  bytesUp: 2_400_000,
+  bytesDown: 0,
+  ...more,
+});
+const progress = (more: Partial<ProgressMessage> = {}): ProgressMessage => ({
+  type: 'progress',
+  epoch: 2,
+  step: 20,
+  loss: 0.25,
+  accuracy: 0.93,
+  samplesPerSecond: 1234,
+  etaSeconds: 61,
+  curve: [],
+  workers: [],
+  slowest: null,
+  ...more,
+});
+const told = (message: FromCoordinator): RunEvent => ({ type: 'message', message });
+const after = (...events: RunEvent[]) => events.reduce((state, event) => follow(state, event, 0), noRun);
+
+describe('what the page knows of the run', () => {
+  it('adds what is new to what has been', () => {
+    const run = after(
+      told(started([point(1), point(2)])),
+      told(progress({ curve: [point(3)] })),
+      told({ type: 'epoch', record }),
+    );
+    expect(run.curve.map(({ step }) => step)).toEqual([1, 2, 3]);
+    expect(run.epochs).toEqual([record]);
+    expect(run.link.type).toBe('live');
+  });
+
+  it('keeps the last figures while the coordinator is away, and says so', () => {
+    const run = after(
+      told(started()),
+      told(progress()),
+      { type: 'lost', reason: 'no answer', waitMs: 4_000 },
+      { type: 'connecting' },
+    );
+    const view = runViewOf(run, null, 1_000);
+    expect(view.linkNote).toBe(
+      'The coordinator is away (no answer); these are the last figures. Asking again in 3 s.',
+    );
+    expect(view.loss).toBe('0.250');
+  });
+
+  it('tells the same run from another one', () => {
+    const before = told(started([point(1), point(2)]));
+    expect(after(before, told(started([point(1), point(2), point(3)]))).restarted).toBe(false);
+    expect(after(before, told(started([]))).restarted).toBe(true);
+    expect(after(before, told(started([point(5)], { ...job, seed: 2 }))).restarted).toBe(true);
+  });
+
+  it('thins a long curve, means and steps kept', () => {
+    const curve = Array.from({ length: MOST_POINTS + 1 }, (_, i) => point(i + 1, i % 2));
+    const thin = thinned(curve, MOST_POINTS);
+    expect(thin.length).toBeLessThanOrEqual(MOST_POINTS);
+    expect(thin[0]).toEqual({ step: 2, steps: 2, loss: 0.5, accuracy: 0.5 });
+    expect(thin.reduce((sum, { steps }) => sum + steps, 0)).toBe(curve.length);
+    expect(thin.at(-1)?.step).toBe(curve.length);
+  });
+});
+
+describe('what the page shows of the run', () => {
+  it('says where the epoch stands', () => {
+    expect(runViewOf(after(told(started()), told(progress())), null, 0)).toMatchObject({
+      headline: 'Training together on mnist',
+      epoch: 'Epoch 2 of 12 · step 20 of 100',
+      eta: 'about 1 min left of this epoch',
+      epochProgress: 0.2,
+      accuracy: '93%',
+      speed: '1,234',
+    });
+    expect(runViewOf(after(told(started()), told(progress({ step: 100 }))), null, 0).eta).toMatch(
+      /test data/,
+    );
+    expect(runViewOf(noRun, null, 0)).toMatchObject({ epoch: 'Waiting for the run', loss: '–', rows: [] });
+  });
+
+  it('puts this tab first, then whom all wait for, and says why', () => {
+    const workers = [worker('a', { samples: 999 }), worker('b'), worker('me', { samples: 1 })];
+    const show = (slowest: ProgressMessage['slowest']) =>
+      runViewOf(after(told(started()), told(progress({ workers, slowest }))), 'me', 0);
+    const view = show({ id: 'b', cause: 'link' });
+    expect(view.rows.map(({ id }) => id)).toEqual(['me', 'b', 'a']);
+    expect(view.rows[1]).toMatchObject({ slowest: true, own: false, link: '2.4\u00a0MB up, 0\u00a0B down' });
+    expect(view.holdUp).toMatch(/worker b, for its link: 150\u00a0ms of the 200\u00a0ms/);
+    expect(show({ id: 'me', cause: 'compute' }).holdUp).toMatch(/this tab, which computes 50\u00a0ms/);
+    expect(view).toMatchObject({ peopleTitle: '3 workers', ownShare: '50%' });
+  });
+
+  it('shows no more rows than anybody reads', () => {
+    const workers = Array.from({ length: 200 }, (_, i) => worker(String(i)));
+    const view = runViewOf(after(told(started()), told(progress({ workers }))), null, 0);
+    expect(view.rows).toHaveLength(60);
+    expect(view.more).toBe('and 140 more');
+  });
+
+  it('writes bytes and times as people do', () => {
+    expect([bytesText(0), bytesText(999), bytesText(2_400_000), bytesText(42e9)]).toEqual(
+      ['0 B', '999 B', '2.4 MB', '42 GB'].map((text) => text.replace(' ', '\u00a0')),
+    );
+    expect([durationText(0.2), durationText(90), durationText(7_500)]).toEqual(['1 s', '2 min', '2 h 5 min']);
+  });
+});
+
+describe('curves', () => {
+  it("stand over steps, an epoch's validation at its last step", () => {
+    const columns = columnsOf('loss', 'step', [point(1, 2), point(2, 1)], [record], 2);
+    expect(columns).toEqual([
+      [1, 2],
+      [2, 1],
+      [2, expect.closeTo(2 - 1 / 1.1)],
+      [null, 0.4],
+    ]);
+  });
+
+  it('stand over epochs', () => {
+    expect(columnsOf('accuracy', 'epoch', [point(1)], [record], 2)).toEqual([[1], [null], [0.8], [0.9]]);
+  });
+
+  it('are smoothed without leaving the values', () => {
+    const smooth = smoothed(Array.from({ length: 500 }, (_, i) => i % 2));
+    expect(smooth.at(-1)).toBeGreaterThan(0.4);
+    expect(smooth.at(-1)).toBeLessThan(0.6);
+    expect(smoothed([])).toEqual([]);
+  });
+});
+
+describe('a drawing', () => {
+  const centre = (image: Uint8Array, of: (i: number) => number): number => {
+    const mass = image.reduce((sum, ink) => sum + ink, 0);
+    return image.reduce((sum, ink, i) => sum + ink * of(i), 0) / mass;
+  };
+
+  it('becomes a picture as MNIST has them: its mass in the middle, within a box of 20', () => {
+    // A small 7 in a corner.
+    const image = pictureOf([[0.05, 0.05, 0.2, 0.05, 0.1, 0.3]], 28, 28);
+    if (image === null) throw new Error('nothing was drawn');
+    expect(centre(image, (i) => (i % 28) + 0.5)).toBeCloseTo(14, 0);
+    expect(centre(image, (i) => Math.floor(i / 28) + 0.5)).toBeCloseTo(14, 0);
+    const rows = [...image].flatMap((ink, i) => (ink > 127 ? [Math.floor(i / 28)] : []));
+    const height = Math.max(...rows) - Math.min(...rows) + 1;
+    expect(height).toBeGreaterThanOrEqual(18);
+    expect(height).toBeLessThanOrEqual(21);
+  });
+
+  it('may be a dot, or nothing', () => {
+    expect(Math.max(...(pictureOf([[0.5, 0.5]], 28, 28) ?? []))).toBeGreaterThan(200);
+    expect(pictureOf([], 28, 28)).toBeNull();
+  });
+
+  it('is offered for pictures with one channel only', () => {
+    const size = (...sampleShape: number[]) =>
+      pictureSizeOf({ ...job, data: { ...job.data, sampleShape } });
+    expect(size(28, 28, 1)).toEqual({ height: 28, width: 28 });
+    expect([size(32, 32, 3), size(784), size(4, 4, 1)]).toEqual([null, null, null]);
+  });
+
+  it.each(Array.from({ length: 10 }, (_, digit) => digit))('has a sample of %i inside its box', (digit) => {
+    const points = sampleDigit(digit, 3).flat();
+    expect(Math.min(...points)).toBeGreaterThan(0);
+    expect(Math.max(...points)).toBeLessThan(1);
+  });
+});
+
+it('remembers the share of time, where the browser lets it', () => {
+  const kept = new Map<string, string>();
+  const storage = {
+    getItem: (key: string) => kept.get(key) ?? null,
+    setItem: (key: string, value: string) => void kept.set(key, value),
+  };
+  expect(rememberedShare(() => storage)).toBe('100');
+  rememberShare(() => storage, '25');
+  expect(rememberedShare(() => storage)).toBe('25');
+  rememberShare(() => storage, '7');
+  expect(rememberedShare(() => storage)).toBe('100');
+  const locked = (): never => {
+    throw new Error('SecurityError');
+  };
+  expect(rememberedShare(locked)).toBe('100');
+  expect(() => rememberShare(locked, '25')).not.toThrow();
+});

@@ -1,0 +1,198 @@
+import { describe, expect, it } from 'vitest';
+import { viewShard } from '../../shared/data/shard.ts';
+import type { Engine, Trainer } from '../../shared/engine/engine.ts';
+import type { Job } from '../../shared/model/job.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
+import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
+import type { ConnectionEvents } from '../../shared/transport.ts';
+import { pacedEngine } from '../../worker-browser/paced-engine.ts';
+import type { RunEvent } from '../../worker-browser/page/run-state.ts';
+import { watchRun } from '../../worker-browser/page/watch-run.ts';
+import { PictureReader } from '../../worker-browser/picture-reader.ts';
+import { manualClock, settle, type ManualClock } from '../support/manual-clock.ts';
+
+const job = {
+  layout: [{ shape: [1], trainable: true }],
+  data: { sampleShape: [1], classes: 2 },
+} as unknown as Job;
+const shard = viewShard(new Uint8Array(6), 1, [1]);
+const picture = new Uint8Array([9]);
+
+/** Computes for 100 ms of the clock, and notes what it does. */
+function slowEngine(clock: ManualClock) {
+  const done: string[] = [];
+  let weight = 0;
+  const after = <T>(ms: number, value: T) =>
+    new Promise<T>((resolve) => void clock.after(ms, () => resolve(value)));
+  const trainer: Trainer = {
+    setWeights: ([first = 0]) => void (weight = first),
+    async gradient() {
+      done.push('gradient starts');
+      const result = await after(100, { lossSum: 1, correct: 1 });
+      done.push('gradient ends');
+      return result;
+    },
+    prepare: () => undefined,
+    evaluate: () => after(100, { lossSum: 1, correct: 1 }),
+    predict: () => {
+      done.push(`reads with ${weight}`);
+      return Promise.resolve(new Float32Array([0.25, 0.75]));
+    },
+    dispose: () => void done.push('disposed'),
+  };
+  const engine: Engine = {
+    info: { backend: 'wasm', version: '', device: '', threads: 1 },
+    load: () => Promise.resolve(trainer),
+  };
+  return { engine, done };
+}
+const gradientOf = (trainer: Trainer) => trainer.gradient(0 as Step, shard, new Float32Array(1));
+
+describe('a share of the time', () => {
+  const answeredAfter = async (share: number, stopAtMs = Infinity): Promise<number> => {
+    const clock = manualClock();
+    const stop = new AbortController();
+    const trainer = await pacedEngine(slowEngine(clock).engine, () => share, clock, stop.signal).load(job);
+    let atMs = -1;
+    void gradientOf(trainer).then(() => (atMs = clock.now()));
+    for (let ms = 0; ms < 1_000; ms += 50) {
+      if (ms >= stopAtMs) stop.abort();
+      await clock.advance(50);
+    }
+    return atMs;
+  };
+
+  it.each([
+    [1, 100],
+    [0.5, 200],
+    [0.25, 400],
+  ])('of %d answers a shard of 100 ms after %d ms', async (share, ms) => {
+    expect(await answeredAfter(share)).toBe(ms);
+  });
+
+  it('does not keep somebody who leaves waiting', async () => {
+    expect(await answeredAfter(0.25, 200)).toBe(200);
+  });
+});
+
+describe('reading a picture', () => {
+  it('happens between shards, once for each new weights, and never during one', async () => {
+    const clock = manualClock();
+    const { engine, done } = slowEngine(clock);
+    const told: (readonly number[])[] = [];
+    const reader = new PictureReader(clock, (probabilities) => told.push(probabilities));
+    const trainer = await reader.around(engine).load(job);
+    reader.show(picture);
+    trainer.setWeights(new Float32Array([1]));
+    const first = gradientOf(trainer);
+    await clock.advance(100);
+    await first;
+    await clock.advance(500);
+    expect(done).toEqual(['gradient starts', 'gradient ends', 'reads with 1']);
+    expect(told).toEqual([[0.25, 0.75]]);
+    trainer.setWeights(new Float32Array([2]));
+    await clock.advance(10);
+    expect(done.at(-1)).toBe('reads with 2');
+  });
+
+  it('is done at most some twelve times a second, and not at all without a picture', async () => {
+    const clock = manualClock();
+    const { engine, done } = slowEngine(clock);
+    const reader = new PictureReader(clock, () => undefined);
+    const trainer = await reader.around(engine).load(job);
+    const second = async (): Promise<number> => {
+      done.length = 0;
+      for (let ms = 0; ms < 1_000; ms += 10) {
+        trainer.setWeights(new Float32Array([ms]));
+        await clock.advance(10);
+      }
+      return done.length;
+    };
+    expect(await second()).toBe(0);
+    reader.show(picture);
+    const times = await second();
+    expect(times).toBeGreaterThanOrEqual(10);
+    expect(times).toBeLessThanOrEqual(13);
+    reader.show(null);
+    expect(await second()).toBe(0);
+  });
+
+  it('takes weights from elsewhere for a tab that only watches, and gives them back', async () => {
+    const clock = manualClock();
+    const { engine, done } = slowEngine(clock);
+    const reader = new PictureReader(clock, () => undefined);
+    reader.show(picture);
+    await reader.readWith(engine, job, new Uint8Array(new Float32Array([7]).buffer));
+    await clock.advance(1);
+    expect(done).toEqual(['reads with 7']);
+    reader.release();
+    reader.show(picture);
+    await clock.advance(1_000);
+    expect(done).toEqual(['reads with 7', 'disposed']);
+  });
+});
+
+describe('watching a run', () => {
+  const watching = () => {
+    const clock = manualClock();
+    const events: RunEvent[] = [];
+    const sent: string[] = [];
+    const sockets: ConnectionEvents[] = [];
+    const watch = watchRun({
+      url: 'ws://host/',
+      token: 'secret',
+      connect(_url, socket) {
+        sockets.push(socket);
+        return {
+          send: (frame) => void sent.push(parseFromWorker(frame).message.type),
+          close: () => undefined,
+          terminate: () => undefined,
+          bufferedBytes: 0,
+        };
+      },
+      clock,
+      random: () => 0,
+      onEvent: (event) => void events.push(event),
+      onWeights: (payload) => void sent.push(`weights of ${payload.length}`),
+    });
+    return { clock, events, sent, sockets, watch, types: () => events.map(({ type }) => type) };
+  };
+
+  it('says watch, asks for weights, and comes back with growing pauses', async () => {
+    const { clock, sent, sockets, watch, types } = watching();
+    watch.askForWeights();
+    sockets[0]!.onOpen();
+    watch.askForWeights();
+    sockets[0]!.onFrame(frameFromCoordinator({ type: 'weights', step: 3 as Step }, new Uint8Array(8)));
+    expect(sent).toEqual(['watch', 'snapshot', 'weights of 8']);
+    sockets[0]!.onClose(1006, 'lost');
+    await clock.advance(250);
+    expect(sockets).toHaveLength(2);
+    sockets[1]!.onClose(1006, 'lost');
+    await clock.advance(499);
+    expect(sockets).toHaveLength(2);
+    await clock.advance(1);
+    expect(sockets).toHaveLength(3);
+    sockets[2]!.onClose(1006, 'lost');
+    watch.hurry();
+    expect(sockets).toHaveLength(4);
+    expect(types().filter((type) => type === 'lost')).toHaveLength(3);
+  });
+
+  it('does not come back when the run is over, or it is not let in', async () => {
+    const over = watching();
+    over.sockets[0]!.onOpen();
+    over.sockets[0]!.onFrame(frameFromCoordinator({ type: 'finished', reason: 'done' }));
+    over.sockets[0]!.onClose(1000, 'done');
+    const refused = watching();
+    refused.sockets[0]!.onClose(4401, 'Wrong token.');
+    await over.clock.advance(60_000);
+    await refused.clock.advance(60_000);
+    await settle();
+    expect(over.types()).toEqual(['connecting', 'over']);
+    expect(refused.events.at(-1)).toEqual({ type: 'over', reason: 'Wrong token.' });
+    expect(over.sockets).toHaveLength(1);
+    expect(refused.sockets).toHaveLength(1);
+    expect(over.clock.pending + refused.clock.pending).toBe(0);
+  });
+});

@@ -1,0 +1,57 @@
+import type { CurvePoint, EpochRecord } from '../../shared/protocol/messages.ts';
+
+/** What a curve is drawn over. */
+export type Axis = 'step' | 'epoch';
+export type Quantity = 'loss' | 'accuracy';
+
+/** One plot, in columns of the same length: x, training as measured, training smoothed, validation. */
+export type Columns = [number[], (number | null)[], (number | null)[], (number | null)[]];
+
+/** How many points the smoothed curve remembers, about: few at first, when the values change fast. */
+const memoryAt = (point: number): number => Math.min(1 + point / 10, 12);
+
+/** The columns of a plot. By step, an epoch's validation stands at its last step. */
+export function columnsOf(
+  quantity: Quantity,
+  axis: Axis,
+  curve: readonly CurvePoint[],
+  epochs: readonly EpochRecord[],
+  stepsAnEpoch: number,
+): Columns {
+  const validation = (record: EpochRecord): number =>
+    quantity === 'loss' ? record.val_loss : record.val_accuracy;
+  if (axis === 'epoch') {
+    return [
+      epochs.map(({ epoch }) => epoch),
+      epochs.map(() => null),
+      epochs.map((record) => record[quantity]),
+      epochs.map(validation),
+    ];
+  }
+  const smooth = smoothed(curve.map((point) => point[quantity]));
+  const rows = [
+    ...curve.map((point, i) => [point.step, point[quantity], smooth[i] ?? null, null] as const),
+    ...epochs.map((record) => [record.epoch * stepsAnEpoch, null, null, validation(record)] as const),
+  ].sort(([a], [b]) => a - b);
+  const columns: Columns = [[], [], [], []];
+  for (const [x, ...values] of rows) {
+    // Two rows of the same step are one.
+    if (columns[0].at(-1) !== x) {
+      columns[0].push(x);
+      columns[1].push(null);
+      columns[2].push(null);
+      columns[3].push(null);
+    }
+    const last = columns[0].length - 1;
+    values.forEach((value, i) => {
+      if (value !== null) (columns[i + 1] as (number | null)[])[last] = value;
+    });
+  }
+  return columns;
+}
+
+/** An exponential mean. */
+export function smoothed(values: readonly number[]): number[] {
+  let mean = 0;
+  return values.map((value, i) => (mean += (value - mean) / memoryAt(i)));
+}

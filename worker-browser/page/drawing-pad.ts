@@ -1,0 +1,169 @@
+import type { Job } from '../../shared/model/job.ts';
+import { pictureOf, pictureSizeOf, sampleDigit, type Trace } from './digit-picture.ts';
+import { element, made, setText } from './elements.ts';
+import { percentText } from './figures.ts';
+
+const DIGITS = 10;
+/** Of the canvas' side. */
+const LINE_WIDTH = 0.07;
+/** More bars than this are no longer read. */
+const MOST_BARS = 10;
+/** A screen reader is not told of every change of mind. */
+const SPEAK_AFTER_MS = 1_500;
+
+/** Where a person draws, and what the model takes it for. */
+export class DrawingPad {
+  readonly #section = element('drawing', HTMLElement);
+  readonly #canvas = element('pad', HTMLCanvasElement);
+  readonly #bars = element('bars', HTMLElement);
+  readonly #guess = element('guess', HTMLElement);
+  readonly #onPicture: (picture: Uint8Array | null) => void;
+  #traces: number[][] = [];
+  #drawing: number[] | null = null;
+  #size: { readonly height: number; readonly width: number } | null = null;
+  #seed = 1;
+  #speaking = false;
+  #best = 0;
+  #sending = false;
+
+  constructor(onPicture: (picture: Uint8Array | null) => void) {
+    this.#onPicture = onPicture;
+    const canvas = this.#canvas;
+    canvas.addEventListener('pointerdown', (event) => this.#start(event));
+    canvas.addEventListener('pointermove', (event) => this.#move(event));
+    for (const end of ['pointerup', 'pointercancel'] as const) {
+      canvas.addEventListener(end, () => (this.#drawing = null));
+    }
+    element('clear', HTMLElement).addEventListener('click', () => this.#set([]));
+    new ResizeObserver(() => this.#paint()).observe(canvas);
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#paint());
+  }
+
+  get isEmpty(): boolean {
+    return this.#traces.length === 0;
+  }
+
+  /** Shows itself if the job's samples can be drawn. */
+  use(job: Job): void {
+    this.#size = pictureSizeOf(job);
+    this.#section.hidden = this.#size === null;
+    const { classes } = job.data;
+    if (this.#bars.childElementCount === Math.min(classes, MOST_BARS)) return;
+    this.#bars.replaceChildren(...Array.from({ length: Math.min(classes, MOST_BARS) }, (_, i) => barOf(i)));
+    const samples =
+      classes === DIGITS ? Array.from({ length: DIGITS }, (_, digit) => this.#sampleButton(digit)) : [];
+    element('sample-digits', HTMLElement).replaceChildren(...samples);
+    setText(element('drawing-title', HTMLElement), classes === DIGITS ? 'Draw a digit' : 'Draw something');
+  }
+
+  /** @param probabilities by class */
+  show(probabilities: readonly number[]): void {
+    if (this.isEmpty) return;
+    const best = probabilities.indexOf(Math.max(...probabilities));
+    const order = probabilities.map((_, i) => i);
+    const shown =
+      probabilities.length <= MOST_BARS
+        ? order
+        : order.sort((a, b) => (probabilities[b] ?? 0) - (probabilities[a] ?? 0)).slice(0, MOST_BARS);
+    shown.forEach((label, i) => {
+      const bar = this.#bars.children[i];
+      if (bar instanceof HTMLElement) fillBar(bar, label, probabilities[label] ?? 0, label === best);
+    });
+    this.#best = best;
+    if (this.#speaking) return;
+    this.#speaking = true;
+    setTimeout(() => {
+      this.#speaking = false;
+      if (!this.isEmpty) setText(this.#guess, `The model reads ${this.#best}.`);
+    }, SPEAK_AFTER_MS);
+  }
+
+  /** Once more, for a Web Worker that has not seen it. */
+  send(): void {
+    const size = this.#size;
+    this.#onPicture(size && pictureOf(this.#traces, size.height, size.width));
+  }
+
+  #sampleButton(digit: number): HTMLButtonElement {
+    const button = made('button', 'digit', String(digit));
+    button.type = 'button';
+    button.setAttribute('aria-label', `Draw a ${digit}`);
+    button.addEventListener('click', () => this.#set(sampleDigit(digit, this.#seed++)));
+    return button;
+  }
+
+  #set(traces: readonly Trace[]): void {
+    this.#traces = traces.map((trace) => [...trace]);
+    this.#changed();
+  }
+
+  #start(event: PointerEvent): void {
+    if (event.button !== 0) return;
+    this.#canvas.setPointerCapture(event.pointerId);
+    this.#drawing = this.#pointOf(event);
+    this.#traces.push(this.#drawing);
+    this.#changed();
+  }
+
+  #move(event: PointerEvent): void {
+    if (this.#drawing === null) return;
+    const between = event.getCoalescedEvents();
+    for (const each of between.length > 0 ? between : [event]) this.#drawing.push(...this.#pointOf(each));
+    this.#changed();
+  }
+
+  #pointOf({ clientX, clientY }: PointerEvent): number[] {
+    const { left, top, width, height } = this.#canvas.getBoundingClientRect();
+    return [(clientX - left) / width, (clientY - top) / height];
+  }
+
+  /** Painted and sent once a frame, however fast the pointer reports. */
+  #changed(): void {
+    if (this.#sending) return;
+    this.#sending = true;
+    requestAnimationFrame(() => {
+      this.#sending = false;
+      this.#paint();
+      this.send();
+      if (!this.isEmpty) return;
+      setText(this.#guess, '');
+      [...this.#bars.children].forEach((bar, i) => {
+        if (bar instanceof HTMLElement) fillBar(bar, i, null, false);
+      });
+    });
+  }
+
+  #paint(): void {
+    const canvas = this.#canvas;
+    const side = Math.round(canvas.clientWidth * devicePixelRatio);
+    if (canvas.width !== side || canvas.height !== side) canvas.width = canvas.height = side;
+    const context = canvas.getContext('2d');
+    if (context === null) return;
+    context.clearRect(0, 0, side, side);
+    context.lineWidth = LINE_WIDTH * side;
+    context.lineCap = context.lineJoin = 'round';
+    context.strokeStyle = getComputedStyle(canvas).color;
+    for (const trace of this.#traces) {
+      context.beginPath();
+      context.moveTo((trace[0] ?? 0) * side, (trace[1] ?? 0) * side);
+      for (let i = 0; i + 1 < trace.length; i += 2) {
+        context.lineTo((trace[i] as number) * side, (trace[i + 1] as number) * side);
+      }
+      context.stroke();
+    }
+  }
+}
+
+function barOf(label: number): HTMLElement {
+  const bar = made('li');
+  bar.append(made('span', 'class', String(label)), made('span', 'bar'), made('span', 'percent'));
+  return bar;
+}
+
+function fillBar(bar: HTMLElement, label: number, probability: number | null, best: boolean): void {
+  const [name, , percent] = bar.children;
+  if (name) setText(name, String(label));
+  if (percent) setText(percent, probability === null ? '' : percentText(probability));
+  bar.classList.toggle('best', best);
+  bar.style.setProperty('--part', String(probability ?? 0));
+}

@@ -1,0 +1,31 @@
+/** Numbers as people read them, with units that stay on their line. */
+const number = (value: number, digits: number): string =>
+  value.toLocaleString('en-US', { maximumFractionDigits: digits });
+
+export const countText = (count: number): string => number(count, 0);
+
+export const rateText = (rate: number): string => number(rate, rate < 10 ? 1 : 0);
+
+/** @param share 0 to 1 */
+export const percentText = (share: number, digits = 0): string => `${number(share * 100, digits)}%`;
+
+export const msText = (ms: number): string => `${number(ms, ms < 10 ? 1 : 0)}\u00a0ms`;
+
+export function bytesText(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let unit = 0;
+  let value = bytes;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${number(value, value < 10 && unit > 0 ? 1 : 0)}\u00a0${units[unit] ?? ''}`;
+}
+
+/** Such as '40 s', '3 min' or '2 h 5 min'. */
+export function durationText(seconds: number): string {
+  if (seconds < 60) return `${Math.ceil(seconds)} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}

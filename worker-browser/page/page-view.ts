@@ -1,0 +1,58 @@
+import { element, setText } from './elements.ts';
+import { People } from './people.ts';
+import type { RunView } from './run-view.ts';
+import type { View } from './view.ts';
+
+const html = (id: string): HTMLElement => element(id, HTMLElement);
+
+const texts = {
+  state: html('state'),
+  detail: html('detail'),
+  countdown: html('countdown'),
+  samples: html('samples'),
+  samplesPerSecond: html('samples-per-second'),
+  shards: html('shards'),
+  step: html('step'),
+  engine: html('engine'),
+  engineWhy: html('engine-why'),
+  note: html('note'),
+} as const satisfies Partial<Record<keyof View, HTMLElement>>;
+const runTexts = {
+  headline: html('headline'),
+  linkNote: html('link-note'),
+  epoch: html('epoch'),
+  eta: html('eta'),
+  loss: html('loss'),
+  accuracy: html('accuracy'),
+  valAccuracy: html('val-accuracy'),
+  speed: html('speed'),
+  peopleTitle: html('people-title'),
+  holdUp: html('hold-up'),
+  more: html('more'),
+  ownShare: html('own-share'),
+  ownPart: html('own-part'),
+} as const satisfies Partial<Record<keyof RunView, HTMLElement>>;
+const button = element('toggle', HTMLButtonElement);
+const watch = element('watch', HTMLButtonElement);
+const progress = element('progress', HTMLProgressElement);
+const plots = { lossLabel: html('loss-plot'), accuracyLabel: html('accuracy-plot') } as const;
+const people = new People();
+
+/** Puts what concerns this tab on the page. */
+export function drawTab(view: View): void {
+  for (const key of Object.keys(texts) as (keyof typeof texts)[]) setText(texts[key], view[key]);
+  if (document.title !== view.title) document.title = view.title;
+  document.body.dataset.phase = view.phase;
+  setText(button, view.button.label);
+  // A disabled button would drop the keyboard's focus.
+  button.ariaDisabled = String(!view.button.enabled);
+  watch.hidden = !view.canWatch;
+}
+
+/** Puts what concerns the run on the page. */
+export function drawRun(view: RunView): void {
+  for (const key of Object.keys(runTexts) as (keyof typeof runTexts)[]) setText(runTexts[key], view[key]);
+  progress.value = view.epochProgress;
+  for (const key of Object.keys(plots) as (keyof typeof plots)[]) plots[key].ariaLabel = view[key];
+  people.show(view.rows);
+}

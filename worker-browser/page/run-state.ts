@@ -1,0 +1,117 @@
+import type {
+  CurvePoint,
+  EpochRecord,
+  FromCoordinator,
+  ProgressMessage,
+} from '../../shared/protocol/messages.ts';
+import type { Job } from '../../shared/model/job.ts';
+
+/** What the page knows of the run, from the feed. Pure: messages go in, a new state comes out. */
+export interface RunState {
+  readonly link: Link;
+  readonly job: Job | null;
+  /** In an epoch. */
+  readonly steps: number;
+  readonly curve: readonly CurvePoint[];
+  readonly epochs: readonly EpochRecord[];
+  readonly progress: ProgressMessage | null;
+  /** Whether the coordinator has come back with another run than the one that was shown. */
+  readonly restarted: boolean;
+}
+
+export type Link =
+  | { readonly type: 'connecting' | 'live' }
+  | { readonly type: 'lost'; readonly reason: string; readonly untilMs: number }
+  | { readonly type: 'over'; readonly reason: string };
+
+export type RunEvent =
+  | { readonly type: 'connecting' }
+  | { readonly type: 'message'; readonly message: FromCoordinator }
+  | { readonly type: 'lost'; readonly reason: string; readonly waitMs: number }
+  /** Nothing more will come: the run is finished, or the coordinator lets nobody watch. */
+  | { readonly type: 'over'; readonly reason: string };
+
+export const noRun: RunState = {
+  link: { type: 'connecting' },
+  job: null,
+  steps: 1,
+  curve: [],
+  epochs: [],
+  progress: null,
+  restarted: false,
+};
+
+/** More points than a screen has pixels show nothing more. */
+export const MOST_POINTS = 1_200;
+
+/** One event after another. */
+export function follow(state: RunState, event: RunEvent, nowMs: number): RunState {
+  switch (event.type) {
+    case 'connecting':
+      return state.link.type === 'lost' ? state : { ...state, link: { type: 'connecting' } };
+    case 'lost':
+      return { ...state, link: { type: 'lost', reason: event.reason, untilMs: nowMs + event.waitMs } };
+    case 'over':
+      return { ...state, link: { type: 'over', reason: event.reason } };
+    case 'message':
+      return hear(state, event.message);
+  }
+}
+
+function hear(state: RunState, message: FromCoordinator): RunState {
+  switch (message.type) {
+    case 'run': {
+      const { job, steps, curve, epochs } = message;
+      return {
+        link: { type: 'live' },
+        job,
+        steps,
+        curve: thinned(curve, MOST_POINTS),
+        epochs,
+        progress: null,
+        restarted:
+          state.job !== null && (lastStep(curve) < lastStep(state.curve) || !sameJob(job, state.job)),
+      };
+    }
+    case 'progress':
+      return {
+        ...state,
+        progress: message,
+        curve:
+          message.curve.length === 0 ? state.curve : thinned([...state.curve, ...message.curve], MOST_POINTS),
+      };
+    case 'epoch':
+      return { ...state, epochs: [...state.epochs, message.record] };
+    case 'finished':
+      return { ...state, link: { type: 'over', reason: message.reason } };
+    case 'welcome':
+    case 'weights':
+    case 'weightsTail':
+    case 'prefetch':
+    case 'shard':
+    case 'rejected':
+    case 'ping':
+      return state;
+  }
+}
+
+const lastStep = (curve: readonly CurvePoint[]): number => curve.at(-1)?.step ?? 0;
+const sameJob = (a: Job, b: Job): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+/** The same curve in at most `most` points: neighbours are merged while there are more. */
+export function thinned(curve: readonly CurvePoint[], most: number): readonly CurvePoint[] {
+  if (curve.length <= most) return curve;
+  const merged: CurvePoint[] = [];
+  for (let i = 0; i < curve.length; i += 2) {
+    const a = curve[i] as CurvePoint;
+    const b = curve[i + 1];
+    merged.push(b === undefined ? a : meanOf(a, b));
+  }
+  return thinned(merged, most);
+}
+
+function meanOf(a: CurvePoint, b: CurvePoint): CurvePoint {
+  const steps = a.steps + b.steps;
+  const mean = (x: number, y: number): number => (x * a.steps + y * b.steps) / steps;
+  return { step: b.step, steps, loss: mean(a.loss, b.loss), accuracy: mean(a.accuracy, b.accuracy) };
+}

@@ -1,0 +1,172 @@
+import type { WorkerRow } from '../../shared/protocol/messages.ts';
+import { bytesText, countText, durationText, msText, percentText, rateText } from './figures.ts';
+import type { RunState } from './run-state.ts';
+
+const NOTHING_YET = '–';
+/** More rows than anybody reads cost time at every message. */
+export const MOST_ROWS = 60;
+
+/** Everything that the page shows of the run, as text. */
+export interface RunView {
+  readonly headline: string;
+  /** Of the connection, if there is something to say; spoken. */
+  readonly linkNote: string;
+  readonly epoch: string;
+  readonly eta: string;
+  /** Of the epoch, 0 to 1. */
+  readonly epochProgress: number;
+  readonly loss: string;
+  readonly accuracy: string;
+  readonly valAccuracy: string;
+  readonly speed: string;
+  readonly peopleTitle: string;
+  readonly holdUp: string;
+  readonly rows: readonly RowView[];
+  readonly more: string;
+  /** This tab's part of the batch and of all samples. */
+  readonly ownShare: string;
+  readonly ownPart: string;
+  readonly lossLabel: string;
+  readonly accuracyLabel: string;
+}
+
+export interface RowView {
+  readonly id: string;
+  readonly name: string;
+  readonly own: boolean;
+  /** Whether the steps wait for it. */
+  readonly slowest: boolean;
+  readonly engine: string;
+  readonly speed: string;
+  readonly share: string;
+  /** 0 to 1. */
+  readonly shareOfBatch: number;
+  readonly shard: string;
+  readonly link: string;
+  readonly rtt: string;
+  readonly samples: string;
+}
+
+/** @param own the worker that this tab is, if it is one */
+export function runViewOf(run: RunState, own: string | null, nowMs: number): RunView {
+  const { progress, job, steps, epochs } = run;
+  const workers = progress?.workers ?? [];
+  const mine = workers.find(({ id }) => id === own);
+  const total = workers.reduce((sum, { samples }) => sum + samples, 0);
+  const [loss, accuracy] = [figure(progress?.loss), percentOf(progress?.accuracy)];
+  const rows = sorted(workers, own, progress?.slowest?.id);
+  return {
+    headline: job === null ? 'Training together' : `Training together on ${job.data.name}`,
+    linkNote: linkNoteOf(run, nowMs),
+    epoch: epochText(run),
+    eta: etaText(run),
+    epochProgress: progress === null ? 0 : Math.min(1, progress.step / steps),
+    loss,
+    accuracy,
+    valAccuracy: percentOf(epochs.at(-1)?.val_accuracy),
+    speed: progress === null ? NOTHING_YET : rateText(progress.samplesPerSecond),
+    peopleTitle: workers.length === 0 ? 'Nobody computes now' : whoText(workers.length),
+    holdUp: holdUpText(run, own),
+    rows: rows.slice(0, MOST_ROWS).map((worker) => rowOf(worker, own, progress?.slowest?.id)),
+    more: rows.length > MOST_ROWS ? `and ${countText(rows.length - MOST_ROWS)} more` : '',
+    ownShare: mine === undefined ? NOTHING_YET : percentText(mine.share),
+    ownPart:
+      mine === undefined || total === 0
+        ? ''
+        : `${percentText(mine.samples / total)} of what those here have computed; ${linkText(mine)} on the wire.`,
+    lossLabel: plotLabel('Loss', loss, job !== null),
+    accuracyLabel: plotLabel('Accuracy', accuracy, job !== null),
+  };
+}
+
+const whoText = (count: number): string => (count === 1 ? '1 worker' : `${countText(count)} workers`);
+
+const figure = (value: number | null | undefined): string =>
+  value == null ? NOTHING_YET : value.toFixed(value < 0.1 ? 4 : 3);
+const percentOf = (value: number | null | undefined): string =>
+  value == null ? NOTHING_YET : percentText(value, 1);
+
+function plotLabel(name: string, now: string, known: boolean): string {
+  return known && now !== NOTHING_YET ? `${name} curve, now at ${now}` : `${name} curve, still empty`;
+}
+
+function epochText({ progress, job, steps, epochs }: RunState): string {
+  if (job === null) return 'Waiting for the run';
+  if (progress === null || progress.epoch === 0) {
+    return epochs.length === 0 ? 'Not started yet' : `${epochs.length} of ${job.epochs} epochs are done`;
+  }
+  const { epoch, step } = progress;
+  return `Epoch ${epoch} of ${job.epochs} · step ${countText(step)} of ${countText(steps)}`;
+}
+
+function etaText({ progress, steps }: RunState): string {
+  if (progress?.etaSeconds == null) return '';
+  if (progress.step >= steps) return 'measuring on the test data';
+  return `about ${durationText(progress.etaSeconds)} left of this epoch`;
+}
+
+function linkNoteOf({ link, restarted }: RunState, nowMs: number): string {
+  switch (link.type) {
+    case 'connecting':
+      return 'Asking the coordinator for the figures.';
+    case 'lost': {
+      const seconds = Math.max(0, Math.ceil((link.untilMs - nowMs) / 1000));
+      return `The coordinator is away (${link.reason}); these are the last figures. Asking again ${seconds > 0 ? `in ${seconds} s` : 'now'}.`;
+    }
+    case 'over':
+      return `No more figures: ${link.reason}`;
+    case 'live':
+      return restarted ? 'The coordinator was started anew: this is another run than before.' : '';
+  }
+}
+
+/** Whom the steps wait for and why, in a sentence. */
+function holdUpText({ progress }: RunState, own: string | null): string {
+  const slowest = progress?.slowest;
+  const worker = progress?.workers.find(({ id }) => id === slowest?.id);
+  if (slowest == null || worker === undefined) return '';
+  const { computeMs, turnaroundMs, name, id } = worker;
+  const who = id === own ? 'this tab' : name;
+  const rest = Math.max(0, turnaroundMs - computeMs);
+  return slowest.cause === 'compute'
+    ? `The steps wait longest for ${who}, which computes ${msText(computeMs)} of the ${msText(turnaroundMs)} that a shard takes it.`
+    : `The steps wait longest for ${who}, for its link: ${msText(rest)} of the ${msText(turnaroundMs)} that a shard takes it are on the way or waiting.`;
+}
+
+/** This tab first, then whom all wait for, then by what was contributed. */
+function sorted(workers: readonly WorkerRow[], own: string | null, slowest: string | undefined): WorkerRow[] {
+  const rank = ({ id }: WorkerRow): number => (id === own ? 0 : id === slowest ? 1 : 2);
+  return [...workers].sort((a, b) => rank(a) - rank(b) || b.samples - a.samples);
+}
+
+const linkText = ({ bytesUp, bytesDown }: WorkerRow): string =>
+  `${bytesText(bytesUp)} up, ${bytesText(bytesDown)} down`;
+
+function rowOf(worker: WorkerRow, own: string | null, slowest: string | undefined): RowView {
+  const { id, name, backend, device, share, samples, samplesPerSecond, computeMs, turnaroundMs, rttMs } =
+    worker;
+  return {
+    id,
+    name,
+    own: id === own,
+    slowest: id === slowest,
+    engine: `${engineName(backend)} on ${device}`,
+    speed: rateText(samplesPerSecond),
+    share: percentText(share),
+    shareOfBatch: share,
+    shard: turnaroundMs === 0 ? NOTHING_YET : `${msText(computeMs)} of ${msText(turnaroundMs)}`,
+    link: linkText(worker),
+    rtt: rttMs === null ? NOTHING_YET : msText(rttMs),
+    samples: countText(samples),
+  };
+}
+
+const ENGINE_NAMES: Readonly<Record<string, string>> = {
+  wasm: 'WebAssembly',
+  webgl: 'WebGL',
+  webgpu: 'WebGPU',
+  tensorflow: 'TensorFlow',
+};
+
+/** The name that people know. */
+export const engineName = (backend: string): string => ENGINE_NAMES[backend] ?? backend;

@@ -1,0 +1,100 @@
+import type { Clock } from '../../shared/clock.ts';
+import { CloseCode, FATAL_CLOSE_CODES, ProtocolError } from '../../shared/protocol/close-code.ts';
+import { PROTOCOL_VERSION, type FromWorker } from '../../shared/protocol/messages.ts';
+import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/parse.ts';
+import type { Connect, Connection } from '../../shared/transport.ts';
+import { backoffMs } from '../../shared/worker/backoff.ts';
+import { watchForSilence } from '../../shared/worker/silence.ts';
+import type { RunEvent } from './run-state.ts';
+
+export interface WatchOptions {
+  readonly url: string;
+  readonly token: string | undefined;
+  readonly connect: Connect;
+  readonly clock: Clock;
+  /** In [0, 1); spreads the reconnects. */
+  readonly random: () => number;
+  readonly onEvent: (event: RunEvent) => void;
+  /** The weights that were asked for, in float32. */
+  readonly onWeights: (payload: Uint8Array) => void;
+}
+
+/** An observer of the run. */
+export interface Watch {
+  /** Asks for the weights of now; nothing while there is no connection. */
+  askForWeights(): void;
+  /** Tries to connect now if it is waiting to. */
+  hurry(): void;
+}
+
+/** Watches a run over its whole life, coming back with growing pauses whenever the connection is lost. */
+export function watchRun(options: WatchOptions): Watch {
+  const { url, token, clock, random, onEvent, onWeights } = options;
+  let connection: Connection | null = null;
+  let attempt = 0;
+  let over = false;
+  let cancelWait: (() => void) | null = null;
+
+  const end = (reason: string): void => {
+    over = true;
+    onEvent({ type: 'over', reason });
+  };
+
+  const open = (): void => {
+    cancelWait = null;
+    let closed = false;
+    onEvent({ type: 'connecting' });
+    const send = (message: FromWorker): void => current.send(frameFromWorker(message));
+    const lost = (code: number, reason: string): void => {
+      if (closed) return;
+      closed = true;
+      connection = null;
+      silence.stop();
+      if (over) return;
+      if (FATAL_CLOSE_CODES.has(code)) {
+        end(reason);
+        return;
+      }
+      const waitMs = backoffMs(attempt++, random());
+      onEvent({ type: 'lost', reason, waitMs });
+      cancelWait = clock.after(waitMs, open);
+    };
+    const silence = watchForSilence(clock, () => {
+      current.terminate();
+      lost(CloseCode.timeout, 'the coordinator has gone silent');
+    });
+    const current = options.connect(url, {
+      onOpen() {
+        connection = current;
+        send({ type: 'watch', protocol: PROTOCOL_VERSION, ...(token === undefined ? {} : { token }) });
+      },
+      onFrame(bytes) {
+        if (closed) return;
+        silence.heard();
+        try {
+          const { message, payload } = parseFromCoordinator(bytes);
+          if (message.type === 'run') attempt = 0;
+          if (message.type === 'ping') send({ type: 'pong', id: message.id });
+          else if (message.type === 'weights') onWeights(payload);
+          else if (message.type === 'finished') end(message.reason);
+          else onEvent({ type: 'message', message });
+        } catch (error) {
+          if (!(error instanceof ProtocolError)) throw error;
+          current.close(error.code, error.message.slice(0, 100));
+        }
+      },
+      onClose: lost,
+    });
+  };
+
+  open();
+  return {
+    askForWeights: () => connection?.send(frameFromWorker({ type: 'snapshot' })),
+    hurry() {
+      if (cancelWait === null) return;
+      cancelWait();
+      attempt = 0;
+      open();
+    },
+  };
+}
