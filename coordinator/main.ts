@@ -1,6 +1,7 @@
 import { Option, type Command } from 'commander';
 import { countOrAuto, integer } from '../shared/options.ts';
 import type { EvaluateFlags } from './evaluate-command.ts';
+import { LINK_CODECS } from './members/link-codecs.ts';
 import type { Program } from './program.ts';
 import type { TrainFlags } from './train-command.ts';
 
@@ -17,6 +18,13 @@ const engineOption = (): Option =>
   new Option('--engine <engine>', 'what local workers compute with')
     .choices(['auto', 'native', 'wasm'])
     .default('auto');
+const codecOption = (): Option =>
+  new Option(
+    '--codec <codec>',
+    'how gradients and weights travel: float32 is exact, float16 half the bytes, int8 a quarter, int4 an eighth up and a quarter down',
+  )
+    .choices(Object.keys(LINK_CODECS))
+    .default('float32');
 const tokenOption = (): Option =>
   new Option('--token <token>', 'only workers that know it may join').env('GRADCAST_TOKEN');
 
@@ -86,5 +94,6 @@ function withTrainingOptions(command: Command): Command {
     .option('--out <dir>', 'folder for model, history and config (default: runs/<date>-<id>)')
     .option('--limit <n>', 'only the first n training samples, for a quick look', integer(1))
     .option('--model <file>', 'train this model (Keras or tfjs JSON) instead of the MNIST CNN')
+    .addOption(codecOption())
     .addOption(tokenOption());
 }

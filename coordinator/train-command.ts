@@ -4,6 +4,7 @@ import { layoutOf } from '../shared/model/layout.ts';
 import type { EpochRecord } from '../shared/protocol/messages.ts';
 import type { Coordinator } from './coordinator.ts';
 import { INTERRUPTED, interruptible } from './interrupt.ts';
+import { LINK_CODECS } from './members/link-codecs.ts';
 import { prepareJob, type PreparedJob } from './model.ts';
 import { localWorkers, type Program } from './program.ts';
 import { createReport } from './report/create.ts';
@@ -27,6 +28,8 @@ export interface TrainFlags {
   readonly host: string;
   readonly port: number;
   readonly token?: string;
+  /** One of LINK_CODECS. */
+  readonly codec: string;
   readonly engine: string;
   /** Local ones; 0 leaves it to others to join. */
   readonly workers: number | 'auto';
@@ -62,6 +65,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
       {
         ...flags,
         workers,
+        codecs: LINK_CODECS[flags.codec],
         job,
         program,
         clock,

@@ -15,6 +15,7 @@ import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/par
 import type { Connection } from '../../shared/transport.ts';
 import { admit, checkToken, type AdmissionRules } from './admission.ts';
 import { Greetings, tooLarge, type PoolConnection } from './greetings.ts';
+import { PLAIN, sendsUpdates, type LinkCodecs } from './link-codecs.ts';
 import type { Member } from './member.ts';
 import { WorkerStats } from './worker-stats.ts';
 
@@ -78,6 +79,11 @@ export class WorkerPool {
     this.#heartbeatMs = options.heartbeatMs ?? DEFAULT_HEARTBEAT_MS;
     this.#silenceMs = options.silenceMs ?? DEFAULT_SILENCE_MS;
     this.#cancelHeartbeat = options.clock.after(this.#heartbeatMs, () => this.#heartbeat());
+  }
+
+  /** How vectors travel to and from workers that know these codecs. */
+  get codecs(): LinkCodecs {
+    return this.#options.rules.codecs ?? PLAIN;
   }
 
   /** @returns what ends the listening */
@@ -146,13 +152,14 @@ export class WorkerPool {
 
   #welcome(hello: Hello, connection: Connection): Member {
     const { tailFrom, tailsFor = onAnotherMachine } = this.#options;
-    const codec = admit(hello, this.#options.rules, this.members.size + this.#preparing.size);
+    const codecs = admit(hello, this.#options.rules, this.members.size + this.#preparing.size);
     const stats = new WorkerStats();
     const member: Member = {
       id: nanoid<WorkerId>(10),
       name: hello.name,
       engine: hello.engine,
-      codec,
+      codec: codecs.up,
+      updateCodec: sendsUpdates(codecs) ? codecs.down : null,
       prefetch: hello.prefetch ?? false,
       tails: hello.tails === true && tailFrom !== null && tailsFor(connection),
       connection: counted(connection, stats),
@@ -169,7 +176,8 @@ export class WorkerPool {
       type: 'welcome',
       protocol: PROTOCOL_VERSION,
       workerId: member.id,
-      codec,
+      codec: member.codec,
+      ...(member.updateCodec === null ? {} : { updateCodec: member.updateCodec }),
       heartbeatMs: this.#heartbeatMs,
       maxFrameBytes: this.#options.maxFrameBytes,
       ...(member.tails && tailFrom !== null ? { tailFrom } : {}),

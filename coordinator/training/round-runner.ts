@@ -114,6 +114,7 @@ export class RoundRunner {
   evaluate(input: RoundInput): Promise<Score> {
     const { count } = input.split;
     const numbers = Uint32Array.from({ length: count }, (_, i) => i);
+    // What is evaluated is what is saved, to the last bit.
     return this.#start('evaluate', input, numbers, {
       assignments: [],
       waiting: cut({ from: 0, to: count }, Math.ceil(count / EVALUATION_SHARD)),
@@ -136,7 +137,7 @@ export class RoundRunner {
     for (const id of this.#ahead.keys()) if (!pool.members.has(id)) this.#ahead.delete(id);
     const { assignments, waiting, depth, acceptTail, accept } = how;
     const workers = [...pool.members.keys()];
-    this.#broadcast.begin(input.step, input.weights);
+    this.#broadcast.begin(input.step, input.weights, { exact: task === 'evaluate' });
     const round = new ActiveRound({
       task,
       step: input.step,

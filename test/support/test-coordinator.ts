@@ -1,4 +1,5 @@
 import { startCoordinator, type Coordinator } from '../../coordinator/coordinator.ts';
+import type { LinkCodecs } from '../../coordinator/members/link-codecs.ts';
 import { prepareJob, type JobSettings, type PreparedJob } from '../../coordinator/model.ts';
 import type { Report } from '../../coordinator/report/report.ts';
 import { clockOf } from '../../shared/clock.ts';
@@ -30,7 +31,11 @@ export interface TestCoordinator extends Coordinator, PreparedJob {
 /** A real coordinator on a free port of this process. */
 export async function testCoordinator(
   dataset: Dataset,
-  settings: Partial<JobSettings> & { readonly token?: string; readonly tails?: boolean } = {},
+  settings: Partial<JobSettings> & {
+    readonly token?: string;
+    readonly tails?: boolean;
+    readonly codecs?: LinkCodecs;
+  } = {},
 ): Promise<TestCoordinator> {
   const report = recordingReport();
   const stop = new AbortController();
@@ -41,6 +46,7 @@ export async function testCoordinator(
     port: 0,
     token: settings.token,
     maxWorkers: 16,
+    codecs: settings.codecs,
     ...(settings.tails === true ? { tailsFor: () => true } : {}),
     pageDir: 'dist/page',
     clock: clockOf(globalThis),

@@ -6,6 +6,11 @@ import { testCodec, type CodecContract } from '../../contract/codec.ts';
 
 const contracts: Readonly<Record<string, CodecContract>> = {
   float32: { relativeError: 0 },
+  // Half of the last of 11 bits, or of the distance between subnormal values.
+  float16: { relativeError: 2 ** -11, absoluteError: 2 ** -25 },
+  // Half a scale, and a little for its rounding.
+  int8: { relativeError: 0.5001 / 127, absoluteError: 2 ** -100 },
+  int4: { relativeError: 0.5001 / 7, absoluteError: 2 ** -100 },
 };
 
 for (const codec of CODECS) testCodec(codec, contracts[codec.name]!);
