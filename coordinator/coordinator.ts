@@ -78,7 +78,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   pool.listen({
     joined: ({ name, engine, codec, updateCodec }) => {
       const threads = plural(engine.threads, 'thread');
-      const link = codec === 'float32' && updateCodec === null ? '' : `, ${codec}/${updateCodec ?? 'float32'}`;
+      const link =
+        codec === 'float32' && updateCodec === null ? '' : `, ${codec}/${updateCodec ?? 'float32'}`;
       report.info(`+ ${name} joined: ${engine.backend} on ${engine.device}, ${threads}${link}`);
     },
     left: ({ name }, reason) => report.info(`- ${name} left: ${reason}`),

@@ -1,4 +1,5 @@
 import type { Codec } from '../../shared/codec/codec.ts';
+import { codecKernels } from '../../shared/codec/kernels/simd.ts';
 import type { OpenFrame } from '../../shared/protocol/frame.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 
@@ -75,16 +76,15 @@ export class SharedWeights {
     const step = ((this.#step ?? 0) + 1) as Step;
     const ahead = this.#ahead === null ? [] : [this.#ahead];
     this.#pieces = [...ahead, this.#encode(step, weights, 0, this.#ahead?.from ?? weights.length)];
-    const [values, change] = [this.values, this.#change];
-    for (let i = 0; i < values.length; i++) values[i] = (values[i] as number) + (change[i] as number);
+    codecKernels.add(this.values, this.#change, this.values);
     this.#step = step;
     this.#exact = false;
     this.#ahead = null;
   }
 
   #encode(step: Step, weights: Float32Array, from: number, to: number): UpdatePiece {
-    const [values, change] = [this.values, this.#change.subarray(from, to)];
-    for (let i = from; i < to; i++) change[i - from] = (weights[i] as number) - (values[i] as number);
+    const change = this.#change.subarray(from, to);
+    codecKernels.subtract(weights.subarray(from, to), this.values.subarray(from, to), change);
     const { bytes, payload } = this.#open(step, from, this.#codec.bytes(change.length));
     this.#codec.encode(change, payload);
     this.#codec.decode(payload, change.length, change);

@@ -1,4 +1,5 @@
 import type { Codec } from './codec.ts';
+import { codecKernels } from './kernels/simd.ts';
 
 /**
  * Encodes one vector after another; what the codec loses of one is added to the next, so that their sum arrives whole
@@ -32,13 +33,10 @@ export class FeedbackEncoder {
       this.#codec.encode(values, payload);
       return;
     }
-    for (let i = 0; i < length; i++) values[i] = (values[i] as number) + (residual[i] as number);
+    codecKernels.add(values, residual, values);
     this.#codec.encode(values, payload);
     const decoded = this.#codec.decode(payload, length, this.#decoded.subarray(0, length));
-    for (let i = 0; i < length; i++) {
-      const lost = (values[i] as number) - (decoded[i] as number);
-      // Infinities and NaN are not for the next vector.
-      residual[i] = lost - lost === 0 ? lost : 0;
-    }
+    // Infinities and NaN are not for the next vector.
+    codecKernels.subtractFinite(values, decoded, residual);
   }
 }

@@ -1,4 +1,5 @@
 import type { Codec } from '../codec/codec.ts';
+import { codecKernels } from '../codec/kernels/simd.ts';
 import { CloseCode, ProtocolError } from '../protocol/close-code.ts';
 import type { ReceivedUpdate } from './received-weights.ts';
 
@@ -36,7 +37,7 @@ export class HeldWeights {
       }
       const length = end - from;
       const added = this.#codec.decode(payload, length, this.#decoded.subarray(0, length));
-      for (let i = 0; i < length; i++) next[from + i] = (old[from + i] as number) + (added[i] as number);
+      codecKernels.add(old.subarray(from, end), added, next.subarray(from, end));
       end = from;
     }
     this.#values = next;

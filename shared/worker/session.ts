@@ -199,10 +199,7 @@ function startWork(state: SessionState): Transition {
   } else if (prefetched !== null && state.nextWeights.length === 0) {
     effects.push({ type: 'prepare', samples: prefetched });
   }
-  return [
-    { ...state, weightsStep, nextWeights: [], shards, prefetched, busy: next !== undefined },
-    effects,
-  ];
+  return [{ ...state, weightsStep, nextWeights: [], shards, prefetched, busy: next !== undefined }, effects];
 }
 
 const ended = (state: SessionState, end: SessionEnd): Transition => [

@@ -167,9 +167,7 @@ it('moves no more bytes than its codec says', async () => {
   const run = await startRun(LINK_CODECS.int4);
   await addProcess(run, 'ann');
   for (let i = 0; i < 4; i++) await trainStep(run);
-  const [{ stats }] = [...run.coordinator.pool.members.values()] as [
-    { stats: { bytesUp: number; bytesDown: number } },
-  ];
+  const { stats } = [...run.coordinator.pool.members.values()][0]!;
   const before = { up: stats.bytesUp, down: stats.bytesDown };
   for (let i = 0; i < 10; i++) await trainStep(run);
   const values = run.weights.length;

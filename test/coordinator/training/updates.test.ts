@@ -119,7 +119,7 @@ describe('updates', () => {
 
   it('are not for whoever has missed one: the weights come whole again', async () => {
     const runner = testRunner(2, null, CODECS);
-    const clients = [];
+    const clients: Client[] = [];
     for (const name of ['ann', 'bob', 'cyd']) clients.push(await runner.join(name, WITHOUT));
     const [ann, bob, cyd] = clients as [Client, Client, Client];
     const used = async (): Promise<Client[]> => {

@@ -96,7 +96,9 @@ describe('int8 and int4', () => {
   it('are scales of blocks, then integers', () => {
     const values = Float32Array.of(-127, 63.5, 0.5, 1.5, -0.4);
     expect(encoded(int8, values)).toEqual([0, 0, 0x80, 0x3f, 0x81, 64, 0, 2, 0]);
-    expect(encoded(int4, Float32Array.of(-7, 3.5, 0.5, 1.5, -1))).toEqual([0, 0, 0x80, 0x3f, 0x49, 0x20, 0x0f]);
+    expect(encoded(int4, Float32Array.of(-7, 3.5, 0.5, 1.5, -1))).toEqual([
+      0, 0, 0x80, 0x3f, 0x49, 0x20, 0x0f,
+    ]);
   });
 
   it('have a scale for every 256 values, so that large ones cost their neighbours alone', () => {
