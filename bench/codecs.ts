@@ -1,6 +1,6 @@
 // How fast codecs are, on one core: encoding, decoding, encoding with error feedback as workers do, and an update of the
 // shared weights as the coordinator makes it. Arguments: [values = 600810] [times = 100]
-import { SharedWeights } from '../coordinator/training/shared-weights.ts';
+import { ReconstructedWeights } from '../coordinator/training/reconstructed-weights.ts';
 import { CODECS } from '../shared/codec/codec.ts';
 import { FeedbackEncoder } from '../shared/codec/feedback-encoder.ts';
 import { openFrame } from '../shared/protocol/frame.ts';
@@ -40,10 +40,12 @@ for (const codec of CODECS) {
   console.log(`  encode            ${time(() => codec.encode(values, payload))}`);
   console.log(`  decode            ${time(() => void codec.decode(payload, length, room))}`);
   if (!codec.lossy) continue;
-  console.log(
-    `  copy + feedback   ${time(() => (gradient.set(values), feedback.encode(gradient, payload)))}`,
-  );
-  const shared = new SharedWeights(codec, length, (step, from, payloadBytes) =>
+  const withFeedback = time(() => {
+    gradient.set(values);
+    feedback.encode(gradient, payload);
+  });
+  console.log(`  copy + feedback   ${withFeedback}`);
+  const shared = new ReconstructedWeights(codec, length, (step, from, payloadBytes) =>
     openFrame({ type: 'update', step, from }, payloadBytes),
   );
   shared.reset(0 as Step, new Float32Array(length));

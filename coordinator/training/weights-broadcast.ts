@@ -5,7 +5,7 @@ import type { FromCoordinator, Step } from '../../shared/protocol/messages.ts';
 import { sendsUpdates } from '../members/link-codecs.ts';
 import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
-import { SharedWeights } from './shared-weights.ts';
+import { ReconstructedWeights } from './reconstructed-weights.ts';
 
 type Piece = 'whole' | 'head' | 'tail';
 
@@ -25,7 +25,7 @@ export class WeightsBroadcast {
   readonly #frames = new Map<string, PieceFrame>();
   readonly #kept: Float32Array;
   /** Null where no link has updates. */
-  readonly #shared: SharedWeights | null;
+  readonly #shared: ReconstructedWeights | null;
   #step: Step = 0 as Step;
   /** What workers need. */
   #weights: Float32Array;
@@ -42,7 +42,7 @@ export class WeightsBroadcast {
     this.#kept = new Float32Array(length);
     this.#weights = this.#exact = this.#kept;
     this.#shared = sendsUpdates(pool.codecs)
-      ? new SharedWeights(codecNamed(pool.codecs.down), length, (step, from, payloadBytes) =>
+      ? new ReconstructedWeights(codecNamed(pool.codecs.down), length, (step, from, payloadBytes) =>
           this.#open(
             `update from ${from}`,
             from === 0 ? { type: 'update', step } : { type: 'update', step, from },

@@ -17,7 +17,7 @@ export interface UpdatePiece {
  * own, the exact ones: each update is the encoded difference between the two, so what the codec loses of one is in the
  * next (error feedback without a residual of its own).
  */
-export class SharedWeights {
+export class ReconstructedWeights {
   readonly values: Float32Array;
   readonly #codec: Codec;
   readonly #open: OpenPiece;
