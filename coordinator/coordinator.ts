@@ -4,6 +4,7 @@ import type { Job } from '../shared/model/job.ts';
 import type { Connection } from '../shared/transport.ts';
 import { Feed } from './feed/feed.ts';
 import type { PoolConnection } from './members/greetings.ts';
+import type { LinkCodecs } from './members/link-codecs.ts';
 import { WorkerPool, type PoolOptions } from './members/worker-pool.ts';
 import { plural, type Report } from './report/report.ts';
 import { Metrics } from './metrics/metrics.ts';
@@ -19,6 +20,8 @@ export interface CoordinatorOptions {
   readonly port: number;
   readonly token?: string | undefined;
   readonly maxWorkers: number;
+  /** How gradients and weights travel to and from workers that know these codecs; float32 without it. */
+  readonly codecs?: LinkCodecs | undefined;
   /** Whom weights and gradients are sent to in two pieces; see PoolOptions. */
   readonly tailsFor?: PoolOptions['tailsFor'];
   /** The part of the shards that two workers compute; nobody is audited without. */
@@ -48,11 +51,11 @@ const HEADER_BYTES = 64 << 10;
 
 /** Opens the port and lets workers in; nothing is computed until a round is asked for. */
 export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
-  const { job, host, report, clock, signal, token, maxWorkers, pageDir } = options;
+  const { job, host, report, clock, signal, token, maxWorkers, codecs, pageDir } = options;
   const layout = layoutOf(job.layout);
   const maxFrameBytes = layout.length * 4 + HEADER_BYTES;
   const tailFrom = tailStart(layout);
-  const rules = { token, maxWorkers };
+  const rules = { token, maxWorkers, codecs };
   const pool: WorkerPool = new WorkerPool({
     ...{ job, clock, maxFrameBytes, tailFrom },
     rules,
@@ -93,9 +96,11 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     throw error;
   });
   pool.listen({
-    joined: ({ name, engine }) => {
+    joined: ({ name, engine, codec, updateCodec }) => {
       const threads = plural(engine.threads, 'thread');
-      report.info(`+ ${name} joined: ${engine.backend} on ${engine.device}, ${threads}`);
+      const link =
+        codec === 'float32' && updateCodec === null ? '' : `, ${codec}/${updateCodec ?? 'float32'}`;
+      report.info(`+ ${name} joined: ${engine.backend} on ${engine.device}, ${threads}${link}`);
     },
     left: ({ name }, reason) => report.info(`- ${name} left: ${reason}`),
     refused: (reason) => report.warn(`A worker was not let in: ${reason}`),

@@ -1,6 +1,7 @@
 import { Option, type Command } from 'commander';
 import { countOrAuto, integer, interval, part } from '../shared/options.ts';
 import type { EvaluateFlags } from './evaluate-command.ts';
+import { LINK_CODECS } from './members/link-codecs.ts';
 import type { Program } from './program.ts';
 import type { StatusFlags } from './status/status-command.ts';
 import type { TrainFlags } from './train-command.ts';
@@ -18,6 +19,13 @@ const engineOption = (): Option =>
   new Option('--engine <engine>', 'what local workers compute with')
     .choices(['auto', 'native', 'wasm'])
     .default('auto');
+const codecOption = (): Option =>
+  new Option(
+    '--codec <codec>',
+    'how gradients and weights travel: float32 is exact, float16 half the bytes, int8 a quarter, int4 an eighth up and a quarter down',
+  )
+    .choices(Object.keys(LINK_CODECS))
+    .default('float32');
 const tokenOption = (): Option =>
   new Option('--token <token>', 'only workers that know it may join').env('GRADCAST_TOKEN');
 
@@ -112,5 +120,6 @@ function withTrainingOptions(command: Command): Command {
       ms: 300_000,
     })
     .option('--audit <part>', 'have this part of the shards, such as 0.02, computed twice and compared', part)
+    .addOption(codecOption())
     .addOption(tokenOption());
 }

@@ -4,6 +4,7 @@ import type { EpochRecord } from '../shared/protocol/messages.ts';
 import { beginRun, type BeginFlags, type Begun } from './begin.ts';
 import type { Coordinator } from './coordinator.ts';
 import { INTERRUPTED, interruptible } from './interrupt.ts';
+import { LINK_CODECS } from './members/link-codecs.ts';
 import { localWorkers, type Program } from './program.ts';
 import { createReport } from './report/create.ts';
 import { both, type Report } from './report/report.ts';
@@ -18,6 +19,8 @@ export interface TrainFlags extends BeginFlags {
   readonly host: string;
   readonly port: number;
   readonly token?: string;
+  /** One of LINK_CODECS. */
+  readonly codec: string;
   readonly engine: string;
   /** Local ones; 0 leaves it to others to join. */
   readonly workers: number | 'auto';
@@ -61,6 +64,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
       {
         ...flags,
         workers,
+        codecs: LINK_CODECS[flags.codec],
         job,
         program,
         clock,

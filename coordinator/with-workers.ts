@@ -2,6 +2,7 @@ import type { Clock } from '../shared/clock.ts';
 import type { Job } from '../shared/model/job.ts';
 import { startCoordinator, type Coordinator } from './coordinator.ts';
 import type { Interrupt } from './interrupt.ts';
+import type { LinkCodecs } from './members/link-codecs.ts';
 import { startLocalWorkers, type LocalWorkers } from './local-workers.ts';
 import { waitForWorkers } from './members/wait-for-workers.ts';
 import type { Program } from './program.ts';
@@ -12,6 +13,8 @@ export interface WithWorkersOptions {
   readonly host: string;
   readonly port: number;
   readonly token?: string | undefined;
+  /** See CoordinatorOptions. */
+  readonly codecs?: LinkCodecs | undefined;
   readonly engine: string;
   /** Local ones; 0 leaves it to others to join. */
   readonly workers: number;

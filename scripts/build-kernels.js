@@ -27,6 +27,12 @@ export const modules = [
     bytesFile: at('coordinator/training/vector/vector-bytes.ts'),
     name: 'vectorBytesBase64',
   },
+  {
+    folder: at('shared/codec/kernels/'),
+    entry: 'codec.ts',
+    bytesFile: at('shared/codec/kernels/codec-bytes.ts'),
+    name: 'codecBytesBase64',
+  },
 ];
 
 /** The bytes of a compiled module. Throws with the compiler's messages where the source does not compile. */

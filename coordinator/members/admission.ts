@@ -1,33 +1,28 @@
 import { timingSafeEqual, createHash } from 'node:crypto';
-import { CODECS } from '../../shared/codec/codec.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
 import { decodeFrame } from '../../shared/protocol/frame.ts';
 import { PROTOCOL_VERSION, type Hello } from '../../shared/protocol/messages.ts';
+import { agreeOn, PLAIN, type LinkCodecs } from './link-codecs.ts';
 
 export interface AdmissionRules {
   /** Without one, whoever reaches the port may join. */
   readonly token?: string | undefined;
   readonly maxWorkers: number;
+  /** How vectors travel to and from workers that know these codecs; all float32 without it. */
+  readonly codecs?: LinkCodecs | undefined;
 }
 
 /**
  * Whether a worker may join.
- * @returns the codec that its gradients travel in
+ * @returns the codecs of its link
  * @throws ProtocolError with the code and the sentence that the worker is told
  */
-export function admit(hello: Hello, rules: AdmissionRules, workers: number): string {
+export function admit(hello: Hello, rules: AdmissionRules, workers: number): LinkCodecs {
   checkToken(hello.token, rules);
   if (workers >= rules.maxWorkers) {
     throw new ProtocolError(CloseCode.full, `All ${rules.maxWorkers} places for workers are taken.`);
   }
-  const codec = CODECS.find(({ name }) => hello.codecs.includes(name));
-  if (codec === undefined) {
-    throw new ProtocolError(
-      CloseCode.unsupported,
-      `No codec in common; this coordinator knows ${CODECS.map(({ name }) => name).join(', ')}.`,
-    );
-  }
-  return codec.name;
+  return agreeOn(rules.codecs ?? PLAIN, hello.codecs);
 }
 
 /** @throws ProtocolError (unauthorized) */

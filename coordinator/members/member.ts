@@ -7,7 +7,10 @@ export interface Member {
   readonly id: WorkerId;
   readonly name: string;
   readonly engine: EngineInfo;
+  /** Of its gradients. */
   readonly codec: string;
+  /** Of the updates that it gets; null if its weights always come whole. */
+  readonly updateCodec: string | null;
   /** Whether it takes samples ahead of their shard. */
   readonly prefetch: boolean;
   /** Whether it takes weights in two pieces. */

@@ -16,6 +16,7 @@ import type { Connection } from '../../shared/transport.ts';
 import { admit, checkToken, type AdmissionRules } from './admission.ts';
 import { Arrivals } from './arrivals.ts';
 import { Greetings, tooLarge, type PoolConnection } from './greetings.ts';
+import { PLAIN, sendsUpdates, type LinkCodecs } from './link-codecs.ts';
 import type { Member } from './member.ts';
 import { WorkerStats } from './worker-stats.ts';
 
@@ -87,6 +88,11 @@ export class WorkerPool {
     this.#heartbeatMs = options.heartbeatMs ?? DEFAULT_HEARTBEAT_MS;
     this.#silenceMs = options.silenceMs ?? DEFAULT_SILENCE_MS;
     this.#cancelHeartbeat = options.clock.after(this.#heartbeatMs, () => this.#heartbeat());
+  }
+
+  /** How vectors travel to and from workers that know these codecs. */
+  get codecs(): LinkCodecs {
+    return this.#options.rules.codecs ?? PLAIN;
   }
 
   /** @returns what ends the listening */
@@ -182,7 +188,7 @@ export class WorkerPool {
     const instance = hello.instance ?? null;
     const old = this.#everybody().find((member) => instance !== null && member.instance === instance);
     const taken = this.members.size + this.#preparing.size - (old === undefined ? 0 : 1);
-    const codec = admit(hello, this.#options.rules, taken);
+    const codecs = admit(hello, this.#options.rules, taken);
     this.#arrivals.take();
     if (old !== undefined) this.drop(old, CloseCode.timeout, 'It has come back on another connection.');
     const stats = new WorkerStats();
@@ -190,7 +196,8 @@ export class WorkerPool {
       id: nanoid<WorkerId>(10),
       name: hello.name,
       engine: hello.engine,
-      codec,
+      codec: codecs.up,
+      updateCodec: sendsUpdates(codecs) ? codecs.down : null,
       prefetch: hello.prefetch ?? false,
       tails: hello.tails === true && tailFrom !== null && tailsFor(connection),
       connection: counted(connection, stats),
@@ -212,7 +219,8 @@ export class WorkerPool {
       type: 'welcome',
       protocol: PROTOCOL_VERSION,
       workerId: member.id,
-      codec,
+      codec: member.codec,
+      ...(member.updateCodec === null ? {} : { updateCodec: member.updateCodec }),
       heartbeatMs: this.#heartbeatMs,
       maxFrameBytes: this.#options.maxFrameBytes,
       ...(member.tails && tailFrom !== null ? { tailFrom } : {}),

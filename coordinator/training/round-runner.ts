@@ -129,6 +129,7 @@ export class RoundRunner {
     const { count } = input.split;
     const numbers = Uint32Array.from({ length: count }, (_, i) => i);
     this.#evaluationPaces.begin(this.#options.pool.members);
+    // What is evaluated is what is saved, to the last bit.
     return this.#start('evaluate', input, numbers, {
       workers: [...this.#options.pool.members.keys()],
       assignments: [],
@@ -156,7 +157,7 @@ export class RoundRunner {
     for (const member of pool.members.values()) member.shards.clear();
     for (const id of this.#ahead.keys()) if (!pool.members.has(id)) this.#ahead.delete(id);
     const { onTimed, acceptTail, accept, ...start } = how;
-    this.#broadcast.begin(input.step, input.weights);
+    this.#broadcast.begin(input.step, input.weights, { exact: task === 'evaluate' });
     this.#round?.leave();
     const round = new ActiveRound({
       task,

@@ -1,8 +1,11 @@
 import { codecNamed } from '../../shared/codec/codec.ts';
-import { openFrame } from '../../shared/protocol/frame.ts';
+import { float32 } from '../../shared/codec/float32.ts';
+import { openFrame, type OpenFrame } from '../../shared/protocol/frame.ts';
 import type { FromCoordinator, Step } from '../../shared/protocol/messages.ts';
+import { sendsUpdates } from '../members/link-codecs.ts';
 import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
+import { ReconstructedWeights } from './reconstructed-weights.ts';
 
 type Piece = 'whole' | 'head' | 'tail';
 
@@ -11,15 +14,23 @@ interface PieceFrame {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** Brings workers the weights of the step in progress, and ahead of it the tail of the next one's. */
+/**
+ * Brings workers the weights of the step in progress, and ahead of it the tail of the next one's. As soon as one worker
+ * gets updates, everybody computes with the weights that these make.
+ */
 export class WeightsBroadcast {
   readonly #pool: WorkerPool;
   readonly #tailFrom: number;
-  /** By codec and piece: what was encoded last, once for everybody. */
+  /** By piece: what was made last, once for everybody. */
   readonly #frames = new Map<string, PieceFrame>();
   readonly #kept: Float32Array;
+  /** Null where no link has updates. */
+  readonly #shared: ReconstructedWeights | null;
   #step: Step = 0 as Step;
+  /** What workers need. */
   #weights: Float32Array;
+  /** The coordinator's own, or the copy that was kept of them. */
+  #exact: Float32Array;
 
   /**
    * @param length of the flat vector
@@ -29,64 +40,112 @@ export class WeightsBroadcast {
     this.#pool = pool;
     this.#tailFrom = tailFrom;
     this.#kept = new Float32Array(length);
-    this.#weights = this.#kept;
+    this.#weights = this.#exact = this.#kept;
+    this.#shared = sendsUpdates(pool.codecs)
+      ? new ReconstructedWeights(codecNamed(pool.codecs.down), length, (step, from, payloadBytes) =>
+          this.#open(
+            `update from ${from}`,
+            from === 0 ? { type: 'update', step } : { type: 'update', step, from },
+            step,
+            payloadBytes,
+          ),
+        )
+      : null;
   }
 
-  /** From now on workers need these weights. */
-  begin(step: Step, weights: Float32Array): void {
+  /**
+   * From now on workers need these weights.
+   * @param exact whether they need every bit of them, not what updates make of them
+   */
+  begin(step: Step, weights: Float32Array, { exact }: { readonly exact: boolean }): void {
     this.#step = step;
-    this.#weights = weights;
+    this.#exact = this.#weights = weights;
+    const members = [...this.#pool.members.values()];
+    const takers = members.filter(({ updateCodec }) => updateCodec !== null);
+    const shared = this.#shared;
+    if (shared === null || takers.length === 0) return;
+    this.#weights = shared.values;
+    if (shared.step === step && (shared.exact || !exact)) return;
+    if (!exact && shared.step === step - 1 && takers.some((member) => member.weightsStep === shared.step)) {
+      shared.follow(weights);
+      return;
+    }
+    shared.reset(step, weights);
+    for (const member of members) if (member.weightsStep === step) member.weightsStep = null;
+    this.#frames.delete('whole');
   }
 
   /** Keeps a copy: the weights are about to be updated, and whoever joins until the step is over needs the old ones. */
   keep(): void {
-    if (this.#weights === this.#kept) return;
-    this.#kept.set(this.#weights);
-    this.#weights = this.#kept;
+    if (this.#exact === this.#kept) return;
+    this.#kept.set(this.#exact);
+    if (this.#weights === this.#exact) this.#weights = this.#kept;
+    this.#exact = this.#kept;
   }
 
   /** Undoes what has been updated of a step that cannot be ended. */
   restore(weights: Float32Array): void {
-    if (this.#weights === this.#kept) weights.set(this.#kept);
+    if (this.#exact === this.#kept) weights.set(this.#kept);
   }
 
   /** Sends a worker what it lacks of the step's weights. */
   bring(member: Member): void {
     if (member.weightsStep === this.#step) return;
-    const piece = member.tailStep === this.#step ? 'head' : 'whole';
-    member.connection.send(this.#frame(member.codec, piece, this.#step, this.#weights));
+    const pieces = this.#updateFor(member);
+    for (const frame of pieces) member.connection.send(frame);
+    if (pieces.length === 0) {
+      const tailThere = member.updateCodec === null && member.tailStep === this.#step;
+      member.connection.send(this.#frame(tailThere ? 'head' : 'whole', this.#step, this.#weights));
+    }
     member.weightsStep = this.#step;
   }
 
   /** Sends the tail of the next step's weights to everybody who takes part in this one. */
   sendTail(updated: Float32Array): void {
     const next = (this.#step + 1) as Step;
+    const shared = this.#shared !== null && this.#weights === this.#shared.values ? this.#shared : null;
     for (const member of this.#pool.members.values()) {
       if (!member.tails || member.weightsStep !== this.#step) continue;
-      member.connection.send(this.#frame(member.codec, 'tail', next, updated));
+      // What those need who get no updates is known when the update is.
+      if ((shared === null) !== (member.updateCodec === null)) continue;
+      member.connection.send(
+        shared === null
+          ? this.#frame('tail', next, updated)
+          : shared.encodeAhead(updated, this.#tailFrom).frame,
+      );
       member.tailStep = next;
     }
   }
 
-  #frame(codecName: string, piece: Piece, step: Step, weights: Float32Array): Uint8Array {
-    const key = `${codecName} ${piece}`;
-    const held = this.#frames.get(key);
+  /** The pieces of an update that bring a worker to this step; none if it has to be sent the weights whole. */
+  #updateFor({ updateCodec, weightsStep, tailStep }: Member): readonly Uint8Array[] {
+    const shared = this.#shared;
+    if (shared === null || updateCodec === null || shared.step !== this.#step) return [];
+    if (weightsStep !== this.#step - 1) return [];
+    return shared.pieces
+      .filter(({ from }) => from === 0 || tailStep !== this.#step)
+      .map(({ frame }) => frame);
+  }
+
+  #frame(piece: Piece, step: Step, weights: Float32Array): Uint8Array {
+    const held = this.#frames.get(piece);
     if (held?.step === step) return held.bytes;
-    const codec = codecNamed(codecName);
     const values = weights.subarray(
       piece === 'tail' ? this.#tailFrom : 0,
       piece === 'head' ? this.#tailFrom : weights.length,
     );
+    const frame = this.#open(piece, headerOf(piece, step), step, float32.bytes(values.length));
+    float32.encode(values, frame.payload);
+    return frame.bytes;
+  }
+
+  #open(key: string, message: FromCoordinator, step: Step, payloadBytes: number): OpenFrame {
     // Frames are sent without a copy: the last one may be written over once it has left for good.
     const left = [...this.#pool.members.values()].every(({ connection }) => connection.bufferedBytes === 0);
-    const { bytes, payload } = openFrame(
-      headerOf(piece, step),
-      codec.bytes(values.length),
-      left ? held?.bytes : null,
-    );
-    codec.encode(values, payload);
-    this.#frames.set(key, { step, bytes });
-    return bytes;
+    const reuse = left ? this.#frames.get(key)?.bytes : null;
+    const frame = openFrame(message, payloadBytes, reuse ?? null);
+    this.#frames.set(key, { step, bytes: frame.bytes });
+    return frame;
   }
 }
 

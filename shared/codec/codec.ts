@@ -1,22 +1,28 @@
 import { CloseCode, ProtocolError } from '../protocol/close-code.ts';
+import { float16 } from './float16.ts';
 import { float32 } from './float32.ts';
+import { int4 } from './int4.ts';
+import { int8 } from './int8.ts';
 
-/** How a flat vector of float32 values travels. */
+/** How a flat vector of float32 values travels. Pure: the same values give the same bytes, whatever came before. */
 export interface Codec {
   readonly name: string;
+  /** Whether decoding may give other values than were encoded. */
+  readonly lossy: boolean;
   /** Payload bytes for a vector of `length` values. */
   bytes(length: number): number;
   /** Writes `values` into `payload`, which has bytes(values.length) bytes and is 4-byte aligned. */
   encode(values: Float32Array, payload: Uint8Array): void;
   /**
-   * The values of a payload; a view of it where the codec allows that.
+   * The values of a payload; a view of it where the codec allows that. What was not finite comes back as not finite.
+   * @param into room for `length` values, which saves an allocation where the codec needs one
    * @throws ProtocolError (wrongLength) if the payload does not hold `length` values
    */
-  decode(payload: Uint8Array, length: number): Float32Array;
+  decode(payload: Uint8Array, length: number, into?: Float32Array): Float32Array;
 }
 
-/** All codecs, the most wanted first. */
-export const CODECS: readonly Codec[] = [float32];
+/** All codecs; the first is the one that everybody knows. */
+export const CODECS: readonly Codec[] = [float32, float16, int8, int4];
 
 /** @throws ProtocolError (unsupported) if no codec has this name */
 export function codecNamed(name: string): Codec {

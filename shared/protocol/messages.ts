@@ -106,7 +106,10 @@ const welcome = v.object({
   type: v.literal('welcome'),
   protocol: count,
   workerId: text(40),
+  /** Of gradients. Weights travel whole, in float32, unless updates are sent. */
   codec: text(40),
+  /** Of the updates that bring the weights from one step to the next. */
+  updateCodec: v.optional(text(40)),
   heartbeatMs: positive,
   maxFrameBytes: positive,
   /** Where the tails of weights and gradients start in the flat vector. */
@@ -117,6 +120,8 @@ const welcome = v.object({
 const weightsTail = v.object({ type: v.literal('weightsTail'), step });
 /** `head`: the payload is what was not in the step's tail. */
 const weights = v.object({ type: v.literal('weights'), step, head: v.optional(v.boolean()) });
+/** What is added to the weights of the step before, or to the part of them that starts at `from`. */
+const update = v.object({ type: v.literal('update'), step, from: v.optional(positive) });
 const shard = v.object({
   type: v.literal('shard'),
   task: v.picklist(TASKS),
@@ -155,6 +160,8 @@ export const epochRecord = v.object({
   samples_per_second: notNegative,
   workers: count,
   data: text(200),
+  /** How gradients and weights travelled: 'int4/int8', up before down. */
+  codec: v.optional(text(100)),
 });
 export type EpochRecord = v.InferOutput<typeof epochRecord>;
 const workerRow = v.object({
@@ -212,6 +219,7 @@ export const fromCoordinatorSchema = v.variant('type', [
   welcome,
   weightsTail,
   weights,
+  update,
   prefetch,
   shard,
   rejected,
@@ -225,4 +233,5 @@ export const fromCoordinatorSchema = v.variant('type', [
 export type FromCoordinator = v.InferOutput<typeof fromCoordinatorSchema>;
 export type Welcome = v.InferOutput<typeof welcome>;
 export type WeightsMessage = v.InferOutput<typeof weights>;
+export type UpdateMessage = v.InferOutput<typeof update>;
 export type ShardMessage = v.InferOutput<typeof shard>;

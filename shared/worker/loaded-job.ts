@@ -1,17 +1,24 @@
-import { codecNamed, type Codec } from '../codec/codec.ts';
+import { codecNamed } from '../codec/codec.ts';
+import { FeedbackEncoder } from '../codec/feedback-encoder.ts';
+import { float32 } from '../codec/float32.ts';
 import { viewShard, type Shard } from '../data/shard.ts';
 import type { Tail, Trainer } from '../engine/engine.ts';
 import { layoutOf } from '../model/layout.ts';
+import { CloseCode, ProtocolError } from '../protocol/close-code.ts';
 import { openFrame } from '../protocol/frame.ts';
 import type { FromWorker, Welcome } from '../protocol/messages.ts';
 import { frameFromWorker } from '../protocol/parse.ts';
 import type { Connection } from '../transport.ts';
-import type { PendingShard, Prefetched, ReceivedWeights } from './session.ts';
+import { HeldWeights } from './held-weights.ts';
+import type { ReceivedUpdate, ReceivedWeights } from './received-weights.ts';
+import type { PendingShard, Prefetched } from './session.ts';
 
 /** A job that an engine has built, for one connection: weights and shards as they travel go in, answers come out. */
 export class LoadedJob {
   readonly #trainer: Trainer;
-  readonly #codec: Codec;
+  readonly #encoder: FeedbackEncoder;
+  /** Null where weights come whole each time. */
+  readonly #held: HeldWeights | null;
   readonly #sampleShape: readonly number[];
   readonly #tailFrom: number | null;
   readonly #connection: Connection;
@@ -23,21 +30,34 @@ export class LoadedJob {
   >;
   #lastView: { readonly payload: Uint8Array; readonly shard: Shard } | null = null;
 
-  constructor(trainer: Trainer, { codec, job, tailFrom }: Welcome, connection: Connection) {
+  constructor(trainer: Trainer, { codec, updateCodec, job, tailFrom }: Welcome, connection: Connection) {
     this.#trainer = trainer;
-    this.#codec = codecNamed(codec);
     this.#sampleShape = job.data.sampleShape;
     this.#connection = connection;
     this.#gradient = trainer.room ?? new Float32Array(layoutOf(job.layout).length);
-    this.#tailFrom = tailFrom !== undefined && tailFrom < this.#gradient.length ? tailFrom : null;
+    const { length } = this.#gradient;
+    this.#encoder = new FeedbackEncoder(codecNamed(codec), length);
+    this.#held = updateCodec === undefined ? null : new HeldWeights(codecNamed(updateCodec), length);
+    this.#tailFrom = tailFrom !== undefined && tailFrom < length ? tailFrom : null;
   }
 
-  /** @throws ProtocolError (wrongLength) */
-  setWeights({ payload, tail }: ReceivedWeights): void {
+  /** @throws ProtocolError (wrongLength, malformed) */
+  setWeights(received: ReceivedWeights | ReceivedUpdate): void {
+    if ('pieces' in received) {
+      if (this.#held === null) throw new ProtocolError(CloseCode.malformed, 'An update without updateCodec.');
+      this.#trainer.setWeights(this.#held.apply(received));
+      return;
+    }
+    const { payload, tail } = received;
     const { length } = this.#gradient;
     const from = tail === null ? length : (this.#tailFrom ?? length);
-    if (tail !== null) this.#trainer.setWeights(this.#codec.decode(tail, length - from), from);
-    this.#trainer.setWeights(this.#codec.decode(payload, from));
+    if (tail !== null) this.#setPart(float32.decode(tail, length - from), from);
+    this.#setPart(float32.decode(payload, from), 0);
+  }
+
+  #setPart(weights: Float32Array, from: number): void {
+    this.#trainer.setWeights(weights, from);
+    this.#held?.set(weights, from);
   }
 
   /** Gets samples ready whose shard has not come yet. */
@@ -67,7 +87,7 @@ export class LoadedJob {
             ready: () => {
               head = tail?.from ?? head;
               this.#connection.send(
-                this.#encode('tail', { type: 'gradientTail', step, shard }, gradient.subarray(head)),
+                this.#encode('tail', { type: 'gradientTail', step, shard }, gradient.subarray(head), head),
               );
             },
           };
@@ -83,10 +103,11 @@ export class LoadedJob {
     name: 'whole' | 'head' | 'tail',
     message: FromWorker,
     values: Float32Array,
+    from = 0,
   ): Uint8Array<ArrayBuffer> {
     const reuse = this.#connection.bufferedBytes === 0 ? this.#frames[name] : null;
-    const frame = openFrame(message, this.#codec.bytes(values.length), reuse);
-    this.#codec.encode(values, frame.payload);
+    const frame = openFrame(message, this.#encoder.bytes(values.length), reuse);
+    this.#encoder.encode(values, frame.payload, from);
     this.#frames[name] = frame.bytes;
     return frame.bytes;
   }

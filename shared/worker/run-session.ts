@@ -10,11 +10,11 @@ import {
   initialSession,
   type PendingShard,
   type Prefetched,
-  type ReceivedWeights,
   type SessionEffect,
   type SessionEnd,
   type SessionEvent,
 } from './session.ts';
+import type { ReceivedUpdate, ReceivedWeights } from './received-weights.ts';
 import type { TrainerCache } from './trainer-cache.ts';
 import { watchForSilence } from './silence.ts';
 
@@ -123,7 +123,7 @@ export function runSession(
       }
     };
 
-    const setWeights = (weights: ReceivedWeights): void => {
+    const setWeights = (weights: ReceivedWeights | ReceivedUpdate): void => {
       try {
         loaded?.setWeights(weights);
       } catch (error) {

@@ -5,10 +5,17 @@ import {
   type FromWorker,
   type ShardMessage,
   type Step,
-  type WeightsMessage,
   type Welcome,
 } from '../protocol/messages.ts';
 import { parseFromCoordinator } from '../protocol/parse.ts';
+import {
+  noPieces,
+  receiveUpdate,
+  receiveWeights,
+  type Pieces,
+  type ReceivedUpdate,
+  type ReceivedWeights,
+} from './received-weights.ts';
 
 /**
  * What a worker knows during one connection. Pure: events go in, a new state and effects come out. The worker holds
@@ -19,21 +26,14 @@ export interface SessionState {
   readonly welcome: Welcome | null;
   /** The step of the weights that the engine holds. */
   readonly weightsStep: Step | null;
-  /** Weights that came while the engine was busy; only the newest matter. */
-  readonly nextWeights: ReceivedWeights | null;
-  /** The end of weights whose beginning has not come yet. */
-  readonly tail: { readonly step: Step; readonly payload: Uint8Array } | null;
+  /** What came while the engine was busy: the newest weights, and the updates to them in order. */
+  readonly nextWeights: readonly (ReceivedWeights | ReceivedUpdate)[];
+  /** What came of weights or an update whose beginning is still to come. */
+  readonly pieces: Pieces;
   readonly shards: readonly PendingShard[];
   /** Samples that came before the shard that will name them. */
   readonly prefetched: Prefetched | null;
   readonly busy: boolean;
-}
-
-/** Weights as they came: in one piece, or the tail before the rest. */
-export interface ReceivedWeights {
-  readonly step: Step;
-  readonly payload: Uint8Array;
-  readonly tail: Uint8Array | null;
 }
 
 export interface PendingShard {
@@ -63,7 +63,7 @@ export interface SessionEnd {
 export type SessionEffect =
   | { readonly type: 'send'; readonly message: FromWorker }
   | { readonly type: 'load'; readonly welcome: Welcome }
-  | { readonly type: 'setWeights'; readonly weights: ReceivedWeights }
+  | { readonly type: 'setWeights'; readonly weights: ReceivedWeights | ReceivedUpdate }
   /** There is time to get these samples ready. */
   | { readonly type: 'prepare'; readonly samples: Prefetched }
   | { readonly type: 'compute'; readonly shard: PendingShard }
@@ -77,8 +77,8 @@ export const initialSession: SessionState = {
   phase: 'greeting',
   welcome: null,
   weightsStep: null,
-  nextWeights: null,
-  tail: null,
+  nextWeights: [],
+  pieces: noPieces,
   shards: [],
   prefetched: null,
   busy: false,
@@ -140,10 +140,22 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
       return [{ ...state, phase: 'loading', welcome: message }, [{ type: 'load', welcome: message }]];
     case 'weights':
       if (state.phase !== 'working') throw unexpected('Weights before this worker was ready.');
-      return startWork({ ...state, nextWeights: receivedWeights(state, message, payload), tail: null });
+      return startWork({
+        ...state,
+        nextWeights: [receiveWeights(state.pieces, message, payload)],
+        pieces: noPieces,
+      });
     case 'weightsTail':
       if (state.phase !== 'working') throw unexpected('Weights before this worker was ready.');
-      return [{ ...state, tail: { step: message.step, payload } }, []];
+      return [{ ...state, pieces: { ...noPieces, tail: { step: message.step, payload } } }, []];
+    case 'update': {
+      if (state.phase !== 'working') throw unexpected('An update before this worker was ready.');
+      const held = state.nextWeights.at(-1)?.step ?? state.weightsStep;
+      const received = receiveUpdate(state.pieces, message, payload, held);
+      if (received.update === null) return [{ ...state, pieces: received.pieces }, []];
+      const nextWeights = [...state.nextWeights, received.update];
+      return startWork({ ...state, nextWeights, pieces: received.pieces });
+    }
     case 'shard':
       if (state.phase !== 'working') throw unexpected('A shard before this worker was ready.');
       return startWork({
@@ -162,16 +174,6 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
   }
 }
 
-function receivedWeights(
-  { tail }: SessionState,
-  { step, head }: WeightsMessage,
-  payload: Uint8Array,
-): ReceivedWeights {
-  if (head !== true) return { step, payload, tail: null };
-  if (tail?.step === step) return { step, payload, tail: tail.payload };
-  throw new ProtocolError(CloseCode.malformed, 'The head of weights whose tail was not sent before.');
-}
-
 /** The samples of a shard that comes without any. */
 function prefetchedFor({ prefetched }: SessionState, { step, samples }: ShardMessage): Uint8Array {
   if (prefetched?.step === step && prefetched.samples === samples) return prefetched.payload;
@@ -183,9 +185,9 @@ function startWork(state: SessionState): Transition {
   if (state.busy) return [state, []];
   const effects: SessionEffect[] = [];
   let { weightsStep, shards } = state;
-  if (state.nextWeights !== null) {
-    effects.push({ type: 'setWeights', weights: state.nextWeights });
-    weightsStep = state.nextWeights.step;
+  for (const weights of state.nextWeights) {
+    effects.push({ type: 'setWeights', weights });
+    weightsStep = weights.step;
   }
   if (weightsStep !== null) {
     const held = weightsStep;
@@ -198,17 +200,14 @@ function startWork(state: SessionState): Transition {
   if (next !== undefined) {
     shards = shards.filter((shard) => shard !== next);
     effects.push({ type: 'compute', shard: next });
-  } else if (prefetched !== null && state.nextWeights === null) {
+  } else if (prefetched !== null && state.nextWeights.length === 0) {
     effects.push({ type: 'prepare', samples: prefetched });
   }
-  return [
-    { ...state, weightsStep, nextWeights: null, shards, prefetched, busy: next !== undefined },
-    effects,
-  ];
+  return [{ ...state, weightsStep, nextWeights: [], shards, prefetched, busy: next !== undefined }, effects];
 }
 
 const ended = (state: SessionState, end: SessionEnd): Transition => [
-  { ...state, phase: 'ended', shards: [], nextWeights: null, tail: null, prefetched: null },
+  { ...state, phase: 'ended', shards: [], nextWeights: [], pieces: noPieces, prefetched: null },
   [{ type: 'end', end }],
 ];
 

@@ -7,6 +7,8 @@ import { encodeFrame, decodeFrame, openFrame } from '../../shared/protocol/frame
 export interface CodecContract {
   /** Largest difference from the values, as a share of the largest of them. 0 for a codec that loses nothing. */
   readonly relativeError: number;
+  /** What is added to that, for values that are too small for the codec. */
+  readonly absoluteError?: number;
 }
 
 const vectors = fc
@@ -14,7 +16,7 @@ const vectors = fc
   .map((values) => Float32Array.from(values));
 
 /** What every codec owes to those who use it. */
-export function testCodec(codec: Codec, { relativeError }: CodecContract): void {
+export function testCodec(codec: Codec, { relativeError, absoluteError = 0 }: CodecContract): void {
   const encode = (values: Float32Array): Uint8Array => {
     const frame = openFrame({ type: 'gradient' }, codec.bytes(values.length));
     codec.encode(values, frame.payload);
@@ -27,7 +29,8 @@ export function testCodec(codec: Codec, { relativeError }: CodecContract): void 
         fc.property(vectors, (values) => {
           const decoded = codec.decode(encode(values), values.length);
           const most =
-            values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0) * relativeError;
+            values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0) * relativeError +
+            absoluteError;
           return (
             decoded instanceof Float32Array &&
             decoded.length === values.length &&
@@ -36,6 +39,20 @@ export function testCodec(codec: Codec, { relativeError }: CodecContract): void 
         }),
         { numRuns: 1000 },
       );
+    });
+
+    it('decodes into the room that it is given, if it needs any', () => {
+      const values = Float32Array.of(1, -2, 3.25, 0, 5);
+      const room = new Float32Array(5).fill(NaN);
+      const decoded = codec.decode(encode(values), 5, room);
+      expect(decoded).toEqual(codec.decode(encode(values), 5));
+      if (codec.lossy) expect(decoded).toBe(room);
+    });
+
+    it('is lossless if it says so, and only then', () => {
+      const values = Float32Array.from({ length: 300 }, (_, i) => Math.sin(i) / 3);
+      const decoded = codec.decode(encode(values), values.length);
+      expect(decoded.every((value, i) => value === values[i])).toBe(!codec.lossy);
     });
 
     it('does not change what it is given', () => {

@@ -83,6 +83,20 @@ test('the same seed and worker count give the same history, to the last bit', as
   expect(await timelessHistory('again-1')).toEqual(await timelessHistory('again-2'));
 });
 
+test('a run with --codec says so, and what it has evaluated is what it saves', async () => {
+  const run = train('lossy', '--epochs', '1', '--codec', 'int4');
+  expect(await run.ended, run.output()).toBe(0);
+  expect(run.output()).toMatch(/joined: .*, int4\/int8/);
+  const [record] = await history('lossy');
+  expect(record).toMatchObject({ codec: 'int4/int8' });
+  expect(JSON.parse(await readFile(join(scratch, 'lossy/config.json'), 'utf8'))).toMatchObject({
+    codec: 'int4',
+  });
+  const evaluated = gradcast('evaluate', join(scratch, 'lossy/model'), '--data', data, '--engine', 'wasm');
+  expect(await evaluated.ended, evaluated.output()).toBe(0);
+  expect(Number(/Test accuracy: ([\d.]+)/.exec(evaluated.output())?.[1])).toBe(record!.val_accuracy);
+}, 60_000);
+
 test('Ctrl-C finishes the step, saves and exits with 130', async () => {
   const run = train('stopped', '--epochs', '10000');
   await said(run, /Epoch 2\/10000: 5 steps/);

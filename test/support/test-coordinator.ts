@@ -1,4 +1,5 @@
 import { startCoordinator, type Coordinator } from '../../coordinator/coordinator.ts';
+import type { LinkCodecs } from '../../coordinator/members/link-codecs.ts';
 import { prepareJob, type JobSettings, type PreparedJob } from '../../coordinator/model.ts';
 import type { Report } from '../../coordinator/report/report.ts';
 import { clockOf } from '../../shared/clock.ts';
@@ -34,6 +35,7 @@ export async function testCoordinator(
     readonly token?: string;
     readonly tails?: boolean;
     readonly audit?: number | undefined;
+    readonly codecs?: LinkCodecs;
   } = {},
 ): Promise<TestCoordinator> {
   const report = recordingReport();
@@ -46,6 +48,7 @@ export async function testCoordinator(
     token: settings.token,
     audit: settings.audit,
     maxWorkers: 16,
+    codecs: settings.codecs,
     ...(settings.tails === true ? { tailsFor: () => true } : {}),
     pageDir: 'dist/page',
     clock: clockOf(globalThis),

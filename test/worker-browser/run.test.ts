@@ -204,8 +204,7 @@ describe('a drawing', () => {
   });
 
   it('is offered for pictures with one channel only', () => {
-    const size = (...sampleShape: number[]) =>
-      pictureSizeOf({ ...job, data: { ...job.data, sampleShape } });
+    const size = (...sampleShape: number[]) => pictureSizeOf({ ...job, data: { ...job.data, sampleShape } });
     expect(size(28, 28, 1)).toEqual({ height: 28, width: 28 });
     expect([size(32, 32, 3), size(784), size(4, 4, 1)]).toEqual([null, null, null]);
   });

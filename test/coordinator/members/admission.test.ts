@@ -23,7 +23,7 @@ function refusal(hello: Hello, workers = 0, by: AdmissionRules = rules): readonl
 
 describe('admit', () => {
   it('lets a worker in that has the token, a codec and a place', () => {
-    expect(admit(exampleHello, rules, 2)).toBe('float32');
+    expect(admit(exampleHello, rules, 2)).toEqual({ up: 'float32', down: 'float32' });
   });
 
   it('asks for no token if there is none, and minds none that is given', () => {
@@ -61,10 +61,21 @@ describe('admit', () => {
     ]);
   });
 
-  it('chooses the codec that it likes best itself, not the one that the worker names first', () => {
-    expect(admit({ ...exampleHello, codecs: ['zip', ...codecNames.toReversed()] }, rules, 0)).toBe(
-      CODECS[0]?.name,
-    );
+  it('chooses the codecs itself, whatever order the worker names its own in', () => {
+    const wanted = { up: 'int4', down: 'int8' };
+    for (const order of [codecNames, codecNames.toReversed()]) {
+      const hello = { ...exampleHello, codecs: ['zip', ...order] };
+      expect(admit(hello, { ...rules, codecs: wanted }, 0)).toEqual(wanted);
+      expect(admit(hello, rules, 0)).toEqual({ up: 'float32', down: 'float32' });
+    }
+  });
+
+  it('falls back to float32 in each direction whose codec the worker does not know', () => {
+    const by = { ...rules, codecs: { up: 'int4', down: 'int8' } };
+    expect(admit(exampleHello, by, 0)).toEqual({ up: 'float32', down: 'float32' });
+    const hello = { ...exampleHello, codecs: ['int8', 'float32'] };
+    expect(admit(hello, by, 0)).toEqual({ up: 'float32', down: 'int8' });
+    expect(refusal({ ...exampleHello, codecs: ['int4', 'int8'] }, 0, by)?.[0]).toBe(CloseCode.unsupported);
   });
 
   it('tells nothing else to whoever has the wrong token', () => {

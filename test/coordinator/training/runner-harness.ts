@@ -1,4 +1,5 @@
 import { getEventListeners } from 'node:events';
+import type { LinkCodecs } from '../../../coordinator/members/link-codecs.ts';
 import { RoundRunner, type GradientResult } from '../../../coordinator/training/round-runner.ts';
 import type { Range } from '../../../coordinator/training/schedule.ts';
 import type { Split } from '../../../shared/data/dataset.ts';
@@ -20,7 +21,7 @@ export interface TestRunner extends TestPool {
   /** The parts of the gradient that were summed, as they came, with the sums of that moment. */
   readonly summed: { readonly part: Range; readonly sum: readonly number[] }[];
   readonly gradient: (stepNumber?: number, lookAhead?: boolean) => Promise<Watched<GradientResult>>;
-  readonly evaluate: () => Promise<Watched<Score>>;
+  readonly evaluate: (stepNumber?: number) => Promise<Watched<Score>>;
   readonly abort: () => Promise<void>;
   /** Listeners and timers that the rounds have left behind. */
   readonly left: readonly [listeners: number, timers: number];
@@ -30,9 +31,10 @@ export interface TestRunner extends TestPool {
  * Rounds over 8 samples of two bytes, with a real pool and clients that do what the test says. A part of the weights is
  * raised by 10 as soon as its gradient is summed.
  * @param tailFrom where the tail of the six weights starts, if it is to travel by itself
+ * @param codecs of the links; with them the weights are raised without tails too
  */
-export function testRunner(samples = 8, tailFrom: number | null = null): TestRunner {
-  const made = testPool({ tailFrom });
+export function testRunner(samples = 8, tailFrom: number | null = null, codecs?: LinkCodecs): TestRunner {
+  const made = testPool({ tailFrom, rules: { maxWorkers: 10, codecs } });
   const timersBefore = made.clock.pending;
   const stop = new AbortController();
   const waits: boolean[] = [];
@@ -73,10 +75,10 @@ export function testRunner(samples = 8, tailFrom: number | null = null): TestRun
     gradient: (stepNumber = 1, lookAhead = false) => {
       const numbers = Uint32Array.from({ length: samples }, (_, i) => samples - 1 - i);
       const next = lookAhead ? numbers : undefined;
-      const options = tailFrom === null ? { next } : { next, onSummed };
+      const options = tailFrom === null && codecs === undefined ? { next } : { next, onSummed };
       return watch(runner.gradient({ step: step(stepNumber), weights, split }, numbers, options));
     },
-    evaluate: () => watch(runner.evaluate({ step: step(1), weights, split })),
+    evaluate: (stepNumber = 1) => watch(runner.evaluate({ step: step(stepNumber), weights, split })),
     abort() {
       stop.abort();
       return settle();

@@ -138,6 +138,7 @@ describe('the training loop', () => {
         samples_per_second: 10 / 1.5,
         workers: 1,
         data: 'made',
+        codec: 'float32/float32',
       },
     ]);
     expect(trained.last).toEqual(saved[0]);

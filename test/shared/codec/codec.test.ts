@@ -1,11 +1,19 @@
 import { describe, expect, it } from 'vitest';
-import { CODECS, codecNamed } from '../../../shared/codec/codec.ts';
+import { CODECS, codecNamed, type Codec } from '../../../shared/codec/codec.ts';
+import { float16 } from '../../../shared/codec/float16.ts';
 import { float32 } from '../../../shared/codec/float32.ts';
+import { int4 } from '../../../shared/codec/int4.ts';
+import { int8 } from '../../../shared/codec/int8.ts';
 import { CloseCode } from '../../../shared/protocol/close-code.ts';
 import { testCodec, type CodecContract } from '../../contract/codec.ts';
 
 const contracts: Readonly<Record<string, CodecContract>> = {
   float32: { relativeError: 0 },
+  // Half of the last of 11 bits, or of the distance between subnormal values.
+  float16: { relativeError: 2 ** -11, absoluteError: 2 ** -25 },
+  // Half a scale, and a little for its rounding.
+  int8: { relativeError: 0.5001 / 127, absoluteError: 2 ** -100 },
+  int4: { relativeError: 0.5001 / 7, absoluteError: 2 ** -100 },
 };
 
 for (const codec of CODECS) testCodec(codec, contracts[codec.name]!);
@@ -35,5 +43,90 @@ describe('float32', () => {
     float32.encode(values, payload);
     const decoded = float32.decode(payload, values.length);
     expect([...decoded].every((value, i) => Object.is(value, values[i]))).toBe(true);
+  });
+});
+
+const encoded = (codec: Codec, values: Float32Array): number[] => {
+  const payload = new Uint8Array(codec.bytes(values.length));
+  codec.encode(values, payload);
+  return [...payload];
+};
+
+describe('float16', () => {
+  const halves = Array.from({ length: 0x7c00 }, (_, bits) => bits);
+  const valueOf = (bits: number): number => float16.decode(Uint8Array.of(bits & 255, bits >> 8), 1)[0]!;
+  const bitsOf = (values: readonly number[]): number[] => {
+    const payload = new Uint8Array(values.length * 2);
+    float16.encode(Float32Array.from(values), payload);
+    return [...new Uint16Array(payload.buffer)];
+  };
+
+  it('is little-endian IEEE 754', () => {
+    expect(encoded(float16, Float32Array.of(1, -2.5, 65504, 2 ** -24, 1 / 3))).toEqual([
+      ...[0x00, 0x3c, 0x00, 0xc1, 0xff, 0x7b, 0x01, 0x00, 0x55, 0x35],
+    ]);
+  });
+
+  it('keeps each of its own values, of both signs', () => {
+    const values = halves.map(valueOf);
+    expect(bitsOf(values)).toEqual(halves);
+    expect(bitsOf(values.map((value) => -value))).toEqual(halves.map((bits) => bits | 0x8000));
+  });
+
+  it('rounds what lies between two of them to the nearer one, and half-way to the even one', () => {
+    const [below, between, above] = [0, 1, 2].map((at) =>
+      halves.slice(1).map((bits) => {
+        const middle = (valueOf(bits - 1) + valueOf(bits)) / 2;
+        return middle * (1 + (at - 1) * 2 ** -22);
+      }),
+    ) as [number[], number[], number[]];
+    expect(bitsOf(below)).toEqual(halves.slice(0, -1));
+    expect(bitsOf(above)).toEqual(halves.slice(1));
+    expect(bitsOf(between)).toEqual(halves.slice(1).map((bits) => (bits & 1 ? bits - 1 : bits)));
+  });
+
+  it('makes finite values that are too large the largest, and keeps infinities', () => {
+    expect(bitsOf([65519.99, 65520, 3.4e38, -1e6, Infinity, -Infinity, NaN])).toEqual([
+      ...[0x7bff, 0x7bff, 0x7bff, 0xfbff, 0x7c00, 0xfc00, 0x7e00],
+    ]);
+  });
+});
+
+describe('int8 and int4', () => {
+  it('are scales of blocks, then integers', () => {
+    const values = Float32Array.of(-127, 63.5, 0.5, 1.5, -0.4);
+    expect(encoded(int8, values)).toEqual([0, 0, 0x80, 0x3f, 0x81, 64, 0, 2, 0]);
+    expect(encoded(int4, Float32Array.of(-7, 3.5, 0.5, 1.5, -1))).toEqual([
+      0, 0, 0x80, 0x3f, 0x49, 0x20, 0x0f,
+    ]);
+  });
+
+  it('have a scale for every 256 values, so that large ones cost their neighbours alone', () => {
+    const values = Float32Array.from({ length: 513 }, (_, i) => (i === 0 ? 1e6 : 1e-3));
+    for (const codec of [int8, int4]) {
+      const payload = Uint8Array.from(encoded(codec, values));
+      expect(payload.length).toBe(3 * 4 + Math.ceil(513 / (codec === int8 ? 1 : 2)));
+      const decoded = codec.decode(payload, 513);
+      expect(decoded[1]).toBe(0);
+      for (const at of [256, 511, 512]) expect(decoded[at]).toBeCloseTo(1e-3, 9);
+    }
+  });
+
+  it('stay finite at the largest values', () => {
+    const values = new Float32Array(3).fill(3.4028234663852886e38);
+    for (const codec of [int8, int4]) {
+      const decoded = codec.decode(Uint8Array.from(encoded(codec, values)), 3);
+      expect(decoded.every((value) => Number.isFinite(value) && value > 3.39e38)).toBe(true);
+    }
+  });
+
+  it('believe no scale: one that is not finite makes its whole block so', () => {
+    for (const bad of [NaN, Infinity, -Infinity]) {
+      for (const codec of [int8, int4]) {
+        const payload = new Uint8Array(codec.bytes(4));
+        new Float32Array(payload.buffer, 0, 1)[0] = bad;
+        expect(codec.decode(payload, 4).some(Number.isFinite)).toBe(false);
+      }
+    }
   });
 });

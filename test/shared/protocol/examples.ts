@@ -91,9 +91,12 @@ const exampleEpoch = {
 /** One of every message that a coordinator may send. */
 export const fromCoordinatorExamples: readonly FromCoordinator[] = [
   exampleWelcome,
+  { ...exampleWelcome, codec: 'int4', updateCodec: 'int8' },
   { type: 'weightsTail', step: step(3) },
   { type: 'weights', step: step(3) },
   { type: 'weights', step: step(3), head: true },
+  { type: 'update', step: step(3) },
+  { type: 'update', step: step(3), from: 4 },
   { type: 'prefetch', step: step(4), samples: 32 },
   { type: 'shard', task: 'train', step: step(3), shard: shardId(17), samples: 32 },
   { type: 'rejected', step: step(3), shard: shardId(17), code: 4421, reason: 'not finite' },

@@ -50,7 +50,17 @@ function wrongFor(path: Path): unknown[] {
   const wrong: unknown[] = [truth ? 1 : true, 'x'.repeat(3000)];
   const nullable = path.length === 1 && ['loss', 'accuracy', 'etaSeconds', 'slowest'].includes(name);
   if (!nullable && name !== 'rttMs') wrong.push(null);
-  const optional = ['token', 'prefetch', 'tails', 'head', 'tailFrom', 'reserve', 'instance'];
+  const optional = [
+    'token',
+    'prefetch',
+    'tails',
+    'head',
+    'tailFrom',
+    'reserve',
+    'instance',
+    'updateCodec',
+    'from',
+  ];
   if (!optional.includes(name)) wrong.push(undefined);
   if (name !== 'topology') wrong.push({}, [{}], new Date(0));
   const signed = ['lossSum', 'learningRate', 'rho', 'epsilon', 'scale', 'loss', 'val_loss'].includes(name);

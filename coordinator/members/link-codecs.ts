@@ -1,0 +1,41 @@
+import { codecNamed, CODECS } from '../../shared/codec/codec.ts';
+import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
+
+/** How a link's vectors travel, by the names of codecs. */
+export interface LinkCodecs {
+  /** Gradients. */
+  readonly up: string;
+  /** Weights: lossy ones as updates, float32 whole. */
+  readonly down: string;
+}
+
+/** What --codec takes, and what each choice stands for: four bits are too few for weights. */
+export const LINK_CODECS: Readonly<Record<string, LinkCodecs>> = {
+  float32: { up: 'float32', down: 'float32' },
+  float16: { up: 'float16', down: 'float16' },
+  int8: { up: 'int8', down: 'int8' },
+  int4: { up: 'int4', down: 'int8' },
+};
+
+/** A link as every worker can have it. */
+export const PLAIN: LinkCodecs = { up: 'float32', down: 'float32' };
+
+/**
+ * What a worker's link gets of the codecs that are wanted: float32 in place of those that it does not know.
+ * @throws ProtocolError (unsupported) for a worker that does not know float32
+ */
+export function agreeOn(wanted: LinkCodecs, known: readonly string[]): LinkCodecs {
+  if (!known.includes('float32')) {
+    throw new ProtocolError(
+      CloseCode.unsupported,
+      `No codec in common; this coordinator knows ${CODECS.map(({ name }) => name).join(', ')}.`,
+    );
+  }
+  return {
+    up: known.includes(wanted.up) ? wanted.up : 'float32',
+    down: known.includes(wanted.down) ? wanted.down : 'float32',
+  };
+}
+
+/** Whether weights that travel so are sent as updates. */
+export const sendsUpdates = ({ down }: LinkCodecs): boolean => codecNamed(down).lossy;

@@ -1,0 +1,93 @@
+import type { Codec } from '../../shared/codec/codec.ts';
+import { codecKernels } from '../../shared/codec/kernels/simd.ts';
+import type { OpenFrame } from '../../shared/protocol/frame.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
+
+/** Makes room for a message that brings a piece of an update, which starts at `from` in the flat vector. */
+export type OpenPiece = (step: Step, from: number, payloadBytes: number) => OpenFrame;
+
+/** A message that adds to the weights of the step before, from this position on. */
+export interface UpdatePiece {
+  readonly from: number;
+  readonly frame: Uint8Array;
+}
+
+/**
+ * The weights that workers have put together from updates, the same bits on all of them. They follow the coordinator's
+ * own, the exact ones: each update is the encoded difference between the two, so what the codec loses of one is in the
+ * next (error feedback without a residual of its own).
+ */
+export class ReconstructedWeights {
+  readonly values: Float32Array;
+  readonly #codec: Codec;
+  readonly #open: OpenPiece;
+  /** Differences, and in their place what is left of them once decoded. */
+  readonly #change: Float32Array;
+  #step: Step | null = null;
+  #exact = false;
+  #pieces: readonly UpdatePiece[] = [];
+  #ahead: UpdatePiece | null = null;
+
+  /** @param length of the flat vector */
+  constructor(codec: Codec, length: number, open: OpenPiece) {
+    this.#codec = codec;
+    this.#open = open;
+    this.values = new Float32Array(length);
+    this.#change = new Float32Array(length);
+  }
+
+  /** The step that the values are for; null before the first. */
+  get step(): Step | null {
+    return this.#step;
+  }
+
+  /** Whether the values are the coordinator's own. */
+  get exact(): boolean {
+    return this.#exact;
+  }
+
+  /** What leads here from the step before, in the order of sending; empty if there is no such way. */
+  get pieces(): readonly UpdatePiece[] {
+    return this.#pieces;
+  }
+
+  /** From now on the values are these, which everybody has to be sent whole. */
+  reset(step: Step, weights: Float32Array): void {
+    this.values.set(weights);
+    this.#step = step;
+    this.#exact = true;
+    this.#pieces = [];
+    this.#ahead = null;
+  }
+
+  /**
+   * Encodes the end of the next update while these values are still in use. Whoever has not been sent the pieces that
+   * lead to them has to be sent them whole from now on.
+   * @param weights the exact ones of the next step, from `from` on
+   */
+  encodeAhead(weights: Float32Array, from: number): UpdatePiece {
+    const next = ((this.#step ?? 0) + 1) as Step;
+    this.#pieces = [];
+    return (this.#ahead ??= this.#encode(next, weights, from, weights.length));
+  }
+
+  /** Goes on to the next step. */
+  follow(weights: Float32Array): void {
+    const step = ((this.#step ?? 0) + 1) as Step;
+    const ahead = this.#ahead === null ? [] : [this.#ahead];
+    this.#pieces = [...ahead, this.#encode(step, weights, 0, this.#ahead?.from ?? weights.length)];
+    codecKernels.add(this.values, this.#change, this.values);
+    this.#step = step;
+    this.#exact = false;
+    this.#ahead = null;
+  }
+
+  #encode(step: Step, weights: Float32Array, from: number, to: number): UpdatePiece {
+    const change = this.#change.subarray(from, to);
+    codecKernels.subtract(weights.subarray(from, to), this.values.subarray(from, to), change);
+    const { bytes, payload } = this.#open(step, from, this.#codec.bytes(change.length));
+    this.#codec.encode(change, payload);
+    this.#codec.decode(payload, change.length, change);
+    return { from, frame: bytes };
+  }
+}

@@ -1,0 +1,172 @@
+// Codecs over vectors that lie in one memory, with SIMD. Pointers in bytes, n in values: a multiple of 16, zeros behind
+// the vector's end. Every operation rounds as in scalar.ts.
+
+const SUBNORMAL: i32 = 0x38800000;
+const TOO_LARGE: i32 = 0x477ff000;
+const INFINITE: i32 = 0x7f800000;
+const BLOCK: i32 = 256;
+const LEAST: f32 = 7.888609052210118e-31; // 2^-100
+const MOST: f32 = 3.4e38;
+
+// @ts-ignore: AssemblyScript's decorator
+@inline
+function halfOf(x: v128): v128 {
+  const size = v128.and(x, i32x4.splat(0x7fffffff));
+  const odd = v128.and(i32x4.shr_u(size, 13), i32x4.splat(1));
+  const normal = i32x4.shr_u(i32x4.add(i32x4.add(size, i32x4.splat(0xc8000fff)), odd), 13);
+  // Values from 0.5 to 1 are 2^-24 apart, as subnormal halves are.
+  const subnormal = i32x4.sub(f32x4.add(size, f32x4.splat(0.5)), i32x4.splat(0x3f000000));
+  let half = v128.bitselect(subnormal, normal, i32x4.lt_s(size, i32x4.splat(SUBNORMAL)));
+  half = v128.bitselect(i32x4.splat(0x7bff), half, i32x4.ge_s(size, i32x4.splat(TOO_LARGE)));
+  half = v128.bitselect(i32x4.splat(0x7c00), half, i32x4.eq(size, i32x4.splat(INFINITE)));
+  half = v128.bitselect(i32x4.splat(0x7e00), half, i32x4.gt_s(size, i32x4.splat(INFINITE)));
+  return v128.or(half, v128.and(i32x4.shr_u(x, 16), i32x4.splat(0x8000)));
+}
+
+export function encodeFloat16(values: usize, halves: usize, n: i32): void {
+  const end = values + (<usize>n << 2);
+  for (; values < end; values += 32, halves += 16) {
+    const low = halfOf(v128.load(values));
+    const high = halfOf(v128.load(values, 16));
+    v128.store(halves, i16x8.narrow_i32x4_u(low, high));
+  }
+}
+
+// @ts-ignore: AssemblyScript's decorator
+@inline
+function valueOf(half: v128): v128 {
+  const size = v128.and(half, i32x4.splat(0x7fff));
+  const shifted = i32x4.shl(size, 13);
+  // As integers: subnormal values of single precision, which would come of multiplying, take processors long.
+  const normal = i32x4.add(shifted, i32x4.splat(0x38000000));
+  const subnormal = f32x4.mul(f32x4.convert_i32x4_s(size), f32x4.splat(5.960464477539063e-8)); // 2^-24
+  let value = v128.bitselect(subnormal, normal, i32x4.lt_s(size, i32x4.splat(0x400)));
+  const special = i32x4.ge_s(size, i32x4.splat(0x7c00));
+  value = v128.bitselect(v128.or(shifted, i32x4.splat(INFINITE)), value, special);
+  return v128.or(value, i32x4.shl(v128.and(half, i32x4.splat(0x8000)), 16));
+}
+
+export function decodeFloat16(halves: usize, values: usize, n: i32): void {
+  const end = values + (<usize>n << 2);
+  for (; values < end; values += 32, halves += 16) {
+    const eight = v128.load(halves);
+    v128.store(values, valueOf(i32x4.extend_low_i16x8_u(eight)));
+    v128.store(values, valueOf(i32x4.extend_high_i16x8_u(eight)), 16);
+  }
+}
+
+/** The scale of n values, of which the largest becomes `most`. */
+function scaleOf(values: usize, n: i32, most: f32): f32 {
+  const sizes = i32x4.splat(0x7fffffff);
+  let largest = i32x4.splat(0);
+  const end = values + (<usize>n << 2);
+  for (; values < end; values += 16) largest = i32x4.max_s(largest, v128.and(v128.load(values), sizes));
+  largest = i32x4.max_s(largest, i8x16.shuffle(largest, largest, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+  const a = i32x4.extract_lane(largest, 0);
+  const b = i32x4.extract_lane(largest, 1);
+  const bits = a > b ? a : b;
+  if (bits >= INFINITE) return f32.NaN;
+  const value = reinterpret<f32>(bits);
+  return value < LEAST ? 0 : min(value, MOST) / most;
+}
+
+// @ts-ignore: AssemblyScript's decorator
+@inline
+function integersOf(values: usize, inverse: v128): v128 {
+  const a = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(values), inverse)));
+  const b = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(values, 16), inverse)));
+  const c = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(values, 32), inverse)));
+  const d = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(values, 48), inverse)));
+  return i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d));
+}
+
+// @ts-ignore: AssemblyScript's decorator
+@inline
+function storeScaled(values: usize, integers: v128, scale: v128): void {
+  const low = i16x8.extend_low_i8x16_s(integers);
+  const high = i16x8.extend_high_i8x16_s(integers);
+  v128.store(values, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(low)), scale));
+  v128.store(values, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(low)), scale), 16);
+  v128.store(values, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(high)), scale), 32);
+  v128.store(values, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(high)), scale), 48);
+}
+
+export function encodeInt8(values: usize, scales: usize, integers: usize, n: i32): void {
+  for (let block = 0; block < n; block += BLOCK, scales += 4) {
+    const count = min(BLOCK, n - block);
+    const scale = scaleOf(values, count, 127);
+    store<f32>(scales, scale);
+    const inverse = f32x4.splat(scale > 0 ? 1 / scale : 0);
+    for (let i = 0; i < count; i += 16, values += 64, integers += 16) {
+      v128.store(integers, integersOf(values, inverse));
+    }
+  }
+}
+
+export function decodeInt8(scales: usize, integers: usize, values: usize, n: i32): void {
+  for (let block = 0; block < n; block += BLOCK, scales += 4) {
+    const count = min(BLOCK, n - block);
+    const scale = f32x4.splat(load<f32>(scales));
+    for (let i = 0; i < count; i += 16, values += 64, integers += 16) {
+      storeScaled(values, v128.load(integers), scale);
+    }
+  }
+}
+
+/** Sixteen integers as eight bytes in the low halves of 16 bits. */
+// @ts-ignore: AssemblyScript's decorator
+@inline
+function pairsOf(integers: v128): v128 {
+  const low = v128.and(integers, i16x8.splat(0x0f));
+  const high = v128.and(i16x8.shr_u(integers, 4), i16x8.splat(0xf0));
+  return v128.or(low, high);
+}
+
+export function encodeInt4(values: usize, scales: usize, pairs: usize, n: i32): void {
+  for (let block = 0; block < n; block += BLOCK, scales += 4) {
+    const count = min(BLOCK, n - block);
+    const scale = scaleOf(values, count, 7);
+    store<f32>(scales, scale);
+    const inverse = f32x4.splat(scale > 0 ? 1 / scale : 0);
+    for (let i = 0; i < count; i += 16, values += 64, pairs += 8) {
+      const eight = pairsOf(integersOf(values, inverse));
+      store<i64>(pairs, i64x2.extract_lane(i8x16.narrow_i16x8_u(eight, eight), 0));
+    }
+  }
+}
+
+export function decodeInt4(scales: usize, pairs: usize, values: usize, n: i32): void {
+  for (let block = 0; block < n; block += BLOCK, scales += 4) {
+    const count = min(BLOCK, n - block);
+    const scale = f32x4.splat(load<f32>(scales));
+    for (let i = 0; i < count; i += 16, values += 64, pairs += 8) {
+      const eight = i64x2.splat(load<i64>(pairs));
+      const low = i8x16.shr_s(i8x16.shl(eight, 4), 4);
+      const high = i8x16.shr_s(eight, 4);
+      const mixed = i8x16.shuffle(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      storeScaled(values, mixed, scale);
+    }
+  }
+}
+
+/** a += b */
+export function add(a: usize, b: usize, n: i32): void {
+  const end = a + (<usize>n << 2);
+  for (; a < end; a += 16, b += 16) v128.store(a, f32x4.add(v128.load(a), v128.load(b)));
+}
+
+/** a -= b */
+export function subtract(a: usize, b: usize, n: i32): void {
+  const end = a + (<usize>n << 2);
+  for (; a < end; a += 16, b += 16) v128.store(a, f32x4.sub(v128.load(a), v128.load(b)));
+}
+
+/** a -= b, and zero where that is not finite */
+export function subtractFinite(a: usize, b: usize, n: i32): void {
+  const exponent = i32x4.splat(INFINITE);
+  const end = a + (<usize>n << 2);
+  for (; a < end; a += 16, b += 16) {
+    const left = f32x4.sub(v128.load(a), v128.load(b));
+    v128.store(a, v128.andnot(left, i32x4.eq(v128.and(left, exponent), exponent)));
+  }
+}

@@ -1,0 +1,142 @@
+import { BLOCK, type CodecKernels } from './kernels.ts';
+
+/** Bits of single precision, without the sign. */
+const INFINITE = 0x7f800000;
+/** 65520: what lies below rounds to 65504, the largest value of half precision, or less. */
+const TOO_LARGE = 0x477ff000;
+/** 2^-14: below it, half precision has subnormal values, all 2^-24 apart. */
+const SUBNORMAL = 0x38800000;
+/** Takes the difference of the two exponent biases away, where the exponent stands. */
+const REBIAS = 0xc8000000 | 0;
+
+const LARGEST_HALF = 0x7bff;
+const INFINITE_HALF = 0x7c00;
+const NAN_HALF = 0x7e00;
+
+/** Blocks whose values all lie below this become zero: the inverse of their scale would be infinite. */
+const LEAST = 2 ** -100;
+/** The largest value that scales are made for, so that none becomes infinite when it is decoded. */
+const MOST = Math.fround(3.4e38);
+/** Added and taken away again in double precision, it rounds to the nearest integer, ties to even. */
+const ROUND = 1.5 * 2 ** 52;
+
+const oneInt = new Int32Array(1);
+const oneFloat = new Float32Array(oneInt.buffer);
+
+/** Every value of half precision, by its bits; made when it is first needed. */
+let halfValues: Float32Array | null = null;
+
+/**
+ * The passes of codec.as one value at a time, with the same roundings: what serves where WebAssembly has no SIMD, and
+ * what the tests compare with.
+ */
+export const scalarKernels: CodecKernels = {
+  encodeFloat16(values, halves) {
+    const bits = bitsOf(values);
+    for (let i = 0; i < bits.length; i++) {
+      const bit = bits[i] as number;
+      const size = bit & 0x7fffffff;
+      let half: number;
+      if (size < SUBNORMAL) half = Math.abs(values[i] as number) * 2 ** 24 + ROUND - ROUND;
+      else if (size < TOO_LARGE) half = (size + REBIAS + 0xfff + ((size >>> 13) & 1)) >>> 13;
+      else half = size < INFINITE ? LARGEST_HALF : size === INFINITE ? INFINITE_HALF : NAN_HALF;
+      halves[i] = ((bit >>> 16) & 0x8000) | half;
+    }
+  },
+
+  decodeFloat16(halves, values) {
+    const table = (halfValues ??= Float32Array.from({ length: 1 << 16 }, (_, half) => valueOf(half)));
+    for (let i = 0; i < halves.length; i++) values[i] = table[halves[i] as number] as number;
+  },
+
+  encodeInt8(values, scales, integers) {
+    scaled(values, scales, 127, (inverse, from, to) => {
+      if (inverse === 0) integers.fill(0, from, to);
+      else for (let i = from; i < to; i++) integers[i] = integerOf(values[i] as number, inverse);
+    });
+  },
+
+  decodeInt8(scales, integers, values) {
+    for (let i = 0; i < integers.length; i++) {
+      values[i] = (integers[i] as number) * (scales[(i / BLOCK) | 0] as number);
+    }
+  },
+
+  encodeInt4(values, scales, pairs) {
+    // Blocks start at a byte of their own; only the last one may end within one.
+    scaled(values, scales, 7, (inverse, from, to) => {
+      for (let i = from; i < to; i += 2) {
+        const low = integerOf(values[i] as number, inverse);
+        const high = i + 1 < to ? integerOf(values[i + 1] as number, inverse) : 0;
+        pairs[i >> 1] = (low & 15) | (high << 4);
+      }
+    });
+  },
+
+  decodeInt4(scales, pairs, values) {
+    for (let i = 0; i < values.length; i++) {
+      const pair = pairs[i >> 1] as number;
+      values[i] = ((pair << (i & 1 ? 24 : 28)) >> 28) * (scales[(i / BLOCK) | 0] as number);
+    }
+  },
+
+  add(a, b, out) {
+    for (let i = 0; i < out.length; i++) out[i] = (a[i] as number) + (b[i] as number);
+  },
+
+  subtract(a, b, out) {
+    for (let i = 0; i < out.length; i++) out[i] = (a[i] as number) - (b[i] as number);
+  },
+
+  subtractFinite(a, b, out) {
+    for (let i = 0; i < out.length; i++) {
+      const left = Math.fround((a[i] as number) - (b[i] as number));
+      out[i] = Number.isFinite(left) ? left : 0;
+    }
+  },
+};
+
+const bitsOf = ({ buffer, byteOffset, length }: Float32Array): Int32Array =>
+  new Int32Array(buffer, byteOffset, length);
+
+const integerOf = (value: number, inverse: number): number => Math.fround(value * inverse) + ROUND - ROUND;
+
+function valueOf(half: number): number {
+  const exponent = (half >>> 10) & 31;
+  const fraction = half & 1023;
+  const special = fraction === 0 ? Infinity : NaN;
+  const finite = exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25);
+  const size = exponent === 31 ? special : finite;
+  return half & 0x8000 ? -size : size;
+}
+
+/** Finds the scale of each block, and has the block encoded with its inverse: 0 where there is nothing to encode. */
+function scaled(
+  values: Float32Array,
+  scales: Float32Array,
+  most: number,
+  encode: (inverse: number, from: number, to: number) => void,
+): void {
+  const bits = bitsOf(values);
+  for (let block = 0; block < scales.length; block++) {
+    const from = block * BLOCK;
+    const to = Math.min(from + BLOCK, bits.length);
+    const scale = scaleOf(bits, from, to, most);
+    scales[block] = scale;
+    encode(scale > 0 ? Math.fround(1 / scale) : 0, from, to);
+  }
+}
+
+/** NaN if a value of the block is not finite, 0 if all are as good as zero. */
+function scaleOf(bits: Int32Array, from: number, to: number, most: number): number {
+  // Without the sign, the bits of values are in the order of their sizes; those of infinity and NaN come last.
+  let largest = 0;
+  for (let i = from; i < to; i++) {
+    const size = (bits[i] as number) & 0x7fffffff;
+    largest = size > largest ? size : largest;
+  }
+  if (largest >= INFINITE) return NaN;
+  oneInt[0] = largest;
+  const value = oneFloat[0] as number;
+  return value < LEAST ? 0 : Math.fround(Math.min(value, MOST) / most);
+}

@@ -1,0 +1,130 @@
+import { codecBytesBase64 } from './codec-bytes.ts';
+import { BLOCK, type CodecKernels } from './kernels.ts';
+import { scalarKernels } from './scalar.ts';
+
+/** The functions of codec.as: pointers in bytes, n in values. */
+interface Exports {
+  encodeFloat16(values: number, halves: number, n: number): void;
+  decodeFloat16(halves: number, values: number, n: number): void;
+  encodeInt8(values: number, scales: number, integers: number, n: number): void;
+  decodeInt8(scales: number, integers: number, values: number, n: number): void;
+  encodeInt4(values: number, scales: number, pairs: number, n: number): void;
+  decodeInt4(scales: number, pairs: number, values: number, n: number): void;
+  add(a: number, b: number, n: number): void;
+  subtract(a: number, b: number, n: number): void;
+  subtractFinite(a: number, b: number, n: number): void;
+}
+
+/** What is used here of browsers and Node alike, but is in neither's types for both. */
+interface Host {
+  atob(text: string): string;
+  readonly WebAssembly?: {
+    readonly Memory: new (descriptor: { initial: number; maximum: number }) => {
+      readonly buffer: ArrayBuffer;
+    };
+    readonly Module: new (bytes: Uint8Array) => object;
+    readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
+    validate(bytes: Uint8Array): boolean;
+  };
+}
+
+/** Vectors pass through WebAssembly's memory in parts of this many values, small enough to stay in the cache. */
+const PART = 32 * BLOCK;
+const VALUES = 0;
+const PACKED = 4 * PART;
+/** The same room, for a second vector of values. */
+const OTHERS = PACKED;
+const SCALES = OTHERS + 4 * PART;
+
+/** The kernels as SIMD WebAssembly, or null where there is none. */
+export function simdKernels(): CodecKernels | null {
+  const host = globalThis as unknown as Host;
+  const api = host.WebAssembly;
+  if (api === undefined) return null;
+  const bytes = Uint8Array.from(host.atob(codecBytesBase64), (char) => char.charCodeAt(0));
+  if (!api.validate(bytes)) return null;
+  const memory = new api.Memory({ initial: 2, maximum: 65536 });
+  const wasm = new api.Instance(new api.Module(bytes), { env: { memory } }).exports as Exports;
+  const values = new Float32Array(memory.buffer, VALUES, PART);
+  const scales = new Float32Array(memory.buffer, SCALES, PART / BLOCK);
+  const others = new Float32Array(memory.buffer, OTHERS, PART);
+  const halves = new Uint16Array(memory.buffer, PACKED, PART);
+  const integers = new Int8Array(memory.buffer, PACKED, PART);
+  const pairs = new Uint8Array(memory.buffer, PACKED, PART / 2);
+
+  /** Brings each part of a vector in, with zeros behind its end. */
+  const encode = (from: Float32Array, run: (start: number, end: number, padded: number) => void): void => {
+    for (let start = 0; start < from.length; start += PART) {
+      const end = Math.min(start + PART, from.length);
+      const padded = (end - start + 15) & ~15;
+      values.set(from.subarray(start, end));
+      values.fill(0, end - start, padded);
+      run(start, end, padded);
+    }
+  };
+  /** Has each part of a vector decoded, and takes it out. */
+  const decode = (to: Float32Array, run: (start: number, end: number, padded: number) => void): void => {
+    for (let start = 0; start < to.length; start += PART) {
+      const end = Math.min(start + PART, to.length);
+      run(start, end, (end - start + 15) & ~15);
+      to.set(values.subarray(0, end - start), start);
+    }
+  };
+  const combine =
+    (run: (a: number, b: number, n: number) => void) =>
+    (a: Float32Array, b: Float32Array, out: Float32Array): void =>
+      encode(a, (start, end, n) => {
+        others.set(b.subarray(start, end));
+        run(VALUES, OTHERS, n);
+        out.set(values.subarray(0, end - start), start);
+      });
+  const scalesFrom = (start: number): number => start / BLOCK;
+  const scalesTo = (end: number): number => Math.ceil(end / BLOCK);
+  const takeScales = (to: Float32Array, start: number, end: number): void =>
+    to.set(scales.subarray(0, scalesTo(end) - scalesFrom(start)), scalesFrom(start));
+  const bringScales = (from: Float32Array, start: number, end: number): void =>
+    scales.set(from.subarray(scalesFrom(start), scalesTo(end)));
+
+  return {
+    encodeFloat16: (from, to) =>
+      encode(from, (start, end, n) => {
+        wasm.encodeFloat16(VALUES, PACKED, n);
+        to.set(halves.subarray(0, end - start), start);
+      }),
+    decodeFloat16: (from, to) =>
+      decode(to, (start, end, n) => {
+        halves.set(from.subarray(start, end));
+        wasm.decodeFloat16(PACKED, VALUES, n);
+      }),
+    encodeInt8: (from, toScales, to) =>
+      encode(from, (start, end, n) => {
+        wasm.encodeInt8(VALUES, SCALES, PACKED, n);
+        takeScales(toScales, start, end);
+        to.set(integers.subarray(0, end - start), start);
+      }),
+    decodeInt8: (fromScales, from, to) =>
+      decode(to, (start, end, n) => {
+        bringScales(fromScales, start, end);
+        integers.set(from.subarray(start, end));
+        wasm.decodeInt8(SCALES, PACKED, VALUES, n);
+      }),
+    encodeInt4: (from, toScales, to) =>
+      encode(from, (start, end, n) => {
+        wasm.encodeInt4(VALUES, SCALES, PACKED, n);
+        takeScales(toScales, start, end);
+        to.set(pairs.subarray(0, (end - start + 1) >> 1), start >> 1);
+      }),
+    decodeInt4: (fromScales, from, to) =>
+      decode(to, (start, end, n) => {
+        bringScales(fromScales, start, end);
+        pairs.set(from.subarray(start >> 1, (end + 1) >> 1));
+        wasm.decodeInt4(SCALES, PACKED, VALUES, n);
+      }),
+    add: combine((a, b, n) => wasm.add(a, b, n)),
+    subtract: combine((a, b, n) => wasm.subtract(a, b, n)),
+    subtractFinite: combine((a, b, n) => wasm.subtractFinite(a, b, n)),
+  };
+}
+
+/** The fastest that there are; all give the same bits. */
+export const codecKernels: CodecKernels = simdKernels() ?? scalarKernels;

@@ -1,0 +1,7 @@
+import { BLOCK } from './kernels/kernels.ts';
+
+/** Bytes of the scales of `length` values, at the start of their payload. */
+export const scaleBytes = (length: number): number => 4 * Math.ceil(length / BLOCK);
+
+export const scalesIn = (payload: Uint8Array, length: number): Float32Array =>
+  new Float32Array(payload.buffer, payload.byteOffset, Math.ceil(length / BLOCK));

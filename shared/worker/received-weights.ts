@@ -1,0 +1,66 @@
+import { CloseCode, ProtocolError } from '../protocol/close-code.ts';
+import type { Step, UpdateMessage, WeightsMessage } from '../protocol/messages.ts';
+
+/** Weights as they came: in one piece, or the tail before the rest. */
+export interface ReceivedWeights {
+  readonly step: Step;
+  readonly payload: Uint8Array;
+  readonly tail: Uint8Array | null;
+}
+
+/** What leads from the weights of the step before to those of this one. */
+export interface ReceivedUpdate {
+  readonly step: Step;
+  /** From the end of the flat vector to its start; each ends where the one before it starts. */
+  readonly pieces: readonly UpdatePiece[];
+}
+
+export interface UpdatePiece {
+  readonly from: number;
+  readonly payload: Uint8Array;
+}
+
+/** What came ahead of the rest. */
+export interface Pieces {
+  readonly tail: { readonly step: Step; readonly payload: Uint8Array } | null;
+  readonly update: ReceivedUpdate | null;
+}
+
+export const noPieces: Pieces = { tail: null, update: null };
+
+/** @throws ProtocolError (malformed) for a head without its tail */
+export function receiveWeights(
+  { tail }: Pieces,
+  { step, head }: WeightsMessage,
+  payload: Uint8Array,
+): ReceivedWeights {
+  if (head !== true) return { step, payload, tail: null };
+  if (tail?.step === step) return { step, payload, tail: tail.payload };
+  throw malformed('The head of weights whose tail was not sent before.');
+}
+
+/**
+ * Puts the pieces of an update together.
+ * @param held the step of the newest weights that came
+ * @returns the update once its first value has come, else null and what there is of it
+ * @throws ProtocolError (malformed) if it does not follow what came before
+ */
+export function receiveUpdate(
+  { update }: Pieces,
+  { step, from = 0 }: UpdateMessage,
+  payload: Uint8Array,
+  held: Step | null,
+): { readonly update: ReceivedUpdate | null; readonly pieces: Pieces } {
+  if (held === null || step !== held + 1) {
+    throw malformed(`An update to step ${step}, but the weights here are of step ${held ?? 'none'}.`);
+  }
+  const before = update?.step === step ? update.pieces : [];
+  const end = before.at(-1)?.from;
+  if (end !== undefined && from >= end) throw malformed(`An update from ${from} behind one from ${end}.`);
+  const received = { step, pieces: [...before, { from, payload }] };
+  return from === 0
+    ? { update: received, pieces: noPieces }
+    : { update: null, pieces: { tail: null, update: received } };
+}
+
+const malformed = (sentence: string): ProtocolError => new ProtocolError(CloseCode.malformed, sentence);

@@ -1,0 +1,181 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import { LINK_CODECS, type LinkCodecs } from '../../coordinator/members/link-codecs.ts';
+import { createOptimizer, type Optimizer } from '../../coordinator/training/optimizer.ts';
+import { batches, epochOrder } from '../../coordinator/training/sampler.ts';
+import { clockOf } from '../../shared/clock.ts';
+import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import type { Engine } from '../../shared/engine/engine.ts';
+import { layoutOf } from '../../shared/model/layout.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
+import { runWorker } from '../../shared/worker/connection-loop.ts';
+import { connectWebSocket } from '../../worker-node/connect.ts';
+import {
+  testCoordinator,
+  tinyTopology,
+  workerReady,
+  type TestCoordinator,
+} from '../support/test-coordinator.ts';
+import { relativeDifference } from '../support/vectors.ts';
+import { wasmEngine } from '../support/wasm-engine.ts';
+import { spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
+
+const BATCH = 48;
+const STEPS = 24;
+const dataset = drawDigits({ seed: 5, trainCount: STEPS * BATCH, testCount: 60 });
+const all = [...batches(epochOrder(1337, 1, dataset.train.count), BATCH)];
+const started: WorkerProcess[] = [];
+afterAll(() => started.forEach((worker) => worker.kill('SIGKILL')));
+
+interface Run {
+  readonly coordinator: TestCoordinator;
+  readonly weights: Float32Array;
+  readonly optimizer: Optimizer;
+  step: number;
+}
+
+/** The default CNN with tails, which it alone is large enough for; else a model of one layer. */
+async function startRun(codecs?: LinkCodecs, tails = false): Promise<Run> {
+  const topology = tails ? undefined : tinyTopology([28, 28, 1], 10);
+  const coordinator = await testCoordinator(dataset, {
+    batchSize: BATCH,
+    topology,
+    tails,
+    ...(codecs === undefined ? {} : { codecs }),
+  });
+  const { job, initialWeights } = coordinator;
+  const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
+  return { coordinator, weights: initialWeights.slice(), optimizer, step: 0 };
+}
+
+async function addProcess({ coordinator }: Run, name: string): Promise<WorkerProcess> {
+  const worker = spawnWorker(coordinator.url, '--name', name);
+  started.push(worker);
+  await workerReady(coordinator, name);
+  return worker;
+}
+
+/** A wasm worker of this process, over a real socket, that keeps the weights which its engine was last given. */
+async function addRecorder({ coordinator }: Run): Promise<{ readonly weights: () => Float32Array }> {
+  const engine = await wasmEngine();
+  let last = new Float32Array(0);
+  const recording: Engine = {
+    info: engine.info,
+    async load(job) {
+      const trainer = await engine.load(job);
+      return {
+        ...trainer,
+        setWeights(weights, from) {
+          if (from === undefined || from === 0) last = weights.slice();
+          trainer.setWeights(weights, from);
+        },
+      };
+    },
+  };
+  const nothing = (): void => undefined;
+  void runWorker({
+    url: coordinator.url,
+    name: 'recorder',
+    engine: recording,
+    connect: connectWebSocket,
+    clock: clockOf(globalThis),
+    random: Math.random,
+    report: { joined: nothing, computed: nothing, waiting: nothing, note: nothing },
+    signal: new AbortController().signal,
+  });
+  await workerReady(coordinator, 'recorder');
+  return { weights: () => last };
+}
+
+/** One step of training; returns the sum of its gradients. */
+async function trainStep(run: Run): Promise<Float32Array> {
+  const { coordinator, weights, optimizer } = run;
+  const batch = all[run.step]!;
+  const input = { step: run.step++ as Step, weights, split: dataset.train };
+  const { gradientSum } = await coordinator.rounds.gradient(input, batch, {
+    next: all[run.step],
+    onSummed: (sum, part) => optimizer.step(weights, sum, batch.length, part),
+  });
+  return gradientSum.slice();
+}
+
+describe('updates over real sockets to real workers', () => {
+  it.each([
+    ['in one piece', false],
+    ['in two', true],
+  ])(
+    'leave all of them the same bits, whoever joins or is killed in mid-step: %s',
+    async (_, tails) => {
+      const run = await startRun({ up: 'float32', down: 'int8' }, tails);
+      const { coordinator } = run;
+      await addProcess(run, 'ann');
+      const bob = await addProcess(run, 'bob');
+      for (let i = 0; i < 4; i++) await trainStep(run);
+      const recorder = await addRecorder(run);
+      for (let i = 0; i < 3; i++) await trainStep(run);
+      const killed = trainStep(run);
+      bob.kill('SIGKILL');
+      await killed;
+      const exact = run.weights.slice();
+      const at = run.step;
+      const gradient = await trainStep(run);
+      const shared = recorder.weights();
+      const members = [...coordinator.pool.members.values()];
+      expect(members.map(({ name }) => name)).toEqual(['ann', 'recorder']);
+      expect(members.map(({ tailStep }) => tailStep !== null)).toEqual([tails, tails]);
+      expect(shared).not.toEqual(exact);
+      expect(relativeDifference(shared, exact)).toBeLessThan(0.01);
+      await coordinator.close('done');
+
+      // The same two workers, given these weights whole, find the same gradient, to the last bit: all had them.
+      const again = await startRun(undefined, tails);
+      await addProcess(again, 'ann');
+      await addRecorder(again);
+      again.weights.set(shared);
+      again.step = at;
+      expect(await trainStep(again)).toEqual(gradient);
+      await again.coordinator.close('done');
+    },
+    60_000,
+  );
+
+  it('train as float32 does', async () => {
+    const scoreOf = async (name: string): Promise<{ weights: Float32Array; loss: number }> => {
+      const run = await startRun(LINK_CODECS[name]);
+      await addProcess(run, 'ann');
+      await addProcess(run, 'bob');
+      for (let i = 0; i < STEPS; i++) await trainStep(run);
+      const { weights } = run;
+      const input = { step: run.step as Step, weights, split: dataset.test };
+      const { lossSum } = await run.coordinator.rounds.evaluate(input);
+      await run.coordinator.close('done');
+      return { weights, loss: lossSum / dataset.test.count };
+    };
+    const plain = await scoreOf('float32');
+    for (const [name, most] of [
+      ['float16', 0.001],
+      ['int8', 0.02],
+      ['int4', 0.1],
+    ] as const) {
+      const { weights, loss } = await scoreOf(name);
+      expect(relativeDifference(weights, plain.weights)).toBeLessThan(most);
+      expect(Math.abs(loss - plain.loss)).toBeLessThan(most);
+    }
+  }, 60_000);
+});
+
+it('moves no more bytes than its codec says', async () => {
+  const run = await startRun(LINK_CODECS.int4);
+  await addProcess(run, 'ann');
+  for (let i = 0; i < 4; i++) await trainStep(run);
+  const { stats } = [...run.coordinator.pool.members.values()][0]!;
+  const before = { up: stats.bytesUp, down: stats.bytesDown };
+  for (let i = 0; i < 10; i++) await trainStep(run);
+  const values = run.weights.length;
+  const blocks = Math.ceil(values / 256);
+  const headers = 400;
+  expect((stats.bytesUp - before.up) / 10).toBeLessThan(values / 2 + 4 * blocks + headers);
+  expect((stats.bytesDown - before.down) / 10).toBeLessThan(
+    values + 4 * blocks + BATCH * (784 + 5) + headers,
+  );
+  await run.coordinator.close('done');
+}, 60_000);

@@ -1,0 +1,144 @@
+import { describe, expect, it } from 'vitest';
+import type { Codec } from '../../../shared/codec/codec.ts';
+import { int4 } from '../../../shared/codec/int4.ts';
+import { int8 } from '../../../shared/codec/int8.ts';
+import { CloseCode } from '../../../shared/protocol/close-code.ts';
+import type { FromCoordinator, Welcome } from '../../../shared/protocol/messages.ts';
+import { settle } from '../../support/manual-clock.ts';
+import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
+import { startWorker, type RunningWorker } from './harness.ts';
+
+const bytesOf = (...values: number[]): Uint8Array => new Uint8Array(Float32Array.from(values).buffer);
+const encoded = (codec: Codec, ...values: number[]): Uint8Array => {
+  const payload = new Uint8Array(codec.bytes(values.length));
+  codec.encode(Float32Array.from(values), payload);
+  return payload;
+};
+const oneSample = Uint8Array.of(7, 0, 0, 0, 200, 100, 1);
+
+async function worker(changes: Partial<Welcome> = { updateCodec: 'int8' }): Promise<RunningWorker> {
+  const started = await startWorker();
+  await started.coordinator.link.send({ ...exampleWelcome, ...changes });
+  return started;
+}
+const update = (k: number, from?: number): FromCoordinator =>
+  from === undefined ? { type: 'update', step: step(k) } : { type: 'update', step: step(k), from };
+const weights = (k: number): FromCoordinator => ({ type: 'weights', step: step(k) });
+const shard = (k: number, id = k): FromCoordinator => ({
+  ...{ type: 'shard', task: 'train', step: step(k), shard: shardId(id), samples: 1 },
+});
+
+describe('a worker that gets updates', () => {
+  it('adds them to the weights that it holds, in order', async () => {
+    const { coordinator, engine } = await worker();
+    const { link } = coordinator;
+    await link.send(weights(1), bytesOf(1, 2, 3, 4, 5, 6));
+    await link.send(update(2), encoded(int8, 127, 0, 0, 0, 0, -127));
+    await link.send(update(3), encoded(int8, 0, 127, 0, 0, 0, 1));
+    expect(engine.weights).toEqual([
+      [1, 2, 3, 4, 5, 6],
+      [128, 2, 3, 4, 5, -121],
+      [128, 129, 3, 4, 5, -120],
+    ]);
+  });
+
+  it('puts one together that comes in pieces, of which the last one starts at 0', async () => {
+    const { coordinator, engine } = await worker();
+    const { link } = coordinator;
+    await link.send(weights(1), bytesOf(0, 0, 0, 0, 0, 0));
+    await link.send(update(2, 5), encoded(int8, 127));
+    await link.send(update(2, 2), encoded(int8, -127, 64, 1));
+    expect(engine.weights.length).toBe(1);
+    await link.send(update(2), encoded(int8, 127, 3));
+    expect(engine.weights[1]).toEqual([127, 3, -127, 64, 1, 127]);
+  });
+
+  it('applies all that came while it was busy, then computes with the newest', async () => {
+    const { coordinator, engine, lines } = await worker();
+    const { link } = coordinator;
+    let finish = (): void => undefined;
+    engine.onGradient = () => new Promise((resolve) => (finish = () => resolve({ lossSum: 2, correct: 1 })));
+    await link.send(weights(1), bytesOf(0, 0, 0, 0, 0, 0));
+    await link.send(shard(1), oneSample);
+    await link.send(update(2), encoded(int8, 127, 0, 0, 0, 0, 0));
+    await link.send(update(3, 4), encoded(int8, 127, 0));
+    await link.send(update(3), encoded(int8, 127, 0, 0, 0));
+    await link.send(shard(3), oneSample);
+    expect(engine.weights.length).toBe(1);
+    finish();
+    await settle();
+    expect(engine.weights.at(-1)).toEqual([254, 0, 0, 0, 127, 0]);
+    finish();
+    await settle();
+    expect(lines.slice(1)).toEqual(['train 1 of step 1', 'train 1 of step 3']);
+  });
+
+  it('takes weights that come whole for what they are, whatever it holds of an update', async () => {
+    const { coordinator, engine } = await worker();
+    const { link } = coordinator;
+    await link.send(weights(1), bytesOf(0, 0, 0, 0, 0, 0));
+    await link.send(update(2, 4), encoded(int8, 127, 127));
+    await link.send(weights(2), bytesOf(9, 9, 9, 9, 9, 9));
+    await link.send(update(3), encoded(int8, 127, 0, 0, 0, 0, 0));
+    expect(engine.weights.slice(1)).toEqual([
+      [9, 9, 9, 9, 9, 9],
+      [136, 9, 9, 9, 9, 9],
+    ]);
+  });
+
+  it.each([
+    ['before any weights', [update(2)]],
+    ['that leaves a step out', [weights(1), update(3)]],
+    ['that comes twice', [weights(1), update(2), update(2)]],
+    ['whose pieces do not come from the back', [weights(1), update(2, 2), update(2, 4)]],
+    ['from a place that the vector does not have', [weights(1), update(2, 6), update(2)]],
+  ])('calls an update malformed %s', async (_, messages) => {
+    const { coordinator } = await worker();
+    const { link } = coordinator;
+    for (const message of messages) {
+      const length = message.type === 'update' ? 6 - (message.from ?? 0) : 6;
+      const payload = message.type === 'update' ? int8.bytes(length) : 4 * length;
+      await link.send(message, new Uint8Array(payload));
+    }
+    expect(link.end.closed?.code).toBe(CloseCode.malformed);
+  });
+
+  it('calls it malformed where no updates were announced, and says so of a wrong length', async () => {
+    const plain = await worker({});
+    await plain.coordinator.link.send(weights(1), bytesOf(0, 0, 0, 0, 0, 0));
+    await plain.coordinator.link.send(update(2), encoded(int8, 1, 1, 1, 1, 1, 1));
+    expect(plain.coordinator.link.end.closed?.code).toBe(CloseCode.malformed);
+    const other = await worker();
+    await other.coordinator.link.send(weights(1), bytesOf(0, 0, 0, 0, 0, 0));
+    await other.coordinator.link.send(update(2), encoded(int8, 1, 1, 1, 1, 1));
+    expect(other.coordinator.link.end.closed?.code).toBe(CloseCode.wrongLength);
+  });
+});
+
+describe('a worker whose gradients are lossy', () => {
+  it('adds what was lost of one to the next, and starts anew with each connection', async () => {
+    const { coordinator, clock } = await worker({ codec: 'int4' });
+    const answers = async (steps: number): Promise<number[][]> => {
+      const { link } = coordinator;
+      for (let k = 1; k <= steps; k++) {
+        await link.send(weights(k), bytesOf(0, 0, 0, 0, 0, 0));
+        await link.send(shard(k), oneSample);
+      }
+      return link.received.flatMap(({ type }, i) =>
+        type === 'gradient' ? [[...int4.decode(link.payloads[i]!.slice(), 6)]] : [],
+      );
+    };
+    // The fake engine's gradient: 7, 200, 100, 1, 0, 0.
+    const first = await answers(30);
+    for (const [i, value] of [7, 200, 100, 1, 0, 0].entries()) {
+      const sum = first.reduce((total, gradient) => total + gradient[i]!, 0);
+      expect(Math.abs(sum - 30 * value)).toBeLessThan(200 / 12);
+    }
+    expect(first[0]).not.toEqual(first[1]);
+    coordinator.link.end.terminate();
+    await clock.advance(20_000);
+    expect(coordinator.links.length).toBe(2);
+    await coordinator.link.send({ ...exampleWelcome, codec: 'int4' });
+    expect(await answers(2)).toEqual(first.slice(0, 2));
+  });
+});
