@@ -87,6 +87,8 @@ function hear(state: RunState, message: FromCoordinator): RunState {
     case 'welcome':
     case 'weights':
     case 'weightsTail':
+    case 'update':
+    case 'reserve':
     case 'prefetch':
     case 'shard':
     case 'rejected':
