@@ -8,8 +8,9 @@ import type { LinkCodecs } from './members/link-codecs.ts';
 import { WorkerPool, type PoolOptions } from './members/worker-pool.ts';
 import { plural, type Report } from './report/report.ts';
 import { Metrics } from './metrics/metrics.ts';
+import { isLoopback, reachableHosts } from './server/reachable.ts';
 import { machineRoutes } from './server/routes.ts';
-import { isLoopback, reachableHosts, startServer } from './server/server.ts';
+import { startServer, type ServerOptions } from './server/server.ts';
 import { auditWorkers } from './training/audit/audit-workers.ts';
 import { RoundRunner } from './training/round-runner.ts';
 import { tailStart } from './training/tail.ts';
@@ -27,6 +28,8 @@ export interface CoordinatorOptions {
   /** The part of the shards that two workers compute; nobody is audited without. */
   readonly audit?: number | undefined;
   readonly pageDir: string;
+  /** What https and wss are served with; without it, http and ws. */
+  readonly tls?: ServerOptions['tls'];
   readonly clock: Clock;
   readonly report: Report;
   readonly signal: StopSignal;
@@ -40,7 +43,7 @@ export interface Coordinator {
   readonly feed: Feed;
   readonly metrics: Metrics;
   readonly port: number;
-  /** ws:// addresses, the nearest first. */
+  /** ws:// or wss:// addresses, the nearest first. */
   readonly urls: readonly string[];
   /** Says goodbye to all workers. */
   close(reason: string): Promise<void>;
@@ -90,6 +93,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     maxFrameBytes,
     connect,
     routes,
+    tls: options.tls,
   }).catch((error: unknown) => {
     pool.close('The coordinator could not start.');
     feed.close('The coordinator could not start.');
@@ -116,7 +120,9 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     feed,
     metrics,
     port: server.port,
-    urls: reachableHosts(host).map((name) => `ws://${name}:${server.port}`),
+    urls: reachableHosts(host).map(
+      (name) => `${options.tls === undefined ? 'ws' : 'wss'}://${name}:${server.port}`,
+    ),
     async close(reason) {
       pool.close(reason);
       feed.close(reason);

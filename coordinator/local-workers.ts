@@ -7,6 +7,8 @@ export interface LocalWorkersOptions {
   readonly command: readonly [string, ...string[]];
   readonly url: string;
   readonly token?: string | undefined;
+  /** Of the certificate that the coordinator serves with. */
+  readonly fingerprint?: string | undefined;
   readonly engine: string;
   readonly onLine: (line: string) => void;
 }
@@ -21,11 +23,24 @@ const STOP_GRACE_MS = 5_000;
 
 /** Workers on this machine, in processes of their own, which connect as a stranger's would. */
 export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
-  const { count, command, url, token, engine, onLine } = options;
+  const { count, command, url, token, fingerprint, engine, onLine } = options;
+  const pin = fingerprint === undefined ? [] : ['--fingerprint', fingerprint];
   const [program, ...args] = command;
   const child = spawn(
     program,
-    [...args, 'worker', url, '--quiet', '--name', 'local', '--engine', engine, '--workers', String(count)],
+    [
+      ...args,
+      'worker',
+      url,
+      '--quiet',
+      '--name',
+      'local',
+      '--engine',
+      engine,
+      '--workers',
+      String(count),
+      ...pin,
+    ],
     {
       // The open stdin is a leash: when this process dies, however it dies, it closes and the workers end.
       stdio: ['pipe', 'pipe', 'pipe'],

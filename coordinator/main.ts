@@ -67,6 +67,7 @@ Examples:
 Examples:
   gradcast coordinator --token s3cret
   gradcast coordinator --token s3cret --min-workers 4
+  gradcast coordinator --token s3cret --https
   gradcast coordinator --host 127.0.0.1 --port 0 --epochs 3`,
     )
     .action(async (flags: TrainFlags) => {
@@ -121,5 +122,8 @@ function withTrainingOptions(command: Command): Command {
     })
     .option('--audit <part>', 'have this part of the shards, such as 0.02, computed twice and compared', part)
     .addOption(codecOption())
-    .addOption(tokenOption());
+    .addOption(tokenOption())
+    .option('--https', 'serve https and wss, with a certificate made here if none is given')
+    .option('--cert <file>', 'certificate to serve https with (PEM), and those that it rests on')
+    .option('--key <file>', 'its key (PEM)');
 }

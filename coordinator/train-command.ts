@@ -2,12 +2,14 @@ import { clockOf } from '../shared/clock.ts';
 import type { Dataset } from '../shared/data/dataset.ts';
 import type { EpochRecord } from '../shared/protocol/messages.ts';
 import { beginRun, type BeginFlags, type Begun } from './begin.ts';
-import type { Coordinator } from './coordinator.ts';
 import { INTERRUPTED, interruptible } from './interrupt.ts';
 import { LINK_CODECS } from './members/link-codecs.ts';
 import { localWorkers, type Program } from './program.ts';
 import { createReport } from './report/create.ts';
+import { sayAddresses } from './report/say-addresses.ts';
 import { both, type Report } from './report/report.ts';
+import { certificateFor } from './server/certificate.ts';
+import { userCacheDir } from './storage/dataset.ts';
 import { saveModel } from './storage/model-folder.ts';
 import { CheckpointWriter, type CheckpointInterval } from './storage/checkpoint-writer.ts';
 import type { RunFolder } from './storage/run-folder.ts';
@@ -21,6 +23,9 @@ export interface TrainFlags extends BeginFlags {
   readonly token?: string;
   /** One of LINK_CODECS. */
   readonly codec: string;
+  readonly https?: boolean;
+  readonly cert?: string;
+  readonly key?: string;
   readonly engine: string;
   /** Local ones; 0 leaves it to others to join. */
   readonly workers: number | 'auto';
@@ -39,6 +44,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
   // Read anew each time: it changes while others are awaited.
   const stopping = (): boolean => interrupt.signal.aborted;
   try {
+    const tls = await certificateFor(flags, userCacheDir(), new Date());
     const begun = await beginRun(flags, report);
     const { dataset, job, weights, optimizer, start } = begun;
     sayData(dataset, report);
@@ -66,11 +72,12 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
         workers,
         codecs: LINK_CODECS[flags.codec],
         job,
+        tls,
         program,
         clock,
         report,
         interrupt,
-        onOpen: (coordinator) => sayAddresses(coordinator, flags, program, report),
+        onOpen: (coordinator) => sayAddresses(coordinator.urls, { ...flags, tls }, program, report),
       },
       async ({ rounds, pool, feed, metrics }) => {
         const save = (epochs: number, last: EpochRecord | null): Promise<void> =>
@@ -148,20 +155,6 @@ function sayData({ name, description, train: training, test, sampleShape }: Data
   report.info(`x_train shape: (${[training.count, ...sampleShape].join(', ')})`);
   report.info(`x_test shape: (${[test.count, ...sampleShape].join(', ')})`);
   report.info(`Train on ${training.count} samples, validate on ${test.count} samples`);
-}
-
-function sayAddresses({ urls }: Coordinator, flags: TrainFlags, program: Program, report: Report): void {
-  const [here = ''] = urls;
-  const url = urls.at(-1) ?? here;
-  const token = flags.token === undefined ? '' : ` --token ${flags.token}`;
-  report.info(`Listening on ${urls.join(', ')}`);
-  report.info(`Attach a machine:   ${program.typed} worker ${url}${token}`);
-  report.info(
-    `Attach a browser:   ${url.replace(/^ws/, 'http')}/${flags.token === undefined ? '' : `#${encodeURIComponent(flags.token)}`}`,
-  );
-  const { minWorkers = 1 } = flags;
-  if (minWorkers > 1) report.info(`Waiting for ${minWorkers} workers ...`);
-  else if (flags.workers === 0) report.info('Waiting for the first worker ...');
 }
 
 function sayEnd(

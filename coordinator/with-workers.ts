@@ -7,6 +7,7 @@ import { startLocalWorkers, type LocalWorkers } from './local-workers.ts';
 import { waitForWorkers } from './members/wait-for-workers.ts';
 import type { Program } from './program.ts';
 import type { Report } from './report/report.ts';
+import type { Certificate } from './server/certificate.ts';
 
 export interface WithWorkersOptions {
   readonly job: Job;
@@ -15,6 +16,7 @@ export interface WithWorkersOptions {
   readonly token?: string | undefined;
   /** See CoordinatorOptions. */
   readonly codecs?: LinkCodecs | undefined;
+  readonly tls?: Certificate | undefined;
   readonly engine: string;
   /** Local ones; 0 leaves it to others to join. */
   readonly workers: number;
@@ -43,7 +45,7 @@ export async function withWorkers<Result>(
   options: WithWorkersOptions,
   work: (coordinator: Coordinator) => Promise<Result>,
 ): Promise<Result> {
-  const { workers, host, token, engine, program, clock, report, interrupt } = options;
+  const { workers, host, token, tls, engine, program, clock, report, interrupt } = options;
   const { signal } = interrupt;
   const coordinator = await startCoordinator({
     ...options,
@@ -65,8 +67,9 @@ export async function withWorkers<Result>(
       local = startLocalWorkers({
         count: workers,
         command: program.command,
-        url: `ws://${reachable.includes(':') ? `[${reachable}]` : reachable}:${coordinator.port}`,
+        url: `${tls === undefined ? 'ws' : 'wss'}://${reachable.includes(':') ? `[${reachable}]` : reachable}:${coordinator.port}`,
         token,
+        fingerprint: tls?.fingerprint,
         engine,
         onLine: (line) => report.info(line),
       });

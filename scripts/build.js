@@ -1,18 +1,15 @@
 import { readdirSync, statSync } from 'node:fs';
-import { copyFile, mkdir, readdir } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
+import { buildPage } from './build-page.js';
 
-// Vitest, which builds before its tests, has no import.meta.resolve.
-const { resolve } = createRequire(import.meta.url);
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = `${root}/dist`;
 
 /** Bundles the program into dist/: the coordinator and the Node worker for Node, the page for browsers. */
 export async function buildAll() {
-  await Promise.all([buildForNode(), buildPage(`${dist}/page`)]);
+  await Promise.all([buildForNode(), buildPage(root, `${dist}/page`)]);
 }
 
 /** Builds, unless dist/ is newer than everything that it is made of. */
@@ -25,7 +22,7 @@ export async function ensureBuilt() {
     'coordinator/main.js',
     'worker-node/main.js',
     'worker-node/thread/engine-thread.js',
-    'page/tab-worker.js',
+    'page/index.html',
   ];
   const built = targets.map((file) => {
     const stats = statSync(join(dist, file), { throwIfNoEntry: false });
@@ -58,38 +55,6 @@ function buildForNode() {
     sourcemap: true,
     logLevel: 'warning',
   });
-}
-
-/** The page and its Web Worker, each whole in one file, with what they load beside them. */
-async function buildPage(outdir) {
-  const page = join(root, 'worker-browser/page');
-  const wasm = dirname(resolve('@tensorflow/tfjs-backend-wasm'));
-  await mkdir(join(outdir, 'wasm'), { recursive: true });
-  await Promise.all([
-    build({
-      absWorkingDir: root,
-      entryPoints: [
-        'worker-browser/page/page.ts',
-        'worker-browser/page/style.css',
-        'worker-browser/tab-worker.ts',
-      ],
-      outdir,
-      entryNames: '[name]',
-      bundle: true,
-      minify: true,
-      format: 'esm',
-      platform: 'browser',
-      target: ['chrome114', 'firefox114', 'safari16.4'],
-      logLevel: 'warning',
-    }),
-    copyFiles(page, outdir, ['.html', '.svg']),
-    copyFiles(wasm, join(outdir, 'wasm'), ['.wasm']),
-  ]);
-}
-
-async function copyFiles(from, to, endings) {
-  const names = (await readdir(from)).filter((name) => endings.some((ending) => name.endsWith(ending)));
-  await Promise.all(names.map((name) => copyFile(join(from, name), join(to, name))));
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) await buildAll();

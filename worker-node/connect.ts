@@ -1,3 +1,4 @@
+import { TLSSocket } from 'node:tls';
 import { WebSocket, type RawData } from 'ws';
 import type { Connect } from '../shared/transport.ts';
 
@@ -6,8 +7,23 @@ const CLOSE_GRACE_MS = 1_000;
 /** A coordinator's frames are its own business; this only keeps a stranger's from filling the memory. */
 const MAX_FRAME_BYTES = 1 << 30;
 
-/** A connection over ws. */
-export const connectWebSocket: Connect = (url, events) => {
+const UNTRUSTED = new Set(['DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN']);
+const TRUST_IT = 'give the --fingerprint that the coordinator prints';
+
+/** Connections over ws, to whoever has a certificate that this machine trusts. */
+export const connectWebSocket: Connect = connectPinned(undefined);
+
+/**
+ * Connections over ws.
+ * @param fingerprint SHA-256 of the one certificate that is trusted, whoever signed it
+ */
+export function connectPinned(fingerprint: string | undefined): Connect {
+  return (url, events) => connect(url, events, fingerprint);
+}
+
+function connect(
+  ...[url, events, fingerprint]: [...Parameters<Connect>, string | undefined]
+): ReturnType<Connect> {
   const socket = new WebSocket(url, {
     perMessageDeflate: false,
     handshakeTimeout: HANDSHAKE_WITHIN_MS,
@@ -15,11 +31,23 @@ export const connectWebSocket: Connect = (url, events) => {
     // Masks protect proxies from what scripts in browsers send (RFC 6455, 10.3). This is no browser, and a mask of zeros
     // saves both sides two passes over every gradient.
     generateMask: () => undefined,
+    rejectUnauthorized: fingerprint === undefined,
   });
   let failure = '';
+  // Comes before 'open': nothing but the request to upgrade has been said.
+  socket.on('upgrade', ({ socket: carrier }) => {
+    if (fingerprint === undefined) return;
+    const shown = carrier instanceof TLSSocket ? carrier.getPeerCertificate().fingerprint256 : 'none';
+    if (shown === fingerprint) return;
+    failure = `the certificate there has the fingerprint ${shown}, not the one that was given`;
+    socket.terminate();
+  });
   socket.on('open', () => events.onOpen());
   socket.on('message', (data: RawData) => events.onFrame(data as Buffer));
-  socket.on('error', (error) => (failure = error.message));
+  socket.on('error', (error: NodeJS.ErrnoException) => {
+    if (failure !== '') return;
+    failure = UNTRUSTED.has(error.code ?? '') ? `${error.message}: ${TRUST_IT}` : error.message;
+  });
   socket.on('close', (code, reason) => {
     const said = reason.toString();
     events.onClose(code, said === '' ? failure : said);
@@ -39,4 +67,4 @@ export const connectWebSocket: Connect = (url, events) => {
       return socket.bufferedAmount;
     },
   };
-};
+}

@@ -3,6 +3,7 @@ import { relative, sep } from 'node:path';
 import { Option, type Command } from 'commander';
 import { countOrAuto, integer } from '../shared/options.ts';
 import { parseDevices } from './devices.ts';
+import { parseFingerprint as fingerprint } from './fingerprint.ts';
 import { ENGINE_CHOICES, type EngineChoice } from './engine/choose.ts';
 import { addEngineCommands } from './engine/engine-command.ts';
 import type { WorkerFlags } from './worker-command.ts';
@@ -17,8 +18,9 @@ export function addWorkerCommands(cli: Command, programFile: string, threadFile:
     .command('worker')
     .summary('attach this machine to a run')
     .description('Attach this machine to a run. Keeps trying while the coordinator is away; Ctrl-C leaves.')
-    .argument('<url>', 'address that the coordinator printed, ws://host:port')
+    .argument('<url>', 'address that the coordinator printed, ws://host:port or wss://')
     .addOption(new Option('--token <token>', 'what the coordinator was started with').env('GRADCAST_TOKEN'))
+    .option('--fingerprint <hex>', 'of a self-signed certificate: the one to trust (wss://)', fingerprint)
     .option('--name <name>', 'what this machine is called in the run', hostname())
     .option('--workers <n>', 'worker processes: auto is what is fastest here', countOrAuto, 'auto')
     .option('--threads <n>', 'threads of each with native TensorFlow (default: its share)', integer(1, 1024))

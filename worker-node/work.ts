@@ -3,13 +3,15 @@ import { clockOf } from '../shared/clock.ts';
 import { runWorker } from '../shared/worker/connection-loop.ts';
 import type { WorkerReport } from '../shared/worker/run-session.ts';
 import { garbageCollector } from './collect-garbage.ts';
-import { connectWebSocket } from './connect.ts';
+import { connectPinned } from './connect.ts';
 import type { EngineChoice } from './engine/choose.ts';
 import { openThreadedEngine, type EngineDiedError } from './thread/threaded-engine.ts';
 
 export interface WorkOptions {
   readonly url: string;
   readonly token?: string | undefined;
+  /** Of the coordinator's certificate, where nobody else vouches for it. */
+  readonly fingerprint?: string | undefined;
   readonly name?: string | undefined;
   readonly engine: EngineChoice;
   /** The program of the engine's thread, as built. */
@@ -54,7 +56,7 @@ export async function work(options: WorkOptions): Promise<string> {
       name,
       ...(token === undefined ? {} : { token }),
       engine,
-      connect: connectWebSocket,
+      connect: connectPinned(options.fingerprint),
       clock: clockOf(globalThis),
       random: Math.random,
       report,

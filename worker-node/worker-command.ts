@@ -13,6 +13,7 @@ const INTERRUPTED = 130;
 
 export interface WorkerFlags {
   readonly token?: string;
+  readonly fingerprint?: string;
   readonly name: string;
   readonly workers: number | 'auto';
   /** Of each worker's native engine. */
@@ -56,9 +57,19 @@ export async function runWorkerCommand(
   if (workers !== null) return runSeveral(url, flags, workers, { program, signal: leaving, note });
   if (flags.threads !== undefined) process.env.TF_NUM_INTRAOP_THREADS = String(flags.threads);
   try {
-    const { token, name, engine } = flags;
+    const { token, name, engine, fingerprint } = flags;
     const { threadFile } = program;
-    const reason = await work({ url, token, name, engine, threadFile, signal: leaving, info, note });
+    const reason = await work({
+      url,
+      token,
+      fingerprint,
+      name,
+      engine,
+      threadFile,
+      signal: leaving,
+      info,
+      note,
+    });
     info(`${name}: ${reason}`);
     return 0;
   } catch (error) {
@@ -106,12 +117,24 @@ function runSeveral(
   workers: readonly WorkerSpec[],
   { program, signal, note }: { program: WorkerProgram; signal: AbortSignal; note: (line: string) => void },
 ): Promise<number> {
-  const { engine, token, threads } = flags;
+  const { engine, token, threads, fingerprint } = flags;
+  const pin = fingerprint === undefined ? [] : ['--fingerprint', fingerprint];
   const quiet = flags.quiet === true ? ['--quiet'] : [];
   const fairShare = String(threadsPerWorker(availableParallelism(), workers.length));
   return runProcesses({
     workers,
-    command: [process.execPath, program.file, 'worker', url, '--workers', '1', '--engine', engine, ...quiet],
+    command: [
+      process.execPath,
+      program.file,
+      'worker',
+      url,
+      '--workers',
+      '1',
+      '--engine',
+      engine,
+      ...pin,
+      ...quiet,
+    ],
     env: {
       TF_NUM_INTRAOP_THREADS: fairShare,
       ...process.env,

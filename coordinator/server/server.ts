@@ -1,6 +1,6 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import type { Duplex } from 'node:stream';
 import sirv from 'sirv';
 import { WebSocketServer, type RawData, type WebSocket } from 'ws';
@@ -8,6 +8,7 @@ import { closeReason, CloseCode } from '../../shared/protocol/close-code.ts';
 import type { Connection } from '../../shared/transport.ts';
 import type { PoolConnection } from '../members/greetings.ts';
 import type { Routes } from './routes.ts';
+import { isLoopback } from './reachable.ts';
 
 export interface ServerOptions {
   readonly host: string;
@@ -20,6 +21,8 @@ export interface ServerOptions {
   readonly connect: (connection: Connection) => PoolConnection;
   /** What is asked before the page is. */
   readonly routes: Routes;
+  /** Serves https and wss with these, PEM both. */
+  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
 }
 
 export interface RunningServer {
@@ -44,6 +47,10 @@ const CONTENT_SECURITY_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
+/** Names of files that hold a hash of what is in them. */
+const HASHED_NAME = /-[A-Z0-9]{8}\.[a-z]+$/;
+const FOR_EVER = 'public, max-age=31536000, immutable';
+
 /** How long a peer has to answer a close before it is cut off. */
 const CLOSE_GRACE_MS = 1_000;
 
@@ -54,8 +61,16 @@ const CLOSE_GRACE_MS = 1_000;
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   // 'dev' looks at the files anew for each request. Otherwise a file that went away during a run, as when gradcast is
   // updated, would end the whole process: sirv does not listen for errors of the stream that it opens.
-  const page = sirv(options.pageDir, { dev: true, etag: true });
-  const http = createServer((request, response) => {
+  const page = sirv(options.pageDir, {
+    dev: true,
+    etag: true,
+    brotli: true,
+    gzip: true,
+    setHeaders(response, pathname) {
+      if (HASHED_NAME.test(pathname)) response.setHeader('Cache-Control', FOR_EVER);
+    },
+  });
+  const answer: RequestListener = (request, response) => {
     // A range that ends before it starts makes sirv throw, and nobody needs ranges here.
     delete request.headers.range;
     response.setHeader('Content-Security-Policy', CONTENT_SECURITY_POLICY);
@@ -68,7 +83,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         response.end('Not found.\n');
       }),
     );
-  });
+  };
+  const http = options.tls === undefined ? createServer(answer) : createTlsServer(options.tls, answer);
   const sockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
@@ -156,17 +172,4 @@ function listen(server: Server, host: string, port: number): Promise<void> {
     });
     server.listen(port, host, () => resolve());
   });
-}
-
-const isAnyAddress = (host: string): boolean => host === '0.0.0.0' || host === '::';
-export const isLoopback = (host: string): boolean => /^(127\.|::ffff:127\.|localhost$|::1$)/.test(host);
-
-/** The addresses under which this machine's workers and others reach the server, the nearest first. */
-export function reachableHosts(host: string): string[] {
-  if (!isAnyAddress(host)) return [host.includes(':') ? `[${host}]` : host];
-  const external = Object.values(networkInterfaces())
-    .flatMap((addresses) => addresses ?? [])
-    .filter(({ family, internal }) => family === 'IPv4' && !internal)
-    .map(({ address }) => address);
-  return ['127.0.0.1', ...external];
 }

@@ -27,7 +27,7 @@ let watch: Watch | null = null;
 /** Started when there is something to compute: a tab that only looks on loads no engine. */
 function startedTab(): Worker {
   if (tab !== null) return tab;
-  tab = new Worker(new URL('tab-worker.js', import.meta.url), { type: 'module' });
+  tab = new Worker(new URL(TAB_WORKER_FILE, import.meta.url), { type: 'module' });
   tab.onmessage = ({ data }: MessageEvent<FromTab>) => {
     if (data.type === 'read') pad.show(data.probabilities);
     else handle(data);

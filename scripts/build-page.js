@@ -1,0 +1,104 @@
+import { Buffer } from 'node:buffer';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, readFile, readdir, rename, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { basename, dirname, extname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { brotliCompress, gzip } from 'node:zlib';
+import { build } from 'esbuild';
+
+// Vitest, which builds before its tests, has no import.meta.resolve.
+const { resolve } = createRequire(import.meta.url);
+/** What the .wasm files are called by the tfjs that loads them. */
+const WASM_NAME = /^tfjs-backend-wasm(-simd)?\.wasm$/;
+
+/**
+ * The page and its Web Worker. Every file but index.html and those of the wasm backend bears a hash of its content in its
+ * name, so that browsers may keep it for ever; each lies there compressed too. Files of earlier builds stay for pages that are open.
+ */
+export async function buildPage(root, outdir) {
+  await mkdir(outdir, { recursive: true });
+  const put = (name, bytes) => putHashed(outdir, name, bytes);
+  const bundle = (entry, define = {}) => bundleHashed(root, outdir, entry, define);
+
+  const folder = dirname(resolve('@tensorflow/tfjs-backend-wasm'));
+  // Their names are the library's to choose.
+  await mkdir(join(outdir, 'wasm'), { recursive: true });
+  const wasm = (await readdir(folder))
+    .filter((file) => WASM_NAME.test(file))
+    .map((file) => join('wasm', file));
+  await Promise.all(wasm.map((file) => copyFile(join(folder, basename(file)), join(outdir, file))));
+  const tab = await bundle('worker-browser/tab-worker.ts');
+  const page = await bundle('worker-browser/page/page.ts', { TAB_WORKER_FILE: tab.name });
+  const style = await bundle('worker-browser/page/style.css');
+
+  const source = join(root, 'worker-browser/page');
+  const assets = new Map([
+    ['page.js', page.name],
+    ['style.css', style.name],
+  ]);
+  for (const name of await readdir(source)) {
+    if (extname(name) === '.svg') {
+      assets.set(name, await put(name, await readFile(join(source, name))));
+    }
+  }
+  const html = (await readFile(join(source, 'index.html'), 'utf8')).replace(
+    /(href|src)="([^"]+)"/g,
+    (whole, attribute, name) => (assets.has(name) ? `${attribute}="${assets.get(name)}"` : whole),
+  );
+  // Last: it names all others, and says that the build is whole.
+  const files = new Set([...wasm, ...assets.values()]);
+  for (const { outputs } of [tab, page, style]) outputs.forEach((name) => files.add(name));
+  await Promise.all([...files].map((name) => compress(join(outdir, name))));
+  await compress(join(outdir, 'index.html'), Buffer.from(html));
+  await writeFile(join(outdir, 'index.html'), html);
+}
+
+/** @returns the file's name, with a hash in it as esbuild's have */
+async function putHashed(outdir, name, bytes) {
+  const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 8).toUpperCase();
+  const ending = extname(name);
+  const hashed = `${basename(name, ending)}-${hash}${ending}`;
+  await writeFile(join(outdir, hashed), bytes);
+  return hashed;
+}
+
+/** @returns the name of the entry's bundle, and of all files that were written */
+async function bundleHashed(root, outdir, entry, define) {
+  const { metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: [entry],
+    outdir,
+    entryNames: '[name]-[hash]',
+    chunkNames: '[name]-[hash]',
+    bundle: true,
+    splitting: true,
+    minify: true,
+    metafile: true,
+    format: 'esm',
+    platform: 'browser',
+    target: ['chrome114', 'firefox114', 'safari16.4'],
+    define: Object.fromEntries(Object.entries(define).map(([name, value]) => [name, JSON.stringify(value)])),
+    logLevel: 'warning',
+  });
+  const outputs = Object.keys(metafile.outputs).map((path) => basename(path));
+  const [, { name }] = Object.entries(metafile.outputs)
+    .map(([path, { entryPoint }]) => [entryPoint, { name: basename(path) }])
+    .find(([entryPoint]) => entryPoint === entry);
+  return { name, outputs };
+}
+
+/** Writes FILE.br and FILE.gz, unless a file with a hash in its name has them from an earlier build. */
+async function compress(file, fresh) {
+  const bytes = fresh ?? (await readFile(file));
+  const ways = [
+    ['br', promisify(brotliCompress)],
+    ['gz', promisify(gzip)],
+  ];
+  for (const [ending, way] of ways) {
+    if (fresh === undefined && existsSync(`${file}.${ending}`)) continue;
+    await writeFile(`${file}.${ending}.new`, await way(bytes));
+    await rename(`${file}.${ending}.new`, `${file}.${ending}`);
+  }
+}

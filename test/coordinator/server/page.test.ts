@@ -1,0 +1,179 @@
+import { request } from 'node:http';
+import { request as secureRequest } from 'node:https';
+import type { IncomingHttpHeaders } from 'node:http';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { brotliDecompressSync, gunzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sayAddresses } from '../../../coordinator/report/say-addresses.ts';
+import { certificateFor, selfSignedCertificate } from '../../../coordinator/server/certificate.ts';
+import { startServer, type RunningServer, type ServerOptions } from '../../../coordinator/server/server.ts';
+import { connectPinned } from '../../../worker-node/connect.ts';
+import { parseFingerprint } from '../../../worker-node/fingerprint.ts';
+
+const PAGE = 'dist/page';
+
+const serve = (tls?: ServerOptions['tls']): Promise<RunningServer> =>
+  startServer({
+    ...{ host: '127.0.0.1', port: 0, pageDir: PAGE, maxFrameBytes: 1_000, tls },
+    routes: (_request, _response, next) => next(),
+    connect: (connection) => ({
+      onFrame: () => undefined,
+      onClose: () => connection.terminate(),
+    }),
+  });
+
+interface Answer {
+  readonly status: number | undefined;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+function get(
+  port: number,
+  path: string,
+  headers: Record<string, string> = {},
+  secure = false,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const options = { host: '127.0.0.1', port, path, headers, rejectUnauthorized: false };
+    (secure ? secureRequest : request)(options, (response) => {
+      const parts: Buffer[] = [];
+      response.on('data', (part: Buffer) => parts.push(part));
+      response.on('end', () =>
+        resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(parts) }),
+      );
+    })
+      .on('error', reject)
+      .end();
+  });
+}
+
+describe('the page as it is served', () => {
+  let server: RunningServer;
+  let html: string;
+  beforeAll(async () => {
+    server = await serve();
+    html = (await get(server.port, '/')).body.toString();
+  });
+  afterAll(() => server.close());
+
+  it('is asked for anew each time, but for what bears a hash', async () => {
+    expect((await get(server.port, '/')).headers['cache-control']).toBe('no-cache');
+    const files = [...html.matchAll(/(?:href|src)="([^"]+)"/g)].map(([, file]) => file ?? '');
+    expect(files.length).toBeGreaterThanOrEqual(3);
+    for (const file of files) {
+      expect(file).toMatch(/-[A-Z0-9]{8}\.(js|css|svg)$/);
+      const { status, headers } = await get(server.port, `/${file}`);
+      expect(status).toBe(200);
+      expect(headers['cache-control']).toBe('public, max-age=31536000, immutable');
+    }
+  });
+
+  it('is not sent again to whoever has it', async () => {
+    const { etag } = (await get(server.port, '/')).headers;
+    expect((await get(server.port, '/', { 'if-none-match': etag ?? '' })).status).toBe(304);
+  });
+
+  it.each([
+    ['br', brotliDecompressSync],
+    ['gzip', gunzipSync],
+  ])('comes compressed: %s', async (coding, decompress) => {
+    const { headers, body } = await get(server.port, '/', { 'accept-encoding': coding });
+    expect(headers['content-encoding']).toBe(coding);
+    expect(headers['content-type']).toBe('text/html;charset=utf-8');
+    expect(headers.vary).toBe('Accept-Encoding');
+    expect(decompress(body).toString()).toBe(html);
+  });
+
+  it('keeps the policies on every answer', async () => {
+    for (const path of ['/', '/nothing-here.js']) {
+      const { headers } = await get(server.port, path);
+      expect(headers['content-security-policy']).toContain("script-src 'self' 'wasm-unsafe-eval'");
+      expect(headers['content-security-policy']).toContain("worker-src 'self';");
+      expect(headers['cross-origin-opener-policy']).toBe('same-origin');
+      expect(headers['cross-origin-embedder-policy']).toBe('require-corp');
+      expect(headers['x-content-type-options']).toBe('nosniff');
+    }
+  });
+});
+
+describe('https', () => {
+  let cache: string;
+  beforeAll(async () => {
+    cache = await mkdtemp(join(tmpdir(), 'gradcast-https-'));
+  });
+  afterAll(() => rm(cache, { recursive: true }));
+  const now = new Date('2026-06-01T00:00:00Z');
+  const laterBy = (days: number): Date => new Date(now.getTime() + days * 86_400_000);
+
+  it('keeps its self-signed certificate while it serves, its key for its owner alone', async () => {
+    const made = await selfSignedCertificate(cache, ['192.168.1.20'], now);
+    expect(made).toMatchObject({ selfSigned: true });
+    expect(await selfSignedCertificate(cache, ['192.168.1.20'], laterBy(300))).toEqual(made);
+    if (process.platform !== 'win32') {
+      expect((await stat(join(cache, 'key.pem'))).mode & 0o077).toBe(0);
+    }
+    const onAnotherAddress = await selfSignedCertificate(cache, ['10.0.0.1'], now);
+    expect(onAnotherAddress.fingerprint).not.toBe(made.fingerprint);
+    const afterItsEnd = await selfSignedCertificate(cache, ['10.0.0.1'], laterBy(360));
+    expect(afterItsEnd.fingerprint).not.toBe(onAnotherAddress.fingerprint);
+  });
+
+  it('serves the page, and workers that know the fingerprint and no others', async () => {
+    const tls = await selfSignedCertificate(cache, [], new Date());
+    const server = await serve(tls);
+    const url = `wss://127.0.0.1:${server.port}`;
+    const knock = (fingerprint?: string): Promise<string> =>
+      new Promise((resolve) => {
+        const connection = connectPinned(fingerprint)(url, {
+          onOpen() {
+            resolve('open');
+            connection.terminate();
+          },
+          onFrame: () => undefined,
+          onClose: (_, reason) => resolve(reason),
+        });
+      });
+    expect((await get(server.port, '/', {}, true)).status).toBe(200);
+    expect(await knock(parseFingerprint(tls.fingerprint.replaceAll(':', '').toLowerCase()))).toBe('open');
+    expect(await knock()).toMatch(/self-signed certificate.*--fingerprint/);
+    expect(await knock(tls.fingerprint.replace(/^../, (pair) => (pair === '00' ? '11' : '00')))).toMatch(
+      /fingerprint .*, not the one/,
+    );
+    await server.close();
+  });
+
+  it('says what is wrong with files and flags', async () => {
+    const host = '127.0.0.1';
+    const [cert, key] = [join(cache, 'certificate.pem'), join(cache, 'key.pem')];
+    await expect(certificateFor({ host, cert }, cache, now)).rejects.toThrow(
+      '--cert and --key belong together.',
+    );
+    await expect(certificateFor({ host, cert: '/nowhere.pem', key }, cache, now)).rejects.toThrow(
+      '/nowhere.pem',
+    );
+    await expect(certificateFor({ host, cert: key, key }, cache, now)).rejects.toThrow('no certificate');
+    expect(await certificateFor({ host, cert, key }, cache, now)).toMatchObject({ selfSigned: false });
+    expect(await certificateFor({ host }, cache, now)).toBeUndefined();
+  });
+});
+
+describe('the addresses', () => {
+  const said = (host: string, urls: string[], qr: boolean, token?: string): string[] => {
+    const lines: string[] = [];
+    const report = { info: (line: string) => void lines.push(line), warn: () => undefined };
+    sayAddresses(urls, { host, workers: 0, ...(token && { token }) }, { typed: 'gradcast' }, report, qr);
+    return lines;
+  };
+
+  it('come with a QR code where somebody looks and others can reach it', () => {
+    const lan = ['ws://127.0.0.1:2718', 'ws://192.168.1.20:2718'];
+    const lines = said('0.0.0.0', lan, true, 's3 cret');
+    expect(lines).toContain('Attach a browser:   http://192.168.1.20:2718/#s3%20cret');
+    expect(lines.filter((line) => /^[█▀▄ ]+$/.test(line)).length).toBeGreaterThan(10);
+    expect(said('0.0.0.0', lan, false).filter((line) => line.includes('█'))).toEqual([]);
+    expect(said('127.0.0.1', ['ws://127.0.0.1:1'], true).filter((line) => line.includes('█'))).toEqual([]);
+  });
+});
