@@ -111,19 +111,19 @@ test('Ctrl-C finishes the step, saves and exits with 130', async () => {
 test('a run that is killed goes on from its last checkpoint, to the same end', async () => {
   const whole = train('whole', '--epochs', '3');
   expect(await whole.ended, whole.output()).toBe(0);
-  const killed = train('killed', '--epochs', '3', '--checkpoint-every', '2');
+  const killed = train('crashed', '--epochs', '3', '--checkpoint-every', '2');
   await said(killed, /Epoch 2\/3: 5 steps/);
   killed.kill('SIGKILL');
   await killed.ended;
   const resumed = gradcast(
-    ...['train', '--resume', join(scratch, 'killed'), '--data', data],
+    ...['train', '--resume', join(scratch, 'crashed'), '--data', data],
     ...['--engine', 'wasm', '--workers', '2'],
   );
   expect(await resumed.ended, resumed.output()).toBe(0);
-  expect(resumed.output()).toMatch(/Going on with .*killed after step \d+, in epoch [12]/);
-  expect(await timelessHistory('killed')).toEqual(await timelessHistory('whole'));
+  expect(resumed.output()).toMatch(/Going on with .*crashed after step \d+, in epoch [12]/);
+  expect(await timelessHistory('crashed')).toEqual(await timelessHistory('whole'));
 
-  const other = gradcast('train', '--resume', join(scratch, 'killed'), '--seed', '3');
+  const other = gradcast('train', '--resume', join(scratch, 'crashed'), '--seed', '3');
   expect(await other.ended).toBe(1);
   expect(other.output()).toContain('cannot be used with');
 }, 120_000);
