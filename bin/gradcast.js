@@ -20,6 +20,8 @@ const installed = file.includes(`${sep}node_modules${sep}`);
 const cli = new Command('gradcast')
   .description('Trains one model on many machines: GPU boxes, CPU cores and browser tabs, over WebSockets.')
   .version(version)
+  // An option belongs to the command that it stands behind: `engine` and `engine probe` share the names of some.
+  .enablePositionalOptions()
   .showHelpAfterError('(add --help for the options and examples)');
 addCoordinatorCommands(cli, {
   command: [process.execPath, file],

@@ -48,8 +48,8 @@ export async function runWorkerCommand(
   const note = (line: string): void => void process.stderr.write(`${line}\n`);
   const info = flags.quiet === true ? (): void => undefined : note;
   const sibling = process.env.GRADCAST_SIBLING !== undefined;
-  // Whoever holds the leash of this worker has seen to the engine.
-  if (process.env.GRADCAST_LEASH === undefined) {
+  // Whoever holds the leash of this worker has seen to the engine; and what is got here is none for GPUs.
+  if (process.env.GRADCAST_LEASH === undefined && flags.devices === undefined) {
     await program.prepareEngine(leaving);
     if (leaving.aborted) return INTERRUPTED;
   }

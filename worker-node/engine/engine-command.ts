@@ -27,6 +27,8 @@ export function addEngineCommands(
 ): void {
   const engine = cli
     .command('engine')
+    // What stands behind a command of its own belongs to that one.
+    .enablePositionalOptions()
     .summary('what computes on this machine')
     .description(
       'What engines this machine has, which would be used and why not a better one, each measured.',

@@ -45,7 +45,7 @@ describe('the embedded WebAssembly', () => {
   });
 
   it('is what the sources compile to, byte for byte', async () => {
-    expect(modules).toHaveLength(3);
+    expect(modules).toHaveLength(4);
     for (const module of modules) {
       const bytes = await compile(module);
       expect(bytesModule(module, bytes)).toBe(await readFile(module.bytesFile, 'utf8'));
