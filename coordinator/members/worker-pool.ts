@@ -1,4 +1,3 @@
-import { nanoid } from 'nanoid';
 import type { Clock } from '../../shared/clock.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { closeReason, CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
@@ -16,9 +15,9 @@ import type { Connection } from '../../shared/transport.ts';
 import { admit, checkToken, type AdmissionRules } from './admission.ts';
 import { Arrivals } from './arrivals.ts';
 import { Greetings, tooLarge, type PoolConnection } from './greetings.ts';
-import { PLAIN, sendsUpdates, type LinkCodecs } from './link-codecs.ts';
+import { PLAIN, type LinkCodecs } from './link-codecs.ts';
 import type { Member } from './member.ts';
-import { WorkerStats } from './worker-stats.ts';
+import { newMember } from './new-member.ts';
 
 export interface PoolOptions {
   readonly job: Job;
@@ -185,35 +184,15 @@ export class WorkerPool {
 
   #welcome(hello: Hello, connection: Connection): Member {
     const { tailFrom, tailsFor = onAnotherMachine } = this.#options;
-    const instance = hello.instance ?? null;
-    const old = this.#everybody().find((member) => instance !== null && member.instance === instance);
+    const old = this.#everybody().find(({ instance }) => instance !== null && instance === hello.instance);
     const taken = this.members.size + this.#preparing.size - (old === undefined ? 0 : 1);
     const codecs = admit(hello, this.#options.rules, taken);
     this.#arrivals.take();
     if (old !== undefined) this.drop(old, CloseCode.timeout, 'It has come back on another connection.');
-    const stats = new WorkerStats();
-    const member: Member = {
-      id: nanoid<WorkerId>(10),
-      name: hello.name,
-      engine: hello.engine,
-      codec: codecs.up,
-      updateCodec: sendsUpdates(codecs) ? codecs.down : null,
-      prefetch: hello.prefetch ?? false,
-      tails: hello.tails === true && tailFrom !== null && tailsFor(connection),
-      connection: counted(connection, stats),
-      stats,
-      lastHeardMs: this.#options.clock.now(),
-      answeredMs: 0,
-      reserve: false,
-      hearsReserve: hello.reserve ?? false,
-      instance,
-      cloggedSinceMs: null,
-      accepted: 0,
-      strikes: 0,
-      weightsStep: null,
-      tailStep: null,
-      shards: new Set(),
-    };
+    const member = newMember(hello, codecs, connection, {
+      nowMs: this.#options.clock.now(),
+      tails: tailFrom !== null && tailsFor(connection),
+    });
     this.#preparing.set(member.id, member);
     this.send(member, {
       type: 'welcome',
@@ -311,19 +290,4 @@ export class WorkerPool {
     member.cloggedSinceMs = this.isClogged(member) ? (member.cloggedSinceMs ?? now) : null;
     return member.cloggedSinceMs === null ? 0 : now - member.cloggedSinceMs;
   }
-}
-
-/** A connection that counts what leaves through it. */
-function counted(connection: Connection, stats: WorkerStats): Connection {
-  return {
-    send(frame) {
-      stats.bytesDown += frame.length;
-      connection.send(frame);
-    },
-    close: (code, reason) => connection.close(code, reason),
-    terminate: () => connection.terminate(),
-    get bufferedBytes() {
-      return connection.bufferedBytes;
-    },
-  };
 }

@@ -1,3 +1,4 @@
+import { instantiate } from '../../kernels/own-memory.ts';
 import { codecBytesBase64 } from './codec-bytes.ts';
 import { BLOCK, type CodecKernels } from './kernels.ts';
 import { scalarKernels } from './scalar.ts';
@@ -15,19 +16,6 @@ interface Exports {
   subtractFinite(a: number, b: number, n: number): void;
 }
 
-/** What is used here of browsers and Node alike, but is in neither's types for both. */
-interface Host {
-  atob(text: string): string;
-  readonly WebAssembly?: {
-    readonly Memory: new (descriptor: { initial: number; maximum: number }) => {
-      readonly buffer: ArrayBuffer;
-    };
-    readonly Module: new (bytes: Uint8Array) => object;
-    readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
-    validate(bytes: Uint8Array): boolean;
-  };
-}
-
 /** Vectors pass through WebAssembly's memory in parts of this many values, small enough to stay in the cache. */
 const PART = 32 * BLOCK;
 const VALUES = 0;
@@ -35,16 +23,13 @@ const PACKED = 4 * PART;
 /** The same room, for a second vector of values. */
 const OTHERS = PACKED;
 const SCALES = OTHERS + 4 * PART;
+const ROOM_BYTES = SCALES + (4 * PART) / BLOCK;
 
 /** The kernels as SIMD WebAssembly, or null where there is none. */
 export function simdKernels(): CodecKernels | null {
-  const host = globalThis as unknown as Host;
-  const api = host.WebAssembly;
-  if (api === undefined) return null;
-  const bytes = Uint8Array.from(host.atob(codecBytesBase64), (char) => char.charCodeAt(0));
-  if (!api.validate(bytes)) return null;
-  const memory = new api.Memory({ initial: 2, maximum: 65536 });
-  const wasm = new api.Instance(new api.Module(bytes), { env: { memory } }).exports as Exports;
+  const memory = instantiate(codecBytesBase64, ROOM_BYTES);
+  if (memory === null) return null;
+  const wasm = memory.exports as Exports;
   const values = new Float32Array(memory.buffer, VALUES, PART);
   const scales = new Float32Array(memory.buffer, SCALES, PART / BLOCK);
   const others = new Float32Array(memory.buffer, OTHERS, PART);
