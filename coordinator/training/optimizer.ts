@@ -1,7 +1,7 @@
 import type { Job } from '../../shared/model/job.ts';
 import type { Layout } from '../../shared/model/layout.ts';
 import type { Range } from './schedule.ts';
-import { vectorKernels } from './vector/vector.ts';
+import { residentVectors } from './vector/vector.ts';
 
 /** What an optimizer remembers between steps, by name; each of the flat vector's length. */
 export type OptimizerState = Readonly<Record<string, Float32Array>>;
@@ -35,8 +35,8 @@ export function createOptimizer(settings: Job['optimizer'], layout: Layout): Opt
  * bits. What is not trainable takes the mean change that the forward passes made to it.
  */
 function adadelta(settings: Job['optimizer'], layout: Layout): Optimizer {
-  const meanSquareGradient = new Float32Array(layout.length);
-  const meanSquareUpdate = new Float32Array(layout.length);
+  const { kernels, vectors } = residentVectors(2, layout.length);
+  const [meanSquareGradient, meanSquareUpdate] = vectors as [Float32Array, Float32Array];
   const runs = runsOf(layout);
   return {
     state: { meanSquareGradient, meanSquareUpdate },
@@ -48,7 +48,7 @@ function adadelta(settings: Job['optimizer'], layout: Layout): Optimizer {
         const [w, g] = [weights.subarray(from, to), gradientSum.subarray(from, to)];
         if (trainable) {
           const [a, d] = [meanSquareGradient.subarray(from, to), meanSquareUpdate.subarray(from, to)];
-          vectorKernels.adadelta(w, g, a, d, { samples, ...settings });
+          kernels.adadelta(w, g, a, d, { samples, ...settings });
         } else {
           for (let i = 0; i < w.length; i++) w[i] = (w[i] as number) + (g[i] as number) / samples;
         }

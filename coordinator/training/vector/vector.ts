@@ -48,58 +48,87 @@ interface Exports {
 const BLOCK = 8192;
 /** As many as the longest of the kernels takes. */
 const BLOCKS = 4;
+const BYTES = Float32Array.BYTES_PER_ELEMENT;
 
-/** The kernels as SIMD WebAssembly, or null where there is none. */
-export function simdKernels(): VectorKernels | null {
-  const memory = instantiate(vectorBytesBase64, BLOCK * BLOCKS * 4);
+/** Kernels, and vectors that live with them: a pass moves those nowhere, which is half of its time. */
+export interface ResidentVectors {
+  readonly kernels: VectorKernels;
+  /** Zeros at first. */
+  readonly vectors: readonly Float32Array[];
+}
+
+/** The kernels as SIMD WebAssembly, with room for `count` vectors of `length` values; null where there is none. */
+export function simdKernels(count = 0, length = 0): ResidentVectors | null {
+  const room = (length + 3) & ~3;
+  const memory = instantiate(vectorBytesBase64, (BLOCK * BLOCKS + count * room) * BYTES);
   if (memory === null) return null;
   const kernels = memory.exports as Exports;
   const blocks = Array.from(
     { length: BLOCKS },
-    (_, i) => new Float32Array(memory.buffer, i * BLOCK * 4, BLOCK),
+    (_, i) => new Float32Array(memory.buffer, i * BLOCK * BYTES, BLOCK),
   );
-  const pointer = (i: number): number => i * BLOCK * 4;
+  const residents = Array.from(
+    { length: count },
+    (_, i) => new Float32Array(memory.buffer, (BLOCK * BLOCKS + i * room) * BYTES, length),
+  );
 
-  /** Brings each block of the vectors in, runs the kernel over it, and takes the first `changed` of them back. */
+  /**
+   * Runs the kernel over each block of the vectors: where they are if they live here, else brought in, and the first
+   * `changed` of them taken back.
+   */
   const pass = (
     vectors: readonly Float32Array[],
     changed: number,
-    run: (padded: number, n: number) => void,
+    run: (pointers: readonly number[], n: number) => void,
   ): void => {
-    const length = vectors[0]?.length ?? 0;
-    for (let from = 0; from < length; from += BLOCK) {
-      const n = Math.min(BLOCK, length - from);
-      vectors.forEach((vector, i) => blocks[i]?.set(vector.subarray(from, from + n)));
-      run((n + 3) & ~3, n);
-      for (let i = 0; i < changed; i++) vectors[i]?.set((blocks[i] as Float32Array).subarray(0, n), from);
+    const n = vectors[0]?.length ?? 0;
+    for (let from = 0; from < n; from += BLOCK) {
+      const to = Math.min(n, from + BLOCK);
+      // Kernels go by fours: in place they would run into what follows.
+      const whole = (to - from) % 4 === 0;
+      const staged = vectors.map((vector) => !whole || vector.buffer !== memory.buffer);
+      const pointers = vectors.map((vector, i) => {
+        const block = blocks[i] as Float32Array;
+        if (staged[i] !== true) return vector.byteOffset + from * BYTES;
+        block.set(vector.subarray(from, to));
+        // Beyond the vector's end lies what was there before.
+        if (!whole) block.fill(0, to - from, (to - from + 3) & ~3);
+        return block.byteOffset;
+      });
+      run(pointers, (to - from + 3) & ~3);
+      for (let i = 0; i < changed; i++) {
+        if (staged[i] === true) vectors[i]?.set((blocks[i] as Float32Array).subarray(0, to - from), from);
+      }
     }
   };
 
   return {
-    allFinite(values) {
-      let finite = true;
-      pass([values], 0, (padded, n) => {
-        // Beyond the vector's end lies what was there before.
-        blocks[0]?.fill(0, n, padded);
-        finite &&= kernels.allFinite(pointer(0), padded) !== 0;
-      });
-      return finite;
-    },
-    addInto: (total, part) => pass([total, part], 1, (n) => kernels.add(pointer(0), pointer(1), n)),
-    adadelta(weights, gradientSum, meanSquareGradient, meanSquareUpdate, settings) {
-      const { samples, learningRate, rho, epsilon } = settings;
-      // Those that change come first.
-      const vectors = [weights, meanSquareGradient, meanSquareUpdate, gradientSum];
-      pass(vectors, 3, (n) =>
-        kernels.adadelta(
-          ...([pointer(0), pointer(3), pointer(1), pointer(2)] as const),
-          n,
-          ...([samples, learningRate, rho, 1 - rho, epsilon] as const),
-        ),
-      );
+    vectors: residents,
+    kernels: {
+      allFinite(values) {
+        let finite = true;
+        pass([values], 0, ([x = 0], n) => (finite &&= kernels.allFinite(x, n) !== 0));
+        return finite;
+      },
+      addInto: (total, part) => pass([total, part], 1, ([x = 0, y = 0], n) => kernels.add(x, y, n)),
+      adadelta(weights, gradientSum, meanSquareGradient, meanSquareUpdate, settings) {
+        const { samples, learningRate, rho, epsilon } = settings;
+        // Those that change come first.
+        const vectors = [weights, meanSquareGradient, meanSquareUpdate, gradientSum];
+        pass(vectors, 3, ([w = 0, a = 0, d = 0, g = 0], n) =>
+          kernels.adadelta(w, g, a, d, n, samples, learningRate, rho, 1 - rho, epsilon),
+        );
+      },
     },
   };
 }
 
-/** The fastest that there are; all give the same bits. */
-export const vectorKernels: VectorKernels = simdKernels() ?? scalarKernels;
+/** Zeros, with the fastest kernels that there are; all give the same bits. */
+export const residentVectors = (count: number, length: number): ResidentVectors =>
+  simdKernels(count, length) ?? {
+    kernels: scalarKernels,
+    vectors: Array.from({ length: count }, () => new Float32Array(length)),
+  };
+
+/** For vectors that live anywhere. */
+export const vectorKernels: VectorKernels = residentVectors(0, 0).kernels;

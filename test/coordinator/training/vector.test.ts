@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { scalarKernels } from '../../../coordinator/training/vector/scalar.ts';
 import { simdKernels, vectorKernels } from '../../../coordinator/training/vector/vector.ts';
 
-const simd = simdKernels()!;
+const { kernels: simd } = simdKernels()!;
 const value = fc.float({ noNaN: true, noDefaultInfinity: true });
 /** Around the ends of blocks and of groups of four. */
 const lengths = [0, 1, 3, 4, 5, 8191, 8192, 8193, 20000];
@@ -66,14 +66,42 @@ describe('SIMD and scalar give the same bits', () => {
     if (length > 0) expect(a).not.toEqual(some(length, 1));
   });
 
+  const settings = { samples: 96, learningRate: 0.7, rho: 0.95, epsilon: 1e-8 };
+  const fiveSteps = (kernels: typeof simd, a: Float32Array, d: Float32Array): Float32Array[] => {
+    const weights = some(a.length, 1);
+    for (let step = 0; step < 5; step++) kernels.adadelta(weights, some(a.length, step + 3), a, d, settings);
+    return [weights, a, d];
+  };
+  const expected = (length: number): Float32Array[] =>
+    fiveSteps(scalarKernels, new Float32Array(length), new Float32Array(length));
+
   it.each(lengths)('five steps of Adadelta over %i values', (length) => {
-    const run = (kernels: typeof simd): Float32Array[] => {
-      const state = [some(length, 1), new Float32Array(length), new Float32Array(length)] as const;
-      const settings = { samples: 96, learningRate: 0.7, rho: 0.95, epsilon: 1e-8 };
-      for (let step = 0; step < 5; step++)
-        kernels.adadelta(state[0], some(length, step + 3), state[1], state[2], settings);
-      return [...state];
-    };
-    expect(run(simd)).toEqual(run(scalarKernels));
+    const state = fiveSteps(simd, new Float32Array(length), new Float32Array(length));
+    expect(state).toEqual(expected(length));
+  });
+
+  it.each(lengths)('five steps of Adadelta over %i values, two of the vectors resident', (length) => {
+    const { kernels, vectors } = simdKernels(2, length)!;
+    const [a, d] = vectors as [Float32Array, Float32Array];
+    expect(fiveSteps(kernels, a, d)).toEqual(expected(length));
+  });
+
+  it('a pass over a part of resident vectors leaves its neighbours alone', () => {
+    const { kernels, vectors } = simdKernels(2, 40)!;
+    for (const [from, to] of [
+      [0, 5],
+      [5, 13],
+      [13, 14],
+      [14, 30],
+    ] as const) {
+      const [a, d] = vectors.map((vector) => vector.fill(7)) as [Float32Array, Float32Array];
+      const part = to - from;
+      const weights = some(part, 1);
+      kernels.adadelta(weights, some(part, 2), a.subarray(from, to), d.subarray(from, to), settings);
+      for (const vector of [a, d]) {
+        expect([...vector.subarray(0, from), ...vector.subarray(to)].every((x) => x === 7)).toBe(true);
+        expect(vector.subarray(from, to).every((x) => x !== 7)).toBe(true);
+      }
+    }
   });
 });
