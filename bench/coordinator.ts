@@ -2,27 +2,21 @@
 // that moves the same bytes and adds them; and what Adadelta costs. Arguments: [steps = 150]
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
-import { startCoordinator } from '../coordinator/coordinator.ts';
-import { waitForWorkers } from '../coordinator/members/wait-for-workers.ts';
 import { prepareJob } from '../coordinator/model.ts';
-import { plainReport } from '../coordinator/report/plain-report.ts';
 import { createOptimizer } from '../coordinator/training/optimizer.ts';
-import { clockOf } from '../shared/clock.ts';
 import { drawDigits } from '../shared/data/drawn-digits.ts';
 import { shardBytes } from '../shared/data/shard.ts';
 import { layoutOf } from '../shared/model/layout.ts';
-import type { Step } from '../shared/protocol/messages.ts';
 import { forkEntry } from './support/children.ts';
+import { coordinatorHere } from './support/coordinator-here.ts';
 import { median, spread } from './support/statistics.ts';
 
 const BATCH = 128;
 const BLOCK = 10;
 const steps = Number(process.argv[2] ?? 150);
-const clock = clockOf(globalThis);
 const dataset = drawDigits({ seed: 1, trainCount: BATCH, testCount: 10 });
 const { job, initialWeights: weights } = await prepareJob(dataset, { batchSize: BATCH, epochs: 1, seed: 1 });
 const layout = layoutOf(job.layout);
-const numbers = Uint32Array.from({ length: BATCH }, (_, i) => i);
 
 interface Side {
   readonly step: () => Promise<void>;
@@ -30,30 +24,13 @@ interface Side {
 }
 
 async function coordinatorSide(workers: number): Promise<Side> {
-  const { signal } = new AbortController();
-  const report = plainReport(() => undefined, clock);
-  const options = {
-    job,
-    host: '127.0.0.1',
-    port: 0,
-    maxWorkers: workers,
-    pageDir: 'dist/page',
-    clock,
-    report,
-    signal,
-  };
-  const coordinator = await startCoordinator(options);
-  const children = Array.from({ length: workers }, () =>
-    forkEntry('null-worker', [coordinator.urls[0] ?? '']),
-  );
-  await waitForWorkers(coordinator.pool, workers, 60_000, clock, signal);
-  let step = 0;
+  const here = await coordinatorHere({ workers, batch: BATCH });
+  const children = Array.from({ length: workers }, () => forkEntry('null-worker', [here.url]));
+  await here.complete();
   return {
-    step: async () => {
-      await coordinator.rounds.gradient({ step: step++ as Step, weights, split: dataset.train }, numbers);
-    },
+    step: here.gradient,
     close: async () => {
-      await coordinator.close('done');
+      await here.coordinator.close('done');
       for (const child of children) child.kill();
     },
   };

@@ -1,3 +1,9 @@
+/** @param n from 0 (the least) to 10 (the greatest) */
+export function decile(values: readonly number[], n: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor((n / 10) * (sorted.length - 1))] ?? NaN;
+}
+
 export const median = (values: readonly number[]): number => {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[sorted.length >> 1] ?? NaN;
@@ -5,8 +11,6 @@ export const median = (values: readonly number[]): number => {
 
 /** "12.3 (11.9 to 14.0)": median, first and ninth decile. */
 export function spread(values: readonly number[], digits = 1): string {
-  const sorted = [...values].sort((a, b) => a - b);
-  const at = (share: number): string =>
-    (sorted[Math.floor(share * (sorted.length - 1))] ?? NaN).toFixed(digits);
-  return `${median(values).toFixed(digits)} (${at(0.1)} to ${at(0.9)})`;
+  const at = (n: number): string => decile(values, n).toFixed(digits);
+  return `${median(values).toFixed(digits)} (${at(1)} to ${at(9)})`;
 }
