@@ -1,13 +1,12 @@
 // What the engine's thread adds to a gradient step: the same steps in this thread and through that one, in turn, with
 // the weights set anew before each. Arguments: [engine = wasm] [steps = 200]
 import { dirname, join } from 'node:path';
-import { prepareJob } from '../coordinator/model.ts';
-import { drawDigits } from '../shared/data/drawn-digits.ts';
 import type { Trainer } from '../shared/engine/engine.ts';
 import type { Topology } from '../shared/model/job.ts';
 import type { Step } from '../shared/protocol/messages.ts';
 import { chooseEngine, type EngineChoice } from '../worker-node/engine/choose.ts';
 import { openThreadedEngine } from '../worker-node/thread/threaded-engine.ts';
+import { drawnShard } from './support/drawn-shard.ts';
 import { median, spread } from './support/statistics.ts';
 
 const [, , choiceText = 'wasm', stepsText = '200'] = process.argv;
@@ -34,10 +33,7 @@ const cases = await Promise.all(
       ['the default CNN, batch 16', 16, undefined],
     ] as const
   ).map(async ([what, batch, topology]) => {
-    const dataset = drawDigits({ seed: 1, trainCount: batch, testCount: 10 });
-    const prepared = await prepareJob(dataset, { batchSize: batch, epochs: 1, seed: 1, topology });
-    const shard = { sampleNumbers: Uint32Array.from({ length: batch }, (_, i) => i), ...dataset.train };
-    return { what, shard, ...prepared };
+    return { what, ...(await drawnShard(batch, topology)) };
   }),
 );
 const { engine } = await chooseEngine(choice, console.error);

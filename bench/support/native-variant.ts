@@ -1,7 +1,5 @@
 // A native engine in one of three variants: answers every number with the milliseconds of as many gradient steps, and of
 // making their inputs. Arguments: stock, eager or captured; batch
-import { prepareJob } from '../../coordinator/model.ts';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
 import { createModelStep } from '../../shared/engine/model-step.ts';
 import { ShardInputs } from '../../shared/engine/shard-inputs.ts';
 import { createTrainer, readByData } from '../../shared/engine/tf-engine.ts';
@@ -10,6 +8,7 @@ import { openNative } from '../../worker-node/engine/native.ts';
 import { createCapturedTrainer } from '../../worker-node/engine/native/captured-trainer.ts';
 import { registerNativeGradients } from '../../worker-node/engine/native/gradients.ts';
 import { createIdle } from '../../worker-node/engine/native/idle.ts';
+import { drawnShard } from './drawn-shard.ts';
 
 /** Of steps in a row. */
 export interface VariantTimes {
@@ -24,8 +23,7 @@ if ('missing' in opened) throw new Error(`No native TensorFlow here: ${opened.mi
 const { native } = opened;
 const { tf } = native;
 if (variant !== 'stock') registerNativeGradients(tf, native.backend);
-const dataset = drawDigits({ seed: 1, trainCount: batch, testCount: 10 });
-const { job, initialWeights } = await prepareJob(dataset, { batchSize: batch, epochs: 1, seed: 1 });
+const { job, initialWeights, shard } = await drawnShard(batch);
 await tf.setBackend('tensorflow');
 const modelStep = await createModelStep(tf, job);
 const note = (line: string): void => console.error(line);
@@ -34,11 +32,6 @@ const trainer =
     ? createCapturedTrainer(native, job, modelStep, { idle: createIdle(), note })
     : createTrainer(tf, job, modelStep, new ShardInputs(job), readByData);
 const gradient = new Float32Array(initialWeights.length);
-const shard = {
-  sampleNumbers: Uint32Array.from({ length: batch }, (_, i) => i),
-  images: dataset.train.images,
-  labels: dataset.train.labels,
-};
 let step = 0;
 process.on('message', (count: number) => void run(count));
 process.send?.('ready');
