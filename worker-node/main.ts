@@ -78,9 +78,10 @@ export async function localWorkers(
  * Gets the engine that local workers will compute with, if it is missing and can be had. Says on stderr how far it is.
  * @param engine as --engine names it
  * @param signal breaks it off, leaving nothing half
+ * @throws Error with a sentence if native TensorFlow was asked for by name and cannot be had
  */
 export async function prepareEngine(engine: string, signal: AbortSignal, programFile: string): Promise<void> {
-  if (engine !== 'auto') return;
+  if (engine === 'wasm') return;
   const [{ prepareNative }, { streamReport }, { engineCacheDir }] = await Promise.all([
     import('./engine/prepare.ts'),
     import('./engine/install/progress.ts'),
@@ -88,7 +89,11 @@ export async function prepareEngine(engine: string, signal: AbortSignal, program
   ]);
   const report = streamReport(process.stderr, () => performance.now());
   const typed = typedAs(programFile);
-  await prepareNative({ cacheDir: engineCacheDir(), programFile, typed, signal, report, nowMs: Date.now() });
+  const required = engine === 'native';
+  await prepareNative({
+    ...{ cacheDir: engineCacheDir(), programFile, typed, required },
+    ...{ signal, report, nowMs: Date.now() },
+  });
 }
 
 /** How a person starts gradcast. */

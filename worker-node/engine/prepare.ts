@@ -14,6 +14,8 @@ export interface PrepareOptions {
   readonly signal: AbortSignal;
   readonly report: InstallReport;
   readonly nowMs: number;
+  /** Nothing else will do: what failed a while ago is tried again, and an error says why it cannot be had. */
+  readonly required?: boolean;
   readonly target?: Target;
   readonly env?: NodeJS.ProcessEnv;
 }
@@ -22,17 +24,20 @@ export interface PrepareOptions {
  * Sees to it that this machine has a native engine, if it can have one: installs one where there is none, on the first
  * run and again hours after it has failed. Where that is impossible one line says why, and work goes on without.
  * Settles early, without a word, when `signal` is aborted.
+ * @throws Error with a sentence if it is required and cannot be had
  */
 export async function prepareNative(options: PrepareOptions): Promise<void> {
-  const { cacheDir, typed, signal, report, nowMs, target = thisTarget(), env = process.env } = options;
+  const { cacheDir, typed, signal, report, nowMs, required = false } = options;
+  const { target = thisTarget(), env = process.env } = options;
   if (nativeCandidates(cacheDir, target, env).some(({ missing }) => missing === null)) return;
   const { unsupported } = waysOf(target, 'cpu', target.platform !== 'linux' || hasGlibc());
   if (unsupported !== undefined) {
+    if (required) throw new Error(`${unsupported} ${WITHOUT_IT}`);
     report.say(unsupported);
     return;
   }
   const goingOn = `Going on with WebAssembly; to try again: ${typed} engine install`;
-  const failure = await recentFailure(cacheDir, engineCacheKey(target, 'cpu'), nowMs);
+  const failure = required ? null : await recentFailure(cacheDir, engineCacheKey(target, 'cpu'), nowMs);
   if (failure !== null) {
     report.say(
       `No native TensorFlow (tried ${ago(nowMs - failure.atMs)}): ${sentence(failure.why)} ${goingOn}`,
@@ -50,9 +55,13 @@ export async function prepareNative(options: PrepareOptions): Promise<void> {
     if (signal.aborted) return;
     const why =
       error instanceof NotInstalled ? error.why : error instanceof Error ? error.message : String(error);
-    report.say(`No native TensorFlow: ${sentence(why)} ${goingOn}`);
+    const cannot = `No native TensorFlow: ${sentence(why)}`;
+    if (required) throw new Error(`${cannot} ${WITHOUT_IT}`, { cause: error });
+    report.say(`${cannot} ${goingOn}`);
   }
 }
+
+const WITHOUT_IT = '--engine wasm does without it.';
 
 export const installAdvice = (typed: string): string =>
   `No native TensorFlow here yet; this gets it: ${typed} engine install (with --gpu for an NVIDIA GPU)`;

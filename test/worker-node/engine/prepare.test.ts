@@ -21,12 +21,17 @@ const HOUR_MS = 3_600_000;
 const target = thisTarget();
 const key = engineCacheKey(target, 'cpu');
 
-async function prepare(nowMs: number, on: Target = target): Promise<string[]> {
+async function prepare(
+  nowMs: number,
+  on: Target = target,
+  required = false,
+  { signal }: { readonly signal: AbortSignal } = new AbortController(),
+  into = cacheDir,
+): Promise<string[]> {
   const lines: string[] = [];
   const report = { say: (line: string) => void lines.push(line), update: () => undefined };
-  const { signal } = new AbortController();
-  const paths = { cacheDir, programFile: gradcast, typed: 'gradcast' };
-  await prepareNative({ ...paths, signal, report, nowMs, target: on, env: {} });
+  const paths = { cacheDir: into, programFile: gradcast, typed: 'gradcast' };
+  await prepareNative({ ...paths, signal, report, nowMs, target: on, env: {}, required });
   return lines;
 }
 
@@ -64,6 +69,30 @@ test.runIf(target.platform === 'linux')(
     ]);
   },
 );
+
+test('where nothing else will do, an error says why it cannot be had', async () => {
+  await expect(prepare(0, { ...target, platform: 'win32' }, true)).rejects.toThrow(
+    /Windows.*--engine wasm does without it/,
+  );
+});
+
+test.runIf(target.platform === 'linux')(
+  'where nothing else will do, an old failure is no reason not to try',
+  async () => {
+    await rememberFailure(cacheDir, { key, atMs: HOUR_MS, why: 'no host' });
+    // It is broken off as soon as it has begun.
+    const lines = await prepare(3 * HOUR_MS, target, true, { signal: AbortSignal.abort() });
+    expect(lines[0]).toContain('getting it, once');
+  },
+);
+
+test('where nothing else will do, an error says why it could not be got', async () => {
+  const inTheWay = join(cacheDir, 'file');
+  await writeFile(inTheWay, '');
+  await expect(prepare(0, target, true, undefined, inTheWay)).rejects.toThrow(
+    /--engine wasm does without it\.$/,
+  );
+});
 
 test('a download that stops to grow is seen, and one that is slow is left alone', () => {
   const stalled = growthWatch(60_000);
