@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import { openNative } from '../../worker-node/engine/native.ts';
 import type { Native } from '../../worker-node/engine/native/backend.ts';
-import type { Idle } from '../../worker-node/engine/native/idle.ts';
 
 process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
 
@@ -22,17 +21,4 @@ export async function withNative(define: (native: Native) => void): Promise<void
   test.skipIf(!nativeRequired)(`needs native TensorFlow: ${opened.missing}`, () => {
     expect(opened.missing).toBe('');
   });
-}
-
-/** Idle when the test says so. */
-export function manualIdle(): Idle & { readonly waiting: () => number; readonly run: () => void } {
-  const tasks: (() => void)[] = [];
-  return {
-    answered: () => undefined,
-    later: (task) => void tasks.push(task),
-    waiting: () => tasks.length,
-    run: () => {
-      for (const task of tasks.splice(0)) task();
-    },
-  };
 }

@@ -13,7 +13,8 @@ import type { Step } from '../../shared/protocol/messages.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import { createCapturedTrainer } from '../../worker-node/engine/native/captured-trainer.ts';
 import { registerNativeGradients } from '../../worker-node/engine/native/gradients.ts';
-import { manualIdle, withNative } from '../support/native.ts';
+import { idleWhenTold } from '../../worker-node/engine/native/idle.ts';
+import { withNative } from '../support/native.ts';
 import { relativeDifference } from '../support/vectors.ts';
 import { CLASSES, models, SAMPLE_SHAPE } from './native-models.ts';
 
@@ -55,7 +56,7 @@ await withNative((native) => {
   async function setUp(topology: Topology, change: (modelStep: ModelStep) => ModelStep = (same) => same) {
     const { job, initialWeights } = await prepareJob(dataset, { batchSize: 6, epochs: 1, seed: 3, topology });
     await tf.setBackend('tensorflow');
-    const idle = manualIdle();
+    const idle = idleWhenTold();
     const notes: string[] = [];
     const note = (line: string): void => void notes.push(line);
     const modelStep = change(await createModelStep(tf, job));

@@ -4,6 +4,7 @@ import { nativeCandidates } from './candidates.ts';
 import type { Probe, ProbeTarget } from './install/prove.ts';
 import { packageOf } from './install/target.ts';
 import { openNativeEngine } from './native.ts';
+import { idleWhenTold, type Idle } from './native/idle.ts';
 import { sampleJob } from './sample-job.ts';
 import { openWasmEngine } from './wasm.ts';
 
@@ -18,7 +19,8 @@ const STEP_LENGTH = 0.02;
  * @throws Error if it cannot be opened
  */
 export async function probeEngine(target: ProbeTarget, batch: number): Promise<Probe> {
-  const opened = await open(target);
+  const idle = idleWhenTold();
+  const opened = await open(target, idle);
   const { engine, gpu, tensorflow } = opened;
   const { job, weights, shard } = sampleJob(batch);
   const trainer = await engine.load(job);
@@ -30,6 +32,8 @@ export async function probeEngine(target: ProbeTarget, batch: number): Promise<P
     for (let step = 0; step < WARM_UP_STEPS + TIMED_STEPS; step++) {
       const startedMs = performance.now();
       await trainer.gradient(step as Step, shard, gradient);
+      // After the first, its graph is captured.
+      idle.run();
       if (step >= WARM_UP_STEPS) times.push(performance.now() - startedMs);
     }
     let current = weights;
@@ -47,11 +51,10 @@ export async function probeEngine(target: ProbeTarget, batch: number): Promise<P
   }
 }
 
-async function open({
-  engine,
-  package: name,
-  folder,
-}: ProbeTarget): Promise<{ engine: Engine; gpu: boolean; tensorflow: string | null }> {
+async function open(
+  { engine, package: name, folder }: ProbeTarget,
+  idle: Idle,
+): Promise<{ engine: Engine; gpu: boolean; tensorflow: string | null }> {
   if (engine === 'wasm') return { engine: await openWasmEngine(), gpu: false, tensorflow: null };
   const known = nativeCandidates().filter((each) => each.package === name && each.folder === folder);
   const variant = name === packageOf('gpu') ? 'gpu' : 'cpu';
@@ -62,7 +65,7 @@ async function open({
     missing: null,
     ...(folder === undefined ? {} : { folder }),
   } as const;
-  const native = await openNativeEngine({}, known.length > 0 ? known : [fresh]);
+  const native = await openNativeEngine({ idle }, known.length > 0 ? known : [fresh]);
   if ('missing' in native) throw new Error(native.missing);
   return native;
 }

@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { openNativeEngine } from '../engine/native.ts';
+import { idleWhenTold } from '../engine/native/idle.ts';
 import { sampleJob } from '../engine/sample-job.ts';
 import { GO, paceLine } from './pace-lines.ts';
 
@@ -17,8 +18,7 @@ const WINDOW_MS = 400;
  * @throws Error if there is no native engine
  */
 export async function keepPace(batch: number, input: Readable, write: (line: string) => void): Promise<void> {
-  const tasks: (() => void)[] = [];
-  const idle = { answered: () => undefined, later: (task: () => void): void => void tasks.push(task) };
+  const idle = idleWhenTold();
   const opened = await openNativeEngine({ idle });
   if ('missing' in opened) throw new Error(opened.missing);
   const { job, weights, shard } = sampleJob(batch);
@@ -33,7 +33,8 @@ export async function keepPace(batch: number, input: Readable, write: (line: str
     return performance.now() - startedMs;
   };
   await timed();
-  for (const capture of tasks.splice(0)) capture();
+  // The graph is captured now.
+  idle.run();
   for (let i = 0; i < WARM_UP_STEPS; i++) await timed();
 
   write(paceLine({ stepMs: null, gpu: opened.gpu }));

@@ -27,3 +27,22 @@ export function createIdle(): Idle {
     later: (task) => look(task, MOST_LOOKS),
   };
 }
+
+/** Idle when it is told so: work that was put off is done then. */
+export interface IdleWhenTold extends Idle {
+  /** How much work was put off. */
+  waiting(): number;
+  run(): void;
+}
+
+export function idleWhenTold(): IdleWhenTold {
+  const tasks: (() => void)[] = [];
+  return {
+    answered: () => undefined,
+    later: (task) => void tasks.push(task),
+    waiting: () => tasks.length,
+    run: () => {
+      for (const task of tasks.splice(0)) task();
+    },
+  };
+}

@@ -7,6 +7,7 @@ import type { EngineChoice } from '../choose.ts';
 import { openNative } from '../native.ts';
 import { createCapturedTrainer } from '../native/captured-trainer.ts';
 import { registerNativeGradients } from '../native/gradients.ts';
+import { idleWhenTold } from '../native/idle.ts';
 import { sampleJob, type Sample } from '../sample-job.ts';
 import { openWasmEngine } from '../wasm.ts';
 import { OpClock, type OpTime } from './op-clock.ts';
@@ -81,14 +82,13 @@ async function profileNative(
   const { stepMs, ops } = await timedSteps(eager, sample, steps, clock).finally(putBack);
 
   // Captured at once: nobody waits here.
-  const idle = { answered: () => undefined, later: (task: () => void) => void tasks.push(task) };
-  const tasks: (() => void)[] = [];
+  const idle = idleWhenTold();
   const failures: string[] = [];
   const note = (line: string): void => void failures.push(line);
   const trainer = createCapturedTrainer(native, job, modelStep, { idle, note });
   try {
     await takeSteps(trainer, sample, 1);
-    for (const task of tasks.splice(0)) task();
+    idle.run();
     putBack = timeNativeOps(backend, clock);
     const replayed = await timedSteps(trainer, sample, steps, clock).finally(putBack);
     return {
