@@ -28,7 +28,7 @@ addCoordinatorCommands(cli, {
   typed: installed ? 'gradcast' : `node ${relative(process.cwd(), file)}`,
   pageDir: fileURLToPath(new URL('../dist/page/', import.meta.url)),
   version,
-  workersHere: (engine, note) => localWorkers(engine, file, note),
+  workersHere: (engine, note, threads) => localWorkers(engine, file, note, threads),
   // The two sides meet only here and on the wire.
   prepareEngine: (engine, signal) => prepareEngine(engine, signal, file),
 });

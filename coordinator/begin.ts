@@ -21,6 +21,9 @@ export interface BeginFlags {
   readonly limit?: number;
   readonly model?: string;
   readonly out?: string;
+  /** Whether the bits shall not depend on the workers. */
+  readonly exact?: boolean;
+  readonly microShard: number;
 }
 
 const DEFAULT_EPOCHS = 12;
@@ -32,6 +35,8 @@ export interface Begun extends PreparedJob {
   readonly weights: Float32Array;
   readonly optimizer: Optimizer;
   readonly start?: TrainingStart;
+  /** Of an exact run that is gone on with. */
+  readonly knownAnswer?: string | undefined;
   /** Makes the run's folder, or takes the one that is there. */
   readonly openFolder: () => Promise<RunFolder>;
 }
@@ -45,7 +50,11 @@ async function newRun(flags: BeginFlags, report: Report): Promise<Begun> {
   const dataset = await openDataset(flags, report);
   const topology = flags.model === undefined ? undefined : await readTopology(flags.model);
   const epochs = flags.epochs ?? DEFAULT_EPOCHS;
-  const prepared = await prepareJob(dataset, { ...flags, epochs, topology });
+  const prepared = await prepareJob(dataset, {
+    ...flags,
+    ...{ epochs, topology },
+    microShard: flags.exact === true ? flags.microShard : undefined,
+  });
   return {
     ...prepared,
     dataset,
@@ -57,7 +66,7 @@ async function newRun(flags: BeginFlags, report: Report): Promise<Begun> {
 
 async function resumedRun(dir: string, { data, epochs }: BeginFlags, report: Report): Promise<Begun> {
   const checkpoint = await loadCheckpoint(join(dir, 'checkpoints'), (line) => report.warn(line));
-  const { position, tally } = checkpoint;
+  const { position, tally, knownAnswer } = checkpoint;
   const job = { ...checkpoint.job, epochs: epochs ?? checkpoint.job.epochs };
   const { seed } = job;
   const dataset = await openDataset(
@@ -76,6 +85,7 @@ async function resumedRun(dir: string, { data, epochs }: BeginFlags, report: Rep
     dataset,
     weights,
     optimizer,
+    knownAnswer,
     start: { position, tally, last: folder.history.at(-1) ?? null },
     openFolder: () => Promise.resolve(folder),
   };

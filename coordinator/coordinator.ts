@@ -4,6 +4,7 @@ import type { Job } from '../shared/model/job.ts';
 import type { Connection } from '../shared/transport.ts';
 import { Feed } from './feed/feed.ts';
 import type { PoolConnection } from './members/greetings.ts';
+import { KnownAnswers } from './members/known-answers.ts';
 import type { LinkCodecs } from './members/link-codecs.ts';
 import { WorkerPool, type PoolOptions } from './members/worker-pool.ts';
 import { plural, type Report } from './report/report.ts';
@@ -27,6 +28,8 @@ export interface CoordinatorOptions {
   readonly tailsFor?: PoolOptions['tailsFor'];
   /** The part of the shards that two workers compute; nobody is audited without. */
   readonly audit?: number | undefined;
+  /** What engines of an exact run that is gone on with must answer; see KnownAnswers. */
+  readonly knownAnswer?: string | null | undefined;
   readonly pageDir: string;
   /** What https and wss are served with; without it, http and ws. */
   readonly tls?: ServerOptions['tls'];
@@ -42,6 +45,8 @@ export interface Coordinator {
   /** Tells observers how the run goes. */
   readonly feed: Feed;
   readonly metrics: Metrics;
+  /** Of an exact run; null otherwise. */
+  readonly knownAnswers: KnownAnswers | null;
   readonly port: number;
   /** ws:// or wss:// addresses, the nearest first. */
   readonly urls: readonly string[];
@@ -57,10 +62,12 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const { job, host, report, clock, signal, token, maxWorkers, codecs, pageDir } = options;
   const layout = layoutOf(job.layout);
   const maxFrameBytes = layout.length * 4 + HEADER_BYTES;
-  const tailFrom = tailStart(layout);
+  const exact = job.microShard !== undefined;
+  const tailFrom = exact ? null : tailStart(layout);
+  const knownAnswers = exact ? new KnownAnswers(options.knownAnswer) : null;
   const rules = { token, maxWorkers, codecs };
   const pool: WorkerPool = new WorkerPool({
-    ...{ job, clock, maxFrameBytes, tailFrom },
+    ...{ job, clock, maxFrameBytes, tailFrom, knownAnswers },
     rules,
     ...(options.tailsFor === undefined ? {} : { tailsFor: options.tailsFor }),
     watch: (connection) => feed.watch(connection),
@@ -119,6 +126,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     rounds,
     feed,
     metrics,
+    knownAnswers,
     port: server.port,
     urls: reachableHosts(host).map(
       (name) => `${options.tls === undefined ? 'ws' : 'wss'}://${name}:${server.port}`,

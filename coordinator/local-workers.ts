@@ -10,6 +10,8 @@ export interface LocalWorkersOptions {
   /** Of the certificate that the coordinator serves with. */
   readonly fingerprint?: string | undefined;
   readonly engine: string;
+  /** Of each worker's native engine; what fits, without. */
+  readonly threads?: number | undefined;
   readonly onLine: (line: string) => void;
 }
 
@@ -23,7 +25,7 @@ const STOP_GRACE_MS = 5_000;
 
 /** Workers on this machine, in processes of their own, which connect as a stranger's would. */
 export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
-  const { count, command, url, token, fingerprint, engine, onLine } = options;
+  const { count, command, url, token, fingerprint, engine, threads, onLine } = options;
   const pin = fingerprint === undefined ? [] : ['--fingerprint', fingerprint];
   const [program, ...args] = command;
   const child = spawn(
@@ -40,6 +42,7 @@ export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
       '--workers',
       String(count),
       ...pin,
+      ...(threads === undefined ? [] : ['--threads', String(threads)]),
     ],
     {
       // The open stdin is a leash: when this process dies, however it dies, it closes and the workers end.

@@ -121,6 +121,8 @@ function withTrainingOptions(command: Command): Command {
       ms: 300_000,
     })
     .option('--audit <part>', 'have this part of the shards, such as 0.02, computed twice and compared', part)
+    .option('--exact', 'the same bits whoever takes part, comes and goes: docs/decisions/exact.md')
+    .option('--micro-shard <n>', 'samples that --exact computes at a time', integer(1, 65_536), 16)
     .addOption(codecOption())
     .addOption(tokenOption())
     .option('--https', 'serve https and wss, with a certificate made here if none is given')

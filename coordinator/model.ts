@@ -9,6 +9,8 @@ export interface JobSettings {
   readonly batchSize: number;
   readonly epochs: number;
   readonly seed: number;
+  /** Samples of a micro-shard, for a run whose bits do not depend on its workers. */
+  readonly microShard?: number | undefined;
   /** Keras topology; the default CNN without one. */
   readonly topology?: Topology | undefined;
 }
@@ -30,7 +32,7 @@ const ADADELTA = { name: 'adadelta', learningRate: 1, rho: 0.95, epsilon: 1e-8 }
  * @throws Error with a sentence if the topology cannot be built, or trained by gradcast
  */
 export async function prepareJob(dataset: Dataset, settings: JobSettings): Promise<PreparedJob> {
-  const { batchSize, epochs, seed } = settings;
+  const { batchSize, epochs, seed, microShard } = settings;
   const given = settings.topology ?? defaultTopology(dataset.sampleShape, dataset.classes);
   const topology = withSeededInitializers(given, seed);
   // Workers rewrite the topology so; what they could not do is said here, before anybody joins.
@@ -50,6 +52,7 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
       batchSize,
       epochs,
       seed,
+      ...(microShard === undefined ? {} : { microShard }),
       data: {
         name: dataset.name,
         sampleShape: [...dataset.sampleShape],

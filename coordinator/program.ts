@@ -7,8 +7,8 @@ export interface Program {
   /** Folder of the built page. */
   readonly pageDir: string;
   readonly version: string;
-  /** How many local workers make the most of this machine; may measure for some seconds, and says so. */
-  readonly workersHere: (engine: string, note: (line: string) => void) => Promise<number>;
+  /** How many local workers, of so many threads each if that is given, make the most of this machine; may measure for some seconds, and says so. */
+  readonly workersHere: (engine: string, note: (line: string) => void, threads?: number) => Promise<number>;
   /**
    * Gets what local workers compute with, if it is missing on this machine and can be had; may take minutes, and says by
    * itself how far it is.
@@ -22,6 +22,7 @@ export function localWorkers(
   { workers, engine }: { readonly workers: number | 'auto'; readonly engine: string },
   program: Program,
   note: (line: string) => void,
+  threads?: number,
 ): number | Promise<number> {
-  return workers === 'auto' ? program.workersHere(engine, note) : workers;
+  return workers === 'auto' ? program.workersHere(engine, note, threads) : workers;
 }

@@ -44,34 +44,29 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
   // Read anew each time: it changes while others are awaited.
   const stopping = (): boolean => interrupt.signal.aborted;
   try {
+    checkExact(flags);
     const tls = await certificateFor(flags, userCacheDir(), new Date());
     const begun = await beginRun(flags, report);
-    const { dataset, job, weights, optimizer, start } = begun;
+    const { dataset, job, weights, optimizer, start, knownAnswer } = begun;
+    if (job.microShard !== undefined) checkExact({ ...flags, exact: true });
     sayData(dataset, report);
     if (flags.workers !== 0) {
       report.close();
       await program.prepareEngine(flags.engine, interrupt.signal);
       if (stopping()) return INTERRUPTED;
     }
-    const workers = await localWorkers(flags, program, (line) => report.info(line));
+    const threads = job.microShard === undefined ? undefined : 1;
+    const workers = await localWorkers(flags, program, (line) => report.info(line), threads);
     if (stopping()) return INTERRUPTED;
     const folder = await begun.openFolder();
     if (start === undefined) await folder.writeConfig(configOf({ ...flags, workers }, begun, program));
-    const checkpoints = new CheckpointWriter({
-      dir: folder.checkpointDir,
-      every: flags.checkpointEvery,
-      job,
-      vectors: { weights, ...optimizer.state },
-      clock,
-      warn: (line) => report.warn(line),
-    });
-
     const trained = await withWorkers(
       {
         ...flags,
         workers,
         codecs: LINK_CODECS[flags.codec],
         job,
+        knownAnswer,
         tls,
         program,
         clock,
@@ -79,7 +74,16 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
         interrupt,
         onOpen: (coordinator) => sayAddresses(coordinator.urls, { ...flags, tls }, program, report),
       },
-      async ({ rounds, pool, feed, metrics }) => {
+      async ({ rounds, pool, feed, metrics, knownAnswers }) => {
+        const checkpoints = new CheckpointWriter({
+          dir: folder.checkpointDir,
+          every: flags.checkpointEvery,
+          job,
+          vectors: { weights, ...optimizer.state },
+          knownAnswer: () => knownAnswers?.expected ?? null,
+          clock,
+          warn: (line) => report.warn(line),
+        });
         const save = (epochs: number, last: EpochRecord | null): Promise<void> =>
           saveWeights(folder, begun, program, { epochs, last });
         const outcome = await train({
@@ -133,6 +137,14 @@ function saveWeights(
     job: rest,
   };
   return saveModel(folder.modelDir, { metadata, topology, weights, names });
+}
+
+/** @throws Error if rounding would depend on who takes part */
+function checkExact({ exact, codec }: Pick<TrainFlags, 'exact' | 'codec'>): void {
+  if (exact !== true || codec === 'float32') return;
+  throw new Error(
+    `--exact needs --codec float32: ${codec} rounds, and what is lost depends on who sends it.`,
+  );
 }
 
 /** What config.json keeps: everything that the run can be repeated with, but no secret. */

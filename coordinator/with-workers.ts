@@ -16,6 +16,8 @@ export interface WithWorkersOptions {
   readonly token?: string | undefined;
   /** See CoordinatorOptions. */
   readonly codecs?: LinkCodecs | undefined;
+  /** See CoordinatorOptions. */
+  readonly knownAnswer?: string | null | undefined;
   readonly tls?: Certificate | undefined;
   readonly engine: string;
   /** Local ones; 0 leaves it to others to join. */
@@ -45,7 +47,7 @@ export async function withWorkers<Result>(
   options: WithWorkersOptions,
   work: (coordinator: Coordinator) => Promise<Result>,
 ): Promise<Result> {
-  const { workers, host, token, tls, engine, program, clock, report, interrupt } = options;
+  const { job, workers, host, token, tls, engine, program, clock, report, interrupt } = options;
   const { signal } = interrupt;
   const coordinator = await startCoordinator({
     ...options,
@@ -71,6 +73,8 @@ export async function withWorkers<Result>(
         token,
         fingerprint: tls?.fingerprint,
         engine,
+        // One process of two threads and two of one compute other bits.
+        threads: job.microShard === undefined ? undefined : 1,
         onLine: (line) => report.info(line),
       });
     }

@@ -69,9 +69,11 @@ export async function localWorkers(
   choice: EngineChoice,
   programFile: string,
   note: (line: string) => void,
+  threads?: number,
 ): Promise<number> {
   const { shapeOfThisMachine, workersHere } = await import('./shape/workers-here.ts');
-  return workersHere({ ...shapeOfThisMachine([process.execPath, programFile]), choice, note });
+  const machine = shapeOfThisMachine([process.execPath, programFile]);
+  return workersHere({ ...machine, threads: threads ?? machine.threads, choice, note });
 }
 
 /**

@@ -16,6 +16,7 @@ import { admit, checkToken, type AdmissionRules } from './admission.ts';
 import { Arrivals } from './arrivals.ts';
 import { Greetings, tooLarge, type PoolConnection } from './greetings.ts';
 import { PLAIN, type LinkCodecs } from './link-codecs.ts';
+import type { KnownAnswers } from './known-answers.ts';
 import type { Member } from './member.ts';
 import { newMember } from './new-member.ts';
 
@@ -34,6 +35,8 @@ export interface PoolOptions {
    * @throws ProtocolError with what they are told instead
    */
   readonly watch: (connection: Connection) => PoolConnection;
+  /** Compares the bits of the engines that come; null where they do not matter. */
+  readonly knownAnswers?: KnownAnswers | null;
   readonly heartbeatMs?: number;
   /** A worker that has said nothing for this long is gone. */
   readonly silenceMs?: number;
@@ -230,8 +233,9 @@ export class WorkerPool {
       case 'snapshot':
         throw new ProtocolError(CloseCode.unexpected, `A ${message.type} from a worker that was welcomed.`);
       case 'ready':
-        if (!this.#preparing.delete(member.id))
-          throw new ProtocolError(CloseCode.unexpected, 'A second ready.');
+        if (!this.#preparing.has(member.id)) throw new ProtocolError(CloseCode.unexpected, 'A second ready.');
+        this.#options.knownAnswers?.check(member.engine, message.knownAnswer);
+        this.#preparing.delete(member.id);
         this.members.set(member.id, member);
         this.#listeners.forEach((listener) => listener.joined?.(member));
         return;

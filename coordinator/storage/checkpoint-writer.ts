@@ -17,6 +17,8 @@ export interface CheckpointWriterOptions {
   readonly job: Job;
   /** Weights and the optimizer's, as they are at each moment. */
   readonly vectors: Checkpoint['vectors'];
+  /** Of an exact run, once somebody has answered; null otherwise. */
+  readonly knownAnswer?: () => string | null;
   readonly clock: Clock;
   /** Hears that one could not be written; the run goes on. */
   readonly warn: (line: string) => void;
@@ -52,7 +54,11 @@ export class CheckpointWriter {
   #write(position: Position, tally: EpochTally): Promise<void> {
     const { dir, job, vectors, clock, warn } = this.#options;
     this.#lastMs = clock.now();
-    const bytes = encodeCheckpoint({ position, tally, job, vectors });
+    const knownAnswer = this.#options.knownAnswer?.() ?? null;
+    const bytes = encodeCheckpoint({
+      ...{ position, tally, job, vectors },
+      ...(knownAnswer === null ? {} : { knownAnswer }),
+    });
     this.#writing = saveCheckpoint(dir, position, bytes)
       .catch((error: unknown) => warn(`No checkpoint could be written to ${dir}: ${String(error)}`))
       .finally(() => (this.#writing = null));

@@ -12,6 +12,8 @@ const header = v.object({
   /** Sums over what is done of the epoch. */
   tally: v.object({ samples: count, lossSum: v.number(), correct: count, seconds: v.number() }),
   job: jobSchema,
+  /** Of an exact run: what its engines answer. */
+  knownAnswer: v.optional(v.string()),
   vectors: v.array(v.object({ name: v.string(), length: count })),
 });
 type Header = v.InferOutput<typeof header>;

@@ -16,6 +16,7 @@ import {
   type RoundEvent,
 } from './round.ts';
 import type { RoundStart, RoundTransition } from './round.ts';
+import type { PartScore, SumScores } from './scores.ts';
 import type { ShardDeadline } from './shard-deadline.ts';
 
 export interface ActiveRoundOptions {
@@ -41,6 +42,8 @@ export interface ActiveRoundOptions {
   readonly onTimed: (member: Member, samples: number, busyMs: number) => void;
   /** Compares answers. */
   readonly witness: Witness | null;
+  /** Adds the scores of all shards. */
+  readonly sum: SumScores;
   /** Says that everybody has gone, or that somebody has come back. */
   readonly onWaiting: (waiting: boolean) => void;
 }
@@ -62,7 +65,7 @@ const CHECK_EVERY_MS = 1_000;
  */
 export class ActiveRound {
   readonly #options: ActiveRoundOptions;
-  readonly #scores = new Map<number, Score>();
+  readonly #scores: PartScore[] = [];
   readonly #notFinite = new Set<Member>();
   /** Shards whose tail has come. */
   readonly #tails = new Set<ShardId>();
@@ -166,7 +169,7 @@ export class ActiveRound {
   #perform(effects: RoundTransition[1]): void {
     for (const effect of effects) {
       if (effect.type === 'complete') {
-        this.#end(() => this.#settle?.resolve(sumOf(this.#scores)));
+        this.#end(() => this.#settle?.resolve(this.#options.sum(this.#scores)));
       } else {
         const member = this.#options.pool.members.get(effect.shard.worker);
         if (member === undefined) continue;
@@ -283,7 +286,8 @@ export class ActiveRound {
     pool.allowSilence(deadline.afterMs);
     pool.accepted(member);
     this.#timed(member, shard);
-    this.#scores.set(shard.from, answer);
+    const { lossSum, correct } = answer;
+    this.#scores.push({ from: shard.from, to: shard.to, lossSum, correct });
     accept(shard, gradient);
     this.#dispatch({ type: 'answered', shard: shard.id });
     // Last: it may end a membership.
@@ -309,12 +313,4 @@ export class ActiveRound {
     for (const cleanUp of this.#cleanUp.splice(0)) cleanUp();
     settle();
   }
-}
-
-function sumOf(scores: ReadonlyMap<number, Score>): Score {
-  const inOrder = [...scores].sort(([a], [b]) => a - b).map(([, score]) => score);
-  return {
-    lossSum: inOrder.reduce((sum, { lossSum }) => sum + lossSum, 0),
-    correct: inOrder.reduce((sum, { correct }) => sum + correct, 0),
-  };
 }

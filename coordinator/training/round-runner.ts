@@ -14,8 +14,11 @@ import type { Audits } from './audit/audits.ts';
 import { BatchGradient, type OnSummed } from './batch-gradient.ts';
 import { Interrupted } from './errors.ts';
 import { Paces } from './pace/paces.ts';
+import { evaluationShards } from './evaluation-shards.ts';
+import { GradientTree } from './exact/gradient-tree.ts';
 import type { GivenShard, RoundStart } from './round.ts';
-import { cut, type Range } from './schedule.ts';
+import type { Range } from './schedule.ts';
+import { sumAlongTree, sumInOrder } from './scores.ts';
 import { ShardDeadline } from './shard-deadline.ts';
 import { StepPlanner } from './step-planner.ts';
 import { WeightsBroadcast } from './weights-broadcast.ts';
@@ -54,8 +57,6 @@ export interface GradientResult extends Score {
   readonly gradientSum: Float32Array;
 }
 
-/** Small enough that workers end an evaluation together, large enough that messages do not matter. */
-const EVALUATION_SHARD = 250;
 /** The next shard travels while one is being computed. */
 const EVALUATION_DEPTH = 2;
 const EVALUATION_LATE_TIMES = 1.5;
@@ -71,6 +72,8 @@ export class RoundRunner {
   readonly #evaluationPaces = new Paces();
   /** What was sent ahead, by worker. */
   readonly #ahead = new Map<WorkerId, { readonly step: Step; readonly from: number; readonly to: number }>();
+  /** Vectors of sums on their way up the tree. */
+  readonly #room: Float32Array[] = [];
   #nextShardId = 0;
   /** The round of now, or the last one. */
   #round: ActiveRound | null = null;
@@ -80,8 +83,8 @@ export class RoundRunner {
     this.#sum = new Float32Array(layoutOf(options.job.layout).length);
     this.#tailFrom = options.tailFrom ?? this.#sum.length;
     this.#broadcast = new WeightsBroadcast(options.pool, this.#sum.length, this.#tailFrom);
-    const { pool, clock, audits = null } = options;
-    this.#planner = new StepPlanner({ pool, clock, audits });
+    const { pool, clock, job, audits = null } = options;
+    this.#planner = new StepPlanner({ pool, clock, audits, unit: job.microShard });
     if (audits !== null) pool.listen({ left: ({ id }) => audits.left(id) });
   }
 
@@ -100,14 +103,13 @@ export class RoundRunner {
       onSummed?.(total, part);
       if (onSummed !== undefined && part.from === this.#tailFrom) this.#broadcast.sendTail(input.weights);
     };
-    const sum = new BatchGradient(total, this.#tailFrom, numbers.length, summed);
+    const sum = this.#sumOf(numbers.length, summed);
     try {
       const round = this.#start('train', input, numbers, {
         ...this.#planner.plan(numbers.length, this.#round?.spare ?? []),
         depth: 1,
         lateAfterMs: (worker, samples) => this.#planner.lateAfterMs(worker, samples),
-        onTimed: ({ id, engine }, samples, busyMs) =>
-          this.#planner.paces.observe(id, engine, samples, busyMs),
+        onTimed: (...timed) => this.#planner.observe(...timed),
         acceptTail: (shard, tail) => sum.addTail(shard, tail),
         accept: (shard, gradient) => sum.add(shard, gradient),
       });
@@ -133,7 +135,7 @@ export class RoundRunner {
     return this.#start('evaluate', input, numbers, {
       workers: [...this.#options.pool.members.keys()],
       assignments: [],
-      waiting: cut({ from: 0, to: count }, Math.ceil(count / EVALUATION_SHARD)),
+      ...evaluationShards(count, this.#options.job.microShard),
       depth: EVALUATION_DEPTH,
       // By what others take: near the end nobody shall wait for a slow worker's last shards.
       lateAfterMs: (_, samples) =>
@@ -145,6 +147,13 @@ export class RoundRunner {
     });
   }
 
+  #sumOf(samples: number, onSummed: OnSummed): Pick<BatchGradient, 'add' | 'addTail'> {
+    const { microShard: unit } = this.#options.job;
+    return unit === undefined
+      ? new BatchGradient(this.#sum, this.#tailFrom, samples, onSummed)
+      : new GradientTree(this.#sum, samples, { unit, room: this.#room, onSummed });
+  }
+
   /** Starts a round; its first shards have been given when this returns. */
   #start(
     task: Task,
@@ -154,6 +163,7 @@ export class RoundRunner {
       Omit<RoundStart, 'samples' | 'nextId'>,
   ): Promise<Score> {
     const { pool, clock, signal, tailFrom, onWaiting, audits = null } = this.#options;
+    const { microShard } = this.#options.job;
     for (const member of pool.members.values()) member.shards.clear();
     for (const id of this.#ahead.keys()) if (!pool.members.has(id)) this.#ahead.delete(id);
     const { onTimed, acceptTail, accept, ...start } = how;
@@ -182,6 +192,7 @@ export class RoundRunner {
       accept,
       onTimed,
       witness: audits,
+      sum: microShard === undefined ? sumInOrder : sumAlongTree(microShard),
       onWaiting,
     });
     this.#round = round;

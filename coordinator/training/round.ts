@@ -22,8 +22,12 @@ export interface Round {
   /** Samples accounted for. */
   readonly done: number;
   readonly lateAfterMs: (worker: WorkerId, samples: number) => number;
+  readonly cut: CutRange;
   readonly nextId: number;
 }
+
+/** Cuts a range into about so many parts. */
+export type CutRange = (range: Range, parts: number) => Range[];
 
 export interface WaitingShard extends Range {
   /** Whoever failed at it; gets it again only if nobody else is there. */
@@ -69,6 +73,8 @@ export interface RoundStart {
   readonly copies?: readonly Assignment[];
   /** After which time a shard is late; by default none ever is. */
   readonly lateAfterMs?: (worker: WorkerId, samples: number) => number;
+  /** How what one left behind is cut for those that remain; by default into equal parts. */
+  readonly cut?: CutRange;
 }
 
 export function startRound(start: RoundStart, nowMs: number): RoundTransition {
@@ -83,6 +89,7 @@ export function startRound(start: RoundStart, nowMs: number): RoundTransition {
     reserve: start.reserve ?? [],
     spare: start.spare ?? [],
     lateAfterMs: start.lateAfterMs ?? (() => Infinity),
+    cut: start.cut ?? cut,
   };
   const effects: RoundEffect[] = [];
   const assigned = start.assignments.map((assignment) => ({ ...assignment, copy: false }));
@@ -107,7 +114,7 @@ export function advanceRound(round: Round, event: RoundEvent, nowMs: number): Ro
       const remain = round.given.filter(others);
       const lost = round.given.filter((shard) => !others(shard) && !remain.some((one) => isSame(one, shard)));
       // What one left behind is cut for all that remain, so that nobody alone makes the others wait.
-      const pieces = lost.flatMap((shard) => cut(shard, Math.max(1, workers.length)));
+      const pieces = lost.flatMap(({ from, to }) => round.cut({ from, to }, Math.max(1, workers.length)));
       const waiting = [...pieces.map((range) => ({ ...range, avoid: null })), ...round.waiting];
       const [given, spare] = [promoted(remain, nowMs), round.spare.filter(others)];
       return handOut({ ...round, workers, reserve, given, spare, waiting }, nowMs);

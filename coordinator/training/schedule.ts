@@ -23,11 +23,14 @@ export function cut({ from, to }: Range, parts: number): Range[] {
   return ranges;
 }
 
-/** Equal shares of a batch, in the order of the workers. */
-export function equalShares(samples: number, workers: readonly WorkerId[]): Assignment[] {
-  return cut({ from: 0, to: samples }, workers.length).flatMap((range, i) => {
+/**
+ * Equal shares of a batch, in the order of the workers.
+ * @param unit shares are multiples of it, the last one excepted
+ */
+export function equalShares(samples: number, workers: readonly WorkerId[], unit = 1): Assignment[] {
+  return cut({ from: 0, to: Math.ceil(samples / unit) }, workers.length).flatMap(({ from, to }, i) => {
     const worker = workers[i];
-    return worker === undefined ? [] : [{ ...range, worker }];
+    return worker === undefined ? [] : [{ worker, from: from * unit, to: Math.min(samples, to * unit) }];
   });
 }
 
@@ -43,9 +46,14 @@ const GRAIN = 64;
 /**
  * The shares by which the slowest is done soonest, in the order of the workers: grain after grain to whoever would be
  * done with it first. Somebody who would make all others wait gets none.
+ * @param unit shares are multiples of it, the last one excepted; without it, of a 64th
  */
-export function fastestShares(samples: number, candidates: readonly Candidate[]): Assignment[] {
-  const grain = Math.max(1, Math.floor(samples / GRAIN));
+export function fastestShares(
+  samples: number,
+  candidates: readonly Candidate[],
+  unit?: number,
+): Assignment[] {
+  const grain = unit ?? Math.max(1, Math.floor(samples / GRAIN));
   const sizes = candidates.map(() => 0);
   for (let left = samples; left > 0 && candidates.length > 0; left -= grain) {
     const more = Math.min(grain, left);

@@ -20,6 +20,12 @@ const IN_A_ROW = 3;
 export class Shares {
   /** By the size of the batch. */
   readonly #held = new Map<number, Held>();
+  readonly #unit: number | undefined;
+
+  /** @param unit shares are multiples of it, if they have to be */
+  constructor(unit?: number) {
+    this.#unit = unit;
+  }
 
   /**
    * The shares of one step.
@@ -27,7 +33,7 @@ export class Shares {
    */
   next(samples: number, candidates: readonly Candidate[]): readonly Assignment[] {
     const held = this.#of(samples, candidates);
-    const best = bestShares(samples, candidates);
+    const best = bestShares(samples, candidates, this.#unit);
     const better = slowestMs(best, candidates) < WORTH_WHILE * slowestMs(held.shares, candidates);
     const votes = better ? held.votes + 1 : 0;
     const now = votes < IN_A_ROW ? { ...held, votes } : { ...held, shares: best, votes: 0 };
@@ -44,14 +50,18 @@ export class Shares {
     const workers = candidates.map(({ worker }) => worker).join();
     const held = this.#held.get(samples);
     if (held?.workers === workers) return held;
-    return { workers, shares: bestShares(samples, candidates), votes: 0 };
+    return { workers, shares: bestShares(samples, candidates, this.#unit), votes: 0 };
   }
 }
 
 /** The fastest shares, or equal ones where those are hardly slower. */
-function bestShares(samples: number, candidates: readonly Candidate[]): Assignment[] {
+function bestShares(
+  samples: number,
+  candidates: readonly Candidate[],
+  unit: number | undefined,
+): Assignment[] {
   const workers = candidates.map(({ worker }) => worker);
-  const equal = equalShares(samples, workers);
-  const fastest = fastestShares(samples, candidates);
+  const equal = equalShares(samples, workers, unit);
+  const fastest = fastestShares(samples, candidates, unit);
   return slowestMs(fastest, candidates) < WORTH_WHILE * slowestMs(equal, candidates) ? fastest : equal;
 }

@@ -6,11 +6,14 @@ import type { Audits } from './audit/audits.ts';
 import { forecastMs } from './pace/pace.ts';
 import { Paces } from './pace/paces.ts';
 import { Trials } from './pace/trials.ts';
+import { cutNode, inNodes } from './exact/subtrees.ts';
+import { StepTimes } from './exact/step-times.ts';
 import type { GivenShard, RoundStart } from './round.ts';
 import { equalShares, slowestMs, type Assignment, type Candidate } from './schedule.ts';
 import { Shares } from './shares.ts';
 
-type Plan = Pick<RoundStart, 'workers' | 'reserve' | 'assignments' | 'waiting' | 'copies'>;
+type Plan = Pick<RoundStart, 'workers' | 'reserve' | 'assignments' | 'waiting' | 'copies'> &
+  Partial<Pick<RoundStart, 'cut'>>;
 
 /** A shard is late after this many times what it should take, and this much more. */
 const LATE_TIMES = 2;
@@ -23,19 +26,23 @@ export interface StepPlannerOptions {
   readonly pool: WorkerPool;
   readonly clock: Clock;
   readonly audits: Audits | null;
+  /** Samples of a micro-shard, if sums are to follow the tree of TreeSum. */
+  readonly unit?: number | undefined;
 }
 
 /** Decides who computes what of a step, by how it has gone so far. */
 export class StepPlanner {
   readonly paces = new Paces();
   readonly #options: StepPlannerOptions;
-  readonly #shares = new Shares();
+  readonly #shares: Shares;
+  readonly #times = new StepTimes();
   readonly #trials = new Trials();
   /** Who was given a part of the batch lately. */
   #active: readonly WorkerId[] = [];
 
   constructor(options: StepPlannerOptions) {
     this.#options = options;
+    this.#shares = new Shares(options.unit);
   }
 
   /**
@@ -56,9 +63,12 @@ export class StepPlanner {
           ? free
           : [...pool.members.keys()];
     this.#active = active;
-    const shares = known.length > 0 ? this.#shares.next(samples, known) : equalShares(samples, active);
-    this.#tell(shares, known);
+    const { unit } = this.#options;
+    const ranges = known.length > 0 ? this.#shares.next(samples, known) : equalShares(samples, active, unit);
+    this.#tell(ranges, known);
 
+    const shares = unit === undefined ? ranges : inNodes(ranges, samples, unit);
+    this.#times.begin(shares);
     const sharing = new Set(shares.map(({ worker }) => worker));
     const busy = new Set(spare.map(({ worker }) => worker));
     const assignments = shares.filter(({ worker }) => !busy.has(worker));
@@ -76,18 +86,31 @@ export class StepPlanner {
       assignments,
       waiting: shares.length > 0 ? waiting : [{ from: 0, to: samples }],
       copies,
+      ...(unit === undefined ? {} : { cut: (range, parts) => cutNode(range, unit, parts) }),
     };
   }
 
-  /** Probable shares of the step that follows. */
+  /** What workers will probably be given first in the step that follows. */
   probable(samples: number): readonly Assignment[] {
-    const active = this.#active.filter((worker) => this.#options.pool.members.has(worker));
+    const { pool, unit } = this.#options;
+    const active = this.#active.filter((worker) => pool.members.has(worker));
     const known = this.#candidates(active);
-    return known.length > 0 ? this.#shares.probable(samples, known) : equalShares(samples, active);
+    const shares =
+      known.length > 0 ? this.#shares.probable(samples, known) : equalShares(samples, active, unit);
+    if (unit === undefined) return shares;
+    const nodes = inNodes(shares, samples, unit);
+    return nodes.filter(({ worker }, i) => nodes.findIndex((node) => node.worker === worker) === i);
   }
 
-  /** After which time a shard of a step is late. */
-  lateAfterMs(worker: WorkerId, samples: number): number {
+  /** How long a worker was busy with something of a step. */
+  observe({ id, engine }: Member, samples: number, busyMs: number): void {
+    const share = this.#times.add(id, samples, busyMs);
+    if (share !== null) this.paces.observe(id, engine, share.samples, share.busyMs);
+  }
+
+  /** After which time a shard of a step is late: with all that the worker was given, if it has several. */
+  lateAfterMs(worker: WorkerId, shardSamples: number): number {
+    const samples = Math.max(shardSamples, this.#times.samplesOf(worker));
     const pace = this.paces.paceOf(worker);
     const shouldMs = pace === null ? this.paces.typicalMs(samples) : forecastMs(pace, samples);
     return shouldMs === null ? Infinity : LATE_TIMES * shouldMs + LATE_MS;

@@ -4,21 +4,34 @@ import type { Job } from '../model/job.ts';
 import type { Step } from '../protocol/messages.ts';
 import { ScratchArrays } from './scratch-arrays.ts';
 
+/** A shard that is being got ready, and the arrays for it. */
+interface Prepared {
+  readonly step: Step;
+  readonly shard: Shard;
+  readonly arrays: ScratchArrays;
+  /** Layers whose masks lie ready. */
+  readonly ready: Set<number>;
+}
+
 /**
  * What a gradient step is fed with besides the weights, as arrays: scaled images, one-hot labels, dropout masks. All
- * of it can be made ahead. The arrays are used again; each is good until the next of its kind is asked for.
+ * of it can be made ahead, of a shard or of all its micro-shards. The arrays are used again; each is good until the next
+ * of its kind is asked for.
  */
 export class ShardInputs {
   readonly #job: Job;
-  readonly #scratch = new ScratchArrays();
   /** What has been learnt of the dropout layers by running them: elements of one sample, and the rate. */
   readonly #layers = new Map<number, { readonly size: number; readonly rate: number }>();
-  /** Layers whose masks for the current shard lie ready. */
-  readonly #ready = new Set<number>();
-  #prepared: { readonly step: Step; readonly shard: Shard } | null = null;
+  /** Made ahead, the oldest first. */
+  readonly #made: Prepared[] = [];
+  readonly #free: ScratchArrays[] = [];
+  readonly #most: number;
+  readonly #unprepared = new ScratchArrays();
+  #now: Prepared | null = null;
 
   constructor(job: Job) {
     this.#job = job;
+    this.#most = job.microShard === undefined ? 1 : Math.ceil(job.batchSize / job.microShard);
   }
 
   /**
@@ -26,58 +39,85 @@ export class ShardInputs {
    * the other methods answer for this shard.
    */
   prepare(step: Step, shard: Shard): void {
-    if (this.#prepared?.step === step && this.#prepared.shard === shard) return;
-    this.scaled(shard.images);
-    this.#prepared = { step, shard };
-    for (const [layer, { size, rate }] of this.#layers) {
-      this.mask(layer, rate, size * shard.labels.length);
-      this.#ready.add(layer);
-    }
+    const made = this.#made.find((each) => each.step === step && each.shard === shard);
+    this.#now = made ?? this.#make(step, shard);
   }
 
-  /** Nothing is prepared any more. */
+  /** What was prepared last is not any more. */
   forget(): void {
-    this.#prepared = null;
-    this.#ready.clear();
+    if (this.#now !== null) this.#discard(this.#now);
+    this.#now = null;
   }
 
   /** Images of the prepared shard, as the model sees them: [samples, ...sampleShape]. */
   images(): Float32Array {
-    return this.#scratch.take('images', this.#current().shard.images.length);
+    const { arrays, shard } = this.#current();
+    return arrays.take('images', shard.images.length);
   }
 
   /** One-hot labels of the prepared shard: [samples, classes]. */
   target(): Float32Array {
-    const { labels } = this.#current().shard;
+    const { arrays, shard } = this.#current();
+    const { labels } = shard;
     const { classes } = this.#job.data;
-    const values = this.#scratch.take('target', labels.length * classes).fill(0);
+    const values = arrays.take('target', labels.length * classes).fill(0);
     labels.forEach((label, sample) => (values[sample * classes + label] = 1));
     return values;
   }
 
   /** The mask of a layer for the prepared shard. @param elements of the layer's activation, all samples */
   mask(layer: number, rate: number, elements: number): Float32Array {
-    const { step, shard } = this.#current();
-    const mask = this.#scratch.take(`mask ${layer}`, elements);
+    const { step, shard, arrays, ready } = this.#current();
+    const mask = arrays.take(`mask ${layer}`, elements);
     const size = elements / shard.labels.length;
     // A layer may be applied to activations of two sizes in one step: only the last of them was made ahead.
-    if (this.#ready.has(layer) && this.#layers.get(layer)?.size === size) return mask;
+    if (ready.has(layer) && this.#layers.get(layer)?.size === size) return mask;
     this.#layers.set(layer, { size, rate });
     fillDropoutMask(mask, { seed: this.#job.seed, step }, shard.sampleNumbers, layer, size, rate);
     return mask;
   }
 
-  /** Stored bytes as the model sees them; forgets what was prepared. */
+  /** Stored bytes as the model sees them. */
   scaled(images: Uint8Array): Float32Array {
-    this.forget();
+    return this.#scale(images, this.#unprepared);
+  }
+
+  #make(step: Step, shard: Shard): Prepared {
+    const [oldest] = this.#made;
+    if (oldest !== undefined && (oldest.step !== step || this.#made.length >= this.#most))
+      this.#discard(oldest);
+    const prepared = {
+      step,
+      shard,
+      arrays: this.#free.pop() ?? new ScratchArrays(),
+      ready: new Set<number>(),
+    };
+    this.#made.push(prepared);
+    this.#now = prepared;
+    this.#scale(shard.images, prepared.arrays);
+    for (const [layer, { size, rate }] of this.#layers) {
+      this.mask(layer, rate, size * shard.labels.length);
+      prepared.ready.add(layer);
+    }
+    return prepared;
+  }
+
+  #discard(prepared: Prepared): void {
+    const at = this.#made.indexOf(prepared);
+    if (at < 0) return;
+    this.#made.splice(at, 1);
+    this.#free.push(prepared.arrays);
+  }
+
+  #scale(images: Uint8Array, arrays: ScratchArrays): Float32Array {
     const { scale } = this.#job.data;
-    const values = this.#scratch.take('images', images.length);
+    const values = arrays.take('images', images.length);
     for (let i = 0; i < values.length; i++) values[i] = (images[i] as number) * scale;
     return values;
   }
 
-  #current(): { readonly step: Step; readonly shard: Shard } {
-    if (this.#prepared === null) throw new Error('No shard was prepared.');
-    return this.#prepared;
+  #current(): Prepared {
+    if (this.#now === null) throw new Error('No shard was prepared.');
+    return this.#now;
   }
 }

@@ -5,6 +5,7 @@ import { scoreLogits } from '../model/loss.ts';
 import type { EngineInfo } from '../protocol/messages.ts';
 import type { Engine, Tail, Trainer } from './engine.ts';
 import type { OnGradient } from './gradient-taps.ts';
+import { inMicroShards } from './micro-shards.ts';
 import type { MaskSource } from './keyed-dropout.ts';
 import type { TF } from './model.ts';
 import { createModelStep, type ModelStep } from './model-step.ts';
@@ -29,7 +30,10 @@ export const readByData: TensorReader = {
 export function createEngine(tf: TF, info: EngineInfo, reader = readByData): Engine {
   return {
     info,
-    load: async (job) => createTrainer(tf, job, await createModelStep(tf, job), new ShardInputs(job), reader),
+    load: async (job) => {
+      const modelStep = await createModelStep(tf, job);
+      return inMicroShards(createTrainer(tf, job, modelStep, new ShardInputs(job), reader), job);
+    },
   };
 }
 

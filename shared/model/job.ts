@@ -30,6 +30,8 @@ export const jobSchema = v.object({
   batchSize: positive,
   epochs: count,
   seed: uint32,
+  /** Samples of a micro-shard: shards are computed so, and summed along a fixed tree. Without it, each in one piece. */
+  microShard: v.optional(v.pipe(positive, v.maxValue(65_536))),
   data: v.object({
     name: v.pipe(v.string(), v.maxLength(200)),
     /** Of one sample, [28, 28, 1] for MNIST. */

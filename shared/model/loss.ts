@@ -6,6 +6,12 @@ export interface Score {
   readonly correct: number;
 }
 
+/** In double precision. */
+export const addScores = (left: Score, right: Score): Score => ({
+  lossSum: left.lossSum + right.lossSum,
+  correct: left.correct + right.correct,
+});
+
 /**
  * Categorical cross-entropy of softmax(logits), in double precision: logsumexp(logits) - logits[label].
  * @param logits [samples, classes], row-major

@@ -27,6 +27,8 @@ export const CloseCode = {
   wrongGradient: 4425,
   /** The worker speaks another protocol version, or no codec that the coordinator knows. */
   unsupported: 4426,
+  /** The run is exact, and the worker's engine computes other bits than those before it. */
+  otherBits: 4427,
   /** The coordinator has as many workers as it takes. */
   full: 4429,
 } as const;
@@ -44,6 +46,7 @@ export const FATAL_CLOSE_CODES: ReadonlySet<number> = new Set<number>([
   CloseCode.cannotCompute,
   CloseCode.wrongGradient,
   CloseCode.unsupported,
+  CloseCode.otherBits,
 ]);
 
 /** What a peer did wrong, with the code that it is told. The message is a sentence for a person. */

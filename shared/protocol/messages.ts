@@ -60,7 +60,11 @@ const watch = v.object({ type: v.literal('watch'), protocol: count, token: v.opt
 /** An observer wants the weights of now. */
 const snapshot = v.object({ type: v.literal('snapshot') });
 /** The job's model is built: shards are welcome. */
-const ready = v.object({ type: v.literal('ready') });
+const ready = v.object({
+  type: v.literal('ready'),
+  /** What its engine makes of fixed weights and samples, where bits matter. */
+  knownAnswer: v.optional(text(40)),
+});
 /** What every answer to a shard says: sums over the shard's samples. */
 const answer = {
   step,

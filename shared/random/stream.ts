@@ -6,6 +6,7 @@ export const Purpose = {
   dropout: 2,
   initialWeights: 3,
   drawnDigits: 4,
+  knownAnswer: 5,
 } as const;
 export type Purpose = (typeof Purpose)[keyof typeof Purpose];
 

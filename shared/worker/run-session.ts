@@ -114,10 +114,11 @@ export function runSession(
 
     const load = async (welcome: Welcome): Promise<void> => {
       try {
-        loaded = new LoadedJob(await trainers.load(welcome.job), welcome, connection);
+        const { trainer, knownAnswer } = await trainers.load(welcome.job);
+        loaded = new LoadedJob(trainer, welcome, connection);
         if (state.phase === 'ended') return;
         report.joined(welcome);
-        dispatch({ type: 'loaded' });
+        dispatch({ type: 'loaded', knownAnswer });
       } catch (error) {
         giveUp(error);
       }

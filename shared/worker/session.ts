@@ -49,7 +49,8 @@ export interface Prefetched {
 
 export type SessionEvent =
   | { readonly type: 'frame'; readonly bytes: Uint8Array }
-  | { readonly type: 'loaded' }
+  /** The model is built; with what is to be told of it where bits matter. */
+  | { readonly type: 'loaded'; readonly knownAnswer: string | null }
   | { readonly type: 'computed' }
   | { readonly type: 'leave' }
   | { readonly type: 'closed'; readonly code: number; readonly reason: string };
@@ -91,7 +92,7 @@ export function advance(state: SessionState, event: SessionEvent): Transition {
     case 'frame':
       return onFrame(state, event.bytes);
     case 'loaded':
-      return [{ ...state, phase: 'working' }, [{ type: 'send', message: { type: 'ready' } }]];
+      return [{ ...state, phase: 'working' }, [{ type: 'send', message: readyWith(event.knownAnswer) }]];
     case 'computed':
       return startWork({ ...state, busy: false });
     case 'leave': {
@@ -105,6 +106,9 @@ export function advance(state: SessionState, event: SessionEvent): Transition {
       });
   }
 }
+
+const readyWith = (knownAnswer: string | null): FromWorker =>
+  knownAnswer === null ? { type: 'ready' } : { type: 'ready', knownAnswer };
 
 function onFrame(state: SessionState, bytes: Uint8Array): Transition {
   try {

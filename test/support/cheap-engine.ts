@@ -1,4 +1,5 @@
-import type { Engine } from '../../shared/engine/engine.ts';
+import type { Engine, Trainer } from '../../shared/engine/engine.ts';
+import { inMicroShards } from '../../shared/engine/micro-shards.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 
 /** How a cheap engine computes; may be changed while it works. */
@@ -27,7 +28,7 @@ export function cheapEngine(settings: CheapSettings, device = 'cheap'): Engine {
       const { length } = layoutOf(job.layout);
       const take = (samples: number): Promise<void> =>
         new Promise((resolve) => setTimeout(resolve, settings.perSampleMs * samples));
-      return Promise.resolve({
+      const trainer: Trainer = {
         setWeights: () => undefined,
         prepare: () => undefined,
         dispose: () => undefined,
@@ -42,7 +43,8 @@ export function cheapEngine(settings: CheapSettings, device = 'cheap'): Engine {
           await take(sampleNumbers.length);
           return { lossSum: sampleNumbers.length, correct: 0 };
         },
-      });
+      };
+      return Promise.resolve(inMicroShards(trainer, job));
     },
   };
 }

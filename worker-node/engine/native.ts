@@ -1,5 +1,6 @@
 import { cpus } from 'node:os';
 import type { Engine } from '../../shared/engine/engine.ts';
+import { inMicroShards } from '../../shared/engine/micro-shards.ts';
 import { createModelStep } from '../../shared/engine/model-step.ts';
 import { nativeCandidates, requireFrom, type NativeCandidate } from './candidates.ts';
 import { gpuName } from './gpu-name.ts';
@@ -45,7 +46,7 @@ export async function openNativeEngine(
     threads,
   };
   const load: Engine['load'] = async (job) =>
-    createCapturedTrainer(native, job, await createModelStep(tf, job), capture);
+    inMicroShards(createCapturedTrainer(native, job, await createModelStep(tf, job), capture), job);
   return { engine: { info, load }, gpu, tensorflow: backend.binding.TF_Version ?? null };
 }
 

@@ -14,7 +14,7 @@ const frame = (message: FromCoordinator, payload?: Uint8Array): SessionEvent => 
   bytes: frameFromCoordinator(message, payload),
 });
 const samples = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
-const ready = [frame(exampleWelcome), { type: 'loaded' }] as const;
+const ready = [frame(exampleWelcome), { type: 'loaded', knownAnswer: null }] as const;
 const weights = (k: number): SessionEvent => frame({ type: 'weights', step: step(k) }, new Uint8Array(4));
 const prefetch = (k: number): SessionEvent => frame({ type: 'prefetch', step: step(k), samples: 1 }, samples);
 const shard = (k: number, count = 1): SessionEvent =>

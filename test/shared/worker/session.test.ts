@@ -26,7 +26,7 @@ const rejected = frame({ type: 'rejected', step: step(1), shard: shardId(1), cod
 const garbage: SessionEvent = { type: 'frame', bytes: Uint8Array.of(1, 2, 3) };
 const closed = (code: number, reason = ''): SessionEvent => ({ type: 'closed', code, reason });
 const [loaded, computed, leave]: SessionEvent[] = [
-  { type: 'loaded' },
+  { type: 'loaded', knownAnswer: null },
   { type: 'computed' },
   { type: 'leave' },
 ];

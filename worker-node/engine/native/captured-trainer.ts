@@ -44,6 +44,8 @@ export function createCapturedTrainer(
   const givenUp = new Set<GraphKind>();
   const waiting = new Set<string>();
   let disposed = false;
+  // A graph's bits are not those of the same ops one by one: where bits matter, nothing is computed without one.
+  const exact = job.microShard !== undefined;
 
   const giveUp = (kind: GraphKind, error: unknown): void => {
     givenUp.add(kind);
@@ -53,19 +55,23 @@ export function createCapturedTrainer(
     note(`${what} runs op by op, as it cannot be captured as a graph: ${why}.`);
   };
 
+  const captureNow = (kind: GraphKind, samples: number): void => {
+    if (disposed || givenUp.has(kind) || !graphs[kind].hasRoom) return;
+    try {
+      graphs[kind].add(samples, captureStep(native, job, modelStep, kind, samples));
+    } catch (error) {
+      giveUp(kind, error);
+    }
+  };
+
   /** Called after a shard was computed op by op: the next ones of its size shall have a graph. */
   const wish = (kind: GraphKind, samples: number): void => {
     const key = `${kind} ${samples}`;
-    if (givenUp.has(kind) || waiting.has(key) || !graphs[kind].hasRoom) return;
+    if (exact || givenUp.has(kind) || waiting.has(key) || !graphs[kind].hasRoom) return;
     waiting.add(key);
     idle.later(() => {
       waiting.delete(key);
-      if (disposed || givenUp.has(kind) || !graphs[kind].hasRoom) return;
-      try {
-        graphs[kind].add(samples, captureStep(native, job, modelStep, kind, samples));
-      } catch (error) {
-        giveUp(kind, error);
-      }
+      captureNow(kind, samples);
     });
   };
 
@@ -80,6 +86,7 @@ export function createCapturedTrainer(
     prepare: () => Float32Array,
     readPart: (values: Float32Array, part: number) => void,
   ): Float32Array | null => {
+    if (exact && !graphs[kind].has(samples)) captureNow(kind, samples);
     const graph = graphs[kind].use(samples);
     if (graph === undefined) return null;
     let logits: Float32Array | null = null;
@@ -91,6 +98,7 @@ export function createCapturedTrainer(
         else logits = values;
       });
     } catch (error) {
+      if (exact) throw error;
       giveUp(kind, error);
     } finally {
       inputs.forget();

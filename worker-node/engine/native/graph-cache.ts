@@ -23,6 +23,10 @@ export class GraphCache<Key, T extends Disposable> {
     return this.#held.size;
   }
 
+  has(key: Key): boolean {
+    return this.#held.has(key);
+  }
+
   /** Counts as a use, whether or not there is one. */
   use(key: Key): T | undefined {
     this.#uses++;

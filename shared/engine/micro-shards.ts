@@ -1,0 +1,74 @@
+import { codecKernels } from '../codec/kernels/simd.ts';
+import type { Shard } from '../data/shard.ts';
+import type { Job } from '../model/job.ts';
+import { layoutOf, sizeOf } from '../model/layout.ts';
+import { addScores } from '../model/loss.ts';
+import { TreeSum } from '../model/sum-tree.ts';
+import type { Trainer } from './engine.ts';
+
+/**
+ * Where the job says so, a trainer that computes every shard in micro-shards, each by itself, and adds what comes out
+ * along the tree of TreeSum: the bits of a sum then do not depend on how a batch is shared out.
+ * @param trainer computes the micro-shards
+ */
+export function inMicroShards(trainer: Trainer, job: Job): Trainer {
+  const { microShard } = job;
+  if (microShard === undefined) return trainer;
+  const { length } = layoutOf(job.layout);
+  const room: Float32Array[] = [];
+  const parts = new WeakMap<Shard, readonly Shard[]>();
+
+  /** The same objects for the same shard, by which the trainer knows what it has prepared. */
+  const partsOf = (shard: Shard): readonly Shard[] => {
+    const made = parts.get(shard) ?? cutShard(shard, microShard, sizeOf(job.data.sampleShape));
+    parts.set(shard, made);
+    return made;
+  };
+
+  return {
+    ...(trainer.room === undefined ? {} : { room: trainer.room }),
+    setWeights: (weights, from) => trainer.setWeights(weights, from),
+    prepare(step, shard) {
+      for (const part of partsOf(shard)) trainer.prepare(step, part);
+    },
+
+    async gradient(step, shard, gradient) {
+      const scores = new TreeSum(addScores);
+      const sum = new TreeSum((left: Float32Array, right: Float32Array) => {
+        codecKernels.add(left, right, left);
+        room.push(right);
+        return left;
+      });
+      // The first one's place is that of the sum: it is always the left half.
+      let target = gradient;
+      for (const part of partsOf(shard)) {
+        scores.push(await trainer.gradient(step, part, target));
+        sum.push(target);
+        target = room.pop() ?? new Float32Array(length);
+      }
+      room.push(target);
+      sum.total();
+      return scores.total();
+    },
+
+    async evaluate(shard) {
+      const scores = new TreeSum(addScores);
+      for (const part of partsOf(shard)) scores.push(await trainer.evaluate(part));
+      return scores.total();
+    },
+
+    predict: (images, samples) => trainer.predict(images, samples),
+    dispose: () => trainer.dispose(),
+  };
+}
+
+function cutShard({ sampleNumbers, images, labels }: Shard, unit: number, sampleBytes: number): Shard[] {
+  return Array.from({ length: Math.ceil(labels.length / unit) }, (_, i) => {
+    const [from, to] = [i * unit, Math.min(labels.length, (i + 1) * unit)];
+    return {
+      sampleNumbers: sampleNumbers.subarray(from, to),
+      images: images.subarray(from * sampleBytes, to * sampleBytes),
+      labels: labels.subarray(from, to),
+    };
+  });
+}

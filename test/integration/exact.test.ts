@@ -1,0 +1,99 @@
+import { afterEach, expect, test } from 'vitest';
+import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import type { JobSettings } from '../../coordinator/model.ts';
+import { roundingEngine } from '../support/rounding-engine.ts';
+import {
+  testCoordinator,
+  tinyTopology,
+  workersReady,
+  type TestCoordinator,
+} from '../support/test-coordinator.ts';
+import {
+  attachWorker,
+  timeless,
+  trainToTheEnd,
+  type LocalWorker,
+  type RunResult,
+} from '../support/training-run.ts';
+
+// A last batch of 104, whose last micro-shard has 8 samples; a test split whose last one has 13.
+const dataset = drawDigits({ seed: 1, trainCount: 1000, testCount: 301 });
+const settings: Partial<JobSettings> = { epochs: 2, microShard: 16, topology: tinyTopology([28, 28, 1], 10) };
+
+let coordinator: TestCoordinator;
+let workers: LocalWorker[] = [];
+
+afterEach(async () => {
+  await coordinator.close('done');
+  await Promise.all(workers.map(({ ended }) => ended));
+  workers = [];
+});
+
+async function run(count: number, changes: (step: number) => void = () => undefined): Promise<RunResult> {
+  coordinator = await testCoordinator(dataset, settings);
+  for (let i = 0; i < count; i++) {
+    // Every third is four times as fast as the others.
+    workers.push(
+      attachWorker(coordinator.url, `w${i}`, roundingEngine({ perSampleMs: i % 3 === 2 ? 0.05 : 0.2 })),
+    );
+  }
+  await workersReady(coordinator, count);
+  return trainToTheEnd(coordinator, dataset, { beforeStep: changes });
+}
+
+let alone: RunResult | null = null;
+async function reference(): Promise<RunResult> {
+  if (alone === null) {
+    alone = await run(1);
+    await coordinator.close('done');
+  }
+  return alone;
+}
+
+function expectSame(result: RunResult, expected: RunResult): void {
+  expect(result.history.map(timeless)).toEqual(expected.history.map(timeless));
+  expect(Buffer.from(result.weights.buffer).equals(Buffer.from(expected.weights.buffer))).toBe(true);
+}
+
+test.each([2, 3, 5, 8])('%i unequal workers give the bits of one, weights and history', async (count) => {
+  const expected = await reference();
+  expectSame(await run(count), expected);
+});
+
+test('so do workers that come and go', async () => {
+  const expected = await reference();
+  let comings = 0;
+  expectSame(
+    await run(3, (step) => {
+      if (step % 2 === 0) return;
+      workers.push(attachWorker(coordinator.url, `later-${step}`, roundingEngine()));
+      comings++;
+      // One goes in mid-step, the oldest first.
+      setImmediate(() => workers[comings - 1]?.leave());
+    }),
+    expected,
+  );
+  expect(comings).toBeGreaterThan(5);
+});
+
+test('without exact mode the bits differ', async () => {
+  const results: Float32Array[] = [];
+  for (const count of [1, 3]) {
+    coordinator = await testCoordinator(dataset, { ...settings, microShard: undefined });
+    for (let i = 0; i < count; i++) workers.push(attachWorker(coordinator.url, `w${i}`, roundingEngine()));
+    await workersReady(coordinator, count);
+    results.push((await trainToTheEnd(coordinator, dataset)).weights);
+    await coordinator.close('done');
+  }
+  expect(results[0]).not.toEqual(results[1]);
+});
+
+test('a worker whose engine computes other bits is refused, and told why', async () => {
+  coordinator = await testCoordinator(dataset, settings);
+  workers.push(attachWorker(coordinator.url, 'ann', roundingEngine()));
+  await workersReady(coordinator, 1);
+  const other = attachWorker(coordinator.url, 'bob', roundingEngine({ build: 1 }));
+  expect(await other.ended).toContain('other bits are computed here: another build or processor');
+  expect(coordinator.lines.some((line) => line.includes('bob'))).toBe(true);
+  expect(coordinator.pool.members.size).toBe(1);
+});

@@ -1,0 +1,52 @@
+import type { Engine, Trainer } from '../../shared/engine/engine.ts';
+import { inMicroShards } from '../../shared/engine/micro-shards.ts';
+import { layoutOf } from '../../shared/model/layout.ts';
+
+export interface RoundingSettings {
+  /** How long a sample takes; 0 answers at once. */
+  readonly perSampleMs?: number;
+  /** Another build: its bits are other ones. */
+  readonly build?: number;
+}
+
+/**
+ * An engine that computes little, and rounds as a real one does: its gradients depend on the weights, on the samples and
+ * on how they are cut, to the last bit.
+ */
+export function roundingEngine({ perSampleMs = 0, build = 0 }: RoundingSettings = {}): Engine {
+  return {
+    info: { backend: 'rounding', version: '1', device: `build ${build}`, threads: 1 },
+    load: (job) => {
+      const { length } = layoutOf(job.layout);
+      let weights: Float32Array = new Float32Array(length);
+      const take = async (samples: number): Promise<void> => {
+        if (perSampleMs > 0) await new Promise((resolve) => setTimeout(resolve, perSampleMs * samples));
+      };
+      const pullOf = (step: number, numbers: Uint32Array): number =>
+        numbers.reduce((sum, number) => sum + 1 / (3 + ((number + step + build) % 97)), 0);
+      const trainer: Trainer = {
+        setWeights: (values, from = 0) => {
+          weights = weights.slice();
+          weights.set(values, from);
+        },
+        prepare: () => undefined,
+        dispose: () => undefined,
+        predict: () => Promise.reject(new Error('Nothing to predict.')),
+        async gradient(step, { sampleNumbers }, gradient) {
+          const pull = pullOf(step, sampleNumbers);
+          const samples = sampleNumbers.length;
+          await take(samples);
+          for (let i = 0; i < length; i++) {
+            gradient[i] = (weights[i] ?? 0) * samples * 0.37 - pull * (((i % 13) - 6) / 7);
+          }
+          return { lossSum: pull + Math.abs(weights[0] ?? 0) * samples, correct: samples >> 1 };
+        },
+        async evaluate({ sampleNumbers }) {
+          await take(sampleNumbers.length);
+          return { lossSum: pullOf(0, sampleNumbers) + Math.abs(weights[1] ?? 0), correct: 1 };
+        },
+      };
+      return Promise.resolve(inMicroShards(trainer, job));
+    },
+  };
+}

@@ -1,0 +1,97 @@
+import { createOptimizer } from '../../coordinator/training/optimizer.ts';
+import { train, type TrainingStart } from '../../coordinator/training/train.ts';
+import type { EpochTally, Position } from '../../coordinator/storage/checkpoint.ts';
+import { clockOf } from '../../shared/clock.ts';
+import type { Dataset } from '../../shared/data/dataset.ts';
+import type { Engine } from '../../shared/engine/engine.ts';
+import { layoutOf } from '../../shared/model/layout.ts';
+import type { EpochRecord } from '../../shared/protocol/messages.ts';
+import { runWorker } from '../../shared/worker/connection-loop.ts';
+import { connectWebSocket } from '../../worker-node/connect.ts';
+import type { TestCoordinator } from './test-coordinator.ts';
+
+/** What a run has left. */
+export interface RunResult {
+  readonly weights: Float32Array;
+  readonly history: readonly EpochRecord[];
+  /** Of each step: what was summed, before the division. */
+  readonly samples: readonly number[];
+}
+
+export interface RunOptions {
+  readonly beforeStep?: (step: number) => void;
+  readonly start?: TrainingStart;
+  readonly checkpoint?: (position: Position, tally: EpochTally, weights: Float32Array) => void;
+}
+
+/** Trains the job of a coordinator to its end, with whoever has joined. */
+export async function trainToTheEnd(
+  { job, rounds, pool, initialWeights }: TestCoordinator,
+  dataset: Dataset,
+  { beforeStep, start, checkpoint }: RunOptions = {},
+): Promise<RunResult> {
+  const weights = initialWeights.slice();
+  const history: EpochRecord[] = [];
+  const samples: number[] = [];
+  let step = start?.position.steps ?? 0;
+  beforeStep?.(step);
+  await train({
+    ...{ job, dataset, weights, rounds, pool },
+    optimizer: createOptimizer(job.optimizer, layoutOf(job.layout)),
+    report: {
+      epochStarted: () => undefined,
+      stepFinished: ({ batch }) => {
+        samples.push(batch.samples);
+        beforeStep?.(++step);
+      },
+      epochFinished: () => undefined,
+    },
+    clock: clockOf(globalThis),
+    signal: new AbortController().signal,
+    save: (record) => Promise.resolve(void history.push(record)),
+    ...(start === undefined ? {} : { start }),
+    checkpoint: (_, position, tally) => Promise.resolve(checkpoint?.(position, tally, weights)),
+  });
+  return { weights, history, samples };
+}
+
+/** A record without what the clock and the workers make of it. */
+export const timeless = (record: EpochRecord): EpochRecord => ({
+  ...record,
+  seconds: 0,
+  samples_per_second: 0,
+  workers: 0,
+});
+
+/** A real worker over a real socket, in this process. */
+export interface LocalWorker {
+  readonly name: string;
+  /** Why it ended. */
+  readonly ended: Promise<string>;
+  readonly notes: readonly string[];
+  /** It says goodbye. */
+  leave(): void;
+}
+
+export function attachWorker(
+  url: string,
+  name: string,
+  engine: Engine,
+  connect = connectWebSocket,
+): LocalWorker {
+  const leaving = new AbortController();
+  const notes: string[] = [];
+  const ended = runWorker({
+    ...{ url, name, engine, connect },
+    clock: clockOf(globalThis),
+    random: Math.random,
+    report: {
+      joined: () => undefined,
+      computed: () => undefined,
+      waiting: (line) => notes.push(line),
+      note: (line) => notes.push(line),
+    },
+    signal: leaving.signal,
+  }).catch((error: unknown) => (error instanceof Error ? error.message : String(error)));
+  return { name, ended, notes, leave: () => leaving.abort() };
+}
