@@ -6,7 +6,7 @@
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
-import { LINK_CODECS } from '../coordinator/members/link-codecs.ts';
+import { codecRule, LINK_CODECS } from '../coordinator/members/link-codecs.ts';
 import { prepareJob } from '../coordinator/model.ts';
 import { drawDigits } from '../shared/data/drawn-digits.ts';
 import { integer } from '../shared/options.ts';
@@ -118,7 +118,7 @@ for (const link of LINKS.filter(({ name }) => flags.links.includes(name))) {
       const row: [string, Cell][] = [];
       for (const codec of flags.codecs) {
         const cell = await runCell({
-          ...{ prepared, dataset, batch, link, host, codecs: LINK_CODECS[codec] ?? 'auto' },
+          ...{ prepared, dataset, batch, link, host, codecs: codecRule(codec) },
           workers: workers.slice(0, count),
           shapedOutside: network !== null,
           perSampleMs: flags.perSample,

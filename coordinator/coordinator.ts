@@ -4,7 +4,7 @@ import type { Job } from '../shared/model/job.ts';
 import type { Connection } from '../shared/transport.ts';
 import { Feed } from './feed/feed.ts';
 import type { PoolConnection } from './members/greetings.ts';
-import type { LinkCodecs } from './members/link-codecs.ts';
+import { inShort, type CodecRule } from './members/link-codecs.ts';
 import { WorkerPool, type PoolOptions } from './members/worker-pool.ts';
 import { plural, type Report } from './report/report.ts';
 import { Metrics } from './metrics/metrics.ts';
@@ -22,9 +22,11 @@ export interface CoordinatorOptions {
   readonly token?: string | undefined;
   readonly maxWorkers: number;
   /** How gradients and weights travel to and from workers that know these codecs; float32 without it. */
-  readonly codecs?: LinkCodecs | undefined;
+  readonly codecs?: CodecRule | undefined;
   /** Whom weights and gradients are sent to in two pieces; see PoolOptions. */
   readonly tailsFor?: PoolOptions['tailsFor'];
+  /** Whose codecs are chosen, where that is the rule; see PoolOptions. */
+  readonly recodesFor?: PoolOptions['recodesFor'];
   /** The part of the shards that two workers compute; nobody is audited without. */
   readonly audit?: number | undefined;
   readonly pageDir: string;
@@ -63,6 +65,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     ...{ job, clock, maxFrameBytes, tailFrom },
     rules,
     ...(options.tailsFor === undefined ? {} : { tailsFor: options.tailsFor }),
+    ...(options.recodesFor === undefined ? {} : { recodesFor: options.recodesFor }),
     watch: (connection) => feed.watch(connection),
   });
   const feed: Feed = new Feed({ job, clock, pool });
@@ -100,14 +103,15 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     throw error;
   });
   pool.listen({
-    joined: ({ name, engine, codec, updateCodec }) => {
+    joined: ({ name, engine, ...member }) => {
       const threads = plural(engine.threads, 'thread');
-      const link =
-        codec === 'float32' && updateCodec === null ? '' : `, ${codec}/${updateCodec ?? 'float32'}`;
+      const codecs = inShort(member);
+      const link = codecs === inShort({ codec: 'float32', updateCodec: null }) ? '' : `, ${codecs}`;
       report.info(`+ ${name} joined: ${engine.backend} on ${engine.device}, ${threads}${link}`);
     },
     left: ({ name }, reason) => report.info(`- ${name} left: ${reason}`),
     refused: (reason) => report.warn(`A worker was not let in: ${reason}`),
+    recoded: ({ name }, reason) => report.info(`${name}: ${reason}`),
     reserved: ({ name }, reason) =>
       report.info(reason === null ? `${name} takes part again.` : `${name} is kept in reserve: ${reason}`),
   });

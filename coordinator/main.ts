@@ -22,10 +22,10 @@ const engineOption = (): Option =>
 const codecOption = (): Option =>
   new Option(
     '--codec <codec>',
-    'how gradients and weights travel: float32 is exact, float16 half the bytes, int8 a quarter, int4 an eighth up and a quarter down',
+    'how gradients and weights travel: auto is what suits each link; float32 is exact, float16 half the bytes, int8 a quarter, int4 an eighth up and a quarter down',
   )
-    .choices(Object.keys(LINK_CODECS))
-    .default('float32');
+    .choices(['auto', ...Object.keys(LINK_CODECS)])
+    .default('auto');
 const tokenOption = (): Option =>
   new Option('--token <token>', 'only workers that know it may join').env('GRADCAST_TOKEN');
 

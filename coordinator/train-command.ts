@@ -3,7 +3,7 @@ import type { Dataset } from '../shared/data/dataset.ts';
 import type { EpochRecord } from '../shared/protocol/messages.ts';
 import { beginRun, type BeginFlags, type Begun } from './begin.ts';
 import { INTERRUPTED, interruptible } from './interrupt.ts';
-import { LINK_CODECS } from './members/link-codecs.ts';
+import { codecRule } from './members/link-codecs.ts';
 import { localWorkers, type Program } from './program.ts';
 import { createReport } from './report/create.ts';
 import { sayAddresses } from './report/say-addresses.ts';
@@ -21,7 +21,7 @@ export interface TrainFlags extends BeginFlags {
   readonly host: string;
   readonly port: number;
   readonly token?: string;
-  /** One of LINK_CODECS. */
+  /** One of LINK_CODECS, or auto. */
   readonly codec: string;
   readonly https?: boolean;
   readonly cert?: string;
@@ -70,7 +70,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
       {
         ...flags,
         workers,
-        codecs: LINK_CODECS[flags.codec],
+        codecs: codecRule(flags.codec),
         job,
         tls,
         program,

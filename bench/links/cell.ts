@@ -2,6 +2,7 @@ import { startCoordinator, type CoordinatorOptions } from '../../coordinator/coo
 import { waitForWorkers } from '../../coordinator/members/wait-for-workers.ts';
 import type { PreparedJob } from '../../coordinator/model.ts';
 import { plainReport } from '../../coordinator/report/plain-report.ts';
+import { inShort } from '../../coordinator/members/link-codecs.ts';
 import { createOptimizer } from '../../coordinator/training/optimizer.ts';
 import { clockOf } from '../../shared/clock.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
@@ -65,6 +66,7 @@ export async function runCell(options: CellOptions): Promise<Cell> {
     maxWorkers: workers.length,
     codecs: options.codecs,
     tailsFor: () => true,
+    recodesFor: () => true,
     pageDir: 'dist/page',
     clock,
     report: plainReport((line) => (options.verbose ? console.error(`    ${line}`) : undefined), clock),
@@ -115,9 +117,7 @@ export async function runCell(options: CellOptions): Promise<Cell> {
   }
   const after = bytes();
   const each = times.length * workers.length;
-  const codecs = [
-    ...new Set(members.map(({ codec, updateCodec }) => `${codec}/${updateCodec ?? 'float32'}`)),
-  ];
+  const codecs = [...new Set(members.map(inShort))];
   await coordinator.close('done');
   await Promise.all(ended);
   const [upBytes, downBytes] = [(after.up - before.up) / each, (after.down - before.down) / each];

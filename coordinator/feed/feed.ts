@@ -13,6 +13,7 @@ import {
 } from '../../shared/protocol/messages.ts';
 import type { Connection } from '../../shared/transport.ts';
 import type { PoolConnection } from '../members/greetings.ts';
+import { inShort } from '../members/link-codecs.ts';
 import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
 import { remainingSeconds, type StepNews, type TrainingReport } from '../report/report.ts';
@@ -129,7 +130,8 @@ export class Feed implements TrainingReport {
   }
 }
 
-function rowOf({ id, name, engine, stats, reserve }: Member, batchSize: number): WorkerRow {
+function rowOf(member: Member, batchSize: number): WorkerRow {
+  const { id, name, engine, stats, reserve } = member;
   const { samples, samplesPerSecond, computeMs, turnaroundMs, rttMs, bytesUp, bytesDown } = stats;
   return {
     id,
@@ -145,6 +147,7 @@ function rowOf({ id, name, engine, stats, reserve }: Member, batchSize: number):
     bytesUp,
     bytesDown,
     reserve,
+    codecs: inShort(member),
   };
 }
 

@@ -1,10 +1,17 @@
 import type { Clock, StopSignal } from '../../shared/clock.ts';
 import type { Score } from '../../shared/model/loss.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
-import type { FromWorker, GradientTail, ShardId, Step, Task } from '../../shared/protocol/messages.ts';
+import type {
+  FromWorker,
+  GradientTail,
+  ShardAnswer,
+  ShardId,
+  Step,
+  Task,
+} from '../../shared/protocol/messages.ts';
 import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
-import { readAnswer, readTail } from './check-answer.ts';
+import { codecOf, readAnswer, readTail } from './check-answer.ts';
 import { Interrupted, TrainingDiverged } from './errors.ts';
 import { nextLateMs } from './hand-out.ts';
 import {
@@ -213,10 +220,13 @@ export class ActiveRound {
       if (witness?.wants(shard.id) === true) {
         if (answer.type === 'gradientTail') {
           if (tailFrom === null) return;
-          witness.tail(shard.id, readTail(answer, payload, member.codec, gradientLength - tailFrom));
+          witness.tail(
+            shard.id,
+            readTail(answer, payload, codecOf(member, answer), gradientLength - tailFrom),
+          );
         } else if (answer.type === 'gradient') {
           const length = answer.head === true ? (tailFrom ?? gradientLength) : gradientLength;
-          const gradient = readAnswer(answer, payload, shard, member.codec, length);
+          const gradient = readAnswer(answer, payload, shard, codecOf(member, answer), length);
           witness.answered(shard.id, answer.lossSum, gradient);
         }
       }
@@ -225,8 +235,15 @@ export class ActiveRound {
       pool.reject(member, answer, error);
     }
     if (answer.type === 'gradientTail') return;
-    if (answer.type !== 'failed') this.#timed(member, shard);
+    if (answer.type !== 'failed') {
+      this.#timed(member, shard);
+      this.#measured(member, shard, answer);
+    }
     this.#dispatch({ type: 'answered', shard: shard.id });
+  }
+
+  #measured({ link }: Member, { givenAtMs }: GivenShard, { type, computeMs }: ShardAnswer): void {
+    if (type === 'gradient') link.answered(this.#options.clock.now() - givenAtMs, computeMs);
   }
 
   /** Time counts from the giving, or from the worker's answer before, if that came later. */
@@ -254,7 +271,7 @@ export class ActiveRound {
     if (task !== 'train' || tailFrom === null || !member.tails || this.#tails.has(shard.id)) {
       throw new ProtocolError(CloseCode.unexpected, `No tail was asked for of shard ${shard.id}.`);
     }
-    const values = readTail(tail, payload, member.codec, gradientLength - tailFrom);
+    const values = readTail(tail, payload, codecOf(member, tail), gradientLength - tailFrom);
     this.#tails.add(shard.id);
     acceptTail(shard, values);
     this.#options.witness?.tail(shard.id, values);
@@ -276,13 +293,14 @@ export class ActiveRound {
       throw new ProtocolError(CloseCode.unexpected, `The head of shard ${shard.id} came without its tail.`);
     }
     const length = head ? (tailFrom ?? gradientLength) : gradientLength;
-    const gradient = readAnswer(answer, payload, shard, member.codec, length);
+    const gradient = readAnswer(answer, payload, shard, codecOf(member, answer), length);
     const turnaroundMs = clock.now() - shard.givenAtMs;
     deadline.answered(turnaroundMs);
     member.stats.answered(answer.samples, answer.computeMs, turnaroundMs);
     pool.allowSilence(deadline.afterMs);
     pool.accepted(member);
     this.#timed(member, shard);
+    this.#measured(member, shard, answer);
     this.#scores.set(shard.from, answer);
     accept(shard, gradient);
     this.#dispatch({ type: 'answered', shard: shard.id });

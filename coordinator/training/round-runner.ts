@@ -7,6 +7,8 @@ import type { Score } from '../../shared/model/loss.ts';
 import { openFrame } from '../../shared/protocol/frame.ts';
 import type { FromCoordinator, Step, Task, WorkerId } from '../../shared/protocol/messages.ts';
 import { frameFromCoordinator } from '../../shared/protocol/parse.ts';
+import { AdaptiveCodecs } from '../links/adaptive-codecs.ts';
+import { describeRecoded } from '../links/describe-link.ts';
 import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
 import { ActiveRound, type ActiveRoundOptions } from './active-round.ts';
@@ -68,6 +70,7 @@ export class RoundRunner {
   readonly #tailFrom: number;
   readonly #broadcast: WeightsBroadcast;
   readonly #planner: StepPlanner;
+  readonly #adaptive: AdaptiveCodecs;
   readonly #evaluationPaces = new Paces();
   /** What was sent ahead, by worker. */
   readonly #ahead = new Map<WorkerId, { readonly step: Step; readonly from: number; readonly to: number }>();
@@ -81,6 +84,7 @@ export class RoundRunner {
     this.#tailFrom = options.tailFrom ?? this.#sum.length;
     this.#broadcast = new WeightsBroadcast(options.pool, this.#sum.length, this.#tailFrom);
     const { pool, clock, audits = null } = options;
+    this.#adaptive = new AdaptiveCodecs(this.#sum.length);
     this.#planner = new StepPlanner({ pool, clock, audits });
     if (audits !== null) pool.listen({ left: ({ id }) => audits.left(id) });
   }
@@ -100,6 +104,7 @@ export class RoundRunner {
       onSummed?.(total, part);
       if (onSummed !== undefined && part.from === this.#tailFrom) this.#broadcast.sendTail(input.weights);
     };
+    this.#recode();
     const sum = new BatchGradient(total, this.#tailFrom, numbers.length, summed);
     try {
       const round = this.#start('train', input, numbers, {
@@ -143,6 +148,17 @@ export class RoundRunner {
       acceptTail: () => undefined,
       accept: () => undefined,
     });
+  }
+
+  /** Has each link's vectors travel as suits it from this step on. */
+  #recode(): void {
+    const { pool } = this.#options;
+    if (pool.codecs !== 'auto') return;
+    for (const change of this.#adaptive.next([...pool.members.values()])) {
+      // What kept it out may be gone.
+      if (change.member.reserve) this.#planner.paces.forget(change.member.id);
+      pool.sayRecoded(change.member, describeRecoded(change));
+    }
   }
 
   /** Starts a round; its first shards have been given when this returns. */
@@ -191,7 +207,12 @@ export class RoundRunner {
   #give(task: Task, input: RoundInput, numbers: Uint32Array, member: Member, shard: GivenShard): void {
     this.#broadcast.bring(member);
     const samples = shard.to - shard.from;
-    const message: FromCoordinator = { type: 'shard', task, step: input.step, shard: shard.id, samples };
+    const { codec, welcomed } = member;
+    const encoding = task === 'train' && codec !== welcomed.codec ? { encoding: codec } : {};
+    const message: FromCoordinator = {
+      ...{ type: 'shard', task, step: input.step, shard: shard.id, samples },
+      ...encoding,
+    };
     const ahead = this.#ahead.get(member.id);
     this.#ahead.delete(member.id);
     const there =
