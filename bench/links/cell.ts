@@ -9,6 +9,7 @@ import type { Dataset } from '../../shared/data/dataset.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { median } from '../support/statistics.ts';
+import { Pauses } from './pauses.ts';
 import { coordinatorRate, type LinkShape, type LinkWorkerOrder } from './shape.ts';
 
 /** Somebody who takes orders; see worker.ts. */
@@ -47,8 +48,9 @@ export interface Cell {
   readonly codecs: string;
 }
 
-/** Not counted: shares settle, lossy codecs begin with whole weights, and codecs that are chosen are chosen. */
-const WARM_UP = 6;
+/** Not counted: lossy codecs begin with whole weights; those that are chosen are chosen after some steps. */
+const WARM_UP = 2;
+const WARM_UP_CHOOSING = 7;
 const LEAST_STEPS = 3;
 const MOST_STEPS = 20;
 const ENOUGH_MS = 600;
@@ -93,13 +95,16 @@ export async function runCell(options: CellOptions): Promise<Cell> {
   const samplesOf = (turn: number): Uint32Array =>
     Uint32Array.from({ length: batch }, (_, i) => (turn % batches) * batch + i);
   const times: number[] = [];
+  const pauses = new Pauses();
+  const warmUp = options.codecs === 'auto' ? WARM_UP_CHOOSING : WARM_UP;
+  let steps = 0;
   let step = 0;
   let before = bytes();
   for (
     let measuredMs = 0;
     times.length < LEAST_STEPS || (measuredMs < ENOUGH_MS && times.length < MOST_STEPS);
   ) {
-    const startedMs = performance.now();
+    const [startedMs, pausesBefore] = [performance.now(), pauses.count];
     await coordinator.rounds.gradient(
       { step: step as Step, weights, split: dataset.train },
       samplesOf(step),
@@ -110,13 +115,16 @@ export async function runCell(options: CellOptions): Promise<Cell> {
     );
     const elapsedMs = performance.now() - startedMs;
     if (options.verbose) console.error(`    step ${step}: ${elapsedMs.toFixed(0)} ms`);
-    if (++step === WARM_UP) before = bytes();
-    if (step <= WARM_UP) continue;
+    if (++step === warmUp) before = bytes();
+    if (step <= warmUp) continue;
+    steps++;
+    if (pauses.count > pausesBefore) continue;
     times.push(elapsedMs);
     measuredMs += elapsedMs;
   }
   const after = bytes();
-  const each = times.length * workers.length;
+  pauses.close();
+  const each = steps * workers.length;
   const codecs = [...new Set(members.map(inShort))];
   await coordinator.close('done');
   await Promise.all(ended);

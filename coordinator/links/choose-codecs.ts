@@ -1,5 +1,5 @@
 import { codecNamed } from '../../shared/codec/codec.ts';
-import { LINK_CODECS, PLAIN, type LinkCodecs } from '../members/link-codecs.ts';
+import { LINK_CODECS, type LinkCodecs } from '../members/link-codecs.ts';
 import type { LinkFigures } from './link-figures.ts';
 
 /** What a lossy codec costs both ends together: encoding, decoding, feedback. */
@@ -11,7 +11,7 @@ const WORTH_WHILE = 0.93;
 const IN_A_ROW = 3;
 
 /** What a link may have, the least lossy first. */
-export const CANDIDATES: readonly LinkCodecs[] = Object.values(LINK_CODECS);
+export const LADDER: readonly LinkCodecs[] = Object.values(LINK_CODECS);
 
 /** What a shard takes of a link's time beside the computation, if nothing of it is hidden behind that. */
 export function transferMs(
@@ -44,51 +44,59 @@ export function forecastMs(
   return turnaroundMs + changeMs * Math.min(1, exposedMs / nowMs);
 }
 
+/** One of LADDER, and what it comes to for a link: its updates may have to be more frugal, for others' sake. */
+export interface Candidate {
+  readonly rung: number;
+  readonly codecs: LinkCodecs;
+}
+
 /** What is best for a link: the least lossy codecs of those that are nearly as fast as the fastest. */
-export function bestCodecs(
+function best(
   figures: LinkFigures,
   current: LinkCodecs,
-  candidates: readonly LinkCodecs[],
+  candidates: readonly Candidate[],
   values: number,
-): { readonly codecs: LinkCodecs; readonly ms: number } {
-  const forecasts = candidates.map((codecs) => ({
-    codecs,
-    ms: forecastMs(figures, current, codecs, values),
+): (Candidate & { readonly ms: number }) | undefined {
+  const forecasts = candidates.map((candidate) => ({
+    ...candidate,
+    ms: forecastMs(figures, current, candidate.codecs, values),
   }));
   const fastestMs = Math.min(...forecasts.map(({ ms }) => ms));
-  const plain = { codecs: PLAIN, ms: figures.turnaroundMs };
-  return forecasts.find(({ ms }) => ms <= NEARLY * fastestMs) ?? plain;
+  return forecasts.find(({ ms }) => ms <= NEARLY * fastestMs);
 }
 
 /** Says when a link changes its codecs: for a clear gain, or to lose less, and only if that is so for some steps. */
 export class CodecChoice {
-  #codecs: LinkCodecs = PLAIN;
+  #rung = 0;
   #votes = 0;
-  /** The first choice is a guess that nobody has made yet: it needs no proof. */
+  /** The first choice takes nobody's place: it needs no proof. */
   #needed = 1;
 
-  get codecs(): LinkCodecs {
-    return this.#codecs;
+  /** Of LADDER. */
+  get rung(): number {
+    return this.#rung;
   }
 
   /**
    * Called once a step.
-   * @returns the new codecs, with what they promise; null if nothing changes
+   * @param current what is in use
+   * @param candidates the least lossy first
+   * @returns how long a shard should take from now on; null if nothing changes
    */
   next(
     figures: LinkFigures,
-    candidates: readonly LinkCodecs[],
+    current: LinkCodecs,
+    candidates: readonly Candidate[],
     values: number,
-  ): { readonly codecs: LinkCodecs; readonly ms: number } | null {
-    const best = bestCodecs(figures, this.#codecs, candidates, values);
-    const clearlyFaster = best.ms < WORTH_WHILE * figures.turnaroundMs;
-    const lessLossy = candidates.indexOf(best.codecs) < candidates.indexOf(this.#codecs);
-    const wanted = best.codecs !== this.#codecs && (clearlyFaster || lessLossy);
+  ): number | null {
+    const found = best(figures, current, candidates, values);
+    const { rung, ms } = found ?? { rung: this.#rung, ms: figures.turnaroundMs };
+    const wanted = rung < this.#rung || (rung > this.#rung && ms < WORTH_WHILE * figures.turnaroundMs);
     this.#votes = wanted ? this.#votes + 1 : 0;
     if (this.#votes < this.#needed) return null;
     this.#votes = 0;
     this.#needed = IN_A_ROW;
-    this.#codecs = best.codecs;
-    return best;
+    this.#rung = rung;
+    return ms;
   }
 }
