@@ -2,6 +2,7 @@ import { layoutOf } from '../shared/model/layout.ts';
 import type { Clock, StopSignal } from '../shared/clock.ts';
 import type { Job } from '../shared/model/job.ts';
 import type { Connection } from '../shared/transport.ts';
+import { Advisor } from './advice/advisor.ts';
 import { Feed } from './feed/feed.ts';
 import type { PoolConnection } from './members/greetings.ts';
 import { inShort, type CodecRule } from './members/link-codecs.ts';
@@ -44,6 +45,8 @@ export interface Coordinator {
   /** Tells observers how the run goes. */
   readonly feed: Feed;
   readonly metrics: Metrics;
+  /** Says what limits the steps of a run that it hears of. */
+  readonly advisor: Advisor;
   readonly port: number;
   /** ws:// or wss:// addresses, the nearest first. */
   readonly urls: readonly string[];
@@ -68,7 +71,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     ...(options.recodesFor === undefined ? {} : { recodesFor: options.recodesFor }),
     watch: (connection) => feed.watch(connection),
   });
-  const feed: Feed = new Feed({ job, clock, pool });
+  const advisor = new Advisor({ job, pool, clock, say: (sentence) => report.info(sentence) });
+  const feed: Feed = new Feed({ job, clock, pool, advice: () => advisor.advice });
   const metrics = new Metrics({ pool, observers: () => feed.observers, clock });
   const { audit = 0 } = options;
   const rounds = new RoundRunner({
@@ -123,6 +127,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     rounds,
     feed,
     metrics,
+    advisor,
     port: server.port,
     urls: reachableHosts(host).map(
       (name) => `${options.tls === undefined ? 'ws' : 'wss'}://${name}:${server.port}`,

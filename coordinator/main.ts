@@ -96,7 +96,9 @@ Examples:
       'How long a step would take with so many workers behind such links, without starting anything: a forecast from a model of compute, links and codecs.',
     )
     .option('--workers <n>', 'how many', integer(1, 1_000), 4)
-    .option('--rate <rate>', "of each worker's link", bitRate, 1e8)
+    .addOption(
+      new Option('--rate <rate>', "of each worker's link").argParser(bitRate).default(1e8, '100mbit'),
+    )
     .option('--delay <ms>', 'of a link, one way', decimal('zero'), 1)
     .option(
       '--coordinator-rate <rate>',

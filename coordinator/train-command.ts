@@ -79,7 +79,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
         interrupt,
         onOpen: (coordinator) => sayAddresses(coordinator.urls, { ...flags, tls }, program, report),
       },
-      async ({ rounds, pool, feed, metrics }) => {
+      async ({ rounds, pool, feed, metrics, advisor }) => {
         const save = (epochs: number, last: EpochRecord | null): Promise<void> =>
           saveWeights(folder, begun, program, { epochs, last });
         const outcome = await train({
@@ -89,7 +89,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
           optimizer,
           rounds,
           pool,
-          report: both(report, both(feed, metrics)),
+          report: both(both(report, advisor), both(feed, metrics)),
           clock,
           signal: interrupt.signal,
           save: async (record) => {

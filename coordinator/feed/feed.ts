@@ -24,6 +24,8 @@ export interface FeedOptions {
   readonly job: Job;
   readonly clock: Clock;
   readonly pool: Pick<WorkerPool, 'members'>;
+  /** What limits a step now, and what would help; null while that is not known. */
+  readonly advice?: () => string | null;
 }
 
 const TELL_EVERY_MS = 500;
@@ -114,6 +116,7 @@ export class Feed implements TrainingReport {
     const { clock, pool } = this.#options;
     const members = [...pool.members.values()];
     const progress = this.#progress;
+    const advice = this.#options.advice?.() ?? null;
     const elapsed = (clock.now() - this.#epochStartedMs) / 1000;
     return {
       type: 'progress',
@@ -126,6 +129,7 @@ export class Feed implements TrainingReport {
       curve: this.#fresh,
       workers: members.map((member) => rowOf(member, this.#options.job.batchSize)),
       slowest: slowestOf(members),
+      ...(advice === null ? {} : { advice }),
     };
   }
 }

@@ -1,12 +1,18 @@
+/** What training shards have taken lately; medians. */
+export interface ShardFigures {
+  readonly samples: number;
+  /** From giving to answer. */
+  readonly turnaroundMs: number;
+  /** What the worker says that it computed. */
+  readonly computeMs: number;
+}
+
 /** What is known of a link and its worker, for the codecs that are in use. */
-export interface LinkFigures {
+export interface LinkFigures extends ShardFigures {
   /** There and back for next to nothing. */
   readonly rttMs: number;
   readonly downMsPerByte: number;
   readonly upMsPerByte: number;
-  /** Of shards lately: from giving to answer, and what the worker says that it computed. */
-  readonly turnaroundMs: number;
-  readonly computeMs: number;
 }
 
 const RECENT = 5;
@@ -20,8 +26,7 @@ export class LinkMeter {
   readonly #rttsMs: number[] = [];
   readonly #down: number[] = [];
   readonly #up: number[] = [];
-  #turnaroundsMs: number[] = [];
-  #computesMs: number[] = [];
+  #shards: ShardFigures[] = [];
   #toSkip = 1;
 
   /** @param elapsedMs until the answer to a ping behind these bytes was back */
@@ -35,30 +40,39 @@ export class LinkMeter {
     if (bytes >= LEAST_BYTES) keep(this.#up, elapsedMs / bytes, RECENT);
   }
 
-  answered(turnaroundMs: number, computeMs: number): void {
+  answered(shard: ShardFigures): void {
     if (this.#toSkip-- > 0) return;
-    keep(this.#turnaroundsMs, turnaroundMs, RECENT);
-    keep(this.#computesMs, computeMs, RECENT);
+    keep(this.#shards, shard, RECENT);
   }
 
   /** Other codecs are in use: what answers took before says nothing any more, nor does the next one. */
   changed(): void {
-    this.#turnaroundsMs = [];
-    this.#computesMs = [];
+    this.#shards = [];
     this.#toSkip = 1;
   }
 
   /** null until enough is known. */
+  get shard(): ShardFigures | null {
+    if (this.#shards.length < LEAST_ANSWERS) return null;
+    const median = (of: (shard: ShardFigures) => number): number => medianOf(this.#shards.map(of)) ?? 0;
+    return {
+      samples: median(({ samples }) => samples),
+      turnaroundMs: median(({ turnaroundMs }) => turnaroundMs),
+      computeMs: median(({ computeMs }) => computeMs),
+    };
+  }
+
+  /** null until enough is known, and while nothing large has crossed the link. */
   get figures(): LinkFigures | null {
-    if (this.#turnaroundsMs.length < LEAST_ANSWERS) return null;
+    const { shard } = this;
+    if (shard === null) return null;
     const [down, up] = [medianOf(this.#down), medianOf(this.#up)];
     if (down === null && up === null) return null;
     return {
       rttMs: this.#rttMs,
       downMsPerByte: down ?? up ?? 0,
       upMsPerByte: up ?? down ?? 0,
-      turnaroundMs: medianOf(this.#turnaroundsMs) ?? 0,
-      computeMs: medianOf(this.#computesMs) ?? 0,
+      ...shard,
     };
   }
 
@@ -67,7 +81,7 @@ export class LinkMeter {
   }
 }
 
-function keep(values: number[], value: number, most: number): void {
+function keep<Value>(values: Value[], value: Value, most: number): void {
   values.push(value);
   if (values.length > most) values.shift();
 }

@@ -242,8 +242,9 @@ export class ActiveRound {
     this.#dispatch({ type: 'answered', shard: shard.id });
   }
 
-  #measured({ link }: Member, { givenAtMs }: GivenShard, { type, computeMs }: ShardAnswer): void {
-    if (type === 'gradient') link.answered(this.#options.clock.now() - givenAtMs, computeMs);
+  #measured({ link }: Member, { givenAtMs }: GivenShard, { type, samples, computeMs }: ShardAnswer): void {
+    const turnaroundMs = this.#options.clock.now() - givenAtMs;
+    if (type === 'gradient') link.answered({ samples, turnaroundMs, computeMs });
   }
 
   /** Time counts from the giving, or from the worker's answer before, if that came later. */

@@ -223,6 +223,8 @@ const progress = v.object({
   curve: v.array(curvePoint),
   workers: v.array(workerRow),
   slowest: v.nullable(slowest),
+  /** What limits a step, and what would help: for the person. */
+  advice: v.optional(readable(1_000)),
 });
 const epochDone = v.object({ type: v.literal('epoch'), record: epochRecord });
 export type RunMessage = v.InferOutput<typeof run>;
