@@ -45,9 +45,10 @@ for (const codec of CODECS) {
     feedback.encode(gradient, payload);
   });
   console.log(`  copy + feedback   ${withFeedback}`);
-  const shared = new ReconstructedWeights(codec, length, (step, from, payloadBytes) =>
+  const shared = new ReconstructedWeights(length, (step, from, _codec, payloadBytes) =>
     openFrame({ type: 'update', step, from }, payloadBytes),
   );
+  shared.use(codec);
   shared.reset(0 as Step, new Float32Array(length));
   console.log(`  update of weights ${time(() => shared.follow(values))}`);
 }

@@ -2,10 +2,11 @@ import { layoutOf } from '../shared/model/layout.ts';
 import type { Clock, StopSignal } from '../shared/clock.ts';
 import type { Job } from '../shared/model/job.ts';
 import type { Connection } from '../shared/transport.ts';
+import { Advisor } from './advice/advisor.ts';
 import { Feed } from './feed/feed.ts';
 import type { PoolConnection } from './members/greetings.ts';
 import { KnownAnswers } from './members/known-answers.ts';
-import type { LinkCodecs } from './members/link-codecs.ts';
+import { inShort, type CodecRule } from './members/link-codecs.ts';
 import { WorkerPool, type PoolOptions } from './members/worker-pool.ts';
 import { plural, type Report } from './report/report.ts';
 import { Metrics } from './metrics/metrics.ts';
@@ -23,9 +24,11 @@ export interface CoordinatorOptions {
   readonly token?: string | undefined;
   readonly maxWorkers: number;
   /** How gradients and weights travel to and from workers that know these codecs; float32 without it. */
-  readonly codecs?: LinkCodecs | undefined;
+  readonly codecs?: CodecRule | undefined;
   /** Whom weights and gradients are sent to in two pieces; see PoolOptions. */
   readonly tailsFor?: PoolOptions['tailsFor'];
+  /** Whose codecs are chosen, where that is the rule; see PoolOptions. */
+  readonly recodesFor?: PoolOptions['recodesFor'];
   /** The part of the shards that two workers compute; nobody is audited without. */
   readonly audit?: number | undefined;
   /** What engines of an exact run that is gone on with must answer; see KnownAnswers. */
@@ -47,6 +50,8 @@ export interface Coordinator {
   readonly metrics: Metrics;
   /** Of an exact run; null otherwise. */
   readonly knownAnswers: KnownAnswers | null;
+  /** Says what limits the steps of a run that it hears of. */
+  readonly advisor: Advisor;
   readonly port: number;
   /** ws:// or wss:// addresses, the nearest first. */
   readonly urls: readonly string[];
@@ -70,9 +75,11 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     ...{ job, clock, maxFrameBytes, tailFrom, knownAnswers },
     rules,
     ...(options.tailsFor === undefined ? {} : { tailsFor: options.tailsFor }),
+    ...(options.recodesFor === undefined ? {} : { recodesFor: options.recodesFor }),
     watch: (connection) => feed.watch(connection),
   });
-  const feed: Feed = new Feed({ job, clock, pool });
+  const advisor = new Advisor({ job, pool, clock, say: (sentence) => report.info(sentence) });
+  const feed: Feed = new Feed({ job, clock, pool, advice: () => advisor.advice });
   const metrics = new Metrics({ pool, observers: () => feed.observers, clock });
   const { audit = 0 } = options;
   const rounds = new RoundRunner({
@@ -107,14 +114,15 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     throw error;
   });
   pool.listen({
-    joined: ({ name, engine, codec, updateCodec }) => {
+    joined: ({ name, engine, ...member }) => {
       const threads = plural(engine.threads, 'thread');
-      const link =
-        codec === 'float32' && updateCodec === null ? '' : `, ${codec}/${updateCodec ?? 'float32'}`;
+      const codecs = inShort(member);
+      const link = codecs === inShort({ codec: 'float32', updateCodec: null }) ? '' : `, ${codecs}`;
       report.info(`+ ${name} joined: ${engine.backend} on ${engine.device}, ${threads}${link}`);
     },
     left: ({ name }, reason) => report.info(`- ${name} left: ${reason}`),
     refused: (reason) => report.warn(`A worker was not let in: ${reason}`),
+    recoded: ({ name }, reason) => report.info(`${name}: ${reason}`),
     reserved: ({ name }, reason) =>
       report.info(reason === null ? `${name} takes part again.` : `${name} is kept in reserve: ${reason}`),
   });
@@ -127,6 +135,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     feed,
     metrics,
     knownAnswers,
+    advisor,
     port: server.port,
     urls: reachableHosts(host).map(
       (name) => `${options.tls === undefined ? 'ws' : 'wss'}://${name}:${server.port}`,

@@ -1,7 +1,8 @@
 import { Option, type Command } from 'commander';
-import { countOrAuto, integer, interval, part } from '../shared/options.ts';
+import { bitRate, countOrAuto, decimal, integer, interval, part } from '../shared/options.ts';
 import type { EvaluateFlags } from './evaluate-command.ts';
 import { LINK_CODECS } from './members/link-codecs.ts';
+import type { PlanFlags } from './plan/plan-command.ts';
 import type { Program } from './program.ts';
 import type { StatusFlags } from './status/status-command.ts';
 import type { TrainFlags } from './train-command.ts';
@@ -22,10 +23,10 @@ const engineOption = (): Option =>
 const codecOption = (): Option =>
   new Option(
     '--codec <codec>',
-    'how gradients and weights travel: float32 is exact, float16 half the bytes, int8 a quarter, int4 an eighth up and a quarter down',
+    'how gradients and weights travel: auto is what suits each link; float32 is exact, float16 half the bytes, int8 a quarter, int4 an eighth up and a quarter down',
   )
-    .choices(Object.keys(LINK_CODECS))
-    .default('float32');
+    .choices(['auto', ...Object.keys(LINK_CODECS)])
+    .default('auto');
 const tokenOption = (): Option =>
   new Option('--token <token>', 'only workers that know it may join').env('GRADCAST_TOKEN');
 
@@ -86,6 +87,51 @@ Examples:
     .action(async (url: string, flags: StatusFlags) => {
       const { readStatus } = await import('./status/status-command.ts');
       for (const line of await readStatus(url, flags)) process.stdout.write(`${line}\n`);
+    });
+
+  cli
+    .command('plan')
+    .summary('what more machines would bring')
+    .description(
+      'How long a step would take with so many workers behind such links, without starting anything: a forecast from a model of compute, links and codecs.',
+    )
+    .option('--workers <n>', 'how many', integer(1, 1_000), 4)
+    .addOption(
+      new Option('--rate <rate>', "of each worker's link").argParser(bitRate).default(1e8, '100mbit'),
+    )
+    .option('--delay <ms>', 'of a link, one way', decimal('zero'), 1)
+    .option(
+      '--coordinator-rate <rate>',
+      "of the coordinator's link (default: ten times a worker's, up to 1gbit)",
+      bitRate,
+    )
+    .option(
+      '--ms-per-sample <ms>',
+      'what a worker computes for each sample; gradcast engine probe says it',
+      decimal(),
+      0.3,
+    )
+    .option('--batch-size <n>', 'samples a step', integer(1, 1_000_000), 128)
+    .addOption(codecOption())
+    .option('--parameters <n>', 'of the model', integer(1), 600_810)
+    .option('--sample-bytes <n>', 'of one sample', integer(1), 784)
+    .option(
+      '--tail-at <part>',
+      'when most of a gradient is there: 0.5 for workers in browsers and with --engine wasm, 1 for --engine native',
+      part,
+      1,
+    )
+    .addHelpText(
+      'after',
+      `
+Examples:
+  gradcast plan --workers 8 --rate 100mbit --ms-per-sample 0.3
+  gradcast plan --workers 4 --rate 20mbit --delay 40 --ms-per-sample 1 --batch-size 1024
+  gradcast plan --workers 2 --rate 1gbit --delay 0.2 --codec float32`,
+    )
+    .action(async (flags: PlanFlags) => {
+      const { runPlan } = await import('./plan/plan-command.ts');
+      for (const line of runPlan(flags)) process.stdout.write(`${line}\n`);
     });
 
   cli

@@ -3,7 +3,7 @@ import type { Dataset } from '../shared/data/dataset.ts';
 import type { EpochRecord } from '../shared/protocol/messages.ts';
 import { beginRun, type BeginFlags, type Begun } from './begin.ts';
 import { INTERRUPTED, interruptible } from './interrupt.ts';
-import { LINK_CODECS } from './members/link-codecs.ts';
+import { codecRule } from './members/link-codecs.ts';
 import { localWorkers, type Program } from './program.ts';
 import { createReport } from './report/create.ts';
 import { sayAddresses } from './report/say-addresses.ts';
@@ -21,7 +21,7 @@ export interface TrainFlags extends BeginFlags {
   readonly host: string;
   readonly port: number;
   readonly token?: string;
-  /** One of LINK_CODECS. */
+  /** One of LINK_CODECS, or auto. */
   readonly codec: string;
   readonly https?: boolean;
   readonly cert?: string;
@@ -64,7 +64,8 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
       {
         ...flags,
         workers,
-        codecs: LINK_CODECS[flags.codec],
+        // What --exact adds up may not be rounded on the way.
+        codecs: codecRule(job.microShard === undefined ? flags.codec : 'float32'),
         job,
         knownAnswer,
         tls,
@@ -74,7 +75,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
         interrupt,
         onOpen: (coordinator) => sayAddresses(coordinator.urls, { ...flags, tls }, program, report),
       },
-      async ({ rounds, pool, feed, metrics, knownAnswers }) => {
+      async ({ rounds, pool, feed, metrics, advisor, knownAnswers }) => {
         const checkpoints = new CheckpointWriter({
           dir: folder.checkpointDir,
           every: flags.checkpointEvery,
@@ -93,7 +94,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
           optimizer,
           rounds,
           pool,
-          report: both(report, both(feed, metrics)),
+          report: both(both(report, advisor), both(feed, metrics)),
           clock,
           signal: interrupt.signal,
           save: async (record) => {
@@ -141,7 +142,7 @@ function saveWeights(
 
 /** @throws Error if rounding would depend on who takes part */
 function checkExact({ exact, codec }: Pick<TrainFlags, 'exact' | 'codec'>): void {
-  if (exact !== true || codec === 'float32') return;
+  if (exact !== true || codec === 'float32' || codec === 'auto') return;
   throw new Error(
     `--exact needs --codec float32: ${codec} rounds, and what is lost depends on who sends it.`,
   );

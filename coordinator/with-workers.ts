@@ -2,7 +2,7 @@ import type { Clock } from '../shared/clock.ts';
 import type { Job } from '../shared/model/job.ts';
 import { startCoordinator, type Coordinator } from './coordinator.ts';
 import type { Interrupt } from './interrupt.ts';
-import type { LinkCodecs } from './members/link-codecs.ts';
+import type { CodecRule } from './members/link-codecs.ts';
 import { startLocalWorkers, type LocalWorkers } from './local-workers.ts';
 import { waitForWorkers } from './members/wait-for-workers.ts';
 import type { Program } from './program.ts';
@@ -15,7 +15,7 @@ export interface WithWorkersOptions {
   readonly port: number;
   readonly token?: string | undefined;
   /** See CoordinatorOptions. */
-  readonly codecs?: LinkCodecs | undefined;
+  readonly codecs?: CodecRule | undefined;
   /** See CoordinatorOptions. */
   readonly knownAnswer?: string | null | undefined;
   readonly tls?: Certificate | undefined;

@@ -20,7 +20,7 @@ if (wanted !== undefined && !names.includes(wanted)) {
 await buildAll();
 await build({
   absWorkingDir: root,
-  entryPoints: ['bench/*.ts', 'bench/support/*.ts'],
+  entryPoints: ['bench/*.ts', 'bench/support/*.ts', 'bench/links/*.ts'],
   outdir: `${root}/dist/bench`,
   outbase: 'bench',
   bundle: true,

@@ -30,3 +30,22 @@ export function part(text: string): number {
   if (/^[\d.]+$/.test(text) && value >= 0 && value <= 1) return value;
   throw new InvalidArgumentError('It takes a number from 0 to 1.');
 }
+
+const RATE_UNITS: Readonly<Record<string, number>> = { kbit: 1e3, mbit: 1e6, gbit: 1e9 };
+
+/** For commander: bits a second, as tc has them: 20mbit, 1gbit. */
+export function bitRate(text: string): number {
+  const [, number = '', unit = ''] = /^(\d+(?:\.\d+)?)(kbit|mbit|gbit)$/.exec(text.toLowerCase()) ?? [];
+  const rate = Number(number) * (RATE_UNITS[unit] ?? 0);
+  if (rate > 0) return rate;
+  throw new InvalidArgumentError('It takes a rate: 500kbit, 100mbit, 1gbit.');
+}
+
+/** For commander: a number that is not negative; above 0, if that is asked for. */
+export function decimal(least: 'zero' | 'positive' = 'positive'): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^[\d.]+$/.test(text) && (least === 'zero' ? value >= 0 : value > 0)) return value;
+    throw new InvalidArgumentError(`It takes a number ${least === 'zero' ? 'of 0 or more' : 'above 0'}.`);
+  };
+}

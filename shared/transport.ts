@@ -8,6 +8,8 @@ export interface Connection {
   readonly bufferedBytes: number;
   /** Whether the other end is known to be on this machine. */
   readonly sameMachine?: boolean;
+  /** How the last frame came, where that is known: bytes behind its first ones, and from those to its last. */
+  readonly arrival?: { readonly bytes: number; readonly ms: number } | undefined;
 }
 
 /** What a connection tells its owner. After onClose nothing more comes. */

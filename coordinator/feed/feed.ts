@@ -13,6 +13,7 @@ import {
 } from '../../shared/protocol/messages.ts';
 import type { Connection } from '../../shared/transport.ts';
 import type { PoolConnection } from '../members/greetings.ts';
+import { inShort } from '../members/link-codecs.ts';
 import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
 import { remainingSeconds, type StepNews, type TrainingReport } from '../report/report.ts';
@@ -23,6 +24,8 @@ export interface FeedOptions {
   readonly job: Job;
   readonly clock: Clock;
   readonly pool: Pick<WorkerPool, 'members'>;
+  /** What limits a step now, and what would help; null while that is not known. */
+  readonly advice?: () => string | null;
 }
 
 const TELL_EVERY_MS = 500;
@@ -113,6 +116,7 @@ export class Feed implements TrainingReport {
     const { clock, pool } = this.#options;
     const members = [...pool.members.values()];
     const progress = this.#progress;
+    const advice = this.#options.advice?.() ?? null;
     const elapsed = (clock.now() - this.#epochStartedMs) / 1000;
     return {
       type: 'progress',
@@ -125,11 +129,13 @@ export class Feed implements TrainingReport {
       curve: this.#fresh,
       workers: members.map((member) => rowOf(member, this.#options.job.batchSize)),
       slowest: slowestOf(members),
+      ...(advice === null ? {} : { advice }),
     };
   }
 }
 
-function rowOf({ id, name, engine, stats, reserve }: Member, batchSize: number): WorkerRow {
+function rowOf(member: Member, batchSize: number): WorkerRow {
+  const { id, name, engine, stats, reserve } = member;
   const { samples, samplesPerSecond, computeMs, turnaroundMs, rttMs, bytesUp, bytesDown } = stats;
   return {
     id,
@@ -145,6 +151,7 @@ function rowOf({ id, name, engine, stats, reserve }: Member, batchSize: number):
     bytesUp,
     bytesDown,
     reserve,
+    codecs: inShort(member),
   };
 }
 

@@ -2,14 +2,14 @@ import { timingSafeEqual, createHash } from 'node:crypto';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
 import { decodeFrame } from '../../shared/protocol/frame.ts';
 import { PROTOCOL_VERSION, type Hello } from '../../shared/protocol/messages.ts';
-import { agreeOn, PLAIN, type LinkCodecs } from './link-codecs.ts';
+import { agreeOn, type CodecRule, PLAIN, type LinkCodecs } from './link-codecs.ts';
 
 export interface AdmissionRules {
   /** Without one, whoever reaches the port may join. */
   readonly token?: string | undefined;
   readonly maxWorkers: number;
   /** How vectors travel to and from workers that know these codecs; all float32 without it. */
-  readonly codecs?: LinkCodecs | undefined;
+  readonly codecs?: CodecRule | undefined;
 }
 
 /**
@@ -22,7 +22,8 @@ export function admit(hello: Hello, rules: AdmissionRules, workers: number): Lin
   if (workers >= rules.maxWorkers) {
     throw new ProtocolError(CloseCode.full, `All ${rules.maxWorkers} places for workers are taken.`);
   }
-  return agreeOn(rules.codecs ?? PLAIN, hello.codecs);
+  const { codecs = PLAIN } = rules;
+  return agreeOn(codecs === 'auto' ? PLAIN : codecs, hello.codecs);
 }
 
 /** @throws ProtocolError (unauthorized) */

@@ -9,7 +9,10 @@ export interface LinkCodecs {
   readonly down: string;
 }
 
-/** What --codec takes, and what each choice stands for: four bits are too few for weights. */
+/** The same codecs for every link, or for each what suits it, chosen as the run goes. */
+export type CodecRule = LinkCodecs | 'auto';
+
+/** What --codec takes besides auto, the least lossy first, and what each choice stands for: four bits are too few for weights. */
 export const LINK_CODECS: Readonly<Record<string, LinkCodecs>> = {
   float32: { up: 'float32', down: 'float32' },
   float16: { up: 'float16', down: 'float16' },
@@ -36,6 +39,13 @@ export function agreeOn(wanted: LinkCodecs, known: readonly string[]): LinkCodec
     down: known.includes(wanted.down) ? wanted.down : 'float32',
   };
 }
+
+/** What --codec stands for. */
+export const codecRule = (name: string): CodecRule => LINK_CODECS[name] ?? 'auto';
+
+/** 'int4/int8', up before down. */
+export const inShort = ({ codec, updateCodec }: { codec: string; updateCodec: string | null }): string =>
+  `${codec}/${updateCodec ?? 'float32'}`;
 
 /** Whether weights that travel so are sent as updates. */
 export const sendsUpdates = ({ down }: LinkCodecs): boolean => codecNamed(down).lossy;

@@ -1,4 +1,5 @@
 import type { EngineInfo, ShardId, Step, WorkerId } from '../../shared/protocol/messages.ts';
+import type { LinkMeter } from '../links/link-figures.ts';
 import type { WorkerStats } from './worker-stats.ts';
 import type { Connection } from '../../shared/transport.ts';
 
@@ -7,10 +8,16 @@ export interface Member {
   readonly id: WorkerId;
   readonly name: string;
   readonly engine: EngineInfo;
-  /** Of its gradients. */
-  readonly codec: string;
-  /** Of the updates that it gets; null if its weights always come whole. */
-  readonly updateCodec: string | null;
+  /** What its welcome says. */
+  readonly welcomed: { readonly codec: string; readonly updateCodec: string | null };
+  /** Codecs that it may be asked to use in place of those; none if it keeps to them. */
+  readonly recodes: readonly string[];
+  /** Of its gradients, from the next shard on. */
+  codec: string;
+  /** Of the updates that it gets; null if its weights come whole. */
+  updateCodec: string | null;
+  /** What its link can do. */
+  readonly link: LinkMeter;
   /** Whether it takes samples ahead of their shard. */
   readonly prefetch: boolean;
   /** Whether it takes weights in two pieces. */

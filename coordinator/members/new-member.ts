@@ -1,6 +1,7 @@
 import { nanoid } from 'nanoid';
 import type { Hello, WorkerId } from '../../shared/protocol/messages.ts';
 import type { Connection } from '../../shared/transport.ts';
+import { LinkMeter } from '../links/link-figures.ts';
 import { sendsUpdates, type LinkCodecs } from './link-codecs.ts';
 import type { Member } from './member.ts';
 import { WorkerStats } from './worker-stats.ts';
@@ -8,23 +9,39 @@ import { WorkerStats } from './worker-stats.ts';
 /**
  * A worker as it is welcomed: nothing sent, nothing answered.
  * @param tails whether weights in two pieces are worth while with it
+ * @param recodes codecs that it may be asked to use in place of the first ones
+ * @param sent hears of the bytes of each frame that was sent
  */
 export function newMember(
   hello: Hello,
   codecs: LinkCodecs,
   connection: Connection,
-  { nowMs, tails }: { readonly nowMs: number; readonly tails: boolean },
+  {
+    nowMs,
+    tails,
+    recodes,
+    sent,
+  }: {
+    readonly nowMs: number;
+    readonly tails: boolean;
+    readonly recodes: readonly string[];
+    readonly sent: (bytes: number) => void;
+  },
 ): Member {
   const stats = new WorkerStats();
+  const updateCodec = sendsUpdates(codecs) ? codecs.down : null;
   return {
     id: nanoid<WorkerId>(10),
     name: hello.name,
     engine: hello.engine,
+    welcomed: { codec: codecs.up, updateCodec },
+    recodes,
     codec: codecs.up,
-    updateCodec: sendsUpdates(codecs) ? codecs.down : null,
+    updateCodec,
+    link: new LinkMeter(),
     prefetch: hello.prefetch ?? false,
     tails: hello.tails === true && tails,
-    connection: counted(connection, stats),
+    connection: counted(connection, stats, sent),
     stats,
     lastHeardMs: nowMs,
     answeredMs: 0,
@@ -41,14 +58,18 @@ export function newMember(
 }
 
 /** A connection that counts what leaves through it. */
-function counted(connection: Connection, stats: WorkerStats): Connection {
+function counted(connection: Connection, stats: WorkerStats, sent: (bytes: number) => void): Connection {
   return {
     send(frame) {
       stats.bytesDown += frame.length;
       connection.send(frame);
+      sent(frame.length);
     },
     close: (code, reason) => connection.close(code, reason),
     terminate: () => connection.terminate(),
+    get arrival() {
+      return connection.arrival;
+    },
     get bufferedBytes() {
       return connection.bufferedBytes;
     },

@@ -1,4 +1,5 @@
 import type { Clock } from '../../shared/clock.ts';
+import { CODECS } from '../../shared/codec/codec.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { closeReason, CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
 import {
@@ -15,8 +16,9 @@ import type { Connection } from '../../shared/transport.ts';
 import { admit, checkToken, type AdmissionRules } from './admission.ts';
 import { Arrivals } from './arrivals.ts';
 import { Greetings, tooLarge, type PoolConnection } from './greetings.ts';
-import { PLAIN, type LinkCodecs } from './link-codecs.ts';
+import { LinkProbe } from '../links/link-probe.ts';
 import type { KnownAnswers } from './known-answers.ts';
+import { inShort, PLAIN, type CodecRule } from './link-codecs.ts';
 import type { Member } from './member.ts';
 import { newMember } from './new-member.ts';
 
@@ -30,6 +32,8 @@ export interface PoolOptions {
   readonly tailFrom: number | null;
   /** Whom tails are worth while with; by default those on other machines. */
   readonly tailsFor?: (connection: Connection) => boolean;
+  /** Whose codecs are chosen as the run goes, where that is the rule; by default those on other machines. */
+  readonly recodesFor?: (connection: Connection) => boolean;
   /**
    * Takes in somebody who only looks on.
    * @throws ProtocolError with what they are told instead
@@ -51,6 +55,8 @@ export interface PoolListener {
   refused?(reason: string): void;
   /** A step is faster without this worker, for that reason; or, with null, is not any more. */
   reserved?(member: Member, reason: string | null): void;
+  /** Its vectors travel in another way from now on, for this reason. */
+  recoded?(member: Member, reason: string): void;
 }
 
 const DEFAULT_HEARTBEAT_MS = 5_000;
@@ -81,6 +87,8 @@ export class WorkerPool {
   /** Sent so far; each has its number. */
   #pings = 0;
   #pingedMs = 0;
+  #heartbeatPing = -1;
+  readonly #probes = new WeakMap<Member, LinkProbe>();
   #cancelHeartbeat: () => void;
 
   constructor(options: PoolOptions) {
@@ -93,8 +101,25 @@ export class WorkerPool {
   }
 
   /** How vectors travel to and from workers that know these codecs. */
-  get codecs(): LinkCodecs {
+  get codecs(): CodecRule {
     return this.#options.rules.codecs ?? PLAIN;
+  }
+
+  /** How vectors travel now, as history.jsonl has it: 'int4/int8', or 'float32/float32 2, int8/int8 1'. */
+  get codecsInUse(): string {
+    const counts = new Map<string, number>();
+    for (const member of this.members.values()) {
+      const name = inShort(member);
+      counts.set(name, (counts.get(name) ?? 0) + 1);
+    }
+    if (counts.size < 2) {
+      const { codecs } = this;
+      return [...counts.keys()][0] ?? (codecs === 'auto' ? 'auto' : `${codecs.up}/${codecs.down}`);
+    }
+    return [...counts]
+      .map(([name, count]) => `${name} ${count}`)
+      .join(', ')
+      .slice(0, 100);
   }
 
   /** @returns what ends the listening */
@@ -170,6 +195,11 @@ export class WorkerPool {
     this.#listeners.forEach((listener) => listener.reserved?.(member, reason));
   }
 
+  /** Says that a worker's codecs have changed. */
+  sayRecoded(member: Member, reason: string): void {
+    this.#listeners.forEach((listener) => listener.recoded?.(member, reason));
+  }
+
   /** Workers that take long are given longer before their silence counts. */
   allowSilence(ms: number): void {
     this.#silenceMs = Math.max(this.#options.silenceMs ?? DEFAULT_SILENCE_MS, ms);
@@ -192,10 +222,24 @@ export class WorkerPool {
     const codecs = admit(hello, this.#options.rules, taken);
     this.#arrivals.take();
     if (old !== undefined) this.drop(old, CloseCode.timeout, 'It has come back on another connection.');
-    const member = newMember(hello, codecs, connection, {
-      nowMs: this.#options.clock.now(),
-      tails: tailFrom !== null && tailsFor(connection),
+    const { clock } = this.#options;
+    const recodes = this.#recodesOf(hello, connection);
+    const probe = new LinkProbe({
+      clock,
+      ping: () => {
+        const id = this.#pings++;
+        this.send(member, { type: 'ping', id });
+        return id;
+      },
+      onMeasured: (bytes, elapsedMs) => member.link.delivered(bytes, elapsedMs),
     });
+    const member: Member = newMember(hello, codecs, connection, {
+      ...{ nowMs: clock.now(), recodes, tails: tailFrom !== null && tailsFor(connection) },
+      sent: (bytes) => {
+        if (recodes.length > 0 && this.members.has(member.id)) probe.sent(bytes);
+      },
+    });
+    this.#probes.set(member, probe);
     this.#preparing.set(member.id, member);
     this.send(member, {
       type: 'welcome',
@@ -211,10 +255,19 @@ export class WorkerPool {
     return member;
   }
 
+  /** Codecs that this worker may be asked to use as the run goes. */
+  #recodesOf(hello: Hello, connection: Connection): string[] {
+    const { recodesFor = onAnotherMachine } = this.#options;
+    if (this.codecs !== 'auto' || hello.recode !== true || !recodesFor(connection)) return [];
+    return CODECS.flatMap(({ name }) => (hello.codecs.includes(name) ? [name] : []));
+  }
+
   #onFrame(member: Member, frame: Uint8Array): void {
     if (!this.members.has(member.id) && !this.#preparing.has(member.id)) return;
     member.lastHeardMs = this.#options.clock.now();
     member.stats.bytesUp += frame.length;
+    const { arrival } = member.connection;
+    if (arrival !== undefined) member.link.arrived(arrival.bytes, arrival.ms);
     try {
       if (frame.length > this.#options.maxFrameBytes)
         throw tooLarge(frame.length, this.#options.maxFrameBytes);
@@ -237,10 +290,15 @@ export class WorkerPool {
         this.#options.knownAnswers?.check(member.engine, message.knownAnswer);
         this.#preparing.delete(member.id);
         this.members.set(member.id, member);
+        if (member.recodes.length > 0) this.#probes.get(member)?.begin();
         this.#listeners.forEach((listener) => listener.joined?.(member));
         return;
       case 'pong':
-        if (message.id === this.#pings - 1) member.stats.rttMs = this.#options.clock.now() - this.#pingedMs;
+        if (this.#probes.get(member)?.answered(message.id) === true) return;
+        if (message.id === this.#heartbeatPing) {
+          member.stats.rttMs = this.#options.clock.now() - this.#pingedMs;
+          member.link.delivered(0, member.stats.rttMs);
+        }
         return;
       case 'leaving':
         this.drop(member, CloseCode.normal, message.reason);
@@ -272,6 +330,7 @@ export class WorkerPool {
   #heartbeat(): void {
     const now = this.#options.clock.now();
     const id = this.#pings++;
+    this.#heartbeatPing = id;
     this.#pingedMs = now;
     for (const member of this.#everybody()) {
       const silentMs = now - member.lastHeardMs;

@@ -8,6 +8,7 @@ import { closeReason, CloseCode } from '../../shared/protocol/close-code.ts';
 import type { Connection } from '../../shared/transport.ts';
 import type { PoolConnection } from '../members/greetings.ts';
 import type { Routes } from './routes.ts';
+import { Arrival } from './arrival.ts';
 import { isLoopback } from './reachable.ts';
 
 export interface ServerOptions {
@@ -100,9 +101,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n');
         return;
       }
-      sockets.handleUpgrade(request, socket, head, (webSocket) =>
-        attach(webSocket, isLoopback(socket.remoteAddress ?? ''), options.connect),
-      );
+      sockets.handleUpgrade(request, socket, head, (webSocket) => attach(webSocket, socket, options.connect));
     },
   );
   await listen(http, options.host, options.port);
@@ -126,9 +125,19 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 }
 
 /** Connects one WebSocket with its owner. */
-function attach(webSocket: WebSocket, sameMachine: boolean, connect: ServerOptions['connect']): void {
+function attach(
+  webSocket: WebSocket,
+  socket: Duplex & Pick<Socket, 'remoteAddress'>,
+  connect: ServerOptions['connect'],
+): void {
+  const arrivals = new Arrival();
+  // Before the WebSocket's own listener, which says that a message is whole.
+  socket.prependListener('data', (chunk: Buffer) => arrivals.came(chunk.length, performance.now()));
   const owner = connect({
-    sameMachine,
+    sameMachine: isLoopback(socket.remoteAddress ?? ''),
+    get arrival() {
+      return arrivals.last;
+    },
     send: (frame) => webSocket.send(frame),
     close(code, reason) {
       webSocket.close(code, reason);
@@ -140,6 +149,7 @@ function attach(webSocket: WebSocket, sameMachine: boolean, connect: ServerOptio
     },
   });
   webSocket.on('message', (data: RawData, isBinary: boolean) => {
+    arrivals.whole();
     if (isBinary) owner.onFrame(data as Buffer);
     else webSocket.close(CloseCode.malformed, closeReason('Messages are binary frames; this one was text.'));
   });

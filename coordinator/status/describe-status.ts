@@ -9,7 +9,18 @@ export interface RunStatus {
   readonly last: EpochRecord | null;
 }
 
-const HEADINGS = ['worker', 'engine', 'samples/s', 'share', 'compute', 'answer', 'ping', 'sent', 'received'];
+const HEADINGS = [
+  'worker',
+  'engine',
+  'samples/s',
+  'share',
+  'compute',
+  'answer',
+  'ping',
+  'sent',
+  'received',
+  'codecs',
+];
 
 /** A run in words and a table, a line each. */
 export function describeStatus({ run, progress, last }: RunStatus): string[] {
@@ -29,11 +40,13 @@ export function describeStatus({ run, progress, last }: RunStatus): string[] {
     '',
     ...(workers.length === 0 ? ['No worker is connected: the run waits.'] : table(workers)),
     ...holdUp(progress),
+    ...(progress.advice === undefined ? [] : [progress.advice]),
   ];
 }
 
 function table(workers: readonly WorkerRow[]): string[] {
-  const rows = [HEADINGS, ...workers.map(cellsOf)];
+  const told = workers.some(({ codecs }) => codecs !== undefined);
+  const rows = [HEADINGS, ...workers.map(cellsOf)].map((row) => (told ? row : row.slice(0, -1)));
   const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
   return rows.map((row) =>
     row
@@ -58,6 +71,7 @@ function cellsOf(worker: WorkerRow): string[] {
     rttMs === null ? '-' : `${rttMs.toFixed(1)} ms`,
     megabytes(bytesUp),
     megabytes(bytesDown),
+    worker.codecs ?? '-',
   ];
 }
 

@@ -1,10 +1,17 @@
 import type { Clock, StopSignal } from '../../shared/clock.ts';
 import type { Score } from '../../shared/model/loss.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
-import type { FromWorker, GradientTail, ShardId, Step, Task } from '../../shared/protocol/messages.ts';
+import type {
+  FromWorker,
+  GradientTail,
+  ShardAnswer,
+  ShardId,
+  Step,
+  Task,
+} from '../../shared/protocol/messages.ts';
 import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
-import { readAnswer, readTail } from './check-answer.ts';
+import { codecOf, readAnswer, readTail } from './check-answer.ts';
 import { Interrupted, TrainingDiverged } from './errors.ts';
 import { nextLateMs } from './hand-out.ts';
 import {
@@ -216,10 +223,13 @@ export class ActiveRound {
       if (witness?.wants(shard.id) === true) {
         if (answer.type === 'gradientTail') {
           if (tailFrom === null) return;
-          witness.tail(shard.id, readTail(answer, payload, member.codec, gradientLength - tailFrom));
+          witness.tail(
+            shard.id,
+            readTail(answer, payload, codecOf(member, answer), gradientLength - tailFrom),
+          );
         } else if (answer.type === 'gradient') {
           const length = answer.head === true ? (tailFrom ?? gradientLength) : gradientLength;
-          const gradient = readAnswer(answer, payload, shard, member.codec, length);
+          const gradient = readAnswer(answer, payload, shard, codecOf(member, answer), length);
           witness.answered(shard.id, answer.lossSum, gradient);
         }
       }
@@ -228,8 +238,16 @@ export class ActiveRound {
       pool.reject(member, answer, error);
     }
     if (answer.type === 'gradientTail') return;
-    if (answer.type !== 'failed') this.#timed(member, shard);
+    if (answer.type !== 'failed') {
+      this.#timed(member, shard);
+      this.#measured(member, shard, answer);
+    }
     this.#dispatch({ type: 'answered', shard: shard.id });
+  }
+
+  #measured({ link }: Member, { givenAtMs }: GivenShard, { type, samples, computeMs }: ShardAnswer): void {
+    const turnaroundMs = this.#options.clock.now() - givenAtMs;
+    if (type === 'gradient') link.answered({ samples, turnaroundMs, computeMs });
   }
 
   /** Time counts from the giving, or from the worker's answer before, if that came later. */
@@ -257,7 +275,7 @@ export class ActiveRound {
     if (task !== 'train' || tailFrom === null || !member.tails || this.#tails.has(shard.id)) {
       throw new ProtocolError(CloseCode.unexpected, `No tail was asked for of shard ${shard.id}.`);
     }
-    const values = readTail(tail, payload, member.codec, gradientLength - tailFrom);
+    const values = readTail(tail, payload, codecOf(member, tail), gradientLength - tailFrom);
     this.#tails.add(shard.id);
     acceptTail(shard, values);
     this.#options.witness?.tail(shard.id, values);
@@ -279,13 +297,14 @@ export class ActiveRound {
       throw new ProtocolError(CloseCode.unexpected, `The head of shard ${shard.id} came without its tail.`);
     }
     const length = head ? (tailFrom ?? gradientLength) : gradientLength;
-    const gradient = readAnswer(answer, payload, shard, member.codec, length);
+    const gradient = readAnswer(answer, payload, shard, codecOf(member, answer), length);
     const turnaroundMs = clock.now() - shard.givenAtMs;
     deadline.answered(turnaroundMs);
     member.stats.answered(answer.samples, answer.computeMs, turnaroundMs);
     pool.allowSilence(deadline.afterMs);
     pool.accepted(member);
     this.#timed(member, shard);
+    this.#measured(member, shard, answer);
     const { lossSum, correct } = answer;
     this.#scores.push({ from: shard.from, to: shard.to, lossSum, correct });
     accept(shard, gradient);

@@ -1,8 +1,29 @@
 import { codecNamed, type Codec } from '../../shared/codec/codec.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
-import type { GradientTail, ShardAnswer, ShardId } from '../../shared/protocol/messages.ts';
+import type {
+  EvaluationAnswer,
+  GradientAnswer,
+  GradientTail,
+  ShardAnswer,
+  ShardId,
+} from '../../shared/protocol/messages.ts';
+import type { Member } from '../members/member.ts';
 import type { GivenShard } from './round.ts';
 import { vectorKernels } from './vector/vector.ts';
+
+/**
+ * How an answer's gradient is encoded.
+ * @throws ProtocolError (unexpected) if nobody has asked for that
+ */
+export function codecOf(
+  { welcomed, recodes }: Pick<Member, 'welcomed' | 'recodes'>,
+  answer: GradientTail | GradientAnswer | EvaluationAnswer,
+): string {
+  const encoding = answer.type === 'evaluation' ? undefined : answer.encoding;
+  if (encoding === undefined) return welcomed.codec;
+  if (recodes.includes(encoding)) return encoding;
+  throw new ProtocolError(CloseCode.unexpected, `No gradient was asked for in ${encoding}.`);
+}
 
 /**
  * Reads the tail of a gradient, believing nothing.

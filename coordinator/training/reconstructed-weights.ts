@@ -1,10 +1,11 @@
 import type { Codec } from '../../shared/codec/codec.ts';
+import { int8 } from '../../shared/codec/int8.ts';
 import { codecKernels } from '../../shared/codec/kernels/simd.ts';
 import type { OpenFrame } from '../../shared/protocol/frame.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 
 /** Makes room for a message that brings a piece of an update, which starts at `from` in the flat vector. */
-export type OpenPiece = (step: Step, from: number, payloadBytes: number) => OpenFrame;
+export type OpenPiece = (step: Step, from: number, codec: string, payloadBytes: number) => OpenFrame;
 
 /** A message that adds to the weights of the step before, from this position on. */
 export interface UpdatePiece {
@@ -19,7 +20,7 @@ export interface UpdatePiece {
  */
 export class ReconstructedWeights {
   readonly values: Float32Array;
-  readonly #codec: Codec;
+  #codec: Codec = int8;
   readonly #open: OpenPiece;
   /** Differences, and in their place what is left of them once decoded. */
   readonly #change: Float32Array;
@@ -29,11 +30,15 @@ export class ReconstructedWeights {
   #ahead: UpdatePiece | null = null;
 
   /** @param length of the flat vector */
-  constructor(codec: Codec, length: number, open: OpenPiece) {
-    this.#codec = codec;
+  constructor(length: number, open: OpenPiece) {
     this.#open = open;
     this.values = new Float32Array(length);
     this.#change = new Float32Array(length);
+  }
+
+  /** From now on updates are encoded so; what others have lost is in the next one. */
+  use(codec: Codec): void {
+    this.#codec = codec;
   }
 
   /** The step that the values are for; null before the first. */
@@ -85,7 +90,7 @@ export class ReconstructedWeights {
   #encode(step: Step, weights: Float32Array, from: number, to: number): UpdatePiece {
     const change = this.#change.subarray(from, to);
     codecKernels.subtract(weights.subarray(from, to), this.values.subarray(from, to), change);
-    const { bytes, payload } = this.#open(step, from, this.#codec.bytes(change.length));
+    const { bytes, payload } = this.#open(step, from, this.#codec.name, this.#codec.bytes(change.length));
     this.#codec.encode(change, payload);
     this.#codec.decode(payload, change.length, change);
     return { from, frame: bytes };

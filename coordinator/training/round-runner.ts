@@ -7,6 +7,8 @@ import type { Score } from '../../shared/model/loss.ts';
 import { openFrame } from '../../shared/protocol/frame.ts';
 import type { FromCoordinator, Step, Task, WorkerId } from '../../shared/protocol/messages.ts';
 import { frameFromCoordinator } from '../../shared/protocol/parse.ts';
+import { AdaptiveCodecs } from '../links/adaptive-codecs.ts';
+import { describeRecoded } from '../links/describe-link.ts';
 import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
 import { ActiveRound, type ActiveRoundOptions } from './active-round.ts';
@@ -69,6 +71,7 @@ export class RoundRunner {
   readonly #tailFrom: number;
   readonly #broadcast: WeightsBroadcast;
   readonly #planner: StepPlanner;
+  readonly #adaptive: AdaptiveCodecs;
   readonly #evaluationPaces = new Paces();
   /** What was sent ahead, by worker. */
   readonly #ahead = new Map<WorkerId, { readonly step: Step; readonly from: number; readonly to: number }>();
@@ -84,6 +87,7 @@ export class RoundRunner {
     this.#tailFrom = options.tailFrom ?? this.#sum.length;
     this.#broadcast = new WeightsBroadcast(options.pool, this.#sum.length, this.#tailFrom);
     const { pool, clock, job, audits = null } = options;
+    this.#adaptive = new AdaptiveCodecs(this.#sum.length);
     this.#planner = new StepPlanner({ pool, clock, audits, unit: job.microShard });
     if (audits !== null) pool.listen({ left: ({ id }) => audits.left(id) });
   }
@@ -103,6 +107,7 @@ export class RoundRunner {
       onSummed?.(total, part);
       if (onSummed !== undefined && part.from === this.#tailFrom) this.#broadcast.sendTail(input.weights);
     };
+    this.#recode();
     const sum = this.#sumOf(numbers.length, summed);
     try {
       const round = this.#start('train', input, numbers, {
@@ -154,6 +159,17 @@ export class RoundRunner {
       : new GradientTree(this.#sum, samples, { unit, room: this.#room, onSummed });
   }
 
+  /** Has each link's vectors travel as suits it from this step on. */
+  #recode(): void {
+    const { pool } = this.#options;
+    if (pool.codecs !== 'auto') return;
+    for (const change of this.#adaptive.next([...pool.members.values()])) {
+      // What kept it out may be gone.
+      if (change.member.reserve) this.#planner.paces.forget(change.member.id);
+      pool.sayRecoded(change.member, describeRecoded(change));
+    }
+  }
+
   /** Starts a round; its first shards have been given when this returns. */
   #start(
     task: Task,
@@ -202,7 +218,12 @@ export class RoundRunner {
   #give(task: Task, input: RoundInput, numbers: Uint32Array, member: Member, shard: GivenShard): void {
     this.#broadcast.bring(member);
     const samples = shard.to - shard.from;
-    const message: FromCoordinator = { type: 'shard', task, step: input.step, shard: shard.id, samples };
+    const { codec, welcomed } = member;
+    const encoding = task === 'train' && codec !== welcomed.codec ? { encoding: codec } : {};
+    const message: FromCoordinator = {
+      ...{ type: 'shard', task, step: input.step, shard: shard.id, samples },
+      ...encoding,
+    };
     const ahead = this.#ahead.get(member.id);
     this.#ahead.delete(member.id);
     const there =

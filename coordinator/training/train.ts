@@ -101,7 +101,7 @@ export async function train(training: Training): Promise<Trained> {
         samples_per_second: samplesPerSecond,
         workers: pool.members.size,
         data: dataset.name,
-        codec: `${pool.codecs.up}/${pool.codecs.down}`,
+        codec: pool.codecsInUse,
       };
       trained.epochs = epoch;
       trained.last = record;

@@ -2,7 +2,6 @@ import { codecNamed } from '../../shared/codec/codec.ts';
 import { float32 } from '../../shared/codec/float32.ts';
 import { openFrame, type OpenFrame } from '../../shared/protocol/frame.ts';
 import type { FromCoordinator, Step } from '../../shared/protocol/messages.ts';
-import { sendsUpdates } from '../members/link-codecs.ts';
 import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
 import { ReconstructedWeights } from './reconstructed-weights.ts';
@@ -24,8 +23,8 @@ export class WeightsBroadcast {
   /** By piece: what was made last, once for everybody. */
   readonly #frames = new Map<string, PieceFrame>();
   readonly #kept: Float32Array;
-  /** Null where no link has updates. */
-  readonly #shared: ReconstructedWeights | null;
+  /** Null until a link has updates. */
+  #shared: ReconstructedWeights | null = null;
   #step: Step = 0 as Step;
   /** What workers need. */
   #weights: Float32Array;
@@ -41,16 +40,6 @@ export class WeightsBroadcast {
     this.#tailFrom = tailFrom;
     this.#kept = new Float32Array(length);
     this.#weights = this.#exact = this.#kept;
-    this.#shared = sendsUpdates(pool.codecs)
-      ? new ReconstructedWeights(codecNamed(pool.codecs.down), length, (step, from, payloadBytes) =>
-          this.#open(
-            `update from ${from}`,
-            from === 0 ? { type: 'update', step } : { type: 'update', step, from },
-            step,
-            payloadBytes,
-          ),
-        )
-      : null;
   }
 
   /**
@@ -62,8 +51,11 @@ export class WeightsBroadcast {
     this.#exact = this.#weights = weights;
     const members = [...this.#pool.members.values()];
     const takers = members.filter(({ updateCodec }) => updateCodec !== null);
-    const shared = this.#shared;
-    if (shared === null || takers.length === 0) return;
+    // One for all of them: everybody is to compute with the same weights.
+    const codec = takers[0]?.updateCodec ?? null;
+    if (codec === null) return;
+    const shared = (this.#shared ??= this.#reconstructed());
+    shared.use(codecNamed(codec));
     this.#weights = shared.values;
     if (shared.step === step && (shared.exact || !exact)) return;
     if (!exact && shared.step === step - 1 && takers.some((member) => member.weightsStep === shared.step)) {
@@ -125,6 +117,18 @@ export class WeightsBroadcast {
     return shared.pieces
       .filter(({ from }) => from === 0 || tailStep !== this.#step)
       .map(({ frame }) => frame);
+  }
+
+  #reconstructed(): ReconstructedWeights {
+    return new ReconstructedWeights(this.#kept.length, (step, from, codec, payloadBytes) => {
+      const message: FromCoordinator = {
+        ...{ type: 'update', step },
+        ...(from === 0 ? {} : { from }),
+        // Where codecs are chosen no welcome names one.
+        ...(this.#pool.codecs === 'auto' ? { encoding: codec } : {}),
+      };
+      return this.#open(`update from ${from}`, message, step, payloadBytes);
+    });
   }
 
   #frame(piece: Piece, step: Step, weights: Float32Array): Uint8Array {

@@ -54,6 +54,8 @@ const hello = v.object({
   reserve: v.optional(v.boolean()),
   /** Chosen at random by each process: a worker that comes back is known by it. */
   instance: v.optional(text(40)),
+  /** Whether shards may ask for another codec than the welcome's, and updates come in one. */
+  recode: v.optional(v.boolean()),
 });
 /** The first message of somebody who only wants to see how the run goes. */
 const watch = v.object({ type: v.literal('watch'), protocol: count, token: v.optional(text(200)) });
@@ -75,10 +77,17 @@ const answer = {
   correct: count,
   computeMs: v.pipe(finite, v.minValue(0)),
 };
+/** The codec of a payload, where it is not the welcome's. */
+const encoding = v.optional(text(40));
 /** The end of a gradient, ahead of the answer. */
-const gradientTail = v.object({ type: v.literal('gradientTail'), step, shard: shardId });
+const gradientTail = v.object({ type: v.literal('gradientTail'), step, shard: shardId, encoding });
 /** `head`: the payload is what was not in the shard's tail. */
-const gradient = v.object({ type: v.literal('gradient'), ...answer, head: v.optional(v.boolean()) });
+const gradient = v.object({
+  type: v.literal('gradient'),
+  ...answer,
+  head: v.optional(v.boolean()),
+  encoding,
+});
 const evaluation = v.object({ type: v.literal('evaluation'), ...answer });
 const failed = v.object({ type: v.literal('failed'), step, shard: shardId, reason: readable(2000) });
 const leaving = v.object({ type: v.literal('leaving'), reason: readable(200) });
@@ -125,13 +134,15 @@ const weightsTail = v.object({ type: v.literal('weightsTail'), step });
 /** `head`: the payload is what was not in the step's tail. */
 const weights = v.object({ type: v.literal('weights'), step, head: v.optional(v.boolean()) });
 /** What is added to the weights of the step before, or to the part of them that starts at `from`. */
-const update = v.object({ type: v.literal('update'), step, from: v.optional(positive) });
+const update = v.object({ type: v.literal('update'), step, from: v.optional(positive), encoding });
 const shard = v.object({
   type: v.literal('shard'),
   task: v.picklist(TASKS),
   step,
   shard: shardId,
   samples: positive,
+  /** What the gradient is to be encoded by, if not by the welcome's codec. */
+  encoding,
 });
 const prefetch = v.object({ type: v.literal('prefetch'), step, samples: positive });
 const rejected = v.object({
@@ -187,6 +198,8 @@ const workerRow = v.object({
   bytesDown: count,
   /** Steps are faster without it. */
   reserve: v.optional(v.boolean()),
+  /** How its gradients and weights travel: 'int4/int8', up before down. */
+  codecs: v.optional(text(100)),
 });
 export type WorkerRow = v.InferOutput<typeof workerRow>;
 /** Who the last steps have waited for, and for what of it. */
@@ -214,6 +227,8 @@ const progress = v.object({
   curve: v.array(curvePoint),
   workers: v.array(workerRow),
   slowest: v.nullable(slowest),
+  /** What limits a step, and what would help: for the person. */
+  advice: v.optional(readable(1_000)),
 });
 const epochDone = v.object({ type: v.literal('epoch'), record: epochRecord });
 export type RunMessage = v.InferOutput<typeof run>;

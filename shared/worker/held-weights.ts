@@ -1,47 +1,70 @@
-import type { Codec } from '../codec/codec.ts';
+import { codecNamed, type Codec } from '../codec/codec.ts';
 import { codecKernels } from '../codec/kernels/simd.ts';
 import { CloseCode, ProtocolError } from '../protocol/close-code.ts';
 import type { ReceivedUpdate } from './received-weights.ts';
 
 /** The weights of a worker that gets updates: the same bits as in the coordinator and every other worker. */
 export class HeldWeights {
-  readonly #codec: Codec;
-  readonly #decoded: Float32Array;
-  #values: Float32Array;
-  /** Room for the weights of the next step: an engine may still look at the last ones. */
-  #next: Float32Array;
+  readonly #codec: Codec | null;
+  readonly #length: number;
+  #decoded: Float32Array | null = null;
+  /** As they came, from the vector's end to its start; together they are all of it. Read only. */
+  #parts: { readonly from: number; readonly values: Float32Array }[] = [];
+  /** Two vectors of our own by turns: an engine may still look at the last one. */
+  #rooms: [Float32Array, Float32Array] | null = null;
 
-  /** @param length of the flat vector */
-  constructor(codec: Codec, length: number) {
+  /**
+   * @param codec of updates that do not name another one; null if all have to
+   * @param length of the flat vector
+   */
+  constructor(codec: Codec | null, length: number) {
     this.#codec = codec;
-    this.#decoded = new Float32Array(length);
-    this.#values = new Float32Array(length);
-    this.#next = new Float32Array(length);
+    this.#length = length;
   }
 
-  /** @param weights the flat vector, or the part of it that starts at `from`; copied */
+  /**
+   * Costs nothing before an update comes.
+   * @param weights the flat vector, or its end, or what was missing before that; must not change any more
+   */
   set(weights: Float32Array, from = 0): void {
-    this.#values.set(weights, from);
+    if (from + weights.length === this.#length) this.#parts = [];
+    this.#parts.push({ from, values: weights });
   }
 
   /**
    * @returns the weights of the update's step; must not be changed
-   * @throws ProtocolError (wrongLength, malformed)
+   * @throws ProtocolError (wrongLength, malformed, unsupported)
    */
   apply({ pieces }: ReceivedUpdate): Float32Array {
-    const [old, next] = [this.#values, this.#next];
-    let end = old.length;
-    for (const { from, payload } of pieces) {
+    const old = this.#whole();
+    const next = this.#roomBeside(old);
+    this.#decoded ??= new Float32Array(this.#length);
+    let end = this.#length;
+    for (const { from, encoding, payload } of pieces) {
       if (from >= end) {
         throw new ProtocolError(CloseCode.malformed, `An update from ${from} of ${end} values.`);
       }
       const length = end - from;
-      const added = this.#codec.decode(payload, length, this.#decoded.subarray(0, length));
+      const codec = encoding === undefined ? this.#codec : codecNamed(encoding);
+      if (codec === null) throw new ProtocolError(CloseCode.malformed, 'An update without updateCodec.');
+      const added = codec.decode(payload, length, this.#decoded.subarray(0, length));
       codecKernels.add(old.subarray(from, end), added, next.subarray(from, end));
       end = from;
     }
-    this.#values = next;
-    this.#next = old;
+    this.#parts = [{ from: 0, values: next }];
     return next;
+  }
+
+  #whole(): Float32Array {
+    const [part] = this.#parts;
+    if (part?.from === 0) return part.values;
+    const room = this.#roomBeside(null);
+    for (const { from, values } of this.#parts) room.set(values, from);
+    return room;
+  }
+
+  #roomBeside(values: Float32Array | null): Float32Array {
+    const [a, b] = (this.#rooms ??= [new Float32Array(this.#length), new Float32Array(this.#length)]);
+    return values === a ? b : a;
   }
 }

@@ -4,7 +4,6 @@ import { float32 } from '../codec/float32.ts';
 import { viewShard, type Shard } from '../data/shard.ts';
 import type { Tail, Trainer } from '../engine/engine.ts';
 import { layoutOf } from '../model/layout.ts';
-import { CloseCode, ProtocolError } from '../protocol/close-code.ts';
 import { openFrame } from '../protocol/frame.ts';
 import type { FromWorker, Welcome } from '../protocol/messages.ts';
 import { frameFromWorker } from '../protocol/parse.ts';
@@ -17,8 +16,8 @@ import type { PendingShard, Prefetched } from './session.ts';
 export class LoadedJob {
   readonly #trainer: Trainer;
   readonly #encoder: FeedbackEncoder;
-  /** Null where weights come whole each time. */
-  readonly #held: HeldWeights | null;
+  readonly #codec: string;
+  readonly #held: HeldWeights;
   readonly #sampleShape: readonly number[];
   readonly #tailFrom: number | null;
   readonly #connection: Connection;
@@ -36,15 +35,15 @@ export class LoadedJob {
     this.#connection = connection;
     this.#gradient = trainer.room ?? new Float32Array(layoutOf(job.layout).length);
     const { length } = this.#gradient;
+    this.#codec = codec;
     this.#encoder = new FeedbackEncoder(codecNamed(codec), length);
-    this.#held = updateCodec === undefined ? null : new HeldWeights(codecNamed(updateCodec), length);
+    this.#held = new HeldWeights(updateCodec === undefined ? null : codecNamed(updateCodec), length);
     this.#tailFrom = tailFrom !== undefined && tailFrom < length ? tailFrom : null;
   }
 
   /** @throws ProtocolError (wrongLength, malformed) */
   setWeights(received: ReceivedWeights | ReceivedUpdate): void {
     if ('pieces' in received) {
-      if (this.#held === null) throw new ProtocolError(CloseCode.malformed, 'An update without updateCodec.');
       this.#trainer.setWeights(this.#held.apply(received));
       return;
     }
@@ -57,7 +56,7 @@ export class LoadedJob {
 
   #setPart(weights: Float32Array, from: number): void {
     this.#trainer.setWeights(weights, from);
-    this.#held?.set(weights, from);
+    this.#held.set(weights, from);
   }
 
   /** Gets samples ready whose shard has not come yet. */
@@ -70,13 +69,15 @@ export class LoadedJob {
    * engine has it.
    */
   async answer({ message, payload }: PendingShard, elapsedMs: () => number): Promise<Uint8Array> {
-    const { task, step, shard, samples } = message;
+    const { task, step, shard, samples, encoding } = message;
     const data = this.#view(payload, samples);
     const sums = { step, shard, samples };
     if (task === 'evaluate') {
       const result = await this.#trainer.evaluate(data);
       return frameFromWorker({ type: 'evaluation', ...sums, ...result, computeMs: elapsedMs() });
     }
+    this.#encoder.use(codecNamed(encoding ?? this.#codec));
+    const encoded = encoding === undefined ? {} : { encoding };
     const gradient = this.#gradient;
     let head = gradient.length;
     const tail: Tail | undefined =
@@ -87,12 +88,17 @@ export class LoadedJob {
             ready: () => {
               head = tail?.from ?? head;
               this.#connection.send(
-                this.#encode('tail', { type: 'gradientTail', step, shard }, gradient.subarray(head), head),
+                this.#encode(
+                  'tail',
+                  { type: 'gradientTail', step, shard, ...encoded },
+                  gradient.subarray(head),
+                  head,
+                ),
               );
             },
           };
     const result = await this.#trainer.gradient(step, data, gradient, tail);
-    const answer = { type: 'gradient', ...sums, ...result, computeMs: elapsedMs() } as const;
+    const answer = { type: 'gradient', ...sums, ...result, ...encoded, computeMs: elapsedMs() } as const;
     return head === gradient.length
       ? this.#encode('whole', answer, gradient)
       : this.#encode('head', { ...answer, head: true }, gradient.subarray(0, head));

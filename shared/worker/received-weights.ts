@@ -17,6 +17,8 @@ export interface ReceivedUpdate {
 
 export interface UpdatePiece {
   readonly from: number;
+  /** The codec's name, where it is not the welcome's. */
+  readonly encoding: string | undefined;
   readonly payload: Uint8Array;
 }
 
@@ -47,7 +49,7 @@ export function receiveWeights(
  */
 export function receiveUpdate(
   { update }: Pieces,
-  { step, from = 0 }: UpdateMessage,
+  { step, from = 0, encoding }: UpdateMessage,
   payload: Uint8Array,
   held: Step | null,
 ): { readonly update: ReceivedUpdate | null; readonly pieces: Pieces } {
@@ -57,7 +59,7 @@ export function receiveUpdate(
   const before = update?.step === step ? update.pieces : [];
   const end = before.at(-1)?.from;
   if (end !== undefined && from >= end) throw malformed(`An update from ${from} behind one from ${end}.`);
-  const received = { step, pieces: [...before, { from, payload }] };
+  const received = { step, pieces: [...before, { from, encoding, payload }] };
   return from === 0
     ? { update: received, pieces: noPieces }
     : { update: null, pieces: { tail: null, update: received } };

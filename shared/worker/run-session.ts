@@ -176,6 +176,7 @@ export function runSession(
           prefetch: true,
           tails: true,
           reserve: true,
+          recode: true,
           instance,
         });
       },

@@ -1,5 +1,5 @@
 import { startCoordinator, type Coordinator } from '../../coordinator/coordinator.ts';
-import type { LinkCodecs } from '../../coordinator/members/link-codecs.ts';
+import type { CodecRule } from '../../coordinator/members/link-codecs.ts';
 import { prepareJob, type JobSettings, type PreparedJob } from '../../coordinator/model.ts';
 import type { Report } from '../../coordinator/report/report.ts';
 import { clockOf } from '../../shared/clock.ts';
@@ -35,7 +35,7 @@ export async function testCoordinator(
     readonly token?: string;
     readonly tails?: boolean;
     readonly audit?: number | undefined;
-    readonly codecs?: LinkCodecs;
+    readonly codecs?: CodecRule;
   } = {},
 ): Promise<TestCoordinator> {
   const report = recordingReport();

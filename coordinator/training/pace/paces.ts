@@ -38,6 +38,12 @@ export class Paces {
     this.#judge(known);
   }
 
+  /** What was learnt of this worker does not hold any more. */
+  forget(worker: WorkerId): void {
+    this.#known.delete(worker);
+    this.#common.clear();
+  }
+
   /** null until enough is known of this worker. */
   paceOf(worker: WorkerId): Pace | null {
     const known = this.#known.get(worker);

@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events';
-import type { LinkCodecs } from '../../../coordinator/members/link-codecs.ts';
+import type { CodecRule } from '../../../coordinator/members/link-codecs.ts';
 import { RoundRunner, type GradientResult } from '../../../coordinator/training/round-runner.ts';
 import type { Range } from '../../../coordinator/training/schedule.ts';
 import type { Split } from '../../../shared/data/dataset.ts';
@@ -33,7 +33,7 @@ export interface TestRunner extends TestPool {
  * @param tailFrom where the tail of the six weights starts, if it is to travel by itself
  * @param codecs of the links; with them the weights are raised without tails too
  */
-export function testRunner(samples = 8, tailFrom: number | null = null, codecs?: LinkCodecs): TestRunner {
+export function testRunner(samples = 8, tailFrom: number | null = null, codecs?: CodecRule): TestRunner {
   const made = testPool({ tailFrom, rules: { maxWorkers: 10, codecs } });
   const timersBefore = made.clock.pending;
   const stop = new AbortController();

@@ -1,0 +1,144 @@
+import { startCoordinator, type CoordinatorOptions } from '../../coordinator/coordinator.ts';
+import { waitForWorkers } from '../../coordinator/members/wait-for-workers.ts';
+import type { PreparedJob } from '../../coordinator/model.ts';
+import { plainReport } from '../../coordinator/report/plain-report.ts';
+import { inShort } from '../../coordinator/members/link-codecs.ts';
+import { createOptimizer } from '../../coordinator/training/optimizer.ts';
+import { clockOf } from '../../shared/clock.ts';
+import type { Dataset } from '../../shared/data/dataset.ts';
+import { layoutOf } from '../../shared/model/layout.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
+import { median } from '../support/statistics.ts';
+import { Pauses } from './pauses.ts';
+import { coordinatorRate, type LinkShape, type LinkWorkerOrder } from './shape.ts';
+
+/** Somebody who takes orders; see worker.ts. */
+export interface LinkWorker {
+  /** @returns when the run is over */
+  readonly work: (order: LinkWorkerOrder) => Promise<unknown>;
+}
+
+export interface CellOptions {
+  readonly prepared: PreparedJob;
+  readonly dataset: Dataset;
+  readonly batch: number;
+  readonly link: LinkShape;
+  readonly codecs: CoordinatorOptions['codecs'];
+  readonly workers: readonly LinkWorker[];
+  readonly host: string;
+  /** Whether the links have rates of their own; else the workers slow themselves down. */
+  readonly shapedOutside: boolean;
+  readonly perSampleMs: number;
+  readonly tailAt: number;
+  readonly verbose: boolean;
+}
+
+/** What was seen of a run's steps. */
+export interface Cell {
+  /** Median of the steps. */
+  readonly stepMs: number;
+  /** Of each worker and step. */
+  readonly upBytes: number;
+  readonly downBytes: number;
+  /** Compute, all bytes one after the other, and two delays. */
+  readonly serialMs: number;
+  /** The larger of computation and bytes, as if everything could overlap. */
+  readonly overlappedMs: number;
+  /** How the workers' vectors travelled at the end. */
+  readonly codecs: string;
+}
+
+/** Not counted: lossy codecs begin with whole weights; those that are chosen are chosen after some steps. */
+const WARM_UP = 2;
+const WARM_UP_CHOOSING = 7;
+const LEAST_STEPS = 3;
+const MOST_STEPS = 20;
+const ENOUGH_MS = 600;
+
+export async function runCell(options: CellOptions): Promise<Cell> {
+  const { prepared, dataset, batch, link, workers, perSampleMs } = options;
+  const clock = clockOf(globalThis);
+  const { signal } = new AbortController();
+  const job = { ...prepared.job, batchSize: batch };
+  const weights = prepared.initialWeights.slice();
+  const coordinator = await startCoordinator({
+    job,
+    host: options.host,
+    port: 0,
+    maxWorkers: workers.length,
+    codecs: options.codecs,
+    tailsFor: () => true,
+    recodesFor: () => true,
+    pageDir: 'dist/page',
+    clock,
+    report: plainReport((line) => (options.verbose ? console.error(`    ${line}`) : undefined), clock),
+    signal,
+  });
+  const ended = workers.map(({ work }) =>
+    work({
+      url: `ws://${options.host}:${coordinator.port}`,
+      delayMs: link.delayMs,
+      bitsPerSecond: options.shapedOutside ? null : link.bitsPerSecond,
+      perSampleMs,
+      tailAt: options.tailAt,
+    }),
+  );
+  await waitForWorkers(coordinator.pool, workers.length, 60_000, clock, signal);
+  const members = [...coordinator.pool.members.values()];
+  const bytes = (): { up: number; down: number } => ({
+    up: members.reduce((sum, { stats }) => sum + stats.bytesUp, 0),
+    down: members.reduce((sum, { stats }) => sum + stats.bytesDown, 0),
+  });
+
+  const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
+  const batches = Math.floor(dataset.train.count / batch);
+  const samplesOf = (turn: number): Uint32Array =>
+    Uint32Array.from({ length: batch }, (_, i) => (turn % batches) * batch + i);
+  const times: number[] = [];
+  const pauses = new Pauses();
+  const warmUp = options.codecs === 'auto' ? WARM_UP_CHOOSING : WARM_UP;
+  let steps = 0;
+  let step = 0;
+  let before = bytes();
+  for (
+    let measuredMs = 0;
+    times.length < LEAST_STEPS || (measuredMs < ENOUGH_MS && times.length < MOST_STEPS);
+  ) {
+    const [startedMs, pausesBefore] = [performance.now(), pauses.count];
+    await coordinator.rounds.gradient(
+      { step: step as Step, weights, split: dataset.train },
+      samplesOf(step),
+      {
+        next: samplesOf(step + 1),
+        onSummed: (gradientSum, part) => optimizer.step(weights, gradientSum, batch, part),
+      },
+    );
+    const elapsedMs = performance.now() - startedMs;
+    if (options.verbose) console.error(`    step ${step}: ${elapsedMs.toFixed(0)} ms`);
+    if (++step === warmUp) before = bytes();
+    if (step <= warmUp) continue;
+    steps++;
+    if (pauses.count > pausesBefore) continue;
+    times.push(elapsedMs);
+    measuredMs += elapsedMs;
+  }
+  const after = bytes();
+  pauses.close();
+  const each = steps * workers.length;
+  const codecs = [...new Set(members.map(inShort))];
+  await coordinator.close('done');
+  await Promise.all(ended);
+  const [upBytes, downBytes] = [(after.up - before.up) / each, (after.down - before.down) / each];
+  const sharedRate = coordinatorRate(link);
+  const passMs = (n: number): number =>
+    8_000 * Math.max(n / link.bitsPerSecond, (n * workers.length) / sharedRate);
+  const computeMs = (perSampleMs * batch) / workers.length;
+  return {
+    stepMs: median(times),
+    upBytes,
+    downBytes,
+    serialMs: computeMs + passMs(upBytes) + passMs(downBytes) + 2 * link.delayMs,
+    overlappedMs: Math.max(computeMs, passMs(upBytes), passMs(downBytes)),
+    codecs: codecs.join(' '),
+  };
+}

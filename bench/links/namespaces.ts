@@ -1,0 +1,111 @@
+import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import type { LinkShape } from './shape.ts';
+
+/** Where the coordinator is found from the workers' namespaces. */
+export const COORDINATOR_ADDRESS = '10.77.0.1';
+const INSIDE = 'GRADCAST_BENCH_NAMESPACE';
+
+/** A token bucket sends at most so much at once; smaller ones cost more interrupts. */
+const BURST_MS = 0.5;
+const LEAST_BURST_BYTES = 5_000;
+/** Nothing is dropped: a queue that grows is what a thin link is. */
+const QUEUE_BYTES = 16_000_000;
+
+/** How a namespace of one's own is had: root needs no user namespace, and may then choose how TCP behaves. */
+const unshareNet = process.getuid?.() === 0 ? ['-n'] : ['-rn'];
+
+/** Whether network namespaces with shaped links are allowed here. */
+export function canShape(): boolean {
+  const trial =
+    'ip link add v0 type veth peer name v1 && tc qdisc add dev v0 root tbf rate 1mbit burst 5kb limit 10kb && ip link add b0 type bridge';
+  return spawnSync('unshare', [...unshareNet, 'sh', '-c', trial], { stdio: 'ignore' }).status === 0;
+}
+
+export const isInside = (): boolean => process.env[INSIDE] !== undefined;
+
+/** Runs this program once more in a network namespace of its own. @returns its exit code */
+export function runInside(): number {
+  const { status } = spawnSync('unshare', [...unshareNet, process.execPath, ...process.argv.slice(1)], {
+    stdio: 'inherit',
+    env: { ...process.env, [INSIDE]: '1' },
+  });
+  return status ?? 1;
+}
+
+/**
+ * A coordinator's namespace, which is this process' own, and one for each worker, around a switch. Each has a link with
+ * a rate in both directions. Namespaces and links go when their processes do, whatever ends them.
+ */
+export class ShapedNetwork {
+  readonly #hub: ChildProcess;
+  readonly #workers: number[] = [];
+
+  constructor() {
+    // Ends when this process does: nothing comes through the pipe any more.
+    this.#hub = spawn('unshare', ['-n', 'cat'], { stdio: ['pipe', 'ignore', 'inherit'] });
+    this.#hub.on('error', () => undefined);
+    waitForNamespace(this.#hub.pid ?? 0);
+    run('echo cubic > /proc/sys/net/ipv4/tcp_congestion_control 2>/dev/null || true');
+    run('ip link set lo up; ip link add c0 type veth peer name hub0');
+    run(`ip link set hub0 netns ${this.#hub.pid ?? 0}`);
+    run(`ip addr add ${COORDINATOR_ADDRESS}/24 dev c0; ip link set c0 up`);
+    this.#inHub(
+      'ip link add br0 type bridge; ip link set br0 up; ip link set hub0 master br0; ip link set hub0 up',
+    );
+  }
+
+  /** The command that starts a program in a namespace of its own. */
+  static readonly prefix = ['unshare', '-n'] as const;
+
+  /** @returns the address of a worker's namespace, once a link leads there */
+  attach(pid: number): string {
+    waitForNamespace(pid);
+    const i = this.#workers.push(pid) - 1;
+    const address = `10.77.0.${10 + i}`;
+    run(
+      `ip link add w${i} type veth peer name e0 netns ${pid}; ip link set w${i} netns ${this.#hub.pid ?? 0}`,
+    );
+    this.#inHub(`ip link set w${i} master br0; ip link set w${i} up`);
+    inside(
+      pid,
+      `echo cubic > /proc/sys/net/ipv4/tcp_congestion_control 2>/dev/null || true; ip link set lo up; ip addr add ${address}/24 dev e0; ip link set e0 up`,
+    );
+    return address;
+  }
+
+  /** Gives all links these rates; the coordinator's is its own. */
+  shape(worker: LinkShape, coordinatorBitsPerSecond: number): void {
+    run(shaping('c0', coordinatorBitsPerSecond));
+    const ports = this.#workers.map((_, i) => shaping(`w${i}`, worker.bitsPerSecond));
+    this.#inHub([shaping('hub0', coordinatorBitsPerSecond), ...ports].join('; '));
+    for (const pid of this.#workers) inside(pid, shaping('e0', worker.bitsPerSecond));
+  }
+
+  close(): void {
+    this.#hub.kill();
+  }
+
+  #inHub(script: string): void {
+    inside(this.#hub.pid ?? 0, script);
+  }
+}
+
+function shaping(device: string, bitsPerSecond: number): string {
+  const burst = Math.round(Math.max(LEAST_BURST_BYTES, (bitsPerSecond / 8_000) * BURST_MS));
+  return `tc qdisc replace dev ${device} root tbf rate ${bitsPerSecond}bit burst ${burst} limit ${QUEUE_BYTES}`;
+}
+
+function run(script: string): void {
+  execFileSync('sh', ['-ec', script], { stdio: ['ignore', 'ignore', 'inherit'] });
+}
+
+function inside(pid: number, script: string): void {
+  const options = { stdio: ['ignore', 'ignore', 'inherit'] } as const;
+  execFileSync('nsenter', ['-t', String(pid), '-n', 'sh', '-ec', script], { stdio: [...options.stdio] });
+}
+
+/** `unshare` has become the program when its namespace is another than ours. */
+function waitForNamespace(pid: number): void {
+  const script = `for i in $(seq 200); do [ "$(readlink /proc/${pid}/ns/net)" != "$(readlink /proc/$$/ns/net)" ] && exit 0; sleep 0.01; done; exit 1`;
+  execFileSync('sh', ['-c', script]);
+}

@@ -1,0 +1,57 @@
+// A worker that sleeps instead of computing, for as long as each message of its parent says, and answers with gradients of
+// the model's real size. Speaks the protocol through the shared session. One run for each message.
+import { clockOf } from '../../shared/clock.ts';
+import type { Engine } from '../../shared/engine/engine.ts';
+import { layoutOf } from '../../shared/model/layout.ts';
+import { runWorker } from '../../shared/worker/connection-loop.ts';
+import { connectWebSocket } from '../../worker-node/connect.ts';
+import { sleepUntil } from './precise-timer.ts';
+import type { LinkWorkerOrder } from './shape.ts';
+import { shapedConnect } from './shaped-connect.ts';
+
+const [, , name = 'sleeper'] = process.argv;
+const nothing = (): void => undefined;
+
+const engineOf = ({ perSampleMs, tailAt }: LinkWorkerOrder): Engine => ({
+  info: { backend: 'sleep', version: '1', device: 'none', threads: 1 },
+  load: (job) => {
+    const { length } = layoutOf(job.layout);
+    const values = Float32Array.from({ length }, (_, i) => Math.sin(i * 12.9898) * 1e-2);
+    return Promise.resolve({
+      setWeights: nothing,
+      async gradient(_step, { labels }, gradient, tail) {
+        const startedMs = performance.now();
+        const takesMs = perSampleMs * labels.length;
+        gradient.set(values);
+        if (tail !== undefined && tailAt < 1) {
+          await sleepUntil(startedMs + tailAt * takesMs);
+          tail.ready();
+        }
+        await sleepUntil(startedMs + takesMs);
+        return { lossSum: 1, correct: 0 };
+      },
+      prepare: nothing,
+      async evaluate({ labels }) {
+        await sleepUntil(performance.now() + (perSampleMs * labels.length) / 3);
+        return { lossSum: 1, correct: 0 };
+      },
+      predict: () => Promise.resolve(new Float32Array(0)),
+      dispose: nothing,
+    });
+  },
+});
+
+process.on('message', (order: LinkWorkerOrder) => {
+  void runWorker({
+    url: order.url,
+    name,
+    engine: engineOf(order),
+    connect: shapedConnect(connectWebSocket, order),
+    clock: clockOf(globalThis),
+    random: Math.random,
+    report: { joined: nothing, computed: nothing, waiting: nothing, note: nothing },
+    signal: new AbortController().signal,
+  }).then(() => process.send?.('done'));
+});
+process.once('disconnect', () => process.exit(0));
+process.send?.('ready');

@@ -1,0 +1,88 @@
+import { codecNamed } from '../../shared/codec/codec.ts';
+import type { LinkCodecs } from '../members/link-codecs.ts';
+
+/** A worker and its link, as far as a step's time goes. */
+export interface ModelWorker {
+  /** What computing takes: this much for each sample, and once for a shard. */
+  readonly perSampleMs: number;
+  readonly fixedMs: number;
+  /** There and back for next to nothing. */
+  readonly rttMs: number;
+  readonly downMsPerByte: number;
+  readonly upMsPerByte: number;
+  readonly codecs: LinkCodecs;
+  /** The part of a computation after which most of the gradient is there; 1 for an engine that gives it whole. */
+  readonly tailAt: number;
+}
+
+export interface ModelRun {
+  /** Samples a step. */
+  readonly batch: number;
+  /** In a gradient. */
+  readonly values: number;
+  readonly sampleBytes: number;
+  readonly workers: readonly ModelWorker[];
+  /** What all workers' bytes pass through together. */
+  readonly coordinatorMsPerByte: number;
+  /** The coordinator's own work: for each worker's gradient and once a step. */
+  readonly coordinatorMs: { readonly perWorker: number; readonly perStep: number };
+}
+
+/** What a step's time goes into; the slowest worker counts. They add up to no more than the step. */
+export interface StepForecast {
+  readonly stepMs: number;
+  readonly computeMs: number;
+  /** Of the transfers, what is not hidden behind the computation. */
+  readonly linkMs: number;
+  readonly coordinatorMs: number;
+  /** Whether it is the coordinator's link that makes the transfers long, and not the worker's. */
+  readonly sharedLink: boolean;
+}
+
+/** Of a gradient or of weights, what travels ahead of the rest. */
+const TAIL = 0.98;
+/** Headers of messages, numbers and labels of samples. */
+const SAMPLE_HEADER_BYTES = 5;
+
+/**
+ * How long a step takes with equal shares. A gradient's tail leaves as soon as it is there, the weights' tail follows it
+ * back; heads travel when the computation is over:
+ *
+ *     step = max(compute, tailAt x compute + up + down of the tail) + up + down of the head + rtt + coordinator
+ *
+ * With tailAt 1 that is the sum of everything. The next step's samples travel down while a shard is computed.
+ */
+export function forecastStep(run: ModelRun): StepForecast {
+  const { batch, workers, coordinatorMs } = run;
+  const ownMs = coordinatorMs.perStep + coordinatorMs.perWorker * workers.length;
+  const forecasts = workers.map((worker) => forecastWorker(run, worker, batch / workers.length));
+  const slowest = forecasts.reduce((a, b) => (b.computeMs + b.linkMs > a.computeMs + a.linkMs ? b : a));
+  return { ...slowest, stepMs: slowest.computeMs + slowest.linkMs + ownMs, coordinatorMs: ownMs };
+}
+
+function forecastWorker(
+  { values, sampleBytes, workers, coordinatorMsPerByte }: ModelRun,
+  worker: ModelWorker,
+  samples: number,
+): Omit<StepForecast, 'stepMs' | 'coordinatorMs'> {
+  const { perSampleMs, fixedMs, rttMs, codecs, tailAt } = worker;
+  const sharedMsPerByte = coordinatorMsPerByte * workers.length;
+  const [up, down] = [
+    Math.max(worker.upMsPerByte, sharedMsPerByte),
+    Math.max(worker.downMsPerByte, sharedMsPerByte),
+  ];
+  const computeMs = perSampleMs * samples + fixedMs;
+  const upMs = codecNamed(codecs.up).bytes(values) * up;
+  const downMs = codecNamed(codecs.down).bytes(values) * down;
+  const samplesMs = samples * (sampleBytes + SAMPLE_HEADER_BYTES) * down;
+  const tail = tailAt < 1 ? TAIL : 0;
+  const ahead = Math.max(tailAt * computeMs + tail * upMs, tail * samplesMs) + tail * downMs;
+  const behind = (1 - tail) * (upMs + downMs);
+  const late = tail > 0 ? 0 : Math.max(0, samplesMs - computeMs);
+  const linkMs = Math.max(computeMs, ahead) - computeMs + behind + late + rttMs;
+  return {
+    computeMs,
+    linkMs,
+    sharedLink: sharedMsPerByte > Math.max(worker.upMsPerByte, worker.downMsPerByte),
+  };
+}

@@ -1,0 +1,81 @@
+import { LINK_CODECS } from '../members/link-codecs.ts';
+import { planBest, planRun, type PlannedRun, type PlanSettings } from './plan.ts';
+
+const HEADINGS = ['workers', 'codec', 'batch', 'step', 'samples/s', 'gain', 'compute', 'link', 'coordinator'];
+
+/** What a run can be expected to do, in a table, and what would help. */
+export function describePlan(settings: PlanSettings, codec: string): string[] {
+  const plan = (changes: Partial<PlanSettings>): PlannedRun => {
+    const changed = { ...settings, ...changes };
+    return codec === 'auto' ? planBest(changed) : planRun(changed, codec);
+  };
+  const alone = plan({ workers: 1 });
+  const chosen = plan({});
+  const counts = [1, 2, 4, 8, 16, 32, 64].filter((count) => count < 2 * settings.workers);
+  const workers = [...new Set([...counts, settings.workers])].sort((a, b) => a - b);
+  const codecs = codec === 'auto' ? Object.keys(LINK_CODECS).map((name) => planRun(settings, name)) : [];
+  return [
+    `${settings.batchSize} samples a step, ${settings.msPerSample} ms a sample, ${megabits(settings.rate)} and ` +
+      `${2 * settings.delayMs} ms there and back for each worker, ${megabits(settings.coordinatorRate)} for the coordinator; ` +
+      `${settings.values} parameters.`,
+    '',
+    ...table([
+      ...workers.map((count) => rowOf(plan({ workers: count }), alone)),
+      ...(codecs.length === 0 ? [] : [[]]),
+      ...codecs.map((run) => rowOf(run, alone)),
+    ]),
+    '',
+    limitOf(chosen),
+    ...helpFor(settings, chosen, plan),
+  ];
+}
+
+/** What a step waits for most. */
+function limitOf({ workers, computeMs, linkMs, coordinatorMs, sharedLink }: PlannedRun): string {
+  const most = Math.max(computeMs, linkMs, coordinatorMs);
+  const who = workers === 1 ? 'the worker' : `${workers} workers`;
+  if (most === computeMs) return `With ${who} a step is mostly computation.`;
+  if (most === coordinatorMs) return `With ${who} a step is mostly the coordinator's own work.`;
+  const whose = sharedLink ? "the coordinator's link, which all share" : "the workers' links";
+  return `With ${who} a step is limited by ${whose}.`;
+}
+
+/** Changes that would bring a tenth more samples a second, the best first. */
+function helpFor(
+  settings: PlanSettings,
+  now: PlannedRun,
+  plan: (changes: Partial<PlanSettings>) => PlannedRun,
+): string[] {
+  const { workers, batchSize, rate, coordinatorRate } = settings;
+  const ideas: [string, PlannedRun][] = [
+    [`twice as many workers (${2 * workers})`, plan({ workers: 2 * workers })],
+    [`--batch-size ${8 * batchSize}`, plan({ batchSize: 8 * batchSize })],
+    ["workers' links of twice the rate", plan({ rate: 2 * rate })],
+    ["twice the rate at the coordinator's", plan({ coordinatorRate: 2 * coordinatorRate })],
+  ];
+  const fewer = workers > 1 ? plan({ workers: 1 }) : now;
+  if (fewer.samplesPerSecond > now.samplesPerSecond) ideas.push(['one worker alone', fewer]);
+  const helping = ideas
+    .map(([what, run]) => ({ what, gain: run.samplesPerSecond / now.samplesPerSecond }))
+    .filter(({ gain }) => gain >= 1.1)
+    .sort((a, b) => b.gain - a.gain);
+  return helping.map(({ what, gain }) => `  ${gain.toFixed(1)} x the samples a second: ${what}`);
+}
+
+function rowOf(run: PlannedRun, alone: PlannedRun): string[] {
+  return [
+    ...[String(run.workers), run.codec, String(run.batchSize)],
+    ...[ms(run.stepMs), run.samplesPerSecond.toFixed(0)],
+    `${(run.samplesPerSecond / alone.samplesPerSecond).toFixed(2)} x`,
+    ...[ms(run.computeMs), ms(run.linkMs), ms(run.coordinatorMs)],
+  ];
+}
+
+function table(rows: readonly string[][]): string[] {
+  const all = [HEADINGS, ...rows];
+  const widths = HEADINGS.map((_, i) => Math.max(...all.map((row) => (row[i] ?? '').length)));
+  return all.map((row) => row.map((cell, i) => cell.padStart(widths[i] ?? 0)).join('  '));
+}
+
+const ms = (value: number): string => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
+const megabits = (rate: number): string => (rate >= 1e9 ? `${rate / 1e9} Gb/s` : `${rate / 1e6} Mb/s`);

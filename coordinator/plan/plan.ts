@@ -1,0 +1,62 @@
+import { forecastStep, type ModelRun, type StepForecast } from '../advice/step-model.ts';
+import { LINK_CODECS, type LinkCodecs } from '../members/link-codecs.ts';
+
+export interface PlanSettings {
+  readonly workers: number;
+  readonly batchSize: number;
+  /** Of each worker's link, bits a second. */
+  readonly rate: number;
+  /** Of the coordinator's. */
+  readonly coordinatorRate: number;
+  /** One way. */
+  readonly delayMs: number;
+  readonly msPerSample: number;
+  /** In a gradient. */
+  readonly values: number;
+  readonly sampleBytes: number;
+  readonly tailAt: number;
+}
+
+/** A forecast of a run with one kind of worker. */
+export interface PlannedRun extends StepForecast {
+  readonly workers: number;
+  readonly batchSize: number;
+  readonly codec: string;
+  readonly samplesPerSecond: number;
+}
+
+/**
+ * The coordinator's CPU, as measured with the default model: decoding and adding a gradient and sending, a worker; and
+ * optimizer and encoding, a step. Proportional to the size of the model.
+ */
+const MEASURED_VALUES = 600_810;
+const PER_WORKER_MS = 1.5;
+const PER_STEP_MS = 4;
+/** A codec that loses more has to be faster by more than this; see choose-codecs.ts. */
+const NEARLY = 1.04;
+
+/** @param codec of LINK_CODECS */
+export function planRun(settings: PlanSettings, codec: string): PlannedRun {
+  const { workers, batchSize, rate, coordinatorRate, delayMs, msPerSample, values, tailAt } = settings;
+  const codecs: LinkCodecs = LINK_CODECS[codec] ?? { up: 'float32', down: 'float32' };
+  const size = values / MEASURED_VALUES;
+  const worker = {
+    ...{ perSampleMs: msPerSample, fixedMs: 0, rttMs: 2 * delayMs, codecs, tailAt },
+    ...{ downMsPerByte: 8_000 / rate, upMsPerByte: 8_000 / rate },
+  };
+  const run: ModelRun = {
+    ...{ batch: batchSize, values, sampleBytes: settings.sampleBytes },
+    workers: Array.from({ length: workers }, () => worker),
+    coordinatorMsPerByte: 8_000 / coordinatorRate,
+    coordinatorMs: { perWorker: PER_WORKER_MS * size, perStep: PER_STEP_MS * size },
+  };
+  const forecast = forecastStep(run);
+  return { ...forecast, workers, batchSize, codec, samplesPerSecond: (1_000 * batchSize) / forecast.stepMs };
+}
+
+/** With the codecs that --codec auto would choose: the least lossy of those that are nearly as fast as the fastest. */
+export function planBest(settings: PlanSettings): PlannedRun {
+  const plans = Object.keys(LINK_CODECS).map((codec) => planRun(settings, codec));
+  const fastestMs = Math.min(...plans.map(({ stepMs }) => stepMs));
+  return plans.find(({ stepMs }) => stepMs <= NEARLY * fastestMs) ?? planRun(settings, 'float32');
+}

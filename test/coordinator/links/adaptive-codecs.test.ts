@@ -1,0 +1,137 @@
+import { describe, expect, it } from 'vitest';
+import type { Member } from '../../../coordinator/members/member.ts';
+import { codecNamed } from '../../../shared/codec/codec.ts';
+import { CloseCode } from '../../../shared/protocol/close-code.ts';
+import type { Step } from '../../../shared/protocol/messages.ts';
+import { HeldWeights } from '../../../shared/worker/held-weights.ts';
+import { noPieces, receiveUpdate } from '../../../shared/worker/received-weights.ts';
+import type { Client } from '../members/pool-harness.ts';
+import { settle } from '../../support/manual-clock.ts';
+import { testRunner, type TestRunner } from '../training/runner-harness.ts';
+
+const KNOWS = { codecs: ['float32', 'float16', 'int8', 'int4'], recode: true, tails: true };
+/** Six values are few: so slow a link takes its time over them. */
+const THIN = 100;
+const WIDE = 1e-6;
+
+function memberOf({ pool }: TestRunner, client: Client): Member {
+  return pool.members.get(client.messages('welcome')[0]!.workerId as Member['id'])!;
+}
+
+/** Has a link look as if it had these figures for all that was measured. */
+function measure({ link, codec, updateCodec }: Member, msPerByte: number): void {
+  const bytes = codecNamed(codec).bytes(6) + codecNamed(updateCodec ?? 'float32').bytes(6);
+  for (let i = 0; i < 6; i++) {
+    link.delivered(1e6, msPerByte * 1e6);
+    link.arrived(1e6, msPerByte * 1e6);
+    link.answered({ samples: 4, computeMs: 1, turnaroundMs: 1 + bytes * msPerByte });
+  }
+}
+
+/** The weights that a client holds, by what it was sent. */
+function heldBy(client: Client): number[] {
+  const held = new HeldWeights(null, 6);
+  let [pieces, at, weights]: [typeof noPieces, Step | null, number[]] = [noPieces, null, []];
+  let tail: Float32Array | null = null;
+  for (const { message, payload } of client.received) {
+    const floats = (): Float32Array => new Float32Array(payload.slice().buffer);
+    if (message.type === 'weightsTail') tail = floats();
+    else if (message.type === 'weights') {
+      if (message.head === true) held.set(tail!, 4);
+      held.set(floats());
+      [pieces, at] = [noPieces, message.step];
+      weights = message.head === true ? [...floats(), ...tail!] : [...floats()];
+    } else if (message.type === 'update') {
+      const received = receiveUpdate(pieces, message, payload.slice(), at);
+      pieces = received.pieces;
+      if (received.update !== null) [at, weights] = [message.step, [...held.apply(received.update)]];
+    }
+  }
+  return weights;
+}
+
+/** Answers the last shard in the codec that it asks for. */
+async function answer(client: Client): Promise<void> {
+  const { encoding } = client.messages('shard').at(-1)!;
+  await client.answer(
+    encoding === undefined ? {} : { encoding },
+    undefined,
+    codecNamed(encoding ?? 'float32'),
+  );
+}
+
+describe('codecs that follow their links', () => {
+  it('change in mid-run, and leave all workers the same weights', async () => {
+    const runner = testRunner(8, 4, 'auto');
+    const ann = await runner.join('ann', KNOWS);
+    const bob = await runner.join('bob', KNOWS);
+    const old = await runner.join('old', { codecs: ['float32', 'int8'], tails: true });
+    const all = [ann, bob, old];
+    expect(all.map((client) => client.messages('welcome')[0]?.updateCodec)).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    const used: string[] = [];
+    for (let k = 1; k <= 24; k++) {
+      // Thin for ann alone, then for nobody, then for bob.
+      measure(memberOf(runner, ann), k > 2 && k <= 10 ? THIN : WIDE);
+      measure(memberOf(runner, bob), k > 16 ? THIN : WIDE);
+      const round = await runner.gradient(k);
+      const [first, ...others] = all.map((client) => heldBy(client));
+      expect(others).toEqual([first, first]);
+      for (const [i, weight] of first!.entries()) {
+        expect(Math.abs(weight - runner.weights[i]!)).toBeLessThan(0.5);
+      }
+      for (const client of all) await answer(client);
+      await settle();
+      expect(round.result).not.toBeNull();
+      used.push(
+        all
+          .map((client) => memberOf(runner, client))
+          .map(({ codec, updateCodec }) => `${codec}/${updateCodec ?? '-'}`)
+          .join(' '),
+      );
+    }
+    expect(used[0]).toBe('float32/- float32/- float32/-');
+    expect(used[9]).toBe('int4/int8 float32/int8 float32/-');
+    expect(used[15]).toBe('float32/- float32/- float32/-');
+    expect(used[23]).toBe('float32/int8 int4/int8 float32/-');
+    expect(old.messages('shard').some(({ encoding }) => encoding !== undefined)).toBe(false);
+    expect(ann.closed ?? bob.closed ?? old.closed).toBeNull();
+  });
+
+  it('are left alone for a worker on this machine, or one that cannot change them', async () => {
+    const runner = testRunner(8, null, 'auto');
+    const ann = await runner.join('ann', { ...KNOWS, recode: false });
+    for (let k = 1; k <= 4; k++) {
+      measure(memberOf(runner, ann), THIN);
+      await runner.gradient(k);
+      await answer(ann);
+    }
+    expect(ann.messages('shard').every(({ encoding }) => encoding === undefined)).toBe(true);
+    expect(ann.messages('update')).toEqual([]);
+  });
+
+  it('are not for the worker to choose', async () => {
+    const runner = testRunner(8, null, 'auto');
+    const ann = await runner.join('ann', { codecs: ['float32', 'int8'] });
+    await runner.gradient(1);
+    await ann.answer({ encoding: 'int8' }, undefined, codecNamed('int8'));
+    expect(ann.messages('rejected')).toMatchObject([{ code: CloseCode.unexpected }]);
+  });
+
+  it('are said, and told to whoever listens', async () => {
+    const runner = testRunner(8, null, 'auto');
+    const ann = await runner.join('ann', KNOWS);
+    const said: string[] = [];
+    runner.pool.listen({ recoded: ({ name }, reason) => said.push(`${name}: ${reason}`) });
+    await runner.gradient(1);
+    await answer(ann);
+    measure(memberOf(runner, ann), THIN);
+    await runner.gradient(2);
+    expect(said).toHaveLength(1);
+    expect(said[0]).toMatch(/^ann: Gradients and weights travel as int4\/int8 from now on\. The link gives/);
+    expect(runner.pool.codecsInUse).toBe('int4/int8');
+  });
+});

@@ -1,0 +1,104 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { CodecChoice, forecastMs, LADDER, transferMs } from '../../../coordinator/links/choose-codecs.ts';
+import type { LinkFigures } from '../../../coordinator/links/link-figures.ts';
+import { PLAIN, type LinkCodecs } from '../../../coordinator/members/link-codecs.ts';
+
+const VALUES = 600_810;
+const candidates = LADDER.map((codecs, rung) => ({ rung, codecs }));
+
+interface Situation {
+  readonly megabits: number;
+  readonly rttMs: number;
+  readonly computeMs: number;
+  /** The part of the transfers that the computation hides. */
+  readonly hidden: number;
+}
+
+/** What is measured of a link with these codecs. */
+function figuresOf({ megabits, rttMs, computeMs, hidden }: Situation, codecs: LinkCodecs): LinkFigures {
+  const msPerByte = 0.008 / megabits;
+  const link = { downMsPerByte: msPerByte, upMsPerByte: msPerByte };
+  const turnaroundMs = computeMs + rttMs + (1 - hidden) * transferMs(link, codecs, VALUES);
+  return { ...link, rttMs, computeMs, turnaroundMs, samples: 32 };
+}
+
+/** Lets a choice settle; the rungs that it took, one after the other. */
+function settle(situation: Situation, choice = new CodecChoice(), steps = 20): number[] {
+  const rungs: number[] = [];
+  for (let i = 0; i < steps; i++) {
+    const current = LADDER[choice.rung]!;
+    if (choice.next(figuresOf(situation, current), current, candidates, VALUES) !== null)
+      rungs.push(choice.rung);
+  }
+  return rungs;
+}
+const names = (rungs: readonly number[]): string[] =>
+  rungs.map((rung) => Object.values(LADDER[rung]!).join('/'));
+const base: Situation = { megabits: 100, rttMs: 4, computeMs: 32, hidden: 0 };
+
+describe('the codecs of a link', () => {
+  it.each([
+    ['stay float32 where the link takes no time', { ...base, megabits: 20_000 }, []],
+    [
+      'stay float32 where the computation hides nearly all',
+      { ...base, megabits: 1000, computeMs: 300, hidden: 0.8 },
+      [],
+    ],
+    [
+      'stay float32 where the computation is all that counts',
+      { ...base, megabits: 1000, computeMs: 2000 },
+      [],
+    ],
+    ['lose as little as is nearly as fast', { ...base, megabits: 1000, computeMs: 128 }, ['int8/int8']],
+    ['are as small as there are behind a thin link', base, ['int4/int8']],
+  ] as const)('%s', (_, situation, chosen) => {
+    expect(names(settle(situation))).toEqual(chosen);
+  });
+
+  it('follow a link that becomes thin, and one that becomes wide again', () => {
+    const choice = new CodecChoice();
+    expect(names(settle(base, choice))).toEqual(['int4/int8']);
+    expect(names(settle({ ...base, megabits: 20_000 }, choice))).toEqual(['float32/float32']);
+    expect(names(settle({ ...base, megabits: 300 }, choice)).at(-1)).toBe('int4/int8');
+  });
+
+  it('need more than a moment to change again', () => {
+    const choice = new CodecChoice();
+    settle(base, choice);
+    const wide = { ...base, megabits: 20_000 };
+    expect([settle(wide, choice, 2), settle(base, choice, 1), settle(wide, choice, 2)]).toEqual([[], [], []]);
+  });
+
+  it('come to rest whatever the link, and are then nearly the fastest of all', () => {
+    const situations = fc.record({
+      megabits: fc.double({ min: 1, max: 20_000, noNaN: true }),
+      rttMs: fc.double({ min: 0, max: 200, noNaN: true }),
+      computeMs: fc.double({ min: 1, max: 2000, noNaN: true }),
+      hidden: fc.double({ min: 0, max: 1, noNaN: true }),
+    });
+    fc.assert(
+      fc.property(situations, (situation) => {
+        const choice = new CodecChoice();
+        if (settle(situation, choice, 40).length > 3) return false;
+        const took = (codecs: LinkCodecs): number => figuresOf(situation, codecs).turnaroundMs;
+        return took(LADDER[choice.rung]!) <= 1.1 * Math.min(...LADDER.map(took));
+      }),
+    );
+  });
+
+  it('are never promised to be faster than they turn out', () => {
+    for (const hidden of [0, 0.3, 0.9]) {
+      const situation = { ...base, hidden };
+      for (const from of LADDER) {
+        for (const to of LADDER) {
+          const promised = forecastMs(figuresOf(situation, from), from, to, VALUES);
+          expect(promised).toBeGreaterThanOrEqual(figuresOf(situation, to).turnaroundMs - 1e-6);
+        }
+      }
+    }
+    expect(forecastMs(figuresOf(base, PLAIN), PLAIN, PLAIN, VALUES)).toBe(
+      figuresOf(base, PLAIN).turnaroundMs,
+    );
+  });
+});
