@@ -45,7 +45,9 @@ async function run(engine: string, seed: number | null): Promise<RunResult & { f
     } else proxy.strike(fault as (typeof BYTE_FAULTS)[number]);
   };
   try {
-    const beforeStep = (): void => void (seed === null || setTimeout(strike, random.below(60)));
+    const beforeStep = (): void => {
+      if (seed !== null) setTimeout(strike, random.below(60));
+    };
     return { ...(await trainToTheEnd(coordinator, dataset, { beforeStep })), faults };
   } finally {
     over = true;

@@ -83,7 +83,9 @@ export class FaultyLink {
       case 'reconnect':
         this.#socket?.terminate();
         return;
-      default:
+      case 'duplicate':
+      case 'truncate':
+      case 'corrupt':
         this.#mangle = { how: fault, direction: this.#random.below(2) === 0 ? 'up' : 'down' };
     }
   }

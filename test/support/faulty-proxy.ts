@@ -46,7 +46,8 @@ export async function startFaultyProxy(target: number, random: RandomStream): Pr
           to.write(bytes);
           return;
         }
-        default:
+        case 'reconnect':
+        case null:
           to.write(bytes);
       }
     });
