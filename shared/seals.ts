@@ -53,6 +53,9 @@ export function sealing(connection: Connection): SealingConnection {
     get bufferedBytes() {
       return connection.bufferedBytes;
     },
+    get arrival() {
+      return connection.arrival;
+    },
     ...(connection.sameMachine === undefined ? {} : { sameMachine: connection.sameMachine }),
   };
 }
