@@ -160,7 +160,7 @@ function withTrainingOptions(command: Command): Command {
     .option('--model <file>', 'train this model (Keras or tfjs JSON) instead of the MNIST CNN')
     .addOption(
       new Option('--resume <dir>', 'go on with a run from its last checkpoint').conflicts([
-        ...['out', 'limit', 'model', 'batchSize', 'seed'],
+        ...['out', 'limit', 'model', 'batchSize', 'seed', 'exact', 'microShard'],
       ]),
     )
     .option('--checkpoint-every <n>', 'steps (500), seconds (30s) or minutes (5m) between two', interval, {

@@ -12,6 +12,7 @@ import {
   type WorkerId,
 } from '../../shared/protocol/messages.ts';
 import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
+import { SealChecker, sealing } from '../../shared/seals.ts';
 import type { Connection } from '../../shared/transport.ts';
 import { admit, checkToken, type AdmissionRules } from './admission.ts';
 import { Arrivals } from './arrivals.ts';
@@ -132,9 +133,15 @@ export class WorkerPool {
   connect(connection: Connection): PoolConnection {
     return this.#greetings.greet(connection, {
       welcome: (hello) => {
-        const member = this.#welcome(hello, connection);
+        const sealable = sealing(connection);
+        const member = this.#welcome(hello, sealable);
+        const seals = new SealChecker();
+        if (this.#options.job.microShard !== undefined) {
+          sealable.seal();
+          seals.seal();
+        }
         return {
-          onFrame: (frame) => this.#onFrame(member, frame),
+          onFrame: (bytes) => this.#onFrame(member, seals, bytes),
           onClose: (code, reason) =>
             this.#remove(member, reason === '' ? `connection closed (${code})` : reason),
         };
@@ -262,16 +269,17 @@ export class WorkerPool {
     return CODECS.flatMap(({ name }) => (hello.codecs.includes(name) ? [name] : []));
   }
 
-  #onFrame(member: Member, frame: Uint8Array): void {
+  #onFrame(member: Member, seals: SealChecker, bytes: Uint8Array): void {
     if (!this.members.has(member.id) && !this.#preparing.has(member.id)) return;
     member.lastHeardMs = this.#options.clock.now();
-    member.stats.bytesUp += frame.length;
+    member.stats.bytesUp += bytes.length;
     const { arrival } = member.connection;
     if (arrival !== undefined) member.link.arrived(arrival.bytes, arrival.ms);
     try {
-      if (frame.length > this.#options.maxFrameBytes)
-        throw tooLarge(frame.length, this.#options.maxFrameBytes);
-      this.#onMessage(member, frame);
+      if (bytes.length > this.#options.maxFrameBytes)
+        throw tooLarge(bytes.length, this.#options.maxFrameBytes);
+      const frame = seals.take(bytes);
+      if (frame !== null) this.#onMessage(member, frame);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.drop(member, error.code, error.message);

@@ -13,6 +13,8 @@ export const CloseCode = {
   timeout: 4408,
   /** A message that is not allowed now, such as a second hello. */
   unexpected: 4409,
+  /** A frame has not arrived as it was sent; come back. */
+  damaged: 4410,
   /** The frame is larger than any that this run needs. */
   tooLarge: 4413,
   /** The gradient has another length than the job's layout. */

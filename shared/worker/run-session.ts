@@ -2,7 +2,7 @@ import { CODECS } from '../codec/codec.ts';
 import { closeReason, CloseCode, ProtocolError } from '../protocol/close-code.ts';
 import { PROTOCOL_VERSION, type FromWorker, type Step, type Welcome } from '../protocol/messages.ts';
 import { frameFromWorker } from '../protocol/parse.ts';
-import type { Connection } from '../transport.ts';
+import { SealChecker, sealing } from '../seals.ts';
 import type { WorkerOptions } from './connection-loop.ts';
 import { LoadedJob } from './loaded-job.ts';
 import {
@@ -74,6 +74,10 @@ export function runSession(
           return;
         }
         case 'load':
+          if (effect.welcome.job.microShard !== undefined) {
+            connection.seal();
+            seals.seal();
+          }
           computing = load(effect.welcome);
           return;
         case 'setWeights': {
@@ -163,29 +167,41 @@ export function runSession(
       dispatch({ type: 'closed', code: CloseCode.timeout, reason: 'the coordinator has gone silent' });
     });
 
-    const connection: Connection = options.connect(options.url, {
-      onOpen: () => {
-        silence.heard();
-        send({
-          type: 'hello',
-          protocol: PROTOCOL_VERSION,
-          name: options.name.slice(0, 100),
-          ...(options.token === undefined ? {} : { token: options.token }),
-          engine: { ...engine.info, device: engine.info.device.slice(0, 200) },
-          codecs: CODECS.map(({ name }) => name),
-          prefetch: true,
-          tails: true,
-          reserve: true,
-          recode: true,
-          instance,
-        });
-      },
-      onFrame: (bytes) => {
-        silence.heard();
-        dispatch({ type: 'frame', bytes });
-      },
-      onClose: (code, reason) => dispatch({ type: 'closed', code, reason }),
-    });
+    const seals = new SealChecker();
+    const onFrame = (bytes: Uint8Array): void => {
+      try {
+        const frame = seals.take(bytes);
+        if (frame !== null) dispatch({ type: 'frame', bytes: frame });
+      } catch (error) {
+        giveUp(error);
+      }
+    };
+
+    const connection = sealing(
+      options.connect(options.url, {
+        onOpen: () => {
+          silence.heard();
+          send({
+            type: 'hello',
+            protocol: PROTOCOL_VERSION,
+            name: options.name.slice(0, 100),
+            ...(options.token === undefined ? {} : { token: options.token }),
+            engine: { ...engine.info, device: engine.info.device.slice(0, 200) },
+            codecs: CODECS.map(({ name }) => name),
+            prefetch: true,
+            tails: true,
+            reserve: true,
+            recode: true,
+            instance,
+          });
+        },
+        onFrame: (bytes) => {
+          silence.heard();
+          onFrame(bytes);
+        },
+        onClose: (code, reason) => dispatch({ type: 'closed', code, reason }),
+      }),
+    );
     signal.addEventListener('abort', leave);
     if (signal.aborted) leave();
   });

@@ -1,11 +1,12 @@
 import { createOptimizer } from '../../coordinator/training/optimizer.ts';
 import { train, type TrainingStart } from '../../coordinator/training/train.ts';
 import type { EpochTally, Position } from '../../coordinator/storage/checkpoint.ts';
-import { clockOf } from '../../shared/clock.ts';
+import { clockOf, type Clock } from '../../shared/clock.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
+import type { Connect } from '../../shared/transport.ts';
 import { runWorker } from '../../shared/worker/connection-loop.ts';
 import { connectWebSocket } from '../../worker-node/connect.ts';
 import type { TestCoordinator } from './test-coordinator.ts';
@@ -77,13 +78,13 @@ export function attachWorker(
   url: string,
   name: string,
   engine: Engine,
-  connect = connectWebSocket,
+  connect: Connect = connectWebSocket,
+  clock: Clock = clockOf(globalThis),
 ): LocalWorker {
   const leaving = new AbortController();
   const notes: string[] = [];
   const ended = runWorker({
-    ...{ url, name, engine, connect },
-    clock: clockOf(globalThis),
+    ...{ url, name, engine, connect, clock },
     random: Math.random,
     report: {
       joined: () => undefined,

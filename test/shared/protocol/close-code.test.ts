@@ -30,8 +30,8 @@ describe('close codes', () => {
     expect(new Set(Object.values(CloseCode)).size).toBe(Object.keys(CloseCode).length);
   });
 
-  it('let a worker come back after it was lost, silent or one too many, and after nothing else of ours', () => {
+  it('let a worker come back after it was lost, silent, damaged or one too many, and after nothing else of ours', () => {
     const mayReturn = Object.values(CloseCode).filter((code) => !FATAL_CLOSE_CODES.has(code));
-    expect(mayReturn).toEqual([CloseCode.normal, CloseCode.timeout, CloseCode.full]);
+    expect(mayReturn).toEqual([CloseCode.normal, CloseCode.timeout, CloseCode.damaged, CloseCode.full]);
   });
 });

@@ -1,0 +1,64 @@
+// What exact mode costs an engine: the seed's CNN's gradient of a share in one piece and in micro-shards, by turns, medians;
+// inputs are made before the clock starts, as a worker makes them while it waits.
+// Arguments: [native | wasm] [steps = 30] [samples = 128,64] [micro-shard = 16,32]
+import * as tf from '@tensorflow/tfjs';
+import { prepareJob } from '../coordinator/model.ts';
+import { drawDigits } from '../shared/data/drawn-digits.ts';
+import type { Engine } from '../shared/engine/engine.ts';
+import type { Step } from '../shared/protocol/messages.ts';
+import { openNativeEngine } from '../worker-node/engine/native.ts';
+import { openWasmEngine } from '../worker-node/engine/wasm.ts';
+import { median, spread } from './support/statistics.ts';
+
+const [, , backend = 'native', stepsText = '30', samplesText = '128,64', unitsText = '16,32'] = process.argv;
+const WARM_UP = 4;
+/** Steps in a row of each kind, so that none finds the caches cold. */
+const BLOCK = 3;
+
+process.env.TF_NUM_INTRAOP_THREADS ??= '1';
+const engine = await open();
+let step = 0;
+
+for (const samples of samplesText.split(',').map(Number)) {
+  const dataset = drawDigits({ seed: 1, trainCount: samples, testCount: 10 });
+  const shard = {
+    sampleNumbers: Uint32Array.from({ length: samples }, (_, i) => i),
+    images: dataset.train.images,
+    labels: dataset.train.labels,
+  };
+  const kinds = [];
+  for (const microShard of [undefined, ...unitsText.split(',').map(Number)]) {
+    const prepared = await prepareJob(dataset, { batchSize: samples, epochs: 1, seed: 1, microShard });
+    await tf.setBackend(backend === 'wasm' ? 'wasm' : 'tensorflow');
+    const trainer = await engine.load(prepared.job);
+    kinds.push({ microShard, trainer, weights: prepared.initialWeights, times: [] as number[] });
+  }
+  const gradient = new Float32Array(kinds[0]!.weights.length);
+  for (let done = -WARM_UP; done < Number(stepsText); done += BLOCK) {
+    for (const { trainer, weights, times } of kinds) {
+      for (let i = 0; i < BLOCK; i++) {
+        const now = step++ as Step;
+        trainer.prepare(now, shard);
+        const startedMs = performance.now();
+        trainer.setWeights(weights);
+        await trainer.gradient(now, shard, gradient);
+        if (done >= 0) times.push(performance.now() - startedMs);
+      }
+      // Time for the graph of a size to be captured.
+      if (done < 0) await new Promise((resolve) => setTimeout(resolve, 1_000));
+    }
+  }
+  const whole = median(kinds[0]!.times);
+  for (const { microShard, times } of kinds) {
+    const what = microShard === undefined ? 'in one piece' : `in micro-shards of ${microShard}`;
+    const ratio = microShard === undefined ? '' : `, ${(median(times) / whole).toFixed(3)} x`;
+    console.log(`${backend}, ${samples} samples ${what}: ${spread(times)} ms${ratio}`);
+  }
+}
+
+async function open(): Promise<Engine> {
+  if (backend === 'wasm') return openWasmEngine();
+  const opened = await openNativeEngine();
+  if ('missing' in opened) throw new Error(`No native TensorFlow here: ${opened.missing}`);
+  return opened.engine;
+}

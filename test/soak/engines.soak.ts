@@ -1,0 +1,76 @@
+import { expect, test } from 'vitest';
+import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { Purpose, randomStream } from '../../shared/random/stream.ts';
+import { BYTE_FAULTS, startFaultyProxy, type FaultyProxy } from '../support/faulty-proxy.ts';
+import { testCoordinator, workersReady } from '../support/test-coordinator.ts';
+import { timeless, trainToTheEnd, type RunResult } from '../support/training-run.ts';
+import { spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
+
+const STEPS = 60;
+const BATCH = 32;
+const WORKERS = 3;
+const seeds = Number(process.env.SEEDS ?? 3);
+const engines = (process.env.ENGINES ?? 'wasm,native').split(',');
+const dataset = drawDigits({ seed: 1, trainCount: STEPS * BATCH - 5, testCount: 100 });
+const settings = { batchSize: BATCH, microShard: 8 };
+
+/** Real processes, each behind a proxy of its own, with a fault at every step. */
+async function run(engine: string, seed: number | null): Promise<RunResult & { faults: object }> {
+  const coordinator = await testCoordinator(dataset, settings);
+  const random = randomStream(seed ?? 0, Purpose.drawnDigits);
+  const faults: Record<string, number> = {};
+  const places: { proxy: FaultyProxy; worker: WorkerProcess }[] = [];
+  let over = false;
+  const spawn = (proxy: FaultyProxy, name: string): WorkerProcess =>
+    spawnWorker(`ws://127.0.0.1:${proxy.port}`, '--name', name, '--engine', engine, '--threads', '1');
+  const occupy = (place: number, proxy: FaultyProxy): void => {
+    const worker = spawn(proxy, `w${place}`);
+    places[place] = { proxy, worker };
+    void worker.ended.then(() => {
+      if (!over) occupy(place, proxy);
+    });
+  };
+  for (let place = 0; place < (seed === null ? 1 : WORKERS); place++) {
+    occupy(place, await startFaultyProxy(coordinator.port, random));
+  }
+  await workersReady(coordinator, places.length);
+  const strike = (): void => {
+    const fault = ['kill', 'freeze', ...BYTE_FAULTS][random.below(BYTE_FAULTS.length + 2)] ?? 'kill';
+    faults[fault] = (faults[fault] ?? 0) + 1;
+    const { proxy, worker } = places[random.below(places.length)]!;
+    if (fault === 'kill') worker.kill('SIGKILL');
+    else if (fault === 'freeze') {
+      worker.kill('SIGSTOP');
+      setTimeout(() => worker.kill('SIGCONT'), 50 + random.below(500));
+    } else proxy.strike(fault as (typeof BYTE_FAULTS)[number]);
+  };
+  try {
+    const beforeStep = (): void => {
+      if (seed !== null) setTimeout(strike, random.below(60));
+    };
+    return { ...(await trainToTheEnd(coordinator, dataset, { beforeStep })), faults };
+  } finally {
+    over = true;
+    await coordinator.close('done');
+    for (const { proxy, worker } of places) {
+      worker.kill('SIGKILL');
+      proxy.close();
+    }
+    await Promise.all(places.map(({ worker }) => worker.ended));
+  }
+}
+
+test.each(engines)('real workers on %s, with a fault at every step', async (engine) => {
+  const expected = await run(engine, null);
+  for (let seed = 1; seed <= seeds; seed++) {
+    const startedMs = performance.now();
+    const { weights, history, samples, faults } = await run(engine, seed);
+    expect(samples).toEqual(expected.samples);
+    expect(history.map(timeless)).toEqual(expected.history.map(timeless));
+    expect(Buffer.from(weights.buffer).equals(Buffer.from(expected.weights.buffer))).toBe(true);
+    const took = ((performance.now() - startedMs) / 1000).toFixed(1);
+    console.log(
+      `${engine}, seed ${seed}: ${STEPS} steps in ${took} s, the same bits; ${JSON.stringify(faults)}`,
+    );
+  }
+});

@@ -1,0 +1,19 @@
+import { expect, test } from 'vitest';
+import { CAMPAIGN_STEPS, campaign, undisturbed } from '../support/fault-campaign.ts';
+import { timeless } from '../support/training-run.ts';
+
+const seeds = Number(process.env.SEEDS ?? 20);
+const first = Number(process.env.SEED ?? 1);
+
+test(`${seeds} seeds of a fault at every step`, async () => {
+  const expected = await undisturbed();
+  for (let seed = first; seed < first + seeds; seed++) {
+    const { weights, history, samples, faults, elapsedMs } = await campaign(seed);
+    expect(samples, `seed ${seed}`).toEqual(expected.samples);
+    expect(history.map(timeless), `seed ${seed}`).toEqual(expected.history.map(timeless));
+    const same = Buffer.from(weights.buffer).equals(Buffer.from(expected.weights.buffer));
+    expect(same, `seed ${seed}`).toBe(true);
+    const took = `${(elapsedMs / 1000).toFixed(1)} s`;
+    console.log(`seed ${seed}: ${CAMPAIGN_STEPS} steps in ${took}, the same bits; ${JSON.stringify(faults)}`);
+  }
+});
