@@ -55,8 +55,8 @@ export class AdaptiveCodecs {
     const after = codecsOf(member);
     if (before.up === after.up && before.down === after.down) return;
     member.link.changed();
-    // What came ahead was made for the old one.
-    if (before.down !== after.down) member.tailStep = null;
+    // What came ahead was the tail of weights, or of an update, and the rest would be of the other kind.
+    if (sendsUpdates(before) !== sendsUpdates(after)) member.tailStep = null;
   }
 
   #frugalDown(members: readonly Member[]): string {
