@@ -1,8 +1,9 @@
 import { codecNamed } from '../../shared/codec/codec.ts';
-import { LINK_CODECS, type LinkCodecs } from '../members/link-codecs.ts';
+import { factoredBytes, FACTORS, worthFactoring, type DenseKernel } from '../../shared/codec/factors.ts';
+import { PLAIN, type LinkCodecs } from '../members/link-codecs.ts';
 import type { LinkFigures } from './link-figures.ts';
 
-/** What a lossy codec costs both ends together: encoding, decoding, feedback. */
+/** What any codec but float32 costs both ends together: encoding, decoding, feedback, products of factors. */
 const LOSSY_MS = 3;
 /** Less lossy codecs are taken as long as they are not slower by more than this. */
 const NEARLY = 1.04;
@@ -14,34 +15,58 @@ const MEMORY = 200;
 const LONGEST_MEMORY = 3_200;
 
 /** What a link may have, the least lossy first. */
-export const LADDER: readonly LinkCodecs[] = Object.values(LINK_CODECS);
+export const LADDER: readonly LinkCodecs[] = [
+  PLAIN,
+  { up: FACTORS, down: 'float32' },
+  { up: 'float16', down: 'float16' },
+  { up: FACTORS, down: 'int8' },
+  { up: 'int8', down: 'int8' },
+  { up: 'int4', down: 'int8' },
+];
+
+/** What travels. */
+export interface Vectors {
+  /** In a gradient. */
+  readonly values: number;
+  /** The kernel whose gradient may travel as factors. */
+  readonly kernel: DenseKernel | null;
+}
+
+/** Payload bytes of the gradient of so many samples. */
+export function upBytes(up: string, { values, kernel }: Vectors, samples: number): number {
+  if (up !== FACTORS) return codecNamed(up).bytes(values);
+  return kernel === null || !worthFactoring(kernel, samples)
+    ? codecNamed('float32').bytes(values)
+    : factoredBytes(kernel, samples, { from: 0, to: values });
+}
 
 /** What a shard takes of a link's time beside the computation, if nothing of it is hidden behind that. */
 export function transferMs(
-  { downMsPerByte, upMsPerByte }: Pick<LinkFigures, 'downMsPerByte' | 'upMsPerByte'>,
+  { downMsPerByte, upMsPerByte, samples }: Pick<LinkFigures, 'downMsPerByte' | 'upMsPerByte' | 'samples'>,
   { up, down }: LinkCodecs,
-  values: number,
+  vectors: Vectors,
 ): number {
-  const [upCodec, downCodec] = [codecNamed(up), codecNamed(down)];
-  const lossyMs = upCodec.lossy || downCodec.lossy ? LOSSY_MS : 0;
-  return downCodec.bytes(values) * downMsPerByte + upCodec.bytes(values) * upMsPerByte + lossyMs;
+  const downCodec = codecNamed(down);
+  const lossyMs = up !== PLAIN.up || downCodec.lossy ? LOSSY_MS : 0;
+  const downMs = downCodec.bytes(vectors.values) * downMsPerByte;
+  return downMs + upBytes(up, vectors, samples) * upMsPerByte + lossyMs;
 }
 
 /**
  * How long a shard would take with other codecs. Of bytes that are saved, that part counts which is not hidden behind the
  * computation now; of bytes that are added, all: so a forecast is never better than what comes of it, and two codecs do
  * not take turns.
- * @param values in a gradient
+ * @param vectors what travels
  */
 export function forecastMs(
   figures: LinkFigures,
   current: LinkCodecs,
   other: LinkCodecs,
-  values: number,
+  vectors: Vectors,
 ): number {
   const { turnaroundMs, computeMs, rttMs } = figures;
-  const nowMs = transferMs(figures, current, values);
-  const changeMs = transferMs(figures, other, values) - nowMs;
+  const nowMs = transferMs(figures, current, vectors);
+  const changeMs = transferMs(figures, other, vectors) - nowMs;
   if (changeMs >= 0) return turnaroundMs + changeMs;
   const exposedMs = Math.max(0, turnaroundMs - computeMs - rttMs);
   return turnaroundMs + changeMs * Math.min(1, exposedMs / nowMs);
@@ -80,14 +105,14 @@ export class CodecChoice {
     figures: LinkFigures,
     current: LinkCodecs,
     candidates: readonly Candidate[],
-    values: number,
+    vectors: Vectors,
   ): number | null {
     this.#step++;
     this.#see(figures);
     const { turnaroundMs } = figures;
     const forecasts = candidates.map(({ rung, codecs }) => ({
       rung,
-      ms: Math.max(forecastMs(figures, current, codecs, values), this.#remembered(rung, figures)),
+      ms: Math.max(forecastMs(figures, current, codecs, vectors), this.#remembered(rung, figures)),
     }));
     const fastestMs = Math.min(...forecasts.map(({ ms }) => ms));
     const best = forecasts.find(({ ms }) => ms <= NEARLY * fastestMs);

@@ -10,6 +10,7 @@ import { forecastStep, type ModelRun, type ModelWorker } from '../../../coordina
 import { PLAIN } from '../../../coordinator/members/link-codecs.ts';
 
 const VALUES = 600_810;
+const VECTORS = { values: VALUES, kernel: null };
 /** 100 Mb/s. */
 const PER_BYTE = 8e-5;
 const free: ModelWorker = {
@@ -18,7 +19,7 @@ const free: ModelWorker = {
 };
 const linked = { ...free, rttMs: 4, downMsPerByte: PER_BYTE, upMsPerByte: PER_BYTE };
 const run = (workers: readonly ModelWorker[], changes: Partial<ModelRun> = {}): ModelRun => ({
-  ...{ batch: 128, values: VALUES, sampleBytes: 784, workers, coordinatorMsPerByte: 0 },
+  ...{ batch: 128, vectors: VECTORS, sampleBytes: 784, workers, coordinatorMsPerByte: 0 },
   coordinatorMs: { perWorker: 0, perStep: 0 },
   ...changes,
 });
@@ -69,7 +70,7 @@ const measured = (name: string, changes: Partial<MeasuredWorker> = {}): Measured
   ...changes,
 });
 const seen = (stepMs: number, workers: readonly MeasuredWorker[]): MeasuredRun => ({
-  ...{ stepMs, workers, batch: 128, values: VALUES, sampleBytes: 784 },
+  ...{ stepMs, workers, batch: 128, vectors: VECTORS, sampleBytes: 784 },
 });
 
 describe('advice', () => {

@@ -4,8 +4,10 @@ import { CodecChoice, forecastMs, LADDER, transferMs } from '../../../coordinato
 import type { LinkFigures } from '../../../coordinator/links/link-figures.ts';
 import { PLAIN, type LinkCodecs } from '../../../coordinator/members/link-codecs.ts';
 
-const VALUES = 600_810;
-const candidates = LADDER.map((codecs, rung) => ({ rung, codecs }));
+const VECTORS = { values: 600_810, kernel: null };
+const candidates = LADDER.map((codecs, rung) => ({ rung, codecs })).filter(
+  ({ codecs }) => codecs.up !== 'factors',
+);
 
 interface Situation {
   readonly megabits: number;
@@ -19,7 +21,8 @@ interface Situation {
 function figuresOf({ megabits, rttMs, computeMs, hidden }: Situation, codecs: LinkCodecs): LinkFigures {
   const msPerByte = 0.008 / megabits;
   const link = { downMsPerByte: msPerByte, upMsPerByte: msPerByte };
-  const turnaroundMs = computeMs + rttMs + (1 - hidden) * transferMs(link, codecs, VALUES);
+  const turnaroundMs =
+    computeMs + rttMs + (1 - hidden) * transferMs({ ...link, samples: 32 }, codecs, VECTORS);
   return { ...link, rttMs, computeMs, turnaroundMs, samples: 32 };
 }
 
@@ -28,7 +31,7 @@ function settle(situation: Situation, choice = new CodecChoice(), steps = 20): n
   const rungs: number[] = [];
   for (let i = 0; i < steps; i++) {
     const current = LADDER[choice.rung]!;
-    if (choice.next(figuresOf(situation, current), current, candidates, VALUES) !== null)
+    if (choice.next(figuresOf(situation, current), current, candidates, VECTORS) !== null)
       rungs.push(choice.rung);
   }
   return rungs;
@@ -77,7 +80,7 @@ describe('the codecs of a link', () => {
       const current = LADDER[choice.rung]!;
       const wide = { upMsPerByte: 1e-9, downMsPerByte: 1e-9 };
       const figures = { ...figuresOf(base, current), ...(choice.rung > 0 ? wide : {}) };
-      if (choice.next(figures, current, candidates, VALUES) !== null) changes++;
+      if (choice.next(figures, current, candidates, VECTORS) !== null) changes++;
     }
     expect(changes).toBeLessThan(16);
   });
@@ -104,12 +107,12 @@ describe('the codecs of a link', () => {
       const situation = { ...base, hidden };
       for (const from of LADDER) {
         for (const to of LADDER) {
-          const promised = forecastMs(figuresOf(situation, from), from, to, VALUES);
+          const promised = forecastMs(figuresOf(situation, from), from, to, VECTORS);
           expect(promised).toBeGreaterThanOrEqual(figuresOf(situation, to).turnaroundMs - 1e-6);
         }
       }
     }
-    expect(forecastMs(figuresOf(base, PLAIN), PLAIN, PLAIN, VALUES)).toBe(
+    expect(forecastMs(figuresOf(base, PLAIN), PLAIN, PLAIN, VECTORS)).toBe(
       figuresOf(base, PLAIN).turnaroundMs,
     );
   });

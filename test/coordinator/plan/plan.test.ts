@@ -1,21 +1,24 @@
 import { describe, expect, it } from 'vitest';
+import { LINK_CODECS } from '../../../coordinator/members/link-codecs.ts';
 import { planBest, planRun, type PlanSettings } from '../../../coordinator/plan/plan.ts';
 import { runPlan } from '../../../coordinator/plan/plan-command.ts';
 import { bitRate, decimal } from '../../../shared/options.ts';
 
 const settings: PlanSettings = {
   ...{ workers: 4, batchSize: 128, rate: 1e8, coordinatorRate: 1e9, delayMs: 2, msPerSample: 1 },
-  ...{ values: 600_810, sampleBytes: 784, tailAt: 1 },
+  ...{ values: 600_810, sampleBytes: 784, tailAt: 1, kernel: null },
 };
 
 describe('a plan', () => {
   it('takes the least lossy codecs of those that are nearly as fast as the fastest', () => {
-    expect(planBest(settings).codec).toBe('int4');
-    expect(planBest({ ...settings, workers: 1, batchSize: 8192, rate: 1e9 }).codec).toBe('float32');
+    expect(planBest(settings).codec).toBe('int4/int8');
+    expect(planBest({ ...settings, workers: 1, batchSize: 8192, rate: 1e9 }).codec).toBe('float32/float32');
   });
 
   it('is no better than the computation, and no worse than one codec after the other', () => {
-    const steps = ['float32', 'float16', 'int8', 'int4'].map((codec) => planRun(settings, codec).stepMs);
+    const steps = ['float32', 'float16', 'int8', 'int4'].map(
+      (name) => planRun(settings, LINK_CODECS[name]!).stepMs,
+    );
     expect(steps.toSorted((a, b) => b - a)).toEqual(steps);
     expect(Math.min(...steps)).toBeGreaterThan(32);
   });
@@ -32,7 +35,7 @@ describe('a plan', () => {
     );
     expect(text).toMatch(/workers +codec +batch +step +samples\/s +gain/);
     expect(text).toMatch(/ 1\.00 x /);
-    expect(text).toMatch(/4 +float32/);
+    expect(text).toMatch(/4 +float32\/float32/);
     expect(text).toMatch(/With 4 workers a step is limited by the workers' links\./);
     expect(text).toMatch(/x the samples a second: --batch-size 1024/);
   });
