@@ -1,4 +1,5 @@
 import { codecNamed } from '../../shared/codec/codec.ts';
+import { upBytes, type Vectors } from '../links/choose-codecs.ts';
 import { forecastStep, type ModelRun, type ModelWorker } from './step-model.ts';
 
 /** A worker as it has done lately. */
@@ -13,7 +14,7 @@ export interface MeasuredWorker extends ModelWorker {
 export interface MeasuredRun {
   readonly stepMs: number;
   readonly batch: number;
-  readonly values: number;
+  readonly vectors: Vectors;
   readonly sampleBytes: number;
   readonly workers: readonly MeasuredWorker[];
 }
@@ -33,13 +34,14 @@ const WORTH_SAYING = 1.1;
 const MOST_IDEAS = 2;
 
 /** Where the time of a step goes, by what was measured. */
-export function limitsOf({ stepMs, values, workers }: MeasuredRun): Limits | null {
+export function limitsOf({ stepMs, vectors, workers }: MeasuredRun): Limits | null {
   const [slowest] = workers.toSorted((a, b) => b.turnaroundMs - a.turnaroundMs);
   if (slowest === undefined) return null;
   const { perSampleMs, fixedMs, samples, rttMs, downMsPerByte, upMsPerByte, codecs, turnaroundMs } = slowest;
   const computeMs = Math.min(stepMs, perSampleMs * samples + fixedMs);
   const bytesMs =
-    codecNamed(codecs.up).bytes(values) * upMsPerByte + codecNamed(codecs.down).bytes(values) * downMsPerByte;
+    upBytes(codecs.up, vectors, samples) * upMsPerByte +
+    codecNamed(codecs.down).bytes(vectors.values) * downMsPerByte;
   const exposedMs = Math.max(0, Math.min(turnaroundMs, stepMs) - computeMs);
   const linkMs = Math.min(exposedMs, bytesMs + rttMs);
   return { slowest, computeMs, linkMs, coordinatorMs: stepMs - computeMs - linkMs };
@@ -83,11 +85,11 @@ interface Idea {
 }
 
 function ideasFor(run: MeasuredRun, { slowest, coordinatorMs, linkMs }: Limits): Idea[] {
-  const { batch, values, sampleBytes, workers } = run;
+  const { batch, vectors, sampleBytes, workers } = run;
   const count = workers.length;
   // Half of what the coordinator does is for each worker, by what was measured for docs/benchmarks.md.
   const base: ModelRun = {
-    ...{ batch, values, sampleBytes, workers, coordinatorMsPerByte: 0 },
+    ...{ batch, vectors, sampleBytes, workers, coordinatorMsPerByte: 0 },
     coordinatorMs: { perWorker: coordinatorMs / 2 / count, perStep: coordinatorMs / 2 },
   };
   const perSecond = (model: ModelRun): number => model.batch / forecastStep(model).stepMs;

@@ -1,6 +1,8 @@
 import type { Job } from '../../shared/model/job.ts';
 import { layoutOf, sizeOf } from '../../shared/model/layout.ts';
 import type { Clock } from '../../shared/clock.ts';
+import { factoredKernel } from '../../shared/codec/factors.ts';
+import type { Vectors } from '../links/choose-codecs.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
 import type { TrainingReport } from '../report/report.ts';
 import { adviceFor, type MeasuredRun } from './advice.ts';
@@ -19,14 +21,15 @@ const RECENT_STEPS = 51;
 /** Watches the steps of a run, and says what limits them and what would help. */
 export class Advisor implements TrainingReport {
   readonly #options: AdvisorOptions;
-  readonly #values: number;
+  readonly #vectors: Vectors;
   readonly #stepsMs: number[] = [];
   #lastMs: number | null = null;
   #said = false;
 
   constructor(options: AdvisorOptions) {
     this.#options = options;
-    this.#values = layoutOf(options.job.layout).length;
+    const layout = layoutOf(options.job.layout);
+    this.#vectors = { values: layout.length, kernel: factoredKernel(layout) };
   }
 
   epochStarted(): void {
@@ -58,7 +61,7 @@ export class Advisor implements TrainingReport {
     const workers = [...pool.members.values()].flatMap((member) => measuredWorker(member) ?? []);
     if (stepMs === undefined || workers.length === 0) return null;
     const run: MeasuredRun = {
-      ...{ stepMs, workers, batch: job.batchSize, values: this.#values },
+      ...{ stepMs, workers, batch: job.batchSize, vectors: this.#vectors },
       sampleBytes: sizeOf(job.data.sampleShape),
     };
     return adviceFor(run);

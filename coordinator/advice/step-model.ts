@@ -1,4 +1,5 @@
 import { codecNamed } from '../../shared/codec/codec.ts';
+import { upBytes, type Vectors } from '../links/choose-codecs.ts';
 import type { LinkCodecs } from '../members/link-codecs.ts';
 
 /** A worker and its link, as far as a step's time goes. */
@@ -18,8 +19,7 @@ export interface ModelWorker {
 export interface ModelRun {
   /** Samples a step. */
   readonly batch: number;
-  /** In a gradient. */
-  readonly values: number;
+  readonly vectors: Vectors;
   readonly sampleBytes: number;
   readonly workers: readonly ModelWorker[];
   /** What all workers' bytes pass through together. */
@@ -61,7 +61,7 @@ export function forecastStep(run: ModelRun): StepForecast {
 }
 
 function forecastWorker(
-  { values, sampleBytes, workers, coordinatorMsPerByte }: ModelRun,
+  { vectors, sampleBytes, workers, coordinatorMsPerByte }: ModelRun,
   worker: ModelWorker,
   samples: number,
 ): Omit<StepForecast, 'stepMs' | 'coordinatorMs'> {
@@ -72,8 +72,8 @@ function forecastWorker(
     Math.max(worker.downMsPerByte, sharedMsPerByte),
   ];
   const computeMs = perSampleMs * samples + fixedMs;
-  const upMs = codecNamed(codecs.up).bytes(values) * up;
-  const downMs = codecNamed(codecs.down).bytes(values) * down;
+  const upMs = upBytes(codecs.up, vectors, samples) * up;
+  const downMs = codecNamed(codecs.down).bytes(vectors.values) * down;
   const samplesMs = samples * (sampleBytes + SAMPLE_HEADER_BYTES) * down;
   const tail = tailAt < 1 ? TAIL : 0;
   const ahead = Math.max(tailAt * computeMs + tail * upMs, tail * samplesMs) + tail * downMs;

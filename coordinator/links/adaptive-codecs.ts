@@ -1,6 +1,7 @@
 import type { Member } from '../members/member.ts';
 import { PLAIN, sendsUpdates, type LinkCodecs } from '../members/link-codecs.ts';
-import { CodecChoice, LADDER, type Candidate } from './choose-codecs.ts';
+import { FACTORS, worthFactoring } from '../../shared/codec/factors.ts';
+import { CodecChoice, LADDER, type Candidate, type Vectors } from './choose-codecs.ts';
 import type { LinkFigures } from './link-figures.ts';
 
 /** A link whose codecs have changed. */
@@ -17,12 +18,11 @@ export interface Recoded {
  * whole weights would bring nothing but more bytes.
  */
 export class AdaptiveCodecs {
-  readonly #values: number;
+  readonly #vectors: Vectors;
   readonly #choices = new WeakMap<Member, CodecChoice>();
 
-  /** @param values in a gradient */
-  constructor(values: number) {
-    this.#values = values;
+  constructor(vectors: Vectors) {
+    this.#vectors = vectors;
   }
 
   /**
@@ -39,7 +39,12 @@ export class AdaptiveCodecs {
       const { figures } = member.link;
       if (figures === null) continue;
       const others = this.#frugalDown(adaptive.filter((other) => other !== member));
-      const ms = choice.next(figures, codecsOf(member), candidatesFor(member, others), this.#values);
+      const ms = choice.next(
+        figures,
+        codecsOf(member),
+        this.#candidatesFor(member, others, figures.samples),
+        this.#vectors,
+      );
       if (ms !== null) recoded.push({ member, figures, ms });
     }
     const down = this.#frugalDown(adaptive);
@@ -55,8 +60,22 @@ export class AdaptiveCodecs {
     const after = codecsOf(member);
     if (before.up === after.up && before.down === after.down) return;
     member.link.changed();
-    // What came ahead was made for the old one.
-    if (before.down !== after.down) member.tailStep = null;
+    // What came ahead was the tail of weights, or of an update, and the rest would be of the other kind.
+    if (sendsUpdates(before) !== sendsUpdates(after)) member.tailStep = null;
+  }
+
+  /** @param down what others' updates are encoded by */
+  #candidatesFor({ recodes }: Member, down: string, samples: number): Candidate[] {
+    const { kernel } = this.#vectors;
+    const factored = kernel !== null && worthFactoring(kernel, samples);
+    const knows = (codecs: LinkCodecs): boolean =>
+      recodes.includes(codecs.up) && (!sendsUpdates(codecs) || recodes.includes(codecs.down));
+    const least = LADDER.findIndex((codecs) => codecs.down === down);
+    return LADDER.flatMap((codecs, rung) => {
+      if (!knows(codecs) || (codecs.up === FACTORS && !factored)) return [];
+      const frugal = rung < least && recodes.includes(down) ? { ...codecs, down } : codecs;
+      return [{ rung, codecs: frugal }];
+    });
   }
 
   #frugalDown(members: readonly Member[]): string {
@@ -69,15 +88,3 @@ const codecsOf = ({ codec, updateCodec }: Member): LinkCodecs => ({
   up: codec,
   down: updateCodec ?? PLAIN.down,
 });
-
-/** @param down what others' updates are encoded by */
-function candidatesFor({ recodes }: Member, down: string): Candidate[] {
-  const knows = (codecs: LinkCodecs): boolean =>
-    recodes.includes(codecs.up) && (!sendsUpdates(codecs) || recodes.includes(codecs.down));
-  const least = LADDER.findIndex((codecs) => codecs.down === down);
-  return LADDER.flatMap((codecs, rung) => {
-    if (!knows(codecs)) return [];
-    const frugal = rung < least && recodes.includes(down) ? { ...codecs, down } : codecs;
-    return [{ rung, codecs: frugal }];
-  });
-}

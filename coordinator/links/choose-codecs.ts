@@ -1,44 +1,72 @@
 import { codecNamed } from '../../shared/codec/codec.ts';
-import { LINK_CODECS, type LinkCodecs } from '../members/link-codecs.ts';
+import { factoredBytes, FACTORS, worthFactoring, type DenseKernel } from '../../shared/codec/factors.ts';
+import { PLAIN, type LinkCodecs } from '../members/link-codecs.ts';
 import type { LinkFigures } from './link-figures.ts';
 
-/** What a lossy codec costs both ends together: encoding, decoding, feedback. */
+/** What any codec but float32 costs both ends together: encoding, decoding, feedback, products of factors. */
 const LOSSY_MS = 3;
 /** Less lossy codecs are taken as long as they are not slower by more than this. */
 const NEARLY = 1.04;
 /** Lossier ones have to promise to be done in this part of the time. */
 const WORTH_WHILE = 0.93;
 const IN_A_ROW = 3;
+/** Steps for which it is remembered how codecs did that were left. */
+const MEMORY = 200;
+const LONGEST_MEMORY = 3_200;
 
 /** What a link may have, the least lossy first. */
-export const LADDER: readonly LinkCodecs[] = Object.values(LINK_CODECS);
+export const LADDER: readonly LinkCodecs[] = [
+  PLAIN,
+  { up: FACTORS, down: 'float32' },
+  { up: 'float16', down: 'float16' },
+  { up: FACTORS, down: 'int8' },
+  { up: 'int8', down: 'int8' },
+  { up: 'int4', down: 'int8' },
+];
+
+/** What travels. */
+export interface Vectors {
+  /** In a gradient. */
+  readonly values: number;
+  /** The kernel whose gradient may travel as factors. */
+  readonly kernel: DenseKernel | null;
+}
+
+/** Payload bytes of the gradient of so many samples. */
+export function upBytes(up: string, { values, kernel }: Vectors, samples: number): number {
+  if (up !== FACTORS) return codecNamed(up).bytes(values);
+  return kernel === null || !worthFactoring(kernel, samples)
+    ? codecNamed('float32').bytes(values)
+    : factoredBytes(kernel, samples, { from: 0, to: values });
+}
 
 /** What a shard takes of a link's time beside the computation, if nothing of it is hidden behind that. */
 export function transferMs(
-  { downMsPerByte, upMsPerByte }: Pick<LinkFigures, 'downMsPerByte' | 'upMsPerByte'>,
+  { downMsPerByte, upMsPerByte, samples }: Pick<LinkFigures, 'downMsPerByte' | 'upMsPerByte' | 'samples'>,
   { up, down }: LinkCodecs,
-  values: number,
+  vectors: Vectors,
 ): number {
-  const [upCodec, downCodec] = [codecNamed(up), codecNamed(down)];
-  const lossyMs = upCodec.lossy || downCodec.lossy ? LOSSY_MS : 0;
-  return downCodec.bytes(values) * downMsPerByte + upCodec.bytes(values) * upMsPerByte + lossyMs;
+  const downCodec = codecNamed(down);
+  const lossyMs = up !== PLAIN.up || downCodec.lossy ? LOSSY_MS : 0;
+  const downMs = downCodec.bytes(vectors.values) * downMsPerByte;
+  return downMs + upBytes(up, vectors, samples) * upMsPerByte + lossyMs;
 }
 
 /**
  * How long a shard would take with other codecs. Of bytes that are saved, that part counts which is not hidden behind the
  * computation now; of bytes that are added, all: so a forecast is never better than what comes of it, and two codecs do
  * not take turns.
- * @param values in a gradient
+ * @param vectors what travels
  */
 export function forecastMs(
   figures: LinkFigures,
   current: LinkCodecs,
   other: LinkCodecs,
-  values: number,
+  vectors: Vectors,
 ): number {
   const { turnaroundMs, computeMs, rttMs } = figures;
-  const nowMs = transferMs(figures, current, values);
-  const changeMs = transferMs(figures, other, values) - nowMs;
+  const nowMs = transferMs(figures, current, vectors);
+  const changeMs = transferMs(figures, other, vectors) - nowMs;
   if (changeMs >= 0) return turnaroundMs + changeMs;
   const exposedMs = Math.max(0, turnaroundMs - computeMs - rttMs);
   return turnaroundMs + changeMs * Math.min(1, exposedMs / nowMs);
@@ -50,27 +78,17 @@ export interface Candidate {
   readonly codecs: LinkCodecs;
 }
 
-/** What is best for a link: the least lossy codecs of those that are nearly as fast as the fastest. */
-function best(
-  figures: LinkFigures,
-  current: LinkCodecs,
-  candidates: readonly Candidate[],
-  values: number,
-): (Candidate & { readonly ms: number }) | undefined {
-  const forecasts = candidates.map((candidate) => ({
-    ...candidate,
-    ms: forecastMs(figures, current, candidate.codecs, values),
-  }));
-  const fastestMs = Math.min(...forecasts.map(({ ms }) => ms));
-  return forecasts.find(({ ms }) => ms <= NEARLY * fastestMs);
-}
-
-/** Says when a link changes its codecs: for a clear gain, or to lose less, and only if that is so for some steps. */
+/**
+ * Says when a link changes its codecs: for a clear gain, or to lose less, and only if that is so for some steps. What came
+ * of a choice is remembered for a while: other links change as well, and a link that all share looks wide to the first.
+ */
 export class CodecChoice {
   #rung = 0;
   #votes = 0;
   /** The first choice takes nobody's place: it needs no proof. */
   #needed = 1;
+  #step = 0;
+  readonly #seen = new Map<number, Seen>();
 
   /** Of LADDER. */
   get rung(): number {
@@ -87,16 +105,56 @@ export class CodecChoice {
     figures: LinkFigures,
     current: LinkCodecs,
     candidates: readonly Candidate[],
-    values: number,
+    vectors: Vectors,
   ): number | null {
-    const found = best(figures, current, candidates, values);
-    const { rung, ms } = found ?? { rung: this.#rung, ms: figures.turnaroundMs };
-    const wanted = rung < this.#rung || (rung > this.#rung && ms < WORTH_WHILE * figures.turnaroundMs);
+    this.#step++;
+    this.#see(figures);
+    const { turnaroundMs } = figures;
+    const forecasts = candidates.map(({ rung, codecs }) => ({
+      rung,
+      ms: Math.max(forecastMs(figures, current, codecs, vectors), this.#remembered(rung, figures)),
+    }));
+    const fastestMs = Math.min(...forecasts.map(({ ms }) => ms));
+    const best = forecasts.find(({ ms }) => ms <= NEARLY * fastestMs);
+    const { rung, ms } = best ?? { rung: this.#rung, ms: turnaroundMs };
+    const wanted = rung < this.#rung || (rung > this.#rung && ms < WORTH_WHILE * turnaroundMs);
     this.#votes = wanted ? this.#votes + 1 : 0;
     if (this.#votes < this.#needed) return null;
     this.#votes = 0;
     this.#needed = IN_A_ROW;
+    this.#leave();
     this.#rung = rung;
     return ms;
   }
+
+  #see({ turnaroundMs, computeMs }: LinkFigures): void {
+    const old = this.#seen.get(this.#rung);
+    const times = old?.times ?? 0;
+    const exposedMs = Math.max(0, turnaroundMs - computeMs);
+    this.#seen.set(this.#rung, { exposedMs, untilStep: Infinity, times });
+  }
+
+  /** Each time that a rung is left, it is remembered for longer. */
+  #leave(): void {
+    const seen = this.#seen.get(this.#rung);
+    if (seen === undefined) return;
+    const steps = Math.min(LONGEST_MEMORY, MEMORY * 2 ** seen.times);
+    this.#seen.set(this.#rung, { ...seen, untilStep: this.#step + steps, times: seen.times + 1 });
+  }
+
+  /** What a shard took on another rung, as far as that is not too long ago; 0 if nothing is known. */
+  #remembered(rung: number, { computeMs }: LinkFigures): number {
+    const seen = this.#seen.get(rung);
+    return rung === this.#rung || seen === undefined || seen.untilStep < this.#step
+      ? 0
+      : computeMs + seen.exposedMs;
+  }
+}
+
+interface Seen {
+  /** Of a shard's time, what was not computation. */
+  readonly exposedMs: number;
+  readonly untilStep: number;
+  /** How often it was left. */
+  readonly times: number;
 }

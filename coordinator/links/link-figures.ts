@@ -16,6 +16,7 @@ export interface LinkFigures extends ShardFigures {
 }
 
 const RECENT = 5;
+const RECENT_UP = 8;
 const MOST_RTTS = 20;
 /** The first answer waits for weights that come whole, and for an engine that warms up. */
 const LEAST_ANSWERS = 2;
@@ -37,7 +38,7 @@ export class LinkMeter {
 
   /** @param elapsedMs between the first and the last of these bytes */
   arrived(bytes: number, elapsedMs: number): void {
-    if (bytes >= LEAST_BYTES) keep(this.#up, elapsedMs / bytes, RECENT);
+    if (bytes >= LEAST_BYTES) keep(this.#up, elapsedMs / bytes, RECENT_UP);
   }
 
   answered(shard: ShardFigures): void {
@@ -66,7 +67,7 @@ export class LinkMeter {
   get figures(): LinkFigures | null {
     const { shard } = this;
     if (shard === null) return null;
-    const [down, up] = [medianOf(this.#down), medianOf(this.#up)];
+    const [down, up] = [medianOf(this.#down), slowOf(this.#up)];
     if (down === null && up === null) return null;
     return {
       rttMs: this.#rttMs,
@@ -85,6 +86,10 @@ function keep<Value>(values: Value[], value: Value, most: number): void {
   values.push(value);
   if (values.length > most) values.shift();
 }
+
+/** The last but one: what has waited here while the coordinator was busy seems to have come at once. */
+const slowOf = (values: readonly number[]): number | null =>
+  values.toSorted((a, b) => b - a)[Math.min(1, values.length - 1)] ?? null;
 
 function medianOf(values: readonly number[]): number | null {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? null;

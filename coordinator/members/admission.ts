@@ -2,6 +2,7 @@ import { timingSafeEqual, createHash } from 'node:crypto';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
 import { decodeFrame } from '../../shared/protocol/frame.ts';
 import { PROTOCOL_VERSION, type Hello } from '../../shared/protocol/messages.ts';
+import { FACTORS } from '../../shared/codec/factors.ts';
 import { agreeOn, type CodecRule, PLAIN, type LinkCodecs } from './link-codecs.ts';
 
 export interface AdmissionRules {
@@ -23,7 +24,9 @@ export function admit(hello: Hello, rules: AdmissionRules, workers: number): Lin
     throw new ProtocolError(CloseCode.full, `All ${rules.maxWorkers} places for workers are taken.`);
   }
   const { codecs = PLAIN } = rules;
-  return agreeOn(codecs === 'auto' ? PLAIN : codecs, hello.codecs);
+  // Factors have to be asked for, shard by shard.
+  const known = hello.codecs.filter((name) => name !== FACTORS || hello.recode === true);
+  return agreeOn(codecs === 'auto' ? PLAIN : codecs, known);
 }
 
 /** @throws ProtocolError (unauthorized) */

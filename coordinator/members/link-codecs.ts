@@ -1,4 +1,5 @@
 import { codecNamed, CODECS } from '../../shared/codec/codec.ts';
+import { FACTORS } from '../../shared/codec/factors.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
 
 /** How a link's vectors travel, by the names of codecs. */
@@ -15,6 +16,7 @@ export type CodecRule = LinkCodecs | 'auto';
 /** What --codec takes besides auto, the least lossy first, and what each choice stands for: four bits are too few for weights. */
 export const LINK_CODECS: Readonly<Record<string, LinkCodecs>> = {
   float32: { up: 'float32', down: 'float32' },
+  factors: { up: FACTORS, down: 'float32' },
   float16: { up: 'float16', down: 'float16' },
   int8: { up: 'int8', down: 'int8' },
   int4: { up: 'int4', down: 'int8' },
@@ -46,6 +48,9 @@ export const codecRule = (name: string): CodecRule => LINK_CODECS[name] ?? 'auto
 /** 'int4/int8', up before down. */
 export const inShort = ({ codec, updateCodec }: { codec: string; updateCodec: string | null }): string =>
   `${codec}/${updateCodec ?? 'float32'}`;
+
+/** What a welcome says of gradients: what those come in whose shard asks for nothing else. */
+export const welcomedUp = ({ up }: LinkCodecs): string => (up === FACTORS ? PLAIN.up : up);
 
 /** Whether weights that travel so are sent as updates. */
 export const sendsUpdates = ({ down }: LinkCodecs): boolean => codecNamed(down).lossy;

@@ -2,7 +2,7 @@ import { nanoid } from 'nanoid';
 import type { Hello, WorkerId } from '../../shared/protocol/messages.ts';
 import type { Connection } from '../../shared/transport.ts';
 import { LinkMeter } from '../links/link-figures.ts';
-import { sendsUpdates, type LinkCodecs } from './link-codecs.ts';
+import { sendsUpdates, welcomedUp, type LinkCodecs } from './link-codecs.ts';
 import type { Member } from './member.ts';
 import { WorkerStats } from './worker-stats.ts';
 
@@ -34,7 +34,7 @@ export function newMember(
     id: nanoid<WorkerId>(10),
     name: hello.name,
     engine: hello.engine,
-    welcomed: { codec: codecs.up, updateCodec },
+    welcomed: { codec: welcomedUp(codecs), updateCodec },
     recodes,
     codec: codecs.up,
     updateCodec,

@@ -1,5 +1,6 @@
 import type { Clock } from '../../shared/clock.ts';
 import { CODECS } from '../../shared/codec/codec.ts';
+import { FACTORS } from '../../shared/codec/factors.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { closeReason, CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
 import {
@@ -230,7 +231,7 @@ export class WorkerPool {
     this.#arrivals.take();
     if (old !== undefined) this.drop(old, CloseCode.timeout, 'It has come back on another connection.');
     const { clock } = this.#options;
-    const recodes = this.#recodesOf(hello, connection);
+    const recodes = codecs.up === FACTORS ? [FACTORS] : this.#recodesOf(hello, connection);
     const probe = new LinkProbe({
       clock,
       ping: () => {
@@ -252,7 +253,7 @@ export class WorkerPool {
       type: 'welcome',
       protocol: PROTOCOL_VERSION,
       workerId: member.id,
-      codec: member.codec,
+      codec: member.welcomed.codec,
       ...(member.updateCodec === null ? {} : { updateCodec: member.updateCodec }),
       heartbeatMs: this.#heartbeatMs,
       maxFrameBytes: this.#options.maxFrameBytes,
@@ -266,7 +267,7 @@ export class WorkerPool {
   #recodesOf(hello: Hello, connection: Connection): string[] {
     const { recodesFor = onAnotherMachine } = this.#options;
     if (this.codecs !== 'auto' || hello.recode !== true || !recodesFor(connection)) return [];
-    return CODECS.flatMap(({ name }) => (hello.codecs.includes(name) ? [name] : []));
+    return [...CODECS.map(({ name }) => name), FACTORS].filter((name) => hello.codecs.includes(name));
   }
 
   #onFrame(member: Member, seals: SealChecker, bytes: Uint8Array): void {

@@ -1,4 +1,5 @@
-import { LINK_CODECS } from '../members/link-codecs.ts';
+import { LADDER } from '../links/choose-codecs.ts';
+import { LINK_CODECS, PLAIN } from '../members/link-codecs.ts';
 import { planBest, planRun, type PlannedRun, type PlanSettings } from './plan.ts';
 
 const HEADINGS = ['workers', 'codec', 'batch', 'step', 'samples/s', 'gain', 'compute', 'link', 'coordinator'];
@@ -7,13 +8,13 @@ const HEADINGS = ['workers', 'codec', 'batch', 'step', 'samples/s', 'gain', 'com
 export function describePlan(settings: PlanSettings, codec: string): string[] {
   const plan = (changes: Partial<PlanSettings>): PlannedRun => {
     const changed = { ...settings, ...changes };
-    return codec === 'auto' ? planBest(changed) : planRun(changed, codec);
+    return codec === 'auto' ? planBest(changed) : planRun(changed, LINK_CODECS[codec] ?? PLAIN);
   };
   const alone = plan({ workers: 1 });
   const chosen = plan({});
   const counts = [1, 2, 4, 8, 16, 32, 64].filter((count) => count < 2 * settings.workers);
   const workers = [...new Set([...counts, settings.workers])].sort((a, b) => a - b);
-  const codecs = codec === 'auto' ? Object.keys(LINK_CODECS).map((name) => planRun(settings, name)) : [];
+  const codecs = codec === 'auto' ? LADDER.map((codecs) => planRun(settings, codecs)) : [];
   return [
     `${settings.batchSize} samples a step, ${settings.msPerSample} ms a sample, ${megabits(settings.rate)} and ` +
       `${2 * settings.delayMs} ms there and back for each worker, ${megabits(settings.coordinatorRate)} for the coordinator; ` +

@@ -15,6 +15,7 @@ export interface PlanFlags {
   readonly tailAt: number;
 }
 
+const DEFAULT_MODEL = { values: 600_810, kernel: { offset: 9_568, inputs: 4_608, outputs: 128 } };
 /** The coordinator is on a better line than its workers, but hardly on more than this. */
 const WIDEST = 1e9;
 
@@ -26,6 +27,8 @@ export function runPlan({ codec, delay, parameters, rate, coordinatorRate, ...re
       rate,
       delayMs: delay,
       values: parameters,
+      // The default model's; of another one only the number of its parameters is known here.
+      kernel: parameters === DEFAULT_MODEL.values ? DEFAULT_MODEL.kernel : null,
       coordinatorRate: coordinatorRate ?? Math.max(rate, Math.min(WIDEST, 10 * rate)),
     },
     codec,

@@ -1,5 +1,7 @@
 import { forecastStep, type ModelRun, type StepForecast } from '../advice/step-model.ts';
-import { LINK_CODECS, type LinkCodecs } from '../members/link-codecs.ts';
+import type { DenseKernel } from '../../shared/codec/factors.ts';
+import { LADDER } from '../links/choose-codecs.ts';
+import { inShort, PLAIN, type LinkCodecs } from '../members/link-codecs.ts';
 
 export interface PlanSettings {
   readonly workers: number;
@@ -13,6 +15,8 @@ export interface PlanSettings {
   readonly msPerSample: number;
   /** In a gradient. */
   readonly values: number;
+  /** The dense layer whose gradient may travel as factors. */
+  readonly kernel: DenseKernel | null;
   readonly sampleBytes: number;
   readonly tailAt: number;
 }
@@ -35,28 +39,27 @@ const PER_STEP_MS = 4;
 /** A codec that loses more has to be faster by more than this; see choose-codecs.ts. */
 const NEARLY = 1.04;
 
-/** @param codec of LINK_CODECS */
-export function planRun(settings: PlanSettings, codec: string): PlannedRun {
+export function planRun(settings: PlanSettings, codecs: LinkCodecs): PlannedRun {
   const { workers, batchSize, rate, coordinatorRate, delayMs, msPerSample, values, tailAt } = settings;
-  const codecs: LinkCodecs = LINK_CODECS[codec] ?? { up: 'float32', down: 'float32' };
   const size = values / MEASURED_VALUES;
   const worker = {
     ...{ perSampleMs: msPerSample, fixedMs: 0, rttMs: 2 * delayMs, codecs, tailAt },
     ...{ downMsPerByte: 8_000 / rate, upMsPerByte: 8_000 / rate },
   };
   const run: ModelRun = {
-    ...{ batch: batchSize, values, sampleBytes: settings.sampleBytes },
+    ...{ batch: batchSize, sampleBytes: settings.sampleBytes, vectors: { values, kernel: settings.kernel } },
     workers: Array.from({ length: workers }, () => worker),
     coordinatorMsPerByte: 8_000 / coordinatorRate,
     coordinatorMs: { perWorker: PER_WORKER_MS * size, perStep: PER_STEP_MS * size },
   };
   const forecast = forecastStep(run);
+  const codec = inShort({ codec: codecs.up, updateCodec: codecs.down });
   return { ...forecast, workers, batchSize, codec, samplesPerSecond: (1_000 * batchSize) / forecast.stepMs };
 }
 
 /** With the codecs that --codec auto would choose: the least lossy of those that are nearly as fast as the fastest. */
 export function planBest(settings: PlanSettings): PlannedRun {
-  const plans = Object.keys(LINK_CODECS).map((codec) => planRun(settings, codec));
+  const plans = LADDER.map((codecs) => planRun(settings, codecs));
   const fastestMs = Math.min(...plans.map(({ stepMs }) => stepMs));
-  return plans.find(({ stepMs }) => stepMs <= NEARLY * fastestMs) ?? planRun(settings, 'float32');
+  return plans.find(({ stepMs }) => stepMs <= NEARLY * fastestMs) ?? planRun(settings, PLAIN);
 }

@@ -11,7 +11,9 @@ import type {
 } from '../../shared/protocol/messages.ts';
 import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
-import { codecOf, readAnswer, readTail } from './check-answer.ts';
+import type { DenseKernel } from '../../shared/codec/factors.ts';
+import { codecOf, readAnswer, readTail, type Factored } from './check-answer.ts';
+import type { Range } from './schedule.ts';
 import { Interrupted, TrainingDiverged } from './errors.ts';
 import { nextLateMs } from './hand-out.ts';
 import {
@@ -32,6 +34,8 @@ export interface ActiveRoundOptions {
   readonly start: RoundStart;
   /** Values in a gradient. */
   readonly gradientLength: number;
+  /** The kernel whose gradient may come as factors. */
+  readonly kernel: DenseKernel | null;
   readonly pool: WorkerPool;
   readonly clock: Clock;
   readonly deadline: ShardDeadline;
@@ -223,13 +227,10 @@ export class ActiveRound {
       if (witness?.wants(shard.id) === true) {
         if (answer.type === 'gradientTail') {
           if (tailFrom === null) return;
-          witness.tail(
-            shard.id,
-            readTail(answer, payload, codecOf(member, answer), gradientLength - tailFrom),
-          );
+          witness.tail(shard.id, this.#readTail(member, shard, answer, payload, tailFrom));
         } else if (answer.type === 'gradient') {
           const length = answer.head === true ? (tailFrom ?? gradientLength) : gradientLength;
-          const gradient = readAnswer(answer, payload, shard, codecOf(member, answer), length);
+          const gradient = this.#readAnswer(member, shard, answer, payload, length);
           witness.answered(shard.id, answer.lossSum, gradient);
         }
       }
@@ -243,6 +244,33 @@ export class ActiveRound {
       this.#measured(member, shard, answer);
     }
     this.#dispatch({ type: 'answered', shard: shard.id });
+  }
+
+  #readTail(
+    member: Member,
+    shard: GivenShard,
+    tail: GradientTail,
+    payload: Uint8Array,
+    from: number,
+  ): Float32Array {
+    const { gradientLength: to } = this.#options;
+    return readTail(tail, payload, codecOf(member, tail), to - from, this.#factored(shard, { from, to }));
+  }
+
+  #readAnswer(
+    member: Member,
+    shard: GivenShard,
+    answer: ShardAnswer,
+    payload: Uint8Array,
+    length: number,
+  ): Float32Array {
+    const factored = this.#factored(shard, { from: 0, to: length });
+    return readAnswer(answer, payload, shard, codecOf(member, answer), length, factored);
+  }
+
+  #factored(shard: GivenShard, part: Range): Factored | null {
+    const { kernel } = this.#options;
+    return kernel === null ? null : { kernel, samples: shard.to - shard.from, part };
   }
 
   #measured({ link }: Member, { givenAtMs }: GivenShard, { type, samples, computeMs }: ShardAnswer): void {
@@ -271,11 +299,11 @@ export class ActiveRound {
   }
 
   #acceptTail(member: Member, shard: GivenShard, tail: GradientTail, payload: Uint8Array): void {
-    const { task, tailFrom, gradientLength, acceptTail } = this.#options;
+    const { task, tailFrom, acceptTail } = this.#options;
     if (task !== 'train' || tailFrom === null || !member.tails || this.#tails.has(shard.id)) {
       throw new ProtocolError(CloseCode.unexpected, `No tail was asked for of shard ${shard.id}.`);
     }
-    const values = readTail(tail, payload, codecOf(member, tail), gradientLength - tailFrom);
+    const values = this.#readTail(member, shard, tail, payload, tailFrom);
     this.#tails.add(shard.id);
     acceptTail(shard, values);
     this.#options.witness?.tail(shard.id, values);
@@ -297,7 +325,7 @@ export class ActiveRound {
       throw new ProtocolError(CloseCode.unexpected, `The head of shard ${shard.id} came without its tail.`);
     }
     const length = head ? (tailFrom ?? gradientLength) : gradientLength;
-    const gradient = readAnswer(answer, payload, shard, codecOf(member, answer), length);
+    const gradient = this.#readAnswer(member, shard, answer, payload, length);
     const turnaroundMs = clock.now() - shard.givenAtMs;
     deadline.answered(turnaroundMs);
     member.stats.answered(answer.samples, answer.computeMs, turnaroundMs);

@@ -1,4 +1,5 @@
-import { codecNamed, type Codec } from '../../shared/codec/codec.ts';
+import { codecNamed } from '../../shared/codec/codec.ts';
+import { decodeFactored, FACTORS, type DenseKernel } from '../../shared/codec/factors.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
 import type {
   EvaluationAnswer,
@@ -9,6 +10,7 @@ import type {
 } from '../../shared/protocol/messages.ts';
 import type { Member } from '../members/member.ts';
 import type { GivenShard } from './round.ts';
+import type { Range } from './schedule.ts';
 import { vectorKernels } from './vector/vector.ts';
 
 /**
@@ -25,6 +27,14 @@ export function codecOf(
   throw new ProtocolError(CloseCode.unexpected, `No gradient was asked for in ${encoding}.`);
 }
 
+/** What has to be known of a part of a gradient whose kernel may come as factors. */
+export interface Factored {
+  readonly kernel: DenseKernel;
+  /** Of the shard. */
+  readonly samples: number;
+  readonly part: Range;
+}
+
 /**
  * Reads the tail of a gradient, believing nothing.
  * @param length values in it
@@ -35,8 +45,9 @@ export function readTail(
   payload: Uint8Array,
   codec: string,
   length: number,
+  factored: Factored | null = null,
 ): Float32Array {
-  return finiteValues(shard, payload, codecNamed(codec), length);
+  return finiteValues(shard, payload, codec, length, factored);
 }
 
 /**
@@ -51,6 +62,7 @@ export function readAnswer(
   shard: GivenShard,
   codec: string,
   length: number,
+  factored: Factored | null = null,
 ): Float32Array {
   const samples = shard.to - shard.from;
   if (answer.samples !== samples) {
@@ -72,11 +84,23 @@ export function readAnswer(
     if (payload.length > 0) throw new ProtocolError(CloseCode.wrongLength, 'An evaluation has no payload.');
     return new Float32Array(0);
   }
-  return finiteValues(shard.id, payload, codecNamed(codec), length);
+  return finiteValues(shard.id, payload, codec, length, factored);
 }
 
-function finiteValues(shard: ShardId, payload: Uint8Array, codec: Codec, length: number): Float32Array {
-  const gradient = codec.decode(payload, length);
+function finiteValues(
+  shard: ShardId,
+  payload: Uint8Array,
+  codec: string,
+  length: number,
+  factored: Factored | null,
+): Float32Array {
+  if (codec === FACTORS && factored === null) {
+    throw new ProtocolError(CloseCode.unexpected, 'This model has no gradient that could come as factors.');
+  }
+  const gradient =
+    codec === FACTORS && factored !== null
+      ? decodeFactored(payload, factored.kernel, factored.samples, factored.part)
+      : codecNamed(codec).decode(payload, length);
   if (!vectorKernels.allFinite(gradient)) {
     throw new ProtocolError(
       CloseCode.notFinite,

@@ -1,5 +1,6 @@
 import type { Clock, StopSignal } from '../../shared/clock.ts';
 import type { Split } from '../../shared/data/dataset.ts';
+import { factoredKernel, FACTORS, worthFactoring, type DenseKernel } from '../../shared/codec/factors.ts';
 import { shardBytes, writeShard } from '../../shared/data/shard.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
@@ -72,6 +73,7 @@ export class RoundRunner {
   readonly #broadcast: WeightsBroadcast;
   readonly #planner: StepPlanner;
   readonly #adaptive: AdaptiveCodecs;
+  readonly #kernel: DenseKernel | null;
   readonly #evaluationPaces = new Paces();
   /** What was sent ahead, by worker. */
   readonly #ahead = new Map<WorkerId, { readonly step: Step; readonly from: number; readonly to: number }>();
@@ -87,7 +89,8 @@ export class RoundRunner {
     this.#tailFrom = options.tailFrom ?? this.#sum.length;
     this.#broadcast = new WeightsBroadcast(options.pool, this.#sum.length, this.#tailFrom);
     const { pool, clock, job, audits = null } = options;
-    this.#adaptive = new AdaptiveCodecs(this.#sum.length);
+    this.#kernel = factoredKernel(layoutOf(job.layout));
+    this.#adaptive = new AdaptiveCodecs({ values: this.#sum.length, kernel: this.#kernel });
     this.#planner = new StepPlanner({ pool, clock, audits, unit: job.microShard });
     if (audits !== null) pool.listen({ left: ({ id }) => audits.left(id) });
   }
@@ -195,6 +198,7 @@ export class RoundRunner {
         spare: this.#round?.spare ?? [],
       },
       gradientLength: this.#sum.length,
+      kernel: this.#kernel,
       tailFrom,
       pool,
       clock,
@@ -218,11 +222,10 @@ export class RoundRunner {
   #give(task: Task, input: RoundInput, numbers: Uint32Array, member: Member, shard: GivenShard): void {
     this.#broadcast.bring(member);
     const samples = shard.to - shard.from;
-    const { codec, welcomed } = member;
-    const encoding = task === 'train' && codec !== welcomed.codec ? { encoding: codec } : {};
+    const encoding = task === 'train' ? this.#encodingFor(member, samples) : null;
     const message: FromCoordinator = {
       ...{ type: 'shard', task, step: input.step, shard: shard.id, samples },
-      ...encoding,
+      ...(encoding === null ? {} : { encoding }),
     };
     const ahead = this.#ahead.get(member.id);
     this.#ahead.delete(member.id);
@@ -230,6 +233,13 @@ export class RoundRunner {
       task === 'train' && ahead?.step === input.step && ahead.from === shard.from && ahead.to === shard.to;
     if (there) member.connection.send(frameFromCoordinator(message));
     else this.#sendSamples(member, message, numbers.subarray(shard.from, shard.to), input.split);
+  }
+
+  /** What a shard asks its gradient in; null for what the welcome says. */
+  #encodingFor({ codec, welcomed }: Member, samples: number): string | null {
+    if (codec === welcomed.codec) return null;
+    const factored = this.#kernel !== null && worthFactoring(this.#kernel, samples);
+    return codec === FACTORS && !factored ? null : codec;
   }
 
   /**

@@ -6,6 +6,8 @@ import type { EngineInfo, Step } from '../protocol/messages.ts';
 export interface ShardResult {
   readonly lossSum: number;
   readonly correct: number;
+  /** The gradient has factors in place of a kernel's; see Trainer. */
+  readonly factored?: boolean;
 }
 
 /** The end of the flat vector, wanted as soon as it is there. */
@@ -20,6 +22,8 @@ export interface Tail {
 export interface Trainer {
   /** Where gradients come to lie by themselves: passed as `gradient`, it saves a copy. */
   readonly room?: Float32Array;
+  /** Whether it can give factors in place of the gradient of the kernel that factoredKernel() names. */
+  readonly givesFactors?: boolean;
   /**
    * @param weights the flat vector of the job's layout, or the part of it, of whole tensors, that starts at `from`; must
    *   not change until others are set
@@ -30,8 +34,16 @@ export interface Trainer {
    * @param gradient receives the sum (not the mean) of the gradients of its samples; where the layout says
    *   not trainable, samples x the change that the forward pass made
    * @param tail the backward pass comes to the last layers first; engines that can, tell when these are done
+   * @param factored only if givesFactors: in the kernel's place have its factors, the inputs and behind them the output
+   *   gradients, which are fewer values
    */
-  gradient(step: Step, shard: Shard, gradient: Float32Array, tail?: Tail): Promise<ShardResult>;
+  gradient(
+    step: Step,
+    shard: Shard,
+    gradient: Float32Array,
+    tail?: Tail,
+    factored?: boolean,
+  ): Promise<ShardResult>;
   /**
    * Gets what does not depend on the weights ready (inputs, dropout masks), in time that would be spent waiting. A
    * gradient of the same step and shard then starts ahead; anything else in between forgets it.

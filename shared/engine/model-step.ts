@@ -2,12 +2,15 @@ import type * as tfjs from '@tensorflow/tfjs';
 import type { Job } from '../model/job.ts';
 import { withKeyedDropout, withLogits } from '../model/topology.ts';
 import { registerKeyedDropout, type DropoutContext, type MaskSource } from './keyed-dropout.ts';
+import { DenseFactors, type Factors, type OnFactors } from './dense-factors.ts';
 import { GradientTaps, type OnGradient } from './gradient-taps.ts';
 import { buildModel, type BuiltModel, type TF } from './model.ts';
 
 /** What is computed for a job, whatever its inputs come from. Callers tidy up. */
 export interface ModelStep {
   readonly built: BuiltModel;
+  /** The tensor, by its place in the layout, whose gradient can be had as factors; null if there is none. */
+  readonly factored: number | null;
   /**
    * Forward and backward.
    * @param input [samples, ...sampleShape]
@@ -23,6 +26,18 @@ export interface ModelStep {
     masks: MaskSource,
     onGradient?: OnGradient,
   ): { logits: tfjs.Tensor; parts: tfjs.Tensor[] };
+  /**
+   * The same with factors in place of the one tensor's gradient, which is not computed then.
+   * @param onFactors hears of them as soon as the backward pass has them; the output gradient is its to dispose
+   * @returns parts as above, that tensor's excepted, whose place has the factors' inputs
+   */
+  factoredGradient(
+    input: tfjs.Tensor,
+    target: tfjs.Tensor,
+    masks: MaskSource,
+    onGradient: OnGradient | undefined,
+    onFactors: OnFactors,
+  ): { logits: tfjs.Tensor; parts: tfjs.Tensor[] };
   /** Forward alone, without dropout: [samples, classes]. */
   logits(input: tfjs.Tensor): tfjs.Tensor;
 }
@@ -35,33 +50,60 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
   checkLayout(built, job);
   const { model, layout, variables } = built;
   const taps = new GradientTaps(tf, model.weights);
+  const factors = new DenseFactors(tf, built);
   const trainable = variables.filter((_, i) => layout.slices[i]?.trainable);
+
+  const gradient = (
+    trained: tfjs.Variable[],
+    ...[input, target, masks, onGradient]: Parameters<ModelStep['gradient']>
+  ): ReturnType<ModelStep['gradient']> => {
+    const samples = input.shape[0];
+    const before = variables.map((variable) => (trainable.includes(variable) ? null : variable.clone()));
+    let logits: tfjs.Tensor | undefined;
+    dropout.masks = masks;
+    try {
+      const loss = (): tfjs.Scalar => {
+        logits = tf.keep(model.apply(input, { training: true }) as tfjs.Tensor);
+        return crossEntropySum(tf, logits, target);
+      };
+      const { grads } = taps.during(onGradient, () => tf.variableGrads(loss, trained));
+      // What is not trained has no gradient: the change that the forward pass made to it takes its place.
+      const parts = variables.map((variable, i) => {
+        const old = before[i];
+        if (old === null || old === undefined) return grads[variable.name] ?? tf.zerosLike(variable);
+        return tf.mul(tf.sub(variable, old), samples);
+      });
+      return { logits: logits as tfjs.Tensor, parts };
+    } finally {
+      dropout.masks = null;
+      before.forEach((old, i) => old !== null && variables[i]?.assign(old));
+    }
+  };
 
   return {
     built,
+    factored: factors.index,
 
-    gradient(input, target, masks, onGradient) {
-      const samples = input.shape[0];
-      const before = variables.map((variable) => (trainable.includes(variable) ? null : variable.clone()));
-      let logits: tfjs.Tensor | undefined;
-      dropout.masks = masks;
-      try {
-        const loss = (): tfjs.Scalar => {
-          logits = tf.keep(model.apply(input, { training: true }) as tfjs.Tensor);
-          return crossEntropySum(tf, logits, target);
-        };
-        const { grads } = taps.during(onGradient, () => tf.variableGrads(loss, trainable));
-        // What is not trained has no gradient: the change that the forward pass made to it takes its place.
-        const parts = variables.map((variable, i) => {
-          const old = before[i];
-          if (old === null || old === undefined) return grads[variable.name] ?? tf.zerosLike(variable);
-          return tf.mul(tf.sub(variable, old), samples);
-        });
-        return { logits: logits as tfjs.Tensor, parts };
-      } finally {
-        dropout.masks = null;
-        before.forEach((old, i) => old !== null && variables[i]?.assign(old));
-      }
+    gradient: (...step) => gradient(trainable, ...step),
+
+    factoredGradient(input, target, masks, onGradient, onFactors) {
+      let found: Factors | null = null;
+      const { index } = factors;
+      if (index === null) throw new Error('This model has no gradient that could be had as factors.');
+      const others = trainable.filter((variable) => variable !== variables[index]);
+      const { logits, parts } = factors.during(
+        (heard) => {
+          found = heard;
+          onFactors(heard);
+        },
+        () => gradient(others, input, target, masks, onGradient),
+      );
+      // Assigned in a callback, which the compiler does not see.
+      const heard = found as Factors | null;
+      if (heard === null) throw new Error('The backward pass has not come to the factors.');
+      parts[index]?.dispose();
+      parts[index] = heard.inputs;
+      return { logits, parts };
     },
 
     logits: (input) => model.apply(input, { training: false }) as tfjs.Tensor,

@@ -4,7 +4,7 @@ import { sizeOf, type Slice } from '../model/layout.ts';
 import { scoreLogits } from '../model/loss.ts';
 import type { EngineInfo } from '../protocol/messages.ts';
 import type { Engine, Tail, Trainer } from './engine.ts';
-import type { OnGradient } from './gradient-taps.ts';
+import type { Factors } from './dense-factors.ts';
 import { inMicroShards } from './micro-shards.ts';
 import type { MaskSource } from './keyed-dropout.ts';
 import type { TF } from './model.ts';
@@ -54,30 +54,56 @@ export function createTrainer(
     tf.tensor(values, [values.length / sizeOf(sampleShape), ...sampleShape]);
 
   /** Reads the tail's gradients as the backward pass finds them, and says when it has all. */
-  const earlyReader = (tail: Tail, gradient: Float32Array, read: Set<number>): OnGradient => {
+  const earlyReader = (
+    tail: Tail,
+    gradient: Float32Array,
+    read: Set<number>,
+  ): ((index: number, tensor: tfjs.Tensor, into?: Float32Array) => void) => {
     let missing = slices.filter(({ offset }) => offset >= tail.from).length;
-    return (i, tensor) => {
+    return (i, tensor, into) => {
       const { offset, size } = slices[i] as Slice;
       if (offset < tail.from || read.has(i)) return;
-      reader.nowInto?.(tensor, gradient.subarray(offset, offset + size));
+      reader.nowInto?.(tensor, into ?? gradient.subarray(offset, offset + size));
       read.add(i);
       if (--missing === 0) tail.ready();
     };
   };
 
+  const { factored: factoredIndex } = modelStep;
+  /** Where the factors of the one tensor are read to. */
+  const factorRooms = (
+    gradient: Float32Array,
+    { inputs: x, outputGradient }: Factors,
+  ): [Float32Array, Float32Array] => {
+    const start = slices[factoredIndex ?? -1]?.offset ?? 0;
+    const middle = start + x.size;
+    return [gradient.subarray(start, middle), gradient.subarray(middle, middle + outputGradient.size)];
+  };
+
   return {
+    givesFactors: factoredIndex !== null,
     setWeights: (weights, from) => built.setWeights(weights, from),
 
-    async gradient(step, shard, gradient, tail) {
+    async gradient(step, shard, gradient, tail, factored = false) {
       inputs.prepare(step, shard);
       const early = new Set<number>();
       const onGradient = tail && reader.nowInto && earlyReader(tail, gradient, early);
+      const heard: { factors?: Factors } = {};
+      const onFactors = (found: Factors): void => {
+        heard.factors = found;
+        if (onGradient === undefined || factoredIndex === null) return;
+        const [x, g] = factorRooms(gradient, found);
+        reader.nowInto?.(found.inputs, x);
+        onGradient(factoredIndex, found.outputGradient, g);
+      };
       const { logits, parts } = tf.tidy(() => {
         try {
           const target = tf.tensor(inputs.target(), [shard.labels.length, classes]);
           const masks: MaskSource = (layer, rate, shape) =>
             tf.tensor(inputs.mask(layer, rate, sizeOf(shape)), shape);
-          return modelStep.gradient(inputOf(inputs.images()), target, masks, onGradient);
+          return factored
+            ? modelStep.factoredGradient(inputOf(inputs.images()), target, masks, onGradient, onFactors)
+            : modelStep.gradient(inputOf(inputs.images()), target, masks, onGradient);
         } finally {
           inputs.forget();
         }
@@ -86,12 +112,19 @@ export function createTrainer(
         await Promise.all(
           slices.map(async ({ offset, size }, i) => {
             if (early.has(i)) return;
+            if (heard.factors !== undefined && i === factoredIndex) {
+              const [x, g] = factorRooms(gradient, heard.factors);
+              await reader.into(heard.factors.inputs, x);
+              await reader.into(heard.factors.outputGradient, g);
+              return;
+            }
             await reader.into(parts[i] as tfjs.Tensor, gradient.subarray(offset, offset + size));
           }),
         );
-        return scoreLogits(await logits.data(), shard.labels, classes);
+        return { ...scoreLogits(await logits.data(), shard.labels, classes), factored };
       } finally {
         tf.dispose([logits, parts]);
+        heard.factors?.outputGradient.dispose();
       }
     },
 

@@ -1,10 +1,18 @@
 import { codecNamed } from '../codec/codec.ts';
+import {
+  encodeFactored,
+  factoredBytes,
+  factoredKernel,
+  FACTORS,
+  worthFactoring,
+  type DenseKernel,
+} from '../codec/factors.ts';
 import { FeedbackEncoder } from '../codec/feedback-encoder.ts';
 import { float32 } from '../codec/float32.ts';
 import { viewShard, type Shard } from '../data/shard.ts';
 import type { Tail, Trainer } from '../engine/engine.ts';
 import { layoutOf } from '../model/layout.ts';
-import { openFrame } from '../protocol/frame.ts';
+import { openFrame, type OpenFrame } from '../protocol/frame.ts';
 import type { FromWorker, Welcome } from '../protocol/messages.ts';
 import { frameFromWorker } from '../protocol/parse.ts';
 import type { Connection } from '../transport.ts';
@@ -12,21 +20,23 @@ import { HeldWeights } from './held-weights.ts';
 import type { ReceivedUpdate, ReceivedWeights } from './received-weights.ts';
 import type { PendingShard, Prefetched } from './session.ts';
 
+type Name = 'whole' | 'head' | 'tail';
+/** A frame of the part of the gradient from `from` to `to`. */
+type Encode = (name: Name, message: FromWorker, from: number, to: number) => Uint8Array<ArrayBuffer>;
+
 /** A job that an engine has built, for one connection: weights and shards as they travel go in, answers come out. */
 export class LoadedJob {
   readonly #trainer: Trainer;
   readonly #encoder: FeedbackEncoder;
   readonly #codec: string;
+  readonly #kernel: DenseKernel | null;
   readonly #held: HeldWeights;
   readonly #sampleShape: readonly number[];
   readonly #tailFrom: number | null;
   readonly #connection: Connection;
   /** Room for one gradient, used again for every shard. */
   readonly #gradient: Float32Array;
-  readonly #frames = { whole: null, head: null, tail: null } as Record<
-    'whole' | 'head' | 'tail',
-    Uint8Array<ArrayBuffer> | null
-  >;
+  readonly #frames: Record<Name, Uint8Array<ArrayBuffer> | null> = { whole: null, head: null, tail: null };
   #lastView: { readonly payload: Uint8Array; readonly shard: Shard } | null = null;
 
   constructor(trainer: Trainer, { codec, updateCodec, job, tailFrom }: Welcome, connection: Connection) {
@@ -36,6 +46,7 @@ export class LoadedJob {
     this.#gradient = trainer.room ?? new Float32Array(layoutOf(job.layout).length);
     const { length } = this.#gradient;
     this.#codec = codec;
+    this.#kernel = trainer.givesFactors === true ? factoredKernel(layoutOf(job.layout)) : null;
     this.#encoder = new FeedbackEncoder(codecNamed(codec), length);
     this.#held = new HeldWeights(updateCodec === undefined ? null : codecNamed(updateCodec), length);
     this.#tailFrom = tailFrom !== undefined && tailFrom < length ? tailFrom : null;
@@ -76,8 +87,19 @@ export class LoadedJob {
       const result = await this.#trainer.evaluate(data);
       return frameFromWorker({ type: 'evaluation', ...sums, ...result, computeMs: elapsedMs() });
     }
-    this.#encoder.use(codecNamed(encoding ?? this.#codec));
-    const encoded = encoding === undefined ? {} : { encoding };
+    const kernel =
+      encoding === FACTORS && this.#kernel !== null && worthFactoring(this.#kernel, samples)
+        ? this.#kernel
+        : null;
+    // Whoever cannot give factors, or has too many samples, answers as by default.
+    const codec = encoding === undefined || encoding === FACTORS ? this.#codec : encoding;
+    this.#encoder.use(codecNamed(codec));
+    const encoded =
+      kernel !== null ? { encoding: FACTORS } : codec === this.#codec ? {} : { encoding: codec };
+    const encode: Encode =
+      kernel === null
+        ? (name, message, from, to) => this.#encode(name, message, gradient.subarray(from, to), from)
+        : (name, message, from, to) => this.#encodeFactored(name, message, kernel, samples, { from, to });
     const gradient = this.#gradient;
     let head = gradient.length;
     const tail: Tail | undefined =
@@ -88,34 +110,41 @@ export class LoadedJob {
             ready: () => {
               head = tail?.from ?? head;
               this.#connection.send(
-                this.#encode(
-                  'tail',
-                  { type: 'gradientTail', step, shard, ...encoded },
-                  gradient.subarray(head),
-                  head,
-                ),
+                encode('tail', { type: 'gradientTail', step, shard, ...encoded }, head, gradient.length),
               );
             },
           };
-    const result = await this.#trainer.gradient(step, data, gradient, tail);
+    const result = await this.#trainer.gradient(step, data, gradient, tail, kernel !== null);
     const answer = { type: 'gradient', ...sums, ...result, ...encoded, computeMs: elapsedMs() } as const;
     return head === gradient.length
-      ? this.#encode('whole', answer, gradient)
-      : this.#encode('head', { ...answer, head: true }, gradient.subarray(0, head));
+      ? encode('whole', answer, 0, head)
+      : encode('head', { ...answer, head: true }, 0, head);
+  }
+
+  #encodeFactored(
+    name: Name,
+    message: FromWorker,
+    kernel: DenseKernel,
+    samples: number,
+    part: { readonly from: number; readonly to: number },
+  ): Uint8Array<ArrayBuffer> {
+    const frame = this.#open(name, message, factoredBytes(kernel, samples, part));
+    encodeFactored(this.#gradient, frame.payload, kernel, samples, part);
+    return frame.bytes;
+  }
+
+  #encode(name: Name, message: FromWorker, values: Float32Array, from = 0): Uint8Array<ArrayBuffer> {
+    const frame = this.#open(name, message, this.#encoder.bytes(values.length));
+    this.#encoder.encode(values, frame.payload, from);
+    return frame.bytes;
   }
 
   /** Connections send without a copy, so a frame may be written over once it has left. */
-  #encode(
-    name: 'whole' | 'head' | 'tail',
-    message: FromWorker,
-    values: Float32Array,
-    from = 0,
-  ): Uint8Array<ArrayBuffer> {
+  #open(name: Name, message: FromWorker, payloadBytes: number): OpenFrame {
     const reuse = this.#connection.bufferedBytes === 0 ? this.#frames[name] : null;
-    const frame = openFrame(message, this.#encoder.bytes(values.length), reuse);
-    this.#encoder.encode(values, frame.payload, from);
+    const frame = openFrame(message, payloadBytes, reuse);
     this.#frames[name] = frame.bytes;
-    return frame.bytes;
+    return frame;
   }
 
   /** The same view for the same payload, by which the trainer knows what it has prepared. */

@@ -1,4 +1,5 @@
 import { CODECS } from '../codec/codec.ts';
+import { FACTORS } from '../codec/factors.ts';
 import { closeReason, CloseCode, ProtocolError } from '../protocol/close-code.ts';
 import { PROTOCOL_VERSION, type FromWorker, type Step, type Welcome } from '../protocol/messages.ts';
 import { frameFromWorker } from '../protocol/parse.ts';
@@ -187,7 +188,7 @@ export function runSession(
             name: options.name.slice(0, 100),
             ...(options.token === undefined ? {} : { token: options.token }),
             engine: { ...engine.info, device: engine.info.device.slice(0, 200) },
-            codecs: CODECS.map(({ name }) => name),
+            codecs: [...CODECS.map(({ name }) => name), FACTORS],
             prefetch: true,
             tails: true,
             reserve: true,

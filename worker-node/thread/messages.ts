@@ -52,6 +52,7 @@ export type ToEngine =
       readonly shard: SentShard;
       /** Where the tail starts that is wanted ahead, if one is. */
       readonly tailFrom: number | null;
+      readonly factored: boolean;
     }
   | {
       readonly type: 'evaluate';
@@ -74,7 +75,7 @@ export type ToEngine =
 export type FromEngine =
   | { readonly type: 'opened'; readonly info: EngineInfo; readonly why: string }
   | { readonly type: 'unopened'; readonly reason: string }
-  | { readonly type: 'loaded'; readonly call: CallId }
+  | { readonly type: 'loaded'; readonly call: CallId; readonly givesFactors: boolean }
   /** The gradient's tail lies in the room. */
   | { readonly type: 'tail'; readonly call: CallId }
   | { readonly type: 'computed'; readonly call: CallId; readonly result: ShardResult }

@@ -38,7 +38,7 @@ export function serveEngine(
       case 'load': {
         const trainer = await engine.load(message.job);
         served.set(message.trainer, { trainer, room: message.room, shard: null, trouble: null });
-        post({ type: 'loaded', call: message.call });
+        post({ type: 'loaded', call: message.call, givesFactors: trainer.givesFactors === true });
         return;
       }
       case 'setWeights': {
@@ -59,10 +59,10 @@ export function serveEngine(
       case 'gradient': {
         const found = find(message.trainer);
         const samples = samplesOf(found, message.shard);
-        const { step, call, tailFrom } = message;
+        const { step, call, tailFrom, factored } = message;
         const ready = (): void => post({ type: 'tail', call });
         const tail = tailFrom === null ? undefined : { from: tailFrom, ready };
-        const result = await sound(found).gradient(step, samples, found.room, tail);
+        const result = await sound(found).gradient(step, samples, found.room, tail, factored);
         post({ type: 'computed', call, result });
         return;
       }

@@ -70,7 +70,7 @@ export async function openThreadedEngine({ file, choice, note }: ThreadOptions):
             resolve(message);
             return;
           case 'loaded':
-            calls.answer(message.call, undefined);
+            calls.answer(message.call, message.givesFactors);
             return;
           case 'tail':
             calls.tail(message.call);
@@ -107,8 +107,10 @@ export async function openThreadedEngine({ file, choice, note }: ThreadOptions):
     async load(job) {
       const trainer = trainers++ as TrainerId;
       const room = sharedFloats(layoutOf(job.layout).length);
-      await calls.ask<undefined>((call) => link.post({ type: 'load', call, trainer, job, room }));
-      return threadedTrainer(trainer, room, link);
+      const givesFactors = await calls.ask<boolean>((call) =>
+        link.post({ type: 'load', call, trainer, job, room }),
+      );
+      return { ...threadedTrainer(trainer, room, link), givesFactors };
     },
   };
   return {

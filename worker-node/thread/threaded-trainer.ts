@@ -53,7 +53,7 @@ export function threadedTrainer(
     prepare: (step, shard) =>
       postWith(shard, (sentShard) => ({ type: 'prepare', trainer, step, shard: sentShard })),
 
-    async gradient(step, shard, gradient, tail) {
+    async gradient(step, shard, gradient, tail, factored = false) {
       const tailFrom = tail?.from ?? null;
       const result = await calls.ask<ShardResult>(
         (call) =>
@@ -64,6 +64,7 @@ export function threadedTrainer(
             step,
             shard: sentShard,
             tailFrom,
+            factored,
           })),
         () => {
           if (tail === undefined) return;

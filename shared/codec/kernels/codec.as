@@ -170,3 +170,51 @@ export function subtractFinite(a: usize, b: usize, n: i32): void {
     v128.store(a, v128.andnot(left, i32x4.eq(v128.and(left, exponent), exponent)));
   }
 }
+
+/**
+ * out[i, j] = sum over s of a[s, i] b[s, j], for four neighbouring i and all j; s in order. The rows of a have `inputs`
+ * values, those of b and out `outputs`, a multiple of 8; `inputs` is one of 4.
+ */
+export function multiplyFactors(a: usize, b: usize, out: usize, samples: i32, inputs: i32, outputs: i32): void {
+  const aRow = <usize>inputs << 2;
+  const row = <usize>outputs << 2;
+  for (let i = 0; i < inputs; i += 4) {
+    for (let j: usize = 0; j < row; j += 32) {
+      let c00 = f32x4.splat(0);
+      let c01 = f32x4.splat(0);
+      let c10 = f32x4.splat(0);
+      let c11 = f32x4.splat(0);
+      let c20 = f32x4.splat(0);
+      let c21 = f32x4.splat(0);
+      let c30 = f32x4.splat(0);
+      let c31 = f32x4.splat(0);
+      let aAt = a + (<usize>i << 2);
+      let bAt = b + j;
+      for (let s = 0; s < samples; s++, aAt += aRow, bAt += row) {
+        const b0 = v128.load(bAt);
+        const b1 = v128.load(bAt, 16);
+        const a0 = v128.load32_splat(aAt);
+        const a1 = v128.load32_splat(aAt, 4);
+        const a2 = v128.load32_splat(aAt, 8);
+        const a3 = v128.load32_splat(aAt, 12);
+        c00 = f32x4.add(c00, f32x4.mul(a0, b0));
+        c01 = f32x4.add(c01, f32x4.mul(a0, b1));
+        c10 = f32x4.add(c10, f32x4.mul(a1, b0));
+        c11 = f32x4.add(c11, f32x4.mul(a1, b1));
+        c20 = f32x4.add(c20, f32x4.mul(a2, b0));
+        c21 = f32x4.add(c21, f32x4.mul(a2, b1));
+        c30 = f32x4.add(c30, f32x4.mul(a3, b0));
+        c31 = f32x4.add(c31, f32x4.mul(a3, b1));
+      }
+      const at = out + <usize>i * row + j;
+      v128.store(at, c00);
+      v128.store(at, c01, 16);
+      v128.store(at + row, c10);
+      v128.store(at + row, c11, 16);
+      v128.store(at + 2 * row, c20);
+      v128.store(at + 2 * row, c21, 16);
+      v128.store(at + 3 * row, c30);
+      v128.store(at + 3 * row, c31, 16);
+    }
+  }
+}

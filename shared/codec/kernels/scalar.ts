@@ -80,6 +80,19 @@ export const scalarKernels: CodecKernels = {
     }
   },
 
+  multiplyFactors(a, b, out, { samples, inputs, outputs }) {
+    const row = new Float32Array(outputs);
+    for (let i = 0; i < inputs; i++) {
+      row.fill(0);
+      for (let s = 0; s < samples; s++) {
+        const factor = a[s * inputs + i] as number;
+        for (let j = 0; j < outputs; j++) {
+          row[j] = (row[j] as number) + Math.fround(factor * (b[s * outputs + j] as number));
+        }
+      }
+      out.set(row, i * outputs);
+    }
+  },
   add(a, b, out) {
     for (let i = 0; i < out.length; i++) out[i] = (a[i] as number) + (b[i] as number);
   },

@@ -1,6 +1,6 @@
 import { instantiate } from '../../kernels/own-memory.ts';
 import { codecBytesBase64 } from './codec-bytes.ts';
-import { BLOCK, type CodecKernels } from './kernels.ts';
+import { BLOCK, type CodecKernels, type FactorSides } from './kernels.ts';
 import { scalarKernels } from './scalar.ts';
 
 /** The functions of codec.as: pointers in bytes, n in values. */
@@ -11,6 +11,7 @@ interface Exports {
   decodeInt8(scales: number, integers: number, values: number, n: number): void;
   encodeInt4(values: number, scales: number, pairs: number, n: number): void;
   decodeInt4(scales: number, pairs: number, values: number, n: number): void;
+  multiplyFactors(a: number, b: number, out: number, samples: number, inputs: number, outputs: number): void;
   add(a: number, b: number, n: number): void;
   subtract(a: number, b: number, n: number): void;
   subtractFinite(a: number, b: number, n: number): void;
@@ -23,7 +24,10 @@ const PACKED = 4 * PART;
 /** The same room, for a second vector of values. */
 const OTHERS = PACKED;
 const SCALES = OTHERS + 4 * PART;
-const ROOM_BYTES = SCALES + (4 * PART) / BLOCK;
+/** Behind these, for products of factors: two of them and a part of their product. */
+const FACTOR_BYTES = SCALES + (4 * PART) / BLOCK;
+const FACTOR_VALUES = 64 * 1024;
+const ROOM_BYTES = FACTOR_BYTES + 4 * FACTOR_VALUES;
 
 /** The kernels as SIMD WebAssembly, or null where there is none. */
 export function simdKernels(): CodecKernels | null {
@@ -35,6 +39,7 @@ export function simdKernels(): CodecKernels | null {
   const others = new Float32Array(memory.buffer, OTHERS, PART);
   const halves = new Uint16Array(memory.buffer, PACKED, PART);
   const integers = new Int8Array(memory.buffer, PACKED, PART);
+  const factors = new Float32Array(memory.buffer, FACTOR_BYTES, FACTOR_VALUES);
   const pairs = new Uint8Array(memory.buffer, PACKED, PART / 2);
 
   /** Brings each part of a vector in, with zeros behind its end. */
@@ -63,6 +68,46 @@ export function simdKernels(): CodecKernels | null {
         run(VALUES, OTHERS, n);
         out.set(values.subarray(0, end - start), start);
       });
+  /** All of b stays in the memory, and as many columns of a as there is room for. @returns whether there is any */
+  const multiplyInParts = (
+    a: Float32Array,
+    b: Float32Array,
+    out: Float32Array,
+    { samples, inputs, outputs }: FactorSides,
+  ): boolean => {
+    const width = Math.ceil(outputs / 8) * 8;
+    const room = FACTOR_VALUES - samples * width;
+    const columns = Math.floor(room / (samples + width) / 4) * 4;
+    if (columns < 4) return false;
+    for (let s = 0; s < samples; s++) {
+      factors.fill(0, s * width, (s + 1) * width);
+      factors.set(b.subarray(s * outputs, (s + 1) * outputs), s * width);
+    }
+    const [aAt, outAt] = [samples * width, samples * width + samples * columns];
+    for (let from = 0; from < inputs; from += columns) {
+      const count = Math.min(columns, inputs - from);
+      const padded = Math.ceil(count / 4) * 4;
+      for (let s = 0; s < samples; s++) {
+        const start = aAt + s * padded;
+        factors.set(a.subarray(s * inputs + from, s * inputs + from + count), start);
+        factors.fill(0, start + count, start + padded);
+      }
+      wasm.multiplyFactors(
+        FACTOR_BYTES + 4 * aAt,
+        FACTOR_BYTES,
+        FACTOR_BYTES + 4 * outAt,
+        samples,
+        padded,
+        width,
+      );
+      for (let i = 0; width !== outputs && i < count; i++) {
+        const start = outAt + i * width;
+        out.set(factors.subarray(start, start + outputs), (from + i) * outputs);
+      }
+      if (width === outputs) out.set(factors.subarray(outAt, outAt + count * width), from * outputs);
+    }
+    return true;
+  };
   const scalesFrom = (start: number): number => start / BLOCK;
   const scalesTo = (end: number): number => Math.ceil(end / BLOCK);
   const takeScales = (to: Float32Array, start: number, end: number): void =>
@@ -105,6 +150,9 @@ export function simdKernels(): CodecKernels | null {
         pairs.set(from.subarray(start >> 1, (end + 1) >> 1));
         wasm.decodeInt4(SCALES, PACKED, VALUES, n);
       }),
+    multiplyFactors: (a, b, out, sides) => {
+      if (!multiplyInParts(a, b, out, sides)) scalarKernels.multiplyFactors(a, b, out, sides);
+    },
     add: combine((a, b, n) => wasm.add(a, b, n)),
     subtract: combine((a, b, n) => wasm.subtract(a, b, n)),
     subtractFinite: combine((a, b, n) => wasm.subtractFinite(a, b, n)),

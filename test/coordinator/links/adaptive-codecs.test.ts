@@ -73,10 +73,10 @@ describe('codecs that follow their links', () => {
       undefined,
     ]);
     const used: string[] = [];
-    for (let k = 1; k <= 24; k++) {
+    for (let k = 1; k <= 230; k++) {
       // Thin for ann alone, then for nobody, then for bob.
       measure(memberOf(runner, ann), k > 2 && k <= 10 ? THIN : WIDE);
-      measure(memberOf(runner, bob), k > 16 ? THIN : WIDE);
+      measure(memberOf(runner, bob), k > 220 ? THIN : WIDE);
       const round = await runner.gradient(k);
       const [first, ...others] = all.map((client) => heldBy(client));
       expect(others).toEqual([first, first]);
@@ -95,8 +95,8 @@ describe('codecs that follow their links', () => {
     }
     expect(used[0]).toBe('float32/- float32/- float32/-');
     expect(used[9]).toBe('int4/int8 float32/int8 float32/-');
-    expect(used[15]).toBe('float32/- float32/- float32/-');
-    expect(used[23]).toBe('float32/int8 int4/int8 float32/-');
+    expect(used[219]).toBe('float32/- float32/- float32/-');
+    expect(used[229]).toBe('float32/int8 int4/int8 float32/-');
     expect(old.messages('shard').some(({ encoding }) => encoding !== undefined)).toBe(false);
     expect(ann.closed ?? bob.closed ?? old.closed).toBeNull();
   });

@@ -46,7 +46,7 @@ function withField(message: object, path: Path, value: unknown): object {
 /** Values that this field cannot have. An undefined one is left out. */
 function wrongFor(path: Path): unknown[] {
   const name = String(path.at(-1));
-  const truth = ['trainable', 'prefetch', 'tails', 'head', 'reserve', 'waiting'].includes(name);
+  const truth = ['trainable', 'prefetch', 'tails', 'head', 'reserve', 'recode', 'waiting'].includes(name);
   const wrong: unknown[] = [truth ? 1 : true, 'x'.repeat(3000)];
   const nullable = path.length === 1 && ['loss', 'accuracy', 'etaSeconds', 'slowest'].includes(name);
   if (!nullable && name !== 'rttMs') wrong.push(null);
@@ -60,7 +60,11 @@ function wrongFor(path: Path): unknown[] {
     'instance',
     'updateCodec',
     'from',
+    'recode',
+    'encoding',
+    'advice',
   ];
+  if (name === 'codecs' && path.length === 3) optional.push('codecs');
   if (!optional.includes(name)) wrong.push(undefined);
   if (name !== 'topology') wrong.push({}, [{}], new Date(0));
   const signed = ['lossSum', 'learningRate', 'rho', 'epsilon', 'scale', 'loss', 'val_loss'].includes(name);

@@ -29,7 +29,7 @@ describe('a connected worker', () => {
       protocol: 1,
       name: 'ann',
       engine: { backend: 'fake' },
-      codecs: ['float32', 'float16', 'int8', 'int4'],
+      codecs: ['float32', 'float16', 'int8', 'int4', 'factors'],
     };
     expect((await startWorker()).coordinator.link.received).toMatchObject([hello]);
     expect((await startWorker()).coordinator.link.received[0]).not.toHaveProperty('token');

@@ -39,6 +39,7 @@ export function createCapturedTrainer(
   const eager = createTrainer(tf, job, modelStep, inputs, readByData);
   const graphs: Record<GraphKind, GraphCache<number, StepGraph>> = {
     gradient: new GraphCache(MOST_GRAPHS, STALE_AFTER_SHARDS),
+    factored: new GraphCache(MOST_GRAPHS, STALE_AFTER_SHARDS),
     logits: new GraphCache(MOST_GRAPHS, STALE_AFTER_SHARDS),
   };
   const givenUp = new Set<GraphKind>();
@@ -51,7 +52,7 @@ export function createCapturedTrainer(
     givenUp.add(kind);
     graphs[kind].clear();
     const why = error instanceof Error ? error.message : String(error);
-    const what = kind === 'gradient' ? 'The gradient' : 'Evaluation';
+    const what = kind === 'logits' ? 'Evaluation' : 'The gradient';
     note(`${what} runs op by op, as it cannot be captured as a graph: ${why}.`);
   };
 
@@ -90,7 +91,7 @@ export function createCapturedTrainer(
     const graph = graphs[kind].use(samples);
     if (graph === undefined) return null;
     let logits: Float32Array | null = null;
-    const parts = kind === 'gradient' ? slices.length : 0;
+    const parts = { gradient: slices.length, factored: slices.length + 1, logits: 0 }[kind];
     const scaled = prepare();
     try {
       graph.run(scaled, inputs, (values, output) => {
@@ -115,23 +116,27 @@ export function createCapturedTrainer(
     );
 
   return {
+    givesFactors: modelStep.factored !== null,
     setWeights: (weights, from) => eager.setWeights(weights, from),
     prepare: (step, shard) => eager.prepare(step, shard),
 
-    async gradient(step, shard, gradient) {
+    async gradient(step, shard, gradient, _tail, factored = false) {
+      const kind = factored ? 'factored' : 'gradient';
       const samples = shard.labels.length;
       const prepare = (): Float32Array => {
         inputs.prepare(step, shard);
         return inputs.images();
       };
-      const logits = replay('gradient', samples, prepare, (values, part) => {
-        gradient.set(values, slices[part]?.offset);
+      const kernel = slices[modelStep.factored ?? -1];
+      const behind = (kernel?.offset ?? 0) + samples * (kernel?.shape[0] ?? 0);
+      const logits = replay(kind, samples, prepare, (values, part) => {
+        gradient.set(values, part < slices.length ? slices[part]?.offset : behind);
       });
       const result =
         logits === null
-          ? await eager.gradient(step, shard, gradient)
-          : scoreLogits(logits, shard.labels, classes);
-      if (logits === null) wish('gradient', samples);
+          ? await eager.gradient(step, shard, gradient, undefined, factored)
+          : { ...scoreLogits(logits, shard.labels, classes), factored };
+      if (logits === null) wish(kind, samples);
       idle.answered();
       return result;
     },

@@ -14,8 +14,11 @@ import { trialShard } from './trial-inputs.ts';
 /** What a graph may differ from the same step run op by op, relative to the norm: rounding in another order. */
 const TOLERANCE = 1e-5;
 
-/** Which of a model's computations: the parts of the gradient and the logits, or the logits without dropout. */
-export type GraphKind = 'gradient' | 'logits';
+/**
+ * Which of a model's computations: the parts of the gradient and the logits; the same with factors; or the logits without
+ * dropout.
+ */
+export type GraphKind = 'gradient' | 'factored' | 'logits';
 
 interface MaskInput {
   readonly layer: number;
@@ -30,7 +33,7 @@ export interface StepGraph {
    * @param images [samples, ...sampleShape], scaled
    * @param inputs for a gradient: prepared for its shard
    * @param read gets the values of each output, in turn: the parts of the gradient in order of the layout (none, for
-   *   the logits alone), then the logits
+   *   the logits alone), with factors the output gradient behind them, then the logits
    */
   run(images: Float32Array, inputs: ShardInputs, read: (values: Float32Array, output: number) => void): void;
   dispose(): void;
@@ -70,6 +73,13 @@ export function captureStep(
       masks.push({ layer, rate, shape });
       return named(`mask_${masks.length - 1}`, inputs.mask(layer, rate, sizeOf(shape)), shape);
     };
+    if (kind === 'factored') {
+      const found: Tensor[] = [];
+      const { parts, logits } = modelStep.factoredGradient(input, target, source, undefined, (factors) =>
+        found.push(factors.outputGradient),
+      );
+      return [...parts, ...found, logits];
+    }
     const { parts, logits } = modelStep.gradient(input, target, source);
     return [...parts, logits];
   };
@@ -86,7 +96,7 @@ export function captureStep(
     run: (images, inputs, read) =>
       tf.tidy(() => {
         const tensors: Tensor[] = [tf.tensor(images, inputShape), ...variables];
-        if (kind === 'gradient') {
+        if (kind !== 'logits') {
           tensors.push(tf.tensor(inputs.target(), targetShape));
           for (const { layer, rate, shape } of masks) {
             tensors.push(tf.tensor(inputs.mask(layer, rate, sizeOf(shape)), shape));

@@ -1,0 +1,113 @@
+import { CloseCode, ProtocolError } from '../protocol/close-code.ts';
+import type { Layout } from '../model/layout.ts';
+import { codecKernels } from './kernels/simd.ts';
+
+/** The name by which a shard asks for them. */
+export const FACTORS = 'factors';
+
+/** A dense layer's kernel in the flat vector, [inputs, outputs]. */
+export interface DenseKernel {
+  readonly offset: number;
+  readonly inputs: number;
+  readonly outputs: number;
+}
+
+/** A part of the flat vector. */
+interface Part {
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * The tensor whose gradient may travel as sufficient factors: the largest matrix that is trained. For a dense layer that
+ * is activations^T x output gradients, over the shard's samples (Xie et al., "Distributed machine learning via sufficient
+ * factor broadcasting", UAI 2016).
+ */
+export function factoredKernel({ slices }: Layout): DenseKernel | null {
+  const matrices = slices.filter(({ shape, trainable }) => trainable && shape.length === 2);
+  const largest = matrices.reduce<(typeof matrices)[number] | null>(
+    (most, slice) => (most === null || slice.size > most.size ? slice : most),
+    null,
+  );
+  if (largest === null) return null;
+  const [inputs = 0, outputs = 0] = largest.shape;
+  return { offset: largest.offset, inputs, outputs };
+}
+
+/** Values of both factors of a shard's gradient. */
+const factorValues = ({ inputs, outputs }: DenseKernel, samples: number): number =>
+  samples * (inputs + outputs);
+
+/** Whether the factors of so many samples are fewer values than the gradient. */
+export const worthFactoring = (kernel: DenseKernel, samples: number): boolean =>
+  factorValues(kernel, samples) < kernel.inputs * kernel.outputs;
+
+const holds = ({ offset, inputs, outputs }: DenseKernel, { from, to }: Part): boolean =>
+  from <= offset && offset + inputs * outputs <= to;
+
+/** Payload bytes of a part of the vector, which has the kernel whole or not at all. */
+export function factoredBytes(kernel: DenseKernel, samples: number, part: Part): number {
+  const values = part.to - part.from;
+  if (!holds(kernel, part)) return 4 * values;
+  return 4 * (values - kernel.inputs * kernel.outputs + factorValues(kernel, samples));
+}
+
+/**
+ * Writes a part of a gradient.
+ * @param gradient the flat vector; in the kernel's place the activations, [samples, inputs], and behind these the output
+ *   gradients, [samples, outputs]
+ * @param payload of factoredBytes(), 4-byte aligned
+ */
+export function encodeFactored(
+  gradient: Float32Array,
+  payload: Uint8Array,
+  kernel: DenseKernel,
+  samples: number,
+  part: Part,
+): void {
+  const floats = new Float32Array(payload.buffer, payload.byteOffset, payload.length / 4);
+  if (!holds(kernel, part)) {
+    floats.set(gradient.subarray(part.from, part.to));
+    return;
+  }
+  const behind = kernel.offset + kernel.inputs * kernel.outputs;
+  const factors = gradient.subarray(part.from, kernel.offset + factorValues(kernel, samples));
+  floats.set(factors);
+  floats.set(gradient.subarray(behind, part.to), factors.length);
+}
+
+/**
+ * Reads a part of a gradient, and multiplies the factors.
+ * @returns the values, in full
+ * @throws ProtocolError (wrongLength)
+ */
+export function decodeFactored(
+  payload: Uint8Array,
+  kernel: DenseKernel,
+  samples: number,
+  part: Part,
+): Float32Array {
+  const bytes = factoredBytes(kernel, samples, part);
+  if (payload.length !== bytes) {
+    throw new ProtocolError(
+      CloseCode.wrongLength,
+      `The factors of ${samples} samples are ${bytes} bytes; the payload has ${payload.length}.`,
+    );
+  }
+  const floats = new Float32Array(payload.buffer, payload.byteOffset, payload.length / 4);
+  if (!holds(kernel, part)) return floats;
+  const { inputs, outputs } = kernel;
+  const values = new Float32Array(part.to - part.from);
+  const start = kernel.offset - part.from;
+  const [size, split] = [inputs * outputs, start + samples * inputs];
+  const end = split + samples * outputs;
+  values.set(floats.subarray(0, start));
+  codecKernels.multiplyFactors(
+    floats.subarray(start, split),
+    floats.subarray(split, end),
+    values.subarray(start, start + size),
+    { samples, inputs, outputs },
+  );
+  values.set(floats.subarray(end), start + size);
+  return values;
+}

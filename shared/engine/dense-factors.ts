@@ -1,0 +1,76 @@
+import type * as tfjs from '@tensorflow/tfjs';
+import { factoredKernel } from '../codec/factors.ts';
+import type { BuiltModel, TF } from './model.ts';
+
+/** What the gradient of a dense layer's kernel is the product of: inputs^T x outputGradient. Kept: the caller disposes. */
+export interface Factors {
+  /** [samples, inputs] */
+  readonly inputs: tfjs.Tensor;
+  /** Of what the kernel's product is, before the bias: [samples, outputs]. */
+  readonly outputGradient: tfjs.Tensor;
+}
+
+/** Hears of them in the backward pass, before any gradient of an earlier layer. */
+export type OnFactors = (factors: Factors) => void;
+
+/** What is used here of tfjs-layers' Dense, which keeps it to itself. */
+interface DenseParts {
+  readonly kernel: { read(): tfjs.Tensor };
+  readonly bias: { read(): tfjs.Tensor } | null;
+  readonly activation: { apply(tensor: tfjs.Tensor): tfjs.Tensor } | null;
+}
+
+/**
+ * Takes the factors of the one kernel whose gradient may travel so. While it listens the layer computes op by op what it
+ * otherwise has fused.
+ */
+export class DenseFactors {
+  /** The kernel's place in the layout; null if its tensor is not that of a dense layer that is used once, on rows. */
+  readonly index: number | null = null;
+  #onFactors: OnFactors | null = null;
+
+  constructor(tf: TF, { model, layout }: BuiltModel) {
+    const kernel = factoredKernel(layout);
+    const index =
+      kernel === null
+        ? -1
+        : layout.slices.findIndex(({ offset, shape }) => offset === kernel.offset && shape.length === 2);
+    const weight = model.weights[index];
+    const layer = model.layers.find((one) => one.getClassName() === 'Dense' && one.weights[0] === weight);
+    if (layer === undefined || weight === undefined || layer.inboundNodes.length !== 1) return;
+    const shape = layer.inboundNodes[0]?.inputShapes[0];
+    if (!Array.isArray(shape) || shape.length !== 2) return;
+    // The gradient of what is left must be that of something.
+    if (model.trainableWeights.length < 2) return;
+    this.index = index;
+    const { kernel: dense, bias, activation } = layer as unknown as DenseParts;
+    const call = layer.call.bind(layer);
+    layer.call = (inputs, kwargs) => {
+      const onFactors = this.#onFactors;
+      const input = Array.isArray(inputs) ? inputs[0] : inputs;
+      if (onFactors === null || input === undefined) return call(inputs, kwargs);
+      return tf.tidy(() => {
+        const kept = tf.keep(tf.clone(input));
+        const product = tf.customGrad((value) => ({
+          value: tf.clone(value as tfjs.Tensor),
+          gradFunc: (outputGradient: tfjs.Tensor) => {
+            onFactors({ inputs: kept, outputGradient: tf.keep(tf.clone(outputGradient)) });
+            return outputGradient;
+          },
+        }))(tf.matMul(input, dense.read()));
+        const biased = bias === null ? product : tf.add(product, bias.read());
+        return activation === null ? biased : activation.apply(biased);
+      });
+    };
+  }
+
+  /** Runs a forward and backward pass with a listener. */
+  during<T>(onFactors: OnFactors, pass: () => T): T {
+    this.#onFactors = onFactors;
+    try {
+      return pass();
+    } finally {
+      this.#onFactors = null;
+    }
+  }
+}

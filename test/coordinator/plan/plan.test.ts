@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { LINK_CODECS } from '../../../coordinator/members/link-codecs.ts';
+import { planBest, planRun, type PlanSettings } from '../../../coordinator/plan/plan.ts';
+import { runPlan } from '../../../coordinator/plan/plan-command.ts';
+import { bitRate, decimal } from '../../../shared/options.ts';
+
+const settings: PlanSettings = {
+  ...{ workers: 4, batchSize: 128, rate: 1e8, coordinatorRate: 1e9, delayMs: 2, msPerSample: 1 },
+  ...{ values: 600_810, sampleBytes: 784, tailAt: 1, kernel: null },
+};
+
+describe('a plan', () => {
+  it('takes the least lossy codecs of those that are nearly as fast as the fastest', () => {
+    expect(planBest(settings).codec).toBe('int4/int8');
+    expect(planBest({ ...settings, workers: 1, batchSize: 8192, rate: 1e9 }).codec).toBe('float32/float32');
+  });
+
+  it('is no better than the computation, and no worse than one codec after the other', () => {
+    const steps = ['float32', 'float16', 'int8', 'int4'].map(
+      (name) => planRun(settings, LINK_CODECS[name]!).stepMs,
+    );
+    expect(steps.toSorted((a, b) => b - a)).toEqual(steps);
+    expect(Math.min(...steps)).toBeGreaterThan(32);
+  });
+
+  it('says for whom, how long, how much more, and what would help', () => {
+    const { tailAt, batchSize, msPerSample, workers, rate } = settings;
+    const lines = runPlan({
+      ...{ tailAt, batchSize, msPerSample, workers, rate },
+      ...{ delay: 2, codec: 'auto', parameters: 600_810, sampleBytes: 784 },
+    });
+    const text = lines.join('\n');
+    expect(lines[0]).toBe(
+      '128 samples a step, 1 ms a sample, 100 Mb/s and 4 ms there and back for each worker, 1 Gb/s for the coordinator; 600810 parameters.',
+    );
+    expect(text).toMatch(/workers +codec +batch +step +samples\/s +gain/);
+    expect(text).toMatch(/ 1\.00 x /);
+    expect(text).toMatch(/4 +float32\/float32/);
+    expect(text).toMatch(/With 4 workers a step is limited by the workers' links\./);
+    expect(text).toMatch(/x the samples a second: --batch-size 1024/);
+  });
+});
+
+describe('options of a plan', () => {
+  it('are rates as tc has them, and decimals', () => {
+    expect(['500kbit', '100mbit', '1gbit', '2.5Mbit'].map(bitRate)).toEqual([5e5, 1e8, 1e9, 2.5e6]);
+    for (const wrong of ['100', '0mbit', 'mbit', '-1mbit', '1 gbit'])
+      expect(() => bitRate(wrong)).toThrow(/rate/);
+    expect([decimal()('0.3'), decimal('zero')('0')]).toEqual([0.3, 0]);
+    for (const wrong of ['0', 'x', '-1']) expect(() => decimal()(wrong)).toThrow(/above 0/);
+  });
+});

@@ -1,0 +1,79 @@
+import * as tf from '@tensorflow/tfjs';
+import { afterEach, describe, expect, it } from 'vitest';
+import { LINK_CODECS } from '../../coordinator/members/link-codecs.ts';
+import { clockOf } from '../../shared/clock.ts';
+import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
+import { runWorker } from '../../shared/worker/connection-loop.ts';
+import { connectWebSocket } from '../../worker-node/connect.ts';
+import { testCoordinator, workersReady, type TestCoordinator } from '../support/test-coordinator.ts';
+import { relativeDifference } from '../support/vectors.ts';
+import { wasmEngine } from '../support/wasm-engine.ts';
+
+const BATCH = 16;
+const dataset = drawDigits({ seed: 5, trainCount: 2 * BATCH, testCount: 10 });
+const numbers = (step: number): Uint32Array =>
+  Uint32Array.from({ length: BATCH }, (_, i) => (step % 2) * BATCH + i);
+let open: TestCoordinator[] = [];
+
+afterEach(async () => {
+  for (const coordinator of open) await coordinator.close('done');
+  open = [];
+});
+
+/** Gradients of some steps with the same weights, and the bytes that brought them. */
+async function gradientsOf(
+  codec: string,
+  tails: boolean,
+): Promise<{ gradients: Float32Array[]; bytesUp: number }> {
+  const coordinator = await testCoordinator(dataset, {
+    batchSize: BATCH,
+    tails,
+    codecs: LINK_CODECS[codec]!,
+  });
+  open.push(coordinator);
+  const nothing = (): void => undefined;
+  void runWorker({
+    url: coordinator.url,
+    name: 'ann',
+    engine: await wasmEngine(),
+    connect: connectWebSocket,
+    clock: clockOf(globalThis),
+    random: Math.random,
+    report: { joined: nothing, computed: nothing, waiting: nothing, note: nothing },
+    signal: new AbortController().signal,
+  });
+  await workersReady(coordinator, 1);
+  const [member] = [...coordinator.pool.members.values()];
+  const gradients: Float32Array[] = [];
+  let bytesBefore = 0;
+  for (let step = 0; step < 3; step++) {
+    if (step === 1) bytesBefore = member!.stats.bytesUp;
+    const input = { step: step as Step, weights: coordinator.initialWeights, split: dataset.train };
+    const options = tails ? { onSummed: nothing, next: numbers(step + 1) } : { next: numbers(step + 1) };
+    gradients.push((await coordinator.rounds.gradient(input, numbers(step), options)).gradientSum.slice());
+  }
+  return { gradients, bytesUp: (member!.stats.bytesUp - bytesBefore) / 2 };
+}
+
+describe('a gradient that travels as sufficient factors', () => {
+  it.each([
+    ['in one piece', false],
+    ['in two', true],
+  ])(
+    'is the same but for rounding, in a fraction of the bytes: %s',
+    async (_, tails) => {
+      const plain = await gradientsOf('float32', tails);
+      const tensors = tf.memory().numTensors;
+      const factored = await gradientsOf('factors', tails);
+      for (const [i, gradient] of factored.gradients.entries()) {
+        expect(relativeDifference(gradient, plain.gradients[i]!)).toBeLessThan(1e-5);
+      }
+      // Another model was built meanwhile, and no more than that.
+      expect(tf.memory().numTensors - tensors).toBeLessThanOrEqual(tensors);
+      expect(plain.bytesUp).toBeGreaterThan(2_400_000);
+      expect(factored.bytesUp).toBeLessThan(4 * (BATCH * 4736 + 10_986) + 2_000);
+    },
+    60_000,
+  );
+});

@@ -1,0 +1,134 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  decodeFactored,
+  encodeFactored,
+  factoredBytes,
+  factoredKernel,
+  worthFactoring,
+  type DenseKernel,
+} from '../../../shared/codec/factors.ts';
+import { scalarKernels } from '../../../shared/codec/kernels/scalar.ts';
+import { simdKernels } from '../../../shared/codec/kernels/simd.ts';
+import { layoutOf } from '../../../shared/model/layout.ts';
+import { CloseCode, ProtocolError } from '../../../shared/protocol/close-code.ts';
+
+const tensor = (shape: number[], trainable = true) => ({ shape, trainable });
+
+/** Values before and behind a kernel, and the factors of some samples that fit into its place. */
+const vectors = fc
+  .record({
+    inputs: fc.integer({ min: 2, max: 40 }),
+    outputs: fc.integer({ min: 2, max: 40 }),
+    before: fc.integer({ min: 0, max: 9 }),
+    behind: fc.integer({ min: 0, max: 9 }),
+    seed: fc.integer(),
+  })
+  .chain(({ inputs, outputs, before, behind, seed }) => {
+    const most = Math.max(1, Math.ceil((inputs * outputs) / (inputs + outputs)) - 1);
+    return fc.record({
+      kernel: fc.constant<DenseKernel>({ offset: before, inputs, outputs }),
+      length: fc.constant(before + inputs * outputs + behind),
+      samples: fc.integer({ min: 1, max: most }),
+      seed: fc.constant(seed),
+    });
+  })
+  .filter(({ kernel, samples }) => worthFactoring(kernel, samples));
+
+const noise = (length: number, seed: number): Float32Array =>
+  Float32Array.from({ length }, (_, i) => Math.sin(i * 12.9898 + seed));
+
+function product(
+  { offset, inputs, outputs }: DenseKernel,
+  samples: number,
+  gradient: Float32Array,
+): number[] {
+  const a = (s: number, i: number): number => gradient[offset + s * inputs + i]!;
+  const g = (s: number, j: number): number => gradient[offset + samples * inputs + s * outputs + j]!;
+  return Array.from({ length: inputs * outputs }, (_, at) => {
+    const [i, j] = [Math.floor(at / outputs), at % outputs];
+    let sum = 0;
+    for (let s = 0; s < samples; s++) sum += a(s, i) * g(s, j);
+    return sum;
+  });
+}
+
+describe('sufficient factors', () => {
+  it('are of the largest matrix that is trained', () => {
+    const layout = layoutOf([
+      tensor([3, 3, 1, 900]),
+      tensor([9, 4]),
+      tensor([4]),
+      tensor([40, 8]),
+      tensor([8]),
+      tensor([99, 99], false),
+    ]);
+    expect(factoredKernel(layout)).toEqual({ offset: 8140, inputs: 40, outputs: 8 });
+    expect(factoredKernel(layoutOf([tensor([4])]))).toBeNull();
+  });
+
+  it('are fewer values for few samples alone', () => {
+    const kernel = { offset: 0, inputs: 4608, outputs: 128 };
+    expect([16, 124, 125].map((samples) => worthFactoring(kernel, samples))).toEqual([true, true, false]);
+    expect(factoredBytes(kernel, 16, { from: 0, to: 600_810 })).toBe(4 * (16 * 4736 + 10_986));
+  });
+
+  it('bring the product in place of the kernel, and all else as it was, in one piece or in two', () => {
+    fc.assert(
+      fc.property(vectors, fc.boolean(), ({ kernel, length, samples, seed }, inTwo) => {
+        const gradient = noise(length, seed);
+        const cut = inTwo ? kernel.offset : 0;
+        const parts = [
+          { from: cut, to: length },
+          { from: 0, to: cut },
+        ];
+        const arrived = new Float32Array(length);
+        for (const part of parts) {
+          const payload = new Uint8Array(factoredBytes(kernel, samples, part));
+          encodeFactored(gradient, payload, kernel, samples, part);
+          arrived.set(decodeFactored(payload, kernel, samples, part), part.from);
+        }
+        const end = kernel.offset + kernel.inputs * kernel.outputs;
+        expect(arrived.subarray(0, kernel.offset)).toEqual(gradient.subarray(0, kernel.offset));
+        expect(arrived.subarray(end)).toEqual(gradient.subarray(end));
+        product(kernel, samples, gradient).forEach((value, i) => {
+          expect(Math.abs(arrived[kernel.offset + i]! - value)).toBeLessThan(1e-5 * (1 + samples));
+        });
+      }),
+    );
+  });
+
+  it('are refused where the payload has another length', () => {
+    const kernel = { offset: 1, inputs: 4, outputs: 4 };
+    const part = { from: 0, to: 20 };
+    for (const bytes of [0, 4 * 11, 4 * 13, 80]) {
+      const refused = (): unknown => decodeFactored(new Uint8Array(bytes), kernel, 1, part);
+      expect(refused).toThrow(ProtocolError);
+      expect(refused).toThrow(expect.objectContaining({ code: CloseCode.wrongLength }));
+    }
+    expect(decodeFactored(new Uint8Array(48), kernel, 1, part)).toHaveLength(20);
+  });
+
+  it('keep what is not finite', () => {
+    const kernel = { offset: 0, inputs: 4, outputs: 4 };
+    const payload = new Uint8Array(Float32Array.of(1, NaN, 1, 1, 1, 1, 1, 1).buffer);
+    expect([...decodeFactored(payload, kernel, 1, { from: 0, to: 16 })].some(Number.isNaN)).toBe(true);
+  });
+
+  it.each([
+    [1, 4, 8],
+    [16, 4608, 128],
+    [3, 5, 7],
+    [7, 1030, 10],
+    [1, 1, 1],
+    [124, 601, 130],
+    [2, 3, 70_000],
+  ])('give the same bits with SIMD: %i samples, %i x %i', (samples, inputs, outputs) => {
+    const [a, b] = [noise(samples * inputs, 1), noise(samples * outputs, 2)];
+    const sides = { samples, inputs, outputs };
+    const [plain, simd] = [new Float32Array(inputs * outputs), new Float32Array(inputs * outputs)];
+    scalarKernels.multiplyFactors(a, b, plain, sides);
+    simdKernels()!.multiplyFactors(a, b, simd, sides);
+    expect(simd).toEqual(plain);
+  });
+});
