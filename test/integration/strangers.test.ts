@@ -16,7 +16,7 @@ const dataset = drawDigits({ seed: 1, trainCount: 64, testCount: 16 });
 const batch = Uint32Array.from({ length: 64 }, (_, i) => i);
 let coordinator: TestCoordinator;
 let honest: LocalWorker;
-let sockets: Socket[] = [];
+const sockets: Socket[] = [];
 
 beforeAll(async () => {
   coordinator = await testCoordinator(dataset, { topology: tinyTopology([28, 28, 1], 10) });

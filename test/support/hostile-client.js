@@ -1,10 +1,12 @@
-// node hostile-client.js URL SEED FRAMES TOKEN < real frames, base64, one a line
+// node hostile-client.js URL SEED FRAMES A_SECOND < real frames, base64, one a line
 // Connects again and again, says hello half of the time, and then whatever the seed makes of real frames. Prints how many
 // frames it has sent.
+import { Buffer } from 'node:buffer';
 import { readFileSync } from 'node:fs';
+import { performance } from 'node:perf_hooks';
 import { WebSocket } from 'ws';
 
-const [, , url, seed, framesText] = process.argv;
+const [, , url, seed, framesText, rateText] = process.argv;
 const real = readFileSync(0, 'utf8')
   .trim()
   .split('\n')
@@ -23,6 +25,7 @@ const A_CONNECTION = 40;
 const [hello] = real;
 let left = Number(framesText);
 let sent = 0;
+const startedMs = performance.now();
 
 /** A real frame with something wrong, or bytes that never were one. */
 function hostileFrame() {
@@ -62,6 +65,8 @@ function hostileFrame() {
 
 async function attack() {
   while (left > 0) {
+    const aheadMs = (sent / Number(rateText)) * 1_000 - (performance.now() - startedMs);
+    if (aheadMs > 0) await new Promise((resolve) => setTimeout(resolve, aheadMs));
     await new Promise((resolve) => {
       const socket = new WebSocket(url, { perMessageDeflate: false });
       socket.on('error', () => undefined);
