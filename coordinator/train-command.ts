@@ -3,6 +3,7 @@ import type { Dataset } from '../shared/data/dataset.ts';
 import type { EpochRecord } from '../shared/protocol/messages.ts';
 import { beginRun, type BeginFlags, type Begun } from './begin.ts';
 import { INTERRUPTED, interruptible } from './interrupt.ts';
+import type { KnownAnswers } from './members/known-answers.ts';
 import { codecRule } from './members/link-codecs.ts';
 import { localWorkers, type Program } from './program.ts';
 import { createReport } from './report/create.ts';
@@ -59,7 +60,20 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
     const workers = await localWorkers(flags, program, (line) => report.info(line), threads);
     if (stopping()) return INTERRUPTED;
     const folder = await begun.openFolder();
-    if (start === undefined) await folder.writeConfig(configOf({ ...flags, workers }, begun, program));
+    let answers: KnownAnswers | null = null;
+    const checkpoints = new CheckpointWriter({
+      dir: folder.checkpointDir,
+      every: flags.checkpointEvery,
+      job,
+      vectors: { weights, ...optimizer.state },
+      knownAnswer: () => answers?.expected ?? null,
+      clock,
+      warn: (line) => report.warn(line),
+    });
+    if (start === undefined) {
+      await folder.writeConfig(configOf({ ...flags, workers }, begun, program));
+      await checkpoints.begin();
+    }
     const trained = await withWorkers(
       {
         ...flags,
@@ -76,15 +90,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
         onOpen: (coordinator) => sayAddresses(coordinator.urls, { ...flags, tls }, program, report),
       },
       async ({ rounds, pool, feed, metrics, advisor, knownAnswers }) => {
-        const checkpoints = new CheckpointWriter({
-          dir: folder.checkpointDir,
-          every: flags.checkpointEvery,
-          job,
-          vectors: { weights, ...optimizer.state },
-          knownAnswer: () => knownAnswers?.expected ?? null,
-          clock,
-          warn: (line) => report.warn(line),
-        });
+        answers = knownAnswers;
         const save = (epochs: number, last: EpochRecord | null): Promise<void> =>
           saveWeights(folder, begun, program, { epochs, last });
         const outcome = await train({

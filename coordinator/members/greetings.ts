@@ -9,6 +9,8 @@ import { checkVersion } from './admission.ts';
 export interface PoolConnection {
   onFrame(frame: Uint8Array): void;
   onClose(code: number, reason: string): void;
+  /** False as long as nobody has been let in by what was said. */
+  readonly welcomed?: boolean;
 }
 
 export interface Host {
@@ -53,6 +55,9 @@ export class Greetings {
     };
     this.#waiting.add(refuse);
     return {
+      get welcomed() {
+        return welcomed !== null;
+      },
       onFrame(frame) {
         // What arrives until the close is done is too late.
         if (refused) return;

@@ -7,6 +7,7 @@ import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import { closeReason, CloseCode } from '../../shared/protocol/close-code.ts';
 import type { Connection } from '../../shared/transport.ts';
 import type { PoolConnection } from '../members/greetings.ts';
+import { Strangers } from './strangers.ts';
 import type { Routes } from './routes.ts';
 import { Arrival } from './arrival.ts';
 import { isLoopback } from './reachable.ts';
@@ -52,6 +53,11 @@ const CONTENT_SECURITY_POLICY = [
 const HASHED_NAME = /-[A-Z0-9]{8}\.[a-z]+$/;
 const FOR_EVER = 'public, max-age=31536000, immutable';
 
+/** A hello has less; whoever says more before it is let in is cut off. */
+const STRANGER_BYTES = 128 << 10;
+/** For all that comes before a connection is a WebSocket or has its answer, however slowly it comes. */
+const PATIENCE = { headersTimeout: 10_000, requestTimeout: 15_000, connectionsCheckingInterval: 2_000 };
+
 /** How long a peer has to answer a close before it is cut off. */
 const CLOSE_GRACE_MS = 1_000;
 
@@ -78,6 +84,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     response.setHeader('X-Content-Type-Options', 'nosniff');
     response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
     response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.writeHead(405, { Allow: 'GET, HEAD', 'Content-Type': 'text/plain' });
+      response.end('Only GET and HEAD.\n');
+      return;
+    }
     options.routes(request, response, () =>
       page(request, response, () => {
         response.statusCode = 404;
@@ -85,7 +96,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       }),
     );
   };
-  const http = options.tls === undefined ? createServer(answer) : createTlsServer(options.tls, answer);
+  const http =
+    options.tls === undefined
+      ? createServer(PATIENCE, answer)
+      : createTlsServer({ ...PATIENCE, ...options.tls, handshakeTimeout: PATIENCE.headersTimeout }, answer);
+  const strangers = new Strangers();
+  http.on('connection', (socket: Socket) => strangers.arrive(socket));
   const sockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
@@ -94,16 +110,15 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     // Above our own limit, so that a frame somewhat too large is refused with a sentence and not only with 1009.
     maxPayload: options.maxFrameBytes * 2,
   });
-  http.on(
-    'upgrade',
-    (request: IncomingMessage, socket: Duplex & Pick<Socket, 'remoteAddress'>, head: Buffer) => {
-      if (!sameOrigin(request)) {
-        socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n');
-        return;
-      }
-      sockets.handleUpgrade(request, socket, head, (webSocket) => attach(webSocket, socket, options.connect));
-    },
-  );
+  http.on('upgrade', (request: IncomingMessage, socket: Carrier, head: Buffer) => {
+    if (!sameOrigin(request)) {
+      socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n');
+      return;
+    }
+    sockets.handleUpgrade(request, socket, head, (webSocket) =>
+      attach(webSocket, socket, options.connect, () => strangers.letIn(socket)),
+    );
+  });
   await listen(http, options.host, options.port);
   const { port } = http.address() as AddressInfo;
   return {
@@ -124,15 +139,27 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   };
 }
 
-/** Connects one WebSocket with its owner. */
+type Carrier = Duplex & Pick<Socket, 'remoteAddress' | 'remotePort'>;
+
+/**
+ * Connects one WebSocket with its owner.
+ * @param letIn called when it has been let in
+ */
 function attach(
   webSocket: WebSocket,
-  socket: Duplex & Pick<Socket, 'remoteAddress'>,
+  socket: Carrier,
   connect: ServerOptions['connect'],
+  letIn: () => void,
 ): void {
   const arrivals = new Arrival();
   // Before the WebSocket's own listener, which says that a message is whole.
-  socket.prependListener('data', (chunk: Buffer) => arrivals.came(chunk.length, performance.now()));
+  let strangerBytes = 0;
+  socket.prependListener('data', (chunk: Buffer) => {
+    arrivals.came(chunk.length, performance.now());
+    if (owner.welcomed !== false) return;
+    strangerBytes += chunk.length;
+    if (strangerBytes > STRANGER_BYTES) webSocket.terminate();
+  });
   const owner = connect({
     sameMachine: isLoopback(socket.remoteAddress ?? ''),
     get arrival() {
@@ -150,8 +177,11 @@ function attach(
   });
   webSocket.on('message', (data: RawData, isBinary: boolean) => {
     arrivals.whole();
-    if (isBinary) owner.onFrame(data as Buffer);
-    else webSocket.close(CloseCode.malformed, closeReason('Messages are binary frames; this one was text.'));
+    if (isBinary) {
+      owner.onFrame(data as Buffer);
+      if (owner.welcomed !== false) letIn();
+    } else
+      webSocket.close(CloseCode.malformed, closeReason('Messages are binary frames; this one was text.'));
   });
   webSocket.on('close', (code, reason) => owner.onClose(code, reason.toString()));
   // Followed by 'close', which says it all.

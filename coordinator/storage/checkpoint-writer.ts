@@ -35,6 +35,12 @@ export class CheckpointWriter {
     this.#lastMs = options.clock.now();
   }
 
+  /** Called before the first step: a run that is killed in it can be gone on with all the same. */
+  begin(): Promise<void> {
+    const nothing = { samples: 0, lossSum: 0, correct: 0, seconds: 0 };
+    return this.#write({ epoch: 1, step: 0, steps: 0 }, nothing);
+  }
+
   /** Called between two steps. Settles at once, or, after an epoch and at the end, when the checkpoint is on disk. */
   async at(when: 'step' | 'epoch' | 'stop', position: Position, tally: EpochTally): Promise<void> {
     if (when === 'step') {

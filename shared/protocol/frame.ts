@@ -1,5 +1,6 @@
 import { addExtension, Packr, Unpackr } from 'msgpackr';
 import { CloseCode, ProtocolError } from './close-code.ts';
+import { isShallow } from './nesting.ts';
 
 // Plain msgpack: no records, no extensions of msgpackr's own, so that any language's library reads it.
 const packr = new Packr({ useRecords: false, variableMapSize: true });
@@ -77,9 +78,11 @@ export function decodeFrame(bytes: Uint8Array): DecodedFrame {
       `The frame says that its header has ${headerBytes} bytes, but has ${bytes.length} in all.`,
     );
   }
+  const packed = bytes.subarray(PREFIX_BYTES, PREFIX_BYTES + headerBytes);
+  if (!isShallow(packed)) throw malformed('The header of the frame nests deeper than any message.');
   let header: unknown;
   try {
-    header = unpackr.unpack(bytes.subarray(PREFIX_BYTES, PREFIX_BYTES + headerBytes));
+    header = unpackr.unpack(packed);
   } catch {
     throw malformed('The header of the frame is not one msgpack value.');
   }

@@ -1,0 +1,66 @@
+/** No message nests deeper; a model's topology has some ten levels. */
+const MOST_LEVELS = 64;
+
+/**
+ * Whether a msgpack value nests no deeper than any message does, told without building it: a decoder goes down by
+ * recursion, and thousands of levels cost it milliseconds for a few bytes. Bytes that are no msgpack may pass.
+ */
+export function isShallow(bytes: Uint8Array): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  /** How many values are still to come at each level. */
+  const left: number[] = [];
+  let at = 0;
+  while (at < bytes.length) {
+    const type = bytes[at] as number;
+    const [headBytes, bodyBytes, values] = extentOf(type, view, at);
+    at += headBytes + bodyBytes;
+    if (values > 0) {
+      left.push(values);
+      if (left.length > MOST_LEVELS) return false;
+      continue;
+    }
+    // This value is whole, and so may be those around it.
+    while (left.length > 0) {
+      const still = (left.pop() ?? 1) - 1;
+      if (still > 0) {
+        left.push(still);
+        break;
+      }
+    }
+    if (left.length === 0) return true;
+  }
+  return true;
+}
+
+/** Of a value at some place: bytes of its head, of its body, and the values that it holds. */
+function extentOf(type: number, view: DataView, at: number): readonly [number, number, number] {
+  if (type < 0x80 || type >= 0xe0) return [1, 0, 0];
+  if (type < 0x90) return [1, 0, 2 * (type & 15)];
+  if (type < 0xa0) return [1, 0, type & 15];
+  if (type < 0xc0) return [1, type & 31, 0];
+  const fixed = FIXED[type];
+  if (fixed !== undefined) return [1, fixed, 0];
+  const lengthBytes = LENGTH_BYTES[type] ?? 0;
+  if (lengthBytes === 0 || at + 1 + lengthBytes > view.byteLength) return [1, 0, 0];
+  const length =
+    lengthBytes === 1
+      ? view.getUint8(at + 1)
+      : lengthBytes === 2
+        ? view.getUint16(at + 1)
+        : view.getUint32(at + 1);
+  if (type === 0xdc || type === 0xdd) return [1 + lengthBytes, 0, length];
+  if (type === 0xde || type === 0xdf) return [1 + lengthBytes, 0, 2 * length];
+  // Extensions have a byte for their type.
+  return [1 + lengthBytes + (type >= 0xc7 && type <= 0xc9 ? 1 : 0), length, 0];
+}
+
+/** Bytes behind types of one size: floats, integers, small extensions. */
+const FIXED: Readonly<Record<number, number>> = {
+  ...{ 0xc0: 0, 0xc1: 0, 0xc2: 0, 0xc3: 0, 0xca: 4, 0xcb: 8, 0xcc: 1, 0xcd: 2, 0xce: 4, 0xcf: 8 },
+  ...{ 0xd0: 1, 0xd1: 2, 0xd2: 4, 0xd3: 8, 0xd4: 2, 0xd5: 3, 0xd6: 5, 0xd7: 9, 0xd8: 17 },
+};
+/** Bytes of the length behind types that have one: binary, extensions, strings, arrays, maps. */
+const LENGTH_BYTES: Readonly<Record<number, number>> = {
+  ...{ 0xc4: 1, 0xc5: 2, 0xc6: 4, 0xc7: 1, 0xc8: 2, 0xc9: 4, 0xd9: 1, 0xda: 2, 0xdb: 4 },
+  ...{ 0xdc: 2, 0xdd: 4, 0xde: 2, 0xdf: 4 },
+};

@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest';
+import { besieged, openIdle, sendHostileFrames } from '../support/hostility.ts';
+
+// 200,000 frames and the time of a step: test/soak/hostile.soak.ts.
+test('a run goes on among hostile frames and idle connections', async () => {
+  const run = await besieged();
+  const seed = Math.floor(Math.random() * 2 ** 31);
+  console.log(`  seed ${seed}`);
+  const cut = await openIdle(run.coordinator, 300);
+  await run.steps(5);
+  // Until they have gone, nobody else is let in from their address.
+  cut();
+  const attack = sendHostileFrames(run.coordinator, seed, 5_000);
+  await run.steps(attack);
+  expect(await attack).toBe(5_000);
+  await run.steps(5);
+  const names = [...run.coordinator.pool.members.values()].map(({ name }) => name);
+  for (const name of ['ann', 'bob', 'cyd']) expect(names).toContain(name);
+  await run.close();
+});

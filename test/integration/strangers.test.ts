@@ -1,0 +1,131 @@
+import { connect, type Socket } from 'node:net';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { roundingEngine } from '../support/rounding-engine.ts';
+import {
+  testCoordinator,
+  tinyTopology,
+  workersReady,
+  type TestCoordinator,
+} from '../support/test-coordinator.ts';
+import { attachWorker, type LocalWorker } from '../support/training-run.ts';
+import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
+
+const dataset = drawDigits({ seed: 1, trainCount: 64, testCount: 16 });
+const batch = Uint32Array.from({ length: 64 }, (_, i) => i);
+let coordinator: TestCoordinator;
+let honest: LocalWorker;
+const sockets: Socket[] = [];
+
+beforeAll(async () => {
+  coordinator = await testCoordinator(dataset, { topology: tinyTopology([28, 28, 1], 10) });
+  honest = attachWorker(coordinator.url, 'honest', roundingEngine());
+  await workersReady(coordinator, 1);
+});
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy();
+  const input = { step: 3 as Step, weights: coordinator.initialWeights, split: dataset.train };
+  expect((await coordinator.rounds.gradient(input, batch)).lossSum).toBeGreaterThan(0);
+});
+afterAll(async () => {
+  await coordinator.close('done');
+  await honest.ended;
+});
+
+/** A bare TCP connection. */
+function open(): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(coordinator.port, '127.0.0.1', () => resolve(socket));
+    sockets.push(socket);
+    socket.once('error', reject);
+    socket.on('error', () => undefined);
+  });
+}
+
+const closed = (socket: Socket): Promise<void> =>
+  new Promise((resolve) => (socket.destroyed ? resolve() : socket.once('close', () => resolve())));
+
+/** All that comes back. */
+async function said(request: string): Promise<string> {
+  const socket = await open();
+  let answer = '';
+  socket.on('data', (data: Buffer) => (answer += data.toString()));
+  socket.write(request);
+  await closed(socket);
+  return answer;
+}
+
+test.each([
+  ['/../package.json'],
+  ['/../../etc/passwd'],
+  ['/%2e%2e/package.json'],
+  ['/..%2fpackage.json'],
+  ['/%2e%2e%2f%2e%2e%2fetc%2fpasswd'],
+  ['/..%5c..%5cpackage.json'],
+  ['//etc/passwd'],
+  ['/%00'],
+  ['/%'],
+])('nothing outside the page is served: %s', async (path) => {
+  const answer = await said(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+  expect(answer).toMatch(/^HTTP\/1\.1 (404|400)/);
+  expect(answer).not.toContain('gradcast"');
+  expect(answer).not.toContain('root:');
+});
+
+test.each(['POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH'])('%s is answered by 405', async (method) => {
+  for (const path of ['/', '/metrics', '/nothing']) {
+    const answer = await said(`${method} ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    expect(answer).toMatch(/^HTTP\/1\.1 405/);
+    expect(answer).toMatch(/Allow: GET, HEAD/i);
+  }
+});
+
+test('a page of another origin may not connect', async () => {
+  const socket = new WebSocket(coordinator.url, { origin: 'https://elsewhere.example' });
+  const error = await new Promise<Error>((resolve) => socket.once('error', resolve));
+  expect(error.message).toContain('403');
+});
+
+test('whoever talks much before it is let in is cut off, long before a frame is whole', async () => {
+  const socket = new WebSocket(coordinator.url, { perMessageDeflate: false });
+  await new Promise((resolve) => socket.once('open', resolve));
+  const ended = new Promise<number>((resolve) => socket.once('close', resolve));
+  socket.on('error', () => undefined);
+  // One frame in pieces that never ends; it would be too large even for WebSocket at 194 KB.
+  let sent = 0;
+  const pour = setInterval(() => {
+    socket.send(Buffer.alloc(16 << 10), { binary: true, fin: false });
+    sent += 16 << 10;
+  }, 1);
+  expect(await ended).toBe(1006);
+  clearInterval(pour);
+  expect(sent).toBeLessThan(190_000);
+});
+
+test('of one address so many may wait to be let in and no more; those that were let in do not count', async () => {
+  const many = await Promise.all(Array.from({ length: 300 }, () => open()));
+  const isCutOff = (socket: Socket): Promise<boolean> =>
+    Promise.race([
+      closed(socket).then(() => true),
+      new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 300)),
+    ]);
+  const cut = (await Promise.all(many.map(isCutOff))).filter(Boolean).length;
+  expect(cut).toBe(300 - 256);
+  // Their places are free again as soon as they have gone.
+  await Promise.all(many.map((socket) => (socket.destroy(), closed(socket))));
+  const another = attachWorker(coordinator.url, 'another', roundingEngine());
+  await workersReady(coordinator, 2);
+  another.leave();
+  await another.ended;
+});
+
+test('a request that never ends is given up', async () => {
+  const socket = await open();
+  socket.write('GET / HTTP/1.1\r\n');
+  const startedMs = performance.now();
+  const drip = setInterval(() => socket.write('a: b\r\n'), 500);
+  await closed(socket);
+  clearInterval(drip);
+  expect(performance.now() - startedMs).toBeLessThan(20_000);
+}, 30_000);
