@@ -12,7 +12,11 @@ import { drawDigits } from '../shared/data/drawn-digits.ts';
 import { integer } from '../shared/options.ts';
 import { runCell, type Cell, type LinkWorker } from './links/cell.ts';
 import { canShape, COORDINATOR_ADDRESS, isInside, runInside, ShapedNetwork } from './links/namespaces.ts';
+import { median } from './support/statistics.ts';
+import { pythonOf, TORCH } from './support/python-environments.ts';
 import { coordinatorRate, LINKS, type LinkWorkerOrder } from './links/shape.ts';
+import { runDdp } from './links/ddp.ts';
+import { streamReport } from '../worker-node/engine/install/progress.ts';
 import { nextMessage } from './support/children.ts';
 
 interface Flags {
@@ -22,6 +26,7 @@ interface Flags {
   readonly codecs: string[];
   readonly perSample: number;
   readonly tailAt: number;
+  readonly ddp?: boolean;
   readonly transport?: boolean;
   readonly verbose?: boolean;
 }
@@ -57,6 +62,7 @@ const flags = new Command('npm run bench -- links')
     0.5,
   )
   .option('--transport', "shape the workers' transport instead of using namespaces")
+  .option('--ddp', "PyTorch's DDP over gloo on the same links, 4 workers at batch 128, beside it")
   .option('--verbose', 'every step')
   .parse()
   .opts<Flags>();
@@ -75,6 +81,7 @@ for (const ending of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(endi
 
 const entry = join(dirname(process.argv[1] ?? ''), 'links', 'worker.js');
 const workers: LinkWorker[] = [];
+const addresses: string[] = [];
 for (let i = 0; i < most; i++) {
   const name = `worker-${i}`;
   const child =
@@ -85,7 +92,7 @@ for (let i = 0; i < most; i++) {
         });
   children.push(child);
   await nextMessage(child);
-  network?.attach(child.pid ?? 0);
+  addresses.push(network?.attach(child.pid ?? 0) ?? '');
   workers.push({
     work: (order: LinkWorkerOrder) => {
       const ended = nextMessage(child);
@@ -148,4 +155,37 @@ for (const link of LINKS.filter(({ name }) => flags.links.includes(name))) {
     }
   }
 }
+if (flags.ddp === true) await compareWithDdp();
 process.exit(0);
+
+/** 4 workers at batch 128: PyTorch's steps, then ours, by turns; PyTorch's have no delay, since the links have none. */
+async function compareWithDdp(): Promise<void> {
+  const [RANKS, BATCH, STEPS, TURNS] = [4, 128, 6, 2];
+  if (network === null || most < RANKS)
+    throw new Error('--ddp needs network namespaces and at least 4 workers.');
+  const report = streamReport(process.stderr, () => performance.now());
+  const python = await pythonOf(TORCH, report, new AbortController().signal);
+  for (const link of LINKS.filter(({ name }) => flags.links.includes(name))) {
+    network.shape(link, coordinatorRate(link));
+    const [theirs, ours]: [number[], number[]] = [[], []];
+    for (let turn = 0; turn < TURNS; turn++) {
+      const times = await runDdp({
+        ...{ python, address: addresses[0] ?? '', tailAt: flags.tailAt, steps: STEPS },
+        pids: children.slice(0, RANKS).map(({ pid }) => pid ?? 0),
+        computeMs: (flags.perSample * BATCH) / RANKS,
+      });
+      theirs.push(median(times));
+      const cell = await runCell({
+        ...{ prepared, dataset, batch: BATCH, link, host, codecs: 'auto', shapedOutside: true },
+        ...{ workers: workers.slice(0, RANKS), perSampleMs: flags.perSample, tailAt: flags.tailAt },
+        verbose: false,
+      });
+      ours.push(cell.stepMs);
+    }
+    const ratio = median(ours.map((ms, i) => ms / (theirs[i] ?? NaN)));
+    console.log(
+      `${link.name}, ${RANKS} workers, batch ${BATCH}: PyTorch DDP over gloo ${median(theirs).toFixed(0)} ms a step (without the delay), ` +
+        `gradcast ${median(ours).toFixed(0)} ms (with it): ratio ${ratio.toFixed(2)}`,
+    );
+  }
+}

@@ -27,6 +27,19 @@ export interface PreparedJob {
 /** Keras 1.2's defaults for Adadelta. */
 const ADADELTA = { name: 'adadelta', learningRate: 1, rho: 0.95, epsilon: 1e-8 } as const;
 
+/** The batch that Adadelta's defaults were tried with, and up to how many times it the rule below was. */
+const USUAL_BATCH = 128;
+const MOST_TIMES = 8;
+
+/**
+ * Adadelta for a batch: with one k times as large there are k times fewer steps, so each is k times as long, and averages
+ * forget as much in one step as they did in k; see docs/decisions/larger-batches.md.
+ */
+export function optimizerFor(batchSize: number): Job['optimizer'] {
+  const times = Math.min(MOST_TIMES, Math.max(1, batchSize / USUAL_BATCH));
+  return { ...ADADELTA, learningRate: ADADELTA.learningRate * times, rho: ADADELTA.rho ** times };
+}
+
 /**
  * The job that trains a model on a data set. tfjs serves to build the model once; nothing is computed with it here.
  * @throws Error with a sentence if the topology cannot be built, or trained by gradcast
@@ -48,7 +61,7 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
       topology,
       layout: built.entries,
       loss: 'categoricalCrossentropy',
-      optimizer: ADADELTA,
+      optimizer: optimizerFor(batchSize),
       batchSize,
       epochs,
       seed,

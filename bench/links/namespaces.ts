@@ -99,6 +99,9 @@ function run(script: string): void {
   execFileSync('sh', ['-ec', script], { stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
+/** The start of a command that runs in the namespace of a process. */
+export const inNamespace = (pid: number): readonly string[] => ['nsenter', '-t', String(pid), '-n'];
+
 function inside(pid: number, script: string): void {
   const options = { stdio: ['ignore', 'ignore', 'inherit'] } as const;
   execFileSync('nsenter', ['-t', String(pid), '-n', 'sh', '-ec', script], { stdio: [...options.stdio] });

@@ -18,8 +18,9 @@ const engineOf = ({ perSampleMs, tailAt }: LinkWorkerOrder): Engine => ({
     const { length } = layoutOf(job.layout);
     const values = Float32Array.from({ length }, (_, i) => Math.sin(i * 12.9898) * 1e-2);
     return Promise.resolve({
+      givesFactors: true,
       setWeights: nothing,
-      async gradient(_step, { labels }, gradient, tail) {
+      async gradient(_step, { labels }, gradient, tail, factored = false) {
         const startedMs = performance.now();
         const takesMs = perSampleMs * labels.length;
         gradient.set(values);
@@ -28,7 +29,7 @@ const engineOf = ({ perSampleMs, tailAt }: LinkWorkerOrder): Engine => ({
           tail.ready();
         }
         await sleepUntil(startedMs + takesMs);
-        return { lossSum: 1, correct: 0 };
+        return { lossSum: 1, correct: 0, factored };
       },
       prepare: nothing,
       async evaluate({ labels }) {

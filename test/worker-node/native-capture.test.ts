@@ -5,10 +5,12 @@ import { prepareJob } from '../../coordinator/model.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Shard } from '../../shared/data/shard.ts';
 import type { Trainer } from '../../shared/engine/engine.ts';
+import { decodeFactored, encodeFactored, factoredBytes, factoredKernel } from '../../shared/codec/factors.ts';
 import { createModelStep, type ModelStep } from '../../shared/engine/model-step.ts';
 import { ShardInputs } from '../../shared/engine/shard-inputs.ts';
 import { createTrainer, readByData } from '../../shared/engine/tf-engine.ts';
 import type { Job, Topology } from '../../shared/model/job.ts';
+import { layoutOf } from '../../shared/model/layout.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import { createCapturedTrainer } from '../../worker-node/engine/native/captured-trainer.ts';
@@ -113,6 +115,31 @@ await withNative((native) => {
       alone.dispose();
     },
   );
+
+  test('as sufficient factors, op by op and captured: their product is the gradient, and no tensor is left', async () => {
+    const { job, weights, trainer, idle, notes } = await setUp(models["the seed's CNN"]!());
+    const kernel = factoredKernel(layoutOf(job.layout))!;
+    const shard = shardOf(6);
+    expect(trainer.givesFactors).toBe(true);
+    const whole = await opByOp(job, weights);
+    const { gradient, lossSum } = await compute(whole, 2, shard, weights.length);
+    const tensors: number[] = [];
+    for (const how of ['op by op', 'captured', 'captured']) {
+      const factored = new Float32Array(weights.length);
+      const result = await trainer.gradient(2 as Step, shard, factored, undefined, true);
+      expect([how, result.factored, result.lossSum / lossSum]).toEqual([how, true, expect.closeTo(1, 5)]);
+      const part = { from: 0, to: weights.length };
+      const payload = new Uint8Array(factoredBytes(kernel, 6, part));
+      encodeFactored(factored, payload, kernel, 6, part);
+      expect(relativeDifference(decodeFactored(payload, kernel, 6, part), gradient)).toBeLessThan(1e-5);
+      idle.run();
+      tensors.push(tf.memory().numTensors);
+    }
+    expect([notes, sessions()]).toEqual([[], 1]);
+    expect(tensors[2]).toBe(tensors[1]);
+    whole.dispose();
+    trainer.dispose();
+  });
 
   test('over 200 steps it holds no more tensors and leaves no files', async () => {
     const { weights, trainer, idle } = await setUp(models["the seed's CNN"]!());
