@@ -13,7 +13,7 @@ const PLACES = [
 export const chromiumPath: string | null = PLACES.find((path) => path && existsSync(path)) ?? null;
 
 /** What makes Chromium compute WebGL and WebGPU on the processor, and leave the network alone. */
-const FLAGS = [
+export const CHROMIUM_FLAGS: readonly string[] = [
   ...['--use-angle=swiftshader', '--enable-unsafe-swiftshader'],
   ...['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
   ...['--enable-features=Vulkan', '--use-vulkan=swiftshader'],
@@ -24,5 +24,5 @@ const FLAGS = [
 /** Headless Chromium with GPUs in software. Close it. */
 export function openChromium(): Promise<Browser> {
   if (chromiumPath === null) throw new Error('There is no Chromium here.');
-  return chromium.launch({ executablePath: chromiumPath, args: FLAGS, headless: true });
+  return chromium.launch({ executablePath: chromiumPath, args: [...CHROMIUM_FLAGS], headless: true });
 }

@@ -18,9 +18,9 @@ const gpu = (samplesPerSecond: number, difference = 1e-6): Outcome => ({
 const broken: Outcome = { backend: 'webgl', threads: 1, problem: 'its start took more than 10 s' };
 
 describe('what a tab tries', () => {
-  it('leaves a core to the browser, and tries fewer threads too', () => {
+  it('leaves one of many cores to the browser, and tries fewer threads too', () => {
     expect(threadCounts(laptop, noWish)).toEqual([7, 4, 1]);
-    expect(threadCounts({ ...laptop, cores: 2 }, noWish)).toEqual([1]);
+    expect(threadCounts({ ...laptop, cores: 2 }, noWish)).toEqual([2, 1]);
     expect(threadCounts({ ...laptop, cores: 1 }, noWish)).toEqual([1]);
     expect(threadCounts({ ...laptop, cores: 64 }, noWish)[0]).toBe(8);
   });

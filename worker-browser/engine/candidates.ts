@@ -29,10 +29,14 @@ export function wishOf(query: string): Wish {
   };
 }
 
-/** Threads of WebAssembly that are tried, the most first: one core is left to the browser and its person. */
+/** Where there are as many, one core is left to the browser and its person. */
+const MANY_CORES = 4;
+
+/** Threads of WebAssembly that are tried, the most first. */
 export function threadCounts({ cores }: Surroundings, { threads }: Wish): number[] {
   if (threads !== null) return [threads];
-  const most = Math.max(1, Math.min(MOST_THREADS, cores - 1));
+  const free = cores >= MANY_CORES ? cores - 1 : cores;
+  const most = Math.max(1, Math.min(MOST_THREADS, free));
   return [...new Set([most, Math.ceil(most / 2), 1])];
 }
 
