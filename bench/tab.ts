@@ -2,7 +2,7 @@
 // that of a Node worker, in turn: each is the only worker of a coordinator, the time is what the worker itself says that
 // it computed. Then a tab that trains: how soon its first gradient is there, what it has loaded until then, what a drawn
 // digit that is read all the time costs its steps, and whether the page stays responsive. Needs Chromium.
-// Arguments: [steps = 15] [batch = 128] [blocks of drawing = 5]; 0 leaves a part out.
+// Arguments: [steps = 15] [batch = 128] [turns of drawing = 10]; 0 leaves a part out.
 import { prepareJob } from '../coordinator/model.ts';
 import { createOptimizer } from '../coordinator/training/optimizer.ts';
 import { train } from '../coordinator/training/train.ts';
@@ -17,9 +17,9 @@ import { median, spread } from './support/statistics.ts';
 const steps = Number(process.argv[2] ?? 15);
 const batch = Number(process.argv[3] ?? 128);
 const WARM_UP = 3;
-const blocks = Number(process.argv[4] ?? 5);
+const blocks = Number(process.argv[4] ?? 10);
 /** Of drawing, then of none, by turns. */
-const BLOCK_MS = 4_000;
+const BLOCK_MS = 1_500;
 
 const addressOf = ({ url }: CoordinatorHere): string => url.replace(/^ws/, 'http');
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -123,6 +123,22 @@ async function stopDrawing(page: AttachedTab): Promise<void> {
   await page.evaluate(CLEAR);
 }
 
+/** What painting alone costs, which is much where the GPU is software. */
+async function startUnread(page: AttachedTab): Promise<void> {
+  await page.evaluate(`
+    post = Worker.prototype.postMessage;
+    Worker.prototype.postMessage = function (message, ...rest) {
+      if (message.type !== 'picture') post.call(this, message, ...rest);
+    }
+  `);
+  await startDrawing(page);
+}
+
+async function stopUnread(page: AttachedTab): Promise<void> {
+  await stopDrawing(page);
+  await page.evaluate('Worker.prototype.postMessage = post');
+}
+
 async function watchPage(browser: BareChromium): Promise<void> {
   const here = await coordinatorHere({ workers: 1, batch, batches: 100 });
   const dataset = drawDigits({ seed: 1, trainCount: 100 * batch, testCount: 10 });
@@ -157,25 +173,35 @@ async function watchPage(browser: BareChromium): Promise<void> {
   const phases = {
     'nothing drawn': [none, none],
     'a digit': [(tab: AttachedTab) => tab.evaluate(DRAW_DIGIT), (tab: AttachedTab) => tab.evaluate(CLEAR)],
+    'drawing on and on, unread': [startUnread, stopUnread],
     'drawing on and on': [startDrawing, stopDrawing],
   } as const;
-  const taken = new Map<string, { times: number[]; readings: number }>();
+  const taken = Object.keys(phases).map((name) => ({
+    name,
+    times: [] as number[],
+    medians: [] as number[],
+    readings: 0,
+  }));
   // The first turn opens the engine that reads, and does not count.
   for (let i = -1; i < blocks; i++) {
-    for (const [name, [begin, end]] of Object.entries(phases)) {
+    for (const [at, [begin, end]] of Object.values(phases).entries()) {
       await begin(page);
+      await sleep(200);
       const { times, readings } = await during();
       await end(page);
       await sleep(200);
-      const so = taken.get(name) ?? { times: [], readings: 0 };
-      if (i >= 0) taken.set(name, { times: [...so.times, ...times], readings: so.readings + readings });
-      else await page.evaluate('longTasks.length = 0');
+      const phase = taken[at];
+      if (i < 0 || phase === undefined) continue;
+      phase.times.push(...times);
+      phase.medians.push(median(times));
+      phase.readings += readings;
     }
+    if (i < 0) await page.evaluate('longTasks.length = 0');
   }
-  const without = median(taken.get('nothing drawn')?.times ?? []);
-  for (const [name, { times, readings }] of taken) {
+  for (const { name, times, medians, readings } of taken) {
     const rate = (readings * 1_000) / (blocks * BLOCK_MS);
-    const ratio = (median(times) / without).toFixed(3);
+    // Within a turn the machine is more like itself than over all.
+    const ratio = median(medians.map((ms, i) => ms / (taken[0]?.medians[i] ?? NaN))).toFixed(3);
     console.log(`${name}: ${spread(times)} ms a step (x ${ratio}), ${rate.toFixed(1)} readings a second`);
   }
   const longTasks = await page.evaluate<number[]>('longTasks');
