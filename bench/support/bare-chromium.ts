@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { WebSocket } from 'ws';
-import { CHROMIUM_FLAGS, chromiumPath } from '../../test/support/chromium.ts';
+import { GPU_IN_SOFTWARE, chromiumPath } from '../../test/support/chromium.ts';
 
 /**
  * Headless Chromium that nobody watches over: Playwright has every frame of a WebSocket encoded and handed to itself,
@@ -33,7 +33,7 @@ export async function openBareChromium(): Promise<BareChromium> {
   const child = spawn(
     chromiumPath,
     [
-      ...CHROMIUM_FLAGS,
+      ...GPU_IN_SOFTWARE,
       '--headless',
       '--remote-debugging-port=0',
       `--user-data-dir=${profile}`,
