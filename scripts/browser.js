@@ -1,9 +1,8 @@
-// The Chromium that tests run in. As a program (scripts/browser.js [--if-possible]): gets one where there is none.
+// The Chromium that tests run in.
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { chromium } from 'playwright-core';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'chrome'];
@@ -105,15 +104,5 @@ function isProgram(path) {
     return true;
   } catch {
     return false;
-  }
-}
-
-if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const { path, advice } = getBrowser();
-  if (path) console.log(`Chromium: ${path}`);
-  else {
-    console.error(`gradcast: ${advice}`);
-    if (!process.argv.includes('--if-possible')) process.exit(1);
-    console.error('gradcast: the tests in a browser are skipped.');
   }
 }

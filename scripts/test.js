@@ -17,7 +17,7 @@ const checks = [
   ['types of shared/', [bin('typescript/bin/tsc'), '--noEmit', '-p', 'shared']],
   ['types of worker-browser/', [bin('typescript/bin/tsc'), '--noEmit', '-p', 'worker-browser']],
   ['native engine', [`${root}/bin/gradcast.js`, 'engine', 'install', ...ifPossible(nativeRequired)]],
-  ['browser', [`${root}/scripts/browser.js`, ...ifPossible(browserRequired)]],
+  ['browser', [`${root}/scripts/get-browser.js`, ...ifPossible(browserRequired)]],
   ['tests', [bin('vitest/vitest.mjs'), 'run', ...process.argv.slice(2)]],
 ];
 

@@ -12,7 +12,7 @@ export function describeInBrowser(name: string, define: () => void): void {
     return;
   }
   describe(name, () => {
-    test.skipIf(!browserRequired)('needs a browser: node scripts/browser.js gets one', () => {
+    test.skipIf(!browserRequired)('needs a browser: node scripts/get-browser.js gets one', () => {
       expect(getBrowser()).toHaveProperty('path');
     });
   });
