@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { viewShard } from '../../shared/data/shard.ts';
 import type { Engine, Trainer } from '../../shared/engine/engine.ts';
+import { sampleJob } from '../../shared/engine/sample-job.ts';
 import type { Job } from '../../shared/model/job.ts';
-import type { Step } from '../../shared/protocol/messages.ts';
+import { PROTOCOL_VERSION, type RunMessage, type Step } from '../../shared/protocol/messages.ts';
 import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
 import type { ConnectionEvents } from '../../shared/transport.ts';
 import { pacedEngine } from '../../worker-browser/paced-engine.ts';
@@ -15,6 +16,7 @@ const job = {
   layout: [{ shape: [1], trainable: true }],
   data: { sampleShape: [1], classes: 2 },
 } as unknown as Job;
+const { job: realJob } = sampleJob(1);
 const shard = viewShard(new Uint8Array(6), 1, [1]);
 const picture = new Uint8Array([9]);
 
@@ -229,20 +231,36 @@ describe('watching a run', () => {
     expect(types().filter((type) => type === 'lost')).toHaveLength(3);
   });
 
-  it('does not come back when the run is over, or it is not let in', async () => {
-    const over = watching();
-    over.sockets[0]!.onOpen();
-    over.sockets[0]!.onFrame(frameFromCoordinator({ type: 'finished', reason: 'done' }));
-    over.sockets[0]!.onClose(1000, 'done');
+  it('looks for the next run when this one is finished, without a word until there is one', async () => {
+    const { clock, events, sockets, types } = watching();
+    const finished = frameFromCoordinator({ type: 'finished', reason: 'done' });
+    sockets[0]!.onOpen();
+    sockets[0]!.onFrame(finished);
+    sockets[0]!.onClose(1000, 'done');
+    await clock.advance(250);
+    expect(sockets).toHaveLength(2);
+    sockets[1]!.onClose(1006, 'nobody there');
+    await clock.advance(500);
+    expect(sockets).toHaveLength(3);
+    expect(types()).toEqual(['connecting', 'message']);
+    const run: RunMessage = {
+      ...{ type: 'run', protocol: PROTOCOL_VERSION, job: realJob },
+      ...{ steps: 1, curve: [], epochs: [] },
+    };
+    sockets[2]!.onOpen();
+    sockets[2]!.onFrame(frameFromCoordinator(run));
+    expect(events.at(-1)).toMatchObject({ type: 'message', message: { type: 'run' } });
+    sockets[2]!.onClose(1006, 'lost');
+    expect(types().at(-1)).toBe('lost');
+  });
+
+  it('does not come back when it is not let in', async () => {
     const refused = watching();
     refused.sockets[0]!.onClose(4401, 'Wrong token.');
-    await over.clock.advance(60_000);
     await refused.clock.advance(60_000);
     await settle();
-    expect(over.types()).toEqual(['connecting', 'over']);
-    expect(refused.events.at(-1)).toEqual({ type: 'over', reason: 'Wrong token.' });
-    expect(over.sockets).toHaveLength(1);
+    expect(refused.events.at(-1)).toEqual({ type: 'over', reason: 'Wrong token.', looking: false });
     expect(refused.sockets).toHaveLength(1);
-    expect(over.clock.pending + refused.clock.pending).toBe(0);
+    expect(refused.clock.pending).toBe(0);
   });
 });

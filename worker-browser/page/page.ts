@@ -69,6 +69,9 @@ function onRun(event: RunEvent): void {
   if (event.type === 'message' && event.message.type === 'run') {
     pad.use(event.message.job);
     pad.send();
+    if (page.phase.type === 'finished') {
+      handle({ type: 'note', line: 'Another run has started here. Join again if you like.' });
+    }
   }
   if (document.hidden) return;
   plots.show(run);
@@ -100,7 +103,9 @@ function look(): void {
 function join(): void {
   ask({ type: 'share', share: Number(share) / 100 });
   ask({ type: 'join', url, name: browserName(navigator.userAgent), token });
-  if (run.link.type === 'over') look();
+  if (run.link.type !== 'over') return;
+  if (run.link.looking) watch?.hurry();
+  else look();
 }
 
 function pause(): void {
