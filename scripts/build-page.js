@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, readFile, readdir, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rename, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, extname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -14,8 +14,8 @@ const { resolve } = createRequire(import.meta.url);
 const WASM_NAME = /^tfjs-backend-wasm(-simd)?\.wasm$/;
 
 /**
- * The page and its Web Worker. Every file but index.html and those of the wasm backend bears a hash of its content in its
- * name, so that browsers may keep it for ever; each lies there compressed too. Files of earlier builds stay for pages that are open.
+ * The page and its Web Workers. Every file but index.html bears a hash of its content in its name, so that browsers may
+ * keep it for ever; each lies there compressed too. Files of earlier builds stay for pages that are open.
  */
 export async function buildPage(root, outdir) {
   await mkdir(outdir, { recursive: true });
@@ -23,13 +23,12 @@ export async function buildPage(root, outdir) {
   const bundle = (entry, define = {}) => bundleHashed(root, outdir, entry, define);
 
   const folder = dirname(resolve('@tensorflow/tfjs-backend-wasm'));
-  // Their names are the library's to choose.
-  await mkdir(join(outdir, 'wasm'), { recursive: true });
-  const wasm = (await readdir(folder))
-    .filter((file) => WASM_NAME.test(file))
-    .map((file) => join('wasm', file));
-  await Promise.all(wasm.map((file) => copyFile(join(folder, basename(file)), join(outdir, file))));
-  const tab = await bundle('worker-browser/tab-worker.ts');
+  const wasm = {};
+  for (const name of (await readdir(folder)).filter((file) => WASM_NAME.test(file))) {
+    wasm[name] = await put(name, await readFile(join(folder, name)));
+  }
+  const engine = await bundle('worker-browser/engine/engine-worker.ts', { WASM_FILES: wasm });
+  const tab = await bundle('worker-browser/tab-worker.ts', { ENGINE_WORKER_FILE: engine.name });
   const page = await bundle('worker-browser/page/page.ts', { TAB_WORKER_FILE: tab.name });
   const style = await bundle('worker-browser/page/style.css');
 
@@ -48,8 +47,8 @@ export async function buildPage(root, outdir) {
     (whole, attribute, name) => (assets.has(name) ? `${attribute}="${assets.get(name)}"` : whole),
   );
   // Last: it names all others, and says that the build is whole.
-  const files = new Set([...wasm, ...assets.values()]);
-  for (const { outputs } of [tab, page, style]) outputs.forEach((name) => files.add(name));
+  const files = new Set([...Object.values(wasm), ...assets.values()]);
+  for (const { outputs } of [engine, tab, page, style]) outputs.forEach((name) => files.add(name));
   await Promise.all([...files].map((name) => compress(join(outdir, name))));
   await compress(join(outdir, 'index.html'), Buffer.from(html));
   await writeFile(join(outdir, 'index.html'), html);

@@ -13,15 +13,25 @@ export interface StopSignal {
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 
-/** Waits, but not longer than until the signal. */
-export function pause(clock: Clock, ms: number, signal: StopSignal): Promise<void> {
+/**
+ * Waits, but not longer than until the signal.
+ * @param onHurry calls back when there is no reason to wait any longer; its answer ends that
+ */
+export function pause(
+  clock: Clock,
+  ms: number,
+  signal: StopSignal,
+  onHurry?: (callback: () => void) => () => void,
+): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       cancel();
+      stayCalm?.();
       signal.removeEventListener('abort', done);
       resolve();
     };
     const cancel = clock.after(ms, done);
+    const stayCalm = onHurry?.(done);
     signal.addEventListener('abort', done);
     if (signal.aborted) done();
   });

@@ -2,108 +2,100 @@ import type { Clock } from '../shared/clock.ts';
 import { float32 } from '../shared/codec/float32.ts';
 import type { Engine, Trainer } from '../shared/engine/engine.ts';
 import type { Job } from '../shared/model/job.ts';
-import { layoutOf } from '../shared/model/layout.ts';
+import { layoutOf, sizeOf } from '../shared/model/layout.ts';
+import type { OpenedEngine } from './engine/opened-engine.ts';
 
 /** Twelve times a second look live; more would only take time from the shards. */
 const READ_EVERY_MS = 80;
+/** Without a picture for so long, the engine gives its memory back. */
+const KEPT_MS = 30_000;
 
-/** A trainer whose weights a picture can be read with, and whether it is at a shard. */
-interface Source {
-  readonly trainer: Trainer;
-  shards: number;
-  hasWeights: boolean;
+export interface PictureReaderOptions {
+  /** Opens an engine of the reader's own: the shards' engine is busy with them most of the time. */
+  readonly open: () => Promise<Pick<OpenedEngine, 'engine' | 'lost' | 'close'>>;
+  readonly clock: Clock;
+  readonly tell: (probabilities: readonly number[]) => void;
+  /** That it cannot read, and why. */
+  readonly note: (line: string) => void;
+}
+
+/** The newest weights of a job: parts of the flat vector, which stay as they are until others come. */
+interface Newest {
+  readonly job: Job;
+  /** The same for the same job. */
+  readonly key: string;
+  readonly length: number;
+  parts: readonly { readonly from: number; readonly weights: Float32Array }[];
 }
 
 /**
- * Classifies one picture with the newest weights: those that a contributing tab holds, between its shards, or those that
- * it is handed. Reads again when the picture or the weights have changed.
+ * Classifies one picture with the newest weights, those of a contributing tab or those that it is handed, beside the shards.
+ * Reads again when the picture or the weights have changed.
  */
 export class PictureReader {
-  readonly #clock: Clock;
-  readonly #tell: (probabilities: readonly number[]) => void;
+  readonly #options: PictureReaderOptions;
   #picture: Uint8Array | null = null;
-  #source: Source | null = null;
+  #newest: Newest | null = null;
   /** Changed since the last reading. */
   #stale = false;
-  #reading: Promise<void> = Promise.resolve();
+  #weightsStale = false;
   #readAtMs = -Infinity;
   #cancel: (() => void) | null = null;
-  /** Of handed weights. */
-  #held: { readonly key: string; readonly trainer: Trainer } | null = null;
+  #reading = false;
+  #opened: ReturnType<PictureReaderOptions['open']> | null = null;
+  #loaded: { readonly key: string; readonly trainer: Trainer } | null = null;
+  #cancelClose: () => void = () => undefined;
 
-  constructor(clock: Clock, tell: (probabilities: readonly number[]) => void) {
-    this.#clock = clock;
-    this.#tell = tell;
+  constructor(options: PictureReaderOptions) {
+    this.#options = options;
   }
 
   /** @param picture of the job's sample shape, as stored: 0 to 255; null if there is none */
   show(picture: Uint8Array | null): void {
     this.#picture = picture;
+    this.#cancelClose();
+    if (picture === null) this.#cancelClose = this.#options.clock.after(KEPT_MS, () => this.#close());
     this.#changed();
   }
 
-  /** The engine, with the picture read between the shards of its trainers. */
+  /** The engine, with the weights of its trainers overheard. */
   around(engine: Engine): Engine {
     return {
       info: engine.info,
-      load: async (job) => this.#between(await engine.load(job)),
+      load: async (job) => this.#overheard(job, await engine.load(job)),
     };
   }
 
   /** Reads with these weights, for a tab that computes no shards. */
-  async readWith(engine: Engine, job: Job, payload: Uint8Array): Promise<void> {
-    const key = JSON.stringify(job);
-    if (this.#held?.key !== key) {
-      this.release();
-      const trainer = await engine.load(job);
-      this.release();
-      this.#held = { key, trainer };
-    }
-    const { trainer } = this.#held;
-    trainer.setWeights(float32.decode(payload, layoutOf(job.layout).length));
-    this.#source = { trainer, shards: 0, hasWeights: true };
-    this.#changed();
+  readWith(job: Job, payload: Uint8Array): void {
+    const none = noWeightsOf(job);
+    this.#newest = { ...none, parts: [{ from: 0, weights: float32.decode(payload, none.length) }] };
+    this.#weightsChanged();
   }
 
-  /** Gives back what was made for handed weights. */
-  release(): void {
-    const held = this.#held;
-    if (held === null) return;
-    this.#held = null;
-    if (this.#source?.trainer === held.trainer) this.#source = null;
-    void this.#reading.then(() => held.trainer.dispose());
-  }
-
-  #between(trainer: Trainer): Trainer {
-    const source: Source = { trainer, shards: 0, hasWeights: false };
-    this.#source = source;
-    // A trainer does one thing at a time.
-    const alone = async <T>(compute: () => Promise<T>): Promise<T> => {
-      source.shards++;
-      try {
-        await this.#reading;
-        return await compute();
-      } finally {
-        source.shards--;
-        this.#schedule();
-      }
-    };
+  #overheard(job: Job, trainer: Trainer): Trainer {
+    const heard = noWeightsOf(job);
     return {
       ...(trainer.room === undefined ? {} : { room: trainer.room }),
-      setWeights: (weights, from) => {
+      setWeights: (weights, from = 0) => {
         trainer.setWeights(weights, from);
-        source.hasWeights = true;
-        this.#changed();
+        const others =
+          weights.length === heard.length ? [] : heard.parts.filter((part) => part.from !== from);
+        heard.parts = [...others, { from, weights }];
+        this.#newest = heard;
+        this.#weightsChanged();
       },
-      gradient: (...shard) => alone(() => trainer.gradient(...shard)),
+      gradient: (...shard) => trainer.gradient(...shard),
       prepare: (step, shard) => trainer.prepare(step, shard),
-      evaluate: (shard) => alone(() => trainer.evaluate(shard)),
-      predict: (images, samples) => alone(() => trainer.predict(images, samples)),
-      dispose: () => {
-        if (this.#source === source) this.#source = null;
-        void this.#reading.then(() => trainer.dispose());
-      },
+      evaluate: (shard) => trainer.evaluate(shard),
+      predict: (images, samples) => trainer.predict(images, samples),
+      dispose: () => trainer.dispose(),
     };
+  }
+
+  #weightsChanged(): void {
+    this.#weightsStale = true;
+    this.#changed();
   }
 
   #changed(): void {
@@ -111,28 +103,86 @@ export class PictureReader {
     this.#schedule();
   }
 
-  /** After what is being done now: an answer that is ready goes out first. */
   #schedule(): void {
-    if (!this.#stale || this.#picture === null || this.#cancel !== null) return;
-    const waitMs = Math.max(0, this.#readAtMs + READ_EVERY_MS - this.#clock.now());
-    this.#cancel = this.#clock.after(waitMs, () => {
+    if (!this.#stale || this.#picture === null || this.#newest === null) return;
+    if (this.#reading || this.#cancel !== null) return;
+    const { clock } = this.#options;
+    const waitMs = Math.max(0, this.#readAtMs + READ_EVERY_MS - clock.now());
+    this.#cancel = clock.after(waitMs, () => {
       this.#cancel = null;
-      this.#reading = this.#reading.then(() => this.#read());
+      void this.#read();
     });
   }
 
   async #read(): Promise<void> {
-    const source = this.#source;
-    const picture = this.#picture;
-    // At a shard: its end comes back here.
-    if (source === null || picture === null || !source.hasWeights || source.shards > 0) return;
-    this.#stale = false;
-    this.#readAtMs = this.#clock.now();
+    this.#reading = true;
+    this.#readAtMs = this.#options.clock.now();
     try {
-      const probabilities = await source.trainer.predict(picture, 1);
-      this.#tell([...probabilities]);
-    } catch {
-      // The picture of another job, or an engine on its way out: the shards will say it if it matters.
+      if (this.#newest !== null) await this.#readNewest(this.#newest);
+    } catch (error) {
+      this.#close();
+      this.#picture = null;
+      this.#options.note(
+        `Cannot read the picture: ${error instanceof Error ? error.message : String(error)}`,
+      );
+    } finally {
+      this.#reading = false;
+      this.#schedule();
     }
   }
+
+  async #readNewest(newest: Newest): Promise<void> {
+    const trainer = await this.#trainerFor(newest);
+    const picture = this.#picture;
+    this.#stale = false;
+    // A picture of another job's shape is on its way out.
+    if (picture?.length !== sizeOf(newest.job.data.sampleShape)) return;
+    if (this.#weightsStale) {
+      this.#weightsStale = false;
+      trainer.setWeights(wholeOf(newest));
+    }
+    const probabilities = await trainer.predict(picture, 1);
+    if (this.#picture !== null) this.#options.tell([...probabilities]);
+  }
+
+  async #trainerFor({ job, key }: Newest): Promise<Trainer> {
+    if (this.#loaded?.key === key) return this.#loaded.trainer;
+    if (this.#opened === null) {
+      const opening = this.#options.open();
+      this.#opened = opening;
+      const forget = (): void => {
+        if (this.#opened === opening) this.#close();
+      };
+      opening.then(({ lost }) => lost.then(forget), forget);
+    }
+    const { engine } = await this.#opened;
+    this.#loaded?.trainer.dispose();
+    this.#loaded = null;
+    const trainer = await engine.load(job);
+    this.#loaded = { key, trainer };
+    this.#weightsStale = true;
+    return trainer;
+  }
+
+  /** Opened again when there is something to read. */
+  #close(): void {
+    const opened = this.#opened;
+    this.#opened = this.#loaded = null;
+    opened?.then(
+      ({ close }) => close(),
+      () => undefined,
+    );
+  }
+}
+
+function noWeightsOf(job: Job): Newest {
+  return { job, key: JSON.stringify(job), length: layoutOf(job.layout).length, parts: [] };
+}
+
+function wholeOf({ length, parts }: Newest): Float32Array {
+  const [first] = parts;
+  if (parts.length === 1 && first?.weights.length === length) return first.weights;
+  const whole = new Float32Array(length);
+  for (const { from, weights } of parts) whole.set(weights, from);
+  return whole;
 }

@@ -16,7 +16,9 @@ export type FromPage =
   /** What to classify whenever it or the weights change, as the job's samples are stored; null for nothing. */
   | { readonly type: 'picture'; readonly picture: Uint8Array | null }
   /** The weights of now, in float32, for a tab that only watches. */
-  | { readonly type: 'weights'; readonly job: Job; readonly payload: Uint8Array };
+  | { readonly type: 'weights'; readonly job: Job; readonly payload: Uint8Array }
+  /** The network, or the machine, is back: what hangs is to be noticed, and a wait for the next try ended. */
+  | { readonly type: 'hurry' };
 
 /** What a person wants to know of the run that a tab has joined. */
 export interface RunSummary {

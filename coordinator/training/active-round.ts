@@ -328,7 +328,7 @@ export class ActiveRound {
     const gradient = this.#readAnswer(member, shard, answer, payload, length);
     const turnaroundMs = clock.now() - shard.givenAtMs;
     deadline.answered(turnaroundMs);
-    member.stats.answered(answer.samples, answer.computeMs, turnaroundMs);
+    member.stats.answered(task, answer.samples, answer.computeMs, turnaroundMs);
     pool.allowSilence(deadline.afterMs);
     pool.accepted(member);
     this.#timed(member, shard);

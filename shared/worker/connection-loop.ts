@@ -15,6 +15,8 @@ export interface WorkerOptions {
   /** In [0, 1); spreads the reconnects. */
   readonly random: () => number;
   readonly report: WorkerReport;
+  /** Calls back when trying again is worth while at once, as when the network is back; the answer ends that. */
+  readonly onHurry?: (callback: () => void) => () => void;
   /** Aborted when the person wants the worker to leave. */
   readonly signal: StopSignal;
 }
@@ -51,7 +53,7 @@ export async function runWorker(options: WorkerOptions): Promise<string> {
         `No connection to ${url} (${end.reason}). Trying again in ${(waitMs / 1000).toFixed(1)} s.`,
         { reason: end.reason, waitMs },
       );
-      await pause(clock, waitMs, signal);
+      await pause(clock, waitMs, signal, options.onHurry);
     }
     return 'left';
   } finally {

@@ -1,21 +1,19 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { AxeResults } from 'axe-core';
-import { chromium, type Browser, type Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createOptimizer } from '../../coordinator/training/optimizer.ts';
 import { train } from '../../coordinator/training/train.ts';
 import { clockOf } from '../../shared/clock.ts';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
-import { chromiumPath } from '../support/chromium.ts';
+import { NO_GPU, openChromium } from '../support/chromium.ts';
+import { describeInBrowser } from '../support/in-browser.ts';
 import { troubleOf } from '../support/page-trouble.ts';
 import { testCoordinator, tinyTopology, type TestCoordinator } from '../support/test-coordinator.ts';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-if (chromiumPath === null) {
-  console.warn('No Chromium here: the page is not tested. GRADCAST_CHROMIUM says where one is.');
-}
 // What runs in the page is text: these types are Node's.
 const NOTE_BREACHES =
   'broken = []; addEventListener("securitypolicyviolation", (event) => broken.push(event.violatedDirective))';
@@ -27,7 +25,7 @@ const COUNT_INK = `(selector) => {
 }`;
 const dataset = drawDigits({ seed: 1, trainCount: 640, testCount: 64 });
 
-describe.skipIf(chromiumPath === null)('the page in Chromium', () => {
+describeInBrowser('the page in Chromium', () => {
   let coordinator: TestCoordinator;
   let browser: Browser;
   let training: Promise<unknown>;
@@ -55,14 +53,7 @@ describe.skipIf(chromiumPath === null)('the page in Chromium', () => {
       signal: stop.signal,
       save: () => Promise.resolve(),
     }).catch(() => undefined);
-    // No GPU in software, which would take the time that the page is to draw in.
-    browser = await chromium.launch({
-      executablePath: chromiumPath ?? '',
-      args: [
-        ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
-        ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
-      ],
-    });
+    browser = await openChromium(NO_GPU);
   });
 
   afterAll(async () => {

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { viewShard } from '../../shared/data/shard.ts';
 import type { Engine, Trainer } from '../../shared/engine/engine.ts';
+import { sampleJob } from '../../shared/engine/sample-job.ts';
 import type { Job } from '../../shared/model/job.ts';
-import type { Step } from '../../shared/protocol/messages.ts';
+import { PROTOCOL_VERSION, type RunMessage, type Step } from '../../shared/protocol/messages.ts';
 import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
 import type { ConnectionEvents } from '../../shared/transport.ts';
 import { pacedEngine } from '../../worker-browser/paced-engine.ts';
@@ -15,6 +16,7 @@ const job = {
   layout: [{ shape: [1], trainable: true }],
   data: { sampleShape: [1], classes: 2 },
 } as unknown as Job;
+const { job: realJob } = sampleJob(1);
 const shard = viewShard(new Uint8Array(6), 1, [1]);
 const picture = new Uint8Array([9]);
 
@@ -76,30 +78,48 @@ describe('a share of the time', () => {
 });
 
 describe('reading a picture', () => {
-  it('happens between shards, once for each new weights, and never during one', async () => {
+  /** A reader with an engine of its own, and a contributing tab's trainer beside it. */
+  const reading = async () => {
     const clock = manualClock();
-    const { engine, done } = slowEngine(clock);
+    const own = slowEngine(clock);
+    const shards = slowEngine(clock);
     const told: (readonly number[])[] = [];
-    const reader = new PictureReader(clock, (probabilities) => told.push(probabilities));
-    const trainer = await reader.around(engine).load(job);
+    const notes: string[] = [];
+    let opened = 0;
+    let lose = (): void => undefined;
+    const reader = new PictureReader({
+      open() {
+        opened++;
+        const lost = new Promise<string>((resolve) => (lose = () => resolve('gone')));
+        return Promise.resolve({ engine: own.engine, lost, close: () => own.done.push('closed') });
+      },
+      clock,
+      tell: (probabilities) => void told.push(probabilities),
+      note: (line) => void notes.push(line),
+    });
+    const trainer = await reader.around(shards.engine).load(job);
+    return {
+      ...{ clock, reader, trainer, told, notes, done: own.done },
+      opened: () => opened,
+      lose: () => lose(),
+    };
+  };
+
+  it('happens while a shard is computed, with the newest weights', async () => {
+    const { clock, reader, trainer, told, done } = await reading();
     reader.show(picture);
     trainer.setWeights(new Float32Array([1]));
-    const first = gradientOf(trainer);
-    await clock.advance(100);
-    await first;
-    await clock.advance(500);
-    expect(done).toEqual(['gradient starts', 'gradient ends', 'reads with 1']);
+    void gradientOf(trainer);
+    await clock.advance(10);
+    expect(done).toEqual(['reads with 1']);
     expect(told).toEqual([[0.25, 0.75]]);
     trainer.setWeights(new Float32Array([2]));
-    await clock.advance(10);
+    await clock.advance(70);
     expect(done.at(-1)).toBe('reads with 2');
   });
 
   it('is done at most some twelve times a second, and not at all without a picture', async () => {
-    const clock = manualClock();
-    const { engine, done } = slowEngine(clock);
-    const reader = new PictureReader(clock, () => undefined);
-    const trainer = await reader.around(engine).load(job);
+    const { clock, reader, trainer, done, opened } = await reading();
     const second = async (): Promise<number> => {
       done.length = 0;
       for (let ms = 0; ms < 1_000; ms += 10) {
@@ -109,6 +129,7 @@ describe('reading a picture', () => {
       return done.length;
     };
     expect(await second()).toBe(0);
+    expect(opened()).toBe(0);
     reader.show(picture);
     const times = await second();
     expect(times).toBeGreaterThanOrEqual(10);
@@ -117,18 +138,49 @@ describe('reading a picture', () => {
     expect(await second()).toBe(0);
   });
 
-  it('takes weights from elsewhere for a tab that only watches, and gives them back', async () => {
-    const clock = manualClock();
-    const { engine, done } = slowEngine(clock);
-    const reader = new PictureReader(clock, () => undefined);
+  it('takes weights in parts', async () => {
+    const { clock, reader, trainer, done } = await reading();
     reader.show(picture);
-    await reader.readWith(engine, job, new Uint8Array(new Float32Array([7]).buffer));
+    trainer.setWeights(new Float32Array([3]), 0);
+    trainer.setWeights(new Float32Array(0), 1);
+    await clock.advance(10);
+    expect(done).toEqual(['reads with 3']);
+  });
+
+  it('takes weights from elsewhere for a tab that only watches, and gives its memory back', async () => {
+    const { clock, reader, done, opened } = await reading();
+    reader.show(picture);
+    reader.readWith(job, new Uint8Array(new Float32Array([7]).buffer));
     await clock.advance(1);
     expect(done).toEqual(['reads with 7']);
-    reader.release();
+    reader.show(null);
+    await clock.advance(60_000);
+    expect(done).toEqual(['reads with 7', 'closed']);
     reader.show(picture);
     await clock.advance(1_000);
-    expect(done).toEqual(['reads with 7', 'disposed']);
+    expect(done.at(-1)).toBe('reads with 7');
+    expect(opened()).toBe(2);
+  });
+
+  it('opens another engine when the one that it has is lost', async () => {
+    const { clock, reader, trainer, done, opened, lose } = await reading();
+    reader.show(picture);
+    trainer.setWeights(new Float32Array([1]));
+    await clock.advance(10);
+    lose();
+    await clock.advance(100);
+    trainer.setWeights(new Float32Array([2]));
+    await clock.advance(100);
+    expect(done).toEqual(['reads with 1', 'closed', 'reads with 2']);
+    expect(opened()).toBe(2);
+  });
+
+  it("leaves a picture of another job's shape alone", async () => {
+    const { clock, reader, trainer, done, notes } = await reading();
+    reader.show(new Uint8Array(2));
+    trainer.setWeights(new Float32Array([1]));
+    await clock.advance(1_000);
+    expect([...done, ...notes]).toEqual([]);
   });
 });
 
@@ -179,20 +231,36 @@ describe('watching a run', () => {
     expect(types().filter((type) => type === 'lost')).toHaveLength(3);
   });
 
-  it('does not come back when the run is over, or it is not let in', async () => {
-    const over = watching();
-    over.sockets[0]!.onOpen();
-    over.sockets[0]!.onFrame(frameFromCoordinator({ type: 'finished', reason: 'done' }));
-    over.sockets[0]!.onClose(1000, 'done');
+  it('looks for the next run when this one is finished, without a word until there is one', async () => {
+    const { clock, events, sockets, types } = watching();
+    const finished = frameFromCoordinator({ type: 'finished', reason: 'done' });
+    sockets[0]!.onOpen();
+    sockets[0]!.onFrame(finished);
+    sockets[0]!.onClose(1000, 'done');
+    await clock.advance(250);
+    expect(sockets).toHaveLength(2);
+    sockets[1]!.onClose(1006, 'nobody there');
+    await clock.advance(500);
+    expect(sockets).toHaveLength(3);
+    expect(types()).toEqual(['connecting', 'message']);
+    const run: RunMessage = {
+      ...{ type: 'run', protocol: PROTOCOL_VERSION, job: realJob },
+      ...{ steps: 1, curve: [], epochs: [] },
+    };
+    sockets[2]!.onOpen();
+    sockets[2]!.onFrame(frameFromCoordinator(run));
+    expect(events.at(-1)).toMatchObject({ type: 'message', message: { type: 'run' } });
+    sockets[2]!.onClose(1006, 'lost');
+    expect(types().at(-1)).toBe('lost');
+  });
+
+  it('does not come back when it is not let in', async () => {
     const refused = watching();
     refused.sockets[0]!.onClose(4401, 'Wrong token.');
-    await over.clock.advance(60_000);
     await refused.clock.advance(60_000);
     await settle();
-    expect(over.types()).toEqual(['connecting', 'over']);
-    expect(refused.events.at(-1)).toEqual({ type: 'over', reason: 'Wrong token.' });
-    expect(over.sockets).toHaveLength(1);
+    expect(refused.events.at(-1)).toEqual({ type: 'over', reason: 'Wrong token.', looking: false });
     expect(refused.sockets).toHaveLength(1);
-    expect(over.clock.pending + refused.clock.pending).toBe(0);
+    expect(refused.clock.pending).toBe(0);
   });
 });

@@ -8,6 +8,8 @@ const DIGITS = 10;
 const LINE_WIDTH = 0.07;
 /** More bars than this are no longer read. */
 const MOST_BARS = 10;
+/** As often as it is read, or a little more. */
+const SEND_EVERY_MS = 60;
 /** A screen reader is not told of every change of mind. */
 const SPEAK_AFTER_MS = 1_500;
 
@@ -24,7 +26,9 @@ export class DrawingPad {
   #seed = 1;
   #speaking = false;
   #best = 0;
+  #painting = false;
   #sending = false;
+  #sentMs = 0;
 
   constructor(onPicture: (picture: Uint8Array | null) => void) {
     this.#onPicture = onPicture;
@@ -117,20 +121,33 @@ export class DrawingPad {
     return [(clientX - left) / width, (clientY - top) / height];
   }
 
-  /** Painted and sent once a frame, however fast the pointer reports. */
+  /** Painted once a frame, however fast the pointer reports, and sent less often. */
   #changed(): void {
-    if (this.#sending) return;
-    this.#sending = true;
+    if (this.#painting) return;
+    this.#painting = true;
     requestAnimationFrame(() => {
-      this.#sending = false;
+      this.#painting = false;
       this.#paint();
-      this.send();
+      this.#sendSoon();
       if (!this.isEmpty) return;
       setText(this.#guess, '');
       [...this.#bars.children].forEach((bar, i) => {
         if (bar instanceof HTMLElement) fillBar(bar, i, null, false);
       });
     });
+  }
+
+  #sendSoon(): void {
+    if (this.#sending) return;
+    this.#sending = true;
+    setTimeout(
+      () => {
+        this.#sending = false;
+        this.#sentMs = performance.now();
+        this.send();
+      },
+      Math.max(0, this.#sentMs + SEND_EVERY_MS - performance.now()),
+    );
   }
 
   #paint(): void {

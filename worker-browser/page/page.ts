@@ -1,5 +1,6 @@
 import { clockOf } from '../../shared/clock.ts';
-import { connectWebSocket } from '../connect.ts';
+import { browserConnections } from '../connect.ts';
+import { mindManners } from '../manners/manners.ts';
 import type { FromPage, FromTab } from '../tab-messages.ts';
 import { isWatchOnly, socketUrl, tokenOf, withWatchOnly } from './address.ts';
 import { browserName } from './browser-name.ts';
@@ -10,9 +11,8 @@ import { Plots } from './plots.ts';
 import { follow, noRun, type RunEvent } from './run-state.ts';
 import { runViewOf } from './run-view.ts';
 import { rememberedShare, rememberShare } from './share.ts';
-import { advance, initialState, watchingState, type PageEvent } from './state.ts';
+import { advance, initialState, takesPart, watchingState, type PageEvent } from './state.ts';
 import { viewOf } from './view.ts';
-import { screenKeeper } from './wake-lock.ts';
 import { watchRun, type Watch } from './watch-run.ts';
 
 /** How often figures that change by themselves are drawn again. */
@@ -27,7 +27,7 @@ let watch: Watch | null = null;
 /** Started when there is something to compute: a tab that only looks on loads no engine. */
 function startedTab(): Worker {
   if (tab !== null) return tab;
-  tab = new Worker(new URL(TAB_WORKER_FILE, import.meta.url), { type: 'module' });
+  tab = new Worker(new URL(TAB_WORKER_FILE + location.search, import.meta.url), { type: 'module' });
   tab.onmessage = ({ data }: MessageEvent<FromTab>) => {
     if (data.type === 'read') pad.show(data.probabilities);
     else handle(data);
@@ -39,7 +39,6 @@ function startedTab(): Worker {
 const ask = (message: FromPage): void => startedTab().postMessage(message);
 
 const plots = new Plots();
-const screen = screenKeeper();
 const pad = new DrawingPad((picture) => {
   if (tab === null && picture === null) return;
   ask({ type: 'picture', picture: document.hidden ? null : picture });
@@ -60,7 +59,7 @@ function redraw(): void {
 function handle(event: PageEvent): void {
   const before = page;
   page = advance(page, event, performance.now());
-  screen.want(page.phase.type === 'contributing');
+  settle();
   if (before.workerId !== null && page.workerId === null) askForWeights();
   redraw();
 }
@@ -69,13 +68,18 @@ function onRun(event: RunEvent): void {
   run = follow(run, event, performance.now());
   if (event.type === 'message' && event.message.type === 'run') {
     pad.use(event.message.job);
-    askForWeights();
+    pad.send();
+    if (page.phase.type === 'finished') {
+      handle({ type: 'note', line: 'Another run has started here. Join again if you like.' });
+    }
   }
   if (document.hidden) return;
   plots.show(run);
   drawRun(runViewOf(run, page.workerId, performance.now()));
 }
 
+const clock = clockOf(globalThis);
+const connections = browserConnections(clock);
 const url = socketUrl(location.href);
 const token = tokenOf(location.href);
 
@@ -83,8 +87,8 @@ function look(): void {
   watch = watchRun({
     url,
     token,
-    connect: connectWebSocket,
-    clock: clockOf(globalThis),
+    connect: connections.connect,
+    clock,
     random: Math.random,
     onEvent: onRun,
     onWeights(payload) {
@@ -99,8 +103,33 @@ function look(): void {
 function join(): void {
   ask({ type: 'share', share: Number(share) / 100 });
   ask({ type: 'join', url, name: browserName(navigator.userAgent), token });
-  if (run.link.type === 'over') look();
+  if (run.link.type !== 'over') return;
+  if (run.link.looking) watch?.hurry();
+  else look();
 }
+
+function pause(): void {
+  handle({ type: 'clickedPause' });
+  ask({ type: 'pause' });
+}
+
+function goOn(): void {
+  setWatchOnly(false);
+  handle({ type: 'clickedContinue' });
+  join();
+}
+
+const settle = mindManners({
+  takesPart: () => takesPart(page),
+  pause,
+  join: goOn,
+  hurry() {
+    connections.doubt();
+    watch?.hurry();
+    tab?.postMessage({ type: 'hurry' } satisfies FromPage);
+  },
+  note: (line) => handle({ type: 'note', line }),
+});
 
 function setWatchOnly(watchOnly: boolean): void {
   history.replaceState(null, '', withWatchOnly(location.href, watchOnly));
@@ -111,13 +140,10 @@ element('toggle', HTMLButtonElement).addEventListener('click', () => {
   if (!enabled) return;
   switch (action) {
     case 'pause':
-      handle({ type: 'clickedPause' });
-      ask({ type: 'pause' });
+      pause();
       return;
     case 'continue':
-      setWatchOnly(false);
-      handle({ type: 'clickedContinue' });
-      join();
+      goOn();
       return;
     case 'reload':
       location.reload();
@@ -141,10 +167,7 @@ choice('axis', (axis) => (plots.axis = axis === 'epoch' ? 'epoch' : 'step'));
 // Somebody has put another token into the address.
 addEventListener('hashchange', () => location.reload());
 for (const type of ['online', 'offline'] as const) {
-  addEventListener(type, () => {
-    handle({ type: 'network', online: type === 'online' });
-    if (type === 'online') watch?.hurry();
-  });
+  addEventListener(type, () => handle({ type: 'network', online: type === 'online' }));
 }
 document.addEventListener('visibilitychange', () => {
   handle({ type: 'visibility', hidden: document.hidden });

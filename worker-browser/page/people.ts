@@ -68,9 +68,10 @@ export class People {
 
 function fill({ node, name, badges, engine, bar, cells }: Row, view: RowView): void {
   setText(name, view.name);
-  const marks = [view.own ? 'this tab' : '', view.slowest ? 'holds the step up' : ''].filter(
-    (mark) => mark !== '',
-  );
+  const marks = [
+    view.own ? 'this tab' : '',
+    view.reserve ? 'in reserve' : view.slowest ? 'holds the step up' : '',
+  ].filter((mark) => mark !== '');
   if (badges.dataset.marks !== marks.join()) {
     badges.dataset.marks = marks.join();
     badges.replaceChildren(

@@ -22,14 +22,15 @@ export interface RunState {
 export type Link =
   | { readonly type: 'connecting' | 'live' }
   | { readonly type: 'lost'; readonly reason: string; readonly untilMs: number }
-  | { readonly type: 'over'; readonly reason: string };
+  /** `looking`: for the next run. */
+  | { readonly type: 'over'; readonly reason: string; readonly looking: boolean };
 
 export type RunEvent =
   | { readonly type: 'connecting' }
   | { readonly type: 'message'; readonly message: FromCoordinator }
   | { readonly type: 'lost'; readonly reason: string; readonly waitMs: number }
-  /** Nothing more will come: the run is finished, or the coordinator lets nobody watch. */
-  | { readonly type: 'over'; readonly reason: string };
+  /** Nothing more will come: the coordinator lets nobody watch. */
+  | Extract<Link, { type: 'over' }>;
 
 export const noRun: RunState = {
   link: { type: 'connecting' },
@@ -52,7 +53,7 @@ export function follow(state: RunState, event: RunEvent, nowMs: number): RunStat
     case 'lost':
       return { ...state, link: { type: 'lost', reason: event.reason, untilMs: nowMs + event.waitMs } };
     case 'over':
-      return { ...state, link: { type: 'over', reason: event.reason } };
+      return { ...state, link: event };
     case 'message':
       return hear(state, event.message);
   }
@@ -83,7 +84,7 @@ function hear(state: RunState, message: FromCoordinator): RunState {
     case 'epoch':
       return { ...state, epochs: [...state.epochs, message.record] };
     case 'finished':
-      return { ...state, link: { type: 'over', reason: message.reason } };
+      return { ...state, link: { type: 'over', reason: message.reason, looking: true } };
     case 'welcome':
     case 'weights':
     case 'weightsTail':

@@ -36,6 +36,8 @@ export interface RowView {
   readonly own: boolean;
   /** Whether the steps wait for it. */
   readonly slowest: boolean;
+  /** Whether it has no part, because the steps would wait for it. */
+  readonly reserve: boolean;
   readonly engine: string;
   readonly speed: string;
   readonly share: string;
@@ -70,13 +72,18 @@ export function runViewOf(run: RunState, own: string | null, nowMs: number): Run
     rows: rows.slice(0, MOST_ROWS).map((worker) => rowOf(worker, own, progress?.slowest?.id)),
     more: rows.length > MOST_ROWS ? `and ${countText(rows.length - MOST_ROWS)} more` : '',
     ownShare: mine === undefined ? NOTHING_YET : percentText(mine.share),
-    ownPart:
-      mine === undefined || total === 0
-        ? ''
-        : `${percentText(mine.samples / total)} of what those here have computed; ${linkText(mine)} on the wire.`,
+    ownPart: ownPartText(mine, total),
     lossLabel: plotLabel('Loss', loss, job !== null),
     accuracyLabel: plotLabel('Accuracy', accuracy, job !== null),
   };
+}
+
+function ownPartText(mine: WorkerRow | undefined, total: number): string {
+  if (mine === undefined) return '';
+  if (mine.reserve === true)
+    return 'In reserve: without this tab the steps are faster now. It is tried again now and then.';
+  if (total === 0) return '';
+  return `${percentText(mine.samples / total)} of what those here have computed; ${linkText(mine)} on the wire.`;
 }
 
 const whoText = (count: number): string => (count === 1 ? '1 worker' : `${countText(count)} workers`);
@@ -114,7 +121,9 @@ function linkNoteOf({ link, restarted }: RunState, nowMs: number): string {
       return `The coordinator is away (${link.reason}); these are the last figures. Asking again ${seconds > 0 ? `in ${seconds} s` : 'now'}.`;
     }
     case 'over':
-      return `No more figures: ${link.reason}`;
+      return link.looking
+        ? `${link.reason} These were its last figures; those of the next run here will follow.`
+        : `No more figures: ${link.reason}`;
     case 'live':
       return restarted ? 'The coordinator was started anew: this is another run than before.' : '';
   }
@@ -150,6 +159,7 @@ function rowOf(worker: WorkerRow, own: string | null, slowest: string | undefine
     name,
     own: id === own,
     slowest: id === slowest,
+    reserve: worker.reserve === true,
     engine: `${engineName(backend)} on ${device}`,
     speed: rateText(samplesPerSecond),
     share: percentText(share),

@@ -58,6 +58,13 @@ export const watchingState: PageState = { ...initialState, phase: { type: 'watch
 
 const ENDS: ReadonlySet<Phase['type']> = new Set(['finished', 'refused', 'failed']);
 
+/** Whether the tab takes part in the run, or is about to. */
+export function takesPart({ phase: { type } }: PageState): boolean {
+  return !AWAY.has(type) && !ENDS.has(type);
+}
+
+const AWAY: ReadonlySet<Phase['type']> = new Set(['pausing', 'paused', 'watching']);
+
 /** One event after another. */
 export function advance(state: PageState, event: PageEvent, nowMs: number): PageState {
   switch (event.type) {

@@ -27,36 +27,34 @@ export interface Watch {
   hurry(): void;
 }
 
-/** Watches a run over its whole life, coming back with growing pauses whenever the connection is lost. */
+/**
+ * Watches a run over its whole life, coming back with growing pauses whenever the connection is lost; when the run is
+ * finished, for the next one.
+ */
 export function watchRun(options: WatchOptions): Watch {
   const { url, token, clock, random, onEvent, onWeights } = options;
   let connection: Connection | null = null;
   let attempt = 0;
-  let over = false;
+  /** The run that was watched is finished; nothing is said until there is another. */
+  let finished = false;
   let cancelWait: (() => void) | null = null;
-
-  const end = (reason: string): void => {
-    over = true;
-    onEvent({ type: 'over', reason });
-  };
 
   const open = (): void => {
     cancelWait = null;
     let closed = false;
-    onEvent({ type: 'connecting' });
+    if (!finished) onEvent({ type: 'connecting' });
     const send = (message: FromWorker): void => current.send(frameFromWorker(message));
     const lost = (code: number, reason: string): void => {
       if (closed) return;
       closed = true;
       connection = null;
       silence.stop();
-      if (over) return;
       if (FATAL_CLOSE_CODES.has(code)) {
-        end(reason);
+        onEvent({ type: 'over', reason, looking: false });
         return;
       }
       const waitMs = backoffMs(attempt++, random());
-      onEvent({ type: 'lost', reason, waitMs });
+      if (!finished) onEvent({ type: 'lost', reason, waitMs });
       cancelWait = clock.after(waitMs, open);
     };
     const silence = watchForSilence(clock, () => {
@@ -73,11 +71,16 @@ export function watchRun(options: WatchOptions): Watch {
         silence.heard();
         try {
           const { message, payload } = parseFromCoordinator(bytes);
-          if (message.type === 'run') attempt = 0;
+          if (message.type === 'run') {
+            attempt = 0;
+            finished = false;
+          }
           if (message.type === 'ping') send({ type: 'pong', id: message.id });
           else if (message.type === 'weights') onWeights(payload);
-          else if (message.type === 'finished') end(message.reason);
-          else onEvent({ type: 'message', message });
+          else {
+            if (message.type === 'finished') finished = true;
+            onEvent({ type: 'message', message });
+          }
         } catch (error) {
           if (!(error instanceof ProtocolError)) throw error;
           current.close(error.code, error.message.slice(0, 100));

@@ -5,7 +5,7 @@ import type { Probe, ProbeTarget } from './install/prove.ts';
 import { packageOf } from './install/target.ts';
 import { openNativeEngine } from './native.ts';
 import { idleWhenTold, type Idle } from './native/idle.ts';
-import { sampleJob } from './sample-job.ts';
+import { sampleJob } from '../../shared/engine/sample-job.ts';
 import { openWasmEngine } from './wasm.ts';
 
 const WARM_UP_STEPS = 2;

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { openNativeEngine } from '../engine/native.ts';
 import { idleWhenTold } from '../engine/native/idle.ts';
-import { sampleJob } from '../engine/sample-job.ts';
+import { sampleJob } from '../../shared/engine/sample-job.ts';
 import { GO, paceLine } from './pace-lines.ts';
 
 const WARM_UP_STEPS = 2;

@@ -6,6 +6,7 @@ import { conv2dBackpropFilter } from './conv2d-backprop-filter.ts';
 import { conv2dBackpropInput } from './conv2d-backprop-input.ts';
 import { depthwiseBackpropFilter, depthwiseBackpropInput } from './depthwise-backprop.ts';
 import { fusedConv2d } from './fused-conv2d.ts';
+import { fusedMatMul } from './fused-mat-mul.ts';
 import { identity } from './identity.ts';
 import { maxPoolGrad } from './max-pool-grad.ts';
 import { RELU_GRAD, reluGrad, reluGradGradient, reluGradient } from './relu-grad.ts';
@@ -57,6 +58,7 @@ const factories: Record<string, Factory> = {
   DepthwiseConv2dNative: (tf, stock) => withSamePaddingInNumbers(tf, stock, true),
   DepthwiseConv2dNativeBackpropFilter: depthwiseBackpropFilter,
   DepthwiseConv2dNativeBackpropInput: depthwiseBackpropInput,
+  _FusedMatMul: fusedMatMul,
   FusedConv2D: fusedConv2d,
   FusedDepthwiseConv2D: (tf, stock) => withSamePaddingInNumbers(tf, stock, true),
   Identity: identity,

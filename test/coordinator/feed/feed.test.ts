@@ -97,8 +97,8 @@ describe('the feed', () => {
     const { pool, join, watch, tick } = await testFeed();
     await join('bob');
     const [ann, bob] = [...pool.members.values()];
-    ann!.stats.answered(2, 90, 100);
-    bob!.stats.answered(2, 10, 300);
+    ann!.stats.answered('train', 2, 90, 100);
+    bob!.stats.answered('train', 2, 10, 300);
     const { received } = watch();
     await tick();
     expect(received.at(-1)!.message).toMatchObject({

@@ -32,6 +32,27 @@ describe.each(variants)('kernels of dense layers, pools and activations, $name',
     tf.dispose([a, b]);
   });
 
+  it('multiply a few rows or many, with a bias and a ReLU or without', () => {
+    fc.assert(
+      fc.property(size(12), size(300), size(40), fc.boolean(), fc.boolean(), (m, k, n, biased, relu) => {
+        const [as, bs, biases] = [values(m * k, 6), values(k * n, 7), values(n, 8)];
+        const [a, b, bias] = [tf.tensor(as, [1, m, k]), tf.tensor(bs, [1, k, n]), tf.tensor1d(biases)];
+        const out = runKernel('_FusedMatMul', biased ? { a, b, bias } : { a, b }, {
+          ...{ transposeA: false, transposeB: false },
+          activation: relu ? 'relu' : 'linear',
+        });
+        const expected = matMul(as, bs, [m, k, n], false, false)
+          .map((value, i) => value + (biased ? biases[i % n]! : 0))
+          .map((value) => (relu ? Math.max(0, value) : value));
+        expect(out.shape).toEqual([1, m, n]);
+        const scale = Math.sqrt(k);
+        expected.forEach((value, i) => expect(Math.abs(out.values[i]! - value) / scale).toBeLessThan(1e-5));
+        tf.dispose([a, b, bias]);
+      }),
+      { numRuns: 60, seed: 5 },
+    );
+  });
+
   it("take a max-pool's gradient for any window, with ties to the first", () => {
     fc.assert(
       fc.property(geometries, fc.boolean(), (geometry, ties) => {

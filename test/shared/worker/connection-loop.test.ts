@@ -52,6 +52,26 @@ describe('backoffMs', () => {
 });
 
 describe("a worker's life", () => {
+  it('tries again at once when there is reason to hurry', async () => {
+    const callbacks = new Set<() => void>();
+    const worker = await startWorker(undefined, {
+      onHurry(callback) {
+        callbacks.add(callback);
+        return () => callbacks.delete(callback);
+      },
+    });
+    expect(callbacks.size).toBe(0);
+    const { link } = worker.coordinator;
+    await lose(worker);
+    expect(callbacks.size).toBe(1);
+    callbacks.forEach((hurry) => hurry());
+    await settle();
+    expect(worker.coordinator.link).not.toBe(link);
+    expect(callbacks.size).toBe(0);
+    await worker.abort();
+    expect(worker.left).toEqual(nothingLeft);
+  });
+
   it('ends with the sentence of a run that is finished', async () => {
     const worker = await startWorker();
     await worker.coordinator.link.send(exampleWelcome);

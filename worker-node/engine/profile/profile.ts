@@ -8,7 +8,7 @@ import { openNative } from '../native.ts';
 import { createCapturedTrainer } from '../native/captured-trainer.ts';
 import { registerNativeGradients } from '../native/gradients.ts';
 import { idleWhenTold } from '../native/idle.ts';
-import { sampleJob, type Sample } from '../sample-job.ts';
+import { sampleJob, type Sample } from '../../../shared/engine/sample-job.ts';
 import { openWasmEngine } from '../wasm.ts';
 import { OpClock, type OpTime } from './op-clock.ts';
 import { timeKernels, timeNativeOps } from './time-ops.ts';

@@ -1,8 +1,8 @@
-import type { Shard } from '../../shared/data/shard.ts';
-import { layoutOf } from '../../shared/model/layout.ts';
-import { defaultTopology } from '../../shared/model/default-topology.ts';
-import type { Job } from '../../shared/model/job.ts';
-import { Purpose, randomStream } from '../../shared/random/stream.ts';
+import type { Shard } from '../data/shard.ts';
+import { layoutOf } from '../model/layout.ts';
+import { defaultTopology } from '../model/default-topology.ts';
+import type { Job } from '../model/job.ts';
+import { Purpose, randomStream } from '../random/stream.ts';
 
 const SHAPES = [[3, 3, 1, 32], [32], [3, 3, 32, 32], [32], [4608, 128], [128], [128, 10], [10]];
 const CLASSES = 10;

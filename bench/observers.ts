@@ -1,0 +1,67 @@
+// What observers that only watch cost a step: blocks of steps without any and with so many, by turns. The workers compute
+// nothing, so that the coordinator is all that a step waits for: the harder case; and one real worker, the usual one.
+// Arguments: [observers = 200] [steps a block = 60] [turns = 8]
+import { prepareJob } from '../coordinator/model.ts';
+import { drawDigits } from '../shared/data/drawn-digits.ts';
+import type { Step } from '../shared/protocol/messages.ts';
+import { forkEntry, nextMessage, spawnWorker } from './support/children.ts';
+import { coordinatorHere, type CoordinatorHere } from './support/coordinator-here.ts';
+import { median, spread } from './support/statistics.ts';
+
+const BATCH = 128;
+const observers = Number(process.argv[2] ?? 200);
+const steps = Number(process.argv[3] ?? 60);
+const turns = Number(process.argv[4] ?? 8);
+const dataset = drawDigits({ seed: 1, trainCount: BATCH, testCount: 10 });
+const { initialWeights } = await prepareJob(dataset, { batchSize: BATCH, epochs: 1, seed: 1 });
+const all = turns * 2 * steps;
+
+/** A block of steps that the feed hears of, as in training; milliseconds each. */
+async function block({ coordinator, step }: CoordinatorHere, from: number): Promise<number[]> {
+  const times: number[] = [];
+  for (let i = from; i < from + steps; i++) {
+    times.push(await step());
+    coordinator.feed.stepFinished({
+      ...{ epoch: 1, step: i, steps: all, loss: 1, accuracy: 0.5, samplesPerSecond: 1, workers: 1 },
+      batch: { samples: BATCH, lossSum: 1, correct: 1 },
+      weights: { step: i as Step, values: initialWeights },
+    });
+  }
+  return times;
+}
+
+async function compare(name: string, here: CoordinatorHere): Promise<void> {
+  await here.complete();
+  await block(here, 0);
+  const without: number[] = [];
+  const watched: number[] = [];
+  const ratios: number[] = [];
+  for (let turn = 0; turn < turns; turn++) {
+    const alone = await block(here, turn * 2 * steps);
+    const child = forkEntry('observers', [here.url, String(observers)]);
+    await nextMessage(child);
+    const seen = await block(here, (turn * 2 + 1) * steps);
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill();
+    await ended;
+    without.push(...alone);
+    watched.push(...seen);
+    ratios.push(median(seen) / median(alone));
+  }
+  console.log(
+    `${name}: ${spread(without)} ms a step without observers, ${spread(watched)} with ${observers}; ` +
+      `x ${median(ratios).toFixed(3)} within a turn`,
+  );
+  await here.coordinator.close('done');
+}
+
+const idle = await coordinatorHere({ workers: 2, batch: BATCH });
+const nulls = [0, 1].map(() => forkEntry('null-worker', [idle.url]));
+await compare('workers that compute nothing', idle);
+for (const child of nulls) child.kill();
+
+const real = await coordinatorHere({ workers: 1, batch: BATCH });
+const worker = spawnWorker(real.url, 'wasm');
+await compare('a WebAssembly worker', real);
+worker.kill();
+process.exit(0);

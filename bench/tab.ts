@@ -1,0 +1,224 @@
+// A contributing tab in headless Chromium. First the gradient step of WebAssembly there, on one thread and on two, against
+// that of a Node worker, in turn: each is the only worker of a coordinator, the time is what the worker itself says that
+// it computed. Then a tab that trains: how soon its first gradient is there, what it has loaded until then, what a drawn
+// digit that is read all the time costs its steps, and whether the page stays responsive. Needs Chromium.
+// Arguments: [steps = 15] [batch = 128] [turns of drawing = 10]; 0 leaves a part out.
+import { prepareJob } from '../coordinator/model.ts';
+import { createOptimizer } from '../coordinator/training/optimizer.ts';
+import { train } from '../coordinator/training/train.ts';
+import { clockOf } from '../shared/clock.ts';
+import { drawDigits } from '../shared/data/drawn-digits.ts';
+import { layoutOf } from '../shared/model/layout.ts';
+import { openBareChromium, type AttachedTab, type BareChromium } from './support/bare-chromium.ts';
+import { spawnWorker } from './support/children.ts';
+import { coordinatorHere, type CoordinatorHere } from './support/coordinator-here.ts';
+import { median, spread } from './support/statistics.ts';
+
+const steps = Number(process.argv[2] ?? 15);
+const batch = Number(process.argv[3] ?? 128);
+const WARM_UP = 3;
+const blocks = Number(process.argv[4] ?? 10);
+/** Of drawing, then of none, by turns. */
+const BLOCK_MS = 1_500;
+
+const addressOf = ({ url }: CoordinatorHere): string => url.replace(/^ws/, 'http');
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** The milliseconds that each gradient took its worker, from now on. */
+function computeTimes({ coordinator }: CoordinatorHere): number[] {
+  const times: number[] = [];
+  coordinator.pool.listen({
+    answered: (_, message) => {
+      if (message.type === 'gradient') times.push(message.computeMs);
+    },
+  });
+  return times;
+}
+
+interface Contestant {
+  readonly name: string;
+  readonly times: number[];
+  step(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** @param join attaches the one worker to a coordinator; its answer ends it */
+async function contestant(
+  name: string,
+  join: (here: CoordinatorHere) => Promise<() => unknown> | (() => unknown),
+): Promise<Contestant> {
+  const here = await coordinatorHere({ workers: 1, batch });
+  const end = await join(here);
+  await here.complete();
+  return {
+    ...{ name, times: computeTimes(here), step: here.step },
+    async close() {
+      await here.coordinator.close('done');
+      await end();
+    },
+  };
+}
+
+async function compareSteps(browser: BareChromium): Promise<void> {
+  const tab = (query: string) => async (here: CoordinatorHere) => {
+    const tab = await browser.open(`${addressOf(here)}/?engine=wasm&${query}`);
+    return () => tab.close();
+  };
+  const one = await contestant('tab, 1 thread', tab('threads=1'));
+  const two = await contestant('tab, 2 threads', tab('threads=2'));
+  const node = await contestant('Node, 1 thread', ({ url }) => {
+    const child = spawnWorker(url, 'wasm');
+    return () => child.kill();
+  });
+  const all = [one, two, node];
+  for (let i = 0; i < WARM_UP + steps; i++) for (const each of all) await each.step();
+  const times = (each: Contestant): number[] => each.times.slice(WARM_UP);
+  console.log(`batch ${batch}, ${steps} steps each, in turn; ms a step`);
+  for (const each of all) console.log(`${each.name}: ${spread(times(each))}`);
+  console.log(`1 thread / 2 threads: ${(median(times(one)) / median(times(two))).toFixed(2)}`);
+  console.log(`tab / Node, 1 thread each: ${(median(times(one)) / median(times(node))).toFixed(2)}`);
+  for (const each of all) await each.close();
+}
+
+// What runs in the page is text: these types are Node's.
+const OBSERVE = `
+  longTasks = [];
+  new PerformanceObserver((list) => longTasks.push(...list.getEntries().map(({ duration }) => duration)))
+    .observe({ entryTypes: ['longtask'] });
+  readings = 0;
+  new MutationObserver(() => readings++).observe(document.getElementById('bars'), { subtree: true, attributes: true });
+`;
+const BOX = `
+  document.getElementById('pad').scrollIntoView();
+  (({ left, top }) => [left + 20, top + 20])(document.getElementById('pad').getBoundingClientRect())
+`;
+const SCRIBBLE = `
+  (() => {
+    const pad = document.getElementById('pad');
+    let turn = 0;
+    scribbling = setInterval(() => {
+      const { left, top, width, height } = pad.getBoundingClientRect();
+      turn += 0.2;
+      const clientX = left + width * (0.5 + 0.3 * Math.cos(turn));
+      const clientY = top + height * (0.5 + 0.3 * Math.sin(turn * 1.3));
+      pad.dispatchEvent(new PointerEvent('pointermove', { clientX, clientY, pointerId: 1 }));
+    }, 16);
+  })()
+`;
+
+const DRAW_DIGIT = "document.querySelector('.picks button').click()";
+const CLEAR = "document.getElementById('clear').click()";
+const none = (): Promise<void> => Promise.resolve();
+
+async function startDrawing(page: AttachedTab): Promise<void> {
+  const [x, y] = await page.evaluate<[number, number]>(BOX);
+  await page.mouse('mousePressed', x, y);
+  await page.evaluate(SCRIBBLE);
+}
+
+async function stopDrawing(page: AttachedTab): Promise<void> {
+  await page.evaluate('clearInterval(scribbling)');
+  const [x, y] = await page.evaluate<[number, number]>(BOX);
+  await page.mouse('mouseReleased', x, y);
+  await page.evaluate(CLEAR);
+}
+
+/** What painting alone costs, which is much where the GPU is software. */
+async function startUnread(page: AttachedTab): Promise<void> {
+  await page.evaluate(`
+    post = Worker.prototype.postMessage;
+    Worker.prototype.postMessage = function (message, ...rest) {
+      if (message.type !== 'picture') post.call(this, message, ...rest);
+    }
+  `);
+  await startDrawing(page);
+}
+
+async function stopUnread(page: AttachedTab): Promise<void> {
+  await stopDrawing(page);
+  await page.evaluate('Worker.prototype.postMessage = post');
+}
+
+async function watchPage(browser: BareChromium): Promise<void> {
+  const here = await coordinatorHere({ workers: 1, batch, batches: 100 });
+  const dataset = drawDigits({ seed: 1, trainCount: 100 * batch, testCount: 10 });
+  const { job, initialWeights } = await prepareJob(dataset, { batchSize: batch, epochs: 1e6, seed: 1 });
+  const stop = new AbortController();
+  const times = computeTimes(here);
+  const { pool, rounds, feed } = here.coordinator;
+  const training = train({
+    ...{ job, dataset, weights: initialWeights, rounds, pool, report: feed, signal: stop.signal },
+    optimizer: createOptimizer(job.optimizer, layoutOf(job.layout)),
+    clock: clockOf(globalThis),
+    save: () => Promise.resolve(),
+  });
+  const firstGradient = new Promise<void>((resolve) => {
+    pool.listen({ answered: () => resolve() });
+  });
+  const startedMs = performance.now();
+  const query = process.env.THREADS === undefined ? '' : `&threads=${process.env.THREADS}`;
+  const tab = await browser.open(`${addressOf(here)}/?engine=wasm${query}`);
+  await firstGradient;
+  console.log(`first gradient after ${(performance.now() - startedMs).toFixed(0)} ms`);
+
+  const page = await tab.attach();
+  await page.evaluate(OBSERVE);
+  /** Steps and readings of a while. */
+  const during = async (): Promise<{ times: number[]; readings: number }> => {
+    await page.evaluate('readings = 0');
+    const from = times.length;
+    await sleep(BLOCK_MS);
+    return { times: times.slice(from), readings: await page.evaluate<number>('readings') };
+  };
+  const phases = {
+    'nothing drawn': [none, none],
+    'a digit': [(tab: AttachedTab) => tab.evaluate(DRAW_DIGIT), (tab: AttachedTab) => tab.evaluate(CLEAR)],
+    'drawing on and on, unread': [startUnread, stopUnread],
+    'drawing on and on': [startDrawing, stopDrawing],
+  } as const;
+  const taken = Object.keys(phases).map((name) => ({
+    name,
+    times: [] as number[],
+    medians: [] as number[],
+    readings: 0,
+  }));
+  // The first turn opens the engine that reads, and does not count.
+  for (let i = -1; i < blocks; i++) {
+    for (const [at, [begin, end]] of Object.values(phases).entries()) {
+      await begin(page);
+      await sleep(200);
+      const { times, readings } = await during();
+      await end(page);
+      await sleep(200);
+      const phase = taken[at];
+      if (i < 0 || phase === undefined) continue;
+      phase.times.push(...times);
+      phase.medians.push(median(times));
+      phase.readings += readings;
+    }
+    if (i < 0) await page.evaluate('longTasks.length = 0');
+  }
+  for (const { name, times, medians, readings } of taken) {
+    const rate = (readings * 1_000) / (blocks * BLOCK_MS);
+    // Within a turn the machine is more like itself than over all.
+    const ratio = median(medians.map((ms, i) => ms / (taken[0]?.medians[i] ?? NaN))).toFixed(3);
+    console.log(`${name}: ${spread(times)} ms a step (x ${ratio}), ${rate.toFixed(1)} readings a second`);
+  }
+  const longTasks = await page.evaluate<number[]>('longTasks');
+  console.log(
+    `tasks over 50 ms on the main thread: ${longTasks.length}, the longest ${Math.max(0, ...longTasks).toFixed(0)} ms`,
+  );
+  stop.abort();
+  await training.catch(() => undefined);
+  await here.coordinator.close('done');
+  await tab.close();
+}
+
+const browser = await openBareChromium();
+try {
+  if (steps > 0) await compareSteps(browser);
+  if (blocks > 0) await watchPage(browser);
+} finally {
+  browser.close();
+}
+process.exit(0);

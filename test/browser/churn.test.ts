@@ -1,0 +1,145 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createOptimizer } from '../../coordinator/training/optimizer.ts';
+import { batches, epochOrder } from '../../coordinator/training/sampler.ts';
+import type { Dataset } from '../../shared/data/dataset.ts';
+import { layoutOf } from '../../shared/model/layout.ts';
+import type { Score } from '../../shared/model/loss.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
+import { NO_GPU, openChromium } from '../support/chromium.ts';
+import { someDigits } from '../support/data.ts';
+import { describeInBrowser } from '../support/in-browser.ts';
+import { startProxy, type Proxy } from '../support/proxy.ts';
+import { testCoordinator, workersReady, type TestCoordinator } from '../support/test-coordinator.ts';
+import { relativeDifference } from '../support/vectors.ts';
+import { spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
+
+const STEPS = 24;
+const BATCH = 128;
+const SEED = 1337;
+
+describeInBrowser('a run with a Node worker and a tab that comes and goes', () => {
+  let dataset: Dataset;
+  let order: Uint32Array[];
+  let browser: Browser;
+  /** What a Node worker alone makes of each step, and of the test data in the end. */
+  const reference: { gradient: Float32Array; lossSum: number; correct: number }[] = [];
+  let undisturbed: Score;
+
+  const open = (): Promise<TestCoordinator> =>
+    testCoordinator(dataset, { seed: SEED, batchSize: BATCH, epochs: 1 });
+
+  /** All steps, along the weights that the reference's gradients lead to: rounding alone would part two runs. */
+  async function trainAlong(
+    coordinatorOf: (step: number) => Promise<TestCoordinator>,
+    duringStep: (step: number) => Promise<void>,
+    onStep: (step: number, result: { gradient: Float32Array } & Score) => void,
+  ): Promise<Score> {
+    let coordinator = await coordinatorOf(0);
+    const weights = coordinator.initialWeights.slice();
+    const optimizer = createOptimizer(coordinator.job.optimizer, layoutOf(coordinator.job.layout));
+    for (const [step, batch] of order.entries()) {
+      coordinator = await coordinatorOf(step);
+      const input = { step: step as Step, weights, split: dataset.train };
+      const asked = coordinator.rounds.gradient(input, batch, { next: order[step + 1] });
+      const [{ gradientSum, lossSum, correct }] = await Promise.all([asked, duringStep(step)]);
+      onStep(step, { gradient: gradientSum, lossSum, correct });
+      optimizer.step(weights, reference[step]?.gradient ?? gradientSum, batch.length);
+    }
+    return coordinator.rounds.evaluate({ step: order.length as Step, weights, split: dataset.test });
+  }
+
+  beforeAll(async () => {
+    browser = await openChromium(NO_GPU);
+    dataset = await someDigits(STEPS * BATCH);
+    order = [...batches(epochOrder(SEED, 1, dataset.train.count), BATCH)];
+    const coordinator = await open();
+    const worker = spawnWorker(coordinator.url);
+    await workersReady(coordinator, 1);
+    undisturbed = await trainAlong(
+      () => Promise.resolve(coordinator),
+      () => Promise.resolve(),
+      (_, result) => reference.push({ ...result, gradient: result.gradient.slice() }),
+    );
+    await coordinator.close('done');
+    await worker.ended;
+  }, 120_000);
+  afterAll(() => browser.close());
+
+  test('counts every sample of every step once, and ends at the same accuracy', async () => {
+    const proxy: Proxy = await startProxy();
+    const workers: WorkerProcess[] = [];
+    let coordinator = await open();
+    let computed = 0;
+    const attend = (): void => {
+      proxy.pointTo(coordinator.port);
+      coordinator.pool.listen({
+        answered: (member, message) => {
+          if (message.type === 'gradient' && member.name !== 'node') computed += message.samples;
+        },
+      });
+      workers.push(spawnWorker(coordinator.url, '--name', 'node'));
+    };
+    attend();
+    const address = `http://127.0.0.1:${proxy.port}/`;
+    const openTab = async (): Promise<Page> => {
+      const page = await browser.newPage();
+      await page.goto(address);
+      return page;
+    };
+    let page = await openTab();
+    let session = await page.context().newCDPSession(page);
+    /** In the middle of these steps. */
+    const events: Record<number, () => Promise<unknown>> = {
+      2: () => page.reload(),
+      5: async () => {
+        await page.close();
+        page = await openTab();
+        session = await page.context().newCDPSession(page);
+      },
+      // As browsers do with tabs in the background, and machines that sleep with all.
+      8: () => session.send('Page.setWebLifecycleState', { state: 'frozen' }),
+      10: () => session.send('Page.setWebLifecycleState', { state: 'active' }),
+      12: async () => {
+        await page.getByRole('button', { name: 'Pause' }).click();
+        await page.locator('#state', { hasText: 'Paused' }).waitFor();
+        await page.getByRole('button', { name: 'Continue' }).click();
+      },
+      15: async () => {
+        await page.context().setOffline(true);
+        await page.context().setOffline(false);
+      },
+    };
+    /** Before these steps the coordinator is killed, and another one started. */
+    const restarts = new Set([18]);
+    const coordinatorOf = async (step: number): Promise<TestCoordinator> => {
+      if (restarts.has(step)) {
+        proxy.pointTo(null);
+        await coordinator.close('stopped');
+        coordinator = await open();
+        attend();
+      }
+      await workersReady(coordinator, 2);
+      return coordinator;
+    };
+    const result = await trainAlong(
+      coordinatorOf,
+      async (step) => {
+        await events[step]?.();
+      },
+      (step, { gradient, lossSum, correct }) => {
+        const expected = reference[step]!;
+        expect(relativeDifference(gradient, expected.gradient), `step ${step}`).toBeLessThan(1e-4);
+        expect(Math.abs(lossSum - expected.lossSum) / expected.lossSum).toBeLessThan(1e-4);
+        expect(correct, `step ${step}`).toBe(expected.correct);
+      },
+    );
+    expect(computed).toBeGreaterThan(5 * 20);
+    expect(result.correct).toBe(undisturbed.correct);
+    await page.close();
+    await coordinator.close('done');
+    for (const worker of workers) worker.kill('SIGTERM');
+    await Promise.all(workers.map(({ ended }) => ended));
+    proxy.close();
+  }, 180_000);
+});

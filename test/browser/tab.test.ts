@@ -1,0 +1,200 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import type { Step } from '../../shared/protocol/messages.ts';
+import { openChromium } from '../support/chromium.ts';
+import { someDigits } from '../support/data.ts';
+import { describeInBrowser } from '../support/in-browser.ts';
+import { startProxy } from '../support/proxy.ts';
+import {
+  testCoordinator,
+  workerReady,
+  workersReady,
+  type TestCoordinator,
+} from '../support/test-coordinator.ts';
+import { relativeDifference } from '../support/vectors.ts';
+import { spawnWorker } from '../support/worker-process.ts';
+
+const SAMPLES = 16;
+const TOLERANCE = 1e-3;
+/** What may have to be loaded before a tab contributes, compressed. */
+const FIRST_LOAD_BYTES = 1.2e6;
+/** A software GPU on a busy machine takes its time. */
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 });
+
+interface Run extends TestCoordinator {
+  readonly address: string;
+  gradient(): Promise<Float32Array>;
+}
+
+/** A coordinator whose step is one batch of so many samples. */
+async function start(samples = SAMPLES): Promise<Run> {
+  const dataset = await someDigits(samples);
+  const coordinator = await testCoordinator(dataset, { seed: 1, batchSize: samples, epochs: 3 });
+  const input = { step: 0 as Step, weights: coordinator.initialWeights, split: dataset.train };
+  const numbers = Uint32Array.from({ length: samples }, (_, i) => i);
+  return {
+    ...coordinator,
+    address: coordinator.url.replace(/^ws/, 'http'),
+    gradient: async () => (await coordinator.rounds.gradient(input, numbers)).gradientSum.slice(),
+  };
+}
+
+const enginesOf = ({ pool }: TestCoordinator): string[] =>
+  [...pool.members.values()].map(({ engine }) => engine.backend);
+
+describeInBrowser('a tab', () => {
+  let browser: Browser;
+  /** What a Node worker computes. */
+  let expected: Float32Array;
+  const errors: string[] = [];
+
+  async function openTab(address: string): Promise<Page> {
+    const page = await browser.newPage();
+    page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+    page.on('pageerror', (error) => errors.push(error.message));
+    await page.goto(address);
+    return page;
+  }
+  const why = (page: Page): Promise<string | null> => page.locator('#engine-why').textContent();
+
+  beforeAll(async () => {
+    const run = await start();
+    const worker = spawnWorker(run.url);
+    await workersReady(run, 1);
+    expected = await run.gradient();
+    await run.close('done');
+    await worker.ended;
+  });
+  beforeEach(async () => {
+    // A new one each time: a GPU in software is still busy with what a tab has left behind.
+    browser = await openChromium();
+  });
+  afterEach(async () => {
+    await browser.close();
+    expect(errors.splice(0)).toEqual([]);
+  });
+
+  test.each([
+    ['wasm', '?engine=wasm&threads=1'],
+    ['wasm', '?engine=wasm&threads=3'],
+  ])('computes the gradient of a Node worker with %s (%s)', async (backend, query) => {
+    const run = await start();
+    await openTab(`${run.address}/${query}`);
+    await workersReady(run, 1);
+    expect(enginesOf(run)).toEqual([backend]);
+    expect(relativeDifference(await run.gradient(), expected)).toBeLessThan(TOLERANCE);
+    await run.close('done');
+  });
+
+  test.each(['webgl', 'webgpu'])(
+    'computes the gradient of a Node worker with %s, also after the GPU was lost',
+    async (backend) => {
+      const run = await start();
+      const page = await openTab(`${run.address}/?engine=${backend}`);
+      await workersReady(run, 1);
+      expect(enginesOf(run)).toEqual([backend]);
+      expect(relativeDifference(await run.gradient(), expected)).toBeLessThan(TOLERANCE);
+      const left = new Promise<void>((resolve) => {
+        const stop = run.pool.listen({
+          left() {
+            stop();
+            resolve();
+          },
+        });
+      });
+      const session = await browser.newBrowserCDPSession();
+      // Takes its WebGL contexts and WebGPU devices with it, as a driver that is reset does.
+      await session.send('Browser.crashGpuProcess');
+      await left;
+      await workersReady(run, 1);
+      expect(await page.locator('#note').textContent()).toMatch(/The engine was lost/);
+      expect(relativeDifference(await run.gradient(), expected)).toBeLessThan(TOLERANCE);
+      errors.length = 0;
+      await run.close('done');
+    },
+  );
+
+  test('loads little, contributes soon, and measures what else could compute', async () => {
+    const run = await start();
+    const page = await browser.newPage();
+    let bytes = 0;
+    const loaded: Promise<void>[] = [];
+    page.on('response', (response) => {
+      loaded.push(
+        response
+          .request()
+          .sizes()
+          .then(({ responseBodySize }) => void (bytes += responseBodySize)),
+      );
+    });
+    const startedMs = performance.now();
+    await page.goto(run.address);
+    await workersReady(run, 1);
+    expect(relativeDifference(await run.gradient(), expected)).toBeLessThan(TOLERANCE);
+    const firstGradientMs = performance.now() - startedMs;
+    await Promise.all(loaded);
+    console.log(`  first gradient after ${firstGradientMs.toFixed(0)} ms, ${bytes} bytes loaded`);
+    expect(bytes).toBeGreaterThan(100_000);
+    expect(bytes).toBeLessThan(FIRST_LOAD_BYTES);
+    await expect.poll(() => why(page), { timeout: 120_000 }).toMatch(/WebGPU (?!and).*; WebGL (?!is tried)/);
+    console.log(`  ${await why(page)}`);
+    expect(enginesOf(run)).toEqual(['wasm']);
+    await run.close('done');
+  });
+
+  test('is closed while its GPU is in the middle of a step: the others compute its part at once', async () => {
+    // A GPU in software goes on with what a closed tab has left behind, for seconds up to a minute; the next tab that wants
+    // it waits so long, the run must not. That is why engines have Web Workers of their own, apart from the socket.
+    const run = await start(64);
+    const worker = spawnWorker(run.url, '--name', 'node');
+    await workersReady(run, 1);
+    const alone = await run.gradient();
+    const page = await openTab(`${run.address}/?engine=webgl`);
+    await workersReady(run, 2);
+    const gradient = run.gradient();
+    await new Promise<void>((resolve) => {
+      const stop = run.pool.listen({
+        answered() {
+          stop();
+          resolve();
+        },
+      });
+    });
+    const tab = [...run.pool.members.values()].find(({ name }) => name !== 'node');
+    expect(tab?.stats.samples).toBe(0);
+    await page.close();
+    expect(relativeDifference(await gradient, alone)).toBeLessThan(TOLERANCE);
+    expect(tab?.stats.samples).toBe(0);
+    await run.close('done');
+    await worker.ended;
+  });
+
+  test('comes back when the coordinator does', async () => {
+    const proxy = await startProxy();
+    const first = await start();
+    proxy.pointTo(first.port);
+    const page = await openTab(`http://127.0.0.1:${proxy.port}/?engine=wasm`);
+    await workersReady(first, 1);
+    proxy.pointTo(null);
+    await expect.poll(() => page.locator('#state').textContent()).toBe('Waiting to reconnect');
+    const second = await start();
+    proxy.pointTo(second.port);
+    await workersReady(second, 1);
+    expect(relativeDifference(await second.gradient(), expected)).toBeLessThan(TOLERANCE);
+    errors.length = 0;
+    await Promise.all([first.close('done'), second.close('done')]);
+    proxy.close();
+  });
+
+  test('pauses when told, and says goodbye', async () => {
+    const run = await start();
+    const page = await openTab(`${run.address}/?engine=wasm`);
+    await workersReady(run, 1);
+    await page.locator('#toggle').click();
+    await expect.poll(() => page.locator('#state').textContent()).toBe('Paused');
+    expect(run.pool.members.size).toBe(0);
+    await page.locator('#toggle').click();
+    await workerReady(run, 'Chrome on Linux');
+    await run.close('done');
+  });
+});

@@ -1,0 +1,184 @@
+import type { Clock } from '../shared/clock.ts';
+import type { Engine } from '../shared/engine/engine.ts';
+import type { Job } from '../shared/model/job.ts';
+import type { Connect } from '../shared/transport.ts';
+import { RefusedError, runWorker, type WorkerOptions } from '../shared/worker/connection-loop.ts';
+import type { WorkerReport } from '../shared/worker/run-session.ts';
+import type { OpenedEngine } from './engine/opened-engine.ts';
+import type { TabEngines } from './engine/tab-engines.ts';
+import { pacedEngine } from './paced-engine.ts';
+import type { FromPage, FromTab, RunSummary } from './tab-messages.ts';
+
+export interface ContributeOptions {
+  readonly engines: Pick<TabEngines, 'first' | 'better' | 'again' | 'describe'>;
+  /** Puts what the engine is to do beside the shards around it. */
+  readonly around: (engine: Engine) => Engine;
+  /** Of the time, that the tab may compute: above 0 to 1. */
+  readonly share: () => number;
+  readonly connect: Connect;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly onHurry: NonNullable<WorkerOptions['onHurry']>;
+  readonly post: (message: FromTab) => void;
+}
+
+type Join = Extract<FromPage, { type: 'join' }>;
+
+/** An engine that loses its GPU again and again is not opened for ever. */
+const MOST_LOSSES = 5;
+
+/** A tab's part in a run: joins and leaves, and changes engines in between. */
+export function contribute(options: ContributeOptions): { join(message: Join): void; pause(): void } {
+  const { engines, clock, post } = options;
+  let leaving: AbortController | null = null;
+  /** Ends the session, not the contribution: the next one has another engine. */
+  let changing = new AbortController();
+  let losses = 0;
+  let triedOthers = false;
+  /** Opened when the tab first joins. */
+  let current: Promise<OpenedEngine> | null = null;
+  const afterSession: (() => void)[] = [];
+
+  /** Tells of an engine, and sees to the next should it be lost. */
+  function use(opening: Promise<OpenedEngine>): Promise<OpenedEngine> {
+    current = opening;
+    opening.then(
+      (opened) => {
+        const { engine, why } = opened;
+        post({ type: 'engine', info: engine.info, why });
+        void opened.lost.then((reason) => replace(opened, reason));
+      },
+      () => undefined, // Said by whoever joins.
+    );
+    return opening;
+  }
+
+  function change(opening: Promise<OpenedEngine>): void {
+    void use(opening);
+    changing.abort();
+  }
+
+  function replace(opened: OpenedEngine, reason: string): void {
+    opened.close();
+    const tell = (what: string): void =>
+      post({ type: 'note', line: `The engine was lost (${reason}). ${what}` });
+    if (++losses > MOST_LOSSES) {
+      tell('That was once too often.');
+      change(
+        Promise.reject(new Error('The GPU, or the memory, is taken away from this tab again and again.')),
+      );
+      return;
+    }
+    tell('Another one is being opened.');
+    change(engines.again(opened.backend));
+  }
+
+  /** Once the tab has shown that it works, whatever else could compute is tried beside. */
+  async function tryOthers(signal: AbortSignal): Promise<void> {
+    if (triedOthers || current === null) return;
+    triedOthers = true;
+    const before = current;
+    const present = await before;
+    const better = await engines.better(present.backend, signal);
+    if (current !== before || signal.aborted) better?.close();
+    else if (better === null) {
+      post({ type: 'engine', info: present.engine.info, why: engines.describe() });
+    } else {
+      change(Promise.resolve(better));
+      // The session ends first; then nobody computes with it any more.
+      afterSession.push(() => present.close());
+    }
+    // Who pauses wants an idle machine; what is still to be tried waits for the next time.
+    if (signal.aborted) triedOthers = false;
+  }
+
+  const reportFor = (signal: AbortSignal): WorkerReport => ({
+    joined: ({ job, workerId }) => post({ type: 'joined', run: summaryOf(job), workerId }),
+    computed(task, step, samples) {
+      // A training step's number counts the updates before it, an evaluation's those that it looks at.
+      post({ type: 'computed', step: task === 'train' ? step + 1 : step, samples });
+      void tryOthers(signal);
+    },
+    waiting: (_line, { reason, waitMs }) => post({ type: 'waiting', reason, waitMs }),
+    note: (line) => post({ type: 'note', line }),
+  });
+
+  /** Takes part in the run until it is over or the person pauses. Never rejects. */
+  async function work(join: Join, signal: AbortSignal): Promise<FromTab> {
+    for (;;) {
+      changing = new AbortController();
+      try {
+        const reason = await session(join, signal, AbortSignal.any([signal, changing.signal]));
+        if (!signal.aborted && !changing.signal.aborted) return { type: 'finished', reason };
+      } catch (error) {
+        // What a lost engine was asked last fails before its loss is known here.
+        await new Promise<void>((resolve) => void clock.after(0, resolve));
+        if (!changing.signal.aborted) return endOf(error);
+      }
+      afterSession.splice(0).forEach((close) => close());
+      if (signal.aborted) return { type: 'paused' };
+    }
+  }
+
+  /** @param left aborted when the person leaves; `ended` then too, and when the engine changes */
+  async function session({ url, name, token }: Join, left: AbortSignal, ended: AbortSignal): Promise<string> {
+    const { engine } = await (current ?? use(engines.first()));
+    return runWorker({
+      ...{ url, name, clock, random: options.random, onHurry: options.onHurry, signal: ended },
+      ...(token === undefined ? {} : { token }),
+      engine: announced(pacedEngine(options.around(engine), options.share, clock, ended), post),
+      connect(to, events) {
+        post({ type: 'connecting' });
+        return options.connect(to, events);
+      },
+      report: reportFor(left),
+    });
+  }
+
+  let next: Join | null = null;
+
+  function join(message: Join): void {
+    if (leaving !== null) {
+      // On its way out: what was asked last is what counts.
+      next = message;
+      return;
+    }
+    const controller = new AbortController();
+    leaving = controller;
+    void work(message, controller.signal).then((end) => {
+      leaving = null;
+      const again = next;
+      next = null;
+      if (again !== null && controller.signal.aborted) join(again);
+      else post(end);
+    });
+  }
+
+  return {
+    join,
+    pause() {
+      next = null;
+      leaving?.abort();
+    },
+  };
+}
+
+function endOf(error: unknown): FromTab {
+  if (error instanceof RefusedError) return { type: 'refused', reason: error.reason };
+  return { type: 'failed', reason: error instanceof Error ? error.message : String(error) };
+}
+
+/** Says when the model is being built, which takes a while on a slow device. */
+function announced(engine: Engine, post: (message: FromTab) => void): Engine {
+  return {
+    info: engine.info,
+    load(job) {
+      post({ type: 'building' });
+      return engine.load(job);
+    },
+  };
+}
+
+function summaryOf({ data, batchSize, epochs }: Job): RunSummary {
+  return { dataName: data.name, steps: Math.ceil(data.trainSamples / batchSize) * epochs };
+}

@@ -1,0 +1,26 @@
+import { setThreadsCount, setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
+import { createEngine } from '../../../shared/engine/tf-engine.ts';
+import { readFromHeap } from '../../../shared/kernels/wasm/read-from-heap.ts';
+import { registerWasmKernels } from '../../../shared/kernels/wasm/register.ts';
+import type { OpenedBackend } from './opened-backend.ts';
+import { startBackend, tf } from './tf.ts';
+
+/** WebAssembly on one thread: several cores are used by several Web Workers (docs/decisions/tab-engines.md). */
+export async function openWasm(): Promise<OpenedBackend> {
+  const paths = Object.entries(WASM_FILES).map(
+    ([name, file]) => [name, new URL(file, location.href).href] as const,
+  );
+  // tfjs wants an entry for each of its builds; the threaded one is not loaded.
+  setWasmPaths({
+    'tfjs-backend-wasm-threaded-simd.wasm': '',
+    ...(Object.fromEntries(paths) as Record<string, string>),
+  });
+  setThreadsCount(1);
+  tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
+  await startBackend('wasm');
+  registerWasmKernels(tf);
+  const cores = navigator.hardwareConcurrency;
+  const device = cores > 1 ? `CPU with ${cores} cores` : 'CPU';
+  const info = { backend: 'wasm', version: tf.version.tfjs, device, threads: 1 };
+  return { engine: createEngine(tf, info, readFromHeap(tf)), onLost: () => undefined };
+}

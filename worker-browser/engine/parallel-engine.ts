@@ -1,0 +1,101 @@
+import type { Shard } from '../../shared/data/shard.ts';
+import type { Engine, ShardResult, Trainer } from '../../shared/engine/engine.ts';
+import { layoutOf } from '../../shared/model/layout.ts';
+import type { EngineInfo, Step } from '../../shared/protocol/messages.ts';
+import type { EngineProcess } from './engine-process.ts';
+import { splitShard } from './split-shard.ts';
+
+export interface ParallelOptions {
+  /** All alike; at least one. */
+  readonly processes: readonly EngineProcess[];
+  readonly info: EngineInfo;
+  /** Makes memory that the processes see too; null where the browser has none, or the backend cannot read it. */
+  readonly sharedFloats: ((length: number) => Float32Array) | null;
+}
+
+/** One engine out of several: each computes a part of every shard, and their gradients are added in a fixed order. */
+export function parallelEngine(options: ParallelOptions): Engine {
+  const { processes, info } = options;
+  return {
+    info,
+    async load(job) {
+      await Promise.all(processes.map((process) => process.ask({ type: 'load', job })));
+      return new ParallelTrainer(options, layoutOf(job.layout).length);
+    },
+  };
+}
+
+class ParallelTrainer implements Trainer {
+  readonly #processes: readonly EngineProcess[];
+  readonly #weights: Float32Array | null;
+  readonly #length: number;
+  /** Gradients travel in these; null while one is under way. */
+  readonly #rooms: (Float32Array<ArrayBuffer> | null)[] = [];
+  #prepared: { readonly step: Step; readonly shard: Shard; readonly parts: number } | null = null;
+
+  constructor({ processes, sharedFloats }: ParallelOptions, length: number) {
+    this.#processes = processes;
+    this.#length = length;
+    this.#weights = sharedFloats?.(length) ?? null;
+  }
+
+  setWeights(weights: Float32Array, from = 0): void {
+    // Written over while a process still reads older ones: those are followed by these before any shard.
+    this.#weights?.set(weights, from);
+    const values = this.#weights?.subarray(from, from + weights.length) ?? weights.slice();
+    for (const process of this.#processes) process.tell({ type: 'weights', values, from });
+  }
+
+  prepare(step: Step, shard: Shard): void {
+    const parts = splitShard(shard, this.#processes.length);
+    parts.forEach((part, i) => this.#processes[i]?.tell({ type: 'prepare', step, shard: part }));
+    this.#prepared = { step, shard, parts: parts.length };
+  }
+
+  async gradient(step: Step, shard: Shard, gradient: Float32Array): Promise<ShardResult> {
+    const ready = this.#prepared?.step === step && this.#prepared.shard === shard;
+    const parts: readonly (Shard | null)[] = ready
+      ? Array.from({ length: this.#prepared?.parts ?? 0 }, () => null)
+      : splitShard(shard, this.#processes.length);
+    this.#prepared = null;
+    const answers = await Promise.all(
+      parts.map((part, i) => {
+        const room = this.#rooms[i] ?? new Float32Array(this.#length);
+        this.#rooms[i] = null;
+        return this.#process(i).ask({ type: 'gradient', step, shard: part, room }, [room.buffer]);
+      }),
+    );
+    answers.forEach(({ room }, i) => {
+      if (i === 0) gradient.set(room);
+      else for (let j = 0; j < gradient.length; j++) gradient[j] = (gradient[j] ?? 0) + (room[j] ?? 0);
+      this.#rooms[i] = room;
+    });
+    return sumOf(answers);
+  }
+
+  async evaluate(shard: Shard): Promise<ShardResult> {
+    const parts = splitShard(shard, this.#processes.length);
+    return sumOf(
+      await Promise.all(parts.map((part, i) => this.#process(i).ask({ type: 'evaluate', shard: part }))),
+    );
+  }
+
+  predict(images: Uint8Array, samples: number): Promise<Float32Array> {
+    return this.#process(0).ask({ type: 'predict', images: images.slice(), samples });
+  }
+
+  dispose(): void {
+    for (const process of this.#processes) process.tell({ type: 'dispose' });
+  }
+
+  #process(i: number): EngineProcess {
+    const process = this.#processes[i];
+    if (process === undefined) throw new Error(`There is no engine ${i}.`);
+    return process;
+  }
+}
+
+const sumOf = (results: readonly ShardResult[]): ShardResult => ({
+  lossSum: results.reduce((sum, { lossSum }) => sum + lossSum, 0),
+  correct: results.reduce((sum, { correct }) => sum + correct, 0),
+});

@@ -1,0 +1,52 @@
+import type { Clock } from '../../shared/clock.ts';
+import type { Engine } from '../../shared/engine/engine.ts';
+import type { Sample } from '../../shared/engine/sample-job.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
+
+/** What a few steps have shown of an engine. */
+export interface Trial {
+  readonly samplesPerSecond: number;
+  /** Of the sample's shard. */
+  readonly gradient: Float32Array;
+}
+
+const STEPS = 3;
+/** Steps after the first that count when time runs out. */
+const FEWEST_STEPS = 1;
+
+/**
+ * Computes gradients of the sample: once to warm up (kernels and shaders are compiled then), then a few times, timed.
+ * @param withinMs ends the timed steps early; what blocks for ever is the caller's to end
+ */
+export async function tryEngine(
+  engine: Engine,
+  { job, weights, shard }: Sample,
+  withinMs: number,
+  clock: Clock,
+): Promise<Trial> {
+  const startedMs = clock.now();
+  const trainer = await engine.load(job);
+  try {
+    const gradient = new Float32Array(weights.length);
+    trainer.setWeights(weights);
+    await trainer.gradient(0 as Step, shard, gradient);
+    const times: number[] = [];
+    while (times.length < STEPS && (times.length < FEWEST_STEPS || clock.now() - startedMs < withinMs)) {
+      const stepStartedMs = clock.now();
+      await trainer.gradient(0 as Step, shard, gradient);
+      times.push(clock.now() - stepStartedMs);
+    }
+    const medianMs = times.toSorted((a, b) => a - b)[times.length >> 1] ?? Infinity;
+    return { samplesPerSecond: (shard.labels.length * 1_000) / Math.max(medianMs, 0.1), gradient };
+  } finally {
+    trainer.dispose();
+  }
+}
+
+/** Fails with a sentence where a promise takes longer. */
+export function within<Value>(clock: Clock, ms: number, what: string, value: Promise<Value>): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(ms, () => reject(new Error(`${what} took more than ${ms / 1_000} s`)));
+    value.then(resolve, reject).finally(cancel);
+  });
+}
