@@ -44,6 +44,10 @@ export async function runWorkerCommand(
   if (!URL.canParse(url) || !/^wss?:$/.test(new URL(url).protocol)) {
     throw new Error(`'${url}' is no address of a coordinator. It looks like ws://192.168.1.20:2718.`);
   }
+  const { hash } = new URL(url);
+  if (hash !== '') {
+    throw new Error(`'${url}' ends in ${hash}, which is no part of an address. Give a token with --token.`);
+  }
   const leaving = leaveWhenAsked();
   const note = (line: string): void => void process.stderr.write(`${line}\n`);
   const info = flags.quiet === true ? (): void => undefined : note;
