@@ -1,5 +1,8 @@
 import { Socket } from 'node:net';
 
+/** The reason of a signal that SIGTERM has aborted. */
+export const TERMINATED = 'SIGTERM';
+
 /** Aborted by Ctrl-C, by SIGTERM, and when whoever holds the leash is gone. A second Ctrl-C ends at once. */
 export function leaveWhenAsked(): AbortSignal {
   const leaving = new AbortController();
@@ -15,6 +18,6 @@ export function leaveWhenAsked(): AbortSignal {
       leaving.abort();
     });
   }
-  process.on('SIGTERM', () => leaving.abort());
+  process.on('SIGTERM', () => leaving.abort(TERMINATED));
   return leaving.signal;
 }

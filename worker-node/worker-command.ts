@@ -3,8 +3,8 @@ import { devicesHere, visibleDevice, type Devices } from './devices.ts';
 import { nativeCandidates } from './engine/candidates.ts';
 import type { EngineChoice } from './engine/choose.ts';
 import { threadsPerWorker } from './engine/load-native.ts';
-import { leaveWhenAsked } from './leave-when-asked.ts';
-import { ENGINE_DIED, runProcesses, type WorkerSpec } from './processes.ts';
+import { leaveWhenAsked, TERMINATED } from './leave-when-asked.ts';
+import { ASKED_TO_LEAVE, ENGINE_DIED, runProcesses, type WorkerSpec } from './processes.ts';
 import { shapeOfThisMachine, workersHere } from './shape/workers-here.ts';
 import { EngineDiedError } from './thread/threaded-engine.ts';
 import { work } from './work.ts';
@@ -75,7 +75,8 @@ export async function runWorkerCommand(
       note,
     });
     info(`${name}: ${reason}`);
-    return 0;
+    // The others go on. Whoever holds the leash has asked all of them by letting go of it.
+    return sibling && leaving.reason === TERMINATED ? ASKED_TO_LEAVE : 0;
   } catch (error) {
     if (!sibling || !(error instanceof EngineDiedError)) throw error;
     note(`${flags.name}: ${error.message}`);
