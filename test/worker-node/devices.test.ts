@@ -58,6 +58,21 @@ describe('the GPUs of a machine', () => {
     expect(() => devicesHere([0], empty)).toThrow(/no GPU 0 here; nvidia-smi finds none/);
   });
 
+  test('are those that were allotted, where that is said in numbers', async () => {
+    const env = { ...(await withGpus(0, 1, 2, 3)), CUDA_VISIBLE_DEVICES: '3, 1' };
+    expect(devicesHere('all', env)).toEqual([3, 1]);
+    expect(devicesHere([1], env)).toEqual([1]);
+    expect(() => devicesHere([1, 2], env)).toThrow(
+      'GPU 2 is not allotted to this process: CUDA_VISIBLE_DEVICES leaves it 3, 1.',
+    );
+    const none = { ...env, CUDA_VISIBLE_DEVICES: '-1' };
+    expect(() => devicesHere('all', none)).toThrow('CUDA_VISIBLE_DEVICES leaves no GPU to this process.');
+    expect(() => devicesHere([0], none)).toThrow('GPU 0 is not allotted');
+    for (const unsaid of ['', 'GPU-8932f937']) {
+      expect(devicesHere([2], { ...env, CUDA_VISIBLE_DEVICES: unsaid })).toEqual([2]);
+    }
+  });
+
   test('are counted in the order of nvidia-smi by the process that sees one of them', () => {
     expect(visibleDevice(3)).toEqual({ CUDA_DEVICE_ORDER: 'PCI_BUS_ID', CUDA_VISIBLE_DEVICES: '3' });
   });
