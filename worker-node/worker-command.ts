@@ -26,6 +26,8 @@ export interface WorkerFlags {
 interface WorkerProgram {
   /** What runs gradcast, for the processes that it starts. */
   readonly file: string;
+  /** The same, as a person types it. */
+  readonly typed: string;
   /** Gets the engine, if it is missing and can be had. */
   readonly prepareEngine: (signal: AbortSignal) => Promise<void>;
   /** The program of the engine's thread. */
@@ -87,7 +89,7 @@ export async function runWorkerCommand(
 /** @returns null for a single one, in this process */
 async function workersWanted(
   flags: WorkerFlags,
-  { file }: WorkerProgram,
+  { file, typed }: WorkerProgram,
   signal: AbortSignal,
   note: (line: string) => void,
 ): Promise<readonly WorkerSpec[] | null> {
@@ -95,7 +97,7 @@ async function workersWanted(
   if (devices !== undefined) {
     if (flags.workers !== 'auto')
       throw new Error('--devices makes one worker for each GPU; leave --workers away.');
-    checkGpuEngine(choice);
+    checkGpuEngine(choice, typed);
     return devicesHere(devices).map((number) => ({
       name: `${name}-gpu${number}`,
       env: visibleDevice(number),
@@ -153,8 +155,8 @@ function runSeveral(
 }
 
 /** @throws Error if no engine here would use a GPU */
-function checkGpuEngine(choice: EngineChoice): void {
+function checkGpuEngine(choice: EngineChoice, typed: string): void {
   if (choice === 'wasm') throw new Error('WebAssembly computes on the CPU: --devices needs --engine native.');
   if (nativeCandidates().some(({ variant, missing }) => variant === 'gpu' && missing === null)) return;
-  throw new Error('No native TensorFlow for GPUs here. This gets it: gradcast engine install --gpu');
+  throw new Error(`No native TensorFlow for GPUs here. This gets it: ${typed} engine install --gpu`);
 }

@@ -81,7 +81,7 @@ describe('the GPUs of a machine', () => {
 test.each<[string, string[], RegExp]>([
   ['WebAssembly', ['--devices', 'all', '--engine', 'wasm'], /WebAssembly computes on the CPU/],
   ['a number of workers', ['--devices', '0', '--workers', '2'], /one worker for each GPU/],
-  ['no engine for them', ['--devices', '0'], /engine install --gpu/],
+  ['no engine for them', ['--devices', '0'], /This gets it: node .*bin.gradcast\.js engine install --gpu/],
   ['a list that is none', ['--devices', '0;1'], /numbers of GPUs such as 0,1/],
 ])('GPUs with %s are an error with a sentence', async (_, options, sentence) => {
   const env = { ...process.env, XDG_CACHE_HOME: folder, GRADCAST_NATIVE_DIR: folder };
