@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { withLock } from './lock.js';
 
@@ -20,6 +20,12 @@ export async function ensureInstalled() {
     process.exit(1);
   }
   if (isInstalled()) return;
+  if (lstatSync(`${root}/node_modules`, { throwIfNoEntry: false })?.isSymbolicLink()) {
+    // npm ci would empty the folder that it leads to, which others use.
+    console.error('gradcast: node_modules is a link to a folder without what package-lock.json names.');
+    console.error('Install there, or remove the link and run the same command again.');
+    process.exit(1);
+  }
   const onWaiting = () => console.log('Another start installs what is missing; waiting for it ...');
   const done = await withLock(lockFile, onWaiting, () => isInstalled() || install());
   if (!done) {

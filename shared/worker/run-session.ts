@@ -4,7 +4,7 @@ import { closeReason, CloseCode, ProtocolError } from '../protocol/close-code.ts
 import { PROTOCOL_VERSION, type FromWorker, type Step, type Welcome } from '../protocol/messages.ts';
 import { frameFromWorker } from '../protocol/parse.ts';
 import { SealChecker, sealing } from '../seals.ts';
-import type { Connection, ConnectionEvents } from '../transport.ts';
+import type { ConnectionEvents } from '../transport.ts';
 import type { WorkerOptions } from './connection-loop.ts';
 import { LoadedJob } from './loaded-job.ts';
 import {
@@ -212,7 +212,7 @@ export function runSession(
       },
       onClose: (code, reason) => dispatch({ type: 'closed', code, reason }),
     };
-    let connection: Connection;
+    let connection: ReturnType<typeof sealing>;
     try {
       connection = sealing(options.connect(options.url, events));
     } catch (error) {
