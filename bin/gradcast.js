@@ -4,10 +4,11 @@ import { relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const file = fileURLToPath(import.meta.url);
-// In a clone of the repository: whatever is missing or out of date is seen to first. A package is built already.
-if (existsSync(new URL('../scripts/', import.meta.url))) {
+// In a clone of the repository: whatever is missing or out of date is seen to first. A package is built already, and whoever
+// holds the leash of this process has seen to it.
+if (existsSync(new URL('../scripts/', import.meta.url)) && process.env.GRADCAST_LEASH === undefined) {
   const { ensureInstalled } = await import('../scripts/install.js');
-  ensureInstalled();
+  await ensureInstalled();
   const { ensureBuilt } = await import('../scripts/build.js');
   await ensureBuilt();
 }

@@ -8,7 +8,7 @@ export interface Interrupt {
   dispose(): void;
 }
 
-/** Ctrl-C (or SIGTERM) once: the signal is aborted and the run ends in order. Twice: the process ends at once. */
+/** Ctrl-C (or SIGTERM, or the end of the terminal) once: the signal is aborted and the run ends in order. Twice: the process ends at once. */
 export function interruptible(report: Report): Interrupt {
   const controller = new AbortController();
   const onSignal = (): void => {
@@ -21,11 +21,13 @@ export function interruptible(report: Report): Interrupt {
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
+  process.on('SIGHUP', onSignal);
   return {
     signal: controller.signal,
     dispose() {
       process.off('SIGINT', onSignal);
       process.off('SIGTERM', onSignal);
+      process.off('SIGHUP', onSignal);
     },
   };
 }

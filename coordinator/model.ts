@@ -1,9 +1,14 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Dataset } from '../shared/data/dataset.ts';
-import { buildModel } from '../shared/engine/model.ts';
+import { buildModel, writtenOut } from '../shared/engine/model.ts';
 import { defaultTopology } from '../shared/model/default-topology.ts';
 import type { Job, Topology } from '../shared/model/job.ts';
-import { withKeyedDropout, withLogits, withSeededInitializers } from '../shared/model/topology.ts';
+import {
+  refuseWhatIsIgnored,
+  withKeyedDropout,
+  withLogits,
+  withSeededInitializers,
+} from '../shared/model/topology.ts';
 
 export interface JobSettings {
   readonly batchSize: number;
@@ -47,13 +52,15 @@ export function optimizerFor(batchSize: number): Job['optimizer'] {
 export async function prepareJob(dataset: Dataset, settings: JobSettings): Promise<PreparedJob> {
   const { batchSize, epochs, seed, microShard } = settings;
   const given = settings.topology ?? defaultTopology(dataset.sampleShape, dataset.classes);
-  const topology = withSeededInitializers(given, seed);
   // Workers rewrite the topology so; what they could not do is said here, before anybody joins.
-  withLogits(withKeyedDropout(topology));
+  withLogits(withKeyedDropout(given));
+  refuseWhatIsIgnored(given);
 
   // Without this, tfjs advises on its CPU backend, which only makes the initial weights here.
   tf.enableProdMode();
   await tf.setBackend('cpu');
+  const whole = settings.topology === undefined ? given : await writtenOut(tf, given);
+  const topology = withSeededInitializers(whole, seed);
   const built = await buildModel(tf, topology);
   try {
     checkFits(built.model, dataset);

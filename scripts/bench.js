@@ -3,8 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { basename } from 'node:path';
 import { ensureInstalled, root } from './install.js';
+import { sweep } from './sweep.js';
 
-ensureInstalled();
+await ensureInstalled();
 const { build } = await import('esbuild');
 const { buildAll } = await import('./build.js');
 
@@ -18,7 +19,7 @@ if (wanted !== undefined && !names.includes(wanted)) {
 }
 
 await buildAll();
-await build({
+const { metafile } = await build({
   absWorkingDir: root,
   entryPoints: ['bench/*.ts', 'bench/support/*.ts', 'bench/links/*.ts'],
   outdir: `${root}/dist/bench`,
@@ -29,8 +30,10 @@ await build({
   platform: 'node',
   target: 'node20.19',
   packages: 'external',
+  metafile: true,
   logLevel: 'warning',
 });
+sweep(`${root}/dist/bench`, new Set(Object.keys(metafile.outputs).map((path) => basename(path))));
 for (const name of wanted === undefined ? names : [wanted]) {
   console.log(`> ${name}`);
   const { status } = spawnSync(process.execPath, [`${root}/dist/bench/${name}.js`, ...args], {

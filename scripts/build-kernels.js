@@ -1,6 +1,7 @@
 // Compiles the AssemblyScript in .as files (so named that tsc and eslint leave them alone) into .ts files that hold the
 // bytes: `node scripts/build-kernels.js` after every change there. A test holds the two together.
 import { Buffer } from 'node:buffer';
+import { realpathSync } from 'node:fs';
 import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
@@ -74,7 +75,7 @@ ${lines.join('\n')}
 `;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
   for (const module of modules) {
     const bytes = await compile(module);
     await writeFile(module.bytesFile, bytesModule(module, bytes));

@@ -7,6 +7,7 @@ import { basename, dirname, extname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { brotliCompress, gzip } from 'node:zlib';
 import { build } from 'esbuild';
+import { sweep } from './sweep.js';
 
 // Vitest, which builds before its tests, has no import.meta.resolve.
 const { resolve } = createRequire(import.meta.url);
@@ -15,7 +16,8 @@ const WASM_NAME = /^tfjs-backend-wasm(-simd)?\.wasm$/;
 
 /**
  * The page and its Web Workers. Every file but index.html bears a hash of its content in its name, so that browsers may
- * keep it for ever; each lies there compressed too. Files of earlier builds stay for pages that are open.
+ * keep it for ever; each lies there compressed too. Files of earlier builds stay a day for pages
+ * that are open.
  */
 export async function buildPage(root, outdir) {
   await mkdir(outdir, { recursive: true });
@@ -52,6 +54,7 @@ export async function buildPage(root, outdir) {
   await Promise.all([...files].map((name) => compress(join(outdir, name))));
   await compress(join(outdir, 'index.html'), Buffer.from(html));
   await writeFile(join(outdir, 'index.html'), html);
+  sweep(outdir, files);
 }
 
 /** @returns the file's name, with a hash in it as esbuild's have */
@@ -97,7 +100,8 @@ async function compress(file, fresh) {
   ];
   for (const [ending, way] of ways) {
     if (fresh === undefined && existsSync(`${file}.${ending}`)) continue;
-    await writeFile(`${file}.${ending}.new`, await way(bytes));
-    await rename(`${file}.${ending}.new`, `${file}.${ending}`);
+    const fresher = `${file}.${ending}.${process.pid}`;
+    await writeFile(fresher, await way(bytes));
+    await rename(fresher, `${file}.${ending}`);
   }
 }

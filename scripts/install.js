@@ -1,12 +1,17 @@
-import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, lstatSync, readFileSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { withLock } from './lock.js';
 
 /** The folder of package.json. */
 export const root = fileURLToPath(new URL('..', import.meta.url));
 
+/** Whoever installs or builds has this. */
+export const lockFile = `${root}/.starting`;
+
 /** Installs what package-lock.json names, unless it is there already. */
-export function ensureInstalled() {
+export async function ensureInstalled() {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   if (major < 20 || (major === 20 && minor < 19)) {
     console.error(
@@ -15,17 +20,37 @@ export function ensureInstalled() {
     process.exit(1);
   }
   if (isInstalled()) return;
-  console.log('Installing what is missing (npm ci) ...');
-  // npm is a script that runs under this very Node; on Windows its name alone could not be started.
-  const npm = process.env.npm_execpath;
-  const args = ['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error'];
-  const result = npm
-    ? spawnSync(process.execPath, [npm, ...args], { cwd: root, stdio: 'inherit' })
-    : spawnSync('npm', args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' });
-  if (result.status !== 0) {
+  if (lstatSync(`${root}/node_modules`, { throwIfNoEntry: false })?.isSymbolicLink()) {
+    // npm ci would empty the folder that it leads to, which others use.
+    console.error('gradcast: node_modules is a link to a folder without what package-lock.json names.');
+    console.error('Install there, or remove the link and run the same command again.');
+    process.exit(1);
+  }
+  const onWaiting = () => console.log('Another start installs what is missing; waiting for it ...');
+  const done = await withLock(lockFile, onWaiting, () => isInstalled() || install());
+  if (!done) {
     console.error('gradcast: npm could not install the packages (its message stands above).');
     console.error('Check that this machine reaches a package registry, then run the same command again.');
     process.exit(1);
+  }
+}
+
+/** @returns whether it worked */
+async function install() {
+  console.log('Installing what is missing (npm ci) ...');
+  const args = ['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error'];
+  // npm is a script that runs under this very Node; on Windows its name alone could not be started. Others that start
+  // scripts name themselves in the same place, and have no ci.
+  const script = process.env.npm_execpath ?? '';
+  const npm = /npm-cli\.[cm]?js$/.test(script)
+    ? spawn(process.execPath, [script, ...args], { cwd: root, stdio: 'inherit' })
+    : spawn('npm', args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' });
+  try {
+    const [code] = await once(npm, 'exit');
+    return code === 0;
+  } catch (error) {
+    console.error(`gradcast: npm cannot be started: ${error.message}`);
+    return false;
   }
 }
 

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { InvalidArgumentError } from 'commander';
+import { DRIVER_LIMITS } from './engine/gpu-name.ts';
 
 /** The numbers of GPUs, as nvidia-smi counts them. */
 export type Devices = 'all' | readonly number[];
@@ -16,10 +17,21 @@ export function parseDevices(text: string): Devices {
 }
 
 /**
- * The GPUs to use, one worker each.
+ * The GPUs to use, one worker each. Where CUDA_VISIBLE_DEVICES names numbers, no others are there for this process.
  * @throws Error with a sentence if they cannot be listed, there are none, or one that was named is not among them
  */
 export function devicesHere(wanted: Devices, env: NodeJS.ProcessEnv = process.env): readonly number[] {
+  const allotted = allotment(env);
+  if (allotted !== null) {
+    const foreign = wanted === 'all' ? undefined : wanted.find((number) => !allotted.includes(number));
+    if (foreign !== undefined) {
+      throw new Error(
+        `GPU ${foreign} is not allotted to this process: CUDA_VISIBLE_DEVICES leaves it ${allotted.join(', ') || 'none'}.`,
+      );
+    }
+    if (allotted.length === 0) throw new Error('CUDA_VISIBLE_DEVICES leaves no GPU to this process.');
+    return wanted === 'all' ? allotted : wanted;
+  }
   const present = listDevices(env);
   if (wanted === 'all') {
     if (present === null) {
@@ -44,6 +56,16 @@ export function visibleDevice(number: number): NodeJS.ProcessEnv {
   return { CUDA_DEVICE_ORDER: 'PCI_BUS_ID', CUDA_VISIBLE_DEVICES: String(number) };
 }
 
+/** The GPUs that whoever started this process left to it; null if that was not said, or not in numbers. */
+function allotment({ CUDA_VISIBLE_DEVICES: devices = '' }: NodeJS.ProcessEnv): readonly number[] | null {
+  const text = devices.replaceAll(' ', '');
+  if (!/^-?\d+(,-?\d+)*$/.test(text)) return null;
+  const numbers = text.split(',').map(Number);
+  // CUDA takes those before the first that is none.
+  const end = numbers.findIndex((number) => number < 0);
+  return [...new Set(end < 0 ? numbers : numbers.slice(0, end))];
+}
+
 /** @returns null if nvidia-smi is not there or fails */
 function listDevices(env: NodeJS.ProcessEnv): readonly number[] | null {
   try {
@@ -52,6 +74,7 @@ function listDevices(env: NodeJS.ProcessEnv): readonly number[] | null {
       env,
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
+      ...DRIVER_LIMITS,
     });
     return text
       .split('\n')

@@ -39,6 +39,7 @@ Examples:
       const { runWorkerCommand } = await import('./worker-command.ts');
       process.exitCode = await runWorkerCommand(url, flags, {
         file: programFile,
+        typed: typedAs(programFile),
         threadFile,
         prepareEngine: (signal) => prepareEngine(flags.engine, signal, programFile),
       });

@@ -17,6 +17,9 @@ export interface ProcessesOptions {
 
 /** How a worker among several ends whose engine has died; it is started again, as if it had been killed. */
 export const ENGINE_DIED = 86;
+/** How a worker among several ends that was asked to leave by somebody else than whoever started it: as if killed, too. */
+export const ASKED_TO_LEAVE = 87;
+const RESTARTED: ReadonlySet<number | null> = new Set([null, ENGINE_DIED, ASKED_TO_LEAVE]);
 
 /** A worker that ends sooner than this has not got as far as to work. */
 const EARLY_MS = 10_000;
@@ -45,6 +48,7 @@ async function keepRunning(options: ProcessesOptions, worker: WorkerSpec): Promi
   const { name } = worker;
   let restarts = RESTARTS;
   for (;;) {
+    if (options.signal.aborted) return 0;
     const startedAtMs = performance.now();
     const code = await runOnce(options, worker);
     if (code !== null) return code;
@@ -58,8 +62,11 @@ async function keepRunning(options: ProcessesOptions, worker: WorkerSpec): Promi
   }
 }
 
-/** @returns the exit code, or null if a signal, or its engine's death, ended the process */
-function runOnce({ command, env, signal }: ProcessesOptions, worker: WorkerSpec): Promise<number | null> {
+/** @returns the exit code, or null if a signal, or what is like one, ended the process */
+function runOnce(
+  { command, env, signal, note }: ProcessesOptions,
+  worker: WorkerSpec,
+): Promise<number | null> {
   return new Promise((resolve) => {
     const [program, ...args] = command;
     // stdin is a leash: it closes when this process dies, however it dies.
@@ -75,8 +82,11 @@ function runOnce({ command, env, signal }: ProcessesOptions, worker: WorkerSpec)
       signal.removeEventListener('abort', stop);
       resolve(code);
     };
-    child.once('error', () => settle(1));
-    child.once('exit', (code) => settle(code === ENGINE_DIED ? null : code));
+    child.once('error', (error) => {
+      note(`${worker.name} could not be started: ${error.message}`);
+      settle(1);
+    });
+    child.once('exit', (code) => settle(RESTARTED.has(code) ? null : code));
   });
 }
 

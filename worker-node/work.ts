@@ -35,6 +35,8 @@ export async function work(options: WorkOptions): Promise<string> {
     file: options.threadFile,
     choice: options.engine,
     note: (line) => note(`${name}: ${line}`),
+    // Neither process.exit() nor the end of the program would come past that thread.
+    onStuck: () => void process.kill(process.pid, 'SIGKILL'),
   });
   const { engine, why, died } = threaded;
   const { backend, device, threads } = engine.info;
@@ -61,6 +63,7 @@ export async function work(options: WorkOptions): Promise<string> {
       random: Math.random,
       report,
       signal: AbortSignal.any([signal, died]),
+      abandonsEngine: true,
     });
     if (died.aborted) throw died.reason as EngineDiedError;
     return end;

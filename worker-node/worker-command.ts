@@ -3,8 +3,8 @@ import { devicesHere, visibleDevice, type Devices } from './devices.ts';
 import { nativeCandidates } from './engine/candidates.ts';
 import type { EngineChoice } from './engine/choose.ts';
 import { threadsPerWorker } from './engine/load-native.ts';
-import { leaveWhenAsked } from './leave-when-asked.ts';
-import { ENGINE_DIED, runProcesses, type WorkerSpec } from './processes.ts';
+import { leaveWhenAsked, TERMINATED } from './leave-when-asked.ts';
+import { ASKED_TO_LEAVE, ENGINE_DIED, runProcesses, type WorkerSpec } from './processes.ts';
 import { shapeOfThisMachine, workersHere } from './shape/workers-here.ts';
 import { EngineDiedError } from './thread/threaded-engine.ts';
 import { work } from './work.ts';
@@ -26,6 +26,8 @@ export interface WorkerFlags {
 interface WorkerProgram {
   /** What runs gradcast, for the processes that it starts. */
   readonly file: string;
+  /** The same, as a person types it. */
+  readonly typed: string;
   /** Gets the engine, if it is missing and can be had. */
   readonly prepareEngine: (signal: AbortSignal) => Promise<void>;
   /** The program of the engine's thread. */
@@ -43,6 +45,10 @@ export async function runWorkerCommand(
 ): Promise<number> {
   if (!URL.canParse(url) || !/^wss?:$/.test(new URL(url).protocol)) {
     throw new Error(`'${url}' is no address of a coordinator. It looks like ws://192.168.1.20:2718.`);
+  }
+  const { hash } = new URL(url);
+  if (hash !== '') {
+    throw new Error(`'${url}' ends in ${hash}, which is no part of an address. Give a token with --token.`);
   }
   const leaving = leaveWhenAsked();
   const note = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -71,7 +77,8 @@ export async function runWorkerCommand(
       note,
     });
     info(`${name}: ${reason}`);
-    return 0;
+    // The others go on. Whoever holds the leash has asked all of them by letting go of it.
+    return sibling && leaving.reason === TERMINATED ? ASKED_TO_LEAVE : 0;
   } catch (error) {
     if (!sibling || !(error instanceof EngineDiedError)) throw error;
     note(`${flags.name}: ${error.message}`);
@@ -82,7 +89,7 @@ export async function runWorkerCommand(
 /** @returns null for a single one, in this process */
 async function workersWanted(
   flags: WorkerFlags,
-  { file }: WorkerProgram,
+  { file, typed }: WorkerProgram,
   signal: AbortSignal,
   note: (line: string) => void,
 ): Promise<readonly WorkerSpec[] | null> {
@@ -90,7 +97,7 @@ async function workersWanted(
   if (devices !== undefined) {
     if (flags.workers !== 'auto')
       throw new Error('--devices makes one worker for each GPU; leave --workers away.');
-    checkGpuEngine(choice);
+    checkGpuEngine(choice, typed);
     return devicesHere(devices).map((number) => ({
       name: `${name}-gpu${number}`,
       env: visibleDevice(number),
@@ -148,8 +155,8 @@ function runSeveral(
 }
 
 /** @throws Error if no engine here would use a GPU */
-function checkGpuEngine(choice: EngineChoice): void {
+function checkGpuEngine(choice: EngineChoice, typed: string): void {
   if (choice === 'wasm') throw new Error('WebAssembly computes on the CPU: --devices needs --engine native.');
   if (nativeCandidates().some(({ variant, missing }) => variant === 'gpu' && missing === null)) return;
-  throw new Error('No native TensorFlow for GPUs here. This gets it: gradcast engine install --gpu');
+  throw new Error(`No native TensorFlow for GPUs here. This gets it: ${typed} engine install --gpu`);
 }

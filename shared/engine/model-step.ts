@@ -47,7 +47,12 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
   const dropout: DropoutContext = { masks: null };
   registerKeyedDropout(tf, dropout);
   const built = await buildModel(tf, withLogits(withKeyedDropout(job.topology)));
-  checkLayout(built, job);
+  try {
+    checkLayout(built, job);
+  } catch (error) {
+    built.dispose();
+    throw error;
+  }
   const { model, layout, variables } = built;
   const taps = new GradientTaps(tf, model.weights);
   const factors = new DenseFactors(tf, built);
@@ -74,6 +79,10 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
         return tf.mul(tf.sub(variable, old), samples);
       });
       return { logits: logits as tfjs.Tensor, parts };
+    } catch (error) {
+      // It is kept, so no tidy would find it.
+      logits?.dispose();
+      throw error;
     } finally {
       dropout.masks = null;
       before.forEach((old, i) => old !== null && variables[i]?.assign(old));

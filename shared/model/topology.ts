@@ -98,7 +98,33 @@ export function withLogits(topology: Topology): Topology {
   return { ...model };
 }
 
-/** Gives every initializer that has no seed one of its own, derived from the run's, so that a run can be repeated. */
+/**
+ * Workers compute the gradient of the loss alone, and nothing holds weights within bounds after an update.
+ * @throws Error naming layer and property if the model asks for either
+ */
+export function refuseWhatIsIgnored(topology: Topology): void {
+  for (const { class_name: className, config } of walk(copyOfModel(topology))) {
+    for (const [property, value] of Object.entries(config)) {
+      const [, kind] = /_(regularizer|constraint)$/.exec(property) ?? [];
+      if (kind === undefined || value === null || (kind === 'regularizer' && weighsNothing(value))) continue;
+      throw new Error(
+        `Layer ${String(config.name)} (${className}) has a ${property}, which would be ignored: no ${kind} is supported. ` +
+          'Take it out of the model.',
+      );
+    }
+  }
+}
+
+/** What Keras writes for l1_l2(0, 0). */
+const weighsNothing = (regularizer: unknown): boolean =>
+  isLayer(regularizer) &&
+  Number(regularizer.config.l1 ?? 0) === 0 &&
+  Number(regularizer.config.l2 ?? 0) === 0;
+
+/**
+ * Gives every initializer that has no seed one of its own, derived from the run's, so that a run can be repeated.
+ * @param topology with every initializer written out, as writtenOut does it
+ */
 export function withSeededInitializers(topology: Topology, seed: number): Topology {
   const model = copyOfModel(topology);
   const stream = randomStream(seed, Purpose.initialWeights);

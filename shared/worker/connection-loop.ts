@@ -19,6 +19,8 @@ export interface WorkerOptions {
   readonly onHurry?: (callback: () => void) => () => void;
   /** Aborted when the person wants the worker to leave. */
   readonly signal: StopSignal;
+  /** Whether the engine is thrown away after this: leaving does not wait for what it computes, which may never end. */
+  readonly abandonsEngine?: boolean;
 }
 
 /** The coordinator, or the worker itself, has found that it cannot take part; coming back would not help. */

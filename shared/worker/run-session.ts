@@ -4,6 +4,7 @@ import { closeReason, CloseCode, ProtocolError } from '../protocol/close-code.ts
 import { PROTOCOL_VERSION, type FromWorker, type Step, type Welcome } from '../protocol/messages.ts';
 import { frameFromWorker } from '../protocol/parse.ts';
 import { SealChecker, sealing } from '../seals.ts';
+import type { ConnectionEvents } from '../transport.ts';
 import type { WorkerOptions } from './connection-loop.ts';
 import { LoadedJob } from './loaded-job.ts';
 import {
@@ -21,6 +22,8 @@ import { watchForSilence } from './silence.ts';
 
 /** Of what a 'failed' says, in characters; a longer one would be no message. */
 const LONGEST_REASON = 2_000;
+
+const LEFT: SessionEnd = { outcome: 'left', reason: 'asked to leave' };
 
 /** What a worker tells its person. */
 export interface WorkerReport {
@@ -46,11 +49,12 @@ export function runSession(
   trainers: TrainerCache,
   instance: string,
 ): Promise<SessionResult> {
-  const { engine, clock, report, signal } = options;
+  const { engine, clock, report, signal, abandonsEngine = false } = options;
   return new Promise((resolve) => {
     let state = initialSession;
     let loaded: LoadedJob | null = null;
     let computing: Promise<void> = Promise.resolve();
+    let abandoned = false;
 
     const send = (message: FromWorker): void => connection.send(frameFromWorker(message));
 
@@ -104,8 +108,20 @@ export function runSession(
       silence.stop();
       signal.removeEventListener('abort', leave);
       connection.close(CloseCode.normal, 'done');
+      const done = (): void => {
+        signal.removeEventListener('abort', abandon);
+        const left = end.outcome === 'lost' && signal.aborted;
+        resolve({ end: left ? LEFT : end, welcomed: state.welcome !== null });
+      };
+      const abandon = (): void => {
+        abandoned = true;
+        done();
+      };
       // The next session must not find the engine busy with this one's shard.
-      void computing.then(() => resolve({ end, welcomed: state.welcome !== null }));
+      void computing.then(done);
+      if (!abandonsEngine) return;
+      if (end.outcome !== 'lost' || signal.aborted) abandon();
+      else signal.addEventListener('abort', abandon);
     };
 
     const leave = (): void => dispatch({ type: 'leave' });
@@ -158,15 +174,10 @@ export function runSession(
       } catch (error) {
         const reason = sentenceOf(error).slice(0, LONGEST_REASON);
         if (state.phase !== 'ended') send({ type: 'failed', step, shard: id, reason });
-        report.note(`Could not compute a shard: ${sentenceOf(error)}`);
+        if (!abandoned) report.note(`Could not compute a shard: ${sentenceOf(error)}`);
       }
       dispatch({ type: 'computed' });
     };
-
-    const silence = watchForSilence(clock, () => {
-      connection.terminate();
-      dispatch({ type: 'closed', code: CloseCode.timeout, reason: 'the coordinator has gone silent' });
-    });
 
     const seals = new SealChecker();
     const onFrame = (bytes: Uint8Array): void => {
@@ -178,31 +189,42 @@ export function runSession(
       }
     };
 
-    const connection = sealing(
-      options.connect(options.url, {
-        onOpen: () => {
-          silence.heard();
-          send({
-            type: 'hello',
-            protocol: PROTOCOL_VERSION,
-            name: options.name.slice(0, 100),
-            ...(options.token === undefined ? {} : { token: options.token }),
-            engine: { ...engine.info, device: engine.info.device.slice(0, 200) },
-            codecs: [...CODECS.map(({ name }) => name), FACTORS],
-            prefetch: true,
-            tails: true,
-            reserve: true,
-            recode: true,
-            instance,
-          });
-        },
-        onFrame: (bytes) => {
-          silence.heard();
-          onFrame(bytes);
-        },
-        onClose: (code, reason) => dispatch({ type: 'closed', code, reason }),
-      }),
-    );
+    const events: ConnectionEvents = {
+      onOpen: () => {
+        silence.heard();
+        send({
+          type: 'hello',
+          protocol: PROTOCOL_VERSION,
+          name: options.name.slice(0, 100),
+          ...(options.token === undefined ? {} : { token: options.token }),
+          engine: { ...engine.info, device: engine.info.device.slice(0, 200) },
+          codecs: [...CODECS.map(({ name }) => name), FACTORS],
+          prefetch: true,
+          tails: true,
+          reserve: true,
+          recode: true,
+          instance,
+        });
+      },
+      onFrame: (bytes) => {
+        silence.heard();
+        onFrame(bytes);
+      },
+      onClose: (code, reason) => dispatch({ type: 'closed', code, reason }),
+    };
+    let connection: ReturnType<typeof sealing>;
+    try {
+      connection = sealing(options.connect(options.url, events));
+    } catch (error) {
+      resolve({ end: { outcome: 'refused', reason: sentenceOf(error) }, welcomed: false });
+      return;
+    }
+
+    const silence = watchForSilence(clock, () => {
+      connection.terminate();
+      dispatch({ type: 'closed', code: CloseCode.timeout, reason: 'the coordinator has gone silent' });
+    });
+
     signal.addEventListener('abort', leave);
     if (signal.aborted) leave();
   });

@@ -58,6 +58,21 @@ describe('the GPUs of a machine', () => {
     expect(() => devicesHere([0], empty)).toThrow(/no GPU 0 here; nvidia-smi finds none/);
   });
 
+  test('are those that were allotted, where that is said in numbers', async () => {
+    const env = { ...(await withGpus(0, 1, 2, 3)), CUDA_VISIBLE_DEVICES: '3, 1' };
+    expect(devicesHere('all', env)).toEqual([3, 1]);
+    expect(devicesHere([1], env)).toEqual([1]);
+    expect(() => devicesHere([1, 2], env)).toThrow(
+      'GPU 2 is not allotted to this process: CUDA_VISIBLE_DEVICES leaves it 3, 1.',
+    );
+    const none = { ...env, CUDA_VISIBLE_DEVICES: '-1' };
+    expect(() => devicesHere('all', none)).toThrow('CUDA_VISIBLE_DEVICES leaves no GPU to this process.');
+    expect(() => devicesHere([0], none)).toThrow('GPU 0 is not allotted');
+    for (const unsaid of ['', 'GPU-8932f937']) {
+      expect(devicesHere([2], { ...env, CUDA_VISIBLE_DEVICES: unsaid })).toEqual([2]);
+    }
+  });
+
   test('are counted in the order of nvidia-smi by the process that sees one of them', () => {
     expect(visibleDevice(3)).toEqual({ CUDA_DEVICE_ORDER: 'PCI_BUS_ID', CUDA_VISIBLE_DEVICES: '3' });
   });
@@ -66,7 +81,7 @@ describe('the GPUs of a machine', () => {
 test.each<[string, string[], RegExp]>([
   ['WebAssembly', ['--devices', 'all', '--engine', 'wasm'], /WebAssembly computes on the CPU/],
   ['a number of workers', ['--devices', '0', '--workers', '2'], /one worker for each GPU/],
-  ['no engine for them', ['--devices', '0'], /engine install --gpu/],
+  ['no engine for them', ['--devices', '0'], /This gets it: node .*bin.gradcast\.js engine install --gpu/],
   ['a list that is none', ['--devices', '0;1'], /numbers of GPUs such as 0,1/],
 ])('GPUs with %s are an error with a sentence', async (_, options, sentence) => {
   const env = { ...process.env, XDG_CACHE_HOME: folder, GRADCAST_NATIVE_DIR: folder };

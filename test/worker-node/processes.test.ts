@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { ENGINE_DIED, runProcesses, type WorkerSpec } from '../../worker-node/processes.ts';
+import { ASKED_TO_LEAVE, ENGINE_DIED, runProcesses, type WorkerSpec } from '../../worker-node/processes.ts';
 import { visibleDevice } from '../../worker-node/devices.ts';
 
 let folder: string;
@@ -65,4 +65,40 @@ test('a worker whose engine dies at once again and again is given up', async () 
   const { code, notes } = await run(`process.exit(${ENGINE_DIED});`, [{ name: 'a', env: {} }]);
   expect(code).toBe(1);
   expect(notes.at(-1)).toBe('a was killed 4 times at once; not started again.');
+});
+
+test('a worker that somebody asks to leave is started again, and the others stay', async () => {
+  const { code, notes } = await run(
+    `say('started');
+     const { readFileSync } = require('node:fs');
+     if (!existsSync(\`\${folder}/asked\`)) { writeFileSync(\`\${folder}/asked\`, ''); process.exit(${ASKED_TO_LEAVE}); }
+     process.stdin.on('close', () => { say('was let go'); process.exit(0); }).resume();
+     setInterval(() => { if (readFileSync(\`\${folder}/said\`, 'utf8').split('started').length > 3) process.exit(0); }, 5);`,
+    ['a', 'b'].map((name) => ({ name, env: {} })),
+  );
+  expect(code).toBe(0);
+  expect(notes).toHaveLength(1);
+  expect(notes[0]).toMatch(/^[ab] was killed; starting it again\.$/);
+});
+
+test('a program that cannot be started is said', async () => {
+  const notes: string[] = [];
+  const code = await runProcesses({
+    workers: [{ name: 'a', env: {} }],
+    command: [join(folder, 'missing')],
+    env: process.env,
+    signal: new AbortController().signal,
+    note: (line) => void notes.push(line),
+  });
+  expect(code).toBe(1);
+  expect(notes).toEqual([expect.stringMatching(/^a could not be started: .*ENOENT/)]);
+});
+
+test('nothing is started for whoever has been asked to stop before', async () => {
+  const file = join(folder, 'worker.cjs');
+  await writeFile(file, `require('node:fs').writeFileSync(${JSON.stringify(join(folder, 'said'))}, '');`);
+  const options = { env: process.env, signal: AbortSignal.abort(), note: () => undefined };
+  const workers = [{ name: 'a', env: {} }];
+  expect(await runProcesses({ workers, command: [process.execPath, file], ...options })).toBe(0);
+  await expect(readFile(join(folder, 'said'))).rejects.toThrow(/ENOENT/);
 });

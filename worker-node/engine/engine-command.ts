@@ -129,18 +129,18 @@ async function printProfile({ json, engine, batch }: EngineFlags): Promise<void>
   process.stdout.write(`${text}\n`);
 }
 
-/** Work that Ctrl-C and SIGTERM break off, with the exit code that says so. @returns null then */
+/** Work that Ctrl-C, SIGTERM and the end of the terminal break off, with the exit code that says so. @returns null then */
 async function interruptible<Result>(work: (signal: AbortSignal) => Promise<Result>): Promise<Result | null> {
   const abort = new AbortController();
   const stop = (): void => abort.abort();
-  process.on('SIGINT', stop).on('SIGTERM', stop);
+  process.on('SIGINT', stop).on('SIGTERM', stop).on('SIGHUP', stop);
   try {
     const result = await work(abort.signal);
     if (!abort.signal.aborted) return result;
   } catch (error) {
     if (!abort.signal.aborted) throw error;
   } finally {
-    process.off('SIGINT', stop).off('SIGTERM', stop);
+    process.off('SIGINT', stop).off('SIGTERM', stop).off('SIGHUP', stop);
   }
   process.exitCode = INTERRUPTED;
   return null;

@@ -1,5 +1,8 @@
 import { execFileSync } from 'node:child_process';
 
+/** A driver that hangs, as one may after a fault of the GPU, is like one that fails. */
+export const DRIVER_LIMITS = { timeout: 10_000, killSignal: 'SIGKILL' } as const;
+
 /**
  * Name and memory of the GPU that TensorFlow computes on, 'NVIDIA H200, 143771 MiB'; 'GPU' if the driver's tool does not
  * say. TensorFlow itself tells it only its log.
@@ -18,6 +21,7 @@ export function gpuName(env: NodeJS.ProcessEnv): string {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
       env,
+      ...DRIVER_LIMITS,
     });
     const [line = ''] = text.trim().split('\n');
     return line === '' ? 'GPU' : line;

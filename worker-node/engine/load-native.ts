@@ -19,12 +19,15 @@ const OLD_UTIL: Readonly<Record<string, (value: unknown) => boolean>> = {
 
 /**
  * Sets what TensorFlow reads from the environment when its library is loaded, where the person has not: its threads, its
- * log without chatter, GPU memory taken as it is needed, and the order of GPUs.
+ * log without chatter, GPU memory taken as it is needed, float32 that is float32 on GPUs, and the order of GPUs.
  * @returns the threads that it will use
  */
 export function setNativeEnvironment(env: NodeJS.ProcessEnv): number {
   env.TF_CPP_MIN_LOG_LEVEL ??= '2';
   env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true';
+  // Ampere and later GPUs would round what convolutions and products multiply to 10 bits of mantissa (TF32), which no
+  // other worker does.
+  env.NVIDIA_TF32_OVERRIDE ??= '0';
   // GPUs are counted as nvidia-smi counts them.
   env.CUDA_DEVICE_ORDER ??= 'PCI_BUS_ID';
   const threads = Number(env.TF_NUM_INTRAOP_THREADS);

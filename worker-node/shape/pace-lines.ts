@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { parsed } from '../parsed.ts';
 
 /** Tells a process that measures to do so once. */
 export const GO = 'go';
@@ -17,6 +18,6 @@ export const paceLine = (pace: Pace): string => `${MARK}${JSON.stringify(pace)}`
 /** @returns null if the line says something else */
 export function readPaceLine(line: string): Pace | null {
   if (!line.startsWith(`${MARK}{`)) return null;
-  const { success, output } = v.safeParse(paceSchema, JSON.parse(line.slice(MARK.length)) as unknown);
+  const { success, output } = v.safeParse(paceSchema, parsed(line.slice(MARK.length)));
   return success ? output : null;
 }

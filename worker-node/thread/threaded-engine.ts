@@ -13,7 +13,14 @@ export interface ThreadOptions {
   readonly choice: EngineChoice;
   /** Hears what the engine has to say while it computes. */
   readonly note: (line: string) => void;
+  /** Called where a thread does not end that was told to: it is stuck in native code, and holds the process up. */
+  readonly onStuck?: () => void;
+  /** How long ending may take. */
+  readonly endWithinMs?: number;
 }
+
+/** Less than anybody waits who asked this process to leave. */
+const END_WITHIN_MS = 2_000;
 
 /** An engine that computes in a thread of its own, so that this one always has time for the socket. */
 export interface ThreadedEngine {
@@ -40,7 +47,8 @@ export class EngineDiedError extends Error {
  * Starts the thread and opens the engine in it.
  * @throws Error with a sentence if the engine cannot be opened; EngineDiedError if the thread dies meanwhile
  */
-export async function openThreadedEngine({ file, choice, note }: ThreadOptions): Promise<ThreadedEngine> {
+export async function openThreadedEngine(options: ThreadOptions): Promise<ThreadedEngine> {
+  const { file, choice, note, onStuck, endWithinMs = END_WITHIN_MS } = options;
   // TensorFlow reads the real environment, and a thread's own copy would not be that.
   const thread = new Worker(file, { workerData: { choice } satisfies ThreadStart, env: SHARE_ENV });
   const calls = new Calls();
@@ -57,7 +65,9 @@ export async function openThreadedEngine({ file, choice, note }: ThreadOptions):
   thread.on('exit', onExit);
   const close = async (): Promise<void> => {
     thread.off('exit', onExit);
+    const stuck = onStuck && setTimeout(onStuck, endWithinMs);
     await thread.terminate();
+    clearTimeout(stuck);
     calls.failAll(new Error('The engine is closed.'));
   };
 

@@ -3,6 +3,7 @@ import { defaultTopology } from '../../../shared/model/default-topology.ts';
 import type { Topology } from '../../../shared/model/job.ts';
 import {
   KEYED_DROPOUT,
+  refuseWhatIsIgnored,
   withKeyedDropout,
   withLogits,
   withSeededInitializers,
@@ -157,6 +158,31 @@ describe('withLogits', () => {
     expect(() => withLogits(functional(two, relu))).toThrow(
       'The model has 2 outputs; exactly one can be trained.',
     );
+  });
+});
+
+describe('refuseWhatIsIgnored', () => {
+  const l1l2 = (l1: number, l2: number) => ({ class_name: 'L1L2', config: { l1, l2 } });
+  const wrapped = (config: object) =>
+    sequential('m', layer('TimeDistributed', 'w', { layer: sequential('in', layer('Dense', 'd', config)) }));
+
+  it.each([
+    ['kernel_regularizer', l1l2(0, 0.01)],
+    ['kernel_regularizer', l1l2(0.01, 0)],
+    ['bias_regularizer', { class_name: 'L2', config: { l2: 0.01 } }],
+    ['activity_regularizer', 'l2'],
+    ['kernel_constraint', { class_name: 'MaxNorm', config: { max_value: 2 } }],
+    ['recurrent_constraint', 'nonNeg'],
+  ])('refuses a %s, however deep: %j', (property, value) => {
+    expect(() => refuseWhatIsIgnored(wrapped({ [property]: value }))).toThrow(
+      `Layer d (Dense) has a ${property}, which would be ignored`,
+    );
+  });
+
+  it('takes null, and regularizers that weigh nothing', () => {
+    const none = { kernel_regularizer: l1l2(0, 0), bias_regularizer: null, kernel_constraint: null };
+    expect(() => refuseWhatIsIgnored(wrapped(none))).not.toThrow();
+    expect(() => refuseWhatIsIgnored(defaultTopology([28, 28, 1], 10))).not.toThrow();
   });
 });
 

@@ -16,12 +16,14 @@ async function lose(worker: RunningWorker, code = 1006, reason = ''): Promise<vo
 }
 
 /** A worker whose engine has begun a shard; `finish` ends that. */
-async function computingWorker(): Promise<{ worker: RunningWorker; readonly finish: () => Promise<void> }> {
+async function computingWorker(
+  options: Parameters<typeof startWorker>[1] = {},
+): Promise<{ worker: RunningWorker; readonly finish: () => Promise<void> }> {
   let resolveShard = (): void => undefined;
   const worker = await startWorker((_, engine) => {
     engine.onGradient = () =>
       new Promise((resolve) => (resolveShard = () => resolve({ lossSum: 1, correct: 0 })));
-  });
+  }, options);
   await worker.coordinator.link.send(exampleWelcome);
   await worker.coordinator.link.send({ type: 'weights', step: step(1) }, sixWeights);
   const shard = { type: 'shard', task: 'train', step: step(1), shard: shardId(10), samples: 1 } as const;
@@ -212,6 +214,69 @@ describe('a worker that is asked to leave', () => {
     expect(worker.ended?.sentence).toBe('left');
     expect(worker.coordinator.types).not.toContain('gradient');
     expect(worker.lines).toEqual(['joined as w1']);
+    expect(worker.left).toEqual(nothingLeft);
+  });
+});
+
+describe('a worker whose engine hangs, and is thrown away with it', () => {
+  it.each<[string, (worker: RunningWorker) => Promise<unknown>, RunningWorker['ended']]>([
+    ['that is asked to leave', (worker) => worker.abort(), { outcome: 'returned', sentence: 'left' }],
+    [
+      'whose run is finished',
+      (worker) => worker.coordinator.link.send({ type: 'finished', reason: 'Done.' }),
+      { outcome: 'returned', sentence: 'Done.' },
+    ],
+    [
+      'that is refused',
+      (worker) => lose(worker, CloseCode.unauthorized, 'No.'),
+      { outcome: 'threw', sentence: 'This worker cannot take part in the run at ws://made:1: No.' },
+    ],
+    [
+      'that has lost its connection, and is asked to leave then',
+      async (worker) => {
+        await lose(worker);
+        expect(worker.ended).toBeNull();
+        await worker.abort();
+      },
+      { outcome: 'returned', sentence: 'left' },
+    ],
+  ])('ends at once: one %s', async (_, end, ended) => {
+    const { worker } = await computingWorker({ abandonsEngine: true });
+    await end(worker);
+    expect(worker.ended).toEqual(ended);
+    expect(worker.left).toEqual(nothingLeft);
+  });
+
+  it('does not tell of what its engine says when it is thrown away', async () => {
+    const worker = await startWorker(
+      (_, engine) => {
+        engine.onGradient = () =>
+          new Promise((_resolve, reject) => {
+            closeEngine = () => reject(new Error('The engine is closed.'));
+          });
+      },
+      { abandonsEngine: true },
+    );
+    let closeEngine = (): void => undefined;
+    await worker.coordinator.link.send(exampleWelcome);
+    await worker.coordinator.link.send({ type: 'weights', step: step(1) }, sixWeights);
+    const shard = { type: 'shard', task: 'train', step: step(1), shard: shardId(10), samples: 1 } as const;
+    await worker.coordinator.link.send(shard, oneSample);
+    await worker.abort();
+    closeEngine();
+    await settle();
+    expect(worker.lines).toEqual(['joined as w1']);
+  });
+});
+
+describe('an address that no connection can be opened to', () => {
+  it('is said, and nothing is left waiting', async () => {
+    const connect = (): never => {
+      throw new SyntaxError('The URL contains a fragment identifier');
+    };
+    const worker = await startWorker(undefined, { connect });
+    expect(worker.ended).toMatchObject({ outcome: 'threw' });
+    expect(worker.ended?.sentence).toContain('The URL contains a fragment identifier');
     expect(worker.left).toEqual(nothingLeft);
   });
 });

@@ -113,7 +113,7 @@ export interface RunningWorker {
 /** Starts a worker's whole life against a scripted coordinator and a clock that stands. */
 export async function startWorker(
   prepare: (coordinator: ScriptedCoordinator, engine: FakeEngine) => void = () => undefined,
-  options: Partial<Pick<WorkerOptions, 'random' | 'token' | 'onHurry'>> = {},
+  options: Partial<Pick<WorkerOptions, 'random' | 'token' | 'connect' | 'abandonsEngine' | 'onHurry'>> = {},
 ): Promise<RunningWorker> {
   const [clock, coordinator, engine] = [manualClock(), new ScriptedCoordinator(), new FakeEngine()];
   const stop = new AbortController();

@@ -117,11 +117,16 @@ describe.runIf(canInstall)('where no native engine can be had', { timeout: 90_00
     expect(output).toMatch(/cache folder .*cache.* cannot be written to \(a part of its path is a file\)/);
   });
 
-  test('Ctrl-C ends the installation with 130, and the next start begins anew', async () => {
+  test.each<[string, NodeJS.Signals, () => string[]]>([
+    ['Ctrl-C', 'SIGINT', trainArgs],
+    ['the end of the terminal', 'SIGHUP', trainArgs],
+    ['the end of the terminal', 'SIGHUP', () => ['engine', 'install']],
+    ['the end of the terminal', 'SIGHUP', () => ['worker', 'ws://127.0.0.1:1']],
+  ])('%s ends the installation with 130, and the next start begins anew', async (_, signal, args) => {
     const env = await machine({ npm: 'exec /bin/sleep 60' });
-    const run = spawnGradcast(trainArgs(), env);
+    const run = spawnGradcast(args(), env);
     await said(run, /Installing @tensorflow/);
-    run.kill('SIGINT');
+    run.kill(signal);
     expect(await run.ended, run.output()).toBe(130);
     expect(await readdir(cacheDir)).toEqual([]);
     expect(existsSync(join(home, `run-${runs}`))).toBe(false);

@@ -12,11 +12,15 @@ test('alone, the engine takes all cores; what the person has set stays', () => {
   expect(env).toMatchObject({
     TF_NUM_INTRAOP_THREADS: String(availableParallelism()),
     TF_CPP_MIN_LOG_LEVEL: '2',
+    NVIDIA_TF32_OVERRIDE: '0',
   });
   expect(setNativeEnvironment({ TF_NUM_INTRAOP_THREADS: '3' })).toBe(3);
   const loud: NodeJS.ProcessEnv = { TF_CPP_MIN_LOG_LEVEL: '0' };
   setNativeEnvironment(loud);
   expect(loud.TF_CPP_MIN_LOG_LEVEL).toBe('0');
+  const fast: NodeJS.ProcessEnv = { NVIDIA_TF32_OVERRIDE: '1' };
+  setNativeEnvironment(fast);
+  expect(fast.NVIDIA_TF32_OVERRIDE).toBe('1');
 });
 
 test('workers of one machine share its cores', () => {

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, utimes } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { withLock } from '../../../worker-node/engine/install/lock.ts';
+import { TakenOverError, withLock } from '../../../worker-node/engine/install/lock.ts';
 
 let folder: string;
 beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), 'gradcast-lock-'))));
@@ -57,6 +57,19 @@ test('whoever waits can be told to stop', async () => {
     );
     await expect(second).rejects.toThrow();
   });
+});
+
+test('work whose lock somebody has taken over is told to end', async () => {
+  const onWaiting = (): void => undefined;
+  const work = withLock(folder, { ...options, staleMs: 2_000, onWaiting }, async (signal) => {
+    // As whoever found the lock untouched for too long: it is theirs from now on.
+    await rm(join(folder, '.lock'), { recursive: true });
+    await mkdir(join(folder, '.lock'));
+    await utimes(join(folder, '.lock'), 1, 1);
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    signal.throwIfAborted();
+  });
+  await expect(work).rejects.toThrow(new TakenOverError());
 });
 
 /** Promise.withResolvers, which Node 20 lacks. */

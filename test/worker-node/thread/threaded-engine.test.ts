@@ -1,3 +1,7 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { prepareJob, type PreparedJob } from '../../../coordinator/model.ts';
 import { drawDigits } from '../../../shared/data/drawn-digits.ts';
@@ -131,5 +135,30 @@ describe('an engine thread that dies', () => {
     await close();
     await failed;
     expect(died.aborted).toBe(false);
+  });
+
+  test('when it is stuck in native code, says so to whoever closes it', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'gradcast-stuck-'));
+    const [begun, over] = [join(folder, 'begun'), join(folder, 'over')];
+    const wait = `const { existsSync: is, writeFileSync } = require('node:fs');
+      writeFileSync(${JSON.stringify(begun)}, '');
+      setInterval(() => is(${JSON.stringify(over)}) && process.exit(), 5);`;
+    const file = await threadOf(`
+      import { execFileSync } from 'node:child_process';
+      const info = { backend: 'fake', version: '1', device: 'none', threads: 1 };
+      parentPort.postMessage({ type: 'opened', info, why: 'a test' });
+      execFileSync(process.execPath, ['-e', ${JSON.stringify(wait)}]);`);
+    let stuck = 0;
+    const onStuck = (): void => {
+      stuck++;
+      writeFileSync(over, '');
+    };
+    const note = (): void => undefined;
+    const { close } = await openThreadedEngine({ file, choice: 'wasm', note, onStuck, endWithinMs: 10 });
+    await expect.poll(() => existsSync(begun)).toBe(true);
+    await close();
+    expect(stuck).toBe(1);
+    await (await openThreadedEngine({ file: await fakeThread(''), choice: 'wasm', note, onStuck })).close();
+    expect(stuck).toBe(1);
   });
 });

@@ -63,8 +63,9 @@ export async function installEngine(options: InstallOptions): Promise<Installed>
   if (ways.unsupported !== undefined) throw new Error(ways.unsupported);
   await makeWritable(cacheDir);
   const onWaiting = (): void => report.say('Another installation is under way; waiting for it to end ...');
-  return withLock(cacheDir, { signal, onWaiting }, async () => {
-    const made = await tryPresent(options, target);
+  return withLock(cacheDir, { signal, onWaiting }, async (held) => {
+    const locked = { ...options, signal: held };
+    const made = await tryPresent(locked, target);
     if (made !== null) return made;
     if ((await removeStaleStaging(cacheDir)) > 0)
       report.say('Removed what a broken-off installation had left.');
@@ -72,11 +73,12 @@ export async function installEngine(options: InstallOptions): Promise<Installed>
     if (noRoom !== null) throw new Error(noRoom);
     const key = engineCacheKey(target, variant);
     try {
-      const installed = await build(options, target, ways);
+      const installed = await build(locked, target, ways);
       await forgetFailure(cacheDir, key);
       return installed;
     } catch (error) {
-      signal.throwIfAborted();
+      // Nor is it a failure to be remembered where somebody else has taken over.
+      held.throwIfAborted();
       const failure = asNotInstalled(error, cacheDir);
       await rememberFailure(cacheDir, { key, atMs: Date.now(), why: failure.why });
       throw failure;

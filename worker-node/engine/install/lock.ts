@@ -15,26 +15,40 @@ export interface LockOptions {
   readonly staleMs?: number;
 }
 
+/** Somebody else holds the lock now, as this process did not touch it for so long: it slept, or was stopped. */
+export class TakenOverError extends Error {
+  constructor() {
+    super('Another installation has taken over.');
+    this.name = 'TakenOverError';
+  }
+}
+
 /**
  * Does the work while no other process does its own in the same folder. The lock of a process that was killed lapses
  * by itself; that does not depend on process ids, which are given out again.
+ * @param work its signal is aborted where `signal` is, and with a TakenOverError where the lock was lost
  */
 export async function withLock<Result>(
   folder: string,
   options: LockOptions,
-  work: () => Promise<Result>,
+  work: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
   await mkdir(folder, { recursive: true });
-  const unlock = await acquire(folder, options);
+  const lost = new AbortController();
+  const unlock = await acquire(folder, options, () => lost.abort(new TakenOverError()));
   try {
-    return await work();
+    return await work(AbortSignal.any([options.signal, lost.signal]));
   } finally {
     // Whoever took it over after this process had slept keeps it.
     await unlock().catch(() => undefined);
   }
 }
 
-async function acquire(folder: string, options: LockOptions): Promise<() => Promise<void>> {
+async function acquire(
+  folder: string,
+  options: LockOptions,
+  onLost: () => void,
+): Promise<() => Promise<void>> {
   const { signal, onWaiting, retryMs = 500, staleMs = STALE_MS } = options;
   let said = false;
   for (;;) {
@@ -43,7 +57,7 @@ async function acquire(folder: string, options: LockOptions): Promise<() => Prom
         lockfilePath: join(folder, '.lock'),
         stale: staleMs,
         update: Math.min(TOUCH_MS, staleMs / 2),
-        onCompromised: () => undefined,
+        onCompromised: onLost,
       });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ELOCKED') throw error;

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { parsed } from '../../parsed.ts';
 import { runProgram, type Ran } from './run-program.ts';
 
 /** What an engine says of itself when it is tried in a process of its own. */
@@ -62,7 +63,7 @@ export const probeLine = (probe: Probe): string => `${MARK}${JSON.stringify(prob
 export function readProbe({ code, lines }: Ran): ProbeResult {
   const line = lines.find((each) => each.startsWith(MARK));
   if (line !== undefined) {
-    const { success, output } = v.safeParse(probeSchema, JSON.parse(line.slice(MARK.length)) as unknown);
+    const { success, output } = v.safeParse(probeSchema, parsed(line.slice(MARK.length)));
     if (success && output.lossAfter < output.lossBefore) return { ok: true, probe: output };
     return { ok: false, reason: 'its training step does not lower the loss' };
   }

@@ -6,6 +6,8 @@ export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly signal: AbortSignal;
   readonly onLine?: (line: string) => void;
+  /** How long a program that is told to end may take. */
+  readonly endWithinMs?: number;
 }
 
 export interface Ran {
@@ -16,11 +18,12 @@ export interface Ran {
 }
 
 const KEPT_LINES = 200;
+const END_WITHIN_MS = 5_000;
 
 /** Runs a program to its end. Never throws for what the program does; throws if `signal` is aborted. */
 export async function runProgram(
   [program, ...args]: readonly [string, ...string[]],
-  { cwd, env, signal, onLine }: RunOptions,
+  { cwd, env, signal, onLine, endWithinMs = END_WITHIN_MS }: RunOptions,
 ): Promise<Ran> {
   signal.throwIfAborted();
   const lines: string[] = [];
@@ -38,15 +41,21 @@ export async function runProgram(
       ...(cwd === undefined ? {} : { cwd }),
       env: env ?? process.env,
     });
+    const end = (how: NodeJS.Signals): void => {
+      if (grouped && child.pid !== undefined) endGroup(child.pid, how);
+      else child.kill(how);
+    };
+    let kill: NodeJS.Timeout | undefined;
     const stop = (): void => {
-      if (grouped && child.pid !== undefined) endGroup(child.pid);
-      else child.kill();
+      end('SIGTERM');
+      kill = setTimeout(() => end('SIGKILL'), endWithinMs);
     };
     signal.addEventListener('abort', stop);
     for (const stream of [child.stdout, child.stderr]) {
       createInterface({ input: stream }).on('line', keep);
     }
     const settle = (result: number | null): void => {
+      clearTimeout(kill);
       signal.removeEventListener('abort', stop);
       resolve(result);
     };
@@ -73,9 +82,9 @@ export function lastWords({ code, lines }: Ran): string {
         .slice(0, 400);
 }
 
-function endGroup(pid: number): void {
+function endGroup(pid: number, how: NodeJS.Signals): void {
   try {
-    process.kill(-pid, 'SIGTERM');
+    process.kill(-pid, how);
   } catch {
     // It has ended by itself.
   }

@@ -1,0 +1,8 @@
+/** JSON as a value; null if it is none, as of a process that was killed while it wrote. */
+export function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json) as unknown;
+  } catch {
+    return null;
+  }
+}
