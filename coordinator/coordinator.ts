@@ -4,6 +4,7 @@ import type { Job } from '../shared/model/job.ts';
 import type { Connection } from '../shared/transport.ts';
 import { Advisor } from './advice/advisor.ts';
 import { Feed } from './feed/feed.ts';
+import { Notices } from './feed/notices.ts';
 import type { PoolConnection } from './members/greetings.ts';
 import { KnownAnswers } from './members/known-answers.ts';
 import { inShort, type CodecRule } from './members/link-codecs.ts';
@@ -79,7 +80,12 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     watch: (connection) => feed.watch(connection),
   });
   const advisor = new Advisor({ job, pool, clock, say: (sentence) => report.info(sentence) });
-  const feed: Feed = new Feed({ job, clock, pool, advice: () => advisor.advice });
+  const notices = new Notices(pool);
+  const feed: Feed = new Feed({
+    ...{ job, clock, pool },
+    advice: () => advisor.advice,
+    notices: () => notices.all,
+  });
   const metrics = new Metrics({ pool, observers: () => feed.observers, clock });
   const { audit = 0 } = options;
   const rounds = new RoundRunner({

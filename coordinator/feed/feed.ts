@@ -7,6 +7,7 @@ import {
   type CurvePoint,
   type EpochRecord,
   type FromCoordinator,
+  type Notice,
   type ProgressMessage,
   type RunMessage,
   type WorkerRow,
@@ -26,6 +27,8 @@ export interface FeedOptions {
   readonly pool: Pick<WorkerPool, 'members'>;
   /** What limits a step now, and what would help; null while that is not known. */
   readonly advice?: () => string | null;
+  /** Who was not let in, had to go or is kept in reserve. */
+  readonly notices?: () => readonly Notice[];
 }
 
 const TELL_EVERY_MS = 500;
@@ -117,6 +120,7 @@ export class Feed implements TrainingReport {
     const members = [...pool.members.values()];
     const progress = this.#progress;
     const advice = this.#options.advice?.() ?? null;
+    const notices = [...(this.#options.notices?.() ?? [])];
     const elapsed = (clock.now() - this.#epochStartedMs) / 1000;
     return {
       type: 'progress',
@@ -130,6 +134,7 @@ export class Feed implements TrainingReport {
       workers: members.map((member) => rowOf(member, this.#options.job.batchSize)),
       slowest: slowestOf(members),
       ...(advice === null ? {} : { advice }),
+      ...(notices.length === 0 ? {} : { notices }),
     };
   }
 }

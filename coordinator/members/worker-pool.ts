@@ -51,7 +51,8 @@ export interface PoolOptions {
 /** What happens among the workers; a listener has what it wants to hear. */
 export interface PoolListener {
   joined?(member: Member): void;
-  left?(member: Member, reason: string): void;
+  /** @param code with which it was dropped; none if it went by itself */
+  left?(member: Member, reason: string, code?: CloseCode): void;
   answered?(member: Member, message: Extract<FromWorker, { shard: ShardId }>, payload: Uint8Array): void;
   /** Somebody was not let in. */
   refused?(reason: string): void;
@@ -162,7 +163,7 @@ export class WorkerPool {
   /** Ends a membership for a reason that the worker is told. */
   drop(member: Member, code: CloseCode, reason: string): void {
     member.connection.close(code, closeReason(reason));
-    this.#remove(member, reason);
+    this.#remove(member, reason, code);
   }
 
   /** Tells a worker that its answer does not count; after a few of those it has to go. */
@@ -323,13 +324,13 @@ export class WorkerPool {
     }
   }
 
-  #remove(member: Member, reason: string): void {
+  #remove(member: Member, reason: string, code?: CloseCode): void {
     if (this.#preparing.delete(member.id))
       this.#listeners.forEach((listener) =>
         listener.refused?.(`${member.name} left before it was ready: ${reason}`),
       );
     if (!this.members.delete(member.id)) return;
-    this.#listeners.forEach((listener) => listener.left?.(member, reason));
+    this.#listeners.forEach((listener) => listener.left?.(member, reason, code));
   }
 
   #everybody(): Member[] {

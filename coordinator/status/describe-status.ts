@@ -41,7 +41,19 @@ export function describeStatus({ run, progress, last }: RunStatus): string[] {
     ...(workers.length === 0 ? ['No worker is connected: the run waits.'] : table(workers)),
     ...holdUp(progress),
     ...(progress.advice === undefined ? [] : [progress.advice]),
+    ...noticed(progress),
   ];
+}
+
+const WHAT = { refused: 'Not let in', expelled: 'Had to go', reserve: 'In reserve' } as const;
+
+/** Who does not take part, and why. */
+function noticed({ notices = [] }: ProgressMessage): string[] {
+  const lines = notices.map(({ what, who, reason, times }) => {
+    const often = times === 1 ? '' : ` (${times} times)`;
+    return `${WHAT[what]}: ${who === undefined ? '' : `${who}: `}${reason}${often}`;
+  });
+  return lines.length === 0 ? [] : ['', ...lines];
 }
 
 function table(workers: readonly WorkerRow[]): string[] {

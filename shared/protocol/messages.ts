@@ -214,6 +214,14 @@ const run = v.object({
   curve: v.array(curvePoint),
   epochs: v.array(epochRecord),
 });
+const notice = v.object({
+  what: v.picklist(['refused', 'expelled', 'reserve']),
+  who: v.optional(readable(100)),
+  reason: readable(500),
+  /** How often just this has happened. */
+  times: positive,
+});
+export type Notice = v.InferOutput<typeof notice>;
 const progress = v.object({
   type: v.literal('progress'),
   epoch: count,
@@ -229,6 +237,8 @@ const progress = v.object({
   slowest: v.nullable(slowest),
   /** What limits a step, and what would help: for the person. */
   advice: v.optional(readable(1_000)),
+  /** Who was not let in, had to go or is kept in reserve. */
+  notices: v.optional(v.array(notice)),
 });
 const epochDone = v.object({ type: v.literal('epoch'), record: epochRecord });
 export type RunMessage = v.InferOutput<typeof run>;

@@ -46,6 +46,31 @@ describe('the status of a run', () => {
     ]);
   });
 
+  it('says who does not take part, and why', () => {
+    const lines = describeStatus({
+      ...status,
+      progress: {
+        ...progress,
+        notices: [
+          { what: 'refused', reason: 'Wrong token.', times: 3 },
+          {
+            what: 'expelled',
+            who: 'eve (none on test)',
+            reason: 'Its gradients are not those of ann and bob.',
+            times: 1,
+          },
+          { what: 'reserve', who: 'cyd', reason: 'A step takes 30 ms without it.', times: 1 },
+        ],
+      },
+    });
+    expect(lines.slice(-4)).toEqual([
+      '',
+      'Not let in: Wrong token. (3 times)',
+      'Had to go: eve (none on test): Its gradients are not those of ann and bob.',
+      'In reserve: cyd: A step takes 30 ms without it.',
+    ]);
+  });
+
   it('says so where nothing has happened and nobody is there', () => {
     const quiet: RunStatus = {
       ...status,
