@@ -14,7 +14,10 @@ import { runCell, type Cell, type LinkWorker } from './links/cell.ts';
 import { canShape, COORDINATOR_ADDRESS, isInside, runInside, ShapedNetwork } from './links/namespaces.ts';
 import { median } from './support/statistics.ts';
 import { pythonOf, TORCH } from './support/python-environments.ts';
-import { coordinatorRate, LINKS, type LinkWorkerOrder } from './links/shape.ts';
+import { factoredKernel } from '../shared/codec/factors.ts';
+import { layoutOf } from '../shared/model/layout.ts';
+import { planBest, planRun } from '../coordinator/plan/plan.ts';
+import { coordinatorRate, LINKS, type LinkShape, type LinkWorkerOrder } from './links/shape.ts';
 import { runDdp } from './links/ddp.ts';
 import { streamReport } from '../worker-node/engine/install/progress.ts';
 import { nextMessage } from './support/children.ts';
@@ -104,6 +107,7 @@ for (let i = 0; i < most; i++) {
 
 const dataset = drawDigits({ seed: 1, trainCount: 2 * Math.max(...flags.batches), testCount: 10 });
 const prepared = await prepareJob(dataset, { batchSize: 128, epochs: 1, seed: 1 });
+const layout = layoutOf(prepared.job.layout);
 const host = network === null ? '127.0.0.1' : COORDINATOR_ADDRESS;
 console.log(
   network === null
@@ -114,9 +118,9 @@ console.log(
   `${flags.perSample} ms a sample; the tail of a gradient is there after ${flags.tailAt} of its computation; ms a step, medians`,
 );
 console.log(
-  "| link | batch | workers | codec | step | bound 1 | step / bound 1 | bound 2 | MB up | MB down | step / one worker's | step / best codec's |",
+  "| link | batch | workers | codec | step | bound 1 | step / bound 1 | bound 2 | MB up | MB down | step / one worker's | step / best codec's | gradcast plan |",
 );
-console.log('| --- '.repeat(12) + '|');
+console.log('| --- '.repeat(13) + '|');
 for (const link of LINKS.filter(({ name }) => flags.links.includes(name))) {
   network?.shape(link, coordinatorRate(link));
   for (const batch of flags.batches) {
@@ -149,12 +153,24 @@ for (const link of LINKS.filter(({ name }) => flags.links.includes(name))) {
           ],
           one === undefined ? '' : (cell.stepMs / one).toFixed(2),
           (cell.stepMs / bestMs).toFixed(2),
+          planned(codec, link, batch, count).toFixed(0),
         ];
         console.log(`| ${cells.join(' | ')} |`);
       }
     }
   }
 }
+/** What `gradcast plan` says of a step. */
+function planned(codec: string, link: LinkShape, batchSize: number, count: number): number {
+  const settings = {
+    ...{ workers: count, batchSize, rate: link.bitsPerSecond, coordinatorRate: coordinatorRate(link) },
+    ...{ delayMs: link.delayMs, msPerSample: flags.perSample, tailAt: flags.tailAt },
+    ...{ values: layout.length, kernel: factoredKernel(layout), sampleBytes: 784 },
+  };
+  const codecs = LINK_CODECS[codec];
+  return (codecs === undefined ? planBest(settings) : planRun(settings, codecs)).stepMs;
+}
+
 if (flags.ddp === true) await compareWithDdp();
 process.exit(0);
 

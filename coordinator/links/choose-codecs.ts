@@ -6,9 +6,9 @@ import type { LinkFigures } from './link-figures.ts';
 /** What any codec but float32 costs both ends together: encoding, decoding, feedback, products of factors. */
 const LOSSY_MS = 3;
 /** Less lossy codecs are taken as long as they are not slower by more than this. */
-const NEARLY = 1.04;
+const NEARLY = 1.02;
 /** Lossier ones have to promise to be done in this part of the time. */
-const WORTH_WHILE = 0.93;
+const WORTH_WHILE = 0.95;
 const IN_A_ROW = 3;
 /** Steps for which it is remembered how codecs did that were left. */
 const MEMORY = 200;

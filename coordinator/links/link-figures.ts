@@ -18,7 +18,6 @@ export interface LinkFigures extends ShardFigures {
 const RECENT = 5;
 const RECENT_UP = 8;
 const MOST_RTTS = 20;
-/** The first answer waits for weights that come whole, and for an engine that warms up. */
 const LEAST_ANSWERS = 2;
 const LEAST_BYTES = 32 << 10;
 
@@ -28,7 +27,8 @@ export class LinkMeter {
   readonly #down: number[] = [];
   readonly #up: number[] = [];
   #shards: ShardFigures[] = [];
-  #toSkip = 1;
+  /** Answers that say nothing: they wait for weights that come whole, once more. */
+  #toSkip = 0;
 
   /** @param elapsedMs until the answer to a ping behind these bytes was back */
   delivered(bytes: number, elapsedMs: number): void {

@@ -167,8 +167,7 @@ export class RoundRunner {
     const { pool } = this.#options;
     if (pool.codecs !== 'auto') return;
     for (const change of this.#adaptive.next([...pool.members.values()])) {
-      // What kept it out may be gone.
-      if (change.member.reserve) this.#planner.paces.forget(change.member.id);
+      this.#planner.recoded(change.member);
       pool.sayRecoded(change.member, describeRecoded(change));
     }
   }

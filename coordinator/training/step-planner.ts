@@ -1,5 +1,7 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { WorkerId } from '../../shared/protocol/messages.ts';
+import { describeLink } from '../links/describe-link.ts';
+import { inShort } from '../members/link-codecs.ts';
 import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
 import type { Audits } from './audit/audits.ts';
@@ -108,7 +110,12 @@ export class StepPlanner {
     if (share !== null) this.paces.observe(id, engine, share.samples, share.busyMs);
   }
 
-  /** After which time a shard of a step is late: with all that the worker was given, if it has several. */
+  /** A worker's link goes another way now. If that was what kept it out, it is tried anew. */
+  recoded({ id, reserve }: Member): void {
+    if (reserve || !this.#active.includes(id)) this.paces.forget(id);
+  }
+
+  /** Probable shares of the step of a step is late: with all that the worker was given, if it has several. */
   lateAfterMs(worker: WorkerId, shardSamples: number): number {
     const samples = Math.max(shardSamples, this.#times.samplesOf(worker));
     const pace = this.paces.paceOf(worker);
@@ -154,10 +161,17 @@ export class StepPlanner {
         member,
         sharing.has(worker)
           ? null
-          : `A step takes ${inMs(stepMs)} without it; an equal share alone would take it ${inMs(forecastMs(pace, equalShare))}.`,
+          : `A step takes ${inMs(stepMs)} without it; an equal share alone would take it ${inMs(forecastMs(pace, equalShare))}.${becauseOfLink(member)}`,
       );
     }
   }
+}
+
+/** What is to be said of a link that takes longer than its worker computes. */
+function becauseOfLink(member: Member): string {
+  const { figures } = member.link;
+  if (figures === null || figures.turnaroundMs < 2 * figures.computeMs) return '';
+  return ` Its link is thin for that, even with ${inShort(member)}: ${describeLink(figures)}.`;
 }
 
 /** The smallest shares once more, by turns. */

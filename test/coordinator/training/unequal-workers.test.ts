@@ -63,6 +63,23 @@ describe('workers of different speed', () => {
     expect(tried.length).toBeLessThan(10);
   });
 
+  it('behind a link too thin for every step wait in reserve, and are told of the link', async () => {
+    const { join, run, pool } = simulate();
+    for (const name of ['ann', 'bob', 'cyd', 'dan']) await join(name);
+    const far = await join('far', { fixedMs: 500, device: 'far away', hello: { reserve: true } });
+    const member = [...pool.members.values()].find(({ name }) => name === 'far')!;
+    for (let i = 0; i < 5; i++) member.link.delivered(1e6, 400);
+    const times = await run(40);
+    expect(times.slice(-20).every((ms) => ms <= 34)).toBe(true);
+    expect(member.reserve).toBe(true);
+    expect(far.client.messages('reserve').at(-1)).toMatchObject({
+      waiting: true,
+      reason: expect.stringMatching(
+        /without it; an equal share .* Its link is thin for that, even with float32\/float32: 20 Mb\/s down/,
+      ) as string,
+    });
+  });
+
   it('whose cost is fixed for the most part get less than their speed would say', async () => {
     const { join, run, sizesOf } = simulate();
     for (const name of ['ann', 'bob', 'cyd']) await join(name);
