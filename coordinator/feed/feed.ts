@@ -94,7 +94,11 @@ export class Feed implements TrainingReport {
   #tick(): void {
     const { clock } = this.#options;
     this.#cancelTick = clock.after(TELL_EVERY_MS, () => this.#tick());
-    if (this.#observers.count === 0) return;
+    if (this.#observers.count === 0) {
+      // Whoever comes next is sent the whole curve.
+      this.#fresh = [];
+      return;
+    }
     this.#observers.tell(this.#progressMessage());
     this.#fresh = [];
     const weights = this.#last?.weights;

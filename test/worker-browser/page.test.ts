@@ -71,7 +71,7 @@ describe('what the page shows', () => {
     expect(shown(engine, { type: 'connecting' }, { type: 'building' }).state).toBe('Building the model');
     expect(shown(engine, { type: 'connecting' }, { type: 'building' }, joined)).toMatchObject({
       state: 'Contributing',
-      engine: 'WebAssembly on CPU with 8 cores, using 1',
+      engine: 'WebAssembly, 1 thread, on CPU with 8 cores',
       samples: '0',
       step: '',
       button: { label: 'Pause', enabled: true },

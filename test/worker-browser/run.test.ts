@@ -75,7 +75,7 @@ describe('what the page knows of the run', () => {
   it('adds what is new to what has been', () => {
     const run = after(
       told(started([point(1), point(2)])),
-      told(progress({ curve: [point(3)] })),
+      told(progress({ curve: [point(2), point(3)] })),
       told({ type: 'epoch', record }),
     );
     expect(run.curve.map(({ step }) => step)).toEqual([1, 2, 3]);

@@ -237,10 +237,12 @@ describe('watching a run', () => {
     sockets[0]!.onOpen();
     sockets[0]!.onFrame(finished);
     sockets[0]!.onClose(1000, 'done');
-    await clock.advance(250);
+    await clock.advance(5_000);
+    expect(sockets).toHaveLength(1);
+    await clock.advance(5_000);
     expect(sockets).toHaveLength(2);
     sockets[1]!.onClose(1006, 'nobody there');
-    await clock.advance(500);
+    await clock.advance(10_000);
     expect(sockets).toHaveLength(3);
     expect(types()).toEqual(['connecting', 'message']);
     const run: RunMessage = {

@@ -20,7 +20,9 @@ export function parallelEngine(options: ParallelOptions): Engine {
     info,
     async load(job) {
       await Promise.all(processes.map((process) => process.ask({ type: 'load', job })));
-      return new ParallelTrainer(options, layoutOf(job.layout).length);
+      // Parts of micro-shards, or sums of theirs along another tree, would have other bits: one process does all.
+      const used = job.microShard === undefined ? processes : processes.slice(0, 1);
+      return new ParallelTrainer({ ...options, processes: used }, layoutOf(job.layout).length);
     },
   };
 }

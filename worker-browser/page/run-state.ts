@@ -74,13 +74,12 @@ function hear(state: RunState, message: FromCoordinator): RunState {
           state.job !== null && (lastStep(curve) < lastStep(state.curve) || !sameJob(job, state.job)),
       };
     }
-    case 'progress':
-      return {
-        ...state,
-        progress: message,
-        curve:
-          message.curve.length === 0 ? state.curve : thinned([...state.curve, ...message.curve], MOST_POINTS),
-      };
+    case 'progress': {
+      // What came with the run may come again as news.
+      const fresh = message.curve.filter(({ step }) => step > lastStep(state.curve));
+      const curve = fresh.length === 0 ? state.curve : thinned([...state.curve, ...fresh], MOST_POINTS);
+      return { ...state, progress: message, curve };
+    }
     case 'epoch':
       return { ...state, epochs: [...state.epochs, message.record] };
     case 'finished':

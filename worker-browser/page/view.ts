@@ -117,8 +117,8 @@ function buttonOf(phase: Phase): Button {
 }
 
 function engineText({ backend, device, threads }: EngineInfo): string {
-  const using = backend === 'wasm' ? `, using ${threads}` : '';
-  return `${engineName(backend)} on ${device}${using}`;
+  const using = backend === 'wasm' ? `, ${threads} ${threads === 1 ? 'thread' : 'threads'},` : '';
+  return `${engineName(backend)}${using} on ${device}`;
 }
 
 const countdown = (ms: number): string => {

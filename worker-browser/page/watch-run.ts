@@ -7,6 +7,9 @@ import { backoffMs } from '../../shared/worker/backoff.ts';
 import { watchForSilence } from '../../shared/worker/silence.ts';
 import type { RunEvent } from './run-state.ts';
 
+/** The next run is not to be expected at once: as after so many tries. */
+const UNHURRIED = 5;
+
 export interface WatchOptions {
   readonly url: string;
   readonly token: string | undefined;
@@ -78,7 +81,10 @@ export function watchRun(options: WatchOptions): Watch {
           if (message.type === 'ping') send({ type: 'pong', id: message.id });
           else if (message.type === 'weights') onWeights(payload);
           else {
-            if (message.type === 'finished') finished = true;
+            if (message.type === 'finished') {
+              finished = true;
+              attempt = UNHURRIED;
+            }
             onEvent({ type: 'message', message });
           }
         } catch (error) {

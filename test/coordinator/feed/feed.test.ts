@@ -55,6 +55,19 @@ const epoch = {
 };
 
 describe('the feed', () => {
+  it('tells nobody anew what came when an earlier observer was just leaving', async () => {
+    const { watch, tick, stepDone } = await testFeed();
+    const first = watch();
+    stepDone(1, 2, 8);
+    first.end.close(1000, 'bye');
+    await tick();
+    const second = watch();
+    await tick();
+    const [run, progress] = second.received.map(({ message }) => message);
+    expect(run).toMatchObject({ type: 'run', curve: [{ step: 1 }, { step: 2 }] });
+    expect(progress).toMatchObject({ type: 'progress', curve: [] });
+  });
+
   it('tells an observer first what has been, and then twice a second what is', async () => {
     const { watch, tick, stepDone, feed } = await testFeed();
     feed.epochFinished(epoch);
