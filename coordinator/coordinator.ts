@@ -108,6 +108,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     connect,
     routes,
     tls: options.tls,
+    hasToken: token !== undefined,
   }).catch((error: unknown) => {
     pool.close('The coordinator could not start.');
     feed.close('The coordinator could not start.');
