@@ -119,6 +119,12 @@ export class ActiveRound {
     return this.#round.spare;
   }
 
+  /** What has ended this round, should nobody be left to finish it: somebody had to go over values that are not finite. */
+  get divergence(): TrainingDiverged | null {
+    const { step, task } = this.#options;
+    return this.#ended || this.#notFinite.size === 0 ? null : new TrainingDiverged(step, task);
+  }
+
   get #isAlone(): boolean {
     return this.#round.workers.length + this.#round.reserve.length === 0;
   }
@@ -191,7 +197,7 @@ export class ActiveRound {
   }
 
   #onAnswer(member: Member, answer: Answer, payload: Uint8Array): void {
-    const { pool, start, step } = this.#options;
+    const { pool, start, step, task } = this.#options;
     const spare = this.#round.spare.find(({ id, worker }) => id === answer.shard && worker === member.id);
     if (spare !== undefined) {
       this.#onSpare(member, spare, answer, payload);
@@ -212,7 +218,7 @@ export class ActiveRound {
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       if (error.code === CloseCode.notFinite && this.#diverged(member)) {
-        this.#end(() => this.#settle?.reject(new TrainingDiverged(step)));
+        this.#end(() => this.#settle?.reject(new TrainingDiverged(step, task)));
         return;
       }
       pool.reject(member, answer, error);

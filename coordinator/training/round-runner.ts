@@ -15,7 +15,7 @@ import type { WorkerPool } from '../members/worker-pool.ts';
 import { ActiveRound, type ActiveRoundOptions } from './active-round.ts';
 import type { Audits } from './audit/audits.ts';
 import { BatchGradient, type OnSummed } from './batch-gradient.ts';
-import { Interrupted } from './errors.ts';
+import { Interrupted, type TrainingDiverged } from './errors.ts';
 import { Paces } from './pace/paces.ts';
 import { evaluationShards } from './evaluation-shards.ts';
 import { GradientTree } from './exact/gradient-tree.ts';
@@ -93,6 +93,11 @@ export class RoundRunner {
     this.#adaptive = new AdaptiveCodecs({ values: this.#sum.length, kernel: this.#kernel });
     this.#planner = new StepPlanner({ pool, clock, audits, unit: job.microShard });
     if (audits !== null) pool.listen({ left: ({ id }) => audits.left(id) });
+  }
+
+  /** Why nobody is left, if it is for values that were not finite in the round of now. */
+  get divergence(): TrainingDiverged | null {
+    return this.#round?.divergence ?? null;
   }
 
   /**
