@@ -58,16 +58,22 @@ export class CheckpointWriter {
   }
 
   #write(position: Position, tally: EpochTally): Promise<void> {
-    const { dir, job, vectors, clock, warn } = this.#options;
+    const { dir, clock, warn } = this.#options;
     this.#lastMs = clock.now();
+    this.#writing = this.#save(position, tally)
+      .catch((error: unknown) => warn(`No checkpoint could be written to ${dir}: ${String(error)}`))
+      .finally(() => (this.#writing = null));
+    return this.#writing;
+  }
+
+  /** What is saved is what was there at the call. */
+  async #save(position: Position, tally: EpochTally): Promise<void> {
+    const { dir, job, vectors } = this.#options;
     const knownAnswer = this.#options.knownAnswer?.() ?? null;
     const bytes = encodeCheckpoint({
       ...{ position, tally, job, vectors },
       ...(knownAnswer === null ? {} : { knownAnswer }),
     });
-    this.#writing = saveCheckpoint(dir, position, bytes)
-      .catch((error: unknown) => warn(`No checkpoint could be written to ${dir}: ${String(error)}`))
-      .finally(() => (this.#writing = null));
-    return this.#writing;
+    await saveCheckpoint(dir, position, bytes);
   }
 }

@@ -13,6 +13,9 @@ import type { GivenShard } from './round.ts';
 import type { Range } from './schedule.ts';
 import { vectorKernels } from './vector/vector.ts';
 
+/** Of one sample: float32 logits are not farther apart. Sums over a whole run then stay finite, in float64. */
+const MOST_LOSS = 7e38;
+
 /**
  * How an answer's gradient is encoded.
  * @throws ProtocolError (unexpected) if nobody has asked for that
@@ -71,7 +74,7 @@ export function readAnswer(
       `Shard ${shard.id} has ${samples} samples; the answer is for ${answer.samples}.`,
     );
   }
-  if (!Number.isFinite(answer.lossSum) || answer.lossSum < 0) {
+  if (!(answer.lossSum >= 0 && answer.lossSum <= samples * MOST_LOSS)) {
     throw new ProtocolError(CloseCode.notFinite, `A loss of ${answer.lossSum} is not possible.`);
   }
   if (answer.correct > samples) {
