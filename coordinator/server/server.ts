@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import sirv from 'sirv';
 import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import { closeReason, CloseCode } from '../../shared/protocol/close-code.ts';
+import { readableText } from '../../shared/protocol/readable.ts';
 import type { Connection } from '../../shared/transport.ts';
 import type { PoolConnection } from '../members/greetings.ts';
 import { Strangers } from './strangers.ts';
@@ -206,7 +207,7 @@ function attach(
       connection.close(CloseCode.malformed, closeReason('Messages are binary frames; this one was text.'));
     }
   });
-  webSocket.on('close', (code, reason) => owner.onClose(code, reason.toString()));
+  webSocket.on('close', (code, reason) => owner.onClose(code, readableText(reason.toString())));
   // Followed by 'close', which says it all.
   webSocket.on('error', () => undefined);
 }

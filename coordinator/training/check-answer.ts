@@ -8,6 +8,7 @@ import type {
   ShardAnswer,
   ShardId,
 } from '../../shared/protocol/messages.ts';
+import { readableText } from '../../shared/protocol/readable.ts';
 import type { Member } from '../members/member.ts';
 import type { GivenShard } from './round.ts';
 import type { Range } from './schedule.ts';
@@ -27,7 +28,7 @@ export function codecOf(
   const encoding = answer.type === 'evaluation' ? undefined : answer.encoding;
   if (encoding === undefined) return welcomed.codec;
   if (recodes.includes(encoding)) return encoding;
-  throw new ProtocolError(CloseCode.unexpected, `No gradient was asked for in ${encoding}.`);
+  throw new ProtocolError(CloseCode.unexpected, `No gradient was asked for in ${readableText(encoding)}.`);
 }
 
 /** What has to be known of a part of a gradient whose kernel may come as factors. */

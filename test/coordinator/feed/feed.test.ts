@@ -152,6 +152,10 @@ describe('the feed', () => {
     await rude.say({ type: 'ready' });
     expect(rude.end.closed?.code).toBe(4409);
     expect(feed.observers).toBe(0);
+    const loud = watch();
+    loud.end.send(new Uint8Array((64 << 10) + 1));
+    await settle();
+    expect(loud.end.closed?.code).toBe(4413);
   });
 
   it('says goodbye, and leaves no timer', async () => {

@@ -88,6 +88,15 @@ it('does not wait for somebody who never begins with TLS', async () => {
   await server.close();
 });
 
+it('what a client says when it goes is fit to be read', async () => {
+  let said: (reason: string) => void = () => undefined;
+  const reason = new Promise<string>((resolve) => (said = resolve));
+  await serve({ connect: () => ({ onFrame: () => undefined, onClose: (_, why) => said(why) }) });
+  const socket = await open();
+  socket.close(3999, '\u001b[31mbye\r\n+ forged joined');
+  expect(await reason).toBe(' [31mbye + forged joined');
+});
+
 describe('a browser', () => {
   const may = (name: string, origin: string | undefined, anyName = false): boolean =>
     mayConnect(
