@@ -13,7 +13,8 @@ if (existsSync(new URL('../scripts/', import.meta.url))) {
 }
 const { Command } = await import('commander');
 const { addCoordinatorCommands } = await import('../dist/coordinator/main.js');
-const { addWorkerCommands, localWorkers, prepareEngine } = await import('../dist/worker-node/main.js');
+const { addWorkerCommands, connectorFor, localWorkers, prepareEngine } =
+  await import('../dist/worker-node/main.js');
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
 const installed = file.includes(`${sep}node_modules${sep}`);
 
@@ -31,6 +32,7 @@ addCoordinatorCommands(cli, {
   workersHere: (engine, note, threads) => localWorkers(engine, file, note, threads),
   // The two sides meet only here and on the wire.
   prepareEngine: (engine, signal) => prepareEngine(engine, signal, file),
+  connectorFor,
 });
 const threadFile = fileURLToPath(new URL('../dist/worker-node/thread/engine-thread.js', import.meta.url));
 addWorkerCommands(cli, file, threadFile);

@@ -42,12 +42,14 @@ export interface Begun extends PreparedJob {
 }
 
 /** @throws Error with a sentence if the data, the model or the checkpoint cannot be used */
-export function beginRun(flags: BeginFlags, report: Report): Promise<Begun> {
-  return flags.resume === undefined ? newRun(flags, report) : resumedRun(flags.resume, flags, report);
+export function beginRun(flags: BeginFlags, report: Report, signal: AbortSignal): Promise<Begun> {
+  return flags.resume === undefined
+    ? newRun(flags, report, signal)
+    : resumedRun(flags.resume, flags, report, signal);
 }
 
-async function newRun(flags: BeginFlags, report: Report): Promise<Begun> {
-  const dataset = await openDataset(flags, report);
+async function newRun(flags: BeginFlags, report: Report, signal: AbortSignal): Promise<Begun> {
+  const dataset = await openDataset(flags, report, signal);
   const topology = flags.model === undefined ? undefined : await readTopology(flags.model);
   const epochs = flags.epochs ?? DEFAULT_EPOCHS;
   const prepared = await prepareJob(dataset, {
@@ -64,7 +66,12 @@ async function newRun(flags: BeginFlags, report: Report): Promise<Begun> {
   };
 }
 
-async function resumedRun(dir: string, { data, epochs }: BeginFlags, report: Report): Promise<Begun> {
+async function resumedRun(
+  dir: string,
+  { data, epochs }: BeginFlags,
+  report: Report,
+  signal: AbortSignal,
+): Promise<Begun> {
   const checkpoint = await loadCheckpoint(join(dir, 'checkpoints'), (line) => report.warn(line));
   const { position, tally, knownAnswer } = checkpoint;
   const job = { ...checkpoint.job, epochs: epochs ?? checkpoint.job.epochs };
@@ -72,6 +79,7 @@ async function resumedRun(dir: string, { data, epochs }: BeginFlags, report: Rep
   const dataset = await openDataset(
     { ...(data === undefined ? {} : { data }), limit: job.data.trainSamples, seed },
     report,
+    signal,
   );
   checkSameData(job, dataset);
   const prepared = await prepareJob(dataset, job);

@@ -30,8 +30,8 @@ export interface WithWorkersOptions {
   readonly clock: Clock;
   readonly report: Report;
   readonly interrupt: Interrupt;
-  /** Called once the port is open, before anybody has joined. */
-  readonly onOpen: (coordinator: Coordinator) => void;
+  /** Called once the port is open, before anything is asked of anybody. */
+  readonly onOpen: (coordinator: Coordinator) => void | Promise<void>;
 }
 
 const MAX_WORKERS = 1_000;
@@ -65,7 +65,7 @@ export async function withWorkers<Result>(
   const giveUp = new AbortController();
   const waiting = AbortSignal.any([signal, giveUp.signal]);
   try {
-    options.onOpen(coordinator);
+    await options.onOpen(coordinator);
     if (workers > 0) {
       local = startLocalWorkers({
         count: workers,

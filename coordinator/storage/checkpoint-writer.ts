@@ -29,6 +29,7 @@ export class CheckpointWriter {
   readonly #options: CheckpointWriterOptions;
   #lastMs: number;
   #writing: Promise<void> | null = null;
+  #written = false;
 
   constructor(options: CheckpointWriterOptions) {
     this.#options = options;
@@ -39,6 +40,11 @@ export class CheckpointWriter {
   begin(): Promise<void> {
     const nothing = { samples: 0, lossSum: 0, correct: 0, seconds: 0 };
     return this.#write({ epoch: 1, step: 0, steps: 0 }, nothing);
+  }
+
+  /** Whether there is one of this run. */
+  get written(): boolean {
+    return this.#written;
   }
 
   /** Called between two steps. Settles at once, or, after an epoch and at the end, when the checkpoint is on disk. */
@@ -75,5 +81,6 @@ export class CheckpointWriter {
       ...(knownAnswer === null ? {} : { knownAnswer }),
     });
     await saveCheckpoint(dir, position, bytes);
+    this.#written = true;
   }
 }

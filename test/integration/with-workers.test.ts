@@ -9,7 +9,7 @@ import type { Step } from '../../shared/protocol/messages.ts';
 import { cheapEngine } from '../support/cheap-engine.ts';
 import { recordingReport, tinyTopology } from '../support/test-coordinator.ts';
 import { runWorker } from '../../shared/worker/connection-loop.ts';
-import { connectPinned } from '../../worker-node/connect.ts';
+import { connectWebSocket } from '../../worker-node/connect.ts';
 
 const dataset = drawDigits({ seed: 1, trainCount: 64, testCount: 16 });
 const batch = Uint32Array.from({ length: 64 }, (_, i) => i);
@@ -43,6 +43,7 @@ async function run(
         ...{ command: [process.execPath, ...script], typed: 'gradcast', pageDir: 'dist/page', version: '0' },
         workersHere: () => Promise.resolve(1),
         prepareEngine: () => Promise.resolve(),
+        connectorFor: () => Promise.resolve(connectWebSocket),
       },
       ...more,
     },
@@ -73,7 +74,7 @@ test('local workers that have gone are missed although their connections are sti
           url: urls[0] ?? '',
           name: 'late',
           engine: cheapEngine({ perSampleMs: 0, lie: (value) => value }),
-          connect: connectPinned(),
+          connect: connectWebSocket,
         },
         ...{ clock, random: Math.random, signal: leave.signal, report: silent },
       });
