@@ -4,6 +4,14 @@ import { relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const file = fileURLToPath(import.meta.url);
+let told = false;
+// Whoever read what is said here has gone, as in `gradcast coordinator | head`: as good as a request to end, in order.
+process.stdout.on('error', () => {
+  if (process.listenerCount('SIGTERM') === 0) process.exit();
+  if (!told) process.emit('SIGTERM', 'SIGTERM');
+  told = true;
+});
+process.stderr.on('error', () => undefined);
 // In a clone of the repository: whatever is missing or out of date is seen to first. A package is built already.
 if (existsSync(new URL('../scripts/', import.meta.url))) {
   const { ensureInstalled } = await import('../scripts/install.js');

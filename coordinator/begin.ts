@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 import type { Dataset } from '../shared/data/dataset.ts';
 import { layoutOf } from '../shared/model/layout.ts';
 import type { Job } from '../shared/model/job.ts';
+import type { EpochRecord } from '../shared/protocol/messages.ts';
 import { prepareJob, type PreparedJob } from './model.ts';
 import type { Report } from './report/report.ts';
 import { loadCheckpoint, type Checkpoint } from './storage/checkpoint.ts';
@@ -35,6 +36,8 @@ export interface Begun extends PreparedJob {
   readonly weights: Float32Array;
   readonly optimizer: Optimizer;
   readonly start?: TrainingStart;
+  /** Of the epochs that are done. */
+  readonly history?: readonly EpochRecord[];
   /** Of an exact run that is gone on with. */
   readonly knownAnswer?: string | undefined;
   /** Makes the run's folder, or takes the one that is there. */
@@ -95,6 +98,7 @@ async function resumedRun(
     optimizer,
     knownAnswer,
     start: { position, tally, last: folder.history.at(-1) ?? null },
+    history: folder.history,
     openFolder: () => Promise.resolve(folder),
   };
 }

@@ -58,7 +58,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
     checkExact(flags);
     const tls = await certificateFor(flags, userCacheDir(), new Date());
     const begun = await beginRun(flags, report, interrupt.signal);
-    const { dataset, job, weights, optimizer, start, knownAnswer } = begun;
+    const { dataset, job, weights, optimizer, start, history, knownAnswer } = begun;
     if (job.microShard !== undefined) checkExact({ ...flags, exact: true });
     if (start !== undefined && start.position.epoch > job.epochs) {
       report.info(`That run is done: ${job.epochs} epochs. Give more --epochs to go on with it.`);
@@ -79,8 +79,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
         workers,
         // What --exact adds up may not be rounded on the way.
         codecs: codecRule(job.microShard === undefined ? flags.codec : 'float32'),
-        job,
-        knownAnswer,
+        ...{ job, history, knownAnswer },
         tls,
         program,
         clock,
@@ -144,7 +143,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
     if (error === interrupt.signal.reason) return INTERRUPTED;
     throw error;
   } finally {
-    await made.opened?.folder.discard();
+    if (flags.resume === undefined) await made.opened?.folder.discard();
     report.close();
     interrupt.dispose();
   }

@@ -1,5 +1,6 @@
 import { pause, type Clock } from '../shared/clock.ts';
 import type { Job } from '../shared/model/job.ts';
+import type { EpochRecord } from '../shared/protocol/messages.ts';
 import { startCoordinator, type Coordinator } from './coordinator.ts';
 import type { Interrupt } from './interrupt.ts';
 import type { CodecRule } from './members/link-codecs.ts';
@@ -18,6 +19,8 @@ export interface WithWorkersOptions {
   readonly codecs?: CodecRule | undefined;
   /** See CoordinatorOptions. */
   readonly knownAnswer?: string | null | undefined;
+  /** See CoordinatorOptions. */
+  readonly history?: readonly EpochRecord[] | undefined;
   readonly tls?: Certificate | undefined;
   readonly engine: string;
   /** Local ones; 0 leaves it to others to join. */

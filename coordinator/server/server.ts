@@ -7,6 +7,7 @@ import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import { closeReason, CloseCode } from '../../shared/protocol/close-code.ts';
 import { readableText } from '../../shared/protocol/readable.ts';
 import type { Connection } from '../../shared/transport.ts';
+import type { Allowances } from '../members/allowances.ts';
 import type { PoolConnection } from '../members/greetings.ts';
 import { Strangers } from './strangers.ts';
 import type { Routes } from './routes.ts';
@@ -29,6 +30,8 @@ export interface ServerOptions {
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   /** Whether workers need a token, which keeps out whoever calls this server by a name that is not its own. */
   readonly hasToken?: boolean;
+  /** Of the addresses that have been refused. */
+  readonly allowances?: Pick<Allowances, 'isSpent' | 'spend'>;
 }
 
 export interface RunningServer {
@@ -127,11 +130,16 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   http.on('upgrade', (request: IncomingMessage, socket: Carrier, head: Buffer) => {
     // Nobody else listens from here on: a reset would end the process.
     socket.on('error', () => socket.destroy());
+    const address = socket.remoteAddress ?? '';
     if (!mayConnect(request, { host: options.host, anyName })) refuse(socket, '403 Forbidden');
+    else if (options.allowances?.isSpent(address) === true) refuse(socket, '503 Service Unavailable');
     else {
-      sockets.handleUpgrade(request, socket, head, (webSocket) =>
-        attach(webSocket, socket, options.connect, () => strangers.letIn(socket)),
-      );
+      sockets.handleUpgrade(request, socket, head, (webSocket) => {
+        const { welcomed } = attach(webSocket, socket, options.connect, () => strangers.letIn(socket));
+        webSocket.on('close', () => {
+          if (!welcomed()) options.allowances?.spend(address);
+        });
+      });
     }
   });
   await listen(http, options.host, options.port);
@@ -166,13 +174,14 @@ function refuse(socket: Duplex, status: string): void {
 /**
  * Connects one WebSocket with its owner.
  * @param letIn called when it has been let in
+ * @returns whether it has
  */
 function attach(
   webSocket: WebSocket,
   socket: Carrier,
   connect: ServerOptions['connect'],
   letIn: () => void,
-): void {
+): { readonly welcomed: () => boolean } {
   const arrivals = new Arrival();
   // Before the WebSocket's own listener, which says that a message is whole.
   let strangerBytes = 0;
@@ -210,6 +219,7 @@ function attach(
   webSocket.on('close', (code, reason) => owner.onClose(code, readableText(reason.toString())));
   // Followed by 'close', which says it all.
   webSocket.on('error', () => undefined);
+  return { welcomed: () => owner.welcomed !== false };
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {

@@ -64,6 +64,8 @@ export interface Witness {
   wants(shard: ShardId): boolean;
   tail(shard: ShardId, values: Float32Array): void;
   answered(shard: ShardId, lossSum: number, gradient: Float32Array): void;
+  /** There will be no answer to this one that could be compared. */
+  failed(shard: ShardId): void;
 }
 
 type Answer = Extract<FromWorker, { shard: ShardId }>;
@@ -221,6 +223,7 @@ export class ActiveRound {
         this.#end(() => this.#settle?.reject(new TrainingDiverged(step, task)));
         return;
       }
+      if (shard !== undefined) this.#options.witness?.failed(shard.id);
       pool.reject(member, answer, error);
       if (shard !== undefined) this.#dispatch({ type: 'failed', shard: shard.id });
     }
@@ -230,6 +233,7 @@ export class ActiveRound {
   #onSpare(member: Member, shard: GivenShard, answer: Answer, payload: Uint8Array): void {
     const { pool, witness, gradientLength, tailFrom } = this.#options;
     try {
+      if (answer.type === 'failed') throw new ProtocolError(CloseCode.cannotCompute, answer.reason);
       if (witness?.wants(shard.id) === true) {
         if (answer.type === 'gradientTail') {
           if (tailFrom === null) return;
@@ -242,6 +246,7 @@ export class ActiveRound {
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
+      witness?.failed(shard.id);
       pool.reject(member, answer, error);
     }
     if (answer.type === 'gradientTail') return;

@@ -63,6 +63,7 @@ export async function train(training: Training): Promise<Trained> {
   const stopping = (): boolean => signal.aborted;
   const weightsNow = () => ({ step: trained.steps as Step, weights });
   const undo = new KeptState(optimizer.state);
+  let whole = true;
   let checkpointStopped = (): Promise<void> | undefined => undefined;
 
   try {
@@ -81,7 +82,11 @@ export async function train(training: Training): Promise<Trained> {
         const input = { ...weightsNow(), split: dataset.train };
         const result = await rounds.gradient(input, batch, {
           next: epochBatches[i + 1],
-          onSummed: (gradientSum, part) => optimizer.step(weights, gradientSum, batch.length, part),
+          onSummed(gradientSum, part) {
+            optimizer.step(weights, gradientSum, batch.length, part);
+            // The head comes last.
+            whole = part.from === 0;
+          },
           undo,
         });
         undo.forget();
@@ -91,7 +96,7 @@ export async function train(training: Training): Promise<Trained> {
         report.stepFinished({
           ...{ epoch, step: i + 1, steps, ...tally.figures(), workers: pool.members.size },
           batch: { lossSum: result.lossSum, correct: result.correct, samples: batch.length },
-          weights: { step: trained.steps as Step, values: weights },
+          weights: { step: trained.steps as Step, values: weights, isWhole: () => whole },
         });
         await checkpoint(stopping() ? 'stop' : 'step', i + 1);
         if (stopping()) return trained;

@@ -1,7 +1,9 @@
+import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PNG } from 'pngjs';
+import { WebSocket } from 'ws';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
@@ -258,6 +260,35 @@ test('a port that is in use is an error at once, for the second who wants it', a
   expect(first.output()).toContain('there is no model');
   // Neither is in the way of the next try.
   expect((await readdir(scratch)).filter((name) => name.startsWith('port'))).toEqual([]);
+}, 15_000);
+
+test('a coordinator whose output nobody reads any more ends in order', async () => {
+  const args = [
+    'coordinator',
+    '--data',
+    data,
+    '--host',
+    '127.0.0.1',
+    '--port',
+    '0',
+    '--out',
+    join(scratch, 'piped'),
+  ];
+  const run = spawn(process.execPath, ['bin/gradcast.js', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const [out, error]: string[][] = [[], []];
+  run.stderr.on('data', (data: Buffer) => error.push(data.toString()));
+  await new Promise<void>((resolve) => {
+    run.stdout.on('data', (data: Buffer) => {
+      out.push(data.toString());
+      if (out.join('').includes('Waiting for the first worker')) resolve();
+    });
+  });
+  run.stdout.destroy();
+  const stranger = new WebSocket(/ws:[^,\s]+/.exec(out.join(''))![0]);
+  stranger.on('open', () => stranger.send(Uint8Array.of(0)));
+  stranger.on('error', () => undefined);
+  expect(await new Promise((resolve) => run.once('exit', resolve))).toBe(130);
+  expect(error.join('')).toBe('');
 }, 15_000);
 
 test('workers that cannot start end the run with what they said', async () => {

@@ -88,6 +88,32 @@ it('does not wait for somebody who never begins with TLS', async () => {
   await server.close();
 });
 
+it('whoever goes without having been let in uses up the allowance of the address', async () => {
+  const now = { times: 0, welcomed: true, closed: (): void => undefined };
+  await serve({
+    allowances: { isSpent: () => now.times > 1, spend: () => void now.times++ },
+    connect: () => ({
+      onFrame: () => undefined,
+      onClose: () => now.closed(),
+      get welcomed() {
+        return now.welcomed;
+      },
+    }),
+  });
+  const come = async (): Promise<number> => {
+    const closed = new Promise<void>((resolve) => (now.closed = resolve));
+    (await open()).close();
+    await closed;
+    return now.times;
+  };
+  expect([await come(), await come()]).toEqual([0, 0]);
+  now.welcomed = false;
+  expect([await come(), await come()]).toEqual([1, 2]);
+  const socket = await dial();
+  socket.write(upgrade());
+  expect(await firstLine(socket)).toBe('HTTP/1.1 503 Service Unavailable');
+});
+
 it('what a client says when it goes is fit to be read', async () => {
   let said: (reason: string) => void = () => undefined;
   const reason = new Promise<string>((resolve) => (said = resolve));
