@@ -275,7 +275,7 @@ test('a coordinator whose output nobody reads any more ends in order', async () 
     join(scratch, 'piped'),
   ];
   const run = spawn(process.execPath, ['bin/gradcast.js', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-  const [out, error]: string[][] = [[], []];
+  const [out, error]: [string[], string[]] = [[], []];
   run.stderr.on('data', (data: Buffer) => error.push(data.toString()));
   await new Promise<void>((resolve) => {
     run.stdout.on('data', (data: Buffer) => {
