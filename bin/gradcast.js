@@ -4,6 +4,14 @@ import { relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const file = fileURLToPath(import.meta.url);
+let told = false;
+// Whoever read what is said here has gone, as in `gradcast coordinator | head`: as good as a request to end, in order.
+process.stdout.on('error', () => {
+  if (process.listenerCount('SIGTERM') === 0) process.exit();
+  if (!told) process.emit('SIGTERM', 'SIGTERM');
+  told = true;
+});
+process.stderr.on('error', () => undefined);
 // In a clone of the repository: whatever is missing or out of date is seen to first. A package is built already, and whoever
 // holds the leash of this process has seen to it.
 if (existsSync(new URL('../scripts/', import.meta.url)) && process.env.GRADCAST_LEASH === undefined) {
@@ -14,7 +22,8 @@ if (existsSync(new URL('../scripts/', import.meta.url)) && process.env.GRADCAST_
 }
 const { Command } = await import('commander');
 const { addCoordinatorCommands } = await import('../dist/coordinator/main.js');
-const { addWorkerCommands, localWorkers, prepareEngine } = await import('../dist/worker-node/main.js');
+const { addWorkerCommands, connectorFor, localWorkers, prepareEngine } =
+  await import('../dist/worker-node/main.js');
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
 const installed = file.includes(`${sep}node_modules${sep}`);
 
@@ -32,6 +41,7 @@ addCoordinatorCommands(cli, {
   workersHere: (engine, note, threads) => localWorkers(engine, file, note, threads),
   // The two sides meet only here and on the wire.
   prepareEngine: (engine, signal) => prepareEngine(engine, signal, file),
+  connectorFor,
 });
 const threadFile = fileURLToPath(new URL('../dist/worker-node/thread/engine-thread.js', import.meta.url));
 addWorkerCommands(cli, file, threadFile);

@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 import type { Dataset } from '../shared/data/dataset.ts';
 import { layoutOf } from '../shared/model/layout.ts';
 import type { Job } from '../shared/model/job.ts';
+import type { EpochRecord } from '../shared/protocol/messages.ts';
 import { prepareJob, type PreparedJob } from './model.ts';
 import type { Report } from './report/report.ts';
 import { loadCheckpoint, type Checkpoint } from './storage/checkpoint.ts';
@@ -35,6 +36,8 @@ export interface Begun extends PreparedJob {
   readonly weights: Float32Array;
   readonly optimizer: Optimizer;
   readonly start?: TrainingStart;
+  /** Of the epochs that are done. */
+  readonly history?: readonly EpochRecord[];
   /** Of an exact run that is gone on with. */
   readonly knownAnswer?: string | undefined;
   /** Makes the run's folder, or takes the one that is there. */
@@ -42,12 +45,14 @@ export interface Begun extends PreparedJob {
 }
 
 /** @throws Error with a sentence if the data, the model or the checkpoint cannot be used */
-export function beginRun(flags: BeginFlags, report: Report): Promise<Begun> {
-  return flags.resume === undefined ? newRun(flags, report) : resumedRun(flags.resume, flags, report);
+export function beginRun(flags: BeginFlags, report: Report, signal: AbortSignal): Promise<Begun> {
+  return flags.resume === undefined
+    ? newRun(flags, report, signal)
+    : resumedRun(flags.resume, flags, report, signal);
 }
 
-async function newRun(flags: BeginFlags, report: Report): Promise<Begun> {
-  const dataset = await openDataset(flags, report);
+async function newRun(flags: BeginFlags, report: Report, signal: AbortSignal): Promise<Begun> {
+  const dataset = await openDataset(flags, report, signal);
   const topology = flags.model === undefined ? undefined : await readTopology(flags.model);
   const epochs = flags.epochs ?? DEFAULT_EPOCHS;
   const prepared = await prepareJob(dataset, {
@@ -64,7 +69,12 @@ async function newRun(flags: BeginFlags, report: Report): Promise<Begun> {
   };
 }
 
-async function resumedRun(dir: string, { data, epochs }: BeginFlags, report: Report): Promise<Begun> {
+async function resumedRun(
+  dir: string,
+  { data, epochs }: BeginFlags,
+  report: Report,
+  signal: AbortSignal,
+): Promise<Begun> {
   const checkpoint = await loadCheckpoint(join(dir, 'checkpoints'), (line) => report.warn(line));
   const { position, tally, knownAnswer } = checkpoint;
   const job = { ...checkpoint.job, epochs: epochs ?? checkpoint.job.epochs };
@@ -72,6 +82,7 @@ async function resumedRun(dir: string, { data, epochs }: BeginFlags, report: Rep
   const dataset = await openDataset(
     { ...(data === undefined ? {} : { data }), limit: job.data.trainSamples, seed },
     report,
+    signal,
   );
   checkSameData(job, dataset);
   const prepared = await prepareJob(dataset, job);
@@ -87,6 +98,7 @@ async function resumedRun(dir: string, { data, epochs }: BeginFlags, report: Rep
     optimizer,
     knownAnswer,
     start: { position, tally, last: folder.history.at(-1) ?? null },
+    history: folder.history,
     openFolder: () => Promise.resolve(folder),
   };
 }

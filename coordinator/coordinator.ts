@@ -1,14 +1,17 @@
 import { layoutOf } from '../shared/model/layout.ts';
 import type { Clock, StopSignal } from '../shared/clock.ts';
 import type { Job } from '../shared/model/job.ts';
+import type { EpochRecord } from '../shared/protocol/messages.ts';
 import type { Connection } from '../shared/transport.ts';
 import { Advisor } from './advice/advisor.ts';
 import { Feed } from './feed/feed.ts';
 import { Notices } from './feed/notices.ts';
+import { Allowances } from './members/allowances.ts';
 import type { PoolConnection } from './members/greetings.ts';
 import { KnownAnswers } from './members/known-answers.ts';
 import { inShort, type CodecRule } from './members/link-codecs.ts';
 import { WorkerPool, type PoolOptions } from './members/worker-pool.ts';
+import { fewLines } from './report/few-lines.ts';
 import { plural, type Report } from './report/report.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { isLoopback, reachableHosts } from './server/reachable.ts';
@@ -32,6 +35,8 @@ export interface CoordinatorOptions {
   readonly recodesFor?: PoolOptions['recodesFor'];
   /** The part of the shards that two workers compute; nobody is audited without. */
   readonly audit?: number | undefined;
+  /** Epochs that were done before, of a run that is gone on with. */
+  readonly history?: readonly EpochRecord[] | undefined;
   /** What engines of an exact run that is gone on with must answer; see KnownAnswers. */
   readonly knownAnswer?: string | null | undefined;
   readonly pageDir: string;
@@ -72,6 +77,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const tailFrom = exact ? null : tailStart(layout);
   const knownAnswers = exact ? new KnownAnswers(options.knownAnswer) : null;
   const rules = { token, maxWorkers, codecs };
+  const allowances = new Allowances(clock);
   const pool: WorkerPool = new WorkerPool({
     ...{ job, clock, maxFrameBytes, tailFrom, knownAnswers },
     rules,
@@ -83,6 +89,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const notices = new Notices(pool);
   const feed: Feed = new Feed({
     ...{ job, clock, pool },
+    epochs: options.history,
     advice: () => advisor.advice,
     notices: () => notices.all,
   });
@@ -102,7 +109,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   });
   const connect = (connection: Connection): PoolConnection => pool.connect(connection);
   const routes = machineRoutes({
-    rules,
+    ...{ rules, allowances },
     workers: () => pool.members.size,
     metrics: () => metrics.text(),
   });
@@ -114,11 +121,18 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     connect,
     routes,
     tls: options.tls,
+    hasToken: token !== undefined,
+    allowances,
   }).catch((error: unknown) => {
     pool.close('The coordinator could not start.');
     feed.close('The coordinator could not start.');
     throw error;
   });
+  const refusals = fewLines(
+    (line) => report.warn(line),
+    (count) => `... and ${count} more were not let in.`,
+    clock,
+  );
   pool.listen({
     joined: ({ name, engine, ...member }) => {
       const threads = plural(engine.threads, 'thread');
@@ -127,7 +141,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       report.info(`+ ${name} joined: ${engine.backend} on ${engine.device}, ${threads}${link}`);
     },
     left: ({ name }, reason) => report.info(`- ${name} left: ${reason}`),
-    refused: (reason) => report.warn(`A worker was not let in: ${reason}`),
+    refused: (reason) => refusals.write(`A worker was not let in: ${reason}`),
     recoded: ({ name }, reason) => report.info(`${name}: ${reason}`),
     reserved: ({ name }, reason) =>
       report.info(reason === null ? `${name} takes part again.` : `${name} is kept in reserve: ${reason}`),
@@ -149,6 +163,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     async close(reason) {
       pool.close(reason);
       feed.close(reason);
+      refusals.close();
       await server.close();
     },
   };

@@ -23,11 +23,12 @@ export interface EvaluateFlags {
 export async function runEvaluate(modelDir: string, flags: EvaluateFlags, program: Program): Promise<number> {
   const clock = clockOf(globalThis);
   const report = createReport(process.stdout, clock);
-  const interrupt = interruptible(report);
+  const interrupt = interruptible(report, 'Stopping.');
+  const { signal } = interrupt;
   try {
     const { job, weights } = await loadModel(modelDir);
-    const dataset = await openDataset({ ...flags, seed: job.seed }, report);
-    report.info(`${dataset.description}: ${dataset.test.count} test samples`);
+    const dataset = await openDataset({ ...flags, seed: job.seed }, report, signal);
+    report.info(`${dataset.description.replace(/\.$/, '')}: ${dataset.test.count} test samples`);
     checkFits(job, dataset);
     const local = {
       workers: await localWorkers(flags, program, (line) => report.info(line)),
@@ -41,18 +42,28 @@ export async function runEvaluate(modelDir: string, flags: EvaluateFlags, progra
       onOpen: () => undefined,
     };
     const score = await withWorkers({ ...flags, ...local }, ({ rounds }) =>
-      rounds.evaluate({ step: 0 as Step, weights, split: dataset.test }),
+      unlessStopped(rounds.evaluate({ step: 0 as Step, weights, split: dataset.test }), signal),
     );
     report.info(`Test score: ${score.lossSum / dataset.test.count}`);
     report.info(`Test accuracy: ${score.correct / dataset.test.count}`);
     return 0;
   } catch (error) {
-    if (error instanceof Interrupted) return INTERRUPTED;
+    if (error instanceof Interrupted || signal.aborted) return INTERRUPTED;
     throw error;
   } finally {
     report.close();
     interrupt.dispose();
   }
+}
+
+/** There is nothing to be finished first, and nothing to be saved. @throws Interrupted */
+function unlessStopped<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(new Interrupted());
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    work.then(resolve, reject);
+  });
 }
 
 function checkFits({ data }: Job, { name, sampleShape, classes }: Dataset): void {

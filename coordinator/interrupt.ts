@@ -8,8 +8,14 @@ export interface Interrupt {
   dispose(): void;
 }
 
-/** Ctrl-C (or SIGTERM, or the end of the terminal) once: the signal is aborted and the run ends in order. Twice: the process ends at once. */
-export function interruptible(report: Report): Interrupt {
+/**
+ * Ctrl-C (or SIGTERM, or the end of the terminal) once: the signal is aborted and the command ends in order. Twice: the process ends at once.
+ * @param sentence what the person is told after the first one
+ */
+export function interruptible(
+  report: Report,
+  sentence = 'Stopping; what has been trained is saved.',
+): Interrupt {
   const controller = new AbortController();
   const onSignal = (): void => {
     if (controller.signal.aborted) {
@@ -17,7 +23,7 @@ export function interruptible(report: Report): Interrupt {
       process.exit(INTERRUPTED);
     }
     controller.abort();
-    report.warn('Stopping; what has been trained is saved. Ctrl-C again stops at once.');
+    report.warn(`${sentence} Ctrl-C again stops at once.`);
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);

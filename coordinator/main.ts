@@ -1,5 +1,6 @@
 import { Option, type Command } from 'commander';
-import { bitRate, countOrAuto, decimal, integer, interval, part } from '../shared/options.ts';
+import { parseFingerprint } from '../shared/fingerprint.ts';
+import { bitRate, countOrAuto, decimal, integer, interval, part, token } from '../shared/options.ts';
 import type { EvaluateFlags } from './evaluate-command.ts';
 import { LINK_CODECS } from './members/link-codecs.ts';
 import type { PlanFlags } from './plan/plan-command.ts';
@@ -13,8 +14,9 @@ const seedOption = (): Option =>
     .argParser(integer(0, 2 ** 32 - 1))
     .default(1337);
 const dataOption = (): Option =>
-  new Option('--data <dir>', 'folder of IDX files (else the cache, a download, or drawn digits)').env(
-    'MNIST_DIR',
+  new Option(
+    '--data <dir>',
+    'folder of IDX files (else that of MNIST_DIR, the cache, a download, or drawn digits)',
   );
 const engineOption = (): Option =>
   new Option('--engine <engine>', 'what local workers compute with')
@@ -28,7 +30,7 @@ const codecOption = (): Option =>
     .choices(['auto', ...Object.keys(LINK_CODECS)])
     .default('auto');
 const tokenOption = (): Option =>
-  new Option('--token <token>', 'only workers that know it may join').env('GRADCAST_TOKEN');
+  new Option('--token <token>', 'only workers that know it may join').env('GRADCAST_TOKEN').argParser(token);
 
 /** Adds what a coordinator can do to the program. */
 export function addCoordinatorCommands(cli: Command, program: Program): void {
@@ -53,7 +55,7 @@ Examples:
     )
     .action(async (flags: TrainFlags) => {
       const { runTrain } = await import('./train-command.ts');
-      process.exitCode = await runTrain(flags, program);
+      process.exitCode = await runTrain({ ...flags, command: 'train' }, program);
     });
 
   withTrainingOptions(cli.command('coordinator'))
@@ -73,7 +75,10 @@ Examples:
     )
     .action(async (flags: TrainFlags) => {
       const { runTrain } = await import('./train-command.ts');
-      process.exitCode = await runTrain({ ...flags, workers: 0, engine: 'auto' }, program);
+      process.exitCode = await runTrain(
+        { ...flags, command: 'coordinator', workers: 0, engine: 'auto' },
+        program,
+      );
     });
 
   cli
@@ -82,11 +87,16 @@ Examples:
     .description('How a run goes: epoch, figures, every worker, and whom the steps wait for.')
     .argument('<url>', 'address that the coordinator printed, ws://host:port')
     .addOption(tokenOption())
+    .option(
+      '--fingerprint <hex>',
+      'of a self-signed certificate: the one to trust (wss://)',
+      parseFingerprint,
+    )
     .option('--json', 'for programs: what the coordinator tells observers')
     .addHelpText('after', '\nExample:\n  gradcast status ws://192.168.1.20:2718 --token s3cret')
     .action(async (url: string, flags: StatusFlags) => {
       const { readStatus } = await import('./status/status-command.ts');
-      for (const line of await readStatus(url, flags)) process.stdout.write(`${line}\n`);
+      for (const line of await readStatus(url, flags, program)) process.stdout.write(`${line}\n`);
     });
 
   cli
@@ -159,9 +169,10 @@ function withTrainingOptions(command: Command): Command {
     .option('--limit <n>', 'only the first n training samples, for a quick look', integer(1))
     .option('--model <file>', 'train this model (Keras or tfjs JSON) instead of the MNIST CNN')
     .addOption(
-      new Option('--resume <dir>', 'go on with a run from its last checkpoint').conflicts([
-        ...['out', 'limit', 'model', 'batchSize', 'seed', 'exact', 'microShard'],
-      ]),
+      new Option(
+        '--resume <dir>',
+        'go on with a run from its last checkpoint; --codec, --audit and --token are to be given again',
+      ).conflicts([...['out', 'limit', 'model', 'batchSize', 'seed', 'exact', 'microShard']]),
     )
     .option('--checkpoint-every <n>', 'steps (500), seconds (30s) or minutes (5m) between two', interval, {
       ms: 300_000,

@@ -1,3 +1,5 @@
+import type { Connect } from '../shared/transport.ts';
+
 /** What the commands need to know of the program around them. */
 export interface Program {
   /** Runs gradcast itself: the program and its first arguments. */
@@ -15,6 +17,8 @@ export interface Program {
    * @param engine as --engine names it
    */
   readonly prepareEngine: (engine: string, signal: AbortSignal) => Promise<void>;
+  /** Connects as a worker does; with a fingerprint, only to whoever has that certificate. */
+  readonly connectorFor: (fingerprint: string | undefined) => Promise<Connect>;
 }
 
 /** How many local workers were asked for, or are best. */

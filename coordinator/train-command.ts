@@ -3,21 +3,24 @@ import type { Dataset } from '../shared/data/dataset.ts';
 import type { EpochRecord } from '../shared/protocol/messages.ts';
 import { beginRun, type BeginFlags, type Begun } from './begin.ts';
 import { INTERRUPTED, interruptible } from './interrupt.ts';
-import type { KnownAnswers } from './members/known-answers.ts';
 import { codecRule } from './members/link-codecs.ts';
 import { localWorkers, type Program } from './program.ts';
 import { createReport } from './report/create.ts';
 import { sayAddresses } from './report/say-addresses.ts';
+import { sayEnd, sayGoOn } from './report/say-end.ts';
 import { both, type Report } from './report/report.ts';
 import { certificateFor } from './server/certificate.ts';
 import { userCacheDir } from './storage/dataset.ts';
 import { saveModel } from './storage/model-folder.ts';
 import { CheckpointWriter, type CheckpointInterval } from './storage/checkpoint-writer.ts';
+import { EpochSaver } from './storage/epoch-saver.ts';
 import type { RunFolder } from './storage/run-folder.ts';
 import { train, type Trained } from './training/train.ts';
 import { withWorkers } from './with-workers.ts';
 
 export interface TrainFlags extends BeginFlags {
+  /** Which it was given to. */
+  readonly command: 'train' | 'coordinator';
   readonly checkpointEvery: CheckpointInterval;
   readonly host: string;
   readonly port: number;
@@ -34,6 +37,12 @@ export interface TrainFlags extends BeginFlags {
   readonly audit?: number;
 }
 
+/** What a run writes to. */
+interface Opened {
+  readonly folder: RunFolder;
+  readonly checkpoints: CheckpointWriter;
+}
+
 /**
  * A whole run: data, model, workers, training, and what is left on disk.
  * @returns the exit code
@@ -44,12 +53,17 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
   const interrupt = interruptible(report);
   // Read anew each time: it changes while others are awaited.
   const stopping = (): boolean => interrupt.signal.aborted;
+  const made: { opened: Opened | null } = { opened: null };
   try {
     checkExact(flags);
     const tls = await certificateFor(flags, userCacheDir(), new Date());
-    const begun = await beginRun(flags, report);
-    const { dataset, job, weights, optimizer, start, knownAnswer } = begun;
+    const begun = await beginRun(flags, report, interrupt.signal);
+    const { dataset, job, weights, optimizer, start, history, knownAnswer } = begun;
     if (job.microShard !== undefined) checkExact({ ...flags, exact: true });
+    if (start !== undefined && start.position.epoch > job.epochs) {
+      report.info(`That run is done: ${job.epochs} epochs. Give more --epochs to go on with it.`);
+      return 0;
+    }
     sayData(dataset, report);
     if (flags.workers !== 0) {
       report.close();
@@ -59,41 +73,48 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
     const threads = job.microShard === undefined ? undefined : 1;
     const workers = await localWorkers(flags, program, (line) => report.info(line), threads);
     if (stopping()) return INTERRUPTED;
-    const folder = await begun.openFolder();
-    let answers: KnownAnswers | null = null;
-    const checkpoints = new CheckpointWriter({
-      dir: folder.checkpointDir,
-      every: flags.checkpointEvery,
-      job,
-      vectors: { weights, ...optimizer.state },
-      knownAnswer: () => answers?.expected ?? null,
-      clock,
-      warn: (line) => report.warn(line),
-    });
-    if (start === undefined) {
-      await folder.writeConfig(configOf({ ...flags, workers }, begun, program));
-      await checkpoints.begin();
-    }
-    const trained = await withWorkers(
+    const { trained, folder, checkpointed } = await withWorkers(
       {
         ...flags,
         workers,
         // What --exact adds up may not be rounded on the way.
         codecs: codecRule(job.microShard === undefined ? flags.codec : 'float32'),
-        job,
-        knownAnswer,
+        ...{ job, history, knownAnswer },
         tls,
         program,
         clock,
         report,
         interrupt,
-        onOpen: (coordinator) => sayAddresses(coordinator.urls, { ...flags, tls }, program, report),
+        async onOpen(coordinator) {
+          // Not before the port is open: a run that cannot start leaves nothing behind.
+          const folder = await begun.openFolder();
+          const checkpoints = new CheckpointWriter({
+            dir: folder.checkpointDir,
+            every: flags.checkpointEvery,
+            job,
+            vectors: { weights, ...optimizer.state },
+            knownAnswer: () => coordinator.knownAnswers?.expected ?? null,
+            clock,
+            warn: (line) => report.warn(line),
+          });
+          made.opened = { folder, checkpoints };
+          if (start === undefined) {
+            await folder.writeConfig(configOf({ ...flags, workers }, begun, program));
+            await checkpoints.begin();
+          }
+          sayAddresses(coordinator.urls, { ...flags, tls }, program, report);
+        },
       },
-      async ({ rounds, pool, feed, metrics, advisor, knownAnswers }) => {
-        answers = knownAnswers;
+      async ({ rounds, pool, feed, metrics, advisor }) => {
+        const { folder, checkpoints } = made.opened as Opened;
         const save = (epochs: number, last: EpochRecord | null): Promise<void> =>
           saveWeights(folder, begun, program, { epochs, last });
-        const outcome = await train({
+        const epochs = new EpochSaver({
+          folder,
+          saveModel: (record) => save(record.epoch, record),
+          warn: (line) => report.warn(line),
+        });
+        const trained = await train({
           job,
           dataset,
           weights,
@@ -103,26 +124,26 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
           report: both(both(report, advisor), both(feed, metrics)),
           clock,
           signal: interrupt.signal,
-          save: async (record) => {
-            await folder.appendHistory(record);
-            await save(record.epoch, record);
-          },
+          save: (record) => epochs.save(record),
           ...(start === undefined ? {} : { start }),
           checkpoint: (...at) => checkpoints.at(...at),
         });
-        if (interrupt.signal.aborted && outcome.steps > 0) await save(outcome.epochs, outcome.last);
-        return outcome;
+        if (stopping() && trained.steps > 0) await save(trained.epochs, trained.last);
+        else epochs.check();
+        return { trained, folder, checkpointed: checkpoints.written || start !== undefined };
       },
     );
     report.close();
     if (trained.steps === 0) report.info('Stopped before the first step; there is no model.');
     else sayEnd(trained, folder, flags, program, report);
-    if (stopping() && trained.steps > 0) {
-      report.info('Go on with it:');
-      report.info(`  ${program.typed} train --resume ${folder.dir}${dataFlag(flags)}`);
-    }
-    return interrupt.signal.aborted ? INTERRUPTED : 0;
+    if (stopping() && trained.steps > 0 && checkpointed) sayGoOn(folder, flags, program, report);
+    return stopping() ? INTERRUPTED : 0;
+  } catch (error) {
+    // Of what heeds the signal, nothing has been begun yet.
+    if (error === interrupt.signal.reason) return INTERRUPTED;
+    throw error;
   } finally {
+    if (flags.resume === undefined) await made.opened?.folder.discard();
     report.close();
     interrupt.dispose();
   }
@@ -156,7 +177,7 @@ function checkExact({ exact, codec }: Pick<TrainFlags, 'exact' | 'codec'>): void
 
 /** What config.json keeps: everything that the run can be repeated with, but no secret. */
 function configOf(flags: TrainFlags, { job, dataset }: Begun, program: Program): object {
-  const { token, ...rest } = flags;
+  const { token, command: _, ...rest } = flags;
   return {
     gradcast: program.version,
     node: process.version,
@@ -175,22 +196,3 @@ function sayData({ name, description, train: training, test, sampleShape }: Data
   report.info(`x_test shape: (${[test.count, ...sampleShape].join(', ')})`);
   report.info(`Train on ${training.count} samples, validate on ${test.count} samples`);
 }
-
-function sayEnd(
-  { last }: Trained,
-  folder: RunFolder,
-  flags: TrainFlags,
-  program: Program,
-  report: Report,
-): void {
-  if (last !== null) {
-    report.info(`Test score: ${last.val_loss}`);
-    report.info(`Test accuracy: ${last.val_accuracy}`);
-  }
-  report.info(`Model: ${folder.modelDir}`);
-  report.info(`Use it:`);
-  report.info(`  ${program.typed} evaluate ${folder.modelDir}${dataFlag(flags)}`);
-  report.info(`  ${program.typed} predict ${folder.modelDir} digit.png`);
-}
-
-const dataFlag = ({ data }: TrainFlags): string => (data === undefined ? '' : ` --data ${data}`);

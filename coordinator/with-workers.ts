@@ -1,5 +1,6 @@
-import type { Clock } from '../shared/clock.ts';
+import { pause, type Clock } from '../shared/clock.ts';
 import type { Job } from '../shared/model/job.ts';
+import type { EpochRecord } from '../shared/protocol/messages.ts';
 import { startCoordinator, type Coordinator } from './coordinator.ts';
 import type { Interrupt } from './interrupt.ts';
 import type { CodecRule } from './members/link-codecs.ts';
@@ -18,6 +19,8 @@ export interface WithWorkersOptions {
   readonly codecs?: CodecRule | undefined;
   /** See CoordinatorOptions. */
   readonly knownAnswer?: string | null | undefined;
+  /** See CoordinatorOptions. */
+  readonly history?: readonly EpochRecord[] | undefined;
   readonly tls?: Certificate | undefined;
   readonly engine: string;
   /** Local ones; 0 leaves it to others to join. */
@@ -30,24 +33,26 @@ export interface WithWorkersOptions {
   readonly clock: Clock;
   readonly report: Report;
   readonly interrupt: Interrupt;
-  /** Called once the port is open, before anybody has joined. */
-  readonly onOpen: (coordinator: Coordinator) => void;
+  /** Called once the port is open, before anything is asked of anybody. */
+  readonly onOpen: (coordinator: Coordinator) => void | Promise<void>;
 }
 
 const MAX_WORKERS = 1_000;
 /** How long local workers may take to start before the work begins with those that are there. */
 const PATIENCE_MS = 60_000;
+/** How long after a process has ended its connections may still seem to be open. */
+const CLOSED_WITHIN_MS = 1_000;
 
 /**
  * Opens a coordinator, starts local workers, waits until they are ready, does the work, and closes everything again,
  * whatever happens.
- * @throws Error if the local workers end and nobody else is there
+ * @throws Error if the local workers end and nobody else is there; TrainingDiverged if that is why they had to go
  */
 export async function withWorkers<Result>(
   options: WithWorkersOptions,
   work: (coordinator: Coordinator) => Promise<Result>,
 ): Promise<Result> {
-  const { job, workers, host, token, tls, engine, program, clock, report, interrupt } = options;
+  const { job, workers, token, tls, engine, program, clock, report, interrupt } = options;
   const { signal } = interrupt;
   const coordinator = await startCoordinator({
     ...options,
@@ -63,13 +68,12 @@ export async function withWorkers<Result>(
   const giveUp = new AbortController();
   const waiting = AbortSignal.any([signal, giveUp.signal]);
   try {
-    options.onOpen(coordinator);
+    await options.onOpen(coordinator);
     if (workers > 0) {
-      const reachable = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
       local = startLocalWorkers({
         count: workers,
         command: program.command,
-        url: `${tls === undefined ? 'ws' : 'wss'}://${reachable.includes(':') ? `[${reachable}]` : reachable}:${coordinator.port}`,
+        url: coordinator.urls[0] ?? '',
         token,
         fingerprint: tls?.fingerprint,
         engine,
@@ -78,7 +82,7 @@ export async function withWorkers<Result>(
         onLine: (line) => report.info(line),
       });
     }
-    const alone = local === null ? [] : [failIfAlone(local, coordinator, report)];
+    const alone = local === null ? [] : [failIfAlone(local, coordinator, options)];
     await Promise.race([...alone, waitForWorkers(coordinator.pool, wanted, patienceMs, clock, waiting)]);
     const result = await Promise.race([...alone, work(coordinator)]);
     goodbye = signal.aborted ? 'The run was stopped.' : 'The run is finished.';
@@ -91,9 +95,17 @@ export async function withWorkers<Result>(
 }
 
 /** Rejects when the local workers have ended and nobody else can do the work. */
-async function failIfAlone(local: LocalWorkers, { pool }: Coordinator, report: Report): Promise<never> {
+async function failIfAlone(
+  local: LocalWorkers,
+  { pool, rounds }: Coordinator,
+  { clock, report, interrupt }: Pick<WithWorkersOptions, 'clock' | 'report' | 'interrupt'>,
+): Promise<never> {
   const why = await local.gone;
-  if (pool.members.size === 0) throw new Error(`The workers on this machine have ended: ${why}`);
+  // That they have gone may be known before all of their connections are closed.
+  if (pool.members.size > 0) await pause(clock, CLOSED_WITHIN_MS, interrupt.signal);
+  if (pool.members.size === 0) {
+    throw rounds.divergence ?? new Error(`The workers on this machine have ended: ${why}`);
+  }
   report.warn(`The workers on this machine have ended (${why}); others go on.`);
   return new Promise<never>(() => undefined);
 }

@@ -49,3 +49,9 @@ export function decimal(least: 'zero' | 'positive' = 'positive'): (text: string)
     throw new InvalidArgumentError(`It takes a number ${least === 'zero' ? 'of 0 or more' : 'above 0'}.`);
   };
 }
+
+/** For commander: a secret that workers have to know; none at all would let in everybody, without a word. */
+export function token(text: string): string {
+  if (text.length >= 1 && text.length <= 200) return text;
+  throw new InvalidArgumentError('It takes 1 to 200 characters; leave it out to let in everybody.');
+}

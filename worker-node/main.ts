@@ -2,8 +2,9 @@ import { hostname } from 'node:os';
 import { relative, sep } from 'node:path';
 import { Option, type Command } from 'commander';
 import { countOrAuto, integer } from '../shared/options.ts';
+import type { Connect } from '../shared/transport.ts';
 import { parseDevices } from './devices.ts';
-import { parseFingerprint as fingerprint } from './fingerprint.ts';
+import { parseFingerprint as fingerprint } from '../shared/fingerprint.ts';
 import { ENGINE_CHOICES, type EngineChoice } from './engine/choose.ts';
 import { addEngineCommands } from './engine/engine-command.ts';
 import type { WorkerFlags } from './worker-command.ts';
@@ -104,4 +105,10 @@ function typedAs(programFile: string): string {
   return programFile.includes(`${sep}node_modules${sep}`)
     ? 'gradcast'
     : `node ${relative(process.cwd(), programFile)}`;
+}
+
+/** How a worker connects to a coordinator; with a fingerprint, only to whoever has that certificate. */
+export async function connectorFor(fingerprint: string | undefined): Promise<Connect> {
+  const { connectPinned } = await import('./connect.ts');
+  return connectPinned(fingerprint);
 }

@@ -18,6 +18,7 @@ import { inShort } from '../members/link-codecs.ts';
 import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
 import { remainingSeconds, type StepNews, type TrainingReport } from '../report/report.ts';
+import { stepsPerEpoch } from '../training/sampler.ts';
 import { Curve } from './curve.ts';
 import { Observers } from './observers.ts';
 
@@ -25,6 +26,8 @@ export interface FeedOptions {
   readonly job: Job;
   readonly clock: Clock;
   readonly pool: Pick<WorkerPool, 'members'>;
+  /** Epochs that were done before, of a run that is gone on with. */
+  readonly epochs?: readonly EpochRecord[] | undefined;
   /** What limits a step now, and what would help; null while that is not known. */
   readonly advice?: () => string | null;
   /** Who was not let in, had to go or is kept in reserve. */
@@ -41,7 +44,7 @@ export class Feed implements TrainingReport {
   readonly #options: FeedOptions;
   readonly #observers = new Observers();
   readonly #curve = new Curve(MOST_POINTS);
-  readonly #epochs: EpochRecord[] = [];
+  readonly #epochs: EpochRecord[];
   readonly #steps: number;
   #fresh: CurvePoint[] = [];
   /** Of this epoch. */
@@ -54,7 +57,8 @@ export class Feed implements TrainingReport {
 
   constructor(options: FeedOptions) {
     this.#options = options;
-    this.#steps = Math.max(1, Math.ceil(options.job.data.trainSamples / options.job.batchSize));
+    this.#epochs = [...(options.epochs ?? [])];
+    this.#steps = stepsPerEpoch(options.job.data.trainSamples, options.job.batchSize);
     this.#cancelTick = options.clock.after(TELL_EVERY_MS, () => this.#tick());
   }
 
@@ -64,6 +68,8 @@ export class Feed implements TrainingReport {
 
   /** @throws ProtocolError (full) */
   watch(connection: Connection): PoolConnection {
+    // What is in the curve that it gets first is not told it again as news.
+    if (this.#fresh.length > 0) this.#tellProgress();
     return this.#observers.add(connection, this.#run());
   }
 
@@ -99,10 +105,10 @@ export class Feed implements TrainingReport {
       this.#fresh = [];
       return;
     }
-    this.#observers.tell(this.#progressMessage());
-    this.#fresh = [];
+    this.#tellProgress();
     const weights = this.#last?.weights;
-    if (weights === undefined || clock.now() - this.#weightsSentMs < WEIGHTS_EVERY_MS) return;
+    if (weights === undefined || weights.isWhole?.() === false) return;
+    if (clock.now() - this.#weightsSentMs < WEIGHTS_EVERY_MS) return;
     this.#observers.sendWeights(() => {
       this.#weightsSentMs = clock.now();
       const message: FromCoordinator = { type: 'weights', step: weights.step };
@@ -110,6 +116,11 @@ export class Feed implements TrainingReport {
       float32.encode(weights.values, payload);
       return bytes;
     });
+  }
+
+  #tellProgress(): void {
+    this.#observers.tell(this.#progressMessage());
+    this.#fresh = [];
   }
 
   #run(): RunMessage {

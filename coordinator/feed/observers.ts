@@ -2,11 +2,14 @@ import { closeReason, CloseCode, ProtocolError } from '../../shared/protocol/clo
 import type { FromCoordinator } from '../../shared/protocol/messages.ts';
 import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
 import type { Connection } from '../../shared/transport.ts';
-import type { PoolConnection } from '../members/greetings.ts';
+import { tooLarge, type PoolConnection } from '../members/greetings.ts';
 
 const MOST_OBSERVERS = 1_000;
 /** What an observer may be behind; the next figures make up for those that it misses. */
 const MOST_BUFFERED_BYTES = 1 << 20;
+
+/** Observers have nothing large to say. */
+const MOST_FRAME_BYTES = 64 << 10;
 
 interface Observer {
   readonly connection: Connection;
@@ -68,6 +71,7 @@ export class Observers {
 
   #onFrame(observer: Observer, frame: Uint8Array): void {
     try {
+      if (frame.length > MOST_FRAME_BYTES) throw tooLarge(frame.length, MOST_FRAME_BYTES);
       const { message } = parseFromWorker(frame);
       if (message.type === 'pong') return;
       if (message.type !== 'snapshot') {

@@ -1,6 +1,6 @@
 import { timingSafeEqual, createHash } from 'node:crypto';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
-import { decodeFrame } from '../../shared/protocol/frame.ts';
+import { decodeFrame, MOST_HEADER_BYTES_UP } from '../../shared/protocol/frame.ts';
 import { PROTOCOL_VERSION, type Hello } from '../../shared/protocol/messages.ts';
 import { FACTORS } from '../../shared/codec/factors.ts';
 import { agreeOn, type CodecRule, PLAIN, type LinkCodecs } from './link-codecs.ts';
@@ -43,7 +43,7 @@ export function checkToken(token: string | undefined, rules: AdmissionRules): vo
  * @throws ProtocolError (unsupported)
  */
 export function checkVersion(frame: Uint8Array): void {
-  const { header } = decodeFrame(frame);
+  const { header } = decodeFrame(frame, MOST_HEADER_BYTES_UP);
   const greets = isRecord(header) && (header.type === 'hello' || header.type === 'watch');
   const protocol = greets ? header.protocol : undefined;
   if (typeof protocol === 'number' && protocol !== PROTOCOL_VERSION) {

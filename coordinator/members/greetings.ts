@@ -40,10 +40,13 @@ export class Greetings {
   greet(connection: Connection, host: Host): PoolConnection {
     let welcomed: PoolConnection | null = null;
     let refused = false;
-    const refuse = (error: ProtocolError): void => {
+    const sendAway = (error: ProtocolError): void => {
       refused = true;
       forget();
       connection.close(error.code, closeReason(error.message));
+    };
+    const refuse = (error: ProtocolError): void => {
+      sendAway(error);
       host.refused(error.message);
     };
     const cancelDeadline = this.#clock.after(HELLO_WITHIN_MS, () =>
@@ -51,9 +54,9 @@ export class Greetings {
     );
     const forget = (): void => {
       cancelDeadline();
-      this.#waiting.delete(refuse);
+      this.#waiting.delete(sendAway);
     };
-    this.#waiting.add(refuse);
+    this.#waiting.add(sendAway);
     return {
       get welcomed() {
         return welcomed !== null;
@@ -81,9 +84,9 @@ export class Greetings {
     };
   }
 
-  /** Refuses everybody who is still waiting. */
+  /** Sends everybody away who is still waiting: nobody's fault, and no news. */
   close(reason: string): void {
-    for (const refuse of this.#waiting) refuse(new ProtocolError(CloseCode.normal, reason));
+    for (const sendAway of this.#waiting) sendAway(new ProtocolError(CloseCode.normal, reason));
   }
 }
 

@@ -19,7 +19,12 @@ export interface StepNews extends Progress {
   /** Sums over the step's samples alone. */
   readonly batch: Score & { readonly samples: number };
   /** As the step has left them; they will change. */
-  readonly weights: { readonly step: Step; readonly values: Float32Array };
+  readonly weights: {
+    readonly step: Step;
+    readonly values: Float32Array;
+    /** False while only a part of them is a step further. */
+    readonly isWhole?: () => boolean;
+  };
 }
 
 /** What the person at the terminal sees. */

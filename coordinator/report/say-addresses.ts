@@ -2,6 +2,7 @@ import type { Certificate } from '../server/certificate.ts';
 import { pageAddress, qrCode } from '../server/page-address.ts';
 import { isLoopback } from '../server/reachable.ts';
 import type { Report } from './report.ts';
+import { shellWord } from './shell-word.ts';
 
 interface Served {
   readonly host: string;
@@ -29,7 +30,7 @@ export function sayAddresses(
   const page = pageAddress(url, token);
   report.info(`Listening on ${urls.join(', ')}`);
   report.info(
-    `Attach a machine:   ${typed} worker ${url}${token === undefined ? '' : ` --token ${token}`}${fingerprint}`,
+    `Attach a machine:   ${typed} worker ${url}${token === undefined ? '' : ` --token ${shellWord(token)}`}${fingerprint}`,
   );
   report.info(`Attach a browser:   ${page}`);
   if (tls?.selfSigned === true) {

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Allowances } from '../members/allowances.ts';
 import { checkToken, type AdmissionRules } from '../members/admission.ts';
 
 /** Answers a request, or leaves it to `next`. */
@@ -6,6 +7,8 @@ export type Routes = (request: IncomingMessage, response: ServerResponse, next: 
 
 export interface RouteOptions {
   readonly rules: AdmissionRules;
+  /** Of the addresses that have been refused. */
+  readonly allowances?: Allowances;
   readonly workers: () => number;
   readonly metrics: () => Promise<{ readonly contentType: string; readonly body: string }>;
 }
@@ -14,13 +17,14 @@ export interface RouteOptions {
  * What programs ask for: /health says that the coordinator answers and how many workers it has; /metrics is for
  * Prometheus, with the run's token as a bearer token if it has one.
  */
-export function machineRoutes({ rules, workers, metrics }: RouteOptions): Routes {
+export function machineRoutes({ rules, allowances, workers, metrics }: RouteOptions): Routes {
   return (request, response, next) => {
     const path = (request.url ?? '').split('?', 1)[0];
     if (path !== '/health' && path !== '/metrics') {
       next();
       return;
     }
+    const address = request.socket.remoteAddress ?? '';
     const answer = (status: number, contentType: string, body: string): void => {
       response.writeHead(status, { 'Content-Type': contentType, 'Cache-Control': 'no-store' });
       response.end(request.method === 'HEAD' ? undefined : body);
@@ -30,7 +34,10 @@ export function machineRoutes({ rules, workers, metrics }: RouteOptions): Routes
       answer(405, 'text/plain', 'Only GET and HEAD.\n');
     } else if (path === '/health') {
       answer(200, 'application/json', `${JSON.stringify({ status: 'ok', workers: workers() })}\n`);
+    } else if (allowances?.isSpent(address) === true) {
+      answer(429, 'text/plain', 'Too many wrong tokens from there; come back in a minute.\n');
     } else if (!mayRead(request, rules)) {
+      allowances?.spend(address);
       response.setHeader('WWW-Authenticate', 'Bearer');
       answer(401, 'text/plain', 'The token of the run, as a bearer token, please.\n');
     } else {

@@ -5,11 +5,14 @@ import type { Duplex } from 'node:stream';
 import sirv from 'sirv';
 import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import { closeReason, CloseCode } from '../../shared/protocol/close-code.ts';
+import { readableText } from '../../shared/protocol/readable.ts';
 import type { Connection } from '../../shared/transport.ts';
+import type { Allowances } from '../members/allowances.ts';
 import type { PoolConnection } from '../members/greetings.ts';
 import { Strangers } from './strangers.ts';
 import type { Routes } from './routes.ts';
 import { Arrival } from './arrival.ts';
+import { mayConnect } from './origin.ts';
 import { isLoopback } from './reachable.ts';
 
 export interface ServerOptions {
@@ -25,6 +28,10 @@ export interface ServerOptions {
   readonly routes: Routes;
   /** Serves https and wss with these, PEM both. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** Whether workers need a token, which keeps out whoever calls this server by a name that is not its own. */
+  readonly hasToken?: boolean;
+  /** Of the addresses that have been refused. */
+  readonly allowances?: Pick<Allowances, 'isSpent' | 'spend'>;
 }
 
 export interface RunningServer {
@@ -60,6 +67,8 @@ const PATIENCE = { headersTimeout: 10_000, requestTimeout: 15_000, connectionsCh
 
 /** How long a peer has to answer a close before it is cut off. */
 const CLOSE_GRACE_MS = 1_000;
+/** Of all kinds at once: a thousand workers, as many observers, and pages that are being loaded. */
+const MOST_CONNECTIONS = 4_096;
 
 /**
  * HTTP for the page and WebSockets for workers, on one port.
@@ -110,14 +119,28 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     // Above our own limit, so that a frame somewhat too large is refused with a sentence and not only with 1009.
     maxPayload: options.maxFrameBytes * 2,
   });
+  // What HTTP does not count among its own any more, or not yet: upgrades that were refused, and TLS without a handshake.
+  const open = new Set<Socket>();
+  http.on('connection', (socket: Socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+  });
+  http.maxConnections = MOST_CONNECTIONS;
+  const anyName = options.hasToken === true || options.tls !== undefined;
   http.on('upgrade', (request: IncomingMessage, socket: Carrier, head: Buffer) => {
-    if (!sameOrigin(request)) {
-      socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n');
-      return;
+    // Nobody else listens from here on: a reset would end the process.
+    socket.on('error', () => socket.destroy());
+    const address = socket.remoteAddress ?? '';
+    if (!mayConnect(request, { host: options.host, anyName })) refuse(socket, '403 Forbidden');
+    else if (options.allowances?.isSpent(address) === true) refuse(socket, '503 Service Unavailable');
+    else {
+      sockets.handleUpgrade(request, socket, head, (webSocket) => {
+        const { welcomed } = attach(webSocket, socket, options.connect, () => strangers.letIn(socket));
+        webSocket.on('close', () => {
+          if (!welcomed()) options.allowances?.spend(address);
+        });
+      });
     }
-    sockets.handleUpgrade(request, socket, head, (webSocket) =>
-      attach(webSocket, socket, options.connect, () => strangers.letIn(socket)),
-    );
   });
   await listen(http, options.host, options.port);
   const { port } = http.address() as AddressInfo;
@@ -128,6 +151,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       const cutOff = setTimeout(() => {
         for (const webSocket of sockets.clients) webSocket.terminate();
         http.closeAllConnections();
+        for (const socket of open) socket.destroy();
       }, CLOSE_GRACE_MS);
       await new Promise<void>((resolve) => {
         sockets.close();
@@ -141,16 +165,23 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
 type Carrier = Duplex & Pick<Socket, 'remoteAddress' | 'remotePort'>;
 
+/** Answers an upgrade that is not to be, and does not wait for the other side to close. */
+function refuse(socket: Duplex, status: string): void {
+  socket.once('finish', () => socket.destroy());
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}
+
 /**
  * Connects one WebSocket with its owner.
  * @param letIn called when it has been let in
+ * @returns whether it has
  */
 function attach(
   webSocket: WebSocket,
   socket: Carrier,
   connect: ServerOptions['connect'],
   letIn: () => void,
-): void {
+): { readonly welcomed: () => boolean } {
   const arrivals = new Arrival();
   // Before the WebSocket's own listener, which says that a message is whole.
   let strangerBytes = 0;
@@ -160,7 +191,7 @@ function attach(
     strangerBytes += chunk.length;
     if (strangerBytes > STRANGER_BYTES) webSocket.terminate();
   });
-  const owner = connect({
+  const connection: Connection = {
     sameMachine: isLoopback(socket.remoteAddress ?? ''),
     get arrival() {
       return arrivals.last;
@@ -174,24 +205,21 @@ function attach(
     get bufferedBytes() {
       return webSocket.bufferedAmount;
     },
-  });
+  };
+  const owner = connect(connection);
   webSocket.on('message', (data: RawData, isBinary: boolean) => {
     arrivals.whole();
     if (isBinary) {
       owner.onFrame(data as Buffer);
       if (owner.welcomed !== false) letIn();
-    } else
-      webSocket.close(CloseCode.malformed, closeReason('Messages are binary frames; this one was text.'));
+    } else {
+      connection.close(CloseCode.malformed, closeReason('Messages are binary frames; this one was text.'));
+    }
   });
-  webSocket.on('close', (code, reason) => owner.onClose(code, reason.toString()));
+  webSocket.on('close', (code, reason) => owner.onClose(code, readableText(reason.toString())));
   // Followed by 'close', which says it all.
   webSocket.on('error', () => undefined);
-}
-
-/** Pages of other origins must not make their visitors join. */
-function sameOrigin({ headers }: IncomingMessage): boolean {
-  if (headers.origin === undefined) return true;
-  return URL.canParse(headers.origin) && new URL(headers.origin).host === headers.host;
+  return { welcomed: () => owner.welcomed !== false };
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {

@@ -29,6 +29,7 @@ export class CheckpointWriter {
   readonly #options: CheckpointWriterOptions;
   #lastMs: number;
   #writing: Promise<void> | null = null;
+  #written = false;
 
   constructor(options: CheckpointWriterOptions) {
     this.#options = options;
@@ -39,6 +40,11 @@ export class CheckpointWriter {
   begin(): Promise<void> {
     const nothing = { samples: 0, lossSum: 0, correct: 0, seconds: 0 };
     return this.#write({ epoch: 1, step: 0, steps: 0 }, nothing);
+  }
+
+  /** Whether there is one of this run. */
+  get written(): boolean {
+    return this.#written;
   }
 
   /** Called between two steps. Settles at once, or, after an epoch and at the end, when the checkpoint is on disk. */
@@ -58,16 +64,23 @@ export class CheckpointWriter {
   }
 
   #write(position: Position, tally: EpochTally): Promise<void> {
-    const { dir, job, vectors, clock, warn } = this.#options;
+    const { dir, clock, warn } = this.#options;
     this.#lastMs = clock.now();
+    this.#writing = this.#save(position, tally)
+      .catch((error: unknown) => warn(`No checkpoint could be written to ${dir}: ${String(error)}`))
+      .finally(() => (this.#writing = null));
+    return this.#writing;
+  }
+
+  /** What is saved is what was there at the call. */
+  async #save(position: Position, tally: EpochTally): Promise<void> {
+    const { dir, job, vectors } = this.#options;
     const knownAnswer = this.#options.knownAnswer?.() ?? null;
     const bytes = encodeCheckpoint({
       ...{ position, tally, job, vectors },
       ...(knownAnswer === null ? {} : { knownAnswer }),
     });
-    this.#writing = saveCheckpoint(dir, position, bytes)
-      .catch((error: unknown) => warn(`No checkpoint could be written to ${dir}: ${String(error)}`))
-      .finally(() => (this.#writing = null));
-    return this.#writing;
+    await saveCheckpoint(dir, position, bytes);
+    this.#written = true;
   }
 }

@@ -35,11 +35,14 @@ const FILE = /^checkpoint-(\d+)\.bin$/;
 /**
  * The bytes of a checkpoint: the magic line, the length of the header (uint32, little-endian), the header (JSON), zeros
  * up to a multiple of 4, the vectors (float32, little-endian), and the SHA-256 of all that.
+ * @throws Error if it could not be read again: nothing of the kind shall take the place of one that can
  */
 export function encodeCheckpoint({ vectors, ...rest }: Checkpoint): Buffer {
   const named = Object.entries(vectors);
   const lengths = named.map(([name, { length }]) => ({ name, length }));
-  const text = Buffer.from(JSON.stringify({ ...rest, vectors: lengths }));
+  const json = JSON.stringify({ ...rest, vectors: lengths });
+  v.parse(header, JSON.parse(json));
+  const text = Buffer.from(json);
   const start = aligned(MAGIC.length + 4 + text.length);
   const bytes = Buffer.alloc(
     start + named.reduce((sum, [, vector]) => sum + vector.byteLength, DIGEST_BYTES),

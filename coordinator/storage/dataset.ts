@@ -35,6 +35,8 @@ export interface LoadDatasetOptions {
   readonly mirrors?: readonly string[] | undefined;
   /** What counts as MNIST when downloading. Default: the published files. */
   readonly mnistFiles?: ByRole<PublishedFile> | undefined;
+  /** Ends a download. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** gradcast's cache folder where this platform keeps such folders. */
@@ -49,6 +51,7 @@ export function userCacheDir(): string {
  *
  * @throws DataError if a folder that the person named lacks a file or holds a damaged one
  * @throws RangeError if the limit is not a whole number of at least 1
+ * @throws the signal's reason if it is aborted during a download
  */
 export async function loadDataset(options: LoadDatasetOptions): Promise<Dataset> {
   if (options.limit === undefined) return unlimited(options);
@@ -72,6 +75,7 @@ async function unlimited(options: LoadDatasetOptions): Promise<Dataset> {
     limits: options.limits ?? DEFAULT_LIMITS,
     report,
     files: options.mnistFiles,
+    signal: options.signal,
   });
   if (mnist.ok) {
     const how = mnist.downloaded ? `downloaded to ${folder}` : `from ${folder}`;

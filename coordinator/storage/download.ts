@@ -18,6 +18,7 @@ export type DownloadResult =
  *
  * @param maxBytes give up on an answer that is longer
  * @param onProgress bytes so far, and in all where the mirror says so
+ * @param stop ends it early, as a failure
  */
 export async function download(
   url: string,
@@ -25,14 +26,16 @@ export async function download(
   limits: DownloadLimits,
   maxBytes: number,
   onProgress: (doneBytes: number, totalBytes: number | undefined) => void,
+  stop?: AbortSignal,
 ): Promise<DownloadResult> {
   const abort = new AbortController();
+  const signal = stop === undefined ? abort.signal : AbortSignal.any([abort.signal, stop]);
   const giveUp = (reason: string): void => abort.abort(new Error(reason));
   const total = setTimeout(giveUp, limits.totalMs, `not done within ${seconds(limits.totalMs)}`);
   let waiting = setTimeout(giveUp, limits.connectMs, `no answer within ${seconds(limits.connectMs)}`);
   let doneBytes = 0;
   try {
-    const response = await orAborted(fetch(url, { signal: abort.signal }), abort.signal);
+    const response = await orAborted(fetch(url, { signal }), signal);
     if (!response.ok || response.body === null) {
       await response.body?.cancel();
       return { ok: false, reason: `HTTP ${response.status} ${response.statusText}`.trim() };
@@ -43,7 +46,7 @@ export async function download(
     for (;;) {
       clearTimeout(waiting);
       waiting = setTimeout(giveUp, limits.stallMs, `nothing more came for ${seconds(limits.stallMs)}`);
-      const { done, value } = await orAborted(reader.read(), abort.signal);
+      const { done, value } = await orAborted(reader.read(), signal);
       if (done) break;
       pieces.push(value);
       doneBytes += value.length;
@@ -69,6 +72,7 @@ export async function download(
 function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });

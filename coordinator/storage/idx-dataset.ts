@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Dataset, Split } from '../../shared/data/dataset.ts';
 import { damaged, DataError, parseIdxImages, parseIdxLabels, REPLACE_FILE } from '../../shared/data/idx.ts';
+import { readableText } from '../../shared/protocol/readable.ts';
 import { unpack } from './gunzip.ts';
 import { locate } from './locate.ts';
 import { isPublished, MNIST_FILES, ROLES, type ByRole } from './mnist-files.ts';
@@ -34,7 +35,12 @@ export async function readFolder(folder: string, said: string): Promise<Dataset>
   if (ROLES.every((role) => isPublished(files[role].bytes, MNIST_FILES[role]))) {
     return assemble(files, 'mnist', `MNIST handwritten digits, from ${folder}.`);
   }
-  return assemble(files, `idx:${basename(folder)}`, `The IDX files in ${folder}, which are not MNIST.`);
+  // A job's name of data has a bound, a folder's name a higher one.
+  return assemble(
+    files,
+    `idx:${readableText(basename(folder)).slice(0, 150)}`,
+    `The IDX files in ${folder}, which are not MNIST.`,
+  );
 }
 
 /** @throws DataError if the file cannot be read, or is gzip and damaged */

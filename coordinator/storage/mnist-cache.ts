@@ -19,6 +19,8 @@ export interface MnistCacheOptions {
   readonly report: DataReport;
   /** What the contents must be; tests hand in smaller files. */
   readonly files?: ByRole<PublishedFile> | undefined;
+  /** Ends a download. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export type MnistResult =
@@ -32,6 +34,7 @@ const STALE_MS = 60 * 60 * 1000;
  * MNIST from the cache folder; what is missing there or damaged is downloaded. Every file's contents are checked
  * against the published SHA-256 before anyone sees them. Any number of processes may do this at once: a file
  * appears under its name only when it is whole.
+ * @throws the signal's reason once that is aborted
  */
 export async function mnistFromCache(options: MnistCacheOptions): Promise<MnistResult> {
   const { report, files: published = MNIST_FILES } = options;
@@ -92,7 +95,9 @@ async function fetchFile(
       // Even what cannot be compressed grows by far less than this.
       file.bytes + 65_536,
       (doneBytes, totalBytes) => session.report.progress(file.name, doneBytes, totalBytes),
+      session.signal,
     );
+    session.signal?.throwIfAborted();
     if (answer.ok) {
       const contents = await unpack(answer.bytes, url, file.bytes + 1).catch(
         (error: unknown) => error as DataError,

@@ -10,12 +10,17 @@ export interface DataFlags {
 }
 
 /** The data set that a command was asked for, by the means of this machine. See loadDataset for what it throws. */
-export function openDataset({ data, limit, seed }: DataFlags, report: DataReport): Promise<Dataset> {
+export function openDataset(
+  { data, limit, seed }: DataFlags,
+  report: DataReport,
+  signal?: AbortSignal,
+): Promise<Dataset> {
   return loadDataset({
     dataDir: data,
     limit,
     seed,
     report,
+    signal,
     env: process.env,
     cacheDir: userCacheDir(),
     fetch: globalThis.fetch,

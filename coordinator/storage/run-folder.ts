@@ -1,9 +1,11 @@
-import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { customAlphabet } from 'nanoid';
 import writeFileAtomic from 'write-file-atomic';
 import * as v from 'valibot';
 import { epochRecord, type EpochRecord } from '../../shared/protocol/messages.ts';
+
+const BEFORE_THE_FIRST_STEP = /^checkpoint-0+\.bin$/;
 
 /** Where a run leaves what it has made. */
 export interface RunFolder {
@@ -12,6 +14,8 @@ export interface RunFolder {
   readonly checkpointDir: string;
   writeConfig(config: object): Promise<void>;
   appendHistory(record: EpochRecord): Promise<void>;
+  /** Makes room for another run, if nothing has come of this one. */
+  discard(): Promise<void>;
 }
 
 /** The folder of a run that is gone on with. */
@@ -52,7 +56,10 @@ export async function createRunFolder(path: string): Promise<RunFolder> {
  */
 export async function reopenRunFolder(dir: string, epoch: number): Promise<ReopenedFolder> {
   const path = historyOf(dir);
-  const text = await readFile(path, 'utf8').catch(() => '');
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '';
+    throw new Error(`${path} cannot be read: ${error.message}`, { cause: error });
+  });
   const history = text.split('\n').flatMap((line) => recordOf(line) ?? []);
   const kept = history.filter((record) => record.epoch < epoch);
   await writeFileAtomic(path, kept.map((record) => `${JSON.stringify(record)}\n`).join(''));
@@ -76,4 +83,13 @@ const runFolder = (dir: string): RunFolder => ({
   checkpointDir: join(dir, 'checkpoints'),
   writeConfig: (config) => writeFileAtomic(join(dir, 'config.json'), `${JSON.stringify(config, null, 2)}\n`),
   appendHistory: (record) => appendFile(historyOf(dir), `${JSON.stringify(record)}\n`),
+  async discard() {
+    const [files, checkpoints] = await Promise.all(
+      [dir, join(dir, 'checkpoints')].map((path) => readdir(path).catch((): string[] => [])),
+    );
+    const nothing =
+      files?.every((file) => file === 'config.json' || file === 'checkpoints') === true &&
+      checkpoints?.every((file) => BEFORE_THE_FIRST_STEP.test(file)) === true;
+    if (nothing) await rm(dir, { recursive: true, force: true });
+  },
 });

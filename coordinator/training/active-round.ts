@@ -64,6 +64,8 @@ export interface Witness {
   wants(shard: ShardId): boolean;
   tail(shard: ShardId, values: Float32Array): void;
   answered(shard: ShardId, lossSum: number, gradient: Float32Array): void;
+  /** There will be no answer to this one that could be compared. */
+  failed(shard: ShardId): void;
 }
 
 type Answer = Extract<FromWorker, { shard: ShardId }>;
@@ -117,6 +119,12 @@ export class ActiveRound {
   /** What workers are still busy with although nobody waits for it. */
   get spare(): readonly GivenShard[] {
     return this.#round.spare;
+  }
+
+  /** What has ended this round, should nobody be left to finish it: somebody had to go over values that are not finite. */
+  get divergence(): TrainingDiverged | null {
+    const { step, task } = this.#options;
+    return this.#ended || this.#notFinite.size === 0 ? null : new TrainingDiverged(step, task);
   }
 
   get #isAlone(): boolean {
@@ -191,7 +199,7 @@ export class ActiveRound {
   }
 
   #onAnswer(member: Member, answer: Answer, payload: Uint8Array): void {
-    const { pool, start, step } = this.#options;
+    const { pool, start, step, task } = this.#options;
     const spare = this.#round.spare.find(({ id, worker }) => id === answer.shard && worker === member.id);
     if (spare !== undefined) {
       this.#onSpare(member, spare, answer, payload);
@@ -212,9 +220,10 @@ export class ActiveRound {
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       if (error.code === CloseCode.notFinite && this.#diverged(member)) {
-        this.#end(() => this.#settle?.reject(new TrainingDiverged(step)));
+        this.#end(() => this.#settle?.reject(new TrainingDiverged(step, task)));
         return;
       }
+      if (shard !== undefined) this.#options.witness?.failed(shard.id);
       pool.reject(member, answer, error);
       if (shard !== undefined) this.#dispatch({ type: 'failed', shard: shard.id });
     }
@@ -224,6 +233,7 @@ export class ActiveRound {
   #onSpare(member: Member, shard: GivenShard, answer: Answer, payload: Uint8Array): void {
     const { pool, witness, gradientLength, tailFrom } = this.#options;
     try {
+      if (answer.type === 'failed') throw new ProtocolError(CloseCode.cannotCompute, answer.reason);
       if (witness?.wants(shard.id) === true) {
         if (answer.type === 'gradientTail') {
           if (tailFrom === null) return;
@@ -236,6 +246,7 @@ export class ActiveRound {
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
+      witness?.failed(shard.id);
       pool.reject(member, answer, error);
     }
     if (answer.type === 'gradientTail') return;

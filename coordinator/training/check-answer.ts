@@ -8,10 +8,14 @@ import type {
   ShardAnswer,
   ShardId,
 } from '../../shared/protocol/messages.ts';
+import { readableText } from '../../shared/protocol/readable.ts';
 import type { Member } from '../members/member.ts';
 import type { GivenShard } from './round.ts';
 import type { Range } from './schedule.ts';
 import { vectorKernels } from './vector/vector.ts';
+
+/** Of one sample: float32 logits are not farther apart. Sums over a whole run then stay finite, in float64. */
+const MOST_LOSS = 7e38;
 
 /**
  * How an answer's gradient is encoded.
@@ -24,7 +28,7 @@ export function codecOf(
   const encoding = answer.type === 'evaluation' ? undefined : answer.encoding;
   if (encoding === undefined) return welcomed.codec;
   if (recodes.includes(encoding)) return encoding;
-  throw new ProtocolError(CloseCode.unexpected, `No gradient was asked for in ${encoding}.`);
+  throw new ProtocolError(CloseCode.unexpected, `No gradient was asked for in ${readableText(encoding)}.`);
 }
 
 /** What has to be known of a part of a gradient whose kernel may come as factors. */
@@ -71,7 +75,7 @@ export function readAnswer(
       `Shard ${shard.id} has ${samples} samples; the answer is for ${answer.samples}.`,
     );
   }
-  if (!Number.isFinite(answer.lossSum) || answer.lossSum < 0) {
+  if (!(answer.lossSum >= 0 && answer.lossSum <= samples * MOST_LOSS)) {
     throw new ProtocolError(CloseCode.notFinite, `A loss of ${answer.lossSum} is not possible.`);
   }
   if (answer.correct > samples) {

@@ -1,8 +1,10 @@
-/** The gradient is not finite whoever computes it. */
+import type { Task } from '../../shared/protocol/messages.ts';
+
+/** The gradient, or the loss, is not finite whoever computes it. */
 export class TrainingDiverged extends Error {
-  constructor(step: number) {
+  constructor(step: number, task: Task = 'train') {
     super(
-      `Training diverged: at step ${step} no worker gets a finite gradient. Try a smaller learning rate or another seed.`,
+      `Training diverged: at step ${step} no worker gets a finite ${task === 'train' ? 'gradient' : 'loss'}. Try a smaller learning rate or another seed.`,
     );
     this.name = 'TrainingDiverged';
   }

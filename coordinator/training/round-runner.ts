@@ -15,7 +15,7 @@ import type { WorkerPool } from '../members/worker-pool.ts';
 import { ActiveRound, type ActiveRoundOptions } from './active-round.ts';
 import type { Audits } from './audit/audits.ts';
 import { BatchGradient, type OnSummed } from './batch-gradient.ts';
-import { Interrupted } from './errors.ts';
+import type { TrainingDiverged } from './errors.ts';
 import { Paces } from './pace/paces.ts';
 import { evaluationShards } from './evaluation-shards.ts';
 import { GradientTree } from './exact/gradient-tree.ts';
@@ -53,6 +53,16 @@ export interface GradientOptions {
    * the weights at once, for the round has what it still needs of the old ones.
    */
   readonly onSummed?: (gradientSum: Float32Array, part: Range) => void;
+  /** Puts back what onSummed has changed besides the weights, should the step come to nothing. */
+  readonly undo?: Undo;
+}
+
+/** Vectors of the flat one's length, of which parts are about to be changed. */
+export interface Undo {
+  /** Keeps what there is from this position on. */
+  keep(from: number): void;
+  /** Puts back what was kept last. */
+  restore(): void;
 }
 
 export interface GradientResult extends Score {
@@ -95,15 +105,20 @@ export class RoundRunner {
     if (audits !== null) pool.listen({ left: ({ id }) => audits.left(id) });
   }
 
+  /** Why nobody is left, if it is for values that were not finite in the round of now. */
+  get divergence(): TrainingDiverged | null {
+    return this.#round?.divergence ?? null;
+  }
+
   /**
    * The gradient of a batch, each worker computing one share of it.
    * @param numbers the batch's samples, at least one
-   * @throws TrainingDiverged, Interrupted; the weights are then what they were before
+   * @throws TrainingDiverged, Interrupted; the weights, and what `undo` keeps, are then what they were before
    */
   async gradient(
     input: RoundInput,
     numbers: Uint32Array,
-    { next, onSummed }: GradientOptions = {},
+    { next, onSummed, undo }: GradientOptions = {},
   ): Promise<GradientResult> {
     const total = this.#sum;
     const summed: OnSummed = (part) => {
@@ -123,10 +138,14 @@ export class RoundRunner {
       });
       // Now, while the workers compute.
       if (next !== undefined) this.#prefetch(input, next);
-      if (onSummed !== undefined && this.#tailFrom < total.length) this.#broadcast.keep();
+      if (onSummed !== undefined && this.#tailFrom < total.length) {
+        this.#broadcast.keep();
+        undo?.keep(this.#tailFrom);
+      }
       return { ...(await round), gradientSum: total };
     } catch (error) {
-      if (error instanceof Interrupted) this.#broadcast.restore(input.weights);
+      this.#broadcast.restore(input.weights);
+      undo?.restore();
       throw error;
     }
   }

@@ -7,6 +7,7 @@ import type { WorkerPool } from '../members/worker-pool.ts';
 import type { Progress, TrainingReport } from '../report/report.ts';
 import type { Score } from '../../shared/model/loss.ts';
 import { Interrupted } from './errors.ts';
+import { KeptState } from './kept-state.ts';
 import type { Optimizer } from './optimizer.ts';
 import type { RoundRunner } from './round-runner.ts';
 import { batches, epochOrder, stepsPerEpoch } from './sampler.ts';
@@ -61,6 +62,9 @@ export async function train(training: Training): Promise<Trained> {
   // Read anew each time: it changes while rounds are awaited.
   const stopping = (): boolean => signal.aborted;
   const weightsNow = () => ({ step: trained.steps as Step, weights });
+  const undo = new KeptState(optimizer.state);
+  let whole = true;
+  let checkpointStopped = (): Promise<void> | undefined => undefined;
 
   try {
     for (let { epoch } = position; epoch <= job.epochs && !stopping(); epoch++) {
@@ -68,6 +72,8 @@ export async function train(training: Training): Promise<Trained> {
       const tally = new Tally(clock, done > 0 ? start?.tally : undefined);
       const checkpoint = (when: 'step' | 'stop', step: number): Promise<void> | undefined =>
         training.checkpoint?.(when, { epoch, step, steps: trained.steps }, tally.state());
+      let reached = done;
+      checkpointStopped = () => checkpoint('stop', reached);
       report.epochStarted(epoch, job.epochs, steps);
 
       const epochBatches = [...batches(epochOrder(job.seed, epoch, dataset.train.count), job.batchSize)];
@@ -76,14 +82,21 @@ export async function train(training: Training): Promise<Trained> {
         const input = { ...weightsNow(), split: dataset.train };
         const result = await rounds.gradient(input, batch, {
           next: epochBatches[i + 1],
-          onSummed: (gradientSum, part) => optimizer.step(weights, gradientSum, batch.length, part),
+          onSummed(gradientSum, part) {
+            optimizer.step(weights, gradientSum, batch.length, part);
+            // The head comes last.
+            whole = part.from === 0;
+          },
+          undo,
         });
+        undo.forget();
         trained.steps++;
+        reached = i + 1;
         tally.add(batch.length, result);
         report.stepFinished({
           ...{ epoch, step: i + 1, steps, ...tally.figures(), workers: pool.members.size },
           batch: { lossSum: result.lossSum, correct: result.correct, samples: batch.length },
-          weights: { step: trained.steps as Step, values: weights },
+          weights: { step: trained.steps as Step, values: weights, isWhole: () => whole },
         });
         await checkpoint(stopping() ? 'stop' : 'step', i + 1);
         if (stopping()) return trained;
@@ -112,6 +125,7 @@ export async function train(training: Training): Promise<Trained> {
   } catch (error) {
     // Nobody is left to finish the step and the person wants to stop: what was trained so far still counts.
     if (!(error instanceof Interrupted)) throw error;
+    if (trained.steps > 0) await checkpointStopped();
   }
   return trained;
 }

@@ -1,4 +1,5 @@
-import { addExtension, Packr, Unpackr } from 'msgpackr';
+// The other one makes a function of each record definition, which a header may be full of, although none is asked for.
+import { addExtension, Packr, Unpackr } from 'msgpackr/index-no-eval';
 import { CloseCode, ProtocolError } from './close-code.ts';
 import { isShallow } from './nesting.ts';
 
@@ -19,8 +20,10 @@ for (const type of MSGPACKR_EXTENSIONS) {
 }
 
 const PREFIX_BYTES = 4;
-/** No header needs more; the largest is a welcome with a big model's topology. */
-const MAX_HEADER_BYTES = 4 << 20;
+/** No header to a worker needs more; the largest is a welcome with a big model's topology. */
+export const MOST_HEADER_BYTES = 4 << 20;
+/** No header to the coordinator needs more. Anybody may send one, and a large one takes seconds to decode. */
+export const MOST_HEADER_BYTES_UP = 16 << 10;
 
 const aligned = (bytes: number): number => (bytes + 3) & ~3;
 
@@ -65,15 +68,19 @@ export interface DecodedFrame {
 
 /**
  * Takes a frame apart.
+ * @param mostHeaderBytes what is larger is not even looked at
  * @throws ProtocolError (malformed) whatever the bytes are, if they are no frame
  */
-export function decodeFrame(bytes: Uint8Array): DecodedFrame {
+export function decodeFrame(bytes: Uint8Array, mostHeaderBytes = MOST_HEADER_BYTES): DecodedFrame {
   if (bytes.length < PREFIX_BYTES) {
     throw malformed(`A frame has at least ${PREFIX_BYTES} bytes; this one has ${bytes.length}.`);
   }
   const headerBytes = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(0, true);
   const start = aligned(PREFIX_BYTES + headerBytes);
-  if (headerBytes > MAX_HEADER_BYTES || start > bytes.length) {
+  if (headerBytes > mostHeaderBytes) {
+    throw malformed(`A header of ${headerBytes} bytes; the most is ${mostHeaderBytes} here.`);
+  }
+  if (start > bytes.length) {
     throw malformed(
       `The frame says that its header has ${headerBytes} bytes, but has ${bytes.length} in all.`,
     );

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { jobSchema } from '../model/job.ts';
+import { readableText } from './readable.ts';
 
 /** The version of PROTOCOL.md that this code speaks. */
 export const PROTOCOL_VERSION = 1;
@@ -8,13 +9,8 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const finite = v.pipe(v.number(), v.finite());
 const text = (maxLength: number) => v.pipe(v.string(), v.maxLength(maxLength));
-/** A text that people will read: what could move a terminal's cursor is taken out. */
-const readable = (maxLength: number) =>
-  v.pipe(
-    text(maxLength),
-    // eslint-disable-next-line no-control-regex -- these are just what must not get through
-    v.transform((value) => value.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')),
-  );
+/** A text that people will read. */
+const readable = (maxLength: number) => v.pipe(text(maxLength), v.transform(readableText));
 const step = v.pipe(count, v.brand('Step'));
 const shardId = v.pipe(count, v.brand('ShardId'));
 

@@ -1,12 +1,13 @@
 import * as v from 'valibot';
 import { CloseCode, ProtocolError } from './close-code.ts';
-import { decodeFrame, encodeFrame } from './frame.ts';
+import { decodeFrame, encodeFrame, MOST_HEADER_BYTES_UP } from './frame.ts';
 import {
   fromCoordinatorSchema,
   fromWorkerSchema,
   type FromCoordinator,
   type FromWorker,
 } from './messages.ts';
+import { readableText } from './readable.ts';
 
 /** A message that was parsed, with its payload (empty for most). */
 export interface Received<Message> {
@@ -16,7 +17,7 @@ export interface Received<Message> {
 
 /** @throws ProtocolError (malformed) for anything but a message that a worker may send */
 export function parseFromWorker(bytes: Uint8Array): Received<FromWorker> {
-  const { header, payload } = decodeFrame(bytes);
+  const { header, payload } = decodeFrame(bytes, MOST_HEADER_BYTES_UP);
   return { message: parse(fromWorkerSchema, header), payload };
 }
 
@@ -51,8 +52,8 @@ function parse<Schema extends v.GenericSchema>(schema: Schema, header: unknown):
   const where = v.getDotPath(issue);
   throw new ProtocolError(
     CloseCode.malformed,
-    `Not a message of this direction${where === null ? '' : ` (${where.slice(0, 100)})`}: ` +
-      // It quotes what was received, however long that is.
-      issue.message.slice(0, 300),
+    `Not a message of this direction${where === null ? '' : ` (${readableText(where.slice(0, 100))})`}: ` +
+      // It quotes what was received, whatever and however long that is.
+      readableText(issue.message.slice(0, 300)),
   );
 }

@@ -1,7 +1,9 @@
+import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PNG } from 'pngjs';
+import { WebSocket } from 'ws';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
@@ -108,6 +110,21 @@ test('Ctrl-C finishes the step, saves and exits with 130', async () => {
   expect(await evaluated.ended, evaluated.output()).toBe(0);
 });
 
+test('Ctrl-C ends an evaluation at once, with 130', async () => {
+  const evaluated = gradcast('evaluate', join(scratch, 'first/model'), '--data', data, '--engine', 'wasm');
+  await said(evaluated, /: 200 test samples/);
+  evaluated.kill('SIGINT');
+  expect(await evaluated.ended, evaluated.output()).toBe(130);
+  expect(evaluated.output()).not.toMatch(/saved|Test score/);
+});
+
+test('MNIST_DIR is as good as --data, and is named where it is wrong', async () => {
+  const env = { ...process.env, GRADCAST_TOKEN: undefined };
+  const wrong = spawnGradcast(['train'], { ...env, MNIST_DIR: '/nonexistent-digits' });
+  expect(await wrong.ended).toBe(1);
+  expect(wrong.output()).toContain('/nonexistent-digits (from MNIST_DIR)');
+});
+
 test('a run that is killed goes on from its last checkpoint, to the same end', async () => {
   const whole = train('whole', '--epochs', '3');
   expect(await whole.ended, whole.output()).toBe(0);
@@ -122,6 +139,10 @@ test('a run that is killed goes on from its last checkpoint, to the same end', a
   expect(await resumed.ended, resumed.output()).toBe(0);
   expect(resumed.output()).toMatch(/Going on with .*crashed after step \d+, in epoch [12]/);
   expect(await timelessHistory('crashed')).toEqual(await timelessHistory('whole'));
+
+  const done = gradcast('coordinator', '--resume', join(scratch, 'crashed'), '--data', data, '--port', '0');
+  expect(await done.ended, done.output()).toBe(0);
+  expect(done.output()).toContain('That run is done: 3 epochs.');
 
   const other = gradcast('train', '--resume', join(scratch, 'crashed'), '--seed', '3');
   expect(await other.ended).toBe(1);
@@ -237,6 +258,37 @@ test('a port that is in use is an error at once, for the second who wants it', a
   first.kill('SIGINT');
   expect(await first.ended, first.output()).toBe(130);
   expect(first.output()).toContain('there is no model');
+  // Neither is in the way of the next try.
+  expect((await readdir(scratch)).filter((name) => name.startsWith('port'))).toEqual([]);
+}, 15_000);
+
+test('a coordinator whose output nobody reads any more ends in order', async () => {
+  const args = [
+    'coordinator',
+    '--data',
+    data,
+    '--host',
+    '127.0.0.1',
+    '--port',
+    '0',
+    '--out',
+    join(scratch, 'piped'),
+  ];
+  const run = spawn(process.execPath, ['bin/gradcast.js', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const [out, error]: [string[], string[]] = [[], []];
+  run.stderr.on('data', (data: Buffer) => error.push(data.toString()));
+  await new Promise<void>((resolve) => {
+    run.stdout.on('data', (data: Buffer) => {
+      out.push(data.toString());
+      if (out.join('').includes('Waiting for the first worker')) resolve();
+    });
+  });
+  run.stdout.destroy();
+  const stranger = new WebSocket(/ws:[^,\s]+/.exec(out.join(''))![0]);
+  stranger.on('open', () => stranger.send(Uint8Array.of(0)));
+  stranger.on('error', () => undefined);
+  expect(await new Promise((resolve) => run.once('exit', resolve))).toBe(130);
+  expect(error.join('')).toBe('');
 }, 15_000);
 
 test('workers that cannot start end the run with what they said', async () => {
@@ -278,6 +330,7 @@ test.each<[string, string[], RegExp]>([
   ['a model that is none', ['evaluate', '/nonexistent-model', '--data', '.'], /No gradcast model in/],
   ['an address that is none', ['worker', 'http://localhost:1'], /looks like ws:/],
   ['an option that is none', ['train', '--epoch', '3'], /unknown option.*--epoch/],
+  ['a token that keeps out nobody', ['coordinator', '--token', ''], /1 to 200 characters/],
   ['a number that is none', ['train', '--epochs', 'many'], /whole number/],
 ])('%s ends with exit code 1 and a sentence, without a stack trace', async (_, args, sentence) => {
   const run = gradcast(...args);

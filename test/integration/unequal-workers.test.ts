@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
+import type { Member } from '../../coordinator/members/member.ts';
 import { clockOf } from '../../shared/clock.ts';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
@@ -65,35 +66,42 @@ async function attach(name: string, perSampleMs: number, device = 'cheap'): Prom
   return worker;
 }
 
-/** @returns how long each step took; each has counted every sample once if all are honest */
-async function run(steps: number, honest = true): Promise<number[]> {
-  const times: number[] = [];
+/** Steps; each has counted every sample once if all are honest. */
+async function run(steps: number, honest = true): Promise<void> {
   for (let i = 0; i < steps; i++) {
-    const startedMs = clock.now();
     const input = { step: step as Step, weights: coordinator.initialWeights, split: dataset.train };
     const { gradientSum } = await coordinator.rounds.gradient(input, batch, { next: batch });
-    times.push(clock.now() - startedMs);
     for (const position of honest ? [0, 1, 777, gradientSum.length - 1] : []) {
       expect(gradientSum[position]).toBe(cheapGradient(step, batch, position));
     }
     step++;
   }
-  return times;
 }
 
-const medianOf = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+/** Steps until it is so: what is decided by measured times takes as many as the machine is busy. */
+async function runUntil(condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 400 && !condition(); i++) await run(1);
+  expect(condition()).toBe(true);
+}
 
-test('a worker that is ten times slower does not slow four others down', async () => {
+function memberNamed(name: string): Member {
+  const found = [...coordinator.pool.members.values()].find((member) => member.name === name);
+  if (found === undefined) throw new Error(`No ${name} is there.`);
+  return found;
+}
+
+/** What these were given in the last step, the most first. */
+const byShare = (...names: string[]): string[] =>
+  names.toSorted((a, b) => memberNamed(b).stats.lastSamples - memberNamed(a).stats.lastSamples);
+
+test('a worker that is ten times slower is kept in reserve, and told so', async () => {
   await start();
   for (const name of ['ann', 'bob', 'cyd', 'dan']) await attach(name, 1);
   await run(15);
-  const without = medianOf(await run(30));
   const slow = await attach('slow', 10, 'phone');
-  await run(60);
-  const beside = medianOf(await run(30));
-  console.log(`  ${without.toFixed(1)} ms a step without it, ${beside.toFixed(1)} ms with it`);
-  expect(beside).toBeLessThan(1.2 * without);
+  await runUntil(() => memberNamed('slow').reserve);
+  await run(1);
+  expect(['ann', 'bob', 'cyd', 'dan'].map((name) => memberNamed(name).reserve)).not.toContain(true);
   expect(slow.notes.join()).toMatch(/^Kept in reserve: A step takes \d+ ms without it/);
   expect(coordinator.lines.join()).toMatch(/slow is kept in reserve: A step takes/);
 });
@@ -105,31 +113,24 @@ test('speeds of 1, 2 and 4 are used, and a worker that becomes five times slower
     await attach('middle', 1, 'b'),
     await attach('slow', 2, 'c'),
   ];
-  await run(20);
-  const idealMs = BATCH / (1 / 0.5 + 1 + 1 / 2);
-  const first = medianOf(await run(20));
+  await runUntil(() => byShare('slow', 'middle', 'fast').join() === 'fast,middle,slow');
   fast.perSampleMs = 2.5;
-  await run(20);
-  const second = medianOf(await run(20));
-  const slowerMs = BATCH / (1 / 2.5 + 1 + 1 / 2);
-  console.log(
-    `  ${first.toFixed(1)} ms where ${idealMs.toFixed(1)} are ideal, then ${second.toFixed(1)} and ${slowerMs.toFixed(1)}`,
+  await runUntil(
+    () => byShare('fast', 'slow', 'middle')[0] === 'middle' && byShare('fast', 'slow')[0] === 'slow',
   );
-  expect(first).toBeLessThan(1.3 * idealMs);
-  expect(second).toBeLessThan(1.3 * slowerMs);
 });
 
-test('a worker that hangs costs a step a moment, and nobody waits for it at the end of an evaluation', async () => {
+test('nobody waits for a worker that hangs, in a step or at the end of an evaluation', async () => {
   await start();
   const [, , cyd] = [await attach('ann', 0.5), await attach('bob', 0.5), await attach('cyd', 0.5)];
   await run(15);
   cyd.perSampleMs = 60;
-  const times = await run(5);
-  expect(Math.max(...times)).toBeLessThan(1_000);
-  const startedMs = clock.now();
+  const { stats } = memberNamed('cyd');
+  const before = stats.samples;
+  await run(5);
   const input = { step: step as Step, weights: coordinator.initialWeights, split: dataset.test };
   expect(await coordinator.rounds.evaluate(input)).toMatchObject({ lossSum: 400 });
-  expect(clock.now() - startedMs).toBeLessThan(15_000);
+  expect(stats.samples).toBe(before);
   cyd.perSampleMs = 0;
 }, 60_000);
 

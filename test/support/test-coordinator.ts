@@ -1,6 +1,7 @@
 import { startCoordinator, type Coordinator } from '../../coordinator/coordinator.ts';
 import type { CodecRule } from '../../coordinator/members/link-codecs.ts';
 import { prepareJob, type JobSettings, type PreparedJob } from '../../coordinator/model.ts';
+import type { ServerOptions } from '../../coordinator/server/server.ts';
 import type { Report } from '../../coordinator/report/report.ts';
 import { clockOf } from '../../shared/clock.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
@@ -36,6 +37,7 @@ export async function testCoordinator(
     readonly tails?: boolean;
     readonly audit?: number | undefined;
     readonly codecs?: CodecRule;
+    readonly tls?: ServerOptions['tls'];
   } = {},
 ): Promise<TestCoordinator> {
   const report = recordingReport();
@@ -49,6 +51,7 @@ export async function testCoordinator(
     audit: settings.audit,
     maxWorkers: 16,
     codecs: settings.codecs,
+    tls: settings.tls,
     ...(settings.tails === true ? { tailsFor: () => true } : {}),
     pageDir: 'dist/page',
     clock: clockOf(globalThis),

@@ -107,6 +107,10 @@ export class Audits {
     }
   }
 
+  failed(shard: ShardId): void {
+    this.#expected.delete(shard);
+  }
+
   /** What it has answered proves nothing any more. */
   left(worker: WorkerId): void {
     this.#suspicions.forget(worker);

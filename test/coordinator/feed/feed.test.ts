@@ -141,6 +141,50 @@ describe('the feed', () => {
     expect(sent()).toMatchObject([{}, { message: { step: 2 } }]);
   });
 
+  it('tells each point of the curve once, whenever an observer comes', async () => {
+    const { watch, tick, stepDone } = await testFeed();
+    const [first] = [watch()];
+    stepDone(1, 2, 4);
+    const second = watch();
+    stepDone(2, 1, 2);
+    await tick();
+    const steps = ({ received }: ReturnType<typeof watch>): number[] =>
+      received.flatMap(({ message }) => ('curve' in message ? message.curve.map((point) => point.step) : []));
+    expect([steps(first), steps(second)]).toEqual([
+      [1, 2, 3],
+      [1, 2, 3],
+    ]);
+  });
+
+  it('sends no weights of which only a part is a step further', async () => {
+    const { watch, tick, weights, feed } = await testFeed();
+    let whole = false;
+    feed.stepFinished({
+      ...{ epoch: 1, step: 2, steps: 2, loss: 0.5, accuracy: 0.75, samplesPerSecond: 40, workers: 1 },
+      batch: { samples: 4, lossSum: 1, correct: 3 },
+      weights: { step: step(2), values: weights, isWhole: () => whole },
+    });
+    const observer = watch();
+    await observer.say({ type: 'snapshot' });
+    await tick();
+    expect(observer.received.map(({ message }) => message.type)).toEqual(['run', 'progress']);
+    whole = true;
+    await tick();
+    expect(observer.received.at(-1)).toMatchObject({ message: { type: 'weights', step: 2 } });
+  });
+
+  it('begins with the epochs that were done before the run was gone on with', async () => {
+    const { pool, clock } = testPool();
+    const feed = new Feed({ job: exampleJob, clock, pool, epochs: [epoch] });
+    const sent: Uint8Array[] = [];
+    feed.watch({
+      ...{ send: (frame) => sent.push(frame), close: () => undefined, terminate: () => undefined },
+      bufferedBytes: 0,
+    });
+    await settle();
+    expect(parseFromCoordinator(sent[0]!).message).toMatchObject({ type: 'run', epochs: [epoch] });
+  });
+
   it('leaves out who cannot keep up, until they can', async () => {
     const { feed, tick } = await testFeed();
     let [frames, bufferedBytes] = [0, 2 << 20];
@@ -165,6 +209,10 @@ describe('the feed', () => {
     await rude.say({ type: 'ready' });
     expect(rude.end.closed?.code).toBe(4409);
     expect(feed.observers).toBe(0);
+    const loud = watch();
+    loud.end.send(new Uint8Array((64 << 10) + 1));
+    await settle();
+    expect(loud.end.closed?.code).toBe(4413);
   });
 
   it('says goodbye, and leaves no timer', async () => {

@@ -1,9 +1,14 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { selfSignedCertificate } from '../../../coordinator/server/certificate.ts';
 import { describeStatus, type RunStatus } from '../../../coordinator/status/describe-status.ts';
 import { readStatus } from '../../../coordinator/status/status-command.ts';
 import { drawDigits } from '../../../shared/data/drawn-digits.ts';
 import type { ProgressMessage, WorkerRow } from '../../../shared/protocol/messages.ts';
 import { exampleJob } from '../../shared/protocol/examples.ts';
+import { connectPinned } from '../../../worker-node/connect.ts';
 import { testCoordinator, tinyTopology, type TestCoordinator } from '../../support/test-coordinator.ts';
 
 const row = (name: string, computeMs: number, turnaroundMs: number): WorkerRow => ({
@@ -92,6 +97,8 @@ describe('the status of a run', () => {
   });
 });
 
+const worker = { connectorFor: (fingerprint?: string) => Promise.resolve(connectPinned(fingerprint)) };
+
 describe('readStatus', () => {
   let coordinator: TestCoordinator;
   beforeAll(async () => {
@@ -103,20 +110,35 @@ describe('readStatus', () => {
   afterAll(() => coordinator.close('done'));
 
   it('asks a coordinator over a real socket', async () => {
-    const lines = await readStatus(coordinator.url, { token: 'secret' });
+    const lines = await readStatus(coordinator.url, { token: 'secret' }, worker);
     expect(lines).toEqual([
       'drawn-digits: 8 samples, batches of 128',
       'No step has been made yet.',
       '',
       'No worker is connected: the run waits.',
     ]);
-    const [json = ''] = await readStatus(coordinator.url, { token: 'secret', json: true });
+    const [json = ''] = await readStatus(coordinator.url, { token: 'secret', json: true }, worker);
     expect(JSON.parse(json)).toMatchObject({ run: { steps: 1 }, progress: { epoch: 0 }, last: null });
   });
 
   it('says in a sentence why there is none', async () => {
-    await expect(readStatus(coordinator.url, {})).rejects.toThrow(/No status from ws:.*No token/);
-    await expect(readStatus('ws://127.0.0.1:1', {})).rejects.toThrow(/ECONNREFUSED/);
-    await expect(readStatus('http://here', {})).rejects.toThrow(/is no address of a coordinator/);
+    await expect(readStatus(coordinator.url, {}, worker)).rejects.toThrow(/No status from ws:.*No token/);
+    await expect(readStatus('ws://127.0.0.1:1', {}, worker)).rejects.toThrow(/ECONNREFUSED/);
+    await expect(readStatus('http://here', {}, worker)).rejects.toThrow(/is no address of a coordinator/);
+  });
+
+  it('trusts the one certificate whose fingerprint it was given', async () => {
+    const cache = await mkdtemp(join(tmpdir(), 'gradcast-status-'));
+    const tls = await selfSignedCertificate(cache, [], new Date());
+    await rm(cache, { recursive: true });
+    const secure = await testCoordinator(drawDigits({ seed: 1, trainCount: 8, testCount: 2 }), {
+      ...{ tls, topology: tinyTopology([28, 28, 1], 10) },
+    });
+    const { fingerprint } = tls;
+    expect(await readStatus(secure.url, { fingerprint }, worker)).toContain('No step has been made yet.');
+    await expect(readStatus(secure.url, {}, worker)).rejects.toThrow(
+      /self-signed certificate.*--fingerprint/,
+    );
+    await secure.close('done');
   });
 });

@@ -49,6 +49,11 @@ describe('a checkpoint', () => {
   });
 });
 
+it('a checkpoint that could not be read again is not made', () => {
+  const { tally, ...rest } = checkpoint(9);
+  expect(() => encodeCheckpoint({ ...rest, tally: { ...tally, lossSum: Infinity } })).toThrow();
+});
+
 describe('a folder of checkpoints', () => {
   it('keeps the last three', async () => {
     for (const steps of [5, 10, 100, 1000]) {
@@ -89,8 +94,8 @@ describe('CheckpointWriter', () => {
       ...{ dir: folder, every, job, vectors, clock },
       warn: (line) => warnings.push(line),
     });
-    const at = (when: 'step' | 'epoch' | 'stop', steps: number): Promise<void> =>
-      made.at(when, { epoch: 1, step: steps, steps }, tally);
+    const at = (when: 'step' | 'epoch' | 'stop', steps: number, lossSum = tally.lossSum): Promise<void> =>
+      made.at(when, { epoch: 1, step: steps, steps }, { ...tally, lossSum });
     return { at, clock, warnings };
   };
   const stepsOf = async (): Promise<number[]> => (await files()).map((file) => parseInt(file.slice(11), 10));
@@ -113,6 +118,14 @@ describe('CheckpointWriter', () => {
     await at('step', 3);
     await at('epoch', 4);
     expect(await stepsOf()).toEqual([2, 4]);
+  });
+
+  it('leaves a good one alone where the next could not be read again, and lets the run go on', async () => {
+    const { at, warnings } = writer({ steps: 1 });
+    await at('epoch', 1);
+    await at('epoch', 1, Infinity);
+    expect((await loadCheckpoint(dir, () => undefined)).tally.lossSum).toBe(3.25);
+    expect(warnings).toEqual([expect.stringContaining('No checkpoint could be written')]);
   });
 
   it('says that the disk does not take them, and lets the run go on', async () => {

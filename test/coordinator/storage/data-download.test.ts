@@ -46,6 +46,20 @@ function load(mirrors: string[], extra: Partial<LoadDatasetOptions> = {}) {
 
 const cached = async () => (await readdir(join(cacheDir, 'mnist')).catch(() => [])).sort();
 
+it('a download ends when the person stops it, and no digits are drawn instead', async () => {
+  await using silent = await mirror(() => undefined);
+  const stop = new AbortController();
+  const loading = load([silent.address], {
+    signal: stop.signal,
+    limits: { connectMs: 60_000, stallMs: 60_000, totalMs: 60_000 },
+    fetch: (...request) => {
+      queueMicrotask(() => stop.abort());
+      return fetch(...request);
+    },
+  });
+  await expect(loading).rejects.toThrow(/abort/i);
+});
+
 describe('MNIST', () => {
   it('is downloaded with its progress told, kept, and not downloaded again', async () => {
     await using good = await goodMirror(files);

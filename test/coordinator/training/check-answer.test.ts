@@ -53,6 +53,7 @@ describe('readAnswer', () => {
     ['with more correct than samples', { ...gradient, correct: 33 }, good, CloseCode.notFinite],
     ['with a loss of NaN', { ...gradient, lossSum: NaN }, good, CloseCode.notFinite],
     ['with an infinite loss', { ...gradient, lossSum: Infinity }, good, CloseCode.notFinite],
+    ['with a loss that no logits give', { ...gradient, lossSum: 1.7e308 }, good, CloseCode.notFinite],
     ['with a negative loss', { ...gradient, lossSum: -1e-9 }, good, CloseCode.notFinite],
     ['with a short gradient', gradient, payloadOf(1, 2), CloseCode.wrongLength],
     ['with a long gradient', gradient, payloadOf(1, 2, 3, 4), CloseCode.wrongLength],

@@ -12,6 +12,8 @@ import { settle } from '../../support/manual-clock.ts';
 import { testPool, type Client } from '../members/pool-harness.ts';
 
 const job: Job = { ...exampleJob, batchSize: 4, epochs: 3, layout: [{ shape: [6], trainable: true }] };
+/** Where the tails of gradients start. */
+const TAIL_FROM = 4;
 const split = (count: number) => ({
   images: Uint8Array.from({ length: 2 * count }, (_, i) => i * 7),
   labels: new Uint8Array(count),
@@ -19,13 +21,12 @@ const split = (count: number) => ({
 });
 
 /** Answers with a gradient that depends on the weights that it was sent and on its samples. */
-function answerAll(client: Client): void {
+function answerAll(client: Client, onShard?: (answer: Float32Array) => boolean): void {
   let ahead = new Uint8Array(0);
   client.onShard = () => {
     const { message, payload } = client.received.at(-1)!;
     if (message.type !== 'shard') return;
-    const sent = client.received.filter(({ message: { type } }) => type === 'weights').at(-1)!;
-    const weights = new Float32Array(sent.payload.slice().buffer);
+    const weights = weightsOf(client);
     for (const each of client.received) if (each.message.type === 'prefetch') ahead = each.payload.slice();
     const { images, sampleNumbers } = viewShard(
       payload.length > 0 ? payload.slice() : ahead,
@@ -34,8 +35,18 @@ function answerAll(client: Client): void {
     );
     const pull = images.reduce((sum, value) => sum + value / 255, 0);
     const values = [...weights].map((weight, i) => weight * message.samples - pull * Math.cos(i));
+    if (onShard !== undefined && message.task === 'train' && !onShard(Float32Array.from(values))) return;
     void client.answer({ lossSum: Math.abs(weights[0]!) + sampleNumbers[0]!, correct: 1 }, values);
   };
+}
+
+/** The weights of now, whole or in two pieces. */
+function weightsOf({ received }: Client): Float32Array {
+  const last = (type: string): { message: object; payload: Uint8Array } =>
+    received.filter(({ message }) => message.type === type).at(-1)!;
+  const { message, payload } = last('weights');
+  const pieces = 'head' in message ? [payload, last('weightsTail').payload] : [payload];
+  return Float32Array.from(pieces.flatMap((piece) => [...new Float32Array(piece.slice().buffer)]));
 }
 
 interface Run {
@@ -45,8 +56,14 @@ interface Run {
   readonly checkpoints: readonly Buffer[];
 }
 
-async function run(from?: Buffer): Promise<Run> {
-  const { pool, clock, join } = testPool();
+/**
+ * @param from what to go on from
+ * @param dieIn the step, from 0, in which the worker goes when half of its gradient is sent, and the person stops
+ */
+async function run(from?: Buffer, dieIn?: number): Promise<Run> {
+  const stop = new AbortController();
+  const tailFrom = dieIn === undefined ? null : TAIL_FROM;
+  const { pool, clock, join } = testPool({ tailFrom });
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
   const weights = Float32Array.of(1, 2, 3, 4, 5, 6);
   const records: EpochRecord[] = [];
@@ -58,8 +75,15 @@ async function run(from?: Buffer): Promise<Run> {
     for (const [name, values] of Object.entries(optimizer.state)) values.set(vectors[name]!);
     start = { position, tally, last: null };
   }
-  answerAll(await join('ann'));
-  const { signal } = new AbortController();
+  const ann = await join('ann', { tails: true });
+  answerAll(ann, (values) => {
+    const { step, shard } = ann.messages('shard').at(-1)!;
+    if (step !== dieIn) return true;
+    void ann.say({ type: 'gradientTail', step, shard }, new Uint8Array(values.slice(TAIL_FROM).buffer));
+    void ann.say({ type: 'leaving', reason: 'lid closed' }).then(() => stop.abort());
+    return false;
+  });
+  const { signal } = stop;
   const state: { trained: Trained | null } = { trained: null };
   void train({
     ...{ job, weights, optimizer, pool, clock, signal },
@@ -68,7 +92,7 @@ async function run(from?: Buffer): Promise<Run> {
       train: split(10),
       test: split(5),
     },
-    rounds: new RoundRunner({ pool, job, clock, tailFrom: null, signal, onWaiting: () => undefined }),
+    rounds: new RoundRunner({ pool, job, clock, tailFrom, signal, onWaiting: () => undefined }),
     report: { epochStarted: () => undefined, stepFinished: () => undefined, epochFinished: () => undefined },
     save: (record) => Promise.resolve(void records.push(record)),
     ...(start === undefined ? {} : { start }),
@@ -95,5 +119,17 @@ describe('a run that is resumed', () => {
       expect(Buffer.from(resumed.weights.buffer)).toEqual(Buffer.from(whole.weights.buffer));
       expect(resumed.records.map(timeless)).toEqual(whole.records.slice(epoch - 1).map(timeless));
     }
+  });
+
+  it('goes on from between two steps where it was stopped within one that nobody could end', async () => {
+    const whole = await run();
+    for (const step of [1, 5]) {
+      const stopped = await run(undefined, step);
+      expect(stopped.trained.steps).toBe(step);
+      const resumed = await run(stopped.checkpoints.at(-1));
+      expect(resumed.trained).toMatchObject({ epochs: 3, steps: 9 });
+      expect(Buffer.from(resumed.weights.buffer)).toEqual(Buffer.from(whole.weights.buffer));
+    }
+    expect((await run(undefined, 0)).checkpoints).toEqual([]);
   });
 });

@@ -141,6 +141,18 @@ describe('a worker that joins', () => {
   });
 });
 
+it('a worker that fails at a copy is told so, as for any other shard', async () => {
+  const { join, run } = simulate();
+  await join('ann');
+  await run(10);
+  const { client } = await join('bob', { fixedMs: 3_000 });
+  await run(1);
+  const { step, shard } = client.messages('shard').at(-1)!;
+  await client.say({ type: 'failed', step, shard, reason: 'no memory' });
+  expect(client.messages('rejected')).toMatchObject([{ shard, code: 4424, reason: 'no memory' }]);
+  await run(1);
+});
+
 describe('a worker that hangs for good', () => {
   it('costs a step or a few twice the time, and is dropped after the deadline', async () => {
     const { join, run, runStep, events, clock } = simulate();

@@ -168,9 +168,42 @@ describe('what a refused message is told', () => {
   });
 
   it('does not quote more than a line of what was received', () => {
-    const frame = encodeFrame({ ...exampleHello, protocol: 'x'.repeat(100_000) });
+    const frame = encodeFrame({ ...exampleHello, protocol: 'x'.repeat(10_000) });
     expect(() => parseFromWorker(frame)).toThrow(/protocol/);
     expect(() => parseFromWorker(frame)).toThrow(/^.{0,500}$/);
+  });
+});
+
+describe('a message to the coordinator', () => {
+  it('fits into its header, however long its texts are', () => {
+    const long = (length: number): string => '\u20ac'.repeat(length);
+    const hello = {
+      ...exampleHello,
+      ...{ name: long(100), token: long(200), instance: long(40) },
+      engine: { backend: long(40), version: long(80), device: long(200), threads: 1 },
+      codecs: Array<string>(32).fill(long(40)),
+    };
+    expect(parseFromWorker(encodeFrame(hello)).message).toMatchObject({ name: long(100) });
+    const failed = fromWorkerExamples.find(({ type }) => type === 'failed');
+    expect(parseFromWorker(encodeFrame({ ...failed, reason: long(2000) })).message.type).toBe('failed');
+  });
+
+  it('is refused unread when its header is larger', () => {
+    const keys = Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`k${i}`, 1]));
+    const frame = encodeFrame({ type: 'pong', id: 1, ...keys });
+    expect(outcome(parseFromWorker, frame)).toBe(CloseCode.malformed);
+    expect(() => parseFromWorker(frame)).toThrow(/the most is 16384 here/);
+  });
+});
+
+describe('a sentence about what was received', () => {
+  it.each([
+    { type: '\u001b[2J\u001b[1;31mHACKED\r\n+ forged line' },
+    { ...exampleHello, protocol: '\u001b[31m\u202e' },
+    { ...exampleHello, engine: { backend: '\u009b2J\nforged' } },
+  ])('has nothing in it that a terminal would act on', (message) => {
+    // eslint-disable-next-line no-control-regex -- that is what is looked for
+    expect(() => parseFromWorker(encodeFrame(message))).toThrow(/^[^\u0000-\u001f\u007f-\u009f\u202e]+$/);
   });
 });
 

@@ -1,10 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { auditWorkers } from '../../../../coordinator/training/audit/audit-workers.ts';
+import { Audits } from '../../../../coordinator/training/audit/audits.ts';
 import { disagree } from '../../../../coordinator/training/audit/difference.ts';
 import { Suspicions } from '../../../../coordinator/training/audit/suspicions.ts';
 import { CloseCode } from '../../../../shared/protocol/close-code.ts';
 import type { WorkerId } from '../../../../shared/protocol/messages.ts';
+import { shardId } from '../../../shared/protocol/examples.ts';
 import { simulation, type SimulatedWorker } from '../simulation.ts';
 
 /** The same numbers for the same seed, in [0, 1). */
@@ -199,4 +201,18 @@ describe('an audit of one shard in fifty', () => {
     );
     expect(made.pool.members.size).toBe(2);
   });
+});
+
+it('a shard that was failed at is not waited for', () => {
+  const [ann, bob] = ['ann' as WorkerId, 'bob' as WorkerId];
+  const audits = new Audits({
+    ...{ fraction: 1, random: () => 0, onWrong: () => undefined, onDispute: () => undefined },
+  });
+  const range = { from: 0, to: 4 };
+  audits.choose([{ ...range, worker: ann }], [], [ann, bob]);
+  const id = shardId(7);
+  audits.given({ ...range, id, worker: bob, givenAtMs: 0, lateAtMs: Infinity, copy: true });
+  expect(audits.wants(id)).toBe(true);
+  audits.failed(id);
+  expect(audits.wants(id)).toBe(false);
 });

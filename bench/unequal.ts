@@ -1,0 +1,79 @@
+// Steps with workers of unequal speed, against what is possible: one that is ten times slower than four others, speeds of
+// 1, 2 and 4, and one that becomes five times slower. The workers are real ones on real sockets, in this process; they
+// compute nothing and take as long for it as they are told. Arguments: [steps = 60]
+import type { Step } from '../shared/protocol/messages.ts';
+import { clockOf } from '../shared/clock.ts';
+import { drawDigits } from '../shared/data/drawn-digits.ts';
+import { cheapEngine, type CheapSettings } from '../test/support/cheap-engine.ts';
+import { testCoordinator, tinyTopology, workerReady } from '../test/support/test-coordinator.ts';
+import { attachWorker } from '../test/support/training-run.ts';
+import { median } from './support/statistics.ts';
+
+const BATCH = 128;
+const WARM_UP_STEPS = 20;
+const steps = Number(process.argv[2] ?? 60);
+const clock = clockOf(globalThis);
+const dataset = drawDigits({ seed: 1, trainCount: BATCH, testCount: 10 });
+const batch = Uint32Array.from({ length: BATCH }, (_, i) => i);
+
+interface Bench {
+  readonly attach: (name: string, perSampleMs: number) => Promise<CheapSettings>;
+  /** @returns how long each of so many steps took */
+  readonly run: (count: number) => Promise<number[]>;
+}
+
+async function withCoordinator(work: (bench: Bench) => Promise<void>): Promise<void> {
+  const coordinator = await testCoordinator(dataset, { topology: tinyTopology([28, 28, 1], 10) });
+  const ended: Promise<string>[] = [];
+  let taken = 0;
+  await work({
+    async attach(name, perSampleMs) {
+      const settings = { perSampleMs, lie: (value: number) => value };
+      // Each is a machine of its own.
+      ended.push(attachWorker(coordinator.url, name, cheapEngine(settings, name)).ended);
+      await workerReady(coordinator, name);
+      return settings;
+    },
+    async run(count) {
+      const times: number[] = [];
+      for (let i = 0; i < count; i++) {
+        const startedMs = clock.now();
+        const input = { step: taken++ as Step, weights: coordinator.initialWeights, split: dataset.train };
+        await coordinator.rounds.gradient(input, batch, { next: batch });
+        times.push(clock.now() - startedMs);
+      }
+      return times;
+    },
+  });
+  await coordinator.close('done');
+  await Promise.all(ended);
+}
+
+const say = (what: string, ratio: number, limit: number): void =>
+  console.log(`  ${what}: ${ratio.toFixed(3)} (at most ${limit})`);
+
+/** Of workers that take so long for a sample each, all of them busy for the whole step. */
+const idealMs = (...perSampleMs: number[]): number =>
+  BATCH / perSampleMs.reduce((rate, ms) => rate + 1 / ms, 0);
+
+await withCoordinator(async ({ attach, run }) => {
+  for (const name of ['ann', 'bob', 'cyd', 'dan']) await attach(name, 1);
+  await run(WARM_UP_STEPS);
+  const without = median(await run(steps));
+  await attach('slow', 10);
+  await run(3 * WARM_UP_STEPS);
+  say('a step with a worker ten times slower, to one without it', median(await run(steps)) / without, 1.05);
+});
+
+await withCoordinator(async ({ attach, run }) => {
+  const fast = await attach('fast', 0.5);
+  await attach('middle', 1);
+  await attach('slow', 2);
+  await run(WARM_UP_STEPS);
+  say('a step at speeds of 1, 2 and 4, to the ideal', median(await run(steps)) / idealMs(0.5, 1, 2), 1.15);
+  fast.perSampleMs *= 5;
+  const target = 1.15 * idealMs(2.5, 1, 2);
+  const times = await run(60);
+  const followed = times.findIndex((_, i) => median(times.slice(i, i + 5)) <= target);
+  console.log(`  steps until one that has become five times slower is followed: ${followed} (at most 20)`);
+});

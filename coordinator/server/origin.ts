@@ -1,0 +1,31 @@
+import type { IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
+import { hostname } from 'node:os';
+
+/** By which names browsers may call this server. */
+export interface NameRule {
+  /** What the server was told to listen on. */
+  readonly host: string;
+  /** Whether any will do: a token, or a certificate for the right name, keeps out whoever has no business here. */
+  readonly anyName: boolean;
+}
+
+/**
+ * Whether a WebSocket may be opened. Pages of other sites must not make their visitors join: a browser says whose page it
+ * is, and that has to be our own. Where nothing else protects, the name that it calls us by has to be ours as well, since
+ * anybody may have a name of theirs lead to this machine (DNS rebinding). Programs send no Origin and may connect.
+ */
+export function mayConnect({ headers }: Pick<IncomingMessage, 'headers'>, rule: NameRule): boolean {
+  const { origin, host } = headers;
+  if (origin === undefined) return true;
+  if (!URL.canParse(origin) || new URL(origin).host !== host) return false;
+  return rule.anyName || isOurs(new URL(origin).hostname, rule.host);
+}
+
+function isOurs(name: string, listensOn: string): boolean {
+  const own = hostname().toLowerCase();
+  return (
+    isIP(name.replace(/^\[|\]$/g, '')) !== 0 ||
+    ['localhost', own, `${own}.local`, listensOn.toLowerCase()].includes(name.toLowerCase())
+  );
+}

@@ -1,0 +1,23 @@
+import { expect, it } from 'vitest';
+import { fewLines } from '../../../coordinator/report/few-lines.ts';
+import { manualClock } from '../../support/manual-clock.ts';
+
+it('lines that others cause are a few a minute, and how many more there were', async () => {
+  const clock = manualClock();
+  const lines: string[] = [];
+  const { write, close } = fewLines(
+    (line) => lines.push(line),
+    (count) => `and ${count} more`,
+    clock,
+  );
+  for (let i = 0; i < 1000; i++) write(`${i}`);
+  expect(lines).toEqual(['0', '1', '2', '3', '4']);
+  await clock.advance(60_000);
+  expect(lines.slice(5)).toEqual(['and 995 more']);
+  write('again');
+  await clock.advance(60_000);
+  for (let i = 0; i < 6; i++) write('once more');
+  close();
+  expect(lines.slice(6)).toEqual(['again', ...Array<string>(5).fill('once more'), 'and 1 more']);
+  expect(clock.pending).toBe(0);
+});

@@ -1,0 +1,30 @@
+import { expect, it } from 'vitest';
+import { sayEnd, sayGoOn } from '../../../coordinator/report/say-end.ts';
+import { shellWord } from '../../../coordinator/report/shell-word.ts';
+
+const folder = { dir: "/runs/my run's", modelDir: '/runs/plain/model' };
+
+function said(say: (report: { info(line: string): void }) => void): string[] {
+  const lines: string[] = [];
+  say({ info: (line) => void lines.push(line) });
+  return lines;
+}
+
+it('what is to be typed is what a shell takes', () => {
+  expect(shellWord('runs/2026-01-31-k3v9qd/model', 'linux')).toBe('runs/2026-01-31-k3v9qd/model');
+  expect(shellWord("it's $HOME", 'linux')).toBe(`'it'\\''s $HOME'`);
+  expect(shellWord('my runs', 'win32')).toBe('"my runs"');
+  expect(shellWord('', 'linux')).toBe("''");
+  const flags = { command: 'train', codec: 'auto', data: 'my digits' } as const;
+  expect(said((report) => sayEnd({ last: null }, folder, flags, { typed: 'gradcast' }, report))).toContain(
+    "  gradcast evaluate /runs/plain/model --data 'my digits'",
+  );
+});
+
+it('a run is gone on with by the command that began it, and what it does not remember', () => {
+  const flags = { command: 'coordinator', codec: 'int8', audit: 0.02, https: true, token: 's3cret' } as const;
+  expect(said((report) => sayGoOn({ dir: 'runs/1' }, flags, { typed: 'gradcast' }, report))).toEqual([
+    'Go on with it, with the same --token:',
+    '  gradcast coordinator --resume runs/1 --codec int8 --audit 0.02 --https',
+  ]);
+});

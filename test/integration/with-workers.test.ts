@@ -1,0 +1,93 @@
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import type { Coordinator } from '../../coordinator/coordinator.ts';
+import { prepareJob } from '../../coordinator/model.ts';
+import { withWorkers, type WithWorkersOptions } from '../../coordinator/with-workers.ts';
+import { clockOf } from '../../shared/clock.ts';
+import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
+import { cheapEngine } from '../support/cheap-engine.ts';
+import { recordingReport, tinyTopology } from '../support/test-coordinator.ts';
+import { runWorker } from '../../shared/worker/connection-loop.ts';
+import { connectWebSocket } from '../../worker-node/connect.ts';
+
+const dataset = drawDigits({ seed: 1, trainCount: 64, testCount: 16 });
+const batch = Uint32Array.from({ length: 64 }, (_, i) => i);
+const clock = clockOf(globalThis);
+const nothing = (): void => undefined;
+const silent = { joined: nothing, computed: nothing, waiting: nothing, note: nothing };
+
+/** A run whose local workers are this script of Node's. */
+async function run(
+  script: readonly string[],
+  work: (coordinator: Coordinator, weights: Float32Array) => Promise<unknown>,
+  more: Partial<Pick<WithWorkersOptions, 'onOpen' | 'clock'>> = {},
+): Promise<unknown> {
+  const { job, initialWeights } = await prepareJob(dataset, {
+    ...{ batchSize: 64, epochs: 1, seed: 1, topology: tinyTopology([28, 28, 1], 10) },
+  });
+  return withWorkers(
+    {
+      ...{
+        job,
+        clock,
+        onOpen: () => undefined,
+        host: '0.0.0.0',
+        port: 0,
+        engine: 'wasm',
+        workers: 1,
+        report: recordingReport(),
+      },
+      interrupt: { signal: new AbortController().signal, dispose: () => undefined },
+      program: {
+        ...{ command: [process.execPath, ...script], typed: 'gradcast', pageDir: 'dist/page', version: '0' },
+        workersHere: () => Promise.resolve(1),
+        prepareEngine: () => Promise.resolve(),
+        connectorFor: () => Promise.resolve(connectWebSocket),
+      },
+      ...more,
+    },
+    (coordinator) => work(coordinator, initialWeights),
+  );
+}
+
+const NAN_WORKER = [fileURLToPath(new URL('../support/nan-worker.js', import.meta.url))];
+
+test('a run whose local worker gets nothing finite ends with that', async () => {
+  const training = run(NAN_WORKER, ({ rounds }, weights) =>
+    rounds.gradient({ step: 3 as Step, weights, split: dataset.train }, batch),
+  );
+  await expect(training).rejects.toThrow('Training diverged: at step 3 no worker gets a finite gradient.');
+  const evaluation = run(NAN_WORKER, ({ rounds }, weights) =>
+    rounds.evaluate({ step: 3 as Step, weights, split: dataset.test }),
+  );
+  await expect(evaluation).rejects.toThrow('Training diverged: at step 3 no worker gets a finite loss.');
+});
+
+test('local workers that have gone are missed although their connections are still open for a moment', async () => {
+  const leave = new AbortController();
+  let worker: Promise<unknown> = Promise.resolve();
+  const training = run(['-e', ''], () => new Promise(() => undefined), {
+    onOpen({ urls }) {
+      worker = runWorker({
+        ...{
+          url: urls[0] ?? '',
+          name: 'late',
+          engine: cheapEngine({ perSampleMs: 0, lie: (value) => value }),
+          connect: connectWebSocket,
+        },
+        ...{ clock, random: Math.random, signal: leave.signal, report: silent },
+      });
+    },
+    clock: {
+      now: () => clock.now(),
+      after(delayMs, callback) {
+        // It is being waited for.
+        if (delayMs === 1_000) leave.abort();
+        return clock.after(delayMs, callback);
+      },
+    },
+  });
+  await expect(training).rejects.toThrow('The workers on this machine have ended: no output');
+  await worker;
+});
