@@ -92,6 +92,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
             dir: folder.checkpointDir,
             every: flags.checkpointEvery,
             job,
+            dataDigest: begun.dataDigest,
             vectors: { weights, ...optimizer.state },
             knownAnswer: () => coordinator.knownAnswers?.expected ?? null,
             clock,
