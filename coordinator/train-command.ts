@@ -178,7 +178,7 @@ function checkExact({ exact, codec }: Pick<TrainFlags, 'exact' | 'codec'>): void
 
 /** What config.json keeps: everything that the run can be repeated with, but no secret. */
 function configOf(flags: TrainFlags, { job, dataset }: Begun, program: Program): object {
-  const { token, command: _, ...rest } = flags;
+  const { token, ...rest } = flags;
   return {
     gradcast: program.version,
     node: process.version,
