@@ -12,41 +12,41 @@ process.stdout.on('error', () => {
   told = true;
 });
 process.stderr.on('error', () => undefined);
-// In a clone of the repository: whatever is missing or out of date is seen to first. A package is built already, and whoever
-// holds the leash of this process has seen to it.
-if (existsSync(new URL('../scripts/', import.meta.url)) && process.env.GRADCAST_LEASH === undefined) {
-  const { ensureInstalled } = await import('../scripts/install.js');
-  await ensureInstalled();
-  const { ensureBuilt } = await import('../scripts/build.js');
-  await ensureBuilt();
-}
-const { Command } = await import('commander');
-const { addCoordinatorCommands } = await import('../dist/coordinator/main.js');
-const { addWorkerCommands, connectorFor, localWorkers, prepareEngine } =
-  await import('../dist/worker-node/main.js');
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
-const installed = file.includes(`${sep}node_modules${sep}`);
-
-const cli = new Command('gradcast')
-  .description('Trains one model on many machines: GPU boxes, CPU cores and browser tabs, over WebSockets.')
-  .version(version)
-  // An option belongs to the command that it stands behind: `engine` and `engine probe` share the names of some.
-  .enablePositionalOptions()
-  .showHelpAfterError('(add --help for the options and examples)');
-addCoordinatorCommands(cli, {
-  command: [process.execPath, file],
-  typed: installed ? 'gradcast' : `node ${relative(process.cwd(), file)}`,
-  pageDir: fileURLToPath(new URL('../dist/page/', import.meta.url)),
-  version,
-  workersHere: (engine, note, threads) => localWorkers(engine, file, note, threads),
-  // The two sides meet only here and on the wire.
-  prepareEngine: (engine, signal) => prepareEngine(engine, signal, file),
-  connectorFor,
-});
-const threadFile = fileURLToPath(new URL('../dist/worker-node/thread/engine-thread.js', import.meta.url));
-addWorkerCommands(cli, file, threadFile);
-
 try {
+  // In a clone of the repository: whatever is missing or out of date is seen to first. A package is built already, and whoever
+  // holds the leash of this process has seen to it.
+  if (existsSync(new URL('../scripts/', import.meta.url)) && process.env.GRADCAST_LEASH === undefined) {
+    const { ensureInstalled } = await import('../scripts/install.js');
+    await ensureInstalled();
+    const { ensureBuilt } = await import('../scripts/build.js');
+    await ensureBuilt();
+  }
+  const { Command } = await import('commander');
+  const { addCoordinatorCommands } = await import('../dist/coordinator/main.js');
+  const { addWorkerCommands, connectorFor, localWorkers, prepareEngine } =
+    await import('../dist/worker-node/main.js');
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  const installed = file.includes(`${sep}node_modules${sep}`);
+
+  const cli = new Command('gradcast')
+    .description('Trains one model on many machines: GPU boxes, CPU cores and browser tabs, over WebSockets.')
+    .version(version)
+    // An option belongs to the command that it stands behind: `engine` and `engine probe` share the names of some.
+    .enablePositionalOptions()
+    .showHelpAfterError('(add --help for the options and examples)');
+  addCoordinatorCommands(cli, {
+    command: [process.execPath, file],
+    typed: installed ? 'gradcast' : `node ${relative(process.cwd(), file)}`,
+    pageDir: fileURLToPath(new URL('../dist/page/', import.meta.url)),
+    version,
+    workersHere: (engine, note, threads) => localWorkers(engine, file, note, threads),
+    // The two sides meet only here and on the wire.
+    prepareEngine: (engine, signal) => prepareEngine(engine, signal, file),
+    connectorFor,
+  });
+  const threadFile = fileURLToPath(new URL('../dist/worker-node/thread/engine-thread.js', import.meta.url));
+  addWorkerCommands(cli, file, threadFile);
+
   await cli.parseAsync();
 } catch (error) {
   console.error(`gradcast: ${error instanceof Error ? error.message : String(error)}`);

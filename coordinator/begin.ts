@@ -6,6 +6,7 @@ import type { EpochRecord } from '../shared/protocol/messages.ts';
 import { prepareJob, type PreparedJob } from './model.ts';
 import type { Report } from './report/report.ts';
 import { loadCheckpoint, type Checkpoint } from './storage/checkpoint.ts';
+import { digestOf } from './storage/data-digest.ts';
 import { openDataset } from './storage/open-dataset.ts';
 import { createRunFolder, defaultRunDir, reopenRunFolder, type RunFolder } from './storage/run-folder.ts';
 import { readTopology } from './storage/topology-file.ts';
@@ -32,6 +33,8 @@ const DEFAULT_EPOCHS = 12;
 /** A run before its next step: a new one, or an earlier one where it had got to. */
 export interface Begun extends PreparedJob {
   readonly dataset: Dataset;
+  /** See digestOf. */
+  readonly dataDigest: string;
   /** In the job's layout; training changes them in place. */
   readonly weights: Float32Array;
   readonly optimizer: Optimizer;
@@ -63,6 +66,7 @@ async function newRun(flags: BeginFlags, report: Report, signal: AbortSignal): P
   return {
     ...prepared,
     dataset,
+    dataDigest: digestOf(dataset),
     weights: prepared.initialWeights,
     optimizer: createOptimizer(prepared.job.optimizer, layoutOf(prepared.job.layout)),
     openFolder: () => createRunFolder(flags.out ?? defaultRunDir(new Date())),
@@ -85,6 +89,12 @@ async function resumedRun(
     signal,
   );
   checkSameData(job, dataset);
+  const dataDigest = digestOf(dataset);
+  if (checkpoint.dataDigest !== undefined && checkpoint.dataDigest !== dataDigest) {
+    throw new Error(
+      `The run was begun on other files than those now in ${dataset.name}. Use --data with the same.`,
+    );
+  }
   const prepared = await prepareJob(dataset, job);
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
   const weights = restore(checkpoint, optimizer, prepared.initialWeights.length);
@@ -92,11 +102,7 @@ async function resumedRun(
   report.info(`Going on with ${dir} after step ${position.steps}, in epoch ${position.epoch}`);
   return {
     ...prepared,
-    job,
-    dataset,
-    weights,
-    optimizer,
-    knownAnswer,
+    ...{ job, dataset, dataDigest, weights, optimizer, knownAnswer },
     start: { position, tally, last: folder.history.at(-1) ?? null },
     history: folder.history,
     openFolder: () => Promise.resolve(folder),

@@ -92,6 +92,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
             dir: folder.checkpointDir,
             every: flags.checkpointEvery,
             job,
+            dataDigest: begun.dataDigest,
             vectors: { weights, ...optimizer.state },
             knownAnswer: () => coordinator.knownAnswers?.expected ?? null,
             clock,
@@ -177,7 +178,7 @@ function checkExact({ exact, codec }: Pick<TrainFlags, 'exact' | 'codec'>): void
 
 /** What config.json keeps: everything that the run can be repeated with, but no secret. */
 function configOf(flags: TrainFlags, { job, dataset }: Begun, program: Program): object {
-  const { token, command: _, ...rest } = flags;
+  const { token, ...rest } = flags;
   return {
     gradcast: program.version,
     node: process.version,

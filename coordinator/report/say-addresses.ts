@@ -16,27 +16,29 @@ interface Served {
 /**
  * Says how workers and browsers join.
  * @param urls where the coordinator listens, the nearest first
- * @param qr whether somebody looks at the lines whose camera could read a QR code
+ * @param seen whether somebody looks at the lines, and nobody keeps them: they may have the token, and a QR code for a camera
  */
 export function sayAddresses(
   urls: readonly string[],
   { host, token, workers, tls, minWorkers = 1 }: Served,
   { typed }: { readonly typed: string },
   report: Pick<Report, 'info' | 'warn'>,
-  qr = process.stdout.isTTY,
+  seen = process.stdout.isTTY,
 ): void {
   const url = urls.at(-1) ?? '';
   const fingerprint = tls?.selfSigned === true ? ` --fingerprint ${tls.fingerprint}` : '';
-  const page = pageAddress(url, token);
+  // Logs are kept, and read by others.
+  const shown = token === undefined || seen ? token : 'TOKEN';
+  const page = pageAddress(url, shown);
   report.info(`Listening on ${urls.join(', ')}`);
   report.info(
-    `Attach a machine:   ${typed} worker ${url}${token === undefined ? '' : ` --token ${shellWord(token)}`}${fingerprint}`,
+    `Attach a machine:   ${typed} worker ${url}${shown === undefined ? '' : ` --token ${shellWord(shown)}`}${fingerprint}`,
   );
   report.info(`Attach a browser:   ${page}`);
   if (tls?.selfSigned === true) {
     report.info('The certificate is self-signed: a browser warns once, and asks whether to go on.');
   }
-  if (qr && !isLoopback(host)) qrCode(page).forEach((line) => report.info(line));
+  if (seen && !isLoopback(host)) qrCode(page).forEach((line) => report.info(line));
   if (minWorkers > 1) report.info(`Waiting for ${minWorkers} workers ...`);
   else if (workers === 0) report.info('Waiting for the first worker ...');
 }

@@ -14,7 +14,9 @@ export interface EndFlags {
 }
 
 type Says = Pick<Report, 'info'>;
-type Typed = { readonly typed: string };
+interface Typed {
+  readonly typed: string;
+}
 
 /** Says what a run has come to, and what can be done with it. */
 export function sayEnd(

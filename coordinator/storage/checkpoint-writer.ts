@@ -15,6 +15,8 @@ export interface CheckpointWriterOptions {
   readonly dir: string;
   readonly every: CheckpointInterval;
   readonly job: Job;
+  /** See digestOf. */
+  readonly dataDigest?: string | undefined;
   /** Weights and the optimizer's, as they are at each moment. */
   readonly vectors: Checkpoint['vectors'];
   /** Of an exact run, once somebody has answered; null otherwise. */
@@ -74,11 +76,12 @@ export class CheckpointWriter {
 
   /** What is saved is what was there at the call. */
   async #save(position: Position, tally: EpochTally): Promise<void> {
-    const { dir, job, vectors } = this.#options;
+    const { dir, job, dataDigest, vectors } = this.#options;
     const knownAnswer = this.#options.knownAnswer?.() ?? null;
     const bytes = encodeCheckpoint({
       ...{ position, tally, job, vectors },
       ...(knownAnswer === null ? {} : { knownAnswer }),
+      ...(dataDigest === undefined ? {} : { dataDigest }),
     });
     await saveCheckpoint(dir, position, bytes);
     this.#written = true;

@@ -14,6 +14,8 @@ const header = v.object({
   job: jobSchema,
   /** Of an exact run: what its engines answer. */
   knownAnswer: v.optional(v.string()),
+  /** SHA-256 of what the data holds; missing in checkpoints of earlier versions. */
+  dataDigest: v.optional(v.string()),
   vectors: v.array(v.object({ name: v.string(), length: count })),
 });
 type Header = v.InferOutput<typeof header>;

@@ -56,9 +56,9 @@ export async function createRunFolder(path: string): Promise<RunFolder> {
  */
 export async function reopenRunFolder(dir: string, epoch: number): Promise<ReopenedFolder> {
   const path = historyOf(dir);
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return '';
-    throw new Error(`${path} cannot be read: ${error.message}`, { cause: error });
+  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    throw new Error(`${path} cannot be read: ${String(error)}`, { cause: error });
   });
   const history = text.split('\n').flatMap((line) => recordOf(line) ?? []);
   const kept = history.filter((record) => record.epoch < epoch);

@@ -1,4 +1,5 @@
 // A worker whose every answer is not finite: gradcast's command line, worker ws://… and options that it ignores.
+import { Buffer } from 'node:buffer';
 import { pack, unpack } from 'msgpackr';
 import { WebSocket } from 'ws';
 

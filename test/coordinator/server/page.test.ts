@@ -174,6 +174,7 @@ describe('the addresses', () => {
     expect(lines).toContain('Attach a browser:   http://192.168.1.20:2718/#s3%20cret');
     expect(lines.filter((line) => /^[█▀▄ ]+$/.test(line)).length).toBeGreaterThan(10);
     expect(said('0.0.0.0', lan, false).filter((line) => line.includes('█'))).toEqual([]);
+    expect(said('0.0.0.0', lan, false, 's3cret').join()).not.toContain('s3cret');
     expect(said('127.0.0.1', ['ws://127.0.0.1:1'], true).filter((line) => line.includes('█'))).toEqual([]);
   });
 });

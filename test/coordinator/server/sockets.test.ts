@@ -91,7 +91,7 @@ it('does not wait for somebody who never begins with TLS', async () => {
 it('whoever goes without having been let in uses up the allowance of the address', async () => {
   const now = { times: 0, welcomed: true, closed: (): void => undefined };
   await serve({
-    allowances: { isSpent: () => now.times > 1, spend: () => void now.times++ },
+    allowances: { isSpent: () => now.times > 1, spend: () => now.times++ },
     connect: () => ({
       onFrame: () => undefined,
       onClose: () => now.closed(),

@@ -1,0 +1,34 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { beginRun } from '../../coordinator/begin.ts';
+import { CheckpointWriter } from '../../coordinator/storage/checkpoint-writer.ts';
+import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { writeDigits } from '../support/idx-bytes.ts';
+import { manualClock } from '../support/manual-clock.ts';
+import { recordingReport } from '../support/test-coordinator.ts';
+
+it('a run is not gone on with on other files, though their folder has the same name', async () => {
+  const scratch = await mkdtemp(join(tmpdir(), 'gradcast-begin-'));
+  const [first, second] = [join(scratch, 'a', 'digits'), join(scratch, 'b', 'digits')];
+  for (const [seed, data] of [first, second].entries()) {
+    await writeDigits(data, drawDigits({ seed, trainCount: 20, testCount: 10 }));
+  }
+  const flags = { batchSize: 10, seed: 1, epochs: 2, microShard: 16 };
+  const { signal } = new AbortController();
+  const dir = join(scratch, 'run');
+  const begin = (data: string, more: { out?: string; resume?: string }) =>
+    beginRun({ ...flags, data, ...more }, recordingReport(), signal);
+  const { job, dataDigest, weights, optimizer, openFolder } = await begin(first, { out: dir });
+  const { checkpointDir } = await openFolder();
+  await new CheckpointWriter({
+    ...{ dir: checkpointDir, every: { steps: 1 }, job, dataDigest },
+    ...{ vectors: { weights, ...optimizer.state }, clock: manualClock(), warn: () => undefined },
+  }).begin();
+  await expect(begin(second, { resume: dir })).rejects.toThrow(
+    'begun on other files than those now in idx:digits',
+  );
+  expect(await begin(first, { resume: dir })).toMatchObject({ start: { position: { steps: 0 } } });
+  await rm(scratch, { recursive: true });
+});
