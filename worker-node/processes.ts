@@ -28,7 +28,8 @@ const STOP_GRACE_MS = 3_000;
 
 /**
  * Several workers, each in a process of its own, until all have ended. One that is killed, or whose engine has died, is
- * started again, but not for ever if it dies at once. When one is told that the run is over, so are the others, which may not have got through yet.
+ * started again, but not for ever if it dies at once. When one is told that the run is over, so are the others, which may
+ * not have got through yet.
  * @returns 0 if all ended well, else the exit code of the last that did not
  */
 export async function runProcesses(options: ProcessesOptions): Promise<number> {
@@ -47,12 +48,14 @@ export async function runProcesses(options: ProcessesOptions): Promise<number> {
 async function keepRunning(options: ProcessesOptions, worker: WorkerSpec): Promise<number> {
   const { name } = worker;
   let restarts = RESTARTS;
+  // Read anew each time: it changes while a process is waited for.
+  const stopping = (): boolean => options.signal.aborted;
   for (;;) {
-    if (options.signal.aborted) return 0;
+    if (stopping()) return 0;
     const startedAtMs = performance.now();
     const code = await runOnce(options, worker);
     if (code !== null) return code;
-    if (options.signal.aborted) return 0;
+    if (stopping()) return 0;
     restarts = performance.now() - startedAtMs < EARLY_MS ? restarts - 1 : RESTARTS;
     if (restarts < 0) {
       options.note(`${name} was killed ${RESTARTS + 1} times at once; not started again.`);
