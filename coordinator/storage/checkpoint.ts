@@ -33,6 +33,8 @@ const MAGIC = 'gradcast checkpoint 1\n';
 const DIGEST_BYTES = 32;
 const KEPT = 3;
 const FILE = /^checkpoint-(\d+)\.bin$/;
+/** What a process that was killed while it wrote has left. */
+const HALF_WRITTEN = /^checkpoint-\d+\.bin\.\d+$/;
 
 /**
  * The bytes of a checkpoint: the magic line, the length of the header (uint32, little-endian), the header (JSON), zeros
@@ -87,7 +89,8 @@ export async function saveCheckpoint(dir: string, { steps }: Position, bytes: Bu
   await mkdir(dir, { recursive: true });
   await writeFileAtomic(join(dir, `checkpoint-${String(steps).padStart(9, '0')}.bin`), bytes);
   await syncFolder(dir);
-  const old = (await checkpointFiles(dir)).slice(KEPT);
+  const halves = (await readdir(dir)).filter((file) => HALF_WRITTEN.test(file));
+  const old = [...(await checkpointFiles(dir)).slice(KEPT), ...halves];
   await Promise.all(old.map((file) => rm(join(dir, file), { force: true })));
 }
 

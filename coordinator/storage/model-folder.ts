@@ -31,7 +31,9 @@ export async function saveModel(dir: string, model: ModelToSave): Promise<void> 
   await writeFileAtomic(join(dir, weightsFile), bytes);
   const description = describeModel(metadata, topology, names, weightsFile);
   await writeFileAtomic(join(dir, 'model.json'), `${JSON.stringify(description, null, 2)}\n`);
-  const old = (await readdir(dir)).filter((file) => /^weights-.*\.bin$/.test(file) && file !== weightsFile);
+  const old = (await readdir(dir)).filter(
+    (file) => /^weights-.*\.bin(\.\d+)?$/.test(file) && file !== weightsFile,
+  );
   await Promise.all(old.map((file) => rm(join(dir, file), { force: true })));
 }
 

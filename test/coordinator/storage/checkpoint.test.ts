@@ -55,7 +55,8 @@ it('a checkpoint that could not be read again is not made', () => {
 });
 
 describe('a folder of checkpoints', () => {
-  it('keeps the last three', async () => {
+  it('keeps the last three, and nothing of what was killed half-way', async () => {
+    await writeFile(join(dir, 'checkpoint-000000007.bin.1234567'), 'half written');
     for (const steps of [5, 10, 100, 1000]) {
       await saveCheckpoint(dir, checkpoint(steps).position, encodeCheckpoint(checkpoint(steps)));
     }
