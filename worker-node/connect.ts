@@ -1,5 +1,6 @@
 import { TLSSocket } from 'node:tls';
 import { WebSocket, type RawData } from 'ws';
+import { readableText } from '../shared/protocol/readable.ts';
 import type { Connect } from '../shared/transport.ts';
 
 const HANDSHAKE_WITHIN_MS = 10_000;
@@ -49,7 +50,8 @@ function connect(
     failure = UNTRUSTED.has(error.code ?? '') ? `${error.message}: ${TRUST_IT}` : error.message;
   });
   socket.on('close', (code, reason) => {
-    const said = reason.toString();
+    // A stranger's words, which end up in a terminal.
+    const said = readableText(reason.toString());
     events.onClose(code, said === '' ? failure : said);
   });
   return {
