@@ -15,10 +15,11 @@ import {
 import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
 import { SealChecker, sealing } from '../../shared/seals.ts';
 import type { Connection } from '../../shared/transport.ts';
+import { LinkProbe } from '../links/link-probe.ts';
 import { admit, checkToken, type AdmissionRules } from './admission.ts';
 import { Arrivals } from './arrivals.ts';
 import { Greetings, tooLarge, type PoolConnection } from './greetings.ts';
-import { LinkProbe } from '../links/link-probe.ts';
+import { Heartbeat } from './heartbeat.ts';
 import type { KnownAnswers } from './known-answers.ts';
 import { inShort, PLAIN, type CodecRule } from './link-codecs.ts';
 import type { Member } from './member.ts';
@@ -64,8 +65,6 @@ export interface PoolListener {
 
 const DEFAULT_HEARTBEAT_MS = 5_000;
 const DEFAULT_SILENCE_MS = 60_000;
-/** As long as the first shard of a run may be kept. */
-const WARM_UP_MS = 180_000;
 const STRIKES = 3;
 /** So many good answers make up for a bad one. */
 const FORGIVEN_AFTER = 100;
@@ -86,21 +85,23 @@ export class WorkerPool {
   readonly #greetings: Greetings;
   readonly #arrivals: Arrivals;
   readonly #heartbeatMs: number;
-  #silenceMs: number;
-  /** Sent so far; each has its number. */
-  #pings = 0;
-  #pingedMs = 0;
-  #heartbeatPing = -1;
+  readonly #heartbeat: Heartbeat;
   readonly #probes = new WeakMap<Member, LinkProbe>();
-  #cancelHeartbeat: () => void;
 
   constructor(options: PoolOptions) {
     this.#options = options;
     this.#greetings = new Greetings(options.clock);
     this.#arrivals = new Arrivals(options.clock);
     this.#heartbeatMs = options.heartbeatMs ?? DEFAULT_HEARTBEAT_MS;
-    this.#silenceMs = options.silenceMs ?? DEFAULT_SILENCE_MS;
-    this.#cancelHeartbeat = options.clock.after(this.#heartbeatMs, () => this.#heartbeat());
+    this.#heartbeat = new Heartbeat({
+      clock: options.clock,
+      everyMs: this.#heartbeatMs,
+      silenceMs: options.silenceMs ?? DEFAULT_SILENCE_MS,
+      clogBytes: options.maxFrameBytes + CLOGGED_BYTES,
+      everybody: () => this.#everybody(),
+      ping: (member, id) => this.send(member, { type: 'ping', id }),
+      drop: (member, code, reason) => this.drop(member, code, reason),
+    });
   }
 
   /** How vectors travel to and from workers that know these codecs. */
@@ -187,8 +188,8 @@ export class WorkerPool {
   }
 
   /** Whether what a worker was sent piles up, since it does not read it or the link is too slow. */
-  isClogged({ connection }: Member): boolean {
-    return connection.bufferedBytes > this.#options.maxFrameBytes + CLOGGED_BYTES;
+  isClogged(member: Member): boolean {
+    return this.#heartbeat.isClogged(member);
   }
 
   /** @param reason why steps do without this worker; null if they do not any more */
@@ -211,12 +212,12 @@ export class WorkerPool {
 
   /** Workers that take long are given longer before their silence counts. */
   allowSilence(ms: number): void {
-    this.#silenceMs = Math.max(this.#options.silenceMs ?? DEFAULT_SILENCE_MS, ms);
+    this.#heartbeat.allowSilence(ms);
   }
 
   /** Says goodbye to everybody. */
   close(reason: string): void {
-    this.#cancelHeartbeat();
+    this.#heartbeat.stop();
     for (const member of this.#everybody()) {
       this.send(member, { type: 'finished', reason });
       this.drop(member, CloseCode.normal, reason);
@@ -236,7 +237,7 @@ export class WorkerPool {
     const probe = new LinkProbe({
       clock,
       ping: () => {
-        const id = this.#pings++;
+        const id = this.#heartbeat.nextPing();
         this.send(member, { type: 'ping', id });
         return id;
       },
@@ -303,13 +304,14 @@ export class WorkerPool {
         if (member.recodes.length > 0) this.#probes.get(member)?.begin();
         this.#listeners.forEach((listener) => listener.joined?.(member));
         return;
-      case 'pong':
+      case 'pong': {
         if (this.#probes.get(member)?.answered(message.id) === true) return;
-        if (message.id === this.#heartbeatPing) {
-          member.stats.rttMs = this.#options.clock.now() - this.#pingedMs;
-          member.link.delivered(0, member.stats.rttMs);
-        }
+        const rttMs = this.#heartbeat.answered(message.id);
+        if (rttMs === null) return;
+        member.stats.rttMs = rttMs;
+        member.link.delivered(0, rttMs);
         return;
+      }
       case 'leaving':
         this.drop(member, CloseCode.normal, message.reason);
         return;
@@ -335,32 +337,5 @@ export class WorkerPool {
 
   #everybody(): Member[] {
     return [...this.members.values(), ...this.#preparing.values()];
-  }
-
-  #heartbeat(): void {
-    const now = this.#options.clock.now();
-    const id = this.#pings++;
-    this.#heartbeatPing = id;
-    this.#pingedMs = now;
-    for (const member of this.#everybody()) {
-      const silentMs = now - member.lastHeardMs;
-      // An engine that warms up on its first shard may block its own thread for long.
-      const warmingUp = member.accepted === 0 && member.shards.size > 0;
-      if (silentMs > (warmingUp ? Math.max(this.#silenceMs, WARM_UP_MS) : this.#silenceMs)) {
-        this.drop(member, CloseCode.timeout, `Nothing heard for ${Math.round(silentMs / 1000)} s.`);
-      } else if (this.#cloggedMs(member) > this.#silenceMs) {
-        this.drop(member, CloseCode.timeout, 'It does not read what it is sent.');
-      } else {
-        this.send(member, { type: 'ping', id });
-      }
-    }
-    this.#cancelHeartbeat = this.#options.clock.after(this.#heartbeatMs, () => this.#heartbeat());
-  }
-
-  /** For how long too much has been waiting to be sent. */
-  #cloggedMs(member: Member): number {
-    const now = this.#options.clock.now();
-    member.cloggedSinceMs = this.isClogged(member) ? (member.cloggedSinceMs ?? now) : null;
-    return member.cloggedSinceMs === null ? 0 : now - member.cloggedSinceMs;
   }
 }

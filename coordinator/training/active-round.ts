@@ -11,9 +11,7 @@ import type {
 } from '../../shared/protocol/messages.ts';
 import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
-import type { DenseKernel } from '../../shared/codec/factors.ts';
-import { codecOf, readAnswer, readTail, type Factored } from './check-answer.ts';
-import type { Range } from './schedule.ts';
+import { AnswerReader, type AnswerReaderOptions } from './answer-reader.ts';
 import { Interrupted, TrainingDiverged } from './errors.ts';
 import { nextLateMs } from './hand-out.ts';
 import {
@@ -23,19 +21,16 @@ import {
   type GivenShard,
   type Round,
   type RoundEvent,
+  type RoundStart,
+  type RoundTransition,
 } from './round.ts';
-import type { RoundStart, RoundTransition } from './round.ts';
 import type { PartScore, SumScores } from './scores.ts';
 import type { ShardDeadline } from './shard-deadline.ts';
 
-export interface ActiveRoundOptions {
+export interface ActiveRoundOptions extends AnswerReaderOptions {
   readonly task: Task;
   readonly step: Step;
   readonly start: RoundStart;
-  /** Values in a gradient. */
-  readonly gradientLength: number;
-  /** The kernel whose gradient may come as factors. */
-  readonly kernel: DenseKernel | null;
   readonly pool: WorkerPool;
   readonly clock: Clock;
   readonly deadline: ShardDeadline;
@@ -43,8 +38,6 @@ export interface ActiveRoundOptions {
   readonly signal: StopSignal;
   /** Sends a shard to the worker that it is for. */
   readonly give: (member: Member, shard: GivenShard) => void;
-  /** Where the tails of gradients start; null if they come whole. */
-  readonly tailFrom: number | null;
   /** Takes the tail of a shard's gradient, ahead of the rest. */
   readonly acceptTail: (shard: GivenShard, tail: Float32Array) => void;
   /** Takes the gradient of a shard, its tail excepted if that came before; once for every sample. */
@@ -78,6 +71,7 @@ const CHECK_EVERY_MS = 1_000;
  */
 export class ActiveRound {
   readonly #options: ActiveRoundOptions;
+  readonly #read: AnswerReader;
   readonly #scores: PartScore[] = [];
   readonly #notFinite = new Set<Member>();
   /** Shards whose tail has come. */
@@ -92,6 +86,7 @@ export class ActiveRound {
 
   constructor(options: ActiveRoundOptions) {
     this.#options = options;
+    this.#read = new AnswerReader(options);
     this.#done = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
     const [round, effects] = startRound(options.start, options.clock.now());
     this.#round = round;
@@ -231,16 +226,15 @@ export class ActiveRound {
 
   /** An answer that came second: it counts for nothing but its time, and as a witness. */
   #onSpare(member: Member, shard: GivenShard, answer: Answer, payload: Uint8Array): void {
-    const { pool, witness, gradientLength, tailFrom } = this.#options;
+    const { pool, witness, tailFrom } = this.#options;
     try {
       if (answer.type === 'failed') throw new ProtocolError(CloseCode.cannotCompute, answer.reason);
       if (witness?.wants(shard.id) === true) {
         if (answer.type === 'gradientTail') {
           if (tailFrom === null) return;
-          witness.tail(shard.id, this.#readTail(member, shard, answer, payload, tailFrom));
+          witness.tail(shard.id, this.#read.tail(member, shard, answer, payload, tailFrom));
         } else if (answer.type === 'gradient') {
-          const length = answer.head === true ? (tailFrom ?? gradientLength) : gradientLength;
-          const gradient = this.#readAnswer(member, shard, answer, payload, length);
+          const gradient = this.#read.answer(member, shard, answer, payload);
           witness.answered(shard.id, answer.lossSum, gradient);
         }
       }
@@ -255,33 +249,6 @@ export class ActiveRound {
       this.#measured(member, shard, answer);
     }
     this.#dispatch({ type: 'answered', shard: shard.id });
-  }
-
-  #readTail(
-    member: Member,
-    shard: GivenShard,
-    tail: GradientTail,
-    payload: Uint8Array,
-    from: number,
-  ): Float32Array {
-    const { gradientLength: to } = this.#options;
-    return readTail(tail, payload, codecOf(member, tail), to - from, this.#factored(shard, { from, to }));
-  }
-
-  #readAnswer(
-    member: Member,
-    shard: GivenShard,
-    answer: ShardAnswer,
-    payload: Uint8Array,
-    length: number,
-  ): Float32Array {
-    const factored = this.#factored(shard, { from: 0, to: length });
-    return readAnswer(answer, payload, shard, codecOf(member, answer), length, factored);
-  }
-
-  #factored(shard: GivenShard, part: Range): Factored | null {
-    const { kernel } = this.#options;
-    return kernel === null ? null : { kernel, samples: shard.to - shard.from, part };
   }
 
   #measured({ link }: Member, { givenAtMs }: GivenShard, { type, samples, computeMs }: ShardAnswer): void {
@@ -314,7 +281,7 @@ export class ActiveRound {
     if (task !== 'train' || tailFrom === null || !member.tails || this.#tails.has(shard.id)) {
       throw new ProtocolError(CloseCode.unexpected, `No tail was asked for of shard ${shard.id}.`);
     }
-    const values = this.#readTail(member, shard, tail, payload, tailFrom);
+    const values = this.#read.tail(member, shard, tail, payload, tailFrom);
     this.#tails.add(shard.id);
     acceptTail(shard, values);
     this.#options.witness?.tail(shard.id, values);
@@ -326,7 +293,7 @@ export class ActiveRound {
     answer: Exclude<Answer, GradientTail>,
     payload: Uint8Array,
   ): void {
-    const { task, pool, clock, deadline, gradientLength, tailFrom, accept } = this.#options;
+    const { task, pool, clock, deadline, accept } = this.#options;
     if (answer.type === 'failed') throw new ProtocolError(CloseCode.cannotCompute, answer.reason);
     if ((answer.type === 'gradient') !== (task === 'train')) {
       throw new ProtocolError(CloseCode.unexpected, `A shard to ${task} was answered by ${answer.type}.`);
@@ -335,8 +302,7 @@ export class ActiveRound {
     if (head && !this.#tails.has(shard.id)) {
       throw new ProtocolError(CloseCode.unexpected, `The head of shard ${shard.id} came without its tail.`);
     }
-    const length = head ? (tailFrom ?? gradientLength) : gradientLength;
-    const gradient = this.#readAnswer(member, shard, answer, payload, length);
+    const gradient = this.#read.answer(member, shard, answer, payload);
     const turnaroundMs = clock.now() - shard.givenAtMs;
     deadline.answered(turnaroundMs);
     member.stats.answered(task, answer.samples, answer.computeMs, turnaroundMs);
