@@ -1,4 +1,5 @@
 import type { EpochRecord, ProgressMessage, RunMessage, WorkerRow } from '../../shared/protocol/messages.ts';
+import { noticeText } from '../../shared/protocol/notice-text.ts';
 import { duration, epochLine, fixed, plural } from '../report/report.ts';
 
 /** What an observer knows of a run. */
@@ -45,15 +46,9 @@ export function describeStatus({ run, progress, last }: RunStatus): string[] {
   ];
 }
 
-const WHAT = { refused: 'Not let in', expelled: 'Had to go', reserve: 'In reserve' } as const;
-
 /** Who does not take part, and why. */
 function noticed({ notices = [] }: ProgressMessage): string[] {
-  const lines = notices.map(({ what, who, reason, times }) => {
-    const often = times === 1 ? '' : ` (${times} times)`;
-    return `${WHAT[what]}: ${who === undefined ? '' : `${who}: `}${reason}${often}`;
-  });
-  return lines.length === 0 ? [] : ['', ...lines];
+  return notices.length === 0 ? [] : ['', ...notices.map(noticeText)];
 }
 
 function table(workers: readonly WorkerRow[]): string[] {

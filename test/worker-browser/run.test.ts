@@ -142,6 +142,23 @@ describe('what the page shows of the run', () => {
     expect(view).toMatchObject({ peopleTitle: '3 workers', ownShare: '50%' });
   });
 
+  it('says what would help, how vectors travel, and who does not take part', () => {
+    const workers = [worker('a', { codecs: 'int8/int8' })];
+    const notices = [
+      { what: 'refused', reason: 'No token.', times: 3 },
+      { what: 'expelled', who: 'eve', reason: 'Its gradients are not those of two others.', times: 1 },
+    ] as const;
+    const advice = 'A second worker like a would bring 1.6 x.';
+    const news = told(progress({ workers, advice, notices: [...notices] }));
+    const view = runViewOf(after(told(started()), news), null, 0);
+    expect(view).toMatchObject({
+      advice,
+      notices: 'Not let in: No token. (3 times)\nHad to go: eve: Its gradients are not those of two others.',
+    });
+    expect(view.rows[0]?.link).toMatch(/down, int8\/int8$/);
+    expect(runViewOf(noRun, null, 0)).toMatchObject({ advice: '', notices: '' });
+  });
+
   it('shows no more rows than anybody reads', () => {
     const workers = Array.from({ length: 200 }, (_, i) => worker(String(i)));
     const view = runViewOf(after(told(started()), told(progress({ workers }))), null, 0);

@@ -28,6 +28,8 @@ const runTexts = {
   speed: html('speed'),
   peopleTitle: html('people-title'),
   holdUp: html('hold-up'),
+  advice: html('advice'),
+  notices: html('notices'),
   more: html('more'),
   ownShare: html('own-share'),
   ownPart: html('own-part'),

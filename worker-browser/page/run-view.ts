@@ -1,4 +1,5 @@
 import type { WorkerRow } from '../../shared/protocol/messages.ts';
+import { noticeText } from '../../shared/protocol/notice-text.ts';
 import { bytesText, countText, durationText, msText, percentText, rateText } from './figures.ts';
 import type { RunState } from './run-state.ts';
 
@@ -21,6 +22,10 @@ export interface RunView {
   readonly speed: string;
   readonly peopleTitle: string;
   readonly holdUp: string;
+  /** What would help. */
+  readonly advice: string;
+  /** Who does not take part, and why; a line each. */
+  readonly notices: string;
   readonly rows: readonly RowView[];
   readonly more: string;
   /** This tab's part of the batch and of all samples. */
@@ -69,6 +74,8 @@ export function runViewOf(run: RunState, own: string | null, nowMs: number): Run
     speed: progress === null ? NOTHING_YET : rateText(progress.samplesPerSecond),
     peopleTitle: workers.length === 0 ? 'Nobody computes now' : whoText(workers.length),
     holdUp: holdUpText(run, own),
+    advice: progress?.advice ?? '',
+    notices: (progress?.notices ?? []).map(noticeText).join('\n'),
     rows: rows.slice(0, MOST_ROWS).map((worker) => rowOf(worker, own, progress?.slowest?.id)),
     more: rows.length > MOST_ROWS ? `and ${countText(rows.length - MOST_ROWS)} more` : '',
     ownShare: mine === undefined ? NOTHING_YET : percentText(mine.share),
@@ -165,7 +172,7 @@ function rowOf(worker: WorkerRow, own: string | null, slowest: string | undefine
     share: percentText(share),
     shareOfBatch: share,
     shard: turnaroundMs === 0 ? NOTHING_YET : `${msText(computeMs)} of ${msText(turnaroundMs)}`,
-    link: linkText(worker),
+    link: worker.codecs === undefined ? linkText(worker) : `${linkText(worker)}, ${worker.codecs}`,
     rtt: rttMs === null ? NOTHING_YET : msText(rttMs),
     samples: countText(samples),
   };
