@@ -39,7 +39,7 @@ try {
     typed: installed ? 'gradcast' : `node ${relative(process.cwd(), file)}`,
     pageDir: fileURLToPath(new URL('../dist/page/', import.meta.url)),
     version,
-    workersHere: (engine, note, threads) => localWorkers(engine, file, note, threads),
+    workersHere: (engine, options) => localWorkers(engine, file, options),
     // The two sides meet only here and on the wire.
     prepareEngine: (engine, signal) => prepareEngine(engine, signal, file),
     connectorFor,

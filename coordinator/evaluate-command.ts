@@ -31,7 +31,7 @@ export async function runEvaluate(modelDir: string, flags: EvaluateFlags, progra
     report.info(`${dataset.description.replace(/\.$/, '')}: ${dataset.test.count} test samples`);
     checkFits(job, dataset);
     const local = {
-      workers: await localWorkers(flags, program, (line) => report.info(line)),
+      workers: await localWorkers(flags, program, { note: (line) => report.info(line), signal }),
       host: '127.0.0.1',
       port: 0,
       job,

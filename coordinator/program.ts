@@ -1,5 +1,12 @@
 import type { Connect } from '../shared/transport.ts';
 
+export interface WorkersHereOptions {
+  readonly note: (line: string) => void;
+  readonly signal: AbortSignal;
+  /** Of each worker, if that is given. */
+  readonly threads?: number | undefined;
+}
+
 /** What the commands need to know of the program around them. */
 export interface Program {
   /** Runs gradcast itself: the program and its first arguments. */
@@ -9,8 +16,11 @@ export interface Program {
   /** Folder of the built page. */
   readonly pageDir: string;
   readonly version: string;
-  /** How many local workers, of so many threads each if that is given, make the most of this machine; may measure for some seconds, and says so. */
-  readonly workersHere: (engine: string, note: (line: string) => void, threads?: number) => Promise<number>;
+  /**
+   * How many local workers make the most of this machine; may measure for some seconds, and says so. What it says counts
+   * for nothing once the signal is aborted.
+   */
+  readonly workersHere: (engine: string, options: WorkersHereOptions) => Promise<number>;
   /**
    * Gets what local workers compute with, if it is missing on this machine and can be had; may take minutes, and says by
    * itself how far it is.
@@ -25,8 +35,7 @@ export interface Program {
 export function localWorkers(
   { workers, engine }: { readonly workers: number | 'auto'; readonly engine: string },
   program: Program,
-  note: (line: string) => void,
-  threads?: number,
+  options: WorkersHereOptions,
 ): number | Promise<number> {
-  return workers === 'auto' ? program.workersHere(engine, note, threads) : workers;
+  return workers === 'auto' ? program.workersHere(engine, options) : workers;
 }

@@ -71,7 +71,8 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
       if (stopping()) return INTERRUPTED;
     }
     const threads = job.microShard === undefined ? undefined : 1;
-    const workers = await localWorkers(flags, program, (line) => report.info(line), threads);
+    const note = (line: string): void => report.info(line);
+    const workers = await localWorkers(flags, program, { note, signal: interrupt.signal, threads });
     if (stopping()) return INTERRUPTED;
     const { trained, folder, checkpointed } = await withWorkers(
       {

@@ -7,6 +7,7 @@ import { parseDevices } from './devices.ts';
 import { parseFingerprint as fingerprint } from '../shared/fingerprint.ts';
 import { ENGINE_CHOICES, type EngineChoice } from './engine/choose.ts';
 import { addEngineCommands } from './engine/engine-command.ts';
+import type { ShapeOptions } from './shape/workers-here.ts';
 import type { WorkerFlags } from './worker-command.ts';
 
 /**
@@ -70,12 +71,11 @@ Examples:
 export async function localWorkers(
   choice: EngineChoice,
   programFile: string,
-  note: (line: string) => void,
-  threads?: number,
+  { note, signal, threads }: Required<Pick<ShapeOptions, 'note' | 'signal'>> & Pick<ShapeOptions, 'threads'>,
 ): Promise<number> {
   const { shapeOfThisMachine, workersHere } = await import('./shape/workers-here.ts');
   const machine = shapeOfThisMachine([process.execPath, programFile]);
-  return workersHere({ ...machine, threads: threads ?? machine.threads, choice, note });
+  return workersHere({ ...machine, threads: threads ?? machine.threads, choice, note, signal });
 }
 
 /**

@@ -60,6 +60,7 @@ export async function runWorkerCommand(
     if (leaving.aborted) return INTERRUPTED;
   }
   const workers = await workersWanted(flags, program, leaving, info);
+  if (leaving.aborted) return INTERRUPTED;
   if (workers !== null) return runSeveral(url, flags, workers, { program, signal: leaving, note });
   if (flags.threads !== undefined) process.env.TF_NUM_INTRAOP_THREADS = String(flags.threads);
   try {

@@ -39,7 +39,8 @@ export function shapeOfThisMachine(
   return {
     threads: Number.isInteger(own) && own > 0 ? own : undefined,
     cores: availableParallelism(),
-    memoryBytes: freemem(),
+    // Less than what is free where a container is given less.
+    memoryBytes: Math.min(process.availableMemory(), freemem()),
     busy: (loadavg()[0] ?? 0) > availableParallelism(),
     engineKey: nativeEngineKey(),
     memoryFile: join(dirname(engineCacheDir()), 'shapes.json'),
