@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PNG } from 'pngjs';
@@ -292,15 +292,15 @@ test('a coordinator whose output nobody reads any more ends in order', async () 
 }, 15_000);
 
 test('workers that cannot start end the run with what they said', async () => {
-  // A machine that has a native engine must not find it.
-  const env = {
-    ...process.env,
-    XDG_CACHE_HOME: scratch,
-    HOME: scratch,
-    GRADCAST_NATIVE_DIR: join(scratch, 'none'),
-  };
+  // An engine that looks installed and cannot be loaded; a good one that the machine has must not be found.
+  const broken = join(scratch, 'broken');
+  const folder = join(broken, 'node_modules/@tensorflow/tfjs-node');
+  await mkdir(join(folder, 'lib/napi-v8'), { recursive: true });
+  await writeFile(join(folder, 'package.json'), '{ "name": "@tensorflow/tfjs-node", "main": "index.js" }');
+  await writeFile(join(folder, 'lib/napi-v8/tfjs_binding.node'), 'no addon');
+  const env = { ...process.env, XDG_CACHE_HOME: scratch, HOME: scratch, GRADCAST_NATIVE_DIR: broken };
   const args = ['train', '--data', data, '--out', join(scratch, 'no-engine'), '--engine', 'native'];
-  const run = spawnGradcast(args, env);
+  const run = spawnGradcast([...args, '--workers', '2'], env);
   expect(await run.ended, run.output()).toBe(1);
   expect(run.output()).toMatch(/The workers on this machine have ended: .*No native TensorFlow/);
 }, 20_000);
