@@ -158,6 +158,10 @@ function sorted(workers: readonly WorkerRow[], own: string | null, slowest: stri
 const linkText = ({ bytesUp, bytesDown }: WorkerRow): string =>
   `${bytesText(bytesUp)} up, ${bytesText(bytesDown)} down`;
 
+/** How vectors travel, where that is not as they are. */
+const fewerBytes = ({ codecs }: WorkerRow): string[] =>
+  codecs === undefined || codecs === 'float32/float32' ? [] : [codecs];
+
 function rowOf(worker: WorkerRow, own: string | null, slowest: string | undefined): RowView {
   const { id, name, backend, device, share, samples, samplesPerSecond, computeMs, turnaroundMs, rttMs } =
     worker;
@@ -172,7 +176,7 @@ function rowOf(worker: WorkerRow, own: string | null, slowest: string | undefine
     share: percentText(share),
     shareOfBatch: share,
     shard: turnaroundMs === 0 ? NOTHING_YET : `${msText(computeMs)} of ${msText(turnaroundMs)}`,
-    link: worker.codecs === undefined ? linkText(worker) : `${linkText(worker)}, ${worker.codecs}`,
+    link: [linkText(worker), ...fewerBytes(worker)].join(', '),
     rtt: rttMs === null ? NOTHING_YET : msText(rttMs),
     samples: countText(samples),
   };
