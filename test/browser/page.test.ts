@@ -3,15 +3,12 @@ import { createRequire } from 'node:module';
 import type { AxeResults } from 'axe-core';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createOptimizer } from '../../coordinator/training/optimizer.ts';
-import { train } from '../../coordinator/training/train.ts';
-import { clockOf } from '../../shared/clock.ts';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
-import { layoutOf } from '../../shared/model/layout.ts';
 import { NO_GPU, openChromium } from '../support/chromium.ts';
 import { describeInBrowser } from '../support/in-browser.ts';
 import { troubleOf } from '../support/page-trouble.ts';
 import { testCoordinator, tinyTopology, type TestCoordinator } from '../support/test-coordinator.ts';
+import { trainWatched } from '../support/training-run.ts';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 // What runs in the page is text: these types are Node's.
@@ -40,19 +37,7 @@ describeInBrowser('the page in Chromium', () => {
       epochs: 100_000,
     });
     address = coordinator.url.replace('ws', 'http');
-    const { job, rounds, pool, feed, initialWeights } = coordinator;
-    training = train({
-      job,
-      dataset,
-      weights: initialWeights.slice(),
-      optimizer: createOptimizer(job.optimizer, layoutOf(job.layout)),
-      rounds,
-      pool,
-      report: feed,
-      clock: clockOf(globalThis),
-      signal: stop.signal,
-      save: () => Promise.resolve(),
-    }).catch(() => undefined);
+    training = trainWatched(coordinator, dataset, stop.signal).catch(() => undefined);
     browser = await openChromium(NO_GPU);
   });
 

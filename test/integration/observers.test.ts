@@ -1,14 +1,11 @@
 import { afterAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { createOptimizer } from '../../coordinator/training/optimizer.ts';
-import { train } from '../../coordinator/training/train.ts';
-import { clockOf } from '../../shared/clock.ts';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
-import { layoutOf } from '../../shared/model/layout.ts';
 import type { FromCoordinator, FromWorker } from '../../shared/protocol/messages.ts';
 import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/parse.ts';
 import { testCoordinator, tinyTopology, workersReady } from '../support/test-coordinator.ts';
 import { spawnWorker } from '../support/worker-process.ts';
+import { trainWatched } from '../support/training-run.ts';
 
 const dataset = drawDigits({ seed: 1, trainCount: 640, testCount: 64 });
 const coordinator = await testCoordinator(dataset, {
@@ -38,19 +35,7 @@ test('an observer sees a whole run over a real socket, and one without the token
   expect(await watch({ type: 'watch', protocol: 9, token: 'secret' })).toMatchObject({ code: 4426 });
   await workersReady(coordinator, 1);
   const watching = watch({ type: 'watch', protocol: 1, token: 'secret' });
-  const { job, rounds, pool, feed, initialWeights } = coordinator;
-  await train({
-    job,
-    dataset,
-    weights: initialWeights.slice(),
-    optimizer: createOptimizer(job.optimizer, layoutOf(job.layout)),
-    rounds,
-    pool,
-    report: feed,
-    clock: clockOf(globalThis),
-    signal: new AbortController().signal,
-    save: () => Promise.resolve(),
-  });
+  await trainWatched(coordinator, dataset);
   await coordinator.close('The run is finished.');
   const { messages, code } = await watching;
   expect(code).toBe(1000);
@@ -61,5 +46,5 @@ test('an observer sees a whole run over a real socket, and one without the token
     { record: { epoch: 2, data: 'drawn-digits' } },
   ]);
   expect(messages.at(-1)).toEqual({ type: 'finished', reason: 'The run is finished.' });
-  expect([...pool.members.values()]).toHaveLength(0);
+  expect([...coordinator.pool.members.values()]).toHaveLength(0);
 });

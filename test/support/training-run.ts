@@ -56,6 +56,22 @@ export async function trainToTheEnd(
   return { weights, history, samples };
 }
 
+/** Trains the job of a coordinator while its observers look on. */
+export async function trainWatched(
+  { job, rounds, pool, feed, initialWeights }: TestCoordinator,
+  dataset: Dataset,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<void> {
+  await train({
+    ...{ job, dataset, rounds, pool, signal },
+    weights: initialWeights.slice(),
+    optimizer: createOptimizer(job.optimizer, layoutOf(job.layout)),
+    report: feed,
+    clock: clockOf(globalThis),
+    save: () => Promise.resolve(),
+  });
+}
+
 /** A record without what the clock and the workers make of it. */
 export const timeless = (record: EpochRecord): EpochRecord => ({
   ...record,
