@@ -86,7 +86,14 @@ const OBSERVE = `
   new PerformanceObserver((list) => longTasks.push(...list.getEntries().map(({ duration }) => duration)))
     .observe({ entryTypes: ['longtask'] });
   readings = 0;
-  new MutationObserver(() => readings++).observe(document.getElementById('bars'), { subtree: true, attributes: true });
+  // The first picture that is posted tells which worker reads. What is shown may stay the same from one reading to the next.
+  heard = new Set();
+  bare = Worker.prototype.postMessage;
+  Worker.prototype.postMessage = function (...message) {
+    if (!heard.has(this)) this.addEventListener('message', ({ data }) => { if (data.type === 'read') readings++; });
+    heard.add(this);
+    return bare.apply(this, message);
+  };
 `;
 const BOX = `
   document.getElementById('pad').scrollIntoView();
@@ -199,10 +206,12 @@ async function watchPage(browser: BareChromium): Promise<void> {
     if (i < 0) await page.evaluate('longTasks.length = 0');
   }
   for (const { name, times, medians, readings } of taken) {
-    const rate = (readings * 1_000) / (blocks * BLOCK_MS);
+    const aSecond = (count: number): string => ((count * 1_000) / (blocks * BLOCK_MS)).toFixed(1);
     // Within a turn the machine is more like itself than over all.
     const ratio = median(medians.map((ms, i) => ms / (taken[0]?.medians[i] ?? NaN))).toFixed(3);
-    console.log(`${name}: ${spread(times)} ms a step (x ${ratio}), ${rate.toFixed(1)} readings a second`);
+    console.log(
+      `${name}: ${spread(times)} ms of computation a step (x ${ratio}), ${aSecond(times.length)} steps and ${aSecond(readings)} readings a second`,
+    );
   }
   const longTasks = await page.evaluate<number[]>('longTasks');
   console.log(
