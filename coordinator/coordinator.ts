@@ -85,7 +85,12 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     ...(options.recodesFor === undefined ? {} : { recodesFor: options.recodesFor }),
     watch: (connection) => feed.watch(connection),
   });
-  const advisor = new Advisor({ job, pool, clock, say: (sentence) => report.info(sentence) });
+  const advisor = new Advisor({
+    job,
+    pool,
+    clock,
+    say: (sentence) => report.info(sentence, { event: 'advice' }),
+  });
   const notices = new Notices(pool);
   const feed: Feed = new Feed({
     ...{ job, clock, pool },
@@ -104,8 +109,10 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     signal,
     onWaiting: (waiting) =>
       waiting
-        ? report.warn('No worker is connected: the run waits, and goes on when one joins.')
-        : report.info('A worker is back: the run goes on.'),
+        ? report.warn('No worker is connected: the run waits, and goes on when one joins.', {
+            event: 'waiting',
+          })
+        : report.info('A worker is back: the run goes on.', { event: 'goingOn' }),
   });
   const connect = (connection: Connection): PoolConnection => pool.connect(connection);
   const routes = machineRoutes({
@@ -129,7 +136,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     throw error;
   });
   const refusals = fewLines(
-    (line) => report.warn(line),
+    (line) => report.warn(line, { event: 'refused' }),
     (count) => `... and ${count} more were not let in.`,
     clock,
   );
@@ -138,13 +145,21 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       const threads = plural(engine.threads, 'thread');
       const codecs = inShort(member);
       const link = codecs === inShort({ codec: 'float32', updateCodec: null }) ? '' : `, ${codecs}`;
-      report.info(`+ ${name} joined: ${engine.backend} on ${engine.device}, ${threads}${link}`);
+      report.info(`+ ${name} joined: ${engine.backend} on ${engine.device}, ${threads}${link}`, {
+        ...{ event: 'joined', worker: name, codecs },
+        ...engine,
+      });
     },
-    left: ({ name }, reason) => report.info(`- ${name} left: ${reason}`),
+    left: ({ name }, reason) =>
+      report.info(`- ${name} left: ${reason}`, { event: 'left', worker: name, reason }),
     refused: (reason) => refusals.write(`A worker was not let in: ${reason}`),
-    recoded: ({ name }, reason) => report.info(`${name}: ${reason}`),
+    recoded: ({ name, ...member }, reason) =>
+      report.info(`${name}: ${reason}`, { event: 'recoded', worker: name, codecs: inShort(member) }),
     reserved: ({ name }, reason) =>
-      report.info(reason === null ? `${name} takes part again.` : `${name} is kept in reserve: ${reason}`),
+      report.info(reason === null ? `${name} takes part again.` : `${name} is kept in reserve: ${reason}`, {
+        event: reason === null ? 'unreserved' : 'reserved',
+        worker: name,
+      }),
   });
   if (token === undefined && !isLoopback(host)) {
     report.warn('Whoever reaches this port may join. Use --token to choose who may.');

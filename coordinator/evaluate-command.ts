@@ -22,7 +22,7 @@ export interface EvaluateFlags {
  */
 export async function runEvaluate(modelDir: string, flags: EvaluateFlags, program: Program): Promise<number> {
   const clock = clockOf(globalThis);
-  const report = createReport(process.stdout, clock);
+  const report = createReport(process.stdout, clock, 'text');
   const interrupt = interruptible(report, 'Stopping.');
   const { signal } = interrupt;
   try {

@@ -1,6 +1,15 @@
 import { Option, type Command } from 'commander';
 import { parseFingerprint } from '../shared/fingerprint.ts';
-import { bitRate, countOrAuto, decimal, integer, interval, part, token } from '../shared/options.ts';
+import {
+  bitRate,
+  countOrAuto,
+  decimal,
+  integer,
+  interval,
+  logOption,
+  part,
+  token,
+} from '../shared/options.ts';
 import type { EvaluateFlags } from './evaluate-command.ts';
 import { LINK_CODECS } from './members/link-codecs.ts';
 import type { PlanFlags } from './plan/plan-command.ts';
@@ -184,5 +193,6 @@ function withTrainingOptions(command: Command): Command {
     .addOption(tokenOption())
     .option('--https', 'serve https and wss, with a certificate made here if none is given')
     .option('--cert <file>', 'certificate to serve https with (PEM), and those that it rests on')
-    .option('--key <file>', 'its key (PEM)');
+    .option('--key <file>', 'its key (PEM)')
+    .addOption(logOption());
 }

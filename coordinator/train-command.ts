@@ -1,4 +1,5 @@
 import { clockOf } from '../shared/clock.ts';
+import type { LogFormat } from '../shared/options.ts';
 import type { Dataset } from '../shared/data/dataset.ts';
 import type { EpochRecord } from '../shared/protocol/messages.ts';
 import { beginRun, type BeginFlags, type Begun } from './begin.ts';
@@ -35,6 +36,7 @@ export interface TrainFlags extends BeginFlags {
   readonly workers: number | 'auto';
   readonly minWorkers?: number;
   readonly audit?: number;
+  readonly log: LogFormat;
 }
 
 /** What a run writes to. */
@@ -49,7 +51,7 @@ interface Opened {
  */
 export async function runTrain(flags: TrainFlags, program: Program): Promise<number> {
   const clock = clockOf(globalThis);
-  const report = createReport(process.stdout, clock);
+  const report = createReport(process.stdout, clock, flags.log);
   const interrupt = interruptible(report);
   // Read anew each time: it changes while others are awaited.
   const stopping = (): boolean => interrupt.signal.aborted;
@@ -104,7 +106,8 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
             await folder.writeConfig(configOf({ ...flags, workers }, begun, program));
             await checkpoints.begin();
           }
-          sayAddresses(coordinator.urls, { ...flags, tls }, program, report);
+          const seen = process.stdout.isTTY && flags.log === 'text';
+          sayAddresses(coordinator.urls, { ...flags, tls }, program, report, seen);
         },
       },
       async ({ rounds, pool, feed, metrics, advisor }) => {

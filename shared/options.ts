@@ -1,4 +1,12 @@
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
+
+/** How a command says what happens: lines for a person, or JSON for programs. */
+const LOG_FORMATS = ['text', 'json'] as const;
+export type LogFormat = (typeof LOG_FORMATS)[number];
+export const logOption = (): Option =>
+  new Option('--log <format>', 'how it says what happens: json is an object a line, for programs')
+    .choices(LOG_FORMATS)
+    .default('text');
 
 /** For commander: a whole number within bounds, or a sentence. */
 export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {

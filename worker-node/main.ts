@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { relative, sep } from 'node:path';
 import { Option, type Command } from 'commander';
-import { countOrAuto, integer } from '../shared/options.ts';
+import { countOrAuto, integer, logOption } from '../shared/options.ts';
 import type { Connect } from '../shared/transport.ts';
 import { parseDevices } from './devices.ts';
 import { parseFingerprint as fingerprint } from '../shared/fingerprint.ts';
@@ -29,6 +29,7 @@ export function addWorkerCommands(cli: Command, programFile: string, threadFile:
     .option('--devices <list>', 'GPUs, one worker each: all, or numbers such as 0,1', parseDevices)
     .addOption(new Option('--engine <engine>', 'what computes').choices(ENGINE_CHOICES).default('auto'))
     .option('--quiet', 'say only what goes wrong')
+    .addOption(logOption())
     .addHelpText(
       'after',
       `

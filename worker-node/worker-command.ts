@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import type { LogFormat } from '../shared/options.ts';
 import { devicesHere, visibleDevice, type Devices } from './devices.ts';
 import { nativeCandidates } from './engine/candidates.ts';
 import type { EngineChoice } from './engine/choose.ts';
@@ -21,6 +22,7 @@ export interface WorkerFlags {
   readonly devices?: Devices;
   readonly engine: EngineChoice;
   readonly quiet?: boolean;
+  readonly log: LogFormat;
 }
 
 interface WorkerProgram {
@@ -51,8 +53,7 @@ export async function runWorkerCommand(
     throw new Error(`'${url}' ends in ${hash}, which is no part of an address. Give a token with --token.`);
   }
   const leaving = leaveWhenAsked();
-  const note = (line: string): void => void process.stderr.write(`${line}\n`);
-  const info = flags.quiet === true ? (): void => undefined : note;
+  const { note, info } = await logOf(flags);
   const sibling = process.env.GRADCAST_SIBLING !== undefined;
   // Whoever holds the leash of this worker has seen to the engine; and what is got here is none for GPUs.
   if (process.env.GRADCAST_LEASH === undefined && flags.devices === undefined) {
@@ -85,6 +86,18 @@ export async function runWorkerCommand(
     note(`${flags.name}: ${error.message}`);
     return ENGINE_DIED;
   }
+}
+
+/** How a worker says what goes as it should, and what the person should know. */
+async function logOf({ quiet, log }: WorkerFlags): Promise<Record<'info' | 'note', (line: string) => void>> {
+  const write = (text: string): void => void process.stderr.write(text);
+  const text = (line: string): void => write(`${line}\n`);
+  const json = log === 'json' ? (await import('../shared/json-log.ts')).jsonLog(write) : null;
+  const info = json === null ? text : (line: string): void => json.info(line);
+  return {
+    info: quiet === true ? () => undefined : info,
+    note: json === null ? text : (line) => json.warn(line),
+  };
 }
 
 /** @returns null for a single one, in this process */
@@ -128,6 +141,7 @@ function runSeveral(
   const { engine, token, threads, fingerprint } = flags;
   const pin = fingerprint === undefined ? [] : ['--fingerprint', fingerprint];
   const quiet = flags.quiet === true ? ['--quiet'] : [];
+  const log = ['--log', flags.log];
   const fairShare = String(threadsPerWorker(availableParallelism(), workers.length));
   return runProcesses({
     workers,
@@ -142,6 +156,7 @@ function runSeveral(
       engine,
       ...pin,
       ...quiet,
+      ...log,
     ],
     env: {
       TF_NUM_INTRAOP_THREADS: fairShare,

@@ -1,3 +1,4 @@
+import type { Log } from '../../shared/json-log.ts';
 import type { Score } from '../../shared/model/loss.ts';
 import type { EpochRecord, Step } from '../../shared/protocol/messages.ts';
 
@@ -28,9 +29,7 @@ export interface StepNews extends Progress {
 }
 
 /** What the person at the terminal sees. */
-export interface Report {
-  info(line: string): void;
-  warn(line: string): void;
+export interface Report extends Log {
   /** Something long that is no epoch, such as a download; `total` is undefined while nobody knows it. */
   progress(label: string, done: number, total: number | undefined): void;
   epochStarted(epoch: number, epochs: number, steps: number): void;

@@ -30,7 +30,7 @@ export function sayAddresses(
   // Logs are kept, and read by others.
   const shown = token === undefined || seen ? token : 'TOKEN';
   const page = pageAddress(url, shown);
-  report.info(`Listening on ${urls.join(', ')}`);
+  report.info(`Listening on ${urls.join(', ')}`, { event: 'listening', urls });
   report.info(
     `Attach a machine:   ${typed} worker ${url}${shown === undefined ? '' : ` --token ${shellWord(shown)}`}${fingerprint}`,
   );

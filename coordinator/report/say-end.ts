@@ -27,10 +27,10 @@ export function sayEnd(
   report: Says,
 ): void {
   if (last !== null) {
-    report.info(`Test score: ${last.val_loss}`);
-    report.info(`Test accuracy: ${last.val_accuracy}`);
+    report.info(`Test score: ${last.val_loss}`, { event: 'score', val_loss: last.val_loss });
+    report.info(`Test accuracy: ${last.val_accuracy}`, { event: 'score', val_accuracy: last.val_accuracy });
   }
-  report.info(`Model: ${modelDir}`);
+  report.info(`Model: ${modelDir}`, { event: 'model', modelDir });
   report.info(`Use it:`);
   report.info(`  ${typed} evaluate ${shellWord(modelDir)}${dataFlag(flags)}`);
   report.info(`  ${typed} predict ${shellWord(modelDir)} digit.png`);

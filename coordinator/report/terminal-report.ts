@@ -38,7 +38,7 @@ export function terminalReport(stream: NodeJS.WriteStream, clock: Clock): Report
   };
 
   return {
-    info: write,
+    info: (line) => write(line),
     warn: (line) => write(`! ${line}`),
     progress(label, done, total) {
       if (label !== barLabel)

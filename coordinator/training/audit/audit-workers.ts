@@ -20,7 +20,10 @@ export function auditWorkers(
     random,
     onDispute(a, b) {
       const third = pool.members.size > 2 ? '' : ' It takes a third worker to find out.';
-      report.warn(`${nameOf(a)} and ${nameOf(b)} differ about a gradient: one of them is wrong.${third}`);
+      report.warn(`${nameOf(a)} and ${nameOf(b)} differ about a gradient: one of them is wrong.${third}`, {
+        event: 'disputed',
+        workers: [nameOf(a), nameOf(b)],
+      });
     },
     onWrong(worker, by) {
       const member = pool.members.get(worker);
@@ -30,6 +33,7 @@ export function auditWorkers(
       report.warn(
         `${name} (${engine.backend} on ${engine.device}) is expelled: its gradients are not those of ${others}. ` +
           `${plural(accepted, 'answer')} of it had counted.`,
+        { event: 'expelled', worker: name, ...engine, accepted },
       );
       pool.drop(member, CloseCode.wrongGradient, `Its gradients are not those of ${others}.`);
     },
