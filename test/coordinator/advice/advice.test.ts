@@ -77,7 +77,7 @@ describe('advice', () => {
   it('says that the computation of the slowest counts, and that one more like the fastest would help', () => {
     const said = adviceFor(seen(75, [measured('ann'), measured('bob', { turnaroundMs: 72 })]));
     expect(said).toMatch(/^A step takes 75 ms: 64 ms for bob computing 64 samples/);
-    expect(said).toMatch(/one more worker like ann \(1\.\d x the samples a second\)/);
+    expect(said).toMatch(/ One more worker like ann would bring 1\.\d x the samples a second\.$/);
   });
 
   it('says that a link counts, which a faster one or a larger batch would help', () => {
@@ -100,6 +100,7 @@ describe('advice', () => {
     const quick = { perSampleMs: 0.01, turnaroundMs: 2 };
     const said = adviceFor(seen(40, [measured('ann', quick), measured('bob', quick)]));
     expect(said).toMatch(/^A step takes 40 ms: 39 ms for the coordinator/);
+    expect(said).toMatch(/ One more worker like ann would bring next to nothing\.$/);
   });
 
   it('has nothing to say of nobody', () => {
