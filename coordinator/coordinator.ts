@@ -18,6 +18,7 @@ import { isLoopback, reachableHosts } from './server/reachable.ts';
 import { machineRoutes } from './server/routes.ts';
 import { startServer, type ServerOptions } from './server/server.ts';
 import { auditWorkers } from './training/audit/audit-workers.ts';
+import { normDoubts } from './training/audit/norm-doubts.ts';
 import { RoundRunner } from './training/round-runner.ts';
 import { tailStart } from './training/tail.ts';
 
@@ -102,6 +103,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const { audit = 0 } = options;
   const rounds = new RoundRunner({
     audits: audit > 0 ? auditWorkers(pool, report, audit) : null,
+    doubts: normDoubts(pool, report),
     pool,
     job,
     clock,

@@ -8,6 +8,7 @@ import type {
   ShardId,
   Step,
   Task,
+  WorkerId,
 } from '../../shared/protocol/messages.ts';
 import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
@@ -46,6 +47,8 @@ export interface ActiveRoundOptions extends AnswerReaderOptions {
   readonly onTimed: (member: Member, samples: number, busyMs: number) => void;
   /** Compares answers. */
   readonly witness: Witness | null;
+  /** Knows what gradients are usual. */
+  readonly doubts: Doubts | null;
   /** Adds the scores of all shards. */
   readonly sum: SumScores;
   /** Says that everybody has gone, or that somebody has come back. */
@@ -61,6 +64,13 @@ export interface Witness {
   failed(shard: ShardId): void;
 }
 
+/** Says which gradients may count. */
+export interface Doubts {
+  /** If not, somebody else has to compute the shard too. */
+  mayCount(worker: WorkerId, shard: GivenShard, norm: number): boolean;
+  counted(worker: WorkerId, shard: GivenShard, norm: number): void;
+}
+
 type Answer = Extract<FromWorker, { shard: ShardId }>;
 
 const CHECK_EVERY_MS = 1_000;
@@ -74,8 +84,8 @@ export class ActiveRound {
   readonly #read: AnswerReader;
   readonly #scores: PartScore[] = [];
   readonly #notFinite = new Set<Member>();
-  /** Shards whose tail has come. */
-  readonly #tails = new Set<ShardId>();
+  /** Of shards whose tail has come, its norm. */
+  readonly #tails = new Map<ShardId, number>();
   readonly #cleanUp: (() => void)[] = [];
   readonly #done: Promise<Score>;
   #cancelLate: () => void = () => undefined;
@@ -232,10 +242,10 @@ export class ActiveRound {
       if (witness?.wants(shard.id) === true) {
         if (answer.type === 'gradientTail') {
           if (tailFrom === null) return;
-          witness.tail(shard.id, this.#read.tail(member, shard, answer, payload, tailFrom));
+          witness.tail(shard.id, this.#read.tail(member, shard, answer, payload, tailFrom).values);
         } else if (answer.type === 'gradient') {
-          const gradient = this.#read.answer(member, shard, answer, payload);
-          witness.answered(shard.id, answer.lossSum, gradient);
+          const { values } = this.#read.answer(member, shard, answer, payload);
+          witness.answered(shard.id, answer.lossSum, values);
         }
       }
     } catch (error) {
@@ -281,8 +291,9 @@ export class ActiveRound {
     if (task !== 'train' || tailFrom === null || !member.tails || this.#tails.has(shard.id)) {
       throw new ProtocolError(CloseCode.unexpected, `No tail was asked for of shard ${shard.id}.`);
     }
-    const values = this.#read.tail(member, shard, tail, payload, tailFrom);
-    this.#tails.add(shard.id);
+    const { values, norm } = this.#read.tail(member, shard, tail, payload, tailFrom);
+    if (!this.#mayCount(member, shard, norm)) return;
+    this.#tails.set(shard.id, norm);
     acceptTail(shard, values);
     this.#options.witness?.tail(shard.id, values);
   }
@@ -302,7 +313,9 @@ export class ActiveRound {
     if (head && !this.#tails.has(shard.id)) {
       throw new ProtocolError(CloseCode.unexpected, `The head of shard ${shard.id} came without its tail.`);
     }
-    const gradient = this.#read.answer(member, shard, answer, payload);
+    const { values: gradient, norm: ownNorm } = this.#read.answer(member, shard, answer, payload);
+    const norm = Math.hypot(ownNorm, this.#tails.get(shard.id) ?? 0);
+    if (answer.type === 'gradient' && !this.#mayCount(member, shard, norm)) return;
     const turnaroundMs = clock.now() - shard.givenAtMs;
     deadline.answered(turnaroundMs);
     member.stats.answered(task, answer.samples, answer.computeMs, turnaroundMs);
@@ -314,8 +327,18 @@ export class ActiveRound {
     this.#scores.push({ from: shard.from, to: shard.to, lossSum, correct });
     accept(shard, gradient);
     this.#dispatch({ type: 'answered', shard: shard.id });
-    // Last: it may end a membership.
+    // Last: they may end a membership.
     this.#options.witness?.answered(shard.id, answer.lossSum, gradient);
+    if (answer.type === 'gradient') this.#options.doubts?.counted(member.id, shard, norm);
+  }
+
+  /** If not, the shard goes to somebody else, and nobody is dropped: it may be the samples' fault. */
+  #mayCount({ id }: Member, shard: GivenShard, norm: number): boolean {
+    const { doubts, witness } = this.#options;
+    if (doubts?.mayCount(id, shard, norm) !== false) return true;
+    witness?.failed(shard.id);
+    this.#dispatch({ type: 'failed', shard: shard.id });
+    return false;
   }
 
   #dropOverdue(): void {

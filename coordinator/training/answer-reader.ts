@@ -1,7 +1,7 @@
 import type { DenseKernel } from '../../shared/codec/factors.ts';
 import type { GradientTail, ShardAnswer } from '../../shared/protocol/messages.ts';
 import type { Member } from '../members/member.ts';
-import { codecOf, readAnswer, readTail, type Factored } from './check-answer.ts';
+import { codecOf, readAnswer, readTail, type Factored, type FiniteValues } from './check-answer.ts';
 import type { GivenShard } from './round.ts';
 import type { Range } from './schedule.ts';
 
@@ -32,7 +32,7 @@ export class AnswerReader {
     tail: GradientTail,
     payload: Uint8Array,
     from: number,
-  ): Float32Array {
+  ): FiniteValues {
     const { gradientLength: to } = this.#options;
     return readTail(tail, payload, codecOf(member, tail), to - from, this.#factored(shard, { from, to }));
   }
@@ -41,7 +41,7 @@ export class AnswerReader {
    * The gradient of an answer: all of it, or its head.
    * @throws ProtocolError with the code and sentence that the worker is told
    */
-  answer(member: Member, shard: GivenShard, answer: ShardAnswer, payload: Uint8Array): Float32Array {
+  answer(member: Member, shard: GivenShard, answer: ShardAnswer, payload: Uint8Array): FiniteValues {
     const { gradientLength, tailFrom } = this.#options;
     const head = answer.type === 'gradient' && answer.head === true;
     const length = head ? (tailFrom ?? gradientLength) : gradientLength;

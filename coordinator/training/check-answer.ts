@@ -14,6 +14,13 @@ import type { GivenShard } from './round.ts';
 import type { Range } from './schedule.ts';
 import { vectorKernels } from './vector/vector.ts';
 
+/** Of a gradient: a view of the payload where the codec allows it. */
+export interface FiniteValues {
+  readonly values: Float32Array;
+  /** Euclidean. */
+  readonly norm: number;
+}
+
 /** Of one sample: float32 logits are not farther apart. Sums over a whole run then stay finite, in float64. */
 const MOST_LOSS = 7e38;
 
@@ -50,14 +57,14 @@ export function readTail(
   codec: string,
   length: number,
   factored: Factored | null = null,
-): Float32Array {
+): FiniteValues {
   return finiteValues(shard, payload, codec, length, factored);
 }
 
 /**
  * Reads an answer's gradient, believing nothing.
  * @param length values in the payload, if it has any
- * @returns the gradient, a view of the payload where the codec allows it; empty for an evaluation
+ * @returns the gradient, empty for an evaluation
  * @throws ProtocolError with the code and sentence that the worker is told
  */
 export function readAnswer(
@@ -67,7 +74,7 @@ export function readAnswer(
   codec: string,
   length: number,
   factored: Factored | null = null,
-): Float32Array {
+): FiniteValues {
   const samples = shard.to - shard.from;
   if (answer.samples !== samples) {
     throw new ProtocolError(
@@ -86,7 +93,7 @@ export function readAnswer(
   }
   if (answer.type === 'evaluation') {
     if (payload.length > 0) throw new ProtocolError(CloseCode.wrongLength, 'An evaluation has no payload.');
-    return new Float32Array(0);
+    return { values: new Float32Array(0), norm: 0 };
   }
   return finiteValues(shard.id, payload, codec, length, factored);
 }
@@ -97,7 +104,7 @@ function finiteValues(
   codec: string,
   length: number,
   factored: Factored | null,
-): Float32Array {
+): FiniteValues {
   if (codec === FACTORS && factored === null) {
     throw new ProtocolError(CloseCode.unexpected, 'This model has no gradient that could come as factors.');
   }
@@ -105,11 +112,12 @@ function finiteValues(
     codec === FACTORS && factored !== null
       ? decodeFactored(payload, factored.kernel, factored.samples, factored.part)
       : codecNamed(codec).decode(payload, length);
-  if (!vectorKernels.allFinite(gradient)) {
+  const norm = vectorKernels.finiteNorm(gradient);
+  if (norm === null) {
     throw new ProtocolError(
       CloseCode.notFinite,
       `The gradient of shard ${shard} has values that are not finite.`,
     );
   }
-  return gradient;
+  return { values: gradient, norm };
 }

@@ -14,6 +14,7 @@ import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
 import { ActiveRound, type ActiveRoundOptions } from './active-round.ts';
 import type { Audits } from './audit/audits.ts';
+import type { NormDoubts } from './audit/norm-doubts.ts';
 import { BatchGradient, type OnSummed } from './batch-gradient.ts';
 import type { TrainingDiverged } from './errors.ts';
 import { Paces } from './pace/paces.ts';
@@ -36,6 +37,8 @@ export interface RoundRunnerOptions {
   readonly onWaiting: (waiting: boolean) => void;
   /** Has some shards computed twice; null to believe everybody. */
   readonly audits?: Audits | null;
+  /** Of gradients that are unlike others'; none by default. */
+  readonly doubts?: NormDoubts | null;
 }
 
 /** Where a round's samples come from, and the weights that they meet. */
@@ -199,13 +202,14 @@ export class RoundRunner {
     how: Pick<ActiveRoundOptions, 'acceptTail' | 'accept' | 'onTimed'> &
       Omit<RoundStart, 'samples' | 'nextId'>,
   ): Promise<Score> {
-    const { pool, clock, signal, tailFrom, onWaiting, audits = null } = this.#options;
+    const { pool, clock, signal, tailFrom, onWaiting, audits = null, doubts = null } = this.#options;
     const { microShard } = this.#options.job;
     for (const member of pool.members.values()) member.shards.clear();
     for (const id of this.#ahead.keys()) if (!pool.members.has(id)) this.#ahead.delete(id);
     const { onTimed, acceptTail, accept, ...start } = how;
     this.#broadcast.begin(input.step, input.weights, { exact: task === 'evaluate' });
     this.#round?.leave();
+    doubts?.begin();
     const round = new ActiveRound({
       task,
       step: input.step,
@@ -230,6 +234,7 @@ export class RoundRunner {
       accept,
       onTimed,
       witness: audits,
+      doubts: task === 'train' ? doubts : null,
       sum: microShard === undefined ? sumInOrder : sumAlongTree(microShard),
       onWaiting,
     });

@@ -157,3 +157,24 @@ test('a worker that turns the sign is expelled by an audit of one shard in fifty
   await run(150);
   expect(coordinator.pool.members.size).toBe(3);
 }, 60_000);
+
+test('a worker whose gradients are far too large is expelled at once without any audit, and none of them counts', async () => {
+  await start();
+  const [eve] = [
+    await attach('eve', 0.02),
+    await attach('ann', 0.02),
+    await attach('bob', 0.02),
+    await attach('cyd', 0.02, 'other'),
+  ];
+  await run(20);
+  expect(coordinator.pool.members.size).toBe(4);
+  eve.lie = (value) => 1e6 * value;
+  // Every sum is that of honest gradients.
+  await run(3);
+  expect(await eve.ended).toMatch(/^The norm of its gradient was .*e\+\d+, (ann|bob|cyd) found [\d.e+]+\.$/);
+  expect(coordinator.lines.join()).toMatch(
+    /! eve \(cheap on cheap\) is expelled: the norm of its gradient was/,
+  );
+  await run(100);
+  expect(coordinator.pool.members.size).toBe(3);
+}, 60_000);

@@ -1,8 +1,8 @@
-import { CloseCode } from '../../../shared/protocol/close-code.ts';
 import type { WorkerId } from '../../../shared/protocol/messages.ts';
 import type { WorkerPool } from '../../members/worker-pool.ts';
-import { plural, type Report } from '../../report/report.ts';
+import type { Report } from '../../report/report.ts';
 import { Audits } from './audits.ts';
+import { expel } from './expel.ts';
 
 /**
  * Audits the workers of a pool, expels those that are wrong and says so.
@@ -26,16 +26,7 @@ export function auditWorkers(
       });
     },
     onWrong(worker, by) {
-      const member = pool.members.get(worker);
-      if (member === undefined) return;
-      const others = by.map(nameOf).join(' and ');
-      const { name, engine, accepted } = member;
-      report.warn(
-        `${name} (${engine.backend} on ${engine.device}) is expelled: its gradients are not those of ${others}. ` +
-          `${plural(accepted, 'answer')} of it had counted.`,
-        { event: 'expelled', worker: name, ...engine, accepted },
-      );
-      pool.drop(member, CloseCode.wrongGradient, `Its gradients are not those of ${others}.`);
+      expel(pool, report, worker, `its gradients are not those of ${by.map(nameOf).join(' and ')}`);
     },
   });
 }

@@ -5,9 +5,13 @@ import type { VectorKernels } from './vector.ts';
  * what the tests compare with.
  */
 export const scalarKernels: VectorKernels = {
-  allFinite(values) {
-    for (const value of values) if (!Number.isFinite(value)) return false;
-    return true;
+  finiteNorm(values) {
+    let sum = 0;
+    for (const value of values) {
+      if (!Number.isFinite(value)) return null;
+      sum += value * value;
+    }
+    return Math.sqrt(sum);
   },
 
   addInto(total, part) {

@@ -10,6 +10,19 @@ export function allFinite(x: usize, n: i32): bool {
   return !v128.any_true(bad);
 }
 
+/** The sum of squares. Meant for few values: it is kept in float32, a quarter of them in each lane. */
+export function squares(x: usize, n: i32): f32 {
+  let sum = f32x4.splat(0);
+  const end = x + (<usize>n << 2);
+  for (; x < end; x += 16) {
+    const values = v128.load(x);
+    sum = f32x4.add(sum, f32x4.mul(values, values));
+  }
+  return (
+    f32x4.extract_lane(sum, 0) + f32x4.extract_lane(sum, 1) + (f32x4.extract_lane(sum, 2) + f32x4.extract_lane(sum, 3))
+  );
+}
+
 /** total += part */
 export function add(total: usize, part: usize, n: i32): void {
   const end = total + (<usize>n << 2);

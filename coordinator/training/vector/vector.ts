@@ -12,8 +12,11 @@ export interface AdadeltaStep {
 
 /** Passes over flat float32 vectors: a step makes a few, each over all parameters. Vectors of one call have one length. */
 export interface VectorKernels {
-  /** Whether no value is infinite or NaN. */
-  allFinite(values: Float32Array): boolean;
+  /**
+   * The Euclidean norm, to some 1e-4 of it; null if a value is infinite or NaN. Infinity where squares are too large for
+   * float32: beyond any gradient that is one.
+   */
+  finiteNorm(values: Float32Array): number | null;
   /** total += part */
   addInto(total: Float32Array, part: Float32Array): void;
   /** The rule that optimizer.ts gives; changes all but the gradient in place. */
@@ -29,6 +32,7 @@ export interface VectorKernels {
 /** The functions of vector.as: pointers in bytes, n in values. */
 interface Exports {
   allFinite(x: number, n: number): number;
+  squares(x: number, n: number): number;
   add(total: number, part: number, n: number): void;
   adadelta(
     ...args: [
@@ -105,10 +109,13 @@ export function simdKernels(count = 0, length = 0): ResidentVectors | null {
   return {
     vectors: residents,
     kernels: {
-      allFinite(values) {
-        let finite = true;
-        pass([values], 0, ([x = 0], n) => (finite &&= kernels.allFinite(x, n) !== 0));
-        return finite;
+      finiteNorm(values) {
+        let [finite, sum] = [true, 0];
+        pass([values], 0, ([x = 0], n) => {
+          finite &&= kernels.allFinite(x, n) !== 0;
+          sum += kernels.squares(x, n);
+        });
+        return finite ? Math.sqrt(sum) : null;
       },
       addInto: (total, part) => pass([total, part], 1, ([x = 0, y = 0], n) => kernels.add(x, y, n)),
       adadelta(weights, gradientSum, meanSquareGradient, meanSquareUpdate, settings) {

@@ -38,13 +38,17 @@ function refusal(answer: ShardAnswer, payload: Uint8Array): ProtocolError | null
 
 describe('readAnswer', () => {
   it('reads the gradient of an answer that is in order', () => {
-    expect(readAnswer(gradient, good, shard, 'float32', 3)).toEqual(Float32Array.of(1, -2, 3));
-    expect(readAnswer({ ...gradient, lossSum: 0, correct: 0 }, good, shard, 'float32', 3)).toHaveLength(3);
+    expect(readAnswer(gradient, good, shard, 'float32', 3)).toEqual({
+      values: Float32Array.of(1, -2, 3),
+      norm: Math.sqrt(14),
+    });
+    const nothing = { ...gradient, lossSum: 0, correct: 0 };
+    expect(readAnswer(nothing, good, shard, 'float32', 3).values).toHaveLength(3);
   });
 
   it('reads nothing from an evaluation', () => {
     const evaluation = { ...gradient, type: 'evaluation' } as const;
-    expect(readAnswer(evaluation, new Uint8Array(0), shard, 'float32', 3)).toHaveLength(0);
+    expect(readAnswer(evaluation, new Uint8Array(0), shard, 'float32', 3).values).toHaveLength(0);
   });
 
   it.each([

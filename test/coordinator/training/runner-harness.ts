@@ -1,5 +1,6 @@
 import { getEventListeners } from 'node:events';
 import type { CodecRule } from '../../../coordinator/members/link-codecs.ts';
+import { normDoubts } from '../../../coordinator/training/audit/norm-doubts.ts';
 import { RoundRunner, type GradientResult } from '../../../coordinator/training/round-runner.ts';
 import type { Range } from '../../../coordinator/training/schedule.ts';
 import type { Split } from '../../../shared/data/dataset.ts';
@@ -17,6 +18,7 @@ export interface Watched<Result> {
 export interface TestRunner extends TestPool {
   readonly split: Split;
   readonly waits: boolean[];
+  readonly warnings: string[];
   readonly weights: Float32Array;
   /** The parts of the gradient that were summed, as they came, with the sums of that moment. */
   readonly summed: { readonly part: Range; readonly sum: readonly number[] }[];
@@ -38,6 +40,7 @@ export function testRunner(samples = 8, tailFrom: number | null = null, codecs?:
   const timersBefore = made.clock.pending;
   const stop = new AbortController();
   const waits: boolean[] = [];
+  const warnings: string[] = [];
   const split: Split = {
     images: Uint8Array.from({ length: 2 * samples }, (_, i) => i),
     labels: Uint8Array.from({ length: samples }, (_, i) => i % 2),
@@ -50,6 +53,7 @@ export function testRunner(samples = 8, tailFrom: number | null = null, codecs?:
     tailFrom,
     signal: stop.signal,
     onWaiting: (waiting) => waits.push(waiting),
+    doubts: normDoubts(made.pool, { warn: (line) => warnings.push(line) }),
   });
   const watch = async <Result>(promise: Promise<Result>): Promise<Watched<Result>> => {
     const watched: { result: Result | Error | null } = { result: null };
@@ -70,6 +74,7 @@ export function testRunner(samples = 8, tailFrom: number | null = null, codecs?:
     ...made,
     split,
     waits,
+    warnings,
     weights,
     summed,
     gradient: (stepNumber = 1, lookAhead = false) => {

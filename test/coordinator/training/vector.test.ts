@@ -16,8 +16,8 @@ it('SIMD is what serves, where there is any', () => {
 describe.each([
   ['SIMD', simd],
   ['scalar', scalarKernels],
-])('allFinite, %s', (_, kernels) => {
-  const allFinite = (values: Float32Array): boolean => kernels.allFinite(values);
+])('finiteNorm, %s', (_, kernels) => {
+  const allFinite = (values: Float32Array): boolean => kernels.finiteNorm(values) !== null;
 
   it('takes any finite values, the largest and the smallest too', () => {
     fc.assert(
@@ -51,6 +51,18 @@ describe.each([
 
   it('is not fooled by two infinities that would cancel', () => {
     expect(allFinite(Float32Array.of(Infinity, 1, 1, 1, -Infinity))).toBe(false);
+  });
+
+  it.each(lengths)('of %i values is that of the sum of their squares', (length) => {
+    const values = Float32Array.from({ length }, (_, i) => Math.sin(i) * 10 ** ((i % 7) - 3));
+    const expected = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
+    const norm = kernels.finiteNorm(values);
+    expect(norm).not.toBeNull();
+    expect(Math.abs((norm ?? 0) - expected)).toBeLessThanOrEqual(1e-4 * expected);
+  });
+
+  it('of values that are finite is never too small', () => {
+    expect(kernels.finiteNorm(new Float32Array(5).fill(3e38))).toBeGreaterThan(6e38);
   });
 });
 

@@ -1,0 +1,19 @@
+import { CloseCode } from '../../../shared/protocol/close-code.ts';
+import type { WorkerId } from '../../../shared/protocol/messages.ts';
+import type { WorkerPool } from '../../members/worker-pool.ts';
+import { plural, type Report } from '../../report/report.ts';
+
+/**
+ * Ends the membership of a worker whose gradients are wrong, and says whose, on which device, and how much of it had counted.
+ * @param found what is wrong, in the middle of a sentence
+ */
+export function expel(pool: WorkerPool, report: Pick<Report, 'warn'>, worker: WorkerId, found: string): void {
+  const member = pool.members.get(worker);
+  if (member === undefined) return;
+  const { name, engine, accepted } = member;
+  report.warn(
+    `${name} (${engine.backend} on ${engine.device}) is expelled: ${found}. ${plural(accepted, 'answer')} of it had counted.`,
+    { event: 'expelled', worker: name, ...engine, accepted },
+  );
+  pool.drop(member, CloseCode.wrongGradient, `${found.charAt(0).toUpperCase()}${found.slice(1)}.`);
+}
