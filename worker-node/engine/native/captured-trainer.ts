@@ -1,12 +1,17 @@
+import type { Shard } from '../../../shared/data/shard.ts';
 import type { Trainer } from '../../../shared/engine/engine.ts';
 import type { ModelStep } from '../../../shared/engine/model-step.ts';
 import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
 import { createTrainer, readByData } from '../../../shared/engine/tf-engine.ts';
 import type { Job } from '../../../shared/model/job.ts';
-import { scoreLogits } from '../../../shared/model/loss.ts';
+import { addScores, scoreLogits } from '../../../shared/model/loss.ts';
+import { TreeSum } from '../../../shared/model/sum-tree.ts';
+import type { Step } from '../../../shared/protocol/messages.ts';
 import type { Native } from './backend.ts';
 import { GraphCache } from './graph-cache.ts';
 import type { Idle } from './idle.ts';
+import { addsAsDefined, HeldSum, type HeldTensors } from './held-tensors.ts';
+import { outputReader } from './output-reader.ts';
 import { captureStep, type GraphKind, type StepGraph } from './step-capture.ts';
 
 /** Sizes of shards that have a graph of their own, for each kind of graph; each graph has its session's memory. */
@@ -36,6 +41,7 @@ export function createCapturedTrainer(
   const { slices } = built.layout;
   const { classes } = job.data;
   const inputs = new ShardInputs(job);
+  const read = outputReader(modelStep, classes);
   const eager = createTrainer(tf, job, modelStep, inputs, readByData);
   const graphs: Record<GraphKind, GraphCache<number, StepGraph>> = {
     gradient: new GraphCache(MOST_GRAPHS, STALE_AFTER_SHARDS),
@@ -47,6 +53,14 @@ export function createCapturedTrainer(
   let disposed = false;
   // A graph's bits are not those of the same ops one by one: where bits matter, nothing is computed without one.
   const exact = job.microShard !== undefined;
+  // A session's outputs lie in the host's memory: a GPU would have to fetch them to add them.
+  const addsHeld =
+    exact &&
+    native.backend.isUsingGpuDevice !== true &&
+    addsAsDefined(
+      native.backend.binding,
+      slices.map(({ shape }) => shape),
+    );
 
   const giveUp = (kind: GraphKind, error: unknown): void => {
     givenUp.add(kind);
@@ -76,44 +90,41 @@ export function createCapturedTrainer(
     });
   };
 
+  const captureAhead = (kind: GraphKind, samples: number): void => {
+    if (exact && !graphs[kind].has(samples)) captureNow(kind, samples);
+  };
+
   /**
    * Runs a shard's graph, if there is one.
    * @param prepare makes the shard's inputs, and returns its images
-   * @returns the logits
+   * @returns its outputs, the caller's to dispose
    */
-  const replay = (
-    kind: GraphKind,
-    samples: number,
-    prepare: () => Float32Array,
-    readPart: (values: Float32Array, part: number) => void,
-  ): Float32Array | null => {
-    if (exact && !graphs[kind].has(samples)) captureNow(kind, samples);
+  const replay = (kind: GraphKind, samples: number, prepare: () => Float32Array): HeldTensors | null => {
+    captureAhead(kind, samples);
     const graph = graphs[kind].use(samples);
     if (graph === undefined) return null;
-    let logits: Float32Array | null = null;
-    const parts = { gradient: slices.length, factored: slices.length + 1, logits: 0 }[kind];
     const scaled = prepare();
     try {
-      graph.run(scaled, inputs, (values, output) => {
-        if (output < parts) readPart(values, output);
-        else logits = values;
-      });
+      return graph.run(scaled, inputs);
     } catch (error) {
       if (exact) throw error;
       giveUp(kind, error);
+      return null;
     } finally {
       inputs.forget();
     }
-    return logits;
   };
 
-  const replayLogits = (images: Uint8Array, samples: number): Float32Array | null =>
-    replay(
-      'logits',
-      samples,
-      () => inputs.scaled(images),
-      () => undefined,
-    );
+  const replayGradient = (kind: GraphKind, step: Step, shard: Shard): HeldTensors | null =>
+    replay(kind, shard.labels.length, () => {
+      inputs.prepare(step, shard);
+      return inputs.images();
+    });
+
+  const replayLogits = (images: Uint8Array, samples: number): Float32Array | null => {
+    const outputs = replay('logits', samples, () => inputs.scaled(images));
+    return outputs && read.logits(outputs);
+  };
 
   return {
     givesFactors: modelStep.factored !== null,
@@ -122,23 +133,33 @@ export function createCapturedTrainer(
 
     async gradient(step, shard, gradient, _tail, factored = false) {
       const kind = factored ? 'factored' : 'gradient';
-      const samples = shard.labels.length;
-      const prepare = (): Float32Array => {
-        inputs.prepare(step, shard);
-        return inputs.images();
-      };
-      const kernel = slices[modelStep.factored ?? -1];
-      const behind = (kernel?.offset ?? 0) + samples * (kernel?.shape[0] ?? 0);
-      const logits = replay(kind, samples, prepare, (values, part) => {
-        gradient.set(values, part < slices.length ? slices[part]?.offset : behind);
-      });
+      const outputs = replayGradient(kind, step, shard);
       const result =
-        logits === null
+        outputs === null
           ? await eager.gradient(step, shard, gradient, undefined, factored)
-          : { ...scoreLogits(logits, shard.labels, classes), factored };
-      if (logits === null) wish(kind, samples);
+          : read.gradient(outputs, shard, gradient, factored);
+      if (outputs === null) wish(kind, shard.labels.length);
       idle.answered();
       return result;
+    },
+
+    gradientOfParts(step, parts, gradient) {
+      if (!addsHeld) return null;
+      const scores = new TreeSum(addScores);
+      const sum = new HeldSum(slices.length);
+      try {
+        for (const part of parts) {
+          const outputs = replayGradient('gradient', step, part);
+          if (outputs === null) return null;
+          scores.push(read.scores(outputs, part));
+          sum.push(outputs);
+        }
+        read.parts(sum.total(), gradient);
+        return scores.total();
+      } finally {
+        sum.dispose();
+        idle.answered();
+      }
     },
 
     async evaluate(shard) {

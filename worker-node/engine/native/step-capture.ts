@@ -9,6 +9,7 @@ import type { Step } from '../../../shared/protocol/messages.ts';
 import type { Native } from './backend.ts';
 import { capture, type NameInput } from './capture.ts';
 import { CapturedGraph } from './captured-graph.ts';
+import type { HeldTensors } from './held-tensors.ts';
 import { trialShard } from './trial-inputs.ts';
 
 /** What a graph may differ from the same step run op by op, relative to the norm: rounding in another order. */
@@ -32,10 +33,10 @@ export interface StepGraph {
    * Runs it with the weights that the model holds now.
    * @param images [samples, ...sampleShape], scaled
    * @param inputs for a gradient: prepared for its shard
-   * @param read gets the values of each output, in turn: the parts of the gradient in order of the layout (none, for
-   *   the logits alone), with factors the output gradient behind them, then the logits
+   * @returns the parts of the gradient in order of the layout (none, for the logits alone), with factors the output
+   *   gradient behind them, then the logits; the caller's to dispose
    */
-  run(images: Float32Array, inputs: ShardInputs, read: (values: Float32Array, output: number) => void): void;
+  run(images: Float32Array, inputs: ShardInputs): HeldTensors;
   dispose(): void;
 }
 
@@ -93,8 +94,8 @@ export function captureStep(
   const graph = new CapturedGraph(native, captured);
 
   const step: StepGraph = {
-    run: (images, inputs, read) =>
-      tf.tidy(() => {
+    run: (images, inputs) =>
+      tidied(tf, () => {
         const tensors: Tensor[] = [tf.tensor(images, inputShape), ...variables];
         if (kind !== 'logits') {
           tensors.push(tf.tensor(inputs.target(), targetShape));
@@ -102,7 +103,7 @@ export function captureStep(
             tensors.push(tf.tensor(inputs.mask(layer, rate, sizeOf(shape)), shape));
           }
         }
-        graph.run(tensors, read);
+        return graph.run(tensors);
       }),
     dispose: () => graph.dispose(),
   };
@@ -140,11 +141,14 @@ function tidied<T>(tf: TF, run: () => T): T {
 function differenceOf(step: StepGraph, inputs: ShardInputs, expected: readonly Float32Array[]): number {
   let squares = 0;
   let differences = 0;
-  step.run(inputs.images(), inputs, (values, output) => {
-    expected[output]?.forEach((value, i) => {
+  const outputs = step.run(inputs.images(), inputs);
+  expected.forEach((tensor, output) => {
+    const values = outputs.read(output);
+    tensor.forEach((value, i) => {
       squares += value ** 2;
       differences += (value - (values[i] ?? NaN)) ** 2;
     });
   });
+  outputs.dispose();
   return differences === 0 ? 0 : Math.sqrt(differences / squares);
 }
