@@ -14,8 +14,9 @@ import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import type { Binding, Native } from '../../worker-node/engine/native/backend.ts';
 import { createCapturedTrainer } from '../../worker-node/engine/native/captured-trainer.ts';
 import { registerNativeGradients } from '../../worker-node/engine/native/gradients.ts';
-import { addsAsDefined, HeldSum, HeldTensors } from '../../worker-node/engine/native/held-tensors.ts';
+import { HeldSum, HeldTensors } from '../../worker-node/engine/native/held-tensors.ts';
 import { idleWhenTold } from '../../worker-node/engine/native/idle.ts';
+import { addsAsDefined } from '../../worker-node/engine/native/telling-sums.ts';
 import { withNative } from '../support/native.ts';
 import { CLASSES, models, SAMPLE_SHAPE } from './native-models.ts';
 
@@ -42,6 +43,9 @@ await withNative((native) => {
   const { binding } = backend;
   registerNativeGradients(tf, backend);
   const handles = (): number => (binding as unknown as { getNumOfTensors(): number }).getNumOfTensors();
+
+  const sessions = (): number =>
+    (binding as unknown as { getNumOfSavedModels(): number }).getNumOfSavedModels();
 
   async function setUp(
     topology: Topology,
@@ -83,11 +87,19 @@ await withNative((native) => {
   }
 
   const kinds = ["the seed's CNN", 'batch normalisation'].flatMap((name) =>
-    [1, 2, 3, 6, 7, 10, 16].map((samples) => [name, samples] as const),
+    [
+      [1, 2],
+      [2, 2],
+      [3, 4],
+      [6, 2],
+      [7, 4],
+      [10, 2],
+      [16, 2],
+    ].map(([samples, graphs]) => [name, samples!, graphs!] as const),
   );
   test.each(kinds)(
     '%s, %d samples in micro-shards of 2: added in TensorFlow as here, to the bit',
-    async (name, samples) => {
+    async (name, samples, graphs) => {
       const set = await setUp(models[name]!());
       const shard = shardOf(samples);
       const { held, here } = set;
@@ -98,7 +110,9 @@ await withNative((native) => {
         held.prepare(step as Step, shard);
         expect(await set.compute(held, step, shard)).toEqual(await set.compute(here, step, shard));
       }
-      expect(set.heard).toEqual([true, true, true]);
+      expect([set.heard, set.notes]).toEqual([[true, true, true], []]);
+      // Of each size one graph, and one that adds.
+      expect(sessions()).toBe(graphs);
       expect(handles()).toBe(before);
       set.trainer.dispose();
     },

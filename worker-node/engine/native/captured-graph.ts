@@ -31,12 +31,13 @@ export class CapturedGraph {
 
   /**
    * @param inputs in the order in which they were named
+   * @param more handles of inputs, behind these
    * @returns the outputs in their order, the caller's to dispose
    */
-  run(inputs: readonly Tensor[]): HeldTensors {
+  run(inputs: readonly Tensor[], more: readonly number[] = []): HeldTensors {
     const { backend } = this.#native;
     const { binding } = backend;
-    const ids = backend.getInputTensorIds(inputs);
+    const ids = [...backend.getInputTensorIds(inputs), ...more];
     return new HeldTensors(binding, binding.runSavedModel(this.#session, ids, this.#inputs, this.#outputs));
   }
 

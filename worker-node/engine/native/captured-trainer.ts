@@ -8,23 +8,11 @@ import { addScores, scoreLogits } from '../../../shared/model/loss.ts';
 import { TreeSum } from '../../../shared/model/sum-tree.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
 import type { Native } from './backend.ts';
-import { GraphCache } from './graph-cache.ts';
-import type { Idle } from './idle.ts';
-import { addsAsDefined, HeldSum, type HeldTensors } from './held-tensors.ts';
+import { HeldSum, type HeldTensors } from './held-tensors.ts';
 import { outputReader } from './output-reader.ts';
-import { captureStep, type GraphKind, type StepGraph } from './step-capture.ts';
-
-/** Sizes of shards that have a graph of their own, for each kind of graph; each graph has its session's memory. */
-const MOST_GRAPHS = 6;
-/** A size that was not seen for so many shards gives its place to another. */
-const STALE_AFTER_SHARDS = 100;
-
-export interface CaptureOptions {
-  /** When to capture: while nobody waits. */
-  readonly idle: Idle;
-  /** Hears why a computation stays op by op; a sentence. */
-  readonly note: (line: string) => void;
-}
+import { captureStep, type GraphKind } from './step-capture.ts';
+import { StepGraphs, type CaptureOptions } from './step-graphs.ts';
+import { addsAsDefined } from './telling-sums.ts';
 
 /**
  * A trainer that computes the first shard of each size op by op, captures the computation as a TensorFlow graph when
@@ -34,92 +22,71 @@ export function createCapturedTrainer(
   native: Native,
   job: Job,
   modelStep: ModelStep,
-  { idle, note }: CaptureOptions,
+  options: CaptureOptions,
 ): Trainer {
-  const { tf } = native;
+  const { tf, backend } = native;
   const { built } = modelStep;
   const { slices } = built.layout;
   const { classes } = job.data;
   const inputs = new ShardInputs(job);
   const read = outputReader(modelStep, classes);
   const eager = createTrainer(tf, job, modelStep, inputs, readByData);
-  const graphs: Record<GraphKind, GraphCache<number, StepGraph>> = {
-    gradient: new GraphCache(MOST_GRAPHS, STALE_AFTER_SHARDS),
-    factored: new GraphCache(MOST_GRAPHS, STALE_AFTER_SHARDS),
-    logits: new GraphCache(MOST_GRAPHS, STALE_AFTER_SHARDS),
-  };
-  const givenUp = new Set<GraphKind>();
-  const waiting = new Set<string>();
-  let disposed = false;
-  // A graph's bits are not those of the same ops one by one: where bits matter, nothing is computed without one.
   const exact = job.microShard !== undefined;
   // A session's outputs lie in the host's memory: a GPU would have to fetch them to add them.
   const addsHeld =
     exact &&
-    native.backend.isUsingGpuDevice !== true &&
+    backend.isUsingGpuDevice !== true &&
     addsAsDefined(
-      native.backend.binding,
+      backend.binding,
       slices.map(({ shape }) => shape),
     );
 
-  const giveUp = (kind: GraphKind, error: unknown): void => {
-    givenUp.add(kind);
-    graphs[kind].clear();
-    const why = error instanceof Error ? error.message : String(error);
-    const what = kind === 'logits' ? 'Evaluation' : 'The gradient';
-    note(`${what} runs op by op, as it cannot be captured as a graph: ${why}.`);
-  };
-
-  const captureNow = (kind: GraphKind, samples: number): void => {
-    if (disposed || givenUp.has(kind) || !graphs[kind].hasRoom) return;
-    try {
-      graphs[kind].add(samples, captureStep(native, job, modelStep, kind, samples));
-    } catch (error) {
-      giveUp(kind, error);
-    }
-  };
-
-  /** Called after a shard was computed op by op: the next ones of its size shall have a graph. */
-  const wish = (kind: GraphKind, samples: number): void => {
-    const key = `${kind} ${samples}`;
-    if (exact || givenUp.has(kind) || waiting.has(key) || !graphs[kind].hasRoom) return;
-    waiting.add(key);
-    idle.later(() => {
-      waiting.delete(key);
-      captureNow(kind, samples);
-    });
-  };
-
-  const captureAhead = (kind: GraphKind, samples: number): void => {
-    if (exact && !graphs[kind].has(samples)) captureNow(kind, samples);
-  };
+  const graphs = new StepGraphs(job, options, {
+    capture: (kind, samples, plain) => captureStep(native, job, modelStep, kind, samples, plain),
+    adding: addsHeld,
+  });
 
   /**
    * Runs a shard's graph, if there is one.
    * @param prepare makes the shard's inputs, and returns its images
+   * @param left what 'added' adds to
    * @returns its outputs, the caller's to dispose
    */
-  const replay = (kind: GraphKind, samples: number, prepare: () => Float32Array): HeldTensors | null => {
-    captureAhead(kind, samples);
-    const graph = graphs[kind].use(samples);
+  const replay = (
+    kind: GraphKind,
+    samples: number,
+    prepare: () => Float32Array,
+    left?: HeldTensors,
+  ): HeldTensors | null => {
+    const graph = graphs.use(kind, samples);
     if (graph === undefined) return null;
     const scaled = prepare();
     try {
-      return graph.run(scaled, inputs);
+      return graph.run(scaled, inputs, left);
     } catch (error) {
       if (exact) throw error;
-      giveUp(kind, error);
+      graphs.giveUp(kind, error);
       return null;
     } finally {
       inputs.forget();
     }
   };
 
-  const replayGradient = (kind: GraphKind, step: Step, shard: Shard): HeldTensors | null =>
-    replay(kind, shard.labels.length, () => {
-      inputs.prepare(step, shard);
-      return inputs.images();
-    });
+  const replayGradient = (
+    kind: GraphKind,
+    step: Step,
+    shard: Shard,
+    left?: HeldTensors,
+  ): HeldTensors | null =>
+    replay(
+      kind,
+      shard.labels.length,
+      () => {
+        inputs.prepare(step, shard);
+        return inputs.images();
+      },
+      left,
+    );
 
   const replayLogits = (images: Uint8Array, samples: number): Float32Array | null => {
     const outputs = replay('logits', samples, () => inputs.scaled(images));
@@ -138,8 +105,8 @@ export function createCapturedTrainer(
         outputs === null
           ? await eager.gradient(step, shard, gradient, undefined, factored)
           : read.gradient(outputs, shard, gradient, factored);
-      if (outputs === null) wish(kind, shard.labels.length);
-      idle.answered();
+      if (outputs === null) graphs.wish(kind, shard.labels.length);
+      options.idle.answered();
       return result;
     },
 
@@ -149,16 +116,18 @@ export function createCapturedTrainer(
       const sum = new HeldSum(slices.length);
       try {
         for (const part of parts) {
-          const outputs = replayGradient('gradient', step, part);
+          const { left } = sum;
+          const added = left && replayGradient('added', step, part, left);
+          const outputs = added ?? replayGradient('gradient', step, part);
           if (outputs === null) return null;
           scores.push(read.scores(outputs, part));
-          sum.push(outputs);
+          sum.push(outputs, added !== null);
         }
         read.parts(sum.total(), gradient);
         return scores.total();
       } finally {
         sum.dispose();
-        idle.answered();
+        options.idle.answered();
       }
     },
 
@@ -166,8 +135,8 @@ export function createCapturedTrainer(
       const logits = replayLogits(shard.images, shard.labels.length);
       const result =
         logits === null ? await eager.evaluate(shard) : scoreLogits(logits, shard.labels, classes);
-      if (logits === null) wish('logits', shard.labels.length);
-      idle.answered();
+      if (logits === null) graphs.wish('logits', shard.labels.length);
+      options.idle.answered();
       return result;
     },
 
@@ -177,13 +146,12 @@ export function createCapturedTrainer(
         return tf.tidy(() => tf.softmax(tf.tensor2d(logits, [samples, classes])).dataSync<'float32'>());
       }
       const probabilities = await eager.predict(images, samples);
-      wish('logits', samples);
+      graphs.wish('logits', samples);
       return probabilities;
     },
 
     dispose() {
-      disposed = true;
-      for (const cache of Object.values(graphs)) cache.clear();
+      graphs.dispose();
       eager.dispose();
     },
   };

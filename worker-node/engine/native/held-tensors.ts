@@ -1,4 +1,4 @@
-import { codecKernels } from '../../../shared/codec/kernels/simd.ts';
+import { sizeOf } from '../../../shared/model/layout.ts';
 import { TreeSum } from '../../../shared/model/sum-tree.ts';
 import type { Binding, TensorHandle } from './backend.ts';
 
@@ -10,6 +10,21 @@ export class HeldTensors {
   constructor(binding: Binding, handles: readonly TensorHandle[]) {
     this.#binding = binding;
     this.#handles = handles;
+  }
+
+  /** @param shapes of the tensors; each has the first of the values that fit */
+  static of(binding: Binding, values: Float32Array, shapes: readonly (readonly number[])[]): HeldTensors {
+    const dtype = binding.TF_FLOAT;
+    const handles = shapes.map((sides) => {
+      const shape = [...sides];
+      return { id: binding.createTensor(shape, dtype, values.slice(0, sizeOf(shape))), shape, dtype };
+    });
+    return new HeldTensors(binding, handles);
+  }
+
+  /** What the addon calls the first `count` of them. */
+  ids(count: number): number[] {
+    return Array.from({ length: count }, (_, i) => this.#id(i));
   }
 
   /** A copy of one's values. @throws Error if it is not held (any more) */
@@ -42,23 +57,35 @@ export class HeldTensors {
 /** A sum along the tree of TreeSum that does not leave TensorFlow. What is pushed is disposed of here. */
 export class HeldSum {
   readonly #held = new Set<HeldTensors>();
+  readonly #withLeft = new Set<HeldTensors>();
   readonly #tree: TreeSum<HeldTensors>;
+  #left: HeldTensors | null = null;
 
   /** @param count how many tensors of each that is pushed are added: the first ones */
   constructor(count: number) {
     this.#tree = new TreeSum((left, right) => {
+      if (this.#withLeft.delete(right)) {
+        this.#drop(left);
+        return right;
+      }
       const sum = left.plus(right, count);
       this.#held.add(sum);
-      for (const half of [left, right]) {
-        half.dispose();
-        this.#held.delete(half);
-      }
+      this.#drop(left);
+      this.#drop(right);
       return sum;
     });
   }
 
-  push(tensors: HeldTensors): void {
+  /** What the tree adds the next one to before anything else; null if that comes behind the next one. */
+  get left(): HeldTensors | null {
+    return this.#left;
+  }
+
+  /** @param withLeft that it has been added to `left` already */
+  push(tensors: HeldTensors, withLeft = false): void {
     this.#held.add(tensors);
+    if (withLeft) this.#withLeft.add(tensors);
+    this.#left = this.#left === null ? tensors : null;
     this.#tree.push(tensors);
   }
 
@@ -71,30 +98,9 @@ export class HeldSum {
     for (const tensors of this.#held) tensors.dispose();
     this.#held.clear();
   }
-}
 
-/** Pairs of these tell a sum that flushes subnormal values from one that does not, and show how it rounds. */
-const TELLING = [0, -0, 1e-39, -1e-39, 1.5e-38, -1.2e-38, 2 ** -126, 1, -1 - 2 ** -23, 2 ** -24, 1e30, -3e38];
-
-/** Whether TensorFlow gives the bits of addFlushed, tried in every place of tensors of these shapes. */
-export function addsAsDefined(binding: Binding, shapes: readonly (readonly number[])[]): boolean {
-  const every = TELLING.length;
-  return shapes.every((sides) => {
-    const shape = [...sides];
-    const length = shape.reduce((product, side) => product * side, 1);
-    const left = Float32Array.from({ length }, (_, i) => TELLING[i % every] as number);
-    const right = Float32Array.from({ length }, (_, i) => TELLING[Math.floor(i / every) % every] as number);
-    const [one, other] = [left, right].map(
-      (values) =>
-        new HeldTensors(binding, [
-          { id: binding.createTensor(shape, binding.TF_FLOAT, values), shape, dtype: binding.TF_FLOAT },
-        ]),
-    ) as [HeldTensors, HeldTensors];
-    const sum = one.plus(other, 1);
-    const made = sum.read(0);
-    for (const tensors of [one, other, sum]) tensors.dispose();
-    const defined = new Float32Array(length);
-    codecKernels.addFlushed(left, right, defined);
-    return Buffer.from(made.buffer).equals(Buffer.from(defined.buffer));
-  });
+  #drop(tensors: HeldTensors): void {
+    tensors.dispose();
+    this.#held.delete(tensors);
+  }
 }
