@@ -4,7 +4,8 @@ import type { Job } from '../model/job.ts';
 import { layoutOf, sizeOf } from '../model/layout.ts';
 import { addScores } from '../model/loss.ts';
 import { TreeSum } from '../model/sum-tree.ts';
-import type { Trainer } from './engine.ts';
+import type { Step } from '../protocol/messages.ts';
+import type { ShardResult, Trainer } from './engine.ts';
 
 /**
  * Where the job says so, a trainer that computes every shard in micro-shards, each by itself, and adds what comes out
@@ -25,6 +26,26 @@ export function inMicroShards(trainer: Trainer, job: Job): Trainer {
     return made;
   };
 
+  /** Each micro-shard's gradient is read back, and added here. */
+  const addHere = async (step: Step, cut: readonly Shard[], gradient: Float32Array): Promise<ShardResult> => {
+    const scores = new TreeSum(addScores);
+    const sum = new TreeSum((left: Float32Array, right: Float32Array) => {
+      codecKernels.addFlushed(left, right, left);
+      room.push(right);
+      return left;
+    });
+    // The first one's place is that of the sum: it is always the left half.
+    let target = gradient;
+    for (const part of cut) {
+      scores.push(await trainer.gradient(step, part, target));
+      sum.push(target);
+      target = room.pop() ?? new Float32Array(length);
+    }
+    room.push(target);
+    sum.total();
+    return scores.total();
+  };
+
   return {
     ...(trainer.room === undefined ? {} : { room: trainer.room }),
     setWeights: (weights, from) => trainer.setWeights(weights, from),
@@ -33,22 +54,8 @@ export function inMicroShards(trainer: Trainer, job: Job): Trainer {
     },
 
     async gradient(step, shard, gradient) {
-      const scores = new TreeSum(addScores);
-      const sum = new TreeSum((left: Float32Array, right: Float32Array) => {
-        codecKernels.add(left, right, left);
-        room.push(right);
-        return left;
-      });
-      // The first one's place is that of the sum: it is always the left half.
-      let target = gradient;
-      for (const part of partsOf(shard)) {
-        scores.push(await trainer.gradient(step, part, target));
-        sum.push(target);
-        target = room.pop() ?? new Float32Array(length);
-      }
-      room.push(target);
-      sum.total();
-      return scores.total();
+      const cut = partsOf(shard);
+      return trainer.gradientOfParts?.(step, cut, gradient) ?? (await addHere(step, cut, gradient));
     },
 
     async evaluate(shard) {

@@ -6,10 +6,11 @@ import { nativeCandidates, requireFrom, type NativeCandidate } from './candidate
 import { gpuName } from './gpu-name.ts';
 import { loadNative, setNativeEnvironment } from './load-native.ts';
 import type { Native, NativeBackend } from './native/backend.ts';
-import { createCapturedTrainer, type CaptureOptions } from './native/captured-trainer.ts';
+import { createCapturedTrainer } from './native/captured-trainer.ts';
 import { registerNativeGradients } from './native/gradients.ts';
 import { createIdle } from './native/idle.ts';
 import type { Proto } from './native/proto.ts';
+import type { CaptureOptions } from './native/step-graphs.ts';
 
 export interface NativeEngine {
   readonly engine: Engine;

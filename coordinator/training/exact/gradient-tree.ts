@@ -73,7 +73,7 @@ export class GradientTree {
 
   #sumOf(left: Float32Array, right: Float32Array): Float32Array {
     const room = [left, right].find((vector) => this.#own.has(vector)) ?? this.#take();
-    codecKernels.add(left, right, room);
+    codecKernels.addFlushed(left, right, room);
     for (const vector of [left, right]) if (vector !== room) this.#release(vector);
     return room;
   }

@@ -25,6 +25,11 @@ export interface CodecKernels {
   multiplyFactors(a: Float32Array, b: Float32Array, out: Float32Array, sides: FactorSides): void;
   /** out = a + b; vectors of one length, of which `out` may be one. */
   add(a: Float32Array, b: Float32Array, out: Float32Array): void;
+  /**
+   * out = a + b, where subnormal values count as zeros of their sign, those that are added and those that come out: as
+   * TensorFlow adds.
+   */
+  addFlushed(a: Float32Array, b: Float32Array, out: Float32Array): void;
   /** out = a - b */
   subtract(a: Float32Array, b: Float32Array, out: Float32Array): void;
   /** out = a - b, and zero where that is not finite */

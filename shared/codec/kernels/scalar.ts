@@ -97,6 +97,12 @@ export const scalarKernels: CodecKernels = {
     for (let i = 0; i < out.length; i++) out[i] = (a[i] as number) + (b[i] as number);
   },
 
+  addFlushed(a, b, out) {
+    for (let i = 0; i < out.length; i++) {
+      out[i] = flushed(Math.fround(flushed(a[i] as number) + flushed(b[i] as number)));
+    }
+  },
+
   subtract(a, b, out) {
     for (let i = 0; i < out.length; i++) out[i] = (a[i] as number) - (b[i] as number);
   },
@@ -111,6 +117,11 @@ export const scalarKernels: CodecKernels = {
 
 const bitsOf = ({ buffer, byteOffset, length }: Float32Array): Int32Array =>
   new Int32Array(buffer, byteOffset, length);
+
+/** The least normal number of single precision. */
+const LEAST_NORMAL = 2 ** -126;
+
+const flushed = (value: number): number => (Math.abs(value) < LEAST_NORMAL ? value * 0 : value);
 
 const integerOf = (value: number, inverse: number): number => Math.fround(value * inverse) + ROUND - ROUND;
 

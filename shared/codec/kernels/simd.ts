@@ -13,6 +13,7 @@ interface Exports {
   decodeInt4(scales: number, pairs: number, values: number, n: number): void;
   multiplyFactors(a: number, b: number, out: number, samples: number, inputs: number, outputs: number): void;
   add(a: number, b: number, n: number): void;
+  addFlushed(a: number, b: number, n: number): void;
   subtract(a: number, b: number, n: number): void;
   subtractFinite(a: number, b: number, n: number): void;
 }
@@ -154,6 +155,7 @@ export function simdKernels(): CodecKernels | null {
       if (!multiplyInParts(a, b, out, sides)) scalarKernels.multiplyFactors(a, b, out, sides);
     },
     add: combine((a, b, n) => wasm.add(a, b, n)),
+    addFlushed: combine((a, b, n) => wasm.addFlushed(a, b, n)),
     subtract: combine((a, b, n) => wasm.subtract(a, b, n)),
     subtractFinite: combine((a, b, n) => wasm.subtractFinite(a, b, n)),
   };

@@ -38,7 +38,7 @@ function outcome(kernels: CodecKernels, values: Float32Array): Uint8Array[] {
   kernels.decodeInt8(given, new Int8Array(bytes.buffer, 0, length), decoded[1]!);
   kernels.decodeInt4(given, bytes.subarray(0, (length + 1) >> 1), decoded[2]!);
   const reversed = values.toReversed();
-  for (const pass of ['add', 'subtract', 'subtractFinite'] as const) {
+  for (const pass of ['add', 'addFlushed', 'subtract', 'subtractFinite'] as const) {
     const out = new Float32Array(length);
     kernels[pass](values, reversed, out);
     decoded.push(out);
@@ -82,4 +82,16 @@ describe('SIMD and scalar make the same bytes', () => {
       ).toBe(0);
     }
   });
+});
+
+it.each([
+  ['SIMD', simd],
+  ['scalar', scalarKernels],
+])('%s: a flushed sum takes subnormal values for zeros of their sign, before and after', (_, kernels) => {
+  const tiny = 1e-39;
+  const left = Float32Array.of(tiny, -tiny, 1.5e-38, -1.5e-38, 2 ** -126, tiny, 1, 2 ** -127);
+  const right = Float32Array.of(tiny, -tiny, -1.2e-38, 1.2e-38, 0, 1, -1, 2 ** -127);
+  const sum = new Float32Array(8);
+  kernels.addFlushed(left, right, sum);
+  expect([...sum]).toEqual([0, -0, 0, -0, 2 ** -126, 1, 0, 0]);
 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Tensor } from '@tensorflow/tfjs';
 import type { Native } from './backend.ts';
 import { outputName, type Capture } from './capture.ts';
+import { HeldTensors } from './held-tensors.ts';
 
 /** A captured computation in a TensorFlow session, where it is optimized as a whole and runs in one call. */
 export class CapturedGraph {
@@ -30,18 +31,14 @@ export class CapturedGraph {
 
   /**
    * @param inputs in the order in which they were named
-   * @param read gets the values of each output, in turn
+   * @param more handles of inputs, behind these
+   * @returns the outputs in their order, the caller's to dispose
    */
-  run(inputs: readonly Tensor[], read: (values: Float32Array, output: number) => void): void {
+  run(inputs: readonly Tensor[], more: readonly number[] = []): HeldTensors {
     const { backend } = this.#native;
     const { binding } = backend;
-    const ids = backend.getInputTensorIds(inputs);
-    const handles = binding.runSavedModel(this.#session, ids, this.#inputs, this.#outputs);
-    try {
-      handles.forEach(({ id }, i) => read(binding.tensorDataSync(id) as Float32Array, i));
-    } finally {
-      for (const { id } of handles) binding.deleteTensor(id);
-    }
+    const ids = [...backend.getInputTensorIds(inputs), ...more];
+    return new HeldTensors(binding, binding.runSavedModel(this.#session, ids, this.#inputs, this.#outputs));
   }
 
   /** Gives the session and its graph back. */

@@ -9,16 +9,18 @@ import type { Step } from '../../../shared/protocol/messages.ts';
 import type { Native } from './backend.ts';
 import { capture, type NameInput } from './capture.ts';
 import { CapturedGraph } from './captured-graph.ts';
+import type { HeldTensors } from './held-tensors.ts';
+import { graphAddsAlike } from './telling-sums.ts';
 import { trialShard } from './trial-inputs.ts';
 
 /** What a graph may differ from the same step run op by op, relative to the norm: rounding in another order. */
 const TOLERANCE = 1e-5;
 
 /**
- * Which of a model's computations: the parts of the gradient and the logits; the same with factors; or the logits without
- * dropout.
+ * Which of a model's computations: the parts of the gradient and the logits; the same, added to the parts of another
+ * gradient; the same with factors; or the logits without dropout.
  */
-export type GraphKind = 'gradient' | 'factored' | 'logits';
+export type GraphKind = 'gradient' | 'added' | 'factored' | 'logits';
 
 interface MaskInput {
   readonly layer: number;
@@ -32,16 +34,18 @@ export interface StepGraph {
    * Runs it with the weights that the model holds now.
    * @param images [samples, ...sampleShape], scaled
    * @param inputs for a gradient: prepared for its shard
-   * @param read gets the values of each output, in turn: the parts of the gradient in order of the layout (none, for
-   *   the logits alone), with factors the output gradient behind them, then the logits
+   * @param left only for 'added': the gradient that is added to
+   * @returns the parts of the gradient in order of the layout (none, for the logits alone), with factors the output
+   *   gradient behind them, then the logits; the caller's to dispose
    */
-  run(images: Float32Array, inputs: ShardInputs, read: (values: Float32Array, output: number) => void): void;
+  run(images: Float32Array, inputs: ShardInputs, left?: HeldTensors): HeldTensors;
   dispose(): void;
 }
 
 /**
  * Captures a computation for shards of one size, and tries the graph on other inputs than those it was captured from, so
  * that nothing that should be an input can have become a part of it.
+ * @param plain for 'added': the 'gradient' of this size
  * @throws Error with a phrase that says why there is no such graph
  */
 export function captureStep(
@@ -50,6 +54,7 @@ export function captureStep(
   modelStep: ModelStep,
   kind: GraphKind,
   samples: number,
+  plain?: StepGraph,
 ): StepGraph {
   const { tf } = native;
   const { variables } = modelStep.built;
@@ -81,7 +86,11 @@ export function captureStep(
       return [...parts, ...found, logits];
     }
     const { parts, logits } = modelStep.gradient(input, target, source);
-    return [...parts, logits];
+    if (kind === 'gradient') return [...parts, logits];
+    const sums = parts.map((part, i) =>
+      tf.add(named(`left_${i}`, new Float32Array(part.size), part.shape), part),
+    );
+    return [...sums, logits];
   };
 
   trialInputs.prepare(0 as Step, trialShard(job, samples, 0));
@@ -93,8 +102,8 @@ export function captureStep(
   const graph = new CapturedGraph(native, captured);
 
   const step: StepGraph = {
-    run: (images, inputs, read) =>
-      tf.tidy(() => {
+    run: (images, inputs, left) =>
+      tidied(tf, () => {
         const tensors: Tensor[] = [tf.tensor(images, inputShape), ...variables];
         if (kind !== 'logits') {
           tensors.push(tf.tensor(inputs.target(), targetShape));
@@ -102,13 +111,21 @@ export function captureStep(
             tensors.push(tf.tensor(inputs.mask(layer, rate, sizeOf(shape)), shape));
           }
         }
-        graph.run(tensors, read);
+        return graph.run(tensors, left?.ids(variables.length));
       }),
     dispose: () => graph.dispose(),
   };
 
   try {
     trialInputs.prepare(1 as Step, trialShard(job, samples, 1));
+    if (plain !== undefined) {
+      const shapes = variables.map(({ shape }) => shape);
+      const run = (one: StepGraph, left?: HeldTensors): HeldTensors =>
+        one.run(trialInputs.images(), trialInputs, left);
+      if (!graphAddsAlike(native.backend.binding, shapes, run(plain), (left) => run(step, left)))
+        throw new Error('the graph adds otherwise');
+      return step;
+    }
     const learnt = masks.length;
     const expected = tidied(tf, () => {
       const results = compute(trialInputs, () => undefined);
@@ -140,11 +157,14 @@ function tidied<T>(tf: TF, run: () => T): T {
 function differenceOf(step: StepGraph, inputs: ShardInputs, expected: readonly Float32Array[]): number {
   let squares = 0;
   let differences = 0;
-  step.run(inputs.images(), inputs, (values, output) => {
-    expected[output]?.forEach((value, i) => {
+  const outputs = step.run(inputs.images(), inputs);
+  expected.forEach((tensor, output) => {
+    const values = outputs.read(output);
+    tensor.forEach((value, i) => {
       squares += value ** 2;
       differences += (value - (values[i] ?? NaN)) ** 2;
     });
   });
+  outputs.dispose();
   return differences === 0 ? 0 : Math.sqrt(differences / squares);
 }

@@ -1,0 +1,52 @@
+import type { Shard } from '../../../shared/data/shard.ts';
+import type { ShardResult } from '../../../shared/engine/engine.ts';
+import type { ModelStep } from '../../../shared/engine/model-step.ts';
+import { scoreLogits } from '../../../shared/model/loss.ts';
+import type { HeldTensors } from './held-tensors.ts';
+
+/** Reads what the graphs of a model give, in the order that StepGraph has. */
+export interface OutputReader {
+  /** All of a gradient's graph, which is disposed of. @param factored of a graph with factors */
+  gradient(outputs: HeldTensors, shard: Shard, gradient: Float32Array, factored: boolean): ShardResult;
+  /** Of a graph of logits, which is disposed of. */
+  logits(outputs: HeldTensors): Float32Array;
+  /** The gradient's parts alone. */
+  parts(outputs: HeldTensors, gradient: Float32Array): void;
+  /** The scores alone, of a gradient's graph without factors. */
+  scores(outputs: HeldTensors, shard: Shard): ShardResult;
+}
+
+export function outputReader({ built, factored }: ModelStep, classes: number): OutputReader {
+  const { slices } = built.layout;
+  const kernel = slices[factored ?? -1];
+
+  const scoresAt = (outputs: HeldTensors, output: number, { labels }: Shard): ShardResult =>
+    scoreLogits(outputs.read(output), labels, classes);
+
+  const parts = (outputs: HeldTensors, gradient: Float32Array): void =>
+    slices.forEach(({ offset }, i) => gradient.set(outputs.read(i), offset));
+
+  return {
+    parts,
+    scores: (outputs, shard) => scoresAt(outputs, slices.length, shard),
+
+    gradient: (outputs, shard, gradient, factored) =>
+      lastRead(outputs, () => {
+        parts(outputs, gradient);
+        if (!factored) return { ...scoresAt(outputs, slices.length, shard), factored };
+        const behind = (kernel?.offset ?? 0) + shard.labels.length * (kernel?.shape[0] ?? 0);
+        gradient.set(outputs.read(slices.length), behind);
+        return { ...scoresAt(outputs, slices.length + 1, shard), factored };
+      }),
+
+    logits: (outputs) => lastRead(outputs, () => outputs.read(0)),
+  };
+}
+
+function lastRead<T>(outputs: HeldTensors, read: () => T): T {
+  try {
+    return read();
+  } finally {
+    outputs.dispose();
+  }
+}

@@ -1,0 +1,99 @@
+import type { Job } from '../../../shared/model/job.ts';
+import { GraphCache } from './graph-cache.ts';
+import type { Idle } from './idle.ts';
+import type { GraphKind, StepGraph } from './step-capture.ts';
+
+/** Sizes of shards that have a graph of their own, for each kind of graph; each graph has its session's memory. */
+const MOST_GRAPHS = 6;
+/** A size that was not seen for so many shards gives its place to another. */
+const STALE_AFTER_SHARDS = 100;
+
+/** The subject of the sentence that says why there is none. */
+const NAMES: Record<GraphKind, string> = {
+  gradient: 'The gradient',
+  added: 'The sum of two gradients',
+  factored: 'The gradient',
+  logits: 'Evaluation',
+};
+
+export interface CaptureOptions {
+  /** When to capture: while nobody waits. */
+  readonly idle: Idle;
+  /** Hears why a computation stays op by op; a sentence. */
+  readonly note: (line: string) => void;
+}
+
+export interface GraphSource {
+  /**
+   * @param plain for 'added': the 'gradient' of this size
+   * @throws Error with a phrase that says why there is no such graph
+   */
+  readonly capture: (kind: GraphKind, samples: number, plain?: StepGraph) => StepGraph;
+  /** Whether, in exact mode, each size of gradients has a graph that adds as well. */
+  readonly adding: boolean;
+}
+
+/** The graphs of a job, by kind and size of the shard: captured when nobody waits, in exact mode before they are used. */
+export class StepGraphs {
+  readonly #options: CaptureOptions;
+  readonly #source: GraphSource;
+  /** A graph's bits are not those of the same ops one by one: where bits matter, nothing is computed without one. */
+  readonly #exact: boolean;
+  readonly #graphs: Record<GraphKind, GraphCache<number, StepGraph>> = {
+    gradient: new GraphCache(MOST_GRAPHS, STALE_AFTER_SHARDS),
+    added: new GraphCache(MOST_GRAPHS, STALE_AFTER_SHARDS),
+    factored: new GraphCache(MOST_GRAPHS, STALE_AFTER_SHARDS),
+    logits: new GraphCache(MOST_GRAPHS, STALE_AFTER_SHARDS),
+  };
+  readonly #givenUp = new Set<GraphKind>();
+  readonly #waiting = new Set<string>();
+  #disposed = false;
+
+  constructor(job: Job, options: CaptureOptions, source: GraphSource) {
+    this.#exact = job.microShard !== undefined;
+    this.#options = options;
+    this.#source = source;
+  }
+
+  /** Counts as a use, whether or not there is one. */
+  use(kind: GraphKind, samples: number): StepGraph | undefined {
+    if (this.#exact && kind !== 'added' && !this.#graphs[kind].has(samples)) this.#capture(kind, samples);
+    return this.#graphs[kind].use(samples);
+  }
+
+  /** Called after a shard was computed op by op: the next ones of its size shall have a graph. */
+  wish(kind: GraphKind, samples: number): void {
+    const key = `${kind} ${samples}`;
+    const waits = this.#waiting.has(key);
+    if (this.#exact || waits || this.#givenUp.has(kind) || !this.#graphs[kind].hasRoom) return;
+    this.#waiting.add(key);
+    this.#options.idle.later(() => {
+      this.#waiting.delete(key);
+      this.#capture(kind, samples);
+    });
+  }
+
+  /** No more graphs of this kind. */
+  giveUp(kind: GraphKind, error: unknown): void {
+    this.#givenUp.add(kind);
+    this.#graphs[kind].clear();
+    const why = error instanceof Error ? error.message : String(error);
+    this.#options.note(`${NAMES[kind]} runs op by op, as it cannot be captured as a graph: ${why}.`);
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    for (const cache of Object.values(this.#graphs)) cache.clear();
+  }
+
+  #capture(kind: GraphKind, samples: number, plain?: StepGraph): void {
+    if (this.#disposed || this.#givenUp.has(kind) || !this.#graphs[kind].hasRoom) return;
+    try {
+      const graph = this.#source.capture(kind, samples, plain);
+      this.#graphs[kind].add(samples, graph);
+      if (kind === 'gradient' && this.#source.adding) this.#capture('added', samples, graph);
+    } catch (error) {
+      this.giveUp(kind, error);
+    }
+  }
+}

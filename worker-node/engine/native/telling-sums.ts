@@ -1,0 +1,54 @@
+import { codecKernels } from '../../../shared/codec/kernels/simd.ts';
+import { sizeOf } from '../../../shared/model/layout.ts';
+import type { Binding } from './backend.ts';
+import { HeldTensors } from './held-tensors.ts';
+
+type Shapes = readonly (readonly number[])[];
+
+/** Pairs of these tell a sum that flushes subnormal values from one that does not, and show how it rounds. */
+const TELLING = [0, -0, 1e-39, -1e-39, 1.5e-38, -1.2e-38, 2 ** -126, 1, -1 - 2 ** -23, 2 ** -24, 1e30, -3e38];
+
+/** @param run how often each value is repeated */
+const tellingValues = (shapes: Shapes, run: number): Float32Array =>
+  Float32Array.from(
+    { length: Math.max(0, ...shapes.map((shape) => sizeOf([...shape]))) },
+    (_, i) => TELLING[Math.floor(i / run) % TELLING.length] as number,
+  );
+
+/** Whether TensorFlow gives the bits of addFlushed, tried in every place of tensors of these shapes. */
+export function addsAsDefined(binding: Binding, shapes: Shapes): boolean {
+  const [left, right] = [tellingValues(shapes, 1), tellingValues(shapes, TELLING.length)];
+  const defined = new Float32Array(left.length);
+  codecKernels.addFlushed(left, right, defined);
+  const [one, other] = [HeldTensors.of(binding, left, shapes), HeldTensors.of(binding, right, shapes)];
+  const sum = one.plus(other, shapes.length);
+  const expected = HeldTensors.of(binding, defined, shapes);
+  const alike = sameBits(sum, expected, shapes.length);
+  for (const tensors of [one, other, sum, expected]) tensors.dispose();
+  return alike;
+}
+
+/**
+ * Whether a graph that adds to what it is given does it as TensorFlow does outside of graphs, to the bit.
+ * @param right what the same graph gives without adding; both are of these shapes, and disposed of
+ * @param add runs the graph
+ */
+export function graphAddsAlike(
+  binding: Binding,
+  shapes: Shapes,
+  right: HeldTensors,
+  add: (left: HeldTensors) => HeldTensors,
+): boolean {
+  const left = HeldTensors.of(binding, tellingValues(shapes, 1), shapes);
+  const [sum, added] = [left.plus(right, shapes.length), add(left)];
+  const alike = sameBits(sum, added, shapes.length);
+  for (const tensors of [left, right, sum, added]) tensors.dispose();
+  return alike;
+}
+
+/** Of the first `count` tensors. */
+function sameBits(some: HeldTensors, others: HeldTensors, count: number): boolean {
+  return Array.from({ length: count }, (_, i) => [some.read(i), others.read(i)]).every(
+    ([one, other]) => one && other && Buffer.from(one.buffer).equals(Buffer.from(other.buffer)),
+  );
+}
