@@ -1,7 +1,7 @@
 import { expect, describe, it } from 'vitest';
 import { columnsOf, smoothed } from '../../worker-browser/page/curves.ts';
 import { pictureOf, pictureSizeOf, sampleDigit } from '../../worker-browser/page/digit-picture.ts';
-import { bytesText, durationText } from '../../worker-browser/page/figures.ts';
+import { bytesText, durationText, rateText } from '../../worker-browser/page/figures.ts';
 import { follow, MOST_POINTS, noRun, thinned, type RunEvent } from '../../worker-browser/page/run-state.ts';
 import { runViewOf } from '../../worker-browser/page/run-view.ts';
 import { rememberedShare, rememberShare } from '../../worker-browser/page/share.ts';
@@ -173,6 +173,7 @@ describe('what the page shows of the run', () => {
     expect([bytesText(0), bytesText(999), bytesText(2_400_000), bytesText(42e9)]).toEqual(
       ['0 B', '999 B', '2.4 MB', '42 GB'].map((text) => text.replace(' ', '\u00a0')),
     );
+    expect([rateText(1e300), durationText(1e300)].every((text) => text.length < 40)).toBe(true);
     expect([durationText(0.2), durationText(90), durationText(7_500)]).toEqual(['1 s', '2 min', '2 h 5 min']);
   });
 });
@@ -185,6 +186,16 @@ describe('curves', () => {
       [2, 1],
       [2, expect.closeTo(2 - 1 / 1.1)],
       [null, 0.4],
+    ]);
+  });
+
+  it('have a gap where a loss is infinite', () => {
+    const curve = [point(1, 2), point(2, Infinity), point(3, 2)];
+    expect(columnsOf('loss', 'step', curve, [{ ...record, val_loss: Infinity }], 4)).toEqual([
+      [1, 3, 4],
+      [2, 2, null],
+      [2, 2, null],
+      [null, null, null],
     ]);
   });
 
