@@ -31,8 +31,8 @@ const MOST_LOSSES = 5;
 export function contribute(options: ContributeOptions): { join(message: Join): void; pause(): void } {
   const { engines, clock, post } = options;
   let leaving: AbortController | null = null;
-  /** Ends the session, not the contribution: the next one has another engine. */
-  let changing = new AbortController();
+  /** Ends the session: because the person leaves, or because the next one has another engine. */
+  let ending = new AbortController();
   let losses = 0;
   let triedOthers = false;
   /** Opened when the tab first joins. */
@@ -46,7 +46,11 @@ export function contribute(options: ContributeOptions): { join(message: Join): v
       (opened) => {
         const { engine, why } = opened;
         post({ type: 'engine', info: engine.info, why });
-        void opened.lost.then((reason) => replace(opened, reason));
+        void opened.lost.then((reason) => {
+          // One that was replaced before has only to be closed.
+          if (current === opening) replace(opened, reason);
+          else opened.close();
+        });
       },
       () => undefined, // Said by whoever joins.
     );
@@ -55,7 +59,7 @@ export function contribute(options: ContributeOptions): { join(message: Join): v
 
   function change(opening: Promise<OpenedEngine>): void {
     void use(opening);
-    changing.abort();
+    ending.abort();
   }
 
   function replace(opened: OpenedEngine, reason: string): void {
@@ -65,7 +69,11 @@ export function contribute(options: ContributeOptions): { join(message: Join): v
     if (++losses > MOST_LOSSES) {
       tell('That was once too often.');
       change(
-        Promise.reject(new Error('The GPU, or the memory, is taken away from this tab again and again.')),
+        Promise.reject(
+          new Error(
+            'The GPU, or the memory, is taken away from this tab again and again. Close what else needs it, then try again.',
+          ),
+        ),
       );
       return;
     }
@@ -74,13 +82,12 @@ export function contribute(options: ContributeOptions): { join(message: Join): v
   }
 
   /** Once the tab has shown that it works, whatever else could compute is tried beside. */
-  async function tryOthers(signal: AbortSignal): Promise<void> {
-    if (triedOthers || current === null) return;
+  async function tryOthers(opening: Promise<OpenedEngine>, signal: AbortSignal): Promise<void> {
+    if (triedOthers) return;
     triedOthers = true;
-    const before = current;
-    const present = await before;
+    const present = await opening;
     const better = await engines.better(present.backend, signal);
-    if (current !== before || signal.aborted) better?.close();
+    if (current !== opening || signal.aborted) better?.close();
     else if (better === null) {
       post({ type: 'engine', info: present.engine.info, why: engines.describe() });
     } else {
@@ -92,46 +99,51 @@ export function contribute(options: ContributeOptions): { join(message: Join): v
     if (signal.aborted) triedOthers = false;
   }
 
-  const reportFor = (signal: AbortSignal): WorkerReport => ({
+  const reportFor = (opening: Promise<OpenedEngine>, left: AbortSignal): WorkerReport => ({
     joined: ({ job, workerId }) => post({ type: 'joined', run: summaryOf(job), workerId }),
     computed(task, step, samples) {
       // A training step's number counts the updates before it, an evaluation's those that it looks at.
       post({ type: 'computed', step: task === 'train' ? step + 1 : step, samples });
-      void tryOthers(signal);
+      void tryOthers(opening, left);
     },
     waiting: (_line, { reason, waitMs }) => post({ type: 'waiting', reason, waitMs }),
     note: (line) => post({ type: 'note', line }),
   });
 
   /** Takes part in the run until it is over or the person pauses. Never rejects. */
-  async function work(join: Join, signal: AbortSignal): Promise<FromTab> {
+  async function work(join: Join, left: AbortSignal): Promise<FromTab> {
     for (;;) {
-      changing = new AbortController();
+      ending = new AbortController();
+      const ended = ending.signal;
       try {
-        const reason = await session(join, signal, AbortSignal.any([signal, changing.signal]));
-        if (!signal.aborted && !changing.signal.aborted) return { type: 'finished', reason };
+        const reason = await session(join, left, ended);
+        if (!ended.aborted) return { type: 'finished', reason };
       } catch (error) {
         // What a lost engine was asked last fails before its loss is known here.
         await new Promise<void>((resolve) => void clock.after(0, resolve));
-        if (!changing.signal.aborted) return endOf(error);
+        if (!ended.aborted) return endOf(error);
       }
       afterSession.splice(0).forEach((close) => close());
-      if (signal.aborted) return { type: 'paused' };
+      if (left.aborted) return { type: 'paused' };
     }
   }
 
   /** @param left aborted when the person leaves; `ended` then too, and when the engine changes */
   async function session({ url, name, token }: Join, left: AbortSignal, ended: AbortSignal): Promise<string> {
-    const { engine } = await (current ?? use(engines.first()));
+    const opening = current ?? use(engines.first());
+    // Who leaves does not wait for it; it is there for the next time.
+    const stopped = new Promise<null>((resolve) => ended.addEventListener('abort', () => resolve(null)));
+    const opened = await Promise.race([opening, stopped]);
+    if (opened === null) return '';
     return runWorker({
       ...{ url, name, clock, random: options.random, onHurry: options.onHurry, signal: ended },
       ...(token === undefined ? {} : { token }),
-      engine: announced(pacedEngine(options.around(engine), options.share, clock, ended), post),
+      engine: announced(pacedEngine(options.around(opened.engine), options.share, clock, ended), post),
       connect(to, events) {
         post({ type: 'connecting' });
         return options.connect(to, events);
       },
-      report: reportFor(left),
+      report: reportFor(opening, left),
     });
   }
 
@@ -159,6 +171,7 @@ export function contribute(options: ContributeOptions): { join(message: Join): v
     pause() {
       next = null;
       leaving?.abort();
+      ending.abort();
     },
   };
 }

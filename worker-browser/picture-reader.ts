@@ -69,6 +69,8 @@ export class PictureReader {
   /** Reads with these weights, for a tab that computes no shards. */
   readWith(job: Job, payload: Uint8Array): void {
     const none = noWeightsOf(job);
+    // Those of another run, or of nobody's.
+    if (payload.length !== float32.bytes(none.length)) return;
     this.#newest = { ...none, parts: [{ from: 0, weights: float32.decode(payload, none.length) }] };
     this.#weightsChanged();
   }

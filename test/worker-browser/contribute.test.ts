@@ -14,12 +14,16 @@ const dataset = drawDigits({ seed: 1, trainCount: 8, testCount: 4 });
 const numbers = Uint32Array.from({ length: 8 }, (_, i) => i);
 
 /** An engine under a name, that can be lost. */
-function opened(engine: Engine, backend: string): OpenedEngine & { lose(reason: string): void } {
+function opened(
+  engine: Engine,
+  backend: string,
+  close: () => void = () => undefined,
+): OpenedEngine & { lose(reason: string): void } {
   let lose = (_reason: string): void => undefined;
   const lost = new Promise<string>((resolve) => (lose = resolve));
   return {
     engine: { ...engine, info: { ...engine.info, backend } },
-    ...{ backend: 'wasm', why: 'because', lost, lose, close: () => undefined },
+    ...{ backend: 'wasm', why: 'because', lost, lose, close },
   };
 }
 
@@ -117,4 +121,57 @@ test('a tab that has none says what it measured', async () => {
   run.pause();
   await expect.poll(() => run.said.at(-1)).toEqual({ type: 'paused' });
   await run.close();
+});
+
+test('an engine that is lost after it was replaced does not bring another one', async () => {
+  const better = opened(await wasmEngine(), 'better');
+  const again: string[] = [];
+  const run = await start(
+    () => Promise.resolve(better),
+    opened(await wasmEngine(), 'again', () => again.push('closed')),
+  );
+  await run.gradient();
+  await run.present('better');
+  run.first.lose('the browser took the GPU away');
+  await run.gradient();
+  expect(run.joined).toEqual(['first', 'better']);
+  expect(run.said.filter(({ type }) => type === 'note')).toEqual([]);
+  await run.close();
+});
+
+test('who pauses while the engine is being opened does not wait for it', async () => {
+  const said: FromTab[] = [];
+  const engine = opened(await wasmEngine(), 'slow');
+  let open = (): void => undefined;
+  const opening = new Promise<OpenedEngine>((resolve) => (open = () => resolve(engine)));
+  let connections = 0;
+  const tab = contribute({
+    engines: {
+      first: () => opening,
+      better: () => Promise.resolve(null),
+      again: () => opening,
+      describe: () => '',
+    },
+    around: (inner) => inner,
+    share: () => 1,
+    connect(url, events) {
+      connections++;
+      return connectWebSocket(url, events);
+    },
+    clock: clockOf(globalThis),
+    random: () => 0,
+    onHurry: () => () => undefined,
+    post: (message) => said.push(message),
+  });
+  const join = { type: 'join', url: 'ws://127.0.0.1:1', name: 'tab', token: undefined } as const;
+  tab.join(join);
+  tab.pause();
+  await expect.poll(() => said).toEqual([{ type: 'paused' }]);
+  open();
+  await expect.poll(() => said.at(-1)?.type).toBe('engine');
+  expect(connections).toBe(0);
+  tab.join(join);
+  await expect.poll(() => said.at(-1)?.type).toBe('waiting');
+  tab.pause();
+  await expect.poll(() => said.at(-1)?.type).toBe('paused');
 });

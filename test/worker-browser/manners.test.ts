@@ -1,4 +1,5 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { ownPauses } from '../../worker-browser/manners/own-pauses.ts';
 import { watchBattery } from '../../worker-browser/manners/battery.ts';
 import { watchForSleep } from '../../worker-browser/manners/sleep.ts';
 import { keepAwake } from '../../worker-browser/manners/wake-lock.ts';
@@ -31,6 +32,55 @@ it('hears of a battery that is low from the start', () => {
   const battery = { charging: false, level: 0.05, addEventListener: () => undefined };
   watchBattery(battery, (low) => heard.push(low));
   expect(heard).toEqual([true]);
+});
+
+describe('a pause of its own', () => {
+  const pausing = () => {
+    let at: 'work' | 'rest' = 'work';
+    const pauses = ownPauses({
+      takesPart: () => at === 'work',
+      pause: () => set('rest'),
+      join: () => set('work'),
+    });
+    const set = (to: typeof at): void => {
+      at = to;
+      pauses.settle();
+    };
+    return { pauses, set, at: () => at };
+  };
+
+  it('ends with what it began for', () => {
+    const { pauses, at } = pausing();
+    expect(pauses.begin('battery')).toBe(true);
+    expect(at()).toBe('rest');
+    pauses.end('battery');
+    expect(at()).toBe('work');
+  });
+
+  it('for a low battery is not ended by a page that is shown', () => {
+    const { pauses, at } = pausing();
+    pauses.begin('battery');
+    pauses.begin('left');
+    pauses.end('left');
+    expect(at()).toBe('rest');
+  });
+
+  it('is forgotten when the person goes on, and then pauses', () => {
+    const { pauses, set, at } = pausing();
+    pauses.begin('battery');
+    set('work');
+    set('rest');
+    pauses.end('battery');
+    expect(at()).toBe('rest');
+  });
+
+  it('is none where the person has paused', () => {
+    const { pauses, set, at } = pausing();
+    set('rest');
+    expect(pauses.begin('left')).toBe(false);
+    pauses.end('left');
+    expect(at()).toBe('rest');
+  });
 });
 
 it('knows a sleep from a busy machine', async () => {

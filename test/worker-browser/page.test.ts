@@ -101,6 +101,26 @@ describe('what the page shows', () => {
     expect(viewOf(state, 9_000).countdown).toBe('Trying again now.');
   });
 
+  it('does not change its words at every try to reconnect', () => {
+    const state = after(joined, { type: 'waiting', reason: 'x', waitMs: 9_000 }, { type: 'connecting' });
+    expect(viewOf(state, 2_500)).toMatchObject({
+      state: 'Waiting to reconnect',
+      countdown: 'Trying again now.',
+    });
+  });
+
+  it('takes back what went wrong a minute ago, but no news of a tab that does not compute', () => {
+    const noted = after(joined, { type: 'note', line: 'A shard failed.' });
+    expect(viewOf(noted, 60_000).note).toBe('A shard failed.');
+    expect(viewOf(noted, 62_000).note).toBe('');
+    expect(viewOf(advance(noted, { type: 'clickedPause' }, 0), 62_000).note).toBe('A shard failed.');
+  });
+
+  it('promises no engine to a tab that has none', () => {
+    expect(shown().engine).toBe('being prepared');
+    expect(shown({ type: 'failed', reason: 'no engine' }).engine).toBe('none');
+  });
+
   it('pauses: the button waits until the worker has left, and late news do not bring it back', () => {
     const leaving = [joined, { type: 'clickedPause' }, computed(1), joined] as const;
     expect(shown(...leaving)).toMatchObject({ state: 'Pausing', shards: '0', button: { enabled: false } });

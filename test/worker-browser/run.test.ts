@@ -1,7 +1,7 @@
 import { expect, describe, it } from 'vitest';
 import { columnsOf, smoothed } from '../../worker-browser/page/curves.ts';
 import { pictureOf, pictureSizeOf, sampleDigit } from '../../worker-browser/page/digit-picture.ts';
-import { bytesText, durationText } from '../../worker-browser/page/figures.ts';
+import { bytesText, durationText, rateText } from '../../worker-browser/page/figures.ts';
 import { follow, MOST_POINTS, noRun, thinned, type RunEvent } from '../../worker-browser/page/run-state.ts';
 import { runViewOf } from '../../worker-browser/page/run-view.ts';
 import { rememberedShare, rememberShare } from '../../worker-browser/page/share.ts';
@@ -69,7 +69,7 @@ const progress = (more: Partial<ProgressMessage> = {}): ProgressMessage => ({
   ...more,
 });
 const told = (message: FromCoordinator): RunEvent => ({ type: 'message', message });
-const after = (...events: RunEvent[]) => events.reduce((state, event) => follow(state, event, 0), noRun);
+const after = (...events: RunEvent[]) => events.reduce((state, event) => follow(state, event), noRun);
 
 describe('what the page knows of the run', () => {
   it('adds what is new to what has been', () => {
@@ -87,12 +87,12 @@ describe('what the page knows of the run', () => {
     const run = after(
       told(started()),
       told(progress()),
-      { type: 'lost', reason: 'no answer', waitMs: 4_000 },
+      { type: 'lost', reason: 'no answer' },
       { type: 'connecting' },
     );
-    const view = runViewOf(run, null, 1_000);
+    const view = runViewOf(run, null);
     expect(view.linkNote).toBe(
-      'The coordinator is away (no answer); these are the last figures. Asking again in 3 s.',
+      'The coordinator is away (no answer). These are the last figures; they go on by themselves when it is back.',
     );
     expect(view.loss).toBe('0.250');
   });
@@ -116,7 +116,7 @@ describe('what the page knows of the run', () => {
 
 describe('what the page shows of the run', () => {
   it('says where the epoch stands', () => {
-    expect(runViewOf(after(told(started()), told(progress())), null, 0)).toMatchObject({
+    expect(runViewOf(after(told(started()), told(progress())), null)).toMatchObject({
       headline: 'Training together on mnist',
       epoch: 'Epoch 2 of 12 · step 20 of 100',
       eta: 'about 1 min left of this epoch',
@@ -124,16 +124,14 @@ describe('what the page shows of the run', () => {
       accuracy: '93%',
       speed: '1,234',
     });
-    expect(runViewOf(after(told(started()), told(progress({ step: 100 }))), null, 0).eta).toMatch(
-      /test data/,
-    );
-    expect(runViewOf(noRun, null, 0)).toMatchObject({ epoch: 'Waiting for the run', loss: '–', rows: [] });
+    expect(runViewOf(after(told(started()), told(progress({ step: 100 }))), null).eta).toMatch(/test data/);
+    expect(runViewOf(noRun, null)).toMatchObject({ epoch: 'Waiting for the run', loss: '–', rows: [] });
   });
 
   it('puts this tab first, then whom all wait for, and says why', () => {
     const workers = [worker('a', { samples: 999 }), worker('b'), worker('me', { samples: 1 })];
     const show = (slowest: ProgressMessage['slowest']) =>
-      runViewOf(after(told(started()), told(progress({ workers, slowest }))), 'me', 0);
+      runViewOf(after(told(started()), told(progress({ workers, slowest }))), 'me');
     const view = show({ id: 'b', cause: 'link' });
     expect(view.rows.map(({ id }) => id)).toEqual(['me', 'b', 'a']);
     expect(view.rows[1]).toMatchObject({ slowest: true, own: false, link: '2.4\u00a0MB up, 0\u00a0B down' });
@@ -150,18 +148,23 @@ describe('what the page shows of the run', () => {
     ] as const;
     const advice = 'A second worker like a would bring 1.6 x.';
     const news = told(progress({ workers, advice, notices: [...notices] }));
-    const view = runViewOf(after(told(started()), news), null, 0);
+    const view = runViewOf(after(told(started()), news), null);
     expect(view).toMatchObject({
       advice,
       notices: 'Not let in: No token. (3 times)\nHad to go: eve: Its gradients are not those of two others.',
     });
     expect(view.rows[0]?.link).toMatch(/down, int8\/int8$/);
-    expect(runViewOf(noRun, null, 0)).toMatchObject({ advice: '', notices: '' });
+    expect(runViewOf(noRun, null)).toMatchObject({ advice: '', notices: '' });
+  });
+
+  it('says that nobody computes once it knows', () => {
+    expect(runViewOf(after(told(started())), null).peopleTitle).toBe('Workers');
+    expect(runViewOf(after(told(started()), told(progress())), null).peopleTitle).toBe('Nobody computes now');
   });
 
   it('shows no more rows than anybody reads', () => {
     const workers = Array.from({ length: 200 }, (_, i) => worker(String(i)));
-    const view = runViewOf(after(told(started()), told(progress({ workers }))), null, 0);
+    const view = runViewOf(after(told(started()), told(progress({ workers }))), null);
     expect(view.rows).toHaveLength(60);
     expect(view.more).toBe('and 140 more');
   });
@@ -170,6 +173,7 @@ describe('what the page shows of the run', () => {
     expect([bytesText(0), bytesText(999), bytesText(2_400_000), bytesText(42e9)]).toEqual(
       ['0 B', '999 B', '2.4 MB', '42 GB'].map((text) => text.replace(' ', '\u00a0')),
     );
+    expect([rateText(1e300), durationText(1e300)].every((text) => text.length < 40)).toBe(true);
     expect([durationText(0.2), durationText(90), durationText(7_500)]).toEqual(['1 s', '2 min', '2 h 5 min']);
   });
 });
@@ -182,6 +186,16 @@ describe('curves', () => {
       [2, 1],
       [2, expect.closeTo(2 - 1 / 1.1)],
       [null, 0.4],
+    ]);
+  });
+
+  it('have a gap where a loss is infinite', () => {
+    const curve = [point(1, 2), point(2, Infinity), point(3, 2)];
+    expect(columnsOf('loss', 'step', curve, [{ ...record, val_loss: Infinity }], 4)).toEqual([
+      [1, 3, 4],
+      [2, 2, null],
+      [2, 2, null],
+      [null, null, null],
     ]);
   });
 
@@ -223,7 +237,7 @@ describe('a drawing', () => {
   it('is offered for pictures with one channel only', () => {
     const size = (...sampleShape: number[]) => pictureSizeOf({ ...job, data: { ...job.data, sampleShape } });
     expect(size(28, 28, 1)).toEqual({ height: 28, width: 28 });
-    expect([size(32, 32, 3), size(784), size(4, 4, 1)]).toEqual([null, null, null]);
+    expect([size(32, 32, 3), size(784), size(4, 4, 1), size(1e9, 1e9, 1)]).toEqual([null, null, null, null]);
   });
 
   it.each(Array.from({ length: 10 }, (_, digit) => digit))('has a sample of %i inside its box', (digit) => {

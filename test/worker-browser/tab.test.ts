@@ -162,6 +162,14 @@ describe('reading a picture', () => {
     expect(opened()).toBe(2);
   });
 
+  it('passes over weights that are none of the job', async () => {
+    const { clock, reader, done, notes } = await reading();
+    reader.show(picture);
+    reader.readWith(job, new Uint8Array(8));
+    await clock.advance(1_000);
+    expect([...done, ...notes]).toEqual([]);
+  });
+
   it('opens another engine when the one that it has is lost', async () => {
     const { clock, reader, trainer, done, opened, lose } = await reading();
     reader.show(picture);
@@ -189,6 +197,7 @@ describe('watching a run', () => {
     const clock = manualClock();
     const events: RunEvent[] = [];
     const sent: string[] = [];
+    const closed: string[] = [];
     const sockets: ConnectionEvents[] = [];
     const watch = watchRun({
       url: 'ws://host/',
@@ -197,7 +206,7 @@ describe('watching a run', () => {
         sockets.push(socket);
         return {
           send: (frame) => void sent.push(parseFromWorker(frame).message.type),
-          close: () => undefined,
+          close: (_code, reason) => void closed.push(reason),
           terminate: () => undefined,
           bufferedBytes: 0,
         };
@@ -207,7 +216,7 @@ describe('watching a run', () => {
       onEvent: (event) => void events.push(event),
       onWeights: (payload) => void sent.push(`weights of ${payload.length}`),
     });
-    return { clock, events, sent, sockets, watch, types: () => events.map(({ type }) => type) };
+    return { clock, events, sent, closed, sockets, watch, types: () => events.map(({ type }) => type) };
   };
 
   it('says watch, asks for weights, and comes back with growing pauses', async () => {
@@ -254,6 +263,15 @@ describe('watching a run', () => {
     expect(events.at(-1)).toMatchObject({ type: 'message', message: { type: 'run' } });
     sockets[2]!.onClose(1006, 'lost');
     expect(types().at(-1)).toBe('lost');
+  });
+
+  it('closes with a reason that a WebSocket can carry, whatever it was sent', () => {
+    const { sockets, closed } = watching();
+    sockets[0]!.onOpen();
+    const notice = { type: 'ping', id: '誰'.repeat(100) };
+    sockets[0]!.onFrame(frameFromCoordinator(notice as never));
+    expect(closed).toHaveLength(1);
+    expect(new TextEncoder().encode(closed[0]).length).toBeLessThanOrEqual(123);
   });
 
   it('does not come back when it is not let in', async () => {

@@ -51,6 +51,7 @@ async function answerTo(question: Question): Promise<Answers[keyof Answers]> {
   }
   if (question.type === 'load') {
     trainer?.dispose();
+    trainer = null;
     trainer = (await opened?.engine.load(question.job)) ?? null;
     return null;
   }

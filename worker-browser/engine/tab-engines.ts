@@ -61,22 +61,30 @@ export class TabEngines {
   /**
    * Tries what was not tried yet.
    * @param present what computes meanwhile
-   * @param signal ends a trial; what it was at is tried the next time
-   * @returns an engine that is right and faster; null where there is none
+   * @param signal ends it; what has not failed is tried again the next time
+   * @returns an engine that is right and faster; null where there is none, or it was ended
    */
   async better(present: BackendName | null, signal?: StopSignal): Promise<OpenedEngine | null> {
     const opened = new Map<BackendName, OpenedEngine>();
     const isStopped = (): boolean => signal?.aborted === true;
-    for (const backend of [...this.#pending]) {
+    const done = (backend: BackendName): void => {
+      this.#pending = this.#pending.filter((name) => name !== backend);
+    };
+    for (const backend of this.#pending) {
       if (isStopped()) break;
       try {
         opened.set(backend, await this.#tryGpu(backend, signal));
       } catch (error) {
         if (isStopped()) break;
         this.#outcomes.set(backend, { backend, threads: 1, problem: sentenceOf(error) });
+        done(backend);
       }
-      this.#pending = this.#pending.filter((name) => name !== backend);
     }
+    if (isStopped()) {
+      opened.forEach((engine) => engine.close());
+      return null;
+    }
+    [...opened.keys()].forEach(done);
     return this.#take(present, opened);
   }
 
@@ -160,31 +168,27 @@ export class TabEngines {
 
   async #tryGpu(backend: BackendName, signal?: StopSignal): Promise<OpenedEngine> {
     const { clock, sample } = this.#options;
-    const processes = await this.#open(backend, 1);
-    const stop = (): void => processes.forEach((process) => process.end());
-    signal?.addEventListener('abort', stop);
+    const processes = await this.#open(backend, 1, signal);
     try {
       const trying = tryEngine(this.#engineOf(processes), sample, TIMED_MS, clock);
-      const trial = await within(clock, STEPS_WITHIN_MS * this.#patience, 'its first steps', trying);
+      const trial = await within(clock, STEPS_WITHIN_MS * this.#patience, 'its first steps', trying, signal);
       const difference = this.#reference === null ? null : differenceOf(trial.gradient, this.#reference);
       const outcome = { backend, threads: 1, samplesPerSecond: trial.samplesPerSecond, difference };
       this.#outcomes.set(backend, outcome);
       return this.#opened(processes, trial);
     } catch (error) {
-      stop();
+      processes.forEach((process) => process.end());
       throw error;
-    } finally {
-      signal?.removeEventListener('abort', stop);
     }
   }
 
   /** Opens `count` processes, all or none. */
-  async #open(backend: BackendName, count: number): Promise<EngineProcess[]> {
+  async #open(backend: BackendName, count: number, signal?: StopSignal): Promise<EngineProcess[]> {
     const { startWorker, clock } = this.#options;
     const workers = Array.from({ length: count }, startWorker);
     const opening = Promise.all(workers.map((worker) => EngineProcess.open(worker, backend)));
     try {
-      return await within(clock, START_WITHIN_MS * this.#patience, 'its start', opening);
+      return await within(clock, START_WITHIN_MS * this.#patience, 'its start', opening, signal);
     } catch (error) {
       workers.forEach((worker) => worker.end());
       throw error;

@@ -1,4 +1,4 @@
-import type { Clock } from '../../shared/clock.ts';
+import type { Clock, StopSignal } from '../../shared/clock.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Sample } from '../../shared/engine/sample-job.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
@@ -43,10 +43,27 @@ export async function tryEngine(
   }
 }
 
-/** Fails with a sentence where a promise takes longer. */
-export function within<Value>(clock: Clock, ms: number, what: string, value: Promise<Value>): Promise<Value> {
+/** Fails with a sentence where a promise takes longer, and at once when the signal comes. */
+export function within<Value>(
+  clock: Clock,
+  ms: number,
+  what: string,
+  value: Promise<Value>,
+  signal?: StopSignal,
+): Promise<Value> {
   return new Promise((resolve, reject) => {
-    const cancel = clock.after(ms, () => reject(new Error(`${what} took more than ${ms / 1_000} s`)));
-    value.then(resolve, reject).finally(cancel);
+    const end = (): void => {
+      cancel();
+      signal?.removeEventListener('abort', stop);
+    };
+    const fail = (how: string): void => {
+      end();
+      reject(new Error(`${what} ${how}`));
+    };
+    const stop = (): void => fail('was stopped');
+    const cancel = clock.after(ms, () => fail(`took more than ${ms / 1_000} s`));
+    signal?.addEventListener('abort', stop);
+    if (signal?.aborted === true) stop();
+    void value.then(resolve, reject).finally(end);
   });
 }

@@ -1,12 +1,11 @@
 import { watchBattery, type Battery } from './battery.ts';
+import { ownPauses, type Pausable } from './own-pauses.ts';
 import { keepAwake, type WakeLockSource } from './wake-lock.ts';
 
 /** What the page lets its surroundings do. */
-export interface Attended {
-  /** Whether the tab takes part, or is about to. */
-  readonly takesPart: () => boolean;
-  readonly pause: () => void;
-  readonly join: () => void;
+export interface Attended extends Pausable {
+  /** Whether it computes: there is something to stay awake for. */
+  readonly contributes: () => boolean;
   /** The network or the machine is back. */
   readonly hurry: () => void;
   /** Tells the person. */
@@ -19,35 +18,29 @@ type MoreNavigator = Omit<Navigator, 'wakeLock'> & {
   getBattery?(): Promise<Battery>;
 };
 
+const LOW_BATTERY =
+  'Paused because the battery is below 20%. It goes on by itself when the machine is plugged in.';
+
 /**
  * Minds what happens around the page: a battery that runs low, sleep, a network that comes and goes, the page being left.
  * @returns to be called when the page's state has changed
  */
-export function mindManners({ takesPart, pause, join, hurry, note }: Attended): () => void {
+export function mindManners({ takesPart, contributes, pause, join, hurry, note }: Attended): () => void {
   const browser = navigator as unknown as MoreNavigator;
   const stayAwake = browser.wakeLock === undefined ? null : keepAwake(browser.wakeLock);
-  const settle = (): void => void stayAwake?.(takesPart() && document.visibilityState === 'visible');
-  /** Paused by this, not by the person. */
-  let pausedHere = false;
-  const pauseHere = (line: string | null): void => {
-    if (!takesPart()) return;
-    pausedHere = true;
-    pause();
-    if (line !== null) note(line);
-  };
-  const joinAgain = (): void => {
-    if (pausedHere && !takesPart()) join();
-    pausedHere = false;
+  const pauses = ownPauses({ takesPart, pause, join });
+  const settle = (): void => {
+    pauses.settle();
+    void stayAwake?.(contributes() && document.visibilityState === 'visible');
   };
 
-  void browser.getBattery?.().then((battery) =>
-    watchBattery(battery, (low) => {
-      if (low) {
-        pauseHere(
-          'Paused because the battery is below 20%. It goes on by itself when the machine is plugged in.',
-        );
-      } else joinAgain();
-    }),
+  browser.getBattery?.().then(
+    (battery) =>
+      watchBattery(battery, (low) => {
+        if (!low) pauses.end('battery');
+        else if (pauses.begin('battery')) note(LOW_BATTERY);
+      }),
+    () => undefined, // A browser may be set to keep it to itself.
   );
   addEventListener('online', hurry);
   document.addEventListener('visibilitychange', () => {
@@ -57,7 +50,7 @@ export function mindManners({ takesPart, pause, join, hurry, note }: Attended): 
   // A frozen tab goes on; what came over its connections meanwhile may be lost.
   document.addEventListener('resume', hurry);
   // The coordinator hears it at once and waits for nothing. A browser may keep the page, and bring it back.
-  addEventListener('pagehide', () => pauseHere(null));
-  addEventListener('pageshow', joinAgain);
+  addEventListener('pagehide', () => void pauses.begin('left'));
+  addEventListener('pageshow', () => pauses.end('left'));
   return settle;
 }

@@ -18,19 +18,22 @@ export function columnsOf(
   epochs: readonly EpochRecord[],
   stepsAnEpoch: number,
 ): Columns {
-  const validation = (record: EpochRecord): number =>
-    quantity === 'loss' ? record.val_loss : record.val_accuracy;
+  const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
+  const validation = (record: EpochRecord): number | null =>
+    finite(quantity === 'loss' ? record.val_loss : record.val_accuracy);
   if (axis === 'epoch') {
     return [
       epochs.map(({ epoch }) => epoch),
       epochs.map(() => null),
-      epochs.map((record) => record[quantity]),
+      epochs.map((record) => finite(record[quantity])),
       epochs.map(validation),
     ];
   }
-  const smooth = smoothed(curve.map((point) => point[quantity]));
+  // A loss may be infinite for a while, which no axis holds.
+  const points = curve.filter((point) => Number.isFinite(point[quantity]));
+  const smooth = smoothed(points.map((point) => point[quantity]));
   const rows = [
-    ...curve.map((point, i) => [point.step, point[quantity], smooth[i] ?? null, null] as const),
+    ...points.map((point, i) => [point.step, point[quantity], smooth[i] ?? null, null] as const),
     ...epochs.map((record) => [record.epoch * stepsAnEpoch, null, null, validation(record)] as const),
   ].sort(([a], [b]) => a - b);
   const columns: Columns = [[], [], [], []];

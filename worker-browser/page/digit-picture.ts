@@ -10,11 +10,14 @@ export type Trace = readonly number[];
 const BOX = 20 / 28;
 const PEN = { radius: 1.15, edge: 1.3, ink: 255 };
 
+/** Pixels of a side that a line still shows in, and that are drawn in time. */
+const [LEAST_SIDE, MOST_SIDE] = [8, 256];
+
 /** Height and width of the job's samples if they are pictures with one channel, which a finger can draw. */
 export function pictureSizeOf({ data }: Job): { readonly height: number; readonly width: number } | null {
   const [height, width, channels, ...more] = data.sampleShape;
   if (height === undefined || width === undefined || channels !== 1 || more.length > 0) return null;
-  return height >= 8 && width >= 8 ? { height, width } : null;
+  return [height, width].every((side) => side >= LEAST_SIDE && side <= MOST_SIDE) ? { height, width } : null;
 }
 
 /**

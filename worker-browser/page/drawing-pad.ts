@@ -6,6 +6,8 @@ import { percentText } from './figures.ts';
 const DIGITS = 10;
 /** Of the canvas' side. */
 const LINE_WIDTH = 0.07;
+/** Of the canvas' side: points that are nearer to the last one show nothing more, and would become too many. */
+const LEAST_STEP = 0.01;
 /** More bars than this are no longer read. */
 const MOST_BARS = 10;
 /** As often as it is read, or a little more. */
@@ -21,7 +23,7 @@ export class DrawingPad {
   readonly #guess = element('guess', HTMLElement);
   readonly #onPicture: (picture: Uint8Array | null) => void;
   #traces: number[][] = [];
-  #drawing: number[] | null = null;
+  #drawing: { readonly pointer: number; readonly trace: number[] } | null = null;
   #size: { readonly height: number; readonly width: number } | null = null;
   #seed = 1;
   #speaking = false;
@@ -35,9 +37,10 @@ export class DrawingPad {
     const canvas = this.#canvas;
     canvas.addEventListener('pointerdown', (event) => this.#start(event));
     canvas.addEventListener('pointermove', (event) => this.#move(event));
-    for (const end of ['pointerup', 'pointercancel'] as const) {
-      canvas.addEventListener(end, () => (this.#drawing = null));
-    }
+    // Whatever ends a stroke ends the capture too.
+    canvas.addEventListener('lostpointercapture', ({ pointerId }) => {
+      if (this.#drawing?.pointer === pointerId) this.#drawing = null;
+    });
     element('clear', HTMLElement).addEventListener('click', () => this.#set([]));
     new ResizeObserver(() => this.#paint()).observe(canvas);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#paint());
@@ -102,21 +105,28 @@ export class DrawingPad {
   }
 
   #start(event: PointerEvent): void {
-    if (event.button !== 0) return;
+    // A second finger, or the ball of the thumb, draws nothing.
+    if (event.button !== 0 || this.#drawing !== null) return;
     this.#canvas.setPointerCapture(event.pointerId);
-    this.#drawing = this.#pointOf(event);
-    this.#traces.push(this.#drawing);
+    const trace = [...this.#pointOf(event)];
+    this.#drawing = { pointer: event.pointerId, trace };
+    this.#traces.push(trace);
     this.#changed();
   }
 
   #move(event: PointerEvent): void {
-    if (this.#drawing === null) return;
+    if (this.#drawing?.pointer !== event.pointerId) return;
+    const { trace } = this.#drawing;
     const between = event.getCoalescedEvents();
-    for (const each of between.length > 0 ? between : [event]) this.#drawing.push(...this.#pointOf(each));
+    for (const each of between.length > 0 ? between : [event]) {
+      const [x, y] = this.#pointOf(each);
+      const [lastX = x, lastY = y] = trace.slice(-2);
+      if (Math.hypot(x - lastX, y - lastY) >= LEAST_STEP) trace.push(x, y);
+    }
     this.#changed();
   }
 
-  #pointOf({ clientX, clientY }: PointerEvent): number[] {
+  #pointOf({ clientX, clientY }: PointerEvent): readonly [number, number] {
     const { left, top, width, height } = this.#canvas.getBoundingClientRect();
     return [(clientX - left) / width, (clientY - top) / height];
   }

@@ -1,6 +1,15 @@
-/** Numbers as people read them, with units that stay on their line. */
-const number = (value: number, digits: number): string =>
-  value.toLocaleString('en-US', { maximumFractionDigits: digits });
+// Numbers as people read them, with units that stay on their line.
+
+/** By their digits after the point. To make one takes a hundred times as long as to use it. */
+const FORMATS = [0, 1].map((digits) => new Intl.NumberFormat('en-US', { maximumFractionDigits: digits }));
+
+/** Of larger ones nobody counts the digits. */
+const LARGEST = 1e15;
+
+function number(value: number, digits: number): string {
+  const format = Math.abs(value) < LARGEST ? FORMATS[digits] : undefined;
+  return format?.format(value) ?? value.toPrecision(3);
+}
 
 export const countText = (count: number): string => number(count, 0);
 
@@ -27,5 +36,5 @@ export function durationText(seconds: number): string {
   if (seconds < 60) return `${Math.ceil(seconds)} s`;
   const minutes = Math.round(seconds / 60);
   if (minutes < 60) return `${minutes} min`;
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return `${countText(Math.floor(minutes / 60))} h ${minutes % 60} min`;
 }

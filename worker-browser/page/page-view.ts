@@ -47,7 +47,7 @@ export function drawTab(view: View): void {
   document.body.dataset.phase = view.phase;
   setText(button, view.button.label);
   // A disabled button would drop the keyboard's focus.
-  button.ariaDisabled = String(!view.button.enabled);
+  button.setAttribute('aria-disabled', String(!view.button.enabled));
   watch.hidden = !view.canWatch;
 }
 
@@ -55,6 +55,8 @@ export function drawTab(view: View): void {
 export function drawRun(view: RunView): void {
   for (const key of Object.keys(runTexts) as (keyof typeof runTexts)[]) setText(runTexts[key], view[key]);
   progress.value = view.epochProgress;
-  for (const key of Object.keys(plots) as (keyof typeof plots)[]) plots[key].ariaLabel = view[key];
+  for (const key of Object.keys(plots) as (keyof typeof plots)[]) {
+    plots[key].setAttribute('aria-label', view[key]);
+  }
   people.show(view.rows);
 }

@@ -18,7 +18,7 @@ import { watchRun, type Watch } from './watch-run.ts';
 /** How often figures that change by themselves are drawn again. */
 const REDRAW_MS = 1_000;
 
-let page = isWatchOnly(location.href) ? watchingState : initialState;
+let page = { ...(isWatchOnly(location.href) ? watchingState : initialState), hidden: document.hidden };
 let run = noRun;
 let share = rememberedShare(() => localStorage);
 let tab: Worker | null = null;
@@ -50,22 +50,27 @@ function askForWeights(): void {
   if (page.workerId === null && !pad.isEmpty && !document.hidden) watch?.askForWeights();
 }
 
-function redraw(): void {
-  drawTab(viewOf(page, performance.now()));
-  // Nobody looks at a hidden tab's figures, and its time belongs to the shards.
-  if (!document.hidden) drawRun(runViewOf(run, page.workerId, performance.now()));
+const showTab = (): void => drawTab(viewOf(page, performance.now()));
+
+/** Nobody looks at a hidden tab's figures, and its time belongs to the shards. */
+function showRun(): void {
+  if (document.hidden) return;
+  plots.show(run);
+  drawRun(runViewOf(run, page.workerId));
 }
 
 function handle(event: PageEvent): void {
   const before = page;
   page = advance(page, event, performance.now());
   settle();
-  if (before.workerId !== null && page.workerId === null) askForWeights();
-  redraw();
+  showTab();
+  if (before.workerId === page.workerId) return;
+  showRun();
+  if (page.workerId === null) askForWeights();
 }
 
 function onRun(event: RunEvent): void {
-  run = follow(run, event, performance.now());
+  run = follow(run, event);
   if (event.type === 'message' && event.message.type === 'run') {
     pad.use(event.message.job);
     pad.send();
@@ -73,9 +78,7 @@ function onRun(event: RunEvent): void {
       handle({ type: 'note', line: 'Another run has started here. Join again if you like.' });
     }
   }
-  if (document.hidden) return;
-  plots.show(run);
-  drawRun(runViewOf(run, page.workerId, performance.now()));
+  showRun();
 }
 
 const clock = clockOf(globalThis);
@@ -121,8 +124,11 @@ function goOn(): void {
 
 const settle = mindManners({
   takesPart: () => takesPart(page),
+  contributes: () => page.phase.type === 'contributing',
   pause,
-  join: goOn,
+  join() {
+    if (!page.watchOnly) goOn();
+  },
   hurry() {
     connections.doubt();
     watch?.hurry();
@@ -162,7 +168,8 @@ choice('share', (percent) => {
   rememberShare(() => localStorage, percent);
   if (tab !== null) ask({ type: 'share', share: Number(percent) / 100 });
 }).set(share);
-choice('axis', (axis) => (plots.axis = axis === 'epoch' ? 'epoch' : 'step'));
+// A browser may remember another one from before.
+choice('axis', (axis) => (plots.axis = axis === 'epoch' ? 'epoch' : 'step')).set('step');
 
 // Somebody has put another token into the address.
 addEventListener('hashchange', () => location.reload());
@@ -171,11 +178,12 @@ for (const type of ['online', 'offline'] as const) {
 }
 document.addEventListener('visibilitychange', () => {
   handle({ type: 'visibility', hidden: document.hidden });
-  plots.show(run);
+  showRun();
   pad.send();
 });
 
-setInterval(redraw, REDRAW_MS);
-redraw();
+setInterval(showTab, REDRAW_MS);
+showTab();
+showRun();
 look();
 if (!page.watchOnly) join();

@@ -44,16 +44,16 @@ export class People {
 
   #add(id: string): Row {
     const node = made('div');
-    node.role = 'row';
+    node.setAttribute('role', 'row');
     const who = made('div', 'who');
-    who.role = 'rowheader';
+    who.setAttribute('role', 'rowheader');
     const [name, badges, engine, bar] = [made('strong'), made('span'), made('small'), made('span', 'bar')];
     who.append(name, badges, engine);
     node.append(who);
     const cells = {} as Record<(typeof FIELDS)[number], HTMLElement>;
     for (const field of FIELDS) {
       const cell = made('div', field);
-      cell.role = 'cell';
+      cell.setAttribute('role', 'cell');
       const label = made('span', 'cell-label', LABELS[field]);
       cells[field] = made('span');
       cell.append(label, cells[field]);

@@ -21,14 +21,15 @@ export interface RunState {
 
 export type Link =
   | { readonly type: 'connecting' | 'live' }
-  | { readonly type: 'lost'; readonly reason: string; readonly untilMs: number }
+  | { readonly type: 'lost'; readonly reason: string }
   /** `looking`: for the next run. */
   | { readonly type: 'over'; readonly reason: string; readonly looking: boolean };
 
 export type RunEvent =
   | { readonly type: 'connecting' }
   | { readonly type: 'message'; readonly message: FromCoordinator }
-  | { readonly type: 'lost'; readonly reason: string; readonly waitMs: number }
+  /** It is being looked for again. */
+  | Extract<Link, { type: 'lost' }>
   /** Nothing more will come: the coordinator lets nobody watch. */
   | Extract<Link, { type: 'over' }>;
 
@@ -46,12 +47,11 @@ export const noRun: RunState = {
 export const MOST_POINTS = 1_200;
 
 /** One event after another. */
-export function follow(state: RunState, event: RunEvent, nowMs: number): RunState {
+export function follow(state: RunState, event: RunEvent): RunState {
   switch (event.type) {
     case 'connecting':
       return state.link.type === 'lost' ? state : { ...state, link: { type: 'connecting' } };
     case 'lost':
-      return { ...state, link: { type: 'lost', reason: event.reason, untilMs: nowMs + event.waitMs } };
     case 'over':
       return { ...state, link: event };
     case 'message':

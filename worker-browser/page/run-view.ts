@@ -55,7 +55,7 @@ export interface RowView {
 }
 
 /** @param own the worker that this tab is, if it is one */
-export function runViewOf(run: RunState, own: string | null, nowMs: number): RunView {
+export function runViewOf(run: RunState, own: string | null): RunView {
   const { progress, job, steps, epochs } = run;
   const workers = progress?.workers ?? [];
   const mine = workers.find(({ id }) => id === own);
@@ -64,7 +64,7 @@ export function runViewOf(run: RunState, own: string | null, nowMs: number): Run
   const rows = sorted(workers, own, progress?.slowest?.id);
   return {
     headline: job === null ? 'Training together' : `Training together on ${job.data.name}`,
-    linkNote: linkNoteOf(run, nowMs),
+    linkNote: linkNoteOf(run),
     epoch: epochText(run),
     eta: etaText(run),
     epochProgress: progress === null ? 0 : Math.min(1, progress.step / steps),
@@ -72,7 +72,7 @@ export function runViewOf(run: RunState, own: string | null, nowMs: number): Run
     accuracy,
     valAccuracy: percentOf(epochs.at(-1)?.val_accuracy),
     speed: progress === null ? NOTHING_YET : rateText(progress.samplesPerSecond),
-    peopleTitle: workers.length === 0 ? 'Nobody computes now' : whoText(workers.length),
+    peopleTitle: progress === null ? 'Workers' : whoText(workers.length),
     holdUp: holdUpText(run, own),
     advice: progress?.advice ?? '',
     notices: (progress?.notices ?? []).map(noticeText).join('\n'),
@@ -93,7 +93,10 @@ function ownPartText(mine: WorkerRow | undefined, total: number): string {
   return `${percentText(mine.samples / total)} of what those here have computed; ${linkText(mine)} on the wire.`;
 }
 
-const whoText = (count: number): string => (count === 1 ? '1 worker' : `${countText(count)} workers`);
+function whoText(count: number): string {
+  if (count === 0) return 'Nobody computes now';
+  return count === 1 ? '1 worker' : `${countText(count)} workers`;
+}
 
 const figure = (value: number | null | undefined): string =>
   value == null ? NOTHING_YET : value.toFixed(value < 0.1 ? 4 : 3);
@@ -119,14 +122,13 @@ function etaText({ progress, steps }: RunState): string {
   return `about ${durationText(progress.etaSeconds)} left of this epoch`;
 }
 
-function linkNoteOf({ link, restarted }: RunState, nowMs: number): string {
+function linkNoteOf({ link, restarted }: RunState): string {
   switch (link.type) {
     case 'connecting':
       return 'Asking the coordinator for the figures.';
-    case 'lost': {
-      const seconds = Math.max(0, Math.ceil((link.untilMs - nowMs) / 1000));
-      return `The coordinator is away (${link.reason}); these are the last figures. Asking again ${seconds > 0 ? `in ${seconds} s` : 'now'}.`;
-    }
+    case 'lost':
+      // No countdown: it would be read out every second.
+      return `The coordinator is away (${link.reason}). These are the last figures; they go on by themselves when it is back.`;
     case 'over':
       return link.looking
         ? `${link.reason} These were its last figures; those of the next run here will follow.`

@@ -13,7 +13,7 @@ export interface PageState {
   /** What was computed within the last RECENT_MS, the newest last. */
   readonly recent: readonly { readonly atMs: number; readonly samples: number }[];
   /** The last thing that went wrong without ending the work. */
-  readonly note: string | null;
+  readonly note: { readonly line: string; readonly atMs: number } | null;
   /** What the coordinator calls this tab's connection; null while it has none. */
   readonly workerId: string | null;
   /** The person wants to look on only. */
@@ -71,7 +71,7 @@ export function advance(state: PageState, event: PageEvent, nowMs: number): Page
     case 'engine':
       return { ...state, engine: event };
     case 'note':
-      return { ...state, note: event.line };
+      return { ...state, note: { line: event.line, atMs: nowMs } };
     case 'clickedPause':
       return { ...state, phase: { type: 'pausing' } };
     case 'clickedContinue':
@@ -110,8 +110,11 @@ type WorkEvent = Extract<FromTab, { type: 'connecting' | 'building' | 'joined' |
 function atWork(state: PageState, event: WorkEvent, nowMs: number): PageState {
   switch (event.type) {
     case 'connecting':
+      // Of every try one sentence would be said, and of its failure another.
+      if (state.phase.type === 'waiting') return { ...state, phase: { ...state.phase, untilMs: nowMs } };
+      return { ...state, phase: { type: 'connecting' } };
     case 'building':
-      return { ...state, phase: { type: event.type } };
+      return { ...state, phase: { type: 'building' } };
     case 'joined':
       return {
         ...state,

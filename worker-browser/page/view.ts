@@ -1,4 +1,3 @@
-import type { EngineInfo } from '../../shared/protocol/messages.ts';
 import { countText, rateText } from './figures.ts';
 import { engineName } from './run-view.ts';
 import { samplesPerSecond, type PageState, type Phase } from './state.ts';
@@ -31,10 +30,12 @@ export interface Button {
 }
 
 const NOTHING_YET = '–';
+/** While all goes well again, what went wrong so long ago is no news. */
+const NOTE_MS = 60_000;
 
 /** What the page shows of a state at a time. */
 export function viewOf(page: PageState, nowMs: number): View {
-  const { phase, run, step, engine } = page;
+  const { phase, run, step } = page;
   const { state, detail } = wordsOf(page);
   const rate = samplesPerSecond(page, nowMs);
   return {
@@ -49,9 +50,9 @@ export function viewOf(page: PageState, nowMs: number): View {
     samplesPerSecond: rate === null ? NOTHING_YET : rateText(rate),
     shards: countText(page.shards),
     step: stepText(step, run?.steps),
-    engine: engine !== null ? engineText(engine.info) : page.watchOnly ? 'not started' : 'being prepared',
-    engineWhy: asSentence(engine?.why ?? ''),
-    note: page.note ?? '',
+    engine: engineText(page),
+    engineWhy: asSentence(page.engine?.why ?? ''),
+    note: noteText(page, nowMs),
   };
 }
 
@@ -116,7 +117,14 @@ function buttonOf(phase: Phase): Button {
   }
 }
 
-function engineText({ backend, device, threads }: EngineInfo): string {
+function noteText({ note, phase }: PageState, nowMs: number): string {
+  const old = note !== null && phase.type === 'contributing' && nowMs > note.atMs + NOTE_MS;
+  return note === null || old ? '' : note.line;
+}
+
+function engineText({ engine, watchOnly, phase }: PageState): string {
+  if (engine === null) return watchOnly ? 'not started' : phase.type === 'failed' ? 'none' : 'being prepared';
+  const { backend, device, threads } = engine.info;
   const using = backend === 'wasm' ? `, ${threads} ${threads === 1 ? 'thread' : 'threads'},` : '';
   return `${engineName(backend)}${using} on ${device}`;
 }

@@ -1,5 +1,10 @@
 import type { Clock } from '../../shared/clock.ts';
-import { CloseCode, FATAL_CLOSE_CODES, ProtocolError } from '../../shared/protocol/close-code.ts';
+import {
+  closeReason,
+  CloseCode,
+  FATAL_CLOSE_CODES,
+  ProtocolError,
+} from '../../shared/protocol/close-code.ts';
 import { PROTOCOL_VERSION, type FromWorker } from '../../shared/protocol/messages.ts';
 import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/parse.ts';
 import type { Connect, Connection } from '../../shared/transport.ts';
@@ -57,7 +62,7 @@ export function watchRun(options: WatchOptions): Watch {
         return;
       }
       const waitMs = backoffMs(attempt++, random());
-      if (!finished) onEvent({ type: 'lost', reason, waitMs });
+      if (!finished) onEvent({ type: 'lost', reason });
       cancelWait = clock.after(waitMs, open);
     };
     const silence = watchForSilence(clock, () => {
@@ -89,7 +94,7 @@ export function watchRun(options: WatchOptions): Watch {
           }
         } catch (error) {
           if (!(error instanceof ProtocolError)) throw error;
-          current.close(error.code, error.message.slice(0, 100));
+          current.close(error.code, closeReason(error.message));
         }
       },
       onClose: lost,
