@@ -157,6 +157,10 @@ export function runSession(
       try {
         loaded?.prepare(samples);
       } catch (error) {
+        if (error instanceof ProtocolError) {
+          giveUp(error);
+          return;
+        }
         report.note(`Could not prepare samples: ${sentenceOf(error)}`);
       }
     };
@@ -172,6 +176,10 @@ export function runSession(
           report.computed(task, step, samples, clock.now() - startedAt);
         }
       } catch (error) {
+        if (error instanceof ProtocolError) {
+          giveUp(error);
+          return;
+        }
         const reason = sentenceOf(error).slice(0, LONGEST_REASON);
         if (state.phase !== 'ended') send({ type: 'failed', step, shard: id, reason });
         if (!abandoned) report.note(`Could not compute a shard: ${sentenceOf(error)}`);
