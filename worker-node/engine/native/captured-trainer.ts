@@ -2,6 +2,7 @@ import type { Trainer } from '../../../shared/engine/engine.ts';
 import type { ModelStep } from '../../../shared/engine/model-step.ts';
 import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
 import { createTrainer, readByData } from '../../../shared/engine/tf-engine.ts';
+import { messageOf } from '../../../shared/error-text.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import { scoreLogits } from '../../../shared/model/loss.ts';
 import type { Native } from './backend.ts';
@@ -51,7 +52,7 @@ export function createCapturedTrainer(
   const giveUp = (kind: GraphKind, error: unknown): void => {
     givenUp.add(kind);
     graphs[kind].clear();
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     const what = kind === 'logits' ? 'Evaluation' : 'The gradient';
     note(`${what} runs op by op, as it cannot be captured as a graph: ${why}.`);
   };
