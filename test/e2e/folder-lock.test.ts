@@ -1,17 +1,13 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { said } from '../support/worker-process.ts';
-import { makeRuns, type Runs } from './runs.ts';
+import { makeRuns } from './runs.ts';
 
-let runs: Runs;
-beforeAll(async () => {
-  runs = await makeRuns();
-});
-afterAll(() => runs.remove());
+const { data, scratch, gradcast, train, remove } = await makeRuns();
+afterAll(remove);
 
 test('a folder has one run at a time, which may be gone on with as soon as its process is gone', async () => {
-  const { data, scratch, gradcast, train } = runs;
   const dir = join(scratch, 'taken');
   const resume = (command: string) =>
     gradcast(command, '--resume', dir, '--data', data, '--port', '0', '--checkpoint-every', '1');
@@ -44,11 +40,11 @@ test('a folder has one run at a time, which may be gone on with as soon as its p
 }, 60_000);
 
 test('a run that is stopped at once, by a second Ctrl-C, leaves no lock', async () => {
-  const run = runs.train('twice', '--epochs', '10000');
+  const run = train('twice', '--epochs', '10000');
   await said(run, /Epoch 1\/10000: 5 steps/);
   run.kill('SIGINT');
   await said(run, /Ctrl-C again stops at once/);
   run.kill('SIGINT');
   expect(await run.ended, run.output()).toBe(130);
-  expect(await readdir(join(runs.scratch, 'twice'))).not.toContain('lock.json');
+  expect(await readdir(join(scratch, 'twice'))).not.toContain('lock.json');
 });

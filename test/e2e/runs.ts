@@ -17,7 +17,7 @@ export interface Runs {
   readonly history: (out: string) => Promise<EpochRecord[]>;
   /** What the clock says left out. */
   readonly timelessHistory: (out: string) => Promise<EpochRecord[]>;
-  remove(): Promise<void>;
+  readonly remove: () => Promise<void>;
 }
 
 export async function makeRuns(): Promise<Runs> {
