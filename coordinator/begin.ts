@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Dataset } from '../shared/data/dataset.ts';
 import { layoutOf } from '../shared/model/layout.ts';
@@ -8,7 +9,14 @@ import type { Report } from './report/report.ts';
 import { loadCheckpoint, type Checkpoint } from './storage/checkpoint.ts';
 import { digestOf } from './storage/data-digest.ts';
 import { openDataset } from './storage/open-dataset.ts';
-import { createRunFolder, defaultRunDir, reopenRunFolder, type RunFolder } from './storage/run-folder.ts';
+import {
+  createRunFolder,
+  defaultRunDir,
+  reopenRunFolder,
+  type NewFolder,
+  type RunFolder,
+} from './storage/run-folder.ts';
+import { lockRun } from './storage/run-lock.ts';
 import { readTopology } from './storage/topology-file.ts';
 import { createOptimizer, type Optimizer } from './training/optimizer.ts';
 import type { TrainingStart } from './training/train.ts';
@@ -45,9 +53,11 @@ export interface Begun extends PreparedJob {
   readonly knownAnswer?: string | undefined;
   /** Makes the run's folder, or takes the one that is there. */
   readonly openFolder: () => Promise<RunFolder>;
+  /** Lets other processes have the folder, once this one does not write to it any more. */
+  readonly release: () => Promise<void>;
 }
 
-/** @throws Error with a sentence if the data, the model or the checkpoint cannot be used */
+/** @throws Error with a sentence if the data, the model or the checkpoint cannot be used, or the run is going on elsewhere */
 export function beginRun(flags: BeginFlags, report: Report, signal: AbortSignal): Promise<Begun> {
   return flags.resume === undefined
     ? newRun(flags, report, signal)
@@ -63,22 +73,41 @@ async function newRun(flags: BeginFlags, report: Report, signal: AbortSignal): P
     ...{ epochs, topology },
     microShard: flags.exact === true ? flags.microShard : undefined,
   });
+  let folder: NewFolder | null = null;
   return {
     ...prepared,
     dataset,
     dataDigest: digestOf(dataset),
     weights: prepared.initialWeights,
     optimizer: createOptimizer(prepared.job.optimizer, layoutOf(prepared.job.layout)),
-    openFolder: () => createRunFolder(flags.out ?? defaultRunDir(new Date())),
+    openFolder: async () => (folder = await createRunFolder(flags.out ?? defaultRunDir(new Date()))),
+    release: async () => folder?.release(),
   };
 }
 
 async function resumedRun(
   dir: string,
-  { data, epochs }: BeginFlags,
+  flags: BeginFlags,
   report: Report,
   signal: AbortSignal,
 ): Promise<Begun> {
+  // Where nothing is, there is no checkpoint either, which is what the person is told then.
+  const lock = existsSync(dir) ? await lockRun(resolve(dir)) : null;
+  const release = async (): Promise<void> => lock?.release();
+  try {
+    return { ...(await goOn(dir, flags, report, signal)), release };
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+async function goOn(
+  dir: string,
+  { data, epochs }: BeginFlags,
+  report: Report,
+  signal: AbortSignal,
+): Promise<Omit<Begun, 'release'>> {
   const checkpoint = await loadCheckpoint(join(dir, 'checkpoints'), (line) => report.warn(line));
   const { position, tally, knownAnswer } = checkpoint;
   const job = { ...checkpoint.job, epochs: epochs ?? checkpoint.job.epochs };

@@ -6,6 +6,7 @@ import {
   decimal,
   integer,
   interval,
+  knownTokenOption,
   logOption,
   part,
   token,
@@ -39,7 +40,9 @@ const codecOption = (): Option =>
     .choices(['auto', ...Object.keys(LINK_CODECS)])
     .default('auto');
 const tokenOption = (): Option =>
-  new Option('--token <token>', 'only workers that know it may join').env('GRADCAST_TOKEN').argParser(token);
+  new Option('--token <token>', 'only workers that know it may join')
+    .env('GRADCAST_TOKEN')
+    .argParser(token('to let in everybody'));
 
 /** Adds what a coordinator can do to the program. */
 export function addCoordinatorCommands(cli: Command, program: Program): void {
@@ -95,7 +98,7 @@ Examples:
     .summary('how a run goes')
     .description('How a run goes: epoch, figures, every worker, and whom the steps wait for.')
     .argument('<url>', 'address that the coordinator printed, ws://host:port')
-    .addOption(tokenOption())
+    .addOption(knownTokenOption())
     .option(
       '--fingerprint <hex>',
       'of a self-signed certificate: the one to trust (wss://)',

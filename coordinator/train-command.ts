@@ -55,11 +55,12 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
   const interrupt = interruptible(report);
   // Read anew each time: it changes while others are awaited.
   const stopping = (): boolean => interrupt.signal.aborted;
-  const made: { opened: Opened | null } = { opened: null };
+  const made: { begun: Begun | null; opened: Opened | null } = { begun: null, opened: null };
   try {
     checkExact(flags);
     const tls = await certificateFor(flags, userCacheDir(), new Date());
     const begun = await beginRun(flags, report, interrupt.signal);
+    made.begun = begun;
     const { dataset, job, weights, optimizer, start, history, knownAnswer } = begun;
     if (job.microShard !== undefined) checkExact({ ...flags, exact: true });
     if (start !== undefined && start.position.epoch > job.epochs) {
@@ -149,6 +150,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
     throw error;
   } finally {
     if (flags.resume === undefined) await made.opened?.folder.discard();
+    await made.begun?.release();
     report.close();
     interrupt.dispose();
   }

@@ -58,8 +58,19 @@ export function decimal(least: 'zero' | 'positive' = 'positive'): (text: string)
   };
 }
 
-/** For commander: a secret that workers have to know; none at all would let in everybody, without a word. */
-export function token(text: string): string {
-  if (text.length >= 1 && text.length <= 200) return text;
-  throw new InvalidArgumentError('It takes 1 to 200 characters; leave it out to let in everybody.');
+/**
+ * For commander: a secret that workers have to know, as long as a hello may have it. An empty one would let in everybody.
+ * @param without when a person is to leave it out
+ */
+export function token(without: string): (text: string) => string {
+  return (text) => {
+    if (text.length >= 1 && text.length <= 200) return text;
+    throw new InvalidArgumentError(`It takes 1 to 200 characters; leave it out ${without}.`);
+  };
 }
+
+/** --token of those who come to a coordinator. */
+export const knownTokenOption = (): Option =>
+  new Option('--token <token>', 'what the coordinator was started with')
+    .env('GRADCAST_TOKEN')
+    .argParser(token('if the coordinator has none'));

@@ -1,5 +1,6 @@
 import type { Clock } from '../shared/clock.ts';
 import type { Engine } from '../shared/engine/engine.ts';
+import { messageOf } from '../shared/error-text.ts';
 import type { Job } from '../shared/model/job.ts';
 import type { Connect } from '../shared/transport.ts';
 import { RefusedError, runWorker, type WorkerOptions } from '../shared/worker/connection-loop.ts';
@@ -178,7 +179,7 @@ export function contribute(options: ContributeOptions): { join(message: Join): v
 
 function endOf(error: unknown): FromTab {
   if (error instanceof RefusedError) return { type: 'refused', reason: error.reason };
-  return { type: 'failed', reason: error instanceof Error ? error.message : String(error) };
+  return { type: 'failed', reason: messageOf(error) };
 }
 
 /** Says when the model is being built, which takes a while on a slow device. */

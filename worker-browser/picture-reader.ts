@@ -1,6 +1,7 @@
 import type { Clock } from '../shared/clock.ts';
 import { float32 } from '../shared/codec/float32.ts';
 import type { Engine, Trainer } from '../shared/engine/engine.ts';
+import { messageOf } from '../shared/error-text.ts';
 import type { Job } from '../shared/model/job.ts';
 import { layoutOf, sizeOf } from '../shared/model/layout.ts';
 import type { OpenedEngine } from './engine/opened-engine.ts';
@@ -124,9 +125,7 @@ export class PictureReader {
     } catch (error) {
       this.#close();
       this.#picture = null;
-      this.#options.note(
-        `Cannot read the picture: ${error instanceof Error ? error.message : String(error)}`,
-      );
+      this.#options.note(`Cannot read the picture: ${messageOf(error)}`);
     } finally {
       this.#reading = false;
       this.#schedule();

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { relative, sep } from 'node:path';
 import { Option, type Command } from 'commander';
-import { countOrAuto, integer, logOption } from '../shared/options.ts';
+import { countOrAuto, integer, knownTokenOption, logOption } from '../shared/options.ts';
 import type { Connect } from '../shared/transport.ts';
 import { parseDevices } from './devices.ts';
 import { parseFingerprint as fingerprint } from '../shared/fingerprint.ts';
@@ -21,7 +21,7 @@ export function addWorkerCommands(cli: Command, programFile: string, threadFile:
     .summary('attach this machine to a run')
     .description('Attach this machine to a run. Keeps trying while the coordinator is away; Ctrl-C leaves.')
     .argument('<url>', 'address that the coordinator printed, ws://host:port or wss://')
-    .addOption(new Option('--token <token>', 'what the coordinator was started with').env('GRADCAST_TOKEN'))
+    .addOption(knownTokenOption())
     .option('--fingerprint <hex>', 'of a self-signed certificate: the one to trust (wss://)', fingerprint)
     .option('--name <name>', 'what this machine is called in the run', hostname())
     .option('--workers <n>', 'worker processes: auto is what is fastest here', countOrAuto, 'auto')

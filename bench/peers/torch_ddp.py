@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 
 import torch
 import torch.distributed as dist
@@ -38,28 +37,19 @@ dist.init_process_group(
 stepper = Stepper(DistributedDataParallel(build()), batch // processes)
 
 
-def run_together(count):
-    """Called by every rank with the same count; 0 ends it."""
-    times = []
-    for _ in range(count):
-        started = time.perf_counter()
-        stepper.step()
-        times.append((time.perf_counter() - started) * 1000)
-    return times
-
-
 def command(count=0):
+    """Rank 0 says how many steps all take next; 0 ends it."""
     told = torch.tensor([count])
     dist.broadcast(told, 0)
     return int(told)
 
 
 if rank == 0:
-    run = lambda count: run_together(command(count))
+    run = lambda count: stepper.run(command(count))
     run(10)
     serve({"torch": torch.__version__}, run)
     command(0)
 else:
     while (count := command()) > 0:
-        run_together(count)
+        stepper.run(count)
 dist.destroy_process_group()

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from torch_model import build
+from torch_model import adadelta, build
 
 rank, ranks, address = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 compute_s, tail_at, steps = float(sys.argv[4]) / 1000, float(sys.argv[5]), int(sys.argv[6])
@@ -48,7 +48,7 @@ class Sleeper(torch.nn.Module):
 torch.set_num_threads(1)
 dist.init_process_group("gloo", init_method=f"tcp://{address}:29511", rank=rank, world_size=ranks)
 model = DistributedDataParallel(Sleeper())
-optimizer = torch.optim.Adadelta(model.parameters(), lr=1.0, rho=0.95, eps=1e-8)
+optimizer = adadelta(model)
 times = []
 for step in range(WARM_UP + steps):
     started = time.perf_counter()

@@ -1,7 +1,6 @@
 """PyTorch in one process. A step: zero_grad, forward, backward, Adadelta. Arguments: batch, threads"""
 
 import sys
-import time
 
 import torch
 
@@ -11,16 +10,5 @@ from torch_model import Stepper, build
 batch, threads = int(sys.argv[1]), int(sys.argv[2])
 torch.set_num_threads(threads)
 stepper = Stepper(build(), batch)
-
-
-def run(count):
-    times = []
-    for _ in range(count):
-        started = time.perf_counter()
-        stepper.step()
-        times.append((time.perf_counter() - started) * 1000)
-    return times
-
-
-run(10)
-serve({"torch": torch.__version__}, run)
+stepper.run(10)
+serve({"torch": torch.__version__}, stepper.run)

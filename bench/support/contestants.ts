@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { messageOf } from '../../shared/error-text.ts';
 import { nativeCandidates } from '../../worker-node/engine/candidates.ts';
 import type { InstallReport } from '../../worker-node/engine/install/progress.ts';
 import { threadsPerWorker } from '../../worker-node/engine/load-native.ts';
@@ -52,7 +53,7 @@ export async function startContestants(options: FieldOptions): Promise<Contestan
       started.push(await start(name));
     } catch (error) {
       options.signal.throwIfAborted();
-      report.say(`Left out: ${CONTESTANTS[name]}. ${error instanceof Error ? error.message : String(error)}`);
+      report.say(`Left out: ${CONTESTANTS[name]}. ${messageOf(error)}`);
     }
   }
   return started;

@@ -49,6 +49,17 @@ export const codecRule = (name: string): CodecRule => LINK_CODECS[name] ?? 'auto
 export const inShort = ({ codec, updateCodec }: { codec: string; updateCodec: string | null }): string =>
   `${codec}/${updateCodec ?? 'float32'}`;
 
+/** How vectors travel now, as history.jsonl has it: 'int4/int8', or 'float32/float32 2, int8/int8 1'; by the rule without links. */
+export function codecsInUse(links: Iterable<Parameters<typeof inShort>[0]>, rule: CodecRule): string {
+  const counts = new Map<string, number>();
+  for (const link of links) counts.set(inShort(link), (counts.get(inShort(link)) ?? 0) + 1);
+  if (counts.size === 0) return rule === 'auto' ? 'auto' : `${rule.up}/${rule.down}`;
+  return [...counts]
+    .map(([name, count]) => (counts.size === 1 ? name : `${name} ${count}`))
+    .join(', ')
+    .slice(0, 100);
+}
+
 /** What a welcome says of gradients: what those come in whose shard asks for nothing else. */
 export const welcomedUp = ({ up }: LinkCodecs): string => (up === FACTORS ? PLAIN.up : up);
 

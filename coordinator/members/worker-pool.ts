@@ -6,7 +6,6 @@ import { closeReason, CloseCode, ProtocolError } from '../../shared/protocol/clo
 import {
   PROTOCOL_VERSION,
   type FromCoordinator,
-  type FromWorker,
   type Hello,
   type ShardId,
   type Step,
@@ -21,9 +20,10 @@ import { Arrivals } from './arrivals.ts';
 import { Greetings, tooLarge, type PoolConnection } from './greetings.ts';
 import { Heartbeat } from './heartbeat.ts';
 import type { KnownAnswers } from './known-answers.ts';
-import { inShort, PLAIN, type CodecRule } from './link-codecs.ts';
+import { codecsInUse, PLAIN, type CodecRule } from './link-codecs.ts';
 import type { Member } from './member.ts';
 import { newMember } from './new-member.ts';
+import { PoolListeners, type PoolListener } from './pool-listeners.ts';
 
 export interface PoolOptions {
   readonly job: Job;
@@ -49,20 +49,6 @@ export interface PoolOptions {
   readonly silenceMs?: number;
 }
 
-/** What happens among the workers; a listener has what it wants to hear. */
-export interface PoolListener {
-  joined?(member: Member): void;
-  /** @param code with which it was dropped; none if it went by itself */
-  left?(member: Member, reason: string, code?: CloseCode): void;
-  answered?(member: Member, message: Extract<FromWorker, { shard: ShardId }>, payload: Uint8Array): void;
-  /** Somebody was not let in. */
-  refused?(reason: string): void;
-  /** A step is faster without this worker, for that reason; or, with null, is not any more. */
-  reserved?(member: Member, reason: string | null): void;
-  /** Its vectors travel in another way from now on, for this reason. */
-  recoded?(member: Member, reason: string): void;
-}
-
 const DEFAULT_HEARTBEAT_MS = 5_000;
 const DEFAULT_SILENCE_MS = 60_000;
 const STRIKES = 3;
@@ -81,7 +67,7 @@ export class WorkerPool {
   /** Those who are still building the model. */
   readonly #preparing = new Map<WorkerId, Member>();
   readonly #options: PoolOptions;
-  readonly #listeners = new Set<PoolListener>();
+  readonly #listeners = new PoolListeners();
   readonly #greetings: Greetings;
   readonly #arrivals: Arrivals;
   readonly #heartbeatMs: number;
@@ -111,25 +97,12 @@ export class WorkerPool {
 
   /** How vectors travel now, as history.jsonl has it: 'int4/int8', or 'float32/float32 2, int8/int8 1'. */
   get codecsInUse(): string {
-    const counts = new Map<string, number>();
-    for (const member of this.members.values()) {
-      const name = inShort(member);
-      counts.set(name, (counts.get(name) ?? 0) + 1);
-    }
-    if (counts.size < 2) {
-      const { codecs } = this;
-      return [...counts.keys()][0] ?? (codecs === 'auto' ? 'auto' : `${codecs.up}/${codecs.down}`);
-    }
-    return [...counts]
-      .map(([name, count]) => `${name} ${count}`)
-      .join(', ')
-      .slice(0, 100);
+    return codecsInUse(this.members.values(), this.codecs);
   }
 
   /** @returns what ends the listening */
   listen(listener: PoolListener): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   /** Takes a new connection in; it has to say hello before long. */
@@ -153,7 +126,7 @@ export class WorkerPool {
         checkToken(message.token, this.#options.rules);
         return this.#options.watch(connection);
       },
-      refused: (reason) => this.#listeners.forEach((listener) => listener.refused?.(reason)),
+      refused: (reason) => this.#listeners.tell((listener) => listener.refused?.(reason)),
     });
   }
 
@@ -202,12 +175,12 @@ export class WorkerPool {
         reason: reason ?? 'Steps are faster with it.',
       });
     }
-    this.#listeners.forEach((listener) => listener.reserved?.(member, reason));
+    this.#listeners.tell((listener) => listener.reserved?.(member, reason));
   }
 
   /** Says that a worker's codecs have changed. */
   sayRecoded(member: Member, reason: string): void {
-    this.#listeners.forEach((listener) => listener.recoded?.(member, reason));
+    this.#listeners.tell((listener) => listener.recoded?.(member, reason));
   }
 
   /** Workers that take long are given longer before their silence counts. */
@@ -302,7 +275,7 @@ export class WorkerPool {
         this.#preparing.delete(member.id);
         this.members.set(member.id, member);
         if (member.recodes.length > 0) this.#probes.get(member)?.begin();
-        this.#listeners.forEach((listener) => listener.joined?.(member));
+        this.#listeners.tell((listener) => listener.joined?.(member));
         return;
       case 'pong': {
         if (this.#probes.get(member)?.answered(message.id) === true) return;
@@ -322,17 +295,17 @@ export class WorkerPool {
         if (!this.members.has(member.id)) {
           throw new ProtocolError(CloseCode.unexpected, `A message of type ${message.type} before ready.`);
         }
-        this.#listeners.forEach((listener) => listener.answered?.(member, message, payload));
+        this.#listeners.tell((listener) => listener.answered?.(member, message, payload));
     }
   }
 
   #remove(member: Member, reason: string, code?: CloseCode): void {
     if (this.#preparing.delete(member.id))
-      this.#listeners.forEach((listener) =>
+      this.#listeners.tell((listener) =>
         listener.refused?.(`${member.name} left before it was ready: ${reason}`),
       );
     if (!this.members.delete(member.id)) return;
-    this.#listeners.forEach((listener) => listener.left?.(member, reason, code));
+    this.#listeners.tell((listener) => listener.left?.(member, reason, code));
   }
 
   #everybody(): Member[] {

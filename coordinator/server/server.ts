@@ -9,7 +9,7 @@ import { readableText } from '../../shared/protocol/readable.ts';
 import type { Connection } from '../../shared/transport.ts';
 import type { Allowances } from '../members/allowances.ts';
 import type { PoolConnection } from '../members/greetings.ts';
-import { Strangers } from './strangers.ts';
+import { Strangers, type StrangerLimits } from './strangers.ts';
 import type { Routes } from './routes.ts';
 import { Arrival } from './arrival.ts';
 import { mayConnect } from './origin.ts';
@@ -32,6 +32,12 @@ export interface ServerOptions {
   readonly hasToken?: boolean;
   /** Of the addresses that have been refused. */
   readonly allowances?: Pick<Allowances, 'isSpent' | 'spend'>;
+  /** How many connections may wait to be let in, if not as many as Strangers says. */
+  readonly strangers?: StrangerLimits;
+  /** Open at once, of all kinds; MOST_CONNECTIONS without. */
+  readonly mostConnections?: number;
+  /** How long a connection may take for TLS before it is cut off; as long as for a request's headers without. */
+  readonly handshakeMs?: number;
 }
 
 export interface RunningServer {
@@ -75,6 +81,7 @@ const MOST_CONNECTIONS = 4_096;
  * @throws Error with a sentence if the port cannot be opened
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const { mostConnections = MOST_CONNECTIONS, handshakeMs = PATIENCE.headersTimeout } = options;
   // 'dev' looks at the files anew for each request. Otherwise a file that went away during a run, as when gradcast is
   // updated, would end the whole process: sirv does not listen for errors of the stream that it opens.
   const page = sirv(options.pageDir, {
@@ -108,8 +115,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const http =
     options.tls === undefined
       ? createServer(PATIENCE, answer)
-      : createTlsServer({ ...PATIENCE, ...options.tls, handshakeTimeout: PATIENCE.headersTimeout }, answer);
-  const strangers = new Strangers();
+      : createTlsServer({ ...PATIENCE, ...options.tls, handshakeTimeout: handshakeMs }, answer);
+  const strangers = new Strangers(options.strangers);
   http.on('connection', (socket: Socket) => strangers.arrive(socket));
   const sockets = new WebSocketServer({
     noServer: true,
@@ -125,7 +132,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     open.add(socket);
     socket.once('close', () => open.delete(socket));
   });
-  http.maxConnections = MOST_CONNECTIONS;
+  http.maxConnections = mostConnections;
   const anyName = options.hasToken === true || options.tls !== undefined;
   http.on('upgrade', (request: IncomingMessage, socket: Carrier, head: Buffer) => {
     // Nobody else listens from here on: a reset would end the process.

@@ -1,8 +1,12 @@
 import type { Socket } from 'node:net';
 
-/** Of one address: a class behind one router may open the page together. */
-const MOST_OF_AN_ADDRESS = 256;
-const MOST = 2_048;
+export interface StrangerLimits {
+  readonly ofAnAddress: number;
+  readonly inAll: number;
+}
+
+/** A class behind one router may open the page together. */
+const LIMITS: StrangerLimits = { ofAnAddress: 256, inAll: 2_048 };
 
 /** How a connection is named by both its ends. */
 type Peer = Pick<Socket, 'remoteAddress' | 'remotePort'>;
@@ -12,14 +16,19 @@ type Peer = Pick<Socket, 'remoteAddress' | 'remotePort'>;
  * memory and the sockets of a run by opening connections and saying nothing.
  */
 export class Strangers {
+  readonly #limits: StrangerLimits;
   readonly #present = new Set<string>();
   readonly #ofAddress = new Map<string, number>();
+
+  constructor(limits: StrangerLimits = LIMITS) {
+    this.#limits = limits;
+  }
 
   /** Takes a new connection in, or cuts it off. */
   arrive(socket: Socket): void {
     const address = socket.remoteAddress ?? '';
     const there = this.#ofAddress.get(address) ?? 0;
-    if (there >= MOST_OF_AN_ADDRESS || this.#present.size >= MOST) {
+    if (there >= this.#limits.ofAnAddress || this.#present.size >= this.#limits.inAll) {
       socket.destroy();
       return;
     }

@@ -1,3 +1,4 @@
+import { messageOf } from '../../shared/error-text.ts';
 import { closeReason, CloseCode } from '../../shared/protocol/close-code.ts';
 import { PROTOCOL_VERSION, type EpochRecord, type RunMessage } from '../../shared/protocol/messages.ts';
 import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/parse.ts';
@@ -51,7 +52,7 @@ function observe(url: string, token: string | undefined, connect: Connect): Prom
         resolve({ run, progress: message, last: last ?? run.epochs.at(-1) ?? null });
         connection.close(CloseCode.normal, closeReason('That is all.'));
       } catch (error) {
-        fail(error instanceof Error ? error.message : String(error));
+        fail(messageOf(error));
       }
     };
     const connection = connect(url, {

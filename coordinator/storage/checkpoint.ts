@@ -3,6 +3,7 @@ import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import writeFileAtomic from 'write-file-atomic';
+import { messageOf } from '../../shared/error-text.ts';
 import { jobSchema } from '../../shared/model/job.ts';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -105,7 +106,7 @@ export async function loadCheckpoint(dir: string, warn: (line: string) => void):
     try {
       return decodeCheckpoint(await readFile(path));
     } catch (error) {
-      warn(`${path} cannot be used (${error instanceof Error ? error.message : String(error)}).`);
+      warn(`${path} cannot be used (${messageOf(error)}).`);
     }
   }
   throw new Error(`There is no checkpoint in ${dir} to go on from.`);

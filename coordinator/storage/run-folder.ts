@@ -4,7 +4,10 @@ import { customAlphabet } from 'nanoid';
 import writeFileAtomic from 'write-file-atomic';
 import * as v from 'valibot';
 import { epochRecord, type EpochRecord } from '../../shared/protocol/messages.ts';
+import { LOCK_NAMES, lockRun } from './run-lock.ts';
 
+/** What is there before a run has made anything. */
+const LEFT_BY_NOTHING: ReadonlySet<string> = new Set(['config.json', 'checkpoints', ...LOCK_NAMES]);
 const BEFORE_THE_FIRST_STEP = /^checkpoint-0+\.bin$/;
 
 /** Where a run leaves what it has made. */
@@ -16,6 +19,11 @@ export interface RunFolder {
   appendHistory(record: EpochRecord): Promise<void>;
   /** Makes room for another run, if nothing has come of this one. */
   discard(): Promise<void>;
+}
+
+/** The folder of a new run, which no other process may go on with until it is released. */
+export interface NewFolder extends RunFolder {
+  release(): Promise<void>;
 }
 
 /** The folder of a run that is gone on with. */
@@ -32,10 +40,10 @@ export const defaultRunDir = (now: Date): string =>
   join('runs', `${now.toISOString().slice(0, 10)}-${runId()}`);
 
 /**
- * Makes the folder of a new run.
+ * Makes the folder of a new run, and takes it for this process.
  * @throws Error if it holds a run already, or cannot be written
  */
-export async function createRunFolder(path: string): Promise<RunFolder> {
+export async function createRunFolder(path: string): Promise<NewFolder> {
   const dir = resolve(path);
   await mkdir(dir, { recursive: true }).catch((error: unknown) => {
     throw new Error(`The folder ${dir} cannot be made (${String(error)}). Choose another with --out.`);
@@ -47,11 +55,11 @@ export async function createRunFolder(path: string): Promise<RunFolder> {
     }
     throw new Error(`The folder ${dir} cannot be written (${String(error)}). Choose another with --out.`);
   });
-  return runFolder(dir);
+  return { ...runFolder(dir), ...(await lockRun(dir)) };
 }
 
 /**
- * Takes the folder of an earlier run. Epochs that are going to be done again leave its history.
+ * Opens the folder of an earlier run, which this process has locked. Epochs that are going to be done again leave its history.
  * @param epoch the first one to be done, from 1
  */
 export async function reopenRunFolder(dir: string, epoch: number): Promise<ReopenedFolder> {
@@ -88,7 +96,7 @@ const runFolder = (dir: string): RunFolder => ({
       [dir, join(dir, 'checkpoints')].map((path) => readdir(path).catch((): string[] => [])),
     );
     const nothing =
-      files?.every((file) => file === 'config.json' || file === 'checkpoints') === true &&
+      files?.every((file) => LEFT_BY_NOTHING.has(file)) === true &&
       checkpoints?.every((file) => BEFORE_THE_FIRST_STEP.test(file)) === true;
     if (nothing) await rm(dir, { recursive: true, force: true });
   },

@@ -15,6 +15,7 @@ import type { WorkerPool } from '../members/worker-pool.ts';
 import { AnswerReader, type AnswerReaderOptions } from './answer-reader.ts';
 import { Interrupted, TrainingDiverged } from './errors.ts';
 import { nextLateMs } from './hand-out.ts';
+import { NotFiniteAnswers } from './not-finite.ts';
 import {
   advanceRound,
   overdueWorkers,
@@ -83,7 +84,7 @@ export class ActiveRound {
   readonly #options: ActiveRoundOptions;
   readonly #read: AnswerReader;
   readonly #scores: PartScore[] = [];
-  readonly #notFinite = new Set<Member>();
+  readonly #notFinite = new NotFiniteAnswers();
   /** Of shards whose tail has come, its norm. */
   readonly #tails = new Map<ShardId, number>();
   readonly #cleanUp: (() => void)[] = [];
@@ -129,7 +130,7 @@ export class ActiveRound {
   /** What has ended this round, should nobody be left to finish it: somebody had to go over values that are not finite. */
   get divergence(): TrainingDiverged | null {
     const { step, task } = this.#options;
-    return this.#ended || this.#notFinite.size === 0 ? null : new TrainingDiverged(step, task);
+    return this.#ended || !this.#notFinite.any ? null : new TrainingDiverged(step, task);
   }
 
   get #isAlone(): boolean {
@@ -224,7 +225,10 @@ export class ActiveRound {
       else this.#accept(member, shard, answer, payload);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      if (error.code === CloseCode.notFinite && this.#diverged(member)) {
+      if (
+        error.code === CloseCode.notFinite &&
+        this.#notFinite.add(member, this.#round.workers, pool.members.values())
+      ) {
         this.#end(() => this.#settle?.reject(new TrainingDiverged(step, task)));
         return;
       }
@@ -272,18 +276,6 @@ export class ActiveRound {
     const busyMs = nowMs - Math.max(shard.givenAtMs, member.answeredMs);
     member.answeredMs = nowMs;
     this.#options.onTimed(member, shard.to - shard.from, busyMs);
-  }
-
-  /**
-   * Whether it is the weights' fault that a gradient is not finite: all workers of this round whose answers have counted before,
-   * two or more, find the same in this round. Strangers cannot end a run so.
-   */
-  #diverged(member: Member): boolean {
-    this.#notFinite.add(member);
-    const asked = new Set([...this.#round.workers, ...[...this.#notFinite].map(({ id }) => id)]);
-    const here = [...this.#options.pool.members.values()].filter(({ id }) => asked.has(id));
-    const proven = here.filter(({ accepted }) => accepted > 0);
-    return proven.length > 1 && proven.every((other) => this.#notFinite.has(other));
   }
 
   #acceptTail(member: Member, shard: GivenShard, tail: GradientTail, payload: Uint8Array): void {

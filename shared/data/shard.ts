@@ -53,3 +53,13 @@ export function viewShard(payload: Uint8Array, samples: number, sampleShape: rea
     labels: payload.subarray(labelsAt),
   };
 }
+
+/**
+ * A label that is none of the job's would be read as some other place's of what the model says.
+ * @throws ProtocolError (malformed)
+ */
+export function checkLabels({ labels }: Shard, classes: number): void {
+  const wrong = labels.find((label) => label >= classes);
+  if (wrong === undefined) return;
+  throw new ProtocolError(CloseCode.malformed, `A sample of class ${wrong}; the job has ${classes}, from 0.`);
+}

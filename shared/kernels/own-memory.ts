@@ -1,15 +1,4 @@
-/** What is used here of what browsers and Node both have but the ES library's types have not. */
-interface Host {
-  atob(base64: string): string;
-  readonly WebAssembly?: {
-    readonly Memory: new (descriptor: { initial: number; maximum: number }) => {
-      readonly buffer: ArrayBuffer;
-    };
-    readonly Module: new (bytes: Uint8Array) => object;
-    readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
-    validate(bytes: Uint8Array): boolean;
-  };
-}
+import { bytesOf, host, instantiateOver } from './module.ts';
 
 const PAGE_BYTES = 65536;
 
@@ -21,22 +10,22 @@ export interface OwnMemory {
 
 /**
  * Instantiates a module of ours with a memory of its own, which never grows.
- * @param base64 the module's bytes; it imports its memory as env.memory
+ * @param base64 the module's bytes
  * @param bytes that the memory has at least
- * @returns null where there is no WebAssembly with SIMD, or none may be compiled
+ * @returns null where there is no WebAssembly with SIMD, no such memory, or none may be compiled
  */
 export function instantiate(base64: string, bytes: number): OwnMemory | null {
-  const host = globalThis as unknown as Host;
-  const api = host.WebAssembly;
-  if (api === undefined) return null;
-  const code = Uint8Array.from(host.atob(base64), (char) => char.charCodeAt(0));
-  if (!api.validate(code)) return null;
+  const memory = memoryOf(Math.ceil(bytes / PAGE_BYTES));
+  if (memory === null) return null;
+  const exports = instantiateOver(memory, bytesOf(base64));
+  return exports === null ? null : { exports, buffer: memory.buffer };
+}
+
+function memoryOf(pages: number): { readonly buffer: ArrayBuffer } | null {
+  if (host.WebAssembly === undefined) return null;
   try {
-    const memory = new api.Memory({ initial: Math.ceil(bytes / PAGE_BYTES), maximum: 65536 });
-    const { exports } = new api.Instance(new api.Module(code), { env: { memory } });
-    return { exports, buffer: memory.buffer };
+    return new host.WebAssembly.Memory({ initial: pages, maximum: 65536 });
   } catch {
-    // A page that may not compile in place.
     return null;
   }
 }

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { messageOf } from '../error-text.ts';
 import { jobSchema, type Job } from './job.ts';
 import { layoutOf } from './layout.ts';
 
@@ -75,7 +76,7 @@ export async function readModel(
     const parts = await Promise.all(model.weightFiles.map(files.bytes));
     return { ...model, weights: parseWeights(parts, model.job) };
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new Error(`No gradcast model in ${dir}: ${why} Name the folder model/ of a run.`, { cause: error });
   }
 }

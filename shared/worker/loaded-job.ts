@@ -9,8 +9,9 @@ import {
 } from '../codec/factors.ts';
 import { FeedbackEncoder } from '../codec/feedback-encoder.ts';
 import { float32 } from '../codec/float32.ts';
-import { viewShard, type Shard } from '../data/shard.ts';
+import { checkLabels, viewShard, type Shard } from '../data/shard.ts';
 import type { Tail, Trainer } from '../engine/engine.ts';
+import type { Job } from '../model/job.ts';
 import { layoutOf } from '../model/layout.ts';
 import { openFrame, type OpenFrame } from '../protocol/frame.ts';
 import type { FromWorker, Welcome } from '../protocol/messages.ts';
@@ -31,7 +32,7 @@ export class LoadedJob {
   readonly #codec: string;
   readonly #kernel: DenseKernel | null;
   readonly #held: HeldWeights;
-  readonly #sampleShape: readonly number[];
+  readonly #data: Job['data'];
   readonly #tailFrom: number | null;
   readonly #connection: Connection;
   /** Room for one gradient, used again for every shard. */
@@ -41,7 +42,7 @@ export class LoadedJob {
 
   constructor(trainer: Trainer, { codec, updateCodec, job, tailFrom }: Welcome, connection: Connection) {
     this.#trainer = trainer;
-    this.#sampleShape = job.data.sampleShape;
+    this.#data = job.data;
     this.#connection = connection;
     this.#gradient = trainer.room ?? new Float32Array(layoutOf(job.layout).length);
     const { length } = this.#gradient;
@@ -49,7 +50,7 @@ export class LoadedJob {
     this.#kernel = trainer.givesFactors === true ? factoredKernel(layoutOf(job.layout)) : null;
     this.#encoder = new FeedbackEncoder(codecNamed(codec), length);
     this.#held = new HeldWeights(updateCodec === undefined ? null : codecNamed(updateCodec), length);
-    this.#tailFrom = tailFrom !== undefined && tailFrom < length ? tailFrom : null;
+    this.#tailFrom = tailFrom ?? null;
   }
 
   /** @throws ProtocolError (wrongLength, malformed) */
@@ -150,7 +151,9 @@ export class LoadedJob {
   /** The same view for the same payload, by which the trainer knows what it has prepared. */
   #view(payload: Uint8Array, samples: number): Shard {
     if (this.#lastView?.payload !== payload) {
-      this.#lastView = { payload, shard: viewShard(payload, samples, this.#sampleShape) };
+      const shard = viewShard(payload, samples, this.#data.sampleShape);
+      checkLabels(shard, this.#data.classes);
+      this.#lastView = { payload, shard };
     }
     return this.#lastView.shard;
   }

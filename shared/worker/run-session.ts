@@ -1,5 +1,6 @@
 import { CODECS } from '../codec/codec.ts';
 import { FACTORS } from '../codec/factors.ts';
+import { messageOf } from '../error-text.ts';
 import { closeReason, CloseCode, ProtocolError } from '../protocol/close-code.ts';
 import { PROTOCOL_VERSION, type FromWorker, type Step, type Welcome } from '../protocol/messages.ts';
 import { frameFromWorker } from '../protocol/parse.ts';
@@ -129,8 +130,8 @@ export function runSession(
     /** An error here says that this worker is of no use for the job; the coordinator hears why. */
     const giveUp = (error: unknown): void => {
       const code = error instanceof ProtocolError ? error.code : CloseCode.cannotCompute;
-      connection.close(code, closeReason(sentenceOf(error)));
-      dispatch({ type: 'closed', code, reason: sentenceOf(error) });
+      connection.close(code, closeReason(messageOf(error)));
+      dispatch({ type: 'closed', code, reason: messageOf(error) });
     };
 
     const load = async (welcome: Welcome): Promise<void> => {
@@ -157,7 +158,11 @@ export function runSession(
       try {
         loaded?.prepare(samples);
       } catch (error) {
-        report.note(`Could not prepare samples: ${sentenceOf(error)}`);
+        if (error instanceof ProtocolError) {
+          giveUp(error);
+          return;
+        }
+        report.note(`Could not prepare samples: ${messageOf(error)}`);
       }
     };
 
@@ -172,9 +177,13 @@ export function runSession(
           report.computed(task, step, samples, clock.now() - startedAt);
         }
       } catch (error) {
-        const reason = sentenceOf(error).slice(0, LONGEST_REASON);
+        if (error instanceof ProtocolError) {
+          giveUp(error);
+          return;
+        }
+        const reason = messageOf(error).slice(0, LONGEST_REASON);
         if (state.phase !== 'ended') send({ type: 'failed', step, shard: id, reason });
-        if (!abandoned) report.note(`Could not compute a shard: ${sentenceOf(error)}`);
+        if (!abandoned) report.note(`Could not compute a shard: ${messageOf(error)}`);
       }
       dispatch({ type: 'computed' });
     };
@@ -216,7 +225,7 @@ export function runSession(
     try {
       connection = sealing(options.connect(options.url, events));
     } catch (error) {
-      resolve({ end: { outcome: 'refused', reason: sentenceOf(error) }, welcomed: false });
+      resolve({ end: { outcome: 'refused', reason: messageOf(error) }, welcomed: false });
       return;
     }
 
@@ -229,5 +238,3 @@ export function runSession(
     if (signal.aborted) leave();
   });
 }
-
-const sentenceOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

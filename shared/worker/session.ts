@@ -1,3 +1,4 @@
+import { layoutOf } from '../model/layout.ts';
 import { CloseCode, FATAL_CLOSE_CODES, ProtocolError } from '../protocol/close-code.ts';
 import {
   PROTOCOL_VERSION,
@@ -141,6 +142,7 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
       if (message.protocol !== PROTOCOL_VERSION) {
         throw new ProtocolError(CloseCode.unsupported, `This worker speaks protocol ${PROTOCOL_VERSION}.`);
       }
+      checkTail(message);
       return [{ ...state, phase: 'loading', welcome: message }, [{ type: 'load', welcome: message }]];
     case 'weights':
       if (state.phase !== 'working') throw unexpected('Weights before this worker was ready.');
@@ -178,10 +180,16 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
   }
 }
 
+/** Engines take and give whole tensors. */
+function checkTail({ tailFrom, job }: Welcome): void {
+  if (tailFrom === undefined || layoutOf(job.layout).slices.some(({ offset }) => offset === tailFrom)) return;
+  throw malformed(`Tails from ${tailFrom}, where no tensor starts.`);
+}
+
 /** The samples of a shard that comes without any. */
 function prefetchedFor({ prefetched }: SessionState, { step, samples }: ShardMessage): Uint8Array {
   if (prefetched?.step === step && prefetched.samples === samples) return prefetched.payload;
-  throw new ProtocolError(CloseCode.malformed, 'A shard without samples, and none were sent before.');
+  throw malformed('A shard without samples, and none were sent before.');
 }
 
 /** Takes the newest weights and the first shard that they are for, as soon as the engine is free. */
@@ -215,4 +223,5 @@ const ended = (state: SessionState, end: SessionEnd): Transition => [
   [{ type: 'end', end }],
 ];
 
+const malformed = (sentence: string): ProtocolError => new ProtocolError(CloseCode.malformed, sentence);
 const unexpected = (sentence: string): ProtocolError => new ProtocolError(CloseCode.unexpected, sentence);

@@ -9,7 +9,7 @@ import { writeDigits } from '../support/idx-bytes.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { recordingReport } from '../support/test-coordinator.ts';
 
-it('a run is not gone on with on other files, though their folder has the same name', async () => {
+it('a run is not gone on with while it goes on, nor on other files, though their folder has the same name', async () => {
   const scratch = await mkdtemp(join(tmpdir(), 'gradcast-begin-'));
   const [first, second] = [join(scratch, 'a', 'digits'), join(scratch, 'b', 'digits')];
   for (const [seed, data] of [first, second].entries()) {
@@ -20,15 +20,19 @@ it('a run is not gone on with on other files, though their folder has the same n
   const dir = join(scratch, 'run');
   const begin = (data: string, more: { out?: string; resume?: string }) =>
     beginRun({ ...flags, data, ...more }, recordingReport(), signal);
-  const { job, dataDigest, weights, optimizer, openFolder } = await begin(first, { out: dir });
+  const { job, dataDigest, weights, optimizer, openFolder, release } = await begin(first, { out: dir });
   const { checkpointDir } = await openFolder();
   await new CheckpointWriter({
     ...{ dir: checkpointDir, every: { steps: 1 }, job, dataDigest },
     ...{ vectors: { weights, ...optimizer.state }, clock: manualClock(), warn: () => undefined },
   }).begin();
+  await expect(begin(first, { resume: dir })).rejects.toThrow('belongs to a run that is going on');
+  await release();
   await expect(begin(second, { resume: dir })).rejects.toThrow(
     'begun on other files than those now in idx:digits',
   );
-  expect(await begin(first, { resume: dir })).toMatchObject({ start: { position: { steps: 0 } } });
+  const resumed = await begin(first, { resume: dir });
+  expect(resumed).toMatchObject({ start: { position: { steps: 0 } } });
+  await resumed.release();
   await rm(scratch, { recursive: true });
 });

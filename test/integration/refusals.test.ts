@@ -1,8 +1,7 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { RoundRunner } from '../../coordinator/training/round-runner.ts';
 import { clockOf } from '../../shared/clock.ts';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
 import { CloseCode } from '../../shared/protocol/close-code.ts';
 import type {
   FromWorker,
@@ -13,41 +12,15 @@ import type {
   Step,
 } from '../../shared/protocol/messages.ts';
 import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/parse.ts';
-import { spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
-import {
-  testCoordinator,
-  tinyTopology,
-  workerReady,
-  type TestCoordinator,
-} from '../support/test-coordinator.ts';
+import { workerReady } from '../support/test-coordinator.ts';
+import { attackedRun } from './attacked-run.ts';
 
-const dataset = drawDigits({ seed: 1, trainCount: 64, testCount: 16 });
-const batch = Uint32Array.from({ length: 64 }, (_, i) => i);
-let coordinator: TestCoordinator;
-let honest: WorkerProcess;
+const { coordinator, batch, input, goesOn, end } = await attackedRun('secret');
+afterEach(goesOn);
+afterAll(end);
 /** Values in a gradient. */
-let length: number;
+const { length } = coordinator.initialWeights;
 let strangers = 0;
-
-beforeAll(async () => {
-  coordinator = await testCoordinator(dataset, { topology: tinyTopology([28, 28, 1], 10), token: 'secret' });
-  length = coordinator.initialWeights.length;
-  honest = spawnWorker(coordinator.url, '--token', 'secret', '--name', 'honest');
-  await workerReady(coordinator, 'honest');
-});
-
-afterEach(async () => {
-  // Whatever somebody else did, a step can still be finished by the one who is honest.
-  const input = { step: 7 as Step, weights: coordinator.initialWeights, split: dataset.train };
-  const { lossSum, gradientSum } = await coordinator.rounds.gradient(input, batch);
-  expect(lossSum / 64).toBeGreaterThan(1);
-  expect(gradientSum.every(Number.isFinite)).toBe(true);
-});
-
-afterAll(async () => {
-  await coordinator.close('done');
-  expect(await honest.ended).toBe(0);
-});
 
 const hello: Hello = {
   type: 'hello',
@@ -111,13 +84,12 @@ async function withShard() {
   await client.next('welcome');
   client.send({ type: 'ready' });
   await workerReady(coordinator, name);
-  const input = { step: 3 as Step, weights: coordinator.initialWeights, split: dataset.train };
   // Rounds that know nobody's pace: a newcomer would only be tried with copies, which nobody waits for.
   const rounds = new RoundRunner({
     ...{ pool: coordinator.pool, job: coordinator.job, clock: clockOf(globalThis), tailFrom: null },
     ...{ signal: new AbortController().signal, onWaiting: () => undefined },
   });
-  const round = rounds.gradient(input, batch);
+  const round = rounds.gradient(input(3), batch);
   const shard = await client.next('shard');
   return { client, shard, round };
 }

@@ -1,37 +1,18 @@
 import { connect, type Socket } from 'node:net';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { roundingEngine } from '../support/rounding-engine.ts';
-import {
-  testCoordinator,
-  tinyTopology,
-  workersReady,
-  type TestCoordinator,
-} from '../support/test-coordinator.ts';
-import { attachWorker, type LocalWorker } from '../support/training-run.ts';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
-import type { Step } from '../../shared/protocol/messages.ts';
+import { workersReady } from '../support/test-coordinator.ts';
+import { attachWorker } from '../support/training-run.ts';
+import { attackedRun } from './attacked-run.ts';
 
-const dataset = drawDigits({ seed: 1, trainCount: 64, testCount: 16 });
-const batch = Uint32Array.from({ length: 64 }, (_, i) => i);
-let coordinator: TestCoordinator;
-let honest: LocalWorker;
+const { coordinator, goesOn, end } = await attackedRun();
 const sockets: Socket[] = [];
-
-beforeAll(async () => {
-  coordinator = await testCoordinator(dataset, { topology: tinyTopology([28, 28, 1], 10) });
-  honest = attachWorker(coordinator.url, 'honest', roundingEngine());
-  await workersReady(coordinator, 1);
-});
 afterEach(async () => {
   for (const socket of sockets.splice(0)) socket.destroy();
-  const input = { step: 3 as Step, weights: coordinator.initialWeights, split: dataset.train };
-  expect((await coordinator.rounds.gradient(input, batch)).lossSum).toBeGreaterThan(0);
+  await goesOn();
 });
-afterAll(async () => {
-  await coordinator.close('done');
-  await honest.ended;
-});
+afterAll(end);
 
 /** A bare TCP connection. */
 function open(): Promise<Socket> {

@@ -4,6 +4,7 @@ import type { EpochTally, Position } from '../../coordinator/storage/checkpoint.
 import { clockOf, type Clock } from '../../shared/clock.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
+import { messageOf } from '../../shared/error-text.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import type { Connect } from '../../shared/transport.ts';
@@ -109,6 +110,6 @@ export function attachWorker(
       note: (line) => notes.push(line),
     },
     signal: leaving.signal,
-  }).catch((error: unknown) => (error instanceof Error ? error.message : String(error)));
+  }).catch(messageOf);
   return { name, ended, notes, leave: () => leaving.abort() };
 }

@@ -9,6 +9,20 @@ test('a token behind the address is an error that says where it belongs', async 
   expect(worker.output()).toMatch(/ends in #s3cret.*--token/);
 });
 
+test.each([
+  ['none', ''],
+  ['too long', 'x'.repeat(201)],
+])('a token that no coordinator takes is an error at once: %s', async (_, token) => {
+  for (const [args, env] of [
+    [['worker', 'ws://127.0.0.1:1', '--token', token], {}],
+    [['status', 'ws://127.0.0.1:1'], { GRADCAST_TOKEN: token }],
+  ] as const) {
+    const command = spawnGradcast(args, { ...process.env, ...env });
+    expect(await command.ended).toBe(1);
+    expect(command.output()).toContain('1 to 200 characters; leave it out if the coordinator has none.');
+  }
+});
+
 test.each<[string, (child: ReturnType<typeof sibling>) => void, number]>([
   ['asked by anybody', (child) => void child.kill('SIGTERM'), ASKED_TO_LEAVE],
   ['let go by whoever started it', (child) => void child.stdin.end(), 0],

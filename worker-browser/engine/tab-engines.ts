@@ -1,6 +1,7 @@
 import type { Clock, StopSignal } from '../../shared/clock.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Sample } from '../../shared/engine/sample-job.ts';
+import { messageOf } from '../../shared/error-text.ts';
 import { advice, gpuCandidates, threadCounts, type Surroundings, type Wish } from './candidates.ts';
 import { EngineProcess, type EngineWorker } from './engine-process.ts';
 import type { BackendName } from './messages.ts';
@@ -50,7 +51,7 @@ export class TabEngines {
       try {
         return await this.#openWasm();
       } catch (error) {
-        this.#outcomes.set('wasm', { backend: 'wasm', threads: 1, problem: sentenceOf(error) });
+        this.#outcomes.set('wasm', { backend: 'wasm', threads: 1, problem: messageOf(error) });
       }
     }
     const other = await this.better(null);
@@ -76,7 +77,7 @@ export class TabEngines {
         opened.set(backend, await this.#tryGpu(backend, signal));
       } catch (error) {
         if (isStopped()) break;
-        this.#outcomes.set(backend, { backend, threads: 1, problem: sentenceOf(error) });
+        this.#outcomes.set(backend, { backend, threads: 1, problem: messageOf(error) });
         done(backend);
       }
     }
@@ -98,7 +99,7 @@ export class TabEngines {
       try {
         return backend === 'wasm' ? await this.#openWasm() : await this.#tryGpu(backend);
       } catch (error) {
-        this.#outcomes.set(backend, { backend, threads: 1, problem: sentenceOf(error) });
+        this.#outcomes.set(backend, { backend, threads: 1, problem: messageOf(error) });
       }
     }
     throw new Error(`No engine of this browser can be opened again. ${this.#why()}`);
@@ -218,5 +219,3 @@ export class TabEngines {
     };
   }
 }
-
-const sentenceOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -38,9 +38,14 @@ export async function diagnose(programFile: string, signal: AbortSignal): Promis
   return { node: nodeVersion, platform: `${process.platform} ${process.arch}`, findings };
 }
 
+/** What workers would use. */
+export const usedEngine = ({ findings }: Diagnosis): Finding | undefined =>
+  findings.find(({ probe }) => probe !== null);
+
 /** For a person to read. */
-export function describeDiagnosis({ node, platform, findings }: Diagnosis, typed: string): string[] {
-  const used = findings.find(({ probe }) => probe !== null);
+export function describeDiagnosis(diagnosis: Diagnosis, typed: string): string[] {
+  const { node, platform, findings } = diagnosis;
+  const used = usedEngine(diagnosis);
   const lines = [`Node ${node} on ${platform}`];
   for (const finding of findings) {
     const { engine, package: name, folder, probe, reason } = finding;

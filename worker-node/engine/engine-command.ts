@@ -54,7 +54,7 @@ Examples:
         await printProfile(flags);
         return;
       }
-      const { describeDiagnosis, diagnose } = await import('./doctor.ts');
+      const { describeDiagnosis, diagnose, usedEngine } = await import('./doctor.ts');
       const diagnosis = await interruptible((signal) => diagnose(programFile, signal));
       if (diagnosis === null) return;
       const text =
@@ -62,6 +62,7 @@ Examples:
           ? JSON.stringify(diagnosis, null, 2)
           : describeDiagnosis(diagnosis, typed).join('\n');
       process.stdout.write(`${text}\n`);
+      if (usedEngine(diagnosis) === undefined) process.exitCode = 1;
     });
 
   engine

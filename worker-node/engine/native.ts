@@ -2,6 +2,7 @@ import { cpus } from 'node:os';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { inMicroShards } from '../../shared/engine/micro-shards.ts';
 import { createModelStep } from '../../shared/engine/model-step.ts';
+import { messageOf } from '../../shared/error-text.ts';
 import { nativeCandidates, requireFrom, type NativeCandidate } from './candidates.ts';
 import { gpuName } from './gpu-name.ts';
 import { loadNative, setNativeEnvironment } from './load-native.ts';
@@ -64,7 +65,7 @@ export async function openNative(
       const proto = requireFrom(candidate.folder)(`${candidate.package}/dist/proto/api_pb.js`) as Proto;
       return { native: { tf, backend: tf.backend() as unknown as NativeBackend, proto }, threads };
     } catch (error) {
-      const [firstLine = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
+      const [firstLine = ''] = messageOf(error).split('\n');
       reasons.push(`${candidate.folder ?? candidate.package}: ${firstLine.slice(0, 120)}`);
     }
   }

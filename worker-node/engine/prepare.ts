@@ -1,3 +1,4 @@
+import { messageOf } from '../../shared/error-text.ts';
 import { nativeCandidates } from './candidates.ts';
 import { engineCacheKey, recentFailure } from './install/failure.ts';
 import { installEngine, NotInstalled } from './install/install.ts';
@@ -53,8 +54,7 @@ export async function prepareNative(options: PrepareOptions): Promise<void> {
     }
   } catch (error) {
     if (signal.aborted) return;
-    const why =
-      error instanceof NotInstalled ? error.why : error instanceof Error ? error.message : String(error);
+    const why = error instanceof NotInstalled ? error.why : messageOf(error);
     const cannot = `No native TensorFlow: ${sentence(why)}`;
     if (required) throw new Error(`${cannot} ${WITHOUT_IT}`, { cause: error });
     report.say(`${cannot} ${goingOn}`);

@@ -7,13 +7,14 @@ import { registerWasmKernels } from '../../shared/kernels/wasm/register.ts';
 /**
  * WebAssembly with SIMD on one thread: works wherever Node does. tfjs' wasm backend has no threads in Node, so a
  * machine's cores are used by one worker each.
+ * @throws Error with a sentence where it does not
  */
 export async function openWasmEngine(): Promise<Engine> {
   const tf = await import('@tensorflow/tfjs');
   await import('@tensorflow/tfjs-backend-wasm');
   tf.enableProdMode();
-  await tf.setBackend('wasm');
-  await tf.ready();
+  // tfjs would go on in plain JavaScript.
+  if (!(await tf.setBackend('wasm'))) throw new Error('WebAssembly does not work in this Node.');
   registerWasmKernels(tf);
   const info = {
     backend: 'wasm',

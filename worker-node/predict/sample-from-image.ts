@@ -5,8 +5,15 @@ export interface Picture {
   readonly rgba: Uint8Array;
 }
 
-/** One channel of a picture, 0 to 255. */
+/** One channel of a picture, 0 to 255, each value worked out when it is asked for: those of a photograph fill gigabytes. */
 interface Plane {
+  readonly width: number;
+  readonly height: number;
+  at(x: number, y: number): number;
+}
+
+/** The same, worked out; row-major. */
+interface Field {
   readonly width: number;
   readonly height: number;
   readonly values: Float64Array;
@@ -36,40 +43,48 @@ export function sampleFromPicture(picture: Picture, sampleShape: readonly number
     );
   }
   const ink = lightOnDark(luma(picture));
-  const sample = ink.width === width && ink.height === height ? ink : centred(ink, width, height);
+  const asItIs = ink.width === width && ink.height === height;
+  const sample = asItIs ? scale(ink, width, height) : centred(ink, width, height);
   return Uint8Array.from(sample.values, Math.round);
 }
 
 /** Over white, as an image viewer shows transparency. */
-function channel({ width, height, rgba }: Picture, index: number): Plane {
-  const values = Float64Array.from({ length: width * height }, (_, i) => {
-    const alpha = (rgba[4 * i + 3] ?? 255) / 255;
-    return (rgba[4 * i + index] ?? 0) * alpha + 255 * (1 - alpha);
-  });
-  return { width, height, values };
+function over(rgba: Uint8Array, pixel: number, index: number): number {
+  const value = rgba[4 * pixel + index] ?? 0;
+  const alpha = rgba[4 * pixel + 3] ?? 255;
+  return alpha === 255 ? value : value * (alpha / 255) + 255 * (1 - alpha / 255);
 }
 
+const channel = ({ width, height, rgba }: Picture, index: number): Plane => ({
+  ...{ width, height },
+  at: (x, y) => over(rgba, y * width + x, index),
+});
+
 /** Rec. 601 luma. */
-function luma(picture: Picture): Plane {
-  const [red, green, blue] = [channel(picture, 0), channel(picture, 1), channel(picture, 2)];
-  const values = red.values.map(
-    (value, i) => 0.299 * value + 0.587 * (green.values[i] ?? 0) + 0.114 * (blue.values[i] ?? 0),
-  );
-  return { ...red, values };
-}
+const luma = ({ width, height, rgba }: Picture): Plane => ({
+  ...{ width, height },
+  at(x, y) {
+    const pixel = y * width + x;
+    return 0.299 * over(rgba, pixel, 0) + 0.587 * over(rgba, pixel, 1) + 0.114 * over(rgba, pixel, 2);
+  },
+});
 
 /** The border is background: where it is light, the picture is turned into its negative. */
 function lightOnDark(plane: Plane): Plane {
-  const { width, height, values } = plane;
-  const border = values.filter((_, i) => {
-    const [x, y] = [i % width, Math.floor(i / width)];
-    return x === 0 || y === 0 || x === width - 1 || y === height - 1;
-  });
-  const mean = border.reduce((sum, value) => sum + value, 0) / border.length;
-  return mean > 127 ? { ...plane, values: values.map((value) => 255 - value) } : plane;
+  const { width, height } = plane;
+  let sum = 0;
+  let pixels = 0;
+  for (let y = 0; y < height; y++) {
+    const inside = y > 0 && y < height - 1 && width > 1;
+    for (let x = 0; x < width; x += inside ? width - 1 : 1) {
+      sum += plane.at(x, y);
+      pixels++;
+    }
+  }
+  return sum / pixels > 127 ? { ...plane, at: (x, y) => 255 - plane.at(x, y) } : plane;
 }
 
-function centred(plane: Plane, width: number, height: number): Plane {
+function centred(plane: Plane, width: number, height: number): Field {
   const ink = cutOut(plane);
   const factor = (INK_SHARE * Math.min(width, height)) / Math.max(ink.width, ink.height);
   const scaled = scale(
@@ -92,25 +107,24 @@ function centred(plane: Plane, width: number, height: number): Plane {
 }
 
 /** The smallest part that holds all ink. */
-function cutOut({ width, height, values }: Plane): Plane {
-  const inked = [...values.keys()].filter((i) => (values[i] ?? 0) >= INK);
-  if (inked.length === 0)
-    throw new Error('The picture is empty: nothing in it stands out from its background.');
-  const xs = inked.map((i) => i % width);
-  const ys = inked.map((i) => Math.floor(i / width));
-  const least = (list: number[]): number => list.reduce((a, b) => Math.min(a, b));
-  const most = (list: number[]): number => list.reduce((a, b) => Math.max(a, b));
-  const [left, top] = [least(xs), least(ys)];
-  const [w, h] = [most(xs) - left + 1, most(ys) - top + 1];
-  const part = Float64Array.from(
-    { length: w * h },
-    (_, i) => values[(top + Math.floor(i / w)) * width + left + (i % w)] ?? 0,
-  );
-  return { width: w, height: Math.min(h, height), values: part };
+function cutOut(plane: Plane): Plane {
+  let [left, right, top, bottom] = [Infinity, -1, Infinity, -1];
+  for (let y = 0; y < plane.height; y++) {
+    for (let x = 0; x < plane.width; x++) {
+      if (plane.at(x, y) < INK) continue;
+      left = Math.min(left, x);
+      right = Math.max(right, x);
+      top = Math.min(top, y);
+      bottom = y;
+    }
+  }
+  if (right < 0) throw new Error('The picture is empty: nothing in it stands out from its background.');
+  const [width, height] = [right - left + 1, bottom - top + 1];
+  return { width, height, at: (x, y) => plane.at(left + x, top + y) };
 }
 
 /** Scales by the mean over the area that each new pixel covers. */
-function scale(plane: Plane, width: number, height: number): Plane {
+function scale(plane: Plane, width: number, height: number): Field {
   const [sx, sy] = [plane.width / width, plane.height / height];
   const values = Float64Array.from({ length: width * height }, (_, i) => {
     const [x0, y0] = [(i % width) * sx, Math.floor(i / width) * sy];
@@ -119,8 +133,7 @@ function scale(plane: Plane, width: number, height: number): Plane {
       const rows = Math.min(y + 1, y0 + sy) - Math.max(y, y0);
       for (let x = Math.floor(x0); x < x0 + sx; x++) {
         const columns = Math.min(x + 1, x0 + sx) - Math.max(x, x0);
-        const at = Math.min(y, plane.height - 1) * plane.width + Math.min(x, plane.width - 1);
-        sum += (plane.values[at] ?? 0) * rows * columns;
+        sum += plane.at(Math.min(x, plane.width - 1), Math.min(y, plane.height - 1)) * rows * columns;
       }
     }
     return sum / (sx * sy);

@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import { availableParallelism, cpus, freemem, loadavg } from 'node:os';
 import { dirname, join } from 'node:path';
+import { messageOf } from '../../shared/error-text.ts';
 import { addonFile, nativeCandidates } from '../engine/candidates.ts';
 import type { EngineChoice } from '../engine/choose.ts';
 import { engineCacheDir } from '../engine/install/cache.ts';
@@ -87,7 +88,7 @@ export async function workersHere(options: ShapeOptions): Promise<number> {
     return workers;
   } catch (error) {
     if (options.signal?.aborted === true) return processes;
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     note(`It could not be measured (${why}): ${inWords(apart)}.`);
     return processes;
   }

@@ -1,5 +1,6 @@
 // The thread of the engine: a program of its own, started by threaded-engine.ts.
 import { parentPort, workerData } from 'node:worker_threads';
+import { messageOf } from '../../shared/error-text.ts';
 import { garbageCollector } from '../collect-garbage.ts';
 import { chooseEngine } from '../engine/choose.ts';
 import type { FromEngine, ThreadStart, ToEngine } from './messages.ts';
@@ -17,5 +18,5 @@ try {
   port.on('message', (message: ToEngine) => handle(message));
   post({ type: 'opened', info: engine.info, why });
 } catch (error) {
-  post({ type: 'unopened', reason: error instanceof Error ? error.message : String(error) });
+  post({ type: 'unopened', reason: messageOf(error) });
 }

@@ -1,5 +1,6 @@
 import type { Shard } from '../../shared/data/shard.ts';
 import type { Engine, Trainer } from '../../shared/engine/engine.ts';
+import { messageOf } from '../../shared/error-text.ts';
 import type { FromEngine, SentShard, ToEngine, TrainerId } from './messages.ts';
 
 interface Served {
@@ -95,7 +96,7 @@ export function serveEngine(
     try {
       await perform(message);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       if ('call' in message) post({ type: 'failed', call: message.call, reason });
       else post({ type: 'note', line: reason });
     }

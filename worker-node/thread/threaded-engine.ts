@@ -1,5 +1,6 @@
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import type { Engine } from '../../shared/engine/engine.ts';
+import { messageOf } from '../../shared/error-text.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { EngineChoice } from '../engine/choose.ts';
 import { Calls } from './calls.ts';
@@ -59,8 +60,8 @@ export async function openThreadedEngine(options: ThreadOptions): Promise<Thread
     death.abort(error);
     calls.failAll(error);
   };
-  thread.on('error', (error) => die(sentenceOf(error)));
-  thread.on('messageerror', (error) => die(sentenceOf(error)));
+  thread.on('error', (error) => die(messageOf(error)));
+  thread.on('messageerror', (error) => die(messageOf(error)));
   const onExit = (code: number): void => die(`its thread has ended with code ${code}`);
   thread.on('exit', onExit);
   const close = async (): Promise<void> => {
@@ -131,5 +132,3 @@ export async function openThreadedEngine(options: ThreadOptions): Promise<Thread
     close,
   };
 }
-
-const sentenceOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

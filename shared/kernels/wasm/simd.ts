@@ -1,3 +1,4 @@
+import { bytesOf, host, instantiateOver } from '../module.ts';
 import type { WasmBackend } from './backend.ts';
 import { simdBytesBase64 } from './simd-bytes.ts';
 
@@ -78,17 +79,6 @@ type MaxPoolGradientArgs = [
   ...padding: [top: number, left: number],
 ];
 
-/** What is used here of what browsers and Node both have but the ES library's types have not. */
-interface Host {
-  atob(base64: string): string;
-  readonly SharedArrayBuffer?: new () => object;
-  readonly WebAssembly?: {
-    readonly Module: new (bytes: Uint8Array) => object;
-    readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
-    validate(bytes: Uint8Array): boolean;
-  };
-}
-
 const instances = new WeakMap<object, SimdKernels | null>();
 
 /**
@@ -104,21 +94,14 @@ export function simdKernels(backend: Pick<WasmBackend, 'wasm'>): SimdKernels | n
 }
 
 function instantiate({ wasm }: Pick<WasmBackend, 'wasm'>): SimdKernels | null {
-  const host = globalThis as unknown as Host;
-  const api = host.WebAssembly;
   const memory = (wasm.asm?.memory ?? wasm.wasmMemory) as { readonly buffer: object } | undefined;
-  if (memory === undefined || api === undefined) return null;
-  const bytes = Uint8Array.from(host.atob(simdBytesBase64), (char) => char.charCodeAt(0));
+  if (memory === undefined) return null;
+  const module = bytesOf(simdBytesBase64);
   if (host.SharedArrayBuffer !== undefined && memory.buffer instanceof host.SharedArrayBuffer) {
-    importSharedMemory(bytes);
+    importSharedMemory(module);
   }
-  if (!api.validate(bytes)) return null;
-  try {
-    return new api.Instance(new api.Module(bytes), { env: { memory } }).exports as SimdKernels;
-  } catch {
-    // A memory that may grow past what the module declares, or a page that may not compile in place.
-    return null;
-  }
+  // Null also for a memory that may grow past what the module declares.
+  return instantiateOver(memory, module) as SimdKernels | null;
 }
 
 /**

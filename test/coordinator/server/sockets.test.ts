@@ -1,8 +1,9 @@
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { selfSignedCertificate } from '../../../coordinator/server/certificate.ts';
 import { mayConnect } from '../../../coordinator/server/origin.ts';
@@ -40,9 +41,16 @@ const dial = (): Promise<Socket> =>
     onTestFinished(() => void socket.destroy());
   });
 
+/** Whoever says something is let in, and hears it again. */
+const answering: ServerOptions['connect'] = (connection) => ({
+  onFrame: (frame) => connection.send(frame),
+  onClose: () => undefined,
+});
+
 const firstLine = (socket: Socket): Promise<string> =>
   new Promise((resolve) => {
     socket.once('data', (data) => resolve(data.toString().split('\r\n')[0] ?? ''));
+    socket.once('end', () => resolve('closed'));
     socket.once('close', () => resolve('closed'));
   });
 
@@ -80,12 +88,72 @@ describe('whoever is refused an upgrade', () => {
   });
 });
 
-it('does not wait for somebody who never begins with TLS', async () => {
-  const cache = await mkdtemp(join(tmpdir(), 'gradcast-sockets-'));
-  await serve({ tls: await selfSignedCertificate(cache, [], new Date()) });
-  await rm(cache, { recursive: true });
-  await dial();
-  await server.close();
+describe('somebody who never begins with TLS', () => {
+  const serveTls = async (handshakeMs?: number): Promise<void> => {
+    const cache = await mkdtemp(join(tmpdir(), 'gradcast-sockets-'));
+    const tls = await selfSignedCertificate(cache, [], new Date());
+    await serve({ tls, ...(handshakeMs === undefined ? {} : { handshakeMs }) });
+    await rm(cache, { recursive: true });
+  };
+
+  it('is cut off when the time for it is over', async () => {
+    await serveTls(50);
+    const socket = await dial();
+    expect(await firstLine(socket)).toBe('closed');
+  });
+
+  it('is not waited for when the server closes', async () => {
+    await serveTls();
+    await dial();
+    await server.close();
+  });
+});
+
+describe('connections', () => {
+  it('are so many of strangers in all, whatever their addresses; who is let in leaves room for another', async () => {
+    await serve({
+      strangers: { ofAnAddress: 100, inAll: 3 },
+      connect: answering,
+    });
+    const worker = await open();
+    await dial();
+    const leaving = await dial();
+    expect(await firstLine(await dial())).toBe('closed');
+
+    worker.send(Uint8Array.of(1));
+    await once(worker, 'message');
+    const instead = await dial();
+    instead.write(upgrade());
+    expect(await firstLine(instead)).toBe('HTTP/1.1 101 Switching Protocols');
+    expect(await firstLine(await dial())).toBe('closed');
+
+    leaving.destroy();
+    await vi.waitFor(async () => {
+      const next = await dial();
+      next.write(upgrade());
+      expect(await firstLine(next)).toBe('HTTP/1.1 101 Switching Protocols');
+    });
+  });
+
+  it('are so many of one address', async () => {
+    await serve({ strangers: { ofAnAddress: 2, inAll: 100 } });
+    await dial();
+    await dial();
+    expect(await firstLine(await dial())).toBe('closed');
+  });
+
+  it('are so many of all kinds', async () => {
+    await serve({
+      mostConnections: 2,
+      connect: answering,
+    });
+    for (let i = 0; i < 2; i++) {
+      const worker = await open();
+      worker.send(Uint8Array.of(1));
+      await once(worker, 'message');
+    }
+    expect(await firstLine(await dial())).toBe('closed');
+  });
 });
 
 it('whoever goes without having been let in uses up the allowance of the address', async () => {

@@ -40,6 +40,7 @@ describe('the folder of a run', () => {
     await expect(createRunFolder(parent)).rejects.toThrow(
       `${parent} holds a run already. Choose another folder with --out.`,
     );
+    await run.release();
     expect(await readdir(parent)).toEqual(['config.json']);
   });
 

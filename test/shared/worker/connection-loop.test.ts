@@ -1,57 +1,9 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { backoffMs } from '../../../shared/worker/backoff.ts';
 import { CloseCode, FATAL_CLOSE_CODES } from '../../../shared/protocol/close-code.ts';
 import { settle } from '../../support/manual-clock.ts';
-import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
-import { startWorker, type RunningWorker } from './harness.ts';
-
-const nothingLeft = { listeners: 0, timers: 0 };
-const oneSample = Uint8Array.of(7, 0, 0, 0, 200, 100, 1);
-const sixWeights = new Uint8Array(24);
-
-async function lose(worker: RunningWorker, code = 1006, reason = ''): Promise<void> {
-  worker.coordinator.link.end.close(code, reason);
-  await settle();
-}
-
-/** A worker whose engine has begun a shard; `finish` ends that. */
-async function computingWorker(
-  options: Parameters<typeof startWorker>[1] = {},
-): Promise<{ worker: RunningWorker; readonly finish: () => Promise<void> }> {
-  let resolveShard = (): void => undefined;
-  const worker = await startWorker((_, engine) => {
-    engine.onGradient = () =>
-      new Promise((resolve) => (resolveShard = () => resolve({ lossSum: 1, correct: 0 })));
-  }, options);
-  await worker.coordinator.link.send(exampleWelcome);
-  await worker.coordinator.link.send({ type: 'weights', step: step(1) }, sixWeights);
-  const shard = { type: 'shard', task: 'train', step: step(1), shard: shardId(10), samples: 1 } as const;
-  await worker.coordinator.link.send(shard, oneSample);
-  const finish = (): Promise<void> => {
-    resolveShard();
-    return settle();
-  };
-  return { worker, finish };
-}
-
-describe('backoffMs', () => {
-  it('doubles up to 15 s and spreads over the upper half', () => {
-    expect([0, 1, 2, 3, 4, 5, 50, 5000].map((attempt) => backoffMs(attempt, 0))).toEqual([
-      250, 500, 1000, 2000, 4000, 7500, 7500, 7500,
-    ]);
-    fc.assert(
-      fc.property(
-        fc.nat(100),
-        fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
-        (attempt, random) => {
-          const [least, waited] = [backoffMs(attempt, 0), backoffMs(attempt, random)];
-          return waited >= least && waited <= 2 * least;
-        },
-      ),
-    );
-  });
-});
+import { exampleWelcome } from '../protocol/examples.ts';
+import { computingWorker, lose, nothingLeft } from './connection-harness.ts';
+import { startWorker } from './harness.ts';
 
 describe("a worker's life", () => {
   it('tries again at once when there is reason to hurry', async () => {
@@ -164,108 +116,6 @@ describe("a worker's life", () => {
     await worker.clock.advance(1000);
     expect(worker.coordinator.links).toHaveLength(2);
     expect(worker.coordinator.types).toEqual(['hello']);
-  });
-});
-
-describe('a worker that is asked to leave', () => {
-  const says = ['leaving'];
-  it.each<[string, (worker: RunningWorker) => Promise<void>, string[]]>([
-    ['while it connects', () => Promise.resolve(), says],
-    ['while it loads', (worker) => worker.coordinator.link.send(exampleWelcome), says],
-    ['between two connections', (worker) => lose(worker), []],
-  ])('leaves %s', async (_, prepare, said) => {
-    const worker = await startWorker((_coordinator, engine) => {
-      engine.onLoad = () => new Promise((resolve) => setImmediate(resolve));
-    });
-    await prepare(worker);
-    await worker.abort();
-    expect(worker.ended).toEqual({ outcome: 'returned', sentence: 'left' });
-    expect(worker.coordinator.types.slice(1).filter((type) => type !== 'ready')).toEqual(said);
-    expect(worker.left).toEqual(nothingLeft);
-  });
-
-  it('leaves before it has got through', async () => {
-    const worker = await startWorker((coordinator) => (coordinator.hanging = true));
-    await worker.abort();
-    expect(worker.ended?.sentence).toBe('left');
-    expect(worker.left).toEqual(nothingLeft);
-  });
-
-  it('does not say that it has joined once it has left', async () => {
-    let built = (): void => undefined;
-    const worker = await startWorker((_, engine) => {
-      engine.onLoad = () => new Promise((resolve) => (built = resolve));
-    });
-    await worker.coordinator.link.send(exampleWelcome);
-    await worker.abort();
-    built();
-    await settle();
-    expect(worker.lines).toEqual([]);
-    expect(worker.ended?.sentence).toBe('left');
-    expect(worker.left).toEqual(nothingLeft);
-  });
-
-  it('says so at once while it computes, and ends when the engine is done, without an answer', async () => {
-    const { worker, finish } = await computingWorker();
-    await worker.abort();
-    expect(worker.coordinator.types).toEqual(['hello', 'ready', 'leaving']);
-    expect(worker.ended).toBeNull();
-    await finish();
-    expect(worker.ended?.sentence).toBe('left');
-    expect(worker.coordinator.types).not.toContain('gradient');
-    expect(worker.lines).toEqual(['joined as w1']);
-    expect(worker.left).toEqual(nothingLeft);
-  });
-});
-
-describe('a worker whose engine hangs, and is thrown away with it', () => {
-  it.each<[string, (worker: RunningWorker) => Promise<unknown>, RunningWorker['ended']]>([
-    ['that is asked to leave', (worker) => worker.abort(), { outcome: 'returned', sentence: 'left' }],
-    [
-      'whose run is finished',
-      (worker) => worker.coordinator.link.send({ type: 'finished', reason: 'Done.' }),
-      { outcome: 'returned', sentence: 'Done.' },
-    ],
-    [
-      'that is refused',
-      (worker) => lose(worker, CloseCode.unauthorized, 'No.'),
-      { outcome: 'threw', sentence: 'This worker cannot take part in the run at ws://made:1: No.' },
-    ],
-    [
-      'that has lost its connection, and is asked to leave then',
-      async (worker) => {
-        await lose(worker);
-        expect(worker.ended).toBeNull();
-        await worker.abort();
-      },
-      { outcome: 'returned', sentence: 'left' },
-    ],
-  ])('ends at once: one %s', async (_, end, ended) => {
-    const { worker } = await computingWorker({ abandonsEngine: true });
-    await end(worker);
-    expect(worker.ended).toEqual(ended);
-    expect(worker.left).toEqual(nothingLeft);
-  });
-
-  it('does not tell of what its engine says when it is thrown away', async () => {
-    const worker = await startWorker(
-      (_, engine) => {
-        engine.onGradient = () =>
-          new Promise((_resolve, reject) => {
-            closeEngine = () => reject(new Error('The engine is closed.'));
-          });
-      },
-      { abandonsEngine: true },
-    );
-    let closeEngine = (): void => undefined;
-    await worker.coordinator.link.send(exampleWelcome);
-    await worker.coordinator.link.send({ type: 'weights', step: step(1) }, sixWeights);
-    const shard = { type: 'shard', task: 'train', step: step(1), shard: shardId(10), samples: 1 } as const;
-    await worker.coordinator.link.send(shard, oneSample);
-    await worker.abort();
-    closeEngine();
-    await settle();
-    expect(worker.lines).toEqual(['joined as w1']);
   });
 });
 

@@ -102,13 +102,29 @@ describe('a connected worker', () => {
     expect(coordinator.link.received.at(-1)).toMatchObject({ type: 'failed', shard: 10 });
   });
 
-  it("answers 'failed' to a shard of another length than it says", async () => {
+  it.each([
+    [
+      'another length than it says',
+      oneSample.subarray(1),
+      'A shard of 1 samples has 7 payload bytes; this one has 6.',
+    ],
+    ['a class that there is not', oneSample.with(6, 2), 'A sample of class 2; the job has 2, from 0.'],
+  ])('closes on samples of %s, sent ahead or with a shard', async (_, samples, sentence) => {
+    for (const message of [shardMessage(10), { type: 'prefetch', step: step(1), samples: 1 } as const]) {
+      const worker = await workingWorker();
+      const { coordinator, engine } = worker;
+      await coordinator.link.send(message, samples);
+      expect(coordinator.link.end.closed).toEqual({ code: CloseCode.malformed, reason: sentence });
+      expect(coordinator.types).toEqual(['hello', 'ready']);
+      expect(engine.prepared).toEqual([]);
+      expect(worker.left).toEqual({ listeners: 0, timers: 0 });
+    }
+  });
+
+  it('closes on a shard whose gradient is wanted in a codec that it does not know', async () => {
     const { coordinator } = await workingWorker();
-    await coordinator.link.send(shardMessage(10), oneSample.subarray(1));
-    expect(coordinator.link.received.at(-1)).toMatchObject({
-      type: 'failed',
-      reason: 'A shard of 1 samples has 7 payload bytes; this one has 6.',
-    });
+    await coordinator.link.send({ ...shardMessage(10), encoding: 'int2' }, oneSample);
+    expect(coordinator.link.end.closed?.code).toBe(CloseCode.unsupported);
   });
 
   it('gives up if it cannot build the model, and tells both sides why', async () => {

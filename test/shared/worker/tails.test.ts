@@ -46,6 +46,15 @@ describe('a worker with tails', () => {
     expect(link.end.closed?.code).toBe(CloseCode.malformed);
   });
 
+  it.each([3, 6, 2 ** 40])('closes on tails from %d, where no tensor starts', async (tailFrom) => {
+    const worker = await workerWithTails(tailFrom);
+    expect(worker.coordinator.link.end.closed).toEqual({
+      code: CloseCode.malformed,
+      reason: `Tails from ${tailFrom}, where no tensor starts.`,
+    });
+    expect(worker.engine.loaded).toEqual([]);
+  });
+
   it('sends the tail of a gradient while the rest is computed, and then the head', async () => {
     const worker = await workerWithTails();
     const { link } = worker.coordinator;

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { messageOf } from '../../../shared/error-text.ts';
 import { engineCacheKey, forgetFailure, rememberFailure } from './failure.ts';
 import { withLock } from './lock.ts';
 import { nodeHeadersDir } from './node-headers.ts';
@@ -144,7 +145,7 @@ async function keep(
 /** Whatever went wrong while it was built, with a sentence. */
 function asNotInstalled(error: unknown, cacheDir: string): NotInstalled {
   if (error instanceof NotInstalled) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const sentence = meansFull(message) ? fullSentence(cacheDir) : message;
   return new NotInstalled(sentence, sentence);
 }

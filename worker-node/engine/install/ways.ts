@@ -1,3 +1,4 @@
+import { messageOf } from '../../../shared/error-text.ts';
 import { buildFromWheel } from './build.ts';
 import { bindingDir } from './cache.ts';
 import { npm } from './npm.ts';
@@ -71,6 +72,6 @@ export async function byWheel(options: WayOptions, ways: Ways): Promise<Outcome>
     return { ...outcome, fail: null };
   } catch (error) {
     options.signal.throwIfAborted();
-    return { ...outcome, fail: error instanceof Error ? error.message : String(error) };
+    return { ...outcome, fail: messageOf(error) };
   }
 }

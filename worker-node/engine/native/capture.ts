@@ -1,4 +1,5 @@
 import type { Tensor } from '@tensorflow/tfjs';
+import { messageOf } from '../../../shared/error-text.ts';
 import type { Binding, Native, OpAttribute, TensorHandle } from './backend.ts';
 import { GraphDef } from './graph-def.ts';
 
@@ -44,7 +45,7 @@ export function capture(
     try {
       return action();
     } catch (error) {
-      failures.push(error instanceof Error ? error.message : String(error));
+      failures.push(messageOf(error));
       return undefined;
     }
   };

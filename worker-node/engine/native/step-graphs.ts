@@ -1,3 +1,4 @@
+import { messageOf } from '../../../shared/error-text.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import { GraphCache } from './graph-cache.ts';
 import type { Idle } from './idle.ts';
@@ -77,7 +78,7 @@ export class StepGraphs {
   giveUp(kind: GraphKind, error: unknown): void {
     this.#givenUp.add(kind);
     this.#graphs[kind].clear();
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     this.#options.note(`${NAMES[kind]} runs op by op, as it cannot be captured as a graph: ${why}.`);
   }
 

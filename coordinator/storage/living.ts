@@ -1,0 +1,45 @@
+import { readFile } from 'node:fs/promises';
+
+/**
+ * What tells a process from another one that is given its number later: the start of the machine and, counted from there,
+ * its own. Null where nothing says so (Linux does).
+ */
+export async function startOf(pid: number): Promise<string | null> {
+  const { bootId, stat } = await read(pid);
+  return stat === null ? null : `${bootId} ${stat.startTicks}`;
+}
+
+/** Whether the process that had this number and this start is still there. */
+export async function isLiving(pid: number, start: string | null): Promise<boolean> {
+  if (!isNumberOfAny(pid)) return false;
+  const { bootId, stat } = await read(pid);
+  if (stat === null) return true;
+  // One that was killed may wait for long until its parent has asked after it.
+  if (stat.state === 'Z' || stat.state === 'X') return false;
+  return start === null || start === `${bootId} ${stat.startTicks}`;
+}
+
+function isNumberOfAny(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // Somebody else's.
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** proc(5). The name of the program stands in brackets, and may hold any itself. */
+async function read(
+  pid: number,
+): Promise<{ bootId: string; stat: { state: string; startTicks: string } | null }> {
+  const [boot, line] = await Promise.all(
+    ['/proc/sys/kernel/random/boot_id', `/proc/${pid}/stat`].map((path) =>
+      readFile(path, 'utf8').catch(() => null),
+    ),
+  );
+  const fields = line?.slice(line.lastIndexOf(')') + 2).split(' ');
+  const [state, startTicks] = [fields?.[0], fields?.[19]];
+  const stat = state === undefined || startTicks === undefined ? null : { state, startTicks };
+  return { bootId: (boot ?? '').trim(), stat };
+}

@@ -1,0 +1,45 @@
+import { codecNamed } from '../../../shared/codec/codec.ts';
+import { HeldWeights } from '../../../shared/worker/held-weights.ts';
+import { noPieces, receiveUpdate } from '../../../shared/worker/received-weights.ts';
+import type { Step } from '../../../shared/protocol/messages.ts';
+import type { Client } from '../members/pool-harness.ts';
+
+export const TAIL_FROM = 4;
+export const CODECS = { up: 'float32', down: 'int8' };
+export const KNOWN = { codecs: ['float32', 'int8'] };
+export const [WITH_TAILS, WITHOUT] = [
+  { ...KNOWN, tails: true },
+  { ...KNOWN, tails: false },
+];
+
+/** What a client was sent, in short. */
+export const sentTo = (client: Client): string[] =>
+  client.received.slice(1).map(({ message }) => {
+    if (message.type === 'update') return `update ${message.step} from ${message.from ?? 0}`;
+    return message.type === 'weights' || message.type === 'weightsTail'
+      ? `${message.type} ${message.step}`
+      : message.type;
+  });
+
+/** What a client makes of all that it was sent: the weights that it holds now, and their step. */
+export function heldBy(client: Client): { readonly step: number; readonly weights: number[] } {
+  const held = new HeldWeights(codecNamed('int8'), 6);
+  let [pieces, at, weights]: [typeof noPieces, Step | null, number[]] = [noPieces, null, []];
+  for (const { message, payload } of client.received) {
+    if (message.type === 'weights') {
+      const whole = new Float32Array(payload.slice().buffer);
+      held.set(whole);
+      [pieces, at, weights] = [noPieces, message.step, [...whole]];
+    } else if (message.type === 'update') {
+      const received = receiveUpdate(pieces, message, payload.slice(), at);
+      pieces = received.pieces;
+      if (received.update !== null) [at, weights] = [message.step, [...held.apply(received.update)]];
+    }
+  }
+  return { step: at ?? -1, weights };
+}
+
+/** Everybody answers the shards of a round. */
+export async function answerAll(...clients: Client[]): Promise<void> {
+  for (const client of clients) await client.answer();
+}

@@ -1,0 +1,125 @@
+import { spawn } from 'node:child_process';
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { WebSocket } from 'ws';
+import { afterAll, expect, test } from 'vitest';
+import { said, spawnGradcast } from '../support/worker-process.ts';
+import { makeRuns } from './runs.ts';
+
+const { scratch, data, gradcast, train, remove } = await makeRuns();
+afterAll(remove);
+
+test('a coordinator trains with the workers that others attach, and only those with the token', async () => {
+  const options = [
+    '--data',
+    data,
+    '--out',
+    join(scratch, 'attached'),
+    '--epochs',
+    '1',
+    '--host',
+    '127.0.0.1',
+  ];
+  const coordinator = gradcast('coordinator', ...options, '--port', '0', '--token', 's3cret');
+  await said(coordinator, /Attach a machine: .* ws:\/\/127\.0\.0\.1:\d+/);
+  const url = /ws:\/\/127\.0\.0\.1:\d+/.exec(coordinator.output())?.[0] ?? '';
+  const stranger = gradcast('worker', url, '--workers', '1', '--engine', 'wasm', '--token', 'guess');
+  expect(await stranger.ended).toBe(1);
+  expect(stranger.output()).toContain('Wrong token');
+  const worker = gradcast(
+    'worker',
+    url,
+    '--workers',
+    '2',
+    '--engine',
+    'wasm',
+    '--token',
+    's3cret',
+    '--name',
+    'lab',
+  );
+  expect(await coordinator.ended, coordinator.output()).toBe(0);
+  expect(await worker.ended, worker.output()).toBe(0);
+  expect(coordinator.output()).toContain('+ lab-1 joined');
+  expect(JSON.stringify(await readFile(join(scratch, 'attached/config.json'), 'utf8'))).not.toContain(
+    's3cret',
+  );
+});
+
+test('a port that is in use is an error at once, for the second who wants it', async () => {
+  const args = ['coordinator', '--data', data, '--host', '127.0.0.1', '--out'];
+  const first = gradcast(...args, join(scratch, 'port-1'), '--port', '0');
+  await said(first, /Listening on ws:.*:\d+/);
+  const port = /ws:\/\/127\.0\.0\.1:(\d+)/.exec(first.output())?.[1] ?? '';
+  const second = gradcast(...args, join(scratch, 'port-2'), '--port', port);
+  expect(await second.ended, second.output()).toBe(1);
+  expect(second.output()).toMatch(/the port is in use\. Choose another with --port/);
+  first.kill('SIGINT');
+  expect(await first.ended, first.output()).toBe(130);
+  expect(first.output()).toContain('there is no model');
+  // Neither is in the way of the next try.
+  expect((await readdir(scratch)).filter((name) => name.startsWith('port'))).toEqual([]);
+}, 15_000);
+
+test('a coordinator whose output nobody reads any more ends in order', async () => {
+  const args = [
+    'coordinator',
+    '--data',
+    data,
+    '--host',
+    '127.0.0.1',
+    '--port',
+    '0',
+    '--out',
+    join(scratch, 'piped'),
+  ];
+  const run = spawn(process.execPath, ['bin/gradcast.js', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const [out, error]: [string[], string[]] = [[], []];
+  run.stderr.on('data', (data: Buffer) => error.push(data.toString()));
+  await new Promise<void>((resolve) => {
+    run.stdout.on('data', (data: Buffer) => {
+      out.push(data.toString());
+      if (out.join('').includes('Waiting for the first worker')) resolve();
+    });
+  });
+  run.stdout.destroy();
+  const stranger = new WebSocket(/ws:[^,\s]+/.exec(out.join(''))![0]);
+  stranger.on('open', () => stranger.send(Uint8Array.of(0)));
+  stranger.on('error', () => undefined);
+  expect(await new Promise((resolve) => run.once('exit', resolve))).toBe(130);
+  expect(error.join('')).toBe('');
+}, 15_000);
+
+test('workers that cannot start end the run with what they said', async () => {
+  // An engine that looks installed and cannot be loaded; a good one that the machine has must not be found.
+  const broken = join(scratch, 'broken');
+  const folder = join(broken, 'node_modules/@tensorflow/tfjs-node');
+  await mkdir(join(folder, 'lib/napi-v8'), { recursive: true });
+  await writeFile(join(folder, 'package.json'), '{ "name": "@tensorflow/tfjs-node", "main": "index.js" }');
+  await writeFile(join(folder, 'lib/napi-v8/tfjs_binding.node'), 'no addon');
+  const env = { ...process.env, XDG_CACHE_HOME: scratch, HOME: scratch, GRADCAST_NATIVE_DIR: broken };
+  const args = ['train', '--data', data, '--out', join(scratch, 'no-engine'), '--engine', 'native'];
+  const run = spawnGradcast([...args, '--workers', '2'], env);
+  expect(await run.ended, run.output()).toBe(1);
+  expect(run.output()).toMatch(/The workers on this machine have ended: .*No native TensorFlow/);
+}, 20_000);
+
+test('local workers end with a coordinator that is killed', async () => {
+  const run = train('killed', '--epochs', '10000');
+  await said(run, /Epoch 1\/10000/);
+  const worker = spawnGradcast([
+    'worker',
+    /ws:[^,\s]+/.exec(run.output())![0],
+    '--workers',
+    '1',
+    '--engine',
+    'wasm',
+  ]);
+  await said(run, /\+ local-2 joined/);
+  run.kill('SIGKILL');
+  expect(await run.ended).toBe('SIGKILL');
+  // Its pipes are closed only when the last of its workers has ended; one that a person attached keeps trying.
+  await said(worker, /Trying again/);
+  worker.kill('SIGTERM');
+  expect(await worker.ended).toBe(0);
+}, 30_000);

@@ -1,0 +1,71 @@
+import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import type { EpochRecord } from '../../shared/protocol/messages.ts';
+import { said } from '../support/worker-process.ts';
+import { makeRuns } from './runs.ts';
+
+const { scratch, data, gradcast, train, timelessHistory, remove } = await makeRuns();
+afterAll(remove);
+
+test('a run that is killed goes on from its last checkpoint, to the same end', async () => {
+  const whole = train('whole', '--epochs', '3');
+  expect(await whole.ended, whole.output()).toBe(0);
+  const killed = train('crashed', '--epochs', '3', '--checkpoint-every', '2');
+  await said(killed, /Epoch 2\/3: 5 steps/);
+  killed.kill('SIGKILL');
+  await killed.ended;
+  const resumed = gradcast(
+    ...['train', '--resume', join(scratch, 'crashed'), '--data', data],
+    ...['--engine', 'wasm', '--workers', '2'],
+  );
+  expect(await resumed.ended, resumed.output()).toBe(0);
+  expect(resumed.output()).toMatch(/Going on with .*crashed after step \d+, in epoch [12]/);
+  expect(await timelessHistory('crashed')).toEqual(await timelessHistory('whole'));
+
+  const done = gradcast('coordinator', '--resume', join(scratch, 'crashed'), '--data', data, '--port', '0');
+  expect(await done.ended, done.output()).toBe(0);
+  expect(done.output()).toContain('That run is done: 3 epochs.');
+
+  const other = gradcast('train', '--resume', join(scratch, 'crashed'), '--seed', '3');
+  expect(await other.ended).toBe(1);
+  expect(other.output()).toContain('cannot be used with');
+}, 120_000);
+
+test('an exact run comes to the same end when it is killed, and gone on with by other workers', async () => {
+  const weightsOf = async (out: string): Promise<Buffer> => {
+    const folder = join(scratch, out, 'model');
+    const [file = ''] = (await readdir(folder)).filter((name) => name.endsWith('.bin'));
+    return readFile(join(folder, file));
+  };
+  const whole = train('exact', '--epochs', '2', '--exact', '--workers', '1');
+  expect(await whole.ended, whole.output()).toBe(0);
+  const killed = train(
+    'exact-killed',
+    '--epochs',
+    '2',
+    '--exact',
+    '--workers',
+    '3',
+    '--checkpoint-every',
+    '1',
+  );
+  await said(killed, /Epoch 1\/2: 5 steps/);
+  killed.kill('SIGKILL');
+  await killed.ended;
+  const resumed = gradcast(
+    ...['train', '--resume', join(scratch, 'exact-killed'), '--data', data],
+    ...['--engine', 'wasm', '--workers', '2'],
+  );
+  expect(await resumed.ended, resumed.output()).toBe(0);
+  const anyWorkers = (records: EpochRecord[]): EpochRecord[] =>
+    records.map((record) => ({ ...record, workers: 0 }));
+  expect(anyWorkers(await timelessHistory('exact-killed'))).toEqual(
+    anyWorkers(await timelessHistory('exact')),
+  );
+  expect((await weightsOf('exact-killed')).equals(await weightsOf('exact'))).toBe(true);
+
+  const lossy = train('exact-lossy', '--exact', '--codec', 'int8');
+  expect(await lossy.ended).toBe(1);
+  expect(lossy.output()).toContain('--exact needs --codec float32');
+}, 120_000);

@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest';
+import { CloseCode } from '../../../shared/protocol/close-code.ts';
+import { settle } from '../../support/manual-clock.ts';
+import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
+import { computingWorker, lose, nothingLeft, oneSample, sixWeights } from './connection-harness.ts';
+import { startWorker, type RunningWorker } from './harness.ts';
+
+describe('a worker that is asked to leave', () => {
+  const says = ['leaving'];
+  it.each<[string, (worker: RunningWorker) => Promise<void>, string[]]>([
+    ['while it connects', () => Promise.resolve(), says],
+    ['while it loads', (worker) => worker.coordinator.link.send(exampleWelcome), says],
+    ['between two connections', (worker) => lose(worker), []],
+  ])('leaves %s', async (_, prepare, said) => {
+    const worker = await startWorker((_coordinator, engine) => {
+      engine.onLoad = () => new Promise((resolve) => setImmediate(resolve));
+    });
+    await prepare(worker);
+    await worker.abort();
+    expect(worker.ended).toEqual({ outcome: 'returned', sentence: 'left' });
+    expect(worker.coordinator.types.slice(1).filter((type) => type !== 'ready')).toEqual(said);
+    expect(worker.left).toEqual(nothingLeft);
+  });
+
+  it('leaves before it has got through', async () => {
+    const worker = await startWorker((coordinator) => (coordinator.hanging = true));
+    await worker.abort();
+    expect(worker.ended?.sentence).toBe('left');
+    expect(worker.left).toEqual(nothingLeft);
+  });
+
+  it('does not say that it has joined once it has left', async () => {
+    let built = (): void => undefined;
+    const worker = await startWorker((_, engine) => {
+      engine.onLoad = () => new Promise((resolve) => (built = resolve));
+    });
+    await worker.coordinator.link.send(exampleWelcome);
+    await worker.abort();
+    built();
+    await settle();
+    expect(worker.lines).toEqual([]);
+    expect(worker.ended?.sentence).toBe('left');
+    expect(worker.left).toEqual(nothingLeft);
+  });
+
+  it('says so at once while it computes, and ends when the engine is done, without an answer', async () => {
+    const { worker, finish } = await computingWorker();
+    await worker.abort();
+    expect(worker.coordinator.types).toEqual(['hello', 'ready', 'leaving']);
+    expect(worker.ended).toBeNull();
+    await finish();
+    expect(worker.ended?.sentence).toBe('left');
+    expect(worker.coordinator.types).not.toContain('gradient');
+    expect(worker.lines).toEqual(['joined as w1']);
+    expect(worker.left).toEqual(nothingLeft);
+  });
+});
+
+describe('a worker whose engine hangs, and is thrown away with it', () => {
+  it.each<[string, (worker: RunningWorker) => Promise<unknown>, RunningWorker['ended']]>([
+    ['that is asked to leave', (worker) => worker.abort(), { outcome: 'returned', sentence: 'left' }],
+    [
+      'whose run is finished',
+      (worker) => worker.coordinator.link.send({ type: 'finished', reason: 'Done.' }),
+      { outcome: 'returned', sentence: 'Done.' },
+    ],
+    [
+      'that is refused',
+      (worker) => lose(worker, CloseCode.unauthorized, 'No.'),
+      { outcome: 'threw', sentence: 'This worker cannot take part in the run at ws://made:1: No.' },
+    ],
+    [
+      'that has lost its connection, and is asked to leave then',
+      async (worker) => {
+        await lose(worker);
+        expect(worker.ended).toBeNull();
+        await worker.abort();
+      },
+      { outcome: 'returned', sentence: 'left' },
+    ],
+  ])('ends at once: one %s', async (_, end, ended) => {
+    const { worker } = await computingWorker({ abandonsEngine: true });
+    await end(worker);
+    expect(worker.ended).toEqual(ended);
+    expect(worker.left).toEqual(nothingLeft);
+  });
+
+  it('does not tell of what its engine says when it is thrown away', async () => {
+    const worker = await startWorker(
+      (_, engine) => {
+        engine.onGradient = () =>
+          new Promise((_resolve, reject) => {
+            closeEngine = () => reject(new Error('The engine is closed.'));
+          });
+      },
+      { abandonsEngine: true },
+    );
+    let closeEngine = (): void => undefined;
+    await worker.coordinator.link.send(exampleWelcome);
+    await worker.coordinator.link.send({ type: 'weights', step: step(1) }, sixWeights);
+    const shard = { type: 'shard', task: 'train', step: step(1), shard: shardId(10), samples: 1 } as const;
+    await worker.coordinator.link.send(shard, oneSample);
+    await worker.abort();
+    closeEngine();
+    await settle();
+    expect(worker.lines).toEqual(['joined as w1']);
+  });
+});
