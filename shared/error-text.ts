@@ -1,2 +1,3 @@
-/** What a caught value says; anything can be thrown. */
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** What a caught value says; anything can be thrown, and tfjs throws objects that are no errors. */
+export const messageOf = (error: unknown): string =>
+  typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error);

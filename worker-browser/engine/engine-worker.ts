@@ -1,4 +1,5 @@
 import type { Trainer } from '../../shared/engine/engine.ts';
+import { messageOf } from '../../shared/error-text.ts';
 import type { Shard } from '../../shared/data/shard.ts';
 import type { OpenedBackend } from './backends/opened-backend.ts';
 import type { Answers, BackendName, FromEngine, Question, ToEngine } from './messages.ts';
@@ -16,7 +17,7 @@ let last: Promise<void> = Promise.resolve();
 scope.onmessage = ({ data: message }: MessageEvent<ToEngine>) => {
   last = last
     .then(() => handle(message))
-    .catch((error: unknown) => post({ type: 'lost', reason: sentenceOf(error) }));
+    .catch((error: unknown) => post({ type: 'lost', reason: messageOf(error) }));
 };
 
 async function handle(message: ToEngine): Promise<void> {
@@ -38,7 +39,7 @@ async function handle(message: ToEngine): Promise<void> {
         const transfer = message.question.type === 'gradient' ? [message.question.room.buffer] : [];
         post({ type: 'answer', id: message.id, answer }, transfer);
       } catch (error) {
-        post({ type: 'failed', id: message.id, reason: sentenceOf(error) });
+        post({ type: 'failed', id: message.id, reason: messageOf(error) });
       }
   }
 }
@@ -79,10 +80,4 @@ async function open(backend: BackendName): Promise<OpenedBackend> {
     case 'webgpu':
       return (await import('./backends/webgpu.ts')).openWebGpu();
   }
-}
-
-/** tfjs also throws objects that are no errors. */
-function sentenceOf(error: unknown): string {
-  if (typeof error === 'object' && error !== null && 'message' in error) return String(error.message);
-  return String(error);
 }
