@@ -14,6 +14,20 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 // What runs in the page is text: these types are Node's.
 const NOTE_BREACHES =
   'broken = []; addEventListener("securitypolicyviolation", (event) => broken.push(event.violatedDirective))';
+const KEEP_LOCKS = `
+  locks = [];
+  const request = WakeLock.prototype.request;
+  WakeLock.prototype.request = async function (...what) {
+    const lock = await request.apply(this, what);
+    locks.push(lock);
+    return lock;
+  };
+`;
+/** Chromium's own says that a machine without one is charging. */
+const OWN_BATTERY = `
+  battery = Object.assign(new EventTarget(), { charging: false, level: 0.5 });
+  navigator.getBattery = () => Promise.resolve(battery);
+`;
 const COUNT_INK = `(selector) => {
   const canvas = document.querySelector(selector);
   if (canvas === null) return 0;
@@ -49,9 +63,10 @@ describeInBrowser('the page in Chromium', () => {
     await training;
   });
 
-  const open = async (search: string) => {
+  /** @param before what runs in the page ahead of it */
+  const open = async (search: string, before = '') => {
     const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
-    await page.addInitScript(NOTE_BREACHES);
+    await page.addInitScript(`${NOTE_BREACHES}; ${before}`);
     const trouble = troubleOf(page);
     await page.goto(`${address}${search}#secret`);
     return { page, trouble };
@@ -103,6 +118,32 @@ describeInBrowser('the page in Chromium', () => {
     await expect.poll(() => page.locator('#shards').textContent()).not.toBe(shards);
 
     expect(await policyBreaches(page)).toEqual([]);
+    expect(trouble).toEqual([]);
+    await page.close();
+  }, 120_000);
+
+  test('a tab keeps the machine awake while it contributes, and not while it pauses', async () => {
+    const { page, trouble } = await open('', KEEP_LOCKS);
+    const held = () => page.evaluate<number>('locks.filter(({ released }) => !released).length');
+    await textIs(page, '#state', /^Contributing$/);
+    await expect.poll(held).toBe(1);
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await expect.poll(held).toBe(0);
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await expect.poll(held).toBe(1);
+    expect(trouble).toEqual([]);
+    await page.close();
+  }, 120_000);
+
+  test('a tab pauses when the battery runs low, says so, and goes on when it is charged', async () => {
+    const { page, trouble } = await open('', OWN_BATTERY);
+    await textIs(page, '#state', /^Contributing$/);
+    await page.evaluate("battery.level = 0.19; battery.dispatchEvent(new Event('levelchange'))");
+    await textIs(page, '#state', /^Paused$/);
+    await page.getByText('Paused because the battery is below 20%.').waitFor();
+    expect(coordinator.pool.members.size).toBe(0);
+    await page.evaluate("battery.charging = true; battery.dispatchEvent(new Event('chargingchange'))");
+    await textIs(page, '#state', /^Contributing$/);
     expect(trouble).toEqual([]);
     await page.close();
   }, 120_000);
