@@ -72,15 +72,14 @@ export function adviceFor(run: MeasuredRun): string | null {
     .sort((a, b) => b.gain - a.gain)
     .slice(0, MOST_IDEAS)
     .map(({ what, gain }) => `${what} (${gain.toFixed(1)} x the samples a second)`);
-  const help =
-    ideas.length === 0
-      ? 'Nothing simple would make it much faster.'
-      : `What would help: ${ideas.join(', or ')}.`;
-  const more =
+  const sentences = [
+    `A step takes ${inMs(run.stepMs)}: ${spent.join(', ')}.`,
+    ...(ideas.length === 0 ? [] : [`What would help: ${ideas.join(', or ')}.`]),
     oneMore.gain < WORTH_SAYING
       ? `${oneMore.what} would bring next to nothing.`
-      : `${oneMore.what} would bring ${oneMore.gain.toFixed(1)} x the samples a second.`;
-  return `A step takes ${inMs(run.stepMs)}: ${spent.join(', ')}. ${help} ${more}`;
+      : `${oneMore.what} would bring ${oneMore.gain.toFixed(1)} x the samples a second.`,
+  ];
+  return sentences.join(' ');
 }
 
 interface Idea {
