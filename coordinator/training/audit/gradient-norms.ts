@@ -26,6 +26,8 @@ interface Recent {
 export interface Odd {
   readonly worker: WorkerId;
   readonly norm: number;
+  /** How many others' norms were much smaller; of two that differ nobody can tell who is wrong. */
+  readonly peers: number;
 }
 
 /**
@@ -52,8 +54,16 @@ export class GradientNorms {
     const opinions = this.#opinions.get(keyOf(range)) ?? [];
     // Whoever is asked again is asked because nobody else is there.
     if (opinions.some((opinion) => opinion.worker === worker || alike(opinion.norm, norm))) return true;
-    if (!this.#isDoubtful(worker, range, norm)) return true;
-    this.#opinions.set(keyOf(range), [...opinions, { worker, norm }]);
+    const others = this.#recent.filter((recent) => recent.worker !== worker);
+    if (
+      !isDoubtful(
+        levelOf(range, norm),
+        others.map(({ level }) => level),
+      )
+    )
+      return true;
+    const peers = new Set(others.map((other) => other.worker)).size;
+    this.#opinions.set(keyOf(range), [...opinions, { worker, norm, peers }]);
     return false;
   }
 
@@ -69,14 +79,14 @@ export class GradientNorms {
     this.#opinions.delete(keyOf(range));
     return opinions.filter((opinion) => opinion.worker !== worker && !alike(opinion.norm, norm));
   }
+}
 
-  #isDoubtful(worker: WorkerId, range: Range, norm: number): boolean {
-    const peers = this.#recent.filter((recent) => recent.worker !== worker).map(({ level }) => level);
-    if (peers.length < LEAST) return false;
-    const middle = medianOf(peers);
-    const sigma = SIGMA_BY_MAD * medianOf(peers.map((level) => Math.abs(level - middle)));
-    return levelOf(range, norm) > middle + Math.max(Math.log(TIMES), DEVIATIONS * sigma);
-  }
+/** @param others the levels of other workers' gradients */
+function isDoubtful(level: number, others: readonly number[]): boolean {
+  if (others.length < LEAST) return false;
+  const middle = medianOf(others);
+  const sigma = SIGMA_BY_MAD * medianOf(others.map((other) => Math.abs(other - middle)));
+  return level > middle + Math.max(Math.log(TIMES), DEVIATIONS * sigma);
 }
 
 const keyOf = ({ from, to }: Range): string => `${from} ${to}`;

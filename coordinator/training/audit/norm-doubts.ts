@@ -11,17 +11,36 @@ export interface NormDoubts extends Doubts {
   begin(): void;
 }
 
-/** Has gradients that are far too large computed by somebody else too, and expels whoever was wrong. */
+/** Who was much smaller before: one could be the liar, who makes an honest worker look large. */
+const WITNESSES = 2;
+
+/** Has gradients that are far too large computed by somebody else too, and expels whoever was wrong, or names the two of whom one is. */
 export function normDoubts(pool: WorkerPool, report: Pick<Report, 'warn'>): NormDoubts {
   const norms = new GradientNorms();
+  /** Those of whom it was said that they may be wrong. */
+  const told = new Set<WorkerId>();
   const nameOf = (id: WorkerId): string => pool.members.get(id)?.name ?? 'somebody who has left';
   return {
     begin: () => norms.begin(),
     mayCount: (worker: WorkerId, shard: Range, norm: number) => norms.mayCount(worker, shard, norm),
     counted(worker, shard, norm) {
       for (const odd of norms.counted(worker, shard, norm)) {
-        const found = `the norm of its gradient was ${odd.norm.toPrecision(3)}, ${nameOf(worker)} found ${norm.toPrecision(3)}`;
-        expel(pool, report, odd.worker, found);
+        const [theirs, counted] = [odd.norm.toPrecision(3), norm.toPrecision(3)];
+        if (odd.peers >= WITNESSES) {
+          expel(
+            pool,
+            report,
+            odd.worker,
+            `the norm of its gradient was ${theirs}, ${nameOf(worker)} found ${counted}`,
+          );
+        } else if (!told.has(odd.worker)) {
+          told.add(odd.worker);
+          report.warn(
+            `${nameOf(odd.worker)} and ${nameOf(worker)} differ about a gradient: its norm is ${theirs} or ${counted}, which counts. ` +
+              'One of them is wrong; it takes a third worker to find out.',
+            { event: 'disputed', workers: [nameOf(odd.worker), nameOf(worker)] },
+          );
+        }
       }
     },
   };

@@ -31,7 +31,7 @@ describe('the norms of gradients', () => {
     const norms = afterSteps();
     expect(norms.mayCount(ann, shard(), 1_000)).toBe(false);
     expect(norms.mayCount(bob, shard(), 11)).toBe(true);
-    expect(norms.counted(bob, shard(), 11)).toEqual([{ worker: ann, norm: 1_000 }]);
+    expect(norms.counted(bob, shard(), 11)).toEqual([{ worker: ann, norm: 1_000, peers: 1 }]);
     expect(norms.counted(ann, shard(64), 12)).toEqual([]);
   });
 
@@ -47,7 +47,7 @@ describe('the norms of gradients', () => {
     expect(norms.mayCount(ann, shard(), 1_000)).toBe(false);
     expect(norms.mayCount(bob, shard(), 50_000)).toBe(false);
     expect(norms.mayCount(cyd, shard(), 1_001)).toBe(true);
-    expect(norms.counted(cyd, shard(), 1_001)).toEqual([{ worker: bob, norm: 50_000 }]);
+    expect(norms.counted(cyd, shard(), 1_001)).toEqual([{ worker: bob, norm: 50_000, peers: 1 }]);
   });
 
   it('lets it count where nobody else is there, so that a run goes on', () => {
