@@ -1,3 +1,4 @@
+import { meanOf } from '../../shared/protocol/mean-point.ts';
 import type { CurvePoint } from '../../shared/protocol/messages.ts';
 
 /**
@@ -45,16 +46,4 @@ export class Curve {
       meanOf(this.#points[2 * i] as CurvePoint, this.#points[2 * i + 1] as CurvePoint),
     );
   }
-}
-
-/** Steps of one run have the same number of samples, but for an epoch's last. */
-function meanOf(a: CurvePoint, b: CurvePoint): CurvePoint {
-  const steps = a.steps + b.steps;
-  const mean = (x: number, y: number): number => (x * a.steps + y * b.steps) / steps;
-  return {
-    step: b.step,
-    steps,
-    loss: mean(a.loss, b.loss),
-    accuracy: mean(a.accuracy, b.accuracy),
-  };
 }

@@ -2,7 +2,6 @@ import { readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { expect, test } from 'vitest';
 import { prepareJob } from '../../coordinator/model.ts';
-import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Shard } from '../../shared/data/shard.ts';
 import type { Trainer } from '../../shared/engine/engine.ts';
 import { decodeFactored, encodeFactored, factoredBytes, factoredKernel } from '../../shared/codec/factors.ts';
@@ -12,31 +11,15 @@ import { createTrainer, readByData } from '../../shared/engine/tf-engine.ts';
 import type { Job, Topology } from '../../shared/model/job.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
-import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import { createCapturedTrainer } from '../../worker-node/engine/native/captured-trainer.ts';
 import { registerNativeGradients } from '../../worker-node/engine/native/gradients.ts';
 import { idleWhenTold } from '../../worker-node/engine/native/idle.ts';
 import { withNative } from '../support/native.ts';
 import { relativeDifference } from '../support/vectors.ts';
-import { CLASSES, models, SAMPLE_SHAPE } from './native-models.ts';
+import { models } from './native-models.ts';
+import { noise } from './noise.ts';
 
-const stream = randomStream(5, Purpose.drawnDigits);
-const bytes = (count: number, below: number): Uint8Array =>
-  Uint8Array.from({ length: count }, () => stream.below(below));
-const split = (count: number) => ({ images: bytes(count * 144, 256), labels: bytes(count, CLASSES), count });
-const dataset: Dataset = {
-  name: 'noise',
-  description: 'noise',
-  sampleShape: SAMPLE_SHAPE,
-  classes: CLASSES,
-  train: split(12),
-  test: split(4),
-};
-const shardOf = (samples: number): Shard => ({
-  sampleNumbers: Uint32Array.from({ length: samples }, (_, i) => i + 3),
-  images: dataset.train.images.subarray(0, samples * 144),
-  labels: dataset.train.labels.subarray(0, samples),
-});
+const { dataset, shardOf } = noise(5, 12);
 
 interface Computed {
   readonly gradient: Float32Array;

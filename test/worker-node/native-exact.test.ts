@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { prepareJob } from '../../coordinator/model.ts';
 import { codecKernels } from '../../shared/codec/kernels/simd.ts';
-import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Shard } from '../../shared/data/shard.ts';
 import type { Trainer } from '../../shared/engine/engine.ts';
 import { inMicroShards } from '../../shared/engine/micro-shards.ts';
@@ -18,25 +17,11 @@ import { HeldSum, HeldTensors } from '../../worker-node/engine/native/held-tenso
 import { idleWhenTold } from '../../worker-node/engine/native/idle.ts';
 import { addsAsDefined } from '../../worker-node/engine/native/telling-sums.ts';
 import { withNative } from '../support/native.ts';
-import { CLASSES, models, SAMPLE_SHAPE } from './native-models.ts';
+import { models } from './native-models.ts';
+import { noise } from './noise.ts';
 
-const stream = randomStream(6, Purpose.drawnDigits);
-const bytes = (count: number, below: number): Uint8Array =>
-  Uint8Array.from({ length: count }, () => stream.below(below));
-const split = (count: number) => ({ images: bytes(count * 144, 256), labels: bytes(count, CLASSES), count });
-const dataset: Dataset = {
-  name: 'noise',
-  description: 'noise',
-  sampleShape: SAMPLE_SHAPE,
-  classes: CLASSES,
-  train: split(16),
-  test: split(4),
-};
-const shardOf = (samples: number): Shard => ({
-  sampleNumbers: Uint32Array.from({ length: samples }, (_, i) => i + 3),
-  images: dataset.train.images.subarray(0, samples * 144),
-  labels: dataset.train.labels.subarray(0, samples),
-});
+const { dataset, shardOf } = noise(6, 16);
+const stream = randomStream(7, Purpose.drawnDigits);
 
 await withNative((native) => {
   const { tf, backend } = native;

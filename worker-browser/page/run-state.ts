@@ -1,3 +1,4 @@
+import { meanOf } from '../../shared/protocol/mean-point.ts';
 import type {
   CurvePoint,
   EpochRecord,
@@ -110,10 +111,4 @@ export function thinned(curve: readonly CurvePoint[], most: number): readonly Cu
     merged.push(b === undefined ? a : meanOf(a, b));
   }
   return thinned(merged, most);
-}
-
-function meanOf(a: CurvePoint, b: CurvePoint): CurvePoint {
-  const steps = a.steps + b.steps;
-  const mean = (x: number, y: number): number => (x * a.steps + y * b.steps) / steps;
-  return { step: b.step, steps, loss: mean(a.loss, b.loss), accuracy: mean(a.accuracy, b.accuracy) };
 }
