@@ -20,7 +20,7 @@ import { startServer, type ServerOptions } from './server/server.ts';
 import { auditWorkers } from './training/audit/audit-workers.ts';
 import { normDoubts } from './training/audit/norm-doubts.ts';
 import { RoundRunner } from './training/round-runner.ts';
-import { tailStart } from './training/tail.ts';
+import { tailCuts } from './training/tail.ts';
 
 export interface CoordinatorOptions {
   readonly job: Job;
@@ -75,12 +75,12 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const layout = layoutOf(job.layout);
   const maxFrameBytes = layout.length * 4 + HEADER_BYTES;
   const exact = job.microShard !== undefined;
-  const tailFrom = exact ? null : tailStart(layout);
+  const cuts = exact ? [] : tailCuts(layout);
   const knownAnswers = exact ? new KnownAnswers(options.knownAnswer) : null;
   const rules = { token, maxWorkers, codecs };
   const allowances = new Allowances(clock);
   const pool: WorkerPool = new WorkerPool({
-    ...{ job, clock, maxFrameBytes, tailFrom, knownAnswers },
+    ...{ job, clock, maxFrameBytes, tailCuts: cuts, knownAnswers },
     rules,
     ...(options.tailsFor === undefined ? {} : { tailsFor: options.tailsFor }),
     ...(options.recodesFor === undefined ? {} : { recodesFor: options.recodesFor }),
@@ -107,7 +107,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     pool,
     job,
     clock,
-    tailFrom,
+    tailCuts: cuts,
     signal,
     onWaiting: (waiting) =>
       waiting

@@ -35,7 +35,7 @@ const engineOption = (): Option =>
 const codecOption = (): Option =>
   new Option(
     '--codec <codec>',
-    'how gradients and weights travel: auto is what suits each link; float32 is exact, float16 half the bytes, int8 a quarter, int4 an eighth up and a quarter down',
+    'how gradients and weights travel: auto is what suits each link; float32 is exact, float16 half the bytes, int8 a quarter, int4 an eighth up and a quarter down, int4/int4 an eighth',
   )
     .choices(['auto', ...Object.keys(LINK_CODECS)])
     .default('auto');

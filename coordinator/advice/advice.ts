@@ -1,5 +1,5 @@
 import { codecNamed } from '../../shared/codec/codec.ts';
-import { upBytes, type Vectors } from '../links/choose-codecs.ts';
+import { upBytes, wireMs, type Vectors } from '../links/choose-codecs.ts';
 import { forecastStep, type ModelRun, type ModelWorker } from './step-model.ts';
 
 /** A worker as it has done lately. */
@@ -39,9 +39,9 @@ export function limitsOf({ stepMs, vectors, workers }: MeasuredRun): Limits | nu
   if (slowest === undefined) return null;
   const { perSampleMs, fixedMs, samples, rttMs, downMsPerByte, upMsPerByte, codecs, turnaroundMs } = slowest;
   const computeMs = Math.min(stepMs, perSampleMs * samples + fixedMs);
-  const bytesMs =
-    upBytes(codecs.up, vectors, samples) * upMsPerByte +
-    codecNamed(codecs.down).bytes(vectors.values) * downMsPerByte;
+  const upMs = upBytes(codecs.up, vectors, samples) * upMsPerByte;
+  const downMs = codecNamed(codecs.down).bytes(vectors.values) * downMsPerByte;
+  const bytesMs = wireMs(codecs.up, upMs, downMs, vectors.pieces);
   const exposedMs = Math.max(0, Math.min(turnaroundMs, stepMs) - computeMs);
   const linkMs = Math.min(exposedMs, bytesMs + rttMs);
   return { slowest, computeMs, linkMs, coordinatorMs: stepMs - computeMs - linkMs };

@@ -2,6 +2,7 @@ import type { Job } from '../../shared/model/job.ts';
 import { layoutOf, sizeOf } from '../../shared/model/layout.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { factoredKernel } from '../../shared/codec/factors.ts';
+import { tailCuts } from '../training/tail.ts';
 import type { Vectors } from '../links/choose-codecs.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
 import type { TrainingReport } from '../report/report.ts';
@@ -29,7 +30,11 @@ export class Advisor implements TrainingReport {
   constructor(options: AdvisorOptions) {
     this.#options = options;
     const layout = layoutOf(options.job.layout);
-    this.#vectors = { values: layout.length, kernel: factoredKernel(layout) };
+    this.#vectors = {
+      values: layout.length,
+      kernel: factoredKernel(layout),
+      pieces: options.job.microShard === undefined ? tailCuts(layout).length : 0,
+    };
   }
 
   epochStarted(): void {

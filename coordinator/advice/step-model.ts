@@ -1,5 +1,5 @@
 import { codecNamed } from '../../shared/codec/codec.ts';
-import { upBytes, type Vectors } from '../links/choose-codecs.ts';
+import { upBytes, wireMs, type Vectors } from '../links/choose-codecs.ts';
 import type { LinkCodecs } from '../members/link-codecs.ts';
 
 /** A worker and its link, as far as a step's time goes. */
@@ -46,11 +46,12 @@ const SAMPLE_HEADER_BYTES = 5;
 
 /**
  * How long a step takes with equal shares. A gradient's tail leaves as soon as it is there, the weights' tail follows it
- * back; heads travel when the computation is over:
+ * back piece by piece; heads travel when the computation is over:
  *
- *     step = max(compute, tailAt x compute + up + down of the tail) + up + down of the head + rtt + coordinator
+ *     wire = max(up, down) + min(up, down) / pieces, of the tail
+ *     step = max(compute, tailAt x compute + wire) + up + down of the head + rtt + coordinator
  *
- * With tailAt 1 that is the sum of everything. The next step's samples travel down while a shard is computed.
+ * Where vectors travel whole that is the sum of everything. The next step's samples travel down while a shard is computed.
  */
 export function forecastStep(run: ModelRun): StepForecast {
   const { batch, workers, coordinatorMs } = run;
@@ -75,8 +76,11 @@ function forecastWorker(
   const upMs = upBytes(codecs.up, vectors, samples) * up;
   const downMs = codecNamed(codecs.down).bytes(vectors.values) * down;
   const samplesMs = samples * (sampleBytes + SAMPLE_HEADER_BYTES) * down;
-  const tail = tailAt < 1 ? TAIL : 0;
-  const ahead = Math.max(tailAt * computeMs + tail * upMs, tail * samplesMs) + tail * downMs;
+  const tail = vectors.pieces > 0 ? TAIL : 0;
+  const ahead = Math.max(
+    tailAt * computeMs + tail * wireMs(codecs.up, upMs, downMs, vectors.pieces),
+    tail * (samplesMs + downMs),
+  );
   const behind = (1 - tail) * (upMs + downMs);
   const late = tail > 0 ? 0 : Math.max(0, samplesMs - computeMs);
   const linkMs = Math.max(computeMs, ahead) - computeMs + behind + late + rttMs;

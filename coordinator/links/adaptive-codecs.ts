@@ -43,7 +43,7 @@ export class AdaptiveCodecs {
         figures,
         codecsOf(member),
         this.#candidatesFor(member, others, figures.samples),
-        this.#vectors,
+        member.tails ? this.#vectors : { ...this.#vectors, pieces: 0 },
       );
       if (ms !== null) recoded.push({ member, figures, ms });
     }
@@ -60,8 +60,8 @@ export class AdaptiveCodecs {
     const after = codecsOf(member);
     if (before.up === after.up && before.down === after.down) return;
     member.link.changed();
-    // What came ahead was the tail of weights, or of an update, and the rest would be of the other kind.
-    if (sendsUpdates(before) !== sendsUpdates(after)) member.tailStep = null;
+    // What came ahead was of weights, or of an update, and the rest would be of the other kind.
+    if (sendsUpdates(before) !== sendsUpdates(after)) member.ahead = null;
   }
 
   /** @param down what others' updates are encoded by */

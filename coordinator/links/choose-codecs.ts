@@ -6,7 +6,7 @@ import type { LinkFigures } from './link-figures.ts';
 /** What any codec but float32 costs both ends together: encoding, decoding, feedback, products of factors. */
 const LOSSY_MS = 3;
 /** Less lossy codecs are taken as long as they are not slower by more than this. */
-const NEARLY = 1.02;
+export const NEARLY = 1.02;
 /** Lossier ones have to promise to be done in this part of the time. */
 const WORTH_WHILE = 0.95;
 const IN_A_ROW = 3;
@@ -22,6 +22,7 @@ export const LADDER: readonly LinkCodecs[] = [
   { up: FACTORS, down: 'int8' },
   { up: 'int8', down: 'int8' },
   { up: 'int4', down: 'int8' },
+  { up: 'int4', down: 'int4' },
 ];
 
 /** What travels. */
@@ -30,14 +31,31 @@ export interface Vectors {
   readonly values: number;
   /** The kernel whose gradient may travel as factors. */
   readonly kernel: DenseKernel | null;
+  /** In which nearly all of gradients and weights travel; 0 if they travel whole. */
+  readonly pieces: number;
 }
 
 /** Payload bytes of the gradient of so many samples. */
-export function upBytes(up: string, { values, kernel }: Vectors, samples: number): number {
+export function upBytes(
+  up: string,
+  { values, kernel }: Pick<Vectors, 'values' | 'kernel'>,
+  samples: number,
+): number {
   if (up !== FACTORS) return codecNamed(up).bytes(values);
   return kernel === null || !worthFactoring(kernel, samples)
     ? codecNamed('float32').bytes(values)
     : factoredBytes(kernel, samples, { from: 0, to: values });
+}
+
+/**
+ * How long a gradient and what becomes of it take in all. In pieces, the new weights of the first travel down while the
+ * others travel up; factors cannot be cut.
+ * @param upMs what the gradient takes alone
+ * @param downMs what the weights take alone
+ */
+export function wireMs(up: string, upMs: number, downMs: number, pieces: number): number {
+  const parts = up === FACTORS ? 1 : Math.max(1, pieces);
+  return Math.max(upMs, downMs) + Math.min(upMs, downMs) / parts;
 }
 
 /** What a shard takes of a link's time beside the computation, if nothing of it is hidden behind that. */
@@ -49,7 +67,7 @@ export function transferMs(
   const downCodec = codecNamed(down);
   const lossyMs = up !== PLAIN.up || downCodec.lossy ? LOSSY_MS : 0;
   const downMs = downCodec.bytes(vectors.values) * downMsPerByte;
-  return downMs + upBytes(up, vectors, samples) * upMsPerByte + lossyMs;
+  return wireMs(up, upBytes(up, vectors, samples) * upMsPerByte, downMs, vectors.pieces) + lossyMs;
 }
 
 /**

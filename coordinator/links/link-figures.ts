@@ -15,6 +15,13 @@ export interface LinkFigures extends ShardFigures {
   readonly upMsPerByte: number;
 }
 
+/** Bytes that have crossed a link. */
+export interface Delivery {
+  readonly bytes: number;
+  /** From when the first of them was sent until the answer to a ping behind the last was back. */
+  readonly elapsedMs: number;
+}
+
 const RECENT = 5;
 const RECENT_UP = 8;
 const MOST_RTTS = 20;
@@ -30,10 +37,18 @@ export class LinkMeter {
   /** Answers that say nothing: they wait for weights that come whole, once more. */
   #toSkip = 0;
 
-  /** @param elapsedMs until the answer to a ping behind these bytes was back */
-  delivered(bytes: number, elapsedMs: number): void {
-    if (bytes < LEAST_BYTES) keep(this.#rttsMs, elapsedMs, MOST_RTTS);
-    else keep(this.#down, Math.max(0, elapsedMs - this.#rttMs) / bytes, RECENT);
+  /**
+   * @param deliveries of which the answer to one ping told. What was sent in between may have had to wait for what was sent
+   *   before, so each is a least rate: sum of bytes / time since the first of them; the link's own is the largest of these
+   */
+  delivered(deliveries: readonly Delivery[]): void {
+    const large = deliveries.filter(({ bytes }) => bytes >= LEAST_BYTES);
+    if (large.length === 0) {
+      for (const { elapsedMs } of deliveries) keep(this.#rttsMs, elapsedMs, MOST_RTTS);
+    } else {
+      const msPerByte = large.map(({ bytes, elapsedMs }) => Math.max(0, elapsedMs - this.#rttMs) / bytes);
+      keep(this.#down, Math.min(...msPerByte), RECENT);
+    }
   }
 
   /** @param elapsedMs between the first and the last of these bytes */

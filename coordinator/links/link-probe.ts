@@ -1,23 +1,37 @@
 import type { Clock } from '../../shared/clock.ts';
+import type { Delivery } from './link-figures.ts';
 
 export interface LinkProbeOptions {
   readonly clock: Clock;
   /** Sends a ping. @returns its number */
   readonly ping: () => number;
-  /** Hears how long bytes took to arrive, and the answer to come back. */
-  readonly onMeasured: (bytes: number, elapsedMs: number) => void;
+  /**
+   * Hears how long what was sent took to arrive, and the answer to come back: of all messages together, of all but the
+   * first, and so on.
+   */
+  readonly onMeasured: (deliveries: readonly Delivery[]) => void;
 }
 
 /** Less is lost in the noise. */
 const LEAST_BYTES = 32 << 10;
+const MOST_MESSAGES = 64;
+
+interface Sent {
+  readonly bytes: number;
+  readonly sentMs: number;
+}
 
 /**
- * Measures how fast a link takes what is sent: right behind a large message goes a ping, whose answer says when both had
- * arrived. What is sent until then does not count, and is let through before the next measurement begins.
+ * Measures how fast a link takes what is sent: right behind a large message, or the last of its pieces, goes a ping, whose
+ * answer says when both had arrived. (Behind an earlier piece the answer would wait for what the worker sends meanwhile.)
+ * What is sent until then does not count, and is let through before the next measurement begins.
  */
 export class LinkProbe {
   readonly #options: LinkProbeOptions;
-  #outstanding: { readonly id: number; readonly sentMs: number; readonly bytes: number } | null = null;
+  /** Behind which there is no ping yet. */
+  #sent: Sent[] = [];
+  /** Null for one that is only to see that nothing is on its way any more. */
+  #outstanding: { readonly id: number; readonly behind: readonly Sent[] | null } | null = null;
   /** Bytes were sent behind the ping that is on its way. */
   #followed = false;
 
@@ -27,13 +41,22 @@ export class LinkProbe {
 
   /** Pings once by itself, for the delay alone. */
   begin(): void {
-    this.#ping(0);
+    this.#ping([{ bytes: 0, sentMs: this.#options.clock.now() }]);
   }
 
-  /** A message is on its way. */
-  sent(bytes: number): void {
-    if (this.#outstanding !== null) this.#followed ||= bytes >= LEAST_BYTES;
-    else if (bytes >= LEAST_BYTES) this.#ping(bytes);
+  /**
+   * A message is on its way.
+   * @param more whether it is a piece behind which another one follows as soon as that is there
+   */
+  sent(bytes: number, more = false): void {
+    if (bytes < LEAST_BYTES) return;
+    if (this.#outstanding !== null) {
+      this.#followed = true;
+      return;
+    }
+    this.#sent.push({ bytes, sentMs: this.#options.clock.now() });
+    if (this.#sent.length > MOST_MESSAGES) this.#sent.shift();
+    if (!more) this.#ping(this.#sent);
   }
 
   /** @returns whether the ping was one of these */
@@ -41,16 +64,24 @@ export class LinkProbe {
     const outstanding = this.#outstanding;
     if (outstanding?.id !== id) return false;
     this.#outstanding = null;
-    if (outstanding.bytes >= 0) {
-      this.#options.onMeasured(outstanding.bytes, this.#options.clock.now() - outstanding.sentMs);
-    }
-    if (this.#followed) this.#ping(-1);
+    const { behind } = outstanding;
+    if (behind !== null) this.#options.onMeasured(deliveriesOf(behind, this.#options.clock.now()));
+    if (this.#followed) this.#ping(null);
     return true;
   }
 
-  /** @param bytes right ahead of it; -1 if it is only to see that nothing is on its way any more */
-  #ping(bytes: number): void {
+  #ping(behind: readonly Sent[] | null): void {
     this.#followed = false;
-    this.#outstanding = { sentMs: this.#options.clock.now(), bytes, id: this.#options.ping() };
+    this.#sent = [];
+    this.#outstanding = { behind, id: this.#options.ping() };
   }
+}
+
+function deliveriesOf(sent: readonly Sent[], nowMs: number): Delivery[] {
+  let bytes = sent.reduce((sum, message) => sum + message.bytes, 0);
+  return sent.map((message) => {
+    const delivery = { bytes, elapsedMs: nowMs - message.sentMs };
+    bytes -= message.bytes;
+    return delivery;
+  });
 }

@@ -13,13 +13,14 @@ export interface LinkCodecs {
 /** The same codecs for every link, or for each what suits it, chosen as the run goes. */
 export type CodecRule = LinkCodecs | 'auto';
 
-/** What --codec takes besides auto, the least lossy first, and what each choice stands for: four bits are too few for weights. */
+/** What --codec takes besides auto, the least lossy first, and what each choice stands for, up and down. */
 export const LINK_CODECS: Readonly<Record<string, LinkCodecs>> = {
   float32: { up: 'float32', down: 'float32' },
   factors: { up: FACTORS, down: 'float32' },
   float16: { up: 'float16', down: 'float16' },
   int8: { up: 'int8', down: 'int8' },
   int4: { up: 'int4', down: 'int8' },
+  'int4/int4': { up: 'int4', down: 'int4' },
 };
 
 /** A link as every worker can have it. */

@@ -3,6 +3,12 @@ import type { LinkMeter } from '../links/link-figures.ts';
 import type { WorkerStats } from './worker-stats.ts';
 import type { Connection } from '../../shared/transport.ts';
 
+/** A connection by whose frames its link is measured. */
+export interface MeasuredConnection extends Connection {
+  /** @param more whether this is a piece behind which another one follows as soon as that is there */
+  send(frame: Uint8Array, more?: boolean): void;
+}
+
 /** A worker that was welcomed. */
 export interface Member {
   readonly id: WorkerId;
@@ -20,9 +26,9 @@ export interface Member {
   readonly link: LinkMeter;
   /** Whether it takes samples ahead of their shard. */
   readonly prefetch: boolean;
-  /** Whether it takes weights in two pieces. */
+  /** Whether it takes weights in pieces. */
   readonly tails: boolean;
-  readonly connection: Connection;
+  readonly connection: MeasuredConnection;
   readonly stats: WorkerStats;
   lastHeardMs: number;
   /** When its last answer came; 0 before the first. */
@@ -41,8 +47,8 @@ export interface Member {
   strikes: number;
   /** Of the weights that it was sent last. */
   weightsStep: Step | null;
-  /** Of the weights whose tail it was sent last. */
-  tailStep: Step | null;
+  /** What it was last sent of weights ahead of their step: all from a position on. */
+  ahead: { readonly step: Step; readonly from: number } | null;
   /** Shards that it was given in the current round, answered or not. */
   readonly shards: Set<ShardId>;
 }

@@ -3,14 +3,14 @@ import type { Hello, WorkerId } from '../../shared/protocol/messages.ts';
 import type { Connection } from '../../shared/transport.ts';
 import { LinkMeter } from '../links/link-figures.ts';
 import { sendsUpdates, welcomedUp, type LinkCodecs } from './link-codecs.ts';
-import type { Member } from './member.ts';
+import type { Member, MeasuredConnection } from './member.ts';
 import { WorkerStats } from './worker-stats.ts';
 
 /**
  * A worker as it is welcomed: nothing sent, nothing answered.
- * @param tails whether weights in two pieces are worth while with it
+ * @param tails whether weights in pieces are worth while with it
  * @param recodes codecs that it may be asked to use in place of the first ones
- * @param sent hears of the bytes of each frame that was sent
+ * @param sent hears of the bytes of each frame that was sent, and whether more is to follow
  */
 export function newMember(
   hello: Hello,
@@ -25,7 +25,7 @@ export function newMember(
     readonly nowMs: number;
     readonly tails: boolean;
     readonly recodes: readonly string[];
-    readonly sent: (bytes: number) => void;
+    readonly sent: (bytes: number, more: boolean) => void;
   },
 ): Member {
   const stats = new WorkerStats();
@@ -52,18 +52,22 @@ export function newMember(
     accepted: 0,
     strikes: 0,
     weightsStep: null,
-    tailStep: null,
+    ahead: null,
     shards: new Set(),
   };
 }
 
 /** A connection that counts what leaves through it. */
-function counted(connection: Connection, stats: WorkerStats, sent: (bytes: number) => void): Connection {
+function counted(
+  connection: Connection,
+  stats: WorkerStats,
+  sent: (bytes: number, more: boolean) => void,
+): MeasuredConnection {
   return {
-    send(frame) {
+    send(frame, more = false) {
       stats.bytesDown += frame.length;
       connection.send(frame);
-      sent(frame.length);
+      sent(frame.length, more);
     },
     close: (code, reason) => connection.close(code, reason),
     terminate: () => connection.terminate(),

@@ -31,8 +31,8 @@ export interface PoolOptions {
   readonly clock: Clock;
   /** The largest frame that a worker has reason to send. */
   readonly maxFrameBytes: number;
-  /** Where the tails of weights and gradients start, for workers that take them; null if there are none. */
-  readonly tailFrom: number | null;
+  /** Where the pieces of weights' and gradients' tails start, for workers that take them; empty if there are none. */
+  readonly tailCuts: readonly number[];
   /** Whom tails are worth while with; by default those on other machines. */
   readonly tailsFor?: (connection: Connection) => boolean;
   /** Whose codecs are chosen as the run goes, where that is the rule; by default those on other machines. */
@@ -199,7 +199,7 @@ export class WorkerPool {
   }
 
   #welcome(hello: Hello, connection: Connection): Member {
-    const { tailFrom, tailsFor = onAnotherMachine } = this.#options;
+    const { tailCuts, tailsFor = onAnotherMachine } = this.#options;
     const old = this.#everybody().find(({ instance }) => instance !== null && instance === hello.instance);
     const taken = this.members.size + this.#preparing.size - (old === undefined ? 0 : 1);
     const codecs = admit(hello, this.#options.rules, taken);
@@ -214,12 +214,12 @@ export class WorkerPool {
         this.send(member, { type: 'ping', id });
         return id;
       },
-      onMeasured: (bytes, elapsedMs) => member.link.delivered(bytes, elapsedMs),
+      onMeasured: (deliveries) => member.link.delivered(deliveries),
     });
     const member: Member = newMember(hello, codecs, connection, {
-      ...{ nowMs: clock.now(), recodes, tails: tailFrom !== null && tailsFor(connection) },
-      sent: (bytes) => {
-        if (recodes.length > 0 && this.members.has(member.id)) probe.sent(bytes);
+      ...{ nowMs: clock.now(), recodes, tails: tailCuts.length > 0 && tailsFor(connection) },
+      sent: (bytes, more) => {
+        if (recodes.length > 0 && this.members.has(member.id)) probe.sent(bytes, more);
       },
     });
     this.#probes.set(member, probe);
@@ -232,7 +232,7 @@ export class WorkerPool {
       ...(member.updateCodec === null ? {} : { updateCodec: member.updateCodec }),
       heartbeatMs: this.#heartbeatMs,
       maxFrameBytes: this.#options.maxFrameBytes,
-      ...(member.tails && tailFrom !== null ? { tailFrom } : {}),
+      ...(member.tails ? { tailCuts: [...tailCuts] } : {}),
       job: this.#options.job,
     });
     return member;
@@ -282,7 +282,7 @@ export class WorkerPool {
         const rttMs = this.#heartbeat.answered(message.id);
         if (rttMs === null) return;
         member.stats.rttMs = rttMs;
-        member.link.delivered(0, rttMs);
+        member.link.delivered([{ bytes: 0, elapsedMs: rttMs }]);
         return;
       }
       case 'leaving':

@@ -1,6 +1,7 @@
 import { forecastStep, type ModelRun, type StepForecast } from '../advice/step-model.ts';
+import { PIECES } from '../training/tail.ts';
 import type { DenseKernel } from '../../shared/codec/factors.ts';
-import { LADDER } from '../links/choose-codecs.ts';
+import { LADDER, NEARLY } from '../links/choose-codecs.ts';
 import { inShort, PLAIN, type LinkCodecs } from '../members/link-codecs.ts';
 
 export interface PlanSettings {
@@ -38,8 +39,6 @@ const PER_WORKER_MS = 2.5;
 const PER_STEP_MS = 4;
 /** Of a link's bits, headers of TCP, IP and Ethernet take their part. */
 const WIRE = 1.05;
-/** A codec that loses more has to be faster by more than this; see choose-codecs.ts. */
-const NEARLY = 1.02;
 
 export function planRun(settings: PlanSettings, codecs: LinkCodecs): PlannedRun {
   const { workers, batchSize, rate, coordinatorRate, delayMs, msPerSample, values, tailAt } = settings;
@@ -49,7 +48,11 @@ export function planRun(settings: PlanSettings, codecs: LinkCodecs): PlannedRun 
     ...{ downMsPerByte: (WIRE * 8_000) / rate, upMsPerByte: (WIRE * 8_000) / rate },
   };
   const run: ModelRun = {
-    ...{ batch: batchSize, sampleBytes: settings.sampleBytes, vectors: { values, kernel: settings.kernel } },
+    ...{
+      batch: batchSize,
+      sampleBytes: settings.sampleBytes,
+      vectors: { values, kernel: settings.kernel, pieces: PIECES },
+    },
     workers: Array.from({ length: workers }, () => worker),
     coordinatorMsPerByte: (WIRE * 8_000) / coordinatorRate,
     coordinatorMs: { perWorker: PER_WORKER_MS * size, perStep: PER_STEP_MS * size },

@@ -40,10 +40,12 @@ export interface ActiveRoundOptions extends AnswerReaderOptions {
   readonly signal: StopSignal;
   /** Sends a shard to the worker that it is for. */
   readonly give: (member: Member, shard: GivenShard) => void;
-  /** Takes the tail of a shard's gradient, ahead of the rest. */
-  readonly acceptTail: (shard: GivenShard, tail: Float32Array) => void;
-  /** Takes the gradient of a shard, its tail excepted if that came before; once for every sample. */
-  readonly accept: (shard: GivenShard, gradient: Float32Array) => void;
+  /**
+   * Takes a shard's gradient, whole or from the back to the front: pieces of its tail as they come, then what was not in
+   * those. Each value once for every sample.
+   * @param at where these values start in the flat vector
+   */
+  readonly accept: (shard: GivenShard, values: Float32Array, at: number) => void;
   /** Hears how long a worker was busy with a shard, whether or not its answer was the first. */
   readonly onTimed: (member: Member, samples: number, busyMs: number) => void;
   /** Compares answers. */
@@ -56,10 +58,10 @@ export interface ActiveRoundOptions extends AnswerReaderOptions {
   readonly onWaiting: (waiting: boolean) => void;
 }
 
-/** Hears the answers to shards that it wants, first or not. */
+/** Hears the answers to shards that it wants, first or not; values are gone when the round is over. */
 export interface Witness {
   wants(shard: ShardId): boolean;
-  tail(shard: ShardId, values: Float32Array): void;
+  tail(shard: ShardId, values: Float32Array, at: number): void;
   answered(shard: ShardId, lossSum: number, gradient: Float32Array): void;
   /** There will be no answer to this one that could be compared. */
   failed(shard: ShardId): void;
@@ -85,8 +87,8 @@ export class ActiveRound {
   readonly #read: AnswerReader;
   readonly #scores: PartScore[] = [];
   readonly #notFinite = new NotFiniteAnswers();
-  /** Of shards whose tail has come, its norm. */
-  readonly #tails = new Map<ShardId, number>();
+  /** Of shards whose tail has begun to come, where that starts which has, and its norm. */
+  readonly #tails = new Map<ShardId, { readonly from: number; readonly norm: number }>();
   readonly #cleanUp: (() => void)[] = [];
   readonly #done: Promise<Score>;
   #cancelLate: () => void = () => undefined;
@@ -240,13 +242,13 @@ export class ActiveRound {
 
   /** An answer that came second: it counts for nothing but its time, and as a witness. */
   #onSpare(member: Member, shard: GivenShard, answer: Answer, payload: Uint8Array): void {
-    const { pool, witness, tailFrom } = this.#options;
+    const { pool, witness } = this.#options;
     try {
       if (answer.type === 'failed') throw new ProtocolError(CloseCode.cannotCompute, answer.reason);
       if (witness?.wants(shard.id) === true) {
         if (answer.type === 'gradientTail') {
-          if (tailFrom === null) return;
-          witness.tail(shard.id, this.#read.tail(member, shard, answer, payload, tailFrom).values);
+          const part = this.#read.part(answer);
+          witness.tail(shard.id, this.#read.tail(member, shard, answer, payload, part).values, part.from);
         } else if (answer.type === 'gradient') {
           const { values } = this.#read.answer(member, shard, answer, payload);
           witness.answered(shard.id, answer.lossSum, values);
@@ -279,15 +281,24 @@ export class ActiveRound {
   }
 
   #acceptTail(member: Member, shard: GivenShard, tail: GradientTail, payload: Uint8Array): void {
-    const { task, tailFrom, acceptTail } = this.#options;
-    if (task !== 'train' || tailFrom === null || !member.tails || this.#tails.has(shard.id)) {
+    const { task, gradientLength, accept } = this.#options;
+    if (task !== 'train' || !member.tails) {
       throw new ProtocolError(CloseCode.unexpected, `No tail was asked for of shard ${shard.id}.`);
     }
-    const { values, norm } = this.#read.tail(member, shard, tail, payload, tailFrom);
+    const part = this.#read.part(tail);
+    const before = this.#tails.get(shard.id) ?? { from: gradientLength, norm: 0 };
+    if (part.to !== before.from) {
+      throw new ProtocolError(
+        CloseCode.unexpected,
+        `A tail up to ${part.to} of shard ${shard.id}, of which all from ${before.from} is here.`,
+      );
+    }
+    const { values, norm: ownNorm } = this.#read.tail(member, shard, tail, payload, part);
+    const norm = Math.hypot(ownNorm, before.norm);
     if (!this.#mayCount(member, shard, norm)) return;
-    this.#tails.set(shard.id, norm);
-    acceptTail(shard, values);
-    this.#options.witness?.tail(shard.id, values);
+    this.#tails.set(shard.id, { from: part.from, norm });
+    accept(shard, values, part.from);
+    this.#options.witness?.tail(shard.id, values, part.from);
   }
 
   #accept(
@@ -296,17 +307,18 @@ export class ActiveRound {
     answer: Exclude<Answer, GradientTail>,
     payload: Uint8Array,
   ): void {
-    const { task, pool, clock, deadline, accept } = this.#options;
+    const { task, pool, clock, deadline, tailCuts, accept } = this.#options;
     if (answer.type === 'failed') throw new ProtocolError(CloseCode.cannotCompute, answer.reason);
     if ((answer.type === 'gradient') !== (task === 'train')) {
       throw new ProtocolError(CloseCode.unexpected, `A shard to ${task} was answered by ${answer.type}.`);
     }
     const head = answer.type === 'gradient' && answer.head === true;
-    if (head && !this.#tails.has(shard.id)) {
+    const tail = this.#tails.get(shard.id);
+    if (head && (tail === undefined || tail.from !== tailCuts[0])) {
       throw new ProtocolError(CloseCode.unexpected, `The head of shard ${shard.id} came without its tail.`);
     }
     const { values: gradient, norm: ownNorm } = this.#read.answer(member, shard, answer, payload);
-    const norm = Math.hypot(ownNorm, this.#tails.get(shard.id) ?? 0);
+    const norm = Math.hypot(ownNorm, tail?.norm ?? 0);
     if (answer.type === 'gradient' && !this.#mayCount(member, shard, norm)) return;
     const turnaroundMs = clock.now() - shard.givenAtMs;
     deadline.answered(turnaroundMs);
@@ -317,7 +329,7 @@ export class ActiveRound {
     this.#measured(member, shard, answer);
     const { lossSum, correct } = answer;
     this.#scores.push({ from: shard.from, to: shard.to, lossSum, correct });
-    accept(shard, gradient);
+    accept(shard, gradient, 0);
     this.#dispatch({ type: 'answered', shard: shard.id });
     // Last: they may end a membership.
     this.#options.witness?.answered(shard.id, answer.lossSum, gradient);

@@ -1,17 +1,22 @@
 import type { DenseKernel } from '../../shared/codec/factors.ts';
+import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
 import type { GradientTail, ShardAnswer } from '../../shared/protocol/messages.ts';
+import { tailPart } from '../../shared/protocol/tail-pieces.ts';
 import type { Member } from '../members/member.ts';
 import { codecOf, readAnswer, readTail, type Factored, type FiniteValues } from './check-answer.ts';
 import type { GivenShard } from './round.ts';
+import type { Rooms } from './rooms.ts';
 import type { Range } from './schedule.ts';
 
 export interface AnswerReaderOptions {
   /** Values in a gradient. */
   readonly gradientLength: number;
-  /** Where the tails of gradients start; null if they come whole. */
-  readonly tailFrom: number | null;
+  /** Where the pieces of gradients' tails start; empty if they come whole. */
+  readonly tailCuts: readonly number[];
   /** The kernel whose gradient may come as factors. */
   readonly kernel: DenseKernel | null;
+  /** Where answers are decoded; what they were is gone when these are given back. */
+  readonly rooms: Rooms;
 }
 
 /** Decodes what workers answer, believing nothing. */
@@ -23,7 +28,18 @@ export class AnswerReader {
   }
 
   /**
-   * @param from where the tail starts
+   * The part of the flat vector that a message says to be.
+   * @throws ProtocolError (unexpected) if there is no such part
+   */
+  part({ shard, piece }: GradientTail): Range {
+    const { gradientLength, tailCuts } = this.#options;
+    const part = tailPart(tailCuts, piece, gradientLength);
+    if (part !== null) return part;
+    throw new ProtocolError(CloseCode.unexpected, `No such tail was asked for of shard ${shard}.`);
+  }
+
+  /**
+   * @param part of the flat vector
    * @throws ProtocolError with the code and sentence that the worker is told
    */
   tail(
@@ -31,10 +47,11 @@ export class AnswerReader {
     shard: GivenShard,
     tail: GradientTail,
     payload: Uint8Array,
-    from: number,
+    part: Range,
   ): FiniteValues {
-    const { gradientLength: to } = this.#options;
-    return readTail(tail, payload, codecOf(member, tail), to - from, this.#factored(shard, { from, to }));
+    const { rooms } = this.#options;
+    const codec = codecOf(member, tail);
+    return readTail(tail, payload, codec, part.to - part.from, rooms, this.#factored(shard, part));
   }
 
   /**
@@ -42,11 +59,11 @@ export class AnswerReader {
    * @throws ProtocolError with the code and sentence that the worker is told
    */
   answer(member: Member, shard: GivenShard, answer: ShardAnswer, payload: Uint8Array): FiniteValues {
-    const { gradientLength, tailFrom } = this.#options;
+    const { gradientLength, tailCuts, rooms } = this.#options;
     const head = answer.type === 'gradient' && answer.head === true;
-    const length = head ? (tailFrom ?? gradientLength) : gradientLength;
+    const length = head ? (tailCuts[0] ?? gradientLength) : gradientLength;
     const factored = this.#factored(shard, { from: 0, to: length });
-    return readAnswer(answer, payload, shard, codecOf(member, answer), length, factored);
+    return readAnswer(answer, payload, shard, codecOf(member, answer), length, rooms, factored);
   }
 
   #factored(shard: GivenShard, part: Range): Factored | null {

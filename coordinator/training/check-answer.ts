@@ -11,10 +11,11 @@ import type {
 import { readableText } from '../../shared/protocol/readable.ts';
 import type { Member } from '../members/member.ts';
 import type { GivenShard } from './round.ts';
+import type { Rooms } from './rooms.ts';
 import type { Range } from './schedule.ts';
 import { vectorKernels } from './vector/vector.ts';
 
-/** Of a gradient: a view of the payload where the codec allows it. */
+/** Of a gradient: a view of the payload where the codec allows it, else in a room. */
 export interface FiniteValues {
   readonly values: Float32Array;
   /** Euclidean. */
@@ -49,6 +50,7 @@ export interface Factored {
 /**
  * Reads the tail of a gradient, believing nothing.
  * @param length values in it
+ * @param rooms where it is decoded
  * @throws ProtocolError with the code and sentence that the worker is told
  */
 export function readTail(
@@ -56,14 +58,16 @@ export function readTail(
   payload: Uint8Array,
   codec: string,
   length: number,
+  rooms: Rooms,
   factored: Factored | null = null,
 ): FiniteValues {
-  return finiteValues(shard, payload, codec, length, factored);
+  return finiteValues(shard, payload, codec, length, rooms, factored);
 }
 
 /**
  * Reads an answer's gradient, believing nothing.
  * @param length values in the payload, if it has any
+ * @param rooms where they are decoded
  * @returns the gradient, empty for an evaluation
  * @throws ProtocolError with the code and sentence that the worker is told
  */
@@ -73,6 +77,7 @@ export function readAnswer(
   shard: GivenShard,
   codec: string,
   length: number,
+  rooms: Rooms,
   factored: Factored | null = null,
 ): FiniteValues {
   const samples = shard.to - shard.from;
@@ -95,23 +100,29 @@ export function readAnswer(
     if (payload.length > 0) throw new ProtocolError(CloseCode.wrongLength, 'An evaluation has no payload.');
     return { values: new Float32Array(0), norm: 0 };
   }
-  return finiteValues(shard.id, payload, codec, length, factored);
+  return finiteValues(shard.id, payload, codec, length, rooms, factored);
 }
 
 function finiteValues(
   shard: ShardId,
   payload: Uint8Array,
-  codec: string,
+  name: string,
   length: number,
+  rooms: Rooms,
   factored: Factored | null,
 ): FiniteValues {
-  if (codec === FACTORS && factored === null) {
+  if (name === FACTORS && factored === null) {
     throw new ProtocolError(CloseCode.unexpected, 'This model has no gradient that could come as factors.');
   }
-  const gradient =
-    codec === FACTORS && factored !== null
-      ? decodeFactored(payload, factored.kernel, factored.samples, factored.part)
-      : codecNamed(codec).decode(payload, length);
+  const decode = (): Float32Array => {
+    if (name === FACTORS && factored !== null) {
+      const { kernel, samples, part } = factored;
+      return decodeFactored(payload, kernel, samples, part, rooms.take(length));
+    }
+    const codec = codecNamed(name);
+    return codec.decode(payload, length, codec.lossy ? rooms.take(length) : undefined);
+  };
+  const gradient = decode();
   const norm = vectorKernels.finiteNorm(gradient);
   if (norm === null) {
     throw new ProtocolError(

@@ -3,6 +3,7 @@ import { int8 } from '../../shared/codec/int8.ts';
 import { codecKernels } from '../../shared/codec/kernels/simd.ts';
 import type { OpenFrame } from '../../shared/protocol/frame.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
+import type { Range } from './schedule.ts';
 
 /** Makes room for a message that brings a piece of an update, which starts at `from` in the flat vector. */
 export type OpenPiece = (step: Step, from: number, codec: string, payloadBytes: number) => OpenFrame;
@@ -27,7 +28,8 @@ export class ReconstructedWeights {
   #step: Step | null = null;
   #exact = false;
   #pieces: readonly UpdatePiece[] = [];
-  #ahead: UpdatePiece | null = null;
+  /** Of the next update, from the back to the front. */
+  #ahead: readonly UpdatePiece[] = [];
 
   /** @param length of the flat vector */
   constructor(length: number, open: OpenPiece) {
@@ -62,29 +64,34 @@ export class ReconstructedWeights {
     this.#step = step;
     this.#exact = true;
     this.#pieces = [];
-    this.#ahead = null;
+    this.#ahead = [];
   }
 
   /**
-   * Encodes the end of the next update while these values are still in use. Whoever has not been sent the pieces that
+   * Encodes a part of the end of the next update while these values are still in use. Whoever has not been sent the pieces that
    * lead to them has to be sent them whole from now on.
    * @param weights the exact ones of the next step, from `from` on
+   * @param part ends where the one before it started
    */
-  encodeAhead(weights: Float32Array, from: number): UpdatePiece {
+  encodeAhead(weights: Float32Array, { from, to }: Range): UpdatePiece {
+    const last = this.#ahead.at(-1);
+    if (last?.from === from) return last;
     const next = ((this.#step ?? 0) + 1) as Step;
+    const piece = this.#encode(next, weights, from, to);
     this.#pieces = [];
-    return (this.#ahead ??= this.#encode(next, weights, from, weights.length));
+    this.#ahead = [...this.#ahead, piece];
+    return piece;
   }
 
   /** Goes on to the next step. */
   follow(weights: Float32Array): void {
     const step = ((this.#step ?? 0) + 1) as Step;
-    const ahead = this.#ahead === null ? [] : [this.#ahead];
-    this.#pieces = [...ahead, this.#encode(step, weights, 0, this.#ahead?.from ?? weights.length)];
+    const rest = this.#encode(step, weights, 0, this.#ahead.at(-1)?.from ?? weights.length);
+    this.#pieces = [...this.#ahead, rest];
     codecKernels.add(this.values, this.#change, this.values);
     this.#step = step;
     this.#exact = false;
-    this.#ahead = null;
+    this.#ahead = [];
   }
 
   #encode(step: Step, weights: Float32Array, from: number, to: number): UpdatePiece {

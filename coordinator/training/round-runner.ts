@@ -23,6 +23,7 @@ import { GradientTree } from './exact/gradient-tree.ts';
 import type { GivenShard, RoundStart } from './round.ts';
 import type { Range } from './schedule.ts';
 import { sumAlongTree, sumInOrder } from './scores.ts';
+import { Rooms } from './rooms.ts';
 import { ShardDeadline } from './shard-deadline.ts';
 import { StepPlanner } from './step-planner.ts';
 import { WeightsBroadcast } from './weights-broadcast.ts';
@@ -31,8 +32,8 @@ export interface RoundRunnerOptions {
   readonly pool: WorkerPool;
   readonly job: Job;
   readonly clock: Clock;
-  /** Where the tail of the flat vector starts; null if it has none. */
-  readonly tailFrom: number | null;
+  /** Where the pieces of the flat vector's tail start; empty if it has none. */
+  readonly tailCuts: readonly number[];
   readonly signal: StopSignal;
   readonly onWaiting: (waiting: boolean) => void;
   /** Has some shards computed twice; null to believe everybody. */
@@ -82,7 +83,6 @@ export class RoundRunner {
   readonly #options: RoundRunnerOptions;
   readonly #sum: Float32Array;
   readonly #deadline = new ShardDeadline();
-  readonly #tailFrom: number;
   readonly #broadcast: WeightsBroadcast;
   readonly #planner: StepPlanner;
   readonly #adaptive: AdaptiveCodecs;
@@ -92,6 +92,8 @@ export class RoundRunner {
   readonly #ahead = new Map<WorkerId, { readonly step: Step; readonly from: number; readonly to: number }>();
   /** Vectors of sums on their way up the tree. */
   readonly #room: Float32Array[] = [];
+  /** Of the answers of one round. */
+  readonly #rooms = new Rooms();
   #nextShardId = 0;
   /** The round of now, or the last one. */
   #round: ActiveRound | null = null;
@@ -99,11 +101,14 @@ export class RoundRunner {
   constructor(options: RoundRunnerOptions) {
     this.#options = options;
     this.#sum = new Float32Array(layoutOf(options.job.layout).length);
-    this.#tailFrom = options.tailFrom ?? this.#sum.length;
-    this.#broadcast = new WeightsBroadcast(options.pool, this.#sum.length, this.#tailFrom);
+    this.#broadcast = new WeightsBroadcast(options.pool, this.#sum.length, options.tailCuts);
     const { pool, clock, job, audits = null } = options;
     this.#kernel = factoredKernel(layoutOf(job.layout));
-    this.#adaptive = new AdaptiveCodecs({ values: this.#sum.length, kernel: this.#kernel });
+    this.#adaptive = new AdaptiveCodecs({
+      values: this.#sum.length,
+      kernel: this.#kernel,
+      pieces: options.tailCuts.length,
+    });
     this.#planner = new StepPlanner({ pool, clock, audits, unit: job.microShard });
     if (audits !== null) pool.listen({ left: ({ id }) => audits.left(id) });
   }
@@ -126,7 +131,7 @@ export class RoundRunner {
     const total = this.#sum;
     const summed: OnSummed = (part) => {
       onSummed?.(total, part);
-      if (onSummed !== undefined && part.from === this.#tailFrom) this.#broadcast.sendTail(input.weights);
+      if (onSummed !== undefined && part.from > 0) this.#broadcast.sendTail(input.weights, part);
     };
     this.#recode();
     const sum = this.#sumOf(numbers.length, summed);
@@ -136,14 +141,14 @@ export class RoundRunner {
         depth: 1,
         lateAfterMs: (worker, samples) => this.#planner.lateAfterMs(worker, samples),
         onTimed: (...timed) => this.#planner.observe(...timed),
-        acceptTail: (shard, tail) => sum.addTail(shard, tail),
-        accept: (shard, gradient) => sum.add(shard, gradient),
+        accept: (shard, gradient, at) => sum.add(shard, gradient, at),
       });
       // Now, while the workers compute.
       if (next !== undefined) this.#prefetch(input, next);
-      if (onSummed !== undefined && this.#tailFrom < total.length) {
+      const [tailFrom] = this.#options.tailCuts;
+      if (onSummed !== undefined && tailFrom !== undefined) {
         this.#broadcast.keep();
-        undo?.keep(this.#tailFrom);
+        undo?.keep(tailFrom);
       }
       return { ...(await round), gradientSum: total };
     } catch (error) {
@@ -172,15 +177,14 @@ export class RoundRunner {
         EVALUATION_LATE_TIMES * EVALUATION_DEPTH * (this.#evaluationPaces.typicalMs(samples) ?? Infinity),
       onTimed: ({ id, engine }, samples, busyMs) =>
         this.#evaluationPaces.observe(id, engine, samples, busyMs),
-      acceptTail: () => undefined,
       accept: () => undefined,
     });
   }
 
-  #sumOf(samples: number, onSummed: OnSummed): Pick<BatchGradient, 'add' | 'addTail'> {
+  #sumOf(samples: number, onSummed: OnSummed): Pick<BatchGradient, 'add'> {
     const { microShard: unit } = this.#options.job;
     return unit === undefined
-      ? new BatchGradient(this.#sum, this.#tailFrom, samples, onSummed)
+      ? new BatchGradient(this.#sum, this.#options.tailCuts, samples, onSummed)
       : new GradientTree(this.#sum, samples, { unit, room: this.#room, onSummed });
   }
 
@@ -199,16 +203,16 @@ export class RoundRunner {
     task: Task,
     input: RoundInput,
     numbers: Uint32Array,
-    how: Pick<ActiveRoundOptions, 'acceptTail' | 'accept' | 'onTimed'> &
-      Omit<RoundStart, 'samples' | 'nextId'>,
+    how: Pick<ActiveRoundOptions, 'accept' | 'onTimed'> & Omit<RoundStart, 'samples' | 'nextId'>,
   ): Promise<Score> {
-    const { pool, clock, signal, tailFrom, onWaiting, audits = null, doubts = null } = this.#options;
+    const { pool, clock, signal, tailCuts, onWaiting, audits = null, doubts = null } = this.#options;
     const { microShard } = this.#options.job;
     for (const member of pool.members.values()) member.shards.clear();
     for (const id of this.#ahead.keys()) if (!pool.members.has(id)) this.#ahead.delete(id);
-    const { onTimed, acceptTail, accept, ...start } = how;
+    const { onTimed, accept, ...start } = how;
     this.#broadcast.begin(input.step, input.weights, { exact: task === 'evaluate' });
     this.#round?.leave();
+    this.#rooms.giveBack();
     doubts?.begin();
     const round = new ActiveRound({
       task,
@@ -221,7 +225,8 @@ export class RoundRunner {
       },
       gradientLength: this.#sum.length,
       kernel: this.#kernel,
-      tailFrom,
+      rooms: this.#rooms,
+      tailCuts,
       pool,
       clock,
       deadline: this.#deadline,
@@ -230,7 +235,6 @@ export class RoundRunner {
         if (task === 'train') audits?.given(shard);
         this.#give(task, input, numbers, member, shard);
       },
-      acceptTail,
       accept,
       onTimed,
       witness: audits,

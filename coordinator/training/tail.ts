@@ -3,13 +3,22 @@ import type { Layout } from '../../shared/model/layout.ts';
 /** Of the flat vector; less would not be worth a message of its own, nor its start the wait. */
 const LEAST_SHARE = 0.75;
 const LEAST_VALUES = 16_384;
+/** While one piece travels to the coordinator, what the one before has become travels back. */
+export const PIECES = 4;
+/** As many values as share a scale: a piece is encoded as it would be within the whole. */
+const UNIT = 256;
 
 /**
- * Where to cut the flat vector in two. Its tail holds the last layers, whose gradients a backward pass finds first: they
- * travel, are summed and become new weights while the layers before are still being computed.
- * @returns the last tensor's start behind which most of the values lie; null if the vector is not worth cutting
+ * Where to cut the flat vector: its tail holds the last layers, whose gradients a backward pass finds first. In a few
+ * pieces they travel, are summed and become new weights while the layers before are still being computed.
+ * @returns where the tail's pieces start, the first at the last tensor behind whose start most of the values lie; none if
+ *   the vector is not worth cutting
  */
-export function tailStart({ slices, length }: Layout): number | null {
+export function tailCuts({ slices, length }: Layout): readonly number[] {
   const start = slices.findLast(({ offset }) => length - offset >= LEAST_SHARE * length)?.offset ?? 0;
-  return start > 0 && length - start >= LEAST_VALUES ? start : null;
+  const values = length - start;
+  if (start === 0 || values < LEAST_VALUES) return [];
+  const pieces = Math.min(PIECES, Math.floor(values / LEAST_VALUES));
+  const each = Math.ceil(values / pieces / UNIT) * UNIT;
+  return Array.from({ length: pieces }, (_, i) => start + i * each);
 }

@@ -6,7 +6,9 @@ import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
 import { ReconstructedWeights } from './reconstructed-weights.ts';
 
-type Piece = 'whole' | 'head' | 'tail';
+import type { Range } from './schedule.ts';
+
+type Piece = 'whole' | 'head' | `tail ${number}`;
 
 interface PieceFrame {
   readonly step: Step;
@@ -19,7 +21,7 @@ interface PieceFrame {
  */
 export class WeightsBroadcast {
   readonly #pool: WorkerPool;
-  readonly #tailFrom: number;
+  readonly #cuts: readonly number[];
   /** By piece: what was made last, once for everybody. */
   readonly #frames = new Map<string, PieceFrame>();
   readonly #kept: Float32Array;
@@ -33,11 +35,11 @@ export class WeightsBroadcast {
 
   /**
    * @param length of the flat vector
-   * @param tailFrom where its tail starts; its length if it has none
+   * @param cuts where the pieces of its tail start; empty if it has none
    */
-  constructor(pool: WorkerPool, length: number, tailFrom: number) {
+  constructor(pool: WorkerPool, length: number, cuts: readonly number[]) {
     this.#pool = pool;
-    this.#tailFrom = tailFrom;
+    this.#cuts = cuts;
     this.#kept = new Float32Array(length);
     this.#weights = this.#exact = this.#kept;
   }
@@ -86,37 +88,51 @@ export class WeightsBroadcast {
     const pieces = this.#updateFor(member);
     for (const frame of pieces) member.connection.send(frame);
     if (pieces.length === 0) {
-      const tailThere = member.updateCodec === null && member.tailStep === this.#step;
-      member.connection.send(this.#frame(tailThere ? 'head' : 'whole', this.#step, this.#weights));
+      const tailThere = member.updateCodec === null && this.#aheadOf(member, this.#step) === this.#cuts[0];
+      const part = { from: 0, to: (tailThere ? this.#cuts[0] : null) ?? this.#weights.length };
+      const name = tailThere ? 'head' : 'whole';
+      member.connection.send(this.#frame(name, this.#step, this.#weights, part));
     }
     member.weightsStep = this.#step;
   }
 
-  /** Sends the tail of the next step's weights to everybody who takes part in this one. */
-  sendTail(updated: Float32Array): void {
+  /**
+   * Sends a piece of the tail of the next step's weights to everybody who takes part in this one.
+   * @param part those behind it were sent before
+   */
+  sendTail(updated: Float32Array, part: Range): void {
     const next = (this.#step + 1) as Step;
     const shared = this.#shared !== null && this.#weights === this.#shared.values ? this.#shared : null;
     for (const member of this.#pool.members.values()) {
       if (!member.tails || member.weightsStep !== this.#step) continue;
       // What those need who get no updates is known when the update is.
       if ((shared === null) !== (member.updateCodec === null)) continue;
+      // Who joined after the piece behind this one is sent the rest when this step is over.
+      if (this.#aheadOf(member, next) !== part.to) continue;
       member.connection.send(
         shared === null
-          ? this.#frame('tail', next, updated)
-          : shared.encodeAhead(updated, this.#tailFrom).frame,
+          ? this.#frame(`tail ${this.#cuts.indexOf(part.from)}`, next, updated, part)
+          : shared.encodeAhead(updated, part).frame,
+        part.from !== this.#cuts[0],
       );
-      member.tailStep = next;
+      member.ahead = { step: next, from: part.from };
     }
   }
 
   /** The pieces of an update that bring a worker to this step; none if it has to be sent the weights whole. */
-  #updateFor({ updateCodec, weightsStep, tailStep }: Member): readonly Uint8Array[] {
+  #updateFor(member: Member): readonly Uint8Array[] {
+    const { updateCodec, weightsStep } = member;
     const shared = this.#shared;
     if (shared === null || updateCodec === null || shared.step !== this.#step) return [];
     if (weightsStep !== this.#step - 1) return [];
     return shared.pieces
-      .filter(({ from }) => from === 0 || tailStep !== this.#step)
+      .filter(({ from }) => from < this.#aheadOf(member, this.#step))
       .map(({ frame }) => frame);
+  }
+
+  /** Where that starts which a worker has been sent of a step ahead; the vector's length if that is nothing. */
+  #aheadOf({ ahead }: Member, step: Step): number {
+    return ahead?.step === step ? ahead.from : this.#kept.length;
   }
 
   #reconstructed(): ReconstructedWeights {
@@ -131,13 +147,10 @@ export class WeightsBroadcast {
     });
   }
 
-  #frame(piece: Piece, step: Step, weights: Float32Array): Uint8Array {
+  #frame(piece: Piece, step: Step, weights: Float32Array, { from, to }: Range): Uint8Array {
     const held = this.#frames.get(piece);
     if (held?.step === step) return held.bytes;
-    const values = weights.subarray(
-      piece === 'tail' ? this.#tailFrom : 0,
-      piece === 'head' ? this.#tailFrom : weights.length,
-    );
+    const values = weights.subarray(from, to);
     const frame = this.#open(piece, headerOf(piece, step), step, float32.bytes(values.length));
     float32.encode(values, frame.payload);
     return frame.bytes;
@@ -154,6 +167,7 @@ export class WeightsBroadcast {
 }
 
 const headerOf = (piece: Piece, step: Step): FromCoordinator => {
-  if (piece === 'tail') return { type: 'weightsTail', step };
-  return piece === 'head' ? { type: 'weights', step, head: true } : { type: 'weights', step };
+  if (piece === 'whole') return { type: 'weights', step };
+  if (piece === 'head') return { type: 'weights', step, head: true };
+  return { type: 'weightsTail', step, piece: Number(piece.slice('tail '.length)) };
 };

@@ -78,6 +78,7 @@ export function encodeFactored(
 
 /**
  * Reads a part of a gradient, and multiplies the factors.
+ * @param into room for the part's values, which saves an allocation where there are factors in it
  * @returns the values, in full
  * @throws ProtocolError (wrongLength)
  */
@@ -86,6 +87,7 @@ export function decodeFactored(
   kernel: DenseKernel,
   samples: number,
   part: Part,
+  into?: Float32Array,
 ): Float32Array {
   const bytes = factoredBytes(kernel, samples, part);
   if (payload.length !== bytes) {
@@ -97,7 +99,7 @@ export function decodeFactored(
   const floats = new Float32Array(payload.buffer, payload.byteOffset, payload.length / 4);
   if (!holds(kernel, part)) return floats;
   const { inputs, outputs } = kernel;
-  const values = new Float32Array(part.to - part.from);
+  const values = into ?? new Float32Array(part.to - part.from);
   const start = kernel.offset - part.from;
   const [size, split] = [inputs * outputs, start + samples * inputs];
   const end = split + samples * outputs;

@@ -44,7 +44,7 @@ const hello = v.object({
   codecs: v.pipe(v.array(text(40)), v.minLength(1), v.maxLength(32)),
   /** Whether samples may be sent ahead of their shard. */
   prefetch: v.optional(v.boolean()),
-  /** Whether weights may come in two pieces. */
+  /** Whether weights may come in pieces. */
   tails: v.optional(v.boolean()),
   /** Whether it wants to hear that it is kept in reserve. */
   reserve: v.optional(v.boolean()),
@@ -75,8 +75,14 @@ const answer = {
 };
 /** The codec of a payload, where it is not the welcome's. */
 const encoding = v.optional(text(40));
-/** The end of a gradient, ahead of the answer. */
-const gradientTail = v.object({ type: v.literal('gradientTail'), step, shard: shardId, encoding });
+/** The end of a gradient, ahead of the answer; or one of the pieces of that. */
+const gradientTail = v.object({
+  type: v.literal('gradientTail'),
+  step,
+  shard: shardId,
+  piece: v.optional(count),
+  encoding,
+});
 /** `head`: the payload is what was not in the shard's tail. */
 const gradient = v.object({
   type: v.literal('gradient'),
@@ -111,6 +117,13 @@ export type ShardAnswer = GradientAnswer | EvaluationAnswer;
 
 // From the coordinator to a worker.
 
+const tailCuts = v.pipe(
+  v.array(positive),
+  v.minLength(1),
+  v.maxLength(64),
+  v.check((cuts) => cuts.every((cut, i) => cut > (cuts[i - 1] ?? 0)), 'not ascending'),
+);
+
 const welcome = v.object({
   type: v.literal('welcome'),
   protocol: count,
@@ -121,12 +134,12 @@ const welcome = v.object({
   updateCodec: v.optional(text(40)),
   heartbeatMs: positive,
   maxFrameBytes: positive,
-  /** Where the tails of weights and gradients start in the flat vector. */
-  tailFrom: v.optional(positive),
+  /** Where the pieces of the tails of weights and gradients start in the flat vector; the tail itself with the first. */
+  tailCuts: v.optional(tailCuts),
   job: jobSchema,
 });
-/** The end of a step's weights, ahead of them. */
-const weightsTail = v.object({ type: v.literal('weightsTail'), step });
+/** The end of a step's weights, ahead of them; or one of the pieces of that. */
+const weightsTail = v.object({ type: v.literal('weightsTail'), step, piece: v.optional(count) });
 /** `head`: the payload is what was not in the step's tail. */
 const weights = v.object({ type: v.literal('weights'), step, head: v.optional(v.boolean()) });
 /** What is added to the weights of the step before, or to the part of them that starts at `from`. */
@@ -257,6 +270,7 @@ export const fromCoordinatorSchema = v.variant('type', [
 ]);
 export type FromCoordinator = v.InferOutput<typeof fromCoordinatorSchema>;
 export type Welcome = v.InferOutput<typeof welcome>;
+export type WeightsTailMessage = v.InferOutput<typeof weightsTail>;
 export type WeightsMessage = v.InferOutput<typeof weights>;
 export type UpdateMessage = v.InferOutput<typeof update>;
 export type ShardMessage = v.InferOutput<typeof shard>;

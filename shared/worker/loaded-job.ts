@@ -15,13 +15,14 @@ import type { Job } from '../model/job.ts';
 import { layoutOf } from '../model/layout.ts';
 import { openFrame, type OpenFrame } from '../protocol/frame.ts';
 import type { FromWorker, Welcome } from '../protocol/messages.ts';
+import { tailPieces, type TailPart } from '../protocol/tail-pieces.ts';
 import { frameFromWorker } from '../protocol/parse.ts';
 import type { Connection } from '../transport.ts';
 import { HeldWeights } from './held-weights.ts';
-import type { ReceivedUpdate, ReceivedWeights } from './received-weights.ts';
+import type { ReceivedUpdate, ReceivedWeights, TailPiece } from './received-weights.ts';
 import type { PendingShard, Prefetched } from './session.ts';
 
-type Name = 'whole' | 'head' | 'tail';
+type Name = 'whole' | 'head' | 'tail' | `tail ${number}`;
 /** A frame of the part of the gradient from `from` to `to`. */
 type Encode = (name: Name, message: FromWorker, from: number, to: number) => Uint8Array<ArrayBuffer>;
 
@@ -33,14 +34,17 @@ export class LoadedJob {
   readonly #kernel: DenseKernel | null;
   readonly #held: HeldWeights;
   readonly #data: Job['data'];
-  readonly #tailFrom: number | null;
+  /** Of tails, from the back to the front; none if vectors travel whole. */
+  readonly #pieces: ReturnType<typeof tailPieces>;
   readonly #connection: Connection;
   /** Room for one gradient, used again for every shard. */
   readonly #gradient: Float32Array;
-  readonly #frames: Record<Name, Uint8Array<ArrayBuffer> | null> = { whole: null, head: null, tail: null };
+  readonly #frames = new Map<Name, Uint8Array<ArrayBuffer>>();
+  /** Of weights, by turns: an engine may still look at the last one. */
+  readonly #tails: Float32Array[] = [];
   #lastView: { readonly payload: Uint8Array; readonly shard: Shard } | null = null;
 
-  constructor(trainer: Trainer, { codec, updateCodec, job, tailFrom }: Welcome, connection: Connection) {
+  constructor(trainer: Trainer, { codec, updateCodec, job, tailCuts }: Welcome, connection: Connection) {
     this.#trainer = trainer;
     this.#data = job.data;
     this.#connection = connection;
@@ -50,7 +54,7 @@ export class LoadedJob {
     this.#kernel = trainer.givesFactors === true ? factoredKernel(layoutOf(job.layout)) : null;
     this.#encoder = new FeedbackEncoder(codecNamed(codec), length);
     this.#held = new HeldWeights(updateCodec === undefined ? null : codecNamed(updateCodec), length);
-    this.#tailFrom = tailFrom ?? null;
+    this.#pieces = tailPieces(tailCuts ?? [], length);
   }
 
   /** @throws ProtocolError (wrongLength, malformed) */
@@ -60,10 +64,27 @@ export class LoadedJob {
       return;
     }
     const { payload, tail } = received;
-    const { length } = this.#gradient;
-    const from = tail === null ? length : (this.#tailFrom ?? length);
-    if (tail !== null) this.#setPart(float32.decode(tail, length - from), from);
+    const from = tail === null ? this.#gradient.length : this.#setTail(tail);
     this.#setPart(float32.decode(payload, from), 0);
+  }
+
+  /** @returns where it starts */
+  #setTail(pieces: readonly TailPiece[]): number {
+    const from = pieces.at(-1)?.from ?? this.#gradient.length;
+    const [first] = pieces;
+    if (pieces.length === 1 && first !== undefined) {
+      this.#setPart(float32.decode(first.payload, first.to - first.from), from);
+      return from;
+    }
+    // Engines take whole tensors.
+    const room =
+      (this.#tails.length > 1 ? this.#tails.shift() : null) ?? new Float32Array(this.#gradient.length - from);
+    this.#tails.push(room);
+    for (const piece of pieces) {
+      room.set(float32.decode(piece.payload, piece.to - piece.from), piece.from - from);
+    }
+    this.#setPart(room, from);
+    return from;
   }
 
   #setPart(weights: Float32Array, from: number): void {
@@ -102,21 +123,26 @@ export class LoadedJob {
         ? (name, message, from, to) => this.#encode(name, message, gradient.subarray(from, to), from)
         : (name, message, from, to) => this.#encodeFactored(name, message, kernel, samples, { from, to });
     const gradient = this.#gradient;
+    const tailFrom = this.#pieces.at(-1)?.from;
     let head = gradient.length;
+    const sendTail = (from: number): void => {
+      const message = { type: 'gradientTail', step, shard, ...encoded } as const;
+      head = from;
+      // Factors are of the whole kernel. Whatever else travels in pieces: what has arrived of them can go back already.
+      if (kernel !== null) {
+        this.#connection.send(encode('tail', message, from, gradient.length));
+        return;
+      }
+      for (const { piece, from, to } of this.#pieces) {
+        this.#connection.send(encode(`tail ${piece}`, { ...message, piece }, from, to));
+      }
+    };
     const tail: Tail | undefined =
-      this.#tailFrom === null
-        ? undefined
-        : {
-            from: this.#tailFrom,
-            ready: () => {
-              head = tail?.from ?? head;
-              this.#connection.send(
-                encode('tail', { type: 'gradientTail', step, shard, ...encoded }, head, gradient.length),
-              );
-            },
-          };
+      tailFrom === undefined ? undefined : { from: tailFrom, ready: () => sendTail(tailFrom) };
     const result = await this.#trainer.gradient(step, data, gradient, tail, kernel !== null);
-    const answer = { type: 'gradient', ...sums, ...result, ...encoded, computeMs: elapsedMs() } as const;
+    const computeMs = elapsedMs();
+    if (tailFrom !== undefined && head === gradient.length && kernel === null) sendTail(tailFrom);
+    const answer = { type: 'gradient', ...sums, ...result, ...encoded, computeMs } as const;
     return head === gradient.length
       ? encode('whole', answer, 0, head)
       : encode('head', { ...answer, head: true }, 0, head);
@@ -127,7 +153,7 @@ export class LoadedJob {
     message: FromWorker,
     kernel: DenseKernel,
     samples: number,
-    part: { readonly from: number; readonly to: number },
+    part: TailPart,
   ): Uint8Array<ArrayBuffer> {
     const frame = this.#open(name, message, factoredBytes(kernel, samples, part));
     encodeFactored(this.#gradient, frame.payload, kernel, samples, part);
@@ -142,9 +168,9 @@ export class LoadedJob {
 
   /** Connections send without a copy, so a frame may be written over once it has left. */
   #open(name: Name, message: FromWorker, payloadBytes: number): OpenFrame {
-    const reuse = this.#connection.bufferedBytes === 0 ? this.#frames[name] : null;
+    const reuse = this.#connection.bufferedBytes === 0 ? (this.#frames.get(name) ?? null) : null;
     const frame = openFrame(message, payloadBytes, reuse);
-    this.#frames[name] = frame.bytes;
+    this.#frames.set(name, frame.bytes);
     return frame;
   }
 

@@ -1,11 +1,17 @@
 import { CloseCode, ProtocolError } from '../protocol/close-code.ts';
-import type { Step, UpdateMessage, WeightsMessage } from '../protocol/messages.ts';
+import type { Step, UpdateMessage, WeightsMessage, WeightsTailMessage } from '../protocol/messages.ts';
+import { tailPart, type TailPart } from '../protocol/tail-pieces.ts';
 
 /** Weights as they came: in one piece, or the tail before the rest. */
 export interface ReceivedWeights {
   readonly step: Step;
   readonly payload: Uint8Array;
-  readonly tail: Uint8Array | null;
+  /** From the end of the flat vector to the tail's start; null if there was none. */
+  readonly tail: readonly TailPiece[] | null;
+}
+
+export interface TailPiece extends TailPart {
+  readonly payload: Uint8Array;
 }
 
 /** What leads from the weights of the step before to those of this one. */
@@ -24,20 +30,45 @@ export interface UpdatePiece {
 
 /** What came ahead of the rest. */
 export interface Pieces {
-  readonly tail: { readonly step: Step; readonly payload: Uint8Array } | null;
+  readonly tail: { readonly step: Step; readonly pieces: readonly TailPiece[] } | null;
   readonly update: ReceivedUpdate | null;
 }
 
 export const noPieces: Pieces = { tail: null, update: null };
 
-/** @throws ProtocolError (malformed) for a head without its tail */
+/**
+ * @param cuts the welcome's
+ * @param length of the flat vector
+ * @throws ProtocolError (malformed) if it does not follow what came before
+ */
+export function receiveTail(
+  { tail }: Pieces,
+  { step, piece }: WeightsTailMessage,
+  payload: Uint8Array,
+  cuts: readonly number[],
+  length: number,
+): Pieces {
+  const part = tailPart(cuts, piece, length);
+  if (part === null) throw malformed('A piece of a tail that this vector has not.');
+  const before = tail?.step === step && part.to < length ? tail.pieces : [];
+  const end = before.at(-1)?.from ?? length;
+  if (part.to !== end) throw malformed(`A piece up to ${part.to} behind one from ${end}.`);
+  return { ...noPieces, tail: { step, pieces: [...before, { ...part, payload }] } };
+}
+
+/**
+ * @param cuts the welcome's
+ * @throws ProtocolError (malformed) for a head without all of its tail
+ */
 export function receiveWeights(
   { tail }: Pieces,
   { step, head }: WeightsMessage,
   payload: Uint8Array,
+  cuts: readonly number[],
 ): ReceivedWeights {
   if (head !== true) return { step, payload, tail: null };
-  if (tail?.step === step) return { step, payload, tail: tail.payload };
+  if (tail?.step === step && tail.pieces.at(-1)?.from === cuts[0])
+    return { step, payload, tail: tail.pieces };
   throw malformed('The head of weights whose tail was not sent before.');
 }
 

@@ -11,6 +11,7 @@ import {
 import { parseFromCoordinator } from '../protocol/parse.ts';
 import {
   noPieces,
+  receiveTail,
   receiveUpdate,
   receiveWeights,
   type Pieces,
@@ -142,18 +143,24 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
       if (message.protocol !== PROTOCOL_VERSION) {
         throw new ProtocolError(CloseCode.unsupported, `This worker speaks protocol ${PROTOCOL_VERSION}.`);
       }
-      checkTail(message);
+      checkCuts(message);
       return [{ ...state, phase: 'loading', welcome: message }, [{ type: 'load', welcome: message }]];
     case 'weights':
       if (state.phase !== 'working') throw unexpected('Weights before this worker was ready.');
       return startWork({
         ...state,
-        nextWeights: [receiveWeights(state.pieces, message, payload)],
+        nextWeights: [receiveWeights(state.pieces, message, payload, cutsOf(state))],
         pieces: noPieces,
       });
     case 'weightsTail':
       if (state.phase !== 'working') throw unexpected('Weights before this worker was ready.');
-      return [{ ...state, pieces: { ...noPieces, tail: { step: message.step, payload } } }, []];
+      return [
+        {
+          ...state,
+          pieces: receiveTail(state.pieces, message, payload, cutsOf(state), lengthOf(state)),
+        },
+        [],
+      ];
     case 'update': {
       if (state.phase !== 'working') throw unexpected('An update before this worker was ready.');
       const held = state.nextWeights.at(-1)?.step ?? state.weightsStep;
@@ -181,10 +188,19 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
 }
 
 /** Engines take and give whole tensors. */
-function checkTail({ tailFrom, job }: Welcome): void {
-  if (tailFrom === undefined || layoutOf(job.layout).slices.some(({ offset }) => offset === tailFrom)) return;
-  throw malformed(`Tails from ${tailFrom}, where no tensor starts.`);
+function checkCuts({ tailCuts: [from, ...cuts] = [], job }: Welcome): void {
+  if (from === undefined) return;
+  const { slices, length } = layoutOf(job.layout);
+  if (!slices.some(({ offset }) => offset === from)) {
+    throw malformed(`Tails from ${from}, where no tensor starts.`);
+  }
+  const beyond = cuts.find((cut) => cut >= length);
+  if (beyond !== undefined) throw malformed(`A tail is cut at ${beyond}, of ${length} values.`);
 }
+
+const cutsOf = ({ welcome }: SessionState): readonly number[] => welcome?.tailCuts ?? [];
+const lengthOf = ({ welcome }: SessionState): number =>
+  welcome === null ? 0 : layoutOf(welcome.job.layout).length;
 
 /** The samples of a shard that comes without any. */
 function prefetchedFor({ prefetched }: SessionState, { step, samples }: ShardMessage): Uint8Array {

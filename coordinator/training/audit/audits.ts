@@ -24,7 +24,8 @@ interface Audit {
 interface Expected {
   readonly worker: WorkerId;
   readonly audit: Audit;
-  tail: Float32Array | null;
+  /** As they came, ahead of the rest. */
+  readonly pieces: { readonly at: number; readonly values: Float32Array }[];
 }
 
 /** Has some shards computed twice, compares the answers, and finds out who is wrong. */
@@ -76,7 +77,7 @@ export class Audits {
   /** A shard of this step was given to somebody. */
   given({ id, worker, ...range }: GivenShard): void {
     const audit = this.#audits.get(keyOf(range));
-    if (audit !== undefined) this.#expected.set(id, { worker, audit, tail: null });
+    if (audit !== undefined) this.#expected.set(id, { worker, audit, pieces: [] });
   }
 
   /** Whether the answer to this shard is to be compared. */
@@ -84,22 +85,24 @@ export class Audits {
     return this.#expected.has(shard);
   }
 
-  tail(shard: ShardId, values: Float32Array): void {
-    const expected = this.#expected.get(shard);
-    if (expected !== undefined) expected.tail = values;
+  /** @param at where these values start in the flat vector */
+  tail(shard: ShardId, values: Float32Array, at: number): void {
+    this.#expected.get(shard)?.pieces.push({ at, values: values.slice() });
   }
 
-  /** @param gradient whole, or what was not in the tail; must not change any more */
+  /** @param gradient whole, or what was not in the tail */
   answered(shard: ShardId, lossSum: number, gradient: Float32Array): void {
     const expected = this.#expected.get(shard);
     if (expected === undefined) return;
     this.#expected.delete(shard);
-    const { worker, audit, tail } = expected;
-    const answer = { lossSum, gradient: tail === null ? gradient : joined(gradient, tail) };
+    const { worker, audit, pieces } = expected;
+    const whole = joined([{ at: 0, values: gradient }, ...pieces.reverse()]);
+    // A head of whose tail not all has been heard compares with nothing.
+    if (whole === null) return;
+    const answer = { lossSum, gradient: whole };
     const before = [...audit.answers];
     audit.answers.set(worker, answer);
     for (const [other, theirs] of before) {
-      // A head whose tail has not been heard of compares with nothing.
       if (theirs.gradient.length !== answer.gradient.length) continue;
       if (disagree(answer, theirs, audit.samples)) {
         if (this.#disagreed(worker, other)) return;
@@ -146,9 +149,16 @@ export class Audits {
 
 const keyOf = ({ from, to }: Range): string => `${from} ${to}`;
 
-function joined(head: Float32Array, tail: Float32Array): Float32Array {
-  const whole = new Float32Array(head.length + tail.length);
-  whole.set(head);
-  whole.set(tail, head.length);
+/** @param parts from the front to the back; null if they do not join */
+function joined(parts: Expected['pieces']): Float32Array | null {
+  const [first, ...others] = parts;
+  if (first === undefined || others.length === 0) return first?.values.slice() ?? null;
+  const whole = new Float32Array(parts.reduce((sum, { values }) => sum + values.length, 0));
+  let end = 0;
+  for (const { at, values } of parts) {
+    if (at !== end) return null;
+    whole.set(values, at);
+    end += values.length;
+  }
   return whole;
 }

@@ -61,11 +61,6 @@ export class GradientTree {
     this.#onSummed({ from: 0, to: this.#total.length });
   }
 
-  /** Gradients come whole here. */
-  addTail(): void {
-    throw new Error('The tail of a gradient that is summed along a tree.');
-  }
-
   /** In samples, as if nothing of the node had been cut off at the batch's end. */
   #widthOf(node: Range): number {
     return 2 ** Math.ceil(Math.log2(leavesOf(node, this.#unit))) * this.#unit;

@@ -10,7 +10,7 @@ import { forecastStep, type ModelRun, type ModelWorker } from '../../../coordina
 import { PLAIN } from '../../../coordinator/members/link-codecs.ts';
 
 const VALUES = 600_810;
-const VECTORS = { values: VALUES, kernel: null };
+const VECTORS = { values: VALUES, kernel: null, pieces: 0 };
 /** 100 Mb/s. */
 const PER_BYTE = 8e-5;
 const free: ModelWorker = {
@@ -36,10 +36,21 @@ describe('the model of a step', () => {
 
   it('hides tails behind the computation, as far as there is any left', () => {
     const half = { ...linked, tailAt: 0.5 };
-    expect(forecastStep(run([half])).stepMs).toBeCloseTo(64 + TRANSFER_MS + 4);
-    const long = forecastStep(run([half], { batch: 1024 }));
+    const one = { vectors: { ...VECTORS, pieces: 1 } };
+    expect(forecastStep(run([half], one)).stepMs).toBeCloseTo(64 + TRANSFER_MS + 4);
+    const long = forecastStep(run([half], { ...one, batch: 1024 }));
     expect(long.stepMs).toBeCloseTo(1024 + 0.02 * TRANSFER_MS + 4);
     expect(long.computeMs).toBe(1024);
+  });
+
+  it('has pieces travel back while others are on their way', () => {
+    const pieces = { vectors: { ...VECTORS, pieces: 4 } };
+    const [tailMs, headMs] = [0.98 * TRANSFER_MS, 0.02 * TRANSFER_MS];
+    expect(forecastStep(run([linked], pieces)).stepMs).toBeCloseTo(128 + (5 / 8) * tailMs + headMs + 4);
+    const uneven = { ...linked, downMsPerByte: PER_BYTE / 4 };
+    expect(forecastStep(run([uneven], pieces)).stepMs).toBeCloseTo(
+      128 + (1 / 2 + 1 / 32) * tailMs + (5 / 8) * headMs + 4,
+    );
   });
 
   it("has the workers' bytes share the coordinator's link", () => {
@@ -58,7 +69,9 @@ describe('the model of a step', () => {
         const worker = { ...linked, tailAt, downMsPerByte: scale * PER_BYTE };
         const workers = Array.from({ length: count }, () => worker);
         const samplesMs = (128 / count) * 789 * worker.downMsPerByte;
-        const { stepMs, computeMs } = forecastStep(run(workers));
+        const { stepMs, computeMs } = forecastStep(
+          run(workers, { vectors: { ...VECTORS, pieces: count % 5 } }),
+        );
         return stepMs >= computeMs && stepMs <= computeMs + TRANSFER_MS + samplesMs + 4 + 1e-6;
       }),
     );

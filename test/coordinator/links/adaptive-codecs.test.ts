@@ -22,7 +22,7 @@ function memberOf({ pool }: TestRunner, client: Client): Member {
 function measure({ link, codec, updateCodec }: Member, msPerByte: number): void {
   const bytes = codecNamed(codec).bytes(6) + codecNamed(updateCodec ?? 'float32').bytes(6);
   for (let i = 0; i < 6; i++) {
-    link.delivered(1e6, msPerByte * 1e6);
+    link.delivered([{ bytes: 1e6, elapsedMs: msPerByte * 1e6 }]);
     link.arrived(1e6, msPerByte * 1e6);
     link.answered({ samples: 4, computeMs: 1, turnaroundMs: 1 + bytes * msPerByte });
   }
@@ -62,7 +62,7 @@ async function answer(client: Client): Promise<void> {
 
 describe('codecs that follow their links', () => {
   it('change in mid-run, and leave all workers the same weights', async () => {
-    const runner = testRunner(8, 4, 'auto');
+    const runner = testRunner(8, [4], 'auto');
     const ann = await runner.join('ann', KNOWS);
     const bob = await runner.join('bob', KNOWS);
     const old = await runner.join('old', { codecs: ['float32', 'int8'], tails: true });
@@ -94,15 +94,15 @@ describe('codecs that follow their links', () => {
       );
     }
     expect(used[0]).toBe('float32/- float32/- float32/-');
-    expect(used[9]).toBe('int4/int8 float32/int8 float32/-');
+    expect(used[9]).toBe('int4/int4 float32/int4 float32/-');
     expect(used[219]).toBe('float32/- float32/- float32/-');
-    expect(used[229]).toBe('float32/int8 int4/int8 float32/-');
+    expect(used[229]).toBe('float32/int4 int4/int4 float32/-');
     expect(old.messages('shard').some(({ encoding }) => encoding !== undefined)).toBe(false);
     expect(ann.closed ?? bob.closed ?? old.closed).toBeNull();
   });
 
   it('are left alone for a worker on this machine, or one that cannot change them', async () => {
-    const runner = testRunner(8, null, 'auto');
+    const runner = testRunner(8, [], 'auto');
     const ann = await runner.join('ann', { ...KNOWS, recode: false });
     for (let k = 1; k <= 4; k++) {
       measure(memberOf(runner, ann), THIN);
@@ -114,7 +114,7 @@ describe('codecs that follow their links', () => {
   });
 
   it('are not for the worker to choose', async () => {
-    const runner = testRunner(8, null, 'auto');
+    const runner = testRunner(8, [], 'auto');
     const ann = await runner.join('ann', { codecs: ['float32', 'int8'] });
     await runner.gradient(1);
     await ann.answer({ encoding: 'int8' }, undefined, codecNamed('int8'));
@@ -122,7 +122,7 @@ describe('codecs that follow their links', () => {
   });
 
   it('are said, and told to whoever listens', async () => {
-    const runner = testRunner(8, null, 'auto');
+    const runner = testRunner(8, [], 'auto');
     const ann = await runner.join('ann', KNOWS);
     const said: string[] = [];
     runner.pool.listen({ recoded: ({ name }, reason) => said.push(`${name}: ${reason}`) });
@@ -131,7 +131,7 @@ describe('codecs that follow their links', () => {
     measure(memberOf(runner, ann), THIN);
     await runner.gradient(2);
     expect(said).toHaveLength(1);
-    expect(said[0]).toMatch(/^ann: Gradients and weights travel as int4\/int8 from now on\. The link gives/);
-    expect(runner.pool.codecsInUse).toBe('int4/int8');
+    expect(said[0]).toMatch(/^ann: Gradients and weights travel as int4\/int4 from now on\. The link gives/);
+    expect(runner.pool.codecsInUse).toBe('int4/int4');
   });
 });

@@ -1,10 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CodecChoice, forecastMs, LADDER, transferMs } from '../../../coordinator/links/choose-codecs.ts';
+import {
+  CodecChoice,
+  forecastMs,
+  LADDER,
+  transferMs,
+  wireMs,
+} from '../../../coordinator/links/choose-codecs.ts';
 import type { LinkFigures } from '../../../coordinator/links/link-figures.ts';
 import { PLAIN, type LinkCodecs } from '../../../coordinator/members/link-codecs.ts';
 
-const VECTORS = { values: 600_810, kernel: null };
+const VECTORS = { values: 600_810, kernel: null, pieces: 0 };
 const candidates = LADDER.map((codecs, rung) => ({ rung, codecs })).filter(
   ({ codecs }) => codecs.up !== 'factors',
 );
@@ -40,6 +46,26 @@ const names = (rungs: readonly number[]): string[] =>
   rungs.map((rung) => Object.values(LADDER[rung]!).join('/'));
 const base: Situation = { megabits: 100, rttMs: 4, computeMs: 32, hidden: 0 };
 
+describe('what the wire takes', () => {
+  it('is one direction after the other, or the longer one and a piece of the other', () => {
+    expect(wireMs('float32', 100, 60, 0)).toBe(160);
+    expect(wireMs('float32', 100, 60, 1)).toBe(160);
+    expect(wireMs('float32', 100, 60, 4)).toBe(115);
+    expect(wireMs('int8', 60, 100, 4)).toBe(115);
+    // They are of the whole kernel.
+    expect(wireMs('factors', 100, 60, 4)).toBe(160);
+  });
+
+  it('leaves no reason to save on a direction that the other one hides', () => {
+    const pieces = { ...VECTORS, pieces: 4 };
+    const figures = figuresOf(base, PLAIN);
+    const saved = (vectors: typeof VECTORS): number =>
+      transferMs(figures, { up: 'int8', down: 'int8' }, vectors) -
+      transferMs(figures, { up: 'int4', down: 'int8' }, vectors);
+    expect(saved(pieces)).toBeCloseTo(saved(VECTORS) / 4, 1);
+  });
+});
+
 describe('the codecs of a link', () => {
   it.each([
     ['stay float32 where the link takes no time', { ...base, megabits: 20_000 }, []],
@@ -53,17 +79,17 @@ describe('the codecs of a link', () => {
       { ...base, megabits: 1000, computeMs: 2000 },
       [],
     ],
-    ['lose as little as is nearly as fast', { ...base, megabits: 1000, computeMs: 128 }, ['int8/int8']],
-    ['are as small as there are behind a thin link', base, ['int4/int8']],
+    ['lose as little as is nearly as fast', { ...base, megabits: 1000, computeMs: 300 }, ['int8/int8']],
+    ['are as small as there are behind a thin link', base, ['int4/int4']],
   ] as const)('%s', (_, situation, chosen) => {
     expect(names(settle(situation))).toEqual(chosen);
   });
 
   it('follow a link that becomes thin, and one that becomes wide again', () => {
     const choice = new CodecChoice();
-    expect(names(settle(base, choice))).toEqual(['int4/int8']);
+    expect(names(settle(base, choice))).toEqual(['int4/int4']);
     expect(names(settle({ ...base, megabits: 20_000 }, choice, 250)).at(-1)).toBe('float32/float32');
-    expect(names(settle({ ...base, megabits: 300 }, choice)).at(-1)).toBe('int4/int8');
+    expect(names(settle({ ...base, megabits: 300 }, choice)).at(-1)).toBe('int4/int4');
   });
 
   it('need more than a moment to change again', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { LinkMeter } from '../../../coordinator/links/link-figures.ts';
+import { LinkMeter, type Delivery } from '../../../coordinator/links/link-figures.ts';
 import { LinkProbe } from '../../../coordinator/links/link-probe.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 
@@ -9,21 +9,35 @@ const answer = { samples: 32, turnaroundMs: 300, computeMs: 100 };
 describe('the figures of a link', () => {
   it('are not known before two answers, and something large that has crossed it', () => {
     const link = new LinkMeter();
-    link.delivered(0, 4);
+    link.delivered([{ bytes: 0, elapsedMs: 4 }]);
     link.answered(answer);
     expect([link.shard, link.figures]).toEqual([null, null]);
     link.answered(answer);
     expect([link.shard, link.figures]).toEqual([answer, null]);
-    link.delivered(BYTES, 104);
+    link.delivered([{ bytes: BYTES, elapsedMs: 104 }]);
     expect(link.figures).toEqual({ ...answer, rttMs: 4, downMsPerByte: 1e-4, upMsPerByte: 1e-4 });
     link.arrived(BYTES, 400);
     expect(link.figures?.upMsPerByte).toBeCloseTo(4e-4);
   });
 
+  it('do not take for its rate that a link had to wait between two pieces, or a piece for those before it', () => {
+    for (const [elapsedMs, msPerByte] of [
+      // One after the other without a gap, and then with one.
+      [[300, 290, 280], 1e-4],
+      [[500, 200, 190], 1e-4],
+      [[500, 400, 100], 1e-4],
+    ] as const) {
+      const link = new LinkMeter();
+      for (let i = 0; i < 2; i++) link.answered(answer);
+      link.delivered(elapsedMs.map((ms, i) => ({ bytes: (3 - i) * BYTES, elapsedMs: ms })));
+      expect(link.figures?.downMsPerByte).toBeCloseTo(msPerByte, 9);
+    }
+  });
+
   it('do not follow one hiccup, and forget the answers of other codecs', () => {
     const link = new LinkMeter();
     for (const ms of [100, 100, 5000, 100, 100]) {
-      link.delivered(BYTES, ms);
+      link.delivered([{ bytes: BYTES, elapsedMs: ms }]);
       link.answered({ ...answer, turnaroundMs: ms + 100 });
     }
     expect(link.figures).toMatchObject({ downMsPerByte: 1e-4, turnaroundMs: 200 });
@@ -37,12 +51,12 @@ describe('the figures of a link', () => {
 describe('a probe of a link', () => {
   it('pings behind a large message, and once more to let through what was sent meanwhile', () => {
     const clock = manualClock();
-    const measured: [number, number][] = [];
+    const measured: (readonly Delivery[])[] = [];
     let pings = 0;
     const probe = new LinkProbe({
       clock,
       ping: () => pings++,
-      onMeasured: (...figures) => measured.push(figures),
+      onMeasured: (deliveries) => measured.push(deliveries),
     });
     probe.begin();
     clock.skip(3);
@@ -55,10 +69,7 @@ describe('a probe of a link', () => {
     expect([pings, probe.answered(7)]).toEqual([2, false]);
     clock.skip(20);
     expect(probe.answered(1)).toBe(true);
-    expect(measured).toEqual([
-      [0, 3],
-      [BYTES, 100],
-    ]);
+    expect(measured).toEqual([[{ bytes: 0, elapsedMs: 3 }], [{ bytes: BYTES, elapsedMs: 100 }]]);
     // The second message is still on its way: the third would be measured with it.
     expect(pings).toBe(3);
     clock.skip(80);
@@ -66,6 +77,35 @@ describe('a probe of a link', () => {
     probe.sent(BYTES);
     clock.skip(100);
     probe.answered(3);
-    expect(measured.slice(2)).toEqual([[BYTES, 100]]);
+    expect(measured.slice(2)).toEqual([[{ bytes: BYTES, elapsedMs: 100 }]]);
+  });
+
+  it('pings behind the last of several pieces, and says what came since each of them', () => {
+    const clock = manualClock();
+    const measured: (readonly Delivery[])[] = [];
+    let pings = 0;
+    const probe = new LinkProbe({
+      clock,
+      ping: () => pings++,
+      onMeasured: (deliveries) => measured.push(deliveries),
+    });
+    probe.sent(BYTES, true);
+    clock.skip(10);
+    probe.sent(BYTES, true);
+    clock.skip(10);
+    // What is too small to say anything ends nothing.
+    probe.sent(100);
+    expect(pings).toBe(0);
+    probe.sent(BYTES, false);
+    expect(pings).toBe(1);
+    clock.skip(280);
+    probe.answered(0);
+    expect(measured).toEqual([
+      [
+        { bytes: 3 * BYTES, elapsedMs: 300 },
+        { bytes: 2 * BYTES, elapsedMs: 290 },
+        { bytes: BYTES, elapsedMs: 280 },
+      ],
+    ]);
   });
 });

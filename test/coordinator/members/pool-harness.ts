@@ -88,7 +88,7 @@ export function testPool(options: Partial<PoolOptions> = {}): TestPool {
     rules: { maxWorkers: 10 },
     clock,
     maxFrameBytes: 2000,
-    tailFrom: null,
+    tailCuts: [],
     watch: () => {
       throw new ProtocolError(CloseCode.full, 'Nobody watches here.');
     },

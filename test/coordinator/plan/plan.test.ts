@@ -11,7 +11,7 @@ const settings: PlanSettings = {
 
 describe('a plan', () => {
   it('takes the least lossy codecs of those that are nearly as fast as the fastest', () => {
-    expect(planBest(settings).codec).toBe('int4/int8');
+    expect(planBest(settings).codec).toBe('int4/int4');
     expect(planBest({ ...settings, workers: 1, batchSize: 8192, rate: 1e9 }).codec).toBe('float32/float32');
   });
 

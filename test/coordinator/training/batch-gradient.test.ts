@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { BatchGradient } from '../../../coordinator/training/batch-gradient.ts';
 import { cut, type Range } from '../../../coordinator/training/schedule.ts';
 
-const LENGTH = 5;
+const LENGTH = 7;
 /** Small integers, so that sums are exact whatever their order is. */
 const valueOf = (sample: number, i: number): number => ((sample * 31 + i * 7) % 11) - 5;
 const gradientOf = ({ from, to }: Range): Float32Array =>
@@ -13,28 +13,39 @@ const gradientOf = ({ from, to }: Range): Float32Array =>
     return sum;
   });
 
-/** What a shard does: answers in one or two pieces, or sends its tail and is lost, so that others do its samples. */
-type Fate = 'whole' | 'two pieces' | 'lost after its tail' | 'lost';
+/** What a shard does: answers whole or part by part, or sends so many parts and is lost, so that others do its samples. */
+type Fate = 'whole' | 'in parts' | number;
 
-function run(samples: number, tailFrom: number, fates: readonly Fate[], shuffle: (n: number) => number) {
+/** From the back to the front. */
+const partsOf = (cuts: readonly number[]): Range[] =>
+  [0, ...cuts].map((from, i) => ({ from, to: cuts[i] ?? LENGTH })).reverse();
+
+function run(
+  samples: number,
+  cuts: readonly number[],
+  fates: readonly Fate[],
+  shuffle: (n: number) => number,
+) {
   const total = new Float32Array(LENGTH).fill(NaN);
   const told: { part: Range; sum: number[] }[] = [];
-  const gradient = new BatchGradient(total, tailFrom, samples, (part) =>
+  const gradient = new BatchGradient(total, cuts, samples, (part) =>
     told.push({ part, sum: [...total.subarray(part.from, part.to)] }),
   );
   /** Each a row of deliveries that come in this order, among those of the others. */
   let rows = cut({ from: 0, to: samples }, fates.length).map((range, i) => deliveries(range, fates[i]!));
   function deliveries(range: Range, fate: Fate): (() => void)[] {
     const values = gradientOf(range);
-    const [whole, tail, head] = [
-      () => gradient.add(range, values),
-      () => gradient.addTail(range, values.subarray(tailFrom)),
-      () => gradient.add(range, values.subarray(0, tailFrom)),
+    if (fate === 'whole') return [() => gradient.add(range, values)];
+    const parts = partsOf(cuts).map(
+      ({ from, to }) =>
+        () =>
+          gradient.add(range, values.subarray(from, to), from),
+    );
+    if (fate === 'in parts') return parts;
+    return [
+      ...parts.slice(0, fate),
+      ...cut(range, 2).flatMap((piece, i) => deliveries(piece, i === 0 ? 'in parts' : 'whole')),
     ];
-    if (fate === 'whole') return [whole];
-    if (fate === 'two pieces') return [tail, head];
-    const pieces = cut(range, 2).flatMap((piece) => deliveries(piece, 'two pieces'));
-    return fate === 'lost' ? pieces : [tail, ...pieces];
   }
   while (rows.length > 0) {
     const row = rows[shuffle(rows.length)]!;
@@ -45,22 +56,21 @@ function run(samples: number, tailFrom: number, fates: readonly Fate[], shuffle:
 }
 
 describe('BatchGradient', () => {
-  it('counts every sample once in both parts, whatever comes twice, ahead or never, and tells of each part once', () => {
-    const fate = fc.constantFrom<Fate>('whole', 'two pieces', 'lost after its tail', 'lost');
+  it('counts every sample once in each part, whatever comes twice, ahead or never, and tells of each part once, from the back', () => {
+    const fate = fc.constantFrom<Fate>('whole', 'in parts', 0, 1, 2);
     fc.assert(
       fc.property(
         fc.integer({ min: 8, max: 60 }),
-        fc.integer({ min: 1, max: LENGTH - 1 }),
+        fc.subarray([1, 2, 3, 4, 5, 6], { maxLength: 3 }),
         fc.array(fate, { minLength: 1, maxLength: 4 }),
         fc.infiniteStream(fc.nat()),
-        (samples, tailFrom, fates, stream) => {
-          const { total, told } = run(samples, tailFrom, fates, (n) => (stream.next().value as number) % n);
+        (samples, cuts, fates, stream) => {
+          const { total, told } = run(samples, cuts, fates, (n) => (stream.next().value as number) % n);
           const expected = gradientOf({ from: 0, to: samples });
           expect([...total]).toEqual([...expected]);
-          expect(told).toEqual([
-            { part: { from: tailFrom, to: LENGTH }, sum: [...expected.subarray(tailFrom)] },
-            { part: { from: 0, to: tailFrom }, sum: [...expected.subarray(0, tailFrom)] },
-          ]);
+          expect(told).toEqual(
+            partsOf(cuts).map((part) => ({ part, sum: [...expected.subarray(part.from, part.to)] })),
+          );
         },
       ),
       { numRuns: 500 },
@@ -68,7 +78,7 @@ describe('BatchGradient', () => {
   });
 
   it('is one part where there is no tail', () => {
-    const { told } = run(10, LENGTH, ['whole', 'whole'], () => 0);
+    const { told } = run(10, [], ['whole', 'whole'], () => 0);
     expect(told).toEqual([{ part: { from: 0, to: LENGTH }, sum: [...gradientOf({ from: 0, to: 10 })] }]);
   });
 });

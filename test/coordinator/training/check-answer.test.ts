@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Rooms } from '../../../coordinator/training/rooms.ts';
 import { readAnswer } from '../../../coordinator/training/check-answer.ts';
 import type { GivenShard } from '../../../coordinator/training/round.ts';
 import { CloseCode, ProtocolError } from '../../../shared/protocol/close-code.ts';
@@ -23,12 +24,13 @@ const gradient: ShardAnswer = {
   correct: 32,
   computeMs: 3,
 };
+const rooms = new Rooms();
 const payloadOf = (...values: number[]): Uint8Array => new Uint8Array(Float32Array.from(values).buffer);
 const good = payloadOf(1, -2, 3);
 
 function refusal(answer: ShardAnswer, payload: Uint8Array): ProtocolError | null {
   try {
-    readAnswer(answer, payload, shard, 'float32', 3);
+    readAnswer(answer, payload, shard, 'float32', 3, rooms);
     return null;
   } catch (error) {
     if (error instanceof ProtocolError) return error;
@@ -38,17 +40,17 @@ function refusal(answer: ShardAnswer, payload: Uint8Array): ProtocolError | null
 
 describe('readAnswer', () => {
   it('reads the gradient of an answer that is in order', () => {
-    expect(readAnswer(gradient, good, shard, 'float32', 3)).toEqual({
+    expect(readAnswer(gradient, good, shard, 'float32', 3, rooms)).toEqual({
       values: Float32Array.of(1, -2, 3),
       norm: Math.sqrt(14),
     });
     const nothing = { ...gradient, lossSum: 0, correct: 0 };
-    expect(readAnswer(nothing, good, shard, 'float32', 3).values).toHaveLength(3);
+    expect(readAnswer(nothing, good, shard, 'float32', 3, rooms).values).toHaveLength(3);
   });
 
   it('reads nothing from an evaluation', () => {
     const evaluation = { ...gradient, type: 'evaluation' } as const;
-    expect(readAnswer(evaluation, new Uint8Array(0), shard, 'float32', 3).values).toHaveLength(0);
+    expect(readAnswer(evaluation, new Uint8Array(0), shard, 'float32', 3, rooms).values).toHaveLength(0);
   });
 
   it.each([

@@ -62,8 +62,8 @@ interface Run {
  */
 async function run(from?: Buffer, dieIn?: number): Promise<Run> {
   const stop = new AbortController();
-  const tailFrom = dieIn === undefined ? null : TAIL_FROM;
-  const { pool, clock, join } = testPool({ tailFrom });
+  const tailCuts = dieIn === undefined ? [] : [TAIL_FROM];
+  const { pool, clock, join } = testPool({ tailCuts });
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
   const weights = Float32Array.of(1, 2, 3, 4, 5, 6);
   const records: EpochRecord[] = [];
@@ -92,7 +92,7 @@ async function run(from?: Buffer, dieIn?: number): Promise<Run> {
       train: split(10),
       test: split(5),
     },
-    rounds: new RoundRunner({ pool, job, clock, tailFrom, signal, onWaiting: () => undefined }),
+    rounds: new RoundRunner({ pool, job, clock, tailCuts, signal, onWaiting: () => undefined }),
     report: { epochStarted: () => undefined, stepFinished: () => undefined, epochFinished: () => undefined },
     save: (record) => Promise.resolve(void records.push(record)),
     ...(start === undefined ? {} : { start }),

@@ -32,11 +32,11 @@ export interface TestRunner extends TestPool {
 /**
  * Rounds over 8 samples of two bytes, with a real pool and clients that do what the test says. A part of the weights is
  * raised by 10 as soon as its gradient is summed.
- * @param tailFrom where the tail of the six weights starts, if it is to travel by itself
+ * @param tailCuts where the pieces of the six weights' tail start, if it is to travel by itself
  * @param codecs of the links; with them the weights are raised without tails too
  */
-export function testRunner(samples = 8, tailFrom: number | null = null, codecs?: CodecRule): TestRunner {
-  const made = testPool({ tailFrom, rules: { maxWorkers: 10, codecs } });
+export function testRunner(samples = 8, tailCuts: readonly number[] = [], codecs?: CodecRule): TestRunner {
+  const made = testPool({ tailCuts, rules: { maxWorkers: 10, codecs } });
   const timersBefore = made.clock.pending;
   const stop = new AbortController();
   const waits: boolean[] = [];
@@ -50,7 +50,7 @@ export function testRunner(samples = 8, tailFrom: number | null = null, codecs?:
     pool: made.pool,
     job: exampleJob,
     clock: made.clock,
-    tailFrom,
+    tailCuts,
     signal: stop.signal,
     onWaiting: (waiting) => waits.push(waiting),
     doubts: normDoubts(made.pool, { warn: (line) => warnings.push(line) }),
@@ -80,7 +80,7 @@ export function testRunner(samples = 8, tailFrom: number | null = null, codecs?:
     gradient: (stepNumber = 1, lookAhead = false) => {
       const numbers = Uint32Array.from({ length: samples }, (_, i) => samples - 1 - i);
       const next = lookAhead ? numbers : undefined;
-      const options = tailFrom === null && codecs === undefined ? { next } : { next, onSummed };
+      const options = tailCuts.length === 0 && codecs === undefined ? { next } : { next, onSummed };
       return watch(runner.gradient({ step: step(stepNumber), weights, split }, numbers, options));
     },
     evaluate: (stepNumber = 1) => watch(runner.evaluate({ step: step(stepNumber), weights, split })),

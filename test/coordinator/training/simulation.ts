@@ -36,7 +36,7 @@ export function simulation(audits?: (pool: WorkerPool) => Audits, samples = 128)
   const split = { images: new Uint8Array(2 * samples), labels: new Uint8Array(samples), count: samples };
   const stop = new AbortController();
   const runner = new RoundRunner({
-    ...{ pool, clock, job: exampleJob, tailFrom: null, signal: stop.signal, onWaiting: () => undefined },
+    ...{ pool, clock, job: exampleJob, tailCuts: [], signal: stop.signal, onWaiting: () => undefined },
     audits: audits?.(pool) ?? null,
   });
   const workers: SimulatedWorker[] = [];

@@ -15,10 +15,11 @@ const bytesOf = (values: readonly number[]): Uint8Array => {
 };
 const valuesOf = (payload: Uint8Array): number[] => [...float32.decode(payload.slice(), payload.length / 4)];
 
-/** Sends the tail of the shard that a client was given last. */
-function sendTail(client: Client, values: readonly number[] = [1, 1]): Promise<void> {
+/** Sends the tail of the shard that a client was given last, or a piece of it. */
+function sendTail(client: Client, values: readonly number[] = [1, 1], piece?: number): Promise<void> {
   const { step: at, shard } = client.messages('shard').at(-1)!;
-  return client.say({ type: 'gradientTail', step: at, shard }, bytesOf(values));
+  const message = { type: 'gradientTail', step: at, shard } as const;
+  return client.say(piece === undefined ? message : { ...message, piece }, bytesOf(values));
 }
 const sendHead = (client: Client, values: readonly number[] = [1, 1, 1, 1]): Promise<void> =>
   client.answer({ type: 'gradient', head: true }, values);
@@ -35,14 +36,14 @@ const sentTo = (client: Client): unknown[] =>
 
 describe('tails', () => {
   it('are announced to those that take them', async () => {
-    const { join } = testRunner(8, TAIL_FROM);
+    const { join } = testRunner(8, [TAIL_FROM]);
     const [ann, bob] = [await join('ann', { tails: true }), await join('bob', { tails: false })];
-    expect(ann.messages('welcome')).toMatchObject([{ tailFrom: TAIL_FROM }]);
-    expect(bob.messages('welcome')[0]).not.toHaveProperty('tailFrom');
+    expect(ann.messages('welcome')).toMatchObject([{ tailCuts: [TAIL_FROM] }]);
+    expect(bob.messages('welcome')[0]).not.toHaveProperty('tailCuts');
   });
 
   it('become new weights, and are sent as such, while the heads are still being computed', async () => {
-    const { join, gradient, summed } = testRunner(8, TAIL_FROM);
+    const { join, gradient, summed } = testRunner(8, [TAIL_FROM]);
     const [ann, bob] = [await join('ann', { tails: true }), await join('bob', { tails: true })];
     const first = await gradient(1);
     await sendTail(ann, [1, 2]);
@@ -68,7 +69,7 @@ describe('tails', () => {
   });
 
   it('and whole gradients make the same sum; whoever takes no tails gets whole weights', async () => {
-    const { join, gradient } = testRunner(8, TAIL_FROM);
+    const { join, gradient } = testRunner(8, [TAIL_FROM]);
     const [ann, bob] = [await join('ann', { tails: true }), await join('bob', { tails: false })];
     const first = await gradient(1);
     await sendTail(ann, [1, 2]);
@@ -84,8 +85,107 @@ describe('tails', () => {
     expect(sentTo(bob).slice(2)).toEqual([['weights', 2, [11, 12, 13, 14, 15, 16]], 'shard']);
   });
 
+  it('in pieces become new weights piece by piece', async () => {
+    const { join, gradient, summed } = testRunner(8, [2, 3, 5]);
+    const [ann, bob] = [await join('ann', { tails: true }), await join('bob', { tails: true })];
+    const first = await gradient(1);
+    await sendTail(ann, [6], 2);
+    await sendTail(ann, [4, 5], 1);
+    await sendTail(bob, [60], 2);
+    expect(summed).toEqual([{ part: { from: 5, to: 6 }, sum: [66] }]);
+    expect(sentTo(ann).slice(2)).toEqual([['weightsTail', 2, [16]]]);
+    // Who joins now has missed that piece, and gets all when the step is over.
+    const cyd = await join('cyd', { tails: true });
+    await sendTail(bob, [40, 50], 1);
+    await sendTail(bob, [30], 0);
+    await sendTail(ann, [3], 0);
+    await sendHead(ann, [1, 2]);
+    await sendHead(bob, [10, 20]);
+    expect(first.result).toMatchObject({ gradientSum: Float32Array.of(11, 22, 33, 44, 55, 66) });
+    await gradient(2);
+    for (const client of [ann, bob]) {
+      expect(sentTo(client).slice(2)).toEqual([
+        ['weightsTail', 2, [16]],
+        ['weightsTail', 2, [14, 15]],
+        ['weightsTail', 2, [13]],
+        ['weights', 2, [11, 12]],
+        'shard',
+      ]);
+      expect(client.messages('weightsTail').map(({ piece }) => piece)).toEqual([2, 1, 0]);
+    }
+    expect(sentTo(cyd)).toEqual([['weights', 2, [11, 12, 13, 14, 15, 16]], 'shard']);
+  });
+
+  it('in pieces count although their worker is lost, each value once', async () => {
+    const { join, gradient } = testRunner(8, [2, 3, 5]);
+    const [ann, bob] = [await join('ann', { tails: true }), await join('bob', { tails: true })];
+    const round = await gradient(1);
+    await sendTail(ann, [1], 2);
+    await sendTail(ann, [1, 1], 1);
+    await ann.say({ type: 'leaving', reason: 'lid closed' });
+    await sendTail(bob, [1, 1, 1, 1]);
+    await sendHead(bob, [1, 1]);
+    while (round.result === null) await bob.answer({}, [1, 1, 1, 99, 99, 99]);
+    expect(round.result).toMatchObject({ gradientSum: new Float32Array(6).fill(2) });
+  });
+
+  it.each([
+    ['that there is not', [[[1], 3]]],
+    [
+      'twice',
+      [
+        [[1], 2],
+        [[1], 2],
+      ],
+    ],
+    ['before those behind it', [[[1, 1], 1]]],
+    [
+      'behind the whole tail',
+      [
+        [[1, 1, 1, 1], undefined],
+        [[1], 2],
+      ],
+    ],
+    ['of another length', [[[1, 1], 2]]],
+  ] as [string, [number[], number | undefined][]][])('are refused a piece %s', async (_, pieces) => {
+    const { join, gradient } = testRunner(8, [2, 3, 5]);
+    const [ann, bob] = [await join('ann', { tails: true }), await join('bob', { tails: false })];
+    const round = await gradient(1);
+    for (const [values, piece] of pieces) await sendTail(ann, values, piece);
+    expect(ann.messages('rejected')).toHaveLength(1);
+    await sendHead(ann, [1, 1]);
+    for (let i = 0; i < 2; i++) await bob.answer();
+    expect(round.result).toMatchObject({ gradientSum: new Float32Array(6).fill(2) });
+  });
+
+  it('that lack a piece are not followed by a head', async () => {
+    const { join, gradient } = testRunner(8, [2, 3, 5]);
+    const ann = await join('ann', { tails: true });
+    await gradient(1);
+    await sendTail(ann, [1], 2);
+    await sendTail(ann, [1, 1], 1);
+    await sendHead(ann, [1, 1]);
+    expect(ann.messages('rejected')).toMatchObject([{ code: CloseCode.unexpected }]);
+  });
+
+  it('that are far too large in their second piece count no more either', async () => {
+    const { join, gradient } = testRunner(9, [2, 3, 5]);
+    const [ann, bob] = [await join('ann', { tails: true }), await join('bob', { tails: false })];
+    const cyd = await join('cyd', { tails: false });
+    for (let number = 1; number <= 20; number++) {
+      await gradient(number);
+      for (const client of [ann, bob, cyd]) await client.answer();
+    }
+    const round = await gradient(21);
+    await sendTail(ann, [1], 2);
+    await sendTail(ann, [1e6, 1], 1);
+    await sendTail(ann, [1], 0);
+    for (const client of [bob, cyd, bob]) await client.answer({}, [2, 2, 2, 2, 2, 2]);
+    expect(round.result).toMatchObject({ gradientSum: Float32Array.of(6, 6, 6, 6, 6, 5) });
+  });
+
   it('that are far too large count no more than whole gradients that are: somebody else is asked', async () => {
-    const { join, gradient, pool, warnings } = testRunner(9, TAIL_FROM);
+    const { join, gradient, pool, warnings } = testRunner(9, [TAIL_FROM]);
     const [ann, bob] = [await join('ann', { tails: true }), await join('bob', { tails: false })];
     const cyd = await join('cyd', { tails: false });
     for (let number = 1; number <= 20; number++) {
@@ -131,7 +231,7 @@ describe('tails', () => {
   });
 
   it('count although their worker is lost, and nothing of them counts twice', async () => {
-    const { join, gradient } = testRunner(8, TAIL_FROM);
+    const { join, gradient } = testRunner(8, [TAIL_FROM]);
     const [ann, bob] = [await join('ann', { tails: true }), await join('bob', { tails: true })];
     const round = await gradient(1);
     await sendTail(ann, [1, 1]);
@@ -146,7 +246,7 @@ describe('tails', () => {
   });
 
   it('leave the old weights to those who join before the step is over', async () => {
-    const { join, gradient, weights } = testRunner(8, TAIL_FROM);
+    const { join, gradient, weights } = testRunner(8, [TAIL_FROM]);
     const ann = await join('ann', { tails: true });
     const round = await gradient(1);
     await sendTail(ann);
@@ -162,7 +262,7 @@ describe('tails', () => {
   });
 
   it('are taken back where the step cannot be ended', async () => {
-    const { join, gradient, weights, abort } = testRunner(8, TAIL_FROM);
+    const { join, gradient, weights, abort } = testRunner(8, [TAIL_FROM]);
     const ann = await join('ann', { tails: true });
     const round = await gradient(1);
     await sendTail(ann);
@@ -176,7 +276,7 @@ describe('tails', () => {
     ['with NaN', [NaN, 1], CloseCode.notFinite],
     ['of another length', [1], CloseCode.wrongLength],
   ])('are refused %s, and the samples go to somebody else', async (_, values, code) => {
-    const { join, gradient } = testRunner(8, TAIL_FROM);
+    const { join, gradient } = testRunner(8, [TAIL_FROM]);
     const [ann, bob] = [await join('ann', { tails: true }), await join('bob', { tails: false })];
     const round = await gradient(1);
     await sendTail(ann, values);
@@ -188,7 +288,7 @@ describe('tails', () => {
   });
 
   it('are refused when nobody has asked for them, and twice', async () => {
-    const { join, gradient } = testRunner(8, TAIL_FROM);
+    const { join, gradient } = testRunner(8, [TAIL_FROM]);
     const [ann, bob] = [await join('ann', { tails: true }), await join('bob', { tails: false })];
     await gradient(1);
     await sendTail(bob);
@@ -199,7 +299,7 @@ describe('tails', () => {
   });
 
   it("are refused for somebody else's samples", async () => {
-    const { join, gradient } = testRunner(8, TAIL_FROM);
+    const { join, gradient } = testRunner(8, [TAIL_FROM]);
     const [ann] = [await join('ann', { tails: true }), await join('bob', { tails: false })];
     await gradient(1);
     await ann.say({ type: 'gradientTail', step: step(1), shard: shardId(1) }, bytesOf([1, 1]));
@@ -207,7 +307,7 @@ describe('tails', () => {
   });
 
   it('must have come where a head comes', async () => {
-    const { join, gradient } = testRunner(8, TAIL_FROM);
+    const { join, gradient } = testRunner(8, [TAIL_FROM]);
     const ann = await join('ann', { tails: true });
     await gradient(1);
     await sendHead(ann);

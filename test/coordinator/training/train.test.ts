@@ -49,7 +49,7 @@ function training(changes: Partial<Job> = {}) {
         pool,
         job,
         clock,
-        tailFrom: null,
+        tailCuts: [],
         signal: stop.signal,
         onWaiting: () => undefined,
       }),

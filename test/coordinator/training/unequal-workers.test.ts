@@ -68,7 +68,7 @@ describe('workers of different speed', () => {
     for (const name of ['ann', 'bob', 'cyd', 'dan']) await join(name);
     const far = await join('far', { fixedMs: 500, device: 'far away', hello: { reserve: true } });
     const member = [...pool.members.values()].find(({ name }) => name === 'far')!;
-    for (let i = 0; i < 5; i++) member.link.delivered(1e6, 400);
+    for (let i = 0; i < 5; i++) member.link.delivered([{ bytes: 1e6, elapsedMs: 400 }]);
     const times = await run(40);
     expect(times.slice(-20).every((ms) => ms <= 34)).toBe(true);
     expect(member.reserve).toBe(true);

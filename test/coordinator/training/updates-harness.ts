@@ -1,5 +1,6 @@
 import { codecNamed } from '../../../shared/codec/codec.ts';
 import { HeldWeights } from '../../../shared/worker/held-weights.ts';
+import { tailPieces } from '../../../shared/protocol/tail-pieces.ts';
 import { noPieces, receiveUpdate } from '../../../shared/worker/received-weights.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
 import type { Client } from '../members/pool-harness.ts';
@@ -37,6 +38,24 @@ export function heldBy(client: Client): { readonly step: number; readonly weight
     }
   }
   return { step: at ?? -1, weights };
+}
+
+/** Answers the last shard piece by piece, with ones; meanwhile things may happen. */
+export async function answerInPieces(
+  client: Client,
+  cuts: readonly number[],
+  between: (piece: number) => Promise<void> = () => Promise.resolve(),
+): Promise<void> {
+  const { step, shard } = client.messages('shard').at(-1)!;
+  for (const { piece, from, to } of tailPieces(cuts, 6)) {
+    const values = new Float32Array(to - from).fill(1);
+    await client.say({ type: 'gradientTail', step, shard, piece }, new Uint8Array(values.buffer));
+    await between(piece);
+  }
+  await client.answer(
+    { type: 'gradient', head: true },
+    Array.from({ length: cuts[0] ?? 6 }, () => 1),
+  );
 }
 
 /** Everybody answers the shards of a round. */

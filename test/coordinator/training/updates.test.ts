@@ -18,14 +18,14 @@ async function twoAt(stepNumber: number, runner: TestRunner): Promise<readonly [
 
 describe('updates', () => {
   it('are announced to those who know their codec; the others get weights', async () => {
-    const { join } = testRunner(8, null, CODECS);
+    const { join } = testRunner(8, [], CODECS);
     const [ann, bob] = [await join('ann', KNOWN), await join('bob')];
     expect(ann.messages('welcome')).toMatchObject([{ codec: 'float32', updateCodec: 'int8' }]);
     expect(bob.messages('welcome')[0]).not.toHaveProperty('updateCodec');
   });
 
   it('follow weights that came whole once, the same bytes to everybody', async () => {
-    const runner = testRunner(8, null, CODECS);
+    const runner = testRunner(8, [], CODECS);
     const [ann, bob] = await twoAt(3, runner);
     for (const client of [ann, bob]) {
       expect(sentTo(client)).toEqual([
@@ -45,7 +45,7 @@ describe('updates', () => {
   });
 
   it('keep close to the weights over many steps: what one loses is in the next', async () => {
-    const runner = testRunner(8, null, CODECS);
+    const runner = testRunner(8, [], CODECS);
     const ann = await runner.join('ann', WITHOUT);
     for (let k = 1; k <= 60; k++) {
       runner.weights.forEach((_, i) => {
@@ -63,7 +63,7 @@ describe('updates', () => {
   });
 
   it('start with the weights of the others for somebody who joins, in mid-step too', async () => {
-    const runner = testRunner(8, null, CODECS);
+    const runner = testRunner(8, [], CODECS);
     const [ann, bob] = await twoAt(2, runner);
     const cyd = await runner.join('cyd', WITHOUT);
     await ann.say({ type: 'leaving', reason: 'lid closed' });
@@ -77,10 +77,10 @@ describe('updates', () => {
   });
 
   it('are not for whoever has missed one: the weights come whole again', async () => {
-    const { pool, join } = testRunner(8, null, CODECS);
+    const { pool, join } = testRunner(8, [], CODECS);
     const [ann, cyd] = [await join('ann', WITHOUT), await join('cyd', WITHOUT)];
     const [annMember, cydMember] = [...pool.members.values()];
-    const broadcast = new WeightsBroadcast(pool, 6, 6);
+    const broadcast = new WeightsBroadcast(pool, 6, []);
     const weights = Float32Array.of(1, 2, 3, 4, 5, 6);
     // Of the second step, cyd gets nothing.
     for (const [k, members] of [
@@ -100,7 +100,7 @@ describe('updates', () => {
   });
 
   it('make the weights that float32 workers get too, so that all compute with the same bits', async () => {
-    const runner = testRunner(8, null, CODECS);
+    const runner = testRunner(8, [], CODECS);
     const [ann, bob] = [await runner.join('ann', WITHOUT), await runner.join('bob', { tails: false })];
     runner.weights.set([0.1, 0.2, 0.3, 0.4, 0.5, 0.6]);
     for (let k = 1; k <= 4; k++) {
@@ -114,7 +114,7 @@ describe('updates', () => {
   });
 
   it('leave everybody exact weights where nobody takes any', async () => {
-    const runner = testRunner(8, null, CODECS);
+    const runner = testRunner(8, [], CODECS);
     const bob = await runner.join('bob', { tails: false });
     await runner.gradient(1);
     await bob.answer();
@@ -132,7 +132,7 @@ describe('updates', () => {
   });
 
   it('end where the weights are evaluated, every bit of which counts; and go on from there', async () => {
-    const runner = testRunner(8, null, CODECS);
+    const runner = testRunner(8, [], CODECS);
     const [ann, bob] = await twoAt(2, runner);
     await answerAll(ann, bob);
     runner.weights[2] = 1 / 3;

@@ -67,6 +67,7 @@ export const fromWorkerExamples: readonly FromWorker[] = [
   { type: 'snapshot' },
   { type: 'ready' },
   { type: 'gradientTail', step: step(3), shard: shardId(17) },
+  { type: 'gradientTail', step: step(3), shard: shardId(17), piece: 2 },
   { type: 'gradient', ...answer },
   { type: 'gradient', ...answer, head: true },
   { type: 'gradient', ...answer, encoding: 'int8' },
@@ -94,7 +95,9 @@ const exampleEpoch = {
 export const fromCoordinatorExamples: readonly FromCoordinator[] = [
   exampleWelcome,
   { ...exampleWelcome, codec: 'int4', updateCodec: 'int8' },
+  { ...exampleWelcome, tailCuts: [4, 5] },
   { type: 'weightsTail', step: step(3) },
+  { type: 'weightsTail', step: step(3), piece: 1 },
   { type: 'weights', step: step(3) },
   { type: 'weights', step: step(3), head: true },
   { type: 'update', step: step(3) },

@@ -9,9 +9,9 @@ const bytesOf = (...values: number[]): Uint8Array => new Uint8Array(Float32Array
 const valuesOf = (payload: Uint8Array): number[] => [...new Float32Array(payload.slice().buffer)];
 const oneSample = Uint8Array.of(7, 0, 0, 0, 200, 100, 1);
 
-async function workerWithTails(tailFrom: number | undefined = 4): Promise<RunningWorker> {
+async function workerWithTails(...tailCuts: number[]): Promise<RunningWorker> {
   const worker = await startWorker();
-  await worker.coordinator.link.send({ ...exampleWelcome, tailFrom });
+  await worker.coordinator.link.send({ ...exampleWelcome, ...(tailCuts.length > 0 ? { tailCuts } : {}) });
   return worker;
 }
 
@@ -23,7 +23,7 @@ const giveShard = ({ coordinator }: RunningWorker): Promise<void> =>
 
 describe('a worker with tails', () => {
   it('sets weights that come in two pieces when both are there', async () => {
-    const worker = await workerWithTails();
+    const worker = await workerWithTails(4);
     const { link } = worker.coordinator;
     await link.send({ type: 'weightsTail', step: step(1) }, bytesOf(5, 6));
     expect(worker.engine.weights).toEqual([]);
@@ -35,15 +35,63 @@ describe('a worker with tails', () => {
     expect(worker.engine.weightsFrom).toEqual([4, 0]);
   });
 
+  it('sets a tail that comes piece by piece as one, and not before its head', async () => {
+    const worker = await workerWithTails(4, 5);
+    const { link } = worker.coordinator;
+    for (const at of [1, 2, 3]) {
+      // The first one is forgotten: the tail begins anew.
+      if (at === 1) await link.send({ type: 'weightsTail', step: step(at), piece: 1 }, bytesOf(99));
+      await link.send({ type: 'weightsTail', step: step(at), piece: 1 }, bytesOf(6 * at));
+      await link.send({ type: 'weightsTail', step: step(at), piece: 0 }, bytesOf(5 * at));
+      expect(worker.engine.weights).toHaveLength(2 * at - 2);
+      await link.send({ type: 'weights', step: step(at), head: true }, bytesOf(1, 2, 3, at));
+    }
+    expect(worker.engine.weights).toEqual(
+      [1, 2, 3].flatMap((at) => [
+        [5 * at, 6 * at],
+        [1, 2, 3, at],
+      ]),
+    );
+    expect(worker.engine.weightsFrom).toEqual([4, 0, 4, 0, 4, 0]);
+  });
+
   it.each([
-    ['never came', []],
-    ['was of another step', [2]],
-  ])('calls a head malformed whose tail %s', async (_, tails) => {
-    const { coordinator } = await workerWithTails();
+    ['never came', [], /head of weights whose tail/],
+    ['was of another step', [{ at: 2, piece: undefined }], /head of weights whose tail/],
+    ['lacks a piece', [{ at: 1, piece: 1 }], /head of weights whose tail/],
+    ['lacks its end', [{ at: 1, piece: 0 }], /A piece up to 5 behind one from 6/],
+    [
+      'is in pieces of two steps',
+      [
+        { at: 2, piece: 1 },
+        { at: 1, piece: 0 },
+      ],
+      /A piece up to 5 behind one from 6/,
+    ],
+    ['has a piece that there is not', [{ at: 1, piece: 2 }], /that this vector has not/],
+  ])('calls a head malformed whose tail %s', async (_, tails, sentence) => {
+    const { coordinator } = await workerWithTails(4, 5);
     const { link } = coordinator;
-    for (const k of tails) await link.send({ type: 'weightsTail', step: step(k) }, bytesOf(5, 6));
+    for (const { at, piece } of tails) {
+      const values = piece === undefined ? [5, 6] : [5];
+      await link.send(
+        { type: 'weightsTail', step: step(at), ...(piece === undefined ? {} : { piece }) },
+        bytesOf(...values),
+      );
+    }
     await link.send({ type: 'weights', step: step(1), head: true }, bytesOf(1, 2, 3, 4));
-    expect(link.end.closed?.code).toBe(CloseCode.malformed);
+    expect(link.end.closed).toMatchObject({
+      code: CloseCode.malformed,
+      reason: expect.stringMatching(sentence) as string,
+    });
+  });
+
+  it('closes on a cut behind the end', async () => {
+    const worker = await workerWithTails(4, 6);
+    expect(worker.coordinator.link.end.closed).toEqual({
+      code: CloseCode.malformed,
+      reason: 'A tail is cut at 6, of 6 values.',
+    });
   });
 
   it.each([3, 6, 2 ** 40])('closes on tails from %d, where no tensor starts', async (tailFrom) => {
@@ -56,7 +104,7 @@ describe('a worker with tails', () => {
   });
 
   it('sends the tail of a gradient while the rest is computed, and then the head', async () => {
-    const worker = await workerWithTails();
+    const worker = await workerWithTails(4);
     const { link } = worker.coordinator;
     let tail: Tail | undefined;
     let finish = (): void => undefined;
@@ -76,15 +124,26 @@ describe('a worker with tails', () => {
     expect(valuesOf(link.payloads[4]!)).toEqual([7, 200, 100, 1]);
   });
 
-  it('answers whole where the engine has nothing ahead, or nobody takes tails', async () => {
-    for (const tailFrom of [4, undefined]) {
-      const worker = await workerWithTails(tailFrom);
-      const { link } = worker.coordinator;
-      await link.send({ type: 'weights', step: step(1) }, bytesOf(1, 2, 3, 4, 5, 6));
-      await giveShard(worker);
-      expect(link.received.at(-1)).toMatchObject({ type: 'gradient' });
-      expect(link.received.at(-1)).not.toHaveProperty('head');
-      expect(valuesOf(link.payloads.at(-1)!)).toEqual([7, 200, 100, 1, 0, 0]);
-    }
+  it('sends a gradient in pieces too where the engine has nothing ahead', async () => {
+    const worker = await workerWithTails(4, 5);
+    const { link } = worker.coordinator;
+    await link.send({ type: 'weights', step: step(1) }, bytesOf(1, 2, 3, 4, 5, 6));
+    await giveShard(worker);
+    expect(link.received.slice(2)).toMatchObject([
+      { type: 'gradientTail', step: 1, shard: 9, piece: 1 },
+      { type: 'gradientTail', step: 1, shard: 9, piece: 0 },
+      { type: 'gradient', step: 1, shard: 9, head: true },
+    ]);
+    expect(link.payloads.slice(2).map(valuesOf)).toEqual([[0], [0], [7, 200, 100, 1]]);
+  });
+
+  it('answers whole where nobody takes tails', async () => {
+    const worker = await workerWithTails();
+    const { link } = worker.coordinator;
+    await link.send({ type: 'weights', step: step(1) }, bytesOf(1, 2, 3, 4, 5, 6));
+    await giveShard(worker);
+    expect(link.received.at(-1)).toMatchObject({ type: 'gradient' });
+    expect(link.received.at(-1)).not.toHaveProperty('head');
+    expect(valuesOf(link.payloads.at(-1)!)).toEqual([7, 200, 100, 1, 0, 0]);
   });
 });
