@@ -1,5 +1,4 @@
-import { codecNamed } from '../../shared/codec/codec.ts';
-import { upBytes, wireMs, type Vectors } from '../links/choose-codecs.ts';
+import { passage, type Vectors } from '../links/choose-codecs.ts';
 import { forecastStep, type ModelRun, type ModelWorker } from './step-model.ts';
 
 /** A worker as it has done lately. */
@@ -37,13 +36,10 @@ const MOST_IDEAS = 2;
 export function limitsOf({ stepMs, vectors, workers }: MeasuredRun): Limits | null {
   const [slowest] = workers.toSorted((a, b) => b.turnaroundMs - a.turnaroundMs);
   if (slowest === undefined) return null;
-  const { perSampleMs, fixedMs, samples, rttMs, downMsPerByte, upMsPerByte, codecs, turnaroundMs } = slowest;
+  const { perSampleMs, fixedMs, samples, rttMs, codecs, turnaroundMs } = slowest;
   const computeMs = Math.min(stepMs, perSampleMs * samples + fixedMs);
-  const upMs = upBytes(codecs.up, vectors, samples) * upMsPerByte;
-  const downMs = codecNamed(codecs.down).bytes(vectors.values) * downMsPerByte;
-  const bytesMs = wireMs(codecs.up, upMs, downMs, vectors.pieces);
   const exposedMs = Math.max(0, Math.min(turnaroundMs, stepMs) - computeMs);
-  const linkMs = Math.min(exposedMs, bytesMs + rttMs);
+  const linkMs = Math.min(exposedMs, passage(codecs, vectors, samples, slowest).wireMs + rttMs);
   return { slowest, computeMs, linkMs, coordinatorMs: stepMs - computeMs - linkMs };
 }
 

@@ -1,5 +1,4 @@
-import { codecNamed } from '../../shared/codec/codec.ts';
-import { upBytes, wireMs, type Vectors } from '../links/choose-codecs.ts';
+import { passage, type Vectors } from '../links/choose-codecs.ts';
 import type { LinkCodecs } from '../members/link-codecs.ts';
 
 /** A worker and its link, as far as a step's time goes. */
@@ -48,10 +47,9 @@ const SAMPLE_HEADER_BYTES = 5;
  * How long a step takes with equal shares. A gradient's tail leaves as soon as it is there, the weights' tail follows it
  * back piece by piece; heads travel when the computation is over:
  *
- *     wire = max(up, down) + min(up, down) / pieces, of the tail
- *     step = max(compute, tailAt x compute + wire) + up + down of the head + rtt + coordinator
+ *     step = max(compute, tailAt x compute + wire of the tail) + up + down of the head + rtt + coordinator
  *
- * Where vectors travel whole that is the sum of everything. The next step's samples travel down while a shard is computed.
+ * See passage() for the wire. Where vectors travel whole that is the sum of everything. The next step's samples travel down while a shard is computed.
  */
 export function forecastStep(run: ModelRun): StepForecast {
   const { batch, workers, coordinatorMs } = run;
@@ -73,14 +71,11 @@ function forecastWorker(
     Math.max(worker.downMsPerByte, sharedMsPerByte),
   ];
   const computeMs = perSampleMs * samples + fixedMs;
-  const upMs = upBytes(codecs.up, vectors, samples) * up;
-  const downMs = codecNamed(codecs.down).bytes(vectors.values) * down;
+  const rates = { upMsPerByte: up, downMsPerByte: down };
+  const { upMs, downMs, wireMs } = passage(codecs, vectors, samples, rates);
   const samplesMs = samples * (sampleBytes + SAMPLE_HEADER_BYTES) * down;
   const tail = vectors.pieces > 0 ? TAIL : 0;
-  const ahead = Math.max(
-    tailAt * computeMs + tail * wireMs(codecs.up, upMs, downMs, vectors.pieces),
-    tail * (samplesMs + downMs),
-  );
+  const ahead = Math.max(tailAt * computeMs + tail * wireMs, tail * (samplesMs + downMs));
   const behind = (1 - tail) * (upMs + downMs);
   const late = tail > 0 ? 0 : Math.max(0, samplesMs - computeMs);
   const linkMs = Math.max(computeMs, ahead) - computeMs + behind + late + rttMs;

@@ -35,39 +35,49 @@ export interface Vectors {
   readonly pieces: number;
 }
 
-/** Payload bytes of the gradient of so many samples. */
-export function upBytes(
-  up: string,
-  { values, kernel }: Pick<Vectors, 'values' | 'kernel'>,
-  samples: number,
-): number {
-  if (up !== FACTORS) return codecNamed(up).bytes(values);
-  return kernel === null || !worthFactoring(kernel, samples)
-    ? codecNamed('float32').bytes(values)
-    : factoredBytes(kernel, samples, { from: 0, to: values });
+/** A link's rates, upside down. */
+export type Rates = Pick<LinkFigures, 'downMsPerByte' | 'upMsPerByte'>;
+
+/** A gradient and the weights that it becomes, each alone on its way. */
+export interface Passage {
+  readonly upMs: number;
+  readonly downMs: number;
+  /** Both, as far as one does not overlap with the other. */
+  readonly wireMs: number;
 }
 
 /**
- * How long a gradient and what becomes of it take in all. In pieces, the new weights of the first travel down while the
- * others travel up; factors cannot be cut.
- * @param upMs what the gradient takes alone
- * @param downMs what the weights take alone
+ * How long a gradient and what becomes of it are on their way. In pieces, the new weights of the first travel down while the
+ * others travel up:
+ *
+ *     wire = max(up, down) + min(up, down) / (pieces / 2)
+ *
+ * Half of the pieces, by what was measured over shaped links (docs/benchmarks.md): a link that has stood idle starts slowly,
+ * and its acknowledgements wait behind what travels the other way. Factors cannot be cut.
  */
-export function wireMs(up: string, upMs: number, downMs: number, pieces: number): number {
-  const parts = up === FACTORS ? 1 : Math.max(1, pieces);
-  return Math.max(upMs, downMs) + Math.min(upMs, downMs) / parts;
+export function passage(
+  { up, down }: LinkCodecs,
+  { values, kernel, pieces }: Vectors,
+  samples: number,
+  { upMsPerByte, downMsPerByte }: Rates,
+): Passage {
+  const factored = up === FACTORS && kernel !== null && worthFactoring(kernel, samples);
+  const upBytes = factored
+    ? factoredBytes(kernel, samples, { from: 0, to: values })
+    : codecNamed(up === FACTORS ? PLAIN.up : up).bytes(values);
+  const [upMs, downMs] = [upBytes * upMsPerByte, codecNamed(down).bytes(values) * downMsPerByte];
+  const parts = factored ? 1 : Math.max(1, pieces / 2);
+  return { upMs, downMs, wireMs: Math.max(upMs, downMs) + Math.min(upMs, downMs) / parts };
 }
 
 /** What a shard takes of a link's time beside the computation, if nothing of it is hidden behind that. */
 export function transferMs(
-  { downMsPerByte, upMsPerByte, samples }: Pick<LinkFigures, 'downMsPerByte' | 'upMsPerByte' | 'samples'>,
-  { up, down }: LinkCodecs,
+  figures: Rates & Pick<LinkFigures, 'samples'>,
+  codecs: LinkCodecs,
   vectors: Vectors,
 ): number {
-  const downCodec = codecNamed(down);
-  const lossyMs = up !== PLAIN.up || downCodec.lossy ? LOSSY_MS : 0;
-  const downMs = downCodec.bytes(vectors.values) * downMsPerByte;
-  return wireMs(up, upBytes(up, vectors, samples) * upMsPerByte, downMs, vectors.pieces) + lossyMs;
+  const lossyMs = codecs.up !== PLAIN.up || codecNamed(codecs.down).lossy ? LOSSY_MS : 0;
+  return passage(codecs, vectors, figures.samples, figures).wireMs + lossyMs;
 }
 
 /**

@@ -31,11 +31,11 @@ export interface PlannedRun extends StepForecast {
 }
 
 /**
- * The coordinator's CPU, as measured with the default model: decoding and adding a gradient and sending, a worker; and
- * optimizer and encoding, a step. Proportional to the size of the model.
+ * The coordinator's CPU, as measured with the default model (docs/benchmarks.md): receiving, decoding and adding a gradient and
+ * sending weights, a worker; and optimizer and encoding, a step. Proportional to the size of the model.
  */
 const MEASURED_VALUES = 600_810;
-const PER_WORKER_MS = 2.5;
+const PER_WORKER_MS = 5;
 const PER_STEP_MS = 4;
 /** Of a link's bits, headers of TCP, IP and Ethernet take their part. */
 const WIRE = 1.05;

@@ -4,8 +4,9 @@ import {
   CodecChoice,
   forecastMs,
   LADDER,
+  passage,
   transferMs,
-  wireMs,
+  type Passage,
 } from '../../../coordinator/links/choose-codecs.ts';
 import type { LinkFigures } from '../../../coordinator/links/link-figures.ts';
 import { PLAIN, type LinkCodecs } from '../../../coordinator/members/link-codecs.ts';
@@ -48,12 +49,18 @@ const base: Situation = { megabits: 100, rttMs: 4, computeMs: 32, hidden: 0 };
 
 describe('what the wire takes', () => {
   it('is one direction after the other, or the longer one and a piece of the other', () => {
-    expect(wireMs('float32', 100, 60, 0)).toBe(160);
-    expect(wireMs('float32', 100, 60, 1)).toBe(160);
-    expect(wireMs('float32', 100, 60, 4)).toBe(115);
-    expect(wireMs('int8', 60, 100, 4)).toBe(115);
-    // They are of the whole kernel.
-    expect(wireMs('factors', 100, 60, 4)).toBe(160);
+    const kernel = { offset: 0, inputs: 100, outputs: 100 };
+    const wire = (up: string, pieces: number, samples = 10): Passage =>
+      passage({ up, down: 'float32' }, { values: 10_000, kernel, pieces }, samples, {
+        upMsPerByte: 100 / 40_000,
+        downMsPerByte: 60 / 40_000,
+      });
+    expect(wire('float32', 0)).toEqual({ upMs: 100, downMs: 60, wireMs: 160 });
+    expect([1, 2, 4, 8].map((pieces) => wire('float32', pieces).wireMs)).toEqual([160, 160, 130, 115]);
+    expect(wire('float16', 4)).toEqual({ upMs: 50, downMs: 60, wireMs: 85 });
+    // They are of the whole kernel; where they are not worth while, all of it travels.
+    expect(wire('factors', 4)).toEqual({ upMs: 20, downMs: 60, wireMs: 80 });
+    expect(wire('factors', 4, 1_000)).toEqual(wire('float32', 4));
   });
 
   it('leaves no reason to save on a direction that the other one hides', () => {
@@ -62,7 +69,7 @@ describe('what the wire takes', () => {
     const saved = (vectors: typeof VECTORS): number =>
       transferMs(figures, { up: 'int8', down: 'int8' }, vectors) -
       transferMs(figures, { up: 'int4', down: 'int8' }, vectors);
-    expect(saved(pieces)).toBeCloseTo(saved(VECTORS) / 4, 1);
+    expect(saved(pieces)).toBeCloseTo(saved(VECTORS) / 2, 1);
   });
 });
 
