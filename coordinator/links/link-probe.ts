@@ -15,6 +15,8 @@ export interface LinkProbeOptions {
 /** Less is lost in the noise. */
 const LEAST_BYTES = 32 << 10;
 const MOST_MESSAGES = 64;
+/** The first answers come from a worker that has just been busy building its model. */
+const FIRST_PINGS = 3;
 
 interface Sent {
   readonly bytes: number;
@@ -32,6 +34,8 @@ export class LinkProbe {
   #sent: Sent[] = [];
   /** Null for one that is only to see that nothing is on its way any more. */
   #outstanding: { readonly id: number; readonly behind: readonly Sent[] | null } | null = null;
+  /** Of those that are for the delay alone, how many are still to be sent. */
+  #toBegin = 0;
   /** Bytes were sent behind the ping that is on its way. */
   #followed = false;
 
@@ -39,9 +43,10 @@ export class LinkProbe {
     this.#options = options;
   }
 
-  /** Pings once by itself, for the delay alone. */
+  /** Pings by itself, for the delay alone. */
   begin(): void {
-    this.#ping([{ bytes: 0, sentMs: this.#options.clock.now() }]);
+    this.#toBegin = FIRST_PINGS;
+    this.#pingAlone();
   }
 
   /**
@@ -66,8 +71,18 @@ export class LinkProbe {
     this.#outstanding = null;
     const { behind } = outstanding;
     if (behind !== null) this.#options.onMeasured(deliveriesOf(behind, this.#options.clock.now()));
-    if (this.#followed) this.#ping(null);
+    if (this.#followed) {
+      this.#toBegin = 0;
+      this.#ping(null);
+    } else if (this.#toBegin > 0) {
+      this.#pingAlone();
+    }
     return true;
+  }
+
+  #pingAlone(): void {
+    this.#toBegin--;
+    this.#ping([{ bytes: 0, sentMs: this.#options.clock.now() }]);
   }
 
   #ping(behind: readonly Sent[] | null): void {

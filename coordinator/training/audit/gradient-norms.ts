@@ -51,13 +51,17 @@ export class GradientNorms {
    * @param norm of the sum over its samples, or of most of its values
    */
   mayCount(worker: WorkerId, range: Range, norm: number): boolean {
+    const level = levelOf(range, norm);
+    // Nearly always: what is not far above the least of the others' is not far above their median.
+    if (!this.#recent.some((other) => other.worker !== worker && level > other.level + Math.log(TIMES)))
+      return true;
     const opinions = this.#opinions.get(keyOf(range)) ?? [];
     // Whoever is asked again is asked because nobody else is there.
     if (opinions.some((opinion) => opinion.worker === worker || alike(opinion.norm, norm))) return true;
     const others = this.#recent.filter((recent) => recent.worker !== worker);
     if (
       !isDoubtful(
-        levelOf(range, norm),
+        level,
         others.map(({ level }) => level),
       )
     )

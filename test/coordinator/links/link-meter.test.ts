@@ -48,56 +48,68 @@ describe('the figures of a link', () => {
   });
 });
 
+function probing() {
+  const clock = manualClock();
+  const measured: (readonly Delivery[])[] = [];
+  let pings = 0;
+  const probe = new LinkProbe({
+    clock,
+    ping: () => pings++,
+    onMeasured: (deliveries) => measured.push(deliveries),
+  });
+  return { clock, probe, measured, pings: () => pings };
+}
+
 describe('a probe of a link', () => {
   it('pings behind a large message, and once more to let through what was sent meanwhile', () => {
-    const clock = manualClock();
-    const measured: (readonly Delivery[])[] = [];
-    let pings = 0;
-    const probe = new LinkProbe({
-      clock,
-      ping: () => pings++,
-      onMeasured: (deliveries) => measured.push(deliveries),
-    });
-    probe.begin();
-    clock.skip(3);
-    expect(probe.answered(0)).toBe(true);
+    const { clock, probe, measured, pings } = probing();
     probe.sent(100);
-    expect(pings).toBe(1);
+    expect(pings()).toBe(0);
     probe.sent(BYTES);
     clock.skip(80);
     probe.sent(BYTES);
-    expect([pings, probe.answered(7)]).toEqual([2, false]);
+    expect([pings(), probe.answered(7)]).toEqual([1, false]);
     clock.skip(20);
-    expect(probe.answered(1)).toBe(true);
-    expect(measured).toEqual([[{ bytes: 0, elapsedMs: 3 }], [{ bytes: BYTES, elapsedMs: 100 }]]);
+    expect(probe.answered(0)).toBe(true);
+    expect(measured).toEqual([[{ bytes: BYTES, elapsedMs: 100 }]]);
     // The second message is still on its way: the third would be measured with it.
-    expect(pings).toBe(3);
+    expect(pings()).toBe(2);
     clock.skip(80);
-    probe.answered(2);
+    probe.answered(1);
     probe.sent(BYTES);
     clock.skip(100);
-    probe.answered(3);
-    expect(measured.slice(2)).toEqual([[{ bytes: BYTES, elapsedMs: 100 }]]);
+    probe.answered(2);
+    expect(measured.slice(1)).toEqual([[{ bytes: BYTES, elapsedMs: 100 }]]);
+  });
+
+  it('pings three times to begin with, for the delay alone, or until there is something to be measured', () => {
+    const { clock, probe, measured, pings } = probing();
+    probe.begin();
+    for (const [id, ms] of [20, 3, 4].entries()) {
+      expect(pings()).toBe(id + 1);
+      clock.skip(ms);
+      probe.answered(id);
+    }
+    expect([pings(), measured.flat()]).toEqual([3, [20, 3, 4].map((elapsedMs) => ({ bytes: 0, elapsedMs }))]);
+    const busy = probing();
+    busy.probe.begin();
+    busy.probe.sent(BYTES);
+    // To let the message through, and then no more.
+    for (const id of [0, 1]) busy.probe.answered(id);
+    expect([busy.pings(), busy.measured]).toEqual([2, [[{ bytes: 0, elapsedMs: 0 }]]]);
   });
 
   it('pings behind the last of several pieces, and says what came since each of them', () => {
-    const clock = manualClock();
-    const measured: (readonly Delivery[])[] = [];
-    let pings = 0;
-    const probe = new LinkProbe({
-      clock,
-      ping: () => pings++,
-      onMeasured: (deliveries) => measured.push(deliveries),
-    });
+    const { clock, probe, measured, pings } = probing();
     probe.sent(BYTES, true);
     clock.skip(10);
     probe.sent(BYTES, true);
     clock.skip(10);
     // What is too small to say anything ends nothing.
     probe.sent(100);
-    expect(pings).toBe(0);
+    expect(pings()).toBe(0);
     probe.sent(BYTES, false);
-    expect(pings).toBe(1);
+    expect(pings()).toBe(1);
     clock.skip(280);
     probe.answered(0);
     expect(measured).toEqual([
