@@ -60,7 +60,7 @@ const flags = new Command('npm run bench -- links')
   .option('--per-sample <ms>', 'what a worker sleeps for a sample', positive, 1)
   .option(
     '--tail-at <part>',
-    'of a computation after which the tail of a gradient is there; 1: it comes whole',
+    'of a computation after which the tail of a gradient is there; 1: with the rest',
     positive,
     0.5,
   )

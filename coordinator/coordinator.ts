@@ -30,7 +30,7 @@ export interface CoordinatorOptions {
   readonly maxWorkers: number;
   /** How gradients and weights travel to and from workers that know these codecs; float32 without it. */
   readonly codecs?: CodecRule | undefined;
-  /** Whom weights and gradients are sent to in two pieces; see PoolOptions. */
+  /** Whom weights and gradients are sent to in pieces; see PoolOptions. */
   readonly tailsFor?: PoolOptions['tailsFor'];
   /** Whose codecs are chosen, where that is the rule; see PoolOptions. */
   readonly recodesFor?: PoolOptions['recodesFor'];

@@ -23,6 +23,6 @@ export interface LinkWorkerOrder {
   /** Where the link is shaped by the worker itself. */
   readonly bitsPerSecond: number | null;
   readonly perSampleMs: number;
-  /** The part of a computation after which the gradient's tail is there; 1 for an engine that gives none. */
+  /** The part of a computation after which the gradient's tail is there; 1 for an engine that has all at once. */
   readonly tailAt: number;
 }

@@ -39,7 +39,10 @@ export function limitsOf({ stepMs, vectors, workers }: MeasuredRun): Limits | nu
   const { perSampleMs, fixedMs, samples, rttMs, codecs, turnaroundMs } = slowest;
   const computeMs = Math.min(stepMs, perSampleMs * samples + fixedMs);
   const exposedMs = Math.max(0, Math.min(turnaroundMs, stepMs) - computeMs);
-  const linkMs = Math.min(exposedMs, passage(codecs, vectors, samples, slowest).wireMs + rttMs);
+  const linkMs = Math.min(
+    exposedMs,
+    passage(codecs, slowest.tails ? vectors : { ...vectors, pieces: 0 }, samples, slowest).wireMs + rttMs,
+  );
   return { slowest, computeMs, linkMs, coordinatorMs: stepMs - computeMs - linkMs };
 }
 

@@ -19,5 +19,6 @@ export function measuredWorker(member: Member): MeasuredWorker | null {
     ...{ rttMs, downMsPerByte, upMsPerByte },
     codecs: { up: codec, down: updateCodec ?? PLAIN.down },
     tailAt: 1,
+    tails: member.tails,
   };
 }

@@ -13,6 +13,8 @@ export interface ModelWorker {
   readonly codecs: LinkCodecs;
   /** The part of a computation after which most of the gradient is there; 1 for an engine that gives it whole. */
   readonly tailAt: number;
+  /** Whether its vectors travel in pieces, if the run's do. */
+  readonly tails: boolean;
 }
 
 export interface ModelRun {
@@ -47,7 +49,8 @@ const SAMPLE_HEADER_BYTES = 5;
  * How long a step takes with equal shares. A gradient's tail leaves as soon as it is there, the weights' tail follows it
  * back piece by piece; heads travel when the computation is over:
  *
- *     step = max(compute, tailAt x compute + wire of the tail) + up + down of the head + rtt + coordinator
+ *     step = max(compute, tailAt x compute + wire of the tail, samples + down of the tail)
+ *            + up + down of the head + rtt + coordinator
  *
  * See passage() for the wire. Where vectors travel whole that is the sum of everything. The next step's samples travel down while a shard is computed.
  */
@@ -64,7 +67,7 @@ function forecastWorker(
   worker: ModelWorker,
   samples: number,
 ): Omit<StepForecast, 'stepMs' | 'coordinatorMs'> {
-  const { perSampleMs, fixedMs, rttMs, codecs, tailAt } = worker;
+  const { perSampleMs, fixedMs, rttMs, codecs, tailAt, tails } = worker;
   const sharedMsPerByte = coordinatorMsPerByte * workers.length;
   const [up, down] = [
     Math.max(worker.upMsPerByte, sharedMsPerByte),
@@ -72,9 +75,14 @@ function forecastWorker(
   ];
   const computeMs = perSampleMs * samples + fixedMs;
   const rates = { upMsPerByte: up, downMsPerByte: down };
-  const { upMs, downMs, wireMs } = passage(codecs, vectors, samples, rates);
+  const { upMs, downMs, wireMs } = passage(
+    codecs,
+    tails ? vectors : { ...vectors, pieces: 0 },
+    samples,
+    rates,
+  );
   const samplesMs = samples * (sampleBytes + SAMPLE_HEADER_BYTES) * down;
-  const tail = vectors.pieces > 0 ? TAIL : 0;
+  const tail = tails && vectors.pieces > 0 ? TAIL : 0;
   const ahead = Math.max(tailAt * computeMs + tail * wireMs, tail * (samplesMs + downMs));
   const behind = (1 - tail) * (upMs + downMs);
   const late = tail > 0 ? 0 : Math.max(0, samplesMs - computeMs);

@@ -23,7 +23,8 @@ export interface Delivery {
 }
 
 const RECENT = 5;
-const RECENT_UP = 8;
+/** Pieces of gradients: a few steps of them. */
+const RECENT_UP = 16;
 const MOST_RTTS = 20;
 const LEAST_ANSWERS = 2;
 const LEAST_BYTES = 32 << 10;

@@ -1,5 +1,5 @@
 import { forecastStep, type ModelRun, type StepForecast } from '../advice/step-model.ts';
-import { PIECES } from '../training/tail.ts';
+import { piecesOf } from '../training/tail.ts';
 import type { DenseKernel } from '../../shared/codec/factors.ts';
 import { LADDER, NEARLY } from '../links/choose-codecs.ts';
 import { inShort, PLAIN, type LinkCodecs } from '../members/link-codecs.ts';
@@ -44,14 +44,14 @@ export function planRun(settings: PlanSettings, codecs: LinkCodecs): PlannedRun 
   const { workers, batchSize, rate, coordinatorRate, delayMs, msPerSample, values, tailAt } = settings;
   const size = values / MEASURED_VALUES;
   const worker = {
-    ...{ perSampleMs: msPerSample, fixedMs: 0, rttMs: 2 * delayMs, codecs, tailAt },
+    ...{ perSampleMs: msPerSample, fixedMs: 0, rttMs: 2 * delayMs, codecs, tailAt, tails: true },
     ...{ downMsPerByte: (WIRE * 8_000) / rate, upMsPerByte: (WIRE * 8_000) / rate },
   };
   const run: ModelRun = {
     ...{
       batch: batchSize,
       sampleBytes: settings.sampleBytes,
-      vectors: { values, kernel: settings.kernel, pieces: PIECES },
+      vectors: { values, kernel: settings.kernel, pieces: piecesOf(values) },
     },
     workers: Array.from({ length: workers }, () => worker),
     coordinatorMsPerByte: (WIRE * 8_000) / coordinatorRate,

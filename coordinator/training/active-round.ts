@@ -3,6 +3,7 @@ import type { Score } from '../../shared/model/loss.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
 import type {
   FromWorker,
+  GradientAnswer,
   GradientTail,
   ShardAnswer,
   ShardId,
@@ -26,6 +27,7 @@ import {
   type RoundStart,
   type RoundTransition,
 } from './round.ts';
+import type { Range } from '../../shared/range.ts';
 import type { PartScore, SumScores } from './scores.ts';
 import type { ShardDeadline } from './shard-deadline.ts';
 
@@ -61,6 +63,8 @@ export interface ActiveRoundOptions extends AnswerReaderOptions {
 /** Hears the answers to shards that it wants, first or not; values are gone when the round is over. */
 export interface Witness {
   wants(shard: ShardId): boolean;
+  /** Where that starts which it has heard of a shard's tail; null if that is nothing. */
+  heardFrom(shard: ShardId): number | null;
   tail(shard: ShardId, values: Float32Array, at: number): void;
   answered(shard: ShardId, lossSum: number, gradient: Float32Array): void;
   /** There will be no answer to this one that could be compared. */
@@ -69,8 +73,11 @@ export interface Witness {
 
 /** Says which gradients may count. */
 export interface Doubts {
-  /** If not, somebody else has to compute the shard too. */
-  mayCount(worker: WorkerId, shard: GivenShard, norm: number): boolean;
+  /**
+   * If not, somebody else has to compute the shard too.
+   * @param norm of all of the gradient, or of what has come of it
+   */
+  mayCount(worker: WorkerId, shard: GivenShard, norm: number, whole: boolean): boolean;
   counted(worker: WorkerId, shard: GivenShard, norm: number): void;
 }
 
@@ -246,10 +253,12 @@ export class ActiveRound {
     try {
       if (answer.type === 'failed') throw new ProtocolError(CloseCode.cannotCompute, answer.reason);
       if (witness?.wants(shard.id) === true) {
+        const heardFrom = witness.heardFrom(shard.id);
         if (answer.type === 'gradientTail') {
-          const part = this.#read.part(answer);
+          const part = this.#partOf(member, answer, heardFrom);
           witness.tail(shard.id, this.#read.tail(member, shard, answer, payload, part).values, part.from);
         } else if (answer.type === 'gradient') {
+          this.#checkHead(answer, heardFrom);
           const { values } = this.#read.answer(member, shard, answer, payload);
           witness.answered(shard.id, answer.lossSum, values);
         }
@@ -281,24 +290,45 @@ export class ActiveRound {
   }
 
   #acceptTail(member: Member, shard: GivenShard, tail: GradientTail, payload: Uint8Array): void {
-    const { task, gradientLength, accept } = this.#options;
-    if (task !== 'train' || !member.tails) {
-      throw new ProtocolError(CloseCode.unexpected, `No tail was asked for of shard ${shard.id}.`);
-    }
-    const part = this.#read.part(tail);
-    const before = this.#tails.get(shard.id) ?? { from: gradientLength, norm: 0 };
-    if (part.to !== before.from) {
-      throw new ProtocolError(
-        CloseCode.unexpected,
-        `A tail up to ${part.to} of shard ${shard.id}, of which all from ${before.from} is here.`,
-      );
-    }
+    const { accept } = this.#options;
+    const before = this.#tails.get(shard.id);
+    const part = this.#partOf(member, tail, before?.from ?? null);
     const { values, norm: ownNorm } = this.#read.tail(member, shard, tail, payload, part);
-    const norm = Math.hypot(ownNorm, before.norm);
-    if (!this.#mayCount(member, shard, norm)) return;
+    const norm = Math.hypot(ownNorm, before?.norm ?? 0);
+    if (!this.#mayCount(member, shard, norm, false)) return;
     this.#tails.set(shard.id, { from: part.from, norm });
     accept(shard, values, part.from);
     this.#options.witness?.tail(shard.id, values, part.from);
+  }
+
+  /**
+   * The part of the flat vector that a message about a shard's tail is.
+   * @param heardFrom where that starts which has come of it; null if that is nothing
+   * @throws ProtocolError (unexpected) if it is not the part that comes next
+   */
+  #partOf({ tails }: Member, tail: GradientTail, heardFrom: number | null): Range {
+    if (this.#options.task !== 'train' || !tails) {
+      throw new ProtocolError(CloseCode.unexpected, `No tail was asked for of shard ${tail.shard}.`);
+    }
+    const part = this.#read.part(tail);
+    const end = heardFrom ?? this.#options.gradientLength;
+    if (part.to === end) return part;
+    throw new ProtocolError(
+      CloseCode.unexpected,
+      `A tail up to ${part.to} of shard ${tail.shard}, of which all from ${end} is here.`,
+    );
+  }
+
+  /** @throws ProtocolError (unexpected) for a head without its tail, or a whole gradient behind a tail */
+  #checkHead({ shard, head }: GradientAnswer, heardFrom: number | null): void {
+    const expected = heardFrom === null ? undefined : this.#options.tailCuts[0];
+    if (head === true ? heardFrom !== null && heardFrom === expected : heardFrom === null) return;
+    throw new ProtocolError(
+      CloseCode.unexpected,
+      head === true
+        ? `The head of shard ${shard} came without its tail.`
+        : `All of shard ${shard} came behind a part of its tail.`,
+    );
   }
 
   #accept(
@@ -307,19 +337,16 @@ export class ActiveRound {
     answer: Exclude<Answer, GradientTail>,
     payload: Uint8Array,
   ): void {
-    const { task, pool, clock, deadline, tailCuts, accept } = this.#options;
+    const { task, pool, clock, deadline, accept } = this.#options;
     if (answer.type === 'failed') throw new ProtocolError(CloseCode.cannotCompute, answer.reason);
     if ((answer.type === 'gradient') !== (task === 'train')) {
       throw new ProtocolError(CloseCode.unexpected, `A shard to ${task} was answered by ${answer.type}.`);
     }
-    const head = answer.type === 'gradient' && answer.head === true;
     const tail = this.#tails.get(shard.id);
-    if (head && (tail === undefined || tail.from !== tailCuts[0])) {
-      throw new ProtocolError(CloseCode.unexpected, `The head of shard ${shard.id} came without its tail.`);
-    }
+    if (answer.type === 'gradient') this.#checkHead(answer, tail?.from ?? null);
     const { values: gradient, norm: ownNorm } = this.#read.answer(member, shard, answer, payload);
     const norm = Math.hypot(ownNorm, tail?.norm ?? 0);
-    if (answer.type === 'gradient' && !this.#mayCount(member, shard, norm)) return;
+    if (answer.type === 'gradient' && !this.#mayCount(member, shard, norm, true)) return;
     const turnaroundMs = clock.now() - shard.givenAtMs;
     deadline.answered(turnaroundMs);
     member.stats.answered(task, answer.samples, answer.computeMs, turnaroundMs);
@@ -337,9 +364,9 @@ export class ActiveRound {
   }
 
   /** If not, the shard goes to somebody else, and nobody is dropped: it may be the samples' fault. */
-  #mayCount({ id }: Member, shard: GivenShard, norm: number): boolean {
+  #mayCount({ id }: Member, shard: GivenShard, norm: number, whole: boolean): boolean {
     const { doubts, witness } = this.#options;
-    if (doubts?.mayCount(id, shard, norm) !== false) return true;
+    if (doubts?.mayCount(id, shard, norm, whole) !== false) return true;
     witness?.failed(shard.id);
     this.#dispatch({ type: 'failed', shard: shard.id });
     return false;

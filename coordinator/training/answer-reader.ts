@@ -6,7 +6,7 @@ import type { Member } from '../members/member.ts';
 import { codecOf, readAnswer, readTail, type Factored, type FiniteValues } from './check-answer.ts';
 import type { GivenShard } from './round.ts';
 import type { Rooms } from './rooms.ts';
-import type { Range } from './schedule.ts';
+import type { Range } from '../../shared/range.ts';
 
 export interface AnswerReaderOptions {
   /** Values in a gradient. */

@@ -1,5 +1,5 @@
 import { GradientSum } from './gradient-sum.ts';
-import type { Range } from './schedule.ts';
+import type { Range } from '../../shared/range.ts';
 
 /** Hears that a part of a batch's gradient is complete, as positions in the flat vector. */
 export type OnSummed = (part: Range) => void;

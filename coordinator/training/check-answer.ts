@@ -12,7 +12,7 @@ import { readableText } from '../../shared/protocol/readable.ts';
 import type { Member } from '../members/member.ts';
 import type { GivenShard } from './round.ts';
 import type { Rooms } from './rooms.ts';
-import type { Range } from './schedule.ts';
+import type { Range } from '../../shared/range.ts';
 import { vectorKernels } from './vector/vector.ts';
 
 /** Of a gradient: a view of the payload where the codec allows it, else in a room. */

@@ -1,4 +1,4 @@
-import type { Range } from './schedule.ts';
+import type { Range } from '../../shared/range.ts';
 import { vectorKernels } from './vector/vector.ts';
 
 /**

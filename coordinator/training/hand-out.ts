@@ -1,6 +1,6 @@
 import type { ShardId, WorkerId } from '../../shared/protocol/messages.ts';
 import type { GivenShard, Round, RoundEffect, RoundTransition } from './round.ts';
-import type { Range } from './schedule.ts';
+import type { Range } from '../../shared/range.ts';
 
 /** Gives waiting shards to workers that have room, those with least to do first; then late ones to who is idle. */
 export function handOut(round: Round, nowMs: number): RoundTransition {

@@ -1,6 +1,6 @@
 import type { Job } from '../../shared/model/job.ts';
 import type { Layout } from '../../shared/model/layout.ts';
-import type { Range } from './schedule.ts';
+import type { Range } from '../../shared/range.ts';
 import { residentVectors } from './vector/vector.ts';
 
 /** What an optimizer remembers between steps, by name; each of the flat vector's length. */

@@ -3,7 +3,7 @@ import { int8 } from '../../shared/codec/int8.ts';
 import { codecKernels } from '../../shared/codec/kernels/simd.ts';
 import type { OpenFrame } from '../../shared/protocol/frame.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
-import type { Range } from './schedule.ts';
+import type { Range } from '../../shared/range.ts';
 
 /** Makes room for a message that brings a piece of an update, which starts at `from` in the flat vector. */
 export type OpenPiece = (step: Step, from: number, codec: string, payloadBytes: number) => OpenFrame;
@@ -81,6 +81,11 @@ export class ReconstructedWeights {
     this.#pieces = [];
     this.#ahead = [...this.#ahead, piece];
     return piece;
+  }
+
+  /** The step is not over after all: its weights will be others. */
+  forgetAhead(): void {
+    this.#ahead = [];
   }
 
   /** Goes on to the next step. */

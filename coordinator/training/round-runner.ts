@@ -21,7 +21,7 @@ import { Paces } from './pace/paces.ts';
 import { evaluationShards } from './evaluation-shards.ts';
 import { GradientTree } from './exact/gradient-tree.ts';
 import type { GivenShard, RoundStart } from './round.ts';
-import type { Range } from './schedule.ts';
+import type { Range } from '../../shared/range.ts';
 import { sumAlongTree, sumInOrder } from './scores.ts';
 import { Rooms } from './rooms.ts';
 import { ShardDeadline } from './shard-deadline.ts';

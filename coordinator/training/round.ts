@@ -1,6 +1,7 @@
 import type { ShardId, WorkerId } from '../../shared/protocol/messages.ts';
 import { give, handOut, isSame } from './hand-out.ts';
-import { cut, type Assignment, type Range } from './schedule.ts';
+import type { Range } from '../../shared/range.ts';
+import { cut, type Assignment } from './schedule.ts';
 
 /**
  * One round: a set of samples that has to be accounted for, each exactly once, by workers that come and go. Pure:

@@ -1,12 +1,8 @@
 import type { WorkerId } from '../../shared/protocol/messages.ts';
+import type { Range } from '../../shared/range.ts';
 import { forecastMs, type Pace } from './pace/pace.ts';
 
-/** A contiguous part of a batch, [from, to) in positions, not sample numbers. */
-export interface Range {
-  readonly from: number;
-  readonly to: number;
-}
-
+/** A part of a batch, in positions, not sample numbers. */
 export interface Assignment extends Range {
   readonly worker: WorkerId;
 }

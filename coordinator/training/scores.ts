@@ -1,7 +1,7 @@
 import { addScores, type Score } from '../../shared/model/loss.ts';
 import { TreeSum } from '../../shared/model/sum-tree.ts';
 import { leavesOf } from './exact/subtrees.ts';
-import type { Range } from './schedule.ts';
+import type { Range } from '../../shared/range.ts';
 
 /** What was found over some samples of a round. */
 export interface PartScore extends Range, Score {}

@@ -4,9 +4,12 @@ import type { Layout } from '../../shared/model/layout.ts';
 const LEAST_SHARE = 0.75;
 const LEAST_VALUES = 16_384;
 /** While one piece travels to the coordinator, what the one before has become travels back. */
-export const PIECES = 4;
+const PIECES = 4;
 /** As many values as share a scale: a piece is encoded as it would be within the whole. */
 const UNIT = 256;
+
+/** How many pieces a tail of so many values has. */
+export const piecesOf = (values: number): number => Math.min(PIECES, Math.floor(values / LEAST_VALUES));
 
 /**
  * Where to cut the flat vector: its tail holds the last layers, whose gradients a backward pass finds first. In a few
@@ -18,7 +21,7 @@ export function tailCuts({ slices, length }: Layout): readonly number[] {
   const start = slices.findLast(({ offset }) => length - offset >= LEAST_SHARE * length)?.offset ?? 0;
   const values = length - start;
   if (start === 0 || values < LEAST_VALUES) return [];
-  const pieces = Math.min(PIECES, Math.floor(values / LEAST_VALUES));
+  const pieces = piecesOf(values);
   const each = Math.ceil(values / pieces / UNIT) * UNIT;
   return Array.from({ length: pieces }, (_, i) => start + i * each);
 }

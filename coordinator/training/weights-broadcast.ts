@@ -2,11 +2,12 @@ import { codecNamed } from '../../shared/codec/codec.ts';
 import { float32 } from '../../shared/codec/float32.ts';
 import { openFrame, type OpenFrame } from '../../shared/protocol/frame.ts';
 import type { FromCoordinator, Step } from '../../shared/protocol/messages.ts';
+import { tailPieces } from '../../shared/protocol/tail-pieces.ts';
 import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
 import { ReconstructedWeights } from './reconstructed-weights.ts';
 
-import type { Range } from './schedule.ts';
+import type { Range } from '../../shared/range.ts';
 
 type Piece = 'whole' | 'head' | `tail ${number}`;
 
@@ -25,6 +26,8 @@ export class WeightsBroadcast {
   /** By piece: what was made last, once for everybody. */
   readonly #frames = new Map<string, PieceFrame>();
   readonly #kept: Float32Array;
+  /** Whether all frames of the steps before had left when this one began: they may then be written over. */
+  #left = false;
   /** Null until a link has updates. */
   #shared: ReconstructedWeights | null = null;
   #step: Step = 0 as Step;
@@ -52,10 +55,13 @@ export class WeightsBroadcast {
     this.#step = step;
     this.#exact = this.#weights = weights;
     const members = [...this.#pool.members.values()];
+    this.#left = members.every(({ connection }) => connection.bufferedBytes === 0);
     const takers = members.filter(({ updateCodec }) => updateCodec !== null);
     // One for all of them: everybody is to compute with the same weights.
     const codec = takers[0]?.updateCodec ?? null;
     if (codec === null) return;
+    // Those who get no updates are sent nothing ahead while others do, and what they have is not what updates make.
+    for (const member of members) if (member.updateCodec === null) member.ahead = null;
     const shared = (this.#shared ??= this.#reconstructed());
     shared.use(codecNamed(codec));
     this.#weights = shared.values;
@@ -80,6 +86,9 @@ export class WeightsBroadcast {
   /** Undoes what has been updated of a step that cannot be ended. */
   restore(weights: Float32Array): void {
     if (this.#exact === this.#kept) weights.set(this.#kept);
+    for (const { piece } of tailPieces(this.#cuts, weights.length)) this.#frames.delete(`tail ${piece}`);
+    this.#shared?.forgetAhead();
+    for (const member of this.#pool.members.values()) member.ahead = null;
   }
 
   /** Sends a worker what it lacks of the step's weights. */
@@ -157,9 +166,8 @@ export class WeightsBroadcast {
   }
 
   #open(key: string, message: FromCoordinator, step: Step, payloadBytes: number): OpenFrame {
-    // Frames are sent without a copy: the last one may be written over once it has left for good.
-    const left = [...this.#pool.members.values()].every(({ connection }) => connection.bufferedBytes === 0);
-    const reuse = left ? this.#frames.get(key)?.bytes : null;
+    // Frames are sent without a copy; none is made twice in a step.
+    const reuse = this.#left ? this.#frames.get(key)?.bytes : null;
     const frame = openFrame(message, payloadBytes, reuse ?? null);
     this.#frames.set(key, { step, bytes: frame.bytes });
     return frame;

@@ -1,5 +1,6 @@
 import { CloseCode, ProtocolError } from '../protocol/close-code.ts';
 import type { Layout } from '../model/layout.ts';
+import type { Range } from '../range.ts';
 import { codecKernels } from './kernels/simd.ts';
 
 /** The name by which a shard asks for them. */
@@ -10,12 +11,6 @@ export interface DenseKernel {
   readonly offset: number;
   readonly inputs: number;
   readonly outputs: number;
-}
-
-/** A part of the flat vector. */
-interface Part {
-  readonly from: number;
-  readonly to: number;
 }
 
 /**
@@ -42,11 +37,11 @@ const factorValues = ({ inputs, outputs }: DenseKernel, samples: number): number
 export const worthFactoring = (kernel: DenseKernel, samples: number): boolean =>
   factorValues(kernel, samples) < kernel.inputs * kernel.outputs;
 
-const holds = ({ offset, inputs, outputs }: DenseKernel, { from, to }: Part): boolean =>
+const holds = ({ offset, inputs, outputs }: DenseKernel, { from, to }: Range): boolean =>
   from <= offset && offset + inputs * outputs <= to;
 
 /** Payload bytes of a part of the vector, which has the kernel whole or not at all. */
-export function factoredBytes(kernel: DenseKernel, samples: number, part: Part): number {
+export function factoredBytes(kernel: DenseKernel, samples: number, part: Range): number {
   const values = part.to - part.from;
   if (!holds(kernel, part)) return 4 * values;
   return 4 * (values - kernel.inputs * kernel.outputs + factorValues(kernel, samples));
@@ -63,7 +58,7 @@ export function encodeFactored(
   payload: Uint8Array,
   kernel: DenseKernel,
   samples: number,
-  part: Part,
+  part: Range,
 ): void {
   const floats = new Float32Array(payload.buffer, payload.byteOffset, payload.length / 4);
   if (!holds(kernel, part)) {
@@ -86,7 +81,7 @@ export function decodeFactored(
   payload: Uint8Array,
   kernel: DenseKernel,
   samples: number,
-  part: Part,
+  part: Range,
   into?: Float32Array,
 ): Float32Array {
   const bytes = factoredBytes(kernel, samples, part);

@@ -1,8 +1,4 @@
-/** A part of the flat vector, as positions. */
-export interface TailPart {
-  readonly from: number;
-  readonly to: number;
-}
+import type { Range } from '../range.ts';
 
 /**
  * What a message about a vector's tail has in it.
@@ -11,11 +7,7 @@ export interface TailPart {
  * @param length of the flat vector
  * @returns null if there is no such piece
  */
-export function tailPart(
-  cuts: readonly number[],
-  piece: number | undefined,
-  length: number,
-): TailPart | null {
+export function tailPart(cuts: readonly number[], piece: number | undefined, length: number): Range | null {
   const from = cuts[piece ?? 0];
   return from === undefined ? null : { from, to: piece === undefined ? length : (cuts[piece + 1] ?? length) };
 }
@@ -25,9 +17,6 @@ export function tailPart(
  * @param cuts where they start
  * @param length of the flat vector
  */
-export function tailPieces(
-  cuts: readonly number[],
-  length: number,
-): (TailPart & { readonly piece: number })[] {
+export function tailPieces(cuts: readonly number[], length: number): (Range & { readonly piece: number })[] {
   return cuts.map((from, piece) => ({ piece, from, to: cuts[piece + 1] ?? length })).reverse();
 }

@@ -15,7 +15,8 @@ import type { Job } from '../model/job.ts';
 import { layoutOf } from '../model/layout.ts';
 import { openFrame, type OpenFrame } from '../protocol/frame.ts';
 import type { FromWorker, Welcome } from '../protocol/messages.ts';
-import { tailPieces, type TailPart } from '../protocol/tail-pieces.ts';
+import { tailPieces } from '../protocol/tail-pieces.ts';
+import type { Range } from '../range.ts';
 import { frameFromWorker } from '../protocol/parse.ts';
 import type { Connection } from '../transport.ts';
 import { HeldWeights } from './held-weights.ts';
@@ -40,6 +41,8 @@ export class LoadedJob {
   /** Room for one gradient, used again for every shard. */
   readonly #gradient: Float32Array;
   readonly #frames = new Map<Name, Uint8Array<ArrayBuffer>>();
+  /** Whether the frames of the answers before had all left when this one was begun. */
+  #left = false;
   /** Of weights, by turns: an engine may still look at the last one. */
   readonly #tails: Float32Array[] = [];
   #lastView: { readonly payload: Uint8Array; readonly shard: Shard } | null = null;
@@ -103,6 +106,7 @@ export class LoadedJob {
    */
   async answer({ message, payload }: PendingShard, elapsedMs: () => number): Promise<Uint8Array> {
     const { task, step, shard, samples, encoding } = message;
+    this.#left = this.#connection.bufferedBytes === 0;
     const data = this.#view(payload, samples);
     const sums = { step, shard, samples };
     if (task === 'evaluate') {
@@ -153,7 +157,7 @@ export class LoadedJob {
     message: FromWorker,
     kernel: DenseKernel,
     samples: number,
-    part: TailPart,
+    part: Range,
   ): Uint8Array<ArrayBuffer> {
     const frame = this.#open(name, message, factoredBytes(kernel, samples, part));
     encodeFactored(this.#gradient, frame.payload, kernel, samples, part);
@@ -166,9 +170,9 @@ export class LoadedJob {
     return frame.bytes;
   }
 
-  /** Connections send without a copy, so a frame may be written over once it has left. */
+  /** Connections send without a copy, so a frame may be written over once it has left; none is made twice in an answer. */
   #open(name: Name, message: FromWorker, payloadBytes: number): OpenFrame {
-    const reuse = this.#connection.bufferedBytes === 0 ? (this.#frames.get(name) ?? null) : null;
+    const reuse = this.#left ? (this.#frames.get(name) ?? null) : null;
     const frame = openFrame(message, payloadBytes, reuse);
     this.#frames.set(name, frame.bytes);
     return frame;

@@ -1,6 +1,9 @@
+import { checkLength } from '../codec/check-length.ts';
+import { float32 } from '../codec/float32.ts';
 import { CloseCode, ProtocolError } from '../protocol/close-code.ts';
 import type { Step, UpdateMessage, WeightsMessage, WeightsTailMessage } from '../protocol/messages.ts';
-import { tailPart, type TailPart } from '../protocol/tail-pieces.ts';
+import { tailPart } from '../protocol/tail-pieces.ts';
+import type { Range } from '../range.ts';
 
 /** Weights as they came: in one piece, or the tail before the rest. */
 export interface ReceivedWeights {
@@ -10,7 +13,7 @@ export interface ReceivedWeights {
   readonly tail: readonly TailPiece[] | null;
 }
 
-export interface TailPiece extends TailPart {
+export interface TailPiece extends Range {
   readonly payload: Uint8Array;
 }
 
@@ -39,7 +42,7 @@ export const noPieces: Pieces = { tail: null, update: null };
 /**
  * @param cuts the welcome's
  * @param length of the flat vector
- * @throws ProtocolError (malformed) if it does not follow what came before
+ * @throws ProtocolError (malformed, wrongLength) if it does not follow what came before
  */
 export function receiveTail(
   { tail }: Pieces,
@@ -50,6 +53,7 @@ export function receiveTail(
 ): Pieces {
   const part = tailPart(cuts, piece, length);
   if (part === null) throw malformed('A piece of a tail that this vector has not.');
+  checkLength(float32, payload, part.to - part.from);
   const before = tail?.step === step && part.to < length ? tail.pieces : [];
   const end = before.at(-1)?.from ?? length;
   if (part.to !== end) throw malformed(`A piece up to ${part.to} behind one from ${end}.`);

@@ -1,6 +1,7 @@
 import type { ShardId, WorkerId } from '../../../shared/protocol/messages.ts';
 import type { GivenShard } from '../round.ts';
-import type { Assignment, Range } from '../schedule.ts';
+import type { Range } from '../../../shared/range.ts';
+import type { Assignment } from '../schedule.ts';
 import { disagree, type AuditedAnswer } from './difference.ts';
 import { Suspicions } from './suspicions.ts';
 
@@ -83,6 +84,11 @@ export class Audits {
   /** Whether the answer to this shard is to be compared. */
   wants(shard: ShardId): boolean {
     return this.#expected.has(shard);
+  }
+
+  /** Where that starts which has been heard of a shard's tail; null if that is nothing. */
+  heardFrom(shard: ShardId): number | null {
+    return this.#expected.get(shard)?.pieces.at(-1)?.at ?? null;
   }
 
   /** @param at where these values start in the flat vector */

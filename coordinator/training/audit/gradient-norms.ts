@@ -1,5 +1,5 @@
 import type { WorkerId } from '../../../shared/protocol/messages.ts';
-import type { Range } from '../schedule.ts';
+import type { Range } from '../../../shared/range.ts';
 
 /** Answers that are remembered: a few for each worker, and of the last steps alone, since norms change as a model learns. */
 const RECENT = 64;
@@ -30,6 +30,11 @@ export interface Odd {
   readonly peers: number;
 }
 
+interface Opinion extends Odd {
+  /** Whether the norm is of all values. */
+  readonly whole: boolean;
+}
+
 /**
  * Doubts gradients that are much larger than those of other workers. A doubtful one is no lie yet: samples may be odd. It does
  * not count before somebody else has found the like.
@@ -37,7 +42,7 @@ export interface Odd {
 export class GradientNorms {
   readonly #recent: Recent[] = [];
   /** What was found of doubtful shards, by their range. */
-  readonly #opinions = new Map<string, Odd[]>();
+  readonly #opinions = new Map<string, Opinion[]>();
 
   /** A step begins. */
   begin(): void {
@@ -48,9 +53,10 @@ export class GradientNorms {
    * Whether a gradient may count. If not, it is kept as an opinion, and the shard needs another.
    * @param worker who computed it
    * @param range its samples
-   * @param norm of the sum over its samples, or of most of its values
+   * @param norm of the sum over its samples
+   * @param whole whether it is of all values, or of those that have come
    */
-  mayCount(worker: WorkerId, range: Range, norm: number): boolean {
+  mayCount(worker: WorkerId, range: Range, norm: number, whole = true): boolean {
     const level = levelOf(range, norm);
     // Nearly always: what is not far above the least of the others' is not far above their median.
     if (!this.#recent.some((other) => other.worker !== worker && level > other.level + Math.log(TIMES)))
@@ -67,7 +73,7 @@ export class GradientNorms {
     )
       return true;
     const peers = new Set(others.map((other) => other.worker)).size;
-    this.#opinions.set(keyOf(range), [...opinions, { worker, norm, peers }]);
+    this.#opinions.set(keyOf(range), [...opinions, { worker, norm, peers, whole }]);
     return false;
   }
 
@@ -81,7 +87,9 @@ export class GradientNorms {
     if (this.#recent.length > RECENT) this.#recent.shift();
     const opinions = this.#opinions.get(keyOf(range)) ?? [];
     this.#opinions.delete(keyOf(range));
-    return opinions.filter((opinion) => opinion.worker !== worker && !alike(opinion.norm, norm));
+    return opinions
+      .filter((opinion) => opinion.worker !== worker && contradicts(opinion, norm))
+      .map(({ worker: odd, norm: found, peers }) => ({ worker: odd, norm: found, peers }));
   }
 }
 
@@ -94,6 +102,9 @@ function isDoubtful(level: number, others: readonly number[]): boolean {
 }
 
 const keyOf = ({ from, to }: Range): string => `${from} ${to}`;
+/** A part of a vector may be smaller than all of it, not larger. */
+const contradicts = (opinion: Opinion, norm: number): boolean =>
+  opinion.whole ? !alike(opinion.norm, norm) : opinion.norm > ALIKE * norm;
 const alike = (a: number, b: number): boolean => a <= ALIKE * b && b <= ALIKE * a;
 
 /** A gradient of nothing is as small as they come. */

@@ -2,7 +2,7 @@ import type { WorkerId } from '../../../shared/protocol/messages.ts';
 import type { WorkerPool } from '../../members/worker-pool.ts';
 import type { Report } from '../../report/report.ts';
 import type { Doubts } from '../active-round.ts';
-import type { Range } from '../schedule.ts';
+import type { Range } from '../../../shared/range.ts';
 import { expel } from './expel.ts';
 import { GradientNorms } from './gradient-norms.ts';
 
@@ -22,7 +22,8 @@ export function normDoubts(pool: WorkerPool, report: Pick<Report, 'warn'>): Norm
   const nameOf = (id: WorkerId): string => pool.members.get(id)?.name ?? 'somebody who has left';
   return {
     begin: () => norms.begin(),
-    mayCount: (worker: WorkerId, shard: Range, norm: number) => norms.mayCount(worker, shard, norm),
+    mayCount: (worker: WorkerId, shard: Range, norm: number, whole: boolean) =>
+      norms.mayCount(worker, shard, norm, whole),
     counted(worker, shard, norm) {
       for (const odd of norms.counted(worker, shard, norm)) {
         const [theirs, counted] = [odd.norm.toPrecision(3), norm.toPrecision(3)];

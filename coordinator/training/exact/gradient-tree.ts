@@ -1,6 +1,6 @@
 import { codecKernels } from '../../../shared/codec/kernels/simd.ts';
 import type { OnSummed } from '../batch-gradient.ts';
-import type { Range } from '../schedule.ts';
+import type { Range } from '../../../shared/range.ts';
 import { leavesOf } from './subtrees.ts';
 
 /**

@@ -1,4 +1,5 @@
-import type { Assignment, Range } from '../schedule.ts';
+import type { Range } from '../../../shared/range.ts';
+import type { Assignment } from '../schedule.ts';
 
 /**
  * How a batch is cut where its sum follows the tree of TreeSum: ranges of samples are whole nodes of it.

@@ -14,7 +14,7 @@ const VECTORS = { values: VALUES, kernel: null, pieces: 0 };
 /** 100 Mb/s. */
 const PER_BYTE = 8e-5;
 const free: ModelWorker = {
-  ...{ perSampleMs: 1, fixedMs: 0, rttMs: 0, downMsPerByte: 0, upMsPerByte: 0, tailAt: 1 },
+  ...{ perSampleMs: 1, fixedMs: 0, rttMs: 0, downMsPerByte: 0, upMsPerByte: 0, tailAt: 1, tails: true },
   codecs: PLAIN,
 };
 const linked = { ...free, rttMs: 4, downMsPerByte: PER_BYTE, upMsPerByte: PER_BYTE };

@@ -2,12 +2,10 @@ import { describe, expect, it } from 'vitest';
 import type { Member } from '../../../coordinator/members/member.ts';
 import { codecNamed } from '../../../shared/codec/codec.ts';
 import { CloseCode } from '../../../shared/protocol/close-code.ts';
-import type { Step } from '../../../shared/protocol/messages.ts';
-import { HeldWeights } from '../../../shared/worker/held-weights.ts';
-import { noPieces, receiveUpdate } from '../../../shared/worker/received-weights.ts';
 import type { Client } from '../members/pool-harness.ts';
 import { settle } from '../../support/manual-clock.ts';
 import { testRunner, type TestRunner } from '../training/runner-harness.ts';
+import { heldBy } from '../training/updates-harness.ts';
 
 const KNOWS = { codecs: ['float32', 'float16', 'int8', 'int4'], recode: true, tails: true };
 /** Six values are few: so slow a link takes its time over them. */
@@ -28,28 +26,6 @@ function measure({ link, codec, updateCodec }: Member, msPerByte: number): void 
   }
 }
 
-/** The weights that a client holds, by what it was sent. */
-function heldBy(client: Client): number[] {
-  const held = new HeldWeights(null, 6);
-  let [pieces, at, weights]: [typeof noPieces, Step | null, number[]] = [noPieces, null, []];
-  let tail: Float32Array | null = null;
-  for (const { message, payload } of client.received) {
-    const floats = (): Float32Array => new Float32Array(payload.slice().buffer);
-    if (message.type === 'weightsTail') tail = floats();
-    else if (message.type === 'weights') {
-      if (message.head === true) held.set(tail!, 4);
-      held.set(floats());
-      [pieces, at] = [noPieces, message.step];
-      weights = message.head === true ? [...floats(), ...tail!] : [...floats()];
-    } else if (message.type === 'update') {
-      const received = receiveUpdate(pieces, message, payload.slice(), at);
-      pieces = received.pieces;
-      if (received.update !== null) [at, weights] = [message.step, [...held.apply(received.update)]];
-    }
-  }
-  return weights;
-}
-
 /** Answers the last shard in the codec that it asks for. */
 async function answer(client: Client): Promise<void> {
   const { encoding } = client.messages('shard').at(-1)!;
@@ -62,7 +38,7 @@ async function answer(client: Client): Promise<void> {
 
 describe('codecs that follow their links', () => {
   it('change in mid-run, and leave all workers the same weights', async () => {
-    const runner = testRunner(8, [4], 'auto');
+    const runner = testRunner(8, [2, 3, 5], 'auto');
     const ann = await runner.join('ann', KNOWS);
     const bob = await runner.join('bob', KNOWS);
     const old = await runner.join('old', { codecs: ['float32', 'int8'], tails: true });
@@ -78,7 +54,7 @@ describe('codecs that follow their links', () => {
       measure(memberOf(runner, ann), k > 2 && k <= 10 ? THIN : WIDE);
       measure(memberOf(runner, bob), k > 220 ? THIN : WIDE);
       const round = await runner.gradient(k);
-      const [first, ...others] = all.map((client) => heldBy(client));
+      const [first, ...others] = all.map((client) => heldBy(client).weights);
       expect(others).toEqual([first, first]);
       for (const [i, weight] of first!.entries()) {
         expect(Math.abs(weight - runner.weights[i]!)).toBeLessThan(0.5);

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BatchGradient } from '../../../coordinator/training/batch-gradient.ts';
-import { cut, type Range } from '../../../coordinator/training/schedule.ts';
+import type { Range } from '../../../shared/range.ts';
+import { cut } from '../../../coordinator/training/schedule.ts';
 
 const LENGTH = 7;
 /** Small integers, so that sums are exact whatever their order is. */

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { GradientSum } from '../../../coordinator/training/gradient-sum.ts';
-import { cut, type Range } from '../../../coordinator/training/schedule.ts';
+import type { Range } from '../../../shared/range.ts';
+import { cut } from '../../../coordinator/training/schedule.ts';
 
 const length = 5;
 const gradient = fc

@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events';
 import type { CodecRule } from '../../../coordinator/members/link-codecs.ts';
 import { normDoubts } from '../../../coordinator/training/audit/norm-doubts.ts';
 import { RoundRunner, type GradientResult } from '../../../coordinator/training/round-runner.ts';
-import type { Range } from '../../../coordinator/training/schedule.ts';
+import type { Range } from '../../../shared/range.ts';
 import type { Split } from '../../../shared/data/dataset.ts';
 import type { Score } from '../../../shared/model/loss.ts';
 import { exampleJob, step } from '../../shared/protocol/examples.ts';

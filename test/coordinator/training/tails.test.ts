@@ -158,6 +158,38 @@ describe('tails', () => {
     expect(round.result).toMatchObject({ gradientSum: new Float32Array(6).fill(2) });
   });
 
+  it('are not followed by a whole gradient, which nobody could compare with anything', async () => {
+    const { join, gradient } = testRunner(8, [2, 3, 5]);
+    const [ann, bob] = [await join('ann', { tails: true }), await join('bob', { tails: false })];
+    const round = await gradient(1);
+    await sendTail(ann, [1], 2);
+    await ann.answer();
+    expect(ann.messages('rejected')).toMatchObject([
+      { code: CloseCode.unexpected, reason: expect.stringMatching(/behind a part of its tail/) as string },
+    ]);
+    for (let i = 0; i < 2; i++) await bob.answer();
+    expect(round.result).toMatchObject({ gradientSum: new Float32Array(6).fill(2) });
+  });
+
+  it('that are honest and far too large end nobody, in pieces or whole', async () => {
+    const { join, gradient, pool } = testRunner(9, [2, 3, 5]);
+    const ann = await join('ann', { tails: true });
+    const [bob, cyd] = [await join('bob', { tails: false }), await join('cyd', { tails: false })];
+    const all = [ann, bob, cyd];
+    for (let number = 1; number <= 20; number++) {
+      await gradient(number);
+      for (const client of all) await client.answer();
+    }
+    const round = await gradient(21);
+    await sendTail(ann, [100], 2);
+    const large = [100, 100, 100, 100, 100, 100];
+    for (let turn = 0; turn < 9 && round.result === null; turn++) {
+      for (const client of [bob, cyd, ann]) await client.answer({}, large);
+    }
+    expect(round.result).toMatchObject({ gradientSum: new Float32Array(6).fill(300) });
+    expect(pool.members.size).toBe(3);
+  });
+
   it('that lack a piece are not followed by a head', async () => {
     const { join, gradient } = testRunner(8, [2, 3, 5]);
     const ann = await join('ann', { tails: true });

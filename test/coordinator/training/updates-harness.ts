@@ -1,7 +1,12 @@
 import { codecNamed } from '../../../shared/codec/codec.ts';
 import { HeldWeights } from '../../../shared/worker/held-weights.ts';
 import { tailPieces } from '../../../shared/protocol/tail-pieces.ts';
-import { noPieces, receiveUpdate } from '../../../shared/worker/received-weights.ts';
+import {
+  noPieces,
+  receiveTail,
+  receiveUpdate,
+  receiveWeights,
+} from '../../../shared/worker/received-weights.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
 import type { Client } from '../members/pool-harness.ts';
 
@@ -24,20 +29,32 @@ export const sentTo = (client: Client): string[] =>
 
 /** What a client makes of all that it was sent: the weights that it holds now, and their step. */
 export function heldBy(client: Client): { readonly step: number; readonly weights: number[] } {
-  const held = new HeldWeights(codecNamed('int8'), 6);
-  let [pieces, at, weights]: [typeof noPieces, Step | null, number[]] = [noPieces, null, []];
+  // Who was refused has none, and holds nothing.
+  const [welcome] = client.messages('welcome');
+  const { tailCuts = [], updateCodec } = welcome ?? {};
+  const held = new HeldWeights(updateCodec === undefined ? null : codecNamed(updateCodec), 6);
+  let [pieces, at, weights]: [typeof noPieces, Step | null, Float32Array] = [
+    noPieces,
+    null,
+    new Float32Array(),
+  ];
   for (const { message, payload } of client.received) {
-    if (message.type === 'weights') {
-      const whole = new Float32Array(payload.slice().buffer);
-      held.set(whole);
-      [pieces, at, weights] = [noPieces, message.step, [...whole]];
+    if (message.type === 'weightsTail') {
+      pieces = receiveTail(pieces, message, payload.slice(), tailCuts, 6);
+    } else if (message.type === 'weights') {
+      const { tail } = receiveWeights(pieces, message, payload, tailCuts);
+      weights = new Float32Array(6);
+      for (const { from, payload: part } of tail ?? []) weights.set(new Float32Array(part.buffer), from);
+      weights.set(new Float32Array(payload.slice().buffer));
+      held.set(weights);
+      [pieces, at] = [noPieces, message.step];
     } else if (message.type === 'update') {
       const received = receiveUpdate(pieces, message, payload.slice(), at);
       pieces = received.pieces;
-      if (received.update !== null) [at, weights] = [message.step, [...held.apply(received.update)]];
+      if (received.update !== null) [at, weights] = [message.step, held.apply(received.update)];
     }
   }
-  return { step: at ?? -1, weights };
+  return { step: at ?? -1, weights: [...weights] };
 }
 
 /** Answers the last shard piece by piece, with ones; meanwhile things may happen. */

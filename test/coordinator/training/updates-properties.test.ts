@@ -5,11 +5,12 @@ import { settle } from '../../support/manual-clock.ts';
 import { answerInPieces, CODECS, heldBy, TAIL_FROM, WITH_TAILS, WITHOUT } from './updates-harness.ts';
 
 it('all hold the same bits of a step, whoever comes and goes, before it and in its middle', async () => {
-  type Event = 'join' | 'joinWithTails' | 'joinPlain' | 'leave' | 'evaluate' | 'step';
+  type Event = 'join' | 'joinWithTails' | 'joinPlain' | 'joinPlainWithTails' | 'leave' | 'evaluate' | 'step';
   const event = fc.constantFrom<Event>(
     'join',
     'joinWithTails',
     'joinPlain',
+    'joinPlainWithTails',
     'leave',
     'evaluate',
     'step',
@@ -30,6 +31,7 @@ it('all hold the same bits of a step, whoever comes and goes, before it and in i
         const change = async (kind: Event): Promise<void> => {
           if (kind === 'join') clients.push(await runner.join('w', WITHOUT));
           else if (kind === 'joinWithTails') clients.push(await runner.join('w', WITH_TAILS));
+          else if (kind === 'joinPlainWithTails') clients.push(await runner.join('w', { tails: true }));
           else if (kind === 'joinPlain') clients.push(await runner.join('w', { tails: false }));
           else if (kind === 'leave' && clients.length > 1) {
             await clients[0]!.say({ type: 'leaving', reason: 'lid closed' });
@@ -69,6 +71,6 @@ it('all hold the same bits of a step, whoever comes and goes, before it and in i
         return true;
       },
     ),
-    { numRuns: 40 },
+    { numRuns: 80 },
   );
 }, 60_000);

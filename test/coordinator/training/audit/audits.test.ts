@@ -18,6 +18,52 @@ function randomNumbers(seed: number): () => number {
   };
 }
 
+describe('a tail that an audit hears', () => {
+  const [ann, bob] = ['ann', 'bob'] as WorkerId[] as [WorkerId, WorkerId];
+  const range = { from: 0, to: 8 };
+  const audited = () => {
+    const wrong: string[] = [];
+    const audits = new Audits({
+      ...{ fraction: 1, random: () => 0 },
+      onWrong: (worker) => wrong.push(`wrong ${worker}`),
+      onDispute: (a, b) => wrong.push(`dispute ${a} ${b}`),
+    });
+    audits.choose([{ ...range, worker: ann }], [{ ...range, worker: bob }], []);
+    audits.given({ ...range, id: shardId(1), worker: ann, givenAtMs: 0, lateAtMs: 1, copy: false });
+    audits.given({ ...range, id: shardId(2), worker: bob, givenAtMs: 0, lateAtMs: 1, copy: true });
+    return { audits, wrong };
+  };
+
+  it('is put together, and compared with a gradient that came whole', () => {
+    for (const [value, said] of [
+      [3, []],
+      [-3, ['dispute ann bob']],
+    ] as const) {
+      const { audits, wrong } = audited();
+      const room = Float32Array.of(4, 5);
+      expect(audits.heardFrom(shardId(1))).toBeNull();
+      audits.tail(shardId(1), room, 3);
+      // What it was is gone when the round is over.
+      room.fill(0);
+      expect(audits.heardFrom(shardId(1))).toBe(3);
+      audits.tail(shardId(1), Float32Array.of(value), 2);
+      audits.answered(shardId(1), 1, Float32Array.of(1, 2));
+      audits.answered(shardId(2), 1, Float32Array.of(1, 2, 3, 4, 5));
+      expect(wrong.map((line) => line.split(' ').toSorted().join(' '))).toEqual(
+        said.map((line) => line.split(' ').toSorted().join(' ')),
+      );
+    }
+  });
+
+  it('compares with nothing where a part was not heard', () => {
+    const { audits, wrong } = audited();
+    audits.tail(shardId(1), Float32Array.of(9), 4);
+    audits.answered(shardId(1), 1, Float32Array.of(1, 2));
+    audits.answered(shardId(2), 1, Float32Array.of(1, 2, 3, 4, 5));
+    expect(wrong).toEqual([]);
+  });
+});
+
 describe('two answers', () => {
   const gradient = Float32Array.from({ length: 1000 }, (_, i) => Math.sin(i * 0.7) * (1 + (i % 7)));
   const honest = { lossSum: 40, gradient };

@@ -57,6 +57,19 @@ describe('the norms of gradients', () => {
     expect(norms.counted(ann, shard(), 3_000)).toEqual([]);
   });
 
+  it('knows that a part of a gradient is smaller than all of it, and only a larger one contradicts', () => {
+    for (const [part, odd] of [
+      [400, []],
+      [5_000, [{ worker: ann, norm: 5_000, peers: 1 }]],
+    ] as const) {
+      const norms = afterSteps();
+      expect(norms.mayCount(ann, shard(), part, false)).toBe(false);
+      expect(norms.mayCount(bob, shard(), 1_000)).toBe(false);
+      expect(norms.mayCount(cyd, shard(), 1_001)).toBe(true);
+      expect(norms.counted(cyd, shard(), 1_001)).toEqual(odd);
+    }
+  });
+
   it('knows nothing of the first steps, nor from a worker alone', () => {
     const norms = new GradientNorms();
     expect(norms.mayCount(ann, shard(), 1e9)).toBe(true);

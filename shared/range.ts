@@ -1,0 +1,5 @@
+/** A contiguous part of something, as positions: [from, to). */
+export interface Range {
+  readonly from: number;
+  readonly to: number;
+}
