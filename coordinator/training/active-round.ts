@@ -290,7 +290,10 @@ export class ActiveRound {
   }
 
   #acceptTail(member: Member, shard: GivenShard, tail: GradientTail, payload: Uint8Array): void {
-    const { accept } = this.#options;
+    const { task, accept } = this.#options;
+    if (task !== 'train') {
+      throw new ProtocolError(CloseCode.unexpected, `A shard to ${task} has no gradient.`);
+    }
     const before = this.#tails.get(shard.id);
     const part = this.#partOf(member, tail, before?.from ?? null);
     const { values, norm: ownNorm } = this.#read.tail(member, shard, tail, payload, part);
@@ -307,7 +310,7 @@ export class ActiveRound {
    * @throws ProtocolError (unexpected) if it is not the part that comes next
    */
   #partOf({ tails }: Member, tail: GradientTail, heardFrom: number | null): Range {
-    if (this.#options.task !== 'train' || !tails) {
+    if (!tails) {
       throw new ProtocolError(CloseCode.unexpected, `No tail was asked for of shard ${tail.shard}.`);
     }
     const part = this.#read.part(tail);

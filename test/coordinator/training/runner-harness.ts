@@ -1,3 +1,4 @@
+import type { Audits } from '../../../coordinator/training/audit/audits.ts';
 import { getEventListeners } from 'node:events';
 import type { CodecRule } from '../../../coordinator/members/link-codecs.ts';
 import { normDoubts } from '../../../coordinator/training/audit/norm-doubts.ts';
@@ -34,8 +35,14 @@ export interface TestRunner extends TestPool {
  * raised by 10 as soon as its gradient is summed.
  * @param tailCuts where the pieces of the six weights' tail start, if it is to travel by itself
  * @param codecs of the links; with them the weights are raised without tails too
+ * @param audits none by default
  */
-export function testRunner(samples = 8, tailCuts: readonly number[] = [], codecs?: CodecRule): TestRunner {
+export function testRunner(
+  samples = 8,
+  tailCuts: readonly number[] = [],
+  codecs?: CodecRule,
+  audits: Audits | null = null,
+): TestRunner {
   const made = testPool({ tailCuts, rules: { maxWorkers: 10, codecs } });
   const timersBefore = made.clock.pending;
   const stop = new AbortController();
@@ -53,6 +60,7 @@ export function testRunner(samples = 8, tailCuts: readonly number[] = [], codecs
     tailCuts,
     signal: stop.signal,
     onWaiting: (waiting) => waits.push(waiting),
+    audits,
     doubts: normDoubts(made.pool, { warn: (line) => warnings.push(line) }),
   });
   const watch = async <Result>(promise: Promise<Result>): Promise<Watched<Result>> => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Audits } from '../../../coordinator/training/audit/audits.ts';
 import { Interrupted } from '../../../coordinator/training/errors.ts';
 import { float32 } from '../../../shared/codec/float32.ts';
 import { CloseCode } from '../../../shared/protocol/close-code.ts';
@@ -169,6 +170,46 @@ describe('tails', () => {
     ]);
     for (let i = 0; i < 2; i++) await bob.answer();
     expect(round.result).toMatchObject({ gradientSum: new Float32Array(6).fill(2) });
+  });
+
+  it('of a copy that nobody waits for are heard by an audit, also while something else is done', async () => {
+    const wrong: string[] = [];
+    const audits = new Audits({
+      ...{ fraction: 1, random: () => 0 },
+      onWrong: (worker) => wrong.push(worker),
+      onDispute: (...workers) => wrong.push(...workers),
+    });
+    const { join, gradient, evaluate } = testRunner(8, [2, 3, 5], undefined, audits);
+    const [ann, bob] = [await join('ann', { tails: true }), await join('bob', { tails: true })];
+    const round = await gradient(1);
+    const copies = [ann, bob].filter((client) => client.messages('shard').length > 1);
+    const [audited] = copies.map((client) => client.messages('shard').at(-1)!);
+    expect(audited).toBeDefined();
+    for (const client of [ann, bob]) {
+      const { step: at, shard, samples } = client.messages('shard')[0]!;
+      const sums = { samples, lossSum: samples, correct: 1, computeMs: 1 };
+      await client.say({ type: 'gradient', step: at, shard, ...sums }, bytesOf([1, 1, 1, 1, 1, 1]));
+    }
+    expect(round.result).not.toBeNull();
+    await evaluate(2);
+    const [copier] = copies as [Client];
+    const say = (values: readonly number[], piece: number): Promise<void> =>
+      copier.say(
+        { type: 'gradientTail', step: audited!.step, shard: audited!.shard, piece },
+        bytesOf(values),
+      );
+    for (const [values, piece] of [
+      [[9], 2],
+      [[9, 9], 1],
+      [[9], 0],
+    ] as const)
+      await say(values, piece);
+    expect(copier.messages('rejected')).toEqual([]);
+    const { step: at, shard, samples } = audited!;
+    const sums = { samples, lossSum: samples, correct: 1, computeMs: 1 };
+    await copier.say({ type: 'gradient', step: at, shard, head: true, ...sums }, bytesOf([9, 9]));
+    expect(wrong).toHaveLength(2);
+    expect(copier.messages('rejected')).toEqual([]);
   });
 
   it('that are honest and far too large end nobody, in pieces or whole', async () => {
