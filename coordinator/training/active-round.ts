@@ -3,7 +3,6 @@ import type { Score } from '../../shared/model/loss.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
 import type {
   FromWorker,
-  GradientAnswer,
   GradientTail,
   ShardAnswer,
   ShardId,
@@ -27,7 +26,6 @@ import {
   type RoundStart,
   type RoundTransition,
 } from './round.ts';
-import type { Range } from '../../shared/range.ts';
 import type { PartScore, SumScores } from './scores.ts';
 import type { ShardDeadline } from './shard-deadline.ts';
 
@@ -255,10 +253,10 @@ export class ActiveRound {
       if (witness?.wants(shard.id) === true) {
         const heardFrom = witness.heardFrom(shard.id);
         if (answer.type === 'gradientTail') {
-          const part = this.#partOf(member, answer, heardFrom);
+          const part = this.#read.part(member, answer, heardFrom);
           witness.tail(shard.id, this.#read.tail(member, shard, answer, payload, part).values, part.from);
         } else if (answer.type === 'gradient') {
-          this.#checkHead(answer, heardFrom);
+          this.#read.checkHead(answer, heardFrom);
           const { values } = this.#read.answer(member, shard, answer, payload);
           witness.answered(shard.id, answer.lossSum, values);
         }
@@ -295,43 +293,13 @@ export class ActiveRound {
       throw new ProtocolError(CloseCode.unexpected, `A shard to ${task} has no gradient.`);
     }
     const before = this.#tails.get(shard.id);
-    const part = this.#partOf(member, tail, before?.from ?? null);
+    const part = this.#read.part(member, tail, before?.from ?? null);
     const { values, norm: ownNorm } = this.#read.tail(member, shard, tail, payload, part);
     const norm = Math.hypot(ownNorm, before?.norm ?? 0);
     if (!this.#mayCount(member, shard, norm, false)) return;
     this.#tails.set(shard.id, { from: part.from, norm });
     accept(shard, values, part.from);
     this.#options.witness?.tail(shard.id, values, part.from);
-  }
-
-  /**
-   * The part of the flat vector that a message about a shard's tail is.
-   * @param heardFrom where that starts which has come of it; null if that is nothing
-   * @throws ProtocolError (unexpected) if it is not the part that comes next
-   */
-  #partOf({ tails }: Member, tail: GradientTail, heardFrom: number | null): Range {
-    if (!tails) {
-      throw new ProtocolError(CloseCode.unexpected, `No tail was asked for of shard ${tail.shard}.`);
-    }
-    const part = this.#read.part(tail);
-    const end = heardFrom ?? this.#options.gradientLength;
-    if (part.to === end) return part;
-    throw new ProtocolError(
-      CloseCode.unexpected,
-      `A tail up to ${part.to} of shard ${tail.shard}, of which all from ${end} is here.`,
-    );
-  }
-
-  /** @throws ProtocolError (unexpected) for a head without its tail, or a whole gradient behind a tail */
-  #checkHead({ shard, head }: GradientAnswer, heardFrom: number | null): void {
-    const expected = heardFrom === null ? undefined : this.#options.tailCuts[0];
-    if (head === true ? heardFrom !== null && heardFrom === expected : heardFrom === null) return;
-    throw new ProtocolError(
-      CloseCode.unexpected,
-      head === true
-        ? `The head of shard ${shard} came without its tail.`
-        : `All of shard ${shard} came behind a part of its tail.`,
-    );
   }
 
   #accept(
@@ -346,7 +314,7 @@ export class ActiveRound {
       throw new ProtocolError(CloseCode.unexpected, `A shard to ${task} was answered by ${answer.type}.`);
     }
     const tail = this.#tails.get(shard.id);
-    if (answer.type === 'gradient') this.#checkHead(answer, tail?.from ?? null);
+    if (answer.type === 'gradient') this.#read.checkHead(answer, tail?.from ?? null);
     const { values: gradient, norm: ownNorm } = this.#read.answer(member, shard, answer, payload);
     const norm = Math.hypot(ownNorm, tail?.norm ?? 0);
     if (answer.type === 'gradient' && !this.#mayCount(member, shard, norm, true)) return;

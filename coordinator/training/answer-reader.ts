@@ -1,6 +1,6 @@
 import type { DenseKernel } from '../../shared/codec/factors.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
-import type { GradientTail, ShardAnswer } from '../../shared/protocol/messages.ts';
+import type { GradientAnswer, GradientTail, ShardAnswer } from '../../shared/protocol/messages.ts';
 import { tailPart } from '../../shared/protocol/tail-pieces.ts';
 import type { Member } from '../members/member.ts';
 import { codecOf, readAnswer, readTail, type Factored, type FiniteValues } from './check-answer.ts';
@@ -28,14 +28,34 @@ export class AnswerReader {
   }
 
   /**
-   * The part of the flat vector that a message says to be.
-   * @throws ProtocolError (unexpected) if there is no such part
+   * The part of the flat vector that a message about a shard's tail is.
+   * @param heardFrom where that starts which has come of it; null if that is nothing
+   * @throws ProtocolError (unexpected) if it is not the part that comes next
    */
-  part({ shard, piece }: GradientTail): Range {
+  part({ tails }: Member, { shard, piece }: GradientTail, heardFrom: number | null): Range {
     const { gradientLength, tailCuts } = this.#options;
-    const part = tailPart(tailCuts, piece, gradientLength);
-    if (part !== null) return part;
-    throw new ProtocolError(CloseCode.unexpected, `No such tail was asked for of shard ${shard}.`);
+    const part = tails ? tailPart(tailCuts, piece, gradientLength) : null;
+    if (part === null) {
+      throw new ProtocolError(CloseCode.unexpected, `No such tail was asked for of shard ${shard}.`);
+    }
+    const end = heardFrom ?? gradientLength;
+    if (part.to === end) return part;
+    throw new ProtocolError(
+      CloseCode.unexpected,
+      `A tail up to ${part.to} of shard ${shard}, of which all from ${end} is here.`,
+    );
+  }
+
+  /** @throws ProtocolError (unexpected) for a head without all of its tail, or a whole gradient behind a part of one */
+  checkHead({ shard, head }: GradientAnswer, heardFrom: number | null): void {
+    const [tailFrom = null] = this.#options.tailCuts;
+    if (head === true ? heardFrom !== null && heardFrom === tailFrom : heardFrom === null) return;
+    throw new ProtocolError(
+      CloseCode.unexpected,
+      head === true
+        ? `The head of shard ${shard} came without its tail.`
+        : `All of shard ${shard} came behind a part of its tail.`,
+    );
   }
 
   /**
