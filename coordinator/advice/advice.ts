@@ -1,4 +1,4 @@
-import { passage, type Vectors } from '../links/choose-codecs.ts';
+import { passage, vectorsFor, type Vectors } from '../links/choose-codecs.ts';
 import { forecastStep, type ModelRun, type ModelWorker } from './step-model.ts';
 
 /** A worker as it has done lately. */
@@ -41,7 +41,7 @@ export function limitsOf({ stepMs, vectors, workers }: MeasuredRun): Limits | nu
   const exposedMs = Math.max(0, Math.min(turnaroundMs, stepMs) - computeMs);
   const linkMs = Math.min(
     exposedMs,
-    passage(codecs, slowest.tails ? vectors : { ...vectors, pieces: 0 }, samples, slowest).wireMs + rttMs,
+    passage(codecs, vectorsFor(slowest, vectors), samples, slowest).wireMs + rttMs,
   );
   return { slowest, computeMs, linkMs, coordinatorMs: stepMs - computeMs - linkMs };
 }

@@ -1,4 +1,4 @@
-import { passage, type Vectors } from '../links/choose-codecs.ts';
+import { passage, vectorsFor, type Vectors } from '../links/choose-codecs.ts';
 import type { LinkCodecs } from '../members/link-codecs.ts';
 
 /** A worker and its link, as far as a step's time goes. */
@@ -75,12 +75,7 @@ function forecastWorker(
   ];
   const computeMs = perSampleMs * samples + fixedMs;
   const rates = { upMsPerByte: up, downMsPerByte: down };
-  const { upMs, downMs, wireMs } = passage(
-    codecs,
-    tails ? vectors : { ...vectors, pieces: 0 },
-    samples,
-    rates,
-  );
+  const { upMs, downMs, wireMs } = passage(codecs, vectorsFor(worker, vectors), samples, rates);
   const samplesMs = samples * (sampleBytes + SAMPLE_HEADER_BYTES) * down;
   const tail = tails && vectors.pieces > 0 ? TAIL : 0;
   const ahead = Math.max(tailAt * computeMs + tail * wireMs, tail * (samplesMs + downMs));

@@ -1,7 +1,7 @@
 import type { Member } from '../members/member.ts';
 import { PLAIN, sendsUpdates, type LinkCodecs } from '../members/link-codecs.ts';
 import { FACTORS, worthFactoring } from '../../shared/codec/factors.ts';
-import { CodecChoice, LADDER, type Candidate, type Vectors } from './choose-codecs.ts';
+import { CodecChoice, LADDER, vectorsFor, type Candidate, type Vectors } from './choose-codecs.ts';
 import type { LinkFigures } from './link-figures.ts';
 
 /** A link whose codecs have changed. */
@@ -43,7 +43,7 @@ export class AdaptiveCodecs {
         figures,
         codecsOf(member),
         this.#candidatesFor(member, others, figures.samples),
-        member.tails ? this.#vectors : { ...this.#vectors, pieces: 0 },
+        vectorsFor(member, this.#vectors),
       );
       if (ms !== null) recoded.push({ member, figures, ms });
     }

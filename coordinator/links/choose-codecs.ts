@@ -35,6 +35,10 @@ export interface Vectors {
   readonly pieces: number;
 }
 
+/** What travels to and from a worker: whole, if it takes no tails. */
+export const vectorsFor = ({ tails }: { readonly tails: boolean }, vectors: Vectors): Vectors =>
+  tails ? vectors : { ...vectors, pieces: 0 };
+
 /** A link's rates, upside down. */
 export type Rates = Pick<LinkFigures, 'downMsPerByte' | 'upMsPerByte'>;
 
