@@ -1,6 +1,5 @@
 import type { Codec } from '../../shared/codec/codec.ts';
 import { int8 } from '../../shared/codec/int8.ts';
-import { codecKernels } from '../../shared/codec/kernels/simd.ts';
 import type { OpenFrame } from '../../shared/protocol/frame.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import type { Range } from '../../shared/range.ts';
@@ -14,6 +13,13 @@ export interface UpdatePiece {
   readonly frame: Uint8Array;
 }
 
+/** An update's piece, of which this side makes of the weights what the others do. */
+interface EncodedPiece extends UpdatePiece {
+  readonly to: number;
+  readonly codec: Codec;
+  readonly payload: Uint8Array;
+}
+
 /**
  * The weights that workers have put together from updates, the same bits on all of them. They follow the coordinator's
  * own, the exact ones: each update is the encoded difference between the two, so what the codec loses of one is in the
@@ -23,19 +29,16 @@ export class ReconstructedWeights {
   readonly values: Float32Array;
   #codec: Codec = int8;
   readonly #open: OpenPiece;
-  /** Differences, and in their place what is left of them once decoded. */
-  readonly #change: Float32Array;
   #step: Step | null = null;
   #exact = false;
   #pieces: readonly UpdatePiece[] = [];
   /** Of the next update, from the back to the front. */
-  #ahead: readonly UpdatePiece[] = [];
+  #ahead: readonly EncodedPiece[] = [];
 
   /** @param length of the flat vector */
   constructor(length: number, open: OpenPiece) {
     this.#open = open;
     this.values = new Float32Array(length);
-    this.#change = new Float32Array(length);
   }
 
   /** From now on updates are encoded so; what others have lost is in the next one. */
@@ -92,19 +95,21 @@ export class ReconstructedWeights {
   follow(weights: Float32Array): void {
     const step = ((this.#step ?? 0) + 1) as Step;
     const rest = this.#encode(step, weights, 0, this.#ahead.at(-1)?.from ?? weights.length);
-    this.#pieces = [...this.#ahead, rest];
-    codecKernels.add(this.values, this.#change, this.values);
+    const pieces = [...this.#ahead, rest];
+    for (const { from, to, codec, payload } of pieces) {
+      const values = this.values.subarray(from, to);
+      codec.decodeOnto(payload, values, values);
+    }
+    this.#pieces = pieces;
     this.#step = step;
     this.#exact = false;
     this.#ahead = [];
   }
 
-  #encode(step: Step, weights: Float32Array, from: number, to: number): UpdatePiece {
-    const change = this.#change.subarray(from, to);
-    codecKernels.subtract(weights.subarray(from, to), this.values.subarray(from, to), change);
-    const { bytes, payload } = this.#open(step, from, this.#codec.name, this.#codec.bytes(change.length));
-    this.#codec.encode(change, payload);
-    this.#codec.decode(payload, change.length, change);
-    return { from, frame: bytes };
+  #encode(step: Step, weights: Float32Array, from: number, to: number): EncodedPiece {
+    const codec = this.#codec;
+    const { bytes, payload } = this.#open(step, from, codec.name, codec.bytes(to - from));
+    codec.encodeDifference(weights.subarray(from, to), this.values.subarray(from, to), payload);
+    return { from, to, codec, payload, frame: bytes };
   }
 }

@@ -13,12 +13,21 @@ export interface Codec {
   bytes(length: number): number;
   /** Writes `values` into `payload`, which has bytes(values.length) bytes and is 4-byte aligned. */
   encode(values: Float32Array, payload: Uint8Array): void;
+  /** Encodes values - base. */
+  encodeDifference(values: Float32Array, base: Float32Array, payload: Uint8Array): void;
+  /** Encodes values + owed, and leaves in `owed` what was lost of that; zero where that is not finite. */
+  encodeOwed(values: Float32Array, owed: Float32Array, payload: Uint8Array): void;
   /**
    * The values of a payload; a view of it where the codec allows that. What was not finite comes back as not finite.
    * @param into room for `length` values, which saves an allocation where the codec needs one
    * @throws ProtocolError (wrongLength) if the payload does not hold `length` values
    */
   decode(payload: Uint8Array, length: number, into?: Float32Array): Float32Array;
+  /**
+   * out = base + the values of a payload; vectors of one length, and `out` may be `base`.
+   * @throws ProtocolError (wrongLength) if the payload is not of that length
+   */
+  decodeOnto(payload: Uint8Array, base: Float32Array, out: Float32Array): void;
 }
 
 /** All codecs; the first is the one that everybody knows. */

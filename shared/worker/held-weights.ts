@@ -1,5 +1,4 @@
 import { codecNamed, type Codec } from '../codec/codec.ts';
-import { codecKernels } from '../codec/kernels/simd.ts';
 import { CloseCode, ProtocolError } from '../protocol/close-code.ts';
 import type { ReceivedUpdate } from './received-weights.ts';
 
@@ -7,7 +6,6 @@ import type { ReceivedUpdate } from './received-weights.ts';
 export class HeldWeights {
   readonly #codec: Codec | null;
   readonly #length: number;
-  #decoded: Float32Array | null = null;
   /** As they came, from the vector's end to its start; together they are all of it. Read only. */
   #parts: { readonly from: number; readonly values: Float32Array }[] = [];
   /** Two vectors of our own by turns: an engine may still look at the last one. */
@@ -38,17 +36,14 @@ export class HeldWeights {
   apply({ pieces }: ReceivedUpdate): Float32Array {
     const old = this.#whole();
     const next = this.#roomBeside(old);
-    this.#decoded ??= new Float32Array(this.#length);
     let end = this.#length;
     for (const { from, encoding, payload } of pieces) {
       if (from >= end) {
         throw new ProtocolError(CloseCode.malformed, `An update from ${from} of ${end} values.`);
       }
-      const length = end - from;
       const codec = encoding === undefined ? this.#codec : codecNamed(encoding);
       if (codec === null) throw new ProtocolError(CloseCode.malformed, 'An update without updateCodec.');
-      const added = codec.decode(payload, length, this.#decoded.subarray(0, length));
-      codecKernels.add(old.subarray(from, end), added, next.subarray(from, end));
+      codec.decodeOnto(payload, old.subarray(from, end), next.subarray(from, end));
       end = from;
     }
     this.#parts = [{ from: 0, values: next }];

@@ -61,6 +61,29 @@ export function testCodec(codec: Codec, { relativeError, absoluteError = 0 }: Co
       expect(values).toEqual(Float32Array.of(1, -2, 3.25));
     });
 
+    it('encodes differences, adds what is decoded, and keeps what is lost, as one after the other would', () => {
+      const [values, others] = [0.3, 0.7].map((by) =>
+        Float32Array.from({ length: 9_001 }, (_, i) => Math.sin(i * by) / 3),
+      ) as [Float32Array, Float32Array];
+      const payload = new Uint8Array(codec.bytes(values.length));
+      codec.encodeDifference(values, others, payload);
+      expect(payload).toEqual(encode(values.map((value, i) => value - others[i]!)));
+
+      const decoded = codec.decode(payload, values.length);
+      const sums = decoded.map((value, i) => value + values[i]!);
+      const [out, inPlace] = [new Float32Array(values.length), values.slice()];
+      codec.decodeOnto(payload, values, out);
+      codec.decodeOnto(payload, inPlace, inPlace);
+      expect([out, inPlace]).toEqual([sums, sums]);
+
+      const owed = others.slice();
+      codec.encodeOwed(values, owed, payload);
+      const whole = values.map((value, i) => value + others[i]!);
+      expect(payload).toEqual(encode(whole));
+      const arrived = codec.decode(payload, values.length);
+      expect(owed).toEqual(whole.map((value, i) => value - arrived[i]!));
+    });
+
     it('keeps zeros zero', () => {
       expect([...codec.decode(encode(new Float32Array(9)), 9)].every((value) => value === 0)).toBe(true);
     });
@@ -97,14 +120,11 @@ export function testCodec(codec: Codec, { relativeError, absoluteError = 0 }: Co
     it('refuses a payload of another length, with the code for that', () => {
       for (const difference of [-4, -1, 1, 4]) {
         const payload = new Uint8Array(codec.bytes(5) + difference);
-        let error: unknown = null;
-        try {
-          codec.decode(payload, 5);
-        } catch (thrown) {
-          error = thrown;
+        const base = new Float32Array(5);
+        for (const read of [() => codec.decode(payload, 5), () => codec.decodeOnto(payload, base, base)]) {
+          expect(read).toThrow(ProtocolError);
+          expect(read).toThrow(expect.objectContaining({ code: CloseCode.wrongLength }));
         }
-        expect(error).toBeInstanceOf(ProtocolError);
-        expect(error).toHaveProperty('code', CloseCode.wrongLength);
       }
     });
 

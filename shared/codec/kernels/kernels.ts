@@ -8,14 +8,31 @@ export interface FactorSides {
   readonly outputs: number;
 }
 
-/** What codecs do to each value, over whole vectors; PROTOCOL.md has the formats. There is a scale for each block. */
+/** A vector as it travels; PROTOCOL.md has the formats. */
+export interface Packed<Numbers extends Uint16Array | Int8Array | Uint8Array> {
+  /** Of each block; none where the format has no scales. */
+  readonly scales: Float32Array;
+  readonly numbers: Numbers;
+}
+
+/** What a codec does to vectors of one length, each in a single pass over them. */
+export interface FormatKernels<Numbers extends Uint16Array | Int8Array | Uint8Array> {
+  encode(values: Float32Array, packed: Packed<Numbers>): void;
+  /** Encodes values - base. */
+  encodeDifference(values: Float32Array, base: Float32Array, packed: Packed<Numbers>): void;
+  /** Encodes values + owed; leaves in `owed` what was lost of that, and zero where that is not finite. */
+  encodeOwed(values: Float32Array, owed: Float32Array, packed: Packed<Numbers>): void;
+  decode(packed: Packed<Numbers>, values: Float32Array): void;
+  /** out = base + what is decoded; `out` may be `base`. */
+  decodeOnto(packed: Packed<Numbers>, base: Float32Array, out: Float32Array): void;
+}
+
+/** What is done to each value, over whole vectors. */
 export interface CodecKernels {
-  encodeFloat16(values: Float32Array, halves: Uint16Array): void;
-  decodeFloat16(halves: Uint16Array, values: Float32Array): void;
-  encodeInt8(values: Float32Array, scales: Float32Array, integers: Int8Array): void;
-  decodeInt8(scales: Float32Array, integers: Int8Array, values: Float32Array): void;
-  encodeInt4(values: Float32Array, scales: Float32Array, pairs: Uint8Array): void;
-  decodeInt4(scales: Float32Array, pairs: Uint8Array, values: Float32Array): void;
+  readonly float16: FormatKernels<Uint16Array>;
+  readonly int8: FormatKernels<Int8Array>;
+  /** Two values to a number. */
+  readonly int4: FormatKernels<Uint8Array>;
   /**
    * out = a^T b, each value a sum over the samples in their order.
    * @param a [samples, inputs]
@@ -30,8 +47,4 @@ export interface CodecKernels {
    * TensorFlow adds.
    */
   addFlushed(a: Float32Array, b: Float32Array, out: Float32Array): void;
-  /** out = a - b */
-  subtract(a: Float32Array, b: Float32Array, out: Float32Array): void;
-  /** out = a - b, and zero where that is not finite */
-  subtractFinite(a: Float32Array, b: Float32Array, out: Float32Array): void;
 }

@@ -1,4 +1,4 @@
-import { BLOCK, type CodecKernels } from './kernels.ts';
+import { BLOCK, type CodecKernels, type FormatKernels } from './kernels.ts';
 
 /** Bits of single precision, without the sign. */
 const INFINITE = 0x7f800000;
@@ -26,59 +26,95 @@ const oneFloat = new Float32Array(oneInt.buffer);
 /** Every value of half precision, by its bits; made when it is first needed. */
 let halfValues: Float32Array | null = null;
 
+type Numbers = Uint16Array | Int8Array | Uint8Array;
+
+/** The passes that are made of others, with the roundings of these. */
+function composed<N extends Numbers>({
+  encode,
+  decode,
+}: Pick<FormatKernels<N>, 'encode' | 'decode'>): FormatKernels<N> {
+  return {
+    encode,
+    decode,
+    encodeDifference(values, base, packed) {
+      encode(
+        values.map((value, i) => value - (base[i] as number)),
+        packed,
+      );
+    },
+    encodeOwed(values, owed, packed) {
+      const sum = values.map((value, i) => value + (owed[i] as number));
+      encode(sum, packed);
+      decode(packed, owed);
+      for (let i = 0; i < owed.length; i++) {
+        const lost = Math.fround((sum[i] as number) - (owed[i] as number));
+        owed[i] = Number.isFinite(lost) ? lost : 0;
+      }
+    },
+    decodeOnto(packed, base, out) {
+      const decoded = new Float32Array(out.length);
+      decode(packed, decoded);
+      for (let i = 0; i < out.length; i++) out[i] = (base[i] as number) + (decoded[i] as number);
+    },
+  };
+}
+
 /**
  * The passes of codec.as one value at a time, with the same roundings: what serves where WebAssembly has no SIMD, and
  * what the tests compare with.
  */
 export const scalarKernels: CodecKernels = {
-  encodeFloat16(values, halves) {
-    const bits = bitsOf(values);
-    for (let i = 0; i < bits.length; i++) {
-      const bit = bits[i] as number;
-      const size = bit & 0x7fffffff;
-      let half: number;
-      if (size < SUBNORMAL) half = Math.abs(values[i] as number) * 2 ** 24 + ROUND - ROUND;
-      else if (size < TOO_LARGE) half = (size + REBIAS + 0xfff + ((size >>> 13) & 1)) >>> 13;
-      else half = size < INFINITE ? LARGEST_HALF : size === INFINITE ? INFINITE_HALF : NAN_HALF;
-      halves[i] = ((bit >>> 16) & 0x8000) | half;
-    }
-  },
-
-  decodeFloat16(halves, values) {
-    const table = (halfValues ??= Float32Array.from({ length: 1 << 16 }, (_, half) => valueOf(half)));
-    for (let i = 0; i < halves.length; i++) values[i] = table[halves[i] as number] as number;
-  },
-
-  encodeInt8(values, scales, integers) {
-    scaled(values, scales, 127, (inverse, from, to) => {
-      if (inverse === 0) integers.fill(0, from, to);
-      else for (let i = from; i < to; i++) integers[i] = integerOf(values[i] as number, inverse);
-    });
-  },
-
-  decodeInt8(scales, integers, values) {
-    for (let i = 0; i < integers.length; i++) {
-      values[i] = (integers[i] as number) * (scales[(i / BLOCK) | 0] as number);
-    }
-  },
-
-  encodeInt4(values, scales, pairs) {
-    // Blocks start at a byte of their own; only the last one may end within one.
-    scaled(values, scales, 7, (inverse, from, to) => {
-      for (let i = from; i < to; i += 2) {
-        const low = integerOf(values[i] as number, inverse);
-        const high = i + 1 < to ? integerOf(values[i + 1] as number, inverse) : 0;
-        pairs[i >> 1] = (low & 15) | (high << 4);
+  float16: composed<Uint16Array>({
+    encode(values, { numbers }) {
+      const bits = bitsOf(values);
+      for (let i = 0; i < bits.length; i++) {
+        const bit = bits[i] as number;
+        const size = bit & 0x7fffffff;
+        let half: number;
+        if (size < SUBNORMAL) half = Math.abs(values[i] as number) * 2 ** 24 + ROUND - ROUND;
+        else if (size < TOO_LARGE) half = (size + REBIAS + 0xfff + ((size >>> 13) & 1)) >>> 13;
+        else half = size < INFINITE ? LARGEST_HALF : size === INFINITE ? INFINITE_HALF : NAN_HALF;
+        numbers[i] = ((bit >>> 16) & 0x8000) | half;
       }
-    });
-  },
+    },
+    decode({ numbers }, values) {
+      const table = (halfValues ??= Float32Array.from({ length: 1 << 16 }, (_, half) => valueOf(half)));
+      for (let i = 0; i < numbers.length; i++) values[i] = table[numbers[i] as number] as number;
+    },
+  }),
 
-  decodeInt4(scales, pairs, values) {
-    for (let i = 0; i < values.length; i++) {
-      const pair = pairs[i >> 1] as number;
-      values[i] = ((pair << (i & 1 ? 24 : 28)) >> 28) * (scales[(i / BLOCK) | 0] as number);
-    }
-  },
+  int8: composed<Int8Array>({
+    encode(values, { scales, numbers }) {
+      scaled(values, scales, 127, (inverse, from, to) => {
+        if (inverse === 0) numbers.fill(0, from, to);
+        else for (let i = from; i < to; i++) numbers[i] = integerOf(values[i] as number, inverse);
+      });
+    },
+    decode({ scales, numbers }, values) {
+      for (let i = 0; i < numbers.length; i++) {
+        values[i] = (numbers[i] as number) * (scales[(i / BLOCK) | 0] as number);
+      }
+    },
+  }),
+
+  int4: composed<Uint8Array>({
+    encode(values, { scales, numbers }) {
+      // Blocks start at a byte of their own; only the last one may end within one.
+      scaled(values, scales, 7, (inverse, from, to) => {
+        for (let i = from; i < to; i += 2) {
+          const low = integerOf(values[i] as number, inverse);
+          const high = i + 1 < to ? integerOf(values[i + 1] as number, inverse) : 0;
+          numbers[i >> 1] = (low & 15) | (high << 4);
+        }
+      });
+    },
+    decode({ scales, numbers }, values) {
+      for (let i = 0; i < values.length; i++) {
+        const pair = numbers[i >> 1] as number;
+        values[i] = ((pair << (i & 1 ? 24 : 28)) >> 28) * (scales[(i / BLOCK) | 0] as number);
+      }
+    },
+  }),
 
   multiplyFactors(a, b, out, { samples, inputs, outputs }) {
     const row = new Float32Array(outputs);
@@ -100,17 +136,6 @@ export const scalarKernels: CodecKernels = {
   addFlushed(a, b, out) {
     for (let i = 0; i < out.length; i++) {
       out[i] = flushed(Math.fround(flushed(a[i] as number) + flushed(b[i] as number)));
-    }
-  },
-
-  subtract(a, b, out) {
-    for (let i = 0; i < out.length; i++) out[i] = (a[i] as number) - (b[i] as number);
-  },
-
-  subtractFinite(a, b, out) {
-    for (let i = 0; i < out.length; i++) {
-      const left = Math.fround((a[i] as number) - (b[i] as number));
-      out[i] = Number.isFinite(left) ? left : 0;
     }
   },
 };

@@ -1,6 +1,6 @@
 import { instantiate } from '../../kernels/own-memory.ts';
 import { codecBytesBase64 } from './codec-bytes.ts';
-import { BLOCK, type CodecKernels, type FactorSides } from './kernels.ts';
+import { BLOCK, type CodecKernels, type FactorSides, type FormatKernels, type Packed } from './kernels.ts';
 import { scalarKernels } from './scalar.ts';
 
 /** The functions of codec.as: pointers in bytes, n in values. */
@@ -21,10 +21,11 @@ interface Exports {
 /** Vectors pass through WebAssembly's memory in parts of this many values, small enough to stay in the cache. */
 const PART = 32 * BLOCK;
 const VALUES = 0;
-const PACKED = 4 * PART;
-/** The same room, for a second vector of values. */
-const OTHERS = PACKED;
-const SCALES = OTHERS + 4 * PART;
+/** A second vector of values. */
+const OTHERS = 4 * PART;
+/** Numbers of up to two bytes. */
+const PACKED = OTHERS + 4 * PART;
+const SCALES = PACKED + 2 * PART;
 /** Behind these, for products of factors: two of them and a part of their product. */
 const FACTOR_BYTES = SCALES + (4 * PART) / BLOCK;
 const FACTOR_VALUES = 64 * 1024;
@@ -38,37 +39,98 @@ export function simdKernels(): CodecKernels | null {
   const values = new Float32Array(memory.buffer, VALUES, PART);
   const scales = new Float32Array(memory.buffer, SCALES, PART / BLOCK);
   const others = new Float32Array(memory.buffer, OTHERS, PART);
-  const halves = new Uint16Array(memory.buffer, PACKED, PART);
-  const integers = new Int8Array(memory.buffer, PACKED, PART);
   const factors = new Float32Array(memory.buffer, FACTOR_BYTES, FACTOR_VALUES);
-  const pairs = new Uint8Array(memory.buffer, PACKED, PART / 2);
 
-  /** Brings each part of a vector in, with zeros behind its end. */
-  const encode = (from: Float32Array, run: (start: number, end: number, padded: number) => void): void => {
-    for (let start = 0; start < from.length; start += PART) {
-      const end = Math.min(start + PART, from.length);
-      const padded = (end - start + 15) & ~15;
-      values.set(from.subarray(start, end));
-      values.fill(0, end - start, padded);
-      run(start, end, padded);
+  type Pass = (start: number, end: number, padded: number) => void;
+  const eachPart = (length: number, pass: Pass): void => {
+    for (let start = 0; start < length; start += PART) {
+      const end = Math.min(start + PART, length);
+      pass(start, end, (end - start + 15) & ~15);
     }
   };
-  /** Has each part of a vector decoded, and takes it out. */
-  const decode = (to: Float32Array, run: (start: number, end: number, padded: number) => void): void => {
-    for (let start = 0; start < to.length; start += PART) {
-      const end = Math.min(start + PART, to.length);
-      run(start, end, (end - start + 15) & ~15);
-      to.set(values.subarray(0, end - start), start);
-    }
+  /** Brings a part of a vector in, with zeros behind its end. */
+  const bring = (room: Float32Array, from: Float32Array, [start, end, padded]: Parameters<Pass>): void => {
+    room.set(from.subarray(start, end));
+    room.fill(0, end - start, padded);
   };
+  const take = (to: Float32Array, start: number, end: number): void =>
+    to.set(values.subarray(0, end - start), start);
+
   const combine =
     (run: (a: number, b: number, n: number) => void) =>
     (a: Float32Array, b: Float32Array, out: Float32Array): void =>
-      encode(a, (start, end, n) => {
-        others.set(b.subarray(start, end));
+      eachPart(a.length, (start, end, n) => {
+        bring(values, a, [start, end, n]);
+        bring(others, b, [start, end, n]);
         run(VALUES, OTHERS, n);
-        out.set(values.subarray(0, end - start), start);
+        take(out, start, end);
       });
+
+  /**
+   * @param numbers where a part's are
+   * @param shift of a value's position to that of its number
+   */
+  const format = <N extends Uint16Array | Int8Array | Uint8Array>(
+    numbers: N,
+    shift: 0 | 1,
+    encode: (from: number, n: number) => void,
+    decode: (to: number, n: number) => void,
+  ): FormatKernels<N> => {
+    const scalesOf = (packed: Packed<N>, start: number, end: number): Float32Array =>
+      packed.scales.subarray(start / BLOCK, Math.ceil(end / BLOCK));
+    const numbersOf = (packed: Packed<N>, start: number, end: number): N =>
+      packed.numbers.subarray(start >> shift, (end + shift) >> shift) as N;
+    /** Encodes what is in VALUES. */
+    const pack = (packed: Packed<N>, [start, end, n]: Parameters<Pass>): void => {
+      encode(VALUES, n);
+      const to = [scalesOf(packed, start, end), numbersOf(packed, start, end)] as const;
+      to[0].set(scales.subarray(0, to[0].length));
+      to[1].set(numbers.subarray(0, to[1].length));
+    };
+    const unpack = (packed: Packed<N>, to: number, [start, end, n]: Parameters<Pass>): void => {
+      scales.set(scalesOf(packed, start, end));
+      numbers.set(numbersOf(packed, start, end));
+      decode(to, n);
+    };
+    return {
+      encode: (from, packed) =>
+        eachPart(from.length, (...part) => {
+          bring(values, from, part);
+          pack(packed, part);
+        }),
+      encodeDifference: (from, base, packed) =>
+        eachPart(from.length, (...part) => {
+          bring(values, from, part);
+          bring(others, base, part);
+          wasm.subtract(VALUES, OTHERS, part[2]);
+          pack(packed, part);
+        }),
+      encodeOwed: (from, owed, packed) =>
+        eachPart(from.length, (...part) => {
+          const [start, end, n] = part;
+          bring(values, from, part);
+          bring(others, owed, part);
+          wasm.add(VALUES, OTHERS, n);
+          pack(packed, part);
+          decode(OTHERS, n);
+          wasm.subtractFinite(VALUES, OTHERS, n);
+          take(owed, start, end);
+        }),
+      decode: (packed, to) =>
+        eachPart(to.length, (...part) => {
+          unpack(packed, VALUES, part);
+          take(to, part[0], part[1]);
+        }),
+      decodeOnto: (packed, base, out) =>
+        eachPart(out.length, (...part) => {
+          bring(values, base, part);
+          unpack(packed, OTHERS, part);
+          wasm.add(VALUES, OTHERS, part[2]);
+          take(out, part[0], part[1]);
+        }),
+    };
+  };
+
   /** All of b stays in the memory, and as many columns of a as there is room for. @returns whether there is any */
   const multiplyInParts = (
     a: Float32Array,
@@ -109,55 +171,30 @@ export function simdKernels(): CodecKernels | null {
     }
     return true;
   };
-  const scalesFrom = (start: number): number => start / BLOCK;
-  const scalesTo = (end: number): number => Math.ceil(end / BLOCK);
-  const takeScales = (to: Float32Array, start: number, end: number): void =>
-    to.set(scales.subarray(0, scalesTo(end) - scalesFrom(start)), scalesFrom(start));
-  const bringScales = (from: Float32Array, start: number, end: number): void =>
-    scales.set(from.subarray(scalesFrom(start), scalesTo(end)));
-
   return {
-    encodeFloat16: (from, to) =>
-      encode(from, (start, end, n) => {
-        wasm.encodeFloat16(VALUES, PACKED, n);
-        to.set(halves.subarray(0, end - start), start);
-      }),
-    decodeFloat16: (from, to) =>
-      decode(to, (start, end, n) => {
-        halves.set(from.subarray(start, end));
-        wasm.decodeFloat16(PACKED, VALUES, n);
-      }),
-    encodeInt8: (from, toScales, to) =>
-      encode(from, (start, end, n) => {
-        wasm.encodeInt8(VALUES, SCALES, PACKED, n);
-        takeScales(toScales, start, end);
-        to.set(integers.subarray(0, end - start), start);
-      }),
-    decodeInt8: (fromScales, from, to) =>
-      decode(to, (start, end, n) => {
-        bringScales(fromScales, start, end);
-        integers.set(from.subarray(start, end));
-        wasm.decodeInt8(SCALES, PACKED, VALUES, n);
-      }),
-    encodeInt4: (from, toScales, to) =>
-      encode(from, (start, end, n) => {
-        wasm.encodeInt4(VALUES, SCALES, PACKED, n);
-        takeScales(toScales, start, end);
-        to.set(pairs.subarray(0, (end - start + 1) >> 1), start >> 1);
-      }),
-    decodeInt4: (fromScales, from, to) =>
-      decode(to, (start, end, n) => {
-        bringScales(fromScales, start, end);
-        pairs.set(from.subarray(start >> 1, (end + 1) >> 1));
-        wasm.decodeInt4(SCALES, PACKED, VALUES, n);
-      }),
+    float16: format(
+      new Uint16Array(memory.buffer, PACKED, PART),
+      0,
+      (from, n) => wasm.encodeFloat16(from, PACKED, n),
+      (to, n) => wasm.decodeFloat16(PACKED, to, n),
+    ),
+    int8: format(
+      new Int8Array(memory.buffer, PACKED, PART),
+      0,
+      (from, n) => wasm.encodeInt8(from, SCALES, PACKED, n),
+      (to, n) => wasm.decodeInt8(SCALES, PACKED, to, n),
+    ),
+    int4: format(
+      new Uint8Array(memory.buffer, PACKED, PART / 2),
+      1,
+      (from, n) => wasm.encodeInt4(from, SCALES, PACKED, n),
+      (to, n) => wasm.decodeInt4(SCALES, PACKED, to, n),
+    ),
     multiplyFactors: (a, b, out, sides) => {
       if (!multiplyInParts(a, b, out, sides)) scalarKernels.multiplyFactors(a, b, out, sides);
     },
     add: combine((a, b, n) => wasm.add(a, b, n)),
     addFlushed: combine((a, b, n) => wasm.addFlushed(a, b, n)),
-    subtract: combine((a, b, n) => wasm.subtract(a, b, n)),
-    subtractFinite: combine((a, b, n) => wasm.subtractFinite(a, b, n)),
   };
 }
 
