@@ -54,10 +54,9 @@ export interface Passage {
  * How long a gradient and what becomes of it are on their way. In pieces, the new weights of the first travel down while the
  * others travel up:
  *
- *     wire = max(up, down) + min(up, down) / (pieces / 2)
+ *     wire = max(up, down) + min(up, down) / pieces
  *
- * Half of the pieces, by what was measured over shaped links (docs/benchmarks.md): a link that has stood idle starts slowly,
- * and its acknowledgements wait behind what travels the other way. Factors cannot be cut.
+ * Factors cannot be cut.
  */
 export function passage(
   { up, down }: LinkCodecs,
@@ -70,7 +69,7 @@ export function passage(
     ? factoredBytes(kernel, samples, { from: 0, to: values })
     : codecNamed(up === FACTORS ? PLAIN.up : up).bytes(values);
   const [upMs, downMs] = [upBytes * upMsPerByte, codecNamed(down).bytes(values) * downMsPerByte];
-  const parts = factored ? 1 : Math.max(1, pieces / 2);
+  const parts = factored ? 1 : Math.max(1, pieces);
   return { upMs, downMs, wireMs: Math.max(upMs, downMs) + Math.min(upMs, downMs) / parts };
 }
 

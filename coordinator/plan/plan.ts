@@ -35,8 +35,8 @@ export interface PlannedRun extends StepForecast {
  * sending weights, a worker; and optimizer and encoding, a step. Proportional to the size of the model.
  */
 const MEASURED_VALUES = 600_810;
-const PER_WORKER_MS = 5;
-const PER_STEP_MS = 4;
+const PER_WORKER_MS = 2.5;
+const PER_STEP_MS = 2;
 /** Of a link's bits, headers of TCP, IP and Ethernet take their part. */
 const WIRE = 1.05;
 

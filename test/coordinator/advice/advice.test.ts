@@ -46,10 +46,10 @@ describe('the model of a step', () => {
   it('has pieces travel back while others are on their way', () => {
     const pieces = { vectors: { ...VECTORS, pieces: 4 } };
     const [tailMs, headMs] = [0.98 * TRANSFER_MS, 0.02 * TRANSFER_MS];
-    expect(forecastStep(run([linked], pieces)).stepMs).toBeCloseTo(128 + (3 / 4) * tailMs + headMs + 4);
+    expect(forecastStep(run([linked], pieces)).stepMs).toBeCloseTo(128 + (5 / 8) * tailMs + headMs + 4);
     const uneven = { ...linked, downMsPerByte: PER_BYTE / 4 };
     expect(forecastStep(run([uneven], pieces)).stepMs).toBeCloseTo(
-      128 + (1 / 2 + 1 / 16) * tailMs + (5 / 8) * headMs + 4,
+      128 + (1 / 2 + 1 / 32) * tailMs + (5 / 8) * headMs + 4,
     );
   });
 
