@@ -1,15 +1,15 @@
 import { checkLength } from './check-length.ts';
 import type { Codec } from './codec.ts';
-import type { FormatKernels, Packed } from './kernels/kernels.ts';
+import type { FormatKernels, Numbers, Packed } from './kernels/kernels.ts';
 
 /** A codec of a packed format; `packedIn` finds the parts of a payload of `length` values. */
-export function packedCodec<Numbers extends Uint16Array | Int8Array | Uint8Array>(
+export function packedCodec<N extends Numbers>(
   name: string,
-  kernels: FormatKernels<Numbers>,
+  kernels: FormatKernels<N>,
   bytes: (length: number) => number,
-  packedIn: (payload: Uint8Array, length: number) => Packed<Numbers>,
+  packedIn: (payload: Uint8Array, length: number) => Packed<N>,
 ): Codec {
-  const checked = (payload: Uint8Array, length: number): Packed<Numbers> => {
+  const checked = (payload: Uint8Array, length: number): Packed<N> => {
     checkLength({ name, bytes }, payload, length);
     return packedIn(payload, length);
   };

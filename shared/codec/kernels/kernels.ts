@@ -8,23 +8,26 @@ export interface FactorSides {
   readonly outputs: number;
 }
 
+/** What formats make of values. */
+export type Numbers = Uint16Array | Int8Array | Uint8Array;
+
 /** A vector as it travels; PROTOCOL.md has the formats. */
-export interface Packed<Numbers extends Uint16Array | Int8Array | Uint8Array> {
+export interface Packed<N extends Numbers> {
   /** Of each block; none where the format has no scales. */
   readonly scales: Float32Array;
-  readonly numbers: Numbers;
+  readonly numbers: N;
 }
 
 /** What a codec does to vectors of one length, each in a single pass over them. */
-export interface FormatKernels<Numbers extends Uint16Array | Int8Array | Uint8Array> {
-  encode(values: Float32Array, packed: Packed<Numbers>): void;
+export interface FormatKernels<N extends Numbers> {
+  encode(values: Float32Array, packed: Packed<N>): void;
   /** Encodes values - base. */
-  encodeDifference(values: Float32Array, base: Float32Array, packed: Packed<Numbers>): void;
+  encodeDifference(values: Float32Array, base: Float32Array, packed: Packed<N>): void;
   /** Encodes values + owed; leaves in `owed` what was lost of that, and zero where that is not finite. */
-  encodeOwed(values: Float32Array, owed: Float32Array, packed: Packed<Numbers>): void;
-  decode(packed: Packed<Numbers>, values: Float32Array): void;
+  encodeOwed(values: Float32Array, owed: Float32Array, packed: Packed<N>): void;
+  decode(packed: Packed<N>, values: Float32Array): void;
   /** out = base + what is decoded; `out` may be `base`. */
-  decodeOnto(packed: Packed<Numbers>, base: Float32Array, out: Float32Array): void;
+  decodeOnto(packed: Packed<N>, base: Float32Array, out: Float32Array): void;
 }
 
 /** What is done to each value, over whole vectors. */

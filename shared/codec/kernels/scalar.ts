@@ -1,4 +1,4 @@
-import { BLOCK, type CodecKernels, type FormatKernels } from './kernels.ts';
+import { BLOCK, type CodecKernels, type FormatKernels, type Numbers } from './kernels.ts';
 
 /** Bits of single precision, without the sign. */
 const INFINITE = 0x7f800000;
@@ -25,8 +25,6 @@ const oneFloat = new Float32Array(oneInt.buffer);
 
 /** Every value of half precision, by its bits; made when it is first needed. */
 let halfValues: Float32Array | null = null;
-
-type Numbers = Uint16Array | Int8Array | Uint8Array;
 
 /** The passes that are made of others, with the roundings of these. */
 function composed<N extends Numbers>({

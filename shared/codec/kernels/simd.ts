@@ -1,6 +1,13 @@
 import { instantiate } from '../../kernels/own-memory.ts';
 import { codecBytesBase64 } from './codec-bytes.ts';
-import { BLOCK, type CodecKernels, type FactorSides, type FormatKernels, type Packed } from './kernels.ts';
+import {
+  BLOCK,
+  type CodecKernels,
+  type FactorSides,
+  type FormatKernels,
+  type Numbers,
+  type Packed,
+} from './kernels.ts';
 import { scalarKernels } from './scalar.ts';
 
 /** The functions of codec.as: pointers in bytes, n in values. */
@@ -70,7 +77,7 @@ export function simdKernels(): CodecKernels | null {
    * @param numbers where a part's are
    * @param shift of a value's position to that of its number
    */
-  const format = <N extends Uint16Array | Int8Array | Uint8Array>(
+  const format = <N extends Numbers>(
     numbers: N,
     shift: 0 | 1,
     encode: (from: number, n: number) => void,

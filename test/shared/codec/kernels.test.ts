@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { CodecKernels, FormatKernels, Packed } from '../../../shared/codec/kernels/kernels.ts';
+import type { CodecKernels, FormatKernels, Numbers, Packed } from '../../../shared/codec/kernels/kernels.ts';
 import { scalarKernels } from '../../../shared/codec/kernels/scalar.ts';
 import { codecKernels, simdKernels } from '../../../shared/codec/kernels/simd.ts';
 
@@ -19,8 +19,6 @@ const anything = fc.array(bits, { maxLength: 600 }).map((words) => floatsOf(Uint
 const floatsOf = ({ buffer }: Uint32Array): Float32Array => new Float32Array(buffer as ArrayBuffer);
 const some = (length: number): Float32Array =>
   Float32Array.from({ length }, (_, i) => Math.sin(i * 0.37) * 10 ** (-6 * Math.sin(i * 0.011) - 2));
-
-type Numbers = Uint16Array | Int8Array | Uint8Array;
 
 /** All bytes that a kernel's passes make: of values, and of any bytes. */
 function outcome(kernels: CodecKernels, values: Float32Array): Uint8Array[] {
