@@ -52,8 +52,8 @@ export interface Cell {
 const WARM_UP = 2;
 const WARM_UP_CHOOSING = 7;
 const LEAST_STEPS = 3;
-const MOST_STEPS = 20;
-const ENOUGH_MS = 600;
+const MOST_STEPS = 40;
+const ENOUGH_MS = 2_000;
 
 export async function runCell(options: CellOptions): Promise<Cell> {
   const { prepared, dataset, batch, link, workers, perSampleMs } = options;
