@@ -45,12 +45,13 @@ export interface Trainer {
     factored?: boolean,
   ): Promise<ShardResult>;
   /**
-   * The gradients of several shards, each computed by itself and added along the tree of TreeSum with the bits of
-   * addFlushed: for engines that need not read each of them back for that.
+   * The gradient of a shard with the bits that it has if each micro-shard of the job is computed by itself, and added along
+   * the tree of TreeSum by addFlushed: for engines that need not read each of them back for that. Shards are then prepared
+   * as a whole.
    * @param gradient receives the sum; overwritten even if there is none
-   * @returns null if these cannot be added so; then nothing is lost
+   * @returns null if it cannot be had so; then nothing is lost
    */
-  gradientOfParts?(step: Step, parts: readonly Shard[], gradient: Float32Array): ShardResult | null;
+  gradientInMicroShards?(step: Step, shard: Shard, gradient: Float32Array): ShardResult | null;
   /**
    * Gets what does not depend on the weights ready (inputs, dropout masks), in time that would be spent waiting. A
    * gradient of the same step and shard then starts ahead; anything else in between forgets it.

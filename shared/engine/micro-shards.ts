@@ -50,12 +50,15 @@ export function inMicroShards(trainer: Trainer, job: Job): Trainer {
     ...(trainer.room === undefined ? {} : { room: trainer.room }),
     setWeights: (weights, from) => trainer.setWeights(weights, from),
     prepare(step, shard) {
-      for (const part of partsOf(shard)) trainer.prepare(step, part);
+      if (trainer.gradientInMicroShards) trainer.prepare(step, shard);
+      else for (const part of partsOf(shard)) trainer.prepare(step, part);
     },
 
     async gradient(step, shard, gradient) {
-      const cut = partsOf(shard);
-      return trainer.gradientOfParts?.(step, cut, gradient) ?? (await addHere(step, cut, gradient));
+      return (
+        trainer.gradientInMicroShards?.(step, shard, gradient) ??
+        (await addHere(step, partsOf(shard), gradient))
+      );
     },
 
     async evaluate(shard) {
@@ -69,9 +72,16 @@ export function inMicroShards(trainer: Trainer, job: Job): Trainer {
   };
 }
 
+/** Samples of each micro-shard; the last one may be short. */
+export function partSizes(samples: number, microShard: number): number[] {
+  return Array.from({ length: Math.ceil(samples / microShard) }, (_, i) =>
+    Math.min(microShard, samples - i * microShard),
+  );
+}
+
 function cutShard({ sampleNumbers, images, labels }: Shard, unit: number, sampleBytes: number): Shard[] {
-  return Array.from({ length: Math.ceil(labels.length / unit) }, (_, i) => {
-    const [from, to] = [i * unit, Math.min(labels.length, (i + 1) * unit)];
+  return partSizes(labels.length, unit).map((size, i) => {
+    const [from, to] = [i * unit, i * unit + size];
     return {
       sampleNumbers: sampleNumbers.subarray(from, to),
       images: images.subarray(from * sampleBytes, to * sampleBytes),

@@ -28,6 +28,9 @@ export class ShardInputs {
   readonly #most: number;
   readonly #unprepared = new ScratchArrays();
   #now: Prepared | null = null;
+  /** Of the shard that the methods answer for. */
+  #from = 0;
+  #samples = 0;
 
   constructor(job: Job) {
     this.#job = job;
@@ -41,6 +44,13 @@ export class ShardInputs {
   prepare(step: Step, shard: Shard): void {
     const made = this.#made.find((each) => each.step === step && each.shard === shard);
     this.#now = made ?? this.#make(step, shard);
+    this.only(0, shard.labels.length);
+  }
+
+  /** From here on the other methods answer for these samples of the prepared shard alone. */
+  only(from: number, samples: number): void {
+    this.#from = from;
+    this.#samples = samples;
   }
 
   /** What was prepared last is not any more. */
@@ -52,29 +62,22 @@ export class ShardInputs {
   /** Images of the prepared shard, as the model sees them: [samples, ...sampleShape]. */
   images(): Float32Array {
     const { arrays, shard } = this.#current();
-    return arrays.take('images', shard.images.length);
+    return this.#part(arrays.take('images', shard.images.length));
   }
 
   /** One-hot labels of the prepared shard: [samples, classes]. */
   target(): Float32Array {
     const { arrays, shard } = this.#current();
-    const { labels } = shard;
     const { classes } = this.#job.data;
-    const values = arrays.take('target', labels.length * classes).fill(0);
+    const values = arrays.take('target', this.#samples * classes).fill(0);
+    const labels = shard.labels.subarray(this.#from, this.#from + this.#samples);
     labels.forEach((label, sample) => (values[sample * classes + label] = 1));
     return values;
   }
 
   /** The mask of a layer for the prepared shard. @param elements of the layer's activation, all samples */
   mask(layer: number, rate: number, elements: number): Float32Array {
-    const { step, shard, arrays, ready } = this.#current();
-    const mask = arrays.take(`mask ${layer}`, elements);
-    const size = elements / shard.labels.length;
-    // A layer may be applied to activations of two sizes in one step: only the last of them was made ahead.
-    if (ready.has(layer) && this.#layers.get(layer)?.size === size) return mask;
-    this.#layers.set(layer, { size, rate });
-    fillDropoutMask(mask, { seed: this.#job.seed, step }, shard.sampleNumbers, layer, size, rate);
-    return mask;
+    return this.#part(this.#mask(layer, rate, elements / this.#samples));
   }
 
   /** Stored bytes as the model sees them. */
@@ -95,11 +98,26 @@ export class ShardInputs {
     this.#made.push(prepared);
     this.#now = prepared;
     this.#scale(shard.images, prepared.arrays);
-    for (const [layer, { size, rate }] of this.#layers) {
-      this.mask(layer, rate, size * shard.labels.length);
-      prepared.ready.add(layer);
-    }
+    for (const [layer, { size, rate }] of this.#layers) this.#mask(layer, rate, size);
     return prepared;
+  }
+
+  /** Of all samples of the prepared shard. @param size elements of one sample */
+  #mask(layer: number, rate: number, size: number): Float32Array {
+    const { step, shard, arrays, ready } = this.#current();
+    const mask = arrays.take(`mask ${layer}`, size * shard.labels.length);
+    // A layer may be applied to activations of two sizes in one step: only the last of them lies ready.
+    if (ready.has(layer) && this.#layers.get(layer)?.size === size) return mask;
+    this.#layers.set(layer, { size, rate });
+    fillDropoutMask(mask, { seed: this.#job.seed, step }, shard.sampleNumbers, layer, size, rate);
+    ready.add(layer);
+    return mask;
+  }
+
+  /** @param values of all samples of the prepared shard */
+  #part(values: Float32Array): Float32Array {
+    const each = values.length / this.#current().shard.labels.length;
+    return values.subarray(this.#from * each, (this.#from + this.#samples) * each);
   }
 
   #discard(prepared: Prepared): void {

@@ -42,8 +42,9 @@ await withNative((native) => {
     await tf.setBackend('tensorflow');
     const modelStep = change(await createModelStep(tf, job));
     const notes: string[] = [];
+    const idle = idleWhenTold();
     const trainer = createCapturedTrainer(on, job, modelStep, {
-      idle: idleWhenTold(),
+      idle,
       note: (line) => void notes.push(line),
     });
     trainer.setWeights(initialWeights);
@@ -51,18 +52,19 @@ await withNative((native) => {
     const heard: boolean[] = [];
     const inTensorFlow: Trainer = {
       ...trainer,
-      gradientOfParts: (...given) => {
-        const result = trainer.gradientOfParts?.(...given) ?? null;
+      gradientInMicroShards: (...given) => {
+        const result = trainer.gradientInMicroShards?.(...given) ?? null;
         heard.push(result !== null);
         return result;
       },
     };
     return {
       trainer,
+      idle,
       notes,
       heard,
       held: inMicroShards(inTensorFlow, job),
-      here: inMicroShards({ ...trainer, gradientOfParts: () => null }, job),
+      here: inMicroShards({ ...trainer, gradientInMicroShards: () => null }, job),
       compute: async (how: Trainer, step: number, shard: Shard) => {
         const gradient = new Float32Array(initialWeights.length);
         const { lossSum, correct } = await how.gradient(step as Step, shard, gradient);
@@ -102,6 +104,73 @@ await withNative((native) => {
       set.trainer.dispose();
     },
   );
+
+  const sizes = [4, 6, 8, 10, 16];
+  const cut = ["the seed's CNN", 'strides and same padding', 'average pooling'];
+  test.each(cut.flatMap((name) => sizes.map((samples) => [name, samples] as const)))(
+    '%s, %d samples: one graph for all micro-shards gives their bits',
+    async (name, samples) => {
+      const set = await setUp(models[name]!());
+      const shard = shardOf(samples);
+      const { held, here } = set;
+      await set.compute(held, 0, shard);
+      const oneByOne = sessions();
+      expect(set.idle.waiting()).toBe(1);
+      set.idle.run();
+      expect([set.notes, sessions()]).toEqual([[], oneByOne + 1]);
+      const before = handles();
+      for (const step of [1, 2, 3]) {
+        held.prepare(step as Step, shard);
+        expect(await set.compute(held, step, shard)).toEqual(await set.compute(here, step, shard));
+      }
+      expect([set.idle.waiting(), set.notes, handles()]).toEqual([0, [], before]);
+      set.trainer.dispose();
+    },
+  );
+
+  test('a shard whose last micro-shard is short runs its micro-shards one by one', async () => {
+    const set = await setUp(models["the seed's CNN"]!());
+    await set.compute(set.held, 0, shardOf(7));
+    expect([set.idle.waiting(), set.notes]).toEqual([0, []]);
+    set.trainer.dispose();
+  });
+
+  test.each(['batch normalisation', 'an LSTM'])(
+    '%s: whose gradients are no single sums over samples, runs its micro-shards one by one, and says so',
+    async (name) => {
+      const set = await setUp(models[name]!());
+      const shard = shardOf(6);
+      await set.compute(set.held, 0, shard);
+      set.idle.run();
+      expect(set.notes).toEqual([
+        expect.stringMatching(/^Micro-shards run one by one, as .+: a gradient .+\.$/),
+      ]);
+      expect(await set.compute(set.held, 1, shard)).toEqual(await set.compute(set.here, 1, shard));
+      expect([set.heard, set.idle.waiting()]).toEqual([[true, true], 0]);
+      set.trainer.dispose();
+    },
+  );
+
+  test('a graph of all micro-shards that gives other bits is not used', async () => {
+    // Of 4 samples together something that it is not of 2 and 2.
+    const set = await setUp(models['average pooling']!(), native, (modelStep) => ({
+      ...modelStep,
+      gradient: (...given) => {
+        const found = modelStep.gradient(...given);
+        const logits = tf.add(found.logits, tf.mul(tf.max(found.logits), 1e-3));
+        found.logits.dispose();
+        return { ...found, logits };
+      },
+    }));
+    const shard = shardOf(4);
+    await set.compute(set.held, 0, shard);
+    const [open, before] = [sessions(), handles()];
+    set.idle.run();
+    expect(set.notes).toEqual([expect.stringContaining('the graph gives other bits')]);
+    expect([sessions(), handles()]).toEqual([open, before]);
+    expect(await set.compute(set.held, 1, shard)).toEqual(await set.compute(set.here, 1, shard));
+    set.trainer.dispose();
+  });
 
   test('what cannot be captured is added here, and nothing is left in TensorFlow', async () => {
     const set = await setUp(models['average pooling']!(), native, (modelStep) => ({
@@ -144,7 +213,7 @@ await withNative((native) => {
       backend: Object.create(backend, { binding: { value: keeping, writable: true } }) as Native['backend'],
     });
     await set.compute(set.held, 1, shardOf(6));
-    expect(set.heard).toEqual([false]);
+    expect(['gradientInMicroShards' in set.trainer, set.heard]).toEqual([false, [false]]);
     set.trainer.dispose();
   });
 

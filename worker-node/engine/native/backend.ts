@@ -21,6 +21,7 @@ export interface OpAttribute {
 export interface Binding {
   readonly TF_Version?: string;
   readonly TF_FLOAT: number;
+  readonly TF_INT32: number;
   readonly TF_STRING: number;
   readonly TF_ATTR_STRING: number;
   readonly TF_ATTR_INT: number;

@@ -1,6 +1,7 @@
 import type { Tensor } from '@tensorflow/tfjs';
 import { messageOf } from '../../../shared/error-text.ts';
 import type { Binding, Native, OpAttribute, TensorHandle } from './backend.ts';
+import { SumCutter, type Cut, type GraphOp } from './cut-sums.ts';
 import { GraphDef } from './graph-def.ts';
 
 /** A computation, written down. */
@@ -9,6 +10,7 @@ export interface Capture {
   readonly savedModel: Uint8Array;
   /** In the order in which they were named. */
   readonly inputs: readonly string[];
+  /** Behind those of the computation, what was cut may need more. */
   readonly outputs: number;
 }
 
@@ -25,11 +27,13 @@ const RANDOM = /Random|Multinomial|TruncatedNormal/;
  * that is made of values (as a Const), so that it can be replayed as a graph.
  * @param compute names its inputs before it computes with them; whatever else it makes out of values becomes part of
  *   the graph. Its results are the caller's to dispose.
+ * @param cut what of the graph is computed by parts; the results are not
  * @throws Error with a phrase that says what cannot be captured
  */
 export function capture(
   native: Native,
   compute: (nameInput: NameInput) => Tensor[],
+  cut?: Cut,
 ): { capture: Capture; results: Tensor[] } {
   const { backend, proto } = native;
   const { binding } = backend;
@@ -37,6 +41,8 @@ export function capture(
   const names = new Map<number, string>();
   const made = new Map<number, { shape: number[]; dtype: number; values: unknown }>();
   const inputs: string[] = [];
+  const written = new Map<string, GraphOp>();
+  const shapes = new Map<number, readonly number[]>();
   // An error thrown within an op would leave tfjs in the middle of it: noted, and thrown afterwards.
   const failures: string[] = [];
   let ops = 0;
@@ -72,8 +78,13 @@ export function capture(
     noting(() => {
       if (RANDOM.test(op)) throw new Error(`random numbers (${op})`);
       const name = `op_${ops++}`;
-      graph.op(name, op, ids.map(nameOf), attributes);
-      handles.forEach(({ id }, i) => names.set(id, i === 0 ? name : `${name}:${i}`));
+      const given = ids.map(nameOf);
+      graph.op(name, op, given, attributes);
+      written.set(name, { op, inputs: given, shapes: ids.map((id) => shapes.get(id) ?? []), attributes });
+      handles.forEach(({ id, shape }, i) => {
+        names.set(id, i === 0 ? name : `${name}:${i}`);
+        shapes.set(id, shape);
+      });
     });
     return handles;
   };
@@ -81,6 +92,7 @@ export function capture(
   const createTensor = (shape: number[], dtype: number, values: unknown): number => {
     const id = binding.createTensor(shape, dtype, values);
     made.set(id, { shape, dtype, values });
+    shapes.set(id, shape);
     return id;
   };
 
@@ -94,6 +106,7 @@ export function capture(
       if (tensor.dtype !== 'float32') throw new Error(`an input of ${tensor.dtype}`);
       if (inputs.includes(name)) throw new Error(`two inputs called ${name}`);
       names.set(idOf(tensor), graph.placeholder(name, binding.TF_FLOAT, tensor.shape));
+      shapes.set(idOf(tensor), tensor.shape);
       inputs.push(name);
     });
   };
@@ -105,19 +118,20 @@ export function capture(
     tensorDataSync: { value: tensorDataSync },
   }) as Binding;
   let results: Tensor[];
+  let outputs = 0;
+  // A session cannot be asked for what it was fed with: every output is a node of its own.
+  const output = (name: string): void => {
+    const type = { name: 'T', type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT };
+    graph.op(outputName(outputs++), 'Identity', [name], [type]);
+  };
   try {
     results = compute(nameInput);
-    // A session cannot be asked for what it was fed with: every output is a node of its own.
-    noting(() =>
-      results.forEach((tensor, i) =>
-        graph.op(
-          outputName(i),
-          'Identity',
-          [nameOf(idOf(tensor))],
-          [{ name: 'T', type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT }],
-        ),
-      ),
-    );
+    noting(() => {
+      const computed = results.map((tensor) => nameOf(idOf(tensor)));
+      const cutter = cut && new SumCutter(graph, binding, written, cut.parts);
+      computed.forEach((name, i) => output(cutter && i < cut.sums ? cutter.cut(name) : name));
+      cutter?.between.forEach(output);
+    });
   } finally {
     backend.binding = binding;
   }
@@ -126,5 +140,5 @@ export function capture(
     results.forEach((tensor) => tensor.dispose());
     throw new Error(failure);
   }
-  return { capture: { savedModel: graph.serialize(), inputs, outputs: results.length }, results };
+  return { capture: { savedModel: graph.serialize(), inputs, outputs }, results };
 }

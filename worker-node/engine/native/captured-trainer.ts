@@ -1,16 +1,15 @@
-import type { Shard } from '../../../shared/data/shard.ts';
 import type { Trainer } from '../../../shared/engine/engine.ts';
 import type { ModelStep } from '../../../shared/engine/model-step.ts';
+import { partSizes } from '../../../shared/engine/micro-shards.ts';
 import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
 import { createTrainer, readByData } from '../../../shared/engine/tf-engine.ts';
 import type { Job } from '../../../shared/model/job.ts';
-import { addScores, scoreLogits } from '../../../shared/model/loss.ts';
-import { TreeSum } from '../../../shared/model/sum-tree.ts';
-import type { Step } from '../../../shared/protocol/messages.ts';
+import { scoreLogits } from '../../../shared/model/loss.ts';
 import type { Native } from './backend.ts';
-import { HeldSum, type HeldTensors } from './held-tensors.ts';
+import { ExactGradients } from './exact-gradients.ts';
+import type { HeldTensors } from './held-tensors.ts';
 import { outputReader } from './output-reader.ts';
-import { captureStep, type GraphKind } from './step-capture.ts';
+import { captureStep, type GraphKind, type Trial } from './step-capture.ts';
 import { StepGraphs, type CaptureOptions } from './step-graphs.ts';
 import { addsAsDefined } from './telling-sums.ts';
 
@@ -26,43 +25,42 @@ export function createCapturedTrainer(
 ): Trainer {
   const { tf, backend } = native;
   const { built } = modelStep;
-  const { slices } = built.layout;
+  const shapes = built.layout.slices.map(({ shape }) => shape);
   const { classes } = job.data;
   const inputs = new ShardInputs(job);
   const read = outputReader(modelStep, classes);
   const eager = createTrainer(tf, job, modelStep, inputs, readByData);
   const exact = job.microShard !== undefined;
   // A session's outputs lie in the host's memory: a GPU would have to fetch them to add them.
-  const addsHeld =
-    exact &&
-    backend.isUsingGpuDevice !== true &&
-    addsAsDefined(
-      backend.binding,
-      slices.map(({ shape }) => shape),
-    );
+  const addsHeld = exact && backend.isUsingGpuDevice !== true && addsAsDefined(backend.binding, shapes);
 
   const graphs = new StepGraphs(job, options, {
-    capture: (kind, samples, plain) => captureStep(native, job, modelStep, kind, samples, plain),
+    capture: (kind, samples) => captureStep(native, job, modelStep, kind, samples, trialOf(kind, samples)),
     adding: addsHeld,
   });
+  const exactGradients = new ExactGradients({
+    binding: backend.binding,
+    graphs,
+    shapes,
+    classes,
+    partSizes: (samples) => partSizes(samples, job.microShard ?? samples),
+  });
+  const trialOf = (kind: GraphKind, samples: number): Trial | undefined => {
+    if (kind === 'added') return exactGradients.addedTrial(samples);
+    return kind === 'cut' ? exactGradients.cutTrial(samples) : undefined;
+  };
 
   /**
    * Runs a shard's graph, if there is one.
    * @param prepare makes the shard's inputs, and returns its images
-   * @param left what 'added' adds to
    * @returns its outputs, the caller's to dispose
    */
-  const replay = (
-    kind: GraphKind,
-    samples: number,
-    prepare: () => Float32Array,
-    left?: HeldTensors,
-  ): HeldTensors | null => {
+  const replay = (kind: GraphKind, samples: number, prepare: () => Float32Array): HeldTensors | null => {
     const graph = graphs.use(kind, samples);
     if (graph === undefined) return null;
     const scaled = prepare();
     try {
-      return graph.run(scaled, inputs, left);
+      return graph.run(scaled, inputs);
     } catch (error) {
       if (exact) throw error;
       graphs.giveUp(kind, error);
@@ -72,25 +70,19 @@ export function createCapturedTrainer(
     }
   };
 
-  const replayGradient = (
-    kind: GraphKind,
-    step: Step,
-    shard: Shard,
-    left?: HeldTensors,
-  ): HeldTensors | null =>
-    replay(
-      kind,
-      shard.labels.length,
-      () => {
-        inputs.prepare(step, shard);
-        return inputs.images();
-      },
-      left,
-    );
-
   const replayLogits = (images: Uint8Array, samples: number): Float32Array | null => {
     const outputs = replay('logits', samples, () => inputs.scaled(images));
     return outputs && read.logits(outputs);
+  };
+
+  const gradientInMicroShards: Trainer['gradientInMicroShards'] = (step, shard, gradient) => {
+    inputs.prepare(step, shard);
+    try {
+      return exactGradients.compute(inputs, shard, (sums) => read.parts(sums, gradient));
+    } finally {
+      inputs.forget();
+      options.idle.answered();
+    }
   };
 
   return {
@@ -100,7 +92,10 @@ export function createCapturedTrainer(
 
     async gradient(step, shard, gradient, _tail, factored = false) {
       const kind = factored ? 'factored' : 'gradient';
-      const outputs = replayGradient(kind, step, shard);
+      const outputs = replay(kind, shard.labels.length, () => {
+        inputs.prepare(step, shard);
+        return inputs.images();
+      });
       const result =
         outputs === null
           ? await eager.gradient(step, shard, gradient, undefined, factored)
@@ -110,26 +105,7 @@ export function createCapturedTrainer(
       return result;
     },
 
-    gradientOfParts(step, parts, gradient) {
-      if (!addsHeld) return null;
-      const scores = new TreeSum(addScores);
-      const sum = new HeldSum(slices.length);
-      try {
-        for (const part of parts) {
-          const { left } = sum;
-          const added = left && replayGradient('added', step, part, left);
-          const outputs = added ?? replayGradient('gradient', step, part);
-          if (outputs === null) return null;
-          scores.push(read.scores(outputs, part));
-          sum.push(outputs, added !== null);
-        }
-        read.parts(sum.total(), gradient);
-        return scores.total();
-      } finally {
-        sum.dispose();
-        options.idle.answered();
-      }
-    },
+    ...(addsHeld ? { gradientInMicroShards } : {}),
 
     async evaluate(shard) {
       const logits = replayLogits(shard.images, shard.labels.length);

@@ -1,6 +1,7 @@
-import type { GradConfig, KernelConfig, KernelFunc, Tensor } from '@tensorflow/tfjs';
+import type { GradConfig, Tensor } from '@tensorflow/tfjs';
 import type { TF } from '../../../shared/engine/model.ts';
-import type { NativeBackend, OpAttribute } from './backend.ts';
+import type { NativeBackend } from './backend.ts';
+import { floats, isBias, replaceKernels, sumOverChannels } from './kernels.ts';
 
 /** Activations whose gradient is one op of TensorFlow's, made of (dy, output) or (output, dy). */
 const ACTIVATIONS = {
@@ -13,7 +14,7 @@ const ACTIVATIONS = {
 const registered = new WeakSet<object>();
 
 /**
- * Registers TensorFlow's own gradient ops, and BiasAdd, in place of what tfjs composes from smaller ops; for any shapes,
+ * Registers TensorFlow's own gradient ops, and better kernels, in place of what tfjs composes from smaller ops; for any shapes,
  * on backend 'tensorflow' only: elsewhere, and for other types than float32, everything stays as it was. Gradients of
  * these gradients are not on offer.
  */
@@ -25,9 +26,7 @@ export function registerNativeGradients(tf: TF, backend: NativeBackend): void {
   }
   replaceGradient(tf, 'Add', (stock) => addGradient(tf, backend, stock));
   replaceGradient(tf, 'FusedBatchNorm', (stock) => batchNormGradient(tf, backend, stock));
-  const add = tf.getKernel('Add', 'tensorflow');
-  tf.unregisterKernel('Add', 'tensorflow');
-  tf.registerKernel({ ...add, kernelFunc: biasAdd(tf, backend, add) });
+  replaceKernels(tf, backend);
 }
 
 function replaceGradient(tf: TF, kernelName: string, make: (stock: GradConfig) => GradConfig): void {
@@ -80,15 +79,6 @@ function addGradient(tf: TF, backend: NativeBackend, stock: GradConfig): GradCon
 }
 
 /**
- * [..., c] -> [c]. On rows: of dy itself, a graph would have BiasAddGrad done by the gradient of the convolution's filter,
- * which oneDNN then takes a good deal longer for than the two ops by themselves.
- */
-function sumOverChannels(tf: TF, backend: NativeBackend, values: Tensor): Tensor {
-  const rows = tf.reshape(values, [-1, values.shape.at(-1) as number]);
-  return backend.executeSingleOutput('BiasAddGrad', biasAttributes(backend), [rows]);
-}
-
-/**
  * Batch normalisation's gradient from two sums over all axes but the channels', of dy and of dy (x - mean), where tfjs
  * takes a product as large as x for each input, and two more of tiles. With r = 1 / sqrt(variance + epsilon):
  * dx = dy r scale, dmean = -r scale sum(dy), dvariance = -r^3 scale sum(dy (x - mean)) / 2.
@@ -116,42 +106,4 @@ function batchNormGradient(tf: TF, backend: NativeBackend, stock: GradConfig): G
   };
 }
 
-/** The kernel Add: BiasAdd, which TensorFlow fuses with what comes before and after, where the second input is a bias. */
-function biasAdd(tf: TF, backend: NativeBackend, stock: KernelConfig): KernelFunc {
-  return (call) => {
-    const { a, b } = call.inputs as unknown as { a: Tensor; b: Tensor };
-    if (!isBias(a, b)) return stock.kernelFunc(call);
-    if (b.shape.length === 1) return backend.executeSingleOutput('BiasAdd', biasAttributes(backend), [a, b]);
-    const flat = tf.reshape(b, [-1]);
-    const sum = backend.executeSingleOutput('BiasAdd', biasAttributes(backend), [a, flat]);
-    flat.dispose();
-    return sum;
-  };
-}
-
-/** Whether b is one value for each of the last axis of a: [c], or [1, ..., 1, c] as tfjs-layers shapes a bias. */
-function isBias(a: Tensor, b: Tensor): boolean {
-  const channels = a.shape.at(-1);
-  return (
-    a.dtype === 'float32' &&
-    b.dtype === 'float32' &&
-    a.shape.length >= 2 &&
-    b.shape.length >= 1 &&
-    b.shape.length <= a.shape.length &&
-    b.shape.at(-1) === channels &&
-    b.shape.slice(0, -1).every((side) => side === 1)
-  );
-}
-
 const isNative = (tf: TF): boolean => tf.engine().backendName === 'tensorflow';
-
-const floats = ({ binding }: NativeBackend): OpAttribute => ({
-  name: 'T',
-  type: binding.TF_ATTR_TYPE,
-  value: binding.TF_FLOAT,
-});
-
-const biasAttributes = (backend: NativeBackend): OpAttribute[] => [
-  floats(backend),
-  { name: 'data_format', type: backend.binding.TF_ATTR_STRING, value: 'NHWC' },
-];

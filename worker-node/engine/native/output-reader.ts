@@ -12,8 +12,6 @@ export interface OutputReader {
   logits(outputs: HeldTensors): Float32Array;
   /** The gradient's parts alone. */
   parts(outputs: HeldTensors, gradient: Float32Array): void;
-  /** The scores alone, of a gradient's graph without factors. */
-  scores(outputs: HeldTensors, shard: Shard): ShardResult;
 }
 
 export function outputReader({ built, factored }: ModelStep, classes: number): OutputReader {
@@ -28,7 +26,6 @@ export function outputReader({ built, factored }: ModelStep, classes: number): O
 
   return {
     parts,
-    scores: (outputs, shard) => scoresAt(outputs, slices.length, shard),
 
     gradient: (outputs, shard, gradient, factored) =>
       lastRead(outputs, () => {

@@ -2,6 +2,7 @@ import type { Tensor } from '@tensorflow/tfjs';
 import type { MaskSource } from '../../../shared/engine/keyed-dropout.ts';
 import type { TF } from '../../../shared/engine/model.ts';
 import type { ModelStep } from '../../../shared/engine/model-step.ts';
+import { partSizes } from '../../../shared/engine/micro-shards.ts';
 import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import { sizeOf } from '../../../shared/model/layout.ts';
@@ -10,7 +11,6 @@ import type { Native } from './backend.ts';
 import { capture, type NameInput } from './capture.ts';
 import { CapturedGraph } from './captured-graph.ts';
 import type { HeldTensors } from './held-tensors.ts';
-import { graphAddsAlike } from './telling-sums.ts';
 import { trialShard } from './trial-inputs.ts';
 
 /** What a graph may differ from the same step run op by op, relative to the norm: rounding in another order. */
@@ -18,9 +18,9 @@ const TOLERANCE = 1e-5;
 
 /**
  * Which of a model's computations: the parts of the gradient and the logits; the same, added to the parts of another
- * gradient; the same with factors; or the logits without dropout.
+ * gradient; the same, each part by micro-shards; the same with factors; or the logits without dropout.
  */
-export type GraphKind = 'gradient' | 'added' | 'factored' | 'logits';
+export type GraphKind = 'gradient' | 'added' | 'cut' | 'factored' | 'logits';
 
 interface MaskInput {
   readonly layer: number;
@@ -42,10 +42,13 @@ export interface StepGraph {
   dispose(): void;
 }
 
+/** What a graph is tried against. @returns a phrase that says why it is not to be used, or null */
+export type Trial = (graph: StepGraph, inputs: ShardInputs) => string | null;
+
 /**
  * Captures a computation for shards of one size, and tries the graph on other inputs than those it was captured from, so
  * that nothing that should be an input can have become a part of it.
- * @param plain for 'added': the 'gradient' of this size
+ * @param trial where it has to give the very bits of something else; otherwise it is tried against the ops one by one
  * @throws Error with a phrase that says why there is no such graph
  */
 export function captureStep(
@@ -54,7 +57,7 @@ export function captureStep(
   modelStep: ModelStep,
   kind: GraphKind,
   samples: number,
-  plain?: StepGraph,
+  trial?: Trial,
 ): StepGraph {
   const { tf } = native;
   const { variables } = modelStep.built;
@@ -86,16 +89,20 @@ export function captureStep(
       return [...parts, ...found, logits];
     }
     const { parts, logits } = modelStep.gradient(input, target, source);
-    if (kind === 'gradient') return [...parts, logits];
+    if (kind !== 'added') return [...parts, logits];
     const sums = parts.map((part, i) =>
       tf.add(named(`left_${i}`, new Float32Array(part.size), part.shape), part),
     );
     return [...sums, logits];
   };
 
+  const cut =
+    kind === 'cut'
+      ? { sums: variables.length, parts: partSizes(samples, job.microShard ?? samples) }
+      : undefined;
   trialInputs.prepare(0 as Step, trialShard(job, samples, 0));
   const { capture: captured } = tidied(tf, () => {
-    const made = capture(native, (nameInput) => compute(trialInputs, nameInput));
+    const made = capture(native, (nameInput) => compute(trialInputs, nameInput), cut);
     tf.dispose(made.results);
     return made;
   });
@@ -118,12 +125,9 @@ export function captureStep(
 
   try {
     trialInputs.prepare(1 as Step, trialShard(job, samples, 1));
-    if (plain !== undefined) {
-      const shapes = variables.map(({ shape }) => shape);
-      const run = (one: StepGraph, left?: HeldTensors): HeldTensors =>
-        one.run(trialInputs.images(), trialInputs, left);
-      if (!graphAddsAlike(native.backend.binding, shapes, run(plain), (left) => run(step, left)))
-        throw new Error('the graph adds otherwise');
+    if (trial !== undefined) {
+      const failure = trial(step, trialInputs);
+      if (failure !== null) throw new Error(failure);
       return step;
     }
     const learnt = masks.length;

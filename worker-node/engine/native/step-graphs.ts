@@ -9,13 +9,17 @@ const MOST_GRAPHS = 6;
 /** A size that was not seen for so many shards gives its place to another. */
 const STALE_AFTER_SHARDS = 100;
 
-/** The subject of the sentence that says why there is none. */
-const NAMES: Record<GraphKind, string> = {
-  gradient: 'The gradient',
-  added: 'The sum of two gradients',
-  factored: 'The gradient',
-  logits: 'Evaluation',
+/** How the sentence starts that says why there is none. */
+const INSTEAD: Record<GraphKind, string> = {
+  gradient: 'The gradient runs op by op',
+  added: 'The sum of two gradients runs op by op',
+  cut: 'Micro-shards run one by one',
+  factored: 'The gradient runs op by op',
+  logits: 'Evaluation runs op by op',
 };
+
+/** What only makes exact gradients quicker, and no difference to their bits. */
+const SHORTCUTS: ReadonlySet<GraphKind> = new Set(['added', 'cut']);
 
 export interface CaptureOptions {
   /** When to capture: while nobody waits. */
@@ -26,10 +30,10 @@ export interface CaptureOptions {
 
 export interface GraphSource {
   /**
-   * @param plain for 'added': the 'gradient' of this size
+   * For 'added' and 'cut' there are the graphs of 'gradient' already.
    * @throws Error with a phrase that says why there is no such graph
    */
-  readonly capture: (kind: GraphKind, samples: number, plain?: StepGraph) => StepGraph;
+  readonly capture: (kind: GraphKind, samples: number) => StepGraph;
   /** Whether, in exact mode, each size of gradients has a graph that adds as well. */
   readonly adding: boolean;
 }
@@ -43,6 +47,7 @@ export class StepGraphs {
   readonly #graphs: Record<GraphKind, GraphCache<number, StepGraph>> = {
     gradient: new GraphCache(MOST_GRAPHS, STALE_AFTER_SHARDS),
     added: new GraphCache(MOST_GRAPHS, STALE_AFTER_SHARDS),
+    cut: new GraphCache(MOST_GRAPHS, STALE_AFTER_SHARDS),
     factored: new GraphCache(MOST_GRAPHS, STALE_AFTER_SHARDS),
     logits: new GraphCache(MOST_GRAPHS, STALE_AFTER_SHARDS),
   };
@@ -58,15 +63,15 @@ export class StepGraphs {
 
   /** Counts as a use, whether or not there is one. */
   use(kind: GraphKind, samples: number): StepGraph | undefined {
-    if (this.#exact && kind !== 'added' && !this.#graphs[kind].has(samples)) this.#capture(kind, samples);
+    if (this.#needs(kind) && !this.#graphs[kind].has(samples)) this.#capture(kind, samples);
     return this.#graphs[kind].use(samples);
   }
 
-  /** Called after a shard was computed op by op: the next ones of its size shall have a graph. */
+  /** Called when a shard is computed without: the next ones of its size shall have a graph. */
   wish(kind: GraphKind, samples: number): void {
     const key = `${kind} ${samples}`;
     const waits = this.#waiting.has(key);
-    if (this.#exact || waits || this.#givenUp.has(kind) || !this.#graphs[kind].hasRoom) return;
+    if (this.#needs(kind) || waits || this.#givenUp.has(kind) || !this.#graphs[kind].hasRoom) return;
     this.#waiting.add(key);
     this.#options.idle.later(() => {
       this.#waiting.delete(key);
@@ -79,7 +84,7 @@ export class StepGraphs {
     this.#givenUp.add(kind);
     this.#graphs[kind].clear();
     const why = messageOf(error);
-    this.#options.note(`${NAMES[kind]} runs op by op, as it cannot be captured as a graph: ${why}.`);
+    this.#options.note(`${INSTEAD[kind]}, as it cannot be captured as a graph: ${why}.`);
   }
 
   dispose(): void {
@@ -87,12 +92,17 @@ export class StepGraphs {
     for (const cache of Object.values(this.#graphs)) cache.clear();
   }
 
-  #capture(kind: GraphKind, samples: number, plain?: StepGraph): void {
+  /** Where bits matter, a graph is captured before its size's first use. */
+  #needs(kind: GraphKind): boolean {
+    return this.#exact && !SHORTCUTS.has(kind);
+  }
+
+  #capture(kind: GraphKind, samples: number): void {
     if (this.#disposed || this.#givenUp.has(kind) || !this.#graphs[kind].hasRoom) return;
     try {
-      const graph = this.#source.capture(kind, samples, plain);
+      const graph = this.#source.capture(kind, samples);
       this.#graphs[kind].add(samples, graph);
-      if (kind === 'gradient' && this.#source.adding) this.#capture('added', samples, graph);
+      if (kind === 'gradient' && this.#source.adding) this.#capture('added', samples);
     } catch (error) {
       this.giveUp(kind, error);
     }

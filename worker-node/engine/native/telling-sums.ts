@@ -23,7 +23,7 @@ export function addsAsDefined(binding: Binding, shapes: Shapes): boolean {
   const [one, other] = [HeldTensors.of(binding, left, shapes), HeldTensors.of(binding, right, shapes)];
   const sum = one.plus(other, shapes.length);
   const expected = HeldTensors.of(binding, defined, shapes);
-  const alike = sameBits(sum, expected, shapes.length);
+  const alike = allSameBits(sum, expected, shapes.length);
   for (const tensors of [one, other, sum, expected]) tensors.dispose();
   return alike;
 }
@@ -41,14 +41,17 @@ export function graphAddsAlike(
 ): boolean {
   const left = HeldTensors.of(binding, tellingValues(shapes, 1), shapes);
   const [sum, added] = [left.plus(right, shapes.length), add(left)];
-  const alike = sameBits(sum, added, shapes.length);
+  const alike = allSameBits(sum, added, shapes.length);
   for (const tensors of [left, right, sum, added]) tensors.dispose();
   return alike;
 }
 
+export const sameBits = (one: Float32Array, other: Float32Array): boolean =>
+  bytesOf(one).equals(bytesOf(other));
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Buffer =>
+  Buffer.from(buffer, byteOffset, byteLength);
+
 /** Of the first `count` tensors. */
-function sameBits(some: HeldTensors, others: HeldTensors, count: number): boolean {
-  return Array.from({ length: count }, (_, i) => [some.read(i), others.read(i)]).every(
-    ([one, other]) => one && other && Buffer.from(one.buffer).equals(Buffer.from(other.buffer)),
-  );
-}
+const allSameBits = (some: HeldTensors, others: HeldTensors, count: number): boolean =>
+  Array.from({ length: count }, (_, i) => sameBits(some.read(i), others.read(i))).every(Boolean);
