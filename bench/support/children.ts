@@ -5,8 +5,8 @@ import { dirname, join } from 'node:path';
 const gradcast = join(dirname(process.argv[1] ?? ''), '../../bin/gradcast.js');
 
 /** A worker as a person attaches it. */
-export function spawnWorker(url: string, engine: string): ChildProcess {
-  const args = [gradcast, 'worker', url, '--workers', '1', '--engine', engine, '--quiet'];
+export function spawnWorker(url: string, engine: string, more: readonly string[] = []): ChildProcess {
+  const args = [gradcast, 'worker', url, '--workers', '1', '--engine', engine, '--quiet', ...more];
   return spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] });
 }
 

@@ -14,6 +14,8 @@ export interface CoordinatorHereOptions {
   readonly batch: number;
   /** As many batches as take turns; what is in them makes no difference to the time. */
   readonly batches?: number;
+  /** Of an exact run. */
+  readonly microShard?: number;
 }
 
 /** A coordinator in this process, in training on drawn digits. */
@@ -32,6 +34,7 @@ export async function coordinatorHere({
   workers,
   batch,
   batches = 1,
+  microShard,
 }: CoordinatorHereOptions): Promise<CoordinatorHere> {
   const clock = clockOf(globalThis);
   const { signal } = new AbortController();
@@ -40,6 +43,7 @@ export async function coordinatorHere({
     batchSize: batch,
     epochs: 1,
     seed: 1,
+    microShard,
   });
   const coordinator = await startCoordinator({
     job,

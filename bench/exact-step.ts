@@ -1,0 +1,47 @@
+// What exact mode costs a whole distributed step on this machine (sockets, checksums, sum, Adadelta, broadcast), beside the
+// same without, by turns. One thread for each worker in both.
+// Arguments: [native | wasm] [workers = 2] [steps = 120] [batch = 128] [micro-shard = 16,32]
+import { spawnWorker } from './support/children.ts';
+import { coordinatorHere } from './support/coordinator-here.ts';
+import { decile, median, spread } from './support/statistics.ts';
+
+const [, , engine = 'native', workersText = '2', stepsText = '120', batchText = '128', unitsText = '16,32'] =
+  process.argv;
+const [workers, steps, batch] = [Number(workersText), Number(stepsText), Number(batchText)];
+/** Steps in a row of each kind: training is a long row, and its first steps find the caches cold. */
+const BLOCK = 15;
+/** Of those, the first are not counted. */
+const WARM_UP = 3;
+
+const kinds = [];
+for (const microShard of [undefined, ...unitsText.split(',').map(Number)]) {
+  const here = await coordinatorHere({ workers, batch, ...(microShard === undefined ? {} : { microShard }) });
+  const children = Array.from({ length: workers }, () => spawnWorker(here.url, engine, ['--threads', '1']));
+  await here.complete();
+  kinds.push({ microShard, here, children, times: [] as number[] });
+}
+
+// The first turn is for graphs to be captured.
+for (let done = WARM_UP - BLOCK; done < steps; done += BLOCK - WARM_UP) {
+  for (const { here, times } of kinds) {
+    for (let i = 0; i < BLOCK; i++) {
+      const elapsedMs = await here.step();
+      if (i >= WARM_UP && done >= 0) times.push(elapsedMs);
+    }
+  }
+}
+
+const plain = kinds[0]!.times;
+for (const { microShard, times } of kinds) {
+  const what = microShard === undefined ? 'not exact' : `micro-shards of ${microShard}`;
+  const ratio = [median(times) / median(plain), decile(times, 1) / decile(plain, 1)].map((each) =>
+    each.toFixed(3),
+  );
+  const beside = microShard === undefined ? '' : `, ${ratio[0]} x by medians, ${ratio[1]} x by first deciles`;
+  console.log(`${workers} ${engine} workers, batch ${batch}, ${what}: ${spread(times)} ms${beside}`);
+}
+
+for (const { here, children } of kinds) {
+  await here.coordinator.close('done');
+  for (const child of children) child.kill();
+}
