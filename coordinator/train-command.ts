@@ -3,6 +3,7 @@ import type { LogFormat } from '../shared/options.ts';
 import type { Dataset } from '../shared/data/dataset.ts';
 import type { EpochRecord } from '../shared/protocol/messages.ts';
 import { beginRun, type BeginFlags, type Begun } from './begin.ts';
+import { growHeap } from './heap.ts';
 import { INTERRUPTED, interruptible } from './interrupt.ts';
 import { codecRule } from './members/link-codecs.ts';
 import { localWorkers, type Program } from './program.ts';
@@ -50,6 +51,7 @@ interface Opened {
  * @returns the exit code
  */
 export async function runTrain(flags: TrainFlags, program: Program): Promise<number> {
+  growHeap();
   const clock = clockOf(globalThis);
   const report = createReport(process.stdout, clock, flags.log);
   const interrupt = interruptible(report);

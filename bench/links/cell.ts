@@ -1,4 +1,5 @@
 import { startCoordinator, type CoordinatorOptions } from '../../coordinator/coordinator.ts';
+import { growHeap } from '../../coordinator/heap.ts';
 import { waitForWorkers } from '../../coordinator/members/wait-for-workers.ts';
 import type { PreparedJob } from '../../coordinator/model.ts';
 import { plainReport } from '../../coordinator/report/plain-report.ts';
@@ -56,6 +57,7 @@ const MOST_STEPS = 40;
 const ENOUGH_MS = 2_000;
 
 export async function runCell(options: CellOptions): Promise<Cell> {
+  growHeap();
   const { prepared, dataset, batch, link, workers, perSampleMs } = options;
   const clock = clockOf(globalThis);
   const { signal } = new AbortController();

@@ -1,4 +1,5 @@
 import { startCoordinator, type Coordinator } from '../../coordinator/coordinator.ts';
+import { growHeap } from '../../coordinator/heap.ts';
 import { waitForWorkers } from '../../coordinator/members/wait-for-workers.ts';
 import { prepareJob } from '../../coordinator/model.ts';
 import { plainReport } from '../../coordinator/report/plain-report.ts';
@@ -36,6 +37,7 @@ export async function coordinatorHere({
   batches = 1,
   microShard,
 }: CoordinatorHereOptions): Promise<CoordinatorHere> {
+  growHeap();
   const clock = clockOf(globalThis);
   const { signal } = new AbortController();
   const dataset = drawDigits({ seed: 1, trainCount: batches * batch, testCount: 10 });
