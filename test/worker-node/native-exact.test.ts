@@ -143,7 +143,7 @@ await withNative((native) => {
       await set.compute(set.held, 0, shard);
       set.idle.run();
       expect(set.notes).toEqual([
-        expect.stringMatching(/^Micro-shards run one by one, as .+: a gradient .+\.$/),
+        expect.stringMatching(/^A shard runs micro-shard by micro-shard, as .+: a gradient .+\.$/),
       ]);
       expect(await set.compute(set.held, 1, shard)).toEqual(await set.compute(set.here, 1, shard));
       expect([set.heard, set.idle.waiting()]).toEqual([[true, true], 0]);

@@ -13,7 +13,7 @@ const STALE_AFTER_SHARDS = 100;
 const INSTEAD: Record<GraphKind, string> = {
   gradient: 'The gradient runs op by op',
   added: 'The sum of two gradients runs op by op',
-  cut: 'Micro-shards run one by one',
+  cut: 'A shard runs micro-shard by micro-shard',
   factored: 'The gradient runs op by op',
   logits: 'Evaluation runs op by op',
 };

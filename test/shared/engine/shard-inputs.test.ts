@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest';
+import { prepareJob } from '../../../coordinator/model.ts';
+import type { Shard } from '../../../shared/data/shard.ts';
+import { partSizes } from '../../../shared/engine/micro-shards.ts';
+import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
+import type { Step } from '../../../shared/protocol/messages.ts';
+import { noise } from '../../worker-node/noise.ts';
+
+const { dataset, shardOf } = noise(6, 16);
+const { job } = await prepareJob(dataset, { batchSize: 16, epochs: 1, seed: 3 });
+const imageBytes = dataset.sampleShape.reduce((product, side) => product * side, 1);
+const [layer, rate, size] = [1, 0.5, 7];
+
+const part = ({ sampleNumbers, images, labels }: Shard, from: number, to: number): Shard => ({
+  sampleNumbers: sampleNumbers.subarray(from, to),
+  images: images.subarray(from * imageBytes, to * imageBytes),
+  labels: labels.subarray(from, to),
+});
+
+const given = (inputs: ShardInputs, samples: number): Float32Array[] =>
+  [inputs.images(), inputs.target(), inputs.mask(layer, rate, samples * size)].map((values) =>
+    values.slice(),
+  );
+
+test.each([1, 3, 8, 13, 16])(
+  'a part of a prepared shard of 13 in parts of %d is fed as if by itself',
+  (unit) => {
+    const whole = shardOf(13);
+    const inputs = new ShardInputs(job);
+    // Once without knowing the layer, once with its mask made ahead.
+    for (const step of [4, 5] as Step[]) {
+      inputs.prepare(step, whole);
+      let from = 0;
+      for (const samples of partSizes(13, unit)) {
+        inputs.only(from, samples);
+        const alone = new ShardInputs(job);
+        alone.prepare(step, part(whole, from, from + samples));
+        expect(given(inputs, samples)).toEqual(given(alone, samples));
+        from += samples;
+      }
+      expect(from).toBe(13);
+      inputs.forget();
+    }
+  },
+);
+
+test('a shard that is prepared next is fed whole again', () => {
+  const inputs = new ShardInputs(job);
+  inputs.prepare(0 as Step, shardOf(8));
+  inputs.only(2, 3);
+  inputs.prepare(1 as Step, shardOf(5));
+  expect(inputs.images().length).toBe(5 * imageBytes);
+  expect(inputs.target().length).toBe(5 * dataset.classes);
+});
