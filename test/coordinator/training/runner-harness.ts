@@ -21,6 +21,8 @@ export interface TestRunner extends TestPool {
   readonly waits: boolean[];
   readonly warnings: string[];
   readonly weights: Float32Array;
+  /** What each weight is raised by as soon as its gradient is summed: 10, if the test sets nothing else. */
+  readonly rise: Float32Array;
   /** The parts of the gradient that were summed, as they came, with the sums of that moment. */
   readonly summed: { readonly part: Range; readonly sum: readonly number[] }[];
   readonly gradient: (stepNumber?: number, lookAhead?: boolean) => Promise<Watched<GradientResult>>;
@@ -32,7 +34,7 @@ export interface TestRunner extends TestPool {
 
 /**
  * Rounds over 8 samples of two bytes, with a real pool and clients that do what the test says. A part of the weights is
- * raised by 10 as soon as its gradient is summed.
+ * raised as soon as its gradient is summed.
  * @param tailCuts where the pieces of the six weights' tail start, if it is to travel by itself
  * @param codecs of the links; with them the weights are raised without tails too
  * @param audits none by default
@@ -73,10 +75,11 @@ export function testRunner(
     return watched;
   };
   const weights = Float32Array.of(1, 2, 3, 4, 5, 6);
+  const rise = Float32Array.of(10, 10, 10, 10, 10, 10);
   const summed: TestRunner['summed'] = [];
   const onSummed = (sum: Float32Array, part: Range): void => {
     summed.push({ part, sum: [...sum.subarray(part.from, part.to)] });
-    for (let i = part.from; i < part.to; i++) weights[i] = (weights[i] ?? 0) + 10;
+    for (let i = part.from; i < part.to; i++) weights[i] = (weights[i] ?? 0) + (rise[i] ?? 0);
   };
   return {
     ...made,
@@ -84,6 +87,7 @@ export function testRunner(
     waits,
     warnings,
     weights,
+    rise,
     summed,
     gradient: (stepNumber = 1, lookAhead = false) => {
       const numbers = Uint32Array.from({ length: samples }, (_, i) => samples - 1 - i);

@@ -57,20 +57,20 @@ export function heldBy(client: Client): { readonly step: number; readonly weight
   return { step: at ?? -1, weights: [...weights] };
 }
 
-/** Answers the last shard piece by piece, with ones; meanwhile things may happen. */
+/** Answers a shard, the last one if none is named, piece by piece, with ones; meanwhile things may happen. */
 export async function answerInPieces(
   client: Client,
   cuts: readonly number[],
   between: (piece: number) => Promise<void> = () => Promise.resolve(),
+  { step, shard } = client.messages('shard').at(-1)!,
 ): Promise<void> {
-  const { step, shard } = client.messages('shard').at(-1)!;
   for (const { piece, from, to } of tailPieces(cuts, 6)) {
     const values = new Float32Array(to - from).fill(1);
     await client.say({ type: 'gradientTail', step, shard, piece }, new Uint8Array(values.buffer));
     await between(piece);
   }
   await client.answer(
-    { type: 'gradient', head: true },
+    { type: 'gradient', shard, head: true },
     Array.from({ length: cuts[0] ?? 6 }, () => 1),
   );
 }
