@@ -160,11 +160,11 @@ Examples:
     .command('evaluate')
     .summary('loss and accuracy of a trained model')
     .description('Loss and accuracy of a trained model on the test samples of a data set.')
-    .argument('<model-dir>', 'folder model/ of a run')
+    .argument('<model-dir>', 'folder of a run, or model/ in it')
     .addOption(dataOption())
     .option('--workers <n>', 'worker processes here: auto is what is fastest', countOrAuto, 'auto')
     .addOption(engineOption())
-    .addHelpText('after', '\nExample:\n  gradcast evaluate runs/2026-01-31-k3v9qd/model --data mnist/')
+    .addHelpText('after', '\nExample:\n  gradcast evaluate runs/2026-01-31-k3v9qd --data mnist/')
     .action(async (modelDir: string, flags: EvaluateFlags) => {
       const { runEvaluate } = await import('./evaluate-command.ts');
       process.exitCode = await runEvaluate(modelDir, flags, program);

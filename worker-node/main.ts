@@ -58,10 +58,10 @@ Examples:
     .description(
       "What a trained model sees in pictures. Other sizes than the model's are cut, scaled and centred.",
     )
-    .argument('<model-dir>', 'folder model/ of a run')
+    .argument('<model-dir>', 'folder of a run, or model/ in it')
     .argument('<image...>', 'PNG files')
     .addOption(new Option('--engine <engine>', 'what computes').choices(ENGINE_CHOICES).default('auto'))
-    .addHelpText('after', '\nExample:\n  gradcast predict runs/2026-01-31-k3v9qd/model seven.png four.png')
+    .addHelpText('after', '\nExample:\n  gradcast predict runs/2026-01-31-k3v9qd seven.png four.png')
     .action(async (modelDir: string, files: string[], flags: { readonly engine: EngineChoice }) => {
       const { predict } = await import('./predict/predict.ts');
       await predict(modelDir, files, flags.engine, (line) => process.stdout.write(`${line}\n`));

@@ -58,26 +58,39 @@ export interface LoadedModel extends SavedModel {
   readonly weights: Float32Array;
 }
 
+/** How the files in a folder are read. */
+export interface FolderReader {
+  readonly text: (file: string) => Promise<string>;
+  readonly bytes: (file: string) => Promise<Uint8Array>;
+}
+
 /**
- * Reads a saved model.
+ * Reads a saved model, also where the run is named that made it.
  * @param dir what the folder is called, for the error
- * @param files read the text or the bytes of a file in that folder
  * @throws Error with a sentence that names the folder and what to do
  */
-export async function readModel(
-  dir: string,
-  files: {
-    readonly text: (file: string) => Promise<string>;
-    readonly bytes: (file: string) => Promise<Uint8Array>;
-  },
-): Promise<LoadedModel> {
+export async function readModel(dir: string, files: FolderReader): Promise<LoadedModel> {
   try {
-    const model = parseModel(JSON.parse(await files.text('model.json')));
-    const parts = await Promise.all(model.weightFiles.map(files.bytes));
+    const { json, folder } = await readModelJson(files);
+    const model = parseModel(JSON.parse(json));
+    const parts = await Promise.all(model.weightFiles.map((file) => files.bytes(`${folder}${file}`)));
     return { ...model, weights: parseWeights(parts, model.job) };
   } catch (error) {
-    const why = messageOf(error);
-    throw new Error(`No gradcast model in ${dir}: ${why} Name the folder model/ of a run.`, { cause: error });
+    const why = messageOf(error).replace(/[^.!?]$/, '$&.');
+    throw new Error(`No gradcast model in ${dir}: ${why} Name the folder of a run, or model/ in it.`, {
+      cause: error,
+    });
+  }
+}
+
+async function readModelJson({ text }: FolderReader): Promise<{ json: string; folder: string }> {
+  try {
+    return { json: await text('model.json'), folder: '' };
+  } catch (error) {
+    const json = await text('model/model.json').catch(() => null);
+    // That of the folder that was named says more.
+    if (json === null) throw error;
+    return { json, folder: 'model/' };
   }
 }
 

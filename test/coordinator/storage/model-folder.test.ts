@@ -47,6 +47,11 @@ describe('a saved model', () => {
     expect(loaded.weights).toEqual(Float32Array.of(1, -2.5, 3, 1e-30, 5, 6));
   });
 
+  it('is found where the run is named that made it', async () => {
+    await saveModel(dir, model(1, 2, 3, 4, 5, 6));
+    expect(await loadModel(join(dir, '..'))).toEqual(await loadModel(dir));
+  });
+
   it('may be a view into a larger block of weights', async () => {
     const block = Float32Array.of(0, 0, 1, 2, 3, 4, 5, 6, 0);
     await saveModel(dir, { ...model(), weights: block.subarray(2, 8) });
@@ -88,7 +93,7 @@ describe('a saved model', () => {
 
 describe('a folder that holds no whole model', () => {
   const sentence = (): RegExp =>
-    new RegExp(`^No gradcast model in ${dir}: .+ Name the folder model/ of a run\\.$`, 's');
+    new RegExp(`^No gradcast model in ${dir}: .+ Name the folder of a run, or model/ in it\\.$`, 's');
 
   it('is refused by name if there is nothing', async () => {
     await expect(loadModel(dir)).rejects.toThrow(sentence());
