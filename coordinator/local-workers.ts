@@ -23,6 +23,10 @@ export interface LocalWorkers {
 
 const STOP_GRACE_MS = 5_000;
 
+/** Notes that TensorFlow 2.21 writes although TF_CPP_MIN_LOG_LEVEL forbids them. */
+const CHATTER =
+  /^(I\d{4} [\d:.]+ +\d+ [\w.]+:\d+\] |WARNING: All log messages before absl::InitializeLog\(\))/;
+
 /** Workers on this machine, in processes of their own, which connect as a stranger's would. */
 export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
   const { count, command, url, token, fingerprint, engine, threads, onLine } = options;
@@ -57,8 +61,10 @@ export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
   );
   child.stdin.on('error', () => undefined);
   let lastLine = 'no output';
+  const chatter = process.env.TF_CPP_MIN_LOG_LEVEL === undefined ? CHATTER : null;
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {
+      if (chatter?.test(line) === true) return;
       lastLine = line;
       onLine(line);
     });

@@ -72,7 +72,8 @@ export async function workersHere(options: ShapeOptions): Promise<number> {
     threads: threadsPerWorker(cores, processes),
     batch: Math.max(1, Math.round(BATCH / processes)),
   };
-  note(`Measuring ${inWords(together)} against ${inWords(apart)} (once, some seconds) ...`);
+  const often = options.busy ? 'not kept: others compute here just now' : 'once';
+  note(`Measuring ${inWords(together)} against ${inWords(apart)} (some seconds; ${often}) ...`);
   try {
     const limit = AbortSignal.timeout(WITHIN_MS);
     const signal = options.signal === undefined ? limit : AbortSignal.any([options.signal, limit]);
