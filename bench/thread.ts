@@ -41,14 +41,21 @@ const threaded = await openThreadedEngine({ file, choice, note: console.error })
 
 for (const { what, shard, job, initialWeights } of cases) {
   const step = async (trainer: Trainer, number: number): Promise<number> => {
-    const room = trainer.room ?? ownRoom;
+    const room = rooms.get(trainer);
+    if (room === undefined) throw new Error('no room for a gradient');
     const startedMs = performance.now();
     trainer.setWeights(initialWeights);
     await trainer.gradient(number as Step, shard, room);
     return performance.now() - startedMs;
   };
-  const ownRoom = new Float32Array(initialWeights.length);
   const [here, there] = [await engine.load(job), await threaded.engine.load(job)];
+  const { byteLength } = initialWeights;
+  const rooms = new Map(
+    [here, there].map((trainer) => [
+      trainer,
+      new Float32Array(trainer.allocate?.(byteLength) ?? new ArrayBuffer(byteLength)),
+    ]),
+  );
   const times = { here: [] as number[], there: [] as number[] };
   for (let number = 0; number < steps; number++) {
     const [hereMs, thereMs] = [await step(here, number), await step(there, number)];

@@ -73,13 +73,16 @@ async function newRun(flags: BeginFlags, report: Report, signal: AbortSignal): P
     ...{ epochs, topology },
     microShard: flags.exact === true ? flags.microShard : undefined,
   });
+  const optimizer = createOptimizer(prepared.job.optimizer, layoutOf(prepared.job.layout));
+  const { weights } = optimizer.resident;
+  weights.set(prepared.initialWeights);
   let folder: NewFolder | null = null;
   return {
     ...prepared,
     dataset,
     dataDigest: digestOf(dataset),
-    weights: prepared.initialWeights,
-    optimizer: createOptimizer(prepared.job.optimizer, layoutOf(prepared.job.layout)),
+    weights,
+    optimizer,
     openFolder: async () => (folder = await createRunFolder(flags.out ?? defaultRunDir(new Date()))),
     release: async () => folder?.release(),
   };
@@ -145,13 +148,14 @@ function checkSameData({ data }: Job, { name, train, test, sampleShape }: Datase
   throw new Error(`The run was begun on other data (${wanted}; this is ${found}). Use --data with the same.`);
 }
 
-/** @returns the weights; the optimizer's vectors are put back in place */
-function restore({ vectors }: Checkpoint, { state }: Optimizer, length: number): Float32Array {
+/** @returns the weights, beside the optimizer's vectors, which are put back in place */
+function restore({ vectors }: Checkpoint, { state, resident }: Optimizer, length: number): Float32Array {
   const vectorOf = (name: string): Float32Array => {
     const vector = vectors[name];
     if (vector?.length === length) return vector;
     throw new Error(`The checkpoint does not hold ${length} values of ${name}.`);
   };
   for (const [name, values] of Object.entries(state)) values.set(vectorOf(name));
-  return vectorOf('weights');
+  resident.weights.set(vectorOf('weights'));
+  return resident.weights;
 }

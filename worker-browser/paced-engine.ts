@@ -32,7 +32,6 @@ function pacedTrainer(trainer: Trainer, share: () => number, clock: Clock, signa
     return result;
   };
   return {
-    ...(trainer.room === undefined ? {} : { room: trainer.room }),
     setWeights: (weights, from) => trainer.setWeights(weights, from),
     gradient: async (...shard) => rest(await timed(() => trainer.gradient(...shard))),
     prepare(step, shard) {

@@ -79,7 +79,6 @@ export class PictureReader {
   #overheard(job: Job, trainer: Trainer): Trainer {
     const heard = noWeightsOf(job);
     return {
-      ...(trainer.room === undefined ? {} : { room: trainer.room }),
       setWeights: (weights, from = 0) => {
         trainer.setWeights(weights, from);
         const others =

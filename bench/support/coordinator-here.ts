@@ -41,7 +41,7 @@ export async function coordinatorHere({
   const clock = clockOf(globalThis);
   const { signal } = new AbortController();
   const dataset = drawDigits({ seed: 1, trainCount: batches * batch, testCount: 10 });
-  const { job, initialWeights: weights } = await prepareJob(dataset, {
+  const { job, initialWeights } = await prepareJob(dataset, {
     batchSize: batch,
     epochs: 1,
     seed: 1,
@@ -58,6 +58,8 @@ export async function coordinatorHere({
     signal,
   });
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
+  const { weights, gradientSum: into } = optimizer.resident;
+  weights.set(initialWeights);
   const samplesOf = (turn: number): Uint32Array =>
     Uint32Array.from({ length: batch }, (_, i) => (turn % batches) * batch + i);
   let taken = 0;
@@ -74,6 +76,7 @@ export async function coordinatorHere({
       const startedMs = performance.now();
       await take((next) => ({
         next,
+        into,
         onSummed: (gradientSum, part) => optimizer.step(weights, gradientSum, batch, part),
       }));
       return performance.now() - startedMs;

@@ -16,6 +16,8 @@ export interface Optimizer {
    */
   step(weights: Float32Array, gradientSum: Float32Array, samples: number, part?: Range): void;
   readonly state: OptimizerState;
+  /** Zeros in one memory with the state: a step that is taken with these need not move them. */
+  readonly resident: { readonly weights: Float32Array; readonly gradientSum: Float32Array };
 }
 
 export function createOptimizer(settings: Job['optimizer'], layout: Layout): Optimizer {
@@ -35,11 +37,13 @@ export function createOptimizer(settings: Job['optimizer'], layout: Layout): Opt
  * bits. What is not trainable takes the mean change that the forward passes made to it.
  */
 function adadelta(settings: Job['optimizer'], layout: Layout): Optimizer {
-  const { kernels, vectors } = residentVectors(2, layout.length);
-  const [meanSquareGradient, meanSquareUpdate] = vectors as [Float32Array, Float32Array];
+  type Vectors = [Float32Array, Float32Array, Float32Array, Float32Array];
+  const { kernels, vectors } = residentVectors(4, layout.length);
+  const [weights, gradientSum, meanSquareGradient, meanSquareUpdate] = vectors as Vectors;
   const runs = runsOf(layout);
   return {
     state: { meanSquareGradient, meanSquareUpdate },
+    resident: { weights, gradientSum },
     step(weights, gradientSum, samples, part = { from: 0, to: layout.length }) {
       for (const run of runs) {
         const { trainable } = run;

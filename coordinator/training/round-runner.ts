@@ -52,9 +52,12 @@ export interface RoundInput {
 export interface GradientOptions {
   /** The next step's samples, whose shares are sent ahead. */
   readonly next?: Uint32Array | undefined;
+  /** Room for the sum, of the flat vector's length; the runner's own without. */
+  readonly into?: Float32Array;
   /**
    * Hears of each part of the gradient as soon as it is summed, the last layers' first; may update just that part of
-   * the weights at once, for the round has what it still needs of the old ones.
+   * the weights at once, for the round has what it still needs of the old ones. What it makes of them is sent to workers as
+   * the next step's, so nobody may change it afterwards.
    */
   readonly onSummed?: (gradientSum: Float32Array, part: Range) => void;
   /** Puts back what onSummed has changed besides the weights, should the step come to nothing. */
@@ -70,7 +73,7 @@ export interface Undo {
 }
 
 export interface GradientResult extends Score {
-  /** Sum over the batch's samples; overwritten by the next round. */
+  /** Sum over the batch's samples; where it was asked into, else overwritten by the next round. */
   readonly gradientSum: Float32Array;
 }
 
@@ -81,7 +84,9 @@ const EVALUATION_LATE_TIMES = 1.5;
 /** Has batches computed by whoever is there. One round at a time. */
 export class RoundRunner {
   readonly #options: RoundRunnerOptions;
-  readonly #sum: Float32Array;
+  /** Values of the flat vector. */
+  readonly #length: number;
+  #ownSum: Float32Array | null = null;
   readonly #deadline = new ShardDeadline();
   readonly #broadcast: WeightsBroadcast;
   readonly #planner: StepPlanner;
@@ -100,12 +105,12 @@ export class RoundRunner {
 
   constructor(options: RoundRunnerOptions) {
     this.#options = options;
-    this.#sum = new Float32Array(layoutOf(options.job.layout).length);
-    this.#broadcast = new WeightsBroadcast(options.pool, this.#sum.length, options.tailCuts);
+    this.#length = layoutOf(options.job.layout).length;
+    this.#broadcast = new WeightsBroadcast(options.pool, this.#length, options.tailCuts);
     const { pool, clock, job, audits = null } = options;
     this.#kernel = factoredKernel(layoutOf(job.layout));
     this.#adaptive = new AdaptiveCodecs({
-      values: this.#sum.length,
+      values: this.#length,
       kernel: this.#kernel,
       pieces: options.tailCuts.length,
     });
@@ -126,30 +131,41 @@ export class RoundRunner {
   async gradient(
     input: RoundInput,
     numbers: Uint32Array,
-    { next, onSummed, undo }: GradientOptions = {},
+    { next, into, onSummed, undo }: GradientOptions = {},
   ): Promise<GradientResult> {
-    const total = this.#sum;
+    const total = into ?? (this.#ownSum ??= new Float32Array(this.#length));
     const summed: OnSummed = (part) => {
-      onSummed?.(total, part);
-      if (onSummed !== undefined && part.from > 0) this.#broadcast.sendTail(input.weights, part);
+      if (onSummed === undefined) return;
+      onSummed(total, part);
+      this.#broadcast.updated(input.weights, part);
     };
     this.#recode();
-    const sum = this.#sumOf(numbers.length, summed);
+    const sum = this.#sumOf(total, numbers.length, summed);
+    const [tailFrom] = this.#options.tailCuts;
+    // Who sends tails has parts of the weights updated before the step is sure to end.
+    let [inPieces, begun] = [false, false];
+    const keep = (): void => {
+      if (onSummed === undefined || tailFrom === undefined) return;
+      this.#broadcast.keep();
+      undo?.keep(tailFrom);
+    };
     try {
       const round = this.#start('train', input, numbers, {
         ...this.#planner.plan(numbers.length, this.#round?.spare ?? []),
         depth: 1,
         lateAfterMs: (worker, samples) => this.#planner.lateAfterMs(worker, samples),
         onTimed: (...timed) => this.#planner.observe(...timed),
+        given: ({ tails }) => {
+          if (!tails || inPieces) return;
+          inPieces = true;
+          if (begun) keep();
+        },
         accept: (shard, gradient, at) => sum.add(shard, gradient, at),
       });
       // Now, while the workers compute.
       if (next !== undefined) this.#prefetch(input, next);
-      const [tailFrom] = this.#options.tailCuts;
-      if (onSummed !== undefined && tailFrom !== undefined) {
-        this.#broadcast.keep();
-        undo?.keep(tailFrom);
-      }
+      if (inPieces) keep();
+      begun = true;
       return { ...(await round), gradientSum: total };
     } catch (error) {
       this.#broadcast.restore(input.weights);
@@ -181,11 +197,11 @@ export class RoundRunner {
     });
   }
 
-  #sumOf(samples: number, onSummed: OnSummed): Pick<BatchGradient, 'add'> {
+  #sumOf(total: Float32Array, samples: number, onSummed: OnSummed): Pick<BatchGradient, 'add'> {
     const { microShard: unit } = this.#options.job;
     return unit === undefined
-      ? new BatchGradient(this.#sum, this.#options.tailCuts, samples, onSummed)
-      : new GradientTree(this.#sum, samples, { unit, room: this.#room, onSummed });
+      ? new BatchGradient(total, this.#options.tailCuts, samples, onSummed)
+      : new GradientTree(total, samples, { unit, room: this.#room, onSummed });
   }
 
   /** Has each link's vectors travel as suits it from this step on. */
@@ -203,13 +219,14 @@ export class RoundRunner {
     task: Task,
     input: RoundInput,
     numbers: Uint32Array,
-    how: Pick<ActiveRoundOptions, 'accept' | 'onTimed'> & Omit<RoundStart, 'samples' | 'nextId'>,
+    how: Pick<ActiveRoundOptions, 'accept' | 'onTimed'> &
+      Omit<RoundStart, 'samples' | 'nextId'> & { readonly given?: (member: Member) => void },
   ): Promise<Score> {
     const { pool, clock, signal, tailCuts, onWaiting, audits = null, doubts = null } = this.#options;
     const { microShard } = this.#options.job;
     for (const member of pool.members.values()) member.shards.clear();
     for (const id of this.#ahead.keys()) if (!pool.members.has(id)) this.#ahead.delete(id);
-    const { onTimed, accept, ...start } = how;
+    const { onTimed, accept, given, ...start } = how;
     this.#broadcast.begin(input.step, input.weights, { exact: task === 'evaluate' });
     this.#round?.leave();
     this.#rooms.giveBack();
@@ -223,7 +240,7 @@ export class RoundRunner {
         nextId: this.#nextShardId,
         spare: this.#round?.spare ?? [],
       },
-      gradientLength: this.#sum.length,
+      gradientLength: this.#length,
       kernel: this.#kernel,
       rooms: this.#rooms,
       tailCuts,
@@ -232,6 +249,7 @@ export class RoundRunner {
       deadline: this.#deadline,
       signal,
       give: (member, shard) => {
+        given?.(member);
         if (task === 'train') audits?.given(shard);
         this.#give(task, input, numbers, member, shard);
       },

@@ -82,6 +82,7 @@ export async function train(training: Training): Promise<Trained> {
         const input = { ...weightsNow(), split: dataset.train };
         const result = await rounds.gradient(input, batch, {
           next: epochBatches[i + 1],
+          into: optimizer.resident.gradientSum,
           onSummed(gradientSum, part) {
             optimizer.step(weights, gradientSum, batch.length, part);
             // The head comes last.

@@ -11,6 +11,14 @@ import type { Range } from '../../shared/range.ts';
 
 type Piece = 'whole' | 'head' | `tail ${number}`;
 
+interface NextWeights {
+  readonly step: Step;
+  readonly of: Float32Array;
+  readonly frame: OpenFrame;
+  /** Where that starts which is in the frame. */
+  from: number;
+}
+
 interface PieceFrame {
   readonly step: Step;
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -28,6 +36,10 @@ export class WeightsBroadcast {
   readonly #kept: Float32Array;
   /** Whether all frames of the steps before had left when this one began: they may then be written over. */
   #left = false;
+  /** The next step's weights, whole, as far as they are known; null if nobody is likely to be sent them so. */
+  #next: NextWeights | null = null;
+  /** The frame of whole weights before the one of now. */
+  #spare: Uint8Array<ArrayBuffer> | null = null;
   /** Null until a link has updates. */
   #shared: ReconstructedWeights | null = null;
   #step: Step = 0 as Step;
@@ -59,6 +71,7 @@ export class WeightsBroadcast {
     const takers = members.filter(({ updateCodec }) => updateCodec !== null);
     // One for all of them: everybody is to compute with the same weights.
     const codec = takers[0]?.updateCodec ?? null;
+    this.#takeNext(codec === null ? weights : null);
     if (codec === null) return;
     // Those who get no updates are sent nothing ahead while others do, and what they have is not what updates make.
     for (const member of members) if (member.updateCodec === null) member.ahead = null;
@@ -106,10 +119,38 @@ export class WeightsBroadcast {
   }
 
   /**
-   * Sends a piece of the tail of the next step's weights to everybody who takes part in this one.
-   * @param part those behind it were sent before
+   * A part of the next step's weights is known: everybody who takes part in this one and takes them in pieces is sent it,
+   * unless it is the head; for others it is got ready, as long as the cache has it.
+   * @param part those behind it came before
    */
-  sendTail(updated: Float32Array, part: Range): void {
+  updated(weights: Float32Array, part: Range): void {
+    if (part.from > 0) this.#sendTail(weights, part);
+    this.#getReady(weights, part);
+  }
+
+  #getReady(weights: Float32Array, { from, to }: Range): void {
+    if (this.#frames.get('whole')?.step !== this.#step || this.#weights !== this.#exact) return;
+    const step = (this.#step + 1) as Step;
+    if (to === weights.length) {
+      const reuse = this.#left ? this.#spare : null;
+      const frame = openFrame(headerOf('whole', step), float32.bytes(to), reuse);
+      this.#next = { step, of: weights, frame, from: to };
+    }
+    if (this.#next?.from !== to) return;
+    float32.encode(weights.subarray(from, to), this.#next.frame.payload.subarray(4 * from, 4 * to));
+    this.#next.from = from;
+  }
+
+  /** @param weights that are to be sent as they are; null if there are none */
+  #takeNext(weights: Float32Array | null): void {
+    const next = this.#next;
+    this.#next = null;
+    if (next?.step !== this.#step || next.of !== weights || next.from > 0) return;
+    this.#spare = this.#frames.get('whole')?.bytes ?? null;
+    this.#frames.set('whole', { step: this.#step, bytes: next.frame.bytes });
+  }
+
+  #sendTail(updated: Float32Array, part: Range): void {
     const next = (this.#step + 1) as Step;
     const shared = this.#shared !== null && this.#weights === this.#shared.values ? this.#shared : null;
     for (const member of this.#pool.members.values()) {

@@ -1,4 +1,5 @@
 import type { Codec } from './codec.ts';
+import { float32 } from './float32.ts';
 
 /**
  * Encodes one vector after another; what the codec loses of one is added to the next, so that their sum arrives whole
@@ -19,6 +20,11 @@ export class FeedbackEncoder {
   /** From now on vectors are encoded so; what was lost before is still owed. */
   use(codec: Codec): void {
     this.#codec = codec;
+  }
+
+  /** Whether a payload is but the values themselves. */
+  get isPlain(): boolean {
+    return this.#codec === float32 && this.#owed === null;
   }
 
   bytes(length: number): number {

@@ -20,8 +20,8 @@ export interface Tail {
 
 /** A job on an engine: holds one set of weights and computes shards with it, one at a time. */
 export interface Trainer {
-  /** Where gradients come to lie by themselves: passed as `gradient`, it saves a copy. */
-  readonly room?: Float32Array;
+  /** Memory that gradients come to lie in by themselves: a `gradient` elsewhere costs a copy. */
+  allocate?(bytes: number): ArrayBufferLike;
   /** Whether it can give factors in place of the gradient of the kernel that factoredKernel() names. */
   readonly givesFactors?: boolean;
   /**

@@ -47,7 +47,7 @@ export function inMicroShards(trainer: Trainer, job: Job): Trainer {
   };
 
   return {
-    ...(trainer.room === undefined ? {} : { room: trainer.room }),
+    allocate: (bytes) => trainer.allocate?.(bytes) ?? new ArrayBuffer(bytes),
     setWeights: (weights, from) => trainer.setWeights(weights, from),
     prepare(step, shard) {
       if (trainer.gradientInMicroShards) trainer.prepare(step, shard);

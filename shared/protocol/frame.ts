@@ -53,6 +53,25 @@ export function openFrame(
   return { bytes, payload: bytes.subarray(start) };
 }
 
+/** Bytes in front of a payload that is there before its header is known. The header of a gradient needs fewer. */
+export const HEADER_ROOM_BYTES = 512;
+
+/**
+ * Lays a frame out around a payload where it lies, which saves copying it.
+ * @param payload 4-byte aligned, behind HEADER_ROOM_BYTES that nobody else uses
+ * @returns null if the header needs more
+ */
+export function frameAround(header: object, payload: Float32Array): Uint8Array | null {
+  const packed = packr.pack(header);
+  const start = aligned(PREFIX_BYTES + packed.length);
+  if (start > HEADER_ROOM_BYTES) return null;
+  const bytes = new Uint8Array(payload.buffer, payload.byteOffset - start, start + payload.byteLength);
+  bytes.fill(0, PREFIX_BYTES + packed.length, start);
+  new DataView(bytes.buffer, bytes.byteOffset).setUint32(0, packed.length, true);
+  bytes.set(packed, PREFIX_BYTES);
+  return bytes;
+}
+
 /** A frame with a payload that exists already, or none. */
 export function encodeFrame(header: object, payload?: Uint8Array): Uint8Array<ArrayBuffer> {
   const frame = openFrame(header, payload?.length ?? 0);

@@ -19,7 +19,7 @@ export async function knownAnswer(trainer: Trainer, job: Job): Promise<string> {
   const { length } = layoutOf(job.layout);
   const words = randomStream(job.seed, Purpose.knownAnswer);
   const weights = Float32Array.from({ length }, () => (words.uniform() - 0.5) * 2 * WEIGHT_RANGE);
-  const gradient = trainer.room ?? new Float32Array(length);
+  const gradient = new Float32Array(length);
   const hashed: Uint32Array[] = [];
   const add = ({ lossSum, correct }: { lossSum: number; correct: number }): void => {
     hashed.push(new Uint32Array(Float64Array.of(lossSum, correct).buffer));

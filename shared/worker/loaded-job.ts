@@ -13,7 +13,7 @@ import { checkLabels, viewShard, type Shard } from '../data/shard.ts';
 import type { Tail, Trainer } from '../engine/engine.ts';
 import type { Job } from '../model/job.ts';
 import { layoutOf } from '../model/layout.ts';
-import { openFrame, type OpenFrame } from '../protocol/frame.ts';
+import { frameAround, HEADER_ROOM_BYTES, openFrame, type OpenFrame } from '../protocol/frame.ts';
 import type { FromWorker, Welcome } from '../protocol/messages.ts';
 import { tailPieces } from '../protocol/tail-pieces.ts';
 import type { Range } from '../range.ts';
@@ -38,8 +38,10 @@ export class LoadedJob {
   /** Of tails, from the back to the front; none if vectors travel whole. */
   readonly #pieces: ReturnType<typeof tailPieces>;
   readonly #connection: Connection;
-  /** Room for one gradient, used again for every shard. */
-  readonly #gradient: Float32Array;
+  /** Room for one gradient, and for a header in front of it; used again for every shard. */
+  #gradient: Float32Array;
+  /** Whether the last answer was sent from there. */
+  #sentInPlace = false;
   readonly #frames = new Map<Name, Uint8Array<ArrayBuffer>>();
   /** Whether the frames of the answers before had all left when this one was begun. */
   #left = false;
@@ -51,8 +53,8 @@ export class LoadedJob {
     this.#trainer = trainer;
     this.#data = job.data;
     this.#connection = connection;
-    this.#gradient = trainer.room ?? new Float32Array(layoutOf(job.layout).length);
-    const { length } = this.#gradient;
+    const { length } = layoutOf(job.layout);
+    this.#gradient = roomFor(trainer, length);
     this.#codec = codec;
     this.#kernel = trainer.givesFactors === true ? factoredKernel(layoutOf(job.layout)) : null;
     this.#encoder = new FeedbackEncoder(codecNamed(codec), length);
@@ -126,6 +128,9 @@ export class LoadedJob {
       kernel === null
         ? (name, message, from, to) => this.#encode(name, message, gradient.subarray(from, to), from)
         : (name, message, from, to) => this.#encodeFactored(name, message, kernel, samples, { from, to });
+    // What is still on its way must not be written over.
+    if (this.#sentInPlace && !this.#left) this.#gradient = roomFor(this.#trainer, this.#gradient.length);
+    this.#sentInPlace = false;
     const gradient = this.#gradient;
     const tailFrom = this.#pieces.at(-1)?.from;
     let head = gradient.length;
@@ -147,9 +152,10 @@ export class LoadedJob {
     const computeMs = elapsedMs();
     if (tailFrom !== undefined && head === gradient.length && kernel === null) sendTail(tailFrom);
     const answer = { type: 'gradient', ...sums, ...result, ...encoded, computeMs } as const;
-    return head === gradient.length
-      ? encode('whole', answer, 0, head)
-      : encode('head', { ...answer, head: true }, 0, head);
+    if (head < gradient.length) return encode('head', { ...answer, head: true }, 0, head);
+    const inPlace = kernel === null && this.#encoder.isPlain ? frameAround(answer, gradient) : null;
+    this.#sentInPlace = inPlace !== null;
+    return inPlace ?? encode('whole', answer, 0, head);
   }
 
   #encodeFactored(
@@ -187,4 +193,10 @@ export class LoadedJob {
     }
     return this.#lastView.shard;
   }
+}
+
+/** @returns room for a vector with that for a header in front, where the trainer's gradients come to lie by themselves */
+function roomFor(trainer: Trainer, length: number): Float32Array {
+  const bytes = HEADER_ROOM_BYTES + length * Float32Array.BYTES_PER_ELEMENT;
+  return new Float32Array(trainer.allocate?.(bytes) ?? new ArrayBuffer(bytes), HEADER_ROOM_BYTES, length);
 }

@@ -27,8 +27,6 @@ export type ToEngine =
       readonly call: CallId;
       readonly trainer: TrainerId;
       readonly job: Job;
-      /** Shared: receives the job's gradients. */
-      readonly room: Float32Array;
     }
   | {
       readonly type: 'setWeights';
@@ -50,6 +48,8 @@ export type ToEngine =
       readonly trainer: TrainerId;
       readonly step: Step;
       readonly shard: SentShard;
+      /** Shared: receives the gradient. Null for where the last one went. */
+      readonly room: Float32Array | null;
       /** Where the tail starts that is wanted ahead, if one is. */
       readonly tailFrom: number | null;
       readonly factored: boolean;

@@ -5,7 +5,7 @@ import type { FromEngine, SentShard, ToEngine, TrainerId } from './messages.ts';
 
 interface Served {
   readonly trainer: Trainer;
-  readonly room: Float32Array;
+  room: Float32Array | null;
   shard: { readonly number: number; readonly samples: Shard } | null;
   /** Why there are no weights to compute with; answers say so until there are. */
   trouble: Error | null;
@@ -38,7 +38,7 @@ export function serveEngine(
     switch (message.type) {
       case 'load': {
         const trainer = await engine.load(message.job);
-        served.set(message.trainer, { trainer, room: message.room, shard: null, trouble: null });
+        served.set(message.trainer, { trainer, room: null, shard: null, trouble: null });
         post({ type: 'loaded', call: message.call, givesFactors: trainer.givesFactors === true });
         return;
       }
@@ -59,6 +59,8 @@ export function serveEngine(
       }
       case 'gradient': {
         const found = find(message.trainer);
+        found.room = message.room ?? found.room;
+        if (found.room === null) throw new Error('There is no room for the gradient.');
         const samples = samplesOf(found, message.shard);
         const { step, call, tailFrom, factored } = message;
         const ready = (): void => post({ type: 'tail', call });

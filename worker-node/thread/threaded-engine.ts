@@ -1,11 +1,9 @@
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { messageOf } from '../../shared/error-text.ts';
-import { layoutOf } from '../../shared/model/layout.ts';
 import type { EngineChoice } from '../engine/choose.ts';
 import { Calls } from './calls.ts';
 import type { FromEngine, ThreadStart, ToEngine, TrainerId } from './messages.ts';
-import { sharedFloats } from './shared-weights.ts';
 import { threadedTrainer, type ThreadLink } from './threaded-trainer.ts';
 
 export interface ThreadOptions {
@@ -117,11 +115,10 @@ export async function openThreadedEngine(options: ThreadOptions): Promise<Thread
     info: opened.info,
     async load(job) {
       const trainer = trainers++ as TrainerId;
-      const room = sharedFloats(layoutOf(job.layout).length);
       const givesFactors = await calls.ask<boolean>((call) =>
-        link.post({ type: 'load', call, trainer, job, room }),
+        link.post({ type: 'load', call, trainer, job }),
       );
-      return { ...threadedTrainer(trainer, room, link), givesFactors };
+      return { ...threadedTrainer(trainer, link), givesFactors };
     },
   };
   return {

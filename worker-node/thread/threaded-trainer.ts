@@ -2,7 +2,7 @@ import type { Shard } from '../../shared/data/shard.ts';
 import type { ShardResult, Trainer } from '../../shared/engine/engine.ts';
 import type { Calls } from './calls.ts';
 import type { SentShard, ToEngine, TrainerId } from './messages.ts';
-import { SharedWeights } from './shared-weights.ts';
+import { SharedWeights, sharedFloats } from './shared-weights.ts';
 
 export interface ThreadLink {
   readonly calls: Calls;
@@ -13,14 +13,12 @@ export interface ThreadLink {
 /**
  * The trainer of a job that the engine's thread has loaded. What goes wrong in setWeights is told by the
  * next answer.
- * @param room shared memory, into which the thread writes gradients
  */
-export function threadedTrainer(
-  trainer: TrainerId,
-  room: Float32Array,
-  { calls, post }: ThreadLink,
-): Trainer {
+export function threadedTrainer(trainer: TrainerId, { calls, post }: ThreadLink): Trainer {
   const weightsShared = new SharedWeights();
+  /** Where the thread writes gradients that are wanted in memory which it does not see. */
+  let ownRoom: Float32Array | null = null;
+  let lastRoom: Float32Array | null = null;
   let sent: { readonly shard: Shard; readonly number: number } | null = null;
 
   /** Sends a message that names a shard, with its samples if they are not there yet. */
@@ -47,7 +45,7 @@ export function threadedTrainer(
   };
 
   return {
-    room,
+    allocate: (bytes) => new SharedArrayBuffer(bytes),
     setWeights: (weights, from = 0) =>
       post({ type: 'setWeights', trainer, weights: weightsShared.share(weights, from), from }),
     prepare: (step, shard) =>
@@ -55,6 +53,10 @@ export function threadedTrainer(
 
     async gradient(step, shard, gradient, tail, factored = false) {
       const tailFrom = tail?.from ?? null;
+      const seen = gradient.buffer instanceof SharedArrayBuffer;
+      const room = seen ? gradient : (ownRoom ??= sharedFloats(gradient.length));
+      const named = room === lastRoom ? null : room;
+      lastRoom = room;
       const result = await calls.ask<ShardResult>(
         (call) =>
           postWith(shard, (sentShard) => ({
@@ -63,6 +65,7 @@ export function threadedTrainer(
             trainer,
             step,
             shard: sentShard,
+            room: named,
             tailFrom,
             factored,
           })),

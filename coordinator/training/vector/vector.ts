@@ -61,6 +61,9 @@ export interface ResidentVectors {
   readonly vectors: readonly Float32Array[];
 }
 
+/** The kernels that have vectors of a memory where they are. */
+const kernelsIn = new WeakMap<ArrayBufferLike, VectorKernels>();
+
 /** The kernels as SIMD WebAssembly, with room for `count` vectors of `length` values; null where there is none. */
 export function simdKernels(count = 0, length = 0): ResidentVectors | null {
   const room = (length + 3) & ~3;
@@ -106,28 +109,27 @@ export function simdKernels(count = 0, length = 0): ResidentVectors | null {
     }
   };
 
-  return {
-    vectors: residents,
-    kernels: {
-      finiteNorm(values) {
-        let [finite, sum] = [true, 0];
-        pass([values], 0, ([x = 0], n) => {
-          finite &&= kernels.allFinite(x, n) !== 0;
-          sum += kernels.squares(x, n);
-        });
-        return finite ? Math.sqrt(sum) : null;
-      },
-      addInto: (total, part) => pass([total, part], 1, ([x = 0, y = 0], n) => kernels.add(x, y, n)),
-      adadelta(weights, gradientSum, meanSquareGradient, meanSquareUpdate, settings) {
-        const { samples, learningRate, rho, epsilon } = settings;
-        // Those that change come first.
-        const vectors = [weights, meanSquareGradient, meanSquareUpdate, gradientSum];
-        pass(vectors, 3, ([w = 0, a = 0, d = 0, g = 0], n) =>
-          kernels.adadelta(w, g, a, d, n, samples, learningRate, rho, 1 - rho, epsilon),
-        );
-      },
+  const passes: VectorKernels = {
+    finiteNorm(values) {
+      let [finite, sum] = [true, 0];
+      pass([values], 0, ([x = 0], n) => {
+        finite &&= kernels.allFinite(x, n) !== 0;
+        sum += kernels.squares(x, n);
+      });
+      return finite ? Math.sqrt(sum) : null;
+    },
+    addInto: (total, part) => pass([total, part], 1, ([x = 0, y = 0], n) => kernels.add(x, y, n)),
+    adadelta(weights, gradientSum, meanSquareGradient, meanSquareUpdate, settings) {
+      const { samples, learningRate, rho, epsilon } = settings;
+      // Those that change come first.
+      const vectors = [weights, meanSquareGradient, meanSquareUpdate, gradientSum];
+      pass(vectors, 3, ([w = 0, a = 0, d = 0, g = 0], n) =>
+        kernels.adadelta(w, g, a, d, n, samples, learningRate, rho, 1 - rho, epsilon),
+      );
     },
   };
+  kernelsIn.set(memory.buffer, passes);
+  return { vectors: residents, kernels: passes };
 }
 
 /** Zeros, with the fastest kernels that there are; all give the same bits. */
@@ -137,5 +139,13 @@ export const residentVectors = (count: number, length: number): ResidentVectors 
     vectors: Array.from({ length: count }, () => new Float32Array(length)),
   };
 
-/** For vectors that live anywhere. */
-export const vectorKernels: VectorKernels = residentVectors(0, 0).kernels;
+const { kernels: anywhere } = residentVectors(0, 0);
+
+/** For vectors that live anywhere; a vector that is changed is left in its memory, if kernels live there too. */
+export const vectorKernels: VectorKernels = {
+  finiteNorm: (values) => anywhere.finiteNorm(values),
+  addInto: (total, part) => kernelsOf(total).addInto(total, part),
+  adadelta: (weights, ...others) => kernelsOf(weights).adadelta(weights, ...others),
+};
+
+const kernelsOf = ({ buffer }: Float32Array): VectorKernels => kernelsIn.get(buffer) ?? anywhere;

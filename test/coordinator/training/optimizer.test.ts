@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { createOptimizer } from '../../../coordinator/training/optimizer.ts';
+import { vectorKernels } from '../../../coordinator/training/vector/vector.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import { layoutOf } from '../../../shared/model/layout.ts';
 
@@ -71,6 +72,38 @@ describe("Adadelta by Keras' rule", () => {
     expect(weights[0]).toBe(5);
   });
 });
+
+it.each([[5], [8191], [20001]])(
+  "%i weights and a sum in the optimizer's own memory make the same bits as elsewhere, in parts too",
+  (size) => {
+    const [near, far] = [
+      createOptimizer(keras12, trainable(size)),
+      createOptimizer(keras12, trainable(size)),
+    ];
+    const { weights, gradientSum } = near.resident;
+    const other = { weights: new Float32Array(size), gradientSum: new Float32Array(size) };
+    const middle = size >> 1;
+    for (let step = 0; step < 4; step++) {
+      const [one, two] = [1, 2].map((part) =>
+        Float32Array.from({ length: size }, (_, i) => Math.sin((i + 1) * (step + part))),
+      ) as [Float32Array, Float32Array];
+      for (const sum of [gradientSum, other.gradientSum]) {
+        sum.set(one);
+        vectorKernels.addInto(sum, two);
+      }
+      expect(gradientSum).toEqual(other.gradientSum);
+      for (const [from, to] of [
+        [middle, size],
+        [0, middle],
+      ] as const) {
+        near.step(weights, gradientSum, 16, { from, to });
+      }
+      far.step(other.weights, other.gradientSum, 16);
+    }
+    expect(weights).toEqual(other.weights);
+    expect(near.state).toEqual(far.state);
+  },
+);
 
 describe('what is not trainable', () => {
   const layout = layoutOf([

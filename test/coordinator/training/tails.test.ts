@@ -146,6 +146,20 @@ describe('tails', () => {
     expect([...weights]).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
+  it('are taken back also if their worker came in the middle of the step', async () => {
+    const { join, gradient, weights, abort } = testRunner(8, [TAIL_FROM]);
+    const bob = await join('bob', { tails: false });
+    const round = await gradient(1);
+    const ann = await join('ann', { tails: true });
+    await bob.say({ type: 'leaving', reason: 'lid closed' });
+    await sendTail(ann);
+    expect([...weights]).toEqual([1, 2, 3, 4, 15, 16]);
+    await ann.say({ type: 'leaving', reason: 'lid closed' });
+    await abort();
+    expect(round.result).toBeInstanceOf(Interrupted);
+    expect([...weights]).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
   it.each([
     ['with NaN', [NaN, 1], CloseCode.notFinite],
     ['of another length', [1], CloseCode.wrongLength],

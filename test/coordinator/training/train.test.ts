@@ -25,6 +25,7 @@ function training(changes: Partial<Job> = {}) {
   const [steps, lines, saved]: [number[], string[], EpochRecord[]] = [[], [], []];
   const optimizer: Optimizer = {
     state: {},
+    resident: { weights: new Float32Array(6), gradientSum: new Float32Array(6) },
     step(weights, gradientSum, samples) {
       steps.push(samples);
       weights[0] = weights[0]! + gradientSum[0]! / samples;

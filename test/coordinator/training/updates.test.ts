@@ -116,11 +116,12 @@ describe('updates', () => {
   it('leave everybody exact weights where nobody takes any', async () => {
     const runner = testRunner(8, [], CODECS);
     const bob = await runner.join('bob', { tails: false });
+    [runner.weights[3], runner.rise[3]] = [0, 1e-20];
     await runner.gradient(1);
     await bob.answer();
-    runner.weights[3] = 1e-20;
     await runner.gradient(2);
     expect(heldBy(bob).weights).toEqual([...runner.weights]);
+    expect(heldBy(bob).weights[3]).toBe(Math.fround(1e-20));
     const ann = await runner.join('ann', WITHOUT);
     await bob.answer();
     await runner.gradient(3);

@@ -2,7 +2,13 @@ import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
 import { CloseCode, ProtocolError } from '../../../shared/protocol/close-code.ts';
-import { decodeFrame, encodeFrame, openFrame } from '../../../shared/protocol/frame.ts';
+import {
+  decodeFrame,
+  encodeFrame,
+  frameAround,
+  HEADER_ROOM_BYTES,
+  openFrame,
+} from '../../../shared/protocol/frame.ts';
 
 const json = fc
   .dictionary(fc.string(), fc.jsonValue({ maxDepth: 3 }), { noNullPrototype: true })
@@ -48,6 +54,23 @@ describe('a frame', () => {
         expect(decoded.header).toEqual(header);
         expect(new Uint8Array(decoded.payload)).toEqual(payload);
         expect(decoded.payload.byteOffset % 4).toBe(0);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('is the same around a payload where that lies, if its header has room', () => {
+    fc.assert(
+      fc.property(json, fc.float32Array({ maxLength: 50 }), (header, values) => {
+        // Not zeros: what is between header and payload has to be.
+        const memory = new Uint8Array(HEADER_ROOM_BYTES + values.byteLength).fill(7);
+        const payload = new Float32Array(memory.buffer, HEADER_ROOM_BYTES);
+        payload.set(values);
+        const expected = encodeFrame(header, new Uint8Array(values.buffer, 0, values.byteLength));
+        const frame = frameAround(header, payload);
+        const headerBytes = expected.length - values.byteLength;
+        if (headerBytes > HEADER_ROOM_BYTES) expect(frame).toBeNull();
+        else expect(frame).toEqual(expected);
       }),
       { numRuns: 1000 },
     );

@@ -6,6 +6,7 @@ import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { prepareJob, type PreparedJob } from '../../../coordinator/model.ts';
 import { drawDigits } from '../../../shared/data/drawn-digits.ts';
 import type { Shard } from '../../../shared/data/shard.ts';
+import type { Trainer } from '../../../shared/engine/engine.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
 import {
   EngineDiedError,
@@ -40,6 +41,9 @@ afterEach(async () => {
 
 const bytesOf = ({ buffer }: Float32Array): Buffer => Buffer.from(buffer);
 const step = (number: number): Step => number as Step;
+/** Memory that the thread sees. */
+const roomOf = (trainer: Trainer): Float32Array =>
+  new Float32Array(trainer.allocate!(prepared.initialWeights.byteLength));
 
 describe('an engine in a thread', () => {
   test('computes what it computes in this one, to the bit', async () => {
@@ -48,7 +52,7 @@ describe('an engine in a thread', () => {
       await (await wasmEngine()).load(job),
       await (await open(engineThread)).engine.load(job),
     ];
-    const room = there.room!;
+    const room = roomOf(there);
     const [expected, copied] = [new Float32Array(weights.length), new Float32Array(weights.length)];
     for (const number of [0, 1, 2]) {
       // As a session does it: one and the same memory, whose contents change.
@@ -78,7 +82,7 @@ describe('an engine in a thread', () => {
     here.setWeights(weights);
     const expected = new Float32Array(weights.length);
     await here.gradient(step(0), shard, expected);
-    for (const gradient of [there.room!, new Float32Array(weights.length)]) {
+    for (const gradient of [roomOf(there), new Float32Array(weights.length)]) {
       there.setWeights(weights.subarray(from), from);
       there.setWeights(weights.subarray(0, from));
       const tails: Float32Array[] = [];
@@ -112,10 +116,10 @@ describe('an engine thread that dies', () => {
     const { engine, died } = await open(await fakeThread(deed));
     const trainer = await engine.load(prepared.job);
     trainer.setWeights(prepared.initialWeights);
-    await expect(trainer.gradient(step(0), shard, trainer.room!)).rejects.toThrow(sentence);
+    await expect(trainer.gradient(step(0), shard, roomOf(trainer))).rejects.toThrow(sentence);
     expect(died.reason).toBeInstanceOf(EngineDiedError);
     trainer.setWeights(prepared.initialWeights);
-    await expect(trainer.gradient(step(0), shard, trainer.room!)).rejects.toThrow(sentence);
+    await expect(trainer.gradient(step(0), shard, roomOf(trainer))).rejects.toThrow(sentence);
     await expect(engine.load(prepared.job)).rejects.toThrow(sentence);
   });
 
@@ -130,7 +134,7 @@ describe('an engine thread that dies', () => {
   test('when it is closed, fails what is waiting', async () => {
     const { engine, died, close } = await open(await fakeThread(''));
     const trainer = await engine.load(prepared.job);
-    const gradient = trainer.gradient(step(0), shard, trainer.room!);
+    const gradient = trainer.gradient(step(0), shard, roomOf(trainer));
     const failed = expect(gradient).rejects.toThrow('The engine is closed.');
     await close();
     await failed;

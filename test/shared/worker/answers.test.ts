@@ -1,0 +1,97 @@
+import { describe, expect, it } from 'vitest';
+import type { Trainer } from '../../../shared/engine/engine.ts';
+import { parseFromWorker } from '../../../shared/protocol/parse.ts';
+import { LoadedJob } from '../../../shared/worker/loaded-job.ts';
+import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
+
+const LENGTH = 6;
+const oneSample = Uint8Array.of(7, 0, 0, 0, 200, 100, 1);
+
+/** A worker's job behind a link that takes what it is given without a copy, and lets it through when the test says so. */
+function heldJob({ codec = 'float32', shared = false } = {}) {
+  let answers = 0;
+  const trainer: Trainer = {
+    ...(shared ? { allocate: (bytes: number) => new SharedArrayBuffer(bytes) } : {}),
+    setWeights: () => undefined,
+    gradient(_step, _shard, gradient) {
+      gradient.fill(++answers);
+      return Promise.resolve({ lossSum: answers, correct: 1 });
+    },
+    prepare: () => undefined,
+    evaluate: () => Promise.resolve({ lossSum: 3, correct: 1 }),
+    predict: () => Promise.resolve(new Float32Array()),
+    dispose: () => undefined,
+  };
+  let bufferedBytes = 0;
+  const job = new LoadedJob(
+    trainer,
+    { ...exampleWelcome, codec },
+    {
+      send: () => undefined,
+      close: () => undefined,
+      terminate: () => undefined,
+      get bufferedBytes() {
+        return bufferedBytes;
+      },
+    },
+  );
+  const held: Uint8Array[] = [];
+  return {
+    async answer(shard: number, task: 'train' | 'evaluate' = 'train') {
+      const message = { type: 'shard', task, step: step(1), shard: shardId(shard), samples: 1 } as const;
+      const frame = await job.answer({ message, payload: oneSample }, () => 1);
+      held.push(frame);
+      bufferedBytes += frame.length;
+      return frame;
+    },
+    /** What arrives: of each answer the shard, and the values. */
+    letThrough() {
+      bufferedBytes = 0;
+      return held.splice(0).map((frame) => {
+        const { message, payload } = parseFromWorker(frame.slice());
+        if (message.type !== 'gradient') return [message.type];
+        return [message.shard, ...new Float32Array(payload.slice().buffer)];
+      });
+    },
+  };
+}
+
+const gradientOf = (shard: number, value: number): number[] => [
+  shard,
+  ...Array.from({ length: LENGTH }, () => value),
+];
+
+describe.each([
+  ['of its own', false],
+  ['that another thread sees', true],
+])('an answer in memory %s, where the engine has left the gradient,', (_, shared) => {
+  it('arrives as it was, though others are computed before it has left', async () => {
+    const job = heldJob({ shared });
+    for (const shard of [1, 2, 3]) await job.answer(shard);
+    await job.answer(4, 'evaluate');
+    await job.answer(5);
+    expect(job.letThrough()).toEqual([
+      gradientOf(1, 1),
+      gradientOf(2, 2),
+      gradientOf(3, 3),
+      ['evaluation'],
+      gradientOf(5, 4),
+    ]);
+  });
+
+  it('is not copied, and its memory is used again once it has left', async () => {
+    const job = heldJob({ shared });
+    const first = await job.answer(1);
+    job.letThrough();
+    const second = await job.answer(2);
+    expect(second.buffer).toBe(first.buffer);
+    expect(second.buffer instanceof SharedArrayBuffer).toBe(shared);
+    expect(job.letThrough()).toEqual([gradientOf(2, 2)]);
+  });
+});
+
+it('a gradient in fewer bytes is encoded elsewhere', async () => {
+  const job = heldJob({ codec: 'float16', shared: true });
+  const frame = await job.answer(1);
+  expect(frame.buffer).not.toBeInstanceOf(SharedArrayBuffer);
+});
