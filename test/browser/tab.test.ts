@@ -199,6 +199,8 @@ describeInBrowser('a tab', () => {
     proxy.pointTo(second.port);
     await workersReady(second, 1);
     expect(relativeDifference(await second.gradient(), expected)).toBeLessThan(TOLERANCE);
+    // It has said why it could not connect, and would again.
+    await page.close();
     errors.length = 0;
     await Promise.all([first.close('done'), second.close('done')]);
     proxy.close();
