@@ -230,6 +230,7 @@ export class WorkerPool {
       workerId: member.id,
       codec: member.welcomed.codec,
       ...(member.updateCodec === null ? {} : { updateCodec: member.updateCodec }),
+      ...(member.updateCodec === null && recodes.length === 0 ? { updates: false } : {}),
       heartbeatMs: this.#heartbeatMs,
       maxFrameBytes: this.#options.maxFrameBytes,
       ...(member.tails ? { tailCuts: [...tailCuts] } : {}),

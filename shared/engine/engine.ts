@@ -27,8 +27,9 @@ export interface Trainer {
   /**
    * @param weights the flat vector of the job's layout, or the part of it, of whole tensors, that starts at `from`; must
    *   not change until others are set
+   * @param given nobody else needs their memory any more: the trainer may hand it on
    */
-  setWeights(weights: Float32Array, from?: number): void;
+  setWeights(weights: Float32Array, from?: number, given?: boolean): void;
   /**
    * Forward and backward over a shard.
    * @param gradient receives the sum (not the mean) of the gradients of its samples; where the layout says

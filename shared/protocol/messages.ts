@@ -132,6 +132,8 @@ const welcome = v.object({
   codec: text(40),
   /** Of the updates that bring the weights from one step to the next. */
   updateCodec: v.optional(text(40)),
+  /** False: weights always come whole. */
+  updates: v.optional(v.boolean()),
   heartbeatMs: positive,
   maxFrameBytes: positive,
   /** Where the pieces of the tails of weights and gradients start in the flat vector; the tail itself with the first. */

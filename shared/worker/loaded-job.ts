@@ -13,6 +13,7 @@ import { checkLabels, viewShard, type Shard } from '../data/shard.ts';
 import type { Tail, Trainer } from '../engine/engine.ts';
 import type { Job } from '../model/job.ts';
 import { layoutOf } from '../model/layout.ts';
+import { CloseCode, ProtocolError } from '../protocol/close-code.ts';
 import { frameAround, HEADER_ROOM_BYTES, openFrame, type OpenFrame } from '../protocol/frame.ts';
 import type { FromWorker, Welcome } from '../protocol/messages.ts';
 import { tailPieces } from '../protocol/tail-pieces.ts';
@@ -33,7 +34,8 @@ export class LoadedJob {
   readonly #encoder: FeedbackEncoder;
   readonly #codec: string;
   readonly #kernel: DenseKernel | null;
-  readonly #held: HeldWeights;
+  /** Null if no update will come that needs them. */
+  readonly #held: HeldWeights | null;
   readonly #data: Job['data'];
   /** Of tails, from the back to the front; none if vectors travel whole. */
   readonly #pieces: ReturnType<typeof tailPieces>;
@@ -49,7 +51,11 @@ export class LoadedJob {
   readonly #tails: Float32Array[] = [];
   #lastView: { readonly payload: Uint8Array; readonly shard: Shard } | null = null;
 
-  constructor(trainer: Trainer, { codec, updateCodec, job, tailCuts }: Welcome, connection: Connection) {
+  constructor(
+    trainer: Trainer,
+    { codec, updateCodec, updates, job, tailCuts }: Welcome,
+    connection: Connection,
+  ) {
     this.#trainer = trainer;
     this.#data = job.data;
     this.#connection = connection;
@@ -58,19 +64,24 @@ export class LoadedJob {
     this.#codec = codec;
     this.#kernel = trainer.givesFactors === true ? factoredKernel(layoutOf(job.layout)) : null;
     this.#encoder = new FeedbackEncoder(codecNamed(codec), length);
-    this.#held = new HeldWeights(updateCodec === undefined ? null : codecNamed(updateCodec), length);
+    const mayUpdate = updates !== false || updateCodec !== undefined;
+    this.#held = mayUpdate
+      ? new HeldWeights(updateCodec === undefined ? null : codecNamed(updateCodec), length)
+      : null;
     this.#pieces = tailPieces(tailCuts ?? [], length);
   }
 
   /** @throws ProtocolError (wrongLength, malformed) */
   setWeights(received: ReceivedWeights | ReceivedUpdate): void {
     if ('pieces' in received) {
+      if (this.#held === null)
+        throw new ProtocolError(CloseCode.malformed, 'An update, though there were to be none.');
       this.#trainer.setWeights(this.#held.apply(received));
       return;
     }
     const { payload, tail } = received;
     const from = tail === null ? this.#gradient.length : this.#setTail(tail);
-    this.#setPart(float32.decode(payload, from), 0);
+    this.#setPart(float32.decode(payload, from), 0, true);
   }
 
   /** @returns where it starts */
@@ -78,7 +89,7 @@ export class LoadedJob {
     const from = pieces.at(-1)?.from ?? this.#gradient.length;
     const [first] = pieces;
     if (pieces.length === 1 && first !== undefined) {
-      this.#setPart(float32.decode(first.payload, first.to - first.from), from);
+      this.#setPart(float32.decode(first.payload, first.to - first.from), from, true);
       return from;
     }
     // Engines take whole tensors.
@@ -88,13 +99,14 @@ export class LoadedJob {
     for (const piece of pieces) {
       room.set(float32.decode(piece.payload, piece.to - piece.from), piece.from - from);
     }
-    this.#setPart(room, from);
+    this.#setPart(room, from, false);
     return from;
   }
 
-  #setPart(weights: Float32Array, from: number): void {
-    this.#trainer.setWeights(weights, from);
-    this.#held.set(weights, from);
+  /** @param ours whether nothing but an update would need them */
+  #setPart(weights: Float32Array, from: number, ours: boolean): void {
+    this.#trainer.setWeights(weights, from, ours && this.#held === null);
+    this.#held?.set(weights, from);
   }
 
   /** Gets samples ready whose shard has not come yet. */

@@ -31,7 +31,7 @@ export type ToEngine =
   | {
       readonly type: 'setWeights';
       readonly trainer: TrainerId;
-      /** Shared: stays as it is until others are set and computed with. */
+      /** Shared, or handed over: stays as it is until others are set and computed with. */
       readonly weights: Float32Array;
       /** Where they belong in the flat vector. */
       readonly from: number;

@@ -4,6 +4,9 @@ import type { Calls } from './calls.ts';
 import type { SentShard, ToEngine, TrainerId } from './messages.ts';
 import { SharedWeights, sharedFloats } from './shared-weights.ts';
 
+/** libuv's. */
+const LARGEST_READ_BYTES = 64 << 10;
+
 export interface ThreadLink {
   readonly calls: Calls;
   /** @param handedOver memory that this thread gives away */
@@ -46,8 +49,11 @@ export function threadedTrainer(trainer: TrainerId, { calls, post }: ThreadLink)
 
   return {
     allocate: (bytes) => new SharedArrayBuffer(bytes),
-    setWeights: (weights, from = 0) =>
-      post({ type: 'setWeights', trainer, weights: weightsShared.share(weights, from), from }),
+    setWeights(weights, from = 0, given = false) {
+      const message = { type: 'setWeights', trainer, from } as const;
+      if (given && isAlone(weights)) post({ ...message, weights }, [weights.buffer]);
+      else post({ ...message, weights: weightsShared.share(weights, from) });
+    },
     prepare: (step, shard) =>
       postWith(shard, (sentShard) => ({ type: 'prepare', trainer, step, shard: sentShard })),
 
@@ -94,3 +100,12 @@ export function threadedTrainer(trainer: TrainerId, { calls, post }: ThreadLink)
     dispose: () => post({ type: 'dispose', trainer }),
   };
 }
+
+/**
+ * Whether an array of a message has memory of its own, to be handed over as a whole: what is larger than any read from a
+ * socket has been put together in some.
+ */
+const isAlone = (values: Float32Array): values is Float32Array<ArrayBuffer> =>
+  values.buffer instanceof ArrayBuffer &&
+  values.byteLength > LARGEST_READ_BYTES &&
+  values.byteOffset + values.byteLength === values.buffer.byteLength;

@@ -16,6 +16,7 @@ describe('a pool', () => {
         protocol: 1,
         workerId: expect.any(String) as string,
         codec: 'float32',
+        updates: false,
         heartbeatMs: 5000,
         maxFrameBytes: 2000,
         job: exampleJob,

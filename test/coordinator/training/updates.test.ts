@@ -22,6 +22,8 @@ describe('updates', () => {
     const [ann, bob] = [await join('ann', KNOWN), await join('bob')];
     expect(ann.messages('welcome')).toMatchObject([{ codec: 'float32', updateCodec: 'int8' }]);
     expect(bob.messages('welcome')[0]).not.toHaveProperty('updateCodec');
+    expect(ann.messages('welcome')[0]).not.toHaveProperty('updates');
+    expect(bob.messages('welcome')[0]).toHaveProperty('updates', false);
   });
 
   it('follow weights that came whole once, the same bytes to everybody', async () => {

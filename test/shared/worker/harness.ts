@@ -65,6 +65,8 @@ export class FakeEngine implements Engine {
   readonly weights: number[][] = [];
   /** Where each of the weights set belong in the flat vector. */
   readonly weightsFrom: number[] = [];
+  /** Whether the memory of each was the engine's to hand on. */
+  readonly weightsGiven: boolean[] = [];
   readonly prepared: number[][] = [];
   disposed = 0;
   onLoad: (job: Job) => Promise<void> = () => Promise.resolve();
@@ -76,10 +78,11 @@ export class FakeEngine implements Engine {
     this.loaded.push(job);
     await this.onLoad(job);
     return {
-      setWeights: (weights, from = 0) => {
+      setWeights: (weights, from = 0, given = false) => {
         this.onWeights();
         this.weights.push([...weights]);
         this.weightsFrom.push(from);
+        this.weightsGiven.push(given);
       },
       gradient: (_step, shard, gradient, tail) => {
         this.onTail(tail);

@@ -55,6 +55,18 @@ describe('a worker with tails', () => {
     expect(worker.engine.weightsFrom).toEqual([4, 0, 4, 0, 4, 0]);
   });
 
+  it('hands memory on to the engine where it needs the weights no more, but not that which it uses again', async () => {
+    const { coordinator, engine } = await startWorker();
+    const { link } = coordinator;
+    await link.send({ ...exampleWelcome, tailCuts: [4, 5], updates: false });
+    await link.send({ type: 'weights', step: step(1) }, bytesOf(1, 2, 3, 4, 5, 6));
+    await link.send({ type: 'weightsTail', step: step(2), piece: 1 }, bytesOf(6));
+    await link.send({ type: 'weightsTail', step: step(2), piece: 0 }, bytesOf(5));
+    await link.send({ type: 'weights', step: step(2), head: true }, bytesOf(1, 2, 3, 4));
+    expect(engine.weightsFrom).toEqual([0, 4, 0]);
+    expect(engine.weightsGiven).toEqual([true, false, true]);
+  });
+
   it.each([
     ['never came', [], /head of weights whose tail/],
     ['was of another step', [{ at: 2, piece: undefined }], /head of weights whose tail/],

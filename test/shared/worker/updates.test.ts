@@ -108,6 +108,16 @@ describe('a worker that gets updates', () => {
     await plain.coordinator.link.send(weights(1), bytesOf(0, 0, 0, 0, 0, 0));
     await plain.coordinator.link.send(update(2), encoded(int8, 1, 1, 1, 1, 1, 1));
     expect(plain.coordinator.link.end.closed?.code).toBe(CloseCode.malformed);
+    const never = await worker({ updates: false });
+    await never.coordinator.link.send(weights(1), bytesOf(0, 0, 0, 0, 0, 0));
+    await never.coordinator.link.send(
+      { ...update(2), encoding: 'int8' } as FromCoordinator,
+      encoded(int8, 1, 1, 1, 1, 1, 1),
+    );
+    expect(never.coordinator.link.end.closed).toMatchObject({
+      code: CloseCode.malformed,
+      reason: expect.stringMatching(/there were to be none/) as string,
+    });
     const other = await worker();
     await other.coordinator.link.send(weights(1), bytesOf(0, 0, 0, 0, 0, 0));
     await other.coordinator.link.send(update(2), encoded(int8, 1, 1, 1, 1, 1));

@@ -93,6 +93,36 @@ describe('an engine in a thread', () => {
     }
   });
 
+  test('is handed the memory of weights that are given to it, if nothing else lies there', async () => {
+    const { job, initialWeights: weights } = prepared;
+    const [here, there] = [
+      await (await wasmEngine()).load(job),
+      await (await open(engineThread)).engine.load(job),
+    ];
+    const expected = new Float32Array(weights.length);
+    here.setWeights(weights);
+    await here.gradient(step(0), shard, expected);
+    const header = 12;
+    for (const [given, behind] of [
+      [true, 0],
+      [true, 4],
+      [false, 0],
+    ] as const) {
+      const message = new Float32Array(header + weights.length + behind);
+      message.set(weights, header);
+      const gradient = roomOf(there);
+      there.setWeights(message.subarray(header, header + weights.length), 0, given);
+      // What was handed over is empty here.
+      expect(message.length === 0).toBe(given && behind === 0);
+      await there.gradient(step(0), shard, gradient);
+      expect(bytesOf(gradient).equals(bytesOf(expected))).toBe(true);
+    }
+    // Small messages share the memory of one read from the socket.
+    const part = new Float32Array(9568);
+    there.setWeights(part, 0, true);
+    expect(part).toHaveLength(9568);
+  });
+
   test('says of itself what it says in this one, and why no other was taken', async () => {
     const { engine, why } = await open(engineThread);
     expect(engine.info).toEqual((await wasmEngine()).info);
