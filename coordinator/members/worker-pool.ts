@@ -222,6 +222,7 @@ export class WorkerPool {
         if (recodes.length > 0 && this.members.has(member.id)) probe.sent(bytes, more);
       },
     });
+    const mayUpdate = member.updateCodec !== null || (this.codecs === 'auto' && recodes.length > 0);
     this.#probes.set(member, probe);
     this.#preparing.set(member.id, member);
     this.send(member, {
@@ -230,7 +231,7 @@ export class WorkerPool {
       workerId: member.id,
       codec: member.welcomed.codec,
       ...(member.updateCodec === null ? {} : { updateCodec: member.updateCodec }),
-      ...(member.updateCodec === null && recodes.length === 0 ? { updates: false } : {}),
+      ...(mayUpdate ? {} : { updates: false }),
       heartbeatMs: this.#heartbeatMs,
       maxFrameBytes: this.#options.maxFrameBytes,
       ...(member.tails ? { tailCuts: [...tailCuts] } : {}),

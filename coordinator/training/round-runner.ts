@@ -55,9 +55,9 @@ export interface GradientOptions {
   /** Room for the sum, of the flat vector's length; the runner's own without. */
   readonly into?: Float32Array;
   /**
-   * Hears of each part of the gradient as soon as it is summed, the last layers' first; may update just that part of
-   * the weights at once, for the round has what it still needs of the old ones. What it makes of them is sent to workers as
-   * the next step's, so nobody may change it afterwards.
+   * Hears of each part of the gradient as soon as it is summed, the last layers' first, and updates just that part of the
+   * weights at once: the round has what it still needs of the old ones, and what they are then is sent to workers as the next
+   * step's, so nobody may change them later.
    */
   readonly onSummed?: (gradientSum: Float32Array, part: Range) => void;
   /** Puts back what onSummed has changed besides the weights, should the step come to nothing. */

@@ -15,7 +15,7 @@ interface NextWeights {
   readonly step: Step;
   readonly of: Float32Array;
   readonly frame: OpenFrame;
-  /** Where that starts which is in the frame. */
+  /** All from here on is in the frame. */
   from: number;
 }
 
@@ -33,6 +33,7 @@ export class WeightsBroadcast {
   readonly #cuts: readonly number[];
   /** By piece: what was made last, once for everybody. */
   readonly #frames = new Map<string, PieceFrame>();
+  /** Room for the weights of a step whose own are being updated before it is over. */
   readonly #kept: Float32Array;
   /** Whether all frames of the steps before had left when this one began: they may then be written over. */
   #left = false;
@@ -101,6 +102,7 @@ export class WeightsBroadcast {
     if (this.#exact === this.#kept) weights.set(this.#kept);
     for (const { piece } of tailPieces(this.#cuts, weights.length)) this.#frames.delete(`tail ${piece}`);
     this.#shared?.forgetAhead();
+    this.#next = null;
     for (const member of this.#pool.members.values()) member.ahead = null;
   }
 
@@ -120,7 +122,7 @@ export class WeightsBroadcast {
 
   /**
    * A part of the next step's weights is known: everybody who takes part in this one and takes them in pieces is sent it,
-   * unless it is the head; for others it is got ready, as long as the cache has it.
+   * unless it is the head; for others it is written into the frame that they will be sent, while the CPU's cache has it.
    * @param part those behind it came before
    */
   updated(weights: Float32Array, part: Range): void {

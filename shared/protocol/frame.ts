@@ -53,7 +53,7 @@ export function openFrame(
   return { bytes, payload: bytes.subarray(start) };
 }
 
-/** Bytes in front of a payload that is there before its header is known. The header of a gradient needs fewer. */
+/** Bytes in front of a payload that is there before its header is known. Headers of gradients and weights need fewer. */
 export const HEADER_ROOM_BYTES = 512;
 
 /**

@@ -132,7 +132,7 @@ const welcome = v.object({
   codec: text(40),
   /** Of the updates that bring the weights from one step to the next. */
   updateCodec: v.optional(text(40)),
-  /** False: weights always come whole. */
+  /** False: weights never come as updates. */
   updates: v.optional(v.boolean()),
   heartbeatMs: positive,
   maxFrameBytes: positive,

@@ -19,7 +19,8 @@ export async function knownAnswer(trainer: Trainer, job: Job): Promise<string> {
   const { length } = layoutOf(job.layout);
   const words = randomStream(job.seed, Purpose.knownAnswer);
   const weights = Float32Array.from({ length }, () => (words.uniform() - 0.5) * 2 * WEIGHT_RANGE);
-  const gradient = new Float32Array(length);
+  const bytes = length * Float32Array.BYTES_PER_ELEMENT;
+  const gradient = new Float32Array(trainer.allocate?.(bytes) ?? new ArrayBuffer(bytes));
   const hashed: Uint32Array[] = [];
   const add = ({ lossSum, correct }: { lossSum: number; correct: number }): void => {
     hashed.push(new Uint32Array(Float64Array.of(lossSum, correct).buffer));

@@ -103,9 +103,9 @@ export class LoadedJob {
     return from;
   }
 
-  /** @param ours whether nothing but an update would need them */
-  #setPart(weights: Float32Array, from: number, ours: boolean): void {
-    this.#trainer.setWeights(weights, from, ours && this.#held === null);
+  /** @param given that nothing here needs their memory any more, but for updates */
+  #setPart(weights: Float32Array, from: number, given: boolean): void {
+    this.#trainer.setWeights(weights, from, given && this.#held === null);
     this.#held?.set(weights, from);
   }
 

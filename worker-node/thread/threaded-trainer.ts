@@ -1,5 +1,6 @@
 import type { Shard } from '../../shared/data/shard.ts';
 import type { ShardResult, Trainer } from '../../shared/engine/engine.ts';
+import { HEADER_ROOM_BYTES } from '../../shared/protocol/frame.ts';
 import type { Calls } from './calls.ts';
 import type { SentShard, ToEngine, TrainerId } from './messages.ts';
 import { SharedWeights, sharedFloats } from './shared-weights.ts';
@@ -51,7 +52,7 @@ export function threadedTrainer(trainer: TrainerId, { calls, post }: ThreadLink)
     allocate: (bytes) => new SharedArrayBuffer(bytes),
     setWeights(weights, from = 0, given = false) {
       const message = { type: 'setWeights', trainer, from } as const;
-      if (given && isAlone(weights)) post({ ...message, weights }, [weights.buffer]);
+      if (given && ownsItsBuffer(weights)) post({ ...message, weights }, [weights.buffer]);
       else post({ ...message, weights: weightsShared.share(weights, from) });
     },
     prepare: (step, shard) =>
@@ -61,20 +62,21 @@ export function threadedTrainer(trainer: TrainerId, { calls, post }: ThreadLink)
       const tailFrom = tail?.from ?? null;
       const seen = gradient.buffer instanceof SharedArrayBuffer;
       const room = seen ? gradient : (ownRoom ??= sharedFloats(gradient.length));
-      const named = room === lastRoom ? null : room;
-      lastRoom = room;
       const result = await calls.ask<ShardResult>(
-        (call) =>
+        (call) => {
           postWith(shard, (sentShard) => ({
             type: 'gradient',
             call,
             trainer,
             step,
             shard: sentShard,
-            room: named,
+            room: room === lastRoom ? null : room,
             tailFrom,
             factored,
-          })),
+          }));
+          // Not before the thread is told: where that fails it still writes to the one before.
+          lastRoom = room;
+        },
         () => {
           if (tail === undefined) return;
           if (gradient !== room) gradient.set(room.subarray(tail.from), tail.from);
@@ -102,10 +104,12 @@ export function threadedTrainer(trainer: TrainerId, { calls, post }: ThreadLink)
 }
 
 /**
- * Whether an array of a message has memory of its own, to be handed over as a whole: what is larger than any read from a
- * socket has been put together in some.
+ * Whether nothing but the header of its own message lies in front of an array, and nothing behind it, so that its memory can
+ * be handed over as a whole. ws copies a message that is larger than one read from the socket into a buffer of its own;
+ * smaller ones are views of what was read, which others share.
  */
-const isAlone = (values: Float32Array): values is Float32Array<ArrayBuffer> =>
+const ownsItsBuffer = (values: Float32Array): values is Float32Array<ArrayBuffer> =>
   values.buffer instanceof ArrayBuffer &&
   values.byteLength > LARGEST_READ_BYTES &&
+  values.byteOffset <= HEADER_ROOM_BYTES &&
   values.byteOffset + values.byteLength === values.buffer.byteLength;

@@ -135,11 +135,12 @@ export function simdKernels(count = 0, length = 0): ResidentVectors | null {
 /** Zeros, with the fastest kernels that there are; all give the same bits. */
 export const residentVectors = (count: number, length: number): ResidentVectors =>
   simdKernels(count, length) ?? {
-    kernels: scalarKernels,
+    // No SIMD, or more than one memory holds.
+    kernels: anywhere,
     vectors: Array.from({ length: count }, () => new Float32Array(length)),
   };
 
-const { kernels: anywhere } = residentVectors(0, 0);
+const anywhere: VectorKernels = simdKernels()?.kernels ?? scalarKernels;
 
 /** For vectors that live anywhere; a vector that is changed is left in its memory, if kernels live there too. */
 export const vectorKernels: VectorKernels = {
