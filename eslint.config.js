@@ -20,7 +20,7 @@ const platformFree = [
 ];
 
 export default tseslint.config(
-  { ignores: ['dist/**', 'node_modules/**', 'runs/**', 'coverage/**'] },
+  { ignores: ['bin/cli.cjs', 'dist/**', 'node_modules/**', 'runs/**', 'coverage/**'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],

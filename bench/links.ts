@@ -9,7 +9,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { codecRule, LINK_CODECS } from '../coordinator/members/link-codecs.ts';
 import { prepareJob } from '../coordinator/model.ts';
 import { drawDigits } from '../shared/data/drawn-digits.ts';
-import { integer } from '../shared/options.ts';
+import { integer } from '../cli/options.ts';
 import { runCell, type Cell, type LinkWorker } from './links/cell.ts';
 import { canShape, COORDINATOR_ADDRESS, isInside, runInside, ShapedNetwork } from './links/namespaces.ts';
 import { median } from './support/statistics.ts';

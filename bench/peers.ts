@@ -3,7 +3,7 @@
 // On a machine with more than two cores, `taskset -c 0,1 npm run bench -- peers` keeps everybody to two.
 import { availableParallelism, cpus } from 'node:os';
 import { Command } from 'commander';
-import { integer } from '../shared/options.ts';
+import { integer } from '../cli/options.ts';
 import { streamReport } from '../worker-node/engine/install/progress.ts';
 import {
   CONTESTANTS,

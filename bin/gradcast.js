@@ -1,53 +1,50 @@
 #!/usr/bin/env node
 import { existsSync, readFileSync } from 'node:fs';
-import { relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const file = fileURLToPath(import.meta.url);
-let told = false;
-// Whoever read what is said here has gone, as in `gradcast coordinator | head`: as good as a request to end, in order.
+const programFile = fileURLToPath(import.meta.url);
+const isClone = existsSync(new URL('../scripts/', import.meta.url));
+let isEnding = false;
+// The reader of the output is gone, as in `gradcast coordinator | head`: the same as a request to end, in order.
 process.stdout.on('error', () => {
   if (process.listenerCount('SIGTERM') === 0) process.exit();
-  if (!told) process.emit('SIGTERM', 'SIGTERM');
-  told = true;
+  if (!isEnding) process.emit('SIGTERM', 'SIGTERM');
+  isEnding = true;
 });
 process.stderr.on('error', () => undefined);
-try {
-  // In a clone of the repository: whatever is missing or out of date is seen to first. A package is built already, and whoever
-  // holds the leash of this process has seen to it.
-  if (existsSync(new URL('../scripts/', import.meta.url)) && process.env.GRADCAST_LEASH === undefined) {
+
+/** Builds a clone whose sources have changed since the last build, so that the options are those of the sources. */
+async function rebuildIfChanged() {
+  if (!isClone || process.env.GRADCAST_LEASH !== undefined) return;
+  const { isBuilt, stamp } = await import('../scripts/is-built.js');
+  if (!existsSync(stamp) || isBuilt()) return;
+  const { isInstalled } = await import('../scripts/install.js');
+  if (!isInstalled(false)) return;
+  const { ensureBuilt } = await import('../scripts/build.js');
+  await ensureBuilt();
+}
+
+/** The code of the commands. A package is built already, and so is the clone of a process that another one started. */
+async function load() {
+  if (isClone && process.env.GRADCAST_LEASH === undefined) {
     const { ensureInstalled } = await import('../scripts/install.js');
     await ensureInstalled();
     const { ensureBuilt } = await import('../scripts/build.js');
     await ensureBuilt();
   }
-  const { Command } = await import('commander');
-  const { addCoordinatorCommands } = await import('../dist/coordinator/main.js');
-  const { addWorkerCommands, connectorFor, localWorkers, prepareEngine } =
-    await import('../dist/worker-node/main.js');
-  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
-  const installed = file.includes(`${sep}node_modules${sep}`);
-
-  const cli = new Command('gradcast')
-    .description('Trains one model on many machines: GPU boxes, CPU cores and browser tabs, over WebSockets.')
-    .version(version)
-    // An option belongs to the command that it stands behind: `engine` and `engine probe` share the names of some.
-    .enablePositionalOptions()
-    .showHelpAfterError('(add --help for the options and examples)');
-  addCoordinatorCommands(cli, {
-    command: [process.execPath, file],
-    typed: installed ? 'gradcast' : `node ${relative(process.cwd(), file)}`,
-    pageDir: fileURLToPath(new URL('../dist/page/', import.meta.url)),
+  const { createCommands } = await import('../dist/cli/commands.js');
+  return createCommands({
+    programFile,
+    distDir: fileURLToPath(new URL('../dist/', import.meta.url)),
     version,
-    workersHere: (engine, options) => localWorkers(engine, file, options),
-    // The two sides meet only here and on the wire.
-    prepareEngine: (engine, signal) => prepareEngine(engine, signal, file),
-    connectorFor,
   });
-  const threadFile = fileURLToPath(new URL('../dist/worker-node/thread/engine-thread.js', import.meta.url));
-  addWorkerCommands(cli, file, threadFile);
+}
 
-  await cli.parseAsync();
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+try {
+  await rebuildIfChanged();
+  const { main } = await import('./cli.cjs');
+  await main(process.argv.slice(2), { version, load });
 } catch (error) {
   console.error(`gradcast: ${error instanceof Error ? error.message : String(error)}`);
   if (process.env.GRADCAST_DEBUG) console.error(error);

@@ -1,5 +1,6 @@
 import { clockOf } from '../shared/clock.ts';
 import type { Step } from '../shared/protocol/messages.ts';
+import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import type { Dataset } from '../shared/data/dataset.ts';
 import type { Job } from '../shared/model/job.ts';
 import { INTERRUPTED, interruptible } from './interrupt.ts';
@@ -12,7 +13,7 @@ import { withWorkers } from './with-workers.ts';
 
 export interface EvaluateFlags {
   readonly data?: string;
-  readonly engine: string;
+  readonly engine: EngineChoice;
   readonly workers: number | 'auto';
 }
 

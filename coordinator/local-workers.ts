@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
 
 export interface LocalWorkersOptions {
   readonly count: number;
@@ -9,7 +10,9 @@ export interface LocalWorkersOptions {
   readonly token?: string | undefined;
   /** Of the certificate that the coordinator serves with. */
   readonly fingerprint?: string | undefined;
-  readonly engine: string;
+  readonly engine: EngineChoice;
+  /** See `--install-native` of the worker; never without. */
+  readonly installNative?: InstallNative | undefined;
   /** Of each worker's native engine; what fits, without. */
   readonly threads?: number | undefined;
   readonly onLine: (line: string) => void;
@@ -29,7 +32,17 @@ const CHATTER =
 
 /** Workers on this machine, in processes of their own, which connect as a stranger's would. */
 export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
-  const { count, command, url, token, fingerprint, engine, threads, onLine } = options;
+  const {
+    count,
+    command,
+    url,
+    token,
+    fingerprint,
+    engine,
+    threads,
+    onLine,
+    installNative = 'never',
+  } = options;
   const pin = fingerprint === undefined ? [] : ['--fingerprint', fingerprint];
   const [program, ...args] = command;
   const child = spawn(
@@ -43,6 +56,8 @@ export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
       'local',
       '--engine',
       engine,
+      '--install-native',
+      installNative,
       '--workers',
       String(count),
       ...pin,

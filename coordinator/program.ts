@@ -1,3 +1,4 @@
+import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import type { Connect } from '../shared/transport.ts';
 
 export interface WorkersHereOptions {
@@ -20,20 +21,19 @@ export interface Program {
    * How many local workers make the most of this machine; may measure for some seconds, and says so. What it says counts
    * for nothing once the signal is aborted.
    */
-  readonly workersHere: (engine: string, options: WorkersHereOptions) => Promise<number>;
+  readonly workersHere: (engine: EngineChoice, options: WorkersHereOptions) => Promise<number>;
   /**
-   * Gets what local workers compute with, if it is missing on this machine and can be had; may take minutes, and says by
-   * itself how far it is.
-   * @param engine as --engine names it
+   * Installs the engine that was asked for by name, if it is missing; may take minutes, and prints its progress.
+   * @throws Error with a sentence if this machine cannot have it
    */
-  readonly prepareEngine: (engine: string, signal: AbortSignal) => Promise<void>;
+  readonly prepareEngine: (engine: EngineChoice, signal: AbortSignal) => Promise<void>;
   /** Connects as a worker does; with a fingerprint, only to whoever has that certificate. */
   readonly connectorFor: (fingerprint: string | undefined) => Promise<Connect>;
 }
 
 /** How many local workers were asked for, or are best. */
 export function localWorkers(
-  { workers, engine }: { readonly workers: number | 'auto'; readonly engine: string },
+  { workers, engine }: { readonly workers: number | 'auto'; readonly engine: EngineChoice },
   program: Program,
   options: WorkersHereOptions,
 ): number | Promise<number> {

@@ -1,6 +1,7 @@
 import { clockOf } from '../shared/clock.ts';
-import type { LogFormat } from '../shared/options.ts';
+import type { LogFormat } from '../shared/json-log.ts';
 import type { Dataset } from '../shared/data/dataset.ts';
+import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
 import type { EpochRecord } from '../shared/protocol/messages.ts';
 import { beginRun, type BeginFlags, type Begun } from './begin.ts';
 import { growHeap } from './heap.ts';
@@ -32,7 +33,8 @@ export interface TrainFlags extends BeginFlags {
   readonly https?: boolean;
   readonly cert?: string;
   readonly key?: string;
-  readonly engine: string;
+  readonly engine: EngineChoice;
+  readonly installNative: InstallNative;
   /** Local ones; 0 leaves it to others to join. */
   readonly workers: number | 'auto';
   readonly minWorkers?: number;

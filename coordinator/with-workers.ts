@@ -1,4 +1,5 @@
 import { pause, type Clock } from '../shared/clock.ts';
+import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
 import type { Job } from '../shared/model/job.ts';
 import type { EpochRecord } from '../shared/protocol/messages.ts';
 import { startCoordinator, type Coordinator } from './coordinator.ts';
@@ -22,7 +23,9 @@ export interface WithWorkersOptions {
   /** See CoordinatorOptions. */
   readonly history?: readonly EpochRecord[] | undefined;
   readonly tls?: Certificate | undefined;
-  readonly engine: string;
+  readonly engine: EngineChoice;
+  /** Whether local workers may install native TensorFlow during the run; never without. */
+  readonly installNative?: InstallNative | undefined;
   /** Local ones; 0 leaves it to others to join. */
   readonly workers: number;
   /** Nothing is computed before so many are there. */
@@ -77,6 +80,7 @@ export async function withWorkers<Result>(
         token,
         fingerprint: tls?.fingerprint,
         engine,
+        installNative: options.installNative,
         // One process of two threads and two of one compute other bits.
         threads: job.microShard === undefined ? undefined : 1,
         onLine: (line) => report.info(line),

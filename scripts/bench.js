@@ -5,7 +5,7 @@ import { basename } from 'node:path';
 import { ensureInstalled, root } from './install.js';
 import { sweep } from './sweep.js';
 
-await ensureInstalled();
+await ensureInstalled({ checks: true });
 const { build } = await import('esbuild');
 const { buildAll } = await import('./build.js');
 

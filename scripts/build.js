@@ -1,16 +1,14 @@
-import { existsSync, readdirSync, realpathSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { readFileSync, realpathSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { buildPage } from './build-page.js';
-import { lockFile } from './install.js';
+import { isBuilt, stamp } from './is-built.js';
+import { lockFile, root } from './install.js';
 import { withLock } from './lock.js';
 import { sweep } from './sweep.js';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = `${root}/dist`;
-/** Written when all else is there. */
-const stamp = `${dist}/.built`;
 
 /** Bundles the program into dist/: the coordinator and the Node worker for Node, the page for browsers. */
 export function buildAll() {
@@ -22,7 +20,7 @@ const alone = (work) =>
 
 async function buildBoth() {
   const startedAt = new Date();
-  await Promise.all([buildForNode(), buildPage(root, `${dist}/page`)]);
+  await Promise.all([buildForNode(), buildPage(root, `${dist}/page`), buildCli()]);
   // What is changed while it is built is newer than this.
   writeFileSync(stamp, '');
   utimesSync(stamp, startedAt, startedAt);
@@ -36,34 +34,38 @@ export async function ensureBuilt() {
   });
 }
 
-function isBuilt() {
-  const rooms = ['shared', 'coordinator', 'worker-node', 'worker-browser', 'scripts'].map((room) =>
-    join(root, room),
-  );
-  const newest = Math.max(...rooms.map(newestIn), statSync(join(root, 'package-lock.json')).mtimeMs);
-  const targets = [
-    'coordinator/main.js',
-    'worker-node/main.js',
-    'worker-node/thread/engine-thread.js',
-    'page/index.html',
-  ];
-  const builtMs = statSync(stamp, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  return builtMs >= newest && targets.every((file) => existsSync(join(dist, file)));
+/**
+ * The command line as one file that needs no package: bin/cli.cjs. It is part of the repository, so that help and `plan`
+ * work in a clone where nothing is installed; a test holds it and its sources together.
+ * @returns {Promise<string>} its text
+ */
+export async function bundleCli() {
+  const { outputFiles } = await build({
+    absWorkingDir: root,
+    entryPoints: ['cli/main.ts'],
+    bundle: true,
+    minify: true,
+    write: false,
+    // Node's modules are required by commander, which is CommonJS.
+    format: 'cjs',
+    platform: 'node',
+    target: 'node20.19',
+    logLevel: 'warning',
+  });
+  const license = readFileSync(`${root}/node_modules/commander/LICENSE`, 'utf8').trim();
+  return `/* Built from cli/main.ts by scripts/build.js. It contains commander:\n${license}\n*/\n${outputFiles[0].text}`;
 }
 
-/** When a file in this folder, or below it, was last changed. */
-function newestIn(folder) {
-  const entries = readdirSync(folder, { withFileTypes: true, recursive: true });
-  const files = entries.filter((entry) => entry.isFile());
-  return Math.max(
-    ...files.map((entry) => statSync(join(entry.parentPath ?? entry.path, entry.name)).mtimeMs),
-  );
+async function buildCli() {
+  const file = `${root}/bin/cli.cjs`;
+  const text = await bundleCli();
+  if (readFileSync(file, { encoding: 'utf8', flag: 'a+' }) !== text) writeFileSync(file, text);
 }
 
 async function buildForNode() {
   const { metafile } = await build({
     absWorkingDir: root,
-    entryPoints: ['coordinator/main.ts', 'worker-node/main.ts', 'worker-node/thread/engine-thread.ts'],
+    entryPoints: ['cli/commands.ts', 'worker-node/thread/engine-thread.ts'],
     outdir: dist,
     outbase: '.',
     bundle: true,

@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { ensureInstalled, root } from './install.js';
 
-await ensureInstalled();
+await ensureInstalled({ checks: true });
 
 const bin = (name) => `${root}/node_modules/${name}`;
 const ifPossible = (required) => (required ? [] : ['--if-possible']);

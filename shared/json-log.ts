@@ -1,5 +1,8 @@
 import { pino, stdTimeFunctions } from 'pino';
 
+/** Form of a log: lines for people, or JSON objects for programs. */
+export type LogFormat = 'text' | 'json';
+
 /** What a line is about, for programs that read the log. */
 export type LogFields = Readonly<Record<string, unknown>>;
 

@@ -1,20 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { InvalidArgumentError } from 'commander';
 import { DRIVER_LIMITS } from './engine/gpu-name.ts';
 
 /** The numbers of GPUs, as nvidia-smi counts them. */
 export type Devices = 'all' | readonly number[];
-
-/** For commander: 'all', or numbers of GPUs, each once, with commas between. */
-export function parseDevices(text: string): Devices {
-  if (text === 'all') return text;
-  if (!/^\d{1,3}(,\d{1,3})*$/.test(text)) {
-    throw new InvalidArgumentError("It takes 'all', or numbers of GPUs such as 0,1.");
-  }
-  const numbers = text.split(',').map(Number);
-  if (new Set(numbers).size < numbers.length) throw new InvalidArgumentError('A GPU is named twice.');
-  return numbers;
-}
 
 /**
  * The GPUs to use, one worker each. Where CUDA_VISIBLE_DEVICES names numbers, no others are there for this process.

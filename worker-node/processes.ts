@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { parseSiblingMessage, type SiblingMessage } from './sibling-messages.ts';
 
 /** One of several workers: what it is called, and what its environment has more than the others'. */
 export interface WorkerSpec {
@@ -13,6 +14,8 @@ export interface ProcessesOptions {
   readonly env: NodeJS.ProcessEnv;
   readonly signal: AbortSignal;
   readonly note: (line: string) => void;
+  /** Called with what a worker tells this process. */
+  readonly onMessage?: (message: SiblingMessage, worker: WorkerSpec) => void;
 }
 
 /** How a worker among several ends whose engine has died; it is started again, as if it had been killed. */
@@ -67,17 +70,21 @@ async function keepRunning(options: ProcessesOptions, worker: WorkerSpec): Promi
 
 /** @returns the exit code, or null if a signal, or what is like one, ended the process */
 function runOnce(
-  { command, env, signal, note }: ProcessesOptions,
+  { command, env, signal, note, onMessage }: ProcessesOptions,
   worker: WorkerSpec,
 ): Promise<number | null> {
   return new Promise((resolve) => {
     const [program, ...args] = command;
     // stdin is a leash: it closes when this process dies, however it dies.
     const child = spawn(program, [...args, '--name', worker.name], {
-      stdio: ['pipe', 'inherit', 'inherit'],
+      stdio: ['pipe', 'inherit', 'inherit', 'ipc'],
       env: { ...env, ...worker.env, GRADCAST_LEASH: 'stdin' },
     });
-    child.stdin.on('error', () => undefined);
+    child.stdin?.on('error', () => undefined);
+    child.on('message', (received) => {
+      const message = parseSiblingMessage(received);
+      if (message !== null) onMessage?.(message, worker);
+    });
     const stop = (): void => endProcess(child);
     signal.addEventListener('abort', stop);
     if (signal.aborted) stop();

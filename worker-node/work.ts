@@ -4,7 +4,8 @@ import { runWorker } from '../shared/worker/connection-loop.ts';
 import type { WorkerReport } from '../shared/worker/run-session.ts';
 import { garbageCollector } from './collect-garbage.ts';
 import { connectPinned } from './connect.ts';
-import type { EngineChoice } from './engine/choose.ts';
+import type { EngineChoice } from '../shared/engine/engine-choice.ts';
+import { tellParent, totalSteps } from './sibling-messages.ts';
 import { openThreadedEngine, type EngineDiedError } from './thread/threaded-engine.ts';
 
 export interface WorkOptions {
@@ -43,9 +44,13 @@ export async function work(options: WorkOptions): Promise<string> {
   info(`${name}: ${backend} on ${device}, ${threads} thread${threads === 1 ? '' : 's'} (${why})`);
   const collectGarbage = garbageCollector();
   const report: WorkerReport = {
-    joined: ({ job }) => info(`${name}: joined ${url}, ${job.data.name}, batch ${job.batchSize}`),
+    joined: ({ job }) => {
+      info(`${name}: joined ${url}, ${job.data.name}, batch ${job.batchSize}`);
+      tellParent({ type: 'joined', totalSteps: totalSteps(job) });
+    },
     // The gradient has left, the next weights are on their way: nobody waits for this worker now.
-    computed: () => {
+    computed: (task, step) => {
+      if (task === 'train') tellParent({ type: 'computed', step });
       threaded.collectGarbage();
       collectGarbage();
     },

@@ -1,11 +1,25 @@
 import { availableParallelism } from 'node:os';
-import type { LogFormat } from '../shared/options.ts';
+import { clockOf } from '../shared/clock.ts';
+import type { LogFormat } from '../shared/json-log.ts';
 import { devicesHere, visibleDevice, type Devices } from './devices.ts';
 import { nativeCandidates } from './engine/candidates.ts';
-import type { EngineChoice } from './engine/choose.ts';
+import type { EngineChoice } from '../shared/engine/engine-choice.ts';
+import { requireNative, type EngineProgram } from './engine/engine-command.ts';
+import { engineCacheDir } from './engine/install/cache.ts';
 import { threadsPerWorker } from './engine/load-native.ts';
+import { installInBackground } from './engine/upgrade/background-install.ts';
+import { mayInstall } from './engine/upgrade/may-install.ts';
+import { runAndSwitch } from './engine/upgrade/switch-engines.ts';
+import { isWorthInstalling, thisProcessor } from './engine/upgrade/worth-installing.ts';
+import type { InstallNative } from '../shared/engine/engine-choice.ts';
 import { leaveWhenAsked, TERMINATED } from './leave-when-asked.ts';
-import { ASKED_TO_LEAVE, ENGINE_DIED, runProcesses, type WorkerSpec } from './processes.ts';
+import {
+  ASKED_TO_LEAVE,
+  ENGINE_DIED,
+  runProcesses,
+  type ProcessesOptions,
+  type WorkerSpec,
+} from './processes.ts';
 import { shapeOfThisMachine, workersHere } from './shape/workers-here.ts';
 import { EngineDiedError } from './thread/threaded-engine.ts';
 import { work } from './work.ts';
@@ -21,17 +35,12 @@ export interface WorkerFlags {
   readonly threads?: number;
   readonly devices?: Devices;
   readonly engine: EngineChoice;
+  readonly installNative: InstallNative;
   readonly quiet?: boolean;
   readonly log: LogFormat;
 }
 
-interface WorkerProgram {
-  /** What runs gradcast, for the processes that it starts. */
-  readonly file: string;
-  /** The same, as a person types it. */
-  readonly typed: string;
-  /** Gets the engine, if it is missing and can be had. */
-  readonly prepareEngine: (signal: AbortSignal) => Promise<void>;
+interface WorkerProgram extends EngineProgram {
   /** The program of the engine's thread. */
   readonly threadFile: string;
 }
@@ -55,14 +64,22 @@ export async function runWorkerCommand(
   const leaving = leaveWhenAsked();
   const { note, info } = await logOf(flags);
   const sibling = process.env.GRADCAST_SIBLING !== undefined;
-  // Whoever holds the leash of this worker has seen to the engine; and what is got here is none for GPUs.
-  if (process.env.GRADCAST_LEASH === undefined && flags.devices === undefined) {
-    await program.prepareEngine(leaving);
+  // The parent process of a worker has seen to the engine; and an installation brings none for GPUs.
+  if (flags.engine === 'native' && process.env.GRADCAST_LEASH === undefined && flags.devices === undefined) {
+    await requireNative(program, leaving);
     if (leaving.aborted) return INTERRUPTED;
   }
   const workers = await workersWanted(flags, program, leaving, info);
   if (leaving.aborted) return INTERRUPTED;
-  if (workers !== null) return runSeveral(url, flags, workers, { program, signal: leaving, note });
+  const installs =
+    !sibling &&
+    flags.devices === undefined &&
+    (await mayInstall(flags, { cacheDir: engineCacheDir(), nowMs: Date.now() }));
+  if (workers !== null || installs) {
+    const specs = workers ?? [{ name: flags.name, env: {} }];
+    const processes = processesOf(url, flags, specs, { program, signal: leaving, note });
+    return installs ? runThenSwitch(processes, flags, program) : runProcesses(processes);
+  }
   if (flags.threads !== undefined) process.env.TF_NUM_INTRAOP_THREADS = String(flags.threads);
   try {
     const { token, name, engine, fingerprint } = flags;
@@ -132,32 +149,38 @@ async function workersWanted(
   return Array.from({ length: count }, (_, i) => ({ name: `${name}-${i + 1}`, env: {} }));
 }
 
-function runSeveral(
+/** WebAssembly workers, and as many native ones in their place once the engine is installed. */
+function runThenSwitch(
+  processes: ProcessesOptions,
+  { name, installNative }: WorkerFlags,
+  { file }: WorkerProgram,
+): Promise<number> {
+  const processor = thisProcessor();
+  return runAndSwitch({
+    ...processes,
+    nativeWorkers: processes.workers.map(({ env }, i) => ({ name: `${name}-native-${i + 1}`, env })),
+    isWorthWhile: (remainingMs) =>
+      installNative === 'always' || (remainingMs !== null && isWorthInstalling(processor, remainingMs)),
+    install: (signal) => installInBackground([process.execPath, file], signal),
+    clock: clockOf(globalThis),
+  });
+}
+
+/** Several workers, each in a process of its own, which share the cores. */
+function processesOf(
   url: string,
   flags: WorkerFlags,
   workers: readonly WorkerSpec[],
   { program, signal, note }: { program: WorkerProgram; signal: AbortSignal; note: (line: string) => void },
-): Promise<number> {
+): ProcessesOptions {
   const { engine, token, threads, fingerprint } = flags;
-  const pin = fingerprint === undefined ? [] : ['--fingerprint', fingerprint];
-  const quiet = flags.quiet === true ? ['--quiet'] : [];
-  const log = ['--log', flags.log];
+  const options = ['--workers', '1', '--engine', engine, '--log', flags.log];
+  if (fingerprint !== undefined) options.push('--fingerprint', fingerprint);
+  if (flags.quiet === true) options.push('--quiet');
   const fairShare = String(threadsPerWorker(availableParallelism(), workers.length));
-  return runProcesses({
+  return {
     workers,
-    command: [
-      process.execPath,
-      program.file,
-      'worker',
-      url,
-      '--workers',
-      '1',
-      '--engine',
-      engine,
-      ...pin,
-      ...quiet,
-      ...log,
-    ],
+    command: [process.execPath, program.file, 'worker', url, ...options],
     env: {
       TF_NUM_INTRAOP_THREADS: fairShare,
       ...process.env,
@@ -167,7 +190,7 @@ function runSeveral(
     },
     signal,
     note,
-  });
+  };
 }
 
 /** @throws Error if no engine here would use a GPU */

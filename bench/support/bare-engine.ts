@@ -1,6 +1,7 @@
 // A single engine, with no network at all: answers every message with the milliseconds that one gradient step took.
 import type { Step } from '../../shared/protocol/messages.ts';
-import { chooseEngine, type EngineChoice } from '../../worker-node/engine/choose.ts';
+import { chooseEngine } from '../../worker-node/engine/choose.ts';
+import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import { drawnShard } from './drawn-shard.ts';
 
 const [, , choice = 'wasm', batchText = '128'] = process.argv;

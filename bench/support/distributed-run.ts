@@ -2,6 +2,7 @@
 // number with the milliseconds of as many steps: sockets, sum, Adadelta and broadcast included.
 // Arguments: engine, workers, batch
 import { startLocalWorkers } from '../../coordinator/local-workers.ts';
+import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import { coordinatorHere } from './coordinator-here.ts';
 
 const [, , engine = 'wasm', workersText = '2', batchText = '128'] = process.argv;
@@ -11,7 +12,7 @@ const local = startLocalWorkers({
   count: workers,
   command: [process.execPath, 'bin/gradcast.js'],
   url: here.url,
-  engine,
+  engine: engine as EngineChoice,
   onLine: (line) => process.stderr.write(`${line}\n`),
 });
 void local.gone.then((said) => {

@@ -1,5 +1,5 @@
 import type { Clock } from '../../shared/clock.ts';
-import type { LogFormat } from '../../shared/options.ts';
+import type { LogFormat } from '../../shared/json-log.ts';
 import { jsonReport } from './json-report.ts';
 import { plainReport } from './plain-report.ts';
 import type { Report } from './report.ts';

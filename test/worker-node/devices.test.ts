@@ -2,7 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { devicesHere, parseDevices, visibleDevice } from '../../worker-node/devices.ts';
+import { devices as parseDevices } from '../../cli/options.ts';
+import { devicesHere, visibleDevice } from '../../worker-node/devices.ts';
 import { fakePrograms } from '../support/fake-programs.ts';
 import { spawnGradcast } from '../support/worker-process.ts';
 

@@ -1,9 +1,7 @@
 import type { Engine } from '../../shared/engine/engine.ts';
+import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import { openNativeEngine } from './native.ts';
 import { openWasmEngine } from './wasm.ts';
-
-export const ENGINE_CHOICES = ['auto', 'native', 'wasm'] as const;
-export type EngineChoice = (typeof ENGINE_CHOICES)[number];
 
 /** An engine, and why no better one was taken. */
 export interface ChosenEngine {

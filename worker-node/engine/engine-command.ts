@@ -1,123 +1,106 @@
-import { Option, type Command } from 'commander';
-import { integer } from '../../shared/options.ts';
-import { ENGINE_CHOICES, type EngineChoice } from './choose.ts';
+import { constants, setPriority } from 'node:os';
+import { messageOf } from '../../shared/error-text.ts';
+import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import { engineCacheDir } from './install/cache.ts';
 import type { ProbeTarget } from './install/prove.ts';
+import { streamReport } from './install/progress.ts';
+import { prepareNative, sentence } from './prepare.ts';
 
 const INTERRUPTED = 130;
+const PROFILED_STEPS = 20;
 
-interface EngineFlags {
+export interface EngineFlags {
   readonly json?: boolean;
   readonly profile?: boolean;
   readonly engine: EngineChoice;
   readonly batch: number;
 }
 
-const PROFILED_STEPS = 20;
+export interface InstallFlags {
+  readonly gpu?: boolean;
+  /** Do not retry soon after a failure, and exit with 0 after one. */
+  readonly ifPossible?: boolean;
+  /** At low priority, for a process that computes meanwhile; ends when stdin closes. */
+  readonly background?: boolean;
+}
+
+export type ProbeFlags = ProbeTarget & { readonly batch: number };
+
+/** How this program is started. */
+export interface EngineProgram {
+  /** Runs gradcast, for the processes that try an engine. */
+  readonly file: string;
+  /** The same, as a person types it. */
+  readonly typed: string;
+}
+
+/** `gradcast engine`: prints what this machine has. @returns the exit code */
+export async function runEngine(flags: EngineFlags, { file, typed }: EngineProgram): Promise<number> {
+  if (flags.profile === true) {
+    await printProfile(flags);
+    return 0;
+  }
+  const { describeDiagnosis, diagnose, usedEngine } = await import('./doctor.ts');
+  const diagnosis = await interruptible((signal) => diagnose(file, signal));
+  if (diagnosis === null) return INTERRUPTED;
+  const text =
+    flags.json === true ? JSON.stringify(diagnosis, null, 2) : describeDiagnosis(diagnosis, typed).join('\n');
+  process.stdout.write(`${text}\n`);
+  return usedEngine(diagnosis) === undefined ? 1 : 0;
+}
+
+/** `gradcast engine install`. @returns the exit code */
+export async function runInstall(flags: InstallFlags, program: EngineProgram): Promise<number> {
+  // The compiler and pip inherit it.
+  if (flags.background === true) setPriority(constants.priority.PRIORITY_LOW);
+  const report = streamReport(process.stderr, () => performance.now());
+  const done = await interruptible(async (signal) => {
+    if (flags.ifPossible === true) {
+      await prepareNative({ ...prepareOptions(program, signal), required: false });
+      return true;
+    }
+    const { installEngine, NotInstalled } = await import('./install/install.ts');
+    const variant = flags.gpu === true ? 'gpu' : 'cpu';
+    try {
+      await installEngine({ variant, cacheDir: engineCacheDir(), programFile: program.file, signal, report });
+      return true;
+    } catch (error) {
+      if (flags.background !== true) throw error;
+      // The last line is what the parent process reports.
+      report.say(sentence(error instanceof NotInstalled ? error.why : messageOf(error)));
+      return false;
+    }
+  }, flags.background === true);
+  return done === null ? INTERRUPTED : done ? 0 : 1;
+}
 
 /**
- * Adds `engine`, `engine install` and what they start.
- * @param prepare installs the engine as a first run does
+ * Installs native TensorFlow where there is none, and waits for it. Progress goes to stderr.
+ * @param signal stops the installation
+ * @throws Error with a sentence if this machine cannot have it
  */
-export function addEngineCommands(
-  cli: Command,
-  programFile: string,
-  typed: string,
-  prepare: (signal: AbortSignal) => Promise<void>,
-): void {
-  const engine = cli
-    .command('engine')
-    // What stands behind a command of its own belongs to that one.
-    .enablePositionalOptions()
-    .summary('what computes on this machine')
-    .description(
-      'What engines this machine has, which would be used and why not a better one, each measured.',
-    )
-    .option('--json', 'as JSON')
-    .option('--profile', 'instead: where the time of a gradient step goes, op by op')
-    .addOption(
-      new Option('--engine <engine>', 'which one to profile').choices(ENGINE_CHOICES).default('auto'),
-    )
-    .option('--batch <n>', 'samples of a step to profile', integer(1, 65536), 128)
-    .addHelpText(
-      'after',
-      `
-Examples:
-  gradcast engine
-  gradcast engine --profile
-  gradcast engine --profile --engine wasm --batch 64
-  gradcast engine install
-  gradcast engine install --gpu`,
-    )
-    .action(async (flags: EngineFlags) => {
-      if (flags.profile === true) {
-        await printProfile(flags);
-        return;
-      }
-      const { describeDiagnosis, diagnose, usedEngine } = await import('./doctor.ts');
-      const diagnosis = await interruptible((signal) => diagnose(programFile, signal));
-      if (diagnosis === null) return;
-      const text =
-        flags.json === true
-          ? JSON.stringify(diagnosis, null, 2)
-          : describeDiagnosis(diagnosis, typed).join('\n');
-      process.stdout.write(`${text}\n`);
-      if (usedEngine(diagnosis) === undefined) process.exitCode = 1;
-    });
+export async function requireNative(program: EngineProgram, signal: AbortSignal): Promise<void> {
+  await prepareNative({ ...prepareOptions(program, signal), required: true });
+}
 
-  engine
-    .command('install')
-    .summary('get native TensorFlow')
-    .description(
-      "Get native TensorFlow for this machine by the first way that works: one that is here, the package's own download, " +
-        'or a TensorFlow wheel and a build of the addon. It lands in the cache of this user.',
-    )
-    .option('--gpu', 'with CUDA, for NVIDIA GPUs')
-    .addOption(
-      new Option(
-        '--if-possible',
-        'as a first run does: not again soon after a failure, and failing is no error',
-      )
-        .conflicts('gpu')
-        .hideHelp(),
-    )
-    .action(async (flags: { readonly gpu?: boolean; readonly ifPossible?: boolean }) => {
-      if (flags.ifPossible === true) {
-        await interruptible(prepare);
-        return;
-      }
-      const { installEngine } = await import('./install/install.ts');
-      const { streamReport } = await import('./install/progress.ts');
-      const variant = flags.gpu === true ? 'gpu' : 'cpu';
-      const report = streamReport(process.stderr, () => performance.now());
-      await interruptible((signal) =>
-        installEngine({ variant, cacheDir: engineCacheDir(), programFile, signal, report }),
-      );
-    });
+/** `gradcast engine probe`: measures one engine in this process, for `engine` and `engine install`. */
+export async function runProbe(flags: ProbeFlags): Promise<void> {
+  const [{ probeEngine }, { probeLine }] = await Promise.all([
+    import('./probe.ts'),
+    import('./install/prove.ts'),
+  ]);
+  process.stdout.write(probeLine(await probeEngine(flags, flags.batch)));
+}
 
-  engine
-    .command('probe', { hidden: true })
-    .description('Try one engine in this process and print what it says.')
-    .addOption(new Option('--engine <engine>').choices(['native', 'wasm']).default('native'))
-    .option('--package <name>', 'of a native one')
-    .option('--folder <dir>', "an engine's folder")
-    .option('--batch <n>', 'samples a step', integer(1, 65536), 64)
-    .action(async (flags: ProbeTarget & { readonly batch: number }) => {
-      const [{ probeEngine }, { probeLine }] = await Promise.all([
-        import('./probe.ts'),
-        import('./install/prove.ts'),
-      ]);
-      process.stdout.write(probeLine(await probeEngine(flags, flags.batch)));
-    });
-
-  engine
-    .command('pace', { hidden: true })
-    .description('Measure gradient steps of the native engine, side by side with others.')
-    .option('--batch <n>', 'samples a step', integer(1, 65536), 128)
-    .action(async ({ batch }: { readonly batch: number }) => {
-      const { keepPace } = await import('../shape/pace.ts');
-      await keepPace(batch, process.stdin, (line) => process.stdout.write(`${line}\n`));
-    });
+function prepareOptions({ file, typed }: EngineProgram, signal: AbortSignal) {
+  return {
+    cacheDir: engineCacheDir(),
+    programFile: file,
+    typed,
+    signal,
+    report: streamReport(process.stderr, () => performance.now()),
+    nowMs: Date.now(),
+  };
 }
 
 async function printProfile({ json, engine, batch }: EngineFlags): Promise<void> {
@@ -130,11 +113,19 @@ async function printProfile({ json, engine, batch }: EngineFlags): Promise<void>
   process.stdout.write(`${text}\n`);
 }
 
-/** Work that Ctrl-C, SIGTERM and the end of the terminal break off, with the exit code that says so. @returns null then */
-async function interruptible<Result>(work: (signal: AbortSignal) => Promise<Result>): Promise<Result | null> {
+/**
+ * Runs work that Ctrl-C, SIGTERM and the end of the terminal stop.
+ * @param stdin whether the end of stdin stops it too: it closes when the parent process ends, however that ends
+ * @returns null if it was stopped
+ */
+async function interruptible<Result>(
+  work: (signal: AbortSignal) => Promise<Result>,
+  stdin = false,
+): Promise<Result | null> {
   const abort = new AbortController();
   const stop = (): void => abort.abort();
   process.on('SIGINT', stop).on('SIGTERM', stop).on('SIGHUP', stop);
+  if (stdin) process.stdin.resume().once('close', stop);
   try {
     const result = await work(abort.signal);
     if (!abort.signal.aborted) return result;
@@ -142,7 +133,7 @@ async function interruptible<Result>(work: (signal: AbortSignal) => Promise<Resu
     if (!abort.signal.aborted) throw error;
   } finally {
     process.off('SIGINT', stop).off('SIGTERM', stop).off('SIGHUP', stop);
+    if (stdin) process.stdin.off('close', stop).destroy();
   }
-  process.exitCode = INTERRUPTED;
   return null;
 }

@@ -66,8 +66,8 @@ const WITHOUT_IT = '--engine wasm does without it.';
 export const installAdvice = (typed: string): string =>
   `No native TensorFlow here yet; this gets it: ${typed} engine install (with --gpu for an NVIDIA GPU)`;
 
-/** What programs say has no end to its sentences, and may have several lines. */
-function sentence(words: string): string {
+/** The words of a program as one sentence on one line. */
+export function sentence(words: string): string {
   const line = words.trim().replaceAll(/\s*\n\s*/g, ' ');
   return /[.!?]$/.test(line) ? line : `${line}.`;
 }

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readModel } from '../../shared/model/saved-model.ts';
-import { chooseEngine, type EngineChoice } from '../engine/choose.ts';
+import { chooseEngine } from '../engine/choose.ts';
+import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import { readPicture } from './read-picture.ts';
 import { sampleFromPicture } from './sample-from-image.ts';
 

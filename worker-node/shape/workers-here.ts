@@ -3,7 +3,7 @@ import { availableParallelism, cpus, freemem, loadavg } from 'node:os';
 import { dirname, join } from 'node:path';
 import { messageOf } from '../../shared/error-text.ts';
 import { addonFile, nativeCandidates } from '../engine/candidates.ts';
-import type { EngineChoice } from '../engine/choose.ts';
+import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import { engineCacheDir } from '../engine/install/cache.ts';
 import { threadsPerWorker } from '../engine/load-native.ts';
 import { compareTeams, type Comparison, type Team } from './measure.ts';

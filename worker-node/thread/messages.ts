@@ -2,7 +2,7 @@ import type { Shard } from '../../shared/data/shard.ts';
 import type { ShardResult } from '../../shared/engine/engine.ts';
 import type { Job } from '../../shared/model/job.ts';
 import type { EngineInfo, Step } from '../../shared/protocol/messages.ts';
-import type { EngineChoice } from '../engine/choose.ts';
+import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 
 /** What the engine's thread is started with. */
 export interface ThreadStart {

@@ -1,7 +1,7 @@
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { messageOf } from '../../shared/error-text.ts';
-import type { EngineChoice } from '../engine/choose.ts';
+import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import { Calls } from './calls.ts';
 import type { FromEngine, ThreadStart, ToEngine, TrainerId } from './messages.ts';
 import { threadedTrainer, type ThreadLink } from './threaded-trainer.ts';

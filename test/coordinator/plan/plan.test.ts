@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { LINK_CODECS } from '../../../coordinator/members/link-codecs.ts';
 import { planBest, planRun, type PlanSettings } from '../../../coordinator/plan/plan.ts';
 import { runPlan } from '../../../coordinator/plan/plan-command.ts';
-import { bitRate, decimal } from '../../../shared/options.ts';
+import { bitRate, decimal } from '../../../cli/options.ts';
 
 const settings: PlanSettings = {
   ...{ workers: 4, batchSize: 128, rate: 1e8, coordinatorRate: 1e9, delayMs: 2, msPerSample: 1 },

@@ -10,7 +10,7 @@ import { sayAddresses } from '../../../coordinator/report/say-addresses.ts';
 import { certificateFor, selfSignedCertificate } from '../../../coordinator/server/certificate.ts';
 import { startServer, type RunningServer, type ServerOptions } from '../../../coordinator/server/server.ts';
 import { connectPinned } from '../../../worker-node/connect.ts';
-import { parseFingerprint } from '../../../shared/fingerprint.ts';
+import { fingerprint as parseFingerprint } from '../../../cli/options.ts';
 
 const PAGE = 'dist/page';
 

@@ -1,14 +1,15 @@
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import type { EpochRecord } from '../../../shared/protocol/messages.ts';
 import { drawDigits } from '../../../shared/data/drawn-digits.ts';
 import { nativeCandidates } from '../../../worker-node/engine/candidates.ts';
 import { fakePrograms } from '../../support/fake-programs.ts';
 import { writeDigits } from '../../support/idx-bytes.ts';
 import { nativeRequired, NO_NATIVE } from '../../support/native.ts';
-import { gradcast, spawnGradcast } from '../../support/worker-process.ts';
+import { gradcast, said, spawnGradcast, type WorkerProcess } from '../../support/worker-process.ts';
 
 // Everything here is real but npm, which brings a copy of this machine's own native engine instead of another.
 const own = nativeCandidates().find(
@@ -54,27 +55,66 @@ function killedAt(words: string, env: NodeJS.ProcessEnv): Promise<string | null>
 }
 
 test(
-  'the first run on a machine gets the engine and trains with it; the second finds it',
+  'the first run trains at once, and native workers replace the WebAssembly ones when the engine is there',
   { timeout: 120_000 },
   async () => {
     const env = await machine('first', 'exit 0');
     const data = join(scratch, 'digits');
     await writeDigits(data, drawDigits({ seed: 3, trainCount: 64, testCount: 10 }));
-    const train = async (out: string): Promise<string> => {
-      const options = ['--data', data, '--out', join(scratch, out), '--epochs', '1', '--workers', '1'];
-      const run = spawnGradcast(['train', ...options], env);
-      expect(await run.ended, run.output()).toBe(0);
-      return run.output();
-    };
-    const first = await train('run-1');
-    expect(first).toMatch(
-      /No native TensorFlow here yet.*\n(.*\n)*It works: .*\n(.*\n)*\+ local joined: tensorflow on/,
+    const train = (out: string, ...more: string[]): WorkerProcess =>
+      spawnGradcast(
+        [
+          'train',
+          '--data',
+          data,
+          '--out',
+          join(scratch, out),
+          '--batch-size',
+          '16',
+          '--workers',
+          '2',
+          ...more,
+        ],
+        env,
+      );
+    const first = train('run-1', '--epochs', '1000000', '--install-native', 'always');
+    await said(first, /Native TensorFlow is ready/);
+    await said(first, /- local-1 left: .*\n(.*\n)*- local-2 left|- local-2 left: .*\n(.*\n)*- local-1 left/);
+    const trained = await readHistory(join(scratch, 'run-1'));
+    await vi.waitFor(
+      async () =>
+        expect((await readHistory(join(scratch, 'run-1'))).length).toBeGreaterThan(trained.length + 5),
+      20_000,
     );
-    const second = await train('run-2');
-    expect(second).toContain('+ local joined: tensorflow on');
-    expect(second).not.toMatch(/No native|Installing/);
+    first.kill('SIGINT');
+    expect(await first.ended, first.output()).toBe(130);
+    const order = [
+      /\+ local-\d joined: wasm on/,
+      /Epoch 1\/1000000/,
+      /Installing native TensorFlow beside the training/,
+      /\+ local-native-\d joined: tensorflow on/,
+      // The sentence about it comes by another way and may be printed later.
+      /- local-\d left: /,
+    ].map((pattern) => first.output().search(pattern));
+    expect(order).toEqual(order.toSorted((a, b) => a - b));
+    expect(order).not.toContain(-1);
+
+    // An accuracy is a number of samples by 64: none was left out or counted twice.
+    const history = await readHistory(join(scratch, 'run-1'));
+    expect(history.map(({ epoch }) => epoch)).toEqual(history.map((_, i) => i + 1));
+    for (const { accuracy } of history) expect(accuracy * 64).toBeCloseTo(Math.round(accuracy * 64), 6);
+
+    const second = train('run-2', '--epochs', '1');
+    expect(await second.ended, second.output()).toBe(0);
+    expect(second.output()).toMatch(/\+ local(-1)? joined: tensorflow on/);
+    expect(second.output()).not.toMatch(/No native|Installing/);
   },
 );
+
+async function readHistory(run: string): Promise<EpochRecord[]> {
+  const lines = (await readFile(join(run, 'history.jsonl'), 'utf8').catch(() => '')).split('\n');
+  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as EpochRecord);
+}
 
 test('an installation that was killed, twice, is done by the next', { timeout: 120_000 }, async () => {
   const env = await machine('killed', `test -e "$HOME/on" || { : > "$HOME/on"; sleep 20; exit 1; }`);

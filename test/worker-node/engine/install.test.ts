@@ -3,13 +3,19 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { drawDigits } from '../../../shared/data/drawn-digits.ts';
 import { nativeCandidates } from '../../../worker-node/engine/candidates.ts';
 import { thisTarget } from '../../../worker-node/engine/install/target.ts';
 import { fakePrograms } from '../../support/fake-programs.ts';
 import { writeDigits } from '../../support/idx-bytes.ts';
-import { gradcast, said, spawnGradcast, spawnProgram } from '../../support/worker-process.ts';
+import {
+  gradcast,
+  said,
+  spawnGradcast,
+  spawnProgram,
+  type WorkerProcess,
+} from '../../support/worker-process.ts';
 
 /** An npm that brings the package, and whose own download finds no host. */
 const OFFLINE_NPM =
@@ -40,10 +46,27 @@ async function machine(programs: Readonly<Record<string, string>>): Promise<Node
   return { ...env, HOME: home, XDG_CACHE_HOME: join(home, 'cache') };
 }
 
+/** A run that ends only when it is stopped, and installs native TensorFlow meanwhile. */
 const trainArgs = (): string[] => {
-  const options = ['--data', data, '--out', join(home, `run-${++runs}`), '--epochs', '1', '--workers', '1'];
-  return ['train', ...options, '--batch-size', '32'];
+  const options = [
+    '--data',
+    data,
+    '--out',
+    join(home, `run-${++runs}`),
+    '--epochs',
+    '1000000',
+    '--workers',
+    '1',
+  ];
+  return ['train', ...options, '--batch-size', '32', '--install-native', 'always'];
 };
+
+/** Lets a run train until its installation has failed, and stops it. @returns its exit code and what it printed */
+async function untilFailed(run: WorkerProcess): Promise<[unknown, string]> {
+  await said(run, /could not be installed: .*\n/);
+  run.kill('SIGINT');
+  return [await run.ended, run.output()];
+}
 
 async function outputOf(args: readonly string[], env: NodeJS.ProcessEnv): Promise<[unknown, string]> {
   const run = spawnGradcast(args, env);
@@ -53,9 +76,9 @@ async function outputOf(args: readonly string[], env: NodeJS.ProcessEnv): Promis
 const npmCalls = async (): Promise<number> =>
   (await readFile(join(home, 'npm-calls'), 'utf8').catch(() => '')).split('\n').length - 1;
 
-/** What a machine that lacks something says before it trains on WebAssembly. */
+/** Why native TensorFlow could not be installed, in the words of a run. */
 const whySentences = (output: string): string[] =>
-  output.split('\n').filter((line) => line.startsWith('No native TensorFlow') && !line.includes('yet'));
+  output.split('\n').filter((line) => line.startsWith('Native TensorFlow could not be installed'));
 
 // Only Linux has all ways; and where an engine is in the installed packages, nothing would be installed.
 const { platform, arch } = thisTarget();
@@ -81,29 +104,33 @@ describe.runIf(canInstall)('where no native engine can be had', { timeout: 90_00
     ['no Python', { 'g++': works, make: works }, /Python 3 and pip for Python 3 are missing\. Install them/],
     ['no compiler', { python3: works, make: works }, /A C\+\+ compiler is missing\. Install it/],
   ])('%s: training goes on with WebAssembly, and says why', async (_, programs, sentence) => {
-    const [code, output] = await outputOf(trainArgs(), await machine({ npm: OFFLINE_NPM, ...programs }));
-    expect(code, output).toBe(0);
+    const run = spawnGradcast(trainArgs(), await machine({ npm: OFFLINE_NPM, ...programs }));
+    const [code, output] = await untilFailed(run);
+    expect(code, output).toBe(130);
     expect(whySentences(output)).toEqual([expect.stringMatching(sentence)]);
     expect(output).toContain('wasm on ');
+    expect(output).not.toMatch(/left: (?!The run was stopped)/);
   });
 
-  test('a failure is not repeated by the next start, but by engine install', async () => {
+  test('a failure is not repeated soon, but by engine install', async () => {
     const env = await machine({ npm: 'echo "$1" >> "$HOME/npm-calls"; echo "Error: no registry"; exit 1' });
-    const [first, second] = [await outputOf(trainArgs(), env), await outputOf(trainArgs(), env)];
+    const first = await outputOf(['engine', 'install', '--if-possible'], env);
+    const second = await outputOf(['engine', 'install', '--if-possible'], env);
     expect([first[0], second[0]]).toEqual([0, 0]);
-    expect(whySentences(second[1])).toEqual([
-      expect.stringMatching(/\(tried 0 min ago\): npm could not install .*no registry.*engine install$/),
-    ]);
+    expect(second[1]).toMatch(/\(tried 0 min ago\): npm could not install .*no registry.*engine install\n/);
     expect(await npmCalls()).toBe(1);
     await outputOf(['engine', 'install'], env);
     expect(await npmCalls()).toBe(2);
   });
 
-  test('with --engine wasm nothing is tried or said', async () => {
-    const [code, output] = await outputOf(
-      [...trainArgs(), '--engine', 'wasm'],
-      await machine({ npm: OFFLINE_NPM }),
-    );
+  test.each([
+    ['with --engine wasm', ['--engine', 'wasm']],
+    ['with --install-native never', ['--install-native', 'never']],
+    ['in exact mode, where engines must not change', ['--exact']],
+    ['in a run that is too short', ['--install-native', 'auto']],
+  ])('%s nothing is tried or said', async (_, options) => {
+    const env = await machine({ npm: OFFLINE_NPM });
+    const [code, output] = await outputOf([...trainArgs(), ...options, '--epochs', '20'], env);
     expect(code, output).toBe(0);
     expect(output).not.toMatch(/native|npm|engine/i);
     expect(existsSync(cacheDir)).toBe(false);
@@ -118,27 +145,39 @@ describe.runIf(canInstall)('where no native engine can be had', { timeout: 90_00
   });
 
   test.each<[string, NodeJS.Signals, () => string[]]>([
-    ['Ctrl-C', 'SIGINT', trainArgs],
-    ['the end of the terminal', 'SIGHUP', trainArgs],
+    ['Ctrl-C', 'SIGINT', () => ['engine', 'install']],
     ['the end of the terminal', 'SIGHUP', () => ['engine', 'install']],
-    ['the end of the terminal', 'SIGHUP', () => ['worker', 'ws://127.0.0.1:1']],
-  ])('%s ends the installation with 130, and the next start begins anew', async (_, signal, args) => {
-    const env = await machine({ npm: 'exec /bin/sleep 60' });
-    const run = spawnGradcast(args(), env);
+    ['the end of the terminal', 'SIGHUP', () => ['worker', 'ws://127.0.0.1:1', '--engine', 'native']],
+  ])('%s ends the installation with 130, and leaves nothing', async (_, signal, args) => {
+    const run = spawnGradcast(args(), await machine({ npm: 'exec /bin/sleep 60' }));
     await said(run, /Installing @tensorflow/);
     run.kill(signal);
     expect(await run.ended, run.output()).toBe(130);
     expect(await readdir(cacheDir)).toEqual([]);
-    expect(existsSync(join(home, `run-${runs}`))).toBe(false);
+  });
+
+  test.each<[string, NodeJS.Signals]>([
+    ['Ctrl-C', 'SIGINT'],
+    ['the end of the terminal', 'SIGHUP'],
+    ['the death of the coordinator', 'SIGKILL'],
+  ])('%s ends an installation beside a run, which leaves nothing', async (_, signal) => {
+    const env = await machine({ npm: 'echo $$ > "$HOME/npm-pid"; exec /bin/sleep 60' });
+    const run = spawnGradcast(trainArgs(), env);
+    await said(run, /Installing native TensorFlow/);
+    const pid = await vi.waitFor(() => readFile(join(home, 'npm-pid'), 'utf8'), 20_000);
+    run.kill(signal);
+    expect(await run.ended, run.output()).toBe(signal === 'SIGKILL' ? 'SIGKILL' : 130);
+    await vi.waitFor(async () => expect(await readdir(cacheDir)).toEqual([]), 20_000);
+    await vi.waitFor(() => expect(() => process.kill(Number(pid), 0)).toThrow(/ESRCH/), 20_000);
   });
 });
 
 describe.runIf(canInstall && mountsArePermitted())('on a file system', { timeout: 90_000 }, () => {
   /** A run with a file system of its own at the cache. */
-  async function trainWithCacheOn(options: string, env: NodeJS.ProcessEnv): Promise<[unknown, string]> {
+  async function trainWithCacheOn(options: string, env: NodeJS.ProcessEnv): Promise<WorkerProcess> {
     await mkdir(join(home, 'cache'));
     const script = 'mount -t tmpfs -o "$1" none "$2" && shift 2 && exec "$@"';
-    const run = spawnProgram(
+    return spawnProgram(
       [
         ...([
           '/usr/bin/env',
@@ -155,7 +194,6 @@ describe.runIf(canInstall && mountsArePermitted())('on a file system', { timeout
       ],
       { ...env, PATH: process.env.PATH },
     );
-    return [await run.ended, run.output()];
   }
 
   test.each([
@@ -166,8 +204,8 @@ describe.runIf(canInstall && mountsArePermitted())('on a file system', { timeout
     // Writes as many files as the real one, about.
     const npm =
       'for a in 0 1 2 3 4 5 6 7 8 9; do for b in 0 1 2 3 4 5 6 7 8 9; do echo > "f$a$b" || exit 1; done; done';
-    const [code, output] = await trainWithCacheOn(options, await machine({ npm }));
-    expect(code, output).toBe(0);
+    const [code, output] = await untilFailed(await trainWithCacheOn(options, await machine({ npm })));
+    expect(code, output).toBe(130);
     expect(whySentences(output)).toEqual([expect.stringMatching(sentence)]);
     expect(output).toContain('wasm on ');
   });

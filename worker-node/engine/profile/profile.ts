@@ -3,7 +3,7 @@ import { createModelStep } from '../../../shared/engine/model-step.ts';
 import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
 import { createTrainer, readByData } from '../../../shared/engine/tf-engine.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
-import type { EngineChoice } from '../choose.ts';
+import type { EngineChoice } from '../../../shared/engine/engine-choice.ts';
 import { openNative } from '../native.ts';
 import { createCapturedTrainer } from '../native/captured-trainer.ts';
 import { registerNativeGradients } from '../native/gradients.ts';

@@ -1,12 +1,80 @@
 import { InvalidArgumentError, Option } from 'commander';
+import { LINK_CODECS } from '../coordinator/members/link-codecs.ts';
+import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
+import type { LogFormat } from '../shared/json-log.ts';
+import type { Devices } from '../worker-node/devices.ts';
 
-/** How a command says what happens: lines for a person, or JSON for programs. */
-const LOG_FORMATS = ['text', 'json'] as const;
-export type LogFormat = (typeof LOG_FORMATS)[number];
+const LOG_FORMATS: readonly LogFormat[] = ['text', 'json'];
+const ENGINE_CHOICES: readonly EngineChoice[] = ['auto', 'native', 'wasm'];
+const INSTALL_NATIVE: readonly InstallNative[] = ['auto', 'always', 'never'];
+
+/** `--log` of the commands that run for a long time. */
 export const logOption = (): Option =>
-  new Option('--log <format>', 'how it says what happens: json is an object a line, for programs')
+  new Option('--log <format>', 'text for people, json (one object a line) for programs')
     .choices(LOG_FORMATS)
     .default('text');
+
+/** `--engine`. @param what is computed with it, for the help */
+export const engineOption = (what: string): Option =>
+  new Option('--engine <engine>', what).choices(ENGINE_CHOICES).default('auto');
+
+/** `--install-native` of the commands whose workers train. */
+export const installNativeOption = (): Option =>
+  new Option(
+    '--install-native <when>',
+    'install native TensorFlow during the run and switch to it: auto if the run gains time (3 GB of disk)',
+  )
+    .env('GRADCAST_INSTALL_NATIVE')
+    .choices(INSTALL_NATIVE)
+    .default('auto');
+
+/** `--data` of the commands that read a data set. */
+export const dataOption = (): Option =>
+  new Option(
+    '--data <dir>',
+    'folder of IDX files (else that of MNIST_DIR, the cache, a download, or drawn digits)',
+  );
+
+/** `--codec`. */
+export const codecOption = (): Option =>
+  new Option(
+    '--codec <codec>',
+    'how gradients and weights travel: auto is what suits each link; float32 is exact, float16 half the bytes, int8 a quarter, int4 an eighth up and a quarter down, int4/int4 an eighth',
+  )
+    .choices(['auto', ...Object.keys(LINK_CODECS)])
+    .default('auto');
+
+/** `--token` of a coordinator. */
+export const tokenOption = (): Option =>
+  new Option('--token <token>', 'only workers that know it may join')
+    .env('GRADCAST_TOKEN')
+    .argParser(token('to let in everybody'));
+
+/** `--fingerprint` of the commands that connect to a coordinator. */
+export const fingerprintOption = (): Option =>
+  new Option('--fingerprint <hex>', 'of a self-signed certificate: the one to trust (wss://)').argParser(
+    fingerprint,
+  );
+
+/** For commander: SHA-256 of a certificate, 64 hex digits with or without colons; in Node's form. */
+export function fingerprint(text: string): string {
+  const digits = text.replaceAll(':', '').toUpperCase();
+  if (!/^[0-9A-F]{64}$/.test(digits)) {
+    throw new InvalidArgumentError('It takes the 64 hex digits that the coordinator prints.');
+  }
+  return (digits.match(/../g) ?? []).join(':');
+}
+
+/** For commander: 'all', or numbers of GPUs, each once, with commas between. */
+export function devices(text: string): Devices {
+  if (text === 'all') return text;
+  if (!/^\d{1,3}(,\d{1,3})*$/.test(text)) {
+    throw new InvalidArgumentError("It takes 'all', or numbers of GPUs such as 0,1.");
+  }
+  const numbers = text.split(',').map(Number);
+  if (new Set(numbers).size < numbers.length) throw new InvalidArgumentError('A GPU is named twice.');
+  return numbers;
+}
 
 /** For commander: a whole number within bounds, or a sentence. */
 export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {

@@ -1,0 +1,94 @@
+import { join, relative, sep } from 'node:path';
+import type { EvaluateFlags } from '../coordinator/evaluate-command.ts';
+import type { Program } from '../coordinator/program.ts';
+import type { StatusFlags } from '../coordinator/status/status-command.ts';
+import type { TrainFlags } from '../coordinator/train-command.ts';
+import type { Connect } from '../shared/transport.ts';
+import type { EngineChoice } from '../shared/engine/engine-choice.ts';
+import type { EngineFlags, InstallFlags, ProbeFlags } from '../worker-node/engine/engine-command.ts';
+import type { WorkerFlags } from '../worker-node/worker-command.ts';
+
+/** Where the program is, and how it is started. */
+export interface ProgramFiles {
+  /** bin/gradcast.js, which the processes of workers and engines run too. */
+  readonly programFile: string;
+  /** Folder of the build. */
+  readonly distDir: string;
+  readonly version: string;
+}
+
+/** What each command does. Results are exit codes unless stated otherwise. */
+export type Commands = ReturnType<typeof createCommands>;
+
+/** Connects the commands with the coordinator and the Node worker, which know nothing of each other. */
+export function createCommands({ programFile, distDir, version }: ProgramFiles) {
+  const installed = programFile.includes(`${sep}node_modules${sep}`);
+  const typed = installed ? 'gradcast' : `node ${relative(process.cwd(), programFile)}`;
+  const worker = {
+    file: programFile,
+    typed,
+    threadFile: join(distDir, 'worker-node/thread/engine-thread.js'),
+  };
+  const program: Program = {
+    command: [process.execPath, programFile],
+    typed,
+    pageDir: join(distDir, 'page'),
+    version,
+    async workersHere(choice, { note, signal, threads }) {
+      const { shapeOfThisMachine, workersHere } = await import('../worker-node/shape/workers-here.ts');
+      const machine = shapeOfThisMachine([process.execPath, programFile]);
+      return workersHere({ ...machine, threads: threads ?? machine.threads, choice, note, signal });
+    },
+    async prepareEngine(engine, signal) {
+      if (engine !== 'native') return;
+      const { requireNative } = await import('../worker-node/engine/engine-command.ts');
+      await requireNative(worker, signal);
+    },
+    connectorFor,
+  };
+  return {
+    async train(flags: TrainFlags): Promise<number> {
+      const { runTrain } = await import('../coordinator/train-command.ts');
+      return runTrain(flags, program);
+    },
+    async evaluate(modelDir: string, flags: EvaluateFlags): Promise<number> {
+      const { runEvaluate } = await import('../coordinator/evaluate-command.ts');
+      return runEvaluate(modelDir, flags, program);
+    },
+    /** @returns lines for the person */
+    async status(url: string, flags: StatusFlags): Promise<string[]> {
+      const { readStatus } = await import('../coordinator/status/status-command.ts');
+      return readStatus(url, flags, program);
+    },
+    async worker(url: string, flags: WorkerFlags): Promise<number> {
+      const { runWorkerCommand } = await import('../worker-node/worker-command.ts');
+      return runWorkerCommand(url, flags, worker);
+    },
+    async engine(flags: EngineFlags): Promise<number> {
+      const { runEngine } = await import('../worker-node/engine/engine-command.ts');
+      return runEngine(flags, worker);
+    },
+    async engineInstall(flags: InstallFlags): Promise<number> {
+      const { runInstall } = await import('../worker-node/engine/engine-command.ts');
+      return runInstall(flags, worker);
+    },
+    async engineProbe(flags: ProbeFlags): Promise<void> {
+      const { runProbe } = await import('../worker-node/engine/engine-command.ts');
+      await runProbe(flags);
+    },
+    async enginePace(batch: number): Promise<void> {
+      const { keepPace } = await import('../worker-node/shape/pace.ts');
+      await keepPace(batch, process.stdin, (line) => process.stdout.write(`${line}\n`));
+    },
+    async predict(modelDir: string, files: readonly string[], engine: EngineChoice): Promise<void> {
+      const { predict } = await import('../worker-node/predict/predict.ts');
+      await predict(modelDir, files, engine, (line) => process.stdout.write(`${line}\n`));
+    },
+  };
+}
+
+/** How a worker connects to a coordinator; with a fingerprint, only to the one that has that certificate. */
+async function connectorFor(fingerprint: string | undefined): Promise<Connect> {
+  const { connectPinned } = await import('../worker-node/connect.ts');
+  return connectPinned(fingerprint);
+}

@@ -1,0 +1,21 @@
+import type { Command } from 'commander';
+import type { StatusFlags } from '../coordinator/status/status-command.ts';
+import type { CliEnvironment } from './main.ts';
+import { fingerprintOption, knownTokenOption } from './options.ts';
+
+/** `gradcast status`: prints the state of a run. */
+export function addStatus(cli: Command, load: CliEnvironment['load']): void {
+  cli
+    .command('status')
+    .summary('how a run goes')
+    .description('How a run goes: epoch, figures, every worker, and whom the steps wait for.')
+    .argument('<url>', 'address that the coordinator printed, ws://host:port')
+    .addOption(knownTokenOption())
+    .addOption(fingerprintOption())
+    .option('--json', 'for programs: what the coordinator tells observers')
+    .addHelpText('after', '\nExample:\n  gradcast status ws://192.168.1.20:2718 --token s3cret')
+    .action(async (url: string, flags: StatusFlags) => {
+      const commands = await load();
+      for (const line of await commands.status(url, flags)) process.stdout.write(`${line}\n`);
+    });
+}

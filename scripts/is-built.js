@@ -1,0 +1,34 @@
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { root } from './install.js';
+
+/** Written when a build is complete; its time is when the build began. */
+export const stamp = `${root}/dist/.built`;
+
+const SOURCES = ['cli', 'shared', 'coordinator', 'worker-node', 'worker-browser', 'scripts'];
+const TARGETS = [
+  'dist/cli/commands.js',
+  'dist/worker-node/thread/engine-thread.js',
+  'dist/page/index.html',
+  'bin/cli.cjs',
+];
+
+/** Whether dist/ is complete and newer than everything that it is made of. */
+export function isBuilt() {
+  const builtMs = statSync(stamp, { throwIfNoEntry: false })?.mtimeMs;
+  if (builtMs === undefined) return false;
+  const newestMs = Math.max(
+    ...SOURCES.map((folder) => newestIn(join(root, folder))),
+    statSync(join(root, 'package-lock.json')).mtimeMs,
+  );
+  return builtMs >= newestMs && TARGETS.every((file) => existsSync(join(root, file)));
+}
+
+/** Time of the last change of a file in this folder or below it, in milliseconds. */
+function newestIn(folder) {
+  const entries = readdirSync(folder, { withFileTypes: true, recursive: true });
+  const files = entries.filter((entry) => entry.isFile());
+  return Math.max(
+    ...files.map((entry) => statSync(join(entry.parentPath ?? entry.path, entry.name)).mtimeMs),
+  );
+}

@@ -1,0 +1,55 @@
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { bundleCli } from '../../scripts/build.js';
+
+test('bin/cli.cjs is what its sources give', async () => {
+  expect(readFileSync('bin/cli.cjs', 'utf8') === (await bundleCli())).toBe(true);
+});
+
+describe('in a clone where nothing is installed', () => {
+  let clone: string;
+  beforeAll(() => {
+    clone = mkdtempSync(join(tmpdir(), 'gradcast-bare-'));
+    for (const name of ['bin', 'scripts', 'package.json', 'package-lock.json']) {
+      cpSync(name, join(clone, name), { recursive: true });
+    }
+  });
+  afterAll(() => rmSync(clone, { recursive: true, force: true }));
+
+  const run = (...args: string[]): { status: number | null; stdout: string; stderr: string } =>
+    // Without npm nothing could be installed.
+    spawnSync(process.execPath, args, { cwd: clone, encoding: 'utf8', env: { PATH: '' } });
+
+  test.each([
+    ['--help', /Usage: gradcast/],
+    ['--version', /^\d+\.\d+\.\d+\n$/],
+    ['train --help', /Examples:\n {2}gradcast train/],
+    ['plan --workers 8', /8 workers/],
+  ])('%s installs nothing', (args, output) => {
+    const { status, stdout, stderr } = run('bin/gradcast.js', ...args.split(' '));
+    expect(status, stderr).toBe(0);
+    expect(stdout).toMatch(output);
+    expect(existsSync(join(clone, 'node_modules'))).toBe(false);
+  });
+
+  test('npm start -- --help installs nothing either', () => {
+    const { status, stdout } = run('scripts/start.js', '--help');
+    expect(status).toBe(0);
+    expect(stdout).toContain('Usage: gradcast train');
+  });
+
+  test('an option that is wrong is an error before anything is installed', () => {
+    const { status, stderr } = run('bin/gradcast.js', 'train', '--epoch', '3');
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/unknown option '--epoch'/);
+  });
+
+  test('a command that needs packages tries to install them', () => {
+    const { status, stdout } = run('bin/gradcast.js', 'train');
+    expect(status).toBe(1);
+    expect(stdout).toContain('Installing what is missing (npm ci)');
+  });
+});

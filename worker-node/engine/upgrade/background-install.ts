@@ -1,0 +1,45 @@
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+
+const STOP_GRACE_MS = 3_000;
+
+/** Result of an installation beside a run: done, or why not, as a sentence. */
+export type BackgroundInstall = { readonly done: true } | { readonly done: false; readonly why: string };
+
+/**
+ * Installs native TensorFlow in a process of its own at the lowest priority. Never rejects.
+ * @param command runs gradcast
+ * @param signal stops it; what was downloaded is kept for the next time
+ */
+export function installInBackground(
+  [program, ...args]: readonly [string, ...string[]],
+  signal: AbortSignal,
+): Promise<BackgroundInstall> {
+  return new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve({ done: false, why: 'stopped' });
+      return;
+    }
+    const child = spawn(program, [...args, 'engine', 'install', '--background'], {
+      stdio: ['pipe', 'ignore', 'pipe'],
+    });
+    let lastLine = 'it ended without a word';
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      if (line.trim() !== '') lastLine = line.trim();
+    });
+    child.stdin.on('error', () => undefined);
+    let kill: NodeJS.Timeout | undefined;
+    const stop = (): void => {
+      child.stdin.end();
+      kill = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS);
+    };
+    signal.addEventListener('abort', stop);
+    const settle = (result: BackgroundInstall): void => {
+      clearTimeout(kill);
+      signal.removeEventListener('abort', stop);
+      resolve(result);
+    };
+    child.once('error', (error) => settle({ done: false, why: error.message }));
+    child.once('close', (code) => settle(code === 0 ? { done: true } : { done: false, why: lastLine }));
+  });
+}
