@@ -110,4 +110,23 @@ export default tseslint.config(
     files: ['test/**/*.ts', 'bench/**/*.ts'],
     rules: { '@typescript-eslint/no-non-null-assertion': 'off', 'no-console': 'off' },
   },
+  {
+    files: ['test/**/*.ts'],
+    ignores: ['test/support/property.ts'],
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        ...['assert', 'check', 'sample'].map((property) => ({
+          object: 'fc',
+          property,
+          message: 'checkProperty of test/support/property.ts fixes the seed.',
+        })),
+        {
+          object: 'Math',
+          property: 'random',
+          message: 'testSeed and fixedRandom of test/support/property.ts fix the seed.',
+        },
+      ],
+    },
+  },
 );

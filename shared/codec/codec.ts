@@ -4,7 +4,13 @@ import { float32 } from './float32.ts';
 import { int4 } from './int4.ts';
 import { int8 } from './int8.ts';
 
-/** How a flat vector of float32 values travels. Pure: the same values give the same bytes, whatever came before. */
+/**
+ * How a flat vector of float32 values travels. Pure: the same values give the same bytes, on every machine.
+ *
+ * NaN, infinities, -0 and subnormal values: PROTOCOL.md defines each codec's bytes for them. A vector with a value that is
+ * not finite decodes to one that is not finite at the same position, so that divergence stays visible. A NaN that a codec
+ * computes or decodes has the bits 0x7fc00000.
+ */
 export interface Codec {
   readonly name: string;
   /** Whether decoding may give other values than were encoded. */
@@ -15,10 +21,10 @@ export interface Codec {
   encode(values: Float32Array, payload: Uint8Array): void;
   /** Encodes values - base. */
   encodeDifference(values: Float32Array, base: Float32Array, payload: Uint8Array): void;
-  /** Encodes values + owed, and leaves in `owed` what was lost of that; zero where that is not finite. */
+  /** Encodes values + owed, and leaves in `owed` what was lost of that; +0 where that is not finite. */
   encodeOwed(values: Float32Array, owed: Float32Array, payload: Uint8Array): void;
   /**
-   * The values of a payload; a view of it where the codec allows that. What was not finite comes back as not finite.
+   * The values of a payload; a view of it where the codec allows that.
    * @param into room for `length` values, which saves an allocation where the codec needs one
    * @throws ProtocolError (wrongLength) if the payload does not hold `length` values
    */

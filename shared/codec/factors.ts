@@ -3,7 +3,10 @@ import type { Layout } from '../model/layout.ts';
 import type { Range } from '../range.ts';
 import { codecKernels } from './kernels/simd.ts';
 
-/** The name by which a shard asks for them. */
+/**
+ * The name by which a shard asks for them. Factors travel with every bit; a product that is NaN has the bits 0x7fc00000, and
+ * one that overflows is infinite.
+ */
 export const FACTORS = 'factors';
 
 /** A dense layer's kernel in the flat vector, [inputs, outputs]. */

@@ -2,8 +2,9 @@ import { codecKernels } from './kernels/simd.ts';
 import { packedCodec } from './packed-codec.ts';
 
 /**
- * IEEE 754 half precision, little-endian, rounded to nearest, ties to even. Finite values beyond the largest become the
- * largest; infinities and NaN stay what they are.
+ * IEEE 754 half precision, little-endian, rounded to nearest, ties to even. Finite values beyond 65504 become 65504 of
+ * their sign. Infinities, -0 and subnormal halves are kept; values up to 2^-25 become zeros of their sign. NaN of any bits
+ * becomes 0x7e00, and is decoded as 0x7fc00000.
  */
 export const float16 = packedCodec(
   'float16',

@@ -2,15 +2,17 @@ import { checkLength } from './check-length.ts';
 import type { Codec } from './codec.ts';
 import { codecKernels } from './kernels/simd.ts';
 
-/** The values as they are: IEEE 754 single precision, little-endian. */
+/**
+ * IEEE 754 single precision, little-endian. Values keep every bit, those of NaN too; a sum or difference that is NaN has
+ * the bits 0x7fc00000.
+ */
 export const float32: Codec = {
   name: 'float32',
   lossy: false,
   bytes: (length) => length * 4,
   encode: (values, payload) => valuesIn(payload, values.length).set(values),
   encodeDifference(values, base, payload) {
-    const to = valuesIn(payload, values.length);
-    for (let i = 0; i < to.length; i++) to[i] = (values[i] as number) - (base[i] as number);
+    codecKernels.subtract(values, base, valuesIn(payload, values.length));
   },
   encodeOwed(values, owed, payload) {
     codecKernels.add(values, owed, valuesIn(payload, values.length));

@@ -1,8 +1,19 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { vectorKernels } from '../../coordinator/training/vector/vector.ts';
 import type { Codec } from '../../shared/codec/codec.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
 import { encodeFrame, decodeFrame, openFrame } from '../../shared/protocol/frame.ts';
+import { checkProperty } from '../support/property.ts';
+import {
+  bitsOf,
+  finiteVectors,
+  floatsOf,
+  lengths,
+  NAN_BITS,
+  notFiniteBits,
+  specialVectors,
+} from '../support/special-floats.ts';
 
 export interface CodecContract {
   /** Largest difference from the values, as a share of the largest of them. 0 for a codec that loses nothing. */
@@ -25,7 +36,7 @@ export function testCodec(codec: Codec, { relativeError, absoluteError = 0 }: Co
 
   describe(`codec ${codec.name}`, () => {
     it('brings values back, as exactly as it promises', () => {
-      fc.assert(
+      checkProperty(
         fc.property(vectors, (values) => {
           const decoded = codec.decode(encode(values), values.length);
           const most =
@@ -37,7 +48,7 @@ export function testCodec(codec: Codec, { relativeError, absoluteError = 0 }: Co
             values.every((value, i) => Math.abs(value - decoded[i]!) <= most)
           );
         }),
-        { numRuns: 1000 },
+        { seed: 1, numRuns: 1000 },
       );
     });
 
@@ -88,15 +99,86 @@ export function testCodec(codec: Codec, { relativeError, absoluteError = 0 }: Co
       expect([...codec.decode(encode(new Float32Array(9)), 9)].every((value) => value === 0)).toBe(true);
     });
 
-    it('lets what is not finite be seen as not finite', () => {
-      for (const bad of [NaN, Infinity, -Infinity]) {
-        const decoded = codec.decode(encode(Float32Array.of(1, bad, 2)), 3);
-        expect(decoded.every(Number.isFinite)).toBe(false);
-      }
+    it('keeps a value that is not finite visible at its position, in a vector, a difference and a sum', () => {
+      const withBad = fc
+        .tuple(finiteVectors, fc.nat(), notFiniteBits)
+        .filter(([{ length }]) => length > 0)
+        .map(([values, place, bits]) => {
+          const at = place % values.length;
+          values.set(floatsOf([bits]), at);
+          return { values, at };
+        });
+      checkProperty(
+        fc.property(withBad, ({ values, at }) => {
+          const { length } = values;
+          const payload = new Uint8Array(codec.bytes(length));
+          const seen = (): boolean => {
+            const decoded = codec.decode(payload, length);
+            return !Number.isFinite(decoded[at]) && vectorKernels.finiteNorm(decoded) === null;
+          };
+          const none = new Float32Array(length);
+          codec.encode(values, payload);
+          expect(seen()).toBe(true);
+          codec.encodeDifference(values, none, payload);
+          expect(seen()).toBe(true);
+          codec.encodeDifference(none, values, payload);
+          expect(seen()).toBe(true);
+          codec.encodeOwed(values, new Float32Array(length), payload);
+          expect(seen()).toBe(true);
+          const weights = new Float32Array(length).fill(1);
+          codec.decodeOnto(payload, weights, weights);
+          expect(Number.isFinite(weights[at])).toBe(false);
+        }),
+        { seed: 3, numRuns: 200 },
+      );
+    });
+
+    it('decodes finite values to finite ones', () => {
+      checkProperty(
+        fc.property(finiteVectors, (values) =>
+          codec.decode(encode(values), values.length).every(Number.isFinite),
+        ),
+        { seed: 4, numRuns: 200 },
+      );
+    });
+
+    it('makes NaN the same bits in every difference and sum, and in all that it decodes from its own bytes', () => {
+      const pair = lengths.chain((length) =>
+        fc.tuple(specialVectors(fc.constant(length)), specialVectors(fc.constant(length))),
+      );
+      const hasOtherNan = (values: Float32Array): boolean =>
+        bitsOf(values).some((bits) => (bits & 0x7fffffff) > 0x7f800000 && bits !== NAN_BITS);
+      checkProperty(
+        fc.property(pair, ([values, others]) => {
+          const { length } = values;
+          const payload = new Uint8Array(codec.bytes(length));
+          codec.encodeDifference(values, others, payload);
+          expect(hasOtherNan(codec.decode(payload, length))).toBe(false);
+          codec.encodeOwed(values, others.slice(), payload);
+          expect(hasOtherNan(codec.decode(payload, length))).toBe(false);
+          const sum = new Float32Array(length);
+          codec.decodeOnto(payload, others, sum);
+          expect(hasOtherNan(sum)).toBe(false);
+        }),
+        { seed: 5, numRuns: 200 },
+      );
+    });
+
+    it('leaves a finite residual, whatever it is given', () => {
+      const pair = lengths.chain((length) =>
+        fc.tuple(specialVectors(fc.constant(length)), specialVectors(fc.constant(length))),
+      );
+      checkProperty(
+        fc.property(pair, ([values, residual]) => {
+          codec.encodeOwed(values, residual, new Uint8Array(codec.bytes(values.length)));
+          return residual.every(Number.isFinite);
+        }),
+        { seed: 6, numRuns: 200 },
+      );
     });
 
     it('gives the same bytes for the same values, and uses all of them', () => {
-      fc.assert(
+      checkProperty(
         fc.property(vectors, (values) => {
           const twice = [0x00, 0xff].map((dirt) => {
             const payload = new Uint8Array(codec.bytes(values.length)).fill(dirt);
@@ -105,6 +187,7 @@ export function testCodec(codec: Codec, { relativeError, absoluteError = 0 }: Co
           });
           return Buffer.compare(twice[0]!, twice[1]!) === 0;
         }),
+        { seed: 2 },
       );
     });
 

@@ -18,6 +18,7 @@ import {
 import { relativeDifference } from '../support/vectors.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
 import { spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
+import { fixedRandom } from '../support/property.ts';
 
 const BATCH = 48;
 const STEPS = 24;
@@ -78,7 +79,7 @@ async function addRecorder({ coordinator }: Run): Promise<{ readonly weights: ()
     engine: recording,
     connect: connectWebSocket,
     clock: clockOf(globalThis),
-    random: Math.random,
+    random: fixedRandom(),
     report: { joined: nothing, computed: nothing, waiting: nothing, note: nothing },
     signal: new AbortController().signal,
   });

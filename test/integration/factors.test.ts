@@ -9,6 +9,7 @@ import { connectWebSocket } from '../../worker-node/connect.ts';
 import { testCoordinator, workersReady, type TestCoordinator } from '../support/test-coordinator.ts';
 import { relativeDifference } from '../support/vectors.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
+import { fixedRandom } from '../support/property.ts';
 
 const BATCH = 16;
 const dataset = drawDigits({ seed: 5, trainCount: 2 * BATCH, testCount: 10 });
@@ -39,7 +40,7 @@ async function gradientsOf(
     engine: await wasmEngine(),
     connect: connectWebSocket,
     clock: clockOf(globalThis),
-    random: Math.random,
+    random: fixedRandom(),
     report: { joined: nothing, computed: nothing, waiting: nothing, note: nothing },
     signal: new AbortController().signal,
   });

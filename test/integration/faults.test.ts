@@ -1,18 +1,18 @@
 import { beforeAll, expect, test } from 'vitest';
 import { CAMPAIGN_STEPS, campaign, undisturbed } from '../support/fault-campaign.ts';
 import { timeless, type RunResult } from '../support/training-run.ts';
+import { testSeed } from '../support/property.ts';
 
 let expected: RunResult;
 beforeAll(async () => {
   expected = await undisturbed();
 });
 
-const fresh = Math.floor(Math.random() * 2 ** 32);
-
 // Twenty seeds: test/soak/faults.soak.ts.
-test.each([1, 2, fresh])(
-  'with a fault at every step, seed %i, each step completes and the bits are those of a quiet run',
-  async (seed) => {
+test.each([1, 2, 3])(
+  'with a fault at every step, each step completes and the bits are those of a quiet run (seed %i)',
+  async (fixed) => {
+    const seed = testSeed(fixed);
     const { weights, history, samples, faults, elapsedMs } = await campaign(seed);
     console.log(`  seed ${seed}: ${(elapsedMs / 1000).toFixed(1)} s, ${JSON.stringify(faults)}`);
     expect(samples).toHaveLength(CAMPAIGN_STEPS);

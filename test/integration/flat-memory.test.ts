@@ -11,6 +11,7 @@ import { runWorker } from '../../shared/worker/connection-loop.ts';
 import { connectWebSocket } from '../../worker-node/connect.ts';
 import { testCoordinator, workersReady } from '../support/test-coordinator.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
+import { fixedRandom } from '../support/property.ts';
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
@@ -52,7 +53,7 @@ test('over 2,000 steps neither the coordinator nor a worker comes to hold more',
     engine: await wasmEngine(),
     connect: connectWebSocket,
     clock: clockOf(globalThis),
-    random: Math.random,
+    random: fixedRandom(),
     report: { joined: nothing, computed: nothing, waiting: nothing, note: nothing },
     signal: new AbortController().signal,
   });

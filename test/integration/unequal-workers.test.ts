@@ -12,6 +12,7 @@ import {
   workerReady,
   type TestCoordinator,
 } from '../support/test-coordinator.ts';
+import { fixedRandom } from '../support/property.ts';
 
 const BATCH = 128;
 const dataset = drawDigits({ seed: 1, trainCount: BATCH, testCount: 400 });
@@ -48,7 +49,7 @@ async function attach(name: string, perSampleMs: number, device = 'cheap'): Prom
     engine: cheapEngine(settings, device),
     connect: connectWebSocket,
     clock,
-    random: Math.random,
+    random: fixedRandom(),
     report: {
       joined: () => undefined,
       computed: () => undefined,

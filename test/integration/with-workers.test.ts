@@ -10,6 +10,7 @@ import { cheapEngine } from '../support/cheap-engine.ts';
 import { recordingReport, tinyTopology } from '../support/test-coordinator.ts';
 import { runWorker } from '../../shared/worker/connection-loop.ts';
 import { connectWebSocket } from '../../worker-node/connect.ts';
+import { fixedRandom } from '../support/property.ts';
 
 const dataset = drawDigits({ seed: 1, trainCount: 64, testCount: 16 });
 const batch = Uint32Array.from({ length: 64 }, (_, i) => i);
@@ -76,7 +77,7 @@ test('local workers that have gone are missed although their connections are sti
           engine: cheapEngine({ perSampleMs: 0, lie: (value) => value }),
           connect: connectWebSocket,
         },
-        ...{ clock, random: Math.random, signal: leave.signal, report: silent },
+        ...{ clock, random: fixedRandom(), signal: leave.signal, report: silent },
       });
     },
     clock: {

@@ -11,6 +11,7 @@ import type { Connect } from '../../shared/transport.ts';
 import { runWorker } from '../../shared/worker/connection-loop.ts';
 import { connectWebSocket } from '../../worker-node/connect.ts';
 import type { TestCoordinator } from './test-coordinator.ts';
+import { fixedRandom } from './property.ts';
 
 /** What a run has left. */
 export interface RunResult {
@@ -102,7 +103,7 @@ export function attachWorker(
   const notes: string[] = [];
   const ended = runWorker({
     ...{ url, name, engine, connect, clock },
-    random: Math.random,
+    random: fixedRandom(),
     report: {
       joined: () => undefined,
       computed: () => undefined,

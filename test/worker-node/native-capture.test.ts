@@ -18,6 +18,7 @@ import { withNative } from '../support/native.ts';
 import { relativeDifference } from '../support/vectors.ts';
 import { models } from './native-models.ts';
 import { noise } from './noise.ts';
+import { fixedRandom } from '../support/property.ts';
 
 const { dataset, shardOf } = noise(5, 12);
 
@@ -179,12 +180,13 @@ await withNative((native) => {
     expect(sessions()).toBe(0);
   });
 
+  const random = fixedRandom();
   const unfit: [
     string,
     (logits: ReturnType<ModelStep['logits']>) => ReturnType<ModelStep['logits']>,
     string,
   ][] = [
-    ['a value that JavaScript drew', (y) => tf.add(y, tf.scalar(Math.random())), 'off by'],
+    ['a value that JavaScript drew', (y) => tf.add(y, tf.scalar(random())), 'off by'],
     [
       'a random op',
       (y) => tf.add(y, tf.cast(tf.multinomial(tf.zeros([2]) as never, 1), 'float32')),

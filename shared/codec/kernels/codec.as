@@ -1,5 +1,5 @@
 // Codecs over vectors that lie in one memory, with SIMD. Pointers in bytes, n in values: a multiple of 16, zeros behind
-// the vector's end. Every operation rounds as in scalar.ts.
+// the vector's end. Every operation gives the bits of scalar.ts, for NaN, infinities, -0 and subnormal values too.
 
 const SUBNORMAL: i32 = 0x38800000;
 const TOO_LARGE: i32 = 0x477ff000;
@@ -7,6 +7,16 @@ const INFINITE: i32 = 0x7f800000;
 const BLOCK: i32 = 256;
 const LEAST: f32 = 7.888609052210118e-31; // 2^-100
 const MOST: f32 = 3.4e38;
+/** Bits of the only NaN that is written: WebAssembly leaves sign and payload of a computed NaN to the processor. */
+const NAN: i32 = 0x7fc00000;
+const NAN_HALF: i32 = 0x7e00;
+
+/** NaN of any bits becomes the one NaN. */
+// @ts-ignore: AssemblyScript's decorator
+@inline
+function canonical(x: v128): v128 {
+  return v128.bitselect(x, i32x4.splat(NAN), f32x4.eq(x, x));
+}
 
 // @ts-ignore: AssemblyScript's decorator
 @inline
@@ -19,8 +29,8 @@ function halfOf(x: v128): v128 {
   let half = v128.bitselect(subnormal, normal, i32x4.lt_s(size, i32x4.splat(SUBNORMAL)));
   half = v128.bitselect(i32x4.splat(0x7bff), half, i32x4.ge_s(size, i32x4.splat(TOO_LARGE)));
   half = v128.bitselect(i32x4.splat(0x7c00), half, i32x4.eq(size, i32x4.splat(INFINITE)));
-  half = v128.bitselect(i32x4.splat(0x7e00), half, i32x4.gt_s(size, i32x4.splat(INFINITE)));
-  return v128.or(half, v128.and(i32x4.shr_u(x, 16), i32x4.splat(0x8000)));
+  half = v128.or(half, v128.and(i32x4.shr_u(x, 16), i32x4.splat(0x8000)));
+  return v128.bitselect(i32x4.splat(NAN_HALF), half, i32x4.gt_s(size, i32x4.splat(INFINITE)));
 }
 
 export function encodeFloat16(values: usize, halves: usize, n: i32): void {
@@ -32,26 +42,42 @@ export function encodeFloat16(values: usize, halves: usize, n: i32): void {
   }
 }
 
+/** Values of four halves that are finite. */
 // @ts-ignore: AssemblyScript's decorator
 @inline
-function valueOf(half: v128): v128 {
+function finiteOf(half: v128): v128 {
   const size = v128.and(half, i32x4.splat(0x7fff));
   const shifted = i32x4.shl(size, 13);
   // As integers: subnormal values of single precision, which would come of multiplying, take processors long.
   const normal = i32x4.add(shifted, i32x4.splat(0x38000000));
   const subnormal = f32x4.mul(f32x4.convert_i32x4_s(size), f32x4.splat(5.960464477539063e-8)); // 2^-24
-  let value = v128.bitselect(subnormal, normal, i32x4.lt_s(size, i32x4.splat(0x400)));
-  const special = i32x4.ge_s(size, i32x4.splat(0x7c00));
-  value = v128.bitselect(v128.or(shifted, i32x4.splat(INFINITE)), value, special);
+  const value = v128.bitselect(subnormal, normal, i32x4.lt_s(size, i32x4.splat(0x400)));
   return v128.or(value, i32x4.shl(v128.and(half, i32x4.splat(0x8000)), 16));
+}
+
+/** Values of any four halves. */
+function valueOf(half: v128): v128 {
+  const size = v128.and(half, i32x4.splat(0x7fff));
+  const sign = i32x4.shl(v128.and(half, i32x4.splat(0x8000)), 16);
+  const infinite = v128.or(i32x4.splat(INFINITE), sign);
+  const value = v128.bitselect(infinite, finiteOf(half), i32x4.eq(size, i32x4.splat(0x7c00)));
+  return v128.bitselect(i32x4.splat(NAN), value, i32x4.gt_s(size, i32x4.splat(0x7c00)));
 }
 
 export function decodeFloat16(halves: usize, values: usize, n: i32): void {
   const end = values + (<usize>n << 2);
   for (; values < end; values += 32, halves += 16) {
     const eight = v128.load(halves);
-    v128.store(values, valueOf(i32x4.extend_low_i16x8_u(eight)));
-    v128.store(values, valueOf(i32x4.extend_high_i16x8_u(eight)), 16);
+    const low = i32x4.extend_low_i16x8_u(eight);
+    const high = i32x4.extend_high_i16x8_u(eight);
+    const special = i16x8.gt_s(v128.and(eight, i16x8.splat(0x7fff)), i16x8.splat(0x7bff));
+    if (v128.any_true(special)) {
+      v128.store(values, valueOf(low));
+      v128.store(values, valueOf(high), 16);
+    } else {
+      v128.store(values, finiteOf(low));
+      v128.store(values, finiteOf(high), 16);
+    }
   }
 }
 
@@ -65,7 +91,7 @@ function scaleOf(values: usize, n: i32, most: f32): f32 {
   const a = i32x4.extract_lane(largest, 0);
   const b = i32x4.extract_lane(largest, 1);
   const bits = a > b ? a : b;
-  if (bits >= INFINITE) return f32.NaN;
+  if (bits >= INFINITE) return reinterpret<f32>(NAN);
   const value = reinterpret<f32>(bits);
   return value < LEAST ? 0 : min(value, MOST) / most;
 }
@@ -78,6 +104,12 @@ function integersOf(values: usize, inverse: v128): v128 {
   const c = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(values, 32), inverse)));
   const d = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(values, 48), inverse)));
   return i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d));
+}
+
+/** NaN in n values. */
+function storeNan(values: usize, n: i32): void {
+  const end = values + (<usize>n << 2);
+  for (; values < end; values += 16) v128.store(values, i32x4.splat(NAN));
 }
 
 // @ts-ignore: AssemblyScript's decorator
@@ -106,7 +138,14 @@ export function encodeInt8(values: usize, scales: usize, integers: usize, n: i32
 export function decodeInt8(scales: usize, integers: usize, values: usize, n: i32): void {
   for (let block = 0; block < n; block += BLOCK, scales += 4) {
     const count = min(BLOCK, n - block);
-    const scale = f32x4.splat(load<f32>(scales));
+    const blockScale = load<f32>(scales);
+    if (!isFinite(blockScale)) {
+      storeNan(values, count);
+      values += BLOCK << 2;
+      integers += BLOCK;
+      continue;
+    }
+    const scale = f32x4.splat(blockScale);
     for (let i = 0; i < count; i += 16, values += 64, integers += 16) {
       storeScaled(values, v128.load(integers), scale);
     }
@@ -138,7 +177,14 @@ export function encodeInt4(values: usize, scales: usize, pairs: usize, n: i32): 
 export function decodeInt4(scales: usize, pairs: usize, values: usize, n: i32): void {
   for (let block = 0; block < n; block += BLOCK, scales += 4) {
     const count = min(BLOCK, n - block);
-    const scale = f32x4.splat(load<f32>(scales));
+    const blockScale = load<f32>(scales);
+    if (!isFinite(blockScale)) {
+      storeNan(values, count);
+      values += BLOCK << 2;
+      pairs += BLOCK >> 1;
+      continue;
+    }
+    const scale = f32x4.splat(blockScale);
     for (let i = 0; i < count; i += 16, values += 64, pairs += 8) {
       const eight = i64x2.splat(load<i64>(pairs));
       const low = i8x16.shr_s(i8x16.shl(eight, 4), 4);
@@ -149,32 +195,65 @@ export function decodeInt4(scales: usize, pairs: usize, values: usize, n: i32): 
   }
 }
 
+/** NaN of any bits becomes the one NaN, where a lane of `sound` says that there is one. */
+function canonicalize(a: usize, end: usize, sound: v128): void {
+  if (i32x4.all_true(sound)) return;
+  for (; a < end; a += 16) v128.store(a, canonical(v128.load(a)));
+}
+
+// @ts-ignore: AssemblyScript's decorator
+@inline
+function storeSound(a: usize, x: v128, sound: v128): v128 {
+  v128.store(a, x);
+  // A value equals itself unless it is NaN.
+  return v128.and(sound, f32x4.eq(x, x));
+}
+
 /** a += b */
 export function add(a: usize, b: usize, n: i32): void {
   const end = a + (<usize>n << 2);
-  for (; a < end; a += 16, b += 16) v128.store(a, f32x4.add(v128.load(a), v128.load(b)));
+  let sound = i32x4.splat(-1);
+  for (let at = a; at < end; at += 32, b += 32) {
+    sound = storeSound(at, f32x4.add(v128.load(at), v128.load(b)), sound);
+    sound = storeSound(at + 16, f32x4.add(v128.load(at, 16), v128.load(b, 16)), sound);
+  }
+  canonicalize(a, end, sound);
+}
+
+/** a -= b */
+export function subtract(a: usize, b: usize, n: i32): void {
+  const end = a + (<usize>n << 2);
+  let sound = i32x4.splat(-1);
+  for (let at = a; at < end; at += 32, b += 32) {
+    sound = storeSound(at, f32x4.sub(v128.load(at), v128.load(b)), sound);
+    sound = storeSound(at + 16, f32x4.sub(v128.load(at, 16), v128.load(b, 16)), sound);
+  }
+  canonicalize(a, end, sound);
 }
 
 /** Subnormal values become zeros of their sign. */
 // @ts-ignore: decorator
 @inline
 function flushed(x: v128): v128 {
-  const normal = i32x4.ne(v128.and(x, i32x4.splat(INFINITE)), i32x4.splat(0));
-  return v128.and(x, v128.or(normal, i32x4.splat(0x80000000)));
+  const subnormal = i32x4.eq(v128.and(x, i32x4.splat(INFINITE)), i32x4.splat(0));
+  return v128.andnot(x, v128.and(subnormal, i32x4.splat(0x7fffffff)));
+}
+
+// @ts-ignore: decorator
+@inline
+function sumFlushed(x: v128, y: v128): v128 {
+  return flushed(f32x4.add(flushed(x), flushed(y)));
 }
 
 /** a += b, with subnormal values flushed before and after */
 export function addFlushed(a: usize, b: usize, n: i32): void {
   const end = a + (<usize>n << 2);
-  for (; a < end; a += 16, b += 16) {
-    v128.store(a, flushed(f32x4.add(flushed(v128.load(a)), flushed(v128.load(b)))));
+  let sound = i32x4.splat(-1);
+  for (let at = a; at < end; at += 32, b += 32) {
+    sound = storeSound(at, sumFlushed(v128.load(at), v128.load(b)), sound);
+    sound = storeSound(at + 16, sumFlushed(v128.load(at, 16), v128.load(b, 16)), sound);
   }
-}
-
-/** a -= b */
-export function subtract(a: usize, b: usize, n: i32): void {
-  const end = a + (<usize>n << 2);
-  for (; a < end; a += 16, b += 16) v128.store(a, f32x4.sub(v128.load(a), v128.load(b)));
+  canonicalize(a, end, sound);
 }
 
 /** a -= b, and zero where that is not finite */
@@ -223,14 +302,14 @@ export function multiplyFactors(a: usize, b: usize, out: usize, samples: i32, in
         c31 = f32x4.add(c31, f32x4.mul(a3, b1));
       }
       const at = out + <usize>i * row + j;
-      v128.store(at, c00);
-      v128.store(at, c01, 16);
-      v128.store(at + row, c10);
-      v128.store(at + row, c11, 16);
-      v128.store(at + 2 * row, c20);
-      v128.store(at + 2 * row, c21, 16);
-      v128.store(at + 3 * row, c30);
-      v128.store(at + 3 * row, c31, 16);
+      v128.store(at, canonical(c00));
+      v128.store(at, canonical(c01), 16);
+      v128.store(at + row, canonical(c10));
+      v128.store(at + row, canonical(c11), 16);
+      v128.store(at + 2 * row, canonical(c20));
+      v128.store(at + 2 * row, canonical(c21), 16);
+      v128.store(at + 3 * row, canonical(c30));
+      v128.store(at + 3 * row, canonical(c31), 16);
     }
   }
 }

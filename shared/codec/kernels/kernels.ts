@@ -30,7 +30,11 @@ export interface FormatKernels<N extends Numbers> {
   decodeOnto(packed: Packed<N>, base: Float32Array, out: Float32Array): void;
 }
 
-/** What is done to each value, over whole vectors. */
+/**
+ * Passes over whole vectors. All implementations give the same bits on every machine, for NaN, infinities, -0 and
+ * subnormal values too: arithmetic is that of IEEE 754, and a NaN that is computed, decoded or written as a scale has the
+ * bits 0x7fc00000, in half precision 0x7e00.
+ */
 export interface CodecKernels {
   readonly float16: FormatKernels<Uint16Array>;
   readonly int8: FormatKernels<Int8Array>;
@@ -45,6 +49,8 @@ export interface CodecKernels {
   multiplyFactors(a: Float32Array, b: Float32Array, out: Float32Array, sides: FactorSides): void;
   /** out = a + b; vectors of one length, of which `out` may be one. */
   add(a: Float32Array, b: Float32Array, out: Float32Array): void;
+  /** out = a - b; vectors of one length, of which `out` may be one. */
+  subtract(a: Float32Array, b: Float32Array, out: Float32Array): void;
   /**
    * out = a + b, where subnormal values count as zeros of their sign, those that are added and those that come out: as
    * TensorFlow adds.

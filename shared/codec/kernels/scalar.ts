@@ -12,6 +12,8 @@ const REBIAS = 0xc8000000 | 0;
 const LARGEST_HALF = 0x7bff;
 const INFINITE_HALF = 0x7c00;
 const NAN_HALF = 0x7e00;
+/** Bits of the only NaN that is written: JavaScript leaves sign and payload of a stored NaN to the engine. */
+const NAN = 0x7fc00000;
 
 /** Blocks whose values all lie below this become zero: the inverse of their scale would be infinite. */
 const LEAST = 2 ** -100;
@@ -23,8 +25,8 @@ const ROUND = 1.5 * 2 ** 52;
 const oneInt = new Int32Array(1);
 const oneFloat = new Float32Array(oneInt.buffer);
 
-/** Every value of half precision, by its bits; made when it is first needed. */
-let halfValues: Float32Array | null = null;
+/** Bits of every value of half precision, by its bits; made when it is first needed. */
+let halfValues: Int32Array | null = null;
 
 /** The passes that are made of others, with the roundings of these. */
 function composed<N extends Numbers>({
@@ -52,14 +54,14 @@ function composed<N extends Numbers>({
     decodeOnto(packed, base, out) {
       const decoded = new Float32Array(out.length);
       decode(packed, decoded);
-      for (let i = 0; i < out.length; i++) out[i] = (base[i] as number) + (decoded[i] as number);
+      scalarKernels.add(base, decoded, out);
     },
   };
 }
 
 /**
- * The passes of codec.as one value at a time, with the same roundings: what serves where WebAssembly has no SIMD, and
- * what the tests compare with.
+ * The passes of codec.as one value at a time, with the same bits for every value: what serves where WebAssembly has no
+ * SIMD, and what the tests compare with.
  */
 export const scalarKernels: CodecKernels = {
   float16: composed<Uint16Array>({
@@ -68,16 +70,17 @@ export const scalarKernels: CodecKernels = {
       for (let i = 0; i < bits.length; i++) {
         const bit = bits[i] as number;
         const size = bit & 0x7fffffff;
-        let half: number;
-        if (size < SUBNORMAL) half = Math.abs(values[i] as number) * 2 ** 24 + ROUND - ROUND;
-        else if (size < TOO_LARGE) half = (size + REBIAS + 0xfff + ((size >>> 13) & 1)) >>> 13;
-        else half = size < INFINITE ? LARGEST_HALF : size === INFINITE ? INFINITE_HALF : NAN_HALF;
-        numbers[i] = ((bit >>> 16) & 0x8000) | half;
+        const sign = (bit >>> 16) & 0x8000;
+        if (size < SUBNORMAL) numbers[i] = sign | (Math.abs(values[i] as number) * 2 ** 24 + ROUND - ROUND);
+        else if (size < TOO_LARGE) numbers[i] = sign | ((size + REBIAS + 0xfff + ((size >>> 13) & 1)) >>> 13);
+        else if (size < INFINITE) numbers[i] = sign | LARGEST_HALF;
+        else numbers[i] = size === INFINITE ? sign | INFINITE_HALF : NAN_HALF;
       }
     },
     decode({ numbers }, values) {
-      const table = (halfValues ??= Float32Array.from({ length: 1 << 16 }, (_, half) => valueOf(half)));
-      for (let i = 0; i < numbers.length; i++) values[i] = table[numbers[i] as number] as number;
+      const table = (halfValues ??= tableOfHalves());
+      const bits = bitsOf(values);
+      for (let i = 0; i < numbers.length; i++) bits[i] = table[numbers[i] as number] as number;
     },
   }),
 
@@ -89,9 +92,9 @@ export const scalarKernels: CodecKernels = {
       });
     },
     decode({ scales, numbers }, values) {
-      for (let i = 0; i < numbers.length; i++) {
-        values[i] = (numbers[i] as number) * (scales[(i / BLOCK) | 0] as number);
-      }
+      unscaled(scales, values, (scale, from, to) => {
+        for (let i = from; i < to; i++) values[i] = (numbers[i] as number) * scale;
+      });
     },
   }),
 
@@ -107,10 +110,12 @@ export const scalarKernels: CodecKernels = {
       });
     },
     decode({ scales, numbers }, values) {
-      for (let i = 0; i < values.length; i++) {
-        const pair = numbers[i >> 1] as number;
-        values[i] = ((pair << (i & 1 ? 24 : 28)) >> 28) * (scales[(i / BLOCK) | 0] as number);
-      }
+      unscaled(scales, values, (scale, from, to) => {
+        for (let i = from; i < to; i++) {
+          const pair = numbers[i >> 1] as number;
+          values[i] = ((pair << (i & 1 ? 24 : 28)) >> 28) * scale;
+        }
+      });
     },
   }),
 
@@ -126,17 +131,44 @@ export const scalarKernels: CodecKernels = {
       }
       out.set(row, i * outputs);
     }
+    canonicalize(out);
   },
+
   add(a, b, out) {
-    for (let i = 0; i < out.length; i++) out[i] = (a[i] as number) + (b[i] as number);
+    const bits = bitsOf(out);
+    for (let i = 0; i < out.length; i++) {
+      const sum = (a[i] as number) + (b[i] as number);
+      if (Number.isNaN(sum)) bits[i] = NAN;
+      else out[i] = sum;
+    }
+  },
+
+  subtract(a, b, out) {
+    const bits = bitsOf(out);
+    for (let i = 0; i < out.length; i++) {
+      const difference = (a[i] as number) - (b[i] as number);
+      if (Number.isNaN(difference)) bits[i] = NAN;
+      else out[i] = difference;
+    }
   },
 
   addFlushed(a, b, out) {
+    const bits = bitsOf(out);
     for (let i = 0; i < out.length; i++) {
-      out[i] = flushed(Math.fround(flushed(a[i] as number) + flushed(b[i] as number)));
+      const sum = Math.fround(flushed(a[i] as number) + flushed(b[i] as number));
+      if (Number.isNaN(sum)) bits[i] = NAN;
+      else out[i] = flushed(sum);
     }
   },
 };
+
+/** NaN of any bits becomes the one NaN. */
+function canonicalize(values: Float32Array): void {
+  const bits = bitsOf(values);
+  for (let i = 0; i < values.length; i++) {
+    if (Number.isNaN(values[i])) bits[i] = NAN;
+  }
+}
 
 const bitsOf = ({ buffer, byteOffset, length }: Float32Array): Int32Array =>
   new Int32Array(buffer, byteOffset, length);
@@ -148,6 +180,12 @@ const flushed = (value: number): number => (Math.abs(value) < LEAST_NORMAL ? val
 
 const integerOf = (value: number, inverse: number): number => Math.fround(value * inverse) + ROUND - ROUND;
 
+function tableOfHalves(): Int32Array {
+  const values = Float32Array.from({ length: 1 << 16 }, (_, half) => valueOf(half));
+  canonicalize(values);
+  return bitsOf(values);
+}
+
 function valueOf(half: number): number {
   const exponent = (half >>> 10) & 31;
   const fraction = half & 1023;
@@ -155,6 +193,21 @@ function valueOf(half: number): number {
   const finite = exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25);
   const size = exponent === 31 ? special : finite;
   return half & 0x8000 ? -size : size;
+}
+
+/** Decodes each block with its scale, or fills it with NaN where the scale is not finite. */
+function unscaled(
+  scales: Float32Array,
+  values: Float32Array,
+  decode: (scale: number, from: number, to: number) => void,
+): void {
+  for (let block = 0; block < scales.length; block++) {
+    const scale = scales[block] as number;
+    const from = block * BLOCK;
+    const to = Math.min(from + BLOCK, values.length);
+    if (Number.isFinite(scale)) decode(scale, from, to);
+    else bitsOf(values).fill(NAN, from, to);
+  }
 }
 
 /** Finds the scale of each block, and has the block encoded with its inverse: 0 where there is nothing to encode. */
@@ -165,11 +218,13 @@ function scaled(
   encode: (inverse: number, from: number, to: number) => void,
 ): void {
   const bits = bitsOf(values);
+  const scaleBits = bitsOf(scales);
   for (let block = 0; block < scales.length; block++) {
     const from = block * BLOCK;
     const to = Math.min(from + BLOCK, bits.length);
     const scale = scaleOf(bits, from, to, most);
-    scales[block] = scale;
+    if (Number.isNaN(scale)) scaleBits[block] = NAN;
+    else scales[block] = scale;
     encode(scale > 0 ? Math.fround(1 / scale) : 0, from, to);
   }
 }

@@ -201,6 +201,7 @@ export function simdKernels(): CodecKernels | null {
       if (!multiplyInParts(a, b, out, sides)) scalarKernels.multiplyFactors(a, b, out, sides);
     },
     add: combine((a, b, n) => wasm.add(a, b, n)),
+    subtract: combine((a, b, n) => wasm.subtract(a, b, n)),
     addFlushed: combine((a, b, n) => wasm.addFlushed(a, b, n)),
   };
 }

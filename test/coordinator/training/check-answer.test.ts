@@ -2,9 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { Rooms } from '../../../coordinator/training/rooms.ts';
 import { readAnswer } from '../../../coordinator/training/check-answer.ts';
 import type { GivenShard } from '../../../coordinator/training/round.ts';
+import { CODECS } from '../../../shared/codec/codec.ts';
+import { FACTORS } from '../../../shared/codec/factors.ts';
 import { CloseCode, ProtocolError } from '../../../shared/protocol/close-code.ts';
 import type { ShardAnswer, WorkerId } from '../../../shared/protocol/messages.ts';
 import { shardId, step } from '../../shared/protocol/examples.ts';
+import { floatsOf, INFINITY_PATTERNS, NAN_PATTERNS } from '../../support/special-floats.ts';
 
 const shard: GivenShard = {
   id: shardId(5),
@@ -76,6 +79,66 @@ describe('readAnswer', () => {
     ],
   ] as const)('refuses an answer %s', (_, answer, payload, code) => {
     expect(refusal(answer, payload)?.code).toBe(code);
+  });
+
+  describe.each(CODECS.map((codec) => [codec.name, codec] as const))(
+    'with a gradient in %s',
+    (name, codec) => {
+      it.each(
+        [...NAN_PATTERNS, ...INFINITY_PATTERNS].map((bits) => [bits.toString(16), floatsOf([bits])] as const),
+      )('refuses a gradient that had the value %s when it was encoded', (_, bad) => {
+        for (const [length, at] of [
+          [3, 0],
+          [300, 255],
+          [300, 299],
+        ] as const) {
+          const values = new Float32Array(length).fill(0.5);
+          values.set(bad, at);
+          const payload = new Uint8Array(codec.bytes(length));
+          const read = (): unknown => readAnswer(gradient, payload, shard, name, length, rooms);
+          codec.encode(values, payload);
+          expect(read).toThrow(expect.objectContaining({ code: CloseCode.notFinite }));
+          codec.encodeOwed(values, new Float32Array(length), payload);
+          expect(read).toThrow(expect.objectContaining({ code: CloseCode.notFinite }));
+          codec.encode(new Float32Array(length).fill(0.5), payload);
+          expect(read).not.toThrow();
+        }
+      });
+    },
+  );
+
+  it.each([
+    ['NaN', NaN],
+    ['infinite', Infinity],
+    ['negative and infinite', -Infinity],
+    ['so large that a product is infinite', 3.4e38],
+  ])('refuses a gradient with a scale that is %s', (_, scale) => {
+    for (const [name, payload] of [
+      ['int8', Uint8Array.of(0, 0, 0, 0, 1, 2, 3)],
+      ['int4', Uint8Array.of(0, 0, 0, 0, 0x21, 0x03)],
+    ] as const) {
+      const read = (): unknown => readAnswer(gradient, payload, shard, name, 3, rooms);
+      expect(read).not.toThrow();
+      new Float32Array(payload.buffer, 0, 1)[0] = scale;
+      expect(read).toThrow(expect.objectContaining({ code: CloseCode.notFinite }));
+    }
+  });
+
+  it('refuses factors with a value that is not finite, or with a product that is not', () => {
+    const kernel = { offset: 0, inputs: 40, outputs: 40 };
+    const factored = { kernel, samples: 1, part: { from: 0, to: 1600 } };
+    const factors = new Float32Array(80).fill(1);
+    const payload = new Uint8Array(factors.buffer);
+    const read = (): unknown => readAnswer(gradient, payload, shard, FACTORS, 1600, rooms, factored);
+    expect(read).not.toThrow();
+    for (const bad of [NaN, Infinity, -Infinity]) {
+      for (const at of [0, 39, 40, 79]) {
+        factors.fill(1)[at] = bad;
+        expect(read).toThrow(expect.objectContaining({ code: CloseCode.notFinite }));
+      }
+    }
+    factors.fill(1e30);
+    expect(read).toThrow(expect.objectContaining({ code: CloseCode.notFinite }));
   });
 
   it('says which shard and what is wrong with it', () => {

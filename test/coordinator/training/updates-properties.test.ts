@@ -3,6 +3,7 @@ import { it } from 'vitest';
 import type { Client } from '../members/pool-harness.ts';
 import { testRunner } from './runner-harness.ts';
 import { answerInPieces, CODECS, heldBy, TAIL_FROM, WITH_TAILS, WITHOUT } from './updates-harness.ts';
+import { checkProperty } from '../../support/property.ts';
 
 /** What a client may know of. */
 const KINDS = {
@@ -72,7 +73,7 @@ it('all hold the same bits of a step, whoever comes and goes, before it and in i
   const event = fc.constantFrom<Event>(...JOINING, 'leave', 'evaluate', 'step', 'step');
   const some = (maxLength: number) => ({ maxLength, size: 'max' as const });
   const script = fc.array(fc.tuple(event, fc.array(event, some(6))), some(25));
-  await fc.assert(
+  await checkProperty(
     fc.asyncProperty(
       script,
       fc.constantFrom(...JOINING),
@@ -125,6 +126,6 @@ it('all hold the same bits of a step, whoever comes and goes, before it and in i
         return true;
       },
     ),
-    { numRuns: 1000, examples: GUARDED },
+    { seed: 1, numRuns: 1000, examples: GUARDED },
   );
 }, 60_000);

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { scalarKernels } from '../../../coordinator/training/vector/scalar.ts';
 import { simdKernels, vectorKernels } from '../../../coordinator/training/vector/vector.ts';
+import { checkProperty } from '../../support/property.ts';
 
 const { kernels: simd } = simdKernels()!;
 const value = fc.float({ noNaN: true, noDefaultInfinity: true });
@@ -20,8 +21,9 @@ describe.each([
   const allFinite = (values: Float32Array): boolean => kernels.finiteNorm(values) !== null;
 
   it('takes any finite values, the largest and the smallest too', () => {
-    fc.assert(
+    checkProperty(
       fc.property(fc.array(value, { maxLength: 40 }), (values) => allFinite(Float32Array.from(values))),
+      { seed: 1 },
     );
     expect(allFinite(new Float32Array(9).fill(3.4028234663852886e38))).toBe(true);
     expect(allFinite(Float32Array.of(-0, 2 ** -149))).toBe(true);

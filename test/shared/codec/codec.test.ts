@@ -6,6 +6,14 @@ import { int4 } from '../../../shared/codec/int4.ts';
 import { int8 } from '../../../shared/codec/int8.ts';
 import { CloseCode } from '../../../shared/protocol/close-code.ts';
 import { testCodec, type CodecContract } from '../../contract/codec.ts';
+import {
+  bitsOf,
+  FINITE_PATTERNS,
+  floatsOf,
+  INFINITY_PATTERNS,
+  NAN_BITS,
+  NAN_PATTERNS,
+} from '../../support/special-floats.ts';
 
 const contracts: Readonly<Record<string, CodecContract>> = {
   float32: { relativeError: 0 },
@@ -37,12 +45,28 @@ describe('float32', () => {
     expect([...payload]).toEqual([0, 0, 0x80, 0x3f, 0, 0, 0x20, 0xc0]);
   });
 
-  it('keeps every bit, those of a negative zero, of the smallest and of the largest value too', () => {
-    const values = Float32Array.of(-0, 2 ** -149, -(2 ** -149), 3.4028234663852886e38, NaN, -Infinity);
+  it('keeps every bit, of NaN, infinities, zeros of both signs, subnormal and largest values too', () => {
+    const patterns = [...NAN_PATTERNS, ...INFINITY_PATTERNS, ...FINITE_PATTERNS];
+    const values = floatsOf(patterns);
     const payload = new Uint8Array(float32.bytes(values.length));
     float32.encode(values, payload);
-    const decoded = float32.decode(payload, values.length);
-    expect([...decoded].every((value, i) => Object.is(value, values[i]))).toBe(true);
+    expect([...new Uint32Array(payload.buffer)]).toEqual(patterns);
+    expect(bitsOf(float32.decode(payload, values.length))).toEqual(patterns);
+  });
+
+  it('keeps infinities, -0 and subnormal values in differences and sums', () => {
+    const values = floatsOf([0x7f800000, 0x80000000, 0x00000001, 0x7f7fffff]);
+    const zeros = new Float32Array(4);
+    const payload = new Uint8Array(16);
+    float32.encodeDifference(values, zeros, payload);
+    expect(bitsOf(float32.decode(payload, 4))).toEqual([0x7f800000, 0x80000000, 0x00000001, 0x7f7fffff]);
+    const largest = floatsOf([0xff800000, 0x80000000, 0x80000001, 0xff7fffff]);
+    float32.encodeDifference(values, largest, payload);
+    expect(bitsOf(float32.decode(payload, 4))).toEqual([0x7f800000, 0x00000000, 0x00000002, 0x7f800000]);
+    const sum = new Float32Array(4);
+    float32.encode(values, payload);
+    float32.decodeOnto(payload, zeros, sum);
+    expect(bitsOf(sum)).toEqual([0x7f800000, 0x00000000, 0x00000001, 0x7f7fffff]);
   });
 });
 
@@ -120,12 +144,18 @@ describe('int8 and int4', () => {
     }
   });
 
-  it('believe no scale: one that is not finite makes its whole block so', () => {
-    for (const bad of [NaN, Infinity, -Infinity]) {
+  it('decode a block whose scale is not finite to NaN, and no other block', () => {
+    for (const bad of [...NAN_PATTERNS, ...INFINITY_PATTERNS]) {
       for (const codec of [int8, int4]) {
-        const payload = new Uint8Array(codec.bytes(4));
-        new Float32Array(payload.buffer, 0, 1)[0] = bad;
-        expect(codec.decode(payload, 4).some(Number.isFinite)).toBe(false);
+        for (const block of [0, 1]) {
+          const payload = new Uint8Array(codec.bytes(300)).fill(0x11);
+          const scales = new Float32Array(payload.buffer, 0, 2).fill(1);
+          scales.set(floatsOf([bad]), block);
+          const bits = bitsOf(codec.decode(payload, 300));
+          const size = block === 0 ? 256 : 44;
+          expect(bits.slice(256 * block, 256 * block + size)).toEqual(Array(size).fill(NAN_BITS));
+          expect(bits.filter((value) => value === NAN_BITS)).toHaveLength(size);
+        }
       }
     }
   });

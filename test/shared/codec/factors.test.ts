@@ -12,6 +12,9 @@ import { scalarKernels } from '../../../shared/codec/kernels/scalar.ts';
 import { simdKernels } from '../../../shared/codec/kernels/simd.ts';
 import { layoutOf } from '../../../shared/model/layout.ts';
 import { CloseCode, ProtocolError } from '../../../shared/protocol/close-code.ts';
+import { vectorKernels } from '../../../coordinator/training/vector/vector.ts';
+import { checkProperty } from '../../support/property.ts';
+import { bitsOf, floatsOf, INFINITY_PATTERNS, NAN_BITS, NAN_PATTERNS } from '../../support/special-floats.ts';
 
 const tensor = (shape: number[], trainable = true) => ({ shape, trainable });
 
@@ -74,7 +77,7 @@ describe('sufficient factors', () => {
   });
 
   it('bring the product in place of the kernel, and all else as it was, in one piece or in two', () => {
-    fc.assert(
+    checkProperty(
       fc.property(vectors, fc.boolean(), ({ kernel, length, samples, seed }, inTwo) => {
         const gradient = noise(length, seed);
         const cut = inTwo ? kernel.offset : 0;
@@ -95,6 +98,7 @@ describe('sufficient factors', () => {
           expect(Math.abs(arrived[kernel.offset + i]! - value)).toBeLessThan(1e-5 * (1 + samples));
         });
       }),
+      { seed: 1 },
     );
   });
 
@@ -109,10 +113,35 @@ describe('sufficient factors', () => {
     expect(decodeFactored(new Uint8Array(48), kernel, 1, part)).toHaveLength(20);
   });
 
-  it('keep what is not finite', () => {
-    const kernel = { offset: 0, inputs: 4, outputs: 4 };
-    const payload = new Uint8Array(Float32Array.of(1, NaN, 1, 1, 1, 1, 1, 1).buffer);
-    expect([...decodeFactored(payload, kernel, 1, { from: 0, to: 16 })].some(Number.isNaN)).toBe(true);
+  it('keep a value that is not finite visible, in a factor or beside it', () => {
+    const kernel = { offset: 1, inputs: 4, outputs: 4 };
+    const part = { from: 0, to: 18 };
+    for (const bad of [...NAN_PATTERNS, ...INFINITY_PATTERNS]) {
+      for (let at = 0; at < 10; at++) {
+        const gradient = new Float32Array(18).fill(1);
+        gradient.set(floatsOf([bad]), at < 9 ? at : 17);
+        const payload = new Uint8Array(factoredBytes(kernel, 1, part));
+        encodeFactored(gradient, payload, kernel, 1, part);
+        expect(bitsOf(new Float32Array(payload.buffer))[at]).toBe(bad);
+        const decoded = decodeFactored(payload, kernel, 1, part);
+        expect(vectorKernels.finiteNorm(decoded)).toBeNull();
+        const [first, last] = [bitsOf(decoded)[0], bitsOf(decoded)[17]];
+        expect([first, last]).toEqual([at === 0 ? bad : 0x3f800000, at === 9 ? bad : 0x3f800000]);
+        if (at > 0 && at < 9 && Number.isNaN(floatsOf([bad])[0])) {
+          const product = bitsOf(decoded.subarray(1, 17));
+          expect(product.filter((bits) => bits === NAN_BITS)).toHaveLength(4);
+          expect(product.filter((bits) => bits === 0x3f800000)).toHaveLength(12);
+        }
+      }
+    }
+  });
+
+  it('give infinity where a product is too large, and NaN where an infinity meets zero', () => {
+    const kernel = { offset: 0, inputs: 2, outputs: 2 };
+    const decode = (...values: number[]): number[] =>
+      bitsOf(decodeFactored(new Uint8Array(Float32Array.from(values).buffer), kernel, 1, { from: 0, to: 4 }));
+    expect(decode(1e30, -1, 1e30, 0)).toEqual(bitsOf(Float32Array.of(Infinity, 0, -1e30, 0)));
+    expect(decode(Infinity, 1, 0, 1)).toEqual([NAN_BITS, 0x7f800000, 0, 0x3f800000]);
   });
 
   it.each([

@@ -3,113 +3,395 @@ import { describe, expect, it } from 'vitest';
 import type { CodecKernels, FormatKernels, Numbers, Packed } from '../../../shared/codec/kernels/kernels.ts';
 import { scalarKernels } from '../../../shared/codec/kernels/scalar.ts';
 import { codecKernels, simdKernels } from '../../../shared/codec/kernels/simd.ts';
+import { checkProperty } from '../../support/property.ts';
+import {
+  anyBits,
+  bitsOf,
+  FINITE_PATTERNS,
+  floatsOf,
+  INFINITY_PATTERNS,
+  lengths,
+  NAN_BITS,
+  NAN_PATTERNS,
+  specialVectors,
+} from '../../support/special-floats.ts';
 
 const simd = simdKernels()!;
+const BLOCK = 256;
 
 it('SIMD is what serves, where there is any', () => {
   expect(simd).not.toBeNull();
   expect(codecKernels).not.toBe(scalarKernels);
 });
 
-/** Around the ends of parts, of blocks, of groups of 16 and of pairs. */
-const lengths = [0, 1, 2, 15, 16, 17, 255, 256, 257, 300, 8191, 8192, 8193, 8448, 20_001];
-const bits = fc.integer({ min: 0, max: 2 ** 32 - 1 });
-/** Any 32 bits: NaN, infinities and subnormal values among them. */
-const anything = fc.array(bits, { maxLength: 600 }).map((words) => floatsOf(Uint32Array.from(words)));
-const floatsOf = ({ buffer }: Uint32Array): Float32Array => new Float32Array(buffer as ArrayBuffer);
-const some = (length: number): Float32Array =>
-  Float32Array.from({ length }, (_, i) => Math.sin(i * 0.37) * 10 ** (-6 * Math.sin(i * 0.011) - 2));
-
-/** All bytes that a kernel's passes make: of values, and of any bytes. */
-function outcome(kernels: CodecKernels, values: Float32Array): Uint8Array[] {
-  const { length } = values;
-  const blocks = Math.ceil(length / 256);
-  const bytes = new Uint8Array(values.buffer.slice(values.byteOffset, values.byteOffset + 4 * length));
-  const others = values.toReversed();
-  const floats: Float32Array[] = [];
-  const numbers: Numbers[] = [];
-
-  function run<N extends Numbers>(
-    format: FormatKernels<N>,
-    scales: number,
-    numbersOf: () => N,
-    given: N,
-  ): void {
-    const packed = (): Packed<N> => {
-      const made = { scales: new Float32Array(scales), numbers: numbersOf() };
-      floats.push(made.scales);
-      numbers.push(made.numbers);
-      return made;
-    };
-    format.encode(values, packed());
-    format.encodeDifference(values, others, packed());
-    const owed = others.slice();
-    format.encodeOwed(values, owed, packed());
-    const [decoded, onto, inPlace] = [new Float32Array(length), new Float32Array(length), values.slice()];
-    const anyPacked = { scales: values.slice(0, scales), numbers: given };
-    format.decode(anyPacked, decoded);
-    format.decodeOnto(anyPacked, others, onto);
-    format.decodeOnto(anyPacked, inPlace, inPlace);
-    floats.push(owed, decoded, onto, inPlace);
-  }
-  run(kernels.float16, 0, () => new Uint16Array(length), new Uint16Array(bytes.buffer, 0, length));
-  run(kernels.int8, blocks, () => new Int8Array(length), new Int8Array(bytes.buffer, 0, length));
-  const pairs = (length + 1) >> 1;
-  run(kernels.int4, blocks, () => new Uint8Array(pairs), bytes.subarray(0, pairs));
-
-  for (const pass of ['add', 'addFlushed'] as const) {
-    const [out, inPlace] = [new Float32Array(length), values.slice()];
-    kernels[pass](values, others, out);
-    kernels[pass](inPlace, others, inPlace);
-    floats.push(out, inPlace);
-  }
-  // The bits of NaN are nobody's business.
-  for (const vector of floats) {
-    vector.forEach((value, i) => {
-      if (Number.isNaN(value)) vector[i] = NaN;
-    });
-  }
-  return [...numbers, ...floats].map(
-    ({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength),
-  );
+/** Inputs of all passes of the kernels. */
+interface Inputs {
+  readonly values: Float32Array;
+  /** As many values. */
+  readonly others: Float32Array;
+  /** One for each block of 256 values. */
+  readonly scales: Float32Array;
+  /** Two bytes for each value. */
+  readonly bytes: Uint8Array;
+  /** Elements ahead of every vector in its memory, so that vectors lie at odd places. */
+  readonly offset: number;
 }
 
-describe('SIMD and scalar make the same bytes', () => {
-  it('of any values', () => {
-    fc.assert(
-      fc.property(anything, (values) => {
-        const [a, b] = [outcome(simd, values), outcome(scalarKernels, values)];
-        return a.every((bytes, i) => Buffer.compare(bytes, b[i]!) === 0);
-      }),
-      { numRuns: 500 },
-    );
-  });
+/** All memory that the kernels' passes write, with its surroundings. */
+function outcome(kernels: CodecKernels, { values, others, scales, bytes, offset }: Inputs): Uint8Array {
+  const { length } = values;
+  const memories: Uint8Array[] = [];
+  const room = (elementBytes: number, count: number): [buffer: ArrayBuffer, byteOffset: number] => {
+    const memory = new Uint8Array((offset + count + 3) * elementBytes).fill(0xaa);
+    memories.push(memory);
+    return [memory.buffer, offset * elementBytes];
+  };
+  const floats = (count: number): Float32Array => new Float32Array(...room(4, count), count);
+  const copyOf = (vector: Float32Array): Float32Array => {
+    const copy = floats(vector.length);
+    copy.set(vector);
+    return copy;
+  };
+  const [left, right, anyScales] = [copyOf(values), copyOf(others), copyOf(scales)];
 
-  it.each(lengths)('of %d values', (length) => {
-    const values = some(length);
-    const [a, b] = [simd, scalarKernels].map((kernels) => Buffer.concat(outcome(kernels, values)));
-    expect(Buffer.compare(a!, b!)).toBe(0);
-  });
+  function run<N extends Numbers>(format: FormatKernels<N>, hasScales: boolean, numbersOf: () => N): void {
+    const packed = (): Packed<N> => ({
+      scales: floats(hasScales ? scales.length : 0),
+      numbers: numbersOf(),
+    });
+    format.encode(left, packed());
+    format.encodeDifference(left, right, packed());
+    const residual = copyOf(others);
+    format.encodeOwed(left, residual, packed());
 
-  it('of every half, and of values between them', () => {
-    for (let part = 0; part < 8; part++) {
-      const words = Uint32Array.from({ length: 1 << 16 }, (_, i) => (i << 16) | (part * 0x2aab));
-      const values = floatsOf(words);
-      expect(
-        Buffer.compare(Buffer.concat(outcome(simd, values)), Buffer.concat(outcome(scalarKernels, values))),
-      ).toBe(0);
-    }
+    const anyNumbers = numbersOf();
+    const raw = new Uint8Array(anyNumbers.buffer, anyNumbers.byteOffset, anyNumbers.byteLength);
+    raw.set(bytes.subarray(0, raw.length));
+    const hostile = { scales: hasScales ? anyScales : floats(0), numbers: anyNumbers };
+    const inPlace = copyOf(values);
+    format.decode(hostile, floats(length));
+    format.decodeOnto(hostile, right, floats(length));
+    format.decodeOnto(hostile, inPlace, inPlace);
+  }
+  run(kernels.float16, false, () => new Uint16Array(...room(2, length), length));
+  run(kernels.int8, true, () => new Int8Array(...room(1, length), length));
+  const pairs = (length + 1) >> 1;
+  run(kernels.int4, true, () => new Uint8Array(...room(1, pairs), pairs));
+
+  for (const pass of ['add', 'subtract', 'addFlushed'] as const) {
+    const inPlace = copyOf(values);
+    kernels[pass](left, right, floats(length));
+    kernels[pass](inPlace, right, inPlace);
+  }
+  return Buffer.concat(memories);
+}
+
+const alike = (inputs: Inputs): boolean =>
+  Buffer.compare(outcome(simd, inputs), outcome(scalarKernels, inputs)) === 0;
+
+/** Inputs with the values in reverse as the other vector, the values as scales, and their bytes as numbers. */
+const fromValues = (values: Float32Array, offset = 0): Inputs => ({
+  values,
+  others: values.toReversed(),
+  scales: values.slice(0, Math.ceil(values.length / BLOCK)),
+  bytes: new Uint8Array(values.slice().buffer),
+  offset,
+});
+
+const inputs: fc.Arbitrary<Inputs> = lengths.chain((length) => {
+  const blocks = Math.ceil(length / BLOCK);
+  const exactly = fc.constant(length);
+  return fc.record({
+    values: specialVectors(exactly),
+    others: specialVectors(exactly),
+    scales: fc.array(anyBits, { minLength: blocks, maxLength: blocks }).map((bits) => floatsOf(bits)),
+    bytes: fc.uint8Array({ minLength: 2 * length, maxLength: 2 * length }),
+    offset: fc.nat(3),
   });
 });
 
-it.each([
+/** Vectors for which the forms have differed: the sign of NaN came from either of two operands. */
+const DIFFERED = [
+  floatsOf([0, 0, 0, 0x7fc00000, 0xffc00000, 0, 0, 0]),
+  floatsOf([0, 0, 0, 0xffc00001, 0x7fc00123, 0, 0, 0]),
+];
+
+describe('SIMD and scalar kernels write the same bytes', () => {
+  it('for special values, lengths and places in memory', () => {
+    checkProperty(fc.property(inputs, alike), {
+      seed: 1667333101,
+      numRuns: 500,
+      examples: DIFFERED.map((values) => [fromValues(values)]),
+    });
+  });
+
+  it('for any bits', () => {
+    const words = fc.array(fc.integer({ min: 0, max: 2 ** 32 - 1 }), { maxLength: 600 });
+    checkProperty(
+      fc.property(words, (bits) => alike(fromValues(floatsOf(bits)))),
+      { seed: 2, numRuns: 500, examples: DIFFERED.map((values) => [bitsOf(values)]) },
+    );
+  });
+
+  it.each(DIFFERED.map((values) => [bitsOf(values)]))('for the bits %j', (bits) => {
+    expect(alike(fromValues(floatsOf(bits)))).toBe(true);
+  });
+
+  // Around the ends of parts, of blocks, of groups of 16 and of pairs.
+  it.each([0, 1, 2, 15, 16, 17, 255, 256, 257, 300, 8191, 8192, 8193, 8448, 20_001])(
+    'for %d values, with special ones in two of three blocks',
+    (length) => {
+      const finite = floatsOf(FINITE_PATTERNS);
+      const special = floatsOf([...NAN_PATTERNS, ...FINITE_PATTERNS, ...INFINITY_PATTERNS]);
+      const values = Float32Array.from(
+        { length },
+        (_, i) => Math.sin(i * 0.37) * 10 ** (-6 * Math.sin(i * 0.011) - 2),
+      );
+      for (let i = 0; i < length; i++) {
+        const block = Math.floor(i / BLOCK) % 3;
+        if (block > 0 && i % 7 === 0) {
+          const source = block === 1 ? finite : special;
+          const at = (i / 7) % source.length;
+          values.set(source.subarray(at, at + 1), i);
+        }
+      }
+      expect(alike(fromValues(values, 1))).toBe(true);
+    },
+  );
+
+  it('for every half, and values between them', () => {
+    for (let part = 0; part < 8; part++) {
+      const words = Uint32Array.from({ length: 1 << 16 }, (_, i) => (i << 16) | (part * 0x2aab));
+      expect(alike(fromValues(floatsOf(words)))).toBe(true);
+    }
+  });
+
+  it('for products of factors with special values', () => {
+    const sides = fc.record({
+      samples: fc.integer({ min: 1, max: 5 }),
+      inputs: fc.integer({ min: 1, max: 9 }),
+      outputs: fc.integer({ min: 1, max: 17 }),
+    });
+    const drawn = sides.chain((size) =>
+      fc.record({
+        size: fc.constant(size),
+        a: specialVectors(fc.constant(size.samples * size.inputs)),
+        b: specialVectors(fc.constant(size.samples * size.outputs)),
+      }),
+    );
+    checkProperty(
+      fc.property(drawn, ({ size, a, b }) => {
+        const [one, other] = [simd, scalarKernels].map((kernels) => {
+          const out = new Float32Array(size.inputs * size.outputs);
+          kernels.multiplyFactors(a, b, out, size);
+          return bitsOf(out);
+        });
+        expect(one).toEqual(other);
+      }),
+      { seed: 3, numRuns: 500 },
+    );
+  });
+});
+
+const hex = (bits: readonly number[]): string[] => bits.map((value) => value.toString(16).padStart(8, '0'));
+/** A vector that is followed by zeros, in two blocks and a part of one. */
+const padded = (values: Float32Array, length: number): Float32Array => {
+  const all = new Float32Array(length);
+  all.set(values);
+  return all;
+};
+
+describe.each([
   ['SIMD', simd],
   ['scalar', scalarKernels],
-])('%s: a flushed sum takes subnormal values for zeros of their sign, before and after', (_, kernels) => {
-  const tiny = 1e-39;
-  const left = Float32Array.of(tiny, -tiny, 1.5e-38, -1.5e-38, 2 ** -126, tiny, 1, 2 ** -127);
-  const right = Float32Array.of(tiny, -tiny, -1.2e-38, 1.2e-38, 0, 1, -1, 2 ** -127);
-  const sum = new Float32Array(8);
-  kernels.addFlushed(left, right, sum);
-  expect([...sum]).toEqual([0, -0, 0, -0, 2 ** -126, 1, 0, 0]);
+])('the %s kernels', (_, kernels) => {
+  it('encode special values in half precision', () => {
+    const pairs: [float: number, half: number][] = [
+      ...NAN_PATTERNS.map((bits): [number, number] => [bits, 0x7e00]),
+      [0x7f800000, 0x7c00], // Infinity
+      [0xff800000, 0xfc00],
+      [0x00000000, 0x0000],
+      [0x80000000, 0x8000], // -0
+      [0x00000001, 0x0000], // the least subnormal float32
+      [0x807fffff, 0x8000],
+      [0x33000000, 0x0000], // 2^-25, half-way between 0 and the least half: to the even one
+      [0x33000001, 0x0001],
+      [0xb3000001, 0x8001],
+      [0x33800000, 0x0001], // 2^-24
+      [0x33c00000, 0x0002], // 1.5 x 2^-24, half-way
+      [0x387fe000, 0x0400], // half-way between the largest subnormal half and the least normal one
+      [0x477fe000, 0x7bff], // 65504
+      [0x47800000, 0x7bff], // 65536
+      [0xc7800000, 0xfbff],
+      [0x7f7fffff, 0x7bff], // the largest float32
+    ];
+    const numbers = new Uint16Array(pairs.length);
+    kernels.float16.encode(floatsOf(pairs.map(([float]) => float)), { scales: new Float32Array(0), numbers });
+    expect([...numbers]).toEqual(pairs.map(([, half]) => half));
+  });
+
+  it('decode special halves', () => {
+    const pairs: [half: number, float: number][] = [
+      [0x7e00, NAN_BITS],
+      [0xfe00, NAN_BITS],
+      [0x7c01, NAN_BITS],
+      [0xffff, NAN_BITS],
+      [0x7c00, 0x7f800000],
+      [0xfc00, 0xff800000],
+      [0x0000, 0x00000000],
+      [0x8000, 0x80000000],
+      [0x0001, 0x33800000],
+      [0x83ff, 0xb87fc000],
+      [0x7bff, 0x477fe000],
+    ];
+    // Each alone, too: special halves are sought eight at a time.
+    for (const some of [pairs, ...pairs.map((pair) => [pair, [0x3c00, 0x3f800000] as const])]) {
+      const numbers = Uint16Array.from(some, ([half]) => half);
+      const values = new Float32Array(some.length);
+      kernels.float16.decode({ scales: new Float32Array(0), numbers }, values);
+      expect(hex(bitsOf(values))).toEqual(hex(some.map(([, float]) => float)));
+    }
+  });
+
+  const formats = [
+    ['int8', kernels.int8, () => new Int8Array(600)],
+    ['int4', kernels.int4, () => new Uint8Array(300)],
+  ] as [string, FormatKernels<Numbers>, () => Numbers][];
+
+  it.each(formats)('%s: a value that is not finite makes its block NaN, and no other', (__, format, room) => {
+    for (const bad of [...NAN_PATTERNS, ...INFINITY_PATTERNS]) {
+      for (const at of [0, 255, 256, 511, 512, 599]) {
+        const values = new Float32Array(600).fill(1);
+        values.set(floatsOf([bad]), at);
+        const packed = { scales: new Float32Array(3), numbers: room() };
+        format.encode(values, packed);
+        const scale = room().length === 600 ? 1 / 127 : 1 / 7;
+        const block = Math.floor(at / BLOCK);
+        const expected = new Float32Array(3).fill(scale);
+        expected.set(floatsOf([NAN_BITS]), block);
+        expect(hex(bitsOf(packed.scales))).toEqual(hex(bitsOf(expected)));
+
+        const decoded = new Float32Array(600);
+        format.decode(packed, decoded);
+        const bits = bitsOf(decoded);
+        expect(new Set(bits.slice(block * BLOCK, (block + 1) * BLOCK))).toEqual(new Set([NAN_BITS]));
+        expect(bits.filter((value) => value === NAN_BITS)).toHaveLength(block === 2 ? 88 : BLOCK);
+      }
+    }
+  });
+
+  it('write integers 0 beside a scale of NaN', () => {
+    const values = floatsOf([0x3f800000, NAN_BITS, 0x7f800000, 0xff800000, 0xbf800000]);
+    const bytes = { scales: new Float32Array(1), numbers: new Int8Array(5).fill(-86) };
+    const pairs = { scales: new Float32Array(1), numbers: new Uint8Array(3).fill(0xaa) };
+    kernels.int8.encode(values, bytes);
+    kernels.int4.encode(values, pairs);
+    expect([...bytes.numbers, ...pairs.numbers]).toEqual(Array(8).fill(0));
+  });
+
+  it('take zeros of both signs, subnormal values and values below 2^-100 for a block of zeros', () => {
+    for (const bits of [0, 0x80000000, 1, 0x807fffff, 0x00800000, 0x0d7fffff]) {
+      const bytes = { scales: new Float32Array(1).fill(9), numbers: new Int8Array(3).fill(9) };
+      kernels.int8.encode(floatsOf([bits, bits, bits]), bytes);
+      expect([...bitsOf(bytes.scales), ...bytes.numbers]).toEqual([0, 0, 0, 0]);
+      const pairs = { scales: new Float32Array(1).fill(9), numbers: new Uint8Array(2).fill(9) };
+      kernels.int4.encode(floatsOf([bits, bits, bits]), pairs);
+      expect([...bitsOf(pairs.scales), ...pairs.numbers]).toEqual([0, 0, 0]);
+    }
+    const bytes = { scales: new Float32Array(1), numbers: new Int8Array(2) };
+    kernels.int8.encode(floatsOf([0x0d800000, 0x8d800000]), bytes);
+    expect([...bytes.numbers]).toEqual([127, -127]);
+  });
+
+  it.each([
+    ['NaN', 0x7fc00000, Array(4).fill(NAN_BITS)],
+    ['a NaN of other bits', 0xff800001, Array(4).fill(NAN_BITS)],
+    ['infinite', 0x7f800000, Array(4).fill(NAN_BITS)],
+    ['negative and infinite', 0xff800000, Array(4).fill(NAN_BITS)],
+    ['negative', 0xbf800000, [0x80000000, 0xbf800000, 0x3f800000, 0x41000000]],
+    ['zero', 0x00000000, [0x00000000, 0x00000000, 0x80000000, 0x80000000]],
+    ['-0', 0x80000000, [0x80000000, 0x80000000, 0x00000000, 0x00000000]],
+    ['subnormal', 0x00000003, [0x00000000, 0x00000003, 0x80000003, 0x80000018]],
+    ['too large', 0x7f7fffff, [0x00000000, 0x7f7fffff, 0xff7fffff, 0xff800000]],
+  ])('decode the integers 0, 1, -1 and -8 with a scale that is %s', (__, scale, expected) => {
+    const [bytes, pairs] = [new Float32Array(4), new Float32Array(4)];
+    kernels.int8.decode({ scales: floatsOf([scale]), numbers: Int8Array.of(0, 1, -1, -8) }, bytes);
+    kernels.int4.decode({ scales: floatsOf([scale]), numbers: Uint8Array.of(0x10, 0x8f) }, pairs);
+    expect(hex(bitsOf(bytes))).toEqual(hex(expected as number[]));
+    expect(hex(bitsOf(pairs))).toEqual(hex(expected as number[]));
+  });
+
+  it('int4: the last high half of an odd count of values says nothing', () => {
+    const values = new Float32Array(1);
+    kernels.int4.decode({ scales: Float32Array.of(2), numbers: Uint8Array.of(0x73) }, values);
+    expect([...values]).toEqual([6]);
+  });
+
+  it('give every NaN of a sum, a difference or a product the same bits', () => {
+    const [nan, other, infinite] = [floatsOf([0xffc00001]), floatsOf([0x7f800001]), floatsOf([0xff800000])];
+    const cases: [Float32Array, Float32Array][] = [
+      [nan, other],
+      [other, nan],
+      [nan, Float32Array.of(1)],
+      [Float32Array.of(1), other],
+    ];
+    for (const [a, b] of cases) {
+      for (const pass of ['add', 'subtract', 'addFlushed'] as const) {
+        const out = new Float32Array(40);
+        kernels[pass](padded(a, 40), padded(b, 40), out);
+        expect(hex(bitsOf(out))).toEqual(hex([NAN_BITS, ...Array<number>(39).fill(0)]));
+      }
+      const product = new Float32Array(1);
+      kernels.multiplyFactors(a, b, product, { samples: 1, inputs: 1, outputs: 1 });
+      expect(hex(bitsOf(product))).toEqual(hex([NAN_BITS]));
+    }
+    const out = new Float32Array(1);
+    kernels.subtract(infinite, infinite, out);
+    expect(hex(bitsOf(out))).toEqual(hex([NAN_BITS]));
+    kernels.add(infinite, Float32Array.of(Infinity), out);
+    expect(hex(bitsOf(out))).toEqual(hex([NAN_BITS]));
+    kernels.multiplyFactors(infinite, new Float32Array(1), out, { samples: 1, inputs: 1, outputs: 1 });
+    expect(hex(bitsOf(out))).toEqual(hex([NAN_BITS]));
+  });
+
+  it('add a decoded NaN, of a half or of a block, as the same bits', () => {
+    const base = floatsOf([0xffc00001, 0x3f800000, 0xff800000]);
+    for (const numbers of [Uint16Array.of(0xfe01, 0xfe01, 0x7c00)]) {
+      const out = new Float32Array(3);
+      kernels.float16.decodeOnto({ scales: new Float32Array(0), numbers }, base, out);
+      expect(hex(bitsOf(out))).toEqual(hex([NAN_BITS, NAN_BITS, NAN_BITS]));
+    }
+    const out = new Float32Array(3);
+    const scales = floatsOf([0xff800000]);
+    kernels.int8.decodeOnto({ scales, numbers: Int8Array.of(1, 0, -1) }, base, out);
+    expect(hex(bitsOf(out))).toEqual(hex([NAN_BITS, NAN_BITS, NAN_BITS]));
+    kernels.int4.decodeOnto({ scales, numbers: Uint8Array.of(0x01, 0x0f) }, base, out);
+    expect(hex(bitsOf(out))).toEqual(hex([NAN_BITS, NAN_BITS, NAN_BITS]));
+  });
+
+  it('keep a residual of +0 where the sum or the decoded value is not finite', () => {
+    const values = floatsOf([NAN_BITS, 0x7f800000, 0xff800000, 0x7f7fffff, 0x47800000, 0x00000001]);
+    const before = floatsOf([0x3f800000, 0x3f800000, 0x3f800000, 0x7f7fffff, 0, 0]);
+    const halves = { scales: new Float32Array(0), numbers: new Uint16Array(6) };
+    const residual = before.slice();
+    kernels.float16.encodeOwed(values, residual, halves);
+    expect([...halves.numbers]).toEqual([0x7e00, 0x7c00, 0xfc00, 0x7c00, 0x7bff, 0x0000]);
+    // 65536 - 65504, and the subnormal value that is no half.
+    expect(hex(bitsOf(residual))).toEqual(hex([0, 0, 0, 0, 0x42000000, 0x00000001]));
+
+    const bytes = { scales: new Float32Array(1), numbers: new Int8Array(6) };
+    const lost = before.slice();
+    kernels.int8.encodeOwed(values, lost, bytes);
+    expect(hex(bitsOf(bytes.scales))).toEqual(hex([NAN_BITS]));
+    expect(hex(bitsOf(lost))).toEqual(hex([0, 0, 0, 0, 0, 0]));
+  });
+
+  it('a flushed sum takes subnormal values for zeros of their sign, before and after', () => {
+    const tiny = 1e-39;
+    const left = Float32Array.of(tiny, -tiny, 1.5e-38, -1.5e-38, 2 ** -126, tiny, 1, 2 ** -127);
+    const right = Float32Array.of(tiny, -tiny, -1.2e-38, 1.2e-38, 0, 1, -1, 2 ** -127);
+    const sum = new Float32Array(8);
+    kernels.addFlushed(left, right, sum);
+    expect([...sum]).toEqual([0, -0, 0, -0, 2 ** -126, 1, 0, 0]);
+  });
 });

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DataError, parseIdxImages, parseIdxLabels } from '../../../shared/data/idx.ts';
 import { idxBytes } from '../../support/idx-bytes.ts';
+import { checkProperty } from '../../support/property.ts';
 
 describe('an IDX file', () => {
   it('of grey images gives its count, shape and bytes', () => {
@@ -56,7 +57,7 @@ describe('an IDX file', () => {
         new DataView(bytes.buffer).setUint32(0, magic);
         return bytes;
       });
-    fc.assert(
+    checkProperty(
       fc.property(fc.oneof(fc.uint8Array({ maxLength: 64 }), header), (bytes) => {
         for (const parse of [parseIdxImages, parseIdxLabels]) {
           try {
@@ -66,18 +67,19 @@ describe('an IDX file', () => {
           }
         }
       }),
-      { numRuns: 500 },
+      { seed: 1, numRuns: 500 },
     );
   });
 
   it('comes back as it was written, whatever its dimensions', () => {
     const dimensions = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 3, maxLength: 4 });
-    fc.assert(
+    checkProperty(
       fc.property(dimensions, (shape) => {
         const { count, sampleShape, images } = parseIdxImages(idxBytes(shape), 'f');
         expect([count, ...sampleShape]).toEqual(shape.length === 4 ? shape : [...shape, 1]);
         expect(images).toEqual(idxBytes(shape).subarray(4 + 4 * shape.length));
       }),
+      { seed: 2 },
     );
   });
 });

@@ -5,6 +5,7 @@ import { simdKernels } from '../../../shared/kernels/wasm/simd.ts';
 import type { ConvGeometry } from '../../support/reference-kernels.ts';
 import { sized } from '../../support/reference-kernels.ts';
 import { geometries, winogradGeometries } from './arbitraries.ts';
+import { checkProperty } from '../../support/property.ts';
 
 // The kernels work in a memory full of other tensors: whatever they write beyond their output and their scratch
 // would be somebody's weights.
@@ -58,15 +59,15 @@ describe('our kernels write to their output and their scratch only', () => {
         const out = reserve(m * n * 4, true);
         kernels.gemm(left, right, out, m, n, k, a, b, reserve(kernels.gemmScratchBytes(m, n, k), true));
       });
-    fc.assert(fc.property(size, size, size, fc.boolean(), fc.boolean(), check), { numRuns: 20, seed: 7 });
+    checkProperty(fc.property(size, size, size, fc.boolean(), fc.boolean(), check), { numRuns: 20, seed: 7 });
   });
 
   it('in convolutions', () => {
-    fc.assert(fc.property(geometries, checkDirect), { numRuns: 40, seed: 8 });
+    checkProperty(fc.property(geometries, checkDirect), { numRuns: 40, seed: 8 });
   });
 
   it("in convolutions by Winograd's tiles", () => {
-    fc.assert(fc.property(winogradGeometries, checkWinograd), { numRuns: 40, seed: 9 });
+    checkProperty(fc.property(winogradGeometries, checkWinograd), { numRuns: 40, seed: 9 });
   });
 });
 

@@ -11,6 +11,7 @@ import {
 } from '../../support/reference-kernels.ts';
 import { geometries, tfPad, values, winogradGeometries } from './arbitraries.ts';
 import { runKernel, startWasm, variants } from './wasm-backend.ts';
+import { checkProperty } from '../../support/property.ts';
 
 const seed: ConvGeometry = {
   ...{ batch: 1, height: 26, width: 26, channels: 32, filterHeight: 3, filterWidth: 3, filters: 32 },
@@ -21,7 +22,7 @@ describe.each(variants)('a convolution and its gradients, $name', ({ simd }) => 
   beforeAll(() => startWasm(simd));
 
   it('agree with plain loops for any shape, stride and padding', () => {
-    fc.assert(
+    checkProperty(
       fc.property(geometries, (g) => {
         check(g);
       }),
@@ -30,7 +31,7 @@ describe.each(variants)('a convolution and its gradients, $name', ({ simd }) => 
   });
 
   it('agree with plain loops for 3 x 3 taps and whole vectors of channels', () => {
-    fc.assert(
+    checkProperty(
       fc.property(winogradGeometries, (g) => {
         check(g);
       }),

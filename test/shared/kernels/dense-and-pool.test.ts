@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { matMul, maxPoolGradient, relativeError, sized } from '../../support/reference-kernels.ts';
 import { geometries, tfPad, values } from './arbitraries.ts';
 import { runKernel, startWasm, variants } from './wasm-backend.ts';
+import { checkProperty } from '../../support/property.ts';
 
 const size = (max: number) => fc.integer({ min: 1, max });
 
@@ -11,7 +12,7 @@ describe.each(variants)('kernels of dense layers, pools and activations, $name',
   beforeAll(() => startWasm(simd));
 
   it('multiply matrices, transposed or not, of any size', () => {
-    fc.assert(fc.property(size(70), size(1100), size(40), fc.boolean(), fc.boolean(), checkMatMul), {
+    checkProperty(fc.property(size(70), size(1100), size(40), fc.boolean(), fc.boolean(), checkMatMul), {
       numRuns: 60,
       seed: 2,
     });
@@ -33,7 +34,7 @@ describe.each(variants)('kernels of dense layers, pools and activations, $name',
   });
 
   it('multiply a few rows or many, with a bias and a ReLU or without', () => {
-    fc.assert(
+    checkProperty(
       fc.property(size(12), size(300), size(40), fc.boolean(), fc.boolean(), (m, k, n, biased, relu) => {
         const [as, bs, biases] = [values(m * k, 6), values(k * n, 7), values(n, 8)];
         const [a, b, bias] = [tf.tensor(as, [1, m, k]), tf.tensor(bs, [1, k, n]), tf.tensor1d(biases)];
@@ -54,7 +55,7 @@ describe.each(variants)('kernels of dense layers, pools and activations, $name',
   });
 
   it("take a max-pool's gradient for any window, with ties to the first", () => {
-    fc.assert(
+    checkProperty(
       fc.property(geometries, fc.boolean(), (geometry, ties) => {
         const g = { ...geometry, filters: geometry.channels };
         const { outHeight, outWidth } = sized(g);
@@ -114,7 +115,7 @@ describe.each(variants)('kernels of dense layers, pools and activations, $name',
   });
 
   it('sum over leading axes, and over others as before', () => {
-    fc.assert(
+    checkProperty(
       fc.property(size(5), size(9), size(60), size(33), fc.boolean(), (a, b, c, d, keepDims) => {
         const x = tf.tensor(values(a * b * c * d, 5), [a, b, c, d]);
         for (const axes of [[0, 1, 2], [0], [2, 0, 1], [1, 3], [0, 1, 2, 3], [3]]) {

@@ -10,12 +10,13 @@ import {
 } from '../../support/reference-kernels.ts';
 import { geometries, tfPad, values } from './arbitraries.ts';
 import { runKernel, startWasm } from './wasm-backend.ts';
+import { checkProperty } from '../../support/property.ts';
 
 describe("kernels that tfjs' wasm backend lacks or gets wrong", () => {
   beforeAll(() => startWasm(true));
 
   it('are depthwise convolutions and their gradients', () => {
-    fc.assert(
+    checkProperty(
       fc.property(geometries, fc.integer({ min: 1, max: 3 }), (g, multiplier) => {
         const { outHeight, outWidth } = sized(g);
         const tensor = (shape: number[], salt: number) =>

@@ -9,6 +9,7 @@ import {
   HEADER_ROOM_BYTES,
   openFrame,
 } from '../../../shared/protocol/frame.ts';
+import { checkProperty } from '../../support/property.ts';
 
 const json = fc
   .dictionary(fc.string(), fc.jsonValue({ maxDepth: 3 }), { noNullPrototype: true })
@@ -42,7 +43,7 @@ const isMalformed = (bytes: Uint8Array): boolean => {
 
 describe('a frame', () => {
   it('brings back its header and payload, aligned, wherever it lies in memory', () => {
-    fc.assert(
+    checkProperty(
       fc.property(json, payloads, fc.nat(7), fc.boolean(), (header, payload, offset, asBuffer) => {
         const bytes = encodeFrame(header, payload);
         const memory = new Uint8Array(bytes.length + offset + 5);
@@ -55,12 +56,12 @@ describe('a frame', () => {
         expect(new Uint8Array(decoded.payload)).toEqual(payload);
         expect(decoded.payload.byteOffset % 4).toBe(0);
       }),
-      { numRuns: 1000 },
+      { seed: 1, numRuns: 1000 },
     );
   });
 
   it('is the same around a payload where that lies, if its header has room', () => {
-    fc.assert(
+    checkProperty(
       fc.property(json, fc.float32Array({ maxLength: 50 }), (header, values) => {
         // Not zeros: what is between header and payload has to be.
         const memory = new Uint8Array(HEADER_ROOM_BYTES + values.byteLength).fill(7);
@@ -72,7 +73,7 @@ describe('a frame', () => {
         if (headerBytes > HEADER_ROOM_BYTES) expect(frame).toBeNull();
         else expect(frame).toEqual(expected);
       }),
-      { numRuns: 1000 },
+      { seed: 2, numRuns: 1000 },
     );
   });
 
@@ -162,12 +163,12 @@ describe('a frame', () => {
       fc.uint8Array({ maxLength: 200 }),
       fc.uint8Array({ maxLength: 200 }).map((header) => frameOf(header)),
     );
-    fc.assert(
+    checkProperty(
       fc.property(anything, (bytes) => {
         const error = refusal(bytes);
         return error === null || error instanceof ProtocolError;
       }),
-      { numRuns: 3000 },
+      { seed: 3, numRuns: 3000 },
     );
   });
 });

@@ -2,16 +2,18 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Purpose, randomStream, type RandomStream } from '../../../shared/random/stream.ts';
 import { threefry2x32 } from '../../../shared/random/threefry.ts';
+import { checkProperty } from '../../support/property.ts';
 
 const take = (count: number, draw: () => number): number[] => Array.from({ length: count }, draw);
 const numbers = (stream: RandomStream): number[] => take(16, () => stream.uint32());
 
 describe('randomStream', () => {
   it('gives the same numbers again for the same key', () => {
-    fc.assert(
+    checkProperty(
       fc.property(fc.nat(), fc.constantFrom(...Object.values(Purpose)), fc.nat(), fc.nat(), (...key) => {
         expect(numbers(randomStream(...key))).toEqual(numbers(randomStream(...key)));
       }),
+      { seed: 1 },
     );
   });
 
@@ -49,13 +51,14 @@ describe('randomStream', () => {
   });
 
   it('draws whole numbers below any bound', () => {
-    fc.assert(
+    checkProperty(
       fc.property(fc.nat(), fc.integer({ min: 1, max: 2 ** 32 }), (seed, bound) => {
         const stream = randomStream(seed, Purpose.permutation);
         for (const x of take(8, () => stream.below(bound))) {
           expect(Number.isInteger(x) && x >= 0 && x < bound).toBe(true);
         }
       }),
+      { seed: 2 },
     );
     const stream = randomStream(1, Purpose.permutation);
     expect(new Set(take(200, () => stream.below(6))).size).toBe(6);

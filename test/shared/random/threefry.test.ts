@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { threefry2x32 } from '../../../shared/random/threefry.ts';
+import { checkProperty } from '../../support/property.ts';
 
 const uint32 = fc.integer({ min: 0, max: 2 ** 32 - 1 });
 
@@ -45,11 +46,11 @@ describe('threefry2x32', () => {
 
   it('agrees with the rounds written one after the other', () => {
     const pair = fc.tuple(uint32, uint32);
-    fc.assert(
+    checkProperty(
       fc.property(pair, pair, (key, counter) => {
         expect(words(key, counter)).toEqual(naive(key, counter));
       }),
-      { numRuns: 500 },
+      { seed: 1, numRuns: 500 },
     );
   });
 

@@ -8,6 +8,7 @@ import { equalShares, type Assignment } from '../../../../coordinator/training/s
 import { sumAlongTree, type PartScore } from '../../../../coordinator/training/scores.ts';
 import { TreeSum } from '../../../../shared/model/sum-tree.ts';
 import type { WorkerId } from '../../../../shared/protocol/messages.ts';
+import { checkProperty } from '../../../support/property.ts';
 
 const UNIT = 4;
 const idOf = (i: number): WorkerId => `w${i}` as WorkerId;
@@ -51,7 +52,7 @@ describe('the tree of a sum', () => {
   });
 
   it('is followed by gradients of any nodes in any order, and by their scores', () => {
-    fc.assert(
+    checkProperty(
       fc.property(cutBatch, fc.infiniteStream(fc.nat()), ({ samples, nodes }, draws) => {
         const leaves = leafValues(leavesOf({ from: 0, to: samples }, UNIT));
         const ofNode = ({ from, to }: Range): number =>
@@ -86,6 +87,7 @@ describe('the tree of a sum', () => {
           correct: nodes.length,
         });
       }),
+      { seed: 1 },
     );
   });
 
@@ -118,7 +120,7 @@ describe('shares in whole nodes', () => {
     });
 
   it('cover the batch once, each worker by as many micro-shards as its share has', () => {
-    fc.assert(
+    checkProperty(
       fc.property(shares, ({ given, samples }) => {
         const nodes = inNodes(given, samples, UNIT);
         const inOrder = nodes.toSorted((a, b) => a.from - b.from);
@@ -140,6 +142,7 @@ describe('shares in whole nodes', () => {
           );
         }
       }),
+      { seed: 2 },
     );
   });
 
