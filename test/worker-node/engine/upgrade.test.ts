@@ -121,7 +121,7 @@ describe('workers with WebAssembly', { timeout: 20_000 }, () => {
   async function run(
     nativeProgram: string,
     result: BackgroundInstall,
-    { totalSteps = 1_000_000, steps = Infinity, stopOn = null as RegExp | null } = {},
+    { totalSteps = 1_000_000 as number | null, steps = Infinity, stopOn = null as RegExp | null } = {},
   ): Promise<{ code: number; notes: string[]; installs: number }> {
     const file = join(folder, 'worker.cjs');
     await writeFile(
