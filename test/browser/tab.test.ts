@@ -230,7 +230,7 @@ describeInBrowser('a tab', () => {
     await workersReady(run, 1);
     await page.locator('#toggle').click();
     await expect.poll(() => page.locator('#state').textContent()).toBe('Paused');
-    expect(run.pool.members.size).toBe(0);
+    await expect.poll(() => run.pool.members.size).toBe(0);
     await page.locator('#toggle').click();
     await workersReady(run, 1);
     await run.close('done');

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, onTestFinished, test } from 'vitest';
 import type { Member } from '../../coordinator/members/member.ts';
 import { clockOf } from '../../shared/clock.ts';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
@@ -126,6 +126,7 @@ test('nobody waits for a worker that hangs, in a step or at the end of an evalua
   await run(15);
   let release: () => void = () => undefined;
   cyd.hang = new Promise<void>((resolve) => (release = resolve));
+  onTestFinished(() => release());
   const { stats } = memberNamed('cyd');
   const before = stats.samples;
   await run(5);
