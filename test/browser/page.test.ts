@@ -111,7 +111,7 @@ describeInBrowser('the page in Chromium', () => {
 
     await page.getByRole('button', { name: 'Pause' }).press('Enter');
     await textIs(page, '#state', /^Paused$/);
-    expect(coordinator.pool.members.size).toBe(0);
+    await expect.poll(() => coordinator.pool.members.size).toBe(0);
     const shards = await page.locator('#shards').textContent();
     await page.getByRole('button', { name: 'Continue' }).click();
     await textIs(page, '#state', /^Contributing$/);
@@ -141,7 +141,7 @@ describeInBrowser('the page in Chromium', () => {
     await page.evaluate("battery.level = 0.19; battery.dispatchEvent(new Event('levelchange'))");
     await textIs(page, '#state', /^Paused$/);
     await page.getByText('Paused because the battery is below 20%.').waitFor();
-    expect(coordinator.pool.members.size).toBe(0);
+    await expect.poll(() => coordinator.pool.members.size).toBe(0);
     await page.evaluate("battery.charging = true; battery.dispatchEvent(new Event('chargingchange'))");
     await textIs(page, '#state', /^Contributing$/);
     expect(trouble).toEqual([]);

@@ -59,7 +59,7 @@ test('a port that is in use is an error at once, for the second who wants it', a
   expect(first.output()).toContain('there is no model');
   // Neither is in the way of the next try.
   expect((await readdir(scratch)).filter((name) => name.startsWith('port'))).toEqual([]);
-}, 15_000);
+});
 
 test('a coordinator whose output nobody reads any more ends in order', async () => {
   const args = [
@@ -88,7 +88,7 @@ test('a coordinator whose output nobody reads any more ends in order', async () 
   stranger.on('error', () => undefined);
   expect(await new Promise((resolve) => run.once('exit', resolve))).toBe(130);
   expect(error.join('')).toBe('');
-}, 15_000);
+});
 
 test('workers that cannot start end the run with what they said', async () => {
   // An engine that looks installed and cannot be loaded; a good one that the machine has must not be found.
@@ -102,7 +102,7 @@ test('workers that cannot start end the run with what they said', async () => {
   const run = spawnGradcast([...args, '--workers', '2'], env);
   expect(await run.ended, run.output()).toBe(1);
   expect(run.output()).toMatch(/The workers on this machine have ended: .*No native TensorFlow/);
-}, 20_000);
+});
 
 test('local workers end with a coordinator that is killed', async () => {
   const run = train('killed', '--epochs', '10000');
@@ -122,4 +122,4 @@ test('local workers end with a coordinator that is killed', async () => {
   await said(worker, /Trying again/);
   worker.kill('SIGTERM');
   expect(await worker.ended).toBe(0);
-}, 30_000);
+});

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -73,26 +74,25 @@ test('whoever talks much before it is let in is cut off, long before a frame is 
   await new Promise((resolve) => socket.once('open', resolve));
   const ended = new Promise<number>((resolve) => socket.once('close', resolve));
   socket.on('error', () => undefined);
-  // One frame in pieces that never ends; it would be too large even for WebSocket at 194 KB.
-  let sent = 0;
-  const pour = setInterval(() => {
+  // Pieces of one frame that never ends. WebSocket itself would find it too large at 194 KB, which is not sent.
+  for (let sent = 0; sent < 176 << 10; sent += 16 << 10) {
     socket.send(Buffer.alloc(16 << 10), { binary: true, fin: false });
-    sent += 16 << 10;
-  }, 1);
+  }
   expect(await ended).toBe(1006);
-  clearInterval(pour);
-  expect(sent).toBeLessThan(190_000);
 });
 
 test('of one address so many may wait to be let in and no more; those that were let in do not count', async () => {
   const many = await Promise.all(Array.from({ length: 300 }, () => open()));
-  const isCutOff = (socket: Socket): Promise<boolean> =>
-    Promise.race([
-      closed(socket).then(() => true),
-      new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 300)),
-    ]);
-  const cut = (await Promise.all(many.map(isCutOff))).filter(Boolean).length;
-  expect(cut).toBe(300 - 256);
+  const left = (): Socket[] => many.filter((socket) => !socket.destroyed);
+  for (const socket of many) socket.resume();
+  await expect.poll(() => left().length).toBe(256);
+  // Each of these is answered, and closed then.
+  const answers = left().map(async (socket) => {
+    const answer = once(socket, 'data');
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+    return String((await answer)[0]).slice(0, 12);
+  });
+  expect(new Set(await Promise.all(answers))).toEqual(new Set(['HTTP/1.1 200']));
   // Their places are free again as soon as they have gone.
   await Promise.all(many.map((socket) => (socket.destroy(), closed(socket))));
   const another = attachWorker(coordinator.url, 'another', roundingEngine());
@@ -108,5 +108,6 @@ test('a request that never ends is given up', async () => {
   const drip = setInterval(() => socket.write('a: b\r\n'), 500);
   await closed(socket);
   clearInterval(drip);
-  expect(performance.now() - startedMs).toBeLessThan(20_000);
-}, 30_000);
+  // After ten seconds. Node's own patience ends after sixty at the earliest.
+  expect(performance.now() - startedMs).toBeLessThan(50_000);
+}, 120_000);

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, onTestFinished, test } from 'vitest';
 import type { Member } from '../../coordinator/members/member.ts';
 import { clockOf } from '../../shared/clock.ts';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
@@ -125,14 +125,16 @@ test('nobody waits for a worker that hangs, in a step or at the end of an evalua
   await start();
   const [, , cyd] = [await attach('ann', 0.5), await attach('bob', 0.5), await attach('cyd', 0.5)];
   await run(15);
-  cyd.perSampleMs = 60;
+  let release: () => void = () => undefined;
+  cyd.hang = new Promise<void>((resolve) => (release = resolve));
+  onTestFinished(() => release());
   const { stats } = memberNamed('cyd');
   const before = stats.samples;
   await run(5);
   const input = { step: step as Step, weights: coordinator.initialWeights, split: dataset.test };
   expect(await coordinator.rounds.evaluate(input)).toMatchObject({ lossSum: 400 });
   expect(stats.samples).toBe(before);
-  cyd.perSampleMs = 0;
+  release();
 }, 60_000);
 
 test('a worker that turns the sign is expelled by an audit of one shard in fifty, and stays away', async () => {

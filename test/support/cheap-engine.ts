@@ -7,6 +7,8 @@ export interface CheapSettings {
   perSampleMs: number;
   /** What it makes of the values of a true gradient. */
   lie: (value: number) => number;
+  /** While it hangs: what it computes is answered when this is settled. */
+  hang?: Promise<unknown>;
 }
 
 /** The first value of the gradient of some samples: an integer, so that sums are exact in any order. */
@@ -26,8 +28,10 @@ export function cheapEngine(settings: CheapSettings, device = 'cheap'): Engine {
     info: { backend: 'cheap', version: '1', device, threads: 1 },
     load: (job) => {
       const { length } = layoutOf(job.layout);
-      const take = (samples: number): Promise<void> =>
-        new Promise((resolve) => setTimeout(resolve, settings.perSampleMs * samples));
+      const take = async (samples: number): Promise<void> => {
+        await new Promise((resolve) => setTimeout(resolve, settings.perSampleMs * samples));
+        await settings.hang;
+      };
       const trainer: Trainer = {
         setWeights: () => undefined,
         prepare: () => undefined,

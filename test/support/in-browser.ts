@@ -3,7 +3,7 @@ import { getBrowser } from '../../scripts/browser.js';
 import { chromiumPath } from './chromium.ts';
 
 /** Whether tests that need a browser fail where there is none; elsewhere they are skipped, saying so. */
-const browserRequired = process.env.GRADCAST_REQUIRE_BROWSER === '1' || process.env.CI === 'true';
+export const browserRequired = process.env.GRADCAST_REQUIRE_BROWSER === '1' || process.env.CI === 'true';
 
 /** Tests in a browser. Where there is none, one that is skipped says so; with GRADCAST_REQUIRE_BROWSER=1, or in CI, it fails. */
 export function describeInBrowser(name: string, define: () => void): void {

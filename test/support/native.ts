@@ -3,6 +3,8 @@ import { openNative } from '../../worker-node/engine/native.ts';
 import type { Native } from '../../worker-node/engine/native/backend.ts';
 
 process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
+// What is computed with more threads has the bits of their number, and so of the machine's cores.
+process.env.TF_NUM_INTRAOP_THREADS = '1';
 
 /** Whether tests that need native TensorFlow fail where there is none; elsewhere they are skipped, saying so. */
 export const nativeRequired = process.env.GRADCAST_REQUIRE_NATIVE === '1';

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { devices as parseDevices } from '../../cli/options.ts';
 import { devicesHere, visibleDevice } from '../../worker-node/devices.ts';
+import { nativeCandidates } from '../../worker-node/engine/candidates.ts';
+import { thisTarget } from '../../worker-node/engine/install/target.ts';
 import { fakePrograms } from '../support/fake-programs.ts';
 import { spawnGradcast } from '../support/worker-process.ts';
 
@@ -82,11 +84,26 @@ describe('the GPUs of a machine', () => {
 test.each<[string, string[], RegExp]>([
   ['WebAssembly', ['--devices', 'all', '--engine', 'wasm'], /WebAssembly computes on the CPU/],
   ['a number of workers', ['--devices', '0', '--workers', '2'], /one worker for each GPU/],
-  ['no engine for them', ['--devices', '0'], /This gets it: node .*bin.gradcast\.js engine install --gpu/],
   ['a list that is none', ['--devices', '0;1'], /numbers of GPUs such as 0,1/],
 ])('GPUs with %s are an error with a sentence', async (_, options, sentence) => {
-  const env = { ...process.env, XDG_CACHE_HOME: folder, GRADCAST_NATIVE_DIR: folder };
+  expect(await outputWithout(options)).toMatch(sentence);
+});
+
+test('GPUs without an engine for them are an error that says how to get it', async ({ skip }) => {
+  const env = { GRADCAST_NATIVE_DIR: folder };
+  const candidates = nativeCandidates(folder, thisTarget(), env);
+  const hasEngine = candidates.some(({ variant, missing }) => variant === 'gpu' && missing === null);
+  skip(hasEngine, 'the packages that are installed here include an engine for GPUs');
+  expect(await outputWithout(['--devices', '0'])).toMatch(
+    /This gets it: node .*bin.gradcast\.js engine install --gpu/,
+  );
+});
+
+/** What a worker that cannot start says, without a driver and without an engine of this machine. */
+async function outputWithout(options: readonly string[]): Promise<string> {
+  const none = { ...(await fakePrograms(folder, {})), CUDA_VISIBLE_DEVICES: undefined };
+  const env = { ...process.env, ...none, XDG_CACHE_HOME: folder, GRADCAST_NATIVE_DIR: folder };
   const worker = spawnGradcast(['worker', 'ws://127.0.0.1:1', ...options], env);
   expect(await worker.ended).toBe(1);
-  expect(worker.output()).toMatch(sentence);
-});
+  return worker.output();
+}

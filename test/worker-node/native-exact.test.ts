@@ -1,16 +1,15 @@
 import { createHash } from 'node:crypto';
-import { expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { prepareJob } from '../../coordinator/model.ts';
 import { codecKernels } from '../../shared/codec/kernels/simd.ts';
 import type { Shard } from '../../shared/data/shard.ts';
 import type { Trainer } from '../../shared/engine/engine.ts';
-import { inMicroShards } from '../../shared/engine/micro-shards.ts';
+import { inMicroShards, partSizes } from '../../shared/engine/micro-shards.ts';
 import { createModelStep, type ModelStep } from '../../shared/engine/model-step.ts';
 import { TreeSum } from '../../shared/model/sum-tree.ts';
 import type { Topology } from '../../shared/model/job.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
-import type { Binding, Native } from '../../worker-node/engine/native/backend.ts';
 import { createCapturedTrainer } from '../../worker-node/engine/native/captured-trainer.ts';
 import { registerNativeGradients } from '../../worker-node/engine/native/gradients.ts';
 import { HeldSum, HeldTensors } from '../../worker-node/engine/native/held-tensors.ts';
@@ -19,9 +18,30 @@ import { addsAsDefined } from '../../worker-node/engine/native/telling-sums.ts';
 import { withNative } from '../support/native.ts';
 import { models } from './native-models.ts';
 import { noise } from './noise.ts';
+import { variantOf, type Variant } from './tensorflow-variants.ts';
 
+const MICRO_SHARD = 2;
 const { dataset, shardOf } = noise(6, 16);
 const stream = randomStream(7, Purpose.drawnDigits);
+
+/** What TensorFlow makes of exact mode depends on processor, build and environment; a variant forces one outcome. */
+const variants: Record<string, Variant> = {
+  'TensorFlow as it is here': {},
+  'one graph for all micro-shards gives other bits': { otherBits: 'cut' },
+  'a graph that adds gives other bits': { otherBits: 'added' },
+  'AddV2 flushes subnormal values': { addition: 'flushing' },
+  'AddV2 keeps subnormal values': { addition: 'keeping' },
+};
+
+/** Whether one graph for all micro-shards is tried: there are several, and none is short. */
+const isCut = (samples: number): boolean => samples > MICRO_SHARD && samples % MICRO_SHARD === 0;
+
+/** What notes say of a check that failed; any other note is a graph that could not be captured. */
+const CHECK_FAILED = {
+  cut: 'A shard runs micro-shard by micro-shard, as it cannot be captured as a graph: the graph gives other bits.',
+  added:
+    'The sum of two gradients runs op by op, as it cannot be captured as a graph: the graph adds otherwise.',
+};
 
 await withNative((native) => {
   const { tf, backend } = native;
@@ -32,192 +52,191 @@ await withNative((native) => {
   const sessions = (): number =>
     (binding as unknown as { getNumOfSavedModels(): number }).getNumOfSavedModels();
 
+  afterEach(() => {
+    backend.binding = binding;
+  });
+
   async function setUp(
     topology: Topology,
-    on: Native = native,
-    change: (modelStep: ModelStep) => ModelStep = (same) => same,
+    {
+      variant = {},
+      change = (same) => same,
+    }: { variant?: Variant; change?: (modelStep: ModelStep) => ModelStep } = {},
   ) {
-    const settings = { batchSize: 16, epochs: 1, seed: 3, topology, microShard: 2 };
+    const settings = { batchSize: 16, epochs: 1, seed: 3, topology, microShard: MICRO_SHARD };
     const { job, initialWeights } = await prepareJob(dataset, settings);
     await tf.setBackend('tensorflow');
+    // The backend's own, through which tfjs computes as well: what is captured passes through it.
+    const { binding: changed, runs } = variantOf(binding, MICRO_SHARD, variant);
+    backend.binding = changed;
     const modelStep = change(await createModelStep(tf, job));
     const notes: string[] = [];
     const idle = idleWhenTold();
-    const trainer = createCapturedTrainer(on, job, modelStep, {
+    const trainer = createCapturedTrainer(native, job, modelStep, {
       idle,
       note: (line) => void notes.push(line),
     });
     trainer.setWeights(initialWeights);
-    /** Whether it added in TensorFlow, shard by shard. */
-    const heard: boolean[] = [];
-    const inTensorFlow: Trainer = {
-      ...trainer,
-      gradientInMicroShards: (...given) => {
-        const result = trainer.gradientInMicroShards?.(...given) ?? null;
-        heard.push(result !== null);
-        return result;
-      },
+    const held = inMicroShards(trainer, job);
+    const here = inMicroShards({ ...trainer, gradientInMicroShards: () => null }, job);
+    const compute = async (how: Trainer, step: number, shard: Shard) => {
+      const gradient = new Float32Array(initialWeights.length);
+      const { lossSum, correct } = await how.gradient(step as Step, shard, gradient);
+      return { lossSum, correct, bits: createHash('sha256').update(gradient).digest('hex') };
     };
+
+    /** The graphs that a shard has to run, by what the checks of this trainer found. */
+    const expectedRuns = (samples: number): string[] => {
+      const adds = 'gradientInMicroShards' in trainer;
+      const adding = adds && !notes.includes(CHECK_FAILED.added);
+      const cuts = adds && isCut(samples) && !notes.some((note) => note.startsWith('A shard runs'));
+      if (cuts) return [`cut ${samples}`];
+      return partSizes(samples, MICRO_SHARD).map(
+        (part, i) => `${adding && i % 2 === 1 ? 'added' : 'gradient'} ${part}`,
+      );
+    };
+
     return {
-      trainer,
-      idle,
-      notes,
-      heard,
-      held: inMicroShards(inTensorFlow, job),
-      here: inMicroShards({ ...trainer, gradientInMicroShards: () => null }, job),
-      compute: async (how: Trainer, step: number, shard: Shard) => {
-        const gradient = new Float32Array(initialWeights.length);
-        const { lossSum, correct } = await how.gradient(step as Step, shard, gradient);
-        return { lossSum, correct, bits: createHash('sha256').update(gradient).digest('hex') };
+      ...{ trainer, initialWeights, idle, notes, held, here, compute },
+      /** Computes a shard in TensorFlow: by the graphs that the checks allow, with the bits of micro-shards added here. */
+      expectExact: async (step: number, shard: Shard): Promise<void> => {
+        held.prepare(step as Step, shard);
+        runs.length = 0;
+        const computed = await compute(held, step, shard);
+        expect([...runs]).toEqual(expectedRuns(shard.labels.length));
+        expect(computed).toEqual(await compute(here, step, shard));
       },
     };
   }
 
-  const kinds = ["the seed's CNN", 'batch normalisation'].flatMap((name) =>
-    [
-      [1, 2],
-      [2, 2],
-      [3, 4],
-      [6, 2],
-      [7, 4],
-      [10, 2],
-      [16, 2],
-    ].map(([samples, graphs]) => [name, samples!, graphs!] as const),
-  );
-  test.each(kinds)(
-    '%s, %d samples in micro-shards of 2: added in TensorFlow as here, to the bit',
-    async (name, samples, graphs) => {
-      const set = await setUp(models[name]!());
+  const cases = [
+    ...["the seed's CNN", 'strides and same padding', 'average pooling'].flatMap((model) =>
+      [4, 6, 7, 8, 10, 16].map((samples) => ['TensorFlow as it is here', model, samples] as const),
+    ),
+    ...[3, 6, 10].map((samples) => ['TensorFlow as it is here', 'batch normalisation', samples] as const),
+    ...Object.keys(variants).flatMap((variant) =>
+      [2, 7, 16].map((samples) => [variant, "the seed's CNN", samples] as const),
+    ),
+  ];
+  test.each(cases)(
+    '%s: %s, %d samples have the bits of their micro-shards, by the graphs that were checked',
+    async (name, model, samples) => {
+      const open = sessions();
+      const variant = variants[name] ?? {};
+      const set = await setUp(models[model]!(), { variant });
       const shard = shardOf(samples);
-      const { held, here } = set;
-      await set.compute(held, 0, shard);
-      await set.compute(here, 0, shard);
-      const before = handles();
-      for (const step of [1, 2]) {
-        held.prepare(step as Step, shard);
-        expect(await set.compute(held, step, shard)).toEqual(await set.compute(here, step, shard));
-      }
-      expect([set.heard, set.notes]).toEqual([[true, true, true], []]);
-      // Of each size one graph, and one that adds.
-      expect(sessions()).toBe(graphs);
-      expect(handles()).toBe(before);
-      set.trainer.dispose();
-    },
-  );
-
-  const sizes = [4, 6, 8, 10, 16];
-  const cut = ["the seed's CNN", 'strides and same padding', 'average pooling'];
-  test.each(cut.flatMap((name) => sizes.map((samples) => [name, samples] as const)))(
-    '%s, %d samples: one graph for all micro-shards gives their bits',
-    async (name, samples) => {
-      const set = await setUp(models[name]!());
-      const shard = shardOf(samples);
-      const { held, here } = set;
-      await set.compute(held, 0, shard);
-      const oneByOne = sessions();
-      expect(set.idle.waiting()).toBe(1);
+      await set.compute(set.held, 0, shard);
       set.idle.run();
-      expect([set.notes, sessions()]).toEqual([[], oneByOne + 1]);
+
+      const adds = 'gradientInMicroShards' in set.trainer;
+      const failed = set.notes.filter((note) => !note.includes(': a gradient by '));
+      // What a processor decides may fall either way, but only by a check; what a variant forces has to be found.
+      for (const note of failed) expect(Object.values(CHECK_FAILED)).toContain(note);
+      if (variant.addition !== undefined) expect(adds).toBe(variant.addition === 'flushing');
+      if (variant.otherBits === 'cut' && adds && isCut(samples)) expect(failed).toContain(CHECK_FAILED.cut);
+      if (variant.otherBits === 'added' && adds) expect(failed).toContain(CHECK_FAILED.added);
+
       const before = handles();
-      for (const step of [1, 2, 3]) {
-        held.prepare(step as Step, shard);
-        expect(await set.compute(held, step, shard)).toEqual(await set.compute(here, step, shard));
-      }
-      expect([set.idle.waiting(), set.notes, handles()]).toEqual([0, [], before]);
+      for (const step of [1, 2, 3]) await set.expectExact(step, shard);
+      expect([set.idle.waiting(), handles()]).toEqual([0, before]);
       set.trainer.dispose();
+      expect(sessions()).toBe(open);
     },
   );
-
-  test('a shard whose last micro-shard is short runs its micro-shards one by one', async () => {
-    const set = await setUp(models["the seed's CNN"]!());
-    await set.compute(set.held, 0, shardOf(7));
-    expect([set.idle.waiting(), set.notes]).toEqual([0, []]);
-    set.trainer.dispose();
-  });
 
   test.each(['batch normalisation', 'an LSTM'])(
     '%s: whose gradients are no single sums over samples, runs its micro-shards one by one, and says so',
     async (name) => {
-      const set = await setUp(models[name]!());
+      const set = await setUp(models[name]!(), { variant: { addition: 'flushing' } });
       const shard = shardOf(6);
       await set.compute(set.held, 0, shard);
+      expect(set.idle.waiting()).toBe(1);
       set.idle.run();
-      expect(set.notes).toEqual([
+      expect(set.notes.filter((note) => note !== CHECK_FAILED.added)).toEqual([
         expect.stringMatching(/^A shard runs micro-shard by micro-shard, as .+: a gradient .+\.$/),
       ]);
-      expect(await set.compute(set.held, 1, shard)).toEqual(await set.compute(set.here, 1, shard));
-      expect([set.heard, set.idle.waiting()]).toEqual([[true, true], 0]);
+      await set.expectExact(1, shard);
+      expect(set.idle.waiting()).toBe(0);
       set.trainer.dispose();
     },
   );
 
-  test('a graph of all micro-shards that gives other bits is not used', async () => {
-    // Of 4 samples together something that it is not of 2 and 2.
-    const set = await setUp(models['average pooling']!(), native, (modelStep) => ({
-      ...modelStep,
-      gradient: (...given) => {
-        const found = modelStep.gradient(...given);
-        const logits = tf.add(found.logits, tf.mul(tf.max(found.logits), 1e-3));
-        found.logits.dispose();
-        return { ...found, logits };
-      },
-    }));
-    const shard = shardOf(4);
-    await set.compute(set.held, 0, shard);
-    const [open, before] = [sessions(), handles()];
+  /** Of 4 samples together something that it is not of 2 and 2, unless all logits are zero. */
+  const dependent = (modelStep: ModelStep): ModelStep => ({
+    ...modelStep,
+    gradient: (...given) => {
+      const found = modelStep.gradient(...given);
+      const logits = tf.add(found.logits, tf.mul(tf.max(found.logits), 1e-3));
+      found.logits.dispose();
+      return { ...found, logits };
+    },
+  });
+
+  test.each(['its initial weights', 'weights of zero'])(
+    'a graph of all micro-shards that gives other bits, tried while the model has %s, is not used',
+    async (weights) => {
+      const variant = { addition: 'flushing' } as const;
+      const set = await setUp(models['average pooling']!(), { variant, change: dependent });
+      const shard = shardOf(4);
+      if (weights === 'weights of zero') set.trainer.setWeights(new Float32Array(set.initialWeights.length));
+      await set.compute(set.held, 0, shard);
+      const [open, before] = [sessions(), handles()];
+      set.idle.run();
+      expect(set.notes).toContain(CHECK_FAILED.cut);
+      expect([sessions(), handles()]).toEqual([open, before]);
+      set.trainer.setWeights(set.initialWeights);
+      await set.expectExact(1, shard);
+      set.trainer.dispose();
+    },
+  );
+
+  test('trying a graph leaves the weights as they were', async () => {
+    const variant = { addition: 'flushing' } as const;
+    const set = await setUp(models["the seed's CNN"]!(), { variant });
+    const shard = shardOf(8);
+    // The first graphs are captured, and tried, before this is computed.
+    const first = await set.compute(set.held, 1, shard);
     set.idle.run();
-    expect(set.notes).toEqual([expect.stringContaining('the graph gives other bits')]);
-    expect([sessions(), handles()]).toEqual([open, before]);
-    expect(await set.compute(set.held, 1, shard)).toEqual(await set.compute(set.here, 1, shard));
+    const again = await set.compute(set.held, 1, shard);
+    set.trainer.setWeights(set.initialWeights);
+    expect(first).toEqual(await set.compute(set.held, 1, shard));
+    expect(again).toEqual(first);
     set.trainer.dispose();
   });
 
   test('what cannot be captured is added here, and nothing is left in TensorFlow', async () => {
-    const set = await setUp(models['average pooling']!(), native, (modelStep) => ({
-      ...modelStep,
-      gradient: (...given) => {
-        const found = modelStep.gradient(...given);
-        const logits = tf.add(found.logits, tf.scalar(found.logits.dataSync()[0]! * 0));
-        found.logits.dispose();
-        return { ...found, logits };
-      },
-    }));
+    const set = await setUp(models['average pooling']!(), {
+      change: (modelStep) => ({
+        ...modelStep,
+        gradient: (...given) => {
+          const found = modelStep.gradient(...given);
+          const logits = tf.add(found.logits, tf.scalar(found.logits.dataSync()[0]! * 0));
+          found.logits.dispose();
+          return { ...found, logits };
+        },
+      }),
+    });
     const shard = shardOf(7);
     const { held, here } = set;
     await set.compute(held, 0, shard);
     const before = handles();
     expect(await set.compute(held, 1, shard)).toEqual(await set.compute(here, 1, shard));
-    expect([set.heard, set.notes.length, handles()]).toEqual([[false, false], 1, before]);
+    expect([set.notes, handles()]).toEqual([[expect.stringContaining('values that are read back')], before]);
     set.trainer.dispose();
   });
 
-  /** A TensorFlow that keeps subnormal values, as adding in JavaScript does. */
-  const keeping = Object.create(binding, {
-    executeOp: {
-      value: (...[name, attributes, ids, outputs]: Parameters<Binding['executeOp']>) => {
-        const made = binding.executeOp(name, attributes, ids, outputs);
-        if (name !== 'AddV2') return made;
-        const [left, right] = ids.map((id) => binding.tensorDataSync(id));
-        const { id, shape, dtype } = made[0]!;
-        binding.deleteTensor(id);
-        const sum = Float32Array.from(left!, (value, i) => value + right![i]!);
-        return [{ id: binding.createTensor(shape, dtype, sum), shape, dtype }];
-      },
-    },
-  }) as Binding;
-
-  test('a TensorFlow that adds subnormal values otherwise is not asked to add', async () => {
-    expect([binding, keeping].map((each) => addsAsDefined(each, [[3, 5], [2000]]))).toEqual([true, false]);
-    const set = await setUp(models["the seed's CNN"]!(), {
-      ...native,
-      backend: Object.create(backend, { binding: { value: keeping, writable: true } }) as Native['backend'],
-    });
-    await set.compute(set.held, 1, shardOf(6));
-    expect(['gradientInMicroShards' in set.trainer, set.heard]).toEqual([false, [false]]);
-    set.trainer.dispose();
+  test('the check of AddV2 finds how it treats subnormal values', () => {
+    const found = (['flushing', 'keeping'] as const).map((addition) =>
+      addsAsDefined(variantOf(binding, MICRO_SHARD, { addition }).binding, [[3, 5], [2000]]),
+    );
+    expect(found).toEqual([true, false]);
   });
 
-  test.each([1, 2, 3, 5, 8, 13])('sums of %d tensors of any bits, subnormal values among them', (count) => {
+  const additions = (['TensorFlow as it is here', 'AddV2 flushes subnormal values'] as const).flatMap(
+    (name) => [1, 2, 3, 5, 8, 13].map((count) => [name, count] as const),
+  );
+  test.each(additions)('%s: %d tensors of any bits have the sum that is defined', (name, count) => {
+    const adder = variantOf(binding, MICRO_SHARD, variants[name] ?? {}).binding;
     const before = handles();
     const shape = [41, 129];
     const length = 41 * 129;
@@ -235,13 +254,15 @@ await withNative((native) => {
       return sum;
     });
     for (const values of vectors) {
-      const id = binding.createTensor(shape, binding.TF_FLOAT, values);
-      held.push(new HeldTensors(binding, [{ id, shape, dtype: binding.TF_FLOAT }]));
+      const id = adder.createTensor(shape, adder.TF_FLOAT, values);
+      held.push(new HeldTensors(adder, [{ id, shape, dtype: adder.TF_FLOAT }]));
       here.push(values);
     }
     const [inTensorFlow, defined] = [held.total().read(0), here.total()];
     held.dispose();
-    expect(Buffer.from(inTensorFlow.buffer).equals(Buffer.from(defined.buffer))).toBe(true);
+    // Where the check fails, exact mode does not add in TensorFlow, and these sums may well be others.
+    const checked = addsAsDefined(adder, [shape]);
+    expect(checked && !Buffer.from(inTensorFlow.buffer).equals(Buffer.from(defined.buffer))).toBe(false);
     expect(handles()).toBe(before);
   });
 });

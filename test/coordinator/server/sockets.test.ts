@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { selfSignedCertificate } from '../../../coordinator/server/certificate.ts';
 import { mayConnect } from '../../../coordinator/server/origin.ts';
@@ -128,11 +128,12 @@ describe('connections', () => {
     expect(await firstLine(await dial())).toBe('closed');
 
     leaving.destroy();
-    await vi.waitFor(async () => {
-      const next = await dial();
-      next.write(upgrade());
-      expect(await firstLine(next)).toBe('HTTP/1.1 101 Switching Protocols');
-    });
+    const next = async (): Promise<string> => {
+      const socket = await dial();
+      socket.write(upgrade());
+      return firstLine(socket);
+    };
+    await expect.poll(next).toBe('HTTP/1.1 101 Switching Protocols');
   });
 
   it('are so many of one address', async () => {

@@ -11,7 +11,7 @@ import type { Native } from './backend.ts';
 import { capture, type NameInput } from './capture.ts';
 import { CapturedGraph } from './captured-graph.ts';
 import type { HeldTensors } from './held-tensors.ts';
-import { trialShard } from './trial-inputs.ts';
+import { trialShard, withNoisyWeights } from './trial-inputs.ts';
 
 /** What a graph may differ from the same step run op by op, relative to the norm: rounding in another order. */
 const TOLERANCE = 1e-5;
@@ -48,7 +48,8 @@ export type Trial = (graph: StepGraph, inputs: ShardInputs) => string | null;
 /**
  * Captures a computation for shards of one size, and tries the graph on other inputs than those it was captured from, so
  * that nothing that should be an input can have become a part of it.
- * @param trial where it has to give the very bits of something else; otherwise it is tried against the ops one by one
+ * @param trial where it has to give the very bits of something else, with any weights; otherwise it is tried against the
+ *   ops one by one
  * @throws Error with a phrase that says why there is no such graph
  */
 export function captureStep(
@@ -126,7 +127,7 @@ export function captureStep(
   try {
     trialInputs.prepare(1 as Step, trialShard(job, samples, 1));
     if (trial !== undefined) {
-      const failure = trial(step, trialInputs);
+      const failure = withNoisyWeights(tf, variables, () => trial(step, trialInputs));
       if (failure !== null) throw new Error(failure);
       return step;
     }

@@ -30,7 +30,8 @@ export function addsAsDefined(binding: Binding, shapes: Shapes): boolean {
 
 /**
  * Whether a graph that adds to what it is given does it as TensorFlow does outside of graphs, to the bit.
- * @param right what the same graph gives without adding; both are of these shapes, and disposed of
+ * @param right what the same graph gives without adding: of these shapes, and behind them one more that stays as it is;
+ *   disposed of, as what the graph gives is
  * @param add runs the graph
  */
 export function graphAddsAlike(
@@ -41,7 +42,8 @@ export function graphAddsAlike(
 ): boolean {
   const left = HeldTensors.of(binding, tellingValues(shapes, 1), shapes);
   const [sum, added] = [left.plus(right, shapes.length), add(left)];
-  const alike = allSameBits(sum, added, shapes.length);
+  const alike =
+    allSameBits(sum, added, shapes.length) && sameBits(added.read(shapes.length), right.read(shapes.length));
   for (const tensors of [left, right, sum, added]) tensors.dispose();
   return alike;
 }
