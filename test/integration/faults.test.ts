@@ -9,7 +9,7 @@ beforeAll(async () => {
 
 const fresh = Math.floor(Math.random() * 2 ** 32);
 
-// Twenty seeds: test/soak/faults.soak.ts.
+// More seeds: test/soak/faults.long.test.ts.
 test.each([1, 2, fresh])(
   'with a fault at every step, seed %i, each step completes and the bits are those of a quiet run',
   async (seed) => {

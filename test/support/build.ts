@@ -1,6 +1,6 @@
-import { buildAll } from '../../scripts/build.js';
+import { ensureBuilt } from '../../scripts/build.js';
 
 /** Vitest's global setup: tests that start processes start what a person would. */
 export default async function setup(): Promise<void> {
-  await buildAll();
+  await ensureBuilt();
 }
