@@ -27,7 +27,7 @@ export default tseslint.config(
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     languageOptions: {
       parserOptions: {
-        project: ['./tsconfig.json', './worker-browser/tsconfig.json'],
+        project: './tsconfig.json',
         tsconfigRootDir: import.meta.dirname,
       },
     },
@@ -77,6 +77,10 @@ export default tseslint.config(
       '@typescript-eslint/no-unsafe-class-instance-assignment': 'off',
       'no-console': 'error',
     },
+  },
+  {
+    files: ['worker-browser/**/*.ts'],
+    languageOptions: { parserOptions: { project: './worker-browser/tsconfig.json' } },
   },
   {
     files: ['shared/**/*.ts'],

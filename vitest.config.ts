@@ -1,14 +1,41 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { NotRunReporter } from './test/support/not-run-reporter.ts';
 
+/** Files of test/soak/ in full size, which measure time and memory: one by one, however long they take. */
+const soak = process.env.GRADCAST_SOAK === '1';
+const LONG = 'test/**/*.long.test.ts';
+
+/** Quick tests are in FILE.test.ts, and those that take many seconds each in FILE.long.test.ts beside it. */
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/build.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
     // A busy machine takes its time; what never happens fails all the same.
     expect: { poll: { timeout: 30_000 } },
     pool: 'forks',
-    maxWorkers: 2,
+    // Many tests start processes of their own, with some hundred megabytes each.
+    maxWorkers: soak ? 1 : Math.min(8, availableParallelism()),
+    reporters: ['default', new NotRunReporter()],
+    tags: [
+      { name: 'native', description: 'needs native TensorFlow' },
+      { name: 'browser', description: 'needs a browser' },
+      { name: 'mnist', description: 'needs the files of MNIST' },
+    ],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'quick',
+          include: ['test/**/*.test.ts'],
+          exclude: [LONG],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        extends: true,
+        test: { name: 'long', include: [LONG], testTimeout: soak ? 0 : 600_000, hookTimeout: 600_000 },
+      },
+    ],
   },
 });

@@ -109,7 +109,7 @@ function naiveVariant(): Variant {
       const pad: [number, number][] = [[0, 0], [h, h], [w, w], [0, 0]]; // prettier-ignore
       return tf.conv2d(dy as tf.Tensor4D, turned, 1, pad as Parameters<typeof tf.conv2d>[3]);
     });
-  return new Map([
+  return new Map<string, tf.KernelConfig>([
     ...stock,
     ...[
       { kernelName: 'Conv2DBackpropFilter', kernelFunc: filter },

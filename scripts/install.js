@@ -84,13 +84,15 @@ export function isInstalled(checks) {
     return false;
   }
   const locked = packagesIn(`${root}/package-lock.json`);
-  const named = (folder) => {
+  const arePresent = (folder) => {
     const { dependencies = {}, devDependencies = {} } = locked[folder] ?? {};
-    return [...Object.keys(dependencies), ...Object.keys(devDependencies)];
+    return [...Object.keys(dependencies), ...Object.keys(devDependencies)].every(
+      (name) => (present[`node_modules/${name}`] ?? present[`test/node_modules/${name}`]) !== undefined,
+    );
   };
-  const wanted = [...named(''), ...(checks ? named('test') : [])].map((name) => `node_modules/${name}`);
   return (
-    wanted.every((path) => present[path] !== undefined) &&
+    arePresent('') &&
+    (!checks || arePresent('test')) &&
     Object.entries(present).every(([path, { version }]) => (locked[path]?.version ?? version) === version)
   );
 }

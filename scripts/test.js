@@ -1,31 +1,79 @@
-// npm test: installs what is missing, then runs every check. Arguments go to vitest. The native engine is installed too,
-// if it can be, and a browser; with GRADCAST_REQUIRE_NATIVE=1 and GRADCAST_REQUIRE_BROWSER=1, or in CI, they must be.
+// npm test: installs missing packages, then checks format, lint and types and runs the quick tests.
+// npm run test:long: installs native TensorFlow and a browser where they are missing, then runs the long tests.
+//   --if-possible  goes on without native TensorFlow or a browser if they cannot be installed
+//   --soak [NAME]  runs only the files of test/soak/, or those named, in full size and one by one
+// Other arguments go to vitest.
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { runChecks } from './checks.js';
 import { ensureInstalled, root } from './install.js';
+import { appendCounts, countsText, readCounts } from './test-counts.js';
+
+const OWN_OPTIONS = ['--long', '--soak', '--if-possible'];
+const given = process.argv.slice(2);
+const [long, soak, ifPossible] = OWN_OPTIONS.map((option) => given.includes(option));
+const vitestArgs = given.filter((arg) => !OWN_OPTIONS.includes(arg));
 
 await ensureInstalled({ checks: true });
+if (long) runLong();
+else await runQuick();
 
-const bin = (name) => `${root}/node_modules/${name}`;
-const ifPossible = (required) => (required ? [] : ['--if-possible']);
-const { CI, GRADCAST_REQUIRE_NATIVE, GRADCAST_REQUIRE_BROWSER } = process.env;
-const nativeRequired = GRADCAST_REQUIRE_NATIVE === '1';
-const browserRequired = GRADCAST_REQUIRE_BROWSER === '1' || CI === 'true';
-const checks = [
-  ['format', [bin('prettier/bin/prettier.cjs'), '--check', '--log-level=warn', '.']],
-  ['lint', [bin('eslint/bin/eslint.js'), '.']],
-  ['types', [bin('typescript/bin/tsc'), '--noEmit']],
-  ['types of shared/', [bin('typescript/bin/tsc'), '--noEmit', '-p', 'shared']],
-  ['types of worker-browser/', [bin('typescript/bin/tsc'), '--noEmit', '-p', 'worker-browser']],
-  ['native engine', [`${root}/bin/gradcast.js`, 'engine', 'install', ...ifPossible(nativeRequired)]],
-  ['browser', [`${root}/scripts/get-browser.js`, ...ifPossible(browserRequired)]],
-  ['tests', [bin('vitest/vitest.mjs'), 'run', ...process.argv.slice(2)]],
-];
-
-for (const [name, args] of checks) {
-  console.log(`> ${name}`);
-  const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
-  if (status !== 0) {
-    console.error(`gradcast: the check '${name}' failed.`);
-    process.exit(1);
+async function runQuick() {
+  const failed = await runChecks();
+  if (failed.length > 0) {
+    console.error(`gradcast: failed: ${failed.join(', ')}. No test was run.`);
+    finish({ passed: 0, failed: failed.length, skipped: 0 });
   }
+  runTests(['--project', 'quick', ...vitestArgs], {});
+}
+
+function runLong() {
+  const optional = ifPossible ? ['--if-possible'] : [];
+  require('native TensorFlow', [`${root}/bin/gradcast.js`, 'engine', 'install', ...optional]);
+  require('a browser', [`${root}/scripts/get-browser.js`, ...optional]);
+  const required = ifPossible ? {} : { GRADCAST_REQUIRE_NATIVE: '1', GRADCAST_REQUIRE_BROWSER: '1' };
+  // Property tests draw new seeds, and print them.
+  const env = { GRADCAST_TEST_SEEDS: 'new', ...required };
+  if (!soak) runTests(['--project', 'long', ...vitestArgs], env);
+  const names = vitestArgs.length > 0 ? vitestArgs : [''];
+  const files = names.map((name) => `test/soak/${name}`);
+  runTests(['--project', 'long', '--disableConsoleIntercept', ...files], { ...env, GRADCAST_SOAK: '1' });
+}
+
+/** Installs what the long tests need. */
+function require(what, args) {
+  console.log(`> ${what}`);
+  const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
+  if (status === 0) return;
+  console.error(
+    `gradcast: the long tests need ${what}. Do what is said above, or leave out the tests that need it:`,
+  );
+  console.error('npm run test:long -- --if-possible');
+  finish({ passed: 0, failed: 1, skipped: 0 });
+}
+
+/** Runs vitest and ends this process as it ended. */
+function runTests(args, env) {
+  const folder = mkdtempSync(join(tmpdir(), 'gradcast-test-counts-'));
+  const file = join(folder, 'counts');
+  writeFileSync(file, '');
+  const { status } = spawnSync(process.execPath, [`${root}/node_modules/vitest/vitest.mjs`, 'run', ...args], {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, ...env, GRADCAST_TEST_COUNTS: file },
+  });
+  const counts = readCounts(file);
+  rmSync(folder, { recursive: true });
+  // A run that ended without counts has failed, and so has one whose failure is in no test.
+  const { passed, failed, skipped } = counts ?? { passed: 0, failed: 1, skipped: 0 };
+  finish({ passed, failed: status === 0 ? failed : Math.max(failed, 1), skipped });
+}
+
+/** Prints the counts, or leaves that to the program that sums up several runs, and ends this process. */
+function finish(counts) {
+  if (process.env.GRADCAST_TEST_COUNTS) appendCounts(process.env.GRADCAST_TEST_COUNTS, counts);
+  else console.log(countsText(counts));
+  process.exit(counts.failed === 0 ? 0 : 1);
 }

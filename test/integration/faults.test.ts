@@ -8,7 +8,7 @@ beforeAll(async () => {
   expected = await undisturbed();
 });
 
-// Twenty seeds: test/soak/faults.soak.ts.
+// More seeds: test/soak/faults.long.test.ts.
 test.each([1, 2, 3])(
   'with a fault at every step, each step completes and the bits are those of a quiet run (seed %i)',
   async (fixed) => {

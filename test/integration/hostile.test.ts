@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { besieged, openIdle, sendHostileFrames } from '../support/hostility.ts';
 import { testSeed } from '../support/property.ts';
 
-// 200,000 frames and the time of a step: test/soak/hostile.soak.ts.
+// 200,000 frames and the time of a step: test/soak/hostile.long.test.ts.
 test('a run goes on among hostile frames and idle connections', async () => {
   const run = await besieged();
   const seed = testSeed(1);

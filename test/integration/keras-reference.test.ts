@@ -54,7 +54,8 @@ function withoutDropout(topology: Topology): Topology {
 }
 
 // Only real MNIST will do: the figures are Keras' on its first samples.
-test.skipIf(process.env.MNIST_DIR === undefined)('ten steps without dropout are those of Keras', async () => {
+const needsMnist = { tags: ['mnist'], skip: process.env.MNIST_DIR === undefined };
+test('ten steps without dropout are those of Keras', needsMnist, async () => {
   const dataset = await openDataset({ data: process.env.MNIST_DIR ?? '', seed: 1 }, recordingReport());
   const topology = withoutDropout(defaultTopology([28, 28, 1], 10));
   const { job } = await prepareJob(dataset, { batchSize: 128, epochs: 1, seed: 1, topology });

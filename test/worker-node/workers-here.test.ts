@@ -5,8 +5,6 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Comparison, Team } from '../../worker-node/shape/measure.ts';
 import { compareTeams } from '../../worker-node/shape/measure.ts';
 import { workersHere, type ShapeOptions } from '../../worker-node/shape/workers-here.ts';
-import { withNative } from '../support/native.ts';
-import { gradcast } from '../support/worker-process.ts';
 
 let folder: string;
 let notes: string[];
@@ -103,21 +101,6 @@ test('what cannot be measured is a process a core, is said, and tried again the 
 
 const team = { processes: 1, threads: 1, batch: 8 };
 const { signal } = new AbortController();
-
-await withNative(() => {
-  test('teams of real processes are measured in turn', async () => {
-    const program = [process.execPath, gradcast] as const;
-    const result = await compareTeams(
-      { ...team, batch: 32 },
-      { ...team, processes: 2, batch: 4 },
-      program,
-      signal,
-    );
-    expect(result).toMatchObject({ gpu: false });
-    const stepMs = result.gpu ? [] : result.stepMs;
-    expect(stepMs.map((ms) => Number.isFinite(ms) && ms > 0)).toEqual([true, true]);
-  });
-});
 
 test('a process that cannot measure is an error, not a wait', async () => {
   const program = [process.execPath, '-e', 'process.exit(3)', '--'] as const;

@@ -4,9 +4,8 @@ import type { Split } from '../../../shared/data/dataset.ts';
 import { DataLines } from '../../support/data-mirror.ts';
 
 const dataDir = process.env.MNIST_DIR;
-const why = dataDir === undefined ? ' (skipped: set MNIST_DIR to a folder with the four MNIST files)' : '';
 
-describe.skipIf(dataDir === undefined)(`real MNIST${why}`, () => {
+describe.skipIf(dataDir === undefined)('real MNIST', { tags: ['mnist'] }, () => {
   it('is known as MNIST and has the published figures', async () => {
     const report = new DataLines();
     const dataset = await loadDataset({ dataDir, env: {}, cacheDir: 'unused', fetch, report, seed: 1 });

@@ -1,19 +1,19 @@
 import { expect, test } from 'vitest';
 import { nativeCandidates } from '../../../worker-node/engine/candidates.ts';
 import { proveEngine } from '../../../worker-node/engine/install/prove.ts';
-import { nativeRequired, NO_NATIVE } from '../../support/native.ts';
+import { describeNative } from '../../support/native.ts';
 import { gradcast } from '../../support/worker-process.ts';
 
 const { signal } = new AbortController();
 const present = nativeCandidates().filter(({ missing }) => missing === null);
 
-test('native TensorFlow trains on this machine', async ({ skip }) => {
-  const [best] = present;
-  skip(best === undefined && !nativeRequired, NO_NATIVE);
-  if (best === undefined) throw new Error(NO_NATIVE);
-  const target = { engine: 'native', package: best.package, folder: best.folder } as const;
-  const result = await proveEngine(gradcast, target, 16, signal);
-  expect(result).toMatchObject({ ok: true, probe: { backend: 'tensorflow', batch: 16 } });
+describeNative(() => {
+  test('native TensorFlow trains on this machine', async () => {
+    const best = present[0]!;
+    const target = { engine: 'native', package: best.package, folder: best.folder } as const;
+    const result = await proveEngine(gradcast, target, 16, signal);
+    expect(result).toMatchObject({ ok: true, probe: { backend: 'tensorflow', batch: 16 } });
+  });
 });
 
 test('WebAssembly trains wherever Node runs', async () => {

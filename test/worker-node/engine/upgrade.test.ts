@@ -112,16 +112,24 @@ test.each([
   { type: 'computed', step: 0.5 },
 ])('a message of a worker process is not %j', (message) => expect(parseSiblingMessage(message)).toBeNull());
 
+interface RunOptions {
+  /** Null in exact mode. */
+  readonly totalSteps?: number | null;
+  /** After so many the run is over. */
+  readonly steps?: number;
+  /** The line after which the person stops the run. */
+  readonly stopOn?: RegExp | null;
+}
+
 describe('workers with WebAssembly', { timeout: 20_000 }, () => {
   /**
    * Runs worker processes whose names say what they do; those with WebAssembly compute until their stdin closes.
    * @param nativeProgram what native workers run
-   * @param stopOn the line after which the person stops the run
    */
   async function run(
     nativeProgram: string,
     result: BackgroundInstall,
-    { totalSteps = 1_000_000 as number | null, steps = Infinity, stopOn = null as RegExp | null } = {},
+    { totalSteps = 1_000_000, steps = Infinity, stopOn = null }: RunOptions = {},
   ): Promise<{ code: number; notes: string[]; installs: number }> {
     const file = join(folder, 'worker.cjs');
     await writeFile(

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import { CAMPAIGN_STEPS, campaign, undisturbed } from '../support/fault-campaign.ts';
+import { soakSize } from '../support/soak-size.ts';
 import { timeless } from '../support/training-run.ts';
 
-const seeds = Number(process.env.SEEDS ?? 20);
+const seeds = soakSize('SEEDS', 5, 20);
 const first = Number(process.env.SEED ?? 1);
 
 test(`${seeds} seeds of a fault at every step`, async () => {

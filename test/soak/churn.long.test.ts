@@ -3,13 +3,14 @@ import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import { roundingEngine } from '../support/rounding-engine.ts';
+import { soakSize } from '../support/soak-size.ts';
 import { testCoordinator, tinyTopology, workersReady } from '../support/test-coordinator.ts';
 import { attachWorker, trainToTheEnd, type LocalWorker } from '../support/training-run.ts';
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-const steps = Number(process.env.STEPS ?? 20_000);
+const steps = soakSize('STEPS', 5_000, 20_000);
 const BATCH = 64;
 const STEPS_AN_EPOCH = 500;
 const WORKERS = 5;

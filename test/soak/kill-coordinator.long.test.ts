@@ -6,13 +6,14 @@ import { drawDigits } from '../../shared/data/drawn-digits.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import { writeDigits } from '../support/idx-bytes.ts';
+import { soakSize } from '../support/soak-size.ts';
 import { tinyTopology } from '../support/test-coordinator.ts';
 import { timeless } from '../support/training-run.ts';
 import { said, spawnGradcast, spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
 
-const kills = Number(process.env.KILLS ?? 20);
+const kills = soakSize('KILLS', 4, 20);
 const seed = Number(process.env.SEED ?? 1);
-const epochs = process.env.EPOCHS ?? '400';
+const epochs = String(soakSize('EPOCHS', 150, 400));
 /** Beyond what is free for the asking; a restarted coordinator has to come back to it. */
 const PORT = 20_000 + (process.pid % 20_000);
 

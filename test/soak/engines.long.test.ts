@@ -2,6 +2,8 @@ import { expect, test } from 'vitest';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import { BYTE_FAULTS, startFaultyProxy, type FaultyProxy } from '../support/faulty-proxy.ts';
+import { describeNative } from '../support/native.ts';
+import { soakSize } from '../support/soak-size.ts';
 import { testCoordinator, workersReady } from '../support/test-coordinator.ts';
 import { timeless, trainToTheEnd, type RunResult } from '../support/training-run.ts';
 import { spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
@@ -9,7 +11,7 @@ import { spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
 const STEPS = 60;
 const BATCH = 32;
 const WORKERS = 3;
-const seeds = Number(process.env.SEEDS ?? 3);
+const seeds = soakSize('SEEDS', 1, 3);
 const engines = (process.env.ENGINES ?? 'wasm,native').split(',');
 const dataset = drawDigits({ seed: 1, trainCount: STEPS * BATCH - 5, testCount: 100 });
 const settings = { batchSize: BATCH, microShard: 8 };
@@ -60,7 +62,7 @@ async function run(engine: string, seed: number | null): Promise<RunResult & { f
   }
 }
 
-test.each(engines)('real workers on %s, with a fault at every step', async (engine) => {
+async function sameBits(engine: string): Promise<void> {
   const expected = await run(engine, null);
   for (let seed = 1; seed <= seeds; seed++) {
     const startedMs = performance.now();
@@ -73,4 +75,14 @@ test.each(engines)('real workers on %s, with a fault at every step', async (engi
       `${engine}, seed ${seed}: ${STEPS} steps in ${took} s, the same bits; ${JSON.stringify(faults)}`,
     );
   }
-});
+}
+
+test.each(engines.filter((engine) => engine !== 'native'))(
+  'real workers on %s, with a fault at every step',
+  sameBits,
+);
+if (engines.includes('native')) {
+  describeNative(() => {
+    test('real workers on native, with a fault at every step', () => sameBits('native'));
+  });
+}

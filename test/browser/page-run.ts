@@ -1,0 +1,81 @@
+import type { Browser, Page } from 'playwright-core';
+import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { NO_GPU, openChromium } from '../support/chromium.ts';
+import { troubleOf } from '../support/page-trouble.ts';
+import { testCoordinator, tinyTopology, type TestCoordinator } from '../support/test-coordinator.ts';
+import { trainWatched } from '../support/training-run.ts';
+
+// What runs in the page is text: these types are Node's.
+const NOTE_BREACHES =
+  'broken = []; addEventListener("securitypolicyviolation", (event) => broken.push(event.violatedDirective))';
+const COUNT_INK = `(selector) => {
+  const canvas = document.querySelector(selector);
+  if (canvas === null) return 0;
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  return data.filter((value, i) => i % 4 === 3 && value > 0).length;
+}`;
+const dataset = drawDigits({ seed: 1, trainCount: 640, testCount: 64 });
+
+/** A run that goes on until it is closed, and a browser for its page. */
+export interface PageRun {
+  readonly coordinator: TestCoordinator;
+  readonly browser: Browser;
+  readonly address: string;
+  /** @param before script that runs in the page before its own */
+  open(search: string, before?: string): Promise<{ page: Page; trouble: readonly string[] }>;
+  close(): Promise<void>;
+}
+
+export async function startPageRun(): Promise<PageRun> {
+  const stop = new AbortController();
+  const coordinator = await testCoordinator(dataset, {
+    topology: tinyTopology([28, 28, 1], 10),
+    token: 'secret',
+    batchSize: 64,
+    epochs: 100_000,
+  });
+  const address = coordinator.url.replace('ws', 'http');
+  const training = trainWatched(coordinator, dataset, stop.signal).catch(() => undefined);
+  const browser = await openChromium(NO_GPU);
+  return {
+    coordinator,
+    browser,
+    address,
+    async open(search, before = '') {
+      const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+      await page.addInitScript(`${NOTE_BREACHES}; ${before}`);
+      const trouble = troubleOf(page);
+      await page.goto(`${address}${search}#secret`);
+      return { page, trouble };
+    },
+    async close() {
+      await browser.close();
+      stop.abort();
+      coordinator.stop();
+      await coordinator.close('The test is over.');
+      await training;
+    },
+  };
+}
+
+export const policyBreaches = (page: Page) => page.evaluate<string[]>('broken');
+
+export const textIs = (page: Page, id: string, pattern: RegExp) =>
+  page.locator(id).filter({ hasText: pattern }).waitFor({ timeout: 60_000 });
+
+export const inked = (page: Page, id: string) => page.evaluate<number>(`(${COUNT_INK})('${id} canvas')`);
+
+export async function sumOfBars(page: Page): Promise<number> {
+  const percents = await page.locator('#bars .percent').allTextContents();
+  return percents.reduce((sum, text) => sum + (parseInt(text, 10) || 0), 0);
+}
+
+/** A one, drawn with the mouse. */
+export async function drawOne(page: Page): Promise<void> {
+  await page.locator('#pad').scrollIntoViewIfNeeded();
+  const box = (await page.locator('#pad').boundingBox())!;
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height * 0.2);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height * 0.8, { steps: 10 });
+  await page.mouse.up();
+}
