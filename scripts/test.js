@@ -1,10 +1,11 @@
 // npm test: installs missing packages, then checks format, lint and types and runs the quick tests.
-// npm run test:long: installs native TensorFlow and a browser where they are missing, then runs the long tests.
+// npm run test:long: installs native TensorFlow and a browser where they are missing, then runs the long tests, and
+// the files with property tests again, with new seeds and five times the inputs.
 //   --if-possible  goes on without native TensorFlow or a browser if they cannot be installed
 //   --soak [NAME]  runs only the files of test/soak/, or those named, in full size and one by one
 // Other arguments go to vitest.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runChecks } from './checks.js';
@@ -34,12 +35,21 @@ function runLong() {
   require('native TensorFlow', [`${root}/bin/gradcast.js`, 'engine', 'install', ...optional]);
   require('a browser', [`${root}/scripts/get-browser.js`, ...optional]);
   const required = ifPossible ? {} : { GRADCAST_REQUIRE_NATIVE: '1', GRADCAST_REQUIRE_BROWSER: '1' };
-  // Property tests draw new seeds, and print them.
-  const env = { GRADCAST_TEST_SEEDS: 'new', ...required };
-  if (!soak) runTests(['--project', 'long', ...vitestArgs], env);
+  const { GRADCAST_TEST_SEEDS = 'new', GRADCAST_TEST_RUNS = '5' } = process.env;
+  const env = { GRADCAST_TEST_SEEDS, GRADCAST_TEST_RUNS, ...required };
+  if (!soak && vitestArgs.length > 0) runTests(['--project', 'long', ...vitestArgs], env);
+  if (!soak) runTests(['--project', 'long', '--project', 'quick', '.long.test.ts', ...propertyTests()], env);
   const names = vitestArgs.length > 0 ? vitestArgs : [''];
   const files = names.map((name) => `test/soak/${name}`);
   runTests(['--project', 'long', '--disableConsoleIntercept', ...files], { ...env, GRADCAST_SOAK: '1' });
+}
+
+/** The quick test files that draw random inputs. */
+function propertyTests() {
+  return readdirSync(join(root, 'test'), { recursive: true })
+    .map((path) => join('test', path))
+    .filter((path) => path.endsWith('.test.ts') && !path.endsWith('.long.test.ts'))
+    .filter((path) => readFileSync(join(root, path), 'utf8').includes('/support/property.ts'));
 }
 
 /** Installs what the long tests need. */
