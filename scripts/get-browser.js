@@ -1,6 +1,8 @@
 // node scripts/get-browser.js [--if-possible]: gets a browser for the tests where there is none.
-import { getBrowser } from './browser.js';
+import { ensureInstalled } from './install.js';
 
+await ensureInstalled({ checks: true });
+const { getBrowser } = await import('./browser.js');
 const { path, advice } = getBrowser();
 if (path) console.log(`Chromium: ${path}`);
 else {
