@@ -49,6 +49,11 @@ export default tseslint.config(
         {
           zones: [
             {
+              target: ['./shared', './coordinator', './worker-node', './worker-browser'],
+              from: './cli',
+              message: 'The command line imports the packages, never the other way round.',
+            },
+            {
               target: './shared',
               from: ['./coordinator', './worker-node', './worker-browser'],
               message: 'shared knows nobody.',

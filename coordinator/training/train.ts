@@ -18,7 +18,7 @@ export interface Training {
   /** Updated in place. */
   readonly weights: Float32Array;
   readonly optimizer: Optimizer;
-  readonly rounds: RoundRunner;
+  readonly rounds: Pick<RoundRunner, 'gradient' | 'evaluate'>;
   readonly pool: WorkerPool;
   readonly report: TrainingReport;
   readonly clock: Clock;

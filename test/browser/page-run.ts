@@ -1,4 +1,5 @@
 import type { Browser, Page } from 'playwright-core';
+import { onTestFinished } from 'vitest';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
 import { NO_GPU, openChromium } from '../support/chromium.ts';
 import { troubleOf } from '../support/page-trouble.ts';
@@ -35,7 +36,7 @@ export async function startPageRun(): Promise<PageRun> {
     epochs: 100_000,
   });
   const address = coordinator.url.replace('ws', 'http');
-  const training = trainWatched(coordinator, dataset, stop.signal).catch(() => undefined);
+  const training = trainWatched(coordinator, dataset, stop.signal, 20).catch(() => undefined);
   const browser = await openChromium(NO_GPU);
   return {
     coordinator,
@@ -43,6 +44,9 @@ export async function startPageRun(): Promise<PageRun> {
     address,
     async open(search, before = '') {
       const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+      page.setDefaultTimeout(60_000);
+      // Also when a test fails: the next one counts the tabs.
+      onTestFinished(() => page.close());
       await page.addInitScript(`${NOTE_BREACHES}; ${before}`);
       const trouble = troubleOf(page);
       await page.goto(`${address}${search}#secret`);

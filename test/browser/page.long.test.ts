@@ -37,7 +37,6 @@ describeInBrowser('the page in Chromium', () => {
     await page.getByRole('button', { name: 'Continue' }).click();
     await expect.poll(held).toBe(1);
     expect(trouble).toEqual([]);
-    await page.close();
   }, 120_000);
 
   test('a tab pauses when the battery runs low, says so, and goes on when it is charged', async () => {
@@ -50,7 +49,6 @@ describeInBrowser('the page in Chromium', () => {
     await page.evaluate("battery.charging = true; battery.dispatchEvent(new Event('chargingchange'))");
     await textIs(page, '#state', /^Contributing$/);
     expect(trouble).toEqual([]);
-    await page.close();
   }, 120_000);
 
   test('a tab that only watches computes nothing, and reads a drawing with the weights of the feed', async () => {
@@ -72,7 +70,6 @@ describeInBrowser('the page in Chromium', () => {
     expect(await policyBreaches(page)).toEqual([]);
     expect([...trouble, ...worker.trouble]).toEqual([]);
     await worker.page.close();
-    await page.close();
   }, 120_000);
 
   test.each([

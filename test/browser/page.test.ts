@@ -37,6 +37,5 @@ describeInBrowser('the page in Chromium', () => {
 
     expect(await policyBreaches(page)).toEqual([]);
     expect(trouble).toEqual([]);
-    await page.close();
   }, 120_000);
 });

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -45,6 +45,31 @@ describe('in a clone where nothing is installed', () => {
     const { status, stderr } = run('bin/gradcast.js', 'train', '--epoch', '3');
     expect(status).toBe(1);
     expect(stderr).toMatch(/unknown option '--epoch'/);
+  });
+
+  test.each<[string, (packages: Record<string, { version?: string }>) => void, string | null]>([
+    ['all packages', () => undefined, null],
+    [
+      'a package less',
+      (packages) => void Reflect.deleteProperty(packages, 'node_modules/ws'),
+      '(npm install --no-save)',
+    ],
+    [
+      'another version of a package',
+      (packages) => void (packages['node_modules/ws'] = { version: '0.0.1' }),
+      '(npm install --no-save)',
+    ],
+  ])('where node_modules has %s, a command knows what is missing', (_, change, installs) => {
+    const lock = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
+      packages: Record<string, { version?: string }>;
+    };
+    change(lock.packages);
+    mkdirSync(join(clone, 'node_modules'));
+    writeFileSync(join(clone, 'node_modules/.package-lock.json'), JSON.stringify(lock));
+    const { stdout } = run('bin/gradcast.js', 'train');
+    rmSync(join(clone, 'node_modules'), { recursive: true });
+    if (installs === null) expect(stdout).toBe('');
+    else expect(stdout).toContain(`Installing what is missing ${installs}`);
   });
 
   test('a command that needs packages tries to install them', () => {

@@ -58,14 +58,26 @@ export async function trainToTheEnd(
   return { weights, history, samples };
 }
 
-/** Trains the job of a coordinator while its observers look on. */
+/**
+ * Trains the job of a coordinator while its observers look on.
+ * @param restMs after each step: a browser that is to be clicked in needs the processor too
+ */
 export async function trainWatched(
   { job, rounds, pool, feed, initialWeights }: TestCoordinator,
   dataset: Dataset,
   signal: AbortSignal = new AbortController().signal,
+  restMs = 0,
 ): Promise<void> {
   await train({
-    ...{ job, dataset, rounds, pool, signal },
+    ...{ job, dataset, pool, signal },
+    rounds: {
+      evaluate: (...evaluation) => rounds.evaluate(...evaluation),
+      async gradient(...step) {
+        const result = await rounds.gradient(...step);
+        await new Promise((resolve) => setTimeout(resolve, restMs));
+        return result;
+      },
+    },
     weights: initialWeights.slice(),
     optimizer: createOptimizer(job.optimizer, layoutOf(job.layout)),
     report: feed,

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +12,7 @@ import { RunProgress } from '../../../worker-node/engine/upgrade/run-progress.ts
 import { runAndSwitch } from '../../../worker-node/engine/upgrade/switch-engines.ts';
 import { isWorthInstalling, thisProcessor } from '../../../worker-node/engine/upgrade/worth-installing.ts';
 import { parseSiblingMessage } from '../../../worker-node/sibling-messages.ts';
-import { manualClock } from '../../support/manual-clock.ts';
+import { manualClock, type ManualClock } from '../../support/manual-clock.ts';
 
 let folder: string;
 beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), 'gradcast-upgrade-'))));
@@ -119,6 +120,7 @@ interface RunOptions {
   readonly steps?: number;
   /** The line after which the person stops the run. */
   readonly stopOn?: RegExp | null;
+  readonly clock?: ManualClock;
 }
 
 describe('workers with WebAssembly', { timeout: 20_000 }, () => {
@@ -129,7 +131,7 @@ describe('workers with WebAssembly', { timeout: 20_000 }, () => {
   async function run(
     nativeProgram: string,
     result: BackgroundInstall,
-    { totalSteps = 1_000_000, steps = Infinity, stopOn = null }: RunOptions = {},
+    { totalSteps = 1_000_000, steps = Infinity, stopOn = null, clock = manualClock() }: RunOptions = {},
   ): Promise<{ code: number; notes: string[]; installs: number }> {
     const file = join(folder, 'worker.cjs');
     await writeFile(
@@ -167,7 +169,7 @@ describe('workers with WebAssembly', { timeout: 20_000 }, () => {
         installs++;
         return Promise.resolve(result);
       },
-      clock: manualClock(),
+      clock,
     });
     return { code, notes, installs };
   }
@@ -184,6 +186,35 @@ describe('workers with WebAssembly', { timeout: 20_000 }, () => {
       expect.stringMatching(/^Installing native TensorFlow beside the training/),
       expect.stringMatching(/^Native TensorFlow is ready/),
     ]);
+  });
+
+  test('stay until the last native one has computed', async () => {
+    const early = join(folder, 'early');
+    const { code } = await run(
+      `if (name === 'native-1') process.send({ type: 'computed', step: 9 });
+       let looks = 0;
+       setInterval(() => {
+         if (++looks < 60 && existsSync(left('wasm-1'))) writeFileSync(${JSON.stringify(early)}, '');
+         if (looks === 60 && name === 'native-2') process.send({ type: 'computed', step: 9 });
+         if (looks > 60 && existsSync(left('wasm-1')) && existsSync(left('wasm-2'))) process.exit(5);
+       }, 5);`,
+      { done: true },
+    );
+    expect(code).toBe(5);
+    expect(existsSync(early)).toBe(false);
+  });
+
+  test('leave 20 s after native ones have joined, also if one has no part in the steps', async () => {
+    const clock = manualClock();
+    const turn = setInterval(() => void clock.advance(1_000), 5);
+    const { code } = await run(
+      `process.send({ type: 'joined', totalSteps: 9 });
+       setInterval(() => { if (existsSync(left('wasm-1')) && existsSync(left('wasm-2'))) process.exit(5); }, 5);`,
+      { done: true },
+      { clock },
+    );
+    clearInterval(turn);
+    expect(code).toBe(5);
   });
 
   test('stay where native ones end before they compute', async () => {
