@@ -139,6 +139,8 @@ describe('workers with WebAssembly', { timeout: 20_000 }, () => {
       `const { existsSync, writeFileSync } = require('node:fs');
        const name = process.argv[process.argv.indexOf('--name') + 1];
        const left = (name) => ${JSON.stringify(folder)} + '/left-' + name;
+       // The end of the test ends this process too.
+       process.on('disconnect', () => process.exit(1));
        if (name.startsWith('native')) { ${nativeProgram} }
        else {
          process.stdin.on('close', () => { writeFileSync(left(name), ''); process.exit(0); }).resume();
