@@ -10,7 +10,7 @@ export type Processor = 'avx512' | 'avx2' | 'other';
 const SPEEDUP: Readonly<Record<Processor, number>> = { avx512: 2, avx2: 1.2, other: 1 };
 
 /** Usual time of an installation at low priority beside workers that use all cores. */
-const INSTALL_MS = 240_000;
+const INSTALL_MS = 300_000;
 /** Part of the steps that a run loses while an installation is under way. */
 const SLOWDOWN = 0.2;
 /** The least gain that is worth a download of 274 MB and 3 GB of disk. */
