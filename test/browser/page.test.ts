@@ -15,7 +15,7 @@ describeInBrowser('the page in Chromium', () => {
     await textIs(page, '#epoch', /^Epoch \d+ of 100000 · step \d+ of 10$/);
     await page.locator('#people .own').filter({ hasText: 'this tab' }).waitFor();
     await expect.poll(() => inked(page, '#loss-plot'), { timeout: 20_000 }).toBeGreaterThan(500);
-    expect(await inked(page, '#accuracy-plot')).toBeGreaterThan(500);
+    await expect.poll(() => inked(page, '#accuracy-plot'), { timeout: 20_000 }).toBeGreaterThan(500);
 
     await drawOne(page);
     await expect.poll(() => sumOfBars(page), { timeout: 20_000 }).toBeGreaterThanOrEqual(95);
