@@ -15,7 +15,7 @@ const WITHIN_MS = 15 * 60_000;
 let scratch: string;
 let clone: string;
 beforeAll(async () => {
-  scratch = await mkdtemp(join(tmpdir(), 'gradcast newcomer '));
+  scratch = await mkdtemp(join(tmpdir(), 'gradcast-newcomer-'));
   clone = join(scratch, 'clone');
   const files = execFileSync('git', ['ls-files', '-z'], { encoding: 'utf8' }).split('\0').filter(Boolean);
   for (const file of files) {
