@@ -8,7 +8,7 @@ import { testCoordinator, workersReady } from '../support/test-coordinator.ts';
 import { trainToTheEnd } from '../support/training-run.ts';
 import { spawnWorker } from '../support/worker-process.ts';
 
-const steps = soakSize('STEPS', 200, 200);
+const steps = soakSize('STEPS', 300, 300);
 const audit = Number(process.env.AUDIT ?? 0.5);
 const BATCH = 24;
 
