@@ -25,6 +25,7 @@ const lanes = [
     ['types', types('.')],
     ['types of shared/', types('shared')],
     ['types of worker-browser/', types('worker-browser')],
+    ['import cycles', [`${root}/scripts/import-cycles.js`]],
     ['format', [bin('prettier/bin/prettier.cjs'), '--check', '--log-level=warn', '.']],
     ['lint of worker-browser/', lint('worker-browser')],
   ],
