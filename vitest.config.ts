@@ -12,6 +12,8 @@ export default defineConfig({
     globalSetup: ['test/support/build.ts'],
     // A busy machine takes its time; what never happens fails all the same.
     expect: { poll: { timeout: 30_000 } },
+    // Of a gradient's 600,000 values, a difference of all would take longer than any run.
+    diff: { truncateThreshold: 200 },
     pool: 'forks',
     // Many tests start processes of their own, with some hundred megabytes each.
     maxWorkers: soak ? 1 : Math.min(8, availableParallelism()),
