@@ -85,4 +85,5 @@ async function attack() {
 }
 
 await Promise.all(Array.from({ length: SIDE_BY_SIDE }, attack));
-console.log(sent);
+// As text: Node colors numbers where FORCE_COLOR is set.
+console.log(String(sent));

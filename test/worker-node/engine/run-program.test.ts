@@ -8,8 +8,8 @@ test.skipIf(process.platform === 'win32')(
     const abort = new AbortController();
     const pids: number[] = [];
     const stubborn = "process.on('SIGTERM', () => {}); setInterval(() => {}, 1e6);";
-    const child = `${stubborn} console.log(process.pid);`;
-    const parent = `${stubborn} console.log(process.pid);
+    const child = `${stubborn} console.log(String(process.pid));`;
+    const parent = `${stubborn} console.log(String(process.pid));
       require('node:child_process').spawn(process.execPath, ['-e', ${JSON.stringify(child)}], { stdio: 'inherit' });`;
     const run = runProgram([process.execPath, '-e', parent], {
       signal: abort.signal,
