@@ -78,6 +78,8 @@ test(`${steps} steps with workers that come and go leave nothing behind`, async 
     },
   });
   await coordinator.close('done');
+  // Whoever came too late to be told of the end would keep trying.
+  for (const worker of here) worker.leave();
   await Promise.all(ends);
   const first = measured[1] ?? 0;
   const last = measured.at(-1) ?? 0;
