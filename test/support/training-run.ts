@@ -23,6 +23,8 @@ export interface RunResult {
 
 export interface RunOptions {
   readonly beforeStep?: (step: number) => void;
+  /** Asked after each step, with the number of steps done; true ends the run. */
+  readonly isEnough?: (steps: number) => boolean;
   readonly start?: TrainingStart;
   readonly checkpoint?: (position: Position, tally: EpochTally, weights: Float32Array) => void;
 }
@@ -31,11 +33,12 @@ export interface RunOptions {
 export async function trainToTheEnd(
   { job, rounds, pool, initialWeights }: TestCoordinator,
   dataset: Dataset,
-  { beforeStep, start, checkpoint }: RunOptions = {},
+  { beforeStep, isEnough, start, checkpoint }: RunOptions = {},
 ): Promise<RunResult> {
   const weights = initialWeights.slice();
   const history: EpochRecord[] = [];
   const samples: number[] = [];
+  const stop = new AbortController();
   let step = start?.position.steps ?? 0;
   beforeStep?.(step);
   await train({
@@ -45,12 +48,14 @@ export async function trainToTheEnd(
       epochStarted: () => undefined,
       stepFinished: ({ batch }) => {
         samples.push(batch.samples);
-        beforeStep?.(++step);
+        step++;
+        beforeStep?.(step);
+        if (isEnough?.(step) === true) stop.abort();
       },
       epochFinished: () => undefined,
     },
     clock: clockOf(globalThis),
-    signal: new AbortController().signal,
+    signal: stop.signal,
     save: (record) => Promise.resolve(void history.push(record)),
     ...(start === undefined ? {} : { start }),
     checkpoint: (_, position, tally) => Promise.resolve(checkpoint?.(position, tally, weights)),
