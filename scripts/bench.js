@@ -2,11 +2,10 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { basename } from 'node:path';
-import { ensureInstalled, root } from './install.js';
+import { ensureInstalled, esbuild, root } from './install.js';
 import { sweep } from './sweep.js';
 
 await ensureInstalled({ checks: true });
-const { build } = await import('esbuild');
 const { buildAll } = await import('./build.js');
 
 const names = readdirSync(`${root}/bench`)
@@ -19,7 +18,7 @@ if (wanted !== undefined && !names.includes(wanted)) {
 }
 
 await buildAll();
-const { metafile } = await build({
+const { metafile } = await esbuild({
   absWorkingDir: root,
   entryPoints: ['bench/*.ts', 'bench/support/*.ts', 'bench/links/*.ts'],
   outdir: `${root}/dist/bench`,

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { basename, dirname, extname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { brotliCompress, gzip } from 'node:zlib';
-import { build } from 'esbuild';
+import { esbuild } from './install.js';
 import { sweep } from './sweep.js';
 
 // Vitest, which builds before its tests, has no import.meta.resolve.
@@ -68,7 +68,7 @@ async function putHashed(outdir, name, bytes) {
 
 /** @returns the name of the entry's bundle, and of all files that were written */
 async function bundleHashed(root, outdir, entry, define) {
-  const { metafile } = await build({
+  const { metafile } = await esbuild({
     absWorkingDir: root,
     entryPoints: [entry],
     outdir,

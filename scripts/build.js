@@ -1,10 +1,9 @@
 import { readFileSync, realpathSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
 import { buildPage } from './build-page.js';
 import { isBuilt, stamp } from './is-built.js';
-import { lockFile, root } from './install.js';
+import { ensureInstalled, esbuild, lockFile, root } from './install.js';
 import { withLock } from './lock.js';
 import { sweep } from './sweep.js';
 
@@ -40,7 +39,7 @@ export async function ensureBuilt() {
  * @returns {Promise<string>} its text
  */
 export async function bundleCli() {
-  const { outputFiles } = await build({
+  const { outputFiles } = await esbuild({
     absWorkingDir: root,
     entryPoints: ['cli/main.ts'],
     bundle: true,
@@ -63,7 +62,7 @@ async function buildCli() {
 }
 
 async function buildForNode() {
-  const { metafile } = await build({
+  const { metafile } = await esbuild({
     absWorkingDir: root,
     entryPoints: ['cli/commands.ts', 'worker-node/thread/engine-thread.ts'],
     outdir: dist,
@@ -82,6 +81,7 @@ async function buildForNode() {
 }
 
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  await ensureInstalled();
   // For a package: nothing of earlier builds.
   if (process.argv.includes('--anew')) rmSync(dist, { recursive: true, force: true });
   await buildAll();

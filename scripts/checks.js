@@ -1,17 +1,14 @@
 // The checks that need no test: types, format and lint. `node scripts/checks.js types` runs those whose names begin so.
 import { spawn } from 'node:child_process';
 import { realpathSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
-import { root } from './install.js';
+import { ensureInstalled, root } from './install.js';
 
 const bin = (name) => `${root}/node_modules/${name}`;
-// npm installs it below test/, since typescript-eslint names another version.
-const typescript = dirname(createRequire(`${root}/test/`).resolve('@typescript/native/package.json'));
 // TypeScript 7 is the compiler without the API that typescript-eslint needs; it takes a quarter of TypeScript 6's time.
-const types = (folder) => [`${typescript}/bin/tsc`, '--noEmit', '-p', folder];
+// npm installs it below test/, since typescript-eslint names another version.
+const types = (folder) => [`${root}/test/node_modules/@typescript/native/bin/tsc`, '--noEmit', '-p', folder];
 // A larger young generation spares the garbage collector a tenth of eslint's time.
 const lint = (...args) => ['--max-semi-space-size=64', bin('eslint/bin/eslint.js'), ...args];
 
@@ -25,7 +22,7 @@ const lanes = [
     ['types', types('.')],
     ['types of shared/', types('shared')],
     ['types of worker-browser/', types('worker-browser')],
-    ['import cycles', [`${root}/scripts/import-cycles.js`]],
+    ['lint of import cycles', [`${root}/scripts/import-cycles.js`]],
     ['format', [bin('prettier/bin/prettier.cjs'), '--check', '--log-level=warn', '.']],
     ['lint of worker-browser/', lint('worker-browser')],
   ],
@@ -64,6 +61,7 @@ function run(args) {
 }
 
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  await ensureInstalled({ checks: true });
   const failed = await runChecks(process.argv[2]);
   if (failed.length > 0) process.exit(1);
 }

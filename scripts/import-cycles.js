@@ -3,8 +3,7 @@
 import { readdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
-import { root } from './install.js';
+import { ensureInstalled, esbuild, root } from './install.js';
 
 const IGNORED = new Set(['node_modules', 'dist', 'runs', 'coverage']);
 
@@ -37,7 +36,7 @@ export function findCycle(imports) {
 
 /** For each TypeScript module of a folder, and each module that these import, the modules that it imports; packages left out. */
 export async function importsOf(folder) {
-  const { metafile } = await build({
+  const { metafile } = await esbuild({
     absWorkingDir: folder,
     entryPoints: modulesIn(folder),
     outdir: join(folder, 'dist'),
@@ -71,6 +70,7 @@ function modulesIn(folder) {
 }
 
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  await ensureInstalled({ checks: true });
   const imports = await importsOf(root);
   const cycle = findCycle(imports);
   if (cycle === null) console.log(`${imports.size} modules, no cycle of imports.`);

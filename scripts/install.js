@@ -39,6 +39,12 @@ export async function ensureInstalled({ checks = false } = {}) {
   }
 }
 
+/** Bundles with esbuild, which may not be installed yet when a script that uses this is loaded. */
+export async function esbuild(options) {
+  const { build } = await import('esbuild');
+  return build(options);
+}
+
 /** @returns whether it worked */
 async function install(checks) {
   // `npm ci` removes node_modules first: not where packages are only added, since programs may be running from there.

@@ -1,6 +1,6 @@
 // npm test: installs missing packages, then checks format, lint and types and runs the quick tests.
-// npm run test:long: installs native TensorFlow and a browser where they are missing, then runs the long tests, and
-// the files with property tests again, with new seeds and five times the inputs.
+// npm run test:long: installs native TensorFlow and a browser where they are missing, then runs the long tests, the quick
+// ones that need these, and those with property tests again, with new seeds and five times the inputs.
 //   --if-possible  goes on without native TensorFlow or a browser if they cannot be installed
 //   --soak [NAME]  runs only the files of test/soak/, or those named, in full size and one by one
 // Other arguments go to vitest.
@@ -32,28 +32,31 @@ async function runQuick() {
 
 function runLong() {
   const optional = ifPossible ? ['--if-possible'] : [];
-  require('native TensorFlow', [`${root}/bin/gradcast.js`, 'engine', 'install', ...optional]);
-  require('a browser', [`${root}/scripts/get-browser.js`, ...optional]);
+  install('native TensorFlow', [`${root}/bin/gradcast.js`, 'engine', 'install', ...optional]);
+  install('a browser', [`${root}/scripts/get-browser.js`, ...optional]);
   const required = ifPossible ? {} : { GRADCAST_REQUIRE_NATIVE: '1', GRADCAST_REQUIRE_BROWSER: '1' };
   const { GRADCAST_TEST_SEEDS = 'new', GRADCAST_TEST_RUNS = '5' } = process.env;
   const env = { GRADCAST_TEST_SEEDS, GRADCAST_TEST_RUNS, ...required };
-  if (!soak && vitestArgs.length > 0) runTests(['--project', 'long', ...vitestArgs], env);
-  if (!soak) runTests(['--project', 'long', '--project', 'quick', '.long.test.ts', ...propertyTests()], env);
-  const names = vitestArgs.length > 0 ? vitestArgs : [''];
-  const files = names.map((name) => `test/soak/${name}`);
-  runTests(['--project', 'long', '--disableConsoleIntercept', ...files], { ...env, GRADCAST_SOAK: '1' });
+  if (soak) {
+    const names = vitestArgs.length > 0 ? vitestArgs : [''];
+    const files = names.map((name) => `test/soak/${name}`);
+    runTests(['--project', 'long', '--disableConsoleIntercept', ...files], { ...env, GRADCAST_SOAK: '1' });
+  } else if (vitestArgs.length > 0) runTests(['--project', 'long', ...vitestArgs], env);
+  else runTests(['--project', 'long', '--project', 'quick', '.long.test.ts', ...quickFilesToRepeat()], env);
 }
 
-/** The quick test files that draw random inputs. */
-function propertyTests() {
+/** Quick test files that draw random inputs, or that need what may have been missing when the quick tests ran. */
+function quickFilesToRepeat() {
   return readdirSync(join(root, 'test'), { recursive: true })
     .map((path) => join('test', path))
     .filter((path) => path.endsWith('.test.ts') && !path.endsWith('.long.test.ts'))
-    .filter((path) => readFileSync(join(root, path), 'utf8').includes('/support/property.ts'));
+    .filter((path) =>
+      /\/(property|native|in-browser|tensorflow-variants)\.ts'/.test(readFileSync(join(root, path), 'utf8')),
+    );
 }
 
 /** Installs what the long tests need. */
-function require(what, args) {
+function install(what, args) {
   console.log(`> ${what}`);
   const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
   if (status === 0) return;

@@ -72,9 +72,19 @@ describe('in a clone where nothing is installed', () => {
     else expect(stdout).toContain(`Installing what is missing ${installs}`);
   });
 
-  test('a command that needs packages tries to install them', () => {
-    const { status, stdout } = run('bin/gradcast.js', 'train');
+  test.each([
+    ['train', ['bin/gradcast.js', 'train']],
+    ['npm start', ['scripts/start.js']],
+    ['npm test', ['scripts/test.js']],
+    ['npm run test:long', ['scripts/test.js', '--long']],
+    ['npm run lint', ['scripts/checks.js', 'lint']],
+    ['npm run build', ['scripts/build.js']],
+    ['npm run bench', ['scripts/bench.js']],
+    ['the script that gets a browser', ['scripts/get-browser.js']],
+  ])('%s installs packages before it needs them', (_, args) => {
+    const { status, stdout, stderr } = run(...args);
     expect(status).toBe(1);
-    expect(stdout).toContain('Installing what is missing (npm ci)');
+    expect(stdout).toBe('Installing what is missing (npm ci) ...\n');
+    expect(stderr).toContain('npm cannot be started');
   });
 });
