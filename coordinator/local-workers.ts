@@ -11,7 +11,7 @@ export interface LocalWorkersOptions {
   /** Of the certificate that the coordinator serves with. */
   readonly fingerprint?: string | undefined;
   readonly engine: EngineChoice;
-  /** See `--install-native` of the worker; never without. */
+  /** When they install native TensorFlow during the run. @default 'never' */
   readonly installNative?: InstallNative | undefined;
   /** Of each worker's native engine; what fits, without. */
   readonly threads?: number | undefined;

@@ -24,7 +24,7 @@ export interface WithWorkersOptions {
   readonly history?: readonly EpochRecord[] | undefined;
   readonly tls?: Certificate | undefined;
   readonly engine: EngineChoice;
-  /** Whether local workers may install native TensorFlow during the run; never without. */
+  /** When local workers install native TensorFlow during the run. @default 'never' */
   readonly installNative?: InstallNative | undefined;
   /** Local ones; 0 leaves it to others to join. */
   readonly workers: number;

@@ -3,15 +3,13 @@ import { clockOf } from '../shared/clock.ts';
 import type { LogFormat } from '../shared/json-log.ts';
 import { devicesHere, visibleDevice, type Devices } from './devices.ts';
 import { nativeCandidates } from './engine/candidates.ts';
-import type { EngineChoice } from '../shared/engine/engine-choice.ts';
+import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
 import { requireNative, type EngineProgram } from './engine/engine-command.ts';
 import { engineCacheDir } from './engine/install/cache.ts';
 import { threadsPerWorker } from './engine/load-native.ts';
 import { installInBackground } from './engine/upgrade/background-install.ts';
-import { mayInstall } from './engine/upgrade/may-install.ts';
+import { isWorthInstalling, mayInstall, thisProcessor } from './engine/upgrade/decision.ts';
 import { runAndSwitch } from './engine/upgrade/switch-engines.ts';
-import { isWorthInstalling, thisProcessor } from './engine/upgrade/worth-installing.ts';
-import type { InstallNative } from '../shared/engine/engine-choice.ts';
 import { leaveWhenAsked, TERMINATED } from './leave-when-asked.ts';
 import {
   ASKED_TO_LEAVE,

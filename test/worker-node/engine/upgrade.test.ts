@@ -7,10 +7,13 @@ import type { EngineChoice, InstallNative } from '../../../shared/engine/engine-
 import { engineCacheKey, rememberFailure } from '../../../worker-node/engine/install/failure.ts';
 import { thisTarget } from '../../../worker-node/engine/install/target.ts';
 import type { BackgroundInstall } from '../../../worker-node/engine/upgrade/background-install.ts';
-import { mayInstall } from '../../../worker-node/engine/upgrade/may-install.ts';
-import { RunProgress } from '../../../worker-node/engine/upgrade/run-progress.ts';
 import { runAndSwitch } from '../../../worker-node/engine/upgrade/switch-engines.ts';
-import { isWorthInstalling, thisProcessor } from '../../../worker-node/engine/upgrade/worth-installing.ts';
+import {
+  isWorthInstalling,
+  mayInstall,
+  RunProgress,
+  thisProcessor,
+} from '../../../worker-node/engine/upgrade/decision.ts';
 import { parseSiblingMessage } from '../../../worker-node/sibling-messages.ts';
 import { manualClock, type ManualClock } from '../../support/manual-clock.ts';
 
@@ -94,13 +97,13 @@ describe('the rest of a run', () => {
 
   test('is not known in exact mode', () => {
     const progress = new RunProgress();
-    expect(progress.isExact).toBe(true);
+    expect(progress.isEngineFixed).toBe(true);
     progress.joined(null);
     progress.computed(0, 0);
     expect(progress.computed(100, 100_000)).toBeNull();
-    expect(progress.isExact).toBe(true);
+    expect(progress.isEngineFixed).toBe(true);
     progress.joined(10);
-    expect(progress.isExact).toBe(false);
+    expect(progress.isEngineFixed).toBe(false);
   });
 });
 
@@ -181,8 +184,12 @@ describe('workers with WebAssembly', { timeout: 20_000 }, () => {
     setInterval(() => { if (existsSync(left('wasm-1')) && existsSync(left('wasm-2'))) process.exit(5); }, 5);`;
 
   test('leave when all native ones have computed, and these have the last word', async () => {
-    const { code, notes, installs } = await run(COMPUTES, { done: true });
+    const clock = manualClock();
+    const joins = `process.send({ type: 'joined', totalSteps: 9 });`;
+    const { code, notes, installs } = await run(`${joins} ${COMPUTES}`, { done: true }, { clock });
     expect(code).toBe(5);
+    // A timer would keep this process alive after the run.
+    expect(clock.pending).toBe(0);
     expect(installs).toBe(1);
     expect(notes).toEqual([
       expect.stringMatching(/^Installing native TensorFlow beside the training/),
@@ -193,12 +200,15 @@ describe('workers with WebAssembly', { timeout: 20_000 }, () => {
   test('stay until the last native one has computed', async () => {
     const early = join(folder, 'early');
     const { code } = await run(
-      `if (name === 'native-1') process.send({ type: 'computed', step: 9 });
+      `const first = ${JSON.stringify(join(folder, 'first'))};
+       if (name === 'native-1') process.send({ type: 'computed', step: 9 }, () => writeFileSync(first, ''));
        let looks = 0;
        setInterval(() => {
-         if (++looks < 60 && existsSync(left('wasm-1'))) writeFileSync(${JSON.stringify(early)}, '');
-         if (looks === 60 && name === 'native-2') process.send({ type: 'computed', step: 9 });
-         if (looks > 60 && existsSync(left('wasm-1')) && existsSync(left('wasm-2'))) process.exit(5);
+         if (name === 'native-2' && existsSync(first) && looks < 60) {
+           if (existsSync(left('wasm-1'))) writeFileSync(${JSON.stringify(early)}, '');
+           if (++looks === 60) process.send({ type: 'computed', step: 9 });
+         }
+         if (existsSync(left('wasm-1')) && existsSync(left('wasm-2'))) process.exit(5);
        }, 5);`,
       { done: true },
     );

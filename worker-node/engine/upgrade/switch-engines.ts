@@ -1,7 +1,7 @@
 import { pause, type Clock } from '../../../shared/clock.ts';
 import { runProcesses, type ProcessesOptions, type WorkerSpec } from '../../processes.ts';
 import type { BackgroundInstall } from './background-install.ts';
-import { RunProgress } from './run-progress.ts';
+import { RunProgress } from './decision.ts';
 
 /** How long native workers may take to compute for the first time before the others leave all the same. */
 const SWITCH_WITHIN_MS = 20_000;
@@ -32,6 +32,7 @@ export async function runAndSwitch(options: SwitchOptions): Promise<number> {
 
   const startNative = async (): Promise<void> => {
     const waiting = new Set(nativeWorkers.map(({ name }) => name));
+    const settled = new AbortController();
     let settle = (_: boolean): void => undefined;
     const ready = new Promise<boolean>((resolve) => (settle = resolve));
     started.native = runProcesses({
@@ -41,12 +42,15 @@ export async function runAndSwitch(options: SwitchOptions): Promise<number> {
       onMessage: ({ type }, { name }) => {
         if (type === 'computed' && waiting.delete(name) && waiting.size === 0) settle(true);
         if (type === 'joined') {
-          void pause(clock, SWITCH_WITHIN_MS, over.signal).then(() => settle(true));
+          void pause(clock, SWITCH_WITHIN_MS, AbortSignal.any([over.signal, settled.signal])).then(() =>
+            settle(true),
+          );
         }
       },
     });
     void started.native.then(() => settle(false));
     const isReady = await ready;
+    settled.abort();
     if (over.signal.aborted || signal.aborted) return;
     if (isReady) {
       note('Native TensorFlow is ready: its workers have joined, the WebAssembly workers leave.');
@@ -75,7 +79,7 @@ export async function runAndSwitch(options: SwitchOptions): Promise<number> {
         progress.joined(message.totalSteps);
         return;
       }
-      if (progress.isExact) return;
+      if (progress.isEngineFixed) return;
       if (isWorthWhile(progress.computed(message.step, clock.now()))) started.switching = installAndSwitch();
     },
   });
