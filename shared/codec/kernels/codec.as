@@ -195,40 +195,40 @@ export function decodeInt4(scales: usize, pairs: usize, values: usize, n: i32): 
   }
 }
 
-/** NaN of any bits becomes the one NaN, where a lane of `sound` says that there is one. */
-function canonicalize(a: usize, end: usize, sound: v128): void {
-  if (i32x4.all_true(sound)) return;
+/** NaN of any bits becomes the one NaN, unless `allNumbers` says in every lane that there is none. */
+function canonicalize(a: usize, end: usize, allNumbers: v128): void {
+  if (i32x4.all_true(allNumbers)) return;
   for (; a < end; a += 16) v128.store(a, canonical(v128.load(a)));
 }
 
 // @ts-ignore: AssemblyScript's decorator
 @inline
-function storeSound(a: usize, x: v128, sound: v128): v128 {
+function storeAndCheck(a: usize, x: v128, allNumbers: v128): v128 {
   v128.store(a, x);
   // A value equals itself unless it is NaN.
-  return v128.and(sound, f32x4.eq(x, x));
+  return v128.and(allNumbers, f32x4.eq(x, x));
 }
 
 /** a += b */
 export function add(a: usize, b: usize, n: i32): void {
   const end = a + (<usize>n << 2);
-  let sound = i32x4.splat(-1);
+  let allNumbers = i32x4.splat(-1);
   for (let at = a; at < end; at += 32, b += 32) {
-    sound = storeSound(at, f32x4.add(v128.load(at), v128.load(b)), sound);
-    sound = storeSound(at + 16, f32x4.add(v128.load(at, 16), v128.load(b, 16)), sound);
+    allNumbers = storeAndCheck(at, f32x4.add(v128.load(at), v128.load(b)), allNumbers);
+    allNumbers = storeAndCheck(at + 16, f32x4.add(v128.load(at, 16), v128.load(b, 16)), allNumbers);
   }
-  canonicalize(a, end, sound);
+  canonicalize(a, end, allNumbers);
 }
 
 /** a -= b */
 export function subtract(a: usize, b: usize, n: i32): void {
   const end = a + (<usize>n << 2);
-  let sound = i32x4.splat(-1);
+  let allNumbers = i32x4.splat(-1);
   for (let at = a; at < end; at += 32, b += 32) {
-    sound = storeSound(at, f32x4.sub(v128.load(at), v128.load(b)), sound);
-    sound = storeSound(at + 16, f32x4.sub(v128.load(at, 16), v128.load(b, 16)), sound);
+    allNumbers = storeAndCheck(at, f32x4.sub(v128.load(at), v128.load(b)), allNumbers);
+    allNumbers = storeAndCheck(at + 16, f32x4.sub(v128.load(at, 16), v128.load(b, 16)), allNumbers);
   }
-  canonicalize(a, end, sound);
+  canonicalize(a, end, allNumbers);
 }
 
 /** Subnormal values become zeros of their sign. */
@@ -248,12 +248,12 @@ function sumFlushed(x: v128, y: v128): v128 {
 /** a += b, with subnormal values flushed before and after */
 export function addFlushed(a: usize, b: usize, n: i32): void {
   const end = a + (<usize>n << 2);
-  let sound = i32x4.splat(-1);
+  let allNumbers = i32x4.splat(-1);
   for (let at = a; at < end; at += 32, b += 32) {
-    sound = storeSound(at, sumFlushed(v128.load(at), v128.load(b)), sound);
-    sound = storeSound(at + 16, sumFlushed(v128.load(at, 16), v128.load(b, 16)), sound);
+    allNumbers = storeAndCheck(at, sumFlushed(v128.load(at), v128.load(b)), allNumbers);
+    allNumbers = storeAndCheck(at + 16, sumFlushed(v128.load(at, 16), v128.load(b, 16)), allNumbers);
   }
-  canonicalize(a, end, sound);
+  canonicalize(a, end, allNumbers);
 }
 
 /** a -= b, and zero where that is not finite */

@@ -86,13 +86,13 @@ export const scalarKernels: CodecKernels = {
 
   int8: composed<Int8Array>({
     encode(values, { scales, numbers }) {
-      scaled(values, scales, 127, (inverse, from, to) => {
+      encodeBlocks(values, scales, 127, (inverse, from, to) => {
         if (inverse === 0) numbers.fill(0, from, to);
         else for (let i = from; i < to; i++) numbers[i] = integerOf(values[i] as number, inverse);
       });
     },
     decode({ scales, numbers }, values) {
-      unscaled(scales, values, (scale, from, to) => {
+      decodeBlocks(scales, values, (scale, from, to) => {
         for (let i = from; i < to; i++) values[i] = (numbers[i] as number) * scale;
       });
     },
@@ -101,7 +101,7 @@ export const scalarKernels: CodecKernels = {
   int4: composed<Uint8Array>({
     encode(values, { scales, numbers }) {
       // Blocks start at a byte of their own; only the last one may end within one.
-      scaled(values, scales, 7, (inverse, from, to) => {
+      encodeBlocks(values, scales, 7, (inverse, from, to) => {
         for (let i = from; i < to; i += 2) {
           const low = integerOf(values[i] as number, inverse);
           const high = i + 1 < to ? integerOf(values[i + 1] as number, inverse) : 0;
@@ -110,7 +110,7 @@ export const scalarKernels: CodecKernels = {
       });
     },
     decode({ scales, numbers }, values) {
-      unscaled(scales, values, (scale, from, to) => {
+      decodeBlocks(scales, values, (scale, from, to) => {
         for (let i = from; i < to; i++) {
           const pair = numbers[i >> 1] as number;
           values[i] = ((pair << (i & 1 ? 24 : 28)) >> 28) * scale;
@@ -196,7 +196,7 @@ function valueOf(half: number): number {
 }
 
 /** Decodes each block with its scale, or fills it with NaN where the scale is not finite. */
-function unscaled(
+function decodeBlocks(
   scales: Float32Array,
   values: Float32Array,
   decode: (scale: number, from: number, to: number) => void,
@@ -211,7 +211,7 @@ function unscaled(
 }
 
 /** Finds the scale of each block, and has the block encoded with its inverse: 0 where there is nothing to encode. */
-function scaled(
+function encodeBlocks(
   values: Float32Array,
   scales: Float32Array,
   most: number,
