@@ -1,15 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { LINK_CODECS } from '../../coordinator/members/link-codecs.ts';
-import { clockOf } from '../../shared/clock.ts';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
-import { runWorker } from '../../shared/worker/connection-loop.ts';
-import { connectWebSocket } from '../../worker-node/connect.ts';
 import { testCoordinator, workersReady, type TestCoordinator } from '../support/test-coordinator.ts';
 import { relativeDifference } from '../support/vectors.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
-import { fixedRandom } from '../support/property.ts';
+import { attachWorker } from '../support/training-run.ts';
 
 const BATCH = 16;
 const dataset = drawDigits({ seed: 5, trainCount: 2 * BATCH, testCount: 10 });
@@ -33,17 +30,7 @@ async function gradientsOf(
     codecs: LINK_CODECS[codec]!,
   });
   open.push(coordinator);
-  const nothing = (): void => undefined;
-  void runWorker({
-    url: coordinator.url,
-    name: 'ann',
-    engine: await wasmEngine(),
-    connect: connectWebSocket,
-    clock: clockOf(globalThis),
-    random: fixedRandom(),
-    report: { joined: nothing, computed: nothing, waiting: nothing, note: nothing },
-    signal: new AbortController().signal,
-  });
+  attachWorker(coordinator.url, 'ann', await wasmEngine());
   await workersReady(coordinator, 1);
   const [member] = [...coordinator.pool.members.values()];
   const gradients: Float32Array[] = [];
@@ -51,7 +38,9 @@ async function gradientsOf(
   for (let step = 0; step < 3; step++) {
     if (step === 1) bytesBefore = member!.stats.bytesUp;
     const input = { step: step as Step, weights: coordinator.initialWeights, split: dataset.train };
-    const options = tails ? { onSummed: nothing, next: numbers(step + 1) } : { next: numbers(step + 1) };
+    const options = tails
+      ? { onSummed: () => undefined, next: numbers(step + 1) }
+      : { next: numbers(step + 1) };
     gradients.push((await coordinator.rounds.gradient(input, numbers(step), options)).gradientSum.slice());
   }
   return { gradients, bytesUp: (member!.stats.bytesUp - bytesBefore) / 2 };

@@ -1,16 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
 import { createOptimizer } from '../../coordinator/training/optimizer.ts';
-import { clockOf } from '../../shared/clock.ts';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
-import { runWorker } from '../../shared/worker/connection-loop.ts';
-import { connectWebSocket } from '../../worker-node/connect.ts';
 import { collectGarbage } from '../support/garbage.ts';
 import { testCoordinator, workersReady } from '../support/test-coordinator.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
-import { fixedRandom } from '../support/property.ts';
+import { attachWorker } from '../support/training-run.ts';
 
 /** Megabytes that are held, garbage apart. */
 function heldMegabytes(): number {
@@ -41,17 +38,7 @@ test('over 2,000 steps neither the coordinator nor a worker comes to hold more',
     },
   };
   const coordinator = await testCoordinator(dataset, { topology, batchSize: 32 });
-  const nothing = (): void => undefined;
-  const worker = runWorker({
-    url: coordinator.url,
-    name: 'here',
-    engine: await wasmEngine(),
-    connect: connectWebSocket,
-    clock: clockOf(globalThis),
-    random: fixedRandom(),
-    report: { joined: nothing, computed: nothing, waiting: nothing, note: nothing },
-    signal: new AbortController().signal,
-  });
+  const worker = attachWorker(coordinator.url, 'here', await wasmEngine());
   await workersReady(coordinator, 1);
 
   const weights = coordinator.initialWeights.slice();
@@ -76,5 +63,5 @@ test('over 2,000 steps neither the coordinator nor a worker comes to hold more',
   // A leak of one shard's frame a step would be 50 MB, of one closure a step some hundred kilobytes.
   expect(grown).toBeLessThan(1);
   await coordinator.close('done');
-  expect(await worker).toBe('done');
+  expect(await worker.ended).toBe('done');
 });
