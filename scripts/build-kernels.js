@@ -1,4 +1,4 @@
-// Compiles the AssemblyScript in .as files (so named that tsc and eslint leave them alone) into .ts files that hold the
+// Compiles the AssemblyScript in .as files (so named that tsc and oxlint leave them alone) into .ts files that hold the
 // bytes: `node scripts/build-kernels.js` after every change there. A test holds the two together.
 import { Buffer } from 'node:buffer';
 import { realpathSync } from 'node:fs';

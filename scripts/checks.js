@@ -6,25 +6,17 @@ import { fileURLToPath } from 'node:url';
 import { ensureInstalled, root } from './install.js';
 
 const bin = (name) => `${root}/node_modules/${name}`;
-// TypeScript 7 is the compiler without the API that typescript-eslint needs; it takes a quarter of TypeScript 6's time.
-// npm installs it below test/, since typescript-eslint names another version.
-const types = (folder) => [`${root}/test/node_modules/@typescript/native/bin/tsc`, '--noEmit', '-p', folder];
-// A larger young generation spares the garbage collector a tenth of eslint's time.
-const lint = (...args) => ['--max-semi-space-size=64', bin('eslint/bin/eslint.js'), ...args];
+// npm installs it below test/, which is the only package that asks for it.
+const types = (folder) => [`${root}/test/node_modules/typescript/bin/tsc`, '--noEmit', '-p', folder];
 
-/**
- * Two lists that take about the same time, for two cores. worker-browser/ has a TypeScript project of its own, so linting
- * it elsewhere repeats no work.
- */
+/** Lists of checks that run side by side. */
 const lanes = [
-  [['lint', lint('.', '--ignore-pattern', 'worker-browser/')]],
+  [['lint', [bin('oxlint/bin/oxlint'), '--type-aware', '.']]],
   [
     ['types', types('.')],
     ['types of shared/', types('shared')],
     ['types of worker-browser/', types('worker-browser')],
-    ['lint of import cycles', [`${root}/scripts/import-cycles.js`]],
     ['format', [bin('prettier/bin/prettier.cjs'), '--check', '--log-level=warn', '.']],
-    ['lint of worker-browser/', lint('worker-browser')],
   ],
 ];
 

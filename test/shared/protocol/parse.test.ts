@@ -204,7 +204,7 @@ describe('a sentence about what was received', () => {
     { ...exampleHello, protocol: '\u001b[31m\u202e' },
     { ...exampleHello, engine: { backend: '\u009b2J\nforged' } },
   ])('has nothing in it that a terminal would act on', (message) => {
-    // eslint-disable-next-line no-control-regex -- that is what is looked for
+    // oxlint-disable-next-line no-control-regex -- that is what is looked for
     expect(() => parseFromWorker(encodeFrame(message))).toThrow(/^[^\u0000-\u001f\u007f-\u009f\u202e]+$/);
   });
 });
