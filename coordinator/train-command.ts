@@ -15,7 +15,7 @@ import { both, type Report } from './report/report.ts';
 import { certificateFor } from './server/certificate.ts';
 import { userCacheDir } from './storage/dataset.ts';
 import { saveModel } from './storage/model-folder.ts';
-import { CheckpointWriter, type CheckpointInterval } from './storage/checkpoint-writer.ts';
+import { CheckpointWriter } from './storage/checkpoint-writer.ts';
 import { EpochSaver } from './storage/epoch-saver.ts';
 import type { RunFolder } from './storage/run-folder.ts';
 import { train, type Trained } from './training/train.ts';
@@ -24,7 +24,6 @@ import { withWorkers } from './with-workers.ts';
 export interface TrainFlags extends BeginFlags {
   /** Which it was given to. */
   readonly command: 'train' | 'coordinator';
-  readonly checkpointEvery: CheckpointInterval;
   readonly host: string;
   readonly port: number;
   readonly token?: string;
@@ -98,12 +97,13 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
           const folder = await begun.openFolder();
           const checkpoints = new CheckpointWriter({
             dir: folder.checkpointDir,
-            every: flags.checkpointEvery,
+            every: begun.checkpointEvery,
             job,
             dataDigest: begun.dataDigest,
             vectors: { weights, ...optimizer.state },
             knownAnswer: () => coordinator.knownAnswers?.expected ?? null,
             clock,
+            write: { beforeReplace: () => folder.lock.check() },
             warn: (line) => report.warn(line),
           });
           made.opened = { folder, checkpoints };
@@ -124,7 +124,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
           saveModel: (record) => save(record.epoch, record),
           warn: (line) => report.warn(line),
         });
-        const trained = await train({
+        const training = train({
           job,
           dataset,
           weights,
@@ -138,6 +138,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
           ...(start === undefined ? {} : { start }),
           checkpoint: (...at) => checkpoints.at(...at),
         });
+        const trained = await Promise.race([training, failWhenLost(folder.lock.lost)]);
         if (stopping() && trained.steps > 0) await save(trained.epochs, trained.last);
         else epochs.check();
         return { trained, folder, checkpointed: checkpoints.written || start !== undefined };
@@ -160,6 +161,15 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
   }
 }
 
+/** Rejects when another process has taken the run's folder. */
+function failWhenLost(lost: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const fail = (): void => reject(lost.reason as Error);
+    lost.addEventListener('abort', fail);
+    if (lost.aborted) fail();
+  });
+}
+
 function saveWeights(
   folder: RunFolder,
   { job, weights, weightNames: names, dataset }: Begun,
@@ -175,7 +185,11 @@ function saveWeights(
     val_accuracy: last?.val_accuracy ?? null,
     job: rest,
   };
-  return saveModel(folder.modelDir, { metadata, topology, weights, names });
+  return saveModel(
+    folder.modelDir,
+    { metadata, topology, weights, names },
+    { beforeReplace: () => folder.lock.check() },
+  );
 }
 
 /** @throws Error if rounding would depend on who takes part */
@@ -187,7 +201,7 @@ function checkExact({ exact, codec }: Pick<TrainFlags, 'exact' | 'codec'>): void
 }
 
 /** What config.json keeps: everything that the run can be repeated with, but no secret. */
-function configOf(flags: TrainFlags, { job, dataset }: Begun, program: Program): object {
+function configOf(flags: TrainFlags, { job, dataset, checkpointEvery }: Begun, program: Program): object {
   const { token, ...rest } = flags;
   return {
     gradcast: program.version,
@@ -195,6 +209,7 @@ function configOf(flags: TrainFlags, { job, dataset }: Begun, program: Program):
     started: new Date().toISOString(),
     ...rest,
     epochs: job.epochs,
+    checkpointEvery,
     token: token === undefined ? 'none' : 'set',
     dataset: { name: dataset.name, description: dataset.description },
   };

@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import type { Topology } from '../../shared/model/job.ts';
+import { readRegularFile } from './read-file.ts';
 
 /**
  * A model from a file: a Keras topology as JSON, alone or inside a tfjs-layers model.json.
@@ -8,7 +8,7 @@ import type { Topology } from '../../shared/model/job.ts';
 export async function readTopology(file: string): Promise<Topology> {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(await readFile(file, 'utf8'));
+    parsed = JSON.parse((await readRegularFile(file)).toString('utf8'));
   } catch (error) {
     throw new Error(
       `${file} cannot be read as JSON (${String(error)}). --model takes a Keras or tfjs model.json.`,
