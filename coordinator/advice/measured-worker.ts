@@ -5,12 +5,11 @@ import type { MeasuredWorker } from './advice.ts';
 /** A link of which nothing is known but that it is no trouble: within one machine. */
 const NO_LINK = { rttMs: 0, downMsPerByte: 0, upMsPerByte: 0 };
 
-/** What a worker and its link have done lately; null if it takes no part, or not yet. */
+/** A worker and its link, by the same figures that its row in `status` and on the page shows; null for one on standby. */
 export function measuredWorker(member: Member): MeasuredWorker | null {
-  const { name, link, reserve, codec, updateCodec } = member;
-  const { shard } = link;
-  if (reserve || shard === null) return null;
-  const { samples, turnaroundMs, computeMs } = shard;
+  const { name, link, reserve, stats, codec, updateCodec } = member;
+  const { shardSamples: samples, turnaroundMs, computeMs } = stats;
+  if (reserve || samples === 0) return null;
   const { rttMs, downMsPerByte, upMsPerByte } = link.figures ?? NO_LINK;
   return {
     ...{ name, samples, turnaroundMs },
