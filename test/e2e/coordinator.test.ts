@@ -30,9 +30,12 @@ test('a coordinator trains with the workers that others attach, and only those w
   expect(await coordinator.ended, coordinator.output()).toBe(0);
   expect(await worker.ended, worker.output()).toBe(0);
   expect(coordinator.output()).toContain('+ lab-1 joined');
-  expect(JSON.stringify(await readFile(join(scratch, 'attached/config.json'), 'utf8'))).not.toContain(
-    's3cret',
-  );
+  const config = await readFile(join(scratch, 'attached/config.json'), 'utf8');
+  expect(config).not.toContain('s3cret');
+  expect(JSON.parse(config)).toMatchObject({
+    optimizer: { name: 'adadelta', learningRate: 1, rho: 0.95 },
+    token: 'set',
+  });
 });
 
 test('a port that is in use is an error at once, for the second who wants it', async () => {
