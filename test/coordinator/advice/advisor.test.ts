@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Advisor, MIN_STEPS } from '../../../coordinator/advice/advisor.ts';
 import type { Member } from '../../../coordinator/members/member.ts';
-import { WorkerStats } from '../../../coordinator/members/worker-stats.ts';
+import { LinkMeter } from '../../../coordinator/links/link-figures.ts';
 import type { StepNews } from '../../../coordinator/report/report.ts';
 import type { WorkerId } from '../../../shared/protocol/messages.ts';
 import { exampleJob } from '../../shared/protocol/examples.ts';
@@ -22,7 +22,7 @@ function watched() {
   const join = (name: string): Member => {
     const member = {
       ...{ id: name, name, reserve: false, codec: 'float32', updateCodec: null, tails: false },
-      ...{ stats: new WorkerStats(), link: { figures: null } },
+      link: new LinkMeter(),
     } as unknown as Member;
     members.set(name as WorkerId, member);
     return member;
@@ -30,7 +30,9 @@ function watched() {
   const steps = (count: number, stepMs: number): void => {
     for (let i = 0; i < count; i++) {
       clock.skip(stepMs);
-      for (const { stats } of members.values()) stats.answered('train', 2, stepMs - 20, stepMs - 10);
+      for (const { link } of members.values()) {
+        link.answered({ samples: 2, computeMs: stepMs - 20, turnaroundMs: stepMs - 10 });
+      }
       advisor.stepFinished({ batch: { samples: batchSize } } as StepNews);
     }
   };
@@ -78,30 +80,5 @@ describe('advice', () => {
     bob.reserve = true;
     steps(1, 100);
     expect(advisor.advice).toBeNull();
-  });
-});
-
-describe('what is known of a worker', () => {
-  it('is of training shards alone, and not of the first one, which waits for an engine', () => {
-    const stats = new WorkerStats();
-    expect([stats.computeMs, stats.turnaroundMs, stats.samplesPerSecond, stats.shardSamples]).toEqual([
-      0, 0, 0, 0,
-    ]);
-    stats.answered('train', 64, 9_000, 9_100);
-    for (let i = 0; i < 4; i++) stats.answered('train', 64, 90, 100);
-    for (let i = 0; i < 40; i++) stats.answered('evaluate', 250, 240, 480);
-    expect([stats.computeMs, stats.turnaroundMs, stats.shardSamples, stats.lastSamples]).toEqual([
-      90, 100, 64, 64,
-    ]);
-    expect(stats.samples).toBe(5 * 64 + 40 * 250);
-    for (let i = 0; i < 51; i++) stats.answered('train', 32, 40, 50);
-    expect(stats.samplesPerSecond).toBe(640);
-    expect([stats.computeMs, stats.turnaroundMs]).toEqual([40, 50]);
-  });
-
-  it('is no more than the time that the answer took', () => {
-    const stats = new WorkerStats();
-    stats.answered('train', 64, 1e9, 100);
-    expect(stats.computeMs).toBe(100);
   });
 });
