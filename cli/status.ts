@@ -9,11 +9,11 @@ export function addStatus(cli: Command, load: CliEnvironment['load']): void {
     .command('status')
     .summary('how a run goes')
     .description('How a run goes: epoch, figures, every worker, and whom the steps wait for.')
-    .argument('<url>', 'address that the coordinator printed, ws://host:port')
+    .argument('<link>', 'the link that the coordinator printed, or host:port')
     .addOption(knownTokenOption())
     .addOption(fingerprintOption())
     .option('--json', 'for programs: what the coordinator tells observers')
-    .addHelpText('after', '\nExample:\n  gradcast status ws://192.168.1.20:2718 --token s3cret')
+    .addHelpText('after', '\nExample:\n  gradcast status http://192.168.1.20:2718/#s3cret')
     .action(async (url: string, flags: StatusFlags) => {
       const commands = await load();
       for (const line of await commands.status(url, flags)) process.stdout.write(`${line}\n`);

@@ -19,7 +19,7 @@ export function addWorker(cli: Command, load: CliEnvironment['load']): void {
     .command('worker')
     .summary('attach this machine to a run')
     .description('Attach this machine to a run. Keeps trying while the coordinator is away; Ctrl-C leaves.')
-    .argument('<url>', 'address that the coordinator printed, ws://host:port or wss://')
+    .argument('<link>', 'the link that the coordinator printed, or host:port')
     .addOption(knownTokenOption())
     .addOption(fingerprintOption())
     .option('--name <name>', 'what this machine is called in the run', hostname())
@@ -34,9 +34,9 @@ export function addWorker(cli: Command, load: CliEnvironment['load']): void {
       'after',
       `
 Examples:
-  gradcast worker ws://192.168.1.20:2718
-  gradcast worker ws://192.168.1.20:2718 --token s3cret --name lab-7 --workers 4
-  gradcast worker ws://192.168.1.20:2718 --devices all       one worker for each GPU`,
+  gradcast worker http://192.168.1.20:2718/#s3cret
+  gradcast worker 192.168.1.20:2718 --token s3cret --name lab-7 --workers 4
+  gradcast worker 192.168.1.20:2718 --devices all       one worker for each GPU`,
     )
     .action(async (url: string, flags: WorkerFlags) => {
       const commands = await load();

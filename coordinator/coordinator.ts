@@ -122,6 +122,11 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     workers: () => pool.members.size,
     metrics: () => metrics.text(),
   });
+  const refusals = fewLines(
+    (line) => report.warn(line, { event: 'refused' }),
+    (count) => `... and ${count} more were not let in.`,
+    clock,
+  );
   const server = await startServer({
     host,
     port: options.port,
@@ -132,16 +137,12 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     tls: options.tls,
     hasToken: token !== undefined,
     allowances,
+    onRefused: (sentence) => refusals.write(sentence),
   }).catch((error: unknown) => {
     pool.close('The coordinator could not start.');
     feed.close('The coordinator could not start.');
     throw error;
   });
-  const refusals = fewLines(
-    (line) => report.warn(line, { event: 'refused' }),
-    (count) => `... and ${count} more were not let in.`,
-    clock,
-  );
   pool.listen({
     joined: ({ name, engine, ...member }) => {
       const threads = plural(engine.threads, 'thread');

@@ -4,6 +4,7 @@ import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import type { Dataset } from '../shared/data/dataset.ts';
 import type { Job } from '../shared/model/job.ts';
 import { INTERRUPTED, interruptible } from './interrupt.ts';
+import { EVALUATING, fixed } from './report/report.ts';
 import { localWorkers, type Program } from './program.ts';
 import { createReport } from './report/create.ts';
 import { loadModel } from './storage/model-folder.ts';
@@ -43,10 +44,15 @@ export async function runEvaluate(modelDir: string, flags: EvaluateFlags, progra
       onOpen: () => undefined,
     };
     const score = await withWorkers({ ...flags, ...local }, ({ rounds }) =>
-      unlessStopped(rounds.evaluate({ step: 0 as Step, weights, split: dataset.test }), signal),
+      unlessStopped(
+        rounds.evaluate({ step: 0 as Step, weights, split: dataset.test }, (done, total) =>
+          report.progress(EVALUATING, done, total),
+        ),
+        signal,
+      ),
     );
-    report.info(`Test score: ${score.lossSum / dataset.test.count}`);
-    report.info(`Test accuracy: ${score.correct / dataset.test.count}`);
+    report.info(`Test loss: ${fixed(score.lossSum / dataset.test.count)}`);
+    report.info(`Test accuracy: ${fixed(score.correct / dataset.test.count)}`);
     return 0;
   } catch (error) {
     if (error instanceof Interrupted || signal.aborted) return INTERRUPTED;

@@ -1,24 +1,25 @@
 import { clockOf } from '../shared/clock.ts';
 import type { LogFormat } from '../shared/json-log.ts';
-import type { Dataset } from '../shared/data/dataset.ts';
 import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
-import type { EpochRecord } from '../shared/protocol/messages.ts';
 import { beginRun, type BeginFlags, type Begun } from './begin.ts';
 import { growHeap } from './heap.ts';
 import { INTERRUPTED, interruptible } from './interrupt.ts';
 import { codecRule } from './members/link-codecs.ts';
 import { localWorkers, type Program } from './program.ts';
 import { createReport } from './report/create.ts';
+import { sayData } from './report/say-data.ts';
+import { configOf } from './run-config.ts';
 import { sayAddresses } from './report/say-addresses.ts';
 import { sayEnd, sayGoOn } from './report/say-end.ts';
-import { both, type Report } from './report/report.ts';
+import { both } from './report/report.ts';
 import { certificateFor } from './server/certificate.ts';
 import { userCacheDir } from './storage/dataset.ts';
 import { saveModel } from './storage/model-folder.ts';
 import { CheckpointWriter } from './storage/checkpoint-writer.ts';
 import { EpochSaver } from './storage/epoch-saver.ts';
 import type { RunFolder } from './storage/run-folder.ts';
-import { train, type Trained } from './training/train.ts';
+import { saveStopped, type Measured } from './save-stopped.ts';
+import { train } from './training/train.ts';
 import { withWorkers } from './with-workers.ts';
 
 export interface TrainFlags extends BeginFlags {
@@ -80,7 +81,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
     const note = (line: string): void => report.info(line);
     const workers = await localWorkers(flags, program, { note, signal: interrupt.signal, threads });
     if (stopping()) return INTERRUPTED;
-    const { trained, folder, checkpointed } = await withWorkers(
+    const { trained, measured, folder, checkpointed } = await withWorkers(
       {
         ...flags,
         workers,
@@ -117,8 +118,8 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
       },
       async ({ rounds, pool, feed, metrics, advisor }) => {
         const { folder, checkpoints } = made.opened as Opened;
-        const save = (epochs: number, last: EpochRecord | null): Promise<void> =>
-          saveWeights(folder, begun, program, { epochs, last });
+        const save = (epochs: number, measured: Measured | null): Promise<void> =>
+          saveWeights(folder, begun, program, epochs, measured);
         const epochs = new EpochSaver({
           folder,
           saveModel: (record) => save(record.epoch, record),
@@ -139,14 +140,17 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
           checkpoint: (...at) => checkpoints.at(...at),
         });
         const trained = await Promise.race([training, failWhenLost(folder.lock.lost)]);
-        if (stopping() && trained.steps > 0) await save(trained.epochs, trained.last);
-        else epochs.check();
-        return { trained, folder, checkpointed: checkpoints.written || start !== undefined };
+        let measured: Measured | null = trained.last;
+        if (stopping() && trained.steps > 0) {
+          const stopped = { trained, job, dataset, weights, rounds, report };
+          measured = await saveStopped({ ...stopped, save: (known) => save(trained.epochs, known) });
+        } else epochs.check();
+        return { trained, measured, folder, checkpointed: checkpoints.written || start !== undefined };
       },
     );
     report.close();
     if (trained.steps === 0) report.info('Stopped before the first step; there is no model.');
-    else sayEnd(trained, folder, flags, program, report);
+    else sayEnd(measured, folder, flags, program, report);
     if (stopping() && trained.steps > 0 && checkpointed) sayGoOn(folder, flags, program, report);
     return stopping() ? INTERRUPTED : 0;
   } catch (error) {
@@ -174,15 +178,16 @@ function saveWeights(
   folder: RunFolder,
   { job, weights, weightNames: names, dataset }: Begun,
   program: Program,
-  { epochs, last }: Pick<Trained, 'epochs' | 'last'>,
+  epochs: number,
+  measured: Measured | null,
 ): Promise<void> {
   const { topology, ...rest } = job;
   const metadata = {
     gradcast: program.version,
     dataDescription: dataset.description,
     epochs,
-    val_loss: last?.val_loss ?? null,
-    val_accuracy: last?.val_accuracy ?? null,
+    val_loss: measured?.val_loss ?? null,
+    val_accuracy: measured?.val_accuracy ?? null,
     job: rest,
   };
   return saveModel(
@@ -198,27 +203,4 @@ function checkExact({ exact, codec }: Pick<TrainFlags, 'exact' | 'codec'>): void
   throw new Error(
     `--exact needs --codec float32: ${codec} rounds, and what is lost depends on who sends it.`,
   );
-}
-
-/** What config.json keeps: everything that the run can be repeated with, but no secret. */
-function configOf(flags: TrainFlags, { job, dataset, checkpointEvery }: Begun, program: Program): object {
-  const { token, ...rest } = flags;
-  return {
-    gradcast: program.version,
-    node: process.version,
-    started: new Date().toISOString(),
-    ...rest,
-    epochs: job.epochs,
-    checkpointEvery,
-    token: token === undefined ? 'none' : 'set',
-    dataset: { name: dataset.name, description: dataset.description },
-  };
-}
-
-function sayData({ name, description, train: training, test, sampleShape }: Dataset, report: Report): void {
-  if (name === 'drawn-digits') report.warn(description);
-  else report.info(description);
-  report.info(`x_train shape: (${[training.count, ...sampleShape].join(', ')})`);
-  report.info(`x_test shape: (${[test.count, ...sampleShape].join(', ')})`);
-  report.info(`Train on ${training.count} samples, validate on ${test.count} samples`);
 }

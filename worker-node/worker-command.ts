@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { clockOf } from '../shared/clock.ts';
+import { notALink, parseCoordinatorLink } from '../shared/coordinator-link.ts';
 import type { LogFormat } from '../shared/json-log.ts';
 import { devicesHere, visibleDevice, type Devices } from './devices.ts';
 import { nativeCandidates } from './engine/candidates.ts';
@@ -45,20 +46,18 @@ interface WorkerProgram extends EngineProgram {
 
 /**
  * One worker in this process, or several in processes of their own, until the run is over.
+ * @param link to the coordinator; a token in it is used rather than the option's
  * @returns the exit code
  */
 export async function runWorkerCommand(
-  url: string,
-  flags: WorkerFlags,
+  link: string,
+  given: WorkerFlags,
   program: WorkerProgram,
 ): Promise<number> {
-  if (!URL.canParse(url) || !/^wss?:$/.test(new URL(url).protocol)) {
-    throw new Error(`'${url}' is no address of a coordinator. It looks like ws://192.168.1.20:2718.`);
-  }
-  const { hash } = new URL(url);
-  if (hash !== '') {
-    throw new Error(`'${url}' ends in ${hash}, which is no part of an address. Give a token with --token.`);
-  }
+  const parsed = parseCoordinatorLink(link);
+  if (parsed === null) throw new Error(notALink(link));
+  const { url } = parsed;
+  const flags = parsed.token === undefined ? given : { ...given, token: parsed.token };
   const leaving = leaveWhenAsked();
   const { note, info } = await logOf(flags);
   const sibling = process.env.GRADCAST_SIBLING !== undefined;

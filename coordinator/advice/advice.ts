@@ -1,10 +1,11 @@
 import { passage, vectorsFor, type Vectors } from '../links/choose-codecs.ts';
+import { inShort } from '../members/link-codecs.ts';
 import { forecastStep, type ModelRun, type ModelWorker } from './step-model.ts';
 
 /** A worker as it has done lately. */
 export interface MeasuredWorker extends ModelWorker {
   readonly name: string;
-  /** Of its last shard. */
+  /** Of a recent shard. */
   readonly samples: number;
   readonly turnaroundMs: number;
 }
@@ -28,14 +29,15 @@ export interface Limits {
   readonly coordinatorMs: number;
 }
 
-/** What brings less is not worth a sentence. */
-const WORTH_SAYING = 1.1;
-const MOST_IDEAS = 2;
+/** A change that makes steps less than this many times faster is not worth a sentence. */
+const MIN_SPEEDUP = 1.1;
+/** A worker that takes this much longer than a step was measured in other steps: its figures say nothing of these. */
+const MAX_TURNAROUND = 1.1;
 
-/** Where the time of a step goes, by what was measured. */
+/** Where the time of a step goes, by what was measured; null where the figures contradict each other. */
 export function limitsOf({ stepMs, vectors, workers }: MeasuredRun): Limits | null {
   const [slowest] = workers.toSorted((a, b) => b.turnaroundMs - a.turnaroundMs);
-  if (slowest === undefined) return null;
+  if (slowest === undefined || slowest.turnaroundMs > MAX_TURNAROUND * stepMs) return null;
   const { perSampleMs, fixedMs, samples, rttMs, codecs, turnaroundMs } = slowest;
   const computeMs = Math.min(stepMs, perSampleMs * samples + fixedMs);
   const exposedMs = Math.max(0, Math.min(turnaroundMs, stepMs) - computeMs);
@@ -47,81 +49,71 @@ export function limitsOf({ stepMs, vectors, workers }: MeasuredRun): Limits | nu
 }
 
 /**
- * What limits a run's steps, and what would help by how much: a sentence or two. The measured step is the base; the model
- * says only by which factor a change would make it shorter.
+ * What limits a run's steps, and which changes of workers and links would make them faster: a few sentences. The batch size is
+ * no such change: a larger one makes more samples a second and, as a rule, a worse model.
  */
 export function adviceFor(run: MeasuredRun): string | null {
   const limits = limitsOf(run);
   if (limits === null) return null;
   const { slowest, computeMs, linkMs, coordinatorMs } = limits;
-  const parts = [
-    { ms: computeMs, what: `${slowest.name} computing ${slowest.samples} samples` },
-    {
-      ms: linkMs,
-      what: `the link of ${slowest.name} (${slowest.codecs.up} up, ${slowest.codecs.down} down)`,
-    },
-    { ms: coordinatorMs, what: 'the coordinator (sums, optimizer, sending)' },
-  ].sort((a, b) => b.ms - a.ms);
-  const spent = parts
+  const { name, samples, codecs } = slowest;
+  const link = inShort({ codec: codecs.up, updateCodec: codecs.down });
+  const spent = [
+    { ms: computeMs, text: `${name} computes its ${samples} samples in ${inMs(computeMs)}` },
+    { ms: linkMs, text: `the connection of ${name} (${link}) takes ${inMs(linkMs)}` },
+    { ms: coordinatorMs, text: `sums, optimizer and sending take the coordinator ${inMs(coordinatorMs)}` },
+  ]
+    .sort((a, b) => b.ms - a.ms)
     .filter(({ ms }, i) => i === 0 || ms >= 0.1 * run.stepMs)
-    .map(({ ms, what }) => `${inMs(ms)} for ${what}`);
-  const { oneMore, others } = ideasFor(run, limits);
-  const ideas = others
-    .filter(({ gain }) => gain >= WORTH_SAYING)
-    .sort((a, b) => b.gain - a.gain)
-    .slice(0, MOST_IDEAS)
-    .map(({ what, gain }) => `${what} (${gain.toFixed(1)} x the samples a second)`);
-  const sentences = [
-    `A step takes ${inMs(run.stepMs)}: ${spent.join(', ')}.`,
-    ...(ideas.length === 0 ? [] : [`What would help: ${ideas.join(', or ')}.`]),
-    oneMore.gain < WORTH_SAYING
-      ? `${oneMore.what} would bring next to nothing.`
-      : `${oneMore.what} would bring ${oneMore.gain.toFixed(1)} x the samples a second.`,
-  ];
-  return sentences.join(' ');
+    .map(({ text }) => text);
+  return [`A step takes ${inMs(run.stepMs)}: ${spent.join(', ')}.`, ...ideasFor(run, limits)].join(' ');
 }
 
-interface Idea {
-  readonly what: string;
-  /** Times as many samples a second. */
-  readonly gain: number;
-}
-
-interface Ideas {
-  /** Always said: machines are what a person has to find. */
-  readonly oneMore: Idea;
-  readonly others: readonly Idea[];
-}
-
-function ideasFor(run: MeasuredRun, { slowest, coordinatorMs, linkMs }: Limits): Ideas {
+/** Sentences; what it would cost stands in each. */
+function ideasFor(run: MeasuredRun, limits: Limits): string[] {
+  const { slowest, linkMs, coordinatorMs } = limits;
   const { batch, vectors, sampleBytes, workers } = run;
-  const count = workers.length;
   // Half of what the coordinator does is for each worker, by what was measured for docs/benchmarks.md.
   const base: ModelRun = {
-    ...{ batch, vectors, sampleBytes, workers, coordinatorMsPerByte: 0 },
-    coordinatorMs: { perWorker: coordinatorMs / 2 / count, perStep: coordinatorMs / 2 },
+    batch,
+    vectors,
+    sampleBytes,
+    workers,
+    coordinatorMsPerByte: 0,
+    coordinatorMs: { perWorker: coordinatorMs / 2 / workers.length, perStep: coordinatorMs / 2 },
   };
-  const perSecond = (model: ModelRun): number => model.batch / forecastStep(model).stepMs;
-  const now = perSecond(base);
-  const idea = (what: string, changes: Partial<ModelRun>): Idea => ({
-    what,
-    gain: perSecond({ ...base, ...changes }) / now,
-  });
-  const fastest = workers.reduce((a, b) => (b.perSampleMs < a.perSampleMs ? b : a));
+  const speedupOf = (changed: readonly ModelWorker[]): number =>
+    forecastStep(base).stepMs / forecastStep({ ...base, workers: changed }).stepMs;
   const rest = workers.filter((worker) => worker !== slowest);
-  const oneMore = idea(`One more worker like ${fastest.name}`, { workers: [...workers, fastest] });
-  const others = [
-    idea(`--batch-size ${8 * batch}`, { batch: 8 * batch }),
-    ...(rest.length === 0 ? [] : [idea(`no ${slowest.name}`, { workers: rest })]),
-    ...(linkMs === 0
+  const nextMs = Math.max(0, ...rest.map(({ turnaroundMs }) => turnaroundMs));
+  // Where several are as slow, it is not this one that steps wait for.
+  const isWaitedFor = rest.length > 0 && slowest.turnaroundMs >= MIN_SPEEDUP * nextMs;
+  const without = isWaitedFor ? speedupOf(partitioned(batch, rest)) : 0;
+  const fasterLink = workers.map((worker) => (worker === slowest ? withTwiceTheRate(worker) : worker));
+  const withFasterLink = linkMs === 0 ? 0 : speedupOf(fasterLink);
+  const fastest = workers.reduce((a, b) => (b.perSampleMs < a.perSampleMs ? b : a));
+  const withOneMore = speedupOf(partitioned(batch, [...workers, fastest]));
+  return [
+    ...(without < MIN_SPEEDUP
       ? []
       : [
-          idea(`a link of twice the rate for ${slowest.name}`, {
-            workers: workers.map((worker) => (worker === slowest ? withTwiceTheRate(worker) : worker)),
-          }),
+          `Without worker ${slowest.name}, steps would be about ${times(without)} faster; the others would compute its ${slowest.samples} samples.`,
         ]),
+    ...(withFasterLink < MIN_SPEEDUP
+      ? []
+      : [
+          `With a connection twice as fast for ${slowest.name}, steps would be about ${times(withFasterLink)} faster.`,
+        ]),
+    withOneMore < MIN_SPEEDUP
+      ? 'One more worker would make hardly any difference.'
+      : `With one more worker like ${fastest.name}, on a machine of its own, steps would be up to ${times(withOneMore)} faster.`,
   ];
-  return { oneMore, others };
+}
+
+/** The batch once more among other workers, each with the same part of it as before beside the others. */
+function partitioned(batch: number, workers: readonly MeasuredWorker[]): MeasuredWorker[] {
+  const samples = workers.reduce((sum, worker) => sum + worker.samples, 0);
+  return workers.map((worker) => ({ ...worker, samples: (worker.samples * batch) / samples }));
 }
 
 const withTwiceTheRate = (worker: MeasuredWorker): MeasuredWorker => ({
@@ -131,3 +123,4 @@ const withTwiceTheRate = (worker: MeasuredWorker): MeasuredWorker => ({
 });
 
 const inMs = (ms: number): string => (ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`);
+const times = (speedup: number): string => `${speedup.toFixed(1)}x`;

@@ -5,7 +5,7 @@ import type { MeasuredWorker } from './advice.ts';
 /** A link of which nothing is known but that it is no trouble: within one machine. */
 const NO_LINK = { rttMs: 0, downMsPerByte: 0, upMsPerByte: 0 };
 
-/** What a worker and its link have done lately; null if it takes no part, or not yet. */
+/** A worker and its link, by medians of its last training shards; null for one on standby, and before there are any. */
 export function measuredWorker(member: Member): MeasuredWorker | null {
   const { name, link, reserve, codec, updateCodec } = member;
   const { shard } = link;

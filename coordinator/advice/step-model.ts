@@ -15,6 +15,8 @@ export interface ModelWorker {
   readonly tailAt: number;
   /** Whether its vectors travel in pieces, if the run's do. */
   readonly tails: boolean;
+  /** Its part of a batch; without, as much as the others have. */
+  readonly samples?: number;
 }
 
 export interface ModelRun {
@@ -46,7 +48,7 @@ const TAIL = 0.98;
 const SAMPLE_HEADER_BYTES = 5;
 
 /**
- * How long a step takes with equal shares. A gradient's tail leaves as soon as it is there, the weights' tail follows it
+ * How long a step takes. A gradient's tail leaves as soon as it is there, the weights' tail follows it
  * back piece by piece; heads travel when the computation is over:
  *
  *     step = max(compute, tailAt x compute + wire of the tail, samples + down of the tail)
@@ -57,7 +59,9 @@ const SAMPLE_HEADER_BYTES = 5;
 export function forecastStep(run: ModelRun): StepForecast {
   const { batch, workers, coordinatorMs } = run;
   const ownMs = coordinatorMs.perStep + coordinatorMs.perWorker * workers.length;
-  const forecasts = workers.map((worker) => forecastWorker(run, worker, batch / workers.length));
+  const forecasts = workers.map((worker) =>
+    forecastWorker(run, worker, worker.samples ?? batch / workers.length),
+  );
   const slowest = forecasts.reduce((a, b) => (b.computeMs + b.linkMs > a.computeMs + a.linkMs ? b : a));
   return { ...slowest, stepMs: slowest.computeMs + slowest.linkMs + ownMs, coordinatorMs: ownMs };
 }

@@ -34,7 +34,9 @@ export function checkToken(token: string | undefined, rules: AdmissionRules): vo
   if (rules.token === undefined || sameSecret(token ?? '', rules.token)) return;
   throw new ProtocolError(
     CloseCode.unauthorized,
-    `${token === undefined ? 'No token' : 'Wrong token'}. Use --token (in a browser: # and the token behind the address) with the coordinator's.`,
+    token === undefined
+      ? 'This run needs a token. Use the whole link that the coordinator printed, or --token.'
+      : 'Wrong token. Use the whole link that the coordinator printed, or its --token.',
   );
 }
 

@@ -34,6 +34,8 @@ export interface Report extends Log {
   progress(label: string, done: number, total: number | undefined): void;
   epochStarted(epoch: number, epochs: number, steps: number): void;
   stepFinished(progress: Progress): void;
+  /** Loss and accuracy of so many of the test samples are known. */
+  evaluated?(done: number, total: number): void;
   epochFinished(record: EpochRecord, epochs: number, steps: number): void;
   /** Leaves the terminal as it was. */
   close(): void;
@@ -43,6 +45,8 @@ export interface Report extends Log {
 export interface TrainingReport {
   epochStarted(epoch: number, epochs: number, steps: number): void;
   stepFinished(news: StepNews): void;
+  /** Loss and accuracy of so many of the test samples are known. */
+  evaluated?(done: number, total: number): void;
   epochFinished(record: EpochRecord, epochs: number, steps: number): void;
 }
 
@@ -56,11 +60,18 @@ export const both = (one: TrainingReport, other: TrainingReport): TrainingReport
     one.stepFinished(news);
     other.stepFinished(news);
   },
+  evaluated(...news) {
+    one.evaluated?.(...news);
+    other.evaluated?.(...news);
+  },
   epochFinished(...news) {
     one.epochFinished(...news);
     other.epochFinished(...news);
   },
 });
+
+/** Label of the time after an epoch's last step. */
+export const EVALUATING = 'Measuring on the test data';
 
 export const fixed = (value: number): string => value.toFixed(4);
 
@@ -75,7 +86,12 @@ export function duration(seconds: number): string {
 
 export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
-export function summaryOf({ loss, accuracy, samplesPerSecond, workers }: Progress): string {
+export function summaryOf({
+  loss,
+  accuracy,
+  samplesPerSecond,
+  workers,
+}: Omit<Progress, 'epoch' | 'step' | 'steps'>): string {
   return (
     `loss: ${fixed(loss)} - accuracy: ${fixed(accuracy)} - ` +
     `${Math.round(samplesPerSecond)} samples/s - ${plural(workers, 'worker')}`

@@ -1,11 +1,11 @@
+import { coordinatorLink } from '../../shared/coordinator-link.ts';
 import type { Certificate } from '../server/certificate.ts';
-import { pageAddress, qrCode } from '../server/page-address.ts';
+import { qrCode } from '../server/qr-code.ts';
 import { isLoopback } from '../server/reachable.ts';
 import type { Report } from './report.ts';
 import { shellWord } from './shell-word.ts';
 
 interface Served {
-  readonly host: string;
   readonly token?: string;
   /** None expected on this machine's own account. */
   readonly workers: number | 'auto';
@@ -14,31 +14,38 @@ interface Served {
 }
 
 /**
- * Says how workers and browsers join.
+ * Says how workers and browsers join: one link for both.
  * @param urls where the coordinator listens, the nearest first
  * @param seen whether somebody looks at the lines, and nobody keeps them: they may have the token, and a QR code for a camera
  */
 export function sayAddresses(
   urls: readonly string[],
-  { host, token, workers, tls, minWorkers = 1 }: Served,
+  { token, workers, tls, minWorkers = 1 }: Served,
   { typed }: { readonly typed: string },
   report: Pick<Report, 'info' | 'warn'>,
   seen = process.stdout.isTTY,
 ): void {
-  const url = urls.at(-1) ?? '';
-  const fingerprint = tls?.selfSigned === true ? ` --fingerprint ${tls.fingerprint}` : '';
+  const outside = urls.find((url) => !isLoopback(new URL(url).hostname));
+  const url = outside ?? urls[0] ?? '';
   // Logs are kept, and read by others.
   const shown = token === undefined || seen ? token : 'TOKEN';
-  const page = pageAddress(url, shown);
-  report.info(`Listening on ${urls.join(', ')}`, { event: 'listening', urls });
-  report.info(
-    `Attach a machine:   ${typed} worker ${url}${shown === undefined ? '' : ` --token ${shellWord(shown)}`}${fingerprint}`,
-  );
-  report.info(`Attach a browser:   ${page}`);
+  const link = coordinatorLink({ url, ...(shown === undefined ? {} : { token: shown }) });
+  const fingerprint = tls?.selfSigned === true ? ` --fingerprint ${tls.fingerprint}` : '';
+  const command = `  ${typed} worker ${shellWord(link)}${fingerprint}`;
+  const listening = urls.map((each) => each.replace(/^ws/, 'http')).join(', ');
+  report.info(`Listening on ${listening}`, { event: 'listening', urls });
+  if (outside !== undefined) {
+    report.info(`Join in a browser:   ${link}`);
+    report.info(`Join from a machine: ${command.trimStart()}`);
+  } else {
+    report.info(`Watch or join in a browser: ${link}`);
+    if (workers === 0) report.info(`Join from this machine: ${command.trimStart()}`);
+    report.info('Only this machine can join. Add --host 0.0.0.0 --port 2718 to let other machines join.');
+  }
   if (tls?.selfSigned === true) {
     report.info('The certificate is self-signed: a browser warns once, and asks whether to go on.');
   }
-  if (seen && !isLoopback(host)) qrCode(page).forEach((line) => report.info(line));
+  if (seen && outside !== undefined) qrCode(link).forEach((line) => report.info(line));
   if (minWorkers > 1) report.info(`Waiting for ${minWorkers} workers ...`);
   else if (workers === 0) report.info('Waiting for the first worker ...');
 }

@@ -1,6 +1,6 @@
 import type { RunFolder } from '../storage/run-folder.ts';
-import type { Trained } from '../training/train.ts';
-import type { Report } from './report.ts';
+import type { Measured } from '../save-stopped.ts';
+import { fixed, type Report } from './report.ts';
 import { shellWord } from './shell-word.ts';
 
 /** What the person gave, as far as it has to be given again. */
@@ -18,17 +18,21 @@ interface Typed {
   readonly typed: string;
 }
 
-/** Says what a run has come to, and what can be done with it. */
+/**
+ * Says what a run has come to, and what can be done with it.
+ * @param measured of the weights that are saved; null if they were not measured
+ */
 export function sayEnd(
-  { last }: Pick<Trained, 'last'>,
+  measured: Measured | null,
   { modelDir }: Pick<RunFolder, 'modelDir'>,
   flags: EndFlags,
   { typed }: Typed,
   report: Says,
 ): void {
-  if (last !== null) {
-    report.info(`Test score: ${last.val_loss}`, { event: 'score', val_loss: last.val_loss });
-    report.info(`Test accuracy: ${last.val_accuracy}`, { event: 'score', val_accuracy: last.val_accuracy });
+  if (measured !== null) {
+    const { val_loss, val_accuracy } = measured;
+    report.info(`Test loss: ${fixed(val_loss)}`, { event: 'score', val_loss });
+    report.info(`Test accuracy: ${fixed(val_accuracy)}`, { event: 'score', val_accuracy });
   }
   report.info(`Model: ${modelDir}`, { event: 'model', modelDir });
   report.info(`Use it:`);

@@ -1,66 +1,51 @@
-import { MultiBar, type SingleBar } from 'cli-progress';
 import type { Clock } from '../../shared/clock.ts';
-import { duration, epochLine, remainingSeconds, summaryOf, type Progress, type Report } from './report.ts';
+import { epochBar, progressBar } from './bar.ts';
+import { EtaForecast } from './eta.ts';
+import { LiveLine, type OnContinued, type TerminalStream } from './live-line.ts';
+import { epochLine, EVALUATING, type Report } from './report.ts';
 
-/** A live bar per epoch, as Keras draws it; everything else appears above it. */
-export function terminalReport(stream: NodeJS.WriteStream, clock: Clock): Report {
-  let bars: MultiBar | null = null;
-  let bar: SingleBar | null = null;
-  let barLabel = '';
-  let epochStartedMs = clock.now();
+/** A process that is stopped by Ctrl-Z hears this once it goes on. */
+const onProcessContinued: OnContinued = (callback) => {
+  process.on('SIGCONT', callback);
+  return () => process.off('SIGCONT', callback);
+};
 
-  const write = (line: string): void => {
-    if (bars === null) stream.write(`${line}\n`);
-    else bars.log(`${line}\n`);
-  };
-  const startBar = (label: string, total: number, format: string): void => {
-    stopBar();
-    bars = new MultiBar({
-      format,
-      stream,
-      barCompleteChar: '=',
-      barIncompleteChar: '.',
-      barsize: 25,
-      hideCursor: true,
-      clearOnComplete: true,
-      stopOnComplete: false,
-      fps: 10,
-      gracefulExit: false,
-    });
-    bar = bars.create(total, 0, { label, text: '' });
-    barLabel = label;
-  };
-  const stopBar = (): void => {
-    bars?.update();
-    bars?.stop();
-    bars = bar = null;
-    barLabel = '';
+/** A live line per epoch, as Keras draws it; everything else appears above it. */
+export function terminalReport(
+  stream: TerminalStream,
+  clock: Clock,
+  onContinued: OnContinued = onProcessContinued,
+): Report {
+  const live = new LiveLine(stream, clock, onContinued);
+  const forecast = new EtaForecast(clock);
+  let epochs = 0;
+
+  const showProgress = (label: string, done: number, total: number | undefined): void => {
+    if (total !== undefined && done >= total) live.clear();
+    else live.show((columns) => progressBar(label, done, total, columns));
   };
 
   return {
-    info: (line) => write(line),
-    warn: (line) => write(`! ${line}`),
-    progress(label, done, total) {
-      if (label !== barLabel)
-        startBar(label, total ?? 0, '{label} [{bar}] {percentage}% - ETA: {eta_formatted}');
-      if (total !== undefined) bar?.setTotal(total);
-      bar?.update(done);
-      if (done === total) stopBar();
+    info: (line) => live.log(line),
+    warn: (line) => live.log(`! ${line}`),
+    progress: showProgress,
+    epochStarted(epoch, ofEpochs, steps) {
+      live.clear();
+      live.log(`Epoch ${epoch}/${ofEpochs}`);
+      epochs = ofEpochs;
+      forecast.epochStarted(epoch, ofEpochs, steps);
     },
-    epochStarted(epoch, epochs, steps) {
-      stopBar();
-      write(`Epoch ${epoch}/${epochs}`);
-      epochStartedMs = clock.now();
-      startBar(`epoch ${epoch}`, steps, '{value}/{total} [{bar}] - {text}');
+    stepFinished(progress) {
+      forecast.stepFinished(progress.step);
+      const bar = { ...progress, eta: forecast.eta, hasLaterEpochs: progress.epoch < epochs };
+      live.show((columns) => epochBar(bar, columns));
     },
-    stepFinished(progress: Progress) {
-      const eta = duration(remainingSeconds(progress, (clock.now() - epochStartedMs) / 1000));
-      bar?.update(progress.step, { text: `ETA: ${eta} - ${summaryOf(progress)}` });
-    },
+    evaluated: (done, total) => showProgress(EVALUATING, done, total),
     epochFinished(record, _epochs, steps) {
-      stopBar();
-      write(`${steps}/${steps} - ${epochLine(record)}`);
+      forecast.epochFinished();
+      live.clear();
+      live.log(`${steps}/${steps} - ${epochLine(record)}`);
     },
-    close: stopBar,
+    close: () => live.clear(),
   };
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
+import { readableText } from '../../shared/protocol/readable.ts';
 
 /** By which names browsers may call this server. */
 export interface NameRule {
@@ -21,6 +22,22 @@ export function mayConnect({ headers }: Pick<IncomingMessage, 'headers'>, rule: 
   if (!URL.canParse(origin) || new URL(origin).host !== host) return false;
   return rule.anyName || isOurs(new URL(origin).hostname, rule.host);
 }
+
+/** Why a browser may not connect, with both names: what the person behind the coordinator can change. */
+export function whyRefused({ headers }: Pick<IncomingMessage, 'headers'>): string {
+  const origin = shown(headers.origin);
+  const host = shown(headers.host);
+  if (URL.canParse(origin) && new URL(origin).host === host) {
+    return `A browser calls this machine ${host}, which is none of its names. With --token or --https, any name will do.`;
+  }
+  return (
+    `A browser's page is from ${origin}, but its request came for ${host}. ` +
+    'Behind a reverse proxy, have the proxy pass the Host header on (docs/reverse-proxy.md).'
+  );
+}
+
+/** A stranger's words, which end up in a terminal. */
+const shown = (header: string | undefined): string => readableText(header ?? 'nowhere').slice(0, 100);
 
 function isOurs(name: string, listensOn: string): boolean {
   const own = hostname().toLowerCase();

@@ -12,7 +12,7 @@ import type { PoolConnection } from '../members/greetings.ts';
 import { Strangers, type StrangerLimits } from './strangers.ts';
 import type { Routes } from './routes.ts';
 import { Arrival } from './arrival.ts';
-import { mayConnect } from './origin.ts';
+import { mayConnect, whyRefused } from './origin.ts';
 import { isLoopback } from './reachable.ts';
 
 export interface ServerOptions {
@@ -32,6 +32,8 @@ export interface ServerOptions {
   readonly hasToken?: boolean;
   /** Of the addresses that have been refused. */
   readonly allowances?: Pick<Allowances, 'isSpent' | 'spend'>;
+  /** Hears why a browser's page may not open a WebSocket. */
+  readonly onRefused?: (sentence: string) => void;
   /** How many connections may wait to be let in, if not as many as Strangers says. */
   readonly strangers?: StrangerLimits;
   /** Open at once, of all kinds; MOST_CONNECTIONS without. */
@@ -138,8 +140,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     // Nobody else listens from here on: a reset would end the process.
     socket.on('error', () => socket.destroy());
     const address = socket.remoteAddress ?? '';
-    if (!mayConnect(request, { host: options.host, anyName })) refuse(socket, '403 Forbidden');
-    else if (options.allowances?.isSpent(address) === true) refuse(socket, '503 Service Unavailable');
+    if (!mayConnect(request, { host: options.host, anyName })) {
+      options.onRefused?.(whyRefused(request));
+      refuse(socket, '403 Forbidden');
+    } else if (options.allowances?.isSpent(address) === true) refuse(socket, '503 Service Unavailable');
     else {
       sockets.handleUpgrade(request, socket, head, (webSocket) => {
         const { welcomed } = attach(webSocket, socket, options.connect, () => strangers.letIn(socket));

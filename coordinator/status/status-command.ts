@@ -1,3 +1,4 @@
+import { notALink, parseCoordinatorLink } from '../../shared/coordinator-link.ts';
 import { messageOf } from '../../shared/error-text.ts';
 import { closeReason, CloseCode } from '../../shared/protocol/close-code.ts';
 import { PROTOCOL_VERSION, type EpochRecord, type RunMessage } from '../../shared/protocol/messages.ts';
@@ -18,18 +19,18 @@ const WITHIN_MS = 10_000;
 
 /**
  * Looks on at a run for a moment, and says how it goes.
+ * @param link to the coordinator; a token in it is used rather than the option's
  * @returns lines for the person
  * @throws Error with a sentence if the run cannot be reached, or does not let one look
  */
 export async function readStatus(
-  url: string,
+  link: string,
   { token, fingerprint, json }: StatusFlags,
   { connectorFor }: Pick<Program, 'connectorFor'>,
 ): Promise<string[]> {
-  if (!URL.canParse(url) || !/^wss?:$/.test(new URL(url).protocol)) {
-    throw new Error(`'${url}' is no address of a coordinator. It looks like ws://192.168.1.20:2718.`);
-  }
-  const status = await observe(url, token, await connectorFor(fingerprint));
+  const parsed = parseCoordinatorLink(link);
+  if (parsed === null) throw new Error(notALink(link));
+  const status = await observe(parsed.url, parsed.token ?? token, await connectorFor(fingerprint));
   return json === true ? [JSON.stringify(status, null, 2)] : describeStatus(status);
 }
 

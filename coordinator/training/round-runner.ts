@@ -176,12 +176,15 @@ export class RoundRunner {
 
   /**
    * Loss and hits over a whole split, in small shards that go to whoever is free.
+   * @param onProgress hears how many of the samples have been computed
    * @throws Interrupted
    */
-  evaluate(input: RoundInput): Promise<Score> {
+  evaluate(input: RoundInput, onProgress?: (done: number, total: number) => void): Promise<Score> {
     const { count } = input.split;
     const numbers = Uint32Array.from({ length: count }, (_, i) => i);
     this.#evaluationPaces.begin(this.#options.pool.members);
+    let done = 0;
+    onProgress?.(done, count);
     // What is evaluated is what is saved, to the last bit.
     return this.#start('evaluate', input, numbers, {
       workers: [...this.#options.pool.members.keys()],
@@ -193,7 +196,10 @@ export class RoundRunner {
         EVALUATION_LATE_TIMES * EVALUATION_DEPTH * (this.#evaluationPaces.typicalMs(samples) ?? Infinity),
       onTimed: ({ id, engine }, samples, busyMs) =>
         this.#evaluationPaces.observe(id, engine, samples, busyMs),
-      accept: () => undefined,
+      accept({ from, to }) {
+        done += to - from;
+        onProgress?.(done, count);
+      },
     });
   }
 

@@ -104,7 +104,9 @@ export async function train(training: Training): Promise<Trained> {
       }
 
       const { loss, accuracy, samplesPerSecond } = tally.figures();
-      const validation = await rounds.evaluate({ ...weightsNow(), split: dataset.test });
+      const validation = await rounds.evaluate({ ...weightsNow(), split: dataset.test }, (...progress) =>
+        report.evaluated?.(...progress),
+      );
       const record: EpochRecord = {
         epoch,
         loss,

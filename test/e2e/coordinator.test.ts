@@ -21,36 +21,28 @@ test('a coordinator trains with the workers that others attach, and only those w
     '127.0.0.1',
   ];
   const coordinator = gradcast('coordinator', ...options, '--port', '0', '--token', 's3cret');
-  await said(coordinator, /Attach a machine: .* ws:\/\/127\.0\.0\.1:\d+/);
-  const url = /ws:\/\/127\.0\.0\.1:\d+/.exec(coordinator.output())?.[0] ?? '';
-  const stranger = gradcast('worker', url, '--workers', '1', '--engine', 'wasm', '--token', 'guess');
+  await said(coordinator, /Join from this machine: .* http:.*#TOKEN/);
+  const link = / http:[^ ]+#/.exec(coordinator.output())?.[0].trim() ?? '';
+  const stranger = gradcast('worker', `${link}guess`, '--workers', '1', '--engine', 'wasm');
   expect(await stranger.ended).toBe(1);
   expect(stranger.output()).toContain('Wrong token');
-  const worker = gradcast(
-    'worker',
-    url,
-    '--workers',
-    '2',
-    '--engine',
-    'wasm',
-    '--token',
-    's3cret',
-    '--name',
-    'lab',
-  );
+  const worker = gradcast('worker', `${link}s3cret`, '--workers', '2', '--engine', 'wasm', '--name', 'lab');
   expect(await coordinator.ended, coordinator.output()).toBe(0);
   expect(await worker.ended, worker.output()).toBe(0);
   expect(coordinator.output()).toContain('+ lab-1 joined');
-  expect(JSON.stringify(await readFile(join(scratch, 'attached/config.json'), 'utf8'))).not.toContain(
-    's3cret',
-  );
+  const config = await readFile(join(scratch, 'attached/config.json'), 'utf8');
+  expect(config).not.toContain('s3cret');
+  expect(JSON.parse(config)).toMatchObject({
+    optimizer: { name: 'adadelta', learningRate: 1, rho: 0.95 },
+    token: 'set',
+  });
 });
 
 test('a port that is in use is an error at once, for the second who wants it', async () => {
   const args = ['coordinator', '--data', data, '--host', '127.0.0.1', '--out'];
   const first = gradcast(...args, join(scratch, 'port-1'), '--port', '0');
-  await said(first, /Listening on ws:.*:\d+/);
-  const port = /ws:\/\/127\.0\.0\.1:(\d+)/.exec(first.output())?.[1] ?? '';
+  await said(first, /Listening on http:.*:\d+/);
+  const port = /http:\/\/127\.0\.0\.1:(\d+)/.exec(first.output())?.[1] ?? '';
   const second = gradcast(...args, join(scratch, 'port-2'), '--port', port);
   expect(await second.ended, second.output()).toBe(1);
   expect(second.output()).toMatch(/the port is in use\. Choose another with --port/);
@@ -83,7 +75,7 @@ test('a coordinator whose output nobody reads any more ends in order', async () 
     });
   });
   run.stdout.destroy();
-  const stranger = new WebSocket(/ws:[^,\s]+/.exec(out.join(''))![0]);
+  const stranger = new WebSocket(/http:[^,\s]+/.exec(out.join(''))![0]);
   stranger.on('open', () => stranger.send(Uint8Array.of(0)));
   stranger.on('error', () => undefined);
   expect(await new Promise((resolve) => run.once('exit', resolve))).toBe(130);
@@ -109,7 +101,7 @@ test('local workers end with a coordinator that is killed', async () => {
   await said(run, /Epoch 1\/10000/);
   const worker = spawnGradcast([
     'worker',
-    /ws:[^,\s]+/.exec(run.output())![0],
+    /http:[^,\s]+/.exec(run.output())![0],
     '--workers',
     '1',
     '--engine',

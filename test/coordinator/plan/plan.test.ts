@@ -37,7 +37,14 @@ describe('a plan', () => {
     expect(text).toMatch(/ 1\.00 x /);
     expect(text).toMatch(/4 +float32\/float32/);
     expect(text).toMatch(/With 4 workers a step is limited by the workers' links\./);
-    expect(text).toMatch(/x the samples a second: --batch-size 1024/);
+    expect(text).toMatch(/x the samples a second with connections of twice the rate for the workers/);
+    // Never without its cost, which is known of this size only.
+    expect(text).toMatch(/x the samples a second with --batch-size 1024, which learns less in an epoch/);
+    const smaller = runPlan({
+      ...{ tailAt, batchSize: 64, msPerSample, workers, rate },
+      ...{ delay: 2, codec: 'auto', parameters: 600_810, sampleBytes: 784 },
+    });
+    expect(smaller.join('\n')).not.toContain('--batch-size');
   });
 });
 

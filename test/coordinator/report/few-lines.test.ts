@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { fewLines } from '../../../coordinator/report/few-lines.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 
-it('lines that others cause are a few a minute, and how many more there were', async () => {
+it('lines that others cause are a few a minute, each once, and how many more there were', async () => {
   const clock = manualClock();
   const lines: string[] = [];
   const { write, close } = fewLines(
@@ -16,8 +16,9 @@ it('lines that others cause are a few a minute, and how many more there were', a
   expect(lines.slice(5)).toEqual(['and 995 more']);
   write('again');
   await clock.advance(60_000);
-  for (let i = 0; i < 6; i++) write('once more');
+  for (let i = 0; i < 3; i++) write('once more');
+  write('and another');
   close();
-  expect(lines.slice(6)).toEqual(['again', ...Array<string>(5).fill('once more'), 'and 1 more']);
+  expect(lines.slice(6)).toEqual(['again', 'once more', 'and another', 'and 2 more']);
   expect(clock.pending).toBe(0);
 });

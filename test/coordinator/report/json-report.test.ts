@@ -49,8 +49,8 @@ describe('the report as JSON', () => {
     report.epochFinished(record, 12, 100);
     expect(lines).toMatchObject([
       { event: 'epochStarted', epoch: 1, epochs: 12, steps: 100, msg: 'Epoch 1/12' },
-      { event: 'steps', ...STEP, step: 10, etaSeconds: 90 },
-      { event: 'steps', ...STEP, step: 20, etaSeconds: 80 },
+      { event: 'steps', ...STEP, step: 10, etaSeconds: 90, runEtaSeconds: 1190 },
+      { event: 'steps', ...STEP, step: 20, etaSeconds: 80, runEtaSeconds: 1180 },
       { event: 'epoch', ...record },
     ]);
   });

@@ -36,8 +36,8 @@ describe('the plain report', () => {
     }
     expect(lines).toEqual([
       'Epoch 1/12: 100 steps',
-      '  10/100 - ETA: 1m 30s - loss: 0.5000 - accuracy: 0.9000 - 640 samples/s - 2 workers',
-      '  20/100 - ETA: 1m 20s - loss: 0.5000 - accuracy: 0.9000 - 640 samples/s - 2 workers',
+      '  10/100 - ETA: 1m 30s (run: 19m 50s) - loss: 0.5000 - accuracy: 0.9000 - 640 samples/s - 2 workers',
+      '  20/100 - ETA: 1m 20s (run: 19m 40s) - loss: 0.5000 - accuracy: 0.9000 - 640 samples/s - 2 workers',
     ]);
   });
 
@@ -49,7 +49,19 @@ describe('the plain report', () => {
     await clock.advance(10_000);
     step(50);
     expect(lines).toHaveLength(2);
-    expect(lines[1]).toMatch(/^ {2}50\/100 - ETA: 10s - /);
+    expect(lines[1]).toMatch(/^ {2}50\/100 - ETA: 10s \(run: 3m 30s\) - /);
+  });
+
+  it('says that the test data is measured, while it takes long', async () => {
+    const { clock, lines, report, step } = plain();
+    report.epochStarted(12, 12, 100);
+    step(100);
+    for (const done of [0, 2_500, 5_000]) {
+      report.evaluated?.(done, 10_000);
+      await clock.advance(5_000);
+    }
+    report.evaluated?.(7_500, 10_000);
+    expect(lines.slice(1)).toEqual(['Measuring on the test data: 5000 of 10000 (50%)']);
   });
 
   it('writes a line at the end of an epoch, whenever that is', () => {

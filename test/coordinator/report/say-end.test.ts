@@ -16,7 +16,7 @@ it('what is to be typed is what a shell takes', () => {
   expect(shellWord('my runs', 'win32')).toBe('"my runs"');
   expect(shellWord('', 'linux')).toBe("''");
   const flags = { command: 'train', codec: 'auto', data: 'my digits' } as const;
-  expect(said((report) => sayEnd({ last: null }, folder, flags, { typed: 'gradcast' }, report))).toContain(
+  expect(said((report) => sayEnd(null, folder, flags, { typed: 'gradcast' }, report))).toContain(
     "  gradcast evaluate /runs/plain/model --data 'my digits'",
   );
 });

@@ -2,11 +2,13 @@ import { request } from 'node:http';
 import { request as secureRequest } from 'node:https';
 import type { IncomingHttpHeaders } from 'node:http';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { tmpdir, type NetworkInterfaceInfo } from 'node:os';
 import { join } from 'node:path';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sayAddresses } from '../../../coordinator/report/say-addresses.ts';
+import { reachableHosts } from '../../../coordinator/server/reachable.ts';
+import { parseCoordinatorLink } from '../../../shared/coordinator-link.ts';
 import { certificateFor, selfSignedCertificate } from '../../../coordinator/server/certificate.ts';
 import { startServer, type RunningServer, type ServerOptions } from '../../../coordinator/server/server.ts';
 import { connectPinned } from '../../../worker-node/connect.ts';
@@ -161,20 +163,56 @@ describe('https', () => {
 });
 
 describe('the addresses', () => {
-  const said = (host: string, urls: string[], qr: boolean, token?: string): string[] => {
+  const LAN = ['ws://127.0.0.1:2718', 'ws://192.168.1.20:2718', 'ws://172.17.0.1:2718'];
+  const said = (
+    urls: string[],
+    served: Partial<Parameters<typeof sayAddresses>[1]> = {},
+    isSeen = false,
+  ): string[] => {
     const lines: string[] = [];
     const report = { info: (line: string) => void lines.push(line), warn: () => undefined };
-    sayAddresses(urls, { host, workers: 0, ...(token && { token }) }, { typed: 'gradcast' }, report, qr);
+    sayAddresses(urls, { workers: 0, ...served }, { typed: 'gradcast' }, report, isSeen);
     return lines;
   };
 
   it('come with a QR code where somebody looks and others can reach it', () => {
-    const lan = ['ws://127.0.0.1:2718', 'ws://192.168.1.20:2718'];
-    const lines = said('0.0.0.0', lan, true, 's3 cret');
-    expect(lines).toContain('Attach a browser:   http://192.168.1.20:2718/#s3%20cret');
+    const lines = said(LAN, { token: 's3 cret' }, true);
+    expect(lines).toContain('Join in a browser:   http://192.168.1.20:2718/#s3%20cret');
     expect(lines.filter((line) => /^[█▀▄ ]+$/.test(line)).length).toBeGreaterThan(10);
-    expect(said('0.0.0.0', lan, false).filter((line) => line.includes('█'))).toEqual([]);
-    expect(said('0.0.0.0', lan, false, 's3cret').join()).not.toContain('s3cret');
-    expect(said('127.0.0.1', ['ws://127.0.0.1:1'], true).filter((line) => line.includes('█'))).toEqual([]);
+    expect(said(LAN).filter((line) => line.includes('█'))).toEqual([]);
+    expect(said(LAN, { token: 's3cret' }).join()).not.toContain('s3cret');
+    expect(said(['ws://127.0.0.1:1'], {}, true).filter((line) => line.includes('█'))).toEqual([]);
+  });
+
+  it('are one link for browsers and machines, which both understand', () => {
+    const lines = said(LAN, { token: 's3cret' }, true).join('\n');
+    expect(lines).toContain('\nJoin from a machine: gradcast worker http://192.168.1.20:2718/#s3cret\n');
+    expect(lines).not.toContain('ws://');
+    const link = /gradcast worker (\S+)/.exec(lines)?.[1] ?? '';
+    expect(parseCoordinatorLink(link)).toEqual({ url: 'ws://192.168.1.20:2718/', token: 's3cret' });
+  });
+
+  it('say so where no other machine can join, and what would let them', () => {
+    expect(said(['ws://127.0.0.1:37181'], { workers: 2 })).toEqual([
+      'Listening on http://127.0.0.1:37181',
+      'Watch or join in a browser: http://127.0.0.1:37181/',
+      'Only this machine can join. Add --host 0.0.0.0 --port 2718 to let other machines join.',
+    ]);
+    expect(said(['ws://[::1]:2718'])).toContain(
+      "Join from this machine: gradcast worker 'http://[::1]:2718/'",
+    );
+    expect(said(LAN).join('\n')).not.toContain('Only this machine');
+  });
+
+  it("are all of this machine's, of both kinds where it listens on both", () => {
+    const address = (family: 'IPv4' | 'IPv6', address: string, internal = false): NetworkInterfaceInfo =>
+      ({ family, address, internal }) as NetworkInterfaceInfo;
+    const interfaces = {
+      lo: [address('IPv4', '127.0.0.1', true), address('IPv6', '::1', true)],
+      eth0: [address('IPv4', '192.0.2.7'), address('IPv6', '2001:db8::7'), address('IPv6', 'fe80::7')],
+    };
+    expect(reachableHosts('0.0.0.0', interfaces)).toEqual(['127.0.0.1', '192.0.2.7']);
+    expect(reachableHosts('::', interfaces)).toEqual(['127.0.0.1', '192.0.2.7', '[::1]', '[2001:db8::7]']);
+    expect(reachableHosts('2001:db8::7', interfaces)).toEqual(['[2001:db8::7]']);
   });
 });

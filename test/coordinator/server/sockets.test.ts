@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { selfSignedCertificate } from '../../../coordinator/server/certificate.ts';
-import { mayConnect } from '../../../coordinator/server/origin.ts';
+import { mayConnect, whyRefused } from '../../../coordinator/server/origin.ts';
 import { startServer, type RunningServer, type ServerOptions } from '../../../coordinator/server/server.ts';
 
 let server: RunningServer;
@@ -205,6 +205,25 @@ describe('a browser', () => {
     expect(may('127.0.0.1:2718', 'http://evil.example')).toBe(false);
     expect(may('127.0.0.1:2718', 'http://127.0.0.1:8080')).toBe(false);
     expect(may('127.0.0.1:2718', 'null')).toBe(false);
+  });
+
+  it('is refused with a line that has both names, and what to do about it', async () => {
+    const refused: string[] = [];
+    await serve({ onRefused: (sentence) => refused.push(sentence) });
+    const socket = await dial();
+    socket.write(upgrade('https://lab.example.org'));
+    expect(await firstLine(socket)).toBe('HTTP/1.1 403 Forbidden');
+    const rebound = await dial();
+    rebound.write(upgrade('http://rebound.example:1').replace(/Host: .*/, 'Host: rebound.example:1'));
+    expect(await firstLine(rebound)).toBe('HTTP/1.1 403 Forbidden');
+    expect(refused).toEqual([
+      `A browser's page is from https://lab.example.org, but its request came for 127.0.0.1:${server.port}. ` +
+        'Behind a reverse proxy, have the proxy pass the Host header on (docs/reverse-proxy.md).',
+      'A browser calls this machine rebound.example:1, which is none of its names. With --token or --https, any name will do.',
+    ]);
+    const forged = whyRefused({ headers: { origin: '\u001b[31mred', host: 'x'.repeat(9_999) } });
+    expect(forged).toContain('from  [31mred,');
+    expect(forged.length).toBeLessThan(400);
   });
 
   it('may not by a name that somebody else leads here, unless a token or certificate keeps them out', () => {

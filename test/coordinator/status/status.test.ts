@@ -117,14 +117,20 @@ describe('readStatus', () => {
       '',
       'No worker is connected: the run waits.',
     ]);
+    const link = `${coordinator.url.replace(/^ws/, 'http')}/#secret`;
+    expect(await readStatus(link, {}, worker)).toEqual(lines);
+    // What was typed last counts, not what is left in the environment.
+    expect(await readStatus(link, { token: 'stale' }, worker)).toEqual(lines);
     const [json = ''] = await readStatus(coordinator.url, { token: 'secret', json: true }, worker);
     expect(JSON.parse(json)).toMatchObject({ run: { steps: 1 }, progress: { epoch: 0 }, last: null });
   });
 
   it('says in a sentence why there is none', async () => {
-    await expect(readStatus(coordinator.url, {}, worker)).rejects.toThrow(/No status from ws:.*No token/);
+    await expect(readStatus(coordinator.url, {}, worker)).rejects.toThrow(
+      /No status from ws:.*needs a token/,
+    );
     await expect(readStatus('ws://127.0.0.1:1', {}, worker)).rejects.toThrow(/ECONNREFUSED/);
-    await expect(readStatus('http://here', {}, worker)).rejects.toThrow(/is no address of a coordinator/);
+    await expect(readStatus('here', {}, worker)).rejects.toThrow(/is not the address of a coordinator/);
   });
 
   it('trusts the one certificate whose fingerprint it was given', async () => {

@@ -11,22 +11,24 @@ export type Processor = 'avx512' | 'avx2' | 'other';
  * Steps a second of native TensorFlow to those of WebAssembly on the same cores, as measured with the default model
  * (docs/decisions/first-run-installs.md).
  */
-const SPEEDUP: Readonly<Record<Processor, number>> = { avx512: 2, avx2: 1.2, other: 1 };
+const SPEEDUP: Readonly<Record<Processor, number>> = { avx512: 1.7, avx2: 1.2, other: 1 };
 
 /** Usual time of an installation at low priority beside workers that use all cores. */
-const INSTALL_MS = 300_000;
+const INSTALL_MS = 180_000;
 /** Part of the steps that a run loses while an installation is under way. */
-const SLOWDOWN = 0.2;
-/** The least gain that is worth a download of 274 MB and 3 GB of disk. */
-const MIN_GAIN_MS = 60_000;
+const SLOWDOWN = 0.3;
+/** Least gain that is worth a download of 274 MB and 3 GB of disk: so much time, and such a part of the time that remains. */
+const MIN_GAIN_MS = 30_000;
+const MIN_GAIN = 0.1;
 
 /**
- * Whether installing native TensorFlow now makes the rest of a run shorter by a minute or more.
+ * Whether installing native TensorFlow now makes the rest of a run shorter by half a minute and a tenth, or more.
  * @param remainingMs time that the run would still take with WebAssembly
  */
 export function isWorthInstalling(processor: Processor, remainingMs: number): boolean {
   const nativeMs = Math.max(0, remainingMs - INSTALL_MS * (1 - SLOWDOWN)) / SPEEDUP[processor];
-  return remainingMs - (INSTALL_MS + nativeMs) >= MIN_GAIN_MS;
+  const gainMs = remainingMs - (INSTALL_MS + nativeMs);
+  return gainMs >= Math.max(MIN_GAIN_MS, MIN_GAIN * remainingMs);
 }
 
 /** Reads what Linux says of the processor; 'other' where that cannot be read. */

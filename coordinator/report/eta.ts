@@ -1,0 +1,76 @@
+import type { Clock } from '../../shared/clock.ts';
+
+/** Time that training still takes, in seconds. */
+export interface Eta {
+  /** To the last step of this epoch. */
+  readonly epochSeconds: number;
+  /** To the end of the last epoch, with what is measured on the test data after each. */
+  readonly runSeconds: number;
+}
+
+/** Steps that the throughput is taken over: few enough that workers that join or an engine that is replaced show soon. */
+const RECENT_STEPS = 100;
+/** The first step of a run waits for engines to be built, which says nothing of the others. */
+const STEPS_BEFORE_START_IS_DROPPED = 3;
+
+interface Mark {
+  readonly step: number;
+  readonly atMs: number;
+}
+
+/** Forecasts the end of an epoch and of the run from the duration of recent steps. */
+export class EtaForecast {
+  readonly #clock: Clock;
+  /** Of this epoch: its start, then its recent steps. */
+  #marks: Mark[] = [];
+  #start: Mark | null = null;
+  #startedMs: number;
+  #epochsLeft = 0;
+  #steps = 0;
+  #step = 0;
+  #msPerStep = 0;
+  #validationMs = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#startedMs = clock.now();
+  }
+
+  epochStarted(epoch: number, epochs: number, steps: number): void {
+    this.#epochsLeft = epochs - epoch;
+    this.#steps = steps;
+    this.#step = 0;
+    this.#marks = [];
+    this.#start = null;
+    this.#startedMs = this.#clock.now();
+  }
+
+  /** @param step done in this epoch, from 1; where a run resumes, the first that is reported may be a later one */
+  stepFinished(step: number): void {
+    const atMs = this.#clock.now();
+    if (this.#marks.length === 0) {
+      this.#start = { step: step - 1, atMs: this.#startedMs };
+      this.#marks.push(this.#start);
+    }
+    this.#marks.push({ step, atMs });
+    const [first] = this.#marks;
+    const isWarm = first === this.#start && this.#marks.length > STEPS_BEFORE_START_IS_DROPPED;
+    if (isWarm || this.#marks.length > RECENT_STEPS) this.#marks.shift();
+    const from = this.#marks[0] ?? { step: 0, atMs };
+    this.#msPerStep = (atMs - from.atMs) / (step - from.step);
+    this.#step = step;
+  }
+
+  /** The test data has just been measured with the weights of the epoch's last step. */
+  epochFinished(): void {
+    const last = this.#marks.at(-1);
+    if (last !== undefined) this.#validationMs = this.#clock.now() - last.atMs;
+  }
+
+  /** Forecast from the steps so far; 0 before the first one. */
+  get eta(): Eta {
+    const epochMs = this.#msPerStep * (this.#steps - this.#step);
+    const laterMs = this.#epochsLeft * (this.#msPerStep * this.#steps + this.#validationMs);
+    return { epochSeconds: epochMs / 1000, runSeconds: (epochMs + this.#validationMs + laterMs) / 1000 };
+  }
+}

@@ -1,0 +1,23 @@
+import type { Begun } from './begin.ts';
+import type { Program } from './program.ts';
+import type { TrainFlags } from './train-command.ts';
+
+/** What config.json keeps: everything that the run can be repeated with, but no secret. */
+export function configOf(
+  flags: TrainFlags,
+  { job, dataset, checkpointEvery }: Pick<Begun, 'job' | 'dataset' | 'checkpointEvery'>,
+  { version }: Pick<Program, 'version'>,
+): object {
+  const { token, ...rest } = flags;
+  return {
+    gradcast: version,
+    node: process.version,
+    started: new Date().toISOString(),
+    ...rest,
+    epochs: job.epochs,
+    checkpointEvery,
+    optimizer: job.optimizer,
+    token: token === undefined ? 'none' : 'set',
+    dataset: { name: dataset.name, description: dataset.description },
+  };
+}

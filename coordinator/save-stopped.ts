@@ -1,0 +1,51 @@
+import type { Dataset } from '../shared/data/dataset.ts';
+import type { Job } from '../shared/model/job.ts';
+import type { EpochRecord, Step } from '../shared/protocol/messages.ts';
+import { EVALUATING, type Report } from './report/report.ts';
+import { Interrupted } from './training/errors.ts';
+import type { RoundRunner } from './training/round-runner.ts';
+import { stepsPerEpoch } from './training/sampler.ts';
+import type { Trained } from './training/train.ts';
+
+/** Loss and accuracy of certain weights on the test data. */
+export type Measured = Pick<EpochRecord, 'val_loss' | 'val_accuracy'>;
+
+export interface Stopped {
+  readonly trained: Trained;
+  readonly job: Pick<Job, 'batchSize'>;
+  readonly dataset: Pick<Dataset, 'train' | 'test'>;
+  readonly weights: Float32Array;
+  readonly rounds: Pick<RoundRunner, 'evaluate'>;
+  readonly report: Pick<Report, 'progress' | 'warn'>;
+  /** Writes the model with what is known of it. */
+  readonly save: (measured: Measured | null) => Promise<void>;
+}
+
+/**
+ * Saves the model of a run that was stopped. The last epoch's figures are of other weights if a step was made since; then these
+ * weights are measured, after they are safe on disk.
+ * @returns figures of the saved weights; null if no worker was left to measure them
+ */
+export async function saveStopped(stopped: Stopped): Promise<Measured | null> {
+  const { trained, job, dataset, weights, rounds, report, save } = stopped;
+  const { epochs, steps, last } = trained;
+  if (last !== null && steps === epochs * stepsPerEpoch(dataset.train.count, job.batchSize)) {
+    await save(last);
+    return last;
+  }
+  await save(null);
+  try {
+    const { count } = dataset.test;
+    const { lossSum, correct } = await rounds.evaluate(
+      { step: steps as Step, weights, split: dataset.test },
+      (done, total) => report.progress(EVALUATING, done, total),
+    );
+    const measured = { val_loss: lossSum / count, val_accuracy: correct / count };
+    await save(measured);
+    return measured;
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error;
+    report.warn('The saved model was not measured on the test data: no worker was left.');
+    return null;
+  }
+}

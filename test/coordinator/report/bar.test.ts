@@ -1,0 +1,59 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { epochBar, progressBar, type EpochBar } from '../../../coordinator/report/bar.ts';
+import { checkProperty } from '../../support/property.ts';
+
+const BAR: EpochBar = {
+  ...{ epoch: 1, step: 213, steps: 469, loss: 0.44712, accuracy: 0.86134, samplesPerSecond: 1303.4 },
+  workers: 2,
+  eta: { epochSeconds: 26, runSeconds: 310 },
+  hasLaterEpochs: true,
+};
+
+describe('the line of an epoch', () => {
+  it.each([
+    [
+      200,
+      '213/469 [===========..............] - ETA: 26s (run: 5m 10s) - loss: 0.4471 - accuracy: 0.8613 - 1303 samples/s - 2 workers',
+    ],
+    [
+      110,
+      '213/469 [====......] - ETA: 26s (run: 5m 10s) - loss: 0.4471 - accuracy: 0.8613 - 1303 samples/s - 2 workers',
+    ],
+    [100, '213/469 - ETA: 26s (run: 5m 10s) - loss: 0.4471 - accuracy: 0.8613 - 1303 samples/s - 2 workers'],
+    [77, '213/469 - ETA: 26s/5m 10s - loss: 0.4471 - acc: 0.8613 - 1303/s - 2 workers'],
+    [57, '213/469 - ETA: 26s - loss: 0.4471 - acc: 0.8613 - 1303/s'],
+    [40, '213/469 - loss: 0.4471 - acc: 0.8613'],
+    [20, '213/469'],
+    [4, '213/'],
+    [0, ''],
+  ])('of %d columns has the fields that fit, the most useful ones', (columns, line) => {
+    expect(epochBar(BAR, columns)).toBe(line);
+  });
+
+  it('does not name the end of the run in the last epoch, which is the end of the run', () => {
+    expect(epochBar({ ...BAR, hasLaterEpochs: false }, 200)).toContain(' - ETA: 26s - loss');
+  });
+
+  it('never has more columns than there are, and fewer fields on fewer columns', () => {
+    const fields = (line: string): number => line.split(' - ').length;
+    checkProperty(
+      fc.property(fc.nat(300), fc.nat(1e6), fc.nat(1e6), fc.nat(1e7), (columns, step, more, seconds) => {
+        const bar = { ...BAR, step, steps: step + more + 1, eta: { epochSeconds: seconds, runSeconds: 1e6 } };
+        const line = epochBar(bar, columns);
+        expect(line.length).toBeLessThanOrEqual(columns);
+        expect(fields(line)).toBeGreaterThanOrEqual(fields(epochBar(bar, Math.max(0, columns - 20))));
+      }),
+      { seed: 11 },
+    );
+  });
+});
+
+it('something else that takes long has a bar, percents, or a count where no total is known', () => {
+  expect(progressBar('Loading', 1, 4, 80)).toBe('Loading [======...................] 25%');
+  expect(progressBar('Loading', 1, 4, 20)).toBe('Loading: 25%');
+  expect(progressBar('Loading', 1, 4, 5)).toBe('25%');
+  expect(progressBar('Loading', 1, 4, 2)).toBe('');
+  expect(progressBar('Loading', 7, undefined, 80)).toBe('Loading: 7');
+  expect(progressBar('Loading', 0, 0, 80)).toBe('Loading: 0');
+});
