@@ -38,4 +38,27 @@ describeInBrowser('the page in Chromium', () => {
     expect(await policyBreaches(page)).toEqual([]);
     expect(trouble).toEqual([]);
   }, 120_000);
+
+  test('over plain http from another machine a tab draws, joins, leaves, watches and comes back', async () => {
+    const { page, trouble } = await run.open('', '', run.plainAddress);
+    expect(await page.evaluate('isSecureContext')).toBe(false);
+    await textIs(page, '#state', /^Contributing$/);
+    await drawOne(page);
+    await expect.poll(() => sumOfBars(page), { timeout: 20_000 }).toBeGreaterThanOrEqual(95);
+
+    await page.getByRole('button', { name: 'Only watch' }).click();
+    await textIs(page, '#state', /^Watching$/);
+    await expect.poll(() => run.coordinator.pool.members.size).toBe(0);
+    await page.getByRole('button', { name: 'Clear' }).click();
+    await drawOne(page);
+    await expect.poll(() => sumOfBars(page), { timeout: 20_000 }).toBeGreaterThanOrEqual(95);
+
+    await page.getByRole('button', { name: 'Join in' }).click();
+    await textIs(page, '#state', /^Contributing$/);
+    await expect.poll(() => run.coordinator.pool.members.size).toBe(1);
+    await page.reload();
+    await textIs(page, '#state', /^Contributing$/);
+    expect(await policyBreaches(page)).toEqual([]);
+    expect(trouble).toEqual([]);
+  }, 120_000);
 });

@@ -117,8 +117,7 @@ export class DrawingPad {
   #move(event: PointerEvent): void {
     if (this.#drawing?.pointer !== event.pointerId) return;
     const { trace } = this.#drawing;
-    const between = event.getCoalescedEvents();
-    for (const each of between.length > 0 ? between : [event]) {
+    for (const each of coalesced(event)) {
       const [x, y] = this.#pointOf(each);
       const [lastX = x, lastY = y] = trace.slice(-2);
       if (Math.hypot(x - lastX, y - lastY) >= LEAST_STEP) trace.push(x, y);
@@ -179,6 +178,16 @@ export class DrawingPad {
       context.stroke();
     }
   }
+}
+
+/** What browsers have in secure contexts only: not on a page that came over plain http from another machine. */
+type MaybeCoalesced = Omit<PointerEvent, 'getCoalescedEvents'> &
+  Partial<Pick<PointerEvent, 'getCoalescedEvents'>>;
+
+/** The positions that a move stands for; the event itself where the browser does not list them. */
+function coalesced(event: PointerEvent): readonly PointerEvent[] {
+  const events = (event as MaybeCoalesced).getCoalescedEvents?.() ?? [];
+  return events.length > 0 ? events : [event];
 }
 
 function barOf(label: number): HTMLElement {
