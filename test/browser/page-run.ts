@@ -18,7 +18,7 @@ const COUNT_INK = `(selector) => {
 const dataset = drawDigits({ seed: 1, trainCount: 640, testCount: 64 });
 
 /** Leads to this machine, and is not loopback to a browser: no secure context over http. */
-const PLAIN_NAME = 'gradcast.test';
+export const PLAIN_NAME = 'gradcast.test';
 /** Written by the browser on every page over plain http: it does without cross-origin isolation there. */
 const UNTRUSTWORTHY = /Cross-Origin-Opener-Policy header has been ignored/;
 
@@ -29,8 +29,17 @@ export interface PageRun {
   readonly address: string;
   /** The same page by a name that is no secure context, as a LAN address is none. */
   readonly plainAddress: string;
-  /** @param before script that runs in the page before its own */
-  open(search: string, before?: string, from?: string): Promise<{ page: Page; trouble: readonly string[] }>;
+  /**
+   * @param before script that runs in the page before its own
+   * @param from one of the addresses
+   * @param token with its #
+   */
+  open(
+    search: string,
+    before?: string,
+    from?: string,
+    token?: string,
+  ): Promise<{ page: Page; trouble: readonly string[] }>;
   close(): Promise<void>;
 }
 
@@ -50,14 +59,14 @@ export async function startPageRun(): Promise<PageRun> {
     browser,
     address,
     plainAddress: address.replace('127.0.0.1', PLAIN_NAME),
-    async open(search, before = '', from = address) {
+    async open(search, before = '', from = address, token = '#secret') {
       const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
       page.setDefaultTimeout(60_000);
       // Also when a test fails: the next one counts the tabs.
       onTestFinished(() => page.close());
       await page.addInitScript(`${NOTE_BREACHES}; ${before}`);
       const trouble = troubleOf(page, UNTRUSTWORTHY);
-      await page.goto(`${from}${search}#secret`);
+      await page.goto(`${from}/${search}${token}`);
       return { page, trouble };
     },
     async close() {

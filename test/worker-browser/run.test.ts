@@ -174,7 +174,7 @@ describe('what the page shows of the run', () => {
       runViewOf(after(told(started()), { type: 'own', id: 'me' }, told(progress({ workers, slowest }))));
     const view = show({ id: 'b', cause: 'link' });
     expect(view.rows.map(({ id }) => id)).toEqual(['me', 'b', 'a']);
-    expect(view.rows[1]).toMatchObject({ slowest: true, own: false, link: '2.4\u00a0MB up, 0\u00a0B down' });
+    expect(view.rows[1]).toMatchObject({ slowest: true, own: false, link: '2.4\u00a0MB, 0\u00a0B' });
     const times = '200\u00a0ms per step (50\u00a0ms compute).';
     expect(view.holdUp).toBe(`Slowest worker: worker b, ${times}`);
     expect(show({ id: 'me', cause: 'compute' }).holdUp).toBe(`Slowest worker: this tab, ${times}`);
@@ -195,7 +195,7 @@ describe('what the page shows of the run', () => {
       // What a refused worker is told names options of the command line, which visitors have no use for.
       notices: '3 connections were refused.\nHad to go: eve: Its gradients are not those of two others.',
     });
-    expect(view.rows[0]?.link).toMatch(/down, int8\/int8$/);
+    expect(view.rows[0]?.link).toMatch(/B, int8\/int8$/);
     expect(runViewOf(noRun)).toMatchObject({ advice: '', notices: '' });
   });
 

@@ -183,7 +183,7 @@ function sorted(workers: readonly WorkerRow[], own: string | null, slowest: stri
 }
 
 const linkText = ({ bytesUp, bytesDown }: WorkerRow): string =>
-  `${bytesText(bytesUp)} up, ${bytesText(bytesDown)} down`;
+  `${bytesText(bytesUp)}, ${bytesText(bytesDown)}`;
 
 /** How vectors travel, where that is not as they are. */
 const fewerBytes = ({ codecs }: WorkerRow): string[] =>
