@@ -35,6 +35,7 @@ export function withTrainingOptions(command: Command): Command {
     .addOption(codecOption())
     .addOption(tokenOption())
     .option('--https', 'serve https and wss, with a certificate made here if none is given')
+    .option('--keep-open', 'after the end, serve the page with the trained model until Ctrl-C')
     .option('--cert <file>', 'certificate to serve https with (PEM), and those that it rests on')
     .option('--key <file>', 'its key (PEM)')
     .addOption(logOption());

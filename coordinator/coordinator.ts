@@ -62,6 +62,8 @@ export interface Coordinator {
   readonly port: number;
   /** ws:// or wss:// addresses, the nearest first. */
   readonly urls: readonly string[];
+  /** The work is over: workers and observers are told so. The page and the last weights are served until close(). */
+  finish(reason: string): void;
   /** Says goodbye to all workers. */
   close(reason: string): Promise<void>;
 }
@@ -93,11 +95,14 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     say: (sentence) => report.info(sentence, { event: 'advice' }),
   });
   const notices = new Notices(pool);
+  /** Known when the port is open. */
+  let outside: readonly string[] = [];
   const feed: Feed = new Feed({
     ...{ job, clock, pool },
     epochs: options.history,
     advice: () => advisor.advice,
     notices: () => notices.all,
+    addresses: () => outside,
   });
   const metrics = new Metrics({ pool, observers: () => feed.observers, clock });
   const { audit = 0 } = options;
@@ -167,6 +172,16 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   if (token === undefined && !isLoopback(host)) {
     report.warn('Whoever reaches this port may join. Use --token to choose who may.');
   }
+  const scheme = options.tls === undefined ? 'ws' : 'wss';
+  const hosts = reachableHosts(host);
+  outside = hosts
+    .filter((name) => !isLoopback(name))
+    .map((name) => `${scheme.replace('ws', 'http')}://${name}:${server.port}/`);
+  const finish = (reason: string): void => {
+    // Last figures first: they have the workers that are about to go.
+    feed.finish(reason);
+    pool.finish(reason);
+  };
   return {
     pool,
     rounds,
@@ -175,10 +190,10 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     knownAnswers,
     advisor,
     port: server.port,
-    urls: reachableHosts(host).map(
-      (name) => `${options.tls === undefined ? 'ws' : 'wss'}://${name}:${server.port}`,
-    ),
+    urls: hosts.map((name) => `${scheme}://${name}:${server.port}`),
+    finish,
     async close(reason) {
+      finish(reason);
       pool.close(reason);
       feed.close(reason);
       refusals.close();

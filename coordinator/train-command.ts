@@ -3,7 +3,7 @@ import type { LogFormat } from '../shared/json-log.ts';
 import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
 import { beginRun, type BeginFlags, type Begun } from './begin.ts';
 import { growHeap } from './heap.ts';
-import { INTERRUPTED, interruptible } from './interrupt.ts';
+import { INTERRUPTED, interrupted, interruptible } from './interrupt.ts';
 import { codecRule } from './members/link-codecs.ts';
 import { localWorkers, type Program } from './program.ts';
 import { createReport } from './report/create.ts';
@@ -11,6 +11,7 @@ import { sayData } from './report/say-data.ts';
 import { configOf } from './run-config.ts';
 import { sayAddresses } from './report/say-addresses.ts';
 import { sayEnd, sayGoOn } from './report/say-end.ts';
+import { sayServing } from './report/say-serving.ts';
 import { both } from './report/report.ts';
 import { certificateFor } from './server/certificate.ts';
 import { userCacheDir } from './storage/dataset.ts';
@@ -39,6 +40,8 @@ export interface TrainFlags extends BeginFlags {
   readonly workers: number | 'auto';
   readonly minWorkers?: number;
   readonly audit?: number;
+  /** Serve the page after the end until the person ends it. */
+  readonly keepOpen?: boolean;
   readonly log: LogFormat;
 }
 
@@ -59,7 +62,9 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
   const interrupt = interruptible(report);
   // Read anew each time: it changes while others are awaited.
   const stopping = (): boolean => interrupt.signal.aborted;
-  const made: { begun: Begun | null; opened: Opened | null } = { begun: null, opened: null };
+  const made: { begun: Begun | null; opened: Opened | null; served: boolean } = {
+    ...{ begun: null, opened: null, served: false },
+  };
   try {
     checkExact(flags);
     const tls = await certificateFor(flags, userCacheDir(), new Date());
@@ -147,7 +152,21 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
         } else epochs.check();
         return { trained, measured, folder, checkpointed: checkpoints.written || start !== undefined };
       },
+      flags.keepOpen !== true
+        ? undefined
+        : async ({ urls }, { measured, folder }) => {
+            made.served = true;
+            report.close();
+            sayEnd(measured, folder, flags, program, report);
+            await begun.release();
+            // From here on Ctrl-C is the way to end, and nothing is left to be saved.
+            interrupt.dispose();
+            const seen = process.stdout.isTTY && flags.log === 'text';
+            sayServing(urls, flags.token, report, seen);
+            await interrupted();
+          },
     );
+    if (made.served) return 0;
     report.close();
     if (trained.steps === 0) report.info('Stopped before the first step; there is no model.');
     else sayEnd(measured, folder, flags, program, report);

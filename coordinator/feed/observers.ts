@@ -14,6 +14,8 @@ const MOST_FRAME_BYTES = 64 << 10;
 interface Observer {
   readonly connection: Connection;
   wantsWeights: boolean;
+  /** Whether it wants those that the run ends with. */
+  wantsFinal: boolean;
 }
 
 /** Everybody who only looks on. They are told what there is to tell; of what they say, hardly anything is heard. */
@@ -25,16 +27,16 @@ export class Observers {
   }
 
   /**
-   * @param first what the observer is sent before all else
+   * @param first what the observer is sent before all else, in this order
    * @throws ProtocolError (full)
    */
-  add(connection: Connection, first: FromCoordinator): PoolConnection {
+  add(connection: Connection, first: readonly FromCoordinator[]): PoolConnection {
     if (this.#observers.size >= MOST_OBSERVERS) {
       throw new ProtocolError(CloseCode.full, `All ${MOST_OBSERVERS} places for observers are taken.`);
     }
-    const observer: Observer = { connection, wantsWeights: false };
+    const observer: Observer = { connection, wantsWeights: false, wantsFinal: false };
     this.#observers.add(observer);
-    connection.send(frameFromCoordinator(first));
+    for (const message of first) connection.send(frameFromCoordinator(message));
     return {
       onFrame: (frame) => this.#onFrame(observer, frame),
       onClose: () => void this.#observers.delete(observer),
@@ -63,8 +65,17 @@ export class Observers {
     }
   }
 
+  /** @param frame made only if somebody has asked for the weights that the run ends with */
+  sendFinal(frame: () => Uint8Array): void {
+    const wanting = [...this.#observers].filter(
+      ({ wantsFinal, connection }) => wantsFinal && connection.bufferedBytes < MOST_BUFFERED_BYTES,
+    );
+    if (wanting.length === 0) return;
+    const bytes = frame();
+    for (const { connection } of wanting) connection.send(bytes);
+  }
+
   close(reason: string): void {
-    this.tell({ type: 'finished', reason });
     for (const { connection } of this.#observers) connection.close(CloseCode.normal, closeReason(reason));
     this.#observers.clear();
   }
@@ -77,7 +88,8 @@ export class Observers {
       if (message.type !== 'snapshot') {
         throw new ProtocolError(CloseCode.unexpected, `An observer does not say ${message.type}.`);
       }
-      observer.wantsWeights = true;
+      if (message.atEnd === true) observer.wantsFinal = true;
+      else observer.wantsWeights = true;
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       observer.connection.close(error.code, closeReason(error.message));

@@ -73,6 +73,8 @@ export class WorkerPool {
   readonly #heartbeatMs: number;
   readonly #heartbeat: Heartbeat;
   readonly #probes = new WeakMap<Member, LinkProbe>();
+  /** Why the work is over; null while it is not. */
+  #finished: string | null = null;
 
   constructor(options: PoolOptions) {
     this.#options = options;
@@ -109,6 +111,7 @@ export class WorkerPool {
   connect(connection: Connection): PoolConnection {
     return this.#greetings.greet(connection, {
       welcome: (hello) => {
+        if (this.#finished !== null) return this.#tooLate(hello, connection, this.#finished);
         const sealable = sealing(connection);
         const member = this.#welcome(hello, sealable);
         const seals = new SealChecker();
@@ -188,14 +191,29 @@ export class WorkerPool {
     this.#heartbeat.allowSilence(ms);
   }
 
-  /** Says goodbye to everybody. */
-  close(reason: string): void {
+  /** The work is over: all workers are told so and go, and whichever join later too. */
+  finish(reason: string): void {
+    if (this.#finished !== null) return;
+    this.#finished = reason;
     this.#heartbeat.stop();
     for (const member of this.#everybody()) {
       this.send(member, { type: 'finished', reason });
       this.drop(member, CloseCode.normal, reason);
     }
+  }
+
+  /** @param reason of the end, unless finish() has said it */
+  close(reason: string): void {
+    this.finish(reason);
     this.#greetings.close(reason);
+  }
+
+  /** Says that the work is over to a worker that joins afterwards. @throws ProtocolError (unauthorized) */
+  #tooLate(hello: Hello, connection: Connection, reason: string): PoolConnection {
+    checkToken(hello.token, this.#options.rules);
+    connection.send(frameFromCoordinator({ type: 'finished', reason }));
+    connection.close(CloseCode.normal, closeReason(reason));
+    return { onFrame: () => undefined, onClose: () => undefined };
   }
 
   #welcome(hello: Hello, connection: Connection): Member {

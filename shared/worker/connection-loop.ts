@@ -27,10 +27,13 @@ export interface WorkerOptions {
 export class RefusedError extends Error {
   /** The sentence without what this worker put around it. */
   readonly reason: string;
-  constructor(url: string, reason: string) {
+  /** Code of the close, if there was a connection. */
+  readonly code: number | undefined;
+  constructor(url: string, reason: string, code?: number) {
     super(`This worker cannot take part in the run at ${url}: ${reason}`);
     this.name = 'RefusedError';
     this.reason = reason;
+    this.code = code;
   }
 }
 
@@ -47,7 +50,7 @@ export async function runWorker(options: WorkerOptions): Promise<string> {
     for (let attempt = 0; !signal.aborted; attempt++) {
       const { end, welcomed } = await runSession(options, trainers, instance);
       if (end.outcome === 'finished') return end.reason;
-      if (end.outcome === 'refused') throw new RefusedError(url, end.reason);
+      if (end.outcome === 'refused') throw new RefusedError(url, end.reason, end.code);
       if (welcomed) attempt = 0;
       if (end.outcome === 'left') break;
       const waitMs = backoffMs(attempt, random());

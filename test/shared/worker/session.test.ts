@@ -143,8 +143,14 @@ describe('a session', () => {
       return effects;
     });
     expect(said).toEqual([
-      [{ type: 'report', line: 'Kept in reserve: Why.' }],
-      [{ type: 'report', line: 'In reserve no longer: Why.' }],
+      [{ type: 'report', line: 'Kept in reserve: Why.', standby: { onStandby: true, reason: 'Why.' } }],
+      [
+        {
+          type: 'report',
+          line: 'In reserve no longer: Why.',
+          standby: { onStandby: false, reason: 'Why.' },
+        },
+      ],
     ]);
   });
 
@@ -174,10 +180,10 @@ describe('a session', () => {
 
   it('gives the reason that it heard, else the code', () => {
     expect(advance(initialSession, closed(4401, 'Wrong token.'))[1]).toEqual([
-      { type: 'end', end: { outcome: 'refused', reason: 'Wrong token.' } },
+      { type: 'end', end: { outcome: 'refused', reason: 'Wrong token.', code: CloseCode.unauthorized } },
     ]);
     expect(advance(initialSession, closed(1006))[1]).toEqual([
-      { type: 'end', end: { outcome: 'lost', reason: 'connection closed (1006)' } },
+      { type: 'end', end: { outcome: 'lost', reason: 'connection closed (1006)', code: 1006 } },
     ]);
   });
 
