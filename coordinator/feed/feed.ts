@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { float32 } from '../../shared/codec/float32.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { Job } from '../../shared/model/job.ts';
@@ -32,17 +33,21 @@ export interface FeedOptions {
   readonly advice?: () => string | null;
   /** Who was not let in, had to go or is kept in reserve. */
   readonly notices?: () => readonly Notice[];
+  /** Places for observers. */
+  readonly maxObservers?: number | undefined;
 }
 
 const TELL_EVERY_MS = 500;
 /** Weights are megabytes: at most this often, whoever asks. */
 const WEIGHTS_EVERY_MS = 2_000;
 const MOST_POINTS = 600;
+/** randomInt gives no more at once; nobody guesses one of so many. */
+const MAX_PING_ID = 2 ** 48 - 1;
 
 /** The run as observers see it: hears what the report hears, and tells it on, a few times a second at most. */
 export class Feed implements TrainingReport {
   readonly #options: FeedOptions;
-  readonly #observers = new Observers();
+  readonly #observers: Observers;
   readonly #curve = new Curve(MOST_POINTS);
   readonly #epochs: EpochRecord[];
   readonly #steps: number;
@@ -57,6 +62,8 @@ export class Feed implements TrainingReport {
 
   constructor(options: FeedOptions) {
     this.#options = options;
+    const { clock, maxObservers } = options;
+    this.#observers = new Observers({ clock, maxObservers, pingId: () => randomInt(MAX_PING_ID) });
     this.#epochs = [...(options.epochs ?? [])];
     this.#steps = stepsPerEpoch(options.job.data.trainSamples, options.job.batchSize);
     this.#cancelTick = options.clock.after(TELL_EVERY_MS, () => this.#tick());
@@ -68,9 +75,11 @@ export class Feed implements TrainingReport {
 
   /** @throws ProtocolError (full) */
   watch(connection: Connection): PoolConnection {
-    // What is in the curve that it gets first is not told it again as news.
-    if (this.#fresh.length > 0) this.#tellProgress();
-    return this.#observers.add(connection, this.#run());
+    return this.#observers.add(connection, () => {
+      // What is in the curve that it gets first is not told it again as news.
+      if (this.#fresh.length > 0) this.#tellProgress();
+      return this.#run();
+    });
   }
 
   epochStarted(epoch: number): void {
@@ -105,6 +114,7 @@ export class Feed implements TrainingReport {
       this.#fresh = [];
       return;
     }
+    this.#observers.checkReading();
     this.#tellProgress();
     const weights = this.#last?.weights;
     if (weights === undefined || weights.isWhole?.() === false) return;

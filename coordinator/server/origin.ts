@@ -22,6 +22,16 @@ export function mayConnect({ headers }: Pick<IncomingMessage, 'headers'>, rule: 
   return rule.anyName || isOurs(new URL(origin).hostname, rule.host);
 }
 
+/**
+ * Whether a request without a token may be answered with what the run's own people may know: it has to call this server
+ * by a name of its own, since a page of another site may have its name lead to this machine (DNS rebinding).
+ */
+export function callsByOwnName({ headers }: Pick<IncomingMessage, 'headers'>, rule: NameRule): boolean {
+  if (rule.anyName) return true;
+  const address = `http://${headers.host ?? ''}`;
+  return URL.canParse(address) && isOurs(new URL(address).hostname, rule.host);
+}
+
 function isOurs(name: string, listensOn: string): boolean {
   const own = hostname().toLowerCase();
   return (
