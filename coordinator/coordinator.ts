@@ -14,6 +14,8 @@ import { WorkerPool, type PoolOptions } from './members/worker-pool.ts';
 import { fewLines } from './report/few-lines.ts';
 import { plural, type Report } from './report/report.ts';
 import { Metrics } from './metrics/metrics.ts';
+import { BlockBudget } from './limits/block-budget.ts';
+import { descriptorLimit, placesFor } from './limits/descriptors.ts';
 import { isLoopback, reachableHosts } from './server/reachable.ts';
 import { machineRoutes } from './server/routes.ts';
 import { startServer, type ServerOptions } from './server/server.ts';
@@ -70,10 +72,14 @@ export interface Coordinator {
 
 /** Room for a frame's header beside the gradient. */
 const HEADER_BYTES = 64 << 10;
+/** Requests for /metrics, each of which takes about a millisecond. */
+const METRICS = { ofBlock: { burst: 60, perSecond: 5 }, inAll: { burst: 120, perSecond: 20 } };
 
 /** Opens the port and lets workers in; nothing is computed until a round is asked for. */
 export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
-  const { job, host, report, clock, signal, token, maxWorkers, codecs, pageDir } = options;
+  const { job, host, report, clock, signal, token, codecs, pageDir } = options;
+  const places = placesFor(descriptorLimit());
+  const maxWorkers = Math.min(options.maxWorkers, places.workers);
   const layout = layoutOf(job.layout);
   const maxFrameBytes = layout.length * 4 + HEADER_BYTES;
   const exact = job.microShard !== undefined;
@@ -103,6 +109,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     advice: () => advisor.advice,
     notices: () => notices.all,
     addresses: () => outside,
+    maxObservers: places.observers,
   });
   const metrics = new Metrics({ pool, observers: () => feed.observers, clock });
   const { audit = 0 } = options;
@@ -124,12 +131,19 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const connect = (connection: Connection): PoolConnection => pool.connect(connection);
   const routes = machineRoutes({
     ...{ rules, allowances },
+    names: { host, anyName: token !== undefined || options.tls !== undefined },
+    budget: new BlockBudget(clock, METRICS),
     workers: () => pool.members.size,
     metrics: () => metrics.text(),
   });
   const refusals = fewLines(
     (line) => report.warn(line, { event: 'refused' }),
     (count) => `... and ${count} more were not let in.`,
+    clock,
+  );
+  const troubles = fewLines(
+    (line) => report.warn(line, { event: 'connectionTrouble' }),
+    (count) => `... and ${count} more of that kind.`,
     clock,
   );
   const server = await startServer({
@@ -142,7 +156,10 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     tls: options.tls,
     hasToken: token !== undefined,
     allowances,
+    clock,
+    maxConnections: places.connections,
     onRefused: (sentence) => refusals.write(sentence),
+    onTrouble: (sentence) => troubles.write(sentence),
   }).catch((error: unknown) => {
     pool.close('The coordinator could not start.');
     feed.close('The coordinator could not start.');
@@ -197,6 +214,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       pool.close(reason);
       feed.close(reason);
       refusals.close();
+      troubles.close();
       await server.close();
     },
   };

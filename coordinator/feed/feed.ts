@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { float32 } from '../../shared/codec/float32.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { Job } from '../../shared/model/job.ts';
@@ -35,19 +36,21 @@ export interface FeedOptions {
   readonly notices?: () => readonly Notice[];
   /** Where other devices find the page; told to observers on this machine. */
   readonly addresses?: () => readonly string[];
+  /** Places for observers. */
+  readonly maxObservers?: number | undefined;
 }
 
 const TELL_EVERY_MS = 500;
 /** Weights are megabytes: at most this often, whoever asks. */
 const WEIGHTS_EVERY_MS = 2_000;
 const MOST_POINTS = 600;
-/** Observers of a finished run hear nothing else, and would take the silence for an end. */
-const PING_EVERY_MS = 5_000;
+/** randomInt gives no more at once; nobody guesses one of so many. */
+const MAX_PING_ID = 2 ** 48 - 1;
 
 /** The run as observers see it: hears what the report hears, and tells it on, a few times a second at most. */
 export class Feed implements TrainingReport {
   readonly #options: FeedOptions;
-  readonly #observers = new Observers();
+  readonly #observers: Observers;
   readonly #curve = new Curve(MOST_POINTS);
   readonly #work = new RecentWork();
   readonly #epochs: EpochRecord[];
@@ -59,13 +62,14 @@ export class Feed implements TrainingReport {
   #epoch = 0;
   #epochStartedMs = 0;
   #weightsSentMs = -Infinity;
-  #pingedMs = -Infinity;
   /** Why the run is over; null while it is not. */
   #finished: string | null = null;
   #cancelTick: () => void;
 
   constructor(options: FeedOptions) {
     this.#options = options;
+    const { clock, maxObservers } = options;
+    this.#observers = new Observers({ clock, maxObservers, pingId: () => randomInt(MAX_PING_ID) });
     this.#epochs = [...(options.epochs ?? [])];
     this.#steps = stepsPerEpoch(options.job.data.trainSamples, options.job.batchSize);
     this.#cancelTick = options.clock.after(TELL_EVERY_MS, () => this.#tick());
@@ -77,10 +81,11 @@ export class Feed implements TrainingReport {
 
   /** @throws ProtocolError (full) */
   watch(connection: Connection): PoolConnection {
-    // What is in the curve that it gets first is not told it again as news.
-    if (this.#fresh.length > 0) this.#tellProgress();
-    const run = this.#run(connection.sameMachine === true);
-    return this.#observers.add(connection, [run, ...this.#ending()]);
+    return this.#observers.add(connection, () => {
+      // What is in the curve that it gets first is not told it again as news.
+      if (this.#fresh.length > 0) this.#tellProgress();
+      return [this.#run(connection.sameMachine === true), ...this.#ending()];
+    });
   }
 
   epochStarted(epoch: number): void {
@@ -132,8 +137,8 @@ export class Feed implements TrainingReport {
       this.#fresh = [];
       return;
     }
+    this.#observers.checkReading();
     if (this.#finished === null) this.#tellProgress();
-    else this.#ping();
     const weights = this.#last?.weights;
     if (weights === undefined || weights.isWhole?.() === false) return;
     if (clock.now() - this.#weightsSentMs < WEIGHTS_EVERY_MS) return;
@@ -141,13 +146,6 @@ export class Feed implements TrainingReport {
       this.#weightsSentMs = clock.now();
       return frameOf(weights);
     });
-  }
-
-  #ping(): void {
-    const nowMs = this.#options.clock.now();
-    if (nowMs - this.#pingedMs < PING_EVERY_MS) return;
-    this.#pingedMs = nowMs;
-    this.#observers.tell({ type: 'ping', id: 0 });
   }
 
   /** What an observer of a finished run is told after the run. */

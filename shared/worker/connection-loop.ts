@@ -1,3 +1,4 @@
+import { nanoid } from 'nanoid';
 import { pause, type Clock, type StopSignal } from '../clock.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Connect } from '../transport.ts';
@@ -45,7 +46,8 @@ export class RefusedError extends Error {
 export async function runWorker(options: WorkerOptions): Promise<string> {
   const { url, clock, random, report, signal } = options;
   const trainers = new TrainerCache(options.engine);
-  const instance = Array.from({ length: 3 }, () => random().toString(36).slice(2, 12)).join('');
+  // Whoever knows it takes this worker's place, so it comes from the platform's secure generator, not from `random`.
+  const instance = nanoid();
   try {
     for (let attempt = 0; !signal.aborted; attempt++) {
       const { end, welcomed } = await runSession(options, trainers, instance);
