@@ -4,6 +4,7 @@ import type { Dataset } from '../shared/data/dataset.ts';
 import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
 import type { EpochRecord } from '../shared/protocol/messages.ts';
 import { beginRun, type BeginFlags, type Begun } from './begin.ts';
+import { checkModel, warnOfShardStatistics } from './check-model.ts';
 import { growHeap } from './heap.ts';
 import { INTERRUPTED, interruptible } from './interrupt.ts';
 import { codecRule } from './members/link-codecs.ts';
@@ -72,6 +73,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
       return 0;
     }
     sayData(dataset, report);
+    await checkModel(begun, flags.model !== undefined, program, report);
     if (flags.workers !== 0) {
       report.close();
       await program.prepareEngine(flags.engine, interrupt.signal);
@@ -81,6 +83,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
     const note = (line: string): void => report.info(line);
     const workers = await localWorkers(flags, program, { note, signal: interrupt.signal, threads });
     if (stopping()) return INTERRUPTED;
+    warnOfShardStatistics(job, { ...flags, workers }, report);
     const { trained, folder, checkpointed } = await withWorkers(
       {
         ...flags,
