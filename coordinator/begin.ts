@@ -18,7 +18,7 @@ import {
   type RunFolder,
 } from './storage/run-folder.ts';
 import { lockRun, type RunLock } from './storage/run-lock.ts';
-import { readTopology } from './storage/topology-file.ts';
+import { readModelFile } from './storage/topology-file.ts';
 import { createOptimizer, type Optimizer } from './training/optimizer.ts';
 import type { TrainingStart } from './training/train.ts';
 
@@ -70,11 +70,13 @@ export function beginRun(flags: BeginFlags, report: Report, signal: AbortSignal)
 
 async function newRun(flags: BeginFlags, report: Report, signal: AbortSignal): Promise<Begun> {
   const dataset = await openDataset(flags, report, signal);
-  const topology = flags.model === undefined ? undefined : await readTopology(flags.model);
+  const file = flags.model === undefined ? null : await readModelFile(flags.model);
   const epochs = flags.epochs ?? DEFAULT_EPOCHS;
   const prepared = await prepareJob(dataset, {
     ...flags,
-    ...{ epochs, topology },
+    epochs,
+    topology: file?.topology,
+    weights: file?.weights ?? undefined,
     microShard: flags.exact === true ? flags.microShard : undefined,
   });
   const optimizer = createOptimizer(prepared.job.optimizer, layoutOf(prepared.job.layout));

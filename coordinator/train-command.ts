@@ -2,6 +2,7 @@ import { clockOf } from '../shared/clock.ts';
 import type { LogFormat } from '../shared/json-log.ts';
 import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
 import { beginRun, type BeginFlags, type Begun } from './begin.ts';
+import { checkModel, warnOfShardStatistics } from './check-model.ts';
 import { growHeap } from './heap.ts';
 import { INTERRUPTED, interrupted, interruptible } from './interrupt.ts';
 import { codecRule } from './members/link-codecs.ts';
@@ -77,6 +78,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
       return 0;
     }
     sayData(dataset, report);
+    await checkModel(begun, flags.model !== undefined, program, report);
     if (flags.workers !== 0) {
       report.close();
       await program.prepareEngine(flags.engine, interrupt.signal);
@@ -86,6 +88,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
     const note = (line: string): void => report.info(line);
     const workers = await localWorkers(flags, program, { note, signal: interrupt.signal, threads });
     if (stopping()) return INTERRUPTED;
+    warnOfShardStatistics(job, { ...flags, workers }, report);
     const { trained, measured, folder, checkpointed } = await withWorkers(
       {
         ...flags,
