@@ -3,9 +3,10 @@ import { Feed } from '../../../coordinator/feed/feed.ts';
 import type { PoolConnection } from '../../../coordinator/members/greetings.ts';
 import type { FromCoordinator, FromWorker } from '../../../shared/protocol/messages.ts';
 import { frameFromWorker, parseFromCoordinator, type Received } from '../../../shared/protocol/parse.ts';
+import { CloseCode } from '../../../shared/protocol/close-code.ts';
 import { exampleJob, step } from '../../shared/protocol/examples.ts';
 import { linkedPair, type LinkedEnd } from '../../support/linked-connection.ts';
-import { settle } from '../../support/manual-clock.ts';
+import { manualClock, settle } from '../../support/manual-clock.ts';
 import { testPool } from '../members/pool-harness.ts';
 
 /** A feed of a pool with a worker in it, at the middle of its second step of four. */
@@ -230,6 +231,62 @@ describe('the feed', () => {
     bufferedBytes = 0;
     await tick();
     expect(frames).toBe(2);
+  });
+
+  it('closes observers that do not read: a ping has a number that only a reader knows', async () => {
+    const { clock, feed, watch } = await testFeed();
+    const reading = watch();
+    const guessing = watch();
+    const silent = watch();
+    const pings = (): number[] =>
+      reading.received.flatMap(({ message }) => (message.type === 'ping' ? [message.id] : []));
+    for (let i = 0; i < 200; i++) {
+      await clock.advance(500);
+      const id = pings().at(-1);
+      if (id !== undefined) await reading.say({ type: 'pong', id });
+      await guessing.say({ type: 'pong', id: i });
+      if (i === 100) expect(feed.observers).toBe(3);
+    }
+    expect([reading, guessing, silent].map(({ end }) => end.closed?.code)).toEqual([
+      undefined,
+      CloseCode.timeout,
+      CloseCode.timeout,
+    ]);
+    expect(pings().length).toBeGreaterThan(3);
+    expect(new Set(pings()).size).toBe(pings().length);
+  });
+
+  it('has so many places for observers; a network that holds more of them makes way for another', async () => {
+    const clock = manualClock();
+    const { pool } = testPool();
+    const feed = new Feed({ job: exampleJob, clock, pool, maxObservers: 3 });
+    const closed: string[] = [];
+    const watch = (addressBlock: string): PoolConnection =>
+      feed.watch({
+        ...{ addressBlock, bufferedBytes: 0, send: () => undefined, terminate: () => undefined },
+        close: (code) => closed.push(`${addressBlock} ${code}`),
+      });
+    for (let i = 0; i < 3; i++) watch('a');
+    expect(() => watch('a')).toThrow('All 3 places for observers are taken.');
+    watch('b');
+    expect(closed).toEqual([`a ${CloseCode.full}`]);
+    expect(() => watch('b')).toThrow('All 3 places');
+    feed.close('done');
+  });
+
+  it('takes so many observers of one network at once, and others all the same', async () => {
+    const { pool } = testPool();
+    const feed = new Feed({ job: exampleJob, clock: manualClock(), pool });
+    const watch = (addressBlock: string): PoolConnection =>
+      feed.watch({
+        ...{ addressBlock, bufferedBytes: 0, send: () => undefined, terminate: () => undefined },
+        close: () => undefined,
+      });
+    const leave = (): void => watch('a').onClose(1000, '');
+    for (let i = 0; i < 200; i++) leave();
+    expect(leave).toThrow('Too many observers come at once');
+    watch('b');
+    feed.close('done');
   });
 
   it('hears nothing from observers but their wishes', async () => {
