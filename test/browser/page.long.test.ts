@@ -1,8 +1,14 @@
 import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { AxeResults } from 'axe-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { selfSignedCertificate } from '../../coordinator/server/certificate.ts';
 import { describeInBrowser } from '../support/in-browser.ts';
+import { troubleOf } from '../support/page-trouble.ts';
+import { startTlsPrefixProxy } from '../support/tls-prefix-proxy.ts';
 import { policyBreaches, startPageRun, sumOfBars, textIs, type PageRun } from './page-run.ts';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -69,6 +75,29 @@ describeInBrowser('the page in Chromium', () => {
     expect(await policyBreaches(page)).toEqual([]);
     expect([...trouble, ...worker.trouble]).toEqual([]);
     await worker.page.close();
+  }, 120_000);
+
+  test('behind a proxy with TLS and a path it joins, shows, reads, leaves and comes back', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'gradcast-proxy-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const tls = await selfSignedCertificate(folder, [], new Date());
+    const proxy = await startTlsPrefixProxy(tls, '/train/', run.coordinator.port);
+    onTestFinished(() => proxy.close());
+    const context = await run.browser.newContext({ ignoreHTTPSErrors: true });
+    const page = await context.newPage();
+    const trouble = troubleOf(page);
+    await page.goto(`https://127.0.0.1:${proxy.port}/train/#secret`);
+    expect(await page.evaluate('isSecureContext')).toBe(true);
+    await textIs(page, '#state', /^Contributing$/);
+    await textIs(page, '#samples', /[1-9]/);
+    await page.getByRole('button', { name: 'Draw a 1' }).click();
+    await expect.poll(() => sumOfBars(page), { timeout: 30_000 }).toBeGreaterThanOrEqual(95);
+    await page.getByRole('button', { name: 'Only watch' }).click();
+    await textIs(page, '#state', /^Watching$/);
+    await page.getByRole('button', { name: 'Join in' }).click();
+    await textIs(page, '#state', /^Contributing$/);
+    expect(trouble).toEqual([]);
+    await context.close();
   }, 120_000);
 
   test.each([
