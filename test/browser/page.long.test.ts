@@ -1,9 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { AxeResults } from 'axe-core';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { selfSignedCertificate } from '../../coordinator/server/certificate.ts';
 import { describeInBrowser } from '../support/in-browser.ts';
@@ -11,7 +8,6 @@ import { troubleOf } from '../support/page-trouble.ts';
 import { startTlsPrefixProxy } from '../support/tls-prefix-proxy.ts';
 import { policyBreaches, startPageRun, sumOfBars, textIs, type PageRun } from './page-run.ts';
 
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 // What runs in the page is text: these types are Node's.
 const KEEP_LOCKS = `
   locks = [];
@@ -99,34 +95,4 @@ describeInBrowser('the page in Chromium', () => {
     expect(trouble).toEqual([]);
     await context.close();
   }, 120_000);
-
-  test.each([
-    ['phone', 'light', 390, 844],
-    ['phone', 'dark', 390, 844],
-    ['desktop', 'light', 1280, 900],
-    ['desktop', 'dark', 1280, 900],
-  ] as const)(
-    'axe finds nothing on a %s, %s, and nothing sticks out',
-    async (_, colorScheme, width, height) => {
-      // axe comes by eval, which the page's policy does not let in.
-      const context = await run.browser.newContext({
-        bypassCSP: true,
-        colorScheme,
-        viewport: { width, height },
-      });
-      const page = await context.newPage();
-      await page.goto(`${run.address}#secret`);
-      await textIs(page, '#people-title', /worker/);
-      await page.getByRole('button', { name: 'Draw a 3' }).click();
-      await page.locator('#bars .best').waitFor();
-      await page.evaluate(axe);
-      const { violations } = await page.evaluate(() =>
-        (globalThis as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run(),
-      );
-      expect(violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)])).toEqual([]);
-      expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
-      await context.close();
-    },
-    60_000,
-  );
 });
