@@ -143,6 +143,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     feed.close('The coordinator could not start.');
     throw error;
   });
+  let isClosing = false;
   pool.listen({
     joined: ({ name, engine, ...member }) => {
       const threads = plural(engine.threads, 'thread');
@@ -153,13 +154,15 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
         ...engine,
       });
     },
-    left: ({ name }, reason) =>
-      report.info(`- ${name} left: ${reason}`, { event: 'left', worker: name, reason }),
+    left({ name }, reason) {
+      // That all leave at the end of a run is no news.
+      if (!isClosing) report.info(`- ${name} left: ${reason}`, { event: 'left', worker: name, reason });
+    },
     refused: (reason) => refusals.write(`A worker was not let in: ${reason}`),
     recoded: ({ name, ...member }, reason) =>
       report.info(`${name}: ${reason}`, { event: 'recoded', worker: name, codecs: inShort(member) }),
     reserved: ({ name }, reason) =>
-      report.info(reason === null ? `${name} takes part again.` : `${name} is kept in reserve: ${reason}`, {
+      report.info(reason === null ? `${name} is active again.` : `${name} is on standby: ${reason}`, {
         event: reason === null ? 'unreserved' : 'reserved',
         worker: name,
       }),
@@ -179,6 +182,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       (name) => `${options.tls === undefined ? 'ws' : 'wss'}://${name}:${server.port}`,
     ),
     async close(reason) {
+      isClosing = true;
       pool.close(reason);
       feed.close(reason);
       refusals.close();

@@ -143,8 +143,8 @@ describe('a session', () => {
       return effects;
     });
     expect(said).toEqual([
-      [{ type: 'report', line: 'Kept in reserve: Why.' }],
-      [{ type: 'report', line: 'In reserve no longer: Why.' }],
+      [{ type: 'report', line: 'Standby: Why.' }],
+      [{ type: 'report', line: 'Active again: Why.' }],
     ]);
   });
 
