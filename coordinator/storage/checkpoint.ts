@@ -33,7 +33,9 @@ export interface Checkpoint extends Omit<Header, 'vectors'> {
 const MAGIC = 'gradcast checkpoint 1\n';
 const DIGEST_BYTES = 32;
 const KEPT = 3;
-const FILE = /^checkpoint-(\d+)\.bin$/;
+/** Steps of a checkpoint, in the name of its file. */
+export const CHECKPOINT_FILE = /^checkpoint-(\d+)\.bin$/;
+export const checkpointName = (steps: number): string => `checkpoint-${String(steps).padStart(9, '0')}.bin`;
 /** What a process that was killed while it wrote has left. */
 const HALF_WRITTEN = /^checkpoint-\d+\.bin\.\d+$/;
 
@@ -88,7 +90,7 @@ export function decodeCheckpoint(bytes: Buffer): Checkpoint {
 /** Writes a checkpoint so that at every instant those in the folder are whole, and keeps the last few. */
 export async function saveCheckpoint(dir: string, { steps }: Position, bytes: Buffer): Promise<void> {
   await mkdir(dir, { recursive: true });
-  await writeFileAtomic(join(dir, `checkpoint-${String(steps).padStart(9, '0')}.bin`), bytes);
+  await writeFileAtomic(join(dir, checkpointName(steps)), bytes);
   await syncFolder(dir);
   const halves = (await readdir(dir)).filter((file) => HALF_WRITTEN.test(file));
   const old = [...(await checkpointFiles(dir)).slice(KEPT), ...halves];
@@ -115,8 +117,8 @@ export async function loadCheckpoint(dir: string, warn: (line: string) => void):
 /** The newest first. */
 async function checkpointFiles(dir: string): Promise<string[]> {
   const files = await readdir(dir).catch((): string[] => []);
-  const stepsOf = (file: string): number => Number(FILE.exec(file)?.[1]);
-  return files.filter((file) => FILE.test(file)).sort((a, b) => stepsOf(b) - stepsOf(a));
+  const stepsOf = (file: string): number => Number(CHECKPOINT_FILE.exec(file)?.[1]);
+  return files.filter((file) => CHECKPOINT_FILE.test(file)).sort((a, b) => stepsOf(b) - stepsOf(a));
 }
 
 /** Makes a rename last through a power cut; where folders cannot be opened, nothing is to be done. */

@@ -4,7 +4,7 @@ import type { TF } from '../../shared/engine/model.ts';
 import { addonFile, requireFrom, type NativeCandidate } from './candidates.ts';
 import { cudaLibraries, preloadLibraries } from './cuda-libraries.ts';
 
-/** node:util as it was before version 23; tfjs-node calls these. */
+/** node:util as it was before version 22, which warns of these, and 23, which has them no more; tfjs-node calls them. */
 const OLD_UTIL: Readonly<Record<string, (value: unknown) => boolean>> = {
   isNullOrUndefined: (value) => value === null || value === undefined,
   isArray: (value) => Array.isArray(value),
@@ -58,5 +58,5 @@ export async function loadNative({ package: name, variant, folder, missing }: Na
 }
 
 export function putBackOldUtil(util: Record<string, unknown>): void {
-  for (const [name, is] of Object.entries(OLD_UTIL)) util[name] ??= is;
+  for (const [name, is] of Object.entries(OLD_UTIL)) util[name] = is;
 }
