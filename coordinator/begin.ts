@@ -61,6 +61,16 @@ export interface Begun extends PreparedJob {
   readonly release: () => Promise<void>;
 }
 
+/** A run that is to be resumed has no step left. */
+export class RunFinishedError extends Error {
+  constructor(dir: string, epochs: number) {
+    super(
+      `The run in ${dir} is finished (${epochs} of ${epochs} epochs). To train it longer, give more: --epochs ${2 * epochs}.`,
+    );
+    this.name = 'RunFinishedError';
+  }
+}
+
 /** @throws Error with a sentence if the data, the model or the checkpoint cannot be used, or the run is going on elsewhere */
 export function beginRun(flags: BeginFlags, report: Report, signal: AbortSignal): Promise<Begun> {
   return flags.resume === undefined
@@ -123,6 +133,7 @@ async function goOn(
   const checkpoint = await loadCheckpoint(join(dir, 'checkpoints'), (line) => report.warn(line));
   const { position, tally, knownAnswer } = checkpoint;
   const job = { ...checkpoint.job, epochs: epochs ?? checkpoint.job.epochs };
+  if (position.epoch > job.epochs) throw new RunFinishedError(dir, job.epochs);
   const { seed } = job;
   const dataset = await openDataset(
     { ...(data === undefined ? {} : { data }), limit: job.data.trainSamples, seed },
@@ -137,7 +148,7 @@ async function goOn(
   const folder = await reopenRunFolder(resolve(dir), position.epoch, lock);
   const before = await readCheckpointInterval(folder.dir);
   if (checkpointEvery !== undefined) await folder.updateConfig({ checkpointEvery });
-  report.info(`Going on with ${dir} after step ${position.steps}, in epoch ${position.epoch}`);
+  report.info(`Resuming ${dir} after step ${position.steps}, in epoch ${position.epoch} of ${job.epochs}`);
   return {
     ...prepared,
     ...{ job, dataset, dataDigest, weights, optimizer, knownAnswer },

@@ -165,6 +165,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     feed.close('The coordinator could not start.');
     throw error;
   });
+  let isClosing = false;
   pool.listen({
     joined: ({ name, engine, ...member }) => {
       const threads = plural(engine.threads, 'thread');
@@ -175,13 +176,15 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
         ...engine,
       });
     },
-    left: ({ name }, reason) =>
-      report.info(`- ${name} left: ${reason}`, { event: 'left', worker: name, reason }),
+    left({ name }, reason) {
+      // That all leave at the end of a run is no news.
+      if (!isClosing) report.info(`- ${name} left: ${reason}`, { event: 'left', worker: name, reason });
+    },
     refused: (reason) => refusals.write(`A worker was not let in: ${reason}`),
     recoded: ({ name, ...member }, reason) =>
       report.info(`${name}: ${reason}`, { event: 'recoded', worker: name, codecs: inShort(member) }),
     reserved: ({ name }, reason) =>
-      report.info(reason === null ? `${name} takes part again.` : `${name} is kept in reserve: ${reason}`, {
+      report.info(reason === null ? `${name} is active again.` : `${name} is on standby: ${reason}`, {
         event: reason === null ? 'unreserved' : 'reserved',
         worker: name,
       }),
@@ -210,6 +213,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     urls: hosts.map((name) => `${scheme}://${name}:${server.port}`),
     finish,
     async close(reason) {
+      isClosing = true;
       finish(reason);
       pool.close(reason);
       feed.close(reason);

@@ -1,7 +1,7 @@
 import { clockOf } from '../shared/clock.ts';
 import type { LogFormat } from '../shared/json-log.ts';
 import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
-import { beginRun, type BeginFlags, type Begun } from './begin.ts';
+import { beginRun, RunFinishedError, type BeginFlags, type Begun } from './begin.ts';
 import { checkModel, warnOfShardStatistics } from './check-model.ts';
 import { growHeap } from './heap.ts';
 import { INTERRUPTED, interrupted, interruptible } from './interrupt.ts';
@@ -19,6 +19,7 @@ import { userCacheDir } from './storage/dataset.ts';
 import { saveModel } from './storage/model-folder.ts';
 import { CheckpointWriter } from './storage/checkpoint-writer.ts';
 import { EpochSaver } from './storage/epoch-saver.ts';
+import { keepLastCheckpoint } from './storage/keep-last-checkpoint.ts';
 import type { RunFolder } from './storage/run-folder.ts';
 import { saveStopped, type Measured } from './save-stopped.ts';
 import { train } from './training/train.ts';
@@ -73,10 +74,6 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
     made.begun = begun;
     const { dataset, job, weights, optimizer, start, history, knownAnswer } = begun;
     if (job.microShard !== undefined) checkExact({ ...flags, exact: true });
-    if (start !== undefined && start.position.epoch > job.epochs) {
-      report.info(`That run is done: ${job.epochs} epochs. Give more --epochs to go on with it.`);
-      return 0;
-    }
     sayData(dataset, report);
     await checkModel(begun, flags.model !== undefined, program, report);
     if (flags.workers !== 0) {
@@ -152,7 +149,10 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
         if (stopping() && trained.steps > 0) {
           const stopped = { trained, job, dataset, weights, rounds, report };
           measured = await saveStopped({ ...stopped, save: (known) => save(trained.epochs, known) });
-        } else epochs.check();
+        } else {
+          epochs.check();
+          await keepLastCheckpoint(folder.checkpointDir, trained.steps);
+        }
         return { trained, measured, folder, checkpointed: checkpoints.written || start !== undefined };
       },
       flags.keepOpen !== true
@@ -176,6 +176,10 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
     if (stopping() && trained.steps > 0 && checkpointed) sayGoOn(folder, flags, program, report);
     return stopping() ? INTERRUPTED : 0;
   } catch (error) {
+    if (error instanceof RunFinishedError) {
+      report.info(error.message);
+      return 0;
+    }
     // Of what heeds the signal, nothing has been begun yet.
     if (error === interrupt.signal.reason) return INTERRUPTED;
     throw error;

@@ -1,5 +1,6 @@
 import { TLSSocket } from 'node:tls';
 import { WebSocket, type RawData } from 'ws';
+import { CloseCode } from '../shared/protocol/close-code.ts';
 import { readableText } from '../shared/protocol/readable.ts';
 import type { Connect } from '../shared/transport.ts';
 
@@ -8,7 +9,9 @@ const CLOSE_GRACE_MS = 1_000;
 /** A coordinator's frames are its own business; this only keeps a stranger's from filling the memory. */
 const MAX_FRAME_BYTES = 1 << 30;
 
-const UNTRUSTED = new Set(['DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN']);
+const SELF_SIGNED = new Set(['DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN']);
+/** What Node and OpenSSL call certificates that do not pass: CERT_HAS_EXPIRED, ERR_TLS_CERT_ALTNAME_INVALID and so on. */
+const UNTRUSTED = /CERT|ISSUER|LEAF_SIGNATURE/;
 const TRUST_IT = 'give the --fingerprint that the coordinator prints';
 
 /** Connections over ws, to whoever has a certificate that this machine trusts. */
@@ -35,11 +38,14 @@ function connect(
     rejectUnauthorized: fingerprint === undefined,
   });
   let failure = '';
+  /** Trying again would show the same certificate. */
+  let isUntrusted = false;
   // Comes before 'open': nothing but the request to upgrade has been said.
   socket.on('upgrade', ({ socket: carrier }) => {
     if (fingerprint === undefined) return;
     const shown = carrier instanceof TLSSocket ? carrier.getPeerCertificate().fingerprint256 : 'none';
     if (shown === fingerprint) return;
+    isUntrusted = true;
     failure = `the certificate there has the fingerprint ${shown}, not the one that was given`;
     socket.terminate();
   });
@@ -47,12 +53,14 @@ function connect(
   socket.on('message', (data: RawData) => events.onFrame(data as Buffer));
   socket.on('error', (error: NodeJS.ErrnoException) => {
     if (failure !== '') return;
-    failure = UNTRUSTED.has(error.code ?? '') ? `${error.message}: ${TRUST_IT}` : error.message;
+    const code = error.code ?? '';
+    isUntrusted = UNTRUSTED.test(code);
+    failure = SELF_SIGNED.has(code) ? `${error.message}: ${TRUST_IT}` : error.message;
   });
   socket.on('close', (code, reason) => {
     // A stranger's words, which end up in a terminal.
     const said = readableText(reason.toString());
-    events.onClose(code, said === '' ? failure : said);
+    events.onClose(isUntrusted ? CloseCode.untrusted : code, said === '' ? failure : said);
   });
   return {
     send(frame) {

@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import type { MachineReport } from './machine-report.ts';
 import { parseSiblingMessage, type SiblingMessage } from './sibling-messages.ts';
 
 /** One of several workers: what it is called, and what its environment has more than the others'. */
@@ -14,7 +15,9 @@ export interface ProcessesOptions {
   readonly env: NodeJS.ProcessEnv;
   readonly signal: AbortSignal;
   readonly note: (line: string) => void;
-  /** Called with what a worker tells this process. */
+  /** Hears all that workers tell this process. */
+  readonly report?: Pick<MachineReport, 'heard'>;
+  /** Called with what a worker tells this process, beside the report. */
   readonly onMessage?: (message: SiblingMessage, worker: WorkerSpec) => void;
 }
 
@@ -56,23 +59,36 @@ async function keepRunning(options: ProcessesOptions, worker: WorkerSpec): Promi
   for (;;) {
     if (stopping()) return 0;
     const startedAtMs = performance.now();
-    const code = await runOnce(options, worker);
-    if (code !== null) return code;
+    const { code, signal } = await runOnce(options, worker);
+    if (!RESTARTED.has(code)) return code ?? 1;
     if (stopping()) return 0;
     restarts = performance.now() - startedAtMs < EARLY_MS ? restarts - 1 : RESTARTS;
+    const ending = `${name} ${endingOf(code, signal)}`;
     if (restarts < 0) {
-      options.note(`${name} was killed ${RESTARTS + 1} times at once; not started again.`);
+      options.note(`${ending} for the ${RESTARTS + 1}th time within seconds; not restarted.`);
       return 1;
     }
-    options.note(`${name} was killed; starting it again.`);
+    const attempt = restarts < RESTARTS ? ` (${RESTARTS - restarts} of ${RESTARTS})` : '';
+    options.note(`${ending}; restarting${attempt}.`);
   }
 }
 
-/** @returns the exit code, or null if a signal, or what is like one, ended the process */
+function endingOf(code: number | null, signal: NodeJS.Signals | null): string {
+  if (code === ENGINE_DIED) return 'lost its engine';
+  if (code === ASKED_TO_LEAVE) return 'was asked to leave';
+  return signal === 'SIGKILL' ? 'was killed (signal SIGKILL)' : `crashed (signal ${signal ?? 'unknown'})`;
+}
+
+interface Ended {
+  /** Null if a signal ended the process. */
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
 function runOnce(
-  { command, env, signal, note, onMessage }: ProcessesOptions,
+  { command, env, signal, note, report, onMessage }: ProcessesOptions,
   worker: WorkerSpec,
-): Promise<number | null> {
+): Promise<Ended> {
   return new Promise((resolve) => {
     const [program, ...args] = command;
     // stdin is a leash: it closes when this process dies, however it dies.
@@ -83,20 +99,22 @@ function runOnce(
     child.stdin?.on('error', () => undefined);
     child.on('message', (received) => {
       const message = parseSiblingMessage(received);
-      if (message !== null) onMessage?.(message, worker);
+      if (message === null) return;
+      report?.heard(worker.name, message);
+      onMessage?.(message, worker);
     });
     const stop = (): void => endProcess(child);
     signal.addEventListener('abort', stop);
     if (signal.aborted) stop();
-    const settle = (code: number | null): void => {
+    const settle = (ended: Ended): void => {
       signal.removeEventListener('abort', stop);
-      resolve(code);
+      resolve(ended);
     };
     child.once('error', (error) => {
       note(`${worker.name} could not be started: ${error.message}`);
-      settle(1);
+      settle({ code: 1, signal: null });
     });
-    child.once('exit', (code) => settle(RESTARTED.has(code) ? null : code));
+    child.once('exit', (code, endedBy) => settle({ code, signal: endedBy }));
   });
 }
 

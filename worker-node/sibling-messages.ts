@@ -2,11 +2,25 @@ import * as v from 'valibot';
 import type { Job } from '../shared/model/job.ts';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const line = v.pipe(v.string(), v.maxLength(5_000));
 const schema = v.variant('type', [
+  /** The engine is open. */
+  v.object({ type: v.literal('engine'), text: line }),
   /** The worker has loaded the job. `totalSteps` is null in exact mode, where engines must not change. */
-  v.object({ type: v.literal('joined'), totalSteps: v.nullable(count) }),
+  v.object({
+    type: v.literal('joined'),
+    totalSteps: v.nullable(count),
+    data: v.optional(line, ''),
+    batchSize: v.optional(count, 0),
+  }),
   /** The worker has computed a gradient of this step. */
-  v.object({ type: v.literal('computed'), step: count }),
+  v.object({ type: v.literal('computed'), step: count, samples: v.optional(count, 0) }),
+  /** The worker has no connection and waits before the next try. */
+  v.object({ type: v.literal('waiting'), reason: line, waitMs: v.pipe(v.number(), v.minValue(0)) }),
+  /** The worker's part is over, and why. */
+  v.object({ type: v.literal('ended'), reason: line }),
+  /** The worker cannot take part, and why. */
+  v.object({ type: v.literal('refused'), reason: line }),
 ]);
 
 /** What a worker process tells the process that started it. */
@@ -18,9 +32,13 @@ export function parseSiblingMessage(message: unknown): SiblingMessage | null {
   return success ? output : null;
 }
 
-/** Sends to the parent process, if it listens. */
-export function tellParent(message: SiblingMessage): void {
-  if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
+/** Sends to the parent process. Settles when it is sent, or cannot be. */
+export function tellParent(message: SiblingMessage): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.connected && process.send !== undefined) {
+      process.send(message, undefined, undefined, () => resolve());
+    } else resolve();
+  });
 }
 
 /** Steps of a whole run; null in exact mode. */

@@ -5,7 +5,7 @@ import type { WorkerReport } from '../shared/worker/run-session.ts';
 import { garbageCollector } from './collect-garbage.ts';
 import { connectPinned } from './connect.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
-import { tellParent, totalSteps } from './sibling-messages.ts';
+import { totalSteps, type SiblingMessage } from './sibling-messages.ts';
 import { openThreadedEngine, type EngineDiedError } from './thread/threaded-engine.ts';
 
 export interface WorkOptions {
@@ -18,9 +18,9 @@ export interface WorkOptions {
   /** The program of the engine's thread, as built. */
   readonly threadFile: string;
   readonly signal: AbortSignal;
-  /** What went as it should. */
-  readonly info: (line: string) => void;
-  /** What the person should know. */
+  /** Hears how the work goes. */
+  readonly tell: (message: SiblingMessage) => void;
+  /** What the person should know of this worker alone. */
   readonly note: (line: string) => void;
 }
 
@@ -30,7 +30,7 @@ export interface WorkOptions {
  * @throws EngineDiedError if the engine's thread ends before
  */
 export async function work(options: WorkOptions): Promise<string> {
-  const { url, token, signal, info, note } = options;
+  const { url, token, signal, tell, note } = options;
   const name = options.name ?? hostname();
   const threaded = await openThreadedEngine({
     file: options.threadFile,
@@ -41,20 +41,21 @@ export async function work(options: WorkOptions): Promise<string> {
   });
   const { engine, why, died } = threaded;
   const { backend, device, threads } = engine.info;
-  info(`${name}: ${backend} on ${device}, ${threads} thread${threads === 1 ? '' : 's'} (${why})`);
+  const text = `${backend} on ${device}, ${threads} thread${threads === 1 ? '' : 's'} (${why})`;
+  tell({ type: 'engine', text });
   const collectGarbage = garbageCollector();
   const report: WorkerReport = {
     joined: ({ job }) => {
-      info(`${name}: joined ${url}, ${job.data.name}, batch ${job.batchSize}`);
-      tellParent({ type: 'joined', totalSteps: totalSteps(job) });
+      const { batchSize, data } = job;
+      tell({ type: 'joined', totalSteps: totalSteps(job), data: data.name, batchSize });
     },
     // The gradient has left, the next weights are on their way: nobody waits for this worker now.
-    computed: (task, step) => {
-      if (task === 'train') tellParent({ type: 'computed', step });
+    computed: (task, step, samples) => {
+      if (task === 'train') tell({ type: 'computed', step, samples });
       threaded.collectGarbage();
       collectGarbage();
     },
-    waiting: (line) => note(`${name}: ${line}`),
+    waiting: (_line, { reason, waitMs }) => tell({ type: 'waiting', reason, waitMs }),
     note: (line) => note(`${name}: ${line}`),
   };
   try {

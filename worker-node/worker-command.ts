@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { clockOf } from '../shared/clock.ts';
-import { notALink, parseCoordinatorLink } from '../shared/coordinator-link.ts';
+import { coordinatorLink, notALink, parseCoordinatorLink } from '../shared/coordinator-link.ts';
 import type { LogFormat } from '../shared/json-log.ts';
 import { devicesHere, visibleDevice, type Devices } from './devices.ts';
 import { nativeCandidates } from './engine/candidates.ts';
@@ -12,6 +12,7 @@ import { installInBackground } from './engine/upgrade/background-install.ts';
 import { isWorthInstalling, mayInstall, thisProcessor } from './engine/upgrade/decision.ts';
 import { runAndSwitch } from './engine/upgrade/switch-engines.ts';
 import { leaveWhenAsked, TERMINATED } from './leave-when-asked.ts';
+import { MachineReport } from './machine-report.ts';
 import {
   ASKED_TO_LEAVE,
   ENGINE_DIED,
@@ -19,9 +20,12 @@ import {
   type ProcessesOptions,
   type WorkerSpec,
 } from './processes.ts';
+import { RefusedError } from '../shared/worker/connection-loop.ts';
+import { tellParent, type SiblingMessage } from './sibling-messages.ts';
 import { shapeOfThisMachine, workersHere } from './shape/workers-here.ts';
 import { EngineDiedError } from './thread/threaded-engine.ts';
 import { work } from './work.ts';
+import { workerLog } from './worker-log.ts';
 
 const INTERRUPTED = 130;
 
@@ -59,8 +63,13 @@ export async function runWorkerCommand(
   const { url } = parsed;
   const flags = parsed.token === undefined ? given : { ...given, token: parsed.token };
   const leaving = leaveWhenAsked();
-  const { note, info } = await logOf(flags);
+  const { note, info } = await workerLog(flags);
   const sibling = process.env.GRADCAST_SIBLING !== undefined;
+  const { name } = flags;
+  const report = new MachineReport({
+    ...{ name, url: coordinatorLink({ url }), info, note },
+    clock: clockOf(globalThis),
+  });
   // The parent process of a worker has seen to the engine; and an installation brings none for GPUs.
   if (flags.engine === 'native' && process.env.GRADCAST_LEASH === undefined && flags.devices === undefined) {
     await requireNative(program, leaving);
@@ -74,44 +83,34 @@ export async function runWorkerCommand(
     (await mayInstall(flags, { cacheDir: engineCacheDir(), nowMs: Date.now() }));
   if (workers !== null || installs) {
     const specs = workers ?? [{ name: flags.name, env: {} }];
-    const processes = processesOf(url, flags, specs, { program, signal: leaving, note });
-    return installs ? runThenSwitch(processes, flags, program) : runProcesses(processes);
+    const processes = processesOf(url, flags, specs, { program, signal: leaving, note, report });
+    const code = await (installs ? runThenSwitch(processes, flags, program) : runProcesses(processes));
+    report.close();
+    return code;
   }
   if (flags.threads !== undefined) process.env.TF_NUM_INTRAOP_THREADS = String(flags.threads);
+  // The process that started several workers speaks for all of them.
+  const isHeard = sibling && process.connected;
+  const tell = isHeard ? tellParent : (message: SiblingMessage) => report.heard(name, message);
   try {
-    const { token, name, engine, fingerprint } = flags;
+    const { token, engine, fingerprint } = flags;
     const { threadFile } = program;
-    const reason = await work({
-      url,
-      token,
-      fingerprint,
-      name,
-      engine,
-      threadFile,
-      signal: leaving,
-      info,
-      note,
-    });
-    info(`${name}: ${reason}`);
+    const options = { url, token, fingerprint, name, engine, threadFile, signal: leaving, note };
+    const reason = await work({ ...options, tell: (message) => void tell(message) });
+    if (!isHeard || !leaving.aborted) await tell({ type: 'ended', reason });
     // The others go on. Whoever holds the leash has asked all of them by letting go of it.
     return sibling && leaving.reason === TERMINATED ? ASKED_TO_LEAVE : 0;
   } catch (error) {
+    if (isHeard && error instanceof RefusedError) {
+      await tell({ type: 'refused', reason: error.message });
+      return 1;
+    }
     if (!sibling || !(error instanceof EngineDiedError)) throw error;
-    note(`${flags.name}: ${error.message}`);
+    note(`${name}: ${error.message}`);
     return ENGINE_DIED;
+  } finally {
+    report.close();
   }
-}
-
-/** How a worker says what goes as it should, and what the person should know. */
-async function logOf({ quiet, log }: WorkerFlags): Promise<Record<'info' | 'note', (line: string) => void>> {
-  const write = (text: string): void => void process.stderr.write(text);
-  const text = (line: string): void => write(`${line}\n`);
-  const json = log === 'json' ? (await import('../shared/json-log.ts')).jsonLog(write) : null;
-  const info = json === null ? text : (line: string): void => json.info(line);
-  return {
-    info: quiet === true ? () => undefined : info,
-    note: json === null ? text : (line) => json.warn(line),
-  };
 }
 
 /** @returns null for a single one, in this process */
@@ -168,7 +167,12 @@ function processesOf(
   url: string,
   flags: WorkerFlags,
   workers: readonly WorkerSpec[],
-  { program, signal, note }: { program: WorkerProgram; signal: AbortSignal; note: (line: string) => void },
+  {
+    program,
+    signal,
+    note,
+    report,
+  }: Pick<ProcessesOptions, 'signal' | 'note' | 'report'> & { program: WorkerProgram },
 ): ProcessesOptions {
   const { engine, token, threads, fingerprint } = flags;
   const options = ['--workers', '1', '--engine', engine, '--log', flags.log];
@@ -187,6 +191,7 @@ function processesOf(
     },
     signal,
     note,
+    ...(report === undefined ? {} : { report }),
   };
 }
 

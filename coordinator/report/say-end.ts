@@ -40,7 +40,7 @@ export function sayEnd(
   report.info(`  ${typed} predict ${shellWord(modelDir)} digit.png`);
 }
 
-/** Says how a run that was stopped is gone on with. */
+/** Says how a run that was stopped is resumed. */
 export function sayGoOn(
   { dir }: Pick<RunFolder, 'dir'>,
   flags: EndFlags,
@@ -48,7 +48,7 @@ export function sayGoOn(
   report: Says,
 ): void {
   const { command, codec, audit, https, token } = flags;
-  report.info(token === undefined ? 'Go on with it:' : 'Go on with it, with the same --token:');
+  report.info(token === undefined ? 'Resume it:' : 'Resume it, with the same --token:');
   report.info(
     `  ${typed} ${command} --resume ${shellWord(dir)}${dataFlag(flags)}` +
       (codec === 'auto' ? '' : ` --codec ${codec}`) +

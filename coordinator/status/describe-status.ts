@@ -1,6 +1,6 @@
 import type { EpochRecord, ProgressMessage, RunMessage, WorkerRow } from '../../shared/protocol/messages.ts';
 import { noticeText } from '../../shared/protocol/notice-text.ts';
-import { duration, epochLine, fixed, plural } from '../report/report.ts';
+import { duration, epochLine, fixed } from '../report/report.ts';
 
 /** What an observer knows of a run. */
 export interface RunStatus {
@@ -84,19 +84,16 @@ function cellsOf(worker: WorkerRow): string[] {
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
-/** Whom the steps wait for, if anybody makes a difference: twice as long as the fastest. */
+/** The worker that steps wait for, beside the fastest one. */
 function holdUp({ slowest, workers }: ProgressMessage): string[] {
   const found = workers.find(({ id }) => id === slowest?.id);
   const fastestMs = Math.min(...workers.map(({ turnaroundMs }) => turnaroundMs));
   if (slowest === null || found === undefined) return [];
   const { name, turnaroundMs, computeMs } = found;
-  const why =
+  const of =
     slowest.cause === 'compute'
-      ? `computing takes ${computeMs.toFixed(0)} of its ${turnaroundMs.toFixed(0)} ms`
-      : `its link takes ${(turnaroundMs - computeMs).toFixed(0)} of its ${turnaroundMs.toFixed(0)} ms`;
-  const others =
-    workers.length > 1
-      ? `; the fastest of the ${plural(workers.length, 'worker')} answers after ${fastestMs.toFixed(0)} ms`
-      : '';
-  return ['', `Steps wait for ${name}: ${why}${others}.`];
+      ? `${computeMs.toFixed(0)} ms of them to compute`
+      : `${(turnaroundMs - computeMs).toFixed(0)} ms of them for its connection`;
+  const others = workers.length > 1 ? ` The fastest one takes ${fastestMs.toFixed(0)} ms.` : '';
+  return ['', `Slowest worker: ${name}, ${turnaroundMs.toFixed(0)} ms a step, ${of}.${others}`];
 }

@@ -35,7 +35,9 @@ export interface Checkpoint extends Omit<Header, 'vectors'> {
 const MAGIC = 'gradcast checkpoint 1\n';
 const DIGEST_BYTES = 32;
 const KEPT = 3;
-const FILE = /^checkpoint-(\d+)\.bin$/;
+/** Steps of a checkpoint, in the name of its file. */
+export const CHECKPOINT_FILE = /^checkpoint-(\d+)\.bin$/;
+export const checkpointName = (steps: number): string => `checkpoint-${String(steps).padStart(9, '0')}.bin`;
 /** What a process that was killed while it wrote has left. */
 const HALF_WRITTEN = /^checkpoint-\d+\.bin\.\d+$/;
 
@@ -112,7 +114,7 @@ export async function saveCheckpoint(
   options: WriteOptions = {},
 ): Promise<void> {
   await makeFolder(dir);
-  await writeWholeFile(join(dir, `checkpoint-${String(steps).padStart(9, '0')}.bin`), bytes, options);
+  await writeWholeFile(join(dir, checkpointName(steps)), bytes, options);
   await syncFolder(dir);
   const halves = (await readdir(dir)).filter((file) => HALF_WRITTEN.test(file));
   const earlier = (await checkpointFiles(dir)).filter((file) => stepsOf(file) <= steps);
@@ -139,12 +141,12 @@ export async function loadCheckpoint(dir: string, warn: (line: string) => void):
   throw new Error(`There is no checkpoint in ${dir} to go on from.`);
 }
 
-const stepsOf = (file: string): number => Number(FILE.exec(file)?.[1]);
+const stepsOf = (file: string): number => Number(CHECKPOINT_FILE.exec(file)?.[1]);
 
 /** The newest first. */
 async function checkpointFiles(dir: string): Promise<string[]> {
   const files = await readdir(dir).catch((): string[] => []);
-  return files.filter((file) => FILE.test(file)).sort((a, b) => stepsOf(b) - stepsOf(a));
+  return files.filter((file) => CHECKPOINT_FILE.test(file)).sort((a, b) => stepsOf(b) - stepsOf(a));
 }
 
 /** Makes a rename last through a power cut; where folders cannot be opened, nothing is to be done. */

@@ -146,7 +146,7 @@ export class StepPlanner {
     return this.paces.paceOf(worker) === null || this.#trials.isDue(worker);
   }
 
-  /** Says to those in question that they are kept in reserve, or are not any more. */
+  /** Tells workers that they are on standby, or active again. */
   #tell(shares: readonly Assignment[], known: readonly Candidate[]): void {
     const { pool } = this.#options;
     const sharing = new Set(shares.map(({ worker }) => worker));
@@ -161,7 +161,7 @@ export class StepPlanner {
         member,
         sharing.has(worker)
           ? null
-          : `A step takes ${inMs(stepMs)} without it; an equal share alone would take it ${inMs(forecastMs(pace, equalShare))}.${becauseOfLink(member)}`,
+          : `Steps take ${inMs(stepMs)} without this worker, which would need ${inMs(forecastMs(pace, equalShare))} for an equal share${becauseOfLink(member)}. It is retried now and then.`,
       );
     }
   }
@@ -171,7 +171,7 @@ export class StepPlanner {
 function becauseOfLink(member: Member): string {
   const { figures } = member.link;
   if (figures === null || figures.turnaroundMs < 2 * figures.computeMs) return '';
-  return ` Its link is thin for that, even with ${inShort(member)}: ${describeLink(figures)}.`;
+  return ` (slow connection: ${describeLink(figures)}, codecs ${inShort(member)})`;
 }
 
 /** The smallest shares once more, by turns. */

@@ -5,6 +5,8 @@
 export const CloseCode = {
   /** Both sides are done. */
   normal: 1000,
+  /** This side does not trust the certificate that it was shown. Never sent (RFC 6455, 7.4.1). */
+  untrusted: 1015,
   /** The frame is no gradcast frame, or its header is no message of this direction. */
   malformed: 4400,
   /** The token is missing or wrong. */
@@ -40,6 +42,7 @@ export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];
 
 /** Close codes after which coming back with the same hello cannot help. */
 export const FATAL_CLOSE_CODES: ReadonlySet<number> = new Set<number>([
+  CloseCode.untrusted,
   CloseCode.malformed,
   CloseCode.unauthorized,
   CloseCode.unexpected,

@@ -145,8 +145,8 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
     case 'rejected':
       return [state, [{ type: 'report', line: `The coordinator rejected an answer: ${message.reason}` }]];
     case 'reserve': {
-      const news = message.waiting ? 'Kept in reserve' : 'In reserve no longer';
       const standby = { onStandby: message.waiting, reason: message.reason };
+      const news = message.waiting ? 'Standby' : 'Active again';
       return [state, [{ type: 'report', line: `${news}: ${message.reason}`, standby }]];
     }
     case 'welcome':

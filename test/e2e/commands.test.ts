@@ -28,6 +28,8 @@ test('a run tells its story, and leaves history, config and a model that can be 
     token: 'none',
   });
   expect((await readdir(join(scratch, 'first/model'))).length).toBe(2);
+  // What training it longer needs, and no more: 10 steps are two epochs.
+  expect(await readdir(join(scratch, 'first/checkpoints'))).toEqual(['checkpoint-000000010.bin']);
 
   const evaluated = gradcast('evaluate', join(scratch, 'first/model'), '--data', data, '--engine', 'wasm');
   expect(await evaluated.ended, evaluated.output()).toBe(0);
@@ -47,7 +49,7 @@ test('Ctrl-C finishes the step, saves and exits with 130', async () => {
   run.kill('SIGINT');
   expect(await run.ended, run.output()).toBe(130);
   expect(run.output()).toContain('Ctrl-C again stops at once');
-  expect(run.output()).toMatch(/Go on with it:\n.* train --resume .*stopped/);
+  expect(run.output()).toMatch(/Resume it:\n.* train --resume .*stopped/);
   const evaluated = gradcast('evaluate', join(scratch, 'stopped/model'), '--data', data, '--engine', 'wasm');
   expect(await evaluated.ended, evaluated.output()).toBe(0);
   // What is said of the model is of its own weights, not of those at the end of the last epoch.

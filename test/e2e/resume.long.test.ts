@@ -21,12 +21,21 @@ test('a run that is killed goes on from its last checkpoint, to the same end', a
     ...['--engine', 'wasm', '--workers', '1'],
   );
   expect(await resumed.ended, resumed.output()).toBe(0);
-  expect(resumed.output()).toMatch(/Going on with .*crashed after step \d+, in epoch [12]/);
+  expect(resumed.output()).toMatch(/Resuming .*crashed after step \d+, in epoch [12] of 3/);
   expect(await timelessHistory('crashed')).toEqual(await timelessHistory('whole'));
 
   const done = gradcast('coordinator', '--resume', join(scratch, 'crashed'), '--data', data, '--port', '0');
   expect(await done.ended, done.output()).toBe(0);
-  expect(done.output()).toContain('That run is done: 3 epochs.');
+  expect(done.output()).toMatch(/^The run in .*crashed is finished \(3 of 3 epochs\)\. .* --epochs 6\.$/m);
+  expect(done.output()).not.toContain('Resuming');
+
+  // Its last checkpoint is enough to train it longer.
+  const longer = gradcast(
+    ...['train', '--resume', join(scratch, 'crashed'), '--data', data, '--epochs', '4'],
+    ...['--engine', 'wasm', '--workers', '1'],
+  );
+  expect(await longer.ended, longer.output()).toBe(0);
+  expect(longer.output()).toMatch(/Resuming .*crashed after step 15, in epoch 4 of 4/);
 
   const other = gradcast('train', '--resume', join(scratch, 'crashed'), '--seed', '3');
   expect(await other.ended).toBe(1);

@@ -105,8 +105,8 @@ test('a worker that is ten times slower is kept in reserve, and told so', async 
   await runUntil(() => memberNamed('slow').reserve);
   await run(1);
   expect(['ann', 'bob', 'cyd', 'dan'].map((name) => memberNamed(name).reserve)).not.toContain(true);
-  expect(slow.notes.join()).toMatch(/^Kept in reserve: A step takes \d+ ms without it/);
-  expect(coordinator.lines.join()).toMatch(/slow is kept in reserve: A step takes/);
+  expect(slow.notes.join()).toMatch(/^Standby: Steps take \d+ ms without this worker/);
+  expect(coordinator.lines.join()).toMatch(/slow is on standby: Steps take/);
 });
 
 test('speeds of 1, 2 and 4 are used, and a worker that becomes five times slower is followed', async () => {

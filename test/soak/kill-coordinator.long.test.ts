@@ -52,7 +52,7 @@ test(`an exact run whose coordinator is killed at ${kills} random instants ends 
       if (ended !== null) break;
       run.kill('SIGKILL');
       await run.ended;
-      const from = /Going on with .*/.exec(run.output())?.[0] ?? 'a new run';
+      const from = /Resuming .*/.exec(run.output())?.[0] ?? 'a new run';
       console.log(`killed after ${afterMs} ms: ${from}`);
       run = coordinator('--resume', out('killed'));
     }

@@ -56,15 +56,27 @@ test('a worker whose engine has died is started again, one that ends with an err
      if (!existsSync(\`\${folder}/died\`)) { writeFileSync(\`\${folder}/died\`, ''); process.exit(${ENGINE_DIED}); }`,
     [{ name: 'a', env: {} }],
   );
-  expect(first).toEqual({ code: 0, notes: ['a was killed; starting it again.'] });
+  expect(first).toEqual({ code: 0, notes: ['a lost its engine; restarting (1 of 3).'] });
   expect(await said()).toEqual(['a: started', 'a: started']);
   expect(await run('process.exit(7);', [{ name: 'a', env: {} }])).toEqual({ code: 7, notes: [] });
 });
 
+test.runIf(process.platform !== 'win32')(
+  'a worker that crashes is restarted, and its signal named',
+  async () => {
+    const { code, notes } = await run(
+      `if (!existsSync(\`\${folder}/died\`)) { writeFileSync(\`\${folder}/died\`, ''); process.kill(process.pid, 'SIGSEGV'); }
+     setTimeout(() => process.exit(0), 5);`,
+      [{ name: 'a', env: {} }],
+    );
+    expect({ code, notes }).toEqual({ code: 0, notes: ['a crashed (signal SIGSEGV); restarting (1 of 3).'] });
+  },
+);
+
 test('a worker whose engine dies at once again and again is given up', async () => {
   const { code, notes } = await run(`process.exit(${ENGINE_DIED});`, [{ name: 'a', env: {} }]);
   expect(code).toBe(1);
-  expect(notes.at(-1)).toBe('a was killed 4 times at once; not started again.');
+  expect(notes.at(-1)).toBe('a lost its engine for the 4th time within seconds; not restarted.');
 });
 
 test('a worker that somebody asks to leave is started again, and the others stay', async () => {
@@ -78,7 +90,7 @@ test('a worker that somebody asks to leave is started again, and the others stay
   );
   expect(code).toBe(0);
   expect(notes).toHaveLength(1);
-  expect(notes[0]).toMatch(/^[ab] was killed; starting it again\.$/);
+  expect(notes[0]).toMatch(/^[ab] was asked to leave; restarting \(1 of 3\)\.$/);
 });
 
 test('a program that cannot be started is said', async () => {

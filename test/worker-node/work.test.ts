@@ -17,7 +17,7 @@ test('a worker whose engine dies in a step leaves the run and says why', async (
     engine: 'wasm',
     threadFile: await fakeThread("throw new Error('The device is broken.');"),
     signal: new AbortController().signal,
-    info: () => undefined,
+    tell: () => undefined,
     note: () => undefined,
   });
   await workerReady(coordinator, 'ill');

@@ -41,18 +41,18 @@ test('what is faster is taken, and said in one line', async () => {
     ],
   ]);
   expect(notes.at(-1)).toBe(
-    'Workers here: 4 processes of 1 thread, 20.0 ms for a step of 128; 1 process of 4 threads would take 30.0 ms',
+    'Using 4 worker processes with 1 thread, the fastest here: 20.0 ms for 128 samples; 1 worker process with 4 threads: 30.0 ms',
   );
   expect(await workersHere(machine(times(20, 30), { engineKey: 'another' }))).toBe(1);
   expect(notes.at(-1)).toBe(
-    'Workers here: 1 process of 4 threads, 20.0 ms for a step of 128; 4 processes of 1 thread would take 30.0 ms',
+    'Using 1 worker process with 4 threads, the fastest here: 20.0 ms for 128 samples; 4 worker processes with 1 thread: 30.0 ms',
   );
 });
 
 test('it is measured once for each engine and number of cores', async () => {
   for (const result of [times(30, 20), times(20, 30)]) expect(await workersHere(machine(result))).toBe(4);
   expect(compared).toHaveLength(1);
-  expect(notes.at(-1)).toMatch(/^Workers here: 4 .*\(measured before\)$/);
+  expect(notes.at(-1)).toMatch(/^Using 4 .*\(measured before\)$/);
   expect(await workersHere(machine(times(20, 30), { engineKey: 'tfjs-node 5' }))).toBe(1);
   expect(await workersHere(machine(times(20, 30), { cores: 8 }))).toBe(1);
   expect(compared).toHaveLength(3);

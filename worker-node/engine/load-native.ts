@@ -5,7 +5,7 @@ import { addonFile, requireFrom, type NativeCandidate } from './candidates.ts';
 import { cudaLibraries } from './cuda-libraries.ts';
 import { loadResidentAddon, loadResidentLibraries } from './resident-libraries.ts';
 
-/** node:util as it was before version 23; tfjs-node calls these. */
+/** node:util as it was before version 22, which warns of these, and 23, which has them no more; tfjs-node calls them. */
 const OLD_UTIL: Readonly<Record<string, (value: unknown) => boolean>> = {
   isNullOrUndefined: (value) => value === null || value === undefined,
   isArray: (value) => Array.isArray(value),
@@ -61,5 +61,5 @@ export async function loadNative({ package: name, variant, folder, missing }: Na
 }
 
 export function putBackOldUtil(util: Record<string, unknown>): void {
-  for (const [name, is] of Object.entries(OLD_UTIL)) util[name] ??= is;
+  for (const [name, is] of Object.entries(OLD_UTIL)) util[name] = is;
 }

@@ -29,7 +29,9 @@ export async function predict(
   const { engine } = await chooseEngine(choice);
   const trainer = await engine.load(job);
   trainer.setWeights(weights);
-  write(`${modelDir}: trained on ${job.data.name}, ${metadata.epochs} epochs`);
+  write(
+    `${modelDir}: trained on ${job.data.name}, ${metadata.epochs} epoch${metadata.epochs === 1 ? '' : 's'}`,
+  );
   for (const [i, file] of files.entries()) {
     const probabilities = await trainer.predict(samples[i] ?? new Uint8Array(0), 1);
     const ranked = [...probabilities.entries()].sort(([, a], [, b]) => b - a).slice(0, SHOWN);

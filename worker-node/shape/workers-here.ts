@@ -80,7 +80,7 @@ export async function workersHere(options: ShapeOptions): Promise<number> {
     const result = await compare(together, apart, signal);
     const workers = !result.gpu && result.stepMs[1] < result.stepMs[0] ? processes : 1;
     const line = result.gpu
-      ? 'One worker process: a GPU needs no more.'
+      ? 'Using one worker process: a GPU needs no more.'
       : workers === 1
         ? sayChoice(together, apart, ...result.stepMs)
         : sayChoice(apart, together, result.stepMs[1], result.stepMs[0]);
@@ -97,13 +97,13 @@ export async function workersHere(options: ShapeOptions): Promise<number> {
 
 function sayChoice(taken: Team, other: Team, takenMs: number, otherMs: number): string {
   return (
-    `Workers here: ${inWords(taken)}, ${takenMs.toFixed(1)} ms for a step of ${BATCH}; ` +
-    `${inWords(other)} would take ${otherMs.toFixed(1)} ms`
+    `Using ${inWords(taken)}, the fastest here: ${takenMs.toFixed(1)} ms for ${BATCH} samples; ` +
+    `${inWords(other)}: ${otherMs.toFixed(1)} ms`
   );
 }
 
 const inWords = ({ processes, threads }: Team): string =>
-  `${processes} process${processes === 1 ? '' : 'es'} of ${threads} thread${threads === 1 ? '' : 's'}`;
+  `${processes} worker process${processes === 1 ? '' : 'es'} with ${threads} thread${threads === 1 ? '' : 's'}`;
 
 /** Another engine, another build of it or another processor is measured anew. */
 function nativeEngineKey(): string | null {

@@ -24,7 +24,7 @@ it('what is to be typed is what a shell takes', () => {
 it('a run is gone on with by the command that began it, and what it does not remember', () => {
   const flags = { command: 'coordinator', codec: 'int8', audit: 0.02, https: true, token: 's3cret' } as const;
   expect(said((report) => sayGoOn({ dir: 'runs/1' }, flags, { typed: 'gradcast' }, report))).toEqual([
-    'Go on with it, with the same --token:',
+    'Resume it, with the same --token:',
     '  gradcast coordinator --resume runs/1 --codec int8 --audit 0.02 --https',
   ]);
 });

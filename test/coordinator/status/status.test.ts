@@ -47,7 +47,7 @@ describe('the status of a run', () => {
       'ann     wasm          640    50%  90.0 ms  100.0 ms  1.5 ms  2.4 MB    4.8 MB',
       'bob     wasm          640    50%  20.0 ms  300.0 ms  1.5 ms  2.4 MB    4.8 MB',
       '',
-      'Steps wait for bob: its link takes 280 of its 300 ms; the fastest of the 2 workers answers after 100 ms.',
+      'Slowest worker: bob, 300 ms a step, 280 ms of them for its connection. The fastest one takes 100 ms.',
     ]);
   });
 

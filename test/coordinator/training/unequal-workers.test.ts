@@ -56,7 +56,11 @@ describe('workers of different speed', () => {
     const times = await run(150);
     expect(meanOf(times.slice(10))).toBeLessThan(1.05 * 32);
     expect(slow.client.messages('reserve')).toMatchObject([
-      { waiting: true, reason: 'A step takes 31 ms without it; an equal share alone would take it 260 ms.' },
+      {
+        waiting: true,
+        reason:
+          'Steps take 31 ms without this worker, which would need 260 ms for an equal share. It is retried now and then.',
+      },
     ]);
     const tried = slow.shards.filter(({ step: at }) => at > 30);
     expect(tried.length).toBeGreaterThan(0);
@@ -75,7 +79,7 @@ describe('workers of different speed', () => {
     expect(far.client.messages('reserve').at(-1)).toMatchObject({
       waiting: true,
       reason: expect.stringMatching(
-        /without it; an equal share .* Its link is thin for that, even with float32\/float32: 20 Mb\/s down/,
+        /without this worker, .* for an equal share \(slow connection: 20 Mb\/s down.* codecs float32\/float32\)\. It is retried/,
       ) as string,
     });
   });

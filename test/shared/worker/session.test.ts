@@ -143,14 +143,8 @@ describe('a session', () => {
       return effects;
     });
     expect(said).toEqual([
-      [{ type: 'report', line: 'Kept in reserve: Why.', standby: { onStandby: true, reason: 'Why.' } }],
-      [
-        {
-          type: 'report',
-          line: 'In reserve no longer: Why.',
-          standby: { onStandby: false, reason: 'Why.' },
-        },
-      ],
+      [{ type: 'report', line: 'Standby: Why.', standby: { onStandby: true, reason: 'Why.' } }],
+      [{ type: 'report', line: 'Active again: Why.', standby: { onStandby: false, reason: 'Why.' } }],
     ]);
   });
 

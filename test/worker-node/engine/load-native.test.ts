@@ -27,11 +27,15 @@ test('workers of one machine share its cores', () => {
   expect([1, 2, 3, 8].map((workers) => threadsPerWorker(4, workers))).toEqual([4, 2, 1, 1]);
 });
 
-test('what newer Nodes have removed from util is put back, and what is there stays', () => {
-  const own = (): boolean => true;
-  const util: Record<string, unknown> = { isArray: own };
+test('what newer Nodes have removed from util, or warn of, is put back without a warning, and all else stays', () => {
+  const warns = (): never => {
+    throw new Error('deprecated');
+  };
+  const inspect = (): boolean => true;
+  const util: Record<string, unknown> = { isArray: warns, isNullOrUndefined: warns, inspect };
   putBackOldUtil(util);
-  expect(util.isArray).toBe(own);
+  expect((util.isArray as (value: unknown) => boolean)([])).toBe(true);
+  expect(util.inspect).toBe(inspect);
   const isNullOrUndefined = util.isNullOrUndefined as (value: unknown) => boolean;
   expect([null, undefined, 0].map(isNullOrUndefined)).toEqual([true, true, false]);
 });

@@ -79,7 +79,7 @@ export async function runAndSwitch(options: SwitchOptions): Promise<number> {
         progress.joined(message.totalSteps);
         return;
       }
-      if (progress.isEngineFixed) return;
+      if (message.type !== 'computed' || progress.isEngineFixed) return;
       if (isWorthWhile(progress.computed(message.step, clock.now()))) started.switching = installAndSwitch();
     },
   });

@@ -1,0 +1,153 @@
+import type { Clock } from '../shared/clock.ts';
+import type { SiblingMessage } from './sibling-messages.ts';
+
+export interface MachineReportOptions {
+  /** What this machine is called in the run. */
+  readonly name: string;
+  /** Of the coordinator, as the person may read it. */
+  readonly url: string;
+  readonly clock: Clock;
+  /** What goes as it should. */
+  readonly info: (line: string) => void;
+  /** What the person should know. */
+  readonly note: (line: string) => void;
+}
+
+/** Time between two lines about the work. */
+const WORK_EVERY_MS = 30_000;
+/** Retries that are all reported; later ones, at the longest pause, only as often as they have doubled. */
+const REPORTED_RETRIES = 6;
+
+type Message<Type> = Extract<SiblingMessage, { type: Type }>;
+
+/** What one machine's worker processes do, in lines for its terminal: one line for all of them. */
+export class MachineReport {
+  readonly #options: MachineReportOptions;
+  /** Lines that are said once, however many processes say them. */
+  readonly #said = new Set<string>();
+  /** Retries of each process since it was connected. */
+  readonly #retries = new Map<string, number>();
+  #reportedRetries = 0;
+  #isJoined = false;
+  #batchSize = 0;
+  #totalSteps: number | null = null;
+  /** Samples in all, and since the last line. */
+  #samples = 0;
+  #recentSamples = 0;
+  #step = 0;
+  /** Step at the last line. */
+  #reportedStep: number | null = null;
+  #isIdle = false;
+  #cancel: (() => void) | null = null;
+
+  constructor(options: MachineReportOptions) {
+    this.#options = options;
+  }
+
+  /** @param worker the process that says it */
+  heard(worker: string, message: SiblingMessage): void {
+    switch (message.type) {
+      case 'engine': {
+        this.#once('info', message.text);
+        return;
+      }
+      case 'joined': {
+        this.#onJoined(worker, message);
+        return;
+      }
+      case 'computed': {
+        this.#onComputed(message);
+        return;
+      }
+      case 'waiting': {
+        this.#onWaiting(worker, message);
+        return;
+      }
+      case 'ended': {
+        this.#stopTimer();
+        const computed = this.#samples === 0 ? '' : ` Computed ${grouped(this.#samples)} samples.`;
+        this.#once('info', `${message.reason}${computed}`, message.reason);
+        return;
+      }
+      case 'refused':
+        this.#once('note', message.reason);
+    }
+  }
+
+  /** Ends the lines about the work. */
+  close(): void {
+    this.#stopTimer();
+  }
+
+  #onJoined(worker: string, { data, batchSize, totalSteps }: Message<'joined'>): void {
+    const { name, url, info, clock } = this.#options;
+    this.#retries.delete(worker);
+    if (this.#isJoined) return;
+    this.#isJoined = true;
+    this.#reportedRetries = 0;
+    this.#batchSize = batchSize;
+    this.#totalSteps = totalSteps;
+    info(`${name}: joined ${url}, ${data}, batch ${batchSize}`);
+    this.#cancel ??= clock.after(WORK_EVERY_MS, () => this.#reportWork());
+  }
+
+  #onComputed({ step, samples }: Message<'computed'>): void {
+    this.#reportedStep ??= step;
+    this.#step = Math.max(this.#step, step);
+    this.#samples += samples;
+    this.#recentSamples += samples;
+  }
+
+  #onWaiting(worker: string, { reason, waitMs }: Message<'waiting'>): void {
+    const { name, url, note } = this.#options;
+    this.#isJoined = false;
+    this.#stopTimer();
+    const retries = (this.#retries.get(worker) ?? 0) + 1;
+    this.#retries.set(worker, retries);
+    if (retries <= this.#reportedRetries) return;
+    this.#reportedRetries = retries;
+    if (retries > REPORTED_RETRIES && !isPowerOfTwo(retries)) return;
+    const still = retries > REPORTED_RETRIES ? `Still no connection` : 'No connection';
+    const wait = `${(waitMs / 1000).toFixed(1)} s`;
+    note(`${name}: ${still} to ${url} (${reason}). Trying again in ${wait}.`);
+  }
+
+  #reportWork(): void {
+    const { name, info, clock } = this.#options;
+    this.#cancel = clock.after(WORK_EVERY_MS, () => this.#reportWork());
+    if (this.#recentSamples === 0) {
+      if (!this.#isIdle) info(`${name}: connected, no work for this machine at the moment`);
+      this.#isIdle = true;
+      return;
+    }
+    const steps = this.#step - (this.#reportedStep ?? this.#step);
+    const share = steps === 0 ? null : this.#recentSamples / (steps * this.#batchSize);
+    const of = this.#totalSteps === null ? '' : ` of ${grouped(this.#totalSteps)}`;
+    info(
+      `${name}: step ${grouped(this.#step + 1)}${of}, ${grouped(this.#samples)} samples computed` +
+        (share === null ? '' : `, ${Math.min(100, Math.round(100 * share))}% of the batch`) +
+        `, ${Math.round((1000 * this.#recentSamples) / WORK_EVERY_MS)} samples/s`,
+    );
+    this.#isIdle = false;
+    this.#recentSamples = 0;
+    this.#reportedStep = this.#step;
+  }
+
+  /** @param key what is the same in the lines of several processes */
+  #once(how: 'info' | 'note', text: string, key = text): void {
+    if (this.#said.has(key)) return;
+    this.#said.add(key);
+    this.#options[how](`${this.#options.name}: ${text}`);
+  }
+
+  #stopTimer(): void {
+    this.#cancel?.();
+    this.#cancel = null;
+    this.#recentSamples = 0;
+    this.#reportedStep = null;
+    this.#isIdle = false;
+  }
+}
+
+const isPowerOfTwo = (count: number): boolean => (count & (count - 1)) === 0;
+const grouped = (count: number): string => count.toLocaleString('en-US');
