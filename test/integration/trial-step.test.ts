@@ -66,7 +66,9 @@ describe('before a run begins', () => {
       units: 2,
       kernel_initializer: layer('Constant', { value: 3e38 }),
     });
-    await expect(check(model(layer('Reshape', { name: 'row', target_shape: [1, 1, 784] }), huge))).rejects.toThrow("The model's first step has no finite loss or gradient");
+    await expect(
+      check(model(layer('Reshape', { name: 'row', target_shape: [1, 1, 784] }), huge)),
+    ).rejects.toThrow("The model's first step has no finite loss or gradient");
   });
 
   test('nothing but frozen layers is refused', async () => {
