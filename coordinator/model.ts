@@ -6,6 +6,7 @@ import { expandTopology } from '../shared/model/expand-topology.ts';
 import { fitInput, takesBytes } from '../shared/model/fit-input.ts';
 import { forInitialWeights } from '../shared/model/initializers.ts';
 import type { Job, Topology } from '../shared/model/job.ts';
+import { softmaxLast } from '../shared/model/softmax-last.ts';
 import { withKeyedDropout, withLogits, withSeededInitializers } from '../shared/model/topology.ts';
 import { fillWeights, type NamedWeights } from './storage/weights-file.ts';
 import { explainModelError, namingLayers } from './model-errors.ts';
@@ -56,7 +57,7 @@ export function optimizerFor(batchSize: number): Job['optimizer'] {
  */
 export async function prepareJob(dataset: Dataset, settings: JobSettings): Promise<PreparedJob> {
   const { batchSize, epochs, seed, microShard } = settings;
-  const read = readModel(dataset, settings.topology);
+  const { topology: read, outputs } = softmaxLast(readModel(dataset, settings.topology));
   // Workers rewrite the topology so; what they could not do is said here, before anybody joins.
   withLogits(withKeyedDropout(read));
 
@@ -66,7 +67,7 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
   const topology = withSeededInitializers(read, seed);
   const built = await build(topology);
   try {
-    const classes = checkOutput(built.model, dataset);
+    const classes = checkOutput(built.model, dataset, outputs);
     checkTensors(built.entries, built.names);
     const bytes = takesBytes(topology);
     const job: Job = {
@@ -129,12 +130,15 @@ function readModel({ name, sampleShape, classes }: Dataset, topology: Topology |
   );
 }
 
-/** @returns the model's outputs: as many as the data has classes, or more */
-function checkOutput(model: tf.LayersModel, { classes, name }: Dataset): number {
+/**
+ * @param wanted outputs that the model must have, if it is known
+ * @returns the model's outputs: as many as the data has classes, or more
+ */
+function checkOutput(model: tf.LayersModel, { classes, name }: Dataset, wanted: number | null): number {
   const shapes = model.outputs.map(({ shape }) => shape.slice(1));
   const [outputs] = shapes.flat();
-  if (shapes.length === 1 && shapes[0]?.length === 1 && typeof outputs === 'number' && outputs >= classes)
-    return outputs;
+  const fits = shapes.length === 1 && shapes[0]?.length === 1 && outputs === (wanted ?? outputs);
+  if (fits && typeof outputs === 'number' && outputs >= classes) return outputs;
   const found = shapes.map((shape) => `[${shape.join(', ')}]`).join(' and ');
   throw new Error(`The model answers with ${found}, but ${name} has ${classes} classes.`);
 }

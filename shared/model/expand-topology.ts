@@ -1,4 +1,4 @@
-import { applyCallArguments, freezeInside, rejectInTimeDistributed } from './call-arguments.ts';
+import { checkCallArguments, freezeInside } from './call-arguments.ts';
 import { takesBytes } from './fit-input.ts';
 import { expandInitializer } from './initializers.ts';
 import type { Topology } from './job.ts';
@@ -26,7 +26,6 @@ const INSTEAD: Readonly<Record<string, string>> = {
   SlicingOpLambda: 'It stands for an operation on tensors between layers. Use Cropping2D.',
   Subtract: 'Use Rescaling with scale -1 and Add.',
   Masking: 'Masks are not supported. Leave it out.',
-  ThresholdedReLU: 'Use ReLU with a threshold.',
   Normalization: 'Use Rescaling.',
   CenterCrop: 'Use Cropping2D.',
 };
@@ -49,8 +48,7 @@ export function expandTopology(topology: Topology): Topology {
   readBytes(model);
   rejectUnsupported(model);
   freezeInside(model);
-  applyCallArguments(model);
-  rejectInTimeDistributed(model);
+  checkCallArguments(model);
   for (const layer of walk(model)) writeOut(layer);
   uniqueNames(model);
   return { class_name: model.class_name, config: model.config };

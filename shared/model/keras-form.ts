@@ -1,4 +1,14 @@
-import { arrayOf, entryOf, isLayer, isRecord, layerLabel, walk, type LayerConfig } from './keras-layer.ts';
+import {
+  arrayOf,
+  entryOf,
+  isLayer,
+  isModel,
+  isRecord,
+  layerLabel,
+  layersOf,
+  walk,
+  type LayerConfig,
+} from './keras-layer.ts';
 import { snakeCase } from './layer-rules.ts';
 
 /** Keys as Python writes them, through the whole topology; tfjs-layers reads both, checks know one. */
@@ -53,6 +63,25 @@ export function fromKeras3(model: LayerConfig): void {
       if (Array.isArray(ends) && typeof ends[0] === 'string') config[key] = [ends];
     }
   }
+  for (const outer of [model, ...walk(model)].filter(isModel)) countOwnCalls(outer);
+}
+
+/**
+ * Calls are numbered. Of a Sequential model, Keras 3 counts those by other models alone; Keras 2 and tfjs count the one from
+ * its own input to its output as well, as all do of a functional one.
+ */
+function countOwnCalls(outer: LayerConfig): void {
+  const layers = layersOf(outer);
+  const sequential = new Set(
+    layers
+      .filter(({ class_name: name }) => name === 'Sequential')
+      .map(({ config, name }) => name ?? config.name),
+  );
+  const count = (tensor: unknown): void => {
+    if (Array.isArray(tensor) && sequential.has(tensor[0])) tensor[1] = Number(tensor[1]) + 1;
+  };
+  arrayOf(outer.config.output_layers).forEach(count);
+  for (const layer of layers) arrayOf(layer.inbound_nodes).forEach((node) => arrayOf(node).forEach(count));
 }
 
 /** Keras 3 always writes a Bidirectional's second layer; tfjs makes it from the first. */

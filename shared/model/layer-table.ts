@@ -75,7 +75,7 @@ const GATED_CELL: Rules = {
   implementation: any,
 };
 const LSTM_CELL: Rules = { ...GATED_CELL, unit_forget_bias: { ...flag, missing: true } };
-const GRU_CELL: Rules = { ...GATED_CELL, reset_after: absent };
+const GRU_CELL: Rules = { ...GATED_CELL, reset_after: flag };
 const RECURRENT: Rules = {
   return_sequences: flag,
   return_state: absent,
@@ -146,6 +146,7 @@ const TABLE: Readonly<Record<string, Rules>> = {
 
   ReLU: { max_value: any, negative_slope: finiteNumber, threshold: finiteNumber },
   LeakyReLU: { alpha: finiteNumber },
+  ThresholdedReLU: { theta: finiteNumber },
   PReLU: { ...tensors('alpha'), shared_axes: any },
   ELU: { alpha: only(1) },
   Softmax: { axis: { ...strictly(-1, [-1]), missing: -1 } },
