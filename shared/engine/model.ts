@@ -82,6 +82,7 @@ async function modelOf(tf: TF, topology: Topology): Promise<tfjs.LayersModel> {
 /** tfjs-layers takes a side of 0 for one, and kernels of its backends write beyond such an output. */
 function refuseEmptyOutputs({ layers = [] }: { readonly layers?: readonly tfjs.layers.Layer[] }): void {
   for (const layer of layers) {
+    refuseEmptyOutputs(layer as { readonly layers?: readonly tfjs.layers.Layer[] });
     for (const { outputShapes } of layer.inboundNodes) {
       const shapes = (Array.isArray(outputShapes[0]) ? outputShapes : [outputShapes]) as tfjs.Shape[];
       const empty = shapes.find((shape) => shape.slice(1).includes(0));
@@ -91,7 +92,6 @@ function refuseEmptyOutputs({ layers = [] }: { readonly layers?: readonly tfjs.l
           'a sample there. Use larger samples, or a model with fewer or smaller convolutions and pools.',
       );
     }
-    refuseEmptyOutputs(layer as { readonly layers?: readonly tfjs.layers.Layer[] });
   }
 }
 

@@ -1,4 +1,4 @@
-import { layerCases } from '../support/keras-layers.ts';
+import { layerCases } from '../support/layer-cases.ts';
 import { testLayersOnNative } from '../support/native-layers.ts';
 import { withNative } from '../support/native.ts';
 

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
-import { boundsOf, deviationOf, layerCases } from '../../support/keras-layers.ts';
+import { boundsOf, deviationOf } from '../../support/keras-layers.ts';
+import { layerCases } from '../../support/layer-cases.ts';
 import { wasmEngine } from '../../support/wasm-engine.ts';
 
 test.each(layerCases)('$name: loss and gradient on WebAssembly are those of Keras', async (each) => {
