@@ -44,6 +44,14 @@ export function createCommands({ programFile, distDir, version }: ProgramFiles) 
       const { requireNative } = await import('../worker-node/engine/engine-command.ts');
       await requireNative(worker, signal);
     },
+    async openOwnEngine(kind) {
+      const { openThreadedEngine } = await import('../worker-node/thread/threaded-engine.ts');
+      return openThreadedEngine({
+        file: worker.threadFile,
+        choice: kind,
+        note: () => undefined,
+      });
+    },
     connectorFor,
   };
   return {

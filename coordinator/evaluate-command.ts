@@ -41,6 +41,7 @@ export async function runEvaluate(modelDir: string, flags: EvaluateFlags, progra
       report,
       interrupt,
       onOpen: () => undefined,
+      trustsWorkers: true,
     };
     const score = await withWorkers({ ...flags, ...local }, ({ rounds }) =>
       unlessStopped(rounds.evaluate({ step: 0 as Step, weights, split: dataset.test }), signal),

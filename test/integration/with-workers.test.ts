@@ -44,6 +44,7 @@ async function run(
         ...{ command: [process.execPath, ...script], typed: 'gradcast', pageDir: 'dist/page', version: '0' },
         workersHere: () => Promise.resolve(1),
         prepareEngine: () => Promise.resolve(),
+        openOwnEngine: () => Promise.reject(new Error('This test has no engine of its own')),
         connectorFor: () => Promise.resolve(connectWebSocket),
       },
       ...more,
