@@ -42,6 +42,7 @@ export async function runEvaluate(modelDir: string, flags: EvaluateFlags, progra
       report,
       interrupt,
       onOpen: () => undefined,
+      trustsWorkers: true,
     };
     const score = await withWorkers({ ...flags, ...local }, ({ rounds }) =>
       unlessStopped(

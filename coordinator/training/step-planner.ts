@@ -4,7 +4,6 @@ import { describeLink } from '../links/describe-link.ts';
 import { inShort } from '../members/link-codecs.ts';
 import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
-import type { Audits } from './audit/audits.ts';
 import { forecastMs } from './pace/pace.ts';
 import { Paces } from './pace/paces.ts';
 import { Trials } from './pace/trials.ts';
@@ -27,7 +26,6 @@ const PATIENCE_MS = 1_000;
 export interface StepPlannerOptions {
   readonly pool: WorkerPool;
   readonly clock: Clock;
-  readonly audits: Audits | null;
   /** Samples of a micro-shard, if sums are to follow the tree of TreeSum. */
   readonly unit?: number | undefined;
 }
@@ -52,7 +50,7 @@ export class StepPlanner {
    * @param spare what workers are still busy with
    */
   plan(samples: number, spare: readonly GivenShard[]): Plan {
-    const { pool, audits } = this.#options;
+    const { pool } = this.#options;
     const members = [...pool.members.values()];
     this.paces.begin(pool.members);
     this.#trials.keep(pool.members);
@@ -76,12 +74,10 @@ export class StepPlanner {
     const assignments = shares.filter(({ worker }) => !busy.has(worker));
     const waiting = shares.filter(({ worker }) => busy.has(worker)).map(({ from, to }) => ({ from, to }));
     const idle = free.filter((worker) => !sharing.has(worker) && !busy.has(worker));
-    const tried = copiesOf(
+    const copies = copiesOf(
       assignments,
       idle.filter((worker) => this.#isTried(worker)),
     );
-    const auditors = free.filter((worker) => !busy.has(worker));
-    const copies = [...tried, ...(audits?.choose(assignments, tried, auditors) ?? [])];
     return {
       workers: members.map(({ id }) => id).filter((id) => sharing.has(id)),
       reserve: members.map(({ id }) => id).filter((id) => !sharing.has(id)),

@@ -31,7 +31,12 @@ async function check(
 ): Promise<string[]> {
   const report = recordingReport();
   const prepared = await prepareJob(dataset, { batchSize: 8, epochs: 1, seed: 1, topology, microShard });
-  await checkModel({ ...prepared, dataset }, true, { openTrialEngine: engine }, report);
+  await checkModel(
+    { ...prepared, dataset },
+    true,
+    { openOwnEngine: async () => ({ engine: await engine(), close: () => Promise.resolve() }) },
+    report,
+  );
   return report.lines;
 }
 
