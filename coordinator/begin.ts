@@ -4,6 +4,8 @@ import type { Dataset } from '../shared/data/dataset.ts';
 import { layoutOf } from '../shared/model/layout.ts';
 import type { Job } from '../shared/model/job.ts';
 import type { EpochRecord } from '../shared/protocol/messages.ts';
+import { misleadingLines } from './data/misleading.ts';
+import { transposed } from './data/transpose.ts';
 import { prepareJob, type PreparedJob } from './model.ts';
 import type { Report } from './report/report.ts';
 import { loadCheckpoint, type Checkpoint } from './storage/checkpoint.ts';
@@ -28,6 +30,8 @@ export interface BeginFlags {
   readonly batchSize: number;
   readonly seed: number;
   readonly data?: string;
+  /** Whether rows and columns of each image are exchanged. */
+  readonly transpose?: boolean;
   readonly limit?: number;
   readonly model?: string;
   readonly out?: string;
@@ -66,6 +70,7 @@ export function beginRun(flags: BeginFlags, report: Report, signal: AbortSignal)
 
 async function newRun(flags: BeginFlags, report: Report, signal: AbortSignal): Promise<Begun> {
   const dataset = await openDataset(flags, report, signal);
+  warnOfMisleading(dataset, flags.limit, report);
   const topology = flags.model === undefined ? undefined : await readTopology(flags.model);
   const epochs = flags.epochs ?? DEFAULT_EPOCHS;
   const prepared = await prepareJob(dataset, {
@@ -115,18 +120,13 @@ async function goOn(
   const { position, tally, knownAnswer } = checkpoint;
   const job = { ...checkpoint.job, epochs: epochs ?? checkpoint.job.epochs };
   const { seed } = job;
-  const dataset = await openDataset(
+  const stored = await openDataset(
     { ...(data === undefined ? {} : { data }), limit: job.data.trainSamples, seed },
     report,
     signal,
   );
+  const { dataset, dataDigest } = asBefore(stored, checkpoint);
   checkSameData(job, dataset);
-  const dataDigest = digestOf(dataset);
-  if (checkpoint.dataDigest !== undefined && checkpoint.dataDigest !== dataDigest) {
-    throw new Error(
-      `The run was begun on other files than those now in ${dataset.name}. Use --data with the same.`,
-    );
-  }
   const prepared = await prepareJob(dataset, job);
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
   const weights = restore(checkpoint, optimizer, prepared.initialWeights.length);
@@ -141,9 +141,31 @@ async function goOn(
   };
 }
 
+function warnOfMisleading(dataset: Dataset, limit: number | undefined, report: Report): void {
+  for (const line of misleadingLines(dataset, limit !== undefined)) report.warn(line);
+}
+
+/**
+ * The data that a checkpoint was made with: as the files have them, or transposed, whichever has its digest.
+ * @throws Error if neither has
+ */
+function asBefore(
+  stored: Dataset,
+  { dataDigest: before }: Checkpoint,
+): { dataset: Dataset; dataDigest: string } {
+  const dataDigest = digestOf(stored);
+  if (before === undefined || before === dataDigest) return { dataset: stored, dataDigest };
+  const turned = transposed(stored);
+  if (digestOf(turned) === before) return { dataset: turned, dataDigest: before };
+  throw new Error(
+    `The run was begun on other files than those now in ${stored.name}. Use --data with the same.`,
+  );
+}
+
 function checkSameData({ data }: Job, { name, train, test, sampleShape }: Dataset): void {
+  // Names of a person's own data had 'idx:' before them once.
   const found = `${name}, ${train.count} and ${test.count} samples of [${sampleShape.join(', ')}]`;
-  const wanted = `${data.name}, ${data.trainSamples} and ${data.testSamples} samples of [${data.sampleShape.join(', ')}]`;
+  const wanted = `${data.name.replace(/^idx:/, '')}, ${data.trainSamples} and ${data.testSamples} samples of [${data.sampleShape.join(', ')}]`;
   if (found === wanted) return;
   throw new Error(`The run was begun on other data (${wanted}; this is ${found}). Use --data with the same.`);
 }

@@ -145,7 +145,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
     );
     report.close();
     if (trained.steps === 0) report.info('Stopped before the first step; there is no model.');
-    else sayEnd(trained, folder, flags, program, report);
+    else sayEnd(trained, folder, { ...flags, transpose: begun.dataset.isTransposed }, program, report);
     if (stopping() && trained.steps > 0 && checkpointed) sayGoOn(folder, flags, program, report);
     return stopping() ? INTERRUPTED : 0;
   } catch (error) {

@@ -1,0 +1,59 @@
+import { DataError } from '../../shared/data/data-error.ts';
+import type { DataArray } from './data-array.ts';
+
+export interface ImageShape {
+  /** [height, width, channels] */
+  readonly sampleShape: readonly [number, number, number];
+  /** Whether a sample lies in the file as [channels, height, width]. */
+  readonly channelsFirst: boolean;
+  /** For the person, where the shape is not plainly what the file says. */
+  readonly note?: string;
+}
+
+/** Grey, colour, colour with transparency. */
+const USUAL_CHANNELS = [1, 3, 4];
+
+/**
+ * What samples an array of images has:
+ * - [n, h, w]: grey;
+ * - [n, h, w, c]: as they are, unless c is no usual number of channels while the second dimension is one: [n, c, h, w];
+ * - [n, k]: square and grey if k is a square number, or as the names of columns say ('1x1' to '28x28').
+ *
+ * @throws DataError for other arrays
+ */
+export function imageShapeOf({ path, dimensions, columns }: DataArray): ImageShape {
+  const [, a = 0, b = 0, c = 0] = dimensions;
+  const shape = dimensions.join(' x ');
+  switch (dimensions.length) {
+    case 4: {
+      if (USUAL_CHANNELS.includes(c) || !USUAL_CHANNELS.includes(a)) {
+        return { sampleShape: [a, b, c], channelsFirst: false };
+      }
+      const note = `${path}: ${shape} is read as ${a} ${a === 1 ? 'channel' : 'channels'} of ${b} x ${c}.`;
+      return { sampleShape: [b, c, a], channelsFirst: a > 1, note };
+    }
+    case 3:
+      return { sampleShape: [a, b, 1], channelsFirst: false };
+    case 2: {
+      const [height, width] = sidesOf(a, columns ?? null) ?? [];
+      if (height !== undefined && width !== undefined) {
+        const note = `${path}: rows of ${a} numbers are read as images of ${height} x ${width}.`;
+        return { sampleShape: [height, width, 1], channelsFirst: false, note };
+      }
+      throw new DataError(
+        `${path} holds ${shape} numbers, and ${a} pixels make no square image. Write the images as [n, height, width] or [n, height, width, channels].`,
+      );
+    }
+    default:
+      throw new DataError(
+        `${path} holds ${shape} single numbers, which are labels and no images. See whether the files are named the wrong way round.`,
+      );
+  }
+}
+
+function sidesOf(pixels: number, columns: readonly string[] | null): [number, number] | null {
+  const [, rows, width] = /^(\d{1,4})x(\d{1,4})$/.exec(columns?.at(-1) ?? '') ?? [];
+  if (Number(rows) * Number(width) === pixels) return [Number(rows), Number(width)];
+  const side = Math.round(Math.sqrt(pixels));
+  return side * side === pixels ? [side, side] : null;
+}
