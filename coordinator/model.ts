@@ -51,6 +51,7 @@ export function optimizerFor(batchSize: number): Job['optimizer'] {
  */
 export async function prepareJob(dataset: Dataset, settings: JobSettings): Promise<PreparedJob> {
   const { batchSize, epochs, seed, microShard } = settings;
+  if (settings.topology === undefined) checkDefaultFits(dataset);
   const given = settings.topology ?? defaultTopology(dataset.sampleShape, dataset.classes);
   // Workers rewrite the topology so; what they could not do is said here, before anybody joins.
   withLogits(withKeyedDropout(given));
@@ -86,6 +87,21 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
   } finally {
     built.dispose();
   }
+}
+
+/** Two convolutions of 3 x 3 and a pooling of 2 x 2 leave nothing of a smaller image. */
+const MIN_DEFAULT_SIDE = 6;
+
+/** @throws Error if the images are too small for the default model */
+function checkDefaultFits({ sampleShape: [height = 0, width = 0], name }: Dataset): void {
+  if (height >= MIN_DEFAULT_SIDE && width >= MIN_DEFAULT_SIDE) return;
+  const side = Math.sqrt(height * width);
+  const square =
+    Number.isInteger(side) && side >= MIN_DEFAULT_SIDE ? `, or write the images as ${side} x ${side}` : '';
+  throw new Error(
+    `The default model takes images of at least ${MIN_DEFAULT_SIDE} x ${MIN_DEFAULT_SIDE}, but those of ${name} are ${height} x ${width}. ` +
+      `Give --model a model for that shape${square}.`,
+  );
 }
 
 function checkFits(model: tf.LayersModel, { sampleShape, classes, name }: Dataset): void {

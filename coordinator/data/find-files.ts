@@ -1,8 +1,9 @@
 import { readdir, readlink, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { DataError } from '../../shared/data/data-error.ts';
+import { damaged, DataError } from '../../shared/data/data-error.ts';
 import { readableText } from '../../shared/protocol/readable.ts';
 import { plainFile, unreadable, unusable, type DataFile } from './data-file.ts';
+import { close, openContents } from './unpack.ts';
 import { zipOnDisk } from './zip-entries.ts';
 
 /** torchvision keeps files three folders down (MNIST/raw/name), Kaggle's archives have one folder more. */
@@ -41,7 +42,7 @@ interface Search {
 async function rootOf(folder: string, said: string): Promise<{ root: string; prefix: string }> {
   const found = await kindOf(folder);
   if (found === 'folder' || (found === 'file' && isZip(folder))) return { root: folder, prefix: '' };
-  if (found === 'file') throw noFolder(folder, said, 'a file');
+  if (found === 'file') throw await singleFile(folder, said);
   if (found !== 'nothing there') throw noFolder(folder, said, found);
   const parent = dirname(folder);
   if ((await kindOf(parent)) === 'folder') return { root: parent, prefix: basename(folder).toLowerCase() };
@@ -73,6 +74,14 @@ function noFolder(folder: string, said: string, found: string): DataError {
   );
 }
 
+async function singleFile(path: string, said: string): Promise<DataError> {
+  const { content, chunks } = await openContents(plainFile(path, basename(path), (await stat(path)).size));
+  await close(chunks);
+  return content.kind === 'other'
+    ? damaged(readableText(path), 'a folder or zip archive of data files', content.found, content.remedy)
+    : noFolder(path, said, 'a file');
+}
+
 const SPECIAL = 'a pipe, a socket or a device, not a file';
 
 async function walk(folder: string, below: string, depth: number, search: Search): Promise<void> {
@@ -93,7 +102,7 @@ async function walk(folder: string, below: string, depth: number, search: Search
     else if (stats.isDirectory()) deeper.push({ path, name });
     else if (!stats.isFile()) search.files.push(unusable(path, name, SPECIAL));
     else if (isZip(path) && search.archives++ < MAX_ARCHIVES)
-      search.files.push(...(await archive(path, name)));
+      search.files.push(...(await archive(path, name, stats.size)));
     else search.files.push(plainFile(path, name, stats.size));
   }
   if (depth === MAX_DEPTH) return;
@@ -112,11 +121,14 @@ async function whyNot(path: string, { code = '' }: NodeJS.ErrnoException): Promi
     : `a link to ${readableText(target)}, where nothing is`;
 }
 
-/** The files in an archive as if it were a folder of its name; a damaged one counts as a file that cannot be used. */
-async function archive(path: string, name: string): Promise<DataFile[]> {
+/**
+ * The files in an archive as if it were a folder of its name. What cannot be listed is taken for a file like any other, of
+ * which the contents are told when it is opened, if it is chosen.
+ */
+async function archive(path: string, name: string, bytes: number): Promise<DataFile[]> {
   try {
     return await zipOnDisk(path, name);
   } catch {
-    return [unusable(path, name, 'no whole zip archive: it is cut short, damaged or something else')];
+    return [plainFile(path, name, bytes)];
   }
 }

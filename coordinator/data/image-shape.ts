@@ -35,10 +35,14 @@ export function imageShapeOf({ path, dimensions, columns }: DataArray): ImageSha
     case 3:
       return { sampleShape: [a, b, 1], channelsFirst: false };
     case 2: {
-      const [height, width] = sidesOf(a, columns ?? null) ?? [];
-      if (height !== undefined && width !== undefined) {
-        const note = `${path}: rows of ${a} numbers are read as images of ${height} x ${width}.`;
-        return { sampleShape: [height, width, 1], channelsFirst: false, note };
+      const named = namedSides(columns ?? null);
+      if (named !== null && named[0] * named[1] === a) {
+        return { sampleShape: [...named, 1], channelsFirst: false };
+      }
+      const side = Math.sqrt(a);
+      if (Number.isInteger(side)) {
+        const note = `${path}: rows of ${a} numbers are read as images of ${side} x ${side}.`;
+        return { sampleShape: [side, side, 1], channelsFirst: false, note };
       }
       throw new DataError(
         `${path} holds ${shape} numbers, and ${a} pixels make no square image. Write the images as [n, height, width] or [n, height, width, channels].`,
@@ -51,9 +55,8 @@ export function imageShapeOf({ path, dimensions, columns }: DataArray): ImageSha
   }
 }
 
-function sidesOf(pixels: number, columns: readonly string[] | null): [number, number] | null {
-  const [, rows, width] = /^(\d{1,4})x(\d{1,4})$/.exec(columns?.at(-1) ?? '') ?? [];
-  if (Number(rows) * Number(width) === pixels) return [Number(rows), Number(width)];
-  const side = Math.round(Math.sqrt(pixels));
-  return side * side === pixels ? [side, side] : null;
+/** Height and width, where the last column is named for its row and column: '28x28'. */
+function namedSides(columns: readonly string[] | null): [number, number] | null {
+  const [, height, width] = /^(\d{1,4})x(\d{1,4})$/.exec(columns?.at(-1) ?? '') ?? [];
+  return height === undefined ? null : [Number(height), Number(width)];
 }

@@ -30,7 +30,7 @@ export function misleadingLines(dataset: Dataset, limited = false): string[] {
   }
   if (nowhere.length > 0) {
     lines.push(
-      `${named(nowhere)} without a sample: the model has ${classes} outputs, and some of them learn only never to answer.`,
+      `${named(nowhere, 'has', 'have')} no sample: of the model's ${classes} outputs, ${nowhere.length} cannot be learned.${nowhere.length === 1 && nowhere[0] === 0 ? ' The labels seem to be counted from 1.' : ''}`,
     );
   }
   lines.push(
@@ -73,8 +73,8 @@ function classNumbers(counts: readonly number[], isOne: (count: number, label: n
   return [...counts.keys()].filter((label) => isOne(counts[label] ?? 0, label));
 }
 
-function named(labels: readonly number[]): string {
+function named(labels: readonly number[], one = 'is', several = 'are'): string {
   const listed = labels.slice(0, MAX_LISTED).join(', ');
   const more = labels.length > MAX_LISTED ? ` and ${labels.length - MAX_LISTED} more` : '';
-  return labels.length === 1 ? `Class ${listed} is` : `Classes ${listed}${more} are`;
+  return labels.length === 1 ? `Class ${listed} ${one}` : `Classes ${listed}${more} ${several}`;
 }

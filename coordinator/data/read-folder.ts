@@ -57,7 +57,7 @@ function aboutOf(
   if (isMnist) return { name: 'mnist', description: `MNIST handwritten digits, from ${path}.` };
   const plain = readableText(basename(folder)).slice(0, MAX_NAME_LENGTH);
   const name = RESERVED_NAMES.includes(plain) || plain === '' ? `${plain} (own files)`.trim() : plain;
-  return { name, description: `The data files in ${path}, which are not MNIST.` };
+  return { name, description: `Your own data, from ${path}.` };
 }
 
 /** Where names give no whole set, a CSV file may go by the name of an IDX file of images. */

@@ -21,7 +21,7 @@ export const HEAD_BYTES = 1024;
 
 /** Writes an array as an IDX file of unsigned bytes, so that a person can convert what gradcast does not read. */
 export const WRITE_IDX =
-  "In Python, with the array as uint8 in a: open(NAME, 'wb').write(struct.pack(f'>HBB{a.ndim}I', 0, 8, a.ndim, *a.shape) + a.tobytes())";
+  "In Python, with struct imported and the array as uint8 in a: open(NAME, 'wb').write(struct.pack(f'>HBB{a.ndim}I', 0, 8, a.ndim, *a.shape) + a.tobytes())";
 
 const other = (found: string, remedy?: string): Content =>
   remedy === undefined ? { kind: 'other', found } : { kind: 'other', found, remedy };

@@ -5,7 +5,7 @@ import { damaged, DataError } from '../../shared/data/data-error.ts';
 import { bunzip2 } from './bunzip2.ts';
 import type { Chunks, DataFile } from './data-file.ts';
 import { roleOf } from './file-names.ts';
-import { HEAD_BYTES, isPacked, recognize, type Unpacked } from './recognize.ts';
+import { HEAD_BYTES, isPacked, recognize, WRITE_IDX, type Unpacked } from './recognize.ts';
 import { zipInMemory } from './zip-entries.ts';
 
 /** What people have is packed twice at most; one layer more than that is a mistake or a trap. */
@@ -121,13 +121,14 @@ async function unzip(packed: Uint8Array, file: DataFile): Promise<Chunks> {
   });
   const [entry, another] = entries.length === 1 ? entries : fitting;
   if (entry !== undefined && another === undefined) return entry.open();
-  const inside = entries.some(({ name }) => name.endsWith('.npy')) ? 'NumPy arrays (.npz)' : 'files';
-  throw damaged(
-    file.path,
-    'a data file',
-    `a zip archive of ${entries.length} ${inside}`,
-    'Unpack it into the data folder.',
-  );
+  throw entries.some(({ name }) => name.endsWith('.npy'))
+    ? damaged(file.path, 'IDX or CSV data', `${entries.length} NumPy arrays (.npz)`, `${WRITE_IDX}.`)
+    : damaged(
+        file.path,
+        'a data file',
+        `a zip archive of ${entries.length} files`,
+        'Unpack it into the data folder.',
+      );
 }
 
 async function inMemory(chunks: Chunks, { path }: DataFile): Promise<Uint8Array> {

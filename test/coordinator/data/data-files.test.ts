@@ -33,8 +33,9 @@ function expectWhole({ dataset }: Loaded): void {
   expect(dataset).toMatchObject({ sampleShape: [SIDE, SIDE, 1], classes: 10 });
   for (const { images, labels, count } of [dataset.train, dataset.test]) {
     expect(count).toBe(COUNT);
-    expect(images).toEqual(Uint8Array.from(PIXEL_VALUES));
-    expect(labels).toEqual(Uint8Array.from(LABELS));
+    // toEqual takes a tenth of a second for so many numbers.
+    expect(Buffer.from(images).equals(Uint8Array.from(PIXEL_VALUES))).toBe(true);
+    expect(Buffer.from(labels).equals(Uint8Array.from(LABELS))).toBe(true);
   }
 }
 
@@ -127,8 +128,6 @@ describe('a packed file is read', () => {
         [`train-labels-idx1-ubyte${ending}`]: bytes,
       };
       if (ending !== '') delete files['train-labels-idx1-ubyte'];
-      // A damaged archive by its name is told by its name, and not read.
-      if (ending === '.zip' && bytes[0] !== 0x50) continue;
       expectWhole(await load(files));
       await rm(join(root, 'own'), { recursive: true });
     }
@@ -395,7 +394,10 @@ describe('what is no file is named', () => {
     const message = await refusal(files);
     expect(message).toContain('only files of other kinds (3 .png, 1 .npz)');
     expect(message).toContain('CSV files of a label and pixels');
-    expect(await refusalOf(loadFolder(join(root, 'own', 'cats', '1.png')))).toContain('found a file');
+    const npz = zipBytes({ 'train_images.npy': '\x93NUMPY', 'train_labels.npy': '\x93NUMPY' });
+    await writeFiles(join(root, 'own'), { 'pathmnist.npz': npz, 'train-labels': labelsFile });
+    expect(await refusalOf(loadFolder(join(root, 'own', 'pathmnist.npz')))).toContain('NumPy arrays (.npz)');
+    expect(await refusalOf(loadFolder(join(root, 'own', 'train-labels')))).toContain('found a file');
   });
 });
 

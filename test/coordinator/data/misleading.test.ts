@@ -43,7 +43,7 @@ describe('a line warns', () => {
     const dataset = await withLabels(letters, letters);
     expect(dataset.classes).toBe(27);
     expect(misleadingLines(dataset)).toEqual([
-      'Class 0 is without a sample: the model has 27 outputs, and some of them learn only never to answer.',
+      "Class 0 has no sample: of the model's 27 outputs, 1 cannot be learned. The labels seem to be counted from 1.",
     ]);
   });
 
@@ -57,7 +57,7 @@ describe('a line warns', () => {
   it('of one class only', async () => {
     const threes = LABELS.map(() => 3);
     expect(misleadingLines(await withLabels(threes, threes))).toEqual([
-      'Classes 0, 1, 2 are without a sample: the model has 4 outputs, and some of them learn only never to answer.',
+      "Classes 0, 1, 2 have no sample: of the model's 4 outputs, 3 cannot be learned.",
       'All training samples are of class 3, so the accuracy says nothing.',
       'All test samples are of class 3, so the accuracy says nothing.',
     ]);
