@@ -43,6 +43,9 @@ const FORM = /^(idx\d?|ubyte|byte|int|short|float|double|int\d+|uint8|float\d+|c
 const OTHER_FILE =
   /\.(png|jpe?g|bmp|gif|tiff?|webp|py|ipynb|js|ts|sh|r|m|json|ya?ml|toml|md|txt|html?|pdf|log|md5|sha\d+)$/;
 
+/** Entries of an archive can have names of any length; no person's file has a longer one. */
+const MAX_PATH_LENGTH = 1024;
+
 /**
  * The part that a file holds, by its path below the data folder, with '/' between folders; null if the path says
  * nothing of the kind. Upper and lower case, '-', '_' and '.' are alike. Understands the names of MNIST, EMNIST, QMNIST,
@@ -50,6 +53,7 @@ const OTHER_FILE =
  * managers to a second download.
  */
 export function roleOf(path: string): FileRole | null {
+  if (path.length > MAX_PATH_LENGTH) return null;
   const folders = path.split('/');
   const base = folders.pop() ?? '';
   const { stem, isCopy, packing } = withoutSuffixes(base.toLowerCase());

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Dataset, Split } from '../../shared/data/dataset.ts';
 
 /** From this share of one class on, accuracy says little: always answering with it scores as much. */
@@ -5,6 +6,10 @@ const MAX_SHARE = 0.9;
 /** Pixels above this are seen; images that have none were most likely scaled to 0 to 1 and rounded. */
 const MIN_BRIGHTEST = 2;
 const MAX_LISTED = 8;
+/** Test samples that are looked for among the training samples, spread over all of them. */
+const MAX_SOUGHT = 1000;
+/** A few images are in both splits of many data sets. */
+const MAX_SHARED = 0.1;
 
 /**
  * A line for each thing about a data set by which training runs well and misleads. Training labels that are sorted are
@@ -37,6 +42,11 @@ export function misleadingLines(dataset: Dataset, limited = false): string[] {
     ...oneSided('training', inTrain, train.count, because),
     ...oneSided('test', inTest, test.count, ''),
   );
+  const shared = sharedPart(dataset);
+  if (shared > MAX_SHARED) {
+    const percent = Math.floor(100 * shared);
+    lines.push(`${percent}% of the test images are training images too, so accuracy on new ones is lower.`);
+  }
   if (!train.images.some((pixel) => pixel >= MIN_BRIGHTEST)) {
     lines.push('No pixel is brighter than 1 of 255, so all images are nearly black. Scale them to 0 to 255.');
   }
@@ -61,6 +71,20 @@ function oneSided(split: string, counts: readonly number[], total: number, becau
   return [
     `${percent}% of the ${split} samples are of class ${label}: answering nothing else scores that accuracy.${because}`,
   ];
+}
+
+/** The part of the test images that are among the training images. */
+function sharedPart({ train, test }: Dataset): number {
+  const hashOf = ({ images, count }: Split, sample: number): string => {
+    const bytes = images.length / count;
+    return createHash('sha1')
+      .update(images.subarray(sample * bytes, (sample + 1) * bytes))
+      .digest('base64');
+  };
+  const known = new Set(Array.from({ length: train.count }, (_, sample) => hashOf(train, sample)));
+  const sought = Math.min(test.count, MAX_SOUGHT);
+  const samples = Array.from({ length: sought }, (_, i) => Math.floor((i * test.count) / sought));
+  return samples.filter((sample) => known.has(hashOf(test, sample))).length / sought;
 }
 
 function countsOf({ labels }: Split, classes: number): number[] {

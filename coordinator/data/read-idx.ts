@@ -3,14 +3,16 @@ import type { DataArray } from './data-array.ts';
 import { parseIdxHeader, WRITE_BIG_ENDIAN, type IdxHeader } from './idx-header.ts';
 import type { Contents } from './unpack.ts';
 
-/** Memory is taken in steps, as bytes arrive: a header can promise anything. */
+/** Memory is taken in steps, as bytes arrive, where a header promises more than this: it can promise anything. */
 const FIRST_BYTES = 2 ** 26;
+/** Images pack to a part of their size that is not smaller. What is in proportion is taken in one step, without a copy. */
+const MAX_USUAL_RATIO = 64;
 /** How many bytes too many are counted before the rest is left unread. */
 const MAX_EXTRA_BYTES = 2 ** 20;
 
 /**
- * Reads an IDX file of any type of elements. It takes at most three times the memory of the bytes that have arrived, and
- * keeps no more than the header says.
+ * Reads an IDX file of any type of elements. It takes memory for what the header says only in proportion to what
+ * the file has, and never for more.
  *
  * A file that is longer than its header says is refused, even by one byte: where the byte came in is not known, and if it
  * was in the middle (a text-mode transfer inserts them), all images behind it are shifted.
@@ -18,7 +20,7 @@ const MAX_EXTRA_BYTES = 2 ** 20;
  * @throws DataError if the header is damaged, promises more than maxBytes, or disagrees with the number of bytes
  */
 export async function readIdx(
-  { head, chunks, bytes }: Contents,
+  { head, chunks, isPacked, storedBytes }: Contents,
   path: string,
   maxBytes: number,
 ): Promise<DataArray> {
@@ -27,9 +29,12 @@ export async function readIdx(
   if (header.dimensions.includes(0)) {
     throw damaged(path, 'at least one sample', `a header that says ${shapeOf(header)}: the file is empty`);
   }
-  if (bytes !== undefined && bytes !== fileBytes) throw wrongLength(header, bytes, path);
+  if (!isPacked && storedBytes !== undefined && storedBytes !== fileBytes) {
+    throw wrongLength(header, storedBytes, path);
+  }
   if (fileBytes > maxBytes) throw tooLarge(header, path, maxBytes);
-  let held = new Uint8Array(Math.min(fileBytes, FIRST_BYTES));
+  const likelyBytes = Math.max(FIRST_BYTES, MAX_USUAL_RATIO * (storedBytes ?? 0));
+  let held = new Uint8Array(Math.min(fileBytes, likelyBytes));
   let total = 0;
   for await (const chunk of chunks) {
     const kept = chunk.subarray(0, Math.max(0, fileBytes - total));

@@ -1,3 +1,5 @@
+import { readableText } from '../../shared/protocol/readable.ts';
+
 /** What the first bytes of a file are. */
 export type Content = Packed | Unpacked;
 export interface Packed {
@@ -83,7 +85,7 @@ export function recognize(head: Uint8Array): Content {
   if (/^[^\r\n]*[,;\t]/.test(line) || /^(["\w ]+\r?\n)?"?-?\d+(\.\d*)?"?(\r?\n|$)/.test(line)) {
     return { kind: 'csv' };
   }
-  return other(`text that begins with "${line.slice(0, 24).replace(/[\r\n]+[^]*/, '')}"`);
+  return other(`text that begins with "${readableText(line.slice(0, 24).replace(/[\r\n]+[^]*/, ''))}"`);
 }
 
 function hex(bytes: Uint8Array): string {

@@ -20,8 +20,10 @@ export interface Contents {
   readonly head: Uint8Array;
   /** From the first byte on. Nothing is unpacked before it is asked for. */
   readonly chunks: Chunks;
-  /** The number of bytes, where the file is not packed. */
-  readonly bytes: number | undefined;
+  /** Whether they were packed. */
+  readonly isPacked: boolean;
+  /** The number of bytes on the disk, packed or not, where it is known. */
+  readonly storedBytes: number | undefined;
 }
 
 /**
@@ -35,7 +37,7 @@ export async function openContents(file: DataFile): Promise<Contents> {
   for (let layer = 0; ; layer++) {
     const content = recognize(head);
     if (!isPacked(content)) {
-      return { content, head, chunks, bytes: layer === 0 ? file.bytes : undefined };
+      return { content, head, chunks, isPacked: layer > 0, storedBytes: file.bytes };
     }
     if (layer === MAX_LAYERS) {
       await close(chunks);

@@ -165,6 +165,7 @@ describe('a packed file is read', () => {
     ['a tar archive', tarBytes(), 'a tar archive'],
     ['a MATLAB file', 'MATLAB 5.0 MAT-file, Platform: GLNXA64', 'a MATLAB file (.mat)'],
     ['a PNG', Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10), 'a PNG image'],
+    ['text of terminal commands', 'caf\u00e9 \u009b2J', 'text that begins with "caf'],
     ['prose', 'Thank you for your download.', 'text that begins with "Thank you for your'],
     ['nothing', '', 'an empty file (0 bytes)'],
   ])('and %s is named', async (_, bytes, found) => {
@@ -301,6 +302,15 @@ describe('a CSV file is read', () => {
     const gz = gzipSync(csvText('mnist'));
     const zip = zipBytes({ 'mnist_test.csv': csvText('mnist') });
     expectWhole(await load({ 'mnist_train.csv.gz': gz, 'mnist_test.csv.zip': zip }));
+  });
+
+  it('with a column of row numbers in front, as pandas writes it', async () => {
+    const numbered = csvText('mnist')
+      .trimEnd()
+      .split('\n')
+      .map((row, i) => `${i === 0 ? '' : i - 1},${row}`)
+      .join('\n');
+    expectWhole(await load({ 'train.csv': numbered, 'test.csv': csvText('mnist') }));
   });
 
   it('under the name of an IDX file, which is said', async () => {

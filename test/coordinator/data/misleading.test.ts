@@ -24,6 +24,17 @@ let root: string;
 beforeEach(async () => void (root = await mkdtemp(join(tmpdir(), 'gradcast-data-'))));
 afterEach(() => rm(root, { recursive: true }));
 
+const otherImages = idxBytes(
+  [COUNT, SIDE, SIDE],
+  PIXEL_VALUES.map((value) => 255 - value),
+);
+
+/** Four files of which the test images are no training images. */
+const own = (change = (name: string) => name): Record<string, Uint8Array> => ({
+  ...renamed(change),
+  [change('t10k-images-idx3-ubyte')]: otherImages,
+});
+
 const withLabels = async (
   train: readonly number[],
   test: readonly number[] = LABELS,
@@ -31,6 +42,7 @@ const withLabels = async (
 ): Promise<Dataset> => {
   const folder = await writeFiles(join(root, 'own'), {
     ...fourFiles(),
+    't10k-images-idx3-ubyte': otherImages,
     'train-labels-idx1-ubyte': idxBytes([COUNT], train),
     't10k-labels-idx1-ubyte': idxBytes([COUNT], test),
   });
@@ -87,9 +99,19 @@ describe('a line warns', () => {
       [COUNT, SIDE, SIDE],
       PIXEL_VALUES.map((value) => value & 1),
     );
-    const folder = await writeFiles(join(root, 'own'), { ...fourFiles(), 'train-images-idx3-ubyte': binary });
+    const folder = await writeFiles(join(root, 'own'), {
+      ...fourFiles(),
+      'train-images-idx3-ubyte': binary,
+    });
     expect(misleadingLines((await loadFolder(folder)).dataset)).toEqual([
       'No pixel is brighter than 1 of 255, so all images are nearly black. Scale them to 0 to 255.',
+    ]);
+  });
+
+  it('of test images that are training images', async () => {
+    const { dataset } = await loadFolder(await writeFiles(join(root, 'own'), fourFiles()));
+    expect(misleadingLines(dataset)).toEqual([
+      '100% of the test images are training images too, so accuracy on new ones is lower.',
     ]);
   });
 
@@ -97,6 +119,7 @@ describe('a line warns', () => {
     expect(misleadingLines(drawDigits({ seed: 1, trainCount: 500, testCount: 200 }))).toEqual([]);
     const data = await writeFiles(join(root, 'own'), {
       ...fourFiles(),
+      't10k-images-idx3-ubyte': otherImages,
       'train-labels-idx1-ubyte': idxBytes(
         [COUNT],
         LABELS.map((label) => label % 8),
@@ -130,14 +153,14 @@ describe('--transpose', () => {
   it('is advised where names say EMNIST, until it is given', async () => {
     const folder = await writeFiles(
       join(root, 'own'),
-      renamed((name) => `emnist-digits-${name}`),
+      own((name) => `emnist-digits-${name}`),
     );
     const advice = /EMNIST.*transposed.*--transpose/;
     const linesOf = async (...load: Parameters<typeof loadFolder>) =>
       misleadingLines((await loadFolder(...load)).dataset);
     expect(await linesOf(folder)).toEqual([expect.stringMatching(advice)]);
     expect(await linesOf(folder, { transpose: true })).toEqual([]);
-    expect(await linesOf(await writeFiles(join(root, 'EMNIST'), fourFiles()))).toHaveLength(1);
-    expect(await linesOf(await writeFiles(join(root, 'other'), fourFiles()))).toEqual([]);
+    expect(await linesOf(await writeFiles(join(root, 'EMNIST'), own()))).toHaveLength(1);
+    expect(await linesOf(await writeFiles(join(root, 'other'), own()))).toEqual([]);
   });
 });
