@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { damaged, DataError } from '../../shared/data/data-error.ts';
 import { readableText } from '../../shared/protocol/readable.ts';
 import { plainFile, unreadable, unusable, type DataFile } from './data-file.ts';
-import { close, openContents } from './unpack.ts';
+import { openContents } from './unpack.ts';
 import { zipOnDisk } from './zip-entries.ts';
 
 /** torchvision keeps files three folders down (MNIST/raw/name), Kaggle's archives have one folder more. */
@@ -75,8 +75,8 @@ function noFolder(folder: string, said: string, found: string): DataError {
 }
 
 async function singleFile(path: string, said: string): Promise<DataError> {
-  const { content, chunks } = await openContents(plainFile(path, basename(path), (await stat(path)).size));
-  await close(chunks);
+  const { content, close } = await openContents(plainFile(path, basename(path), (await stat(path)).size));
+  await close();
   return content.kind === 'other'
     ? damaged(readableText(path), 'a folder or zip archive of data files', content.found, content.remedy)
     : noFolder(path, said, 'a file');

@@ -3,7 +3,7 @@ import { MAX_DATA_BYTES, type DataArray } from './data-array.ts';
 import type { DataFile } from './data-file.ts';
 import { readCsv } from './read-csv.ts';
 import { readIdx } from './read-idx.ts';
-import { close, openContents } from './unpack.ts';
+import { openContents } from './unpack.ts';
 
 /**
  * The numbers in a file, whatever it is packed with and whatever its name says.
@@ -29,6 +29,6 @@ export async function readFile(file: DataFile | undefined, maxBytes = MAX_DATA_B
         throw damaged(path, 'IDX or CSV data', content.found, content.remedy);
     }
   } finally {
-    await close(chunks);
+    await contents.close();
   }
 }

@@ -11,7 +11,7 @@ import { roleOf } from './file-names.ts';
 import { findFiles } from './find-files.ts';
 import { readFile } from './read-file.ts';
 import { splitLabelled, splitTable } from './split-table.ts';
-import { close, openContents } from './unpack.ts';
+import { openContents } from './unpack.ts';
 
 /** A job's name of data has a bound, a folder's name a higher one. */
 const MAX_NAME_LENGTH = 150;
@@ -68,9 +68,10 @@ async function choose(files: readonly DataFile[], folder: string, said: string):
     const images = files.filter((file) => file.problem === undefined && roleOf(file.name)?.kind === 'images');
     const tables = new Set<DataFile>();
     for (const file of images.slice(0, MAX_SNIFFED)) {
-      const { content, chunks } = await openContents(file);
-      await close(chunks);
-      if (content.kind === 'csv') tables.add(file);
+      // A damaged file is no table; what is missing is said before what is damaged.
+      const contents = await openContents(file).catch(() => null);
+      await contents?.close();
+      if (contents?.content.kind === 'csv') tables.add(file);
     }
     if (tables.size === 0) throw error;
     return chooseFiles(

@@ -74,7 +74,7 @@ export function recognize(head: Uint8Array): Content {
   }
   if (text.slice(257, 262) === 'ustar') return unpackFirst('a tar archive', 'tar -xf FILE');
   // Two zero bytes, the type of the elements, the number of dimensions: or all of it the other way round.
-  if (text.startsWith('\0\0') || text.slice(2, 4) === '\0\0') return { kind: 'idx' };
+  if (text.startsWith('\0\0') || isTurnedHeader(head)) return { kind: 'idx' };
   const line = text.replace(/^\xef\xbb\xbf/, '').trimStart();
   if (/^<(!doctype html|html|head|\?xml)/i.test(line)) {
     return other('a web page (HTML)', 'Download the file itself: a page was saved in its place.');
@@ -87,6 +87,9 @@ export function recognize(head: Uint8Array): Content {
   }
   return other(`text that begins with "${readableText(line.slice(0, 24).replace(/[\r\n]+[^]*/, ''))}"`);
 }
+
+const isTurnedHeader = ([rank = 0, type = 0, second, first]: Uint8Array): boolean =>
+  rank >= 1 && rank <= 4 && type >= 0x08 && type <= 0x0e && second === 0 && first === 0;
 
 function hex(bytes: Uint8Array): string {
   return `0x${Buffer.from(bytes).toString('hex')}`;

@@ -24,6 +24,8 @@ export interface Contents {
   readonly isPacked: boolean;
   /** The number of bytes on the disk, packed or not, where it is known. */
   readonly storedBytes: number | undefined;
+  /** Lets go of the file where it is not read to its end. */
+  readonly close: () => Promise<void>;
 }
 
 /**
@@ -33,14 +35,14 @@ export interface Contents {
  * @throws DataError if it cannot be read, or is packed and damaged
  */
 export async function openContents(file: DataFile): Promise<Contents> {
-  let { head, chunks } = await peek(file.open());
+  let { head, chunks, close } = await peek(file.open());
   for (let layer = 0; ; layer++) {
     const content = recognize(head);
     if (!isPacked(content)) {
-      return { content, head, chunks, isPacked: layer > 0, storedBytes: file.bytes };
+      return { content, head, chunks, isPacked: layer > 0, storedBytes: file.bytes, close };
     }
     if (layer === MAX_LAYERS) {
-      await close(chunks);
+      await close();
       throw damaged(file.path, `a file packed at most ${MAX_LAYERS} times`, 'one more layer');
     }
     const unpacked =
@@ -49,17 +51,12 @@ export async function openContents(file: DataFile): Promise<Contents> {
         : content.kind === 'bzip2'
           ? bunzip2(await inMemory(chunks, file), file.path)
           : await unzip(await inMemory(chunks, file), file);
-    ({ head, chunks } = await peek(unpacked));
+    ({ head, chunks, close } = await peek(unpacked));
   }
 }
 
-/** Lets go of a file that is not read to its end. */
-export async function close(chunks: Chunks): Promise<void> {
-  await chunks[Symbol.asyncIterator]().return?.();
-}
-
 /** The first bytes, and all bytes from the first on. */
-async function peek(source: Chunks): Promise<{ head: Uint8Array; chunks: Chunks }> {
+async function peek(source: Chunks): Promise<Pick<Contents, 'head' | 'chunks' | 'close'>> {
   const iterator = source[Symbol.asyncIterator]();
   const first: Uint8Array[] = [];
   let length = 0;
@@ -81,20 +78,28 @@ async function peek(source: Chunks): Promise<{ head: Uint8Array; chunks: Chunks 
       await iterator.return?.();
     }
   }
-  return { head: Buffer.concat(first).subarray(0, HEAD_BYTES), chunks: all() };
+  return {
+    head: Buffer.concat(first).subarray(0, HEAD_BYTES),
+    chunks: all(),
+    // Not by way of all(): a generator that has not begun ends without its finally.
+    close: async () => {
+      await iterator.return?.();
+    },
+  };
 }
 
 async function* gunzip(packed: Chunks, { path }: DataFile): Chunks {
   let packedBytes = 0;
-  async function* counted(): Chunks {
+  async function* counted(): AsyncGenerator<Uint8Array> {
     for await (const chunk of packed) {
       packedBytes += chunk.length;
       yield chunk;
     }
   }
+  const input = counted();
   const unpacker = createGunzip();
   // An error of either side ends both; it is thrown where the output is read.
-  const feeding = pipeline(Readable.from(counted()), unpacker).then(
+  const feeding = pipeline(Readable.from(input), unpacker).then(
     () => null,
     (error: unknown) => error,
   );
@@ -111,6 +116,8 @@ async function* gunzip(packed: Chunks, { path }: DataFile): Chunks {
     );
   } finally {
     unpacker.destroy();
+    await feeding;
+    await input.return(undefined);
   }
 }
 

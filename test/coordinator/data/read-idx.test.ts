@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readFile } from '../../../coordinator/data/read-file.ts';
@@ -94,6 +95,29 @@ describe('an IDX file', () => {
     // The beginning is looked at for what it is, and no more than that.
     expect(opened).toBe(2);
     expect(await messageOf(read(idxHeader([2 ** 32 - 1, 2 ** 32 - 1, 2 ** 32 - 1])))).toContain('4294967295');
+  });
+
+  it.each([
+    ['not read at all', new TextEncoder().encode('<html></html>'.padEnd(3000))],
+    ['not read to its end', new Uint8Array([...idxHeader([2, 3]), ...new Uint8Array(2 ** 22)])],
+    ['packed', gzipSync(new Uint8Array([...idxHeader([2, 3]), ...new Uint8Array(2 ** 22)]), { level: 0 })],
+    [
+      'packed and not read',
+      gzipSync(new TextEncoder().encode('<html></html>'.padEnd(2 ** 18)), { level: 0 }),
+    ],
+  ])('that is refused is let go of, where it is %s', async (_, bytes) => {
+    const state = { isOpen: false };
+    function* pieces(): Generator<Uint8Array> {
+      state.isOpen = true;
+      try {
+        for (let at = 0; at < bytes.length; at += 1024) yield bytes.subarray(at, at + 1024);
+      } finally {
+        state.isOpen = false;
+      }
+    }
+    const open = () => Readable.from(pieces()) as AsyncIterable<Uint8Array>;
+    await messageOf(readFile({ name: 'f', path: 'f', open }));
+    expect(state.isOpen).toBe(false);
   });
 
   it('of any bytes at all gives data or a DataError', async () => {
