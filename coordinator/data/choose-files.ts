@@ -165,5 +165,5 @@ function instead(files: readonly DataFile[]): string {
     .toSorted(([, a], [, b]) => b - a)
     .slice(0, MAX_LISTED)
     .map(([extension, count]) => `${count} ${extension === '' ? 'without an extension' : extension}`);
-  return `holds no data set that gradcast finds by its names, only files of other kinds (${listed.join(', ')}). ${reads}; convert the data to one of them.`;
+  return `holds no data set that gradcast finds by its names, only files of other kinds (${listed.join(', ')}). ${reads}; docs/own-data.md converts folders of images and NumPy arrays.`;
 }

@@ -79,7 +79,9 @@ async function singleFile(path: string, said: string): Promise<DataError> {
   await close();
   return content.kind === 'other'
     ? damaged(readableText(path), 'a folder or zip archive of data files', content.found, content.remedy)
-    : noFolder(path, said, 'a file');
+    : new DataError(
+        `${readableText(path)} (from ${said}) is one file of a data set. Point ${said} at the folder that it is in: ${readableText(dirname(path))}.`,
+      );
 }
 
 const SPECIAL = 'a pipe, a socket or a device, not a file';

@@ -407,7 +407,9 @@ describe('what is no file is named', () => {
     const npz = zipBytes({ 'train_images.npy': '\x93NUMPY', 'train_labels.npy': '\x93NUMPY' });
     await writeFiles(join(root, 'own'), { 'pathmnist.npz': npz, 'train-labels': labelsFile });
     expect(await refusalOf(loadFolder(join(root, 'own', 'pathmnist.npz')))).toContain('NumPy arrays (.npz)');
-    expect(await refusalOf(loadFolder(join(root, 'own', 'train-labels')))).toContain('found a file');
+    expect(await refusalOf(loadFolder(join(root, 'own', 'train-labels')))).toBe(
+      `${join(root, 'own', 'train-labels')} (from --data) is one file of a data set. Point --data at the folder that it is in: ${join(root, 'own')}.`,
+    );
   });
 });
 

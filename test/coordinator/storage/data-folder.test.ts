@@ -95,7 +95,7 @@ describe('a folder that cannot be used is refused with what was expected and fou
   it('where there is none, or a file in its place', async () => {
     expect(await refusal(load(join(root, 'none')))).toMatch(/none .*--data.*found nothing there/);
     await writeFile(join(root, 'file'), '');
-    expect(await refusal(load(join(root, 'file')))).toContain('found a file');
+    expect(await refusal(load(join(root, 'file')))).toContain('is one file of a data set');
   });
 
   it('where a file is missing, with what is there and what is not', async () => {
