@@ -1,5 +1,7 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, expect } from 'vitest';
 import { loadDataset } from '../../../coordinator/storage/dataset.ts';
 import { DataError } from '../../../shared/data/data-error.ts';
 import type { Dataset } from '../../../shared/data/dataset.ts';
@@ -117,3 +119,39 @@ export function csvText(header: 'mnist' | 'pixels' | 'none', labelLast = false):
   const rows = LABELS.map((label, i) => row(label, PIXEL_VALUES.slice(i * PIXELS, (i + 1) * PIXELS)));
   return `${[...(header === 'none' ? [] : [row('label', names)]), ...rows].join('\n')}\n`;
 }
+
+type Files = Readonly<Record<string, Uint8Array | string>>;
+
+/** A temporary folder for each test of a file, and what is loaded from its subfolder 'own'. */
+export function useScratch() {
+  const scratch = { root: '' };
+  beforeEach(async () => void (scratch.root = await mkdtemp(join(tmpdir(), 'gradcast-data-'))));
+  afterEach(() => rm(scratch.root, { recursive: true }));
+  const load = async (files: Files): Promise<Loaded> =>
+    loadFolder(await writeFiles(join(scratch.root, 'own'), files));
+  const refusal = (files: Files): Promise<string> => refusalOf(load(files));
+  return { scratch, load, refusal };
+}
+
+/** Expects that all samples came through as they were written. */
+export function expectWhole({ dataset }: Loaded): void {
+  expect(dataset).toMatchObject({ sampleShape: [SIDE, SIDE, 1], classes: 10 });
+  for (const { images, labels, count } of [dataset.train, dataset.test]) {
+    expect(count).toBe(COUNT);
+    // toEqual takes a tenth of a second for so many numbers.
+    expect(Buffer.from(images).equals(Uint8Array.from(PIXEL_VALUES))).toBe(true);
+    expect(Buffer.from(labels).equals(Uint8Array.from(LABELS))).toBe(true);
+  }
+}
+
+/** The four files with another one of training images. */
+export const withTrainImages = (bytes: Uint8Array | string): Files => ({
+  ...fourFiles(),
+  'train-images-idx3-ubyte': bytes,
+});
+
+/** The four files with another one of training labels. */
+export const withTrainLabels = (bytes: Uint8Array | string): Files => ({
+  ...fourFiles(),
+  'train-labels-idx1-ubyte': bytes,
+});
