@@ -32,8 +32,12 @@ export const installNativeOption = (): Option =>
 export const dataOption = (): Option =>
   new Option(
     '--data <dir>',
-    'folder of IDX files (else that of MNIST_DIR, the cache, a download, or drawn digits)',
+    'folder or zip archive of IDX or CSV files (else that of MNIST_DIR, the cache, a download, or drawn digits)',
   );
+
+/** `--transpose` of the commands that read a data set. */
+export const transposeOption = (): Option =>
+  new Option('--transpose', 'exchange rows and columns of each image, as files of EMNIST need it');
 
 /** `--codec`. */
 export const codecOption = (): Option =>

@@ -118,9 +118,28 @@ async function build(topology: Topology): Promise<BuiltModel> {
   }
 }
 
+/** Two convolutions of 3 x 3 and a pooling of 2 x 2 leave nothing of a smaller image. */
+const MIN_DEFAULT_SIDE = 6;
+
+/** @throws Error if the images are too small for the default model */
+function checkDefaultFits({ sampleShape: [height = 0, width = 0], name }: Dataset): void {
+  if (height >= MIN_DEFAULT_SIDE && width >= MIN_DEFAULT_SIDE) return;
+  const side = Math.sqrt(height * width);
+  const square =
+    Number.isInteger(side) && side >= MIN_DEFAULT_SIDE ? `, or write the images as ${side} x ${side}` : '';
+  throw new Error(
+    `The default model takes images of at least ${MIN_DEFAULT_SIDE} x ${MIN_DEFAULT_SIDE}, but those of ${name} are ${height} x ${width}. ` +
+      `Give --model a model for that shape${square}.`,
+  );
+}
+
 /** @throws Error with a sentence if the model is none, or does not take the data's samples */
-function readModel({ name, sampleShape, classes }: Dataset, topology: Topology | undefined): Topology {
-  if (topology === undefined) return defaultTopology(sampleShape, classes);
+function readModel(dataset: Dataset, topology: Topology | undefined): Topology {
+  const { name, sampleShape, classes } = dataset;
+  if (topology === undefined) {
+    checkDefaultFits(dataset);
+    return defaultTopology(sampleShape, classes);
+  }
   const read = expandTopology(topology);
   const fitted = fitInput(read, sampleShape);
   if (fitted !== null) return fitted;

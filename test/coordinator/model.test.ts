@@ -47,6 +47,18 @@ describe('initial weights are the same for the same seed, and others for another
   });
 });
 
+test('images that are too small for the default model are refused with what it takes', async () => {
+  const prepare = (sampleShape: number[], topology?: Topology) =>
+    prepareJob({ ...dataset, name: 'own', sampleShape }, { batchSize: 8, epochs: 1, seed: 1, topology });
+  await expect(prepare([1, 784, 1])).rejects.toThrow(
+    'The default model takes images of at least 6 x 6, but those of own are 1 x 784. Give --model a model for that shape, or write the images as 28 x 28.',
+  );
+  await expect(prepare([5, 6, 1])).rejects.toThrow(/are 5 x 6\. Give --model a model for that shape\.$/);
+  expect((await prepare([6, 6, 3])).job.data.sampleShape).toEqual([6, 6, 3]);
+  const flat = layer('Flatten', { batch_input_shape: [null, 1, 784, 1] });
+  expect((await prepare([1, 784, 1], model(flat))).job.data.sampleShape).toEqual([1, 784, 1]);
+});
+
 test('a model with what would be ignored is refused', async () => {
   const decay = layer('L1L2', { l1: 0, l2: 0.01 });
   const decaying = model(flatten, layer('Dense', { name: 'd', units: 4, kernel_regularizer: decay }));
