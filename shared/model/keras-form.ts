@@ -143,6 +143,15 @@ export function simplify(model: LayerConfig): void {
     inputShapeOf(layer);
     aliases(layer);
   }
+  for (const outer of [model, ...walk(model)].filter(isModel)) {
+    // Layers behind the first one are called with what is there, whatever they were made for.
+    const inputs = layersOf(outer).filter(
+      (layer, i) => layer.class_name === 'InputLayer' || (i === 0 && outer.class_name === 'Sequential'),
+    );
+    for (const layer of layersOf(outer)) {
+      if (!inputs.includes(layer)) delete layer.config.batch_input_shape;
+    }
+  }
 }
 
 /** A policy that computes in and stores one type is that type. */
