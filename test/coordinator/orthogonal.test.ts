@@ -30,8 +30,8 @@ test.each([
   const made = layer.embeddingsInitializer.apply(shape);
   expect(made.shape).toEqual(shape);
   const columns = shape.at(-1) ?? 0;
-  const matrix = made.reshape([-1, columns]) as tf.Tensor2D;
-  const wide = (matrix.shape[0] ?? 0) < columns;
+  const matrix = made.reshape<tf.Tensor2D>([-1, columns]);
+  const wide = matrix.shape[0] < columns;
   const product = await tf.matMul(matrix, matrix, !wide, wide).array();
   (product as number[][]).forEach((row, i) =>
     row.forEach((value, j) => expect(value).toBeCloseTo(i === j ? 4 : 0, 5)),
