@@ -8,6 +8,7 @@ import { forInitialWeights } from '../shared/model/initializers.ts';
 import type { Job, Topology } from '../shared/model/job.ts';
 import { softmaxLast } from '../shared/model/softmax-last.ts';
 import { withKeyedDropout, withLogits, withSeededInitializers } from '../shared/model/topology.ts';
+import { registerOrthogonal } from './orthogonal.ts';
 import { fillWeights, type NamedWeights } from './storage/weights-file.ts';
 import { explainModelError, namingLayers } from './model-errors.ts';
 
@@ -106,15 +107,11 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
 
 /** Builds a model with its initial weights. @throws Error with a sentence that names the layer */
 async function build(topology: Topology): Promise<BuiltModel> {
-  const { warn } = console;
-  // tfjs writes to the console that large orthogonal matrices take time.
-  Object.assign(console, { warn: () => undefined });
+  registerOrthogonal(tf);
   try {
     return await namingLayers(tf, () => buildModel(tf, forInitialWeights(topology)));
   } catch (error) {
     throw explainModelError(error, 'built');
-  } finally {
-    Object.assign(console, { warn });
   }
 }
 

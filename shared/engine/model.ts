@@ -60,7 +60,11 @@ export async function buildModel(tf: TF, topology: Topology): Promise<BuiltModel
       layout.slices.forEach(({ offset }, i) => values.set(parts[i] ?? [], offset));
       return values;
     },
-    dispose: () => void model.dispose(),
+    dispose() {
+      model.dispose();
+      // tfjs keeps those of layers that are called more than once.
+      for (const variable of variables) if (!variable.isDisposed) variable.dispose();
+    },
   };
 }
 

@@ -2,7 +2,8 @@ import { checkCallArguments, freezeInside } from './call-arguments.ts';
 import { takesBytes } from './fit-input.ts';
 import { expandInitializer } from './initializers.ts';
 import type { Topology } from './job.ts';
-import { fromKeras3, isKeras3, simplify, withSnakeKeys } from './keras-form.ts';
+import { fromKeras3, isKeras3, withSnakeKeys } from './keras-form.ts';
+import { simplify } from './one-spelling.ts';
 import {
   copyOfModel,
   entryOf,
@@ -95,7 +96,6 @@ function rejectUnsupported(model: LayerConfig): void {
     for (const [key, value] of Object.entries(config)) {
       const rule = entryOf(rules, key);
       if (rule === undefined) {
-        if (value === null) continue;
         throw new Error(
           `${layerLabel(layer)} has the key ${key}, which would be ignored: ${className} has none of that name here. ` +
             'Take it out of the model.',

@@ -240,6 +240,8 @@ def kinds():
     yield "Dot normalized", graph(lambda x: L.Dot(axes=-1, normalize=True)([flat(x), flat(x)]))
     series = lambda x: L.Dense(4)(L.Reshape((9, 16))(x))
     yield "Dot of sequences", graph(lambda x: L.Dot(axes=2)([series(x), series(x)]))
+    yield "Dot of a sequence and a vector", graph(lambda x: L.Dot(axes=(2, 1))([series(x), L.Dense(4)(flat(x))]))
+    yield "Dot across", graph(lambda x: L.Dot(axes=(1, 2))([series(x), L.Permute((2, 1))(series(x))]))
     yield "Dot over time", graph(lambda x: L.Dot(axes=(1, 1))([series(x), series(x)]))
 
     for recurrent in [L.SimpleRNN, L.LSTM, L.GRU]:

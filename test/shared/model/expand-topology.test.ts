@@ -197,6 +197,15 @@ describe('one form', () => {
     expect(() => read('Dense', { useBias: false, use_bias: true })).toThrow('the key use_bias twice');
   });
 
+  it('has no null, which tfjs-layers would take for other things', () => {
+    expect(read('Cropping2D', { cropping: [1, 1], data_format: null })).not.toHaveProperty('data_format');
+    expect(read('LSTM', { units: 2, activation: null, unit_forget_bias: null })).toMatchObject({
+      activation: 'linear',
+      unit_forget_bias: false,
+    });
+    expect(read('Reshape', { target_shape: [null, 4] })).toMatchObject({ target_shape: [null, 4] });
+  });
+
   it('has the defaults of Keras where those of tfjs-layers are others', () => {
     expect(read('Softmax')).toMatchObject({ axis: -1 });
     expect(read('LSTM', { units: 2 })).toMatchObject({ recurrent_activation: 'sigmoid' });
