@@ -49,7 +49,7 @@ describe('work that is over', () => {
     await late.hello({ token: 'secret' });
     expect(late.types).toEqual(['finished']);
     expect(late.closed?.code).toBe(CloseCode.normal);
-    await stranger.hello();
+    await stranger.hello({ token: 'guess' });
     expect(stranger.types).toEqual([]);
     expect(stranger.closed?.code).toBe(CloseCode.unauthorized);
     expect(events.filter((event) => event.startsWith('joined'))).toEqual(['joined ann']);
