@@ -39,12 +39,16 @@ export function describeStatus({ run, progress, last }: RunStatus): string[] {
     state,
     ...(last === null ? [] : [`Epoch ${last.epoch} was: ${epochLine(last)}`]),
     '',
-    ...(workers.length === 0 ? ['No worker is connected: the run waits.'] : table(workers)),
+    ...(workers.length === 0 ? [aloneText(last, job.epochs)] : table(workers)),
     ...holdUp(progress),
     ...(progress.advice === undefined ? [] : [progress.advice]),
     ...noticed(progress),
   ];
 }
+
+/** A coordinator with --keep-open has no workers any more. */
+const aloneText = (last: EpochRecord | null, epochs: number): string =>
+  last?.epoch === epochs ? 'The run is finished.' : 'No worker is connected: the run waits.';
 
 /** Who does not take part, and why. */
 function noticed({ notices = [] }: ProgressMessage): string[] {

@@ -46,6 +46,7 @@ describeInBrowser('axe finds nothing, and nothing sticks out', () => {
         viewport: { width, height },
       });
       const page = await context.newPage();
+      page.setDefaultTimeout(60_000);
       await page.goto(`${run.address}#secret`);
       await textIs(page, '#people-title', /worker/);
       await page.getByRole('button', { name: 'Draw a 3' }).click();
@@ -88,6 +89,6 @@ describeInBrowser('axe finds nothing, and nothing sticks out', () => {
       proxy.close();
       await context.close();
     },
-    120_000,
+    240_000,
   );
 });
