@@ -44,6 +44,10 @@ export function createCommands({ programFile, distDir, version }: ProgramFiles) 
       const { requireNative } = await import('../worker-node/engine/engine-command.ts');
       await requireNative(worker, signal);
     },
+    async openTrialEngine() {
+      const { openWasmEngine } = await import('../worker-node/engine/wasm.ts');
+      return openWasmEngine();
+    },
     connectorFor,
   };
   return {

@@ -2,7 +2,6 @@ import { Option, type Command } from 'commander';
 import { codecOption, dataOption, integer, interval, logOption, part, tokenOption } from './options.ts';
 
 const DEFAULT_SEED = 1337;
-const DEFAULT_CHECKPOINT_MS = 300_000;
 
 /** Adds the options that `train` and `coordinator` share. */
 export function withTrainingOptions(command: Command): Command {
@@ -25,9 +24,10 @@ export function withTrainingOptions(command: Command): Command {
       ).conflicts(['out', 'limit', 'model', 'batchSize', 'seed', 'exact', 'microShard']),
     )
     .addOption(
-      new Option('--checkpoint-every <n>', 'save a checkpoint every 500 steps, 30s or 5m')
-        .argParser(interval)
-        .default({ ms: DEFAULT_CHECKPOINT_MS }, '5m'),
+      new Option(
+        '--checkpoint-every <n>',
+        'save a checkpoint every 500 steps, 30s or 5m (default: 5m; with --resume: as before)',
+      ).argParser(interval),
     )
     .option('--audit <part>', 'have this part of the shards, such as 0.02, computed twice and compared', part)
     .option('--exact', 'the same bits whoever takes part, comes and goes: docs/decisions/exact.md')
@@ -35,6 +35,7 @@ export function withTrainingOptions(command: Command): Command {
     .addOption(codecOption())
     .addOption(tokenOption())
     .option('--https', 'serve https and wss, with a certificate made here if none is given')
+    .option('--keep-open', 'after the end, serve the page with the trained model until Ctrl-C')
     .option('--cert <file>', 'certificate to serve https with (PEM), and those that it rests on')
     .option('--key <file>', 'its key (PEM)')
     .addOption(logOption());

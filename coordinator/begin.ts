@@ -2,22 +2,23 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Dataset } from '../shared/data/dataset.ts';
 import { layoutOf } from '../shared/model/layout.ts';
-import type { Job } from '../shared/model/job.ts';
 import type { EpochRecord } from '../shared/protocol/messages.ts';
 import { prepareJob, type PreparedJob } from './model.ts';
 import type { Report } from './report/report.ts';
 import { loadCheckpoint, type Checkpoint } from './storage/checkpoint.ts';
+import { DEFAULT_CHECKPOINT_INTERVAL, type CheckpointInterval } from './storage/checkpoint-writer.ts';
 import { digestOf } from './storage/data-digest.ts';
 import { openDataset } from './storage/open-dataset.ts';
 import {
   createRunFolder,
   defaultRunDir,
+  readCheckpointInterval,
   reopenRunFolder,
   type NewFolder,
   type RunFolder,
 } from './storage/run-folder.ts';
-import { lockRun } from './storage/run-lock.ts';
-import { readTopology } from './storage/topology-file.ts';
+import { lockRun, type RunLock } from './storage/run-lock.ts';
+import { readModelFile } from './storage/topology-file.ts';
 import { createOptimizer, type Optimizer } from './training/optimizer.ts';
 import type { TrainingStart } from './training/train.ts';
 
@@ -34,6 +35,8 @@ export interface BeginFlags {
   /** Whether the bits shall not depend on the workers. */
   readonly exact?: boolean;
   readonly microShard: number;
+  /** Of a run that is resumed, by default what it was started with. */
+  readonly checkpointEvery?: CheckpointInterval;
 }
 
 const DEFAULT_EPOCHS = 12;
@@ -51,6 +54,7 @@ export interface Begun extends PreparedJob {
   readonly history?: readonly EpochRecord[];
   /** Of an exact run that is gone on with. */
   readonly knownAnswer?: string | undefined;
+  readonly checkpointEvery: CheckpointInterval;
   /** Makes the run's folder, or takes the one that is there. */
   readonly openFolder: () => Promise<RunFolder>;
   /** Lets other processes have the folder, once this one does not write to it any more. */
@@ -76,11 +80,13 @@ export function beginRun(flags: BeginFlags, report: Report, signal: AbortSignal)
 
 async function newRun(flags: BeginFlags, report: Report, signal: AbortSignal): Promise<Begun> {
   const dataset = await openDataset(flags, report, signal);
-  const topology = flags.model === undefined ? undefined : await readTopology(flags.model);
+  const file = flags.model === undefined ? null : await readModelFile(flags.model);
   const epochs = flags.epochs ?? DEFAULT_EPOCHS;
   const prepared = await prepareJob(dataset, {
     ...flags,
-    ...{ epochs, topology },
+    epochs,
+    topology: file?.topology,
+    weights: file?.weights ?? undefined,
     microShard: flags.exact === true ? flags.microShard : undefined,
   });
   const optimizer = createOptimizer(prepared.job.optimizer, layoutOf(prepared.job.layout));
@@ -93,6 +99,7 @@ async function newRun(flags: BeginFlags, report: Report, signal: AbortSignal): P
     dataDigest: digestOf(dataset),
     weights,
     optimizer,
+    checkpointEvery: flags.checkpointEvery ?? DEFAULT_CHECKPOINT_INTERVAL,
     openFolder: async () => (folder = await createRunFolder(flags.out ?? defaultRunDir(new Date()))),
     release: async () => folder?.release(),
   };
@@ -104,11 +111,12 @@ async function resumedRun(
   report: Report,
   signal: AbortSignal,
 ): Promise<Begun> {
-  // Where nothing is, there is no checkpoint either, which is what the person is told then.
-  const lock = existsSync(dir) ? await lockRun(resolve(dir)) : null;
-  const release = async (): Promise<void> => lock?.release();
+  // Not made by taking it: the person is told that there is nothing to resume.
+  if (!existsSync(dir)) throw new Error(`There is no folder ${dir} to resume a run from.`);
+  const lock = await lockRun(resolve(dir), { signal, info: (line) => report.info(line) });
+  const release = (): Promise<void> => lock.release();
   try {
-    return { ...(await goOn(dir, flags, report, signal)), release };
+    return { ...(await goOn(dir, flags, report, signal, lock)), release };
   } catch (error) {
     await release();
     throw error;
@@ -117,9 +125,10 @@ async function resumedRun(
 
 async function goOn(
   dir: string,
-  { data, epochs }: BeginFlags,
+  { data, epochs, checkpointEvery }: BeginFlags,
   report: Report,
   signal: AbortSignal,
+  lock: RunLock,
 ): Promise<Omit<Begun, 'release'>> {
   const checkpoint = await loadCheckpoint(join(dir, 'checkpoints'), (line) => report.warn(line));
   const { position, tally, knownAnswer } = checkpoint;
@@ -131,32 +140,41 @@ async function goOn(
     report,
     signal,
   );
-  checkSameData(job, dataset);
   const dataDigest = digestOf(dataset);
-  if (checkpoint.dataDigest !== undefined && checkpoint.dataDigest !== dataDigest) {
-    throw new Error(
-      `The run was begun on other files than those now in ${dataset.name}. Use --data with the same.`,
-    );
-  }
+  checkSameData(checkpoint, dataset, dataDigest);
   const prepared = await prepareJob(dataset, job);
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
   const weights = restore(checkpoint, optimizer, prepared.initialWeights.length);
-  const folder = await reopenRunFolder(resolve(dir), position.epoch);
+  const folder = await reopenRunFolder(resolve(dir), position.epoch, lock);
+  const before = await readCheckpointInterval(folder.dir);
+  if (checkpointEvery !== undefined) await folder.updateConfig({ checkpointEvery });
   report.info(`Resuming ${dir} after step ${position.steps}, in epoch ${position.epoch} of ${job.epochs}`);
   return {
     ...prepared,
     ...{ job, dataset, dataDigest, weights, optimizer, knownAnswer },
     start: { position, tally, last: folder.history.at(-1) ?? null },
     history: folder.history,
+    checkpointEvery: checkpointEvery ?? before ?? DEFAULT_CHECKPOINT_INTERVAL,
     openFolder: () => Promise.resolve(folder),
   };
 }
 
-function checkSameData({ data }: Job, { name, train, test, sampleShape }: Dataset): void {
-  const found = `${name}, ${train.count} and ${test.count} samples of [${sampleShape.join(', ')}]`;
-  const wanted = `${data.name}, ${data.trainSamples} and ${data.testSamples} samples of [${data.sampleShape.join(', ')}]`;
-  if (found === wanted) return;
-  throw new Error(`The run was begun on other data (${wanted}; this is ${found}). Use --data with the same.`);
+/** Contents count, not names: the folder of the files may have been renamed. Early checkpoints know the name only. */
+function checkSameData(
+  { job: { data }, dataDigest }: Checkpoint,
+  { name, train, test, sampleShape }: Dataset,
+  digest: string,
+): void {
+  const found = `${train.count} and ${test.count} samples of [${sampleShape.join(', ')}]`;
+  const wanted = `${data.trainSamples} and ${data.testSamples} samples of [${data.sampleShape.join(', ')}]`;
+  if (found !== wanted || (dataDigest === undefined && name !== data.name)) {
+    throw new Error(
+      `The run was begun on other data (${data.name}, ${wanted}; this is ${name}, ${found}). Use --data with the same.`,
+    );
+  }
+  if (dataDigest !== undefined && dataDigest !== digest) {
+    throw new Error(`The run was begun on other files than those now in ${name}. Use --data with the same.`);
+  }
 }
 
 /** @returns the weights, beside the optimizer's vectors, which are put back in place */

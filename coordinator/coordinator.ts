@@ -14,6 +14,8 @@ import { WorkerPool, type PoolOptions } from './members/worker-pool.ts';
 import { fewLines } from './report/few-lines.ts';
 import { plural, type Report } from './report/report.ts';
 import { Metrics } from './metrics/metrics.ts';
+import { BlockBudget } from './limits/block-budget.ts';
+import { descriptorLimit, placesFor } from './limits/descriptors.ts';
 import { isLoopback, reachableHosts } from './server/reachable.ts';
 import { machineRoutes } from './server/routes.ts';
 import { startServer, type ServerOptions } from './server/server.ts';
@@ -62,16 +64,22 @@ export interface Coordinator {
   readonly port: number;
   /** ws:// or wss:// addresses, the nearest first. */
   readonly urls: readonly string[];
+  /** The work is over: workers and observers are told so. The page and the last weights are served until close(). */
+  finish(reason: string): void;
   /** Says goodbye to all workers. */
   close(reason: string): Promise<void>;
 }
 
 /** Room for a frame's header beside the gradient. */
 const HEADER_BYTES = 64 << 10;
+/** Requests for /metrics, each of which takes about a millisecond. */
+const METRICS = { ofBlock: { burst: 60, perSecond: 5 }, inAll: { burst: 120, perSecond: 20 } };
 
 /** Opens the port and lets workers in; nothing is computed until a round is asked for. */
 export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
-  const { job, host, report, clock, signal, token, maxWorkers, codecs, pageDir } = options;
+  const { job, host, report, clock, signal, token, codecs, pageDir } = options;
+  const places = placesFor(descriptorLimit());
+  const maxWorkers = Math.min(options.maxWorkers, places.workers);
   const layout = layoutOf(job.layout);
   const maxFrameBytes = layout.length * 4 + HEADER_BYTES;
   const exact = job.microShard !== undefined;
@@ -93,11 +101,15 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     say: (sentence) => report.info(sentence, { event: 'advice' }),
   });
   const notices = new Notices(pool);
+  /** Known when the port is open. */
+  let outside: readonly string[] = [];
   const feed: Feed = new Feed({
     ...{ job, clock, pool },
     epochs: options.history,
     advice: () => advisor.advice,
     notices: () => notices.all,
+    addresses: () => outside,
+    maxObservers: places.observers,
   });
   const metrics = new Metrics({ pool, observers: () => feed.observers, clock });
   const { audit = 0 } = options;
@@ -119,12 +131,19 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const connect = (connection: Connection): PoolConnection => pool.connect(connection);
   const routes = machineRoutes({
     ...{ rules, allowances },
+    names: { host, anyName: token !== undefined || options.tls !== undefined },
+    budget: new BlockBudget(clock, METRICS),
     workers: () => pool.members.size,
     metrics: () => metrics.text(),
   });
   const refusals = fewLines(
     (line) => report.warn(line, { event: 'refused' }),
     (count) => `... and ${count} more were not let in.`,
+    clock,
+  );
+  const troubles = fewLines(
+    (line) => report.warn(line, { event: 'connectionTrouble' }),
+    (count) => `... and ${count} more of that kind.`,
     clock,
   );
   const server = await startServer({
@@ -137,13 +156,16 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     tls: options.tls,
     hasToken: token !== undefined,
     allowances,
+    clock,
+    maxConnections: places.connections,
     onRefused: (sentence) => refusals.write(sentence),
+    onTrouble: (sentence) => troubles.write(sentence),
   }).catch((error: unknown) => {
     pool.close('The coordinator could not start.');
     feed.close('The coordinator could not start.');
     throw error;
   });
-  let isClosing = false;
+  let isEnding = false;
   pool.listen({
     joined: ({ name, engine, ...member }) => {
       const threads = plural(engine.threads, 'thread');
@@ -156,7 +178,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     },
     left({ name }, reason) {
       // That all leave at the end of a run is no news.
-      if (!isClosing) report.info(`- ${name} left: ${reason}`, { event: 'left', worker: name, reason });
+      if (!isEnding) report.info(`- ${name} left: ${reason}`, { event: 'left', worker: name, reason });
     },
     refused: (reason) => refusals.write(`A worker was not let in: ${reason}`),
     recoded: ({ name, ...member }, reason) =>
@@ -170,6 +192,17 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   if (token === undefined && !isLoopback(host)) {
     report.warn('Whoever reaches this port may join. Use --token to choose who may.');
   }
+  const scheme = options.tls === undefined ? 'ws' : 'wss';
+  const hosts = reachableHosts(host);
+  outside = hosts
+    .filter((name) => !isLoopback(name))
+    .map((name) => `${scheme.replace('ws', 'http')}://${name}:${server.port}/`);
+  const finish = (reason: string): void => {
+    isEnding = true;
+    // Last figures first: they have the workers that are about to go.
+    feed.finish(reason);
+    pool.finish(reason);
+  };
   return {
     pool,
     rounds,
@@ -178,14 +211,14 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     knownAnswers,
     advisor,
     port: server.port,
-    urls: reachableHosts(host).map(
-      (name) => `${options.tls === undefined ? 'ws' : 'wss'}://${name}:${server.port}`,
-    ),
+    urls: hosts.map((name) => `${scheme}://${name}:${server.port}`),
+    finish,
     async close(reason) {
-      isClosing = true;
+      finish(reason);
       pool.close(reason);
       feed.close(reason);
       refusals.close();
+      troubles.close();
       await server.close();
     },
   };

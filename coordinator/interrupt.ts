@@ -8,6 +8,18 @@ export interface Interrupt {
   dispose(): void;
 }
 
+/** Resolves at Ctrl-C, SIGTERM or the end of the terminal. */
+export function interrupted(): Promise<void> {
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  return new Promise((resolve) => {
+    const onSignal = (): void => {
+      for (const signal of signals) process.off(signal, onSignal);
+      resolve();
+    };
+    for (const signal of signals) process.on(signal, onSignal);
+  });
+}
+
 /**
  * Ctrl-C (or SIGTERM, or the end of the terminal) once: the signal is aborted and the command ends in order. Twice: the process ends at once.
  * @param sentence what the person is told after the first one

@@ -1,14 +1,14 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Dataset } from '../shared/data/dataset.ts';
-import { buildModel, writtenOut } from '../shared/engine/model.ts';
+import { buildModel, type BuiltModel } from '../shared/engine/model.ts';
 import { defaultTopology } from '../shared/model/default-topology.ts';
+import { expandTopology } from '../shared/model/expand-topology.ts';
+import { fitInput, takesBytes } from '../shared/model/fit-input.ts';
+import { forInitialWeights } from '../shared/model/initializers.ts';
 import type { Job, Topology } from '../shared/model/job.ts';
-import {
-  refuseWhatIsIgnored,
-  withKeyedDropout,
-  withLogits,
-  withSeededInitializers,
-} from '../shared/model/topology.ts';
+import { withKeyedDropout, withLogits, withSeededInitializers } from '../shared/model/topology.ts';
+import { fillWeights, type NamedWeights } from './storage/weights-file.ts';
+import { explainModelError, namingLayers } from './model-errors.ts';
 
 export interface JobSettings {
   readonly batchSize: number;
@@ -18,6 +18,8 @@ export interface JobSettings {
   readonly microShard?: number | undefined;
   /** Keras topology; the default CNN without one. */
   readonly topology?: Topology | undefined;
+  /** Weights to start from instead of those that the initializers give. */
+  readonly weights?: NamedWeights | undefined;
 }
 
 /** A job, and what its model starts with. */
@@ -27,6 +29,8 @@ export interface PreparedJob {
   readonly initialWeights: Float32Array;
   /** Names that tfjs-layers gives the tensors, for saving; they never travel. */
   readonly weightNames: readonly string[];
+  /** Sentences for the person on how the model was read. */
+  readonly notes: readonly string[];
 }
 
 /** Keras 1.2's defaults for Adadelta. */
@@ -39,6 +43,7 @@ const MOST_TIMES = 8;
 /**
  * Adadelta for a batch: with one k times as large there are k times fewer steps, so each is k times as long, and averages
  * forget as much in one step as they did in k; see docs/decisions/larger-batches.md.
+ * @param batchSize samples of a step, no more than there are
  */
 export function optimizerFor(batchSize: number): Job['optimizer'] {
   const times = Math.min(MOST_TIMES, Math.max(1, batchSize / USUAL_BATCH));
@@ -51,24 +56,24 @@ export function optimizerFor(batchSize: number): Job['optimizer'] {
  */
 export async function prepareJob(dataset: Dataset, settings: JobSettings): Promise<PreparedJob> {
   const { batchSize, epochs, seed, microShard } = settings;
-  const given = settings.topology ?? defaultTopology(dataset.sampleShape, dataset.classes);
+  const read = readModel(dataset, settings.topology);
   // Workers rewrite the topology so; what they could not do is said here, before anybody joins.
-  withLogits(withKeyedDropout(given));
-  refuseWhatIsIgnored(given);
+  withLogits(withKeyedDropout(read));
 
   // Without this, tfjs advises on its CPU backend, which only makes the initial weights here.
   tf.enableProdMode();
   await tf.setBackend('cpu');
-  const whole = settings.topology === undefined ? given : await writtenOut(tf, given);
-  const topology = withSeededInitializers(whole, seed);
-  const built = await buildModel(tf, topology);
+  const topology = withSeededInitializers(read, seed);
+  const built = await build(topology);
   try {
-    checkFits(built.model, dataset);
+    const classes = checkOutput(built.model, dataset);
+    checkTensors(built.entries, built.names);
+    const bytes = takesBytes(topology);
     const job: Job = {
       topology,
       layout: built.entries,
       loss: 'categoricalCrossentropy',
-      optimizer: optimizerFor(batchSize),
+      optimizer: optimizerFor(Math.min(batchSize, dataset.train.count)),
       batchSize,
       epochs,
       seed,
@@ -76,29 +81,87 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
       data: {
         name: dataset.name,
         sampleShape: [...dataset.sampleShape],
-        classes: dataset.classes,
-        scale: 1 / 255,
+        classes,
+        scale: bytes ? 1 : 1 / 255,
         trainSamples: dataset.train.count,
         testSamples: dataset.test.count,
       },
     };
-    return { job, initialWeights: await built.readWeights(), weightNames: built.names };
+    const initialWeights = await built.readWeights();
+    const { weights } = settings;
+    const { names, entries } = built;
+    if (weights !== undefined)
+      fillWeights(
+        initialWeights,
+        names,
+        entries.map(({ shape }) => shape),
+        weights,
+      );
+    return { job, initialWeights, weightNames: names, notes: notesOf(dataset, job, weights !== undefined) };
   } finally {
     built.dispose();
   }
 }
 
-function checkFits(model: tf.LayersModel, { sampleShape, classes, name }: Dataset): void {
-  const [input, output] = [model.inputs, model.outputs];
-  const shapeOf = (shape: readonly (number | null)[] | undefined): string =>
-    `[${(shape ?? []).slice(1).join(', ')}]`;
-  const wanted = `[${sampleShape.join(', ')}]`;
-  if (input.length !== 1 || shapeOf(input[0]?.shape) !== wanted) {
-    const found = input.map(({ shape }) => shapeOf(shape)).join(' and ');
-    throw new Error(`The model takes samples of shape ${found}, but those of ${name} are ${wanted}.`);
+/** Builds a model with its initial weights. @throws Error with a sentence that names the layer */
+async function build(topology: Topology): Promise<BuiltModel> {
+  const { warn } = console;
+  // tfjs writes to the console that large orthogonal matrices take time.
+  Object.assign(console, { warn: () => undefined });
+  try {
+    return await namingLayers(tf, () => buildModel(tf, forInitialWeights(topology)));
+  } catch (error) {
+    throw explainModelError(error, 'built');
+  } finally {
+    Object.assign(console, { warn });
   }
-  if (output.length !== 1 || shapeOf(output[0]?.shape) !== `[${classes}]`) {
-    const found = output.map(({ shape }) => shapeOf(shape)).join(' and ');
-    throw new Error(`The model answers with ${found}, but ${name} has ${classes} classes.`);
+}
+
+/** @throws Error with a sentence if the model is none, or does not take the data's samples */
+function readModel({ name, sampleShape, classes }: Dataset, topology: Topology | undefined): Topology {
+  if (topology === undefined) return defaultTopology(sampleShape, classes);
+  const read = expandTopology(topology);
+  const fitted = fitInput(read, sampleShape);
+  if (fitted !== null) return fitted;
+  throw new Error(
+    `The model's input does not fit ${name}: its samples are [${sampleShape.join(', ')}]. ` +
+      'Give the model one input of that shape.',
+  );
+}
+
+/** @returns the model's outputs: as many as the data has classes, or more */
+function checkOutput(model: tf.LayersModel, { classes, name }: Dataset): number {
+  const shapes = model.outputs.map(({ shape }) => shape.slice(1));
+  const [outputs] = shapes.flat();
+  if (shapes.length === 1 && shapes[0]?.length === 1 && typeof outputs === 'number' && outputs >= classes)
+    return outputs;
+  const found = shapes.map((shape) => `[${shape.join(', ')}]`).join(' and ');
+  throw new Error(`The model answers with ${found}, but ${name} has ${classes} classes.`);
+}
+
+/** @throws Error if nothing trains, or if two tensors could not be told apart in a saved model */
+function checkTensors(entries: Job['layout'], names: readonly string[]): void {
+  if (!entries.some(({ trainable }) => trainable)) {
+    throw new Error(
+      'Every layer of the model is frozen or without weights, so there is nothing to train. Set trainable.',
+    );
   }
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined)
+    throw new Error(`Two tensors of the model are named ${twice}. Rename the layers they belong to.`);
+}
+
+function notesOf({ classes, name }: Dataset, { data, topology }: Job, trained: boolean): string[] {
+  const notes: string[] = [];
+  if (trained) notes.push('Training starts from the weights of the model file.');
+  if (data.classes > classes) {
+    notes.push(
+      `The model has ${data.classes} outputs, ${name} has ${classes} classes: the others are never right.`,
+    );
+  }
+  if (data.scale === 1) notes.push('The model starts with a Rescaling: it gets pixels from 0 to 255.');
+  else if (JSON.stringify(topology).includes('"class_name":"Embedding"')) {
+    notes.push('The model has an Embedding, which reads whole numbers, but pixels are divided by 255.');
+  }
+  return notes;
 }

@@ -1,3 +1,4 @@
+import type { Engine } from '../shared/engine/engine.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import type { Connect } from '../shared/transport.ts';
 
@@ -27,6 +28,8 @@ export interface Program {
    * @throws Error with a sentence if this machine cannot have it
    */
   readonly prepareEngine: (engine: EngineChoice, signal: AbortSignal) => Promise<void>;
+  /** An engine in this process to try a model with; its backend becomes the active one of tf. */
+  readonly openTrialEngine: () => Promise<Engine>;
   /** Connects as a worker does; with a fingerprint, only to whoever has that certificate. */
   readonly connectorFor: (fingerprint: string | undefined) => Promise<Connect>;
 }

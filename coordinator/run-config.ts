@@ -5,7 +5,7 @@ import type { TrainFlags } from './train-command.ts';
 /** What config.json keeps: everything that the run can be repeated with, but no secret. */
 export function configOf(
   flags: TrainFlags,
-  { job, dataset }: Pick<Begun, 'job' | 'dataset'>,
+  { job, dataset, checkpointEvery }: Pick<Begun, 'job' | 'dataset' | 'checkpointEvery'>,
   { version }: Pick<Program, 'version'>,
 ): object {
   const { token, ...rest } = flags;
@@ -15,6 +15,7 @@ export function configOf(
     started: new Date().toISOString(),
     ...rest,
     epochs: job.epochs,
+    checkpointEvery,
     optimizer: job.optimizer,
     token: token === undefined ? 'none' : 'set',
     dataset: { name: dataset.name, description: dataset.description },

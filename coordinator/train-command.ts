@@ -2,8 +2,9 @@ import { clockOf } from '../shared/clock.ts';
 import type { LogFormat } from '../shared/json-log.ts';
 import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
 import { beginRun, RunFinishedError, type BeginFlags, type Begun } from './begin.ts';
+import { checkModel, warnOfShardStatistics } from './check-model.ts';
 import { growHeap } from './heap.ts';
-import { INTERRUPTED, interruptible } from './interrupt.ts';
+import { INTERRUPTED, interrupted, interruptible } from './interrupt.ts';
 import { codecRule } from './members/link-codecs.ts';
 import { localWorkers, type Program } from './program.ts';
 import { createReport } from './report/create.ts';
@@ -11,11 +12,12 @@ import { sayData } from './report/say-data.ts';
 import { configOf } from './run-config.ts';
 import { sayAddresses } from './report/say-addresses.ts';
 import { sayEnd, sayGoOn } from './report/say-end.ts';
+import { sayServing } from './report/say-serving.ts';
 import { both } from './report/report.ts';
 import { certificateFor } from './server/certificate.ts';
 import { userCacheDir } from './storage/dataset.ts';
 import { saveModel } from './storage/model-folder.ts';
-import { CheckpointWriter, type CheckpointInterval } from './storage/checkpoint-writer.ts';
+import { CheckpointWriter } from './storage/checkpoint-writer.ts';
 import { EpochSaver } from './storage/epoch-saver.ts';
 import { keepLastCheckpoint } from './storage/keep-last-checkpoint.ts';
 import type { RunFolder } from './storage/run-folder.ts';
@@ -26,7 +28,6 @@ import { withWorkers } from './with-workers.ts';
 export interface TrainFlags extends BeginFlags {
   /** Which it was given to. */
   readonly command: 'train' | 'coordinator';
-  readonly checkpointEvery: CheckpointInterval;
   readonly host: string;
   readonly port: number;
   readonly token?: string;
@@ -41,6 +42,8 @@ export interface TrainFlags extends BeginFlags {
   readonly workers: number | 'auto';
   readonly minWorkers?: number;
   readonly audit?: number;
+  /** Serve the page after the end until the person ends it. */
+  readonly keepOpen?: boolean;
   readonly log: LogFormat;
 }
 
@@ -61,7 +64,9 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
   const interrupt = interruptible(report);
   // Read anew each time: it changes while others are awaited.
   const stopping = (): boolean => interrupt.signal.aborted;
-  const made: { begun: Begun | null; opened: Opened | null } = { begun: null, opened: null };
+  const made: { begun: Begun | null; opened: Opened | null; served: boolean } = {
+    ...{ begun: null, opened: null, served: false },
+  };
   try {
     checkExact(flags);
     const tls = await certificateFor(flags, userCacheDir(), new Date());
@@ -70,6 +75,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
     const { dataset, job, weights, optimizer, start, history, knownAnswer } = begun;
     if (job.microShard !== undefined) checkExact({ ...flags, exact: true });
     sayData(dataset, report);
+    await checkModel(begun, flags.model !== undefined, program, report);
     if (flags.workers !== 0) {
       report.close();
       await program.prepareEngine(flags.engine, interrupt.signal);
@@ -79,6 +85,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
     const note = (line: string): void => report.info(line);
     const workers = await localWorkers(flags, program, { note, signal: interrupt.signal, threads });
     if (stopping()) return INTERRUPTED;
+    warnOfShardStatistics(job, { ...flags, workers }, report);
     const { trained, measured, folder, checkpointed } = await withWorkers(
       {
         ...flags,
@@ -96,12 +103,13 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
           const folder = await begun.openFolder();
           const checkpoints = new CheckpointWriter({
             dir: folder.checkpointDir,
-            every: flags.checkpointEvery,
+            every: begun.checkpointEvery,
             job,
             dataDigest: begun.dataDigest,
             vectors: { weights, ...optimizer.state },
             knownAnswer: () => coordinator.knownAnswers?.expected ?? null,
             clock,
+            write: { beforeReplace: () => folder.lock.check() },
             warn: (line) => report.warn(line),
           });
           made.opened = { folder, checkpoints };
@@ -122,7 +130,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
           saveModel: (record) => save(record.epoch, record),
           warn: (line) => report.warn(line),
         });
-        const trained = await train({
+        const training = train({
           job,
           dataset,
           weights,
@@ -136,6 +144,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
           ...(start === undefined ? {} : { start }),
           checkpoint: (...at) => checkpoints.at(...at),
         });
+        const trained = await Promise.race([training, failWhenLost(folder.lock.lost)]);
         let measured: Measured | null = trained.last;
         if (stopping() && trained.steps > 0) {
           const stopped = { trained, job, dataset, weights, rounds, report };
@@ -146,7 +155,21 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
         }
         return { trained, measured, folder, checkpointed: checkpoints.written || start !== undefined };
       },
+      flags.keepOpen !== true
+        ? undefined
+        : async ({ urls }, { measured, folder }) => {
+            made.served = true;
+            report.close();
+            sayEnd(measured, folder, flags, program, report);
+            await begun.release();
+            // From here on Ctrl-C is the way to end, and nothing is left to be saved.
+            interrupt.dispose();
+            const seen = process.stdout.isTTY && flags.log === 'text';
+            sayServing(urls, flags.token, report, seen);
+            await interrupted();
+          },
     );
+    if (made.served) return 0;
     report.close();
     if (trained.steps === 0) report.info('Stopped before the first step; there is no model.');
     else sayEnd(measured, folder, flags, program, report);
@@ -168,6 +191,15 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
   }
 }
 
+/** Rejects when another process has taken the run's folder. */
+function failWhenLost(lost: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const fail = (): void => reject(lost.reason as Error);
+    lost.addEventListener('abort', fail);
+    if (lost.aborted) fail();
+  });
+}
+
 function saveWeights(
   folder: RunFolder,
   { job, weights, weightNames: names, dataset }: Begun,
@@ -184,7 +216,11 @@ function saveWeights(
     val_accuracy: measured?.val_accuracy ?? null,
     job: rest,
   };
-  return saveModel(folder.modelDir, { metadata, topology, weights, names });
+  return saveModel(
+    folder.modelDir,
+    { metadata, topology, weights, names },
+    { beforeReplace: () => folder.lock.check() },
+  );
 }
 
 /** @throws Error if rounding would depend on who takes part */

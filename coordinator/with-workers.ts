@@ -40,6 +40,9 @@ export interface WithWorkersOptions {
   readonly onOpen: (coordinator: Coordinator) => void | Promise<void>;
 }
 
+/** Called when the work is done and all workers have been sent home, while the page is still served. */
+export type Afterwards<Result> = (coordinator: Coordinator, result: Result) => Promise<void>;
+
 const MAX_WORKERS = 1_000;
 /** How long local workers may take to start before the work begins with those that are there. */
 const PATIENCE_MS = 60_000;
@@ -49,11 +52,13 @@ const CLOSED_WITHIN_MS = 1_000;
 /**
  * Opens a coordinator, starts local workers, waits until they are ready, does the work, and closes everything again,
  * whatever happens.
+ * @param afterwards not called for work that was stopped
  * @throws Error if the local workers end and nobody else is there; TrainingDiverged if that is why they had to go
  */
 export async function withWorkers<Result>(
   options: WithWorkersOptions,
   work: (coordinator: Coordinator) => Promise<Result>,
+  afterwards?: Afterwards<Result>,
 ): Promise<Result> {
   const { job, workers, token, tls, engine, program, clock, report, interrupt } = options;
   const { signal } = interrupt;
@@ -90,6 +95,11 @@ export async function withWorkers<Result>(
     await Promise.race([...alone, waitForWorkers(coordinator.pool, wanted, patienceMs, clock, waiting)]);
     const result = await Promise.race([...alone, work(coordinator)]);
     goodbye = signal.aborted ? 'The run was stopped.' : 'The run is finished.';
+    if (afterwards !== undefined && !signal.aborted) {
+      coordinator.finish(goodbye);
+      await local?.stop();
+      await afterwards(coordinator, result);
+    }
     return result;
   } finally {
     giveUp.abort();

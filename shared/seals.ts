@@ -56,6 +56,7 @@ export function sealing(connection: Connection): SealingConnection {
     get arrival() {
       return connection.arrival;
     },
+    ...(connection.addressBlock === undefined ? {} : { addressBlock: connection.addressBlock }),
     ...(connection.sameMachine === undefined ? {} : { sameMachine: connection.sameMachine }),
   };
 }
@@ -68,6 +69,11 @@ export class SealChecker {
   /** From the next frame on. */
   seal(): void {
     this.#sealed = true;
+  }
+
+  /** Bytes of a frame whose checksum has not come. */
+  get heldBytes(): number {
+    return this.#waiting?.length ?? 0;
   }
 
   /**

@@ -8,6 +8,8 @@ export interface Connection {
   readonly bufferedBytes: number;
   /** Whether the other end is known to be on this machine. */
   readonly sameMachine?: boolean;
+  /** The network of the other end, where that is known: an IPv4 address, or a /64 of IPv6. */
+  readonly addressBlock?: string;
   /** How the last frame came, where that is known: bytes behind its first ones, and from those to its last. */
   readonly arrival?: { readonly bytes: number; readonly ms: number } | undefined;
 }

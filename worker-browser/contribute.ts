@@ -1,19 +1,20 @@
 import type { Clock } from '../shared/clock.ts';
 import type { Engine } from '../shared/engine/engine.ts';
 import { messageOf } from '../shared/error-text.ts';
-import type { Job } from '../shared/model/job.ts';
 import type { Connect } from '../shared/transport.ts';
 import { RefusedError, runWorker, type WorkerOptions } from '../shared/worker/connection-loop.ts';
 import type { WorkerReport } from '../shared/worker/run-session.ts';
 import type { OpenedEngine } from './engine/opened-engine.ts';
 import type { TabEngines } from './engine/tab-engines.ts';
 import { pacedEngine } from './paced-engine.ts';
-import type { FromPage, FromTab, RunSummary } from './tab-messages.ts';
+import type { FromPage, FromTab } from './tab-messages.ts';
 
 export interface ContributeOptions {
   readonly engines: Pick<TabEngines, 'first' | 'better' | 'again' | 'describe'>;
   /** Puts what the engine is to do beside the shards around it. */
   readonly around: (engine: Engine) => Engine;
+  /** Hears of each shard that was computed. */
+  readonly onComputed: () => void;
   /** Of the time, that the tab may compute: above 0 to 1. */
   readonly share: () => number;
   readonly connect: Connect;
@@ -101,10 +102,10 @@ export function contribute(options: ContributeOptions): { join(message: Join): v
   }
 
   const reportFor = (opening: Promise<OpenedEngine>, left: AbortSignal): WorkerReport => ({
-    joined: ({ job, workerId }) => post({ type: 'joined', run: summaryOf(job), workerId }),
-    computed(task, step, samples) {
-      // A training step's number counts the updates before it, an evaluation's those that it looks at.
-      post({ type: 'computed', step: task === 'train' ? step + 1 : step, samples });
+    joined: ({ workerId }) => post({ type: 'joined', workerId }),
+    standby: (standby) => post({ type: 'standby', ...standby }),
+    computed() {
+      options.onComputed();
       void tryOthers(opening, left);
     },
     waiting: (_line, { reason, waitMs }) => post({ type: 'waiting', reason, waitMs }),
@@ -178,7 +179,7 @@ export function contribute(options: ContributeOptions): { join(message: Join): v
 }
 
 function endOf(error: unknown): FromTab {
-  if (error instanceof RefusedError) return { type: 'refused', reason: error.reason };
+  if (error instanceof RefusedError) return { type: 'refused', reason: error.reason, code: error.code };
   return { type: 'failed', reason: messageOf(error) };
 }
 
@@ -191,8 +192,4 @@ function announced(engine: Engine, post: (message: FromTab) => void): Engine {
       return engine.load(job);
     },
   };
-}
-
-function summaryOf({ data, batchSize, epochs }: Job): RunSummary {
-  return { dataName: data.name, steps: Math.ceil(data.trainSamples / batchSize) * epochs };
 }

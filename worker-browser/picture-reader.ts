@@ -8,7 +8,7 @@ import type { OpenedEngine } from './engine/opened-engine.ts';
 
 /** Twelve times a second look live; more would only take time from the shards. */
 const READ_EVERY_MS = 80;
-/** Without a picture for so long, the engine gives its memory back. */
+/** Without a picture for so long, the model gives its memory back. */
 const KEPT_MS = 30_000;
 
 export interface PictureReaderOptions {
@@ -55,8 +55,14 @@ export class PictureReader {
   show(picture: Uint8Array | null): void {
     this.#picture = picture;
     this.#cancelClose();
-    if (picture === null) this.#cancelClose = this.#options.clock.after(KEPT_MS, () => this.#close());
+    if (picture === null) this.#cancelClose = this.#options.clock.after(KEPT_MS, () => this.#unload());
     this.#changed();
+  }
+
+  /** Opens the engine, and keeps it: when the run is over, nobody may be there to load it from. */
+  prepare(): void {
+    // A failure is told when there is a picture to read, which tries again.
+    this.#open().catch(() => undefined);
   }
 
   /** The engine, with the weights of its trainers overheard. */
@@ -147,21 +153,28 @@ export class PictureReader {
 
   async #trainerFor({ job, key }: Newest): Promise<Trainer> {
     if (this.#loaded?.key === key) return this.#loaded.trainer;
-    if (this.#opened === null) {
-      const opening = this.#options.open();
-      this.#opened = opening;
-      const forget = (): void => {
-        if (this.#opened === opening) this.#close();
-      };
-      opening.then(({ lost }) => lost.then(forget), forget);
-    }
-    const { engine } = await this.#opened;
-    this.#loaded?.trainer.dispose();
-    this.#loaded = null;
+    const { engine } = await this.#open();
+    this.#unload();
     const trainer = await engine.load(job);
     this.#loaded = { key, trainer };
     this.#weightsStale = true;
     return trainer;
+  }
+
+  #open(): ReturnType<PictureReaderOptions['open']> {
+    if (this.#opened !== null) return this.#opened;
+    const opening = this.#options.open();
+    this.#opened = opening;
+    const forget = (): void => {
+      if (this.#opened === opening) this.#close();
+    };
+    opening.then(({ lost }) => lost.then(forget), forget);
+    return opening;
+  }
+
+  #unload(): void {
+    this.#loaded?.trainer.dispose();
+    this.#loaded = null;
   }
 
   /** Opened again when there is something to read. */

@@ -17,15 +17,10 @@ export type FromPage =
   | { readonly type: 'picture'; readonly picture: Uint8Array | null }
   /** The weights of now, in float32, for a tab that only watches. */
   | { readonly type: 'weights'; readonly job: Job; readonly payload: Uint8Array }
+  /** Opens what pictures are read with, while the coordinator is there to load it from. */
+  | { readonly type: 'prepareReader' }
   /** The network, or the machine, is back: what hangs is to be noticed, and a wait for the next try ended. */
   | { readonly type: 'hurry' };
-
-/** What a person wants to know of the run that a tab has joined. */
-export interface RunSummary {
-  readonly dataName: string;
-  /** Updates of the weights in the whole run. */
-  readonly steps: number;
-}
 
 /** What the Web Worker tells the page. */
 export type FromTab =
@@ -37,14 +32,16 @@ export type FromTab =
     }
   | { readonly type: 'connecting' }
   | { readonly type: 'building' }
-  | { readonly type: 'joined'; readonly run: RunSummary; readonly workerId: string }
-  | { readonly type: 'computed'; readonly step: number; readonly samples: number }
+  | { readonly type: 'joined'; readonly workerId: string }
+  /** The coordinator does without this tab for now, or does not any more. */
+  | { readonly type: 'standby'; readonly onStandby: boolean; readonly reason: string }
   /** Of the picture, by class. */
   | { readonly type: 'read'; readonly probabilities: readonly number[] }
   | { readonly type: 'waiting'; readonly reason: string; readonly waitMs: number }
   | { readonly type: 'note'; readonly line: string }
   | { readonly type: 'paused' }
   | { readonly type: 'finished'; readonly reason: string }
-  | { readonly type: 'refused'; readonly reason: string }
+  /** `code`: of the close, if there was a connection. */
+  | { readonly type: 'refused'; readonly reason: string; readonly code: number | undefined }
   /** This tab cannot compute, or a defect of ours. */
   | { readonly type: 'failed'; readonly reason: string };

@@ -56,6 +56,8 @@ watchForSleep(clock, () => Date.now(), hurry);
 const tab = contribute({
   engines,
   around: (engine) => reader.around(engine),
+  // Not before: opening it would slow the first shard, by which the coordinator knows this tab.
+  onComputed: () => reader.prepare(),
   share: () => share,
   connect: connections.connect,
   clock,
@@ -83,6 +85,9 @@ scope.onmessage = ({ data: message }: MessageEvent<FromPage>) => {
       return;
     case 'weights':
       reader.readWith(message.job, message.payload);
+      return;
+    case 'prepareReader':
+      reader.prepare();
       return;
     case 'hurry':
       hurry();

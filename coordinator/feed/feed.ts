@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { float32 } from '../../shared/codec/float32.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { Job } from '../../shared/model/job.ts';
@@ -21,6 +22,7 @@ import { remainingSeconds, type StepNews, type TrainingReport } from '../report/
 import { stepsPerEpoch } from '../training/sampler.ts';
 import { Curve } from './curve.ts';
 import { Observers } from './observers.ts';
+import { RecentWork, type WorkLately } from './recent-work.ts';
 
 export interface FeedOptions {
   readonly job: Job;
@@ -32,18 +34,25 @@ export interface FeedOptions {
   readonly advice?: () => string | null;
   /** Who was not let in, had to go or is kept in reserve. */
   readonly notices?: () => readonly Notice[];
+  /** Where other devices find the page; told to observers on this machine. */
+  readonly addresses?: () => readonly string[];
+  /** Places for observers. */
+  readonly maxObservers?: number | undefined;
 }
 
 const TELL_EVERY_MS = 500;
 /** Weights are megabytes: at most this often, whoever asks. */
 const WEIGHTS_EVERY_MS = 2_000;
 const MOST_POINTS = 600;
+/** randomInt gives no more at once; nobody guesses one of so many. */
+const MAX_PING_ID = 2 ** 48 - 1;
 
 /** The run as observers see it: hears what the report hears, and tells it on, a few times a second at most. */
 export class Feed implements TrainingReport {
   readonly #options: FeedOptions;
-  readonly #observers = new Observers();
+  readonly #observers: Observers;
   readonly #curve = new Curve(MOST_POINTS);
+  readonly #work = new RecentWork();
   readonly #epochs: EpochRecord[];
   readonly #steps: number;
   #fresh: CurvePoint[] = [];
@@ -53,10 +62,14 @@ export class Feed implements TrainingReport {
   #epoch = 0;
   #epochStartedMs = 0;
   #weightsSentMs = -Infinity;
+  /** Why the run is over; null while it is not. */
+  #finished: string | null = null;
   #cancelTick: () => void;
 
   constructor(options: FeedOptions) {
     this.#options = options;
+    const { clock, maxObservers } = options;
+    this.#observers = new Observers({ clock, maxObservers, pingId: () => randomInt(MAX_PING_ID) });
     this.#epochs = [...(options.epochs ?? [])];
     this.#steps = stepsPerEpoch(options.job.data.trainSamples, options.job.batchSize);
     this.#cancelTick = options.clock.after(TELL_EVERY_MS, () => this.#tick());
@@ -68,9 +81,11 @@ export class Feed implements TrainingReport {
 
   /** @throws ProtocolError (full) */
   watch(connection: Connection): PoolConnection {
-    // What is in the curve that it gets first is not told it again as news.
-    if (this.#fresh.length > 0) this.#tellProgress();
-    return this.#observers.add(connection, this.#run());
+    return this.#observers.add(connection, () => {
+      // What is in the curve that it gets first is not told it again as news.
+      if (this.#fresh.length > 0) this.#tellProgress();
+      return [this.#run(connection.sameMachine === true), ...this.#ending()];
+    });
   }
 
   epochStarted(epoch: number): void {
@@ -82,6 +97,7 @@ export class Feed implements TrainingReport {
   stepFinished(news: StepNews): void {
     this.#progress = this.#last = news;
     const { epoch, step, batch } = news;
+    this.#work.stepFinished(this.#options.pool.members.values(), batch.samples);
     const all = (epoch - 1) * this.#steps + step;
     const point = this.#curve.add(all, batch.samples, batch.lossSum, batch.correct);
     if (point !== null && this.#observers.count > 0) this.#fresh.push(point);
@@ -92,7 +108,22 @@ export class Feed implements TrainingReport {
     this.#observers.tell({ type: 'epoch', record });
   }
 
+  /**
+   * The run is over: observers hear the last figures and why, and get the last weights if they asked for them. They may
+   * stay, and others may come, until close().
+   */
+  finish(reason: string): void {
+    if (this.#finished !== null) return;
+    this.#tellProgress();
+    this.#finished = reason;
+    this.#observers.tell({ type: 'finished', reason });
+    const weights = this.#last?.weights;
+    if (weights !== undefined) this.#observers.sendFinal(() => frameOf(weights));
+  }
+
+  /** @param reason of the end, unless finish() has said it */
   close(reason: string): void {
+    this.finish(reason);
     this.#cancelTick();
     this.#observers.close(reason);
   }
@@ -100,22 +131,27 @@ export class Feed implements TrainingReport {
   #tick(): void {
     const { clock } = this.#options;
     this.#cancelTick = clock.after(TELL_EVERY_MS, () => this.#tick());
+    this.#work.observe(this.#options.pool.members.values(), clock.now());
     if (this.#observers.count === 0) {
       // Whoever comes next is sent the whole curve.
       this.#fresh = [];
       return;
     }
-    this.#tellProgress();
+    this.#observers.checkReading();
+    if (this.#finished === null) this.#tellProgress();
     const weights = this.#last?.weights;
     if (weights === undefined || weights.isWhole?.() === false) return;
     if (clock.now() - this.#weightsSentMs < WEIGHTS_EVERY_MS) return;
     this.#observers.sendWeights(() => {
       this.#weightsSentMs = clock.now();
-      const message: FromCoordinator = { type: 'weights', step: weights.step };
-      const { bytes, payload } = openFrame(message, float32.bytes(weights.values.length));
-      float32.encode(weights.values, payload);
-      return bytes;
+      return frameOf(weights);
     });
+  }
+
+  /** What an observer of a finished run is told after the run. */
+  #ending(): FromCoordinator[] {
+    const reason = this.#finished;
+    return reason === null ? [] : [this.#progressMessage(), { type: 'finished', reason }];
   }
 
   #tellProgress(): void {
@@ -123,11 +159,15 @@ export class Feed implements TrainingReport {
     this.#fresh = [];
   }
 
-  #run(): RunMessage {
+  #run(onThisMachine: boolean): RunMessage {
     const curve = [...this.#curve.points];
     const { job } = this.#options;
     const epochs = this.#epochs;
-    return { type: 'run', protocol: PROTOCOL_VERSION, job, steps: this.#steps, curve, epochs };
+    const addresses = onThisMachine ? [...(this.#options.addresses?.() ?? [])] : [];
+    return {
+      ...{ type: 'run', protocol: PROTOCOL_VERSION, job, steps: this.#steps, curve, epochs },
+      ...(addresses.length === 0 ? {} : { addresses }),
+    };
   }
 
   #progressMessage(): ProgressMessage {
@@ -146,7 +186,7 @@ export class Feed implements TrainingReport {
       samplesPerSecond: progress?.samplesPerSecond ?? 0,
       etaSeconds: progress === null ? null : remainingSeconds(progress, elapsed),
       curve: this.#fresh,
-      workers: members.map((member) => rowOf(member, this.#options.job.batchSize)),
+      workers: members.map((member) => rowOf(member, this.#work.of(member))),
       slowest: slowestOf(members),
       ...(advice === null ? {} : { advice }),
       ...(notices.length === 0 ? {} : { notices }),
@@ -154,15 +194,26 @@ export class Feed implements TrainingReport {
   }
 }
 
-function rowOf(member: Member, batchSize: number): WorkerRow {
-  const { id, name, engine, stats, reserve } = member;
-  const { samples, samplesPerSecond, computeMs, turnaroundMs, rttMs, bytesUp, bytesDown } = stats;
+function frameOf({ step, values }: StepNews['weights']): Uint8Array {
+  const message: FromCoordinator = { type: 'weights', step };
+  const { bytes, payload } = openFrame(message, float32.bytes(values.length));
+  float32.encode(values, payload);
+  return bytes;
+}
+
+/** Before a worker has answered a few training shards, nothing is known of them. */
+const NO_SHARD = { computeMs: 0, turnaroundMs: 0 };
+
+function rowOf(member: Member, { share, samplesPerSecond }: WorkLately): WorkerRow {
+  const { id, name, engine, stats, link, reserve } = member;
+  const { samples, rttMs, bytesUp, bytesDown } = stats;
+  const { computeMs, turnaroundMs } = link.shard ?? NO_SHARD;
   return {
     id,
     name,
     backend: engine.backend,
     device: engine.device,
-    share: reserve ? 0 : Math.min(1, stats.lastSamples / batchSize),
+    share: reserve ? 0 : share,
     samples,
     samplesPerSecond,
     computeMs,
@@ -178,9 +229,9 @@ function rowOf(member: Member, batchSize: number): WorkerRow {
 /** A step is as slow as its slowest worker; of that one, either the computing or the rest takes longer. */
 function slowestOf(members: readonly Member[]): ProgressMessage['slowest'] {
   const [slowest] = members
-    .filter(({ stats, reserve }) => stats.turnaroundMs > 0 && !reserve)
-    .sort((a, b) => b.stats.turnaroundMs - a.stats.turnaroundMs);
+    .flatMap(({ id, link: { shard }, reserve }) => (shard === null || reserve ? [] : [{ id, ...shard }]))
+    .sort((a, b) => b.turnaroundMs - a.turnaroundMs);
   if (slowest === undefined) return null;
-  const { computeMs, turnaroundMs } = slowest.stats;
-  return { id: slowest.id, cause: computeMs * 2 >= turnaroundMs ? 'compute' : 'link' };
+  const { id, computeMs, turnaroundMs } = slowest;
+  return { id, cause: computeMs * 2 >= turnaroundMs ? 'compute' : 'link' };
 }

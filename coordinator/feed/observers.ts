@@ -1,41 +1,85 @@
+import type { Clock } from '../../shared/clock.ts';
 import { closeReason, CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
 import type { FromCoordinator } from '../../shared/protocol/messages.ts';
 import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
 import type { Connection } from '../../shared/transport.ts';
+import { BlockBudget } from '../limits/block-budget.ts';
 import { tooLarge, type PoolConnection } from '../members/greetings.ts';
 
-const MOST_OBSERVERS = 1_000;
+export interface ObserversOptions {
+  readonly clock: Clock;
+  /** Places. @default MAX_OBSERVERS */
+  readonly maxObservers?: number | undefined;
+  /** Numbers of pings: integers that no client can guess. */
+  readonly pingId: () => number;
+}
+
+const MAX_OBSERVERS = 1_000;
 /** What an observer may be behind; the next figures make up for those that it misses. */
 const MOST_BUFFERED_BYTES = 1 << 20;
-
 /** Observers have nothing large to say. */
 const MOST_FRAME_BYTES = 64 << 10;
+/** The whole curve is sent to each that comes: some hundred microseconds. */
+const JOINS = { ofBlock: { burst: 200, perSecond: 10 }, inAll: { burst: 500, perSecond: 20 } };
+/** A page takes 30 s of silence for an end. */
+const PING_EVERY_MS = 10_000;
+/** As long as a worker may be silent. */
+const PONG_WITHIN_MS = 60_000;
 
 interface Observer {
   readonly connection: Connection;
+  readonly block: string;
   wantsWeights: boolean;
+  /** Whether it wants those that the run ends with. */
+  wantsFinal: boolean;
+  /** When its last ping was sent, or else when it came. */
+  pingedMs: number;
+  /** Of a ping that it has not answered. */
+  pingId: number | null;
 }
 
-/** Everybody who only looks on. They are told what there is to tell; of what they say, hardly anything is heard. */
+/**
+ * Read-only clients. Only `pong` and `snapshot` are accepted from them. Each has to answer pings whose numbers it cannot
+ * guess: one that does not read holds no place.
+ */
 export class Observers {
+  readonly #options: ObserversOptions;
+  readonly #maxObservers: number;
+  readonly #joins: BlockBudget;
+  /** In the order in which they came. */
   readonly #observers = new Set<Observer>();
+
+  constructor(options: ObserversOptions) {
+    this.#options = options;
+    this.#maxObservers = Math.min(options.maxObservers ?? MAX_OBSERVERS, MAX_OBSERVERS);
+    this.#joins = new BlockBudget(options.clock, JOINS);
+  }
 
   get count(): number {
     return this.#observers.size;
   }
 
   /**
-   * @param first what the observer is sent before all else
+   * @param first makes what the observer is sent before all else, in this order; called if it is admitted
    * @throws ProtocolError (full)
    */
-  add(connection: Connection, first: FromCoordinator): PoolConnection {
-    if (this.#observers.size >= MOST_OBSERVERS) {
-      throw new ProtocolError(CloseCode.full, `All ${MOST_OBSERVERS} places for observers are taken.`);
+  add(connection: Connection, first: () => readonly FromCoordinator[]): PoolConnection {
+    const block = connection.addressBlock ?? '';
+    if (!this.#joins.spend(block)) {
+      throw new ProtocolError(CloseCode.full, 'Too many observers come at once; come back in some seconds.');
     }
-    const observer: Observer = { connection, wantsWeights: false };
+    if (this.#observers.size >= this.#maxObservers && !this.#freePlace(block)) {
+      throw new ProtocolError(CloseCode.full, `All ${this.#maxObservers} places for observers are taken.`);
+    }
+    const pingedMs = this.#options.clock.now();
+    const observer: Observer = {
+      ...{ connection, block, wantsWeights: false, wantsFinal: false, pingedMs, pingId: null },
+    };
+    const frames = first().map((message) => frameFromCoordinator(message));
     this.#observers.add(observer);
-    connection.send(frameFromCoordinator(first));
+    for (const frame of frames) connection.send(frame);
     return {
+      maxMessageBytes: MOST_FRAME_BYTES,
       onFrame: (frame) => this.#onFrame(observer, frame),
       onClose: () => void this.#observers.delete(observer),
     };
@@ -50,7 +94,7 @@ export class Observers {
     }
   }
 
-  /** @param frame made only if somebody has asked for weights */
+  /** @param frame made only if an observer has asked for weights */
   sendWeights(frame: () => Uint8Array): void {
     const wanting = [...this.#observers].filter(
       ({ wantsWeights, connection }) => wantsWeights && connection.bufferedBytes === 0,
@@ -63,25 +107,70 @@ export class Observers {
     }
   }
 
+  /** @param frame made only if somebody has asked for the weights that the run ends with */
+  sendFinal(frame: () => Uint8Array): void {
+    const wanting = [...this.#observers].filter(
+      ({ wantsFinal, connection }) => wantsFinal && connection.bufferedBytes < MOST_BUFFERED_BYTES,
+    );
+    if (wanting.length === 0) return;
+    const bytes = frame();
+    for (const { connection } of wanting) connection.send(bytes);
+  }
+
+  /** Pings those whose last ping is long ago, and closes those that have not answered it; to be called now and then. */
+  checkReading(): void {
+    const nowMs = this.#options.clock.now();
+    for (const observer of this.#observers) {
+      const agoMs = nowMs - observer.pingedMs;
+      if (observer.pingId !== null && agoMs > PONG_WITHIN_MS) {
+        this.#drop(observer, new ProtocolError(CloseCode.timeout, 'A ping was not answered in time.'));
+      } else if (observer.pingId === null && agoMs >= PING_EVERY_MS) {
+        observer.pingId = this.#options.pingId();
+        observer.pingedMs = nowMs;
+        observer.connection.send(frameFromCoordinator({ type: 'ping', id: observer.pingId }));
+      }
+    }
+  }
+
   close(reason: string): void {
-    this.tell({ type: 'finished', reason });
     for (const { connection } of this.#observers) connection.close(CloseCode.normal, closeReason(reason));
     this.#observers.clear();
   }
 
+  /** Closes the first that came of the network that holds the most places, if that is more than the newcomer's holds. */
+  #freePlace(block: string): boolean {
+    const held = new Map<string, number>();
+    for (const observer of this.#observers) held.set(observer.block, (held.get(observer.block) ?? 0) + 1);
+    const [largest, most] = [...held].reduce((a, b) => (b[1] > a[1] ? b : a), ['', 0]);
+    if (most <= (held.get(block) ?? 0) + 1) return false;
+    const first = [...this.#observers].find((observer) => observer.block === largest);
+    if (first === undefined) return false;
+    this.#drop(first, new ProtocolError(CloseCode.full, 'Its place is needed for another network.'));
+    return true;
+  }
+
+  #drop(observer: Observer, error: ProtocolError): void {
+    observer.connection.close(error.code, closeReason(error.message));
+    this.#observers.delete(observer);
+  }
+
   #onFrame(observer: Observer, frame: Uint8Array): void {
+    if (!this.#observers.has(observer)) return;
     try {
       if (frame.length > MOST_FRAME_BYTES) throw tooLarge(frame.length, MOST_FRAME_BYTES);
       const { message } = parseFromWorker(frame);
-      if (message.type === 'pong') return;
+      if (message.type === 'pong') {
+        if (message.id === observer.pingId) observer.pingId = null;
+        return;
+      }
       if (message.type !== 'snapshot') {
         throw new ProtocolError(CloseCode.unexpected, `An observer does not say ${message.type}.`);
       }
-      observer.wantsWeights = true;
+      if (message.atEnd === true) observer.wantsFinal = true;
+      else observer.wantsWeights = true;
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      observer.connection.close(error.code, closeReason(error.message));
-      this.#observers.delete(observer);
+      this.#drop(observer, error);
     }
   }
 }

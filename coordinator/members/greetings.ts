@@ -11,6 +11,12 @@ export interface PoolConnection {
   onClose(code: number, reason: string): void;
   /** False as long as nobody has been let in by what was said. */
   readonly welcomed?: boolean;
+  /** The largest message that it takes now. A connection that sends more is closed before it is complete. */
+  readonly maxMessageBytes?: number;
+  /** Bytes of frames that it keeps until another frame comes. */
+  readonly heldBytes?: number;
+  /** Messages that one frame sent to the peer may be answered by. @default 0 */
+  readonly answersPerFrame?: number;
 }
 
 export interface Host {
@@ -60,6 +66,15 @@ export class Greetings {
     return {
       get welcomed() {
         return welcomed !== null;
+      },
+      get maxMessageBytes() {
+        return welcomed === null ? HELLO_BYTES : (welcomed.maxMessageBytes ?? Infinity);
+      },
+      get heldBytes() {
+        return welcomed?.heldBytes ?? 0;
+      },
+      get answersPerFrame() {
+        return welcomed?.answersPerFrame ?? 0;
       },
       onFrame(frame) {
         // What arrives until the close is done is too late.

@@ -10,12 +10,16 @@ export interface HeartbeatOptions {
   /** More than that waiting to be sent to a worker is too much. */
   readonly clogBytes: number;
   readonly everybody: () => readonly Member[];
+  /** Whether a worker is still building the model. */
+  readonly isPreparing: (member: Member) => boolean;
   readonly ping: (member: Member, id: number) => void;
   readonly drop: (member: Member, code: CloseCode, reason: string) => void;
 }
 
 /** As long as the first shard of a run may be kept. */
 const WARM_UP_MS = 180_000;
+/** A place is for computing: a model is built in seconds, on a slow phone in some tens. */
+const READY_WITHIN_MS = 60_000;
 
 /** Pings everybody now and then, and has those dropped who have gone silent or do not read what they are sent. */
 export class Heartbeat {
@@ -57,7 +61,7 @@ export class Heartbeat {
   }
 
   #beat(): void {
-    const { clock, everyMs, everybody, ping, drop } = this.#options;
+    const { clock, everyMs, everybody, isPreparing, ping, drop } = this.#options;
     const nowMs = clock.now();
     const id = this.nextPing();
     this.#last = { id, sentMs: nowMs };
@@ -67,6 +71,8 @@ export class Heartbeat {
       const warmingUp = member.accepted === 0 && member.shards.size > 0;
       if (silentMs > (warmingUp ? Math.max(this.#silenceMs, WARM_UP_MS) : this.#silenceMs)) {
         drop(member, CloseCode.timeout, `Nothing heard for ${Math.round(silentMs / 1000)} s.`);
+      } else if (isPreparing(member) && nowMs - member.welcomedMs > READY_WITHIN_MS) {
+        drop(member, CloseCode.timeout, `Not ready within ${READY_WITHIN_MS / 1000} s.`);
       } else if (this.#cloggedMs(member, nowMs) > this.#silenceMs) {
         drop(member, CloseCode.timeout, 'It does not read what it is sent.');
       } else {

@@ -37,8 +37,12 @@ export interface Member {
   reserve: boolean;
   /** Whether it is told so. */
   readonly hearsReserve: boolean;
-  /** Names the process across connections; null if it does not say. */
+  /** Names the process across connections, see instanceKey; null if it does not say. */
   readonly instance: string | null;
+  /** The network that it is in; empty where that is not known. */
+  readonly block: string;
+  /** When it was welcomed. */
+  readonly welcomedMs: number;
   /** Since when too much waits to be sent to it; null while that is not so. */
   cloggedSinceMs: number | null;
   /** Answers that counted. */
@@ -51,4 +55,6 @@ export interface Member {
   ahead: { readonly step: Step; readonly from: number } | null;
   /** Shards that it was given in the current round, answered or not. */
   readonly shards: Set<ShardId>;
+  /** Shards that it owes an answer, of whatever round, with the encoding that was asked for; null for the welcome's. */
+  readonly asked: Map<ShardId, string | null>;
 }

@@ -3,11 +3,13 @@ import type { Hello, WorkerId } from '../../shared/protocol/messages.ts';
 import type { Connection } from '../../shared/transport.ts';
 import { LinkMeter } from '../links/link-figures.ts';
 import { sendsUpdates, welcomedUp, type LinkCodecs } from './link-codecs.ts';
+import { instanceKey } from './instance-key.ts';
 import type { Member, MeasuredConnection } from './member.ts';
 import { WorkerStats } from './worker-stats.ts';
 
 /**
  * A worker as it is welcomed: nothing sent, nothing answered.
+ * @param name as people see it
  * @param tails whether weights in pieces are worth while with it
  * @param recodes codecs that it may be asked to use in place of the first ones
  * @param sent hears of the bytes of each frame that was sent, and whether more is to follow
@@ -17,11 +19,13 @@ export function newMember(
   codecs: LinkCodecs,
   connection: Connection,
   {
+    name,
     nowMs,
     tails,
     recodes,
     sent,
   }: {
+    readonly name: string;
     readonly nowMs: number;
     readonly tails: boolean;
     readonly recodes: readonly string[];
@@ -32,7 +36,7 @@ export function newMember(
   const updateCodec = sendsUpdates(codecs) ? codecs.down : null;
   return {
     id: nanoid<WorkerId>(10),
-    name: hello.name,
+    name,
     engine: hello.engine,
     welcomed: { codec: welcomedUp(codecs), updateCodec },
     recodes,
@@ -47,13 +51,16 @@ export function newMember(
     answeredMs: 0,
     reserve: false,
     hearsReserve: hello.reserve ?? false,
-    instance: hello.instance ?? null,
+    instance: instanceKey(hello.instance),
+    block: connection.addressBlock ?? '',
+    welcomedMs: nowMs,
     cloggedSinceMs: null,
     accepted: 0,
     strikes: 0,
     weightsStep: null,
     ahead: null,
     shards: new Set(),
+    asked: new Map(),
   };
 }
 

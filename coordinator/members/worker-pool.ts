@@ -14,16 +14,20 @@ import {
 import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
 import { SealChecker, sealing } from '../../shared/seals.ts';
 import type { Connection } from '../../shared/transport.ts';
+import { BlockBudget } from '../limits/block-budget.ts';
+import { SMALL_BYTES } from '../limits/receive-budget.ts';
 import { LinkProbe } from '../links/link-probe.ts';
 import { admit, checkToken, type AdmissionRules } from './admission.ts';
-import { Arrivals } from './arrivals.ts';
 import { Greetings, tooLarge, type PoolConnection } from './greetings.ts';
 import { Heartbeat } from './heartbeat.ts';
+import { instanceKey } from './instance-key.ts';
 import type { KnownAnswers } from './known-answers.ts';
 import { codecsInUse, PLAIN, type CodecRule } from './link-codecs.ts';
 import type { Member } from './member.ts';
 import { newMember } from './new-member.ts';
+import { placeToFree } from './places.ts';
 import { PoolListeners, type PoolListener } from './pool-listeners.ts';
+import { workerName } from './worker-name.ts';
 
 export interface PoolOptions {
   readonly job: Job;
@@ -56,6 +60,8 @@ const STRIKES = 3;
 const FORGIVEN_AFTER = 100;
 /** That much more than the weights may wait to be sent. */
 const CLOGGED_BYTES = 1 << 20;
+/** Workers that may join: after a break of the network all of them come back together. */
+const JOINS = { ofBlock: { burst: 250, perSecond: 50 }, inAll: { burst: 500, perSecond: 100 } };
 
 /** Within one machine there is no transfer to hide, and the cores have enough to do. */
 const onAnotherMachine = ({ sameMachine }: Connection): boolean => sameMachine !== true;
@@ -69,15 +75,17 @@ export class WorkerPool {
   readonly #options: PoolOptions;
   readonly #listeners = new PoolListeners();
   readonly #greetings: Greetings;
-  readonly #arrivals: Arrivals;
+  readonly #joins: BlockBudget;
   readonly #heartbeatMs: number;
   readonly #heartbeat: Heartbeat;
   readonly #probes = new WeakMap<Member, LinkProbe>();
+  /** Why the work is over; null while it is not. */
+  #finished: string | null = null;
 
   constructor(options: PoolOptions) {
     this.#options = options;
     this.#greetings = new Greetings(options.clock);
-    this.#arrivals = new Arrivals(options.clock);
+    this.#joins = new BlockBudget(options.clock, JOINS);
     this.#heartbeatMs = options.heartbeatMs ?? DEFAULT_HEARTBEAT_MS;
     this.#heartbeat = new Heartbeat({
       clock: options.clock,
@@ -85,6 +93,7 @@ export class WorkerPool {
       silenceMs: options.silenceMs ?? DEFAULT_SILENCE_MS,
       clogBytes: options.maxFrameBytes + CLOGGED_BYTES,
       everybody: () => this.#everybody(),
+      isPreparing: ({ id }) => this.#preparing.has(id),
       ping: (member, id) => this.send(member, { type: 'ping', id }),
       drop: (member, code, reason) => this.drop(member, code, reason),
     });
@@ -107,8 +116,10 @@ export class WorkerPool {
 
   /** Takes a new connection in; it has to say hello before long. */
   connect(connection: Connection): PoolConnection {
+    const mostBytesOf = (member: Member): number => this.#mostBytesOf(member);
     return this.#greetings.greet(connection, {
       welcome: (hello) => {
+        if (this.#finished !== null) return this.#tooLate(hello, connection, this.#finished);
         const sealable = sealing(connection);
         const member = this.#welcome(hello, sealable);
         const seals = new SealChecker();
@@ -118,6 +129,13 @@ export class WorkerPool {
         }
         return {
           onFrame: (bytes) => this.#onFrame(member, seals, bytes),
+          answersPerFrame: 1 + (member.tails ? this.#options.tailCuts.length : 0),
+          get heldBytes() {
+            return seals.heldBytes;
+          },
+          get maxMessageBytes() {
+            return mostBytesOf(member);
+          },
           onClose: (code, reason) =>
             this.#remove(member, reason === '' ? `connection closed (${code})` : reason),
         };
@@ -188,24 +206,49 @@ export class WorkerPool {
     this.#heartbeat.allowSilence(ms);
   }
 
-  /** Says goodbye to everybody. */
-  close(reason: string): void {
+  /** The work is over: all workers are told so and go, and whichever join later too. */
+  finish(reason: string): void {
+    if (this.#finished !== null) return;
+    this.#finished = reason;
     this.#heartbeat.stop();
     for (const member of this.#everybody()) {
       this.send(member, { type: 'finished', reason });
       this.drop(member, CloseCode.normal, reason);
     }
+  }
+
+  /** @param reason of the end, unless finish() has said it */
+  close(reason: string): void {
+    this.finish(reason);
     this.#greetings.close(reason);
+  }
+
+  /** Says that the work is over to a worker that joins afterwards. @throws ProtocolError (unauthorized) */
+  #tooLate(hello: Hello, connection: Connection, reason: string): PoolConnection {
+    checkToken(hello.token, this.#options.rules);
+    connection.send(frameFromCoordinator({ type: 'finished', reason }));
+    connection.close(CloseCode.normal, closeReason(reason));
+    return { onFrame: () => undefined, onClose: () => undefined };
   }
 
   #welcome(hello: Hello, connection: Connection): Member {
     const { tailCuts, tailsFor = onAnotherMachine } = this.#options;
-    const old = this.#everybody().find(({ instance }) => instance !== null && instance === hello.instance);
+    const { clock, rules } = this.#options;
+    const block = connection.addressBlock ?? '';
+    checkToken(hello.token, rules);
+    const key = instanceKey(hello.instance);
+    const old = this.#everybody().find(({ instance }) => instance !== null && instance === key);
+    if (!this.#joins.spend(block)) {
+      throw new ProtocolError(CloseCode.full, 'Too many workers come at once; come back in some seconds.');
+    }
+    if (old === undefined) this.#freePlace(block);
     const taken = this.members.size + this.#preparing.size - (old === undefined ? 0 : 1);
-    const codecs = admit(hello, this.#options.rules, taken);
-    this.#arrivals.take();
+    const codecs = admit(hello, rules, taken);
     if (old !== undefined) this.drop(old, CloseCode.timeout, 'It has come back on another connection.');
-    const { clock } = this.#options;
+    const name = workerName(
+      hello.name,
+      this.#everybody().map((member) => member.name),
+    );
     const recodes = codecs.up === FACTORS ? [FACTORS] : this.#recodesOf(hello, connection);
     const probe = new LinkProbe({
       clock,
@@ -217,7 +260,7 @@ export class WorkerPool {
       onMeasured: (deliveries) => member.link.delivered(deliveries),
     });
     const member: Member = newMember(hello, codecs, connection, {
-      ...{ nowMs: clock.now(), recodes, tails: tailCuts.length > 0 && tailsFor(connection) },
+      ...{ name, nowMs: clock.now(), recodes, tails: tailCuts.length > 0 && tailsFor(connection) },
       sent: (bytes, more) => {
         if (recodes.length > 0 && this.members.has(member.id)) probe.sent(bytes, more);
       },
@@ -240,6 +283,26 @@ export class WorkerPool {
     return member;
   }
 
+  /** If all places are taken, closes the connection of a worker that only holds its place. */
+  #freePlace(block: string): void {
+    const { clock, rules } = this.#options;
+    const all = this.#everybody();
+    if (all.length < rules.maxWorkers) return;
+    const places = all.map((member) => ({
+      ...{ member, block: member.block, sinceMs: member.welcomedMs },
+      ...{ ready: this.members.has(member.id), hasComputed: member.accepted > 0 },
+    }));
+    const place = placeToFree(places, block, clock.now());
+    if (place === null) return;
+    this.drop(place.member, CloseCode.full, 'Its place is needed, and it has not computed anything.');
+  }
+
+  /** Only an answer to a shard is large. */
+  #mostBytesOf({ asked }: Member): number {
+    const { maxFrameBytes } = this.#options;
+    return asked.size > 0 ? maxFrameBytes : Math.min(SMALL_BYTES, maxFrameBytes);
+  }
+
   /** Codecs that this worker may be asked to use as the run goes. */
   #recodesOf(hello: Hello, connection: Connection): string[] {
     const { recodesFor = onAnotherMachine } = this.#options;
@@ -254,8 +317,8 @@ export class WorkerPool {
     const { arrival } = member.connection;
     if (arrival !== undefined) member.link.arrived(arrival.bytes, arrival.ms);
     try {
-      if (bytes.length > this.#options.maxFrameBytes)
-        throw tooLarge(bytes.length, this.#options.maxFrameBytes);
+      const mostBytes = this.#mostBytesOf(member);
+      if (bytes.length > mostBytes) throw tooLarge(bytes.length, mostBytes);
       const frame = seals.take(bytes);
       if (frame !== null) this.#onMessage(member, frame);
     } catch (error) {
@@ -298,6 +361,7 @@ export class WorkerPool {
           throw new ProtocolError(CloseCode.unexpected, `A message of type ${message.type} before ready.`);
         }
         this.#listeners.tell((listener) => listener.answered?.(member, message, payload));
+        if (message.type !== 'gradientTail') member.asked.delete(message.shard);
     }
   }
 

@@ -1,7 +1,11 @@
+/** Memory of a chunk beside its bytes: clients may send a byte at a time. */
+const CHUNK_OVERHEAD_BYTES = 256;
+
 /** How one message after another comes in, chunk by chunk. */
 export class Arrival {
   #firstBytes = 0;
   #bytes = 0;
+  #chunks = 0;
   #startedMs = 0;
   #lastMs = 0;
   #last: { readonly bytes: number; readonly ms: number } | undefined;
@@ -13,6 +17,7 @@ export class Arrival {
       this.#firstBytes = bytes;
     }
     this.#bytes += bytes;
+    this.#chunks++;
     this.#lastMs = nowMs;
   }
 
@@ -20,6 +25,17 @@ export class Arrival {
   whole(): void {
     this.#last = { bytes: this.#bytes - this.#firstBytes, ms: this.#lastMs - this.#startedMs };
     this.#bytes = 0;
+    this.#chunks = 0;
+  }
+
+  /** Bytes of the message that is not complete. */
+  get unfinishedBytes(): number {
+    return this.#bytes;
+  }
+
+  /** Memory that these take. */
+  get unfinishedMemoryBytes(): number {
+    return this.#bytes + this.#chunks * CHUNK_OVERHEAD_BYTES;
   }
 
   /** Of the last message: bytes behind its first chunk, and the time from that to its end. */

@@ -3,7 +3,8 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import writeFileAtomic from 'write-file-atomic';
+import { makeFolder } from '../storage/make-folder.ts';
+import { writeWholeFile } from '../storage/write-file.ts';
 import { reachableHosts } from './reachable.ts';
 
 /** What a server proves itself with, PEM both. */
@@ -92,9 +93,9 @@ export async function selfSignedCertificate(
       },
     ],
   });
-  await mkdir(cacheDir, { recursive: true, mode: 0o700 });
-  await writeFileAtomic(keyFile, made.private, { mode: 0o600 });
-  await writeFileAtomic(certFile, made.cert, { mode: 0o644 });
+  await makeFolder(cacheDir, (folder) => mkdir(folder, { mode: 0o700 }));
+  await writeWholeFile(keyFile, made.private, { mode: 0o600 });
+  await writeWholeFile(certFile, made.cert, { mode: 0o644 });
   return certificateOf(made.cert, made.private, 'the new certificate', true);
 }
 

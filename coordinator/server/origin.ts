@@ -39,6 +39,16 @@ export function whyRefused({ headers }: Pick<IncomingMessage, 'headers'>): strin
 /** A stranger's words, which end up in a terminal. */
 const shown = (header: string | undefined): string => readableText(header ?? 'nowhere').slice(0, 100);
 
+/**
+ * Whether a request without a token may be answered with what the run's own people may know: it has to call this server
+ * by a name of its own, since a page of another site may have its name lead to this machine (DNS rebinding).
+ */
+export function callsByOwnName({ headers }: Pick<IncomingMessage, 'headers'>, rule: NameRule): boolean {
+  if (rule.anyName) return true;
+  const address = `http://${headers.host ?? ''}`;
+  return URL.canParse(address) && isOurs(new URL(address).hostname, rule.host);
+}
+
 function isOurs(name: string, listensOn: string): boolean {
   const own = hostname().toLowerCase();
   return (

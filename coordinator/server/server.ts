@@ -2,18 +2,21 @@ import { createServer, type IncomingMessage, type RequestListener, type Server }
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import sirv from 'sirv';
-import { WebSocketServer, type RawData, type WebSocket } from 'ws';
-import { closeReason, CloseCode } from '../../shared/protocol/close-code.ts';
-import { readableText } from '../../shared/protocol/readable.ts';
+import { WebSocketServer } from 'ws';
+import type { Clock } from '../../shared/clock.ts';
+import { CloseCode } from '../../shared/protocol/close-code.ts';
 import type { Connection } from '../../shared/transport.ts';
+import type { BlockBudgetLimits } from '../limits/block-budget.ts';
+import { descriptorLimit, placesFor } from '../limits/descriptors.ts';
+import { ReceiveBudget } from '../limits/receive-budget.ts';
 import type { Allowances } from '../members/allowances.ts';
 import type { PoolConnection } from '../members/greetings.ts';
-import { Strangers, type StrangerLimits } from './strangers.ts';
-import type { Routes } from './routes.ts';
-import { Arrival } from './arrival.ts';
+import { HttpLimits } from './http-limits.ts';
 import { mayConnect, whyRefused } from './origin.ts';
-import { isLoopback } from './reachable.ts';
+import { pageFiles } from './page-files.ts';
+import { PENDING_LIMITS, PendingConnections, type PendingLimits } from './pending-connections.ts';
+import type { Routes } from './routes.ts';
+import { attach, CLOSE_GRACE_MS, type Carrier } from './socket.ts';
 
 export interface ServerOptions {
   readonly host: string;
@@ -34,10 +37,17 @@ export interface ServerOptions {
   readonly allowances?: Pick<Allowances, 'isSpent' | 'spend'>;
   /** Hears why a browser's page may not open a WebSocket. */
   readonly onRefused?: (sentence: string) => void;
-  /** How many connections may wait to be let in, if not as many as Strangers says. */
-  readonly strangers?: StrangerLimits;
-  /** Open at once, of all kinds; MOST_CONNECTIONS without. */
-  readonly mostConnections?: number;
+  readonly clock: Clock;
+  /** Connections that are not admitted yet. @default PENDING_LIMITS, or half of all connections if that is less */
+  readonly pending?: PendingLimits;
+  /** What connections and requests may cost; see HttpLimits. */
+  readonly httpLimits?: BlockBudgetLimits;
+  /** Large messages that may be incomplete at once; see ReceiveBudget. */
+  readonly maxLargeMessages?: number;
+  /** Open at once, of all kinds. @default what the process's descriptors allow */
+  readonly maxConnections?: number;
+  /** Hears of trouble that the server survives, such as a connection that the system could not accept. */
+  readonly onTrouble?: (sentence: string) => void;
   /** How long a connection may take for TLS before it is cut off; as long as for a request's headers without. */
   readonly handshakeMs?: number;
 }
@@ -64,40 +74,33 @@ const CONTENT_SECURITY_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** Names of files that hold a hash of what is in them. */
-const HASHED_NAME = /-[A-Z0-9]{8}\.[a-z]+$/;
-const FOR_EVER = 'public, max-age=31536000, immutable';
-
-/** A hello has less; whoever says more before it is let in is cut off. */
-const STRANGER_BYTES = 128 << 10;
 /** For all that comes before a connection is a WebSocket or has its answer, however slowly it comes. */
 const PATIENCE = { headersTimeout: 10_000, requestTimeout: 15_000, connectionsCheckingInterval: 2_000 };
 
-/** How long a peer has to answer a close before it is cut off. */
-const CLOSE_GRACE_MS = 1_000;
-/** Of all kinds at once: a thousand workers, as many observers, and pages that are being loaded. */
-const MOST_CONNECTIONS = 4_096;
+/** Pieces that a message may come in. Each takes memory of its own, beside its bytes. */
+const MIN_FRAGMENTS = 1_024;
+const FRAGMENT_BYTES = 4_096;
 
 /**
  * HTTP for the page and WebSockets for workers, on one port.
  * @throws Error with a sentence if the port cannot be opened
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { mostConnections = MOST_CONNECTIONS, handshakeMs = PATIENCE.headersTimeout } = options;
-  // 'dev' looks at the files anew for each request. Otherwise a file that went away during a run, as when gradcast is
-  // updated, would end the whole process: sirv does not listen for errors of the stream that it opens.
-  const page = sirv(options.pageDir, {
-    dev: true,
-    etag: true,
-    brotli: true,
-    gzip: true,
-    setHeaders(response, pathname) {
-      if (HASHED_NAME.test(pathname)) response.setHeader('Cache-Control', FOR_EVER);
-    },
+  const { clock, handshakeMs = PATIENCE.headersTimeout } = options;
+  const { maxConnections = placesFor(descriptorLimit()).connections } = options;
+  const half = Math.max(1, maxConnections >> 1);
+  const pending = new PendingConnections(
+    options.pending ?? { ...PENDING_LIMITS, inAll: Math.min(PENDING_LIMITS.inAll, half) },
+  );
+  const limits = new HttpLimits(clock, options.httpLimits);
+  const receiveBudget = new ReceiveBudget({
+    clock,
+    maxFrameBytes: options.maxFrameBytes,
+    ...(options.maxLargeMessages === undefined ? {} : { maxLarge: options.maxLargeMessages }),
   });
+  const page = pageFiles(options.pageDir);
   const answer: RequestListener = (request, response) => {
-    // A range that ends before it starts makes sirv throw, and nobody needs ranges here.
-    delete request.headers.range;
+    if (!limits.requested(request, response)) return;
     response.setHeader('Content-Security-Policy', CONTENT_SECURITY_POLICY);
     response.setHeader('X-Content-Type-Options', 'nosniff');
     response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
@@ -118,42 +121,56 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     options.tls === undefined
       ? createServer(PATIENCE, answer)
       : createTlsServer({ ...PATIENCE, ...options.tls, handshakeTimeout: handshakeMs }, answer);
-  const strangers = new Strangers(options.strangers);
-  http.on('connection', (socket: Socket) => strangers.arrive(socket));
   const sockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
+    // They are counted first; see attach.
+    autoPong: false,
     // There is none; one that a client offers means nothing.
     handleProtocols: () => false,
     // Above our own limit, so that a frame somewhat too large is refused with a sentence and not only with 1009.
     maxPayload: options.maxFrameBytes * 2,
+    maxFragments: MIN_FRAGMENTS + Math.ceil(options.maxFrameBytes / FRAGMENT_BYTES),
   });
   // What HTTP does not count among its own any more, or not yet: upgrades that were refused, and TLS without a handshake.
   const open = new Set<Socket>();
   http.on('connection', (socket: Socket) => {
+    // A reset may come before anything else listens.
+    socket.on('error', () => socket.destroy());
+    if (!limits.connected(socket, options.tls !== undefined)) return;
+    if (open.size >= maxConnections && !pending.evict()) {
+      socket.destroy();
+      return;
+    }
     open.add(socket);
     socket.once('close', () => open.delete(socket));
+    pending.arrive(socket);
   });
-  http.maxConnections = mostConnections;
   const anyName = options.hasToken === true || options.tls !== undefined;
   http.on('upgrade', (request: IncomingMessage, socket: Carrier, head: Buffer) => {
     // Nobody else listens from here on: a reset would end the process.
     socket.on('error', () => socket.destroy());
     const address = socket.remoteAddress ?? '';
+    if (!limits.upgraded(socket)) return;
     if (!mayConnect(request, { host: options.host, anyName })) {
       options.onRefused?.(whyRefused(request));
       refuse(socket, '403 Forbidden');
     } else if (options.allowances?.isSpent(address) === true) refuse(socket, '503 Service Unavailable');
     else {
-      sockets.handleUpgrade(request, socket, head, (webSocket) => {
-        const { welcomed } = attach(webSocket, socket, options.connect, () => strangers.letIn(socket));
-        webSocket.on('close', () => {
-          if (!welcomed()) options.allowances?.spend(address);
-        });
-      });
+      sockets.handleUpgrade(request, socket, head, (webSocket) =>
+        attach(webSocket, socket, {
+          ...{ clock, receiveBudget, connect: options.connect },
+          admitted: () => pending.admit(socket),
+          ended: (fault) => {
+            if (fault) options.allowances?.spend(address);
+          },
+        }),
+      );
     }
   });
   await listen(http, options.host, options.port);
+  // An accept that fails, as for want of memory, must not end the run.
+  http.on('error', ({ message }) => options.onTrouble?.(`A connection could not be accepted: ${message}.`));
   const { port } = http.address() as AddressInfo;
   return {
     port,
@@ -174,68 +191,15 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   };
 }
 
-type Carrier = Duplex & Pick<Socket, 'remoteAddress' | 'remotePort'>;
-
 /** Answers an upgrade that is not to be, and does not wait for the other side to close. */
 function refuse(socket: Duplex, status: string): void {
   socket.once('finish', () => socket.destroy());
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }
 
-/**
- * Connects one WebSocket with its owner.
- * @param letIn called when it has been let in
- * @returns whether it has
- */
-function attach(
-  webSocket: WebSocket,
-  socket: Carrier,
-  connect: ServerOptions['connect'],
-  letIn: () => void,
-): { readonly welcomed: () => boolean } {
-  const arrivals = new Arrival();
-  // Before the WebSocket's own listener, which says that a message is whole.
-  let strangerBytes = 0;
-  socket.prependListener('data', (chunk: Buffer) => {
-    arrivals.came(chunk.length, performance.now());
-    if (owner.welcomed !== false) return;
-    strangerBytes += chunk.length;
-    if (strangerBytes > STRANGER_BYTES) webSocket.terminate();
-  });
-  const connection: Connection = {
-    sameMachine: isLoopback(socket.remoteAddress ?? ''),
-    get arrival() {
-      return arrivals.last;
-    },
-    send: (frame) => webSocket.send(frame),
-    close(code, reason) {
-      webSocket.close(code, reason);
-      setTimeout(() => webSocket.terminate(), CLOSE_GRACE_MS).unref();
-    },
-    terminate: () => webSocket.terminate(),
-    get bufferedBytes() {
-      return webSocket.bufferedAmount;
-    },
-  };
-  const owner = connect(connection);
-  webSocket.on('message', (data: RawData, isBinary: boolean) => {
-    arrivals.whole();
-    if (isBinary) {
-      owner.onFrame(data as Buffer);
-      if (owner.welcomed !== false) letIn();
-    } else {
-      connection.close(CloseCode.malformed, closeReason('Messages are binary frames; this one was text.'));
-    }
-  });
-  webSocket.on('close', (code, reason) => owner.onClose(code, readableText(reason.toString())));
-  // Followed by 'close', which says it all.
-  webSocket.on('error', () => undefined);
-  return { welcomed: () => owner.welcomed !== false };
-}
-
 function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
+    const fail = (error: NodeJS.ErrnoException): void => {
       const what = `Cannot listen on ${host}:${port}`;
       if (error.code === 'EADDRINUSE') {
         reject(
@@ -248,7 +212,11 @@ function listen(server: Server, host: string, port: number): Promise<void> {
       } else {
         reject(new Error(`${what}: ${error.message}`));
       }
+    };
+    server.once('error', fail);
+    server.listen(port, host, () => {
+      server.off('error', fail);
+      resolve();
     });
-    server.listen(port, host, () => resolve());
   });
 }

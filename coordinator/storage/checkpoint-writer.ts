@@ -1,4 +1,5 @@
 import type { Clock } from '../../shared/clock.ts';
+import { messageOf } from '../../shared/error-text.ts';
 import type { Job } from '../../shared/model/job.ts';
 import {
   encodeCheckpoint,
@@ -7,9 +8,11 @@ import {
   type EpochTally,
   type Position,
 } from './checkpoint.ts';
+import type { WriteOptions } from './write-file.ts';
 
 /** How often, besides after each epoch. */
 export type CheckpointInterval = { readonly steps: number } | { readonly ms: number };
+export const DEFAULT_CHECKPOINT_INTERVAL: CheckpointInterval = { ms: 300_000 };
 
 export interface CheckpointWriterOptions {
   readonly dir: string;
@@ -22,7 +25,9 @@ export interface CheckpointWriterOptions {
   /** Of an exact run, once somebody has answered; null otherwise. */
   readonly knownAnswer?: () => string | null;
   readonly clock: Clock;
-  /** Hears that one could not be written; the run goes on. */
+  /** See WriteOptions. */
+  readonly write?: WriteOptions;
+  /** Hears once that none can be written, and that it works again; the run goes on meanwhile. */
   readonly warn: (line: string) => void;
 }
 
@@ -32,6 +37,7 @@ export class CheckpointWriter {
   #lastMs: number;
   #writing: Promise<void> | null = null;
   #written = false;
+  #failure: string | null = null;
 
   constructor(options: CheckpointWriterOptions) {
     this.#options = options;
@@ -66,12 +72,24 @@ export class CheckpointWriter {
   }
 
   #write(position: Position, tally: EpochTally): Promise<void> {
-    const { dir, clock, warn } = this.#options;
-    this.#lastMs = clock.now();
+    this.#lastMs = this.#options.clock.now();
     this.#writing = this.#save(position, tally)
-      .catch((error: unknown) => warn(`No checkpoint could be written to ${dir}: ${String(error)}`))
+      .then(
+        () => this.#tell(null),
+        (error: unknown) => this.#tell(messageOf(error)),
+      )
       .finally(() => (this.#writing = null));
     return this.#writing;
+  }
+
+  /** @param failure why the last checkpoint is not on disk, as a sentence */
+  #tell(failure: string | null): void {
+    const { dir, warn } = this.#options;
+    const before = this.#failure;
+    this.#failure = failure;
+    if (failure === before) return;
+    if (failure === null) warn(`Checkpoints are written to ${dir} again.`);
+    else warn(`No new checkpoint: ${failure} The training continues; earlier checkpoints are kept.`);
   }
 
   /** What is saved is what was there at the call. */
@@ -83,7 +101,7 @@ export class CheckpointWriter {
       ...(knownAnswer === null ? {} : { knownAnswer }),
       ...(dataDigest === undefined ? {} : { dataDigest }),
     });
-    await saveCheckpoint(dir, position, bytes);
+    await saveCheckpoint(dir, position, bytes, this.#options.write);
     this.#written = true;
   }
 }

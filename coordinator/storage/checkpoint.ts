@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
+import { open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
-import writeFileAtomic from 'write-file-atomic';
-import { messageOf } from '../../shared/error-text.ts';
 import { jobSchema } from '../../shared/model/job.ts';
+import { diskProblem } from './disk-error.ts';
+import { makeFolder } from './make-folder.ts';
+import { readRegularFile } from './read-file.ts';
+import { writeWholeFile, type WriteOptions } from './write-file.ts';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const header = v.object({
@@ -42,13 +44,16 @@ const HALF_WRITTEN = /^checkpoint-\d+\.bin\.\d+$/;
 /**
  * The bytes of a checkpoint: the magic line, the length of the header (uint32, little-endian), the header (JSON), zeros
  * up to a multiple of 4, the vectors (float32, little-endian), and the SHA-256 of all that.
- * @throws Error if it could not be read again: nothing of the kind shall take the place of one that can
+ * @throws Error with a sentence if a value is not finite, or if it could not be read again: nothing of the kind shall take
+ * the place of one that can
  */
 export function encodeCheckpoint({ vectors, ...rest }: Checkpoint): Buffer {
+  checkFinite(vectors, 'the state of this step cannot be saved: ');
   const named = Object.entries(vectors);
   const lengths = named.map(([name, { length }]) => ({ name, length }));
   const json = JSON.stringify({ ...rest, vectors: lengths });
-  v.parse(header, JSON.parse(json));
+  const { success } = v.safeParse(header, JSON.parse(json));
+  if (!success) throw new Error('the state of this step cannot be saved: its sums are not finite.');
   const text = Buffer.from(json);
   const start = aligned(MAGIC.length + 4 + text.length);
   const bytes = Buffer.alloc(
@@ -84,17 +89,39 @@ export function decodeCheckpoint(bytes: Buffer): Checkpoint {
     at += length * 4;
   }
   if (at !== bytes.length - DIGEST_BYTES) throw new Error('its vectors have another length than it says');
+  checkFinite(vectors, '');
   return { ...rest, vectors };
 }
 
-/** Writes a checkpoint so that at every instant those in the folder are whole, and keeps the last few. */
-export async function saveCheckpoint(dir: string, { steps }: Position, bytes: Buffer): Promise<void> {
-  await mkdir(dir, { recursive: true });
-  await writeFileAtomic(join(dir, checkpointName(steps)), bytes);
+/** Weights that are not finite train no more, and make every later step the same. */
+function checkFinite(vectors: Checkpoint['vectors'], what: string): void {
+  for (const [name, values] of Object.entries(vectors)) {
+    const at = values.findIndex((value) => !Number.isFinite(value));
+    if (at !== -1)
+      throw new Error(`${what}value ${at} of its ${name} is ${values[at]}${what === '' ? '' : '.'}`);
+  }
+}
+
+/**
+ * Writes a checkpoint so that at every instant those in the folder are whole. When it is on disk, and only then, older ones
+ * than the last few are removed. Files of later steps stay: none of them could be used when the run was resumed.
+ * @throws Error with a sentence that names the file and why it could not be written
+ */
+export async function saveCheckpoint(
+  dir: string,
+  { steps }: Position,
+  bytes: Buffer,
+  options: WriteOptions = {},
+): Promise<void> {
+  await makeFolder(dir);
+  await writeWholeFile(join(dir, checkpointName(steps)), bytes, options);
   await syncFolder(dir);
   const halves = (await readdir(dir)).filter((file) => HALF_WRITTEN.test(file));
-  const old = [...(await checkpointFiles(dir)).slice(KEPT), ...halves];
-  await Promise.all(old.map((file) => rm(join(dir, file), { force: true })));
+  const earlier = (await checkpointFiles(dir)).filter((file) => stepsOf(file) <= steps);
+  // What cannot be removed costs space, but no run.
+  await Promise.allSettled(
+    [...earlier.slice(KEPT), ...halves].map((file) => rm(join(dir, file), { force: true })),
+  );
 }
 
 /**
@@ -106,18 +133,19 @@ export async function loadCheckpoint(dir: string, warn: (line: string) => void):
   for (const file of await checkpointFiles(dir)) {
     const path = join(dir, file);
     try {
-      return decodeCheckpoint(await readFile(path));
+      return decodeCheckpoint(await readRegularFile(path));
     } catch (error) {
-      warn(`${path} cannot be used (${messageOf(error)}).`);
+      warn(`${path} cannot be used (${diskProblem(error)}).`);
     }
   }
   throw new Error(`There is no checkpoint in ${dir} to go on from.`);
 }
 
+const stepsOf = (file: string): number => Number(CHECKPOINT_FILE.exec(file)?.[1]);
+
 /** The newest first. */
 async function checkpointFiles(dir: string): Promise<string[]> {
   const files = await readdir(dir).catch((): string[] => []);
-  const stepsOf = (file: string): number => Number(CHECKPOINT_FILE.exec(file)?.[1]);
   return files.filter((file) => CHECKPOINT_FILE.test(file)).sort((a, b) => stepsOf(b) - stepsOf(a));
 }
 

@@ -1,3 +1,4 @@
+import { messageOf } from '../../shared/error-text.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import type { RunFolder } from './run-folder.ts';
 
@@ -30,7 +31,7 @@ export class EpochSaver {
       await saveModel(record);
       this.#failure = null;
     } catch (error) {
-      const sentence = `What epoch ${record.epoch} has made could not be written to ${folder.dir}: ${String(error)}`;
+      const sentence = `The model of epoch ${record.epoch} is not saved in ${folder.dir}: ${messageOf(error)}`;
       this.#failure = new Error(sentence, { cause: error });
       warn(sentence);
     }

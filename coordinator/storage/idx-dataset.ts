@@ -1,11 +1,12 @@
-import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Dataset, Split } from '../../shared/data/dataset.ts';
 import { damaged, DataError, parseIdxImages, parseIdxLabels, REPLACE_FILE } from '../../shared/data/idx.ts';
 import { readableText } from '../../shared/protocol/readable.ts';
-import { unpack } from './gunzip.ts';
+import { diskProblem } from './disk-error.ts';
+import { unpackIdx } from './gunzip.ts';
 import { locate } from './locate.ts';
 import { isPublished, MNIST_FILES, ROLES, type ByRole } from './mnist-files.ts';
+import { readRegularFile } from './read-file.ts';
 
 /** Data sets of this kind have up to 200 classes (Tiny ImageNet); a higher label marks damage or "no class". */
 const MAX_CLASSES = 200;
@@ -47,12 +48,12 @@ export async function readFolder(folder: string, said: string): Promise<Dataset>
 export async function readUnpacked(path: string): Promise<NamedBytes> {
   let packed: Buffer;
   try {
-    packed = await readFile(path);
+    packed = await readRegularFile(path);
   } catch (error) {
-    throw new DataError(`${path}: cannot be read (${(error as Error).message}). ${REPLACE_FILE}`);
+    throw new DataError(`${path}: cannot be read (${diskProblem(error)}). ${REPLACE_FILE}`);
   }
   const bytes = new Uint8Array(packed.buffer, packed.byteOffset, packed.byteLength);
-  return { file: path, bytes: await unpack(bytes, path) };
+  return { file: path, bytes: await unpackIdx(bytes, path) };
 }
 
 /** @throws DataError if a file is not IDX, or if the four do not go together */

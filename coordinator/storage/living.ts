@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, readlink } from 'node:fs/promises';
 
 /**
  * What tells a process from another one that is given its number later: the start of the machine and, counted from there,
@@ -7,6 +7,18 @@ import { readFile } from 'node:fs/promises';
 export async function startOf(pid: number): Promise<string | null> {
   const { bootId, stat } = await read(pid);
   return stat === null ? null : `${bootId} ${stat.startTicks}`;
+}
+
+/**
+ * Names the set of processes that this one can see: the start of the machine and the PID namespace. A container has one of
+ * its own, in which the numbers of other containers mean other processes or none. Null where nothing says so (Linux does).
+ */
+export async function processSpace(): Promise<string | null> {
+  const [bootId, namespace] = await Promise.all([
+    readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => null),
+    readlink('/proc/self/ns/pid').catch(() => null),
+  ]);
+  return bootId === null || namespace === null ? null : `${bootId.trim()} ${namespace}`;
 }
 
 /** Whether the process that had this number and this start is still there. */

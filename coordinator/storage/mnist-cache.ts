@@ -1,13 +1,15 @@
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import writeFileAtomic from 'write-file-atomic';
 import { DataError } from '../../shared/data/idx.ts';
 import type { DataReport } from './data-report.ts';
+import { diskProblem } from './disk-error.ts';
 import { download, type DownloadLimits } from './download.ts';
 import { isGzip, unpack } from './gunzip.ts';
+import { makeFolder } from './make-folder.ts';
 import { readUnpacked, type NamedBytes } from './idx-dataset.ts';
 import { isPublished, MNIST_FILES, ROLES, sha256, type ByRole, type PublishedFile } from './mnist-files.ts';
+import { writeWholeFile } from './write-file.ts';
 
 export interface MnistCacheOptions {
   /** The folder that keeps the four files, gzipped. Made if need be. */
@@ -124,12 +126,10 @@ async function fetchFile(
 async function keep(path: string, bytes: Uint8Array, report: DataReport): Promise<void> {
   const packed = isGzip(bytes) ? bytes : gzipSync(bytes);
   try {
-    await mkdir(dirname(path), { recursive: true });
-    await writeFileAtomic(path, Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength));
+    await makeFolder(dirname(path));
+    await writeWholeFile(path, packed);
   } catch (error) {
-    report.warn(
-      `${path}: cannot be kept (${(error as Error).message}); it will be downloaded again next time.`,
-    );
+    report.warn(`${path}: cannot be kept (${diskProblem(error)}); it will be downloaded again next time.`);
   }
 }
 

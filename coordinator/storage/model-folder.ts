@@ -1,6 +1,5 @@
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import writeFileAtomic from 'write-file-atomic';
 import type { Job } from '../../shared/model/job.ts';
 import {
   describeModel,
@@ -8,6 +7,9 @@ import {
   type LoadedModel,
   type ModelMetadata,
 } from '../../shared/model/saved-model.ts';
+import { makeFolder } from './make-folder.ts';
+import { readRegularFile } from './read-file.ts';
+import { writeWholeFile, type WriteOptions } from './write-file.ts';
 
 export interface ModelToSave {
   readonly metadata: ModelMetadata;
@@ -21,26 +23,35 @@ export interface ModelToSave {
 /**
  * Writes a model in the format of tfjs-layers (model.json and one file of weights), which tf.loadLayersModel reads.
  * At every instant model.json belongs to a complete file of weights: the weights get a name of their own, and
- * model.json is replaced in one move.
+ * model.json is replaced in one move. The model before is removed when the new one is on disk, not earlier.
+ * @throws Error with a sentence that names the file and why it could not be written; the model before is left as it was
  */
-export async function saveModel(dir: string, model: ModelToSave): Promise<void> {
-  await mkdir(dir, { recursive: true });
+export async function saveModel(dir: string, model: ModelToSave, options: WriteOptions = {}): Promise<void> {
+  await makeFolder(dir);
   const { metadata, topology, weights, names } = model;
   const weightsFile = `weights-${Date.now().toString(36)}.bin`;
   const bytes = Buffer.from(weights.buffer, weights.byteOffset, weights.byteLength);
-  await writeFileAtomic(join(dir, weightsFile), bytes);
+  const weightsPath = join(dir, weightsFile);
+  await writeWholeFile(weightsPath, bytes, options);
   const description = describeModel(metadata, topology, names, weightsFile);
-  await writeFileAtomic(join(dir, 'model.json'), `${JSON.stringify(description, null, 2)}\n`);
+  const text = `${JSON.stringify(description, null, 2)}\n`;
+  try {
+    await writeWholeFile(join(dir, 'model.json'), text, options);
+  } catch (error) {
+    await rm(weightsPath, { force: true }).catch(() => undefined);
+    throw error;
+  }
   const old = (await readdir(dir)).filter(
-    (file) => /^weights-.*\.bin(\.\d+)?$/.test(file) && file !== weightsFile,
+    (file) =>
+      (/^weights-.*\.bin(\.\d+)?$/.test(file) && file !== weightsFile) || /^model\.json\.\d+$/.test(file),
   );
-  await Promise.all(old.map((file) => rm(join(dir, file), { force: true })));
+  await Promise.allSettled(old.map((file) => rm(join(dir, file), { force: true })));
 }
 
 /** Reads what saveModel wrote. See readModel for what it throws. */
 export function loadModel(dir: string): Promise<LoadedModel> {
   return readModel(dir, {
-    text: (file) => readFile(join(dir, file), 'utf8'),
-    bytes: (file) => readFile(join(dir, file)),
+    text: async (file) => (await readRegularFile(join(dir, file))).toString('utf8'),
+    bytes: (file) => readRegularFile(join(dir, file)),
   });
 }

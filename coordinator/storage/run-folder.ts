@@ -1,10 +1,16 @@
-import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { customAlphabet } from 'nanoid';
-import writeFileAtomic from 'write-file-atomic';
 import * as v from 'valibot';
+import { messageOf } from '../../shared/error-text.ts';
 import { epochRecord, type EpochRecord } from '../../shared/protocol/messages.ts';
-import { LOCK_NAMES, lockRun } from './run-lock.ts';
+import type { CheckpointInterval } from './checkpoint-writer.ts';
+import { appendLine } from './append-line.ts';
+import { diskProblem } from './disk-error.ts';
+import { makeFolder } from './make-folder.ts';
+import { readRegularFile } from './read-file.ts';
+import { LOCK_NAMES, lockRun, type RunLock } from './run-lock.ts';
+import { TEMPORARY_NAME, writeWholeFile } from './write-file.ts';
 
 /** What is there before a run has made anything. */
 const LEFT_BY_NOTHING: ReadonlySet<string> = new Set(['config.json', 'checkpoints', ...LOCK_NAMES]);
@@ -15,7 +21,11 @@ export interface RunFolder {
   readonly dir: string;
   readonly modelDir: string;
   readonly checkpointDir: string;
+  /** See RunLock: whether this process still has the folder. */
+  readonly lock: Pick<RunLock, 'check' | 'lost'>;
   writeConfig(config: object): Promise<void>;
+  /** Changes some settings in config.json. */
+  updateConfig(changes: object): Promise<void>;
   appendHistory(record: EpochRecord): Promise<void>;
   /** Makes room for another run, if nothing has come of this one. */
   discard(): Promise<void>;
@@ -45,33 +55,72 @@ export const defaultRunDir = (now: Date): string =>
  */
 export async function createRunFolder(path: string): Promise<NewFolder> {
   const dir = resolve(path);
-  await mkdir(dir, { recursive: true }).catch((error: unknown) => {
-    throw new Error(`The folder ${dir} cannot be made (${String(error)}). Choose another with --out.`);
+  await makeFolder(dir).catch((error: unknown) => {
+    throw new Error(`${messageOf(error)} Choose another with --out.`, { cause: error });
   });
   // Made, not looked for: of two runs that start at the same time only one can have the folder.
   await writeFile(join(dir, 'config.json'), '{}\n', { flag: 'wx' }).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
       throw new Error(`${dir} holds a run already. Choose another folder with --out.`);
     }
-    throw new Error(`The folder ${dir} cannot be written (${String(error)}). Choose another with --out.`);
+    throw new Error(`The folder ${dir} cannot be written: ${diskProblem(error)}. Choose another with --out.`);
   });
-  return { ...runFolder(dir), ...(await lockRun(dir)) };
+  const lock = await lockRun(dir);
+  return { ...runFolder(dir, lock), release: () => lock.release() };
 }
 
 /**
  * Opens the folder of an earlier run, which this process has locked. Epochs that are going to be done again leave its history.
  * @param epoch the first one to be done, from 1
  */
-export async function reopenRunFolder(dir: string, epoch: number): Promise<ReopenedFolder> {
+export async function reopenRunFolder(dir: string, epoch: number, lock: RunLock): Promise<ReopenedFolder> {
   const path = historyOf(dir);
-  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+  const text = await readRegularFile(path).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
-    throw new Error(`${path} cannot be read: ${String(error)}`, { cause: error });
+    throw new Error(`${path} cannot be read: ${diskProblem(error)}.`, { cause: error });
   });
-  const history = text.split('\n').flatMap((line) => recordOf(line) ?? []);
+  await removeUnfinished(dir);
+  const history = text
+    .toString()
+    .split('\n')
+    .flatMap((line) => recordOf(line) ?? []);
   const kept = history.filter((record) => record.epoch < epoch);
-  await writeFileAtomic(path, kept.map((record) => `${JSON.stringify(record)}\n`).join(''));
-  return { ...runFolder(dir), history: kept };
+  await writeWholeFile(path, kept.map((record) => `${JSON.stringify(record)}\n`).join(''), {
+    beforeReplace: () => lock.check(),
+  });
+  return { ...runFolder(dir, lock), history: kept };
+}
+
+const interval = v.union([
+  v.object({ steps: v.pipe(v.number(), v.safeInteger(), v.minValue(1)) }),
+  v.object({ ms: v.pipe(v.number(), v.minValue(1)) }),
+]);
+
+/** The checkpoint interval that a run was started with, or null where config.json does not say. */
+export async function readCheckpointInterval(dir: string): Promise<CheckpointInterval | null> {
+  const config = await readConfig(dir);
+  const { success, output } = v.safeParse(interval, config.checkpointEvery);
+  return success ? output : null;
+}
+
+/** What config.json holds; nothing where it cannot be read. */
+async function readConfig(dir: string): Promise<Readonly<Record<string, unknown>>> {
+  try {
+    const json: unknown = JSON.parse((await readRegularFile(configOf(dir))).toString('utf8'));
+    return v.parse(v.record(v.string(), v.unknown()), json);
+  } catch {
+    return {};
+  }
+}
+
+/** Removes what a process that was killed has not finished writing. */
+async function removeUnfinished(dir: string): Promise<void> {
+  const whole = new Set([configOf(dir), historyOf(dir)]);
+  const names = await readdir(dir).catch((): string[] => []);
+  const unfinished = names
+    .map((name) => join(dir, name))
+    .filter((path) => TEMPORARY_NAME.test(path) && whole.has(path.replace(TEMPORARY_NAME, '')));
+  await Promise.allSettled(unfinished.map((path) => rm(path, { force: true })));
 }
 
 /** A line that was cut off by whatever ended the run is no record. */
@@ -84,20 +133,36 @@ function recordOf(line: string): EpochRecord | null {
 }
 
 const historyOf = (dir: string): string => join(dir, 'history.jsonl');
+const configOf = (dir: string): string => join(dir, 'config.json');
 
-const runFolder = (dir: string): RunFolder => ({
+const runFolder = (dir: string, lock: RunLock): RunFolder => ({
   dir,
+  lock,
   modelDir: join(dir, 'model'),
   checkpointDir: join(dir, 'checkpoints'),
-  writeConfig: (config) => writeFileAtomic(join(dir, 'config.json'), `${JSON.stringify(config, null, 2)}\n`),
-  appendHistory: (record) => appendFile(historyOf(dir), `${JSON.stringify(record)}\n`),
+  writeConfig: (config) => writeConfig(dir, config, lock),
+  updateConfig: async (changes) => writeConfig(dir, { ...(await readConfig(dir)), ...changes }, lock),
+  async appendHistory(record) {
+    await lock.check();
+    await appendLine(historyOf(dir), JSON.stringify(record));
+  },
   async discard() {
+    const isOurs = await lock.check().then(
+      () => true,
+      () => false,
+    );
+    if (!isOurs) return;
     const [files, checkpoints] = await Promise.all(
       [dir, join(dir, 'checkpoints')].map((path) => readdir(path).catch((): string[] => [])),
     );
     const nothing =
-      files?.every((file) => LEFT_BY_NOTHING.has(file)) === true &&
+      files?.every((file) => LEFT_BY_NOTHING.has(file.replace(TEMPORARY_NAME, ''))) === true &&
       checkpoints?.every((file) => BEFORE_THE_FIRST_STEP.test(file)) === true;
     if (nothing) await rm(dir, { recursive: true, force: true });
   },
 });
+
+const writeConfig = (dir: string, config: object, lock: RunLock): Promise<void> =>
+  writeWholeFile(configOf(dir), `${JSON.stringify(config, null, 2)}\n`, {
+    beforeReplace: () => lock.check(),
+  });

@@ -1,71 +1,190 @@
+import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import lockfile from 'proper-lockfile';
-import * as v from 'valibot';
-import writeFileAtomic from 'write-file-atomic';
-import { isLiving, startOf } from './living.ts';
+import { clockOf, pause, type Clock, type StopSignal } from '../../shared/clock.ts';
+import { diskProblem } from './disk-error.ts';
+import { isLiving, processSpace, startOf } from './living.ts';
+import { LOCK_FILE, readHolder, textOf, updateHolder, type Holder } from './lock-file.ts';
+import { TEMPORARY_NAME, writeWholeFile } from './write-file.ts';
 
-const LOCK_FILE = 'lock.json';
-/** Held while somebody looks at the lock and takes it. */
+/** Held while a process looks at the lock and takes it. */
 const TURN_FILE = '.lock-turn';
 /** Names in a run's folder that are nothing of the run. */
 export const LOCK_NAMES: ReadonlySet<string> = new Set([LOCK_FILE, TURN_FILE]);
 
-const holder = v.object({
-  pid: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
-  host: v.string(),
-  /** See startOf. */
-  start: v.nullable(v.string()),
-  /** When it took the folder, ISO 8601. */
-  since: v.string(),
-});
-type Holder = v.InferOutput<typeof holder>;
+/** How often a holder changes its lock, so that other machines see that it is alive. */
+export const HEARTBEAT_MS = 5_000;
+/** How often a process looks at the lock of a holder that it cannot see. */
+const LOOK_EVERY_MS = 1_000;
+/**
+ * So many looks in a row without a change: the holder is gone. Six heartbeats. Looks are counted, not time: a disk that
+ * hangs stops the holder and those who look at its lock alike.
+ */
+const LOOKS_TO_LAPSE = 30;
+export const LAPSE_SECONDS = (LOOKS_TO_LAPSE * LOOK_EVERY_MS) / 1_000;
 
 /** A run's folder that no other process writes to. */
 export interface RunLock {
+  /** Aborted, with an Error for the person as its reason, when another process has taken the folder. */
+  readonly lost: AbortSignal;
+  /**
+   * Called before anything in the folder is replaced.
+   * @throws Error with a sentence if another process has taken the folder
+   */
+  check(): Promise<void>;
   release(): Promise<void>;
 }
 
+export interface LockOptions {
+  /** Ends the wait for a holder that may be gone. */
+  readonly signal?: StopSignal;
+  readonly info?: (line: string) => void;
+  readonly clock?: Clock;
+  /** Who takes it. Default: this process. */
+  readonly own?: Omit<Holder, 'beat'>;
+}
+
 /**
- * Takes a run's folder for this process, until it releases it or ends. Whose process is gone holds nothing any more, so
- * that a run that was killed can be gone on with at once.
+ * Takes a run's folder for this process, until it releases it or ends. A process that is gone holds nothing any more: at
+ * once where this machine can see that, else when its heartbeat has stopped for LAPSE_SECONDS.
  * @param dir absolute, and there
- * @throws Error with a sentence if a process that is there has it, or the folder cannot be written
+ * @throws Error with a sentence if another process has it, or the folder cannot be written; the signal's reason
  */
-export async function lockRun(dir: string): Promise<RunLock> {
+export async function lockRun(dir: string, options: LockOptions = {}): Promise<RunLock> {
+  const { signal = new AbortController().signal, clock = clockOf(globalThis) } = options;
   const file = join(dir, LOCK_FILE);
-  const own: Holder = {
-    pid: process.pid,
-    host: hostname(),
-    start: await startOf(process.pid),
-    since: new Date().toISOString(),
+  const own = options.own ?? (await thisProcess());
+  for (let lapsed: Holder | null = null; ;) {
+    const holder = await inTurn(dir, () => take(file, own, lapsed));
+    if (holder === null) break;
+    lapsed = await untilLapsed(file, holder, { ...options, signal, clock, dir });
+  }
+  return keepLock(dir, own, clock);
+}
+
+const thisProcess = async (): Promise<Omit<Holder, 'beat'>> => ({
+  id: randomUUID(),
+  pid: process.pid,
+  host: hostname(),
+  start: await startOf(process.pid),
+  space: await processSpace(),
+  since: new Date().toISOString(),
+});
+
+/** @returns the holder that is or may be alive, or null if the lock was taken */
+async function take(file: string, own: Omit<Holder, 'beat'>, lapsed: Holder | null): Promise<Holder | null> {
+  const found = await readHolder(file);
+  const isLapsed = found !== null && lapsed !== null && textOf(found) === textOf(lapsed);
+  if (found !== null && !isLapsed && (!isSeenFrom(found, own) || (await isLiving(found.pid, found.start)))) {
+    return found;
+  }
+  await writeWholeFile(file, textOf({ ...own, beat: 0 }));
+  return null;
+}
+
+/** Whether a process can be asked after by its number. Locks of version 0.1 name the machine only. */
+function isSeenFrom({ space, host }: Holder, own: Omit<Holder, 'beat'>): boolean {
+  return typeof space === 'string' && own.space !== null ? space === own.space : host === own.host;
+}
+
+/**
+ * Waits until the heartbeat of a holder on another machine has stopped.
+ * @throws Error with a sentence if it is alive; the signal's reason
+ */
+async function untilLapsed(
+  file: string,
+  holder: Holder,
+  {
+    own,
+    signal,
+    clock,
+    dir,
+    info,
+  }: LockOptions & { readonly signal: StopSignal; readonly clock: Clock; readonly dir: string },
+): Promise<Holder> {
+  if (isSeenFrom(holder, own ?? (await thisProcess()))) throw new Error(refusal(dir, holder));
+  if (holder.beat === undefined) throw new Error(oldRefusal(dir, file, holder));
+  info?.(
+    `${dir} was in use by process ${holder.pid} on ${holder.host}. Waiting up to ${LAPSE_SECONDS} s to see whether it is alive ...`,
+  );
+  for (let looks = 0; looks < LOOKS_TO_LAPSE; looks++) {
+    await pause(clock, LOOK_EVERY_MS, signal);
+    if (signal.aborted) throw (signal as AbortSignal).reason;
+    const found = await readHolder(file);
+    if (found === null) return holder;
+    if (textOf(found) !== textOf(holder)) throw new Error(refusal(dir, found));
+  }
+  return holder;
+}
+
+function refusal(dir: string, { pid, host, since }: Holder): string {
+  const who = host === hostname() ? `process ${pid}` : `process ${pid} on ${host}`;
+  return `${dir} belongs to a run that is going on: ${who}, since ${since}. Let it end, or end it there with: kill ${pid}`;
+}
+
+const oldRefusal = (dir: string, file: string, { pid, host, since }: Holder): string =>
+  `${dir} belongs to a run of an earlier version of gradcast on ${host}: process ${pid}, since ${since}. ` +
+  `If that has ended, rename ${file}.`;
+
+/** Changes the lock now and then, and notices when another process has taken it. */
+function keepLock(dir: string, own: Omit<Holder, 'beat'>, clock: Clock): RunLock {
+  const file = join(dir, LOCK_FILE);
+  const lost = new AbortController();
+  let beat = 0;
+  let isReleased = false;
+  let cancel = (): void => undefined;
+  /** What a disk that hangs for a while or is unplugged makes of it is no reason to end. */
+  const update = async (): Promise<void> => {
+    const taker = await updateHolder(file, { ...own, beat: ++beat });
+    if (taker === null || isReleased) return;
+    lost.abort(
+      new Error(
+        `${dir} was taken over by process ${taker.pid} on ${taker.host}: this process was not heard of for ${LAPSE_SECONDS} s. ` +
+          'This run ends and leaves the folder as it is; the other one continues it.',
+      ),
+    );
   };
-  await inTurn(dir, async () => {
-    const found = await read(file);
-    if (found !== null && (await holds(found))) throw new Error(refusal(dir, file, found));
-    await writeFileAtomic(file, `${JSON.stringify(own)}\n`);
-  });
+  const schedule = (): void => {
+    cancel = clock.after(HEARTBEAT_MS, () => {
+      void update()
+        .catch(() => undefined)
+        .then(() => {
+          if (!isReleased && !lost.signal.aborted) schedule();
+        });
+    });
+  };
+  schedule();
   // A lock that cannot be removed is no harm: its process is gone soon.
   const onExit = (): void => {
     try {
-      rmSync(file, { force: true });
+      if (!lost.signal.aborted) rmSync(file, { force: true });
     } catch {
       // As good as removed.
     }
   };
   process.once('exit', onExit);
   return {
+    lost: lost.signal,
+    async check() {
+      if (!lost.signal.aborted) await update();
+      lost.signal.throwIfAborted();
+    },
     async release() {
+      if (isReleased) return;
+      await update().catch(() => undefined);
+      isReleased = true;
+      cancel();
       process.off('exit', onExit);
-      await rm(file, { force: true }).catch(() => undefined);
+      if (!lost.signal.aborted) await rm(file, { force: true }).catch(() => undefined);
     },
   };
 }
 
-/** Of two who find the lock of a process that has died, only one may take it. */
-async function inTurn(dir: string, work: () => Promise<void>): Promise<void> {
+/** Of two processes that find the lock of one that has died, only one may take it. */
+async function inTurn<Result>(dir: string, work: () => Promise<Result>): Promise<Result> {
   const release = await lockfile
     .lock(dir, {
       lockfilePath: join(dir, TURN_FILE),
@@ -74,32 +193,23 @@ async function inTurn(dir: string, work: () => Promise<void>): Promise<void> {
       onCompromised: () => undefined,
     })
     .catch((error: unknown) => {
-      throw new Error(`The folder ${dir} cannot be taken for a run: ${String(error)}`, { cause: error });
+      throw new Error(`The folder ${dir} cannot be taken for a run: ${diskProblem(error)}.`, {
+        cause: error,
+      });
     });
   try {
-    await work();
+    await removeUnfinished(dir);
+    return await work();
   } finally {
     await release().catch(() => undefined);
   }
 }
 
-/** @returns null if nobody has it, or nobody can say who */
-async function read(file: string): Promise<Holder | null> {
-  try {
-    return v.parse(holder, JSON.parse(await readFile(file, 'utf8')));
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === undefined || code === 'ENOENT') return null;
-    throw error;
-  }
-}
-
-/** Of a process on another machine nothing can be seen: that it holds on is assumed. */
-const holds = async ({ host, pid, start }: Holder): Promise<boolean> =>
-  host !== hostname() || (await isLiving(pid, start));
-
-function refusal(dir: string, file: string, { pid, host, since }: Holder): string {
-  return host === hostname()
-    ? `${dir} belongs to a run that is going on: process ${pid}, since ${since}. Let it end, or end it with: kill ${pid}`
-    : `${dir} belongs to a run on ${host}: process ${pid}, since ${since}. If that is no longer there, delete ${file}`;
+/** Removes locks that killed processes were writing. */
+async function removeUnfinished(dir: string): Promise<void> {
+  const names = await readdir(dir).catch((): string[] => []);
+  const unfinished = names.filter(
+    (name) => TEMPORARY_NAME.test(name) && name.replace(TEMPORARY_NAME, '') === LOCK_FILE,
+  );
+  await Promise.allSettled(unfinished.map((name) => rm(join(dir, name), { force: true })));
 }

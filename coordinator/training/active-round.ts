@@ -320,7 +320,7 @@ export class ActiveRound {
     if (answer.type === 'gradient' && !this.#mayCount(member, shard, norm, true)) return;
     const turnaroundMs = clock.now() - shard.givenAtMs;
     deadline.answered(turnaroundMs);
-    member.stats.answered(task, answer.samples, answer.computeMs, turnaroundMs);
+    member.stats.answered(task, answer.samples);
     pool.allowSilence(deadline.afterMs);
     pool.accepted(member);
     this.#timed(member, shard);

@@ -30,12 +30,17 @@ const MOST_LOSS = 7e38;
  * @throws ProtocolError (unexpected) if nobody has asked for that
  */
 export function codecOf(
-  { welcomed, recodes }: Pick<Member, 'welcomed' | 'recodes'>,
+  { welcomed, asked }: Pick<Member, 'welcomed' | 'asked'>,
   answer: GradientTail | GradientAnswer | EvaluationAnswer,
 ): string {
   const encoding = answer.type === 'evaluation' ? undefined : answer.encoding;
-  if (encoding === undefined) return welcomed.codec;
-  if (recodes.includes(encoding)) return encoding;
+  const wanted = asked.get(answer.shard) ?? undefined;
+  if (encoding === wanted) return encoding ?? welcomed.codec;
+  // Not every gradient can be given as factors.
+  if (encoding === undefined && (wanted === FACTORS || answer.type === 'evaluation')) return welcomed.codec;
+  if (encoding === undefined) {
+    throw new ProtocolError(CloseCode.unexpected, `The gradient was asked for in ${wanted ?? ''}.`);
+  }
   throw new ProtocolError(CloseCode.unexpected, `No gradient was asked for in ${readableText(encoding)}.`);
 }
 

@@ -6,7 +6,7 @@ import type { Job } from '../../shared/model/job.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Score } from '../../shared/model/loss.ts';
 import { openFrame } from '../../shared/protocol/frame.ts';
-import type { FromCoordinator, Step, Task, WorkerId } from '../../shared/protocol/messages.ts';
+import type { FromCoordinator, ShardId, Step, Task, WorkerId } from '../../shared/protocol/messages.ts';
 import { frameFromCoordinator } from '../../shared/protocol/parse.ts';
 import { AdaptiveCodecs } from '../links/adaptive-codecs.ts';
 import { describeRecoded } from '../links/describe-link.ts';
@@ -274,6 +274,7 @@ export class RoundRunner {
     this.#broadcast.bring(member);
     const samples = shard.to - shard.from;
     const encoding = task === 'train' ? this.#encodingFor(member, samples) : null;
+    remember(member, shard.id, encoding);
     const message: FromCoordinator = {
       ...{ type: 'shard', task, step: input.step, shard: shard.id, samples },
       ...(encoding === null ? {} : { encoding }),
@@ -315,4 +316,14 @@ export class RoundRunner {
     writeShard(frame.payload, numbers, split, sampleShape);
     member.connection.send(frame.bytes);
   }
+}
+
+/** Shards that a worker may owe an answer; it drops those of earlier steps without one. */
+const MAX_ASKED = 64;
+
+/** Keeps what a worker was asked for, and forgets the oldest of what it has never answered. */
+function remember({ asked }: Member, shard: ShardId, encoding: string | null): void {
+  asked.set(shard, encoding);
+  const [oldest] = asked.keys();
+  if (asked.size > MAX_ASKED && oldest !== undefined) asked.delete(oldest);
 }

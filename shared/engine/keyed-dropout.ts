@@ -17,6 +17,8 @@ interface KeyedDropoutConfig {
   readonly name?: string;
   readonly rate: number;
   readonly number: number;
+  /** Where 1, a mask is the same along the axis; tfjs-layers hands keys over in its own form. */
+  readonly noiseShape?: readonly (number | null)[] | null;
 }
 
 /**
@@ -28,11 +30,13 @@ export function registerKeyedDropout(tf: TF, context: DropoutContext): void {
     static readonly className = KEYED_DROPOUT;
     readonly #rate: number;
     readonly #number: number;
+    readonly #noiseShape: readonly (number | null)[];
 
     constructor(config: KeyedDropoutConfig) {
       super(config);
       this.#rate = config.rate;
       this.#number = config.number;
+      this.#noiseShape = config.noiseShape ?? [];
       this.supportsMasking = true;
     }
 
@@ -40,7 +44,8 @@ export function registerKeyedDropout(tf: TF, context: DropoutContext): void {
       const input = Array.isArray(inputs) ? inputs[0] : inputs;
       const { masks } = context;
       if (input === undefined || masks === null || this.#rate <= 0) return inputs;
-      return tf.tidy(() => tf.mul(input, masks(this.#number, this.#rate, input.shape)));
+      const shape = input.shape.map((size, axis) => this.#noiseShape[axis] ?? size);
+      return tf.tidy(() => tf.mul(input, masks(this.#number, this.#rate, shape)));
     }
   }
   tf.serialization.registerClass(KeyedDropout);

@@ -1,4 +1,5 @@
 import type * as tfjs from '@tensorflow/tfjs';
+import { withoutInitialWeights } from '../model/initializers.ts';
 import type { Job } from '../model/job.ts';
 import { withKeyedDropout, withLogits } from '../model/topology.ts';
 import { registerKeyedDropout, type DropoutContext, type MaskSource } from './keyed-dropout.ts';
@@ -46,7 +47,7 @@ export interface ModelStep {
 export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
   const dropout: DropoutContext = { masks: null };
   registerKeyedDropout(tf, dropout);
-  const built = await buildModel(tf, withLogits(withKeyedDropout(job.topology)));
+  const built = await buildModel(tf, withoutInitialWeights(withLogits(withKeyedDropout(job.topology))));
   try {
     checkLayout(built, job);
   } catch (error) {

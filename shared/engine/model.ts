@@ -59,18 +59,3 @@ export async function buildModel(tf: TF, topology: Topology): Promise<BuiltModel
     dispose: () => void model.dispose(),
   };
 }
-
-/**
- * The topology as tfjs-layers writes a model that is built from it, with all that it takes where a file says nothing:
- * every initializer stands there, with a seed or null.
- * @throws Error if the topology is none that tfjs-layers can build
- */
-export async function writtenOut(tf: TF, topology: Topology): Promise<Topology> {
-  const model = await tf.models.modelFromJSON(topology as never);
-  try {
-    const { class_name, config } = model.toJSON(null, false) as Record<string, unknown>;
-    return { class_name, config };
-  } finally {
-    model.dispose();
-  }
-}

@@ -1,5 +1,6 @@
 import { randomStream, Purpose } from '../random/stream.ts';
 import type { Topology } from './job.ts';
+import { copyOfModel, isLayer, layerLabel, layersOf, walk, type LayerConfig } from './keras-layer.ts';
 
 /**
  * Rewrites of a Keras topology, as data: no tf, no built model. Each returns a changed copy.
@@ -9,7 +10,7 @@ import type { Topology } from './job.ts';
 export const KEYED_DROPOUT = 'KeyedDropout';
 
 /** Layers whose noise is not keyed by (seed, step, sample): their result would depend on who computed them. */
-const UNKEYED_RANDOM_LAYERS = new Set([
+const UNKEYED_RANDOM_LAYERS: ReadonlySet<string> = new Set([
   'AlphaDropout',
   'GaussianDropout',
   'GaussianNoise',
@@ -18,38 +19,15 @@ const UNKEYED_RANDOM_LAYERS = new Set([
   'SpatialDropout2D',
 ]);
 
-interface LayerConfig {
-  class_name: string;
-  config: Record<string, unknown>;
-  name?: unknown;
-}
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-const isLayer = (value: unknown): value is LayerConfig =>
-  isRecord(value) && typeof value.class_name === 'string' && isRecord(value.config);
-
-/** The model itself, whether or not it is wrapped as keras.Model.save() writes it. */
-function copyOfModel(topology: Topology): LayerConfig {
-  const model: unknown = structuredCopy(topology.model_config ?? topology);
-  if (!isLayer(model)) throw new Error('The topology is no Keras model: class_name and config are missing.');
-  return model;
-}
-
-function layersOf(model: LayerConfig): LayerConfig[] {
-  const { layers } = model.config;
-  return Array.isArray(layers) ? layers.filter(isLayer) : [];
-}
-
-/** Every layer, those of models within the model and of wrappers included, in order of the topology. */
-function* walk(model: LayerConfig): Generator<LayerConfig> {
-  const { layer: wrapped, cell, cells } = model.config;
-  const inside = [wrapped, cell, ...(Array.isArray(cells) ? (cells as unknown[]) : [])].filter(isLayer);
-  for (const layer of [...layersOf(model), ...inside]) {
-    yield layer;
-    yield* walk(layer);
-  }
+/** @throws Error if a layer draws random numbers of its own while training */
+export function rejectNoise(layer: LayerConfig): void {
+  const { class_name: className, config } = layer;
+  const recurrentNoise = Number(config.recurrent_dropout ?? 0) + Number(config.dropout ?? 0);
+  if (!UNKEYED_RANDOM_LAYERS.has(className) && !(recurrentNoise > 0)) return;
+  throw new Error(
+    `${layerLabel(layer)} draws random numbers of its own, so a step would depend on ` +
+      'how it was shared out. Use Dropout layers instead.',
+  );
 }
 
 /**
@@ -60,21 +38,10 @@ export function withKeyedDropout(topology: Topology): Topology {
   const model = copyOfModel(topology);
   let number = 0;
   for (const layer of walk(model)) {
-    const { class_name: className, config } = layer;
-    const recurrentNoise = Number(config.recurrent_dropout ?? 0) + Number(config.dropout ?? 0);
-    if (UNKEYED_RANDOM_LAYERS.has(className) || recurrentNoise > 0) {
-      throw new Error(
-        `Layer ${String(config.name)} (${className}) draws random numbers of its own, so a step would depend on ` +
-          'how it was shared out. Use Dropout layers instead.',
-      );
-    }
-    if (className === 'Dropout') {
-      if (Array.isArray(config.noise_shape)) {
-        throw new Error(`Layer ${String(config.name)}: Dropout with a noise_shape is not supported.`);
-      }
-      layer.class_name = KEYED_DROPOUT;
-      config.number = number++;
-    }
+    rejectNoise(layer);
+    if (layer.class_name !== 'Dropout') continue;
+    layer.class_name = KEYED_DROPOUT;
+    layer.config.number = number++;
   }
   return { ...model };
 }
@@ -99,31 +66,8 @@ export function withLogits(topology: Topology): Topology {
 }
 
 /**
- * Workers compute the gradient of the loss alone, and nothing holds weights within bounds after an update.
- * @throws Error naming layer and property if the model asks for either
- */
-export function refuseWhatIsIgnored(topology: Topology): void {
-  for (const { class_name: className, config } of walk(copyOfModel(topology))) {
-    for (const [property, value] of Object.entries(config)) {
-      const [, kind] = /_(regularizer|constraint)$/.exec(property) ?? [];
-      if (kind === undefined || value === null || (kind === 'regularizer' && weighsNothing(value))) continue;
-      throw new Error(
-        `Layer ${String(config.name)} (${className}) has a ${property}, which would be ignored: no ${kind} is supported. ` +
-          'Take it out of the model.',
-      );
-    }
-  }
-}
-
-/** What Keras writes for l1_l2(0, 0). */
-const weighsNothing = (regularizer: unknown): boolean =>
-  isLayer(regularizer) &&
-  Number(regularizer.config.l1 ?? 0) === 0 &&
-  Number(regularizer.config.l2 ?? 0) === 0;
-
-/**
  * Gives every initializer that has no seed one of its own, derived from the run's, so that a run can be repeated.
- * @param topology with every initializer written out, as writtenOut does it
+ * @param topology with every initializer written out, as expandTopology does it
  */
 export function withSeededInitializers(topology: Topology, seed: number): Topology {
   const model = copyOfModel(topology);
@@ -136,6 +80,13 @@ export function withSeededInitializers(topology: Topology, seed: number): Topolo
   return { ...model };
 }
 
+/** Whether a model computes something of all samples of a batch together: batch normalization that is not frozen. */
+export function normalizesBatches(topology: Topology): boolean {
+  return [...walk(copyOfModel(topology))].some(
+    ({ class_name: className, config }) => className === 'BatchNormalization' && config.trainable !== false,
+  );
+}
+
 function outputLayer(model: LayerConfig): LayerConfig | undefined {
   const layers = layersOf(model);
   const outputs = model.config.output_layers;
@@ -146,5 +97,3 @@ function outputLayer(model: LayerConfig): LayerConfig | undefined {
   }
   return layers.find((layer) => layer.name === first || layer.config.name === first);
 }
-
-const structuredCopy = (value: unknown): unknown => JSON.parse(JSON.stringify(value)) as unknown;

@@ -35,6 +35,8 @@ export const CloseCode = {
   otherBits: 4427,
   /** The coordinator has as many workers as it takes. */
   full: 4429,
+  /** More messages than were asked for; come back. */
+  tooMany: 4430,
 } as const;
 export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];
 

@@ -55,8 +55,8 @@ const hello = v.object({
 });
 /** The first message of somebody who only wants to see how the run goes. */
 const watch = v.object({ type: v.literal('watch'), protocol: count, token: v.optional(text(200)) });
-/** An observer wants the weights of now. */
-const snapshot = v.object({ type: v.literal('snapshot') });
+/** An observer wants the weights of now; with `atEnd`, those that the run ends with, when it does. */
+const snapshot = v.object({ type: v.literal('snapshot'), atEnd: v.optional(v.boolean()) });
 /** The job's model is built: shards are welcome. */
 const ready = v.object({
   type: v.literal('ready'),
@@ -195,12 +195,13 @@ const workerRow = v.object({
   name: readable(100),
   backend: readable(40),
   device: readable(200),
-  /** Of a batch: what it was given in the last step. */
+  /** Of the last finished step's batch. */
   share,
   /** Contributed to the run. */
   samples: count,
+  /** Lately, waiting included: those of all workers add up to the run's. */
   samplesPerSecond: notNegative,
-  /** Lately, a shard: what the worker says that it computed, and from its giving to its answer. */
+  /** Lately, a training shard: what the worker says that it computed, and from its giving to its answer. */
   computeMs: notNegative,
   turnaroundMs: notNegative,
   /** There and back for a ping; null before the first. */
@@ -224,6 +225,8 @@ const run = v.object({
   steps: positive,
   curve: v.array(curvePoint),
   epochs: v.array(epochRecord),
+  /** Where other devices find the page: told on this machine, whose own address does not lead there. */
+  addresses: v.optional(v.pipe(v.array(text(300)), v.maxLength(64))),
 });
 const notice = v.object({
   what: v.picklist(['refused', 'expelled', 'reserve']),
@@ -240,6 +243,7 @@ const progress = v.object({
   step: count,
   loss: v.nullable(v.number()),
   accuracy: v.nullable(share),
+  /** Mean over the epoch so far, as loss and accuracy are. */
   samplesPerSecond: notNegative,
   etaSeconds: v.nullable(notNegative),
   /** New since the last message. */

@@ -1,3 +1,4 @@
+import { nanoid } from 'nanoid';
 import { pause, type Clock, type StopSignal } from '../clock.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Connect } from '../transport.ts';
@@ -27,10 +28,13 @@ export interface WorkerOptions {
 export class RefusedError extends Error {
   /** The sentence without what this worker put around it. */
   readonly reason: string;
-  constructor(url: string, reason: string) {
+  /** Code of the close, if there was a connection. */
+  readonly code: number | undefined;
+  constructor(url: string, reason: string, code?: number) {
     super(`This worker cannot take part in the run at ${url}: ${reason}`);
     this.name = 'RefusedError';
     this.reason = reason;
+    this.code = code;
   }
 }
 
@@ -42,12 +46,13 @@ export class RefusedError extends Error {
 export async function runWorker(options: WorkerOptions): Promise<string> {
   const { url, clock, random, report, signal } = options;
   const trainers = new TrainerCache(options.engine);
-  const instance = Array.from({ length: 3 }, () => random().toString(36).slice(2, 12)).join('');
+  // Whoever knows it takes this worker's place, so it comes from the platform's secure generator, not from `random`.
+  const instance = nanoid();
   try {
     for (let attempt = 0; !signal.aborted; attempt++) {
       const { end, welcomed } = await runSession(options, trainers, instance);
       if (end.outcome === 'finished') return end.reason;
-      if (end.outcome === 'refused') throw new RefusedError(url, end.reason);
+      if (end.outcome === 'refused') throw new RefusedError(url, end.reason, end.code);
       if (welcomed) attempt = 0;
       if (end.outcome === 'left') break;
       const waitMs = backoffMs(attempt, random());

@@ -16,6 +16,7 @@ import {
   type SessionEffect,
   type SessionEnd,
   type SessionEvent,
+  type Standby,
 } from './session.ts';
 import type { ReceivedUpdate, ReceivedWeights } from './received-weights.ts';
 import type { TrainerCache } from './trainer-cache.ts';
@@ -34,6 +35,8 @@ export interface WorkerReport {
   /** Before each pause between two connections. */
   waiting(line: string, wait: { readonly reason: string; readonly waitMs: number }): void;
   note(line: string): void;
+  /** The coordinator does without this worker for now, or does not any more; without it, the note says so. */
+  standby?(standby: Standby): void;
 }
 
 export interface SessionResult {
@@ -72,7 +75,8 @@ export function runSession(
           return;
         }
         case 'report': {
-          report.note(effect.line);
+          if (effect.standby === undefined || report.standby === undefined) report.note(effect.line);
+          else report.standby(effect.standby);
           return;
         }
         case 'close': {

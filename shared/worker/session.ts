@@ -61,6 +61,8 @@ export type SessionEvent =
 export interface SessionEnd {
   readonly outcome: 'finished' | 'refused' | 'lost' | 'left';
   readonly reason: string;
+  /** Code of the close, if that was the end. */
+  readonly code?: number;
 }
 
 export type SessionEffect =
@@ -70,9 +72,16 @@ export type SessionEffect =
   /** There is time to get these samples ready. */
   | { readonly type: 'prepare'; readonly samples: Prefetched }
   | { readonly type: 'compute'; readonly shard: PendingShard }
-  | { readonly type: 'report'; readonly line: string }
+  | { readonly type: 'report'; readonly line: string; readonly standby?: Standby }
   | { readonly type: 'close'; readonly code: number; readonly reason: string }
   | { readonly type: 'end'; readonly end: SessionEnd };
+
+/** What the coordinator says of this worker's part: on standby, the steps do without it for now. */
+export interface Standby {
+  readonly onStandby: boolean;
+  /** A sentence. */
+  readonly reason: string;
+}
 
 export type Transition = readonly [SessionState, readonly SessionEffect[]];
 
@@ -105,6 +114,7 @@ export function advance(state: SessionState, event: SessionEvent): Transition {
       return ended(state, {
         outcome: FATAL_CLOSE_CODES.has(event.code) ? 'refused' : 'lost',
         reason: event.reason === '' ? `connection closed (${event.code})` : event.reason,
+        code: event.code,
       });
   }
 }
@@ -136,7 +146,8 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
       return [state, [{ type: 'report', line: `The coordinator rejected an answer: ${message.reason}` }]];
     case 'reserve': {
       const news = message.waiting ? 'Standby' : 'Active again';
-      return [state, [{ type: 'report', line: `${news}: ${message.reason}` }]];
+      const standby = { onStandby: message.waiting, reason: message.reason };
+      return [state, [{ type: 'report', line: `${news}: ${message.reason}`, standby }]];
     }
     case 'welcome':
       if (state.phase !== 'greeting') throw unexpected('A second welcome.');

@@ -17,13 +17,29 @@ const COUNT_INK = `(selector) => {
 }`;
 const dataset = drawDigits({ seed: 1, trainCount: 640, testCount: 64 });
 
+/** Leads to this machine, and is not loopback to a browser: no secure context over http. */
+export const PLAIN_NAME = 'gradcast.test';
+/** Written by the browser on every page over plain http: it does without cross-origin isolation there. */
+const UNTRUSTWORTHY = /Cross-Origin-Opener-Policy header has been ignored/;
+
 /** A run that goes on until it is closed, and a browser for its page. */
 export interface PageRun {
   readonly coordinator: TestCoordinator;
   readonly browser: Browser;
   readonly address: string;
-  /** @param before script that runs in the page before its own */
-  open(search: string, before?: string): Promise<{ page: Page; trouble: readonly string[] }>;
+  /** The same page by a name that is no secure context, as a LAN address is none. */
+  readonly plainAddress: string;
+  /**
+   * @param before script that runs in the page before its own
+   * @param from one of the addresses
+   * @param token with its #
+   */
+  open(
+    search: string,
+    before?: string,
+    from?: string,
+    token?: string,
+  ): Promise<{ page: Page; trouble: readonly string[] }>;
   close(): Promise<void>;
 }
 
@@ -37,19 +53,20 @@ export async function startPageRun(): Promise<PageRun> {
   });
   const address = coordinator.url.replace('ws', 'http');
   const training = trainWatched(coordinator, dataset, stop.signal, 20).catch(() => undefined);
-  const browser = await openChromium(NO_GPU);
+  const browser = await openChromium([...NO_GPU, `--host-resolver-rules=MAP ${PLAIN_NAME} 127.0.0.1`]);
   return {
     coordinator,
     browser,
     address,
-    async open(search, before = '') {
+    plainAddress: address.replace('127.0.0.1', PLAIN_NAME),
+    async open(search, before = '', from = address, token = '#secret') {
       const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
       page.setDefaultTimeout(60_000);
       // Also when a test fails: the next one counts the tabs.
       onTestFinished(() => page.close());
       await page.addInitScript(`${NOTE_BREACHES}; ${before}`);
-      const trouble = troubleOf(page);
-      await page.goto(`${address}${search}#secret`);
+      const trouble = troubleOf(page, UNTRUSTWORTHY);
+      await page.goto(`${from}/${search}${token}`);
       return { page, trouble };
     },
     async close() {

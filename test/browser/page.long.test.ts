@@ -58,7 +58,6 @@ describeInBrowser('the page in Chromium', () => {
     await textIs(page, '#state', /^Watching$/);
     await textIs(page, '#epoch', /^Epoch/);
     await textIs(page, '#people-title', /^1 worker$/);
-    expect(page.workers()).toHaveLength(0);
     await page.getByRole('button', { name: 'Draw a 7' }).click();
     await expect.poll(() => sumOfBars(page), { timeout: 30_000 }).toBeGreaterThanOrEqual(95);
     expect(run.coordinator.pool.members.size).toBe(1);
@@ -66,7 +65,7 @@ describeInBrowser('the page in Chromium', () => {
     await worker.page.getByRole('button', { name: 'Only watch' }).click();
     await textIs(worker.page, '#state', /^Watching$/);
     expect(worker.page.url()).toContain('?watch#secret');
-    await textIs(page, '#people-title', /^Nobody computes now$/);
+    await textIs(page, '#people-title', /^No workers connected$/);
     expect(await policyBreaches(page)).toEqual([]);
     expect([...trouble, ...worker.trouble]).toEqual([]);
     await worker.page.close();

@@ -212,7 +212,7 @@ describeInBrowser('a tab', () => {
     const page = await openTab(`http://127.0.0.1:${proxy.port}/?engine=wasm`);
     await workersReady(first, 1);
     proxy.pointTo(null);
-    await expect.poll(() => page.locator('#state').textContent()).toBe('Waiting to reconnect');
+    await expect.poll(() => page.locator('#state').textContent()).toBe('Connection lost');
     const second = await start();
     proxy.pointTo(second.port);
     await workersReady(second, 1);

@@ -91,9 +91,11 @@ function memberNamed(name: string): Member {
   return found;
 }
 
-/** What these were given in the last step, the most first. */
-const byShare = (...names: string[]): string[] =>
-  names.toSorted((a, b) => memberNamed(b).stats.lastSamples - memberNamed(a).stats.lastSamples);
+/** What these were given in the last steps, the most first. */
+const byShare = (...names: string[]): string[] => {
+  const samplesOf = (name: string): number => memberNamed(name).link.shard?.samples ?? 0;
+  return names.toSorted((a, b) => samplesOf(b) - samplesOf(a));
+};
 
 test('a worker that is ten times slower is kept in reserve, and told so', async () => {
   await start();

@@ -1,9 +1,13 @@
 import type { Page } from 'playwright-core';
 
-/** What goes wrong on a page from now on: errors, warnings, failed requests. */
-export function troubleOf(page: Page): readonly string[] {
+/**
+ * What goes wrong on a page from now on: errors, warnings, failed requests.
+ * @param expected what the browser says in any case
+ */
+export function troubleOf(page: Page, expected?: RegExp): readonly string[] {
   const trouble: string[] = [];
   page.on('console', (message) => {
+    if (expected?.test(message.text()) === true) return;
     if (message.type() === 'error' || message.type() === 'warning') trouble.push(message.text());
   });
   page.on('pageerror', (error) => trouble.push(error.message));

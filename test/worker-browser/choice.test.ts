@@ -40,7 +40,9 @@ describe('what a tab tries', () => {
 
   it('says that plain http is why WebGPU is missing', () => {
     expect(advice(laptop)).toBe('');
-    expect(advice({ ...laptop, secureContext: false })).toMatch(/--https/);
+    expect(advice({ ...laptop, secureContext: false })).toMatch(
+      /plain http, and browsers keep WebGPU to https/,
+    );
   });
 });
 

@@ -54,6 +54,7 @@ async function start(better: () => Promise<OpenedEngine | null>, again: OpenedEn
       describe: () => 'measured',
     },
     around: (engine) => engine,
+    onComputed: () => undefined,
     share: () => 1,
     connect: connectWebSocket,
     clock: clockOf(globalThis),
@@ -153,6 +154,7 @@ test('who pauses while the engine is being opened does not wait for it', async (
       describe: () => '',
     },
     around: (inner) => inner,
+    onComputed: () => undefined,
     share: () => 1,
     connect(url, events) {
       connections++;

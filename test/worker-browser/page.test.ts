@@ -1,15 +1,22 @@
 import { describe, expect, it } from 'vitest';
-import { isWatchOnly, socketUrl, tokenOf, withWatchOnly } from '../../worker-browser/page/address.ts';
+import { CloseCode } from '../../shared/protocol/close-code.ts';
+import {
+  inviteLink,
+  isWatchOnly,
+  socketUrl,
+  tokenOf,
+  withToken,
+  withWatchOnly,
+} from '../../worker-browser/page/address.ts';
 import { browserName } from '../../worker-browser/page/browser-name.ts';
 import {
   advance,
   initialState,
-  RECENT_MS,
-  samplesPerSecond,
   watchingState,
   type PageEvent,
   type PageState,
 } from '../../worker-browser/page/state.ts';
+import { guessText } from '../../worker-browser/page/guess.ts';
 import { viewOf } from '../../worker-browser/page/view.ts';
 
 const engine: PageEvent = {
@@ -17,8 +24,8 @@ const engine: PageEvent = {
   info: { backend: 'wasm', version: '4.22.0', device: 'CPU with 8 cores', threads: 1 },
   why: 'runs in every browser',
 };
-const joined: PageEvent = { type: 'joined', run: { dataName: 'mnist', steps: 5_628 }, workerId: 'w1' };
-const computed = (step: number, samples = 128): PageEvent => ({ type: 'computed', step, samples });
+const joined: PageEvent = { type: 'joined', workerId: 'w1' };
+const refused = (code?: number): PageEvent => ({ type: 'refused', reason: 'Ask for the right one', code });
 
 /** The state after events, one a second. */
 const after = (...events: PageEvent[]): PageState =>
@@ -44,6 +51,24 @@ describe('the address', () => {
     ['http://host/#100%', '100%'],
   ])('%s holds the token %s', (href, token) => {
     expect(tokenOf(href)).toBe(token);
+  });
+
+  it.each(['k3y', 'two words', '100%', '#?&/é'])('takes the token %s as it was typed', (token) => {
+    expect(tokenOf(withToken('http://host/path/?watch#old', token))).toBe(token);
+    expect(withToken('http://host/path/?watch#old', token)).toMatch(/^http:\/\/host\/path\/\?watch#/);
+  });
+
+  it('that others are invited to is one that leads here from other devices', () => {
+    expect(inviteLink('http://192.168.1.5:2718/?watch#k3y', [])).toBe('http://192.168.1.5:2718/#k3y');
+    expect(inviteLink('https://example.org/train/#k3y', ['http://10.0.0.1/'])).toBe(
+      'https://example.org/train/#k3y',
+    );
+    for (const name of ['127.0.0.1', 'localhost', '[::1]']) {
+      expect(inviteLink(`http://${name}:2718/#k3y`, ['http://10.0.0.1:2718/'])).toBe(
+        'http://10.0.0.1:2718/#k3y',
+      );
+      expect(inviteLink(`http://${name}:2718/#k3y`, [])).toBeNull();
+    }
   });
 });
 
@@ -72,40 +97,52 @@ describe('what the page shows', () => {
     expect(shown(engine, { type: 'connecting' }, { type: 'building' }, joined)).toMatchObject({
       state: 'Contributing',
       engine: 'WebAssembly, 1 thread, on CPU with 8 cores',
-      samples: '0',
-      step: '',
       button: { label: 'Pause', enabled: true },
     });
   });
 
-  it('adds up what was computed, evaluations too, and keeps it over a lost connection', () => {
-    const view = shown(
-      joined,
-      computed(1_233),
-      computed(1_234, 1_000),
-      { type: 'connecting' },
-      joined,
-      computed(1_235),
-    );
-    expect(view).toMatchObject({ shards: '3', samples: '1,256', step: 'Step 1,235 of 5,628' });
+  it('stands by while the coordinator does without this tab, and asks for other devices', () => {
+    const onStandby: PageEvent = { type: 'standby', onStandby: true, reason: 'Steps are faster without it.' };
+    expect(shown(joined)).toMatchObject({ state: 'Contributing', invites: false });
+    expect(shown(joined, onStandby)).toMatchObject({
+      ...{ state: 'Standing by', phase: 'standby', invites: true, note: '' },
+      button: { label: 'Pause' },
+    });
+    const again: PageEvent = { type: 'standby', onStandby: false, reason: 'Steps are faster with it.' };
+    expect(shown(joined, onStandby, again)).toMatchObject({ state: 'Contributing', invites: false });
+    // It holds for one connection, and for a tab that takes part.
+    expect(shown(joined, onStandby, { type: 'connecting' }, joined).state).toBe('Contributing');
+    expect(shown(joined, onStandby, { type: 'clickedPause' })).toMatchObject({
+      ...{ state: 'Pausing', invites: false },
+    });
+    expect(shown(joined, { type: 'clickedPause' }, { type: 'paused' }, onStandby).state).toBe('Paused');
   });
 
   it('counts down to the next try, with the reason', () => {
     const state = after(joined, { type: 'waiting', reason: 'the connection was lost', waitMs: 4_200 });
     expect(viewOf(state, 1_000)).toMatchObject({
-      state: 'Waiting to reconnect',
-      detail: expect.stringMatching(/^The connection was lost. This tab comes back by itself/) as string,
-      countdown: 'Trying again in 5 s.',
+      state: 'Connection lost',
+      detail: 'The connection was lost.',
+      countdown: 'Reconnecting in 5 s; no work is lost.',
     });
-    expect(viewOf(state, 4_500).countdown).toBe('Trying again in 1 s.');
-    expect(viewOf(state, 9_000).countdown).toBe('Trying again now.');
+    expect(viewOf(state, 4_500).countdown).toBe('Reconnecting in 1 s; no work is lost.');
+    expect(viewOf(state, 9_000).countdown).toBe('Reconnecting now; no work is lost.');
+  });
+
+  it('speaks of no loss before this tab has ever joined', () => {
+    const waiting: PageEvent = { type: 'waiting', reason: 'the coordinator does not answer', waitMs: 4_200 };
+    expect(shown(waiting)).toMatchObject({
+      state: 'Cannot reach the run',
+      detail: 'The coordinator does not answer.',
+      countdown: 'Trying again in 4 s.',
+    });
   });
 
   it('does not change its words at every try to reconnect', () => {
     const state = after(joined, { type: 'waiting', reason: 'x', waitMs: 9_000 }, { type: 'connecting' });
     expect(viewOf(state, 2_500)).toMatchObject({
-      state: 'Waiting to reconnect',
-      countdown: 'Trying again now.',
+      state: 'Connection lost',
+      countdown: 'Reconnecting now; no work is lost.',
     });
   });
 
@@ -122,8 +159,8 @@ describe('what the page shows', () => {
   });
 
   it('pauses: the button waits until the worker has left, and late news do not bring it back', () => {
-    const leaving = [joined, { type: 'clickedPause' }, computed(1), joined] as const;
-    expect(shown(...leaving)).toMatchObject({ state: 'Pausing', shards: '0', button: { enabled: false } });
+    const leaving = [joined, { type: 'clickedPause' }, { type: 'building' }, joined] as const;
+    expect(shown(...leaving)).toMatchObject({ state: 'Pausing', button: { enabled: false } });
     expect(shown(...leaving, { type: 'paused' })).toMatchObject({
       state: 'Paused',
       button: { label: 'Continue', action: 'continue', enabled: true },
@@ -139,11 +176,34 @@ describe('what the page shows', () => {
       detail: 'The run is finished. Thank you for taking part.',
       button: { label: 'Join again' },
     });
-    expect(shown({ type: 'refused', reason: 'Wrong token. Ask for the right one' })).toMatchObject({
-      detail: 'Wrong token. Ask for the right one.',
+    expect(shown(refused(CloseCode.unsupported))).toMatchObject({
+      detail: 'Ask for the right one.',
       button: { label: 'Try again', action: 'continue' },
     });
-    expect(shown({ type: 'failed', reason: 'no engine' }).button.action).toBe('reload');
+    expect(shown({ type: 'failed', reason: 'no engine' }).button?.action).toBe('reload');
+    // Nobody is thanked for what they had no part in.
+    expect(shown({ type: 'finished', reason: 'The run is finished.' }).detail).toBe('The run is finished.');
+  });
+
+  it.each([
+    ['that joins', initialState, 'Join'],
+    ['that watches', watchingState, 'Watch'],
+  ])('asks for the token on a page %s, once, whichever connection was refused', (_, before, tokenButton) => {
+    const needed = { state: 'This run needs a token', button: null, canWatch: false, tokenButton };
+    const ways: PageEvent[][] = [
+      [{ type: 'locked' }],
+      [refused(CloseCode.unauthorized)],
+      [{ type: 'locked' }, { type: 'connecting' }, refused(CloseCode.unauthorized)],
+      [{ type: 'locked' }, { type: 'paused' }],
+    ];
+    for (const way of ways) {
+      const state = way.reduce((page, event) => advance(page, event, 0), before);
+      expect(viewOf(state, 0)).toMatchObject(needed);
+      expect(viewOf({ ...state, hasToken: true }, 0)).toMatchObject({ ...needed, state: 'Wrong token' });
+      // Visitors have no command line.
+      expect(JSON.stringify(viewOf(state, 0))).not.toMatch(/--\w/);
+    }
+    expect(viewOf(before, 0).tokenButton).toBeNull();
   });
 });
 
@@ -187,22 +247,7 @@ it('says in plain words that the tab is hidden or has no network', () => {
   });
 });
 
-describe('samples a second', () => {
-  it('counts the last seconds only, waiting included', () => {
-    const state = after(joined, computed(1, 500), computed(2, 500));
-    expect(samplesPerSecond(state, 2_000)).toBe(500);
-    expect(samplesPerSecond(state, RECENT_MS)).toBe(100);
-    expect(samplesPerSecond(state, RECENT_MS + 1_500)).toBe(50);
-    expect(samplesPerSecond(state, RECENT_MS * 3)).toBe(0);
-  });
-
-  it('is not known before the first shard, nor while away', () => {
-    expect(samplesPerSecond(after(joined), 500)).toBeNull();
-    expect(shown(joined, computed(1), { type: 'connecting' }).samplesPerSecond).toBe('–');
-  });
-
-  it('keeps no more than the last seconds', () => {
-    const events = Array.from({ length: 100 }, (_, i) => computed(i));
-    expect(after(joined, ...events).recent.length).toBeLessThanOrEqual(RECENT_MS / 1_000);
-  });
+it('is sure of a digit, and says so when it is not', () => {
+  expect(guessText([0.02, 0.9, 0.08])).toBe('The model reads 1.');
+  expect(guessText([0.3, 0.24, 0.46])).toBe('The model is not sure: perhaps 2.');
 });

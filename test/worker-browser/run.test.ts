@@ -84,17 +84,18 @@ describe('what the page knows of the run', () => {
   });
 
   it('keeps the last figures while the coordinator is away, and says so', () => {
-    const run = after(
-      told(started()),
-      told(progress()),
-      { type: 'lost', reason: 'no answer' },
-      { type: 'connecting' },
-    );
-    const view = runViewOf(run, null);
+    const lost = [{ type: 'lost', reason: 'no answer' }, { type: 'connecting' }] as const;
+    const view = runViewOf(after(told(started()), told(progress()), ...lost));
     expect(view.linkNote).toBe(
-      'The coordinator is away (no answer). These are the last figures; they go on by themselves when it is back.',
+      'Connection lost (no answer). These are the last figures; they update when it is back.',
     );
     expect(view.loss).toBe('0.250');
+    // There are no last figures before the first.
+    expect(runViewOf(after(...lost)).linkNote).toBe('No figures yet: no answer.');
+  });
+
+  it('leaves what is to be said of a missing token to the field for it', () => {
+    expect(runViewOf(after({ type: 'locked' })).linkNote).toBe('');
   });
 
   it('tells the same run from another one', () => {
@@ -116,7 +117,7 @@ describe('what the page knows of the run', () => {
 
 describe('what the page shows of the run', () => {
   it('says where the epoch stands', () => {
-    expect(runViewOf(after(told(started()), told(progress())), null)).toMatchObject({
+    expect(runViewOf(after(told(started()), told(progress())))).toMatchObject({
       headline: 'Training together on mnist',
       epoch: 'Epoch 2 of 12 · step 20 of 100',
       eta: 'about 1 min left of this epoch',
@@ -124,19 +125,59 @@ describe('what the page shows of the run', () => {
       accuracy: '93%',
       speed: '1,234',
     });
-    expect(runViewOf(after(told(started()), told(progress({ step: 100 }))), null).eta).toMatch(/test data/);
-    expect(runViewOf(noRun, null)).toMatchObject({ epoch: 'Waiting for the run', loss: '–', rows: [] });
+    expect(runViewOf(noRun)).toMatchObject({ epoch: 'Waiting for the run', loss: '–', rows: [] });
+  });
+
+  it('measures on the test data between the last step of an epoch and its record, and not after that', () => {
+    const measuring = [told(started()), told(progress({ epoch: 1, step: 100 }))];
+    expect(runViewOf(after(...measuring)).eta).toBe('measuring on the test data');
+    expect(runViewOf(after(...measuring, told({ type: 'epoch', record }))).eta).toBe('');
+    const finished = told({ type: 'finished', reason: 'The run was stopped.' });
+    expect(runViewOf(after(...measuring, finished)).eta).toBe('');
+  });
+
+  it('says how a run has ended', () => {
+    const end = (epochs: number, ...events: RunEvent[]) =>
+      runViewOf(
+        after(
+          told(started([], { ...job, epochs })),
+          ...events,
+          told({ type: 'finished', reason: 'The run was stopped.' }),
+        ),
+      ).linkNote;
+    const epoch = told({ type: 'epoch', record });
+    expect(end(1, epoch)).toBe('Finished: validation accuracy 90%. A new run will show up here.');
+    expect(end(2, epoch)).toBe('The run was stopped. Validation accuracy 90%. A new run will show up here.');
+    expect(end(2)).toBe('The run was stopped. A new run will show up here.');
+  });
+
+  it('shows of this tab what its row shows, and its samples when it has left', () => {
+    const me = worker('me', { samples: 718, samplesPerSecond: 48, share: 1 });
+    const events = [
+      told(started()),
+      { type: 'own', id: 'me' },
+      told(progress({ workers: [me], slowest: { id: 'me', cause: 'compute' } })),
+    ] as const;
+    const view = runViewOf(after(...events));
+    expect(view).toMatchObject({ ownSpeed: '48', ownShare: '100%', ownSamples: '718', holdUp: '' });
+    expect(view.rows).toMatchObject([
+      { own: true, speed: '48', share: '100%', samples: '718', slowest: false },
+    ]);
+    const left = [{ type: 'own', id: null }, told(progress())] as const;
+    expect(runViewOf(after(...events, ...left))).toMatchObject({ ownSpeed: '–', ownSamples: '718' });
+    expect(runViewOf(after(...events, ...left, { type: 'own', id: 'again' })).ownSamples).toBe('–');
   });
 
   it('puts this tab first, then whom all wait for, and says why', () => {
     const workers = [worker('a', { samples: 999 }), worker('b'), worker('me', { samples: 1 })];
     const show = (slowest: ProgressMessage['slowest']) =>
-      runViewOf(after(told(started()), told(progress({ workers, slowest }))), 'me');
+      runViewOf(after(told(started()), { type: 'own', id: 'me' }, told(progress({ workers, slowest }))));
     const view = show({ id: 'b', cause: 'link' });
     expect(view.rows.map(({ id }) => id)).toEqual(['me', 'b', 'a']);
-    expect(view.rows[1]).toMatchObject({ slowest: true, own: false, link: '2.4\u00a0MB up, 0\u00a0B down' });
-    expect(view.holdUp).toMatch(/worker b, for its link: 150\u00a0ms of the 200\u00a0ms/);
-    expect(show({ id: 'me', cause: 'compute' }).holdUp).toMatch(/this tab, which computes 50\u00a0ms/);
+    expect(view.rows[1]).toMatchObject({ slowest: true, own: false, link: '2.4\u00a0MB, 0\u00a0B' });
+    const times = '200\u00a0ms per step (50\u00a0ms compute).';
+    expect(view.holdUp).toBe(`Slowest worker: worker b, ${times}`);
+    expect(show({ id: 'me', cause: 'compute' }).holdUp).toBe(`Slowest worker: this tab, ${times}`);
     expect(view).toMatchObject({ peopleTitle: '3 workers', ownShare: '50%' });
   });
 
@@ -148,23 +189,24 @@ describe('what the page shows of the run', () => {
     ] as const;
     const advice = 'A second worker like a would bring 1.6 x.';
     const news = told(progress({ workers, advice, notices: [...notices] }));
-    const view = runViewOf(after(told(started()), news), null);
+    const view = runViewOf(after(told(started()), news));
     expect(view).toMatchObject({
       advice,
-      notices: 'Not let in: No token. (3 times)\nHad to go: eve: Its gradients are not those of two others.',
+      // What a refused worker is told names options of the command line, which visitors have no use for.
+      notices: '3 connections were refused.\nHad to go: eve: Its gradients are not those of two others.',
     });
-    expect(view.rows[0]?.link).toMatch(/down, int8\/int8$/);
-    expect(runViewOf(noRun, null)).toMatchObject({ advice: '', notices: '' });
+    expect(view.rows[0]?.link).toMatch(/B, int8\/int8$/);
+    expect(runViewOf(noRun)).toMatchObject({ advice: '', notices: '' });
   });
 
-  it('says that nobody computes once it knows', () => {
-    expect(runViewOf(after(told(started())), null).peopleTitle).toBe('Workers');
-    expect(runViewOf(after(told(started()), told(progress())), null).peopleTitle).toBe('Nobody computes now');
+  it('says that no workers are connected once it knows', () => {
+    expect(runViewOf(after(told(started()))).peopleTitle).toBe('Workers');
+    expect(runViewOf(after(told(started()), told(progress()))).peopleTitle).toBe('No workers connected');
   });
 
   it('shows no more rows than anybody reads', () => {
     const workers = Array.from({ length: 200 }, (_, i) => worker(String(i)));
-    const view = runViewOf(after(told(started()), told(progress({ workers }))), null);
+    const view = runViewOf(after(told(started()), told(progress({ workers }))));
     expect(view.rows).toHaveLength(60);
     expect(view.more).toBe('and 140 more');
   });

@@ -155,11 +155,25 @@ describe('reading a picture', () => {
     expect(done).toEqual(['reads with 7']);
     reader.show(null);
     await clock.advance(60_000);
-    expect(done).toEqual(['reads with 7', 'closed']);
+    expect(done).toEqual(['reads with 7', 'disposed']);
     reader.show(picture);
     await clock.advance(1_000);
     expect(done.at(-1)).toBe('reads with 7');
-    expect(opened()).toBe(2);
+    // Its engine stays: when the run is over, nobody may be there to load it from.
+    expect(opened()).toBe(1);
+  });
+
+  it('opens its engine before there is anything to read, once', async () => {
+    const { clock, reader, done, opened } = await reading();
+    reader.prepare();
+    reader.prepare();
+    expect(opened()).toBe(1);
+    await clock.advance(60_000);
+    reader.show(picture);
+    reader.readWith(job, new Uint8Array(new Float32Array([7]).buffer));
+    await clock.advance(1);
+    expect(done).toEqual(['reads with 7']);
+    expect(opened()).toBe(1);
   });
 
   it('passes over weights that are none of the job', async () => {
@@ -276,11 +290,16 @@ describe('watching a run', () => {
 
   it('does not come back when it is not let in', async () => {
     const refused = watching();
-    refused.sockets[0]!.onClose(4401, 'Wrong token.');
+    refused.sockets[0]!.onClose(4426, 'Another protocol.');
     await refused.clock.advance(60_000);
     await settle();
-    expect(refused.events.at(-1)).toEqual({ type: 'over', reason: 'Wrong token.', looking: false });
+    expect(refused.events.at(-1)).toEqual({ type: 'over', reason: 'Another protocol.', looking: false });
     expect(refused.sockets).toHaveLength(1);
     expect(refused.clock.pending).toBe(0);
+    const locked = watching();
+    locked.sockets[0]!.onClose(4401, 'Wrong token.');
+    await locked.clock.advance(60_000);
+    expect(locked.events.at(-1)).toEqual({ type: 'locked' });
+    expect(locked.sockets).toHaveLength(1);
   });
 });

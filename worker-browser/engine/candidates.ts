@@ -51,9 +51,9 @@ export function gpuCandidates(
   return backend === null ? there : there.filter((name) => name === backend);
 }
 
-/** What the person can do about a tab that is slower than it need be. */
+/** Why a tab may be slower than it need be. */
 export function advice({ secureContext }: Surroundings): string {
   return secureContext
     ? ''
-    : ' This page came over plain http, and browsers keep WebGPU and battery news to https: it may be faster if the coordinator is started with --https.';
+    : ' This page came over plain http, and browsers keep WebGPU to https, where it may be faster.';
 }

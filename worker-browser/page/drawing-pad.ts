@@ -2,6 +2,7 @@ import type { Job } from '../../shared/model/job.ts';
 import { pictureOf, pictureSizeOf, sampleDigit, type Trace } from './digit-picture.ts';
 import { element, made, setText } from './elements.ts';
 import { percentText } from './figures.ts';
+import { guessText } from './guess.ts';
 
 const DIGITS = 10;
 /** Of the canvas' side. */
@@ -21,13 +22,13 @@ export class DrawingPad {
   readonly #canvas = element('pad', HTMLCanvasElement);
   readonly #bars = element('bars', HTMLElement);
   readonly #guess = element('guess', HTMLElement);
+  readonly #spoken = element('guess-spoken', HTMLElement);
   readonly #onPicture: (picture: Uint8Array | null) => void;
   #traces: number[][] = [];
   #drawing: { readonly pointer: number; readonly trace: number[] } | null = null;
   #size: { readonly height: number; readonly width: number } | null = null;
   #seed = 1;
   #speaking = false;
-  #best = 0;
   #painting = false;
   #sending = false;
   #sentMs = 0;
@@ -48,6 +49,11 @@ export class DrawingPad {
 
   get isEmpty(): boolean {
     return this.#traces.length === 0;
+  }
+
+  /** Whether the job's samples can be drawn. */
+  get isUsable(): boolean {
+    return this.#size !== null;
   }
 
   /** Shows itself if the job's samples can be drawn. */
@@ -76,12 +82,12 @@ export class DrawingPad {
       const bar = this.#bars.children[i];
       if (bar instanceof HTMLElement) fillBar(bar, label, probabilities[label] ?? 0, label === best);
     });
-    this.#best = best;
+    setText(this.#guess, guessText(probabilities));
     if (this.#speaking) return;
     this.#speaking = true;
     setTimeout(() => {
       this.#speaking = false;
-      if (!this.isEmpty) setText(this.#guess, `The model reads ${this.#best}.`);
+      setText(this.#spoken, this.#guess.textContent);
     }, SPEAK_AFTER_MS);
   }
 
@@ -117,8 +123,7 @@ export class DrawingPad {
   #move(event: PointerEvent): void {
     if (this.#drawing?.pointer !== event.pointerId) return;
     const { trace } = this.#drawing;
-    const between = event.getCoalescedEvents();
-    for (const each of between.length > 0 ? between : [event]) {
+    for (const each of coalesced(event)) {
       const [x, y] = this.#pointOf(each);
       const [lastX = x, lastY = y] = trace.slice(-2);
       if (Math.hypot(x - lastX, y - lastY) >= LEAST_STEP) trace.push(x, y);
@@ -141,6 +146,7 @@ export class DrawingPad {
       this.#sendSoon();
       if (!this.isEmpty) return;
       setText(this.#guess, '');
+      setText(this.#spoken, '');
       [...this.#bars.children].forEach((bar, i) => {
         if (bar instanceof HTMLElement) fillBar(bar, i, null, false);
       });
@@ -179,6 +185,16 @@ export class DrawingPad {
       context.stroke();
     }
   }
+}
+
+/** What browsers have in secure contexts only: not on a page that came over plain http from another machine. */
+type MaybeCoalesced = Omit<PointerEvent, 'getCoalescedEvents'> &
+  Partial<Pick<PointerEvent, 'getCoalescedEvents'>>;
+
+/** The positions that a move stands for; the event itself where the browser does not list them. */
+function coalesced(event: PointerEvent): readonly PointerEvent[] {
+  const events = (event as MaybeCoalesced).getCoalescedEvents?.() ?? [];
+  return events.length > 0 ? events : [event];
 }
 
 function barOf(label: number): HTMLElement {

@@ -9,10 +9,6 @@ const texts = {
   state: html('state'),
   detail: html('detail'),
   countdown: html('countdown'),
-  samples: html('samples'),
-  samplesPerSecond: html('samples-per-second'),
-  shards: html('shards'),
-  step: html('step'),
   engine: html('engine'),
   engineWhy: html('engine-why'),
   note: html('note'),
@@ -31,11 +27,16 @@ const runTexts = {
   advice: html('advice'),
   notices: html('notices'),
   more: html('more'),
+  ownSpeed: html('samples-per-second'),
   ownShare: html('own-share'),
+  ownSamples: html('samples'),
   ownPart: html('own-part'),
 } as const satisfies Partial<Record<keyof RunView, HTMLElement>>;
 const button = element('toggle', HTMLButtonElement);
 const watch = element('watch', HTMLButtonElement);
+const choices = html('choices');
+const tokenForm = html('token-form');
+const tokenButton = html('token-button');
 const progress = element('progress', HTMLProgressElement);
 const plots = { lossLabel: html('loss-plot'), accuracyLabel: html('accuracy-plot') } as const;
 const people = new People();
@@ -45,9 +46,13 @@ export function drawTab(view: View): void {
   for (const key of Object.keys(texts) as (keyof typeof texts)[]) setText(texts[key], view[key]);
   if (document.title !== view.title) document.title = view.title;
   document.body.dataset.phase = view.phase;
-  setText(button, view.button.label);
+  button.hidden = view.button === null;
+  if (view.button !== null) setText(button, view.button.label);
   // A disabled button would drop the keyboard's focus.
-  button.setAttribute('aria-disabled', String(!view.button.enabled));
+  button.setAttribute('aria-disabled', String(view.button?.enabled === false));
+  tokenForm.hidden = view.tokenButton === null;
+  choices.hidden = view.tokenButton !== null;
+  setText(tokenButton, view.tokenButton ?? '');
   watch.hidden = !view.canWatch;
 }
 

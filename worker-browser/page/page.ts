@@ -2,29 +2,36 @@ import { clockOf } from '../../shared/clock.ts';
 import { browserConnections } from '../connect.ts';
 import { mindManners } from '../manners/manners.ts';
 import type { FromPage, FromTab } from '../tab-messages.ts';
-import { isWatchOnly, socketUrl, tokenOf, withWatchOnly } from './address.ts';
+import { inviteLink, isWatchOnly, socketUrl, tokenOf, withToken, withWatchOnly } from './address.ts';
 import { browserName } from './browser-name.ts';
 import { DrawingPad } from './drawing-pad.ts';
 import { choice, element } from './elements.ts';
+import { Invite } from './invite.ts';
 import { drawRun, drawTab } from './page-view.ts';
 import { Plots } from './plots.ts';
 import { follow, noRun, type RunEvent } from './run-state.ts';
 import { runViewOf } from './run-view.ts';
 import { rememberedShare, rememberShare } from './share.ts';
-import { advance, initialState, takesPart, watchingState, type PageEvent } from './state.ts';
+import { advance, initialState, takesPart, watchingState, type PageEvent, type PageState } from './state.ts';
 import { viewOf } from './view.ts';
 import { watchRun, type Watch } from './watch-run.ts';
 
 /** How often figures that change by themselves are drawn again. */
 const REDRAW_MS = 1_000;
 
-let page = { ...(isWatchOnly(location.href) ? watchingState : initialState), hidden: document.hidden };
+const url = socketUrl(location.href);
+const token = tokenOf(location.href);
+let page: PageState = {
+  ...(isWatchOnly(location.href) ? watchingState : initialState),
+  hidden: document.hidden,
+  hasToken: token !== undefined,
+};
 let run = noRun;
 let share = rememberedShare(() => localStorage);
 let tab: Worker | null = null;
 let watch: Watch | null = null;
 
-/** Started when there is something to compute: a tab that only looks on loads no engine. */
+/** Started when there is something to compute. */
 function startedTab(): Worker {
   if (tab !== null) return tab;
   tab = new Worker(new URL(TAB_WORKER_FILE + location.search, import.meta.url), { type: 'module' });
@@ -50,13 +57,26 @@ function askForWeights(): void {
   if (page.workerId === null && !pad.isEmpty && !document.hidden) watch?.askForWeights();
 }
 
-const showTab = (): void => drawTab(viewOf(page, performance.now()));
+/** So that a drawing can be read when the run is over, and the coordinator gone. A tab at work does so by itself. */
+function prepareReader(): void {
+  if (takesPart(page) || !pad.isUsable) return;
+  ask({ type: 'prepareReader' });
+  watch?.askForWeights();
+}
+
+const invite = new Invite();
+
+function showTab(): void {
+  const view = viewOf(page, performance.now());
+  drawTab(view);
+  invite.show(view.invites, view.invites ? inviteLink(location.href, run.addresses) : null);
+}
 
 /** Nobody looks at a hidden tab's figures, and its time belongs to the shards. */
 function showRun(): void {
   if (document.hidden) return;
   plots.show(run);
-  drawRun(runViewOf(run, page.workerId));
+  drawRun(runViewOf(run));
 }
 
 function handle(event: PageEvent): void {
@@ -64,7 +84,9 @@ function handle(event: PageEvent): void {
   page = advance(page, event, performance.now());
   settle();
   showTab();
+  if (takesPart(before) && !takesPart(page)) prepareReader();
   if (before.workerId === page.workerId) return;
+  run = follow(run, { type: 'own', id: page.workerId });
   showRun();
   if (page.workerId === null) askForWeights();
 }
@@ -74,17 +96,22 @@ function onRun(event: RunEvent): void {
   if (event.type === 'message' && event.message.type === 'run') {
     pad.use(event.message.job);
     pad.send();
-    if (page.phase.type === 'finished') {
+    prepareReader();
+    if (page.phase.type === 'finished' && run.restarted) {
       handle({ type: 'note', line: 'Another run has started here. Join again if you like.' });
     }
+  }
+  if (event.type === 'locked') {
+    const wasAtWork = takesPart(page);
+    handle({ type: 'locked' });
+    // One refusal says it all.
+    if (wasAtWork) ask({ type: 'pause' });
   }
   showRun();
 }
 
 const clock = clockOf(globalThis);
 const connections = browserConnections(clock);
-const url = socketUrl(location.href);
-const token = tokenOf(location.href);
 
 function look(): void {
   watch = watchRun({
@@ -96,7 +123,9 @@ function look(): void {
     onEvent: onRun,
     onWeights(payload) {
       const { job } = run;
-      if (job === null || page.workerId !== null || pad.isEmpty) return;
+      if (job === null) return;
+      // Its own are newer, until the run is over.
+      if (page.workerId !== null && run.link.type !== 'over') return;
       ask({ type: 'weights', job, payload });
       askForWeights();
     },
@@ -142,9 +171,9 @@ function setWatchOnly(watchOnly: boolean): void {
 }
 
 element('toggle', HTMLButtonElement).addEventListener('click', () => {
-  const { action, enabled } = viewOf(page, performance.now()).button;
-  if (!enabled) return;
-  switch (action) {
+  const { button } = viewOf(page, performance.now());
+  if (button?.enabled !== true) return;
+  switch (button.action) {
     case 'pause':
       pause();
       return;
@@ -162,6 +191,13 @@ element('watch', HTMLButtonElement).addEventListener('click', () => {
   ask({ type: 'pause' });
   // The button that had the focus is gone.
   element('toggle', HTMLButtonElement).focus();
+});
+element('token-form', HTMLFormElement).addEventListener('submit', (event) => {
+  event.preventDefault();
+  const typed = element('token', HTMLInputElement).value.trim();
+  if (typed === '') return;
+  history.replaceState(null, '', withToken(location.href, typed));
+  location.reload();
 });
 choice('share', (percent) => {
   share = percent;

@@ -4,9 +4,9 @@ import type { RowView } from './run-view.ts';
 const FIELDS = ['speed', 'share', 'shard', 'link', 'rtt', 'samples'] as const;
 const LABELS: Readonly<Record<(typeof FIELDS)[number], string>> = {
   speed: 'Samples/s',
-  share: 'Of the batch',
-  shard: 'Computing',
-  link: 'Bytes',
+  share: 'Share of batch',
+  shard: 'Compute time',
+  link: 'Sent, received',
   rtt: 'Round trip',
   samples: 'Samples so far',
 };
@@ -68,10 +68,9 @@ export class People {
 
 function fill({ node, name, badges, engine, bar, cells }: Row, view: RowView): void {
   setText(name, view.name);
-  const marks = [
-    view.own ? 'this tab' : '',
-    view.reserve ? 'in reserve' : view.slowest ? 'holds the step up' : '',
-  ].filter((mark) => mark !== '');
+  const marks = [view.own ? 'this tab' : '', view.reserve ? 'standby' : view.slowest ? 'slowest' : ''].filter(
+    (mark) => mark !== '',
+  );
   if (badges.dataset.marks !== marks.join()) {
     badges.dataset.marks = marks.join();
     badges.replaceChildren(

@@ -4,6 +4,7 @@ import type {
   EpochRecord,
   FromCoordinator,
   ProgressMessage,
+  WorkerRow,
 } from '../../shared/protocol/messages.ts';
 import type { Job } from '../../shared/model/job.ts';
 
@@ -18,21 +19,31 @@ export interface RunState {
   readonly progress: ProgressMessage | null;
   /** Whether the coordinator has come back with another run than the one that was shown. */
   readonly restarted: boolean;
+  /** Where other devices find the page; empty where the page's own address leads there. */
+  readonly addresses: readonly string[];
+  /** The worker that this tab is; null while it is none. */
+  readonly ownId: string | null;
+  /** What the coordinator has said last of this tab, since it joined last. */
+  readonly ownRow: WorkerRow | null;
 }
 
 export type Link =
   | { readonly type: 'connecting' | 'live' }
   | { readonly type: 'lost'; readonly reason: string }
   /** `looking`: for the next run. */
-  | { readonly type: 'over'; readonly reason: string; readonly looking: boolean };
+  | { readonly type: 'over'; readonly reason: string; readonly looking: boolean }
+  /** The coordinator wants a token that this page does not have. */
+  | { readonly type: 'locked' };
 
 export type RunEvent =
   | { readonly type: 'connecting' }
+  /** This tab has joined, or left. */
+  | { readonly type: 'own'; readonly id: string | null }
   | { readonly type: 'message'; readonly message: FromCoordinator }
   /** It is being looked for again. */
   | Extract<Link, { type: 'lost' }>
   /** Nothing more will come: the coordinator lets nobody watch. */
-  | Extract<Link, { type: 'over' }>;
+  | Extract<Link, { type: 'over' | 'locked' }>;
 
 export const noRun: RunState = {
   link: { type: 'connecting' },
@@ -42,6 +53,9 @@ export const noRun: RunState = {
   epochs: [],
   progress: null,
   restarted: false,
+  addresses: [],
+  ownId: null,
+  ownRow: null,
 };
 
 /** More points than a screen has pixels show nothing more. */
@@ -54,7 +68,10 @@ export function follow(state: RunState, event: RunEvent): RunState {
       return state.link.type === 'lost' ? state : { ...state, link: { type: 'connecting' } };
     case 'lost':
     case 'over':
+    case 'locked':
       return { ...state, link: event };
+    case 'own':
+      return { ...state, ownId: event.id, ownRow: event.id === null ? state.ownRow : null };
     case 'message':
       return hear(state, event.message);
   }
@@ -63,8 +80,10 @@ export function follow(state: RunState, event: RunEvent): RunState {
 function hear(state: RunState, message: FromCoordinator): RunState {
   switch (message.type) {
     case 'run': {
-      const { job, steps, curve, epochs } = message;
+      const { job, steps, curve, epochs, addresses = [] } = message;
       return {
+        ...state,
+        addresses,
         link: { type: 'live' },
         job,
         steps,
@@ -79,7 +98,8 @@ function hear(state: RunState, message: FromCoordinator): RunState {
       // What came with the run may come again as news.
       const fresh = message.curve.filter(({ step }) => step > lastStep(state.curve));
       const curve = fresh.length === 0 ? state.curve : thinned([...state.curve, ...fresh], MOST_POINTS);
-      return { ...state, progress: message, curve };
+      const ownRow = message.workers.find(({ id }) => id === state.ownId) ?? state.ownRow;
+      return { ...state, progress: message, curve, ownRow };
     }
     case 'epoch':
       return { ...state, epochs: [...state.epochs, message.record] };

@@ -1,4 +1,4 @@
-import type { WorkerRow } from '../../shared/protocol/messages.ts';
+import type { Notice, WorkerRow } from '../../shared/protocol/messages.ts';
 import { noticeText } from '../../shared/protocol/notice-text.ts';
 import { bytesText, countText, durationText, msText, percentText, rateText } from './figures.ts';
 import type { RunState } from './run-state.ts';
@@ -28,8 +28,10 @@ export interface RunView {
   readonly notices: string;
   readonly rows: readonly RowView[];
   readonly more: string;
-  /** This tab's part of the batch and of all samples. */
+  /** What this tab has done, in the figures of its row. */
+  readonly ownSpeed: string;
   readonly ownShare: string;
+  readonly ownSamples: string;
   readonly ownPart: string;
   readonly lossLabel: string;
   readonly accuracyLabel: string;
@@ -54,14 +56,14 @@ export interface RowView {
   readonly samples: string;
 }
 
-/** @param own the worker that this tab is, if it is one */
-export function runViewOf(run: RunState, own: string | null): RunView {
-  const { progress, job, steps, epochs } = run;
+export function runViewOf(run: RunState): RunView {
+  const { progress, job, steps, epochs, ownId: own, ownRow } = run;
   const workers = progress?.workers ?? [];
   const mine = workers.find(({ id }) => id === own);
   const total = workers.reduce((sum, { samples }) => sum + samples, 0);
   const [loss, accuracy] = [figure(progress?.loss), percentOf(progress?.accuracy)];
-  const rows = sorted(workers, own, progress?.slowest?.id);
+  const slowest = slowestOf(run)?.id;
+  const rows = sorted(workers, own, slowest);
   return {
     headline: job === null ? 'Training together' : `Training together on ${job.data.name}`,
     linkNote: linkNoteOf(run),
@@ -75,10 +77,12 @@ export function runViewOf(run: RunState, own: string | null): RunView {
     peopleTitle: progress === null ? 'Workers' : whoText(workers.length),
     holdUp: holdUpText(run, own),
     advice: progress?.advice ?? '',
-    notices: (progress?.notices ?? []).map(noticeText).join('\n'),
-    rows: rows.slice(0, MOST_ROWS).map((worker) => rowOf(worker, own, progress?.slowest?.id)),
+    notices: noticesText(progress?.notices ?? []),
+    rows: rows.slice(0, MOST_ROWS).map((worker) => rowOf(worker, own, slowest)),
     more: rows.length > MOST_ROWS ? `and ${countText(rows.length - MOST_ROWS)} more` : '',
+    ownSpeed: mine === undefined ? NOTHING_YET : rateText(mine.samplesPerSecond),
     ownShare: mine === undefined ? NOTHING_YET : percentText(mine.share),
+    ownSamples: ownRow === null ? NOTHING_YET : countText(ownRow.samples),
     ownPart: ownPartText(mine, total),
     lossLabel: plotLabel('Loss', loss, job !== null),
     accuracyLabel: plotLabel('Accuracy', accuracy, job !== null),
@@ -86,15 +90,12 @@ export function runViewOf(run: RunState, own: string | null): RunView {
 }
 
 function ownPartText(mine: WorkerRow | undefined, total: number): string {
-  if (mine === undefined) return '';
-  if (mine.reserve === true)
-    return 'In reserve: without this tab the steps are faster now. It is tried again now and then.';
-  if (total === 0) return '';
-  return `${percentText(mine.samples / total)} of what those here have computed; ${linkText(mine)} on the wire.`;
+  if (mine === undefined || total === 0) return '';
+  return `${percentText(mine.samples / total)} of the samples of all workers here. Sent ${bytesText(mine.bytesUp)}, received ${bytesText(mine.bytesDown)}.`;
 }
 
 function whoText(count: number): string {
-  if (count === 0) return 'Nobody computes now';
+  if (count === 0) return 'No workers connected';
   return count === 1 ? '1 worker' : `${countText(count)} workers`;
 }
 
@@ -116,39 +117,63 @@ function epochText({ progress, job, steps, epochs }: RunState): string {
   return `Epoch ${epoch} of ${job.epochs} · step ${countText(step)} of ${countText(steps)}`;
 }
 
-function etaText({ progress, steps }: RunState): string {
-  if (progress?.etaSeconds == null) return '';
+function etaText({ progress, steps, epochs, link }: RunState): string {
+  if (progress?.etaSeconds == null || link.type === 'over') return '';
+  // Measured: the next epoch is about to begin.
+  if (epochs.some(({ epoch }) => epoch === progress.epoch)) return '';
   if (progress.step >= steps) return 'measuring on the test data';
   return `about ${durationText(progress.etaSeconds)} left of this epoch`;
 }
 
-function linkNoteOf({ link, restarted }: RunState): string {
+function linkNoteOf({ link, restarted, job, epochs }: RunState): string {
   switch (link.type) {
     case 'connecting':
       return 'Asking the coordinator for the figures.';
     case 'lost':
       // No countdown: it would be read out every second.
-      return `The coordinator is away (${link.reason}). These are the last figures; they go on by themselves when it is back.`;
-    case 'over':
-      return link.looking
-        ? `${link.reason} These were its last figures; those of the next run here will follow.`
-        : `No more figures: ${link.reason}`;
+      return job === null
+        ? `No figures yet: ${link.reason}.`
+        : `Connection lost (${link.reason}). These are the last figures; they update when it is back.`;
+    case 'locked':
+      // The field for the token stands beside.
+      return '';
+    case 'over': {
+      if (!link.looking) return `No more figures: ${link.reason}`;
+      const last = epochs.at(-1);
+      const isWhole = last !== undefined && last.epoch === job?.epochs;
+      const score = last === undefined ? '' : `alidation accuracy ${percentText(last.val_accuracy, 1)}.`;
+      const end = isWhole ? `Finished: v${score}` : [link.reason, score && `V${score}`].join(' ').trim();
+      return `${end} A new run will show up here.`;
+    }
     case 'live':
       return restarted ? 'The coordinator was started anew: this is another run than before.' : '';
   }
 }
 
-/** Whom the steps wait for and why, in a sentence. */
-function holdUpText({ progress }: RunState, own: string | null): string {
-  const slowest = progress?.slowest;
-  const worker = progress?.workers.find(({ id }) => id === slowest?.id);
-  if (slowest == null || worker === undefined) return '';
+/** The worker that the steps wait for longest; undefined where there is no other to compare it with. */
+function slowestOf({ progress }: RunState): WorkerRow | undefined {
+  const active = progress?.workers.filter(({ reserve }) => reserve !== true) ?? [];
+  return active.length < 2 ? undefined : active.find(({ id }) => id === progress?.slowest?.id);
+}
+
+/** Which worker is slowest, and its times. */
+function holdUpText(run: RunState, own: string | null): string {
+  const worker = slowestOf(run);
+  if (worker === undefined) return '';
   const { computeMs, turnaroundMs, name, id } = worker;
-  const who = id === own ? 'this tab' : name;
-  const rest = Math.max(0, turnaroundMs - computeMs);
-  return slowest.cause === 'compute'
-    ? `The steps wait longest for ${who}, which computes ${msText(computeMs)} of the ${msText(turnaroundMs)} that a shard takes it.`
-    : `The steps wait longest for ${who}, for its link: ${msText(rest)} of the ${msText(turnaroundMs)} that a shard takes it are on the way or waiting.`;
+  return `Slowest worker: ${id === own ? 'this tab' : name}, ${msText(turnaroundMs)} per step (${msText(computeMs)} compute).`;
+}
+
+/** Why workers do not take part, a line each. What refused ones are told is for them, not for visitors. */
+function noticesText(notices: readonly Notice[]): string {
+  const refused = notices.filter(({ what }) => what === 'refused').reduce((sum, { times }) => sum + times, 0);
+  const others = notices.filter(({ what }) => what !== 'refused').map(noticeText);
+  return [
+    ...(refused === 0
+      ? []
+      : [refused === 1 ? 'One connection was refused.' : `${countText(refused)} connections were refused.`]),
+    ...others,
+  ].join('\n');
 }
 
 /** This tab first, then whom all wait for, then by what was contributed. */
@@ -158,7 +183,7 @@ function sorted(workers: readonly WorkerRow[], own: string | null, slowest: stri
 }
 
 const linkText = ({ bytesUp, bytesDown }: WorkerRow): string =>
-  `${bytesText(bytesUp)} up, ${bytesText(bytesDown)} down`;
+  `${bytesText(bytesUp)}, ${bytesText(bytesDown)}`;
 
 /** How vectors travel, where that is not as they are. */
 const fewerBytes = ({ codecs }: WorkerRow): string[] =>

@@ -1,23 +1,23 @@
-import { countText, rateText } from './figures.ts';
 import { engineName } from './run-view.ts';
-import { samplesPerSecond, type PageState, type Phase } from './state.ts';
+import type { PageState, Phase } from './state.ts';
 
 /** Everything that the page shows, as text. */
 export interface View {
   readonly title: string;
-  readonly phase: Phase['type'];
+  readonly phase: Phase['type'] | 'standby';
   /** A few words; spoken by screen readers when it changes, as `detail` is. */
   readonly state: string;
   readonly detail: string;
   /** Changes every second; not spoken. */
   readonly countdown: string;
-  readonly button: Button;
+  /** null where there is nothing to click: a token has to be typed first. */
+  readonly button: Button | null;
+  /** What the button behind the field for the token says; null while none is wanted. */
+  readonly tokenButton: string | null;
+  /** Whether the person is asked to open the page on other devices. */
+  readonly invites: boolean;
   /** Whether 'Only watch' is worth offering. */
   readonly canWatch: boolean;
-  readonly samples: string;
-  readonly samplesPerSecond: string;
-  readonly shards: string;
-  readonly step: string;
   readonly engine: string;
   readonly engineWhy: string;
   readonly note: string;
@@ -29,34 +29,38 @@ export interface Button {
   readonly enabled: boolean;
 }
 
-const NOTHING_YET = '–';
 /** While all goes well again, what went wrong so long ago is no news. */
 const NOTE_MS = 60_000;
 
 /** What the page shows of a state at a time. */
 export function viewOf(page: PageState, nowMs: number): View {
-  const { phase, run, step } = page;
+  const { phase } = page;
   const { state, detail } = wordsOf(page);
-  const rate = samplesPerSecond(page, nowMs);
+  const onStandby = isOnStandby(page);
   return {
     title: `${state} · gradcast`,
-    phase: phase.type,
+    phase: onStandby ? 'standby' : phase.type,
     state,
     detail,
-    countdown: phase.type === 'waiting' ? countdown(phase.untilMs - nowMs) : '',
+    countdown: phase.type === 'waiting' ? countdown(phase.untilMs - nowMs, page.hasJoined) : '',
     button: buttonOf(phase),
-    canWatch: phase.type !== 'watching' && phase.type !== 'pausing' && phase.type !== 'failed',
-    samples: countText(page.samples),
-    samplesPerSecond: rate === null ? NOTHING_YET : rateText(rate),
-    shards: countText(page.shards),
-    step: stepText(step, run?.steps),
+    tokenButton: phase.type === 'locked' ? (page.watchOnly ? 'Watch' : 'Join') : null,
+    invites: onStandby,
+    canWatch: !NOT_TO_WATCH.has(phase.type),
     engine: engineText(page),
     engineWhy: asSentence(page.engine?.why ?? ''),
     note: noteText(page, nowMs),
   };
 }
 
-function wordsOf({ phase, hidden, online }: PageState): { readonly state: string; readonly detail: string } {
+const NOT_TO_WATCH: ReadonlySet<Phase['type']> = new Set(['watching', 'pausing', 'failed', 'locked']);
+
+const isOnStandby = ({ phase, standby }: PageState): boolean =>
+  phase.type === 'contributing' && standby !== null;
+
+function wordsOf(page: PageState): { readonly state: string; readonly detail: string } {
+  const { phase, hidden, online, hasJoined, hasToken } = page;
+  if (isOnStandby(page)) return STANDBY;
   switch (phase.type) {
     case 'starting':
       return { state: 'Starting', detail: 'Preparing this browser for computing.' };
@@ -78,11 +82,19 @@ function wordsOf({ phase, hidden, online }: PageState): { readonly state: string
     case 'watching':
       return { state: 'Watching', detail: 'This tab looks on and computes nothing for the run.' };
     case 'waiting':
-      return online
-        ? { state: 'Waiting to reconnect', detail: `${asSentence(phase.reason)} ${COMES_BACK}` }
-        : { state: 'No network', detail: `This device has lost its network. ${COMES_BACK}` };
-    case 'finished':
-      return { state: 'The run is over', detail: `${asSentence(phase.reason)} Thank you for taking part.` };
+      if (!online) return { state: 'No network', detail: 'This device has lost its network.' };
+      return {
+        state: hasJoined ? 'Connection lost' : 'Cannot reach the run',
+        detail: asSentence(phase.reason),
+      };
+    case 'locked':
+      return hasToken
+        ? { state: 'Wrong token', detail: `The run does not take this token. ${ASK}` }
+        : { state: 'This run needs a token', detail: ASK };
+    case 'finished': {
+      const thanks = hasJoined ? ' Thank you for taking part.' : '';
+      return { state: 'The run is over', detail: asSentence(phase.reason) + thanks };
+    }
     case 'refused':
       return { state: 'The coordinator refused this tab', detail: asSentence(phase.reason) };
     case 'failed':
@@ -90,11 +102,18 @@ function wordsOf({ phase, hidden, online }: PageState): { readonly state: string
   }
 }
 
-const COMES_BACK =
-  'This tab comes back by itself; only the shard that it was at is lost, and another worker takes it.';
+const ASK = 'Whoever started the run has it.';
 
-function buttonOf(phase: Phase): Button {
+const STANDBY = {
+  state: 'Standing by',
+  detail:
+    'The run is faster without this tab for now. It is tried again now and then, and helps out when others leave.',
+} as const;
+
+function buttonOf(phase: Phase): Button | null {
   switch (phase.type) {
+    case 'locked':
+      return null;
     case 'starting':
     case 'connecting':
     case 'building':
@@ -129,15 +148,10 @@ function engineText({ engine, watchOnly, phase }: PageState): string {
   return `${engineName(backend)}${using} on ${device}`;
 }
 
-const countdown = (ms: number): string => {
+function countdown(ms: number, hasJoined: boolean): string {
   const seconds = Math.ceil(ms / 1000);
-  return seconds > 0 ? `Trying again in ${seconds} s.` : 'Trying again now.';
-};
-
-function stepText(step: number | null, steps: number | undefined): string {
-  if (step === null) return '';
-  const total = steps === undefined ? '' : ` of ${countText(steps)}`;
-  return `Step ${countText(step)}${total}`;
+  const when = seconds > 0 ? `in ${seconds} s` : 'now';
+  return hasJoined ? `Reconnecting ${when}; no work is lost.` : `Trying again ${when}.`;
 }
 
 /** Reasons come as sentences or as parts of one. */

@@ -57,6 +57,10 @@ export function watchRun(options: WatchOptions): Watch {
       closed = true;
       connection = null;
       silence.stop();
+      if (code === CloseCode.unauthorized) {
+        onEvent({ type: 'locked' });
+        return;
+      }
       if (FATAL_CLOSE_CODES.has(code)) {
         onEvent({ type: 'over', reason, looking: false });
         return;
@@ -82,6 +86,7 @@ export function watchRun(options: WatchOptions): Watch {
           if (message.type === 'run') {
             attempt = 0;
             finished = false;
+            send({ type: 'snapshot', atEnd: true });
           }
           if (message.type === 'ping') send({ type: 'pong', id: message.id });
           else if (message.type === 'weights') onWeights(payload);

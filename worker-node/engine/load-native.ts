@@ -2,7 +2,8 @@ import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import type { TF } from '../../shared/engine/model.ts';
 import { addonFile, requireFrom, type NativeCandidate } from './candidates.ts';
-import { cudaLibraries, preloadLibraries } from './cuda-libraries.ts';
+import { cudaLibraries } from './cuda-libraries.ts';
+import { loadResidentAddon, loadResidentLibraries } from './resident-libraries.ts';
 
 /** node:util as it was before version 22, which warns of these, and 23, which has them no more; tfjs-node calls them. */
 const OLD_UTIL: Readonly<Record<string, (value: unknown) => boolean>> = {
@@ -49,8 +50,10 @@ export async function loadNative({ package: name, variant, folder, missing }: Na
   putBackOldUtil(require('node:util') as Record<string, unknown>);
   // The addon by itself first: the package fails after it has left half of its kernels in tfjs' global registry.
   const addon = addonFile(name, folder);
-  if (variant === 'gpu') preloadLibraries(cudaLibraries(dirname(require.resolve(`${name}/package.json`))));
-  if (addon !== null) require(addon);
+  if (variant === 'gpu') {
+    loadResidentLibraries(cudaLibraries(dirname(require.resolve(`${name}/package.json`))));
+  }
+  if (addon !== null) loadResidentAddon(addon, require);
   const tf = require(name) as TF;
   await tf.ready();
   if (tf.getBackend() !== 'tensorflow') throw new Error(`its backend is ${tf.getBackend()}`);

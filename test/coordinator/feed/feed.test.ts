@@ -107,19 +107,48 @@ describe('the feed', () => {
   });
 
   it('says how workers do, and which of them a step waits for, and why', async () => {
-    const { pool, join, watch, tick } = await testFeed();
+    const { pool, join, watch, tick, stepDone } = await testFeed();
     await join('bob');
     const [ann, bob] = [...pool.members.values()];
-    ann!.stats.answered('train', 2, 90, 100);
-    bob!.stats.answered('train', 2, 10, 300);
     const { received } = watch();
+    await tick();
+    for (let i = 0; i < 2; i++) {
+      ann!.stats.answered('train', 3);
+      bob!.stats.answered('train', 1);
+      ann!.link.answered({ samples: 3, computeMs: 90, turnaroundMs: 100 });
+      bob!.link.answered({ samples: 1, computeMs: 10, turnaroundMs: 300 });
+      stepDone(1, 2, 8);
+    }
     await tick();
     expect(received.at(-1)!.message).toMatchObject({
       workers: [
-        { name: 'ann', share: 0.5, samples: 2, samplesPerSecond: 20, computeMs: 90, turnaroundMs: 100 },
-        { name: 'bob', turnaroundMs: 300 },
+        { name: 'ann', share: 0.75, samples: 6, computeMs: 90, turnaroundMs: 100 },
+        { name: 'bob', share: 0.25, samples: 2, turnaroundMs: 300 },
       ],
       slowest: { id: bob!.id, cause: 'link' },
+    });
+    const { message } = received.at(-1)!;
+    const [first, second] = message.type === 'progress' ? message.workers : [];
+    expect(first!.samplesPerSecond).toBeCloseTo(3 * second!.samplesPerSecond);
+    // Within half a second, the time from one message to the next.
+    expect(second!.samplesPerSecond).toBe(4);
+  });
+
+  it('keeps figures of training apart from an evaluation, whose shards are larger', async () => {
+    const { pool, watch, tick, stepDone } = await testFeed();
+    const [ann] = pool.members.values();
+    const { received } = watch();
+    await tick();
+    // The last batch of an epoch is short: all of it is still all of it.
+    for (const samples of [4, 4]) {
+      ann!.stats.answered('train', samples);
+      ann!.link.answered({ samples, computeMs: 90, turnaroundMs: 100 });
+      stepDone(1, 2, 8);
+    }
+    ann!.stats.answered('evaluate', 1_000);
+    await tick();
+    expect(received.at(-1)!.message).toMatchObject({
+      workers: [{ share: 1, samples: 1_008, computeMs: 90, turnaroundMs: 100 }],
     });
   });
 
@@ -213,6 +242,60 @@ describe('the feed', () => {
     loud.end.send(new Uint8Array((64 << 10) + 1));
     await settle();
     expect(loud.end.closed?.code).toBe(4413);
+  });
+
+  it('stays after the run has finished: tells latecomers how it ended, and gives the last weights', async () => {
+    const { watch, feed, tick, weights, clock } = await testFeed();
+    const [first, greedy] = [watch(), watch()];
+    await greedy.say({ type: 'snapshot', atEnd: true });
+    await tick();
+    expect(greedy.received.filter(({ message }) => message.type === 'weights')).toEqual([]);
+    feed.finish('The run is finished.');
+    await settle();
+    const types = ({ received }: typeof first) => received.map(({ message }) => message.type);
+    expect(types(first).slice(-2)).toEqual(['progress', 'finished']);
+    expect(types(greedy).slice(-3)).toEqual(['progress', 'finished', 'weights']);
+    expect(new Float32Array(greedy.received.at(-1)!.payload.slice().buffer)).toEqual(weights);
+    expect(first.end.closed).toBeNull();
+
+    const late = watch();
+    await settle();
+    expect(types(late)).toEqual(['run', 'progress', 'finished']);
+    await late.say({ type: 'snapshot' });
+    await tick();
+    expect(late.received.at(-1)).toMatchObject({ message: { type: 'weights', step: 1 } });
+    // An observer takes half a minute of silence for an end.
+    const answerPing = async (): Promise<void> => {
+      const { message } = first.received.at(-1)!;
+      if (message.type === 'ping') await first.say({ type: 'pong', id: message.id });
+    };
+    for (let i = 0; i < 120; i++) {
+      await tick();
+      await answerPing();
+    }
+    const pings = types(first).slice(types(first).indexOf('finished') + 1);
+    expect(new Set(pings)).toEqual(new Set(['ping']));
+    expect(pings.length).toBeGreaterThanOrEqual(5);
+    feed.close('The program ends.');
+    await settle();
+    expect(types(first).filter((type) => type === 'finished')).toHaveLength(1);
+    expect(first.end.closed?.code).toBe(1000);
+    expect(clock.pending).toBeLessThanOrEqual(1);
+  });
+
+  it('tells observers on this machine, and no others, where other devices find the page', () => {
+    const { pool, clock } = testPool();
+    const feed = new Feed({ job: exampleJob, clock, pool, addresses: () => ['http://192.168.1.5:2718/'] });
+    const told = (sameMachine: boolean) => {
+      const sent: Uint8Array[] = [];
+      feed.watch({
+        ...{ send: (frame) => sent.push(frame), close: () => undefined, terminate: () => undefined },
+        ...{ bufferedBytes: 0, sameMachine },
+      });
+      return parseFromCoordinator(sent[0]!).message;
+    };
+    expect(told(true)).toMatchObject({ addresses: ['http://192.168.1.5:2718/'] });
+    expect(told(false)).not.toHaveProperty('addresses');
   });
 
   it('says goodbye, and leaves no timer', async () => {

@@ -7,11 +7,15 @@ import { settle } from '../../support/manual-clock.ts';
 import { testRunner } from '../training/runner-harness.ts';
 import { testPool } from './pool-harness.ts';
 
+/** Of a process each. */
+const ANN = 'mNqYhBk3Zx0PtVcR7sWd1';
+const BOB = 'Jf2LgTe8uQa5oXi9nHy4K';
+
 describe('a worker that comes back before its old connection is noticed dead', () => {
   it('takes its own place: the old connection is closed first', async () => {
     const { join, pool, events } = testPool({ rules: { maxWorkers: 1 } });
-    const old = await join('ann', { instance: 'a1' });
-    const again = await join('ann', { instance: 'a1' });
+    const old = await join('ann', { instance: ANN });
+    const again = await join('ann', { instance: ANN });
     expect(old.closed).toEqual({
       code: CloseCode.timeout,
       reason: 'It has come back on another connection.',
@@ -22,10 +26,10 @@ describe('a worker that comes back before its old connection is noticed dead', (
 
   it('has its shard given out again at once', async () => {
     const { join, gradient } = testRunner();
-    const [, bob] = [await join('ann', { instance: 'a1' }), await join('bob', { instance: 'b1' })];
+    const [, bob] = [await join('ann', { instance: ANN }), await join('bob', { instance: BOB })];
     const round = await gradient();
     await bob.answer();
-    const again = await join('ann', { instance: 'a1' });
+    const again = await join('ann', { instance: ANN });
     for (const client of [bob, again]) if (client.messages('shard').length > 0) await client.answer();
     if (round.result === null) await again.answer();
     expect(round.result).toMatchObject({ lossSum: 8 });
@@ -33,8 +37,22 @@ describe('a worker that comes back before its old connection is noticed dead', (
 
   it('is another one without that name, or with another', async () => {
     const { join, pool } = testPool();
-    for (const hello of [{}, {}, { instance: 'a1' }, { instance: 'a2' }]) await join('ann', hello);
+    for (const hello of [{}, {}, { instance: ANN }, { instance: BOB }]) await join('ann', hello);
     expect(pool.members.size).toBe(4);
+  });
+
+  it('is another one if what it is known by could be guessed', async () => {
+    const { join, pool } = testPool();
+    for (let i = 0; i < 2; i++) await join('ann', { instance: 'short enough' });
+    expect(pool.members.size).toBe(2);
+  });
+
+  it('is known by a digest: what would take its place is not kept', async () => {
+    const { join, pool } = testPool();
+    await join('ann', { instance: ANN });
+    const [{ instance } = { instance: null }] = pool.members.values();
+    expect(instance).toMatch(/^[\w+/]{43}=$/);
+    expect(instance).not.toContain(ANN);
   });
 });
 

@@ -10,6 +10,7 @@ import { sayAddresses } from '../../../coordinator/report/say-addresses.ts';
 import { reachableHosts } from '../../../coordinator/server/reachable.ts';
 import { parseCoordinatorLink } from '../../../shared/coordinator-link.ts';
 import { certificateFor, selfSignedCertificate } from '../../../coordinator/server/certificate.ts';
+import { clockOf } from '../../../shared/clock.ts';
 import { startServer, type RunningServer, type ServerOptions } from '../../../coordinator/server/server.ts';
 import { connectPinned } from '../../../worker-node/connect.ts';
 import { fingerprint as parseFingerprint } from '../../../cli/options.ts';
@@ -19,6 +20,7 @@ const PAGE = 'dist/page';
 const serve = (tls?: ServerOptions['tls']): Promise<RunningServer> =>
   startServer({
     ...{ host: '127.0.0.1', port: 0, pageDir: PAGE, maxFrameBytes: 1_000, tls },
+    clock: clockOf(globalThis),
     routes: (_request, _response, next) => next(),
     connect: (connection) => ({
       onFrame: () => undefined,

@@ -7,6 +7,7 @@ import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { selfSignedCertificate } from '../../../coordinator/server/certificate.ts';
 import { mayConnect, whyRefused } from '../../../coordinator/server/origin.ts';
+import { clockOf } from '../../../shared/clock.ts';
 import { startServer, type RunningServer, type ServerOptions } from '../../../coordinator/server/server.ts';
 
 let server: RunningServer;
@@ -15,6 +16,7 @@ afterEach(() => server.close());
 async function serve(options: Partial<ServerOptions> = {}): Promise<void> {
   server = await startServer({
     ...{ host: '127.0.0.1', port: 0, pageDir: 'dist/page', maxFrameBytes: 1_000_000 },
+    clock: clockOf(globalThis),
     routes: (_request, _response, next) => next(),
     connect: () => ({ onFrame: () => undefined, onClose: () => undefined }),
     ...options,
@@ -110,42 +112,30 @@ describe('somebody who never begins with TLS', () => {
 });
 
 describe('connections', () => {
-  it('are so many of strangers in all, whatever their addresses; who is let in leaves room for another', async () => {
-    await serve({
-      strangers: { ofAnAddress: 100, inAll: 3 },
-      connect: answering,
-    });
+  it.each([
+    ['in all', { ofBlock: 100, inAll: 3 }],
+    ['of one network', { ofBlock: 3, inAll: 100 }],
+  ])('are so many that are not admitted, %s: the oldest is closed for the next', async (_, pending) => {
+    await serve({ pending, connect: answering });
+    const admitted = await open();
+    admitted.send(Uint8Array.of(1));
+    await once(admitted, 'message');
+    const idle = [await dial(), await dial(), await dial()];
+    const closed = idle.map((socket) => firstLine(socket));
     const worker = await open();
-    await dial();
-    const leaving = await dial();
-    expect(await firstLine(await dial())).toBe('closed');
-
+    expect(await closed[0]).toBe('closed');
     worker.send(Uint8Array.of(1));
     await once(worker, 'message');
-    const instead = await dial();
-    instead.write(upgrade());
-    expect(await firstLine(instead)).toBe('HTTP/1.1 101 Switching Protocols');
-    expect(await firstLine(await dial())).toBe('closed');
-
-    leaving.destroy();
-    const next = async (): Promise<string> => {
-      const socket = await dial();
-      socket.write(upgrade());
-      return firstLine(socket);
-    };
-    await expect.poll(next).toBe('HTTP/1.1 101 Switching Protocols');
-  });
-
-  it('are so many of one address', async () => {
-    await serve({ strangers: { ofAnAddress: 2, inAll: 100 } });
+    // Its place is free again, so the others keep theirs.
     await dial();
-    await dial();
-    expect(await firstLine(await dial())).toBe('closed');
+    idle[1]?.write(upgrade());
+    expect(await closed[1]).toBe('HTTP/1.1 101 Switching Protocols');
+    expect(admitted.readyState).toBe(WebSocket.OPEN);
   });
 
   it('are so many of all kinds', async () => {
     await serve({
-      mostConnections: 2,
+      maxConnections: 2,
       connect: answering,
     });
     for (let i = 0; i < 2; i++) {

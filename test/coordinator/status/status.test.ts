@@ -72,7 +72,7 @@ describe('the status of a run', () => {
       '',
       'Not let in: Wrong token. (3 times)',
       'Had to go: eve (none on test): Its gradients are not those of ann and bob.',
-      'In reserve: cyd: A step takes 30 ms without it.',
+      'Standby: cyd: A step takes 30 ms without it.',
     ]);
   });
 

@@ -171,7 +171,7 @@ describe('MNIST', () => {
       format: 'cjs',
       outfile: script,
       logLevel: 'error',
-      banner: { js: `require('fs').rename = () => process.kill(process.pid, 'SIGKILL');` },
+      banner: { js: `require('fs/promises').rename = () => process.kill(process.pid, 'SIGKILL');` },
     });
     const child = spawn(process.execPath, [script], { stdio: 'inherit' });
     await new Promise((resolve) => child.on('exit', resolve));

@@ -128,6 +128,19 @@ describe('a folder that cannot be used is refused with what was expected and fou
       '80 bytes: it is cut short by 8',
     ],
     ['a wrong header', gzipSync(idxBytes([6, 4])), '0x00000803 or 0x00000804', '0x00000802'],
+    [
+      'more than its header says',
+      gzipSync(Buffer.concat([idxBytes([6, 4, 3]), Buffer.alloc(1 << 20)])),
+      '88 bytes (its header says so)',
+      'more of them in the gzip stream',
+    ],
+    [
+      'a header that promises more than gzip can hold',
+      gzipSync(idxBytes([6, 4, 3]).fill(255, 4)),
+      'its header says so',
+      'bytes of gzip, which hold less',
+    ],
+    ['gigabytes that are no data', gzipSync(Buffer.alloc(1 << 26)), '0x00000803', '0x00000000'],
   ])('where a file has %s', async (_, bytes, expected, found) => {
     const folder = await writeIdxFolder(
       join(root, 'it'),

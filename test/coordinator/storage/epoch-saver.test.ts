@@ -26,7 +26,7 @@ it('a disk that takes nothing for a while ends no run, and what is missing is ma
   await mkdir(history);
   await saver.save(record(2));
   expect(warnings).toEqual([
-    expect.stringContaining(`epoch 2 has made could not be written to ${folder.dir}`),
+    `The model of epoch 2 is not saved in ${folder.dir}: ${history} could not be written: a folder is there.`,
   ]);
   expect(() => saver.check()).toThrow('epoch 2');
   await rmdir(history);

@@ -5,7 +5,9 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isLiving, startOf } from '../../../coordinator/storage/living.ts';
-import { lockRun } from '../../../coordinator/storage/run-lock.ts';
+import { textOf, type Holder } from '../../../coordinator/storage/lock-file.ts';
+import { HEARTBEAT_MS, LAPSE_SECONDS, lockRun } from '../../../coordinator/storage/run-lock.ts';
+import { manualClock, type ManualClock } from '../../support/manual-clock.ts';
 
 let dir = '';
 beforeEach(async () => {
@@ -40,11 +42,11 @@ describe('the lock of a run', () => {
     await (await lockRun(dir)).release();
   });
 
-  it('is held on by another machine, until a person says that it is not', async () => {
+  it('of an earlier version on another machine is held until a person says that it is not', async () => {
     await leave({ pid: process.pid, start: null, host: 'elsewhere' });
     await expect(lockRun(dir)).rejects.toThrow(
-      `${dir} belongs to a run on elsewhere: process ${process.pid}, since some day. ` +
-        `If that is no longer there, delete ${join(dir, 'lock.json')}`,
+      `${dir} belongs to a run of an earlier version of gradcast on elsewhere: process ${process.pid}, ` +
+        `since some day. If that has ended, rename ${join(dir, 'lock.json')}.`,
     );
   });
 
@@ -53,6 +55,102 @@ describe('the lock of a run', () => {
     const lock = await lockRun(dir);
     expect(JSON.parse(await readFile(join(dir, 'lock.json'), 'utf8'))).toMatchObject({ pid: process.pid });
     await lock.release();
+  });
+});
+
+describe('the lock of a process that cannot be seen', () => {
+  const elsewhere = {
+    ...{ id: 'theirs', pid: 12, host: 'elsewhere', start: null, space: 'another machine', since: 'some day' },
+  };
+  const here = { ...elsewhere, id: 'ours', host: 'here', space: 'this machine' };
+  const leaveLock = (holder: Holder): Promise<void> => writeFile(join(dir, 'lock.json'), textOf(holder));
+  const lockText = (): Promise<string> => readFile(join(dir, 'lock.json'), 'utf8');
+  /** Turns the clock by seconds; files are read and written between. */
+  const pass = async (clock: ManualClock, seconds: number): Promise<void> => {
+    for (let i = 0; i < seconds; i++) {
+      await expect.poll(() => clock.pending).toBeGreaterThan(0);
+      await clock.advance(1_000);
+    }
+  };
+
+  it('lapses when its heartbeat has stopped, and not before', async () => {
+    await leaveLock({ ...elsewhere, beat: 7 });
+    const clock = manualClock();
+    const lines: string[] = [];
+    let isTaken = false;
+    const taking = lockRun(dir, { clock, own: here, info: (line) => lines.push(line) });
+    void taking.then(() => (isTaken = true));
+    await pass(clock, LAPSE_SECONDS - 1);
+    await expect.poll(() => clock.pending).toBe(1);
+    expect(isTaken).toBe(false);
+    expect(await lockText()).toContain('elsewhere');
+    await clock.advance(1_000);
+    const lock = await taking;
+    expect(await lockText()).toContain('"host":"here"');
+    expect(lines).toEqual([
+      `${dir} was in use by process 12 on elsewhere. Waiting up to 30 s to see whether it is alive ...`,
+    ]);
+    await lock.release();
+    expect(await readdir(dir)).toEqual([]);
+  });
+
+  it('is held as long as its heart beats, also where the machine has the same name', async () => {
+    const [theirs, ours] = [manualClock(), manualClock()];
+    const lock = await lockRun(dir, { clock: theirs, own: { ...elsewhere, host: 'here' } });
+    const taking = lockRun(dir, { clock: ours, own: here });
+    const refused = expect(taking).rejects.toThrow(
+      `${dir} belongs to a run that is going on: process 12 on here, since some day.`,
+    );
+    await pass(ours, 20);
+    const before = await lockText();
+    await theirs.advance(HEARTBEAT_MS);
+    await expect.poll(lockText).not.toBe(before);
+    await pass(ours, 1);
+    await refused;
+    await lock.release();
+  });
+
+  it('that beats slowly is lost to another one, and notices before it writes', async () => {
+    const [asleep, awake] = [manualClock(), manualClock()];
+    const sleeper = await lockRun(dir, { clock: asleep, own: elsewhere });
+    const taking = lockRun(dir, { clock: awake, own: here });
+    await pass(awake, LAPSE_SECONDS);
+    const taker = await taking;
+    await expect(sleeper.check()).rejects.toThrow(
+      `${dir} was taken over by process 12 on here: this process was not heard of for 30 s.`,
+    );
+    expect(sleeper.lost.aborted).toBe(true);
+    await sleeper.release();
+    expect(await lockText()).toContain('"id":"ours"');
+    await taker.check();
+    await taker.release();
+  });
+
+  it('that is lost is noticed by the next heartbeat, too', async () => {
+    const clock = manualClock();
+    const lock = await lockRun(dir, { clock, own: here });
+    await leaveLock({ ...elsewhere, beat: 0 });
+    await clock.advance(HEARTBEAT_MS);
+    await expect.poll(() => lock.lost.aborted).toBe(true);
+    await lock.release();
+  });
+
+  it('that a person has deleted is made again', async () => {
+    const clock = manualClock();
+    const lock = await lockRun(dir, { clock, own: here });
+    await rm(join(dir, 'lock.json'));
+    await clock.advance(HEARTBEAT_MS);
+    await expect.poll(() => lockText().catch(() => '')).toContain('"id":"ours"');
+    await lock.release();
+  });
+
+  it('is waited for until the person stops', async () => {
+    await leaveLock({ ...elsewhere, beat: 7 });
+    const stop = new AbortController();
+    const taking = lockRun(dir, { clock: manualClock(), own: here, signal: stop.signal });
+    stop.abort(new Error('stopped'));
+    await expect(taking).rejects.toThrow('stopped');
+    expect(await readdir(dir)).toEqual(['lock.json']);
   });
 });
 

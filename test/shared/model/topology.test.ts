@@ -3,7 +3,7 @@ import { defaultTopology } from '../../../shared/model/default-topology.ts';
 import type { Topology } from '../../../shared/model/job.ts';
 import {
   KEYED_DROPOUT,
-  refuseWhatIsIgnored,
+  normalizesBatches,
   withKeyedDropout,
   withLogits,
   withSeededInitializers,
@@ -99,11 +99,6 @@ describe('withKeyedDropout', () => {
     );
     expect(() => withKeyedDropout(lstm({ dropout: 0, recurrent_dropout: 0 }))).not.toThrow();
   });
-
-  it('refuses a noise shape', () => {
-    const model = sequential('m', layer('Dropout', 'd', { rate: 0.5, noise_shape: [null, 1] }));
-    expect(() => withKeyedDropout(model)).toThrow('Layer d: Dropout with a noise_shape is not supported.');
-  });
 });
 
 describe('withLogits', () => {
@@ -161,28 +156,14 @@ describe('withLogits', () => {
   });
 });
 
-describe('refuseWhatIsIgnored', () => {
-  const l1l2 = (l1: number, l2: number) => ({ class_name: 'L1L2', config: { l1, l2 } });
-  const wrapped = (config: object) =>
-    sequential('m', layer('TimeDistributed', 'w', { layer: sequential('in', layer('Dense', 'd', config)) }));
+describe('normalizesBatches', () => {
+  const normalization = (config: object): Layer => layer('BatchNormalization', 'n', config);
 
-  it.each([
-    ['kernel_regularizer', l1l2(0, 0.01)],
-    ['kernel_regularizer', l1l2(0.01, 0)],
-    ['bias_regularizer', { class_name: 'L2', config: { l2: 0.01 } }],
-    ['activity_regularizer', 'l2'],
-    ['kernel_constraint', { class_name: 'MaxNorm', config: { max_value: 2 } }],
-    ['recurrent_constraint', 'nonNeg'],
-  ])('refuses a %s, however deep: %j', (property, value) => {
-    expect(() => refuseWhatIsIgnored(wrapped({ [property]: value }))).toThrow(
-      `Layer d (Dense) has a ${property}, which would be ignored`,
-    );
-  });
-
-  it('takes null, and regularizers that weigh nothing', () => {
-    const none = { kernel_regularizer: l1l2(0, 0), bias_regularizer: null, kernel_constraint: null };
-    expect(() => refuseWhatIsIgnored(wrapped(none))).not.toThrow();
-    expect(() => refuseWhatIsIgnored(defaultTopology([28, 28, 1], 10))).not.toThrow();
+  it('finds batch normalization that trains, however deep, and no frozen one', () => {
+    expect(normalizesBatches(sequential('m', sequential('in', normalization({}))))).toBe(true);
+    expect(normalizesBatches(sequential('m', normalization({ trainable: true })))).toBe(true);
+    expect(normalizesBatches(sequential('m', normalization({ trainable: false })))).toBe(false);
+    expect(normalizesBatches(defaultTopology([28, 28, 1], 10))).toBe(false);
   });
 });
 

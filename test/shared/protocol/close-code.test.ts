@@ -33,6 +33,12 @@ describe('close codes', () => {
 
   it('let a worker come back after it was lost, silent, damaged or one too many, and after nothing else of ours', () => {
     const mayReturn = Object.values(CloseCode).filter((code) => !FATAL_CLOSE_CODES.has(code));
-    expect(mayReturn).toEqual([CloseCode.normal, CloseCode.timeout, CloseCode.damaged, CloseCode.full]);
+    expect(mayReturn).toEqual([
+      CloseCode.normal,
+      CloseCode.timeout,
+      CloseCode.damaged,
+      CloseCode.full,
+      CloseCode.tooMany,
+    ]);
   });
 });

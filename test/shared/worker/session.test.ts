@@ -143,8 +143,14 @@ describe('a session', () => {
       return effects;
     });
     expect(said).toEqual([
-      [{ type: 'report', line: 'Standby: Why.' }],
-      [{ type: 'report', line: 'Active again: Why.' }],
+      [{ type: 'report', line: 'Standby: Why.', standby: { onStandby: true, reason: 'Why.' } }],
+      [
+        {
+          type: 'report',
+          line: 'Active again: Why.',
+          standby: { onStandby: false, reason: 'Why.' },
+        },
+      ],
     ]);
   });
 
@@ -174,10 +180,10 @@ describe('a session', () => {
 
   it('gives the reason that it heard, else the code', () => {
     expect(advance(initialSession, closed(4401, 'Wrong token.'))[1]).toEqual([
-      { type: 'end', end: { outcome: 'refused', reason: 'Wrong token.' } },
+      { type: 'end', end: { outcome: 'refused', reason: 'Wrong token.', code: CloseCode.unauthorized } },
     ]);
     expect(advance(initialSession, closed(1006))[1]).toEqual([
-      { type: 'end', end: { outcome: 'lost', reason: 'connection closed (1006)' } },
+      { type: 'end', end: { outcome: 'lost', reason: 'connection closed (1006)', code: 1006 } },
     ]);
   });
 

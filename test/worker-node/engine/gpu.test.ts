@@ -2,7 +2,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { cudaLibraries, preloadLibraries } from '../../../worker-node/engine/cuda-libraries.ts';
+import { cudaLibraries } from '../../../worker-node/engine/cuda-libraries.ts';
+import { loadResidentLibraries } from '../../../worker-node/engine/resident-libraries.ts';
 import { gpuName } from '../../../worker-node/engine/gpu-name.ts';
 import { setNativeEnvironment } from '../../../worker-node/engine/load-native.ts';
 import { fakePrograms } from '../../support/fake-programs.ts';
@@ -41,7 +42,7 @@ test("a wheel's CUDA libraries are those that TensorFlow opens by name", async (
   expect(cudaLibraries(folder).toSorted()).toEqual(wanted);
   expect(cudaLibraries(join(folder, 'none'))).toEqual([]);
   // What cannot be loaded is told, and is no crash.
-  expect(preloadLibraries(wanted)).toEqual(wanted);
+  expect(loadResidentLibraries(wanted)).toEqual(wanted);
 });
 
 test('a library that was preloaded stays, though it is no addon', () => {
@@ -52,6 +53,6 @@ test('a library that was preloaded stays, though it is no addon', () => {
     ?.replace('libc.so.6', 'libresolv.so.2');
   // Only a Linux with glibc can have CUDA's libraries.
   if (library === undefined) return;
-  expect(preloadLibraries([library])).toEqual([]);
+  expect(loadResidentLibraries([library])).toEqual([]);
   expect(loaded()).toContain(library);
 });

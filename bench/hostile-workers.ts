@@ -1,0 +1,153 @@
+// What one lying worker among honest ones does to a run: the accuracy that the run reports, the true one of its weights, who
+// was banned and what the person was told. Each run is short, with workers in processes of their own on real sockets.
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+import { startCoordinator } from '../coordinator/coordinator.ts';
+import { waitForWorkers } from '../coordinator/members/wait-for-workers.ts';
+import { codecRule } from '../coordinator/members/link-codecs.ts';
+import { prepareJob } from '../coordinator/model.ts';
+import { plainReport } from '../coordinator/report/plain-report.ts';
+import { openDataset } from '../coordinator/storage/open-dataset.ts';
+import { createOptimizer } from '../coordinator/training/optimizer.ts';
+import { train } from '../coordinator/training/train.ts';
+import { clockOf } from '../shared/clock.ts';
+import { limitTo, type Dataset } from '../shared/data/dataset.ts';
+import type { Job } from '../shared/model/job.ts';
+import { layoutOf } from '../shared/model/layout.ts';
+import type { EngineChoice } from '../shared/engine/engine-choice.ts';
+import { openThreadedEngine } from '../worker-node/thread/threaded-engine.ts';
+import { integer, part } from '../cli/options.ts';
+import { HOSTILE_KINDS } from './support/hostile-kinds.ts';
+
+interface Flags {
+  readonly kinds: string;
+  readonly honest: number;
+  readonly hostile: number;
+  readonly engines: string;
+  readonly epochs: number;
+  readonly limit: number;
+  readonly codec: string;
+  readonly audit?: number;
+  readonly seed: number;
+  readonly data?: string;
+  readonly verbose?: boolean;
+}
+
+const flags = new Command('npm run bench -- hostile-workers')
+  .option('--kinds <names>', 'separated by commas', Object.keys(HOSTILE_KINDS).join())
+  .option('--honest <n>', 'honest workers', integer(1, 100), 3)
+  .option('--hostile <n>', 'lying workers', integer(0, 100), 1)
+  .option('--engines <names>', 'of the workers, by turns', 'native')
+  .option('--epochs <n>', '', integer(1, 100), 2)
+  .option('--limit <n>', 'training samples', integer(1, 60_000), 6_000)
+  .option('--codec <name>', 'as train has it', 'auto')
+  .option('--audit <part>', 'as train has it', part)
+  .option('--seed <n>', '', integer(0, 2 ** 32 - 1), 1337)
+  .option('--data <dir>', 'MNIST files; MNIST_DIR by default')
+  .option('--verbose', 'all lines of the run')
+  .parse()
+  .opts<Flags>();
+
+const clock = clockOf(globalThis);
+const worker = fileURLToPath(new URL('support/hostile-worker.js', import.meta.url));
+const threadFile = './dist/worker-node/thread/engine-thread.js';
+const data = flags.data ?? process.env.MNIST_DIR;
+const quiet = plainReport(() => undefined, clock);
+const dataset = limitTo(
+  await openDataset({ ...(data === undefined ? {} : { data }), seed: 1 }, quiet),
+  flags.limit,
+);
+
+const titles = 'kind | reported | true | honest banned | liars banned | seconds | what was said';
+console.log(`| ${titles} |\n|${' --- |'.repeat(7)}`);
+for (const kind of flags.kinds.split(',')) console.log(await runWith(kind));
+process.exit(0);
+
+/** @returns a row of the table */
+async function runWith(kind: string): Promise<string> {
+  const { epochs, seed, audit, codec } = flags;
+  const { job, initialWeights } = await prepareJob(dataset, { batchSize: 128, epochs, seed });
+  const said: string[] = [];
+  const stop = new AbortController();
+  const report = plainReport((line) => {
+    said.push(line);
+    if (flags.verbose === true) console.log(`    ${line}`);
+  }, clock);
+  const coordinator = await startCoordinator({
+    ...{ job, clock, report, audit },
+    host: '127.0.0.1',
+    port: 0,
+    maxWorkers: 100,
+    codecs: codecRule(codec),
+    ...(codec === 'auto' ? {} : { recodesFor: () => true }),
+    pageDir: 'dist/page',
+    signal: stop.signal,
+  });
+  const engines = flags.engines.split(',');
+  const names = [
+    ...Array.from({ length: flags.honest }, (_, i) => `honest-${i}`),
+    ...Array.from({ length: flags.hostile }, (_, i) => `liar-${i}`),
+  ];
+  const children = names.map((name, i) => {
+    const how = name.startsWith('liar') ? kind : 'honest';
+    const engine = engines[i % engines.length] ?? 'native';
+    return fork(worker, [coordinator.urls[0] ?? '', name, engine, how], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+  });
+  await waitForWorkers(coordinator.pool, names.length, 60_000, clock, stop.signal);
+  const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
+  const { weights } = optimizer.resident;
+  weights.set(initialWeights);
+  const { rounds, pool } = coordinator;
+  let [reported, error] = [NaN, ''];
+  const startedMs = clock.now();
+  await train({
+    ...{ job, dataset, weights, optimizer, rounds, pool, report, clock },
+    signal: stop.signal,
+    save: (record) => {
+      reported = record.val_accuracy;
+      return Promise.resolve();
+    },
+  }).catch((thrown: unknown) => (error = String(thrown)));
+  const seconds = (clock.now() - startedMs) / 1000;
+  await coordinator.close('done');
+  for (const child of children) if (child.connected) child.disconnect();
+  const banned = said.filter((line) => / is (expelled|banned)/.test(line));
+  const warned = [...said.filter((line) => line.startsWith('!')), error].filter((line) => line !== '');
+  const cells = [
+    HOSTILE_KINDS[kind]?.about ?? kind,
+    reported.toFixed(4),
+    (await trueAccuracy(job, weights, dataset)).toFixed(4),
+    banned.filter((line) => line.startsWith('! honest-')).length,
+    banned.filter((line) => line.startsWith('! liar-')).length,
+    seconds.toFixed(1),
+    warned.slice(0, 3).join(' / ').slice(0, 400) || 'nothing',
+  ];
+  return `| ${cells.join(' | ')} |`;
+}
+
+/** Of the weights by themselves, by an engine of this process. */
+async function trueAccuracy(job: Job, weights: Float32Array, { test }: Dataset): Promise<number> {
+  const threaded = await openThreadedEngine({
+    file: threadFile,
+    choice: (flags.engines.split(',')[0] ?? 'native') as EngineChoice,
+    note: () => undefined,
+  });
+  const trainer = await threaded.engine.load(job);
+  trainer.setWeights(weights.slice());
+  const imageBytes = test.images.length / test.count;
+  let correct = 0;
+  for (let from = 0; from < test.count; from += 500) {
+    const to = Math.min(test.count, from + 500);
+    const result = await trainer.evaluate({
+      sampleNumbers: Uint32Array.from({ length: to - from }, (_, i) => from + i),
+      images: test.images.slice(from * imageBytes, to * imageBytes),
+      labels: test.labels.slice(from, to),
+    });
+    correct += result.correct;
+  }
+  await threaded.close();
+  return correct / test.count;
+}

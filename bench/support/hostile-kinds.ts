@@ -1,0 +1,109 @@
+import type { Shard } from '../../shared/data/shard.ts';
+import type { Engine, ShardResult, Trainer } from '../../shared/engine/engine.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
+
+/** What a hostile worker does with its gradients and evaluations; `answers` counts its gradients, from 0. */
+interface HostileKind {
+  readonly about: string;
+  /** Changes an honest gradient in place. */
+  readonly spoil?: (gradient: Float32Array, answers: number) => void;
+  /** Answers these gradients without computing anything. */
+  readonly invent?: (gradient: Float32Array, answers: number) => boolean;
+  /** Changes the labels before an honest computation. */
+  readonly relabel?: (label: number, classes: number) => number;
+  /** Says without looking that every sample of an evaluation is right. */
+  readonly allCorrect?: boolean;
+  /** Leaves after so many answers. */
+  readonly leavesAfter?: number;
+}
+
+const scale =
+  (factor: number) =>
+  (gradient: Float32Array): void => {
+    for (let i = 0; i < gradient.length; i++) gradient[i] = (gradient[i] ?? 0) * factor;
+  };
+
+/** Uniform noise of about this norm; a counter makes it, so that a run can be repeated. */
+function noise(gradient: Float32Array, norm: number, seed: number): void {
+  let state = (seed * 2_654_435_761 + 12_345) >>> 0;
+  const width = (2 * norm * Math.sqrt(3)) / Math.sqrt(gradient.length);
+  for (let i = 0; i < gradient.length; i++) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    gradient[i] = (state / 2 ** 32 - 0.5) * width;
+  }
+}
+
+/** Of a shard of the default model at the start; a liar without any would be found by that alone. */
+const USUAL_NORM = 10;
+
+/** What was seen to ruin runs, by name. */
+export const HOSTILE_KINDS: Readonly<Record<string, HostileKind>> = {
+  honest: { about: 'as it should be' },
+  turned: { about: 'sign turned', spoil: scale(-1) },
+  'times-3': { about: 'gradient x -3', spoil: scale(-3) },
+  'times-9': { about: 'gradient x -9', spoil: scale(-9) },
+  labels: { about: 'labels + 1', relabel: (label, classes) => (label + 1) % classes },
+  drift: { about: 'slow drift', spoil: (gradient, answers) => scale(1 - 0.04 * answers)(gradient) },
+  noise: {
+    about: 'noise at once',
+    invent: (gradient, answers) => (noise(gradient, USUAL_NORM, answers), true),
+  },
+  greedy: {
+    about: 'takes the batch, then 1e30',
+    invent: (gradient, answers) => (gradient.fill(answers < 30 ? 0 : 1e30), true),
+  },
+  zeros: { about: 'zeros at once', invent: (gradient) => (gradient.fill(0), true) },
+  once: {
+    about: 'one answer of 1e30, then gone',
+    leavesAfter: 1,
+    spoil: (gradient) => void gradient.fill(1e30),
+  },
+  three: {
+    about: 'three answers of 1e18, then honest',
+    spoil: (gradient, answers) => void (answers < 3 && gradient.fill(1e18)),
+  },
+  largest: {
+    about: 'two answers of 3.4e38, then honest',
+    spoil: (gradient, answers) => void (answers < 2 && gradient.fill(3.4e38)),
+  },
+  evaluation: { about: 'all correct at once', allCorrect: true },
+};
+
+/** An engine that lies in one of these ways. @param leave called when it has answered all that it wants to */
+export function hostileEngine(engine: Engine, kind: string, leave: () => void): Engine {
+  const how = HOSTILE_KINDS[kind];
+  if (how === undefined) throw new Error(`There are: ${Object.keys(HOSTILE_KINDS).join(', ')}.`);
+  const { spoil, invent, relabel, allCorrect = false, leavesAfter = Infinity } = how;
+  let answers = 0;
+  return {
+    info: engine.info,
+    async load(job) {
+      const trainer = await engine.load(job);
+      const { classes } = job.data;
+      const changed = (shard: Shard): Shard =>
+        relabel === undefined ? shard : { ...shard, labels: shard.labels.map((l) => relabel(l, classes)) };
+      const lying: Trainer = {
+        ...trainer,
+        givesFactors: false,
+        async gradient(step: Step, shard: Shard, gradient: Float32Array): Promise<ShardResult> {
+          const samples = shard.labels.length;
+          const invented = invent?.(gradient, answers) === true;
+          const result = invented
+            ? { lossSum: samples * 0.3, correct: Math.floor(samples * 0.9) }
+            : await trainer.gradient(step, changed(shard), gradient);
+          spoil?.(gradient, answers);
+          if (++answers >= leavesAfter) setTimeout(leave, 50);
+          return result;
+        },
+        async evaluate(shard: Shard): Promise<ShardResult> {
+          const samples = shard.labels.length;
+          return allCorrect || invent !== undefined
+            ? { lossSum: samples * 0.01, correct: samples }
+            : trainer.evaluate(shard);
+        },
+      };
+      if (invent !== undefined || relabel !== undefined) lying.prepare = () => undefined;
+      return lying;
+    },
+  };
+}

@@ -1,0 +1,69 @@
+import type { Dataset } from '../shared/data/dataset.ts';
+import type { Job } from '../shared/model/job.ts';
+import { normalizesBatches } from '../shared/model/topology.ts';
+import type { Program } from './program.ts';
+import type { Report } from './report/report.ts';
+import { tryStep } from './trial-step.ts';
+
+/** What is checked of a run's model before its first step. */
+interface Checked {
+  readonly job: Job;
+  readonly initialWeights: Float32Array;
+  readonly dataset: Dataset;
+  readonly notes: readonly string[];
+}
+
+/** Samples that the default model has always been trained on; it needs no trial there. */
+const USUAL_SAMPLES = '28,28,1';
+
+/**
+ * Says how the model was read, and tries one step with it, unless it is the default one on images of the usual size.
+ * @param ownModel whether a person's model is trained
+ * @throws Error with a sentence if it cannot be trained
+ */
+export async function checkModel(
+  { job, initialWeights, dataset, notes }: Checked,
+  ownModel: boolean,
+  program: Pick<Program, 'openTrialEngine'>,
+  report: Report,
+): Promise<void> {
+  for (const note of notes) report.warn(note);
+  if (normalizesBatches(job.topology) && job.microShard === 1) {
+    throw new Error(
+      'The model has BatchNormalization, which learns nothing from micro-shards of one sample. Use a larger --micro-shard.',
+    );
+  }
+  if (!ownModel && String(dataset.sampleShape) === USUAL_SAMPLES) return;
+  await tryStep(await program.openTrialEngine(), { job, initialWeights }, dataset);
+}
+
+/** Addresses at which nobody else can join. */
+const LOOPBACK = /^(127\.|::1$|localhost$)/;
+
+/**
+ * Warns of batch normalization where a batch is computed in parts: each is normalized by itself. See
+ * docs/decisions/batch-normalization.md.
+ */
+export function warnOfShardStatistics(
+  { topology, microShard }: Job,
+  {
+    command,
+    workers,
+    host,
+  }: { readonly command: 'train' | 'coordinator'; readonly workers: number; readonly host: string },
+  report: Report,
+): void {
+  if (!normalizesBatches(topology)) return;
+  if (microShard !== undefined) {
+    report.warn(
+      `The model has BatchNormalization: every micro-shard of ${microShard} samples is normalized by itself (per-shard ` +
+        'statistics). A larger --micro-shard comes closer to the whole batch.',
+    );
+    return;
+  }
+  if (command === 'train' && workers === 1 && LOOPBACK.test(host)) return;
+  report.warn(
+    "The model has BatchNormalization: each worker's shard is normalized by itself (per-shard statistics), so the result " +
+      'depends on the number of workers. LayerNormalization, frozen layers or train --workers 1 avoid it.',
+  );
+}

@@ -1,0 +1,51 @@
+import { isIPv6 } from 'node:net';
+
+/** Groups of an IPv6 address that name one customer's network: a /64. */
+const NETWORK_GROUPS = 4;
+/** A provider hands out at least a /56 or /48 to whoever asks. */
+const SITE_GROUPS = 3;
+
+/**
+ * The network that a peer's address belongs to, as limits count it: an IPv4 address (also one written as IPv6), or the
+ * /64 of an IPv6 address, all of which one machine may have.
+ * @param address as a socket gives it; empty or unknown text is a network of its own
+ */
+export function addressBlock(address: string): string {
+  const plain = address.split('%', 1)[0] ?? '';
+  const mapped = ipv4Within(plain);
+  if (mapped !== null) return mapped;
+  return isIPv6(plain) ? `${groupsOf(plain).slice(0, NETWORK_GROUPS).join(':')}::/64` : plain;
+}
+
+/** The wider network around that one: the /24 of an IPv4 address, the /48 of an IPv6 address. */
+export function wideBlock(address: string): string {
+  const plain = address.split('%', 1)[0] ?? '';
+  const ipv4 = ipv4Within(plain) ?? plain;
+  if (isIPv6(ipv4)) return `${groupsOf(ipv4).slice(0, SITE_GROUPS).join(':')}::/48`;
+  return `${ipv4.split('.').slice(0, 3).join('.')}/24`;
+}
+
+/** The IPv4 address that an IPv6 one stands for (::ffff:1.2.3.4, in whatever spelling), or null. */
+function ipv4Within(address: string): string | null {
+  if (!isIPv6(address)) return null;
+  const groups = groupsOf(address);
+  if (groups.slice(0, 5).some((group) => group !== '0') || groups[5] !== 'ffff') return null;
+  return groups
+    .slice(6)
+    .flatMap((group) => [parseInt(group, 16) >> 8, parseInt(group, 16) & 255])
+    .join('.');
+}
+
+/** The eight groups of a valid IPv6 address, without leading zeros. */
+function groupsOf(address: string): string[] {
+  const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(address);
+  const hex = (high: string | undefined, low: string | undefined): string =>
+    ((Number(high) << 8) | Number(low)).toString(16);
+  const text =
+    dotted === null ? address : `${dotted[1]}${hex(dotted[2], dotted[3])}:${hex(dotted[4], dotted[5])}`;
+  const [front = '', back] = text.split('::');
+  const before = front === '' ? [] : front.split(':');
+  const after = back === undefined || back === '' ? [] : back.split(':');
+  const zeros = Array.from({ length: 8 - before.length - after.length }, () => '0');
+  return [...before, ...zeros, ...after].map((group) => parseInt(group, 16).toString(16));
+}

@@ -1,0 +1,53 @@
+import type { Clock } from '../../shared/clock.ts';
+import { TokenBucket, type BucketLimits } from './token-bucket.ts';
+
+export interface BlockBudgetLimits {
+  readonly ofBlock: BucketLimits;
+  readonly inAll: BucketLimits;
+}
+
+/** More blocks than this have no budget of their own: a newcomer then shares that of all. Some hundred bytes each. */
+const MAX_BLOCKS = 10_000;
+/** Looking through all of them takes some hundred microseconds. */
+const FORGET_EVERY_MS = 1_000;
+
+/** A budget of each address block, and one of all blocks together. */
+export class BlockBudget {
+  readonly #clock: Pick<Clock, 'now'>;
+  readonly #limits: BlockBudgetLimits;
+  readonly #inAll: TokenBucket;
+  readonly #blocks = new Map<string, TokenBucket>();
+  #forgotMs = -Infinity;
+
+  constructor(clock: Pick<Clock, 'now'>, limits: BlockBudgetLimits) {
+    this.#clock = clock;
+    this.#limits = limits;
+    this.#inAll = new TokenBucket(limits.inAll, clock.now());
+  }
+
+  /**
+   * Spends units of a block's budget and of that of all.
+   * @returns false if either has too few left; what the block's own lacks costs the others nothing
+   */
+  spend(block: string, units = 1): boolean {
+    const nowMs = this.#clock.now();
+    return this.#bucketOf(block, nowMs).spend(nowMs, units) && this.#inAll.spend(nowMs, units);
+  }
+
+  #bucketOf(block: string, nowMs: number): TokenBucket {
+    const known = this.#blocks.get(block);
+    if (known !== undefined) return known;
+    if (this.#blocks.size >= MAX_BLOCKS) this.#forgetFull(nowMs);
+    const bucket = new TokenBucket(this.#limits.ofBlock, nowMs);
+    if (this.#blocks.size < MAX_BLOCKS) this.#blocks.set(block, bucket);
+    return bucket;
+  }
+
+  #forgetFull(nowMs: number): void {
+    if (nowMs - this.#forgotMs < FORGET_EVERY_MS) return;
+    this.#forgotMs = nowMs;
+    for (const [block, bucket] of this.#blocks) {
+      if (bucket.isFull(nowMs)) this.#blocks.delete(block);
+    }
+  }
+}

@@ -1,0 +1,80 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Clock } from '../../shared/clock.ts';
+import { addressBlock } from '../limits/address-block.ts';
+import { BlockBudget, type BlockBudgetLimits } from '../limits/block-budget.ts';
+
+/**
+ * What connections and requests may cost. A unit is some 30 microseconds of the coordinator's one thread. A class behind
+ * one router that opens the page at once, or comes back at once, needs some 3,000.
+ */
+const LIMITS: BlockBudgetLimits = {
+  ofBlock: { burst: 3_000, perSecond: 300 },
+  inAll: { burst: 10_000, perSecond: 1_000 },
+};
+const REQUEST_UNITS = 1;
+const CONNECTION_UNITS = 1;
+/** A handshake signs. */
+const TLS_CONNECTION_UNITS = 10;
+/** A WebSocket is set up, and a hello is parsed. */
+const UPGRADE_UNITS = 5;
+/** Requests of one connection that are not answered yet. Browsers do not pipeline; some programs send a few ahead. */
+const MAX_UNANSWERED = 16;
+/** A megabyte in that time is slow for any link. */
+const RESPONSE_WITHIN_MS = 60_000;
+
+interface Peer {
+  readonly remoteAddress?: string | undefined;
+  readonly destroyed: boolean;
+  destroy(): unknown;
+}
+
+/** Bounds what clients can have the coordinator do over HTTP before they have shown a token. */
+export class HttpLimits {
+  readonly #clock: Clock;
+  readonly #budget: BlockBudget;
+  readonly #unanswered = new WeakMap<Socket, number>();
+  /** A socket forgets its address when it is closed. */
+  readonly #blocks = new WeakMap<object, string>();
+
+  constructor(clock: Clock, limits: BlockBudgetLimits = LIMITS) {
+    this.#clock = clock;
+    this.#budget = new BlockBudget(clock, limits);
+  }
+
+  /** Closes a new connection of a network that has had too many connections and requests. @returns whether it is open */
+  connected(socket: Socket, isTls: boolean): boolean {
+    return this.#spend(socket, isTls ? TLS_CONNECTION_UNITS : CONNECTION_UNITS);
+  }
+
+  /** Closes the connection if a request is one too many, or its response is not read. @returns whether to answer it */
+  requested({ socket }: IncomingMessage, response: ServerResponse): boolean {
+    const unanswered = (this.#unanswered.get(socket) ?? 0) + 1;
+    // What is left of a chunk of requests is still parsed when their connection is closed, and costs its share.
+    if (!this.#spend(socket, REQUEST_UNITS)) return false;
+    if (unanswered > MAX_UNANSWERED) {
+      socket.destroy();
+      return false;
+    }
+    this.#unanswered.set(socket, unanswered);
+    const cancel = this.#clock.after(RESPONSE_WITHIN_MS, () => socket.destroy());
+    response.once('close', () => {
+      cancel();
+      this.#unanswered.set(socket, (this.#unanswered.get(socket) ?? 1) - 1);
+    });
+    return true;
+  }
+
+  /** The same for a request to open a WebSocket. */
+  upgraded(socket: Peer): boolean {
+    return this.#spend(socket, UPGRADE_UNITS);
+  }
+
+  #spend(socket: Peer, units: number): boolean {
+    const block = this.#blocks.get(socket) ?? addressBlock(socket.remoteAddress ?? '');
+    this.#blocks.set(socket, block);
+    if (this.#budget.spend(block, units) && !socket.destroyed) return true;
+    socket.destroy();
+    return false;
+  }
+}

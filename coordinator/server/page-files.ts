@@ -1,0 +1,111 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { extname, join } from 'node:path';
+import { messageOf } from '../../shared/error-text.ts';
+import type { Routes } from './routes.ts';
+
+/** One file of the page, with the compressed forms that the build has made of it. */
+interface PageFile {
+  readonly body: Buffer;
+  readonly brotli: Buffer | null;
+  readonly gzip: Buffer | null;
+  readonly contentType: string;
+  readonly cacheControl: string;
+  readonly etag: string;
+}
+
+const CONTENT_TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html;charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.ico': 'image/x-icon',
+  '.json': 'application/json',
+  '.wasm': 'application/wasm',
+  '.txt': 'text/plain',
+};
+/** Names of files that hold a hash of what is in them. */
+const HASHED_NAME = /-[A-Z0-9]{8}\.[a-z]+$/;
+const FOR_EVER = 'public, max-age=31536000, immutable';
+
+/**
+ * Serves the files of a folder from memory: a request opens no file, and one whose client goes away leaves nothing
+ * open. The folder is read once; it is the built page, some megabytes. A file that changes during a run, as when gradcast
+ * is updated, is not noticed. Requests for anything else are left to `next`.
+ * @param folder without subfolders; nothing is served if it does not exist
+ */
+export function pageFiles(folder: string): Routes {
+  const files = readFolder(folder);
+  return (request, response, next) => {
+    const path = (request.url ?? '').split(/[?#]/, 1)[0] ?? '';
+    const file = files.get(path === '/' ? '/index.html' : path);
+    if (file === undefined) next();
+    else send(file, request, response);
+  };
+}
+
+function send(file: PageFile, { headers, method }: IncomingMessage, response: ServerResponse): void {
+  response.setHeader('Cache-Control', file.cacheControl);
+  response.setHeader('ETag', file.etag);
+  response.setHeader('Vary', 'Accept-Encoding');
+  if (headers['if-none-match']?.includes(file.etag) === true) {
+    response.writeHead(304).end();
+    return;
+  }
+  const [coding, body] = encodingFor(file, headers['accept-encoding']);
+  response.setHeader('Content-Type', file.contentType);
+  response.setHeader('Content-Length', body.length);
+  if (coding !== null) response.setHeader('Content-Encoding', coding);
+  response.end(method === 'HEAD' ? undefined : body);
+}
+
+/** The smallest form that the client takes. */
+function encodingFor(file: PageFile, accepted = ''): readonly [string | null, Buffer] {
+  if (file.brotli !== null && accepts(accepted, 'br')) return ['br', file.brotli];
+  if (file.gzip !== null && accepts(accepted, 'gzip')) return ['gzip', file.gzip];
+  return [null, file.body];
+}
+
+/** Whether an Accept-Encoding header has a coding, and not only to forbid it by a weight of 0 (RFC 9110, 12.5.3). */
+function accepts(header: string, coding: string): boolean {
+  return header.split(',').some((part) => {
+    const [name = '', ...parameters] = part.split(';').map((text) => text.trim().toLowerCase());
+    return name === coding && !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter));
+  });
+}
+
+function readFolder(folder: string): ReadonlyMap<string, PageFile> {
+  const names = namesIn(folder);
+  const files = new Map<string, PageFile>();
+  for (const name of names) {
+    if (/\.(br|gz)$/.test(name)) continue;
+    const body = readFileSync(join(folder, name));
+    const compressed = (extension: string): Buffer | null =>
+      names.has(name + extension) ? readFileSync(join(folder, name + extension)) : null;
+    files.set(`/${name}`, {
+      body,
+      brotli: compressed('.br'),
+      gzip: compressed('.gz'),
+      contentType: CONTENT_TYPES[extname(name)] ?? 'application/octet-stream',
+      cacheControl: HASHED_NAME.test(name) ? FOR_EVER : 'no-cache',
+      // Weak: the compressed forms have the same.
+      etag: `W/"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`,
+    });
+  }
+  return files;
+}
+
+function namesIn(folder: string): ReadonlySet<string> {
+  try {
+    const entries = readdirSync(folder, { withFileTypes: true });
+    return new Set(entries.filter((entry) => entry.isFile()).map(({ name }) => name));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Set();
+    const reason = messageOf(error);
+    throw new Error(`The page in ${folder} cannot be read (${reason}). Install gradcast anew.`, {
+      cause: error,
+    });
+  }
+}

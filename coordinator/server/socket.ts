@@ -1,0 +1,143 @@
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { RawData, WebSocket } from 'ws';
+import type { Clock } from '../../shared/clock.ts';
+import { closeReason, CloseCode } from '../../shared/protocol/close-code.ts';
+import { readableText } from '../../shared/protocol/readable.ts';
+import type { Connection } from '../../shared/transport.ts';
+import { addressBlock } from '../limits/address-block.ts';
+import type { ReceiveBudget } from '../limits/receive-budget.ts';
+import { TokenBucket } from '../limits/token-bucket.ts';
+import type { PoolConnection } from '../members/greetings.ts';
+import { Arrival } from './arrival.ts';
+import { isLoopback } from './reachable.ts';
+
+/** What carries a WebSocket. */
+export type Carrier = Duplex & Pick<Socket, 'remoteAddress' | 'remotePort'>;
+
+export interface AttachOptions {
+  readonly clock: Clock;
+  readonly connect: (connection: Connection) => PoolConnection;
+  readonly receiveBudget: ReceiveBudget;
+  /** Called when the peer has been admitted. */
+  readonly admitted: () => void;
+  /** Called once at the end. @param fault whether the peer was refused, or closed for what it sent */
+  readonly ended: (fault: boolean) => void;
+}
+
+/** A hello has less; whoever sends more before it is admitted is cut off. */
+const MAX_UNAUTHENTICATED_BYTES = 128 << 10;
+/** How long a peer has to answer a close before it is cut off. */
+export const CLOSE_GRACE_MS = 1_000;
+/**
+ * Messages and control frames that nobody has asked for. An honest client sends a ping of its WebSocket library now and
+ * then; its answers are earned by what it is sent.
+ */
+const UNASKED = { burst: 60, perSecond: 5 };
+/** Answers that a peer may owe: more than 64 pieces each of several shards. */
+const MAX_EARNED = 1_024;
+/** Codes of closes that no honest, working client gets again and again. */
+const FAULTS: ReadonlySet<number> = new Set<number>([
+  CloseCode.malformed,
+  CloseCode.unauthorized,
+  CloseCode.unexpected,
+  CloseCode.tooLarge,
+  CloseCode.tooMany,
+]);
+
+/** Connects one WebSocket with its owner, and bounds what its peer may send. */
+export function attach(webSocket: WebSocket, socket: Carrier, options: AttachOptions): void {
+  const { clock, connect, receiveBudget, admitted, ended } = options;
+  const arrivals = new Arrival();
+  const messages = new TokenBucket(UNASKED, clock.now());
+  let closedWith: number | null = null;
+  let over = false;
+  let pending = true;
+  let unauthenticatedBytes = 0;
+
+  const connection: Connection = {
+    sameMachine: isLoopback(socket.remoteAddress ?? ''),
+    addressBlock: addressBlock(socket.remoteAddress ?? ''),
+    get arrival() {
+      return arrivals.last;
+    },
+    send(frame) {
+      messages.earn(owner?.answersPerFrame ?? 0, MAX_EARNED);
+      webSocket.send(frame);
+    },
+    close(code, reason) {
+      closedWith ??= code;
+      webSocket.close(code, reason);
+      setTimeout(() => webSocket.terminate(), CLOSE_GRACE_MS).unref();
+    },
+    terminate: () => webSocket.terminate(),
+    get bufferedBytes() {
+      return webSocket.bufferedAmount;
+    },
+  };
+  const end = (code: number, reason: string): void => {
+    if (over) return;
+    over = true;
+    account.close();
+    owner?.onClose(code, reason);
+    ended(owner?.welcomed === false ? closedWith !== CloseCode.full : FAULTS.has(closedWith ?? 0));
+  };
+  /** Closes the connection for what its peer sends, and reads nothing more of that. */
+  const cutOff = (code: CloseCode, sentence: string): void => {
+    connection.close(code, closeReason(sentence));
+    webSocket.pause();
+    end(code, sentence);
+  };
+  const account = receiveBudget.open({
+    pause: () => webSocket.pause(),
+    resume: () => webSocket.resume(),
+    expire: () => cutOff(CloseCode.timeout, 'A message came too slowly while others waited.'),
+  });
+  /** Counts a message or a control frame. @returns whether it may be heard */
+  const mayHear = (): boolean => {
+    if (over) return false;
+    if (messages.spend(clock.now())) return true;
+    cutOff(CloseCode.tooMany, 'It sends more messages than it was asked for.');
+    return false;
+  };
+
+  let owner: PoolConnection | null = null;
+  // Before the WebSocket's own listener, which says that a message is whole.
+  socket.prependListener('data', (chunk: Buffer) => {
+    if (over) return;
+    arrivals.came(chunk.length, performance.now());
+    if (owner?.welcomed === false) {
+      unauthenticatedBytes += chunk.length;
+      if (unauthenticatedBytes > MAX_UNAUTHENTICATED_BYTES) webSocket.terminate();
+      return;
+    }
+    const most = owner?.maxMessageBytes ?? Infinity;
+    if (arrivals.unfinishedBytes > most + MAX_UNAUTHENTICATED_BYTES) {
+      cutOff(CloseCode.tooLarge, `A frame of more than ${most} bytes, which is the most here.`);
+      return;
+    }
+    account.holds(arrivals.unfinishedMemoryBytes + (owner?.heldBytes ?? 0));
+  });
+  owner = connect(connection);
+  webSocket.on('message', (data: RawData, isBinary: boolean) => {
+    arrivals.whole();
+    if (!mayHear()) return;
+    if (isBinary) {
+      owner.onFrame(data as Buffer);
+      account.holds(over ? 0 : (owner.heldBytes ?? 0));
+      if (pending && owner.welcomed !== false) {
+        pending = false;
+        admitted();
+      }
+    } else {
+      connection.close(CloseCode.malformed, closeReason('Messages are binary frames; this one was text.'));
+    }
+  });
+  webSocket.on('ping', (data) => {
+    if (mayHear()) webSocket.pong(data);
+  });
+  webSocket.on('pong', mayHear);
+  webSocket.on('close', (code, reason) => end(code, readableText(reason.toString())));
+  // Followed by 'close', which says it all.
+  webSocket.on('error', () => undefined);
+}

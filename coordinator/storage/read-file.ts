@@ -1,0 +1,22 @@
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+
+/** Files of this size and above cannot be read into one piece of memory by Node. */
+const MAX_FILE_BYTES = 2 ** 31 - 1;
+
+/**
+ * The bytes of a regular file. A pipe or a device, which a read would wait for or never come to the end of, is refused.
+ * @throws Error with a part of a sentence, or the system's error
+ */
+export async function readRegularFile(path: string, maxBytes = MAX_FILE_BYTES): Promise<Buffer> {
+  // Without O_NONBLOCK, opening a pipe waits for somebody who writes to it. Windows has neither.
+  const file = await open(path, constants.O_RDONLY | ((constants.O_NONBLOCK as number | undefined) ?? 0));
+  try {
+    const stats = await file.stat();
+    if (!stats.isFile()) throw new Error('it is no regular file');
+    if (stats.size > maxBytes) throw new Error(`it has ${stats.size} bytes; at most ${maxBytes} are read`);
+    return await file.readFile();
+  } finally {
+    await file.close();
+  }
+}

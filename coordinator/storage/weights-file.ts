@@ -1,0 +1,101 @@
+import { isAbsolute, join, normalize } from 'node:path';
+import * as v from 'valibot';
+import { sizeOf } from '../../shared/model/layout.ts';
+import { readRegularFile } from './read-file.ts';
+
+/** Tensors of a saved model, by their names. */
+export type NamedWeights = ReadonlyMap<
+  string,
+  { readonly shape: readonly number[]; readonly values: Float32Array }
+>;
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const manifestSchema = v.array(
+  v.object({
+    paths: v.array(v.string()),
+    weights: v.array(
+      v.object({
+        name: v.string(),
+        shape: v.array(count),
+        dtype: v.string(),
+        quantization: v.optional(v.unknown()),
+      }),
+    ),
+  }),
+);
+
+/**
+ * The weights beside a model.json, in the format of TensorFlow.js.
+ * @param file for errors
+ * @param dir folder that the paths start from
+ * @param manifest weightsManifest of the file
+ * @returns null if the file names none
+ * @throws Error with a sentence if they are not there or not float32: a model is not trained from other ones instead
+ */
+export async function readWeights(
+  file: string,
+  dir: string,
+  manifest: unknown,
+): Promise<NamedWeights | null> {
+  if (manifest === undefined || manifest === null) return null;
+  const parsed = v.safeParse(manifestSchema, manifest);
+  if (!parsed.success)
+    throw new Error(`The weightsManifest of ${file} is damaged. Without it, training starts anew.`);
+  const tensors = new Map<string, { shape: number[]; values: Float32Array }>();
+  for (const { paths, weights } of parsed.output) {
+    const bytes = Buffer.concat(await Promise.all(paths.map((path) => readPart(file, dir, path))));
+    let at = 0;
+    for (const { name, shape, dtype, quantization } of weights) {
+      if (dtype !== 'float32' || quantization !== undefined) {
+        throw new Error(`${file}: the weights of ${name} are no plain float32, which is not supported.`);
+      }
+      const size = 4 * sizeOf(shape);
+      if (at + size > bytes.length) throw new Error(`${file}: its weights end before ${name} is complete.`);
+      // Copied: the bytes need not start at a multiple of four.
+      const values = new Float32Array(Uint8Array.from(bytes.subarray(at, at + size)).buffer);
+      tensors.set(name, { shape, values });
+      at += size;
+    }
+  }
+  return tensors.size === 0 ? null : tensors;
+}
+
+async function readPart(file: string, dir: string, path: string): Promise<Uint8Array> {
+  if (isAbsolute(path) || normalize(path).startsWith('..')) {
+    throw new Error(`${file} names weights outside its folder (${path}). Put them beside it.`);
+  }
+  return readRegularFile(join(dir, path)).catch((error: unknown) => {
+    throw new Error(
+      `${file} names weights in ${path}, which cannot be read. Put them beside it, or take weightsManifest out to start anew.`,
+      { cause: error },
+    );
+  });
+}
+
+/**
+ * Fills a flat vector with weights by their names.
+ * @param names of the model's tensors
+ * @param shapes of the model's tensors
+ * @throws Error if one is missing or has another shape
+ */
+export function fillWeights(
+  target: Float32Array,
+  names: readonly string[],
+  shapes: readonly (readonly number[])[],
+  weights: NamedWeights,
+): void {
+  let at = 0;
+  names.forEach((name, i) => {
+    const shape = shapes[i] ?? [];
+    const found = weights.get(name);
+    if (found === undefined || String(found.shape) !== String(shape)) {
+      const what = found === undefined ? 'none' : `[${found.shape.join(', ')}]`;
+      throw new Error(
+        `The model file's weights do not fit its topology: ${name} is [${shape.join(', ')}], they have ${what}. ` +
+          'Take weightsManifest out of the file to start anew.',
+      );
+    }
+    target.set(found.values, at);
+    at += found.values.length;
+  });
+}

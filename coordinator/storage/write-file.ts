@@ -1,0 +1,100 @@
+import { randomInt } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { diskProblem } from './disk-error.ts';
+
+/** What is used of an open file. */
+export interface WritableFile {
+  write(
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<{ bytesWritten: number }>;
+  read(bytes: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesRead: number }>;
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface WriteOptions {
+  /** Permissions of the file, if it is new. */
+  readonly mode?: number;
+  /** Called when the new file is complete, before it takes the place of the old one. What it throws ends the write. */
+  readonly beforeReplace?: () => Promise<void>;
+  /** Opens the temporary file; tests hand in disks that are full or lie. */
+  readonly openFile?: (path: string, flags: string, mode: number) => Promise<WritableFile>;
+}
+
+const CHUNK_BYTES = 1 << 20;
+/** Digits behind a name: a file that a killed process has not finished. */
+export const TEMPORARY_NAME = /\.\d{9,15}$/;
+
+/**
+ * Writes a whole file, or leaves the one that is there as it is: the bytes go to a temporary file beside it, are read back
+ * and compared, and take its place in one rename.
+ * @throws Error with a sentence that names the file and why, such as a full disk
+ */
+export async function writeWholeFile(
+  path: string,
+  contents: Uint8Array | string,
+  { mode = 0o666, beforeReplace, openFile = open }: WriteOptions = {},
+): Promise<void> {
+  const bytes = typeof contents === 'string' ? Buffer.from(contents) : contents;
+  const target = await regularTarget(path);
+  const temporary = `${target}.${randomInt(1e9, 1e14)}`;
+  const removeAtExit = (): void => rmSync(temporary, { force: true });
+  process.once('exit', removeAtExit);
+  let file: WritableFile | null = null;
+  try {
+    file = await openFile(temporary, 'wx+', mode);
+    await writeAll(file, bytes);
+    await file.sync();
+    await compare(file, bytes);
+    const opened = file;
+    file = null;
+    await opened.close();
+    await beforeReplace?.();
+    await rename(temporary, target);
+  } catch (error) {
+    await file?.close().catch(() => undefined);
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw new Error(`${path} could not be written: ${diskProblem(error)}.`, { cause: error });
+  } finally {
+    process.off('exit', removeAtExit);
+  }
+}
+
+/**
+ * The file that a path stands for. What is no file, such as a device or a pipe, is not replaced by one, also where a link
+ * points to it.
+ */
+async function regularTarget(path: string): Promise<string> {
+  const found = await stat(path).catch(() => null);
+  if (found === null) return path;
+  if (!found.isFile()) throw new Error(`${path} could not be written: it is no regular file.`);
+  return realpath(path);
+}
+
+/** A disk that is almost full takes a part of what it is given, and says so only in the number of bytes. */
+async function writeAll(file: WritableFile, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) {
+    const { bytesWritten } = await file.write(bytes, at, bytes.length - at, at);
+    if (bytesWritten === 0) throw new Error(`the disk took ${at} of ${bytes.length} bytes`);
+    at += bytesWritten;
+  }
+}
+
+async function compare(file: WritableFile, bytes: Uint8Array): Promise<void> {
+  // One byte more than a file of this length has: a longer one is wrong, too.
+  const chunk = Buffer.alloc(Math.min(CHUNK_BYTES, bytes.length + 1));
+  let at = 0;
+  for (;;) {
+    const { bytesRead } = await file.read(chunk, 0, chunk.length, at);
+    if (bytesRead === 0) break;
+    if (!chunk.subarray(0, bytesRead).equals(bytes.subarray(at, at + bytesRead))) {
+      throw new Error('the disk holds other bytes than were written');
+    }
+    at += bytesRead;
+  }
+  if (at !== bytes.length) throw new Error(`the disk holds ${at} of ${bytes.length} bytes`);
+}

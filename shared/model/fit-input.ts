@@ -1,0 +1,137 @@
+import type { Topology } from './job.ts';
+import { arrayOf, copyOfModel, isModel, layersOf, type LayerConfig } from './keras-layer.ts';
+import { sizeOf } from './layout.ts';
+
+/** Name of the layer that takes the samples where the model's own input has another shape. */
+const SAMPLES = 'samples';
+
+/**
+ * The topology, with an input of the data's shape where its own can only be meant so: sizes that are left open, one axis
+ * more or less of a single channel, everything in one row, channels first.
+ * @param topology as expandTopology returns it
+ * @param sampleShape of the data: [28, 28, 1]
+ * @returns null if the shapes have nothing to do with each other, or if the model has not just one input
+ */
+export function fitInput(topology: Topology, sampleShape: readonly number[]): Topology | null {
+  const model = copyOfModel(topology);
+  const input = inputLayer(model);
+  if (input === null) return null;
+  const wanted = arrayOf(input.config.batch_input_shape).slice(1);
+  const how = conversion(wanted, sampleShape);
+  if (how === null) return null;
+  if (how.className === null) input.config.batch_input_shape = [null, ...sampleShape];
+  else convert(model, input, how.className, how.config, sampleShape);
+  return { ...model };
+}
+
+interface Conversion {
+  /** Layer between the samples and the model; null if nothing has to be done. */
+  readonly className: 'Reshape' | 'Permute' | null;
+  readonly config: Record<string, unknown>;
+}
+
+function conversion(wanted: readonly unknown[], data: readonly number[]): Conversion | null {
+  const same = { className: null, config: {} };
+  const open = (size: unknown, i: number): boolean => size === null || size === data[i];
+  if (wanted.length === data.length && wanted.every(open)) return same;
+  if (!wanted.every((size): size is number => typeof size === 'number')) return null;
+  const [height, width, channels] = data;
+  if (data.length === 3 && String(wanted) === String([channels, height, width])) {
+    return { className: 'Permute', config: { dims: [3, 1, 2] } };
+  }
+  const withoutOnes = (shape: readonly number[]): string => String(shape.filter((size) => size !== 1));
+  const flat = wanted.length === 1 && wanted[0] === sizeOf(data);
+  if (!flat && withoutOnes(wanted) !== withoutOnes(data)) return null;
+  return { className: 'Reshape', config: { target_shape: wanted } };
+}
+
+/** The one layer that takes the model's input. */
+function inputLayer(model: LayerConfig): LayerConfig | null {
+  const layers = layersOf(model);
+  if (model.class_name === 'Sequential') {
+    const [first] = layers;
+    if (first === undefined) return null;
+    const nested = isModel(first) ? inputLayer(first) : first;
+    if (nested === null || !Array.isArray(nested.config.batch_input_shape)) return null;
+    if (nested === first) return first;
+    // tfjs asks the first layer itself, not what is in it.
+    const { batch_input_shape } = nested.config;
+    const input = { class_name: 'InputLayer', config: { name: SAMPLES, batch_input_shape } };
+    model.config.layers = [input, ...layers];
+    return input;
+  }
+  const inputs = arrayOf(model.config.input_layers);
+  if (inputs.length !== 1) return null;
+  const [name] = arrayOf(inputs[0]);
+  const found = layers.find((layer) => layer.config.name === name);
+  return found !== undefined && Array.isArray(found.config.batch_input_shape) ? found : null;
+}
+
+/** Puts a layer before the model's input. In a functional model it takes the input's place and name. */
+function convert(
+  model: LayerConfig,
+  input: LayerConfig,
+  className: string,
+  config: Record<string, unknown>,
+  sampleShape: readonly number[],
+): void {
+  const batch_input_shape = [null, ...sampleShape];
+  if (model.class_name === 'Sequential') {
+    const rest = layersOf(model).filter((layer) => layer !== input || layer.class_name !== 'InputLayer');
+    delete input.config.batch_input_shape;
+    const name = `${SAMPLES}_${className.toLowerCase()}`;
+    model.config.layers = [
+      { class_name: className, config: { name, ...config, batch_input_shape } },
+      ...rest,
+    ];
+    return;
+  }
+  const samples = {
+    class_name: 'InputLayer',
+    config: { name: SAMPLES, batch_input_shape, dtype: 'float32' },
+  };
+  const { name } = input.config;
+  input.class_name = className;
+  input.config = { name, ...config };
+  input.inbound_nodes = [[[SAMPLES, 0, 0, {}]]];
+  model.config.layers = [{ ...samples, name: SAMPLES, inbound_nodes: [] }, ...layersOf(model)];
+  model.config.input_layers = [[SAMPLES, 0, 0]];
+}
+
+/** Layers that change no value. */
+const SHAPE_LAYERS: ReadonlySet<string> = new Set([
+  'InputLayer',
+  'Reshape',
+  'Permute',
+  'Flatten',
+  'ZeroPadding2D',
+  'Cropping2D',
+]);
+
+/** From which scale on a Rescaling is meant for bytes: 1 / 255, 1 / 127.5. */
+const MAX_BYTE_SCALE = 0.02;
+
+/**
+ * Whether the model scales bytes itself: what comes first is a Rescaling by about 1 / 255.
+ * @param topology as expandTopology returns it
+ */
+export function takesBytes(topology: Topology): boolean {
+  const model = copyOfModel(topology);
+  let layers = layersOf(model);
+  if (model.class_name !== 'Sequential') {
+    layers = [];
+    let next = arrayOf(arrayOf(model.config.input_layers)[0])[0];
+    // One layer after the other, as long as the input goes one way.
+    for (;;) {
+      const users = layersOf(model).filter((layer) =>
+        JSON.stringify(layer.inbound_nodes ?? []).includes(JSON.stringify(next)),
+      );
+      const [user] = users;
+      if (users.length !== 1 || user === undefined || layers.includes(user)) break;
+      layers.push(user);
+      next = user.config.name;
+    }
+  }
+  const first = layers.find(({ class_name: className }) => !SHAPE_LAYERS.has(className));
+  return first?.class_name === 'Rescaling' && Math.abs(Number(first.config.scale)) <= MAX_BYTE_SCALE;
+}

@@ -1,0 +1,223 @@
+import { entryOf } from './keras-layer.ts';
+import {
+  absent,
+  activation,
+  any,
+  counts,
+  countsOrNone,
+  dtype,
+  everywhere,
+  finiteNumber,
+  flag,
+  initializer,
+  nested,
+  noiseShape,
+  noPenalty,
+  only,
+  strictly,
+  tensors,
+  wholeNumber,
+  wholeNumbers,
+  type Rule,
+} from './layer-rules.ts';
+
+/**
+ * Every layer that gradcast trains, with every key of its configuration and the values that tfjs-layers 4.22 (with our
+ * corrections) computes as Keras 2 does; sources: the layers' constructors and get_config of both. A class or key that
+ * does not stand here is refused, so a new key is first compared with Keras (test/reference) and then added.
+ */
+
+type Rules = Readonly<Record<string, Rule>>;
+
+const COMMON: Rules = {
+  name: any,
+  trainable: flag,
+  dtype,
+  batch_input_shape: any,
+  quantization_config: absent,
+};
+
+const dataFormat = only('channels_last', 'channels_first');
+const channelsLast = only('channels_last');
+const padding = only('valid', 'same');
+
+const CONV: Rules = {
+  kernel_size: counts,
+  strides: counts,
+  padding,
+  data_format: dataFormat,
+  // tfjs has no gradient of a dilated convolution, and does not pass the rate to a depthwise one.
+  dilation_rate: everywhere(1),
+  groups: only(1),
+  activation,
+  use_bias: flag,
+  activity_regularizer: noPenalty,
+};
+const CONV_OF_FILTERS: Rules = { ...CONV, filters: counts, ...tensors('kernel', 'bias') };
+const TRANSPOSED: Rules = { ...CONV_OF_FILTERS, output_padding: absent };
+const POOL: Rules = { pool_size: counts, strides: countsOrNone, padding, data_format: dataFormat };
+const GLOBAL_POOL: Rules = { data_format: dataFormat, keepdims: absent };
+
+const CELL: Rules = {
+  units: counts,
+  activation,
+  use_bias: flag,
+  ...tensors('kernel', 'recurrent', 'bias'),
+  dropout: absent,
+  recurrent_dropout: absent,
+  // Fixes nothing where nothing is dropped.
+  seed: any,
+};
+/** `implementation` says how, not what, is computed. */
+const GATED_CELL: Rules = {
+  ...CELL,
+  recurrent_activation: { ...activation, missing: 'sigmoid' },
+  implementation: any,
+};
+const LSTM_CELL: Rules = { ...GATED_CELL, unit_forget_bias: { ...flag, missing: true } };
+const GRU_CELL: Rules = { ...GATED_CELL, reset_after: absent };
+const RECURRENT: Rules = {
+  return_sequences: flag,
+  return_state: absent,
+  go_backwards: flag,
+  stateful: absent,
+  unroll: any,
+  time_major: absent,
+  // Masks are refused where they are made.
+  zero_output_for_mask: any,
+  input_length: any,
+  activity_regularizer: noPenalty,
+};
+
+const NORMALIZATION: Rules = {
+  epsilon: finiteNumber,
+  center: flag,
+  scale: flag,
+  ...tensors('beta', 'gamma'),
+};
+
+const TABLE: Readonly<Record<string, Rules>> = {
+  InputLayer: { sparse: absent, ragged: absent, optional: absent, type_spec: absent },
+  Dense: {
+    units: counts,
+    activation,
+    use_bias: flag,
+    ...tensors('kernel', 'bias'),
+    activity_regularizer: noPenalty,
+  },
+  Activation: { activation },
+  Dropout: { rate: finiteNumber, seed: any, noise_shape: noiseShape },
+  Flatten: { data_format: dataFormat },
+  Reshape: { target_shape: wholeNumbers },
+  Permute: { dims: wholeNumbers },
+  RepeatVector: { n: counts },
+
+  Conv1D: { ...CONV_OF_FILTERS, data_format: channelsLast },
+  Conv2D: CONV_OF_FILTERS,
+  Conv3D: CONV_OF_FILTERS,
+  Conv2DTranspose: TRANSPOSED,
+  Conv3DTranspose: TRANSPOSED,
+  DepthwiseConv2D: {
+    ...CONV,
+    data_format: channelsLast,
+    depth_multiplier: counts,
+    ...tensors('depthwise', 'bias'),
+  },
+  SeparableConv2D: {
+    ...CONV,
+    filters: counts,
+    depth_multiplier: counts,
+    ...tensors('depthwise', 'pointwise', 'bias'),
+  },
+
+  MaxPooling1D: { ...POOL, data_format: channelsLast },
+  MaxPooling2D: POOL,
+  MaxPooling3D: POOL,
+  AveragePooling1D: { ...POOL, data_format: channelsLast },
+  AveragePooling2D: POOL,
+  AveragePooling3D: POOL,
+  GlobalMaxPooling1D: { ...GLOBAL_POOL, data_format: channelsLast },
+  GlobalMaxPooling2D: GLOBAL_POOL,
+  GlobalAveragePooling1D: { ...GLOBAL_POOL, data_format: channelsLast },
+  GlobalAveragePooling2D: GLOBAL_POOL,
+  ZeroPadding2D: { padding: wholeNumbers, data_format: dataFormat },
+  Cropping2D: { cropping: wholeNumbers, data_format: dataFormat },
+  UpSampling2D: { size: counts, data_format: dataFormat, interpolation: only('nearest', 'bilinear') },
+
+  ReLU: { max_value: any, negative_slope: finiteNumber, threshold: finiteNumber },
+  LeakyReLU: { alpha: finiteNumber },
+  PReLU: { ...tensors('alpha'), shared_axes: any },
+  ELU: { alpha: only(1) },
+  Softmax: { axis: { ...strictly(-1, [-1]), missing: -1 } },
+
+  BatchNormalization: {
+    ...NORMALIZATION,
+    axis: wholeNumber,
+    momentum: finiteNumber,
+    moving_mean_initializer: initializer,
+    moving_variance_initializer: initializer,
+    renorm: absent,
+    renorm_clipping: any,
+    renorm_momentum: any,
+    virtual_batch_size: absent,
+    fused: any,
+    synchronized: absent,
+  },
+  LayerNormalization: { ...NORMALIZATION, axis: wholeNumbers, rms_scaling: absent },
+
+  Add: {},
+  Multiply: {},
+  Average: {},
+  Maximum: {},
+  Minimum: {},
+  Concatenate: {
+    axis: { accepts: (value) => Number.isInteger(value) && value !== 0, expected: 'axis 0 is the batch' },
+  },
+  Dot: { axes: wholeNumbers, normalize: flag },
+
+  Embedding: {
+    input_dim: counts,
+    output_dim: counts,
+    ...tensors('embeddings'),
+    activity_regularizer: noPenalty,
+    mask_zero: absent,
+    input_length: any,
+  },
+  SimpleRNN: { ...CELL, ...RECURRENT },
+  LSTM: { ...LSTM_CELL, ...RECURRENT },
+  GRU: { ...GRU_CELL, ...RECURRENT },
+  RNN: { ...RECURRENT, cell: nested, num_constants: absent },
+  SimpleRNNCell: CELL,
+  LSTMCell: LSTM_CELL,
+  GRUCell: GRU_CELL,
+  StackedRNNCells: { cells: any },
+  Bidirectional: {
+    layer: nested,
+    merge_mode: strictly('concat', 'sum', 'ave', 'mul'),
+    num_constants: absent,
+  },
+  TimeDistributed: { layer: nested },
+  Rescaling: { scale: finiteNumber, offset: finiteNumber },
+};
+
+const MODEL: Rules = {
+  name: any,
+  trainable: flag,
+  dtype,
+  layers: any,
+  input_layers: any,
+  output_layers: any,
+  build_input_shape: any,
+};
+const MODELS: Readonly<Record<string, Rules>> = { Sequential: MODEL, Functional: MODEL, Model: MODEL };
+
+/** @returns the keys of a layer's class, or null if the class is not supported */
+export function rulesOf(className: string): Rules | null {
+  const model = entryOf(MODELS, className);
+  if (model !== undefined) return model;
+  const layer = entryOf(TABLE, className);
+  return layer === undefined ? null : { ...COMMON, ...layer };
+}
+
+/** Classes of the table, for tests. */
+export const LAYER_CLASSES: readonly string[] = Object.keys(TABLE);

@@ -1,0 +1,191 @@
+import { once } from 'node:events';
+import { readdirSync, statSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
+import { WebSocket } from 'ws';
+import { startServer, type RunningServer, type ServerOptions } from '../../../coordinator/server/server.ts';
+import { CloseCode } from '../../../shared/protocol/close-code.ts';
+import type { Connection } from '../../../shared/transport.ts';
+import { manualClock } from '../../support/manual-clock.ts';
+
+let server: RunningServer;
+afterEach(() => server.close());
+const clock = manualClock();
+
+async function serve(options: Partial<ServerOptions> = {}): Promise<void> {
+  server = await startServer({
+    ...{ host: '127.0.0.1', port: 0, pageDir: 'dist/page', maxFrameBytes: 1 << 20, clock },
+    routes: (_request, _response, next) => next(),
+    connect: () => ({ onFrame: () => undefined, onClose: () => undefined }),
+    ...options,
+  });
+}
+
+const dial = (): Promise<Socket> =>
+  new Promise((resolve) => {
+    const socket = connect(server.port, '127.0.0.1', () => resolve(socket));
+    socket.on('error', () => undefined);
+    onTestFinished(() => void socket.destroy());
+  });
+
+const closed = (socket: Socket): Promise<void> =>
+  new Promise((resolve) => (socket.destroyed ? resolve() : socket.once('close', () => resolve())));
+
+async function open(): Promise<WebSocket> {
+  const socket = new WebSocket(`ws://127.0.0.1:${server.port}`, { perMessageDeflate: false });
+  socket.on('error', () => undefined);
+  onTestFinished(() => socket.terminate());
+  await once(socket, 'open');
+  return socket;
+}
+
+const closeCode = async (socket: WebSocket): Promise<unknown> => (await once(socket, 'close'))[0];
+
+const GET = 'GET /index.html HTTP/1.1\r\nHost: x\r\n\r\n';
+/** The page's largest file. */
+const largest = (): string => {
+  const names = readdirSync('dist/page').filter((name) => !/\.(br|gz)$/.test(name));
+  const bytes = (name: string): number => statSync(`dist/page/${name}`).size;
+  return names.reduce((most, name) => (bytes(name) > bytes(most) ? name : most), 'index.html');
+};
+
+describe('requests', () => {
+  it('that are sent ahead are so many: one more closes the connection', async () => {
+    await serve();
+    const some = await dial();
+    let answers = '';
+    some.on('data', (data: Buffer) => (answers += data.toString()));
+    some.write(GET.repeat(15) + GET.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'));
+    await closed(some);
+    expect(answers.match(/HTTP\/1\.1 200/g)).toHaveLength(16);
+
+    const many = await dial();
+    many.resume();
+    many.write(GET.repeat(1_300));
+    await closed(many);
+    const after = await dial();
+    after.write(GET);
+    expect(String((await once(after, 'data'))[0])).toMatch(/^HTTP\/1\.1 200/);
+  });
+
+  it('of one network are so many a second, and so are its connections', async () => {
+    const budget = { burst: 10, perSecond: 1 };
+    await serve({ httpLimits: { ofBlock: budget, inAll: { burst: 100, perSecond: 100 } } });
+    const socket = await dial();
+    for (let i = 0; i < 9; i++) {
+      socket.write(GET);
+      expect(String((await once(socket, 'data'))[0])).toMatch(/^HTTP\/1\.1 200/);
+    }
+    socket.resume();
+    socket.write(GET);
+    await closed(socket);
+    await closed((await dial()).resume());
+    clock.skip(2_000);
+    const later = await dial();
+    later.write(GET);
+    expect(String((await once(later, 'data'))[0])).toMatch(/^HTTP\/1\.1 200/);
+  });
+
+  it('whose response is not read are given up', async () => {
+    await serve();
+    const socket = await dial();
+    socket.pause();
+    // More than the system takes on behalf of one connection.
+    for (let i = 0; i < 16; i++) socket.write(GET.replace('index.html', largest()));
+    await expect.poll(() => clock.pending).toBeGreaterThan(0);
+    const ended = new Promise((resolve) => socket.once('close', resolve));
+    await clock.advance(60_000);
+    socket.resume();
+    await ended;
+    expect(clock.pending).toBe(0);
+  });
+});
+
+describe('a WebSocket', () => {
+  /** Admitted at once, and told so by a frame. */
+  const admitting =
+    (more: object = {}, onClose: (code: number, reason: string) => void = () => undefined) =>
+    (connection: Connection) => {
+      setImmediate(() => connection.send(Uint8Array.of(1)));
+      return { onFrame: () => undefined, onClose, ...more };
+    };
+
+  it.each([
+    ['messages', (socket: WebSocket) => socket.send(Uint8Array.of(1))],
+    ['pings', (socket: WebSocket) => socket.ping()],
+    ['pongs', (socket: WebSocket) => socket.pong()],
+  ])('that sends %s without end is closed', async (_, send) => {
+    let heard = 0;
+    let reason = '';
+    await serve({ connect: admitting({ onFrame: () => heard++ }, (_code, why) => (reason = why)) });
+    const socket = await open();
+    const code = closeCode(socket);
+    for (let i = 0; i < 500; i++) send(socket);
+    expect(await code).toBe(CloseCode.tooMany);
+    expect(heard).toBeLessThanOrEqual(60);
+    expect(reason).toBe('It sends more messages than it was asked for.');
+  });
+
+  it('may send as many as answer what it was sent', async () => {
+    let heard = 0;
+    const all = new Promise<void>((resolve) => {
+      void serve({
+        connect: (connection) => ({
+          onFrame: () => {
+            if (++heard === 500) resolve();
+            connection.send(Uint8Array.of(1));
+          },
+          onClose: () => undefined,
+          answersPerFrame: 1,
+        }),
+      }).then(async () => {
+        const socket = await open();
+        socket.on('message', () => socket.send(Uint8Array.of(1)));
+        socket.send(Uint8Array.of(1));
+      });
+    });
+    await all;
+    expect(heard).toBe(500);
+  });
+
+  it('that begins a message larger than it may send is closed before it is complete', async () => {
+    await serve({ connect: admitting({ maxMessageBytes: 64 << 10 }) });
+    const socket = await open();
+    const code = closeCode(socket);
+    for (let i = 0; i < 16; i++) socket.send(Buffer.alloc(32 << 10), { binary: true, fin: false });
+    expect(await code).toBe(CloseCode.tooLarge);
+  });
+
+  it('with an incomplete message makes others wait only while it makes progress', async () => {
+    const received: number[] = [];
+    await serve({
+      maxLargeMessages: 1,
+      connect: admitting({ onFrame: (frame: Uint8Array) => received.push(frame.length) }),
+    });
+    const hanging = await open();
+    const code = closeCode(hanging);
+    hanging.send(Buffer.alloc(200 << 10), { binary: true, fin: false });
+    const before = clock.pending;
+    const honest = await open();
+    // The first one has the place as soon as this one waits, which starts a clock.
+    honest.send(Buffer.alloc(512 << 10));
+    await expect.poll(() => clock.pending).toBeGreaterThan(before);
+    expect(received).toEqual([]);
+    await clock.advance(4_000);
+    expect(await code).toBe(CloseCode.timeout);
+    await expect.poll(() => received).toEqual([512 << 10]);
+  });
+});
+
+it('a download that is aborted leaves nothing open', async () => {
+  await serve();
+  const descriptors = (): number => readdirSync('/dev/fd').length;
+  const before = descriptors();
+  for (let i = 0; i < 200; i++) {
+    const socket = await dial();
+    socket.write(GET.replace('index.html', largest()));
+    await once(socket, 'data');
+    socket.destroy();
+  }
+  await expect.poll(descriptors).toBeLessThanOrEqual(before + 2);
+});
