@@ -171,7 +171,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     await referee?.close();
     throw error;
   });
-  let isClosing = false;
+  let isEnding = false;
   pool.listen({
     joined: ({ name, engine, ...member }) => {
       const threads = plural(engine.threads, 'thread');
@@ -184,7 +184,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     },
     left({ name }, reason) {
       // That all leave at the end of a run is no news.
-      if (!isClosing) report.info(`- ${name} left: ${reason}`, { event: 'left', worker: name, reason });
+      if (!isEnding) report.info(`- ${name} left: ${reason}`, { event: 'left', worker: name, reason });
     },
     refused: (reason) => refusals.write(`A worker was not let in: ${reason}`),
     recoded: ({ name, ...member }, reason) =>
@@ -204,6 +204,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     .filter((name) => !isLoopback(name))
     .map((name) => `${scheme.replace('ws', 'http')}://${name}:${server.port}/`);
   const finish = (reason: string): void => {
+    isEnding = true;
     // Last figures first: they have the workers that are about to go.
     feed.finish(reason);
     pool.finish(reason);
@@ -219,7 +220,6 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     urls: hosts.map((name) => `${scheme}://${name}:${server.port}`),
     finish,
     async close(reason) {
-      isClosing = true;
       finish(reason);
       pool.close(reason);
       feed.close(reason);

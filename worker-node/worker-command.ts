@@ -91,13 +91,18 @@ export async function runWorkerCommand(
   if (flags.threads !== undefined) process.env.TF_NUM_INTRAOP_THREADS = String(flags.threads);
   // The process that started several workers speaks for all of them.
   const isHeard = sibling && process.connected;
-  const tell = isHeard ? tellParent : (message: SiblingMessage) => report.heard(name, message);
+  const tell = async (message: SiblingMessage): Promise<void> => {
+    if (isHeard) await tellParent(message);
+    else report.heard(name, message);
+  };
+  // Read anew: it changes while the worker works.
+  const isLeaving = (): boolean => leaving.aborted;
   try {
     const { token, engine, fingerprint } = flags;
     const { threadFile } = program;
     const options = { url, token, fingerprint, name, engine, threadFile, signal: leaving, note };
     const reason = await work({ ...options, tell: (message) => void tell(message) });
-    if (!isHeard || !leaving.aborted) await tell({ type: 'ended', reason });
+    if (!isHeard || !isLeaving()) await tell({ type: 'ended', reason });
     // The others go on. Whoever holds the leash has asked all of them by letting go of it.
     return sibling && leaving.reason === TERMINATED ? ASKED_TO_LEAVE : 0;
   } catch (error) {

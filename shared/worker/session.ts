@@ -145,8 +145,8 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
     case 'rejected':
       return [state, [{ type: 'report', line: `The coordinator rejected an answer: ${message.reason}` }]];
     case 'reserve': {
-      const standby = { onStandby: message.waiting, reason: message.reason };
       const news = message.waiting ? 'Standby' : 'Active again';
+      const standby = { onStandby: message.waiting, reason: message.reason };
       return [state, [{ type: 'report', line: `${news}: ${message.reason}`, standby }]];
     }
     case 'welcome':

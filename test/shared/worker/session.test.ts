@@ -144,7 +144,13 @@ describe('a session', () => {
     });
     expect(said).toEqual([
       [{ type: 'report', line: 'Standby: Why.', standby: { onStandby: true, reason: 'Why.' } }],
-      [{ type: 'report', line: 'Active again: Why.', standby: { onStandby: false, reason: 'Why.' } }],
+      [
+        {
+          type: 'report',
+          line: 'Active again: Why.',
+          standby: { onStandby: false, reason: 'Why.' },
+        },
+      ],
     ]);
   });
 
