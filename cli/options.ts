@@ -50,7 +50,10 @@ export const codecOption = (): Option =>
 
 /** `--token` of a coordinator. */
 export const tokenOption = (): Option =>
-  new Option('--token <token>', 'only workers that know it may join')
+  new Option(
+    '--token <token>',
+    'only workers that know it may join; in GRADCAST_TOKEN it is hidden from the list of processes',
+  )
     .env('GRADCAST_TOKEN')
     .argParser(token('to let in everybody'));
 
@@ -143,6 +146,9 @@ export function token(without: string): (text: string) => string {
 
 /** --token of those who come to a coordinator. */
 export const knownTokenOption = (): Option =>
-  new Option('--token <token>', 'what the coordinator was started with')
+  new Option(
+    '--token <token>',
+    'what the coordinator was started with; GRADCAST_TOKEN is hidden from the list of processes',
+  )
     .env('GRADCAST_TOKEN')
     .argParser(token('if the coordinator has none'));

@@ -256,7 +256,7 @@ describe('the feed', () => {
     expect(new Set(pings()).size).toBe(pings().length);
   });
 
-  it('has so many places for observers; a network that holds more of them makes way for another', async () => {
+  it('has so many places for observers; a network that holds more of them makes way for another', () => {
     const clock = manualClock();
     const { pool } = testPool();
     const feed = new Feed({ job: exampleJob, clock, pool, maxObservers: 3 });
@@ -274,7 +274,7 @@ describe('the feed', () => {
     feed.close('done');
   });
 
-  it('takes so many observers of one network at once, and others all the same', async () => {
+  it('takes so many observers of one network at once, and others all the same', () => {
     const { pool } = testPool();
     const feed = new Feed({ job: exampleJob, clock: manualClock(), pool });
     const watch = (addressBlock: string): PoolConnection =>
