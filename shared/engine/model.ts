@@ -4,6 +4,7 @@ import { withFrozenInside } from '../model/frozen.ts';
 import type { LayoutEntry, Topology } from '../model/job.ts';
 import { registerAveragePoolGradients } from './average-pool-gradient.ts';
 import { honorCallArguments } from './call-arguments.ts';
+import { registerDilatedGradient } from './dilated-gradient.ts';
 import { registerLayers } from './layers/register.ts';
 
 /** tf is handed in, so that the same code serves every backend. */
@@ -72,6 +73,7 @@ export async function buildModel(tf: TF, topology: Topology): Promise<BuiltModel
 async function modelOf(tf: TF, topology: Topology): Promise<tfjs.LayersModel> {
   registerLayers(tf);
   registerAveragePoolGradients(tf);
+  registerDilatedGradient(tf);
   const model = await tf.models.modelFromJSON(withFrozenInside(topology) as never);
   try {
     refuseEmptyOutputs(model);

@@ -213,6 +213,20 @@ def cases():
     yield "Conv3D", stack(volume, layer("Conv3D", 3, 2, padding="same"))
     yield "ZeroPadding2D and Cropping2D", stack(image, head, layer("ZeroPadding2D", ((1, 2), (0, 3))), layer("Cropping2D", 1))
     yield "Embedding", embedding
+    for padding in ["same", "valid"]:
+        yield f"Conv2D {padding}, dilated", stack((7, 6, 2), conv(4, 3, padding=padding, dilation_rate=2), conv(3, 2))
+        made = conv(3, 2, padding=padding, dilation_rate=(3, 2))
+        yield f"Conv2D {padding}, dilated by 3 and 2", stack((7, 6, 2), conv(4, 2), made)
+        made = layer("Conv1D", 4, 3, padding=padding, dilation_rate=2)
+        yield f"Conv1D {padding}, dilated", stack(row, layer("Conv1D", 3, 1), made)
+    yield "Conv1D causal", stack(row, layer("Conv1D", 3, 2), layer("Conv1D", 4, 3, padding="causal", activation="relu"))
+    yield "Conv1D causal, strides 2", stack(row, layer("Conv1D", 4, 3, padding="causal", strides=2))
+    made = layer("Conv1D", 4, 3, padding="causal", dilation_rate=2)
+    yield "Conv1D causal, dilated", stack((9, 3), layer("Conv1D", 3, 2), made)
+    for kind in ["Average", "Max"]:
+        yield f"Global{kind}Pooling1D", stack(row, layer("Conv1D", 3, 2), layer(f"Global{kind}Pooling1D"))
+    yield "TimeDistributed of a model", time_distributed_model()
+    yield "SeparableConv2D", separable
 
 
 def frozen_end():
@@ -227,6 +241,18 @@ def layer_bidirectional():
 
 def time_distributed(name, *args, **kw):
     return lambda: L.TimeDistributed(getattr(L, name)(*args, **kw))
+
+
+def time_distributed_model():
+    def inner():
+        model = [L.InputLayer((4, 4, 2)), L.Conv2D(3, 2), L.LayerNormalization(), L.Flatten()]
+        return L.TimeDistributed(keras.Sequential(model))
+
+    return stack((3, 4, 4, 2), inner)
+
+
+def separable():
+    return stack((5, 4, 2), conv(), layer("SeparableConv2D", 4, 2, activation="relu"))()
 
 
 def embedding():

@@ -1,4 +1,5 @@
 import type { TF } from '../model.ts';
+import { conv1dLayer, conv2dLayer } from './convolution.ts';
 import { flattenLayer } from './flatten.ts';
 import { gruLayer } from './gru.ts';
 import { batchNormalizationLayer, layerNormalizationLayer } from './normalization.ts';
@@ -9,6 +10,8 @@ import { upSampling2dLayer } from './up-sampling.ts';
 
 const FACTORIES: readonly ((tf: TF) => LayerClass)[] = [
   batchNormalizationLayer,
+  conv1dLayer,
+  conv2dLayer,
   flattenLayer,
   gruLayer,
   layerNormalizationLayer,
