@@ -130,6 +130,7 @@ export class RoundRunner {
     numbers: Uint32Array,
     options: GradientOptions = {},
   ): Promise<GradientResult> {
+    this.#options.pool.agreeOnBits();
     this.#recode();
     let { next } = options;
     for (;;) {
@@ -261,6 +262,7 @@ export class RoundRunner {
   async #attemptEvaluation(input: RoundInput): Promise<Score | null> {
     const { count } = input.split;
     const answers: Answer[] = [];
+    this.#options.pool.agreeOnBits();
     const numbers = Uint32Array.from({ length: count }, (_, i) => i);
     this.#evaluationPaces.begin(this.#options.pool.members);
     // What is evaluated is what is saved, to the last bit.
