@@ -130,6 +130,7 @@ export class RoundRunner {
     numbers: Uint32Array,
     options: GradientOptions = {},
   ): Promise<GradientResult> {
+    this.#options.pool.agreeOnBits();
     this.#recode();
     let { next } = options;
     for (;;) {
@@ -265,6 +266,7 @@ export class RoundRunner {
   ): Promise<Score | null> {
     const { count } = input.split;
     const answers: Answer[] = [];
+    this.#options.pool.agreeOnBits();
     const numbers = Uint32Array.from({ length: count }, (_, i) => i);
     this.#evaluationPaces.begin(this.#options.pool.members);
     let done = 0;

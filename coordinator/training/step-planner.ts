@@ -22,6 +22,8 @@ const LATE_MS = 20;
 /** A worker that hangs keeps its place for so long, so that a hiccup does not change everybody's share. */
 const PATIENCE_TIMES = 5;
 const PATIENCE_MS = 1_000;
+/** A gigabit a second: no step waits for such a link. */
+const WIDE_MS_PER_BYTE = 8e-6;
 
 export interface StepPlannerOptions {
   readonly pool: WorkerPool;
@@ -167,6 +169,10 @@ export class StepPlanner {
 function becauseOfLink(member: Member): string {
   const { figures } = member.link;
   if (figures === null || figures.turnaroundMs < 2 * figures.computeMs) return '';
+  const { rttMs, downMsPerByte, upMsPerByte } = figures;
+  // A worker that has only just started, or that hangs, takes long too, whatever its link can do.
+  const isWide = Math.max(downMsPerByte, upMsPerByte) < WIDE_MS_PER_BYTE;
+  if (isWide && rttMs < (figures.turnaroundMs - figures.computeMs) / 4) return '';
   return ` (slow connection: ${describeLink(figures)}, codecs ${inShort(member)})`;
 }
 

@@ -92,7 +92,6 @@ export async function train(training: Training): Promise<Trained> {
         trained.steps = place.steps;
         reached = place.index;
         tally.restore(place.tally);
-        jump.reset();
         rounds.rewind?.();
         return true;
       };

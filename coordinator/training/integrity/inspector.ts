@@ -121,7 +121,8 @@ export class Inspector {
     }));
     const sampledTotal = valuesAt(positions, [{ at: 0, values: total }]);
     let decision: Decision = 'count';
-    for (const i of this.#urgent(screened, reviewed.step)) {
+    const urgent = this.#urgent(screened, reviewed.step);
+    for (const i of urgent) {
       const honest = await this.#check(reviewed, answers[i] as GradientAnswer, () =>
         this.#screen.confirmed(screened[i] as ScreenedAnswer, screened),
       );
@@ -142,8 +143,9 @@ export class Inspector {
       }
     }
     this.#screen.counted(screened);
-    for (const { worker } of answers) {
-      if (!this.#unconfirmedSince.has(worker)) this.#unconfirmedSince.set(worker, reviewed.step);
+    for (const [i, { worker }] of answers.entries()) {
+      if (!urgent.includes(i) && !this.#unconfirmedSince.has(worker))
+        this.#unconfirmedSince.set(worker, reviewed.step);
     }
     this.#checkInBackground(reviewed, screened);
     return 'count';
@@ -169,9 +171,6 @@ export class Inspector {
     const { audit, random } = this.#options;
     if (step <= this.#distrustedUntil) return [...screened.keys()];
     const alarms = this.#screen.judge(screened);
-    if (process.env.TRACE)
-      for (const [i, a] of alarms.entries())
-        if (a) console.error('alarm', step, a, screened[i]?.worker, screened[i]?.norm, screened[i]?.samples);
     let first = 0;
     return [...screened.keys()].filter((i) => {
       const { worker } = screened[i] as ScreenedAnswer;
@@ -203,7 +202,6 @@ export class Inspector {
     const { referee } = this.#options;
     const shard = reviewed.samplesOf(answer);
     const own = await this.#attempt(() => referee.gradient(reviewed.step, reviewed.weights, shard));
-    if (process.env.TRACE) console.error('check', reviewed.step, answer.worker, answer.to - answer.from);
     const comparison = own === null ? null : compareGradients(answer, own);
     if (comparison === null) return true;
     if (comparison.differs) return !(await this.#convict(reviewed, answer, shard, comparison, 'gradient'));
@@ -264,5 +262,7 @@ export class Inspector {
   }
 }
 
-const percent = (part: number): string =>
-  part >= 10 ? `a factor of ${part.toPrecision(2)}` : `${(100 * part).toPrecision(2)}%`;
+function percent(part: number): string {
+  if (!(part < 10)) return `a factor of ${part.toPrecision(2)}`;
+  return part < 0.1 ? `${(100 * part).toPrecision(2)}%` : `${Math.round(100 * part)}%`;
+}
