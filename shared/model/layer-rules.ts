@@ -139,6 +139,13 @@ export const openSizes: Rule = {
   expected: 'only whole numbers are supported',
 };
 
+/** Axes that share one value: the first ones. WebAssembly's kernel repeats a tensor as a whole. */
+export const firstAxes: Rule = {
+  accepts: (value) =>
+    value === 1 || (Array.isArray(value) && value.toSorted().every((axis, i) => axis === i + 1)),
+  expected: 'supported are [1], [1, 2] and so on',
+};
+
 export const nested: Rule = { accepts: isLayer, expected: 'only a layer is supported' };
 
 export const dtype: Rule = {

@@ -8,6 +8,7 @@ import {
   dtype,
   everywhere,
   finiteNumber,
+  firstAxes,
   flag,
   initializer,
   nested,
@@ -148,7 +149,7 @@ const TABLE: Readonly<Record<string, Rules>> = {
   ReLU: { max_value: finiteNumber, negative_slope: finiteNumber, threshold: finiteNumber },
   LeakyReLU: { alpha: finiteNumber },
   ThresholdedReLU: { theta: finiteNumber },
-  PReLU: { ...tensors('alpha'), shared_axes: wholeNumbers },
+  PReLU: { ...tensors('alpha'), shared_axes: firstAxes },
   ELU: { alpha: only(1) },
   Softmax: { axis: { ...strictly(-1, [-1]), missing: -1 } },
 

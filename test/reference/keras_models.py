@@ -211,6 +211,8 @@ def kinds():
     yield "LeakyReLU", image(conv(), L.LeakyReLU(alpha=0.1))
     yield "PReLU", image(conv(), L.PReLU())
     yield "PReLU shared", image(conv(), L.PReLU(shared_axes=[1, 2]))
+    yield "PReLU shared by rows", image(conv(), L.PReLU(shared_axes=[1]))
+    yield "PReLU of one value", image(conv(), L.PReLU(shared_axes=[1, 2, 3]))
     yield "ELU", image(conv(), L.ELU())
     yield "Softmax within", image(conv(), L.Softmax(), conv())
 
@@ -331,7 +333,7 @@ def random_models(count, seed):
         lambda: L.LayerNormalization(axis=pick([-1, 3, 2, 1, (1, 2), (1, 3), (2, 3), (1, 2, 3)]), **normal()),
         lambda: L.ReLU(pick([None, 0.4]), pick([0, 0.2]), pick([0, 0.1])),
         lambda: L.LeakyReLU(alpha=pick([0.3, 0.01])),
-        lambda: L.PReLU(shared_axes=pick([None, [1], [1, 2], [3]])),
+        lambda: L.PReLU(shared_axes=pick([None, [1], [1, 2]])),
         lambda: L.Permute(pick([(1, 3, 2), (3, 1, 2), (2, 1, 3)])),
         lambda: L.Dense(few(5), **bias()),
         lambda: L.Softmax(),

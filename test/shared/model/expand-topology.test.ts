@@ -60,6 +60,8 @@ describe('a key that would be ignored, or computed otherwise than by Keras, is r
     ['Dense', { trainable: 'no' }, 'trainable "no"'],
     ['InputLayer', { sparse: true }, 'sparse true'],
     ['InputLayer', { dtype: 'uint8', batch_input_shape: [null, 4] }, 'dtype "uint8"'],
+    ['PReLU', { shared_axes: [3] }, 'shared_axes [3]: supported are [1], [1, 2]'],
+    ['PReLU', { shared_axes: [2, 3] }, 'shared_axes [2,3]'],
     ['ELU', { alpha: 0.5 }, 'alpha 0.5: only 1 is supported'],
     ['Softmax', { axis: 1 }, 'axis 1'],
     ['Concatenate', { axis: 0 }, 'axis 0: axis 0 is the batch'],
