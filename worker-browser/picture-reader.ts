@@ -59,7 +59,7 @@ export class PictureReader {
     this.#changed();
   }
 
-  /** Opens the engine, and keeps it: when the run is over, nobody may be there to load it from. */
+  /** Opens the engine, and keeps it: when the run is over, the coordinator may be gone. */
   prepare(): void {
     // A failure is told when there is a picture to read, which tries again.
     this.#open().catch(() => undefined);

@@ -131,7 +131,9 @@ export class Feed implements TrainingReport {
   #tick(): void {
     const { clock } = this.#options;
     this.#cancelTick = clock.after(TELL_EVERY_MS, () => this.#tick());
-    this.#work.observe(this.#options.pool.members.values(), clock.now());
+    // Behind its last step an epoch is measured on the test data.
+    const isTraining = this.#progress?.step !== this.#steps;
+    this.#work.observe(this.#options.pool.members.values(), clock.now(), isTraining);
     if (this.#observers.count === 0) {
       // Whoever comes next is sent the whole curve.
       this.#fresh = [];

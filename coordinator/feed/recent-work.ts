@@ -4,7 +4,7 @@ import type { Member } from '../members/member.ts';
 export interface WorkLately {
   /** Part of the last finished step that it computed, 0 to 1. */
   readonly share: number;
-  /** Samples that counted, a second; waiting included. */
+  /** Training samples that counted, a second; waiting included, time of evaluations left out. */
   readonly samplesPerSecond: number;
 }
 
@@ -15,7 +15,7 @@ interface Counts {
   /** Training samples up to the last finished step. */
   trained: number;
   share: number;
-  /** All samples at a time, the oldest first. */
+  /** Training samples at a time of training, the oldest first. */
   readonly totals: { readonly atMs: number; readonly samples: number }[];
 }
 
@@ -24,6 +24,9 @@ type Worker = Pick<Member, 'stats'>;
 /** Counts what each worker does, so that shares add up to the batch and rates to the rate of the run. */
 export class RecentWork {
   readonly #counts = new WeakMap<Worker, Counts>();
+  #observedMs: number | null = null;
+  /** Goes on while there are steps. */
+  #trainingMs = 0;
 
   /** @param samples of the step that has just finished */
   stepFinished(workers: Iterable<Worker>, samples: number): void {
@@ -35,12 +38,19 @@ export class RecentWork {
     }
   }
 
-  /** Notes how far each worker is; called a few times a second. */
-  observe(workers: Iterable<Worker>, nowMs: number): void {
+  /**
+   * Notes how far each worker is; called a few times a second.
+   * @param isTraining false while the run evaluates: that is no training, and no waiting either
+   */
+  observe(workers: Iterable<Worker>, nowMs: number, isTraining: boolean): void {
+    const passedMs = nowMs - (this.#observedMs ?? nowMs);
+    this.#observedMs = nowMs;
+    if (!isTraining) return;
+    this.#trainingMs += passedMs;
     for (const worker of workers) {
       const { totals } = this.#countsOf(worker);
-      totals.push({ atMs: nowMs, samples: worker.stats.samples });
-      while ((totals[1]?.atMs ?? Infinity) <= nowMs - WINDOW_MS) totals.shift();
+      totals.push({ atMs: this.#trainingMs, samples: worker.stats.trainSamples });
+      while ((totals[1]?.atMs ?? Infinity) <= this.#trainingMs - WINDOW_MS) totals.shift();
     }
   }
 

@@ -4,7 +4,7 @@ import type { Report } from './report.ts';
 /**
  * Says that the page of a finished run stays, and where.
  * @param urls where the coordinator listens, the nearest first
- * @param seen whether nobody keeps the line: it may have the token
+ * @param seen whether the line goes to a screen only, and may have the token
  */
 export function sayServing(
   urls: readonly string[],

@@ -199,7 +199,7 @@ const workerRow = v.object({
   share,
   /** Contributed to the run. */
   samples: count,
-  /** Lately, waiting included: those of all workers add up to the run's. */
+  /** Training lately, waiting included: those of all workers add up to the run's. */
   samplesPerSecond: notNegative,
   /** Lately, a training shard: what the worker says that it computed, and from its giving to its answer. */
   computeMs: notNegative,

@@ -1,7 +1,7 @@
 import type { Job } from '../../shared/model/job.ts';
 import { pictureOf, pictureSizeOf, sampleDigit, type Trace } from './digit-picture.ts';
+import { barOf, fillBar } from './bars.ts';
 import { element, made, setText } from './elements.ts';
-import { percentText } from './figures.ts';
 import { guessText } from './guess.ts';
 
 const DIGITS = 10;
@@ -195,18 +195,4 @@ type MaybeCoalesced = Omit<PointerEvent, 'getCoalescedEvents'> &
 function coalesced(event: PointerEvent): readonly PointerEvent[] {
   const events = (event as MaybeCoalesced).getCoalescedEvents?.() ?? [];
   return events.length > 0 ? events : [event];
-}
-
-function barOf(label: number): HTMLElement {
-  const bar = made('li');
-  bar.append(made('span', 'class', String(label)), made('span', 'bar'), made('span', 'percent'));
-  return bar;
-}
-
-function fillBar(bar: HTMLElement, label: number, probability: number | null, best: boolean): void {
-  const [name, , percent] = bar.children;
-  if (name) setText(name, String(label));
-  if (percent) setText(percent, probability === null ? '' : percentText(probability));
-  bar.classList.toggle('best', best);
-  bar.style.setProperty('--part', String(probability ?? 0));
 }

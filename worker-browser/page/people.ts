@@ -1,5 +1,5 @@
 import { element, made, setText } from './elements.ts';
-import type { RowView } from './run-view.ts';
+import type { RowView } from './worker-rows.ts';
 
 const FIELDS = ['speed', 'share', 'shard', 'link', 'rtt', 'samples'] as const;
 const LABELS: Readonly<Record<(typeof FIELDS)[number], string>> = {

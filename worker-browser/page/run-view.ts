@@ -2,8 +2,8 @@ import type { Notice, WorkerRow } from '../../shared/protocol/messages.ts';
 import { noticeText } from '../../shared/protocol/notice-text.ts';
 import { bytesText, countText, durationText, msText, percentText, rateText } from './figures.ts';
 import type { RunState } from './run-state.ts';
+import { NOTHING_YET, rowOf, slowestOf, sorted, type RowView } from './worker-rows.ts';
 
-const NOTHING_YET = '–';
 /** More rows than anybody reads cost time at every message. */
 export const MOST_ROWS = 60;
 
@@ -38,25 +38,6 @@ export interface RunView {
   readonly ownPart: string;
   readonly lossLabel: string;
   readonly accuracyLabel: string;
-}
-
-export interface RowView {
-  readonly id: string;
-  readonly name: string;
-  readonly own: boolean;
-  /** Whether the steps wait for it. */
-  readonly slowest: boolean;
-  /** Whether it has no part, because the steps would wait for it. */
-  readonly reserve: boolean;
-  readonly engine: string;
-  readonly speed: string;
-  readonly share: string;
-  /** 0 to 1. */
-  readonly shareOfBatch: number;
-  readonly shard: string;
-  readonly link: string;
-  readonly rtt: string;
-  readonly samples: string;
 }
 
 export function runViewOf(run: RunState): RunView {
@@ -155,12 +136,6 @@ function linkNoteOf({ link, restarted, job, epochs }: RunState): string {
   }
 }
 
-/** The worker that the steps wait for longest; undefined where there is no other to compare it with. */
-function slowestOf({ progress }: RunState): WorkerRow | undefined {
-  const active = progress?.workers.filter(({ reserve }) => reserve !== true) ?? [];
-  return active.length < 2 ? undefined : active.find(({ id }) => id === progress?.slowest?.id);
-}
-
 /** Which worker is slowest, and its times. */
 function holdUpText(run: RunState, own: string | null): string {
   const worker = slowestOf(run);
@@ -180,46 +155,3 @@ function noticesText(notices: readonly Notice[]): string {
     ...others,
   ].join('\n');
 }
-
-/** This tab first, then whom all wait for, then by what was contributed. */
-function sorted(workers: readonly WorkerRow[], own: string | null, slowest: string | undefined): WorkerRow[] {
-  const rank = ({ id }: WorkerRow): number => (id === own ? 0 : id === slowest ? 1 : 2);
-  return [...workers].sort((a, b) => rank(a) - rank(b) || b.samples - a.samples);
-}
-
-const linkText = ({ bytesUp, bytesDown }: WorkerRow): string =>
-  `${bytesText(bytesUp)}, ${bytesText(bytesDown)}`;
-
-/** How vectors travel, where that is not as they are. */
-const fewerBytes = ({ codecs }: WorkerRow): string[] =>
-  codecs === undefined || codecs === 'float32/float32' ? [] : [codecs];
-
-function rowOf(worker: WorkerRow, own: string | null, slowest: string | undefined): RowView {
-  const { id, name, backend, device, share, samples, samplesPerSecond, computeMs, turnaroundMs, rttMs } =
-    worker;
-  return {
-    id,
-    name,
-    own: id === own,
-    slowest: id === slowest,
-    reserve: worker.reserve === true,
-    engine: `${engineName(backend)} on ${device}`,
-    speed: rateText(samplesPerSecond),
-    share: percentText(share),
-    shareOfBatch: share,
-    shard: turnaroundMs === 0 ? NOTHING_YET : `${msText(computeMs)} of ${msText(turnaroundMs)}`,
-    link: [linkText(worker), ...fewerBytes(worker)].join(', '),
-    rtt: rttMs === null ? NOTHING_YET : msText(rttMs),
-    samples: countText(samples),
-  };
-}
-
-const ENGINE_NAMES: Readonly<Record<string, string>> = {
-  wasm: 'WebAssembly',
-  webgl: 'WebGL',
-  webgpu: 'WebGPU',
-  tensorflow: 'TensorFlow',
-};
-
-/** The name that people know. */
-export const engineName = (backend: string): string => ENGINE_NAMES[backend] ?? backend;

@@ -34,7 +34,7 @@ export type Phase =
 
 export type PageEvent =
   | Exclude<FromTab, { type: 'read' }>
-  /** The coordinator lets nobody in without the right token. */
+  /** The coordinator wants a token that this page does not have. */
   | { readonly type: 'locked' }
   | { readonly type: 'runOver'; readonly isOver: boolean }
   | { readonly type: 'clickedPause' | 'clickedContinue' | 'clickedWatch' }
@@ -96,7 +96,7 @@ export function advance(state: PageState, event: PageEvent, nowMs: number): Page
     case 'runOver':
       return { ...state, isRunOver: event.isOver };
     case 'paused':
-      // Whoever has no token has nothing to pause.
+      // Without a token there is nothing to pause.
       if (state.phase.type === 'locked') return state;
       return { ...state, ...GONE, phase: { type: state.watchOnly ? 'watching' : 'paused' } };
     case 'locked':

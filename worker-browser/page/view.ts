@@ -1,4 +1,4 @@
-import { engineName } from './run-view.ts';
+import { engineName } from './worker-rows.ts';
 import type { PageState, Phase } from './state.ts';
 
 /** Everything that the page shows, as text. */
@@ -108,7 +108,7 @@ function wordsOf(page: PageState): { readonly state: string; readonly detail: st
   }
 }
 
-const ASK = 'Whoever started the run has it.';
+const ASK = 'Ask the person who started the run for it.';
 
 const STANDBY = {
   state: 'Standing by',

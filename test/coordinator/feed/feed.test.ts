@@ -118,7 +118,7 @@ describe('the feed', () => {
       bob!.stats.answered('train', 1);
       ann!.link.answered({ samples: 3, computeMs: 90, turnaroundMs: 100 });
       bob!.link.answered({ samples: 1, computeMs: 10, turnaroundMs: 300 });
-      stepDone(1, 2, 8);
+      stepDone(1, 1, 8);
     }
     await tick();
     expect(received.at(-1)!.message).toMatchObject({

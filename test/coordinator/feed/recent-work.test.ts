@@ -28,7 +28,7 @@ describe('what workers have done lately', () => {
     expect(ann.stats.samples).toBe(1_000);
   });
 
-  it('is a rate over the last ten seconds, waiting included', () => {
+  it('is a rate of training over the last ten seconds, waiting included', () => {
     const work = new RecentWork();
     const ann = worker();
     expect(work.of(ann).samplesPerSecond).toBe(0);
@@ -37,15 +37,24 @@ describe('what workers have done lately', () => {
       for (let i = 0; i < seconds; i++) {
         nowMs += 1_000;
         ann.stats.answered('train', samples);
-        work.observe([ann], nowMs);
+        work.observe([ann], nowMs, true);
       }
       return work.of(ann).samplesPerSecond;
     };
-    work.observe([ann], nowMs);
+    work.observe([ann], nowMs, true);
     expect(pass(2, 100)).toBe(100);
     // It waits for others: what it could do in the meantime is no figure of this run.
     expect(pass(2, 0)).toBe(50);
     expect(pass(10, 20)).toBe(20);
     expect(pass(10, 0)).toBe(0);
+    // An evaluation in between is no training, and no waiting.
+    expect(pass(5, 30)).toBe(15);
+    for (let i = 0; i < 60; i++) {
+      ann.stats.answered('evaluate', 1_000);
+      nowMs += 1_000;
+      work.observe([ann], nowMs, false);
+      expect(work.of(ann).samplesPerSecond).toBe(15);
+    }
+    expect(pass(5, 30)).toBe(30);
   });
 });

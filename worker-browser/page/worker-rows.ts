@@ -1,0 +1,77 @@
+import type { WorkerRow } from '../../shared/protocol/messages.ts';
+import { bytesText, countText, msText, percentText, rateText } from './figures.ts';
+import type { RunState } from './run-state.ts';
+
+export const NOTHING_YET = '–';
+
+export interface RowView {
+  readonly id: string;
+  readonly name: string;
+  readonly own: boolean;
+  /** Whether the steps wait for it. */
+  readonly slowest: boolean;
+  /** Whether it has no part, because the steps would wait for it. */
+  readonly reserve: boolean;
+  readonly engine: string;
+  readonly speed: string;
+  readonly share: string;
+  /** 0 to 1. */
+  readonly shareOfBatch: number;
+  readonly shard: string;
+  readonly link: string;
+  readonly rtt: string;
+  readonly samples: string;
+}
+
+/** The worker that the steps wait for longest; undefined where there is no other to compare it with. */
+export function slowestOf({ progress }: RunState): WorkerRow | undefined {
+  const active = progress?.workers.filter(({ reserve }) => reserve !== true) ?? [];
+  return active.length < 2 ? undefined : active.find(({ id }) => id === progress?.slowest?.id);
+}
+
+/** This tab first, then whom all wait for, then by what was contributed. */
+export function sorted(
+  workers: readonly WorkerRow[],
+  own: string | null,
+  slowest: string | undefined,
+): WorkerRow[] {
+  const rank = ({ id }: WorkerRow): number => (id === own ? 0 : id === slowest ? 1 : 2);
+  return [...workers].sort((a, b) => rank(a) - rank(b) || b.samples - a.samples);
+}
+
+const linkText = ({ bytesUp, bytesDown }: WorkerRow): string =>
+  `${bytesText(bytesUp)}, ${bytesText(bytesDown)}`;
+
+/** How vectors travel, where that is not as they are. */
+const fewerBytes = ({ codecs }: WorkerRow): string[] =>
+  codecs === undefined || codecs === 'float32/float32' ? [] : [codecs];
+
+export function rowOf(worker: WorkerRow, own: string | null, slowest: string | undefined): RowView {
+  const { id, name, backend, device, share, samples, samplesPerSecond, computeMs, turnaroundMs, rttMs } =
+    worker;
+  return {
+    id,
+    name,
+    own: id === own,
+    slowest: id === slowest,
+    reserve: worker.reserve === true,
+    engine: `${engineName(backend)} on ${device}`,
+    speed: rateText(samplesPerSecond),
+    share: percentText(share),
+    shareOfBatch: share,
+    shard: turnaroundMs === 0 ? NOTHING_YET : `${msText(computeMs)} of ${msText(turnaroundMs)}`,
+    link: [linkText(worker), ...fewerBytes(worker)].join(', '),
+    rtt: rttMs === null ? NOTHING_YET : msText(rttMs),
+    samples: countText(samples),
+  };
+}
+
+const ENGINE_NAMES: Readonly<Record<string, string>> = {
+  wasm: 'WebAssembly',
+  webgl: 'WebGL',
+  webgpu: 'WebGPU',
+  tensorflow: 'TensorFlow',
+};
+
+/** The name that people know. */
+export const engineName = (backend: string): string => ENGINE_NAMES[backend] ?? backend;
