@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import type { EvaluateFlags } from '../coordinator/evaluate-command.ts';
 import type { Program } from '../coordinator/program.ts';
@@ -24,6 +25,7 @@ export type Commands = ReturnType<typeof createCommands>;
 export function createCommands({ programFile, distDir, version }: ProgramFiles) {
   const installed = programFile.includes(`${sep}node_modules${sep}`);
   const typed = installed ? 'gradcast' : `node ${relative(process.cwd(), programFile)}`;
+  const picture = join(programFile, '../../docs/images/seven.png');
   const worker = {
     file: programFile,
     typed,
@@ -32,6 +34,7 @@ export function createCommands({ programFile, distDir, version }: ProgramFiles) 
   const program: Program = {
     command: [process.execPath, programFile],
     typed,
+    picture: existsSync(picture) ? relative(process.cwd(), picture) : undefined,
     pageDir: join(distDir, 'page'),
     version,
     async workersHere(choice, { note, signal, threads }) {

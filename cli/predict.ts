@@ -14,7 +14,7 @@ export function addPredict(cli: Command, load: CliEnvironment['load']): void {
     .argument('<model-dir>', 'folder of a run, or model/ in it')
     .argument('<image...>', 'PNG files')
     .addOption(engineOption('what computes'))
-    .addHelpText('after', '\nExample:\n  gradcast predict runs/2026-01-31-k3v9qd seven.png four.png')
+    .addHelpText('after', '\nExample:\n  gradcast predict runs/2026-01-31-k3v9qd docs/images/seven.png')
     .action(async (modelDir: string, files: string[], flags: { readonly engine: EngineChoice }) => {
       const commands = await load();
       await commands.predict(modelDir, files, flags.engine);

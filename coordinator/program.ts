@@ -15,6 +15,8 @@ export interface Program {
   readonly command: readonly [string, ...string[]];
   /** The same, as a person types it. */
   readonly typed: string;
+  /** A picture of a digit, as a person here would name its file; missing in a package. */
+  readonly picture?: string | undefined;
   /** Folder of the built page. */
   readonly pageDir: string;
   readonly version: string;

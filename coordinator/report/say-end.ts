@@ -17,6 +17,8 @@ export interface EndFlags {
 type Says = Pick<Report, 'info'>;
 interface Typed {
   readonly typed: string;
+  /** A picture to try the model with. */
+  readonly picture?: string | undefined;
 }
 
 /**
@@ -27,7 +29,7 @@ export function sayEnd(
   measured: Measured | null,
   { modelDir }: Pick<RunFolder, 'modelDir'>,
   flags: EndFlags,
-  { typed }: Typed,
+  { typed, picture = 'YOUR-PICTURE.png' }: Typed,
   report: Says,
 ): void {
   if (measured !== null) {
@@ -38,7 +40,7 @@ export function sayEnd(
   report.info(`Model: ${modelDir}`, { event: 'model', modelDir });
   report.info(`Use it:`);
   report.info(`  ${typed} evaluate ${shellWord(modelDir)}${dataFlag(flags)}${transposeFlag(flags)}`);
-  report.info(`  ${typed} predict ${shellWord(modelDir)} digit.png`);
+  report.info(`  ${typed} predict ${shellWord(modelDir)} ${shellWord(picture)}`);
 }
 
 /** Says how a run that was stopped is resumed. */

@@ -29,7 +29,7 @@ export function describeStatus({ run, progress, last }: RunStatus): string[] {
   const { epoch, step, loss, accuracy, samplesPerSecond, etaSeconds, workers } = progress;
   const figures =
     loss === null || accuracy === null ? '' : ` - loss: ${fixed(loss)} - accuracy: ${fixed(accuracy)}`;
-  const eta = etaSeconds === null ? '' : ` - ETA: ${duration(etaSeconds)}`;
+  const eta = etaSeconds === null ? '' : ` - ETA: ${duration(etaSeconds)}${runEta(run, progress)}`;
   const state =
     epoch === 0
       ? 'No step has been made yet.'
@@ -49,6 +49,16 @@ export function describeStatus({ run, progress, last }: RunStatus): string[] {
 /** A coordinator with --keep-open has no workers any more. */
 const aloneText = (last: EpochRecord | null, epochs: number): string =>
   last?.epoch === epochs ? 'The run is finished.' : 'No worker is connected: the run waits.';
+
+/** Time to the end of the last epoch, by the steps of this one; empty in the last epoch, and where no step is left to go by. */
+function runEta(
+  { job: { epochs }, steps }: RunMessage,
+  { epoch, step, etaSeconds }: ProgressMessage,
+): string {
+  if (etaSeconds === null || epoch >= epochs || step >= steps) return '';
+  const secondsPerStep = etaSeconds / (steps - step);
+  return ` (run: ${duration(etaSeconds + (epochs - epoch) * steps * secondsPerStep)})`;
+}
 
 /** Who does not take part, and why. */
 function noticed({ notices = [] }: ProgressMessage): string[] {

@@ -37,6 +37,8 @@ async function start(): Promise<void> {
 afterEach(async () => {
   await coordinator.close('The run is finished.');
   await Promise.all(attached.map(({ ended }) => ended));
+  // That all leave at the end is no news.
+  expect(coordinator.lines.join('\n')).not.toContain('left: The run is finished.');
 });
 
 /** A real worker over a real socket, in this process. */

@@ -122,6 +122,13 @@ describe('advice', () => {
     expect(said).not.toContain('Without');
   });
 
+  it('does not advise against a worker that steps wait for, where the others would take as long without it', () => {
+    const slow = measured('slow', { perSampleMs: 4, samples: 32, turnaroundMs: 129 });
+    const said = adviceFor(seen(130, [measured('ann', { samples: 96, turnaroundMs: 97 }), slow]));
+    expect(said).toMatch(/^A step takes 130 ms: slow computes its 32 samples in 128 ms\./);
+    expect(said).not.toContain('Without');
+  });
+
   it('never names a batch size, whose cost in accuracy is not known here', () => {
     const links = [free, linked, { ...linked, rttMs: 200 }];
     checkProperty(

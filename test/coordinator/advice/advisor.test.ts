@@ -41,6 +41,7 @@ function watched() {
 
 describe('advice', () => {
   it('comes once a few hundred steps agree, and not a step before', () => {
+    expect(MIN_STEPS).toBe(300);
     const { advisor, join, steps, said } = watched();
     join('ann');
     advisor.epochStarted();

@@ -19,6 +19,10 @@ it('what is to be typed is what a shell takes', () => {
   expect(said((report) => sayEnd(null, folder, flags, { typed: 'gradcast' }, report))).toContain(
     "  gradcast evaluate /runs/plain/model --data 'my digits'",
   );
+  const program = { typed: 'gradcast', picture: 'my seven.png' };
+  expect(said((report) => sayEnd(null, folder, flags, program, report))).toContain(
+    "  gradcast predict /runs/plain/model 'my seven.png'",
+  );
 });
 
 it('a run is gone on with by the command that began it, and what it does not remember', () => {

@@ -46,7 +46,7 @@ describe('the status of a run', () => {
   it('says where it is, who is there, and whom it waits for', () => {
     expect(describeStatus(status)).toEqual([
       'made: 8 samples, batches of 4',
-      'Epoch 2/3: 1/2 - ETA: 1m 01s - loss: 0.5000 - accuracy: 0.7500 - 900 samples/s',
+      'Epoch 2/3: 1/2 - ETA: 1m 01s (run: 3m 03s) - loss: 0.5000 - accuracy: 0.7500 - 900 samples/s',
       '',
       'worker  engine  samples/s  share  compute    answer    ping    sent  received',
       'ann     wasm          640    50%  90.0 ms  100.0 ms  1.5 ms  2.4 MB    4.8 MB',
