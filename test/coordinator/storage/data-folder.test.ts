@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { unpackIdx } from '../../../coordinator/storage/gunzip.ts';
 import { loadDataset } from '../../../coordinator/storage/dataset.ts';
 import { DataError } from '../../../shared/data/idx.ts';
 import type { Dataset } from '../../../shared/data/dataset.ts';
@@ -140,7 +141,7 @@ describe('a folder that cannot be used is refused with what was expected and fou
       'its header says so',
       'bytes of gzip, which hold less',
     ],
-    ['gigabytes that are no data', gzipSync(Buffer.alloc(1 << 26)), '0x00000803', '0x00000000'],
+    ['zeros that are no data', gzipSync(Buffer.alloc(1 << 20)), '0x00000803', '0x00000000'],
   ])('where a file has %s', async (_, bytes, expected, found) => {
     const folder = await writeIdxFolder(
       join(root, 'it'),
@@ -165,5 +166,31 @@ describe('a folder that cannot be used is refused with what was expected and fou
     const folder = await writeIdxFolder(join(root, 'it'), { ...tinyFiles(), ...change });
     const message = await refusal(load(folder));
     for (const part of [Object.keys(change)[0]!, expected, found, '--data']) expect(message).toContain(part);
+  });
+});
+
+describe('gzip', () => {
+  const inflated = async (bytes: Uint8Array): Promise<number> =>
+    (await unpackIdx(gzipSync(bytes), 'it')).length;
+
+  it('that is no IDX file is unpacked no further than a header', async () => {
+    expect(await inflated(new Uint8Array(1 << 24))).toBe(20);
+    expect(await inflated(Buffer.from('<html>not found</html>'))).toBe(20);
+    expect(await inflated(Uint8Array.of(0, 0, 8))).toBe(3);
+  });
+
+  it('is unpacked as a whole where it is as long as its header says, whatever stands before it', async () => {
+    const file = idxBytes([100, 20, 30]);
+    expect(await unpackIdx(gzipSync(file), 'it')).toEqual(file);
+    // A gzip header may hold a name (RFC 1952, FNAME).
+    const packed = gzipSync(file);
+    const named = Buffer.concat([
+      packed.subarray(0, 10),
+      Buffer.alloc(60_000, 'x'),
+      Buffer.of(0),
+      packed.subarray(10),
+    ]);
+    named[3] = 8;
+    expect(await unpackIdx(named, 'it')).toEqual(file);
   });
 });
