@@ -121,8 +121,10 @@ async function untilLapsed(
 }
 
 function refusal(dir: string, { pid, host, since }: Holder): string {
-  const who = host === hostname() ? `process ${pid}` : `process ${pid} on ${host}`;
-  return `${dir} belongs to a run that is going on: ${who}, since ${since}. Let it end, or end it there with: kill ${pid}`;
+  const isHere = host === hostname();
+  const who = isHere ? `process ${pid}` : `process ${pid} on ${host}`;
+  const how = isHere ? 'end it with' : 'end it there with';
+  return `${dir} belongs to a run that is going on: ${who}, since ${since}. Let it end, or ${how}: kill ${pid}`;
 }
 
 const oldRefusal = (dir: string, file: string, { pid, host, since }: Holder): string =>

@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { said } from '../support/worker-process.ts';
@@ -47,4 +47,47 @@ test('a run that is stopped at once, by a second Ctrl-C, leaves no lock', async 
   run.kill('SIGINT');
   expect(await run.ended, run.output()).toBe(130);
   expect(await readdir(join(scratch, 'twice'))).not.toContain('lock.json');
+});
+
+/** The lock of a process on another machine, whose heartbeat is never seen. */
+const elsewhere = `${JSON.stringify({
+  ...{ id: 'theirs', pid: 12, host: 'elsewhere', start: null, space: 'another machine', since: 'some day' },
+  beat: '000000000007',
+})}\n`;
+
+test('a run whose folder another machine has taken ends, and leaves the lock to it', async () => {
+  const run = train('lost', '--epochs', '100000', '--checkpoint-every', '1');
+  await said(run, /Epoch 1\/100000: 5 steps/);
+  const lock = join(scratch, 'lost', 'lock.json');
+  // As it is taken: another file in its place.
+  await writeFile(`${lock}.new`, elsewhere);
+  await rename(`${lock}.new`, lock);
+  expect(await run.ended, run.output()).toBe(1);
+  expect(run.output()).toMatch(/gradcast: \S+lost was taken over by process 12 on elsewhere/);
+  expect(await readFile(lock, 'utf8')).toBe(elsewhere);
+});
+
+test('a run that was killed on another machine is resumed when its lock has lapsed', async () => {
+  const dir = join(scratch, 'moved');
+  const run = train('moved', '--epochs', '100000', '--checkpoint-every', '1');
+  await said(run, /Epoch 1\/100000: 5 steps/);
+  run.kill('SIGKILL');
+  await run.ended;
+  await writeFile(join(dir, 'lock.json'), elsewhere);
+  const resumed = gradcast(
+    'coordinator',
+    '--resume',
+    dir,
+    '--data',
+    data,
+    '--port',
+    '0',
+    '--epochs',
+    '100000',
+  );
+  await said(resumed, /was in use by process 12 on elsewhere\. Waiting up to 30 s/);
+  await said(resumed, /Waiting for the first worker/);
+  resumed.kill('SIGINT');
+  expect(await resumed.ended, resumed.output()).toBe(130);
+  expect(await readdir(dir)).not.toContain('lock.json');
 });

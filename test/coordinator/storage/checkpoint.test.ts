@@ -85,6 +85,15 @@ describe('a folder of checkpoints', () => {
     expect(warnings[0]).toContain('checkpoint-000000003.bin cannot be used (its checksum is wrong');
   });
 
+  it('does not lose a new one to damaged ones of later steps', async () => {
+    for (const steps of [7, 8, 9]) await writeFile(join(dir, `checkpoint-00000000${steps}.bin`), 'damaged');
+    for (const steps of [1, 2, 3, 4]) {
+      await saveCheckpoint(dir, checkpoint(steps).position, encodeCheckpoint(checkpoint(steps)));
+      expect(await loadCheckpoint(dir, () => undefined)).toEqual(checkpoint(steps));
+    }
+    expect((await files()).map((file) => Number(file.slice(11, 20)))).toEqual([2, 3, 4, 7, 8, 9]);
+  });
+
   it('without any is an error with a sentence', async () => {
     await expect(loadCheckpoint(dir, () => undefined)).rejects.toThrow('There is no checkpoint in');
     await expect(loadCheckpoint(join(dir, 'nothing'), () => undefined)).rejects.toThrow('no checkpoint');
