@@ -129,6 +129,18 @@ describe('a WebSocket', () => {
     expect(reason).toBe('It sends more messages than it was asked for.');
   });
 
+  it('is closed sooner for headers that take long to parse', async () => {
+    let heard = 0;
+    await serve({ connect: admitting({ onFrame: () => heard++ }) });
+    const socket = await open();
+    const code = closeCode(socket);
+    const frame = Buffer.alloc(16 << 10);
+    frame.writeUInt32LE(16_000);
+    for (let i = 0; i < 10; i++) socket.send(frame);
+    expect(await code).toBe(CloseCode.tooMany);
+    expect(heard).toBe(1);
+  });
+
   it('may send as many as answer what it was sent', async () => {
     let heard = 0;
     const all = new Promise<void>((resolve) => {
