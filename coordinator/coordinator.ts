@@ -143,7 +143,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const listed = new TokenBucket(COMINGS, clock.now());
   const unlisted = fewLines(
     () => report.info('Workers come and go too often to list them all.', { event: 'manyComings' }),
-    () => undefined,
+    () => '',
     clock,
   );
   const list = (...entry: Parameters<Report['info']>): void => {
