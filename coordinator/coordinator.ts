@@ -16,6 +16,7 @@ import { plural, type Report } from './report/report.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { BlockBudget } from './limits/block-budget.ts';
 import { descriptorLimit, placesFor } from './limits/descriptors.ts';
+import { TokenBucket } from './limits/token-bucket.ts';
 import { isLoopback, reachableHosts } from './server/reachable.ts';
 import { machineRoutes } from './server/routes.ts';
 import { startServer, type ServerOptions } from './server/server.ts';
@@ -74,6 +75,8 @@ export interface Coordinator {
 
 /** Room for a frame's header beside the gradient. */
 const HEADER_BYTES = 64 << 10;
+/** Lines of workers that come and go: of as many as there are places, and one a second. */
+const COMINGS = { burst: 2_000, perSecond: 1 };
 /** Requests for /metrics, each of which takes about a millisecond. */
 const METRICS = { ofBlock: { burst: 60, perSecond: 5 }, inAll: { burst: 120, perSecond: 20 } };
 
@@ -151,6 +154,17 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     (count) => `... and ${count} more of that kind.`,
     clock,
   );
+  // A client that comes and goes all the time must not fill a log with it.
+  const listed = new TokenBucket(COMINGS, clock.now());
+  const unlisted = fewLines(
+    () => report.info('Workers come and go too often to list them all.', { event: 'manyComings' }),
+    () => '',
+    clock,
+  );
+  const list = (...entry: Parameters<Report['info']>): void => {
+    if (listed.spend(clock.now())) report.info(...entry);
+    else unlisted.write(entry[0]);
+  };
   const server = await startServer({
     host,
     port: options.port,
@@ -177,14 +191,14 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       const threads = plural(engine.threads, 'thread');
       const codecs = inShort(member);
       const link = codecs === inShort({ codec: 'float32', updateCodec: null }) ? '' : `, ${codecs}`;
-      report.info(`+ ${name} joined: ${engine.backend} on ${engine.device}, ${threads}${link}`, {
+      list(`+ ${name} joined: ${engine.backend} on ${engine.device}, ${threads}${link}`, {
         ...{ event: 'joined', worker: name, codecs },
         ...engine,
       });
     },
     left({ name }, reason) {
       // That all leave at the end of a run is no news.
-      if (!isEnding) report.info(`- ${name} left: ${reason}`, { event: 'left', worker: name, reason });
+      if (!isEnding) list(`- ${name} left: ${reason}`, { event: 'left', worker: name, reason });
     },
     refused: (reason) => refusals.write(`A worker was not let in: ${reason}`),
     recoded: ({ name, ...member }, reason) =>
@@ -225,6 +239,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       feed.close(reason);
       refusals.close();
       troubles.close();
+      unlisted.close();
       await server.close();
       await referee?.close();
     },

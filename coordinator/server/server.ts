@@ -76,6 +76,8 @@ const CONTENT_SECURITY_POLICY = [
 
 /** For all that comes before a connection is a WebSocket or has its answer, however slowly it comes. */
 const PATIENCE = { headersTimeout: 10_000, requestTimeout: 15_000, connectionsCheckingInterval: 2_000 };
+/** Answered here, not by Node; see answer. */
+const HOST_HEADER = { requireHostHeader: false };
 
 /** Pieces that a message may come in. Each takes memory of its own, beside its bytes. */
 const MIN_FRAGMENTS = 1_024;
@@ -105,9 +107,21 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     response.setHeader('X-Content-Type-Options', 'nosniff');
     response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
     response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
+    // The connection is closed, so that a body is not read to its end.
+    const refuseRequest = (status: number, sentence: string, headers = {}): void => {
+      response.writeHead(status, { 'Content-Type': 'text/plain', Connection: 'close', ...headers });
+      response.end(sentence);
+    };
     if (request.method !== 'GET' && request.method !== 'HEAD') {
-      response.writeHead(405, { Allow: 'GET, HEAD', 'Content-Type': 'text/plain' });
-      response.end('Only GET and HEAD.\n');
+      refuseRequest(405, 'Only GET and HEAD.\n', { Allow: 'GET, HEAD' });
+      return;
+    }
+    if (request.headers.host === undefined) {
+      refuseRequest(400, 'A request needs a Host.\n');
+      return;
+    }
+    if (hasBody(request)) {
+      refuseRequest(413, 'A request has no body here.\n');
       return;
     }
     options.routes(request, response, () =>
@@ -119,8 +133,14 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   };
   const http =
     options.tls === undefined
-      ? createServer(PATIENCE, answer)
-      : createTlsServer({ ...PATIENCE, ...options.tls, handshakeTimeout: handshakeMs }, answer);
+      ? createServer({ ...PATIENCE, ...HOST_HEADER }, answer)
+      : createTlsServer(
+          { ...PATIENCE, ...HOST_HEADER, ...options.tls, handshakeTimeout: handshakeMs },
+          answer,
+        );
+  // What Node would answer by itself is counted like the others.
+  http.on('checkContinue', answer);
+  http.on('checkExpectation', answer);
   const sockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
@@ -194,6 +214,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     },
   };
 }
+
+const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 
 /** Answers an upgrade that is not to be, and does not wait for the other side to close. */
 function refuse(socket: Duplex, status: string): void {

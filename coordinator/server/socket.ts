@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { RawData, WebSocket } from 'ws';
 import type { Clock } from '../../shared/clock.ts';
 import { closeReason, CloseCode } from '../../shared/protocol/close-code.ts';
+import { MOST_HEADER_BYTES_UP } from '../../shared/protocol/frame.ts';
 import { readableText } from '../../shared/protocol/readable.ts';
 import type { Connection } from '../../shared/transport.ts';
 import { addressBlock } from '../limits/address-block.ts';
@@ -94,9 +95,9 @@ export function attach(webSocket: WebSocket, socket: Carrier, options: AttachOpt
     expire: () => cutOff(CloseCode.timeout, 'A message came too slowly while others waited.'),
   });
   /** Counts a message or a control frame. @returns whether it may be heard */
-  const mayHear = (): boolean => {
+  const mayHear = (units = 1): boolean => {
     if (over) return false;
-    if (messages.spend(clock.now())) return true;
+    if (messages.spend(clock.now(), units)) return true;
     cutOff(CloseCode.tooMany, 'It sends more messages than it was asked for.');
     return false;
   };
@@ -121,7 +122,7 @@ export function attach(webSocket: WebSocket, socket: Carrier, options: AttachOpt
   owner = connect(connection);
   webSocket.on('message', (data: RawData, isBinary: boolean) => {
     arrivals.whole();
-    if (!mayHear()) return;
+    if (!mayHear(isBinary ? unitsOf(data as Buffer) : 1)) return;
     if (isBinary) {
       owner.onFrame(data as Buffer);
       account.holds(over ? 0 : (owner.heldBytes ?? 0));
@@ -136,8 +137,17 @@ export function attach(webSocket: WebSocket, socket: Carrier, options: AttachOpt
   webSocket.on('ping', (data) => {
     if (mayHear()) webSocket.pong(data);
   });
-  webSocket.on('pong', mayHear);
+  webSocket.on('pong', () => void mayHear());
   webSocket.on('close', (code, reason) => end(code, readableText(reason.toString())));
   // Followed by 'close', which says it all.
   webSocket.on('error', () => undefined);
+}
+
+/** Parsing this much of a header takes as long as a whole small message. */
+const HEADER_BYTES_PER_UNIT = 512;
+
+/** What it takes to parse a frame: a header of 16 KiB takes a millisecond, a payload next to nothing. */
+function unitsOf(frame: Buffer): number {
+  const headerBytes = frame.length < 4 ? 0 : Math.min(frame.readUInt32LE(0), frame.length);
+  return 1 + Math.floor(Math.min(headerBytes, MOST_HEADER_BYTES_UP) / HEADER_BYTES_PER_UNIT);
 }

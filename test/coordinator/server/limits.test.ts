@@ -89,6 +89,33 @@ describe('requests', () => {
     expect(String((await once(later, 'data'))[0])).toMatch(/^HTTP\/1\.1 200/);
   });
 
+  it.each([
+    ['without a Host', 'GET / HTTP/1.1\r\n\r\n', 400],
+    ['with a body', 'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello', 413],
+    ['with a body of any length', 'GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n', 413],
+    ['to write', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n', 405],
+  ])('%s are answered, and their connection is closed', async (_, text, status) => {
+    await serve();
+    const socket = await dial();
+    let answer = '';
+    socket.on('data', (data: Buffer) => (answer += data.toString()));
+    socket.write(text);
+    await closed(socket);
+    expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+  });
+
+  it('that Node would answer by itself are counted too', async () => {
+    const budget = { burst: 10, perSecond: 0 };
+    await serve({ httpLimits: { ofBlock: budget, inAll: { burst: 100, perSecond: 0 } } });
+    const socket = await dial();
+    let answer = '';
+    socket.on('data', (data: Buffer) => (answer += data.toString()));
+    const expecting = 'GET /index.html HTTP/1.1\r\nHost: x\r\nExpect: something\r\n\r\n';
+    for (let i = 0; i < 20; i++) socket.write(expecting);
+    await closed(socket);
+    expect(answer.split('HTTP/1.1 ').length - 1).toBeLessThanOrEqual(9);
+  });
+
   it('whose response is not read are given up', async () => {
     await serve();
     const socket = await dial();
@@ -127,6 +154,18 @@ describe('a WebSocket', () => {
     expect(await code).toBe(CloseCode.tooMany);
     expect(heard).toBeLessThanOrEqual(60);
     expect(reason).toBe('It sends more messages than it was asked for.');
+  });
+
+  it('is closed sooner for headers that take long to parse', async () => {
+    let heard = 0;
+    await serve({ connect: admitting({ onFrame: () => heard++ }) });
+    const socket = await open();
+    const code = closeCode(socket);
+    const frame = Buffer.alloc(16 << 10);
+    frame.writeUInt32LE(16_000);
+    for (let i = 0; i < 10; i++) socket.send(frame);
+    expect(await code).toBe(CloseCode.tooMany);
+    expect(heard).toBe(1);
   });
 
   it('may send as many as answer what it was sent', async () => {
