@@ -36,11 +36,11 @@ async function applied(topology: Topology, shape: number[]) {
     },
   };
   registerKeyedDropout(tf, dropout);
-  const { model, dispose } = await buildModel(tf, withKeyedDropout(topology));
+  const built = await buildModel(tf, withKeyedDropout(topology));
   const values = tf.tidy(() =>
-    (model.apply(tf.ones(shape), { training: true }) as tf.Tensor).dataSync<'float32'>().slice(),
+    (built.model.apply(tf.ones(shape), { training: true }) as tf.Tensor).dataSync<'float32'>().slice(),
   );
-  dispose();
+  built.dispose();
   return { values: [...values], asked };
 }
 
