@@ -223,6 +223,13 @@ def cases():
     yield "Conv1D causal, strides 2", stack(row, layer("Conv1D", 4, 3, padding="causal", strides=2))
     made = layer("Conv1D", 4, 3, padding="causal", dilation_rate=2)
     yield "Conv1D causal, dilated", stack((9, 3), layer("Conv1D", 3, 2), made)
+    for kind in ["Add", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"]:
+        yield kind, merged(kind)
+    yield "Dot", merged("Dot", axes=1)
+    yield "Concatenate over axis 1", merged("Concatenate", axis=1)
+    yield "Permute, Reshape and RepeatVector", stack(
+        row, layer("Permute", (2, 1)), layer("Reshape", (21,)), layer("Dense", 3), layer("RepeatVector", 4), layer("SimpleRNN", 2)
+    )
     for kind in ["Average", "Max"]:
         yield f"Global{kind}Pooling1D", stack(row, layer("Conv1D", 3, 2), layer(f"Global{kind}Pooling1D"))
     yield "TimeDistributed of a model", time_distributed_model()
@@ -249,6 +256,16 @@ def time_distributed_model():
         return L.TimeDistributed(keras.Sequential(model))
 
     return stack((3, 4, 4, 2), inner)
+
+
+def merged(kind, **kw):
+    def build():
+        x = keras.Input((5, 4))
+        both = [L.Conv1D(3, 2, activation="tanh")(x), L.Conv1D(3, 2, activation="relu")(x)]
+        y = L.Flatten()(getattr(L, kind)(**kw)(both))
+        return keras.Model(x, L.Dense(CLASSES, activation="softmax")(y))
+
+    return build
 
 
 def separable():

@@ -4,6 +4,7 @@ import {
   oneInput,
   stockLayer,
   type CallArguments,
+  type Config,
   type Inputs,
   type LayerClass,
   type Weight,
@@ -44,16 +45,18 @@ export function batchNormalizationLayer(tf: TF): LayerClass {
   return class BatchNormalization extends stockLayer<StockBatchNormalization>(tf, 'BatchNormalization') {
     static readonly className = 'BatchNormalization';
 
+    constructor(config: Config) {
+      super(config);
+      if ([this.axis].flat().length > 1) {
+        throw new Error(`Layer ${this.name} (BatchNormalization) has several axes; only one is supported.`);
+      }
+    }
+
     override call(inputs: Inputs, kwargs: CallArguments): tfjs.Tensor {
       return tf.tidy(() => {
         const input = oneInput(inputs);
         const last = input.rank - 1;
-        const [given = last, ...others] = [this.axis].flat() as readonly number[];
-        if (others.length > 0) {
-          throw new Error(
-            `Layer ${this.name} (BatchNormalization) has several axes, which is not supported. Give it one.`,
-          );
-        }
+        const [given = last] = [this.axis].flat() as readonly number[];
         const axis = given < 0 ? given + input.rank : given;
         if (axis === last) return this.normalize(input, kwargs);
         // The exchange of two axes is its own inverse.

@@ -1,0 +1,135 @@
+import * as tf from '@tensorflow/tfjs';
+import { expect, test } from 'vitest';
+import { cellsInside } from '../../../shared/engine/average-pool-gradient.ts';
+import { interpolationMatrix } from '../../../shared/engine/layers/up-sampling.ts';
+import { registerKeyedDropout, type DropoutContext } from '../../../shared/engine/keyed-dropout.ts';
+import { buildModel, writtenOut } from '../../../shared/engine/model.ts';
+import { withFrozenInside } from '../../../shared/model/frozen.ts';
+import type { Topology } from '../../../shared/model/job.ts';
+import { withKeyedDropout } from '../../../shared/model/topology.ts';
+
+const layer = (className: string, config: object, inbound?: unknown) => ({
+  class_name: className,
+  config,
+  ...(inbound === undefined ? {} : { name: (config as { name: string }).name, inbound_nodes: inbound }),
+});
+const sequential = (...layers: object[]): Topology => ({
+  class_name: 'Sequential',
+  config: { name: 'model', layers },
+});
+const input = (...shape: number[]) =>
+  layer('InputLayer', { name: 'in', batch_input_shape: [null, ...shape], dtype: 'float32' });
+
+await tf.setBackend('cpu');
+
+/** Builds a model whose dropout multiplies by masks of 1, 2, 3, ..., and applies it to ones. */
+async function applied(topology: Topology, shape: number[]) {
+  const asked: number[][] = [];
+  const dropout: DropoutContext = {
+    masks: (_layer, _rate, maskShape) => {
+      asked.push(maskShape);
+      const size = maskShape.reduce((a, b) => a * b, 1);
+      return tf.tensor(
+        Float32Array.from({ length: size }, (_, i) => i + 1),
+        maskShape,
+      );
+    },
+  };
+  registerKeyedDropout(tf, dropout);
+  const built = await buildModel(tf, withKeyedDropout(topology));
+  const values = tf.tidy(() =>
+    (built.model.apply(tf.ones(shape), { training: true }) as tf.Tensor).dataSync<'float32'>().slice(),
+  );
+  built.dispose();
+  return { values: [...values], asked };
+}
+
+test('dropout inside TimeDistributed takes a mask of its own for each time step', async () => {
+  const inner = layer('Dropout', { name: 'drop', rate: 0.5 });
+  const { values, asked } = await applied(
+    sequential(input(3, 2), layer('TimeDistributed', { name: 'td', layer: inner })),
+    [2, 3, 2],
+  );
+  // Sample by sample, step by step: what is drawn for a sample are the masks of all of its steps.
+  expect(asked).toEqual([[6, 2]]);
+  expect(values).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+});
+
+const branched = (kwargs: object): Topology => ({
+  class_name: 'Functional',
+  config: {
+    name: 'model',
+    layers: [
+      { ...input(2), name: 'in', inbound_nodes: [] },
+      layer('Dropout', { name: 'drop', rate: 0.5 }, [[['in', 0, 0, kwargs]]]),
+    ],
+    input_layers: [['in', 0, 0]],
+    output_layers: [['drop', 0, 0]],
+  },
+});
+
+test('dropout that is called with training=False does nothing', async () => {
+  expect(await applied(branched({}), [1, 2])).toEqual({ values: [1, 2], asked: [[1, 2]] });
+  expect(await applied(branched({ training: false }), [1, 2])).toEqual({ values: [1, 1], asked: [] });
+});
+
+test('a layer that is called with training=False in one of two places is refused by name', async () => {
+  const topology = branched({ training: false }) as { config: { layers: { inbound_nodes: unknown[] }[] } };
+  topology.config.layers[1]!.inbound_nodes.push([['drop', 0, 0, {}]]);
+  const twice = { ...topology, config: { ...topology.config, output_layers: [['drop', 1, 0]] } };
+  await expect(buildModel(tf, twice as unknown as Topology)).rejects.toThrow(
+    'Layer drop is called with training=False in one place and without in another',
+  );
+});
+
+test('what lies inside a frozen model or wrapper is frozen, and nothing else is told so', () => {
+  const dense = {
+    class_name: 'Dense',
+    config: { name: 'd', trainable: true, kernel_initializer: { class_name: 'Zeros', config: {} } },
+  };
+  const frozen = (className: string, config: object) =>
+    layer(className, { name: 'outer', trainable: false, ...config });
+  const told = { ...dense, config: { ...dense.config, trainable: false } };
+  for (const [given, wanted] of [
+    [frozen('Sequential', { layers: [dense] }), frozen('Sequential', { layers: [told] })],
+    [frozen('TimeDistributed', { layer: dense }), frozen('TimeDistributed', { layer: told })],
+    [
+      layer('Sequential', { name: 'x', layers: [dense] }),
+      layer('Sequential', { name: 'x', layers: [dense] }),
+    ],
+  ] as const) {
+    const whole = { class_name: 'Sequential', config: { name: 'm', layers: [given, dense] } };
+    expect(withFrozenInside(whole)).toEqual({ ...whole, config: { name: 'm', layers: [wanted, dense] } });
+  }
+});
+
+test('a written-out topology keeps what makes a layer compute otherwise', async () => {
+  const written = await writtenOut(
+    tf,
+    sequential(
+      input(4, 4, 2),
+      layer('ReLU', { name: 'r', max_value: 6, negative_slope: 0.2, threshold: 0.5 }),
+      layer('Reshape', { name: 's', target_shape: [4, 8] }),
+      layer('GRU', { name: 'g', units: 2, reset_after: true, trainable: false }),
+    ),
+  );
+  const { layers } = written.config as { layers: { config: Record<string, unknown> }[] };
+  expect(layers[1]?.config).toMatchObject({ max_value: 6, negative_slope: 0.2, threshold: 0.5 });
+  expect(layers[3]?.config).toMatchObject({ reset_after: true, trainable: false });
+});
+
+test('batch normalization over several axes is refused by name', async () => {
+  const topology = sequential(input(4, 4, 2), layer('BatchNormalization', { name: 'bn', axis: [1, 2] }));
+  await expect(buildModel(tf, topology)).rejects.toThrow('Layer bn (BatchNormalization) has several axes');
+});
+
+test('a window of an average pool counts the cells inside the image', () => {
+  expect(cellsInside(5, 2, 2)).toEqual([2, 2, 1]);
+  expect(cellsInside(5, 3, 1)).toEqual([2, 3, 3, 3, 2]);
+  expect(cellsInside(2, 7, 1)).toEqual([2, 2]);
+});
+
+test('bilinear shares are those between the centres of pixels', () => {
+  // tf.image.resize([0, 1], 4): 0, .25, .75, 1.
+  expect([...interpolationMatrix(2, 2)]).toEqual([1, 0.75, 0.25, 0, 0, 0.25, 0.75, 1]);
+});
