@@ -46,7 +46,7 @@ export const HOSTILE_KINDS: Readonly<Record<string, HostileKind>> = {
   drift: { about: 'slow drift', spoil: (gradient, answers) => scale(1 - 0.04 * answers)(gradient) },
   'late-turned': {
     about: 'honest 15 times, then sign turned',
-    spoil: (gradient, answers) => void (answers >= 15 && scale(-1)(gradient)),
+    spoil: (gradient, answers) => scale(answers < 15 ? 1 : -1)(gradient),
   },
   'late-labels': {
     about: 'honest 15 times, then labels + 1',
