@@ -84,11 +84,9 @@ async function runWith(kind: string): Promise<string> {
     codecs: codecRule(codec),
     ...(codec === 'auto' ? {} : { recodesFor: () => true }),
     pageDir: 'dist/page',
-    ...(flags.checks === false
-      ? {}
-      : {
-          openOwnEngine: (choice) => openThreadedEngine({ file: threadFile, choice, note: () => undefined }),
-        }),
+    openOwnEngine: flags.checks
+      ? (choice) => openThreadedEngine({ file: threadFile, choice, note: () => undefined })
+      : undefined,
     signal: stop.signal,
   });
   const engines = flags.engines.split(',');

@@ -39,7 +39,11 @@ export function withTrainingOptions(command: Command): Command {
         'save a checkpoint every 500 steps, 30s or 5m (default: 5m; with --resume: as before)',
       ).argParser(interval),
     )
-    .option('--audit <part>', 'have this part of the shards, such as 0.02, computed twice and compared', part)
+    .option(
+      '--audit <part>',
+      'recompute this part of the shards, such as 0.02, before they count, besides a few that are by default',
+      part,
+    )
     .option('--exact', 'the same bits whoever takes part, comes and goes: docs/decisions/exact.md')
     .option('--micro-shard <n>', 'samples that --exact computes at a time', integer(1, 65_536), 16)
     .addOption(codecOption())

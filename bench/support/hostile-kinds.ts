@@ -10,7 +10,7 @@ interface HostileKind {
   /** Answers these gradients without computing anything. */
   readonly invent?: (gradient: Float32Array, answers: number) => boolean;
   /** Changes the labels before an honest computation. */
-  readonly relabel?: (label: number, classes: number) => number;
+  readonly relabel?: (label: number, classes: number, answers: number) => number;
   /** Says without looking that every sample of an evaluation is right. */
   readonly allCorrect?: boolean;
   /** Leaves after so many answers. */
@@ -44,6 +44,14 @@ export const HOSTILE_KINDS: Readonly<Record<string, HostileKind>> = {
   'times-9': { about: 'gradient x -9', spoil: scale(-9) },
   labels: { about: 'labels + 1', relabel: (label, classes) => (label + 1) % classes },
   drift: { about: 'slow drift', spoil: (gradient, answers) => scale(1 - 0.04 * answers)(gradient) },
+  'late-turned': {
+    about: 'honest 15 times, then sign turned',
+    spoil: (gradient, answers) => scale(answers < 15 ? 1 : -1)(gradient),
+  },
+  'late-labels': {
+    about: 'honest 15 times, then labels + 1',
+    relabel: (label, classes, answers) => (answers < 15 ? label : (label + 1) % classes),
+  },
   noise: {
     about: 'noise at once',
     invent: (gradient, answers) => (noise(gradient, USUAL_NORM, answers), true),
@@ -81,7 +89,9 @@ export function hostileEngine(engine: Engine, kind: string, leave: () => void): 
       const trainer = await engine.load(job);
       const { classes } = job.data;
       const changed = (shard: Shard): Shard =>
-        relabel === undefined ? shard : { ...shard, labels: shard.labels.map((l) => relabel(l, classes)) };
+        relabel === undefined
+          ? shard
+          : { ...shard, labels: shard.labels.map((label) => relabel(label, classes, answers)) };
       const lying: Trainer = {
         ...trainer,
         givesFactors: false,

@@ -34,7 +34,7 @@ export function compareGradients(
   answer: GradientAnswer,
   own: Score & { readonly gradient: Float32Array },
 ): Comparison | null {
-  if (answer.parts.some(({ loss }) => loss !== null && loss.stepsBefore === null)) return null;
+  if (answer.parts.some(({ loss }) => loss?.stepsBefore === null)) return null;
   const samples = answer.to - answer.from;
   const tolerance = toleranceFor(samples);
   let squaredExcess = 0;
@@ -92,6 +92,6 @@ function squaredExcessOf({ at, values, loss }: GradientPart, own: Float32Array):
 /** In float64, whose squares do not overflow. */
 function normOf(values: Float32Array): number {
   let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += (values[i] as number) ** 2;
+  for (const value of values) sum += value ** 2;
   return Math.sqrt(sum);
 }

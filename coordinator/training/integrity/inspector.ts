@@ -127,7 +127,6 @@ export class Inspector {
         this.#screen.confirmed(screened[i] as ScreenedAnswer, screened),
       );
       if (!honest) decision = 'repeat';
-      if (this.#disabled) return decision;
     }
     if (decision === 'repeat') return decision;
     // A worker that sent a part of a gradient and left: what the sum has of it was in no answer.

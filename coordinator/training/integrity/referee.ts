@@ -35,10 +35,8 @@ export class Referee {
   #proof: Promise<number> | null = null;
   #closed = false;
 
-  /** @param job of the run; its sums are compared with a tolerance, so micro-shards make no difference */
   constructor(job: Job, open: OpenOwnEngine) {
-    const { microShard: _, ...whole } = job;
-    this.#job = whole;
+    this.#job = job;
     this.#open = open;
   }
 

@@ -55,6 +55,16 @@ describe('a shard that is late', () => {
     expect(inShort(at(6, second, left(ann))[1])).toEqual(['2: [0, 4) to cyd']);
   });
 
+  it('does not wait for a worker that hangs with all of the batch: standby workers get the next step at once', () => {
+    const [first] = startRound(start(8, [ann], { reserve: [bob, cyd] }), 0);
+    const hanging = first.given[0]!;
+    const next = start(8, [ann], {
+      ...{ reserve: [bob, cyd], assignments: [], waiting: [{ from: 0, to: 8 }] },
+      ...{ spare: [hanging], nextId: 5 },
+    });
+    expect(inShort(startRound(next, 50)[1])).toEqual(['5: [0, 8) to bob']);
+  });
+
   it('whose forecast could not be made at first is late by one that is made later', () => {
     let ms = Infinity;
     const [first] = startRound(start(8, [ann, bob], { lateAfterMs: () => ms }), 0);

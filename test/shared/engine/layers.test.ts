@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { cellsInside } from '../../../shared/engine/average-pool-gradient.ts';
 import { interpolationMatrix } from '../../../shared/engine/layers/up-sampling.ts';
 import { registerKeyedDropout, type DropoutContext } from '../../../shared/engine/keyed-dropout.ts';
-import { buildModel, writtenOut } from '../../../shared/engine/model.ts';
+import { buildModel } from '../../../shared/engine/model.ts';
+import { expandTopology } from '../../../shared/model/expand-topology.ts';
 import { withFrozenInside } from '../../../shared/model/frozen.ts';
 import type { Topology } from '../../../shared/model/job.ts';
 import { withKeyedDropout } from '../../../shared/model/topology.ts';
@@ -103,9 +104,8 @@ test('what lies inside a frozen model or wrapper is frozen, and nothing else is 
   }
 });
 
-test('a written-out topology keeps what makes a layer compute otherwise', async () => {
-  const written = await writtenOut(
-    tf,
+test('an expanded topology keeps what makes a layer compute otherwise', () => {
+  const written = expandTopology(
     sequential(
       input(4, 4, 2),
       layer('ReLU', { name: 'r', max_value: 6, negative_slope: 0.2, threshold: 0.5 }),

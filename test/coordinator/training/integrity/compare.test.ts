@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { GradientAnswer } from '../../../../coordinator/training/integrity/answer.ts';
 import { compareGradients, compareScores } from '../../../../coordinator/training/integrity/compare.ts';
 import { QuantizationSteps } from '../../../../coordinator/training/integrity/quantization.ts';
+import { int4 } from '../../../../shared/codec/int4.ts';
 import { codecNamed } from '../../../../shared/codec/codec.ts';
 import { FeedbackEncoder } from '../../../../shared/codec/feedback-encoder.ts';
 import { Purpose, randomStream } from '../../../../shared/random/stream.ts';
@@ -107,13 +108,12 @@ describe('an answer beside the coordinator’s own', () => {
   it('cannot be compared behind a lossy one that was dropped unread', () => {
     const steps = new QuantizationSteps();
     const [gradient] = gradients(1, 6) as [Float32Array];
-    const { encode, bytes, decode } = codecNamed('int4');
-    const payload = new Uint8Array(bytes(LENGTH));
-    encode(gradient, payload);
+    const payload = new Uint8Array(int4.bytes(LENGTH));
+    int4.encode(gradient, payload);
     steps.received(ann, 0, 'int4', payload, LENGTH);
     steps.missed(ann);
     const loss = steps.received(ann, 0, 'int4', payload, LENGTH);
-    const parts = [{ at: 0, values: decode(payload, LENGTH), loss }];
+    const parts = [{ at: 0, values: int4.decode(payload, LENGTH), loss }];
     expect(compareGradients(answerOf(parts), own(gradient))).toBeNull();
   });
 });

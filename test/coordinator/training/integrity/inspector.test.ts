@@ -116,7 +116,7 @@ describe('an inspected run', () => {
     for (; pool.members.size === 2 && number < 50; number++) {
       await finish(await gradient(number), [ann, eve], lie);
       await inspector.settle();
-      clock.advance(1_000);
+      await clock.advance(1_000);
     }
     expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
     // Nothing of it was confirmed since the step before.

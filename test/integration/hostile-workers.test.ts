@@ -1,0 +1,115 @@
+import { afterEach, expect, test } from 'vitest';
+import type { Step } from '../../shared/protocol/messages.ts';
+import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { cheapEngine, cheapGradient, openCheapEngine, type CheapSettings } from '../support/cheap-engine.ts';
+import {
+  testCoordinator,
+  tinyTopology,
+  workerReady,
+  type TestCoordinator,
+} from '../support/test-coordinator.ts';
+import { attachWorker } from '../support/training-run.ts';
+
+const BATCH = 120;
+const dataset = drawDigits({ seed: 1, trainCount: BATCH, testCount: 40 });
+const batch = Uint32Array.from({ length: BATCH }, (_, i) => i);
+
+interface Attached extends CheapSettings {
+  readonly ended: Promise<string>;
+}
+
+let coordinator: TestCoordinator;
+let attached: Attached[] = [];
+let step = 0;
+
+async function start(options: Parameters<typeof testCoordinator>[1] = {}): Promise<void> {
+  [attached, step] = [[], 0];
+  coordinator = await testCoordinator(dataset, {
+    topology: tinyTopology([28, 28, 1], 10),
+    openOwnEngine: openCheapEngine,
+    ...options,
+  });
+}
+
+afterEach(async () => {
+  await coordinator.close('The run is finished.');
+  await Promise.all(attached.map(({ ended }) => ended));
+});
+
+/** A real worker over a real socket, in this process, that does what the test says. */
+async function attach(...names: string[]): Promise<Attached[]> {
+  const made = names.map((name) => {
+    const settings: CheapSettings = { perSampleMs: 0.02, lie: (value) => value };
+    const { ended } = attachWorker(coordinator.url, name, cheapEngine(settings, name));
+    return Object.assign(settings, { ended });
+  });
+  attached.push(...made);
+  for (const name of names) await workerReady(coordinator, name);
+  return made;
+}
+
+/** @returns whether every sum was that of honest gradients */
+async function sumsAreRight(steps: number): Promise<boolean> {
+  let right = true;
+  for (let i = 0; i < steps; i++, step++) {
+    const input = { step: step as Step, weights: coordinator.initialWeights, split: dataset.train };
+    const { gradientSum } = await coordinator.rounds.gradient(input, batch);
+    for (const position of [0, 1, gradientSum.length - 1]) {
+      right &&= gradientSum[position] === cheapGradient(step, batch, position);
+    }
+    await coordinator.rounds.settle();
+  }
+  return right;
+}
+
+const present = (): string[] => [...coordinator.pool.members.values()].map(({ name }) => name).toSorted();
+
+test.each([1e30, 1e18, -1, -3, 0])(
+  'an answer of %d times the truth in the first step counts for nothing',
+  async (factor) => {
+    await start();
+    const [eve] = await attach('eve', 'ann', 'bob', 'cyd');
+    eve!.lie = (value) => factor * value;
+    expect(await sumsAreRight(3)).toBe(true);
+    expect(present()).toEqual(['ann', 'bob', 'cyd']);
+    expect(await eve!.ended).toMatch(/: The gradient that it found for \d+ samples of step 0 differs by/);
+  },
+);
+
+test('two liars of five that agree are banned, and none of the honest ones', async () => {
+  await start({ audit: 0.02 });
+  const [eve, mal] = await attach('eve', 'mal', 'ann', 'bob', 'cyd');
+  expect(await sumsAreRight(5)).toBe(true);
+  for (const liar of [eve!, mal!]) liar.lie = (value) => -value;
+  await sumsAreRight(150);
+  expect(present()).toEqual(['ann', 'bob', 'cyd']);
+  // The first wrong answers counted; the run has to go back to before them.
+  expect(coordinator.rounds.takeRewind()).toBeLessThanOrEqual(5);
+});
+
+test('a free rider gets nothing of the batch for answers that cost it nothing', async () => {
+  await start();
+  const [eve] = await attach('eve', 'ann', 'bob');
+  expect(await sumsAreRight(3)).toBe(true);
+  Object.assign(eve!, { perSampleMs: 0, lie: () => 0 });
+  expect(await sumsAreRight(10)).toBe(true);
+  expect(present()).toEqual(['ann', 'bob']);
+});
+
+test('the coordinator bans no worker where its own engines disagree', async () => {
+  let opened = 0;
+  await start({
+    openOwnEngine: () =>
+      Promise.resolve({
+        // Another one each time.
+        engine: cheapEngine({ perSampleMs: 0, lie: (value) => (1 + ++opened) * value + 1 }),
+        close: () => Promise.resolve(),
+      }),
+  });
+  await attach('ann', 'bob');
+  expect(await sumsAreRight(3)).toBe(true);
+  expect(present()).toEqual(['ann', 'bob']);
+  expect(coordinator.lines.join('\n')).toMatch(
+    /! Answers of workers are not checked: two engines of this machine differ/,
+  );
+});
