@@ -1,26 +1,28 @@
-// How worker processes end: every way, many times, and how often with which exit code. Ends with 1 if one was not in order.
+// How workers and runs end: every way, many times, and how often with which exit code. Ends with 1 if one was not in order,
+// or has left processes or temporary files.
 // Arguments: [native | wasm] [count = 50] [at once = 2]
 import { availableParallelism } from 'node:os';
-import { endsCoordinator, WORKER_ENDS, type WorkerEnd } from '../test/support/worker-ends.ts';
+import { endsWorld, WORKER_ENDS, type WorkerEnd } from '../test/support/worker-ends.ts';
 
 const [, , engine = 'native', countText = '50', atOnceText = String(availableParallelism())] = process.argv;
-const coordinator = await endsCoordinator();
+const world = await endsWorld(engine);
 console.log(`Node ${process.version}, ${engine}, ${countText} of each`);
 for (const way of WORKER_ENDS) {
   const codes = await countCodes(way);
   const text = [...codes].map(([code, times]) => `${code}: ${times}`).join(', ');
-  const isRight = [...codes.keys()].every((code) => way.expected.includes(code));
-  console.log(`${way.name.padEnd(42)} ${text}${isRight ? '' : '   NOT IN ORDER'}`);
+  const left = await world.left();
+  const isRight = left.length === 0 && [...codes.keys()].every((code) => way.expected.includes(code));
+  console.log(`${way.name.padEnd(60)} ${text}${isRight ? '' : `   NOT IN ORDER ${left.join(', ')}`}`);
   if (!isRight) process.exitCode = 1;
 }
-await coordinator.close('done');
+await world.close();
 
 async function countCodes({ run }: WorkerEnd): Promise<Map<number | string, number>> {
   const codes = new Map<number | string, number>();
   let left = Number(countText);
   const one = async (): Promise<void> => {
     while (left-- > 0) {
-      const { code } = await run(engine, coordinator);
+      const { code } = await run(world);
       codes.set(code, (codes.get(code) ?? 0) + 1);
     }
   };

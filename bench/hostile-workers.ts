@@ -31,6 +31,7 @@ interface Flags {
   readonly audit?: number;
   readonly seed: number;
   readonly data?: string;
+  readonly checks: boolean;
   readonly verbose?: boolean;
 }
 
@@ -45,6 +46,7 @@ const flags = new Command('npm run bench -- hostile-workers')
   .option('--audit <part>', 'as train has it', part)
   .option('--seed <n>', '', integer(0, 2 ** 32 - 1), 1337)
   .option('--data <dir>', 'MNIST files; MNIST_DIR by default')
+  .option('--no-checks', 'trust every worker')
   .option('--verbose', 'all lines of the run')
   .parse()
   .opts<Flags>();
@@ -82,6 +84,11 @@ async function runWith(kind: string): Promise<string> {
     codecs: codecRule(codec),
     ...(codec === 'auto' ? {} : { recodesFor: () => true }),
     pageDir: 'dist/page',
+    ...(flags.checks === false
+      ? {}
+      : {
+          openOwnEngine: (choice) => openThreadedEngine({ file: threadFile, choice, note: () => undefined }),
+        }),
     signal: stop.signal,
   });
   const engines = flags.engines.split(',');

@@ -47,9 +47,13 @@ export function createCommands({ programFile, distDir, version }: ProgramFiles) 
       const { requireNative } = await import('../worker-node/engine/engine-command.ts');
       await requireNative(worker, signal);
     },
-    async openTrialEngine() {
-      const { openWasmEngine } = await import('../worker-node/engine/wasm.ts');
-      return openWasmEngine();
+    async openOwnEngine(kind) {
+      const { openThreadedEngine } = await import('../worker-node/thread/threaded-engine.ts');
+      return openThreadedEngine({
+        file: worker.threadFile,
+        choice: kind,
+        note: () => undefined,
+      });
     },
     connectorFor,
   };

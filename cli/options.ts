@@ -32,8 +32,12 @@ export const installNativeOption = (): Option =>
 export const dataOption = (): Option =>
   new Option(
     '--data <dir>',
-    'folder of IDX files (else that of MNIST_DIR, the cache, a download, or drawn digits)',
+    'folder or zip archive of IDX or CSV files (else that of MNIST_DIR, the cache, a download, or drawn digits)',
   );
+
+/** `--transpose` of the commands that read a data set. */
+export const transposeOption = (): Option =>
+  new Option('--transpose', 'exchange rows and columns of each image, as files of EMNIST need it');
 
 /** `--codec`. */
 export const codecOption = (): Option =>
@@ -46,7 +50,10 @@ export const codecOption = (): Option =>
 
 /** `--token` of a coordinator. */
 export const tokenOption = (): Option =>
-  new Option('--token <token>', 'only workers that know it may join')
+  new Option(
+    '--token <token>',
+    'only workers that know it may join; in GRADCAST_TOKEN it is hidden from the list of processes',
+  )
     .env('GRADCAST_TOKEN')
     .argParser(token('to let in everybody'));
 
@@ -139,6 +146,9 @@ export function token(without: string): (text: string) => string {
 
 /** --token of those who come to a coordinator. */
 export const knownTokenOption = (): Option =>
-  new Option('--token <token>', 'what the coordinator was started with')
+  new Option(
+    '--token <token>',
+    'what the coordinator was started with; GRADCAST_TOKEN is hidden from the list of processes',
+  )
     .env('GRADCAST_TOKEN')
     .argParser(token('if the coordinator has none'));

@@ -1,5 +1,14 @@
 import { Option, type Command } from 'commander';
-import { codecOption, dataOption, integer, interval, logOption, part, tokenOption } from './options.ts';
+import {
+  codecOption,
+  dataOption,
+  integer,
+  interval,
+  logOption,
+  part,
+  tokenOption,
+  transposeOption,
+} from './options.ts';
 
 const DEFAULT_SEED = 1337;
 
@@ -14,6 +23,7 @@ export function withTrainingOptions(command: Command): Command {
         .default(DEFAULT_SEED),
     )
     .addOption(dataOption())
+    .addOption(transposeOption())
     .option('--out <dir>', 'folder for model, history and config (default: runs/<date>-<id>)')
     .option('--limit <n>', 'only the first n training samples, for a quick look', integer(1))
     .option('--model <file>', 'train this model (Keras or tfjs JSON) instead of the MNIST CNN')
@@ -21,7 +31,7 @@ export function withTrainingOptions(command: Command): Command {
       new Option(
         '--resume <dir>',
         'resume a run from its last checkpoint; --codec, --audit and --token are to be given again',
-      ).conflicts(['out', 'limit', 'model', 'batchSize', 'seed', 'exact', 'microShard']),
+      ).conflicts(['out', 'limit', 'model', 'batchSize', 'seed', 'exact', 'microShard', 'transpose']),
     )
     .addOption(
       new Option(

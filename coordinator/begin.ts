@@ -3,6 +3,8 @@ import { join, resolve } from 'node:path';
 import type { Dataset } from '../shared/data/dataset.ts';
 import { layoutOf } from '../shared/model/layout.ts';
 import type { EpochRecord } from '../shared/protocol/messages.ts';
+import { misleadingLines } from './data/misleading.ts';
+import { transposed } from './data/transpose.ts';
 import { prepareJob, type PreparedJob } from './model.ts';
 import type { Report } from './report/report.ts';
 import { loadCheckpoint, type Checkpoint } from './storage/checkpoint.ts';
@@ -29,6 +31,8 @@ export interface BeginFlags {
   readonly batchSize: number;
   readonly seed: number;
   readonly data?: string;
+  /** Whether rows and columns of each image are exchanged. */
+  readonly transpose?: boolean;
   readonly limit?: number;
   readonly model?: string;
   readonly out?: string;
@@ -80,6 +84,7 @@ export function beginRun(flags: BeginFlags, report: Report, signal: AbortSignal)
 
 async function newRun(flags: BeginFlags, report: Report, signal: AbortSignal): Promise<Begun> {
   const dataset = await openDataset(flags, report, signal);
+  warnOfMisleading(dataset, flags.limit, report);
   const file = flags.model === undefined ? null : await readModelFile(flags.model);
   const epochs = flags.epochs ?? DEFAULT_EPOCHS;
   const prepared = await prepareJob(dataset, {
@@ -135,13 +140,13 @@ async function goOn(
   const job = { ...checkpoint.job, epochs: epochs ?? checkpoint.job.epochs };
   if (position.epoch > job.epochs) throw new RunFinishedError(dir, job.epochs);
   const { seed } = job;
-  const dataset = await openDataset(
+  const stored = await openDataset(
     { ...(data === undefined ? {} : { data }), limit: job.data.trainSamples, seed },
     report,
     signal,
   );
-  const dataDigest = digestOf(dataset);
-  checkSameData(checkpoint, dataset, dataDigest);
+  const { dataset, dataDigest } = asBefore(stored, checkpoint);
+  checkSameData(checkpoint, dataset);
   const prepared = await prepareJob(dataset, job);
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
   const weights = restore(checkpoint, optimizer, prepared.initialWeights.length);
@@ -159,22 +164,40 @@ async function goOn(
   };
 }
 
+function warnOfMisleading(dataset: Dataset, limit: number | undefined, report: Report): void {
+  for (const line of misleadingLines(dataset, limit !== undefined)) report.warn(line);
+}
+
+/**
+ * The data that a checkpoint was made with: as the files have them, or transposed, whichever has its digest.
+ * @throws Error if neither has
+ */
+function asBefore(
+  stored: Dataset,
+  { dataDigest: before }: Checkpoint,
+): { dataset: Dataset; dataDigest: string } {
+  const dataDigest = digestOf(stored);
+  if (before === undefined || before === dataDigest) return { dataset: stored, dataDigest };
+  const turned = transposed(stored);
+  if (digestOf(turned) === before) return { dataset: turned, dataDigest: before };
+  throw new Error(
+    `The run was begun on other files than those now in ${stored.name}. Use --data with the same.`,
+  );
+}
+
 /** Contents count, not names: the folder of the files may have been renamed. Early checkpoints know the name only. */
 function checkSameData(
   { job: { data }, dataDigest }: Checkpoint,
   { name, train, test, sampleShape }: Dataset,
-  digest: string,
 ): void {
+  // Names of a person's own data had 'idx:' before them once.
+  const before = data.name.replace(/^idx:/, '');
   const found = `${train.count} and ${test.count} samples of [${sampleShape.join(', ')}]`;
   const wanted = `${data.trainSamples} and ${data.testSamples} samples of [${data.sampleShape.join(', ')}]`;
-  if (found !== wanted || (dataDigest === undefined && name !== data.name)) {
-    throw new Error(
-      `The run was begun on other data (${data.name}, ${wanted}; this is ${name}, ${found}). Use --data with the same.`,
-    );
-  }
-  if (dataDigest !== undefined && dataDigest !== digest) {
-    throw new Error(`The run was begun on other files than those now in ${name}. Use --data with the same.`);
-  }
+  if (found === wanted && (dataDigest !== undefined || name === before)) return;
+  throw new Error(
+    `The run was begun on other data (${before}, ${wanted}; this is ${name}, ${found}). Use --data with the same.`,
+  );
 }
 
 /** @returns the weights, beside the optimizer's vectors, which are put back in place */

@@ -24,7 +24,7 @@ const USUAL_SAMPLES = '28,28,1';
 export async function checkModel(
   { job, initialWeights, dataset, notes }: Checked,
   ownModel: boolean,
-  program: Pick<Program, 'openTrialEngine'>,
+  program: Pick<Program, 'openOwnEngine'>,
   report: Report,
 ): Promise<void> {
   for (const note of notes) report.warn(note);
@@ -34,7 +34,12 @@ export async function checkModel(
     );
   }
   if (!ownModel && String(dataset.sampleShape) === USUAL_SAMPLES) return;
-  await tryStep(await program.openTrialEngine(), { job, initialWeights }, dataset);
+  const own = await program.openOwnEngine('wasm');
+  try {
+    await tryStep(own.engine, { job, initialWeights }, dataset);
+  } finally {
+    await own.close();
+  }
 }
 
 /** Addresses at which nobody else can join. */

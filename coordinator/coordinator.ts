@@ -19,8 +19,8 @@ import { descriptorLimit, placesFor } from './limits/descriptors.ts';
 import { isLoopback, reachableHosts } from './server/reachable.ts';
 import { machineRoutes } from './server/routes.ts';
 import { startServer, type ServerOptions } from './server/server.ts';
-import { auditWorkers } from './training/audit/audit-workers.ts';
-import { normDoubts } from './training/audit/norm-doubts.ts';
+import { Inspector } from './training/integrity/inspector.ts';
+import { Referee, type OpenOwnEngine } from './training/integrity/referee.ts';
 import { RoundRunner } from './training/round-runner.ts';
 import { tailCuts } from './training/tail.ts';
 
@@ -36,8 +36,10 @@ export interface CoordinatorOptions {
   readonly tailsFor?: PoolOptions['tailsFor'];
   /** Whose codecs are chosen, where that is the rule; see PoolOptions. */
   readonly recodesFor?: PoolOptions['recodesFor'];
-  /** The part of the shards that two workers compute; nobody is audited without. */
+  /** The part of the shards that are recomputed here before they count, besides those that are by default. */
   readonly audit?: number | undefined;
+  /** Opens what answers are recomputed with; every worker is trusted without. */
+  readonly openOwnEngine?: OpenOwnEngine | undefined;
   /** Epochs that were done before, of a run that is gone on with. */
   readonly history?: readonly EpochRecord[] | undefined;
   /** What engines of an exact run that is gone on with must answer; see KnownAnswers. */
@@ -112,10 +114,13 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     maxObservers: places.observers,
   });
   const metrics = new Metrics({ pool, observers: () => feed.observers, clock });
-  const { audit = 0 } = options;
+  const { audit = 0, openOwnEngine } = options;
+  const referee = openOwnEngine === undefined ? null : new Referee(job, openOwnEngine);
   const rounds = new RoundRunner({
-    audits: audit > 0 ? auditWorkers(pool, report, audit) : null,
-    doubts: normDoubts(pool, report),
+    inspector:
+      referee === null
+        ? null
+        : new Inspector({ pool, job, clock, report, referee, audit, random: Math.random }),
     pool,
     job,
     clock,
@@ -160,9 +165,10 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     maxConnections: places.connections,
     onRefused: (sentence) => refusals.write(sentence),
     onTrouble: (sentence) => troubles.write(sentence),
-  }).catch((error: unknown) => {
+  }).catch(async (error: unknown) => {
     pool.close('The coordinator could not start.');
     feed.close('The coordinator could not start.');
+    await referee?.close();
     throw error;
   });
   let isEnding = false;
@@ -220,6 +226,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       refusals.close();
       troubles.close();
       await server.close();
+      await referee?.close();
     },
   };
 }

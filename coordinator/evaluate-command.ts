@@ -3,6 +3,7 @@ import type { Step } from '../shared/protocol/messages.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import type { Dataset } from '../shared/data/dataset.ts';
 import type { Job } from '../shared/model/job.ts';
+import { transposeAdvice } from './data/misleading.ts';
 import { INTERRUPTED, interruptible } from './interrupt.ts';
 import { EVALUATING, fixed } from './report/report.ts';
 import { localWorkers, type Program } from './program.ts';
@@ -14,6 +15,7 @@ import { withWorkers } from './with-workers.ts';
 
 export interface EvaluateFlags {
   readonly data?: string;
+  readonly transpose?: boolean;
   readonly engine: EngineChoice;
   readonly workers: number | 'auto';
 }
@@ -31,6 +33,7 @@ export async function runEvaluate(modelDir: string, flags: EvaluateFlags, progra
     const { job, weights } = await loadModel(modelDir);
     const dataset = await openDataset({ ...flags, seed: job.seed }, report, signal);
     report.info(`${dataset.description.replace(/\.$/, '')}: ${dataset.test.count} test samples`);
+    for (const line of transposeAdvice(dataset)) report.warn(line);
     checkFits(job, dataset);
     const local = {
       workers: await localWorkers(flags, program, { note: (line) => report.info(line), signal }),
@@ -42,6 +45,7 @@ export async function runEvaluate(modelDir: string, flags: EvaluateFlags, progra
       report,
       interrupt,
       onOpen: () => undefined,
+      trustsWorkers: true,
     };
     const score = await withWorkers({ ...flags, ...local }, ({ rounds }) =>
       unlessStopped(

@@ -6,7 +6,9 @@ import { expandTopology } from '../shared/model/expand-topology.ts';
 import { fitInput, takesBytes } from '../shared/model/fit-input.ts';
 import { forInitialWeights } from '../shared/model/initializers.ts';
 import type { Job, Topology } from '../shared/model/job.ts';
+import { softmaxLast } from '../shared/model/softmax-last.ts';
 import { withKeyedDropout, withLogits, withSeededInitializers } from '../shared/model/topology.ts';
+import { registerOrthogonal } from './orthogonal.ts';
 import { fillWeights, type NamedWeights } from './storage/weights-file.ts';
 import { explainModelError, namingLayers } from './model-errors.ts';
 
@@ -56,7 +58,7 @@ export function optimizerFor(batchSize: number): Job['optimizer'] {
  */
 export async function prepareJob(dataset: Dataset, settings: JobSettings): Promise<PreparedJob> {
   const { batchSize, epochs, seed, microShard } = settings;
-  const read = readModel(dataset, settings.topology);
+  const { topology: read, outputs } = softmaxLast(readModel(dataset, settings.topology));
   // Workers rewrite the topology so; what they could not do is said here, before anybody joins.
   withLogits(withKeyedDropout(read));
 
@@ -66,7 +68,7 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
   const topology = withSeededInitializers(read, seed);
   const built = await build(topology);
   try {
-    const classes = checkOutput(built.model, dataset);
+    const classes = checkOutput(built.model, dataset, outputs);
     checkTensors(built.entries, built.names);
     const bytes = takesBytes(topology);
     const job: Job = {
@@ -105,21 +107,36 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
 
 /** Builds a model with its initial weights. @throws Error with a sentence that names the layer */
 async function build(topology: Topology): Promise<BuiltModel> {
-  const { warn } = console;
-  // tfjs writes to the console that large orthogonal matrices take time.
-  Object.assign(console, { warn: () => undefined });
+  registerOrthogonal(tf);
   try {
     return await namingLayers(tf, () => buildModel(tf, forInitialWeights(topology)));
   } catch (error) {
     throw explainModelError(error, 'built');
-  } finally {
-    Object.assign(console, { warn });
   }
 }
 
+/** Two convolutions of 3 x 3 and a pooling of 2 x 2 leave nothing of a smaller image. */
+const MIN_DEFAULT_SIDE = 6;
+
+/** @throws Error if the images are too small for the default model */
+function checkDefaultFits({ sampleShape: [height = 0, width = 0], name }: Dataset): void {
+  if (height >= MIN_DEFAULT_SIDE && width >= MIN_DEFAULT_SIDE) return;
+  const side = Math.sqrt(height * width);
+  const square =
+    Number.isInteger(side) && side >= MIN_DEFAULT_SIDE ? `, or write the images as ${side} x ${side}` : '';
+  throw new Error(
+    `The default model takes images of at least ${MIN_DEFAULT_SIDE} x ${MIN_DEFAULT_SIDE}, but those of ${name} are ${height} x ${width}. ` +
+      `Give --model a model for that shape${square}.`,
+  );
+}
+
 /** @throws Error with a sentence if the model is none, or does not take the data's samples */
-function readModel({ name, sampleShape, classes }: Dataset, topology: Topology | undefined): Topology {
-  if (topology === undefined) return defaultTopology(sampleShape, classes);
+function readModel(dataset: Dataset, topology: Topology | undefined): Topology {
+  const { name, sampleShape, classes } = dataset;
+  if (topology === undefined) {
+    checkDefaultFits(dataset);
+    return defaultTopology(sampleShape, classes);
+  }
   const read = expandTopology(topology);
   const fitted = fitInput(read, sampleShape);
   if (fitted !== null) return fitted;
@@ -129,12 +146,15 @@ function readModel({ name, sampleShape, classes }: Dataset, topology: Topology |
   );
 }
 
-/** @returns the model's outputs: as many as the data has classes, or more */
-function checkOutput(model: tf.LayersModel, { classes, name }: Dataset): number {
+/**
+ * @param wanted outputs that the model must have, if it is known
+ * @returns the model's outputs: as many as the data has classes, or more
+ */
+function checkOutput(model: tf.LayersModel, { classes, name }: Dataset, wanted: number | null): number {
   const shapes = model.outputs.map(({ shape }) => shape.slice(1));
   const [outputs] = shapes.flat();
-  if (shapes.length === 1 && shapes[0]?.length === 1 && typeof outputs === 'number' && outputs >= classes)
-    return outputs;
+  const fits = shapes.length === 1 && shapes[0]?.length === 1 && outputs === (wanted ?? outputs);
+  if (fits && typeof outputs === 'number' && outputs >= classes) return outputs;
   const found = shapes.map((shape) => `[${shape.join(', ')}]`).join(' and ');
   throw new Error(`The model answers with ${found}, but ${name} has ${classes} classes.`);
 }

@@ -1,5 +1,5 @@
-import type { Engine } from '../shared/engine/engine.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
+import type { OpenOwnEngine } from './training/integrity/referee.ts';
 import type { Connect } from '../shared/transport.ts';
 
 export interface WorkersHereOptions {
@@ -30,8 +30,8 @@ export interface Program {
    * @throws Error with a sentence if this machine cannot have it
    */
   readonly prepareEngine: (engine: EngineChoice, signal: AbortSignal) => Promise<void>;
-  /** An engine in this process to try a model with; its backend becomes the active one of tf. */
-  readonly openTrialEngine: () => Promise<Engine>;
+  /** Opens an engine in a thread of this process, for the coordinator's own computations. @throws Error with a sentence */
+  readonly openOwnEngine: OpenOwnEngine;
   /** Connects as a worker does; with a fingerprint, only to whoever has that certificate. */
   readonly connectorFor: (fingerprint: string | undefined) => Promise<Connect>;
 }

@@ -160,7 +160,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
         : async ({ urls }, { measured, folder }) => {
             made.served = true;
             report.close();
-            sayEnd(measured, folder, flags, program, report);
+            sayEnd(measured, folder, { ...flags, transpose: dataset.isTransposed }, program, report);
             await begun.release();
             // From here on Ctrl-C is the way to end, and nothing is left to be saved.
             interrupt.dispose();
@@ -172,7 +172,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
     if (made.served) return 0;
     report.close();
     if (trained.steps === 0) report.info('Stopped before the first step; there is no model.');
-    else sayEnd(measured, folder, flags, program, report);
+    else sayEnd(measured, folder, { ...flags, transpose: dataset.isTransposed }, program, report);
     if (stopping() && trained.steps > 0 && checkpointed) sayGoOn(folder, flags, program, report);
     return stopping() ? INTERRUPTED : 0;
   } catch (error) {

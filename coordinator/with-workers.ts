@@ -30,8 +30,10 @@ export interface WithWorkersOptions {
   readonly workers: number;
   /** Nothing is computed before so many are there. */
   readonly minWorkers?: number | undefined;
-  /** The part of the shards that two workers compute; see Audits. */
+  /** See CoordinatorOptions. */
   readonly audit?: number | undefined;
+  /** Whether no answer has to be recomputed, since only this machine's own workers can join. @default false */
+  readonly trustsWorkers?: boolean;
   readonly program: Program;
   readonly clock: Clock;
   readonly report: Report;
@@ -67,6 +69,7 @@ export async function withWorkers<Result>(
     signal,
     maxWorkers: MAX_WORKERS,
     pageDir: program.pageDir,
+    openOwnEngine: options.trustsWorkers === true ? undefined : program.openOwnEngine,
   });
   const { minWorkers } = options;
   const wanted = Math.max(1, workers, minWorkers ?? 0);

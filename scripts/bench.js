@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs';
 import { basename } from 'node:path';
 import { ensureInstalled, esbuild, root } from './install.js';
 import { sweep } from './sweep.js';
+import { makeTemporary } from './temporary.js';
 
 await ensureInstalled({ checks: true });
 const { buildAll } = await import('./build.js');
@@ -33,11 +34,18 @@ const { metafile } = await esbuild({
   logLevel: 'warning',
 });
 sweep(`${root}/dist/bench`, new Set(Object.keys(metafile.outputs).map((path) => basename(path))));
+// A bench that fails or is killed leaves nothing in the system's temporary folder.
+const { folder, remove } = makeTemporary('gradcast-bench-');
+let code = 0;
 for (const name of wanted === undefined ? names : [wanted]) {
   console.log(`> ${name}`);
   const { status } = spawnSync(process.execPath, [`${root}/dist/bench/${name}.js`, ...args], {
     cwd: root,
     stdio: 'inherit',
+    env: { ...process.env, TMPDIR: folder },
   });
-  if (status !== 0) process.exit(status ?? 1);
+  code = status ?? 1;
+  if (code !== 0) break;
 }
+for (const left of remove()) console.error(`Left behind in the temporary folder: ${left}`);
+process.exitCode = code;

@@ -5,11 +5,11 @@
 //   --soak [NAME]  runs only the files of test/soak/, or those named, in full size and one by one
 // Other arguments go to vitest.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runChecks } from './checks.js';
 import { ensureInstalled, root } from './install.js';
+import { makeTemporary } from './temporary.js';
 import { appendCounts, countsText, readCounts } from './test-counts.js';
 
 const OWN_OPTIONS = ['--long', '--soak', '--if-possible'];
@@ -69,7 +69,7 @@ function install(what, args) {
 
 /** Runs vitest and ends this process as it ended. */
 function runTests(args, env) {
-  const folder = mkdtempSync(join(tmpdir(), 'gradcast-test-counts-'));
+  const { folder, remove } = makeTemporary('gradcast-test-counts-');
   const file = join(folder, 'counts');
   writeFileSync(file, '');
   const { status } = spawnSync(process.execPath, [`${root}/node_modules/vitest/vitest.mjs`, 'run', ...args], {
@@ -78,7 +78,7 @@ function runTests(args, env) {
     env: { ...process.env, ...env, GRADCAST_TEST_COUNTS: file },
   });
   const counts = readCounts(file);
-  rmSync(folder, { recursive: true });
+  remove();
   // A run that ended without counts has failed, and so has one whose failure is in no test.
   const { passed, failed, skipped } = counts ?? { passed: 0, failed: 1, skipped: 0 };
   finish({ passed, failed: status === 0 ? failed : Math.max(failed, 1), skipped });

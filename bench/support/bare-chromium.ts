@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { WebSocket } from 'ws';
+import { endWithThis } from './children.ts';
 import { GPU_IN_SOFTWARE, chromiumPath } from '../../test/support/chromium.ts';
 
 /**
@@ -30,16 +31,18 @@ export interface AttachedTab {
 export async function openBareChromium(): Promise<BareChromium> {
   if (chromiumPath === null) throw new Error('There is no Chromium here.');
   const profile = mkdtempSync(join(tmpdir(), 'gradcast-chromium-'));
-  const child = spawn(
-    chromiumPath,
-    [
-      ...GPU_IN_SOFTWARE,
-      '--headless',
-      '--remote-debugging-port=0',
-      `--user-data-dir=${profile}`,
-      'about:blank',
-    ],
-    { stdio: ['ignore', 'ignore', 'pipe'] },
+  const child = endWithThis(
+    spawn(
+      chromiumPath,
+      [
+        ...GPU_IN_SOFTWARE,
+        '--headless',
+        '--remote-debugging-port=0',
+        `--user-data-dir=${profile}`,
+        'about:blank',
+      ],
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    ),
   );
   const devTools = await new Promise<string>((resolve, reject) => {
     createInterface(child.stderr).on('line', (line) => {

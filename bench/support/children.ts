@@ -4,10 +4,24 @@ import { dirname, join } from 'node:path';
 /** The program, as built. */
 const gradcast = join(dirname(process.argv[1] ?? ''), '../../bin/gradcast.js');
 
+/** Ends a process when this one ends, also by an exception. A bench that is killed leaves that to its children's pipes. */
+export function endWithThis<Child extends ChildProcess>(child: Child): Child {
+  const end = (): void => void child.kill('SIGKILL');
+  process.once('exit', end);
+  child.once('exit', () => process.off('exit', end));
+  return child;
+}
+
 /** A worker as a person attaches it. */
 export function spawnWorker(url: string, engine: string, more: readonly string[] = []): ChildProcess {
   const args = [gradcast, 'worker', url, '--workers', '1', '--engine', engine, '--quiet', ...more];
-  return spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+  return endWithThis(
+    spawn(process.execPath, args, {
+      // The open stdin ends the worker when this process is gone.
+      stdio: ['pipe', 'inherit', 'inherit'],
+      env: { ...process.env, GRADCAST_LEASH: 'stdin' },
+    }),
+  );
 }
 
 /** Another entry of this folder, as built, with a channel for messages. */
@@ -15,6 +29,7 @@ export function forkEntry(name: string, args: readonly string[]): ChildProcess {
   const child = fork(join(dirname(process.argv[1] ?? ''), 'support', `${name}.js`), args, {
     stdio: 'inherit',
   });
+  endWithThis(child);
   child.once('exit', (code) => {
     if (code !== null && code !== 0) process.exit(code);
   });

@@ -7,6 +7,7 @@ import { createOptimizer } from '../../coordinator/training/optimizer.ts';
 import type { GradientOptions } from '../../coordinator/training/round-runner.ts';
 import { clockOf } from '../../shared/clock.ts';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import type { Topology } from '../../shared/model/job.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 
@@ -17,6 +18,10 @@ export interface CoordinatorHereOptions {
   readonly batches?: number;
   /** Of an exact run. */
   readonly microShard?: number;
+  /** The default model's without. */
+  readonly topology?: Topology;
+  /** For workers; as many as there are, without. */
+  readonly places?: number;
 }
 
 /** A coordinator in this process, in training on drawn digits. */
@@ -36,6 +41,8 @@ export async function coordinatorHere({
   batch,
   batches = 1,
   microShard,
+  topology,
+  places = workers,
 }: CoordinatorHereOptions): Promise<CoordinatorHere> {
   growHeap();
   const clock = clockOf(globalThis);
@@ -46,12 +53,13 @@ export async function coordinatorHere({
     epochs: 1,
     seed: 1,
     microShard,
+    ...(topology === undefined ? {} : { topology }),
   });
   const coordinator = await startCoordinator({
     job,
     host: '127.0.0.1',
     port: 0,
-    maxWorkers: workers,
+    maxWorkers: places,
     pageDir: 'dist/page',
     clock,
     report: plainReport(() => undefined, clock),

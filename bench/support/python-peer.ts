@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { endWithThis } from './children.ts';
 
 /** A script of bench/peers/, which speaks the line protocol of its lines.py. */
 export interface PythonPeer {
@@ -21,15 +22,17 @@ export async function startPythonPeer(
   args: readonly number[],
   threads: number,
 ): Promise<PythonPeer> {
-  const child = spawn(python, [`bench/peers/${script}`, ...args.map(String)], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    env: {
-      ...process.env,
-      TF_NUM_INTRAOP_THREADS: String(threads),
-      OMP_NUM_THREADS: String(threads),
-      PYTHONDONTWRITEBYTECODE: '1',
-    },
-  });
+  const child = endWithThis(
+    spawn(python, [`bench/peers/${script}`, ...args.map(String)], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: {
+        ...process.env,
+        TF_NUM_INTRAOP_THREADS: String(threads),
+        OMP_NUM_THREADS: String(threads),
+        PYTHONDONTWRITEBYTECODE: '1',
+      },
+    }),
+  );
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const next = async (): Promise<unknown> => {
     const line: IteratorResult<string, unknown> = await lines.next();

@@ -34,6 +34,12 @@ export class BlockBudget {
     return this.#bucketOf(block, nowMs).spend(nowMs, units) && this.#inAll.spend(nowMs, units);
   }
 
+  /** The same for units that were used already: a block may come to owe them. */
+  charge(block: string, units = 1): boolean {
+    const nowMs = this.#clock.now();
+    return this.#bucketOf(block, nowMs).charge(nowMs, units) && this.#inAll.spend(nowMs, units);
+  }
+
   #bucketOf(block: string, nowMs: number): TokenBucket {
     const known = this.#blocks.get(block);
     if (known !== undefined) return known;

@@ -24,6 +24,13 @@ export class TokenBucket {
     return true;
   }
 
+  /** Takes units that were used already, down to a debt of a whole burst. @returns whether there were that many */
+  charge(nowMs: number, units = 1): boolean {
+    this.#refill(nowMs);
+    this.#left = Math.max(-this.#limits.burst, this.#left - units);
+    return this.#left >= 0;
+  }
+
   /** Adds units at once, up to `most` in all. */
   earn(units: number, most: number): void {
     this.#left = Math.max(this.#left, Math.min(most, this.#left + units));

@@ -51,7 +51,7 @@ export function checkVersion(frame: Uint8Array): void {
   if (typeof protocol === 'number' && protocol !== PROTOCOL_VERSION) {
     throw new ProtocolError(
       CloseCode.unsupported,
-      `This coordinator speaks protocol ${PROTOCOL_VERSION}, the worker ${protocol}. Install the same gradcast.`,
+      `This coordinator speaks protocol ${PROTOCOL_VERSION}, the worker ${protocol}. Use a worker for protocol ${PROTOCOL_VERSION}: the coordinator's version of gradcast, or of the program that the worker is.`,
     );
   }
 }

@@ -33,6 +33,7 @@ export class Allowances {
 
   /** A client at this address was refused. */
   spend(address: string): void {
+    if (isLoopback(address)) return;
     this.#count(addressBlock(address), OF_BLOCK);
     this.#count(wideBlock(address), OF_WIDE_BLOCK);
     this.#count(ALL, IN_ALL);

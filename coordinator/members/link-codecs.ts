@@ -34,7 +34,7 @@ export function agreeOn(wanted: LinkCodecs, known: readonly string[]): LinkCodec
   if (!known.includes('float32')) {
     throw new ProtocolError(
       CloseCode.unsupported,
-      `No codec in common; this coordinator knows ${CODECS.map(({ name }) => name).join(', ')}.`,
+      `Every worker has to offer float32, beside any others of ${CODECS.map(({ name }) => name).join(', ')}; this one does not.`,
     );
   }
   return {

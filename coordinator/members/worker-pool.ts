@@ -172,6 +172,14 @@ export class WorkerPool {
     if (member.strikes >= STRIKES) this.drop(member, error.code, error.message);
   }
 
+  /** A round begins. In an exact run the first one decides which engines may take part; others are dropped. */
+  agreeOnBits(): void {
+    for (const [worker, { code, message }] of this.#options.knownAnswers?.decide() ?? []) {
+      const member = this.members.get(worker);
+      if (member !== undefined) this.drop(member, code, message);
+    }
+  }
+
   /** An answer counts. */
   accepted(member: Member): void {
     member.accepted++;
@@ -336,7 +344,7 @@ export class WorkerPool {
         throw new ProtocolError(CloseCode.unexpected, `A ${message.type} from a worker that was welcomed.`);
       case 'ready':
         if (!this.#preparing.has(member.id)) throw new ProtocolError(CloseCode.unexpected, 'A second ready.');
-        this.#options.knownAnswers?.check(member.engine, message.knownAnswer);
+        this.#options.knownAnswers?.check(member.id, member.engine, message.knownAnswer);
         this.#preparing.delete(member.id);
         this.members.set(member.id, member);
         if (member.recodes.length > 0) this.#probes.get(member)?.begin();
@@ -370,6 +378,7 @@ export class WorkerPool {
       this.#listeners.tell((listener) =>
         listener.refused?.(`${member.name} left before it was ready: ${reason}`),
       );
+    this.#options.knownAnswers?.left(member.id);
     if (!this.members.delete(member.id)) return;
     this.#listeners.tell((listener) => listener.left?.(member, reason, code));
   }

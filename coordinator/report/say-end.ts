@@ -7,6 +7,7 @@ import { shellWord } from './shell-word.ts';
 export interface EndFlags {
   readonly command: 'train' | 'coordinator';
   readonly data?: string;
+  readonly transpose?: boolean | undefined;
   readonly codec: string;
   readonly audit?: number;
   readonly https?: boolean;
@@ -38,7 +39,7 @@ export function sayEnd(
   }
   report.info(`Model: ${modelDir}`, { event: 'model', modelDir });
   report.info(`Use it:`);
-  report.info(`  ${typed} evaluate ${shellWord(modelDir)}${dataFlag(flags)}`);
+  report.info(`  ${typed} evaluate ${shellWord(modelDir)}${dataFlag(flags)}${transposeFlag(flags)}`);
   report.info(`  ${typed} predict ${shellWord(modelDir)} ${shellWord(picture)}`);
 }
 
@@ -60,3 +61,5 @@ export function sayGoOn(
 }
 
 const dataFlag = ({ data }: EndFlags): string => (data === undefined ? '' : ` --data ${shellWord(data)}`);
+/** A resumed run finds out by itself, an evaluation cannot. */
+const transposeFlag = ({ transpose }: EndFlags): string => (transpose === true ? ' --transpose' : '');

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { Clock } from '../../shared/clock.ts';
 import { addressBlock } from '../limits/address-block.ts';
 import { BlockBudget, type BlockBudgetLimits } from '../limits/block-budget.ts';
+import type { PendingConnections } from './pending-connections.ts';
 
 /**
  * What connections and requests may cost. A unit is some 30 microseconds of the coordinator's one thread. A class behind
@@ -32,26 +33,31 @@ interface Peer {
 /** Bounds what clients can have the coordinator do over HTTP before they have shown a token. */
 export class HttpLimits {
   readonly #clock: Clock;
+  readonly #pending: Pick<PendingConnections, 'evictBlock'>;
   readonly #budget: BlockBudget;
   readonly #unanswered = new WeakMap<Socket, number>();
   /** A socket forgets its address when it is closed. */
   readonly #blocks = new WeakMap<object, string>();
 
-  constructor(clock: Clock, limits: BlockBudgetLimits = LIMITS) {
+  /** @param pending connections that are closed when their network asks for too much: what they send is not even read */
+  constructor(clock: Clock, pending: Pick<PendingConnections, 'evictBlock'>, limits = LIMITS) {
     this.#clock = clock;
+    this.#pending = pending;
     this.#budget = new BlockBudget(clock, limits);
   }
 
   /** Closes a new connection of a network that has had too many connections and requests. @returns whether it is open */
-  connected(socket: Socket, isTls: boolean): boolean {
-    return this.#spend(socket, isTls ? TLS_CONNECTION_UNITS : CONNECTION_UNITS);
+  connected(socket: Peer, isTls: boolean): boolean {
+    if (this.#budget.spend(this.#blockOf(socket), isTls ? TLS_CONNECTION_UNITS : CONNECTION_UNITS))
+      return true;
+    socket.destroy();
+    return false;
   }
 
   /** Closes the connection if a request is one too many, or its response is not read. @returns whether to answer it */
   requested({ socket }: IncomingMessage, response: ServerResponse): boolean {
+    if (!this.#charge(socket, REQUEST_UNITS)) return false;
     const unanswered = (this.#unanswered.get(socket) ?? 0) + 1;
-    // What is left of a chunk of requests is still parsed when their connection is closed, and costs its share.
-    if (!this.#spend(socket, REQUEST_UNITS)) return false;
     if (unanswered > MAX_UNANSWERED) {
       socket.destroy();
       return false;
@@ -67,14 +73,23 @@ export class HttpLimits {
 
   /** The same for a request to open a WebSocket. */
   upgraded(socket: Peer): boolean {
-    return this.#spend(socket, UPGRADE_UNITS);
+    return this.#charge(socket, UPGRADE_UNITS);
   }
 
-  #spend(socket: Peer, units: number): boolean {
+  /** What is left of a chunk of requests is still parsed when their connection is closed, so it is paid for. */
+  #charge(socket: Peer, units: number): boolean {
+    const block = this.#blockOf(socket);
+    if (this.#budget.charge(block, units)) return !socket.destroyed;
+    if (!socket.destroyed) {
+      socket.destroy();
+      this.#pending.evictBlock(block);
+    }
+    return false;
+  }
+
+  #blockOf(socket: Peer): string {
     const block = this.#blocks.get(socket) ?? addressBlock(socket.remoteAddress ?? '');
     this.#blocks.set(socket, block);
-    if (this.#budget.spend(block, units) && !socket.destroyed) return true;
-    socket.destroy();
-    return false;
+    return block;
   }
 }

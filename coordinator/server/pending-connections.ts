@@ -60,6 +60,15 @@ export class PendingConnections {
     return true;
   }
 
+  /** Closes all connections of a block. */
+  evictBlock(block: string): void {
+    const sockets = [...(this.#blocks.get(block) ?? [])];
+    for (const [key, socket] of sockets) {
+      this.#leave(block, key);
+      socket.destroy();
+    }
+  }
+
   #evict(block: string): void {
     const [oldest] = this.#blocks.get(block) ?? [];
     if (oldest === undefined) return;

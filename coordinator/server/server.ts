@@ -92,7 +92,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const pending = new PendingConnections(
     options.pending ?? { ...PENDING_LIMITS, inAll: Math.min(PENDING_LIMITS.inAll, half) },
   );
-  const limits = new HttpLimits(clock, options.httpLimits);
+  const limits = new HttpLimits(clock, pending, options.httpLimits);
   const receiveBudget = new ReceiveBudget({
     clock,
     maxFrameBytes: options.maxFrameBytes,
@@ -134,6 +134,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   });
   // What HTTP does not count among its own any more, or not yet: upgrades that were refused, and TLS without a handshake.
   const open = new Set<Socket>();
+  // In place of HTTP's own listener: what is closed at once should not cost a parser first.
+  const listeners = http.listeners('connection') as ((socket: Socket) => void)[];
+  http.removeAllListeners('connection');
   http.on('connection', (socket: Socket) => {
     // A reset may come before anything else listens.
     socket.on('error', () => socket.destroy());
@@ -145,6 +148,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     open.add(socket);
     socket.once('close', () => open.delete(socket));
     pending.arrive(socket);
+    for (const listener of listeners) listener.call(http, socket);
   });
   const anyName = options.hasToken === true || options.tls !== undefined;
   http.on('upgrade', (request: IncomingMessage, socket: Carrier, head: Buffer) => {

@@ -39,7 +39,7 @@ export function describeStatus({ run, progress, last }: RunStatus): string[] {
     state,
     ...(last === null ? [] : [`Epoch ${last.epoch} was: ${epochLine(last)}`]),
     '',
-    ...(workers.length === 0 ? ['No worker is connected: the run waits.'] : table(workers)),
+    ...(workers.length === 0 ? [aloneText(last, job.epochs)] : table(workers)),
     ...holdUp(progress),
     ...(progress.advice === undefined ? [] : [progress.advice]),
     ...noticed(progress),
@@ -55,6 +55,10 @@ function runEta(
   const secondsPerStep = etaSeconds / (steps - step);
   return ` (run: ${duration(etaSeconds + (epochs - epoch) * steps * secondsPerStep)})`;
 }
+
+/** A coordinator with --keep-open has no workers any more. */
+const aloneText = (last: EpochRecord | null, epochs: number): string =>
+  last?.epoch === epochs ? 'The run is finished.' : 'No worker is connected: the run waits.';
 
 /** Who does not take part, and why. */
 function noticed({ notices = [] }: ProgressMessage): string[] {

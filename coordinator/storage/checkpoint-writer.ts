@@ -87,7 +87,7 @@ export class CheckpointWriter {
     const { dir, warn } = this.#options;
     const before = this.#failure;
     this.#failure = failure;
-    if (failure === before) return;
+    if (kindOf(failure) === kindOf(before)) return;
     if (failure === null) warn(`Checkpoints are written to ${dir} again.`);
     else warn(`No new checkpoint: ${failure} The training continues; earlier checkpoints are kept.`);
   }
@@ -105,3 +105,6 @@ export class CheckpointWriter {
     this.#written = true;
   }
 }
+
+/** The same trouble for the next checkpoint has another number in the file's name. */
+const kindOf = (failure: string | null): string | undefined => failure?.replaceAll(/\d+/g, '');

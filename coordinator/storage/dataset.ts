@@ -2,15 +2,17 @@ import { join, resolve } from 'node:path';
 import envPaths from 'env-paths';
 import { checkLimit, limitTo, type Dataset } from '../../shared/data/dataset.ts';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
-import { DataError } from '../../shared/data/idx.ts';
+import { DataError } from '../../shared/data/data-error.ts';
+import { assemble } from '../data/assemble.ts';
+import { readFolder } from '../data/read-folder.ts';
+import { transposed } from '../data/transpose.ts';
 import type { DataReport } from './data-report.ts';
 import { DEFAULT_LIMITS, type DownloadLimits } from './download.ts';
-import { assemble, readFolder } from './idx-dataset.ts';
 import { mnistFromCache } from './mnist-cache.ts';
 import { mirrorsOf, type ByRole, type PublishedFile } from './mnist-files.ts';
 
 export interface LoadDatasetOptions {
-  /** --data: a folder with four IDX files. Nothing else is tried if it is given. */
+  /** --data: a folder or archive of IDX or CSV files. Nothing else is tried if it is given. */
   readonly dataDir?: string | undefined;
   /** MNIST_DIR and GRADCAST_MNIST_MIRRORS are read from here. */
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -20,6 +22,8 @@ export interface LoadDatasetOptions {
   readonly report: DataReport;
   /** Of the drawn digits. */
   readonly seed: number;
+  /** --transpose: exchange rows and columns of each image. */
+  readonly transpose?: boolean | undefined;
   /** Only the first so many training samples. */
   readonly limit?: number | undefined;
   /**
@@ -54,18 +58,19 @@ export function userCacheDir(): string {
  * @throws the signal's reason if it is aborted during a download
  */
 export async function loadDataset(options: LoadDatasetOptions): Promise<Dataset> {
-  if (options.limit === undefined) return unlimited(options);
-  checkLimit(options.limit);
-  return limitTo(await unlimited(options), options.limit);
+  if (options.limit !== undefined) checkLimit(options.limit);
+  const whole = await asStored(options);
+  const limited = options.limit === undefined ? whole : limitTo(whole, options.limit);
+  return options.transpose === true ? transposed(limited) : limited;
 }
 
-async function unlimited(options: LoadDatasetOptions): Promise<Dataset> {
+async function asStored(options: LoadDatasetOptions): Promise<Dataset> {
   const { dataDir, env, report, drawnDigits = 'whenOffline' } = options;
   if (drawnDigits === 'always') return draw(options);
-  if (dataDir !== undefined) return readFolder(resolve(dataDir), '--data');
+  if (dataDir !== undefined) return readFolder(resolve(dataDir), '--data', report);
   // A folder that the person named is binding: other data in its place would be a surprise.
   if (env.MNIST_DIR !== undefined && env.MNIST_DIR !== '') {
-    return readFolder(resolve(env.MNIST_DIR), 'MNIST_DIR');
+    return readFolder(resolve(env.MNIST_DIR), 'MNIST_DIR', report);
   }
   const folder = join(options.cacheDir, 'mnist');
   const mnist = await mnistFromCache({
@@ -79,7 +84,15 @@ async function unlimited(options: LoadDatasetOptions): Promise<Dataset> {
   });
   if (mnist.ok) {
     const how = mnist.downloaded ? `downloaded to ${folder}` : `from ${folder}`;
-    return assemble(mnist.files, 'mnist', `MNIST handwritten digits, ${how}.`);
+    const { trainImages, trainLabels, testImages, testLabels } = mnist.files;
+    return assemble(
+      {
+        train: { images: trainImages, labels: trainLabels },
+        test: { images: testImages, labels: testLabels },
+      },
+      { name: 'mnist', description: `MNIST handwritten digits, ${how}.` },
+      (line) => report.info(line),
+    );
   }
   const failures = mnist.failures.map((failure) => `\n  ${failure}`).join('');
   const remedy =

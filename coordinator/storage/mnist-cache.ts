@@ -1,13 +1,15 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { DataError } from '../../shared/data/idx.ts';
+import { DataError } from '../../shared/data/data-error.ts';
+import type { DataArray } from '../data/data-array.ts';
+import { memoryFile, plainFile, type DataFile } from '../data/data-file.ts';
+import { readFile } from '../data/read-file.ts';
+import { HEAD_BYTES, recognize } from '../data/recognize.ts';
 import type { DataReport } from './data-report.ts';
 import { diskProblem } from './disk-error.ts';
 import { download, type DownloadLimits } from './download.ts';
-import { isGzip, unpack } from './gunzip.ts';
 import { makeFolder } from './make-folder.ts';
-import { readUnpacked, type NamedBytes } from './idx-dataset.ts';
 import { isPublished, MNIST_FILES, ROLES, sha256, type ByRole, type PublishedFile } from './mnist-files.ts';
 import { writeWholeFile } from './write-file.ts';
 
@@ -26,7 +28,7 @@ export interface MnistCacheOptions {
 }
 
 export type MnistResult =
-  | { readonly ok: true; readonly files: ByRole<NamedBytes>; readonly downloaded: boolean }
+  | { readonly ok: true; readonly files: ByRole<DataArray>; readonly downloaded: boolean }
   | { readonly ok: false; readonly failures: readonly string[] };
 
 /** A temporary file this old belongs to a process that was killed. */
@@ -41,7 +43,7 @@ const STALE_MS = 60 * 60 * 1000;
 export async function mnistFromCache(options: MnistCacheOptions): Promise<MnistResult> {
   const { report, files: published = MNIST_FILES } = options;
   const session: Session = { ...options, mirrors: [...options.mirrors] };
-  const found: Partial<Record<keyof typeof published, NamedBytes>> = {};
+  const found: Partial<Record<keyof typeof published, DataArray>> = {};
   let downloaded = false;
   for (const role of ROLES) {
     const file = published[role];
@@ -51,12 +53,12 @@ export async function mnistFromCache(options: MnistCacheOptions): Promise<MnistR
       if (!downloaded) report.info(`Downloading MNIST to ${options.folder}.`);
       downloaded = true;
     }
-    const bytes = cached ?? (await fetchFile(path, file, session));
-    if (Array.isArray(bytes)) return { ok: false, failures: bytes };
-    found[role] = { file: path, bytes };
+    const array = cached ?? (await fetchFile(path, file, session));
+    if (Array.isArray(array)) return { ok: false, failures: array };
+    found[role] = array;
   }
   if (downloaded) await removeStale(options.folder, published);
-  return { ok: true, files: found as ByRole<NamedBytes>, downloaded };
+  return { ok: true, files: found as ByRole<DataArray>, downloaded };
 }
 
 interface Session extends MnistCacheOptions {
@@ -68,11 +70,12 @@ async function readCached(
   path: string,
   file: PublishedFile,
   report: DataReport,
-): Promise<Uint8Array | undefined> {
-  if ((await stat(path).catch(() => undefined)) === undefined) return undefined;
+): Promise<DataArray | undefined> {
+  const stats = await stat(path).catch(() => undefined);
+  if (stats === undefined) return undefined;
   try {
-    const { bytes } = await readUnpacked(path);
-    if (isPublished(bytes, file)) return bytes;
+    const array = await readPublished(plainFile(path, file.name, stats.size), file);
+    if (typeof array !== 'string') return array;
     report.warn(`${path}: expected MNIST's ${file.name}, found other contents. Downloading it again.`);
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
@@ -81,12 +84,18 @@ async function readCached(
   return undefined;
 }
 
+/**
+ * @returns the published file, or the SHA-256 of other contents
+ * @throws DataError if it is no whole IDX file, or a longer one
+ */
+async function readPublished(file: DataFile, published: PublishedFile): Promise<DataArray | string> {
+  const array = await readFile(file, published.bytes);
+  const contents = array.contents ?? new Uint8Array();
+  return isPublished(contents, published) ? array : sha256(contents);
+}
+
 /** The file's contents from the first mirror that has them, or what went wrong with each. */
-async function fetchFile(
-  path: string,
-  file: PublishedFile,
-  session: Session,
-): Promise<Uint8Array | string[]> {
+async function fetchFile(path: string, file: PublishedFile, session: Session): Promise<DataArray | string[]> {
   const failures: string[] = [];
   for (const mirror of session.mirrors) {
     const url = `${mirror}${file.name}.gz`;
@@ -101,17 +110,17 @@ async function fetchFile(
     );
     session.signal?.throwIfAborted();
     if (answer.ok) {
-      const contents = await unpack(answer.bytes, url, file.bytes + 1).catch(
+      const array = await readPublished(memoryFile(answer.bytes, url), file).catch(
         (error: unknown) => error as DataError,
       );
-      if (!(contents instanceof Error) && isPublished(contents, file)) {
+      if (!(array instanceof Error) && typeof array !== 'string') {
         await keep(path, answer.bytes, session.report);
-        return contents;
+        return array;
       }
       failures.push(
-        contents instanceof Error
-          ? `${url}: ${answer.bytes.length} bytes that are not a whole gzip file`
-          : `${url}: not the published file (SHA-256 of the contents: expected ${file.sha256}, found ${sha256(contents)})`,
+        array instanceof Error
+          ? `${url}: ${answer.bytes.length} bytes that are not a whole gzip file of IDX data`
+          : `${url}: not the published file (SHA-256 of the contents: expected ${file.sha256}, found ${array})`,
       );
     } else {
       failures.push(`${url}: ${answer.reason}`);
@@ -124,7 +133,7 @@ async function fetchFile(
 
 /** A cache that cannot be written costs a download next time, not this run. */
 async function keep(path: string, bytes: Uint8Array, report: DataReport): Promise<void> {
-  const packed = isGzip(bytes) ? bytes : gzipSync(bytes);
+  const packed = recognize(bytes.subarray(0, HEAD_BYTES)).kind === 'gzip' ? bytes : gzipSync(bytes);
   try {
     await makeFolder(dirname(path));
     await writeWholeFile(path, packed);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { DataError } from '../../shared/data/idx.ts';
+import { DataError } from '../../shared/data/data-error.ts';
 
 /** The four parts that a data folder consists of. */
 export const ROLES = ['trainImages', 'trainLabels', 'testImages', 'testLabels'] as const;

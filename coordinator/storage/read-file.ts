@@ -13,6 +13,7 @@ export async function readRegularFile(path: string, maxBytes = MAX_FILE_BYTES): 
   const file = await open(path, constants.O_RDONLY | ((constants.O_NONBLOCK as number | undefined) ?? 0));
   try {
     const stats = await file.stat();
+    if (stats.isDirectory()) throw new Error('it is a folder');
     if (!stats.isFile()) throw new Error('it is no regular file');
     if (stats.size > maxBytes) throw new Error(`it has ${stats.size} bytes; at most ${maxBytes} are read`);
     return await file.readFile();

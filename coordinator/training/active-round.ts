@@ -8,7 +8,6 @@ import type {
   ShardId,
   Step,
   Task,
-  WorkerId,
 } from '../../shared/protocol/messages.ts';
 import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
@@ -26,6 +25,10 @@ import {
   type RoundStart,
   type RoundTransition,
 } from './round.ts';
+import type { Range } from '../../shared/range.ts';
+import { codecOf } from './check-answer.ts';
+import type { QuantizationLoss } from './integrity/answer.ts';
+import type { QuantizationSteps } from './integrity/quantization.ts';
 import type { PartScore, SumScores } from './scores.ts';
 import type { ShardDeadline } from './shard-deadline.ts';
 
@@ -45,38 +48,22 @@ export interface ActiveRoundOptions extends AnswerReaderOptions {
    * those. Each value once for every sample.
    * @param at where these values start in the flat vector
    */
-  readonly accept: (shard: GivenShard, values: Float32Array, at: number) => void;
+  readonly accept: (
+    shard: GivenShard,
+    values: Float32Array,
+    at: number,
+    loss: QuantizationLoss | null,
+  ) => void;
+  /** Hears of each answer that counts; its gradient's norm, or 0. */
+  readonly onCounted: (shard: GivenShard, score: Score, norm: number) => void;
+  /** Hears of every gradient that comes, whether or not it counts. */
+  readonly quantization: QuantizationSteps | null;
   /** Hears how long a worker was busy with a shard, whether or not its answer was the first. */
   readonly onTimed: (member: Member, samples: number, busyMs: number) => void;
-  /** Compares answers. */
-  readonly witness: Witness | null;
-  /** Knows what gradients are usual. */
-  readonly doubts: Doubts | null;
   /** Adds the scores of all shards. */
   readonly sum: SumScores;
   /** Says that everybody has gone, or that somebody has come back. */
   readonly onWaiting: (waiting: boolean) => void;
-}
-
-/** Hears the answers to shards that it wants, first or not; values are gone when the round is over. */
-export interface Witness {
-  wants(shard: ShardId): boolean;
-  /** Where that starts which it has heard of a shard's tail; null if that is nothing. */
-  heardFrom(shard: ShardId): number | null;
-  tail(shard: ShardId, values: Float32Array, at: number): void;
-  answered(shard: ShardId, lossSum: number, gradient: Float32Array): void;
-  /** There will be no answer to this one that could be compared. */
-  failed(shard: ShardId): void;
-}
-
-/** Says which gradients may count. */
-export interface Doubts {
-  /**
-   * If not, somebody else has to compute the shard too.
-   * @param norm of all of the gradient, or of what has come of it
-   */
-  mayCount(worker: WorkerId, shard: GivenShard, norm: number, whole: boolean): boolean;
-  counted(worker: WorkerId, shard: GivenShard, norm: number): void;
 }
 
 type Answer = Extract<FromWorker, { shard: ShardId }>;
@@ -215,10 +202,14 @@ export class ActiveRound {
     const { pool, start, step, task } = this.#options;
     const spare = this.#round.spare.find(({ id, worker }) => id === answer.shard && worker === member.id);
     if (spare !== undefined) {
-      this.#onSpare(member, spare, answer, payload);
+      this.#onSpare(member, spare, answer);
       return;
     }
-    if (this.#ended || answer.shard < start.nextId) return; // of an earlier round: it changes nothing
+    // Of an earlier round: it changes nothing.
+    if (this.#ended || answer.shard < start.nextId) {
+      this.#options.quantization?.missed(member.id);
+      return;
+    }
     const shard = this.#round.given.find(({ id, worker }) => id === answer.shard && worker === member.id);
     if (shard === undefined && member.shards.has(answer.shard)) return; // answered before
     try {
@@ -239,35 +230,19 @@ export class ActiveRound {
         this.#end(() => this.#settle?.reject(new TrainingDiverged(step, task)));
         return;
       }
-      if (shard !== undefined) this.#options.witness?.failed(shard.id);
       pool.reject(member, answer, error);
       if (shard !== undefined) this.#dispatch({ type: 'failed', shard: shard.id });
     }
   }
 
-  /** An answer that came second: it counts for nothing but its time, and as a witness. */
-  #onSpare(member: Member, shard: GivenShard, answer: Answer, payload: Uint8Array): void {
-    const { pool, witness } = this.#options;
-    try {
-      if (answer.type === 'failed') throw new ProtocolError(CloseCode.cannotCompute, answer.reason);
-      if (witness?.wants(shard.id) === true) {
-        const heardFrom = witness.heardFrom(shard.id);
-        if (answer.type === 'gradientTail') {
-          const part = this.#read.part(member, answer, heardFrom);
-          witness.tail(shard.id, this.#read.tail(member, shard, answer, payload, part).values, part.from);
-        } else if (answer.type === 'gradient') {
-          this.#read.checkHead(answer, heardFrom);
-          const { values } = this.#read.answer(member, shard, answer, payload);
-          witness.answered(shard.id, answer.lossSum, values);
-        }
-      }
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      witness?.failed(shard.id);
-      pool.reject(member, answer, error);
-    }
+  /** An answer that came second: it counts for nothing but its time. */
+  #onSpare(member: Member, shard: GivenShard, answer: Answer): void {
+    const { pool, quantization } = this.#options;
+    if (answer.type !== 'failed') quantization?.missed(member.id);
     if (answer.type === 'gradientTail') return;
-    if (answer.type !== 'failed') {
+    if (answer.type === 'failed') {
+      pool.reject(member, answer, new ProtocolError(CloseCode.cannotCompute, answer.reason));
+    } else {
       this.#timed(member, shard);
       this.#measured(member, shard, answer);
     }
@@ -296,10 +271,8 @@ export class ActiveRound {
     const part = this.#read.part(member, tail, before?.from ?? null);
     const { values, norm: ownNorm } = this.#read.tail(member, shard, tail, payload, part);
     const norm = Math.hypot(ownNorm, before?.norm ?? 0);
-    if (!this.#mayCount(member, shard, norm, false)) return;
     this.#tails.set(shard.id, { from: part.from, norm });
-    accept(shard, values, part.from);
-    this.#options.witness?.tail(shard.id, values, part.from);
+    accept(shard, values, part.from, this.#lossOf(member, tail, payload, part));
   }
 
   #accept(
@@ -308,7 +281,7 @@ export class ActiveRound {
     answer: Exclude<Answer, GradientTail>,
     payload: Uint8Array,
   ): void {
-    const { task, pool, clock, deadline, accept } = this.#options;
+    const { task, pool, clock, deadline, accept, onCounted } = this.#options;
     if (answer.type === 'failed') throw new ProtocolError(CloseCode.cannotCompute, answer.reason);
     if ((answer.type === 'gradient') !== (task === 'train')) {
       throw new ProtocolError(CloseCode.unexpected, `A shard to ${task} was answered by ${answer.type}.`);
@@ -317,7 +290,10 @@ export class ActiveRound {
     if (answer.type === 'gradient') this.#read.checkHead(answer, tail?.from ?? null);
     const { values: gradient, norm: ownNorm } = this.#read.answer(member, shard, answer, payload);
     const norm = Math.hypot(ownNorm, tail?.norm ?? 0);
-    if (answer.type === 'gradient' && !this.#mayCount(member, shard, norm, true)) return;
+    const loss =
+      answer.type === 'gradient'
+        ? this.#lossOf(member, answer, payload, { from: 0, to: gradient.length })
+        : null;
     const turnaroundMs = clock.now() - shard.givenAtMs;
     deadline.answered(turnaroundMs);
     member.stats.answered(task, answer.samples);
@@ -327,20 +303,19 @@ export class ActiveRound {
     this.#measured(member, shard, answer);
     const { lossSum, correct } = answer;
     this.#scores.push({ from: shard.from, to: shard.to, lossSum, correct });
-    accept(shard, gradient, 0);
+    accept(shard, gradient, 0, loss);
+    onCounted(shard, { lossSum, correct }, norm);
     this.#dispatch({ type: 'answered', shard: shard.id });
-    // Last: they may end a membership.
-    this.#options.witness?.answered(shard.id, answer.lossSum, gradient);
-    if (answer.type === 'gradient') this.#options.doubts?.counted(member.id, shard, norm);
   }
 
-  /** If not, the shard goes to somebody else, and nobody is dropped: it may be the samples' fault. */
-  #mayCount({ id }: Member, shard: GivenShard, norm: number, whole: boolean): boolean {
-    const { doubts, witness } = this.#options;
-    if (doubts?.mayCount(id, shard, norm, whole) !== false) return true;
-    witness?.failed(shard.id);
-    this.#dispatch({ type: 'failed', shard: shard.id });
-    return false;
+  #lossOf(
+    member: Member,
+    message: GradientTail | Extract<ShardAnswer, { type: 'gradient' }>,
+    payload: Uint8Array,
+    { from, to }: Range,
+  ): QuantizationLoss | null {
+    const codec = codecOf(member, message);
+    return this.#options.quantization?.received(member.id, from, codec, payload, to - from) ?? null;
   }
 
   #dropOverdue(): void {

@@ -7,10 +7,12 @@ export function handOut(round: Round, nowMs: number): RoundTransition {
   const effects: RoundEffect[] = [];
   for (const shard of round.waiting) {
     const { workers, reserve, depth } = round;
-    const somebodyElse = workers.some((worker) => worker !== shard.avoid);
-    const worker = somebodyElse
+    const others = workers.filter((worker) => worker !== shard.avoid);
+    // A worker that is busy with a superseded shard may never answer: standby workers do not wait for it.
+    const worker = others.some((other) => !round.spare.some(({ worker }) => worker === other))
       ? freeWorker(round, workers, depth, shard.avoid)
-      : (freeWorker(round, reserve, depth, null) ?? freeWorker(round, workers, depth, null));
+      : (freeWorker(round, reserve, depth, null) ??
+        freeWorker(round, workers, depth, others.length > 0 ? shard.avoid : null));
     if (worker === undefined) continue;
     const waiting = round.waiting.filter((other) => other !== shard);
     const [next, effect] = give({ ...round, waiting }, shard, worker, nowMs);

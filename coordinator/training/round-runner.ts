@@ -1,7 +1,7 @@
 import type { Clock, StopSignal } from '../../shared/clock.ts';
 import type { Split } from '../../shared/data/dataset.ts';
 import { factoredKernel, FACTORS, worthFactoring, type DenseKernel } from '../../shared/codec/factors.ts';
-import { shardBytes, writeShard } from '../../shared/data/shard.ts';
+import { shardBytes, viewShard, writeShard } from '../../shared/data/shard.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Score } from '../../shared/model/loss.ts';
@@ -13,12 +13,12 @@ import { describeRecoded } from '../links/describe-link.ts';
 import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
 import { ActiveRound, type ActiveRoundOptions } from './active-round.ts';
-import type { Audits } from './audit/audits.ts';
-import type { NormDoubts } from './audit/norm-doubts.ts';
 import { BatchGradient, type OnSummed } from './batch-gradient.ts';
 import type { TrainingDiverged } from './errors.ts';
 import { Paces } from './pace/paces.ts';
 import { evaluationShards } from './evaluation-shards.ts';
+import type { Answer, GradientAnswer, GradientPart } from './integrity/answer.ts';
+import type { Inspector, InspectedRound } from './integrity/inspector.ts';
 import { GradientTree } from './exact/gradient-tree.ts';
 import type { GivenShard, RoundStart } from './round.ts';
 import type { Range } from '../../shared/range.ts';
@@ -36,10 +36,8 @@ export interface RoundRunnerOptions {
   readonly tailCuts: readonly number[];
   readonly signal: StopSignal;
   readonly onWaiting: (waiting: boolean) => void;
-  /** Has some shards computed twice; null to believe everybody. */
-  readonly audits?: Audits | null;
-  /** Of gradients that are unlike others'; none by default. */
-  readonly doubts?: NormDoubts | null;
+  /** Recomputes answers; null where every worker is trusted. */
+  readonly inspector?: Inspector | null;
 }
 
 /** Where a round's samples come from, and the weights that they meet. */
@@ -107,15 +105,14 @@ export class RoundRunner {
     this.#options = options;
     this.#length = layoutOf(options.job.layout).length;
     this.#broadcast = new WeightsBroadcast(options.pool, this.#length, options.tailCuts);
-    const { pool, clock, job, audits = null } = options;
+    const { pool, clock, job } = options;
     this.#kernel = factoredKernel(layoutOf(job.layout));
     this.#adaptive = new AdaptiveCodecs({
       values: this.#length,
       kernel: this.#kernel,
       pieces: options.tailCuts.length,
     });
-    this.#planner = new StepPlanner({ pool, clock, audits, unit: job.microShard });
-    if (audits !== null) pool.listen({ left: ({ id }) => audits.left(id) });
+    this.#planner = new StepPlanner({ pool, clock, unit: job.microShard });
   }
 
   /** Why nobody is left, if it is for values that were not finite in the round of now. */
@@ -124,26 +121,70 @@ export class RoundRunner {
   }
 
   /**
-   * The gradient of a batch, each worker computing one share of it.
+   * The gradient of a batch, each worker computing one share of it. Repeated without workers whose answers were wrong.
    * @param numbers the batch's samples, at least one
    * @throws TrainingDiverged, Interrupted; the weights, and what `undo` keeps, are then what they were before
    */
   async gradient(
     input: RoundInput,
     numbers: Uint32Array,
-    { next, into, onSummed, undo }: GradientOptions = {},
+    options: GradientOptions = {},
   ): Promise<GradientResult> {
+    this.#options.pool.agreeOnBits();
+    this.#recode();
+    let { next } = options;
+    for (;;) {
+      const result = await this.#attempt(input, numbers, { ...options, next });
+      if (result !== null) return result;
+      next = undefined;
+    }
+  }
+
+  /** Waits for checks of answers that are going on. */
+  async settle(): Promise<void> {
+    await this.#options.inspector?.settle();
+  }
+
+  /** A step to go back before, since answers of a worker that was banned have counted in it; null if there is none. */
+  takeRewind(): Step | null {
+    return this.#options.inspector?.takeRewind() ?? null;
+  }
+
+  /** Has every answer recomputed before it counts, up to this step. */
+  distrust(untilStep: Step): void {
+    this.#options.inspector?.distrust(untilStep);
+  }
+
+  /** The next round is of an earlier step than the last one. */
+  rewind(): void {
+    this.#broadcast.rewind();
+    this.#ahead.clear();
+  }
+
+  /** @returns null if the step has to be repeated; everything is then as it was before */
+  async #attempt(
+    input: RoundInput,
+    numbers: Uint32Array,
+    { next, into, onSummed, undo }: GradientOptions,
+  ): Promise<GradientResult | null> {
     const total = into ?? (this.#ownSum ??= new Float32Array(this.#length));
-    const summed: OnSummed = (part) => {
+    const apply: OnSummed = (part) => {
       if (onSummed === undefined) return;
       onSummed(total, part);
       this.#broadcast.updated(input.weights, part);
     };
-    this.#recode();
-    const sum = this.#sumOf(total, numbers.length, summed);
-    const [tailFrom] = this.#options.tailCuts;
     // Who sends tails has parts of the weights updated before the step is sure to end.
     let [inPieces, begun] = [false, false];
+    const deferred: Range[] = [];
+    const summed: OnSummed = (part) => {
+      // What cannot be undone is applied when all answers have been looked at; so is the last part.
+      if (part.from === 0 || !inPieces || deferred.length > 0) deferred.push(part);
+      else apply(part);
+    };
+    const parts = new Map<ShardId, GradientPart[]>();
+    const answers: GradientAnswer[] = [];
+    const sum = this.#sumOf(total, numbers.length, summed);
+    const [tailFrom] = this.#options.tailCuts;
     const keep = (): void => {
       if (onSummed === undefined || tailFrom === undefined) return;
       this.#broadcast.keep();
@@ -160,33 +201,78 @@ export class RoundRunner {
           inPieces = true;
           if (begun) keep();
         },
-        accept: (shard, gradient, at) => sum.add(shard, gradient, at),
+        accept: (shard, values, at, loss) => {
+          const before = parts.get(shard.id) ?? [];
+          parts.set(shard.id, [...before, { at, values, loss }]);
+          sum.add(shard, values, at);
+        },
+        onCounted: ({ id, worker, from, to }, score, norm) =>
+          answers.push({ worker, from, to, ...score, norm, parts: parts.get(id) ?? [] }),
       });
       // Now, while the workers compute.
       if (next !== undefined) this.#prefetch(input, next);
       if (inPieces) keep();
       begun = true;
-      return { ...(await round), gradientSum: total };
+      const score = await round;
+      const { inspector = null } = this.#options;
+      const inspected = { ...this.#inspected(input, numbers), answers, total };
+      if ((await inspector?.review(inspected)) === 'repeat') {
+        this.#restore(input, undo);
+        return null;
+      }
+      for (const part of deferred) apply(part);
+      return { ...score, gradientSum: total };
     } catch (error) {
-      this.#broadcast.restore(input.weights);
-      undo?.restore();
+      this.#restore(input, undo);
       throw error;
     }
   }
 
+  #restore({ weights }: RoundInput, undo: Undo | undefined): void {
+    this.#broadcast.restore(weights);
+    undo?.restore();
+  }
+
+  #inspected({ step, split }: RoundInput, numbers: Uint32Array): InspectedRound {
+    const { sampleShape } = this.#options.job.data;
+    return {
+      step,
+      weights: this.#broadcast.current,
+      samplesOf({ from, to }) {
+        const payload = new Uint8Array(shardBytes(to - from, sampleShape));
+        writeShard(payload, numbers.subarray(from, to), split, sampleShape);
+        return viewShard(payload, to - from, sampleShape);
+      },
+    };
+  }
+
   /**
-   * Loss and hits over a whole split, in small shards that go to whoever is free.
+   * Loss and hits over a whole split, in small shards that go to the workers that are free. Repeated without workers whose
+   * answers were wrong.
    * @param onProgress hears how many of the samples have been computed
    * @throws Interrupted
    */
-  evaluate(input: RoundInput, onProgress?: (done: number, total: number) => void): Promise<Score> {
+  async evaluate(input: RoundInput, onProgress?: (done: number, total: number) => void): Promise<Score> {
+    for (;;) {
+      const score = await this.#attemptEvaluation(input, onProgress);
+      if (score !== null) return score;
+    }
+  }
+
+  /** @returns null if it has to be repeated */
+  async #attemptEvaluation(
+    input: RoundInput,
+    onProgress?: (done: number, total: number) => void,
+  ): Promise<Score | null> {
     const { count } = input.split;
+    const answers: Answer[] = [];
+    this.#options.pool.agreeOnBits();
     const numbers = Uint32Array.from({ length: count }, (_, i) => i);
     this.#evaluationPaces.begin(this.#options.pool.members);
     let done = 0;
     onProgress?.(done, count);
     // What is evaluated is what is saved, to the last bit.
-    return this.#start('evaluate', input, numbers, {
+    const score = await this.#start('evaluate', input, numbers, {
       workers: [...this.#options.pool.members.keys()],
       assignments: [],
       ...evaluationShards(count, this.#options.job.microShard),
@@ -200,7 +286,12 @@ export class RoundRunner {
         done += to - from;
         onProgress?.(done, count);
       },
+      onCounted: ({ worker, from, to }, { lossSum, correct }) =>
+        answers.push({ worker, from, to, lossSum, correct }),
     });
+    const inspected = { ...this.#inspected(input, numbers), answers };
+    const decision = (await this.#options.inspector?.reviewEvaluation(inspected)) ?? 'count';
+    return decision === 'count' ? score : null;
   }
 
   #sumOf(total: Float32Array, samples: number, onSummed: OnSummed): Pick<BatchGradient, 'add'> {
@@ -225,18 +316,17 @@ export class RoundRunner {
     task: Task,
     input: RoundInput,
     numbers: Uint32Array,
-    how: Pick<ActiveRoundOptions, 'accept' | 'onTimed'> &
+    how: Pick<ActiveRoundOptions, 'accept' | 'onCounted' | 'onTimed'> &
       Omit<RoundStart, 'samples' | 'nextId'> & { readonly given?: (member: Member) => void },
   ): Promise<Score> {
-    const { pool, clock, signal, tailCuts, onWaiting, audits = null, doubts = null } = this.#options;
+    const { pool, clock, signal, tailCuts, onWaiting, inspector = null } = this.#options;
     const { microShard } = this.#options.job;
     for (const member of pool.members.values()) member.shards.clear();
     for (const id of this.#ahead.keys()) if (!pool.members.has(id)) this.#ahead.delete(id);
-    const { onTimed, accept, given, ...start } = how;
+    const { onTimed, accept, onCounted, given, ...start } = how;
     this.#broadcast.begin(input.step, input.weights, { exact: task === 'evaluate' });
     this.#round?.leave();
     this.#rooms.giveBack();
-    doubts?.begin();
     const round = new ActiveRound({
       task,
       step: input.step,
@@ -256,13 +346,12 @@ export class RoundRunner {
       signal,
       give: (member, shard) => {
         given?.(member);
-        if (task === 'train') audits?.given(shard);
         this.#give(task, input, numbers, member, shard);
       },
       accept,
+      onCounted,
       onTimed,
-      witness: audits,
-      doubts: task === 'train' ? doubts : null,
+      quantization: inspector?.quantization ?? null,
       sum: microShard === undefined ? sumInOrder : sumAlongTree(microShard),
       onWaiting,
     });

@@ -4,7 +4,6 @@ import { describeLink } from '../links/describe-link.ts';
 import { inShort } from '../members/link-codecs.ts';
 import type { Member } from '../members/member.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
-import type { Audits } from './audit/audits.ts';
 import { forecastMs } from './pace/pace.ts';
 import { Paces } from './pace/paces.ts';
 import { Trials } from './pace/trials.ts';
@@ -23,11 +22,12 @@ const LATE_MS = 20;
 /** A worker that hangs keeps its place for so long, so that a hiccup does not change everybody's share. */
 const PATIENCE_TIMES = 5;
 const PATIENCE_MS = 1_000;
+/** A gigabit a second: no step waits for such a link. */
+const WIDE_MS_PER_BYTE = 8e-6;
 
 export interface StepPlannerOptions {
   readonly pool: WorkerPool;
   readonly clock: Clock;
-  readonly audits: Audits | null;
   /** Samples of a micro-shard, if sums are to follow the tree of TreeSum. */
   readonly unit?: number | undefined;
 }
@@ -52,7 +52,7 @@ export class StepPlanner {
    * @param spare what workers are still busy with
    */
   plan(samples: number, spare: readonly GivenShard[]): Plan {
-    const { pool, audits } = this.#options;
+    const { pool } = this.#options;
     const members = [...pool.members.values()];
     this.paces.begin(pool.members);
     this.#trials.keep(pool.members);
@@ -76,12 +76,10 @@ export class StepPlanner {
     const assignments = shares.filter(({ worker }) => !busy.has(worker));
     const waiting = shares.filter(({ worker }) => busy.has(worker)).map(({ from, to }) => ({ from, to }));
     const idle = free.filter((worker) => !sharing.has(worker) && !busy.has(worker));
-    const tried = copiesOf(
+    const copies = copiesOf(
       assignments,
       idle.filter((worker) => this.#isTried(worker)),
     );
-    const auditors = free.filter((worker) => !busy.has(worker));
-    const copies = [...tried, ...(audits?.choose(assignments, tried, auditors) ?? [])];
     return {
       workers: members.map(({ id }) => id).filter((id) => sharing.has(id)),
       reserve: members.map(({ id }) => id).filter((id) => !sharing.has(id)),
@@ -171,6 +169,10 @@ export class StepPlanner {
 function becauseOfLink(member: Member): string {
   const { figures } = member.link;
   if (figures === null || figures.turnaroundMs < 2 * figures.computeMs) return '';
+  const { rttMs, downMsPerByte, upMsPerByte } = figures;
+  // A worker that has only just started, or that hangs, takes long too, whatever its link can do.
+  const isWide = Math.max(downMsPerByte, upMsPerByte) < WIDE_MS_PER_BYTE;
+  if (isWide && rttMs < (figures.turnaroundMs - figures.computeMs) / 4) return '';
   return ` (slow connection: ${describeLink(figures)}, codecs ${inShort(member)})`;
 }
 

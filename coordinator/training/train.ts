@@ -4,13 +4,15 @@ import type { Job } from '../../shared/model/job.ts';
 import type { EpochRecord, Step } from '../../shared/protocol/messages.ts';
 import type { EpochTally, Position } from '../storage/checkpoint.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
-import type { Progress, TrainingReport } from '../report/report.ts';
+import type { Progress, Report, TrainingReport } from '../report/report.ts';
 import type { Score } from '../../shared/model/loss.ts';
 import { Interrupted } from './errors.ts';
 import { KeptState } from './kept-state.ts';
 import type { Optimizer } from './optimizer.ts';
 import type { RoundRunner } from './round-runner.ts';
+import { LossJump } from './loss-jump.ts';
 import { batches, epochOrder, stepsPerEpoch } from './sampler.ts';
+import { Snapshots } from './snapshots.ts';
 
 export interface Training {
   readonly job: Job;
@@ -18,9 +20,10 @@ export interface Training {
   /** Updated in place. */
   readonly weights: Float32Array;
   readonly optimizer: Optimizer;
-  readonly rounds: Pick<RoundRunner, 'gradient' | 'evaluate'>;
+  readonly rounds: Pick<RoundRunner, 'gradient' | 'evaluate'> &
+    Partial<Pick<RoundRunner, 'settle' | 'takeRewind' | 'rewind' | 'distrust'>>;
   readonly pool: WorkerPool;
-  readonly report: TrainingReport;
+  readonly report: TrainingReport & Partial<Pick<Report, 'warn'>>;
   readonly clock: Clock;
   /** Aborted when the person wants to stop: the step is finished, then the loop ends. */
   readonly signal: StopSignal;
@@ -63,6 +66,10 @@ export async function train(training: Training): Promise<Trained> {
   const stopping = (): boolean => signal.aborted;
   const weightsNow = () => ({ step: trained.steps as Step, weights });
   const undo = new KeptState(optimizer.state);
+  const snapshots = new Snapshots<Place>([weights, ...Object.values(optimizer.state)]);
+  const jump = new LossJump(job.data.classes);
+  /** Steps to which it went back for a jump of the loss; once from each jump, or it is the run's own. */
+  let jumpedAtStep = -1;
   let whole = true;
   let checkpointStopped = (): Promise<void> | undefined => undefined;
 
@@ -77,8 +84,47 @@ export async function train(training: Training): Promise<Trained> {
       report.epochStarted(epoch, job.epochs, steps);
 
       const epochBatches = [...batches(epochOrder(job.seed, epoch, dataset.train.count), job.batchSize)];
-      for (const [i, batch] of epochBatches.entries()) {
-        if (i < done) continue;
+      snapshots.clear();
+      /** Goes back to the last state before a step of which nothing is doubtful. @returns whether there is one */
+      const goBack = (beforeStep: number): boolean => {
+        const place = snapshots.restore(beforeStep);
+        if (place === null) return false;
+        trained.steps = place.steps;
+        reached = place.index;
+        tally.restore(place.tally);
+        rounds.rewind?.();
+        return true;
+      };
+      const rewound = async (isLast: boolean): Promise<boolean> => {
+        if (isLast) await rounds.settle?.();
+        const since = rounds.takeRewind?.() ?? null;
+        if (since === null) return false;
+        const from = trained.steps;
+        if (!goBack(since)) {
+          report.warn?.(
+            'What a banned worker has contributed stays in the weights: this model is too large to go back.',
+            {
+              event: 'spoilt',
+            },
+          );
+          return false;
+        }
+        report.warn?.(
+          `The run goes back from step ${from} to step ${trained.steps}, to do without the answers of a banned worker.`,
+          {
+            event: 'rewound',
+            from,
+            to: trained.steps,
+          },
+        );
+        return true;
+      };
+      while (reached < epochBatches.length) {
+        const i = reached;
+        const batch = epochBatches[i] as Uint32Array;
+        if ((i - done) % SNAPSHOT_STEPS === 0 || i === done) {
+          snapshots.take(trained.steps, { index: i, steps: trained.steps, tally: tally.state() });
+        }
         const input = { ...weightsNow(), split: dataset.train };
         const result = await rounds.gradient(input, batch, {
           next: epochBatches[i + 1],
@@ -93,6 +139,31 @@ export async function train(training: Training): Promise<Trained> {
         undo.forget();
         trained.steps++;
         reached = i + 1;
+        if (await rewound(reached === epochBatches.length)) continue;
+        const loss = result.lossSum / batch.length;
+        const { usual } = jump;
+        if (jump.observe(loss)) {
+          const at = `The loss jumped from ${(usual ?? Math.log(job.data.classes)).toPrecision(2)} to ${loss.toPrecision(2)} at step ${trained.steps}`;
+          const from = trained.steps;
+          if (from > jumpedAtStep && goBack(from - 1)) {
+            jumpedAtStep = from;
+            rounds.distrust?.(from as Step);
+            report.warn?.(
+              `${at}: the run goes back to step ${trained.steps}, and recomputes every answer up to there.`,
+              {
+                event: 'jumped',
+                from,
+                to: trained.steps,
+              },
+            );
+            continue;
+          }
+          jump.reset();
+          report.warn?.(
+            `${at}, without a wrong answer: the training itself diverges. Stop it and resume from the last checkpoint with a smaller learning rate.`,
+            { event: 'jumped', from },
+          );
+        }
         tally.add(batch.length, result);
         report.stepFinished({
           ...{ epoch, step: i + 1, steps, ...tally.figures(), workers: pool.members.size },
@@ -133,6 +204,18 @@ export async function train(training: Training): Promise<Trained> {
   return trained;
 }
 
+/** What a snapshot has besides vectors. */
+interface Place {
+  /** Steps done of the epoch. */
+  readonly index: number;
+  /** Steps done of the run. */
+  readonly steps: number;
+  readonly tally: EpochTally;
+}
+
+/** Copying three vectors takes a tenth of a step. */
+const SNAPSHOT_STEPS = 25;
+
 const EMPTY_TALLY: EpochTally = { samples: 0, lossSum: 0, correct: 0, seconds: 0 };
 
 /** Running sums over the samples of an epoch. */
@@ -155,6 +238,13 @@ class Tally {
   state(): EpochTally {
     const [samples, lossSum, correct] = [this.#samples, this.#lossSum, this.#correct];
     return { samples, lossSum, correct, seconds: this.seconds() };
+  }
+
+  /** Goes back to earlier sums; the time that has passed stays. */
+  restore({ samples, lossSum, correct }: EpochTally): void {
+    this.#samples = samples;
+    this.#lossSum = lossSum;
+    this.#correct = correct;
   }
 
   add(samples: number, { lossSum, correct }: Score): void {

@@ -103,7 +103,27 @@ export class WeightsBroadcast {
     for (const { piece } of tailPieces(this.#cuts, weights.length)) this.#frames.delete(`tail ${piece}`);
     this.#shared?.forgetAhead();
     this.#next = null;
-    for (const member of this.#pool.members.values()) member.ahead = null;
+    for (const member of this.#pool.members.values()) {
+      // Pieces of an update that were sent ahead would be taken for the beginning of the next one.
+      if (member.ahead !== null && member.updateCodec !== null) member.weightsStep = null;
+      member.ahead = null;
+    }
+  }
+
+  /** The run goes back to an earlier step: what workers have of weights is of no use any more. */
+  rewind(): void {
+    this.#shared = null;
+    this.#next = null;
+    this.#frames.clear();
+    for (const member of this.#pool.members.values()) {
+      member.ahead = null;
+      member.weightsStep = null;
+    }
+  }
+
+  /** What workers compute the step with. */
+  get current(): Float32Array {
+    return this.#weights;
   }
 
   /** Sends a worker what it lacks of the step's weights. */

@@ -10,7 +10,7 @@ export interface Split {
 }
 
 export interface Dataset {
-  /** 'mnist', 'drawn-digits', or 'idx:<folder name>' for a person's own files. */
+  /** 'mnist', 'drawn-digits', or the folder's name for a person's own files. */
   readonly name: string;
   /** One sentence for the person: what it is and where it came from. */
   readonly description: string;
@@ -19,6 +19,10 @@ export interface Dataset {
   readonly classes: number;
   readonly train: Split;
   readonly test: Split;
+  /** Whether the names of the files say that rows and columns of their images are exchanged. */
+  readonly looksTransposed?: boolean;
+  /** Whether rows and columns of the stored images were exchanged by gradcast. */
+  readonly isTransposed?: boolean;
 }
 
 /**

@@ -40,10 +40,14 @@ export function registerKeyedDropout(tf: TF, context: DropoutContext): void {
       this.supportsMasking = true;
     }
 
-    override call(inputs: tfjs.Tensor | tfjs.Tensor[]): tfjs.Tensor | tfjs.Tensor[] {
+    override call(
+      inputs: tfjs.Tensor | tfjs.Tensor[],
+      kwargs: Record<string, unknown>,
+    ): tfjs.Tensor | tfjs.Tensor[] {
       const input = Array.isArray(inputs) ? inputs[0] : inputs;
       const { masks } = context;
-      if (input === undefined || masks === null || this.#rate <= 0) return inputs;
+      if (input === undefined || masks === null || this.#rate <= 0 || kwargs.training === false)
+        return inputs;
       const shape = input.shape.map((size, axis) => this.#noiseShape[axis] ?? size);
       return tf.tidy(() => tf.mul(input, masks(this.#number, this.#rate, shape)));
     }

@@ -1,6 +1,11 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import { layoutOf, type Layout } from '../model/layout.ts';
+import { withFrozenInside } from '../model/frozen.ts';
 import type { LayoutEntry, Topology } from '../model/job.ts';
+import { registerAveragePoolGradients } from './average-pool-gradient.ts';
+import { honorCallArguments } from './call-arguments.ts';
+import { registerDilatedGradient } from './dilated-gradient.ts';
+import { registerLayers } from './layers/register.ts';
 
 /** tf is handed in, so that the same code serves every backend. */
 export type TF = typeof tfjs;
@@ -27,7 +32,7 @@ export interface BuiltModel {
  * @throws Error if the topology is none that tfjs-layers can build
  */
 export async function buildModel(tf: TF, topology: Topology): Promise<BuiltModel> {
-  const model = await tf.models.modelFromJSON(topology as never);
+  const model = await modelOf(tf, topology);
   const trainable = new Set(model.trainableWeights.map((weight) => weight.name));
   const entries = model.weights.map(({ name, shape }) => ({
     shape: shape.map(Number),
@@ -56,6 +61,42 @@ export async function buildModel(tf: TF, topology: Topology): Promise<BuiltModel
       layout.slices.forEach(({ offset }, i) => values.set(parts[i] ?? [], offset));
       return values;
     },
-    dispose: () => void model.dispose(),
+    dispose() {
+      model.dispose();
+      // tfjs keeps those of layers that are called more than once.
+      for (const variable of variables) if (!variable.isDisposed) variable.dispose();
+    },
   };
+}
+
+/** A model that computes as Keras does, also where tfjs-layers would not. */
+async function modelOf(tf: TF, topology: Topology): Promise<tfjs.LayersModel> {
+  registerLayers(tf);
+  registerAveragePoolGradients(tf);
+  registerDilatedGradient(tf);
+  const model = await tf.models.modelFromJSON(withFrozenInside(topology) as never);
+  try {
+    refuseEmptyOutputs(model);
+    honorCallArguments(model);
+    return model;
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+}
+
+/** tfjs-layers takes a side of 0 for one, and kernels of its backends write beyond such an output. */
+function refuseEmptyOutputs({ layers = [] }: { readonly layers?: readonly tfjs.layers.Layer[] }): void {
+  for (const layer of layers) {
+    refuseEmptyOutputs(layer as { readonly layers?: readonly tfjs.layers.Layer[] });
+    for (const { outputShapes } of layer.inboundNodes) {
+      const shapes = (Array.isArray(outputShapes[0]) ? outputShapes : [outputShapes]) as tfjs.Shape[];
+      const empty = shapes.find((shape) => shape.slice(1).includes(0));
+      if (empty === undefined) continue;
+      throw new Error(
+        `Layer ${layer.name} (${layer.getClassName()}) has an empty output, [${empty.slice(1).join(', ')}]: too little is left of ` +
+          'a sample there. Use larger samples, or a model with fewer or smaller convolutions and pools.',
+      );
+    }
+  }
 }

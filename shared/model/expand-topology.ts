@@ -1,8 +1,9 @@
-import { applyCallArguments, freezeInside, rejectInTimeDistributed } from './call-arguments.ts';
+import { checkCallArguments, freezeInside } from './call-arguments.ts';
 import { takesBytes } from './fit-input.ts';
 import { expandInitializer } from './initializers.ts';
 import type { Topology } from './job.ts';
-import { fromKeras3, isKeras3, simplify, withSnakeKeys } from './keras-form.ts';
+import { fromKeras3, isKeras3, withSnakeKeys } from './keras-form.ts';
+import { simplify } from './one-spelling.ts';
 import {
   copyOfModel,
   entryOf,
@@ -26,7 +27,6 @@ const INSTEAD: Readonly<Record<string, string>> = {
   SlicingOpLambda: 'It stands for an operation on tensors between layers. Use Cropping2D.',
   Subtract: 'Use Rescaling with scale -1 and Add.',
   Masking: 'Masks are not supported. Leave it out.',
-  ThresholdedReLU: 'Use ReLU with a threshold.',
   Normalization: 'Use Rescaling.',
   CenterCrop: 'Use Cropping2D.',
 };
@@ -49,8 +49,7 @@ export function expandTopology(topology: Topology): Topology {
   readBytes(model);
   rejectUnsupported(model);
   freezeInside(model);
-  applyCallArguments(model);
-  rejectInTimeDistributed(model);
+  checkCallArguments(model);
   for (const layer of walk(model)) writeOut(layer);
   uniqueNames(model);
   return { class_name: model.class_name, config: model.config };
@@ -97,7 +96,6 @@ function rejectUnsupported(model: LayerConfig): void {
     for (const [key, value] of Object.entries(config)) {
       const rule = entryOf(rules, key);
       if (rule === undefined) {
-        if (value === null) continue;
         throw new Error(
           `${layerLabel(layer)} has the key ${key}, which would be ignored: ${className} has none of that name here. ` +
             'Take it out of the model.',

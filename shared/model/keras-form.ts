@@ -1,5 +1,15 @@
-import { arrayOf, entryOf, isLayer, isRecord, layerLabel, walk, type LayerConfig } from './keras-layer.ts';
+import {
+  arrayOf,
+  isLayer,
+  isModel,
+  isRecord,
+  layerLabel,
+  layersOf,
+  walk,
+  type LayerConfig,
+} from './keras-layer.ts';
 import { snakeCase } from './layer-rules.ts';
+import { rename } from './one-spelling.ts';
 
 /** Keys as Python writes them, through the whole topology; tfjs-layers reads both, checks know one. */
 export function withSnakeKeys(value: unknown): unknown {
@@ -53,6 +63,25 @@ export function fromKeras3(model: LayerConfig): void {
       if (Array.isArray(ends) && typeof ends[0] === 'string') config[key] = [ends];
     }
   }
+  for (const outer of [model, ...walk(model)].filter(isModel)) countOwnCalls(outer);
+}
+
+/**
+ * Calls are numbered. Of a Sequential model, Keras 3 counts those by other models alone; Keras 2 and tfjs count the one from
+ * its own input to its output as well, as all do of a functional one.
+ */
+function countOwnCalls(outer: LayerConfig): void {
+  const layers = layersOf(outer);
+  const sequential = new Set(
+    layers
+      .filter(({ class_name: name }) => name === 'Sequential')
+      .map(({ config, name }) => name ?? config.name),
+  );
+  const count = (tensor: unknown): void => {
+    if (Array.isArray(tensor) && sequential.has(tensor[0])) tensor[1] = Number(tensor[1]) + 1;
+  };
+  arrayOf(outer.config.output_layers).forEach(count);
+  for (const layer of layers) arrayOf(layer.inbound_nodes).forEach((node) => arrayOf(node).forEach(count));
 }
 
 /** Keras 3 always writes a Bidirectional's second layer; tfjs makes it from the first. */
@@ -83,91 +112,4 @@ function nodeOf(node: unknown): unknown {
     throw new Error('The model calls a layer with something else than tensors, which is not supported.');
   });
   return tensors;
-}
-
-function rename({ config }: LayerConfig, from: string, to: string): void {
-  if (config[from] === undefined) return;
-  config[to] ??= config[from];
-  Reflect.deleteProperty(config, from);
-}
-
-/**
- * Brings what both generations write in several ways into the one that the table of layers knows, in place.
- * @throws Error naming the layer if a key contradicts another, or the class is a person's own
- */
-export function simplify(model: LayerConfig): void {
-  for (const layer of [model, ...walk(model)]) {
-    const { config } = layer;
-    const { registered_name: registered, ...rest } = layer as LayerConfig & Record<string, unknown>;
-    if (typeof registered === 'string' && registered.includes('>')) {
-      throw new Error(
-        `${layerLabel(layer)} is a class of its own (${registered}). Only Keras' layers are supported.`,
-      );
-    }
-    for (const key of Object.keys(layer)) {
-      if (!['class_name', 'config', 'name', 'inbound_nodes'].includes(key))
-        Reflect.deleteProperty(layer, key);
-    }
-    if (typeof rest.name === 'string') config.name ??= rest.name;
-    config.dtype = dtypeOf(config.dtype);
-    if (config.dtype === undefined) delete config.dtype;
-    inputShapeOf(layer);
-    aliases(layer);
-  }
-}
-
-/** A policy that computes in and stores one type is that type. */
-function dtypeOf(dtype: unknown): unknown {
-  if (!isLayer(dtype)) return dtype;
-  return ['DTypePolicy', 'Policy'].includes(dtype.class_name) ? dtype.config.name : dtype;
-}
-
-/** input_shape and input_dim, as a person writes them; a batch size has no meaning for what is computed. */
-function inputShapeOf({ config }: LayerConfig): void {
-  const { input_shape: shape, batch_input_shape: batchShape } = config;
-  if (Array.isArray(shape)) config.batch_input_shape ??= [null, ...(shape as unknown[])];
-  delete config.input_shape;
-  delete config.batch_size;
-  if (Array.isArray(batchShape)) config.batch_input_shape = [null, ...(batchShape as unknown[]).slice(1)];
-  if (config.batch_input_shape === null) delete config.batch_input_shape;
-}
-
-function aliases(layer: LayerConfig): void {
-  const { class_name: className, config } = layer;
-  if (className === 'LeakyReLU') {
-    const { alpha, negative_slope: slope } = config;
-    if (alpha !== undefined && slope !== undefined && alpha !== slope) {
-      throw new Error(`${layerLabel(layer)} has both alpha and negative_slope. Keep one.`);
-    }
-    rename(layer, 'negative_slope', 'alpha');
-  }
-  // Keras 2 writes them for separable convolutions too, where they have no meaning, and tfjs refuses them.
-  if (className.startsWith('SeparableConv')) {
-    for (const key of ['kernel_initializer', 'kernel_regularizer', 'kernel_constraint']) {
-      Reflect.deleteProperty(config, key);
-    }
-  }
-  spatialDropout(layer);
-  // tfjs runs recurrent layers step by step anyway, and says so each time.
-  if (typeof config.unroll === 'boolean') config.unroll = false;
-  for (const key of ['activation', 'recurrent_activation']) {
-    if (config[key] === 'silu') config[key] = 'swish';
-  }
-  if (className === 'BatchNormalization' && Array.isArray(config.axis) && config.axis.length === 1) {
-    const [axis] = config.axis as unknown[];
-    config.axis = axis;
-  }
-}
-
-const SPATIAL = { SpatialDropout1D: [null, 1, null], SpatialDropout2D: [null, 1, 1, null] };
-
-/** Dropout of whole channels is dropout with a noise shape, which keyed masks can have. */
-function spatialDropout(layer: LayerConfig): void {
-  const { class_name: className, config } = layer;
-  const shape = entryOf(SPATIAL, className);
-  if (shape === undefined) return;
-  const first = typeof config.data_format === 'string' && snakeCase(config.data_format) === 'channels_first';
-  config.noise_shape = first ? [null, null, 1, 1] : shape;
-  delete config.data_format;
-  layer.class_name = 'Dropout';
 }

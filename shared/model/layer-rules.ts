@@ -133,6 +133,12 @@ export const noConstraint: Rule = {
 /** Checked by expandInitializers. */
 export const initializer: Rule = { accepts: () => true, expected: 'an initializer' };
 
+/** Sizes of which one may be left open: -1, or null as tfjs-layers writes it. */
+export const openSizes: Rule = {
+  accepts: (value) => Array.isArray(value) && value.every((one) => one === null || Number.isInteger(one)),
+  expected: 'only whole numbers are supported',
+};
+
 export const nested: Rule = { accepts: isLayer, expected: 'only a layer is supported' };
 
 export const dtype: Rule = {

@@ -12,6 +12,7 @@ import {
   initializer,
   nested,
   noiseShape,
+  openSizes,
   noPenalty,
   only,
   strictly,
@@ -75,7 +76,7 @@ const GATED_CELL: Rules = {
   implementation: any,
 };
 const LSTM_CELL: Rules = { ...GATED_CELL, unit_forget_bias: { ...flag, missing: true } };
-const GRU_CELL: Rules = { ...GATED_CELL, reset_after: absent };
+const GRU_CELL: Rules = { ...GATED_CELL, reset_after: flag };
 const RECURRENT: Rules = {
   return_sequences: flag,
   return_state: absent,
@@ -108,7 +109,7 @@ const TABLE: Readonly<Record<string, Rules>> = {
   Activation: { activation },
   Dropout: { rate: finiteNumber, seed: any, noise_shape: noiseShape },
   Flatten: { data_format: dataFormat },
-  Reshape: { target_shape: wholeNumbers },
+  Reshape: { target_shape: openSizes },
   Permute: { dims: wholeNumbers },
   RepeatVector: { n: counts },
 
@@ -144,9 +145,10 @@ const TABLE: Readonly<Record<string, Rules>> = {
   Cropping2D: { cropping: wholeNumbers, data_format: dataFormat },
   UpSampling2D: { size: counts, data_format: dataFormat, interpolation: only('nearest', 'bilinear') },
 
-  ReLU: { max_value: any, negative_slope: finiteNumber, threshold: finiteNumber },
+  ReLU: { max_value: finiteNumber, negative_slope: finiteNumber, threshold: finiteNumber },
   LeakyReLU: { alpha: finiteNumber },
-  PReLU: { ...tensors('alpha'), shared_axes: any },
+  ThresholdedReLU: { theta: finiteNumber },
+  PReLU: { ...tensors('alpha'), shared_axes: wholeNumbers },
   ELU: { alpha: only(1) },
   Softmax: { axis: { ...strictly(-1, [-1]), missing: -1 } },
 

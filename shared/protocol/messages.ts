@@ -61,7 +61,7 @@ const snapshot = v.object({ type: v.literal('snapshot'), atEnd: v.optional(v.boo
 const ready = v.object({
   type: v.literal('ready'),
   /** What its engine makes of fixed weights and samples, where bits matter. */
-  knownAnswer: v.optional(text(40)),
+  knownAnswer: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/, '16 hexadecimal digits'))),
 });
 /** What every answer to a shard says: sums over the shard's samples. */
 const answer = {

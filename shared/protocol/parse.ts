@@ -48,12 +48,20 @@ function parse<Schema extends v.GenericSchema>(schema: Schema, header: unknown):
     throw new ProtocolError(CloseCode.malformed, 'The header of the frame could not be read.');
   }
   if (result.success) return result.output;
-  const [issue] = result.issues;
-  const where = v.getDotPath(issue);
-  throw new ProtocolError(
-    CloseCode.malformed,
-    `Not a message of this direction${where === null ? '' : ` (${readableText(where.slice(0, 100))})`}: ` +
-      // It quotes what was received, whatever and however long that is.
-      readableText(issue.message.slice(0, 300)),
-  );
+  throw new ProtocolError(CloseCode.malformed, describe(header, result.issues[0]));
+}
+
+/** What is wrong with a message: its type and field, in words. What was received may be anything, and of any length. */
+function describe(header: unknown, issue: v.BaseIssue<unknown>): string {
+  const said = (text: string, length: number): string => readableText(text.slice(0, length));
+  const type = typeof header === 'object' && header !== null && 'type' in header ? header.type : undefined;
+  if (typeof type !== 'string') return 'Not a message: it needs a field type, which is text.';
+  const field = v.getDotPath(issue);
+  if (field === 'type')
+    return `Not a message of this direction: no message has the type '${said(type, 40)}'.`;
+  const message = `Not a message of this direction: ${said(type, 40)}`;
+  if (field === null) return `${message} is not as it should be.`;
+  if (issue.received === 'undefined') return `${message} lacks the field ${said(field, 100)}.`;
+  const expected = issue.expected === null ? '' : `; it should be ${said(issue.expected, 80)}`;
+  return `${message} has ${said(issue.received, 60)} in the field ${said(field, 100)}${expected}.`;
 }

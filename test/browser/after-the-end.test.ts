@@ -60,7 +60,8 @@ describeInBrowser('when the run is over', () => {
       expect(await page.locator('#eta').textContent()).toBe('');
       await readsADrawing(page);
     }
-    await textIs(watching, '#state', /^Watching$/);
+    await textIs(watching, '#state', /^The run is over$/);
+    expect(await watching.locator('#toggle').isVisible()).toBe(false);
     await textIs(taking, '#state', /^The run is over$/);
     await textIs(taking, '#samples', /[1-9]/);
     await Promise.all([watching.close(), taking.close()]);

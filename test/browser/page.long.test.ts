@@ -1,11 +1,13 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import type { AxeResults } from 'axe-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { selfSignedCertificate } from '../../coordinator/server/certificate.ts';
 import { describeInBrowser } from '../support/in-browser.ts';
+import { troubleOf } from '../support/page-trouble.ts';
+import { startTlsPrefixProxy } from '../support/tls-prefix-proxy.ts';
 import { policyBreaches, startPageRun, sumOfBars, textIs, type PageRun } from './page-run.ts';
 
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 // What runs in the page is text: these types are Node's.
 const KEEP_LOCKS = `
   locks = [];
@@ -71,33 +73,26 @@ describeInBrowser('the page in Chromium', () => {
     await worker.page.close();
   }, 120_000);
 
-  test.each([
-    ['phone', 'light', 390, 844],
-    ['phone', 'dark', 390, 844],
-    ['desktop', 'light', 1280, 900],
-    ['desktop', 'dark', 1280, 900],
-  ] as const)(
-    'axe finds nothing on a %s, %s, and nothing sticks out',
-    async (_, colorScheme, width, height) => {
-      // axe comes by eval, which the page's policy does not let in.
-      const context = await run.browser.newContext({
-        bypassCSP: true,
-        colorScheme,
-        viewport: { width, height },
-      });
-      const page = await context.newPage();
-      await page.goto(`${run.address}#secret`);
-      await textIs(page, '#people-title', /worker/);
-      await page.getByRole('button', { name: 'Draw a 3' }).click();
-      await page.locator('#bars .best').waitFor();
-      await page.evaluate(axe);
-      const { violations } = await page.evaluate(() =>
-        (globalThis as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run(),
-      );
-      expect(violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)])).toEqual([]);
-      expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
-      await context.close();
-    },
-    60_000,
-  );
+  test('behind a proxy with TLS and a path it joins, shows, reads, leaves and comes back', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'gradcast-proxy-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const tls = await selfSignedCertificate(folder, [], new Date());
+    const proxy = await startTlsPrefixProxy(tls, '/train/', run.coordinator.port);
+    onTestFinished(() => proxy.close());
+    const context = await run.browser.newContext({ ignoreHTTPSErrors: true });
+    const page = await context.newPage();
+    const trouble = troubleOf(page);
+    await page.goto(`https://127.0.0.1:${proxy.port}/train/#secret`);
+    expect(await page.evaluate('isSecureContext')).toBe(true);
+    await textIs(page, '#state', /^Contributing$/);
+    await textIs(page, '#samples', /[1-9]/);
+    await page.getByRole('button', { name: 'Draw a 1' }).click();
+    await expect.poll(() => sumOfBars(page), { timeout: 30_000 }).toBeGreaterThanOrEqual(95);
+    await page.getByRole('button', { name: 'Only watch' }).click();
+    await textIs(page, '#state', /^Watching$/);
+    await page.getByRole('button', { name: 'Join in' }).click();
+    await textIs(page, '#state', /^Contributing$/);
+    expect(trouble).toEqual([]);
+    await context.close();
+  }, 120_000);
 });

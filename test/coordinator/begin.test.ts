@@ -18,7 +18,7 @@ const files = (seed: number, ...path: string[]): Promise<string> =>
 
 const begin = (
   data: string,
-  more: { out?: string; resume?: string; checkpointEvery?: CheckpointInterval },
+  more: { out?: string; resume?: string; transpose?: boolean; checkpointEvery?: CheckpointInterval },
 ): Promise<Begun> =>
   beginRun(
     { batchSize: 10, seed: 1, epochs: 2, microShard: 16, data, ...more },
@@ -51,7 +51,7 @@ it('a run is not resumed while it goes on, nor on other files, though their fold
   await expect(begin(first, { resume: dir })).rejects.toThrow('belongs to a run that is going on');
   await begun.release();
   await expect(begin(second, { resume: dir })).rejects.toThrow(
-    'begun on other files than those now in idx:digits',
+    'begun on other files than those now in digits',
   );
   const resumed = await begin(first, { resume: dir });
   expect(resumed).toMatchObject({ start: { position: { steps: 0 } } });
@@ -98,4 +98,15 @@ it('a folder that is not there cannot be resumed', async () => {
   await expect(begin(scratch, { resume: dir })).rejects.toThrow(
     `There is no folder ${dir} to resume a run from.`,
   );
+});
+
+it('a run on transposed images is resumed on them without the option', async () => {
+  const data = await files(0, 'digits');
+  const dir = join(scratch, 'run');
+  const begun = await begin(data, { out: dir, transpose: true });
+  await start(begun);
+  await begun.release();
+  const resumed = await begin(data, { resume: dir });
+  expect(resumed.dataset.train).toEqual(begun.dataset.train);
+  await resumed.release();
 });

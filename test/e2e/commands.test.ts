@@ -19,7 +19,7 @@ test('a run tells its story, and leaves history, config and a model that can be 
 
   const records = await history('first');
   expect(records.map(({ epoch }) => epoch)).toEqual([1, 2]);
-  expect(records[1]).toMatchObject({ workers: 2, data: 'idx:digits' });
+  expect(records[1]).toMatchObject({ workers: 2, data: 'digits' });
   expect(records[1]!.val_accuracy).toBeGreaterThan(0.2);
   expect(JSON.parse(await readFile(join(scratch, 'first/config.json'), 'utf8'))).toMatchObject({
     epochs: 2,

@@ -8,7 +8,6 @@ import { drawDigits } from '../../shared/data/drawn-digits.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { cheapEngine } from '../support/cheap-engine.ts';
 import { recordingReport, tinyTopology } from '../support/test-coordinator.ts';
-import { wasmEngine } from '../support/wasm-engine.ts';
 import { runWorker } from '../../shared/worker/connection-loop.ts';
 import { connectWebSocket } from '../../worker-node/connect.ts';
 import { fixedRandom } from '../support/property.ts';
@@ -45,7 +44,7 @@ async function run(
         ...{ command: [process.execPath, ...script], typed: 'gradcast', pageDir: 'dist/page', version: '0' },
         workersHere: () => Promise.resolve(1),
         prepareEngine: () => Promise.resolve(),
-        openTrialEngine: wasmEngine,
+        openOwnEngine: () => Promise.reject(new Error('This test has no engine of its own')),
         connectorFor: () => Promise.resolve(connectWebSocket),
       },
       ...more,

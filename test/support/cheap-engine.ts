@@ -1,3 +1,4 @@
+import type { OpenOwnEngine } from '../../coordinator/training/integrity/referee.ts';
 import type { Engine, Trainer } from '../../shared/engine/engine.ts';
 import { inMicroShards } from '../../shared/engine/micro-shards.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
@@ -10,6 +11,13 @@ export interface CheapSettings {
   /** While it hangs: what it computes is answered when this is settled. */
   hang?: Promise<unknown>;
 }
+
+/** For a coordinator that recomputes with an honest engine of that kind. */
+export const openCheapEngine: OpenOwnEngine = () =>
+  Promise.resolve({
+    engine: cheapEngine({ perSampleMs: 0, lie: (value) => value }),
+    close: () => Promise.resolve(),
+  });
 
 /** The first value of the gradient of some samples: an integer, so that sums are exact in any order. */
 function firstValue(step: number, sampleNumbers: Iterable<number>): number {

@@ -1,14 +1,15 @@
-import { mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
 
 /** The program of the engine's thread, as built. */
 export const engineThread = fileURLToPath(
   new URL('../../dist/worker-node/thread/engine-thread.js', import.meta.url),
 );
 
-/** An engine's thread that opens and loads well, and then does this when it is asked for a gradient. */
+/** An engine's thread, for the test that calls this, that opens and loads well, and then does this when it is asked for a gradient. */
 export async function fakeThread(onGradient: string): Promise<string> {
   return threadOf(`
     const info = { backend: 'fake', version: '1', device: 'none', threads: 1 };
@@ -19,9 +20,11 @@ export async function fakeThread(onGradient: string): Promise<string> {
     });`);
 }
 
-/** A thread that runs this. */
+/** A thread that runs this, for the test that calls this. */
 export async function threadOf(program: string): Promise<string> {
-  const file = join(await mkdtemp(join(tmpdir(), 'gradcast-thread-')), 'thread.mjs');
+  const folder = await mkdtemp(join(tmpdir(), 'gradcast-thread-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const file = join(folder, 'thread.mjs');
   await writeFile(file, `import { parentPort } from 'node:worker_threads';\n${program}\n`);
   return file;
 }

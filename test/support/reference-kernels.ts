@@ -136,6 +136,48 @@ export function maxPoolGradient(x: Values, dy: Values, g: ConvGeometry): Float64
   return out;
 }
 
+/** Calls back for each window of a pool that has cells inside the image with the flat index of its output, and theirs. */
+function forEachWindow(g: ConvGeometry, use: (out: number, cells: readonly number[]) => void): void {
+  const { outHeight, outWidth, top, left } = sized(g);
+  for (let n = 0; n < g.batch; n++)
+    for (let oy = 0; oy < outHeight; oy++)
+      for (let ox = 0; ox < outWidth; ox++)
+        for (let c = 0; c < g.channels; c++) {
+          const cells: number[] = [];
+          for (let y = oy * g.strideY - top; y < oy * g.strideY - top + g.filterHeight; y++)
+            for (let x = ox * g.strideX - left; x < ox * g.strideX - left + g.filterWidth; x++)
+              if (y >= 0 && y < g.height && x >= 0 && x < g.width)
+                cells.push(((n * g.height + y) * g.width + x) * g.channels + c);
+          use(((n * outHeight + oy) * outWidth + ox) * g.channels + c, cells);
+        }
+}
+
+const pooled = (g: ConvGeometry): Float64Array => {
+  const { outHeight, outWidth } = sized(g);
+  return new Float64Array(g.batch * outHeight * outWidth * g.channels);
+};
+
+/** Mean of the cells inside the image. channels = filters. */
+export function averagePool(x: Values, g: ConvGeometry): Float64Array {
+  const out = pooled(g);
+  forEachWindow(g, (at, cells) => (out[at] = cells.reduce((sum, cell) => sum + x[cell]!, 0) / cells.length));
+  return out;
+}
+
+/** Its gradient. */
+export function averagePoolGradient(dy: Values, g: ConvGeometry): Float64Array {
+  const out = new Float64Array(g.batch * g.height * g.width * g.channels);
+  forEachWindow(g, (at, cells) => cells.forEach((cell) => (out[cell]! += dy[at]! / cells.length)));
+  return out;
+}
+
+/** Largest of the cells inside the image. channels = filters. */
+export function maxPool(x: Values, g: ConvGeometry): Float64Array {
+  const out = pooled(g);
+  forEachWindow(g, (at, cells) => (out[at] = Math.max(...cells.map((cell) => x[cell]!))));
+  return out;
+}
+
 /** Largest difference, measured by the largest value expected. */
 export function relativeError(actual: Values, expected: Values): number {
   let difference = actual.length === expected.length ? 0 : Infinity;

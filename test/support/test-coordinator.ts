@@ -1,6 +1,7 @@
 import { startCoordinator, type Coordinator } from '../../coordinator/coordinator.ts';
 import type { CodecRule } from '../../coordinator/members/link-codecs.ts';
 import { prepareJob, type JobSettings, type PreparedJob } from '../../coordinator/model.ts';
+import type { OpenOwnEngine } from '../../coordinator/training/integrity/referee.ts';
 import type { ServerOptions } from '../../coordinator/server/server.ts';
 import type { Report } from '../../coordinator/report/report.ts';
 import { clockOf } from '../../shared/clock.ts';
@@ -37,6 +38,8 @@ export async function testCoordinator(
     readonly tails?: boolean;
     readonly audit?: number | undefined;
     readonly codecs?: CodecRule;
+    readonly openOwnEngine?: OpenOwnEngine;
+    readonly recodes?: boolean;
     readonly tls?: ServerOptions['tls'];
   } = {},
 ): Promise<TestCoordinator> {
@@ -51,6 +54,8 @@ export async function testCoordinator(
     audit: settings.audit,
     maxWorkers: 16,
     codecs: settings.codecs,
+    openOwnEngine: settings.openOwnEngine,
+    ...(settings.recodes === true ? { recodesFor: () => true } : {}),
     tls: settings.tls,
     ...(settings.tails === true ? { tailsFor: () => true } : {}),
     pageDir: 'dist/page',

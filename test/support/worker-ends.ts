@@ -1,16 +1,34 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
-import { testCoordinator, tinyTopology, workersReady, type TestCoordinator } from './test-coordinator.ts';
+import { writeDigits } from './idx-bytes.ts';
+import { endProcessesWith } from './left-processes.ts';
 import { fixedRandom } from './property.ts';
+import { testCoordinator, tinyTopology, workersReady, type TestCoordinator } from './test-coordinator.ts';
 import { trainToTheEnd } from './training-run.ts';
 import { gradcast, said, spawnProgram, type WorkerProcess } from './worker-process.ts';
 
-/** One way for a worker process to end. */
+/** What the processes of a test of ends are started with. */
+export interface EndsWorld {
+  readonly engine: string;
+  /** A coordinator that asks for a token. */
+  readonly coordinator: TestCoordinator;
+  /** Their temporary folder is one of their own. */
+  readonly env: NodeJS.ProcessEnv;
+  /** Holds a data set, and the folders of runs. */
+  readonly scratch: string;
+  /** Processes and temporary files that are left; processes are ended. */
+  readonly left: () => Promise<string[]>;
+  readonly close: () => Promise<void>;
+}
+
+/** One way for a process to end. */
 export interface WorkerEnd {
   readonly name: string;
   /** Exit codes, or signals, with which it may end. */
   readonly expected: readonly (number | string)[];
-  /** Runs one worker to its end. */
-  readonly run: (engine: string, coordinator: TestCoordinator) => Promise<EndedWorker>;
+  readonly run: (world: EndsWorld) => Promise<EndedWorker>;
 }
 
 export interface EndedWorker {
@@ -18,103 +36,135 @@ export interface EndedWorker {
   readonly output: string;
 }
 
-export const ENDS_TOKEN = 's3cret';
+const TOKEN = 's3cret';
 /** No coordinator listens there: port 1 is reserved. */
 const NOWHERE = 'ws://127.0.0.1:1';
-/** Longer than a native engine takes to load. */
+/** Longer than a native engine takes to load on an idle machine. */
 const LOADING_MS = 2_000;
 const random = fixedRandom();
+const dataset = drawDigits({ seed: 1, trainCount: 64, testCount: 16 });
 
-const start = (url: string, engine: string, ...options: string[]): WorkerProcess =>
-  spawnProgram(
-    [
-      ...([
-        process.execPath,
-        gradcast,
-        'worker',
-        url,
-        '--engine',
-        engine,
-        '--install-native',
-        'never',
-      ] as const),
-      ...(options.includes('--workers') ? options : ['--workers', '1', ...options]),
-    ],
-    process.env,
-  );
+export async function endsWorld(engine: string): Promise<EndsWorld> {
+  const scratch = await mkdtemp(join(tmpdir(), 'gradcast-ends-'));
+  const temporary = await mkdtemp(join(tmpdir(), 'gradcast-ends-'));
+  await writeDigits(join(scratch, 'digits'), dataset);
+  const coordinator = await endsCoordinator();
+  return {
+    engine,
+    coordinator,
+    scratch,
+    env: { ...process.env, TMPDIR: temporary, GRADCAST_TOKEN: undefined, MNIST_DIR: undefined },
+    left: async () => [...(await endProcessesWith('TMPDIR', temporary)), ...(await readdir(temporary))],
+    async close() {
+      await coordinator.close('done');
+      for (const folder of [scratch, temporary]) await rm(folder, { recursive: true });
+    },
+  };
+}
+
+const endsCoordinator = (): Promise<TestCoordinator> =>
+  testCoordinator(dataset, { topology: tinyTopology([28, 28, 1], 10), batchSize: 16, token: TOKEN });
+
+function start({ engine, env }: EndsWorld, url: string, ...options: string[]): WorkerProcess {
+  const workers = options.includes('--workers') ? [] : ['--workers', '1'];
+  const fixed = ['worker', url, '--engine', engine, '--install-native', 'never'];
+  return spawnProgram([process.execPath, gradcast, ...fixed, ...workers, ...options], env);
+}
+
+let runs = 0;
+/** A whole run with two workers, which goes on until it is ended. */
+function train({ engine, env, scratch }: EndsWorld): WorkerProcess {
+  const folders = ['--data', join(scratch, 'digits'), '--out', join(scratch, `run-${runs++}`)];
+  const fixed = ['train', '--engine', engine, '--install-native', 'never', '--workers', '2'];
+  return spawnProgram([process.execPath, gradcast, ...fixed, ...folders, '--epochs', '100000'], env);
+}
 
 const ended = async (worker: WorkerProcess): Promise<EndedWorker> => ({
   code: await worker.ended,
   output: worker.output(),
 });
 
-/** A worker that has nobody to connect to, ended by signals. */
-const away = (engine: string, ...signals: NodeJS.Signals[]): Promise<EndedWorker> =>
-  signalled(start(NOWHERE, engine), /No connection/, signals);
-
 async function signalled(
   worker: WorkerProcess,
   pattern: RegExp,
-  signals: readonly NodeJS.Signals[],
+  ...signals: NodeJS.Signals[]
 ): Promise<EndedWorker> {
   await said(worker, pattern);
   for (const signal of signals) worker.kill(signal);
   return ended(worker);
 }
 
+/** A worker that has nobody to connect to, ended by signals. */
+const away = (world: EndsWorld, ...signals: NodeJS.Signals[]): Promise<EndedWorker> =>
+  signalled(start(world, NOWHERE), /No connection/, ...signals);
+
 /** Signals at a random moment of the start: before the command runs, while the engine loads, or after. */
-async function whileLoading(engine: string, ...signals: NodeJS.Signals[]): Promise<EndedWorker> {
-  const worker = start(NOWHERE, engine);
+async function whileLoading(world: EndsWorld, ...signals: NodeJS.Signals[]): Promise<EndedWorker> {
+  const worker = start(world, NOWHERE);
   await new Promise((resolve) => setTimeout(resolve, random() * LOADING_MS));
   for (const signal of signals) worker.kill(signal);
   return ended(worker);
 }
 
-/** Every way to end that is known, with an engine that never had a job first. */
+const two = ['--workers', '2'];
+const bothAway = /No connection[^]*No connection/;
+
+/** Every way to end that is known. Most are ends of an engine that never had a job. */
 export const WORKER_ENDS: readonly WorkerEnd[] = [
   {
     name: 'refused: no token',
     expected: [1],
-    run: (engine, { url }) => ended(start(url, engine)),
+    run: (world) => ended(start(world, world.coordinator.url)),
   },
   {
     name: 'refused: wrong token',
     expected: [1],
-    run: (engine, { url }) => ended(start(url, engine, '--token', 'guess')),
+    run: (world) => ended(start(world, world.coordinator.url, '--token', 'guess')),
   },
   {
     name: 'refused: two processes without a token',
     expected: [1],
-    run: (engine, { url }) => ended(start(url, engine, '--workers', '2')),
+    run: (world) => ended(start(world, world.coordinator.url, ...two)),
   },
-  { name: 'no coordinator: SIGINT', expected: [0], run: (engine) => away(engine, 'SIGINT') },
+  { name: 'no coordinator: SIGINT', expected: [0], run: (world) => away(world, 'SIGINT') },
   {
     name: 'no coordinator: SIGINT twice',
     expected: [0, 130],
-    run: (engine) => away(engine, 'SIGINT', 'SIGINT'),
+    run: (world) => away(world, 'SIGINT', 'SIGINT'),
   },
-  { name: 'no coordinator: SIGTERM', expected: [0], run: (engine) => away(engine, 'SIGTERM') },
+  { name: 'no coordinator: SIGTERM', expected: [0], run: (world) => away(world, 'SIGTERM') },
+  { name: 'no coordinator: SIGKILL', expected: ['SIGKILL'], run: (world) => away(world, 'SIGKILL') },
+  {
+    name: 'no coordinator: two processes, SIGTERM of their parent',
+    expected: [0],
+    run: (world) => signalled(start(world, NOWHERE, ...two), bothAway, 'SIGTERM'),
+  },
+  {
+    name: 'no coordinator: two processes, SIGKILL of their parent',
+    expected: ['SIGKILL'],
+    run: (world) => signalled(start(world, NOWHERE, ...two), bothAway, 'SIGKILL'),
+  },
   {
     name: 'while the engine loads: SIGTERM',
     expected: [0, 130, 'SIGTERM'],
-    run: (engine) => whileLoading(engine, 'SIGTERM'),
+    run: (world) => whileLoading(world, 'SIGTERM'),
   },
   {
     name: 'while the engine loads: SIGINT twice',
     expected: [0, 130, 'SIGINT'],
-    run: (engine) => whileLoading(engine, 'SIGINT', 'SIGINT'),
+    run: (world) => whileLoading(world, 'SIGINT', 'SIGINT'),
   },
   {
     name: 'joined, no work yet: SIGTERM',
     expected: [0],
-    run: (engine, { url }) => signalled(start(url, engine, '--token', ENDS_TOKEN), /joined/, ['SIGTERM']),
+    run: (world) => signalled(start(world, world.coordinator.url, '--token', TOKEN), /joined/, 'SIGTERM'),
   },
   {
     name: 'the run is finished before it began',
     expected: [0],
-    run: async (engine) => {
+    run: async (world) => {
       const own = await endsCoordinator();
-      const worker = start(own.url, engine, '--token', ENDS_TOKEN);
+      const worker = start(world, own.url, '--token', TOKEN);
       await said(worker, /joined/);
       await own.close('The run is finished.');
       return ended(worker);
@@ -123,23 +173,28 @@ export const WORKER_ENDS: readonly WorkerEnd[] = [
   {
     name: 'after a run',
     expected: [0],
-    run: async (engine) => {
+    run: async (world) => {
       const own = await endsCoordinator();
-      const worker = start(own.url, engine, '--token', ENDS_TOKEN);
+      const worker = start(world, own.url, '--token', TOKEN);
       await workersReady(own, 1);
       await trainToTheEnd(own, dataset);
       await own.close('The run is finished.');
       return ended(worker);
     },
   },
+  {
+    name: 'a run with two workers: SIGINT',
+    expected: [130],
+    run: (world) => signalled(train(world), /Epoch 1\//, 'SIGINT'),
+  },
+  {
+    name: 'a run with two workers: SIGINT twice',
+    expected: [130],
+    run: (world) => signalled(train(world), /Epoch 1\//, 'SIGINT', 'SIGINT'),
+  },
+  {
+    name: 'a run with two workers: SIGKILL',
+    expected: ['SIGKILL'],
+    run: (world) => signalled(train(world), /Epoch 1\//, 'SIGKILL'),
+  },
 ];
-
-const dataset = drawDigits({ seed: 1, trainCount: 64, testCount: 16 });
-
-/** A coordinator with a token and a tiny model. */
-export const endsCoordinator = (): Promise<TestCoordinator> =>
-  testCoordinator(dataset, {
-    topology: tinyTopology([28, 28, 1], 10),
-    batchSize: 16,
-    token: ENDS_TOKEN,
-  });

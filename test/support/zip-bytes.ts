@@ -1,12 +1,12 @@
 import { crc32 } from 'node:zlib';
 
 /** A zip archive of stored files, as small as one can be. */
-export function zipBytes(files: Readonly<Record<string, string>>): Buffer {
+export function zipBytes(files: Readonly<Record<string, string | Uint8Array>>): Buffer {
   const locals: Buffer[] = [];
   const central: Buffer[] = [];
   let offset = 0;
-  for (const [name, text] of Object.entries(files)) {
-    const data = Buffer.from(text);
+  for (const [name, contents] of Object.entries(files)) {
+    const data = Buffer.from(contents as Uint8Array);
     const path = Buffer.from(name);
     // From 'version needed' to 'extra length' both kinds of header agree (APPNOTE.TXT, 4.3.7 and 4.3.12).
     const common = Buffer.alloc(26);

@@ -230,6 +230,15 @@ describe('only watching', () => {
     expect(after({ type: 'finished', reason: 'done' }, { type: 'clickedWatch' }).phase.type).toBe('watching');
   });
 
+  it('offers no part in a run that is over, until there is another', () => {
+    const over = advance(watchingState, { type: 'runOver', isOver: true }, 0);
+    expect(viewOf(over, 0)).toMatchObject({ state: 'The run is over', button: null, canWatch: false });
+    expect(viewOf(advance(over, { type: 'runOver', isOver: false }, 0), 0)).toMatchObject({
+      state: 'Watching',
+      button: { label: 'Join in' },
+    });
+  });
+
   it('knows which worker this tab is, while it is one', () => {
     expect(after(joined).workerId).toBe('w1');
     expect(after(joined, { type: 'waiting', reason: 'gone', waitMs: 1 }).workerId).toBeNull();

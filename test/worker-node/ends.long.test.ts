@@ -1,25 +1,25 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { describeNative } from '../support/native.ts';
-import type { TestCoordinator } from '../support/test-coordinator.ts';
-import { endsCoordinator, WORKER_ENDS } from '../support/worker-ends.ts';
+import { endsWorld, WORKER_ENDS, type EndsWorld } from '../support/worker-ends.ts';
 
 /** A library that is unloaded while it is in use crashes nearly every time; `npm run bench -- ends` runs each way 50 times. */
 const TIMES = 2;
 
-let coordinator: TestCoordinator;
-beforeAll(async () => void (coordinator = await endsCoordinator()));
-afterAll(() => coordinator.close('done'));
-
 const endsOf = (engine: string): void => {
+  let world: EndsWorld;
+  beforeAll(async () => void (world = await endsWorld(engine)));
+  afterAll(() => world.close());
+
   test.each(WORKER_ENDS)('$name', async ({ expected, run }) => {
     for (let i = 0; i < TIMES; i++) {
-      const { code, output } = await run(engine, coordinator);
+      const { code, output } = await run(world);
       expect(expected, output).toContain(code);
       expect(output).not.toContain('starting it again');
       expect(output.match(/cannot take part/g)?.length ?? 0).toBeLessThanOrEqual(2);
+      expect(await world.left()).toEqual([]);
     }
   });
 };
 
-describe('a worker on WebAssembly ends in order', () => endsOf('wasm'));
-describeNative(() => describe('a worker on TensorFlow ends in order', () => endsOf('native')));
+describe('with WebAssembly, ends in order and leaves nothing', () => endsOf('wasm'));
+describeNative(() => describe('ends in order and leaves nothing', () => endsOf('native')));

@@ -59,6 +59,8 @@ export function drawTab(view: View): void {
 /** Puts what concerns the run on the page. */
 export function drawRun(view: RunView): void {
   for (const key of Object.keys(runTexts) as (keyof typeof runTexts)[]) setText(runTexts[key], view[key]);
+  document.body.dataset.link = view.link;
+  document.body.dataset.run = view.isKnown ? 'known' : 'unknown';
   progress.value = view.epochProgress;
   for (const key of Object.keys(plots) as (keyof typeof plots)[]) {
     plots[key].setAttribute('aria-label', view[key]);

@@ -93,6 +93,8 @@ function handle(event: PageEvent): void {
 
 function onRun(event: RunEvent): void {
   run = follow(run, event);
+  const isOver = run.link.type === 'over' && run.link.looking;
+  if (page.isRunOver !== isOver) handle({ type: 'runOver', isOver });
   if (event.type === 'message' && event.message.type === 'run') {
     pad.use(event.message.job);
     pad.send();

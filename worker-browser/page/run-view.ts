@@ -10,6 +10,9 @@ export const MOST_ROWS = 60;
 /** Everything that the page shows of the run, as text. */
 export interface RunView {
   readonly headline: string;
+  readonly link: RunState['link']['type'];
+  /** Whether a run has been heard of. */
+  readonly isKnown: boolean;
   /** Of the connection, if there is something to say; spoken. */
   readonly linkNote: string;
   readonly epoch: string;
@@ -66,6 +69,8 @@ export function runViewOf(run: RunState): RunView {
   const rows = sorted(workers, own, slowest);
   return {
     headline: job === null ? 'Training together' : `Training together on ${job.data.name}`,
+    link: run.link.type,
+    isKnown: job !== null,
     linkNote: linkNoteOf(run),
     epoch: epochText(run),
     eta: etaText(run),

@@ -15,6 +15,8 @@ export interface PageState {
   readonly hasJoined: boolean;
   /** Whether the page's address has a token. */
   readonly hasToken: boolean;
+  /** Whether the run is over, and no other has begun. */
+  readonly isRunOver: boolean;
   /** The person wants to look on only. */
   readonly watchOnly: boolean;
   /** Whether the tab is in the background, and whether the device has a network. */
@@ -34,6 +36,7 @@ export type PageEvent =
   | Exclude<FromTab, { type: 'read' }>
   /** The coordinator lets nobody in without the right token. */
   | { readonly type: 'locked' }
+  | { readonly type: 'runOver'; readonly isOver: boolean }
   | { readonly type: 'clickedPause' | 'clickedContinue' | 'clickedWatch' }
   | { readonly type: 'visibility'; readonly hidden: boolean }
   | { readonly type: 'network'; readonly online: boolean };
@@ -46,6 +49,7 @@ export const initialState: PageState = {
   standby: null,
   hasJoined: false,
   hasToken: false,
+  isRunOver: false,
   watchOnly: false,
   hidden: false,
   online: true,
@@ -89,6 +93,8 @@ export function advance(state: PageState, event: PageEvent, nowMs: number): Page
       return { ...state, hidden: event.hidden };
     case 'network':
       return { ...state, online: event.online };
+    case 'runOver':
+      return { ...state, isRunOver: event.isOver };
     case 'paused':
       // Whoever has no token has nothing to pause.
       if (state.phase.type === 'locked') return state;

@@ -43,10 +43,10 @@ export function viewOf(page: PageState, nowMs: number): View {
     state,
     detail,
     countdown: phase.type === 'waiting' ? countdown(phase.untilMs - nowMs, page.hasJoined) : '',
-    button: buttonOf(phase),
+    button: isIdleAtTheEnd(page) ? null : buttonOf(phase),
     tokenButton: phase.type === 'locked' ? (page.watchOnly ? 'Watch' : 'Join') : null,
     invites: onStandby,
-    canWatch: !NOT_TO_WATCH.has(phase.type),
+    canWatch: !NOT_TO_WATCH.has(phase.type) && !isIdleAtTheEnd(page),
     engine: engineText(page),
     engineWhy: asSentence(page.engine?.why ?? ''),
     note: noteText(page, nowMs),
@@ -58,9 +58,15 @@ const NOT_TO_WATCH: ReadonlySet<Phase['type']> = new Set(['watching', 'pausing',
 const isOnStandby = ({ phase, standby }: PageState): boolean =>
   phase.type === 'contributing' && standby !== null;
 
+/** There is nothing that the tab could take part in. */
+const isIdleAtTheEnd = ({ phase, isRunOver }: PageState): boolean =>
+  isRunOver && (phase.type === 'watching' || phase.type === 'paused');
+
 function wordsOf(page: PageState): { readonly state: string; readonly detail: string } {
   const { phase, hidden, online, hasJoined, hasToken } = page;
   if (isOnStandby(page)) return STANDBY;
+  if (isIdleAtTheEnd(page))
+    return { state: 'The run is over', detail: 'The model still reads what you draw.' };
   switch (phase.type) {
     case 'starting':
       return { state: 'Starting', detail: 'Preparing this browser for computing.' };

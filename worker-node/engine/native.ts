@@ -9,6 +9,7 @@ import { loadNative, setNativeEnvironment } from './load-native.ts';
 import type { Native, NativeBackend } from './native/backend.ts';
 import { createCapturedTrainer } from './native/captured-trainer.ts';
 import { registerNativeGradients } from './native/gradients.ts';
+import { removeStaleGraphFolders } from './native/graph-folders.ts';
 import { createIdle } from './native/idle.ts';
 import type { Proto } from './native/proto.ts';
 import type { CaptureOptions } from './native/step-graphs.ts';
@@ -38,6 +39,7 @@ export async function openNativeEngine(
   if ('missing' in opened) return opened;
   const { native, threads } = opened;
   const { tf, backend } = native;
+  removeStaleGraphFolders();
   const capture = { idle: options.idle ?? createIdle(), note: options.note ?? (() => undefined) };
   registerNativeGradients(tf, backend);
   const gpu = backend.isUsingGpuDevice === true;

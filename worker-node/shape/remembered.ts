@@ -1,7 +1,6 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import * as v from 'valibot';
-import { sync as writeFileAtomic } from 'write-file-atomic';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const shapesSchema = v.record(v.string(), v.object({ workers: count, line: v.string() }));
@@ -14,11 +13,11 @@ export function recall(file: string, key: string): Remembered | null {
   return read(file)[key] ?? null;
 }
 
-/** Where the file cannot be written, it will be measured again. */
+/** Where the file cannot be written, or only a part of it, it will be measured again. */
 export function remember(file: string, key: string, shape: Remembered): void {
   try {
     mkdirSync(dirname(file), { recursive: true });
-    writeFileAtomic(file, `${JSON.stringify({ ...read(file), [key]: shape }, null, 2)}\n`);
+    writeFileSync(file, `${JSON.stringify({ ...read(file), [key]: shape }, null, 2)}\n`);
   } catch {
     // As said.
   }

@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../../shared/error-text.ts';
 import { garbageCollector } from '../collect-garbage.ts';
 import { chooseEngine } from '../engine/choose.ts';
+import { openCpuEngine } from '../engine/cpu.ts';
 import type { FromEngine, ThreadStart, ToEngine } from './messages.ts';
 import { serveEngine } from './serve-engine.ts';
 
@@ -13,7 +14,10 @@ const post = (message: FromEngine, handedOver: ArrayBuffer[] = []): void =>
 const { choice } = workerData as ThreadStart;
 
 try {
-  const { engine, why } = await chooseEngine(choice, (line) => post({ type: 'note', line }));
+  const { engine, why } =
+    choice === 'cpu'
+      ? { engine: await openCpuEngine(), why: 'asked for' }
+      : await chooseEngine(choice, (line) => post({ type: 'note', line }));
   const handle = serveEngine(engine, post, garbageCollector());
   port.on('message', (message: ToEngine) => handle(message));
   post({ type: 'opened', info: engine.info, why });

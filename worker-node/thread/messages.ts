@@ -4,9 +4,12 @@ import type { Job } from '../../shared/model/job.ts';
 import type { EngineInfo, Step } from '../../shared/protocol/messages.ts';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 
+/** What a thread computes with: what a person can choose, or plain JavaScript, which nothing but checks is slow enough for. */
+export type ThreadEngine = EngineChoice | 'cpu';
+
 /** What the engine's thread is started with. */
 export interface ThreadStart {
-  readonly choice: EngineChoice;
+  readonly choice: ThreadEngine;
 }
 
 /** Names a job loaded in the thread. */

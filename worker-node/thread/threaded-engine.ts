@@ -1,15 +1,15 @@
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { messageOf } from '../../shared/error-text.ts';
-import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
+import { removeOwnGraphFolders } from '../engine/native/graph-folders.ts';
 import { Calls } from './calls.ts';
-import type { FromEngine, ThreadStart, ToEngine, TrainerId } from './messages.ts';
+import type { FromEngine, ThreadEngine, ThreadStart, ToEngine, TrainerId } from './messages.ts';
 import { threadedTrainer, type ThreadLink } from './threaded-trainer.ts';
 
 export interface ThreadOptions {
   /** The thread's program, as built. */
   readonly file: string;
-  readonly choice: EngineChoice;
+  readonly choice: ThreadEngine;
   /** Hears what the engine has to say while it computes. */
   readonly note: (line: string) => void;
   /** Called where a thread does not end that was told to: it is stuck in native code, and holds the process up. */
@@ -50,6 +50,8 @@ export async function openThreadedEngine(options: ThreadOptions): Promise<Thread
   const { file, choice, note, onStuck, endWithinMs = END_WITHIN_MS } = options;
   // TensorFlow reads the real environment, and a thread's own copy would not be that.
   const thread = new Worker(file, { workerData: { choice } satisfies ThreadStart, env: SHARE_ENV });
+  // A process that ends at once does not come to close the engine.
+  process.once('exit', removeOwnGraphFolders);
   const calls = new Calls();
   const death = new AbortController();
   const die = (reason: string): void => {
@@ -67,6 +69,8 @@ export async function openThreadedEngine(options: ThreadOptions): Promise<Thread
     const stuck = onStuck && setTimeout(onStuck, endWithinMs);
     await thread.terminate();
     clearTimeout(stuck);
+    process.off('exit', removeOwnGraphFolders);
+    removeOwnGraphFolders();
     calls.failAll(new Error('The engine is closed.'));
   };
 

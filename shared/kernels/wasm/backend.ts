@@ -44,6 +44,13 @@ export function floatsOf(backend: WasmBackend, info: TensorInfo): Float32Array {
   return backend.typedArrayFromHeap(info) as Float32Array;
 }
 
+/** An output of zeros: the sum of nothing. */
+export function zeros(backend: WasmBackend, shape: readonly number[]): TensorInfo {
+  const out = backend.makeOutput([...shape], 'float32');
+  floatsOf(backend, out).fill(0);
+  return out;
+}
+
 /** Runs `use` with a piece of the backend's memory and frees it afterwards. Throws where there is none left. */
 export function withScratch<T>(backend: WasmBackend, bytes: number, use: (pointer: number) => T): T {
   const pointer = backend.wasm._malloc(bytes);

@@ -1,5 +1,5 @@
 import type { KernelFunc, TensorInfo, Tf, WasmBackend } from './backend.ts';
-import { callKernel, kernelFunc, pointerOf, withScratch } from './backend.ts';
+import { callKernel, kernelFunc, pointerOf, withScratch, zeros } from './backend.ts';
 import { sizeOf } from '../../model/layout.ts';
 import type { SimdKernels } from './simd.ts';
 
@@ -27,7 +27,8 @@ export function batchMatMul(
     const { inputs, attrs, backend } = call;
     const { a, b } = inputs;
     const kernels = simd(backend);
-    if (a.dtype === 'float32' && b.dtype === 'float32' && sizeOf(a.shape) * sizeOf(b.shape) > 0) {
+    if (a.dtype === 'float32' && b.dtype === 'float32') {
+      if (sizeOf(a.shape) * sizeOf(b.shape) === 0) return zeros(backend, productShape(tf, inputs, attrs));
       if (kernels !== null) return direct(tf, kernels, backend, inputs, attrs);
       if (attrs.transposeA || attrs.transposeB) return composed(tf, stock, backend, inputs, attrs);
     }
@@ -76,6 +77,13 @@ function direct(
     }
   });
   return out;
+}
+
+function productShape(tf: Tf, { a, b }: Inputs, { transposeA, transposeB }: Attrs): number[] {
+  const rows = a.shape.at(transposeA ? -1 : -2) ?? 0;
+  const columns = b.shape.at(transposeB ? -2 : -1) ?? 0;
+  const outer = tf.broadcast_util.assertAndGetBroadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2));
+  return [...outer, rows, columns];
 }
 
 /** For each matrix of the result, in order, the index of the operand's matrix that goes into it. */

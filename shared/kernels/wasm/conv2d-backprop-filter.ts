@@ -1,6 +1,7 @@
 import type { backend_util } from '@tensorflow/tfjs';
 import type { KernelFunc, TensorInfo, Tf, WasmBackend } from './backend.ts';
-import { callKernel, chain, kernelFunc, pointerOf, withScratch } from './backend.ts';
+import { callKernel, chain, kernelFunc, pointerOf, withScratch, zeros } from './backend.ts';
+import { sizeOf } from '../../model/layout.ts';
 import type { ConvGradientAttrs } from './conv-info.ts';
 import { convInfoOf, toChannelsLast } from './conv-info.ts';
 import type { SimdKernels } from './simd.ts';
@@ -21,6 +22,7 @@ interface Attrs extends ConvGradientAttrs {
  */
 export function conv2dBackpropFilter(tf: Tf, simd: (backend: WasmBackend) => SimdKernels | null): KernelFunc {
   return kernelFunc<Inputs, Attrs>(({ inputs, attrs, backend }) => {
+    if (sizeOf(inputs.dy.shape) === 0) return zeros(backend, attrs.filterShape);
     if (attrs.dataFormat === 'NCHW') {
       const perm = { perm: toChannelsLast };
       const x = callKernel(tf, 'Transpose', backend, { x: inputs.x }, perm);

@@ -1,6 +1,7 @@
 import type { backend_util } from '@tensorflow/tfjs';
 import type { KernelFunc, TensorInfo, Tf, WasmBackend } from './backend.ts';
-import { callKernel, kernelFunc, pointerOf, withScratch } from './backend.ts';
+import { callKernel, kernelFunc, pointerOf, withScratch, zeros } from './backend.ts';
+import { sizeOf } from '../../model/layout.ts';
 import type { ConvGradientAttrs } from './conv-info.ts';
 import { convInfoOf } from './conv-info.ts';
 import type { SimdKernels } from './simd.ts';
@@ -29,6 +30,7 @@ export function conv2dBackpropInput(
   return kernelFunc<Inputs, Attrs>((call) => {
     const { inputs, attrs, backend } = call;
     const fallBack = () => stock(call as unknown as Parameters<KernelFunc>[0]);
+    if (sizeOf(inputs.dy.shape) === 0) return zeros(backend, attrs.inputShape);
     if (attrs.dataFormat === 'NCHW') return fallBack();
     const info = convInfoOf(tf, attrs.inputShape, inputs.filter.shape, attrs);
     const kernels = simd(backend);

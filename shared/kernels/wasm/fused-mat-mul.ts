@@ -36,7 +36,9 @@ export function fusedMatMul(
     const columns = b.shape.at(transposeB ? -2 : -1) ?? 0;
     const plain =
       ['linear', 'relu'].includes(activation) && (bias === undefined || sizeOf(bias.shape) === columns);
-    if (kernels === null || !plain || rows > FEW_ROWS) {
+    // tfjs' own leaves the output as it finds it where there is nothing to sum.
+    const empty = sizeOf(a.shape) * sizeOf(b.shape) === 0;
+    if (kernels === null || !plain || (rows > FEW_ROWS && !empty)) {
       return stock(call as unknown as Parameters<KernelFunc>[0]);
     }
     const out = callKernel(tf, 'BatchMatMul', backend, { a, b }, { transposeA, transposeB });

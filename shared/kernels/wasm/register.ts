@@ -8,6 +8,7 @@ import { depthwiseBackpropFilter, depthwiseBackpropInput } from './depthwise-bac
 import { fusedConv2d } from './fused-conv2d.ts';
 import { fusedMatMul } from './fused-mat-mul.ts';
 import { identity } from './identity.ts';
+import { maxPool3d, maxPool3dGrad } from './max-pool-3d.ts';
 import { maxPoolGrad } from './max-pool-grad.ts';
 import { RELU_GRAD, reluGrad, reluGradGradient, reluGradient } from './relu-grad.ts';
 import { withSamePaddingInNumbers } from './same-padding.ts';
@@ -62,6 +63,8 @@ const factories: Record<string, Factory> = {
   FusedConv2D: fusedConv2d,
   FusedDepthwiseConv2D: (tf, stock) => withSamePaddingInNumbers(tf, stock, true),
   Identity: identity,
+  MaxPool3D: maxPool3d,
+  MaxPool3DGrad: maxPool3dGrad,
   MaxPoolGrad: maxPoolGrad,
   [RELU_GRAD]: (tf, _stock, simd) => reluGrad(tf, simd),
   Sum: sum,

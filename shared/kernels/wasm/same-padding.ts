@@ -1,6 +1,7 @@
 import type { KernelFunc, TensorInfo, Tf } from './backend.ts';
 import { kernelFunc } from './backend.ts';
 import type { ConvAttrs, Shape4 } from './conv-info.ts';
+import { sizeOf } from '../../model/layout.ts';
 
 interface Inputs {
   readonly x: TensorInfo;
@@ -8,23 +9,26 @@ interface Inputs {
 }
 
 /**
- * Wraps a convolution of tfjs' wasm backend (4.22) that gets padding 'same' wrong where the stride exceeds the filter
- * and rows are left over (12 rows, a filter of 2, stride 3): it is handed the padding in numbers instead.
+ * Wraps a convolution of tfjs' wasm backend (4.22), which writes beyond an output that has no element, and gets padding 'same'
+ * wrong where the stride exceeds the filter and rows are left over (12 rows, a filter of 2, stride 3): it is handed the
+ * padding in numbers instead.
  */
 export function withSamePaddingInNumbers(tf: Tf, stock: KernelFunc, depthwise: boolean): KernelFunc {
   return kernelFunc<Inputs, ConvAttrs>((call) => {
-    const { inputs, attrs } = call;
+    const { inputs, attrs, backend } = call;
     // NCHW is left to tfjs, which says that it does not support it.
-    if (attrs.pad !== 'same' || attrs.dataFormat === 'NCHW') return run(stock, call);
+    if (attrs.dataFormat === 'NCHW') return run(stock, call);
     const info = tf.backend_util.computeConv2DInfo(
       inputs.x.shape as Shape4,
       inputs.filter.shape as Shape4,
       attrs.strides,
       attrs.dilations ?? 1,
-      'same',
+      attrs.pad,
       attrs.dimRoundingMode,
       depthwise,
     );
+    if (sizeOf(info.outShape) === 0) return backend.makeOutput([...info.outShape], 'float32');
+    if (attrs.pad !== 'same') return run(stock, call);
     const { top, bottom, left, right } = info.padInfo;
     const pad = [
       [0, 0],

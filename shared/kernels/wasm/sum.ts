@@ -13,8 +13,9 @@ interface Attrs {
 }
 
 /**
- * Sum over the leading axes of a float32 tensor, as in the gradient of a bias: straight down the columns, where
- * tfjs transposes first. Other axes and types, and machines without SIMD, go to tfjs' own.
+ * Sum of a float32 tensor over axes that follow each other, with others behind them, as in the gradient of a bias: straight down
+ * the columns and by blocks of rows, where tfjs transposes first and adds up one by one. Other axes and types, and machines
+ * without SIMD, go to tfjs' own.
  */
 export function sum(
   tf: Tf,
@@ -25,18 +26,24 @@ export function sum(
     const { inputs, attrs, backend } = call;
     const { x } = inputs;
     const axes = tf.util.parseAxisParam(attrs.axis as number | number[], x.shape).sort((p, q) => p - q);
-    const leading = axes.every((axis, i) => axis === i);
-    const kept = x.shape.slice(axes.length);
+    const [first = 0] = axes;
+    const adjoining = axes.every((axis, i) => axis === first + i);
+    const before = x.shape.slice(0, first);
+    const behind = x.shape.slice(first + axes.length);
     const kernels = simd(backend);
-    const covered = leading && axes.length > 0 && kept.length > 0 && x.dtype === 'float32';
+    const covered = adjoining && axes.length > 0 && behind.length > 0 && x.dtype === 'float32';
     if (kernels === null || !covered || sizeOf(x.shape) === 0) {
       return stock(call as unknown as Parameters<KernelFunc>[0]);
     }
-    const columns = sizeOf(kept);
     const ones = attrs.keepDims ? axes.map(() => 1) : [];
-    const out = backend.makeOutput([...ones, ...kept], 'float32');
-    const rows = sizeOf(x.shape) / columns;
-    kernels.sumRows(pointerOf(backend, x), pointerOf(backend, out), rows, columns);
+    const out = backend.makeOutput([...before, ...ones, ...behind], 'float32');
+    const columns = sizeOf(behind);
+    const times = sizeOf(before);
+    const rows = sizeOf(x.shape) / columns / times;
+    const [from, to] = [pointerOf(backend, x), pointerOf(backend, out)];
+    for (let i = 0; i < times; i++) {
+      kernels.sumRows(from + 4 * i * rows * columns, to + 4 * i * columns, rows, columns);
+    }
     return out;
   });
 }

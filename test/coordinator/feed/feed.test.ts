@@ -3,9 +3,10 @@ import { Feed } from '../../../coordinator/feed/feed.ts';
 import type { PoolConnection } from '../../../coordinator/members/greetings.ts';
 import type { FromCoordinator, FromWorker } from '../../../shared/protocol/messages.ts';
 import { frameFromWorker, parseFromCoordinator, type Received } from '../../../shared/protocol/parse.ts';
+import { CloseCode } from '../../../shared/protocol/close-code.ts';
 import { exampleJob, step } from '../../shared/protocol/examples.ts';
 import { linkedPair, type LinkedEnd } from '../../support/linked-connection.ts';
-import { settle } from '../../support/manual-clock.ts';
+import { manualClock, settle } from '../../support/manual-clock.ts';
 import { testPool } from '../members/pool-harness.ts';
 
 /** A feed of a pool with a worker in it, at the middle of its second step of four. */
@@ -13,11 +14,11 @@ async function testFeed() {
   const made = testPool();
   const feed = new Feed({ job: exampleJob, clock: made.clock, pool: made.pool });
   const weights = Float32Array.of(1, 2, 3, 4, 5, 6);
-  const stepDone = (epoch: number, at: number, lossSum: number): void => {
+  const stepDone = (epoch: number, at: number, lossSum: number, samples = 4): void => {
     made.clock.skip(100);
     feed.stepFinished({
       ...{ epoch, step: at, steps: 2, loss: 0.5, accuracy: 0.75, samplesPerSecond: 40, workers: 1 },
-      batch: { samples: 4, lossSum, correct: 3 },
+      batch: { samples, lossSum, correct: Math.min(3, samples) },
       weights: { step: step((epoch - 1) * 2 + at), values: weights },
     });
   };
@@ -140,15 +141,15 @@ describe('the feed', () => {
     const { received } = watch();
     await tick();
     // The last batch of an epoch is short: all of it is still all of it.
-    for (const samples of [4, 4]) {
+    for (const samples of [4, 2]) {
       ann!.stats.answered('train', samples);
       ann!.link.answered({ samples, computeMs: 90, turnaroundMs: 100 });
-      stepDone(1, 2, 8);
+      stepDone(1, 2, 8, samples);
     }
     ann!.stats.answered('evaluate', 1_000);
     await tick();
     expect(received.at(-1)!.message).toMatchObject({
-      workers: [{ share: 1, samples: 1_008, computeMs: 90, turnaroundMs: 100 }],
+      workers: [{ share: 1, samples: 1_006, computeMs: 90, turnaroundMs: 100 }],
     });
   });
 
@@ -230,6 +231,62 @@ describe('the feed', () => {
     bufferedBytes = 0;
     await tick();
     expect(frames).toBe(2);
+  });
+
+  it('closes observers that do not read: a ping has a number that only a reader knows', async () => {
+    const { clock, feed, watch } = await testFeed();
+    const reading = watch();
+    const guessing = watch();
+    const silent = watch();
+    const pings = (): number[] =>
+      reading.received.flatMap(({ message }) => (message.type === 'ping' ? [message.id] : []));
+    for (let i = 0; i < 200; i++) {
+      await clock.advance(500);
+      const id = pings().at(-1);
+      if (id !== undefined) await reading.say({ type: 'pong', id });
+      await guessing.say({ type: 'pong', id: i });
+      if (i === 100) expect(feed.observers).toBe(3);
+    }
+    expect([reading, guessing, silent].map(({ end }) => end.closed?.code)).toEqual([
+      undefined,
+      CloseCode.timeout,
+      CloseCode.timeout,
+    ]);
+    expect(pings().length).toBeGreaterThan(3);
+    expect(new Set(pings()).size).toBe(pings().length);
+  });
+
+  it('has so many places for observers; a network that holds more of them makes way for another', () => {
+    const clock = manualClock();
+    const { pool } = testPool();
+    const feed = new Feed({ job: exampleJob, clock, pool, maxObservers: 3 });
+    const closed: string[] = [];
+    const watch = (addressBlock: string): PoolConnection =>
+      feed.watch({
+        ...{ addressBlock, bufferedBytes: 0, send: () => undefined, terminate: () => undefined },
+        close: (code) => closed.push(`${addressBlock} ${code}`),
+      });
+    for (let i = 0; i < 3; i++) watch('a');
+    expect(() => watch('a')).toThrow('All 3 places for observers are taken.');
+    watch('b');
+    expect(closed).toEqual([`a ${CloseCode.full}`]);
+    expect(() => watch('b')).toThrow('All 3 places');
+    feed.close('done');
+  });
+
+  it('takes so many observers of one network at once, and others all the same', () => {
+    const { pool } = testPool();
+    const feed = new Feed({ job: exampleJob, clock: manualClock(), pool });
+    const watch = (addressBlock: string): PoolConnection =>
+      feed.watch({
+        ...{ addressBlock, bufferedBytes: 0, send: () => undefined, terminate: () => undefined },
+        close: () => undefined,
+      });
+    const leave = (): void => watch('a').onClose(1000, '');
+    for (let i = 0; i < 200; i++) leave();
+    expect(leave).toThrow('Too many observers come at once');
+    watch('b');
+    feed.close('done');
   });
 
   it('hears nothing from observers but their wishes', async () => {

@@ -103,6 +103,29 @@ describe('codecs that follow their links', () => {
     expect(ann.messages('rejected')).toMatchObject([{ code: CloseCode.unexpected }]);
   });
 
+  it('are for each shard the one that it asks for, also where the worker could be asked for another', async () => {
+    const runner = testRunner(8, [], 'auto');
+    const ann = await runner.join('ann', KNOWS);
+    await runner.gradient(1);
+    expect(ann.messages('shard').at(-1)?.encoding).toBeUndefined();
+    await ann.answer({ encoding: 'int8' }, undefined, codecNamed('int8'));
+    expect(ann.messages('rejected')).toMatchObject([
+      { code: CloseCode.unexpected, reason: 'No gradient was asked for in int8.' },
+    ]);
+    await answer(ann);
+    for (let k = 2; ann.messages('shard').at(-1)?.encoding === undefined; k++) {
+      expect(k).toBeLessThan(20);
+      measure(memberOf(runner, ann), THIN);
+      await runner.gradient(k);
+      if (ann.messages('shard').at(-1)?.encoding === undefined) await answer(ann);
+    }
+    await ann.answer();
+    expect(ann.messages('rejected')[1]).toMatchObject({
+      code: CloseCode.unexpected,
+      reason: 'The gradient was asked for in int4.',
+    });
+  });
+
   it('are said, and told to whoever listens', async () => {
     const runner = testRunner(8, [], 'auto');
     const ann = await runner.join('ann', KNOWS);

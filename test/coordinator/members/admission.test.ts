@@ -57,7 +57,7 @@ describe('admit', () => {
   it('refuses a worker without a codec in common, and lists ours', () => {
     expect(refusal({ ...exampleHello, codecs: ['zip', 'FLOAT32'] })).toEqual([
       CloseCode.unsupported,
-      `No codec in common; this coordinator knows ${codecNames.join(', ')}.`,
+      `Every worker has to offer float32, beside any others of ${codecNames.join(', ')}; this one does not.`,
     ]);
   });
 
@@ -96,7 +96,7 @@ describe('checkVersion', () => {
         { type: 'hello', protocol, later: true },
       ]) {
         expect(check(hello)).toThrow(
-          `This coordinator speaks protocol 1, the worker ${protocol}. Install the same gradcast.`,
+          `This coordinator speaks protocol 1, the worker ${protocol}. Use a worker for protocol 1: the coordinator's version of gradcast, or of the program that the worker is.`,
         );
         expect(check(hello)).toThrow(expect.objectContaining({ code: CloseCode.unsupported }));
       }

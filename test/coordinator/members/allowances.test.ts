@@ -17,3 +17,34 @@ it('an address that was refused thirty times is heard again at a slow pace, and 
   allowances.spend('192.168.1.20');
   expect(allowances.isSpent('192.168.1.20')).toBe(true);
 });
+
+const refusedTimes = (allowances: Allowances, addresses: readonly string[], times: number): number => {
+  let heard = 0;
+  for (let i = 0; i < times; i++) {
+    const address = addresses[i % addresses.length] ?? '';
+    if (allowances.isSpent(address)) continue;
+    heard++;
+    allowances.spend(address);
+  }
+  return heard;
+};
+
+it.each([
+  ['of one /64', (i: number) => `2001:db8:0:1::${i.toString(16)}`, 30],
+  ['of one /48', (i: number) => `2001:db8:0:${i.toString(16)}::1`, 120],
+  ['of one /24', (i: number) => `192.0.2.${i}`, 120],
+  ['written as IPv6', (i: number) => `::ffff:192.0.2.${i % 2}`, 60],
+  ['from everywhere', (i: number) => `${i + 11}.0.0.1`, 600],
+])('a thousand guesses from forty addresses %s are heard so many times', (_, address, heard) => {
+  const allowances = new Allowances(manualClock());
+  const addresses = Array.from({ length: 40 }, (__, i) => address(i));
+  expect(refusedTimes(allowances, addresses, 1_000)).toBe(heard);
+  expect(allowances.isSpent('198.51.100.1')).toBe(false);
+});
+
+it('what this machine gets wrong is not counted against others', () => {
+  const allowances = new Allowances(manualClock());
+  for (let i = 0; i < 2_000; i++) allowances.spend('127.0.0.1');
+  allowances.spend('198.51.100.1');
+  expect(allowances.isSpent('198.51.100.1')).toBe(false);
+});

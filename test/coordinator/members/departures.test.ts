@@ -37,6 +37,27 @@ describe('the heartbeat of a pool', () => {
   });
 });
 
+describe('work that is over', () => {
+  it('is told to all workers, and to those that join later in place of a welcome', async () => {
+    const { pool, clock, join, connect, events } = testPool({ rules: { maxWorkers: 10, token: 'secret' } });
+    const ann = await join('ann', { token: 'secret' });
+    pool.finish('The run is finished.');
+    await settle();
+    expect(ann.messages('finished')).toMatchObject([{ reason: 'The run is finished.' }]);
+    expect(ann.closed?.code).toBe(CloseCode.normal);
+    const [late, stranger] = [connect(), connect()];
+    await late.hello({ token: 'secret' });
+    expect(late.types).toEqual(['finished']);
+    expect(late.closed?.code).toBe(CloseCode.normal);
+    await stranger.hello({ token: 'guess' });
+    expect(stranger.types).toEqual([]);
+    expect(stranger.closed?.code).toBe(CloseCode.unauthorized);
+    expect(events.filter((event) => event.startsWith('joined'))).toEqual(['joined ann']);
+    pool.close('The program ends.');
+    expect(clock.pending).toBe(0);
+  });
+});
+
 describe('a rejected answer', () => {
   it('is told to its sender, who has to go after the third', async () => {
     const { pool, join, events } = testPool();

@@ -1,3 +1,5 @@
+import { request } from 'node:http';
+import { hostname } from 'node:os';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { drawDigits } from '../../../shared/data/drawn-digits.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
@@ -34,6 +36,10 @@ test('/metrics tells the run in the terms of Prometheus, to whoever has the toke
     ...{ epoch: 1, loss: 0.5, accuracy: 0.75, val_loss: 0.25, val_accuracy: 0.875, seconds: 1 },
     ...{ samples_per_second: 8, workers: 1, data: 'drawn-digits' },
   });
+  for (const scheme of ['bearer', 'BEARER', 'Bearer ']) {
+    const init = { headers: { Authorization: `${scheme} secret` } };
+    expect((await get('/metrics', init)).status, scheme).toBe(200);
+  }
   for (const init of [{}, withToken('guess')]) {
     const response = await get('/metrics', init);
     expect(response.status).toBe(401);
@@ -55,6 +61,29 @@ test('/metrics tells the run in the terms of Prometheus, to whoever has the toke
   ]) {
     expect(lines).toContain(line);
   }
+});
+
+test('/metrics without a token are told to no page of another site, whatever name it has lead here', async () => {
+  const open = await testCoordinator(drawDigits({ seed: 1, trainCount: 8, testCount: 2 }), {
+    topology: tinyTopology([28, 28, 1], 10),
+  });
+  const statusFor = (host: string): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const options = { host: '127.0.0.1', port: open.port, path: '/metrics', headers: { Host: host } };
+      request(options, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      })
+        .on('error', reject)
+        .end();
+    });
+  for (const host of ['127.0.0.1', `localhost:${open.port}`, '[::1]:2718', hostname()]) {
+    expect(await statusFor(host), host).toBe(200);
+  }
+  for (const host of ['rebound.example', 'localhost.evil.example:80', 'a b']) {
+    expect(await statusFor(host), host).toBe(403);
+  }
+  await open.close('done');
 });
 
 test('nothing but GET and HEAD is answered', async () => {

@@ -6,7 +6,7 @@ import { selfSignedCertificate } from '../../../coordinator/server/certificate.t
 import { describeStatus, type RunStatus } from '../../../coordinator/status/describe-status.ts';
 import { readStatus } from '../../../coordinator/status/status-command.ts';
 import { drawDigits } from '../../../shared/data/drawn-digits.ts';
-import type { ProgressMessage, WorkerRow } from '../../../shared/protocol/messages.ts';
+import type { EpochRecord, ProgressMessage, WorkerRow } from '../../../shared/protocol/messages.ts';
 import { exampleJob } from '../../shared/protocol/examples.ts';
 import { connectPinned } from '../../../worker-node/connect.ts';
 import { testCoordinator, tinyTopology, type TestCoordinator } from '../../support/test-coordinator.ts';
@@ -35,6 +35,11 @@ const status: RunStatus = {
   run: { type: 'run', protocol: 1, job: { ...exampleJob, epochs: 3 }, steps: 2, curve: [], epochs: [] },
   progress,
   last: null,
+};
+
+const doneEpoch: EpochRecord = {
+  ...{ epoch: 1, loss: 1, accuracy: 0.5, val_loss: 0.9, val_accuracy: 0.6, seconds: 2 },
+  ...{ samples_per_second: 40, workers: 1, data: 'made' },
 };
 
 describe('the status of a run', () => {
@@ -94,6 +99,9 @@ describe('the status of a run', () => {
       '',
       'No worker is connected: the run waits.',
     ]);
+    const last = { ...doneEpoch, epoch: 3 };
+    expect(describeStatus({ ...quiet, last }).at(-1)).toBe('The run is finished.');
+    expect(describeStatus({ ...quiet, last: { ...last, epoch: 2 } }).at(-1)).toMatch(/the run waits/);
   });
 });
 

@@ -105,7 +105,7 @@ describe('what is no file', () => {
       expect(warnings.map((line) => /-0*(\d)\.bin (.*)$/.exec(line)?.slice(1))).toEqual([
         ['5', 'cannot be used (the file or a folder above it does not exist).'],
         ['4', 'cannot be used (it is no regular file).'],
-        ['3', 'cannot be used (it is no regular file).'],
+        ['3', 'cannot be used (it is a folder).'],
         ['2', 'cannot be used (it is no regular file).'],
       ]);
       // Nor do they end, or crowd out, the run that continues.

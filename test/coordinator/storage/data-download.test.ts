@@ -8,7 +8,7 @@ import { build } from 'esbuild';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadDataset, userCacheDir, type LoadDatasetOptions } from '../../../coordinator/storage/dataset.ts';
 import { mirrorsOf } from '../../../coordinator/storage/mnist-files.ts';
-import { DataError } from '../../../shared/data/idx.ts';
+import { DataError } from '../../../shared/data/data-error.ts';
 import { DataLines, goodMirror, mirror, published } from '../../support/data-mirror.ts';
 import { idxBytes, tinyFiles } from '../../support/idx-bytes.ts';
 

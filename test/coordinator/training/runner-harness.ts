@@ -1,7 +1,6 @@
-import type { Audits } from '../../../coordinator/training/audit/audits.ts';
 import { getEventListeners } from 'node:events';
 import type { CodecRule } from '../../../coordinator/members/link-codecs.ts';
-import { normDoubts } from '../../../coordinator/training/audit/norm-doubts.ts';
+import type { Inspector } from '../../../coordinator/training/integrity/inspector.ts';
 import { RoundRunner, type GradientResult } from '../../../coordinator/training/round-runner.ts';
 import type { Range } from '../../../shared/range.ts';
 import type { Split } from '../../../shared/data/dataset.ts';
@@ -37,13 +36,13 @@ export interface TestRunner extends TestPool {
  * raised as soon as its gradient is summed.
  * @param tailCuts where the pieces of the six weights' tail start, if it is to travel by itself
  * @param codecs of the links; with them the weights are raised without tails too
- * @param audits none by default
+ * @param inspectorOf none by default
  */
 export function testRunner(
   samples = 8,
   tailCuts: readonly number[] = [],
   codecs?: CodecRule,
-  audits: Audits | null = null,
+  inspectorOf: (pool: TestPool, warn: (line: string) => void) => Inspector | null = () => null,
 ): TestRunner {
   const made = testPool({ tailCuts, rules: { maxWorkers: 10, codecs } });
   const timersBefore = made.clock.pending;
@@ -62,8 +61,7 @@ export function testRunner(
     tailCuts,
     signal: stop.signal,
     onWaiting: (waiting) => waits.push(waiting),
-    audits,
-    doubts: normDoubts(made.pool, { warn: (line) => warnings.push(line) }),
+    inspector: inspectorOf(made, (line) => warnings.push(line)),
   });
   const watch = async <Result>(promise: Promise<Result>): Promise<Watched<Result>> => {
     const watched: { result: Result | Error | null } = { result: null };

@@ -1,6 +1,4 @@
-import type { Audits } from '../../../coordinator/training/audit/audits.ts';
 import { RoundRunner } from '../../../coordinator/training/round-runner.ts';
-import type { WorkerPool } from '../../../coordinator/members/worker-pool.ts';
 import { viewShard } from '../../../shared/data/shard.ts';
 import type { Hello, ShardMessage } from '../../../shared/protocol/messages.ts';
 import { exampleJob, exampleHello, step } from '../../shared/protocol/examples.ts';
@@ -30,14 +28,13 @@ type Setting = Partial<Pick<SimulatedWorker, 'fixedMs' | 'perSampleMs' | 'gradie
  * Steps over 128 samples with a real pool and workers that take as long as the test says, on a clock that is turned by
  * hand. The gradient of a sample depends on it and on the step, so that a sum tells whether each counted once.
  */
-export function simulation(audits?: (pool: WorkerPool) => Audits, samples = 128) {
+export function simulation(samples = 128) {
   const made = testPool({ rules: { maxWorkers: 100 } });
   const { pool, clock } = made;
   const split = { images: new Uint8Array(2 * samples), labels: new Uint8Array(samples), count: samples };
   const stop = new AbortController();
   const runner = new RoundRunner({
     ...{ pool, clock, job: exampleJob, tailCuts: [], signal: stop.signal, onWaiting: () => undefined },
-    audits: audits?.(pool) ?? null,
   });
   const workers: SimulatedWorker[] = [];
   let steps = 0;

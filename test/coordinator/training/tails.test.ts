@@ -58,52 +58,6 @@ describe('tails', () => {
     expect(sentTo(bob).slice(2)).toEqual([['weights', 2, [11, 12, 13, 14, 15, 16]], 'shard']);
   });
 
-  it('that are far too large count no more than whole gradients that are: somebody else is asked', async () => {
-    const { join, gradient, pool, warnings } = testRunner(9, [TAIL_FROM]);
-    const [ann, bob] = [await join('ann', { tails: true }), await join('bob', { tails: false })];
-    const cyd = await join('cyd', { tails: false });
-    for (let number = 1; number <= 20; number++) {
-      await gradient(number);
-      await sendTail(ann);
-      await sendHead(ann);
-      for (const client of [bob, cyd]) await client.answer();
-    }
-    const round = await gradient(21);
-    await sendTail(ann, [1e6, 1]);
-    // What follows it is of no use, and no offence.
-    await sendHead(ann);
-    await bob.answer({}, [2, 2, 2, 2, 2, 2]);
-    await cyd.answer({}, [2, 2, 2, 2, 2, 2]);
-    expect(round.result).toBeNull();
-    expect(pool.members.size).toBe(3);
-    // Ann's shard went to who was free first.
-    await bob.answer({}, [3, 3, 3, 3, 3, 3]);
-    expect(round.result).toMatchObject({ gradientSum: new Float32Array(6).fill(7) });
-    expect(ann.closed).toMatchObject({ code: CloseCode.wrongGradient });
-    expect(warnings).toEqual([
-      expect.stringMatching(/^ann .* is expelled: the norm of its gradient was 1\.00e\+6, bob found/),
-    ]);
-  });
-
-  it('that are far too large for one other alone end nobody: either may be wrong', async () => {
-    const { join, gradient, pool, warnings } = testRunner(8);
-    const [ann, bob] = [await join('ann'), await join('bob')];
-    for (let number = 1; number <= 20; number++) {
-      await gradient(number);
-      for (const client of [ann, bob]) await client.answer();
-    }
-    for (let number = 21; number <= 22; number++) {
-      const round = await gradient(number);
-      await ann.answer({}, [1e6, 1, 1, 1, 1, 1]);
-      for (let i = 0; i < 2; i++) await bob.answer();
-      expect(round.result).toMatchObject({ gradientSum: new Float32Array(6).fill(2) });
-    }
-    expect(pool.members.size).toBe(2);
-    expect(warnings).toEqual([
-      expect.stringMatching(/^ann and bob differ about a gradient: .*a third worker/),
-    ]);
-  });
-
   it('count although their worker is lost, and nothing of them counts twice', async () => {
     const { join, gradient } = testRunner(8, [TAIL_FROM]);
     const [ann, bob] = [await join('ann', { tails: true }), await join('bob', { tails: true })];

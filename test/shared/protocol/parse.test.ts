@@ -169,6 +169,25 @@ describe('what a refused message is told', () => {
     expect(() => parseFromWorker(frame)).toThrow(/engine\.threads/);
   });
 
+  it('says in words what is missing, wrong or unknown', () => {
+    const { name: _, ...nameless } = exampleHello;
+    const said = (message: object): unknown => {
+      try {
+        return parseFromWorker(encodeFrame(message));
+      } catch (error) {
+        return (error as Error).message;
+      }
+    };
+    expect(said(nameless)).toBe('Not a message of this direction: hello lacks the field name.');
+    expect(said({ ...exampleHello, protocol: 'one' })).toMatch(
+      /hello has "one" in the field protocol; it should be number\.$/,
+    );
+    expect(said({ type: 'gradeint' })).toBe(
+      "Not a message of this direction: no message has the type 'gradeint'.",
+    );
+    expect(said({ protocol: 1 })).toBe('Not a message: it needs a field type, which is text.');
+  });
+
   it('does not quote more than a line of what was received', () => {
     const frame = encodeFrame({ ...exampleHello, protocol: 'x'.repeat(10_000) });
     expect(() => parseFromWorker(frame)).toThrow(/protocol/);

@@ -1,8 +1,8 @@
 import { existsSync, writeFileSync } from 'node:fs';
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { prepareJob, type PreparedJob } from '../../../coordinator/model.ts';
 import { drawDigits } from '../../../shared/data/drawn-digits.ts';
 import type { Shard } from '../../../shared/data/shard.ts';
@@ -171,8 +171,24 @@ describe('an engine thread that dies', () => {
     expect(died.aborted).toBe(false);
   });
 
+  test('when it is closed while it loads a graph, leaves no files', async () => {
+    const made = join(tmpdir(), `gradcast-graph-${process.pid}-made`);
+    const { close } = await open(
+      await threadOf(`
+        import { mkdirSync } from 'node:fs';
+        mkdirSync(${JSON.stringify(made)});
+        const info = { backend: 'fake', version: '1', device: 'none', threads: 1 };
+        parentPort.postMessage({ type: 'opened', info, why: 'a test' });
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);`),
+    );
+    expect(existsSync(made)).toBe(true);
+    await close();
+    expect(existsSync(made)).toBe(false);
+  });
+
   test('when it is stuck in native code, says so to whoever closes it', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'gradcast-stuck-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
     const [begun, over] = [join(folder, 'begun'), join(folder, 'over')];
     const wait = `const { existsSync: is, writeFileSync } = require('node:fs');
       writeFileSync(${JSON.stringify(begun)}, '');

@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Tensor } from '@tensorflow/tfjs';
 import type { Native } from './backend.ts';
 import { outputName, type Capture } from './capture.ts';
+import { makeGraphFolder } from './graph-folders.ts';
 import { HeldTensors } from './held-tensors.ts';
 
 /** A captured computation in a TensorFlow session, where it is optimized as a whole and runs in one call. */
@@ -20,7 +20,7 @@ export class CapturedGraph {
     this.#inputs = inputs.map((name) => `${name}:0`).join();
     this.#outputs = Array.from({ length: outputs }, (_, i) => `${outputName(i)}:0`).join();
     // The addon loads graphs from folders only.
-    const folder = mkdtempSync(join(tmpdir(), 'gradcast-graph-'));
+    const folder = makeGraphFolder();
     try {
       writeFileSync(join(folder, 'saved_model.pb'), savedModel);
       this.#session = native.backend.binding.loadSavedModel(folder, 'serve');

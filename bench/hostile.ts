@@ -1,0 +1,101 @@
+// What hostile clients cost a run: steps a second of four honest workers without anything else, and while each attack
+// goes on; the coordinator's memory and descriptors at their highest; the longest time that /health took. The coordinator
+// is this process; workers compute nothing and attackers have a process of their own. Arguments: [seconds an attack = 5]
+// [part of an attack's name]
+import { readdirSync } from 'node:fs';
+import { forkEntry, nextMessage } from './support/children.ts';
+import {
+  coordinatorHere,
+  type CoordinatorHere,
+  type CoordinatorHereOptions,
+} from './support/coordinator-here.ts';
+import { LARGE_ATTACKS, SMALL_ATTACKS } from './support/attacks.ts';
+import { tinyTopology } from '../test/support/test-coordinator.ts';
+
+const WORKERS = 4;
+const seconds = Number(process.argv[2] ?? 5);
+const wanted = process.argv[3] ?? '';
+
+interface Figures {
+  readonly stepsPerSecond: number;
+  /** Of the coordinator's processor time: what other programs take makes no difference to it. */
+  readonly stepsPerCpuSecond: number;
+  readonly longestStepMs: number;
+  readonly memoryMb: number;
+  readonly descriptors: number;
+  readonly healthMs: number;
+}
+
+async function measure({ coordinator, step }: CoordinatorHere, forMs: number): Promise<Figures> {
+  let [memory, descriptors, healthMs, longestStepMs] = [0, 0, 0, 0];
+  const look = setInterval(() => {
+    memory = Math.max(memory, process.memoryUsage.rss());
+    descriptors = Math.max(descriptors, readdirSync('/dev/fd').length);
+    const askedMs = performance.now();
+    fetch(`http://127.0.0.1:${coordinator.port}/health`).then(
+      () => (healthMs = Math.max(healthMs, performance.now() - askedMs)),
+      () => (healthMs = Infinity),
+    );
+  }, 250);
+  const startedMs = performance.now();
+  const before = process.cpuUsage();
+  let steps = 0;
+  while (performance.now() - startedMs < forMs) {
+    longestStepMs = Math.max(longestStepMs, await step());
+    steps++;
+  }
+  clearInterval(look);
+  const { user, system } = process.cpuUsage(before);
+  const stepsPerCpuSecond = (steps * 1e6) / (user + system);
+  const stepsPerSecond = steps / ((performance.now() - startedMs) / 1_000);
+  return {
+    stepsPerSecond,
+    stepsPerCpuSecond,
+    longestStepMs,
+    memoryMb: memory / 2 ** 20,
+    descriptors,
+    healthMs,
+  };
+}
+
+/** @param before the same without the attack, just before: other programs may keep the processors busy */
+const say = (name: string, figures: Figures, before: Figures): void =>
+  console.log(
+    `  ${name.padEnd(34)} ${figures.stepsPerSecond.toFixed(0).padStart(5)} steps/s (${before.stepsPerSecond.toFixed(0)} without it), ` +
+      `${figures.stepsPerCpuSecond.toFixed(0)} a second of its CPU time (${before.stepsPerCpuSecond.toFixed(0)}), ` +
+      `longest ${figures.longestStepMs.toFixed(0)} ms (${before.longestStepMs.toFixed(0)}), ` +
+      `${figures.memoryMb.toFixed(0)} MB (${before.memoryMb.toFixed(0)}), ` +
+      `${figures.descriptors} descriptors, /health ${figures.healthMs.toFixed(0)} ms`,
+  );
+
+/** Four honest workers that train a model, without an attack and then with each. */
+async function honestRun(
+  options: Pick<CoordinatorHereOptions, 'topology'>,
+  attacks: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const names = Object.keys(attacks).filter((name) => name.includes(wanted));
+  if (names.length === 0) return;
+  const here = await coordinatorHere({ workers: WORKERS, batch: 128, places: 1_000, ...options });
+  const workers = Array.from({ length: WORKERS }, () => forkEntry('null-worker', [here.url]));
+  await here.complete();
+  await measure(here, 1_000);
+  for (const name of names) {
+    const before = await measure(here, seconds * 1_000);
+    const child = forkEntry('attacker', [here.url, name]);
+    await nextMessage(child);
+    say(name, await measure(here, seconds * 1_000), before);
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await ended;
+    // What it held is given back before the next one comes.
+    await measure(here, 2_000);
+  }
+  await here.coordinator.close('done');
+  for (const worker of workers) worker.kill();
+}
+
+console.log('a model of 7,850 parameters');
+await honestRun({ topology: tinyTopology([28, 28, 1], 10) }, SMALL_ATTACKS);
+console.log('the default model of 1.2 million');
+await honestRun({}, LARGE_ATTACKS);
+process.exit(0);

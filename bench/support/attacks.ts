@@ -1,0 +1,162 @@
+import { connect, type Socket } from 'node:net';
+import { WebSocket } from 'ws';
+import { PROTOCOL_VERSION, type FromWorker } from '../../shared/protocol/messages.ts';
+import { frameFromWorker } from '../../shared/protocol/parse.ts';
+
+/** Begins; what it does goes on until its process ends. */
+type Attack = (url: URL) => Promise<void>;
+
+const watch: FromWorker = { type: 'watch', protocol: PROTOCOL_VERSION };
+const hello = (name: string): FromWorker => ({
+  type: 'hello',
+  protocol: PROTOCOL_VERSION,
+  name,
+  engine: { backend: 'none', version: '1', device: 'none', threads: 1 },
+  codecs: ['float32'],
+});
+
+const dial = (url: URL): Promise<Socket> =>
+  new Promise((resolve) => {
+    const socket = connect(Number(url.port), url.hostname, () => resolve(socket));
+    socket.on('error', () => resolve(socket));
+  });
+
+const open = (url: URL): Promise<WebSocket> =>
+  new Promise((resolve) => {
+    const socket = new WebSocket(url, { perMessageDeflate: false });
+    socket.on('error', () => resolve(socket));
+    socket.on('open', () => resolve(socket));
+  });
+
+/** The page's largest file, without compression. */
+async function largest(url: URL): Promise<string> {
+  const base = `http://${url.host}/`;
+  const html = await (await fetch(base)).text();
+  const names = [...html.matchAll(/(?:href|src)="([^"]+\.js)"/g)].map(([, name]) => name ?? '');
+  const sources = await Promise.all(names.map(async (name) => (await fetch(base + name)).text()));
+  const imported = sources.flatMap((text) =>
+    [...text.matchAll(/[\w-]+-[A-Z0-9]{8}\.(?:js|wasm)/g)].map(String),
+  );
+  const all = [...new Set([...names, ...imported])];
+  const sizes = await Promise.all(
+    all.map(async (name) => (await (await fetch(base + name)).arrayBuffer()).byteLength),
+  );
+  return all[sizes.indexOf(Math.max(...sizes))] ?? '';
+}
+
+/** Does something again and again, so many side by side; what fails is tried again a little later. */
+function again(sideBySide: number, work: () => Promise<unknown>): void {
+  for (let i = 0; i < sideBySide; i++) {
+    void (async () => {
+      for (;;) {
+        await work().catch(() => undefined);
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+    })();
+  }
+}
+
+const closed = (socket: { once(type: 'close', listener: () => void): unknown }): Promise<void> =>
+  new Promise((resolve) => void socket.once('close', () => resolve()));
+
+const isOpen = ({ readyState }: WebSocket): boolean => readyState === WebSocket.OPEN;
+
+/** Sends as fast as the connection takes it. */
+async function flood(socket: WebSocket, frame: Uint8Array): Promise<void> {
+  const over = closed(socket);
+  while (isOpen(socket)) {
+    for (let i = 0; i < 500; i++) socket.send(frame);
+    while (socket.bufferedAmount > 1 << 20 && isOpen(socket)) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await over;
+}
+
+/** What costs any run. */
+export const SMALL_ATTACKS: Readonly<Record<string, Attack>> = {
+  async 'pipelined GETs, nothing read'(url) {
+    const get = `GET /${await largest(url)} HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(1_300);
+    again(25, async () => {
+      const socket = await dial(url);
+      socket.pause();
+      socket.write(get);
+      // Nothing is read, so the end is not noticed either.
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
+      socket.destroy();
+    });
+  },
+  async 'aborted downloads'(url) {
+    const get = `GET /${await largest(url)} HTTP/1.1\r\nHost: x\r\n\r\n`;
+    again(4, async () => {
+      const socket = await dial(url);
+      socket.write(get);
+      await new Promise((resolve) => socket.once('data', resolve).once('close', resolve));
+      socket.destroy();
+    });
+  },
+  'GETs one after another': (url) => {
+    again(50, async () => {
+      const socket = await dial(url);
+      const over = closed(socket);
+      const ask = (): boolean => socket.write('GET /index.html HTTP/1.1\r\nHost: x\r\n\r\n');
+      socket.on('data', ask);
+      ask();
+      await over;
+    });
+    return Promise.resolve();
+  },
+  'idle connections, opened anew': (url) => {
+    again(500, async () => closed(await dial(url)));
+    return Promise.resolve();
+  },
+  'pongs of an observer': (url) => {
+    again(1, async () => {
+      const socket = await open(url);
+      socket.send(frameFromWorker(watch));
+      await flood(socket, frameFromWorker({ type: 'pong', id: 1 }));
+    });
+    return Promise.resolve();
+  },
+  'pongs of workers': (url) => {
+    again(4, async () => {
+      const socket = await open(url);
+      socket.send(frameFromWorker(hello('flood')));
+      await flood(socket, frameFromWorker({ type: 'pong', id: 1 }));
+    });
+    return Promise.resolve();
+  },
+  'observers that come and go': (url) => {
+    again(50, async () => {
+      const socket = await open(url);
+      socket.send(frameFromWorker(watch));
+      await new Promise((resolve) => socket.once('message', resolve).once('close', resolve));
+      socket.terminate();
+    });
+    return Promise.resolve();
+  },
+};
+
+/** Clients of the run that each begin a message and never end it. */
+async function incomplete(url: URL, ...first: readonly FromWorker[]): Promise<void> {
+  await Promise.all(
+    Array.from({ length: 200 }, async () => {
+      const socket = await open(url);
+      for (const message of first) socket.send(frameFromWorker(message));
+      // Less than twice what a message may have, which is the most that is ever received.
+      for (let sent = 0; sent < 9 << 20; sent += 256 << 10) {
+        socket.send(Buffer.alloc(256 << 10), { binary: true, fin: false });
+      }
+    }),
+  );
+  // Until it has been sent, or not been taken.
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+}
+
+/** What costs runs whose messages are large. */
+export const LARGE_ATTACKS: Readonly<Record<string, Attack>> = {
+  'incomplete messages, 200 observers': (url) => incomplete(url, watch),
+  'incomplete messages, 200 not ready': (url) => incomplete(url, hello('hold')),
+  'incomplete messages, 200 ready': (url) => incomplete(url, hello('hold'), { type: 'ready' }),
+};

@@ -1,0 +1,112 @@
+export type SplitName = 'train' | 'test' | 'val';
+export type FileKind = 'images' | 'labels' | 'table';
+
+/** What a file's path says about the part of a data set that it holds. */
+export interface FileRole {
+  readonly split: SplitName;
+  /** 'table': images and labels in one CSV file. */
+  readonly kind: FileKind;
+  /** What remains of the path, for example 'gzip/emnist-letters': files of one data set share it. */
+  readonly set: string;
+  /** A second download, such as 'name (1)'. */
+  readonly isCopy: boolean;
+  /** 0 for a bare file, more for a packed one. */
+  readonly packing: number;
+  /** Folders above the file. */
+  readonly depth: number;
+}
+
+const SPLITS: Readonly<Record<string, SplitName>> = {
+  train: 'train',
+  training: 'train',
+  t10k: 'test',
+  test: 'test',
+  testing: 'test',
+  val: 'val',
+  valid: 'val',
+  validation: 'val',
+};
+const KINDS: Readonly<Record<string, FileKind>> = {
+  images: 'images',
+  image: 'images',
+  imgs: 'images',
+  x: 'images',
+  labels: 'labels',
+  label: 'labels',
+  targets: 'labels',
+  y: 'labels',
+};
+const PACKED = ['gz', 'gzip', 'zip', 'bz2', 'xz', 'zst', '7z', 'rar', 'tar', 'tgz'];
+/** Words about the form of a file, which tell no data set from another. */
+const FORM = /^(idx\d?|ubyte|byte|int|short|float|double|int\d+|uint8|float\d+|csv)$/;
+/** Single images, programs and notes, which are no part of a data set whatever else their names say. */
+const OTHER_FILE =
+  /\.(png|jpe?g|bmp|gif|tiff?|webp|py|ipynb|js|ts|sh|r|m|json|ya?ml|toml|md|txt|html?|pdf|log|md5|sha\d+)$/;
+
+/** Entries of an archive can have names of any length; no person's file has a longer one. */
+const MAX_PATH_LENGTH = 1024;
+
+/**
+ * The part that a file holds, by its path below the data folder, with '/' between folders; null if the path says
+ * nothing of the kind. Upper and lower case, '-', '_' and '.' are alike. Understands the names of MNIST, EMNIST, QMNIST,
+ * Fashion-MNIST and KMNIST, a folder of the file's name around it (Kaggle), and the additions of browsers, wget and file
+ * managers to a second download.
+ */
+export function roleOf(path: string): FileRole | null {
+  if (path.length > MAX_PATH_LENGTH) return null;
+  const folders = path.split('/');
+  const base = folders.pop() ?? '';
+  const { stem, isCopy, packing } = withoutSuffixes(base.toLowerCase());
+  if (OTHER_FILE.test(stem)) return null;
+  const own = wordsOf(stem);
+  let { split } = own;
+  let kind: FileKind | null = own.kind ?? (stem.endsWith('.csv') ? 'table' : null);
+  const set: string[] = [];
+  for (const folder of folders.toReversed()) {
+    const words = wordsOf(withoutSuffixes(folder.toLowerCase()).stem);
+    if (words.split === null) {
+      set.unshift(folder);
+      continue;
+    }
+    split ??= words.split;
+    kind ??= words.kind;
+    if (words.rest !== '') set.unshift(words.rest);
+  }
+  if (split === null || kind === null) return null;
+  if (own.rest !== '' && own.rest !== set.at(-1)) set.push(own.rest);
+  return { split, kind, set: set.join('/'), isCopy, packing, depth: folders.length };
+}
+
+function withoutSuffixes(name: string): { stem: string; isCopy: boolean; packing: number } {
+  let stem = name;
+  let isCopy = false;
+  let packing = 0;
+  for (;;) {
+    const extension = PACKED.find((each) => stem.endsWith(`.${each}`));
+    // 'name (1)' of browsers, 'name - Copy' of file managers, 'name.gz.1' of wget.
+    const copied = /^(.+?)(\s*\(\d{1,3}\)|[ _-]+copy|\.\d{1,2})$/.exec(stem);
+    if (extension !== undefined) {
+      stem = stem.slice(0, -extension.length - 1);
+      packing += 1 + PACKED.indexOf(extension);
+    } else if (copied !== null) {
+      stem = copied[1] ?? '';
+      isCopy = true;
+    } else {
+      return { stem, isCopy, packing };
+    }
+  }
+}
+
+function wordsOf(name: string): { split: SplitName | null; kind: FileKind | null; rest: string } {
+  let split: SplitName | null = null;
+  let kind: FileKind | null = null;
+  const rest: string[] = [];
+  for (const word of name.split(/[^a-z0-9]+/)) {
+    const asSplit = Object.hasOwn(SPLITS, word) ? SPLITS[word] : undefined;
+    const asKind = Object.hasOwn(KINDS, word) ? KINDS[word] : undefined;
+    if (asSplit !== undefined && split === null) split = asSplit;
+    else if (asKind !== undefined && kind === null) kind = asKind;
+    else if (word !== '' && !FORM.test(word)) rest.push(word);
+  }
+  return { split, kind, rest: rest.join('-') };
+}

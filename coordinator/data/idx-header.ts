@@ -1,0 +1,110 @@
+import { damaged } from '../../shared/data/data-error.ts';
+import type { NumberArray } from './data-array.ts';
+
+export interface ElementType {
+  readonly name: string;
+  readonly bytes: number;
+  readonly isFloat: boolean;
+  /** The elements of a body, big-endian as the format has them. */
+  read(body: DataView, count: number): NumberArray;
+}
+
+/** The types of http://yann.lecun.com/exdb/mnist/, by the third byte of a file. */
+const TYPES: ReadonlyMap<number, ElementType> = new Map([
+  [
+    0x08,
+    {
+      name: 'uint8',
+      bytes: 1,
+      isFloat: false,
+      read: ({ buffer, byteOffset }, count) => new Uint8Array(buffer, byteOffset, count),
+    },
+  ],
+  [0x09, type('int8', 1, false, Int8Array, (view, at) => view.getInt8(at))],
+  [0x0b, type('int16', 2, false, Int16Array, (view, at) => view.getInt16(at))],
+  [0x0c, type('int32', 4, false, Int32Array, (view, at) => view.getInt32(at))],
+  [0x0d, type('float32', 4, true, Float32Array, (view, at) => view.getFloat32(at))],
+  [0x0e, type('float64', 8, true, Float64Array, (view, at) => view.getFloat64(at))],
+]);
+
+/** [n, channels, height, width] is the most that images have. */
+const MAX_RANK = 4;
+
+export interface IdxHeader {
+  readonly type: ElementType;
+  readonly dimensions: readonly number[];
+  readonly headerBytes: number;
+  /** Header and body; may be more than any file can have. */
+  readonly fileBytes: number;
+  /** What fileBytes would be, were the sizes written in the other byte order. */
+  readonly swappedFileBytes: number;
+}
+
+/**
+ * The header of an IDX file: two zero bytes, the type, the number of dimensions, and the dimensions as big-endian uint32.
+ *
+ * @param head the file's first bytes: 20, or all of a shorter file
+ * @throws DataError if it is no such header
+ */
+export function parseIdxHeader(head: Uint8Array, path: string): IdxHeader {
+  const expected = 'an IDX file (it begins with 0, 0, the type and the number of dimensions)';
+  if (head.length < 4) throw damaged(path, expected, `${head.length} bytes in all: it is cut short`);
+  const [first = 0, second = 0, typeCode = 0, rank = 0] = head;
+  if (first !== 0 || second !== 0) {
+    const turned = 'a header that begins the other way round: was it written little-endian?';
+    throw damaged(path, expected, turned, WRITE_BIG_ENDIAN);
+  }
+  const type = TYPES.get(typeCode);
+  if (type === undefined) {
+    throw damaged(path, expected, `type 0x${typeCode.toString(16).padStart(2, '0')}, which no IDX file has`);
+  }
+  if (rank < 1 || rank > MAX_RANK) {
+    const found = `${rank} of ${type.name}`;
+    throw damaged(
+      path,
+      `1 to ${MAX_RANK} dimensions`,
+      found,
+      'Write images as [n, height, width, channels].',
+    );
+  }
+  const headerBytes = 4 + 4 * rank;
+  if (head.length < headerBytes) {
+    throw damaged(path, `a header of ${headerBytes} bytes`, `${head.length} bytes in all: it is cut short`);
+  }
+  const view = new DataView(head.buffer, head.byteOffset, headerBytes);
+  const sizes = (littleEndian: boolean): number[] =>
+    Array.from({ length: rank }, (_, index) => view.getUint32(4 + 4 * index, littleEndian));
+  // Beyond 2^53 the product is rounded, but then no file is as long either.
+  const fileBytes = (dimensions: readonly number[]): number =>
+    headerBytes + dimensions.reduce((product, size) => product * size, type.bytes);
+  const dimensions = sizes(false);
+  return {
+    type,
+    dimensions,
+    headerBytes,
+    fileBytes: fileBytes(dimensions),
+    swappedFileBytes: fileBytes(sizes(true)),
+  };
+}
+
+export const WRITE_BIG_ENDIAN =
+  'Write its header big-endian, in Python with struct.pack and a format that begins with >.';
+
+function type(
+  name: string,
+  bytes: number,
+  isFloat: boolean,
+  Values: new (length: number) => NumberArray,
+  get: (view: DataView, at: number) => number,
+): ElementType {
+  return {
+    name,
+    bytes,
+    isFloat,
+    read(body, count) {
+      const values = new Values(count);
+      for (let i = 0; i < count; i++) values[i] = get(body, i * bytes);
+      return values;
+    },
+  };
+}

@@ -1,0 +1,62 @@
+import { DataError } from '../../shared/data/data-error.ts';
+import type { DataArray } from './data-array.ts';
+
+export interface ImageShape {
+  /** [height, width, channels] */
+  readonly sampleShape: readonly [number, number, number];
+  /** Whether a sample lies in the file as [channels, height, width]. */
+  readonly channelsFirst: boolean;
+  /** For the person, where the shape is not plainly what the file says. */
+  readonly note?: string;
+}
+
+/** Grey, colour, colour with transparency. */
+const USUAL_CHANNELS = [1, 3, 4];
+
+/**
+ * What samples an array of images has:
+ * - [n, h, w]: grey;
+ * - [n, h, w, c]: as they are, unless c is no usual number of channels while the second dimension is one: [n, c, h, w];
+ * - [n, k]: square and grey if k is a square number, or as the names of columns say ('1x1' to '28x28').
+ *
+ * @throws DataError for other arrays
+ */
+export function imageShapeOf({ path, dimensions, columns }: DataArray): ImageShape {
+  const [, a = 0, b = 0, c = 0] = dimensions;
+  const shape = dimensions.join(' x ');
+  switch (dimensions.length) {
+    case 4: {
+      if (USUAL_CHANNELS.includes(c) || !USUAL_CHANNELS.includes(a)) {
+        return { sampleShape: [a, b, c], channelsFirst: false };
+      }
+      const note = `${path}: ${shape} is read as ${a} ${a === 1 ? 'channel' : 'channels'} of ${b} x ${c}.`;
+      return { sampleShape: [b, c, a], channelsFirst: a > 1, note };
+    }
+    case 3:
+      return { sampleShape: [a, b, 1], channelsFirst: false };
+    case 2: {
+      const named = namedSides(columns ?? null);
+      if (named !== null && named[0] * named[1] === a) {
+        return { sampleShape: [...named, 1], channelsFirst: false };
+      }
+      const side = Math.sqrt(a);
+      if (Number.isInteger(side)) {
+        const note = `${path}: rows of ${a} numbers are read as images of ${side} x ${side}.`;
+        return { sampleShape: [side, side, 1], channelsFirst: false, note };
+      }
+      throw new DataError(
+        `${path} holds ${shape} numbers, and ${a} pixels make no square image. Write the images as [n, height, width] or [n, height, width, channels].`,
+      );
+    }
+    default:
+      throw new DataError(
+        `${path} holds ${shape} single numbers, which are labels and no images. See whether the files are named the wrong way round.`,
+      );
+  }
+}
+
+/** Height and width, where the last column is named for its row and column: '28x28'. */
+function namedSides(columns: readonly string[] | null): [number, number] | null {
+  const [, height, width] = /^(\d{1,4})x(\d{1,4})$/.exec(columns?.at(-1) ?? '') ?? [];
+  return height === undefined ? null : [Number(height), Number(width)];
+}

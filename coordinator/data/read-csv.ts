@@ -1,0 +1,126 @@
+import { Readable } from 'node:stream';
+import { damaged } from '../../shared/data/data-error.ts';
+import { readableText } from '../../shared/protocol/readable.ts';
+import { MAX_DATA_BYTES, type DataArray } from './data-array.ts';
+import type { Chunks } from './data-file.ts';
+
+/** A row of 512 x 512 colour pixels is 3 MB; a longer one is no row of numbers. */
+const MAX_ROW_BYTES = 2 ** 24;
+const BLOCK_VALUES = 2 ** 20;
+
+/**
+ * Reads a CSV file of numbers, with or without a first row of names. Empty rows do not count.
+ *
+ * @throws DataError if a field is no number, if rows differ in length, or if there is too much of it
+ */
+export async function readCsv(chunks: Chunks, path: string): Promise<DataArray> {
+  const { default: Papa } = await import('papaparse');
+  const parser = Papa.parse(Papa.NODE_STREAM_INPUT, { skipEmptyLines: 'greedy' });
+  const table = new Table(path);
+  const source = Readable.from(boundedRows(chunks, path));
+  source.on('error', (error) => parser.destroy(error));
+  try {
+    for await (const row of source.pipe(parser) as AsyncIterable<string[]>) table.add(row);
+  } finally {
+    source.destroy();
+  }
+  return table.whole();
+}
+
+/** The rows so far. */
+class Table {
+  /** Bytes, until a number comes that is none: a table of pixels takes a quarter of the memory so. */
+  private blocks: (Uint8Array | Float32Array)[] = [];
+  private areBytes = true;
+  private used = BLOCK_VALUES;
+  private rows = 0;
+  private width = 0;
+  private columns: readonly string[] | null = null;
+  private readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  add(row: readonly string[]): void {
+    if (this.width === 0) {
+      this.width = row.length;
+      if (row.some((field) => field.trim() !== '' && Number.isNaN(numberOf(field)))) {
+        this.columns = row.map((field) =>
+          field
+            .replace(/^\ufeff/, '')
+            .trim()
+            .toLowerCase(),
+        );
+        return;
+      }
+    }
+    this.rows++;
+    if (row.length !== this.width) {
+      throw damaged(this.path, `${this.width} fields in every row`, `${row.length} in data row ${this.rows}`);
+    }
+    if (this.rows * this.width > MAX_DATA_BYTES / 4) {
+      throw damaged(this.path, `at most ${MAX_DATA_BYTES / 4} numbers`, 'more', 'Use fewer rows.');
+    }
+    for (const [column, field] of row.entries()) this.push(field, column);
+  }
+
+  private push(field: string, column: number): void {
+    const value = numberOf(field);
+    if (Number.isNaN(value)) {
+      const found = field.trim() === '' ? 'an empty field' : `"${readableText(field.slice(0, 24))}"`;
+      throw damaged(this.path, 'numbers', `${found} in data row ${this.rows}, column ${column + 1}`);
+    }
+    if (this.areBytes && !(Number.isInteger(value) && value >= 0 && value <= 255)) {
+      this.areBytes = false;
+      this.blocks = this.blocks.map((block) => Float32Array.from(block));
+    }
+    if (this.used === BLOCK_VALUES) {
+      this.blocks.push(this.empty(BLOCK_VALUES));
+      this.used = 0;
+    }
+    (this.blocks.at(-1) as Uint8Array | Float32Array)[this.used++] = value;
+  }
+
+  private empty(length: number): Uint8Array | Float32Array {
+    return this.areBytes ? new Uint8Array(length) : new Float32Array(length);
+  }
+
+  whole(): DataArray {
+    if (this.rows === 0) throw damaged(this.path, 'at least one row of numbers', 'none');
+    const count = this.rows * this.width;
+    const values = this.empty(count);
+    for (const [index, block] of this.blocks.entries()) {
+      const from = index * BLOCK_VALUES;
+      values.set(block.subarray(0, count - from), from);
+    }
+    const isFloat = !this.areBytes && !values.every((value) => Number.isInteger(value));
+    return {
+      path: this.path,
+      dimensions: [this.rows, this.width],
+      type: isFloat ? 'decimal' : 'whole-number',
+      isFloat,
+      values,
+      ...(values instanceof Uint8Array ? { bytes: values } : {}),
+      columns: this.columns,
+    };
+  }
+}
+
+/** NaN for what is no number; an empty field is none. */
+const numberOf = (field: string): number => (field.trim() === '' ? NaN : Number(field));
+
+/** A file without line breaks would be held as one row. */
+async function* boundedRows(chunks: Chunks, path: string): Chunks {
+  let rowBytes = 0;
+  let total = 0;
+  for await (const chunk of chunks) {
+    const lineBreak = Math.max(chunk.lastIndexOf(0x0a), chunk.lastIndexOf(0x0d));
+    rowBytes = lineBreak < 0 ? rowBytes + chunk.length : chunk.length - lineBreak;
+    total += chunk.length;
+    if (rowBytes > MAX_ROW_BYTES)
+      throw damaged(path, `rows of at most ${MAX_ROW_BYTES} bytes`, 'a longer one');
+    if (total > MAX_DATA_BYTES) throw damaged(path, `at most ${MAX_DATA_BYTES} bytes`, 'more');
+    yield chunk;
+  }
+}

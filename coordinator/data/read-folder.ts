@@ -1,0 +1,119 @@
+import { basename } from 'node:path';
+import { damaged } from '../../shared/data/data-error.ts';
+import type { Dataset } from '../../shared/data/dataset.ts';
+import { readableText } from '../../shared/protocol/readable.ts';
+import type { DataReport } from '../storage/data-report.ts';
+import { isPublished, MNIST_FILES } from '../storage/mnist-files.ts';
+import { assemble, type SplitArrays } from './assemble.ts';
+import { chooseFiles, type ChosenFiles, type SplitFiles } from './choose-files.ts';
+import type { DataFile } from './data-file.ts';
+import { roleOf } from './file-names.ts';
+import { findFiles } from './find-files.ts';
+import { readFile } from './read-file.ts';
+import { splitLabelled, splitTable } from './split-table.ts';
+import { openContents } from './unpack.ts';
+
+/** A job's name of data has a bound, a folder's name a higher one. */
+const MAX_NAME_LENGTH = 150;
+/** Names that say more than what a folder is called. */
+const RESERVED_NAMES = ['mnist', 'drawn-digits'];
+/** Files whose contents are looked at where names alone give no whole data set. */
+const MAX_SNIFFED = 24;
+
+/**
+ * The data set in a folder, as IDX or CSV files, bare or packed. Its name is 'mnist' only if all four files have the
+ * published contents, else the folder's name.
+ *
+ * @param folder an absolute path: a folder, a zip archive, or either with the beginning of file names behind it
+ * @param said how the person named the folder, for example '--data'
+ * @throws DataError if a part is missing or damaged, or if the parts do not go together
+ */
+export async function readFolder(folder: string, said: string, report: DataReport): Promise<Dataset> {
+  const files = await choose(await findFiles(folder, said), folder, said);
+  const notes: string[] = [];
+  const note = (line: string): void => void notes.push(line);
+  const arrays = { train: await readSplit(files.train, note), test: await readSplit(files.test, note) };
+  const dataset = assemble(arrays, aboutOf(arrays, folder), note);
+  report.info(`Files: ${describe(files)}.`);
+  for (const line of notes) report.info(line);
+  const names = [basename(folder), ...[files.train, files.test].flatMap(filesOf).map(({ name }) => name)];
+  return names.some((name) => /emnist/i.test(name)) ? { ...dataset, looksTransposed: true } : dataset;
+}
+
+function aboutOf(
+  { train, test }: Record<'train' | 'test', SplitArrays>,
+  folder: string,
+): Pick<Dataset, 'name' | 'description'> {
+  const path = readableText(folder);
+  const isMnist = Object.entries({
+    trainImages: train.images,
+    trainLabels: train.labels,
+    testImages: test.images,
+    testLabels: test.labels,
+  }).every(
+    ([role, { contents }]) =>
+      contents !== undefined && isPublished(contents, MNIST_FILES[role as keyof typeof MNIST_FILES]),
+  );
+  if (isMnist) return { name: 'mnist', description: `MNIST handwritten digits, from ${path}.` };
+  const plain = readableText(basename(folder)).slice(0, MAX_NAME_LENGTH);
+  const name = RESERVED_NAMES.includes(plain) || plain === '' ? `${plain} (own files)`.trim() : plain;
+  return { name, description: `Your own data, from ${path}.` };
+}
+
+/** Where names give no whole set, a CSV file may go by the name of an IDX file of images. */
+async function choose(files: readonly DataFile[], folder: string, said: string): Promise<ChosenFiles> {
+  try {
+    return chooseFiles(files, folder, said);
+  } catch (error) {
+    const images = files.filter((file) => file.problem === undefined && roleOf(file.name)?.kind === 'images');
+    const tables = new Set<DataFile>();
+    for (const file of images.slice(0, MAX_SNIFFED)) {
+      // A damaged file is no table; what is missing is said before what is damaged.
+      const contents = await openContents(file).catch(() => null);
+      await contents?.close();
+      if (contents?.content.kind === 'csv') tables.add(file);
+    }
+    if (tables.size === 0) throw error;
+    return chooseFiles(
+      files.map((file) => (tables.has(file) ? { ...file, isTable: true } : file)),
+      folder,
+      said,
+    );
+  }
+}
+
+/** @throws DataError */
+async function readSplit(
+  { table, images, labels }: SplitFiles,
+  note: (line: string) => void,
+): Promise<SplitArrays> {
+  const first = await readFile(table ?? images);
+  // Only CSV files have columns.
+  const isCsv = first.columns !== undefined;
+  if (table !== undefined && !isCsv) {
+    throw damaged(first.path, 'a CSV file of labels and pixels', 'an IDX file', 'Rename it, without .csv.');
+  }
+  if (table !== undefined && labels === undefined) return renamed(splitLabelled(first), table, note);
+  const both = isCsv && images !== undefined ? splitTable(first) : null;
+  if (both !== null && images !== undefined) return renamed(both, images, note);
+  return { images: first, labels: await readFile(labels) };
+}
+
+function renamed(parts: SplitArrays, { name, path }: DataFile, note: (line: string) => void): SplitArrays {
+  if (roleOf(name)?.kind !== 'table') {
+    note(`${path}: CSV text under the name of an IDX file; its own column of labels is used.`);
+  }
+  return parts;
+}
+
+function filesOf({ table, images, labels }: SplitFiles): DataFile[] {
+  return (table === undefined ? [images, labels] : [table]).filter((file) => file !== undefined);
+}
+
+function describe({ train, test }: ChosenFiles): string {
+  const of = (files: SplitFiles): string =>
+    filesOf(files)
+      .map(({ name }) => readableText(name))
+      .join(' and ');
+  return `${of(train)} to train on, ${of(test)} to validate on`;
+}

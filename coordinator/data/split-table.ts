@@ -1,0 +1,76 @@
+import { DataError } from '../../shared/data/data-error.ts';
+import type { DataArray } from './data-array.ts';
+
+const LABEL_NAMES = ['label', 'labels', 'class', 'target', 'y', 'digit', 'character'];
+
+/** Columns that number the rows, as pandas writes them. */
+const INDEX_NAMES = ['', 'unnamed: 0', 'index', 'id'];
+
+/** The images and the labels of a CSV file that has both. */
+export interface TableParts {
+  readonly images: DataArray;
+  readonly labels: DataArray;
+}
+
+/**
+ * Splits a table of a label and pixels: the column named label (or class, target, y), or the first one where no names are
+ * given and the others make a square image. Null if it has no labels, but pixels only.
+ */
+export function splitTable(table: DataArray): TableParts | null {
+  const { columns, dimensions, values, path } = withoutIndex(table);
+  const [rows = 0, width = 0] = dimensions;
+  const named = columns?.findIndex((name) => LABEL_NAMES.includes(name)) ?? -1;
+  if (width < 2 || (named < 0 && !isSquare(width - 1))) return null;
+  const at = Math.max(0, named);
+  const areBytes = values instanceof Uint8Array;
+  const pixels = areBytes ? new Uint8Array(rows * (width - 1)) : new Float32Array(rows * (width - 1));
+  const labels = areBytes ? new Uint8Array(rows) : new Float32Array(rows);
+  for (let row = 0, to = 0; row < rows; row++) {
+    for (let column = 0; column < width; column++) {
+      const value = values[row * width + column] as number;
+      if (column === at) labels[row] = value;
+      else pixels[to++] = value;
+    }
+  }
+  const isFloat = !areBytes && !pixels.every((value) => Number.isInteger(value));
+  const type = isFloat ? 'decimal' : 'whole-number';
+  return {
+    images: {
+      ...{ path, isFloat, type },
+      dimensions: [rows, width - 1],
+      values: pixels,
+      ...(pixels instanceof Uint8Array ? { bytes: pixels } : {}),
+      columns: columns?.filter((_, column) => column !== at) ?? null,
+    },
+    labels: { path, isFloat: false, type: 'whole-number', dimensions: [rows], values: labels },
+  };
+}
+
+function withoutIndex(table: DataArray): DataArray {
+  const [rows = 0, width = 0] = table.dimensions;
+  if (table.columns == null || !INDEX_NAMES.includes(table.columns[0] ?? 'none')) return table;
+  return {
+    ...table,
+    ...valuesOf(table.values.filter((_, at) => at % width > 0)),
+    dimensions: [rows, width - 1],
+    columns: table.columns.slice(1),
+  };
+}
+
+/** Numbers of rows are no bytes; without them, the rest may be. */
+function valuesOf(values: DataArray['values']): Pick<DataArray, 'values' | 'bytes'> {
+  if (!values.every((value) => Number.isInteger(value) && value >= 0 && value <= 255)) return { values };
+  const bytes = Uint8Array.from(values);
+  return { values: bytes, bytes };
+}
+
+/** @throws DataError if it has no labels */
+export function splitLabelled(table: DataArray): TableParts {
+  const parts = splitTable(table);
+  if (parts !== null) return parts;
+  throw new DataError(
+    `${table.path} has ${table.dimensions[1]} columns of pixels and no label. Use a file whose first column is the label.`,
+  );
+}
+
+const isSquare = (pixels: number): boolean => Number.isInteger(Math.sqrt(pixels));

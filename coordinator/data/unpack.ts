@@ -1,0 +1,154 @@
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
+import { damaged, DataError } from '../../shared/data/data-error.ts';
+import { bunzip2 } from './bunzip2.ts';
+import type { Chunks, DataFile } from './data-file.ts';
+import { roleOf } from './file-names.ts';
+import { HEAD_BYTES, isPacked, recognize, WRITE_IDX, type Unpacked } from './recognize.ts';
+import { zipInMemory } from './zip-entries.ts';
+
+/** What people have is packed twice at most; one layer more than that is a mistake or a trap. */
+const MAX_LAYERS = 3;
+/** Archives in archives and bzip2 files are held in memory, packed; larger ones have to be unpacked by hand. */
+const MAX_PACKED_BYTES = 2 ** 30;
+
+/** The innermost contents of a file, whatever it was packed with. */
+export interface Contents {
+  readonly content: Unpacked;
+  /** The first HEAD_BYTES, or all of them. */
+  readonly head: Uint8Array;
+  /** From the first byte on. Nothing is unpacked before it is asked for. */
+  readonly chunks: Chunks;
+  /** Whether they were packed. */
+  readonly isPacked: boolean;
+  /** The number of bytes on the disk, packed or not, where it is known. */
+  readonly storedBytes: number | undefined;
+  /** Lets go of the file where it is not read to its end. */
+  readonly close: () => Promise<void>;
+}
+
+/**
+ * Opens a file and unpacks gzip, bzip2 and zip, in any order, told by content and not by name: browsers unpack what they
+ * save and keep '.gz', and people rename.
+ *
+ * @throws DataError if it cannot be read, or is packed and damaged
+ */
+export async function openContents(file: DataFile): Promise<Contents> {
+  let { head, chunks, close } = await peek(file.open());
+  for (let layer = 0; ; layer++) {
+    const content = recognize(head);
+    if (!isPacked(content)) {
+      return { content, head, chunks, isPacked: layer > 0, storedBytes: file.bytes, close };
+    }
+    if (layer === MAX_LAYERS) {
+      await close();
+      throw damaged(file.path, `a file packed at most ${MAX_LAYERS} times`, 'one more layer');
+    }
+    const unpacked =
+      content.kind === 'gzip'
+        ? gunzip(chunks, file)
+        : content.kind === 'bzip2'
+          ? bunzip2(await inMemory(chunks, file), file.path)
+          : await unzip(await inMemory(chunks, file), file);
+    ({ head, chunks, close } = await peek(unpacked));
+  }
+}
+
+/** The first bytes, and all bytes from the first on. */
+async function peek(source: Chunks): Promise<Pick<Contents, 'head' | 'chunks' | 'close'>> {
+  const iterator = source[Symbol.asyncIterator]();
+  const first: Uint8Array[] = [];
+  let length = 0;
+  while (length < HEAD_BYTES) {
+    const next = await iterator.next();
+    if (next.done === true) break;
+    first.push(next.value);
+    length += next.value.length;
+  }
+  async function* all(): Chunks {
+    try {
+      yield* first;
+      for (;;) {
+        const next = await iterator.next();
+        if (next.done === true) return;
+        yield next.value;
+      }
+    } finally {
+      await iterator.return?.();
+    }
+  }
+  return {
+    head: Buffer.concat(first).subarray(0, HEAD_BYTES),
+    chunks: all(),
+    // Not by way of all(): a generator that has not begun ends without its finally.
+    close: async () => {
+      await iterator.return?.();
+    },
+  };
+}
+
+async function* gunzip(packed: Chunks, { path }: DataFile): Chunks {
+  let packedBytes = 0;
+  async function* counted(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of packed) {
+      packedBytes += chunk.length;
+      yield chunk;
+    }
+  }
+  const input = counted();
+  const unpacker = createGunzip();
+  // An error of either side ends both; it is thrown where the output is read.
+  const feeding = pipeline(Readable.from(input), unpacker).then(
+    () => null,
+    (error: unknown) => error,
+  );
+  try {
+    yield* unpacker as AsyncIterable<Buffer>;
+  } catch (error) {
+    const cause = (await feeding) ?? error;
+    if (cause instanceof DataError) throw cause;
+    const isCut = (cause as NodeJS.ErrnoException).code === 'Z_BUF_ERROR';
+    throw damaged(
+      path,
+      'a whole gzip stream',
+      isCut ? `one that is cut short: it ends after ${packedBytes} bytes` : 'one that is damaged',
+    );
+  } finally {
+    unpacker.destroy();
+    await feeding;
+    await input.return(undefined);
+  }
+}
+
+async function unzip(packed: Uint8Array, file: DataFile): Promise<Chunks> {
+  const entries = await zipInMemory(packed, file.path);
+  const wanted = roleOf(file.name);
+  const fitting = entries.filter(({ name }) => {
+    const role = roleOf(name);
+    return role !== null && role.split === wanted?.split && role.kind === wanted.kind;
+  });
+  const [entry, another] = entries.length === 1 ? entries : fitting;
+  if (entry !== undefined && another === undefined) return entry.open();
+  throw entries.some(({ name }) => name.endsWith('.npy'))
+    ? damaged(file.path, 'IDX or CSV data', `${entries.length} NumPy arrays (.npz)`, `${WRITE_IDX}.`)
+    : damaged(
+        file.path,
+        'a data file',
+        `a zip archive of ${entries.length} files`,
+        'Unpack it into the data folder.',
+      );
+}
+
+async function inMemory(chunks: Chunks, { path }: DataFile): Promise<Uint8Array> {
+  const held: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of chunks) {
+    held.push(chunk);
+    length += chunk.length;
+    if (length > MAX_PACKED_BYTES) {
+      throw damaged(path, `at most ${MAX_PACKED_BYTES} packed bytes`, 'more', 'Unpack the file first.');
+    }
+  }
+  return Buffer.concat(held);
+}

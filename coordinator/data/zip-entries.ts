@@ -1,0 +1,92 @@
+import yauzl, { type Entry, type ZipFile } from 'yauzl';
+import { damaged, DataError } from '../../shared/data/data-error.ts';
+import { readableText } from '../../shared/protocol/readable.ts';
+import type { Chunks, DataFile } from './data-file.ts';
+
+/** An archive of a data set holds tens of files; one with more is a folder of images. */
+const MAX_ENTRIES = 20_000;
+
+type OpenZip = () => Promise<ZipFile>;
+
+/** The files in a zip archive on disk, without folders. @throws DataError if it is no whole archive */
+export function zipOnDisk(path: string, name: string): Promise<DataFile[]> {
+  return filesOf(readableText(path), name, () => opened((done) => yauzl.open(path, OPTIONS, done)));
+}
+
+/** The files in a zip archive in memory. @throws DataError if it is no whole archive */
+export function zipInMemory(bytes: Uint8Array, path: string): Promise<DataFile[]> {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return filesOf(path, '', () => opened((done) => yauzl.fromBuffer(buffer, OPTIONS, done)));
+}
+
+const OPTIONS = { lazyEntries: true, autoClose: false } as const;
+
+function opened(open: (done: (error: Error | null, zip: ZipFile) => void) => void): Promise<ZipFile> {
+  return new Promise((resolve, reject) => open((error, zip) => (error ? reject(error) : resolve(zip))));
+}
+
+async function filesOf(path: string, name: string, open: OpenZip): Promise<DataFile[]> {
+  const entries = await withZip(path, open, entriesOf);
+  return entries
+    .filter(({ fileName }) => !fileName.endsWith('/') && !/(^|\/)(__MACOSX\/|\.)/.test(fileName))
+    .map((entry) => ({
+      name: name === '' ? entry.fileName : `${name}/${entry.fileName}`,
+      path: `${path}/${readableText(entry.fileName)}`,
+      open: () => readEntry(path, open, entry),
+    }));
+}
+
+async function* readEntry(path: string, open: OpenZip, entry: Entry): Chunks {
+  const where = `${path}/${readableText(entry.fileName)}`;
+  if (entry.isEncrypted()) {
+    throw new DataError(`${where} is encrypted. Unpack the archive with its password first.`);
+  }
+  const zip = await open().catch((error: unknown) => {
+    throw notWhole(path, error);
+  });
+  try {
+    yield* await new Promise<AsyncIterable<Buffer>>((resolve, reject) => {
+      zip.openReadStream(entry, (error, stream) => (error ? reject(error) : resolve(stream)));
+    });
+  } catch (error) {
+    throw notWhole(where, error);
+  } finally {
+    zip.close();
+  }
+}
+
+async function withZip<Result>(
+  path: string,
+  open: OpenZip,
+  work: (zip: ZipFile) => Promise<Result>,
+): Promise<Result> {
+  try {
+    const zip = await open();
+    try {
+      return await work(zip);
+    } finally {
+      zip.close();
+    }
+  } catch (error) {
+    throw notWhole(path, error);
+  }
+}
+
+function entriesOf(zip: ZipFile): Promise<Entry[]> {
+  return new Promise((resolve, reject) => {
+    const entries: Entry[] = [];
+    zip.on('entry', (entry: Entry) => {
+      entries.push(entry);
+      if (entries.length >= MAX_ENTRIES) resolve(entries);
+      else zip.readEntry();
+    });
+    zip.once('end', () => resolve(entries));
+    zip.once('error', reject);
+    zip.readEntry();
+  });
+}
+
+function notWhole(path: string, error: unknown): DataError {
+  if (error instanceof DataError) return error;
+  return damaged(path, 'a whole zip archive', 'one that is cut short or damaged');
+}

@@ -1,0 +1,268 @@
+import type { Clock } from '../../../shared/clock.ts';
+import type { Shard } from '../../../shared/data/shard.ts';
+import type { Job } from '../../../shared/model/job.ts';
+import { layoutOf, type Layout } from '../../../shared/model/layout.ts';
+import { messageOf } from '../../../shared/error-text.ts';
+import type { Step, WorkerId } from '../../../shared/protocol/messages.ts';
+import type { Range } from '../../../shared/range.ts';
+import type { WorkerPool } from '../../members/worker-pool.ts';
+import type { Report } from '../../report/report.ts';
+import { keepAnswer, type Answer, type GradientAnswer } from './answer.ts';
+import { ban } from './ban.ts';
+import { CheckSchedule } from './check-schedule.ts';
+import { compareGradients, compareScores, type Comparison } from './compare.ts';
+import { suspectShards } from './evaluation-checks.ts';
+import { QuantizationSteps } from './quantization.ts';
+import type { Referee } from './referee.ts';
+import { addsUp, drawPositions, valuesAt } from './sampled.ts';
+import { AnswerScreen, type ScreenedAnswer } from './screen.ts';
+
+export interface InspectorOptions {
+  readonly pool: WorkerPool;
+  readonly job: Job;
+  readonly clock: Clock;
+  readonly report: Pick<Report, 'warn' | 'info'>;
+  readonly referee: Pick<Referee, 'open' | 'gradient' | 'evaluate' | 'doubt'>;
+  /** The part of the shards that are recomputed before they count, besides those that are by default. */
+  readonly audit: number;
+  /** In [0, 1) */
+  readonly random: () => number;
+}
+
+/** What a round's answers were made of. */
+export interface InspectedRound {
+  readonly step: Step;
+  /** What the workers computed with. */
+  readonly weights: Float32Array;
+  /** Copies of the samples at these positions. */
+  readonly samplesOf: (range: Range) => Shard;
+}
+
+export interface InspectedStep extends InspectedRound {
+  readonly answers: readonly GradientAnswer[];
+  /** The sum that is about to be applied. */
+  readonly total: Float32Array;
+}
+
+export interface InspectedEvaluation extends InspectedRound {
+  readonly answers: readonly Answer[];
+}
+
+/** Whether a round's sums may be used, or the round has to be repeated without a worker that was banned. */
+export type Decision = 'count' | 'repeat';
+
+/** First answers of as many workers are recomputed in one step; those of more wait for the next ones. */
+const MAX_FIRST_ANSWERS = 16;
+/** Of the time, for recomputations while the run goes on. */
+const DUTY = 0.015;
+
+/**
+ * Recomputes answers of workers on this machine: each worker's first one, those unlike the others' before they count, and now
+ * and then any, while the run goes on. A difference that honest engines do not make is proof, whatever other workers say.
+ */
+export class Inspector {
+  readonly #options: InspectorOptions;
+  readonly #layout: Layout;
+  readonly #screen = new AnswerScreen();
+  readonly #schedule: CheckSchedule;
+  readonly quantization = new QuantizationSteps();
+  /** First step since a worker's last confirmed answer in which one of it has counted. */
+  readonly #unconfirmedSince = new Map<WorkerId, Step>();
+  #background: Promise<void> | null = null;
+  #rewindTo: Step | null = null;
+  #distrustedUntil = -1;
+  /** Repeated for a sum that did not add up; once is enough for that. */
+  #repeatedStep: Step | null = null;
+  /** This machine cannot compute the model, or not right. */
+  #disabled = false;
+
+  constructor(options: InspectorOptions) {
+    const { pool, job, referee, random } = options;
+    this.#options = options;
+    this.#layout = layoutOf(job.layout);
+    this.#schedule = new CheckSchedule({ duty: DUTY, random });
+    pool.listen({
+      left: ({ id }) => {
+        this.#screen.left(id);
+        this.#schedule.left(id);
+        this.quantization.left(id);
+        this.#unconfirmedSince.delete(id);
+      },
+    });
+    referee.open().catch((error: unknown) => this.#disable(messageOf(error)));
+  }
+
+  /** A step up to which the run should go back, since a banned worker's answers have counted from then on; null if there is none. */
+  takeRewind(): Step | null {
+    const step = this.#rewindTo;
+    this.#rewindTo = null;
+    return step;
+  }
+
+  /** Has every answer recomputed before it counts, up to this step. */
+  distrust(untilStep: Step): void {
+    this.#distrustedUntil = untilStep;
+  }
+
+  /** Waits for the recomputation that is going on. */
+  async settle(): Promise<void> {
+    await this.#background;
+  }
+
+  /** Looks at the answers of a step before they are applied. */
+  async review(reviewed: InspectedStep): Promise<Decision> {
+    const { answers, total } = reviewed;
+    if (this.#disabled) return 'count';
+    const positions = drawPositions(this.#layout, this.#options.random);
+    const screened = answers.map(({ worker, from, to, lossSum, norm, parts }) => ({
+      ...{ worker, lossSum, norm },
+      samples: to - from,
+      sampled: valuesAt(positions, parts),
+    }));
+    const sampledTotal = valuesAt(positions, [{ at: 0, values: total }]);
+    let decision: Decision = 'count';
+    const urgent = this.#urgent(screened, reviewed.step);
+    for (const i of urgent) {
+      const honest = await this.#check(reviewed, answers[i] as GradientAnswer, () =>
+        this.#screen.confirmed(screened[i] as ScreenedAnswer, screened),
+      );
+      if (!honest) decision = 'repeat';
+      if (this.#disabled) return decision;
+    }
+    if (decision === 'repeat') return decision;
+    // A worker that sent a part of a gradient and left: what the sum has of it was in no answer.
+    if (
+      !addsUp(
+        sampledTotal,
+        screened.map(({ sampled }) => sampled),
+      )
+    ) {
+      if (this.#repeatedStep !== reviewed.step) {
+        this.#repeatedStep = reviewed.step;
+        return 'repeat';
+      }
+    }
+    this.#screen.counted(screened);
+    for (const [i, { worker }] of answers.entries()) {
+      if (!urgent.includes(i) && !this.#unconfirmedSince.has(worker))
+        this.#unconfirmedSince.set(worker, reviewed.step);
+    }
+    this.#checkInBackground(reviewed, screened);
+    return 'count';
+  }
+
+  /** Looks at the answers of an evaluation before they are reported. */
+  async reviewEvaluation(reviewed: InspectedEvaluation): Promise<Decision> {
+    if (this.#disabled) return 'count';
+    let decision: Decision = 'count';
+    for (const answer of suspectShards(reviewed.answers, this.#options.random)) {
+      const shard = reviewed.samplesOf(answer);
+      const own = await this.#attempt(() => this.#options.referee.evaluate(reviewed.weights, shard));
+      if (own === null) return decision;
+      const comparison = compareScores(answer, own);
+      if (!comparison.differs) continue;
+      if (await this.#convict(reviewed, answer, shard, comparison, 'evaluation')) decision = 'repeat';
+    }
+    return decision;
+  }
+
+  /** Positions of answers that are recomputed before the step counts. */
+  #urgent(screened: readonly ScreenedAnswer[], step: Step): number[] {
+    const { audit, random } = this.#options;
+    if (step <= this.#distrustedUntil) return [...screened.keys()];
+    const alarms = this.#screen.judge(screened);
+    let first = 0;
+    return [...screened.keys()].filter((i) => {
+      const { worker } = screened[i] as ScreenedAnswer;
+      const isFirst = !this.#schedule.isVerified(worker) && first++ < MAX_FIRST_ANSWERS;
+      return isFirst || (alarms[i] ?? null) !== null || random() < audit;
+    });
+  }
+
+  #checkInBackground(reviewed: InspectedStep, screened: readonly ScreenedAnswer[]): void {
+    if (this.#background !== null) return;
+    const { clock } = this.#options;
+    const { answers, weights } = reviewed;
+    const candidates = answers.map(({ worker }) => ({ worker, suspicion: this.#screen.suspicionOf(worker) }));
+    const i = this.#schedule.next(candidates, clock.now());
+    const answer = i === null ? undefined : answers[i];
+    if (i === null || answer === undefined) return;
+    const shard = reviewed.samplesOf(answer);
+    const kept = { ...reviewed, weights: weights.slice(), samplesOf: () => shard };
+    const confirmed = (): void => this.#screen.confirmed(screened[i] as ScreenedAnswer, screened);
+    const startedMs = clock.now();
+    this.#background = this.#check(kept, keepAnswer(answer), confirmed).then(() => {
+      this.#schedule.spent(clock.now() - startedMs);
+      this.#background = null;
+    });
+  }
+
+  /** @returns whether the answer is honest, as far as can be told */
+  async #check(reviewed: InspectedRound, answer: GradientAnswer, confirmed: () => void): Promise<boolean> {
+    const { referee } = this.#options;
+    const shard = reviewed.samplesOf(answer);
+    const own = await this.#attempt(() => referee.gradient(reviewed.step, reviewed.weights, shard));
+    const comparison = own === null ? null : compareGradients(answer, own);
+    if (comparison === null) return true;
+    if (comparison.differs) return !(await this.#convict(reviewed, answer, shard, comparison, 'gradient'));
+    confirmed();
+    this.#schedule.confirmed(answer.worker);
+    this.#unconfirmedSince.delete(answer.worker);
+    return true;
+  }
+
+  /** @returns whether the worker was banned */
+  async #convict(
+    { step, weights }: InspectedRound,
+    { worker, from, to }: Answer,
+    shard: Shard,
+    { what, difference, tolerance }: Comparison,
+    task: 'gradient' | 'evaluation',
+  ): Promise<boolean> {
+    const { pool, report, referee } = this.#options;
+    const doubt = await this.#attempt(async () => ({
+      difference: await referee.doubt(step, weights, shard),
+    }));
+    if (doubt === null) return false;
+    if (doubt.difference !== null) {
+      this.#disable(`two engines of this machine differ by ${percent(doubt.difference)} about this model`);
+      return false;
+    }
+    const since = this.#unconfirmedSince.get(worker);
+    const samples = `${to - from} samples of step ${step}`;
+    const subject = task === 'evaluation' ? `the ${what} in its evaluation` : `the ${what} that it found`;
+    ban(
+      pool,
+      report,
+      worker,
+      `${subject} for ${samples} differs by ${percent(difference)} from what the coordinator computed; honest engines differ by at most ${percent(tolerance)}`,
+    );
+    if (since !== undefined && task === 'gradient') {
+      this.#rewindTo = Math.min(since, this.#rewindTo ?? Infinity) as Step;
+    }
+    return true;
+  }
+
+  async #attempt<Result>(compute: () => Promise<Result>): Promise<Result | null> {
+    try {
+      return await compute();
+    } catch (error) {
+      this.#disable(messageOf(error));
+      return null;
+    }
+  }
+
+  #disable(reason: string): void {
+    if (this.#disabled) return;
+    this.#disabled = true;
+    this.#options.report.warn(
+      `Answers of workers are not checked: ${reason}. Use --token, so that only workers that you trust can join.`,
+      { event: 'unchecked' },
+    );
+  }
+}
+
+function percent(part: number): string {
+  if (!(part < 10)) return `a factor of ${part.toPrecision(2)}`;
+  return part < 0.1 ? `${(100 * part).toPrecision(2)}%` : `${Math.round(100 * part)}%`;
+}

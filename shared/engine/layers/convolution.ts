@@ -1,0 +1,84 @@
+import type * as tfjs from '@tensorflow/tfjs';
+import type { TF } from '../model.ts';
+import {
+  oneInput,
+  stockLayer,
+  type CallArguments,
+  type Inputs,
+  type LayerClass,
+  type Weight,
+} from './stock.ts';
+
+interface StockConvolution extends tfjs.layers.Layer {
+  padding: string;
+  readonly dataFormat: string;
+  readonly kernelSize: readonly number[];
+  readonly strides: readonly number[];
+  readonly dilationRate: number | readonly number[];
+  readonly kernel: Weight;
+  readonly bias: Weight | null;
+  readonly activation: { apply(x: tfjs.Tensor): tfjs.Tensor } | null;
+}
+
+/**
+ * Conv1D with padding 'causal', which tfjs-layers reads and cannot compute: zeros before the first step, so that no output sees what
+ * comes after it.
+ */
+export function conv1dLayer(tf: TF): LayerClass {
+  return class Conv1D extends stockLayer<StockConvolution>(tf, 'Conv1D') {
+    static readonly className = 'Conv1D';
+
+    override call(inputs: Inputs, kwargs: CallArguments): Inputs {
+      if (this.padding !== 'causal') return super.call(inputs, kwargs);
+      const [size = 1] = this.kernelSize;
+      const [dilation = 1] = [this.dilationRate].flat();
+      return tf.tidy(() => {
+        const padded = tf.pad(oneInput(inputs), [
+          [0, 0],
+          [dilation * (size - 1), 0],
+          [0, 0],
+        ]);
+        return this.as('valid', () => super.call(padded, kwargs));
+      });
+    }
+
+    override computeOutputShape(inputShape: tfjs.Shape): tfjs.Shape | tfjs.Shape[] {
+      if (this.padding !== 'causal') return super.computeOutputShape(inputShape);
+      return this.as('same', () => super.computeOutputShape(inputShape));
+    }
+
+    private as<T>(padding: string, run: () => T): T {
+      this.padding = padding;
+      try {
+        return run();
+      } finally {
+        this.padding = 'causal';
+      }
+    }
+  };
+}
+
+/** Conv2D whose taps are apart (dilation_rate) in ops that have a gradient: tfjs' fused one has none then. */
+export function conv2dLayer(tf: TF): LayerClass {
+  return class Conv2D extends stockLayer<StockConvolution>(tf, 'Conv2D') {
+    static readonly className = 'Conv2D';
+
+    override call(inputs: Inputs, kwargs: CallArguments): Inputs {
+      const [high = 1, wide = high] = [this.dilationRate].flat();
+      if ((high === 1 && wide === 1) || this.dataFormat === 'channelsFirst')
+        return super.call(inputs, kwargs);
+      return tf.tidy(() => {
+        const product = tf.conv2d(
+          oneInput(inputs) as tfjs.Tensor4D,
+          this.kernel.read() as tfjs.Tensor4D,
+          this.strides as [number, number],
+          this.padding as 'valid' | 'same',
+          'NHWC',
+          [high, wide],
+        );
+        const biased = this.bias === null ? product : tf.add(product, this.bias.read());
+        return this.activation === null ? biased : this.activation.apply(biased);
+      });
+    }
+  };
+}

@@ -1,0 +1,36 @@
+import type { TF } from '../model.ts';
+import { conv1dLayer, conv2dLayer } from './convolution.ts';
+import { flattenLayer } from './flatten.ts';
+import { gruLayer } from './gru.ts';
+import { batchNormalizationLayer, layerNormalizationLayer } from './normalization.ts';
+import { reluLayer, thresholdedReluLayer } from './relu.ts';
+import { stockLayers, type LayerClass } from './stock.ts';
+import { timeDistributedLayer } from './time-distributed.ts';
+import { upSampling2dLayer } from './up-sampling.ts';
+
+const FACTORIES: readonly ((tf: TF) => LayerClass)[] = [
+  batchNormalizationLayer,
+  conv1dLayer,
+  conv2dLayer,
+  flattenLayer,
+  gruLayer,
+  layerNormalizationLayer,
+  reluLayer,
+  thresholdedReluLayer,
+  timeDistributedLayer,
+  upSampling2dLayer,
+];
+
+const registered = new WeakSet<object>();
+
+/**
+ * Has models that are read from topologies compute as Keras does where tfjs-layers does not (see the files beside this one).
+ * May be called again. Layers that are made by tf.layers stay tfjs-layers' own.
+ */
+export function registerLayers(tf: TF): void {
+  const { classNameMap } = tf.serialization.SerializationMap.getMap();
+  if (registered.has(classNameMap)) return;
+  registered.add(classNameMap);
+  stockLayers(tf);
+  for (const make of FACTORIES) tf.serialization.registerClass(make(tf) as never);
+}

@@ -1,0 +1,97 @@
+import type { backend_util } from '@tensorflow/tfjs';
+import type { KernelFunc, TensorInfo, Tf } from './backend.ts';
+import { floatsOf, kernelFunc } from './backend.ts';
+
+// tfjs' own kernels take the least positive float for the least of all: they lose windows of negative values. These are plain
+// loops over the backend's memory, right for every shape, at JavaScript's speed.
+
+type Shape5 = [number, number, number, number, number];
+
+interface Attrs {
+  readonly filterSize: number | [number, number, number];
+  readonly strides: number | [number, number, number];
+  readonly pad: 'valid' | 'same' | number;
+  readonly dimRoundingMode?: 'floor' | 'round' | 'ceil';
+  readonly dataFormat?: 'NDHWC' | 'NCDHW';
+}
+
+interface ForwardInputs {
+  readonly x: TensorInfo;
+}
+
+interface GradientInputs {
+  readonly dy: TensorInfo;
+  readonly input: TensorInfo;
+}
+
+/** MaxPool3D: x [batch, depth, height, width, channels] to the largest value of each window. */
+export function maxPool3d(tf: Tf): KernelFunc {
+  return kernelFunc<ForwardInputs, Attrs>(({ inputs, attrs, backend }) => {
+    const info = infoOf(tf, inputs.x.shape, attrs);
+    const out = backend.makeOutput([...info.outShape], 'float32');
+    const x = floatsOf(backend, inputs.x);
+    const y = floatsOf(backend, out);
+    forEachWindow(info, x, (at, best) => (y[at] = x[best] as number));
+    return out;
+  });
+}
+
+/** MaxPool3DGrad: of equal inputs the first of a window gets all of its gradient dy. */
+export function maxPool3dGrad(tf: Tf): KernelFunc {
+  return kernelFunc<GradientInputs, Attrs>(({ inputs, attrs, backend }) => {
+    const info = infoOf(tf, inputs.input.shape, attrs);
+    const out = backend.makeOutput([...inputs.input.shape], 'float32');
+    const dy = floatsOf(backend, inputs.dy);
+    const dx = floatsOf(backend, out).fill(0);
+    forEachWindow(info, floatsOf(backend, inputs.input), (at, best) => {
+      dx[best] = (dx[best] as number) + (dy[at] as number);
+    });
+    return out;
+  });
+}
+
+function infoOf(tf: Tf, inputShape: number[], attrs: Attrs): backend_util.Conv3DInfo {
+  const { filterSize, strides, pad, dimRoundingMode, dataFormat } = attrs;
+  return tf.backend_util.computePool3DInfo(
+    inputShape as Shape5,
+    filterSize,
+    strides,
+    1,
+    pad,
+    dimRoundingMode,
+    dataFormat,
+  );
+}
+
+/** Calls back for each output with where it lies and where the first of the largest inputs of its window does. */
+function forEachWindow(
+  info: backend_util.Conv3DInfo,
+  x: Float32Array,
+  use: (at: number, best: number) => void,
+): void {
+  const { batchSize, inDepth, inHeight, inWidth, inChannels, outDepth, outHeight, outWidth, padInfo } = info;
+  let at = 0;
+  for (let n = 0; n < batchSize; n++) {
+    for (let oz = 0; oz < outDepth; oz++) {
+      const front = oz * info.strideDepth - padInfo.front;
+      for (let oy = 0; oy < outHeight; oy++) {
+        const top = oy * info.strideHeight - padInfo.top;
+        for (let ox = 0; ox < outWidth; ox++) {
+          const left = ox * info.strideWidth - padInfo.left;
+          for (let c = 0; c < inChannels; c++, at++) {
+            let best = -1;
+            for (let z = Math.max(0, front); z < Math.min(inDepth, front + info.filterDepth); z++) {
+              for (let y = Math.max(0, top); y < Math.min(inHeight, top + info.filterHeight); y++) {
+                for (let w = Math.max(0, left); w < Math.min(inWidth, left + info.filterWidth); w++) {
+                  const from = (((n * inDepth + z) * inHeight + y) * inWidth + w) * inChannels + c;
+                  if (best < 0 || (x[from] as number) > (x[best] as number)) best = from;
+                }
+              }
+            }
+            if (best >= 0) use(at, best);
+          }
+        }
+      }
+    }
+  }
+}

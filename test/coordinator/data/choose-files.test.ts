@@ -1,0 +1,110 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { chooseFiles } from '../../../coordinator/data/choose-files.ts';
+import { memoryFile } from '../../../coordinator/data/data-file.ts';
+import { roleOf } from '../../../coordinator/data/file-names.ts';
+import { DataError } from '../../../shared/data/data-error.ts';
+import { checkProperty } from '../../support/property.ts';
+
+const choose = (...names: string[]) =>
+  chooseFiles(
+    names.map((name) => memoryFile(new Uint8Array(), name)),
+    '/own',
+    '--data',
+  );
+const refusal = (...names: string[]): string => {
+  try {
+    choose(...names);
+  } catch (error) {
+    expect(error).toBeInstanceOf(DataError);
+    return (error as Error).message;
+  }
+  throw new Error('it was chosen');
+};
+
+describe("a file's part is told by its path", () => {
+  it.each([
+    ['emnist-letters-train-images-idx3-ubyte.gz', 'train images of emnist-letters'],
+    ['gzip/emnist-letters-test-labels-idx1-ubyte.gz', 'test labels of gzip/emnist-letters'],
+    ['EMNIST/raw/emnist-letters-train-images-idx3-ubyte', 'train images of EMNIST/raw/emnist-letters'],
+    ['train-labels-idx1-ubyte/train-labels-idx1-ubyte', 'train labels of '],
+    ['T10K-LABELS.IDX1-UBYTE', 'test labels of '],
+    ['fashion-mnist_train.csv', 'train table of fashion-mnist'],
+    ['validation/images.idx', 'val images of '],
+    ['kmnist-train-imgs.npz', undefined],
+    ['train-images-idx3-ubyte.png', 'nothing'],
+    ['test_images.py', 'nothing'],
+    ['images-idx3-ubyte', 'nothing'],
+    ['train', 'nothing'],
+    [`train-images${' '.repeat(100_000)}x`, 'nothing'],
+  ])('%.60s', (path, expected) => {
+    const role = roleOf(path);
+    const told = role === null ? 'nothing' : `${role.split} ${role.kind} of ${role.set}`;
+    // The extension of NumPy is a part of the name like any other: the contents say what it is.
+    expect(told).toBe(expected ?? 'train images of kmnist-npz');
+  });
+});
+
+describe('of the files in a folder', () => {
+  const idx = ['train-images', 'train-labels', 't10k-images', 't10k-labels'];
+
+  it('the higher set is taken, and IDX files before a table', () => {
+    const below = idx.map((name) => `old/${name}`);
+    expect(choose(...below, ...idx, 'train.csv', 'test.csv').train.images?.name).toBe('train-images');
+    expect(choose(...below, 'train.csv', 'test.csv').train.table?.name).toBe('train.csv');
+    expect(choose(...below).test.labels?.name).toBe('old/t10k-labels');
+  });
+
+  it('test files are taken before validation files, wherever both are whole', () => {
+    const val = ['val-images', 'val-labels'];
+    expect(choose(...idx, ...val).test.images?.name).toBe('t10k-images');
+    expect(choose(...idx.slice(0, 3), ...val).test.images?.name).toBe('val-images');
+  });
+
+  it('parts of sets by several names go together where there is one of each kind', () => {
+    const { train, test } = choose('a-train-images', 'train-labels', 'b-test-images', 'test-labels');
+    expect([train.images?.name, test.images?.name]).toEqual(['a-train-images', 'b-test-images']);
+  });
+
+  it('missing ones are said beside those that are there', () => {
+    expect(refusal('train-images', 't10k-labels', 'notes.txt')).toBe(
+      '/own (from --data) lacks train labels and test images; found train-images, t10k-labels. ' +
+        'Put train-labels-idx1-ubyte, t10k-images-idx3-ubyte beside them, bare or packed (names with test or val are read too).',
+    );
+    expect(refusal()).toContain('holds no files');
+    expect(refusal('a.parquet', 'b.parquet', 'c')).toContain('2 .parquet, 1 without an extension');
+  });
+
+  it('a choice or a sentence comes of any names', () => {
+    const word = fc.constantFrom(
+      'train',
+      'test',
+      'val',
+      'images',
+      'labels',
+      'x',
+      '.csv',
+      '/',
+      '-',
+      ' (1)',
+      '.gz',
+      'é',
+    );
+    const name = fc.array(word, { minLength: 1, maxLength: 6 }).map((words) => words.join(''));
+    checkProperty(
+      fc.property(fc.array(fc.oneof(name, fc.string()), { maxLength: 12 }), (names) => {
+        try {
+          const { train, test } = choose(...names);
+          for (const files of [train, test]) {
+            expect(
+              files.table !== undefined || (files.images !== undefined && files.labels !== undefined),
+            ).toBe(true);
+          }
+        } catch (error) {
+          if (!(error instanceof DataError)) throw error;
+        }
+      }),
+      { seed: 3, numRuns: 500 },
+    );
+  });
+});

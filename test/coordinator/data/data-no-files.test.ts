@@ -1,0 +1,88 @@
+import { mkdir, symlink } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { unreadable } from '../../../coordinator/data/data-file.ts';
+import { zipBytes } from '../../support/zip-bytes.ts';
+import {
+  expectWhole,
+  fourFiles,
+  imagesFile,
+  labelsFile,
+  loadFolder,
+  refusalOf,
+  useScratch,
+  writeFiles,
+} from './data-folders.ts';
+
+const { scratch, refusal } = useScratch();
+
+describe('what is no file is named', () => {
+  const without = (): Record<string, Uint8Array> => {
+    const files = fourFiles();
+    delete files['train-images-idx3-ubyte'];
+    return files;
+  };
+  const path = (): string => join(scratch.root, 'own', 'train-images-idx3-ubyte');
+
+  it.each<[string, () => Promise<unknown>, string]>([
+    ['a folder', () => mkdir(path()), 'is a folder with nothing in it, not a file'],
+    ['a broken link', () => symlink('nowhere', path()), 'is a link to nowhere, where nothing is'],
+    [
+      'a link to itself',
+      () => symlink('train-images-idx3-ubyte', path()),
+      'is a link that leads in a circle',
+    ],
+  ])('%s', async (_, make, found) => {
+    await writeFiles(join(scratch.root, 'own'), without());
+    await make();
+    const message = await refusalOf(loadFolder(join(scratch.root, 'own')));
+    expect(message).toContain(`${path()} ${found}`);
+    expect(message).not.toMatch(/ENOENT|EISDIR|ELOOP/);
+  });
+
+  it.skipIf(process.platform === 'win32')('a socket, which like a pipe would never end', async () => {
+    await writeFiles(join(scratch.root, 'own'), without());
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(path(), resolve));
+    try {
+      expect(await refusalOf(loadFolder(join(scratch.root, 'own')))).toContain(
+        'is a pipe, a socket or a device',
+      );
+    } finally {
+      await new Promise((resolve) => server.close(resolve));
+    }
+  });
+
+  it('a link to a file is a file', async () => {
+    await writeFiles(join(scratch.root, 'own'), { ...without(), 'elsewhere/it': imagesFile });
+    await symlink(join('elsewhere', 'it'), path());
+    expectWhole(await loadFolder(join(scratch.root, 'own')));
+  });
+
+  it.each([
+    ['EACCES', 'you have no permission to read it'],
+    ['EIO', 'the disk reports an error'],
+    ['EWHATEVER', 'EWHATEVER'],
+  ])('a file that fails with %s', (code, found) => {
+    const { message } = unreadable('/data/it', Object.assign(new Error('raw words'), { code }));
+    expect(message).toBe(
+      `/data/it cannot be read: ${found}. Make it readable, or point --data at another folder.`,
+    );
+  });
+
+  it('other kinds of data, with their number and what is read', async () => {
+    const files = { 'cats/1.png': 'x', 'cats/2.png': 'x', 'dogs/3.png': 'x', 'pathmnist.npz': 'x' };
+    const message = await refusal(files);
+    expect(message).toContain('only files of other kinds (3 .png, 1 .npz)');
+    expect(message).toContain('CSV files of a label and pixels');
+    const npz = zipBytes({ 'train_images.npy': '\x93NUMPY', 'train_labels.npy': '\x93NUMPY' });
+    await writeFiles(join(scratch.root, 'own'), { 'pathmnist.npz': npz, 'train-labels': labelsFile });
+    expect(await refusalOf(loadFolder(join(scratch.root, 'own', 'pathmnist.npz')))).toContain(
+      'NumPy arrays (.npz)',
+    );
+    expect(await refusalOf(loadFolder(join(scratch.root, 'own', 'train-labels')))).toBe(
+      `${join(scratch.root, 'own', 'train-labels')} (from --data) is one file of a data set. Point --data at the folder that it is in: ${join(scratch.root, 'own')}.`,
+    );
+  });
+});

@@ -1,0 +1,395 @@
+"""One training step of many small models in Keras, as figures for another implementation to meet.
+
+How to run it:
+
+    python -m venv venv
+    . venv/bin/activate
+    pip install tensorflow-cpu==2.21 tf_keras==2.21 keras==3.15.1
+    python test/reference/keras_models.py > test/reference/keras-models.json
+
+With `--random N --seed S` it prints N models of random settings instead of those below, for a search by hand.
+
+Models are made by Keras 2 (tf_keras), a few by Keras 3; each with a topology as its to_json() writes it. To keep the file
+small, keys that are null, `module`, `registered_name` and `build_config` are left out of all but a few.
+
+Every tensor of a model is filled before the step, t counting trainable_weights and then non_trainable_weights:
+element i, row-major, is made from u = lowbias32(t * 1000003 + i + 1) / 2^32 in float64 (lowbias32: Chris Wellons' hash):
+0.5 + u for gamma and moving_variance, (2 u - 1) * 0.2 for other vectors, else (2 u - 1) * sqrt(6 / (fanIn + fanOut)).
+
+The batch: SAMPLES images, byte i is lowbias32(i + 77) mod 256, divided by 255 as float32; labels count up. The loss is
+the SUM of the categorical cross-entropy. A tensor that is not trained has, in the gradient's place, SAMPLES x the change
+that the step made to it. Dropout is off (rate 0): its masks are tested elsewhere. Batch normalization is not fused: fused,
+TensorFlow takes the unbiased variance for the moving one, which Keras 3 does not.
+
+Figures of a tensor's gradient g: its norm, and the sums of s_k[i] g[i] for k = 0..3, where s_k[i] is 1 if the highest bit
+of lowbias32(4 i + k + 99) is set, else -1: an error of a size d changes each by about d.
+"""
+
+import argparse
+import json
+import os
+import platform
+import random
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+import keras as keras3
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras2
+
+SHAPE = (9, 8, 2)
+SAMPLES = 4
+CLASSES = 3
+PROJECTIONS = 4
+
+
+def lowbias32(x):
+    x = x.astype(np.uint32)
+    x ^= x >> np.uint32(16)
+    x *= np.uint32(0x7FEB352D)
+    x ^= x >> np.uint32(15)
+    x *= np.uint32(0x846CA68B)
+    x ^= x >> np.uint32(16)
+    return x
+
+
+def hashed(size, start):
+    return lowbias32((np.arange(size, dtype=np.uint64) + np.uint64(start)) & np.uint64(0xFFFFFFFF))
+
+
+def filling(t, name, shape):
+    u = hashed(int(np.prod(shape)), t * 1000003 + 1).astype(np.float64) / 2.0**32
+    if name.split(":")[0].endswith(("gamma", "moving_variance")):
+        values = 0.5 + u
+    elif len(shape) < 2:
+        values = (2 * u - 1) * 0.2
+    else:
+        field = int(np.prod(shape[:-2]))
+        values = (2 * u - 1) * np.sqrt(6 / (field * shape[-2] + field * shape[-1]))
+    return values.astype(np.float32).reshape(shape)
+
+
+def batch():
+    size = SAMPLES * int(np.prod(SHAPE))
+    pixels = (hashed(size, 77) % np.uint32(256)).astype(np.float32).reshape((SAMPLES, *SHAPE))
+    return pixels / np.float32(255), np.arange(SAMPLES) % CLASSES
+
+
+def step(keras, model):
+    """Loss, tensors (name, shape, trainable) and their gradients; fills the model's weights before."""
+    if keras is keras2:
+        for layer in model._flatten_layers(include_self=False):
+            if hasattr(layer, "fused"):
+                layer.fused = False
+    trainable = list(model.trainable_weights)
+    others = [w for w in model.non_trainable_weights if "seed" not in w.name]
+    weights = trainable + others
+    for t, weight in enumerate(weights):
+        weight.assign(filling(t, weight.name, tuple(weight.shape)))
+    before = [np.array(w) for w in others]
+    images, labels = batch()
+    images = images.reshape((SAMPLES, *model.input_shape[1:])) if model.input_shape[1] else images
+    with tf.GradientTape() as tape:
+        probabilities = model(images, training=True)
+        loss = keras.losses.CategoricalCrossentropy(reduction="sum")(
+            np.eye(CLASSES, dtype=np.float32)[labels], probabilities
+        )
+    variables = [w.value if keras is keras3 else w for w in trainable]
+    gradients = [np.array(tf.convert_to_tensor(g)) for g in tape.gradient(loss, variables)]
+    changes = [(np.array(w) - b) * SAMPLES for w, b in zip(others, before)]
+    tensors = [(w.name, list(w.shape), i < len(trainable)) for i, w in enumerate(weights)]
+    return float(loss), tensors, gradients + changes
+
+
+def figures(gradient):
+    g = gradient.reshape(-1).astype(np.float64)
+    signs = (hashed(PROJECTIONS * g.size, 99) >> np.uint32(31)).astype(np.float64).reshape(-1, PROJECTIONS) * 2 - 1
+    return {"norm": short(np.linalg.norm(g)), "projections": [short(x) for x in signs.T @ g]}
+
+
+def short(value):
+    return float(f"{value:.7g}")
+
+
+def smaller(value):
+    """A topology without what says nothing."""
+    if isinstance(value, list):
+        return [smaller(x) for x in value]
+    if not isinstance(value, dict):
+        return value
+    left_out = ("module", "registered_name", "build_config", "compile_config", "backend")
+    return {k: smaller(v) for k, v in value.items() if v is not None and k not in left_out}
+
+
+def record(name, keras, model, whole=False):
+    topology = json.loads(model.to_json())
+    loss, tensors, gradients = step(keras, model)
+    return {
+        "name": name,
+        "topology": topology if whole else smaller(topology),
+        "loss": short(loss),
+        "tensors": [
+            {"shape": shape, "trainable": trained, **figures(g)} for (_, shape, trained), g in zip(tensors, gradients)
+        ],
+    }
+
+
+# The models. Each is small, and uneven in every direction, so that nothing exchanged goes unseen.
+
+
+def image(*layers, keras=keras2, head=True):
+    """Layers on images, and what makes classes of their output."""
+    end = [keras.layers.Flatten(), keras.layers.Dense(CLASSES, activation="softmax")] if head else []
+    return keras.Sequential([keras.layers.Input(SHAPE), *layers, *end])
+
+
+def rows(*layers, keras=keras2, **options):
+    """Layers on sequences of 9 vectors of 16."""
+    return image(keras.layers.Reshape((9, 16)), *layers, keras=keras, **options)
+
+
+def graph(make, keras=keras2):
+    """A functional model; make(input) gives what the classes are made of."""
+    start = keras.layers.Input(SHAPE)
+    x = keras.layers.Flatten()(make(start))
+    return keras.Model(start, keras.layers.Dense(CLASSES, activation="softmax")(x))
+
+
+def frozen(layer):
+    layer.trainable = False
+    return layer
+
+
+def kinds():
+    L = keras2.layers
+    conv = lambda **more: L.Conv2D(3, 3, **more)
+    dense = lambda **more: L.Dense(5, **more)
+
+    activations = ["linear", "relu", "relu6", "sigmoid", "tanh", "softmax", "elu", "selu", "softplus", "softsign"]
+    for name in [*activations, "swish", "gelu", "hard_sigmoid"]:
+        yield f"Dense {name}", image(L.Flatten(), dense(activation=name))
+    yield "Dense without bias", image(L.Flatten(), dense(use_bias=False))
+    yield "Dense on images", image(dense(activation="relu"), L.Permute((2, 3, 1)), dense())
+    yield "Activation", image(conv(), L.Activation("tanh"), L.Flatten(), L.Dense(CLASSES), L.Softmax(), head=False)
+
+    for padding in ["valid", "same"]:
+        yield f"Conv1D {padding}", rows(L.Conv1D(3, 4, strides=2, padding=padding, activation="relu"))
+        yield f"Conv2D {padding}", image(L.Conv2D(3, (2, 3), strides=(2, 1), padding=padding, use_bias=False))
+        yield f"Conv2DTranspose {padding}", image(L.Conv2DTranspose(3, (3, 2), strides=(2, 2), padding=padding))
+        yield f"SeparableConv2D {padding}", image(L.SeparableConv2D(3, (3, 3), depth_multiplier=2, padding=padding))
+        yield f"DepthwiseConv2D {padding}", image(L.DepthwiseConv2D((3, 3), strides=2, depth_multiplier=3, padding=padding))
+        yield f"Conv3D {padding}", image(L.Reshape((9, 4, 2, 2)), L.Conv3D(3, (3, 2, 1), padding=padding))
+        for pool in [L.MaxPooling2D, L.AveragePooling2D]:
+            yield f"{pool.__name__} {padding}", image(conv(), pool((3, 2), strides=(2, 1), padding=padding))
+            yield f"{pool.__name__} {padding} by itself", image(conv(padding="same"), pool((4, 3), padding=padding))
+        for pool in [L.MaxPooling1D, L.AveragePooling1D]:
+            yield f"{pool.__name__} {padding}", rows(dense(), pool(4, strides=3, padding=padding))
+        for pool in [L.MaxPooling3D, L.AveragePooling3D]:
+            cube = L.Reshape((9, 4, 2, 2))
+            yield f"{pool.__name__} {padding}", image(cube, L.Dense(3), pool((2, 3, 2), strides=2, padding=padding))
+    for pool in [L.GlobalAveragePooling2D, L.GlobalMaxPooling2D]:
+        yield pool.__name__, image(conv(), pool(), L.Dense(CLASSES, activation="softmax"), head=False)
+    for pool in [L.GlobalAveragePooling1D, L.GlobalMaxPooling1D]:
+        yield pool.__name__, rows(dense(), pool(), L.Dense(CLASSES, activation="softmax"), head=False)
+    yield "UpSampling2D nearest", image(conv(), L.UpSampling2D((2, 3)), conv())
+    yield "UpSampling2D bilinear", image(conv(), L.UpSampling2D((2, 3), interpolation="bilinear"), conv())
+    yield "ZeroPadding2D and Cropping2D", image(
+        L.ZeroPadding2D(((1, 0), (2, 3))), conv(), L.Cropping2D(((0, 1), (2, 1))), L.ZeroPadding2D(1), L.Cropping2D((1, 2))
+    )
+    yield "RepeatVector", image(L.Flatten(), dense(), L.RepeatVector(3), L.Dense(2))
+    yield "Flatten, channels first", image(L.Flatten(data_format="channels_first"), dense())
+
+    yield "ReLU", image(conv(), L.ReLU())
+    yield "ReLU max_value", image(conv(), L.ReLU(max_value=0.3))
+    yield "ReLU negative_slope", image(conv(), L.ReLU(negative_slope=0.2))
+    yield "ReLU threshold", image(conv(), L.ReLU(threshold=0.1))
+    yield "ReLU of all", image(conv(), L.ReLU(max_value=0.5, negative_slope=0.3, threshold=0.1))
+    yield "LeakyReLU", image(conv(), L.LeakyReLU(alpha=0.1))
+    yield "PReLU", image(conv(), L.PReLU())
+    yield "PReLU shared", image(conv(), L.PReLU(shared_axes=[1, 2]))
+    yield "ELU", image(conv(), L.ELU())
+    yield "Softmax within", image(conv(), L.Softmax(), conv())
+
+    yield "BatchNormalization", image(conv(), L.BatchNormalization(momentum=0.9, epsilon=0.01), conv())
+    yield "BatchNormalization of vectors", image(L.Flatten(), dense(), L.BatchNormalization(), L.ReLU())
+    yield "BatchNormalization of sequences", rows(dense(), L.BatchNormalization())
+    yield "BatchNormalization, frozen", image(conv(), frozen(L.BatchNormalization()), L.ReLU())
+    yield "BatchNormalization without center", image(conv(), L.BatchNormalization(center=False))
+    yield "BatchNormalization without scale", image(conv(), L.BatchNormalization(scale=False))
+    yield "BatchNormalization without both", image(conv(), L.BatchNormalization(center=False, scale=False))
+    yield "BatchNormalization of rows", image(conv(), L.BatchNormalization(axis=1))
+    yield "LayerNormalization", image(conv(), L.LayerNormalization(epsilon=0.01))
+    yield "LayerNormalization of vectors", image(L.Flatten(), dense(), L.LayerNormalization())
+    yield "LayerNormalization of sequences", rows(dense(), L.LayerNormalization())
+    yield "LayerNormalization of three axes", image(conv(), L.LayerNormalization(axis=(1, 2, 3)))
+    yield "LayerNormalization without center", image(conv(), L.LayerNormalization(center=False))
+    yield "LayerNormalization without scale", image(conv(), L.LayerNormalization(scale=False))
+    yield "LayerNormalization of rows", image(conv(), L.LayerNormalization(axis=1))
+
+    for merge in [L.Add, L.Multiply, L.Average, L.Maximum, L.Minimum]:
+        yield merge.__name__, graph(lambda x, merge=merge: merge()([conv()(x), conv()(x), conv()(x)]))
+    yield "Add of a channel", graph(lambda x: L.Add()([L.Conv2D(1, 3)(x), conv()(x)]))
+    yield "Concatenate", graph(lambda x: L.Concatenate()([conv()(x), L.Conv2D(2, 3)(x)]))
+    yield "Concatenate of rows", graph(lambda x: L.Concatenate(axis=1)([conv()(x), L.Conv2D(3, (2, 3))(x)]))
+    flat = lambda x: dense()(L.Flatten()(x))
+    yield "Dot", graph(lambda x: L.Dot(axes=1)([flat(x), flat(x)]))
+    yield "Dot normalized", graph(lambda x: L.Dot(axes=-1, normalize=True)([flat(x), flat(x)]))
+    series = lambda x: L.Dense(4)(L.Reshape((9, 16))(x))
+    yield "Dot of sequences", graph(lambda x: L.Dot(axes=2)([series(x), series(x)]))
+    yield "Dot of a sequence and a vector", graph(lambda x: L.Dot(axes=(2, 1))([series(x), L.Dense(4)(flat(x))]))
+    yield "Dot across", graph(lambda x: L.Dot(axes=(1, 2))([series(x), L.Permute((2, 1))(series(x))]))
+    yield "Dot over time", graph(lambda x: L.Dot(axes=(1, 1))([series(x), series(x)]))
+
+    for recurrent in [L.SimpleRNN, L.LSTM, L.GRU]:
+        name = recurrent.__name__
+        more = {"reset_after": False} if recurrent is L.GRU else {}
+        yield name, rows(recurrent(4, **more))
+        yield f"{name} of sequences", rows(recurrent(4, return_sequences=True, go_backwards=True, use_bias=False, **more))
+        for merge in ["concat", "sum", "ave", "mul"]:
+            both = L.Bidirectional(recurrent(3, return_sequences=merge != "sum", **more), merge_mode=merge)
+            yield f"Bidirectional {name}, {merge}", rows(both)
+    yield "LSTM of other activations", rows(L.LSTM(3, activation="relu", recurrent_activation="hard_sigmoid", unroll=True))
+    yield "GRU, reset after", rows(L.GRU(4))
+    yield "GRU, reset after, of sequences", rows(L.GRU(4, return_sequences=True, use_bias=False))
+    yield "RNN of cells", rows(L.RNN([L.LSTMCell(4), L.GRUCell(3, reset_after=False), L.SimpleRNNCell(2)]))
+    yield "TimeDistributed Dense", rows(L.TimeDistributed(dense(activation="relu")))
+    yield "TimeDistributed Conv2D", image(L.Reshape((3, 3, 8, 2)), L.TimeDistributed(L.Conv2D(2, (2, 3), padding="same")))
+    yield "TimeDistributed BatchNormalization", rows(dense(), L.TimeDistributed(L.BatchNormalization()))
+    yield "Embedding", image(L.Rescaling(9), L.Flatten(), L.Embedding(10, 3), L.GlobalAveragePooling1D(), dense())
+    yield "Rescaling", image(L.Rescaling(2, offset=-1), conv())
+
+    first = {"data_format": "channels_first"}
+    yield "channels first", image(
+        L.Permute((3, 1, 2)),
+        L.ZeroPadding2D(1, **first),
+        L.Cropping2D(((1, 0), (0, 1)), **first),
+        L.UpSampling2D((1, 2), **first),
+        L.Flatten(**first),
+    )
+    yield "Dropout", image(L.Dropout(0.0), conv(), L.SpatialDropout2D(0.0))
+
+    yield "frozen Conv2D", image(frozen(conv()), conv())
+    yield "a shared layer", graph(lambda x: (lambda one: L.Add()([one(x), one(L.Cropping2D(0)(x))]))(conv()))
+    nested = lambda: keras2.Sequential([L.Input(SHAPE), conv(), L.BatchNormalization(), L.ReLU()])
+    yield "a model within", image(nested(), conv())
+    yield "a frozen model within", image(frozen(nested()), conv())
+    yield "a frozen model called for inference", graph(lambda x: (lambda one: conv()(one(x, training=False)))(frozen(nested())))
+    yield "a model called for inference", graph(lambda x: conv()(nested()(x, training=False)))
+    tower = lambda name: keras2.Sequential([L.Input(SHAPE), L.Conv2D(2, 3, name="c"), L.ReLU(name="r")], name=name)
+    yield "two models with layers of one name", graph(lambda x: L.Add()([tower("a")(x), tower("b")(x)]))
+    yield "open sizes", keras2.Sequential(
+        [L.Input((None, None, 2)), conv(), L.GlobalAveragePooling2D(), L.Dense(CLASSES, activation="softmax")]
+    )
+    yield "flat input", keras2.Sequential([L.Input((144,)), dense(activation="relu"), L.Dense(CLASSES, activation="softmax")])
+    yield "softmax of pixels", image(L.Conv2D(CLASSES, (9, 8), activation="softmax"), L.Flatten(), head=False)
+
+
+def kinds3():
+    """Models of Keras 3, whose files differ."""
+    L = keras3.layers
+    sequence = lambda *layers: rows(*layers, keras=keras3)
+    yield "Keras 3: Conv2D", image(L.Conv2D(3, 3, activation="silu"), L.MaxPooling2D(2), L.Dropout(0.0), keras=keras3)
+    yield "Keras 3: LeakyReLU", image(L.Conv2D(3, 3), L.LeakyReLU(negative_slope=0.05), keras=keras3)
+    yield "Keras 3: ReLU", image(L.Conv2D(3, 3), L.ReLU(negative_slope=0.3), keras=keras3)
+    yield "Keras 3: BatchNormalization", image(L.Conv2D(3, 3), L.BatchNormalization(), keras=keras3)
+    yield "Keras 3: LSTM", sequence(L.LSTM(3))
+    yield "Keras 3: Bidirectional", sequence(L.Bidirectional(L.LSTM(3, return_sequences=True)))
+    yield "Keras 3: GRU", sequence(L.GRU(3))
+    branch = lambda x: L.Concatenate()([L.Conv2D(2, 3)(x), L.SeparableConv2D(3, 3)(x)])
+    yield "Keras 3: functional", graph(branch, keras=keras3)
+    inner = lambda: keras3.Sequential([L.Input(SHAPE), L.Conv2D(2, 3), L.BatchNormalization()])
+    yield "Keras 3: a frozen model called for inference", graph(
+        lambda x: frozen(inner())(x, training=False), keras=keras3
+    )
+
+
+def random_models(count, seed):
+    """Layers of random settings, one or two in a model."""
+    draw = random.Random(seed)
+    L = keras2.layers
+    pick = draw.choice
+    few = lambda most=3: draw.randint(1, most)
+    pair = lambda most=3: (few(most), few(most))
+    padding = lambda: pick(["valid", "same"])
+    bias = lambda: {"use_bias": pick([True, False]), "activation": pick(["linear", "relu", "tanh", "selu", "gelu"])}
+    normal = lambda: {"center": pick([True, False]), "scale": pick([True, False]), "epsilon": pick([1e-3, 1e-2])}
+    on_images = [
+        lambda: L.Conv2D(few(4), pair(), strides=pair(2), padding=padding(), **bias()),
+        lambda: L.Conv2DTranspose(few(), pair(), strides=pair(2), padding=padding(), **bias()),
+        lambda: L.SeparableConv2D(few(), pair(), depth_multiplier=few(2), padding=padding(), **bias()),
+        lambda: L.DepthwiseConv2D(pair(), depth_multiplier=few(2), padding=padding(), **bias()),
+        lambda: L.MaxPooling2D(pair(), strides=pick([None, pair(2)]), padding=padding()),
+        lambda: L.AveragePooling2D(pair(), strides=pick([None, pair(2)]), padding=padding()),
+        lambda: L.UpSampling2D(pair(2), interpolation=pick(["nearest", "bilinear"])),
+        lambda: L.ZeroPadding2D((pair(2), pair(2))),
+        lambda: L.Cropping2D(((draw.randint(0, 1), 1), (1, draw.randint(0, 1)))),
+        lambda: L.BatchNormalization(axis=pick([-1, 3, 2, 1]), momentum=pick([0.9, 0.5]), **normal()),
+        lambda: L.LayerNormalization(axis=pick([-1, 3, 2, 1, (1, 2), (1, 3), (2, 3), (1, 2, 3)]), **normal()),
+        lambda: L.ReLU(pick([None, 0.4]), pick([0, 0.2]), pick([0, 0.1])),
+        lambda: L.LeakyReLU(alpha=pick([0.3, 0.01])),
+        lambda: L.PReLU(shared_axes=pick([None, [1], [1, 2], [3]])),
+        lambda: L.Permute(pick([(1, 3, 2), (3, 1, 2), (2, 1, 3)])),
+        lambda: L.Dense(few(5), **bias()),
+        lambda: L.Softmax(),
+    ]
+    on_rows = [
+        lambda: L.Conv1D(few(4), few(), strides=few(2), padding=padding(), **bias()),
+        lambda: L.MaxPooling1D(few(), strides=pick([None, few(2)]), padding=padding()),
+        lambda: L.AveragePooling1D(few(), strides=pick([None, few(2)]), padding=padding()),
+        lambda: L.LSTM(few(4), return_sequences=True, go_backwards=pick([True, False]), use_bias=pick([True, False])),
+        lambda: L.GRU(few(4), return_sequences=True, reset_after=pick([True, False]), use_bias=pick([True, False])),
+        lambda: L.SimpleRNN(few(4), return_sequences=True, activation=pick(["tanh", "relu"])),
+        lambda: L.Bidirectional(
+            L.LSTM(few(3), return_sequences=True, go_backwards=pick([True, False])), merge_mode=pick(["concat", "ave"])
+        ),
+        lambda: L.BatchNormalization(axis=pick([-1, 1]), **normal()),
+        lambda: L.LayerNormalization(axis=pick([-1, 1, (1, 2)]), **normal()),
+        lambda: L.TimeDistributed(L.Dense(few(4))),
+        lambda: L.TimeDistributed(L.BatchNormalization()),
+        lambda: L.Dense(few(5), **bias()),
+        lambda: L.PReLU(),
+    ]
+    made = 0
+    while made < count:
+        make, wrap = pick([(on_images, image), (on_rows, rows)])
+        layers = [pick(make)() for _ in range(few(3))]
+        if draw.random() < 0.25:
+            pick(layers).trainable = False
+        try:
+            model = wrap(*layers)
+        except ValueError:
+            continue
+        made += 1
+        yield f"random {made}: " + ", ".join(type(layer).__name__ for layer in layers), model
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--random", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    if options.random > 0:
+        records = [record(name, keras2, model) for name, model in random_models(options.random, options.seed)]
+    else:
+        records = [record(name, keras2, model, whole=name == "Conv2D same") for name, model in kinds()]
+        records += [record(name, keras3, model, whole="functional" in name) for name, model in kinds3()]
+    versions = {
+        "tf_keras": keras2.__version__,
+        "keras": keras3.__version__,
+        "tensorflow": tf.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+    line = lambda value: json.dumps(value, separators=(",", ":"))
+    head = {"madeBy": "test/reference/keras_models.py", "versions": versions}
+    head |= {"sampleShape": SHAPE, "samples": SAMPLES, "classes": CLASSES}
+    lines = ",\n".join(line(each) for each in records)
+    sys.stdout.write(line(head)[:-1] + ',"models":[\n' + lines + "\n]}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+import * as tf from '@tensorflow/tfjs';
+import { expect } from 'vitest';
+import { registerAveragePoolGradients } from '../../../shared/engine/average-pool-gradient.ts';
+import type { GuardedHeap } from '../../support/guarded-heap.ts';
+import {
+  averagePool,
+  averagePoolGradient,
+  convFilterGradient,
+  convForward,
+  convInputGradient,
+  maxPool,
+  maxPoolGradient,
+  sized,
+  type ConvGeometry,
+} from '../../support/reference-kernels.ts';
+import { tfPad, values } from './arbitraries.ts';
+import { runKernel } from './wasm-backend.ts';
+
+/** Of a sum of products of values within -1 .. 1, by the root of how many there are: a sum near zero has no digits left. */
+const TOLERANCE = 1e-5;
+
+function expectClose(actual: Float32Array, expected: Float64Array, terms: number): void {
+  expect(actual).toHaveLength(expected.length);
+  const largest = expected.reduce((most, value, i) => {
+    const difference = Math.abs(value - actual[i]!);
+    return Number.isNaN(difference) ? Infinity : Math.max(most, difference);
+  }, 0);
+  expect(largest).toBeLessThan(TOLERANCE * Math.sqrt(terms));
+}
+
+const tensor = (shape: number[], salt: number): tf.Tensor =>
+  tf.tensor(values(tf.util.sizeFromShape(shape), salt), shape);
+
+/** Whether an output of this geometry has no element. */
+export function isEmpty(g: ConvGeometry): boolean {
+  const { outHeight, outWidth } = sized(g);
+  return outHeight <= 0 || outWidth <= 0;
+}
+
+/**
+ * Compares a convolution, or depthwise one, and its gradients with plain loops, and looks for what was written or read beyond the
+ * tensors.
+ * @param multiplier of a depthwise convolution, or undefined
+ */
+export function checkConvolution(g: ConvGeometry, heap: GuardedHeap, multiplier?: number): void {
+  const { outHeight, outWidth } = sized(g);
+  const depthwise = multiplier !== undefined;
+  const x = tensor([g.batch, g.height, g.width, g.channels], 1);
+  const dy = tensor([g.batch, outHeight, outWidth, depthwise ? g.channels * multiplier : g.filters], 2);
+  const filter = tensor([g.filterHeight, g.filterWidth, g.channels, multiplier ?? g.filters], 3);
+  const attrs = { strides: [g.strideY, g.strideX], pad: tfPad(g), dataFormat: 'NHWC', dilations: [1, 1] };
+  const names = depthwise
+    ? ([
+        'DepthwiseConv2dNative',
+        'DepthwiseConv2dNativeBackpropFilter',
+        'DepthwiseConv2dNativeBackpropInput',
+      ] as const)
+    : (['Conv2D', 'Conv2DBackpropFilter', 'Conv2DBackpropInput'] as const);
+  const [forward, byFilter, byInput] = [
+    runKernel(names[0], { x, filter }, attrs),
+    runKernel(names[1], { x, dy }, { ...attrs, filterShape: filter.shape }),
+    runKernel(names[2], { dy, filter }, { ...attrs, inputShape: x.shape }),
+  ];
+  heap.check();
+  const [xs, dys, filters] = [x.dataSync(), dy.dataSync(), filter.dataSync()];
+  expect([forward.shape, byFilter.shape, byInput.shape]).toEqual([dy.shape, filter.shape, x.shape]);
+  const taps = g.filterHeight * g.filterWidth;
+  expectClose(forward.values, convForward(xs, filters, g, multiplier), taps * g.channels);
+  const pixels = g.batch * outHeight * outWidth;
+  expectClose(byFilter.values, convFilterGradient(xs, dys, g, multiplier), pixels);
+  expectClose(byInput.values, convInputGradient(filters, dys, g, multiplier), taps * g.filters);
+  tf.dispose([x, dy, filter]);
+}
+
+/** The same of a max-pool and an average pool, whose filters are their channels. */
+export function checkPools(geometry: ConvGeometry, heap: GuardedHeap): void {
+  const g = { ...geometry, filters: geometry.channels };
+  const { outHeight, outWidth } = sized(g);
+  registerAveragePoolGradients(tf);
+  const x = tensor([g.batch, g.height, g.width, g.channels], 4) as tf.Tensor4D;
+  const dy = tensor([g.batch, outHeight, outWidth, g.channels], 5) as tf.Tensor4D;
+  const window = [[g.filterHeight, g.filterWidth], [g.strideY, g.strideX], tfPad(g)] as Parameters<
+    typeof tf.maxPool
+  > extends [unknown, ...infer Rest]
+    ? Rest
+    : never;
+  const [xs, dys] = [x.dataSync(), dy.dataSync()];
+  for (const [pool, value, gradient] of [
+    [tf.maxPool, maxPool(xs, g), maxPoolGradient(xs, dys, g)],
+    [tf.avgPool, averagePool(xs, g), averagePoolGradient(dys, g)],
+  ] as const) {
+    const found = tf.tidy(() => {
+      const { value: y, grad } = tf.valueAndGrad((t: tf.Tensor) => pool(t as tf.Tensor4D, ...window))(x, dy);
+      return [y.dataSync<'float32'>().slice(), grad.dataSync<'float32'>().slice()] as const;
+    });
+    heap.check();
+    expectClose(found[0], value, 1);
+    expectClose(found[1], gradient, outHeight * outWidth);
+  }
+  tf.dispose([x, dy]);
+}

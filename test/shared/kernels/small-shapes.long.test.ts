@@ -1,0 +1,44 @@
+import * as tf from '@tensorflow/tfjs';
+import { afterEach, beforeAll, beforeEach, describe, it } from 'vitest';
+import { guardHeap, type GuardedHeap } from '../../support/guarded-heap.ts';
+import { testSeed } from '../../support/property.ts';
+import { checkConvolution, checkPools } from './check-shape.ts';
+import { smallShapes } from './small-shapes.ts';
+import { startWasm, variants } from './wasm-backend.ts';
+
+const TIMEOUT_MS = 600_000;
+
+describe.each(variants)('kernels on every small image, guarded on both sides, $name', ({ simd }) => {
+  let heap: GuardedHeap;
+  beforeAll(() => startWasm(simd));
+  beforeEach(() => {
+    heap = guardHeap(tf.backend());
+  });
+  afterEach(() => heap.restore());
+
+  it(
+    'give what plain loops give in convolutions, and touch nothing else',
+    () => {
+      for (const g of smallShapes(testSeed(13), 0)) checkConvolution(g, heap);
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    'in depthwise convolutions',
+    () => {
+      let count = 0;
+      for (const g of smallShapes(testSeed(14), 0))
+        if (count++ % 4 === 0) checkConvolution(g, heap, 1 + (count % 3));
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    'in pools, with windows larger than the image as well',
+    () => {
+      for (const g of smallShapes(testSeed(15), 2)) checkPools(g, heap);
+    },
+    TIMEOUT_MS,
+  );
+});

@@ -1,0 +1,78 @@
+import * as tf from '@tensorflow/tfjs';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Purpose, randomStream } from '../../../shared/random/stream.ts';
+import { guardHeap, type GuardedHeap } from '../../support/guarded-heap.ts';
+import { testSeed } from '../../support/property.ts';
+import { checkConvolution, checkPools } from './check-shape.ts';
+import { smallShapes } from './small-shapes.ts';
+import { runKernel, startWasm, variants } from './wasm-backend.ts';
+
+/** One in so many of all shapes; small-shapes.long.test.ts has all of them. */
+const ONE_IN = 250;
+
+describe.each(variants)('kernels on small images, guarded on both sides, $name', ({ simd }) => {
+  let heap: GuardedHeap;
+  beforeAll(() => startWasm(simd));
+  beforeEach(() => {
+    heap = guardHeap(tf.backend());
+  });
+  afterEach(() => heap.restore());
+
+  it('give what plain loops give, and touch nothing else', () => {
+    const seed = testSeed(12);
+    const stream = randomStream(seed, Purpose.drawnDigits);
+    let count = 0;
+    for (const g of smallShapes(seed, 2)) {
+      if (stream.below(ONE_IN) > 0) continue;
+      checkConvolution(g, heap);
+      checkConvolution(g, heap, 1 + (count % 3));
+      checkPools(g, heap);
+      count++;
+    }
+    expect(count).toBeGreaterThan(50);
+  });
+
+  it('write nothing where the output is empty', () => {
+    const x = tf.ones([2, 2, 2, 4]);
+    for (const channels of [4, 5]) {
+      const filter = tf.ones([3, 3, 4, channels]);
+      const attrs = { strides: [1, 1], pad: 'valid', dataFormat: 'NHWC', dilations: [1, 1] };
+      const empty = tf.tensor4d([], [2, 0, 0, channels]);
+      expect(runKernel('Conv2D', { x, filter }, attrs).shape).toEqual([2, 0, 0, channels]);
+      expect(runKernel('FusedConv2D', { x, filter }, { ...attrs, activation: 'relu' }).shape).toEqual([
+        2,
+        0,
+        0,
+        channels,
+      ]);
+      expect(runKernel('DepthwiseConv2dNative', { x, filter }, attrs).shape).toEqual([2, 0, 0, 4 * channels]);
+      heap.check();
+      const byFilter = runKernel(
+        'Conv2DBackpropFilter',
+        { x, dy: empty },
+        { ...attrs, filterShape: filter.shape },
+      );
+      expect(byFilter.values).toEqual(new Float32Array(filter.size));
+      const byInput = runKernel(
+        'Conv2DBackpropInput',
+        { dy: empty, filter },
+        { ...attrs, inputShape: x.shape },
+      );
+      expect(byInput.values).toEqual(new Float32Array(x.size));
+      heap.check();
+      tf.dispose([filter, empty]);
+    }
+    for (const name of ['MaxPool', 'AvgPool']) {
+      const pool = { filterSize: [3, 3], strides: [1, 1], pad: 'valid' };
+      expect(runKernel(name, { x }, pool).shape).toEqual([2, 0, 0, 4]);
+      heap.check();
+    }
+    const [a, b] = [tf.tensor3d([], [1, 3, 0]), tf.tensor3d([], [1, 0, 5])];
+    const product = runKernel('BatchMatMul', { a, b }, { transposeA: false, transposeB: false });
+    expect(product).toEqual({ shape: [1, 3, 5], values: new Float32Array(15) });
+    const fused = { transposeA: false, transposeB: false, activation: 'linear' };
+    if (simd) expect(runKernel('_FusedMatMul', { a, b }, fused)).toEqual(product);
+    heap.check();
+    tf.dispose([x, a, b]);
+  });
+});

@@ -1,0 +1,158 @@
+import { describe, expect, it } from 'vitest';
+import { fitInput, takesBytes } from '../../../shared/model/fit-input.ts';
+import type { Topology } from '../../../shared/model/job.ts';
+
+interface Layer {
+  readonly class_name: string;
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+const layer = (class_name: string, config: object = {}) => ({ class_name, config });
+const input = (...shape: (number | null)[]) =>
+  layer('InputLayer', { name: 'in', batch_input_shape: [null, ...shape], dtype: 'float32' });
+const dense = {
+  ...layer('Dense', { name: 'out', units: 3 }),
+  name: 'out',
+  inbound_nodes: [[['in', 0, 0, {}]]],
+};
+const sequential = (...layers: object[]): Topology => ({
+  class_name: 'Sequential',
+  config: { name: 'm', layers },
+});
+const functional = (...layers: object[]): Topology => ({
+  class_name: 'Functional',
+  config: { name: 'm', layers, input_layers: [['in', 0, 0]], output_layers: [['out', 0, 0]] },
+});
+const layers = (topology: Topology | null): Layer[] =>
+  (topology as unknown as { config: { layers: Layer[] } } | null)?.config.layers ?? [];
+const IMAGES = [28, 28, 1];
+/** [class, configuration] of what comes first, and the number of layers. */
+const first = (topology: Topology | null) => {
+  const [one, two] = layers(topology);
+  return [one?.class_name, one?.config, two?.class_name, layers(topology).length];
+};
+
+describe('fitInput', () => {
+  it.each<[string, (number | null)[], readonly number[]]>([
+    ['as it is', [28, 28, 1], IMAGES],
+    ['with open sizes', [null, null, 1], IMAGES],
+    ['with all sizes open', [null, null, null], [9, 8, 2]],
+  ])('leaves an input %s', (_, shape, data) => {
+    const batch_input_shape = [null, ...data];
+    expect(first(fitInput(sequential(input(...shape), dense), data))).toMatchObject([
+      'InputLayer',
+      { batch_input_shape },
+      'Dense',
+      2,
+    ]);
+  });
+
+  it.each<[number[], readonly number[]]>([
+    [[784], IMAGES],
+    [[28, 28], IMAGES],
+    [[28, 28, 1, 1], IMAGES],
+    [[144], [9, 8, 2]],
+  ])('reshapes samples for an input of %j', (shape, data) => {
+    const expected = { target_shape: shape, batch_input_shape: [null, ...data] };
+    expect(first(fitInput(sequential(input(...shape), dense), data))).toMatchObject([
+      'Reshape',
+      expected,
+      'Dense',
+      2,
+    ]);
+    const itself = layer('Dense', { name: 'out', batch_input_shape: [null, ...shape] });
+    expect(first(fitInput(sequential(itself), data))).toMatchObject(['Reshape', expected, 'Dense', 2]);
+  });
+
+  it('puts the channels first where the model has them there', () => {
+    const topology = fitInput(sequential(input(2, 9, 8), dense), [9, 8, 2]);
+    expect(first(topology)).toMatchObject([
+      'Permute',
+      { dims: [3, 1, 2], batch_input_shape: [null, 9, 8, 2] },
+      'Dense',
+      2,
+    ]);
+  });
+
+  it('keeps the calls of a functional model', () => {
+    const topology = fitInput(functional({ ...input(784), name: 'in', inbound_nodes: [] }, dense), IMAGES);
+    expect(topology?.config).toMatchObject({
+      input_layers: [['samples', 0, 0]],
+      output_layers: [['out', 0, 0]],
+    });
+    expect(layers(topology)).toMatchObject([
+      {
+        class_name: 'InputLayer',
+        config: { name: 'samples', batch_input_shape: [null, 28, 28, 1] },
+        inbound_nodes: [],
+      },
+      {
+        class_name: 'Reshape',
+        config: { name: 'in', target_shape: [784] },
+        inbound_nodes: [[['samples', 0, 0, {}]]],
+      },
+      { class_name: 'Dense', inbound_nodes: [[['in', 0, 0, {}]]] },
+    ]);
+  });
+
+  it('finds the input of a model that comes first', () => {
+    const topology = fitInput(sequential({ ...sequential(input(784), dense) }), IMAGES);
+    expect(first(topology)).toMatchObject(['Reshape', { target_shape: [784] }, 'Sequential', 2]);
+  });
+
+  it.each<[string, Topology, readonly number[]]>([
+    ['another size', sequential(input(32, 32, 3), dense), IMAGES],
+    ['rows that could be cut otherwise', sequential(input(14, 56), dense), IMAGES],
+    ['two channels in one axis', sequential(input(9, 16), dense), [9, 8, 2]],
+    ['an open size in another number of axes', sequential(input(null), dense), IMAGES],
+    ['no shape', sequential(dense), IMAGES],
+    ['no layer', sequential(), IMAGES],
+    [
+      'two inputs',
+      {
+        class_name: 'Functional',
+        config: {
+          layers: [input(784)],
+          input_layers: [
+            ['in', 0, 0],
+            ['b', 0, 0],
+          ],
+        },
+      },
+      IMAGES,
+    ],
+    ['an input that is not there', functional(dense), IMAGES],
+  ])('has no answer for %s', (_, topology, data) => {
+    expect(fitInput(topology, data)).toBeNull();
+  });
+});
+
+describe('takesBytes', () => {
+  const rescaling = (scale: number) => layer('Rescaling', { name: 'r', scale, offset: 0 });
+  const called = (one: object, name: string, from: string) => ({
+    ...one,
+    name,
+    inbound_nodes: [[[from, 0, 0, {}]]],
+  });
+
+  it.each<[boolean, string, Topology]>([
+    [true, 'a Rescaling by 1 / 255', sequential(input(28, 28, 1), rescaling(1 / 255), dense)],
+    [
+      true,
+      'one behind layers that change no value',
+      sequential(input(28, 28, 1), layer('Flatten'), rescaling(1 / 127.5)),
+    ],
+    [true, 'one in a functional model', functional(input(28, 28, 1), called(rescaling(1 / 255), 'r', 'in'))],
+    [false, 'a Rescaling of values', sequential(input(28, 28, 1), rescaling(2), dense)],
+    [false, 'one behind a Dense', sequential(input(28, 28, 1), dense, rescaling(1 / 255))],
+    [false, 'one of two ways', functional(input(28, 28, 1), called(rescaling(1 / 255), 'r', 'in'), dense)],
+    [false, 'no Rescaling', sequential(input(28, 28, 1), dense)],
+    [
+      false,
+      'layers that call each other in a circle',
+      functional(called(layer('Flatten', { name: 'in' }), 'in', 'in')),
+    ],
+  ])('is %s for %s', (expected, _, topology) => {
+    expect(takesBytes(topology)).toBe(expected);
+  });
+});

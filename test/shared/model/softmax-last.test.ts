@@ -1,0 +1,56 @@
+import { expect, it } from 'vitest';
+import type { Topology } from '../../../shared/model/job.ts';
+import { softmaxLast } from '../../../shared/model/softmax-last.ts';
+
+const layer = (class_name: string, name: string, config: object = {}, from?: string) => ({
+  class_name,
+  config: { name, ...config },
+  ...(from === undefined ? {} : { name, inbound_nodes: [[[from, 0, 0, {}]]] }),
+});
+const sequential = (...layers: object[]): Topology => ({ class_name: 'Sequential', config: { layers } });
+const conv = (activation: string) => layer('Conv2D', 'conv', { filters: 10, activation });
+const flatten = layer('Flatten', 'flat');
+
+it('takes a softmax to the end, past what only lays values out', () => {
+  const { topology, outputs } = softmaxLast(sequential(conv('softmax'), flatten, layer('Reshape', 'shape')));
+  expect(outputs).toBe(10);
+  expect(topology.config).toMatchObject({
+    layers: [
+      { config: { activation: 'linear' } },
+      {},
+      {},
+      { class_name: 'Activation', config: { activation: 'softmax' } },
+    ],
+  });
+});
+
+it('does so in a functional model', () => {
+  const layers = [
+    layer('Conv2D', 'conv', { filters: 10, activation: 'softmax' }, 'in'),
+    layer('Flatten', 'flat', {}, 'conv'),
+  ];
+  const functional = (more: object[]): Topology => ({
+    class_name: 'Functional',
+    config: { layers: [...layers, ...more], output_layers: [['flat', 0, 0]] },
+  });
+  const { topology, outputs } = softmaxLast(functional([]));
+  expect(outputs).toBe(10);
+  expect(topology.config).toMatchObject({
+    output_layers: [['softmax_of_classes', 0, 0]],
+    layers: [{}, {}, { name: 'softmax_of_classes', inbound_nodes: [[['flat', 0, 0, {}]]] }],
+  });
+  // Not where something else takes its output.
+  expect(softmaxLast(functional([layer('Dense', 'other', {}, 'conv')])).outputs).toBeNull();
+});
+
+it.each<[string, Topology]>([
+  ['that ends in a softmax', sequential(flatten, layer('Dense', 'out', { units: 3, activation: 'softmax' }))],
+  ['without one', sequential(conv('relu'), flatten)],
+  [
+    'with one further inside',
+    sequential(conv('softmax'), layer('Dense', 'd', { units: 3, activation: 'relu' }), flatten),
+  ],
+  ['of nothing else', sequential(flatten)],
+])('leaves a model %s', (_, topology) => {
+  expect(softmaxLast(topology)).toEqual({ topology, outputs: null });
+});

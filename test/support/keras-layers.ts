@@ -1,0 +1,125 @@
+import { layoutOf } from '../../shared/model/layout.ts';
+import { norm } from './vectors.ts';
+import { buildModel, type TF } from '../../shared/engine/model.ts';
+import { expandTopology } from '../../shared/model/expand-topology.ts';
+import type { Engine } from '../../shared/engine/engine.ts';
+import type { Job, Topology } from '../../shared/model/job.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
+
+/** A small model and what Keras computes for it in one step; see test/reference/keras_layers.py. */
+export interface LayerCase {
+  readonly name: string;
+  readonly topology: Topology;
+  readonly sampleShape: number[];
+  /** Arrays in base64. */
+  readonly weights: string;
+  readonly images: string;
+  readonly labels: number[];
+  readonly loss: number;
+  readonly gradient: string;
+  readonly float32Error: number;
+}
+
+/** Of all models. */
+const CLASSES = 3;
+
+const bytesOf = (base64: string): Uint8Array => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+const floatsOf = (base64: string): Float32Array => new Float32Array(bytesOf(base64).buffer);
+
+/** The job of a case, its topology gone through what a coordinator does with it. */
+export async function jobOf(tf: TF, { topology, sampleShape, labels }: LayerCase): Promise<Job> {
+  const written = expandTopology(topology);
+  const built = await buildModel(tf, written);
+  const layout = built.entries;
+  built.dispose();
+  return {
+    topology: written,
+    layout,
+    loss: 'categoricalCrossentropy',
+    optimizer: { name: 'adadelta', learningRate: 1, rho: 0.95, epsilon: 1e-8 },
+    batchSize: labels.length,
+    epochs: 1,
+    seed: 1,
+    data: {
+      name: 'noise',
+      sampleShape,
+      classes: CLASSES,
+      scale: 1 / 255,
+      trainSamples: labels.length,
+      testSamples: 1,
+    },
+  };
+}
+
+/** How far an engine is from Keras in one step. */
+export interface Deviation {
+  /** Of the loss, relative. */
+  readonly loss: number;
+  /** Of the gradient of the tensor that is worst: norm of the difference, relative to that tensor's norm (see MIN_SHARE). */
+  readonly gradient: number;
+  /** Whether tensors that must not change (those of frozen layers) have exactly 0 in their place. */
+  readonly frozenAreZero: boolean;
+}
+
+/** A tensor whose gradient is smaller is measured by this share of the whole gradient's norm: it may be zero. */
+const MIN_SHARE = 1e-2;
+
+/**
+ * Computes a case on an engine.
+ * @param repeats engines may compute the first shard of a size otherwise than later ones; the last is measured
+ * @param between called after each
+ */
+export async function deviationOf(
+  tf: TF,
+  engine: Engine,
+  each: LayerCase,
+  repeats = 1,
+  between: () => void = () => undefined,
+): Promise<Deviation> {
+  const job = await jobOf(tf, each);
+  const trainer = await engine.load(job);
+  try {
+    const weights = floatsOf(each.weights);
+    trainer.setWeights(weights);
+    const gradient = new Float32Array(weights.length);
+    const shard = {
+      sampleNumbers: Uint32Array.from(each.labels.keys()),
+      images: bytesOf(each.images),
+      labels: Uint8Array.from(each.labels),
+    };
+    let lossSum = NaN;
+    for (let i = 0; i < repeats; i++) {
+      ({ lossSum } = await trainer.gradient(i as Step, shard, gradient));
+      between();
+    }
+    return { loss: Math.abs(lossSum / each.loss - 1), ...compare(job, gradient, floatsOf(each.gradient)) };
+  } finally {
+    trainer.dispose();
+  }
+}
+
+function compare(
+  job: Job,
+  gradient: Float32Array,
+  expected: Float32Array,
+): Pick<Deviation, 'gradient' | 'frozenAreZero'> {
+  const { slices, length } = layoutOf(job.layout);
+  if (length !== expected.length) throw new Error(`${length} weights in place of ${expected.length}.`);
+  const least = MIN_SHARE * norm(expected);
+  let worst = 0;
+  let frozenAreZero = true;
+  for (const { offset, size, trainable } of slices) {
+    const wanted = expected.subarray(offset, offset + size);
+    const found = gradient.subarray(offset, offset + size);
+    const scale = Math.max(norm(wanted), least);
+    worst = Math.max(worst, norm(found.map((value, i) => value - wanted[i]!)) / scale);
+    if (!trainable && wanted.every((value) => value === 0)) frozenAreZero &&= found.every((v) => v === 0);
+  }
+  return { gradient: worst, frozenAreZero };
+}
+
+/** Bounds of what float32 gives, whatever the order of its sums: a few times of what Keras' own is off. */
+export const boundsOf = ({ float32Error }: LayerCase): { loss: number; gradient: number } => ({
+  loss: 2e-6,
+  gradient: Math.max(2e-5, 3 * float32Error),
+});

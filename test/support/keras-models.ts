@@ -1,0 +1,135 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { prepareJob } from '../../coordinator/model.ts';
+import type { Dataset } from '../../shared/data/dataset.ts';
+import type { Engine } from '../../shared/engine/engine.ts';
+import type { Job, Topology } from '../../shared/model/job.ts';
+import { layoutOf } from '../../shared/model/layout.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
+import { norm } from './vectors.ts';
+
+/** What test/reference/keras_models.py writes; its header says what every figure is. */
+export interface KerasModels {
+  readonly sampleShape: readonly number[];
+  readonly samples: number;
+  readonly classes: number;
+  readonly models: readonly KerasModel[];
+}
+
+export interface KerasModel {
+  readonly name: string;
+  readonly topology: Topology;
+  readonly loss: number;
+  readonly tensors: readonly {
+    readonly shape: readonly number[];
+    readonly trainable: boolean;
+    readonly norm: number;
+    readonly projections: readonly number[];
+  }[];
+}
+
+/** Where a step differs from Keras'. */
+export interface Difference {
+  /** Of the loss, relative. */
+  readonly loss: number;
+  /** Largest of all tensors, relative to the tensor's gradient. */
+  readonly gradient: number;
+  /** Tensor that has it. */
+  readonly tensor: string;
+}
+
+/** Layers of our own in place of those of tfjs-layers that compute otherwise than Keras. */
+const corrected = existsSync(new URL('../../shared/engine/layers/register.ts', import.meta.url));
+const NEEDS_THEM =
+  /^AveragePooling.* same|bilinear|ReLU (neg|thr|of)|frozen (model|Batch)|Normalization[, ]+(without|of rows|frozen)|TimeDistributed Batch|reset after|inference|Flatten|3: (ReLU|LSTM|GRU)|^Dense|of vectors|^Dot|^(Simple|LSTM|GRU|RNN)|, sum|Embedding|channels first/;
+
+/** The figures in test/reference. */
+export function kerasModels(): KerasModels {
+  const file = new URL('../reference/keras-models.json', import.meta.url);
+  const reference = JSON.parse(readFileSync(file, 'utf8')) as KerasModels;
+  return { ...reference, models: reference.models.filter(({ name }) => corrected || !NEEDS_THEM.test(name)) };
+}
+
+function lowbias32(x: number): number {
+  x ^= x >>> 16;
+  x = Math.imul(x, 0x7feb352d);
+  x ^= x >>> 15;
+  x = Math.imul(x, 0x846ca68b);
+  x ^= x >>> 16;
+  return x >>> 0;
+}
+
+function filling(t: number, name: string, shape: readonly number[], size: number): Float32Array {
+  const field = shape.slice(0, -2).reduce((a, b) => a * b, 1);
+  const limit = shape.length < 2 ? 0.2 : Math.sqrt(6 / (field * ((shape.at(-2) ?? 0) + (shape.at(-1) ?? 0))));
+  const positive = /(gamma|moving_variance)(_\d+)?$/.test(name);
+  return Float32Array.from({ length: size }, (_, i) => {
+    const u = lowbias32(t * 1000003 + i + 1) / 2 ** 32;
+    return positive ? 0.5 + u : (2 * u - 1) * limit;
+  });
+}
+
+export function kerasDataset({ sampleShape, samples, classes }: KerasModels): Dataset {
+  const size = samples * sampleShape.reduce((a, b) => a * b, 1);
+  const split = {
+    images: Uint8Array.from({ length: size }, (_, i) => lowbias32(i + 77) % 256),
+    labels: Uint8Array.from({ length: samples }, (_, i) => i % classes),
+    count: samples,
+  };
+  return { name: 'noise', description: 'noise', sampleShape, classes, train: split, test: split };
+}
+
+/** A model's job, and its weights as Keras had them. */
+export async function kerasJob(
+  dataset: Dataset,
+  { topology }: KerasModel,
+): Promise<{ job: Job; weights: Float32Array; names: readonly string[] }> {
+  const settings = { batchSize: dataset.train.count, epochs: 1, seed: 1, topology };
+  const { job, weightNames: names } = await prepareJob(dataset, settings);
+  const layout = layoutOf(job.layout);
+  const weights = new Float32Array(layout.length);
+  layout.slices.forEach(({ shape, offset, size }, t) =>
+    weights.set(filling(t, names[t] ?? '', shape, size), offset),
+  );
+  return { job, weights, names };
+}
+
+/**
+ * One step of a model on an engine, compared with Keras'.
+ * @throws Error if the tensors are not those of Keras
+ */
+export async function compareWithKeras(
+  engine: Engine,
+  dataset: Dataset,
+  model: KerasModel,
+  { job, weights, names }: Awaited<ReturnType<typeof kerasJob>>,
+): Promise<Difference> {
+  const layout = layoutOf(job.layout);
+  const here = JSON.stringify(job.layout.map(({ shape, trainable }) => [shape, trainable]));
+  const there = JSON.stringify(model.tensors.map(({ shape, trainable }) => [shape, trainable]));
+  if (here !== there) throw new Error(`The tensors are ${here}, those of Keras ${there}.`);
+  const trainer = await engine.load(job);
+  const gradient = new Float32Array(layout.length);
+  const { images, labels, count } = dataset.train;
+  trainer.setWeights(weights);
+  const shard = { sampleNumbers: Uint32Array.from({ length: count }, (_, i) => i), images, labels };
+  const { lossSum } = await trainer.gradient(0 as Step, shard, gradient);
+  trainer.dispose();
+
+  // Where a gradient cancels, as that of a bias before batch normalization, rounding of the others is left of it.
+  const least = 1e-2 * Math.hypot(...model.tensors.map((tensor) => tensor.norm));
+  let worst = { gradient: 0, tensor: '' };
+  layout.slices.forEach(({ offset, size }, t) => {
+    const part = gradient.subarray(offset, offset + size);
+    const { norm: expected = 0, projections = [] } = model.tensors[t] ?? {};
+    const sums = projections.map((_, k) =>
+      part.reduce((sum, g, i) => sum + (lowbias32(4 * i + k + 99) >>> 31 === 1 ? g : -g), 0),
+    );
+    const differences = [norm(part) - expected, ...sums.map((sum, k) => sum - (projections[k] ?? 0))];
+    const scale = Math.max(expected, least);
+    for (const difference of differences) {
+      const relative = difference === 0 ? 0 : Math.abs(difference) / scale;
+      if (!(relative <= worst.gradient)) worst = { gradient: relative, tensor: names[t] ?? '' };
+    }
+  });
+  return { loss: Math.abs(lossSum - model.loss) / model.loss, ...worst };
+}
