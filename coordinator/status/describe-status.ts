@@ -46,10 +46,6 @@ export function describeStatus({ run, progress, last }: RunStatus): string[] {
   ];
 }
 
-/** A coordinator with --keep-open has no workers any more. */
-const aloneText = (last: EpochRecord | null, epochs: number): string =>
-  last?.epoch === epochs ? 'The run is finished.' : 'No worker is connected: the run waits.';
-
 /** Time to the end of the last epoch, by the steps of this one; empty in the last epoch, and where no step is left to go by. */
 function runEta(
   { job: { epochs }, steps }: RunMessage,
@@ -59,6 +55,10 @@ function runEta(
   const secondsPerStep = etaSeconds / (steps - step);
   return ` (run: ${duration(etaSeconds + (epochs - epoch) * steps * secondsPerStep)})`;
 }
+
+/** A coordinator with --keep-open has no workers any more. */
+const aloneText = (last: EpochRecord | null, epochs: number): string =>
+  last?.epoch === epochs ? 'The run is finished.' : 'No worker is connected: the run waits.';
 
 /** Who does not take part, and why. */
 function noticed({ notices = [] }: ProgressMessage): string[] {
