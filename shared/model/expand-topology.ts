@@ -111,7 +111,7 @@ function rejectUnsupported(model: LayerConfig): void {
 function refusal(layer: LayerConfig, key: string, value: unknown, expected: string): Error {
   if (/_(regularizer|constraint)$/.test(key)) {
     return new Error(
-      `${layerLabel(layer)} has a ${key}, which would be ignored: ${expected}. Take it out of the model.`,
+      `${layerLabel(layer)} has ${/^[aeiou]/.test(key) ? 'an' : 'a'} ${key}, which would be ignored: ${expected}. Take it out of the model.`,
     );
   }
   const shown = JSON.stringify(isLayer(value) ? value.class_name : value).slice(0, 80);

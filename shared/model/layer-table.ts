@@ -116,9 +116,8 @@ const TABLE: Readonly<Record<string, Rules>> = {
 
   Conv1D: { ...CONV_OF_FILTERS, data_format: channelsLast },
   Conv2D: CONV_OF_FILTERS,
-  Conv3D: CONV_OF_FILTERS,
+  Conv3D: { ...CONV_OF_FILTERS, data_format: channelsLast },
   Conv2DTranspose: TRANSPOSED,
-  Conv3DTranspose: TRANSPOSED,
   DepthwiseConv2D: {
     ...CONV,
     data_format: channelsLast,
@@ -127,6 +126,8 @@ const TABLE: Readonly<Record<string, Rules>> = {
   },
   SeparableConv2D: {
     ...CONV,
+    // tfjs adds the bias along another axis otherwise.
+    data_format: channelsLast,
     filters: counts,
     depth_multiplier: counts,
     ...tensors('depthwise', 'pointwise', 'bias'),
@@ -134,10 +135,10 @@ const TABLE: Readonly<Record<string, Rules>> = {
 
   MaxPooling1D: { ...POOL, data_format: channelsLast },
   MaxPooling2D: POOL,
-  MaxPooling3D: POOL,
+  MaxPooling3D: { ...POOL, data_format: channelsLast },
   AveragePooling1D: { ...POOL, data_format: channelsLast },
   AveragePooling2D: POOL,
-  AveragePooling3D: POOL,
+  AveragePooling3D: { ...POOL, data_format: channelsLast },
   GlobalMaxPooling1D: { ...GLOBAL_POOL, data_format: channelsLast },
   GlobalMaxPooling2D: GLOBAL_POOL,
   GlobalAveragePooling1D: { ...GLOBAL_POOL, data_format: channelsLast },

@@ -44,6 +44,8 @@ describe('a key that would be ignored, or computed otherwise than by Keras, is r
       { data_format: 'channels_first' },
       'data_format "channels_first": only channels_last is supported',
     ],
+    ['SeparableConv2D', { data_format: 'channels_first' }, 'data_format "channels_first"'],
+    ['Conv3D', { data_format: 'channels_first' }, 'data_format "channels_first"'],
     ['DepthwiseConv2D', { dilation_rate: 2 }, 'dilation_rate 2'],
     ['Conv2DTranspose', { output_padding: [1, 1] }, 'output_padding [1,1]: it is not supported'],
     ['MaxPooling1D', { data_format: 'channels_first' }, 'data_format "channels_first"'],
