@@ -1,6 +1,7 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import * as v from 'valibot';
+import { makeFolder } from '../make-folder.ts';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const shapesSchema = v.record(v.string(), v.object({ workers: count, line: v.string() }));
@@ -16,7 +17,7 @@ export function recall(file: string, key: string): Remembered | null {
 /** Where the file cannot be written, or only a part of it, it will be measured again. */
 export function remember(file: string, key: string, shape: Remembered): void {
   try {
-    mkdirSync(dirname(file), { recursive: true });
+    makeFolder(dirname(file));
     writeFileSync(file, `${JSON.stringify({ ...read(file), [key]: shape }, null, 2)}\n`);
   } catch {
     // As said.

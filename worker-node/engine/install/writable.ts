@@ -1,5 +1,6 @@
-import { access, constants, mkdir } from 'node:fs/promises';
+import { access, constants } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { makeFolder } from '../../make-folder.ts';
 import { fullSentence, meansFull } from './prerequisites.ts';
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -7,6 +8,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
   ENOTDIR: 'a part of its path is a file',
   EEXIST: 'a part of its path is a file',
+  ENOENT: 'no folders can be made there',
 };
 
 /**
@@ -15,7 +17,7 @@ const REASONS: Readonly<Record<string, string>> = {
  */
 export async function makeWritable(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true });
+    makeFolder(folder);
     await access(folder, constants.W_OK);
   } catch (error) {
     const { code = '', message } = await obstacle(folder, error as NodeJS.ErrnoException);
