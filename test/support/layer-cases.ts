@@ -34,6 +34,8 @@ export const kinds: readonly LayerCase[] = [
   'TimeDistributed BatchNormalization',
   'Conv2D same, strides 2',
   'DepthwiseConv2D',
+  'Conv2D same, dilated by 3 and 2',
+  'Conv1D causal, dilated',
 ].map((name) => {
   const found = layerCases.find((each) => each.name === name);
   if (found === undefined) throw new Error(`Keras' figures have no ${name}.`);
