@@ -6,6 +6,7 @@ import { describeNative } from '../support/native.ts';
 import { soakSize } from '../support/soak-size.ts';
 import { testCoordinator, workersReady } from '../support/test-coordinator.ts';
 import { trainToTheEnd } from '../support/training-run.ts';
+import { wasmEngine } from '../support/wasm-engine.ts';
 import { spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
 
 const steps = soakSize('STEPS', 20, 200);
@@ -16,9 +17,13 @@ const ALONE = 2;
 
 describeNative(() => {
   describeInBrowser('with a browser', () => {
-    test('native TensorFlow, WebAssembly and a software GPU are honest in the eyes of each other', async () => {
+    test('native TensorFlow, WebAssembly and a software GPU are honest in the eyes of the coordinator', async () => {
       const dataset = await someDigits(steps * BATCH);
-      const coordinator = await testCoordinator(dataset, { batchSize: BATCH, audit, epochs: 1_000 });
+      const engine = await wasmEngine();
+      const coordinator = await testCoordinator(dataset, {
+        ...{ batchSize: BATCH, audit, epochs: 1_000 },
+        openOwnEngine: () => Promise.resolve({ engine, close: () => Promise.resolve() }),
+      });
       const browser = await openChromium();
       const page = await browser.newPage();
       await page.goto(`http://127.0.0.1:${coordinator.port}/?engine=webgl`);

@@ -3,7 +3,7 @@ import type { Range } from '../../../shared/range.ts';
 import type { GradientPart } from './answer.ts';
 
 /** Values of a tensor that are looked at in a step: enough to see its direction, few enough to cost nothing. */
-const MAX_OF_TENSOR = 2_048;
+const MAX_OF_TENSOR = 1_024;
 
 /**
  * Positions of the flat vector to look at in one step: a block of each tensor, elsewhere in every step, so that no worker
@@ -37,7 +37,7 @@ export function valuesAt(
   return values;
 }
 
-export function dot(a: Float32Array, b: Float32Array): number {
+export function dot(a: Float32Array | Float64Array, b: Float32Array | Float64Array): number {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (b[i] as number);
   return sum;

@@ -147,12 +147,13 @@ function cosinesOf(answers: readonly ScreenedAnswer[]): (number | null)[] {
     samples += ofThis;
     for (let i = 0; i < total.length; i++) total[i] = (total[i] as number) + (sampled[i] as number);
   }
-  const others = new Float32Array(total.length);
+  const totalSquare = dot(total, total);
   return answers.map(({ sampled, samples: ofThis }) => {
     if (ofThis < MIN_SAMPLES || samples - ofThis < MIN_SAMPLES) return null;
-    for (let i = 0; i < others.length; i++) others[i] = (total[i] as number) - (sampled[i] as number);
-    const squares = dot(sampled, sampled) * dot(others, others);
-    return squares > 0 ? dot(sampled, others) / Math.sqrt(squares) : null;
+    // The others are the total without this one: no vector of their sum is needed.
+    const [square, withTotal] = [dot(sampled, sampled), dot(sampled, total)];
+    const squares = square * (totalSquare - 2 * withTotal + square);
+    return squares > 0 ? (withTotal - square) / Math.sqrt(squares) : null;
   });
 }
 
