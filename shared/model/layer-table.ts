@@ -42,13 +42,14 @@ const COMMON: Rules = {
 const dataFormat = only('channels_last', 'channels_first');
 const channelsLast = only('channels_last');
 const padding = only('valid', 'same');
+const causalPadding = only('valid', 'same', 'causal');
 
 const CONV: Rules = {
   kernel_size: counts,
   strides: counts,
   padding,
   data_format: dataFormat,
-  // tfjs has no gradient of a dilated convolution, and does not pass the rate to a depthwise one.
+  // tfjs does not pass the rate to a depthwise convolution, and has no gradient of other dilated ones; see DILATED.
   dilation_rate: everywhere(1),
   groups: only(1),
   activation,
@@ -56,6 +57,8 @@ const CONV: Rules = {
   activity_regularizer: noPenalty,
 };
 const CONV_OF_FILTERS: Rules = { ...CONV, filters: counts, ...tensors('kernel', 'bias') };
+/** Convolutions whose dilated gradient is ours. */
+const DILATED: Rules = { dilation_rate: counts };
 const TRANSPOSED: Rules = { ...CONV_OF_FILTERS, output_padding: absent };
 const POOL: Rules = { pool_size: counts, strides: countsOrNone, padding, data_format: dataFormat };
 const GLOBAL_POOL: Rules = { data_format: dataFormat, keepdims: absent };
@@ -114,8 +117,8 @@ const TABLE: Readonly<Record<string, Rules>> = {
   Permute: { dims: wholeNumbers },
   RepeatVector: { n: counts },
 
-  Conv1D: { ...CONV_OF_FILTERS, data_format: channelsLast },
-  Conv2D: CONV_OF_FILTERS,
+  Conv1D: { ...CONV_OF_FILTERS, ...DILATED, padding: causalPadding, data_format: channelsLast },
+  Conv2D: { ...CONV_OF_FILTERS, ...DILATED },
   Conv3D: { ...CONV_OF_FILTERS, data_format: channelsLast },
   Conv2DTranspose: TRANSPOSED,
   DepthwiseConv2D: {

@@ -178,6 +178,13 @@ def kinds():
 
     for padding in ["valid", "same"]:
         yield f"Conv1D {padding}", rows(L.Conv1D(3, 4, strides=2, padding=padding, activation="relu"))
+        yield f"Conv1D {padding}, dilated", rows(
+            L.Conv1D(3, 3, dilation_rate=2, padding=padding), L.Conv1D(3, 2, dilation_rate=2, padding=padding)
+        )
+        yield f"Conv2D {padding}, dilated", image(
+            L.Conv2D(3, (3, 2), dilation_rate=(2, 3), padding=padding, activation="relu"),
+            L.Conv2D(2, 2, dilation_rate=2, padding=padding),
+        )
         yield f"Conv2D {padding}", image(L.Conv2D(3, (2, 3), strides=(2, 1), padding=padding, use_bias=False))
         yield f"Conv2DTranspose {padding}", image(L.Conv2DTranspose(3, (3, 2), strides=(2, 2), padding=padding))
         yield f"SeparableConv2D {padding}", image(L.SeparableConv2D(3, (3, 3), depth_multiplier=2, padding=padding))
@@ -195,6 +202,9 @@ def kinds():
         yield pool.__name__, image(conv(), pool(), L.Dense(CLASSES, activation="softmax"), head=False)
     for pool in [L.GlobalAveragePooling1D, L.GlobalMaxPooling1D]:
         yield pool.__name__, rows(dense(), pool(), L.Dense(CLASSES, activation="softmax"), head=False)
+    causal = {"padding": "causal"}
+    yield "Conv1D causal", rows(L.Conv1D(3, 3, activation="relu", **causal), L.Conv1D(2, 2, dilation_rate=2, **causal))
+    yield "Conv1D causal, strided", rows(L.Conv1D(3, 3, strides=2, **causal))
     yield "UpSampling2D nearest", image(conv(), L.UpSampling2D((2, 3)), conv())
     yield "UpSampling2D bilinear", image(conv(), L.UpSampling2D((2, 3), interpolation="bilinear"), conv())
     yield "ZeroPadding2D and Cropping2D", image(

@@ -40,7 +40,7 @@ export interface Difference {
 /** Layers of our own in place of those of tfjs-layers that compute otherwise than Keras. */
 const corrected = existsSync(new URL('../../shared/engine/layers/register.ts', import.meta.url));
 const NEEDS_THEM =
-  /^AveragePooling.* same|bilinear|ReLU (neg|thr|of)|frozen (model|Batch)|Normalization[, ]+(without|of rows|frozen)|TimeDistributed Batch|reset after|inference|Flatten|3: (ReLU|LSTM|GRU)|^Dense|of vectors|^Dot|^(Simple|LSTM|GRU|RNN)|, sum|Embedding|channels first/;
+  /^AveragePooling.* same|bilinear|dilated|causal|ReLU (neg|thr|of)|frozen (model|Batch)|Normalization[, ]+(without|of rows|frozen)|TimeDistributed Batch|reset after|inference|Flatten|3: (ReLU|LSTM|GRU)|^Dense|of vectors|^Dot|^(Simple|LSTM|GRU|RNN)|, sum|Embedding|channels first/;
 
 /** The figures in test/reference. */
 export function kerasModels(): KerasModels {

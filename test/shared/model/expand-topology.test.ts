@@ -37,8 +37,8 @@ const wrapped = (inner: object) => layer('TimeDistributed', { name: 'w', layer: 
 describe('a key that would be ignored, or computed otherwise than by Keras, is refused by layer and key', () => {
   it.each<[string, object, string]>([
     ['Conv2D', { groups: 2 }, 'groups 2: only 1 is supported'],
-    ['Conv2D', { dilation_rate: [2, 2] }, 'dilation_rate [2,2]: only 1 is supported'],
-    ['Conv1D', { padding: 'causal' }, 'padding "causal": supported are valid, same'],
+    ['SeparableConv2D', { dilation_rate: [2, 2] }, 'dilation_rate [2,2]: only 1 is supported'],
+    ['Conv2D', { padding: 'causal' }, 'padding "causal": supported are valid, same'],
     [
       'Conv1D',
       { data_format: 'channels_first' },
