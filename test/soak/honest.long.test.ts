@@ -52,7 +52,7 @@ describeNative(() => {
         new Set(['tensorflow', 'wasm', 'webgl']),
       );
       for (const { accepted } of members) expect(accepted).toBeGreaterThan(0);
-      expect(coordinator.lines.filter((line) => /differ|expelled|left/.test(line))).toEqual([]);
+      expect(coordinator.lines.filter((line) => /differ|banned|not checked|left/.test(line))).toEqual([]);
       await coordinator.close('The run is finished.');
       await browser.close();
       await Promise.all(workers.map(({ ended }) => ended));

@@ -68,6 +68,8 @@ export class Inspector {
   readonly quantization = new QuantizationSteps();
   /** First step since a worker's last confirmed answer in which one of it has counted. */
   readonly #unconfirmedSince = new Map<WorkerId, Step>();
+  /** One wrong answer is enough. */
+  readonly #banned = new Set<WorkerId>();
   #background: Promise<void> | null = null;
   #rewindTo: Step | null = null;
   #distrustedUntil = -1;
@@ -155,6 +157,7 @@ export class Inspector {
     if (this.#disabled) return 'count';
     let decision: Decision = 'count';
     for (const answer of suspectShards(reviewed.answers, this.#options.random)) {
+      if (this.#banned.has(answer.worker)) continue;
       const shard = reviewed.samplesOf(answer);
       const own = await this.#attempt(() => this.#options.referee.evaluate(reviewed.weights, shard));
       if (own === null) return decision;
@@ -227,6 +230,8 @@ export class Inspector {
       this.#disable(`two engines of this machine differ by ${percent(doubt.difference)} about this model`);
       return false;
     }
+    if (this.#banned.has(worker)) return true;
+    this.#banned.add(worker);
     const since = this.#unconfirmedSince.get(worker);
     const samples = `${to - from} samples of step ${step}`;
     const subject = task === 'evaluation' ? `the ${what} in its evaluation` : `the ${what} that it found`;
