@@ -1,6 +1,5 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import { layoutOf, type Layout } from '../model/layout.ts';
-import { withFrozenInside } from '../model/frozen.ts';
 import type { LayoutEntry, Topology } from '../model/job.ts';
 import { registerAveragePoolGradients } from './average-pool-gradient.ts';
 import { honorCallArguments } from './call-arguments.ts';
@@ -74,7 +73,7 @@ async function modelOf(tf: TF, topology: Topology): Promise<tfjs.LayersModel> {
   registerLayers(tf);
   registerAveragePoolGradients(tf);
   registerDilatedGradient(tf);
-  const model = await tf.models.modelFromJSON(withFrozenInside(topology) as never);
+  const model = await tf.models.modelFromJSON(topology as never);
   try {
     refuseEmptyOutputs(model);
     honorCallArguments(model);

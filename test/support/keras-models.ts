@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { prepareJob } from '../../coordinator/model.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
@@ -37,16 +37,10 @@ export interface Difference {
   readonly tensor: string;
 }
 
-/** Layers of our own in place of those of tfjs-layers that compute otherwise than Keras. */
-const corrected = existsSync(new URL('../../shared/engine/layers/register.ts', import.meta.url));
-const NEEDS_THEM =
-  /^AveragePooling.* same|bilinear|dilated|causal|ReLU (neg|thr|of)|frozen (model|Batch)|Normalization[, ]+(without|of rows|frozen)|TimeDistributed Batch|reset after|inference|Flatten|3: (ReLU|LSTM|GRU)|^Dense|of vectors|^Dot|^(Simple|LSTM|GRU|RNN)|, sum|Embedding|channels first/;
-
 /** The figures in test/reference. */
 export function kerasModels(): KerasModels {
   const file = new URL('../reference/keras-models.json', import.meta.url);
-  const reference = JSON.parse(readFileSync(file, 'utf8')) as KerasModels;
-  return { ...reference, models: reference.models.filter(({ name }) => corrected || !NEEDS_THEM.test(name)) };
+  return JSON.parse(readFileSync(file, 'utf8')) as KerasModels;
 }
 
 function lowbias32(x: number): number {

@@ -5,7 +5,6 @@ import { interpolationMatrix } from '../../../shared/engine/layers/up-sampling.t
 import { registerKeyedDropout, type DropoutContext } from '../../../shared/engine/keyed-dropout.ts';
 import { buildModel } from '../../../shared/engine/model.ts';
 import { expandTopology } from '../../../shared/model/expand-topology.ts';
-import { withFrozenInside } from '../../../shared/model/frozen.ts';
 import type { Topology } from '../../../shared/model/job.ts';
 import { withKeyedDropout } from '../../../shared/model/topology.ts';
 
@@ -81,27 +80,6 @@ test('a layer that is called with training=False in one of two places is refused
   await expect(buildModel(tf, twice as unknown as Topology)).rejects.toThrow(
     'Layer drop is called with training=False in one place and without in another',
   );
-});
-
-test('what lies inside a frozen model or wrapper is frozen, and nothing else is told so', () => {
-  const dense = {
-    class_name: 'Dense',
-    config: { name: 'd', trainable: true, kernel_initializer: { class_name: 'Zeros', config: {} } },
-  };
-  const frozen = (className: string, config: object) =>
-    layer(className, { name: 'outer', trainable: false, ...config });
-  const told = { ...dense, config: { ...dense.config, trainable: false } };
-  for (const [given, wanted] of [
-    [frozen('Sequential', { layers: [dense] }), frozen('Sequential', { layers: [told] })],
-    [frozen('TimeDistributed', { layer: dense }), frozen('TimeDistributed', { layer: told })],
-    [
-      layer('Sequential', { name: 'x', layers: [dense] }),
-      layer('Sequential', { name: 'x', layers: [dense] }),
-    ],
-  ] as const) {
-    const whole = { class_name: 'Sequential', config: { name: 'm', layers: [given, dense] } };
-    expect(withFrozenInside(whole)).toEqual({ ...whole, config: { name: 'm', layers: [wanted, dense] } });
-  }
 });
 
 test('an expanded topology keeps what makes a layer compute otherwise', () => {
