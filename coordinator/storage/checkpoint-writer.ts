@@ -3,6 +3,8 @@ import { messageOf } from '../../shared/error-text.ts';
 import type { Job } from '../../shared/model/job.ts';
 import {
   encodeCheckpoint,
+  hasLaterCheckpoint,
+  removeLaterCheckpoints,
   saveCheckpoint,
   type Checkpoint,
   type EpochTally,
@@ -31,6 +33,9 @@ export interface CheckpointWriterOptions {
   readonly warn: (line: string) => void;
 }
 
+/** After a step, an epoch, the last step of a run that is stopped, or a return to an earlier step. */
+export type CheckpointMoment = 'step' | 'epoch' | 'stop' | 'rewound';
+
 /** Writes checkpoints when they are due, in the background: the next step does not wait for the disk. */
 export class CheckpointWriter {
   readonly #options: CheckpointWriterOptions;
@@ -55,15 +60,26 @@ export class CheckpointWriter {
     return this.#written;
   }
 
-  /** Called between two steps. Settles at once, or, after an epoch and at the end, when the checkpoint is on disk. */
-  async at(when: 'step' | 'epoch' | 'stop', position: Position, tally: EpochTally): Promise<void> {
+  /**
+   * Called between two steps. Settles at once, or, after an epoch, at the end and when the run has gone back to an earlier
+   * step, when the checkpoint is on disk.
+   */
+  async at(when: CheckpointMoment, position: Position, tally: EpochTally): Promise<void> {
     if (when === 'step') {
       // A disk that is slower than this is left in peace; the next step is due again.
       if (this.#isDue(position) && this.#writing === null) void this.#write(position, tally);
       return;
     }
     await this.#writing;
+    const { dir } = this.#options;
+    if (when !== 'rewound') return this.#write(position, tally);
+    // What was wrong is in those of later steps. The good one first.
+    if (!(await hasLaterCheckpoint(dir, position.steps))) return;
     await this.#write(position, tally);
+    if (this.#failure !== null) return;
+    await removeLaterCheckpoints(dir, position.steps).catch((error: unknown) => {
+      this.#tell(`One of ${dir} of a later step cannot be removed (${messageOf(error)}).`);
+    });
   }
 
   #isDue({ steps }: Position): boolean {

@@ -143,6 +143,17 @@ export async function loadCheckpoint(dir: string, warn: (line: string) => void):
 
 const stepsOf = (file: string): number => Number(CHECKPOINT_FILE.exec(file)?.[1]);
 
+/** Whether there are checkpoints of later steps, none of which may be resumed from once a run has gone back. */
+export async function hasLaterCheckpoint(dir: string, steps: number): Promise<boolean> {
+  return (await checkpointFiles(dir)).some((file) => stepsOf(file) > steps);
+}
+
+/** Removes the checkpoints of later steps. @throws Error if one stays */
+export async function removeLaterCheckpoints(dir: string, steps: number): Promise<void> {
+  const later = (await checkpointFiles(dir)).filter((file) => stepsOf(file) > steps);
+  await Promise.all(later.map((file) => rm(join(dir, file), { force: true })));
+}
+
 /** The newest first. */
 async function checkpointFiles(dir: string): Promise<string[]> {
   const files = await readdir(dir).catch((): string[] => []);

@@ -3,6 +3,7 @@ import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Job } from '../../shared/model/job.ts';
 import type { EpochRecord, Step } from '../../shared/protocol/messages.ts';
 import type { EpochTally, Position } from '../storage/checkpoint.ts';
+import type { CheckpointMoment } from '../storage/checkpoint-writer.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
 import type { Progress, Report, TrainingReport } from '../report/report.ts';
 import type { Score } from '../../shared/model/loss.ts';
@@ -31,12 +32,11 @@ export interface Training {
   readonly save: (record: EpochRecord) => Promise<void>;
   /** Where an earlier run has got to; without it, the beginning. */
   readonly start?: TrainingStart;
-  /** Called between two steps: after each, after each epoch, and at the end of a run that is stopped. */
-  readonly checkpoint?: (
-    when: 'step' | 'epoch' | 'stop',
-    position: Position,
-    tally: EpochTally,
-  ) => Promise<void>;
+  /**
+   * Called between two steps: after each, after each epoch, at the end of a run that is stopped, and when the run has gone back
+   * to an earlier step.
+   */
+  readonly checkpoint?: (when: CheckpointMoment, position: Position, tally: EpochTally) => Promise<void>;
 }
 
 export interface TrainingStart {
@@ -77,7 +77,7 @@ export async function train(training: Training): Promise<Trained> {
     for (let { epoch } = position; epoch <= job.epochs && !stopping(); epoch++) {
       const done = epoch === position.epoch ? position.step : 0;
       const tally = new Tally(clock, done > 0 ? start?.tally : undefined);
-      const checkpoint = (when: 'step' | 'stop', step: number): Promise<void> | undefined =>
+      const checkpoint = (when: CheckpointMoment, step: number): Promise<void> | undefined =>
         training.checkpoint?.(when, { epoch, step, steps: trained.steps }, tally.state());
       let reached = done;
       checkpointStopped = () => checkpoint('stop', reached);
@@ -139,7 +139,10 @@ export async function train(training: Training): Promise<Trained> {
         undo.forget();
         trained.steps++;
         reached = i + 1;
-        if (await rewound(reached === epochBatches.length)) continue;
+        if (await rewound(reached === epochBatches.length)) {
+          await checkpoint('rewound', reached);
+          continue;
+        }
         const loss = result.lossSum / batch.length;
         const { usual } = jump;
         if (jump.observe(loss)) {
@@ -156,6 +159,7 @@ export async function train(training: Training): Promise<Trained> {
                 to: trained.steps,
               },
             );
+            await checkpoint('rewound', reached);
             continue;
           }
           jump.reset();

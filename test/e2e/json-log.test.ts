@@ -20,7 +20,7 @@ test('with --log json all that a run says is JSON', async () => {
     const said = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
     const events = said.map(({ event }) => event).filter((event) => event !== undefined);
     expect(events).toEqual(
-      expect.arrayContaining(['listening', 'joined', 'epochStarted', 'epoch', 'left', 'model']),
+      expect.arrayContaining(['listening', 'joined', 'epochStarted', 'epoch', 'score', 'model']),
     );
     expect(said.find(({ event }) => event === 'joined')).toMatchObject({ worker: 'local', backend: 'wasm' });
     expect(said.find(({ event }) => event === 'model')).toMatchObject({ modelDir: join(out, 'model') });

@@ -93,7 +93,12 @@ test('a worker whose engine computes other bits is refused, and told why', async
   workers.push(attachWorker(coordinator.url, 'ann', roundingEngine()));
   await workersReady(coordinator, 1);
   const other = attachWorker(coordinator.url, 'bob', roundingEngine({ build: 1 }));
+  await workersReady(coordinator, 2);
+  // The first step decides whose bits count: of as many, those of the worker that came first.
+  const { weights } = await trainToTheEnd(coordinator, dataset);
   expect(await other.ended).toContain('other bits are computed here: another build or processor');
   expect(coordinator.lines.some((line) => line.includes('bob'))).toBe(true);
   expect(coordinator.pool.members.size).toBe(1);
+  await coordinator.close('done');
+  expect(Buffer.from(weights.buffer).equals(Buffer.from((await reference()).weights.buffer))).toBe(true);
 });

@@ -4,7 +4,7 @@ import type { WorkerPool } from '../../members/worker-pool.ts';
 import { plural, type Report } from '../../report/report.ts';
 
 /**
- * Closes the connection of a worker whose answers are wrong, and says whose, on which device, and how many had counted.
+ * Closes the connection of a worker whose answers are wrong, and says whose, on which device, and how many it has given.
  * @param found what is wrong, in the middle of a sentence
  */
 export function ban(pool: WorkerPool, report: Pick<Report, 'warn'>, worker: WorkerId, found: string): void {
@@ -15,7 +15,7 @@ export function ban(pool: WorkerPool, report: Pick<Report, 'warn'>, worker: Work
   }
   const { name, engine, accepted } = member;
   report.warn(
-    `${name} (${engine.backend} on ${engine.device}) is banned: ${found}. ${plural(accepted, 'answer')} of it had counted.`,
+    `${name} (${engine.backend} on ${engine.device}) is banned: ${found}. It had given ${plural(accepted, 'answer')}.`,
     { event: 'banned', worker: name, ...engine, accepted },
   );
   pool.drop(member, CloseCode.wrongGradient, `${found.charAt(0).toUpperCase()}${found.slice(1)}.`);

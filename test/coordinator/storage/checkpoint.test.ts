@@ -13,7 +13,7 @@ import {
   type Checkpoint,
 } from '../../../coordinator/storage/checkpoint.ts';
 import { readRegularFile } from '../../../coordinator/storage/read-file.ts';
-import { CheckpointWriter } from '../../../coordinator/storage/checkpoint-writer.ts';
+import { CheckpointWriter, type CheckpointMoment } from '../../../coordinator/storage/checkpoint-writer.ts';
 import { exampleJob } from '../../shared/protocol/examples.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { checkProperty } from '../../support/property.ts';
@@ -172,7 +172,7 @@ describe('CheckpointWriter', () => {
       ...{ dir: folder, every, job, vectors, clock },
       warn: (line) => warnings.push(line),
     });
-    const at = (when: 'step' | 'epoch' | 'stop', steps: number, lossSum = tally.lossSum): Promise<void> =>
+    const at = (when: CheckpointMoment, steps: number, lossSum = tally.lossSum): Promise<void> =>
       made.at(when, { epoch: 1, step: steps, steps }, { ...tally, lossSum });
     return { at, clock, warnings };
   };
@@ -186,6 +186,21 @@ describe('CheckpointWriter', () => {
     await at('step', 5);
     await at('stop', 5);
     expect(await stepsOf()).toEqual([3, 4, 5]);
+  });
+
+  it('of a run that has gone back leaves none of a later step to resume from', async () => {
+    const { at, warnings } = writer({ steps: 1 });
+    for (const steps of [1, 2, 3]) await at('epoch', steps);
+    // Nothing wrong is on disk: nothing is written.
+    await at('rewound', 3, 0);
+    expect((await loadCheckpoint(dir, () => undefined)).tally.lossSum).not.toBe(0);
+    await at('rewound', 2, 7);
+    expect(await stepsOf()).toEqual([1, 2]);
+    expect(await loadCheckpoint(dir, () => undefined)).toMatchObject({
+      position: { steps: 2 },
+      tally: { lossSum: 7 },
+    });
+    expect(warnings).toEqual([]);
   });
 
   it('writes every so many minutes', async () => {

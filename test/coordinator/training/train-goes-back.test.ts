@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createOptimizer } from '../../../coordinator/training/optimizer.ts';
 import { train, type Training } from '../../../coordinator/training/train.ts';
+import type { Position } from '../../../coordinator/storage/checkpoint.ts';
 import { layoutOf } from '../../../shared/model/layout.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
@@ -35,6 +36,7 @@ async function run({ factor = () => 1, loss = () => 0.1, found = new Map() }: Sp
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
   const { weights, gradientSum } = optimizer.resident;
   const [steps, lines, losses]: [number[], string[], number[]] = [[], [], []];
+  const rewoundTo: Position[] = [];
   const distrusted: number[] = [];
   const pending = new Map(found);
   let rewind: Step | null = null;
@@ -78,8 +80,12 @@ async function run({ factor = () => 1, loss = () => 0.1, found = new Map() }: Sp
     clock: manualClock(),
     signal: new AbortController().signal,
     save: () => Promise.resolve(),
+    checkpoint(when, position) {
+      if (when === 'rewound') rewoundTo.push(position);
+      return Promise.resolve();
+    },
   });
-  return { trained, weights: [...weights], steps, lines, rewinds, losses, distrusted };
+  return { rewoundTo, trained, weights: [...weights], steps, lines, rewinds, losses, distrusted };
 }
 
 describe('training goes back', () => {
@@ -95,6 +101,8 @@ describe('training goes back', () => {
     // Snapshots are taken every 25 steps.
     expect(spoilt.steps.slice(39, 44)).toEqual([39, 40, 25, 26, 27]);
     expect(spoilt.rewinds).toBe(1);
+    // No checkpoint of a later step may stay.
+    expect(spoilt.rewoundTo).toEqual([{ epoch: 1, step: 25, steps: 25 }]);
     expect(spoilt.lines).toEqual([expect.stringMatching(/^The run goes back from step 41 to step 25,/)]);
   });
 
