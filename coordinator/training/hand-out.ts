@@ -8,10 +8,11 @@ export function handOut(round: Round, nowMs: number): RoundTransition {
   for (const shard of round.waiting) {
     const { workers, reserve, depth } = round;
     const others = workers.filter((worker) => worker !== shard.avoid);
+    const standby = others.length > 0 ? reserve.filter((worker) => worker !== shard.avoid) : reserve;
     // A worker that is busy with a superseded shard may never answer: standby workers do not wait for it.
     const worker = others.some((other) => !round.spare.some(({ worker }) => worker === other))
       ? freeWorker(round, workers, depth, shard.avoid)
-      : (freeWorker(round, reserve, depth, null) ??
+      : (freeWorker(round, standby, depth, null) ??
         freeWorker(round, workers, depth, others.length > 0 ? shard.avoid : null));
     if (worker === undefined) continue;
     const waiting = round.waiting.filter((other) => other !== shard);

@@ -27,8 +27,8 @@ test.runIf(canLimit)(
       ],
       { ...process.env, MNIST_DIR: undefined, GRADCAST_TOKEN: undefined },
     );
-    await said(coordinator, /ws:\/\/127\.0\.0\.1:\d+/);
-    const url = /ws:\/\/127\.0\.0\.1:(\d+)/.exec(coordinator.output()) ?? [];
+    await said(coordinator, /http:\/\/127\.0\.0\.1:\d+/);
+    const url = /http:\/\/127\.0\.0\.1:(\d+)/.exec(coordinator.output()) ?? [];
     const port = Number(url[1]);
     const sockets: Socket[] = [];
     const attack = async (): Promise<void> => {

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { openChromium } from '../support/chromium.ts';
 import { someDigits } from '../support/data.ts';
@@ -6,9 +7,10 @@ import { describeNative } from '../support/native.ts';
 import { soakSize } from '../support/soak-size.ts';
 import { testCoordinator, workersReady } from '../support/test-coordinator.ts';
 import { trainToTheEnd } from '../support/training-run.ts';
-import { wasmEngine } from '../support/wasm-engine.ts';
 import { spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
+import { openThreadedEngine } from '../../worker-node/thread/threaded-engine.ts';
 
+const threadFile = fileURLToPath(new URL('../../dist/worker-node/thread/engine-thread.js', import.meta.url));
 const steps = soakSize('STEPS', 20, 200);
 const audit = Number(process.env.AUDIT ?? 0.5);
 const BATCH = 24;
@@ -19,10 +21,9 @@ describeNative(() => {
   describeInBrowser('with a browser', () => {
     test('native TensorFlow, WebAssembly and a software GPU are honest in the eyes of the coordinator', async () => {
       const dataset = await someDigits(steps * BATCH);
-      const engine = await wasmEngine();
       const coordinator = await testCoordinator(dataset, {
         ...{ batchSize: BATCH, audit, epochs: 1_000 },
-        openOwnEngine: () => Promise.resolve({ engine, close: () => Promise.resolve() }),
+        openOwnEngine: (choice) => openThreadedEngine({ file: threadFile, choice, note: () => undefined }),
       });
       const browser = await openChromium();
       const page = await browser.newPage();

@@ -32,7 +32,7 @@ const ended = new Promise((resolve) => coordinator.once('exit', resolve));
 const url = await new Promise((resolve, reject) => {
   createInterface(coordinator.stdout).on('line', (line) => {
     console.log(line);
-    const at = /ws:\/\/(127\.0\.0\.1:\d+)/.exec(line)?.[1];
+    const at = /http:\/\/(127\.0\.0\.1:\d+)/.exec(line)?.[1];
     if (at) resolve(`http://${at}/?engine=wasm`);
   });
   void ended.then(() => reject(new Error('The coordinator ended before it listened.')));

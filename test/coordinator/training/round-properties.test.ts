@@ -139,24 +139,45 @@ class Witness {
   }
 }
 
+/** Plays a round to its end. */
+function play(from: RoundStart, events: readonly Choice[]): void {
+  const witness = new Witness(from);
+  for (const event of events) {
+    if (!witness.complete) witness.choose(event);
+  }
+  // However it stands, it ends as soon as somebody is there who answers.
+  const { workers, reserve } = witness.round;
+  if (!witness.complete && workers.length + reserve.length === 0) witness.tell(joined(id('last')));
+  for (let turn = 0; turn < 500 && !witness.complete; turn++) {
+    witness.choose(['answer', turn]);
+    if (witness.round.given.length === 0) witness.choose(['second', turn]);
+  }
+  expect(witness.complete).toBe(true);
+}
+
 describe('whatever happens, a round', () => {
   it('accounts for every sample exactly once, lets nobody idle, and completes once', () => {
-    checkProperty(
-      fc.property(starts, choices, (from, events) => {
-        const witness = new Witness(from);
-        for (const event of events) {
-          if (!witness.complete) witness.choose(event);
-        }
-        // However it stands, it ends as soon as somebody is there who answers.
-        const { workers, reserve } = witness.round;
-        if (!witness.complete && workers.length + reserve.length === 0) witness.tell(joined(id('last')));
-        for (let turn = 0; turn < 500 && !witness.complete; turn++) {
-          witness.choose(['answer', turn]);
-          if (witness.round.given.length === 0) witness.choose(['second', turn]);
-        }
-        expect(witness.complete).toBe(true);
-      }),
-      { seed: 1, numRuns: 500 },
-    );
+    checkProperty(fc.property(starts, choices, play), { seed: 1, numRuns: 500 });
+  });
+
+  it('does not give a shard again to the standby worker that failed at it while others are there', () => {
+    const [w0, w1, w2, r0, r1] = ['w0', 'w1', 'w2', 'r0', 'r1'].map((name) => id(name)) as [
+      ...[WorkerId, WorkerId, WorkerId, WorkerId, WorkerId],
+    ];
+    const from = start(3, [w0, w1, w2], {
+      ...{ depth: 1, nextId: 1, reserve: [r0, r1] },
+      lateAfterMs: (worker) => ((worker.codePointAt(1) ?? 0) % 3) * 7 + 1,
+      copies: [
+        { worker: r0, from: 0, to: 1 },
+        { worker: w2, from: 1, to: 2 },
+        { worker: r1, from: 2, to: 3 },
+      ],
+    });
+    play(from, [
+      ['leave', 0],
+      ['answer', 373],
+      ['leave', 703],
+      ['fail', 0],
+    ]);
   });
 });
