@@ -117,7 +117,12 @@ test.each([
     /This run needs a token\. .* or --token/,
   ],
   ['another version', { ...hello, protocol: 2 }, CloseCode.unsupported, /speaks protocol 1, the worker 2/],
-  ['a worker without float32', { ...hello, codecs: ['morse'] }, CloseCode.unsupported, /has to offer float32/],
+  [
+    'a worker without float32',
+    { ...hello, codecs: ['morse'] },
+    CloseCode.unsupported,
+    /has to offer float32/,
+  ],
 ])('%s is refused', async (_, message, code, sentence) => {
   const client = await stranger();
   client.send(JSON.parse(JSON.stringify(message)) as FromWorker);
