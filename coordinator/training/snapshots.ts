@@ -28,8 +28,9 @@ export class Snapshots<Place> {
    * @param place what `restore` gives back
    */
   take(step: number, place: Place): void {
-    if (this.#most === 0) return;
     const held = this.#snapshots;
+    // After going back to a step, that state is still there.
+    if (this.#most === 0 || held.at(-1)?.step === step) return;
     const reused = held.length < this.#most ? undefined : held.splice(Math.min(1, held.length - 1), 1)[0];
     const vectors = reused?.vectors ?? this.#vectors.map(({ length }) => new Float32Array(length));
     for (const [i, vector] of this.#vectors.entries()) vectors[i]?.set(vector);

@@ -5,15 +5,14 @@ import type { EpochRecord, Step } from '../../shared/protocol/messages.ts';
 import type { EpochTally, Position } from '../storage/checkpoint.ts';
 import type { CheckpointMoment } from '../storage/checkpoint-writer.ts';
 import type { WorkerPool } from '../members/worker-pool.ts';
-import type { Progress, Report, TrainingReport } from '../report/report.ts';
-import type { Score } from '../../shared/model/loss.ts';
+import type { Report, TrainingReport } from '../report/report.ts';
 import { Interrupted } from './errors.ts';
 import { KeptState } from './kept-state.ts';
 import type { Optimizer } from './optimizer.ts';
 import type { RoundRunner } from './round-runner.ts';
-import { LossJump } from './loss-jump.ts';
+import { Rewinds } from './rewinds.ts';
 import { batches, epochOrder, stepsPerEpoch } from './sampler.ts';
-import { Snapshots } from './snapshots.ts';
+import { EMPTY_TALLY, Tally } from './tally.ts';
 
 export interface Training {
   readonly job: Job;
@@ -66,10 +65,12 @@ export async function train(training: Training): Promise<Trained> {
   const stopping = (): boolean => signal.aborted;
   const weightsNow = () => ({ step: trained.steps as Step, weights });
   const undo = new KeptState(optimizer.state);
-  const snapshots = new Snapshots<Place>([weights, ...Object.values(optimizer.state)]);
-  const jump = new LossJump(job.data.classes);
-  /** Steps to which it went back for a jump of the loss; once from each jump, or it is the run's own. */
-  let jumpedAtStep = -1;
+  const rewinds = new Rewinds({
+    vectors: [weights, ...Object.values(optimizer.state)],
+    classes: job.data.classes,
+    rounds,
+    report,
+  });
   let whole = true;
   let checkpointStopped = (): Promise<void> | undefined => undefined;
 
@@ -84,47 +85,11 @@ export async function train(training: Training): Promise<Trained> {
       report.epochStarted(epoch, job.epochs, steps);
 
       const epochBatches = [...batches(epochOrder(job.seed, epoch, dataset.train.count), job.batchSize)];
-      snapshots.clear();
-      /** Goes back to the last state before a step of which nothing is doubtful. @returns whether there is one */
-      const goBack = (beforeStep: number): boolean => {
-        const place = snapshots.restore(beforeStep);
-        if (place === null) return false;
-        trained.steps = place.steps;
-        reached = place.index;
-        tally.restore(place.tally);
-        rounds.rewind?.();
-        return true;
-      };
-      const rewound = async (isLast: boolean): Promise<boolean> => {
-        if (isLast) await rounds.settle?.();
-        const since = rounds.takeRewind?.() ?? null;
-        if (since === null) return false;
-        const from = trained.steps;
-        if (!goBack(since)) {
-          report.warn?.(
-            'What a banned worker has contributed stays in the weights: this model is too large to go back.',
-            {
-              event: 'spoilt',
-            },
-          );
-          return false;
-        }
-        report.warn?.(
-          `The run goes back from step ${from} to step ${trained.steps}, to do without the answers of a banned worker.`,
-          {
-            event: 'rewound',
-            from,
-            to: trained.steps,
-          },
-        );
-        return true;
-      };
+      rewinds.beginEpoch();
       while (reached < epochBatches.length) {
         const i = reached;
         const batch = epochBatches[i] as Uint32Array;
-        if ((i - done) % SNAPSHOT_STEPS === 0 || i === done) {
-          snapshots.take(trained.steps, { index: i, steps: trained.steps, tally: tally.state() });
-        }
+        rewinds.beforeStep({ index: i, steps: trained.steps, tally: tally.state() });
         const input = { ...weightsNow(), split: dataset.train };
         const result = await rounds.gradient(input, batch, {
           next: epochBatches[i + 1],
@@ -139,34 +104,17 @@ export async function train(training: Training): Promise<Trained> {
         undo.forget();
         trained.steps++;
         reached = i + 1;
-        if (await rewound(reached === epochBatches.length)) {
+        const place = await rewinds.afterStep({
+          steps: trained.steps,
+          loss: result.lossSum / batch.length,
+          isLastOfEpoch: reached === epochBatches.length,
+        });
+        if (place !== null) {
+          trained.steps = place.steps;
+          reached = place.index;
+          tally.restore(place.tally);
           await checkpoint('rewound', reached);
           continue;
-        }
-        const loss = result.lossSum / batch.length;
-        const { usual } = jump;
-        if (jump.observe(loss)) {
-          const at = `The loss jumped from ${(usual ?? Math.log(job.data.classes)).toPrecision(2)} to ${loss.toPrecision(2)} at step ${trained.steps}`;
-          const from = trained.steps;
-          if (from > jumpedAtStep && goBack(from - 1)) {
-            jumpedAtStep = from;
-            rounds.distrust?.(from as Step);
-            report.warn?.(
-              `${at}: the run goes back to step ${trained.steps}, and recomputes every answer up to there.`,
-              {
-                event: 'jumped',
-                from,
-                to: trained.steps,
-              },
-            );
-            await checkpoint('rewound', reached);
-            continue;
-          }
-          jump.reset();
-          report.warn?.(
-            `${at}, without a wrong answer: the training itself diverges. Stop it and resume from the last checkpoint with a smaller learning rate.`,
-            { event: 'jumped', from },
-          );
         }
         tally.add(batch.length, result);
         report.stepFinished({
@@ -206,66 +154,4 @@ export async function train(training: Training): Promise<Trained> {
     if (trained.steps > 0) await checkpointStopped();
   }
   return trained;
-}
-
-/** What a snapshot has besides vectors. */
-interface Place {
-  /** Steps done of the epoch. */
-  readonly index: number;
-  /** Steps done of the run. */
-  readonly steps: number;
-  readonly tally: EpochTally;
-}
-
-/** Copying three vectors takes a tenth of a step. */
-const SNAPSHOT_STEPS = 25;
-
-const EMPTY_TALLY: EpochTally = { samples: 0, lossSum: 0, correct: 0, seconds: 0 };
-
-/** Running sums over the samples of an epoch. */
-class Tally {
-  readonly #clock: Clock;
-  readonly #startedMs: number;
-  #samples: number;
-  #lossSum: number;
-  #correct: number;
-
-  /** @param before what was done of the epoch in an earlier run */
-  constructor(clock: Clock, before: EpochTally = EMPTY_TALLY) {
-    this.#clock = clock;
-    this.#startedMs = clock.now() - before.seconds * 1000;
-    this.#samples = before.samples;
-    this.#lossSum = before.lossSum;
-    this.#correct = before.correct;
-  }
-
-  state(): EpochTally {
-    const [samples, lossSum, correct] = [this.#samples, this.#lossSum, this.#correct];
-    return { samples, lossSum, correct, seconds: this.seconds() };
-  }
-
-  /** Goes back to earlier sums; the time that has passed stays. */
-  restore({ samples, lossSum, correct }: EpochTally): void {
-    this.#samples = samples;
-    this.#lossSum = lossSum;
-    this.#correct = correct;
-  }
-
-  add(samples: number, { lossSum, correct }: Score): void {
-    this.#samples += samples;
-    this.#lossSum += lossSum;
-    this.#correct += correct;
-  }
-
-  seconds(): number {
-    return (this.#clock.now() - this.#startedMs) / 1000;
-  }
-
-  figures(): Pick<Progress, 'loss' | 'accuracy' | 'samplesPerSecond'> {
-    return {
-      loss: this.#lossSum / this.#samples,
-      accuracy: this.#correct / this.#samples,
-      samplesPerSecond: this.#samples / this.seconds(),
-    };
-  }
 }

@@ -1,0 +1,125 @@
+import type { Step } from '../../shared/protocol/messages.ts';
+import type { Report } from '../report/report.ts';
+import type { EpochTally } from '../storage/checkpoint.ts';
+import { LossJump } from './loss-jump.ts';
+import type { RoundRunner } from './round-runner.ts';
+import { Snapshots } from './snapshots.ts';
+
+/** Where a run stands between two steps, besides its vectors. */
+export interface Place {
+  /** Steps done of the epoch. */
+  readonly index: number;
+  /** Steps done of the run. */
+  readonly steps: number;
+  readonly tally: EpochTally;
+}
+
+export interface RewindsOptions {
+  /** Weights and the optimizer's vectors, which training changes in place. */
+  readonly vectors: readonly Float32Array[];
+  /** Classes of the data. */
+  readonly classes: number;
+  readonly rounds: Partial<Pick<RoundRunner, 'settle' | 'takeRewind' | 'rewind' | 'distrust'>>;
+  readonly report: Partial<Pick<Report, 'warn'>>;
+}
+
+/** A finished step. */
+export interface FinishedStep {
+  /** Steps done of the run, this one included. */
+  readonly steps: number;
+  /** Mean of the step's samples. */
+  readonly loss: number;
+  readonly isLastOfEpoch: boolean;
+}
+
+/** Copying three vectors takes a tenth of a step. */
+const SNAPSHOT_STEPS = 25;
+
+/**
+ * Takes a run back to an earlier step of the epoch: when answers of a banned worker have counted, and when the loss jumps. Steps
+ * are then done again with the same batches and masks.
+ */
+export class Rewinds {
+  readonly #options: RewindsOptions;
+  readonly #snapshots: Snapshots<Place>;
+  readonly #jump: LossJump;
+  /** Steps of the epoch before the first one of this process; null before that. */
+  #firstIndex: number | null = null;
+  /** Steps after which a jump of the loss has taken the run back; a second one at the same step is the run's own. */
+  #jumpedAtStep = -1;
+
+  constructor(options: RewindsOptions) {
+    this.#options = options;
+    this.#snapshots = new Snapshots<Place>(options.vectors);
+    this.#jump = new LossJump(options.classes);
+  }
+
+  /** To be called before each epoch: states of the last one are not gone back to. */
+  beginEpoch(): void {
+    this.#snapshots.clear();
+    this.#firstIndex = null;
+  }
+
+  /** To be called before each step: keeps a state every so many steps. */
+  beforeStep(place: Place): void {
+    this.#firstIndex ??= place.index;
+    if ((place.index - this.#firstIndex) % SNAPSHOT_STEPS === 0) this.#snapshots.take(place.steps, place);
+  }
+
+  /**
+   * To be called after each step, before it is reported.
+   * @returns where the run has gone back to: its vectors are those of then; null if it stays where it is
+   */
+  async afterStep(step: FinishedStep): Promise<Place | null> {
+    return (await this.#afterBan(step)) ?? this.#afterJump(step);
+  }
+
+  async #afterBan({ steps, isLastOfEpoch }: FinishedStep): Promise<Place | null> {
+    const { rounds, report } = this.#options;
+    if (isLastOfEpoch) await rounds.settle?.();
+    const since = rounds.takeRewind?.() ?? null;
+    if (since === null) return null;
+    const place = this.#restore(since);
+    if (place === null) {
+      report.warn?.(
+        'What a banned worker has contributed stays in the weights: this model is too large to go back.',
+        { event: 'spoilt' },
+      );
+    } else {
+      report.warn?.(
+        `The run goes back from step ${steps} to step ${place.steps}, to do without the answers of a banned worker.`,
+        { event: 'rewound', from: steps, to: place.steps },
+      );
+    }
+    return place;
+  }
+
+  #afterJump({ steps, loss }: FinishedStep): Place | null {
+    const { classes, rounds, report } = this.#options;
+    const usual = this.#jump.usual ?? Math.log(classes);
+    if (!this.#jump.observe(loss)) return null;
+    const what = `The loss jumped from ${usual.toPrecision(2)} to ${loss.toPrecision(2)} at step ${steps}`;
+    const place = steps > this.#jumpedAtStep ? this.#restore(steps - 1) : null;
+    if (place === null) {
+      this.#jump.reset();
+      report.warn?.(
+        `${what}, without a wrong answer: the training itself diverges. Stop it and resume from the last checkpoint with a smaller learning rate.`,
+        { event: 'jumped', from: steps },
+      );
+    } else {
+      this.#jumpedAtStep = steps;
+      rounds.distrust?.(steps as Step);
+      report.warn?.(
+        `${what}: the run goes back to step ${place.steps}, and recomputes every answer up to there.`,
+        { event: 'jumped', from: steps, to: place.steps },
+      );
+    }
+    return place;
+  }
+
+  #restore(beforeStep: number): Place | null {
+    const place = this.#snapshots.restore(beforeStep);
+    if (place !== null) this.#options.rounds.rewind?.();
+    return place;
+  }
+}
