@@ -170,7 +170,7 @@ export class DrawingPad {
     const canvas = this.#canvas;
     const side = Math.round(canvas.clientWidth * devicePixelRatio);
     if (canvas.width !== side || canvas.height !== side) canvas.width = canvas.height = side;
-    const context = canvas.getContext('2d');
+    const context = canvas.getContext('2d', { willReadFrequently: true });
     if (context === null) return;
     context.clearRect(0, 0, side, side);
     context.lineWidth = LINE_WIDTH * side;
