@@ -66,7 +66,9 @@ function direct(
   const paddedWidth = inWidth + filterWidth - 1;
   const top = filterHeight - 1 - info.padInfo.top;
   const left = filterWidth - 1 - info.padInfo.left;
-  const lay = top !== 0 || left !== 0 || paddedHeight !== outHeight || paddedWidth !== outWidth;
+  // dy is stretched by the strides as it is laid, even where it has the size of the padded image already.
+  const strided = strideHeight !== 1 || strideWidth !== 1;
+  const lay = strided || top !== 0 || left !== 0 || paddedHeight !== outHeight || paddedWidth !== outWidth;
   const packedBytes = Math.ceil(inChannels / 8) * taps * outChannels * 32;
   const bytes = packedBytes + simd.convScratchBytes(paddedHeight, paddedWidth, outChannels, lay);
   withScratch(backend, bytes, (packed) => {

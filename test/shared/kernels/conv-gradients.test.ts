@@ -30,6 +30,13 @@ describe.each(variants)('a convolution and its gradients, $name', ({ simd }) => 
     );
   });
 
+  it('agree with plain loops where strides leave as many outputs as the padded image has pixels', () => {
+    check({
+      ...{ batch: 1, height: 1, width: 2, channels: 1, filterHeight: 3, filterWidth: 1, filters: 1 },
+      ...{ strideY: 1, strideX: 2, pad: { top: 2, bottom: 2, left: 0, right: 1 } },
+    });
+  });
+
   it('agree with plain loops for 3 x 3 taps and whole vectors of channels', () => {
     checkProperty(
       fc.property(winogradGeometries, (g) => {
