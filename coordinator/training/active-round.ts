@@ -25,7 +25,6 @@ import {
   type RoundStart,
   type RoundTransition,
 } from './round.ts';
-import type { Range } from '../../shared/range.ts';
 import { codecOf } from './check-answer.ts';
 import type { QuantizationLoss } from './integrity/answer.ts';
 import type { QuantizationSteps } from './integrity/quantization.ts';
@@ -272,7 +271,7 @@ export class ActiveRound {
     const { values, norm: ownNorm } = this.#read.tail(member, shard, tail, payload, part);
     const norm = Math.hypot(ownNorm, before?.norm ?? 0);
     this.#tails.set(shard.id, { from: part.from, norm });
-    accept(shard, values, part.from, this.#lossOf(member, tail, payload, part));
+    accept(shard, values, part.from, this.#lossOf(member, tail, part.from, values));
   }
 
   #accept(
@@ -290,10 +289,7 @@ export class ActiveRound {
     if (answer.type === 'gradient') this.#read.checkHead(answer, tail?.from ?? null);
     const { values: gradient, norm: ownNorm } = this.#read.answer(member, shard, answer, payload);
     const norm = Math.hypot(ownNorm, tail?.norm ?? 0);
-    const loss =
-      answer.type === 'gradient'
-        ? this.#lossOf(member, answer, payload, { from: 0, to: gradient.length })
-        : null;
+    const loss = answer.type === 'gradient' ? this.#lossOf(member, answer, 0, gradient) : null;
     const turnaroundMs = clock.now() - shard.givenAtMs;
     deadline.answered(turnaroundMs);
     member.stats.answered(task, answer.samples);
@@ -311,11 +307,11 @@ export class ActiveRound {
   #lossOf(
     member: Member,
     message: GradientTail | Extract<ShardAnswer, { type: 'gradient' }>,
-    payload: Uint8Array,
-    { from, to }: Range,
+    at: number,
+    values: Float32Array,
   ): QuantizationLoss | null {
     const codec = codecOf(member, message);
-    return this.#options.quantization?.received(member.id, from, codec, payload, to - from) ?? null;
+    return this.#options.quantization?.received(member.id, at, codec, values) ?? null;
   }
 
   #dropOverdue(): void {

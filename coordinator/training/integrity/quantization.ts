@@ -1,9 +1,12 @@
 import type { WorkerId } from '../../../shared/protocol/messages.ts';
-import { scalesIn } from '../../../shared/codec/scaled-blocks.ts';
+import { BLOCK } from '../../../shared/codec/kernels/kernels.ts';
 import type { QuantizationLoss } from './answer.ts';
 
-/** Codecs whose payload starts with a scale for each block: a value is an integer times that. */
-const SCALED: ReadonlySet<string> = new Set(['int8', 'int4']);
+/** Codecs with one quantization step for each block: how many steps the largest value of a block is. */
+const LEVELS: ReadonlyMap<string, number> = new Map([
+  ['int8', 127],
+  ['int4', 7],
+]);
 
 /** Remembers with which steps each worker has quantized last: what it lost then is in what it sends next. */
 export class QuantizationSteps {
@@ -12,20 +15,16 @@ export class QuantizationSteps {
 
   /**
    * A payload has come, whether or not it counts.
-   * @param length values in it
+   * @param at where its values start in the flat vector
+   * @param values as decoded
    * @returns what quantization may have changed in it; null if that is nothing to speak of
    */
-  received(
-    worker: WorkerId,
-    at: number,
-    codec: string,
-    payload: Uint8Array,
-    length: number,
-  ): QuantizationLoss | null {
-    if (!SCALED.has(codec)) return null;
+  received(worker: WorkerId, at: number, codec: string, values: Float32Array): QuantizationLoss | null {
+    const levels = LEVELS.get(codec);
+    if (levels === undefined) return null;
     const last = this.#last.get(worker) ?? new Map<number, Float32Array | null>();
     this.#last.set(worker, last);
-    const steps = scalesIn(payload, length).slice();
+    const steps = stepsIn(values, levels);
     // Before the first lossy payload nothing was lost.
     const before = last.has(at) ? (last.get(at) ?? null) : new Float32Array(steps.length);
     last.set(at, steps);
@@ -41,4 +40,19 @@ export class QuantizationSteps {
   left(worker: WorkerId): void {
     this.#last.delete(worker);
   }
+}
+
+/**
+ * The step of each block, by its largest value. The scale in the payload is only a claim: one that is larger than its values
+ * need would explain any difference.
+ */
+function stepsIn(values: Float32Array, levels: number): Float32Array {
+  const steps = new Float32Array(Math.ceil(values.length / BLOCK));
+  for (let block = 0; block < steps.length; block++) {
+    let largest = 0;
+    const end = Math.min(values.length, (block + 1) * BLOCK);
+    for (let i = block * BLOCK; i < end; i++) largest = Math.max(largest, Math.abs(values[i] as number));
+    steps[block] = largest / levels;
+  }
+  return steps;
 }

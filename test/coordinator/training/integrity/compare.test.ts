@@ -3,6 +3,7 @@ import type { GradientAnswer } from '../../../../coordinator/training/integrity/
 import { compareGradients, compareScores } from '../../../../coordinator/training/integrity/compare.ts';
 import { QuantizationSteps } from '../../../../coordinator/training/integrity/quantization.ts';
 import { int4 } from '../../../../shared/codec/int4.ts';
+import { scalesIn } from '../../../../shared/codec/scaled-blocks.ts';
 import { codecNamed } from '../../../../shared/codec/codec.ts';
 import { FeedbackEncoder } from '../../../../shared/codec/feedback-encoder.ts';
 import { Purpose, randomStream } from '../../../../shared/random/stream.ts';
@@ -41,8 +42,8 @@ function sent(codec: string, honest: readonly Float32Array[], lie: (value: numbe
         const values = gradient.subarray(from, to).map(lie);
         const payload = new Uint8Array(encoder.bytes(values.length));
         encoder.encode(values, payload, from);
-        const loss = steps.received(ann, from, codec, payload, values.length);
-        return { at: from, values: codecNamed(codec).decode(payload, values.length), loss };
+        const decoded = codecNamed(codec).decode(payload, values.length);
+        return { at: from, values: decoded, loss: steps.received(ann, from, codec, decoded) };
       }),
     ),
   );
@@ -105,15 +106,34 @@ describe('an answer beside the coordinator’s own', () => {
     },
   );
 
+  it.each(['int4', 'int8'])('in %s is none with scales that its values do not need', (codec) => {
+    const steps = new QuantizationSteps();
+    const [gradient] = gradients(1, 7) as [Float32Array];
+    // Half a step of this scale is more than any value of the gradient; all integers are zero.
+    const payload = new Uint8Array(codecNamed(codec).bytes(LENGTH));
+    scalesIn(payload, LENGTH).fill(1e6);
+    const zeros = codecNamed(codec).decode(payload, LENGTH);
+    const idle = [{ at: 0, values: zeros, loss: steps.received(ann, 0, codec, zeros) }];
+    expect(compareGradients(answerOf(idle), own(gradient))).toMatchObject({ differs: true });
+    // Nor does that scale explain what comes next.
+    codecNamed(codec).encode(
+      gradient.map((value) => -value),
+      payload,
+    );
+    const turned = codecNamed(codec).decode(payload, LENGTH);
+    const next = [{ at: 0, values: turned, loss: steps.received(ann, 0, codec, turned) }];
+    expect(compareGradients(answerOf(next), own(gradient))).toMatchObject({ differs: true });
+  });
+
   it('cannot be compared behind a lossy one that was dropped unread', () => {
     const steps = new QuantizationSteps();
     const [gradient] = gradients(1, 6) as [Float32Array];
     const payload = new Uint8Array(int4.bytes(LENGTH));
     int4.encode(gradient, payload);
-    steps.received(ann, 0, 'int4', payload, LENGTH);
+    const values = int4.decode(payload, LENGTH);
+    steps.received(ann, 0, 'int4', values);
     steps.missed(ann);
-    const loss = steps.received(ann, 0, 'int4', payload, LENGTH);
-    const parts = [{ at: 0, values: int4.decode(payload, LENGTH), loss }];
+    const parts = [{ at: 0, values, loss: steps.received(ann, 0, 'int4', values) }];
     expect(compareGradients(answerOf(parts), own(gradient))).toBeNull();
   });
 });
