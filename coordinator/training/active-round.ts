@@ -206,7 +206,7 @@ export class ActiveRound {
     }
     // Of an earlier round: it changes nothing.
     if (this.#ended || answer.shard < start.nextId) {
-      this.#options.quantization?.missed(member.id);
+      this.#missed(member, answer);
       return;
     }
     const shard = this.#round.given.find(({ id, worker }) => id === answer.shard && worker === member.id);
@@ -236,8 +236,8 @@ export class ActiveRound {
 
   /** An answer that came second: it counts for nothing but its time. */
   #onSpare(member: Member, shard: GivenShard, answer: Answer): void {
-    const { pool, quantization } = this.#options;
-    if (answer.type !== 'failed') quantization?.missed(member.id);
+    const { pool } = this.#options;
+    this.#missed(member, answer);
     if (answer.type === 'gradientTail') return;
     if (answer.type === 'failed') {
       pool.reject(member, answer, new ProtocolError(CloseCode.cannotCompute, answer.reason));
@@ -246,6 +246,16 @@ export class ActiveRound {
       this.#measured(member, shard, answer);
     }
     this.#dispatch({ type: 'answered', shard: shard.id });
+  }
+
+  /**
+   * An answer is dropped unread. Only the last message about a shard that the worker owes counts: else a worker could send
+   * any number of them, so that none of its gradients can be compared.
+   */
+  #missed({ id, asked }: Member, { type, shard }: Answer): void {
+    if (type !== 'evaluation' && type !== 'gradientTail' && asked.has(shard)) {
+      this.#options.quantization?.missed(id);
+    }
   }
 
   #measured({ link }: Member, { givenAtMs }: GivenShard, { type, samples, computeMs }: ShardAnswer): void {

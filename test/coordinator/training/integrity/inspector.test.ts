@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { Inspector, type InspectorOptions } from '../../../../coordinator/training/integrity/inspector.ts';
 import { int4 } from '../../../../shared/codec/int4.ts';
 import { CloseCode } from '../../../../shared/protocol/close-code.ts';
-import { exampleJob } from '../../../shared/protocol/examples.ts';
+import type { ShardId } from '../../../../shared/protocol/messages.ts';
+import { exampleJob, step } from '../../../shared/protocol/examples.ts';
 import { fixedRandom } from '../../../support/property.ts';
 import { settle } from '../../../support/manual-clock.ts';
 import type { Client } from '../../members/pool-harness.ts';
@@ -64,6 +65,12 @@ async function finish(
     await settle();
   }
 }
+
+const int4Of = (values: readonly number[]): Uint8Array => {
+  const payload = new Uint8Array(int4.bytes(values.length));
+  int4.encode(Float32Array.from(values), payload);
+  return payload;
+};
 
 const ALL = [1, 1, 1, 1, 1, 1];
 const times = (factor: number): number[] => ALL.map((value) => factor * value);
@@ -162,6 +169,30 @@ describe('an inspected run', () => {
       }
       expect(pool.members.size).toBe(2);
     }
+  });
+
+  it('compares int4 gradients behind answers of earlier steps that were not asked for', async () => {
+    const { join, gradient, pool } = inspected({ int4: true, tailCuts: [4] });
+    const codecs = ['float32', 'int4'];
+    const [ann, eve] = [await join('ann', { codecs }), await join('eve', { codecs, tails: true })];
+    for (let number = 1; number <= 2 && eve.closed === null; number++) {
+      await gradient(number);
+      const shard = 0 as ShardId;
+      if (number > 1) {
+        await eve.say({ type: 'gradientTail', step: step(1), shard }, new Uint8Array(int4.bytes(2)));
+        await eve.answer({ shard }, ALL, int4);
+      }
+      await ann.answer({}, ALL, int4);
+      const lie = number === 1 ? 1 : -1;
+      await eve.say(
+        { type: 'gradientTail', step: step(number), shard: eve.messages('shard').at(-1)!.shard },
+        int4Of([lie, lie]),
+      );
+      await eve.answer({ head: true }, [lie, lie, lie, lie], int4);
+      await settle();
+    }
+    expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
+    expect(pool.members.size).toBe(1);
   });
 
   it('bans no worker where two engines of this machine differ about the model, and says that it does not check', async () => {
