@@ -51,6 +51,17 @@ export interface InspectedEvaluation extends InspectedRound {
 /** Whether a round's sums may be used, or the round has to be repeated without a worker that was banned. */
 export type Decision = 'count' | 'repeat';
 
+/** What is known of an answer after it was to be recomputed. */
+type Verdict = 'right' | 'wrong' | 'unknown';
+
+/** A recomputation while the run goes on. */
+interface BackgroundCheck {
+  readonly worker: WorkerId;
+  /** First step since it began in which an answer of this worker has counted. */
+  countedSince: Step | null;
+  readonly done: Promise<void>;
+}
+
 /** First answers of as many workers are recomputed in one step; those of more wait for the next ones. */
 const MAX_FIRST_ANSWERS = 16;
 /** Of the time, for recomputations while the run goes on. */
@@ -70,7 +81,7 @@ export class Inspector {
   readonly #unconfirmedSince = new Map<WorkerId, Step>();
   /** One wrong answer is enough. */
   readonly #banned = new Set<WorkerId>();
-  #background: Promise<void> | null = null;
+  #background: BackgroundCheck | null = null;
   #rewindTo: Step | null = null;
   #distrustedUntil = -1;
   /** Repeated for a sum that did not add up; once is enough for that. */
@@ -85,10 +96,8 @@ export class Inspector {
     this.#schedule = new CheckSchedule({ duty: DUTY, random });
     pool.listen({
       left: ({ id }) => {
-        this.#screen.left(id);
-        this.#schedule.left(id);
-        this.quantization.left(id);
-        this.#unconfirmedSince.delete(id);
+        // Its last answers may still turn out wrong: then it matters since when they have counted.
+        if (!this.#unconfirmedSince.has(id)) this.#forget(id);
       },
     });
     referee.open().catch((error: unknown) => this.#disable(messageOf(error)));
@@ -108,13 +117,21 @@ export class Inspector {
 
   /** Waits for the recomputation that is going on. */
   async settle(): Promise<void> {
-    await this.#background;
+    await this.#background?.done;
   }
 
   /** Looks at the answers of a step before they are applied. */
   async review(reviewed: InspectedStep): Promise<Decision> {
-    const { answers, total } = reviewed;
     if (this.#disabled) return 'count';
+    const decision = await this.#review(reviewed);
+    for (const worker of [...this.#unconfirmedSince.keys(), ...reviewed.answers.map(({ worker }) => worker)]) {
+      this.#forgetIfGone(worker);
+    }
+    return decision;
+  }
+
+  async #review(reviewed: InspectedStep): Promise<Decision> {
+    const { answers, total } = reviewed;
     const positions = drawPositions(this.#layout, this.#options.random);
     const screened = answers.map(({ worker, from, to, lossSum, norm, parts }) => ({
       ...{ worker, lossSum, norm },
@@ -123,12 +140,16 @@ export class Inspector {
     }));
     const sampledTotal = valuesAt(positions, [{ at: 0, values: total }]);
     let decision: Decision = 'count';
-    const urgent = this.#urgent(screened, reviewed.step);
-    for (const i of urgent) {
-      const honest = await this.#check(reviewed, answers[i] as GradientAnswer, () =>
+    const confirmed = new Set<number>();
+    for (const i of this.#urgent(screened, reviewed.step)) {
+      const answer = answers[i] as GradientAnswer;
+      const verdict = await this.#check(reviewed, answer, () =>
         this.#screen.confirmed(screened[i] as ScreenedAnswer, screened),
       );
-      if (!honest) decision = 'repeat';
+      if (verdict === 'wrong') decision = 'repeat';
+      if (verdict !== 'right') continue;
+      confirmed.add(i);
+      this.#unconfirmedSince.delete(answer.worker);
     }
     if (decision === 'repeat') return decision;
     // A worker that sent a part of a gradient and left: what the sum has of it was in no answer.
@@ -145,11 +166,29 @@ export class Inspector {
     }
     this.#screen.counted(screened);
     for (const [i, { worker }] of answers.entries()) {
-      if (!urgent.includes(i) && !this.#unconfirmedSince.has(worker))
-        this.#unconfirmedSince.set(worker, reviewed.step);
+      if (!confirmed.has(i)) this.#countUnconfirmed(worker, reviewed.step);
     }
     this.#checkInBackground(reviewed, screened);
     return 'count';
+  }
+
+  /** The earlier step stays: a run that has gone back does steps again. */
+  #countUnconfirmed(worker: WorkerId, step: Step): void {
+    const earlier = (since: Step | null | undefined): Step => Math.min(since ?? Infinity, step) as Step;
+    this.#unconfirmedSince.set(worker, earlier(this.#unconfirmedSince.get(worker)));
+    const background = this.#background;
+    if (background?.worker === worker) background.countedSince = earlier(background.countedSince);
+  }
+
+  #forgetIfGone(worker: WorkerId): void {
+    if (!this.#options.pool.members.has(worker) && worker !== this.#background?.worker) this.#forget(worker);
+  }
+
+  #forget(worker: WorkerId): void {
+    this.#screen.left(worker);
+    this.#schedule.left(worker);
+    this.quantization.left(worker);
+    this.#unconfirmedSince.delete(worker);
   }
 
   /** Looks at the answers of an evaluation before they are reported. */
@@ -193,24 +232,32 @@ export class Inspector {
     const kept = { ...reviewed, weights: weights.slice(), samplesOf: () => shard };
     const confirmed = (): void => this.#screen.confirmed(screened[i] as ScreenedAnswer, screened);
     const startedMs = clock.now();
-    this.#background = this.#check(kept, keepAnswer(answer), confirmed).then(() => {
+    const done = this.#check(kept, keepAnswer(answer), confirmed).then((verdict) => {
       this.#schedule.spent(clock.now() - startedMs);
       this.#background = null;
+      if (verdict === 'right') this.#unconfirmedSince.delete(worker);
+      // What has counted in the meantime is not confirmed.
+      if (check.countedSince !== null) this.#countUnconfirmed(worker, check.countedSince);
+      this.#forgetIfGone(worker);
     });
+    const { worker } = answer;
+    const check: BackgroundCheck = { worker, countedSince: null, done };
+    this.#background = check;
   }
 
-  /** @returns whether the answer is honest, as far as can be told */
-  async #check(reviewed: InspectedRound, answer: GradientAnswer, confirmed: () => void): Promise<boolean> {
+  /** @param confirmed called if it is right */
+  async #check(reviewed: InspectedRound, answer: GradientAnswer, confirmed: () => void): Promise<Verdict> {
     const { referee } = this.#options;
     const shard = reviewed.samplesOf(answer);
     const own = await this.#attempt(() => referee.gradient(reviewed.step, reviewed.weights, shard));
     const comparison = own === null ? null : compareGradients(answer, own);
-    if (comparison === null) return true;
-    if (comparison.differs) return !(await this.#convict(reviewed, answer, shard, comparison, 'gradient'));
+    if (comparison === null) return 'unknown';
+    if (comparison.differs) {
+      return (await this.#convict(reviewed, answer, shard, comparison, 'gradient')) ? 'wrong' : 'unknown';
+    }
     confirmed();
     this.#schedule.confirmed(answer.worker);
-    this.#unconfirmedSince.delete(answer.worker);
-    return true;
+    return 'right';
   }
 
   /** @returns whether the worker was banned */

@@ -48,6 +48,24 @@ function inspected({ referee = truth, audit = 0, tailCuts = [], int4 = false, sa
   return { ...runner, inspector: made.inspector as unknown as Inspector };
 }
 
+/** A referee that takes no time, or until `release`. */
+function slowReferee() {
+  let released = Promise.resolve();
+  let release = (): void => undefined;
+  const referee: Referee = {
+    ...truth,
+    gradient: async (...given) => {
+      await released;
+      return truth.gradient(...given);
+    },
+  };
+  return {
+    referee,
+    hold: () => void (released = new Promise((resolve) => (release = resolve))),
+    release: () => release(),
+  };
+}
+
 /** Has clients answer the shards of a step until it is done; each with values of its own, ones by default. */
 async function finish(
   round: { readonly result: unknown },
@@ -131,6 +149,57 @@ describe('an inspected run', () => {
     expect(inspector.takeRewind()).toBeNull();
   });
 
+  it('goes back for a worker that has left before its answer was recomputed', async () => {
+    const { referee, hold, release } = slowReferee();
+    const { join, gradient, pool, inspector, warnings } = inspected({ referee });
+    const eve = await join('eve');
+    await finish(await gradient(0), [eve]);
+    await inspector.settle();
+    hold();
+    await finish(await gradient(1), [eve], new Map([[eve, times(1.6)]]));
+    await eve.say({ type: 'leaving', reason: 'done' });
+    expect(pool.members.size).toBe(0);
+    release();
+    await inspector.settle();
+    expect(warnings).toEqual([expect.stringMatching(/^A worker that has left was wrong: the gradient/)]);
+    expect(inspector.takeRewind()).toBe(1);
+  });
+
+  it('goes back to a wrong answer that counted while an earlier one was recomputed', async () => {
+    const { referee, hold, release } = slowReferee();
+    const { join, gradient, inspector } = inspected({ referee });
+    const eve = await join('eve');
+    await finish(await gradient(0), [eve]);
+    await inspector.settle();
+    hold();
+    const lie = new Map([[eve, times(1.6)]]);
+    await finish(await gradient(1), [eve]);
+    await finish(await gradient(2), [eve], lie);
+    release();
+    await inspector.settle();
+    expect(eve.closed).toBeNull();
+    await finish(await gradient(3), [eve], lie);
+    await inspector.settle();
+    expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
+    expect(inspector.takeRewind()).toBe(2);
+  });
+
+  it('goes back to the first wrong answer of a run that has gone back before', async () => {
+    const { referee, hold, release } = slowReferee();
+    const { join, gradient, inspector } = inspected({ referee });
+    const eve = await join('eve');
+    await finish(await gradient(0), [eve]);
+    await inspector.settle();
+    hold();
+    const lie = new Map([[eve, times(1.6)]]);
+    await finish(await gradient(8), [eve], lie);
+    await finish(await gradient(3), [eve], lie);
+    release();
+    await inspector.settle();
+    expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
+    expect(inspector.takeRewind()).toBe(3);
+  });
+
   it('has every answer recomputed that an audit says, before it counts', async () => {
     const { join, gradient, pool } = inspected({ audit: 1 });
     const [ann, eve] = [await join('ann'), await join('eve')];
@@ -172,7 +241,7 @@ describe('an inspected run', () => {
   });
 
   it('compares int4 gradients behind answers of earlier steps that were not asked for', async () => {
-    const { join, gradient, pool } = inspected({ int4: true, tailCuts: [4] });
+    const { join, gradient, pool } = inspected({ audit: 1, int4: true, tailCuts: [4] });
     const codecs = ['float32', 'int4'];
     const [ann, eve] = [await join('ann', { codecs }), await join('eve', { codecs, tails: true })];
     for (let number = 1; number <= 2 && eve.closed === null; number++) {
