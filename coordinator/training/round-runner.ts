@@ -17,7 +17,8 @@ import { BatchGradient, type OnSummed } from './batch-gradient.ts';
 import type { TrainingDiverged } from './errors.ts';
 import { Paces } from './pace/paces.ts';
 import { evaluationShards } from './evaluation-shards.ts';
-import type { Answer, GradientAnswer, GradientPart } from './integrity/answer.ts';
+import type { Answer } from './integrity/answer.ts';
+import { CollectedAnswers } from './integrity/collected-answers.ts';
 import type { Inspector, InspectedRound } from './integrity/inspector.ts';
 import { GradientTree } from './exact/gradient-tree.ts';
 import type { GivenShard, RoundStart } from './round.ts';
@@ -132,11 +133,11 @@ export class RoundRunner {
   ): Promise<GradientResult> {
     this.#options.pool.agreeOnBits();
     this.#recode();
-    let { next } = options;
+    const first = await this.#attempt(input, numbers, options, false);
+    if (first !== null) return first;
     for (;;) {
-      const result = await this.#attempt(input, numbers, { ...options, next });
+      const result = await this.#attempt(input, numbers, { ...options, next: undefined }, true);
       if (result !== null) return result;
-      next = undefined;
     }
   }
 
@@ -166,6 +167,7 @@ export class RoundRunner {
     input: RoundInput,
     numbers: Uint32Array,
     { next, into, onSummed, undo }: GradientOptions,
+    isRepeated: boolean,
   ): Promise<GradientResult | null> {
     const total = into ?? (this.#ownSum ??= new Float32Array(this.#length));
     const apply: OnSummed = (part) => {
@@ -181,9 +183,7 @@ export class RoundRunner {
       if (part.from === 0 || !inPieces || deferred.length > 0) deferred.push(part);
       else apply(part);
     };
-    const parts = new Map<ShardId, GradientPart[]>();
-    const answers: GradientAnswer[] = [];
-    const sum = this.#sumOf(total, numbers.length, summed);
+    const collected = new CollectedAnswers(this.#sumOf(total, numbers.length, summed), isRepeated);
     const [tailFrom] = this.#options.tailCuts;
     const keep = (): void => {
       if (onSummed === undefined || tailFrom === undefined) return;
@@ -201,13 +201,8 @@ export class RoundRunner {
           inPieces = true;
           if (begun) keep();
         },
-        accept: (shard, values, at, loss) => {
-          const before = parts.get(shard.id) ?? [];
-          parts.set(shard.id, [...before, { at, values, loss }]);
-          sum.add(shard, values, at);
-        },
-        onCounted: ({ id, worker, from, to }, score, norm) =>
-          answers.push({ worker, from, to, ...score, norm, parts: parts.get(id) ?? [] }),
+        accept: (...part) => collected.accept(...part),
+        onCounted: (...answer) => collected.counted(...answer),
       });
       // Now, while the workers compute.
       if (next !== undefined) this.#prefetch(input, next);
@@ -215,7 +210,8 @@ export class RoundRunner {
       begun = true;
       const score = await round;
       const { inspector = null } = this.#options;
-      const inspected = { ...this.#inspected(input, numbers), answers, total };
+      const { answers, isSumOfAnswers } = collected;
+      const inspected = { ...this.#inspected(input, numbers), answers, total, isSumOfAnswers };
       if ((await inspector?.review(inspected)) === 'repeat') {
         this.#restore(input, undo);
         return null;

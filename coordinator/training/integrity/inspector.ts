@@ -42,6 +42,8 @@ export interface InspectedStep extends InspectedRound {
   readonly answers: readonly GradientAnswer[];
   /** The sum that is about to be applied. */
   readonly total: Float32Array;
+  /** See CollectedAnswers. */
+  readonly isSumOfAnswers: boolean;
 }
 
 export interface InspectedEvaluation extends InspectedRound {
@@ -84,8 +86,6 @@ export class Inspector {
   #background: BackgroundCheck | null = null;
   #rewindTo: Step | null = null;
   #distrustedUntil = -1;
-  /** Repeated for a sum that did not add up; once is enough for that. */
-  #repeatedStep: Step | null = null;
   /** This machine cannot compute the model, or not right. */
   #disabled = false;
 
@@ -131,7 +131,7 @@ export class Inspector {
   }
 
   async #review(reviewed: InspectedStep): Promise<Decision> {
-    const { answers, total } = reviewed;
+    const { answers, total, isSumOfAnswers } = reviewed;
     const positions = drawPositions(this.#layout, this.#options.random);
     const screened = answers.map(({ worker, from, to, lossSum, norm, parts }) => ({
       ...{ worker, lossSum, norm },
@@ -153,17 +153,8 @@ export class Inspector {
     }
     if (decision === 'repeat') return decision;
     // A worker that sent a part of a gradient and left: what the sum has of it was in no answer.
-    if (
-      !addsUp(
-        sampledTotal,
-        screened.map(({ sampled }) => sampled),
-      )
-    ) {
-      if (this.#repeatedStep !== reviewed.step) {
-        this.#repeatedStep = reviewed.step;
-        return 'repeat';
-      }
-    }
+    const sampled = screened.map((answer) => answer.sampled);
+    if (!isSumOfAnswers && !addsUp(sampledTotal, sampled)) return 'repeat';
     this.#screen.counted(screened);
     for (const [i, { worker }] of answers.entries()) {
       if (!confirmed.has(i)) this.#countUnconfirmed(worker, reviewed.step);

@@ -66,6 +66,8 @@ function slowReferee() {
   };
 }
 
+const lastShard = (client: Client): ShardId => client.messages('shard').at(-1)!.shard;
+
 /** Has clients answer the shards of a step until it is done; each with values of its own, ones by default. */
 async function finish(
   round: { readonly result: unknown },
@@ -299,6 +301,37 @@ describe('an inspected run', () => {
       await sendHead(ann);
       await settle();
     }
+    const { gradientSum } = round.result as { gradientSum: Float32Array };
+    expect(Math.max(...gradientSum)).toBeLessThanOrEqual(2);
+  });
+
+  it('repeats it so that no second worker can do the same', async () => {
+    const { join, gradient } = inspected({ tailCuts: [4] });
+    const [ann, eve] = [await join('ann', { tails: true }), await join('eve', { tails: true })];
+    const mal = await join('mal', { tails: true });
+    const answered = new Set<number>();
+    const answer = async (client: Client): Promise<void> => {
+      for (let shard = lastShard(client); !answered.has(shard); shard = lastShard(client)) {
+        answered.add(shard);
+        await sendTail(client);
+        await sendHead(client);
+      }
+    };
+    const lieAndLeave = async (client: Client): Promise<void> => {
+      await sendTail(client, [1e30, 1e30]);
+      await client.say({ type: 'leaving', reason: 'done' });
+    };
+    const round = await gradient(1);
+    await lieAndLeave(eve);
+    await answer(ann);
+    // The step ends with this, and is begun again.
+    answered.add(lastShard(mal));
+    await sendTail(mal);
+    await sendHead(mal);
+    expect(round.result).toBeNull();
+    expect(answered).not.toContain(lastShard(mal));
+    await lieAndLeave(mal);
+    await answer(ann);
     const { gradientSum } = round.result as { gradientSum: Float32Array };
     expect(Math.max(...gradientSum)).toBeLessThanOrEqual(2);
   });
