@@ -118,12 +118,20 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   });
   const metrics = new Metrics({ pool, observers: () => feed.observers, clock });
   const { audit = 0, openOwnEngine } = options;
-  const referee = openOwnEngine === undefined ? null : new Referee(job, openOwnEngine);
+  const inspector =
+    openOwnEngine === undefined
+      ? null
+      : new Inspector({
+          pool,
+          job,
+          clock,
+          report,
+          referee: new Referee(job, openOwnEngine),
+          audit,
+          random: Math.random,
+        });
   const rounds = new RoundRunner({
-    inspector:
-      referee === null
-        ? null
-        : new Inspector({ pool, job, clock, report, referee, audit, random: Math.random }),
+    inspector,
     pool,
     job,
     clock,
@@ -182,7 +190,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   }).catch(async (error: unknown) => {
     pool.close('The coordinator could not start.');
     feed.close('The coordinator could not start.');
-    await referee?.close();
+    await inspector?.close();
     throw error;
   });
   let isEnding = false;
@@ -241,7 +249,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       troubles.close();
       unlisted.close();
       await server.close();
-      await referee?.close();
+      await inspector?.close();
     },
   };
 }

@@ -22,7 +22,7 @@ export interface InspectorOptions {
   readonly job: Job;
   readonly clock: Clock;
   readonly report: Pick<Report, 'warn' | 'info'>;
-  readonly referee: Pick<Referee, 'open' | 'gradient' | 'evaluate' | 'doubt'>;
+  readonly referee: Pick<Referee, 'open' | 'gradient' | 'evaluate' | 'doubt' | 'close'>;
   /** The part of the shards that are recomputed before they count, besides those that are by default. */
   readonly audit: number;
   /** In [0, 1) */
@@ -120,11 +120,21 @@ export class Inspector {
     await this.#background?.done;
   }
 
+  /** Ends all checks, those that are going on too. */
+  async close(): Promise<void> {
+    // What a closed engine says is no reason to warn.
+    this.#disabled = true;
+    await this.#options.referee.close();
+  }
+
   /** Looks at the answers of a step before they are applied. */
   async review(reviewed: InspectedStep): Promise<Decision> {
     if (this.#disabled) return 'count';
     const decision = await this.#review(reviewed);
-    for (const worker of [...this.#unconfirmedSince.keys(), ...reviewed.answers.map(({ worker }) => worker)]) {
+    for (const worker of [
+      ...this.#unconfirmedSince.keys(),
+      ...reviewed.answers.map(({ worker }) => worker),
+    ]) {
       this.#forgetIfGone(worker);
     }
     return decision;

@@ -19,6 +19,7 @@ const truth: Referee = {
     Promise.resolve({ lossSum: labels.length, correct: 1, gradient: new Float32Array(6).fill(1) }),
   evaluate: (_, { labels }) => Promise.resolve({ lossSum: labels.length, correct: 1 }),
   doubt: () => Promise.resolve(null),
+  close: () => Promise.resolve(),
 };
 
 interface Setting {
@@ -288,6 +289,32 @@ describe('an inspected run', () => {
     expect(warnings).toEqual([
       expect.stringMatching(/^Answers of workers are not checked: No kernel for that\./),
     ]);
+  });
+
+  it('does not warn of an engine that is closed in the middle of a recomputation, at the end of the run', async () => {
+    let close = (): void => undefined;
+    const closed = new Promise<never>((_, reject) => {
+      close = () => reject(new Error('The engine is closed.'));
+    });
+    const referee: Referee = {
+      ...truth,
+      gradient: async (...given) => {
+        if (given[0] === 1) await closed;
+        return truth.gradient(...given);
+      },
+      close: () => {
+        close();
+        return Promise.resolve();
+      },
+    };
+    const { join, gradient, inspector, warnings } = inspected({ referee });
+    const ann = await join('ann');
+    await finish(await gradient(0), [ann]);
+    await inspector.settle();
+    await finish(await gradient(1), [ann]);
+    await inspector.close();
+    await inspector.settle();
+    expect(warnings).toEqual([]);
   });
 
   it('repeats a step of whose sum a worker that has left sent a part alone', async () => {
