@@ -159,7 +159,8 @@ export class Inspector {
       if (verdict === 'wrong') decision = 'repeat';
       if (verdict !== 'right') continue;
       confirmed.add(i);
-      this.#unconfirmedSince.delete(answer.worker);
+      // An earlier answer that is being recomputed may still turn out wrong.
+      if (answer.worker !== this.#background?.worker) this.#unconfirmedSince.delete(answer.worker);
     }
     if (decision === 'repeat') return decision;
     // A worker that sent a part of a gradient and left: what the sum has of it was in no answer.

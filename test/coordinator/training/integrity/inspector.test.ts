@@ -203,6 +203,29 @@ describe('an inspected run', () => {
     expect(inspector.takeRewind()).toBe(3);
   });
 
+  it('goes back to a wrong answer though a later one was confirmed before it was recomputed', async () => {
+    let release = (): void => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    const referee: Referee = {
+      ...truth,
+      gradient: async (...given) => {
+        if (given[0] === 1) await released;
+        return truth.gradient(...given);
+      },
+    };
+    const { join, gradient, inspector } = inspected({ referee });
+    const eve = await join('eve');
+    await finish(await gradient(0), [eve]);
+    await inspector.settle();
+    await finish(await gradient(1), [eve], new Map([[eve, times(1.6)]]));
+    inspector.distrust(step(2));
+    await finish(await gradient(2), [eve]);
+    release();
+    await inspector.settle();
+    expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
+    expect(inspector.takeRewind()).toBe(1);
+  });
+
   it('has every answer recomputed that an audit says, before it counts', async () => {
     const { join, gradient, pool } = inspected({ audit: 1 });
     const [ann, eve] = [await join('ann'), await join('eve')];
