@@ -21,6 +21,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
 
 /** Why a file or folder cannot be read or written, as the end of a sentence without its period. */
 export function diskProblem(error: unknown): string {
-  const { code } = (error ?? {}) as NodeJS.ErrnoException;
-  return (code === undefined ? undefined : MEANINGS[code]) ?? messageOf(error).replace(/\.$/, '');
+  const { code = '' } = (error ?? {}) as NodeJS.ErrnoException;
+  // Of the system's errors that are not listed, the code says as much as the message, which repeats the path.
+  return MEANINGS[code] ?? (/^E[A-Z0-9]+$/.test(code) ? code : messageOf(error).replace(/\.$/, ''));
 }
