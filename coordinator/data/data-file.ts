@@ -1,8 +1,8 @@
-import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { DataError, GET_AGAIN } from '../../shared/data/data-error.ts';
 import { readableText } from '../../shared/protocol/readable.ts';
 import { diskProblem } from '../storage/disk-error.ts';
+import { openRegularFile } from '../storage/read-file.ts';
 
 export type Chunks = AsyncIterable<Uint8Array>;
 
@@ -30,7 +30,9 @@ export function plainFile(path: string, name: string, bytes: number): DataFile {
     bytes,
     async *open(): Chunks {
       try {
-        yield* createReadStream(path) as AsyncIterable<Buffer>;
+        const file = await openRegularFile(path);
+        // The stream closes the file, also where it is not read to its end.
+        yield* file.createReadStream() as AsyncIterable<Buffer>;
       } catch (error) {
         throw unreadable(path, error);
       }

@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { EventEmitter } from 'node:events';
-import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -86,6 +86,15 @@ describe('MNIST', () => {
     const again = await load([good.address]);
     expect(again.dataset.train).toEqual(dataset.train);
     expect(good.asked.toSorted()).toEqual(NAMES.toSorted());
+  });
+
+  it.skipIf(process.platform === 'win32')('is downloaded where a pipe has the name of a file', async () => {
+    await using good = await goodMirror(files);
+    await mkdir(join(cacheDir, 'mnist'));
+    execFileSync('mkfifo', [join(cacheDir, 'mnist', NAMES[0]!)]);
+    const { dataset, lines } = await load([good.address]);
+    expect(dataset.name).toBe('mnist');
+    expect(lines.warnings.join()).toContain('cannot be kept');
   });
 
   it('is taken from a server that decompresses on the way', async () => {
