@@ -10,6 +10,7 @@ import type { Report } from './report/report.ts';
 import { loadCheckpoint, type Checkpoint } from './storage/checkpoint.ts';
 import { DEFAULT_CHECKPOINT_INTERVAL, type CheckpointInterval } from './storage/checkpoint-writer.ts';
 import { digestOf } from './storage/data-digest.ts';
+import type { RunLock } from './storage/held-lock.ts';
 import { openDataset } from './storage/open-dataset.ts';
 import {
   createRunFolder,
@@ -19,7 +20,7 @@ import {
   type NewFolder,
   type RunFolder,
 } from './storage/run-folder.ts';
-import { lockRun, type RunLock } from './storage/run-lock.ts';
+import { lockRun } from './storage/run-lock.ts';
 import { readModelFile } from './storage/topology-file.ts';
 import { createOptimizer, type Optimizer } from './training/optimizer.ts';
 import type { TrainingStart } from './training/train.ts';

@@ -4,9 +4,10 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { HEARTBEAT_MS, LAPSE_SECONDS } from '../../../coordinator/storage/held-lock.ts';
 import { isLiving, startOf } from '../../../coordinator/storage/living.ts';
 import { textOf, type Holder } from '../../../coordinator/storage/lock-file.ts';
-import { HEARTBEAT_MS, LAPSE_SECONDS, lockRun } from '../../../coordinator/storage/run-lock.ts';
+import { lockRun } from '../../../coordinator/storage/run-lock.ts';
 import { manualClock, type ManualClock } from '../../support/manual-clock.ts';
 
 let dir = '';
