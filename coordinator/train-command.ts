@@ -64,9 +64,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
   const interrupt = interruptible(report);
   // Read anew each time: it changes while others are awaited.
   const stopping = (): boolean => interrupt.signal.aborted;
-  const made: { begun: Begun | null; opened: Opened | null; served: boolean } = {
-    ...{ begun: null, opened: null, served: false },
-  };
+  const made = { begun: null as Begun | null, opened: null as Opened | null, served: false };
   try {
     checkExact(flags);
     const tls = await certificateFor(flags, userCacheDir(), new Date());
