@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../shared/clock.ts';
+import { diskProblem } from './disk-error.ts';
 import { LOCK_FILE, updateHolder, type Holder } from './lock-file.ts';
 
 /** How often a holder changes its lock, so that other machines see that it is alive. */
@@ -32,9 +33,13 @@ export function heldLock(dir: string, own: Omit<Holder, 'beat'>, clock: Clock): 
   let beat = 0;
   let isReleased = false;
   let cancel = (): void => undefined;
-  const update = async (): Promise<void> => {
+  let updating: Promise<void> = Promise.resolve();
+  // One at a time: two would both make a lock that is missing, and one that is late would make it again after its release.
+  const update = (): Promise<void> => (updating = updating.catch(() => undefined).then(updateOnce));
+  const updateOnce = async (): Promise<void> => {
+    if (isReleased) return;
     const taker = await updateHolder(file, { ...own, beat: ++beat });
-    if (taker === null || isReleased) return;
+    if (taker === null) return;
     lost.abort(
       new Error(
         `${dir} was taken over by process ${taker.pid} on ${taker.host}: this process was not heard of for ${LAPSE_SECONDS} s. ` +
@@ -65,7 +70,11 @@ export function heldLock(dir: string, own: Omit<Holder, 'beat'>, clock: Clock): 
   return {
     lost: lost.signal,
     async check() {
-      if (!lost.signal.aborted) await update();
+      if (!lost.signal.aborted) {
+        await update().catch((error: unknown) => {
+          throw new Error(`${file} cannot be updated: ${diskProblem(error)}.`, { cause: error });
+        });
+      }
       lost.signal.throwIfAborted();
     },
     async release() {
