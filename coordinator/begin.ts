@@ -40,7 +40,7 @@ export interface BeginFlags {
   /** Whether the bits shall not depend on the workers. */
   readonly exact?: boolean;
   readonly microShard: number;
-  /** Of a run that is resumed, by default what it was started with. */
+  /** @default that of the resumed run, else DEFAULT_CHECKPOINT_INTERVAL */
   readonly checkpointEvery?: CheckpointInterval;
 }
 

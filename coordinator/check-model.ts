@@ -6,7 +6,7 @@ import type { Report } from './report/report.ts';
 import { isLoopback } from './server/reachable.ts';
 import { tryStep } from './trial-step.ts';
 
-/** What is checked of a run's model before its first step. */
+/** The parts of a run that are checked before its first step. */
 interface Checked {
   readonly job: Job;
   readonly initialWeights: Float32Array;

@@ -40,7 +40,7 @@ export function plainFile(path: string, name: string, bytes: number): DataFile {
   };
 }
 
-/** What was downloaded. @param path for messages */
+/** A downloaded file. @param path for messages */
 export function memoryFile(contents: Uint8Array, path: string): DataFile {
   return {
     name: path,

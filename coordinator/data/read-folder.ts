@@ -60,7 +60,7 @@ function aboutOf(
   return { name, description: `Your own data, from ${path}.` };
 }
 
-/** Where names give no whole set, a CSV file may go by the name of an IDX file of images. */
+/** Chooses files by their names, else by their contents: a CSV file may have the name of an IDX file of images. */
 async function choose(files: readonly DataFile[], folder: string, said: string): Promise<ChosenFiles> {
   try {
     return chooseFiles(files, folder, said);

@@ -15,7 +15,7 @@ interface Served {
 /**
  * Says how workers and browsers join: one link for both.
  * @param urls where the coordinator listens, the nearest first
- * @param seen whether somebody looks at the lines, and nobody keeps them: they may have the token, and a QR code for a camera
+ * @param seen whether the lines go to a screen only: they may have the token, and a QR code for a camera
  */
 export function sayAddresses(
   urls: readonly string[],

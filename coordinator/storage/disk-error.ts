@@ -1,6 +1,6 @@
 import { messageOf } from '../../shared/error-text.ts';
 
-/** What the codes of system calls mean for a person who has named a folder. */
+/** Meanings of the codes of system calls for a person who has named a folder. */
 const MEANINGS: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full',
   EDQUOT: 'the disk quota is used up',

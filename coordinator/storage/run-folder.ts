@@ -15,7 +15,7 @@ import { removeUnfinished, TEMPORARY_NAME, writeWholeFile } from './write-file.t
 
 const CONFIG_FILE = 'config.json';
 const HISTORY_FILE = 'history.jsonl';
-/** What is there before a run has made anything. */
+/** Names in the folder of a run that has made nothing yet. */
 const LEFT_BY_NOTHING: ReadonlySet<string> = new Set([CONFIG_FILE, 'checkpoints', ...LOCK_NAMES]);
 const BEFORE_THE_FIRST_STEP = /^checkpoint-0+\.bin$/;
 
@@ -106,7 +106,7 @@ export async function readCheckpointInterval(dir: string): Promise<CheckpointInt
   return success ? output : null;
 }
 
-/** What config.json holds; nothing where it cannot be read. */
+/** The settings in config.json; none where it cannot be read. */
 async function readConfig(dir: string): Promise<Readonly<Record<string, unknown>>> {
   try {
     const json: unknown = JSON.parse((await readRegularFile(configOf(dir))).toString('utf8'));

@@ -27,7 +27,7 @@ export interface LockOptions {
   readonly signal?: StopSignal;
   readonly info?: (line: string) => void;
   readonly clock?: Clock;
-  /** Who takes it. Default: this process. */
+  /** The process that takes it. @default this one */
   readonly own?: Omit<Holder, 'beat'>;
 }
 
@@ -115,7 +115,7 @@ const oldRefusal = (dir: string, file: string, { pid, host, since }: Holder): st
   `${dir} belongs to a run of an earlier version of gradcast on ${host}: process ${pid}, since ${since}. ` +
   `If that has ended, rename ${file}.`;
 
-/** Of two processes that find the lock of one that has died, only one may take it. */
+/** Does the work alone: of two processes that find the lock of a dead one, only one may take it. */
 async function inTurn<Result>(dir: string, work: () => Promise<Result>): Promise<Result> {
   const release = await lockfile
     .lock(dir, {

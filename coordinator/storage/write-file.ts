@@ -4,7 +4,7 @@ import { open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { diskProblem } from './disk-error.ts';
 
-/** What is used of an open file. */
+/** The part of an open file that writing it needs. */
 export interface WritableFile {
   write(
     bytes: Uint8Array,
