@@ -3,15 +3,15 @@ import { join, resolve } from 'node:path';
 import type { Dataset } from '../shared/data/dataset.ts';
 import { layoutOf } from '../shared/model/layout.ts';
 import type { EpochRecord } from '../shared/protocol/messages.ts';
+import { digestOf } from './data/data-digest.ts';
 import { misleadingLines } from './data/misleading.ts';
+import { openDataset } from './data/open-dataset.ts';
 import { transposed } from './data/transpose.ts';
 import { prepareJob, type PreparedJob } from './model.ts';
 import type { Report } from './report/report.ts';
 import { loadCheckpoint, type Checkpoint } from './storage/checkpoint.ts';
 import { DEFAULT_CHECKPOINT_INTERVAL, type CheckpointInterval } from './storage/checkpoint-writer.ts';
-import { digestOf } from './storage/data-digest.ts';
 import type { RunLock } from './storage/held-lock.ts';
-import { openDataset } from './storage/open-dataset.ts';
 import {
   createRunFolder,
   defaultRunDir,

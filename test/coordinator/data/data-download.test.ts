@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { loadDataset, userCacheDir, type LoadDatasetOptions } from '../../../coordinator/storage/dataset.ts';
-import { mirrorsOf } from '../../../coordinator/storage/mnist-files.ts';
+import { loadDataset, userCacheDir, type LoadDatasetOptions } from '../../../coordinator/data/dataset.ts';
+import { mirrorsOf } from '../../../coordinator/data/mnist-files.ts';
 import { DataError } from '../../../shared/data/data-error.ts';
 import { DataLines, goodMirror, mirror, published } from '../../support/data-mirror.ts';
 import { idxBytes, tinyFiles } from '../../support/idx-bytes.ts';
@@ -287,7 +287,7 @@ function noise(length: number, seed = 1): Uint8Array {
 
 function killedChild(address: string): string {
   return `
-    import { mnistFromCache } from '../../../coordinator/storage/mnist-cache.ts';
+    import { mnistFromCache } from '../../../coordinator/data/mnist-cache.ts';
     run(mnistFromCache({
       folder: ${JSON.stringify(join(cacheDir, 'mnist'))},
       mirrors: [${JSON.stringify(address)}],
