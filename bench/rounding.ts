@@ -4,9 +4,9 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { openDataset } from '../coordinator/data/open-dataset.ts';
 import { prepareJob } from '../coordinator/model.ts';
 import { plainReport } from '../coordinator/report/plain-report.ts';
-import { openDataset } from '../coordinator/storage/open-dataset.ts';
 import { createOptimizer } from '../coordinator/training/optimizer.ts';
 import { batches, epochOrder } from '../coordinator/training/sampler.ts';
 import { clockOf } from '../shared/clock.ts';

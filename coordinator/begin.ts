@@ -3,14 +3,15 @@ import { join, resolve } from 'node:path';
 import type { Dataset } from '../shared/data/dataset.ts';
 import { layoutOf } from '../shared/model/layout.ts';
 import type { EpochRecord } from '../shared/protocol/messages.ts';
+import { digestOf } from './data/data-digest.ts';
 import { misleadingLines } from './data/misleading.ts';
+import { openDataset } from './data/open-dataset.ts';
 import { transposed } from './data/transpose.ts';
 import { prepareJob, type PreparedJob } from './model.ts';
 import type { Report } from './report/report.ts';
 import { loadCheckpoint, type Checkpoint } from './storage/checkpoint.ts';
 import { DEFAULT_CHECKPOINT_INTERVAL, type CheckpointInterval } from './storage/checkpoint-writer.ts';
-import { digestOf } from './storage/data-digest.ts';
-import { openDataset } from './storage/open-dataset.ts';
+import type { RunLock } from './storage/held-lock.ts';
 import {
   createRunFolder,
   defaultRunDir,
@@ -19,7 +20,7 @@ import {
   type NewFolder,
   type RunFolder,
 } from './storage/run-folder.ts';
-import { lockRun, type RunLock } from './storage/run-lock.ts';
+import { lockRun } from './storage/run-lock.ts';
 import { readModelFile } from './storage/topology-file.ts';
 import { createOptimizer, type Optimizer } from './training/optimizer.ts';
 import type { TrainingStart } from './training/train.ts';
@@ -39,7 +40,7 @@ export interface BeginFlags {
   /** Whether the bits shall not depend on the workers. */
   readonly exact?: boolean;
   readonly microShard: number;
-  /** Of a run that is resumed, by default what it was started with. */
+  /** @default that of the resumed run, else DEFAULT_CHECKPOINT_INTERVAL */
   readonly checkpointEvery?: CheckpointInterval;
 }
 

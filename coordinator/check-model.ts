@@ -3,9 +3,10 @@ import type { Job } from '../shared/model/job.ts';
 import { normalizesBatches } from '../shared/model/topology.ts';
 import type { Program } from './program.ts';
 import type { Report } from './report/report.ts';
+import { isLoopback } from './server/reachable.ts';
 import { tryStep } from './trial-step.ts';
 
-/** What is checked of a run's model before its first step. */
+/** The parts of a run that are checked before its first step. */
 interface Checked {
   readonly job: Job;
   readonly initialWeights: Float32Array;
@@ -42,9 +43,6 @@ export async function checkModel(
   }
 }
 
-/** Addresses at which nobody else can join. */
-const LOOPBACK = /^(127\.|::1$|localhost$)/;
-
 /**
  * Warns of batch normalization where a batch is computed in parts: each is normalized by itself. See
  * docs/decisions/batch-normalization.md.
@@ -66,7 +64,7 @@ export function warnOfShardStatistics(
     );
     return;
   }
-  if (command === 'train' && workers === 1 && LOOPBACK.test(host)) return;
+  if (command === 'train' && workers === 1 && isLoopback(host)) return;
   report.warn(
     "The model has BatchNormalization: each worker's shard is normalized by itself (per-shard statistics), so the result " +
       'depends on the number of workers. LayerNormalization, frozen layers or train --workers 1 avoid it.',

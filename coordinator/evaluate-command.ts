@@ -4,12 +4,12 @@ import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import type { Dataset } from '../shared/data/dataset.ts';
 import type { Job } from '../shared/model/job.ts';
 import { transposeAdvice } from './data/misleading.ts';
+import { openDataset } from './data/open-dataset.ts';
 import { INTERRUPTED, interruptible } from './interrupt.ts';
 import { EVALUATING, fixed } from './report/report.ts';
 import { localWorkers, type Program } from './program.ts';
 import { createReport } from './report/create.ts';
 import { loadModel } from './storage/model-folder.ts';
-import { openDataset } from './storage/open-dataset.ts';
 import { Interrupted } from './training/errors.ts';
 import { withWorkers } from './with-workers.ts';
 

@@ -34,7 +34,7 @@ export async function namingLayers<T>(tf: typeof tfjs, run: () => Promise<T>): P
   }
 }
 
-/** What tfjs' messages mean, by what is always in them. */
+/** Meanings of tfjs' messages, by the words that are always in them. */
 const MEANINGS: readonly (readonly [RegExp, (found: RegExpExecArray) => string])[] = [
   [
     /expected (?:min_)?ndim=(\d+), found ndim=(\d+)/,

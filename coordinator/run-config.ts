@@ -2,7 +2,7 @@ import type { Begun } from './begin.ts';
 import type { Program } from './program.ts';
 import type { TrainFlags } from './train-command.ts';
 
-/** What config.json keeps: everything that the run can be repeated with, but no secret. */
+/** The contents of config.json: everything that the run can be repeated with, but no secret. */
 export function configOf(
   flags: TrainFlags,
   { job, dataset, checkpointEvery }: Pick<Begun, 'job' | 'dataset' | 'checkpointEvery'>,

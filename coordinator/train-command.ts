@@ -3,6 +3,7 @@ import type { LogFormat } from '../shared/json-log.ts';
 import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
 import { beginRun, RunFinishedError, type BeginFlags, type Begun } from './begin.ts';
 import { checkModel, warnOfShardStatistics } from './check-model.ts';
+import { userCacheDir } from './data/dataset.ts';
 import { growHeap } from './heap.ts';
 import { INTERRUPTED, interrupted, interruptible } from './interrupt.ts';
 import { codecRule } from './members/link-codecs.ts';
@@ -15,7 +16,6 @@ import { sayEnd, sayGoOn } from './report/say-end.ts';
 import { sayServing } from './report/say-serving.ts';
 import { both } from './report/report.ts';
 import { certificateFor } from './server/certificate.ts';
-import { userCacheDir } from './storage/dataset.ts';
 import { saveModel } from './storage/model-folder.ts';
 import { CheckpointWriter } from './storage/checkpoint-writer.ts';
 import { EpochSaver } from './storage/epoch-saver.ts';
@@ -64,9 +64,7 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
   const interrupt = interruptible(report);
   // Read anew each time: it changes while others are awaited.
   const stopping = (): boolean => interrupt.signal.aborted;
-  const made: { begun: Begun | null; opened: Opened | null; served: boolean } = {
-    ...{ begun: null, opened: null, served: false },
-  };
+  const made = { begun: null as Begun | null, opened: null as Opened | null, served: false };
   try {
     checkExact(flags);
     const tls = await certificateFor(flags, userCacheDir(), new Date());

@@ -6,12 +6,11 @@ import type { Job } from '../shared/model/job.ts';
 import { sizeOf } from '../shared/model/layout.ts';
 import { withLogits } from '../shared/model/topology.ts';
 import type { Step } from '../shared/protocol/messages.ts';
-import { explainModelError, LayerError, namingLayers } from './model-errors.ts';
+import { explainModelError, LayerError } from './model-errors.ts';
 
 /**
  * Tries one step on one sample before a run begins, so that a model that no worker could train is refused here and not by
  * each of them.
- * @param engine whose backend is the active one of tf
  * @throws Error with a sentence that names the layer, if that can be known
  */
 export async function tryStep(
@@ -27,17 +26,15 @@ export async function tryStep(
   const gradient = new Float32Array(initialWeights.length);
   let lossSum: number;
   try {
-    lossSum = await namingLayers(tf, async () => {
-      const trainer = await engine.load(job);
-      try {
-        trainer.setWeights(initialWeights);
-        return (await trainer.gradient(0 as Step, shard, gradient)).lossSum;
-      } finally {
-        trainer.dispose();
-      }
-    });
+    const trainer = await engine.load(job);
+    try {
+      trainer.setWeights(initialWeights);
+      ({ lossSum } = await trainer.gradient(0 as Step, shard, gradient));
+    } finally {
+      trainer.dispose();
+    }
   } catch (error) {
-    throw explainModelError(error instanceof LayerError ? error : await backwardError(job, error), 'trained');
+    throw explainModelError(await inLayer(job, error), 'trained');
   }
   if (Number.isFinite(lossSum) && gradient.every(Number.isFinite)) return;
   throw new Error(
@@ -46,8 +43,8 @@ export async function tryStep(
   );
 }
 
-/** An error of the backward pass, which does not know of layers, with the first layer that has no gradient by itself. */
-async function backwardError(job: Job, error: unknown): Promise<unknown> {
+/** An error of an engine, which does not know of layers, with the first layer that has no gradient by itself. */
+async function inLayer(job: Job, error: unknown): Promise<unknown> {
   const built = await buildModel(tf, withLogits(job.topology)).catch(() => null);
   if (built === null) return error;
   try {

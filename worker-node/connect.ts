@@ -10,7 +10,7 @@ const CLOSE_GRACE_MS = 1_000;
 const MAX_FRAME_BYTES = 1 << 30;
 
 const SELF_SIGNED = new Set(['DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN']);
-/** What Node and OpenSSL call certificates that do not pass: CERT_HAS_EXPIRED, ERR_TLS_CERT_ALTNAME_INVALID and so on. */
+/** Codes of Node and OpenSSL for certificates that do not pass: CERT_HAS_EXPIRED, ERR_TLS_CERT_ALTNAME_INVALID and so on. */
 const UNTRUSTED = /CERT|ISSUER|LEAF_SIGNATURE/;
 const TRUST_IT = 'give the --fingerprint that the coordinator prints';
 

@@ -2,14 +2,14 @@ import type { Clock } from '../shared/clock.ts';
 import type { SiblingMessage } from './sibling-messages.ts';
 
 export interface MachineReportOptions {
-  /** What this machine is called in the run. */
+  /** Name of this machine in the run. */
   readonly name: string;
-  /** Of the coordinator, as the person may read it. */
+  /** Address of the coordinator, without the token. */
   readonly url: string;
   readonly clock: Clock;
-  /** What goes as it should. */
+  /** Writes a line about what goes as it should. */
   readonly info: (line: string) => void;
-  /** What the person should know. */
+  /** Writes a line that the person should know of. */
   readonly note: (line: string) => void;
 }
 
@@ -20,7 +20,7 @@ const REPORTED_RETRIES = 6;
 
 type Message<Type> = Extract<SiblingMessage, { type: Type }>;
 
-/** What one machine's worker processes do, in lines for its terminal: one line for all of them. */
+/** Reports the work of one machine's worker processes in its terminal: one line for all of them. */
 export class MachineReport {
   readonly #options: MachineReportOptions;
   /** Lines that are said once, however many processes say them. */

@@ -20,7 +20,7 @@ export interface WorkOptions {
   readonly signal: AbortSignal;
   /** Hears how the work goes. */
   readonly tell: (message: SiblingMessage) => void;
-  /** What the person should know of this worker alone. */
+  /** Writes a line that the person should know of, about this worker alone. */
   readonly note: (line: string) => void;
 }
 

@@ -67,7 +67,10 @@ export async function runWorkerCommand(
   const sibling = process.env.GRADCAST_SIBLING !== undefined;
   const { name } = flags;
   const report = new MachineReport({
-    ...{ name, url: coordinatorLink({ url }), info, note },
+    name,
+    url: coordinatorLink({ url }),
+    info,
+    note,
     clock: clockOf(globalThis),
   });
   // The parent process of a worker has seen to the engine; and an installation brings none for GPUs.

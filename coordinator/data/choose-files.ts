@@ -150,7 +150,7 @@ function partsOf({ splits }: FileSet): { file: DataFile; parts: string[] }[] {
   ]);
 }
 
-/** What people have instead of IDX files, and the way on from there. */
+/** Sentences that say which other files a folder holds, and which ones are read. */
 function instead(files: readonly DataFile[]): string {
   const reads =
     'gradcast reads IDX files (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, bare or packed) and CSV files of a label and pixels (train.csv, test.csv)';

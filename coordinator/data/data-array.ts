@@ -5,7 +5,7 @@ export interface DataArray {
   /** For messages. */
   readonly path: string;
   readonly dimensions: readonly number[];
-  /** What an element is, in words: 'float32'. */
+  /** Type of an element, in words: 'float32'. */
   readonly type: string;
   readonly isFloat: boolean;
   /** Row-major. */

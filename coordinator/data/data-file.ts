@@ -1,7 +1,8 @@
-import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { DataError, GET_AGAIN } from '../../shared/data/data-error.ts';
 import { readableText } from '../../shared/protocol/readable.ts';
+import { diskProblem } from '../storage/disk-error.ts';
+import { openRegularFile } from '../storage/read-file.ts';
 
 export type Chunks = AsyncIterable<Uint8Array>;
 
@@ -29,7 +30,9 @@ export function plainFile(path: string, name: string, bytes: number): DataFile {
     bytes,
     async *open(): Chunks {
       try {
-        yield* createReadStream(path) as AsyncIterable<Buffer>;
+        const file = await openRegularFile(path);
+        // The stream closes the file, also where it is not read to its end.
+        yield* file.createReadStream() as AsyncIterable<Buffer>;
       } catch (error) {
         throw unreadable(path, error);
       }
@@ -37,7 +40,7 @@ export function plainFile(path: string, name: string, bytes: number): DataFile {
   };
 }
 
-/** What was downloaded. @param path for messages */
+/** A downloaded file. @param path for messages */
 export function memoryFile(contents: Uint8Array, path: string): DataFile {
   return {
     name: path,
@@ -60,23 +63,10 @@ export function unusable(path: string, name: string, problem: string): DataFile 
   };
 }
 
-const REASONS: Readonly<Record<string, string>> = {
-  EACCES: 'you have no permission to read it',
-  EPERM: 'you have no permission to read it',
-  ENOENT: 'nothing is there any more',
-  EISDIR: 'it is a folder',
-  ENOTDIR: 'a part of its path is a file',
-  ELOOP: 'its links lead in a circle',
-  EIO: 'the disk reports an error',
-  EMFILE: 'too many files are open',
-  ENFILE: 'too many files are open',
-};
-
-/** What a failed read means, in a sentence. */
+/** The error for the person of a read that failed. */
 export function unreadable(path: string, error: unknown): DataError {
   if (error instanceof DataError) return error;
-  const { code = 'no reason given' } = error as NodeJS.ErrnoException;
   return new DataError(
-    `${readableText(path)} cannot be read: ${REASONS[code] ?? code}. Make it readable, or point --data at another folder.`,
+    `${readableText(path)} cannot be read: ${diskProblem(error)}. Make it readable, or point --data at another folder.`,
   );
 }

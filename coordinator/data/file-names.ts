@@ -1,12 +1,12 @@
 export type SplitName = 'train' | 'test' | 'val';
 export type FileKind = 'images' | 'labels' | 'table';
 
-/** What a file's path says about the part of a data set that it holds. */
+/** The part of a data set that a file holds, by its path. */
 export interface FileRole {
   readonly split: SplitName;
   /** 'table': images and labels in one CSV file. */
   readonly kind: FileKind;
-  /** What remains of the path, for example 'gzip/emnist-letters': files of one data set share it. */
+  /** The rest of the path, for example 'gzip/emnist-letters': files of one data set share it. */
   readonly set: string;
   /** A second download, such as 'name (1)'. */
   readonly isCopy: boolean;

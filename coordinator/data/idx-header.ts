@@ -36,7 +36,7 @@ export interface IdxHeader {
   readonly headerBytes: number;
   /** Header and body; may be more than any file can have. */
   readonly fileBytes: number;
-  /** What fileBytes would be, were the sizes written in the other byte order. */
+  /** fileBytes with the sizes read in the other byte order. */
   readonly swappedFileBytes: number;
 }
 

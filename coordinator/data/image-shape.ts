@@ -10,14 +10,14 @@ export interface ImageShape {
   readonly note?: string;
 }
 
-/** Grey, colour, colour with transparency. */
+/** Gray, color, color with transparency. */
 const USUAL_CHANNELS = [1, 3, 4];
 
 /**
- * What samples an array of images has:
- * - [n, h, w]: grey;
+ * The shape of the samples in an array of images:
+ * - [n, h, w]: gray;
  * - [n, h, w, c]: as they are, unless c is no usual number of channels while the second dimension is one: [n, c, h, w];
- * - [n, k]: square and grey if k is a square number, or as the names of columns say ('1x1' to '28x28').
+ * - [n, k]: square and gray if k is a square number, or as the names of columns say ('1x1' to '28x28').
  *
  * @throws DataError for other arrays
  */

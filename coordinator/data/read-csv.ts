@@ -4,7 +4,7 @@ import { readableText } from '../../shared/protocol/readable.ts';
 import { MAX_DATA_BYTES, type DataArray } from './data-array.ts';
 import type { Chunks } from './data-file.ts';
 
-/** A row of 512 x 512 colour pixels is 3 MB; a longer one is no row of numbers. */
+/** A row of 512 x 512 color pixels is 3 MB; a longer one is no row of numbers. */
 const MAX_ROW_BYTES = 2 ** 24;
 const BLOCK_VALUES = 2 ** 20;
 

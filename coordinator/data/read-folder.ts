@@ -2,14 +2,14 @@ import { basename } from 'node:path';
 import { damaged } from '../../shared/data/data-error.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import { readableText } from '../../shared/protocol/readable.ts';
-import type { DataReport } from '../storage/data-report.ts';
-import { isPublished, MNIST_FILES } from '../storage/mnist-files.ts';
 import { assemble, type SplitArrays } from './assemble.ts';
 import { chooseFiles, type ChosenFiles, type SplitFiles } from './choose-files.ts';
 import type { DataFile } from './data-file.ts';
+import type { DataReport } from './data-report.ts';
 import { roleOf } from './file-names.ts';
 import { findFiles } from './find-files.ts';
-import { readFile } from './read-file.ts';
+import { isPublished, MNIST_FILES } from './mnist-files.ts';
+import { readArray } from './read-array.ts';
 import { splitLabelled, splitTable } from './split-table.ts';
 import { openContents } from './unpack.ts';
 
@@ -60,7 +60,7 @@ function aboutOf(
   return { name, description: `Your own data, from ${path}.` };
 }
 
-/** Where names give no whole set, a CSV file may go by the name of an IDX file of images. */
+/** Chooses files by their names, else by their contents: a CSV file may have the name of an IDX file of images. */
 async function choose(files: readonly DataFile[], folder: string, said: string): Promise<ChosenFiles> {
   try {
     return chooseFiles(files, folder, said);
@@ -87,7 +87,7 @@ async function readSplit(
   { table, images, labels }: SplitFiles,
   note: (line: string) => void,
 ): Promise<SplitArrays> {
-  const first = await readFile(table ?? images);
+  const first = await readArray(table ?? images);
   // Only CSV files have columns.
   const isCsv = first.columns !== undefined;
   if (table !== undefined && !isCsv) {
@@ -96,7 +96,7 @@ async function readSplit(
   if (table !== undefined && labels === undefined) return renamed(splitLabelled(first), table, note);
   const both = isCsv && images !== undefined ? splitTable(first) : null;
   if (both !== null && images !== undefined) return renamed(both, images, note);
-  return { images: first, labels: await readFile(labels) };
+  return { images: first, labels: await readArray(labels) };
 }
 
 function renamed(parts: SplitArrays, { name, path }: DataFile, note: (line: string) => void): SplitArrays {

@@ -1,6 +1,6 @@
 import { readableText } from '../../shared/protocol/readable.ts';
 
-/** What the first bytes of a file are. */
+/** A kind of file, by its first bytes. */
 export type Content = Packed | Unpacked;
 export interface Packed {
   readonly kind: 'gzip' | 'bzip2' | 'zip';
@@ -10,7 +10,7 @@ export type Unpacked =
       readonly kind: 'other';
       /** For the sentence 'found ...'. */
       readonly found: string;
-      /** What to do about it; the usual advice without it. */
+      /** Advice to the person. @default the usual one */
       readonly remedy?: string;
     }
   | { readonly kind: 'idx' | 'csv' | 'empty' };
@@ -62,7 +62,7 @@ const BEGINNINGS: readonly (readonly [string, Content])[] = [
   ['\xfe\xff', other('text in UTF-16', 'Save it as UTF-8.')],
 ];
 
-/** What a file is, by its content alone: names lie. @param head its first bytes, HEAD_BYTES or all */
+/** Recognizes a file by its content alone: names lie. @param head its first bytes, HEAD_BYTES or all */
 export function recognize(head: Uint8Array): Content {
   if (head.length === 0) return { kind: 'empty' };
   const text = String.fromCharCode(...head.subarray(0, HEAD_BYTES));

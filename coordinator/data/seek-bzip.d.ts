@@ -1,4 +1,4 @@
-/** What is used of seek-bzip, which has no types of its own. */
+/** The part of seek-bzip that is used; it has no types of its own. */
 declare module 'seek-bzip' {
   interface ByteSource {
     readByte(): number;

@@ -36,7 +36,9 @@ export function splitTable(table: DataArray): TableParts | null {
   const type = isFloat ? 'decimal' : 'whole-number';
   return {
     images: {
-      ...{ path, isFloat, type },
+      path,
+      isFloat,
+      type,
       dimensions: [rows, width - 1],
       values: pixels,
       ...(pixels instanceof Uint8Array ? { bytes: pixels } : {}),

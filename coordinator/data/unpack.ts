@@ -8,7 +8,7 @@ import { roleOf } from './file-names.ts';
 import { HEAD_BYTES, isPacked, recognize, WRITE_IDX, type Unpacked } from './recognize.ts';
 import { zipInMemory } from './zip-entries.ts';
 
-/** What people have is packed twice at most; one layer more than that is a mistake or a trap. */
+/** Real files are packed twice at most; one layer more than that is a mistake or a trap. */
 const MAX_LAYERS = 3;
 /** Archives in archives and bzip2 files are held in memory, packed; larger ones have to be unpacked by hand. */
 const MAX_PACKED_BYTES = 2 ** 30;

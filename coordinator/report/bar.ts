@@ -1,7 +1,7 @@
 import { duration, fixed, plural, type Progress } from './report.ts';
 import type { Eta } from './eta.ts';
 
-/** What the line of an epoch shows. */
+/** Figures in the line of an epoch. */
 export interface EpochBar extends Progress {
   readonly eta: Eta;
   /** False in the last epoch, which ends with the run. */
@@ -30,7 +30,7 @@ const WIDEST: Layout = {
   hasAccuracy: true,
   hasLoss: true,
 };
-/** What a narrower terminal leaves out, the least useful first. */
+/** Fields that a narrower terminal leaves out, the least useful first. */
 const OMISSIONS: readonly Partial<Layout>[] = [
   { bar: 10 },
   { bar: 0 },

@@ -21,7 +21,7 @@ interface Mark {
 /** Forecasts the end of an epoch and of the run from the duration of recent steps. */
 export class EtaForecast {
   readonly #clock: Clock;
-  /** Of this epoch: its start, then its recent steps. */
+  /** The start of this epoch, then its recent steps. */
   #marks: Mark[] = [];
   #start: Mark | null = null;
   #startedMs: number;

@@ -4,7 +4,7 @@ const AT_ONCE = 5;
 const WITHIN_MS = 60_000;
 
 /**
- * Lines that others can cause, so that nobody can fill a log: a few a minute, each once, and then how many more there were.
+ * Lines that others can cause, so that no client can fill a log: a few a minute, each once, and then how many more there were.
  * @returns takes a line, and what ends it
  */
 export function fewLines(

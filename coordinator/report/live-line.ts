@@ -94,7 +94,7 @@ export class LiveLine {
     this.#drawnMs = this.#clock.now();
   }
 
-  /** What erases the drawn line, over as many rows as it takes since the terminal was made narrower. */
+  /** Escape sequence that erases the drawn line, over as many rows as it takes since the terminal was made narrower. */
   #erasing(): string {
     if (this.#drawn === null) return '';
     const rows = Math.max(1, Math.ceil(this.#drawn / this.#columns));

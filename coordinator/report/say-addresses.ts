@@ -1,7 +1,6 @@
-import { coordinatorLink } from '../../shared/coordinator-link.ts';
 import type { Certificate } from '../server/certificate.ts';
 import { qrCode } from '../server/qr-code.ts';
-import { isLoopback } from '../server/reachable.ts';
+import { pageLink } from './page-link.ts';
 import type { Report } from './report.ts';
 import { shellWord } from './shell-word.ts';
 
@@ -16,7 +15,7 @@ interface Served {
 /**
  * Says how workers and browsers join: one link for both.
  * @param urls where the coordinator listens, the nearest first
- * @param seen whether somebody looks at the lines, and nobody keeps them: they may have the token, and a QR code for a camera
+ * @param seen whether the lines go to a screen only: they may have the token, and a QR code for a camera
  */
 export function sayAddresses(
   urls: readonly string[],
@@ -25,27 +24,23 @@ export function sayAddresses(
   report: Pick<Report, 'info' | 'warn'>,
   seen = process.stdout.isTTY,
 ): void {
-  const outside = urls.find((url) => !isLoopback(new URL(url).hostname));
-  const url = outside ?? urls[0] ?? '';
-  // Logs are kept, and read by others.
-  const shown = token === undefined || seen ? token : 'TOKEN';
-  const link = coordinatorLink({ url, ...(shown === undefined ? {} : { token: shown }) });
+  const { link, reachesOthers } = pageLink(urls, token, seen);
   const fingerprint = tls?.selfSigned === true ? ` --fingerprint ${tls.fingerprint}` : '';
-  const command = `  ${typed} worker ${shellWord(link)}${fingerprint}`;
+  const command = `${typed} worker ${shellWord(link)}${fingerprint}`;
   const listening = urls.map((each) => each.replace(/^ws/, 'http')).join(', ');
   report.info(`Listening on ${listening}`, { event: 'listening', urls });
-  if (outside !== undefined) {
+  if (reachesOthers) {
     report.info(`Join in a browser:   ${link}`);
-    report.info(`Join from a machine: ${command.trimStart()}`);
+    report.info(`Join from a machine: ${command}`);
   } else {
     report.info(`Watch or join in a browser: ${link}`);
-    if (workers === 0) report.info(`Join from this machine: ${command.trimStart()}`);
+    if (workers === 0) report.info(`Join from this machine: ${command}`);
     report.info('Only this machine can join. Add --host 0.0.0.0 --port 2718 to let other machines join.');
   }
   if (tls?.selfSigned === true) {
     report.info('The certificate is self-signed: a browser warns once, and asks whether to go on.');
   }
-  if (seen && outside !== undefined) qrCode(link).forEach((line) => report.info(line));
+  if (seen && reachesOthers) qrCode(link).forEach((line) => report.info(line));
   if (minWorkers > 1) report.info(`Waiting for ${minWorkers} workers ...`);
   else if (workers === 0) report.info('Waiting for the first worker ...');
 }

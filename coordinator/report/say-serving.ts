@@ -1,4 +1,4 @@
-import { isLoopback } from '../server/reachable.ts';
+import { pageLink } from './page-link.ts';
 import type { Report } from './report.ts';
 
 /**
@@ -12,8 +12,8 @@ export function sayServing(
   report: Pick<Report, 'info'>,
   seen: boolean,
 ): void {
-  const outside = urls.find((url) => !isLoopback(new URL(url).hostname));
-  const page = (outside ?? urls[0] ?? '').replace(/^ws/, 'http');
-  const fragment = token === undefined ? '' : `#${seen ? encodeURIComponent(token) : 'TOKEN'}`;
-  report.info(`Serving the page until Ctrl-C: ${page}/${fragment}`, { event: 'serving', urls });
+  report.info(`Serving the page until Ctrl-C: ${pageLink(urls, token, seen).link}`, {
+    event: 'serving',
+    urls,
+  });
 }

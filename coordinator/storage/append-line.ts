@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { diskProblem } from './disk-error.ts';
 
-/** What is used of a file that lines are appended to. */
+/** The part of an open file that appending to it needs. */
 export interface AppendableFile {
   stat(): Promise<{ readonly size: number; isFile(): boolean }>;
   writeFile(text: string): Promise<void>;

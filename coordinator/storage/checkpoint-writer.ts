@@ -10,6 +10,7 @@ import {
   type EpochTally,
   type Position,
 } from './checkpoint.ts';
+import { diskProblem } from './disk-error.ts';
 import type { WriteOptions } from './write-file.ts';
 
 /** How often, besides after each epoch. */
@@ -78,7 +79,10 @@ export class CheckpointWriter {
     await this.#write(position, tally);
     if (this.#failure !== null) return;
     await removeLaterCheckpoints(dir, position.steps).catch((error: unknown) => {
-      this.#tell(`One of ${dir} of a later step cannot be removed (${messageOf(error)}).`);
+      this.#options.warn(
+        `Checkpoints after step ${position.steps} cannot be removed from ${dir}: ${diskProblem(error)}. ` +
+          'Until they can be, --resume starts from weights that the run has gone back from.',
+      );
     });
   }
 

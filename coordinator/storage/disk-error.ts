@@ -1,6 +1,6 @@
 import { messageOf } from '../../shared/error-text.ts';
 
-/** What the codes of system calls mean for a person who has named a folder. */
+/** Meanings of the codes of system calls for a person who has named a folder. */
 const MEANINGS: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full',
   EDQUOT: 'the disk quota is used up',
@@ -21,6 +21,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
 
 /** Why a file or folder cannot be read or written, as the end of a sentence without its period. */
 export function diskProblem(error: unknown): string {
-  const { code } = (error ?? {}) as NodeJS.ErrnoException;
-  return (code === undefined ? undefined : MEANINGS[code]) ?? messageOf(error).replace(/\.$/, '');
+  const { code = '' } = (error ?? {}) as NodeJS.ErrnoException;
+  // Of the system's errors that are not listed, the code says as much as the message, which repeats the path.
+  return MEANINGS[code] ?? (/^E[A-Z0-9]+$/.test(code) ? code : messageOf(error).replace(/\.$/, ''));
 }

@@ -7,6 +7,7 @@ import {
   type LoadedModel,
   type ModelMetadata,
 } from '../../shared/model/saved-model.ts';
+import { diskProblem } from './disk-error.ts';
 import { makeFolder } from './make-folder.ts';
 import { readRegularFile } from './read-file.ts';
 import { writeWholeFile, type WriteOptions } from './write-file.ts';
@@ -50,8 +51,9 @@ export async function saveModel(dir: string, model: ModelToSave, options: WriteO
 
 /** Reads what saveModel wrote. See readModel for what it throws. */
 export function loadModel(dir: string): Promise<LoadedModel> {
-  return readModel(dir, {
-    text: async (file) => (await readRegularFile(join(dir, file))).toString('utf8'),
-    bytes: (file) => readRegularFile(join(dir, file)),
-  });
+  const bytes = (file: string): Promise<Buffer> =>
+    readRegularFile(join(dir, file)).catch((error: unknown) => {
+      throw new Error(`${file} cannot be read: ${diskProblem(error)}.`, { cause: error });
+    });
+  return readModel(dir, { bytes, text: async (file) => (await bytes(file)).toString('utf8') });
 }

@@ -1,21 +1,37 @@
 import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 
 /** Files of this size and above cannot be read into one piece of memory by Node. */
 const MAX_FILE_BYTES = 2 ** 31 - 1;
 
 /**
- * The bytes of a regular file. A pipe or a device, which a read would wait for or never come to the end of, is refused.
+ * Opens a regular file to read from it. A pipe or a device, which a read would wait for or never come to the end of, is
+ * refused.
  * @throws Error with a part of a sentence, or the system's error
  */
-export async function readRegularFile(path: string, maxBytes = MAX_FILE_BYTES): Promise<Buffer> {
-  // Without O_NONBLOCK, opening a pipe waits for somebody who writes to it. Windows has neither.
+export async function openRegularFile(path: string): Promise<FileHandle> {
+  // Without O_NONBLOCK, opening a pipe waits for a process that writes to it. Windows has neither.
   const file = await open(path, constants.O_RDONLY | ((constants.O_NONBLOCK as number | undefined) ?? 0));
   try {
     const stats = await file.stat();
     if (stats.isDirectory()) throw new Error('it is a folder');
     if (!stats.isFile()) throw new Error('it is no regular file');
-    if (stats.size > maxBytes) throw new Error(`it has ${stats.size} bytes; at most ${maxBytes} are read`);
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/**
+ * The bytes of a regular file.
+ * @throws Error with a part of a sentence, or the system's error
+ */
+export async function readRegularFile(path: string, maxBytes = MAX_FILE_BYTES): Promise<Buffer> {
+  const file = await openRegularFile(path);
+  try {
+    const { size } = await file.stat();
+    if (size > maxBytes) throw new Error(`it has ${size} bytes; at most ${maxBytes} are read`);
     return await file.readFile();
   } finally {
     await file.close();

@@ -9,11 +9,14 @@ import { appendLine } from './append-line.ts';
 import { diskProblem } from './disk-error.ts';
 import { makeFolder } from './make-folder.ts';
 import { readRegularFile } from './read-file.ts';
-import { LOCK_NAMES, lockRun, type RunLock } from './run-lock.ts';
-import { TEMPORARY_NAME, writeWholeFile } from './write-file.ts';
+import type { RunLock } from './held-lock.ts';
+import { LOCK_NAMES, lockRun } from './run-lock.ts';
+import { removeUnfinished, TEMPORARY_NAME, writeWholeFile } from './write-file.ts';
 
-/** What is there before a run has made anything. */
-const LEFT_BY_NOTHING: ReadonlySet<string> = new Set(['config.json', 'checkpoints', ...LOCK_NAMES]);
+const CONFIG_FILE = 'config.json';
+const HISTORY_FILE = 'history.jsonl';
+/** Names in the folder of a run that has made nothing yet. */
+const LEFT_BY_NOTHING: ReadonlySet<string> = new Set([CONFIG_FILE, 'checkpoints', ...LOCK_NAMES]);
 const BEFORE_THE_FIRST_STEP = /^checkpoint-0+\.bin$/;
 
 /** Where a run leaves what it has made. */
@@ -59,7 +62,7 @@ export async function createRunFolder(path: string): Promise<NewFolder> {
     throw new Error(`${messageOf(error)} Choose another with --out.`, { cause: error });
   });
   // Made, not looked for: of two runs that start at the same time only one can have the folder.
-  await writeFile(join(dir, 'config.json'), '{}\n', { flag: 'wx' }).catch((error: unknown) => {
+  await writeFile(configOf(dir), '{}\n', { flag: 'wx' }).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
       throw new Error(`${dir} holds a run already. Choose another folder with --out.`);
     }
@@ -79,7 +82,7 @@ export async function reopenRunFolder(dir: string, epoch: number, lock: RunLock)
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
     throw new Error(`${path} cannot be read: ${diskProblem(error)}.`, { cause: error });
   });
-  await removeUnfinished(dir);
+  await removeUnfinished(dir, [CONFIG_FILE, HISTORY_FILE]);
   const history = text
     .toString()
     .split('\n')
@@ -103,7 +106,7 @@ export async function readCheckpointInterval(dir: string): Promise<CheckpointInt
   return success ? output : null;
 }
 
-/** What config.json holds; nothing where it cannot be read. */
+/** The settings in config.json; none where it cannot be read. */
 async function readConfig(dir: string): Promise<Readonly<Record<string, unknown>>> {
   try {
     const json: unknown = JSON.parse((await readRegularFile(configOf(dir))).toString('utf8'));
@@ -111,16 +114,6 @@ async function readConfig(dir: string): Promise<Readonly<Record<string, unknown>
   } catch {
     return {};
   }
-}
-
-/** Removes what a process that was killed has not finished writing. */
-async function removeUnfinished(dir: string): Promise<void> {
-  const whole = new Set([configOf(dir), historyOf(dir)]);
-  const names = await readdir(dir).catch((): string[] => []);
-  const unfinished = names
-    .map((name) => join(dir, name))
-    .filter((path) => TEMPORARY_NAME.test(path) && whole.has(path.replace(TEMPORARY_NAME, '')));
-  await Promise.allSettled(unfinished.map((path) => rm(path, { force: true })));
 }
 
 /** A line that was cut off by whatever ended the run is no record. */
@@ -132,8 +125,8 @@ function recordOf(line: string): EpochRecord | null {
   }
 }
 
-const historyOf = (dir: string): string => join(dir, 'history.jsonl');
-const configOf = (dir: string): string => join(dir, 'config.json');
+const historyOf = (dir: string): string => join(dir, HISTORY_FILE);
+const configOf = (dir: string): string => join(dir, CONFIG_FILE);
 
 const runFolder = (dir: string, lock: RunLock): RunFolder => ({
   dir,

@@ -1,49 +1,33 @@
 import { randomUUID } from 'node:crypto';
-import { rmSync } from 'node:fs';
-import { readdir, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import lockfile from 'proper-lockfile';
 import { clockOf, pause, type Clock, type StopSignal } from '../../shared/clock.ts';
 import { diskProblem } from './disk-error.ts';
+import { heldLock, LAPSE_SECONDS, type RunLock } from './held-lock.ts';
 import { isLiving, processSpace, startOf } from './living.ts';
-import { LOCK_FILE, readHolder, textOf, updateHolder, type Holder } from './lock-file.ts';
-import { TEMPORARY_NAME, writeWholeFile } from './write-file.ts';
+import { LOCK_FILE, readHolder, textOf, type Holder } from './lock-file.ts';
+import { removeUnfinished, writeWholeFile } from './write-file.ts';
 
 /** Held while a process looks at the lock and takes it. */
 const TURN_FILE = '.lock-turn';
 /** Names in a run's folder that are nothing of the run. */
 export const LOCK_NAMES: ReadonlySet<string> = new Set([LOCK_FILE, TURN_FILE]);
 
-/** How often a holder changes its lock, so that other machines see that it is alive. */
-export const HEARTBEAT_MS = 5_000;
 /** How often a process looks at the lock of a holder that it cannot see. */
 const LOOK_EVERY_MS = 1_000;
 /**
- * So many looks in a row without a change: the holder is gone. Six heartbeats. Looks are counted, not time: a disk that
- * hangs stops the holder and those who look at its lock alike.
+ * So many looks in a row without a change: the holder is gone. Looks are counted, not time: a disk that hangs stops the
+ * holder and those who look at its lock alike.
  */
-const LOOKS_TO_LAPSE = 30;
-export const LAPSE_SECONDS = (LOOKS_TO_LAPSE * LOOK_EVERY_MS) / 1_000;
-
-/** A run's folder that no other process writes to. */
-export interface RunLock {
-  /** Aborted, with an Error for the person as its reason, when another process has taken the folder. */
-  readonly lost: AbortSignal;
-  /**
-   * Called before anything in the folder is replaced.
-   * @throws Error with a sentence if another process has taken the folder
-   */
-  check(): Promise<void>;
-  release(): Promise<void>;
-}
+const LOOKS_TO_LAPSE = (1_000 * LAPSE_SECONDS) / LOOK_EVERY_MS;
 
 export interface LockOptions {
   /** Ends the wait for a holder that may be gone. */
   readonly signal?: StopSignal;
   readonly info?: (line: string) => void;
   readonly clock?: Clock;
-  /** Who takes it. Default: this process. */
+  /** The process that takes it. @default this one */
   readonly own?: Omit<Holder, 'beat'>;
 }
 
@@ -62,7 +46,7 @@ export async function lockRun(dir: string, options: LockOptions = {}): Promise<R
     if (holder === null) break;
     lapsed = await untilLapsed(file, holder, { ...options, signal, clock, dir });
   }
-  return keepLock(dir, own, clock);
+  return heldLock(dir, own, clock);
 }
 
 const thisProcess = async (): Promise<Omit<Holder, 'beat'>> => ({
@@ -131,61 +115,7 @@ const oldRefusal = (dir: string, file: string, { pid, host, since }: Holder): st
   `${dir} belongs to a run of an earlier version of gradcast on ${host}: process ${pid}, since ${since}. ` +
   `If that has ended, rename ${file}.`;
 
-/** Changes the lock now and then, and notices when another process has taken it. */
-function keepLock(dir: string, own: Omit<Holder, 'beat'>, clock: Clock): RunLock {
-  const file = join(dir, LOCK_FILE);
-  const lost = new AbortController();
-  let beat = 0;
-  let isReleased = false;
-  let cancel = (): void => undefined;
-  /** What a disk that hangs for a while or is unplugged makes of it is no reason to end. */
-  const update = async (): Promise<void> => {
-    const taker = await updateHolder(file, { ...own, beat: ++beat });
-    if (taker === null || isReleased) return;
-    lost.abort(
-      new Error(
-        `${dir} was taken over by process ${taker.pid} on ${taker.host}: this process was not heard of for ${LAPSE_SECONDS} s. ` +
-          'This run ends and leaves the folder as it is; the other one continues it.',
-      ),
-    );
-  };
-  const schedule = (): void => {
-    cancel = clock.after(HEARTBEAT_MS, () => {
-      void update()
-        .catch(() => undefined)
-        .then(() => {
-          if (!isReleased && !lost.signal.aborted) schedule();
-        });
-    });
-  };
-  schedule();
-  // A lock that cannot be removed is no harm: its process is gone soon.
-  const onExit = (): void => {
-    try {
-      if (!lost.signal.aborted) rmSync(file, { force: true });
-    } catch {
-      // As good as removed.
-    }
-  };
-  process.once('exit', onExit);
-  return {
-    lost: lost.signal,
-    async check() {
-      if (!lost.signal.aborted) await update();
-      lost.signal.throwIfAborted();
-    },
-    async release() {
-      if (isReleased) return;
-      await update().catch(() => undefined);
-      isReleased = true;
-      cancel();
-      process.off('exit', onExit);
-      if (!lost.signal.aborted) await rm(file, { force: true }).catch(() => undefined);
-    },
-  };
-}
-
-/** Of two processes that find the lock of one that has died, only one may take it. */
+/** Does the work alone: of two processes that find the lock of a dead one, only one may take it. */
 async function inTurn<Result>(dir: string, work: () => Promise<Result>): Promise<Result> {
   const release = await lockfile
     .lock(dir, {
@@ -200,18 +130,9 @@ async function inTurn<Result>(dir: string, work: () => Promise<Result>): Promise
       });
     });
   try {
-    await removeUnfinished(dir);
+    await removeUnfinished(dir, [LOCK_FILE]);
     return await work();
   } finally {
     await release().catch(() => undefined);
   }
-}
-
-/** Removes locks that killed processes were writing. */
-async function removeUnfinished(dir: string): Promise<void> {
-  const names = await readdir(dir).catch((): string[] => []);
-  const unfinished = names.filter(
-    (name) => TEMPORARY_NAME.test(name) && name.replace(TEMPORARY_NAME, '') === LOCK_FILE,
-  );
-  await Promise.allSettled(unfinished.map((name) => rm(join(dir, name), { force: true })));
 }

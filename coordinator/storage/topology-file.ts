@@ -1,5 +1,6 @@
 import { dirname } from 'node:path';
 import type { Topology } from '../../shared/model/job.ts';
+import { diskProblem } from './disk-error.ts';
 import { readRegularFile } from './read-file.ts';
 import { readWeights, type NamedWeights } from './weights-file.ts';
 
@@ -25,7 +26,7 @@ const HOW = "--model takes a topology as JSON: open('model.json', 'w').write(mod
  */
 export async function readModelFile(file: string): Promise<ModelFile> {
   const bytes = await readRegularFile(file).catch((error: unknown) => {
-    throw new Error(`${file} cannot be read: ${reasonOf(error)}. ${HOW}`, { cause: error });
+    throw new Error(`${file} cannot be read: ${diskProblem(error)}. ${HOW}`, { cause: error });
   });
   const other = OTHER_FORMATS.find(([start]) => start.every((byte, i) => bytes[i] === byte));
   if (other !== undefined) throw new Error(`${file} is ${other[1]}. ${HOW}`);
@@ -69,15 +70,3 @@ function parse(file: string, bytes: Uint8Array): Record<string, unknown> {
 }
 
 const parseText = (text: string): unknown => JSON.parse(text) as unknown;
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  EISDIR: 'it is a folder',
-  EACCES: 'permission is denied',
-  EPERM: 'permission is denied',
-};
-
-function reasonOf(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  return code === undefined ? message : (REASONS[code] ?? code);
-}

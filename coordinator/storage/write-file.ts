@@ -1,9 +1,10 @@
 import { randomInt } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { diskProblem } from './disk-error.ts';
 
-/** What is used of an open file. */
+/** The part of an open file that writing it needs. */
 export interface WritableFile {
   write(
     bytes: Uint8Array,
@@ -62,6 +63,15 @@ export async function writeWholeFile(
   } finally {
     process.off('exit', removeAtExit);
   }
+}
+
+/** Removes what killed processes have left of writing these files. @param names of files in the folder */
+export async function removeUnfinished(dir: string, names: readonly string[]): Promise<void> {
+  const found = await readdir(dir).catch((): string[] => []);
+  const unfinished = found.filter(
+    (name) => TEMPORARY_NAME.test(name) && names.includes(name.replace(TEMPORARY_NAME, '')),
+  );
+  await Promise.allSettled(unfinished.map((name) => rm(join(dir, name), { force: true })));
 }
 
 /**

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { prepareJob } from '../../coordinator/model.ts';
-import { openDataset } from '../../coordinator/storage/open-dataset.ts';
+import { openDataset } from '../../coordinator/data/open-dataset.ts';
 import { createOptimizer } from '../../coordinator/training/optimizer.ts';
 import { defaultTopology } from '../../shared/model/default-topology.ts';
 import type { Topology } from '../../shared/model/job.ts';

@@ -1,8 +1,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
-import type { DataReport } from '../../coordinator/storage/data-report.ts';
-import { sha256, type ByRole, type PublishedFile } from '../../coordinator/storage/mnist-files.ts';
+import type { DataReport } from '../../coordinator/data/data-report.ts';
+import { sha256, type ByRole, type PublishedFile } from '../../coordinator/data/mnist-files.ts';
 
 export interface Mirror extends AsyncDisposable {
   /** Ends in a slash. */

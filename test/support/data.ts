@@ -1,7 +1,7 @@
 import type { Dataset } from '../../shared/data/dataset.ts';
 import { limitTo } from '../../shared/data/dataset.ts';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
-import { openDataset } from '../../coordinator/storage/open-dataset.ts';
+import { openDataset } from '../../coordinator/data/open-dataset.ts';
 import { recordingReport } from './test-coordinator.ts';
 
 /** Real MNIST where MNIST_DIR says where it is, else drawn digits: `count` samples to train on. */

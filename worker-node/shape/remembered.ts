@@ -14,7 +14,7 @@ export function recall(file: string, key: string): Remembered | null {
   return read(file)[key] ?? null;
 }
 
-/** Where the file cannot be written, or only a part of it, it will be measured again. */
+/** Writes it to the file; if that fails or the file is cut short, it will be measured again. */
 export function remember(file: string, key: string, shape: Remembered): void {
   try {
     makeFolder(dirname(file));

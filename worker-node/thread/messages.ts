@@ -4,7 +4,7 @@ import type { Job } from '../../shared/model/job.ts';
 import type { EngineInfo, Step } from '../../shared/protocol/messages.ts';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 
-/** What a thread computes with: what a person can choose, or plain JavaScript, which nothing but checks is slow enough for. */
+/** Engine of a thread: one that a person can choose, or plain JavaScript, which is fast enough for checks only. */
 export type ThreadEngine = EngineChoice | 'cpu';
 
 /** What the engine's thread is started with. */

@@ -61,7 +61,7 @@ describe('what is no file is named', () => {
   });
 
   it.each([
-    ['EACCES', 'you have no permission to read it'],
+    ['EACCES', 'permission denied'],
     ['EIO', 'the disk reports an error'],
     ['EWHATEVER', 'EWHATEVER'],
   ])('a file that fails with %s', (code, found) => {

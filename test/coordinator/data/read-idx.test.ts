@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { readFile } from '../../../coordinator/data/read-file.ts';
+import { readArray } from '../../../coordinator/data/read-array.ts';
 import type { DataArray } from '../../../coordinator/data/data-array.ts';
 import { memoryFile, type DataFile } from '../../../coordinator/data/data-file.ts';
 import { toImages } from '../../../coordinator/data/to-images.ts';
@@ -11,7 +11,7 @@ import { DataError } from '../../../shared/data/data-error.ts';
 import { idxBytes } from '../../support/idx-bytes.ts';
 import { checkProperty } from '../../support/property.ts';
 
-const read = (bytes: Uint8Array): Promise<DataArray> => readFile(memoryFile(bytes, 'some/train-images'));
+const read = (bytes: Uint8Array): Promise<DataArray> => readArray(memoryFile(bytes, 'some/train-images'));
 
 async function messageOf(work: Promise<unknown>): Promise<string> {
   const error: unknown = await work.then(
@@ -50,7 +50,7 @@ describe('an IDX file', () => {
             ),
           ) as AsyncIterable<Uint8Array>,
       };
-      expect(toImages(await readFile(file)).images).toEqual(bytes.slice(16));
+      expect(toImages(await readArray(file)).images).toEqual(bytes.slice(16));
     }
   });
 
@@ -90,7 +90,7 @@ describe('an IDX file', () => {
         open: () => Readable.from(pieces()) as AsyncIterable<Uint8Array>,
       };
       const found = bytes === undefined ? '1048576 x 1024 x 4 of uint8 in its header' : 'cut short by';
-      expect(await messageOf(readFile(file))).toContain(found);
+      expect(await messageOf(readArray(file))).toContain(found);
     }
     // The beginning is looked at for what it is, and no more than that.
     expect(opened).toBe(2);
@@ -116,7 +116,7 @@ describe('an IDX file', () => {
       }
     }
     const open = () => Readable.from(pieces()) as AsyncIterable<Uint8Array>;
-    await messageOf(readFile({ name: 'f', path: 'f', open }));
+    await messageOf(readArray({ name: 'f', path: 'f', open }));
     expect(state.isOpen).toBe(false);
   });
 

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
+  checkpointName,
   decodeCheckpoint,
   encodeCheckpoint,
   loadCheckpoint,
@@ -201,6 +202,16 @@ describe('CheckpointWriter', () => {
       tally: { lossSum: 7 },
     });
     expect(warnings).toEqual([]);
+  });
+
+  it('of a run that has gone back is there also where those of later steps cannot be removed', async () => {
+    const { at, warnings } = writer({ steps: 1 });
+    await at('epoch', 2);
+    await mkdir(join(dir, checkpointName(3)));
+    await at('rewound', 2, 7);
+    expect((await loadCheckpoint(dir, () => undefined)).tally.lossSum).toBe(7);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain(`Checkpoints after step 2 cannot be removed from ${dir}: `);
   });
 
   it('writes every so many minutes', async () => {

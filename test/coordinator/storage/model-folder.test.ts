@@ -97,7 +97,9 @@ describe('a folder that holds no whole model', () => {
 
   it('is refused by name if there is nothing', async () => {
     await expect(loadModel(dir)).rejects.toThrow(sentence());
-    await expect(loadModel(dir)).rejects.toThrow(/ENOENT/);
+    await expect(loadModel(dir)).rejects.toThrow(
+      `No gradcast model in ${dir}: model.json cannot be read: the file or a folder above it does not exist. Name`,
+    );
   });
 
   it.each<[string, (text: string) => string]>([

@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { HEARTBEAT_MS, LAPSE_SECONDS } from '../../../coordinator/storage/held-lock.ts';
 import { isLiving, startOf } from '../../../coordinator/storage/living.ts';
 import { textOf, type Holder } from '../../../coordinator/storage/lock-file.ts';
-import { HEARTBEAT_MS, LAPSE_SECONDS, lockRun } from '../../../coordinator/storage/run-lock.ts';
+import { lockRun } from '../../../coordinator/storage/run-lock.ts';
 import { manualClock, type ManualClock } from '../../support/manual-clock.ts';
 
 let dir = '';
@@ -48,6 +49,26 @@ describe('the lock of a run', () => {
       `${dir} belongs to a run of an earlier version of gradcast on elsewhere: process ${process.pid}, ` +
         `since some day. If that has ended, rename ${join(dir, 'lock.json')}.`,
     );
+  });
+
+  it('is made again where a person has deleted it, however many writes check it at the time', async () => {
+    const lock = await lockRun(dir);
+    await rm(join(dir, 'lock.json'));
+    await Promise.all(Array.from({ length: 8 }, () => lock.check()));
+    expect(await readdir(dir)).toEqual(['lock.json']);
+    await lock.release();
+    expect(await readdir(dir)).toEqual([]);
+  });
+
+  it('that cannot be updated says so in words', async () => {
+    const folder = join(dir, 'run');
+    await mkdir(folder);
+    const lock = await lockRun(folder);
+    await rm(folder, { recursive: true });
+    await expect(lock.check()).rejects.toThrow(
+      `${join(folder, 'lock.json')} cannot be updated: the file or a folder above it does not exist.`,
+    );
+    await lock.release();
   });
 
   it('is taken where it says nothing that can be understood', async () => {

@@ -65,7 +65,9 @@ describe('another file is named for what it is, with what to do', () => {
       'is a graph model of TensorFlow.js, which cannot be trained',
     );
     await expect(readModelFile(folder)).rejects.toThrow(`${folder} cannot be read: it is a folder.`);
-    await expect(readModelFile(join(folder, 'none'))).rejects.toThrow('there is no such file.');
+    await expect(readModelFile(join(folder, 'none'))).rejects.toThrow(
+      'the file or a folder above it does not exist.',
+    );
   });
 });
 

@@ -14,8 +14,8 @@ import type { HeldTensors } from './held-tensors.ts';
 import { trialShard, withNoisyWeights } from './trial-inputs.ts';
 
 /**
- * What a graph may differ from the same step run op by op, relative to the norm: rounding in another order, which batch
- * normalization enlarges. An input that has become a constant makes a difference like 1.
+ * Largest difference between a graph and the same step run op by op, relative to the norm: rounding in another order, which
+ * batch normalization enlarges. An input that has become a constant makes a difference like 1.
  */
 const TOLERANCE = 1e-4;
 

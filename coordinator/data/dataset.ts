@@ -3,13 +3,13 @@ import envPaths from 'env-paths';
 import { checkLimit, limitTo, type Dataset } from '../../shared/data/dataset.ts';
 import { drawDigits } from '../../shared/data/drawn-digits.ts';
 import { DataError } from '../../shared/data/data-error.ts';
-import { assemble } from '../data/assemble.ts';
-import { readFolder } from '../data/read-folder.ts';
-import { transposed } from '../data/transpose.ts';
+import { assemble } from './assemble.ts';
 import type { DataReport } from './data-report.ts';
 import { DEFAULT_LIMITS, type DownloadLimits } from './download.ts';
 import { mnistFromCache } from './mnist-cache.ts';
 import { mirrorsOf, type ByRole, type PublishedFile } from './mnist-files.ts';
+import { readFolder } from './read-folder.ts';
+import { transposed } from './transpose.ts';
 
 export interface LoadDatasetOptions {
   /** --data: a folder or archive of IDX or CSV files. Nothing else is tried if it is given. */

@@ -1,13 +1,13 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { EventEmitter } from 'node:events';
-import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { loadDataset, userCacheDir, type LoadDatasetOptions } from '../../../coordinator/storage/dataset.ts';
-import { mirrorsOf } from '../../../coordinator/storage/mnist-files.ts';
+import { loadDataset, userCacheDir, type LoadDatasetOptions } from '../../../coordinator/data/dataset.ts';
+import { mirrorsOf } from '../../../coordinator/data/mnist-files.ts';
 import { DataError } from '../../../shared/data/data-error.ts';
 import { DataLines, goodMirror, mirror, published } from '../../support/data-mirror.ts';
 import { idxBytes, tinyFiles } from '../../support/idx-bytes.ts';
@@ -86,6 +86,15 @@ describe('MNIST', () => {
     const again = await load([good.address]);
     expect(again.dataset.train).toEqual(dataset.train);
     expect(good.asked.toSorted()).toEqual(NAMES.toSorted());
+  });
+
+  it.skipIf(process.platform === 'win32')('is downloaded where a pipe has the name of a file', async () => {
+    await using good = await goodMirror(files);
+    await mkdir(join(cacheDir, 'mnist'));
+    execFileSync('mkfifo', [join(cacheDir, 'mnist', NAMES[0]!)]);
+    const { dataset, lines } = await load([good.address]);
+    expect(dataset.name).toBe('mnist');
+    expect(lines.warnings.join()).toContain('cannot be kept');
   });
 
   it('is taken from a server that decompresses on the way', async () => {
@@ -278,7 +287,7 @@ function noise(length: number, seed = 1): Uint8Array {
 
 function killedChild(address: string): string {
   return `
-    import { mnistFromCache } from '../../../coordinator/storage/mnist-cache.ts';
+    import { mnistFromCache } from '../../../coordinator/data/mnist-cache.ts';
     run(mnistFromCache({
       folder: ${JSON.stringify(join(cacheDir, 'mnist'))},
       mirrors: [${JSON.stringify(address)}],

@@ -12,7 +12,7 @@ import { openContents } from './unpack.ts';
  * @param maxBytes refuse an IDX file of more, before any memory is taken for it
  * @throws DataError if there is none, or it is no IDX or CSV file, or a damaged one
  */
-export async function readFile(file: DataFile | undefined, maxBytes = MAX_DATA_BYTES): Promise<DataArray> {
+export async function readArray(file: DataFile | undefined, maxBytes = MAX_DATA_BYTES): Promise<DataArray> {
   if (file === undefined) throw new DataError('A file of the data set is missing.');
   const { path } = file;
   const contents = await openContents(file);

@@ -2,16 +2,16 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { DataError } from '../../shared/data/data-error.ts';
-import type { DataArray } from '../data/data-array.ts';
-import { memoryFile, plainFile, type DataFile } from '../data/data-file.ts';
-import { readFile } from '../data/read-file.ts';
-import { HEAD_BYTES, recognize } from '../data/recognize.ts';
+import { diskProblem } from '../storage/disk-error.ts';
+import { makeFolder } from '../storage/make-folder.ts';
+import { writeWholeFile } from '../storage/write-file.ts';
+import type { DataArray } from './data-array.ts';
+import { memoryFile, plainFile, type DataFile } from './data-file.ts';
 import type { DataReport } from './data-report.ts';
-import { diskProblem } from './disk-error.ts';
 import { download, type DownloadLimits } from './download.ts';
-import { makeFolder } from './make-folder.ts';
 import { isPublished, MNIST_FILES, ROLES, sha256, type ByRole, type PublishedFile } from './mnist-files.ts';
-import { writeWholeFile } from './write-file.ts';
+import { readArray } from './read-array.ts';
+import { HEAD_BYTES, recognize } from './recognize.ts';
 
 export interface MnistCacheOptions {
   /** The folder that keeps the four files, gzipped. Made if need be. */
@@ -89,7 +89,7 @@ async function readCached(
  * @throws DataError if it is no whole IDX file, or a longer one
  */
 async function readPublished(file: DataFile, published: PublishedFile): Promise<DataArray | string> {
-  const array = await readFile(file, published.bytes);
+  const array = await readArray(file, published.bytes);
   const contents = array.contents ?? new Uint8Array();
   return isPublished(contents, published) ? array : sha256(contents);
 }

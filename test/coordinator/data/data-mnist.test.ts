@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { loadDataset } from '../../../coordinator/storage/dataset.ts';
+import { loadDataset } from '../../../coordinator/data/dataset.ts';
 import type { Split } from '../../../shared/data/dataset.ts';
 import { DataLines } from '../../support/data-mirror.ts';
 
