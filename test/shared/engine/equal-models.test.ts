@@ -58,3 +58,25 @@ test.each([true, false])(
     );
   },
 );
+
+test.each(['linear', 'relu'])('a dilated Conv2D, %s, trains with channels first', async (activation) => {
+  const conv = (data_format: string) =>
+    layer('Conv2D', {
+      name: 'conv',
+      filters: 2,
+      kernel_size: [2, 3],
+      dilation_rate: [3, 2],
+      data_format,
+      activation,
+    });
+  const flatten = layer('Flatten', { name: 'flatten' });
+  const expected = await gradientOf(
+    [2, 7, 8],
+    layer('Permute', { name: 'last', dims: [2, 3, 1] }),
+    conv('channels_last'),
+    layer('Permute', { name: 'first', dims: [3, 1, 2] }),
+    flatten,
+  );
+  expect(expected.some((value) => value !== 0)).toBe(true);
+  expect(await gradientOf([2, 7, 8], conv('channels_first'), flatten)).toEqual(expected);
+});
