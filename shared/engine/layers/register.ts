@@ -4,6 +4,7 @@ import { flattenLayer } from './flatten.ts';
 import { gruCellLayer, gruLayer } from './gru.ts';
 import { batchNormalizationLayer, layerNormalizationLayer } from './normalization.ts';
 import { reluLayer, thresholdedReluLayer } from './relu.ts';
+import { reshapeLayer } from './reshape.ts';
 import { rnnLayer } from './rnn.ts';
 import { stockLayers, type LayerClass } from './stock.ts';
 import { timeDistributedLayer } from './time-distributed.ts';
@@ -18,6 +19,7 @@ const FACTORIES: readonly ((tf: TF) => LayerClass)[] = [
   gruLayer,
   layerNormalizationLayer,
   reluLayer,
+  reshapeLayer,
   rnnLayer,
   thresholdedReluLayer,
   timeDistributedLayer,

@@ -6,7 +6,7 @@ import { sizeOf } from '../../../shared/model/layout.ts';
 import { Purpose, randomStream } from '../../../shared/random/stream.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
 
-// Where test/reference has no figures of Keras: two ways to write one model, one of which has them.
+// Models that test/reference has no figures of Keras for, each against another way to write it.
 
 const layer = (class_name: string, config: object) => ({ class_name, config });
 
@@ -79,4 +79,16 @@ test.each(['linear', 'relu'])('a dilated Conv2D, %s, trains with channels first'
   );
   expect(expected.some((value) => value !== 0)).toBe(true);
   expect(await gradientOf([2, 7, 8], conv('channels_first'), flatten)).toEqual(expected);
+});
+
+test('a Reshape that leaves a size open computes what one with all sizes does', async () => {
+  const reshape = (...target_shape: number[]) => layer('Reshape', { name: 'reshape', target_shape });
+  const flatten = layer('Flatten', { name: 'flatten' });
+  const expected = await gradientOf([4, 3, 2], flatten);
+  expect(await gradientOf([4, 3, 2], reshape(-1))).toEqual(expected);
+  expect(await gradientOf([4, 3, 2], reshape(3, -1), flatten)).toEqual(expected);
+  const conv = layer('Conv1D', { name: 'conv', filters: 2, kernel_size: 2 });
+  expect(await gradientOf([4, 3, 2], reshape(4, -1), conv, flatten)).toEqual(
+    await gradientOf([4, 3, 2], reshape(4, 6), conv, flatten),
+  );
 });
