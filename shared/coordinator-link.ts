@@ -26,18 +26,20 @@ export function parseCoordinatorLink(text: string): CoordinatorLink | null {
   const url = new URL(full);
   const scheme = SOCKET_SCHEME[url.protocol];
   if (scheme === undefined || url.hostname === '') return null;
-  const token = tokenOf(url.hash.slice(1));
+  const token = tokenIn(url.hash);
   // A prefix is a folder, also where the slash at its end was not typed.
   const path = url.pathname.endsWith('/') ? url.pathname : `${url.pathname}/`;
-  return { url: `${scheme}//${url.host}${path}`, ...(token === '' ? {} : { token }) };
+  return { url: `${scheme}//${url.host}${path}`, ...(token === undefined ? {} : { token }) };
 }
 
 /** What the error for a person says of anything that is no link. */
 export const notALink = (text: string): string =>
   `'${text}' is not the address of a coordinator. It looks like http://192.168.1.20:2718.`;
 
-function tokenOf(fragment: string): string {
-  const text = fragment.replace(/^token=/, '');
+/** @param hash with its #, of a link or of the page's own address */
+export function tokenIn(hash: string): string | undefined {
+  const text = hash.replace(/^#(token=)?/, '');
+  if (text === '') return undefined;
   try {
     return decodeURIComponent(text);
   } catch {

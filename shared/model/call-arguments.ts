@@ -1,13 +1,4 @@
-import {
-  arrayOf,
-  isModel,
-  isRecord,
-  layerLabel,
-  layersInside,
-  layersOf,
-  walk,
-  type LayerConfig,
-} from './keras-layer.ts';
+import { arrayOf, isModel, isRecord, layerLabel, layersOf, walk, type LayerConfig } from './keras-layer.ts';
 
 /**
  * Engines heed training=False, where every call of a layer says so; they heed no other argument.
@@ -41,13 +32,4 @@ function isInference(layer: LayerConfig, call: unknown): boolean {
     }
   }
   return inference;
-}
-
-/** A frozen model or wrapper freezes what is in it: tfjs looks at each layer alone. In place. */
-export function freezeInside(layer: LayerConfig, frozen = false): void {
-  const here = frozen || layer.config.trainable === false;
-  // tfjs' models take no such setting.
-  if (isModel(layer)) delete layer.config.trainable;
-  else if (here) layer.config.trainable = false;
-  for (const inside of layersInside(layer)) freezeInside(inside, here);
 }

@@ -1,5 +1,6 @@
-import { checkCallArguments, freezeInside } from './call-arguments.ts';
+import { checkCallArguments } from './call-arguments.ts';
 import { takesBytes } from './fit-input.ts';
+import { freezeInside } from './freeze-inside.ts';
 import { expandInitializer } from './initializers.ts';
 import type { Topology } from './job.ts';
 import { fromKeras3, isKeras3, withSnakeKeys } from './keras-form.ts';

@@ -62,8 +62,8 @@ describeInBrowser('when the run is over', () => {
     }
     await textIs(watching, '#state', /^The run is over$/);
     expect(await watching.locator('#toggle').isVisible()).toBe(false);
-    // How many samples of a run so short the tab has computed is chance.
     await textIs(taking, '#state', /^The run is over$/);
+    await textIs(taking, '#samples', /[1-9]/);
     await Promise.all([watching.close(), taking.close()]);
   }, 120_000);
 

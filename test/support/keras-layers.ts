@@ -27,7 +27,10 @@ const bytesOf = (base64: string): Uint8Array => Uint8Array.from(atob(base64), (c
 const floatsOf = (base64: string): Float32Array => new Float32Array(bytesOf(base64).buffer);
 
 /** The job of a case, its topology gone through what a coordinator does with it. */
-export async function jobOf(tf: TF, { topology, sampleShape, labels }: LayerCase): Promise<Job> {
+export async function jobOf(
+  tf: TF,
+  { topology, sampleShape, labels }: Pick<LayerCase, 'topology' | 'sampleShape' | 'labels'>,
+): Promise<Job> {
   const written = expandTopology(topology);
   const built = await buildModel(tf, written);
   const layout = built.entries;

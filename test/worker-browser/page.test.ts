@@ -49,6 +49,7 @@ describe('the address', () => {
     ['http://host/#k3y', 'k3y'],
     ['http://host/#two%20words', 'two words'],
     ['http://host/#100%', '100%'],
+    ['http://host/#token=k3y', 'k3y'],
   ])('%s holds the token %s', (href, token) => {
     expect(tokenOf(href)).toBe(token);
   });

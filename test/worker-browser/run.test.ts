@@ -168,6 +168,16 @@ describe('what the page shows of the run', () => {
     expect(runViewOf(after(...events, ...left, { type: 'own', id: 'again' })).ownSamples).toBe('–');
   });
 
+  it('counts the samples of this tab to the end, also where it hears of the end before the last figures', () => {
+    const mine = (samples: number) => told(progress({ workers: [worker('me', { samples })] }));
+    const shown = (...events: RunEvent[]): string => runViewOf(after(told(started()), ...events)).ownSamples;
+    const joined: RunEvent = { type: 'own', id: 'me' };
+    const left: RunEvent = { type: 'own', id: null };
+    expect(shown(joined, mine(0), left, mine(640))).toBe('640');
+    expect(shown(joined, left, mine(640))).toBe('640');
+    expect(shown(mine(640), joined)).toBe('640');
+  });
+
   it('puts this tab first, then whom all wait for, and says why', () => {
     const workers = [worker('a', { samples: 999 }), worker('b'), worker('me', { samples: 1 })];
     const show = (slowest: ProgressMessage['slowest']) =>

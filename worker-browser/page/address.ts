@@ -1,3 +1,5 @@
+import { tokenIn } from '../../shared/coordinator-link.ts';
+
 /**
  * Where workers connect, from the page's own address: the same host, port and folder, without query and fragment.
  * @param href of the page, http: or https:
@@ -12,16 +14,7 @@ export function socketUrl(href: string): string {
  * The token, which stands behind the # because a browser sends that part to nobody.
  * @param href of the page
  */
-export function tokenOf(href: string): string | undefined {
-  const fragment = new URL(href).hash.slice(1);
-  if (fragment === '') return undefined;
-  try {
-    return decodeURIComponent(fragment);
-  } catch {
-    // A % that escapes nothing: the token as it is.
-    return fragment;
-  }
-}
+export const tokenOf = (href: string): string | undefined => tokenIn(new URL(href).hash);
 
 /** The same address with another token. */
 export function withToken(href: string, token: string): string {

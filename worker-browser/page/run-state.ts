@@ -23,6 +23,8 @@ export interface RunState {
   readonly addresses: readonly string[];
   /** The worker that this tab is; null while it is none. */
   readonly ownId: string | null;
+  /** The same, also after this tab has left; null before it joins for the first time. */
+  readonly lastOwnId: string | null;
   /** What the coordinator has said last of this tab, since it joined last. */
   readonly ownRow: WorkerRow | null;
 }
@@ -55,6 +57,7 @@ export const noRun: RunState = {
   restarted: false,
   addresses: [],
   ownId: null,
+  lastOwnId: null,
   ownRow: null,
 };
 
@@ -71,7 +74,13 @@ export function follow(state: RunState, event: RunEvent): RunState {
     case 'locked':
       return { ...state, link: event };
     case 'own':
-      return { ...state, ownId: event.id, ownRow: event.id === null ? state.ownRow : null };
+      if (event.id === null) return { ...state, ownId: null };
+      return {
+        ...state,
+        ownId: event.id,
+        lastOwnId: event.id,
+        ownRow: rowWith(event.id, state.progress),
+      };
     case 'message':
       return hear(state, event.message);
   }
@@ -98,7 +107,8 @@ function hear(state: RunState, message: FromCoordinator): RunState {
       // What came with the run may come again as news.
       const fresh = message.curve.filter(({ step }) => step > lastStep(state.curve));
       const curve = fresh.length === 0 ? state.curve : thinned([...state.curve, ...fresh], MOST_POINTS);
-      const ownRow = message.workers.find(({ id }) => id === state.ownId) ?? state.ownRow;
+      // The last figures of a run come by another connection than its end, and may be behind it.
+      const ownRow = rowWith(state.lastOwnId, message) ?? state.ownRow;
       return { ...state, progress: message, curve, ownRow };
     }
     case 'epoch':
@@ -117,6 +127,9 @@ function hear(state: RunState, message: FromCoordinator): RunState {
       return state;
   }
 }
+
+const rowWith = (id: string | null, progress: ProgressMessage | null): WorkerRow | null =>
+  progress?.workers.find((worker) => worker.id === id) ?? null;
 
 const lastStep = (curve: readonly CurvePoint[]): number => curve.at(-1)?.step ?? 0;
 const sameJob = (a: Job, b: Job): boolean => JSON.stringify(a) === JSON.stringify(b);

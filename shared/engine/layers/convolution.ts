@@ -65,11 +65,12 @@ export function conv2dLayer(tf: TF): LayerClass {
 
     override call(inputs: Inputs, kwargs: CallArguments): Inputs {
       const [high = 1, wide = high] = [this.dilationRate].flat();
-      if ((high === 1 && wide === 1) || this.dataFormat === 'channelsFirst')
-        return super.call(inputs, kwargs);
+      if (high === 1 && wide === 1) return super.call(inputs, kwargs);
+      const channelsFirst = this.dataFormat === 'channelsFirst';
       return tf.tidy(() => {
+        const input = oneInput(inputs);
         const product = tf.conv2d(
-          oneInput(inputs) as tfjs.Tensor4D,
+          (channelsFirst ? tf.transpose(input, [0, 2, 3, 1]) : input) as tfjs.Tensor4D,
           this.kernel.read() as tfjs.Tensor4D,
           this.strides as [number, number],
           this.padding as 'valid' | 'same',
@@ -77,7 +78,8 @@ export function conv2dLayer(tf: TF): LayerClass {
           [high, wide],
         );
         const biased = this.bias === null ? product : tf.add(product, this.bias.read());
-        return this.activation === null ? biased : this.activation.apply(biased);
+        const output = channelsFirst ? tf.transpose(biased, [0, 3, 1, 2]) : biased;
+        return this.activation === null ? output : this.activation.apply(output);
       });
     }
   };

@@ -39,6 +39,24 @@ export function gruLayer(tf: TF): LayerClass {
   };
 }
 
+/** The cell of such a GRU on its own, as RNN and StackedRNNCells hold it. */
+export function gruCellLayer(tf: TF): LayerClass {
+  return class GRUCell extends stockLayer<StockCell>(tf, 'GRUCell') {
+    static readonly className = 'GRUCell';
+    readonly #resetAfter: boolean;
+
+    constructor(config: Config) {
+      super({ ...config, resetAfter: false });
+      this.#resetAfter = config.resetAfter === true;
+      if (this.#resetAfter) resetAfter(tf, this);
+    }
+
+    override getConfig(): tfjs.serialization.ConfigDict {
+      return { ...super.getConfig(), resetAfter: this.#resetAfter };
+    }
+  };
+}
+
 /** Has a cell compute with the reset gate behind the product. */
 function resetAfter(tf: TF, cell: StockCell): void {
   const { units } = cell;

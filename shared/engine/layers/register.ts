@@ -1,9 +1,11 @@
 import type { TF } from '../model.ts';
 import { conv1dLayer, conv2dLayer } from './convolution.ts';
 import { flattenLayer } from './flatten.ts';
-import { gruLayer } from './gru.ts';
+import { gruCellLayer, gruLayer } from './gru.ts';
 import { batchNormalizationLayer, layerNormalizationLayer } from './normalization.ts';
 import { reluLayer, thresholdedReluLayer } from './relu.ts';
+import { reshapeLayer } from './reshape.ts';
+import { rnnLayer } from './rnn.ts';
 import { stockLayers, type LayerClass } from './stock.ts';
 import { timeDistributedLayer } from './time-distributed.ts';
 import { upSampling2dLayer } from './up-sampling.ts';
@@ -13,9 +15,12 @@ const FACTORIES: readonly ((tf: TF) => LayerClass)[] = [
   conv1dLayer,
   conv2dLayer,
   flattenLayer,
+  gruCellLayer,
   gruLayer,
   layerNormalizationLayer,
   reluLayer,
+  reshapeLayer,
+  rnnLayer,
   thresholdedReluLayer,
   timeDistributedLayer,
   upSampling2dLayer,
