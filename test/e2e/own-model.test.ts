@@ -41,7 +41,7 @@ describe.each(['train', 'coordinator'])('%s refuses at once, with exit code 1', 
     );
     expect(await run.ended, run.output()).toBe(1);
     expect(run.output()).toContain(sentence);
-    // Nobody was waited for, and no stack is shown.
+    // No worker was waited for, and no stack is shown.
     expect(run.output()).not.toMatch(/joined|Join from|\n +at /);
     expect(await readdir(scratch)).not.toContain(out);
   });
