@@ -119,7 +119,7 @@ async function runWith(kind: string): Promise<string> {
   const seconds = (clock.now() - startedMs) / 1000;
   await coordinator.close('done');
   for (const child of children) if (child.connected) child.disconnect();
-  const banned = said.filter((line) => / is (expelled|banned)/.test(line));
+  const banned = said.filter((line) => line.includes(' is banned'));
   const warned = [...said.filter((line) => line.startsWith('!')), error].filter((line) => line !== '');
   const cells = [
     HOSTILE_KINDS[kind]?.about ?? kind,
@@ -133,7 +133,7 @@ async function runWith(kind: string): Promise<string> {
   return `| ${cells.join(' | ')} |`;
 }
 
-/** Of the weights by themselves, by an engine of this process. */
+/** Accuracy of the weights by themselves, by an engine of this process. */
 async function trueAccuracy(job: Job, weights: Float32Array, { test }: Dataset): Promise<number> {
   const threaded = await openThreadedEngine({
     file: threadFile,

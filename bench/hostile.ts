@@ -18,7 +18,7 @@ const wanted = process.argv[3] ?? '';
 
 interface Figures {
   readonly stepsPerSecond: number;
-  /** Of the coordinator's processor time: what other programs take makes no difference to it. */
+  /** Steps in a second of the coordinator's processor time, to which other programs make no difference. */
   readonly stepsPerCpuSecond: number;
   readonly longestStepMs: number;
   readonly memoryMb: number;

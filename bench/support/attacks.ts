@@ -74,7 +74,7 @@ async function flood(socket: WebSocket, frame: Uint8Array): Promise<void> {
   await over;
 }
 
-/** What costs any run. */
+/** Attacks that cost any run. */
 export const SMALL_ATTACKS: Readonly<Record<string, Attack>> = {
   async 'pipelined GETs, nothing read'(url) {
     const get = `GET /${await largest(url)} HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(1_300);
@@ -154,7 +154,7 @@ async function incomplete(url: URL, ...first: readonly FromWorker[]): Promise<vo
   await new Promise((resolve) => setTimeout(resolve, 1_000));
 }
 
-/** What costs runs whose messages are large. */
+/** Attacks that cost runs whose messages are large. */
 export const LARGE_ATTACKS: Readonly<Record<string, Attack>> = {
   'incomplete messages, 200 observers': (url) => incomplete(url, watch),
   'incomplete messages, 200 not ready': (url) => incomplete(url, hello('hold')),

@@ -2,7 +2,7 @@ import type { Shard } from '../../shared/data/shard.ts';
 import type { Engine, ShardResult, Trainer } from '../../shared/engine/engine.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 
-/** What a hostile worker does with its gradients and evaluations; `answers` counts its gradients, from 0. */
+/** One way of a hostile worker to treat its gradients and evaluations; `answers` counts its gradients, from 0. */
 interface HostileKind {
   readonly about: string;
   /** Changes an honest gradient in place. */
@@ -33,10 +33,10 @@ function noise(gradient: Float32Array, norm: number, seed: number): void {
   }
 }
 
-/** Of a shard of the default model at the start; a liar without any would be found by that alone. */
+/** Norm of a shard's gradient of the default model at the start; a liar with another one would be found by that alone. */
 const USUAL_NORM = 10;
 
-/** What was seen to ruin runs, by name. */
+/** Ways that were seen to ruin runs, by name. */
 export const HOSTILE_KINDS: Readonly<Record<string, HostileKind>> = {
   honest: { about: 'as it should be' },
   turned: { about: 'sign turned', spoil: scale(-1) },

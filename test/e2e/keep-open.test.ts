@@ -12,7 +12,7 @@ test('--keep-open serves the page of a finished run until Ctrl-C, which is no er
   const answer = await fetch(page);
   expect(answer.status).toBe(200);
   expect(await answer.text()).toContain('<title>gradcast</title>');
-  // The model is said to be there before, and nobody holds the run's folder any more.
+  // The model is said to be there before, and the folder of the run is free.
   expect(run.output().indexOf('Model: ')).toBeLessThan(run.output().indexOf('Serving the page'));
   const late = gradcast(
     ...['worker', page.replace('http', 'ws'), '--token', 's3cret', '--engine', 'wasm', '--workers', '1'],

@@ -1,23 +1,13 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { input, layer, modelFile } from './model-files.ts';
 import { makeRuns } from './runs.ts';
 
 const { scratch, train, remove } = await makeRuns();
 afterAll(remove);
 
-const layer = (class_name: string, config: object) => ({ class_name, config });
-const model = (...layers: object[]) =>
-  JSON.stringify({
-    class_name: 'Sequential',
-    config: {
-      name: 'm',
-      layers: [...layers, layer('Dense', { name: 'out', units: 10, activation: 'softmax' })],
-    },
-  });
-const input = layer('InputLayer', { name: 'in', batch_input_shape: [null, 784] });
-
-async function file(name: string, content: string | Uint8Array): Promise<string> {
+async function file(name: string, content: string): Promise<string> {
   const path = join(scratch, name);
   await writeFile(path, content);
   return path;
@@ -29,7 +19,7 @@ test('a model is trained on from the weights that it was saved with, and its par
       name,
       layers: [layer('Dense', { name: 'one', units: 8, batch_input_shape: [null, size] })],
     });
-  const path = await file('twice.json', model(input, twice('a', 784), twice('b', 8)));
+  const path = await file('twice.json', modelFile(input, twice('a', 784), twice('b', 8)));
   const first = train('first', '--epochs', '1', '--model', path);
   expect(await first.ended, first.output()).toBe(0);
   const again = train('again', '--epochs', '1', '--model', join(scratch, 'first/model/model.json'));
@@ -45,7 +35,7 @@ test('a model is trained on from the weights that it was saved with, and its par
 test('batch normalization is warned of before the first step', async () => {
   const path = await file(
     'norm.json',
-    model(input, layer('Dense', { name: 'd', units: 8 }), layer('BatchNormalization', { name: 'n' })),
+    modelFile(input, layer('Dense', { name: 'd', units: 8 }), layer('BatchNormalization', { name: 'n' })),
   );
   const run = train('norm', '--epochs', '1', '--model', path);
   expect(await run.ended, run.output()).toBe(0);

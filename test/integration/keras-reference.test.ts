@@ -7,6 +7,7 @@ import { defaultTopology } from '../../shared/model/default-topology.ts';
 import type { Topology } from '../../shared/model/job.ts';
 import { layoutOf, type Slice } from '../../shared/model/layout.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
+import { hashedTensor } from '../support/hashed.ts';
 import { recordingReport } from '../support/test-coordinator.ts';
 import { norm } from '../support/vectors.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
@@ -23,26 +24,11 @@ const reference = JSON.parse(
   readFileSync(new URL('../reference/keras-steps.json', import.meta.url), 'utf8'),
 ) as Reference;
 
-/** The hash that test/reference/keras_steps.py makes its initial weights from. */
-function lowbias32(x: number): number {
-  x ^= x >>> 16;
-  x = Math.imul(x, 0x7feb352d);
-  x ^= x >>> 15;
-  x = Math.imul(x, 0x846ca68b);
-  x ^= x >>> 16;
-  return x >>> 0;
-}
-
+/** Kernels as test/reference/keras_steps.py makes them, biases 0. */
 function referenceWeights(slices: readonly Slice[], length: number): Float32Array {
   const weights = new Float32Array(length);
-  slices.forEach(({ shape, offset, size }, tensor) => {
-    if (shape.length === 1) return;
-    const field = shape.slice(0, -2).reduce((a, b) => a * b, 1);
-    const fans = field * ((shape.at(-2) ?? 0) + (shape.at(-1) ?? 0));
-    const limit = Math.sqrt(6 / fans);
-    for (let i = 0; i < size; i++) {
-      weights[offset + i] = (2 * (lowbias32(tensor * 1000003 + i + 1) / 2 ** 32) - 1) * limit;
-    }
+  slices.forEach((slice, t) => {
+    if (slice.shape.length > 1) weights.set(hashedTensor(t, '', slice), slice.offset);
   });
   return weights;
 }

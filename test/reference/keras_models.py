@@ -12,11 +12,9 @@ With `--random N --seed S` it prints N models of random settings instead of thos
 Models are made by Keras 2 (tf_keras), a few by Keras 3; each with a topology as its to_json() writes it. To keep the file
 small, keys that are null, `module`, `registered_name` and `build_config` are left out of all but a few.
 
-Every tensor of a model is filled before the step, t counting trainable_weights and then non_trainable_weights:
-element i, row-major, is made from u = lowbias32(t * 1000003 + i + 1) / 2^32 in float64 (lowbias32: Chris Wellons' hash):
-0.5 + u for gamma and moving_variance, (2 u - 1) * 0.2 for other vectors, else (2 u - 1) * sqrt(6 / (fanIn + fanOut)).
+Every tensor of a model is filled before the step as hashed.py says.
 
-The batch: SAMPLES images, byte i is lowbias32(i + 77) mod 256, divided by 255 as float32; labels count up. The loss is
+The batch: SAMPLES images of pixels() in hashed.py, divided by 255 as float32; labels count up. The loss is
 the SUM of the categorical cross-entropy. A tensor that is not trained has, in the gradient's place, SAMPLES x the change
 that the step made to it. Dropout is off (rate 0): its masks are tested elsewhere. Batch normalization is not fused: fused,
 TensorFlow takes the unbiased variance for the moving one, which Keras 3 does not.
@@ -40,6 +38,7 @@ import keras as keras3
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras2
+from hashed import filling, hashed, pixels
 
 SHAPE = (9, 8, 2)
 SAMPLES = 4
@@ -47,36 +46,8 @@ CLASSES = 3
 PROJECTIONS = 4
 
 
-def lowbias32(x):
-    x = x.astype(np.uint32)
-    x ^= x >> np.uint32(16)
-    x *= np.uint32(0x7FEB352D)
-    x ^= x >> np.uint32(15)
-    x *= np.uint32(0x846CA68B)
-    x ^= x >> np.uint32(16)
-    return x
-
-
-def hashed(size, start):
-    return lowbias32((np.arange(size, dtype=np.uint64) + np.uint64(start)) & np.uint64(0xFFFFFFFF))
-
-
-def filling(t, name, shape):
-    u = hashed(int(np.prod(shape)), t * 1000003 + 1).astype(np.float64) / 2.0**32
-    if name.split(":")[0].endswith(("gamma", "moving_variance")):
-        values = 0.5 + u
-    elif len(shape) < 2:
-        values = (2 * u - 1) * 0.2
-    else:
-        field = int(np.prod(shape[:-2]))
-        values = (2 * u - 1) * np.sqrt(6 / (field * shape[-2] + field * shape[-1]))
-    return values.astype(np.float32).reshape(shape)
-
-
 def batch():
-    size = SAMPLES * int(np.prod(SHAPE))
-    pixels = (hashed(size, 77) % np.uint32(256)).astype(np.float32).reshape((SAMPLES, *SHAPE))
-    return pixels / np.float32(255), np.arange(SAMPLES) % CLASSES
+    return pixels((SAMPLES, *SHAPE)).astype(np.float32) / np.float32(255), np.arange(SAMPLES) % CLASSES
 
 
 def step(keras, model):

@@ -52,6 +52,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 import keras
 import numpy as np
 import tensorflow as tf
+from hashed import filling
 
 STEPS = 10
 BATCH = 128
@@ -88,24 +89,10 @@ def read_mnist(folder, prefix, count):
     return images, np.eye(10, dtype=np.float32)[labels]
 
 
-def lowbias32(x):
-    x = x.astype(np.uint32)
-    x ^= x >> np.uint32(16)
-    x *= np.uint32(0x7FEB352D)
-    x ^= x >> np.uint32(15)
-    x *= np.uint32(0x846CA68B)
-    x ^= x >> np.uint32(16)
-    return x
-
-
 def initial_weight(t, shape):
     if len(shape) == 1:
         return np.zeros(shape, np.float32)
-    size = int(np.prod(shape))
-    field = int(np.prod(shape[:-2]))  # 1 for a dense kernel
-    limit = np.sqrt(6 / (field * shape[-2] + field * shape[-1]))
-    u = lowbias32(np.arange(size, dtype=np.uint64) + np.uint64(t * 1000003 + 1)).astype(np.float64) / 2.0**32
-    return ((2 * u - 1) * limit).astype(np.float32).reshape(shape)
+    return filling(t, NAMES[t], shape)
 
 
 def build_model():

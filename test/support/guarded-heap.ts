@@ -1,4 +1,4 @@
-/** What is used here of the module of tfjs' WebAssembly backend. */
+/** The part of the module of tfjs' WebAssembly backend that is used here. */
 interface Heap {
   readonly HEAPU8: Uint8Array;
   _malloc: (bytes: number) => number;

@@ -72,7 +72,7 @@ async function attack() {
       const socket = new WebSocket(url, { perMessageDeflate: false });
       let opened = false;
       socket.on('error', () => undefined);
-      // The server bounds what a network may ask of it; whoever does not wait gets nothing at all.
+      // The server bounds what a network may ask of it; a client that does not wait gets nothing at all.
       socket.on('close', () => (opened ? resolve() : setTimeout(resolve, REFUSED_WAIT_MS)));
       socket.on('open', () => {
         opened = true;

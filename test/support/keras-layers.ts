@@ -20,7 +20,7 @@ export interface LayerCase {
   readonly float32Error: number;
 }
 
-/** Of all models. */
+/** Number of classes of every model. */
 const CLASSES = 3;
 
 const bytesOf = (base64: string): Uint8Array => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
@@ -56,9 +56,9 @@ export async function jobOf(
 
 /** How far an engine is from Keras in one step. */
 export interface Deviation {
-  /** Of the loss, relative. */
+  /** Relative difference of the loss. */
   readonly loss: number;
-  /** Of the gradient of the tensor that is worst: norm of the difference, relative to that tensor's norm (see MIN_SHARE). */
+  /** Norm of the difference of the gradients of the worst tensor, relative to that tensor's norm (see MIN_SHARE). */
   readonly gradient: number;
   /** Whether tensors that must not change (those of frozen layers) have exactly 0 in their place. */
   readonly frozenAreZero: boolean;

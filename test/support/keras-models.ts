@@ -5,9 +5,10 @@ import type { Engine } from '../../shared/engine/engine.ts';
 import type { Job, Topology } from '../../shared/model/job.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
+import { hashedPixels, hashedTensor, lowbias32 } from './hashed.ts';
 import { norm } from './vectors.ts';
 
-/** What test/reference/keras_models.py writes; its header says what every figure is. */
+/** The figures that test/reference/keras_models.py writes; its header says what each is. */
 export interface KerasModels {
   readonly sampleShape: readonly number[];
   readonly samples: number;
@@ -27,9 +28,9 @@ export interface KerasModel {
   }[];
 }
 
-/** Where a step differs from Keras'. */
+/** Difference of a step from Keras'. */
 export interface Difference {
-  /** Of the loss, relative. */
+  /** Relative difference of the loss. */
   readonly loss: number;
   /** Largest of all tensors, relative to the tensor's gradient. */
   readonly gradient: number;
@@ -43,29 +44,10 @@ export function kerasModels(): KerasModels {
   return JSON.parse(readFileSync(file, 'utf8')) as KerasModels;
 }
 
-function lowbias32(x: number): number {
-  x ^= x >>> 16;
-  x = Math.imul(x, 0x7feb352d);
-  x ^= x >>> 15;
-  x = Math.imul(x, 0x846ca68b);
-  x ^= x >>> 16;
-  return x >>> 0;
-}
-
-function filling(t: number, name: string, shape: readonly number[], size: number): Float32Array {
-  const field = shape.slice(0, -2).reduce((a, b) => a * b, 1);
-  const limit = shape.length < 2 ? 0.2 : Math.sqrt(6 / (field * ((shape.at(-2) ?? 0) + (shape.at(-1) ?? 0))));
-  const positive = /(gamma|moving_variance)(_\d+)?$/.test(name);
-  return Float32Array.from({ length: size }, (_, i) => {
-    const u = lowbias32(t * 1000003 + i + 1) / 2 ** 32;
-    return positive ? 0.5 + u : (2 * u - 1) * limit;
-  });
-}
-
 export function kerasDataset({ sampleShape, samples, classes }: KerasModels): Dataset {
   const size = samples * sampleShape.reduce((a, b) => a * b, 1);
   const split = {
-    images: Uint8Array.from({ length: size }, (_, i) => lowbias32(i + 77) % 256),
+    images: hashedPixels(size),
     labels: Uint8Array.from({ length: samples }, (_, i) => i % classes),
     count: samples,
   };
@@ -81,9 +63,7 @@ export async function kerasJob(
   const { job, weightNames: names } = await prepareJob(dataset, settings);
   const layout = layoutOf(job.layout);
   const weights = new Float32Array(layout.length);
-  layout.slices.forEach(({ shape, offset, size }, t) =>
-    weights.set(filling(t, names[t] ?? '', shape, size), offset),
-  );
+  layout.slices.forEach((slice, t) => weights.set(hashedTensor(t, names[t] ?? '', slice), slice.offset));
   return { job, weights, names };
 }
 

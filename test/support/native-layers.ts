@@ -6,7 +6,7 @@ import { createCapturedTrainer } from '../../worker-node/engine/native/captured-
 import { registerNativeGradients } from '../../worker-node/engine/native/gradients.ts';
 import { boundsOf, deviationOf, type LayerCase } from './keras-layers.ts';
 
-/** What tfjs-node reads back while it computes, so that no graph can be captured. */
+/** Models of which tfjs-node reads values back while it computes, so that no graph can be captured. */
 const NEVER_CAPTURED = new Set(['Embedding']);
 
 /** Defines tests that compare native TensorFlow with Keras: first op by op, then as a captured graph. */

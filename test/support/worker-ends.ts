@@ -9,7 +9,7 @@ import { testCoordinator, tinyTopology, workersReady, type TestCoordinator } fro
 import { trainToTheEnd } from './training-run.ts';
 import { gradcast, said, spawnProgram, type WorkerProcess } from './worker-process.ts';
 
-/** What the processes of a test of ends are started with. */
+/** The surroundings of the processes of a test of ends. */
 export interface EndsWorld {
   readonly engine: string;
   /** A coordinator that asks for a token. */
@@ -94,7 +94,7 @@ async function signalled(
   return ended(worker);
 }
 
-/** A worker that has nobody to connect to, ended by signals. */
+/** A worker without a coordinator to connect to, ended by signals. */
 const away = (world: EndsWorld, ...signals: NodeJS.Signals[]): Promise<EndedWorker> =>
   signalled(start(world, NOWHERE), /No connection/, ...signals);
 

@@ -182,7 +182,7 @@ describe('what the page shows', () => {
       button: { label: 'Try again', action: 'continue' },
     });
     expect(shown({ type: 'failed', reason: 'no engine' }).button?.action).toBe('reload');
-    // Nobody is thanked for what they had no part in.
+    // No thanks for a run that this tab had no part in.
     expect(shown({ type: 'finished', reason: 'The run is finished.' }).detail).toBe('The run is finished.');
   });
 

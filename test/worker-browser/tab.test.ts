@@ -159,7 +159,7 @@ describe('reading a picture', () => {
     reader.show(picture);
     await clock.advance(1_000);
     expect(done.at(-1)).toBe('reads with 7');
-    // Its engine stays: when the run is over, nobody may be there to load it from.
+    // Its engine stays: when the run is over, there may be no server to load it from.
     expect(opened()).toBe(1);
   });
 

@@ -20,7 +20,7 @@ test('a folder is made with those above it, and may be there', () => {
 });
 
 test.runIf(process.platform === 'linux')('a cache folder in /proc is an error at once', async () => {
-  // Whoever is not root is told the second.
+  // A user who is not root is told the second.
   await expect(makeWritable('/proc/gradcast/cache')).rejects.toThrow(
     /^The cache folder \/proc\/gradcast\/cache cannot be written to \((no folders can be made there|permission denied)\)/,
   );

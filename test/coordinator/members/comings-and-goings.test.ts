@@ -7,7 +7,7 @@ import { settle } from '../../support/manual-clock.ts';
 import { testRunner } from '../training/runner-harness.ts';
 import { testPool } from './pool-harness.ts';
 
-/** Of a process each. */
+/** Instances of two processes. */
 const ANN = 'mNqYhBk3Zx0PtVcR7sWd1';
 const BOB = 'Jf2LgTe8uQa5oXi9nHy4K';
 

@@ -119,13 +119,14 @@ describe('what is no file', () => {
         ['2', 'cannot be used (it is no regular file).'],
       ]);
       // Nor do they end, or crowd out, the run that continues.
+      const last: number[] = [];
       for (const steps of [2, 3, 4, 5, 6]) {
         await saveCheckpoint(dir, checkpoint(steps).position, encodeCheckpoint(checkpoint(steps))).catch(
           () => undefined,
         );
-        expect((await loadCheckpoint(dir, () => undefined)).position.steps).not.toBe(0);
+        last.push((await loadCheckpoint(dir, () => undefined)).position.steps);
       }
-      expect((await loadCheckpoint(dir, () => undefined)).position.steps).toBe(6);
+      expect(last).toEqual([1, 1, 1, 5, 6]);
     },
   );
 });

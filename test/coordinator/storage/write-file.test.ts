@@ -225,7 +225,7 @@ describe('a folder', () => {
 
 test.runIf(process.platform === 'linux')('a folder in /proc is refused at once', async () => {
   await expect(makeFolder('/proc/gradcast/run')).rejects.toThrow(
-    // Whoever is not root is told the second.
+    // A user who is not root is told the second.
     /^The folder \/proc\/gradcast\/run cannot be made: (\/proc takes no new folders|permission denied)\.$/,
   );
 });

@@ -24,7 +24,7 @@ const split = (count: number) => ({
 });
 
 interface Spoilt {
-  /** What a step's gradient is multiplied by, at the so-manieth time that it is computed (from 1). */
+  /** Factor of a step's gradient, by how many times the step has been computed (from 1). */
   readonly factor?: (step: number, time: number) => number;
   readonly loss?: (step: number, time: number) => number;
   /** Steps after which a worker is found to have lied, and since when. */

@@ -11,7 +11,7 @@ import { checkProperty } from '../../support/property.ts';
 // would be somebody's weights.
 const UNTOUCHED = 0xab;
 const GAP = 4096;
-/** What is reserved at the memory's end may be so large. */
+/** Largest reservation at the end of the memory. */
 const EDGE_BYTES = 2 ** 21;
 
 // Node's types have WebAssembly in the namespace of an old library only.

@@ -16,7 +16,7 @@ import {
 import { tfPad, values } from './arbitraries.ts';
 import { runKernel } from './wasm-backend.ts';
 
-/** Of a sum of products of values within -1 .. 1, by the root of how many there are: a sum near zero has no digits left. */
+/** Largest error of a sum of products of values within -1 .. 1, by the root of their number: a sum near zero has no digits left. */
 const TOLERANCE = 1e-5;
 
 function expectClose(actual: Float32Array, expected: Float64Array, terms: number): void {
@@ -31,18 +31,16 @@ function expectClose(actual: Float32Array, expected: Float64Array, terms: number
 const tensor = (shape: number[], salt: number): tf.Tensor =>
   tf.tensor(values(tf.util.sizeFromShape(shape), salt), shape);
 
-/** Whether an output of this geometry has no element. */
-export function isEmpty(g: ConvGeometry): boolean {
-  const { outHeight, outWidth } = sized(g);
-  return outHeight <= 0 || outWidth <= 0;
-}
-
 /**
  * Compares a convolution, or depthwise one, and its gradients with plain loops, and looks for what was written or read beyond the
  * tensors.
  * @param multiplier of a depthwise convolution, or undefined
  */
-export function checkConvolution(g: ConvGeometry, heap: GuardedHeap, multiplier?: number): void {
+export function checkConvolution(
+  g: ConvGeometry,
+  heap: Pick<GuardedHeap, 'check'>,
+  multiplier?: number,
+): void {
   const { outHeight, outWidth } = sized(g);
   const depthwise = multiplier !== undefined;
   const x = tensor([g.batch, g.height, g.width, g.channels], 1);
@@ -73,7 +71,7 @@ export function checkConvolution(g: ConvGeometry, heap: GuardedHeap, multiplier?
 }
 
 /** The same of a max-pool and an average pool, whose filters are their channels. */
-export function checkPools(geometry: ConvGeometry, heap: GuardedHeap): void {
+export function checkPools(geometry: ConvGeometry, heap: Pick<GuardedHeap, 'check'>): void {
   const g = { ...geometry, filters: geometry.channels };
   const { outHeight, outWidth } = sized(g);
   registerAveragePoolGradients(tf);

@@ -1,20 +1,13 @@
-import * as tf from '@tensorflow/tfjs';
-import { afterEach, beforeAll, beforeEach, describe, it } from 'vitest';
-import { guardHeap, type GuardedHeap } from '../../support/guarded-heap.ts';
+import { describe, it } from 'vitest';
 import { testSeed } from '../../support/property.ts';
 import { checkConvolution, checkPools } from './check-shape.ts';
 import { smallShapes } from './small-shapes.ts';
-import { startWasm, variants } from './wasm-backend.ts';
+import { useGuardedWasm, variants } from './wasm-backend.ts';
 
 const TIMEOUT_MS = 600_000;
 
 describe.each(variants)('kernels on every small image, guarded on both sides, $name', ({ simd }) => {
-  let heap: GuardedHeap;
-  beforeAll(() => startWasm(simd));
-  beforeEach(() => {
-    heap = guardHeap(tf.backend());
-  });
-  afterEach(() => heap.restore());
+  const heap = useGuardedWasm(simd);
 
   it(
     'give what plain loops give in convolutions, and touch nothing else',

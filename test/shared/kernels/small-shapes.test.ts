@@ -1,22 +1,16 @@
 import * as tf from '@tensorflow/tfjs';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Purpose, randomStream } from '../../../shared/random/stream.ts';
-import { guardHeap, type GuardedHeap } from '../../support/guarded-heap.ts';
 import { testSeed } from '../../support/property.ts';
 import { checkConvolution, checkPools } from './check-shape.ts';
 import { smallShapes } from './small-shapes.ts';
-import { runKernel, startWasm, variants } from './wasm-backend.ts';
+import { runKernel, useGuardedWasm, variants } from './wasm-backend.ts';
 
 /** One in so many of all shapes; small-shapes.long.test.ts has all of them. */
 const ONE_IN = 250;
 
 describe.each(variants)('kernels on small images, guarded on both sides, $name', ({ simd }) => {
-  let heap: GuardedHeap;
-  beforeAll(() => startWasm(simd));
-  beforeEach(() => {
-    heap = guardHeap(tf.backend());
-  });
-  afterEach(() => heap.restore());
+  const heap = useGuardedWasm(simd);
 
   it('give what plain loops give, and touch nothing else', () => {
     const seed = testSeed(12);

@@ -1,6 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
+import { afterEach, beforeAll, beforeEach } from 'vitest';
 import { registerWasmKernels } from '../../../shared/kernels/wasm/register.ts';
+import { guardHeap, type GuardedHeap } from '../../support/guarded-heap.ts';
 
 /** Every test of a kernel runs on our own WebAssembly and on what stands in for it where there is no SIMD. */
 export const variants = [
@@ -14,6 +16,17 @@ export async function startWasm(simd: boolean): Promise<typeof tf> {
   registerWasmKernels(tf, { simd });
   await tf.setBackend('wasm');
   return tf;
+}
+
+/** Starts the wasm backend with our kernels, for all tests of a block; each has new guards around what it allocates. */
+export function useGuardedWasm(simd: boolean): Pick<GuardedHeap, 'check'> {
+  let heap: GuardedHeap;
+  beforeAll(() => startWasm(simd));
+  beforeEach(() => {
+    heap = guardHeap(tf.backend());
+  });
+  afterEach(() => heap.restore());
+  return { check: () => heap.check() };
 }
 
 /** Runs one kernel and gives its output's values; nothing is left behind. */

@@ -1,13 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { fitInput, takesBytes } from '../../../shared/model/fit-input.ts';
 import type { Topology } from '../../../shared/model/job.ts';
+import { functional, layer, layersOf, sequential } from './topologies.ts';
 
-interface Layer {
-  readonly class_name: string;
-  readonly config: Readonly<Record<string, unknown>>;
-}
-
-const layer = (class_name: string, config: object = {}) => ({ class_name, config });
 const input = (...shape: (number | null)[]) =>
   layer('InputLayer', { name: 'in', batch_input_shape: [null, ...shape], dtype: 'float32' });
 const dense = {
@@ -15,21 +10,12 @@ const dense = {
   name: 'out',
   inbound_nodes: [[['in', 0, 0, {}]]],
 };
-const sequential = (...layers: object[]): Topology => ({
-  class_name: 'Sequential',
-  config: { name: 'm', layers },
-});
-const functional = (...layers: object[]): Topology => ({
-  class_name: 'Functional',
-  config: { name: 'm', layers, input_layers: [['in', 0, 0]], output_layers: [['out', 0, 0]] },
-});
-const layers = (topology: Topology | null): Layer[] =>
-  (topology as unknown as { config: { layers: Layer[] } } | null)?.config.layers ?? [];
 const IMAGES = [28, 28, 1];
 /** [class, configuration] of what comes first, and the number of layers. */
 const first = (topology: Topology | null) => {
-  const [one, two] = layers(topology);
-  return [one?.class_name, one?.config, two?.class_name, layers(topology).length];
+  const layers = topology === null ? [] : layersOf(topology);
+  const [one, two] = layers;
+  return [one?.class_name, one?.config, two?.class_name, layers.length];
 };
 
 describe('fitInput', () => {
@@ -80,7 +66,7 @@ describe('fitInput', () => {
       input_layers: [['samples', 0, 0]],
       output_layers: [['out', 0, 0]],
     });
-    expect(layers(topology)).toMatchObject([
+    expect(layersOf(topology!)).toMatchObject([
       {
         class_name: 'InputLayer',
         config: { name: 'samples', batch_input_shape: [null, 28, 28, 1] },

@@ -29,7 +29,7 @@ const answerOf = (parts: GradientAnswer['parts'], more: Partial<GradientAnswer> 
 const plain = (values: Float32Array): GradientAnswer['parts'] => [{ at: 0, values, loss: null }];
 const own = (gradient: Float32Array) => ({ lossSum: 10, correct: 30, gradient });
 
-/** What arrives of gradients in a codec, with error feedback, in two parts as tails have it. */
+/** Answers as they arrive in a codec, with error feedback, in two parts as tails have it. */
 function sent(codec: string, honest: readonly Float32Array[], lie: (value: number) => number) {
   const encoder = new FeedbackEncoder(codecNamed(codec), LENGTH);
   const steps = new QuantizationSteps();

@@ -12,7 +12,7 @@ import { sendHead, sendTail } from '../tails-harness.ts';
 
 type Referee = InspectorOptions['referee'];
 
-/** What every shard's answer should be: ones, a loss of one for each sample, one hit. */
+/** The right answer to every shard: ones, a loss of one for each sample, one hit. */
 const truth: Referee = {
   open: () => Promise.resolve(),
   gradient: (_, __, { labels }) =>

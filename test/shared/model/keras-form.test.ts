@@ -1,0 +1,95 @@
+import { describe, expect, it } from 'vitest';
+import { expandTopology } from '../../../shared/model/expand-topology.ts';
+import { expanded, expandedConfig, input, layer, sequential } from './topologies.ts';
+
+describe('Keras 3', () => {
+  const policy = {
+    module: 'keras',
+    class_name: 'DTypePolicy',
+    config: { name: 'float32' },
+    registered_name: null,
+  };
+  const input3 = { class_name: 'InputLayer', config: { name: 'in', batch_shape: [null, 28, 28, 1] } };
+  const tensor = (name: string) => ({
+    class_name: '__keras_tensor__',
+    config: { keras_history: [name, 0, 0] },
+  });
+
+  it('writes shapes, types and calls otherwise', () => {
+    const layers = expanded({
+      class_name: 'Functional',
+      config: {
+        name: 'm',
+        layers: [
+          { ...input3, name: 'in', inbound_nodes: [] },
+          {
+            ...layer('Add', { name: 'sum', dtype: policy }),
+            name: 'sum',
+            inbound_nodes: [{ args: [[tensor('in'), tensor('in')]], kwargs: {} }],
+          },
+        ],
+        input_layers: ['in', 0, 0],
+        output_layers: ['sum', 0, 0],
+      },
+    });
+    expect(layers[0]!.config).toMatchObject({ batch_input_shape: [null, 28, 28, 1] });
+    expect(layers[1]).toMatchObject({
+      config: { dtype: 'float32' },
+      inbound_nodes: [
+        [
+          ['in', 0, 0, {}],
+          ['in', 0, 0, {}],
+        ],
+      ],
+    });
+  });
+
+  it('calls the slope of a leaky ReLU otherwise', () => {
+    expect(expandedConfig('LeakyReLU', { negative_slope: 0.01 })).toMatchObject({ alpha: 0.01 });
+    expect(() => expandedConfig('LeakyReLU', { negative_slope: 0.01, alpha: 0.3 })).toThrow(
+      'both alpha and negative_slope',
+    );
+  });
+
+  it.each([
+    ['its input', sequential(input3, layer('Dense', { units: 2, activation: 'hard_sigmoid' }))],
+    ['a policy', sequential(input, layer('Dense', { units: 2, activation: 'hardSigmoid', dtype: policy }))],
+    [
+      'the file',
+      {
+        ...sequential(input, layer('LSTM', { units: 2, recurrent_activation: 'hard_sigmoid' })),
+        keras_version: '3.4.1',
+      },
+    ],
+  ])('means another hard_sigmoid; %s shows that it wrote the file', (_, topology) => {
+    expect(() => expandTopology(topology)).toThrow(/hard_sigmoid, which is another function in Keras 3/);
+  });
+
+  it('of Keras 2, hard_sigmoid is known', () => {
+    const two = {
+      ...sequential(input, layer('Dense', { units: 2, activation: 'hard_sigmoid' })),
+      keras_version: '2.15.0',
+    };
+    expect(() => expandTopology(two)).not.toThrow();
+  });
+
+  it('writes the second layer of a Bidirectional, which may only mirror the first', () => {
+    const both = (backward: object) => {
+      const forward = { units: 3, go_backwards: false, dtype: policy };
+      return {
+        name: 'b',
+        layer: layer('LSTM', forward),
+        backward_layer: layer('LSTM', { ...forward, ...backward, name: 'y' }),
+      };
+    };
+    expect(expandedConfig('Bidirectional', both({ go_backwards: true }))).not.toHaveProperty(
+      'backward_layer',
+    );
+    expect(() => expandedConfig('Bidirectional', both({ go_backwards: false }))).toThrow(
+      'the key backward_layer',
+    );
+    expect(() => expandedConfig('Bidirectional', both({ go_backwards: true, units: 4 }))).toThrow(
+      'the key backward_layer',
+    );
+  });
+});

@@ -1,0 +1,132 @@
+import { describe, expect, it } from 'vitest';
+import { expandTopology } from '../../../shared/model/expand-topology.ts';
+import type { Topology } from '../../../shared/model/job.ts';
+import { LAYER_CLASSES, rulesOf } from '../../../shared/model/layer-table.ts';
+import { input, layer, plain, sequential } from './topologies.ts';
+
+const wrapped = (inner: object) => layer('TimeDistributed', { name: 'w', layer: inner });
+
+const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+
+describe('a key that would be ignored, or computed otherwise than by Keras, is refused by layer and key', () => {
+  it.each<[string, object, string]>([
+    ['Conv2D', { groups: 2 }, 'groups 2: only 1 is supported'],
+    ['SeparableConv2D', { dilation_rate: [2, 2] }, 'dilation_rate [2,2]: only 1 is supported'],
+    ['Conv2D', { padding: 'causal' }, 'padding "causal": supported are valid, same'],
+    [
+      'Conv1D',
+      { data_format: 'channels_first' },
+      'data_format "channels_first": only channels_last is supported',
+    ],
+    ['SeparableConv2D', { data_format: 'channels_first' }, 'data_format "channels_first"'],
+    ['Conv3D', { data_format: 'channels_first' }, 'data_format "channels_first"'],
+    ['DepthwiseConv2D', { dilation_rate: 2 }, 'dilation_rate 2'],
+    ['Conv2DTranspose', { output_padding: [1, 1] }, 'output_padding [1,1]: it is not supported'],
+    ['MaxPooling1D', { data_format: 'channels_first' }, 'data_format "channels_first"'],
+    ['GlobalAveragePooling2D', { keepdims: true }, 'keepdims true: it is not supported'],
+    [
+      'UpSampling2D',
+      { interpolation: 'bicubic' },
+      'interpolation "bicubic": supported are nearest, bilinear',
+    ],
+    ['Dense', { activation: 'mish' }, 'activation "mish": supported are linear, relu'],
+    ['Dense', { activation: layer('LeakyReLU') }, 'activation "LeakyReLU"'],
+    ['Dense', { dtype: 'float16' }, 'dtype "float16": only float32 is supported'],
+    ['Dense', { dtype: plain('Policy', { name: 'mixed_float16' }) }, 'dtype "mixed_float16"'],
+    ['Dense', { trainable: 'no' }, 'trainable "no"'],
+    ['InputLayer', { sparse: true }, 'sparse true'],
+    ['InputLayer', { dtype: 'uint8', batch_input_shape: [null, 4] }, 'dtype "uint8"'],
+    ['PReLU', { shared_axes: [3] }, 'shared_axes [3]: supported are [1], [1, 2]'],
+    ['PReLU', { shared_axes: [2, 3] }, 'shared_axes [2,3]'],
+    ['ELU', { alpha: 0.5 }, 'alpha 0.5: only 1 is supported'],
+    ['Softmax', { axis: 1 }, 'axis 1'],
+    ['Concatenate', { axis: 0 }, 'axis 0: axis 0 is the batch'],
+    ['BatchNormalization', { renorm: true }, 'renorm true'],
+    ['BatchNormalization', { axis: [1, 2] }, 'axis [1,2]'],
+    ['BatchNormalization', { virtual_batch_size: 8 }, 'virtual_batch_size 8'],
+    ['BatchNormalization', { synchronized: true }, 'synchronized true'],
+    ['LayerNormalization', { rms_scaling: true }, 'rms_scaling true'],
+    ['Embedding', { mask_zero: true }, 'mask_zero true'],
+    ['LSTM', { stateful: true }, 'stateful true'],
+    ['LSTM', { return_state: true }, 'return_state true'],
+    ['LSTM', { time_major: true }, 'time_major true'],
+    ['Bidirectional', { layer: layer('LSTM'), merge_mode: null }, 'merge_mode null'],
+    [
+      'Bidirectional',
+      { layer: layer('LSTM'), backward_layer: layer('LSTM', { units: 3 }) },
+      'the key backward_layer',
+    ],
+    ['RNN', { cell: layer('LSTMCell'), num_constants: 1 }, 'num_constants 1'],
+    ['Dropout', { rate: 0.5, noise_shape: [8, 1] }, 'noise_shape [8,1]'],
+    [
+      'Dense',
+      { kernel_regularizer: plain('L2', { l2: 0.01 }) },
+      'kernel_regularizer, which would be ignored',
+    ],
+    ['Dense', { kernelRegularizer: plain('L2', { l2: 0.01 }) }, 'kernel_regularizer, which would be ignored'],
+    ['Dense', { kernel_regularizer: plain('OrthogonalRegularizer', { factor: 0 }) }, 'kernel_regularizer'],
+    ['Dense', { bias_regularizer: 'l2' }, 'bias_regularizer'],
+    ['Dense', { activity_regularizer: 'l1' }, 'activity_regularizer'],
+    ['Dense', { kernel_constraint: plain('MaxNorm', { max_value: 2 }) }, 'kernel_constraint'],
+    ['LSTM', { recurrent_constraint: 'nonNeg' }, 'recurrent_constraint'],
+    ['Dense', { lora_rank: 4 }, 'the key lora_rank, which would be ignored'],
+    ['Dense', { constructor: 1 }, 'the key constructor'],
+  ])('%s %j', (className, config, what) => {
+    const start = `Layer x (${className}) has `;
+    const message = new RegExp(`^${escaped(start)}(an? )?${escaped(what)}`);
+    expect(() => expandTopology(sequential(input, layer(className, config)))).toThrow(message);
+    // However deep.
+    const deep = sequential(input, wrapped({ ...sequential(layer(className, config)) }));
+    expect(() => expandTopology(deep)).toThrow(message);
+  });
+
+  it.each(['Masking', 'Lambda', 'TFOpLambda', 'Resizing', 'MyLayer', 'constructor'])(
+    'class %s',
+    (className) => {
+      expect(() => expandTopology(sequential(input, layer(className)))).toThrow(
+        `Layer x (${className}) is of a class that gradcast does not train. `,
+      );
+    },
+  );
+
+  it("a class of a person's own, also one with the name of a layer", () => {
+    const own = { ...layer('Dense', { units: 3 }), registered_name: 'mine>Dense' };
+    expect(() => expandTopology(sequential(input, own))).toThrow(
+      'Layer x (Dense) is a class of its own (mine>Dense).',
+    );
+  });
+
+  it('noise that is not keyed', () => {
+    expect(() => expandTopology(sequential(input, layer('GaussianNoise', { stddev: 1 })))).toThrow(
+      'Layer x (GaussianNoise) draws random numbers of its own',
+    );
+    expect(() => expandTopology(sequential(input, layer('LSTM', { units: 3, dropout: 0.5 })))).toThrow(
+      'Layer x (LSTM) draws random numbers of its own',
+    );
+  });
+
+  it('things that are no layers, where layers should be', () => {
+    expect(() => expandTopology(sequential())).toThrow(
+      'Model m holds something that is no layer, or nothing.',
+    );
+    expect(() => expandTopology(sequential(input, { class_name: 'Dense' }))).toThrow(
+      'Model m holds something',
+    );
+    const cells = layer('RNN', { cell: layer('StackedRNNCells', { cells: ['LSTMCell'] }) });
+    expect(() => expandTopology(sequential(input, cells))).toThrow('holds something that is no cell');
+    expect(() => expandTopology(layer('Dense') as unknown as Topology)).toThrow(
+      'The topology is a Dense, not a',
+    );
+  });
+
+  it('one layer with one set of weights in two models', () => {
+    const shared = { ...layer('Dense', { units: 3 }), shared_object_id: 7 };
+    const twice = sequential(input, { ...sequential(shared) }, { ...sequential(shared) });
+    expect(() => expandTopology(twice)).toThrow('Layer x (Dense) is shared by two models within the model');
+  });
+});
+
+it('every class of the table has its rules', () => {
+  expect(LAYER_CLASSES.length).toBeGreaterThan(40);
+  for (const name of LAYER_CLASSES) expect(Object.keys(rulesOf(name) ?? {})).toContain('trainable');
+});
