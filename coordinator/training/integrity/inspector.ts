@@ -309,7 +309,7 @@ export class Inspector {
     if (this.#disabled) return;
     this.#disabled = true;
     this.#options.report.warn(
-      `Answers of workers are not checked: ${reason}. Use --token, so that only workers that you trust can join.`,
+      `Answers of workers are not checked: ${reason.replace(/\.$/, '')}. Use --token, so that only workers that you trust can join.`,
       { event: 'unchecked' },
     );
   }

@@ -17,7 +17,7 @@ export type OwnEngineKind = 'wasm' | 'cpu';
 export type OpenOwnEngine = (kind: OwnEngineKind) => Promise<OwnEngine>;
 
 export interface Recomputed extends Score {
-  /** Whole; overwritten by the next recomputation. */
+  /** Flat vector in the job's layout. */
   readonly gradient: Float32Array;
 }
 
@@ -26,12 +26,13 @@ const PROOF_SAMPLES = 4;
 /** The most that two right implementations differ by over so few samples, as a part of the norm. */
 const MAX_DIFFERENCE = 0.02;
 
-/** Computes again what workers have answered. */
+/** Computes again what workers have answered: one shard after the other, since the engine holds one set of weights. */
 export class Referee {
   readonly #job: Job;
   readonly #open: OpenOwnEngine;
   #own: Promise<{ readonly engine: OwnEngine; readonly trainer: Trainer }> | null = null;
-  #gradient: Float32Array | null = null;
+  /** Settles when the engine is free. */
+  #free: Promise<unknown> = Promise.resolve();
   #proof: Promise<number> | null = null;
   #closed = false;
 
@@ -51,18 +52,22 @@ export class Referee {
    */
   async gradient(step: Step, weights: Float32Array, shard: Shard): Promise<Recomputed> {
     const copy = weights.slice();
-    const { trainer } = await this.#trainer();
-    const gradient = (this.#gradient ??= new Float32Array(layoutOf(this.#job.layout).length));
-    trainer.setWeights(copy);
-    return { ...(await trainer.gradient(step, shard, gradient)), gradient };
+    return this.#queue(async () => {
+      const { trainer } = await this.#trainer();
+      const gradient = new Float32Array(layoutOf(this.#job.layout).length);
+      trainer.setWeights(copy);
+      return { ...(await trainer.gradient(step, shard, gradient)), gradient };
+    });
   }
 
   /** @throws Error if this machine's engine cannot compute it */
   async evaluate(weights: Float32Array, shard: Shard): Promise<Score> {
     const copy = weights.slice();
-    const { trainer } = await this.#trainer();
-    trainer.setWeights(copy);
-    return trainer.evaluate(shard);
+    return this.#queue(async () => {
+      const { trainer } = await this.#trainer();
+      trainer.setWeights(copy);
+      return trainer.evaluate(shard);
+    });
   }
 
   /**
@@ -72,7 +77,7 @@ export class Referee {
    */
   async doubt(step: Step, weights: Float32Array, shard: Shard): Promise<number | null> {
     const copy = weights.slice();
-    this.#proof ??= this.#prove(step, copy, shard);
+    this.#proof ??= this.#queue(() => this.#prove(step, copy, shard));
     const difference = await this.#proof;
     return difference <= MAX_DIFFERENCE ? null : difference;
   }
@@ -110,6 +115,12 @@ export class Referee {
     } finally {
       await other.close();
     }
+  }
+
+  #queue<Result>(compute: () => Promise<Result>): Promise<Result> {
+    const result = this.#free.then(compute);
+    this.#free = result.catch(() => undefined);
+    return result;
   }
 
   #trainer(): Promise<{ readonly engine: OwnEngine; readonly trainer: Trainer }> {
