@@ -77,7 +77,10 @@ async function runWith(kind: string): Promise<string> {
     if (flags.verbose === true) console.log(`    ${line}`);
   }, clock);
   const coordinator = await startCoordinator({
-    ...{ job, clock, report, audit },
+    job,
+    clock,
+    report,
+    audit,
     host: '127.0.0.1',
     port: 0,
     maxWorkers: 100,
@@ -109,7 +112,14 @@ async function runWith(kind: string): Promise<string> {
   let [reported, error] = [NaN, ''];
   const startedMs = clock.now();
   await train({
-    ...{ job, dataset, weights, optimizer, rounds, pool, report, clock },
+    job,
+    dataset,
+    weights,
+    optimizer,
+    rounds,
+    pool,
+    report,
+    clock,
     signal: stop.signal,
     save: (record) => {
       reported = record.val_accuracy;

@@ -129,7 +129,12 @@ for (const link of LINKS.filter(({ name }) => flags.links.includes(name))) {
       const row: [string, Cell][] = [];
       for (const codec of flags.codecs) {
         const cell = await runCell({
-          ...{ prepared, dataset, batch, link, host, codecs: codecRule(codec) },
+          prepared,
+          dataset,
+          batch,
+          link,
+          host,
+          codecs: codecRule(codec),
           workers: workers.slice(0, count),
           shapedOutside: network !== null,
           perSampleMs: flags.perSample,
@@ -163,9 +168,16 @@ for (const link of LINKS.filter(({ name }) => flags.links.includes(name))) {
 /** What `gradcast plan` says of a step. */
 function planned(codec: string, link: LinkShape, batchSize: number, count: number): number {
   const settings = {
-    ...{ workers: count, batchSize, rate: link.bitsPerSecond, coordinatorRate: coordinatorRate(link) },
-    ...{ delayMs: link.delayMs, msPerSample: flags.perSample, tailAt: flags.tailAt },
-    ...{ values: layout.length, kernel: factoredKernel(layout), sampleBytes: 784 },
+    workers: count,
+    batchSize,
+    rate: link.bitsPerSecond,
+    coordinatorRate: coordinatorRate(link),
+    delayMs: link.delayMs,
+    msPerSample: flags.perSample,
+    tailAt: flags.tailAt,
+    values: layout.length,
+    kernel: factoredKernel(layout),
+    sampleBytes: 784,
   };
   const codecs = LINK_CODECS[codec];
   return (codecs === undefined ? planBest(settings) : planRun(settings, codecs)).stepMs;
@@ -186,14 +198,25 @@ async function compareWithDdp(): Promise<void> {
     const [theirs, ours]: [number[], number[]] = [[], []];
     for (let turn = 0; turn < TURNS; turn++) {
       const times = await runDdp({
-        ...{ python, address: addresses[0] ?? '', tailAt: flags.tailAt, steps: STEPS },
+        python,
+        address: addresses[0] ?? '',
+        tailAt: flags.tailAt,
+        steps: STEPS,
         pids: children.slice(0, RANKS).map(({ pid }) => pid ?? 0),
         computeMs: (flags.perSample * BATCH) / RANKS,
       });
       theirs.push(median(times));
       const cell = await runCell({
-        ...{ prepared, dataset, batch: BATCH, link, host, codecs: 'auto', shapedOutside: true },
-        ...{ workers: workers.slice(0, RANKS), perSampleMs: flags.perSample, tailAt: flags.tailAt },
+        prepared,
+        dataset,
+        batch: BATCH,
+        link,
+        host,
+        codecs: 'auto',
+        shapedOutside: true,
+        workers: workers.slice(0, RANKS),
+        perSampleMs: flags.perSample,
+        tailAt: flags.tailAt,
         verbose: false,
       });
       ours.push(cell.stepMs);

@@ -22,7 +22,13 @@ async function block({ coordinator, step }: CoordinatorHere, from: number): Prom
   for (let i = from; i < from + steps; i++) {
     times.push(await step());
     coordinator.feed.stepFinished({
-      ...{ epoch: 1, step: i, steps: all, loss: 1, accuracy: 0.5, samplesPerSecond: 1, workers: 1 },
+      epoch: 1,
+      step: i,
+      steps: all,
+      loss: 1,
+      accuracy: 0.5,
+      samplesPerSecond: 1,
+      workers: 1,
       batch: { samples: BATCH, lossSum: 1, correct: 1 },
       weights: { step: i as Step, values: initialWeights },
     });

@@ -51,7 +51,9 @@ async function contestant(
   const end = await join(here);
   await here.complete();
   return {
-    ...{ name, times: computeTimes(here), step: here.step },
+    name,
+    times: computeTimes(here),
+    step: here.step,
     async close() {
       await here.coordinator.close('done');
       await end();
@@ -154,7 +156,13 @@ async function watchPage(browser: BareChromium): Promise<void> {
   const times = computeTimes(here);
   const { pool, rounds, feed } = here.coordinator;
   const training = train({
-    ...{ job, dataset, weights: initialWeights, rounds, pool, report: feed, signal: stop.signal },
+    job,
+    dataset,
+    weights: initialWeights,
+    rounds,
+    pool,
+    report: feed,
+    signal: stop.signal,
     optimizer: createOptimizer(job.optimizer, layoutOf(job.layout)),
     clock: clockOf(globalThis),
     save: () => Promise.resolve(),

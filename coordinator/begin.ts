@@ -157,7 +157,12 @@ async function goOn(
   report.info(`Resuming ${dir} after step ${position.steps}, in epoch ${position.epoch} of ${job.epochs}`);
   return {
     ...prepared,
-    ...{ job, dataset, dataDigest, weights, optimizer, knownAnswer },
+    job,
+    dataset,
+    dataDigest,
+    weights,
+    optimizer,
+    knownAnswer,
     start: { position, tally, last: folder.history.at(-1) ?? null },
     history: folder.history,
     checkpointEvery: checkpointEvery ?? before ?? DEFAULT_CHECKPOINT_INTERVAL,

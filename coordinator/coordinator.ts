@@ -93,7 +93,11 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const rules = { token, maxWorkers, codecs };
   const allowances = new Allowances(clock);
   const pool: WorkerPool = new WorkerPool({
-    ...{ job, clock, maxFrameBytes, tailCuts: cuts, knownAnswers },
+    job,
+    clock,
+    maxFrameBytes,
+    tailCuts: cuts,
+    knownAnswers,
     rules,
     ...(options.tailsFor === undefined ? {} : { tailsFor: options.tailsFor }),
     ...(options.recodesFor === undefined ? {} : { recodesFor: options.recodesFor }),
@@ -109,7 +113,9 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   /** Known when the port is open. */
   let outside: readonly string[] = [];
   const feed: Feed = new Feed({
-    ...{ job, clock, pool },
+    job,
+    clock,
+    pool,
     epochs: options.history,
     advice: () => advisor.advice,
     notices: () => notices.all,
@@ -146,7 +152,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   });
   const connect = (connection: Connection): PoolConnection => pool.connect(connection);
   const routes = machineRoutes({
-    ...{ rules, allowances },
+    rules,
+    allowances,
     names: { host, anyName: token !== undefined || options.tls !== undefined },
     budget: new BlockBudget(clock, METRICS),
     workers: () => pool.members.size,
@@ -200,7 +207,9 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       const codecs = inShort(member);
       const link = codecs === inShort({ codec: 'float32', updateCodec: null }) ? '' : `, ${codecs}`;
       list(`+ ${name} joined: ${engine.backend} on ${engine.device}, ${threads}${link}`, {
-        ...{ event: 'joined', worker: name, codecs },
+        event: 'joined',
+        worker: name,
+        codecs,
         ...engine,
       });
     },

@@ -90,7 +90,9 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
         workers,
         // What --exact adds up may not be rounded on the way.
         codecs: codecRule(job.microShard === undefined ? flags.codec : 'float32'),
-        ...{ job, history, knownAnswer },
+        job,
+        history,
+        knownAnswer,
         tls,
         program,
         clock,

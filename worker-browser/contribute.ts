@@ -138,7 +138,12 @@ export function contribute(options: ContributeOptions): { join(message: Join): v
     const opened = await Promise.race([opening, stopped]);
     if (opened === null) return '';
     return runWorker({
-      ...{ url, name, clock, random: options.random, onHurry: options.onHurry, signal: ended },
+      url,
+      name,
+      clock,
+      random: options.random,
+      onHurry: options.onHurry,
+      signal: ended,
       ...(token === undefined ? {} : { token }),
       engine: announced(pacedEngine(options.around(opened.engine), options.share, clock, ended), post),
       connect(to, events) {

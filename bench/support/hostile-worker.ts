@@ -17,7 +17,9 @@ const threaded = await openThreadedEngine({
 const engine =
   kind === 'honest' ? threaded.engine : hostileEngine(threaded.engine, kind, () => leaving.abort());
 await runWorker({
-  ...{ url, name, engine },
+  url,
+  name,
+  engine,
   connect: connectWebSocket,
   clock: clockOf(globalThis),
   random: Math.random,

@@ -13,10 +13,14 @@ export function measuredWorker(member: Member): MeasuredWorker | null {
   const { samples, turnaroundMs, computeMs } = shard;
   const { rttMs, downMsPerByte, upMsPerByte } = link.figures ?? NO_LINK;
   return {
-    ...{ name, samples, turnaroundMs },
+    name,
+    samples,
+    turnaroundMs,
     perSampleMs: computeMs / samples,
     fixedMs: 0,
-    ...{ rttMs, downMsPerByte, upMsPerByte },
+    rttMs,
+    downMsPerByte,
+    upMsPerByte,
     codecs: { up: codec, down: updateCodec ?? PLAIN.down },
     tailAt: 1,
     tails: member.tails,

@@ -167,7 +167,12 @@ export class Feed implements TrainingReport {
     const epochs = this.#epochs;
     const addresses = onThisMachine ? [...(this.#options.addresses?.() ?? [])] : [];
     return {
-      ...{ type: 'run', protocol: PROTOCOL_VERSION, job, steps: this.#steps, curve, epochs },
+      type: 'run',
+      protocol: PROTOCOL_VERSION,
+      job,
+      steps: this.#steps,
+      curve,
+      epochs,
       ...(addresses.length === 0 ? {} : { addresses }),
     };
   }

@@ -73,7 +73,12 @@ export class Observers {
     }
     const pingedMs = this.#options.clock.now();
     const observer: Observer = {
-      ...{ connection, block, wantsWeights: false, wantsFinal: false, pingedMs, pingId: null },
+      connection,
+      block,
+      wantsWeights: false,
+      wantsFinal: false,
+      pingedMs,
+      pingId: null,
     };
     const frames = first().map((message) => frameFromCoordinator(message));
     this.#observers.add(observer);

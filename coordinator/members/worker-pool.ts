@@ -268,7 +268,10 @@ export class WorkerPool {
       onMeasured: (deliveries) => member.link.delivered(deliveries),
     });
     const member: Member = newMember(hello, codecs, connection, {
-      ...{ name, nowMs: clock.now(), recodes, tails: tailCuts.length > 0 && tailsFor(connection) },
+      name,
+      nowMs: clock.now(),
+      recodes,
+      tails: tailCuts.length > 0 && tailsFor(connection),
       sent: (bytes, more) => {
         if (recodes.length > 0 && this.members.has(member.id)) probe.sent(bytes, more);
       },
@@ -297,8 +300,11 @@ export class WorkerPool {
     const all = this.#everybody();
     if (all.length < rules.maxWorkers) return;
     const places = all.map((member) => ({
-      ...{ member, block: member.block, sinceMs: member.welcomedMs },
-      ...{ ready: this.members.has(member.id), hasComputed: member.accepted > 0 },
+      member,
+      block: member.block,
+      sinceMs: member.welcomedMs,
+      ready: this.members.has(member.id),
+      hasComputed: member.accepted > 0,
     }));
     const place = placeToFree(places, block, clock.now());
     if (place === null) return;

@@ -29,7 +29,9 @@ export class Metrics implements TrainingReport {
     const registers = [this.#registry];
     const gauge = (name: string, help: string, value?: () => number): Gauge =>
       new Gauge({
-        ...{ name: `gradcast_${name}`, help, registers },
+        name: `gradcast_${name}`,
+        help,
+        registers,
         ...(value === undefined
           ? {}
           : {
@@ -52,8 +54,10 @@ export class Metrics implements TrainingReport {
     this.#steps = counter('steps_total', 'Steps made');
     this.#samples = counter('samples_total', 'Training samples that steps were made of');
     this.#stepSeconds = new Histogram({
-      ...{ name: 'gradcast_step_seconds', help: 'From the end of one step to the end of the next' },
-      ...{ buckets: STEP_SECONDS, registers },
+      name: 'gradcast_step_seconds',
+      help: 'From the end of one step to the end of the next',
+      buckets: STEP_SECONDS,
+      registers,
     });
     const sum = (value: (stats: { bytesUp: number; bytesDown: number }) => number): number =>
       [...pool.members.values()].reduce((total, { stats }) => total + value(stats), 0);

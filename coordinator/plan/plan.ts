@@ -44,15 +44,19 @@ export function planRun(settings: PlanSettings, codecs: LinkCodecs): PlannedRun 
   const { workers, batchSize, rate, coordinatorRate, delayMs, msPerSample, values, tailAt } = settings;
   const size = values / MEASURED_VALUES;
   const worker = {
-    ...{ perSampleMs: msPerSample, fixedMs: 0, rttMs: 2 * delayMs, codecs, tailAt, tails: true },
-    ...{ downMsPerByte: (WIRE * 8_000) / rate, upMsPerByte: (WIRE * 8_000) / rate },
+    perSampleMs: msPerSample,
+    fixedMs: 0,
+    rttMs: 2 * delayMs,
+    codecs,
+    tailAt,
+    tails: true,
+    downMsPerByte: (WIRE * 8_000) / rate,
+    upMsPerByte: (WIRE * 8_000) / rate,
   };
   const run: ModelRun = {
-    ...{
-      batch: batchSize,
-      sampleBytes: settings.sampleBytes,
-      vectors: { values, kernel: settings.kernel, pieces: piecesOf(values) },
-    },
+    batch: batchSize,
+    sampleBytes: settings.sampleBytes,
+    vectors: { values, kernel: settings.kernel, pieces: piecesOf(values) },
     workers: Array.from({ length: workers }, () => worker),
     coordinatorMsPerByte: (WIRE * 8_000) / coordinatorRate,
     coordinatorMs: { perWorker: PER_WORKER_MS * size, perStep: PER_STEP_MS * size },

@@ -183,7 +183,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     else {
       sockets.handleUpgrade(request, socket, head, (webSocket) =>
         attach(webSocket, socket, {
-          ...{ clock, receiveBudget, connect: options.connect },
+          clock,
+          receiveBudget,
+          connect: options.connect,
           admitted: () => pending.admit(socket),
           ended: (fault) => {
             if (fault) options.allowances?.spend(address);

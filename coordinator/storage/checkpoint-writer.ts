@@ -117,7 +117,10 @@ export class CheckpointWriter {
     const { dir, job, dataDigest, vectors } = this.#options;
     const knownAnswer = this.#options.knownAnswer?.() ?? null;
     const bytes = encodeCheckpoint({
-      ...{ position, tally, job, vectors },
+      position,
+      tally,
+      job,
+      vectors,
       ...(knownAnswer === null ? {} : { knownAnswer }),
       ...(dataDigest === undefined ? {} : { dataDigest }),
     });

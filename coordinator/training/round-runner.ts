@@ -361,7 +361,11 @@ export class RoundRunner {
     const encoding = task === 'train' ? this.#encodingFor(member, samples) : null;
     remember(member, shard.id, encoding);
     const message: FromCoordinator = {
-      ...{ type: 'shard', task, step: input.step, shard: shard.id, samples },
+      type: 'shard',
+      task,
+      step: input.step,
+      shard: shard.id,
+      samples,
       ...(encoding === null ? {} : { encoding }),
     };
     const ahead = this.#ahead.get(member.id);

@@ -118,7 +118,11 @@ export async function train(training: Training): Promise<Trained> {
         }
         tally.add(batch.length, result);
         report.stepFinished({
-          ...{ epoch, step: i + 1, steps, ...tally.figures(), workers: pool.members.size },
+          epoch,
+          step: i + 1,
+          steps,
+          ...tally.figures(),
+          workers: pool.members.size,
           batch: { lossSum: result.lossSum, correct: result.correct, samples: batch.length },
           weights: { step: trained.steps as Step, values: weights, isWhole: () => whole },
         });

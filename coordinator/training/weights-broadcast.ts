@@ -210,7 +210,8 @@ export class WeightsBroadcast {
   #reconstructed(): ReconstructedWeights {
     return new ReconstructedWeights(this.#kept.length, (step, from, codec, payloadBytes) => {
       const message: FromCoordinator = {
-        ...{ type: 'update', step },
+        type: 'update',
+        step,
         ...(from === 0 ? {} : { from }),
         // Where codecs are chosen no welcome names one.
         ...(this.#pool.codecs === 'auto' ? { encoding: codec } : {}),

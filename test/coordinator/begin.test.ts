@@ -38,8 +38,13 @@ async function start({
   const folder = await openFolder();
   await folder.writeConfig({ seed: 1, checkpointEvery });
   await new CheckpointWriter({
-    ...{ dir: folder.checkpointDir, every: checkpointEvery, job, dataDigest },
-    ...{ vectors: { weights, ...optimizer.state }, clock: manualClock(), warn: () => undefined },
+    dir: folder.checkpointDir,
+    every: checkpointEvery,
+    job,
+    dataDigest,
+    vectors: { weights, ...optimizer.state },
+    clock: manualClock(),
+    warn: () => undefined,
   }).begin();
 }
 

@@ -51,7 +51,12 @@ test('a run that is stopped at once, by a second Ctrl-C, leaves no lock', async 
 
 /** The lock of a process on another machine, whose heartbeat is never seen. */
 const elsewhere = `${JSON.stringify({
-  ...{ id: 'theirs', pid: 12, host: 'elsewhere', start: null, space: 'another machine', since: 'some day' },
+  id: 'theirs',
+  pid: 12,
+  host: 'elsewhere',
+  start: null,
+  space: 'another machine',
+  since: 'some day',
   beat: '000000000007',
 })}\n`;
 

@@ -32,7 +32,11 @@ export async function makeRuns(): Promise<Runs> {
     return lines.map((line) => JSON.parse(line) as EpochRecord);
   };
   return {
-    ...{ scratch, data, dataset, gradcast, history },
+    scratch,
+    data,
+    dataset,
+    gradcast,
+    history,
     train: (out, ...args) =>
       gradcast(
         ...['train', '--data', data, '--out', join(scratch, out)],

@@ -37,10 +37,14 @@ export async function attackedRun(token?: string): Promise<AttackedRun> {
   const honest = spawnWorker(coordinator.url, ...known, '--name', 'honest');
   await workerReady(coordinator, 'honest');
   const input: AttackedRun['input'] = (step) => ({
-    ...{ step: step as Step, weights: coordinator.initialWeights, split: dataset.train },
+    step: step as Step,
+    weights: coordinator.initialWeights,
+    split: dataset.train,
   });
   return {
-    ...{ coordinator, batch, input },
+    coordinator,
+    batch,
+    input,
     async goesOn() {
       const { lossSum, gradientSum } = await coordinator.rounds.gradient(input(7), batch);
       expect(lossSum / batch.length).toBeGreaterThan(1);

@@ -86,8 +86,12 @@ async function withShard() {
   await workerReady(coordinator, name);
   // Rounds that know nobody's pace: a newcomer would only be tried with copies, which nobody waits for.
   const rounds = new RoundRunner({
-    ...{ pool: coordinator.pool, job: coordinator.job, clock: clockOf(globalThis), tailCuts: [] },
-    ...{ signal: new AbortController().signal, onWaiting: () => undefined },
+    pool: coordinator.pool,
+    job: coordinator.job,
+    clock: clockOf(globalThis),
+    tailCuts: [],
+    signal: new AbortController().signal,
+    onWaiting: () => undefined,
   });
   const round = rounds.gradient(input(3), batch);
   const shard = await client.next('shard');

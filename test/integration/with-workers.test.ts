@@ -25,23 +25,27 @@ async function run(
   more: Partial<Pick<WithWorkersOptions, 'onOpen' | 'clock'>> = {},
 ): Promise<unknown> {
   const { job, initialWeights } = await prepareJob(dataset, {
-    ...{ batchSize: 64, epochs: 1, seed: 1, topology: tinyTopology([28, 28, 1], 10) },
+    batchSize: 64,
+    epochs: 1,
+    seed: 1,
+    topology: tinyTopology([28, 28, 1], 10),
   });
   return withWorkers(
     {
-      ...{
-        job,
-        clock,
-        onOpen: () => undefined,
-        host: '0.0.0.0',
-        port: 0,
-        engine: 'wasm',
-        workers: 1,
-        report: recordingReport(),
-      },
+      job,
+      clock,
+      onOpen: () => undefined,
+      host: '0.0.0.0',
+      port: 0,
+      engine: 'wasm',
+      workers: 1,
+      report: recordingReport(),
       interrupt: { signal: new AbortController().signal, dispose: () => undefined },
       program: {
-        ...{ command: [process.execPath, ...script], typed: 'gradcast', pageDir: 'dist/page', version: '0' },
+        command: [process.execPath, ...script],
+        typed: 'gradcast',
+        pageDir: 'dist/page',
+        version: '0',
         workersHere: () => Promise.resolve(1),
         prepareEngine: () => Promise.resolve(),
         openOwnEngine: () => Promise.reject(new Error('This test has no engine of its own')),
@@ -72,13 +76,14 @@ test('local workers that have gone are missed although their connections are sti
   const training = run(['-e', ''], () => new Promise(() => undefined), {
     onOpen({ urls }) {
       worker = runWorker({
-        ...{
-          url: urls[0] ?? '',
-          name: 'late',
-          engine: cheapEngine({ perSampleMs: 0, lie: (value) => value }),
-          connect: connectWebSocket,
-        },
-        ...{ clock, random: fixedRandom(), signal: leave.signal, report: silent },
+        url: urls[0] ?? '',
+        name: 'late',
+        engine: cheapEngine({ perSampleMs: 0, lie: (value) => value }),
+        connect: connectWebSocket,
+        clock,
+        random: fixedRandom(),
+        signal: leave.signal,
+        report: silent,
       });
     },
     clock: {

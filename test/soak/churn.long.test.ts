@@ -23,7 +23,10 @@ const split = (count: number) => ({
   count,
 });
 const dataset: Dataset = {
-  ...{ name: 'numbers', description: '', sampleShape: [4, 4, 1], classes: 10 },
+  name: 'numbers',
+  description: '',
+  sampleShape: [4, 4, 1],
+  classes: 10,
   train: split(BATCH * STEPS_AN_EPOCH),
   test: split(100),
 };
@@ -40,7 +43,9 @@ function held(): { megabytes: number; resources: Record<string, number> } {
 
 test(`${steps} steps with workers that come and go leave nothing behind`, async () => {
   const coordinator = await testCoordinator(dataset, {
-    ...{ epochs: steps / STEPS_AN_EPOCH, batchSize: BATCH, microShard: 8 },
+    epochs: steps / STEPS_AN_EPOCH,
+    batchSize: BATCH,
+    microShard: 8,
     topology: tinyTopology([4, 4, 1], 10),
   });
   const engine = roundingEngine();

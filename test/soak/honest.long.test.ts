@@ -22,7 +22,9 @@ describeNative(() => {
     test('native TensorFlow, WebAssembly and a software GPU are honest in the eyes of the coordinator', async () => {
       const dataset = await someDigits(steps * BATCH);
       const coordinator = await testCoordinator(dataset, {
-        ...{ batchSize: BATCH, audit, epochs: 1_000 },
+        batchSize: BATCH,
+        audit,
+        epochs: 1_000,
         openOwnEngine: (choice) => openThreadedEngine({ file: threadFile, choice, note: () => undefined }),
       });
       const browser = await openChromium();

@@ -20,7 +20,10 @@ function numbers(count: number): Dataset {
     count: samples,
   });
   return {
-    ...{ name: 'numbers', description: '', sampleShape: [4, 4, 1], classes: 10 },
+    name: 'numbers',
+    description: '',
+    sampleShape: [4, 4, 1],
+    classes: 10,
     train: split(count),
     test: split(100),
   };
@@ -28,7 +31,9 @@ function numbers(count: number): Dataset {
 
 const dataset = numbers((BATCH * CAMPAIGN_STEPS) / EPOCHS - 27);
 const settings = {
-  ...{ epochs: EPOCHS, batchSize: BATCH, microShard: 8 },
+  epochs: EPOCHS,
+  batchSize: BATCH,
+  microShard: 8,
   topology: tinyTopology([4, 4, 1], 10),
 };
 

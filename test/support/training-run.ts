@@ -42,7 +42,11 @@ export async function trainToTheEnd(
   let step = start?.position.steps ?? 0;
   beforeStep?.(step);
   await train({
-    ...{ job, dataset, weights, rounds, pool },
+    job,
+    dataset,
+    weights,
+    rounds,
+    pool,
     optimizer: createOptimizer(job.optimizer, layoutOf(job.layout)),
     report: {
       epochStarted: () => undefined,
@@ -74,7 +78,10 @@ export async function trainWatched(
   restMs = 0,
 ): Promise<void> {
   await train({
-    ...{ job, dataset, pool, signal },
+    job,
+    dataset,
+    pool,
+    signal,
     rounds: {
       evaluate: (...evaluation) => rounds.evaluate(...evaluation),
       async gradient(...step) {
@@ -119,7 +126,11 @@ export function attachWorker(
   const leaving = new AbortController();
   const notes: string[] = [];
   const ended = runWorker({
-    ...{ url, name, engine, connect, clock },
+    url,
+    name,
+    engine,
+    connect,
+    clock,
     random: fixedRandom(),
     report: {
       joined: () => undefined,

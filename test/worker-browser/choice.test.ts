@@ -13,7 +13,10 @@ const noWish = wishOf('');
 const laptop: Surroundings = { cores: 8, secureContext: true, hasWebGpu: true, hasOffscreenCanvas: true };
 const wasm: Outcome = { backend: 'wasm', threads: 7, samplesPerSecond: 1_000, difference: null };
 const gpu = (samplesPerSecond: number, difference = 1e-6): Outcome => ({
-  ...{ backend: 'webgpu', threads: 1, samplesPerSecond, difference },
+  backend: 'webgpu',
+  threads: 1,
+  samplesPerSecond,
+  difference,
 });
 const broken: Outcome = { backend: 'webgl', threads: 1, problem: 'its start took more than 10 s' };
 

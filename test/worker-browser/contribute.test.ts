@@ -23,7 +23,11 @@ function opened(
   const lost = new Promise<string>((resolve) => (lose = resolve));
   return {
     engine: { ...engine, info: { ...engine.info, backend } },
-    ...{ backend: 'wasm', why: 'because', lost, lose, close },
+    backend: 'wasm',
+    why: 'because',
+    lost,
+    lose,
+    close,
   };
 }
 
@@ -65,7 +69,10 @@ async function start(better: () => Promise<OpenedEngine | null>, again: OpenedEn
   tab.join({ type: 'join', url: coordinator.url, name: 'tab', token: undefined });
   await workersReady(coordinator, 1);
   return {
-    ...{ joined, said, first, pause: () => tab.pause() },
+    joined,
+    said,
+    first,
+    pause: () => tab.pause(),
     async gradient() {
       const input = { step: 0 as Step, weights: coordinator.initialWeights, split: dataset.train };
       return (await coordinator.rounds.gradient(input, numbers)).gradientSum.slice();

@@ -106,7 +106,10 @@ describe('what the page shows', () => {
     const onStandby: PageEvent = { type: 'standby', onStandby: true, reason: 'Steps are faster without it.' };
     expect(shown(joined)).toMatchObject({ state: 'Contributing', invites: false });
     expect(shown(joined, onStandby)).toMatchObject({
-      ...{ state: 'Standing by', phase: 'standby', invites: true, note: '' },
+      state: 'Standing by',
+      phase: 'standby',
+      invites: true,
+      note: '',
       button: { label: 'Pause' },
     });
     const again: PageEvent = { type: 'standby', onStandby: false, reason: 'Steps are faster with it.' };
@@ -114,7 +117,8 @@ describe('what the page shows', () => {
     // It holds for one connection, and for a tab that takes part.
     expect(shown(joined, onStandby, { type: 'connecting' }, joined).state).toBe('Contributing');
     expect(shown(joined, onStandby, { type: 'clickedPause' })).toMatchObject({
-      ...{ state: 'Pausing', invites: false },
+      state: 'Pausing',
+      invites: false,
     });
     expect(shown(joined, { type: 'clickedPause' }, { type: 'paused' }, onStandby).state).toBe('Paused');
   });

@@ -99,7 +99,12 @@ describe('reading a picture', () => {
     });
     const trainer = await reader.around(shards.engine).load(job);
     return {
-      ...{ clock, reader, trainer, told, notes, done: own.done },
+      clock,
+      reader,
+      trainer,
+      told,
+      notes,
+      done: own.done,
       opened: () => opened,
       lose: () => lose(),
     };
@@ -269,8 +274,12 @@ describe('watching a run', () => {
     expect(sockets).toHaveLength(3);
     expect(types()).toEqual(['connecting', 'message']);
     const run: RunMessage = {
-      ...{ type: 'run', protocol: PROTOCOL_VERSION, job: realJob },
-      ...{ steps: 1, curve: [], epochs: [] },
+      type: 'run',
+      protocol: PROTOCOL_VERSION,
+      job: realJob,
+      steps: 1,
+      curve: [],
+      epochs: [],
     };
     sockets[2]!.onOpen();
     sockets[2]!.onFrame(frameFromCoordinator(run));

@@ -31,7 +31,9 @@ test.each<[string, string | undefined, RegExp]>([
     clock: manualClock(),
     random: () => 0,
     report: {
-      ...{ joined: () => undefined, computed: () => undefined, note: () => undefined },
+      joined: () => undefined,
+      computed: () => undefined,
+      note: () => undefined,
       waiting: (line) => void waits.push(line),
     },
     signal: new AbortController().signal,

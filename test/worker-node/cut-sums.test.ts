@@ -29,7 +29,9 @@ const topology: Topology = {
     name: 'exact',
     layers: [
       layer('Conv2D', {
-        ...{ filters: 2, kernel_size: 2, strides: 2 },
+        filters: 2,
+        kernel_size: 2,
+        strides: 2,
         batch_input_shape: [null, ...SAMPLE_SHAPE],
       }),
       layer('DepthwiseConv2D', { kernel_size: 2 }),

@@ -24,7 +24,8 @@ const SHAPES = [[3], [2, 2]];
 const sampleShape = [2, 2, 1];
 const job: Job = {
   ...exampleJob,
-  ...{ microShard: MICRO_SHARD, batchSize: 16 },
+  microShard: MICRO_SHARD,
+  batchSize: 16,
   data: { ...exampleJob.data, sampleShape, classes: CLASSES },
 };
 const shardOf = (samples: number): Shard => trialShard(job, samples, 7);
@@ -139,7 +140,10 @@ function setUp(fault?: Fault) {
     },
   });
   const exact = new ExactGradients({
-    ...{ binding, graphs, shapes: SHAPES, classes: CLASSES },
+    binding,
+    graphs,
+    shapes: SHAPES,
+    classes: CLASSES,
     partSizes: (samples) => partSizes(samples, MICRO_SHARD),
   });
   const inputs = new ShardInputs(job);

@@ -14,7 +14,9 @@ function machine() {
   const clock = manualClock();
   const lines: string[] = [];
   const report = new MachineReport({
-    ...{ name: 'lab', url: 'http://box:2718/', clock },
+    name: 'lab',
+    url: 'http://box:2718/',
+    clock,
     info: (line) => void lines.push(line),
     note: (line) => void lines.push(`! ${line}`),
   });

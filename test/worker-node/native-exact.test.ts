@@ -97,7 +97,13 @@ await withNative((native) => {
     };
 
     return {
-      ...{ trainer, initialWeights, idle, notes, held, here, compute },
+      trainer,
+      initialWeights,
+      idle,
+      notes,
+      held,
+      here,
+      compute,
       /** Computes a shard in TensorFlow: by the graphs that the checks allow, with the bits of micro-shards added here. */
       expectExact: async (step: number, shard: Shard): Promise<void> => {
         held.prepare(step as Step, shard);

@@ -22,7 +22,10 @@ export function noise(seed: number, trainCount: number): Noise {
     count,
   });
   const dataset: Dataset = {
-    ...{ name: 'noise', description: 'noise', sampleShape: SAMPLE_SHAPE, classes: CLASSES },
+    name: 'noise',
+    description: 'noise',
+    sampleShape: SAMPLE_SHAPE,
+    classes: CLASSES,
     train: split(trainCount),
     test: split(4),
   };

@@ -56,13 +56,15 @@ function over(rgba: Uint8Array, pixel: number, index: number): number {
 }
 
 const channel = ({ width, height, rgba }: Picture, index: number): Plane => ({
-  ...{ width, height },
+  width,
+  height,
   at: (x, y) => over(rgba, y * width + x, index),
 });
 
 /** Rec. 601 luma. */
 const luma = ({ width, height, rgba }: Picture): Plane => ({
-  ...{ width, height },
+  width,
+  height,
   at(x, y) {
     const pixel = y * width + x;
     return 0.299 * over(rgba, pixel, 0) + 0.587 * over(rgba, pixel, 1) + 0.114 * over(rgba, pixel, 2);

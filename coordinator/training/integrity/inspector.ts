@@ -144,7 +144,9 @@ export class Inspector {
     const { answers, total, isSumOfAnswers } = reviewed;
     const positions = drawPositions(this.#layout, this.#options.random);
     const screened = answers.map(({ worker, from, to, lossSum, norm, parts }) => ({
-      ...{ worker, lossSum, norm },
+      worker,
+      lossSum,
+      norm,
       samples: to - from,
       sampled: valuesAt(positions, parts),
     }));

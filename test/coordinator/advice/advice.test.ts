@@ -15,12 +15,22 @@ const VECTORS = { values: VALUES, kernel: null, pieces: 0 };
 /** 100 Mb/s. */
 const PER_BYTE = 8e-5;
 const free: ModelWorker = {
-  ...{ perSampleMs: 1, fixedMs: 0, rttMs: 0, downMsPerByte: 0, upMsPerByte: 0, tailAt: 1, tails: true },
+  perSampleMs: 1,
+  fixedMs: 0,
+  rttMs: 0,
+  downMsPerByte: 0,
+  upMsPerByte: 0,
+  tailAt: 1,
+  tails: true,
   codecs: PLAIN,
 };
 const linked = { ...free, rttMs: 4, downMsPerByte: PER_BYTE, upMsPerByte: PER_BYTE };
 const run = (workers: readonly ModelWorker[], changes: Partial<ModelRun> = {}): ModelRun => ({
-  ...{ batch: 128, vectors: VECTORS, sampleBytes: 784, workers, coordinatorMsPerByte: 0 },
+  batch: 128,
+  vectors: VECTORS,
+  sampleBytes: 784,
+  workers,
+  coordinatorMsPerByte: 0,
   coordinatorMs: { perWorker: 0, perStep: 0 },
   ...changes,
 });
@@ -81,11 +91,18 @@ describe('the model of a step', () => {
 });
 
 const measured = (name: string, changes: Partial<MeasuredWorker> = {}): MeasuredWorker => ({
-  ...{ ...free, name, samples: 64, turnaroundMs: 70 },
+  ...free,
+  name,
+  samples: 64,
+  turnaroundMs: 70,
   ...changes,
 });
 const seen = (stepMs: number, workers: readonly MeasuredWorker[]): MeasuredRun => ({
-  ...{ stepMs, workers, batch: 128, vectors: VECTORS, sampleBytes: 784 },
+  stepMs,
+  workers,
+  batch: 128,
+  vectors: VECTORS,
+  sampleBytes: 784,
 });
 
 describe('advice', () => {

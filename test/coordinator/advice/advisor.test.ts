@@ -21,7 +21,12 @@ function watched() {
   });
   const join = (name: string): Member => {
     const member = {
-      ...{ id: name, name, reserve: false, codec: 'float32', updateCodec: null, tails: false },
+      id: name,
+      name,
+      reserve: false,
+      codec: 'float32',
+      updateCodec: null,
+      tails: false,
       link: new LinkMeter(),
     } as unknown as Member;
     members.set(name as WorkerId, member);

@@ -17,7 +17,13 @@ async function testFeed() {
   const stepDone = (epoch: number, at: number, lossSum: number, samples = 4): void => {
     made.clock.skip(100);
     feed.stepFinished({
-      ...{ epoch, step: at, steps: 2, loss: 0.5, accuracy: 0.75, samplesPerSecond: 40, workers: 1 },
+      epoch,
+      step: at,
+      steps: 2,
+      loss: 0.5,
+      accuracy: 0.75,
+      samplesPerSecond: 40,
+      workers: 1,
       batch: { samples, lossSum, correct: Math.min(3, samples) },
       weights: { step: step((epoch - 1) * 2 + at), values: weights },
     });
@@ -51,8 +57,15 @@ async function testFeed() {
 }
 
 const epoch = {
-  ...{ epoch: 1, loss: 1, accuracy: 0.5, val_loss: 0.9, val_accuracy: 0.6, seconds: 2 },
-  ...{ samples_per_second: 40, workers: 1, data: 'made' },
+  epoch: 1,
+  loss: 1,
+  accuracy: 0.5,
+  val_loss: 0.9,
+  val_accuracy: 0.6,
+  seconds: 2,
+  samples_per_second: 40,
+  workers: 1,
+  data: 'made',
 };
 
 describe('the feed', () => {
@@ -190,7 +203,13 @@ describe('the feed', () => {
     const { watch, tick, weights, feed } = await testFeed();
     let whole = false;
     feed.stepFinished({
-      ...{ epoch: 1, step: 2, steps: 2, loss: 0.5, accuracy: 0.75, samplesPerSecond: 40, workers: 1 },
+      epoch: 1,
+      step: 2,
+      steps: 2,
+      loss: 0.5,
+      accuracy: 0.75,
+      samplesPerSecond: 40,
+      workers: 1,
       batch: { samples: 4, lossSum: 1, correct: 3 },
       weights: { step: step(2), values: weights, isWhole: () => whole },
     });
@@ -208,7 +227,9 @@ describe('the feed', () => {
     const feed = new Feed({ job: exampleJob, clock, pool, epochs: [epoch] });
     const sent: Uint8Array[] = [];
     feed.watch({
-      ...{ send: (frame) => sent.push(frame), close: () => undefined, terminate: () => undefined },
+      send: (frame) => sent.push(frame),
+      close: () => undefined,
+      terminate: () => undefined,
       bufferedBytes: 0,
     });
     await settle();
@@ -263,7 +284,10 @@ describe('the feed', () => {
     const closed: string[] = [];
     const watch = (addressBlock: string): PoolConnection =>
       feed.watch({
-        ...{ addressBlock, bufferedBytes: 0, send: () => undefined, terminate: () => undefined },
+        addressBlock,
+        bufferedBytes: 0,
+        send: () => undefined,
+        terminate: () => undefined,
         close: (code) => closed.push(`${addressBlock} ${code}`),
       });
     for (let i = 0; i < 3; i++) watch('a');
@@ -279,7 +303,10 @@ describe('the feed', () => {
     const feed = new Feed({ job: exampleJob, clock: manualClock(), pool });
     const watch = (addressBlock: string): PoolConnection =>
       feed.watch({
-        ...{ addressBlock, bufferedBytes: 0, send: () => undefined, terminate: () => undefined },
+        addressBlock,
+        bufferedBytes: 0,
+        send: () => undefined,
+        terminate: () => undefined,
         close: () => undefined,
       });
     const leave = (): void => watch('a').onClose(1000, '');
@@ -346,8 +373,11 @@ describe('the feed', () => {
     const told = (sameMachine: boolean) => {
       const sent: Uint8Array[] = [];
       feed.watch({
-        ...{ send: (frame) => sent.push(frame), close: () => undefined, terminate: () => undefined },
-        ...{ bufferedBytes: 0, sameMachine },
+        send: (frame) => sent.push(frame),
+        close: () => undefined,
+        terminate: () => undefined,
+        bufferedBytes: 0,
+        sameMachine,
       });
       return parseFromCoordinator(sent[0]!).message;
     };

@@ -4,7 +4,10 @@ import { CloseCode } from '../../../shared/protocol/close-code.ts';
 import { testPool } from './pool-harness.ts';
 
 const place = (block: string, sinceMs: number, ready: boolean, hasComputed = false): Place => ({
-  ...{ block, sinceMs, ready, hasComputed },
+  block,
+  sinceMs,
+  ready,
+  hasComputed,
 });
 
 describe('when all places are taken', () => {

@@ -5,8 +5,16 @@ import { runPlan } from '../../../coordinator/plan/plan-command.ts';
 import { bitRate, decimal } from '../../../cli/options.ts';
 
 const settings: PlanSettings = {
-  ...{ workers: 4, batchSize: 128, rate: 1e8, coordinatorRate: 1e9, delayMs: 2, msPerSample: 1 },
-  ...{ values: 600_810, sampleBytes: 784, tailAt: 1, kernel: null },
+  workers: 4,
+  batchSize: 128,
+  rate: 1e8,
+  coordinatorRate: 1e9,
+  delayMs: 2,
+  msPerSample: 1,
+  values: 600_810,
+  sampleBytes: 784,
+  tailAt: 1,
+  kernel: null,
 };
 
 describe('a plan', () => {
@@ -26,8 +34,15 @@ describe('a plan', () => {
   it('says for whom, how long, how much more, and what would help', () => {
     const { tailAt, batchSize, msPerSample, workers, rate } = settings;
     const lines = runPlan({
-      ...{ tailAt, batchSize, msPerSample, workers, rate },
-      ...{ delay: 2, codec: 'auto', parameters: 600_810, sampleBytes: 784 },
+      tailAt,
+      batchSize,
+      msPerSample,
+      workers,
+      rate,
+      delay: 2,
+      codec: 'auto',
+      parameters: 600_810,
+      sampleBytes: 784,
     });
     const text = lines.join('\n');
     expect(lines[0]).toBe(
@@ -41,8 +56,15 @@ describe('a plan', () => {
     // Never without its cost, which is known of this size only.
     expect(text).toMatch(/x the samples a second with --batch-size 1024, which learns less in an epoch/);
     const smaller = runPlan({
-      ...{ tailAt, batchSize: 64, msPerSample, workers, rate },
-      ...{ delay: 2, codec: 'auto', parameters: 600_810, sampleBytes: 784 },
+      tailAt,
+      batchSize: 64,
+      msPerSample,
+      workers,
+      rate,
+      delay: 2,
+      codec: 'auto',
+      parameters: 600_810,
+      sampleBytes: 784,
     });
     expect(smaller.join('\n')).not.toContain('--batch-size');
   });

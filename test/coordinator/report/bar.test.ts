@@ -4,7 +4,12 @@ import { epochBar, progressBar, type EpochBar } from '../../../coordinator/repor
 import { checkProperty } from '../../support/property.ts';
 
 const BAR: EpochBar = {
-  ...{ epoch: 1, step: 213, steps: 469, loss: 0.44712, accuracy: 0.86134, samplesPerSecond: 1303.4 },
+  epoch: 1,
+  step: 213,
+  steps: 469,
+  loss: 0.44712,
+  accuracy: 0.86134,
+  samplesPerSecond: 1303.4,
   workers: 2,
   eta: { epochSeconds: 26, runSeconds: 310 },
   hasLaterEpochs: true,

@@ -14,7 +14,11 @@ const clock = manualClock();
 
 async function serve(options: Partial<ServerOptions> = {}): Promise<void> {
   server = await startServer({
-    ...{ host: '127.0.0.1', port: 0, pageDir: 'dist/page', maxFrameBytes: 1 << 20, clock },
+    host: '127.0.0.1',
+    port: 0,
+    pageDir: 'dist/page',
+    maxFrameBytes: 1 << 20,
+    clock,
     routes: (_request, _response, next) => next(),
     connect: () => ({ onFrame: () => undefined, onClose: () => undefined }),
     ...options,

@@ -19,7 +19,11 @@ const PAGE = 'dist/page';
 
 const serve = (tls?: ServerOptions['tls']): Promise<RunningServer> =>
   startServer({
-    ...{ host: '127.0.0.1', port: 0, pageDir: PAGE, maxFrameBytes: 1_000, tls },
+    host: '127.0.0.1',
+    port: 0,
+    pageDir: PAGE,
+    maxFrameBytes: 1_000,
+    tls,
     clock: clockOf(globalThis),
     routes: (_request, _response, next) => next(),
     connect: (connection) => ({

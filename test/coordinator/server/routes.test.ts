@@ -28,13 +28,26 @@ test('/metrics tells the run in the terms of Prometheus, to whoever has the toke
   const { metrics } = coordinator;
   metrics.epochStarted(1);
   metrics.stepFinished({
-    ...{ epoch: 1, step: 1, steps: 2, loss: 0.5, accuracy: 0.75, samplesPerSecond: 10, workers: 0 },
+    epoch: 1,
+    step: 1,
+    steps: 2,
+    loss: 0.5,
+    accuracy: 0.75,
+    samplesPerSecond: 10,
+    workers: 0,
     batch: { samples: 8, lossSum: 4, correct: 6 },
     weights: { step: 1 as Step, values: new Float32Array(1) },
   });
   metrics.epochFinished({
-    ...{ epoch: 1, loss: 0.5, accuracy: 0.75, val_loss: 0.25, val_accuracy: 0.875, seconds: 1 },
-    ...{ samples_per_second: 8, workers: 1, data: 'drawn-digits' },
+    epoch: 1,
+    loss: 0.5,
+    accuracy: 0.75,
+    val_loss: 0.25,
+    val_accuracy: 0.875,
+    seconds: 1,
+    samples_per_second: 8,
+    workers: 1,
+    data: 'drawn-digits',
   });
   for (const scheme of ['bearer', 'BEARER', 'Bearer ']) {
     const init = { headers: { Authorization: `${scheme} secret` } };

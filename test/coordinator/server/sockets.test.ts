@@ -15,7 +15,10 @@ afterEach(() => server.close());
 
 async function serve(options: Partial<ServerOptions> = {}): Promise<void> {
   server = await startServer({
-    ...{ host: '127.0.0.1', port: 0, pageDir: 'dist/page', maxFrameBytes: 1_000_000 },
+    host: '127.0.0.1',
+    port: 0,
+    pageDir: 'dist/page',
+    maxFrameBytes: 1_000_000,
     clock: clockOf(globalThis),
     routes: (_request, _response, next) => next(),
     connect: () => ({ onFrame: () => undefined, onClose: () => undefined }),

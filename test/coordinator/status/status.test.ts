@@ -12,24 +12,30 @@ import { connectPinned } from '../../../worker-node/connect.ts';
 import { testCoordinator, tinyTopology, type TestCoordinator } from '../../support/test-coordinator.ts';
 
 const row = (name: string, computeMs: number, turnaroundMs: number): WorkerRow => ({
-  ...{ id: name, name, backend: 'wasm', device: 'CPU', share: 0.5, samples: 64, samplesPerSecond: 640 },
-  ...{ computeMs, turnaroundMs, rttMs: 1.5, bytesUp: 2_400_000, bytesDown: 4_800_000 },
+  id: name,
+  name,
+  backend: 'wasm',
+  device: 'CPU',
+  share: 0.5,
+  samples: 64,
+  samplesPerSecond: 640,
+  computeMs,
+  turnaroundMs,
+  rttMs: 1.5,
+  bytesUp: 2_400_000,
+  bytesDown: 4_800_000,
 });
 const progress: ProgressMessage = {
-  ...{
-    type: 'progress',
-    epoch: 2,
-    step: 1,
-    loss: 0.5,
-    accuracy: 0.75,
-    samplesPerSecond: 900,
-    etaSeconds: 61,
-  },
-  ...{
-    curve: [],
-    workers: [row('ann', 90, 100), row('bob', 20, 300)],
-    slowest: { id: 'bob', cause: 'link' },
-  },
+  type: 'progress',
+  epoch: 2,
+  step: 1,
+  loss: 0.5,
+  accuracy: 0.75,
+  samplesPerSecond: 900,
+  etaSeconds: 61,
+  curve: [],
+  workers: [row('ann', 90, 100), row('bob', 20, 300)],
+  slowest: { id: 'bob', cause: 'link' },
 };
 const status: RunStatus = {
   run: { type: 'run', protocol: 1, job: { ...exampleJob, epochs: 3 }, steps: 2, curve: [], epochs: [] },
@@ -38,8 +44,15 @@ const status: RunStatus = {
 };
 
 const doneEpoch: EpochRecord = {
-  ...{ epoch: 1, loss: 1, accuracy: 0.5, val_loss: 0.9, val_accuracy: 0.6, seconds: 2 },
-  ...{ samples_per_second: 40, workers: 1, data: 'made' },
+  epoch: 1,
+  loss: 1,
+  accuracy: 0.5,
+  val_loss: 0.9,
+  val_accuracy: 0.6,
+  seconds: 2,
+  samples_per_second: 40,
+  workers: 1,
+  data: 'made',
 };
 
 describe('the status of a run', () => {
@@ -146,7 +159,8 @@ describe('readStatus', () => {
     const tls = await selfSignedCertificate(cache, [], new Date());
     await rm(cache, { recursive: true });
     const secure = await testCoordinator(drawDigits({ seed: 1, trainCount: 8, testCount: 2 }), {
-      ...{ tls, topology: tinyTopology([28, 28, 1], 10) },
+      tls,
+      topology: tinyTopology([28, 28, 1], 10),
     });
     const { fingerprint } = tls;
     expect(await readStatus(secure.url, { fingerprint }, worker)).toContain('No step has been made yet.');

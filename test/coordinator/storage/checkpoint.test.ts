@@ -156,7 +156,11 @@ describe('values that are not finite', () => {
     const vectors = { weights: Float32Array.of(1, NaN) };
     const warnings: string[] = [];
     const writer = new CheckpointWriter({
-      ...{ dir, every: { steps: 1 }, job: exampleJob, vectors, clock: manualClock() },
+      dir,
+      every: { steps: 1 },
+      job: exampleJob,
+      vectors,
+      clock: manualClock(),
       warn: (line) => warnings.push(line),
     });
     await writer.at('stop', checkpoint(2).position, checkpoint(2).tally);
@@ -171,7 +175,11 @@ describe('CheckpointWriter', () => {
     const warnings: string[] = [];
     const { job, vectors, tally } = checkpoint(0);
     const made = new CheckpointWriter({
-      ...{ dir: folder, every, job, vectors, clock },
+      dir: folder,
+      every,
+      job,
+      vectors,
+      clock,
       warn: (line) => warnings.push(line),
     });
     const at = (when: CheckpointMoment, steps: number, lossSum = tally.lossSum): Promise<void> =>

@@ -7,8 +7,15 @@ import { createRunFolder } from '../../../coordinator/storage/run-folder.ts';
 import type { EpochRecord } from '../../../shared/protocol/messages.ts';
 
 const record = (epoch: number): EpochRecord => ({
-  ...{ epoch, loss: 1, accuracy: 0.5, val_loss: 0.9, val_accuracy: 0.6, seconds: 2 },
-  ...{ samples_per_second: 40, workers: 1, data: 'made' },
+  epoch,
+  loss: 1,
+  accuracy: 0.5,
+  val_loss: 0.9,
+  val_accuracy: 0.6,
+  seconds: 2,
+  samples_per_second: 40,
+  workers: 1,
+  data: 'made',
 });
 
 it('a disk that takes nothing for a while ends no run, and what is missing is made up for', async () => {

@@ -81,7 +81,12 @@ describe('the lock of a run', () => {
 
 describe('the lock of a process that cannot be seen', () => {
   const elsewhere = {
-    ...{ id: 'theirs', pid: 12, host: 'elsewhere', start: null, space: 'another machine', since: 'some day' },
+    id: 'theirs',
+    pid: 12,
+    host: 'elsewhere',
+    start: null,
+    space: 'another machine',
+    since: 'some day',
   };
   const here = { ...elsewhere, id: 'ours', host: 'here', space: 'this machine' };
   const leaveLock = (holder: Holder): Promise<void> => writeFile(join(dir, 'lock.json'), textOf(holder));

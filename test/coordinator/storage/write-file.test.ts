@@ -135,7 +135,11 @@ describe('a full disk', () => {
     let isFull = true;
     const full = almostFull(100, 'fails');
     const writer = new CheckpointWriter({
-      ...{ dir, every: { steps: 1 }, job: exampleJob, vectors: checkpoint(4).vectors, clock: manualClock() },
+      dir,
+      every: { steps: 1 },
+      job: exampleJob,
+      vectors: checkpoint(4).vectors,
+      clock: manualClock(),
       write: { openFile: (...file) => (isFull ? full(...file) : open(...file)) },
       warn: (line) => warnings.push(line),
     });
@@ -160,7 +164,10 @@ describe('a full disk', () => {
     const { topology, ...job } = exampleJob;
     const metadata = { gradcast: '1', dataDescription: '', epochs: 1, val_loss: 1, val_accuracy: 1, job };
     const model = (value: number) => ({
-      ...{ metadata, topology, names: ['a', 'b'], weights: new Float32Array(6).fill(value) },
+      metadata,
+      topology,
+      names: ['a', 'b'],
+      weights: new Float32Array(6).fill(value),
     });
     await saveModel(dir, model(1));
     const before = await Promise.all((await readdir(dir)).map((file) => readFile(join(dir, file))));

@@ -86,9 +86,17 @@ async function run(from?: Buffer, dieIn?: number): Promise<Run> {
   const { signal } = stop;
   const state: { trained: Trained | null } = { trained: null };
   void train({
-    ...{ job, weights, optimizer, pool, clock, signal },
+    job,
+    weights,
+    optimizer,
+    pool,
+    clock,
+    signal,
     dataset: {
-      ...{ name: 'made', description: '', sampleShape: [2, 1, 1], classes: 2 },
+      name: 'made',
+      description: '',
+      sampleShape: [2, 1, 1],
+      classes: 2,
       train: split(10),
       test: split(5),
     },

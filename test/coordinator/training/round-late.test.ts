@@ -59,8 +59,11 @@ describe('a shard that is late', () => {
     const [first] = startRound(start(8, [ann], { reserve: [bob, cyd] }), 0);
     const hanging = first.given[0]!;
     const next = start(8, [ann], {
-      ...{ reserve: [bob, cyd], assignments: [], waiting: [{ from: 0, to: 8 }] },
-      ...{ spare: [hanging], nextId: 5 },
+      reserve: [bob, cyd],
+      assignments: [],
+      waiting: [{ from: 0, to: 8 }],
+      spare: [hanging],
+      nextId: 5,
     });
     expect(inShort(startRound(next, 50)[1])).toEqual(['5: [0, 8) to bob']);
   });
@@ -103,12 +106,10 @@ it('whoever is busy with what nobody needs any more gets nothing, until it has a
     copy: false,
   };
   const from = start(8, [ann, bob], {
-    ...{
-      assignments: [{ worker: bob, from: 4, to: 8 }],
-      waiting: [{ from: 0, to: 4 }],
-      nextId: 4,
-      spare: [spare],
-    },
+    assignments: [{ worker: bob, from: 4, to: 8 }],
+    waiting: [{ from: 0, to: 4 }],
+    nextId: 4,
+    spare: [spare],
   });
   for (const depth of [1, 2]) {
     const alone = { ...from, depth, workers: [ann], assignments: [], waiting: [{ from: 0, to: 8 }] };

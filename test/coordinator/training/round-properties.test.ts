@@ -165,7 +165,9 @@ describe('whatever happens, a round', () => {
       ...[WorkerId, WorkerId, WorkerId, WorkerId, WorkerId],
     ];
     const from = start(3, [w0, w1, w2], {
-      ...{ depth: 1, nextId: 1, reserve: [r0, r1] },
+      depth: 1,
+      nextId: 1,
+      reserve: [r0, r1],
       lateAfterMs: (worker) => ((worker.codePointAt(1) ?? 0) % 3) * 7 + 1,
       copies: [
         { worker: r0, from: 0, to: 1 },

@@ -34,7 +34,12 @@ export function simulation(samples = 128) {
   const split = { images: new Uint8Array(2 * samples), labels: new Uint8Array(samples), count: samples };
   const stop = new AbortController();
   const runner = new RoundRunner({
-    ...{ pool, clock, job: exampleJob, tailCuts: [], signal: stop.signal, onWaiting: () => undefined },
+    pool,
+    clock,
+    job: exampleJob,
+    tailCuts: [],
+    signal: stop.signal,
+    onWaiting: () => undefined,
   });
   const workers: SimulatedWorker[] = [];
   let steps = 0;
@@ -43,10 +48,18 @@ export function simulation(samples = 128) {
     const client = made.connect();
     const { device = 'same', hello, ...pace } = setting;
     await client.hello({
-      ...{ name, engine: { ...exampleHello.engine, device }, prefetch: true, ...hello },
+      name,
+      engine: { ...exampleHello.engine, device },
+      prefetch: true,
+      ...hello,
     });
     const worker: SimulatedWorker = {
-      ...{ client, fixedMs: 0, perSampleMs: 1, gradient: (truth) => truth, frozen: false, shards: [] },
+      client,
+      fixedMs: 0,
+      perSampleMs: 1,
+      gradient: (truth) => truth,
+      frozen: false,
+      shards: [],
       id: client.messages('welcome')[0]!.workerId,
       ...pace,
     };

@@ -64,9 +64,15 @@ async function run({ factor = () => 1, loss = () => 0.1, found = new Map() }: Sp
     distrust: (step) => void distrusted.push(step),
   };
   const trained = await train({
-    ...{ job, weights, optimizer, rounds },
+    job,
+    weights,
+    optimizer,
+    rounds,
     dataset: {
-      ...{ name: 'made', description: '', sampleShape: [2, 1, 1], classes: 2 },
+      name: 'made',
+      description: '',
+      sampleShape: [2, 1, 1],
+      classes: 2,
       train: split(SAMPLES),
       test: split(4),
     },

@@ -14,7 +14,10 @@ function heldLink() {
   const frames: Uint8Array[] = [];
   let through = 0;
   const member = {
-    ...{ updateCodec: null, tails: false, weightsStep: null, ahead: null },
+    updateCodec: null,
+    tails: false,
+    weightsStep: null,
+    ahead: null,
     connection: {
       send: (frame: Uint8Array) => void frames.push(frame),
       get bufferedBytes() {

@@ -32,17 +32,16 @@ export const geometries: fc.Arbitrary<ConvGeometry> = fc
 export const winogradGeometries: fc.Arbitrary<ConvGeometry> = fc
   .tuple(geometries, small(1, 13), small(1, 13), small(1, 5), small(1, 5), fc.boolean())
   .map(([g, height, width, channels, filters, wholeFilters]) => ({
-    ...{
-      ...g,
-      batch: Math.min(g.batch, 3),
-      height,
-      width,
-      filterHeight: 3,
-      filterWidth: 3,
-      strideY: 1,
-      strideX: 1,
-    },
-    ...{ channels: 4 * channels, filters: wholeFilters ? 4 * filters : g.filters },
+    ...g,
+    batch: Math.min(g.batch, 3),
+    height,
+    width,
+    filterHeight: 3,
+    filterWidth: 3,
+    strideY: 1,
+    strideX: 1,
+    channels: 4 * channels,
+    filters: wholeFilters ? 4 * filters : g.filters,
   }))
   .filter((g) => {
     const { outHeight, outWidth } = sized(g);

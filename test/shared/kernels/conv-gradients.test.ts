@@ -14,8 +14,16 @@ import { runKernel, startWasm, variants } from './wasm-backend.ts';
 import { checkProperty } from '../../support/property.ts';
 
 const seed: ConvGeometry = {
-  ...{ batch: 1, height: 26, width: 26, channels: 32, filterHeight: 3, filterWidth: 3, filters: 32 },
-  ...{ strideY: 1, strideX: 1, pad: 'valid' },
+  batch: 1,
+  height: 26,
+  width: 26,
+  channels: 32,
+  filterHeight: 3,
+  filterWidth: 3,
+  filters: 32,
+  strideY: 1,
+  strideX: 1,
+  pad: 'valid',
 };
 
 describe.each(variants)('a convolution and its gradients, $name', ({ simd }) => {
@@ -32,8 +40,16 @@ describe.each(variants)('a convolution and its gradients, $name', ({ simd }) => 
 
   it('agree with plain loops where strides leave as many outputs as the padded image has pixels', () => {
     check({
-      ...{ batch: 1, height: 1, width: 2, channels: 1, filterHeight: 3, filterWidth: 1, filters: 1 },
-      ...{ strideY: 1, strideX: 2, pad: { top: 2, bottom: 2, left: 0, right: 1 } },
+      batch: 1,
+      height: 1,
+      width: 2,
+      channels: 1,
+      filterHeight: 3,
+      filterWidth: 1,
+      filters: 1,
+      strideY: 1,
+      strideX: 2,
+      pad: { top: 2, bottom: 2, left: 0, right: 1 },
     });
   });
 

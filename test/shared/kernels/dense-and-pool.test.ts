@@ -39,7 +39,8 @@ describe.each(variants)('kernels of dense layers, pools and activations, $name',
         const [as, bs, biases] = [values(m * k, 6), values(k * n, 7), values(n, 8)];
         const [a, b, bias] = [tf.tensor(as, [1, m, k]), tf.tensor(bs, [1, k, n]), tf.tensor1d(biases)];
         const out = runKernel('_FusedMatMul', biased ? { a, b, bias } : { a, b }, {
-          ...{ transposeA: false, transposeB: false },
+          transposeA: false,
+          transposeB: false,
           activation: relu ? 'relu' : 'linear',
         });
         const expected = matMul(as, bs, [m, k, n], false, false)

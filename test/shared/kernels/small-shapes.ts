@@ -26,8 +26,16 @@ export function* smallShapes(seed: number, beyond: number): Generator<ConvGeomet
             for (const pad of ['same', 'valid'] as const) {
               if (pad === 'valid' && (filterHeight > height || filterWidth > width)) continue;
               yield {
-                ...{ height, width, filterHeight, filterWidth, strideY, strideX, pad },
-                ...{ batch: 1 + stream.below(3), channels: pick(CHANNELS), filters: pick(CHANNELS) },
+                height,
+                width,
+                filterHeight,
+                filterWidth,
+                strideY,
+                strideX,
+                pad,
+                batch: 1 + stream.below(3),
+                channels: pick(CHANNELS),
+                filters: pick(CHANNELS),
               };
             }
 }

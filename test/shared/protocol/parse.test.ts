@@ -201,7 +201,9 @@ describe('a message to the coordinator', () => {
     const long = (length: number): string => '\u20ac'.repeat(length);
     const hello = {
       ...exampleHello,
-      ...{ name: long(100), token: long(200), instance: long(40) },
+      name: long(100),
+      token: long(200),
+      instance: long(40),
       engine: { backend: long(40), version: long(80), device: long(200), threads: 1 },
       codecs: Array<string>(32).fill(long(40)),
     };

@@ -25,7 +25,11 @@ const update = (k: number, from?: number): FromCoordinator =>
   from === undefined ? { type: 'update', step: step(k) } : { type: 'update', step: step(k), from };
 const weights = (k: number): FromCoordinator => ({ type: 'weights', step: step(k) });
 const shard = (k: number, id = k): FromCoordinator => ({
-  ...{ type: 'shard', task: 'train', step: step(k), shard: shardId(id), samples: 1 },
+  type: 'shard',
+  task: 'train',
+  step: step(k),
+  shard: shardId(id),
+  samples: 1,
 });
 
 describe('a worker that gets updates', () => {

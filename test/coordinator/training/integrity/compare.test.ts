@@ -23,7 +23,13 @@ function gradients(count: number, seed: number): Float32Array[] {
 }
 
 const answerOf = (parts: GradientAnswer['parts'], more: Partial<GradientAnswer> = {}): GradientAnswer => ({
-  ...{ worker: ann, from: 0, to: SAMPLES, lossSum: 10, correct: 30, norm: 1, parts },
+  worker: ann,
+  from: 0,
+  to: SAMPLES,
+  lossSum: 10,
+  correct: 30,
+  norm: 1,
+  parts,
   ...more,
 });
 const plain = (values: Float32Array): GradientAnswer['parts'] => [{ at: 0, values, loss: null }];
