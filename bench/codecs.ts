@@ -1,8 +1,8 @@
 // How fast codecs are, on one core: encoding, decoding, encoding with error feedback as workers do, and an update of the
 // shared weights as the coordinator makes it. Arguments: [values = 600810] [times = 100]
-import { ReconstructedWeights } from '../coordinator/training/reconstructed-weights.ts';
+import { WeightsReplica } from '../coordinator/training/reconstructed-weights.ts';
 import { CODECS } from '../shared/codec/codec.ts';
-import { FeedbackEncoder } from '../shared/codec/feedback-encoder.ts';
+import { ErrorFeedbackEncoder } from '../shared/codec/feedback-encoder.ts';
 import { openFrame } from '../shared/protocol/frame.ts';
 import type { Step } from '../shared/protocol/messages.ts';
 import { median } from './support/statistics.ts';
@@ -34,16 +34,16 @@ console.log(`${length} values, ${(length * 4) / 1e6} MB of float32; medians of $
 for (const codec of CODECS) {
   const payload = new Uint8Array(codec.bytes(length));
   const room = new Float32Array(length);
-  const feedback = new FeedbackEncoder(codec, length);
+  const feedback = new ErrorFeedbackEncoder(codec, length);
   console.log(`${codec.name}: ${payload.length} bytes`);
   console.log(`  encode            ${time(() => codec.encode(values, payload))}`);
   console.log(`  decode            ${time(() => void codec.decode(payload, length, room))}`);
   if (!codec.lossy) continue;
   console.log(`  with feedback     ${time(() => feedback.encode(values, payload))}`);
-  const shared = new ReconstructedWeights(length, (step, from, _codec, payloadBytes) =>
+  const shared = new WeightsReplica(length, (step, from, _codec, payloadBytes) =>
     openFrame({ type: 'update', step, from }, payloadBytes),
   );
-  shared.use(codec);
+  shared.setCodec(codec);
   shared.reset(0 as Step, new Float32Array(length));
-  console.log(`  update of weights ${time(() => shared.follow(values))}`);
+  console.log(`  update of weights ${time(() => shared.advance(values))}`);
 }

@@ -4,17 +4,17 @@ import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
 import { prepareJob } from '../coordinator/model.ts';
 import { createOptimizer } from '../coordinator/training/optimizer.ts';
-import { drawDigits } from '../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../shared/data/drawn-digits.ts';
 import { shardBytes } from '../shared/data/shard.ts';
 import { layoutOf } from '../shared/model/layout.ts';
 import { forkEntry } from './support/children.ts';
-import { coordinatorHere } from './support/coordinator-here.ts';
+import { startInProcessCoordinator } from './support/coordinator-here.ts';
 import { median, spread } from './support/statistics.ts';
 
 const BATCH = 128;
 const BLOCK = 10;
 const steps = Number(process.argv[2] ?? 150);
-const dataset = drawDigits({ seed: 1, trainCount: BATCH, testCount: 10 });
+const dataset = syntheticDigits({ seed: 1, trainCount: BATCH, testCount: 10 });
 const { job, initialWeights: weights } = await prepareJob(dataset, { batchSize: BATCH, epochs: 1, seed: 1 });
 const layout = layoutOf(job.layout);
 
@@ -24,9 +24,9 @@ interface Side {
 }
 
 async function coordinatorSide(workers: number): Promise<Side> {
-  const here = await coordinatorHere({ workers, batch: BATCH });
+  const here = await startInProcessCoordinator({ workers, batch: BATCH });
   const children = Array.from({ length: workers }, () => forkEntry('null-worker', [here.url]));
-  await here.complete();
+  await here.allWorkersReady();
   return {
     step: here.gradient,
     close: async () => {

@@ -2,27 +2,27 @@
 // or has left processes or temporary files.
 // Arguments: [native | wasm] [count = 50] [at once = 2]
 import { availableParallelism } from 'node:os';
-import { endsWorld, WORKER_ENDS, type WorkerEnd } from '../test/support/worker-ends.ts';
+import { createExitEnvironment, EXIT_CASES, type ExitCase } from '../test/support/worker-ends.ts';
 
 const [, , engine = 'native', countText = '50', atOnceText = String(availableParallelism())] = process.argv;
-const world = await endsWorld(engine);
+const environment = await createExitEnvironment(engine);
 console.log(`Node ${process.version}, ${engine}, ${countText} of each`);
-for (const way of WORKER_ENDS) {
+for (const way of EXIT_CASES) {
   const codes = await countCodes(way);
   const text = [...codes].map(([code, times]) => `${code}: ${times}`).join(', ');
-  const left = await world.left();
+  const left = await environment.findLeftovers();
   const isRight = left.length === 0 && [...codes.keys()].every((code) => way.expected.includes(code));
   console.log(`${way.name.padEnd(60)} ${text}${isRight ? '' : `   NOT IN ORDER ${left.join(', ')}`}`);
   if (!isRight) process.exitCode = 1;
 }
-await world.close();
+await environment.close();
 
-async function countCodes({ run }: WorkerEnd): Promise<Map<number | string, number>> {
+async function countCodes({ run }: ExitCase): Promise<Map<number | string, number>> {
   const codes = new Map<number | string, number>();
   let left = Number(countText);
   const one = async (): Promise<void> => {
     while (left-- > 0) {
-      const { code } = await run(world);
+      const { code } = await run(environment);
       codes.set(code, (codes.get(code) ?? 0) + 1);
     }
   };

@@ -3,7 +3,7 @@
 // Arguments: [native | wasm] [steps = 30] [samples = 128,64] [micro-shard = 16,32]
 import * as tf from '@tensorflow/tfjs';
 import { prepareJob } from '../coordinator/model.ts';
-import { drawDigits } from '../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../shared/data/drawn-digits.ts';
 import type { Engine } from '../shared/engine/engine.ts';
 import type { Step } from '../shared/protocol/messages.ts';
 import { openNativeEngine } from '../worker-node/engine/native.ts';
@@ -20,7 +20,7 @@ const engine = await open();
 let step = 0;
 
 for (const samples of samplesText.split(',').map(Number)) {
-  const dataset = drawDigits({ seed: 1, trainCount: samples, testCount: 10 });
+  const dataset = syntheticDigits({ seed: 1, trainCount: samples, testCount: 10 });
   const shard = {
     sampleNumbers: Uint32Array.from({ length: samples }, (_, i) => i),
     images: dataset.train.images,

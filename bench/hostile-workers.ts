@@ -6,18 +6,18 @@ import { Command } from 'commander';
 import { startCoordinator } from '../coordinator/coordinator.ts';
 import { openDataset } from '../coordinator/data/open-dataset.ts';
 import { waitForWorkers } from '../coordinator/members/wait-for-workers.ts';
-import { codecRule } from '../coordinator/members/link-codecs.ts';
+import { parseCodecRule } from '../coordinator/members/link-codecs.ts';
 import { prepareJob } from '../coordinator/model.ts';
-import { plainReport } from '../coordinator/report/plain-report.ts';
+import { plainReporter } from '../coordinator/report/plain-report.ts';
 import { createOptimizer } from '../coordinator/training/optimizer.ts';
 import { train } from '../coordinator/training/train.ts';
-import { clockOf } from '../shared/clock.ts';
-import { limitTo, type Dataset } from '../shared/data/dataset.ts';
+import { systemClock } from '../shared/clock.ts';
+import { limitTrainSamples, type Dataset } from '../shared/data/dataset.ts';
 import type { Job } from '../shared/model/job.ts';
 import { layoutOf } from '../shared/model/layout.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import { openThreadedEngine } from '../worker-node/thread/threaded-engine.ts';
-import { integer, part } from '../cli/options.ts';
+import { integer, fraction } from '../cli/options.ts';
 import { HOSTILE_KINDS } from './support/hostile-kinds.ts';
 
 interface Flags {
@@ -43,7 +43,7 @@ const flags = new Command('npm run bench -- hostile-workers')
   .option('--epochs <n>', '', integer(1, 100), 2)
   .option('--limit <n>', 'training samples', integer(1, 60_000), 6_000)
   .option('--codec <name>', 'as train has it', 'auto')
-  .option('--audit <part>', 'as train has it', part)
+  .option('--audit <part>', 'as train has it', fraction)
   .option('--seed <n>', '', integer(0, 2 ** 32 - 1), 1337)
   .option('--data <dir>', 'MNIST files; MNIST_DIR by default')
   .option('--no-checks', 'trust every worker')
@@ -51,12 +51,12 @@ const flags = new Command('npm run bench -- hostile-workers')
   .parse()
   .opts<Flags>();
 
-const clock = clockOf(globalThis);
+const clock = systemClock(globalThis);
 const worker = fileURLToPath(new URL('support/hostile-worker.js', import.meta.url));
 const threadFile = './dist/worker-node/thread/engine-thread.js';
 const data = flags.data ?? process.env.MNIST_DIR;
-const quiet = plainReport(() => undefined, clock);
-const dataset = limitTo(
+const quiet = plainReporter(() => undefined, clock);
+const dataset = limitTrainSamples(
   await openDataset({ ...(data === undefined ? {} : { data }), seed: 1 }, quiet),
   flags.limit,
 );
@@ -72,7 +72,7 @@ async function runWith(kind: string): Promise<string> {
   const { job, initialWeights } = await prepareJob(dataset, { batchSize: 128, epochs, seed });
   const said: string[] = [];
   const stop = new AbortController();
-  const report = plainReport((line) => {
+  const report = plainReporter((line) => {
     said.push(line);
     if (flags.verbose === true) console.log(`    ${line}`);
   }, clock);
@@ -84,10 +84,10 @@ async function runWith(kind: string): Promise<string> {
     host: '127.0.0.1',
     port: 0,
     maxWorkers: 100,
-    codecs: codecRule(codec),
-    ...(codec === 'auto' ? {} : { recodesFor: () => true }),
+    codecs: parseCodecRule(codec),
+    ...(codec === 'auto' ? {} : { switchesCodecs: () => true }),
     pageDir: 'dist/page',
-    openOwnEngine: flags.checks
+    openCoordinatorEngine: flags.checks
       ? (choice) => openThreadedEngine({ file: threadFile, choice, note: () => undefined })
       : undefined,
     signal: stop.signal,
@@ -108,7 +108,7 @@ async function runWith(kind: string): Promise<string> {
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
   const { weights } = optimizer.resident;
   weights.set(initialWeights);
-  const { rounds, pool } = coordinator;
+  const { stepRunner, pool } = coordinator;
   let [reported, error] = [NaN, ''];
   const startedMs = clock.now();
   await train({
@@ -116,7 +116,7 @@ async function runWith(kind: string): Promise<string> {
     dataset,
     weights,
     optimizer,
-    rounds,
+    stepRunner,
     pool,
     report,
     clock,

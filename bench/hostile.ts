@@ -5,9 +5,9 @@
 import { readdirSync } from 'node:fs';
 import { forkEntry, nextMessage } from './support/children.ts';
 import {
-  coordinatorHere,
-  type CoordinatorHere,
-  type CoordinatorHereOptions,
+  startInProcessCoordinator,
+  type InProcessCoordinator,
+  type InProcessCoordinatorOptions,
 } from './support/coordinator-here.ts';
 import { LARGE_ATTACKS, SMALL_ATTACKS } from './support/attacks.ts';
 import { tinyTopology } from '../test/support/test-coordinator.ts';
@@ -16,7 +16,7 @@ const WORKERS = 4;
 const seconds = Number(process.argv[2] ?? 5);
 const wanted = process.argv[3] ?? '';
 
-interface Figures {
+interface Measurements {
   readonly stepsPerSecond: number;
   /** Steps in a second of the coordinator's processor time, to which other programs make no difference. */
   readonly stepsPerCpuSecond: number;
@@ -26,7 +26,7 @@ interface Figures {
   readonly healthMs: number;
 }
 
-async function measure({ coordinator, step }: CoordinatorHere, forMs: number): Promise<Figures> {
+async function measure({ coordinator, step }: InProcessCoordinator, forMs: number): Promise<Measurements> {
   let [memory, descriptors, healthMs, longestStepMs] = [0, 0, 0, 0];
   const look = setInterval(() => {
     memory = Math.max(memory, process.memoryUsage.rss());
@@ -59,7 +59,7 @@ async function measure({ coordinator, step }: CoordinatorHere, forMs: number): P
 }
 
 /** @param before the same without the attack, just before: other programs may keep the processors busy */
-const say = (name: string, figures: Figures, before: Figures): void =>
+const printRow = (name: string, figures: Measurements, before: Measurements): void =>
   console.log(
     `  ${name.padEnd(34)} ${figures.stepsPerSecond.toFixed(0).padStart(5)} steps/s (${before.stepsPerSecond.toFixed(0)} without it), ` +
       `${figures.stepsPerCpuSecond.toFixed(0)} a second of its CPU time (${before.stepsPerCpuSecond.toFixed(0)}), ` +
@@ -70,20 +70,20 @@ const say = (name: string, figures: Figures, before: Figures): void =>
 
 /** Four honest workers that train a model, without an attack and then with each. */
 async function honestRun(
-  options: Pick<CoordinatorHereOptions, 'topology'>,
+  options: Pick<InProcessCoordinatorOptions, 'topology'>,
   attacks: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   const names = Object.keys(attacks).filter((name) => name.includes(wanted));
   if (names.length === 0) return;
-  const here = await coordinatorHere({ workers: WORKERS, batch: 128, places: 1_000, ...options });
+  const here = await startInProcessCoordinator({ workers: WORKERS, batch: 128, maxWorkers: 1_000, ...options });
   const workers = Array.from({ length: WORKERS }, () => forkEntry('null-worker', [here.url]));
-  await here.complete();
+  await here.allWorkersReady();
   await measure(here, 1_000);
   for (const name of names) {
     const before = await measure(here, seconds * 1_000);
     const child = forkEntry('attacker', [here.url, name]);
     await nextMessage(child);
-    say(name, await measure(here, seconds * 1_000), before);
+    printRow(name, await measure(here, seconds * 1_000), before);
     const ended = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGKILL');
     await ended;

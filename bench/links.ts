@@ -6,18 +6,18 @@
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
-import { codecRule, LINK_CODECS } from '../coordinator/members/link-codecs.ts';
+import { parseCodecRule, LINK_CODECS } from '../coordinator/members/link-codecs.ts';
 import { prepareJob } from '../coordinator/model.ts';
-import { drawDigits } from '../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../shared/data/drawn-digits.ts';
 import { integer } from '../cli/options.ts';
 import { runCell, type Cell, type LinkWorker } from './links/cell.ts';
 import { canShape, COORDINATOR_ADDRESS, isInside, runInside, ShapedNetwork } from './links/namespaces.ts';
 import { median } from './support/statistics.ts';
-import { pythonOf, TORCH } from './support/python-environments.ts';
+import { preparePython, TORCH } from './support/python-environments.ts';
 import { factoredKernel } from '../shared/codec/factors.ts';
 import { layoutOf } from '../shared/model/layout.ts';
-import { planBest, planRun } from '../coordinator/plan/plan.ts';
-import { coordinatorRate, LINKS, type LinkShape, type LinkWorkerOrder } from './links/shape.ts';
+import { planWithBestCodecs, planRun } from '../coordinator/plan/plan.ts';
+import { coordinatorRate, LINKS, type LinkShape, type LinkWorkerConfig } from './links/shape.ts';
 import { runDdp } from './links/ddp.ts';
 import { streamReport } from '../worker-node/engine/install/progress.ts';
 import { nextMessage } from './support/children.ts';
@@ -73,7 +73,7 @@ const flags = new Command('npm run bench -- links')
 const namespaces = flags.transport !== true && (isInside() || canShape());
 if (namespaces && !isInside()) process.exit(runInside());
 
-const most = Math.max(...flags.workers);
+const maxWorkers = Math.max(...flags.workers);
 const network = namespaces ? new ShapedNetwork() : null;
 const children: ChildProcess[] = [];
 process.once('exit', () => {
@@ -85,7 +85,7 @@ for (const ending of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(endi
 const entry = join(dirname(process.argv[1] ?? ''), 'links', 'worker.js');
 const workers: LinkWorker[] = [];
 const addresses: string[] = [];
-for (let i = 0; i < most; i++) {
+for (let i = 0; i < maxWorkers; i++) {
   const name = `worker-${i}`;
   const child =
     network === null
@@ -97,7 +97,7 @@ for (let i = 0; i < most; i++) {
   await nextMessage(child);
   addresses.push(network?.attach(child.pid ?? 0) ?? '');
   workers.push({
-    work: (order: LinkWorkerOrder) => {
+    work: (order: LinkWorkerConfig) => {
       const ended = nextMessage(child);
       child.send(order);
       return ended;
@@ -105,7 +105,7 @@ for (let i = 0; i < most; i++) {
   });
 }
 
-const dataset = drawDigits({ seed: 1, trainCount: 2 * Math.max(...flags.batches), testCount: 10 });
+const dataset = syntheticDigits({ seed: 1, trainCount: 2 * Math.max(...flags.batches), testCount: 10 });
 const prepared = await prepareJob(dataset, { batchSize: 128, epochs: 1, seed: 1 });
 const layout = layoutOf(prepared.job.layout);
 const host = network === null ? '127.0.0.1' : COORDINATOR_ADDRESS;
@@ -134,11 +134,11 @@ for (const link of LINKS.filter(({ name }) => flags.links.includes(name))) {
           batch,
           link,
           host,
-          codecs: codecRule(codec),
+          codecs: parseCodecRule(codec),
           workers: workers.slice(0, count),
           shapedOutside: network !== null,
           perSampleMs: flags.perSample,
-          tailAt: flags.tailAt,
+          firstBucketAt: flags.tailAt,
           verbose: flags.verbose === true,
         });
         if (count === 1) alone.set(codec, cell.stepMs);
@@ -158,7 +158,7 @@ for (const link of LINKS.filter(({ name }) => flags.links.includes(name))) {
           ],
           one === undefined ? '' : (cell.stepMs / one).toFixed(2),
           (cell.stepMs / bestMs).toFixed(2),
-          planned(codec, link, batch, count).toFixed(0),
+          predictStepMs(codec, link, batch, count).toFixed(0),
         ];
         console.log(`| ${cells.join(' | ')} |`);
       }
@@ -166,7 +166,7 @@ for (const link of LINKS.filter(({ name }) => flags.links.includes(name))) {
   }
 }
 /** What `gradcast plan` says of a step. */
-function planned(codec: string, link: LinkShape, batchSize: number, count: number): number {
+function predictStepMs(codec: string, link: LinkShape, batchSize: number, count: number): number {
   const settings = {
     workers: count,
     batchSize,
@@ -180,7 +180,7 @@ function planned(codec: string, link: LinkShape, batchSize: number, count: numbe
     sampleBytes: 784,
   };
   const codecs = LINK_CODECS[codec];
-  return (codecs === undefined ? planBest(settings) : planRun(settings, codecs)).stepMs;
+  return (codecs === undefined ? planWithBestCodecs(settings) : planRun(settings, codecs)).stepMs;
 }
 
 if (flags.ddp === true) await compareWithDdp();
@@ -189,10 +189,10 @@ process.exit(0);
 /** 4 workers at batch 128: PyTorch's steps, then ours, by turns; PyTorch's have no delay, since the links have none. */
 async function compareWithDdp(): Promise<void> {
   const [RANKS, BATCH, STEPS, TURNS] = [4, 128, 6, 2];
-  if (network === null || most < RANKS)
+  if (network === null || maxWorkers < RANKS)
     throw new Error('--ddp needs network namespaces and at least 4 workers.');
   const report = streamReport(process.stderr, () => performance.now());
-  const python = await pythonOf(TORCH, report, new AbortController().signal);
+  const python = await preparePython(TORCH, report, new AbortController().signal);
   for (const link of LINKS.filter(({ name }) => flags.links.includes(name))) {
     network.shape(link, coordinatorRate(link));
     const [theirs, ours]: [number[], number[]] = [[], []];
@@ -216,7 +216,7 @@ async function compareWithDdp(): Promise<void> {
         shapedOutside: true,
         workers: workers.slice(0, RANKS),
         perSampleMs: flags.perSample,
-        tailAt: flags.tailAt,
+        firstBucketAt: flags.tailAt,
         verbose: false,
       });
       ours.push(cell.stepMs);

@@ -2,22 +2,22 @@
 // nothing, so that the coordinator is all that a step waits for: the harder case; and one real worker, the usual one.
 // Arguments: [observers = 200] [steps a block = 60] [turns = 8]
 import { prepareJob } from '../coordinator/model.ts';
-import { drawDigits } from '../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../shared/data/drawn-digits.ts';
 import type { Step } from '../shared/protocol/messages.ts';
 import { forkEntry, nextMessage, spawnWorker } from './support/children.ts';
-import { coordinatorHere, type CoordinatorHere } from './support/coordinator-here.ts';
+import { startInProcessCoordinator, type InProcessCoordinator } from './support/coordinator-here.ts';
 import { median, spread } from './support/statistics.ts';
 
 const BATCH = 128;
 const observers = Number(process.argv[2] ?? 200);
 const steps = Number(process.argv[3] ?? 60);
 const turns = Number(process.argv[4] ?? 8);
-const dataset = drawDigits({ seed: 1, trainCount: BATCH, testCount: 10 });
+const dataset = syntheticDigits({ seed: 1, trainCount: BATCH, testCount: 10 });
 const { initialWeights } = await prepareJob(dataset, { batchSize: BATCH, epochs: 1, seed: 1 });
 const all = turns * 2 * steps;
 
 /** A block of steps that the feed hears of, as in training; milliseconds each. */
-async function block({ coordinator, step }: CoordinatorHere, from: number): Promise<number[]> {
+async function block({ coordinator, step }: InProcessCoordinator, from: number): Promise<number[]> {
   const times: number[] = [];
   for (let i = from; i < from + steps; i++) {
     times.push(await step());
@@ -36,8 +36,8 @@ async function block({ coordinator, step }: CoordinatorHere, from: number): Prom
   return times;
 }
 
-async function compare(name: string, here: CoordinatorHere): Promise<void> {
-  await here.complete();
+async function compare(name: string, here: InProcessCoordinator): Promise<void> {
+  await here.allWorkersReady();
   await block(here, 0);
   const without: number[] = [];
   const watched: number[] = [];
@@ -61,12 +61,12 @@ async function compare(name: string, here: CoordinatorHere): Promise<void> {
   await here.coordinator.close('done');
 }
 
-const idle = await coordinatorHere({ workers: 2, batch: BATCH });
+const idle = await startInProcessCoordinator({ workers: 2, batch: BATCH });
 const nulls = [0, 1].map(() => forkEntry('null-worker', [idle.url]));
 await compare('workers that compute nothing', idle);
 for (const child of nulls) child.kill();
 
-const real = await coordinatorHere({ workers: 1, batch: BATCH });
+const real = await startInProcessCoordinator({ workers: 1, batch: BATCH });
 const worker = spawnWorker(real.url, 'wasm');
 await compare('a WebAssembly worker', real);
 worker.kill();

@@ -6,16 +6,16 @@ import { Command } from 'commander';
 import { integer } from '../cli/options.ts';
 import { streamReport } from '../worker-node/engine/install/progress.ts';
 import {
-  CONTESTANTS,
-  startContestants,
-  type Contestant,
-  type ContestantName,
+  BASELINES,
+  startBaselines,
+  type Baseline,
+  type BaselineName,
 } from './support/contestants.ts';
-import { residentMb } from './support/memory.ts';
+import { residentMemoryMb } from './support/memory.ts';
 import { median, spread } from './support/statistics.ts';
 
 /** What is asked of gradcast: one's step at most so many times another's. */
-const BOUNDS: readonly [ContestantName, ContestantName, number][] = [
+const BOUNDS: readonly [BaselineName, BaselineName, number][] = [
   ['captured', 'keras', 0.9],
   ['captured', 'stock', 0.45],
   ['native-2', 'ddp', 0.75],
@@ -36,7 +36,7 @@ interface Flags {
   readonly python?: string;
 }
 
-const names = Object.keys(CONTESTANTS).join(', ');
+const names = Object.keys(BASELINES).join(', ');
 const flags = new Command('npm run bench -- peers')
   .description('Training steps of gradcast and of its peers, by turns in one run.')
   .option('--rounds <n>', 'turns of each', integer(1), 5)
@@ -47,7 +47,7 @@ const flags = new Command('npm run bench -- peers')
   .parse()
   .opts<Flags>();
 const without = flags.without.split(',').filter((name) => name !== '');
-const unknown = without.filter((name) => !(name in CONTESTANTS));
+const unknown = without.filter((name) => !(name in BASELINES));
 if (unknown.length > 0) {
   console.error(`gradcast: nobody is called ${unknown.join(', ')}. There are: ${names}.`);
   process.exit(1);
@@ -58,7 +58,7 @@ process.once('SIGINT', () => {
   stop.abort();
   process.exit(130);
 });
-const field = await startContestants({
+const baselines = await startBaselines({
   batch: flags.batch,
   without: new Set(without),
   python: flags.python,
@@ -67,8 +67,8 @@ const field = await startContestants({
 });
 
 /** Of each, for each turn, the milliseconds of its steps. */
-const turns = new Map<ContestantName, number[][]>(field.map(({ name }) => [name, []]));
-for (const each of field) {
+const turns = new Map<BaselineName, number[][]>(baselines.map(({ name }) => [name, []]));
+for (const each of baselines) {
   await each.run(FIRST_STEPS);
   // Graphs are captured while nobody waits.
   await new Promise((resolve) => setTimeout(resolve, 500));
@@ -76,16 +76,16 @@ for (const each of field) {
 }
 for (let round = 0; round < flags.rounds; round++) {
   process.stderr.write(`Round ${round + 1} of ${flags.rounds}\n`);
-  for (const { name, run } of field) turns.get(name)?.push((await run(flags.block)).slice(WARM_UP));
+  for (const { name, run } of baselines) turns.get(name)?.push((await run(flags.block)).slice(WARM_UP));
 }
 
 printRatios();
 printSteps();
-printMemory(field);
-for (const { close } of field) close();
+printMemory(baselines);
+for (const { close } of baselines) close();
 
 function printRatios(): void {
-  const pairs: readonly [ContestantName, ContestantName, number?][] = [
+  const pairs: readonly [BaselineName, BaselineName, number?][] = [
     ...BOUNDS,
     ['native-2', 'torch'],
     ['native-2', 'captured'],
@@ -99,7 +99,7 @@ function printRatios(): void {
     const ratios = a.map((times, i) => median(times) / median(b[i] ?? []));
     const asked =
       bound === undefined ? '' : `, asked at most ${bound}: ${median(ratios) <= bound ? 'met' : 'missed'}`;
-    console.log(`${spread(ratios, 2)}${asked}: ${CONTESTANTS[one]} / ${CONTESTANTS[other]}`);
+    console.log(`${spread(ratios, 2)}${asked}: ${BASELINES[one]} / ${BASELINES[other]}`);
   }
 }
 
@@ -110,26 +110,26 @@ function printSteps(): void {
       `median, first and ninth decile of ${flags.rounds * (flags.block - WARM_UP)} steps; ` +
       `and an epoch of ${EPOCH_STEPS} steps at that median, extrapolated, without its evaluation`,
   );
-  for (const { name, versions } of field) {
+  for (const { name, versions } of baselines) {
     const times = turns.get(name)?.flat() ?? [];
     const epochS = (median(times) * EPOCH_STEPS) / 1000;
     const of = Object.entries(versions)
       .map(([what, version]) => `${what} ${version}`)
       .join(', ');
-    console.log(`${CONTESTANTS[name]}: ${spread(times)} ms, ${epochS.toFixed(1)} s an epoch (${of})`);
+    console.log(`${BASELINES[name]}: ${spread(times)} ms, ${epochS.toFixed(1)} s an epoch (${of})`);
   }
 }
 
 /** The first of a distributed run is the coordinator; of its workers the largest one counts. */
-function printMemory(of: readonly Contestant[]): void {
+function printMemory(of: readonly Baseline[]): void {
   console.log('\nResident memory, MB');
   for (const { name, pid } of of) {
-    const [own = NaN, ...others] = residentMb(pid);
+    const [own = NaN, ...others] = residentMemoryMb(pid);
     const largest =
       others.length === 0 ? '' : `, the largest of its other processes ${Math.max(...others).toFixed(0)}`;
     const distributed = /-[12]$/.test(name);
     console.log(
-      `${CONTESTANTS[name]}: ${distributed ? 'coordinator' : 'process'} ${own.toFixed(0)}` +
+      `${BASELINES[name]}: ${distributed ? 'coordinator' : 'process'} ${own.toFixed(0)}` +
         (distributed ? largest.replace('of its other processes', 'worker') : largest),
     );
   }

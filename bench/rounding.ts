@@ -6,20 +6,20 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { openDataset } from '../coordinator/data/open-dataset.ts';
 import { prepareJob } from '../coordinator/model.ts';
-import { plainReport } from '../coordinator/report/plain-report.ts';
+import { plainReporter } from '../coordinator/report/plain-report.ts';
 import { createOptimizer } from '../coordinator/training/optimizer.ts';
 import { batches, epochOrder } from '../coordinator/training/sampler.ts';
-import { clockOf } from '../shared/clock.ts';
+import { systemClock } from '../shared/clock.ts';
 import { shardBytes, viewShard, writeShard, type Shard } from '../shared/data/shard.ts';
-import { drawDigits } from '../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../shared/data/drawn-digits.ts';
 import { ShardInputs } from '../shared/engine/shard-inputs.ts';
-import type { Trainer } from '../shared/engine/engine.ts';
+import type { GradientComputer } from '../shared/engine/engine.ts';
 import { layoutOf } from '../shared/model/layout.ts';
 import type { Step } from '../shared/protocol/messages.ts';
 import { streamReport } from '../worker-node/engine/install/progress.ts';
 import { runProgram } from '../worker-node/engine/install/run-program.ts';
 import { openThreadedEngine } from '../worker-node/thread/threaded-engine.ts';
-import { KERAS, pythonOf } from './support/python-environments.ts';
+import { KERAS, preparePython } from './support/python-environments.ts';
 import { decile, median } from './support/statistics.ts';
 
 const steps = Number(process.argv[2] ?? 60);
@@ -33,16 +33,16 @@ const MASKS: readonly (readonly [size: number, rate: number])[] = [
   [128, 0.5],
 ];
 
-const clock = clockOf(globalThis);
+const clock = systemClock(globalThis);
 const { signal } = new AbortController();
 const data = process.env.MNIST_DIR;
 const dataset =
   data === undefined
-    ? drawDigits({ seed: 1, trainCount: steps * BATCH, testCount: 10 })
-    : await openDataset({ data, seed: 1 }, plainReport(console.error, clock));
+    ? syntheticDigits({ seed: 1, trainCount: steps * BATCH, testCount: 10 })
+    : await openDataset({ data, seed: 1 }, plainReporter(console.error, clock));
 const { job, initialWeights } = await prepareJob(dataset, { batchSize: BATCH, epochs: 1, seed: SEED });
 const file = join(dirname(process.argv[1] ?? ''), '../worker-node/thread/engine-thread.js');
-const open = async (choice: 'native' | 'wasm'): Promise<Trainer> =>
+const open = async (choice: 'native' | 'wasm'): Promise<GradientComputer> =>
   (await openThreadedEngine({ file, choice, note: console.error })).engine.load(job);
 const trainers = { native: await open('native'), wasm: await open('wasm') };
 type Engine = keyof typeof trainers;
@@ -99,8 +99,8 @@ try {
     optimizer.step(weights, gradients.get('native') as Float32Array, BATCH);
   }
   const report = streamReport(process.stderr, () => performance.now());
-  const python = await pythonOf(KERAS, report, signal);
-  report.say(`${steps} steps in float64`);
+  const python = await preparePython(KERAS, report, signal);
+  report.print(`${steps} steps in float64`);
   const ran = await runProgram(
     [python, 'bench/peers/exact_gradient.py', folder, String(steps), String(BATCH)],
     { signal, onLine: (line) => report.update(line) },

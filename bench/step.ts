@@ -1,7 +1,7 @@
 // A whole distributed step on this machine (sockets, sum, Adadelta, broadcast) against the bare gradient step of one
 // engine at the same batch, in turn. Arguments: [engine = wasm] [workers = 2] [steps = 120] [batch = 128]
 import { forkEntry, nextMessage, spawnWorker } from './support/children.ts';
-import { coordinatorHere } from './support/coordinator-here.ts';
+import { startInProcessCoordinator } from './support/coordinator-here.ts';
 import { decile, median, spread } from './support/statistics.ts';
 
 const [, , engine = 'wasm', workersText = '2', stepsText = '120', batchText = '128'] = process.argv;
@@ -11,7 +11,7 @@ const BLOCK = 15;
 /** Of those, the first are not counted. */
 const WARM_UP = 3;
 
-const here = await coordinatorHere({ workers, batch });
+const here = await startInProcessCoordinator({ workers, batch });
 const bare = forkEntry('bare-engine', [engine, String(batch)]);
 await nextMessage(bare);
 /** As many engines as workers, each with its share, told to start at the same time: no step can be faster. */
@@ -20,7 +20,7 @@ const shares = Array.from({ length: workers }, () =>
 );
 await Promise.all(shares.map((share) => nextMessage(share)));
 const children = Array.from({ length: workers }, () => spawnWorker(here.url, engine));
-await here.complete();
+await here.allWorkersReady();
 
 let slowestMs = 0;
 here.coordinator.pool.listen({
@@ -38,7 +38,7 @@ async function bareStep(): Promise<number> {
   return answer;
 }
 
-async function sharesStep(): Promise<number> {
+async function shardedStep(): Promise<number> {
   const startedMs = performance.now();
   const answers = shares.map((share) => nextMessage<number>(share));
   for (const share of shares) share.send('step');
@@ -55,7 +55,7 @@ const times = {
 for (let done = 0; done < steps; done += BLOCK - WARM_UP) {
   for (const [kind, run] of [
     ['bare', bareStep],
-    ['shares', sharesStep],
+    ['shares', shardedStep],
     ['distributed', distributedStep],
   ] as const) {
     for (let i = 0; i < BLOCK; i++) {

@@ -6,26 +6,26 @@
 import { prepareJob } from '../coordinator/model.ts';
 import { createOptimizer } from '../coordinator/training/optimizer.ts';
 import { train } from '../coordinator/training/train.ts';
-import { clockOf } from '../shared/clock.ts';
-import { drawDigits } from '../shared/data/drawn-digits.ts';
+import { systemClock } from '../shared/clock.ts';
+import { syntheticDigits } from '../shared/data/drawn-digits.ts';
 import { layoutOf } from '../shared/model/layout.ts';
-import { openBareChromium, type AttachedTab, type BareChromium } from './support/bare-chromium.ts';
+import { launchBareChromium, type AttachedTab, type BareChromium } from './support/bare-chromium.ts';
 import { spawnWorker } from './support/children.ts';
-import { coordinatorHere, type CoordinatorHere } from './support/coordinator-here.ts';
+import { startInProcessCoordinator, type InProcessCoordinator } from './support/coordinator-here.ts';
 import { median, spread } from './support/statistics.ts';
 
 const steps = Number(process.argv[2] ?? 15);
-const batch = Number(process.argv[3] ?? 128);
+const batchSize = Number(process.argv[3] ?? 128);
 const WARM_UP = 3;
 const blocks = Number(process.argv[4] ?? 10);
 /** Of drawing, then of none, by turns. */
 const BLOCK_MS = 1_500;
 
-const addressOf = ({ url }: CoordinatorHere): string => url.replace(/^ws/, 'http');
+const addressOf = ({ url }: InProcessCoordinator): string => url.replace(/^ws/, 'http');
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** The milliseconds that each gradient took its worker, from now on. */
-function computeTimes({ coordinator }: CoordinatorHere): number[] {
+function computeTimes({ coordinator }: InProcessCoordinator): number[] {
   const times: number[] = [];
   coordinator.pool.listen({
     answered: (_, message) => {
@@ -35,7 +35,7 @@ function computeTimes({ coordinator }: CoordinatorHere): number[] {
   return times;
 }
 
-interface Contestant {
+interface Variant {
   readonly name: string;
   readonly times: number[];
   step(): Promise<number>;
@@ -43,13 +43,13 @@ interface Contestant {
 }
 
 /** @param join attaches the one worker to a coordinator; its answer ends it */
-async function contestant(
+async function openVariant(
   name: string,
-  join: (here: CoordinatorHere) => Promise<() => unknown> | (() => unknown),
-): Promise<Contestant> {
-  const here = await coordinatorHere({ workers: 1, batch });
+  join: (here: InProcessCoordinator) => Promise<() => unknown> | (() => unknown),
+): Promise<Variant> {
+  const here = await startInProcessCoordinator({ workers: 1, batch: batchSize });
   const end = await join(here);
-  await here.complete();
+  await here.allWorkersReady();
   return {
     name,
     times: computeTimes(here),
@@ -62,20 +62,20 @@ async function contestant(
 }
 
 async function compareSteps(browser: BareChromium): Promise<void> {
-  const tab = (query: string) => async (here: CoordinatorHere) => {
+  const tab = (query: string) => async (here: InProcessCoordinator) => {
     const tab = await browser.open(`${addressOf(here)}/?engine=wasm&${query}`);
     return () => tab.close();
   };
-  const one = await contestant('tab, 1 thread', tab('threads=1'));
-  const two = await contestant('tab, 2 threads', tab('threads=2'));
-  const node = await contestant('Node, 1 thread', ({ url }) => {
+  const one = await openVariant('tab, 1 thread', tab('threads=1'));
+  const two = await openVariant('tab, 2 threads', tab('threads=2'));
+  const node = await openVariant('Node, 1 thread', ({ url }) => {
     const child = spawnWorker(url, 'wasm');
     return () => child.kill();
   });
   const all = [one, two, node];
   for (let i = 0; i < WARM_UP + steps; i++) for (const each of all) await each.step();
-  const times = (each: Contestant): number[] => each.times.slice(WARM_UP);
-  console.log(`batch ${batch}, ${steps} steps each, in turn; ms a step`);
+  const times = (each: Variant): number[] => each.times.slice(WARM_UP);
+  console.log(`batch ${batchSize}, ${steps} steps each, in turn; ms a step`);
   for (const each of all) console.log(`${each.name}: ${spread(times(each))}`);
   console.log(`1 thread / 2 threads: ${(median(times(one)) / median(times(two))).toFixed(2)}`);
   console.log(`tab / Node, 1 thread each: ${(median(times(one)) / median(times(node))).toFixed(2)}`);
@@ -149,22 +149,22 @@ async function stopUnread(page: AttachedTab): Promise<void> {
 }
 
 async function watchPage(browser: BareChromium): Promise<void> {
-  const here = await coordinatorHere({ workers: 1, batch, batches: 100 });
-  const dataset = drawDigits({ seed: 1, trainCount: 100 * batch, testCount: 10 });
-  const { job, initialWeights } = await prepareJob(dataset, { batchSize: batch, epochs: 1e6, seed: 1 });
+  const here = await startInProcessCoordinator({ workers: 1, batch: batchSize, batches: 100 });
+  const dataset = syntheticDigits({ seed: 1, trainCount: 100 * batchSize, testCount: 10 });
+  const { job, initialWeights } = await prepareJob(dataset, { batchSize, epochs: 1e6, seed: 1 });
   const stop = new AbortController();
   const times = computeTimes(here);
-  const { pool, rounds, feed } = here.coordinator;
+  const { pool, stepRunner, feed } = here.coordinator;
   const training = train({
     job,
     dataset,
     weights: initialWeights,
-    rounds,
+    stepRunner,
     pool,
     report: feed,
     signal: stop.signal,
     optimizer: createOptimizer(job.optimizer, layoutOf(job.layout)),
-    clock: clockOf(globalThis),
+    clock: systemClock(globalThis),
     save: () => Promise.resolve(),
   });
   const firstGradient = new Promise<void>((resolve) => {
@@ -231,7 +231,7 @@ async function watchPage(browser: BareChromium): Promise<void> {
   await tab.close();
 }
 
-const browser = await openBareChromium();
+const browser = await launchBareChromium();
 try {
   if (steps > 0) await compareSteps(browser);
   if (blocks > 0) await watchPage(browser);

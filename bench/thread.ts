@@ -1,13 +1,13 @@
 // What the engine's thread adds to a gradient step: the same steps in this thread and through that one, in turn, with
 // the weights set anew before each. Arguments: [engine = wasm] [steps = 200]
 import { dirname, join } from 'node:path';
-import type { Trainer } from '../shared/engine/engine.ts';
+import type { GradientComputer } from '../shared/engine/engine.ts';
 import type { Topology } from '../shared/model/job.ts';
 import type { Step } from '../shared/protocol/messages.ts';
 import { chooseEngine } from '../worker-node/engine/choose.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import { openThreadedEngine } from '../worker-node/thread/threaded-engine.ts';
-import { drawnShard } from './support/drawn-shard.ts';
+import { syntheticShard } from './support/drawn-shard.ts';
 import { median, spread } from './support/statistics.ts';
 
 const [, , choiceText = 'wasm', stepsText = '200'] = process.argv;
@@ -34,14 +34,14 @@ const cases = await Promise.all(
       ['the default CNN, batch 16', 16, undefined],
     ] as const
   ).map(async ([what, batch, topology]) => {
-    return { what, ...(await drawnShard(batch, topology)) };
+    return { what, ...(await syntheticShard(batch, topology)) };
   }),
 );
 const { engine } = await chooseEngine(choice, console.error);
 const threaded = await openThreadedEngine({ file, choice, note: console.error });
 
 for (const { what, shard, job, initialWeights } of cases) {
-  const step = async (trainer: Trainer, number: number): Promise<number> => {
+  const step = async (trainer: GradientComputer, number: number): Promise<number> => {
     const room = rooms.get(trainer);
     if (room === undefined) throw new Error('no room for a gradient');
     const startedMs = performance.now();
@@ -54,7 +54,7 @@ for (const { what, shard, job, initialWeights } of cases) {
   const rooms = new Map(
     [here, there].map((trainer) => [
       trainer,
-      new Float32Array(trainer.allocate?.(byteLength) ?? new ArrayBuffer(byteLength)),
+      new Float32Array(trainer.allocateBuffer?.(byteLength) ?? new ArrayBuffer(byteLength)),
     ]),
   );
   const times = { here: [] as number[], there: [] as number[] };

@@ -2,22 +2,22 @@
 // 1, 2 and 4, and one that becomes five times slower. The workers are real ones on real sockets, in this process; they
 // compute nothing and take as long for it as they are told. Arguments: [steps = 60]
 import type { Step } from '../shared/protocol/messages.ts';
-import { clockOf } from '../shared/clock.ts';
-import { drawDigits } from '../shared/data/drawn-digits.ts';
-import { cheapEngine, type CheapSettings } from '../test/support/cheap-engine.ts';
-import { testCoordinator, tinyTopology, workerReady } from '../test/support/test-coordinator.ts';
+import { systemClock } from '../shared/clock.ts';
+import { syntheticDigits } from '../shared/data/drawn-digits.ts';
+import { stubEngine, type StubSettings } from '../test/support/cheap-engine.ts';
+import { testCoordinator, tinyTopology, waitForWorkerReady } from '../test/support/test-coordinator.ts';
 import { attachWorker } from '../test/support/training-run.ts';
 import { median } from './support/statistics.ts';
 
 const BATCH = 128;
 const WARM_UP_STEPS = 20;
 const steps = Number(process.argv[2] ?? 60);
-const clock = clockOf(globalThis);
-const dataset = drawDigits({ seed: 1, trainCount: BATCH, testCount: 10 });
+const clock = systemClock(globalThis);
+const dataset = syntheticDigits({ seed: 1, trainCount: BATCH, testCount: 10 });
 const batch = Uint32Array.from({ length: BATCH }, (_, i) => i);
 
 interface Bench {
-  readonly attach: (name: string, perSampleMs: number) => Promise<CheapSettings>;
+  readonly attach: (name: string, perSampleMs: number) => Promise<StubSettings>;
   /** @returns how long each of so many steps took */
   readonly run: (count: number) => Promise<number[]>;
 }
@@ -30,8 +30,8 @@ async function withCoordinator(work: (bench: Bench) => Promise<void>): Promise<v
     async attach(name, perSampleMs) {
       const settings = { perSampleMs, lie: (value: number) => value };
       // Each is a machine of its own.
-      ended.push(attachWorker(coordinator.url, name, cheapEngine(settings, name)).ended);
-      await workerReady(coordinator, name);
+      ended.push(attachWorker(coordinator.url, name, stubEngine(settings, name)).ended);
+      await waitForWorkerReady(coordinator, name);
       return settings;
     },
     async run(count) {
@@ -39,7 +39,7 @@ async function withCoordinator(work: (bench: Bench) => Promise<void>): Promise<v
       for (let i = 0; i < count; i++) {
         const startedMs = clock.now();
         const input = { step: taken++ as Step, weights: coordinator.initialWeights, split: dataset.train };
-        await coordinator.rounds.gradient(input, batch, { next: batch });
+        await coordinator.stepRunner.gradient(input, batch, { nextSamples: batch });
         times.push(clock.now() - startedMs);
       }
       return times;

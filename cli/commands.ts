@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import type { EvaluateFlags } from '../coordinator/evaluate-command.ts';
-import type { Program } from '../coordinator/program.ts';
+import type { CliContext } from '../coordinator/program.ts';
 import type { StatusFlags } from '../coordinator/status/status-command.ts';
 import type { TrainFlags } from '../coordinator/train-command.ts';
 import type { Connect } from '../shared/transport.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
-import type { EngineFlags, InstallFlags, ProbeFlags } from '../worker-node/engine/engine-command.ts';
+import type { EngineFlags, InstallFlags, BenchmarkFlags } from '../worker-node/engine/engine-command.ts';
 import type { WorkerFlags } from '../worker-node/worker-command.ts';
 
 /** Where the program is, and how it is started. */
@@ -24,30 +24,30 @@ export type Commands = ReturnType<typeof createCommands>;
 /** Connects the commands with the coordinator and the Node worker, which know nothing of each other. */
 export function createCommands({ programFile, distDir, version }: ProgramFiles) {
   const installed = programFile.includes(`${sep}node_modules${sep}`);
-  const typed = installed ? 'gradcast' : `node ${relative(process.cwd(), programFile)}`;
+  const commandLine = installed ? 'gradcast' : `node ${relative(process.cwd(), programFile)}`;
   const picture = join(programFile, '../../docs/images/seven.png');
   const worker = {
     file: programFile,
-    typed,
+    typed: commandLine,
     threadFile: join(distDir, 'worker-node/thread/engine-thread.js'),
   };
-  const program: Program = {
+  const program: CliContext = {
     command: [process.execPath, programFile],
-    typed,
-    picture: existsSync(picture) ? relative(process.cwd(), picture) : undefined,
+    commandLine,
+    samplePicture: existsSync(picture) ? relative(process.cwd(), picture) : undefined,
     pageDir: join(distDir, 'page'),
     version,
-    async workersHere(choice, { note, signal, threads }) {
-      const { shapeOfThisMachine, workersHere } = await import('../worker-node/shape/workers-here.ts');
-      const machine = shapeOfThisMachine([process.execPath, programFile]);
+    async chooseWorkerCount(choice, { note, signal, threads }) {
+      const { readMachineProfile, chooseWorkerCount: workersHere } = await import('../worker-node/shape/workers-here.ts');
+      const machine = readMachineProfile([process.execPath, programFile]);
       return workersHere({ ...machine, threads: threads ?? machine.threads, choice, note, signal });
     },
     async prepareEngine(engine, signal) {
       if (engine !== 'native') return;
-      const { requireNative } = await import('../worker-node/engine/engine-command.ts');
-      await requireNative(worker, signal);
+      const { requireNativeEngine } = await import('../worker-node/engine/engine-command.ts');
+      await requireNativeEngine(worker, signal);
     },
-    async openOwnEngine(kind) {
+    async openCoordinatorEngine(kind) {
       const { openThreadedEngine } = await import('../worker-node/thread/threaded-engine.ts');
       return openThreadedEngine({
         file: worker.threadFile,
@@ -55,7 +55,7 @@ export function createCommands({ programFile, distDir, version }: ProgramFiles) 
         note: () => undefined,
       });
     },
-    connectorFor,
+    createConnector: connectorFor,
   };
   return {
     async train(flags: TrainFlags): Promise<number> {
@@ -83,13 +83,13 @@ export function createCommands({ programFile, distDir, version }: ProgramFiles) 
       const { runInstall } = await import('../worker-node/engine/engine-command.ts');
       return runInstall(flags, worker);
     },
-    async engineProbe(flags: ProbeFlags): Promise<void> {
-      const { runProbe } = await import('../worker-node/engine/engine-command.ts');
-      await runProbe(flags);
+    async engineProbe(flags: BenchmarkFlags): Promise<void> {
+      const { runBenchmark } = await import('../worker-node/engine/engine-command.ts');
+      await runBenchmark(flags);
     },
     async enginePace(batch: number): Promise<void> {
-      const { keepPace } = await import('../worker-node/shape/pace.ts');
-      await keepPace(batch, process.stdin, (line) => process.stdout.write(`${line}\n`));
+      const { serveBenchmark } = await import('../worker-node/shape/pace.ts');
+      await serveBenchmark(batch, process.stdin, (line) => process.stdout.write(`${line}\n`));
     },
     async predict(modelDir: string, files: readonly string[], engine: EngineChoice): Promise<void> {
       const { predict } = await import('../worker-node/predict/predict.ts');

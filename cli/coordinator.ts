@@ -2,13 +2,13 @@ import type { Command } from 'commander';
 import type { TrainFlags } from '../coordinator/train-command.ts';
 import type { CliEnvironment } from './main.ts';
 import { integer } from './options.ts';
-import { withTrainingOptions } from './training-options.ts';
+import { addTrainingOptions } from './training-options.ts';
 
 const DEFAULT_PORT = 2718;
 
 /** `gradcast coordinator`: a run without workers of its own. */
 export function addCoordinator(cli: Command, load: CliEnvironment['load']): void {
-  withTrainingOptions(cli.command('coordinator'))
+  addTrainingOptions(cli.command('coordinator'))
     .summary('start a run that other machines join')
     .description(
       'Start a run that other machines join. Prints the addresses, then waits for the first worker.',

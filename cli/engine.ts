@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import type { EngineFlags, InstallFlags, ProbeFlags } from '../worker-node/engine/engine-command.ts';
+import type { EngineFlags, InstallFlags, BenchmarkFlags } from '../worker-node/engine/engine-command.ts';
 import type { CliEnvironment } from './main.ts';
 import { engineOption, integer } from './options.ts';
 
@@ -64,7 +64,7 @@ Examples:
     .option('--package <name>', 'of a native one')
     .option('--folder <dir>', "an engine's folder")
     .option('--batch <n>', 'samples a step', integer(1, 65536), 64)
-    .action(async (flags: ProbeFlags) => {
+    .action(async (flags: BenchmarkFlags) => {
       const commands = await load();
       await commands.engineProbe(flags);
     });

@@ -108,18 +108,18 @@ export function interval(text: string): { readonly steps: number } | { readonly 
 }
 
 /** For commander: a part of a whole, from 0 to 1. */
-export function part(text: string): number {
+export function fraction(text: string): number {
   const value = Number(text);
   if (/^[\d.]+$/.test(text) && value >= 0 && value <= 1) return value;
   throw new InvalidArgumentError('It takes a number from 0 to 1.');
 }
 
-const RATE_UNITS: Readonly<Record<string, number>> = { kbit: 1e3, mbit: 1e6, gbit: 1e9 };
+const BITS_PER_RATE_UNIT: Readonly<Record<string, number>> = { kbit: 1e3, mbit: 1e6, gbit: 1e9 };
 
 /** For commander: bits a second, as tc has them: 20mbit, 1gbit. */
 export function bitRate(text: string): number {
   const [, number = '', unit = ''] = /^(\d+(?:\.\d+)?)(kbit|mbit|gbit)$/.exec(text.toLowerCase()) ?? [];
-  const rate = Number(number) * (RATE_UNITS[unit] ?? 0);
+  const rate = Number(number) * (BITS_PER_RATE_UNIT[unit] ?? 0);
   if (rate > 0) return rate;
   throw new InvalidArgumentError('It takes a rate: 500kbit, 100mbit, 1gbit.');
 }
@@ -145,7 +145,7 @@ export function token(without: string): (text: string) => string {
 }
 
 /** --token of those who come to a coordinator. */
-export const knownTokenOption = (): Option =>
+export const clientTokenOption = (): Option =>
   new Option(
     '--token <token>',
     'what the coordinator was started with; GRADCAST_TOKEN is hidden from the list of processes',

@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander';
 import { runPlan, type PlanFlags } from '../coordinator/plan/plan-command.ts';
-import { bitRate, codecOption, decimal, integer, part } from './options.ts';
+import { bitRate, codecOption, decimal, integer, fraction } from './options.ts';
 
 /** `gradcast plan`: a forecast that needs nothing but arithmetic. */
 export function addPlan(cli: Command): void {
@@ -33,7 +33,7 @@ export function addPlan(cli: Command): void {
     .option(
       '--tail-at <part>',
       'when most of a gradient is there: 0.5 for workers in browsers and with --engine wasm, 1 for --engine native',
-      part,
+      fraction,
       1,
     )
     .addHelpText(

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { StatusFlags } from '../coordinator/status/status-command.ts';
 import type { CliEnvironment } from './main.ts';
-import { fingerprintOption, knownTokenOption } from './options.ts';
+import { fingerprintOption, clientTokenOption } from './options.ts';
 
 /** `gradcast status`: prints the state of a run. */
 export function addStatus(cli: Command, load: CliEnvironment['load']): void {
@@ -10,7 +10,7 @@ export function addStatus(cli: Command, load: CliEnvironment['load']): void {
     .summary('how a run goes')
     .description('How a run goes: epoch, figures, every worker, and whom the steps wait for.')
     .argument('<link>', 'the link that the coordinator printed, or host:port')
-    .addOption(knownTokenOption())
+    .addOption(clientTokenOption())
     .addOption(fingerprintOption())
     .option('--json', 'for programs: what the coordinator tells observers')
     .addHelpText('after', '\nExample:\n  gradcast status http://192.168.1.20:2718/#s3cret')

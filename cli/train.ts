@@ -2,11 +2,11 @@ import type { Command } from 'commander';
 import type { TrainFlags } from '../coordinator/train-command.ts';
 import type { CliEnvironment } from './main.ts';
 import { countOrAuto, engineOption, installNativeOption, integer } from './options.ts';
-import { withTrainingOptions } from './training-options.ts';
+import { addTrainingOptions } from './training-options.ts';
 
 /** `gradcast train`: a coordinator, and workers in processes of their own. */
 export function addTrain(cli: Command, load: CliEnvironment['load']): void {
-  withTrainingOptions(cli.command('train'))
+  addTrainingOptions(cli.command('train'))
     .summary('train, with workers on this machine')
     .description(
       'Train on this machine: a coordinator, and workers in processes of their own. Others may join.',

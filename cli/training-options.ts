@@ -5,7 +5,7 @@ import {
   integer,
   interval,
   logOption,
-  part,
+  fraction,
   tokenOption,
   transposeOption,
 } from './options.ts';
@@ -13,7 +13,7 @@ import {
 const DEFAULT_SEED = 1337;
 
 /** Adds the options that `train` and `coordinator` share. */
-export function withTrainingOptions(command: Command): Command {
+export function addTrainingOptions(command: Command): Command {
   return command
     .option('--epochs <n>', 'passes over the training samples (default: 12)', integer(1, 1_000_000))
     .option('--batch-size <n>', 'samples a step', integer(1, 1_000_000), 128)
@@ -42,7 +42,7 @@ export function withTrainingOptions(command: Command): Command {
     .option(
       '--audit <part>',
       'recompute this part of the shards, such as 0.02, before they count, besides a few that are by default',
-      part,
+      fraction,
     )
     .option('--exact', 'the same bits whoever takes part, comes and goes: docs/decisions/exact.md')
     .option('--micro-shard <n>', 'samples that --exact computes at a time', integer(1, 65_536), 16)

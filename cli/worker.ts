@@ -9,7 +9,7 @@ import {
   fingerprintOption,
   installNativeOption,
   integer,
-  knownTokenOption,
+  clientTokenOption,
   logOption,
 } from './options.ts';
 
@@ -20,7 +20,7 @@ export function addWorker(cli: Command, load: CliEnvironment['load']): void {
     .summary('attach this machine to a run')
     .description('Attach this machine to a run. Keeps trying while the coordinator is away; Ctrl-C leaves.')
     .argument('<link>', 'the link that the coordinator printed, or host:port')
-    .addOption(knownTokenOption())
+    .addOption(clientTokenOption())
     .addOption(fingerprintOption())
     .option('--name <name>', 'what this machine is called in the run', hostname())
     .option('--workers <n>', 'worker processes: auto is what is fastest here', countOrAuto, 'auto')

@@ -3,12 +3,12 @@ import { join, resolve } from 'node:path';
 import type { Dataset } from '../shared/data/dataset.ts';
 import { layoutOf } from '../shared/model/layout.ts';
 import type { EpochRecord } from '../shared/protocol/messages.ts';
-import { digestOf } from './data/data-digest.ts';
-import { misleadingLines } from './data/misleading.ts';
+import { datasetDigest } from './data/data-digest.ts';
+import { describeDatasetProblems } from './data/misleading.ts';
 import { openDataset } from './data/open-dataset.ts';
-import { transposed } from './data/transpose.ts';
+import { transposeImages } from './data/transpose.ts';
 import { prepareJob, type PreparedJob } from './model.ts';
-import type { Report } from './report/report.ts';
+import type { Reporter } from './report/report.ts';
 import { loadCheckpoint, type Checkpoint } from './storage/checkpoint.ts';
 import { DEFAULT_CHECKPOINT_INTERVAL, type CheckpointInterval } from './storage/checkpoint-writer.ts';
 import type { RunLock } from './storage/held-lock.ts';
@@ -17,15 +17,15 @@ import {
   defaultRunDir,
   readCheckpointInterval,
   reopenRunFolder,
-  type NewFolder,
+  type NewRunFolder,
   type RunFolder,
 } from './storage/run-folder.ts';
-import { lockRun } from './storage/run-lock.ts';
+import { acquireRunLock } from './storage/run-lock.ts';
 import { readModelFile } from './storage/topology-file.ts';
 import { createOptimizer, type Optimizer } from './training/optimizer.ts';
-import type { TrainingStart } from './training/train.ts';
+import type { ResumePoint } from './training/train.ts';
 
-export interface BeginFlags {
+export interface PrepareRunFlags {
   /** Folder of a run to go on with; of the others, only data and epochs matter then. */
   readonly resume?: string;
   readonly epochs?: number;
@@ -47,18 +47,18 @@ export interface BeginFlags {
 const DEFAULT_EPOCHS = 12;
 
 /** A run before its next step: a new one, or an earlier one where it had got to. */
-export interface Begun extends PreparedJob {
+export interface PreparedRun extends PreparedJob {
   readonly dataset: Dataset;
   /** See digestOf. */
   readonly dataDigest: string;
   /** In the job's layout; training changes them in place. */
   readonly weights: Float32Array;
   readonly optimizer: Optimizer;
-  readonly start?: TrainingStart;
+  readonly resumeFrom?: ResumePoint;
   /** Of the epochs that are done. */
   readonly history?: readonly EpochRecord[];
   /** Of an exact run that is gone on with. */
-  readonly knownAnswer?: string | undefined;
+  readonly engineFingerprint?: string | undefined;
   readonly checkpointEvery: CheckpointInterval;
   /** Makes the run's folder, or takes the one that is there. */
   readonly openFolder: () => Promise<RunFolder>;
@@ -77,15 +77,15 @@ export class RunFinishedError extends Error {
 }
 
 /** @throws Error with a sentence if the data, the model or the checkpoint cannot be used, or the run is going on elsewhere */
-export function beginRun(flags: BeginFlags, report: Report, signal: AbortSignal): Promise<Begun> {
+export function prepareRun(flags: PrepareRunFlags, report: Reporter, signal: AbortSignal): Promise<PreparedRun> {
   return flags.resume === undefined
-    ? newRun(flags, report, signal)
-    : resumedRun(flags.resume, flags, report, signal);
+    ? prepareNewRun(flags, report, signal)
+    : lockAndResumeRun(flags.resume, flags, report, signal);
 }
 
-async function newRun(flags: BeginFlags, report: Report, signal: AbortSignal): Promise<Begun> {
+async function prepareNewRun(flags: PrepareRunFlags, report: Reporter, signal: AbortSignal): Promise<PreparedRun> {
   const dataset = await openDataset(flags, report, signal);
-  warnOfMisleading(dataset, flags.limit, report);
+  warnAboutMisleadingData(dataset, flags.limit, report);
   const file = flags.model === undefined ? null : await readModelFile(flags.model);
   const epochs = flags.epochs ?? DEFAULT_EPOCHS;
   const prepared = await prepareJob(dataset, {
@@ -98,11 +98,11 @@ async function newRun(flags: BeginFlags, report: Report, signal: AbortSignal): P
   const optimizer = createOptimizer(prepared.job.optimizer, layoutOf(prepared.job.layout));
   const { weights } = optimizer.resident;
   weights.set(prepared.initialWeights);
-  let folder: NewFolder | null = null;
+  let folder: NewRunFolder | null = null;
   return {
     ...prepared,
     dataset,
-    dataDigest: digestOf(dataset),
+    dataDigest: datasetDigest(dataset),
     weights,
     optimizer,
     checkpointEvery: flags.checkpointEvery ?? DEFAULT_CHECKPOINT_INTERVAL,
@@ -111,33 +111,33 @@ async function newRun(flags: BeginFlags, report: Report, signal: AbortSignal): P
   };
 }
 
-async function resumedRun(
+async function lockAndResumeRun(
   dir: string,
-  flags: BeginFlags,
-  report: Report,
+  flags: PrepareRunFlags,
+  report: Reporter,
   signal: AbortSignal,
-): Promise<Begun> {
+): Promise<PreparedRun> {
   // Not made by taking it: the person is told that there is nothing to resume.
   if (!existsSync(dir)) throw new Error(`There is no folder ${dir} to resume a run from.`);
-  const lock = await lockRun(resolve(dir), { signal, info: (line) => report.info(line) });
+  const lock = await acquireRunLock(resolve(dir), { signal, info: (line) => report.info(line) });
   const release = (): Promise<void> => lock.release();
   try {
-    return { ...(await goOn(dir, flags, report, signal, lock)), release };
+    return { ...(await resumeRun(dir, flags, report, signal, lock)), release };
   } catch (error) {
     await release();
     throw error;
   }
 }
 
-async function goOn(
+async function resumeRun(
   dir: string,
-  { data, epochs, checkpointEvery }: BeginFlags,
-  report: Report,
+  { data, epochs, checkpointEvery }: PrepareRunFlags,
+  report: Reporter,
   signal: AbortSignal,
   lock: RunLock,
-): Promise<Omit<Begun, 'release'>> {
+): Promise<Omit<PreparedRun, 'release'>> {
   const checkpoint = await loadCheckpoint(join(dir, 'checkpoints'), (line) => report.warn(line));
-  const { position, tally, knownAnswer } = checkpoint;
+  const { position, tally, knownAnswer: engineFingerprint } = checkpoint;
   const job = { ...checkpoint.job, epochs: epochs ?? checkpoint.job.epochs };
   if (position.epoch > job.epochs) throw new RunFinishedError(dir, job.epochs);
   const { seed } = job;
@@ -146,11 +146,11 @@ async function goOn(
     report,
     signal,
   );
-  const { dataset, dataDigest } = asBefore(stored, checkpoint);
+  const { dataset, dataDigest } = matchCheckpointData(stored, checkpoint);
   checkSameData(checkpoint, dataset);
   const prepared = await prepareJob(dataset, job);
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
-  const weights = restore(checkpoint, optimizer, prepared.initialWeights.length);
+  const weights = restoreVectors(checkpoint, optimizer, prepared.initialWeights.length);
   const folder = await reopenRunFolder(resolve(dir), position.epoch, lock);
   const before = await readCheckpointInterval(folder.dir);
   if (checkpointEvery !== undefined) await folder.updateConfig({ checkpointEvery });
@@ -162,30 +162,30 @@ async function goOn(
     dataDigest,
     weights,
     optimizer,
-    knownAnswer,
-    start: { position, tally, last: folder.history.at(-1) ?? null },
+    engineFingerprint,
+    resumeFrom: { position, tally, last: folder.history.at(-1) ?? null },
     history: folder.history,
     checkpointEvery: checkpointEvery ?? before ?? DEFAULT_CHECKPOINT_INTERVAL,
     openFolder: () => Promise.resolve(folder),
   };
 }
 
-function warnOfMisleading(dataset: Dataset, limit: number | undefined, report: Report): void {
-  for (const line of misleadingLines(dataset, limit !== undefined)) report.warn(line);
+function warnAboutMisleadingData(dataset: Dataset, limit: number | undefined, report: Reporter): void {
+  for (const line of describeDatasetProblems(dataset, limit !== undefined)) report.warn(line);
 }
 
 /**
  * The data that a checkpoint was made with: as the files have them, or transposed, whichever has its digest.
  * @throws Error if neither has
  */
-function asBefore(
+function matchCheckpointData(
   stored: Dataset,
   { dataDigest: before }: Checkpoint,
 ): { dataset: Dataset; dataDigest: string } {
-  const dataDigest = digestOf(stored);
+  const dataDigest = datasetDigest(stored);
   if (before === undefined || before === dataDigest) return { dataset: stored, dataDigest };
-  const turned = transposed(stored);
-  if (digestOf(turned) === before) return { dataset: turned, dataDigest: before };
+  const turned = transposeImages(stored);
+  if (datasetDigest(turned) === before) return { dataset: turned, dataDigest: before };
   throw new Error(
     `The run was begun on other files than those now in ${stored.name}. Use --data with the same.`,
   );
@@ -207,7 +207,7 @@ function checkSameData(
 }
 
 /** @returns the weights, beside the optimizer's vectors, which are put back in place */
-function restore({ vectors }: Checkpoint, { state, resident }: Optimizer, length: number): Float32Array {
+function restoreVectors({ vectors }: Checkpoint, { state, resident }: Optimizer, length: number): Float32Array {
   const vectorOf = (name: string): Float32Array => {
     const vector = vectors[name];
     if (vector?.length === length) return vector;

@@ -1,13 +1,13 @@
 import type { Dataset } from '../shared/data/dataset.ts';
 import type { Job } from '../shared/model/job.ts';
-import { normalizesBatches } from '../shared/model/topology.ts';
-import type { Program } from './program.ts';
-import type { Report } from './report/report.ts';
+import { usesBatchNormalization } from '../shared/model/topology.ts';
+import type { CliContext } from './program.ts';
+import type { Reporter } from './report/report.ts';
 import { isLoopback } from './server/reachable.ts';
 import { tryStep } from './trial-step.ts';
 
 /** The parts of a run that are checked before its first step. */
-interface Checked {
+interface CheckedRun {
   readonly job: Job;
   readonly initialWeights: Float32Array;
   readonly dataset: Dataset;
@@ -15,7 +15,7 @@ interface Checked {
 }
 
 /** Samples that the default model has always been trained on; it needs no trial there. */
-const USUAL_SAMPLES = '28,28,1';
+const DEFAULT_SAMPLE_SHAPE = '28,28,1';
 
 /**
  * Says how the model was read, and tries one step with it, unless it is the default one on images of the usual size.
@@ -23,19 +23,19 @@ const USUAL_SAMPLES = '28,28,1';
  * @throws Error with a sentence if it cannot be trained
  */
 export async function checkModel(
-  { job, initialWeights, dataset, notes }: Checked,
+  { job, initialWeights, dataset, notes }: CheckedRun,
   ownModel: boolean,
-  program: Pick<Program, 'openOwnEngine'>,
-  report: Report,
+  program: Pick<CliContext, 'openCoordinatorEngine'>,
+  report: Reporter,
 ): Promise<void> {
   for (const note of notes) report.warn(note);
-  if (normalizesBatches(job.topology) && job.microShard === 1) {
+  if (usesBatchNormalization(job.topology) && job.microShard === 1) {
     throw new Error(
       'The model has BatchNormalization, which learns nothing from micro-shards of one sample. Use a larger --micro-shard.',
     );
   }
-  if (!ownModel && String(dataset.sampleShape) === USUAL_SAMPLES) return;
-  const own = await program.openOwnEngine('wasm');
+  if (!ownModel && String(dataset.sampleShape) === DEFAULT_SAMPLE_SHAPE) return;
+  const own = await program.openCoordinatorEngine('wasm');
   try {
     await tryStep(own.engine, { job, initialWeights }, dataset);
   } finally {
@@ -54,9 +54,9 @@ export function warnOfShardStatistics(
     workers,
     host,
   }: { readonly command: 'train' | 'coordinator'; readonly workers: number; readonly host: string },
-  report: Report,
+  report: Reporter,
 ): void {
-  if (!normalizesBatches(topology)) return;
+  if (!usesBatchNormalization(topology)) return;
   if (microShard !== undefined) {
     report.warn(
       `The model has BatchNormalization: every micro-shard of ${microShard} samples is normalized by itself (per-shard ` +

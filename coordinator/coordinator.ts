@@ -1,29 +1,29 @@
 import { layoutOf } from '../shared/model/layout.ts';
-import type { Clock, StopSignal } from '../shared/clock.ts';
+import type { Clock, AbortSignalLike } from '../shared/clock.ts';
 import type { Job } from '../shared/model/job.ts';
 import type { EpochRecord } from '../shared/protocol/messages.ts';
 import type { Connection } from '../shared/transport.ts';
-import { Advisor } from './advice/advisor.ts';
+import { BottleneckReporter } from './advice/advisor.ts';
 import { Feed } from './feed/feed.ts';
 import { Notices } from './feed/notices.ts';
-import { Allowances } from './members/allowances.ts';
-import type { PoolConnection } from './members/greetings.ts';
-import { KnownAnswers } from './members/known-answers.ts';
-import { inShort, type CodecRule } from './members/link-codecs.ts';
-import { WorkerPool, type PoolOptions } from './members/worker-pool.ts';
-import { fewLines } from './report/few-lines.ts';
-import { plural, type Report } from './report/report.ts';
+import { RefusalRateLimiter } from './members/allowances.ts';
+import type { ConnectionHandler } from './members/greetings.ts';
+import { EngineFingerprints } from './members/known-answers.ts';
+import { codecLabel, type CodecRule } from './members/link-codecs.ts';
+import { workers, type PoolOptions } from './members/worker-pool.ts';
+import { throttleLog } from './report/few-lines.ts';
+import { pluralize, type Reporter } from './report/report.ts';
 import { Metrics } from './metrics/metrics.ts';
-import { BlockBudget } from './limits/block-budget.ts';
-import { descriptorLimit, placesFor } from './limits/descriptors.ts';
+import { BlockRateLimiter } from './limits/block-budget.ts';
+import { readDescriptorLimit, connectionLimitsFor } from './limits/descriptors.ts';
 import { TokenBucket } from './limits/token-bucket.ts';
 import { isLoopback, reachableHosts } from './server/reachable.ts';
-import { machineRoutes } from './server/routes.ts';
+import { healthAndMetricsRoutes } from './server/routes.ts';
 import { startServer, type ServerOptions } from './server/server.ts';
-import { Inspector } from './training/integrity/inspector.ts';
-import { Referee, type OpenOwnEngine } from './training/integrity/referee.ts';
+import { AnswerValidator } from './training/integrity/inspector.ts';
+import { ReferenceEngine, type OpenCoordinatorEngine } from './training/integrity/referee.ts';
 import { RoundRunner } from './training/round-runner.ts';
-import { tailCuts } from './training/tail.ts';
+import { bucketOffsets } from './training/tail.ts';
 
 export interface CoordinatorOptions {
   readonly job: Job;
@@ -34,36 +34,36 @@ export interface CoordinatorOptions {
   /** How gradients and weights travel to and from workers that know these codecs; float32 without it. */
   readonly codecs?: CodecRule | undefined;
   /** Whom weights and gradients are sent to in pieces; see PoolOptions. */
-  readonly tailsFor?: PoolOptions['tailsFor'];
+  readonly usesBuckets?: PoolOptions['usesBuckets'];
   /** Whose codecs are chosen, where that is the rule; see PoolOptions. */
-  readonly recodesFor?: PoolOptions['recodesFor'];
+  readonly switchesCodecs?: PoolOptions['switchesCodecs'];
   /** The part of the shards that are recomputed here before they count, besides those that are by default. */
   readonly audit?: number | undefined;
   /** Opens what answers are recomputed with; every worker is trusted without. */
-  readonly openOwnEngine?: OpenOwnEngine | undefined;
+  readonly openCoordinatorEngine?: OpenCoordinatorEngine | undefined;
   /** Epochs that were done before, of a run that is gone on with. */
   readonly history?: readonly EpochRecord[] | undefined;
   /** What engines of an exact run that is gone on with must answer; see KnownAnswers. */
-  readonly knownAnswer?: string | null | undefined;
+  readonly engineFingerprint?: string | null | undefined;
   readonly pageDir: string;
   /** What https and wss are served with; without it, http and ws. */
   readonly tls?: ServerOptions['tls'];
   readonly clock: Clock;
-  readonly report: Report;
-  readonly signal: StopSignal;
+  readonly report: Reporter;
+  readonly signal: AbortSignalLike;
 }
 
 /** A server that workers can join, and the rounds that they compute. */
 export interface Coordinator {
-  readonly pool: WorkerPool;
-  readonly rounds: RoundRunner;
+  readonly pool: workers;
+  readonly stepRunner: RoundRunner;
   /** Tells observers how the run goes. */
   readonly feed: Feed;
   readonly metrics: Metrics;
   /** Of an exact run; null otherwise. */
-  readonly knownAnswers: KnownAnswers | null;
+  readonly engineFingerprints: EngineFingerprints | null;
   /** Says what limits the steps of a run that it hears of. */
-  readonly advisor: Advisor;
+  readonly bottleneckReporter: BottleneckReporter;
   readonly port: number;
   /** ws:// or wss:// addresses, the nearest first. */
   readonly urls: readonly string[];
@@ -74,40 +74,40 @@ export interface Coordinator {
 }
 
 /** Room for a frame's header beside the gradient. */
-const HEADER_BYTES = 64 << 10;
+const MAX_HEADER_BYTES = 64 << 10;
 /** Lines of workers that come and go: of as many as there are places, and one a second. */
-const COMINGS = { burst: 2_000, perSecond: 1 };
+const JOIN_LOG_LIMIT = { burst: 2_000, perSecond: 1 };
 /** Requests for /metrics, each of which takes about a millisecond. */
-const METRICS = { ofBlock: { burst: 60, perSecond: 5 }, inAll: { burst: 120, perSecond: 20 } };
+const METRICS_LIMITS = { perBlock: { burst: 60, perSecond: 5 }, total: { burst: 120, perSecond: 20 } };
 
 /** Opens the port and lets workers in; nothing is computed until a round is asked for. */
 export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
   const { job, host, report, clock, signal, token, codecs, pageDir } = options;
-  const places = placesFor(descriptorLimit());
+  const places = connectionLimitsFor(readDescriptorLimit());
   const maxWorkers = Math.min(options.maxWorkers, places.workers);
   const layout = layoutOf(job.layout);
-  const maxFrameBytes = layout.length * 4 + HEADER_BYTES;
+  const maxFrameBytes = layout.length * 4 + MAX_HEADER_BYTES;
   const exact = job.microShard !== undefined;
-  const cuts = exact ? [] : tailCuts(layout);
-  const knownAnswers = exact ? new KnownAnswers(options.knownAnswer) : null;
+  const cuts = exact ? [] : bucketOffsets(layout);
+  const engineFingerprints = exact ? new EngineFingerprints(options.engineFingerprint) : null;
   const rules = { token, maxWorkers, codecs };
-  const allowances = new Allowances(clock);
-  const pool: WorkerPool = new WorkerPool({
+  const allowances = new RefusalRateLimiter(clock);
+  const pool: workers = new workers({
     job,
     clock,
     maxFrameBytes,
-    tailCuts: cuts,
-    knownAnswers,
+    bucketOffsets: cuts,
+    engineFingerprints,
     rules,
-    ...(options.tailsFor === undefined ? {} : { tailsFor: options.tailsFor }),
-    ...(options.recodesFor === undefined ? {} : { recodesFor: options.recodesFor }),
-    watch: (connection) => feed.watch(connection),
+    ...(options.usesBuckets === undefined ? {} : { usesBuckets: options.usesBuckets }),
+    ...(options.switchesCodecs === undefined ? {} : { switchesCodecs: options.switchesCodecs }),
+    acceptObserver: (connection) => feed.watch(connection),
   });
-  const advisor = new Advisor({
+  const bottleneckReporter = new BottleneckReporter({
     job,
     pool,
     clock,
-    say: (sentence) => report.info(sentence, { event: 'advice' }),
+    onAdvice: (sentence) => report.info(sentence, { event: 'advice' }),
   });
   const notices = new Notices(pool);
   /** Known when the port is open. */
@@ -117,31 +117,31 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     clock,
     pool,
     epochs: options.history,
-    advice: () => advisor.advice,
+    advice: () => bottleneckReporter.advice,
     notices: () => notices.all,
     addresses: () => outside,
     maxObservers: places.observers,
   });
-  const metrics = new Metrics({ pool, observers: () => feed.observers, clock });
-  const { audit = 0, openOwnEngine } = options;
-  const inspector =
-    openOwnEngine === undefined
+  const metrics = new Metrics({ pool, observerCount: () => feed.observerCount, clock });
+  const { audit = 0, openCoordinatorEngine } = options;
+  const validator =
+    openCoordinatorEngine === undefined
       ? null
-      : new Inspector({
+      : new AnswerValidator({
           pool,
           job,
           clock,
           report,
-          referee: new Referee(job, openOwnEngine),
+          referenceEngine: new ReferenceEngine(job, openCoordinatorEngine),
           audit,
           random: Math.random,
         });
-  const rounds = new RoundRunner({
-    inspector,
+  const stepRunner = new RoundRunner({
+    validator,
     pool,
     job,
     clock,
-    tailCuts: cuts,
+    bucketOffsets: cuts,
     signal,
     onWaiting: (waiting) =>
       waiting
@@ -150,33 +150,33 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
           })
         : report.info('A worker is back: the run goes on.', { event: 'goingOn' }),
   });
-  const connect = (connection: Connection): PoolConnection => pool.connect(connection);
-  const routes = machineRoutes({
+  const connect = (connection: Connection): ConnectionHandler => pool.connect(connection);
+  const routes = healthAndMetricsRoutes({
     rules,
     allowances,
-    names: { host, anyName: token !== undefined || options.tls !== undefined },
-    budget: new BlockBudget(clock, METRICS),
-    workers: () => pool.members.size,
+    hostRule: { host, allowsAnyHost: token !== undefined || options.tls !== undefined },
+    budget: new BlockRateLimiter(clock, METRICS_LIMITS),
+    workerCount: () => pool.members.size,
     metrics: () => metrics.text(),
   });
-  const refusals = fewLines(
+  const refusals = throttleLog(
     (line) => report.warn(line, { event: 'refused' }),
     (count) => `... and ${count} more were not let in.`,
     clock,
   );
-  const troubles = fewLines(
+  const troubles = throttleLog(
     (line) => report.warn(line, { event: 'connectionTrouble' }),
     (count) => `... and ${count} more of that kind.`,
     clock,
   );
   // A client that comes and goes all the time must not fill a log with it.
-  const listed = new TokenBucket(COMINGS, clock.now());
-  const unlisted = fewLines(
+  const listed = new TokenBucket(JOIN_LOG_LIMIT, clock.now());
+  const unlisted = throttleLog(
     () => report.info('Workers come and go too often to list them all.', { event: 'manyComings' }),
     () => '',
     clock,
   );
-  const list = (...entry: Parameters<Report['info']>): void => {
+  const list = (...entry: Parameters<Reporter['info']>): void => {
     if (listed.spend(clock.now())) report.info(...entry);
     else unlisted.write(entry[0]);
   };
@@ -193,19 +193,19 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     clock,
     maxConnections: places.connections,
     onRefused: (sentence) => refusals.write(sentence),
-    onTrouble: (sentence) => troubles.write(sentence),
+    onConnectionError: (sentence) => troubles.write(sentence),
   }).catch(async (error: unknown) => {
     pool.close('The coordinator could not start.');
     feed.close('The coordinator could not start.');
-    await inspector?.close();
+    await validator?.close();
     throw error;
   });
   let isEnding = false;
   pool.listen({
     joined: ({ name, engine, ...member }) => {
-      const threads = plural(engine.threads, 'thread');
-      const codecs = inShort(member);
-      const link = codecs === inShort({ codec: 'float32', updateCodec: null }) ? '' : `, ${codecs}`;
+      const threads = pluralize(engine.threads, 'thread');
+      const codecs = codecLabel(member);
+      const link = codecs === codecLabel({ codec: 'float32', updateCodec: null }) ? '' : `, ${codecs}`;
       list(`+ ${name} joined: ${engine.backend} on ${engine.device}, ${threads}${link}`, {
         event: 'joined',
         worker: name,
@@ -218,9 +218,9 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       if (!isEnding) list(`- ${name} left: ${reason}`, { event: 'left', worker: name, reason });
     },
     refused: (reason) => refusals.write(`A worker was not let in: ${reason}`),
-    recoded: ({ name, ...member }, reason) =>
-      report.info(`${name}: ${reason}`, { event: 'recoded', worker: name, codecs: inShort(member) }),
-    reserved: ({ name }, reason) =>
+    codecChanged: ({ name, ...member }, reason) =>
+      report.info(`${name}: ${reason}`, { event: 'recoded', worker: name, codecs: codecLabel(member) }),
+    standbyChanged: ({ name }, reason) =>
       report.info(reason === null ? `${name} is active again.` : `${name} is on standby: ${reason}`, {
         event: reason === null ? 'unreserved' : 'reserved',
         worker: name,
@@ -242,11 +242,11 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   };
   return {
     pool,
-    rounds,
+    stepRunner,
     feed,
     metrics,
-    knownAnswers,
-    advisor,
+    engineFingerprints,
+    bottleneckReporter,
     port: server.port,
     urls: hosts.map((name) => `${scheme}://${name}:${server.port}`),
     finish,
@@ -258,7 +258,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       troubles.close();
       unlisted.close();
       await server.close();
-      await inspector?.close();
+      await validator?.close();
     },
   };
 }

@@ -1,17 +1,17 @@
-import { clockOf } from '../shared/clock.ts';
+import { systemClock } from '../shared/clock.ts';
 import type { Step } from '../shared/protocol/messages.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import type { Dataset } from '../shared/data/dataset.ts';
 import type { Job } from '../shared/model/job.ts';
-import { transposeAdvice } from './data/misleading.ts';
+import { describeTransposition } from './data/misleading.ts';
 import { openDataset } from './data/open-dataset.ts';
-import { INTERRUPTED, interruptible } from './interrupt.ts';
-import { EVALUATING, fixed } from './report/report.ts';
-import { localWorkers, type Program } from './program.ts';
-import { createReport } from './report/create.ts';
+import { EXIT_INTERRUPTED, handleInterrupts } from './interrupt.ts';
+import { EVALUATING, formatMetric } from './report/report.ts';
+import { resolveWorkerCount, type CliContext } from './program.ts';
+import { createReporter } from './report/create.ts';
 import { loadModel } from './storage/model-folder.ts';
 import { Interrupted } from './training/errors.ts';
-import { withWorkers } from './with-workers.ts';
+import { withCoordinator } from './with-workers.ts';
 
 export interface EvaluateFlags {
   readonly data?: string;
@@ -24,19 +24,19 @@ export interface EvaluateFlags {
  * Loss and accuracy of a saved model, computed by local workers as a run's validation is.
  * @returns the exit code
  */
-export async function runEvaluate(modelDir: string, flags: EvaluateFlags, program: Program): Promise<number> {
-  const clock = clockOf(globalThis);
-  const report = createReport(process.stdout, clock, 'text');
-  const interrupt = interruptible(report, 'Stopping.');
+export async function runEvaluate(modelDir: string, flags: EvaluateFlags, program: CliContext): Promise<number> {
+  const clock = systemClock(globalThis);
+  const report = createReporter(process.stdout, clock, 'text');
+  const interrupt = handleInterrupts(report, 'Stopping.');
   const { signal } = interrupt;
   try {
     const { job, weights } = await loadModel(modelDir);
     const dataset = await openDataset({ ...flags, seed: job.seed }, report, signal);
     report.info(`${dataset.description.replace(/\.$/, '')}: ${dataset.test.count} test samples`);
-    for (const line of transposeAdvice(dataset)) report.warn(line);
+    for (const line of describeTransposition(dataset)) report.warn(line);
     checkFits(job, dataset);
     const local = {
-      workers: await localWorkers(flags, program, { note: (line) => report.info(line), signal }),
+      workers: await resolveWorkerCount(flags, program, { note: (line) => report.info(line), signal }),
       host: '127.0.0.1',
       port: 0,
       job,
@@ -47,19 +47,19 @@ export async function runEvaluate(modelDir: string, flags: EvaluateFlags, progra
       onOpen: () => undefined,
       trustsWorkers: true,
     };
-    const score = await withWorkers({ ...flags, ...local }, ({ rounds }) =>
+    const score = await withCoordinator({ ...flags, ...local }, ({ stepRunner }) =>
       unlessStopped(
-        rounds.evaluate({ step: 0 as Step, weights, split: dataset.test }, (done, total) =>
+        stepRunner.evaluate({ step: 0 as Step, weights, split: dataset.test }, (done, total) =>
           report.progress(EVALUATING, done, total),
         ),
         signal,
       ),
     );
-    report.info(`Test loss: ${fixed(score.lossSum / dataset.test.count)}`);
-    report.info(`Test accuracy: ${fixed(score.correct / dataset.test.count)}`);
+    report.info(`Test loss: ${formatMetric(score.lossSum / dataset.test.count)}`);
+    report.info(`Test accuracy: ${formatMetric(score.correct / dataset.test.count)}`);
     return 0;
   } catch (error) {
-    if (error instanceof Interrupted || signal.aborted) return INTERRUPTED;
+    if (error instanceof Interrupted || signal.aborted) return EXIT_INTERRUPTED;
     throw error;
   } finally {
     report.close();

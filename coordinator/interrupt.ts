@@ -1,7 +1,7 @@
-import type { Report } from './report/report.ts';
+import type { Reporter } from './report/report.ts';
 
 /** What a run's exit code is when a person stopped it. */
-export const INTERRUPTED = 130;
+export const EXIT_INTERRUPTED = 130;
 
 export interface Interrupt {
   readonly signal: AbortSignal;
@@ -9,7 +9,7 @@ export interface Interrupt {
 }
 
 /** Resolves at Ctrl-C, SIGTERM or the end of the terminal. */
-export function interrupted(): Promise<void> {
+export function waitForInterrupt(): Promise<void> {
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   return new Promise((resolve) => {
     const onSignal = (): void => {
@@ -24,15 +24,15 @@ export function interrupted(): Promise<void> {
  * Ctrl-C (or SIGTERM, or the end of the terminal) once: the signal is aborted and the command ends in order. Twice: the process ends at once.
  * @param sentence what the person is told after the first one
  */
-export function interruptible(
-  report: Report,
+export function handleInterrupts(
+  report: Reporter,
   sentence = 'Stopping; what has been trained is saved.',
 ): Interrupt {
   const controller = new AbortController();
   const onSignal = (): void => {
     if (controller.signal.aborted) {
       report.close();
-      process.exit(INTERRUPTED);
+      process.exit(EXIT_INTERRUPTED);
     }
     controller.abort();
     report.warn(`${sentence} Ctrl-C again stops at once.`);

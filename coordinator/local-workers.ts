@@ -20,14 +20,14 @@ export interface LocalWorkersOptions {
 
 export interface LocalWorkers {
   /** Settles with the last thing they said when they have ended without being asked to. */
-  readonly gone: Promise<string>;
+  readonly exited: Promise<string>;
   stop(): Promise<void>;
 }
 
 const STOP_GRACE_MS = 5_000;
 
 /** Notes that TensorFlow 2.21 writes although TF_CPP_MIN_LOG_LEVEL forbids them. */
-const CHATTER =
+const TENSORFLOW_LOG_NOISE =
   /^(I\d{4} [\d:.]+ +\d+ [\w.]+:\d+\] |WARNING: All log messages before absl::InitializeLog\(\))/;
 
 /** Workers on this machine, in processes of their own, which connect as a stranger's would. */
@@ -76,7 +76,7 @@ export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
   );
   child.stdin.on('error', () => undefined);
   let lastLine = 'no output';
-  const chatter = process.env.TF_CPP_MIN_LOG_LEVEL === undefined ? CHATTER : null;
+  const chatter = process.env.TF_CPP_MIN_LOG_LEVEL === undefined ? TENSORFLOW_LOG_NOISE : null;
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {
       if (chatter?.test(line) === true) return;
@@ -94,7 +94,7 @@ export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
   });
 
   return {
-    gone: new Promise((resolve) => {
+    exited: new Promise((resolve) => {
       void ended.then(() => {
         if (!stopping) resolve(lastLine);
       });

@@ -14,7 +14,7 @@ export class LayerError extends Error {
  * Runs something that applies layers, and says in which of them it failed. tfjs-layers gives no other way to know it.
  * @throws LayerError for an error within a layer; other errors as they are
  */
-export async function namingLayers<T>(tf: typeof tfjs, run: () => Promise<T>): Promise<T> {
+export async function withLayerNames<T>(tf: typeof tfjs, run: () => Promise<T>): Promise<T> {
   const { prototype } = tf.layers.Layer;
   const apply = Reflect.get(prototype, 'apply');
   prototype.apply = function applyNamed(this: tfjs.layers.Layer, ...args: Parameters<typeof apply>) {
@@ -35,7 +35,7 @@ export async function namingLayers<T>(tf: typeof tfjs, run: () => Promise<T>): P
 }
 
 /** Meanings of tfjs' messages, by the words that are always in them. */
-const MEANINGS: readonly (readonly [RegExp, (found: RegExpExecArray) => string])[] = [
+const EXPLANATIONS: readonly (readonly [RegExp, (found: RegExpExecArray) => string])[] = [
   [
     /expected (?:min_)?ndim=(\d+), found ndim=(\d+)/,
     ([, wanted, found]) =>
@@ -67,7 +67,7 @@ const MEANINGS: readonly (readonly [RegExp, (found: RegExpExecArray) => string])
 ];
 
 /** Errors of gradcast's own layers name the layer and its class; those of tfjs do not. */
-const OUR_SENTENCE = /^Layer \S+ (?:\(\w+\) |is called with ).*\.$/s;
+const OWN_ERROR_MESSAGE = /^Layer \S+ (?:\(\w+\) |is called with ).*\.$/s;
 
 /**
  * One sentence on an error of tfjs, which speaks of its own insides.
@@ -77,9 +77,9 @@ export function explainModelError(error: unknown, doing: string): Error {
   const message = error instanceof Error ? error.message : String(error);
   // One of ours is a sentence already.
   const cause = error instanceof LayerError ? error.cause : error;
-  if (cause instanceof Error && OUR_SENTENCE.test(cause.message)) return cause;
+  if (cause instanceof Error && OWN_ERROR_MESSAGE.test(cause.message)) return cause;
   const layer = error instanceof LayerError ? `Layer ${error.layer}` : null;
-  for (const [pattern, meaning] of MEANINGS) {
+  for (const [pattern, meaning] of EXPLANATIONS) {
     const found = pattern.exec(message);
     if (found === null) continue;
     const subject = layer ?? 'The model has a layer that';

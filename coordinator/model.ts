@@ -4,13 +4,13 @@ import { buildModel, type BuiltModel } from '../shared/engine/model.ts';
 import { defaultTopology } from '../shared/model/default-topology.ts';
 import { expandTopology } from '../shared/model/expand-topology.ts';
 import { fitInput, takesBytes } from '../shared/model/fit-input.ts';
-import { forInitialWeights } from '../shared/model/initializers.ts';
+import { withTfjsInitializers } from '../shared/model/initializers.ts';
 import type { Job, Topology } from '../shared/model/job.ts';
-import { softmaxLast } from '../shared/model/softmax-last.ts';
+import { moveSoftmaxLast } from '../shared/model/softmax-last.ts';
 import { withKeyedDropout, withLogits, withSeededInitializers } from '../shared/model/topology.ts';
 import { registerOrthogonal } from './orthogonal.ts';
 import { fillWeights, type NamedWeights } from './storage/weights-file.ts';
-import { explainModelError, namingLayers } from './model-errors.ts';
+import { explainModelError, withLayerNames } from './model-errors.ts';
 
 export interface JobSettings {
   readonly batchSize: number;
@@ -36,20 +36,20 @@ export interface PreparedJob {
 }
 
 /** Keras 1.2's defaults for Adadelta. */
-const ADADELTA = { name: 'adadelta', learningRate: 1, rho: 0.95, epsilon: 1e-8 } as const;
+const ADADELTA_DEFAULTS = { name: 'adadelta', learningRate: 1, rho: 0.95, epsilon: 1e-8 } as const;
 
 /** The batch that Adadelta's defaults were tried with, and up to how many times it the rule below was. */
-const USUAL_BATCH = 128;
-const MOST_TIMES = 8;
+const REFERENCE_BATCH_SIZE = 128;
+const MAX_BATCH_FACTOR = 8;
 
 /**
  * Adadelta for a batch: with one k times as large there are k times fewer steps, so each is k times as long, and averages
  * forget as much in one step as they did in k; see docs/decisions/larger-batches.md.
  * @param batchSize samples of a step, no more than there are
  */
-export function optimizerFor(batchSize: number): Job['optimizer'] {
-  const times = Math.min(MOST_TIMES, Math.max(1, batchSize / USUAL_BATCH));
-  return { ...ADADELTA, learningRate: ADADELTA.learningRate * times, rho: ADADELTA.rho ** times };
+export function scaleOptimizer(batchSize: number): Job['optimizer'] {
+  const times = Math.min(MAX_BATCH_FACTOR, Math.max(1, batchSize / REFERENCE_BATCH_SIZE));
+  return { ...ADADELTA_DEFAULTS, learningRate: ADADELTA_DEFAULTS.learningRate * times, rho: ADADELTA_DEFAULTS.rho ** times };
 }
 
 /**
@@ -58,7 +58,7 @@ export function optimizerFor(batchSize: number): Job['optimizer'] {
  */
 export async function prepareJob(dataset: Dataset, settings: JobSettings): Promise<PreparedJob> {
   const { batchSize, epochs, seed, microShard } = settings;
-  const { topology: read, outputs } = softmaxLast(readModel(dataset, settings.topology));
+  const { topology: read, outputs } = moveSoftmaxLast(readModel(dataset, settings.topology));
   // Workers rewrite the topology so; what they could not do is said here, before anybody joins.
   withLogits(withKeyedDropout(read));
 
@@ -66,7 +66,7 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
   tf.enableProdMode();
   await tf.setBackend('cpu');
   const topology = withSeededInitializers(read, seed);
-  const built = await build(topology);
+  const built = await buildInitialModel(topology);
   try {
     const classes = checkOutput(built.model, dataset, outputs);
     checkTensors(built.entries, built.names);
@@ -75,7 +75,7 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
       topology,
       layout: built.entries,
       loss: 'categoricalCrossentropy',
-      optimizer: optimizerFor(Math.min(batchSize, dataset.train.count)),
+      optimizer: scaleOptimizer(Math.min(batchSize, dataset.train.count)),
       batchSize,
       epochs,
       seed,
@@ -99,17 +99,17 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
         entries.map(({ shape }) => shape),
         weights,
       );
-    return { job, initialWeights, weightNames: names, notes: notesOf(dataset, job, weights !== undefined) };
+    return { job, initialWeights, weightNames: names, notes: collectNotes(dataset, job, weights !== undefined) };
   } finally {
     built.dispose();
   }
 }
 
 /** Builds a model with its initial weights. @throws Error with a sentence that names the layer */
-async function build(topology: Topology): Promise<BuiltModel> {
+async function buildInitialModel(topology: Topology): Promise<BuiltModel> {
   registerOrthogonal(tf);
   try {
-    return await namingLayers(tf, () => buildModel(tf, forInitialWeights(topology)));
+    return await withLayerNames(tf, () => buildModel(tf, withTfjsInitializers(topology)));
   } catch (error) {
     throw explainModelError(error, 'built');
   }
@@ -171,7 +171,7 @@ function checkTensors(entries: Job['layout'], names: readonly string[]): void {
     throw new Error(`Two tensors of the model are named ${twice}. Rename the layers they belong to.`);
 }
 
-function notesOf({ classes, name }: Dataset, { data, topology }: Job, trained: boolean): string[] {
+function collectNotes({ classes, name }: Dataset, { data, topology }: Job, trained: boolean): string[] {
   const notes: string[] = [];
   if (trained) notes.push('Training starts from the weights of the model file.');
   if (data.classes > classes) {

@@ -1,8 +1,8 @@
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
-import type { OpenOwnEngine } from './training/integrity/referee.ts';
+import type { OpenCoordinatorEngine } from './training/integrity/referee.ts';
 import type { Connect } from '../shared/transport.ts';
 
-export interface WorkersHereOptions {
+export interface WorkerCountOptions {
   readonly note: (line: string) => void;
   readonly signal: AbortSignal;
   /** Of each worker, if that is given. */
@@ -10,13 +10,13 @@ export interface WorkersHereOptions {
 }
 
 /** What the commands need to know of the program around them. */
-export interface Program {
+export interface CliContext {
   /** Runs gradcast itself: the program and its first arguments. */
   readonly command: readonly [string, ...string[]];
   /** The same, as a person types it. */
-  readonly typed: string;
+  readonly commandLine: string;
   /** A picture of a digit, as a person here would name its file; missing in a package. */
-  readonly picture?: string | undefined;
+  readonly samplePicture?: string | undefined;
   /** Folder of the built page. */
   readonly pageDir: string;
   readonly version: string;
@@ -24,23 +24,23 @@ export interface Program {
    * How many local workers make the most of this machine; may measure for some seconds, and says so. What it says counts
    * for nothing once the signal is aborted.
    */
-  readonly workersHere: (engine: EngineChoice, options: WorkersHereOptions) => Promise<number>;
+  readonly chooseWorkerCount: (engine: EngineChoice, options: WorkerCountOptions) => Promise<number>;
   /**
    * Installs the engine that was asked for by name, if it is missing; may take minutes, and prints its progress.
    * @throws Error with a sentence if this machine cannot have it
    */
   readonly prepareEngine: (engine: EngineChoice, signal: AbortSignal) => Promise<void>;
   /** Opens an engine in a thread of this process, for the coordinator's own computations. @throws Error with a sentence */
-  readonly openOwnEngine: OpenOwnEngine;
+  readonly openCoordinatorEngine: OpenCoordinatorEngine;
   /** Connects as a worker does; with a fingerprint, only to whoever has that certificate. */
-  readonly connectorFor: (fingerprint: string | undefined) => Promise<Connect>;
+  readonly createConnector: (fingerprint: string | undefined) => Promise<Connect>;
 }
 
 /** How many local workers were asked for, or are best. */
-export function localWorkers(
+export function resolveWorkerCount(
   { workers, engine }: { readonly workers: number | 'auto'; readonly engine: EngineChoice },
-  program: Program,
-  options: WorkersHereOptions,
+  program: CliContext,
+  options: WorkerCountOptions,
 ): number | Promise<number> {
-  return workers === 'auto' ? program.workersHere(engine, options) : workers;
+  return workers === 'auto' ? program.chooseWorkerCount(engine, options) : workers;
 }

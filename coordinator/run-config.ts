@@ -1,12 +1,12 @@
-import type { Begun } from './begin.ts';
-import type { Program } from './program.ts';
+import type { PreparedRun } from './begin.ts';
+import type { CliContext } from './program.ts';
 import type { TrainFlags } from './train-command.ts';
 
 /** The contents of config.json: everything that the run can be repeated with, but no secret. */
-export function configOf(
+export function createRunConfig(
   flags: TrainFlags,
-  { job, dataset, checkpointEvery }: Pick<Begun, 'job' | 'dataset' | 'checkpointEvery'>,
-  { version }: Pick<Program, 'version'>,
+  { job, dataset, checkpointEvery }: Pick<PreparedRun, 'job' | 'dataset' | 'checkpointEvery'>,
+  { version }: Pick<CliContext, 'version'>,
 ): object {
   const { token, ...rest } = flags;
   return {

@@ -1,24 +1,24 @@
 import type { Dataset } from '../shared/data/dataset.ts';
 import type { Job } from '../shared/model/job.ts';
 import type { EpochRecord, Step } from '../shared/protocol/messages.ts';
-import { EVALUATING, type Report } from './report/report.ts';
+import { EVALUATING, type Reporter } from './report/report.ts';
 import { Interrupted } from './training/errors.ts';
 import type { RoundRunner } from './training/round-runner.ts';
 import { stepsPerEpoch } from './training/sampler.ts';
-import type { Trained } from './training/train.ts';
+import type { TrainingResult } from './training/train.ts';
 
 /** Loss and accuracy of certain weights on the test data. */
-export type Measured = Pick<EpochRecord, 'val_loss' | 'val_accuracy'>;
+export type TestScores = Pick<EpochRecord, 'val_loss' | 'val_accuracy'>;
 
-export interface Stopped {
-  readonly trained: Trained;
+export interface StoppedRun {
+  readonly trained: TrainingResult;
   readonly job: Pick<Job, 'batchSize'>;
   readonly dataset: Pick<Dataset, 'train' | 'test'>;
   readonly weights: Float32Array;
-  readonly rounds: Pick<RoundRunner, 'evaluate'>;
-  readonly report: Pick<Report, 'progress' | 'warn'>;
+  readonly stepRunner: Pick<RoundRunner, 'evaluate'>;
+  readonly report: Pick<Reporter, 'progress' | 'warn'>;
   /** Writes the model with what is known of it. */
-  readonly save: (measured: Measured | null) => Promise<void>;
+  readonly save: (measured: TestScores | null) => Promise<void>;
 }
 
 /**
@@ -26,8 +26,8 @@ export interface Stopped {
  * weights are measured, after they are safe on disk.
  * @returns figures of the saved weights; null if no worker was left to measure them
  */
-export async function saveStopped(stopped: Stopped): Promise<Measured | null> {
-  const { trained, job, dataset, weights, rounds, report, save } = stopped;
+export async function saveStoppedRun(stopped: StoppedRun): Promise<TestScores | null> {
+  const { trained, job, dataset, weights, stepRunner, report, save } = stopped;
   const { epochs, steps, last } = trained;
   if (last !== null && steps === epochs * stepsPerEpoch(dataset.train.count, job.batchSize)) {
     await save(last);
@@ -36,7 +36,7 @@ export async function saveStopped(stopped: Stopped): Promise<Measured | null> {
   await save(null);
   try {
     const { count } = dataset.test;
-    const { lossSum, correct } = await rounds.evaluate(
+    const { lossSum, correct } = await stepRunner.evaluate(
       { step: steps as Step, weights, split: dataset.test },
       (done, total) => report.progress(EVALUATING, done, total),
     );

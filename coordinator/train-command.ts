@@ -1,31 +1,31 @@
-import { clockOf } from '../shared/clock.ts';
+import { systemClock } from '../shared/clock.ts';
 import type { LogFormat } from '../shared/json-log.ts';
 import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
-import { beginRun, RunFinishedError, type BeginFlags, type Begun } from './begin.ts';
+import { prepareRun, RunFinishedError, type PrepareRunFlags, type PreparedRun } from './begin.ts';
 import { checkModel, warnOfShardStatistics } from './check-model.ts';
 import { userCacheDir } from './data/dataset.ts';
 import { growHeap } from './heap.ts';
-import { INTERRUPTED, interrupted, interruptible } from './interrupt.ts';
-import { codecRule } from './members/link-codecs.ts';
-import { localWorkers, type Program } from './program.ts';
-import { createReport } from './report/create.ts';
-import { sayData } from './report/say-data.ts';
-import { configOf } from './run-config.ts';
-import { sayAddresses } from './report/say-addresses.ts';
-import { sayEnd, sayGoOn } from './report/say-end.ts';
-import { sayServing } from './report/say-serving.ts';
-import { both } from './report/report.ts';
+import { EXIT_INTERRUPTED, waitForInterrupt, handleInterrupts } from './interrupt.ts';
+import { parseCodecRule } from './members/link-codecs.ts';
+import { resolveWorkerCount, type CliContext } from './program.ts';
+import { createReporter } from './report/create.ts';
+import { printDataset } from './report/say-data.ts';
+import { createRunConfig } from './run-config.ts';
+import { printAddresses } from './report/say-addresses.ts';
+import { printSummary, printResumeHint } from './report/say-end.ts';
+import { printServingUrl } from './report/say-serving.ts';
+import { combineListeners } from './report/report.ts';
 import { certificateFor } from './server/certificate.ts';
 import { saveModel } from './storage/model-folder.ts';
 import { CheckpointWriter } from './storage/checkpoint-writer.ts';
 import { EpochSaver } from './storage/epoch-saver.ts';
-import { keepLastCheckpoint } from './storage/keep-last-checkpoint.ts';
+import { removeEarlierCheckpoints } from './storage/keep-last-checkpoint.ts';
 import type { RunFolder } from './storage/run-folder.ts';
-import { saveStopped, type Measured } from './save-stopped.ts';
+import { saveStoppedRun, type TestScores } from './save-stopped.ts';
 import { train } from './training/train.ts';
-import { withWorkers } from './with-workers.ts';
+import { withCoordinator } from './with-workers.ts';
 
-export interface TrainFlags extends BeginFlags {
+export interface TrainFlags extends PrepareRunFlags {
   /** Which it was given to. */
   readonly command: 'train' | 'coordinator';
   readonly host: string;
@@ -48,7 +48,7 @@ export interface TrainFlags extends BeginFlags {
 }
 
 /** What a run writes to. */
-interface Opened {
+interface RunOutput {
   readonly folder: RunFolder;
   readonly checkpoints: CheckpointWriter;
 }
@@ -57,42 +57,42 @@ interface Opened {
  * A whole run: data, model, workers, training, and what is left on disk.
  * @returns the exit code
  */
-export async function runTrain(flags: TrainFlags, program: Program): Promise<number> {
+export async function runTrain(flags: TrainFlags, program: CliContext): Promise<number> {
   growHeap();
-  const clock = clockOf(globalThis);
-  const report = createReport(process.stdout, clock, flags.log);
-  const interrupt = interruptible(report);
+  const clock = systemClock(globalThis);
+  const report = createReporter(process.stdout, clock, flags.log);
+  const interrupt = handleInterrupts(report);
   // Read anew each time: it changes while others are awaited.
   const stopping = (): boolean => interrupt.signal.aborted;
-  const made = { begun: null as Begun | null, opened: null as Opened | null, served: false };
+  const made = { begun: null as PreparedRun | null, opened: null as RunOutput | null, served: false };
   try {
     checkExact(flags);
     const tls = await certificateFor(flags, userCacheDir(), new Date());
-    const begun = await beginRun(flags, report, interrupt.signal);
+    const begun = await prepareRun(flags, report, interrupt.signal);
     made.begun = begun;
-    const { dataset, job, weights, optimizer, start, history, knownAnswer } = begun;
+    const { dataset, job, weights, optimizer, resumeFrom, history, engineFingerprint } = begun;
     if (job.microShard !== undefined) checkExact({ ...flags, exact: true });
-    sayData(dataset, report);
+    printDataset(dataset, report);
     await checkModel(begun, flags.model !== undefined, program, report);
     if (flags.workers !== 0) {
       report.close();
       await program.prepareEngine(flags.engine, interrupt.signal);
-      if (stopping()) return INTERRUPTED;
+      if (stopping()) return EXIT_INTERRUPTED;
     }
     const threads = job.microShard === undefined ? undefined : 1;
     const note = (line: string): void => report.info(line);
-    const workers = await localWorkers(flags, program, { note, signal: interrupt.signal, threads });
-    if (stopping()) return INTERRUPTED;
+    const workers = await resolveWorkerCount(flags, program, { note, signal: interrupt.signal, threads });
+    if (stopping()) return EXIT_INTERRUPTED;
     warnOfShardStatistics(job, { ...flags, workers }, report);
-    const { trained, measured, folder, checkpointed } = await withWorkers(
+    const { trained, measured, folder, checkpointed } = await withCoordinator(
       {
         ...flags,
         workers,
         // What --exact adds up may not be rounded on the way.
-        codecs: codecRule(job.microShard === undefined ? flags.codec : 'float32'),
+        codecs: parseCodecRule(job.microShard === undefined ? flags.codec : 'float32'),
         job,
         history,
-        knownAnswer,
+        engineFingerprint,
         tls,
         program,
         clock,
@@ -107,23 +107,23 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
             job,
             dataDigest: begun.dataDigest,
             vectors: { weights, ...optimizer.state },
-            knownAnswer: () => coordinator.knownAnswers?.expected ?? null,
+            engineFingerprint: () => coordinator.engineFingerprints?.expected ?? null,
             clock,
             write: { beforeReplace: () => folder.lock.check() },
             warn: (line) => report.warn(line),
           });
           made.opened = { folder, checkpoints };
-          if (start === undefined) {
-            await folder.writeConfig(configOf({ ...flags, workers }, begun, program));
-            await checkpoints.begin();
+          if (resumeFrom === undefined) {
+            await folder.writeConfig(createRunConfig({ ...flags, workers }, begun, program));
+            await checkpoints.writeInitial();
           }
           const seen = process.stdout.isTTY && flags.log === 'text';
-          sayAddresses(coordinator.urls, { ...flags, tls }, program, report, seen);
+          printAddresses(coordinator.urls, { ...flags, tls }, program, report, seen);
         },
       },
-      async ({ rounds, pool, feed, metrics, advisor }) => {
-        const { folder, checkpoints } = made.opened as Opened;
-        const save = (epochs: number, measured: Measured | null): Promise<void> =>
+      async ({ stepRunner, pool, feed, metrics, bottleneckReporter }) => {
+        const { folder, checkpoints } = made.opened as RunOutput;
+        const save = (epochs: number, measured: TestScores | null): Promise<void> =>
           saveWeights(folder, begun, program, epochs, measured);
         const epochs = new EpochSaver({
           folder,
@@ -135,56 +135,56 @@ export async function runTrain(flags: TrainFlags, program: Program): Promise<num
           dataset,
           weights,
           optimizer,
-          rounds,
+          stepRunner,
           pool,
-          report: both(both(report, advisor), both(feed, metrics)),
+          report: combineListeners(combineListeners(report, bottleneckReporter), combineListeners(feed, metrics)),
           clock,
           signal: interrupt.signal,
           save: (record) => epochs.save(record),
-          ...(start === undefined ? {} : { start }),
-          checkpoint: (...at) => checkpoints.at(...at),
+          ...(resumeFrom === undefined ? {} : { resumeFrom }),
+          checkpoint: (...at) => checkpoints.record(...at),
         });
         const trained = await Promise.race([training, failWhenLost(folder.lock.lost)]);
-        let measured: Measured | null = trained.last;
+        let measured: TestScores | null = trained.last;
         if (stopping() && trained.steps > 0) {
-          const stopped = { trained, job, dataset, weights, rounds, report };
-          measured = await saveStopped({ ...stopped, save: (known) => save(trained.epochs, known) });
+          const stopped = { trained, job, dataset, weights, rounds: stepRunner, report };
+          measured = await saveStoppedRun({ ...stopped, save: (known) => save(trained.epochs, known) });
         } else {
-          epochs.check();
-          await keepLastCheckpoint(folder.checkpointDir, trained.steps);
+          epochs.assertSaved();
+          await removeEarlierCheckpoints(folder.checkpointDir, trained.steps);
         }
-        return { trained, measured, folder, checkpointed: checkpoints.written || start !== undefined };
+        return { trained, measured, folder, checkpointed: checkpoints.hasWritten || resumeFrom !== undefined };
       },
       flags.keepOpen !== true
         ? undefined
         : async ({ urls }, { measured, folder }) => {
             made.served = true;
             report.close();
-            sayEnd(measured, folder, { ...flags, transpose: dataset.isTransposed }, program, report);
+            printSummary(measured, folder, { ...flags, transpose: dataset.isTransposed }, program, report);
             await begun.release();
             // From here on Ctrl-C is the way to end, and nothing is left to be saved.
             interrupt.dispose();
             const seen = process.stdout.isTTY && flags.log === 'text';
-            sayServing(urls, flags.token, report, seen);
-            await interrupted();
+            printServingUrl(urls, flags.token, report, seen);
+            await waitForInterrupt();
           },
     );
     if (made.served) return 0;
     report.close();
     if (trained.steps === 0) report.info('Stopped before the first step; there is no model.');
-    else sayEnd(measured, folder, { ...flags, transpose: dataset.isTransposed }, program, report);
-    if (stopping() && trained.steps > 0 && checkpointed) sayGoOn(folder, flags, program, report);
-    return stopping() ? INTERRUPTED : 0;
+    else printSummary(measured, folder, { ...flags, transpose: dataset.isTransposed }, program, report);
+    if (stopping() && trained.steps > 0 && checkpointed) printResumeHint(folder, flags, program, report);
+    return stopping() ? EXIT_INTERRUPTED : 0;
   } catch (error) {
     if (error instanceof RunFinishedError) {
       report.info(error.message);
       return 0;
     }
     // Of what heeds the signal, nothing has been begun yet.
-    if (error === interrupt.signal.reason) return INTERRUPTED;
+    if (error === interrupt.signal.reason) return EXIT_INTERRUPTED;
     throw error;
   } finally {
-    if (flags.resume === undefined) await made.opened?.folder.discard();
+    if (flags.resume === undefined) await made.opened?.folder.discardIfUnused();
     await made.begun?.release();
     report.close();
     interrupt.dispose();
@@ -202,10 +202,10 @@ function failWhenLost(lost: AbortSignal): Promise<never> {
 
 function saveWeights(
   folder: RunFolder,
-  { job, weights, weightNames: names, dataset }: Begun,
-  program: Program,
+  { job, weights, weightNames: names, dataset }: PreparedRun,
+  program: CliContext,
   epochs: number,
-  measured: Measured | null,
+  measured: TestScores | null,
 ): Promise<void> {
   const { topology, ...rest } = job;
   const metadata = {

@@ -34,7 +34,7 @@ export async function tryStep(
       trainer.dispose();
     }
   } catch (error) {
-    throw explainModelError(await inLayer(job, error), 'trained');
+    throw explainModelError(await locateFailingLayer(job, error), 'trained');
   }
   if (Number.isFinite(lossSum) && gradient.every(Number.isFinite)) return;
   throw new Error(
@@ -44,26 +44,26 @@ export async function tryStep(
 }
 
 /** An error of an engine, which does not know of layers, with the first layer that has no gradient by itself. */
-async function inLayer(job: Job, error: unknown): Promise<unknown> {
+async function locateFailingLayer(job: Job, error: unknown): Promise<unknown> {
   const built = await buildModel(tf, withLogits(job.topology)).catch(() => null);
   if (built === null) return error;
   try {
-    return untrainableLayer(built.model.layers) ?? error;
+    return findUntrainableLayer(built.model.layers) ?? error;
   } finally {
     built.dispose();
   }
 }
 
-function untrainableLayer(layers: readonly tf.layers.Layer[]): LayerError | null {
+function findUntrainableLayer(layers: readonly tf.layers.Layer[]): LayerError | null {
   for (const layer of layers) {
     const inside = (layer as { readonly layers?: readonly tf.layers.Layer[] }).layers;
-    const found = inside === undefined ? gradientError(layer) : untrainableLayer(inside);
+    const found = inside === undefined ? findGradientError(layer) : findUntrainableLayer(inside);
     if (found !== null) return found;
   }
   return null;
 }
 
-function gradientError(layer: tf.layers.Layer): LayerError | null {
+function findGradientError(layer: tf.layers.Layer): LayerError | null {
   const shapes = layer.inboundNodes[0]?.inputShapes ?? [];
   const each = (Array.isArray(shapes[0]) ? shapes : [shapes]) as tf.Shape[];
   if (layer.getClassName() === 'InputLayer' || each.length === 0) return null;

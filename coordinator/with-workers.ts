@@ -7,11 +7,11 @@ import type { Interrupt } from './interrupt.ts';
 import type { CodecRule } from './members/link-codecs.ts';
 import { startLocalWorkers, type LocalWorkers } from './local-workers.ts';
 import { waitForWorkers } from './members/wait-for-workers.ts';
-import type { Program } from './program.ts';
-import type { Report } from './report/report.ts';
+import type { CliContext } from './program.ts';
+import type { Reporter } from './report/report.ts';
 import type { Certificate } from './server/certificate.ts';
 
-export interface WithWorkersOptions {
+export interface RunSessionOptions {
   readonly job: Job;
   readonly host: string;
   readonly port: number;
@@ -19,7 +19,7 @@ export interface WithWorkersOptions {
   /** See CoordinatorOptions. */
   readonly codecs?: CodecRule | undefined;
   /** See CoordinatorOptions. */
-  readonly knownAnswer?: string | null | undefined;
+  readonly engineFingerprint?: string | null | undefined;
   /** See CoordinatorOptions. */
   readonly history?: readonly EpochRecord[] | undefined;
   readonly tls?: Certificate | undefined;
@@ -34,22 +34,22 @@ export interface WithWorkersOptions {
   readonly audit?: number | undefined;
   /** Whether no answer has to be recomputed, since only this machine's own workers can join. @default false */
   readonly trustsWorkers?: boolean;
-  readonly program: Program;
+  readonly program: CliContext;
   readonly clock: Clock;
-  readonly report: Report;
+  readonly report: Reporter;
   readonly interrupt: Interrupt;
   /** Called once the port is open, before anything is asked of anybody. */
   readonly onOpen: (coordinator: Coordinator) => void | Promise<void>;
 }
 
 /** Called when the work is done and all workers have been sent home, while the page is still served. */
-export type Afterwards<Result> = (coordinator: Coordinator, result: Result) => Promise<void>;
+export type AfterRun<Result> = (coordinator: Coordinator, result: Result) => Promise<void>;
 
 const MAX_WORKERS = 1_000;
 /** How long local workers may take to start before the work begins with those that are there. */
-const PATIENCE_MS = 60_000;
+const LOCAL_WORKERS_TIMEOUT_MS = 60_000;
 /** How long after a process has ended its connections may still seem to be open. */
-const CLOSED_WITHIN_MS = 1_000;
+const CLOSE_GRACE_MS = 1_000;
 
 /**
  * Opens a coordinator, starts local workers, waits until they are ready, does the work, and closes everything again,
@@ -57,10 +57,10 @@ const CLOSED_WITHIN_MS = 1_000;
  * @param afterwards not called for work that was stopped
  * @throws Error if the local workers end and nobody else is there; TrainingDiverged if that is why they had to go
  */
-export async function withWorkers<Result>(
-  options: WithWorkersOptions,
+export async function withCoordinator<Result>(
+  options: RunSessionOptions,
   work: (coordinator: Coordinator) => Promise<Result>,
-  afterwards?: Afterwards<Result>,
+  afterwards?: AfterRun<Result>,
 ): Promise<Result> {
   const { job, workers, token, tls, engine, program, clock, report, interrupt } = options;
   const { signal } = interrupt;
@@ -69,11 +69,11 @@ export async function withWorkers<Result>(
     signal,
     maxWorkers: MAX_WORKERS,
     pageDir: program.pageDir,
-    openOwnEngine: options.trustsWorkers === true ? undefined : program.openOwnEngine,
+    openCoordinatorEngine: options.trustsWorkers === true ? undefined : program.openCoordinatorEngine,
   });
   const { minWorkers } = options;
   const wanted = Math.max(1, workers, minWorkers ?? 0);
-  const patienceMs = minWorkers === undefined ? PATIENCE_MS : null;
+  const patienceMs = minWorkers === undefined ? LOCAL_WORKERS_TIMEOUT_MS : null;
   let local: LocalWorkers | null = null;
   let goodbye = 'The run has ended with an error.';
   const giveUp = new AbortController();
@@ -94,7 +94,7 @@ export async function withWorkers<Result>(
         onLine: (line) => report.info(line),
       });
     }
-    const alone = local === null ? [] : [failIfAlone(local, coordinator, options)];
+    const alone = local === null ? [] : [failWithoutWorkers(local, coordinator, options)];
     await Promise.race([...alone, waitForWorkers(coordinator.pool, wanted, patienceMs, clock, waiting)]);
     const result = await Promise.race([...alone, work(coordinator)]);
     goodbye = signal.aborted ? 'The run was stopped.' : 'The run is finished.';
@@ -112,16 +112,16 @@ export async function withWorkers<Result>(
 }
 
 /** Rejects when the local workers have ended and nobody else can do the work. */
-async function failIfAlone(
+async function failWithoutWorkers(
   local: LocalWorkers,
-  { pool, rounds }: Coordinator,
-  { clock, report, interrupt }: Pick<WithWorkersOptions, 'clock' | 'report' | 'interrupt'>,
+  { pool, stepRunner }: Coordinator,
+  { clock, report, interrupt }: Pick<RunSessionOptions, 'clock' | 'report' | 'interrupt'>,
 ): Promise<never> {
-  const why = await local.gone;
+  const why = await local.exited;
   // That they have gone may be known before all of their connections are closed.
-  if (pool.members.size > 0) await pause(clock, CLOSED_WITHIN_MS, interrupt.signal);
+  if (pool.members.size > 0) await pause(clock, CLOSE_GRACE_MS, interrupt.signal);
   if (pool.members.size === 0) {
-    throw rounds.divergence ?? new Error(`The workers on this machine have ended: ${why}`);
+    throw stepRunner.divergence ?? new Error(`The workers on this machine have ended: ${why}`);
   }
   report.warn(`The workers on this machine have ended (${why}); others go on.`);
   return new Promise<never>(() => undefined);

@@ -7,7 +7,7 @@ export interface Clock {
 }
 
 /** The part of AbortSignal that is used here; every platform's fits. */
-export interface StopSignal {
+export interface AbortSignalLike {
   readonly aborted: boolean;
   addEventListener(type: 'abort', listener: () => void): void;
   removeEventListener(type: 'abort', listener: () => void): void;
@@ -20,7 +20,7 @@ export interface StopSignal {
 export function pause(
   clock: Clock,
   ms: number,
-  signal: StopSignal,
+  signal: AbortSignalLike,
   onHurry?: (callback: () => void) => () => void,
 ): Promise<void> {
   return new Promise((resolve) => {
@@ -38,7 +38,7 @@ export function pause(
 }
 
 /** The machine's own time. Node and browsers have these three alike: pass globalThis. */
-export function clockOf<Timer>(platform: {
+export function systemClock<Timer>(platform: {
   readonly performance: { now(): number };
   setTimeout(callback: () => void, ms: number): Timer;
   clearTimeout(timer: Timer): void;

@@ -6,7 +6,7 @@ export interface CoordinatorLink {
 }
 
 /** `lab-7:2718`, `127.0.0.1:2718/prefix`, `[::1]:2718`: an address without a scheme. */
-const BARE = /^(\[[\da-f:.]+\]|[\w.-]+):\d{1,5}(?=$|[/?#])/i;
+const HOST_AND_PORT = /^(\[[\da-f:.]+\]|[\w.-]+):\d{1,5}(?=$|[/?#])/i;
 const SOCKET_SCHEME: Readonly<Record<string, string>> = {
   'http:': 'ws:',
   'https:': 'wss:',
@@ -21,23 +21,23 @@ const SOCKET_SCHEME: Readonly<Record<string, string>> = {
  */
 export function parseCoordinatorLink(text: string): CoordinatorLink | null {
   const trimmed = text.trim();
-  const full = BARE.test(trimmed) ? `ws://${trimmed}` : trimmed;
+  const full = HOST_AND_PORT.test(trimmed) ? `ws://${trimmed}` : trimmed;
   if (!URL.canParse(full)) return null;
   const url = new URL(full);
   const scheme = SOCKET_SCHEME[url.protocol];
   if (scheme === undefined || url.hostname === '') return null;
-  const token = tokenIn(url.hash);
+  const token = parseToken(url.hash);
   // A prefix is a folder, also where the slash at its end was not typed.
   const path = url.pathname.endsWith('/') ? url.pathname : `${url.pathname}/`;
   return { url: `${scheme}//${url.host}${path}`, ...(token === undefined ? {} : { token }) };
 }
 
 /** What the error for a person says of anything that is no link. */
-export const notALink = (text: string): string =>
+export const invalidLinkMessage = (text: string): string =>
   `'${text}' is not the address of a coordinator. It looks like http://192.168.1.20:2718.`;
 
 /** @param hash with its #, of a link or of the page's own address */
-export function tokenIn(hash: string): string | undefined {
+export function parseToken(hash: string): string | undefined {
   const text = hash.replace(/^#(token=)?/, '');
   if (text === '') return undefined;
   try {
@@ -52,7 +52,7 @@ export function tokenIn(hash: string): string | undefined {
  * The link for a browser and for `gradcast worker`, from an address that workers use. The token stands behind the #, which
  * browsers send to no server.
  */
-export function coordinatorLink({ url, token }: CoordinatorLink): string {
+export function formatCoordinatorLink({ url, token }: CoordinatorLink): string {
   const page = url.replace(/^ws/, 'http').replace(/\/?$/, '/');
   return token === undefined ? page : `${page}#${encodeURIComponent(token)}`;
 }

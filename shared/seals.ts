@@ -18,84 +18,84 @@ export function checksum(frame: Uint8Array): number {
   const most = whole - (whole % LANES);
   // Four at a time: one lane alone would wait for its own products.
   for (let i = 0; i < most; i += LANES) {
-    a = mixed(a, words[i] as number);
-    b = mixed(b, words[i + 1] as number);
-    c = mixed(c, words[i + 2] as number);
-    d = mixed(d, words[i + 3] as number);
+    a = mix(a, words[i] as number);
+    b = mix(b, words[i + 1] as number);
+    c = mix(c, words[i + 2] as number);
+    d = mix(d, words[i + 3] as number);
   }
-  for (let i = most; i < whole; i++) a = mixed(a, words[i] as number);
-  for (let i = whole * 4; i < aligned.length; i++) a = mixed(a, aligned[i] as number);
-  for (const lane of [b, c, d, frame.length]) a = mixed(a, lane);
+  for (let i = most; i < whole; i++) a = mix(a, words[i] as number);
+  for (let i = whole * 4; i < aligned.length; i++) a = mix(a, aligned[i] as number);
+  for (const lane of [b, c, d, frame.length]) a = mix(a, lane);
   return a >>> 0;
 }
 
-function mixed(hash: number, word: number): number {
+function mix(hash: number, word: number): number {
   const both = hash ^ word;
   return Math.imul((both << 13) | (both >>> 19), PRIME);
 }
 
 /** A connection on which, from some moment on, each frame is followed by its checksum. */
-export interface SealingConnection extends Connection {
+export interface ChecksumConnection extends Connection {
   /** From the next frame on. */
-  seal(): void;
+  enableChecksums(): void;
 }
 
-export function sealing(connection: Connection): SealingConnection {
+export function withChecksums(connection: Connection): ChecksumConnection {
   let sealed = false;
   return {
     send(frame) {
       connection.send(frame);
-      if (sealed) connection.send(sealOf(frame));
+      if (sealed) connection.send(encodeChecksum(frame));
     },
-    seal: () => (sealed = true),
+    enableChecksums: () => (sealed = true),
     close: (code, reason) => connection.close(code, reason),
     terminate: () => connection.terminate(),
     get bufferedBytes() {
       return connection.bufferedBytes;
     },
-    get arrival() {
-      return connection.arrival;
+    get receiveTiming() {
+      return connection.receiveTiming;
     },
     ...(connection.addressBlock === undefined ? {} : { addressBlock: connection.addressBlock }),
-    ...(connection.sameMachine === undefined ? {} : { sameMachine: connection.sameMachine }),
+    ...(connection.isSameMachine === undefined ? {} : { isSameMachine: connection.isSameMachine }),
   };
 }
 
 /** The other end: takes each frame together with its checksum. */
-export class SealChecker {
-  #waiting: Uint8Array | null = null;
-  #sealed = false;
+export class ChecksumVerifier {
+  #pending: Uint8Array | null = null;
+  #enabled = false;
 
   /** From the next frame on. */
-  seal(): void {
-    this.#sealed = true;
+  enable(): void {
+    this.#enabled = true;
   }
 
   /** Bytes of a frame whose checksum has not come. */
-  get heldBytes(): number {
-    return this.#waiting?.length ?? 0;
+  get pendingBytes(): number {
+    return this.#pending?.length ?? 0;
   }
 
   /**
    * @returns a frame that came undamaged, or null while its checksum has not come
    * @throws ProtocolError (damaged)
    */
-  take(bytes: Uint8Array): Uint8Array | null {
-    if (!this.#sealed) return bytes;
-    const frame = this.#waiting;
+  verify(bytes: Uint8Array): Uint8Array | null {
+    if (!this.#enabled) return bytes;
+    const frame = this.#pending;
     if (frame === null) {
-      this.#waiting = bytes;
+      this.#pending = bytes;
       return null;
     }
-    this.#waiting = null;
+    this.#pending = null;
     const seal =
       bytes.length === 4 ? new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, true) : null;
     if (seal === checksum(frame)) return frame;
-    throw new ProtocolError(CloseCode.damaged, 'A frame has another checksum than its sender says.');
+    throw new ProtocolError(CloseCode.checksumMismatch, 'A frame has another checksum than its sender says.');
   }
 }
 
-function sealOf(frame: Uint8Array): Uint8Array {
+function encodeChecksum(frame: Uint8Array): Uint8Array {
   const seal = new Uint8Array(4);
   new DataView(seal.buffer).setUint32(0, checksum(frame), true);
   return seal;

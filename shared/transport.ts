@@ -7,11 +7,11 @@ export interface Connection {
   /** Bytes that were given to send() and have not left yet. */
   readonly bufferedBytes: number;
   /** Whether the other end is known to be on this machine. */
-  readonly sameMachine?: boolean;
+  readonly isSameMachine?: boolean;
   /** The network of the other end, where that is known: an IPv4 address, or a /64 of IPv6. */
   readonly addressBlock?: string;
   /** How the last frame came, where that is known: bytes behind its first ones, and from those to its last. */
-  readonly arrival?: { readonly bytes: number; readonly ms: number } | undefined;
+  readonly receiveTiming?: { readonly bytes: number; readonly ms: number } | undefined;
 }
 
 /** What a connection tells its owner. After onClose nothing more comes. */

@@ -3,19 +3,19 @@ import { CloseCode } from '../shared/protocol/close-code.ts';
 import type { Connect } from '../shared/transport.ts';
 
 /** A coordinator pings every few seconds: this long without a frame, where there is doubt, means that it is gone. */
-const DOUBT_MS = 12_000;
+const LIVENESS_TIMEOUT_MS = 12_000;
 
 /** Connections over the browser's WebSocket. */
 export interface BrowserConnections {
   readonly connect: Connect;
   /** There is reason to think that open connections are dead (a new network, a sleep): those that stay silent end. */
-  doubt(): void;
+  checkLiveness(): void;
 }
 
-export function browserConnections(clock: Clock): BrowserConnections {
+export function createBrowserConnections(clock: Clock): BrowserConnections {
   const open = new Set<() => void>();
   return {
-    doubt: () => open.forEach((doubt) => doubt()),
+    checkLiveness: () => open.forEach((doubt) => doubt()),
 
     connect(url, events) {
       const socket = new WebSocket(url);
@@ -25,7 +25,7 @@ export function browserConnections(clock: Clock): BrowserConnections {
       let believe = (): void => undefined;
       const doubt = (): void => {
         believe();
-        believe = clock.after(DOUBT_MS, () => {
+        believe = clock.after(LIVENESS_TIMEOUT_MS, () => {
           // The goodbye would wait for an answer, for a minute or more.
           socket.close();
           end(1006, '');

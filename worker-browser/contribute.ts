@@ -1,18 +1,18 @@
 import type { Clock } from '../shared/clock.ts';
 import type { Engine } from '../shared/engine/engine.ts';
-import { messageOf } from '../shared/error-text.ts';
+import { errorMessage } from '../shared/error-text.ts';
 import type { Connect } from '../shared/transport.ts';
 import { RefusedError, runWorker, type WorkerOptions } from '../shared/worker/connection-loop.ts';
 import type { WorkerReport } from '../shared/worker/run-session.ts';
 import type { OpenedEngine } from './engine/opened-engine.ts';
 import type { TabEngines } from './engine/tab-engines.ts';
-import { pacedEngine } from './paced-engine.ts';
+import { throttledEngine } from './paced-engine.ts';
 import type { FromPage, FromTab } from './tab-messages.ts';
 
-export interface ContributeOptions {
-  readonly engines: Pick<TabEngines, 'first' | 'better' | 'again' | 'describe'>;
+export interface TabSessionOptions {
+  readonly engines: Pick<TabEngines, 'openFirst' | 'findFaster' | 'reopen' | 'describe'>;
   /** Puts what the engine is to do beside the shards around it. */
-  readonly around: (engine: Engine) => Engine;
+  readonly wrapEngine: (engine: Engine) => Engine;
   /** Hears of each shard that was computed. */
   readonly onComputed: () => void;
   /** Of the time, that the tab may compute: above 0 to 1. */
@@ -20,17 +20,17 @@ export interface ContributeOptions {
   readonly connect: Connect;
   readonly clock: Clock;
   readonly random: () => number;
-  readonly onHurry: NonNullable<WorkerOptions['onHurry']>;
+  readonly onRetryNow: NonNullable<WorkerOptions['onRetryNow']>;
   readonly post: (message: FromTab) => void;
 }
 
 type Join = Extract<FromPage, { type: 'join' }>;
 
 /** An engine that loses its GPU again and again is not opened for ever. */
-const MOST_LOSSES = 5;
+const MAX_ENGINE_LOSSES = 5;
 
 /** A tab's part in a run: joins and leaves, and changes engines in between. */
-export function contribute(options: ContributeOptions): { join(message: Join): void; pause(): void } {
+export function createTabSession(options: TabSessionOptions): { join(message: Join): void; pause(): void } {
   const { engines, clock, post } = options;
   let leaving: AbortController | null = null;
   /** Ends the session: because the person leaves, or because the next one has another engine. */
@@ -68,7 +68,7 @@ export function contribute(options: ContributeOptions): { join(message: Join): v
     opened.close();
     const tell = (what: string): void =>
       post({ type: 'note', line: `The engine was lost (${reason}). ${what}` });
-    if (++losses > MOST_LOSSES) {
+    if (++losses > MAX_ENGINE_LOSSES) {
       tell('That was once too often.');
       change(
         Promise.reject(
@@ -80,7 +80,7 @@ export function contribute(options: ContributeOptions): { join(message: Join): v
       return;
     }
     tell('Another one is being opened.');
-    change(engines.again(opened.backend));
+    change(engines.reopen(opened.backend));
   }
 
   /** Once the tab has shown that it works, whatever else could compute is tried beside. */
@@ -88,7 +88,7 @@ export function contribute(options: ContributeOptions): { join(message: Join): v
     if (triedOthers) return;
     triedOthers = true;
     const present = await opening;
-    const better = await engines.better(present.backend, signal);
+    const better = await engines.findFaster(present.backend, signal);
     if (current !== opening || signal.aborted) better?.close();
     else if (better === null) {
       post({ type: 'engine', info: present.engine.info, why: engines.describe() });
@@ -123,7 +123,7 @@ export function contribute(options: ContributeOptions): { join(message: Join): v
       } catch (error) {
         // What a lost engine was asked last fails before its loss is known here.
         await new Promise<void>((resolve) => void clock.after(0, resolve));
-        if (!ended.aborted) return endOf(error);
+        if (!ended.aborted) return failureMessage(error);
       }
       afterSession.splice(0).forEach((close) => close());
       if (left.aborted) return { type: 'paused' };
@@ -132,7 +132,7 @@ export function contribute(options: ContributeOptions): { join(message: Join): v
 
   /** @param left aborted when the person leaves; `ended` then too, and when the engine changes */
   async function session({ url, name, token }: Join, left: AbortSignal, ended: AbortSignal): Promise<string> {
-    const opening = current ?? use(engines.first());
+    const opening = current ?? use(engines.openFirst());
     // Who leaves does not wait for it; it is there for the next time.
     const stopped = new Promise<null>((resolve) => ended.addEventListener('abort', () => resolve(null)));
     const opened = await Promise.race([opening, stopped]);
@@ -142,10 +142,10 @@ export function contribute(options: ContributeOptions): { join(message: Join): v
       name,
       clock,
       random: options.random,
-      onHurry: options.onHurry,
+      onRetryNow: options.onRetryNow,
       signal: ended,
       ...(token === undefined ? {} : { token }),
-      engine: announced(pacedEngine(options.around(opened.engine), options.share, clock, ended), post),
+      engine: announceLoading(throttledEngine(options.wrapEngine(opened.engine), options.share, clock, ended), post),
       connect(to, events) {
         post({ type: 'connecting' });
         return options.connect(to, events);
@@ -183,13 +183,13 @@ export function contribute(options: ContributeOptions): { join(message: Join): v
   };
 }
 
-function endOf(error: unknown): FromTab {
+function failureMessage(error: unknown): FromTab {
   if (error instanceof RefusedError) return { type: 'refused', reason: error.reason, code: error.code };
-  return { type: 'failed', reason: messageOf(error) };
+  return { type: 'failed', reason: errorMessage(error) };
 }
 
 /** Says when the model is being built, which takes a while on a slow device. */
-function announced(engine: Engine, post: (message: FromTab) => void): Engine {
+function announceLoading(engine: Engine, post: (message: FromTab) => void): Engine {
   return {
     info: engine.info,
     load(job) {

@@ -1,5 +1,5 @@
-import { pause, type Clock, type StopSignal } from '../shared/clock.ts';
-import type { Engine, Trainer } from '../shared/engine/engine.ts';
+import { pause, type Clock, type AbortSignalLike } from '../shared/clock.ts';
+import type { Engine, GradientComputer } from '../shared/engine/engine.ts';
 
 /**
  * An engine that computes only a part of the time: after a shard it idles before it answers, so that the coordinator
@@ -7,14 +7,14 @@ import type { Engine, Trainer } from '../shared/engine/engine.ts';
  * @param share of the time that it may compute, above 0 to 1; asked before each pause
  * @param signal ends a pause at once
  */
-export function pacedEngine(engine: Engine, share: () => number, clock: Clock, signal: StopSignal): Engine {
+export function throttledEngine(engine: Engine, share: () => number, clock: Clock, signal: AbortSignalLike): Engine {
   return {
     info: engine.info,
-    load: async (job) => pacedTrainer(await engine.load(job), share, clock, signal),
+    load: async (job) => throttledGradientComputer(await engine.load(job), share, clock, signal),
   };
 }
 
-function pacedTrainer(trainer: Trainer, share: () => number, clock: Clock, signal: StopSignal): Trainer {
+function throttledGradientComputer(trainer: GradientComputer, share: () => number, clock: Clock, signal: AbortSignalLike): GradientComputer {
   /** Computed since the last pause. */
   let busyMs = 0;
   const timed = async <T>(compute: () => T | Promise<T>): Promise<T> => {
@@ -26,7 +26,7 @@ function pacedTrainer(trainer: Trainer, share: () => number, clock: Clock, signa
     }
   };
   const rest = async <T>(result: T): Promise<T> => {
-    const idleMs = idleFor(busyMs, share());
+    const idleMs = idleTimeFor(busyMs, share());
     busyMs = 0;
     if (idleMs > 0) await pause(clock, idleMs, signal);
     return result;
@@ -46,4 +46,4 @@ function pacedTrainer(trainer: Trainer, share: () => number, clock: Clock, signa
 }
 
 /** How long to idle after computing so long, in milliseconds. */
-export const idleFor = (busyMs: number, share: number): number => busyMs * (1 / share - 1);
+export const idleTimeFor = (busyMs: number, share: number): number => busyMs * (1 / share - 1);

@@ -1,27 +1,27 @@
 import type { Clock } from '../shared/clock.ts';
 import { float32 } from '../shared/codec/float32.ts';
-import type { Engine, Trainer } from '../shared/engine/engine.ts';
-import { messageOf } from '../shared/error-text.ts';
+import type { Engine, GradientComputer } from '../shared/engine/engine.ts';
+import { errorMessage } from '../shared/error-text.ts';
 import type { Job } from '../shared/model/job.ts';
 import { layoutOf, sizeOf } from '../shared/model/layout.ts';
 import type { OpenedEngine } from './engine/opened-engine.ts';
 
 /** Twelve times a second look live; more would only take time from the shards. */
-const READ_EVERY_MS = 80;
+const READ_INTERVAL_MS = 80;
 /** Without a picture for so long, the model gives its memory back. */
-const KEPT_MS = 30_000;
+const UNLOAD_AFTER_MS = 30_000;
 
 export interface PictureReaderOptions {
   /** Opens an engine of the reader's own: the shards' engine is busy with them most of the time. */
   readonly open: () => Promise<Pick<OpenedEngine, 'engine' | 'lost' | 'close'>>;
   readonly clock: Clock;
-  readonly tell: (probabilities: readonly number[]) => void;
+  readonly onPrediction: (probabilities: readonly number[]) => void;
   /** That it cannot read, and why. */
   readonly note: (line: string) => void;
 }
 
 /** The newest weights of a job: parts of the flat vector, which stay as they are until others come. */
-interface Newest {
+interface LatestWeights {
   readonly job: Job;
   /** The same for the same job. */
   readonly key: string;
@@ -36,7 +36,7 @@ interface Newest {
 export class PictureReader {
   readonly #options: PictureReaderOptions;
   #picture: Uint8Array | null = null;
-  #newest: Newest | null = null;
+  #latest: LatestWeights | null = null;
   /** Changed since the last reading. */
   #stale = false;
   #weightsStale = false;
@@ -44,7 +44,7 @@ export class PictureReader {
   #cancel: (() => void) | null = null;
   #reading = false;
   #opened: ReturnType<PictureReaderOptions['open']> | null = null;
-  #loaded: { readonly key: string; readonly trainer: Trainer } | null = null;
+  #loaded: { readonly key: string; readonly trainer: GradientComputer } | null = null;
   #cancelClose: () => void = () => undefined;
 
   constructor(options: PictureReaderOptions) {
@@ -55,7 +55,7 @@ export class PictureReader {
   show(picture: Uint8Array | null): void {
     this.#picture = picture;
     this.#cancelClose();
-    if (picture === null) this.#cancelClose = this.#options.clock.after(KEPT_MS, () => this.#unload());
+    if (picture === null) this.#cancelClose = this.#options.clock.after(UNLOAD_AFTER_MS, () => this.#unload());
     this.#changed();
   }
 
@@ -66,31 +66,31 @@ export class PictureReader {
   }
 
   /** The engine, with the weights of its trainers overheard. */
-  around(engine: Engine): Engine {
+  tapWeights(engine: Engine): Engine {
     return {
       info: engine.info,
-      load: async (job) => this.#overheard(job, await engine.load(job)),
+      load: async (job) => this.#tap(job, await engine.load(job)),
     };
   }
 
   /** Reads with these weights, for a tab that computes no shards. */
   readWith(job: Job, payload: Uint8Array): void {
-    const none = noWeightsOf(job);
+    const none = emptyWeights(job);
     // Those of another run, or of nobody's.
     if (payload.length !== float32.bytes(none.length)) return;
-    this.#newest = { ...none, parts: [{ from: 0, weights: float32.decode(payload, none.length) }] };
+    this.#latest = { ...none, parts: [{ from: 0, weights: float32.decode(payload, none.length) }] };
     this.#weightsChanged();
   }
 
-  #overheard(job: Job, trainer: Trainer): Trainer {
-    const heard = noWeightsOf(job);
+  #tap(job: Job, trainer: GradientComputer): GradientComputer {
+    const heard = emptyWeights(job);
     return {
       setWeights: (weights, from = 0) => {
         trainer.setWeights(weights, from);
         const others =
           weights.length === heard.length ? [] : heard.parts.filter((part) => part.from !== from);
         heard.parts = [...others, { from, weights }];
-        this.#newest = heard;
+        this.#latest = heard;
         this.#weightsChanged();
       },
       gradient: (...shard) => trainer.gradient(...shard),
@@ -112,10 +112,10 @@ export class PictureReader {
   }
 
   #schedule(): void {
-    if (!this.#stale || this.#picture === null || this.#newest === null) return;
+    if (!this.#stale || this.#picture === null || this.#latest === null) return;
     if (this.#reading || this.#cancel !== null) return;
     const { clock } = this.#options;
-    const waitMs = Math.max(0, this.#readAtMs + READ_EVERY_MS - clock.now());
+    const waitMs = Math.max(0, this.#readAtMs + READ_INTERVAL_MS - clock.now());
     this.#cancel = clock.after(waitMs, () => {
       this.#cancel = null;
       void this.#read();
@@ -126,32 +126,32 @@ export class PictureReader {
     this.#reading = true;
     this.#readAtMs = this.#options.clock.now();
     try {
-      if (this.#newest !== null) await this.#readNewest(this.#newest);
+      if (this.#latest !== null) await this.#readLatest(this.#latest);
     } catch (error) {
       this.#close();
       this.#picture = null;
-      this.#options.note(`Cannot read the picture: ${messageOf(error)}`);
+      this.#options.note(`Cannot read the picture: ${errorMessage(error)}`);
     } finally {
       this.#reading = false;
       this.#schedule();
     }
   }
 
-  async #readNewest(newest: Newest): Promise<void> {
-    const trainer = await this.#trainerFor(newest);
+  async #readLatest(newest: LatestWeights): Promise<void> {
+    const trainer = await this.#gradientComputerFor(newest);
     const picture = this.#picture;
     this.#stale = false;
     // A picture of another job's shape is on its way out.
     if (picture?.length !== sizeOf(newest.job.data.sampleShape)) return;
     if (this.#weightsStale) {
       this.#weightsStale = false;
-      trainer.setWeights(wholeOf(newest));
+      trainer.setWeights(assembleWeights(newest));
     }
     const probabilities = await trainer.predict(picture, 1);
-    if (this.#picture !== null) this.#options.tell([...probabilities]);
+    if (this.#picture !== null) this.#options.onPrediction([...probabilities]);
   }
 
-  async #trainerFor({ job, key }: Newest): Promise<Trainer> {
+  async #gradientComputerFor({ job, key }: LatestWeights): Promise<GradientComputer> {
     if (this.#loaded?.key === key) return this.#loaded.trainer;
     const { engine } = await this.#open();
     this.#unload();
@@ -188,11 +188,11 @@ export class PictureReader {
   }
 }
 
-function noWeightsOf(job: Job): Newest {
+function emptyWeights(job: Job): LatestWeights {
   return { job, key: JSON.stringify(job), length: layoutOf(job.layout).length, parts: [] };
 }
 
-function wholeOf({ length, parts }: Newest): Float32Array {
+function assembleWeights({ length, parts }: LatestWeights): Float32Array {
   const [first] = parts;
   if (parts.length === 1 && first?.weights.length === length) return first.weights;
   const whole = new Float32Array(length);

@@ -1,8 +1,8 @@
-import { clockOf } from '../shared/clock.ts';
-import { sampleJob } from '../shared/engine/sample-job.ts';
-import { contribute } from './contribute.ts';
-import { browserConnections } from './connect.ts';
-import { wishOf } from './engine/candidates.ts';
+import { systemClock } from '../shared/clock.ts';
+import { benchmarkJob } from '../shared/engine/sample-job.ts';
+import { createTabSession } from './contribute.ts';
+import { createBrowserConnections } from './connect.ts';
+import { parseOverride } from './engine/candidates.ts';
 import { TabEngines } from './engine/tab-engines.ts';
 import { startEngineWorker } from './engine/web-worker.ts';
 import { watchForSleep } from './manners/sleep.ts';
@@ -13,58 +13,58 @@ import type { FromPage, FromTab } from './tab-messages.ts';
 // of their own, so that pings are answered while they compute.
 const scope = globalThis as unknown as DedicatedWorkerGlobalScope;
 const post = (message: FromTab): void => scope.postMessage(message);
-const clock = clockOf(globalThis);
+const clock = systemClock(globalThis);
 /** In a trial: enough for a GPU to show what it can, little enough for a phone. */
-const TRIAL_SAMPLES = 32;
+const BENCHMARK_SAMPLES = 32;
 /** Where nothing is compared, a sign of life will do. */
-const SIGN_OF_LIFE_SAMPLES = 4;
+const SMOKE_TEST_SAMPLES = 4;
 
 /** Browsers that this was written before have less. */
 const { OffscreenCanvas } = scope as { readonly OffscreenCanvas?: object };
 const { hardwareConcurrency = 1, gpu } = scope.navigator as Partial<WorkerNavigator>;
-const wish = wishOf(scope.location.search);
+const override = parseOverride(scope.location.search);
 const engines = new TabEngines({
   startWorker: () => startEngineWorker(new URL(ENGINE_WORKER_FILE, scope.location.href)),
   sharedFloats: scope.crossOriginIsolated
     ? (length) => new Float32Array(new SharedArrayBuffer(length * 4))
     : null,
-  surroundings: {
+  capabilities: {
     cores: hardwareConcurrency,
     secureContext: scope.isSecureContext,
     hasWebGpu: gpu !== undefined,
     hasOffscreenCanvas: OffscreenCanvas !== undefined,
   },
-  wish,
-  sample: sampleJob(wish.backend === null ? TRIAL_SAMPLES : SIGN_OF_LIFE_SAMPLES),
+  override,
+  benchmarkCase: benchmarkJob(override.backend === null ? BENCHMARK_SAMPLES : SMOKE_TEST_SAMPLES),
   clock,
 });
 const reader = new PictureReader({
-  open: () => engines.another(),
+  open: () => engines.openExtra(),
   clock,
-  tell: (probabilities) => post({ type: 'read', probabilities }),
+  onPrediction: (probabilities) => post({ type: 'read', probabilities }),
   note: (line) => post({ type: 'note', line }),
 });
 let share = 1;
-const connections = browserConnections(clock);
-const hurried = new Set<() => void>();
-const hurry = (): void => {
-  connections.doubt();
-  hurried.forEach((callback) => callback());
+const connections = createBrowserConnections(clock);
+const retryListeners = new Set<() => void>();
+const retryNow = (): void => {
+  connections.checkLiveness();
+  retryListeners.forEach((callback) => callback());
 };
-watchForSleep(clock, () => Date.now(), hurry);
+watchForSleep(clock, () => Date.now(), retryNow);
 
-const tab = contribute({
+const tab = createTabSession({
   engines,
-  around: (engine) => reader.around(engine),
+  wrapEngine: (engine) => reader.tapWeights(engine),
   // Not before: opening it would slow the first shard, by which the coordinator knows this tab.
   onComputed: () => reader.prepare(),
   share: () => share,
   connect: connections.connect,
   clock,
   random: Math.random,
-  onHurry(callback) {
-    hurried.add(callback);
-    return () => hurried.delete(callback);
+  onRetryNow(callback) {
+    retryListeners.add(callback);
+    return () => retryListeners.delete(callback);
   },
   post,
 });
@@ -90,7 +90,7 @@ scope.onmessage = ({ data: message }: MessageEvent<FromPage>) => {
       reader.prepare();
       return;
     case 'hurry':
-      hurry();
+      retryNow();
       return;
   }
 };

@@ -8,7 +8,7 @@ type Collect = (options: { readonly type: 'minor' | 'major' }) => void;
  * megabytes of buffers that die at once, and V8 would answer that pressure with full collections in the middle of
  * computations.
  */
-export function garbageCollector(): () => void {
+export function createGarbageCollector(): () => void {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as Collect;
   return () => collect({ type: 'minor' });

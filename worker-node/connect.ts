@@ -1,18 +1,18 @@
 import { TLSSocket } from 'node:tls';
 import { WebSocket, type RawData } from 'ws';
 import { CloseCode } from '../shared/protocol/close-code.ts';
-import { readableText } from '../shared/protocol/readable.ts';
+import { sanitizeForTerminal } from '../shared/protocol/readable.ts';
 import type { Connect } from '../shared/transport.ts';
 
-const HANDSHAKE_WITHIN_MS = 10_000;
+const HANDSHAKE_TIMEOUT_MS = 10_000;
 const CLOSE_GRACE_MS = 1_000;
 /** A coordinator's frames are its own business; this only keeps a stranger's from filling the memory. */
 const MAX_FRAME_BYTES = 1 << 30;
 
 const SELF_SIGNED = new Set(['DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN']);
 /** Codes of Node and OpenSSL for certificates that do not pass: CERT_HAS_EXPIRED, ERR_TLS_CERT_ALTNAME_INVALID and so on. */
-const UNTRUSTED = /CERT|ISSUER|LEAF_SIGNATURE/;
-const TRUST_IT = 'give the --fingerprint that the coordinator prints';
+const CERTIFICATE_ERROR = /CERT|ISSUER|LEAF_SIGNATURE/;
+const FINGERPRINT_ADVICE = 'give the --fingerprint that the coordinator prints';
 
 /** Connections over ws, to whoever has a certificate that this machine trusts. */
 export const connectWebSocket: Connect = connectPinned(undefined);
@@ -30,7 +30,7 @@ function connect(
 ): ReturnType<Connect> {
   const socket = new WebSocket(url, {
     perMessageDeflate: false,
-    handshakeTimeout: HANDSHAKE_WITHIN_MS,
+    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     maxPayload: MAX_FRAME_BYTES,
     // Masks protect proxies from what scripts in browsers send (RFC 6455, 10.3). This is no browser, and a mask of zeros
     // saves both sides two passes over every gradient.
@@ -54,13 +54,13 @@ function connect(
   socket.on('error', (error: NodeJS.ErrnoException) => {
     if (failure !== '') return;
     const code = error.code ?? '';
-    isUntrusted = UNTRUSTED.test(code);
-    failure = SELF_SIGNED.has(code) ? `${error.message}: ${TRUST_IT}` : error.message;
+    isUntrusted = CERTIFICATE_ERROR.test(code);
+    failure = SELF_SIGNED.has(code) ? `${error.message}: ${FINGERPRINT_ADVICE}` : error.message;
   });
   socket.on('close', (code, reason) => {
     // A stranger's words, which end up in a terminal.
-    const said = readableText(reason.toString());
-    events.onClose(isUntrusted ? CloseCode.untrusted : code, said === '' ? failure : said);
+    const said = sanitizeForTerminal(reason.toString());
+    events.onClose(isUntrusted ? CloseCode.untrustedCertificate : code, said === '' ? failure : said);
   });
   return {
     send(frame) {

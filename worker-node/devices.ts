@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { DRIVER_LIMITS } from './engine/gpu-name.ts';
+import { NVIDIA_SMI_LIMITS } from './engine/gpu-name.ts';
 
 /** The numbers of GPUs, as nvidia-smi counts them. */
 export type Devices = 'all' | readonly number[];
@@ -8,8 +8,8 @@ export type Devices = 'all' | readonly number[];
  * The GPUs to use, one worker each. Where CUDA_VISIBLE_DEVICES names numbers, no others are there for this process.
  * @throws Error with a sentence if they cannot be listed, there are none, or one that was named is not among them
  */
-export function devicesHere(wanted: Devices, env: NodeJS.ProcessEnv = process.env): readonly number[] {
-  const allotted = allotment(env);
+export function resolveDevices(wanted: Devices, env: NodeJS.ProcessEnv = process.env): readonly number[] {
+  const allotted = readVisibleDevices(env);
   if (allotted !== null) {
     const foreign = wanted === 'all' ? undefined : wanted.find((number) => !allotted.includes(number));
     if (foreign !== undefined) {
@@ -40,12 +40,12 @@ export function devicesHere(wanted: Devices, env: NodeJS.ProcessEnv = process.en
 }
 
 /** What makes a process see one GPU only, counted in the order of nvidia-smi, which is not CUDA's own. */
-export function visibleDevice(number: number): NodeJS.ProcessEnv {
+export function visibleDeviceEnv(number: number): NodeJS.ProcessEnv {
   return { CUDA_DEVICE_ORDER: 'PCI_BUS_ID', CUDA_VISIBLE_DEVICES: String(number) };
 }
 
 /** The GPUs that whoever started this process left to it; null if that was not said, or not in numbers. */
-function allotment({ CUDA_VISIBLE_DEVICES: devices = '' }: NodeJS.ProcessEnv): readonly number[] | null {
+function readVisibleDevices({ CUDA_VISIBLE_DEVICES: devices = '' }: NodeJS.ProcessEnv): readonly number[] | null {
   const text = devices.replaceAll(' ', '');
   if (!/^-?\d+(,-?\d+)*$/.test(text)) return null;
   const numbers = text.split(',').map(Number);
@@ -62,7 +62,7 @@ function listDevices(env: NodeJS.ProcessEnv): readonly number[] | null {
       env,
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
-      ...DRIVER_LIMITS,
+      ...NVIDIA_SMI_LIMITS,
     });
     return text
       .split('\n')

@@ -4,7 +4,7 @@ import { Socket } from 'node:net';
 export const TERMINATED = 'SIGTERM';
 
 /** Aborted by Ctrl-C, by SIGTERM, by the end of the terminal, and when whoever holds the leash is gone. A second Ctrl-C ends at once. */
-export function leaveWhenAsked(): AbortSignal {
+export function shutdownSignal(): AbortSignal {
   const leaving = new AbortController();
   if (process.env.GRADCAST_LEASH === 'stdin') {
     // These reach the whole terminal; whoever holds the leash needs this worker to finish the step.

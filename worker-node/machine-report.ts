@@ -1,5 +1,5 @@
 import type { Clock } from '../shared/clock.ts';
-import type { SiblingMessage } from './sibling-messages.ts';
+import type { WorkerProcessMessage } from './sibling-messages.ts';
 
 export interface MachineReportOptions {
   /** Name of this machine in the run. */
@@ -14,17 +14,17 @@ export interface MachineReportOptions {
 }
 
 /** Time between two lines about the work. */
-const WORK_EVERY_MS = 30_000;
+const WORK_INTERVAL_MS = 30_000;
 /** Retries that are all reported; later ones, at the longest pause, only as often as they have doubled. */
-const REPORTED_RETRIES = 6;
+const MAX_CONSECUTIVE_RETRY_LINES = 6;
 
-type Message<Type> = Extract<SiblingMessage, { type: Type }>;
+type Message<Type> = Extract<WorkerProcessMessage, { type: Type }>;
 
 /** Reports the work of one machine's worker processes in its terminal: one line for all of them. */
 export class MachineReport {
   readonly #options: MachineReportOptions;
   /** Lines that are said once, however many processes say them. */
-  readonly #said = new Set<string>();
+  readonly #reportedLines = new Set<string>();
   /** Retries of each process since it was connected. */
   readonly #retries = new Map<string, number>();
   #reportedRetries = 0;
@@ -38,17 +38,17 @@ export class MachineReport {
   /** Step at the last line. */
   #reportedStep: number | null = null;
   #isIdle = false;
-  #cancel: (() => void) | null = null;
+  #cancelTimer: (() => void) | null = null;
 
   constructor(options: MachineReportOptions) {
     this.#options = options;
   }
 
   /** @param worker the process that says it */
-  heard(worker: string, message: SiblingMessage): void {
+  record(worker: string, message: WorkerProcessMessage): void {
     switch (message.type) {
       case 'engine': {
-        this.#once('info', message.text);
+        this.#reportOnce('info', message.text);
         return;
       }
       case 'joined': {
@@ -65,12 +65,12 @@ export class MachineReport {
       }
       case 'ended': {
         this.#stopTimer();
-        const computed = this.#samples === 0 ? '' : ` Computed ${grouped(this.#samples)} samples.`;
-        this.#once('info', `${message.reason}${computed}`, message.reason);
+        const computed = this.#samples === 0 ? '' : ` Computed ${formatCount(this.#samples)} samples.`;
+        this.#reportOnce('info', `${message.reason}${computed}`, message.reason);
         return;
       }
       case 'refused':
-        this.#once('note', message.reason);
+        this.#reportOnce('note', message.reason);
     }
   }
 
@@ -88,7 +88,7 @@ export class MachineReport {
     this.#batchSize = batchSize;
     this.#totalSteps = totalSteps;
     info(`${name}: joined ${url}, ${data}, batch ${batchSize}`);
-    this.#cancel ??= clock.after(WORK_EVERY_MS, () => this.#reportWork());
+    this.#cancelTimer ??= clock.after(WORK_INTERVAL_MS, () => this.#reportWork());
   }
 
   #onComputed({ step, samples }: Message<'computed'>): void {
@@ -106,15 +106,15 @@ export class MachineReport {
     this.#retries.set(worker, retries);
     if (retries <= this.#reportedRetries) return;
     this.#reportedRetries = retries;
-    if (retries > REPORTED_RETRIES && !isPowerOfTwo(retries)) return;
-    const still = retries > REPORTED_RETRIES ? `Still no connection` : 'No connection';
+    if (retries > MAX_CONSECUTIVE_RETRY_LINES && !isPowerOfTwo(retries)) return;
+    const still = retries > MAX_CONSECUTIVE_RETRY_LINES ? `Still no connection` : 'No connection';
     const wait = `${(waitMs / 1000).toFixed(1)} s`;
     note(`${name}: ${still} to ${url} (${reason}). Trying again in ${wait}.`);
   }
 
   #reportWork(): void {
     const { name, info, clock } = this.#options;
-    this.#cancel = clock.after(WORK_EVERY_MS, () => this.#reportWork());
+    this.#cancelTimer = clock.after(WORK_INTERVAL_MS, () => this.#reportWork());
     if (this.#recentSamples === 0) {
       if (!this.#isIdle) info(`${name}: connected, no work for this machine at the moment`);
       this.#isIdle = true;
@@ -122,11 +122,11 @@ export class MachineReport {
     }
     const steps = this.#step - (this.#reportedStep ?? this.#step);
     const share = steps === 0 ? null : this.#recentSamples / (steps * this.#batchSize);
-    const of = this.#totalSteps === null ? '' : ` of ${grouped(this.#totalSteps)}`;
+    const of = this.#totalSteps === null ? '' : ` of ${formatCount(this.#totalSteps)}`;
     info(
-      `${name}: step ${grouped(this.#step + 1)}${of}, ${grouped(this.#samples)} samples computed` +
+      `${name}: step ${formatCount(this.#step + 1)}${of}, ${formatCount(this.#samples)} samples computed` +
         (share === null ? '' : `, ${Math.min(100, Math.round(100 * share))}% of the batch`) +
-        `, ${Math.round((1000 * this.#recentSamples) / WORK_EVERY_MS)} samples/s`,
+        `, ${Math.round((1000 * this.#recentSamples) / WORK_INTERVAL_MS)} samples/s`,
     );
     this.#isIdle = false;
     this.#recentSamples = 0;
@@ -134,15 +134,15 @@ export class MachineReport {
   }
 
   /** @param key what is the same in the lines of several processes */
-  #once(how: 'info' | 'note', text: string, key = text): void {
-    if (this.#said.has(key)) return;
-    this.#said.add(key);
+  #reportOnce(how: 'info' | 'note', text: string, key = text): void {
+    if (this.#reportedLines.has(key)) return;
+    this.#reportedLines.add(key);
     this.#options[how](`${this.#options.name}: ${text}`);
   }
 
   #stopTimer(): void {
-    this.#cancel?.();
-    this.#cancel = null;
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
     this.#recentSamples = 0;
     this.#reportedStep = null;
     this.#isIdle = false;
@@ -150,4 +150,4 @@ export class MachineReport {
 }
 
 const isPowerOfTwo = (count: number): boolean => (count & (count - 1)) === 0;
-const grouped = (count: number): string => count.toLocaleString('en-US');
+const formatCount = (count: number): string => count.toLocaleString('en-US');

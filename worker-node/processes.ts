@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { MachineReport } from './machine-report.ts';
-import { parseSiblingMessage, type SiblingMessage } from './sibling-messages.ts';
+import { parseWorkerProcessMessage, type WorkerProcessMessage } from './sibling-messages.ts';
 
 /** One of several workers: what it is called, and what its environment has more than the others'. */
 export interface WorkerSpec {
@@ -8,7 +8,7 @@ export interface WorkerSpec {
   readonly env: NodeJS.ProcessEnv;
 }
 
-export interface ProcessesOptions {
+export interface ProcessGroupOptions {
   readonly workers: readonly WorkerSpec[];
   /** The program and arguments of one worker, without its name. */
   readonly command: readonly [string, ...string[]];
@@ -16,20 +16,20 @@ export interface ProcessesOptions {
   readonly signal: AbortSignal;
   readonly note: (line: string) => void;
   /** Hears all that workers tell this process. */
-  readonly report?: Pick<MachineReport, 'heard'>;
+  readonly report?: Pick<MachineReport, 'record'>;
   /** Called with what a worker tells this process, beside the report. */
-  readonly onMessage?: (message: SiblingMessage, worker: WorkerSpec) => void;
+  readonly onMessage?: (message: WorkerProcessMessage, worker: WorkerSpec) => void;
 }
 
 /** How a worker among several ends whose engine has died; it is started again, as if it had been killed. */
-export const ENGINE_DIED = 86;
+export const EXIT_ENGINE_DIED = 86;
 /** How a worker among several ends that was asked to leave by somebody else than whoever started it: as if killed, too. */
-export const ASKED_TO_LEAVE = 87;
-const RESTARTED: ReadonlySet<number | null> = new Set([null, ENGINE_DIED, ASKED_TO_LEAVE]);
+export const EXIT_TERMINATED = 87;
+const RESTARTED_EXIT_CODES: ReadonlySet<number | null> = new Set([null, EXIT_ENGINE_DIED, EXIT_TERMINATED]);
 
 /** A worker that ends sooner than this has not got as far as to work. */
-const EARLY_MS = 10_000;
-const RESTARTS = 3;
+const EARLY_EXIT_MS = 10_000;
+const MAX_RESTARTS = 3;
 const STOP_GRACE_MS = 3_000;
 
 /**
@@ -38,12 +38,12 @@ const STOP_GRACE_MS = 3_000;
  * not have got through yet.
  * @returns 0 if all ended well, else the exit code of the last that did not
  */
-export async function runProcesses(options: ProcessesOptions): Promise<number> {
+export async function runProcesses(options: ProcessGroupOptions): Promise<number> {
   const over = new AbortController();
   const signal = AbortSignal.any([options.signal, over.signal]);
   const codes = await Promise.all(
     options.workers.map(async (worker) => {
-      const code = await keepRunning({ ...options, signal }, worker);
+      const code = await superviseProcess({ ...options, signal }, worker);
       if (code === 0) over.abort();
       return code;
     }),
@@ -51,44 +51,44 @@ export async function runProcesses(options: ProcessesOptions): Promise<number> {
   return codes.findLast((code) => code !== 0) ?? 0;
 }
 
-async function keepRunning(options: ProcessesOptions, worker: WorkerSpec): Promise<number> {
+async function superviseProcess(options: ProcessGroupOptions, worker: WorkerSpec): Promise<number> {
   const { name } = worker;
-  let restarts = RESTARTS;
+  let restarts = MAX_RESTARTS;
   // Read anew each time: it changes while a process is waited for.
   const stopping = (): boolean => options.signal.aborted;
   for (;;) {
     if (stopping()) return 0;
     const startedAtMs = performance.now();
     const { code, signal } = await runOnce(options, worker);
-    if (!RESTARTED.has(code)) return code ?? 1;
+    if (!RESTARTED_EXIT_CODES.has(code)) return code ?? 1;
     if (stopping()) return 0;
-    restarts = performance.now() - startedAtMs < EARLY_MS ? restarts - 1 : RESTARTS;
-    const ending = `${name} ${endingOf(code, signal)}`;
+    restarts = performance.now() - startedAtMs < EARLY_EXIT_MS ? restarts - 1 : MAX_RESTARTS;
+    const ending = `${name} ${describeExit(code, signal)}`;
     if (restarts < 0) {
-      options.note(`${ending} for the ${RESTARTS + 1}th time within seconds; not restarted.`);
+      options.note(`${ending} for the ${MAX_RESTARTS + 1}th time within seconds; not restarted.`);
       return 1;
     }
-    const attempt = restarts < RESTARTS ? ` (${RESTARTS - restarts} of ${RESTARTS})` : '';
+    const attempt = restarts < MAX_RESTARTS ? ` (${MAX_RESTARTS - restarts} of ${MAX_RESTARTS})` : '';
     options.note(`${ending}; restarting${attempt}.`);
   }
 }
 
-function endingOf(code: number | null, signal: NodeJS.Signals | null): string {
-  if (code === ENGINE_DIED) return 'lost its engine';
-  if (code === ASKED_TO_LEAVE) return 'was asked to leave';
+function describeExit(code: number | null, signal: NodeJS.Signals | null): string {
+  if (code === EXIT_ENGINE_DIED) return 'lost its engine';
+  if (code === EXIT_TERMINATED) return 'was asked to leave';
   return signal === 'SIGKILL' ? 'was killed (signal SIGKILL)' : `crashed (signal ${signal ?? 'unknown'})`;
 }
 
-interface Ended {
+interface ProcessExit {
   /** Null if a signal ended the process. */
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
 }
 
 function runOnce(
-  { command, env, signal, note, report, onMessage }: ProcessesOptions,
+  { command, env, signal, note, report, onMessage }: ProcessGroupOptions,
   worker: WorkerSpec,
-): Promise<Ended> {
+): Promise<ProcessExit> {
   return new Promise((resolve) => {
     const [program, ...args] = command;
     // stdin is a leash: it closes when this process dies, however it dies.
@@ -98,15 +98,15 @@ function runOnce(
     });
     child.stdin?.on('error', () => undefined);
     child.on('message', (received) => {
-      const message = parseSiblingMessage(received);
+      const message = parseWorkerProcessMessage(received);
       if (message === null) return;
-      report?.heard(worker.name, message);
+      report?.record(worker.name, message);
       onMessage?.(message, worker);
     });
-    const stop = (): void => endProcess(child);
+    const stop = (): void => stopProcess(child);
     signal.addEventListener('abort', stop);
     if (signal.aborted) stop();
-    const settle = (ended: Ended): void => {
+    const settle = (ended: ProcessExit): void => {
       signal.removeEventListener('abort', stop);
       resolve(ended);
     };
@@ -119,7 +119,7 @@ function runOnce(
 }
 
 /** Asks a worker to leave by letting go of its leash; kills it if it does not. */
-function endProcess(child: ChildProcess): void {
+function stopProcess(child: ChildProcess): void {
   child.stdin?.end();
   const kill = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS);
   child.once('exit', () => clearTimeout(kill));

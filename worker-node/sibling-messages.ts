@@ -3,7 +3,7 @@ import type { Job } from '../shared/model/job.ts';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const line = v.pipe(v.string(), v.maxLength(5_000));
-const schema = v.variant('type', [
+const messageSchema = v.variant('type', [
   /** The engine is open. */
   v.object({ type: v.literal('engine'), text: line }),
   /** The worker has loaded the job. `totalSteps` is null in exact mode, where engines must not change. */
@@ -24,16 +24,16 @@ const schema = v.variant('type', [
 ]);
 
 /** What a worker process tells the process that started it. */
-export type SiblingMessage = v.InferOutput<typeof schema>;
+export type WorkerProcessMessage = v.InferOutput<typeof messageSchema>;
 
 /** @returns null for anything else */
-export function parseSiblingMessage(message: unknown): SiblingMessage | null {
-  const { success, output } = v.safeParse(schema, message);
+export function parseWorkerProcessMessage(message: unknown): WorkerProcessMessage | null {
+  const { success, output } = v.safeParse(messageSchema, message);
   return success ? output : null;
 }
 
 /** Sends to the parent process. Settles when it is sent, or cannot be. */
-export function tellParent(message: SiblingMessage): Promise<void> {
+export function sendToParent(message: WorkerProcessMessage): Promise<void> {
   return new Promise((resolve) => {
     if (process.connected && process.send !== undefined) {
       process.send(message, undefined, undefined, () => resolve());

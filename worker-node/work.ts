@@ -1,14 +1,14 @@
 import { hostname } from 'node:os';
-import { clockOf } from '../shared/clock.ts';
+import { systemClock } from '../shared/clock.ts';
 import { runWorker } from '../shared/worker/connection-loop.ts';
 import type { WorkerReport } from '../shared/worker/run-session.ts';
-import { garbageCollector } from './collect-garbage.ts';
+import { createGarbageCollector } from './collect-garbage.ts';
 import { connectPinned } from './connect.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
-import { totalSteps, type SiblingMessage } from './sibling-messages.ts';
+import { totalSteps, type WorkerProcessMessage } from './sibling-messages.ts';
 import { openThreadedEngine, type EngineDiedError } from './thread/threaded-engine.ts';
 
-export interface WorkOptions {
+export interface NodeWorkerOptions {
   readonly url: string;
   readonly token?: string | undefined;
   /** Of the coordinator's certificate, where nobody else vouches for it. */
@@ -19,7 +19,7 @@ export interface WorkOptions {
   readonly threadFile: string;
   readonly signal: AbortSignal;
   /** Hears how the work goes. */
-  readonly tell: (message: SiblingMessage) => void;
+  readonly onMessage: (message: WorkerProcessMessage) => void;
   /** Writes a line that the person should know of, about this worker alone. */
   readonly note: (line: string) => void;
 }
@@ -29,8 +29,8 @@ export interface WorkOptions {
  * @returns why it ended
  * @throws EngineDiedError if the engine's thread ends before
  */
-export async function work(options: WorkOptions): Promise<string> {
-  const { url, token, signal, tell, note } = options;
+export async function runNodeWorker(options: NodeWorkerOptions): Promise<string> {
+  const { url, token, signal, onMessage, note } = options;
   const name = options.name ?? hostname();
   const threaded = await openThreadedEngine({
     file: options.threadFile,
@@ -42,20 +42,20 @@ export async function work(options: WorkOptions): Promise<string> {
   const { engine, why, died } = threaded;
   const { backend, device, threads } = engine.info;
   const text = `${backend} on ${device}, ${threads} thread${threads === 1 ? '' : 's'} (${why})`;
-  tell({ type: 'engine', text });
-  const collectGarbage = garbageCollector();
+  onMessage({ type: 'engine', text });
+  const collectGarbage = createGarbageCollector();
   const report: WorkerReport = {
     joined: ({ job }) => {
       const { batchSize, data } = job;
-      tell({ type: 'joined', totalSteps: totalSteps(job), data: data.name, batchSize });
+      onMessage({ type: 'joined', totalSteps: totalSteps(job), data: data.name, batchSize });
     },
     // The gradient has left, the next weights are on their way: nobody waits for this worker now.
     computed: (task, step, samples) => {
-      if (task === 'train') tell({ type: 'computed', step, samples });
+      if (task === 'train') onMessage({ type: 'computed', step, samples });
       threaded.collectGarbage();
       collectGarbage();
     },
-    waiting: (_line, { reason, waitMs }) => tell({ type: 'waiting', reason, waitMs }),
+    waiting: (_line, { reason, waitMs }) => onMessage({ type: 'waiting', reason, waitMs }),
     note: (line) => note(`${name}: ${line}`),
   };
   try {
@@ -65,7 +65,7 @@ export async function work(options: WorkOptions): Promise<string> {
       ...(token === undefined ? {} : { token }),
       engine,
       connect: connectPinned(options.fingerprint),
-      clock: clockOf(globalThis),
+      clock: systemClock(globalThis),
       random: Math.random,
       report,
       signal: AbortSignal.any([signal, died]),

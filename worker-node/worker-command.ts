@@ -1,33 +1,33 @@
 import { availableParallelism } from 'node:os';
-import { clockOf } from '../shared/clock.ts';
-import { coordinatorLink, notALink, parseCoordinatorLink } from '../shared/coordinator-link.ts';
+import { systemClock } from '../shared/clock.ts';
+import { formatCoordinatorLink, invalidLinkMessage, parseCoordinatorLink } from '../shared/coordinator-link.ts';
 import type { LogFormat } from '../shared/json-log.ts';
-import { devicesHere, visibleDevice, type Devices } from './devices.ts';
+import { resolveDevices, visibleDeviceEnv, type Devices } from './devices.ts';
 import { nativeCandidates } from './engine/candidates.ts';
 import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
-import { requireNative, type EngineProgram } from './engine/engine-command.ts';
+import { requireNativeEngine, type EngineContext } from './engine/engine-command.ts';
 import { engineCacheDir } from './engine/install/cache.ts';
 import { threadsPerWorker } from './engine/load-native.ts';
 import { installInBackground } from './engine/upgrade/background-install.ts';
-import { isWorthInstalling, mayInstall, thisProcessor } from './engine/upgrade/decision.ts';
-import { runAndSwitch } from './engine/upgrade/switch-engines.ts';
-import { leaveWhenAsked, TERMINATED } from './leave-when-asked.ts';
+import { isWorthInstalling, canInstall, detectProcessor } from './engine/upgrade/decision.ts';
+import { runWithEngineUpgrade } from './engine/upgrade/switch-engines.ts';
+import { shutdownSignal, TERMINATED } from './leave-when-asked.ts';
 import { MachineReport } from './machine-report.ts';
 import {
-  ASKED_TO_LEAVE,
-  ENGINE_DIED,
+  EXIT_TERMINATED,
+  EXIT_ENGINE_DIED,
   runProcesses,
-  type ProcessesOptions,
+  type ProcessGroupOptions,
   type WorkerSpec,
 } from './processes.ts';
 import { RefusedError } from '../shared/worker/connection-loop.ts';
-import { tellParent, type SiblingMessage } from './sibling-messages.ts';
-import { shapeOfThisMachine, workersHere } from './shape/workers-here.ts';
+import { sendToParent, type WorkerProcessMessage } from './sibling-messages.ts';
+import { readMachineProfile, chooseWorkerCount } from './shape/workers-here.ts';
 import { EngineDiedError } from './thread/threaded-engine.ts';
-import { work } from './work.ts';
-import { workerLog } from './worker-log.ts';
+import { runNodeWorker } from './work.ts';
+import { createWorkerLog } from './worker-log.ts';
 
-const INTERRUPTED = 130;
+const EXIT_INTERRUPTED = 130;
 
 export interface WorkerFlags {
   readonly token?: string;
@@ -43,7 +43,7 @@ export interface WorkerFlags {
   readonly log: LogFormat;
 }
 
-interface WorkerProgram extends EngineProgram {
+interface WorkerContext extends EngineContext {
   /** The program of the engine's thread. */
   readonly threadFile: string;
 }
@@ -56,47 +56,47 @@ interface WorkerProgram extends EngineProgram {
 export async function runWorkerCommand(
   link: string,
   given: WorkerFlags,
-  program: WorkerProgram,
+  program: WorkerContext,
 ): Promise<number> {
   const parsed = parseCoordinatorLink(link);
-  if (parsed === null) throw new Error(notALink(link));
+  if (parsed === null) throw new Error(invalidLinkMessage(link));
   const { url } = parsed;
   const flags = parsed.token === undefined ? given : { ...given, token: parsed.token };
-  const leaving = leaveWhenAsked();
-  const { note, info } = await workerLog(flags);
+  const leaving = shutdownSignal();
+  const { note, info } = await createWorkerLog(flags);
   const sibling = process.env.GRADCAST_SIBLING !== undefined;
   const { name } = flags;
   const report = new MachineReport({
     name,
-    url: coordinatorLink({ url }),
+    url: formatCoordinatorLink({ url }),
     info,
     note,
-    clock: clockOf(globalThis),
+    clock: systemClock(globalThis),
   });
   // The parent process of a worker has seen to the engine; and an installation brings none for GPUs.
   if (flags.engine === 'native' && process.env.GRADCAST_LEASH === undefined && flags.devices === undefined) {
-    await requireNative(program, leaving);
-    if (leaving.aborted) return INTERRUPTED;
+    await requireNativeEngine(program, leaving);
+    if (leaving.aborted) return EXIT_INTERRUPTED;
   }
-  const workers = await workersWanted(flags, program, leaving, info);
-  if (leaving.aborted) return INTERRUPTED;
+  const workers = await resolveWorkers(flags, program, leaving, info);
+  if (leaving.aborted) return EXIT_INTERRUPTED;
   const installs =
     !sibling &&
     flags.devices === undefined &&
-    (await mayInstall(flags, { cacheDir: engineCacheDir(), nowMs: Date.now() }));
+    (await canInstall(flags, { cacheDir: engineCacheDir(), nowMs: Date.now() }));
   if (workers !== null || installs) {
     const specs = workers ?? [{ name: flags.name, env: {} }];
-    const processes = processesOf(url, flags, specs, { program, signal: leaving, note, report });
-    const code = await (installs ? runThenSwitch(processes, flags, program) : runProcesses(processes));
+    const processes = processGroupOptions(url, flags, specs, { program, signal: leaving, note, report });
+    const code = await (installs ? runWithUpgrade(processes, flags, program) : runProcesses(processes));
     report.close();
     return code;
   }
   if (flags.threads !== undefined) process.env.TF_NUM_INTRAOP_THREADS = String(flags.threads);
   // The process that started several workers speaks for all of them.
   const isHeard = sibling && process.connected;
-  const tell = async (message: SiblingMessage): Promise<void> => {
-    if (isHeard) await tellParent(message);
-    else report.heard(name, message);
+  const tell = async (message: WorkerProcessMessage): Promise<void> => {
+    if (isHeard) await sendToParent(message);
+    else report.record(name, message);
   };
   // Read anew: it changes while the worker works.
   const isLeaving = (): boolean => leaving.aborted;
@@ -104,10 +104,10 @@ export async function runWorkerCommand(
     const { token, engine, fingerprint } = flags;
     const { threadFile } = program;
     const options = { url, token, fingerprint, name, engine, threadFile, signal: leaving, note };
-    const reason = await work({ ...options, tell: (message) => void tell(message) });
+    const reason = await runNodeWorker({ ...options, onMessage: (message) => void tell(message) });
     if (!isHeard || !isLeaving()) await tell({ type: 'ended', reason });
     // The others go on. Whoever holds the leash has asked all of them by letting go of it.
-    return sibling && leaving.reason === TERMINATED ? ASKED_TO_LEAVE : 0;
+    return sibling && leaving.reason === TERMINATED ? EXIT_TERMINATED : 0;
   } catch (error) {
     if (isHeard && error instanceof RefusedError) {
       await tell({ type: 'refused', reason: error.message });
@@ -115,16 +115,16 @@ export async function runWorkerCommand(
     }
     if (!sibling || !(error instanceof EngineDiedError)) throw error;
     note(`${name}: ${error.message}`);
-    return ENGINE_DIED;
+    return EXIT_ENGINE_DIED;
   } finally {
     report.close();
   }
 }
 
 /** @returns null for a single one, in this process */
-async function workersWanted(
+async function resolveWorkers(
   flags: WorkerFlags,
-  { file, typed }: WorkerProgram,
+  { programFile, commandLine }: WorkerContext,
   signal: AbortSignal,
   note: (line: string) => void,
 ): Promise<readonly WorkerSpec[] | null> {
@@ -132,16 +132,16 @@ async function workersWanted(
   if (devices !== undefined) {
     if (flags.workers !== 'auto')
       throw new Error('--devices makes one worker for each GPU; leave --workers away.');
-    checkGpuEngine(choice, typed);
-    return devicesHere(devices).map((number) => ({
+    requireGpuEngine(choice, commandLine);
+    return resolveDevices(devices).map((number) => ({
       name: `${name}-gpu${number}`,
-      env: visibleDevice(number),
+      env: visibleDeviceEnv(number),
     }));
   }
   let count = flags.workers;
   if (count === 'auto') {
-    const machine = shapeOfThisMachine([process.execPath, file]);
-    count = await workersHere({
+    const machine = readMachineProfile([process.execPath, programFile]);
+    count = await chooseWorkerCount({
       ...machine,
       threads: flags.threads ?? machine.threads,
       choice,
@@ -154,24 +154,24 @@ async function workersWanted(
 }
 
 /** WebAssembly workers, and as many native ones in their place once the engine is installed. */
-function runThenSwitch(
-  processes: ProcessesOptions,
+function runWithUpgrade(
+  processes: ProcessGroupOptions,
   { name, installNative }: WorkerFlags,
-  { file }: WorkerProgram,
+  { programFile }: WorkerContext,
 ): Promise<number> {
-  const processor = thisProcessor();
-  return runAndSwitch({
+  const processor = detectProcessor();
+  return runWithEngineUpgrade({
     ...processes,
     nativeWorkers: processes.workers.map(({ env }, i) => ({ name: `${name}-native-${i + 1}`, env })),
-    isWorthWhile: (remainingMs) =>
+    shouldInstall: (remainingMs) =>
       installNative === 'always' || (remainingMs !== null && isWorthInstalling(processor, remainingMs)),
-    install: (signal) => installInBackground([process.execPath, file], signal),
-    clock: clockOf(globalThis),
+    install: (signal) => installInBackground([process.execPath, programFile], signal),
+    clock: systemClock(globalThis),
   });
 }
 
 /** Several workers, each in a process of its own, which share the cores. */
-function processesOf(
+function processGroupOptions(
   url: string,
   flags: WorkerFlags,
   workers: readonly WorkerSpec[],
@@ -180,8 +180,8 @@ function processesOf(
     signal,
     note,
     report,
-  }: Pick<ProcessesOptions, 'signal' | 'note' | 'report'> & { program: WorkerProgram },
-): ProcessesOptions {
+  }: Pick<ProcessGroupOptions, 'signal' | 'note' | 'report'> & { program: WorkerContext },
+): ProcessGroupOptions {
   const { engine, token, threads, fingerprint } = flags;
   const options = ['--workers', '1', '--engine', engine, '--log', flags.log];
   if (fingerprint !== undefined) options.push('--fingerprint', fingerprint);
@@ -189,7 +189,7 @@ function processesOf(
   const fairShare = String(threadsPerWorker(availableParallelism(), workers.length));
   return {
     workers,
-    command: [process.execPath, program.file, 'worker', url, ...options],
+    command: [process.execPath, program.programFile, 'worker', url, ...options],
     env: {
       TF_NUM_INTRAOP_THREADS: fairShare,
       ...process.env,
@@ -204,7 +204,7 @@ function processesOf(
 }
 
 /** @throws Error if no engine here would use a GPU */
-function checkGpuEngine(choice: EngineChoice, typed: string): void {
+function requireGpuEngine(choice: EngineChoice, typed: string): void {
   if (choice === 'wasm') throw new Error('WebAssembly computes on the CPU: --devices needs --engine native.');
   if (nativeCandidates().some(({ variant, missing }) => variant === 'gpu' && missing === null)) return;
   throw new Error(`No native TensorFlow for GPUs here. This gets it: ${typed} engine install --gpu`);

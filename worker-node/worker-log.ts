@@ -6,7 +6,7 @@ export interface WorkerLogFlags {
 }
 
 /** How a worker says what goes as it should, and what the person should know. */
-export async function workerLog({
+export async function createWorkerLog({
   quiet,
   log,
 }: WorkerLogFlags): Promise<Record<'info' | 'note', (line: string) => void>> {

@@ -2,21 +2,21 @@ import { startCoordinator, type CoordinatorOptions } from '../../coordinator/coo
 import { growHeap } from '../../coordinator/heap.ts';
 import { waitForWorkers } from '../../coordinator/members/wait-for-workers.ts';
 import type { PreparedJob } from '../../coordinator/model.ts';
-import { plainReport } from '../../coordinator/report/plain-report.ts';
-import { inShort } from '../../coordinator/members/link-codecs.ts';
+import { plainReporter } from '../../coordinator/report/plain-report.ts';
+import { codecLabel } from '../../coordinator/members/link-codecs.ts';
 import { createOptimizer } from '../../coordinator/training/optimizer.ts';
-import { clockOf } from '../../shared/clock.ts';
+import { systemClock } from '../../shared/clock.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { median } from '../support/statistics.ts';
-import { Pauses } from './pauses.ts';
-import { coordinatorRate, type LinkShape, type LinkWorkerOrder } from './shape.ts';
+import { StallDetector } from './pauses.ts';
+import { coordinatorRate, type LinkShape, type LinkWorkerConfig } from './shape.ts';
 
 /** Somebody who takes orders; see worker.ts. */
 export interface LinkWorker {
   /** @returns when the run is over */
-  readonly work: (order: LinkWorkerOrder) => Promise<unknown>;
+  readonly work: (order: LinkWorkerConfig) => Promise<unknown>;
 }
 
 export interface CellOptions {
@@ -30,7 +30,7 @@ export interface CellOptions {
   /** Whether the links have rates of their own; else the workers slow themselves down. */
   readonly shapedOutside: boolean;
   readonly perSampleMs: number;
-  readonly tailAt: number;
+  readonly firstBucketAt: number;
   readonly verbose: boolean;
 }
 
@@ -51,17 +51,17 @@ export interface Cell {
 
 /** Not counted: lossy codecs begin with whole weights; those that are chosen are chosen after some steps. */
 const WARM_UP = 2;
-const WARM_UP_CHOOSING = 7;
-const LEAST_STEPS = 3;
-const MOST_STEPS = 40;
-const ENOUGH_MS = 2_000;
+const WARM_UP_AUTO = 7;
+const MIN_STEPS = 3;
+const MAX_STEPS = 40;
+const MIN_MEASURED_MS = 2_000;
 
 export async function runCell(options: CellOptions): Promise<Cell> {
   growHeap();
-  const { prepared, dataset, batch, link, workers, perSampleMs } = options;
-  const clock = clockOf(globalThis);
+  const { prepared, dataset, batch: batchSize, link, workers, perSampleMs } = options;
+  const clock = systemClock(globalThis);
   const { signal } = new AbortController();
-  const job = { ...prepared.job, batchSize: batch };
+  const job = { ...prepared.job, batchSize };
   const weights = prepared.initialWeights.slice();
   const coordinator = await startCoordinator({
     job,
@@ -69,11 +69,11 @@ export async function runCell(options: CellOptions): Promise<Cell> {
     port: 0,
     maxWorkers: workers.length,
     codecs: options.codecs,
-    tailsFor: () => true,
-    recodesFor: () => true,
+    usesBuckets: () => true,
+    switchesCodecs: () => true,
     pageDir: 'dist/page',
     clock,
-    report: plainReport((line) => (options.verbose ? console.error(`    ${line}`) : undefined), clock),
+    report: plainReporter((line) => (options.verbose ? console.error(`    ${line}`) : undefined), clock),
     signal,
   });
   const ended = workers.map(({ work }) =>
@@ -82,7 +82,7 @@ export async function runCell(options: CellOptions): Promise<Cell> {
       delayMs: link.delayMs,
       bitsPerSecond: options.shapedOutside ? null : link.bitsPerSecond,
       perSampleMs,
-      tailAt: options.tailAt,
+      firstBucketAt: options.firstBucketAt,
     }),
   );
   await waitForWorkers(coordinator.pool, workers.length, 60_000, clock, signal);
@@ -93,26 +93,26 @@ export async function runCell(options: CellOptions): Promise<Cell> {
   });
 
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
-  const batches = Math.floor(dataset.train.count / batch);
+  const batches = Math.floor(dataset.train.count / batchSize);
   const samplesOf = (turn: number): Uint32Array =>
-    Uint32Array.from({ length: batch }, (_, i) => (turn % batches) * batch + i);
+    Uint32Array.from({ length: batchSize }, (_, i) => (turn % batches) * batchSize + i);
   const times: number[] = [];
-  const pauses = new Pauses();
-  const warmUp = options.codecs === 'auto' ? WARM_UP_CHOOSING : WARM_UP;
+  const pauses = new StallDetector();
+  const warmUp = options.codecs === 'auto' ? WARM_UP_AUTO : WARM_UP;
   let steps = 0;
   let step = 0;
   let before = bytes();
   for (
     let measuredMs = 0;
-    times.length < LEAST_STEPS || (measuredMs < ENOUGH_MS && times.length < MOST_STEPS);
+    times.length < MIN_STEPS || (measuredMs < MIN_MEASURED_MS && times.length < MAX_STEPS);
   ) {
     const [startedMs, pausesBefore] = [performance.now(), pauses.count];
-    await coordinator.rounds.gradient(
+    await coordinator.stepRunner.gradient(
       { step: step as Step, weights, split: dataset.train },
       samplesOf(step),
       {
-        next: samplesOf(step + 1),
-        onSummed: (gradientSum, part) => optimizer.step(weights, gradientSum, batch, part),
+        nextSamples: samplesOf(step + 1),
+        onBucketSummed: (gradientSum, part) => optimizer.step(weights, gradientSum, batchSize, part),
       },
     );
     const elapsedMs = performance.now() - startedMs;
@@ -127,14 +127,14 @@ export async function runCell(options: CellOptions): Promise<Cell> {
   const after = bytes();
   pauses.close();
   const each = steps * workers.length;
-  const codecs = [...new Set(members.map(inShort))];
+  const codecs = [...new Set(members.map(codecLabel))];
   await coordinator.close('done');
   await Promise.all(ended);
   const [upBytes, downBytes] = [(after.up - before.up) / each, (after.down - before.down) / each];
   const sharedRate = coordinatorRate(link);
   const passMs = (n: number): number =>
     8_000 * Math.max(n / link.bitsPerSecond, (n * workers.length) / sharedRate);
-  const computeMs = (perSampleMs * batch) / workers.length;
+  const computeMs = (perSampleMs * batchSize) / workers.length;
   return {
     stepMs: median(times),
     upBytes,

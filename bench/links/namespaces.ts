@@ -3,11 +3,11 @@ import type { LinkShape } from './shape.ts';
 
 /** Where the coordinator is found from the workers' namespaces. */
 export const COORDINATOR_ADDRESS = '10.77.0.1';
-const INSIDE = 'GRADCAST_BENCH_NAMESPACE';
+const NAMESPACE_VARIABLE = 'GRADCAST_BENCH_NAMESPACE';
 
 /** A token bucket sends at most so much at once; smaller ones cost more interrupts. */
 const BURST_MS = 0.5;
-const LEAST_BURST_BYTES = 10_000;
+const MIN_BURST_BYTES = 10_000;
 /** Of a frame on the links. Here one processor does what network cards do elsewhere, by the frame. */
 const MTU = 9_000;
 /** Nothing is dropped: a queue that grows is what a thin link is. */
@@ -23,13 +23,13 @@ export function canShape(): boolean {
   return spawnSync('unshare', [...unshareNet, 'sh', '-c', trial], { stdio: 'ignore' }).status === 0;
 }
 
-export const isInside = (): boolean => process.env[INSIDE] !== undefined;
+export const isInside = (): boolean => process.env[NAMESPACE_VARIABLE] !== undefined;
 
 /** Runs this program once more in a network namespace of its own. @returns its exit code */
 export function runInside(): number {
   const { status } = spawnSync('unshare', [...unshareNet, process.execPath, ...process.argv.slice(1)], {
     stdio: 'inherit',
-    env: { ...process.env, [INSIDE]: '1' },
+    env: { ...process.env, [NAMESPACE_VARIABLE]: '1' },
   });
   return status ?? 1;
 }
@@ -93,7 +93,7 @@ export class ShapedNetwork {
 }
 
 function shaping(device: string, bitsPerSecond: number): string {
-  const burst = Math.round(Math.max(LEAST_BURST_BYTES, (bitsPerSecond / 8_000) * BURST_MS));
+  const burst = Math.round(Math.max(MIN_BURST_BYTES, (bitsPerSecond / 8_000) * BURST_MS));
   return `tc qdisc replace dev ${device} root tbf rate ${bitsPerSecond}bit burst ${burst} limit ${QUEUE_BYTES}`;
 }
 

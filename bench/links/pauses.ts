@@ -1,16 +1,16 @@
-const EVERY_MS = 50;
+const STALL_CHECK_MS = 50;
 /** Nothing here keeps this thread for so long: the machine was busy with something else. */
-const PAUSE_MS = 300;
+const MIN_STALL_MS = 300;
 
 /** Notices when the whole process stood still, so that what was measured meanwhile can be left out. */
-export class Pauses {
+export class StallDetector {
   #count = 0;
   #lastMs = performance.now();
-  readonly #timer = setInterval(() => this.#look(), EVERY_MS).unref();
+  readonly #timer = setInterval(() => this.#check(), STALL_CHECK_MS).unref();
 
   /** So far. */
   get count(): number {
-    this.#look();
+    this.#check();
     return this.#count;
   }
 
@@ -18,9 +18,9 @@ export class Pauses {
     clearInterval(this.#timer);
   }
 
-  #look(): void {
+  #check(): void {
     const nowMs = performance.now();
-    if (nowMs - this.#lastMs > PAUSE_MS) this.#count++;
+    if (nowMs - this.#lastMs > MIN_STALL_MS) this.#count++;
     this.#lastMs = nowMs;
   }
 }

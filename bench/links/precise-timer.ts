@@ -14,13 +14,13 @@ let thread: Worker | null = null;
  * Calls back at a time of performance.now(), more exactly than timers do, and without a turn of the event loop while it
  * waits: what these processes compute counts in what is measured.
  */
-export function at(timeMs: number, callback: () => void): void {
+export function scheduleAt(timeMs: number, callback: () => void): void {
   const before = calls.findLastIndex((call) => call.timeMs <= timeMs);
   calls.splice(before + 1, 0, { timeMs, callback });
   if (before === -1) arm();
 }
 
-export const sleepUntil = (timeMs: number): Promise<void> => new Promise((resolve) => at(timeMs, resolve));
+export const sleepUntil = (timeMs: number): Promise<void> => new Promise((resolve) => scheduleAt(timeMs, resolve));
 
 /** Has the thread wake this one when the next call is due. */
 function arm(): void {

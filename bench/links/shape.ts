@@ -13,16 +13,16 @@ export const LINKS: readonly LinkShape[] = [
 ];
 
 /** The coordinator's link is ten times as wide as a worker's, up to this. */
-const WIDEST = 1e9;
-export const coordinatorRate = ({ bitsPerSecond }: LinkShape): number => Math.min(WIDEST, 10 * bitsPerSecond);
+const MAX_COORDINATOR_BITS_PER_SECOND = 1e9;
+export const coordinatorRate = ({ bitsPerSecond }: LinkShape): number => Math.min(MAX_COORDINATOR_BITS_PER_SECOND, 10 * bitsPerSecond);
 
 /** What a worker of the bench is told. */
-export interface LinkWorkerOrder {
+export interface LinkWorkerConfig {
   readonly url: string;
   readonly delayMs: number;
   /** Where the link is shaped by the worker itself. */
   readonly bitsPerSecond: number | null;
   readonly perSampleMs: number;
   /** The part of a computation after which the gradient's tail is there; 1 for an engine that has all at once. */
-  readonly tailAt: number;
+  readonly firstBucketAt: number;
 }

@@ -1,5 +1,5 @@
 import type { Connect } from '../../shared/transport.ts';
-import { at } from './precise-timer.ts';
+import { scheduleAt } from './precise-timer.ts';
 
 interface Shape {
   readonly delayMs: number;
@@ -30,7 +30,7 @@ class Line {
     const [first] = this.#queue;
     this.#running = first !== undefined;
     if (first === undefined) return;
-    at(first.atMs, () => {
+    scheduleAt(first.atMs, () => {
       this.#queue.shift();
       first.deliver();
       this.#next();

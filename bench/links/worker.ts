@@ -1,12 +1,12 @@
 // A worker that sleeps instead of computing, for as long as each message of its parent says, and answers with gradients of
 // the model's real size. Speaks the protocol through the shared session. One run for each message.
-import { clockOf } from '../../shared/clock.ts';
+import { systemClock } from '../../shared/clock.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import { runWorker } from '../../shared/worker/connection-loop.ts';
 import { connectWebSocket } from '../../worker-node/connect.ts';
 import { sleepUntil } from './precise-timer.ts';
-import type { LinkWorkerOrder } from './shape.ts';
+import type { LinkWorkerConfig } from './shape.ts';
 import { shapedConnect } from './shaped-connect.ts';
 
 const [, , name = 'sleeper'] = process.argv;
@@ -15,7 +15,7 @@ const nothing = (): void => undefined;
 /** By length: gradients of runs that follow one another are alike. */
 const gradients = new Map<number, Float32Array>();
 
-const engineOf = ({ perSampleMs, tailAt }: LinkWorkerOrder): Engine => ({
+const createEngine = ({ perSampleMs, firstBucketAt }: LinkWorkerConfig): Engine => ({
   info: { backend: 'sleep', version: '1', device: 'none', threads: 1 },
   load: (job) => {
     const { length } = layoutOf(job.layout);
@@ -29,9 +29,9 @@ const engineOf = ({ perSampleMs, tailAt }: LinkWorkerOrder): Engine => ({
         const startedMs = performance.now();
         const takesMs = perSampleMs * labels.length;
         gradient.set(values);
-        if (tail !== undefined && tailAt < 1) {
-          await sleepUntil(startedMs + tailAt * takesMs);
-          tail.ready();
+        if (tail !== undefined && firstBucketAt < 1) {
+          await sleepUntil(startedMs + firstBucketAt * takesMs);
+          tail.onReady();
         }
         await sleepUntil(startedMs + takesMs);
         return { lossSum: 1, correct: 0, factored };
@@ -47,13 +47,13 @@ const engineOf = ({ perSampleMs, tailAt }: LinkWorkerOrder): Engine => ({
   },
 });
 
-process.on('message', (order: LinkWorkerOrder) => {
+process.on('message', (order: LinkWorkerConfig) => {
   void runWorker({
     url: order.url,
     name,
-    engine: engineOf(order),
+    engine: createEngine(order),
     connect: shapedConnect(connectWebSocket, order),
-    clock: clockOf(globalThis),
+    clock: systemClock(globalThis),
     random: Math.random,
     report: { joined: nothing, computed: nothing, waiting: nothing, note: nothing },
     signal: new AbortController().signal,

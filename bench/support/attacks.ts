@@ -15,13 +15,13 @@ const hello = (name: string): FromWorker => ({
   codecs: ['float32'],
 });
 
-const dial = (url: URL): Promise<Socket> =>
+const openSocket = (url: URL): Promise<Socket> =>
   new Promise((resolve) => {
     const socket = connect(Number(url.port), url.hostname, () => resolve(socket));
     socket.on('error', () => resolve(socket));
   });
 
-const open = (url: URL): Promise<WebSocket> =>
+const openWebSocket = (url: URL): Promise<WebSocket> =>
   new Promise((resolve) => {
     const socket = new WebSocket(url, { perMessageDeflate: false });
     socket.on('error', () => resolve(socket));
@@ -29,7 +29,7 @@ const open = (url: URL): Promise<WebSocket> =>
   });
 
 /** The page's largest file, without compression. */
-async function largest(url: URL): Promise<string> {
+async function buildLargestFrame(url: URL): Promise<string> {
   const base = `http://${url.host}/`;
   const html = await (await fetch(base)).text();
   const names = [...html.matchAll(/(?:href|src)="([^"]+\.js)"/g)].map(([, name]) => name ?? '');
@@ -45,7 +45,7 @@ async function largest(url: URL): Promise<string> {
 }
 
 /** Does something again and again, so many side by side; what fails is tried again a little later. */
-function again(sideBySide: number, work: () => Promise<unknown>): void {
+function repeatConcurrently(sideBySide: number, work: () => Promise<unknown>): void {
   for (let i = 0; i < sideBySide; i++) {
     void (async () => {
       for (;;) {
@@ -77,9 +77,9 @@ async function flood(socket: WebSocket, frame: Uint8Array): Promise<void> {
 /** Attacks that cost any run. */
 export const SMALL_ATTACKS: Readonly<Record<string, Attack>> = {
   async 'pipelined GETs, nothing read'(url) {
-    const get = `GET /${await largest(url)} HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(1_300);
-    again(25, async () => {
-      const socket = await dial(url);
+    const get = `GET /${await buildLargestFrame(url)} HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(1_300);
+    repeatConcurrently(25, async () => {
+      const socket = await openSocket(url);
       socket.pause();
       socket.write(get);
       // Nothing is read, so the end is not noticed either.
@@ -88,17 +88,17 @@ export const SMALL_ATTACKS: Readonly<Record<string, Attack>> = {
     });
   },
   async 'aborted downloads'(url) {
-    const get = `GET /${await largest(url)} HTTP/1.1\r\nHost: x\r\n\r\n`;
-    again(4, async () => {
-      const socket = await dial(url);
+    const get = `GET /${await buildLargestFrame(url)} HTTP/1.1\r\nHost: x\r\n\r\n`;
+    repeatConcurrently(4, async () => {
+      const socket = await openSocket(url);
       socket.write(get);
       await new Promise((resolve) => socket.once('data', resolve).once('close', resolve));
       socket.destroy();
     });
   },
   'GETs one after another': (url) => {
-    again(50, async () => {
-      const socket = await dial(url);
+    repeatConcurrently(50, async () => {
+      const socket = await openSocket(url);
       const over = closed(socket);
       const ask = (): boolean => socket.write('GET /index.html HTTP/1.1\r\nHost: x\r\n\r\n');
       socket.on('data', ask);
@@ -108,28 +108,28 @@ export const SMALL_ATTACKS: Readonly<Record<string, Attack>> = {
     return Promise.resolve();
   },
   'idle connections, opened anew': (url) => {
-    again(500, async () => closed(await dial(url)));
+    repeatConcurrently(500, async () => closed(await openSocket(url)));
     return Promise.resolve();
   },
   'pongs of an observer': (url) => {
-    again(1, async () => {
-      const socket = await open(url);
+    repeatConcurrently(1, async () => {
+      const socket = await openWebSocket(url);
       socket.send(frameFromWorker(watch));
       await flood(socket, frameFromWorker({ type: 'pong', id: 1 }));
     });
     return Promise.resolve();
   },
   'pongs of workers': (url) => {
-    again(4, async () => {
-      const socket = await open(url);
+    repeatConcurrently(4, async () => {
+      const socket = await openWebSocket(url);
       socket.send(frameFromWorker(hello('flood')));
       await flood(socket, frameFromWorker({ type: 'pong', id: 1 }));
     });
     return Promise.resolve();
   },
   'observers that come and go': (url) => {
-    again(50, async () => {
-      const socket = await open(url);
+    repeatConcurrently(50, async () => {
+      const socket = await openWebSocket(url);
       socket.send(frameFromWorker(watch));
       await new Promise((resolve) => socket.once('message', resolve).once('close', resolve));
       socket.terminate();
@@ -139,10 +139,10 @@ export const SMALL_ATTACKS: Readonly<Record<string, Attack>> = {
 };
 
 /** Clients of the run that each begin a message and never end it. */
-async function incomplete(url: URL, ...first: readonly FromWorker[]): Promise<void> {
+async function sendIncompleteFrame(url: URL, ...first: readonly FromWorker[]): Promise<void> {
   await Promise.all(
     Array.from({ length: 200 }, async () => {
-      const socket = await open(url);
+      const socket = await openWebSocket(url);
       for (const message of first) socket.send(frameFromWorker(message));
       // Less than twice what a message may have, which is the most that is ever received.
       for (let sent = 0; sent < 9 << 20; sent += 256 << 10) {
@@ -156,7 +156,7 @@ async function incomplete(url: URL, ...first: readonly FromWorker[]): Promise<vo
 
 /** Attacks that cost runs whose messages are large. */
 export const LARGE_ATTACKS: Readonly<Record<string, Attack>> = {
-  'incomplete messages, 200 observers': (url) => incomplete(url, watch),
-  'incomplete messages, 200 not ready': (url) => incomplete(url, hello('hold')),
-  'incomplete messages, 200 ready': (url) => incomplete(url, hello('hold'), { type: 'ready' }),
+  'incomplete messages, 200 observers': (url) => sendIncompleteFrame(url, watch),
+  'incomplete messages, 200 not ready': (url) => sendIncompleteFrame(url, hello('hold')),
+  'incomplete messages, 200 ready': (url) => sendIncompleteFrame(url, hello('hold'), { type: 'ready' }),
 };

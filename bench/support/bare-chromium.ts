@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { WebSocket } from 'ws';
-import { endWithThis } from './children.ts';
+import { killOnExit } from './children.ts';
 import { GPU_IN_SOFTWARE, chromiumPath } from '../../test/support/chromium.ts';
 
 /**
@@ -28,10 +28,10 @@ export interface AttachedTab {
   mouse(type: 'mousePressed' | 'mouseReleased' | 'mouseMoved', x: number, y: number): Promise<void>;
 }
 
-export async function openBareChromium(): Promise<BareChromium> {
+export async function launchBareChromium(): Promise<BareChromium> {
   if (chromiumPath === null) throw new Error('There is no Chromium here.');
   const profile = mkdtempSync(join(tmpdir(), 'gradcast-chromium-'));
-  const child = endWithThis(
+  const child = killOnExit(
     spawn(
       chromiumPath,
       [

@@ -2,11 +2,11 @@
 import type { Step } from '../../shared/protocol/messages.ts';
 import { chooseEngine } from '../../worker-node/engine/choose.ts';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
-import { drawnShard } from './drawn-shard.ts';
+import { syntheticShard } from './drawn-shard.ts';
 
 const [, , choice = 'wasm', batchText = '128'] = process.argv;
 const batch = Number(batchText);
-const { job, initialWeights, shard } = await drawnShard(batch);
+const { job, initialWeights, shard } = await syntheticShard(batch);
 const { engine } = await chooseEngine(choice as EngineChoice);
 const trainer = await engine.load(job);
 const gradient = new Float32Array(initialWeights.length);

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 const gradcast = join(dirname(process.argv[1] ?? ''), '../../bin/gradcast.js');
 
 /** Ends a process when this one ends, also by an exception. A bench that is killed leaves that to its children's pipes. */
-export function endWithThis<Child extends ChildProcess>(child: Child): Child {
+export function killOnExit<Child extends ChildProcess>(child: Child): Child {
   const end = (): void => void child.kill('SIGKILL');
   process.once('exit', end);
   child.once('exit', () => process.off('exit', end));
@@ -15,7 +15,7 @@ export function endWithThis<Child extends ChildProcess>(child: Child): Child {
 /** A worker as a person attaches it. */
 export function spawnWorker(url: string, engine: string, more: readonly string[] = []): ChildProcess {
   const args = [gradcast, 'worker', url, '--workers', '1', '--engine', engine, '--quiet', ...more];
-  return endWithThis(
+  return killOnExit(
     spawn(process.execPath, args, {
       // The open stdin ends the worker when this process is gone.
       stdio: ['pipe', 'inherit', 'inherit'],
@@ -29,7 +29,7 @@ export function forkEntry(name: string, args: readonly string[]): ChildProcess {
   const child = fork(join(dirname(process.argv[1] ?? ''), 'support', `${name}.js`), args, {
     stdio: 'inherit',
   });
-  endWithThis(child);
+  killOnExit(child);
   child.once('exit', (code) => {
     if (code !== null && code !== 0) process.exit(code);
   });

@@ -1,16 +1,16 @@
 import { availableParallelism } from 'node:os';
-import { messageOf } from '../../shared/error-text.ts';
+import { errorMessage } from '../../shared/error-text.ts';
 import { nativeCandidates } from '../../worker-node/engine/candidates.ts';
 import type { InstallReport } from '../../worker-node/engine/install/progress.ts';
 import { threadsPerWorker } from '../../worker-node/engine/load-native.ts';
 import { forkEntry, nextMessage } from './children.ts';
 import type { VariantTimes } from './native-variant.ts';
-import { KERAS, pythonOf, TORCH, type Framework } from './python-environments.ts';
-import { startPythonPeer } from './python-peer.ts';
+import { KERAS, preparePython, TORCH, type Framework } from './python-environments.ts';
+import { startPythonBaseline } from './python-peer.ts';
 
 /** Somebody who takes training steps in processes of its own, and rests while others are measured. */
-export interface Contestant {
-  readonly name: ContestantName;
+export interface Baseline {
+  readonly name: BaselineName;
   readonly pid: number;
   readonly versions: Readonly<Record<string, string>>;
   /** Takes steps; the milliseconds of each. */
@@ -19,7 +19,7 @@ export interface Contestant {
 }
 
 /** What each is, for a person. */
-export const CONTESTANTS = {
+export const BASELINES = {
   keras: 'Keras fit step',
   torch: 'PyTorch step',
   ddp: 'PyTorch DDP step, gloo, 2 processes',
@@ -29,9 +29,9 @@ export const CONTESTANTS = {
   'native-2': 'gradcast distributed step, 2 native workers',
   'wasm-2': 'gradcast distributed step, 2 wasm workers',
 } as const;
-export type ContestantName = keyof typeof CONTESTANTS;
+export type BaselineName = keyof typeof BASELINES;
 
-export interface FieldOptions {
+export interface BaselineOptions {
   readonly batch: number;
   readonly without: ReadonlySet<string>;
   /** Used in place of an environment of our own, if given. */
@@ -41,24 +41,24 @@ export interface FieldOptions {
 }
 
 /** Starts everybody who can be had, one after the other; who cannot is left out, with a line that says why. */
-export async function startContestants(options: FieldOptions): Promise<Contestant[]> {
+export async function startBaselines(options: BaselineOptions): Promise<Baseline[]> {
   const { batch, report } = options;
   const threads = availableParallelism();
   const hasNative = nativeCandidates().some(({ missing }) => missing === null);
-  const started: Contestant[] = [];
-  for (const name of Object.keys(CONTESTANTS) as ContestantName[]) {
+  const started: Baseline[] = [];
+  for (const name of Object.keys(BASELINES) as BaselineName[]) {
     if (options.without.has(name)) continue;
     try {
-      report.say(`Starting: ${CONTESTANTS[name]}`);
+      report.print(`Starting: ${BASELINES[name]}`);
       started.push(await start(name));
     } catch (error) {
       options.signal.throwIfAborted();
-      report.say(`Left out: ${CONTESTANTS[name]}. ${messageOf(error)}`);
+      report.print(`Left out: ${BASELINES[name]}. ${errorMessage(error)}`);
     }
   }
   return started;
 
-  function start(name: ContestantName): Promise<Contestant> {
+  function start(name: BaselineName): Promise<Baseline> {
     switch (name) {
       case 'keras':
         return python(name, KERAS, 'keras_fit.py', [batch], threads);
@@ -81,37 +81,37 @@ export async function startContestants(options: FieldOptions): Promise<Contestan
   }
 
   async function python(
-    name: ContestantName,
+    name: BaselineName,
     framework: Framework,
     script: string,
     args: readonly number[],
     itsThreads: number,
-  ): Promise<Contestant> {
-    const program = options.python ?? (await pythonOf(framework, report, options.signal));
-    const { child, versions, run } = await startPythonPeer(program, script, args, itsThreads);
+  ): Promise<Baseline> {
+    const program = options.python ?? (await preparePython(framework, report, options.signal));
+    const { child, versions, run } = await startPythonBaseline(program, script, args, itsThreads);
     return { name, pid: child.pid ?? 0, versions, run, close: () => child.stdin?.end() };
   }
 
-  async function variant(name: 'stock' | 'captured'): Promise<Contestant> {
+  async function variant(name: 'stock' | 'captured'): Promise<Baseline> {
     return forked(name, 'native-variant', [name, String(batch)], (answer) => (answer as VariantTimes).stepMs);
   }
 
   function distributed(
-    name: ContestantName,
+    name: BaselineName,
     engine: 'native' | 'wasm',
     workers: number,
-  ): Promise<Contestant> {
+  ): Promise<Baseline> {
     const args = [engine, String(workers), String(batch)];
     return forked(name, 'distributed-run', args, (times) => times as number[], engine);
   }
 
   async function forked(
-    name: ContestantName,
+    name: BaselineName,
     entry: string,
     args: readonly string[],
     timesOf: (answer: unknown) => number[],
     engine: 'native' | 'wasm' = 'native',
-  ): Promise<Contestant> {
+  ): Promise<Baseline> {
     if (engine === 'native' && !hasNative) {
       throw new Error('No native TensorFlow here; this gets it: node bin/gradcast.js engine install');
     }

@@ -3,11 +3,11 @@
 // Arguments: engine, workers, batch
 import { startLocalWorkers } from '../../coordinator/local-workers.ts';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
-import { coordinatorHere } from './coordinator-here.ts';
+import { startInProcessCoordinator } from './coordinator-here.ts';
 
 const [, , engine = 'wasm', workersText = '2', batchText = '128'] = process.argv;
 const workers = Number(workersText);
-const here = await coordinatorHere({ workers, batch: Number(batchText), batches: 16 });
+const here = await startInProcessCoordinator({ workers, batch: Number(batchText), batches: 16 });
 const local = startLocalWorkers({
   count: workers,
   command: [process.execPath, 'bin/gradcast.js'],
@@ -15,11 +15,11 @@ const local = startLocalWorkers({
   engine: engine as EngineChoice,
   onLine: (line) => process.stderr.write(`${line}\n`),
 });
-void local.gone.then((said) => {
+void local.exited.then((said) => {
   process.stderr.write(`the workers have ended: ${said}\n`);
   process.exit(1);
 });
-await here.complete();
+await here.allWorkersReady();
 
 process.on('message', (count: number) => void run(count));
 process.once('disconnect', () => void local.stop().then(() => process.exit(0)));

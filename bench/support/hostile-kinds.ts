@@ -1,5 +1,5 @@
 import type { Shard } from '../../shared/data/shard.ts';
-import type { Engine, ShardResult, Trainer } from '../../shared/engine/engine.ts';
+import type { Engine, ShardResult, GradientComputer } from '../../shared/engine/engine.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 
 /** One way of a hostile worker to treat its gradients and evaluations; `answers` counts its gradients, from 0. */
@@ -34,7 +34,7 @@ function noise(gradient: Float32Array, norm: number, seed: number): void {
 }
 
 /** Norm of a shard's gradient of the default model at the start; a liar with another one would be found by that alone. */
-const USUAL_NORM = 10;
+const TYPICAL_NORM = 10;
 
 /** Ways that were seen to ruin runs, by name. */
 export const HOSTILE_KINDS: Readonly<Record<string, HostileKind>> = {
@@ -54,7 +54,7 @@ export const HOSTILE_KINDS: Readonly<Record<string, HostileKind>> = {
   },
   noise: {
     about: 'noise at once',
-    invent: (gradient, answers) => (noise(gradient, USUAL_NORM, answers), true),
+    invent: (gradient, answers) => (noise(gradient, TYPICAL_NORM, answers), true),
   },
   greedy: {
     about: 'takes the batch, then 1e30',
@@ -92,9 +92,9 @@ export function hostileEngine(engine: Engine, kind: string, leave: () => void): 
         relabel === undefined
           ? shard
           : { ...shard, labels: shard.labels.map((label) => relabel(label, classes, answers)) };
-      const lying: Trainer = {
+      const lying: GradientComputer = {
         ...trainer,
-        givesFactors: false,
+        supportsFactors: false,
         async gradient(step: Step, shard: Shard, gradient: Float32Array): Promise<ShardResult> {
           const samples = shard.labels.length;
           const invented = invent?.(gradient, answers) === true;

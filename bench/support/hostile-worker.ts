@@ -1,6 +1,6 @@
 // A worker that lies in a way of its own. Arguments: url, name, engine, kind
 import { runWorker } from '../../shared/worker/connection-loop.ts';
-import { clockOf } from '../../shared/clock.ts';
+import { systemClock } from '../../shared/clock.ts';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import { connectWebSocket } from '../../worker-node/connect.ts';
 import { openThreadedEngine } from '../../worker-node/thread/threaded-engine.ts';
@@ -21,7 +21,7 @@ await runWorker({
   name,
   engine,
   connect: connectWebSocket,
-  clock: clockOf(globalThis),
+  clock: systemClock(globalThis),
   random: Math.random,
   report: {
     joined: () => undefined,

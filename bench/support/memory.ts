@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 
 /** Resident memory of a process and of each of those that it started, and so on, in MB: itself first. */
-export function residentMb(pid: number): number[] {
+export function residentMemoryMb(pid: number): number[] {
   let text: string;
   try {
     text = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,rss='], { encoding: 'utf8' });

@@ -2,13 +2,13 @@
 // making their inputs. Arguments: stock, eager or captured; batch
 import { createModelStep } from '../../shared/engine/model-step.ts';
 import { ShardInputs } from '../../shared/engine/shard-inputs.ts';
-import { createTrainer, readByData } from '../../shared/engine/tf-engine.ts';
+import { createGradientComputer, copyingReader } from '../../shared/engine/tf-engine.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { openNative } from '../../worker-node/engine/native.ts';
-import { createCapturedTrainer } from '../../worker-node/engine/native/captured-trainer.ts';
+import { createCapturedGradientComputer } from '../../worker-node/engine/native/captured-trainer.ts';
 import { registerNativeGradients } from '../../worker-node/engine/native/gradients.ts';
-import { createIdle } from '../../worker-node/engine/native/idle.ts';
-import { drawnShard } from './drawn-shard.ts';
+import { createIdleScheduler } from '../../worker-node/engine/native/idle.ts';
+import { syntheticShard } from './drawn-shard.ts';
 
 /** Of steps in a row. */
 export interface VariantTimes {
@@ -23,14 +23,14 @@ if ('missing' in opened) throw new Error(`No native TensorFlow here: ${opened.mi
 const { native } = opened;
 const { tf } = native;
 if (variant !== 'stock') registerNativeGradients(tf, native.backend);
-const { job, initialWeights, shard } = await drawnShard(batch);
+const { job, initialWeights, shard } = await syntheticShard(batch);
 await tf.setBackend('tensorflow');
 const modelStep = await createModelStep(tf, job);
 const note = (line: string): void => console.error(line);
 const trainer =
   variant === 'captured'
-    ? createCapturedTrainer(native, job, modelStep, { idle: createIdle(), note })
-    : createTrainer(tf, job, modelStep, new ShardInputs(job), readByData);
+    ? createCapturedGradientComputer(native, job, modelStep, { idle: createIdleScheduler(), note })
+    : createGradientComputer(tf, job, modelStep, new ShardInputs(job), copyingReader);
 const gradient = new Float32Array(initialWeights.length);
 let step = 0;
 process.on('message', (count: number) => void run(count));
@@ -38,12 +38,12 @@ process.send?.('ready');
 
 async function run(count: number): Promise<void> {
   const times: VariantTimes = { stepMs: [], inputsMs: [] };
-  for (let i = 0; i < count; i++) await takeStep(times);
+  for (let i = 0; i < count; i++) await runStep(times);
   process.send?.(times);
 }
 
 /** Masks and images are made before the clock starts, as a worker makes them while it waits for the weights. */
-async function takeStep({ stepMs, inputsMs }: VariantTimes): Promise<void> {
+async function runStep({ stepMs, inputsMs }: VariantTimes): Promise<void> {
   const now = step++ as Step;
   const preparedMs = performance.now();
   trainer.prepare(now, shard);

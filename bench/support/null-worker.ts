@@ -1,7 +1,7 @@
 // A worker that computes nothing: answers every shard with the same gradient, made beforehand. Speaks the protocol
 // through the shared session, so that the coordinator sees a worker like any other. Argument: url
 import { runWorker } from '../../shared/worker/connection-loop.ts';
-import { clockOf } from '../../shared/clock.ts';
+import { systemClock } from '../../shared/clock.ts';
 import { connectWebSocket } from '../../worker-node/connect.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 
@@ -27,7 +27,7 @@ await runWorker({
   name: 'null',
   engine,
   connect: connectWebSocket,
-  clock: clockOf(globalThis),
+  clock: systemClock(globalThis),
   random: Math.random,
   report: { joined: nothing, computed: nothing, waiting: nothing, note: nothing },
   signal: new AbortController().signal,

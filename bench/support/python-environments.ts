@@ -2,8 +2,8 @@ import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import envPaths from 'env-paths';
 import { withLock } from '../../worker-node/engine/install/lock.ts';
-import { missingSentence, onPath, supplierOf } from '../../worker-node/engine/install/prerequisites.ts';
-import { whileRunning, type InstallReport } from '../../worker-node/engine/install/progress.ts';
+import { missingMessage, createPathLookup, detectPackageManager } from '../../worker-node/engine/install/prerequisites.ts';
+import { withProgress, type InstallReport } from '../../worker-node/engine/install/progress.ts';
 import { lastWords, runProgram } from '../../worker-node/engine/install/run-program.ts';
 
 /** A framework to compare with, in a virtual environment of its own. */
@@ -34,7 +34,7 @@ export const TORCH: Framework = {
  * @param signal breaks the installation off
  * @throws Error with a sentence if it cannot be had
  */
-export async function pythonOf(
+export async function preparePython(
   { folder, tries }: Framework,
   report: InstallReport,
   signal: AbortSignal,
@@ -48,26 +48,26 @@ export async function pythonOf(
   const whole = join(home, 'gradcast-complete');
   const isWhole = (): Promise<boolean> => stat(whole).then(() => true, () => false); // prettier-ignore
   if (await isWhole()) return python;
-  const onWaiting = (): void => report.say(`Another process is making ${home}; waiting for it.`);
+  const onWaiting = (): void => report.print(`Another process is making ${home}; waiting for it.`);
   return withLock(base, { signal, onWaiting }, async () => {
     if (await isWhole()) return python;
     await rm(home, { recursive: true, force: true });
     await mkdir(base, { recursive: true });
-    report.say(`Making ${home}`);
+    report.print(`Making ${home}`);
     const made = await runProgram([await systemPython(signal), '-m', 'venv', home], { signal });
     if (made.code !== 0) throw new Error(`Python could not make ${home}: ${lastWords(made)}`);
     const fails: string[] = [];
     for (const requirements of tries) {
-      report.say(`  pip install ${requirements.join(' ')}`);
+      report.print(`  pip install ${requirements.join(' ')}`);
       const options = ['--no-input', '--progress-bar', 'off', '--only-binary=:all:'];
-      const ran = await whileRunning(
+      const ran = await withProgress(
         (elapsedMs) => report.update(`${(elapsedMs / 1000).toFixed(0)} s`),
         () =>
           runProgram([python, '-m', 'pip', 'install', ...options, ...requirements], {
             signal,
             onLine: (line) => {
               if (/^(Collecting|\s*Downloading|Installing)/.test(line))
-                report.say(`  ${line.trim().slice(0, 120)}`);
+                report.print(`  ${line.trim().slice(0, 120)}`);
             },
           }),
       );
@@ -84,7 +84,7 @@ export async function pythonOf(
 /** A Python 3 that can make virtual environments with pip in them. */
 async function systemPython(signal: AbortSignal): Promise<string> {
   const { env, platform } = process;
-  const supplier = supplierOf(platform, onPath(env));
+  const supplier = detectPackageManager(platform, createPathLookup(env));
   const given = env.PYTHON === undefined || env.PYTHON === '' ? [] : [env.PYTHON];
   for (const program of [...given, 'python3', 'python']) {
     const version = await runProgram([program, '-c', 'import sys; sys.exit(sys.version_info[0] != 3)'], {
@@ -96,5 +96,5 @@ async function systemPython(signal: AbortSignal): Promise<string> {
     const how = supplier === 'apt' ? ' Install it with: sudo apt-get install -y python3-venv' : '';
     throw new Error(`${program} has no venv, or no pip for it.${how}`);
   }
-  throw new Error(missingSentence(['python'], supplier));
+  throw new Error(missingMessage(['python'], supplier));
 }

@@ -1,10 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { endWithThis } from './children.ts';
+import { killOnExit } from './children.ts';
 
 /** A script of bench/peers/, which speaks the line protocol of its lines.py. */
-export interface PythonPeer {
+export interface PythonBaseline {
   readonly child: ChildProcess;
   /** What it said of itself: versions by name. */
   readonly versions: Readonly<Record<string, string>>;
@@ -16,13 +16,13 @@ export interface PythonPeer {
  * @param threads of the process, for what asks the environment
  * @throws Error if it ends before it is ready
  */
-export async function startPythonPeer(
+export async function startPythonBaseline(
   python: string,
   script: string,
   args: readonly number[],
   threads: number,
-): Promise<PythonPeer> {
-  const child = endWithThis(
+): Promise<PythonBaseline> {
+  const child = killOnExit(
     spawn(python, [`bench/peers/${script}`, ...args.map(String)], {
       stdio: ['pipe', 'pipe', 'inherit'],
       env: {

@@ -3,19 +3,19 @@ import { layoutOf, sizeOf } from '../../shared/model/layout.ts';
 import type { WorkerId } from '../../shared/protocol/messages.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { factoredKernel } from '../../shared/codec/factors.ts';
-import { tailCuts } from '../training/tail.ts';
-import type { Vectors } from '../links/choose-codecs.ts';
-import type { WorkerPool } from '../members/worker-pool.ts';
-import type { TrainingReport } from '../report/report.ts';
-import { adviceFor } from './advice.ts';
-import { measuredWorker } from './measured-worker.ts';
+import { bucketOffsets } from '../training/tail.ts';
+import type { PayloadShape } from '../links/choose-codecs.ts';
+import type { workers } from '../members/worker-pool.ts';
+import type { TrainingListener } from '../report/report.ts';
+import { describeBottleneck } from './advice.ts';
+import { measureWorker } from './measured-worker.ts';
 
-export interface AdvisorOptions {
+export interface BottleneckReporterOptions {
   readonly job: Job;
-  readonly pool: Pick<WorkerPool, 'members'>;
+  readonly pool: Pick<workers, 'members'>;
   readonly clock: Clock;
   /** Hears the advice at the end of the first epoch after which there is any. */
-  readonly say: (sentence: string) => void;
+  readonly onAdvice: (sentence: string) => void;
 }
 
 /** Steps with the same workers before there is any advice. */
@@ -24,22 +24,22 @@ export const MIN_STEPS = 300;
 const MAX_DRIFT = 1.15;
 
 /** Watches the steps of a run, and says what limits them and what would help, once a few hundred steps agree. */
-export class Advisor implements TrainingReport {
-  readonly #options: AdvisorOptions;
-  readonly #vectors: Vectors;
+export class BottleneckReporter implements TrainingListener {
+  readonly #options: BottleneckReporterOptions;
+  readonly #payloadShape: PayloadShape;
   /** The last MIN_STEPS with these workers. */
   readonly #stepsMs: number[] = [];
   #workers: readonly WorkerId[] = [];
   #lastMs: number | null = null;
-  #said = false;
+  #isReported = false;
 
-  constructor(options: AdvisorOptions) {
+  constructor(options: BottleneckReporterOptions) {
     this.#options = options;
     const layout = layoutOf(options.job.layout);
-    this.#vectors = {
+    this.#payloadShape = {
       values: layout.length,
       kernel: factoredKernel(layout),
-      pieces: options.job.microShard === undefined ? tailCuts(layout).length : 0,
+      bucketCount: options.job.microShard === undefined ? bucketOffsets(layout).length : 0,
     };
   }
 
@@ -47,7 +47,7 @@ export class Advisor implements TrainingReport {
     this.#lastMs = null;
   }
 
-  stepFinished({ batch }: Parameters<TrainingReport['stepFinished']>[0]): void {
+  stepFinished({ batch }: Parameters<TrainingListener['stepFinished']>[0]): void {
     const nowMs = this.#options.clock.now();
     if (this.#haveWorkersChanged()) this.#stepsMs.length = 0;
     // The last batch of an epoch is a short one.
@@ -59,32 +59,32 @@ export class Advisor implements TrainingReport {
   }
 
   epochFinished(): void {
-    if (this.#said) return;
+    if (this.#isReported) return;
     const { advice } = this;
     if (advice === null) return;
-    this.#said = true;
-    this.#options.say(advice);
+    this.#isReported = true;
+    this.#options.onAdvice(advice);
   }
 
   /** A few sentences; null before there is anything to say. */
   get advice(): string | null {
     const { job, pool } = this.#options;
-    const stepMs = agreedMedian(this.#stepsMs);
-    const workers = [...pool.members.values()].flatMap((member) => measuredWorker(member) ?? []);
+    const stepMs = stableMedian(this.#stepsMs);
+    const workers = [...pool.members.values()].flatMap((member) => measureWorker(member) ?? []);
     if (stepMs === null || workers.length === 0) return null;
-    const vectors = this.#vectors;
-    return adviceFor({
+    const payloadShape = this.#payloadShape;
+    return describeBottleneck({
       stepMs,
       workers,
-      batch: job.batchSize,
-      vectors,
+      batchSize: job.batchSize,
+      payloadShape,
       sampleBytes: sizeOf(job.data.sampleShape),
     });
   }
 
   #haveWorkersChanged(): boolean {
     const workers = [...this.#options.pool.members.values()]
-      .filter(({ reserve }) => !reserve)
+      .filter(({ isStandby }) => !isStandby)
       .map(({ id }) => id);
     const isSame =
       workers.length === this.#workers.length && workers.every((id, i) => id === this.#workers[i]);
@@ -94,12 +94,12 @@ export class Advisor implements TrainingReport {
 }
 
 /** The median of enough steps; null before, and where an earlier part of them differs from a later one. */
-function agreedMedian(stepsMs: readonly number[]): number | null {
+function stableMedian(stepsMs: readonly number[]): number | null {
   if (stepsMs.length < MIN_STEPS) return null;
   const third = MIN_STEPS / 3;
-  const thirds = [0, 1, 2].map((i) => medianOf(stepsMs.slice(i * third, (i + 1) * third)));
-  return Math.max(...thirds) > MAX_DRIFT * Math.min(...thirds) ? null : medianOf(stepsMs);
+  const thirds = [0, 1, 2].map((i) => median(stepsMs.slice(i * third, (i + 1) * third)));
+  return Math.max(...thirds) > MAX_DRIFT * Math.min(...thirds) ? null : median(stepsMs);
 }
 
-const medianOf = (values: readonly number[]): number =>
+const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;

@@ -1,8 +1,8 @@
-import { passage, vectorsFor, type Vectors } from '../links/choose-codecs.ts';
+import { transferTime, payloadShapeFor, type PayloadShape } from '../links/choose-codecs.ts';
 import type { LinkCodecs } from '../members/link-codecs.ts';
 
 /** A worker and its link, as far as a step's time goes. */
-export interface ModelWorker {
+export interface WorkerCosts {
   /** What computing takes: this much for each sample, and once for a shard. */
   readonly perSampleMs: number;
   readonly fixedMs: number;
@@ -12,19 +12,19 @@ export interface ModelWorker {
   readonly upMsPerByte: number;
   readonly codecs: LinkCodecs;
   /** The part of a computation after which most of the gradient is there; 1 for an engine that gives it whole. */
-  readonly tailAt: number;
+  readonly gradientReadyAt: number;
   /** Whether its vectors travel in pieces, if the run's do. */
-  readonly tails: boolean;
+  readonly acceptsBuckets: boolean;
   /** Its part of a batch; without, as much as the others have. */
   readonly samples?: number;
 }
 
-export interface ModelRun {
+export interface RunCosts {
   /** Samples a step. */
-  readonly batch: number;
-  readonly vectors: Vectors;
+  readonly batchSize: number;
+  readonly payloadShape: PayloadShape;
   readonly sampleBytes: number;
-  readonly workers: readonly ModelWorker[];
+  readonly workers: readonly WorkerCosts[];
   /** What all workers' bytes pass through together. */
   readonly coordinatorMsPerByte: number;
   /** The coordinator's own work: for each worker's gradient and once a step. */
@@ -39,11 +39,11 @@ export interface StepForecast {
   readonly linkMs: number;
   readonly coordinatorMs: number;
   /** Whether it is the coordinator's link that makes the transfers long, and not the worker's. */
-  readonly sharedLink: boolean;
+  readonly isLimitedByCoordinatorLink: boolean;
 }
 
 /** Of a gradient or of weights, what travels ahead of the rest. */
-const TAIL = 0.98;
+const BUCKETED_FRACTION = 0.98;
 /** Headers of messages, numbers and labels of samples. */
 const SAMPLE_HEADER_BYTES = 5;
 
@@ -56,22 +56,22 @@ const SAMPLE_HEADER_BYTES = 5;
  *
  * See passage() for the wire. Where vectors travel whole that is the sum of everything. The next step's samples travel down while a shard is computed.
  */
-export function forecastStep(run: ModelRun): StepForecast {
-  const { batch, workers, coordinatorMs } = run;
+export function forecastStep(run: RunCosts): StepForecast {
+  const { batchSize, workers, coordinatorMs } = run;
   const ownMs = coordinatorMs.perStep + coordinatorMs.perWorker * workers.length;
   const forecasts = workers.map((worker) =>
-    forecastWorker(run, worker, worker.samples ?? batch / workers.length),
+    forecastWorker(run, worker, worker.samples ?? batchSize / workers.length),
   );
   const slowest = forecasts.reduce((a, b) => (b.computeMs + b.linkMs > a.computeMs + a.linkMs ? b : a));
   return { ...slowest, stepMs: slowest.computeMs + slowest.linkMs + ownMs, coordinatorMs: ownMs };
 }
 
 function forecastWorker(
-  { vectors, sampleBytes, workers, coordinatorMsPerByte }: ModelRun,
-  worker: ModelWorker,
+  { payloadShape, sampleBytes, workers, coordinatorMsPerByte }: RunCosts,
+  worker: WorkerCosts,
   samples: number,
 ): Omit<StepForecast, 'stepMs' | 'coordinatorMs'> {
-  const { perSampleMs, fixedMs, rttMs, codecs, tailAt, tails } = worker;
+  const { perSampleMs, fixedMs, rttMs, codecs, gradientReadyAt, acceptsBuckets } = worker;
   const sharedMsPerByte = coordinatorMsPerByte * workers.length;
   const [up, down] = [
     Math.max(worker.upMsPerByte, sharedMsPerByte),
@@ -79,16 +79,16 @@ function forecastWorker(
   ];
   const computeMs = perSampleMs * samples + fixedMs;
   const rates = { upMsPerByte: up, downMsPerByte: down };
-  const { upMs, downMs, wireMs } = passage(codecs, vectorsFor(worker, vectors), samples, rates);
+  const { upMs, downMs, wireMs } = transferTime(codecs, payloadShapeFor(worker, payloadShape), samples, rates);
   const samplesMs = samples * (sampleBytes + SAMPLE_HEADER_BYTES) * down;
-  const tail = tails && vectors.pieces > 0 ? TAIL : 0;
-  const ahead = Math.max(tailAt * computeMs + tail * wireMs, tail * (samplesMs + downMs));
+  const tail = acceptsBuckets && payloadShape.bucketCount > 0 ? BUCKETED_FRACTION : 0;
+  const ahead = Math.max(gradientReadyAt * computeMs + tail * wireMs, tail * (samplesMs + downMs));
   const behind = (1 - tail) * (upMs + downMs);
   const late = tail > 0 ? 0 : Math.max(0, samplesMs - computeMs);
   const linkMs = Math.max(computeMs, ahead) - computeMs + behind + late + rttMs;
   return {
     computeMs,
     linkMs,
-    sharedLink: sharedMsPerByte > Math.max(worker.upMsPerByte, worker.downMsPerByte),
+    isLimitedByCoordinatorLink: sharedMsPerByte > Math.max(worker.upMsPerByte, worker.downMsPerByte),
   };
 }

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import type { Dataset, Split } from '../../shared/data/dataset.ts';
-import { damaged } from '../../shared/data/data-error.ts';
+import { invalidFileError } from '../../shared/data/data-error.ts';
 import type { DataArray } from './data-array.ts';
 import { toImages } from './to-images.ts';
 import { toLabels } from './to-labels.ts';
@@ -21,7 +21,7 @@ interface ReadSplit extends Split {
  * @param note hears how files were read, where that is not plain
  * @throws DataError if an array is no images or no labels, or if the four do not go together
  */
-export function assemble(
+export function assembleDataset(
   arrays: { readonly train: SplitArrays; readonly test: SplitArrays },
   about: Pick<Dataset, 'name' | 'description'>,
   note: (line: string) => void,
@@ -31,7 +31,7 @@ export function assemble(
   const trainShape = train.sampleShape.join(' x ');
   const testShape = test.sampleShape.join(' x ');
   if (trainShape !== testShape) {
-    throw damaged(
+    throw invalidFileError(
       arrays.test.images.path,
       `images of ${trainShape} like the training images`,
       testShape,
@@ -41,7 +41,7 @@ export function assemble(
   return {
     ...about,
     sampleShape: train.sampleShape,
-    classes: Math.max(2, classesOf(train), classesOf(test)),
+    classes: Math.max(2, countClasses(train), countClasses(test)),
     train: { images: train.images, labels: train.labels, count: train.count },
     test: { images: test.images, labels: test.labels, count: test.count },
   };
@@ -51,7 +51,7 @@ function readSplit({ images, labels }: SplitArrays, note: (line: string) => void
   const { notes, ...pictures } = toImages(images);
   const classes = toLabels(labels);
   if (classes.labels.length !== pictures.count) {
-    throw damaged(
+    throw invalidFileError(
       labels.path,
       `${pictures.count} labels, one for each image in ${basename(images.path)}`,
       `${classes.labels.length}`,
@@ -62,4 +62,4 @@ function readSplit({ images, labels }: SplitArrays, note: (line: string) => void
   return { ...pictures, labels: classes.labels };
 }
 
-const classesOf = ({ labels }: Split): number => labels.reduce((most, label) => Math.max(most, label), 0) + 1;
+const countClasses = ({ labels }: Split): number => labels.reduce((most, label) => Math.max(most, label), 0) + 1;

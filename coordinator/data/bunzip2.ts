@@ -1,4 +1,4 @@
-import { damaged, DataError } from '../../shared/data/data-error.ts';
+import { invalidFileError, DataError } from '../../shared/data/data-error.ts';
 import type { Chunks } from './data-file.ts';
 
 /** Ten times MNIST's largest file. The decoder works in one go, so all of its output is held in memory. */
@@ -14,22 +14,22 @@ export async function* bunzip2(packed: Uint8Array, path: string): Chunks {
   const { default: bzip } = await import('seek-bzip');
   const output = new Output(path);
   try {
-    bzip.decode(inputOf(packed, path), output, true);
+    bzip.decode(createInput(packed, path), output, true);
   } catch (error) {
     if (error instanceof DataError) throw error;
-    throw damaged(path, 'a whole bzip2 stream', 'one that is damaged');
+    throw invalidFileError(path, 'a whole bzip2 stream', 'one that is damaged');
   }
   yield* output.blocks();
 }
 
 /** The decoder takes what lies behind the end for zeros, so the end is an error here. */
-function inputOf(packed: Uint8Array, path: string) {
+function createInput(packed: Uint8Array, path: string) {
   let at = 0;
   const readByte = (): number => {
     const byte = packed[at++];
     if (byte !== undefined) return byte;
     const found = `one that is cut short: it ends after ${packed.length} bytes`;
-    throw damaged(path, 'a whole bzip2 stream', found);
+    throw invalidFileError(path, 'a whole bzip2 stream', found);
   };
   return {
     readByte,
@@ -55,7 +55,7 @@ class Output {
     if (this.used === BLOCK_BYTES) {
       if ((this.full.length + 1) * BLOCK_BYTES >= MAX_BYTES) {
         const remedy = 'Unpack it first: bunzip2 FILE.';
-        throw damaged(this.path, `at most ${MAX_BYTES} bytes in a bzip2 file`, 'more', remedy);
+        throw invalidFileError(this.path, `at most ${MAX_BYTES} bytes in a bzip2 file`, 'more', remedy);
       }
       this.full.push(this.block);
       this.block = new Uint8Array(BLOCK_BYTES);

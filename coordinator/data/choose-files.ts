@@ -1,8 +1,8 @@
 import { basename, join } from 'node:path';
 import { DataError } from '../../shared/data/data-error.ts';
-import { readableText } from '../../shared/protocol/readable.ts';
+import { sanitizeForTerminal } from '../../shared/protocol/readable.ts';
 import type { DataFile } from './data-file.ts';
-import { roleOf, type FileRole, type SplitName } from './file-names.ts';
+import { parseRole, type FileRole, type SplitName } from './file-names.ts';
 
 /** The files of a split: images and labels, or a table of both. The images may turn out to be a table under another name. */
 export interface SplitFiles {
@@ -45,27 +45,27 @@ const MAX_LISTED = 6;
 export function chooseFiles(files: readonly DataFile[], folder: string, said: string): ChosenFiles {
   const candidates = files
     .flatMap((file): Candidate[] => {
-      const role = roleOf(file.name);
+      const role = parseRole(file.name);
       if (role === null) return [];
       return [{ file, role: file.isTable === true ? { ...role, kind: 'table' } : role }];
     })
-    .toSorted(byPreference);
-  const sets = setsOf(candidates, ({ set }) => set);
-  const whole = sets.filter(isWhole);
+    .toSorted(compareCandidates);
+  const sets = groupIntoSets(candidates, ({ set }) => set);
+  const whole = sets.filter(isComplete);
   // Names of train and test files may differ in more than these words, where there is only one of each kind.
   const [best, ...others] =
-    whole.length > 0 ? whole.toSorted(byPlace) : setsOf(candidates, () => '').filter(isWhole);
-  if (best === undefined) throw missing(files, sets, folder, said);
-  const rivals = others.filter((other) => byPlace(best, other) === 0);
-  if (rivals.length === 0) return chosen(best);
-  const names = [best, ...rivals].slice(0, MAX_LISTED).map(({ name }) => readableText(name));
+    whole.length > 0 ? whole.toSorted(compareSets) : groupIntoSets(candidates, () => '').filter(isComplete);
+  if (best === undefined) throw missingFilesError(files, sets, folder, said);
+  const rivals = others.filter((other) => compareSets(best, other) === 0);
+  if (rivals.length === 0) return pickFiles(best);
+  const names = [best, ...rivals].slice(0, MAX_LISTED).map(({ name }) => sanitizeForTerminal(name));
   throw new DataError(
-    `${readableText(folder)} (from ${said}) holds several data sets: ${names.join(', ')}. ` +
-      `Choose one, for example ${said} ${readableText(join(folder, best.name))}.`,
+    `${sanitizeForTerminal(folder)} (from ${said}) holds several data sets: ${names.join(', ')}. ` +
+      `Choose one, for example ${said} ${sanitizeForTerminal(join(folder, best.name))}.`,
   );
 }
 
-function byPreference(a: Candidate, b: Candidate): number {
+function compareCandidates(a: Candidate, b: Candidate): number {
   const keys = ({ file, role }: Candidate): number[] => [
     file.problem === undefined ? 0 : 1,
     role.isCopy ? 1 : 0,
@@ -79,7 +79,7 @@ function byPreference(a: Candidate, b: Candidate): number {
 }
 
 /** @param candidates the best ones first */
-function setsOf(candidates: readonly Candidate[], keyOf: (role: FileRole) => string): FileSet[] {
+function groupIntoSets(candidates: readonly Candidate[], keyOf: (role: FileRole) => string): FileSet[] {
   const sets = new Map<string, { name: string; depth: number; splits: Splits }>();
   for (const { file, role } of candidates) {
     const name = keyOf(role);
@@ -95,15 +95,15 @@ const hasBoth = (files: SplitFiles | undefined): boolean =>
   files?.images !== undefined && files.labels !== undefined;
 const hasAll = (files: SplitFiles | undefined): boolean => hasBoth(files) || files?.table !== undefined;
 
-const isWhole = ({ splits }: FileSet): boolean =>
+const isComplete = ({ splits }: FileSet): boolean =>
   hasAll(splits.train) && (hasAll(splits.test) || hasAll(splits.val));
 
 /** The higher one first; of two beside each other, the one of IDX files. */
-function byPlace(a: FileSet, b: FileSet): number {
+function compareSets(a: FileSet, b: FileSet): number {
   return a.depth - b.depth || Number(hasBoth(b.splits.train)) - Number(hasBoth(a.splits.train));
 }
 
-function chosen({ splits: { train = {}, test = {}, val = {} } }: FileSet): ChosenFiles {
+function pickFiles({ splits: { train = {}, test = {}, val = {} } }: FileSet): ChosenFiles {
   const pick = (files: SplitFiles): SplitFiles => {
     if (hasBoth(files) && files.images !== undefined && files.labels !== undefined) {
       return { images: files.images, labels: files.labels };
@@ -114,34 +114,34 @@ function chosen({ splits: { train = {}, test = {}, val = {} } }: FileSet): Chose
 }
 
 /** @returns an error that says what is missing of the most complete set, or what the folder holds instead */
-function missing(
+function missingFilesError(
   files: readonly DataFile[],
   sets: readonly FileSet[],
   folder: string,
   said: string,
 ): DataError {
-  const where = `${readableText(folder)} (from ${said})`;
-  const [best] = sets.toSorted((a, b) => partsOf(b).length - partsOf(a).length);
-  if (best === undefined) return new DataError(`${where} ${instead(files)}`);
-  const present = partsOf(best);
+  const where = `${sanitizeForTerminal(folder)} (from ${said})`;
+  const [best] = sets.toSorted((a, b) => listParts(b).length - listParts(a).length);
+  if (best === undefined) return new DataError(`${where} ${describeOtherFiles(files)}`);
+  const present = listParts(best);
   const absent = ['train images', 'train labels', 'test images', 'test labels'].filter(
     (part) => !present.some(({ parts }) => parts.includes(part)),
   );
-  const found = present.map(({ file }) => readableText(file.name)).join(', ');
-  const names = absent.map((part) => EXAMPLES[part]).join(', ');
+  const found = present.map(({ file }) => sanitizeForTerminal(file.name)).join(', ');
+  const names = absent.map((part) => EXAMPLE_NAMES[part]).join(', ');
   return new DataError(
     `${where} lacks ${absent.join(' and ')}; found ${found}. Put ${names} beside them, bare or packed (names with test or val are read too).`,
   );
 }
 
-const EXAMPLES: Readonly<Record<string, string>> = {
+const EXAMPLE_NAMES: Readonly<Record<string, string>> = {
   'train images': 'train-images-idx3-ubyte',
   'train labels': 'train-labels-idx1-ubyte',
   'test images': 't10k-images-idx3-ubyte',
   'test labels': 't10k-labels-idx1-ubyte',
 };
 
-function partsOf({ splits }: FileSet): { file: DataFile; parts: string[] }[] {
+function listParts({ splits }: FileSet): { file: DataFile; parts: string[] }[] {
   const [train, test] = [splits.train ?? {}, splits.test ?? splits.val ?? {}];
   return Object.entries({ train, test }).flatMap(([split, { images, labels, table }]) => [
     ...(images === undefined ? [] : [{ file: images, parts: [`${split} images`] }]),
@@ -151,7 +151,7 @@ function partsOf({ splits }: FileSet): { file: DataFile; parts: string[] }[] {
 }
 
 /** Sentences that say which other files a folder holds, and which ones are read. */
-function instead(files: readonly DataFile[]): string {
+function describeOtherFiles(files: readonly DataFile[]): string {
   const reads =
     'gradcast reads IDX files (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, bare or packed) and CSV files of a label and pixels (train.csv, test.csv)';
   if (files.length === 0) return `holds no files. ${reads}.`;

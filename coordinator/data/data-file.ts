@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
-import { DataError, GET_AGAIN } from '../../shared/data/data-error.ts';
-import { readableText } from '../../shared/protocol/readable.ts';
-import { diskProblem } from '../storage/disk-error.ts';
+import { DataError, DOWNLOAD_AGAIN } from '../../shared/data/data-error.ts';
+import { sanitizeForTerminal } from '../../shared/protocol/readable.ts';
+import { describeDiskError } from '../storage/disk-error.ts';
 import { openRegularFile } from '../storage/read-file.ts';
 
 export type Chunks = AsyncIterable<Uint8Array>;
@@ -26,7 +26,7 @@ export interface DataFile {
 export function plainFile(path: string, name: string, bytes: number): DataFile {
   return {
     name,
-    path: readableText(path),
+    path: sanitizeForTerminal(path),
     bytes,
     async *open(): Chunks {
       try {
@@ -34,7 +34,7 @@ export function plainFile(path: string, name: string, bytes: number): DataFile {
         // The stream closes the file, also where it is not read to its end.
         yield* file.createReadStream() as AsyncIterable<Buffer>;
       } catch (error) {
-        throw unreadable(path, error);
+        throw readError(path, error);
       }
     },
   };
@@ -51,11 +51,11 @@ export function memoryFile(contents: Uint8Array, path: string): DataFile {
 }
 
 /** Something by a data file's name that is no data file. */
-export function unusable(path: string, name: string, problem: string): DataFile {
-  const error = new DataError(`${readableText(path)} is ${problem}. ${GET_AGAIN}`);
+export function unusableFile(path: string, name: string, problem: string): DataFile {
+  const error = new DataError(`${sanitizeForTerminal(path)} is ${problem}. ${DOWNLOAD_AGAIN}`);
   return {
     name,
-    path: readableText(path),
+    path: sanitizeForTerminal(path),
     problem,
     open() {
       throw error;
@@ -64,9 +64,9 @@ export function unusable(path: string, name: string, problem: string): DataFile 
 }
 
 /** The error for the person of a read that failed. */
-export function unreadable(path: string, error: unknown): DataError {
+export function readError(path: string, error: unknown): DataError {
   if (error instanceof DataError) return error;
   return new DataError(
-    `${readableText(path)} cannot be read: ${diskProblem(error)}. Make it readable, or point --data at another folder.`,
+    `${sanitizeForTerminal(path)} cannot be read: ${describeDiskError(error)}. Make it readable, or point --data at another folder.`,
   );
 }

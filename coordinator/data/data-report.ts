@@ -1,5 +1,5 @@
 /** Where the loading of data says what it does. */
-export interface DataReport {
+export interface DataReporter {
   /** A line for the person. */
   info(line: string): void;
   /** A line that must not be overlooked. */

@@ -1,15 +1,15 @@
 import { join, resolve } from 'node:path';
 import envPaths from 'env-paths';
-import { checkLimit, limitTo, type Dataset } from '../../shared/data/dataset.ts';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { checkTrainLimit, limitTrainSamples, type Dataset } from '../../shared/data/dataset.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import { DataError } from '../../shared/data/data-error.ts';
-import { assemble } from './assemble.ts';
-import type { DataReport } from './data-report.ts';
+import { assembleDataset } from './assemble.ts';
+import type { DataReporter } from './data-report.ts';
 import { DEFAULT_LIMITS, type DownloadLimits } from './download.ts';
-import { mnistFromCache } from './mnist-cache.ts';
-import { mirrorsOf, type ByRole, type PublishedFile } from './mnist-files.ts';
+import { loadMnist } from './mnist-cache.ts';
+import { parseMirrors, type ByRole, type PublishedFile } from './mnist-files.ts';
 import { readFolder } from './read-folder.ts';
-import { transposed } from './transpose.ts';
+import { transposeImages } from './transpose.ts';
 
 export interface LoadDatasetOptions {
   /** --data: a folder or archive of IDX or CSV files. Nothing else is tried if it is given. */
@@ -19,7 +19,7 @@ export interface LoadDatasetOptions {
   /** gradcast's cache folder; MNIST is kept in its subfolder 'mnist'. */
   readonly cacheDir: string;
   readonly fetch: typeof globalThis.fetch;
-  readonly report: DataReport;
+  readonly report: DataReporter;
   /** Of the drawn digits. */
   readonly seed: number;
   /** --transpose: exchange rows and columns of each image. */
@@ -30,9 +30,9 @@ export interface LoadDatasetOptions {
    * Digits that gradcast draws itself: where MNIST cannot be had (the default), always and without looking for
    * any file, or never, in which case an unreachable MNIST is an error.
    */
-  readonly drawnDigits?: 'whenOffline' | 'always' | 'never' | undefined;
+  readonly useSyntheticDigits?: 'whenOffline' | 'always' | 'never' | undefined;
   /** How many test digits to draw. Default 10,000. */
-  readonly drawnTestCount?: number | undefined;
+  readonly syntheticTestCount?: number | undefined;
   /** Default: 10 s to connect, 10 s of silence, 10 minutes a file. */
   readonly limits?: DownloadLimits | undefined;
   /** Default: the mirrors of GRADCAST_MNIST_MIRRORS, else the public ones. */
@@ -58,24 +58,24 @@ export function userCacheDir(): string {
  * @throws the signal's reason if it is aborted during a download
  */
 export async function loadDataset(options: LoadDatasetOptions): Promise<Dataset> {
-  if (options.limit !== undefined) checkLimit(options.limit);
-  const whole = await asStored(options);
-  const limited = options.limit === undefined ? whole : limitTo(whole, options.limit);
-  return options.transpose === true ? transposed(limited) : limited;
+  if (options.limit !== undefined) checkTrainLimit(options.limit);
+  const whole = await loadAsStored(options);
+  const limited = options.limit === undefined ? whole : limitTrainSamples(whole, options.limit);
+  return options.transpose === true ? transposeImages(limited) : limited;
 }
 
-async function asStored(options: LoadDatasetOptions): Promise<Dataset> {
-  const { dataDir, env, report, drawnDigits = 'whenOffline' } = options;
-  if (drawnDigits === 'always') return draw(options);
+async function loadAsStored(options: LoadDatasetOptions): Promise<Dataset> {
+  const { dataDir, env, report, useSyntheticDigits = 'whenOffline' } = options;
+  if (useSyntheticDigits === 'always') return draw(options);
   if (dataDir !== undefined) return readFolder(resolve(dataDir), '--data', report);
   // A folder that the person named is binding: other data in its place would be a surprise.
   if (env.MNIST_DIR !== undefined && env.MNIST_DIR !== '') {
     return readFolder(resolve(env.MNIST_DIR), 'MNIST_DIR', report);
   }
   const folder = join(options.cacheDir, 'mnist');
-  const mnist = await mnistFromCache({
+  const mnist = await loadMnist({
     folder,
-    mirrors: options.mirrors ?? mirrorsOf(env),
+    mirrors: options.mirrors ?? parseMirrors(env),
     fetch: options.fetch,
     limits: options.limits ?? DEFAULT_LIMITS,
     report,
@@ -85,7 +85,7 @@ async function asStored(options: LoadDatasetOptions): Promise<Dataset> {
   if (mnist.ok) {
     const how = mnist.downloaded ? `downloaded to ${folder}` : `from ${folder}`;
     const { trainImages, trainLabels, testImages, testLabels } = mnist.files;
-    return assemble(
+    return assembleDataset(
       {
         train: { images: trainImages, labels: trainLabels },
         test: { images: testImages, labels: testLabels },
@@ -97,7 +97,7 @@ async function asStored(options: LoadDatasetOptions): Promise<Dataset> {
   const failures = mnist.failures.map((failure) => `\n  ${failure}`).join('');
   const remedy =
     'Connect to the internet and start again, or put the four MNIST files into a folder and point --data at it.';
-  if (drawnDigits === 'never') {
+  if (useSyntheticDigits === 'never') {
     throw new DataError(
       `MNIST: expected it in ${folder} or on a mirror, found neither:${failures}\n${remedy}`,
     );
@@ -111,6 +111,6 @@ async function asStored(options: LoadDatasetOptions): Promise<Dataset> {
   return draw(options);
 }
 
-function draw({ seed, limit, drawnTestCount }: LoadDatasetOptions): Dataset {
-  return drawDigits({ seed, trainCount: limit && Math.min(limit, 60_000), testCount: drawnTestCount });
+function draw({ seed, limit, syntheticTestCount }: LoadDatasetOptions): Dataset {
+  return syntheticDigits({ seed, trainCount: limit && Math.min(limit, 60_000), testCount: syntheticTestCount });
 }

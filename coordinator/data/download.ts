@@ -31,8 +31,8 @@ export async function download(
   const abort = new AbortController();
   const signal = stop === undefined ? abort.signal : AbortSignal.any([abort.signal, stop]);
   const giveUp = (reason: string): void => abort.abort(new Error(reason));
-  const total = setTimeout(giveUp, limits.totalMs, `not done within ${seconds(limits.totalMs)}`);
-  let waiting = setTimeout(giveUp, limits.connectMs, `no answer within ${seconds(limits.connectMs)}`);
+  const total = setTimeout(giveUp, limits.totalMs, `not done within ${formatSeconds(limits.totalMs)}`);
+  let waiting = setTimeout(giveUp, limits.connectMs, `no answer within ${formatSeconds(limits.connectMs)}`);
   let doneBytes = 0;
   try {
     const response = await orAborted(fetch(url, { signal }), signal);
@@ -40,12 +40,12 @@ export async function download(
       await response.body?.cancel();
       return { ok: false, reason: `HTTP ${response.status} ${response.statusText}`.trim() };
     }
-    const totalBytes = totalOf(response);
+    const totalBytes = contentLength(response);
     const pieces: Uint8Array[] = [];
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     for (;;) {
       clearTimeout(waiting);
-      waiting = setTimeout(giveUp, limits.stallMs, `nothing more came for ${seconds(limits.stallMs)}`);
+      waiting = setTimeout(giveUp, limits.stallMs, `nothing more came for ${formatSeconds(limits.stallMs)}`);
       const { done, value } = await orAborted(reader.read(), signal);
       if (done) break;
       pieces.push(value);
@@ -58,10 +58,10 @@ export async function download(
     }
     // Whoever shows progress learns the end of an answer that did not say its length.
     if (totalBytes === undefined) onProgress(doneBytes, doneBytes);
-    return { ok: true, bytes: joined(pieces, doneBytes) };
+    return { ok: true, bytes: concatChunks(pieces, doneBytes) };
   } catch (error) {
     const after = doneBytes > 0 ? ` after ${doneBytes} bytes` : '';
-    return { ok: false, reason: `${reasonOf(error)}${after}` };
+    return { ok: false, reason: `${describeFetchError(error)}${after}` };
   } finally {
     clearTimeout(total);
     clearTimeout(waiting);
@@ -79,12 +79,12 @@ function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
 }
 
 /** An answer that the HTTP layer decompresses has another length than its header says. */
-function totalOf(response: Response): number | undefined {
+function contentLength(response: Response): number | undefined {
   const length = Number(response.headers.get('content-length') ?? NaN);
   return response.headers.has('content-encoding') || !Number.isFinite(length) ? undefined : length;
 }
 
-function joined(pieces: readonly Uint8Array[], totalBytes: number): Uint8Array {
+function concatChunks(pieces: readonly Uint8Array[], totalBytes: number): Uint8Array {
   const bytes = new Uint8Array(totalBytes);
   let at = 0;
   for (const piece of pieces) {
@@ -95,7 +95,7 @@ function joined(pieces: readonly Uint8Array[], totalBytes: number): Uint8Array {
 }
 
 /** fetch says only 'fetch failed' or 'terminated'; what happened is in the cause. */
-function reasonOf(error: unknown): string {
+function describeFetchError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const cause = error.cause as { code?: unknown; message?: unknown } | undefined;
   const detail = cause?.code ?? cause?.message;
@@ -104,6 +104,6 @@ function reasonOf(error: unknown): string {
   return `the connection failed (${detail})`;
 }
 
-function seconds(ms: number): string {
+function formatSeconds(ms: number): string {
   return `${ms / 1000} s`;
 }

@@ -36,9 +36,9 @@ const KINDS: Readonly<Record<string, FileKind>> = {
   targets: 'labels',
   y: 'labels',
 };
-const PACKED = ['gz', 'gzip', 'zip', 'bz2', 'xz', 'zst', '7z', 'rar', 'tar', 'tgz'];
+const PACKED_EXTENSIONS = ['gz', 'gzip', 'zip', 'bz2', 'xz', 'zst', '7z', 'rar', 'tar', 'tgz'];
 /** Words about the form of a file, which tell no data set from another. */
-const FORM = /^(idx\d?|ubyte|byte|int|short|float|double|int\d+|uint8|float\d+|csv)$/;
+const FORMAT_WORD = /^(idx\d?|ubyte|byte|int|short|float|double|int\d+|uint8|float\d+|csv)$/;
 /** Single images, programs and notes, which are no part of a data set whatever else their names say. */
 const OTHER_FILE =
   /\.(png|jpe?g|bmp|gif|tiff?|webp|py|ipynb|js|ts|sh|r|m|json|ya?ml|toml|md|txt|html?|pdf|log|md5|sha\d+)$/;
@@ -52,18 +52,18 @@ const MAX_PATH_LENGTH = 1024;
  * Fashion-MNIST and KMNIST, a folder of the file's name around it (Kaggle), and the additions of browsers, wget and file
  * managers to a second download.
  */
-export function roleOf(path: string): FileRole | null {
+export function parseRole(path: string): FileRole | null {
   if (path.length > MAX_PATH_LENGTH) return null;
   const folders = path.split('/');
   const base = folders.pop() ?? '';
-  const { stem, isCopy, packing } = withoutSuffixes(base.toLowerCase());
+  const { stem, isCopy, packing } = stripSuffixes(base.toLowerCase());
   if (OTHER_FILE.test(stem)) return null;
-  const own = wordsOf(stem);
+  const own = parseWords(stem);
   let { split } = own;
   let kind: FileKind | null = own.kind ?? (stem.endsWith('.csv') ? 'table' : null);
   const set: string[] = [];
   for (const folder of folders.toReversed()) {
-    const words = wordsOf(withoutSuffixes(folder.toLowerCase()).stem);
+    const words = parseWords(stripSuffixes(folder.toLowerCase()).stem);
     if (words.split === null) {
       set.unshift(folder);
       continue;
@@ -77,17 +77,17 @@ export function roleOf(path: string): FileRole | null {
   return { split, kind, set: set.join('/'), isCopy, packing, depth: folders.length };
 }
 
-function withoutSuffixes(name: string): { stem: string; isCopy: boolean; packing: number } {
+function stripSuffixes(name: string): { stem: string; isCopy: boolean; packing: number } {
   let stem = name;
   let isCopy = false;
   let packing = 0;
   for (;;) {
-    const extension = PACKED.find((each) => stem.endsWith(`.${each}`));
+    const extension = PACKED_EXTENSIONS.find((each) => stem.endsWith(`.${each}`));
     // 'name (1)' of browsers, 'name - Copy' of file managers, 'name.gz.1' of wget.
     const copied = /^(.+?)(\s*\(\d{1,3}\)|[ _-]+copy|\.\d{1,2})$/.exec(stem);
     if (extension !== undefined) {
       stem = stem.slice(0, -extension.length - 1);
-      packing += 1 + PACKED.indexOf(extension);
+      packing += 1 + PACKED_EXTENSIONS.indexOf(extension);
     } else if (copied !== null) {
       stem = copied[1] ?? '';
       isCopy = true;
@@ -97,7 +97,7 @@ function withoutSuffixes(name: string): { stem: string; isCopy: boolean; packing
   }
 }
 
-function wordsOf(name: string): { split: SplitName | null; kind: FileKind | null; rest: string } {
+function parseWords(name: string): { split: SplitName | null; kind: FileKind | null; rest: string } {
   let split: SplitName | null = null;
   let kind: FileKind | null = null;
   const rest: string[] = [];
@@ -106,7 +106,7 @@ function wordsOf(name: string): { split: SplitName | null; kind: FileKind | null
     const asKind = Object.hasOwn(KINDS, word) ? KINDS[word] : undefined;
     if (asSplit !== undefined && split === null) split = asSplit;
     else if (asKind !== undefined && kind === null) kind = asKind;
-    else if (word !== '' && !FORM.test(word)) rest.push(word);
+    else if (word !== '' && !FORMAT_WORD.test(word)) rest.push(word);
   }
   return { split, kind, rest: rest.join('-') };
 }

@@ -1,8 +1,8 @@
 import { readdir, readlink, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { damaged, DataError } from '../../shared/data/data-error.ts';
-import { readableText } from '../../shared/protocol/readable.ts';
-import { plainFile, unreadable, unusable, type DataFile } from './data-file.ts';
+import { invalidFileError, DataError } from '../../shared/data/data-error.ts';
+import { sanitizeForTerminal } from '../../shared/protocol/readable.ts';
+import { plainFile, readError, unusableFile, type DataFile } from './data-file.ts';
 import { openContents } from './unpack.ts';
 import { zipOnDisk } from './zip-entries.ts';
 
@@ -22,12 +22,12 @@ const MAX_ARCHIVES = 24;
  * @throws DataError if there is no such folder
  */
 export async function findFiles(folder: string, said: string): Promise<DataFile[]> {
-  const { root, prefix } = await rootOf(folder, said);
-  const search: Search = { files: [], archives: 0, left: MAX_FILES };
+  const { root, prefix } = await resolveRoot(folder, said);
+  const search: Search = { files: [], archives: 0, remainingEntries: MAX_FILES };
   if (isZip(root) && (await stat(root)).isFile()) search.files.push(...(await zipOnDisk(root, '')));
-  else await walk(root, '', 0, search).catch((error: unknown) => Promise.reject(unreadable(root, error)));
+  else await walk(root, '', 0, search).catch((error: unknown) => Promise.reject(readError(root, error)));
   const files = search.files.filter(({ name }) => name.toLowerCase().startsWith(prefix));
-  if (files.length === 0 && prefix !== '') throw noFolder(folder, said, 'nothing there');
+  if (files.length === 0 && prefix !== '') throw noFolderError(folder, said, 'nothing there');
   return files.toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
@@ -35,99 +35,99 @@ interface Search {
   readonly files: DataFile[];
   archives: number;
   /** Entries that may still be looked at. */
-  left: number;
+  remainingEntries: number;
 }
 
 /** The folder or archive to search, and the beginning of the names that are meant in it. */
-async function rootOf(folder: string, said: string): Promise<{ root: string; prefix: string }> {
-  const found = await kindOf(folder);
+async function resolveRoot(folder: string, said: string): Promise<{ root: string; prefix: string }> {
+  const found = await entryKind(folder);
   if (found === 'folder' || (found === 'file' && isZip(folder))) return { root: folder, prefix: '' };
-  if (found === 'file') throw await singleFile(folder, said);
-  if (found !== 'nothing there') throw noFolder(folder, said, found);
+  if (found === 'file') throw await singleFileError(folder, said);
+  if (found !== 'nothing there') throw noFolderError(folder, said, found);
   const parent = dirname(folder);
-  if ((await kindOf(parent)) === 'folder') return { root: parent, prefix: basename(folder).toLowerCase() };
+  if ((await entryKind(parent)) === 'folder') return { root: parent, prefix: basename(folder).toLowerCase() };
   for (let above = parent; above !== dirname(above); above = dirname(above)) {
-    if (!isZip(above) || (await kindOf(above)) !== 'file') continue;
+    if (!isZip(above) || (await entryKind(above)) !== 'file') continue;
     const inside = folder.slice(above.length + 1).replaceAll('\\', '/');
     return { root: above, prefix: inside.toLowerCase() };
   }
-  throw noFolder(folder, said, found);
+  throw noFolderError(folder, said, found);
 }
 
 const isZip = (path: string): boolean => /\.zip(\s*\(\d+\))?$/i.test(path);
 
-async function kindOf(path: string): Promise<string> {
+async function entryKind(path: string): Promise<string> {
   try {
     const stats = await stat(path);
-    return stats.isDirectory() ? 'folder' : stats.isFile() ? 'file' : SPECIAL;
+    return stats.isDirectory() ? 'folder' : stats.isFile() ? 'file' : SPECIAL_FILE;
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return 'nothing there';
-    throw unreadable(path, error);
+    throw readError(path, error);
   }
 }
 
-function noFolder(folder: string, said: string, found: string): DataError {
+function noFolderError(folder: string, said: string, found: string): DataError {
   return new DataError(
-    `${readableText(folder)} (from ${said}): expected a folder or zip archive of data files, found ${found}. ` +
+    `${sanitizeForTerminal(folder)} (from ${said}): expected a folder or zip archive of data files, found ${found}. ` +
       `Point ${said} at a folder that holds them, or leave it out to use MNIST.`,
   );
 }
 
-async function singleFile(path: string, said: string): Promise<DataError> {
+async function singleFileError(path: string, said: string): Promise<DataError> {
   const { content, close } = await openContents(plainFile(path, basename(path), (await stat(path)).size));
   await close();
   return content.kind === 'other'
-    ? damaged(readableText(path), 'a folder or zip archive of data files', content.found, content.remedy)
+    ? invalidFileError(sanitizeForTerminal(path), 'a folder or zip archive of data files', content.found, content.remedy)
     : new DataError(
-        `${readableText(path)} (from ${said}) is one file of a data set. Point ${said} at the folder that it is in: ${readableText(dirname(path))}.`,
+        `${sanitizeForTerminal(path)} (from ${said}) is one file of a data set. Point ${said} at the folder that it is in: ${sanitizeForTerminal(dirname(path))}.`,
       );
 }
 
-const SPECIAL = 'a pipe, a socket or a device, not a file';
+const SPECIAL_FILE = 'a pipe, a socket or a device, not a file';
 
 async function walk(folder: string, below: string, depth: number, search: Search): Promise<void> {
   const entries = (await readdir(folder, { withFileTypes: true })).toSorted((a, b) =>
     a.name < b.name ? -1 : 1,
   );
   if (entries.length === 0 && below !== '') {
-    search.files.push(unusable(folder, below, 'a folder with nothing in it, not a file'));
+    search.files.push(unusableFile(folder, below, 'a folder with nothing in it, not a file'));
   }
   const deeper: { path: string; name: string }[] = [];
   for (const entry of entries) {
-    if (--search.left < 0) return;
+    if (--search.remainingEntries < 0) return;
     if (entry.name.startsWith('.') || entry.name === '__MACOSX') continue;
     const path = join(folder, entry.name);
     const name = below === '' ? entry.name : `${below}/${entry.name}`;
     const stats = await stat(path).catch((error: unknown) => error as NodeJS.ErrnoException);
-    if (stats instanceof Error) search.files.push(unusable(path, name, await whyNot(path, stats)));
+    if (stats instanceof Error) search.files.push(unusableFile(path, name, await explainUnreadable(path, stats)));
     else if (stats.isDirectory()) deeper.push({ path, name });
-    else if (!stats.isFile()) search.files.push(unusable(path, name, SPECIAL));
+    else if (!stats.isFile()) search.files.push(unusableFile(path, name, SPECIAL_FILE));
     else if (isZip(path) && search.archives++ < MAX_ARCHIVES)
-      search.files.push(...(await archive(path, name, stats.size)));
+      search.files.push(...(await listArchive(path, name, stats.size)));
     else search.files.push(plainFile(path, name, stats.size));
   }
   if (depth === MAX_DEPTH) return;
   for (const { path, name } of deeper) {
     await walk(path, name, depth + 1, search).catch(() => {
-      search.files.push(unusable(path, name, 'a folder that cannot be read'));
+      search.files.push(unusableFile(path, name, 'a folder that cannot be read'));
     });
   }
 }
 
-async function whyNot(path: string, { code = '' }: NodeJS.ErrnoException): Promise<string> {
+async function explainUnreadable(path: string, { code = '' }: NodeJS.ErrnoException): Promise<string> {
   const target = await readlink(path).catch(() => null);
   if (target === null) return 'a file that cannot be looked at';
   return code === 'ELOOP'
     ? 'a link that leads in a circle'
-    : `a link to ${readableText(target)}, where nothing is`;
+    : `a link to ${sanitizeForTerminal(target)}, where nothing is`;
 }
 
 /**
  * The files in an archive as if it were a folder of its name. What cannot be listed is taken for a file like any other, of
  * which the contents are told when it is opened, if it is chosen.
  */
-async function archive(path: string, name: string, bytes: number): Promise<DataFile[]> {
+async function listArchive(path: string, name: string, bytes: number): Promise<DataFile[]> {
   try {
     return await zipOnDisk(path, name);
   } catch {

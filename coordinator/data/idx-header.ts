@@ -1,4 +1,4 @@
-import { damaged } from '../../shared/data/data-error.ts';
+import { invalidFileError } from '../../shared/data/data-error.ts';
 import type { NumberArray } from './data-array.ts';
 
 export interface ElementType {
@@ -20,11 +20,11 @@ const TYPES: ReadonlyMap<number, ElementType> = new Map([
       read: ({ buffer, byteOffset }, count) => new Uint8Array(buffer, byteOffset, count),
     },
   ],
-  [0x09, type('int8', 1, false, Int8Array, (view, at) => view.getInt8(at))],
-  [0x0b, type('int16', 2, false, Int16Array, (view, at) => view.getInt16(at))],
-  [0x0c, type('int32', 4, false, Int32Array, (view, at) => view.getInt32(at))],
-  [0x0d, type('float32', 4, true, Float32Array, (view, at) => view.getFloat32(at))],
-  [0x0e, type('float64', 8, true, Float64Array, (view, at) => view.getFloat64(at))],
+  [0x09, elementType('int8', 1, false, Int8Array, (view, at) => view.getInt8(at))],
+  [0x0b, elementType('int16', 2, false, Int16Array, (view, at) => view.getInt16(at))],
+  [0x0c, elementType('int32', 4, false, Int32Array, (view, at) => view.getInt32(at))],
+  [0x0d, elementType('float32', 4, true, Float32Array, (view, at) => view.getFloat32(at))],
+  [0x0e, elementType('float64', 8, true, Float64Array, (view, at) => view.getFloat64(at))],
 ]);
 
 /** [n, channels, height, width] is the most that images have. */
@@ -48,19 +48,19 @@ export interface IdxHeader {
  */
 export function parseIdxHeader(head: Uint8Array, path: string): IdxHeader {
   const expected = 'an IDX file (it begins with 0, 0, the type and the number of dimensions)';
-  if (head.length < 4) throw damaged(path, expected, `${head.length} bytes in all: it is cut short`);
+  if (head.length < 4) throw invalidFileError(path, expected, `${head.length} bytes in all: it is cut short`);
   const [first = 0, second = 0, typeCode = 0, rank = 0] = head;
   if (first !== 0 || second !== 0) {
     const turned = 'a header that begins the other way round: was it written little-endian?';
-    throw damaged(path, expected, turned, WRITE_BIG_ENDIAN);
+    throw invalidFileError(path, expected, turned, WRITE_BIG_ENDIAN);
   }
   const type = TYPES.get(typeCode);
   if (type === undefined) {
-    throw damaged(path, expected, `type 0x${typeCode.toString(16).padStart(2, '0')}, which no IDX file has`);
+    throw invalidFileError(path, expected, `type 0x${typeCode.toString(16).padStart(2, '0')}, which no IDX file has`);
   }
   if (rank < 1 || rank > MAX_RANK) {
     const found = `${rank} of ${type.name}`;
-    throw damaged(
+    throw invalidFileError(
       path,
       `1 to ${MAX_RANK} dimensions`,
       found,
@@ -69,7 +69,7 @@ export function parseIdxHeader(head: Uint8Array, path: string): IdxHeader {
   }
   const headerBytes = 4 + 4 * rank;
   if (head.length < headerBytes) {
-    throw damaged(path, `a header of ${headerBytes} bytes`, `${head.length} bytes in all: it is cut short`);
+    throw invalidFileError(path, `a header of ${headerBytes} bytes`, `${head.length} bytes in all: it is cut short`);
   }
   const view = new DataView(head.buffer, head.byteOffset, headerBytes);
   const sizes = (littleEndian: boolean): number[] =>
@@ -90,7 +90,7 @@ export function parseIdxHeader(head: Uint8Array, path: string): IdxHeader {
 export const WRITE_BIG_ENDIAN =
   'Write its header big-endian, in Python with struct.pack and a format that begins with >.';
 
-function type(
+function elementType(
   name: string,
   bytes: number,
   isFloat: boolean,

@@ -21,7 +21,7 @@ const USUAL_CHANNELS = [1, 3, 4];
  *
  * @throws DataError for other arrays
  */
-export function imageShapeOf({ path, dimensions, columns }: DataArray): ImageShape {
+export function inferImageShape({ path, dimensions, columns }: DataArray): ImageShape {
   const [, a = 0, b = 0, c = 0] = dimensions;
   const shape = dimensions.join(' x ');
   switch (dimensions.length) {
@@ -35,7 +35,7 @@ export function imageShapeOf({ path, dimensions, columns }: DataArray): ImageSha
     case 3:
       return { sampleShape: [a, b, 1], channelsFirst: false };
     case 2: {
-      const named = namedSides(columns ?? null);
+      const named = parseColumnShape(columns ?? null);
       if (named !== null && named[0] * named[1] === a) {
         return { sampleShape: [...named, 1], channelsFirst: false };
       }
@@ -56,7 +56,7 @@ export function imageShapeOf({ path, dimensions, columns }: DataArray): ImageSha
 }
 
 /** Height and width, where the last column is named for its row and column: '28x28'. */
-function namedSides(columns: readonly string[] | null): [number, number] | null {
+function parseColumnShape(columns: readonly string[] | null): [number, number] | null {
   const [, height, width] = /^(\d{1,4})x(\d{1,4})$/.exec(columns?.at(-1) ?? '') ?? [];
   return height === undefined ? null : [Number(height), Number(width)];
 }

@@ -2,16 +2,16 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { DataError } from '../../shared/data/data-error.ts';
-import { diskProblem } from '../storage/disk-error.ts';
+import { describeDiskError } from '../storage/disk-error.ts';
 import { makeFolder } from '../storage/make-folder.ts';
-import { writeWholeFile } from '../storage/write-file.ts';
+import { writeFileAtomic } from '../storage/write-file.ts';
 import type { DataArray } from './data-array.ts';
 import { memoryFile, plainFile, type DataFile } from './data-file.ts';
-import type { DataReport } from './data-report.ts';
+import type { DataReporter } from './data-report.ts';
 import { download, type DownloadLimits } from './download.ts';
-import { isPublished, MNIST_FILES, ROLES, sha256, type ByRole, type PublishedFile } from './mnist-files.ts';
+import { matchesPublished, MNIST_FILES, ROLES, sha256, type ByRole, type PublishedFile } from './mnist-files.ts';
 import { readArray } from './read-array.ts';
-import { HEAD_BYTES, recognize } from './recognize.ts';
+import { HEAD_BYTES, detectContent } from './recognize.ts';
 
 export interface MnistCacheOptions {
   /** The folder that keeps the four files, gzipped. Made if need be. */
@@ -20,7 +20,7 @@ export interface MnistCacheOptions {
   readonly mirrors: readonly string[];
   readonly fetch: typeof globalThis.fetch;
   readonly limits: DownloadLimits;
-  readonly report: DataReport;
+  readonly report: DataReporter;
   /** What the contents must be; tests hand in smaller files. */
   readonly files?: ByRole<PublishedFile> | undefined;
   /** Ends a download. */
@@ -40,7 +40,7 @@ const STALE_MS = 60 * 60 * 1000;
  * appears under its name only when it is whole.
  * @throws the signal's reason once that is aborted
  */
-export async function mnistFromCache(options: MnistCacheOptions): Promise<MnistResult> {
+export async function loadMnist(options: MnistCacheOptions): Promise<MnistResult> {
   const { report, files: published = MNIST_FILES } = options;
   const session: Session = { ...options, mirrors: [...options.mirrors] };
   const found: Partial<Record<keyof typeof published, DataArray>> = {};
@@ -69,7 +69,7 @@ interface Session extends MnistCacheOptions {
 async function readCached(
   path: string,
   file: PublishedFile,
-  report: DataReport,
+  report: DataReporter,
 ): Promise<DataArray | undefined> {
   const stats = await stat(path).catch(() => undefined);
   if (stats === undefined) return undefined;
@@ -91,7 +91,7 @@ async function readCached(
 async function readPublished(file: DataFile, published: PublishedFile): Promise<DataArray | string> {
   const array = await readArray(file, published.bytes);
   const contents = array.contents ?? new Uint8Array();
-  return isPublished(contents, published) ? array : sha256(contents);
+  return matchesPublished(contents, published) ? array : sha256(contents);
 }
 
 /** The file's contents from the first mirror that has them, or what went wrong with each. */
@@ -114,7 +114,7 @@ async function fetchFile(path: string, file: PublishedFile, session: Session): P
         (error: unknown) => error as DataError,
       );
       if (!(array instanceof Error) && typeof array !== 'string') {
-        await keep(path, answer.bytes, session.report);
+        await saveToCache(path, answer.bytes, session.report);
         return array;
       }
       failures.push(
@@ -132,13 +132,13 @@ async function fetchFile(path: string, file: PublishedFile, session: Session): P
 }
 
 /** A cache that cannot be written costs a download next time, not this run. */
-async function keep(path: string, bytes: Uint8Array, report: DataReport): Promise<void> {
-  const packed = recognize(bytes.subarray(0, HEAD_BYTES)).kind === 'gzip' ? bytes : gzipSync(bytes);
+async function saveToCache(path: string, bytes: Uint8Array, report: DataReporter): Promise<void> {
+  const packed = detectContent(bytes.subarray(0, HEAD_BYTES)).kind === 'gzip' ? bytes : gzipSync(bytes);
   try {
     await makeFolder(dirname(path));
-    await writeWholeFile(path, packed);
+    await writeFileAtomic(path, packed);
   } catch (error) {
-    report.warn(`${path}: cannot be kept (${diskProblem(error)}); it will be downloaded again next time.`);
+    report.warn(`${path}: cannot be kept (${describeDiskError(error)}); it will be downloaded again next time.`);
   }
 }
 

@@ -51,7 +51,7 @@ const MIRRORS = [
  *
  * @throws DataError if an address is not one of http or https
  */
-export function mirrorsOf(env: Readonly<Record<string, string | undefined>>): string[] {
+export function parseMirrors(env: Readonly<Record<string, string | undefined>>): string[] {
   const own = (env.GRADCAST_MNIST_MIRRORS ?? '')
     .split(',')
     .map((address) => address.trim())
@@ -73,6 +73,6 @@ export function sha256(bytes: Uint8Array): string {
 }
 
 /** Whether these are the contents of that published file. */
-export function isPublished(bytes: Uint8Array, file: PublishedFile): boolean {
+export function matchesPublished(bytes: Uint8Array, file: PublishedFile): boolean {
   return bytes.length === file.bytes && sha256(bytes) === file.sha256;
 }

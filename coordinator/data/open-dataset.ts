@@ -1,5 +1,5 @@
 import type { Dataset } from '../../shared/data/dataset.ts';
-import type { DataReport } from './data-report.ts';
+import type { DataReporter } from './data-report.ts';
 import { loadDataset, userCacheDir } from './dataset.ts';
 
 export interface DataFlags {
@@ -14,7 +14,7 @@ export interface DataFlags {
 /** The data set that a command was asked for, by the means of this machine. See loadDataset for what it throws. */
 export function openDataset(
   { data, limit, seed, transpose }: DataFlags,
-  report: DataReport,
+  report: DataReporter,
   signal?: AbortSignal,
 ): Promise<Dataset> {
   return loadDataset({

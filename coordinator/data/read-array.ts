@@ -1,4 +1,4 @@
-import { damaged, DataError } from '../../shared/data/data-error.ts';
+import { invalidFileError, DataError } from '../../shared/data/data-error.ts';
 import { MAX_DATA_BYTES, type DataArray } from './data-array.ts';
 import type { DataFile } from './data-file.ts';
 import { readCsv } from './read-csv.ts';
@@ -24,9 +24,9 @@ export async function readArray(file: DataFile | undefined, maxBytes = MAX_DATA_
       case 'csv':
         return await readCsv(chunks, path);
       case 'empty':
-        throw damaged(path, 'IDX or CSV data', 'an empty file (0 bytes)');
+        throw invalidFileError(path, 'IDX or CSV data', 'an empty file (0 bytes)');
       case 'other':
-        throw damaged(path, 'IDX or CSV data', content.found, content.remedy);
+        throw invalidFileError(path, 'IDX or CSV data', content.found, content.remedy);
     }
   } finally {
     await contents.close();

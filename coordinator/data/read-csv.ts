@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
-import { damaged } from '../../shared/data/data-error.ts';
-import { readableText } from '../../shared/protocol/readable.ts';
+import { invalidFileError } from '../../shared/data/data-error.ts';
+import { sanitizeForTerminal } from '../../shared/protocol/readable.ts';
 import { MAX_DATA_BYTES, type DataArray } from './data-array.ts';
 import type { Chunks } from './data-file.ts';
 
@@ -24,7 +24,7 @@ export async function readCsv(chunks: Chunks, path: string): Promise<DataArray> 
   } finally {
     source.destroy();
   }
-  return table.whole();
+  return table.toDataArray();
 }
 
 /** The rows so far. */
@@ -45,7 +45,7 @@ class Table {
   add(row: readonly string[]): void {
     if (this.width === 0) {
       this.width = row.length;
-      if (row.some((field) => field.trim() !== '' && Number.isNaN(numberOf(field)))) {
+      if (row.some((field) => field.trim() !== '' && Number.isNaN(parseNumber(field)))) {
         this.columns = row.map((field) =>
           field
             .replace(/^\ufeff/, '')
@@ -57,39 +57,39 @@ class Table {
     }
     this.rows++;
     if (row.length !== this.width) {
-      throw damaged(this.path, `${this.width} fields in every row`, `${row.length} in data row ${this.rows}`);
+      throw invalidFileError(this.path, `${this.width} fields in every row`, `${row.length} in data row ${this.rows}`);
     }
     if (this.rows * this.width > MAX_DATA_BYTES / 4) {
-      throw damaged(this.path, `at most ${MAX_DATA_BYTES / 4} numbers`, 'more', 'Use fewer rows.');
+      throw invalidFileError(this.path, `at most ${MAX_DATA_BYTES / 4} numbers`, 'more', 'Use fewer rows.');
     }
     for (const [column, field] of row.entries()) this.push(field, column);
   }
 
   private push(field: string, column: number): void {
-    const value = numberOf(field);
+    const value = parseNumber(field);
     if (Number.isNaN(value)) {
-      const found = field.trim() === '' ? 'an empty field' : `"${readableText(field.slice(0, 24))}"`;
-      throw damaged(this.path, 'numbers', `${found} in data row ${this.rows}, column ${column + 1}`);
+      const found = field.trim() === '' ? 'an empty field' : `"${sanitizeForTerminal(field.slice(0, 24))}"`;
+      throw invalidFileError(this.path, 'numbers', `${found} in data row ${this.rows}, column ${column + 1}`);
     }
     if (this.areBytes && !(Number.isInteger(value) && value >= 0 && value <= 255)) {
       this.areBytes = false;
       this.blocks = this.blocks.map((block) => Float32Array.from(block));
     }
     if (this.used === BLOCK_VALUES) {
-      this.blocks.push(this.empty(BLOCK_VALUES));
+      this.blocks.push(this.allocate(BLOCK_VALUES));
       this.used = 0;
     }
     (this.blocks.at(-1) as Uint8Array | Float32Array)[this.used++] = value;
   }
 
-  private empty(length: number): Uint8Array | Float32Array {
+  private allocate(length: number): Uint8Array | Float32Array {
     return this.areBytes ? new Uint8Array(length) : new Float32Array(length);
   }
 
-  whole(): DataArray {
-    if (this.rows === 0) throw damaged(this.path, 'at least one row of numbers', 'none');
+  toDataArray(): DataArray {
+    if (this.rows === 0) throw invalidFileError(this.path, 'at least one row of numbers', 'none');
     const count = this.rows * this.width;
-    const values = this.empty(count);
+    const values = this.allocate(count);
     for (const [index, block] of this.blocks.entries()) {
       const from = index * BLOCK_VALUES;
       values.set(block.subarray(0, count - from), from);
@@ -108,7 +108,7 @@ class Table {
 }
 
 /** NaN for what is no number; an empty field is none. */
-const numberOf = (field: string): number => (field.trim() === '' ? NaN : Number(field));
+const parseNumber = (field: string): number => (field.trim() === '' ? NaN : Number(field));
 
 /** A file without line breaks would be held as one row. */
 async function* boundedRows(chunks: Chunks, path: string): Chunks {
@@ -119,8 +119,8 @@ async function* boundedRows(chunks: Chunks, path: string): Chunks {
     rowBytes = lineBreak < 0 ? rowBytes + chunk.length : chunk.length - lineBreak;
     total += chunk.length;
     if (rowBytes > MAX_ROW_BYTES)
-      throw damaged(path, `rows of at most ${MAX_ROW_BYTES} bytes`, 'a longer one');
-    if (total > MAX_DATA_BYTES) throw damaged(path, `at most ${MAX_DATA_BYTES} bytes`, 'more');
+      throw invalidFileError(path, `rows of at most ${MAX_ROW_BYTES} bytes`, 'a longer one');
+    if (total > MAX_DATA_BYTES) throw invalidFileError(path, `at most ${MAX_DATA_BYTES} bytes`, 'more');
     yield chunk;
   }
 }

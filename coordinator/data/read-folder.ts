@@ -1,16 +1,16 @@
 import { basename } from 'node:path';
-import { damaged } from '../../shared/data/data-error.ts';
+import { invalidFileError } from '../../shared/data/data-error.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
-import { readableText } from '../../shared/protocol/readable.ts';
-import { assemble, type SplitArrays } from './assemble.ts';
+import { sanitizeForTerminal } from '../../shared/protocol/readable.ts';
+import { assembleDataset, type SplitArrays } from './assemble.ts';
 import { chooseFiles, type ChosenFiles, type SplitFiles } from './choose-files.ts';
 import type { DataFile } from './data-file.ts';
-import type { DataReport } from './data-report.ts';
-import { roleOf } from './file-names.ts';
+import type { DataReporter } from './data-report.ts';
+import { parseRole } from './file-names.ts';
 import { findFiles } from './find-files.ts';
-import { isPublished, MNIST_FILES } from './mnist-files.ts';
+import { matchesPublished, MNIST_FILES } from './mnist-files.ts';
 import { readArray } from './read-array.ts';
-import { splitLabelled, splitTable } from './split-table.ts';
+import { splitLabeled, splitTable } from './split-table.ts';
 import { openContents } from './unpack.ts';
 
 /** A job's name of data has a bound, a folder's name a higher one. */
@@ -28,23 +28,23 @@ const MAX_SNIFFED = 24;
  * @param said how the person named the folder, for example '--data'
  * @throws DataError if a part is missing or damaged, or if the parts do not go together
  */
-export async function readFolder(folder: string, said: string, report: DataReport): Promise<Dataset> {
-  const files = await choose(await findFiles(folder, said), folder, said);
+export async function readFolder(folder: string, said: string, report: DataReporter): Promise<Dataset> {
+  const files = await chooseByNameOrContents(await findFiles(folder, said), folder, said);
   const notes: string[] = [];
   const note = (line: string): void => void notes.push(line);
   const arrays = { train: await readSplit(files.train, note), test: await readSplit(files.test, note) };
-  const dataset = assemble(arrays, aboutOf(arrays, folder), note);
-  report.info(`Files: ${describe(files)}.`);
+  const dataset = assembleDataset(arrays, describeSource(arrays, folder), note);
+  report.info(`Files: ${describeFiles(files)}.`);
   for (const line of notes) report.info(line);
   const names = [basename(folder), ...[files.train, files.test].flatMap(filesOf).map(({ name }) => name)];
   return names.some((name) => /emnist/i.test(name)) ? { ...dataset, looksTransposed: true } : dataset;
 }
 
-function aboutOf(
+function describeSource(
   { train, test }: Record<'train' | 'test', SplitArrays>,
   folder: string,
 ): Pick<Dataset, 'name' | 'description'> {
-  const path = readableText(folder);
+  const path = sanitizeForTerminal(folder);
   const isMnist = Object.entries({
     trainImages: train.images,
     trainLabels: train.labels,
@@ -52,20 +52,20 @@ function aboutOf(
     testLabels: test.labels,
   }).every(
     ([role, { contents }]) =>
-      contents !== undefined && isPublished(contents, MNIST_FILES[role as keyof typeof MNIST_FILES]),
+      contents !== undefined && matchesPublished(contents, MNIST_FILES[role as keyof typeof MNIST_FILES]),
   );
   if (isMnist) return { name: 'mnist', description: `MNIST handwritten digits, from ${path}.` };
-  const plain = readableText(basename(folder)).slice(0, MAX_NAME_LENGTH);
+  const plain = sanitizeForTerminal(basename(folder)).slice(0, MAX_NAME_LENGTH);
   const name = RESERVED_NAMES.includes(plain) || plain === '' ? `${plain} (own files)`.trim() : plain;
   return { name, description: `Your own data, from ${path}.` };
 }
 
 /** Chooses files by their names, else by their contents: a CSV file may have the name of an IDX file of images. */
-async function choose(files: readonly DataFile[], folder: string, said: string): Promise<ChosenFiles> {
+async function chooseByNameOrContents(files: readonly DataFile[], folder: string, said: string): Promise<ChosenFiles> {
   try {
     return chooseFiles(files, folder, said);
   } catch (error) {
-    const images = files.filter((file) => file.problem === undefined && roleOf(file.name)?.kind === 'images');
+    const images = files.filter((file) => file.problem === undefined && parseRole(file.name)?.kind === 'images');
     const tables = new Set<DataFile>();
     for (const file of images.slice(0, MAX_SNIFFED)) {
       // A damaged file is no table; what is missing is said before what is damaged.
@@ -91,16 +91,16 @@ async function readSplit(
   // Only CSV files have columns.
   const isCsv = first.columns !== undefined;
   if (table !== undefined && !isCsv) {
-    throw damaged(first.path, 'a CSV file of labels and pixels', 'an IDX file', 'Rename it, without .csv.');
+    throw invalidFileError(first.path, 'a CSV file of labels and pixels', 'an IDX file', 'Rename it, without .csv.');
   }
-  if (table !== undefined && labels === undefined) return renamed(splitLabelled(first), table, note);
+  if (table !== undefined && labels === undefined) return noteRenamed(splitLabeled(first), table, note);
   const both = isCsv && images !== undefined ? splitTable(first) : null;
-  if (both !== null && images !== undefined) return renamed(both, images, note);
+  if (both !== null && images !== undefined) return noteRenamed(both, images, note);
   return { images: first, labels: await readArray(labels) };
 }
 
-function renamed(parts: SplitArrays, { name, path }: DataFile, note: (line: string) => void): SplitArrays {
-  if (roleOf(name)?.kind !== 'table') {
+function noteRenamed(parts: SplitArrays, { name, path }: DataFile, note: (line: string) => void): SplitArrays {
+  if (parseRole(name)?.kind !== 'table') {
     note(`${path}: CSV text under the name of an IDX file; its own column of labels is used.`);
   }
   return parts;
@@ -110,10 +110,10 @@ function filesOf({ table, images, labels }: SplitFiles): DataFile[] {
   return (table === undefined ? [images, labels] : [table]).filter((file) => file !== undefined);
 }
 
-function describe({ train, test }: ChosenFiles): string {
+function describeFiles({ train, test }: ChosenFiles): string {
   const of = (files: SplitFiles): string =>
     filesOf(files)
-      .map(({ name }) => readableText(name))
+      .map(({ name }) => sanitizeForTerminal(name))
       .join(' and ');
   return `${of(train)} to train on, ${of(test)} to validate on`;
 }

@@ -1,4 +1,4 @@
-import { damaged, type DataError } from '../../shared/data/data-error.ts';
+import { invalidFileError, type DataError } from '../../shared/data/data-error.ts';
 import type { DataArray } from './data-array.ts';
 import { parseIdxHeader, WRITE_BIG_ENDIAN, type IdxHeader } from './idx-header.ts';
 import type { Contents } from './unpack.ts';
@@ -6,7 +6,7 @@ import type { Contents } from './unpack.ts';
 /** Memory is taken in steps, as bytes arrive, where a header promises more than this: it can promise anything. */
 const FIRST_BYTES = 2 ** 26;
 /** Images pack to a part of their size that is not smaller. What is in proportion is taken in one step, without a copy. */
-const MAX_USUAL_RATIO = 64;
+const MAX_PACKING_RATIO = 64;
 /** How many bytes too many are counted before the rest is left unread. */
 const MAX_EXTRA_BYTES = 2 ** 20;
 
@@ -27,23 +27,23 @@ export async function readIdx(
   const header = parseIdxHeader(head, path);
   const { fileBytes } = header;
   if (header.dimensions.includes(0)) {
-    throw damaged(path, 'at least one sample', `a header that says ${shapeOf(header)}: the file is empty`);
+    throw invalidFileError(path, 'at least one sample', `a header that says ${formatShape(header)}: the file is empty`);
   }
   if (!isPacked && storedBytes !== undefined && storedBytes !== fileBytes) {
-    throw wrongLength(header, storedBytes, path);
+    throw wrongLengthError(header, storedBytes, path);
   }
-  if (fileBytes > maxBytes) throw tooLarge(header, path, maxBytes);
-  const likelyBytes = Math.max(FIRST_BYTES, MAX_USUAL_RATIO * (storedBytes ?? 0));
+  if (fileBytes > maxBytes) throw tooLargeError(header, path, maxBytes);
+  const likelyBytes = Math.max(FIRST_BYTES, MAX_PACKING_RATIO * (storedBytes ?? 0));
   let held = new Uint8Array(Math.min(fileBytes, likelyBytes));
   let total = 0;
   for await (const chunk of chunks) {
     const kept = chunk.subarray(0, Math.max(0, fileBytes - total));
-    if (total + kept.length > held.length) held = grown(held, total + kept.length, fileBytes);
+    if (total + kept.length > held.length) held = grow(held, total + kept.length, fileBytes);
     if (kept.length > 0) held.set(kept, total);
     total += chunk.length;
     if (total > fileBytes + MAX_EXTRA_BYTES) break;
   }
-  if (total !== fileBytes) throw wrongLength(header, total, path);
+  if (total !== fileBytes) throw wrongLengthError(header, total, path);
   const { type, dimensions, headerBytes } = header;
   const count = (fileBytes - headerBytes) / type.bytes;
   const values = type.read(new DataView(held.buffer, headerBytes), count);
@@ -58,31 +58,31 @@ export async function readIdx(
   };
 }
 
-function grown(held: Uint8Array, least: number, most: number): Uint8Array<ArrayBuffer> {
+function grow(held: Uint8Array, least: number, most: number): Uint8Array<ArrayBuffer> {
   const larger = new Uint8Array(Math.min(most, Math.max(least, 2 * held.length)));
   larger.set(held);
   return larger;
 }
 
-const shapeOf = ({ dimensions }: IdxHeader): string => dimensions.join(' x ');
+const formatShape = ({ dimensions }: IdxHeader): string => dimensions.join(' x ');
 
-function wrongLength(header: IdxHeader, found: number, path: string): DataError {
+function wrongLengthError(header: IdxHeader, found: number, path: string): DataError {
   const { fileBytes, swappedFileBytes, type } = header;
   const elements = type.name === 'uint8' ? '' : ` of ${type.name}`;
   const difference =
     found < fileBytes
       ? `it is cut short by ${fileBytes - found}`
       : `${found > fileBytes + MAX_EXTRA_BYTES ? 'at least ' : ''}${found - fileBytes} too many`;
-  const expected = `${fileBytes} bytes (its header says ${shapeOf(header)}${elements})`;
+  const expected = `${fileBytes} bytes (its header says ${formatShape(header)}${elements})`;
   return swappedFileBytes === found
-    ? damaged(path, expected, `${found} bytes: were its sizes written little-endian?`, WRITE_BIG_ENDIAN)
-    : damaged(path, expected, `${found} bytes: ${difference}`);
+    ? invalidFileError(path, expected, `${found} bytes: were its sizes written little-endian?`, WRITE_BIG_ENDIAN)
+    : invalidFileError(path, expected, `${found} bytes: ${difference}`);
 }
 
-function tooLarge(header: IdxHeader, path: string, maxBytes: number): DataError {
+function tooLargeError(header: IdxHeader, path: string, maxBytes: number): DataError {
   const expected = `at most ${maxBytes} bytes`;
-  const promised = `${shapeOf(header)} of ${header.type.name} in its header`;
+  const promised = `${formatShape(header)} of ${header.type.name} in its header`;
   return header.swappedFileBytes <= maxBytes
-    ? damaged(path, expected, `${promised}: were its sizes written little-endian?`, WRITE_BIG_ENDIAN)
-    : damaged(path, expected, promised, 'Point --data at a folder with fewer or smaller images.');
+    ? invalidFileError(path, expected, `${promised}: were its sizes written little-endian?`, WRITE_BIG_ENDIAN)
+    : invalidFileError(path, expected, promised, 'Point --data at a folder with fewer or smaller images.');
 }

@@ -1,4 +1,4 @@
-import { readableText } from '../../shared/protocol/readable.ts';
+import { sanitizeForTerminal } from '../../shared/protocol/readable.ts';
 
 /** A kind of file, by its first bytes. */
 export type Content = Packed | Unpacked;
@@ -25,15 +25,15 @@ export const HEAD_BYTES = 1024;
 export const WRITE_IDX =
   "In Python, with struct imported and the array as uint8 in a: open(NAME, 'wb').write(struct.pack(f'>HBB{a.ndim}I', 0, 8, a.ndim, *a.shape) + a.tobytes())";
 
-const other = (found: string, remedy?: string): Content =>
+const otherContent = (found: string, remedy?: string): Content =>
   remedy === undefined ? { kind: 'other', found } : { kind: 'other', found, remedy };
 
 const unpackFirst = (what: string, command: string): Content =>
-  other(`${what}, which gradcast does not unpack`, `Unpack it first: ${command}.`);
-const convert = (what: string): Content => other(what, `${WRITE_IDX}.`);
+  otherContent(`${what}, which gradcast does not unpack`, `Unpack it first: ${command}.`);
+const convert = (what: string): Content => otherContent(what, `${WRITE_IDX}.`);
 
 /** Beginnings of files, as text of one character a byte. */
-const BEGINNINGS: readonly (readonly [string, Content])[] = [
+const SIGNATURES: readonly (readonly [string, Content])[] = [
   ['\x1f\x8b', { kind: 'gzip' }],
   ['PK\x03\x04', { kind: 'zip' }],
   ['PK\x05\x06', { kind: 'zip' }],
@@ -55,18 +55,18 @@ const BEGINNINGS: readonly (readonly [string, Content])[] = [
   ['SQLite format 3', convert('an SQLite database')],
   [
     'version https://git-lfs',
-    other('a Git LFS pointer instead of the file', 'Run git lfs pull in the repository that it comes from.'),
+    otherContent('a Git LFS pointer instead of the file', 'Run git lfs pull in the repository that it comes from.'),
   ],
-  ['%PDF', other('a PDF document')],
-  ['\xff\xfe', other('text in UTF-16', 'Save it as UTF-8.')],
-  ['\xfe\xff', other('text in UTF-16', 'Save it as UTF-8.')],
+  ['%PDF', otherContent('a PDF document')],
+  ['\xff\xfe', otherContent('text in UTF-16', 'Save it as UTF-8.')],
+  ['\xfe\xff', otherContent('text in UTF-16', 'Save it as UTF-8.')],
 ];
 
 /** Recognizes a file by its content alone: names lie. @param head its first bytes, HEAD_BYTES or all */
-export function recognize(head: Uint8Array): Content {
+export function detectContent(head: Uint8Array): Content {
   if (head.length === 0) return { kind: 'empty' };
   const text = String.fromCharCode(...head.subarray(0, HEAD_BYTES));
-  const known = BEGINNINGS.find(([beginning]) => text.startsWith(beginning));
+  const known = SIGNATURES.find(([beginning]) => text.startsWith(beginning));
   if (known !== undefined) return known[1];
   // Behind the block size, the digits of pi begin a block, those of its square root the end of an empty file.
   if (/^BZh[1-9]$/.test(text.slice(0, 4)) && ['1AY&SY', '\x17rE8P\x90'].includes(text.slice(4, 10))) {
@@ -74,21 +74,21 @@ export function recognize(head: Uint8Array): Content {
   }
   if (text.slice(257, 262) === 'ustar') return unpackFirst('a tar archive', 'tar -xf FILE');
   // Two zero bytes, the type of the elements, the number of dimensions: or all of it the other way round.
-  if (text.startsWith('\0\0') || isTurnedHeader(head)) return { kind: 'idx' };
+  if (text.startsWith('\0\0') || isLittleEndianHeader(head)) return { kind: 'idx' };
   const line = text.replace(/^\xef\xbb\xbf/, '').trimStart();
   if (/^<(!doctype html|html|head|\?xml)/i.test(line)) {
-    return other('a web page (HTML)', 'Download the file itself: a page was saved in its place.');
+    return otherContent('a web page (HTML)', 'Download the file itself: a page was saved in its place.');
   }
   // oxlint-disable-next-line no-control-regex -- whatever is no text has them
-  if (/[\0-\x08\x0e-\x1f\x7f]/.test(line)) return other(`bytes that begin with ${hex(head.subarray(0, 4))}`);
+  if (/[\0-\x08\x0e-\x1f\x7f]/.test(line)) return otherContent(`bytes that begin with ${hex(head.subarray(0, 4))}`);
   // Several columns, or one of numbers, with or without a name.
   if (/^[^\r\n]*[,;\t]/.test(line) || /^(["\w ]+\r?\n)?"?-?\d+(\.\d*)?"?(\r?\n|$)/.test(line)) {
     return { kind: 'csv' };
   }
-  return other(`text that begins with "${readableText(line.slice(0, 24).replace(/[\r\n]+[^]*/, ''))}"`);
+  return otherContent(`text that begins with "${sanitizeForTerminal(line.slice(0, 24).replace(/[\r\n]+[^]*/, ''))}"`);
 }
 
-const isTurnedHeader = ([rank = 0, type = 0, second, first]: Uint8Array): boolean =>
+const isLittleEndianHeader = ([rank = 0, type = 0, second, first]: Uint8Array): boolean =>
   rank >= 1 && rank <= 4 && type >= 0x08 && type <= 0x0e && second === 0 && first === 0;
 
 function hex(bytes: Uint8Array): string {

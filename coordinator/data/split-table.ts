@@ -17,7 +17,7 @@ export interface TableParts {
  * given and the others make a square image. Null if it has no labels, but pixels only.
  */
 export function splitTable(table: DataArray): TableParts | null {
-  const { columns, dimensions, values, path } = withoutIndex(table);
+  const { columns, dimensions, values, path } = dropIndexColumn(table);
   const [rows = 0, width = 0] = dimensions;
   const named = columns?.findIndex((name) => LABEL_NAMES.includes(name)) ?? -1;
   if (width < 2 || (named < 0 && !isSquare(width - 1))) return null;
@@ -48,26 +48,26 @@ export function splitTable(table: DataArray): TableParts | null {
   };
 }
 
-function withoutIndex(table: DataArray): DataArray {
+function dropIndexColumn(table: DataArray): DataArray {
   const [rows = 0, width = 0] = table.dimensions;
   if (table.columns == null || !INDEX_NAMES.includes(table.columns[0] ?? 'none')) return table;
   return {
     ...table,
-    ...valuesOf(table.values.filter((_, at) => at % width > 0)),
+    ...compactValues(table.values.filter((_, at) => at % width > 0)),
     dimensions: [rows, width - 1],
     columns: table.columns.slice(1),
   };
 }
 
 /** Numbers of rows are no bytes; without them, the rest may be. */
-function valuesOf(values: DataArray['values']): Pick<DataArray, 'values' | 'bytes'> {
+function compactValues(values: DataArray['values']): Pick<DataArray, 'values' | 'bytes'> {
   if (!values.every((value) => Number.isInteger(value) && value >= 0 && value <= 255)) return { values };
   const bytes = Uint8Array.from(values);
   return { values: bytes, bytes };
 }
 
 /** @throws DataError if it has no labels */
-export function splitLabelled(table: DataArray): TableParts {
+export function splitLabeled(table: DataArray): TableParts {
   const parts = splitTable(table);
   if (parts !== null) return parts;
   throw new DataError(

@@ -1,6 +1,6 @@
 import { DataError } from '../../shared/data/data-error.ts';
 import type { DataArray, NumberArray } from './data-array.ts';
-import { imageShapeOf } from './image-shape.ts';
+import { inferImageShape } from './image-shape.ts';
 
 export interface Images {
   readonly count: number;
@@ -19,21 +19,21 @@ export interface Images {
  * @throws DataError
  */
 export function toImages(array: DataArray): Images {
-  const { sampleShape, channelsFirst, note } = imageShapeOf(array);
+  const { sampleShape, channelsFirst, note } = inferImageShape(array);
   const [height, width, channels] = sampleShape;
-  const { bytes, note: valuesNote } = pixelsOf(array);
+  const { bytes, note: valuesNote } = toPixels(array);
   return {
     count: array.dimensions[0] ?? 0,
     sampleShape,
-    images: channelsFirst ? channelsLast(bytes, height * width, channels) : bytes,
+    images: channelsFirst ? toChannelsLast(bytes, height * width, channels) : bytes,
     notes: [note, valuesNote].filter((line) => line !== undefined),
   };
 }
 
-function pixelsOf(array: DataArray): { bytes: Uint8Array; note?: string } {
+function toPixels(array: DataArray): { bytes: Uint8Array; note?: string } {
   const { path, type, isFloat, values } = array;
   if (array.bytes !== undefined) return { bytes: array.bytes };
-  const { least, most, isWhole } = rangeOf(values);
+  const { least, most, isWhole } = findRange(values);
   // As decimal numbers, 0 and 1 are black and white; as whole numbers they are nearly black, like other small ones.
   if (least >= 0 && most <= 1 && (isFloat || !isWhole)) {
     const bytes = Uint8Array.from(values, (value) => Math.round(value * 255));
@@ -43,14 +43,14 @@ function pixelsOf(array: DataArray): { bytes: Uint8Array; note?: string } {
     const note = `${path}: ${type} images of whole numbers are read as bytes.`;
     return { bytes: Uint8Array.from(values), ...(array.columns === undefined ? { note } : {}) };
   }
-  const range = Number.isNaN(least) ? 'that are not all numbers' : `from ${short(least)} to ${short(most)}`;
+  const range = Number.isNaN(least) ? 'that are not all numbers' : `from ${formatShort(least)} to ${formatShort(most)}`;
   throw new DataError(
     `${path} holds ${type} images with values ${range}. gradcast reads whole numbers from 0 to 255 and decimal ones from 0 to 1: scale them and write uint8.`,
   );
 }
 
 /** NaN for both ends if a value is NaN. */
-function rangeOf(values: NumberArray): { least: number; most: number; isWhole: boolean } {
+function findRange(values: NumberArray): { least: number; most: number; isWhole: boolean } {
   let least = Infinity;
   let most = -Infinity;
   let isWhole = true;
@@ -62,10 +62,10 @@ function rangeOf(values: NumberArray): { least: number; most: number; isWhole: b
   return { least, most, isWhole };
 }
 
-const short = (value: number): string => String(Number(value.toPrecision(4)));
+const formatShort = (value: number): string => String(Number(value.toPrecision(4)));
 
 /** [n, c, h, w] as [n, h, w, c]. */
-function channelsLast(bytes: Uint8Array, pixels: number, channels: number): Uint8Array {
+function toChannelsLast(bytes: Uint8Array, pixels: number, channels: number): Uint8Array {
   const turned = new Uint8Array(bytes.length);
   const sample = pixels * channels;
   for (let start = 0; start < bytes.length; start += sample) {

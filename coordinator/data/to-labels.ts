@@ -26,16 +26,16 @@ export function toLabels(array: DataArray): Labels {
       `${path} holds ${dimensions.join(' x ')} numbers, which are images and not labels. Labels are one whole number a sample: see whether the files are named the wrong way round.`,
     );
   }
-  if (width === 1) return { labels: checked(array, values, count), notes: [] };
-  const classes = oneHot(values, count, width);
+  if (width === 1) return { labels: validateLabels(array, values, count), notes: [] };
+  const classes = decodeOneHot(values, count, width);
   if (classes !== null) {
     const note = `${path}: rows with a single 1 among ${width} are read as classes from 0 to ${width - 1}.`;
-    return { labels: checked(array, classes, count), notes: [note] };
+    return { labels: validateLabels(array, classes, count), notes: [note] };
   }
   if (width === QMNIST_COLUMNS && type === 'int32') {
     const first = Array.from({ length: count }, (_, row) => values[row * width] as number);
     const note = `${path}: of QMNIST's ${width} columns, the first is read as the class.`;
-    return { labels: checked(array, first, count), notes: [note] };
+    return { labels: validateLabels(array, first, count), notes: [note] };
   }
   throw new DataError(
     `${path} holds ${width} numbers a sample, and which of them is the class cannot be told. Write one whole number a sample.`,
@@ -43,7 +43,7 @@ export function toLabels(array: DataArray): Labels {
 }
 
 /** The place of the single 1 in each row, or null if there are other rows. */
-function oneHot(values: ArrayLike<number>, count: number, width: number): number[] | null {
+function decodeOneHot(values: ArrayLike<number>, count: number, width: number): number[] | null {
   const classes: number[] = [];
   for (let row = 0; row < count; row++) {
     let place = -1;
@@ -59,7 +59,7 @@ function oneHot(values: ArrayLike<number>, count: number, width: number): number
   return classes;
 }
 
-function checked({ path }: DataArray, values: ArrayLike<number>, count: number): Uint8Array {
+function validateLabels({ path }: DataArray, values: ArrayLike<number>, count: number): Uint8Array {
   let wrong = 0;
   let first = -1;
   let most = -1;

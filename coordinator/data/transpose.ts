@@ -1,7 +1,7 @@
 import type { Dataset, Split } from '../../shared/data/dataset.ts';
 
 /** The data set with rows and columns of each image exchanged: EMNIST's files hold their images so. A copy. */
-export function transposed(dataset: Dataset): Dataset {
+export function transposeImages(dataset: Dataset): Dataset {
   const [height = 0, width = 0, channels = 1] = dataset.sampleShape;
   const turn = (split: Split): Split => {
     const images = new Uint8Array(split.images.length);

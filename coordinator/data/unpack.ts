@@ -1,11 +1,11 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { damaged, DataError } from '../../shared/data/data-error.ts';
+import { invalidFileError, DataError } from '../../shared/data/data-error.ts';
 import { bunzip2 } from './bunzip2.ts';
 import type { Chunks, DataFile } from './data-file.ts';
-import { roleOf } from './file-names.ts';
-import { HEAD_BYTES, isPacked, recognize, WRITE_IDX, type Unpacked } from './recognize.ts';
+import { parseRole } from './file-names.ts';
+import { HEAD_BYTES, isPacked, detectContent, WRITE_IDX, type Unpacked } from './recognize.ts';
 import { zipInMemory } from './zip-entries.ts';
 
 /** Real files are packed twice at most; one layer more than that is a mistake or a trap. */
@@ -37,20 +37,20 @@ export interface Contents {
 export async function openContents(file: DataFile): Promise<Contents> {
   let { head, chunks, close } = await peek(file.open());
   for (let layer = 0; ; layer++) {
-    const content = recognize(head);
+    const content = detectContent(head);
     if (!isPacked(content)) {
       return { content, head, chunks, isPacked: layer > 0, storedBytes: file.bytes, close };
     }
     if (layer === MAX_LAYERS) {
       await close();
-      throw damaged(file.path, `a file packed at most ${MAX_LAYERS} times`, 'one more layer');
+      throw invalidFileError(file.path, `a file packed at most ${MAX_LAYERS} times`, 'one more layer');
     }
     const unpacked =
       content.kind === 'gzip'
         ? gunzip(chunks, file)
         : content.kind === 'bzip2'
-          ? bunzip2(await inMemory(chunks, file), file.path)
-          : await unzip(await inMemory(chunks, file), file);
+          ? bunzip2(await readAll(chunks, file), file.path)
+          : await unzip(await readAll(chunks, file), file);
     ({ head, chunks, close } = await peek(unpacked));
   }
 }
@@ -109,7 +109,7 @@ async function* gunzip(packed: Chunks, { path }: DataFile): Chunks {
     const cause = (await feeding) ?? error;
     if (cause instanceof DataError) throw cause;
     const isCut = (cause as NodeJS.ErrnoException).code === 'Z_BUF_ERROR';
-    throw damaged(
+    throw invalidFileError(
       path,
       'a whole gzip stream',
       isCut ? `one that is cut short: it ends after ${packedBytes} bytes` : 'one that is damaged',
@@ -123,16 +123,16 @@ async function* gunzip(packed: Chunks, { path }: DataFile): Chunks {
 
 async function unzip(packed: Uint8Array, file: DataFile): Promise<Chunks> {
   const entries = await zipInMemory(packed, file.path);
-  const wanted = roleOf(file.name);
+  const wanted = parseRole(file.name);
   const fitting = entries.filter(({ name }) => {
-    const role = roleOf(name);
+    const role = parseRole(name);
     return role !== null && role.split === wanted?.split && role.kind === wanted.kind;
   });
   const [entry, another] = entries.length === 1 ? entries : fitting;
   if (entry !== undefined && another === undefined) return entry.open();
   throw entries.some(({ name }) => name.endsWith('.npy'))
-    ? damaged(file.path, 'IDX or CSV data', `${entries.length} NumPy arrays (.npz)`, `${WRITE_IDX}.`)
-    : damaged(
+    ? invalidFileError(file.path, 'IDX or CSV data', `${entries.length} NumPy arrays (.npz)`, `${WRITE_IDX}.`)
+    : invalidFileError(
         file.path,
         'a data file',
         `a zip archive of ${entries.length} files`,
@@ -140,14 +140,14 @@ async function unzip(packed: Uint8Array, file: DataFile): Promise<Chunks> {
       );
 }
 
-async function inMemory(chunks: Chunks, { path }: DataFile): Promise<Uint8Array> {
+async function readAll(chunks: Chunks, { path }: DataFile): Promise<Uint8Array> {
   const held: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of chunks) {
     held.push(chunk);
     length += chunk.length;
     if (length > MAX_PACKED_BYTES) {
-      throw damaged(path, `at most ${MAX_PACKED_BYTES} packed bytes`, 'more', 'Unpack the file first.');
+      throw invalidFileError(path, `at most ${MAX_PACKED_BYTES} packed bytes`, 'more', 'Unpack the file first.');
     }
   }
   return Buffer.concat(held);

@@ -1,6 +1,6 @@
 import yauzl, { type Entry, type ZipFile } from 'yauzl';
-import { damaged, DataError } from '../../shared/data/data-error.ts';
-import { readableText } from '../../shared/protocol/readable.ts';
+import { invalidFileError, DataError } from '../../shared/data/data-error.ts';
+import { sanitizeForTerminal } from '../../shared/protocol/readable.ts';
 import type { Chunks, DataFile } from './data-file.ts';
 
 /** An archive of a data set holds tens of files; one with more is a folder of images. */
@@ -10,18 +10,18 @@ type OpenZip = () => Promise<ZipFile>;
 
 /** The files in a zip archive on disk, without folders. @throws DataError if it is no whole archive */
 export function zipOnDisk(path: string, name: string): Promise<DataFile[]> {
-  return filesOf(readableText(path), name, () => opened((done) => yauzl.open(path, OPTIONS, done)));
+  return filesOf(sanitizeForTerminal(path), name, () => openZip((done) => yauzl.open(path, OPTIONS, done)));
 }
 
 /** The files in a zip archive in memory. @throws DataError if it is no whole archive */
 export function zipInMemory(bytes: Uint8Array, path: string): Promise<DataFile[]> {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return filesOf(path, '', () => opened((done) => yauzl.fromBuffer(buffer, OPTIONS, done)));
+  return filesOf(path, '', () => openZip((done) => yauzl.fromBuffer(buffer, OPTIONS, done)));
 }
 
 const OPTIONS = { lazyEntries: true, autoClose: false } as const;
 
-function opened(open: (done: (error: Error | null, zip: ZipFile) => void) => void): Promise<ZipFile> {
+function openZip(open: (done: (error: Error | null, zip: ZipFile) => void) => void): Promise<ZipFile> {
   return new Promise((resolve, reject) => open((error, zip) => (error ? reject(error) : resolve(zip))));
 }
 
@@ -31,25 +31,25 @@ async function filesOf(path: string, name: string, open: OpenZip): Promise<DataF
     .filter(({ fileName }) => !fileName.endsWith('/') && !/(^|\/)(__MACOSX\/|\.)/.test(fileName))
     .map((entry) => ({
       name: name === '' ? entry.fileName : `${name}/${entry.fileName}`,
-      path: `${path}/${readableText(entry.fileName)}`,
+      path: `${path}/${sanitizeForTerminal(entry.fileName)}`,
       open: () => readEntry(path, open, entry),
     }));
 }
 
 async function* readEntry(path: string, open: OpenZip, entry: Entry): Chunks {
-  const where = `${path}/${readableText(entry.fileName)}`;
+  const where = `${path}/${sanitizeForTerminal(entry.fileName)}`;
   if (entry.isEncrypted()) {
     throw new DataError(`${where} is encrypted. Unpack the archive with its password first.`);
   }
   const zip = await open().catch((error: unknown) => {
-    throw notWhole(path, error);
+    throw damagedZipError(path, error);
   });
   try {
     yield* await new Promise<AsyncIterable<Buffer>>((resolve, reject) => {
       zip.openReadStream(entry, (error, stream) => (error ? reject(error) : resolve(stream)));
     });
   } catch (error) {
-    throw notWhole(where, error);
+    throw damagedZipError(where, error);
   } finally {
     zip.close();
   }
@@ -68,7 +68,7 @@ async function withZip<Result>(
       zip.close();
     }
   } catch (error) {
-    throw notWhole(path, error);
+    throw damagedZipError(path, error);
   }
 }
 
@@ -86,7 +86,7 @@ function entriesOf(zip: ZipFile): Promise<Entry[]> {
   });
 }
 
-function notWhole(path: string, error: unknown): DataError {
+function damagedZipError(path: string, error: unknown): DataError {
   if (error instanceof DataError) return error;
-  return damaged(path, 'a whole zip archive', 'one that is cut short or damaged');
+  return invalidFileError(path, 'a whole zip archive', 'one that is cut short or damaged');
 }

@@ -14,20 +14,20 @@ import {
   type WorkerRow,
 } from '../../shared/protocol/messages.ts';
 import type { Connection } from '../../shared/transport.ts';
-import type { PoolConnection } from '../members/greetings.ts';
-import { inShort } from '../members/link-codecs.ts';
-import type { Member } from '../members/member.ts';
-import type { WorkerPool } from '../members/worker-pool.ts';
-import { remainingSeconds, type StepNews, type TrainingReport } from '../report/report.ts';
+import type { ConnectionHandler } from '../members/greetings.ts';
+import { codecLabel } from '../members/link-codecs.ts';
+import type { Worker } from '../members/member.ts';
+import type { workers } from '../members/worker-pool.ts';
+import { remainingSeconds, type StepReport, type TrainingListener } from '../report/report.ts';
 import { stepsPerEpoch } from '../training/sampler.ts';
-import { Curve } from './curve.ts';
+import { TrainingCurve } from './curve.ts';
 import { Observers } from './observers.ts';
-import { RecentWork, type WorkLately } from './recent-work.ts';
+import { WorkerActivity, type RecentActivity } from './recent-work.ts';
 
 export interface FeedOptions {
   readonly job: Job;
   readonly clock: Clock;
-  readonly pool: Pick<WorkerPool, 'members'>;
+  readonly pool: Pick<workers, 'members'>;
   /** Epochs that were done before, of a run that is gone on with. */
   readonly epochs?: readonly EpochRecord[] | undefined;
   /** What limits a step now, and what would help; null while that is not known. */
@@ -40,72 +40,72 @@ export interface FeedOptions {
   readonly maxObservers?: number | undefined;
 }
 
-const TELL_EVERY_MS = 500;
+const PROGRESS_INTERVAL_MS = 500;
 /** Weights are megabytes: at most this often, whoever asks. */
-const WEIGHTS_EVERY_MS = 2_000;
-const MOST_POINTS = 600;
+const WEIGHTS_INTERVAL_MS = 2_000;
+const MAX_CURVE_POINTS = 600;
 /** randomInt gives no more at once; nobody guesses one of so many. */
 const MAX_PING_ID = 2 ** 48 - 1;
 
 /** The run as observers see it: hears what the report hears, and tells it on, a few times a second at most. */
-export class Feed implements TrainingReport {
+export class Feed implements TrainingListener {
   readonly #options: FeedOptions;
   readonly #observers: Observers;
-  readonly #curve = new Curve(MOST_POINTS);
-  readonly #work = new RecentWork();
+  readonly #curve = new TrainingCurve(MAX_CURVE_POINTS);
+  readonly #activity = new WorkerActivity();
   readonly #epochs: EpochRecord[];
-  readonly #steps: number;
-  #fresh: CurvePoint[] = [];
+  readonly #stepsPerEpoch: number;
+  #newPoints: CurvePoint[] = [];
   /** Of this epoch. */
-  #progress: StepNews | null = null;
-  #last: StepNews | null = null;
+  #epochProgress: StepReport | null = null;
+  #lastStep: StepReport | null = null;
   #epoch = 0;
   #epochStartedMs = 0;
   #weightsSentMs = -Infinity;
   /** Why the run is over; null while it is not. */
-  #finished: string | null = null;
+  #finishReason: string | null = null;
   #cancelTick: () => void;
 
   constructor(options: FeedOptions) {
     this.#options = options;
     const { clock, maxObservers } = options;
-    this.#observers = new Observers({ clock, maxObservers, pingId: () => randomInt(MAX_PING_ID) });
+    this.#observers = new Observers({ clock, maxObservers, createPingId: () => randomInt(MAX_PING_ID) });
     this.#epochs = [...(options.epochs ?? [])];
-    this.#steps = stepsPerEpoch(options.job.data.trainSamples, options.job.batchSize);
-    this.#cancelTick = options.clock.after(TELL_EVERY_MS, () => this.#tick());
+    this.#stepsPerEpoch = stepsPerEpoch(options.job.data.trainSamples, options.job.batchSize);
+    this.#cancelTick = options.clock.after(PROGRESS_INTERVAL_MS, () => this.#tick());
   }
 
-  get observers(): number {
+  get observerCount(): number {
     return this.#observers.count;
   }
 
   /** @throws ProtocolError (full) */
-  watch(connection: Connection): PoolConnection {
+  watch(connection: Connection): ConnectionHandler {
     return this.#observers.add(connection, () => {
       // What is in the curve that it gets first is not told it again as news.
-      if (this.#fresh.length > 0) this.#tellProgress();
-      return [this.#run(connection.sameMachine === true), ...this.#ending()];
+      if (this.#newPoints.length > 0) this.#sendProgress();
+      return [this.#runMessage(connection.isSameMachine === true), ...this.#finishedMessages()];
     });
   }
 
   epochStarted(epoch: number): void {
     this.#epoch = epoch;
     this.#epochStartedMs = this.#options.clock.now();
-    this.#progress = null;
+    this.#epochProgress = null;
   }
 
-  stepFinished(news: StepNews): void {
-    this.#progress = this.#last = news;
+  stepFinished(news: StepReport): void {
+    this.#epochProgress = this.#lastStep = news;
     const { epoch, step, batch } = news;
-    this.#work.stepFinished(this.#options.pool.members.values(), batch.samples);
-    const all = (epoch - 1) * this.#steps + step;
+    this.#activity.stepFinished(this.#options.pool.members.values(), batch.samples);
+    const all = (epoch - 1) * this.#stepsPerEpoch + step;
     const point = this.#curve.add(all, batch.samples, batch.lossSum, batch.correct);
-    if (point !== null && this.#observers.count > 0) this.#fresh.push(point);
+    if (point !== null && this.#observers.count > 0) this.#newPoints.push(point);
   }
 
   epochFinished(record: EpochRecord): void {
     this.#epochs.push(record);
-    this.#observers.tell({ type: 'epoch', record });
+    this.#observers.broadcast({ type: 'epoch', record });
   }
 
   /**
@@ -113,12 +113,12 @@ export class Feed implements TrainingReport {
    * stay, and others may come, until close().
    */
   finish(reason: string): void {
-    if (this.#finished !== null) return;
-    this.#tellProgress();
-    this.#finished = reason;
-    this.#observers.tell({ type: 'finished', reason });
-    const weights = this.#last?.weights;
-    if (weights !== undefined) this.#observers.sendFinal(() => frameOf(weights));
+    if (this.#finishReason !== null) return;
+    this.#sendProgress();
+    this.#finishReason = reason;
+    this.#observers.broadcast({ type: 'finished', reason });
+    const weights = this.#lastStep?.weights;
+    if (weights !== undefined) this.#observers.sendFinalWeights(() => encodeWeights(weights));
   }
 
   /** @param reason of the end, unless finish() has said it */
@@ -130,38 +130,38 @@ export class Feed implements TrainingReport {
 
   #tick(): void {
     const { clock } = this.#options;
-    this.#cancelTick = clock.after(TELL_EVERY_MS, () => this.#tick());
+    this.#cancelTick = clock.after(PROGRESS_INTERVAL_MS, () => this.#tick());
     // Behind its last step an epoch is measured on the test data.
-    const isTraining = this.#progress?.step !== this.#steps;
-    this.#work.observe(this.#options.pool.members.values(), clock.now(), isTraining);
+    const isTraining = this.#epochProgress?.step !== this.#stepsPerEpoch;
+    this.#activity.recordProgress(this.#options.pool.members.values(), clock.now(), isTraining);
     if (this.#observers.count === 0) {
       // Whoever comes next is sent the whole curve.
-      this.#fresh = [];
+      this.#newPoints = [];
       return;
     }
-    this.#observers.checkReading();
-    if (this.#finished === null) this.#tellProgress();
-    const weights = this.#last?.weights;
+    this.#observers.checkLiveness();
+    if (this.#finishReason === null) this.#sendProgress();
+    const weights = this.#lastStep?.weights;
     if (weights === undefined || weights.isWhole?.() === false) return;
-    if (clock.now() - this.#weightsSentMs < WEIGHTS_EVERY_MS) return;
+    if (clock.now() - this.#weightsSentMs < WEIGHTS_INTERVAL_MS) return;
     this.#observers.sendWeights(() => {
       this.#weightsSentMs = clock.now();
-      return frameOf(weights);
+      return encodeWeights(weights);
     });
   }
 
   /** What an observer of a finished run is told after the run. */
-  #ending(): FromCoordinator[] {
-    const reason = this.#finished;
+  #finishedMessages(): FromCoordinator[] {
+    const reason = this.#finishReason;
     return reason === null ? [] : [this.#progressMessage(), { type: 'finished', reason }];
   }
 
-  #tellProgress(): void {
-    this.#observers.tell(this.#progressMessage());
-    this.#fresh = [];
+  #sendProgress(): void {
+    this.#observers.broadcast(this.#progressMessage());
+    this.#newPoints = [];
   }
 
-  #run(onThisMachine: boolean): RunMessage {
+  #runMessage(onThisMachine: boolean): RunMessage {
     const curve = [...this.#curve.points];
     const { job } = this.#options;
     const epochs = this.#epochs;
@@ -170,7 +170,7 @@ export class Feed implements TrainingReport {
       type: 'run',
       protocol: PROTOCOL_VERSION,
       job,
-      steps: this.#steps,
+      steps: this.#stepsPerEpoch,
       curve,
       epochs,
       ...(addresses.length === 0 ? {} : { addresses }),
@@ -180,7 +180,7 @@ export class Feed implements TrainingReport {
   #progressMessage(): ProgressMessage {
     const { clock, pool } = this.#options;
     const members = [...pool.members.values()];
-    const progress = this.#progress;
+    const progress = this.#epochProgress;
     const advice = this.#options.advice?.() ?? null;
     const notices = [...(this.#options.notices?.() ?? [])];
     const elapsed = (clock.now() - this.#epochStartedMs) / 1000;
@@ -192,16 +192,16 @@ export class Feed implements TrainingReport {
       accuracy: progress?.accuracy ?? null,
       samplesPerSecond: progress?.samplesPerSecond ?? 0,
       etaSeconds: progress === null ? null : remainingSeconds(progress, elapsed),
-      curve: this.#fresh,
-      workers: members.map((member) => rowOf(member, this.#work.of(member))),
-      slowest: slowestOf(members),
+      curve: this.#newPoints,
+      workers: members.map((member) => workerRow(member, this.#activity.get(member))),
+      slowest: findSlowest(members),
       ...(advice === null ? {} : { advice }),
       ...(notices.length === 0 ? {} : { notices }),
     };
   }
 }
 
-function frameOf({ step, values }: StepNews['weights']): Uint8Array {
+function encodeWeights({ step, values }: StepReport['weights']): Uint8Array {
   const message: FromCoordinator = { type: 'weights', step };
   const { bytes, payload } = openFrame(message, float32.bytes(values.length));
   float32.encode(values, payload);
@@ -211,8 +211,8 @@ function frameOf({ step, values }: StepNews['weights']): Uint8Array {
 /** Before a worker has answered a few training shards, nothing is known of them. */
 const NO_SHARD = { computeMs: 0, turnaroundMs: 0 };
 
-function rowOf(member: Member, { share, samplesPerSecond }: WorkLately): WorkerRow {
-  const { id, name, engine, stats, link, reserve } = member;
+function workerRow(member: Worker, { share, samplesPerSecond }: RecentActivity): WorkerRow {
+  const { id, name, engine, stats, link, isStandby } = member;
   const { samples, rttMs, bytesUp, bytesDown } = stats;
   const { computeMs, turnaroundMs } = link.shard ?? NO_SHARD;
   return {
@@ -220,7 +220,7 @@ function rowOf(member: Member, { share, samplesPerSecond }: WorkLately): WorkerR
     name,
     backend: engine.backend,
     device: engine.device,
-    share: reserve ? 0 : share,
+    share: isStandby ? 0 : share,
     samples,
     samplesPerSecond,
     computeMs,
@@ -228,15 +228,15 @@ function rowOf(member: Member, { share, samplesPerSecond }: WorkLately): WorkerR
     rttMs,
     bytesUp,
     bytesDown,
-    reserve,
-    codecs: inShort(member),
+    reserve: isStandby,
+    codecs: codecLabel(member),
   };
 }
 
 /** A step is as slow as its slowest worker; of that one, either the computing or the rest takes longer. */
-function slowestOf(members: readonly Member[]): ProgressMessage['slowest'] {
+function findSlowest(members: readonly Worker[]): ProgressMessage['slowest'] {
   const [slowest] = members
-    .flatMap(({ id, link: { shard }, reserve }) => (shard === null || reserve ? [] : [{ id, ...shard }]))
+    .flatMap(({ id, link: { shard }, isStandby }) => (shard === null || isStandby ? [] : [{ id, ...shard }]))
     .sort((a, b) => b.turnaroundMs - a.turnaroundMs);
   if (slowest === undefined) return null;
   const { id, computeMs, turnaroundMs } = slowest;

@@ -1,19 +1,19 @@
 import { FATAL_CLOSE_CODES } from '../../shared/protocol/close-code.ts';
 import type { Notice } from '../../shared/protocol/messages.ts';
-import type { WorkerPool } from '../members/worker-pool.ts';
+import type { workers } from '../members/worker-pool.ts';
 
 /** Of each kind; the newest are kept. */
-const MOST = 8;
+const MAX_NOTICES_PER_KIND = 8;
 
 /** Remembers who was refused, expelled or is kept in reserve, and why. */
 export class Notices {
-  #kept: Notice[] = [];
+  #notices: Notice[] = [];
 
-  constructor(pool: Pick<WorkerPool, 'listen'>) {
+  constructor(pool: Pick<workers, 'listen'>) {
     pool.listen({
       refused: (reason) => this.#add({ what: 'refused', reason }),
       left: ({ name, engine }, reason, code) => {
-        this.#endReserve(name);
+        this.#removeStandby(name);
         if (code === undefined || !FATAL_CLOSE_CODES.has(code)) return;
         this.#add({
           what: 'expelled',
@@ -21,8 +21,8 @@ export class Notices {
           reason,
         });
       },
-      reserved: ({ name }, reason) => {
-        this.#endReserve(name);
+      standbyChanged: ({ name }, reason) => {
+        this.#removeStandby(name);
         if (reason !== null) this.#add({ what: 'reserve', who: name, reason });
       },
     });
@@ -30,11 +30,11 @@ export class Notices {
 
   /** The newest last. */
   get all(): readonly Notice[] {
-    return this.#kept;
+    return this.#notices;
   }
 
-  #endReserve(name: string): void {
-    this.#kept = this.#kept.filter(({ what, who }) => what !== 'reserve' || who !== name);
+  #removeStandby(name: string): void {
+    this.#notices = this.#notices.filter(({ what, who }) => what !== 'reserve' || who !== name);
   }
 
   /** The same thing once more only counts up. */
@@ -42,10 +42,10 @@ export class Notices {
     const reason = notice.reason.slice(0, 500);
     const same = (other: Notice): boolean =>
       other.what === notice.what && other.who === notice.who && other.reason === reason;
-    const times = 1 + (this.#kept.find(same)?.times ?? 0);
-    const others = this.#kept.filter((other) => !same(other));
+    const times = 1 + (this.#notices.find(same)?.times ?? 0);
+    const others = this.#notices.filter((other) => !same(other));
     const alike = others.filter(({ what }) => what === notice.what);
-    const dropped = alike.length >= MOST ? alike[0] : undefined;
-    this.#kept = [...others.filter((other) => other !== dropped), { ...notice, reason, times }];
+    const dropped = alike.length >= MAX_NOTICES_PER_KIND ? alike[0] : undefined;
+    this.#notices = [...others.filter((other) => other !== dropped), { ...notice, reason, times }];
   }
 }

@@ -3,28 +3,28 @@ import { closeReason, CloseCode, ProtocolError } from '../../shared/protocol/clo
 import type { FromCoordinator } from '../../shared/protocol/messages.ts';
 import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
 import type { Connection } from '../../shared/transport.ts';
-import { BlockBudget } from '../limits/block-budget.ts';
-import { tooLarge, type PoolConnection } from '../members/greetings.ts';
+import { BlockRateLimiter } from '../limits/block-budget.ts';
+import { frameTooLargeError, type ConnectionHandler } from '../members/greetings.ts';
 
 export interface ObserversOptions {
   readonly clock: Clock;
   /** Places. @default MAX_OBSERVERS */
   readonly maxObservers?: number | undefined;
   /** Numbers of pings: integers that no client can guess. */
-  readonly pingId: () => number;
+  readonly createPingId: () => number;
 }
 
 const MAX_OBSERVERS = 1_000;
 /** What an observer may be behind; the next figures make up for those that it misses. */
-const MOST_BUFFERED_BYTES = 1 << 20;
+const MAX_BUFFERED_BYTES = 1 << 20;
 /** Observers have nothing large to say. */
-const MOST_FRAME_BYTES = 64 << 10;
+const MAX_FRAME_BYTES = 64 << 10;
 /** The whole curve is sent to each that comes: some hundred microseconds. */
-const JOINS = { ofBlock: { burst: 200, perSecond: 10 }, inAll: { burst: 500, perSecond: 20 } };
+const JOIN_LIMITS = { perBlock: { burst: 200, perSecond: 10 }, total: { burst: 500, perSecond: 20 } };
 /** A page takes 30 s of silence for an end. */
-const PING_EVERY_MS = 10_000;
+const PING_INTERVAL_MS = 10_000;
 /** As long as a worker may be silent. */
-const PONG_WITHIN_MS = 60_000;
+const PONG_TIMEOUT_MS = 60_000;
 
 interface Observer {
   readonly connection: Connection;
@@ -45,14 +45,14 @@ interface Observer {
 export class Observers {
   readonly #options: ObserversOptions;
   readonly #maxObservers: number;
-  readonly #joins: BlockBudget;
+  readonly #joinLimiter: BlockRateLimiter;
   /** In the order in which they came. */
   readonly #observers = new Set<Observer>();
 
   constructor(options: ObserversOptions) {
     this.#options = options;
     this.#maxObservers = Math.min(options.maxObservers ?? MAX_OBSERVERS, MAX_OBSERVERS);
-    this.#joins = new BlockBudget(options.clock, JOINS);
+    this.#joinLimiter = new BlockRateLimiter(options.clock, JOIN_LIMITS);
   }
 
   get count(): number {
@@ -63,13 +63,13 @@ export class Observers {
    * @param first makes what the observer is sent before all else, in this order; called if it is admitted
    * @throws ProtocolError (full)
    */
-  add(connection: Connection, first: () => readonly FromCoordinator[]): PoolConnection {
+  add(connection: Connection, first: () => readonly FromCoordinator[]): ConnectionHandler {
     const block = connection.addressBlock ?? '';
-    if (!this.#joins.spend(block)) {
-      throw new ProtocolError(CloseCode.full, 'Too many observers come at once; come back in some seconds.');
+    if (!this.#joinLimiter.spend(block)) {
+      throw new ProtocolError(CloseCode.noFreeSlot, 'Too many observers come at once; come back in some seconds.');
     }
-    if (this.#observers.size >= this.#maxObservers && !this.#freePlace(block)) {
-      throw new ProtocolError(CloseCode.full, `All ${this.#maxObservers} places for observers are taken.`);
+    if (this.#observers.size >= this.#maxObservers && !this.#evictForBlock(block)) {
+      throw new ProtocolError(CloseCode.noFreeSlot, `All ${this.#maxObservers} places for observers are taken.`);
     }
     const pingedMs = this.#options.clock.now();
     const observer: Observer = {
@@ -84,18 +84,18 @@ export class Observers {
     this.#observers.add(observer);
     for (const frame of frames) connection.send(frame);
     return {
-      maxMessageBytes: MOST_FRAME_BYTES,
+      maxMessageBytes: MAX_FRAME_BYTES,
       onFrame: (frame) => this.#onFrame(observer, frame),
       onClose: () => void this.#observers.delete(observer),
     };
   }
 
   /** Sends a message to all who can take it. */
-  tell(message: FromCoordinator): void {
+  broadcast(message: FromCoordinator): void {
     if (this.#observers.size === 0) return;
     const frame = frameFromCoordinator(message);
     for (const { connection } of this.#observers) {
-      if (connection.bufferedBytes < MOST_BUFFERED_BYTES) connection.send(frame);
+      if (connection.bufferedBytes < MAX_BUFFERED_BYTES) connection.send(frame);
     }
   }
 
@@ -113,9 +113,9 @@ export class Observers {
   }
 
   /** @param frame made only if somebody has asked for the weights that the run ends with */
-  sendFinal(frame: () => Uint8Array): void {
+  sendFinalWeights(frame: () => Uint8Array): void {
     const wanting = [...this.#observers].filter(
-      ({ wantsFinal, connection }) => wantsFinal && connection.bufferedBytes < MOST_BUFFERED_BYTES,
+      ({ wantsFinal, connection }) => wantsFinal && connection.bufferedBytes < MAX_BUFFERED_BYTES,
     );
     if (wanting.length === 0) return;
     const bytes = frame();
@@ -123,14 +123,14 @@ export class Observers {
   }
 
   /** Pings those whose last ping is long ago, and closes those that have not answered it; to be called now and then. */
-  checkReading(): void {
+  checkLiveness(): void {
     const nowMs = this.#options.clock.now();
     for (const observer of this.#observers) {
       const agoMs = nowMs - observer.pingedMs;
-      if (observer.pingId !== null && agoMs > PONG_WITHIN_MS) {
+      if (observer.pingId !== null && agoMs > PONG_TIMEOUT_MS) {
         this.#drop(observer, new ProtocolError(CloseCode.timeout, 'A ping was not answered in time.'));
-      } else if (observer.pingId === null && agoMs >= PING_EVERY_MS) {
-        observer.pingId = this.#options.pingId();
+      } else if (observer.pingId === null && agoMs >= PING_INTERVAL_MS) {
+        observer.pingId = this.#options.createPingId();
         observer.pingedMs = nowMs;
         observer.connection.send(frameFromCoordinator({ type: 'ping', id: observer.pingId }));
       }
@@ -143,14 +143,14 @@ export class Observers {
   }
 
   /** Closes the first that came of the network that holds the most places, if that is more than the newcomer's holds. */
-  #freePlace(block: string): boolean {
+  #evictForBlock(block: string): boolean {
     const held = new Map<string, number>();
     for (const observer of this.#observers) held.set(observer.block, (held.get(observer.block) ?? 0) + 1);
     const [largest, most] = [...held].reduce((a, b) => (b[1] > a[1] ? b : a), ['', 0]);
     if (most <= (held.get(block) ?? 0) + 1) return false;
     const first = [...this.#observers].find((observer) => observer.block === largest);
     if (first === undefined) return false;
-    this.#drop(first, new ProtocolError(CloseCode.full, 'Its place is needed for another network.'));
+    this.#drop(first, new ProtocolError(CloseCode.noFreeSlot, 'Its place is needed for another network.'));
     return true;
   }
 
@@ -162,7 +162,7 @@ export class Observers {
   #onFrame(observer: Observer, frame: Uint8Array): void {
     if (!this.#observers.has(observer)) return;
     try {
-      if (frame.length > MOST_FRAME_BYTES) throw tooLarge(frame.length, MOST_FRAME_BYTES);
+      if (frame.length > MAX_FRAME_BYTES) throw frameTooLargeError(frame.length, MAX_FRAME_BYTES);
       const { message } = parseFromWorker(frame);
       if (message.type === 'pong') {
         if (message.id === observer.pingId) observer.pingId = null;

@@ -12,23 +12,23 @@ const SITE_GROUPS = 3;
  */
 export function addressBlock(address: string): string {
   const plain = address.split('%', 1)[0] ?? '';
-  const mapped = ipv4Within(plain);
+  const mapped = embeddedIpv4(plain);
   if (mapped !== null) return mapped;
-  return isIPv6(plain) ? `${groupsOf(plain).slice(0, NETWORK_GROUPS).join(':')}::/64` : plain;
+  return isIPv6(plain) ? `${parseGroups(plain).slice(0, NETWORK_GROUPS).join(':')}::/64` : plain;
 }
 
 /** The wider network around that one: the /24 of an IPv4 address, the /48 of an IPv6 address. */
-export function wideBlock(address: string): string {
+export function wideAddressBlock(address: string): string {
   const plain = address.split('%', 1)[0] ?? '';
-  const ipv4 = ipv4Within(plain) ?? plain;
-  if (isIPv6(ipv4)) return `${groupsOf(ipv4).slice(0, SITE_GROUPS).join(':')}::/48`;
+  const ipv4 = embeddedIpv4(plain) ?? plain;
+  if (isIPv6(ipv4)) return `${parseGroups(ipv4).slice(0, SITE_GROUPS).join(':')}::/48`;
   return `${ipv4.split('.').slice(0, 3).join('.')}/24`;
 }
 
 /** The IPv4 address that an IPv6 one stands for (::ffff:1.2.3.4, in whatever spelling), or null. */
-function ipv4Within(address: string): string | null {
+function embeddedIpv4(address: string): string | null {
   if (!isIPv6(address)) return null;
-  const groups = groupsOf(address);
+  const groups = parseGroups(address);
   if (groups.slice(0, 5).some((group) => group !== '0') || groups[5] !== 'ffff') return null;
   return groups
     .slice(6)
@@ -37,7 +37,7 @@ function ipv4Within(address: string): string | null {
 }
 
 /** The eight groups of a valid IPv6 address, without leading zeros. */
-function groupsOf(address: string): string[] {
+function parseGroups(address: string): string[] {
   const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(address);
   const hex = (high: string | undefined, low: string | undefined): string =>
     ((Number(high) << 8) | Number(low)).toString(16);

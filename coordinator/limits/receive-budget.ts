@@ -12,7 +12,7 @@ export interface Receiver {
 /** The count of one connection. */
 export interface ReceiveAccount {
   /** @param bytes held of messages that are not complete, by whomever */
-  holds(bytes: number): void;
+  setHeldBytes(bytes: number): void;
   close(): void;
 }
 
@@ -30,7 +30,7 @@ export const SMALL_BYTES = 64 << 10;
 const MAX_BYTES = 256 << 20;
 /** So many may come at once even if they are larger than that. */
 const MIN_LARGE = 8;
-const CHECK_EVERY_MS = 1_000;
+const CHECK_INTERVAL_MS = 1_000;
 /** What comes more slowly than half a megabit a second must not make others wait. */
 const MIN_BYTES_PER_CHECK = 64 << 10;
 const MAX_SLOW_CHECKS = 2;
@@ -50,8 +50,8 @@ export class ReceiveBudget {
   readonly #clock: Clock;
   readonly #maxLarge: number;
   readonly #large = new Set<Account>();
-  readonly #waiting = new Set<Account>();
-  #isChecking = false;
+  readonly #paused = new Set<Account>();
+  #isCheckScheduled = false;
 
   constructor({ clock, maxFrameBytes, maxLarge }: ReceiveBudgetOptions) {
     this.#clock = clock;
@@ -61,22 +61,22 @@ export class ReceiveBudget {
   open(receiver: Receiver): ReceiveAccount {
     const account: Account = { receiver, bytes: 0, bytesAtCheck: 0, slowChecks: 0 };
     return {
-      holds: (bytes) => this.#holds(account, bytes),
-      close: () => this.#holds(account, 0),
+      setHeldBytes: (bytes) => this.#setHeldBytes(account, bytes),
+      close: () => this.#setHeldBytes(account, 0),
     };
   }
 
-  #holds(account: Account, bytes: number): void {
+  #setHeldBytes(account: Account, bytes: number): void {
     account.bytes = bytes;
     if (bytes <= SMALL_BYTES) {
-      this.#waiting.delete(account);
+      this.#paused.delete(account);
       if (this.#large.delete(account)) this.#admitNext();
-    } else if (!this.#large.has(account) && !this.#waiting.has(account)) {
+    } else if (!this.#large.has(account) && !this.#paused.has(account)) {
       if (this.#large.size < this.#maxLarge) this.#admit(account);
       else {
-        this.#waiting.add(account);
+        this.#paused.add(account);
         account.receiver.pause();
-        this.#checkLater();
+        this.#scheduleCheck();
       }
     }
   }
@@ -88,17 +88,17 @@ export class ReceiveBudget {
   }
 
   #admitNext(): void {
-    for (const account of this.#waiting) {
+    for (const account of this.#paused) {
       if (this.#large.size >= this.#maxLarge) return;
-      this.#waiting.delete(account);
+      this.#paused.delete(account);
       this.#admit(account);
       account.receiver.resume();
     }
   }
 
   #check(): void {
-    this.#isChecking = false;
-    if (this.#waiting.size === 0) return;
+    this.#isCheckScheduled = false;
+    if (this.#paused.size === 0) return;
     const slow: Account[] = [];
     for (const account of this.#large) {
       const came = account.bytes - account.bytesAtCheck;
@@ -107,13 +107,13 @@ export class ReceiveBudget {
       if (account.slowChecks >= MAX_SLOW_CHECKS) slow.push(account);
     }
     // Each gives its place back as it closes; no more have to go than wait.
-    for (const { receiver } of slow.slice(0, this.#waiting.size)) receiver.expire();
-    if (this.#waiting.size > 0) this.#checkLater();
+    for (const { receiver } of slow.slice(0, this.#paused.size)) receiver.expire();
+    if (this.#paused.size > 0) this.#scheduleCheck();
   }
 
-  #checkLater(): void {
-    if (this.#isChecking) return;
-    this.#isChecking = true;
-    this.#clock.after(CHECK_EVERY_MS, () => this.#check());
+  #scheduleCheck(): void {
+    if (this.#isCheckScheduled) return;
+    this.#isCheckScheduled = true;
+    this.#clock.after(CHECK_INTERVAL_MS, () => this.#check());
   }
 }

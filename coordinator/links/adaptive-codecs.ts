@@ -1,15 +1,15 @@
-import type { Member } from '../members/member.ts';
-import { PLAIN, sendsUpdates, type LinkCodecs } from '../members/link-codecs.ts';
-import { FACTORS, worthFactoring } from '../../shared/codec/factors.ts';
-import { CodecChoice, LADDER, vectorsFor, type Candidate, type Vectors } from './choose-codecs.ts';
-import type { LinkFigures } from './link-figures.ts';
+import type { Worker } from '../members/member.ts';
+import { FLOAT32_LINK, sendsUpdates, type LinkCodecs } from '../members/link-codecs.ts';
+import { FACTORS, areFactorsSmaller } from '../../shared/codec/factors.ts';
+import { CodecChoice, CODEC_LEVELS, payloadShapeFor, type Candidate, type PayloadShape } from './choose-codecs.ts';
+import type { LinkStats } from './link-figures.ts';
 
 /** A link whose codecs have changed. */
-export interface Recoded {
-  readonly member: Member;
-  readonly figures: LinkFigures;
+export interface CodecChanged {
+  readonly worker: Worker;
+  readonly stats: LinkStats;
   /** What a shard is to take from now on. */
-  readonly ms: number;
+  readonly expectedMs: number;
 }
 
 /**
@@ -18,73 +18,73 @@ export interface Recoded {
  * whole weights would bring nothing but more bytes.
  */
 export class AdaptiveCodecs {
-  readonly #vectors: Vectors;
-  readonly #choices = new WeakMap<Member, CodecChoice>();
+  readonly #payload: PayloadShape;
+  readonly #selectors = new WeakMap<Worker, CodecChoice>();
 
-  constructor(vectors: Vectors) {
-    this.#vectors = vectors;
+  constructor(vectors: PayloadShape) {
+    this.#payload = vectors;
   }
 
   /**
    * Called between two steps.
    * @returns what links have chosen anew
    */
-  next(members: readonly Member[]): Recoded[] {
-    const recoded: Recoded[] = [];
-    const adaptive = members.filter(({ recodes }) => recodes.length > 0);
+  selectCodecs(members: readonly Worker[]): CodecChanged[] {
+    const recoded: CodecChanged[] = [];
+    const adaptive = members.filter(({ switchableCodecs }) => switchableCodecs.length > 0);
     // One after the other: two that hold each other's codec must not let go of it together.
-    for (const member of adaptive) {
-      const choice = this.#choices.get(member) ?? new CodecChoice();
-      this.#choices.set(member, choice);
-      const { figures } = member.link;
-      if (figures === null) continue;
-      const others = this.#frugalDown(adaptive.filter((other) => other !== member));
-      const ms = choice.next(
-        figures,
-        codecsOf(member),
-        this.#candidatesFor(member, others, figures.samples),
-        vectorsFor(member, this.#vectors),
+    for (const worker of adaptive) {
+      const choice = this.#selectors.get(worker) ?? new CodecChoice();
+      this.#selectors.set(worker, choice);
+      const { stats } = worker.link;
+      if (stats === null) continue;
+      const others = this.#cheapestDownlink(adaptive.filter((other) => other !== worker));
+      const expectedMs = choice.next(
+        stats,
+        currentCodecs(worker),
+        this.#candidatesFor(worker, others, stats.samples),
+        payloadShapeFor(worker, this.#payload),
       );
-      if (ms !== null) recoded.push({ member, figures, ms });
+      if (expectedMs !== null) recoded.push({ worker, stats, expectedMs });
     }
-    const down = this.#frugalDown(adaptive);
+    const down = this.#cheapestDownlink(adaptive);
     for (const member of adaptive) this.#apply(member, down);
     return recoded;
   }
 
-  #apply(member: Member, down: string): void {
-    const before = codecsOf(member);
-    const { up } = LADDER[this.#choices.get(member)?.rung ?? 0] ?? PLAIN;
+  #apply(member: Worker, down: string): void {
+    const before = currentCodecs(member);
+    const { up } = CODEC_LEVELS[this.#selectors.get(member)?.rung ?? 0] ?? FLOAT32_LINK;
     member.codec = up;
-    member.updateCodec = down !== PLAIN.down && member.recodes.includes(down) ? down : null;
-    const after = codecsOf(member);
+    member.updateCodec = down !== FLOAT32_LINK.down && member.switchableCodecs.includes(down) ? down : null;
+    const after = currentCodecs(member);
     if (before.up === after.up && before.down === after.down) return;
-    member.link.changed();
+    member.link.onCodecChange();
     // What came ahead was of weights, or of an update, and the rest would be of the other kind.
-    if (sendsUpdates(before) !== sendsUpdates(after)) member.ahead = null;
+    if (sendsUpdates(before) !== sendsUpdates(after)) member.prefetchedWeights = null;
   }
 
   /** @param down what others' updates are encoded by */
-  #candidatesFor({ recodes }: Member, down: string, samples: number): Candidate[] {
-    const { kernel } = this.#vectors;
-    const factored = kernel !== null && worthFactoring(kernel, samples);
+  #candidatesFor({ switchableCodecs }: Worker, down: string, samples: number): Candidate[] {
+    const { kernel } = this.#payload;
+    const factored = kernel !== null && areFactorsSmaller(kernel, samples);
     const knows = (codecs: LinkCodecs): boolean =>
-      recodes.includes(codecs.up) && (!sendsUpdates(codecs) || recodes.includes(codecs.down));
-    const least = LADDER.findIndex((codecs) => codecs.down === down);
-    return LADDER.flatMap((codecs, rung) => {
+      switchableCodecs.includes(codecs.up) && (!sendsUpdates(codecs) || switchableCodecs.includes(codecs.down));
+    const least = CODEC_LEVELS.findIndex((codecs) => codecs.down === down);
+    return CODEC_LEVELS.flatMap((codecs, rung) => {
       if (!knows(codecs) || (codecs.up === FACTORS && !factored)) return [];
-      const frugal = rung < least && recodes.includes(down) ? { ...codecs, down } : codecs;
+      const frugal = rung < least && switchableCodecs.includes(down) ? { ...codecs, down } : codecs;
       return [{ rung, codecs: frugal }];
     });
   }
 
-  #frugalDown(members: readonly Member[]): string {
-    const rungs = members.map((member) => this.#choices.get(member)?.rung ?? 0);
-    return LADDER[Math.max(0, ...rungs)]?.down ?? PLAIN.down;
+  #cheapestDownlink(members: readonly Worker[]): string {
+    const rungs = members.map((member) => this.#selectors.get(member)?.rung ?? 0);
+    return CODEC_LEVELS[Math.max(0, ...rungs)]?.down ?? FLOAT32_LINK.down;
   }
 }
 
-const codecsOf = ({ codec, updateCodec }: Member): LinkCodecs => ({
+const currentCodecs = ({ codec, updateCodec }: Worker): LinkCodecs => ({
   up: codec,
-  down: updateCodec ?? PLAIN.down,
+  down: updateCodec ?? FLOAT32_LINK.down,
 });

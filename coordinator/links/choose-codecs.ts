@@ -1,22 +1,22 @@
-import { codecNamed } from '../../shared/codec/codec.ts';
-import { factoredBytes, FACTORS, worthFactoring, type DenseKernel } from '../../shared/codec/factors.ts';
-import { PLAIN, type LinkCodecs } from '../members/link-codecs.ts';
-import type { LinkFigures } from './link-figures.ts';
+import { getCodec } from '../../shared/codec/codec.ts';
+import { factoredBytes, FACTORS, areFactorsSmaller, type DenseKernel } from '../../shared/codec/factors.ts';
+import { FLOAT32_LINK, type LinkCodecs } from '../members/link-codecs.ts';
+import type { LinkStats } from './link-figures.ts';
 
 /** What any codec but float32 costs both ends together: encoding, decoding, feedback, products of factors. */
 const LOSSY_MS = 3;
 /** Less lossy codecs are taken as long as they are not slower by more than this. */
-export const NEARLY = 1.02;
+export const SPEED_TOLERANCE = 1.02;
 /** Lossier ones have to promise to be done in this part of the time. */
-const WORTH_WHILE = 0.95;
-const IN_A_ROW = 3;
+const MAX_TIME_RATIO = 0.95;
+const VOTES_TO_CHANGE = 3;
 /** Steps for which it is remembered how codecs did that were left. */
-const MEMORY = 200;
-const LONGEST_MEMORY = 3_200;
+const MEMORY_STEPS = 200;
+const MAX_MEMORY_STEPS = 3_200;
 
 /** What a link may have, the least lossy first. */
-export const LADDER: readonly LinkCodecs[] = [
-  PLAIN,
+export const CODEC_LEVELS: readonly LinkCodecs[] = [
+  FLOAT32_LINK,
   { up: FACTORS, down: 'float32' },
   { up: 'float16', down: 'float16' },
   { up: FACTORS, down: 'int8' },
@@ -26,24 +26,24 @@ export const LADDER: readonly LinkCodecs[] = [
 ];
 
 /** What travels. */
-export interface Vectors {
+export interface PayloadShape {
   /** In a gradient. */
   readonly values: number;
   /** The kernel whose gradient may travel as factors. */
   readonly kernel: DenseKernel | null;
   /** In which nearly all of gradients and weights travel; 0 if they travel whole. */
-  readonly pieces: number;
+  readonly bucketCount: number;
 }
 
 /** What travels to and from a worker: whole, if it takes no tails. */
-export const vectorsFor = ({ tails }: { readonly tails: boolean }, vectors: Vectors): Vectors =>
-  tails ? vectors : { ...vectors, pieces: 0 };
+export const payloadShapeFor = ({ tails }: { readonly tails: boolean }, vectors: PayloadShape): PayloadShape =>
+  tails ? vectors : { ...vectors, bucketCount: 0 };
 
 /** A link's rates, upside down. */
-export type Rates = Pick<LinkFigures, 'downMsPerByte' | 'upMsPerByte'>;
+export type LinkRates = Pick<LinkStats, 'downMsPerByte' | 'upMsPerByte'>;
 
 /** A gradient and the weights that it becomes, each alone on its way. */
-export interface Passage {
+export interface TransferTime {
   readonly upMs: number;
   readonly downMs: number;
   /** Both, as far as one does not overlap with the other. */
@@ -58,29 +58,29 @@ export interface Passage {
  *
  * Factors cannot be cut.
  */
-export function passage(
+export function transferTime(
   { up, down }: LinkCodecs,
-  { values, kernel, pieces }: Vectors,
+  { values, kernel, bucketCount }: PayloadShape,
   samples: number,
-  { upMsPerByte, downMsPerByte }: Rates,
-): Passage {
-  const factored = up === FACTORS && kernel !== null && worthFactoring(kernel, samples);
+  { upMsPerByte, downMsPerByte }: LinkRates,
+): TransferTime {
+  const factored = up === FACTORS && kernel !== null && areFactorsSmaller(kernel, samples);
   const upBytes = factored
     ? factoredBytes(kernel, samples, { from: 0, to: values })
-    : codecNamed(up === FACTORS ? PLAIN.up : up).bytes(values);
-  const [upMs, downMs] = [upBytes * upMsPerByte, codecNamed(down).bytes(values) * downMsPerByte];
-  const parts = factored ? 1 : Math.max(1, pieces);
+    : getCodec(up === FACTORS ? FLOAT32_LINK.up : up).bytes(values);
+  const [upMs, downMs] = [upBytes * upMsPerByte, getCodec(down).bytes(values) * downMsPerByte];
+  const parts = factored ? 1 : Math.max(1, bucketCount);
   return { upMs, downMs, wireMs: Math.max(upMs, downMs) + Math.min(upMs, downMs) / parts };
 }
 
 /** What a shard takes of a link's time beside the computation, if nothing of it is hidden behind that. */
 export function transferMs(
-  figures: Rates & Pick<LinkFigures, 'samples'>,
+  figures: LinkRates & Pick<LinkStats, 'samples'>,
   codecs: LinkCodecs,
-  vectors: Vectors,
+  vectors: PayloadShape,
 ): number {
-  const lossyMs = codecs.up !== PLAIN.up || codecNamed(codecs.down).lossy ? LOSSY_MS : 0;
-  return passage(codecs, vectors, figures.samples, figures).wireMs + lossyMs;
+  const lossyMs = codecs.up !== FLOAT32_LINK.up || getCodec(codecs.down).lossy ? LOSSY_MS : 0;
+  return transferTime(codecs, vectors, figures.samples, figures).wireMs + lossyMs;
 }
 
 /**
@@ -90,10 +90,10 @@ export function transferMs(
  * @param vectors what travels
  */
 export function forecastMs(
-  figures: LinkFigures,
+  figures: LinkStats,
   current: LinkCodecs,
   other: LinkCodecs,
-  vectors: Vectors,
+  vectors: PayloadShape,
 ): number {
   const { turnaroundMs, computeMs, rttMs } = figures;
   const nowMs = transferMs(figures, current, vectors);
@@ -114,16 +114,16 @@ export interface Candidate {
  * of a choice is remembered for a while: other links change as well, and a link that all share looks wide to the first.
  */
 export class CodecChoice {
-  #rung = 0;
+  #level = 0;
   #votes = 0;
   /** The first choice takes nobody's place: it needs no proof. */
-  #needed = 1;
+  #votesNeeded = 1;
   #step = 0;
-  readonly #seen = new Map<number, Seen>();
+  readonly #history = new Map<number, Seen>();
 
   /** Of LADDER. */
   get rung(): number {
-    return this.#rung;
+    return this.#level;
   }
 
   /**
@@ -133,50 +133,50 @@ export class CodecChoice {
    * @returns how long a shard should take from now on; null if nothing changes
    */
   next(
-    figures: LinkFigures,
+    figures: LinkStats,
     current: LinkCodecs,
     candidates: readonly Candidate[],
-    vectors: Vectors,
+    vectors: PayloadShape,
   ): number | null {
     this.#step++;
-    this.#see(figures);
+    this.#record(figures);
     const { turnaroundMs } = figures;
     const forecasts = candidates.map(({ rung, codecs }) => ({
       rung,
-      ms: Math.max(forecastMs(figures, current, codecs, vectors), this.#remembered(rung, figures)),
+      ms: Math.max(forecastMs(figures, current, codecs, vectors), this.#rememberedMs(rung, figures)),
     }));
     const fastestMs = Math.min(...forecasts.map(({ ms }) => ms));
-    const best = forecasts.find(({ ms }) => ms <= NEARLY * fastestMs);
-    const { rung, ms } = best ?? { rung: this.#rung, ms: turnaroundMs };
-    const wanted = rung < this.#rung || (rung > this.#rung && ms < WORTH_WHILE * turnaroundMs);
+    const best = forecasts.find(({ ms }) => ms <= SPEED_TOLERANCE * fastestMs);
+    const { rung, ms } = best ?? { rung: this.#level, ms: turnaroundMs };
+    const wanted = rung < this.#level || (rung > this.#level && ms < MAX_TIME_RATIO * turnaroundMs);
     this.#votes = wanted ? this.#votes + 1 : 0;
-    if (this.#votes < this.#needed) return null;
+    if (this.#votes < this.#votesNeeded) return null;
     this.#votes = 0;
-    this.#needed = IN_A_ROW;
-    this.#leave();
-    this.#rung = rung;
+    this.#votesNeeded = VOTES_TO_CHANGE;
+    this.#recordLeaving();
+    this.#level = rung;
     return ms;
   }
 
-  #see({ turnaroundMs, computeMs }: LinkFigures): void {
-    const old = this.#seen.get(this.#rung);
+  #record({ turnaroundMs, computeMs }: LinkStats): void {
+    const old = this.#history.get(this.#level);
     const times = old?.times ?? 0;
     const exposedMs = Math.max(0, turnaroundMs - computeMs);
-    this.#seen.set(this.#rung, { exposedMs, untilStep: Infinity, times });
+    this.#history.set(this.#level, { exposedMs, untilStep: Infinity, times });
   }
 
   /** Each time that a rung is left, it is remembered for longer. */
-  #leave(): void {
-    const seen = this.#seen.get(this.#rung);
+  #recordLeaving(): void {
+    const seen = this.#history.get(this.#level);
     if (seen === undefined) return;
-    const steps = Math.min(LONGEST_MEMORY, MEMORY * 2 ** seen.times);
-    this.#seen.set(this.#rung, { ...seen, untilStep: this.#step + steps, times: seen.times + 1 });
+    const steps = Math.min(MAX_MEMORY_STEPS, MEMORY_STEPS * 2 ** seen.times);
+    this.#history.set(this.#level, { ...seen, untilStep: this.#step + steps, times: seen.times + 1 });
   }
 
   /** What a shard took on another rung, as far as that is not too long ago; 0 if nothing is known. */
-  #remembered(rung: number, { computeMs }: LinkFigures): number {
-    const seen = this.#seen.get(rung);
-    return rung === this.#rung || seen === undefined || seen.untilStep < this.#step
+  #rememberedMs(rung: number, { computeMs }: LinkStats): number {
+    const seen = this.#history.get(rung);
+    return rung === this.#level || seen === undefined || seen.untilStep < this.#step
       ? 0
       : computeMs + seen.exposedMs;
   }

@@ -1,5 +1,5 @@
 /** What training shards have taken lately; medians. */
-export interface ShardFigures {
+export interface ShardStats {
   readonly samples: number;
   /** From giving to answer. */
   readonly turnaroundMs: number;
@@ -8,7 +8,7 @@ export interface ShardFigures {
 }
 
 /** What is known of a link and its worker, for the codecs that are in use. */
-export interface LinkFigures extends ShardFigures {
+export interface LinkStats extends ShardStats {
   /** There and back for next to nothing. */
   readonly rttMs: number;
   readonly downMsPerByte: number;
@@ -22,56 +22,56 @@ export interface Delivery {
   readonly elapsedMs: number;
 }
 
-const RECENT = 5;
+const WINDOW = 5;
 /** Pieces of gradients: a few steps of them. */
-const RECENT_UP = 16;
-const MOST_RTTS = 20;
-const LEAST_ANSWERS = 2;
-const LEAST_BYTES = 32 << 10;
+const UPLOAD_WINDOW = 16;
+const MAX_RTTS = 20;
+const MIN_ANSWERS = 2;
+const MIN_BYTES = 32 << 10;
 
 /** Learns the figures of one link. Medians of what was seen lately: a hiccup changes nothing. */
 export class LinkMeter {
   readonly #rttsMs: number[] = [];
   readonly #down: number[] = [];
   readonly #up: number[] = [];
-  #shards: ShardFigures[] = [];
+  #shards: ShardStats[] = [];
   /** Answers that say nothing: they wait for weights that come whole, once more. */
-  #toSkip = 0;
+  #answersToSkip = 0;
 
   /**
    * @param deliveries of which the answer to one ping told. What was sent in between may have had to wait for what was sent
    *   before, so each is a least rate: sum of bytes / time since the first of them; the link's own is the largest of these
    */
-  delivered(deliveries: readonly Delivery[]): void {
-    const large = deliveries.filter(({ bytes }) => bytes >= LEAST_BYTES);
+  recordDownload(deliveries: readonly Delivery[]): void {
+    const large = deliveries.filter(({ bytes }) => bytes >= MIN_BYTES);
     if (large.length === 0) {
-      for (const { elapsedMs } of deliveries) keep(this.#rttsMs, elapsedMs, MOST_RTTS);
+      for (const { elapsedMs } of deliveries) pushRecent(this.#rttsMs, elapsedMs, MAX_RTTS);
     } else {
       const msPerByte = large.map(({ bytes, elapsedMs }) => Math.max(0, elapsedMs - this.#rttMs) / bytes);
-      keep(this.#down, Math.min(...msPerByte), RECENT);
+      pushRecent(this.#down, Math.min(...msPerByte), WINDOW);
     }
   }
 
   /** @param elapsedMs between the first and the last of these bytes */
-  arrived(bytes: number, elapsedMs: number): void {
-    if (bytes >= LEAST_BYTES) keep(this.#up, elapsedMs / bytes, RECENT_UP);
+  recordUpload(bytes: number, elapsedMs: number): void {
+    if (bytes >= MIN_BYTES) pushRecent(this.#up, elapsedMs / bytes, UPLOAD_WINDOW);
   }
 
-  answered(shard: ShardFigures): void {
-    if (this.#toSkip-- > 0) return;
-    keep(this.#shards, shard, RECENT);
+  recordAnswer(shard: ShardStats): void {
+    if (this.#answersToSkip-- > 0) return;
+    pushRecent(this.#shards, shard, WINDOW);
   }
 
   /** Other codecs are in use: what answers took before says nothing any more, nor does the next one. */
-  changed(): void {
+  onCodecChange(): void {
     this.#shards = [];
-    this.#toSkip = 1;
+    this.#answersToSkip = 1;
   }
 
   /** null until enough is known. */
-  get shard(): ShardFigures | null {
-    if (this.#shards.length < LEAST_ANSWERS) return null;
-    const median = (of: (shard: ShardFigures) => number): number => medianOf(this.#shards.map(of)) ?? 0;
+  get shard(): ShardStats | null {
+    if (this.#shards.length < MIN_ANSWERS) return null;
+    const median = (of: (shard: ShardStats) => number): number => medianOf(this.#shards.map(of)) ?? 0;
     return {
       samples: median(({ samples }) => samples),
       turnaroundMs: median(({ turnaroundMs }) => turnaroundMs),
@@ -80,10 +80,10 @@ export class LinkMeter {
   }
 
   /** null until enough is known, and while nothing large has crossed the link. */
-  get figures(): LinkFigures | null {
+  get stats(): LinkStats | null {
     const { shard } = this;
     if (shard === null) return null;
-    const [down, up] = [medianOf(this.#down), slowOf(this.#up)];
+    const [down, up] = [medianOf(this.#down), secondLargest(this.#up)];
     if (down === null && up === null) return null;
     return {
       rttMs: this.#rttMs,
@@ -98,13 +98,13 @@ export class LinkMeter {
   }
 }
 
-function keep<Value>(values: Value[], value: Value, most: number): void {
+function pushRecent<Value>(values: Value[], value: Value, most: number): void {
   values.push(value);
   if (values.length > most) values.shift();
 }
 
 /** The last but one: what has waited here while the coordinator was busy seems to have come at once. */
-const slowOf = (values: readonly number[]): number | null =>
+const secondLargest = (values: readonly number[]): number | null =>
   values.toSorted((a, b) => b - a)[Math.min(1, values.length - 1)] ?? null;
 
 function medianOf(values: readonly number[]): number | null {

@@ -13,12 +13,12 @@ export interface LinkProbeOptions {
 }
 
 /** Less is lost in the noise. */
-const LEAST_BYTES = 32 << 10;
-const MOST_MESSAGES = 64;
+const MIN_BYTES = 32 << 10;
+const MAX_MESSAGES = 64;
 /** The first answers come from a worker that has just been busy building its model. */
-const FIRST_PINGS = 3;
+const INITIAL_PINGS = 3;
 
-interface Sent {
+interface SentMessage {
   readonly bytes: number;
   readonly sentMs: number;
 }
@@ -31,68 +31,68 @@ interface Sent {
 export class LinkProbe {
   readonly #options: LinkProbeOptions;
   /** Behind which there is no ping yet. */
-  #sent: Sent[] = [];
+  #sent: SentMessage[] = [];
   /** Null for one that is only to see that nothing is on its way any more. */
-  #outstanding: { readonly id: number; readonly behind: readonly Sent[] | null } | null = null;
+  #outstanding: { readonly id: number; readonly behind: readonly SentMessage[] | null } | null = null;
   /** Of those that are for the delay alone, how many are still to be sent. */
-  #toBegin = 0;
+  #initialPingsLeft = 0;
   /** Bytes were sent behind the ping that is on its way. */
-  #followed = false;
+  #sentSincePing = false;
 
   constructor(options: LinkProbeOptions) {
     this.#options = options;
   }
 
   /** Pings by itself, for the delay alone. */
-  begin(): void {
-    this.#toBegin = FIRST_PINGS;
-    this.#pingAlone();
+  start(): void {
+    this.#initialPingsLeft = INITIAL_PINGS;
+    this.#pingWithoutPayload();
   }
 
   /**
    * A message is on its way.
    * @param more whether it is a piece behind which another one follows as soon as that is there
    */
-  sent(bytes: number, more = false): void {
-    if (bytes < LEAST_BYTES) return;
+  recordSent(bytes: number, more = false): void {
+    if (bytes < MIN_BYTES) return;
     if (this.#outstanding !== null) {
-      this.#followed = true;
+      this.#sentSincePing = true;
       return;
     }
     this.#sent.push({ bytes, sentMs: this.#options.clock.now() });
-    if (this.#sent.length > MOST_MESSAGES) this.#sent.shift();
+    if (this.#sent.length > MAX_MESSAGES) this.#sent.shift();
     if (!more) this.#ping(this.#sent);
   }
 
   /** @returns whether the ping was one of these */
-  answered(id: number): boolean {
+  onPong(id: number): boolean {
     const outstanding = this.#outstanding;
     if (outstanding?.id !== id) return false;
     this.#outstanding = null;
     const { behind } = outstanding;
-    if (behind !== null) this.#options.onMeasured(deliveriesOf(behind, this.#options.clock.now()));
-    if (this.#followed) {
-      this.#toBegin = 0;
+    if (behind !== null) this.#options.onMeasured(computeDeliveries(behind, this.#options.clock.now()));
+    if (this.#sentSincePing) {
+      this.#initialPingsLeft = 0;
       this.#ping(null);
-    } else if (this.#toBegin > 0) {
-      this.#pingAlone();
+    } else if (this.#initialPingsLeft > 0) {
+      this.#pingWithoutPayload();
     }
     return true;
   }
 
-  #pingAlone(): void {
-    this.#toBegin--;
+  #pingWithoutPayload(): void {
+    this.#initialPingsLeft--;
     this.#ping([{ bytes: 0, sentMs: this.#options.clock.now() }]);
   }
 
-  #ping(behind: readonly Sent[] | null): void {
-    this.#followed = false;
+  #ping(behind: readonly SentMessage[] | null): void {
+    this.#sentSincePing = false;
     this.#sent = [];
     this.#outstanding = { behind, id: this.#options.ping() };
   }
 }
 
-function deliveriesOf(sent: readonly Sent[], nowMs: number): Delivery[] {
+function computeDeliveries(sent: readonly SentMessage[], nowMs: number): Delivery[] {
   let bytes = sent.reduce((sum, message) => sum + message.bytes, 0);
   return sent.map((message) => {
     const delivery = { bytes, elapsedMs: nowMs - message.sentMs };

@@ -1,9 +1,9 @@
 import { timingSafeEqual, createHash } from 'node:crypto';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
-import { decodeFrame, MOST_HEADER_BYTES_UP } from '../../shared/protocol/frame.ts';
+import { decodeFrame, MAX_WORKER_HEADER_BYTES } from '../../shared/protocol/frame.ts';
 import { PROTOCOL_VERSION, type Hello } from '../../shared/protocol/messages.ts';
 import { FACTORS } from '../../shared/codec/factors.ts';
-import { agreeOn, type CodecRule, PLAIN, type LinkCodecs } from './link-codecs.ts';
+import { negotiateCodecs, type CodecRule, FLOAT32_LINK, type LinkCodecs } from './link-codecs.ts';
 
 export interface AdmissionRules {
   /** Without one, whoever reaches the port may join. */
@@ -21,17 +21,17 @@ export interface AdmissionRules {
 export function admit(hello: Hello, rules: AdmissionRules, workers: number): LinkCodecs {
   checkToken(hello.token, rules);
   if (workers >= rules.maxWorkers) {
-    throw new ProtocolError(CloseCode.full, `All ${rules.maxWorkers} places for workers are taken.`);
+    throw new ProtocolError(CloseCode.noFreeSlot, `All ${rules.maxWorkers} places for workers are taken.`);
   }
-  const { codecs = PLAIN } = rules;
+  const { codecs = FLOAT32_LINK } = rules;
   // Factors have to be asked for, shard by shard.
   const known = hello.codecs.filter((name) => name !== FACTORS || hello.recode === true);
-  return agreeOn(codecs === 'auto' ? PLAIN : codecs, known);
+  return negotiateCodecs(codecs === 'auto' ? FLOAT32_LINK : codecs, known);
 }
 
 /** @throws ProtocolError (unauthorized) */
 export function checkToken(token: string | undefined, rules: AdmissionRules): void {
-  if (rules.token === undefined || sameSecret(token ?? '', rules.token)) return;
+  if (rules.token === undefined || secretsMatch(token ?? '', rules.token)) return;
   throw new ProtocolError(
     CloseCode.unauthorized,
     token === undefined
@@ -45,7 +45,7 @@ export function checkToken(token: string | undefined, rules: AdmissionRules): vo
  * @throws ProtocolError (unsupported)
  */
 export function checkVersion(frame: Uint8Array): void {
-  const { header } = decodeFrame(frame, MOST_HEADER_BYTES_UP);
+  const { header } = decodeFrame(frame, MAX_WORKER_HEADER_BYTES);
   const greets = isRecord(header) && (header.type === 'hello' || header.type === 'watch');
   const protocol = greets ? header.protocol : undefined;
   if (typeof protocol === 'number' && protocol !== PROTOCOL_VERSION) {
@@ -60,7 +60,7 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null;
 
 /** Compares in a time that does not tell how much was right. */
-function sameSecret(given: string, expected: string): boolean {
+function secretsMatch(given: string, expected: string): boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(given), digest(expected));
 }

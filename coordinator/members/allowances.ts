@@ -1,21 +1,21 @@
 import type { Clock } from '../../shared/clock.ts';
-import { addressBlock, wideBlock } from '../limits/address-block.ts';
+import { addressBlock, wideAddressBlock } from '../limits/address-block.ts';
 import { isLoopback } from '../server/reachable.ts';
 
-interface Level {
+interface RateLimit {
   /** Refusals at once; beyond that, so many a second. */
-  readonly atOnce: number;
+  readonly burst: number;
   readonly perSecond: number;
 }
 
 /** Of an address, or of the /64 that one machine has all addresses of. */
-const OF_BLOCK: Level = { atOnce: 30, perSecond: 0.5 };
+const BLOCK_LIMIT: RateLimit = { burst: 30, perSecond: 0.5 };
 /** Of the network around it: a /24, or the /48 that a provider gives to whoever asks. */
-const OF_WIDE_BLOCK: Level = { atOnce: 120, perSecond: 2 };
+const WIDE_BLOCK_LIMIT: RateLimit = { burst: 120, perSecond: 2 };
 /** Of all addresses. Above it, a block that has been refused at all is not heard until that is forgotten. */
-const IN_ALL: Level = { atOnce: 600, perSecond: 10 };
+const TOTAL_LIMIT: RateLimit = { burst: 600, perSecond: 10 };
 /** The one entry that counts all of them; no block is called so. */
-const ALL = 'all';
+const TOTAL_KEY = 'all';
 /** More blocks than this are nobody's mistakes; those that came first are forgotten. */
 const MAX_BLOCKS = 20_000;
 
@@ -23,7 +23,7 @@ const MAX_BLOCKS = 20_000;
  * How often each network has been refused lately: a client that guesses tokens does not get far, from however many
  * addresses. A network that has never been refused is heard, whatever the others do.
  */
-export class Allowances {
+export class RefusalRateLimiter {
   readonly #clock: Pick<Clock, 'now'>;
   readonly #refused = new Map<string, { readonly times: number; readonly countedMs: number }>();
 
@@ -32,34 +32,34 @@ export class Allowances {
   }
 
   /** A client at this address was refused. */
-  spend(address: string): void {
+  recordRefusal(address: string): void {
     if (isLoopback(address)) return;
-    this.#count(addressBlock(address), OF_BLOCK);
-    this.#count(wideBlock(address), OF_WIDE_BLOCK);
-    this.#count(ALL, IN_ALL);
+    this.#add(addressBlock(address), BLOCK_LIMIT);
+    this.#add(wideAddressBlock(address), WIDE_BLOCK_LIMIT);
+    this.#add(TOTAL_KEY, TOTAL_LIMIT);
   }
 
   /** Whether no client there is heard for now. Those on this machine always are. */
-  isSpent(address: string): boolean {
+  isBlocked(address: string): boolean {
     if (isLoopback(address)) return false;
     const block = addressBlock(address);
-    const most = this.#isAbove(ALL, IN_ALL) ? 1 : OF_BLOCK.atOnce;
-    return this.#times(block, OF_BLOCK) > most - 1 || this.#isAbove(wideBlock(address), OF_WIDE_BLOCK);
+    const most = this.#isOverLimit(TOTAL_KEY, TOTAL_LIMIT) ? 1 : BLOCK_LIMIT.burst;
+    return this.#refusalCount(block, BLOCK_LIMIT) > most - 1 || this.#isOverLimit(wideAddressBlock(address), WIDE_BLOCK_LIMIT);
   }
 
-  #isAbove(key: string, level: Level): boolean {
-    return this.#times(key, level) > level.atOnce - 1;
+  #isOverLimit(key: string, level: RateLimit): boolean {
+    return this.#refusalCount(key, level) > level.burst - 1;
   }
 
-  #count(key: string, level: Level): void {
-    const times = this.#times(key, level) + 1;
+  #add(key: string, level: RateLimit): void {
+    const times = this.#refusalCount(key, level) + 1;
     this.#refused.delete(key);
     this.#refused.set(key, { times, countedMs: this.#clock.now() });
     const [first] = this.#refused.keys();
     if (this.#refused.size > MAX_BLOCKS && first !== undefined) this.#refused.delete(first);
   }
 
-  #times(key: string, { perSecond }: Level): number {
+  #refusalCount(key: string, { perSecond }: RateLimit): number {
     const { times, countedMs } = this.#refused.get(key) ?? { times: 0, countedMs: 0 };
     return Math.max(0, times - ((this.#clock.now() - countedMs) / 1000) * perSecond);
   }

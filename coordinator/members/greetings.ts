@@ -6,11 +6,11 @@ import type { Connection } from '../../shared/transport.ts';
 import { checkVersion } from './admission.ts';
 
 /** What a connection's owner hands on. */
-export interface PoolConnection {
+export interface ConnectionHandler {
   onFrame(frame: Uint8Array): void;
   onClose(code: number, reason: string): void;
   /** False as long as nobody has been let in by what was said. */
-  readonly welcomed?: boolean;
+  readonly authenticated?: boolean;
   /** The largest message that it takes now. A connection that sends more is closed before it is complete. */
   readonly maxMessageBytes?: number;
   /** Bytes of frames that it keeps until another frame comes. */
@@ -19,32 +19,32 @@ export interface PoolConnection {
   readonly answersPerFrame?: number;
 }
 
-export interface Host {
+export interface HandshakeHandler {
   /**
    * Lets a worker in, and says who hears it from then on.
    * @throws ProtocolError with what it is told instead
    */
-  welcome(hello: Hello): PoolConnection;
+  acceptWorker(hello: Hello): ConnectionHandler;
   /** The same for somebody who only looks on. */
-  watch(message: Watch): PoolConnection;
-  refused(reason: string): void;
+  acceptObserver(message: Watch): ConnectionHandler;
+  onRefused(reason: string): void;
 }
 
-const HELLO_WITHIN_MS = 10_000;
+const HELLO_TIMEOUT_MS = 10_000;
 /** No hello is larger. */
-const HELLO_BYTES = 64 << 10;
+const MAX_HELLO_BYTES = 64 << 10;
 
 /** Connections that have not said hello yet, each with its deadline. */
-export class Greetings {
+export class Handshake {
   readonly #clock: Clock;
-  readonly #waiting = new Set<(error: ProtocolError) => void>();
+  readonly #pending = new Set<(error: ProtocolError) => void>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  greet(connection: Connection, host: Host): PoolConnection {
-    let welcomed: PoolConnection | null = null;
+  accept(connection: Connection, host: HandshakeHandler): ConnectionHandler {
+    let welcomed: ConnectionHandler | null = null;
     let refused = false;
     const sendAway = (error: ProtocolError): void => {
       refused = true;
@@ -53,22 +53,22 @@ export class Greetings {
     };
     const refuse = (error: ProtocolError): void => {
       sendAway(error);
-      host.refused(error.message);
+      host.onRefused(error.message);
     };
-    const cancelDeadline = this.#clock.after(HELLO_WITHIN_MS, () =>
-      refuse(new ProtocolError(CloseCode.timeout, `No hello within ${HELLO_WITHIN_MS / 1000} s.`)),
+    const cancelDeadline = this.#clock.after(HELLO_TIMEOUT_MS, () =>
+      refuse(new ProtocolError(CloseCode.timeout, `No hello within ${HELLO_TIMEOUT_MS / 1000} s.`)),
     );
     const forget = (): void => {
       cancelDeadline();
-      this.#waiting.delete(sendAway);
+      this.#pending.delete(sendAway);
     };
-    this.#waiting.add(sendAway);
+    this.#pending.add(sendAway);
     return {
-      get welcomed() {
+      get authenticated() {
         return welcomed !== null;
       },
       get maxMessageBytes() {
-        return welcomed === null ? HELLO_BYTES : (welcomed.maxMessageBytes ?? Infinity);
+        return welcomed === null ? MAX_HELLO_BYTES : (welcomed.maxMessageBytes ?? Infinity);
       },
       get heldBytes() {
         return welcomed?.heldBytes ?? 0;
@@ -84,8 +84,8 @@ export class Greetings {
           return;
         }
         try {
-          const message = parseGreeting(frame);
-          welcomed = message.type === 'hello' ? host.welcome(message) : host.watch(message);
+          const message = parseFirstMessage(frame);
+          welcomed = message.type === 'hello' ? host.acceptWorker(message) : host.acceptObserver(message);
           forget();
         } catch (error) {
           if (!(error instanceof ProtocolError)) throw error;
@@ -101,17 +101,17 @@ export class Greetings {
 
   /** Sends everybody away who is still waiting: nobody's fault, and no news. */
   close(reason: string): void {
-    for (const sendAway of this.#waiting) sendAway(new ProtocolError(CloseCode.normal, reason));
+    for (const sendAway of this.#pending) sendAway(new ProtocolError(CloseCode.normal, reason));
   }
 }
 
-function parseGreeting(frame: Uint8Array): Hello | Watch {
-  if (frame.length > HELLO_BYTES) throw tooLarge(frame.length, HELLO_BYTES);
+function parseFirstMessage(frame: Uint8Array): Hello | Watch {
+  if (frame.length > MAX_HELLO_BYTES) throw frameTooLargeError(frame.length, MAX_HELLO_BYTES);
   checkVersion(frame);
   const { message } = parseFromWorker(frame);
   if (message.type === 'hello' || message.type === 'watch') return message;
   throw new ProtocolError(CloseCode.unexpected, `The first message has to be a hello, not ${message.type}.`);
 }
 
-export const tooLarge = (bytes: number, most: number): ProtocolError =>
+export const frameTooLargeError = (bytes: number, most: number): ProtocolError =>
   new ProtocolError(CloseCode.tooLarge, `A frame of ${bytes} bytes; the most is ${most} here.`);

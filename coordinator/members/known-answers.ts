@@ -3,21 +3,21 @@ import type { EngineInfo, WorkerId } from '../../shared/protocol/messages.ts';
 
 interface Vote {
   readonly engine: EngineInfo;
-  readonly answer: string;
+  readonly fingerprint: string;
 }
 
 /**
  * Lets only engines take part in an exact run that compute the same bits: those of most workers that are there before the
  * first step, and, of as many, those that came first.
  */
-export class KnownAnswers {
+export class EngineFingerprints {
   #expected: string | null;
   /** Whose answer it was; null if an earlier run's. */
   #decidedBy: EngineInfo | null = null;
   /** Until it is decided; in the order in which they came. */
   readonly #votes = new Map<WorkerId, Vote>();
 
-  #begun = false;
+  #started = false;
 
   /** @param expected of the run that is resumed; null for a new one */
   constructor(expected: string | null = null) {
@@ -33,19 +33,19 @@ export class KnownAnswers {
    * A worker is ready.
    * @throws ProtocolError (otherBits) with the sentence that the worker is told
    */
-  check(worker: WorkerId, engine: EngineInfo, answer: string | undefined): void {
-    if (answer === undefined)
+  check(worker: WorkerId, engine: EngineInfo, fingerprint: string | undefined): void {
+    if (fingerprint === undefined)
       throw otherBits('This run is exact, and the worker has not said what bits it computes.');
-    if (this.#expected === null && !this.#begun) this.#votes.set(worker, { engine, answer });
+    if (this.#expected === null && !this.#started) this.#votes.set(worker, { engine, fingerprint });
     else if (this.#expected === null) {
       // The run waited for it.
-      this.#expected = answer;
+      this.#expected = fingerprint;
       this.#decidedBy = engine;
-    } else if (answer !== this.#expected) throw this.#other(engine);
+    } else if (fingerprint !== this.#expected) throw this.#mismatchError(engine);
   }
 
   /** It does not count any more. */
-  left(worker: WorkerId): void {
+  remove(worker: WorkerId): void {
     this.#votes.delete(worker);
   }
 
@@ -55,24 +55,24 @@ export class KnownAnswers {
    */
   decide(): Map<WorkerId, ProtocolError> {
     const others = new Map<WorkerId, ProtocolError>();
-    this.#begun = true;
+    this.#started = true;
     if (this.#expected !== null || this.#votes.size === 0) return others;
     const counts = new Map<string, number>();
-    for (const { answer } of this.#votes.values()) counts.set(answer, (counts.get(answer) ?? 0) + 1);
+    for (const { fingerprint } of this.#votes.values()) counts.set(fingerprint, (counts.get(fingerprint) ?? 0) + 1);
     const most = Math.max(...counts.values());
-    for (const { answer, engine } of this.#votes.values()) {
+    for (const { fingerprint: answer, engine } of this.#votes.values()) {
       if (this.#expected !== null || counts.get(answer) !== most) continue;
       this.#expected = answer;
       this.#decidedBy = engine;
     }
-    for (const [worker, { answer, engine }] of this.#votes) {
-      if (answer !== this.#expected) others.set(worker, this.#other(engine));
+    for (const [worker, { fingerprint: answer, engine }] of this.#votes) {
+      if (answer !== this.#expected) others.set(worker, this.#mismatchError(engine));
     }
     this.#votes.clear();
     return others;
   }
 
-  #other(engine: EngineInfo): ProtocolError {
+  #mismatchError(engine: EngineInfo): ProtocolError {
     return otherBits(`This run is exact, and other bits are computed here: ${this.#difference(engine)}`);
   }
 
@@ -85,4 +85,4 @@ export class KnownAnswers {
   }
 }
 
-const otherBits = (sentence: string): ProtocolError => new ProtocolError(CloseCode.otherBits, sentence);
+const otherBits = (sentence: string): ProtocolError => new ProtocolError(CloseCode.fingerprintMismatch, sentence);

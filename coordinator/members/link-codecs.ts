@@ -1,4 +1,4 @@
-import { codecNamed, CODECS } from '../../shared/codec/codec.ts';
+import { getCodec, CODECS } from '../../shared/codec/codec.ts';
 import { FACTORS } from '../../shared/codec/factors.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
 
@@ -24,13 +24,13 @@ export const LINK_CODECS: Readonly<Record<string, LinkCodecs>> = {
 };
 
 /** A link as every worker can have it. */
-export const PLAIN: LinkCodecs = { up: 'float32', down: 'float32' };
+export const FLOAT32_LINK: LinkCodecs = { up: 'float32', down: 'float32' };
 
 /**
  * What a worker's link gets of the codecs that are wanted: float32 in place of those that it does not know.
  * @throws ProtocolError (unsupported) for a worker that does not know float32
  */
-export function agreeOn(wanted: LinkCodecs, known: readonly string[]): LinkCodecs {
+export function negotiateCodecs(wanted: LinkCodecs, known: readonly string[]): LinkCodecs {
   if (!known.includes('float32')) {
     throw new ProtocolError(
       CloseCode.unsupported,
@@ -44,16 +44,16 @@ export function agreeOn(wanted: LinkCodecs, known: readonly string[]): LinkCodec
 }
 
 /** What --codec stands for. */
-export const codecRule = (name: string): CodecRule => LINK_CODECS[name] ?? 'auto';
+export const parseCodecRule = (name: string): CodecRule => LINK_CODECS[name] ?? 'auto';
 
 /** 'int4/int8', up before down. */
-export const inShort = ({ codec, updateCodec }: { codec: string; updateCodec: string | null }): string =>
+export const codecLabel = ({ codec, updateCodec }: { codec: string; updateCodec: string | null }): string =>
   `${codec}/${updateCodec ?? 'float32'}`;
 
 /** How vectors travel now, as history.jsonl has it: 'int4/int8', or 'float32/float32 2, int8/int8 1'; by the rule without links. */
-export function codecsInUse(links: Iterable<Parameters<typeof inShort>[0]>, rule: CodecRule): string {
+export function codecsInUse(links: Iterable<Parameters<typeof codecLabel>[0]>, rule: CodecRule): string {
   const counts = new Map<string, number>();
-  for (const link of links) counts.set(inShort(link), (counts.get(inShort(link)) ?? 0) + 1);
+  for (const link of links) counts.set(codecLabel(link), (counts.get(codecLabel(link)) ?? 0) + 1);
   if (counts.size === 0) return rule === 'auto' ? 'auto' : `${rule.up}/${rule.down}`;
   return [...counts]
     .map(([name, count]) => (counts.size === 1 ? name : `${name} ${count}`))
@@ -62,7 +62,7 @@ export function codecsInUse(links: Iterable<Parameters<typeof inShort>[0]>, rule
 }
 
 /** What a welcome says of gradients: what those come in whose shard asks for nothing else. */
-export const welcomedUp = ({ up }: LinkCodecs): string => (up === FACTORS ? PLAIN.up : up);
+export const initialUplinkCodec = ({ up }: LinkCodecs): string => (up === FACTORS ? FLOAT32_LINK.up : up);
 
 /** Whether weights that travel so are sent as updates. */
-export const sendsUpdates = ({ down }: LinkCodecs): boolean => codecNamed(down).lossy;
+export const sendsUpdates = ({ down }: LinkCodecs): boolean => getCodec(down).lossy;

@@ -10,14 +10,14 @@ export interface MeasuredConnection extends Connection {
 }
 
 /** A worker that was welcomed. */
-export interface Member {
+export interface Worker {
   readonly id: WorkerId;
   readonly name: string;
   readonly engine: EngineInfo;
   /** What its welcome says. */
-  readonly welcomed: { readonly codec: string; readonly updateCodec: string | null };
+  readonly initialCodecs: { readonly codec: string; readonly updateCodec: string | null };
   /** Codecs that it may be asked to use in place of those; none if it keeps to them. */
-  readonly recodes: readonly string[];
+  readonly switchableCodecs: readonly string[];
   /** Of its gradients, from the next shard on. */
   codec: string;
   /** Of the updates that it gets; null if its weights come whole. */
@@ -25,36 +25,36 @@ export interface Member {
   /** What its link can do. */
   readonly link: LinkMeter;
   /** Whether it takes samples ahead of their shard. */
-  readonly prefetch: boolean;
+  readonly supportsPrefetch: boolean;
   /** Whether it takes weights in pieces. */
-  readonly tails: boolean;
+  readonly supportsBuckets: boolean;
   readonly connection: MeasuredConnection;
   readonly stats: WorkerStats;
-  lastHeardMs: number;
+  lastMessageMs: number;
   /** When its last answer came; 0 before the first. */
-  answeredMs: number;
+  lastAnswerMs: number;
   /** A step is faster without it. */
-  reserve: boolean;
+  isStandby: boolean;
   /** Whether it is told so. */
-  readonly hearsReserve: boolean;
+  readonly supportsStandby: boolean;
   /** Names the process across connections, see instanceKey; null if it does not say. */
   readonly instance: string | null;
   /** The network that it is in; empty where that is not known. */
-  readonly block: string;
+  readonly networkBlock: string;
   /** When it was welcomed. */
-  readonly welcomedMs: number;
+  readonly joinedAtMs: number;
   /** Since when too much waits to be sent to it; null while that is not so. */
-  cloggedSinceMs: number | null;
+  backpressuredSinceMs: number | null;
   /** Answers that counted. */
-  accepted: number;
+  acceptedAnswers: number;
   /** Answers that had to be rejected; good ones make up for them in time. */
   strikes: number;
   /** Of the weights that it was sent last. */
   weightsStep: Step | null;
   /** What it was last sent of weights ahead of their step: all from a position on. */
-  ahead: { readonly step: Step; readonly from: number } | null;
+  prefetchedWeights: { readonly step: Step; readonly from: number } | null;
   /** Shards that it was given in the current round, answered or not. */
-  readonly shards: Set<ShardId>;
+  readonly roundShards: Set<ShardId>;
   /** Shards that it owes an answer, of whatever round, with the encoding that was asked for; null for the welcome's. */
-  readonly asked: Map<ShardId, string | null>;
+  readonly requestedEncodings: Map<ShardId, string | null>;
 }

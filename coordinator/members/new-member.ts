@@ -2,9 +2,9 @@ import { nanoid } from 'nanoid';
 import type { Hello, WorkerId } from '../../shared/protocol/messages.ts';
 import type { Connection } from '../../shared/transport.ts';
 import { LinkMeter } from '../links/link-figures.ts';
-import { sendsUpdates, welcomedUp, type LinkCodecs } from './link-codecs.ts';
+import { sendsUpdates, initialUplinkCodec, type LinkCodecs } from './link-codecs.ts';
 import { instanceKey } from './instance-key.ts';
-import type { Member, MeasuredConnection } from './member.ts';
+import type { Worker, MeasuredConnection } from './member.ts';
 import { WorkerStats } from './worker-stats.ts';
 
 /**
@@ -14,7 +14,7 @@ import { WorkerStats } from './worker-stats.ts';
  * @param recodes codecs that it may be asked to use in place of the first ones
  * @param sent hears of the bytes of each frame that was sent, and whether more is to follow
  */
-export function newMember(
+export function createWorker(
   hello: Hello,
   codecs: LinkCodecs,
   connection: Connection,
@@ -22,7 +22,7 @@ export function newMember(
     name,
     nowMs,
     tails,
-    recodes,
+    recodes: switchableCodecs,
     sent,
   }: {
     readonly name: string;
@@ -31,41 +31,41 @@ export function newMember(
     readonly recodes: readonly string[];
     readonly sent: (bytes: number, more: boolean) => void;
   },
-): Member {
+): Worker {
   const stats = new WorkerStats();
   const updateCodec = sendsUpdates(codecs) ? codecs.down : null;
   return {
     id: nanoid<WorkerId>(10),
     name,
     engine: hello.engine,
-    welcomed: { codec: welcomedUp(codecs), updateCodec },
-    recodes,
+    initialCodecs: { codec: initialUplinkCodec(codecs), updateCodec },
+    switchableCodecs,
     codec: codecs.up,
     updateCodec,
     link: new LinkMeter(),
-    prefetch: hello.prefetch ?? false,
-    tails: hello.tails === true && tails,
-    connection: counted(connection, stats, sent),
+    supportsPrefetch: hello.prefetch ?? false,
+    supportsBuckets: hello.tails === true && tails,
+    connection: countBytes(connection, stats, sent),
     stats,
-    lastHeardMs: nowMs,
-    answeredMs: 0,
-    reserve: false,
-    hearsReserve: hello.reserve ?? false,
+    lastMessageMs: nowMs,
+    lastAnswerMs: 0,
+    isStandby: false,
+    supportsStandby: hello.reserve ?? false,
     instance: instanceKey(hello.instance),
-    block: connection.addressBlock ?? '',
-    welcomedMs: nowMs,
-    cloggedSinceMs: null,
-    accepted: 0,
+    networkBlock: connection.addressBlock ?? '',
+    joinedAtMs: nowMs,
+    backpressuredSinceMs: null,
+    acceptedAnswers: 0,
     strikes: 0,
     weightsStep: null,
-    ahead: null,
-    shards: new Set(),
-    asked: new Map(),
+    prefetchedWeights: null,
+    roundShards: new Set(),
+    requestedEncodings: new Map(),
   };
 }
 
 /** A connection that counts what leaves through it. */
-function counted(
+function countBytes(
   connection: Connection,
   stats: WorkerStats,
   sent: (bytes: number, more: boolean) => void,
@@ -78,8 +78,8 @@ function counted(
     },
     close: (code, reason) => connection.close(code, reason),
     terminate: () => connection.terminate(),
-    get arrival() {
-      return connection.arrival;
+    get receiveTiming() {
+      return connection.receiveTiming;
     },
     get bufferedBytes() {
       return connection.bufferedBytes;

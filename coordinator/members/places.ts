@@ -1,7 +1,7 @@
 /** A place that a worker holds. */
-export interface Place {
+export interface WorkerSlot {
   /** The network of the worker. */
-  readonly block: string;
+  readonly networkBlock: string;
   /** When it was welcomed. */
   readonly sinceMs: number;
   readonly ready: boolean;
@@ -21,10 +21,10 @@ const IDLE_GRACE_MS = 60_000;
  * @param block the newcomer's network
  * @returns null if every place is in use
  */
-export function placeToFree<P extends Place>(places: readonly P[], block: string, nowMs: number): P | null {
+export function slotToFree<P extends WorkerSlot>(places: readonly P[], block: string, nowMs: number): P | null {
   const held = new Map<string, number>();
-  for (const place of places) held.set(place.block, (held.get(place.block) ?? 0) + 1);
-  const heldBy = ({ block: network }: Place): number => held.get(network) ?? 0;
+  for (const place of places) held.set(place.networkBlock, (held.get(place.networkBlock) ?? 0) + 1);
+  const heldBy = ({ networkBlock: network }: WorkerSlot): number => held.get(network) ?? 0;
   const first = (candidates: P[]): P | null =>
     candidates.sort((a, b) => heldBy(b) - heldBy(a) || a.sinceMs - b.sinceMs)[0] ?? null;
   const preparing = places.filter(({ ready, sinceMs }) => !ready && nowMs - sinceMs > READY_GRACE_MS);

@@ -1,16 +1,16 @@
-import type { Clock, StopSignal } from '../../shared/clock.ts';
-import type { WorkerPool } from './worker-pool.ts';
+import type { Clock, AbortSignalLike } from '../../shared/clock.ts';
+import type { workers } from './worker-pool.ts';
 
 /**
  * Waits until `count` workers are ready, so that a run starts with the shares that it will have; if some are still
  * missing after `patienceMs` (never, if null), any one is enough. Ends at once when the person wants to stop.
  */
 export function waitForWorkers(
-  pool: WorkerPool,
+  pool: workers,
   count: number,
   patienceMs: number | null,
   clock: Clock,
-  signal: StopSignal,
+  signal: AbortSignalLike,
 ): Promise<void> {
   return new Promise((resolve) => {
     let wanted = count;

@@ -1,5 +1,5 @@
-const MAX_LENGTH = 100;
-const UNNAMED = 'worker';
+const MAX_NAME_LENGTH = 100;
+const DEFAULT_NAME = 'worker';
 
 /** What no eye sees: control and format characters, and letters and symbols that are drawn as nothing. */
 const INVISIBLE = /\p{C}|\p{Default_Ignorable_Code_Point}|\u2800/gu;
@@ -18,21 +18,21 @@ export function workerName(asked: string, taken: Iterable<string>): string {
     .replace(/\s+/gu, ' ')
     .replace(INVISIBLE, '')
     .replace(STACKED_MARKS, '$1');
-  const name = cut(visible.replace(/ +/g, ' ').trim(), MAX_LENGTH) || UNNAMED;
-  const others = new Set(Array.from(taken, likeness));
+  const name = truncate(visible.replace(/ +/g, ' ').trim(), MAX_NAME_LENGTH) || DEFAULT_NAME;
+  const others = new Set(Array.from(taken, normalizedName));
   let unique = name;
-  for (let number = 2; others.has(likeness(unique)); number++) {
+  for (let number = 2; others.has(normalizedName(unique)); number++) {
     const suffix = ` (${number})`;
-    unique = cut(name, MAX_LENGTH - suffix.length) + suffix;
+    unique = truncate(name, MAX_NAME_LENGTH - suffix.length) + suffix;
   }
   return unique;
 }
 
 /** Alike for names that look alike but for capitals and widths. */
-const likeness = (name: string): string => name.normalize('NFKC').toLowerCase();
+const normalizedName = (name: string): string => name.normalize('NFKC').toLowerCase();
 
 /** Cuts at a whole character. @param length UTF-16 code units */
-function cut(text: string, length: number): string {
+function truncate(text: string, length: number): string {
   const kept = text.slice(0, length);
   return (/[\ud800-\udbff]$/.test(kept) ? kept.slice(0, -1) : kept).trim();
 }

@@ -12,7 +12,7 @@ export class WorkerStats {
   bytesDown = 0;
 
   /** An answer counts. */
-  answered(task: Task, samples: number): void {
+  record(task: Task, samples: number): void {
     this.samples += samples;
     if (task === 'train') this.trainSamples += samples;
   }

@@ -1,19 +1,19 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Clock } from '../../shared/clock.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
-import type { WorkerPool } from '../members/worker-pool.ts';
-import type { StepNews, TrainingReport } from '../report/report.ts';
+import type { workers } from '../members/worker-pool.ts';
+import type { StepReport, TrainingListener } from '../report/report.ts';
 
 export interface MetricsOptions {
-  readonly pool: Pick<WorkerPool, 'members' | 'listen'>;
-  readonly observers: () => number;
+  readonly pool: Pick<workers, 'members' | 'listen'>;
+  readonly observerCount: () => number;
   readonly clock: Clock;
 }
 
 const STEP_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 /** The run in Prometheus' terms; docs/metrics.md lists them. Hears what the report hears. */
-export class Metrics implements TrainingReport {
+export class Metrics implements TrainingListener {
   readonly #registry = new Registry();
   readonly #clock: Clock;
   readonly #epoch: Gauge;
@@ -24,7 +24,7 @@ export class Metrics implements TrainingReport {
   readonly #stepSeconds: Histogram;
   #lastStepMs: number | null = null;
 
-  constructor({ pool, observers, clock }: MetricsOptions) {
+  constructor({ pool, observerCount, clock }: MetricsOptions) {
     this.#clock = clock;
     const registers = [this.#registry];
     const gauge = (name: string, help: string, value?: () => number): Gauge =>
@@ -62,7 +62,7 @@ export class Metrics implements TrainingReport {
     const sum = (value: (stats: { bytesUp: number; bytesDown: number }) => number): number =>
       [...pool.members.values()].reduce((total, { stats }) => total + value(stats), 0);
     gauge('workers', 'Workers that are ready for shards', () => pool.members.size);
-    gauge('observers', 'Observers that are connected', observers);
+    gauge('observers', 'Observers that are connected', observerCount);
     gauge('received_bytes', 'From the workers that are here, since each joined', () => sum((s) => s.bytesUp));
     gauge('sent_bytes', 'To the workers that are here, since each joined', () => sum((s) => s.bytesDown));
     const joined = counter('workers_joined_total', 'Workers that became ready');
@@ -89,7 +89,7 @@ export class Metrics implements TrainingReport {
     this.#lastStepMs = null;
   }
 
-  stepFinished({ batch, loss, accuracy }: StepNews): void {
+  stepFinished({ batch, loss, accuracy }: StepReport): void {
     const nowMs = this.#clock.now();
     if (this.#lastStepMs !== null) this.#stepSeconds.observe((nowMs - this.#lastStepMs) / 1000);
     this.#lastStepMs = nowMs;

@@ -1,6 +1,6 @@
-import { LADDER } from '../links/choose-codecs.ts';
-import { LINK_CODECS, PLAIN } from '../members/link-codecs.ts';
-import { planBest, planRun, type PlannedRun, type PlanSettings } from './plan.ts';
+import { CODEC_LEVELS } from '../links/choose-codecs.ts';
+import { LINK_CODECS, FLOAT32_LINK } from '../members/link-codecs.ts';
+import { planWithBestCodecs, planRun, type PlannedRun, type PlanSettings } from './plan.ts';
 
 const MEASURED_BATCH = 128;
 const LARGE_BATCH = 1024;
@@ -14,41 +14,41 @@ const HEADINGS = ['workers', 'codec', 'batch', 'step', 'samples/s', 'gain', 'com
 export function describePlan(settings: PlanSettings, codec: string): string[] {
   const plan = (changes: Partial<PlanSettings>): PlannedRun => {
     const changed = { ...settings, ...changes };
-    return codec === 'auto' ? planBest(changed) : planRun(changed, LINK_CODECS[codec] ?? PLAIN);
+    return codec === 'auto' ? planWithBestCodecs(changed) : planRun(changed, LINK_CODECS[codec] ?? FLOAT32_LINK);
   };
   const alone = plan({ workers: 1 });
   const chosen = plan({});
   const counts = [1, 2, 4, 8, 16, 32, 64].filter((count) => count < 2 * settings.workers);
   const workers = [...new Set([...counts, settings.workers])].sort((a, b) => a - b);
-  const codecs = codec === 'auto' ? LADDER.map((codecs) => planRun(settings, codecs)) : [];
+  const codecs = codec === 'auto' ? CODEC_LEVELS.map((codecs) => planRun(settings, codecs)) : [];
   return [
-    `${settings.batchSize} samples a step, ${settings.msPerSample} ms a sample, ${megabits(settings.rate)} and ` +
-      `${2 * settings.delayMs} ms there and back for each worker, ${megabits(settings.coordinatorRate)} for the coordinator; ` +
-      `${settings.values} parameters.`,
+    `${settings.batchSize} samples a step, ${settings.msPerSample} ms a sample, ${formatRate(settings.rate)} and ` +
+      `${2 * settings.delayMs} ms there and back for each worker, ${formatRate(settings.coordinatorRate)} for the coordinator; ` +
+      `${settings.parameterCount} parameters.`,
     '',
-    ...table([
-      ...workers.map((count) => rowOf(plan({ workers: count }), alone)),
+    ...formatTable([
+      ...workers.map((count) => formatRow(plan({ workers: count }), alone)),
       ...(codecs.length === 0 ? [] : [[]]),
-      ...codecs.map((run) => rowOf(run, alone)),
+      ...codecs.map((run) => formatRow(run, alone)),
     ]),
     '',
-    limitOf(chosen),
-    ...helpFor(settings, chosen, plan),
+    describeLimit(chosen),
+    ...suggestChanges(settings, chosen, plan),
   ];
 }
 
 /** What a step waits for most. */
-function limitOf({ workers, computeMs, linkMs, coordinatorMs, sharedLink }: PlannedRun): string {
+function describeLimit({ workers, computeMs, linkMs, coordinatorMs, isLimitedByCoordinatorLink }: PlannedRun): string {
   const most = Math.max(computeMs, linkMs, coordinatorMs);
   const who = workers === 1 ? 'the worker' : `${workers} workers`;
   if (most === computeMs) return `With ${who} a step is mostly computation.`;
   if (most === coordinatorMs) return `With ${who} a step is mostly the coordinator's own work.`;
-  const whose = sharedLink ? "the coordinator's link, which all share" : "the workers' links";
+  const whose = isLimitedByCoordinatorLink ? "the coordinator's link, which all share" : "the workers' links";
   return `With ${who} a step is limited by ${whose}.`;
 }
 
 /** Changes that would bring a tenth more samples a second, the best first. */
-function helpFor(
+function suggestChanges(
   settings: PlanSettings,
   now: PlannedRun,
   plan: (changes: Partial<PlanSettings>) => PlannedRun,
@@ -72,20 +72,20 @@ function helpFor(
   return helping.map(({ what, gain }) => `  ${gain.toFixed(1)}x the samples a second with ${what}`);
 }
 
-function rowOf(run: PlannedRun, alone: PlannedRun): string[] {
+function formatRow(run: PlannedRun, alone: PlannedRun): string[] {
   return [
     ...[String(run.workers), run.codec, String(run.batchSize)],
-    ...[ms(run.stepMs), run.samplesPerSecond.toFixed(0)],
+    ...[formatMs(run.stepMs), run.samplesPerSecond.toFixed(0)],
     `${(run.samplesPerSecond / alone.samplesPerSecond).toFixed(2)} x`,
-    ...[ms(run.computeMs), ms(run.linkMs), ms(run.coordinatorMs)],
+    ...[formatMs(run.computeMs), formatMs(run.linkMs), formatMs(run.coordinatorMs)],
   ];
 }
 
-function table(rows: readonly string[][]): string[] {
+function formatTable(rows: readonly string[][]): string[] {
   const all = [HEADINGS, ...rows];
   const widths = HEADINGS.map((_, i) => Math.max(...all.map((row) => (row[i] ?? '').length)));
   return all.map((row) => row.map((cell, i) => cell.padStart(widths[i] ?? 0)).join('  '));
 }
 
-const ms = (value: number): string => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
-const megabits = (rate: number): string => (rate >= 1e9 ? `${rate / 1e9} Gb/s` : `${rate / 1e6} Mb/s`);
+const formatMs = (value: number): string => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
+const formatRate = (rate: number): string => (rate >= 1e9 ? `${rate / 1e9} Gb/s` : `${rate / 1e6} Mb/s`);

@@ -17,7 +17,7 @@ export interface PlanFlags {
 
 const DEFAULT_MODEL = { values: 600_810, kernel: { offset: 9_568, inputs: 4_608, outputs: 128 } };
 /** The coordinator is on a better line than its workers, but hardly on more than this. */
-const WIDEST = 1e9;
+const MAX_COORDINATOR_RATE = 1e9;
 
 /** @returns lines for the person */
 export function runPlan({ codec, delay, parameters, rate, coordinatorRate, ...rest }: PlanFlags): string[] {
@@ -26,10 +26,10 @@ export function runPlan({ codec, delay, parameters, rate, coordinatorRate, ...re
       ...rest,
       rate,
       delayMs: delay,
-      values: parameters,
+      parameterCount: parameters,
       // The default model's; of another one only the number of its parameters is known here.
       kernel: parameters === DEFAULT_MODEL.values ? DEFAULT_MODEL.kernel : null,
-      coordinatorRate: coordinatorRate ?? Math.max(rate, Math.min(WIDEST, 10 * rate)),
+      coordinatorRate: coordinatorRate ?? Math.max(rate, Math.min(MAX_COORDINATOR_RATE, 10 * rate)),
     },
     codec,
   );

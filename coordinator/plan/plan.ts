@@ -1,8 +1,8 @@
-import { forecastStep, type ModelRun, type StepForecast } from '../advice/step-model.ts';
-import { piecesOf } from '../training/tail.ts';
+import { forecastStep, type RunCosts, type StepForecast } from '../advice/step-model.ts';
+import { bucketCount } from '../training/tail.ts';
 import type { DenseKernel } from '../../shared/codec/factors.ts';
-import { LADDER, NEARLY } from '../links/choose-codecs.ts';
-import { inShort, PLAIN, type LinkCodecs } from '../members/link-codecs.ts';
+import { CODEC_LEVELS, SPEED_TOLERANCE } from '../links/choose-codecs.ts';
+import { codecLabel, FLOAT32_LINK, type LinkCodecs } from '../members/link-codecs.ts';
 
 export interface PlanSettings {
   readonly workers: number;
@@ -15,7 +15,7 @@ export interface PlanSettings {
   readonly delayMs: number;
   readonly msPerSample: number;
   /** In a gradient. */
-  readonly values: number;
+  readonly parameterCount: number;
   /** The dense layer whose gradient may travel as factors. */
   readonly kernel: DenseKernel | null;
   readonly sampleBytes: number;
@@ -38,11 +38,11 @@ const MEASURED_VALUES = 600_810;
 const PER_WORKER_MS = 2.5;
 const PER_STEP_MS = 2;
 /** Of a link's bits, headers of TCP, IP and Ethernet take their part. */
-const WIRE = 1.05;
+const WIRE_OVERHEAD = 1.05;
 
 export function planRun(settings: PlanSettings, codecs: LinkCodecs): PlannedRun {
-  const { workers, batchSize, rate, coordinatorRate, delayMs, msPerSample, values, tailAt } = settings;
-  const size = values / MEASURED_VALUES;
+  const { workers, batchSize, rate, coordinatorRate, delayMs, msPerSample, parameterCount, tailAt } = settings;
+  const size = parameterCount / MEASURED_VALUES;
   const worker = {
     perSampleMs: msPerSample,
     fixedMs: 0,
@@ -50,25 +50,25 @@ export function planRun(settings: PlanSettings, codecs: LinkCodecs): PlannedRun 
     codecs,
     tailAt,
     tails: true,
-    downMsPerByte: (WIRE * 8_000) / rate,
-    upMsPerByte: (WIRE * 8_000) / rate,
+    downMsPerByte: (WIRE_OVERHEAD * 8_000) / rate,
+    upMsPerByte: (WIRE_OVERHEAD * 8_000) / rate,
   };
-  const run: ModelRun = {
-    batch: batchSize,
+  const run: RunCosts = {
+    batchSize,
     sampleBytes: settings.sampleBytes,
-    vectors: { values, kernel: settings.kernel, pieces: piecesOf(values) },
+    payloadShape: { values: parameterCount, kernel: settings.kernel, bucketCount: bucketCount(parameterCount) },
     workers: Array.from({ length: workers }, () => worker),
-    coordinatorMsPerByte: (WIRE * 8_000) / coordinatorRate,
+    coordinatorMsPerByte: (WIRE_OVERHEAD * 8_000) / coordinatorRate,
     coordinatorMs: { perWorker: PER_WORKER_MS * size, perStep: PER_STEP_MS * size },
   };
   const forecast = forecastStep(run);
-  const codec = inShort({ codec: codecs.up, updateCodec: codecs.down });
+  const codec = codecLabel({ codec: codecs.up, updateCodec: codecs.down });
   return { ...forecast, workers, batchSize, codec, samplesPerSecond: (1_000 * batchSize) / forecast.stepMs };
 }
 
 /** With the codecs that --codec auto would choose: the least lossy of those that are nearly as fast as the fastest. */
-export function planBest(settings: PlanSettings): PlannedRun {
-  const plans = LADDER.map((codecs) => planRun(settings, codecs));
+export function planWithBestCodecs(settings: PlanSettings): PlannedRun {
+  const plans = CODEC_LEVELS.map((codecs) => planRun(settings, codecs));
   const fastestMs = Math.min(...plans.map(({ stepMs }) => stepMs));
-  return plans.find(({ stepMs }) => stepMs <= NEARLY * fastestMs) ?? planRun(settings, PLAIN);
+  return plans.find(({ stepMs }) => stepMs <= SPEED_TOLERANCE * fastestMs) ?? planRun(settings, FLOAT32_LINK);
 }

@@ -1,4 +1,4 @@
-import { duration, fixed, plural, type Progress } from './report.ts';
+import { formatDuration, formatMetric, pluralize, type Progress } from './report.ts';
 import type { Eta } from './eta.ts';
 
 /** Figures in the line of an epoch. */
@@ -8,7 +8,7 @@ export interface EpochBar extends Progress {
   readonly hasLaterEpochs: boolean;
 }
 
-interface Layout {
+interface BarLayout {
   /** Columns of the bar itself. */
   readonly bar: number;
   readonly isShort: boolean;
@@ -20,7 +20,7 @@ interface Layout {
   readonly hasLoss: boolean;
 }
 
-const WIDEST: Layout = {
+const FULL_LAYOUT: BarLayout = {
   bar: 25,
   isShort: false,
   hasWorkers: true,
@@ -31,7 +31,7 @@ const WIDEST: Layout = {
   hasLoss: true,
 };
 /** Fields that a narrower terminal leaves out, the least useful first. */
-const OMISSIONS: readonly Partial<Layout>[] = [
+const OMISSIONS: readonly Partial<BarLayout>[] = [
   { bar: 10 },
   { bar: 0 },
   { isShort: true },
@@ -48,12 +48,12 @@ const OMISSIONS: readonly Partial<Layout>[] = [
  * @param columns at most so many characters
  */
 export function epochBar(progress: EpochBar, columns: number): string {
-  let layout = WIDEST;
-  let line = lineOf(progress, layout);
+  let layout = FULL_LAYOUT;
+  let line = formatLine(progress, layout);
   for (const omission of OMISSIONS) {
     if (line.length <= columns) return line;
     layout = { ...layout, ...omission };
-    line = lineOf(progress, layout);
+    line = formatLine(progress, layout);
   }
   return line.slice(0, Math.max(0, columns));
 }
@@ -65,33 +65,33 @@ export function epochBar(progress: EpochBar, columns: number): string {
 export function progressBar(label: string, done: number, total: number | undefined, columns: number): string {
   if (total === undefined || total === 0) return `${label}: ${done}`.slice(0, Math.max(0, columns));
   const percent = `${Math.floor((100 * done) / total)}%`;
-  const lines = [`${label} [${graphic(done / total, 25)}] ${percent}`, `${label}: ${percent}`, percent];
+  const lines = [`${label} [${drawBar(done / total, 25)}] ${percent}`, `${label}: ${percent}`, percent];
   return lines.find((line) => line.length <= columns) ?? '';
 }
 
-function lineOf(progress: EpochBar, layout: Layout): string {
+function formatLine(progress: EpochBar, layout: BarLayout): string {
   const { step, steps, loss, accuracy, samplesPerSecond, workers } = progress;
   const { isShort, hasEta, hasLoss, hasAccuracy, hasRate, hasWorkers } = layout;
   const count = `${step}/${steps}`;
   const rate = Math.round(samplesPerSecond);
   return [
-    layout.bar === 0 ? count : `${count} [${graphic(step / steps, layout.bar)}]`,
-    ...(hasEta ? [etaText(progress, layout)] : []),
-    ...(hasLoss ? [`loss: ${fixed(loss)}`] : []),
-    ...(hasAccuracy ? [`${isShort ? 'acc' : 'accuracy'}: ${fixed(accuracy)}`] : []),
+    layout.bar === 0 ? count : `${count} [${drawBar(step / steps, layout.bar)}]`,
+    ...(hasEta ? [formatEta(progress, layout)] : []),
+    ...(hasLoss ? [`loss: ${formatMetric(loss)}`] : []),
+    ...(hasAccuracy ? [`${isShort ? 'acc' : 'accuracy'}: ${formatMetric(accuracy)}`] : []),
     ...(hasRate ? [isShort ? `${rate}/s` : `${rate} samples/s`] : []),
-    ...(hasWorkers ? [plural(workers, 'worker')] : []),
+    ...(hasWorkers ? [pluralize(workers, 'worker')] : []),
   ].join(' - ');
 }
 
-function etaText({ eta, hasLaterEpochs }: EpochBar, { hasRunEta, isShort }: Layout): string {
-  const epoch = `ETA: ${duration(eta.epochSeconds)}`;
+function formatEta({ eta, hasLaterEpochs }: EpochBar, { hasRunEta, isShort }: BarLayout): string {
+  const epoch = `ETA: ${formatDuration(eta.epochSeconds)}`;
   if (!hasRunEta || !hasLaterEpochs) return epoch;
-  const run = duration(eta.runSeconds);
+  const run = formatDuration(eta.runSeconds);
   return isShort ? `${epoch}/${run}` : `${epoch} (run: ${run})`;
 }
 
-function graphic(share: number, columns: number): string {
+function drawBar(share: number, columns: number): string {
   const filled = Math.min(columns, Math.floor(share * columns));
   return '='.repeat(filled) + '.'.repeat(columns - filled);
 }

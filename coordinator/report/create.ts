@@ -1,14 +1,14 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { LogFormat } from '../../shared/json-log.ts';
-import { jsonReport } from './json-report.ts';
-import { plainReport } from './plain-report.ts';
-import type { Report } from './report.ts';
-import { terminalReport } from './terminal-report.ts';
+import { jsonReporter } from './json-report.ts';
+import { plainReporter } from './plain-report.ts';
+import type { Reporter } from './report.ts';
+import { terminalReporter } from './terminal-report.ts';
 
 /** A live bar on a terminal, plain lines anywhere else; or JSON, if that is wanted. */
-export function createReport(stream: NodeJS.WriteStream, clock: Clock, format: LogFormat): Report {
-  if (format === 'json') return jsonReport((json) => stream.write(json), clock);
+export function createReporter(stream: NodeJS.WriteStream, clock: Clock, format: LogFormat): Reporter {
+  if (format === 'json') return jsonReporter((json) => stream.write(json), clock);
   return stream.isTTY
-    ? terminalReport(stream, clock)
-    : plainReport((line) => stream.write(`${line}\n`), clock);
+    ? terminalReporter(stream, clock)
+    : plainReporter((line) => stream.write(`${line}\n`), clock);
 }

@@ -1,12 +1,12 @@
 import type { Clock } from '../../shared/clock.ts';
 
-const LINE_EVERY_MS = 10_000;
+const LINE_INTERVAL_MS = 10_000;
 
 /** Whether the next line of something that goes on is due: one every ten seconds, from now on or since `again`. */
-export function due(clock: Clock): { (): boolean; again(): void } {
+export function everyTenSeconds(clock: Clock): { (): boolean; again(): void } {
   let lastMs = clock.now();
   const isDue = (): boolean => {
-    if (clock.now() - lastMs < LINE_EVERY_MS) return false;
+    if (clock.now() - lastMs < LINE_INTERVAL_MS) return false;
     lastMs = clock.now();
     return true;
   };

@@ -11,9 +11,9 @@ export interface Eta {
 /** Steps that the throughput is taken over: few enough that workers that join or an engine that is replaced show soon. */
 const RECENT_STEPS = 100;
 /** The first step of a run waits for engines to be built, which says nothing of the others. */
-const STEPS_BEFORE_START_IS_DROPPED = 3;
+const WARMUP_STEPS = 3;
 
-interface Mark {
+interface StepTime {
   readonly step: number;
   readonly atMs: number;
 }
@@ -22,8 +22,8 @@ interface Mark {
 export class EtaForecast {
   readonly #clock: Clock;
   /** The start of this epoch, then its recent steps. */
-  #marks: Mark[] = [];
-  #start: Mark | null = null;
+  #stepTimes: StepTime[] = [];
+  #start: StepTime | null = null;
   #startedMs: number;
   #epochsLeft = 0;
   #steps = 0;
@@ -40,7 +40,7 @@ export class EtaForecast {
     this.#epochsLeft = epochs - epoch;
     this.#steps = steps;
     this.#step = 0;
-    this.#marks = [];
+    this.#stepTimes = [];
     this.#start = null;
     this.#startedMs = this.#clock.now();
   }
@@ -48,22 +48,22 @@ export class EtaForecast {
   /** @param step done in this epoch, from 1; where a run resumes, the first that is reported may be a later one */
   stepFinished(step: number): void {
     const atMs = this.#clock.now();
-    if (this.#marks.length === 0) {
+    if (this.#stepTimes.length === 0) {
       this.#start = { step: step - 1, atMs: this.#startedMs };
-      this.#marks.push(this.#start);
+      this.#stepTimes.push(this.#start);
     }
-    this.#marks.push({ step, atMs });
-    const [first] = this.#marks;
-    const isWarm = first === this.#start && this.#marks.length > STEPS_BEFORE_START_IS_DROPPED;
-    if (isWarm || this.#marks.length > RECENT_STEPS) this.#marks.shift();
-    const from = this.#marks[0] ?? { step: 0, atMs };
+    this.#stepTimes.push({ step, atMs });
+    const [first] = this.#stepTimes;
+    const isWarm = first === this.#start && this.#stepTimes.length > WARMUP_STEPS;
+    if (isWarm || this.#stepTimes.length > RECENT_STEPS) this.#stepTimes.shift();
+    const from = this.#stepTimes[0] ?? { step: 0, atMs };
     this.#msPerStep = (atMs - from.atMs) / (step - from.step);
     this.#step = step;
   }
 
   /** The test data has just been measured with the weights of the epoch's last step. */
   epochFinished(): void {
-    const last = this.#marks.at(-1);
+    const last = this.#stepTimes.at(-1);
     if (last !== undefined) this.#validationMs = this.#clock.now() - last.atMs;
   }
 

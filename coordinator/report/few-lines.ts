@@ -1,13 +1,13 @@
 import type { Clock } from '../../shared/clock.ts';
 
-const AT_ONCE = 5;
-const WITHIN_MS = 60_000;
+const MAX_LINES_PER_WINDOW = 5;
+const WINDOW_MS = 60_000;
 
 /**
  * Lines that others can cause, so that no client can fill a log: a few a minute, each once, and then how many more there were.
  * @returns takes a line, and what ends it
  */
-export function fewLines(
+export function throttleLog(
   write: (line: string) => void,
   more: (count: number) => string,
   clock: Clock,
@@ -22,9 +22,9 @@ export function fewLines(
   };
   return {
     write(line) {
-      if (lines === 0) cancel = clock.after(WITHIN_MS, minuteOver);
+      if (lines === 0) cancel = clock.after(WINDOW_MS, minuteOver);
       lines++;
-      if (written.size >= AT_ONCE || written.has(line)) return;
+      if (written.size >= MAX_LINES_PER_WINDOW || written.has(line)) return;
       written.add(line);
       write(line);
     },

@@ -1,13 +1,13 @@
 import type { Clock } from '../../shared/clock.ts';
 import { jsonLog } from '../../shared/json-log.ts';
-import { due } from './due.ts';
+import { everyTenSeconds } from './due.ts';
 import { EtaForecast } from './eta.ts';
-import { epochLine, EVALUATING, summaryOf, type Report } from './report.ts';
+import { formatEpoch, EVALUATING, formatProgress, type Reporter } from './report.ts';
 
 /** The plain lines as JSON, for programs that gather logs: those of the training have its figures beside them. */
-export function jsonReport(write: (json: string) => unknown, clock: Clock): Report {
+export function jsonReporter(write: (json: string) => unknown, clock: Clock): Reporter {
   const log = jsonLog(write);
-  const now = due(clock);
+  const now = everyTenSeconds(clock);
   const forecast = new EtaForecast(clock);
   const progress = (label: string, done: number, total: number | undefined): void => {
     if (now()) log.info(label, { event: 'progress', done, total });
@@ -25,7 +25,7 @@ export function jsonReport(write: (json: string) => unknown, clock: Clock): Repo
       if (!now()) return;
       const figures = { loss, accuracy, samplesPerSecond, workers };
       const { epochSeconds: etaSeconds, runSeconds: runEtaSeconds } = forecast.eta;
-      log.info(`${step}/${steps} - ${summaryOf(figures)}`, {
+      log.info(`${step}/${steps} - ${formatProgress(figures)}`, {
         event: 'steps',
         epoch,
         step,
@@ -38,7 +38,7 @@ export function jsonReport(write: (json: string) => unknown, clock: Clock): Repo
     evaluated: (done, total) => progress(EVALUATING, done, total),
     epochFinished(record, epochs) {
       forecast.epochFinished();
-      log.info(`Epoch ${record.epoch}/${epochs}: ${epochLine(record)}`, { event: 'epoch', ...record });
+      log.info(`Epoch ${record.epoch}/${epochs}: ${formatEpoch(record)}`, { event: 'epoch', ...record });
     },
     close: () => undefined,
   };

@@ -11,7 +11,7 @@ export interface TerminalStream {
 /** Tells when the process goes on after Ctrl-Z; the answer ends that. */
 export type OnContinued = (callback: () => void) => () => void;
 
-const REDRAW_EVERY_MS = 100;
+const REDRAW_INTERVAL_MS = 100;
 const DEFAULT_COLUMNS = 80;
 
 /**
@@ -26,7 +26,7 @@ export class LiveLine {
   readonly #onContinued: OnContinued;
   #lineFor: ((columns: number) => string) | null = null;
   /** Characters of the line that is on the screen; null if none is. */
-  #drawn: number | null = null;
+  #drawnLength: number | null = null;
   #drawnMs = -Infinity;
   #cancelRedraw: (() => void) | null = null;
   /** Ends what is listened to while a line is shown. */
@@ -40,8 +40,8 @@ export class LiveLine {
 
   /** Writes a line that stays. */
   log(line: string): void {
-    this.#stream.write(`${this.#erasing()}${line}\n`);
-    this.#drawn = null;
+    this.#stream.write(`${this.#eraseSequence()}${line}\n`);
+    this.#drawnLength = null;
     if (this.#lineFor !== null) this.#draw();
   }
 
@@ -50,7 +50,7 @@ export class LiveLine {
     this.#lineFor = lineFor;
     this.#unsubscribe ??= this.#subscribe();
     if (this.#cancelRedraw !== null) return;
-    const waitMs = this.#drawnMs + REDRAW_EVERY_MS - this.#clock.now();
+    const waitMs = this.#drawnMs + REDRAW_INTERVAL_MS - this.#clock.now();
     if (waitMs <= 0) this.#redraw();
     else this.#cancelRedraw = this.#clock.after(waitMs, () => this.#redraw());
   }
@@ -61,8 +61,8 @@ export class LiveLine {
     this.#cancelRedraw = null;
     this.#lineFor = null;
     this.#drawnMs = -Infinity;
-    if (this.#drawn !== null) this.#stream.write(this.#erasing());
-    this.#drawn = null;
+    if (this.#drawnLength !== null) this.#stream.write(this.#eraseSequence());
+    this.#drawnLength = null;
     this.#unsubscribe?.();
     this.#unsubscribe = null;
   }
@@ -72,7 +72,7 @@ export class LiveLine {
     this.#stream.on('resize', onResize);
     const offContinued = this.#onContinued(() => {
       // The shell has written since, and the cursor stands at the start of a line of its own.
-      this.#drawn = null;
+      this.#drawnLength = null;
       this.#redraw();
     });
     return () => {
@@ -89,15 +89,15 @@ export class LiveLine {
 
   #draw(): void {
     const line = this.#lineFor?.(this.#columns - 1) ?? '';
-    this.#stream.write(`${this.#erasing()}${line}\n`);
-    this.#drawn = line.length;
+    this.#stream.write(`${this.#eraseSequence()}${line}\n`);
+    this.#drawnLength = line.length;
     this.#drawnMs = this.#clock.now();
   }
 
   /** Escape sequence that erases the drawn line, over as many rows as it takes since the terminal was made narrower. */
-  #erasing(): string {
-    if (this.#drawn === null) return '';
-    const rows = Math.max(1, Math.ceil(this.#drawn / this.#columns));
+  #eraseSequence(): string {
+    if (this.#drawnLength === null) return '';
+    const rows = Math.max(1, Math.ceil(this.#drawnLength / this.#columns));
     return `\r\x1b[${rows}A\x1b[J`;
   }
 

@@ -1,12 +1,12 @@
 import type { Clock } from '../../shared/clock.ts';
-import { due } from './due.ts';
+import { everyTenSeconds } from './due.ts';
 import { EtaForecast } from './eta.ts';
-import { duration, epochLine, EVALUATING, plural, summaryOf, type Report } from './report.ts';
+import { formatDuration, formatEpoch, EVALUATING, pluralize, formatProgress, type Reporter } from './report.ts';
 
 /** Plain lines, for a log file or a pipe: one every ten seconds, one an epoch. */
-export function plainReport(write: (line: string) => unknown, clock: Clock): Report {
+export function plainReporter(write: (line: string) => unknown, clock: Clock): Reporter {
   const forecast = new EtaForecast(clock);
-  const now = due(clock);
+  const now = everyTenSeconds(clock);
   let epochs = 0;
   const progress = (label: string, done: number, total: number | undefined): void => {
     if (!now()) return;
@@ -22,19 +22,19 @@ export function plainReport(write: (line: string) => unknown, clock: Clock): Rep
       forecast.epochStarted(epoch, ofEpochs, steps);
       epochs = ofEpochs;
       now.again();
-      write(`Epoch ${epoch}/${epochs}: ${plural(steps, 'step')}`);
+      write(`Epoch ${epoch}/${epochs}: ${pluralize(steps, 'step')}`);
     },
     stepFinished({ step, steps, epoch, ...figures }) {
       forecast.stepFinished(step);
       if (!now()) return;
       const { epochSeconds, runSeconds } = forecast.eta;
-      const run = epoch < epochs ? ` (run: ${duration(runSeconds)})` : '';
-      write(`  ${step}/${steps} - ETA: ${duration(epochSeconds)}${run} - ${summaryOf(figures)}`);
+      const run = epoch < epochs ? ` (run: ${formatDuration(runSeconds)})` : '';
+      write(`  ${step}/${steps} - ETA: ${formatDuration(epochSeconds)}${run} - ${formatProgress(figures)}`);
     },
     evaluated: (done, total) => progress(EVALUATING, done, total),
     epochFinished(record, ofEpochs, steps) {
       forecast.epochFinished();
-      write(`Epoch ${record.epoch}/${ofEpochs}: ${steps}/${steps} - ${epochLine(record)}`);
+      write(`Epoch ${record.epoch}/${ofEpochs}: ${steps}/${steps} - ${formatEpoch(record)}`);
     },
     close: () => undefined,
   };

@@ -16,7 +16,7 @@ export interface Progress {
 }
 
 /** What the training loop says of a step that is done. */
-export interface StepNews extends Progress {
+export interface StepReport extends Progress {
   /** Sums over the step's samples alone. */
   readonly batch: Score & { readonly samples: number };
   /** As the step has left them; they will change. */
@@ -29,7 +29,7 @@ export interface StepNews extends Progress {
 }
 
 /** What the person at the terminal sees. */
-export interface Report extends Log {
+export interface Reporter extends Log {
   /** Something long that is no epoch, such as a download; `total` is undefined while nobody knows it. */
   progress(label: string, done: number, total: number | undefined): void;
   epochStarted(epoch: number, epochs: number, steps: number): void;
@@ -42,16 +42,16 @@ export interface Report extends Log {
 }
 
 /** What hears of the training itself. */
-export interface TrainingReport {
+export interface TrainingListener {
   epochStarted(epoch: number, epochs: number, steps: number): void;
-  stepFinished(news: StepNews): void;
+  stepFinished(news: StepReport): void;
   /** Loss and accuracy of so many of the test samples are known. */
   evaluated?(done: number, total: number): void;
   epochFinished(record: EpochRecord, epochs: number, steps: number): void;
 }
 
 /** Tells both. */
-export const both = (one: TrainingReport, other: TrainingReport): TrainingReport => ({
+export const combineListeners = (one: TrainingListener, other: TrainingListener): TrainingListener => ({
   epochStarted(...news) {
     one.epochStarted(...news);
     other.epochStarted(...news);
@@ -73,10 +73,10 @@ export const both = (one: TrainingReport, other: TrainingReport): TrainingReport
 /** Label of the time after an epoch's last step. */
 export const EVALUATING = 'Measuring on the test data';
 
-export const fixed = (value: number): string => value.toFixed(4);
+export const formatMetric = (value: number): string => value.toFixed(4);
 
 /** "1h 02m", "3m 05s", "42s" */
-export function duration(seconds: number): string {
+export function formatDuration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
   const two = (value: number): string => String(value).padStart(2, '0');
   if (whole >= 3600) return `${Math.floor(whole / 3600)}h ${two(Math.floor(whole / 60) % 60)}m`;
@@ -84,25 +84,25 @@ export function duration(seconds: number): string {
   return `${whole}s`;
 }
 
-export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
+export const pluralize = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
-export function summaryOf({
+export function formatProgress({
   loss,
   accuracy,
   samplesPerSecond,
   workers,
 }: Omit<Progress, 'epoch' | 'step' | 'steps'>): string {
   return (
-    `loss: ${fixed(loss)} - accuracy: ${fixed(accuracy)} - ` +
-    `${Math.round(samplesPerSecond)} samples/s - ${plural(workers, 'worker')}`
+    `loss: ${formatMetric(loss)} - accuracy: ${formatMetric(accuracy)} - ` +
+    `${Math.round(samplesPerSecond)} samples/s - ${pluralize(workers, 'worker')}`
   );
 }
 
-export function epochLine(record: EpochRecord): string {
+export function formatEpoch(record: EpochRecord): string {
   return (
-    `${duration(record.seconds)} - loss: ${fixed(record.loss)} - accuracy: ${fixed(record.accuracy)} - ` +
-    `val_loss: ${fixed(record.val_loss)} - val_accuracy: ${fixed(record.val_accuracy)} - ` +
-    `${Math.round(record.samples_per_second)} samples/s - ${plural(record.workers, 'worker')}`
+    `${formatDuration(record.seconds)} - loss: ${formatMetric(record.loss)} - accuracy: ${formatMetric(record.accuracy)} - ` +
+    `val_loss: ${formatMetric(record.val_loss)} - val_accuracy: ${formatMetric(record.val_accuracy)} - ` +
+    `${Math.round(record.samples_per_second)} samples/s - ${pluralize(record.workers, 'worker')}`
   );
 }
 

@@ -1,10 +1,10 @@
 import type { Certificate } from '../server/certificate.ts';
-import { qrCode } from '../server/qr-code.ts';
-import { pageLink } from './page-link.ts';
-import type { Report } from './report.ts';
-import { shellWord } from './shell-word.ts';
+import { renderQrCode } from '../server/qr-code.ts';
+import { choosePageLink } from './page-link.ts';
+import type { Reporter } from './report.ts';
+import { quoteForShell } from './shell-word.ts';
 
-interface Served {
+interface AddressOptions {
   readonly token?: string;
   /** None expected on this machine's own account. */
   readonly workers: number | 'auto';
@@ -17,19 +17,19 @@ interface Served {
  * @param urls where the coordinator listens, the nearest first
  * @param seen whether the lines go to a screen only: they may have the token, and a QR code for a camera
  */
-export function sayAddresses(
+export function printAddresses(
   urls: readonly string[],
-  { token, workers, tls, minWorkers = 1 }: Served,
+  { token, workers, tls, minWorkers = 1 }: AddressOptions,
   { typed }: { readonly typed: string },
-  report: Pick<Report, 'info' | 'warn'>,
+  report: Pick<Reporter, 'info' | 'warn'>,
   seen = process.stdout.isTTY,
 ): void {
-  const { link, reachesOthers } = pageLink(urls, token, seen);
+  const { link, isReachableByOthers } = choosePageLink(urls, token, seen);
   const fingerprint = tls?.selfSigned === true ? ` --fingerprint ${tls.fingerprint}` : '';
-  const command = `${typed} worker ${shellWord(link)}${fingerprint}`;
+  const command = `${typed} worker ${quoteForShell(link)}${fingerprint}`;
   const listening = urls.map((each) => each.replace(/^ws/, 'http')).join(', ');
   report.info(`Listening on ${listening}`, { event: 'listening', urls });
-  if (reachesOthers) {
+  if (isReachableByOthers) {
     report.info(`Join in a browser:   ${link}`);
     report.info(`Join from a machine: ${command}`);
   } else {
@@ -40,7 +40,7 @@ export function sayAddresses(
   if (tls?.selfSigned === true) {
     report.info('The certificate is self-signed: a browser warns once, and asks whether to go on.');
   }
-  if (seen && reachesOthers) qrCode(link).forEach((line) => report.info(line));
+  if (seen && isReachableByOthers) renderQrCode(link).forEach((line) => report.info(line));
   if (minWorkers > 1) report.info(`Waiting for ${minWorkers} workers ...`);
   else if (workers === 0) report.info('Waiting for the first worker ...');
 }

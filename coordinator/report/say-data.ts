@@ -1,10 +1,10 @@
 import type { Dataset } from '../../shared/data/dataset.ts';
-import type { Report } from './report.ts';
+import type { Reporter } from './report.ts';
 
 /** Says what a run trains on, as Keras' example does. */
-export function sayData(
+export function printDataset(
   { name, description, train: training, test, sampleShape }: Dataset,
-  report: Report,
+  report: Reporter,
 ): void {
   if (name === 'drawn-digits') report.warn(description);
   else report.info(description);

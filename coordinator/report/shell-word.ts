@@ -1,5 +1,5 @@
 /** A word as a shell takes it for one, whatever is in it. */
-export function shellWord(word: string, platform: string = process.platform): string {
+export function quoteForShell(word: string, platform: string = process.platform): string {
   // A # begins a comment at the start of a word only.
   if (/^[\w@%+=:,./-][\w@%+=:,./#-]*$/.test(word)) return word;
   // There are no escapes in double quotes of cmd.exe, nor double quotes in names of its files.

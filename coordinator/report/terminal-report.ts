@@ -2,7 +2,7 @@ import type { Clock } from '../../shared/clock.ts';
 import { epochBar, progressBar } from './bar.ts';
 import { EtaForecast } from './eta.ts';
 import { LiveLine, type OnContinued, type TerminalStream } from './live-line.ts';
-import { epochLine, EVALUATING, type Report } from './report.ts';
+import { formatEpoch, EVALUATING, type Reporter } from './report.ts';
 
 /** A process that is stopped by Ctrl-Z hears this once it goes on. */
 const onProcessContinued: OnContinued = (callback) => {
@@ -11,11 +11,11 @@ const onProcessContinued: OnContinued = (callback) => {
 };
 
 /** A live line per epoch, as Keras draws it; everything else appears above it. */
-export function terminalReport(
+export function terminalReporter(
   stream: TerminalStream,
   clock: Clock,
   onContinued: OnContinued = onProcessContinued,
-): Report {
+): Reporter {
   const live = new LiveLine(stream, clock, onContinued);
   const forecast = new EtaForecast(clock);
   let epochs = 0;
@@ -44,7 +44,7 @@ export function terminalReport(
     epochFinished(record, _epochs, steps) {
       forecast.epochFinished();
       live.clear();
-      live.log(`${steps}/${steps} - ${epochLine(record)}`);
+      live.log(`${steps}/${steps} - ${formatEpoch(record)}`);
     },
     close: () => live.clear(),
   };

@@ -2,16 +2,16 @@
 const CHUNK_OVERHEAD_BYTES = 256;
 
 /** How one message after another comes in, chunk by chunk. */
-export class Arrival {
+export class ReceiveTiming {
   #firstBytes = 0;
   #bytes = 0;
   #chunks = 0;
   #startedMs = 0;
   #lastMs = 0;
-  #last: { readonly bytes: number; readonly ms: number } | undefined;
+  #lastMessage: { readonly bytes: number; readonly ms: number } | undefined;
 
   /** A chunk has come. */
-  came(bytes: number, nowMs: number): void {
+  addChunk(bytes: number, nowMs: number): void {
     if (this.#bytes === 0) {
       this.#startedMs = nowMs;
       this.#firstBytes = bytes;
@@ -22,8 +22,8 @@ export class Arrival {
   }
 
   /** A message is whole: its last chunk has just come. */
-  whole(): void {
-    this.#last = { bytes: this.#bytes - this.#firstBytes, ms: this.#lastMs - this.#startedMs };
+  endMessage(): void {
+    this.#lastMessage = { bytes: this.#bytes - this.#firstBytes, ms: this.#lastMs - this.#startedMs };
     this.#bytes = 0;
     this.#chunks = 0;
   }
@@ -39,7 +39,7 @@ export class Arrival {
   }
 
   /** Of the last message: bytes behind its first chunk, and the time from that to its end. */
-  get last(): { readonly bytes: number; readonly ms: number } | undefined {
-    return this.#last;
+  get lastMessage(): { readonly bytes: number; readonly ms: number } | undefined {
+    return this.#lastMessage;
   }
 }

@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { makeFolder } from '../storage/make-folder.ts';
-import { writeWholeFile } from '../storage/write-file.ts';
+import { writeFileAtomic } from '../storage/write-file.ts';
 import { reachableHosts } from './reachable.ts';
 
 /** What a server proves itself with, PEM both. */
@@ -18,10 +18,10 @@ export interface Certificate {
 }
 
 /** A browser's exception is for one certificate, so the same one serves this long. */
-const LASTS_DAYS = 365;
+const VALIDITY_DAYS = 365;
 const DAY_MS = 86_400_000;
 /** One that ends within a run would be of no use. */
-const LEFT_DAYS = 14;
+const MIN_REMAINING_DAYS = 14;
 
 /** How a coordinator was told to serve. */
 export interface HttpsFlags {
@@ -49,7 +49,7 @@ export async function certificateFor(
 /** @throws Error with a sentence if a file cannot be read, or the two are no certificate and its key */
 export async function readCertificate(certFile: string, keyFile: string): Promise<Certificate> {
   const [cert, key] = await Promise.all([readPem(certFile), readPem(keyFile)]);
-  return certificateOf(cert, key, `${certFile} and ${keyFile}`, false);
+  return parseCertificate(cert, key, `${certFile} and ${keyFile}`, false);
 }
 
 /**
@@ -73,14 +73,14 @@ export async function selfSignedCertificate(
     ]),
   ];
   const kept = await readCertificate(certFile, keyFile).catch(() => null);
-  if (kept !== null && serves(kept, names, now)) return { ...kept, selfSigned: true };
+  if (kept !== null && isCertificateUsable(kept, names, now)) return { ...kept, selfSigned: true };
   const { generate } = await import('selfsigned');
   const made = await generate([{ name: 'commonName', value: 'gradcast' }], {
     keyType: 'ec',
     curve: 'P-256',
     algorithm: 'sha256',
     notBeforeDate: new Date(now.getTime() - DAY_MS),
-    notAfterDate: new Date(now.getTime() + LASTS_DAYS * DAY_MS),
+    notAfterDate: new Date(now.getTime() + VALIDITY_DAYS * DAY_MS),
     extensions: [
       { name: 'basicConstraints', cA: false, critical: true },
       { name: 'keyUsage', digitalSignature: true, critical: true },
@@ -94,14 +94,14 @@ export async function selfSignedCertificate(
     ],
   });
   await makeFolder(cacheDir, (folder) => mkdir(folder, { mode: 0o700 }));
-  await writeWholeFile(keyFile, made.private, { mode: 0o600 });
-  await writeWholeFile(certFile, made.cert, { mode: 0o644 });
-  return certificateOf(made.cert, made.private, 'the new certificate', true);
+  await writeFileAtomic(keyFile, made.private, { mode: 0o600 });
+  await writeFileAtomic(certFile, made.cert, { mode: 0o644 });
+  return parseCertificate(made.cert, made.private, 'the new certificate', true);
 }
 
-function serves({ cert }: Certificate, names: readonly string[], now: Date): boolean {
+function isCertificateUsable({ cert }: Certificate, names: readonly string[], now: Date): boolean {
   const x509 = new X509Certificate(cert);
-  const lasts = new Date(x509.validTo).getTime() - now.getTime() > LEFT_DAYS * DAY_MS;
+  const lasts = new Date(x509.validTo).getTime() - now.getTime() > MIN_REMAINING_DAYS * DAY_MS;
   const begun = new Date(x509.validFrom).getTime() <= now.getTime();
   return (
     lasts &&
@@ -118,7 +118,7 @@ async function readPem(file: string): Promise<string> {
   }
 }
 
-function certificateOf(cert: string, key: string, what: string, selfSigned: boolean): Certificate {
+function parseCertificate(cert: string, key: string, what: string, selfSigned: boolean): Certificate {
   try {
     const x509 = new X509Certificate(cert);
     if (!x509.checkPrivateKey(createPrivateKey(key)))

@@ -1,14 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
-import { readableText } from '../../shared/protocol/readable.ts';
+import { sanitizeForTerminal } from '../../shared/protocol/readable.ts';
 
 /** By which names browsers may call this server. */
-export interface NameRule {
+export interface HostRule {
   /** What the server was told to listen on. */
   readonly host: string;
   /** Whether any will do: a token, or a certificate for the right name, keeps out whoever has no business here. */
-  readonly anyName: boolean;
+  readonly allowsAnyHost: boolean;
 }
 
 /**
@@ -16,17 +16,17 @@ export interface NameRule {
  * is, and that has to be our own. Where nothing else protects, the name that it calls us by has to be ours as well, since
  * anybody may have a name of theirs lead to this machine (DNS rebinding). Programs send no Origin and may connect.
  */
-export function mayConnect({ headers }: Pick<IncomingMessage, 'headers'>, rule: NameRule): boolean {
+export function isOriginAllowed({ headers }: Pick<IncomingMessage, 'headers'>, rule: HostRule): boolean {
   const { origin, host } = headers;
   if (origin === undefined) return true;
   if (!URL.canParse(origin) || new URL(origin).host !== host) return false;
-  return rule.anyName || isOurs(new URL(origin).hostname, rule.host);
+  return rule.allowsAnyHost || isOwnHost(new URL(origin).hostname, rule.host);
 }
 
 /** Why a browser may not connect, with both names: what the person behind the coordinator can change. */
-export function whyRefused({ headers }: Pick<IncomingMessage, 'headers'>): string {
-  const origin = shown(headers.origin);
-  const host = shown(headers.host);
+export function explainOriginRefusal({ headers }: Pick<IncomingMessage, 'headers'>): string {
+  const origin = sanitizeHeader(headers.origin);
+  const host = sanitizeHeader(headers.host);
   if (URL.canParse(origin) && new URL(origin).host === host) {
     return `A browser calls this machine ${host}, which is none of its names. With --token or --https, any name will do.`;
   }
@@ -37,19 +37,19 @@ export function whyRefused({ headers }: Pick<IncomingMessage, 'headers'>): strin
 }
 
 /** A stranger's words, which end up in a terminal. */
-const shown = (header: string | undefined): string => readableText(header ?? 'nowhere').slice(0, 100);
+const sanitizeHeader = (header: string | undefined): string => sanitizeForTerminal(header ?? 'nowhere').slice(0, 100);
 
 /**
  * Whether a request without a token may be answered with what the run's own people may know: it has to call this server
  * by a name of its own, since a page of another site may have its name lead to this machine (DNS rebinding).
  */
-export function callsByOwnName({ headers }: Pick<IncomingMessage, 'headers'>, rule: NameRule): boolean {
-  if (rule.anyName) return true;
+export function isHostAllowed({ headers }: Pick<IncomingMessage, 'headers'>, rule: HostRule): boolean {
+  if (rule.allowsAnyHost) return true;
   const address = `http://${headers.host ?? ''}`;
-  return URL.canParse(address) && isOurs(new URL(address).hostname, rule.host);
+  return URL.canParse(address) && isOwnHost(new URL(address).hostname, rule.host);
 }
 
-function isOurs(name: string, listensOn: string): boolean {
+function isOwnHost(name: string, listensOn: string): boolean {
   const own = hostname().toLowerCase();
   return (
     isIP(name.replace(/^\[|\]$/g, '')) !== 0 ||

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { extname, join } from 'node:path';
-import { messageOf } from '../../shared/error-text.ts';
+import { errorMessage } from '../../shared/error-text.ts';
 import type { Routes } from './routes.ts';
 
 /** One file of the page, with the compressed forms that the build has made of it. */
@@ -28,7 +28,7 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
 };
 /** Names of files that hold a hash of what is in them. */
 const HASHED_NAME = /-[A-Z0-9]{8}\.[a-z]+$/;
-const FOR_EVER = 'public, max-age=31536000, immutable';
+const CACHE_FOREVER = 'public, max-age=31536000, immutable';
 
 /**
  * Serves the files of a folder from memory: a request opens no file, and one whose client goes away leaves nothing
@@ -36,7 +36,7 @@ const FOR_EVER = 'public, max-age=31536000, immutable';
  * is updated, is not noticed. Requests for anything else are left to `next`.
  * @param folder without subfolders; nothing is served if it does not exist
  */
-export function pageFiles(folder: string): Routes {
+export function servePageFiles(folder: string): Routes {
   const files = readFolder(folder);
   return (request, response, next) => {
     const path = (request.url ?? '').split(/[?#]/, 1)[0] ?? '';
@@ -54,7 +54,7 @@ function send(file: PageFile, { headers, method }: IncomingMessage, response: Se
     response.writeHead(304).end();
     return;
   }
-  const [coding, body] = encodingFor(file, headers['accept-encoding']);
+  const [coding, body] = chooseEncoding(file, headers['accept-encoding']);
   response.setHeader('Content-Type', file.contentType);
   response.setHeader('Content-Length', body.length);
   if (coding !== null) response.setHeader('Content-Encoding', coding);
@@ -62,7 +62,7 @@ function send(file: PageFile, { headers, method }: IncomingMessage, response: Se
 }
 
 /** The smallest form that the client takes. */
-function encodingFor(file: PageFile, accepted = ''): readonly [string | null, Buffer] {
+function chooseEncoding(file: PageFile, accepted = ''): readonly [string | null, Buffer] {
   if (file.brotli !== null && accepts(accepted, 'br')) return ['br', file.brotli];
   if (file.gzip !== null && accepts(accepted, 'gzip')) return ['gzip', file.gzip];
   return [null, file.body];
@@ -77,7 +77,7 @@ function accepts(header: string, coding: string): boolean {
 }
 
 function readFolder(folder: string): ReadonlyMap<string, PageFile> {
-  const names = namesIn(folder);
+  const names = listFileNames(folder);
   const files = new Map<string, PageFile>();
   for (const name of names) {
     if (/\.(br|gz)$/.test(name)) continue;
@@ -89,7 +89,7 @@ function readFolder(folder: string): ReadonlyMap<string, PageFile> {
       brotli: compressed('.br'),
       gzip: compressed('.gz'),
       contentType: CONTENT_TYPES[extname(name)] ?? 'application/octet-stream',
-      cacheControl: HASHED_NAME.test(name) ? FOR_EVER : 'no-cache',
+      cacheControl: HASHED_NAME.test(name) ? CACHE_FOREVER : 'no-cache',
       // Weak: the compressed forms have the same.
       etag: `W/"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`,
     });
@@ -97,13 +97,13 @@ function readFolder(folder: string): ReadonlyMap<string, PageFile> {
   return files;
 }
 
-function namesIn(folder: string): ReadonlySet<string> {
+function listFileNames(folder: string): ReadonlySet<string> {
   try {
     const entries = readdirSync(folder, { withFileTypes: true });
     return new Set(entries.filter((entry) => entry.isFile()).map(({ name }) => name));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Set();
-    const reason = messageOf(error);
+    const reason = errorMessage(error);
     throw new Error(`The page in ${folder} cannot be read (${reason}). Install gradcast anew.`, {
       cause: error,
     });

@@ -2,12 +2,12 @@ import type { Socket } from 'node:net';
 import { addressBlock } from '../limits/address-block.ts';
 
 export interface PendingLimits {
-  readonly ofBlock: number;
-  readonly inAll: number;
+  readonly perBlock: number;
+  readonly total: number;
 }
 
 /** A class behind one router may open the page together. */
-export const PENDING_LIMITS: PendingLimits = { ofBlock: 256, inAll: 2_048 };
+export const PENDING_LIMITS: PendingLimits = { perBlock: 256, total: 2_048 };
 
 /** How a connection is named by both its ends. */
 type Peer = Pick<Socket, 'remoteAddress' | 'remotePort'>;
@@ -18,7 +18,7 @@ type Peer = Pick<Socket, 'remoteAddress' | 'remotePort'>;
  * pending connection of the address block that has the most of them is closed for it. Whoever brings a token needs a
  * place for milliseconds only, and finds one.
  */
-export class PendingConnections {
+export class PendingConnectionLimiter {
   readonly #limits: PendingLimits;
   /** By block, the oldest first. */
   readonly #blocks = new Map<string, Map<string, Pick<Socket, 'destroy'>>>();
@@ -33,22 +33,22 @@ export class PendingConnections {
   }
 
   /** Takes a new connection in; an older one may be closed for it. */
-  arrive(socket: Socket): void {
+  add(socket: Socket): void {
     const block = addressBlock(socket.remoteAddress ?? '');
-    if ((this.#blocks.get(block)?.size ?? 0) >= this.#limits.ofBlock) this.#evict(block);
-    else if (this.#count >= this.#limits.inAll) this.evict();
+    if ((this.#blocks.get(block)?.size ?? 0) >= this.#limits.perBlock) this.#evictOldest(block);
+    else if (this.#count >= this.#limits.total) this.evict();
     const sockets = this.#blocks.get(block) ?? new Map<string, Socket>();
     this.#blocks.set(block, sockets);
-    const key = keyOf(socket);
+    const key = connectionKey(socket);
     if (!sockets.has(key)) this.#count++;
     sockets.set(key, socket);
     // Its address is gone when it has closed.
-    socket.once('close', () => this.#leave(block, key, socket));
+    socket.once('close', () => this.#remove(block, key, socket));
   }
 
   /** It is pending no longer: a worker or an observer. */
   admit(peer: Peer): void {
-    this.#leave(addressBlock(peer.remoteAddress ?? ''), keyOf(peer));
+    this.#remove(addressBlock(peer.remoteAddress ?? ''), connectionKey(peer));
   }
 
   /** Closes the oldest connection of the block that has the most. @returns whether there was one */
@@ -56,7 +56,7 @@ export class PendingConnections {
     const [first, ...others] = this.#blocks;
     if (first === undefined) return false;
     const [largest] = others.reduce((most, each) => (each[1].size > most[1].size ? each : most), first);
-    this.#evict(largest);
+    this.#evictOldest(largest);
     return true;
   }
 
@@ -64,21 +64,21 @@ export class PendingConnections {
   evictBlock(block: string): void {
     const sockets = [...(this.#blocks.get(block) ?? [])];
     for (const [key, socket] of sockets) {
-      this.#leave(block, key);
+      this.#remove(block, key);
       socket.destroy();
     }
   }
 
-  #evict(block: string): void {
+  #evictOldest(block: string): void {
     const [oldest] = this.#blocks.get(block) ?? [];
     if (oldest === undefined) return;
     const [key, socket] = oldest;
-    this.#leave(block, key);
+    this.#remove(block, key);
     socket.destroy();
   }
 
   /** @param socket the one that is meant, where another one may have got the same key since */
-  #leave(block: string, key: string, socket?: Pick<Socket, 'destroy'>): void {
+  #remove(block: string, key: string, socket?: Pick<Socket, 'destroy'>): void {
     const sockets = this.#blocks.get(block);
     const found = sockets?.get(key);
     if (sockets === undefined || found === undefined || (socket !== undefined && socket !== found)) return;
@@ -88,4 +88,4 @@ export class PendingConnections {
   }
 }
 
-const keyOf = ({ remoteAddress, remotePort }: Peer): string => `${remoteAddress ?? ''} ${remotePort ?? ''}`;
+const connectionKey = ({ remoteAddress, remotePort }: Peer): string => `${remoteAddress ?? ''} ${remotePort ?? ''}`;

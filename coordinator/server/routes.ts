@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { addressBlock } from '../limits/address-block.ts';
-import type { BlockBudget } from '../limits/block-budget.ts';
-import type { Allowances } from '../members/allowances.ts';
+import type { BlockRateLimiter } from '../limits/block-budget.ts';
+import type { RefusalRateLimiter } from '../members/allowances.ts';
 import { checkToken, type AdmissionRules } from '../members/admission.ts';
-import { callsByOwnName, type NameRule } from './origin.ts';
+import { isHostAllowed, type HostRule } from './origin.ts';
 
 /** Answers a request, or leaves it to `next`. */
 export type Routes = (request: IncomingMessage, response: ServerResponse, next: () => void) => void;
@@ -11,12 +11,12 @@ export type Routes = (request: IncomingMessage, response: ServerResponse, next: 
 export interface RouteOptions {
   readonly rules: AdmissionRules;
   /** Of the addresses that have been refused. */
-  readonly allowances?: Allowances;
+  readonly allowances?: RefusalRateLimiter;
   /** By which names /metrics may be asked for. */
-  readonly names: NameRule;
+  readonly hostRule: HostRule;
   /** Of /metrics, which are put together anew for each request. */
-  readonly budget?: Pick<BlockBudget, 'spend'>;
-  readonly workers: () => number;
+  readonly budget?: Pick<BlockRateLimiter, 'spend'>;
+  readonly workerCount: () => number;
   readonly metrics: () => Promise<{ readonly contentType: string; readonly body: string }>;
 }
 
@@ -24,7 +24,7 @@ export interface RouteOptions {
  * What programs ask for: /health says that the coordinator answers and how many workers it has; /metrics is for
  * Prometheus, with the run's token as a bearer token if it has one.
  */
-export function machineRoutes({ rules, allowances, names, budget, workers, metrics }: RouteOptions): Routes {
+export function healthAndMetricsRoutes({ rules, allowances, hostRule, budget, workerCount, metrics }: RouteOptions): Routes {
   return (request, response, next) => {
     const path = (request.url ?? '').split('?', 1)[0];
     if (path !== '/health' && path !== '/metrics') {
@@ -40,17 +40,17 @@ export function machineRoutes({ rules, allowances, names, budget, workers, metri
       response.setHeader('Allow', 'GET, HEAD');
       answer(405, 'text/plain', 'Only GET and HEAD.\n');
     } else if (path === '/health') {
-      answer(200, 'application/json', `${JSON.stringify({ status: 'ok', workers: workers() })}\n`);
-    } else if (allowances?.isSpent(address) === true) {
+      answer(200, 'application/json', `${JSON.stringify({ status: 'ok', workers: workerCount() })}\n`);
+    } else if (allowances?.isBlocked(address) === true) {
       answer(429, 'text/plain', 'Too many wrong tokens from there; come back in a minute.\n');
-    } else if (!callsByOwnName(request, names)) {
+    } else if (!isHostAllowed(request, hostRule)) {
       answer(
         403,
         'text/plain',
         'Ask by an address of this machine, or start the coordinator with a token.\n',
       );
-    } else if (!mayRead(request, rules)) {
-      allowances?.spend(address);
+    } else if (!hasValidToken(request, rules)) {
+      allowances?.recordRefusal(address);
       response.setHeader('WWW-Authenticate', 'Bearer');
       answer(401, 'text/plain', 'The token of the run, as a bearer token, please.\n');
     } else if (budget?.spend(addressBlock(address)) === false) {
@@ -64,7 +64,7 @@ export function machineRoutes({ rules, allowances, names, budget, workers, metri
   };
 }
 
-function mayRead({ headers }: IncomingMessage, rules: AdmissionRules): boolean {
+function hasValidToken({ headers }: IncomingMessage, rules: AdmissionRules): boolean {
   try {
     // The scheme's case does not matter (RFC 9110, 11.1).
     checkToken(/^Bearer +(.*)$/i.exec(headers.authorization ?? '')?.[1], rules);

@@ -6,17 +6,17 @@ import { WebSocketServer } from 'ws';
 import type { Clock } from '../../shared/clock.ts';
 import { CloseCode } from '../../shared/protocol/close-code.ts';
 import type { Connection } from '../../shared/transport.ts';
-import type { BlockBudgetLimits } from '../limits/block-budget.ts';
-import { descriptorLimit, placesFor } from '../limits/descriptors.ts';
+import type { BlockRateLimits } from '../limits/block-budget.ts';
+import { readDescriptorLimit, connectionLimitsFor } from '../limits/descriptors.ts';
 import { ReceiveBudget } from '../limits/receive-budget.ts';
-import type { Allowances } from '../members/allowances.ts';
-import type { PoolConnection } from '../members/greetings.ts';
-import { HttpLimits } from './http-limits.ts';
-import { mayConnect, whyRefused } from './origin.ts';
-import { pageFiles } from './page-files.ts';
-import { PENDING_LIMITS, PendingConnections, type PendingLimits } from './pending-connections.ts';
+import type { RefusalRateLimiter } from '../members/allowances.ts';
+import type { ConnectionHandler } from '../members/greetings.ts';
+import { HttpRateLimiter } from './http-limits.ts';
+import { isOriginAllowed, explainOriginRefusal } from './origin.ts';
+import { servePageFiles } from './page-files.ts';
+import { PENDING_LIMITS, PendingConnectionLimiter, type PendingLimits } from './pending-connections.ts';
 import type { Routes } from './routes.ts';
-import { attach, CLOSE_GRACE_MS, type Carrier } from './socket.ts';
+import { attachWebSocket, CLOSE_GRACE_MS, type UpgradedSocket } from './socket.ts';
 
 export interface ServerOptions {
   readonly host: string;
@@ -26,7 +26,7 @@ export interface ServerOptions {
   readonly pageDir: string;
   /** The largest frame that anybody has reason to send. */
   readonly maxFrameBytes: number;
-  readonly connect: (connection: Connection) => PoolConnection;
+  readonly connect: (connection: Connection) => ConnectionHandler;
   /** What is asked before the page is. */
   readonly routes: Routes;
   /** Serves https and wss with these, PEM both. */
@@ -34,20 +34,20 @@ export interface ServerOptions {
   /** Whether workers need a token, which keeps out whoever calls this server by a name that is not its own. */
   readonly hasToken?: boolean;
   /** Of the addresses that have been refused. */
-  readonly allowances?: Pick<Allowances, 'isSpent' | 'spend'>;
+  readonly allowances?: Pick<RefusalRateLimiter, 'isBlocked' | 'recordRefusal'>;
   /** Hears why a browser's page may not open a WebSocket. */
   readonly onRefused?: (sentence: string) => void;
   readonly clock: Clock;
   /** Connections that are not admitted yet. @default PENDING_LIMITS, or half of all connections if that is less */
   readonly pending?: PendingLimits;
   /** What connections and requests may cost; see HttpLimits. */
-  readonly httpLimits?: BlockBudgetLimits;
+  readonly httpLimits?: BlockRateLimits;
   /** Large messages that may be incomplete at once; see ReceiveBudget. */
   readonly maxLargeMessages?: number;
   /** Open at once, of all kinds. @default what the process's descriptors allow */
   readonly maxConnections?: number;
   /** Hears of trouble that the server survives, such as a connection that the system could not accept. */
-  readonly onTrouble?: (sentence: string) => void;
+  readonly onConnectionError?: (sentence: string) => void;
   /** How long a connection may take for TLS before it is cut off; as long as for a request's headers without. */
   readonly handshakeMs?: number;
 }
@@ -75,7 +75,7 @@ const CONTENT_SECURITY_POLICY = [
 ].join('; ');
 
 /** For all that comes before a connection is a WebSocket or has its answer, however slowly it comes. */
-const PATIENCE = { headersTimeout: 10_000, requestTimeout: 15_000, connectionsCheckingInterval: 2_000 };
+const TIMEOUTS = { headersTimeout: 10_000, requestTimeout: 15_000, connectionsCheckingInterval: 2_000 };
 /** Answered here, not by Node; see answer. */
 const HOST_HEADER = { requireHostHeader: false };
 
@@ -88,21 +88,21 @@ const FRAGMENT_BYTES = 4_096;
  * @throws Error with a sentence if the port cannot be opened
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { clock, handshakeMs = PATIENCE.headersTimeout } = options;
-  const { maxConnections = placesFor(descriptorLimit()).connections } = options;
+  const { clock, handshakeMs = TIMEOUTS.headersTimeout } = options;
+  const { maxConnections = connectionLimitsFor(readDescriptorLimit()).connections } = options;
   const half = Math.max(1, maxConnections >> 1);
-  const pending = new PendingConnections(
-    options.pending ?? { ...PENDING_LIMITS, inAll: Math.min(PENDING_LIMITS.inAll, half) },
+  const pending = new PendingConnectionLimiter(
+    options.pending ?? { ...PENDING_LIMITS, total: Math.min(PENDING_LIMITS.total, half) },
   );
-  const limits = new HttpLimits(clock, pending, options.httpLimits);
+  const limits = new HttpRateLimiter(clock, pending, options.httpLimits);
   const receiveBudget = new ReceiveBudget({
     clock,
     maxFrameBytes: options.maxFrameBytes,
     ...(options.maxLargeMessages === undefined ? {} : { maxLarge: options.maxLargeMessages }),
   });
-  const page = pageFiles(options.pageDir);
+  const page = servePageFiles(options.pageDir);
   const answer: RequestListener = (request, response) => {
-    if (!limits.requested(request, response)) return;
+    if (!limits.acceptRequest(request, response)) return;
     response.setHeader('Content-Security-Policy', CONTENT_SECURITY_POLICY);
     response.setHeader('X-Content-Type-Options', 'nosniff');
     response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
@@ -133,9 +133,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   };
   const http =
     options.tls === undefined
-      ? createServer({ ...PATIENCE, ...HOST_HEADER }, answer)
+      ? createServer({ ...TIMEOUTS, ...HOST_HEADER }, answer)
       : createTlsServer(
-          { ...PATIENCE, ...HOST_HEADER, ...options.tls, handshakeTimeout: handshakeMs },
+          { ...TIMEOUTS, ...HOST_HEADER, ...options.tls, handshakeTimeout: handshakeMs },
           answer,
         );
   // What Node would answer by itself is counted like the others.
@@ -160,35 +160,35 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   http.on('connection', (socket: Socket) => {
     // A reset may come before anything else listens.
     socket.on('error', () => socket.destroy());
-    if (!limits.connected(socket, options.tls !== undefined)) return;
+    if (!limits.acceptConnection(socket, options.tls !== undefined)) return;
     if (open.size >= maxConnections && !pending.evict()) {
       socket.destroy();
       return;
     }
     open.add(socket);
     socket.once('close', () => open.delete(socket));
-    pending.arrive(socket);
+    pending.add(socket);
     for (const listener of listeners) listener.call(http, socket);
   });
-  const anyName = options.hasToken === true || options.tls !== undefined;
-  http.on('upgrade', (request: IncomingMessage, socket: Carrier, head: Buffer) => {
+  const allowsAnyHost = options.hasToken === true || options.tls !== undefined;
+  http.on('upgrade', (request: IncomingMessage, socket: UpgradedSocket, head: Buffer) => {
     // Nobody else listens from here on: a reset would end the process.
     socket.on('error', () => socket.destroy());
     const address = socket.remoteAddress ?? '';
-    if (!limits.upgraded(socket)) return;
-    if (!mayConnect(request, { host: options.host, anyName })) {
-      options.onRefused?.(whyRefused(request));
-      refuse(socket, '403 Forbidden');
-    } else if (options.allowances?.isSpent(address) === true) refuse(socket, '503 Service Unavailable');
+    if (!limits.acceptUpgrade(socket)) return;
+    if (!isOriginAllowed(request, { host: options.host, allowsAnyHost })) {
+      options.onRefused?.(explainOriginRefusal(request));
+      rejectUpgrade(socket, '403 Forbidden');
+    } else if (options.allowances?.isBlocked(address) === true) rejectUpgrade(socket, '503 Service Unavailable');
     else {
       sockets.handleUpgrade(request, socket, head, (webSocket) =>
-        attach(webSocket, socket, {
+        attachWebSocket(webSocket, socket, {
           clock,
           receiveBudget,
           connect: options.connect,
-          admitted: () => pending.admit(socket),
-          ended: (fault) => {
-            if (fault) options.allowances?.spend(address);
+          onAdmitted: () => pending.admit(socket),
+          onEnded: (fault) => {
+            if (fault) options.allowances?.recordRefusal(address);
           },
         }),
       );
@@ -196,7 +196,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   });
   await listen(http, options.host, options.port);
   // An accept that fails, as for want of memory, must not end the run.
-  http.on('error', ({ message }) => options.onTrouble?.(`A connection could not be accepted: ${message}.`));
+  http.on('error', ({ message }) => options.onConnectionError?.(`A connection could not be accepted: ${message}.`));
   const { port } = http.address() as AddressInfo;
   return {
     port,
@@ -221,7 +221,7 @@ const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 
 /** Answers an upgrade that is not to be, and does not wait for the other side to close. */
-function refuse(socket: Duplex, status: string): void {
+function rejectUpgrade(socket: Duplex, status: string): void {
   socket.once('finish', () => socket.destroy());
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }

@@ -3,27 +3,27 @@ import type { Duplex } from 'node:stream';
 import type { RawData, WebSocket } from 'ws';
 import type { Clock } from '../../shared/clock.ts';
 import { closeReason, CloseCode } from '../../shared/protocol/close-code.ts';
-import { MOST_HEADER_BYTES_UP } from '../../shared/protocol/frame.ts';
-import { readableText } from '../../shared/protocol/readable.ts';
+import { MAX_WORKER_HEADER_BYTES } from '../../shared/protocol/frame.ts';
+import { sanitizeForTerminal } from '../../shared/protocol/readable.ts';
 import type { Connection } from '../../shared/transport.ts';
 import { addressBlock } from '../limits/address-block.ts';
 import type { ReceiveBudget } from '../limits/receive-budget.ts';
 import { TokenBucket } from '../limits/token-bucket.ts';
-import type { PoolConnection } from '../members/greetings.ts';
-import { Arrival } from './arrival.ts';
+import type { ConnectionHandler } from '../members/greetings.ts';
+import { ReceiveTiming } from './arrival.ts';
 import { isLoopback } from './reachable.ts';
 
 /** What carries a WebSocket. */
-export type Carrier = Duplex & Pick<Socket, 'remoteAddress' | 'remotePort'>;
+export type UpgradedSocket = Duplex & Pick<Socket, 'remoteAddress' | 'remotePort'>;
 
 export interface AttachOptions {
   readonly clock: Clock;
-  readonly connect: (connection: Connection) => PoolConnection;
+  readonly connect: (connection: Connection) => ConnectionHandler;
   readonly receiveBudget: ReceiveBudget;
   /** Called when the peer has been admitted. */
-  readonly admitted: () => void;
+  readonly onAdmitted: () => void;
   /** Called once at the end. @param fault whether the peer was refused, or closed for what it sent */
-  readonly ended: (fault: boolean) => void;
+  readonly onEnded: (fault: boolean) => void;
 }
 
 /** A hello has less; whoever sends more before it is admitted is cut off. */
@@ -34,36 +34,36 @@ export const CLOSE_GRACE_MS = 1_000;
  * Messages and control frames that nobody has asked for. An honest client sends a ping of its WebSocket library now and
  * then; its answers are earned by what it is sent.
  */
-const UNASKED = { burst: 60, perSecond: 5 };
+const UNSOLICITED_MESSAGE_LIMITS = { burst: 60, perSecond: 5 };
 /** Answers that a peer may owe: more than 64 pieces each of several shards. */
-const MAX_EARNED = 1_024;
+const MAX_CREDIT = 1_024;
 /** Codes of closes that no honest, working client gets again and again. */
-const FAULTS: ReadonlySet<number> = new Set<number>([
+const FAULT_CODES: ReadonlySet<number> = new Set<number>([
   CloseCode.malformed,
   CloseCode.unauthorized,
   CloseCode.unexpected,
   CloseCode.tooLarge,
-  CloseCode.tooMany,
+  CloseCode.tooManyMessages,
 ]);
 
 /** Connects one WebSocket with its owner, and bounds what its peer may send. */
-export function attach(webSocket: WebSocket, socket: Carrier, options: AttachOptions): void {
-  const { clock, connect, receiveBudget, admitted, ended } = options;
-  const arrivals = new Arrival();
-  const messages = new TokenBucket(UNASKED, clock.now());
+export function attachWebSocket(webSocket: WebSocket, socket: UpgradedSocket, options: AttachOptions): void {
+  const { clock, connect, receiveBudget, onAdmitted, onEnded } = options;
+  const arrivals = new ReceiveTiming();
+  const messages = new TokenBucket(UNSOLICITED_MESSAGE_LIMITS, clock.now());
   let closedWith: number | null = null;
   let over = false;
   let pending = true;
   let unauthenticatedBytes = 0;
 
   const connection: Connection = {
-    sameMachine: isLoopback(socket.remoteAddress ?? ''),
+    isSameMachine: isLoopback(socket.remoteAddress ?? ''),
     addressBlock: addressBlock(socket.remoteAddress ?? ''),
-    get arrival() {
-      return arrivals.last;
+    get receiveTiming() {
+      return arrivals.lastMessage;
     },
     send(frame) {
-      messages.earn(owner?.answersPerFrame ?? 0, MAX_EARNED);
+      messages.credit(owner?.answersPerFrame ?? 0, MAX_CREDIT);
       webSocket.send(frame);
     },
     close(code, reason) {
@@ -81,7 +81,7 @@ export function attach(webSocket: WebSocket, socket: Carrier, options: AttachOpt
     over = true;
     account.close();
     owner?.onClose(code, reason);
-    ended(owner?.welcomed === false ? closedWith !== CloseCode.full : FAULTS.has(closedWith ?? 0));
+    onEnded(owner?.authenticated === false ? closedWith !== CloseCode.noFreeSlot : FAULT_CODES.has(closedWith ?? 0));
   };
   /** Closes the connection for what its peer sends, and reads nothing more of that. */
   const cutOff = (code: CloseCode, sentence: string): void => {
@@ -98,16 +98,16 @@ export function attach(webSocket: WebSocket, socket: Carrier, options: AttachOpt
   const mayHear = (units = 1): boolean => {
     if (over) return false;
     if (messages.spend(clock.now(), units)) return true;
-    cutOff(CloseCode.tooMany, 'It sends more messages than it was asked for.');
+    cutOff(CloseCode.tooManyMessages, 'It sends more messages than it was asked for.');
     return false;
   };
 
-  let owner: PoolConnection | null = null;
+  let owner: ConnectionHandler | null = null;
   // Before the WebSocket's own listener, which says that a message is whole.
   socket.prependListener('data', (chunk: Buffer) => {
     if (over) return;
-    arrivals.came(chunk.length, performance.now());
-    if (owner?.welcomed === false) {
+    arrivals.addChunk(chunk.length, performance.now());
+    if (owner?.authenticated === false) {
       unauthenticatedBytes += chunk.length;
       if (unauthenticatedBytes > MAX_UNAUTHENTICATED_BYTES) webSocket.terminate();
       return;
@@ -117,18 +117,18 @@ export function attach(webSocket: WebSocket, socket: Carrier, options: AttachOpt
       cutOff(CloseCode.tooLarge, `A frame of more than ${most} bytes, which is the most here.`);
       return;
     }
-    account.holds(arrivals.unfinishedMemoryBytes + (owner?.heldBytes ?? 0));
+    account.setHeldBytes(arrivals.unfinishedMemoryBytes + (owner?.heldBytes ?? 0));
   });
   owner = connect(connection);
   webSocket.on('message', (data: RawData, isBinary: boolean) => {
-    arrivals.whole();
+    arrivals.endMessage();
     if (!mayHear(isBinary ? unitsOf(data as Buffer) : 1)) return;
     if (isBinary) {
       owner.onFrame(data as Buffer);
-      account.holds(over ? 0 : (owner.heldBytes ?? 0));
-      if (pending && owner.welcomed !== false) {
+      account.setHeldBytes(over ? 0 : (owner.heldBytes ?? 0));
+      if (pending && owner.authenticated !== false) {
         pending = false;
-        admitted();
+        onAdmitted();
       }
     } else {
       connection.close(CloseCode.malformed, closeReason('Messages are binary frames; this one was text.'));
@@ -138,7 +138,7 @@ export function attach(webSocket: WebSocket, socket: Carrier, options: AttachOpt
     if (mayHear()) webSocket.pong(data);
   });
   webSocket.on('pong', () => void mayHear());
-  webSocket.on('close', (code, reason) => end(code, readableText(reason.toString())));
+  webSocket.on('close', (code, reason) => end(code, sanitizeForTerminal(reason.toString())));
   // Followed by 'close', which says it all.
   webSocket.on('error', () => undefined);
 }
@@ -149,5 +149,5 @@ const HEADER_BYTES_PER_UNIT = 512;
 /** What it takes to parse a frame: a header of 16 KiB takes a millisecond, a payload next to nothing. */
 function unitsOf(frame: Buffer): number {
   const headerBytes = frame.length < 4 ? 0 : Math.min(frame.readUInt32LE(0), frame.length);
-  return 1 + Math.floor(Math.min(headerBytes, MOST_HEADER_BYTES_UP) / HEADER_BYTES_PER_UNIT);
+  return 1 + Math.floor(Math.min(headerBytes, MAX_WORKER_HEADER_BYTES) / HEADER_BYTES_PER_UNIT);
 }

@@ -1,6 +1,6 @@
 import type { EpochRecord, ProgressMessage, RunMessage, WorkerRow } from '../../shared/protocol/messages.ts';
-import { noticeText } from '../../shared/protocol/notice-text.ts';
-import { duration, epochLine, fixed } from '../report/report.ts';
+import { formatNotice } from '../../shared/protocol/notice-text.ts';
+import { formatDuration, formatEpoch, formatMetric } from '../report/report.ts';
 
 /** What an observer knows of a run. */
 export interface RunStatus {
@@ -28,8 +28,8 @@ export function describeStatus({ run, progress, last }: RunStatus): string[] {
   const { job, steps } = run;
   const { epoch, step, loss, accuracy, samplesPerSecond, etaSeconds, workers } = progress;
   const figures =
-    loss === null || accuracy === null ? '' : ` - loss: ${fixed(loss)} - accuracy: ${fixed(accuracy)}`;
-  const eta = etaSeconds === null ? '' : ` - ETA: ${duration(etaSeconds)}${runEta(run, progress)}`;
+    loss === null || accuracy === null ? '' : ` - loss: ${formatMetric(loss)} - accuracy: ${formatMetric(accuracy)}`;
+  const eta = etaSeconds === null ? '' : ` - ETA: ${formatDuration(etaSeconds)}${runEta(run, progress)}`;
   const state =
     epoch === 0
       ? 'No step has been made yet.'
@@ -37,12 +37,12 @@ export function describeStatus({ run, progress, last }: RunStatus): string[] {
   return [
     `${job.data.name}: ${job.data.trainSamples} samples, batches of ${job.batchSize}`,
     state,
-    ...(last === null ? [] : [`Epoch ${last.epoch} was: ${epochLine(last)}`]),
+    ...(last === null ? [] : [`Epoch ${last.epoch} was: ${formatEpoch(last)}`]),
     '',
-    ...(workers.length === 0 ? [aloneText(last, job.epochs)] : table(workers)),
-    ...holdUp(progress),
+    ...(workers.length === 0 ? [noWorkersText(last, job.epochs)] : formatTable(workers)),
+    ...describeSlowest(progress),
     ...(progress.advice === undefined ? [] : [progress.advice]),
-    ...noticed(progress),
+    ...noticeLines(progress),
   ];
 }
 
@@ -53,21 +53,21 @@ function runEta(
 ): string {
   if (etaSeconds === null || epoch >= epochs || step >= steps) return '';
   const secondsPerStep = etaSeconds / (steps - step);
-  return ` (run: ${duration(etaSeconds + (epochs - epoch) * steps * secondsPerStep)})`;
+  return ` (run: ${formatDuration(etaSeconds + (epochs - epoch) * steps * secondsPerStep)})`;
 }
 
 /** A coordinator with --keep-open has no workers any more. */
-const aloneText = (last: EpochRecord | null, epochs: number): string =>
+const noWorkersText = (last: EpochRecord | null, epochs: number): string =>
   last?.epoch === epochs ? 'The run is finished.' : 'No worker is connected: the run waits.';
 
 /** Who does not take part, and why. */
-function noticed({ notices = [] }: ProgressMessage): string[] {
-  return notices.length === 0 ? [] : ['', ...notices.map(noticeText)];
+function noticeLines({ notices = [] }: ProgressMessage): string[] {
+  return notices.length === 0 ? [] : ['', ...notices.map(formatNotice)];
 }
 
-function table(workers: readonly WorkerRow[]): string[] {
+function formatTable(workers: readonly WorkerRow[]): string[] {
   const told = workers.some(({ codecs }) => codecs !== undefined);
-  const rows = [HEADINGS, ...workers.map(cellsOf)].map((row) => (told ? row : row.slice(0, -1)));
+  const rows = [HEADINGS, ...workers.map(workerCells)].map((row) => (told ? row : row.slice(0, -1)));
   const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
   return rows.map((row) =>
     row
@@ -79,7 +79,7 @@ function table(workers: readonly WorkerRow[]): string[] {
   );
 }
 
-function cellsOf(worker: WorkerRow): string[] {
+function workerCells(worker: WorkerRow): string[] {
   const { name, backend, samplesPerSecond, share, computeMs, turnaroundMs, rttMs, bytesUp, bytesDown } =
     worker;
   return [
@@ -90,16 +90,16 @@ function cellsOf(worker: WorkerRow): string[] {
     `${computeMs.toFixed(1)} ms`,
     `${turnaroundMs.toFixed(1)} ms`,
     rttMs === null ? '-' : `${rttMs.toFixed(1)} ms`,
-    megabytes(bytesUp),
-    megabytes(bytesDown),
+    formatMegabytes(bytesUp),
+    formatMegabytes(bytesDown),
     worker.codecs ?? '-',
   ];
 }
 
-const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+const formatMegabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
 /** The worker that steps wait for, beside the fastest one. */
-function holdUp({ slowest, workers }: ProgressMessage): string[] {
+function describeSlowest({ slowest, workers }: ProgressMessage): string[] {
   const found = workers.find(({ id }) => id === slowest?.id);
   const fastestMs = Math.min(...workers.map(({ turnaroundMs }) => turnaroundMs));
   if (slowest === null || found === undefined) return [];

@@ -1,11 +1,11 @@
-import { notALink, parseCoordinatorLink } from '../../shared/coordinator-link.ts';
-import { messageOf } from '../../shared/error-text.ts';
+import { invalidLinkMessage, parseCoordinatorLink } from '../../shared/coordinator-link.ts';
+import { errorMessage } from '../../shared/error-text.ts';
 import { closeReason, CloseCode } from '../../shared/protocol/close-code.ts';
 import { PROTOCOL_VERSION, type EpochRecord, type RunMessage } from '../../shared/protocol/messages.ts';
 import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/parse.ts';
-import { readableText } from '../../shared/protocol/readable.ts';
+import { sanitizeForTerminal } from '../../shared/protocol/readable.ts';
 import type { Connect } from '../../shared/transport.ts';
-import type { Program } from '../program.ts';
+import type { CliContext } from '../program.ts';
 import { describeStatus, type RunStatus } from './describe-status.ts';
 
 export interface StatusFlags {
@@ -15,7 +15,7 @@ export interface StatusFlags {
   readonly json?: boolean;
 }
 
-const WITHIN_MS = 10_000;
+const TIMEOUT_MS = 10_000;
 
 /**
  * Looks on at a run for a moment, and says how it goes.
@@ -26,22 +26,22 @@ const WITHIN_MS = 10_000;
 export async function readStatus(
   link: string,
   { token, fingerprint, json }: StatusFlags,
-  { connectorFor }: Pick<Program, 'connectorFor'>,
+  { createConnector }: Pick<CliContext, 'createConnector'>,
 ): Promise<string[]> {
   const parsed = parseCoordinatorLink(link);
-  if (parsed === null) throw new Error(notALink(link));
-  const status = await observe(parsed.url, parsed.token ?? token, await connectorFor(fingerprint));
+  if (parsed === null) throw new Error(invalidLinkMessage(link));
+  const status = await fetchStatus(parsed.url, parsed.token ?? token, await createConnector(fingerprint));
   return json === true ? [JSON.stringify(status, null, 2)] : describeStatus(status);
 }
 
-function observe(url: string, token: string | undefined, connect: Connect): Promise<RunStatus> {
+function fetchStatus(url: string, token: string | undefined, connect: Connect): Promise<RunStatus> {
   return new Promise((resolve, reject) => {
     const fail = (reason: string): void => {
       clearTimeout(timer);
       connection.terminate();
-      reject(new Error(`No status from ${url}: ${readableText(reason)}`));
+      reject(new Error(`No status from ${url}: ${sanitizeForTerminal(reason)}`));
     };
-    const timer = setTimeout(() => fail(`nothing within ${WITHIN_MS / 1000} s`), WITHIN_MS);
+    const timer = setTimeout(() => fail(`nothing within ${TIMEOUT_MS / 1000} s`), TIMEOUT_MS);
     let run: RunMessage | null = null;
     let last: EpochRecord | null = null;
     const onFrame = (frame: Uint8Array): void => {
@@ -53,7 +53,7 @@ function observe(url: string, token: string | undefined, connect: Connect): Prom
         resolve({ run, progress: message, last: last ?? run.epochs.at(-1) ?? null });
         connection.close(CloseCode.normal, closeReason('That is all.'));
       } catch (error) {
-        fail(messageOf(error));
+        fail(errorMessage(error));
       }
     };
     const connection = connect(url, {

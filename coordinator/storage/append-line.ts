@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { diskProblem } from './disk-error.ts';
+import { describeDiskError } from './disk-error.ts';
 
 /** The part of an open file that appending to it needs. */
 export interface AppendableFile {
@@ -11,7 +11,7 @@ export interface AppendableFile {
   close(): Promise<void>;
 }
 
-const APPEND =
+const APPEND_FLAGS =
   constants.O_WRONLY |
   constants.O_CREAT |
   constants.O_APPEND |
@@ -27,7 +27,7 @@ export async function appendLine(
   openFile: (path: string, flags: number) => Promise<AppendableFile> = open,
 ): Promise<void> {
   try {
-    const file = await openFile(path, APPEND);
+    const file = await openFile(path, APPEND_FLAGS);
     try {
       const stats = await file.stat();
       if (!stats.isFile()) throw new Error('it is no regular file');
@@ -42,6 +42,6 @@ export async function appendLine(
       await file.close();
     }
   } catch (error) {
-    throw new Error(`${path} could not be written: ${diskProblem(error)}.`, { cause: error });
+    throw new Error(`${path} could not be written: ${describeDiskError(error)}.`, { cause: error });
   }
 }

@@ -1,5 +1,5 @@
 import type { Clock } from '../../shared/clock.ts';
-import { messageOf } from '../../shared/error-text.ts';
+import { errorMessage } from '../../shared/error-text.ts';
 import type { Job } from '../../shared/model/job.ts';
 import {
   encodeCheckpoint,
@@ -7,10 +7,10 @@ import {
   removeLaterCheckpoints,
   saveCheckpoint,
   type Checkpoint,
-  type EpochTally,
+  type EpochTotals,
   type Position,
 } from './checkpoint.ts';
-import { diskProblem } from './disk-error.ts';
+import { describeDiskError } from './disk-error.ts';
 import type { WriteOptions } from './write-file.ts';
 
 /** How often, besides after each epoch. */
@@ -26,7 +26,7 @@ export interface CheckpointWriterOptions {
   /** Weights and the optimizer's, as they are at each moment. */
   readonly vectors: Checkpoint['vectors'];
   /** Of an exact run, once somebody has answered; null otherwise. */
-  readonly knownAnswer?: () => string | null;
+  readonly engineFingerprint?: () => string | null;
   readonly clock: Clock;
   /** See WriteOptions. */
   readonly write?: WriteOptions;
@@ -35,14 +35,14 @@ export interface CheckpointWriterOptions {
 }
 
 /** After a step, an epoch, the last step of a run that is stopped, or a return to an earlier step. */
-export type CheckpointMoment = 'step' | 'epoch' | 'stop' | 'rewound';
+export type CheckpointReason = 'step' | 'epoch' | 'stop' | 'rewound';
 
 /** Writes checkpoints when they are due, in the background: the next step does not wait for the disk. */
 export class CheckpointWriter {
   readonly #options: CheckpointWriterOptions;
   #lastMs: number;
   #writing: Promise<void> | null = null;
-  #written = false;
+  #hasWritten = false;
   #failure: string | null = null;
 
   constructor(options: CheckpointWriterOptions) {
@@ -51,21 +51,21 @@ export class CheckpointWriter {
   }
 
   /** Called before the first step: a run that is killed in it can be gone on with all the same. */
-  begin(): Promise<void> {
+  writeInitial(): Promise<void> {
     const nothing = { samples: 0, lossSum: 0, correct: 0, seconds: 0 };
     return this.#write({ epoch: 1, step: 0, steps: 0 }, nothing);
   }
 
   /** Whether there is one of this run. */
-  get written(): boolean {
-    return this.#written;
+  get hasWritten(): boolean {
+    return this.#hasWritten;
   }
 
   /**
    * Called between two steps. Settles at once, or, after an epoch, at the end and when the run has gone back to an earlier
    * step, when the checkpoint is on disk.
    */
-  async at(when: CheckpointMoment, position: Position, tally: EpochTally): Promise<void> {
+  async record(when: CheckpointReason, position: Position, tally: EpochTotals): Promise<void> {
     if (when === 'step') {
       // A disk that is slower than this is left in peace; the next step is due again.
       if (this.#isDue(position) && this.#writing === null) void this.#write(position, tally);
@@ -80,7 +80,7 @@ export class CheckpointWriter {
     if (this.#failure !== null) return;
     await removeLaterCheckpoints(dir, position.steps).catch((error: unknown) => {
       this.#options.warn(
-        `Checkpoints after step ${position.steps} cannot be removed from ${dir}: ${diskProblem(error)}. ` +
+        `Checkpoints after step ${position.steps} cannot be removed from ${dir}: ${describeDiskError(error)}. ` +
           'Until they can be, --resume starts from weights that the run has gone back from.',
       );
     });
@@ -91,31 +91,31 @@ export class CheckpointWriter {
     return 'steps' in every ? steps % every.steps === 0 : clock.now() - this.#lastMs >= every.ms;
   }
 
-  #write(position: Position, tally: EpochTally): Promise<void> {
+  #write(position: Position, tally: EpochTotals): Promise<void> {
     this.#lastMs = this.#options.clock.now();
     this.#writing = this.#save(position, tally)
       .then(
-        () => this.#tell(null),
-        (error: unknown) => this.#tell(messageOf(error)),
+        () => this.#reportFailure(null),
+        (error: unknown) => this.#reportFailure(errorMessage(error)),
       )
       .finally(() => (this.#writing = null));
     return this.#writing;
   }
 
   /** @param failure why the last checkpoint is not on disk, as a sentence */
-  #tell(failure: string | null): void {
+  #reportFailure(failure: string | null): void {
     const { dir, warn } = this.#options;
     const before = this.#failure;
     this.#failure = failure;
-    if (kindOf(failure) === kindOf(before)) return;
+    if (failureKind(failure) === failureKind(before)) return;
     if (failure === null) warn(`Checkpoints are written to ${dir} again.`);
     else warn(`No new checkpoint: ${failure} The training continues; earlier checkpoints are kept.`);
   }
 
   /** What is saved is what was there at the call. */
-  async #save(position: Position, tally: EpochTally): Promise<void> {
+  async #save(position: Position, tally: EpochTotals): Promise<void> {
     const { dir, job, dataDigest, vectors } = this.#options;
-    const knownAnswer = this.#options.knownAnswer?.() ?? null;
+    const knownAnswer = this.#options.engineFingerprint?.() ?? null;
     const bytes = encodeCheckpoint({
       position,
       tally,
@@ -125,9 +125,9 @@ export class CheckpointWriter {
       ...(dataDigest === undefined ? {} : { dataDigest }),
     });
     await saveCheckpoint(dir, position, bytes, this.#options.write);
-    this.#written = true;
+    this.#hasWritten = true;
   }
 }
 
 /** The same trouble for the next checkpoint has another number in the file's name. */
-const kindOf = (failure: string | null): string | undefined => failure?.replaceAll(/\d+/g, '');
+const failureKind = (failure: string | null): string | undefined => failure?.replaceAll(/\d+/g, '');

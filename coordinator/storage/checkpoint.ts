@@ -3,10 +3,10 @@ import { open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { jobSchema } from '../../shared/model/job.ts';
-import { diskProblem } from './disk-error.ts';
+import { describeDiskError } from './disk-error.ts';
 import { makeFolder } from './make-folder.ts';
 import { readRegularFile } from './read-file.ts';
-import { writeWholeFile, type WriteOptions } from './write-file.ts';
+import { writeFileAtomic, type WriteOptions } from './write-file.ts';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const header = v.object({
@@ -24,7 +24,7 @@ const header = v.object({
 type Header = v.InferOutput<typeof header>;
 /** How far a run has come. */
 export type Position = Header['position'];
-export type EpochTally = Header['tally'];
+export type EpochTotals = Header['tally'];
 
 /** A run between two steps: with the data, all that is needed to go on to the same end. */
 export interface Checkpoint extends Omit<Header, 'vectors'> {
@@ -34,12 +34,12 @@ export interface Checkpoint extends Omit<Header, 'vectors'> {
 
 const MAGIC = 'gradcast checkpoint 1\n';
 const DIGEST_BYTES = 32;
-const KEPT = 3;
+const MAX_KEPT_CHECKPOINTS = 3;
 /** Steps of a checkpoint, in the name of its file. */
 export const CHECKPOINT_FILE = /^checkpoint-(\d+)\.bin$/;
 export const checkpointName = (steps: number): string => `checkpoint-${String(steps).padStart(9, '0')}.bin`;
 /** What a process that was killed while it wrote has left. */
-const HALF_WRITTEN = /^checkpoint-\d+\.bin\.\d+$/;
+const UNFINISHED_FILE = /^checkpoint-\d+\.bin\.\d+$/;
 
 /**
  * The bytes of a checkpoint: the magic line, the length of the header (uint32, little-endian), the header (JSON), zeros
@@ -48,14 +48,14 @@ const HALF_WRITTEN = /^checkpoint-\d+\.bin\.\d+$/;
  * the place of one that can
  */
 export function encodeCheckpoint({ vectors, ...rest }: Checkpoint): Buffer {
-  checkFinite(vectors, 'the state of this step cannot be saved: ');
+  assertFinite(vectors, 'the state of this step cannot be saved: ');
   const named = Object.entries(vectors);
   const lengths = named.map(([name, { length }]) => ({ name, length }));
   const json = JSON.stringify({ ...rest, vectors: lengths });
   const { success } = v.safeParse(header, JSON.parse(json));
   if (!success) throw new Error('the state of this step cannot be saved: its sums are not finite.');
   const text = Buffer.from(json);
-  const start = aligned(MAGIC.length + 4 + text.length);
+  const start = alignToFloat(MAGIC.length + 4 + text.length);
   const bytes = Buffer.alloc(
     start + named.reduce((sum, [, vector]) => sum + vector.byteLength, DIGEST_BYTES),
   );
@@ -67,7 +67,7 @@ export function encodeCheckpoint({ vectors, ...rest }: Checkpoint): Buffer {
     Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).copy(bytes, at);
     at += vector.byteLength;
   }
-  digestOf(bytes).copy(bytes, at);
+  checksum(bytes).copy(bytes, at);
   return bytes;
 }
 
@@ -76,25 +76,25 @@ export function decodeCheckpoint(bytes: Buffer): Checkpoint {
   if (bytes.length < MAGIC.length + 4 + DIGEST_BYTES || bytes.toString('latin1', 0, MAGIC.length) !== MAGIC) {
     throw new Error('it is no checkpoint of this version of gradcast');
   }
-  if (!digestOf(bytes).equals(bytes.subarray(-DIGEST_BYTES))) {
+  if (!checksum(bytes).equals(bytes.subarray(-DIGEST_BYTES))) {
     throw new Error('its checksum is wrong: it was cut off or changed');
   }
   const textBytes = bytes.readUInt32LE(MAGIC.length);
   const text = bytes.toString('utf8', MAGIC.length + 4, MAGIC.length + 4 + textBytes);
   const { vectors: lengths, ...rest } = v.parse(header, JSON.parse(text));
   const vectors: Record<string, Float32Array> = {};
-  let at = aligned(MAGIC.length + 4 + textBytes);
+  let at = alignToFloat(MAGIC.length + 4 + textBytes);
   for (const { name, length } of lengths) {
     vectors[name] = new Float32Array(Uint8Array.from(bytes.subarray(at, at + length * 4)).buffer);
     at += length * 4;
   }
   if (at !== bytes.length - DIGEST_BYTES) throw new Error('its vectors have another length than it says');
-  checkFinite(vectors, '');
+  assertFinite(vectors, '');
   return { ...rest, vectors };
 }
 
 /** Weights that are not finite train no more, and make every later step the same. */
-function checkFinite(vectors: Checkpoint['vectors'], what: string): void {
+function assertFinite(vectors: Checkpoint['vectors'], what: string): void {
   for (const [name, values] of Object.entries(vectors)) {
     const at = values.findIndex((value) => !Number.isFinite(value));
     if (at !== -1)
@@ -114,13 +114,13 @@ export async function saveCheckpoint(
   options: WriteOptions = {},
 ): Promise<void> {
   await makeFolder(dir);
-  await writeWholeFile(join(dir, checkpointName(steps)), bytes, options);
+  await writeFileAtomic(join(dir, checkpointName(steps)), bytes, options);
   await syncFolder(dir);
-  const halves = (await readdir(dir)).filter((file) => HALF_WRITTEN.test(file));
-  const earlier = (await checkpointFiles(dir)).filter((file) => stepsOf(file) <= steps);
+  const halves = (await readdir(dir)).filter((file) => UNFINISHED_FILE.test(file));
+  const earlier = (await checkpointFiles(dir)).filter((file) => stepsFromName(file) <= steps);
   // What cannot be removed costs space, but no run.
   await Promise.allSettled(
-    [...earlier.slice(KEPT), ...halves].map((file) => rm(join(dir, file), { force: true })),
+    [...earlier.slice(MAX_KEPT_CHECKPOINTS), ...halves].map((file) => rm(join(dir, file), { force: true })),
   );
 }
 
@@ -135,29 +135,29 @@ export async function loadCheckpoint(dir: string, warn: (line: string) => void):
     try {
       return decodeCheckpoint(await readRegularFile(path));
     } catch (error) {
-      warn(`${path} cannot be used (${diskProblem(error)}).`);
+      warn(`${path} cannot be used (${describeDiskError(error)}).`);
     }
   }
   throw new Error(`There is no checkpoint in ${dir} to go on from.`);
 }
 
-const stepsOf = (file: string): number => Number(CHECKPOINT_FILE.exec(file)?.[1]);
+const stepsFromName = (file: string): number => Number(CHECKPOINT_FILE.exec(file)?.[1]);
 
 /** Whether there are checkpoints of later steps, none of which may be resumed from once a run has gone back. */
 export async function hasLaterCheckpoint(dir: string, steps: number): Promise<boolean> {
-  return (await checkpointFiles(dir)).some((file) => stepsOf(file) > steps);
+  return (await checkpointFiles(dir)).some((file) => stepsFromName(file) > steps);
 }
 
 /** Removes the checkpoints of later steps. @throws Error if one stays */
 export async function removeLaterCheckpoints(dir: string, steps: number): Promise<void> {
-  const later = (await checkpointFiles(dir)).filter((file) => stepsOf(file) > steps);
+  const later = (await checkpointFiles(dir)).filter((file) => stepsFromName(file) > steps);
   await Promise.all(later.map((file) => rm(join(dir, file), { force: true })));
 }
 
 /** The newest first. */
 async function checkpointFiles(dir: string): Promise<string[]> {
   const files = await readdir(dir).catch((): string[] => []);
-  return files.filter((file) => CHECKPOINT_FILE.test(file)).sort((a, b) => stepsOf(b) - stepsOf(a));
+  return files.filter((file) => CHECKPOINT_FILE.test(file)).sort((a, b) => stepsFromName(b) - stepsFromName(a));
 }
 
 /** Makes a rename last through a power cut; where folders cannot be opened, nothing is to be done. */
@@ -170,7 +170,7 @@ async function syncFolder(dir: string): Promise<void> {
   }
 }
 
-const aligned = (bytes: number): number => (bytes + 3) & ~3;
+const alignToFloat = (bytes: number): number => (bytes + 3) & ~3;
 
-const digestOf = (bytes: Buffer): Buffer =>
+const checksum = (bytes: Buffer): Buffer =>
   createHash('sha256').update(bytes.subarray(0, -DIGEST_BYTES)).digest();

@@ -1,4 +1,4 @@
-import { messageOf } from '../../shared/error-text.ts';
+import { errorMessage } from '../../shared/error-text.ts';
 
 /** Meanings of the codes of system calls for a person who has named a folder. */
 const MEANINGS: Readonly<Record<string, string>> = {
@@ -20,8 +20,8 @@ const MEANINGS: Readonly<Record<string, string>> = {
 };
 
 /** Why a file or folder cannot be read or written, as the end of a sentence without its period. */
-export function diskProblem(error: unknown): string {
+export function describeDiskError(error: unknown): string {
   const { code = '' } = (error ?? {}) as NodeJS.ErrnoException;
   // Of the system's errors that are not listed, the code says as much as the message, which repeats the path.
-  return MEANINGS[code] ?? (/^E[A-Z0-9]+$/.test(code) ? code : messageOf(error).replace(/\.$/, ''));
+  return MEANINGS[code] ?? (/^E[A-Z0-9]+$/.test(code) ? code : errorMessage(error).replace(/\.$/, ''));
 }

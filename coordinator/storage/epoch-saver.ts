@@ -1,4 +1,4 @@
-import { messageOf } from '../../shared/error-text.ts';
+import { errorMessage } from '../../shared/error-text.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import type { RunFolder } from './run-folder.ts';
 
@@ -31,14 +31,14 @@ export class EpochSaver {
       await saveModel(record);
       this.#failure = null;
     } catch (error) {
-      const sentence = `The model of epoch ${record.epoch} is not saved in ${folder.dir}: ${messageOf(error)}`;
+      const sentence = `The model of epoch ${record.epoch} is not saved in ${folder.dir}: ${errorMessage(error)}`;
       this.#failure = new Error(sentence, { cause: error });
       warn(sentence);
     }
   }
 
   /** @throws Error with a sentence if the last epoch is not on disk */
-  check(): void {
+  assertSaved(): void {
     if (this.#failure !== null) throw this.#failure;
   }
 }

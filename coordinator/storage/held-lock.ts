@@ -2,13 +2,13 @@ import { rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../shared/clock.ts';
-import { diskProblem } from './disk-error.ts';
-import { LOCK_FILE, updateHolder, type Holder } from './lock-file.ts';
+import { describeDiskError } from './disk-error.ts';
+import { LOCK_FILE, updateHolder, type LockHolder } from './lock-file.ts';
 
 /** How often a holder changes its lock, so that other machines see that it is alive. */
-export const HEARTBEAT_MS = 5_000;
+export const HEARTBEAT_INTERVAL_MS = 5_000;
 /** A holder whose lock has not changed for so long is gone, where its process cannot be seen. Six heartbeats. */
-export const LAPSE_SECONDS = 30;
+export const LOCK_TIMEOUT_SECONDS = 30;
 
 /** A run's folder that no other process writes to. */
 export interface RunLock {
@@ -27,7 +27,7 @@ export interface RunLock {
  * @param dir absolute
  * @param own what the lock says
  */
-export function heldLock(dir: string, own: Omit<Holder, 'beat'>, clock: Clock): RunLock {
+export function holdLock(dir: string, own: Omit<LockHolder, 'beat'>, clock: Clock): RunLock {
   const file = join(dir, LOCK_FILE);
   const lost = new AbortController();
   let beat = 0;
@@ -42,13 +42,13 @@ export function heldLock(dir: string, own: Omit<Holder, 'beat'>, clock: Clock): 
     if (taker === null) return;
     lost.abort(
       new Error(
-        `${dir} was taken over by process ${taker.pid} on ${taker.host}: this process was not heard of for ${LAPSE_SECONDS} s. ` +
+        `${dir} was taken over by process ${taker.pid} on ${taker.host}: this process was not heard of for ${LOCK_TIMEOUT_SECONDS} s. ` +
           'This run ends and leaves the folder as it is; the other one continues it.',
       ),
     );
   };
   const schedule = (): void => {
-    cancel = clock.after(HEARTBEAT_MS, () => {
+    cancel = clock.after(HEARTBEAT_INTERVAL_MS, () => {
       void update()
         // A disk that hangs for a while or is unplugged is no reason to end.
         .catch(() => undefined)
@@ -72,7 +72,7 @@ export function heldLock(dir: string, own: Omit<Holder, 'beat'>, clock: Clock): 
     async check() {
       if (!lost.signal.aborted) {
         await update().catch((error: unknown) => {
-          throw new Error(`${file} cannot be updated: ${diskProblem(error)}.`, { cause: error });
+          throw new Error(`${file} cannot be updated: ${describeDiskError(error)}.`, { cause: error });
         });
       }
       lost.signal.throwIfAborted();

@@ -7,7 +7,7 @@ import { CHECKPOINT_FILE, checkpointName } from './checkpoint.ts';
  * one is missing, since the disk was full, the earlier ones stay.
  * @param steps of the whole run
  */
-export async function keepLastCheckpoint(dir: string, steps: number): Promise<void> {
+export async function removeEarlierCheckpoints(dir: string, steps: number): Promise<void> {
   const last = checkpointName(steps);
   const files = await readdir(dir).catch((): string[] => []);
   if (!files.includes(last)) return;

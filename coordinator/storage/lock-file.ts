@@ -7,7 +7,7 @@ export const LOCK_FILE = 'lock.json';
 
 /** Larger than any lock. */
 const MAX_LOCK_BYTES = 65_536;
-const BEAT_DIGITS = 12;
+const HEARTBEAT_DIGITS = 12;
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const schema = v.object({
@@ -26,16 +26,16 @@ const schema = v.object({
 });
 
 /** The process that has a run's folder. */
-export interface Holder extends Omit<v.InferOutput<typeof schema>, 'space'> {
+export interface LockHolder extends Omit<v.InferOutput<typeof schema>, 'space'> {
   readonly space?: string | null | undefined;
 }
 
 /** A lock's text has the same length for every beat, so that it can be overwritten in place. */
-export const textOf = ({ beat, ...rest }: Holder): string =>
-  `${JSON.stringify({ ...rest, ...(beat === undefined ? {} : { beat: String(beat).padStart(BEAT_DIGITS, '0') }) })}\n`;
+export const serializeHolder = ({ beat, ...rest }: LockHolder): string =>
+  `${JSON.stringify({ ...rest, ...(beat === undefined ? {} : { beat: String(beat).padStart(HEARTBEAT_DIGITS, '0') }) })}\n`;
 
 /** @returns null if no process has it, or the file says nothing that can be understood */
-export async function readHolder(file: string): Promise<Holder | null> {
+export async function readHolder(file: string): Promise<LockHolder | null> {
   try {
     return parse((await readRegularFile(file, MAX_LOCK_BYTES)).toString('utf8'));
   } catch (error) {
@@ -45,7 +45,7 @@ export async function readHolder(file: string): Promise<Holder | null> {
   }
 }
 
-function parse(text: string): Holder | null {
+function parse(text: string): LockHolder | null {
   try {
     const { success, output } = v.safeParse(schema, JSON.parse(text));
     return success ? output : null;
@@ -59,19 +59,19 @@ function parse(text: string): Holder | null {
  * lock of another process, which is another file. A lock that a person has deleted is made again.
  * @returns the process that has taken it, or null if the lock is still the holder's
  */
-export async function updateHolder(file: string, own: Holder): Promise<Holder | null> {
+export async function updateHolder(file: string, own: LockHolder): Promise<LockHolder | null> {
   const opened = await open(file, constants.O_RDWR).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   });
   if (opened === null) {
-    await writeFile(file, textOf(own), { flag: 'wx' });
+    await writeFile(file, serializeHolder(own), { flag: 'wx' });
     return null;
   }
   try {
     const found = parse(await opened.readFile('utf8'));
     if (found !== null && found.id !== own.id) return found;
-    await opened.write(textOf(own), 0, 'utf8');
+    await opened.write(serializeHolder(own), 0, 'utf8');
     return null;
   } finally {
     await opened.close();

@@ -1,6 +1,6 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { diskProblem } from './disk-error.ts';
+import { describeDiskError } from './disk-error.ts';
 
 /**
  * Makes a folder and those above it that are missing. Node's own recursive mkdir never returns where a file system takes
@@ -15,7 +15,7 @@ export async function makeFolder(
   try {
     for (const folder of await missingFolders(resolve(path))) await makeMissing(folder, makeOne);
   } catch (error) {
-    throw new Error(`The folder ${path} cannot be made: ${diskProblem(error)}.`, { cause: error });
+    throw new Error(`The folder ${path} cannot be made: ${describeDiskError(error)}.`, { cause: error });
   }
 }
 

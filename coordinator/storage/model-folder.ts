@@ -7,10 +7,10 @@ import {
   type LoadedModel,
   type ModelMetadata,
 } from '../../shared/model/saved-model.ts';
-import { diskProblem } from './disk-error.ts';
+import { describeDiskError } from './disk-error.ts';
 import { makeFolder } from './make-folder.ts';
 import { readRegularFile } from './read-file.ts';
-import { writeWholeFile, type WriteOptions } from './write-file.ts';
+import { writeFileAtomic, type WriteOptions } from './write-file.ts';
 
 export interface ModelToSave {
   readonly metadata: ModelMetadata;
@@ -33,11 +33,11 @@ export async function saveModel(dir: string, model: ModelToSave, options: WriteO
   const weightsFile = `weights-${Date.now().toString(36)}.bin`;
   const bytes = Buffer.from(weights.buffer, weights.byteOffset, weights.byteLength);
   const weightsPath = join(dir, weightsFile);
-  await writeWholeFile(weightsPath, bytes, options);
+  await writeFileAtomic(weightsPath, bytes, options);
   const description = describeModel(metadata, topology, names, weightsFile);
   const text = `${JSON.stringify(description, null, 2)}\n`;
   try {
-    await writeWholeFile(join(dir, 'model.json'), text, options);
+    await writeFileAtomic(join(dir, 'model.json'), text, options);
   } catch (error) {
     await rm(weightsPath, { force: true }).catch(() => undefined);
     throw error;
@@ -53,7 +53,7 @@ export async function saveModel(dir: string, model: ModelToSave, options: WriteO
 export function loadModel(dir: string): Promise<LoadedModel> {
   const bytes = (file: string): Promise<Buffer> =>
     readRegularFile(join(dir, file)).catch((error: unknown) => {
-      throw new Error(`${file} cannot be read: ${diskProblem(error)}.`, { cause: error });
+      throw new Error(`${file} cannot be read: ${describeDiskError(error)}.`, { cause: error });
     });
   return readModel(dir, { bytes, text: async (file) => (await bytes(file)).toString('utf8') });
 }

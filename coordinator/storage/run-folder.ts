@@ -2,22 +2,22 @@ import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { customAlphabet } from 'nanoid';
 import * as v from 'valibot';
-import { messageOf } from '../../shared/error-text.ts';
+import { errorMessage } from '../../shared/error-text.ts';
 import { epochRecord, type EpochRecord } from '../../shared/protocol/messages.ts';
 import type { CheckpointInterval } from './checkpoint-writer.ts';
 import { appendLine } from './append-line.ts';
-import { diskProblem } from './disk-error.ts';
+import { describeDiskError } from './disk-error.ts';
 import { makeFolder } from './make-folder.ts';
 import { readRegularFile } from './read-file.ts';
 import type { RunLock } from './held-lock.ts';
-import { LOCK_NAMES, lockRun } from './run-lock.ts';
-import { removeUnfinished, TEMPORARY_NAME, writeWholeFile } from './write-file.ts';
+import { LOCK_FILES, acquireRunLock } from './run-lock.ts';
+import { removeTemporaryFiles, TEMPORARY_NAME, writeFileAtomic } from './write-file.ts';
 
 const CONFIG_FILE = 'config.json';
 const HISTORY_FILE = 'history.jsonl';
 /** Names in the folder of a run that has made nothing yet. */
-const LEFT_BY_NOTHING: ReadonlySet<string> = new Set([CONFIG_FILE, 'checkpoints', ...LOCK_NAMES]);
-const BEFORE_THE_FIRST_STEP = /^checkpoint-0+\.bin$/;
+const INITIAL_FILES: ReadonlySet<string> = new Set([CONFIG_FILE, 'checkpoints', ...LOCK_FILES]);
+const INITIAL_CHECKPOINT = /^checkpoint-0+\.bin$/;
 
 /** Where a run leaves what it has made. */
 export interface RunFolder {
@@ -31,16 +31,16 @@ export interface RunFolder {
   updateConfig(changes: object): Promise<void>;
   appendHistory(record: EpochRecord): Promise<void>;
   /** Makes room for another run, if nothing has come of this one. */
-  discard(): Promise<void>;
+  discardIfUnused(): Promise<void>;
 }
 
 /** The folder of a new run, which no other process may go on with until it is released. */
-export interface NewFolder extends RunFolder {
+export interface NewRunFolder extends RunFolder {
   release(): Promise<void>;
 }
 
 /** The folder of a run that is gone on with. */
-export interface ReopenedFolder extends RunFolder {
+export interface ReopenedRunFolder extends RunFolder {
   /** What was written of the epochs that are done. */
   readonly history: readonly EpochRecord[];
 }
@@ -56,19 +56,19 @@ export const defaultRunDir = (now: Date): string =>
  * Makes the folder of a new run, and takes it for this process.
  * @throws Error if it holds a run already, or cannot be written
  */
-export async function createRunFolder(path: string): Promise<NewFolder> {
+export async function createRunFolder(path: string): Promise<NewRunFolder> {
   const dir = resolve(path);
   await makeFolder(dir).catch((error: unknown) => {
-    throw new Error(`${messageOf(error)} Choose another with --out.`, { cause: error });
+    throw new Error(`${errorMessage(error)} Choose another with --out.`, { cause: error });
   });
   // Made, not looked for: of two runs that start at the same time only one can have the folder.
-  await writeFile(configOf(dir), '{}\n', { flag: 'wx' }).catch((error: unknown) => {
+  await writeFile(configPath(dir), '{}\n', { flag: 'wx' }).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
       throw new Error(`${dir} holds a run already. Choose another folder with --out.`);
     }
-    throw new Error(`The folder ${dir} cannot be written: ${diskProblem(error)}. Choose another with --out.`);
+    throw new Error(`The folder ${dir} cannot be written: ${describeDiskError(error)}. Choose another with --out.`);
   });
-  const lock = await lockRun(dir);
+  const lock = await acquireRunLock(dir);
   return { ...runFolder(dir, lock), release: () => lock.release() };
 }
 
@@ -76,19 +76,19 @@ export async function createRunFolder(path: string): Promise<NewFolder> {
  * Opens the folder of an earlier run, which this process has locked. Epochs that are going to be done again leave its history.
  * @param epoch the first one to be done, from 1
  */
-export async function reopenRunFolder(dir: string, epoch: number, lock: RunLock): Promise<ReopenedFolder> {
-  const path = historyOf(dir);
+export async function reopenRunFolder(dir: string, epoch: number, lock: RunLock): Promise<ReopenedRunFolder> {
+  const path = historyPath(dir);
   const text = await readRegularFile(path).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
-    throw new Error(`${path} cannot be read: ${diskProblem(error)}.`, { cause: error });
+    throw new Error(`${path} cannot be read: ${describeDiskError(error)}.`, { cause: error });
   });
-  await removeUnfinished(dir, [CONFIG_FILE, HISTORY_FILE]);
+  await removeTemporaryFiles(dir, [CONFIG_FILE, HISTORY_FILE]);
   const history = text
     .toString()
     .split('\n')
-    .flatMap((line) => recordOf(line) ?? []);
+    .flatMap((line) => parseRecord(line) ?? []);
   const kept = history.filter((record) => record.epoch < epoch);
-  await writeWholeFile(path, kept.map((record) => `${JSON.stringify(record)}\n`).join(''), {
+  await writeFileAtomic(path, kept.map((record) => `${JSON.stringify(record)}\n`).join(''), {
     beforeReplace: () => lock.check(),
   });
   return { ...runFolder(dir, lock), history: kept };
@@ -109,7 +109,7 @@ export async function readCheckpointInterval(dir: string): Promise<CheckpointInt
 /** The settings in config.json; none where it cannot be read. */
 async function readConfig(dir: string): Promise<Readonly<Record<string, unknown>>> {
   try {
-    const json: unknown = JSON.parse((await readRegularFile(configOf(dir))).toString('utf8'));
+    const json: unknown = JSON.parse((await readRegularFile(configPath(dir))).toString('utf8'));
     return v.parse(v.record(v.string(), v.unknown()), json);
   } catch {
     return {};
@@ -117,7 +117,7 @@ async function readConfig(dir: string): Promise<Readonly<Record<string, unknown>
 }
 
 /** A line that was cut off by whatever ended the run is no record. */
-function recordOf(line: string): EpochRecord | null {
+function parseRecord(line: string): EpochRecord | null {
   try {
     return v.parse(epochRecord, JSON.parse(line));
   } catch {
@@ -125,8 +125,8 @@ function recordOf(line: string): EpochRecord | null {
   }
 }
 
-const historyOf = (dir: string): string => join(dir, HISTORY_FILE);
-const configOf = (dir: string): string => join(dir, CONFIG_FILE);
+const historyPath = (dir: string): string => join(dir, HISTORY_FILE);
+const configPath = (dir: string): string => join(dir, CONFIG_FILE);
 
 const runFolder = (dir: string, lock: RunLock): RunFolder => ({
   dir,
@@ -137,9 +137,9 @@ const runFolder = (dir: string, lock: RunLock): RunFolder => ({
   updateConfig: async (changes) => writeConfig(dir, { ...(await readConfig(dir)), ...changes }, lock),
   async appendHistory(record) {
     await lock.check();
-    await appendLine(historyOf(dir), JSON.stringify(record));
+    await appendLine(historyPath(dir), JSON.stringify(record));
   },
-  async discard() {
+  async discardIfUnused() {
     const isOurs = await lock.check().then(
       () => true,
       () => false,
@@ -149,13 +149,13 @@ const runFolder = (dir: string, lock: RunLock): RunFolder => ({
       [dir, join(dir, 'checkpoints')].map((path) => readdir(path).catch((): string[] => [])),
     );
     const nothing =
-      files?.every((file) => LEFT_BY_NOTHING.has(file.replace(TEMPORARY_NAME, ''))) === true &&
-      checkpoints?.every((file) => BEFORE_THE_FIRST_STEP.test(file)) === true;
+      files?.every((file) => INITIAL_FILES.has(file.replace(TEMPORARY_NAME, ''))) === true &&
+      checkpoints?.every((file) => INITIAL_CHECKPOINT.test(file)) === true;
     if (nothing) await rm(dir, { recursive: true, force: true });
   },
 });
 
 const writeConfig = (dir: string, config: object, lock: RunLock): Promise<void> =>
-  writeWholeFile(configOf(dir), `${JSON.stringify(config, null, 2)}\n`, {
+  writeFileAtomic(configPath(dir), `${JSON.stringify(config, null, 2)}\n`, {
     beforeReplace: () => lock.check(),
   });

@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
 import type { Topology } from '../../shared/model/job.ts';
-import { diskProblem } from './disk-error.ts';
+import { describeDiskError } from './disk-error.ts';
 import { readRegularFile } from './read-file.ts';
 import { readWeights, type NamedWeights } from './weights-file.ts';
 
@@ -18,7 +18,7 @@ const OTHER_FORMATS: readonly (readonly [readonly number[], string])[] = [
   [[0x1f, 0x8b], 'compressed by gzip'],
 ];
 
-const HOW = "--model takes a topology as JSON: open('model.json', 'w').write(model.to_json()) in Python.";
+const MODEL_OPTION_HELP = "--model takes a topology as JSON: open('model.json', 'w').write(model.to_json()) in Python.";
 
 /**
  * A model from a file: a Keras topology as JSON, alone or inside a tfjs-layers model.json, whose weights are read too.
@@ -26,11 +26,11 @@ const HOW = "--model takes a topology as JSON: open('model.json', 'w').write(mod
  */
 export async function readModelFile(file: string): Promise<ModelFile> {
   const bytes = await readRegularFile(file).catch((error: unknown) => {
-    throw new Error(`${file} cannot be read: ${diskProblem(error)}. ${HOW}`, { cause: error });
+    throw new Error(`${file} cannot be read: ${describeDiskError(error)}. ${MODEL_OPTION_HELP}`, { cause: error });
   });
   const other = OTHER_FORMATS.find(([start]) => start.every((byte, i) => bytes[i] === byte));
-  if (other !== undefined) throw new Error(`${file} is ${other[1]}. ${HOW}`);
-  const record = parse(file, bytes);
+  if (other !== undefined) throw new Error(`${file} is ${other[1]}. ${MODEL_OPTION_HELP}`);
+  const record = parseModelFile(file, bytes);
   const { model_topology, modelTopology = model_topology, weightsManifest } = record;
   const topology = asRecord(modelTopology ?? record);
   if (Array.isArray(topology.node)) {
@@ -43,7 +43,7 @@ export async function readModelFile(file: string): Promise<ModelFile> {
   const model = asRecord(typeof config === 'string' ? parseText(config) : (config ?? topology));
   const { class_name, className = class_name } = model;
   if (typeof className !== 'string' || typeof model.config !== 'object') {
-    throw new Error(`${file} holds no Keras model: class_name and config are missing. ${HOW}`);
+    throw new Error(`${file} holds no Keras model: class_name and config are missing. ${MODEL_OPTION_HELP}`);
   }
   const version = topology.keras_version ?? topology.kerasVersion;
   return {
@@ -58,14 +58,14 @@ const asRecord = (value: unknown): Record<string, unknown> =>
     : {};
 
 /** Python's json.dump of what to_json() returns makes a text of a text; Windows' editors put a mark before it. */
-function parse(file: string, bytes: Uint8Array): Record<string, unknown> {
+function parseModelFile(file: string, bytes: Uint8Array): Record<string, unknown> {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     const parsed = parseText(text);
     return asRecord(typeof parsed === 'string' ? parseText(parsed) : parsed);
   } catch (error) {
     const what = bytes.length === 0 ? 'is empty' : 'is no JSON';
-    throw new Error(`${file} ${what}. ${HOW}`, { cause: error });
+    throw new Error(`${file} ${what}. ${MODEL_OPTION_HELP}`, { cause: error });
   }
 }
 

@@ -43,7 +43,7 @@ export async function readWeights(
     throw new Error(`The weightsManifest of ${file} is damaged. Without it, training starts anew.`);
   const tensors = new Map<string, { shape: number[]; values: Float32Array }>();
   for (const { paths, weights } of parsed.output) {
-    const bytes = Buffer.concat(await Promise.all(paths.map((path) => readPart(file, dir, path))));
+    const bytes = Buffer.concat(await Promise.all(paths.map((path) => readWeightsFile(file, dir, path))));
     let at = 0;
     for (const { name, shape, dtype, quantization } of weights) {
       if (dtype !== 'float32' || quantization !== undefined) {
@@ -60,7 +60,7 @@ export async function readWeights(
   return tensors.size === 0 ? null : tensors;
 }
 
-async function readPart(file: string, dir: string, path: string): Promise<Uint8Array> {
+async function readWeightsFile(file: string, dir: string, path: string): Promise<Uint8Array> {
   if (isAbsolute(path) || normalize(path).startsWith('..')) {
     throw new Error(`${file} names weights outside its folder (${path}). Put them beside it.`);
   }

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { diskProblem } from './disk-error.ts';
+import { describeDiskError } from './disk-error.ts';
 
 /** The part of an open file that writing it needs. */
 export interface WritableFile {
@@ -35,13 +35,13 @@ export const TEMPORARY_NAME = /\.\d{9,15}$/;
  * and compared, and take its place in one rename.
  * @throws Error with a sentence that names the file and why, such as a full disk
  */
-export async function writeWholeFile(
+export async function writeFileAtomic(
   path: string,
   contents: Uint8Array | string,
   { mode = 0o666, beforeReplace, openFile = open }: WriteOptions = {},
 ): Promise<void> {
   const bytes = typeof contents === 'string' ? Buffer.from(contents) : contents;
-  const target = await regularTarget(path);
+  const target = await resolveTarget(path);
   const temporary = `${target}.${randomInt(1e9, 1e14)}`;
   const removeAtExit = (): void => rmSync(temporary, { force: true });
   process.once('exit', removeAtExit);
@@ -50,7 +50,7 @@ export async function writeWholeFile(
     file = await openFile(temporary, 'wx+', mode);
     await writeAll(file, bytes);
     await file.sync();
-    await compare(file, bytes);
+    await verifyContents(file, bytes);
     const opened = file;
     file = null;
     await opened.close();
@@ -59,14 +59,14 @@ export async function writeWholeFile(
   } catch (error) {
     await file?.close().catch(() => undefined);
     await rm(temporary, { force: true }).catch(() => undefined);
-    throw new Error(`${path} could not be written: ${diskProblem(error)}.`, { cause: error });
+    throw new Error(`${path} could not be written: ${describeDiskError(error)}.`, { cause: error });
   } finally {
     process.off('exit', removeAtExit);
   }
 }
 
 /** Removes what killed processes have left of writing these files. @param names of files in the folder */
-export async function removeUnfinished(dir: string, names: readonly string[]): Promise<void> {
+export async function removeTemporaryFiles(dir: string, names: readonly string[]): Promise<void> {
   const found = await readdir(dir).catch((): string[] => []);
   const unfinished = found.filter(
     (name) => TEMPORARY_NAME.test(name) && names.includes(name.replace(TEMPORARY_NAME, '')),
@@ -78,7 +78,7 @@ export async function removeUnfinished(dir: string, names: readonly string[]): P
  * The file that a path stands for. What is no file, such as a device or a pipe, is not replaced by one, also where a link
  * points to it.
  */
-async function regularTarget(path: string): Promise<string> {
+async function resolveTarget(path: string): Promise<string> {
   const found = await stat(path).catch(() => null);
   if (found === null) return path;
   if (!found.isFile()) throw new Error(`${path} could not be written: it is no regular file.`);
@@ -94,7 +94,7 @@ async function writeAll(file: WritableFile, bytes: Uint8Array): Promise<void> {
   }
 }
 
-async function compare(file: WritableFile, bytes: Uint8Array): Promise<void> {
+async function verifyContents(file: WritableFile, bytes: Uint8Array): Promise<void> {
   // One byte more than a file of this length has: a longer one is wrong, too.
   const chunk = Buffer.alloc(Math.min(CHUNK_BYTES, bytes.length + 1));
   let at = 0;

@@ -1,29 +1,29 @@
 import type { DenseKernel } from '../../shared/codec/factors.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
 import type { GradientAnswer, GradientTail, ShardAnswer } from '../../shared/protocol/messages.ts';
-import { tailPart } from '../../shared/protocol/tail-pieces.ts';
-import type { Member } from '../members/member.ts';
-import { codecOf, readAnswer, readTail, type Factored, type FiniteValues } from './check-answer.ts';
-import type { GivenShard } from './round.ts';
-import type { Rooms } from './rooms.ts';
+import { bucketRange } from '../../shared/protocol/tail-pieces.ts';
+import type { Worker } from '../members/member.ts';
+import { resolveCodec, decodeAnswer, decodeBucket, type FactorsContext, type DecodedGradient } from './check-answer.ts';
+import type { AssignedShard } from './round.ts';
+import type { BufferPool } from './rooms.ts';
 import type { Range } from '../../shared/range.ts';
 
-export interface AnswerReaderOptions {
+export interface AnswerDecoderOptions {
   /** Values in a gradient. */
   readonly gradientLength: number;
   /** Where the pieces of gradients' tails start; empty if they come whole. */
-  readonly tailCuts: readonly number[];
+  readonly bucketOffsets: readonly number[];
   /** The kernel whose gradient may come as factors. */
   readonly kernel: DenseKernel | null;
   /** Where answers are decoded; what they were is gone when these are given back. */
-  readonly rooms: Rooms;
+  readonly buffers: BufferPool;
 }
 
 /** Decodes what workers answer, believing nothing. */
-export class AnswerReader {
-  readonly #options: AnswerReaderOptions;
+export class AnswerDecoder {
+  readonly #options: AnswerDecoderOptions;
 
-  constructor(options: AnswerReaderOptions) {
+  constructor(options: AnswerDecoderOptions) {
     this.#options = options;
   }
 
@@ -32,9 +32,9 @@ export class AnswerReader {
    * @param heardFrom where that starts which has come of it; null if that is nothing
    * @throws ProtocolError (unexpected) if it is not the part that comes next
    */
-  part({ tails }: Member, { shard, piece }: GradientTail, heardFrom: number | null): Range {
-    const { gradientLength, tailCuts } = this.#options;
-    const part = tails ? tailPart(tailCuts, piece, gradientLength) : null;
+  part({ supportsBuckets }: Worker, { shard, piece }: GradientTail, heardFrom: number | null): Range {
+    const { gradientLength, bucketOffsets } = this.#options;
+    const part = supportsBuckets ? bucketRange(bucketOffsets, piece, gradientLength) : null;
     if (part === null) {
       throw new ProtocolError(CloseCode.unexpected, `No such tail was asked for of shard ${shard}.`);
     }
@@ -48,7 +48,7 @@ export class AnswerReader {
 
   /** @throws ProtocolError (unexpected) for a head without all of its tail, or a whole gradient behind a part of one */
   checkHead({ shard, head }: GradientAnswer, heardFrom: number | null): void {
-    const [tailFrom = null] = this.#options.tailCuts;
+    const [tailFrom = null] = this.#options.bucketOffsets;
     if (head === true ? heardFrom !== null && heardFrom === tailFrom : heardFrom === null) return;
     throw new ProtocolError(
       CloseCode.unexpected,
@@ -63,31 +63,31 @@ export class AnswerReader {
    * @throws ProtocolError with the code and sentence that the worker is told
    */
   tail(
-    member: Member,
-    shard: GivenShard,
+    member: Worker,
+    shard: AssignedShard,
     tail: GradientTail,
     payload: Uint8Array,
     part: Range,
-  ): FiniteValues {
-    const { rooms } = this.#options;
-    const codec = codecOf(member, tail);
-    return readTail(tail, payload, codec, part.to - part.from, rooms, this.#factored(shard, part));
+  ): DecodedGradient {
+    const { buffers } = this.#options;
+    const codec = resolveCodec(member, tail);
+    return decodeBucket(tail, payload, codec, part.to - part.from, buffers, this.#factorsContext(shard, part));
   }
 
   /**
    * The gradient of an answer: all of it, or its head.
    * @throws ProtocolError with the code and sentence that the worker is told
    */
-  answer(member: Member, shard: GivenShard, answer: ShardAnswer, payload: Uint8Array): FiniteValues {
-    const { gradientLength, tailCuts, rooms } = this.#options;
+  answer(member: Worker, shard: AssignedShard, answer: ShardAnswer, payload: Uint8Array): DecodedGradient {
+    const { gradientLength, bucketOffsets, buffers } = this.#options;
     const head = answer.type === 'gradient' && answer.head === true;
-    const length = head ? (tailCuts[0] ?? gradientLength) : gradientLength;
-    const factored = this.#factored(shard, { from: 0, to: length });
-    return readAnswer(answer, payload, shard, codecOf(member, answer), length, rooms, factored);
+    const length = head ? (bucketOffsets[0] ?? gradientLength) : gradientLength;
+    const factored = this.#factorsContext(shard, { from: 0, to: length });
+    return decodeAnswer(answer, payload, shard, resolveCodec(member, answer), length, buffers, factored);
   }
 
-  #factored(shard: GivenShard, part: Range): Factored | null {
+  #factorsContext(shard: AssignedShard, range: Range): FactorsContext | null {
     const { kernel } = this.#options;
-    return kernel === null ? null : { kernel, samples: shard.to - shard.from, part };
+    return kernel === null ? null : { kernel, samples: shard.to - shard.from, range };
   }
 }

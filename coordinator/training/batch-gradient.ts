@@ -2,22 +2,22 @@ import { GradientSum } from './gradient-sum.ts';
 import type { Range } from '../../shared/range.ts';
 
 /** Hears that a part of a batch's gradient is complete, as positions in the flat vector. */
-export type OnSummed = (part: Range) => void;
+export type OnBucketSummed = (part: Range) => void;
 
-interface Part extends Range {
+interface Bucket extends Range {
   readonly sum: GradientSum;
-  told: boolean;
+  reported: boolean;
 }
 
 /**
  * The gradient of a batch, put together from its shards': the tail of the flat vector, which may come ahead and in
  * pieces, and the head. Each part counts every sample once: what comes for samples that it has already changes nothing.
  */
-export class BatchGradient {
+export class BucketedGradientSum {
   /** From the back to the front. */
-  readonly #parts: readonly Part[];
+  readonly #buckets: readonly Bucket[];
   readonly #samples: number;
-  readonly #onSummed: OnSummed;
+  readonly #onBucketSummed: OnBucketSummed;
 
   /**
    * @param total room for the sum, overwritten
@@ -25,15 +25,15 @@ export class BatchGradient {
    * @param samples in the batch
    * @param onSummed called once for each part, those behind before those ahead of them
    */
-  constructor(total: Float32Array, cuts: readonly number[], samples: number, onSummed: OnSummed) {
-    this.#parts = [0, ...cuts]
+  constructor(total: Float32Array, cuts: readonly number[], samples: number, onSummed: OnBucketSummed) {
+    this.#buckets = [0, ...cuts]
       .map((from, i) => {
         const to = cuts[i] ?? total.length;
         return { from, to, sum: new GradientSum(total.subarray(from, to)), told: false };
       })
       .reverse();
     this.#samples = samples;
-    this.#onSummed = onSummed;
+    this.#onBucketSummed = onSummed;
   }
 
   /**
@@ -42,12 +42,12 @@ export class BatchGradient {
    * @param at where they start in the flat vector
    */
   add(shard: Range, values: Float32Array, at = 0): void {
-    for (const part of this.#parts) {
+    for (const part of this.#buckets) {
       if (part.from < at || part.to > at + values.length) continue;
       part.sum.add(shard, values.subarray(part.from - at, part.to - at));
-      if (part.told || part.sum.samplesAdded < this.#samples) continue;
-      part.told = true;
-      this.#onSummed({ from: part.from, to: part.to });
+      if (part.reported || part.sum.samplesAdded < this.#samples) continue;
+      part.reported = true;
+      this.#onBucketSummed({ from: part.from, to: part.to });
     }
   }
 }

@@ -1,4 +1,4 @@
-import { codecNamed } from '../../shared/codec/codec.ts';
+import { getCodec } from '../../shared/codec/codec.ts';
 import { decodeFactored, FACTORS, type DenseKernel } from '../../shared/codec/factors.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-code.ts';
 import type {
@@ -8,48 +8,48 @@ import type {
   ShardAnswer,
   ShardId,
 } from '../../shared/protocol/messages.ts';
-import { readableText } from '../../shared/protocol/readable.ts';
-import type { Member } from '../members/member.ts';
-import type { GivenShard } from './round.ts';
-import type { Rooms } from './rooms.ts';
+import { sanitizeForTerminal } from '../../shared/protocol/readable.ts';
+import type { Worker } from '../members/member.ts';
+import type { AssignedShard } from './round.ts';
+import type { BufferPool } from './rooms.ts';
 import type { Range } from '../../shared/range.ts';
 import { vectorKernels } from './vector/vector.ts';
 
 /** Of a gradient: a view of the payload where the codec allows it, else in a room. */
-export interface FiniteValues {
+export interface DecodedGradient {
   readonly values: Float32Array;
   /** Euclidean. */
   readonly norm: number;
 }
 
 /** Of one sample: float32 logits are not farther apart. Sums over a whole run then stay finite, in float64. */
-const MOST_LOSS = 7e38;
+const MAX_SAMPLE_LOSS = 7e38;
 
 /**
  * How an answer's gradient is encoded.
  * @throws ProtocolError (unexpected) if nobody has asked for that
  */
-export function codecOf(
-  { welcomed, asked }: Pick<Member, 'welcomed' | 'asked'>,
+export function resolveCodec(
+  { initialCodecs, requestedEncodings }: Pick<Worker, 'initialCodecs' | 'requestedEncodings'>,
   answer: GradientTail | GradientAnswer | EvaluationAnswer,
 ): string {
   const encoding = answer.type === 'evaluation' ? undefined : answer.encoding;
-  const wanted = asked.get(answer.shard) ?? undefined;
-  if (encoding === wanted) return encoding ?? welcomed.codec;
+  const wanted = requestedEncodings.get(answer.shard) ?? undefined;
+  if (encoding === wanted) return encoding ?? initialCodecs.codec;
   // Not every gradient can be given as factors.
-  if (encoding === undefined && (wanted === FACTORS || answer.type === 'evaluation')) return welcomed.codec;
+  if (encoding === undefined && (wanted === FACTORS || answer.type === 'evaluation')) return initialCodecs.codec;
   if (encoding === undefined) {
     throw new ProtocolError(CloseCode.unexpected, `The gradient was asked for in ${wanted ?? ''}.`);
   }
-  throw new ProtocolError(CloseCode.unexpected, `No gradient was asked for in ${readableText(encoding)}.`);
+  throw new ProtocolError(CloseCode.unexpected, `No gradient was asked for in ${sanitizeForTerminal(encoding)}.`);
 }
 
 /** What has to be known of a part of a gradient whose kernel may come as factors. */
-export interface Factored {
+export interface FactorsContext {
   readonly kernel: DenseKernel;
   /** Of the shard. */
   readonly samples: number;
-  readonly part: Range;
+  readonly range: Range;
 }
 
 /**
@@ -58,15 +58,15 @@ export interface Factored {
  * @param rooms where it is decoded
  * @throws ProtocolError with the code and sentence that the worker is told
  */
-export function readTail(
+export function decodeBucket(
   { shard }: GradientTail,
   payload: Uint8Array,
   codec: string,
   length: number,
-  rooms: Rooms,
-  factored: Factored | null = null,
-): FiniteValues {
-  return finiteValues(shard, payload, codec, length, rooms, factored);
+  rooms: BufferPool,
+  factored: FactorsContext | null = null,
+): DecodedGradient {
+  return decodeFinite(shard, payload, codec, length, rooms, factored);
 }
 
 /**
@@ -76,23 +76,23 @@ export function readTail(
  * @returns the gradient, empty for an evaluation
  * @throws ProtocolError with the code and sentence that the worker is told
  */
-export function readAnswer(
+export function decodeAnswer(
   answer: ShardAnswer,
   payload: Uint8Array,
-  shard: GivenShard,
+  shard: AssignedShard,
   codec: string,
   length: number,
-  rooms: Rooms,
-  factored: Factored | null = null,
-): FiniteValues {
+  rooms: BufferPool,
+  factored: FactorsContext | null = null,
+): DecodedGradient {
   const samples = shard.to - shard.from;
   if (answer.samples !== samples) {
     throw new ProtocolError(
-      CloseCode.unknownSamples,
+      CloseCode.notAssigned,
       `Shard ${shard.id} has ${samples} samples; the answer is for ${answer.samples}.`,
     );
   }
-  if (!(answer.lossSum >= 0 && answer.lossSum <= samples * MOST_LOSS)) {
+  if (!(answer.lossSum >= 0 && answer.lossSum <= samples * MAX_SAMPLE_LOSS)) {
     throw new ProtocolError(CloseCode.notFinite, `A loss of ${answer.lossSum} is not possible.`);
   }
   if (answer.correct > samples) {
@@ -105,27 +105,27 @@ export function readAnswer(
     if (payload.length > 0) throw new ProtocolError(CloseCode.wrongLength, 'An evaluation has no payload.');
     return { values: new Float32Array(0), norm: 0 };
   }
-  return finiteValues(shard.id, payload, codec, length, rooms, factored);
+  return decodeFinite(shard.id, payload, codec, length, rooms, factored);
 }
 
-function finiteValues(
+function decodeFinite(
   shard: ShardId,
   payload: Uint8Array,
   name: string,
   length: number,
-  rooms: Rooms,
-  factored: Factored | null,
-): FiniteValues {
+  rooms: BufferPool,
+  factored: FactorsContext | null,
+): DecodedGradient {
   if (name === FACTORS && factored === null) {
     throw new ProtocolError(CloseCode.unexpected, 'This model has no gradient that could come as factors.');
   }
   const decode = (): Float32Array => {
     if (name === FACTORS && factored !== null) {
-      const { kernel, samples, part } = factored;
-      return decodeFactored(payload, kernel, samples, part, rooms.take(length));
+      const { kernel, samples, range } = factored;
+      return decodeFactored(payload, kernel, samples, range, rooms.acquire(length));
     }
-    const codec = codecNamed(name);
-    return codec.decode(payload, length, codec.lossy ? rooms.take(length) : undefined);
+    const codec = getCodec(name);
+    return codec.decode(payload, length, codec.lossy ? rooms.acquire(length) : undefined);
   };
   const gradient = decode();
   const norm = vectorKernels.finiteNorm(gradient);

@@ -1,9 +1,9 @@
-import { cutNode } from './exact/subtrees.ts';
+import { splitBlock } from './exact/subtrees.ts';
 import type { RoundStart } from './round.ts';
-import { cut } from './schedule.ts';
+import { splitEvenly } from './schedule.ts';
 
 /** Small enough that workers end an evaluation together, large enough that messages do not matter. */
-const SAMPLES = 250;
+const SAMPLES_PER_SHARD = 250;
 
 /**
  * How a split is shared out.
@@ -12,12 +12,12 @@ const SAMPLES = 250;
 export function evaluationShards(
   count: number,
   unit: number | undefined,
-): Pick<RoundStart, 'waiting' | 'cut'> {
-  if (unit === undefined) return { waiting: cut({ from: 0, to: count }, Math.ceil(count / SAMPLES)) };
-  const size = unit * 2 ** Math.max(0, Math.floor(Math.log2(SAMPLES / unit)));
-  const waiting = Array.from({ length: Math.ceil(count / size) }, (_, i) => ({
+): Pick<RoundStart, 'pending' | 'splitRange'> {
+  if (unit === undefined) return { pending: splitEvenly({ from: 0, to: count }, Math.ceil(count / SAMPLES_PER_SHARD)) };
+  const size = unit * 2 ** Math.max(0, Math.floor(Math.log2(SAMPLES_PER_SHARD / unit)));
+  const pending = Array.from({ length: Math.ceil(count / size) }, (_, i) => ({
     from: i * size,
     to: Math.min(count, (i + 1) * size),
   }));
-  return { waiting, cut: (range, parts) => cutNode(range, unit, parts) };
+  return { pending, splitRange: (range, parts) => splitBlock(range, unit, parts) };
 }

@@ -8,8 +8,8 @@ import { vectorKernels } from './vector/vector.ts';
  */
 export class GradientSum {
   readonly total: Float32Array;
-  readonly #early = new Map<number, { readonly to: number; readonly gradient: Float32Array }>();
-  #next = 0;
+  readonly #pending = new Map<number, { readonly to: number; readonly gradient: Float32Array }>();
+  #nextSample = 0;
 
   /** @param total room for the sum, overwritten; kept from round to round */
   constructor(total: Float32Array) {
@@ -22,22 +22,22 @@ export class GradientSum {
    */
   add({ from, to }: Range, gradient: Float32Array): void {
     if (this.#has(from)) return;
-    this.#early.set(from, { to, gradient });
-    for (let part = this.#early.get(this.#next); part !== undefined; part = this.#early.get(this.#next)) {
-      if (this.#next === 0) this.total.set(part.gradient);
+    this.#pending.set(from, { to, gradient });
+    for (let part = this.#pending.get(this.#nextSample); part !== undefined; part = this.#pending.get(this.#nextSample)) {
+      if (this.#nextSample === 0) this.total.set(part.gradient);
       else vectorKernels.addInto(this.total, part.gradient);
-      this.#early.delete(this.#next);
-      this.#next = part.to;
+      this.#pending.delete(this.#nextSample);
+      this.#nextSample = part.to;
     }
   }
 
   #has(position: number): boolean {
-    if (position < this.#next) return true;
-    return [...this.#early].some(([from, { to }]) => from <= position && position < to);
+    if (position < this.#nextSample) return true;
+    return [...this.#pending].some(([from, { to }]) => from <= position && position < to);
   }
 
   /** Positions [0, samplesAdded) are in the total. */
   get samplesAdded(): number {
-    return this.#next;
+    return this.#nextSample;
   }
 }

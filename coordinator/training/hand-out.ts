@@ -1,35 +1,35 @@
 import type { ShardId, WorkerId } from '../../shared/protocol/messages.ts';
-import type { GivenShard, Round, RoundEffect, RoundTransition } from './round.ts';
+import type { AssignedShard, Round, RoundEffect, RoundTransition } from './round.ts';
 import type { Range } from '../../shared/range.ts';
 
 /** Gives waiting shards to workers that have room, those with least to do first; then late ones to who is idle. */
-export function handOut(round: Round, nowMs: number): RoundTransition {
+export function dispatchPending(round: Round, nowMs: number): RoundTransition {
   const effects: RoundEffect[] = [];
-  for (const shard of round.waiting) {
-    const { workers, reserve, depth } = round;
+  for (const shard of round.pending) {
+    const { workers, standby: reserve, depth } = round;
     const others = workers.filter((worker) => worker !== shard.avoid);
     const standby = others.length > 0 ? reserve.filter((worker) => worker !== shard.avoid) : reserve;
     // A worker that is busy with a superseded shard may never answer: standby workers do not wait for it.
-    const worker = others.some((other) => !round.spare.some(({ worker }) => worker === other))
+    const worker = others.some((other) => !round.superseded.some(({ worker }) => worker === other))
       ? freeWorker(round, workers, depth, shard.avoid)
       : (freeWorker(round, standby, depth, null) ??
         freeWorker(round, workers, depth, others.length > 0 ? shard.avoid : null));
     if (worker === undefined) continue;
-    const waiting = round.waiting.filter((other) => other !== shard);
-    const [next, effect] = give({ ...round, waiting }, shard, worker, nowMs);
+    const pending = round.pending.filter((other) => other !== shard);
+    const [next, effect] = give({ ...round, pending }, shard, worker, nowMs);
     round = next;
     effects.push(effect);
   }
-  for (const shard of round.given) {
-    if (shard.copy || shard.lateAtMs > nowMs) continue;
-    const same = round.given.filter((other) => isSame(other, shard));
+  for (const shard of round.assigned) {
+    if (shard.isDuplicate || shard.stragglerAtMs > nowMs) continue;
+    const same = round.assigned.filter((other) => isSame(other, shard));
     // Everybody who is counted on for it has to be late.
-    if (same.some(({ copy, lateAtMs }) => !copy && lateAtMs > nowMs)) continue;
+    if (same.some(({ isDuplicate, stragglerAtMs }) => !isDuplicate && stragglerAtMs > nowMs)) continue;
     const holders = same.map(({ worker }) => worker);
     const others = (workers: readonly WorkerId[]): WorkerId[] =>
       workers.filter((worker) => !holders.includes(worker));
     const worker =
-      freeWorker(round, others(round.workers), 1, null) ?? freeWorker(round, others(round.reserve), 1, null);
+      freeWorker(round, others(round.workers), 1, null) ?? freeWorker(round, others(round.standby), 1, null);
     if (worker === undefined) continue;
     const [next, effect] = give(round, shard, worker, nowMs);
     round = next;
@@ -39,10 +39,10 @@ export function handOut(round: Round, nowMs: number): RoundTransition {
 }
 
 /** When to look next whether a shard is late; null if none will be. */
-export function nextLateMs({ given }: Round, nowMs: number): number | null {
+export function nextLateMs({ assigned }: Round, nowMs: number): number | null {
   let soonestMs = Infinity;
-  for (const { copy, lateAtMs } of given) {
-    if (!copy && lateAtMs > nowMs) soonestMs = Math.min(soonestMs, lateAtMs);
+  for (const { isDuplicate, stragglerAtMs } of assigned) {
+    if (!isDuplicate && stragglerAtMs > nowMs) soonestMs = Math.min(soonestMs, stragglerAtMs);
   }
   return Number.isFinite(soonestMs) ? soonestMs : null;
 }
@@ -60,8 +60,8 @@ function freeWorker(
   avoid: WorkerId | null,
 ): WorkerId | undefined {
   const load = new Map(among.map((worker) => [worker, 0]));
-  for (const { worker } of round.spare) load.delete(worker);
-  for (const { worker } of round.given) {
+  for (const { worker } of round.superseded) load.delete(worker);
+  for (const { worker } of round.assigned) {
     const held = load.get(worker);
     if (held !== undefined) load.set(worker, held + 1);
   }
@@ -72,26 +72,26 @@ function freeWorker(
   return least?.[0];
 }
 
-/** @param copy nobody counts on it */
+/** @param isDuplicate nobody counts on it */
 export function give(
   round: Round,
   { from, to }: Range,
   worker: WorkerId,
   nowMs: number,
-  copy = false,
+  isDuplicate = false,
 ): readonly [Round, RoundEffect] {
-  const lateAtMs = nowMs + round.lateAfterMs(worker, to - from);
-  const shard: GivenShard = {
+  const stragglerAtMs = nowMs + round.stragglerAfterMs(worker, to - from);
+  const shard: AssignedShard = {
     id: round.nextId as ShardId,
     from,
     to,
     worker,
-    givenAtMs: nowMs,
-    lateAtMs,
-    copy,
+    assignedAtMs: nowMs,
+    stragglerAtMs,
+    isDuplicate,
   };
   return [
-    { ...round, given: [...round.given, shard], nextId: round.nextId + 1 },
+    { ...round, assigned: [...round.assigned, shard], nextId: round.nextId + 1 },
     { type: 'give', shard },
   ];
 }

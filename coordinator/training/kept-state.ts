@@ -1,31 +1,31 @@
 import type { OptimizerState } from './optimizer.ts';
-import type { Undo } from './round-runner.ts';
+import type { StepTransaction } from './round-runner.ts';
 
 /** Copies of an optimizer's vectors, for a step that may end half done. */
-export class KeptState implements Undo {
+export class OptimizerSnapshot implements StepTransaction {
   readonly #vectors: readonly Float32Array[];
-  readonly #kept: readonly Float32Array[];
+  readonly #copies: readonly Float32Array[];
   /** Where what is kept starts; null if nothing is. */
   #from: number | null = null;
 
   constructor(state: OptimizerState) {
     this.#vectors = Object.values(state);
-    this.#kept = this.#vectors.map(({ length }) => new Float32Array(length));
+    this.#copies = this.#vectors.map(({ length }) => new Float32Array(length));
   }
 
-  keep(from: number): void {
+  snapshot(from: number): void {
     this.#from = from;
-    for (const [i, kept] of this.#kept.entries()) kept.set(this.#vectors[i]?.subarray(from) ?? [], from);
+    for (const [i, kept] of this.#copies.entries()) kept.set(this.#vectors[i]?.subarray(from) ?? [], from);
   }
 
-  restore(): void {
+  rollback(): void {
     if (this.#from === null) return;
-    for (const [i, kept] of this.#kept.entries())
+    for (const [i, kept] of this.#copies.entries())
       this.#vectors[i]?.set(kept.subarray(this.#from), this.#from);
   }
 
   /** A step is done: there is nothing to put back. */
-  forget(): void {
+  commit(): void {
     this.#from = null;
   }
 }

@@ -40,7 +40,7 @@ function adadelta(settings: Job['optimizer'], layout: Layout): Optimizer {
   type Vectors = [Float32Array, Float32Array, Float32Array, Float32Array];
   const { kernels, vectors } = residentVectors(4, layout.length);
   const [weights, gradientSum, meanSquareGradient, meanSquareUpdate] = vectors as Vectors;
-  const runs = runsOf(layout);
+  const runs = trainableRanges(layout);
   return {
     state: { meanSquareGradient, meanSquareUpdate },
     resident: { weights, gradientSum },
@@ -62,7 +62,7 @@ function adadelta(settings: Job['optimizer'], layout: Layout): Optimizer {
 }
 
 /** Neighbouring tensors that are alike trainable, as one range of the flat vector. */
-function runsOf({ slices }: Layout): { from: number; to: number; trainable: boolean }[] {
+function trainableRanges({ slices }: Layout): { from: number; to: number; trainable: boolean }[] {
   const runs: { from: number; to: number; trainable: boolean }[] = [];
   for (const { offset, size, trainable } of slices) {
     const last = runs.at(-1);

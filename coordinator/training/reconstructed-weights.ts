@@ -5,16 +5,16 @@ import type { Step } from '../../shared/protocol/messages.ts';
 import type { Range } from '../../shared/range.ts';
 
 /** Makes room for a message that brings a piece of an update, which starts at `from` in the flat vector. */
-export type OpenPiece = (step: Step, from: number, codec: string, payloadBytes: number) => OpenFrame;
+export type OpenBucketFrame = (step: Step, from: number, codec: string, payloadBytes: number) => OpenFrame;
 
 /** A message that adds to the weights of the step before, from this position on. */
-export interface UpdatePiece {
+export interface UpdateBucket {
   readonly from: number;
   readonly frame: Uint8Array;
 }
 
 /** An update's piece, of which this side makes of the weights what the others do. */
-interface EncodedPiece extends UpdatePiece {
+interface EncodedBucket extends UpdateBucket {
   readonly to: number;
   readonly codec: Codec;
   readonly payload: Uint8Array;
@@ -25,24 +25,24 @@ interface EncodedPiece extends UpdatePiece {
  * own, the exact ones: each update is the encoded difference between the two, so what the codec loses of one is in the
  * next (error feedback without a residual of its own).
  */
-export class ReconstructedWeights {
+export class WeightsReplica {
   readonly values: Float32Array;
   #codec: Codec = int8;
-  readonly #open: OpenPiece;
+  readonly #openFrame: OpenBucketFrame;
   #step: Step | null = null;
-  #exact = false;
-  #pieces: readonly UpdatePiece[] = [];
+  #isExact = false;
+  #buckets: readonly UpdateBucket[] = [];
   /** Of the next update, from the back to the front. */
-  #ahead: readonly EncodedPiece[] = [];
+  #nextBuckets: readonly EncodedBucket[] = [];
 
   /** @param length of the flat vector */
-  constructor(length: number, open: OpenPiece) {
-    this.#open = open;
+  constructor(length: number, open: OpenBucketFrame) {
+    this.#openFrame = open;
     this.values = new Float32Array(length);
   }
 
   /** From now on updates are encoded so; what others have lost is in the next one. */
-  use(codec: Codec): void {
+  setCodec(codec: Codec): void {
     this.#codec = codec;
   }
 
@@ -52,22 +52,22 @@ export class ReconstructedWeights {
   }
 
   /** Whether the values are the coordinator's own. */
-  get exact(): boolean {
-    return this.#exact;
+  get isExact(): boolean {
+    return this.#isExact;
   }
 
   /** What leads here from the step before, in the order of sending; empty if there is no such way. */
-  get pieces(): readonly UpdatePiece[] {
-    return this.#pieces;
+  get buckets(): readonly UpdateBucket[] {
+    return this.#buckets;
   }
 
   /** From now on the values are these, which everybody has to be sent whole. */
   reset(step: Step, weights: Float32Array): void {
     this.values.set(weights);
     this.#step = step;
-    this.#exact = true;
-    this.#pieces = [];
-    this.#ahead = [];
+    this.#isExact = true;
+    this.#buckets = [];
+    this.#nextBuckets = [];
   }
 
   /**
@@ -76,39 +76,39 @@ export class ReconstructedWeights {
    * @param weights the exact ones of the next step, from `from` on
    * @param part ends where the one before it started
    */
-  encodeAhead(weights: Float32Array, { from, to }: Range): UpdatePiece {
-    const last = this.#ahead.at(-1);
+  encodeNextBucket(weights: Float32Array, { from, to }: Range): UpdateBucket {
+    const last = this.#nextBuckets.at(-1);
     if (last?.from === from) return last;
     const next = ((this.#step ?? 0) + 1) as Step;
     const piece = this.#encode(next, weights, from, to);
-    this.#pieces = [];
-    this.#ahead = [...this.#ahead, piece];
+    this.#buckets = [];
+    this.#nextBuckets = [...this.#nextBuckets, piece];
     return piece;
   }
 
   /** The step is not over after all: its weights will be others. */
-  forgetAhead(): void {
-    this.#ahead = [];
+  discardNextBuckets(): void {
+    this.#nextBuckets = [];
   }
 
   /** Goes on to the next step. */
-  follow(weights: Float32Array): void {
+  advance(weights: Float32Array): void {
     const step = ((this.#step ?? 0) + 1) as Step;
-    const rest = this.#encode(step, weights, 0, this.#ahead.at(-1)?.from ?? weights.length);
-    const pieces = [...this.#ahead, rest];
+    const rest = this.#encode(step, weights, 0, this.#nextBuckets.at(-1)?.from ?? weights.length);
+    const pieces = [...this.#nextBuckets, rest];
     for (const { from, to, codec, payload } of pieces) {
       const values = this.values.subarray(from, to);
       codec.decodeOnto(payload, values, values);
     }
-    this.#pieces = pieces;
+    this.#buckets = pieces;
     this.#step = step;
-    this.#exact = false;
-    this.#ahead = [];
+    this.#isExact = false;
+    this.#nextBuckets = [];
   }
 
-  #encode(step: Step, weights: Float32Array, from: number, to: number): EncodedPiece {
+  #encode(step: Step, weights: Float32Array, from: number, to: number): EncodedBucket {
     const codec = this.#codec;
-    const { bytes, payload } = this.#open(step, from, codec.name, codec.bytes(to - from));
+    const { bytes, payload } = this.#openFrame(step, from, codec.name, codec.bytes(to - from));
     codec.encodeDifference(weights.subarray(from, to), this.values.subarray(from, to), payload);
     return { from, to, codec, payload, frame: bytes };
   }

@@ -1,26 +1,26 @@
 import type { Step } from '../../shared/protocol/messages.ts';
-import type { Report } from '../report/report.ts';
-import type { EpochTally } from '../storage/checkpoint.ts';
-import { LossJump } from './loss-jump.ts';
+import type { Reporter } from '../report/report.ts';
+import type { EpochTotals } from '../storage/checkpoint.ts';
+import { LossSpikeDetector } from './loss-jump.ts';
 import type { RoundRunner } from './round-runner.ts';
-import { Snapshots } from './snapshots.ts';
+import { RunSnapshots } from './snapshots.ts';
 
 /** Where a run stands between two steps, besides its vectors. */
-export interface Place {
+export interface RunPosition {
   /** Steps done of the epoch. */
   readonly index: number;
   /** Steps done of the run. */
   readonly steps: number;
-  readonly tally: EpochTally;
+  readonly tally: EpochTotals;
 }
 
-export interface RewindsOptions {
+export interface RewindControllerOptions {
   /** Weights and the optimizer's vectors, which training changes in place. */
   readonly vectors: readonly Float32Array[];
   /** Classes of the data. */
   readonly classes: number;
-  readonly rounds: Partial<Pick<RoundRunner, 'settle' | 'takeRewind' | 'rewind' | 'distrust'>>;
-  readonly report: Partial<Pick<Report, 'warn'>>;
+  readonly stepRunner: Partial<Pick<RoundRunner, 'settle' | 'consumeRewindRequest' | 'rewind' | 'distrust'>>;
+  readonly report: Partial<Pick<Reporter, 'warn'>>;
 }
 
 /** A finished step. */
@@ -39,19 +39,19 @@ const SNAPSHOT_STEPS = 25;
  * Takes a run back to an earlier step of the epoch: when answers of a banned worker have counted, and when the loss jumps. Steps
  * are then done again with the same batches and masks.
  */
-export class Rewinds {
-  readonly #options: RewindsOptions;
-  readonly #snapshots: Snapshots<Place>;
-  readonly #jump: LossJump;
+export class RewindController {
+  readonly #options: RewindControllerOptions;
+  readonly #snapshots: RunSnapshots<RunPosition>;
+  readonly #lossSpikes: LossSpikeDetector;
   /** Steps of the epoch before the first one of this process; null before that. */
   #firstIndex: number | null = null;
   /** Steps after which a jump of the loss has taken the run back; a second one at the same step is the run's own. */
-  #jumpedAtStep = -1;
+  #spikeStep = -1;
 
-  constructor(options: RewindsOptions) {
+  constructor(options: RewindControllerOptions) {
     this.#options = options;
-    this.#snapshots = new Snapshots<Place>(options.vectors);
-    this.#jump = new LossJump(options.classes);
+    this.#snapshots = new RunSnapshots<RunPosition>(options.vectors);
+    this.#lossSpikes = new LossSpikeDetector(options.classes);
   }
 
   /** To be called before each epoch: states of the last one are not gone back to. */
@@ -61,23 +61,23 @@ export class Rewinds {
   }
 
   /** To be called before each step: keeps a state every so many steps. */
-  beforeStep(place: Place): void {
+  beforeStep(place: RunPosition): void {
     this.#firstIndex ??= place.index;
-    if ((place.index - this.#firstIndex) % SNAPSHOT_STEPS === 0) this.#snapshots.take(place.steps, place);
+    if ((place.index - this.#firstIndex) % SNAPSHOT_STEPS === 0) this.#snapshots.save(place.steps, place);
   }
 
   /**
    * To be called after each step, before it is reported.
    * @returns where the run has gone back to: its vectors are those of then; null if it stays where it is
    */
-  async afterStep(step: FinishedStep): Promise<Place | null> {
-    return (await this.#afterBan(step)) ?? this.#afterJump(step);
+  async afterStep(step: FinishedStep): Promise<RunPosition | null> {
+    return (await this.#afterBan(step)) ?? this.#afterLossSpike(step);
   }
 
-  async #afterBan({ steps, isLastOfEpoch }: FinishedStep): Promise<Place | null> {
-    const { rounds, report } = this.#options;
-    if (isLastOfEpoch) await rounds.settle?.();
-    const since = rounds.takeRewind?.() ?? null;
+  async #afterBan({ steps, isLastOfEpoch }: FinishedStep): Promise<RunPosition | null> {
+    const { stepRunner, report } = this.#options;
+    if (isLastOfEpoch) await stepRunner.waitForChecks?.();
+    const since = stepRunner.validateAllUntil?.() ?? null;
     if (since === null) return null;
     const place = this.#restore(since);
     if (place === null) {
@@ -94,21 +94,21 @@ export class Rewinds {
     return place;
   }
 
-  #afterJump({ steps, loss }: FinishedStep): Place | null {
-    const { classes, rounds, report } = this.#options;
-    const usual = this.#jump.usual ?? Math.log(classes);
-    if (!this.#jump.observe(loss)) return null;
+  #afterLossSpike({ steps, loss }: FinishedStep): RunPosition | null {
+    const { classes, stepRunner, report } = this.#options;
+    const usual = this.#lossSpikes.typicalLoss ?? Math.log(classes);
+    if (!this.#lossSpikes.record(loss)) return null;
     const what = `The loss jumped from ${usual.toPrecision(2)} to ${loss.toPrecision(2)} at step ${steps}`;
-    const place = steps > this.#jumpedAtStep ? this.#restore(steps - 1) : null;
+    const place = steps > this.#spikeStep ? this.#restore(steps - 1) : null;
     if (place === null) {
-      this.#jump.reset();
+      this.#lossSpikes.reset();
       report.warn?.(
         `${what}, without a wrong answer: the training itself diverges. Stop it and resume from the last checkpoint with a smaller learning rate.`,
         { event: 'jumped', from: steps },
       );
     } else {
-      this.#jumpedAtStep = steps;
-      rounds.distrust?.(steps as Step);
+      this.#spikeStep = steps;
+      stepRunner.distrust?.(steps as Step);
       report.warn?.(
         `${what}: the run goes back to step ${place.steps}, and recomputes every answer up to there.`,
         { event: 'jumped', from: steps, to: place.steps },
@@ -117,9 +117,9 @@ export class Rewinds {
     return place;
   }
 
-  #restore(beforeStep: number): Place | null {
+  #restore(beforeStep: number): RunPosition | null {
     const place = this.#snapshots.restore(beforeStep);
-    if (place !== null) this.#options.rounds.rewind?.();
+    if (place !== null) this.#options.stepRunner.rewind?.();
     return place;
   }
 }

@@ -1,6 +1,6 @@
-import type { Clock, StopSignal } from '../../shared/clock.ts';
+import type { Clock, AbortSignalLike } from '../../shared/clock.ts';
 import type { Split } from '../../shared/data/dataset.ts';
-import { factoredKernel, FACTORS, worthFactoring, type DenseKernel } from '../../shared/codec/factors.ts';
+import { factoredKernel, FACTORS, areFactorsSmaller, type DenseKernel } from '../../shared/codec/factors.ts';
 import { shardBytes, viewShard, writeShard } from '../../shared/data/shard.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
@@ -9,36 +9,36 @@ import { openFrame } from '../../shared/protocol/frame.ts';
 import type { FromCoordinator, ShardId, Step, Task, WorkerId } from '../../shared/protocol/messages.ts';
 import { frameFromCoordinator } from '../../shared/protocol/parse.ts';
 import { AdaptiveCodecs } from '../links/adaptive-codecs.ts';
-import { describeRecoded } from '../links/describe-link.ts';
-import type { Member } from '../members/member.ts';
-import type { WorkerPool } from '../members/worker-pool.ts';
-import { ActiveRound, type ActiveRoundOptions } from './active-round.ts';
-import { BatchGradient, type OnSummed } from './batch-gradient.ts';
+import { describeCodecChange } from '../links/describe-link.ts';
+import type { Worker } from '../members/member.ts';
+import type { workers } from '../members/worker-pool.ts';
+import { ActiveRound, type RoundExecutorOptions } from './active-round.ts';
+import { BucketedGradientSum, type OnBucketSummed } from './batch-gradient.ts';
 import type { TrainingDiverged } from './errors.ts';
-import { Paces } from './pace/paces.ts';
+import { ThroughputTracker } from './pace/paces.ts';
 import { evaluationShards } from './evaluation-shards.ts';
 import type { Answer } from './integrity/answer.ts';
-import { CollectedAnswers } from './integrity/collected-answers.ts';
-import type { Inspector, InspectedRound } from './integrity/inspector.ts';
-import { GradientTree } from './exact/gradient-tree.ts';
-import type { GivenShard, RoundStart } from './round.ts';
+import { AnswerCollector } from './integrity/collected-answers.ts';
+import type { AnswerValidator, ReviewedRound } from './integrity/inspector.ts';
+import { PairwiseReducer } from './exact/gradient-tree.ts';
+import type { AssignedShard, RoundStart } from './round.ts';
 import type { Range } from '../../shared/range.ts';
-import { sumAlongTree, sumInOrder } from './scores.ts';
-import { Rooms } from './rooms.ts';
+import { sumPairwise, sumInOrder } from './scores.ts';
+import { BufferPool } from './rooms.ts';
 import { ShardDeadline } from './shard-deadline.ts';
 import { StepPlanner } from './step-planner.ts';
-import { WeightsBroadcast } from './weights-broadcast.ts';
+import { WeightsPublisher } from './weights-broadcast.ts';
 
-export interface RoundRunnerOptions {
-  readonly pool: WorkerPool;
+export interface StepRunnerOptions {
+  readonly pool: workers;
   readonly job: Job;
   readonly clock: Clock;
   /** Where the pieces of the flat vector's tail start; empty if it has none. */
-  readonly tailCuts: readonly number[];
-  readonly signal: StopSignal;
+  readonly bucketOffsets: readonly number[];
+  readonly signal: AbortSignalLike;
   readonly onWaiting: (waiting: boolean) => void;
   /** Recomputes answers; null where every worker is trusted. */
-  readonly inspector?: Inspector | null;
+  readonly validator?: AnswerValidator | null;
 }
 
 /** Where a round's samples come from, and the weights that they meet. */
@@ -50,25 +50,25 @@ export interface RoundInput {
 
 export interface GradientOptions {
   /** The next step's samples, whose shares are sent ahead. */
-  readonly next?: Uint32Array | undefined;
+  readonly nextSamples?: Uint32Array | undefined;
   /** Room for the sum, of the flat vector's length; the runner's own without. */
-  readonly into?: Float32Array;
+  readonly sumBuffer?: Float32Array;
   /**
    * Hears of each part of the gradient as soon as it is summed, the last layers' first, and updates just that part of the
    * weights at once: the round has what it still needs of the old ones, and what they are then is sent to workers as the next
    * step's, so nobody may change them later.
    */
-  readonly onSummed?: (gradientSum: Float32Array, part: Range) => void;
+  readonly onBucketSummed?: (gradientSum: Float32Array, part: Range) => void;
   /** Puts back what onSummed has changed besides the weights, should the step come to nothing. */
-  readonly undo?: Undo;
+  readonly transaction?: StepTransaction;
 }
 
 /** Vectors of the flat one's length, of which parts are about to be changed. */
-export interface Undo {
+export interface StepTransaction {
   /** Keeps what there is from this position on. */
-  keep(from: number): void;
+  snapshot(from: number): void;
   /** Puts back what was kept last. */
-  restore(): void;
+  rollback(): void;
 }
 
 export interface GradientResult extends Score {
@@ -78,42 +78,42 @@ export interface GradientResult extends Score {
 
 /** The next shard travels while one is being computed. */
 const EVALUATION_DEPTH = 2;
-const EVALUATION_LATE_TIMES = 1.5;
+const EVALUATION_STRAGGLER_FACTOR = 1.5;
 
 /** Has batches computed by whoever is there. One round at a time. */
 export class RoundRunner {
-  readonly #options: RoundRunnerOptions;
+  readonly #options: StepRunnerOptions;
   /** Values of the flat vector. */
   readonly #length: number;
-  #ownSum: Float32Array | null = null;
+  #sumBuffer: Float32Array | null = null;
   readonly #deadline = new ShardDeadline();
-  readonly #broadcast: WeightsBroadcast;
-  readonly #planner: StepPlanner;
-  readonly #adaptive: AdaptiveCodecs;
+  readonly #publisher: WeightsPublisher;
+  readonly #partitioner: StepPlanner;
+  readonly #adaptiveCodecs: AdaptiveCodecs;
   readonly #kernel: DenseKernel | null;
-  readonly #evaluationPaces = new Paces();
+  readonly #evaluationThroughput = new ThroughputTracker();
   /** What was sent ahead, by worker. */
-  readonly #ahead = new Map<WorkerId, { readonly step: Step; readonly from: number; readonly to: number }>();
+  readonly #prefetched = new Map<WorkerId, { readonly step: Step; readonly from: number; readonly to: number }>();
   /** Vectors of sums on their way up the tree. */
-  readonly #room: Float32Array[] = [];
+  readonly #reducerBuffers: Float32Array[] = [];
   /** Of the answers of one round. */
-  readonly #rooms = new Rooms();
+  readonly #buffers = new BufferPool();
   #nextShardId = 0;
   /** The round of now, or the last one. */
   #round: ActiveRound | null = null;
 
-  constructor(options: RoundRunnerOptions) {
+  constructor(options: StepRunnerOptions) {
     this.#options = options;
     this.#length = layoutOf(options.job.layout).length;
-    this.#broadcast = new WeightsBroadcast(options.pool, this.#length, options.tailCuts);
+    this.#publisher = new WeightsPublisher(options.pool, this.#length, options.bucketOffsets);
     const { pool, clock, job } = options;
     this.#kernel = factoredKernel(layoutOf(job.layout));
-    this.#adaptive = new AdaptiveCodecs({
+    this.#adaptiveCodecs = new AdaptiveCodecs({
       values: this.#length,
       kernel: this.#kernel,
-      pieces: options.tailCuts.length,
+      bucketCount: options.bucketOffsets.length,
     });
-    this.#planner = new StepPlanner({ pool, clock, unit: job.microShard });
+    this.#partitioner = new StepPlanner({ pool, clock, microShardSize: job.microShard });
   }
 
   /** Why nobody is left, if it is for values that were not finite in the round of now. */
@@ -132,108 +132,108 @@ export class RoundRunner {
     options: GradientOptions = {},
   ): Promise<GradientResult> {
     this.#options.pool.agreeOnBits();
-    this.#recode();
-    const first = await this.#attempt(input, numbers, options, false);
+    this.#switchCodecs();
+    const first = await this.#attemptGradient(input, numbers, options, false);
     if (first !== null) return first;
     for (;;) {
-      const result = await this.#attempt(input, numbers, { ...options, next: undefined }, true);
+      const result = await this.#attemptGradient(input, numbers, { ...options, nextSamples: undefined }, true);
       if (result !== null) return result;
     }
   }
 
   /** Waits for checks of answers that are going on. */
-  async settle(): Promise<void> {
-    await this.#options.inspector?.settle();
+  async consumeRewindRequest(): Promise<void> {
+    await this.#options.validator?.settle();
   }
 
   /** A step to go back before, since answers of a worker that was banned have counted in it; null if there is none. */
-  takeRewind(): Step | null {
-    return this.#options.inspector?.takeRewind() ?? null;
+  validateAllUntil(): Step | null {
+    return this.#options.validator?.takeRewind() ?? null;
   }
 
   /** Has every answer recomputed before it counts, up to this step. */
   distrust(untilStep: Step): void {
-    this.#options.inspector?.distrust(untilStep);
+    this.#options.validator?.distrust(untilStep);
   }
 
   /** The next round is of an earlier step than the last one. */
   rewind(): void {
-    this.#broadcast.rewind();
-    this.#ahead.clear();
+    this.#publisher.rewind();
+    this.#prefetched.clear();
   }
 
   /** @returns null if the step has to be repeated; everything is then as it was before */
-  async #attempt(
+  async #attemptGradient(
     input: RoundInput,
     numbers: Uint32Array,
-    { next, into, onSummed, undo }: GradientOptions,
+    { nextSamples, sumBuffer, onBucketSummed, transaction }: GradientOptions,
     isRepeated: boolean,
   ): Promise<GradientResult | null> {
-    const total = into ?? (this.#ownSum ??= new Float32Array(this.#length));
-    const apply: OnSummed = (part) => {
-      if (onSummed === undefined) return;
-      onSummed(total, part);
-      this.#broadcast.updated(input.weights, part);
+    const total = sumBuffer ?? (this.#sumBuffer ??= new Float32Array(this.#length));
+    const apply: OnBucketSummed = (part) => {
+      if (onBucketSummed === undefined) return;
+      onBucketSummed(total, part);
+      this.#publisher.publishBucket(input.weights, part);
     };
     // Who sends tails has parts of the weights updated before the step is sure to end.
     let [inPieces, begun] = [false, false];
     const deferred: Range[] = [];
-    const summed: OnSummed = (part) => {
+    const summed: OnBucketSummed = (part) => {
       // What cannot be undone is applied when all answers have been looked at; so is the last part.
       if (part.from === 0 || !inPieces || deferred.length > 0) deferred.push(part);
       else apply(part);
     };
-    const collected = new CollectedAnswers(this.#sumOf(total, numbers.length, summed), isRepeated);
-    const [tailFrom] = this.#options.tailCuts;
+    const collected = new AnswerCollector(this.#createGradientSum(total, numbers.length, summed), isRepeated);
+    const [tailFrom] = this.#options.bucketOffsets;
     const keep = (): void => {
-      if (onSummed === undefined || tailFrom === undefined) return;
-      this.#broadcast.keep();
-      undo?.keep(tailFrom);
+      if (onBucketSummed === undefined || tailFrom === undefined) return;
+      this.#publisher.snapshot();
+      transaction?.snapshot(tailFrom);
     };
     try {
-      const round = this.#start('train', input, numbers, {
-        ...this.#planner.plan(numbers.length, this.#round?.spare ?? []),
+      const round = this.#startRound('train', input, numbers, {
+        ...this.#partitioner.plan(numbers.length, this.#round?.spare ?? []),
         depth: 1,
-        lateAfterMs: (worker, samples) => this.#planner.lateAfterMs(worker, samples),
-        onTimed: (...timed) => this.#planner.observe(...timed),
-        given: ({ tails }) => {
-          if (!tails || inPieces) return;
+        stragglerAfterMs: (worker, samples) => this.#partitioner.lateAfterMs(worker, samples),
+        onShardTimed: (...timed) => this.#partitioner.observe(...timed),
+        given: ({ supportsBuckets }) => {
+          if (!supportsBuckets || inPieces) return;
           inPieces = true;
           if (begun) keep();
         },
-        accept: (...part) => collected.accept(...part),
-        onCounted: (...answer) => collected.counted(...answer),
+        acceptGradient: (...part) => collected.accept(...part),
+        onAccepted: (...answer) => collected.complete(...answer),
       });
       // Now, while the workers compute.
-      if (next !== undefined) this.#prefetch(input, next);
+      if (nextSamples !== undefined) this.#prefetch(input, nextSamples);
       if (inPieces) keep();
       begun = true;
       const score = await round;
-      const { inspector = null } = this.#options;
+      const { validator = null } = this.#options;
       const { answers, isSumOfAnswers } = collected;
-      const inspected = { ...this.#inspected(input, numbers), answers, total, isSumOfAnswers };
-      if ((await inspector?.review(inspected)) === 'repeat') {
-        this.#restore(input, undo);
+      const inspected = { ...this.#reviewedRound(input, numbers), answers, total, isSumOfAnswers };
+      if ((await validator?.review(inspected)) === 'repeat') {
+        this.#rollback(input, transaction);
         return null;
       }
       for (const part of deferred) apply(part);
       return { ...score, gradientSum: total };
     } catch (error) {
-      this.#restore(input, undo);
+      this.#rollback(input, transaction);
       throw error;
     }
   }
 
-  #restore({ weights }: RoundInput, undo: Undo | undefined): void {
-    this.#broadcast.restore(weights);
-    undo?.restore();
+  #rollback({ weights }: RoundInput, undo: StepTransaction | undefined): void {
+    this.#publisher.rollback(weights);
+    undo?.rollback();
   }
 
-  #inspected({ step, split }: RoundInput, numbers: Uint32Array): InspectedRound {
+  #reviewedRound({ step, split }: RoundInput, numbers: Uint32Array): ReviewedRound {
     const { sampleShape } = this.#options.job.data;
     return {
       step,
-      weights: this.#broadcast.current,
+      weights: this.#publisher.current,
       samplesOf({ from, to }) {
         const payload = new Uint8Array(shardBytes(to - from, sampleShape));
         writeShard(payload, numbers.subarray(from, to), split, sampleShape);
@@ -264,65 +264,65 @@ export class RoundRunner {
     const answers: Answer[] = [];
     this.#options.pool.agreeOnBits();
     const numbers = Uint32Array.from({ length: count }, (_, i) => i);
-    this.#evaluationPaces.begin(this.#options.pool.members);
+    this.#evaluationThroughput.begin(this.#options.pool.members);
     let done = 0;
     onProgress?.(done, count);
     // What is evaluated is what is saved, to the last bit.
-    const score = await this.#start('evaluate', input, numbers, {
+    const score = await this.#startRound('evaluate', input, numbers, {
       workers: [...this.#options.pool.members.keys()],
       assignments: [],
       ...evaluationShards(count, this.#options.job.microShard),
       depth: EVALUATION_DEPTH,
       // By what others take: near the end nobody shall wait for a slow worker's last shards.
-      lateAfterMs: (_, samples) =>
-        EVALUATION_LATE_TIMES * EVALUATION_DEPTH * (this.#evaluationPaces.typicalMs(samples) ?? Infinity),
-      onTimed: ({ id, engine }, samples, busyMs) =>
-        this.#evaluationPaces.observe(id, engine, samples, busyMs),
-      accept({ from, to }) {
+      stragglerAfterMs: (_, samples) =>
+        EVALUATION_STRAGGLER_FACTOR * EVALUATION_DEPTH * (this.#evaluationThroughput.typicalMs(samples) ?? Infinity),
+      onShardTimed: ({ id, engine }, samples, busyMs) =>
+        this.#evaluationThroughput.record(id, engine, samples, busyMs),
+      acceptGradient({ from, to }) {
         done += to - from;
         onProgress?.(done, count);
       },
-      onCounted: ({ worker, from, to }, { lossSum, correct }) =>
+      onAccepted: ({ worker, from, to }, { lossSum, correct }) =>
         answers.push({ worker, from, to, lossSum, correct }),
     });
-    const inspected = { ...this.#inspected(input, numbers), answers };
-    const decision = (await this.#options.inspector?.reviewEvaluation(inspected)) ?? 'count';
+    const inspected = { ...this.#reviewedRound(input, numbers), answers };
+    const decision = (await this.#options.validator?.reviewEvaluation(inspected)) ?? 'count';
     return decision === 'count' ? score : null;
   }
 
-  #sumOf(total: Float32Array, samples: number, onSummed: OnSummed): Pick<BatchGradient, 'add'> {
+  #createGradientSum(total: Float32Array, samples: number, onSummed: OnBucketSummed): Pick<BucketedGradientSum, 'add'> {
     const { microShard: unit } = this.#options.job;
     return unit === undefined
-      ? new BatchGradient(total, this.#options.tailCuts, samples, onSummed)
-      : new GradientTree(total, samples, { unit, room: this.#room, onSummed });
+      ? new BucketedGradientSum(total, this.#options.bucketOffsets, samples, onSummed)
+      : new PairwiseReducer(total, samples, { unit, room: this.#reducerBuffers, onSummed });
   }
 
   /** Has each link's vectors travel as suits it from this step on. */
-  #recode(): void {
+  #switchCodecs(): void {
     const { pool } = this.#options;
     if (pool.codecs !== 'auto') return;
-    for (const change of this.#adaptive.next([...pool.members.values()])) {
-      this.#planner.recoded(change.member);
-      pool.sayRecoded(change.member, describeRecoded(change));
+    for (const change of this.#adaptiveCodecs.selectCodecs([...pool.members.values()])) {
+      this.#partitioner.recoded(change.worker);
+      pool.sayRecoded(change.worker, describeCodecChange(change));
     }
   }
 
   /** Starts a round; its first shards have been given when this returns. */
-  #start(
+  #startRound(
     task: Task,
     input: RoundInput,
     numbers: Uint32Array,
-    how: Pick<ActiveRoundOptions, 'accept' | 'onCounted' | 'onTimed'> &
-      Omit<RoundStart, 'samples' | 'nextId'> & { readonly given?: (member: Member) => void },
+    how: Pick<RoundExecutorOptions, 'acceptGradient' | 'onAccepted' | 'onShardTimed'> &
+      Omit<RoundStart, 'samples' | 'nextId'> & { readonly given?: (member: Worker) => void },
   ): Promise<Score> {
-    const { pool, clock, signal, tailCuts, onWaiting, inspector = null } = this.#options;
+    const { pool, clock, signal, bucketOffsets, onWaiting, validator = null } = this.#options;
     const { microShard } = this.#options.job;
-    for (const member of pool.members.values()) member.shards.clear();
-    for (const id of this.#ahead.keys()) if (!pool.members.has(id)) this.#ahead.delete(id);
-    const { onTimed, accept, onCounted, given, ...start } = how;
-    this.#broadcast.begin(input.step, input.weights, { exact: task === 'evaluate' });
+    for (const member of pool.members.values()) member.roundShards.clear();
+    for (const id of this.#prefetched.keys()) if (!pool.members.has(id)) this.#prefetched.delete(id);
+    const { onShardTimed, acceptGradient, onAccepted, given, ...start } = how;
+    this.#publisher.beginStep(input.step, input.weights, { exact: task === 'evaluate' });
     this.#round?.leave();
-    this.#rooms.giveBack();
+    this.#buffers.releaseAll();
     const round = new ActiveRound({
       task,
       step: input.step,
@@ -330,33 +330,33 @@ export class RoundRunner {
         ...start,
         samples: numbers.length,
         nextId: this.#nextShardId,
-        spare: this.#round?.spare ?? [],
+        superseded: this.#round?.spare ?? [],
       },
       gradientLength: this.#length,
       kernel: this.#kernel,
-      rooms: this.#rooms,
-      tailCuts,
+      buffers: this.#buffers,
+      bucketOffsets,
       pool,
       clock,
       deadline: this.#deadline,
       signal,
-      give: (member, shard) => {
+      sendShard: (member, shard) => {
         given?.(member);
-        this.#give(task, input, numbers, member, shard);
+        this.#sendShard(task, input, numbers, member, shard);
       },
-      accept,
-      onCounted,
-      onTimed,
-      quantization: inspector?.quantization ?? null,
-      sum: microShard === undefined ? sumInOrder : sumAlongTree(microShard),
+      acceptGradient,
+      onAccepted,
+      onShardTimed,
+      quantization: validator?.quantization ?? null,
+      sumScores: microShard === undefined ? sumInOrder : sumPairwise(microShard),
       onWaiting,
     });
     this.#round = round;
     return round.done.finally(() => (this.#nextShardId = round.nextShardId));
   }
 
-  #give(task: Task, input: RoundInput, numbers: Uint32Array, member: Member, shard: GivenShard): void {
-    this.#broadcast.bring(member);
+  #sendShard(task: Task, input: RoundInput, numbers: Uint32Array, member: Worker, shard: AssignedShard): void {
+    this.#publisher.sendTo(member);
     const samples = shard.to - shard.from;
     const encoding = task === 'train' ? this.#encodingFor(member, samples) : null;
     remember(member, shard.id, encoding);
@@ -368,8 +368,8 @@ export class RoundRunner {
       samples,
       ...(encoding === null ? {} : { encoding }),
     };
-    const ahead = this.#ahead.get(member.id);
-    this.#ahead.delete(member.id);
+    const ahead = this.#prefetched.get(member.id);
+    this.#prefetched.delete(member.id);
     const there =
       task === 'train' && ahead?.step === input.step && ahead.from === shard.from && ahead.to === shard.to;
     if (there) member.connection.send(frameFromCoordinator(message));
@@ -377,9 +377,9 @@ export class RoundRunner {
   }
 
   /** What a shard asks its gradient in; null for what the welcome says. */
-  #encodingFor({ codec, welcomed }: Member, samples: number): string | null {
-    if (codec === welcomed.codec) return null;
-    const factored = this.#kernel !== null && worthFactoring(this.#kernel, samples);
+  #encodingFor({ codec, initialCodecs }: Worker, samples: number): string | null {
+    if (codec === initialCodecs.codec) return null;
+    const factored = this.#kernel !== null && areFactorsSmaller(this.#kernel, samples);
     return codec === FACTORS && !factored ? null : codec;
   }
 
@@ -390,16 +390,16 @@ export class RoundRunner {
   #prefetch({ step, split }: RoundInput, numbers: Uint32Array): void {
     const { members } = this.#options.pool;
     const next = (step + 1) as Step;
-    for (const { worker, from, to } of this.#planner.probable(numbers.length)) {
+    for (const { worker, from, to } of this.#partitioner.probable(numbers.length)) {
       const member = members.get(worker);
-      if (member?.prefetch !== true) continue;
-      this.#ahead.set(worker, { step: next, from, to });
+      if (member?.supportsPrefetch !== true) continue;
+      this.#prefetched.set(worker, { step: next, from, to });
       const message: FromCoordinator = { type: 'prefetch', step: next, samples: to - from };
       this.#sendSamples(member, message, numbers.subarray(from, to), split);
     }
   }
 
-  #sendSamples(member: Member, message: FromCoordinator, numbers: Uint32Array, split: Split): void {
+  #sendSamples(member: Worker, message: FromCoordinator, numbers: Uint32Array, split: Split): void {
     const { sampleShape } = this.#options.job.data;
     const frame = openFrame(message, shardBytes(numbers.length, sampleShape));
     writeShard(frame.payload, numbers, split, sampleShape);
@@ -411,8 +411,8 @@ export class RoundRunner {
 const MAX_ASKED = 64;
 
 /** Keeps what a worker was asked for, and forgets the oldest of what it has never answered. */
-function remember({ asked }: Member, shard: ShardId, encoding: string | null): void {
-  asked.set(shard, encoding);
-  const [oldest] = asked.keys();
-  if (asked.size > MAX_ASKED && oldest !== undefined) asked.delete(oldest);
+function remember({ requestedEncodings }: Worker, shard: ShardId, encoding: string | null): void {
+  requestedEncodings.set(shard, encoding);
+  const [oldest] = requestedEncodings.keys();
+  if (requestedEncodings.size > MAX_ASKED && oldest !== undefined) requestedEncodings.delete(oldest);
 }

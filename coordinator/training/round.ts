@@ -1,7 +1,7 @@
 import type { ShardId, WorkerId } from '../../shared/protocol/messages.ts';
-import { give, handOut, isSame } from './hand-out.ts';
+import { give, dispatchPending, isSame } from './hand-out.ts';
 import type { Range } from '../../shared/range.ts';
-import { cut, type Assignment } from './schedule.ts';
+import { splitEvenly, type Assignment } from './schedule.ts';
 
 /**
  * One round: a set of samples that has to be accounted for, each exactly once, by workers that come and go. Pure:
@@ -13,36 +13,36 @@ export interface Round {
   readonly depth: number;
   readonly workers: readonly WorkerId[];
   /** Who gets something only where no worker is left, or a shard is late and no worker idle. */
-  readonly reserve: readonly WorkerId[];
+  readonly standby: readonly WorkerId[];
   /** Not accounted for and with nobody, first come first. */
-  readonly waiting: readonly WaitingShard[];
+  readonly pending: readonly PendingShard[];
   /** Two of them may be over the same samples: the first answer counts. */
-  readonly given: readonly GivenShard[];
+  readonly assigned: readonly AssignedShard[];
   /** Somebody else was first, in this round or one before: they only keep their worker busy until it answers. */
-  readonly spare: readonly GivenShard[];
+  readonly superseded: readonly AssignedShard[];
   /** Samples accounted for. */
-  readonly done: number;
-  readonly lateAfterMs: (worker: WorkerId, samples: number) => number;
-  readonly cut: CutRange;
+  readonly samplesDone: number;
+  readonly stragglerAfterMs: (worker: WorkerId, samples: number) => number;
+  readonly splitRange: SplitRange;
   readonly nextId: number;
 }
 
 /** Cuts a range into about so many parts. */
-export type CutRange = (range: Range, parts: number) => Range[];
+export type SplitRange = (range: Range, parts: number) => Range[];
 
-export interface WaitingShard extends Range {
+export interface PendingShard extends Range {
   /** Whoever failed at it; gets it again only if nobody else is there. */
   readonly avoid: WorkerId | null;
 }
 
-export interface GivenShard extends Range {
+export interface AssignedShard extends Range {
   readonly id: ShardId;
   readonly worker: WorkerId;
-  readonly givenAtMs: number;
+  readonly assignedAtMs: number;
   /** From then on it is late: whoever is idle gets it too. */
-  readonly lateAtMs: number;
+  readonly stragglerAtMs: number;
   /** Given beside another's from the beginning; nobody counts on it. */
-  readonly copy: boolean;
+  readonly isDuplicate: boolean;
 }
 
 export type RoundEvent =
@@ -54,7 +54,7 @@ export type RoundEvent =
   | { readonly type: 'tick' };
 
 export type RoundEffect =
-  { readonly type: 'give'; readonly shard: GivenShard } | { readonly type: 'complete' };
+  { readonly type: 'give'; readonly shard: AssignedShard } | { readonly type: 'complete' };
 
 export type RoundTransition = readonly [Round, readonly RoundEffect[]];
 
@@ -63,19 +63,19 @@ export interface RoundStart {
   readonly workers: readonly WorkerId[];
   /** Who gets what at once; what is left over waits for the first to be free. */
   readonly assignments: readonly Assignment[];
-  readonly waiting: readonly Range[];
+  readonly pending: readonly Range[];
   readonly depth: number;
   /** Greater than every shard's that was ever given. */
   readonly nextId: number;
-  readonly reserve?: readonly WorkerId[];
+  readonly standby?: readonly WorkerId[];
   /** What rounds before have left in workers' hands. */
-  readonly spare?: readonly GivenShard[];
+  readonly superseded?: readonly AssignedShard[];
   /** Assigned ranges that somebody else gets from the beginning too, whoever is first. */
-  readonly copies?: readonly Assignment[];
+  readonly duplicates?: readonly Assignment[];
   /** After which time a shard is late; by default none ever is. */
-  readonly lateAfterMs?: (worker: WorkerId, samples: number) => number;
+  readonly stragglerAfterMs?: (worker: WorkerId, samples: number) => number;
   /** How what one left behind is cut for those that remain; by default into equal parts. */
-  readonly cut?: CutRange;
+  readonly splitRange?: SplitRange;
 }
 
 export function startRound(start: RoundStart, nowMs: number): RoundTransition {
@@ -83,90 +83,90 @@ export function startRound(start: RoundStart, nowMs: number): RoundTransition {
     samples: start.samples,
     depth: start.depth,
     workers: start.workers,
-    waiting: start.waiting.map((range) => ({ ...range, avoid: null })),
-    given: [],
-    done: 0,
+    pending: start.pending.map((range) => ({ ...range, avoid: null })),
+    assigned: [],
+    samplesDone: 0,
     nextId: start.nextId,
-    reserve: start.reserve ?? [],
-    spare: start.spare ?? [],
-    lateAfterMs: start.lateAfterMs ?? (() => Infinity),
-    cut: start.cut ?? cut,
+    standby: start.standby ?? [],
+    superseded: start.superseded ?? [],
+    stragglerAfterMs: start.stragglerAfterMs ?? (() => Infinity),
+    splitRange: start.splitRange ?? splitEvenly,
   };
   const effects: RoundEffect[] = [];
   const assigned = start.assignments.map((assignment) => ({ ...assignment, copy: false }));
-  const copies = (start.copies ?? []).map((assignment) => ({ ...assignment, copy: true }));
+  const copies = (start.duplicates ?? []).map((assignment) => ({ ...assignment, copy: true }));
   for (const { worker, copy, ...range } of [...assigned, ...copies]) {
     const [next, effect] = give(round, range, worker, nowMs, copy);
     round = next;
     effects.push(effect);
   }
-  const [next, more] = handOut(round, nowMs);
+  const [next, more] = dispatchPending(round, nowMs);
   return [next, [...effects, ...more]];
 }
 
 export function advanceRound(round: Round, event: RoundEvent, nowMs: number): RoundTransition {
   switch (event.type) {
     case 'joined':
-      return handOut({ ...round, workers: [...round.workers, event.worker] }, nowMs);
+      return dispatchPending({ ...round, workers: [...round.workers, event.worker] }, nowMs);
     case 'left': {
-      const others = ({ worker }: GivenShard): boolean => worker !== event.worker;
+      const others = ({ worker }: AssignedShard): boolean => worker !== event.worker;
       const workers = round.workers.filter((worker) => worker !== event.worker);
-      const reserve = round.reserve.filter((worker) => worker !== event.worker);
-      const remain = round.given.filter(others);
-      const lost = round.given.filter((shard) => !others(shard) && !remain.some((one) => isSame(one, shard)));
+      const standby = round.standby.filter((worker) => worker !== event.worker);
+      const remain = round.assigned.filter(others);
+      const lost = round.assigned.filter((shard) => !others(shard) && !remain.some((one) => isSame(one, shard)));
       // What one left behind is cut for all that remain, so that nobody alone makes the others wait.
-      const pieces = lost.flatMap(({ from, to }) => round.cut({ from, to }, Math.max(1, workers.length)));
-      const waiting = [...pieces.map((range) => ({ ...range, avoid: null })), ...round.waiting];
-      const [given, spare] = [promoted(remain, nowMs), round.spare.filter(others)];
-      return handOut({ ...round, workers, reserve, given, spare, waiting }, nowMs);
+      const pieces = lost.flatMap(({ from, to }) => round.splitRange({ from, to }, Math.max(1, workers.length)));
+      const pending = [...pieces.map((range) => ({ ...range, avoid: null })), ...round.pending];
+      const [assigned, superseded] = [promoteDuplicates(remain, nowMs), round.superseded.filter(others)];
+      return dispatchPending({ ...round, workers, standby, assigned, superseded, pending }, nowMs);
     }
     case 'answered': {
-      const shard = round.given.find(({ id }) => id === event.shard);
-      if (shard === undefined) return handBack(round, event.shard, nowMs);
-      const done = round.done + shard.to - shard.from;
-      const left = round.given.filter((other) => other !== shard);
+      const shard = round.assigned.find(({ id }) => id === event.shard);
+      if (shard === undefined) return release(round, event.shard, nowMs);
+      const done = round.samplesDone + shard.to - shard.from;
+      const left = round.assigned.filter((other) => other !== shard);
       const given = left.filter((other) => !isSame(other, shard));
-      const spare = [...round.spare, ...left.filter((other) => isSame(other, shard))];
+      const spare = [...round.superseded, ...left.filter((other) => isSame(other, shard))];
       const next = { ...round, given, spare, done };
-      return done === round.samples ? [next, [{ type: 'complete' }]] : handOut(next, nowMs);
+      return done === round.samples ? [next, [{ type: 'complete' }]] : dispatchPending(next, nowMs);
     }
     case 'failed': {
-      const shard = round.given.find(({ id }) => id === event.shard);
-      if (shard === undefined) return handBack(round, event.shard, nowMs);
-      const remain = round.given.filter((other) => other !== shard);
+      const shard = round.assigned.find(({ id }) => id === event.shard);
+      if (shard === undefined) return release(round, event.shard, nowMs);
+      const remain = round.assigned.filter((other) => other !== shard);
       const { from, to, worker: avoid } = shard;
       const again = remain.some((other) => isSame(other, shard)) ? [] : [{ from, to, avoid }];
-      const given = promoted(remain, nowMs);
-      return handOut({ ...round, given, waiting: [...again, ...round.waiting] }, nowMs);
+      const given = promoteDuplicates(remain, nowMs);
+      return dispatchPending({ ...round, assigned: given, pending: [...again, ...round.pending] }, nowMs);
     }
     case 'tick':
-      return handOut({ ...round, given: round.given.map((shard) => forecast(round, shard)) }, nowMs);
+      return dispatchPending({ ...round, assigned: round.assigned.map((shard) => updateStragglerTime(round, shard)) }, nowMs);
   }
 }
 
 /** Forecasts that could not be made when a shard was given are made now, if they can. */
-const forecast = (round: Round, shard: GivenShard): GivenShard =>
-  Number.isFinite(shard.lateAtMs)
+const updateStragglerTime = (round: Round, shard: AssignedShard): AssignedShard =>
+  Number.isFinite(shard.stragglerAtMs)
     ? shard
-    : { ...shard, lateAtMs: shard.givenAtMs + round.lateAfterMs(shard.worker, shard.to - shard.from) };
+    : { ...shard, stragglerAtMs: shard.assignedAtMs + round.stragglerAfterMs(shard.worker, shard.to - shard.from) };
 
 /** Takes back a shard that somebody else has answered before; its worker is free again. */
-function handBack(round: Round, id: ShardId, nowMs: number): RoundTransition {
-  const spare = round.spare.filter((shard) => shard.id !== id);
-  return spare.length === round.spare.length ? [round, []] : handOut({ ...round, spare }, nowMs);
+function release(round: Round, id: ShardId, nowMs: number): RoundTransition {
+  const superseded = round.superseded.filter((shard) => shard.id !== id);
+  return superseded.length === round.superseded.length ? [round, []] : dispatchPending({ ...round, superseded }, nowMs);
 }
 
 /** A copy that is all that remains of a shard is counted on from now, but not waited for. */
-function promoted(given: readonly GivenShard[], nowMs: number): GivenShard[] {
+function promoteDuplicates(given: readonly AssignedShard[], nowMs: number): AssignedShard[] {
   return given.map((shard) =>
-    shard.copy && !given.some((other) => !other.copy && isSame(other, shard))
-      ? { ...shard, copy: false, lateAtMs: nowMs }
+    shard.isDuplicate && !given.some((other) => !other.isDuplicate && isSame(other, shard))
+      ? { ...shard, isDuplicate: false, stragglerAtMs: nowMs }
       : shard,
   );
 }
 
 /** Workers that have kept a shard for longer than `deadlineMs`. */
 export function overdueWorkers(round: Round, nowMs: number, deadlineMs: number): WorkerId[] {
-  const late = [...round.given, ...round.spare].filter(({ givenAtMs }) => nowMs - givenAtMs > deadlineMs);
+  const late = [...round.assigned, ...round.superseded].filter(({ assignedAtMs }) => nowMs - assignedAtMs > deadlineMs);
   return [...new Set(late.map(({ worker }) => worker))];
 }

@@ -1,6 +1,6 @@
 import type { WorkerId } from '../../shared/protocol/messages.ts';
 import type { Range } from '../../shared/range.ts';
-import { forecastMs, type Pace } from './pace/pace.ts';
+import { forecastMs, type Throughput } from './pace/pace.ts';
 
 /** A part of a batch, in positions, not sample numbers. */
 export interface Assignment extends Range {
@@ -8,7 +8,7 @@ export interface Assignment extends Range {
 }
 
 /** Cuts [from, to) into `parts` ranges whose lengths differ by one at most; fewer if there are not so many samples. */
-export function cut({ from, to }: Range, parts: number): Range[] {
+export function splitEvenly({ from, to }: Range, parts: number): Range[] {
   const length = to - from;
   const ranges: Range[] = [];
   for (let part = 0; part < parts; part++) {
@@ -23,8 +23,8 @@ export function cut({ from, to }: Range, parts: number): Range[] {
  * Equal shares of a batch, in the order of the workers.
  * @param unit shares are multiples of it, the last one excepted
  */
-export function equalShares(samples: number, workers: readonly WorkerId[], unit = 1): Assignment[] {
-  return cut({ from: 0, to: Math.ceil(samples / unit) }, workers.length).flatMap(({ from, to }, i) => {
+export function evenSplit(samples: number, workers: readonly WorkerId[], unit = 1): Assignment[] {
+  return splitEvenly({ from: 0, to: Math.ceil(samples / unit) }, workers.length).flatMap(({ from, to }, i) => {
     const worker = workers[i];
     return worker === undefined ? [] : [{ worker, from: from * unit, to: Math.min(samples, to * unit) }];
   });
@@ -33,29 +33,29 @@ export function equalShares(samples: number, workers: readonly WorkerId[], unit 
 /** Somebody who may get a share. */
 export interface Candidate {
   readonly worker: WorkerId;
-  readonly pace: Pace;
+  readonly throughput: Throughput;
 }
 
 /** The finest cut of a batch: shares are multiples of a 64th of it, of one sample at least, so that sizes recur. */
-const GRAIN = 64;
+const MAX_GRAINS = 64;
 
 /**
  * The shares by which the slowest is done soonest, in the order of the workers: grain after grain to whoever would be
  * done with it first. Somebody who would make all others wait gets none.
  * @param unit shares are multiples of it, the last one excepted; without it, of a 64th
  */
-export function fastestShares(
+export function balancedSplit(
   samples: number,
   candidates: readonly Candidate[],
   unit?: number,
 ): Assignment[] {
-  const grain = unit ?? Math.max(1, Math.floor(samples / GRAIN));
+  const grain = unit ?? Math.max(1, Math.floor(samples / MAX_GRAINS));
   const sizes = candidates.map(() => 0);
   for (let left = samples; left > 0 && candidates.length > 0; left -= grain) {
     const more = Math.min(grain, left);
     let [soonest, soonestMs] = [0, Infinity];
-    for (const [i, { pace }] of candidates.entries()) {
-      const doneMs = forecastMs(pace, (sizes[i] ?? 0) + more);
+    for (const [i, { throughput }] of candidates.entries()) {
+      const doneMs = forecastMs(throughput, (sizes[i] ?? 0) + more);
       if (doneMs < soonestMs) [soonest, soonestMs] = [i, doneMs];
     }
     sizes[soonest] = (sizes[soonest] ?? 0) + more;
@@ -70,7 +70,7 @@ export function fastestShares(
 
 /** How long the slowest share takes. */
 export function slowestMs(shares: readonly Assignment[], candidates: readonly Candidate[]): number {
-  const paces = new Map(candidates.map(({ worker, pace }) => [worker, pace]));
+  const paces = new Map(candidates.map(({ worker, throughput }) => [worker, throughput]));
   return shares.reduce((longestMs, { worker, from, to }) => {
     const pace = paces.get(worker);
     return pace === undefined ? longestMs : Math.max(longestMs, forecastMs(pace, to - from));

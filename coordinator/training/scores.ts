@@ -1,27 +1,27 @@
 import { addScores, type Score } from '../../shared/model/loss.ts';
-import { TreeSum } from '../../shared/model/sum-tree.ts';
-import { leavesOf } from './exact/subtrees.ts';
+import { PairwiseSum } from '../../shared/model/sum-tree.ts';
+import { microShardCount } from './exact/subtrees.ts';
 import type { Range } from '../../shared/range.ts';
 
 /** What was found over some samples of a round. */
-export interface PartScore extends Range, Score {}
+export interface ShardScore extends Range, Score {}
 
 /** Adds what is known of all parts of a round, whoever answered first. */
-export type SumScores = (parts: readonly PartScore[]) => Score;
+export type SumScores = (parts: readonly ShardScore[]) => Score;
 
 /** One after the other. */
 export const sumInOrder: SumScores = (parts) =>
-  inOrder(parts).reduce<Score>(addScores, { lossSum: 0, correct: 0 });
+  sortBySample(parts).reduce<Score>(addScores, { lossSum: 0, correct: 0 });
 
 /** Along the tree of TreeSum. @param unit samples of a micro-shard */
-export const sumAlongTree =
+export const sumPairwise =
   (unit: number): SumScores =>
   (parts) => {
-    const sum = new TreeSum<Score>(addScores);
-    for (const { lossSum, correct, ...range } of inOrder(parts)) {
-      sum.push({ lossSum, correct }, leavesOf(range, unit));
+    const sum = new PairwiseSum<Score>(addScores);
+    for (const { lossSum, correct, ...range } of sortBySample(parts)) {
+      sum.push({ lossSum, correct }, microShardCount(range, unit));
     }
     return sum.total();
   };
 
-const inOrder = (parts: readonly PartScore[]): PartScore[] => parts.toSorted((a, b) => a.from - b.from);
+const sortBySample = (parts: readonly ShardScore[]): ShardScore[] => parts.toSorted((a, b) => a.from - b.from);

@@ -1,30 +1,30 @@
-import { equalShares, fastestShares, slowestMs, type Assignment, type Candidate } from './schedule.ts';
+import { evenSplit, balancedSplit, slowestMs, type Assignment, type Candidate } from './schedule.ts';
 
-interface Held {
+interface CurrentSplit {
   /** Whom it was made for, in order. */
-  readonly workers: string;
-  readonly shares: readonly Assignment[];
+  readonly workerKey: string;
+  readonly assignments: readonly Assignment[];
   /** How many times in a row others would have been clearly better. */
   readonly votes: number;
 }
 
 /** Other shares have to promise to be done in this part of the time. */
-const WORTH_WHILE = 0.9;
-const IN_A_ROW = 3;
+const MAX_TIME_RATIO = 0.9;
+const VOTES_TO_CHANGE = 3;
 
 /**
  * Who gets how much of a batch. Shares are equal unless others are clearly faster, and stay as they are until others
  * have been clearly faster for some steps: each new size has engines build something, and who is a little faster changes
  * from step to step.
  */
-export class Shares {
+export class StablePartition {
   /** By the size of the batch. */
-  readonly #held = new Map<number, Held>();
-  readonly #unit: number | undefined;
+  readonly #current = new Map<number, CurrentSplit>();
+  readonly #microShardSize: number | undefined;
 
   /** @param unit shares are multiples of it, if they have to be */
   constructor(unit?: number) {
-    this.#unit = unit;
+    this.#microShardSize = unit;
   }
 
   /**
@@ -32,36 +32,36 @@ export class Shares {
    * @param samples in the batch
    */
   next(samples: number, candidates: readonly Candidate[]): readonly Assignment[] {
-    const held = this.#of(samples, candidates);
-    const best = bestShares(samples, candidates, this.#unit);
-    const better = slowestMs(best, candidates) < WORTH_WHILE * slowestMs(held.shares, candidates);
+    const held = this.#currentFor(samples, candidates);
+    const best = bestSplit(samples, candidates, this.#microShardSize);
+    const better = slowestMs(best, candidates) < MAX_TIME_RATIO * slowestMs(held.assignments, candidates);
     const votes = better ? held.votes + 1 : 0;
-    const now = votes < IN_A_ROW ? { ...held, votes } : { ...held, shares: best, votes: 0 };
-    this.#held.set(samples, now);
-    return now.shares;
+    const now = votes < VOTES_TO_CHANGE ? { ...held, votes } : { ...held, shares: best, votes: 0 };
+    this.#current.set(samples, now);
+    return now.assignments;
   }
 
   /** What next() will probably say for the step that follows. */
-  probable(samples: number, candidates: readonly Candidate[]): readonly Assignment[] {
-    return this.#of(samples, candidates).shares;
+  predict(samples: number, candidates: readonly Candidate[]): readonly Assignment[] {
+    return this.#currentFor(samples, candidates).assignments;
   }
 
-  #of(samples: number, candidates: readonly Candidate[]): Held {
-    const workers = candidates.map(({ worker }) => worker).join();
-    const held = this.#held.get(samples);
-    if (held?.workers === workers) return held;
-    return { workers, shares: bestShares(samples, candidates, this.#unit), votes: 0 };
+  #currentFor(samples: number, candidates: readonly Candidate[]): CurrentSplit {
+    const workerKey = candidates.map(({ worker }) => worker).join();
+    const held = this.#current.get(samples);
+    if (held?.workerKey === workerKey) return held;
+    return { workerKey, assignments: bestSplit(samples, candidates, this.#microShardSize), votes: 0 };
   }
 }
 
 /** The fastest shares, or equal ones where those are hardly slower. */
-function bestShares(
+function bestSplit(
   samples: number,
   candidates: readonly Candidate[],
   unit: number | undefined,
 ): Assignment[] {
   const workers = candidates.map(({ worker }) => worker);
-  const equal = equalShares(samples, workers, unit);
-  const fastest = fastestShares(samples, candidates, unit);
-  return slowestMs(fastest, candidates) < WORTH_WHILE * slowestMs(equal, candidates) ? fastest : equal;
+  const equal = evenSplit(samples, workers, unit);
+  const fastest = balancedSplit(samples, candidates, unit);
+  return slowestMs(fastest, candidates) < MAX_TIME_RATIO * slowestMs(equal, candidates) ? fastest : equal;
 }

@@ -1,7 +1,7 @@
 /** Vectors of a run as they were before a step, with what else is needed to train on from there. */
 interface Snapshot<Place> {
   readonly step: number;
-  readonly place: Place;
+  readonly position: Place;
   readonly vectors: readonly Float32Array[];
 }
 
@@ -11,30 +11,30 @@ const MAX_SNAPSHOTS = 3;
 const MAX_BYTES = 512 << 20;
 
 /** States in memory that a run can go back to when a worker has spoilt it. */
-export class Snapshots<Place> {
+export class RunSnapshots<Place> {
   readonly #vectors: readonly Float32Array[];
-  readonly #most: number;
+  readonly #maxSnapshots: number;
   #snapshots: Snapshot<Place>[] = [];
 
   /** @param vectors that training changes in place */
   constructor(vectors: readonly Float32Array[]) {
     this.#vectors = vectors;
     const bytes = vectors.reduce((sum, { byteLength }) => sum + byteLength, 0);
-    this.#most = Math.min(MAX_SNAPSHOTS, Math.floor(MAX_BYTES / Math.max(1, bytes)));
+    this.#maxSnapshots = Math.min(MAX_SNAPSHOTS, Math.floor(MAX_BYTES / Math.max(1, bytes)));
   }
 
   /**
    * Keeps what there is before a step; of older snapshots, the first and the newest stay.
-   * @param place what `restore` gives back
+   * @param position what `restore` gives back
    */
-  take(step: number, place: Place): void {
+  save(step: number, position: Place): void {
     const held = this.#snapshots;
     // After going back to a step, that state is still there.
-    if (this.#most === 0 || held.at(-1)?.step === step) return;
-    const reused = held.length < this.#most ? undefined : held.splice(Math.min(1, held.length - 1), 1)[0];
+    if (this.#maxSnapshots === 0 || held.at(-1)?.step === step) return;
+    const reused = held.length < this.#maxSnapshots ? undefined : held.splice(Math.min(1, held.length - 1), 1)[0];
     const vectors = reused?.vectors ?? this.#vectors.map(({ length }) => new Float32Array(length));
     for (const [i, vector] of this.#vectors.entries()) vectors[i]?.set(vector);
-    held.push({ step, place, vectors });
+    held.push({ step, position, vectors });
   }
 
   /**
@@ -47,7 +47,7 @@ export class Snapshots<Place> {
     if (snapshot === undefined) return null;
     for (const [i, vector] of this.#vectors.entries()) vector.set(snapshot.vectors[i] ?? []);
     this.#snapshots = this.#snapshots.filter(({ step }) => step <= snapshot.step);
-    return snapshot.place;
+    return snapshot.position;
   }
 
   /** What is kept is not to be gone back to any more. */

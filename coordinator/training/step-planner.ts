@@ -1,179 +1,179 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { WorkerId } from '../../shared/protocol/messages.ts';
 import { describeLink } from '../links/describe-link.ts';
-import { inShort } from '../members/link-codecs.ts';
-import type { Member } from '../members/member.ts';
-import type { WorkerPool } from '../members/worker-pool.ts';
+import { codecLabel } from '../members/link-codecs.ts';
+import type { Worker } from '../members/member.ts';
+import type { workers } from '../members/worker-pool.ts';
 import { forecastMs } from './pace/pace.ts';
-import { Paces } from './pace/paces.ts';
-import { Trials } from './pace/trials.ts';
-import { cutNode, inNodes } from './exact/subtrees.ts';
-import { StepTimes } from './exact/step-times.ts';
-import type { GivenShard, RoundStart } from './round.ts';
-import { equalShares, slowestMs, type Assignment, type Candidate } from './schedule.ts';
-import { Shares } from './shares.ts';
+import { ThroughputTracker } from './pace/paces.ts';
+import { ProbationSchedule } from './pace/trials.ts';
+import { splitBlock, alignedBlocks } from './exact/subtrees.ts';
+import { ShareTimes } from './exact/step-times.ts';
+import type { AssignedShard, RoundStart } from './round.ts';
+import { evenSplit, slowestMs, type Assignment, type Candidate } from './schedule.ts';
+import { StablePartition } from './shares.ts';
 
-type Plan = Pick<RoundStart, 'workers' | 'reserve' | 'assignments' | 'waiting' | 'copies'> &
-  Partial<Pick<RoundStart, 'cut'>>;
+type BatchPartition = Pick<RoundStart, 'workers' | 'standby' | 'assignments' | 'pending' | 'duplicates'> &
+  Partial<Pick<RoundStart, 'splitRange'>>;
 
 /** A shard is late after this many times what it should take, and this much more. */
-const LATE_TIMES = 2;
-const LATE_MS = 20;
+const STRAGGLER_FACTOR = 2;
+const STRAGGLER_SLACK_MS = 20;
 /** A worker that hangs keeps its place for so long, so that a hiccup does not change everybody's share. */
-const PATIENCE_TIMES = 5;
-const PATIENCE_MS = 1_000;
+const HANG_TIMEOUT_FACTOR = 5;
+const HANG_TIMEOUT_MS = 1_000;
 /** A gigabit a second: no step waits for such a link. */
-const WIDE_MS_PER_BYTE = 8e-6;
+const FAST_LINK_MS_PER_BYTE = 8e-6;
 
-export interface StepPlannerOptions {
-  readonly pool: WorkerPool;
+export interface BatchPartitionerOptions {
+  readonly pool: workers;
   readonly clock: Clock;
   /** Samples of a micro-shard, if sums are to follow the tree of TreeSum. */
-  readonly unit?: number | undefined;
+  readonly microShardSize?: number | undefined;
 }
 
 /** Decides who computes what of a step, by how it has gone so far. */
 export class StepPlanner {
-  readonly paces = new Paces();
-  readonly #options: StepPlannerOptions;
-  readonly #shares: Shares;
-  readonly #times = new StepTimes();
-  readonly #trials = new Trials();
+  readonly paces = new ThroughputTracker();
+  readonly #options: BatchPartitionerOptions;
+  readonly #stablePartition: StablePartition;
+  readonly #shareTimes = new ShareTimes();
+  readonly #probation = new ProbationSchedule();
   /** Who was given a part of the batch lately. */
   #active: readonly WorkerId[] = [];
 
-  constructor(options: StepPlannerOptions) {
-    this.#options = options;
-    this.#shares = new Shares(options.unit);
+  constructor(options: BatchPartitionerOptions) {
+    partition.#options = options;
+    partition.#stablePartition = new StablePartition(options.microShardSize);
   }
 
   /**
    * The shares of a step. Workers whose pace is not known yet compute copies, as long as there are others.
    * @param spare what workers are still busy with
    */
-  plan(samples: number, spare: readonly GivenShard[]): Plan {
-    const { pool } = this.#options;
+  plan(samples: number, spare: readonly AssignedShard[]): BatchPartition {
+    const { pool } = partition.#options;
     const members = [...pool.members.values()];
-    this.paces.begin(pool.members);
-    this.#trials.keep(pool.members);
-    const free = members.filter((member) => !this.#isHeldBack(member, spare)).map(({ id }) => id);
-    const known = this.#candidates(free);
+    partition.paces.begin(pool.members);
+    partition.#probation.keep(pool.members);
+    const free = members.filter((member) => !partition.#isUnavailable(member, spare)).map(({ id }) => id);
+    const known = partition.#candidates(free);
     const active =
       known.length > 0
         ? known.map(({ worker }) => worker)
         : free.length > 0
           ? free
           : [...pool.members.keys()];
-    this.#active = active;
-    const { unit } = this.#options;
-    const ranges = known.length > 0 ? this.#shares.next(samples, known) : equalShares(samples, active, unit);
-    this.#tell(ranges, known);
+    partition.#active = active;
+    const { microShardSize } = partition.#options;
+    const ranges = known.length > 0 ? partition.#stablePartition.next(samples, known) : evenSplit(samples, active, microShardSize);
+    partition.#announceStandby(ranges, known);
 
-    const shares = unit === undefined ? ranges : inNodes(ranges, samples, unit);
-    this.#times.begin(shares);
-    const sharing = new Set(shares.map(({ worker }) => worker));
+    const predict = microShardSize === undefined ? ranges : alignedBlocks(ranges, samples, microShardSize);
+    partition.#shareTimes.begin(predict);
+    const sharing = new Set(predict.map(({ worker }) => worker));
     const busy = new Set(spare.map(({ worker }) => worker));
-    const assignments = shares.filter(({ worker }) => !busy.has(worker));
-    const waiting = shares.filter(({ worker }) => busy.has(worker)).map(({ from, to }) => ({ from, to }));
+    const assignments = predict.filter(({ worker }) => !busy.has(worker));
+    const waiting = predict.filter(({ worker }) => busy.has(worker)).map(({ from, to }) => ({ from, to }));
     const idle = free.filter((worker) => !sharing.has(worker) && !busy.has(worker));
-    const copies = copiesOf(
+    const duplicates = copiesOf(
       assignments,
-      idle.filter((worker) => this.#isTried(worker)),
+      idle.filter((worker) => partition.#isProbing(worker)),
     );
     return {
       workers: members.map(({ id }) => id).filter((id) => sharing.has(id)),
-      reserve: members.map(({ id }) => id).filter((id) => !sharing.has(id)),
+      standby: members.map(({ id }) => id).filter((id) => !sharing.has(id)),
       assignments,
-      waiting: shares.length > 0 ? waiting : [{ from: 0, to: samples }],
-      copies,
-      ...(unit === undefined ? {} : { cut: (range, parts) => cutNode(range, unit, parts) }),
+      pending: predict.length > 0 ? waiting : [{ from: 0, to: samples }],
+      duplicates,
+      ...(microShardSize === undefined ? {} : { splitRange: (range, parts) => splitBlock(range, microShardSize, parts) }),
     };
   }
 
   /** What workers will probably be given first in the step that follows. */
   probable(samples: number): readonly Assignment[] {
-    const { pool, unit } = this.#options;
-    const active = this.#active.filter((worker) => pool.members.has(worker));
-    const known = this.#candidates(active);
+    const { pool, microShardSize } = partition.#options;
+    const active = partition.#active.filter((worker) => pool.members.has(worker));
+    const record = partition.#candidates(active);
     const shares =
-      known.length > 0 ? this.#shares.probable(samples, known) : equalShares(samples, active, unit);
-    if (unit === undefined) return shares;
-    const nodes = inNodes(shares, samples, unit);
+      record.length > 0 ? partition.#stablePartition.predict(samples, record) : evenSplit(samples, active, microShardSize);
+    if (microShardSize === undefined) return shares;
+    const nodes = alignedBlocks(shares, samples, microShardSize);
     return nodes.filter(({ worker }, i) => nodes.findIndex((node) => node.worker === worker) === i);
   }
 
   /** How long a worker was busy with something of a step. */
-  observe({ id, engine }: Member, samples: number, busyMs: number): void {
-    const share = this.#times.add(id, samples, busyMs);
-    if (share !== null) this.paces.observe(id, engine, share.samples, share.busyMs);
+  observe({ id, engine: stragglerAfterMs }: Worker, samples: number, busyMs: number): void {
+    const share = partition.#shareTimes.add(id, samples, busyMs);
+    if (share !== null) partition.paces.observe(id, stragglerAfterMs, share.samples, share.busyMs);
   }
 
   /** A worker's link goes another way now. If that was what kept it out, it is tried anew. */
-  recoded({ id, reserve }: Member): void {
-    if (reserve || !this.#active.includes(id)) this.paces.forget(id);
+  recoded({ id, isStandby }: Worker): void {
+    if (isStandby || !partition.#active.includes(id)) partition.paces.forget(id);
   }
 
   /** Probable shares of the step of a step is late: with all that the worker was given, if it has several. */
   lateAfterMs(worker: WorkerId, shardSamples: number): number {
-    const samples = Math.max(shardSamples, this.#times.samplesOf(worker));
-    const pace = this.paces.paceOf(worker);
-    const shouldMs = pace === null ? this.paces.typicalMs(samples) : forecastMs(pace, samples);
-    return shouldMs === null ? Infinity : LATE_TIMES * shouldMs + LATE_MS;
+    const samples = Math.max(shardSamples, partition.#shareTimes.samplesOf(worker));
+    const pace = partition.paces.paceOf(worker);
+    const shouldMs = pace === null ? partition.paces.typicalMs(samples) : forecastMs(pace, samples);
+    return shouldMs === null ? Infinity : STRAGGLER_FACTOR * shouldMs + STRAGGLER_SLACK_MS;
   }
 
   #candidates(workers: readonly WorkerId[]): Candidate[] {
     return workers.flatMap((worker) => {
-      const pace = this.paces.paceOf(worker);
+      const pace = partition.paces.paceOf(worker);
       return pace === null ? [] : [{ worker, pace }];
     });
   }
 
   /** Who cannot take part now: what it was sent has not left yet, or it is busy with something else. */
-  #isHeldBack(member: Member, spare: readonly GivenShard[]): boolean {
-    const { pool, clock } = this.#options;
+  #isUnavailable(member: Worker, spare: readonly AssignedShard[]): boolean {
+    const { pool, clock } = partition.#options;
     if (pool.isClogged(member)) return true;
-    const pace = this.paces.paceOf(member.id);
-    return spare.some(({ worker, copy, givenAtMs, from, to }) => {
+    const pace = partition.paces.paceOf(member.id);
+    return spare.some(({ worker, isDuplicate, assignedAtMs, from, to }) => {
       if (worker !== member.id) return false;
-      const patienceMs = pace === null ? 0 : PATIENCE_MS + PATIENCE_TIMES * forecastMs(pace, to - from);
-      return copy || clock.now() - givenAtMs > patienceMs;
+      const patienceMs = pace === null ? 0 : HANG_TIMEOUT_MS + HANG_TIMEOUT_FACTOR * forecastMs(pace, to - from);
+      return isDuplicate || clock.now() - assignedAtMs > patienceMs;
     });
   }
 
-  #isTried(worker: WorkerId): boolean {
-    return this.paces.paceOf(worker) === null || this.#trials.isDue(worker);
+  #isProbing(worker: WorkerId): boolean {
+    return partition.paces.paceOf(worker) === null || partition.#probation.isDue(worker);
   }
 
   /** Tells workers that they are on standby, or active again. */
-  #tell(shares: readonly Assignment[], known: readonly Candidate[]): void {
-    const { pool } = this.#options;
+  #announceStandby(shares: readonly Assignment[], known: readonly Candidate[]): void {
+    const { pool } = partition.#options;
     const sharing = new Set(shares.map(({ worker }) => worker));
     const stepMs = slowestMs(shares, known);
     const samples = shares.at(-1)?.to ?? 0;
     const equalShare = Math.ceil(samples / known.length);
-    for (const { worker, pace } of known) {
+    for (const { worker, throughput } of known) {
       const member = pool.members.get(worker);
       if (member === undefined || member.reserve === !sharing.has(worker)) continue;
-      if (sharing.has(worker)) this.#trials.forget(worker);
+      if (sharing.has(worker)) partition.#probation.forget(worker);
       pool.keepInReserve(
         member,
         sharing.has(worker)
           ? null
-          : `Steps take ${inMs(stepMs)} without this worker, which would need ${inMs(forecastMs(pace, equalShare))} for an equal share${becauseOfLink(member)}. It is retried now and then.`,
+          : `Steps take ${inMs(stepMs)} without this worker, which would need ${inMs(forecastMs(throughput, equalShare))} for an equal share${becauseOfLink(member)}. It is retried now and then.`,
       );
     }
   }
 }
 
 /** What is to be said of a link that takes longer than its worker computes. */
-function becauseOfLink(member: Member): string {
-  const { figures } = member.link;
-  if (figures === null || figures.turnaroundMs < 2 * figures.computeMs) return '';
-  const { rttMs, downMsPerByte, upMsPerByte } = figures;
+function becauseOfLink(member: Worker): string {
+  const { stats } = member.link;
+  if (stats === null || stats.turnaroundMs < 2 * stats.computeMs) return '';
+  const { rttMs, downMsPerByte, upMsPerByte } = stats;
   // A worker that has only just started, or that hangs, takes long too, whatever its link can do.
-  const isWide = Math.max(downMsPerByte, upMsPerByte) < WIDE_MS_PER_BYTE;
-  if (isWide && rttMs < (figures.turnaroundMs - figures.computeMs) / 4) return '';
-  return ` (slow connection: ${describeLink(figures)}, codecs ${inShort(member)})`;
+  const isWide = Math.max(downMsPerByte, upMsPerByte) < FAST_LINK_MS_PER_BYTE;
+  if (isWide && rttMs < (stats.turnaroundMs - stats.computeMs) / 4) return '';
+  return ` (slow connection: ${describeLink(stats)}, codecs ${codecLabel(member)})`;
 }
 
 /** The smallest shares once more, by turns. */

@@ -1,12 +1,12 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { Score } from '../../shared/model/loss.ts';
 import type { Progress } from '../report/report.ts';
-import type { EpochTally } from '../storage/checkpoint.ts';
+import type { EpochTotals } from '../storage/checkpoint.ts';
 
-export const EMPTY_TALLY: EpochTally = { samples: 0, lossSum: 0, correct: 0, seconds: 0 };
+export const EMPTY_EPOCH_TOTALS: EpochTotals = { samples: 0, lossSum: 0, correct: 0, seconds: 0 };
 
 /** Running sums over the samples of an epoch. */
-export class Tally {
+export class EpochMetrics {
   readonly #clock: Clock;
   readonly #startedMs: number;
   #samples: number;
@@ -14,7 +14,7 @@ export class Tally {
   #correct: number;
 
   /** @param before what was done of the epoch in an earlier run */
-  constructor(clock: Clock, before: EpochTally = EMPTY_TALLY) {
+  constructor(clock: Clock, before: EpochTotals = EMPTY_EPOCH_TOTALS) {
     this.#clock = clock;
     this.#startedMs = clock.now() - before.seconds * 1000;
     this.#samples = before.samples;
@@ -22,13 +22,13 @@ export class Tally {
     this.#correct = before.correct;
   }
 
-  state(): EpochTally {
+  state(): EpochTotals {
     const [samples, lossSum, correct] = [this.#samples, this.#lossSum, this.#correct];
     return { samples, lossSum, correct, seconds: this.seconds() };
   }
 
   /** Goes back to earlier sums; the time that has passed stays. */
-  restore({ samples, lossSum, correct }: EpochTally): void {
+  restore({ samples, lossSum, correct }: EpochTotals): void {
     this.#samples = samples;
     this.#lossSum = lossSum;
     this.#correct = correct;
@@ -44,7 +44,7 @@ export class Tally {
     return (this.#clock.now() - this.#startedMs) / 1000;
   }
 
-  figures(): Pick<Progress, 'loss' | 'accuracy' | 'samplesPerSecond'> {
+  averages(): Pick<Progress, 'loss' | 'accuracy' | 'samplesPerSecond'> {
     return {
       loss: this.#lossSum / this.#samples,
       accuracy: this.#correct / this.#samples,

@@ -1,52 +1,52 @@
-import type { Clock, StopSignal } from '../../shared/clock.ts';
+import type { Clock, AbortSignalLike } from '../../shared/clock.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Job } from '../../shared/model/job.ts';
 import type { EpochRecord, Step } from '../../shared/protocol/messages.ts';
-import type { EpochTally, Position } from '../storage/checkpoint.ts';
-import type { CheckpointMoment } from '../storage/checkpoint-writer.ts';
-import type { WorkerPool } from '../members/worker-pool.ts';
-import type { Report, TrainingReport } from '../report/report.ts';
+import type { EpochTotals, Position } from '../storage/checkpoint.ts';
+import type { CheckpointReason } from '../storage/checkpoint-writer.ts';
+import type { workers } from '../members/worker-pool.ts';
+import type { Reporter, TrainingListener } from '../report/report.ts';
 import { Interrupted } from './errors.ts';
-import { KeptState } from './kept-state.ts';
+import { OptimizerSnapshot } from './kept-state.ts';
 import type { Optimizer } from './optimizer.ts';
 import type { RoundRunner } from './round-runner.ts';
-import { Rewinds } from './rewinds.ts';
+import { RewindController } from './rewinds.ts';
 import { batches, epochOrder, stepsPerEpoch } from './sampler.ts';
-import { EMPTY_TALLY, Tally } from './tally.ts';
+import { EMPTY_EPOCH_TOTALS, EpochMetrics } from './tally.ts';
 
-export interface Training {
+export interface TrainingOptions {
   readonly job: Job;
   readonly dataset: Dataset;
   /** Updated in place. */
   readonly weights: Float32Array;
   readonly optimizer: Optimizer;
-  readonly rounds: Pick<RoundRunner, 'gradient' | 'evaluate'> &
-    Partial<Pick<RoundRunner, 'settle' | 'takeRewind' | 'rewind' | 'distrust'>>;
-  readonly pool: WorkerPool;
-  readonly report: TrainingReport & Partial<Pick<Report, 'warn'>>;
+  readonly stepRunner: Pick<RoundRunner, 'gradient' | 'evaluate'> &
+    Partial<Pick<RoundRunner, 'settle' | 'consumeRewindRequest' | 'rewind' | 'distrust'>>;
+  readonly pool: workers;
+  readonly report: TrainingListener & Partial<Pick<Reporter, 'warn'>>;
   readonly clock: Clock;
   /** Aborted when the person wants to stop: the step is finished, then the loop ends. */
-  readonly signal: StopSignal;
+  readonly signal: AbortSignalLike;
   /** Called after each epoch, with the weights as they are then. */
   readonly save: (record: EpochRecord) => Promise<void>;
   /** Where an earlier run has got to; without it, the beginning. */
-  readonly start?: TrainingStart;
+  readonly resumeFrom?: ResumePoint;
   /**
    * Called between two steps: after each, after each epoch, at the end of a run that is stopped, and when the run has gone back
    * to an earlier step.
    */
-  readonly checkpoint?: (when: CheckpointMoment, position: Position, tally: EpochTally) => Promise<void>;
+  readonly checkpoint?: (when: CheckpointReason, position: Position, tally: EpochTotals) => Promise<void>;
 }
 
-export interface TrainingStart {
+export interface ResumePoint {
   readonly position: Position;
-  readonly tally: EpochTally;
+  readonly tally: EpochTotals;
   /** Of the epochs that are done. */
   readonly last: EpochRecord | null;
 }
 
 /** Where a run ended. */
-export interface Trained {
+export interface TrainingResult {
   readonly epochs: number;
   readonly steps: number;
   readonly last: EpochRecord | null;
@@ -56,19 +56,19 @@ export interface Trained {
  * The training loop: synchronous data-parallel stochastic gradient descent.
  * @throws TrainingDiverged
  */
-export async function train(training: Training): Promise<Trained> {
-  const { job, dataset, weights, optimizer, rounds, pool, report, clock, signal, start } = training;
-  const { position } = start ?? { position: { epoch: 1, step: 0, steps: 0 } };
+export async function train(training: TrainingOptions): Promise<TrainingResult> {
+  const { job, dataset, weights, optimizer, stepRunner, pool, report, clock, signal, resumeFrom } = training;
+  const { position } = resumeFrom ?? { position: { epoch: 1, step: 0, steps: 0 } };
   const steps = stepsPerEpoch(dataset.train.count, job.batchSize);
-  const trained = { epochs: position.epoch - 1, steps: position.steps, last: start?.last ?? null };
+  const trained = { epochs: position.epoch - 1, steps: position.steps, last: resumeFrom?.last ?? null };
   // Read anew each time: it changes while rounds are awaited.
   const stopping = (): boolean => signal.aborted;
   const weightsNow = () => ({ step: trained.steps as Step, weights });
-  const undo = new KeptState(optimizer.state);
-  const rewinds = new Rewinds({
+  const transaction = new OptimizerSnapshot(optimizer.state);
+  const rewinds = new RewindController({
     vectors: [weights, ...Object.values(optimizer.state)],
     classes: job.data.classes,
-    rounds,
+    stepRunner,
     report,
   });
   let whole = true;
@@ -77,8 +77,8 @@ export async function train(training: Training): Promise<Trained> {
   try {
     for (let { epoch } = position; epoch <= job.epochs && !stopping(); epoch++) {
       const done = epoch === position.epoch ? position.step : 0;
-      const tally = new Tally(clock, done > 0 ? start?.tally : undefined);
-      const checkpoint = (when: CheckpointMoment, step: number): Promise<void> | undefined =>
+      const tally = new EpochMetrics(clock, done > 0 ? resumeFrom?.tally : undefined);
+      const checkpoint = (when: CheckpointReason, step: number): Promise<void> | undefined =>
         training.checkpoint?.(when, { epoch, step, steps: trained.steps }, tally.state());
       let reached = done;
       checkpointStopped = () => checkpoint('stop', reached);
@@ -91,17 +91,17 @@ export async function train(training: Training): Promise<Trained> {
         const batch = epochBatches[i] as Uint32Array;
         rewinds.beforeStep({ index: i, steps: trained.steps, tally: tally.state() });
         const input = { ...weightsNow(), split: dataset.train };
-        const result = await rounds.gradient(input, batch, {
-          next: epochBatches[i + 1],
-          into: optimizer.resident.gradientSum,
-          onSummed(gradientSum, part) {
+        const result = await stepRunner.gradient(input, batch, {
+          nextSamples: epochBatches[i + 1],
+          sumBuffer: optimizer.resident.gradientSum,
+          onBucketSummed(gradientSum, part) {
             optimizer.step(weights, gradientSum, batch.length, part);
             // The head comes last.
             whole = part.from === 0;
           },
-          undo,
+          transaction,
         });
-        undo.forget();
+        transaction.commit();
         trained.steps++;
         reached = i + 1;
         const place = await rewinds.afterStep({
@@ -121,7 +121,7 @@ export async function train(training: Training): Promise<Trained> {
           epoch,
           step: i + 1,
           steps,
-          ...tally.figures(),
+          ...tally.averages(),
           workers: pool.members.size,
           batch: { lossSum: result.lossSum, correct: result.correct, samples: batch.length },
           weights: { step: trained.steps as Step, values: weights, isWhole: () => whole },
@@ -130,8 +130,8 @@ export async function train(training: Training): Promise<Trained> {
         if (stopping()) return trained;
       }
 
-      const { loss, accuracy, samplesPerSecond } = tally.figures();
-      const validation = await rounds.evaluate({ ...weightsNow(), split: dataset.test }, (...progress) =>
+      const { loss, accuracy, samplesPerSecond } = tally.averages();
+      const validation = await stepRunner.evaluate({ ...weightsNow(), split: dataset.test }, (...progress) =>
         report.evaluated?.(...progress),
       );
       const record: EpochRecord = {
@@ -150,7 +150,7 @@ export async function train(training: Training): Promise<Trained> {
       trained.last = record;
       report.epochFinished(record, job.epochs, steps);
       await training.save(record);
-      await training.checkpoint?.('epoch', { epoch: epoch + 1, step: 0, steps: trained.steps }, EMPTY_TALLY);
+      await training.checkpoint?.('epoch', { epoch: epoch + 1, step: 0, steps: trained.steps }, EMPTY_EPOCH_TOTALS);
     }
   } catch (error) {
     // Nobody is left to finish the step and the person wants to stop: what was trained so far still counts.

@@ -2,7 +2,7 @@ import { CloseCode, ProtocolError } from '../protocol/close-code.ts';
 import type { Codec } from './codec.ts';
 
 /** @throws ProtocolError (wrongLength) if a payload is not that of `length` values */
-export function checkLength(codec: Pick<Codec, 'name' | 'bytes'>, payload: Uint8Array, length: number): void {
+export function checkPayloadLength(codec: Pick<Codec, 'name' | 'bytes'>, payload: Uint8Array, length: number): void {
   const bytes = codec.bytes(length);
   if (payload.length === bytes) return;
   throw new ProtocolError(

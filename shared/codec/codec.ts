@@ -22,7 +22,7 @@ export interface Codec {
   /** Encodes values - base. */
   encodeDifference(values: Float32Array, base: Float32Array, payload: Uint8Array): void;
   /** Encodes values + owed, and leaves in `owed` what was lost of that; +0 where that is not finite. */
-  encodeOwed(values: Float32Array, owed: Float32Array, payload: Uint8Array): void;
+  encodeWithResidual(values: Float32Array, owed: Float32Array, payload: Uint8Array): void;
   /**
    * The values of a payload; a view of it where the codec allows that.
    * @param into room for `length` values, which saves an allocation where the codec needs one
@@ -40,7 +40,7 @@ export interface Codec {
 export const CODECS: readonly Codec[] = [float32, float16, int8, int4];
 
 /** @throws ProtocolError (unsupported) if no codec has this name */
-export function codecNamed(name: string): Codec {
+export function getCodec(name: string): Codec {
   const codec = CODECS.find((candidate) => candidate.name === name);
   if (codec === undefined) {
     throw new ProtocolError(CloseCode.unsupported, `Codec '${name}' is not known here.`);

@@ -33,21 +33,21 @@ export function factoredKernel({ slices }: Layout): DenseKernel | null {
 }
 
 /** Values of both factors of a shard's gradient. */
-const factorValues = ({ inputs, outputs }: DenseKernel, samples: number): number =>
+const factorSize = ({ inputs, outputs }: DenseKernel, samples: number): number =>
   samples * (inputs + outputs);
 
 /** Whether the factors of so many samples are fewer values than the gradient. */
-export const worthFactoring = (kernel: DenseKernel, samples: number): boolean =>
-  factorValues(kernel, samples) < kernel.inputs * kernel.outputs;
+export const areFactorsSmaller = (kernel: DenseKernel, samples: number): boolean =>
+  factorSize(kernel, samples) < kernel.inputs * kernel.outputs;
 
-const holds = ({ offset, inputs, outputs }: DenseKernel, { from, to }: Range): boolean =>
+const containsKernel = ({ offset, inputs, outputs }: DenseKernel, { from, to }: Range): boolean =>
   from <= offset && offset + inputs * outputs <= to;
 
 /** Payload bytes of a part of the vector, which has the kernel whole or not at all. */
 export function factoredBytes(kernel: DenseKernel, samples: number, part: Range): number {
   const values = part.to - part.from;
-  if (!holds(kernel, part)) return 4 * values;
-  return 4 * (values - kernel.inputs * kernel.outputs + factorValues(kernel, samples));
+  if (!containsKernel(kernel, part)) return 4 * values;
+  return 4 * (values - kernel.inputs * kernel.outputs + factorSize(kernel, samples));
 }
 
 /**
@@ -64,12 +64,12 @@ export function encodeFactored(
   part: Range,
 ): void {
   const floats = new Float32Array(payload.buffer, payload.byteOffset, payload.length / 4);
-  if (!holds(kernel, part)) {
+  if (!containsKernel(kernel, part)) {
     floats.set(gradient.subarray(part.from, part.to));
     return;
   }
   const behind = kernel.offset + kernel.inputs * kernel.outputs;
-  const factors = gradient.subarray(part.from, kernel.offset + factorValues(kernel, samples));
+  const factors = gradient.subarray(part.from, kernel.offset + factorSize(kernel, samples));
   floats.set(factors);
   floats.set(gradient.subarray(behind, part.to), factors.length);
 }
@@ -95,7 +95,7 @@ export function decodeFactored(
     );
   }
   const floats = new Float32Array(payload.buffer, payload.byteOffset, payload.length / 4);
-  if (!holds(kernel, part)) return floats;
+  if (!containsKernel(kernel, part)) return floats;
   const { inputs, outputs } = kernel;
   const values = into ?? new Float32Array(part.to - part.from);
   const start = kernel.offset - part.from;

@@ -12,6 +12,6 @@ export const float16 = packedCodec(
   (length) => length * 2,
   ({ buffer, byteOffset }, length) => ({
     scales: new Float32Array(0),
-    numbers: new Uint16Array(buffer, byteOffset, length),
+    values: new Uint16Array(buffer, byteOffset, length),
   }),
 );

@@ -1,4 +1,4 @@
-import { checkLength } from './check-length.ts';
+import { checkPayloadLength } from './check-length.ts';
 import type { Codec } from './codec.ts';
 import { codecKernels } from './kernels/simd.ts';
 
@@ -14,12 +14,12 @@ export const float32: Codec = {
   encodeDifference(values, base, payload) {
     codecKernels.subtract(values, base, valuesIn(payload, values.length));
   },
-  encodeOwed(values, owed, payload) {
+  encodeWithResidual(values, owed, payload) {
     codecKernels.add(values, owed, valuesIn(payload, values.length));
     owed.fill(0);
   },
   decode(payload, length) {
-    checkLength(float32, payload, length);
+    checkPayloadLength(float32, payload, length);
     return valuesIn(payload, length);
   },
   decodeOnto: (payload, base, out) => codecKernels.add(base, float32.decode(payload, out.length), out),

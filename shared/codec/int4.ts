@@ -14,6 +14,6 @@ export const int4 = packedCodec(
   (length) => scaleBytes(length) + ((length + 1) >> 1),
   (payload, length) => ({
     scales: scalesIn(payload, length),
-    numbers: payload.subarray(scaleBytes(length)),
+    values: payload.subarray(scaleBytes(length)),
   }),
 );

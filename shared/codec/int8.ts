@@ -14,6 +14,6 @@ export const int8 = packedCodec(
   (length) => scaleBytes(length) + length,
   (payload, length) => ({
     scales: scalesIn(payload, length),
-    numbers: new Int8Array(payload.buffer, payload.byteOffset + scaleBytes(length), length),
+    values: new Int8Array(payload.buffer, payload.byteOffset + scaleBytes(length), length),
   }),
 );

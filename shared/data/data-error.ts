@@ -4,9 +4,9 @@ export class DataError extends Error {
 }
 
 /** What to do about a damaged file. The file may be the person's own, so nothing here speaks of deleting it. */
-export const GET_AGAIN = 'Get the file again from where it came, or point --data at another folder.';
+export const DOWNLOAD_AGAIN = 'Get the file again from where it came, or point --data at another folder.';
 
 /** A data file that is not what it should be, in the one form all such messages have. */
-export function damaged(file: string, expected: string, found: string, remedy = GET_AGAIN): DataError {
+export function invalidFileError(file: string, expected: string, found: string, remedy = DOWNLOAD_AGAIN): DataError {
   return new DataError(`${file}: expected ${expected}, found ${found}. ${remedy}`);
 }

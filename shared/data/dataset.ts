@@ -31,8 +31,8 @@ export interface Dataset {
  *
  * @throws RangeError if trainCount is not a whole number of at least 1
  */
-export function limitTo(dataset: Dataset, trainCount: number): Dataset {
-  checkLimit(trainCount);
+export function limitTrainSamples(dataset: Dataset, trainCount: number): Dataset {
+  checkTrainLimit(trainCount);
   const { train, sampleShape } = dataset;
   if (trainCount >= train.count) return dataset;
   return {
@@ -50,7 +50,7 @@ export function limitTo(dataset: Dataset, trainCount: number): Dataset {
  *
  * @throws RangeError if trainCount is not a whole number of at least 1
  */
-export function checkLimit(trainCount: number): void {
+export function checkTrainLimit(trainCount: number): void {
   if (Number.isInteger(trainCount) && trainCount >= 1) return;
   throw new RangeError(
     `A limit is a whole number of training samples, 1 or more; this one is ${trainCount}.`,

@@ -22,16 +22,16 @@ function loop(cx: number, cy: number, rx: number, ry: number): Stroke {
 }
 
 /** The way that one hand writes a digit: shapes of the same digit that people really use. */
-type Shape = (random: RandomStream) => Stroke[];
+type DigitShape = (random: RandomStream) => Stroke[];
 
-const between = (random: RandomStream, low: number, high: number): number =>
+const uniformBetween = (random: RandomStream, low: number, high: number): number =>
   low + (high - low) * random.uniform();
 
-const zero: Shape = (random) => {
-  const rx = between(random, 0.28, 0.5);
+const zero: DigitShape = (random) => {
+  const rx = uniformBetween(random, 0.28, 0.5);
   if (random.below(3) > 0) return [loop(0.5, 0.5, rx, 0.5)];
   // Closed by hand: the end passes beside the beginning, inside or outside.
-  const end = between(random, -0.1, 0.14);
+  const end = uniformBetween(random, -0.1, 0.14);
   return [
     curve(
       ...[0.55, 0.0, 0.5 - 0.8 * rx, 0.15, 0.5 - rx, 0.5, 0.5 - 0.7 * rx, 0.86, 0.5, 1.0],
@@ -40,17 +40,17 @@ const zero: Shape = (random) => {
   ];
 };
 
-const one: Shape = (random) => {
+const one: DigitShape = (random) => {
   const shape = random.below(5);
   if (shape < 2) return [line(0.5, 0, 0.5, 1)];
-  const flag = line(between(random, 0.2, 0.36), between(random, 0.15, 0.3), 0.52, 0, 0.52, 1);
+  const flag = line(uniformBetween(random, 0.2, 0.36), uniformBetween(random, 0.15, 0.3), 0.52, 0, 0.52, 1);
   if (shape < 4) return [flag];
-  const foot = between(random, 0.14, 0.28);
+  const foot = uniformBetween(random, 0.14, 0.28);
   return [flag, line(0.52 - foot, 1, 0.52 + foot, 1)];
 };
 
-const two: Shape = (random) => {
-  const turn = between(random, 0.16, 0.3);
+const two: DigitShape = (random) => {
+  const turn = uniformBetween(random, 0.16, 0.3);
   const head = [0.12, turn, 0.3, 0.04, 0.6, 0.0, 0.86, 0.18, 0.8, 0.42];
   const shape = random.below(3);
   // With a loop where the pen turns, with a corner, or with a sagging base.
@@ -61,9 +61,9 @@ const two: Shape = (random) => {
   return shape === 1 ? [neck, line(0.08, 1, 0.95, 0.98)] : [neck, curve(0.08, 1, 0.4, 0.93, 0.95, 1.0)];
 };
 
-const three: Shape = (random) => {
-  const waist = between(random, 0.42, 0.5);
-  const inner = between(random, 0.35, 0.52);
+const three: DigitShape = (random) => {
+  const waist = uniformBetween(random, 0.42, 0.5);
+  const inner = uniformBetween(random, 0.35, 0.52);
   const belly = [0.9, waist + 0.24, 0.72, 0.95, 0.4, 1.0, 0.1, 0.87];
   if (random.below(4) === 0) {
     return [
@@ -77,25 +77,25 @@ const three: Shape = (random) => {
   ];
 };
 
-const four: Shape = (random) => {
-  const bar = between(random, 0.52, 0.68);
-  const stem = between(random, 0.62, 0.78);
+const four: DigitShape = (random) => {
+  const bar = uniformBetween(random, 0.52, 0.68);
+  const stem = uniformBetween(random, 0.62, 0.78);
   if (random.below(5) < 2) {
     return [line(stem, 0.0, 0.06, bar, 0.98, bar), line(stem, 0.0, stem, 1.0)];
   }
   // Open at the top: the bar is one movement with the left arm, straight or round.
-  const top = between(random, 0, 0.12);
+  const top = uniformBetween(random, 0, 0.12);
   const arm = random.below(2) === 0 ? line : curve;
-  const left = arm(0.2, top, 0.08, bar - 0.06, 0.2, bar, between(random, 0.75, 1), bar - 0.03);
-  return [left, line(stem + 0.06, between(random, 0, 0.1), stem, 1.0)];
+  const left = arm(0.2, top, 0.08, bar - 0.06, 0.2, bar, uniformBetween(random, 0.75, 1), bar - 0.03);
+  return [left, line(stem + 0.06, uniformBetween(random, 0, 0.1), stem, 1.0)];
 };
 
-const five: Shape = (random) => {
-  const shoulder = between(random, 0.36, 0.46);
-  const left = between(random, 0.14, 0.28);
+const five: DigitShape = (random) => {
+  const shoulder = uniformBetween(random, 0.36, 0.46);
+  const left = uniformBetween(random, 0.14, 0.28);
   const bowl = curve(
     ...[left - 0.02, shoulder + 0.03, 0.5, shoulder - 0.04, 0.84, 0.54, 0.88, 0.75],
-    ...[0.68, 0.96, 0.36, 1.0, 0.06, between(random, 0.82, 0.94)],
+    ...[0.68, 0.96, 0.36, 1.0, 0.06, uniformBetween(random, 0.82, 0.94)],
   );
   if (random.below(3) === 0) {
     // One movement: the top bar, down, round.
@@ -104,13 +104,13 @@ const five: Shape = (random) => {
   return [
     line(left + 0.04, 0.04, left - 0.02, shoulder + 0.03),
     bowl,
-    line(left + 0.04, 0.04, between(random, 0.75, 1), 0.0),
+    line(left + 0.04, 0.04, uniformBetween(random, 0.75, 1), 0.0),
   ];
 };
 
-const six: Shape = (random) => {
-  const top = between(random, 0.48, 0.6);
-  const start = between(random, 0.48, 0.85);
+const six: DigitShape = (random) => {
+  const top = uniformBetween(random, 0.48, 0.6);
+  const start = uniformBetween(random, 0.48, 0.85);
   return [
     curve(
       ...[start, 0.0, 0.32, 0.22, 0.12, 0.55, 0.16, 0.84, 0.45, 1.0, 0.8, 0.88],
@@ -119,27 +119,27 @@ const six: Shape = (random) => {
   ];
 };
 
-const seven: Shape = (random) => {
-  const foot = between(random, 0.25, 0.48);
-  const top = line(0.08, between(random, 0, 0.08), 0.9, 0.0);
+const seven: DigitShape = (random) => {
+  const foot = uniformBetween(random, 0.25, 0.48);
+  const top = line(0.08, uniformBetween(random, 0, 0.08), 0.9, 0.0);
   const leg =
     random.below(2) === 0 ? line(0.9, 0, foot, 1) : curve(0.9, 0.0, 0.66, 0.35, foot + 0.08, 0.68, foot, 1.0);
   const strokes = [top, leg];
   const extras = random.below(4);
-  if (extras === 0) strokes.push(line(0.32, 0.52, 0.84, between(random, 0.42, 0.5)));
-  if (extras === 1) strokes.push(line(0.08, 0.02, 0.06, between(random, 0.12, 0.22)));
+  if (extras === 0) strokes.push(line(0.32, 0.52, 0.84, uniformBetween(random, 0.42, 0.5)));
+  if (extras === 1) strokes.push(line(0.08, 0.02, 0.06, uniformBetween(random, 0.12, 0.22)));
   return strokes;
 };
 
-const eight: Shape = (random) => {
-  const waist = between(random, 0.42, 0.5);
-  const upper = between(random, 0.24, 0.36);
-  const lower = between(random, 0.32, 0.44);
+const eight: DigitShape = (random) => {
+  const waist = uniformBetween(random, 0.42, 0.5);
+  const upper = uniformBetween(random, 0.24, 0.36);
+  const lower = uniformBetween(random, 0.32, 0.44);
   if (random.below(2) === 0) {
     return [loop(0.5, waist / 2, upper, waist / 2), loop(0.5, (1 + waist) / 2, lower, (1 - waist) / 2)];
   }
   // One movement, crossing itself at the waist.
-  const gap = between(random, 0, 0.1);
+  const gap = uniformBetween(random, 0, 0.1);
   return [
     curve(
       ...[0.5 + upper, 0.12, 0.5, 0.0, 0.5 - upper, waist / 2, 0.5, waist, 0.5 + lower, 0.76, 0.5, 1.0],
@@ -148,16 +148,16 @@ const eight: Shape = (random) => {
   ];
 };
 
-const nine: Shape = (random) => {
-  const belly = between(random, 0.44, 0.56);
+const nine: DigitShape = (random) => {
+  const belly = uniformBetween(random, 0.44, 0.56);
   const head = [0.84, 0.14, 0.5, 0.0, 0.16, 0.14, 0.14, belly - 0.14, 0.42, belly, 0.8, 0.26];
   const shape = random.below(3);
-  if (shape === 0) return [curve(...head, 0.84, 0.14), line(0.84, 0.12, between(random, 0.62, 0.84), 1.0)];
+  if (shape === 0) return [curve(...head, 0.84, 0.14), line(0.84, 0.12, uniformBetween(random, 0.62, 0.84), 1.0)];
   if (shape === 1) return [curve(...head, 0.84, 0.14, 0.82, 0.5, 0.72, 0.78, 0.6, 1.0)];
   return [curve(...head, 0.86, 0.14, 0.84, 0.6, 0.68, 0.94, 0.4, 1.0, 0.2, 0.88)];
 };
 
-const SHAPES: readonly Shape[] = [zero, one, two, three, four, five, six, seven, eight, nine];
+const SHAPES: readonly DigitShape[] = [zero, one, two, three, four, five, six, seven, eight, nine];
 
 /** The strokes of a digit from 0 to 9, in one of the shapes that it is written in, chosen by `random`. */
 export function digitStrokes(digit: number, random: RandomStream): Stroke[] {

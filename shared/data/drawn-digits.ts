@@ -10,7 +10,7 @@ const DIGITS = 10;
 /** The two splits draw from different random streams: no test digit is also a training digit. */
 const SplitKey = { train: 0, test: 1 } as const;
 
-export interface DrawnDigitsOptions {
+export interface SyntheticDigitsOptions {
   /** Fixes every pixel. */
   readonly seed: number;
   /** Default 60,000, as in MNIST. */
@@ -23,23 +23,23 @@ export interface DrawnDigitsOptions {
  * Digits that gradcast draws itself, [28, 28, 1] with light ink on black like MNIST, for a machine that can
  * reach no real data. Sample i depends on the seed and on i alone, whatever the counts.
  */
-export function drawDigits(options: DrawnDigitsOptions): Dataset {
+export function syntheticDigits(options: SyntheticDigitsOptions): Dataset {
   const { seed, trainCount = 60_000, testCount = 10_000 } = options;
   return {
     name: 'drawn-digits',
     description: `Digits that gradcast drew itself with seed ${seed}, not MNIST: their accuracy compares with nothing published.`,
     sampleShape: [SIDE, SIDE, 1],
     classes: DIGITS,
-    train: drawSplit(seed, SplitKey.train, trainCount),
-    test: drawSplit(seed, SplitKey.test, testCount),
+    train: generateSplit(seed, SplitKey.train, trainCount),
+    test: generateSplit(seed, SplitKey.test, testCount),
   };
 }
 
-function drawSplit(seed: number, key: number, count: number): Split {
+function generateSplit(seed: number, key: number, count: number): Split {
   const images = new Uint8Array(count * PIXELS);
   const labels = new Uint8Array(count);
   for (let i = 0; i < count; i++) {
-    const random = randomStream(seed, Purpose.drawnDigits, i, key);
+    const random = randomStream(seed, Purpose.syntheticDigits, i, key);
     const digit = random.below(DIGITS);
     labels[i] = digit;
     drawDigit(images.subarray(i * PIXELS, (i + 1) * PIXELS), digit, random);
@@ -49,13 +49,13 @@ function drawSplit(seed: number, key: number, count: number): Split {
 
 function drawDigit(image: Uint8Array, digit: number, random: RandomStream): void {
   const pen: Pen = {
-    radius: between(random, 0.7, 1.7),
-    edge: between(random, 0.9, 1.6),
-    ink: between(random, 190, 255),
+    radius: uniformBetween(random, 0.7, 1.7),
+    edge: uniformBetween(random, 0.9, 1.6),
+    ink: uniformBetween(random, 190, 255),
   };
-  const wobble = between(random, 0.01, 0.045);
+  const wobble = uniformBetween(random, 0.01, 0.045);
   const strokes = digitStrokes(digit, random);
-  const place = placement(random);
+  const place = randomPlacement(random);
   for (const { points, kind } of strokes) {
     const placed = points.slice();
     for (let at = 0; at < placed.length; at += 2) {
@@ -66,7 +66,7 @@ function drawDigit(image: Uint8Array, digit: number, random: RandomStream): void
         (points[at + 1] as number) + wobble * random.normal(),
       );
     }
-    const path = kind === 'line' ? bend(placed, random) : smooth(placed, kind === 'loop', 4);
+    const path = kind === 'line' ? bendLines(placed, random) : smooth(placed, kind === 'loop', 4);
     drawPolyline(image, SIDE, SIDE, path, pen);
   }
   if (random.below(12) === 0) drawStrayMark(image, random, pen);
@@ -74,9 +74,9 @@ function drawDigit(image: Uint8Array, digit: number, random: RandomStream): void
 }
 
 /** Writes the pixel place of a point of the unit box: size, slant, rotation and shift are this digit's own. */
-function placement(random: RandomStream): (out: number[], at: number, x: number, y: number) => void {
-  const width = between(random, 9.5, 15);
-  const height = between(random, 15.5, 20.5);
+function randomPlacement(random: RandomStream): (out: number[], at: number, x: number, y: number) => void {
+  const width = uniformBetween(random, 9.5, 15);
+  const height = uniformBetween(random, 15.5, 20.5);
   const slant = clamp(0.12 + 0.22 * random.normal(), 0.6);
   const angle = clamp(0.12 * random.normal(), 0.35);
   const cos = Math.cos(angle);
@@ -92,7 +92,7 @@ function placement(random: RandomStream): (out: number[], at: number, x: number,
 }
 
 /** A hand's straight lines are not: each gets a point beside its middle. Its corners stay. */
-function bend(points: readonly number[], random: RandomStream): number[] {
+function bendLines(points: readonly number[], random: RandomStream): number[] {
   const bent = [points[0] as number, points[1] as number];
   for (let at = 0; at + 3 < points.length; at += 2) {
     const [x0, y0, x1, y1] = points.slice(at, at + 4) as [number, number, number, number];
@@ -105,8 +105,8 @@ function bend(points: readonly number[], random: RandomStream): number[] {
 
 /** A short slip of the pen, anywhere. */
 function drawStrayMark(image: Uint8Array, random: RandomStream, pen: Pen): void {
-  const x = between(random, 3, SIDE - 3);
-  const y = between(random, 3, SIDE - 3);
+  const x = uniformBetween(random, 3, SIDE - 3);
+  const y = uniformBetween(random, 3, SIDE - 3);
   const mark = [x, y, x + 2 * random.normal(), y + 2 * random.normal()];
   drawPolyline(image, SIDE, SIDE, mark, { ...pen, radius: pen.radius / 2 });
 }
@@ -125,7 +125,7 @@ function addNoise(image: Uint8Array, random: RandomStream): void {
   }
 }
 
-function between(random: RandomStream, low: number, high: number): number {
+function uniformBetween(random: RandomStream, low: number, high: number): number {
   return low + (high - low) * random.uniform();
 }
 

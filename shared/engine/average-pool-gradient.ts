@@ -13,10 +13,10 @@ interface PoolAttributes {
  * tfjs-node's kernel is TensorFlow's, which divides by the cells inside the image; those of all other backends divide by the
  * window.
  */
-const DIVIDES_BY_CELLS = 'tensorflow';
+const BACKEND_DIVIDING_BY_CELLS = 'tensorflow';
 
 /** In how many cells of each window of one axis, with padding 'same', the image lies: TensorFlow's rule. */
-export function cellsInside(length: number, window: number, stride: number): number[] {
+export function cellsInsideImage(length: number, window: number, stride: number): number[] {
   const outputs = Math.ceil(length / stride);
   const before = Math.floor(Math.max(0, (outputs - 1) * stride + window - length) / 2);
   return Array.from({ length: outputs }, (_, i) => {
@@ -25,15 +25,15 @@ export function cellsInside(length: number, window: number, stride: number): num
   });
 }
 
-const registered = new WeakSet<object>();
+const registeredAveragePool = new WeakSet<object>();
 
 /**
  * The gradient of average pooling with padding 'same' as TensorFlow and Keras define it: each output is the mean of the cells
  * inside the image. May be called again.
  */
 export function registerAveragePoolGradients(tf: TF): void {
-  if (registered.has(tf.engine())) return;
-  registered.add(tf.engine());
+  if (registeredAveragePool.has(tf.engine())) return;
+  registeredAveragePool.add(tf.engine());
   for (const [kernelName, axes] of [
     ['AvgPool', 2],
     ['AvgPool3D', 3],
@@ -46,7 +46,7 @@ export function registerAveragePoolGradients(tf: TF): void {
         const { pad, filterSize, strides } = attributes as unknown as PoolAttributes;
         const [x] = saved;
         const skip = pad !== 'same' || Array.isArray(dy) || x === undefined;
-        if (skip || tf.engine().backendName === DIVIDES_BY_CELLS)
+        if (skip || tf.engine().backendName === BACKEND_DIVIDING_BY_CELLS)
           return stock.gradFunc(dy, saved, attributes);
         const each = (value: number | number[], axis: number): number =>
           typeof value === 'number' ? value : (value[axis] ?? 1);
@@ -54,7 +54,7 @@ export function registerAveragePoolGradients(tf: TF): void {
         let share: tfjs.Tensor = tf.scalar(1);
         for (let axis = 0; axis < axes; axis++) {
           const window = each(filterSize, axis);
-          const cells = cellsInside(x.shape[axis + 1] ?? 1, window, each(strides, axis));
+          const cells = cellsInsideImage(x.shape[axis + 1] ?? 1, window, each(strides, axis));
           const shape = dy.shape.map((_, i) => (i === axis + 1 ? cells.length : 1));
           share = tf.mul(
             share,

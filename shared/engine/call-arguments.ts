@@ -7,7 +7,7 @@ interface CallSite {
 }
 
 /** What holds other layers: a model within the model, a wrapper. */
-interface Holder {
+interface LayerContainer {
   readonly layers?: readonly tfjs.layers.Layer[];
   readonly layer?: tfjs.layers.Layer;
 }
@@ -17,8 +17,8 @@ interface Holder {
  * reads such arguments and ignores them.
  * @throws Error naming the layer if it is called so in one place and not in another
  */
-export function honorCallArguments(model: tfjs.layers.Layer): void {
-  const { layers = [], layer: wrapped } = model as unknown as Holder;
+export function applyCallArguments(model: tfjs.layers.Layer): void {
+  const { layers = [], layer: wrapped } = model as unknown as LayerContainer;
   for (const layer of wrapped === undefined ? layers : [...layers, wrapped]) {
     // A model's own inputs are a call as well, one without arguments.
     const nodes = layer.inboundNodes as unknown as readonly CallSite[];
@@ -34,6 +34,6 @@ export function honorCallArguments(model: tfjs.layers.Layer): void {
       const call = layer.call.bind(layer);
       layer.call = (inputs, kwargs) => call(inputs, { ...kwargs, training: false });
     }
-    honorCallArguments(layer);
+    applyCallArguments(layer);
   }
 }

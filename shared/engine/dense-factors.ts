@@ -3,7 +3,7 @@ import { factoredKernel } from '../codec/factors.ts';
 import type { BuiltModel, TF } from './model.ts';
 
 /** What the gradient of a dense layer's kernel is the product of: inputs^T x outputGradient. Kept: the caller disposes. */
-export interface Factors {
+export interface KernelFactors {
   /** [samples, inputs] */
   readonly inputs: tfjs.Tensor;
   /** Of what the kernel's product is, before the bias: [samples, outputs]. */
@@ -11,10 +11,10 @@ export interface Factors {
 }
 
 /** Hears of them in the backward pass, before any gradient of an earlier layer. */
-export type OnFactors = (factors: Factors) => void;
+export type OnFactors = (factors: KernelFactors) => void;
 
 /** What is used here of tfjs-layers' Dense, which keeps it to itself. */
-interface DenseParts {
+interface DenseInternals {
   readonly kernel: { read(): tfjs.Tensor };
   readonly bias: { read(): tfjs.Tensor } | null;
   readonly activation: { apply(tensor: tfjs.Tensor): tfjs.Tensor } | null;
@@ -24,7 +24,7 @@ interface DenseParts {
  * Takes the factors of the one kernel whose gradient may travel so. While it listens the layer computes op by op what it
  * otherwise has fused.
  */
-export class DenseFactors {
+export class DenseFactorHooks {
   /** The kernel's place in the layout; null if its tensor is not that of a dense layer that is used once, on rows. */
   readonly index: number | null = null;
   #onFactors: OnFactors | null = null;
@@ -43,7 +43,7 @@ export class DenseFactors {
     // The gradient of what is left must be that of something.
     if (model.trainableWeights.length < 2) return;
     this.index = index;
-    const { kernel: dense, bias, activation } = layer as unknown as DenseParts;
+    const { kernel: dense, bias, activation } = layer as unknown as DenseInternals;
     const call = layer.call.bind(layer);
     layer.call = (inputs, kwargs) => {
       const onFactors = this.#onFactors;
@@ -65,7 +65,7 @@ export class DenseFactors {
   }
 
   /** Runs a forward and backward pass with a listener. */
-  during<T>(onFactors: OnFactors, pass: () => T): T {
+  run<T>(onFactors: OnFactors, pass: () => T): T {
     this.#onFactors = onFactors;
     try {
       return pass();

@@ -6,15 +6,15 @@ interface ConvAttributes {
   readonly dilations: number | readonly number[] | null;
 }
 
-const registered = new WeakSet<object>();
+const registeredDilated = new WeakSet<object>();
 
 /**
  * The gradient of dilated convolutions, which tfjs lacks: that of a convolution by the filter with zeros between its taps, of which
  * every so many taps are the filter's. May be called again.
  */
 export function registerDilatedGradient(tf: TF): void {
-  if (registered.has(tf.engine())) return;
-  registered.add(tf.engine());
+  if (registeredDilated.has(tf.engine())) return;
+  registeredDilated.add(tf.engine());
   const stock = tf.getGradient('Conv2D');
   tf.unregisterGradient('Conv2D');
   tf.registerGradient({
@@ -24,7 +24,7 @@ export function registerDilatedGradient(tf: TF): void {
       const [high = 1, wide = high] = typeof dilations === 'number' ? [dilations] : (dilations ?? [1]);
       if (high === 1 && wide === 1) return stock.gradFunc(dy, saved, attributes);
       const [x, filter] = saved as [tfjs.Tensor4D, tfjs.Tensor4D];
-      const plain = stock.gradFunc(dy, [x, stretched(tf, filter, high, wide)], {
+      const plain = stock.gradFunc(dy, [x, dilateFilter(tf, filter, high, wide)], {
         ...attributes,
         dilations: [1, 1],
       });
@@ -40,7 +40,7 @@ export function registerDilatedGradient(tf: TF): void {
 }
 
 /** @param filter [height, width, channels, filters] to [(height - 1) high + 1, (width - 1) wide + 1, channels, filters] */
-function stretched(tf: TF, filter: tfjs.Tensor4D, high: number, wide: number): tfjs.Tensor4D {
+function dilateFilter(tf: TF, filter: tfjs.Tensor4D, high: number, wide: number): tfjs.Tensor4D {
   const [height, width, channels, filters] = filter.shape;
   const depth = channels * filters;
   const rows = tf.pad(tf.reshape(filter, [height, 1, width * depth]), [

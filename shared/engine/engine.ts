@@ -7,23 +7,23 @@ export interface ShardResult {
   readonly lossSum: number;
   readonly correct: number;
   /** The gradient has factors in place of a kernel's; see Trainer. */
-  readonly factored?: boolean;
+  readonly isFactored?: boolean;
 }
 
 /** The end of the flat vector, wanted as soon as it is there. */
-export interface Tail {
+export interface GradientBucket {
   /** Where it starts: at a tensor. */
-  readonly from: number;
+  readonly offset: number;
   /** Called once or never, while the rest is being computed: the gradient's values from there on are final. */
-  ready(): void;
+  onReady(): void;
 }
 
 /** A job on an engine: holds one set of weights and computes shards with it, one at a time. */
-export interface Trainer {
+export interface GradientComputer {
   /** Memory that gradients come to lie in by themselves: a `gradient` elsewhere costs a copy. */
-  allocate?(bytes: number): ArrayBufferLike;
+  allocateBuffer?(bytes: number): ArrayBufferLike;
   /** Whether it can give factors in place of the gradient of the kernel that factoredKernel() names. */
-  readonly givesFactors?: boolean;
+  readonly supportsFactors?: boolean;
   /**
    * @param weights the flat vector of the job's layout, or the part of it, of whole tensors, that starts at `from`; must
    *   not change until others are set
@@ -42,7 +42,7 @@ export interface Trainer {
     step: Step,
     shard: Shard,
     gradient: Float32Array,
-    tail?: Tail,
+    tail?: GradientBucket,
     factored?: boolean,
   ): Promise<ShardResult>;
   /**
@@ -74,5 +74,5 @@ export interface Trainer {
 export interface Engine {
   readonly info: EngineInfo;
   /** @throws Error with a sentence if this engine cannot build the job's model */
-  load(job: Job): Promise<Trainer>;
+  load(job: Job): Promise<GradientComputer>;
 }

@@ -11,8 +11,8 @@ export type OnGradient = (index: number, gradient: tfjs.Tensor) => void;
  * Hears of each weight's gradient at the moment when the backward pass has it, while those of the layers before are
  * still to be computed. Only of weights that a pass reads once: of others a single read has a part of the gradient.
  */
-export class GradientTaps {
-  #listening: { readonly onGradient: OnGradient; readonly reads: Map<number, number> } | null = null;
+export class GradientHooks {
+  #listener: { readonly onGradient: OnGradient; readonly reads: Map<number, number> } | null = null;
 
   /** Each read of a weight becomes an operation of its own, whose gradient is the weight's. */
   constructor(tf: TF, weights: readonly { read(): tfjs.Tensor }[]) {
@@ -20,8 +20,8 @@ export class GradientTaps {
       const read = weight.read.bind(weight);
       weight.read = () => {
         const value = read();
-        if (this.#listening === null) return value;
-        const { onGradient, reads } = this.#listening;
+        if (this.#listener === null) return value;
+        const { onGradient, reads } = this.#listener;
         reads.set(index, (reads.get(index) ?? 0) + 1);
         return tf.customGrad((input) => ({
           value: tf.clone(input as tfjs.Tensor),
@@ -35,12 +35,12 @@ export class GradientTaps {
   }
 
   /** Runs a forward and backward pass with a listener. */
-  during<T>(onGradient: OnGradient | undefined, pass: () => T): T {
-    this.#listening = onGradient === undefined ? null : { onGradient, reads: new Map() };
+  run<T>(onGradient: OnGradient | undefined, pass: () => T): T {
+    this.#listener = onGradient === undefined ? null : { onGradient, reads: new Map() };
     try {
       return pass();
     } finally {
-      this.#listening = null;
+      this.#listener = null;
     }
   }
 }

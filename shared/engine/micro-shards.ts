@@ -3,16 +3,16 @@ import type { Shard } from '../data/shard.ts';
 import type { Job } from '../model/job.ts';
 import { layoutOf, sizeOf } from '../model/layout.ts';
 import { addScores } from '../model/loss.ts';
-import { TreeSum } from '../model/sum-tree.ts';
+import { PairwiseSum } from '../model/sum-tree.ts';
 import type { Step } from '../protocol/messages.ts';
-import type { ShardResult, Trainer } from './engine.ts';
+import type { ShardResult, GradientComputer } from './engine.ts';
 
 /**
  * Where the job says so, a trainer that computes every shard in micro-shards, each by itself, and adds what comes out
  * along the tree of TreeSum: the bits of a sum then do not depend on how a batch is shared out.
  * @param trainer computes the micro-shards
  */
-export function inMicroShards(trainer: Trainer, job: Job): Trainer {
+export function withMicroShards(trainer: GradientComputer, job: Job): GradientComputer {
   const { microShard } = job;
   if (microShard === undefined) return trainer;
   const { length } = layoutOf(job.layout);
@@ -21,16 +21,16 @@ export function inMicroShards(trainer: Trainer, job: Job): Trainer {
 
   /** The same objects for the same shard, by which the trainer knows what it has prepared. */
   const partsOf = (shard: Shard): readonly Shard[] => {
-    const made = parts.get(shard) ?? cutShard(shard, microShard, sizeOf(job.data.sampleShape));
+    const made = parts.get(shard) ?? splitShard(shard, microShard, sizeOf(job.data.sampleShape));
     parts.set(shard, made);
     return made;
   };
 
   /** Each micro-shard's gradient is read back, and added here. */
   const addHere = async (step: Step, cut: readonly Shard[], gradient: Float32Array): Promise<ShardResult> => {
-    const scores = new TreeSum(addScores);
-    const sum = new TreeSum((left: Float32Array, right: Float32Array) => {
-      codecKernels.addFlushed(left, right, left);
+    const scores = new PairwiseSum(addScores);
+    const sum = new PairwiseSum((left: Float32Array, right: Float32Array) => {
+      codecKernels.addFlushToZero(left, right, left);
       room.push(right);
       return left;
     });
@@ -47,7 +47,7 @@ export function inMicroShards(trainer: Trainer, job: Job): Trainer {
   };
 
   return {
-    allocate: (bytes) => trainer.allocate?.(bytes) ?? new ArrayBuffer(bytes),
+    allocateBuffer: (bytes) => trainer.allocateBuffer?.(bytes) ?? new ArrayBuffer(bytes),
     setWeights: (weights, from) => trainer.setWeights(weights, from),
     prepare(step, shard) {
       if (trainer.gradientInMicroShards) trainer.prepare(step, shard);
@@ -62,7 +62,7 @@ export function inMicroShards(trainer: Trainer, job: Job): Trainer {
     },
 
     async evaluate(shard) {
-      const scores = new TreeSum(addScores);
+      const scores = new PairwiseSum(addScores);
       for (const part of partsOf(shard)) scores.push(await trainer.evaluate(part));
       return scores.total();
     },
@@ -73,14 +73,14 @@ export function inMicroShards(trainer: Trainer, job: Job): Trainer {
 }
 
 /** Samples of each micro-shard; the last one may be short. */
-export function partSizes(samples: number, microShard: number): number[] {
+export function microShardSizes(samples: number, microShard: number): number[] {
   return Array.from({ length: Math.ceil(samples / microShard) }, (_, i) =>
     Math.min(microShard, samples - i * microShard),
   );
 }
 
-function cutShard({ sampleNumbers, images, labels }: Shard, unit: number, sampleBytes: number): Shard[] {
-  return partSizes(labels.length, unit).map((size, i) => {
+function splitShard({ sampleNumbers, images, labels }: Shard, unit: number, sampleBytes: number): Shard[] {
+  return microShardSizes(labels.length, unit).map((size, i) => {
     const [from, to] = [i * unit, i * unit + size];
     return {
       sampleNumbers: sampleNumbers.subarray(from, to),

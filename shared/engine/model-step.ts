@@ -3,15 +3,15 @@ import { withoutInitialWeights } from '../model/initializers.ts';
 import type { Job } from '../model/job.ts';
 import { withKeyedDropout, withLogits } from '../model/topology.ts';
 import { registerKeyedDropout, type DropoutContext, type MaskSource } from './keyed-dropout.ts';
-import { DenseFactors, type Factors, type OnFactors } from './dense-factors.ts';
-import { GradientTaps, type OnGradient } from './gradient-taps.ts';
+import { DenseFactorHooks, type KernelFactors, type OnFactors } from './dense-factors.ts';
+import { GradientHooks, type OnGradient } from './gradient-taps.ts';
 import { buildModel, type BuiltModel, type TF } from './model.ts';
 
 /** What is computed for a job, whatever its inputs come from. Callers tidy up. */
 export interface ModelStep {
   readonly built: BuiltModel;
   /** The tensor, by its place in the layout, whose gradient can be had as factors; null if there is none. */
-  readonly factored: number | null;
+  readonly factoredIndex: number | null;
   /**
    * Forward and backward.
    * @param input [samples, ...sampleShape]
@@ -55,8 +55,8 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
     throw error;
   }
   const { model, layout, variables } = built;
-  const taps = new GradientTaps(tf, model.weights);
-  const factors = new DenseFactors(tf, built);
+  const taps = new GradientHooks(tf, model.weights);
+  const factors = new DenseFactorHooks(tf, built);
   const trainable = variables.filter((_, i) => layout.slices[i]?.trainable);
 
   const gradient = (
@@ -72,7 +72,7 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
         logits = tf.keep(model.apply(input, { training: true }) as tfjs.Tensor);
         return crossEntropySum(tf, logits, target);
       };
-      const { grads } = taps.during(onGradient, () => tf.variableGrads(loss, trained));
+      const { grads } = taps.run(onGradient, () => tf.variableGrads(loss, trained));
       // What is not trained has no gradient: the change that the forward pass made to it takes its place.
       const parts = variables.map((variable, i) => {
         const old = before[i];
@@ -92,16 +92,16 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
 
   return {
     built,
-    factored: factors.index,
+    factoredIndex: factors.index,
 
     gradient: (...step) => gradient(trainable, ...step),
 
     factoredGradient(input, target, masks, onGradient, onFactors) {
-      let found: Factors | null = null;
+      let found: KernelFactors | null = null;
       const { index } = factors;
       if (index === null) throw new Error('This model has no gradient that could be had as factors.');
       const others = trainable.filter((variable) => variable !== variables[index]);
-      const { logits, parts } = factors.during(
+      const { logits, parts } = factors.run(
         (heard) => {
           found = heard;
           onFactors(heard);
@@ -109,7 +109,7 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
         () => gradient(others, input, target, masks, onGradient),
       );
       // Assigned in a callback, which the compiler does not see.
-      const heard = found as Factors | null;
+      const heard = found as KernelFactors | null;
       if (heard === null) throw new Error('The backward pass has not come to the factors.');
       parts[index]?.dispose();
       parts[index] = heard.inputs;

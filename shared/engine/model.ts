@@ -2,7 +2,7 @@ import type * as tfjs from '@tensorflow/tfjs';
 import { layoutOf, type Layout } from '../model/layout.ts';
 import type { LayoutEntry, Topology } from '../model/job.ts';
 import { registerAveragePoolGradients } from './average-pool-gradient.ts';
-import { honorCallArguments } from './call-arguments.ts';
+import { applyCallArguments } from './call-arguments.ts';
 import { registerDilatedGradient } from './dilated-gradient.ts';
 import { registerLayers } from './layers/register.ts';
 
@@ -31,7 +31,7 @@ export interface BuiltModel {
  * @throws Error if the topology is none that tfjs-layers can build
  */
 export async function buildModel(tf: TF, topology: Topology): Promise<BuiltModel> {
-  const model = await modelOf(tf, topology);
+  const model = await loadModel(tf, topology);
   const trainable = new Set(model.trainableWeights.map((weight) => weight.name));
   const entries = model.weights.map(({ name, shape }) => ({
     shape: shape.map(Number),
@@ -69,14 +69,14 @@ export async function buildModel(tf: TF, topology: Topology): Promise<BuiltModel
 }
 
 /** A model that computes as Keras does, also where tfjs-layers would not. */
-async function modelOf(tf: TF, topology: Topology): Promise<tfjs.LayersModel> {
+async function loadModel(tf: TF, topology: Topology): Promise<tfjs.LayersModel> {
   registerLayers(tf);
   registerAveragePoolGradients(tf);
   registerDilatedGradient(tf);
   const model = await tf.models.modelFromJSON(topology as never);
   try {
-    refuseEmptyOutputs(model);
-    honorCallArguments(model);
+    rejectEmptyOutputs(model);
+    applyCallArguments(model);
     return model;
   } catch (error) {
     model.dispose();
@@ -85,9 +85,9 @@ async function modelOf(tf: TF, topology: Topology): Promise<tfjs.LayersModel> {
 }
 
 /** tfjs-layers takes a side of 0 for one, and kernels of its backends write beyond such an output. */
-function refuseEmptyOutputs({ layers = [] }: { readonly layers?: readonly tfjs.layers.Layer[] }): void {
+function rejectEmptyOutputs({ layers = [] }: { readonly layers?: readonly tfjs.layers.Layer[] }): void {
   for (const layer of layers) {
-    refuseEmptyOutputs(layer as { readonly layers?: readonly tfjs.layers.Layer[] });
+    rejectEmptyOutputs(layer as { readonly layers?: readonly tfjs.layers.Layer[] });
     for (const { outputShapes } of layer.inboundNodes) {
       const shapes = (Array.isArray(outputShapes[0]) ? outputShapes : [outputShapes]) as tfjs.Shape[];
       const empty = shapes.find((shape) => shape.slice(1).includes(0));

@@ -9,16 +9,16 @@ const CLASSES = 10;
 const PIXELS = 28 * 28;
 
 /** The default CNN and a batch of noise, to try and to time an engine with. */
-export interface Sample {
+export interface BenchmarkCase {
   readonly job: Job;
   readonly weights: Float32Array;
   readonly shard: Shard;
 }
 
-export function sampleJob(batch: number): Sample {
+export function benchmarkJob(batchSize: number): BenchmarkCase {
   const layout = SHAPES.map((shape) => ({ shape, trainable: true }));
   const { slices, length } = layoutOf(layout);
-  const stream = randomStream(1, Purpose.drawnDigits);
+  const stream = randomStream(1, Purpose.syntheticDigits);
   const weights = new Float32Array(length);
   for (const { shape, offset, size } of slices) {
     if (shape.length === 1) continue;
@@ -32,7 +32,7 @@ export function sampleJob(batch: number): Sample {
       layout,
       loss: 'categoricalCrossentropy',
       optimizer: { name: 'adadelta', learningRate: 1, rho: 0.95, epsilon: 1e-8 },
-      batchSize: batch,
+      batchSize,
       epochs: 1,
       seed: 1,
       data: {
@@ -40,15 +40,15 @@ export function sampleJob(batch: number): Sample {
         sampleShape: [28, 28, 1],
         classes: CLASSES,
         scale: 1 / 255,
-        trainSamples: batch,
+        trainSamples: batchSize,
         testSamples: 1,
       },
     },
     weights,
     shard: {
-      sampleNumbers: Uint32Array.from({ length: batch }, (_, i) => i),
-      images: Uint8Array.from({ length: batch * PIXELS }, () => stream.below(256)),
-      labels: Uint8Array.from({ length: batch }, (_, i) => i % CLASSES),
+      sampleNumbers: Uint32Array.from({ length: batchSize }, (_, i) => i),
+      images: Uint8Array.from({ length: batchSize * PIXELS }, () => stream.below(256)),
+      labels: Uint8Array.from({ length: batchSize }, (_, i) => i % CLASSES),
     },
   };
 }

@@ -6,7 +6,7 @@ export class ScratchArrays {
   readonly #arrays = new Map<string, Float32Array>();
 
   /** @returns `length` values of any content, free to be overwritten until the purpose's next taking */
-  take(purpose: string, length: number): Float32Array {
+  get(purpose: string, length: number): Float32Array {
     const held = this.#arrays.get(purpose);
     if (held?.length === length) return held;
     const fresh = new Float32Array(length);

@@ -5,12 +5,12 @@ import type { Step } from '../protocol/messages.ts';
 import { ScratchArrays } from './scratch-arrays.ts';
 
 /** A shard that is being got ready, and the arrays for it. */
-interface Prepared {
+interface PreparedShard {
   readonly step: Step;
   readonly shard: Shard;
   readonly arrays: ScratchArrays;
   /** Layers whose masks lie ready. */
-  readonly ready: Set<number>;
+  readonly readyMasks: Set<number>;
 }
 
 /**
@@ -23,18 +23,18 @@ export class ShardInputs {
   /** What has been learnt of the dropout layers by running them: elements of one sample, and the rate. */
   readonly #layers = new Map<number, { readonly size: number; readonly rate: number }>();
   /** Made ahead, the oldest first. */
-  readonly #made: Prepared[] = [];
-  readonly #free: ScratchArrays[] = [];
-  readonly #most: number;
+  readonly #prepared: PreparedShard[] = [];
+  readonly #freeArrays: ScratchArrays[] = [];
+  readonly #maxPrepared: number;
   readonly #unprepared = new ScratchArrays();
-  #now: Prepared | null = null;
+  #active: PreparedShard | null = null;
   /** Of the shard that the methods answer for. */
   #from = 0;
   #samples = 0;
 
   constructor(job: Job) {
     this.#job = job;
-    this.#most = job.microShard === undefined ? 1 : Math.ceil(job.batchSize / job.microShard);
+    this.#maxPrepared = job.microShard === undefined ? 1 : Math.ceil(job.batchSize / job.microShard);
   }
 
   /**
@@ -42,34 +42,34 @@ export class ShardInputs {
    * the other methods answer for this shard.
    */
   prepare(step: Step, shard: Shard): void {
-    const made = this.#made.find((each) => each.step === step && each.shard === shard);
-    this.#now = made ?? this.#make(step, shard);
-    this.only(0, shard.labels.length);
+    const made = this.#prepared.find((each) => each.step === step && each.shard === shard);
+    this.#active = made ?? this.#prepareShard(step, shard);
+    this.select(0, shard.labels.length);
   }
 
   /** From here on the other methods answer for these samples of the prepared shard alone. */
-  only(from: number, samples: number): void {
+  select(from: number, samples: number): void {
     this.#from = from;
     this.#samples = samples;
   }
 
   /** What was prepared last is not any more. */
-  forget(): void {
-    if (this.#now !== null) this.#discard(this.#now);
-    this.#now = null;
+  discard(): void {
+    if (this.#active !== null) this.#discard(this.#active);
+    this.#active = null;
   }
 
   /** Images of the prepared shard, as the model sees them: [samples, ...sampleShape]. */
   images(): Float32Array {
     const { arrays, shard } = this.#current();
-    return this.#part(arrays.take('images', shard.images.length));
+    return this.#selected(arrays.get('images', shard.images.length));
   }
 
   /** One-hot labels of the prepared shard: [samples, classes]. */
   target(): Float32Array {
     const { arrays, shard } = this.#current();
     const { classes } = this.#job.data;
-    const values = arrays.take('target', this.#samples * classes).fill(0);
+    const values = arrays.get('target', this.#samples * classes).fill(0);
     const labels = shard.labels.subarray(this.#from, this.#from + this.#samples);
     labels.forEach((label, sample) => (values[sample * classes + label] = 1));
     return values;
@@ -77,26 +77,26 @@ export class ShardInputs {
 
   /** The mask of a layer for the prepared shard. @param elements of the layer's activation, all samples */
   mask(layer: number, rate: number, elements: number): Float32Array {
-    return this.#part(this.#mask(layer, rate, elements / this.#samples));
+    return this.#selected(this.#mask(layer, rate, elements / this.#samples));
   }
 
   /** Stored bytes as the model sees them. */
-  scaled(images: Uint8Array): Float32Array {
+  scaleImages(images: Uint8Array): Float32Array {
     return this.#scale(images, this.#unprepared);
   }
 
-  #make(step: Step, shard: Shard): Prepared {
-    const [oldest] = this.#made;
-    if (oldest !== undefined && (oldest.step !== step || this.#made.length >= this.#most))
+  #prepareShard(step: Step, shard: Shard): PreparedShard {
+    const [oldest] = this.#prepared;
+    if (oldest !== undefined && (oldest.step !== step || this.#prepared.length >= this.#maxPrepared))
       this.#discard(oldest);
     const prepared = {
       step,
       shard,
-      arrays: this.#free.pop() ?? new ScratchArrays(),
+      arrays: this.#freeArrays.pop() ?? new ScratchArrays(),
       ready: new Set<number>(),
     };
-    this.#made.push(prepared);
-    this.#now = prepared;
+    this.#prepared.push(prepared);
+    this.#active = prepared;
     this.#scale(shard.images, prepared.arrays);
     for (const [layer, { size, rate }] of this.#layers) this.#mask(layer, rate, size);
     return prepared;
@@ -104,38 +104,38 @@ export class ShardInputs {
 
   /** Of all samples of the prepared shard. @param size elements of one sample */
   #mask(layer: number, rate: number, size: number): Float32Array {
-    const { step, shard, arrays, ready } = this.#current();
-    const mask = arrays.take(`mask ${layer}`, size * shard.labels.length);
+    const { step, shard, arrays, readyMasks } = this.#current();
+    const mask = arrays.get(`mask ${layer}`, size * shard.labels.length);
     // A layer may be applied to activations of two sizes in one step: only the last of them lies ready.
-    if (ready.has(layer) && this.#layers.get(layer)?.size === size) return mask;
+    if (readyMasks.has(layer) && this.#layers.get(layer)?.size === size) return mask;
     this.#layers.set(layer, { size, rate });
     fillDropoutMask(mask, { seed: this.#job.seed, step }, shard.sampleNumbers, layer, size, rate);
-    ready.add(layer);
+    readyMasks.add(layer);
     return mask;
   }
 
   /** @param values of all samples of the prepared shard */
-  #part(values: Float32Array): Float32Array {
+  #selected(values: Float32Array): Float32Array {
     const each = values.length / this.#current().shard.labels.length;
     return values.subarray(this.#from * each, (this.#from + this.#samples) * each);
   }
 
-  #discard(prepared: Prepared): void {
-    const at = this.#made.indexOf(prepared);
+  #discard(prepared: PreparedShard): void {
+    const at = this.#prepared.indexOf(prepared);
     if (at < 0) return;
-    this.#made.splice(at, 1);
-    this.#free.push(prepared.arrays);
+    this.#prepared.splice(at, 1);
+    this.#freeArrays.push(prepared.arrays);
   }
 
   #scale(images: Uint8Array, arrays: ScratchArrays): Float32Array {
     const { scale } = this.#job.data;
-    const values = arrays.take('images', images.length);
+    const values = arrays.get('images', images.length);
     for (let i = 0; i < values.length; i++) values[i] = (images[i] as number) * scale;
     return values;
   }
 
-  #current(): Prepared {
-    if (this.#now === null) throw new Error('No shard was prepared.');
-    return this.#now;
+  #current(): PreparedShard {
+    if (this.#active === null) throw new Error('No shard was prepared.');
+    return this.#active;
   }
 }

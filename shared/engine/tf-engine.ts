@@ -3,9 +3,9 @@ import type { Job } from '../model/job.ts';
 import { sizeOf, type Slice } from '../model/layout.ts';
 import { scoreLogits } from '../model/loss.ts';
 import type { EngineInfo } from '../protocol/messages.ts';
-import type { Engine, Tail, Trainer } from './engine.ts';
-import type { Factors } from './dense-factors.ts';
-import { inMicroShards } from './micro-shards.ts';
+import type { Engine, GradientBucket, GradientComputer } from './engine.ts';
+import type { KernelFactors } from './dense-factors.ts';
+import { withMicroShards } from './micro-shards.ts';
 import type { MaskSource } from './keyed-dropout.ts';
 import type { TF } from './model.ts';
 import { createModelStep, type ModelStep } from './model-step.ts';
@@ -13,38 +13,38 @@ import { ShardInputs } from './shard-inputs.ts';
 
 /** How float32 tensors are read back: into `target`, which has just their number of values. */
 export interface TensorReader {
-  into(tensor: tfjs.Tensor, target: Float32Array): Promise<void>;
+  read(tensor: tfjs.Tensor, target: Float32Array): Promise<void>;
   /** The same at once, for backends in whose memory the values lie ready. */
-  nowInto?(tensor: tfjs.Tensor, target: Float32Array): void;
+  readSync?(tensor: tfjs.Tensor, target: Float32Array): void;
 }
 
 /** Any backend can do this, by way of a copy that is thrown away. */
-export const readByData: TensorReader = {
-  into: async (tensor, target) => target.set(await tensor.data()),
+export const copyingReader: TensorReader = {
+  read: async (tensor, target) => target.set(await tensor.data()),
 };
 
 /**
  * An engine out of whatever backend `tf` has been set to.
  * @param reader the backend's own way to read a tensor back, if it has a shorter one
  */
-export function createEngine(tf: TF, info: EngineInfo, reader = readByData): Engine {
+export function createEngine(tf: TF, info: EngineInfo, reader = copyingReader): Engine {
   return {
     info,
     load: async (job) => {
       const modelStep = await createModelStep(tf, job);
-      return inMicroShards(createTrainer(tf, job, modelStep, new ShardInputs(job), reader), job);
+      return withMicroShards(createGradientComputer(tf, job, modelStep, new ShardInputs(job), reader), job);
     },
   };
 }
 
 /** A trainer that runs every step op by op. */
-export function createTrainer(
+export function createGradientComputer(
   tf: TF,
   job: Job,
   modelStep: ModelStep,
   inputs: ShardInputs,
   reader: TensorReader,
-): Trainer {
+): GradientComputer {
   const { built } = modelStep;
   const { slices } = built.layout;
   const { sampleShape, classes } = job.data;
@@ -55,25 +55,25 @@ export function createTrainer(
 
   /** Reads the tail's gradients as the backward pass finds them, and says when it has all. */
   const earlyReader = (
-    tail: Tail,
+    tail: GradientBucket,
     gradient: Float32Array,
     read: Set<number>,
   ): ((index: number, tensor: tfjs.Tensor, into?: Float32Array) => void) => {
-    let missing = slices.filter(({ offset }) => offset >= tail.from).length;
+    let missing = slices.filter(({ offset }) => offset >= tail.offset).length;
     return (i, tensor, into) => {
       const { offset, size } = slices[i] as Slice;
-      if (offset < tail.from || read.has(i)) return;
-      reader.nowInto?.(tensor, into ?? gradient.subarray(offset, offset + size));
+      if (offset < tail.offset || read.has(i)) return;
+      reader.readSync?.(tensor, into ?? gradient.subarray(offset, offset + size));
       read.add(i);
-      if (--missing === 0) tail.ready();
+      if (--missing === 0) tail.onReady();
     };
   };
 
-  const { factored: factoredIndex } = modelStep;
+  const { factoredIndex } = modelStep;
   /** Where the factors of the one tensor are read to. */
   const factorRooms = (
     gradient: Float32Array,
-    { inputs: x, outputGradient }: Factors,
+    { inputs: x, outputGradient }: KernelFactors,
   ): [Float32Array, Float32Array] => {
     const start = slices[factoredIndex ?? -1]?.offset ?? 0;
     const middle = start + x.size;
@@ -81,19 +81,19 @@ export function createTrainer(
   };
 
   return {
-    givesFactors: factoredIndex !== null,
+    supportsFactors: factoredIndex !== null,
     setWeights: (weights, from) => built.setWeights(weights, from),
 
-    async gradient(step, shard, gradient, tail, factored = false) {
+    async gradient(step, shard, gradient, tail, isFactored = false) {
       inputs.prepare(step, shard);
       const early = new Set<number>();
-      const onGradient = tail && reader.nowInto && earlyReader(tail, gradient, early);
-      const heard: { factors?: Factors } = {};
-      const onFactors = (found: Factors): void => {
+      const onGradient = tail && reader.readSync && earlyReader(tail, gradient, early);
+      const heard: { factors?: KernelFactors } = {};
+      const onFactors = (found: KernelFactors): void => {
         heard.factors = found;
         if (onGradient === undefined || factoredIndex === null) return;
         const [x, g] = factorRooms(gradient, found);
-        reader.nowInto?.(found.inputs, x);
+        reader.readSync?.(found.inputs, x);
         onGradient(factoredIndex, found.outputGradient, g);
       };
       const { logits, parts } = tf.tidy(() => {
@@ -101,11 +101,11 @@ export function createTrainer(
           const target = tf.tensor(inputs.target(), [shard.labels.length, classes]);
           const masks: MaskSource = (layer, rate, shape) =>
             tf.tensor(inputs.mask(layer, rate, sizeOf(shape)), shape);
-          return factored
+          return isFactored
             ? modelStep.factoredGradient(inputOf(inputs.images()), target, masks, onGradient, onFactors)
             : modelStep.gradient(inputOf(inputs.images()), target, masks, onGradient);
         } finally {
-          inputs.forget();
+          inputs.discard();
         }
       });
       try {
@@ -114,14 +114,14 @@ export function createTrainer(
             if (early.has(i)) return;
             if (heard.factors !== undefined && i === factoredIndex) {
               const [x, g] = factorRooms(gradient, heard.factors);
-              await reader.into(heard.factors.inputs, x);
-              await reader.into(heard.factors.outputGradient, g);
+              await reader.read(heard.factors.inputs, x);
+              await reader.read(heard.factors.outputGradient, g);
               return;
             }
-            await reader.into(parts[i] as tfjs.Tensor, gradient.subarray(offset, offset + size));
+            await reader.read(parts[i] as tfjs.Tensor, gradient.subarray(offset, offset + size));
           }),
         );
-        return { ...scoreLogits(await logits.data(), shard.labels, classes), factored };
+        return { ...scoreLogits(await logits.data(), shard.labels, classes), isFactored };
       } finally {
         tf.dispose([logits, parts]);
         heard.factors?.outputGradient.dispose();
@@ -131,7 +131,7 @@ export function createTrainer(
     prepare: (step, shard) => inputs.prepare(step, shard),
 
     async evaluate(shard) {
-      const logits = tf.tidy(() => modelStep.logits(inputOf(inputs.scaled(shard.images))));
+      const logits = tf.tidy(() => modelStep.logits(inputOf(inputs.scaleImages(shard.images))));
       try {
         return scoreLogits(await logits.data(), shard.labels, classes);
       } finally {
@@ -140,7 +140,7 @@ export function createTrainer(
     },
 
     async predict(images, _samples) {
-      const probabilities = tf.tidy(() => tf.softmax(modelStep.logits(inputOf(inputs.scaled(images)))));
+      const probabilities = tf.tidy(() => tf.softmax(modelStep.logits(inputOf(inputs.scaleImages(images)))));
       try {
         return (await probabilities.data()) as Float32Array;
       } finally {

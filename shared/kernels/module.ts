@@ -15,7 +15,7 @@ interface Host {
 export const host = globalThis as unknown as Host;
 
 /** A module's bytes, as the build leaves them. */
-export const bytesOf = (base64: string): Uint8Array =>
+export const decodeBase64 = (base64: string): Uint8Array =>
   Uint8Array.from(host.atob(base64), (char) => char.charCodeAt(0));
 
 /**
@@ -23,7 +23,7 @@ export const bytesOf = (base64: string): Uint8Array =>
  * @returns what it exports; null where there is no WebAssembly with SIMD, a page may not compile in place, or the memory is
  * none that the module takes
  */
-export function instantiateOver(memory: object, module: Uint8Array): unknown {
+export function instantiateWithMemory(memory: object, module: Uint8Array): unknown {
   const api = host.WebAssembly;
   if (api?.validate(module) !== true) return null;
   try {

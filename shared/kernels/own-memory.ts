@@ -1,9 +1,9 @@
-import { bytesOf, host, instantiateOver } from './module.ts';
+import { decodeBase64, host, instantiateWithMemory } from './module.ts';
 
 const PAGE_BYTES = 65536;
 
 /** Functions of a module, and the memory that it works on. */
-export interface OwnMemory {
+export interface ModuleInstance {
   readonly exports: unknown;
   readonly buffer: ArrayBuffer;
 }
@@ -14,14 +14,14 @@ export interface OwnMemory {
  * @param bytes that the memory has at least
  * @returns null where there is no WebAssembly with SIMD, no such memory, or none may be compiled
  */
-export function instantiate(base64: string, bytes: number): OwnMemory | null {
-  const memory = memoryOf(Math.ceil(bytes / PAGE_BYTES));
+export function instantiate(base64: string, bytes: number): ModuleInstance | null {
+  const memory = createMemory(Math.ceil(bytes / PAGE_BYTES));
   if (memory === null) return null;
-  const exports = instantiateOver(memory, bytesOf(base64));
+  const exports = instantiateWithMemory(memory, decodeBase64(base64));
   return exports === null ? null : { exports, buffer: memory.buffer };
 }
 
-function memoryOf(pages: number): { readonly buffer: ArrayBuffer } | null {
+function createMemory(pages: number): { readonly buffer: ArrayBuffer } | null {
   if (host.WebAssembly === undefined) return null;
   try {
     return new host.WebAssembly.Memory({ initial: pages, maximum: 65536 });

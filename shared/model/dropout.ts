@@ -1,6 +1,6 @@
 import { Purpose } from '../random/stream.ts';
 import { threefry2x32 } from '../random/threefry.ts';
-import { simdMasks, type FillSampleMask } from '../kernels/masks/masks.ts';
+import { createSimdFillMask, type FillSampleMask } from '../kernels/masks/masks.ts';
 
 /** What the masks of one step are keyed by. */
 export interface MaskKey {
@@ -42,7 +42,7 @@ export function fillDropoutMask(
 }
 
 /** Works everywhere, at a tenth of the speed. */
-export const scalarMasks: FillSampleMask = (mask, from, size, { key0, key1, layer, threshold, scale }) => {
+export const fillSampleMaskScalar: FillSampleMask = (mask, from, size, { key0, key1, layer, threshold, scale }) => {
   const words = new Uint32Array(2);
   const end = from + size;
   for (let block = 0, at = from; at < end; block++) {
@@ -54,4 +54,4 @@ export const scalarMasks: FillSampleMask = (mask, from, size, { key0, key1, laye
   }
 };
 
-const fillSampleMask = simdMasks() ?? scalarMasks;
+const fillSampleMask = createSimdFillMask() ?? fillSampleMaskScalar;

@@ -1,27 +1,27 @@
 import { checkCallArguments } from './call-arguments.ts';
 import { takesBytes } from './fit-input.ts';
-import { freezeInside } from './freeze-inside.ts';
+import { freezeNestedLayers } from './freeze-inside.ts';
 import { expandInitializer } from './initializers.ts';
 import type { Topology } from './job.ts';
-import { fromKeras3, isKeras3, withSnakeKeys } from './keras-form.ts';
-import { simplify } from './one-spelling.ts';
+import { convertKeras3, isKeras3, withSnakeKeys } from './keras-form.ts';
+import { normalizeConfigs } from './one-spelling.ts';
 import {
-  copyOfModel,
-  entryOf,
+  copyModel,
+  ownEntry,
   isLayer,
   isModel,
   layerLabel,
-  layersInside,
+  nestedLayers,
   layersOf,
-  walk,
+  walkLayers,
   type LayerConfig,
 } from './keras-layer.ts';
-import { uniqueNames } from './layer-names.ts';
+import { assignUniqueNames } from './layer-names.ts';
 import { rulesOf } from './layer-table.ts';
-import { rejectNoise } from './topology.ts';
+import { rejectUnkeyedNoise } from './topology.ts';
 
 /** What a person can do about a class that is not supported, where there is something better than leaving it out. */
-const INSTEAD: Readonly<Record<string, string>> = {
+const ALTERNATIVES: Readonly<Record<string, string>> = {
   Lambda: 'It holds Python code, which cannot travel. Use layers of Keras.',
   TFOpLambda:
     'It stands for an operation on tensors between layers. Use a layer of Keras (Add, Multiply, Rescaling).',
@@ -40,29 +40,29 @@ const INSTEAD: Readonly<Record<string, string>> = {
  */
 export function expandTopology(topology: Topology): Topology {
   const version = topology.keras_version ?? topology.kerasVersion;
-  const model = withSnakeKeys(copyOfModel(withModelConfig(topology))) as LayerConfig;
+  const model = withSnakeKeys(copyModel(unwrapModelConfig(topology))) as LayerConfig;
   if (!isModel(model))
     throw new Error(`The topology is a ${model.class_name}, not a Sequential or functional model.`);
   const keras3 = isKeras3(model, version);
-  rejectShared(model);
-  if (keras3) fromKeras3(model);
-  simplify(model);
-  readBytes(model);
+  rejectSharedLayers(model);
+  if (keras3) convertKeras3(model);
+  normalizeConfigs(model);
+  useFloat32Input(model);
   rejectUnsupported(model);
-  freezeInside(model);
+  freezeNestedLayers(model);
   checkCallArguments(model);
-  for (const layer of walk(model)) writeOut(layer);
-  uniqueNames(model);
+  for (const layer of walkLayers(model)) fillDefaults(layer);
+  assignUniqueNames(model);
   return { class_name: model.class_name, config: model.config };
 }
 
-const withModelConfig = (topology: Topology): Topology => {
+const unwrapModelConfig = (topology: Topology): Topology => {
   const inside = topology.model_config ?? topology.modelConfig;
   return inside === undefined ? topology : { model_config: inside };
 };
 
 /** A model that scales bytes gets them as float32; their values are the same. */
-function readBytes(model: LayerConfig): void {
+function useFloat32Input(model: LayerConfig): void {
   if (!takesBytes({ ...model })) return;
   for (const { class_name: className, config } of layersOf(model)) {
     if (className === 'InputLayer' && /^u?int/.test(String(config.dtype))) config.dtype = 'float32';
@@ -70,9 +70,9 @@ function readBytes(model: LayerConfig): void {
 }
 
 /** @throws Error if two places of the topology stand for one layer with one set of weights */
-function rejectShared(model: LayerConfig): void {
+function rejectSharedLayers(model: LayerConfig): void {
   const seen = new Map<unknown, LayerConfig>();
-  for (const layer of walk(model)) {
+  for (const layer of walkLayers(model)) {
     const { shared_object_id: id } = layer as { shared_object_id?: unknown };
     if (id === undefined || id === null) continue;
     if (seen.has(id) && layer.class_name !== 'InputLayer') {
@@ -86,16 +86,16 @@ function rejectShared(model: LayerConfig): void {
 
 /** @throws Error naming layer and key if the model asks for what is not computed as Keras computes it */
 function rejectUnsupported(model: LayerConfig): void {
-  for (const layer of [model, ...walk(model)]) {
+  for (const layer of [model, ...walkLayers(model)]) {
     const { class_name: className, config } = layer;
     const rules = rulesOf(className);
-    rejectNoise(layer);
+    rejectUnkeyedNoise(layer);
     if (rules === null) {
-      const instead = entryOf(INSTEAD, className) ?? 'Use another layer.';
+      const instead = ownEntry(ALTERNATIVES, className) ?? 'Use another layer.';
       throw new Error(`${layerLabel(layer)} is of a class that gradcast does not train. ${instead}`);
     }
     for (const [key, value] of Object.entries(config)) {
-      const rule = entryOf(rules, key);
+      const rule = ownEntry(rules, key);
       if (rule === undefined) {
         throw new Error(
           `${layerLabel(layer)} has the key ${key}, which would be ignored: ${className} has none of that name here. ` +
@@ -103,13 +103,13 @@ function rejectUnsupported(model: LayerConfig): void {
         );
       }
       if (rule.accepts(value)) continue;
-      throw refusal(layer, key, value, rule.expected);
+      throw unsupportedError(layer, key, value, rule.expected);
     }
-    rejectLooseLayers(layer);
+    rejectForeignMembers(layer);
   }
 }
 
-function refusal(layer: LayerConfig, key: string, value: unknown, expected: string): Error {
+function unsupportedError(layer: LayerConfig, key: string, value: unknown, expected: string): Error {
   if (/_(regularizer|constraint)$/.test(key)) {
     return new Error(
       `${layerLabel(layer)} has ${/^[aeiou]/.test(key) ? 'an' : 'a'} ${key}, which would be ignored: ${expected}. Take it out of the model.`,
@@ -120,22 +120,22 @@ function refusal(layer: LayerConfig, key: string, value: unknown, expected: stri
 }
 
 /** @throws Error if a layer that should hold layers holds something else, which walks over layers would not see */
-function rejectLooseLayers(layer: LayerConfig): void {
+function rejectForeignMembers(layer: LayerConfig): void {
   const { layers, cells } = layer.config;
   const held = Array.isArray(layers) ? layers.length : 0;
   if (isModel(layer) && (held === 0 || layersOf(layer).length < held)) {
     throw new Error(`Model ${String(layer.config.name)} holds something that is no layer, or nothing.`);
   }
-  if (layer.class_name === 'StackedRNNCells' && layersInside(layer).length < [cells].flat().length) {
+  if (layer.class_name === 'StackedRNNCells' && nestedLayers(layer).length < [cells].flat().length) {
     throw new Error(`${layerLabel(layer)} holds something that is no cell.`);
   }
 }
 
 /** What the file leaves to Keras' defaults, where tfjs has others. */
-function writeOut(layer: LayerConfig): void {
+function fillDefaults(layer: LayerConfig): void {
   const { config } = layer;
   for (const [key, rule] of Object.entries(rulesOf(layer.class_name) ?? {})) {
-    if (config[key] === undefined && rule.missing !== undefined) config[key] = rule.missing;
+    if (config[key] === undefined && rule.defaultValue !== undefined) config[key] = rule.defaultValue;
     const [, tensor] = /^(.*)_initializer$/.exec(key) ?? [];
     if (tensor !== undefined) config[key] = expandInitializer(layer, tensor);
   }

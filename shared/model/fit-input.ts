@@ -1,9 +1,9 @@
 import type { Topology } from './job.ts';
-import { arrayOf, copyOfModel, isModel, layersOf, type LayerConfig } from './keras-layer.ts';
+import { asArray, copyModel, isModel, layersOf, type LayerConfig } from './keras-layer.ts';
 import { sizeOf } from './layout.ts';
 
 /** Name of the layer that takes the samples where the model's own input has another shape. */
-const SAMPLES = 'samples';
+const SAMPLES_LAYER = 'samples';
 
 /**
  * The topology, with an input of the data's shape where its own can only be meant so: sizes that are left open, one axis
@@ -13,14 +13,14 @@ const SAMPLES = 'samples';
  * @returns null if the shapes have nothing to do with each other, or if the model has not just one input
  */
 export function fitInput(topology: Topology, sampleShape: readonly number[]): Topology | null {
-  const model = copyOfModel(topology);
+  const model = copyModel(topology);
   const input = inputLayer(model);
   if (input === null) return null;
-  const wanted = arrayOf(input.config.batch_input_shape).slice(1);
-  const how = conversion(wanted, sampleShape);
+  const wanted = asArray(input.config.batch_input_shape).slice(1);
+  const how = findConversion(wanted, sampleShape);
   if (how === null) return null;
   if (how.className === null) input.config.batch_input_shape = [null, ...sampleShape];
-  else convert(model, input, how.className, how.config, sampleShape);
+  else insertConversion(model, input, how.className, how.config, sampleShape);
   return { ...model };
 }
 
@@ -30,7 +30,7 @@ interface Conversion {
   readonly config: Record<string, unknown>;
 }
 
-function conversion(wanted: readonly unknown[], data: readonly number[]): Conversion | null {
+function findConversion(wanted: readonly unknown[], data: readonly number[]): Conversion | null {
   const same = { className: null, config: {} };
   const open = (size: unknown, i: number): boolean => size === null || size === data[i];
   if (wanted.length === data.length && wanted.every(open)) return same;
@@ -56,19 +56,19 @@ function inputLayer(model: LayerConfig): LayerConfig | null {
     if (nested === first) return first;
     // tfjs asks the first layer itself, not what is in it.
     const { batch_input_shape } = nested.config;
-    const input = { class_name: 'InputLayer', config: { name: SAMPLES, batch_input_shape } };
+    const input = { class_name: 'InputLayer', config: { name: SAMPLES_LAYER, batch_input_shape } };
     model.config.layers = [input, ...layers];
     return input;
   }
-  const inputs = arrayOf(model.config.input_layers);
+  const inputs = asArray(model.config.input_layers);
   if (inputs.length !== 1) return null;
-  const [name] = arrayOf(inputs[0]);
+  const [name] = asArray(inputs[0]);
   const found = layers.find((layer) => layer.config.name === name);
   return found !== undefined && Array.isArray(found.config.batch_input_shape) ? found : null;
 }
 
 /** Puts a layer before the model's input. In a functional model it takes the input's place and name. */
-function convert(
+function insertConversion(
   model: LayerConfig,
   input: LayerConfig,
   className: string,
@@ -79,7 +79,7 @@ function convert(
   if (model.class_name === 'Sequential') {
     const rest = layersOf(model).filter((layer) => layer !== input || layer.class_name !== 'InputLayer');
     delete input.config.batch_input_shape;
-    const name = `${SAMPLES}_${className.toLowerCase()}`;
+    const name = `${SAMPLES_LAYER}_${className.toLowerCase()}`;
     model.config.layers = [
       { class_name: className, config: { name, ...config, batch_input_shape } },
       ...rest,
@@ -88,14 +88,14 @@ function convert(
   }
   const samples = {
     class_name: 'InputLayer',
-    config: { name: SAMPLES, batch_input_shape, dtype: 'float32' },
+    config: { name: SAMPLES_LAYER, batch_input_shape, dtype: 'float32' },
   };
   const { name } = input.config;
   input.class_name = className;
   input.config = { name, ...config };
-  input.inbound_nodes = [[[SAMPLES, 0, 0, {}]]];
-  model.config.layers = [{ ...samples, name: SAMPLES, inbound_nodes: [] }, ...layersOf(model)];
-  model.config.input_layers = [[SAMPLES, 0, 0]];
+  input.inbound_nodes = [[[SAMPLES_LAYER, 0, 0, {}]]];
+  model.config.layers = [{ ...samples, name: SAMPLES_LAYER, inbound_nodes: [] }, ...layersOf(model)];
+  model.config.input_layers = [[SAMPLES_LAYER, 0, 0]];
 }
 
 /** Layers that change no value. */
@@ -116,11 +116,11 @@ const MAX_BYTE_SCALE = 0.02;
  * @param topology as expandTopology returns it
  */
 export function takesBytes(topology: Topology): boolean {
-  const model = copyOfModel(topology);
+  const model = copyModel(topology);
   let layers = layersOf(model);
   if (model.class_name !== 'Sequential') {
     layers = [];
-    let next = arrayOf(arrayOf(model.config.input_layers)[0])[0];
+    let next = asArray(asArray(model.config.input_layers)[0])[0];
     // One layer after the other, as long as the input goes one way.
     for (;;) {
       const users = layersOf(model).filter((layer) =>

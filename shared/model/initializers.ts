@@ -1,13 +1,13 @@
 import type { Topology } from './job.ts';
-import { copyOfModel, entryOf, isLayer, layerLabel, walk, type LayerConfig } from './keras-layer.ts';
+import { copyModel, ownEntry, isLayer, layerLabel, walkLayers, type LayerConfig } from './keras-layer.ts';
 import { snakeCase } from './layer-rules.ts';
 
 /** An initializer that tfjs-layers knows, with all its settings. */
-const scaling = (scale: number, mode: string, distribution: string): LayerConfig => ({
+const varianceScaling = (scale: number, mode: string, distribution: string): LayerConfig => ({
   class_name: 'VarianceScaling',
   config: { scale, mode, distribution, seed: null },
 });
-const simple = (class_name: string, config: Record<string, unknown> = {}): LayerConfig => ({
+const plainInitializer = (class_name: string, config: Record<string, unknown> = {}): LayerConfig => ({
   class_name,
   config,
 });
@@ -16,25 +16,25 @@ const simple = (class_name: string, config: Record<string, unknown> = {}): Layer
  * Keras' initializers by their names in snake_case. Those of a variance are written as VarianceScaling: tfjs spells some
  * otherwise and does not read them back.
  */
-const KNOWN: Readonly<Record<string, LayerConfig>> = {
-  zeros: simple('Zeros'),
-  ones: simple('Ones'),
-  constant: simple('Constant', { value: 0 }),
-  random_uniform: simple('RandomUniform', { minval: -0.05, maxval: 0.05, seed: null }),
-  random_normal: simple('RandomNormal', { mean: 0, stddev: 0.05, seed: null }),
-  truncated_normal: simple('TruncatedNormal', { mean: 0, stddev: 0.05, seed: null }),
-  orthogonal: simple('Orthogonal', { gain: 1, seed: null }),
-  identity: simple('Identity', { gain: 1 }),
-  variance_scaling: scaling(1, 'fan_in', 'truncated_normal'),
-  glorot_uniform: scaling(1, 'fan_avg', 'uniform'),
-  glorot_normal: scaling(1, 'fan_avg', 'truncated_normal'),
-  he_uniform: scaling(2, 'fan_in', 'uniform'),
-  he_normal: scaling(2, 'fan_in', 'truncated_normal'),
-  lecun_uniform: scaling(1, 'fan_in', 'uniform'),
-  lecun_normal: scaling(1, 'fan_in', 'truncated_normal'),
+const INITIALIZERS: Readonly<Record<string, LayerConfig>> = {
+  zeros: plainInitializer('Zeros'),
+  ones: plainInitializer('Ones'),
+  constant: plainInitializer('Constant', { value: 0 }),
+  random_uniform: plainInitializer('RandomUniform', { minval: -0.05, maxval: 0.05, seed: null }),
+  random_normal: plainInitializer('RandomNormal', { mean: 0, stddev: 0.05, seed: null }),
+  truncated_normal: plainInitializer('TruncatedNormal', { mean: 0, stddev: 0.05, seed: null }),
+  orthogonal: plainInitializer('Orthogonal', { gain: 1, seed: null }),
+  identity: plainInitializer('Identity', { gain: 1 }),
+  variance_scaling: varianceScaling(1, 'fan_in', 'truncated_normal'),
+  glorot_uniform: varianceScaling(1, 'fan_avg', 'uniform'),
+  glorot_normal: varianceScaling(1, 'fan_avg', 'truncated_normal'),
+  he_uniform: varianceScaling(2, 'fan_in', 'uniform'),
+  he_normal: varianceScaling(2, 'fan_in', 'truncated_normal'),
+  lecun_uniform: varianceScaling(1, 'fan_in', 'uniform'),
+  lecun_normal: varianceScaling(1, 'fan_in', 'truncated_normal'),
 };
 
-const OTHER_SPELLINGS: Readonly<Record<string, string>> = {
+const INITIALIZER_ALIASES: Readonly<Record<string, string>> = {
   zero: 'zeros',
   one: 'ones',
   uniform: 'random_uniform',
@@ -46,7 +46,7 @@ const OTHER_SPELLINGS: Readonly<Record<string, string>> = {
 };
 
 /** Initializers of each kind of tensor where the file says nothing; tfjs has others for kernels. */
-const MISSING: Readonly<Record<string, string>> = {
+const DEFAULT_INITIALIZERS: Readonly<Record<string, string>> = {
   kernel: 'glorot_uniform',
   depthwise: 'glorot_uniform',
   pointwise: 'glorot_uniform',
@@ -57,7 +57,7 @@ const MISSING: Readonly<Record<string, string>> = {
 };
 
 /** Whether the size of a tensor decides its spread: Keras and tfjs count a vector's inputs differently. */
-const VECTORS: ReadonlySet<string> = new Set(['bias', 'beta', 'gamma', 'moving_mean', 'moving_variance']);
+const VECTOR_TENSORS: ReadonlySet<string> = new Set(['bias', 'beta', 'gamma', 'moving_mean', 'moving_variance']);
 
 /**
  * Writes one of a layer's initializers out, with every setting.
@@ -66,14 +66,14 @@ const VECTORS: ReadonlySet<string> = new Set(['bias', 'beta', 'gamma', 'moving_m
  */
 export function expandInitializer(layer: LayerConfig, tensor: string): LayerConfig {
   const key = `${tensor}_initializer`;
-  const given = layer.config[key] ?? MISSING[tensor] ?? 'zeros';
+  const given = layer.config[key] ?? DEFAULT_INITIALIZERS[tensor] ?? 'zeros';
   const name = isLayer(given) ? given.class_name : given;
   const settings = isLayer(given) ? given.config : {};
   const refuse = (what: string): Error =>
     new Error(`${layerLabel(layer)} has the ${key} ${what}, which is not supported. Use another one.`);
   if (typeof name !== 'string') throw refuse(JSON.stringify(name));
   const spelled = snakeCase(name).toLowerCase();
-  const known = entryOf(KNOWN, entryOf(OTHER_SPELLINGS, spelled) ?? spelled);
+  const known = ownEntry(INITIALIZERS, ownEntry(INITIALIZER_ALIASES, spelled) ?? spelled);
   if (known === undefined) throw refuse(name);
   const config = { ...known.config };
   for (const [setting, value] of Object.entries(settings)) {
@@ -89,7 +89,7 @@ export function expandInitializer(layer: LayerConfig, tensor: string): LayerConf
     if (!['uniform', 'truncated_normal'].includes(String(config.distribution))) {
       throw refuse(`${name} with the distribution ${String(config.distribution)}`);
     }
-    if (VECTORS.has(tensor)) throw refuse(name);
+    if (VECTOR_TENSORS.has(tensor)) throw refuse(name);
   }
   return { class_name: known.class_name, config };
 }
@@ -102,11 +102,11 @@ const TRUNCATED_DEVIATION = 0.8796256610342398;
  * Keras' distribution.
  * @param topology with every initializer written out
  */
-export function forInitialWeights(topology: Topology): Topology {
-  const model = copyOfModel(topology);
-  for (const { config } of walk(model)) {
+export function withTfjsInitializers(topology: Topology): Topology {
+  const model = copyModel(topology);
+  for (const { config } of walkLayers(model)) {
     for (const [key, value] of Object.entries(config)) {
-      if (key.endsWith('_initializer') && isLayer(value)) config[key] = asTfjsDraws(value);
+      if (key.endsWith('_initializer') && isLayer(value)) config[key] = toTfjsDistribution(value);
     }
   }
   return { ...model };
@@ -117,19 +117,19 @@ export function forInitialWeights(topology: Topology): Topology {
  * for nothing.
  */
 export function withoutInitialWeights(topology: Topology): Topology {
-  const model = copyOfModel(topology);
-  for (const { config } of walk(model)) {
+  const model = copyModel(topology);
+  for (const { config } of walkLayers(model)) {
     for (const key of Object.keys(config)) {
-      if (key.endsWith('_initializer')) config[key] = simple('Zeros');
+      if (key.endsWith('_initializer')) config[key] = plainInitializer('Zeros');
     }
   }
   return { ...model };
 }
 
-function asTfjsDraws(initializer: LayerConfig): LayerConfig {
+function toTfjsDistribution(initializer: LayerConfig): LayerConfig {
   const { class_name: className, config } = initializer;
   // tfjs knows no deviation of 0, no lower and no upper bound of 0: it takes its defaults instead.
-  if (className.endsWith('Normal') && config.stddev === 0) return simple('Constant', { value: config.mean });
+  if (className.endsWith('Normal') && config.stddev === 0) return plainInitializer('Constant', { value: config.mean });
   if (className === 'RandomUniform') {
     const bound = (value: unknown): unknown => (value === 0 ? Number.MIN_VALUE : value);
     return {

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { readableText } from '../protocol/readable.ts';
+import { sanitizeForTerminal } from '../protocol/readable.ts';
 
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -34,7 +34,7 @@ export const jobSchema = v.object({
   /** Samples of a micro-shard: shards are computed so, and summed along a fixed tree. Without it, each in one piece. */
   microShard: v.optional(v.pipe(positive, v.maxValue(65_536))),
   data: v.object({
-    name: v.pipe(v.string(), v.maxLength(200), v.transform(readableText)),
+    name: v.pipe(v.string(), v.maxLength(200), v.transform(sanitizeForTerminal)),
     /** Of one sample, [28, 28, 1] for MNIST. */
     sampleShape: v.pipe(v.array(positive), v.minLength(1), v.maxLength(4)),
     classes: positive,

@@ -1,15 +1,15 @@
 import {
-  arrayOf,
+  asArray,
   isLayer,
   isModel,
   isRecord,
   layerLabel,
   layersOf,
-  walk,
+  walkLayers,
   type LayerConfig,
 } from './keras-layer.ts';
 import { snakeCase } from './layer-rules.ts';
-import { rename } from './one-spelling.ts';
+import { renameKey } from './one-spelling.ts';
 
 /** Keys as Python writes them, through the whole topology; tfjs-layers reads both, checks know one. */
 export function withSnakeKeys(value: unknown): unknown {
@@ -35,7 +35,7 @@ export function isKeras3(topology: LayerConfig, version: unknown): boolean {
   if (typeof version === 'string' && /^[3-9]\./.test(version)) return true;
   const { module } = topology as { module?: unknown };
   if (typeof module === 'string' && module.startsWith('keras.src.models.')) return true;
-  return [topology, ...walk(topology)].some(
+  return [topology, ...walkLayers(topology)].some(
     ({ class_name: className, config }) =>
       config.batch_shape !== undefined ||
       config.quantization_config !== undefined ||
@@ -45,10 +45,10 @@ export function isKeras3(topology: LayerConfig, version: unknown): boolean {
 }
 
 /** Rewrites what Keras 3 says otherwise than Keras 2, in place. @throws Error where it means something else */
-export function fromKeras3(model: LayerConfig): void {
-  for (const layer of [model, ...walk(model)]) {
+export function convertKeras3(model: LayerConfig): void {
+  for (const layer of [model, ...walkLayers(model)]) {
     const { config } = layer;
-    rename(layer, 'batch_shape', 'batch_input_shape');
+    renameKey(layer, 'batch_shape', 'batch_input_shape');
     for (const key of ['activation', 'recurrent_activation']) {
       if (typeof config[key] !== 'string' || snakeCase(config[key]) !== 'hard_sigmoid') continue;
       throw new Error(
@@ -57,20 +57,20 @@ export function fromKeras3(model: LayerConfig): void {
       );
     }
     dropMirroredLayer(layer);
-    if (layer.inbound_nodes !== undefined) layer.inbound_nodes = arrayOf(layer.inbound_nodes).map(nodeOf);
+    if (layer.inbound_nodes !== undefined) layer.inbound_nodes = asArray(layer.inbound_nodes).map(convertNode);
     for (const key of ['input_layers', 'output_layers']) {
       const ends = config[key];
       if (Array.isArray(ends) && typeof ends[0] === 'string') config[key] = [ends];
     }
   }
-  for (const outer of [model, ...walk(model)].filter(isModel)) countOwnCalls(outer);
+  for (const outer of [model, ...walkLayers(model)].filter(isModel)) renumberSequentialCalls(outer);
 }
 
 /**
  * Calls are numbered. Of a Sequential model, Keras 3 counts those by other models alone; Keras 2 and tfjs count the one from
  * its own input to its output as well, as all do of a functional one.
  */
-function countOwnCalls(outer: LayerConfig): void {
+function renumberSequentialCalls(outer: LayerConfig): void {
   const layers = layersOf(outer);
   const sequential = new Set(
     layers
@@ -80,8 +80,8 @@ function countOwnCalls(outer: LayerConfig): void {
   const count = (tensor: unknown): void => {
     if (Array.isArray(tensor) && sequential.has(tensor[0])) tensor[1] = Number(tensor[1]) + 1;
   };
-  arrayOf(outer.config.output_layers).forEach(count);
-  for (const layer of layers) arrayOf(layer.inbound_nodes).forEach((node) => arrayOf(node).forEach(count));
+  asArray(outer.config.output_layers).forEach(count);
+  for (const layer of layers) asArray(layer.inbound_nodes).forEach((node) => asArray(node).forEach(count));
 }
 
 /** Keras 3 always writes a Bidirectional's second layer; tfjs makes it from the first. */
@@ -103,11 +103,11 @@ function dropMirroredLayer({ config }: LayerConfig): void {
 }
 
 /** A call as Keras 2 writes it, [[name, node, tensor, arguments], ...], from Keras 3's { args, kwargs }. */
-function nodeOf(node: unknown): unknown {
+function convertNode(node: unknown): unknown {
   if (!isRecord(node)) return node;
   const kwargs = isRecord(node.kwargs) ? node.kwargs : {};
   const tensors = [node.args].flat(9).map((tensor) => {
-    const history = isLayer(tensor) ? arrayOf(tensor.config.keras_history) : [];
+    const history = isLayer(tensor) ? asArray(tensor.config.keras_history) : [];
     if (history.length === 3) return [...history, kwargs];
     throw new Error('The model calls a layer with something else than tensors, which is not supported.');
   });

@@ -15,10 +15,10 @@ export const isLayer = (value: unknown): value is LayerConfig =>
   isRecord(value) && typeof value.class_name === 'string' && isRecord(value.config);
 
 /** Entry of a table by a name from a file, which may be "constructor". */
-export const entryOf = <T>(table: Readonly<Record<string, T>>, name: string): T | undefined =>
+export const ownEntry = <T>(table: Readonly<Record<string, T>>, name: string): T | undefined =>
   Object.hasOwn(table, name) ? table[name] : undefined;
 
-export const arrayOf = (value: unknown): unknown[] => (Array.isArray(value) ? (value as unknown[]) : []);
+export const asArray = (value: unknown): unknown[] => (Array.isArray(value) ? (value as unknown[]) : []);
 
 /** Classes whose config holds layers. */
 const MODEL_CLASSES: ReadonlySet<string> = new Set(['Sequential', 'Functional', 'Model']);
@@ -29,27 +29,27 @@ export const isModel = ({ class_name: className }: LayerConfig): boolean => MODE
  * Copy of the model itself, whether or not it is wrapped as keras.Model.save() writes it.
  * @throws Error with a sentence if it is no model
  */
-export function copyOfModel(topology: Topology): LayerConfig {
+export function copyModel(topology: Topology): LayerConfig {
   const model: unknown = JSON.parse(JSON.stringify(topology.model_config ?? topology));
   if (!isLayer(model)) throw new Error('The topology is no Keras model: class_name and config are missing.');
   return model;
 }
 
 export function layersOf(model: LayerConfig): LayerConfig[] {
-  return arrayOf(model.config.layers).filter(isLayer);
+  return asArray(model.config.layers).filter(isLayer);
 }
 
 /** Layers and cells within a layer: those of a model, of a wrapper, of a recurrent layer. */
-export function layersInside(layer: LayerConfig): LayerConfig[] {
+export function nestedLayers(layer: LayerConfig): LayerConfig[] {
   const { layer: wrapped, backward_layer: backward, cell, cells } = layer.config;
-  return [...layersOf(layer), ...[wrapped, backward, cell, ...arrayOf(cells)].filter(isLayer)];
+  return [...layersOf(layer), ...[wrapped, backward, cell, ...asArray(cells)].filter(isLayer)];
 }
 
 /** Every layer, those of models within the model and of wrappers included, in order of the topology. */
-export function* walk(model: LayerConfig): Generator<LayerConfig> {
-  for (const layer of layersInside(model)) {
+export function* walkLayers(model: LayerConfig): Generator<LayerConfig> {
+  for (const layer of nestedLayers(model)) {
     yield layer;
-    yield* walk(layer);
+    yield* walkLayers(layer);
   }
 }
 

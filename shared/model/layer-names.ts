@@ -1,4 +1,4 @@
-import { arrayOf, isModel, layersInside, layersOf, type LayerConfig } from './keras-layer.ts';
+import { asArray, isModel, nestedLayers, layersOf, type LayerConfig } from './keras-layer.ts';
 import { snakeCase } from './layer-rules.ts';
 
 /**
@@ -6,14 +6,14 @@ import { snakeCase } from './layer-rules.ts';
  * found by these names. Layers that have one of their own keep it, the first of those that share one too.
  * @throws Error if two layers of one model have the same name: calls go by it
  */
-export function uniqueNames(model: LayerConfig): void {
+export function assignUniqueNames(model: LayerConfig): void {
   const taken = new Set<string>();
-  name(model, taken);
+  assignNames(model, taken);
 }
 
-function name(model: LayerConfig, taken: Set<string>): void {
+function assignNames(model: LayerConfig, taken: Set<string>): void {
   const renamed = new Map<string, string>();
-  for (const layer of layersInside(model)) {
+  for (const layer of nestedLayers(model)) {
     const given =
       typeof layer.config.name === 'string' && layer.config.name !== '' ? layer.config.name : null;
     if (given !== null && renamed.has(given) && isModel(model)) {
@@ -26,7 +26,7 @@ function name(model: LayerConfig, taken: Set<string>): void {
     if (given !== null) renamed.set(given, unique);
     layer.config.name = unique;
     if (layer.name !== undefined || Array.isArray(layer.inbound_nodes)) layer.name = unique;
-    name(layer, taken);
+    assignNames(layer, taken);
   }
   if (isModel(model)) renameCalls(model, renamed);
 }
@@ -38,9 +38,9 @@ function renameCalls(model: LayerConfig, renamed: ReadonlyMap<string, string>): 
     if (typeof called === 'string') tensor[0] = renamed.get(called) ?? called;
   };
   const ends = (tensors: unknown): unknown[] =>
-    typeof arrayOf(tensors)[0] === 'string' ? [tensors] : arrayOf(tensors);
+    typeof asArray(tensors)[0] === 'string' ? [tensors] : asArray(tensors);
   ends(model.config.input_layers).forEach(rename);
   ends(model.config.output_layers).forEach(rename);
   for (const layer of layersOf(model))
-    arrayOf(layer.inbound_nodes).forEach((node) => arrayOf(node).forEach(rename));
+    asArray(layer.inbound_nodes).forEach((node) => asArray(node).forEach(rename));
 }

@@ -6,10 +6,10 @@ export interface Rule {
   /** Accepted values, for the error: "only 1 is supported". */
   readonly expected: string;
   /** Value that Keras takes where the file says nothing; set where tfjs-layers takes another one. */
-  readonly missing?: unknown;
+  readonly defaultValue?: unknown;
 }
 
-const same = (left: unknown, right: unknown): boolean => JSON.stringify(left) === JSON.stringify(right);
+const isEqual = (left: unknown, right: unknown): boolean => JSON.stringify(left) === JSON.stringify(right);
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
 
@@ -26,9 +26,9 @@ const comparable = (value: unknown): unknown => (typeof value === 'string' ? sna
 export const any: Rule = { accepts: () => true, expected: 'anything' };
 
 /** A key with some values that are supported. null stands for the first: where Keras writes null, it means its default. */
-export function only(...values: readonly unknown[]): Rule {
+export function oneOf(...values: readonly unknown[]): Rule {
   return {
-    accepts: (value) => value === null || values.some((one) => same(one, comparable(value))),
+    accepts: (value) => value === null || values.some((one) => isEqual(one, comparable(value))),
     expected:
       values.length > 1
         ? `supported are ${values.map(text).join(', ')}`
@@ -37,13 +37,13 @@ export function only(...values: readonly unknown[]): Rule {
 }
 
 /** The same where null means something else than the first value. */
-export const strictly = (...values: readonly unknown[]): Rule => {
-  const rule = only(...values);
+export const strictlyOneOf = (...values: readonly unknown[]): Rule => {
+  const rule = oneOf(...values);
   return { ...rule, accepts: (value) => value !== null && rule.accepts(value) };
 };
 
 /** One number for every dimension. */
-export function everywhere(value: number): Rule {
+export function everyDimension(value: number): Rule {
   return {
     accepts: (given) =>
       given === null || (Array.isArray(given) ? given.every((one) => one === value) : given === value),
@@ -78,7 +78,7 @@ export const counts: Rule = {
 };
 
 /** Strides that are null mean the size of the window. */
-export const countsOrNone: Rule = { ...counts, accepts: (value) => value === null || counts.accepts(value) };
+export const countsOrNull: Rule = { ...counts, accepts: (value) => value === null || counts.accepts(value) };
 
 /** A mask of 1 along an axis is one for all of it; samples never share theirs. */
 export const noiseShape: Rule = {
@@ -95,7 +95,7 @@ export const wholeNumbers: Rule = {
 };
 
 /** What tfjs-layers and Keras 2 compute alike. */
-export const activation: Rule = only(
+export const activation: Rule = oneOf(
   'linear',
   'relu',
   'relu6',
@@ -113,14 +113,14 @@ export const activation: Rule = only(
 );
 
 /** What Keras writes for l1_l2(0, 0). */
-const weighsNothing = (regularizer: unknown): boolean =>
+const isZeroPenalty = (regularizer: unknown): boolean =>
   isLayer(regularizer) &&
   ['L1', 'L2', 'L1L2'].includes(regularizer.class_name) &&
   Object.values(regularizer.config).every((weight) => weight === 0 || weight === null);
 
 /** Workers compute the gradient of the loss alone. */
 export const noPenalty: Rule = {
-  accepts: (value) => value === null || weighsNothing(value),
+  accepts: (value) => value === null || isZeroPenalty(value),
   expected: 'no regularizer is supported',
 };
 
@@ -134,7 +134,7 @@ export const noConstraint: Rule = {
 export const initializer: Rule = { accepts: () => true, expected: 'an initializer' };
 
 /** Sizes of which one may be left open: -1, or null as tfjs-layers writes it. */
-export const openSizes: Rule = {
+export const sizesWithWildcard: Rule = {
   accepts: (value) => Array.isArray(value) && value.every((one) => one === null || Number.isInteger(one)),
   expected: 'only whole numbers are supported',
 };

@@ -1,22 +1,22 @@
-import { entryOf } from './keras-layer.ts';
+import { ownEntry } from './keras-layer.ts';
 import {
   absent,
   activation,
   any,
   counts,
-  countsOrNone,
+  countsOrNull,
   dtype,
-  everywhere,
+  everyDimension,
   finiteNumber,
   firstAxes,
   flag,
   initializer,
   nested,
   noiseShape,
-  openSizes,
+  sizesWithWildcard,
   noPenalty,
-  only,
-  strictly,
+  oneOf,
+  strictlyOneOf,
   tensors,
   wholeNumber,
   wholeNumbers,
@@ -39,10 +39,10 @@ const COMMON: Rules = {
   quantization_config: absent,
 };
 
-const dataFormat = only('channels_last', 'channels_first');
-const channelsLast = only('channels_last');
-const padding = only('valid', 'same');
-const causalPadding = only('valid', 'same', 'causal');
+const dataFormat = oneOf('channels_last', 'channels_first');
+const channelsLast = oneOf('channels_last');
+const padding = oneOf('valid', 'same');
+const causalPadding = oneOf('valid', 'same', 'causal');
 
 const CONV: Rules = {
   kernel_size: counts,
@@ -50,17 +50,17 @@ const CONV: Rules = {
   padding,
   data_format: dataFormat,
   // tfjs does not pass the rate to a depthwise convolution, and has no gradient of other dilated ones; see DILATED.
-  dilation_rate: everywhere(1),
-  groups: only(1),
+  dilation_rate: everyDimension(1),
+  groups: oneOf(1),
   activation,
   use_bias: flag,
   activity_regularizer: noPenalty,
 };
-const CONV_OF_FILTERS: Rules = { ...CONV, filters: counts, ...tensors('kernel', 'bias') };
+const CONV_WITH_FILTERS: Rules = { ...CONV, filters: counts, ...tensors('kernel', 'bias') };
 /** Convolutions whose dilated gradient is ours. */
 const DILATED: Rules = { dilation_rate: counts };
-const TRANSPOSED: Rules = { ...CONV_OF_FILTERS, output_padding: absent };
-const POOL: Rules = { pool_size: counts, strides: countsOrNone, padding, data_format: dataFormat };
+const TRANSPOSED: Rules = { ...CONV_WITH_FILTERS, output_padding: absent };
+const POOL: Rules = { pool_size: counts, strides: countsOrNull, padding, data_format: dataFormat };
 const GLOBAL_POOL: Rules = { data_format: dataFormat, keepdims: absent };
 
 const CELL: Rules = {
@@ -76,10 +76,10 @@ const CELL: Rules = {
 /** `implementation` says how, not what, is computed. */
 const GATED_CELL: Rules = {
   ...CELL,
-  recurrent_activation: { ...activation, missing: 'sigmoid' },
+  recurrent_activation: { ...activation, defaultValue: 'sigmoid' },
   implementation: any,
 };
-const LSTM_CELL: Rules = { ...GATED_CELL, unit_forget_bias: { ...flag, missing: true } };
+const LSTM_CELL: Rules = { ...GATED_CELL, unit_forget_bias: { ...flag, defaultValue: true } };
 const GRU_CELL: Rules = { ...GATED_CELL, reset_after: flag };
 const RECURRENT: Rules = {
   return_sequences: flag,
@@ -113,13 +113,13 @@ const TABLE: Readonly<Record<string, Rules>> = {
   Activation: { activation },
   Dropout: { rate: finiteNumber, seed: any, noise_shape: noiseShape },
   Flatten: { data_format: dataFormat },
-  Reshape: { target_shape: openSizes },
+  Reshape: { target_shape: sizesWithWildcard },
   Permute: { dims: wholeNumbers },
   RepeatVector: { n: counts },
 
-  Conv1D: { ...CONV_OF_FILTERS, ...DILATED, padding: causalPadding, data_format: channelsLast },
-  Conv2D: { ...CONV_OF_FILTERS, ...DILATED },
-  Conv3D: { ...CONV_OF_FILTERS, data_format: channelsLast },
+  Conv1D: { ...CONV_WITH_FILTERS, ...DILATED, padding: causalPadding, data_format: channelsLast },
+  Conv2D: { ...CONV_WITH_FILTERS, ...DILATED },
+  Conv3D: { ...CONV_WITH_FILTERS, data_format: channelsLast },
   Conv2DTranspose: TRANSPOSED,
   DepthwiseConv2D: {
     ...CONV,
@@ -148,14 +148,14 @@ const TABLE: Readonly<Record<string, Rules>> = {
   GlobalAveragePooling2D: GLOBAL_POOL,
   ZeroPadding2D: { padding: wholeNumbers, data_format: dataFormat },
   Cropping2D: { cropping: wholeNumbers, data_format: dataFormat },
-  UpSampling2D: { size: counts, data_format: dataFormat, interpolation: only('nearest', 'bilinear') },
+  UpSampling2D: { size: counts, data_format: dataFormat, interpolation: oneOf('nearest', 'bilinear') },
 
   ReLU: { max_value: finiteNumber, negative_slope: finiteNumber, threshold: finiteNumber },
   LeakyReLU: { alpha: finiteNumber },
   ThresholdedReLU: { theta: finiteNumber },
   PReLU: { ...tensors('alpha'), shared_axes: firstAxes },
-  ELU: { alpha: only(1) },
-  Softmax: { axis: { ...strictly(-1, [-1]), missing: -1 } },
+  ELU: { alpha: oneOf(1) },
+  Softmax: { axis: { ...strictlyOneOf(-1, [-1]), defaultValue: -1 } },
 
   BatchNormalization: {
     ...NORMALIZATION,
@@ -200,7 +200,7 @@ const TABLE: Readonly<Record<string, Rules>> = {
   StackedRNNCells: { cells: any },
   Bidirectional: {
     layer: nested,
-    merge_mode: strictly('concat', 'sum', 'ave', 'mul'),
+    merge_mode: strictlyOneOf('concat', 'sum', 'ave', 'mul'),
     num_constants: absent,
   },
   TimeDistributed: { layer: nested },
@@ -220,9 +220,9 @@ const MODELS: Readonly<Record<string, Rules>> = { Sequential: MODEL, Functional:
 
 /** @returns the keys of a layer's class, or null if the class is not supported */
 export function rulesOf(className: string): Rules | null {
-  const model = entryOf(MODELS, className);
+  const model = ownEntry(MODELS, className);
   if (model !== undefined) return model;
-  const layer = entryOf(TABLE, className);
+  const layer = ownEntry(TABLE, className);
   return layer === undefined ? null : { ...COMMON, ...layer };
 }
 

@@ -1,12 +1,12 @@
-import { entryOf, isLayer, isModel, layerLabel, layersOf, walk, type LayerConfig } from './keras-layer.ts';
+import { ownEntry, isLayer, isModel, layerLabel, layersOf, walkLayers, type LayerConfig } from './keras-layer.ts';
 import { snakeCase } from './layer-rules.ts';
 
 /**
  * Brings what both generations write in several ways into the one that the table of layers knows, in place.
  * @throws Error naming the layer if a key contradicts another, or the class is a person's own
  */
-export function simplify(model: LayerConfig): void {
-  for (const layer of [model, ...walk(model)]) {
+export function normalizeConfigs(model: LayerConfig): void {
+  for (const layer of [model, ...walkLayers(model)]) {
     const { config } = layer;
     const { registered_name: registered, ...rest } = layer as LayerConfig & Record<string, unknown>;
     if (typeof registered === 'string' && registered.includes('>')) {
@@ -19,13 +19,13 @@ export function simplify(model: LayerConfig): void {
         Reflect.deleteProperty(layer, key);
     }
     if (typeof rest.name === 'string') config.name ??= rest.name;
-    config.dtype = dtypeOf(config.dtype);
+    config.dtype = normalizeDtype(config.dtype);
     if (config.dtype === undefined) delete config.dtype;
-    inputShapeOf(layer);
-    aliases(layer);
-    withoutNulls(config);
+    normalizeInputShape(layer);
+    resolveAliases(layer);
+    dropNulls(config);
   }
-  for (const outer of [model, ...walk(model)].filter(isModel)) {
+  for (const outer of [model, ...walkLayers(model)].filter(isModel)) {
     // Layers behind the first one are called with what is there, whatever they were made for.
     const inputs = layersOf(outer).filter(
       (layer, i) => layer.class_name === 'InputLayer' || (i === 0 && outer.class_name === 'Sequential'),
@@ -37,20 +37,20 @@ export function simplify(model: LayerConfig): void {
 }
 
 /** Gives a setting another name. */
-export function rename({ config }: LayerConfig, from: string, to: string): void {
+export function renameKey({ config }: LayerConfig, from: string, to: string): void {
   if (config[from] === undefined) return;
   config[to] ??= config[from];
   Reflect.deleteProperty(config, from);
 }
 
 /** A policy that computes in and stores one type is that type. */
-function dtypeOf(dtype: unknown): unknown {
+function normalizeDtype(dtype: unknown): unknown {
   if (!isLayer(dtype)) return dtype;
   return ['DTypePolicy', 'Policy'].includes(dtype.class_name) ? dtype.config.name : dtype;
 }
 
 /** input_shape and input_dim, as a person writes them; a batch size has no meaning for what is computed. */
-function inputShapeOf({ config }: LayerConfig): void {
+function normalizeInputShape({ config }: LayerConfig): void {
   const { input_shape: shape, batch_input_shape: batchShape } = config;
   if (Array.isArray(shape)) config.batch_input_shape ??= [null, ...(shape as unknown[])];
   delete config.input_shape;
@@ -59,14 +59,14 @@ function inputShapeOf({ config }: LayerConfig): void {
   if (config.batch_input_shape === null) delete config.batch_input_shape;
 }
 
-function aliases(layer: LayerConfig): void {
+function resolveAliases(layer: LayerConfig): void {
   const { class_name: className, config } = layer;
   if (className === 'LeakyReLU') {
     const { alpha, negative_slope: slope } = config;
     if (alpha !== undefined && slope !== undefined && alpha !== slope) {
       throw new Error(`${layerLabel(layer)} has both alpha and negative_slope. Keep one.`);
     }
-    rename(layer, 'negative_slope', 'alpha');
+    renameKey(layer, 'negative_slope', 'alpha');
   }
   // Keras 2 writes them for separable convolutions too, where they have no meaning, and tfjs refuses them.
   if (className.startsWith('SeparableConv')) {
@@ -74,7 +74,7 @@ function aliases(layer: LayerConfig): void {
       Reflect.deleteProperty(config, key);
     }
   }
-  spatialDropout(layer);
+  convertSpatialDropout(layer);
   // tfjs runs recurrent layers step by step anyway, and says so each time.
   if (typeof config.unroll === 'boolean') config.unroll = false;
   for (const key of ['activation', 'recurrent_activation']) {
@@ -86,12 +86,12 @@ function aliases(layer: LayerConfig): void {
   }
 }
 
-const SPATIAL = { SpatialDropout1D: [null, 1, null], SpatialDropout2D: [null, 1, 1, null] };
+const SPATIAL_NOISE_SHAPES = { SpatialDropout1D: [null, 1, null], SpatialDropout2D: [null, 1, 1, null] };
 
 /** Dropout of whole channels is dropout with a noise shape, which keyed masks can have. */
-function spatialDropout(layer: LayerConfig): void {
+function convertSpatialDropout(layer: LayerConfig): void {
   const { class_name: className, config } = layer;
-  const shape = entryOf(SPATIAL, className);
+  const shape = ownEntry(SPATIAL_NOISE_SHAPES, className);
   if (shape === undefined) return;
   const first = typeof config.data_format === 'string' && snakeCase(config.data_format) === 'channels_first';
   config.noise_shape = first ? [null, null, 1, 1] : shape;
@@ -103,7 +103,7 @@ function spatialDropout(layer: LayerConfig): void {
  * null stands for what a person has not said, and tfjs-layers does not take it for that everywhere; but no activation is a
  * linear one, and no merging is a mode of its own.
  */
-function withoutNulls(config: Record<string, unknown>): void {
+function dropNulls(config: Record<string, unknown>): void {
   for (const [key, value] of Object.entries(config)) {
     if (value !== null || key === 'merge_mode') continue;
     if (key.endsWith('activation')) config[key] = 'linear';

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { messageOf } from '../error-text.ts';
+import { errorMessage } from '../error-text.ts';
 import { jobSchema, type Job } from './job.ts';
 import { layoutOf } from './layout.ts';
 
@@ -76,7 +76,7 @@ export async function readModel(dir: string, files: FolderReader): Promise<Loade
     const parts = await Promise.all(model.weightFiles.map((file) => files.bytes(`${folder}${file}`)));
     return { ...model, weights: parseWeights(parts, model.job) };
   } catch (error) {
-    const why = messageOf(error).replace(/[^.!?]$/, '$&.');
+    const why = errorMessage(error).replace(/[^.!?]$/, '$&.');
     throw new Error(`No gradcast model in ${dir}: ${why} Name the folder of a run, or model/ in it.`, {
       cause: error,
     });

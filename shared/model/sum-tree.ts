@@ -3,7 +3,7 @@
  * part of the result. The tree's nodes at height h are the aligned runs of 2^h micro-shards, cut off at the batch's end;
  * a node's sum is that of its left half plus that of its right one, or its left half's alone if the right one is empty.
  */
-export class TreeSum<T> {
+export class PairwiseSum<T> {
   readonly #add: (left: T, right: T) => T;
   /** Sums of nodes, from left to right, each larger than the next. */
   readonly #nodes: { readonly leaves: number; readonly value: T }[] = [];

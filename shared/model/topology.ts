@@ -1,6 +1,6 @@
 import { randomStream, Purpose } from '../random/stream.ts';
 import type { Topology } from './job.ts';
-import { copyOfModel, isLayer, layerLabel, layersOf, walk, type LayerConfig } from './keras-layer.ts';
+import { copyModel, isLayer, layerLabel, layersOf, walkLayers, type LayerConfig } from './keras-layer.ts';
 
 /**
  * Rewrites of a Keras topology, as data: no tf, no built model. Each returns a changed copy.
@@ -20,7 +20,7 @@ const UNKEYED_RANDOM_LAYERS: ReadonlySet<string> = new Set([
 ]);
 
 /** @throws Error if a layer draws random numbers of its own while training */
-export function rejectNoise(layer: LayerConfig): void {
+export function rejectUnkeyedNoise(layer: LayerConfig): void {
   const { class_name: className, config } = layer;
   const recurrentNoise = Number(config.recurrent_dropout ?? 0) + Number(config.dropout ?? 0);
   if (!UNKEYED_RANDOM_LAYERS.has(className) && !(recurrentNoise > 0)) return;
@@ -35,10 +35,10 @@ export function rejectNoise(layer: LayerConfig): void {
  * @throws Error if a layer draws random numbers of its own while training
  */
 export function withKeyedDropout(topology: Topology): Topology {
-  const model = copyOfModel(topology);
+  const model = copyModel(topology);
   let number = 0;
-  for (const layer of walk(model)) {
-    rejectNoise(layer);
+  for (const layer of walkLayers(model)) {
+    rejectUnkeyedNoise(layer);
     if (layer.class_name !== 'Dropout') continue;
     layer.class_name = KEYED_DROPOUT;
     layer.config.number = number++;
@@ -52,7 +52,7 @@ export function withKeyedDropout(topology: Topology): Topology {
  * @throws Error if the model does not end in a softmax
  */
 export function withLogits(topology: Topology): Topology {
-  const model = copyOfModel(topology);
+  const model = copyModel(topology);
   const last = outputLayer(model);
   if (last?.class_name === 'Softmax') {
     last.class_name = 'Activation';
@@ -70,9 +70,9 @@ export function withLogits(topology: Topology): Topology {
  * @param topology with every initializer written out, as expandTopology does it
  */
 export function withSeededInitializers(topology: Topology, seed: number): Topology {
-  const model = copyOfModel(topology);
+  const model = copyModel(topology);
   const stream = randomStream(seed, Purpose.initialWeights);
-  for (const layer of walk(model)) {
+  for (const layer of walkLayers(model)) {
     for (const value of Object.values(layer.config)) {
       if (isLayer(value) && 'seed' in value.config) value.config.seed ??= stream.uint32();
     }
@@ -81,8 +81,8 @@ export function withSeededInitializers(topology: Topology, seed: number): Topolo
 }
 
 /** Whether a model computes something of all samples of a batch together: batch normalization that is not frozen. */
-export function normalizesBatches(topology: Topology): boolean {
-  return [...walk(copyOfModel(topology))].some(
+export function usesBatchNormalization(topology: Topology): boolean {
+  return [...walkLayers(copyModel(topology))].some(
     ({ class_name: className, config }) => className === 'BatchNormalization' && config.trainable !== false,
   );
 }

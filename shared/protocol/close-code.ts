@@ -6,7 +6,7 @@ export const CloseCode = {
   /** Both sides are done. */
   normal: 1000,
   /** This side does not trust the certificate that it was shown. Never sent (RFC 6455, 7.4.1). */
-  untrusted: 1015,
+  untrustedCertificate: 1015,
   /** The frame is no gradcast frame, or its header is no message of this direction. */
   malformed: 4400,
   /** The token is missing or wrong. */
@@ -16,7 +16,7 @@ export const CloseCode = {
   /** A message that is not allowed now, such as a second hello. */
   unexpected: 4409,
   /** A frame has not arrived as it was sent; come back. */
-  damaged: 4410,
+  checksumMismatch: 4410,
   /** The frame is larger than any that this run needs. */
   tooLarge: 4413,
   /** The gradient has another length than the job's layout. */
@@ -24,7 +24,7 @@ export const CloseCode = {
   /** The gradient, loss or count is not a possible one (NaN, infinite, more correct than samples). */
   notFinite: 4421,
   /** The answer is for samples that this worker was not given. */
-  unknownSamples: 4422,
+  notAssigned: 4422,
   /** The worker could not compute what it was given, several times. */
   cannotCompute: 4424,
   /** Its gradients are not those that others compute of the same samples. */
@@ -32,28 +32,28 @@ export const CloseCode = {
   /** The worker speaks another protocol version, or no codec that the coordinator knows. */
   unsupported: 4426,
   /** The run is exact, and the worker's engine computes other bits than those before it. */
-  otherBits: 4427,
+  fingerprintMismatch: 4427,
   /** The coordinator has as many workers as it takes. */
-  full: 4429,
+  noFreeSlot: 4429,
   /** More messages than were asked for; come back. */
-  tooMany: 4430,
+  tooManyMessages: 4430,
 } as const;
 export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];
 
 /** Close codes after which coming back with the same hello cannot help. */
 export const FATAL_CLOSE_CODES: ReadonlySet<number> = new Set<number>([
-  CloseCode.untrusted,
+  CloseCode.untrustedCertificate,
   CloseCode.malformed,
   CloseCode.unauthorized,
   CloseCode.unexpected,
   CloseCode.tooLarge,
   CloseCode.wrongLength,
   CloseCode.notFinite,
-  CloseCode.unknownSamples,
+  CloseCode.notAssigned,
   CloseCode.cannotCompute,
   CloseCode.wrongGradient,
   CloseCode.unsupported,
-  CloseCode.otherBits,
+  CloseCode.fingerprintMismatch,
 ]);
 
 /** What a peer did wrong, with the code that it is told. The message is a sentence for a person. */

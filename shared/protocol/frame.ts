@@ -1,7 +1,7 @@
 // The other one makes a function of each record definition, which a header may be full of, although none is asked for.
 import { addExtension, Packr, Unpackr } from 'msgpackr/index-no-eval';
 import { CloseCode, ProtocolError } from './close-code.ts';
-import { isShallow } from './nesting.ts';
+import { isWithinMaxDepth } from './nesting.ts';
 
 // Plain msgpack: no records, no extensions of msgpackr's own, so that any language's library reads it.
 const packr = new Packr({ useRecords: false, variableMapSize: true });
@@ -21,11 +21,11 @@ for (const type of MSGPACKR_EXTENSIONS) {
 
 const PREFIX_BYTES = 4;
 /** No header to a worker needs more; the largest is a welcome with a big model's topology. */
-export const MOST_HEADER_BYTES = 4 << 20;
+export const MAX_HEADER_BYTES = 4 << 20;
 /** No header to the coordinator needs more. Anybody may send one, and a large one takes seconds to decode. */
-export const MOST_HEADER_BYTES_UP = 16 << 10;
+export const MAX_WORKER_HEADER_BYTES = 16 << 10;
 
-const aligned = (bytes: number): number => (bytes + 3) & ~3;
+const alignTo4 = (bytes: number): number => (bytes + 3) & ~3;
 
 /** A frame whose payload is still to be written. `payload` is a view into `bytes`, 4-byte aligned. */
 export interface OpenFrame {
@@ -45,7 +45,7 @@ export function openFrame(
   reuse?: Uint8Array<ArrayBuffer> | null,
 ): OpenFrame {
   const packed = packr.pack(header);
-  const start = aligned(PREFIX_BYTES + packed.length);
+  const start = alignTo4(PREFIX_BYTES + packed.length);
   const length = start + payloadBytes;
   const bytes = reuse?.length === length ? reuse : new Uint8Array(length);
   new DataView(bytes.buffer).setUint32(0, packed.length, true);
@@ -54,17 +54,17 @@ export function openFrame(
 }
 
 /** Bytes in front of a payload that is there before its header is known. Headers of gradients and weights need fewer. */
-export const HEADER_ROOM_BYTES = 512;
+export const RESERVED_HEADER_BYTES = 512;
 
 /**
  * Lays a frame out around a payload where it lies, which saves copying it.
  * @param payload 4-byte aligned, behind HEADER_ROOM_BYTES that nobody else uses
  * @returns null if the header needs more
  */
-export function frameAround(header: object, payload: Float32Array): Uint8Array | null {
+export function frameInPlace(header: object, payload: Float32Array): Uint8Array | null {
   const packed = packr.pack(header);
-  const start = aligned(PREFIX_BYTES + packed.length);
-  if (start > HEADER_ROOM_BYTES) return null;
+  const start = alignTo4(PREFIX_BYTES + packed.length);
+  if (start > RESERVED_HEADER_BYTES) return null;
   const bytes = new Uint8Array(payload.buffer, payload.byteOffset - start, start + payload.byteLength);
   bytes.fill(0, PREFIX_BYTES + packed.length, start);
   new DataView(bytes.buffer, bytes.byteOffset).setUint32(0, packed.length, true);
@@ -90,12 +90,12 @@ export interface DecodedFrame {
  * @param mostHeaderBytes what is larger is not even looked at
  * @throws ProtocolError (malformed) whatever the bytes are, if they are no frame
  */
-export function decodeFrame(bytes: Uint8Array, mostHeaderBytes = MOST_HEADER_BYTES): DecodedFrame {
+export function decodeFrame(bytes: Uint8Array, mostHeaderBytes = MAX_HEADER_BYTES): DecodedFrame {
   if (bytes.length < PREFIX_BYTES) {
     throw malformed(`A frame has at least ${PREFIX_BYTES} bytes; this one has ${bytes.length}.`);
   }
   const headerBytes = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(0, true);
-  const start = aligned(PREFIX_BYTES + headerBytes);
+  const start = alignTo4(PREFIX_BYTES + headerBytes);
   if (headerBytes > mostHeaderBytes) {
     throw malformed(`A header of ${headerBytes} bytes; the most is ${mostHeaderBytes} here.`);
   }
@@ -105,7 +105,7 @@ export function decodeFrame(bytes: Uint8Array, mostHeaderBytes = MOST_HEADER_BYT
     );
   }
   const packed = bytes.subarray(PREFIX_BYTES, PREFIX_BYTES + headerBytes);
-  if (!isShallow(packed)) throw malformed('The header of the frame nests deeper than any message.');
+  if (!isWithinMaxDepth(packed)) throw malformed('The header of the frame nests deeper than any message.');
   let header: unknown;
   try {
     header = unpackr.unpack(packed);

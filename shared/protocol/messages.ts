@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { jobSchema } from '../model/job.ts';
-import { readableText } from './readable.ts';
+import { sanitizeForTerminal } from './readable.ts';
 
 /** The version of PROTOCOL.md that this code speaks. */
 export const PROTOCOL_VERSION = 1;
@@ -10,7 +10,7 @@ const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const finite = v.pipe(v.number(), v.finite());
 const text = (maxLength: number) => v.pipe(v.string(), v.maxLength(maxLength));
 /** A text that people will read. */
-const readable = (maxLength: number) => v.pipe(text(maxLength), v.transform(readableText));
+const readable = (maxLength: number) => v.pipe(text(maxLength), v.transform(sanitizeForTerminal));
 const step = v.pipe(count, v.brand('Step'));
 const shardId = v.pipe(count, v.brand('ShardId'));
 

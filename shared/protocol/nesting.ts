@@ -1,22 +1,22 @@
 /** No message nests deeper; a model's topology has some ten levels. */
-const MOST_LEVELS = 64;
+const MAX_DEPTH = 64;
 
 /**
  * Whether a msgpack value nests no deeper than any message does, told without building it: a decoder goes down by
  * recursion, and thousands of levels cost it milliseconds for a few bytes. Bytes that are no msgpack may pass.
  */
-export function isShallow(bytes: Uint8Array): boolean {
+export function isWithinMaxDepth(bytes: Uint8Array): boolean {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   /** How many values are still to come at each level. */
   const left: number[] = [];
   let at = 0;
   while (at < bytes.length) {
     const type = bytes[at] as number;
-    const [headBytes, bodyBytes, values] = extentOf(type, view, at);
+    const [headBytes, bodyBytes, values] = readExtent(type, view, at);
     at += headBytes + bodyBytes;
     if (values > 0) {
       left.push(values);
-      if (left.length > MOST_LEVELS) return false;
+      if (left.length > MAX_DEPTH) return false;
       continue;
     }
     // This value is whole, and so may be those around it.
@@ -33,12 +33,12 @@ export function isShallow(bytes: Uint8Array): boolean {
 }
 
 /** Of a value at some place: bytes of its head, of its body, and the values that it holds. */
-function extentOf(type: number, view: DataView, at: number): readonly [number, number, number] {
+function readExtent(type: number, view: DataView, at: number): readonly [number, number, number] {
   if (type < 0x80 || type >= 0xe0) return [1, 0, 0];
   if (type < 0x90) return [1, 0, 2 * (type & 15)];
   if (type < 0xa0) return [1, 0, type & 15];
   if (type < 0xc0) return [1, type & 31, 0];
-  const fixed = FIXED[type];
+  const fixed = FIXED_BODY_BYTES[type];
   if (fixed !== undefined) return [1, fixed, 0];
   const lengthBytes = LENGTH_BYTES[type] ?? 0;
   if (lengthBytes === 0 || at + 1 + lengthBytes > view.byteLength) return [1, 0, 0];
@@ -55,7 +55,7 @@ function extentOf(type: number, view: DataView, at: number): readonly [number, n
 }
 
 /** Bytes behind types of one size: floats, integers, small extensions. */
-const FIXED: Readonly<Record<number, number>> = {
+const FIXED_BODY_BYTES: Readonly<Record<number, number>> = {
   0xc0: 0,
   0xc1: 0,
   0xc2: 0,

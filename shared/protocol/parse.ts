@@ -1,13 +1,13 @@
 import * as v from 'valibot';
 import { CloseCode, ProtocolError } from './close-code.ts';
-import { decodeFrame, encodeFrame, MOST_HEADER_BYTES_UP } from './frame.ts';
+import { decodeFrame, encodeFrame, MAX_WORKER_HEADER_BYTES } from './frame.ts';
 import {
   fromCoordinatorSchema,
   fromWorkerSchema,
   type FromCoordinator,
   type FromWorker,
 } from './messages.ts';
-import { readableText } from './readable.ts';
+import { sanitizeForTerminal } from './readable.ts';
 
 /** A message that was parsed, with its payload (empty for most). */
 export interface Received<Message> {
@@ -17,7 +17,7 @@ export interface Received<Message> {
 
 /** @throws ProtocolError (malformed) for anything but a message that a worker may send */
 export function parseFromWorker(bytes: Uint8Array): Received<FromWorker> {
-  const { header, payload } = decodeFrame(bytes, MOST_HEADER_BYTES_UP);
+  const { header, payload } = decodeFrame(bytes, MAX_WORKER_HEADER_BYTES);
   return { message: parse(fromWorkerSchema, header), payload };
 }
 
@@ -48,12 +48,12 @@ function parse<Schema extends v.GenericSchema>(schema: Schema, header: unknown):
     throw new ProtocolError(CloseCode.malformed, 'The header of the frame could not be read.');
   }
   if (result.success) return result.output;
-  throw new ProtocolError(CloseCode.malformed, describe(header, result.issues[0]));
+  throw new ProtocolError(CloseCode.malformed, describeIssue(header, result.issues[0]));
 }
 
 /** What is wrong with a message: its type and field, in words. What was received may be anything, and of any length. */
-function describe(header: unknown, issue: v.BaseIssue<unknown>): string {
-  const said = (text: string, length: number): string => readableText(text.slice(0, length));
+function describeIssue(header: unknown, issue: v.BaseIssue<unknown>): string {
+  const said = (text: string, length: number): string => sanitizeForTerminal(text.slice(0, length));
   const type = typeof header === 'object' && header !== null && 'type' in header ? header.type : undefined;
   if (typeof type !== 'string') return 'Not a message: it needs a field type, which is text.';
   const field = v.getDotPath(issue);

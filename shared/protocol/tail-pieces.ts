@@ -7,7 +7,7 @@ import type { Range } from '../range.ts';
  * @param length of the flat vector
  * @returns null if there is no such piece
  */
-export function tailPart(cuts: readonly number[], piece: number | undefined, length: number): Range | null {
+export function bucketRange(cuts: readonly number[], piece: number | undefined, length: number): Range | null {
   const from = cuts[piece ?? 0];
   return from === undefined ? null : { from, to: piece === undefined ? length : (cuts[piece + 1] ?? length) };
 }
@@ -17,6 +17,6 @@ export function tailPart(cuts: readonly number[], piece: number | undefined, len
  * @param cuts where they start
  * @param length of the flat vector
  */
-export function tailPieces(cuts: readonly number[], length: number): (Range & { readonly piece: number })[] {
+export function bucketRanges(cuts: readonly number[], length: number): (Range & { readonly piece: number })[] {
   return cuts.map((from, piece) => ({ piece, from, to: cuts[piece + 1] ?? length })).reverse();
 }

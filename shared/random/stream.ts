@@ -5,8 +5,8 @@ export const Purpose = {
   permutation: 1,
   dropout: 2,
   initialWeights: 3,
-  drawnDigits: 4,
-  knownAnswer: 5,
+  syntheticDigits: 4,
+  engineFingerprint: 5,
 } as const;
 export type Purpose = (typeof Purpose)[keyof typeof Purpose];
 

@@ -1,5 +1,5 @@
-const FIRST_MS = 500;
-const LONGEST_MS = 15_000;
+const INITIAL_MS = 500;
+const MAX_MS = 15_000;
 
 /**
  * How long to wait before trying to connect again: doubling, with full jitter over the upper half, so that workers
@@ -8,6 +8,6 @@ const LONGEST_MS = 15_000;
  * @param random in [0, 1)
  */
 export function backoffMs(attempt: number, random: number): number {
-  const ceiling = Math.min(LONGEST_MS, FIRST_MS * 2 ** attempt);
+  const ceiling = Math.min(MAX_MS, INITIAL_MS * 2 ** attempt);
   return ceiling * (0.5 + random / 2);
 }

@@ -1,9 +1,9 @@
 import { nanoid } from 'nanoid';
-import { pause, type Clock, type StopSignal } from '../clock.ts';
+import { pause, type Clock, type AbortSignalLike } from '../clock.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Connect } from '../transport.ts';
 import { backoffMs } from './backoff.ts';
-import { TrainerCache } from './trainer-cache.ts';
+import { GradientComputerCache } from './trainer-cache.ts';
 import { runSession, type WorkerReport } from './run-session.ts';
 
 export interface WorkerOptions {
@@ -17,9 +17,9 @@ export interface WorkerOptions {
   readonly random: () => number;
   readonly report: WorkerReport;
   /** Calls back when trying again is worth while at once, as when the network is back; the answer ends that. */
-  readonly onHurry?: (callback: () => void) => () => void;
+  readonly onRetryNow?: (callback: () => void) => () => void;
   /** Aborted when the person wants the worker to leave. */
-  readonly signal: StopSignal;
+  readonly signal: AbortSignalLike;
   /** Whether the engine is thrown away after this: leaving does not wait for what it computes, which may never end. */
   readonly abandonsEngine?: boolean;
 }
@@ -45,22 +45,22 @@ export class RefusedError extends Error {
  */
 export async function runWorker(options: WorkerOptions): Promise<string> {
   const { url, clock, random, report, signal } = options;
-  const trainers = new TrainerCache(options.engine);
+  const trainers = new GradientComputerCache(options.engine);
   // Whoever knows it takes this worker's place, so it comes from the platform's secure generator, not from `random`.
   const instance = nanoid();
   try {
     for (let attempt = 0; !signal.aborted; attempt++) {
-      const { end, welcomed } = await runSession(options, trainers, instance);
+      const { end, authenticated } = await runSession(options, trainers, instance);
       if (end.outcome === 'finished') return end.reason;
       if (end.outcome === 'refused') throw new RefusedError(url, end.reason, end.code);
-      if (welcomed) attempt = 0;
+      if (authenticated) attempt = 0;
       if (end.outcome === 'left') break;
       const waitMs = backoffMs(attempt, random());
       report.waiting(
         `No connection to ${url} (${end.reason}). Trying again in ${(waitMs / 1000).toFixed(1)} s.`,
         { reason: end.reason, waitMs },
       );
-      await pause(clock, waitMs, signal, options.onHurry);
+      await pause(clock, waitMs, signal, options.onRetryNow);
     }
     return 'left';
   } finally {

@@ -1,15 +1,15 @@
-import { codecNamed, type Codec } from '../codec/codec.ts';
+import { getCodec, type Codec } from '../codec/codec.ts';
 import { CloseCode, ProtocolError } from '../protocol/close-code.ts';
 import type { ReceivedUpdate } from './received-weights.ts';
 
 /** The weights of a worker that gets updates: the same bits as in the coordinator and every other worker. */
-export class HeldWeights {
+export class WeightsReplica {
   readonly #codec: Codec | null;
   readonly #length: number;
   /** As they came, from the vector's end to its start; together they are all of it. Read only. */
   #parts: { readonly from: number; readonly values: Float32Array }[] = [];
   /** Two vectors of our own by turns: an engine may still look at the last one. */
-  #rooms: [Float32Array, Float32Array] | null = null;
+  #buffers: [Float32Array, Float32Array] | null = null;
 
   /**
    * @param codec of updates that do not name another one; null if all have to
@@ -34,14 +34,14 @@ export class HeldWeights {
    * @throws ProtocolError (wrongLength, malformed, unsupported)
    */
   apply({ pieces }: ReceivedUpdate): Float32Array {
-    const old = this.#whole();
-    const next = this.#roomBeside(old);
+    const old = this.#assemble();
+    const next = this.#otherBuffer(old);
     let end = this.#length;
     for (const { from, encoding, payload } of pieces) {
       if (from >= end) {
         throw new ProtocolError(CloseCode.malformed, `An update from ${from} of ${end} values.`);
       }
-      const codec = encoding === undefined ? this.#codec : codecNamed(encoding);
+      const codec = encoding === undefined ? this.#codec : getCodec(encoding);
       if (codec === null) throw new ProtocolError(CloseCode.malformed, 'An update without updateCodec.');
       codec.decodeOnto(payload, old.subarray(from, end), next.subarray(from, end));
       end = from;
@@ -50,16 +50,16 @@ export class HeldWeights {
     return next;
   }
 
-  #whole(): Float32Array {
+  #assemble(): Float32Array {
     const [part] = this.#parts;
     if (part?.from === 0) return part.values;
-    const room = this.#roomBeside(null);
+    const room = this.#otherBuffer(null);
     for (const { from, values } of this.#parts) room.set(values, from);
     return room;
   }
 
-  #roomBeside(values: Float32Array | null): Float32Array {
-    const [a, b] = (this.#rooms ??= [new Float32Array(this.#length), new Float32Array(this.#length)]);
+  #otherBuffer(values: Float32Array | null): Float32Array {
+    const [a, b] = (this.#buffers ??= [new Float32Array(this.#length), new Float32Array(this.#length)]);
     return values === a ? b : a;
   }
 }

@@ -1,4 +1,4 @@
-import type { Trainer } from '../engine/engine.ts';
+import type { GradientComputer } from '../engine/engine.ts';
 import type { Shard } from '../data/shard.ts';
 import type { Job } from '../model/job.ts';
 import { layoutOf, sizeOf } from '../model/layout.ts';
@@ -15,18 +15,18 @@ const STEP = 0 as Step;
  * same answer compute the same bits. PROTOCOL.md says how to find it.
  * @returns 16 hexadecimal digits
  */
-export async function knownAnswer(trainer: Trainer, job: Job): Promise<string> {
+export async function computeFingerprint(trainer: GradientComputer, job: Job): Promise<string> {
   const { length } = layoutOf(job.layout);
-  const words = randomStream(job.seed, Purpose.knownAnswer);
+  const words = randomStream(job.seed, Purpose.engineFingerprint);
   const weights = Float32Array.from({ length }, () => (words.uniform() - 0.5) * 2 * WEIGHT_RANGE);
   const bytes = length * Float32Array.BYTES_PER_ELEMENT;
-  const gradient = new Float32Array(trainer.allocate?.(bytes) ?? new ArrayBuffer(bytes));
+  const gradient = new Float32Array(trainer.allocateBuffer?.(bytes) ?? new ArrayBuffer(bytes));
   const hashed: Uint32Array[] = [];
   const add = ({ lossSum, correct }: { lossSum: number; correct: number }): void => {
     hashed.push(new Uint32Array(Float64Array.of(lossSum, correct).buffer));
   };
   trainer.setWeights(weights);
-  const { training, evaluation } = shapesOf(job);
+  const { training, evaluation } = microShardShapes(job);
   for (const samples of training) {
     add(await trainer.gradient(STEP, fixedShard(job, samples), gradient));
     hashed.push(new Uint32Array(gradient.slice().buffer));
@@ -42,7 +42,7 @@ export async function knownAnswer(trainer: Trainer, job: Job): Promise<string> {
 }
 
 /** Sizes of the micro-shards that there are: the ordinary one, and those at the ends of a batch, an epoch and the test. */
-function shapesOf({ microShard = 1, batchSize, data }: Job): { training: number[]; evaluation: number[] } {
+function microShardShapes({ microShard = 1, batchSize, data }: Job): { training: number[]; evaluation: number[] } {
   const sizesOf = (...counts: number[]): number[] => [
     ...new Set(
       counts.flatMap((count) => [Math.min(count, microShard), count % microShard]).filter((size) => size > 0),
@@ -56,7 +56,7 @@ function shapesOf({ microShard = 1, batchSize, data }: Job): { training: number[
 }
 
 function fixedShard({ seed, data }: Job, samples: number): Shard {
-  const words = randomStream(seed, Purpose.knownAnswer, 1, samples);
+  const words = randomStream(seed, Purpose.engineFingerprint, 1, samples);
   return {
     sampleNumbers: Uint32Array.from({ length: samples }, (_, i) => i),
     images: Uint8Array.from({ length: samples * sizeOf(data.sampleShape) }, () => words.uint32() & 255),

@@ -1,8 +1,8 @@
-import { checkLength } from '../codec/check-length.ts';
+import { checkPayloadLength } from '../codec/check-length.ts';
 import { float32 } from '../codec/float32.ts';
 import { CloseCode, ProtocolError } from '../protocol/close-code.ts';
 import type { Step, UpdateMessage, WeightsMessage, WeightsTailMessage } from '../protocol/messages.ts';
-import { tailPart } from '../protocol/tail-pieces.ts';
+import { bucketRange } from '../protocol/tail-pieces.ts';
 import type { Range } from '../range.ts';
 
 /** Weights as they came: in one piece, or the tail before the rest. */
@@ -10,10 +10,10 @@ export interface ReceivedWeights {
   readonly step: Step;
   readonly payload: Uint8Array;
   /** From the end of the flat vector to the tail's start; null if there was none. */
-  readonly tail: readonly TailPiece[] | null;
+  readonly buckets: readonly WeightsBucket[] | null;
 }
 
-export interface TailPiece extends Range {
+export interface WeightsBucket extends Range {
   readonly payload: Uint8Array;
 }
 
@@ -21,10 +21,10 @@ export interface TailPiece extends Range {
 export interface ReceivedUpdate {
   readonly step: Step;
   /** From the end of the flat vector to its start; each ends where the one before it starts. */
-  readonly pieces: readonly UpdatePiece[];
+  readonly pieces: readonly UpdateBucket[];
 }
 
-export interface UpdatePiece {
+export interface UpdateBucket {
   readonly from: number;
   /** The codec's name, where it is not the welcome's. */
   readonly encoding: string | undefined;
@@ -32,32 +32,32 @@ export interface UpdatePiece {
 }
 
 /** What came ahead of the rest. */
-export interface Pieces {
-  readonly tail: { readonly step: Step; readonly pieces: readonly TailPiece[] } | null;
+export interface PartialWeights {
+  readonly weights: { readonly step: Step; readonly pieces: readonly WeightsBucket[] } | null;
   readonly update: ReceivedUpdate | null;
 }
 
-export const noPieces: Pieces = { tail: null, update: null };
+export const noPartialWeights: PartialWeights = { weights: null, update: null };
 
 /**
  * @param cuts the welcome's
  * @param length of the flat vector
  * @throws ProtocolError (malformed, wrongLength) if it does not follow what came before
  */
-export function receiveTail(
-  { tail }: Pieces,
+export function receiveWeightsBucket(
+  { weights }: PartialWeights,
   { step, piece }: WeightsTailMessage,
   payload: Uint8Array,
   cuts: readonly number[],
   length: number,
-): Pieces {
-  const part = tailPart(cuts, piece, length);
+): PartialWeights {
+  const part = bucketRange(cuts, piece, length);
   if (part === null) throw malformed('A piece of a tail that this vector has not.');
-  checkLength(float32, payload, part.to - part.from);
-  const before = tail?.step === step && part.to < length ? tail.pieces : [];
+  checkPayloadLength(float32, payload, part.to - part.from);
+  const before = weights?.step === step && part.to < length ? weights.pieces : [];
   const end = before.at(-1)?.from ?? length;
   if (part.to !== end) throw malformed(`A piece up to ${part.to} behind one from ${end}.`);
-  return { ...noPieces, tail: { step, pieces: [...before, { ...part, payload }] } };
+  return { ...noPartialWeights, weights: { step, pieces: [...before, { ...part, payload }] } };
 }
 
 /**
@@ -65,14 +65,14 @@ export function receiveTail(
  * @throws ProtocolError (malformed) for a head without all of its tail
  */
 export function receiveWeights(
-  { tail }: Pieces,
+  { weights }: PartialWeights,
   { step, head }: WeightsMessage,
   payload: Uint8Array,
   cuts: readonly number[],
 ): ReceivedWeights {
-  if (head !== true) return { step, payload, tail: null };
-  if (tail?.step === step && tail.pieces.at(-1)?.from === cuts[0])
-    return { step, payload, tail: tail.pieces };
+  if (head !== true) return { step, payload, buckets: null };
+  if (weights?.step === step && weights.pieces.at(-1)?.from === cuts[0])
+    return { step, payload, buckets: weights.pieces };
   throw malformed('The head of weights whose tail was not sent before.');
 }
 
@@ -83,11 +83,11 @@ export function receiveWeights(
  * @throws ProtocolError (malformed) if it does not follow what came before
  */
 export function receiveUpdate(
-  { update }: Pieces,
+  { update }: PartialWeights,
   { step, from = 0, encoding }: UpdateMessage,
   payload: Uint8Array,
   held: Step | null,
-): { readonly update: ReceivedUpdate | null; readonly pieces: Pieces } {
+): { readonly update: ReceivedUpdate | null; readonly pieces: PartialWeights } {
   if (held === null || step !== held + 1) {
     throw malformed(`An update to step ${step}, but the weights here are of step ${held ?? 'none'}.`);
   }
@@ -96,8 +96,8 @@ export function receiveUpdate(
   if (end !== undefined && from >= end) throw malformed(`An update from ${from} behind one from ${end}.`);
   const received = { step, pieces: [...before, { from, encoding, payload }] };
   return from === 0
-    ? { update: received, pieces: noPieces }
-    : { update: null, pieces: { tail: null, update: received } };
+    ? { update: received, pieces: noPartialWeights }
+    : { update: null, pieces: { weights: null, update: received } };
 }
 
 const malformed = (sentence: string): ProtocolError => new ProtocolError(CloseCode.malformed, sentence);

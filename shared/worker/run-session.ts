@@ -1,37 +1,37 @@
 import { CODECS } from '../codec/codec.ts';
 import { FACTORS } from '../codec/factors.ts';
-import { messageOf } from '../error-text.ts';
+import { errorMessage } from '../error-text.ts';
 import { closeReason, CloseCode, ProtocolError } from '../protocol/close-code.ts';
 import { PROTOCOL_VERSION, type FromWorker, type Step, type Welcome } from '../protocol/messages.ts';
 import { frameFromWorker } from '../protocol/parse.ts';
-import { SealChecker, sealing } from '../seals.ts';
+import { ChecksumVerifier, withChecksums } from '../seals.ts';
 import type { ConnectionEvents } from '../transport.ts';
 import type { WorkerOptions } from './connection-loop.ts';
 import { LoadedJob } from './loaded-job.ts';
 import {
   advance,
   initialSession,
-  type PendingShard,
-  type Prefetched,
+  type ReceivedShard,
+  type PrefetchedSamples,
   type SessionEffect,
   type SessionEnd,
   type SessionEvent,
   type Standby,
 } from './session.ts';
 import type { ReceivedUpdate, ReceivedWeights } from './received-weights.ts';
-import type { TrainerCache } from './trainer-cache.ts';
-import { watchForSilence } from './silence.ts';
+import type { GradientComputerCache } from './trainer-cache.ts';
+import { watchLiveness } from './silence.ts';
 
 /** Of what a 'failed' says, in characters; a longer one would be no message. */
-const LONGEST_REASON = 2_000;
+const MAX_REASON_LENGTH = 2_000;
 
-const LEFT: SessionEnd = { outcome: 'left', reason: 'asked to leave' };
+const SESSION_LEFT: SessionEnd = { outcome: 'left', reason: 'asked to leave' };
 
 /** What a worker tells its person. */
 export interface WorkerReport {
   joined(welcome: Welcome): void;
   /** After each shard. */
-  computed(task: PendingShard['message']['task'], step: Step, samples: number, computeMs: number): void;
+  computed(task: ReceivedShard['message']['task'], step: Step, samples: number, computeMs: number): void;
   /** Before each pause between two connections. */
   waiting(line: string, wait: { readonly reason: string; readonly waitMs: number }): void;
   note(line: string): void;
@@ -41,7 +41,7 @@ export interface WorkerReport {
 
 export interface SessionResult {
   readonly end: SessionEnd;
-  readonly welcomed: boolean;
+  readonly authenticated: boolean;
 }
 
 /**
@@ -50,7 +50,7 @@ export interface SessionResult {
  */
 export function runSession(
   options: WorkerOptions,
-  trainers: TrainerCache,
+  trainers: GradientComputerCache,
   instance: string,
 ): Promise<SessionResult> {
   const { engine, clock, report, signal, abandonsEngine = false } = options;
@@ -85,8 +85,8 @@ export function runSession(
         }
         case 'load':
           if (effect.welcome.job.microShard !== undefined) {
-            connection.seal();
-            seals.seal();
+            connection.enableChecksums();
+            seals.enable();
           }
           computing = load(effect.welcome);
           return;
@@ -116,7 +116,7 @@ export function runSession(
       const done = (): void => {
         signal.removeEventListener('abort', abandon);
         const left = end.outcome === 'lost' && signal.aborted;
-        resolve({ end: left ? LEFT : end, welcomed: state.welcome !== null });
+        resolve({ end: left ? SESSION_LEFT : end, authenticated: state.welcome !== null });
       };
       const abandon = (): void => {
         abandoned = true;
@@ -134,17 +134,17 @@ export function runSession(
     /** An error here says that this worker is of no use for the job; the coordinator hears why. */
     const giveUp = (error: unknown): void => {
       const code = error instanceof ProtocolError ? error.code : CloseCode.cannotCompute;
-      connection.close(code, closeReason(messageOf(error)));
-      dispatch({ type: 'closed', code, reason: messageOf(error) });
+      connection.close(code, closeReason(errorMessage(error)));
+      dispatch({ type: 'closed', code, reason: errorMessage(error) });
     };
 
     const load = async (welcome: Welcome): Promise<void> => {
       try {
-        const { trainer, knownAnswer } = await trainers.load(welcome.job);
-        loaded = new LoadedJob(trainer, welcome, connection);
+        const { computer, fingerprint } = await trainers.load(welcome.job);
+        loaded = new LoadedJob(computer, welcome, connection);
         if (state.phase === 'ended') return;
         report.joined(welcome);
-        dispatch({ type: 'loaded', knownAnswer });
+        dispatch({ type: 'loaded', knownAnswer: fingerprint });
       } catch (error) {
         giveUp(error);
       }
@@ -158,7 +158,7 @@ export function runSession(
       }
     };
 
-    const prepare = (samples: Prefetched): void => {
+    const prepare = (samples: PrefetchedSamples): void => {
       try {
         loaded?.prepare(samples);
       } catch (error) {
@@ -166,11 +166,11 @@ export function runSession(
           giveUp(error);
           return;
         }
-        report.note(`Could not prepare samples: ${messageOf(error)}`);
+        report.note(`Could not prepare samples: ${errorMessage(error)}`);
       }
     };
 
-    const compute = async (shard: PendingShard): Promise<void> => {
+    const compute = async (shard: ReceivedShard): Promise<void> => {
       if (loaded === null) return;
       const { task, step, shard: id, samples } = shard.message;
       try {
@@ -185,17 +185,17 @@ export function runSession(
           giveUp(error);
           return;
         }
-        const reason = messageOf(error).slice(0, LONGEST_REASON);
+        const reason = errorMessage(error).slice(0, MAX_REASON_LENGTH);
         if (state.phase !== 'ended') send({ type: 'failed', step, shard: id, reason });
-        if (!abandoned) report.note(`Could not compute a shard: ${messageOf(error)}`);
+        if (!abandoned) report.note(`Could not compute a shard: ${errorMessage(error)}`);
       }
       dispatch({ type: 'computed' });
     };
 
-    const seals = new SealChecker();
+    const seals = new ChecksumVerifier();
     const onFrame = (bytes: Uint8Array): void => {
       try {
-        const frame = seals.take(bytes);
+        const frame = seals.verify(bytes);
         if (frame !== null) dispatch({ type: 'frame', bytes: frame });
       } catch (error) {
         giveUp(error);
@@ -225,15 +225,15 @@ export function runSession(
       },
       onClose: (code, reason) => dispatch({ type: 'closed', code, reason }),
     };
-    let connection: ReturnType<typeof sealing>;
+    let connection: ReturnType<typeof withChecksums>;
     try {
-      connection = sealing(options.connect(options.url, events));
+      connection = withChecksums(options.connect(options.url, events));
     } catch (error) {
-      resolve({ end: { outcome: 'refused', reason: messageOf(error) }, welcomed: false });
+      resolve({ end: { outcome: 'refused', reason: errorMessage(error) }, authenticated: false });
       return;
     }
 
-    const silence = watchForSilence(clock, () => {
+    const silence = watchLiveness(clock, () => {
       connection.terminate();
       dispatch({ type: 'closed', code: CloseCode.timeout, reason: 'the coordinator has gone silent' });
     });

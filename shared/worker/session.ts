@@ -10,11 +10,11 @@ import {
 } from '../protocol/messages.ts';
 import { parseFromCoordinator } from '../protocol/parse.ts';
 import {
-  noPieces,
-  receiveTail,
+  noPartialWeights,
+  receiveWeightsBucket,
   receiveUpdate,
   receiveWeights,
-  type Pieces,
+  type PartialWeights,
   type ReceivedUpdate,
   type ReceivedWeights,
 } from './received-weights.ts';
@@ -31,19 +31,19 @@ export interface SessionState {
   /** What came while the engine was busy: the newest weights, and the updates to them in order. */
   readonly nextWeights: readonly (ReceivedWeights | ReceivedUpdate)[];
   /** What came of weights or an update whose beginning is still to come. */
-  readonly pieces: Pieces;
-  readonly shards: readonly PendingShard[];
+  readonly partial: PartialWeights;
+  readonly shards: readonly ReceivedShard[];
   /** Samples that came before the shard that will name them. */
-  readonly prefetched: Prefetched | null;
+  readonly prefetched: PrefetchedSamples | null;
   readonly busy: boolean;
 }
 
-export interface PendingShard {
+export interface ReceivedShard {
   readonly message: ShardMessage;
   readonly payload: Uint8Array;
 }
 
-export interface Prefetched {
+export interface PrefetchedSamples {
   readonly step: Step;
   readonly samples: number;
   readonly payload: Uint8Array;
@@ -70,8 +70,8 @@ export type SessionEffect =
   | { readonly type: 'load'; readonly welcome: Welcome }
   | { readonly type: 'setWeights'; readonly weights: ReceivedWeights | ReceivedUpdate }
   /** There is time to get these samples ready. */
-  | { readonly type: 'prepare'; readonly samples: Prefetched }
-  | { readonly type: 'compute'; readonly shard: PendingShard }
+  | { readonly type: 'prepare'; readonly samples: PrefetchedSamples }
+  | { readonly type: 'compute'; readonly shard: ReceivedShard }
   | { readonly type: 'report'; readonly line: string; readonly standby?: Standby }
   | { readonly type: 'close'; readonly code: number; readonly reason: string }
   | { readonly type: 'end'; readonly end: SessionEnd };
@@ -90,7 +90,7 @@ export const initialSession: SessionState = {
   welcome: null,
   weightsStep: null,
   nextWeights: [],
-  pieces: noPieces,
+  partial: noPartialWeights,
   shards: [],
   prefetched: null,
   busy: false,
@@ -103,15 +103,15 @@ export function advance(state: SessionState, event: SessionEvent): Transition {
     case 'frame':
       return onFrame(state, event.bytes);
     case 'loaded':
-      return [{ ...state, phase: 'working' }, [{ type: 'send', message: readyWith(event.knownAnswer) }]];
+      return [{ ...state, phase: 'working' }, [{ type: 'send', message: readyMessage(event.knownAnswer) }]];
     case 'computed':
-      return startWork({ ...state, busy: false });
+      return startNext({ ...state, busy: false });
     case 'leave': {
-      const [next, effects] = ended(state, { outcome: 'left', reason: 'asked to leave' });
+      const [next, effects] = endSession(state, { outcome: 'left', reason: 'asked to leave' });
       return [next, [{ type: 'send', message: { type: 'leaving', reason: 'asked to leave' } }, ...effects]];
     }
     case 'closed':
-      return ended(state, {
+      return endSession(state, {
         outcome: FATAL_CLOSE_CODES.has(event.code) ? 'refused' : 'lost',
         reason: event.reason === '' ? `connection closed (${event.code})` : event.reason,
         code: event.code,
@@ -119,7 +119,7 @@ export function advance(state: SessionState, event: SessionEvent): Transition {
   }
 }
 
-const readyWith = (knownAnswer: string | null): FromWorker =>
+const readyMessage = (knownAnswer: string | null): FromWorker =>
   knownAnswer === null ? { type: 'ready' } : { type: 'ready', knownAnswer };
 
 function onFrame(state: SessionState, bytes: Uint8Array): Transition {
@@ -141,7 +141,7 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
     case 'ping':
       return [state, [{ type: 'send', message: { type: 'pong', id: message.id } }]];
     case 'finished':
-      return ended(state, { outcome: 'finished', reason: message.reason });
+      return endSession(state, { outcome: 'finished', reason: message.reason });
     case 'rejected':
       return [state, [{ type: 'report', line: `The coordinator rejected an answer: ${message.reason}` }]];
     case 'reserve': {
@@ -154,39 +154,39 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
       if (message.protocol !== PROTOCOL_VERSION) {
         throw new ProtocolError(CloseCode.unsupported, `This worker speaks protocol ${PROTOCOL_VERSION}.`);
       }
-      checkCuts(message);
+      checkBucketOffsets(message);
       return [{ ...state, phase: 'loading', welcome: message }, [{ type: 'load', welcome: message }]];
     case 'weights':
       if (state.phase !== 'working') throw unexpected('Weights before this worker was ready.');
-      return startWork({
+      return startNext({
         ...state,
-        nextWeights: [receiveWeights(state.pieces, message, payload, cutsOf(state))],
-        pieces: noPieces,
+        nextWeights: [receiveWeights(state.partial, message, payload, bucketOffsets(state))],
+        partial: noPartialWeights,
       });
     case 'weightsTail':
       if (state.phase !== 'working') throw unexpected('Weights before this worker was ready.');
       return [
         {
           ...state,
-          pieces: receiveTail(state.pieces, message, payload, cutsOf(state), lengthOf(state)),
+          partial: receiveWeightsBucket(state.partial, message, payload, bucketOffsets(state), vectorLength(state)),
         },
         [],
       ];
     case 'update': {
       if (state.phase !== 'working') throw unexpected('An update before this worker was ready.');
       const held = state.nextWeights.at(-1)?.step ?? state.weightsStep;
-      const received = receiveUpdate(state.pieces, message, payload, held);
-      if (received.update === null) return [{ ...state, pieces: received.pieces }, []];
+      const received = receiveUpdate(state.partial, message, payload, held);
+      if (received.update === null) return [{ ...state, partial: received.pieces }, []];
       const nextWeights = [...state.nextWeights, received.update];
-      return startWork({ ...state, nextWeights, pieces: received.pieces });
+      return startNext({ ...state, nextWeights, partial: received.pieces });
     }
     case 'shard':
       if (state.phase !== 'working') throw unexpected('A shard before this worker was ready.');
-      return startWork({
+      return startNext({
         ...state,
         shards: [
           ...state.shards,
-          { message, payload: payload.length > 0 ? payload : prefetchedFor(state, message) },
+          { message, payload: payload.length > 0 ? payload : findPrefetched(state, message) },
         ],
       });
     case 'prefetch': {
@@ -199,7 +199,7 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
 }
 
 /** Engines take and give whole tensors. */
-function checkCuts({ tailCuts: [from, ...cuts] = [], job }: Welcome): void {
+function checkBucketOffsets({ tailCuts: [from, ...cuts] = [], job }: Welcome): void {
   if (from === undefined) return;
   const { slices, length } = layoutOf(job.layout);
   if (!slices.some(({ offset }) => offset === from)) {
@@ -209,18 +209,18 @@ function checkCuts({ tailCuts: [from, ...cuts] = [], job }: Welcome): void {
   if (beyond !== undefined) throw malformed(`A tail is cut at ${beyond}, of ${length} values.`);
 }
 
-const cutsOf = ({ welcome }: SessionState): readonly number[] => welcome?.tailCuts ?? [];
-const lengthOf = ({ welcome }: SessionState): number =>
+const bucketOffsets = ({ welcome }: SessionState): readonly number[] => welcome?.tailCuts ?? [];
+const vectorLength = ({ welcome }: SessionState): number =>
   welcome === null ? 0 : layoutOf(welcome.job.layout).length;
 
 /** The samples of a shard that comes without any. */
-function prefetchedFor({ prefetched }: SessionState, { step, samples }: ShardMessage): Uint8Array {
+function findPrefetched({ prefetched }: SessionState, { step, samples }: ShardMessage): Uint8Array {
   if (prefetched?.step === step && prefetched.samples === samples) return prefetched.payload;
   throw malformed('A shard without samples, and none were sent before.');
 }
 
 /** Takes the newest weights and the first shard that they are for, as soon as the engine is free. */
-function startWork(state: SessionState): Transition {
+function startNext(state: SessionState): Transition {
   if (state.busy) return [state, []];
   const effects: SessionEffect[] = [];
   let { weightsStep, shards } = state;
@@ -245,8 +245,8 @@ function startWork(state: SessionState): Transition {
   return [{ ...state, weightsStep, nextWeights: [], shards, prefetched, busy: next !== undefined }, effects];
 }
 
-const ended = (state: SessionState, end: SessionEnd): Transition => [
-  { ...state, phase: 'ended', shards: [], nextWeights: [], pieces: noPieces, prefetched: null },
+const endSession = (state: SessionState, end: SessionEnd): Transition => [
+  { ...state, phase: 'ended', shards: [], nextWeights: [], partial: noPartialWeights, prefetched: null },
   [{ type: 'end', end }],
 ];
 

@@ -1,40 +1,40 @@
-import type { Engine, Trainer } from '../engine/engine.ts';
+import type { Engine, GradientComputer } from '../engine/engine.ts';
 import type { Job } from '../model/job.ts';
-import { knownAnswer } from './known-answer.ts';
+import { computeFingerprint } from './known-answer.ts';
 
 /** A job's model on an engine. */
-export interface Loaded {
-  readonly trainer: Trainer;
+export interface CachedComputer {
+  readonly computer: GradientComputer;
   /** Null where bits do not matter. */
-  readonly knownAnswer: string | null;
+  readonly fingerprint: string | null;
 }
 
 /** Keeps the model of the last job built: a worker that reconnects to the same run goes on at once. */
-export class TrainerCache {
+export class GradientComputerCache {
   readonly #engine: Engine;
-  #held: (Loaded & { readonly key: string }) | null = null;
+  #cached: (CachedComputer & { readonly key: string }) | null = null;
 
   constructor(engine: Engine) {
     this.#engine = engine;
   }
 
-  async load(job: Job): Promise<Loaded> {
+  async load(job: Job): Promise<CachedComputer> {
     const key = JSON.stringify(job);
-    if (this.#held?.key === key) return this.#held;
+    if (this.#cached?.key === key) return this.#cached;
     this.dispose();
-    const trainer = await this.#engine.load(job);
+    const computer = await this.#engine.load(job);
     try {
-      const answer = job.microShard === undefined ? null : await knownAnswer(trainer, job);
-      this.#held = { key, trainer, knownAnswer: answer };
-      return this.#held;
+      const fingerprint = job.microShard === undefined ? null : await computeFingerprint(computer, job);
+      this.#cached = { key, computer, fingerprint };
+      return this.#cached;
     } catch (error) {
-      trainer.dispose();
+      computer.dispose();
       throw error;
     }
   }
 
   dispose(): void {
-    this.#held?.trainer.dispose();
-    this.#held = null;
+    this.#cached?.computer.dispose();
+    this.#cached = null;
   }
 }

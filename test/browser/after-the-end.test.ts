@@ -1,19 +1,19 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import { NO_GPU, openChromium } from '../support/chromium.ts';
 import { describeInBrowser } from '../support/in-browser.ts';
 import {
   testCoordinator,
   tinyTopology,
-  workersReady,
+  waitForWorkersReady,
   type TestCoordinator,
 } from '../support/test-coordinator.ts';
-import { attachWorker, trainWatched } from '../support/training-run.ts';
+import { attachWorker, trainObserved } from '../support/training-run.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
 import { drawOne, sumOfBars, textIs } from './page-run.ts';
 
-const dataset = drawDigits({ seed: 1, trainCount: 640, testCount: 64 });
+const dataset = syntheticDigits({ seed: 1, trainCount: 640, testCount: 64 });
 
 /** A run of one epoch that has not begun. */
 const start = (): Promise<TestCoordinator> =>
@@ -47,8 +47,8 @@ describeInBrowser('when the run is over', () => {
     await textIs(watching, '#state', /^Watching$/);
     await expect.poll(() => watching.workers().length).toBe(2);
     const taking = await open(pageOf(coordinator));
-    await workersReady(coordinator, 1);
-    await trainWatched(coordinator, dataset);
+    await waitForWorkersReady(coordinator, 1);
+    await trainObserved(coordinator, dataset);
     await coordinator.close('The run is finished.');
 
     for (const page of [watching, taking]) {
@@ -70,8 +70,8 @@ describeInBrowser('when the run is over', () => {
   test('a page that is opened afterwards has figures and model, for as long as it is served', async () => {
     const coordinator = await start();
     const worker = attachWorker(coordinator.url, 'node', await wasmEngine());
-    await workersReady(coordinator, 1);
-    await trainWatched(coordinator, dataset);
+    await waitForWorkersReady(coordinator, 1);
+    await trainObserved(coordinator, dataset);
     coordinator.finish('The run is finished.');
     expect(await worker.ended).toBe('The run is finished.');
 

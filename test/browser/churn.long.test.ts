@@ -7,10 +7,10 @@ import { layoutOf } from '../../shared/model/layout.ts';
 import type { Score } from '../../shared/model/loss.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { NO_GPU, openChromium } from '../support/chromium.ts';
-import { someDigits } from '../support/data.ts';
+import { loadDigits } from '../support/data.ts';
 import { describeInBrowser } from '../support/in-browser.ts';
 import { startProxy, type Proxy } from '../support/proxy.ts';
-import { testCoordinator, workersReady, type TestCoordinator } from '../support/test-coordinator.ts';
+import { testCoordinator, waitForWorkersReady, type TestCoordinator } from '../support/test-coordinator.ts';
 import { relativeDifference } from '../support/vectors.ts';
 import { spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
 
@@ -41,21 +41,21 @@ describeInBrowser('a run with a Node worker and a tab that comes and goes', () =
     for (const [step, batch] of order.entries()) {
       coordinator = await coordinatorOf(step);
       const input = { step: step as Step, weights, split: dataset.train };
-      const asked = coordinator.rounds.gradient(input, batch, { next: order[step + 1] });
+      const asked = coordinator.stepRunner.gradient(input, batch, { nextSamples: order[step + 1] });
       const [{ gradientSum, lossSum, correct }] = await Promise.all([asked, duringStep(step)]);
       onStep(step, { gradient: gradientSum, lossSum, correct });
       optimizer.step(weights, reference[step]?.gradient ?? gradientSum, batch.length);
     }
-    return coordinator.rounds.evaluate({ step: order.length as Step, weights, split: dataset.test });
+    return coordinator.stepRunner.evaluate({ step: order.length as Step, weights, split: dataset.test });
   }
 
   beforeAll(async () => {
     browser = await openChromium(NO_GPU);
-    dataset = await someDigits(STEPS * BATCH);
+    dataset = await loadDigits(STEPS * BATCH);
     order = [...batches(epochOrder(SEED, 1, dataset.train.count), BATCH)];
     const coordinator = await open();
     const worker = spawnWorker(coordinator.url);
-    await workersReady(coordinator, 1);
+    await waitForWorkersReady(coordinator, 1);
     undisturbed = await trainAlong(
       () => Promise.resolve(coordinator),
       () => Promise.resolve(),
@@ -119,7 +119,7 @@ describeInBrowser('a run with a Node worker and a tab that comes and goes', () =
         coordinator = await open();
         attend();
       }
-      await workersReady(coordinator, 2);
+      await waitForWorkersReady(coordinator, 2);
       return coordinator;
     };
     const result = await trainAlong(

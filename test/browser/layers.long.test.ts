@@ -3,7 +3,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openChromium } from '../support/chromium.ts';
 import { describeInBrowser } from '../support/in-browser.ts';
-import { boundsOf, type Deviation } from '../support/keras-layers.ts';
+import { errorBounds, type Deviation } from '../support/keras-layers.ts';
 import { kinds } from '../support/layer-cases.ts';
 
 /** A software GPU on a busy machine takes its time. */
@@ -45,7 +45,7 @@ describeInBrowser('layers on a GPU in a browser', () => {
       await page.close();
       kinds.forEach((each, i) => {
         const deviation = found[i]!;
-        const bounds = boundsOf(each);
+        const bounds = errorBounds(each);
         if ('failed' in deviation) expect.fail(`${each.name}: ${deviation.failed}`);
         expect(deviation.loss, each.name).toBeLessThan(GPU_TIMES * bounds.loss);
         expect(deviation.gradient, each.name).toBeLessThan(GPU_TIMES * bounds.gradient);

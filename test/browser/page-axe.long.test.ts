@@ -3,14 +3,14 @@ import { createRequire } from 'node:module';
 import type { AxeResults } from 'axe-core';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import { describeInBrowser } from '../support/in-browser.ts';
 import { startProxy } from '../support/proxy.ts';
 import { testCoordinator, tinyTopology } from '../support/test-coordinator.ts';
 import { PLAIN_NAME, startPageRun, textIs, type PageRun } from './page-run.ts';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const dataset = drawDigits({ seed: 1, trainCount: 64, testCount: 64 });
+const dataset = syntheticDigits({ seed: 1, trainCount: 64, testCount: 64 });
 const topology = tinyTopology([28, 28, 1], 10);
 
 async function checkPage(page: Page, what: string): Promise<void> {

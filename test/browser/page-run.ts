@@ -1,10 +1,10 @@
 import type { Browser, Page } from 'playwright-core';
 import { onTestFinished } from 'vitest';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import { NO_GPU, openChromium } from '../support/chromium.ts';
-import { troubleOf } from '../support/page-trouble.ts';
+import { collectPageErrors } from '../support/page-trouble.ts';
 import { testCoordinator, tinyTopology, type TestCoordinator } from '../support/test-coordinator.ts';
-import { trainWatched } from '../support/training-run.ts';
+import { trainObserved } from '../support/training-run.ts';
 
 // What runs in the page is text: these types are Node's.
 const NOTE_BREACHES =
@@ -15,7 +15,7 @@ const COUNT_INK = `(selector) => {
   const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
   return data.filter((value, i) => i % 4 === 3 && value > 0).length;
 }`;
-const dataset = drawDigits({ seed: 1, trainCount: 640, testCount: 64 });
+const dataset = syntheticDigits({ seed: 1, trainCount: 640, testCount: 64 });
 
 /** Leads to this machine, and is not loopback to a browser: no secure context over http. */
 export const PLAIN_NAME = 'gradcast.test';
@@ -52,7 +52,7 @@ export async function startPageRun(): Promise<PageRun> {
     epochs: 100_000,
   });
   const address = coordinator.url.replace('ws', 'http');
-  const training = trainWatched(coordinator, dataset, stop.signal, 20).catch(() => undefined);
+  const training = trainObserved(coordinator, dataset, stop.signal, 20).catch(() => undefined);
   const browser = await openChromium([...NO_GPU, `--host-resolver-rules=MAP ${PLAIN_NAME} 127.0.0.1`]);
   return {
     coordinator,
@@ -65,7 +65,7 @@ export async function startPageRun(): Promise<PageRun> {
       // Also when a test fails: the next one counts the tabs.
       onTestFinished(() => page.close());
       await page.addInitScript(`${NOTE_BREACHES}; ${before}`);
-      const trouble = troubleOf(page, UNTRUSTWORTHY);
+      const trouble = collectPageErrors(page, UNTRUSTWORTHY);
       await page.goto(`${from}/${search}${token}`);
       return { page, trouble };
     },

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import { describeInBrowser } from '../support/in-browser.ts';
 import { testCoordinator, tinyTopology } from '../support/test-coordinator.ts';
 import { PLAIN_NAME, startPageRun, textIs, type PageRun } from './page-run.ts';
 
-const dataset = drawDigits({ seed: 1, trainCount: 64, testCount: 64 });
+const dataset = syntheticDigits({ seed: 1, trainCount: 64, testCount: 64 });
 
 describeInBrowser('what the page says of its tab', () => {
   let run: PageRun;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { selfSignedCertificate } from '../../coordinator/server/certificate.ts';
 import { describeInBrowser } from '../support/in-browser.ts';
-import { troubleOf } from '../support/page-trouble.ts';
+import { collectPageErrors } from '../support/page-trouble.ts';
 import { startTlsPrefixProxy } from '../support/tls-prefix-proxy.ts';
 import { policyBreaches, startPageRun, sumOfBars, textIs, type PageRun } from './page-run.ts';
 
@@ -81,7 +81,7 @@ describeInBrowser('the page in Chromium', () => {
     onTestFinished(() => proxy.close());
     const context = await run.browser.newContext({ ignoreHTTPSErrors: true });
     const page = await context.newPage();
-    const trouble = troubleOf(page);
+    const trouble = collectPageErrors(page);
     await page.goto(`https://127.0.0.1:${proxy.port}/train/#secret`);
     expect(await page.evaluate('isSecureContext')).toBe(true);
     await textIs(page, '#state', /^Contributing$/);

@@ -2,10 +2,10 @@ import type { Browser, Page } from 'playwright-core';
 import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { openChromium } from '../support/chromium.ts';
-import { someDigits } from '../support/data.ts';
+import { loadDigits } from '../support/data.ts';
 import { browserRequired, describeInBrowser } from '../support/in-browser.ts';
 import { startProxy } from '../support/proxy.ts';
-import { testCoordinator, workersReady, type TestCoordinator } from '../support/test-coordinator.ts';
+import { testCoordinator, waitForWorkersReady, type TestCoordinator } from '../support/test-coordinator.ts';
 import { relativeDifference } from '../support/vectors.ts';
 import { spawnWorker } from '../support/worker-process.ts';
 
@@ -23,14 +23,14 @@ interface Run extends TestCoordinator {
 
 /** A coordinator whose step is one batch of so many samples. */
 async function start(samples = SAMPLES, microShard?: number): Promise<Run> {
-  const dataset = await someDigits(samples);
+  const dataset = await loadDigits(samples);
   const coordinator = await testCoordinator(dataset, { seed: 1, batchSize: samples, epochs: 3, microShard });
   const input = { step: 0 as Step, weights: coordinator.initialWeights, split: dataset.train };
   const numbers = Uint32Array.from({ length: samples }, (_, i) => i);
   return {
     ...coordinator,
     address: coordinator.url.replace(/^ws/, 'http'),
-    gradient: async () => (await coordinator.rounds.gradient(input, numbers)).gradientSum.slice(),
+    gradient: async () => (await coordinator.stepRunner.gradient(input, numbers)).gradientSum.slice(),
   };
 }
 
@@ -59,7 +59,7 @@ describeInBrowser('a tab', () => {
   beforeAll(async () => {
     const run = await start();
     const worker = spawnWorker(run.url);
-    await workersReady(run, 1);
+    await waitForWorkersReady(run, 1);
     expected = await run.gradient();
     await run.close('done');
     await worker.ended;
@@ -79,7 +79,7 @@ describeInBrowser('a tab', () => {
   ])('computes the gradient of a Node worker with %s (%s)', async (backend, query) => {
     const run = await start();
     await openTab(`${run.address}/${query}`);
-    await workersReady(run, 1);
+    await waitForWorkersReady(run, 1);
     expect(enginesOf(run)).toEqual([backend]);
     expect(relativeDifference(await run.gradient(), expected)).toBeLessThan(TOLERANCE);
     await run.close('done');
@@ -89,7 +89,7 @@ describeInBrowser('a tab', () => {
     const bits = async (join: (run: Run) => unknown): Promise<Float32Array> => {
       const run = await start(SAMPLES, 4);
       await join(run);
-      await workersReady(run, 1);
+      await waitForWorkersReady(run, 1);
       const gradient = await run.gradient();
       await run.close('done');
       return gradient;
@@ -122,7 +122,7 @@ describeInBrowser('a tab', () => {
       if (why !== null) await run.close('done');
       skip(why !== null, why ?? '');
       const page = await openTab(`${run.address}/?engine=${backend}`);
-      await workersReady(run, 1);
+      await waitForWorkersReady(run, 1);
       expect(enginesOf(run)).toEqual([backend]);
       expect(relativeDifference(await run.gradient(), expected)).toBeLessThan(TOLERANCE);
       const left = new Promise<void>((resolve) => {
@@ -137,7 +137,7 @@ describeInBrowser('a tab', () => {
       // Takes its WebGL contexts and WebGPU devices with it, as a driver that is reset does.
       await session.send('Browser.crashGpuProcess');
       await left;
-      await workersReady(run, 1);
+      await waitForWorkersReady(run, 1);
       expect(await page.locator('#note').textContent()).toMatch(/The engine was lost/);
       expect(relativeDifference(await run.gradient(), expected)).toBeLessThan(TOLERANCE);
       errors.length = 0;
@@ -160,7 +160,7 @@ describeInBrowser('a tab', () => {
     });
     const startedMs = performance.now();
     await page.goto(run.address);
-    await workersReady(run, 1);
+    await waitForWorkersReady(run, 1);
     expect(relativeDifference(await run.gradient(), expected)).toBeLessThan(TOLERANCE);
     const firstGradientMs = performance.now() - startedMs;
     await Promise.all(loaded);
@@ -183,10 +183,10 @@ describeInBrowser('a tab', () => {
     if (why !== null) await run.close('done');
     skip(why !== null, why ?? '');
     const worker = spawnWorker(run.url, '--name', 'node');
-    await workersReady(run, 1);
+    await waitForWorkersReady(run, 1);
     const alone = await run.gradient();
     const page = await openTab(`${run.address}/?engine=webgl`);
-    await workersReady(run, 2);
+    await waitForWorkersReady(run, 2);
     const gradient = run.gradient();
     await new Promise<void>((resolve) => {
       const stop = run.pool.listen({
@@ -210,12 +210,12 @@ describeInBrowser('a tab', () => {
     const first = await start();
     proxy.pointTo(first.port);
     const page = await openTab(`http://127.0.0.1:${proxy.port}/?engine=wasm`);
-    await workersReady(first, 1);
+    await waitForWorkersReady(first, 1);
     proxy.pointTo(null);
     await expect.poll(() => page.locator('#state').textContent()).toBe('Connection lost');
     const second = await start();
     proxy.pointTo(second.port);
-    await workersReady(second, 1);
+    await waitForWorkersReady(second, 1);
     expect(relativeDifference(await second.gradient(), expected)).toBeLessThan(TOLERANCE);
     // It has said why it could not connect, and would again.
     await page.close();
@@ -227,12 +227,12 @@ describeInBrowser('a tab', () => {
   test('pauses when told, and says goodbye', async () => {
     const run = await start();
     const page = await openTab(`${run.address}/?engine=wasm`);
-    await workersReady(run, 1);
+    await waitForWorkersReady(run, 1);
     await page.locator('#toggle').click();
     await expect.poll(() => page.locator('#state').textContent()).toBe('Paused');
     await expect.poll(() => run.pool.members.size).toBe(0);
     await page.locator('#toggle').click();
-    await workersReady(run, 1);
+    await waitForWorkersReady(run, 1);
     await run.close('done');
   });
 });

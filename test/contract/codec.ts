@@ -88,7 +88,7 @@ export function testCodec(codec: Codec, { relativeError, absoluteError = 0 }: Co
       expect([out, inPlace]).toEqual([sums, sums]);
 
       const owed = others.slice();
-      codec.encodeOwed(values, owed, payload);
+      codec.encodeWithResidual(values, owed, payload);
       const whole = values.map((value, i) => value + others[i]!);
       expect(payload).toEqual(encode(whole));
       const arrived = codec.decode(payload, values.length);
@@ -123,7 +123,7 @@ export function testCodec(codec: Codec, { relativeError, absoluteError = 0 }: Co
           expect(seen()).toBe(true);
           codec.encodeDifference(none, values, payload);
           expect(seen()).toBe(true);
-          codec.encodeOwed(values, new Float32Array(length), payload);
+          codec.encodeWithResidual(values, new Float32Array(length), payload);
           expect(seen()).toBe(true);
           const weights = new Float32Array(length).fill(1);
           codec.decodeOnto(payload, weights, weights);
@@ -154,7 +154,7 @@ export function testCodec(codec: Codec, { relativeError, absoluteError = 0 }: Co
           const payload = new Uint8Array(codec.bytes(length));
           codec.encodeDifference(values, others, payload);
           expect(hasOtherNan(codec.decode(payload, length))).toBe(false);
-          codec.encodeOwed(values, others.slice(), payload);
+          codec.encodeWithResidual(values, others.slice(), payload);
           expect(hasOtherNan(codec.decode(payload, length))).toBe(false);
           const sum = new Float32Array(length);
           codec.decodeOnto(payload, others, sum);
@@ -170,7 +170,7 @@ export function testCodec(codec: Codec, { relativeError, absoluteError = 0 }: Co
       );
       checkProperty(
         fc.property(pair, ([values, residual]) => {
-          codec.encodeOwed(values, residual, new Uint8Array(codec.bytes(values.length)));
+          codec.encodeWithResidual(values, residual, new Uint8Array(codec.bytes(values.length)));
           return residual.every(Number.isFinite);
         }),
         { seed: 6, numRuns: 200 },

@@ -2,9 +2,9 @@ import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { beginRun, type Begun } from '../../coordinator/begin.ts';
+import { prepareRun, type PreparedRun } from '../../coordinator/begin.ts';
 import { CheckpointWriter, type CheckpointInterval } from '../../coordinator/storage/checkpoint-writer.ts';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import { writeDigits } from '../support/idx-bytes.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { recordingReport } from '../support/test-coordinator.ts';
@@ -14,13 +14,13 @@ beforeEach(async () => void (scratch = await mkdtemp(join(tmpdir(), 'gradcast-be
 afterEach(() => rm(scratch, { recursive: true }));
 
 const files = (seed: number, ...path: string[]): Promise<string> =>
-  writeDigits(join(scratch, ...path), drawDigits({ seed, trainCount: 20, testCount: 10 }));
+  writeDigits(join(scratch, ...path), syntheticDigits({ seed, trainCount: 20, testCount: 10 }));
 
 const begin = (
   data: string,
   more: { out?: string; resume?: string; transpose?: boolean; checkpointEvery?: CheckpointInterval },
-): Promise<Begun> =>
-  beginRun(
+): Promise<PreparedRun> =>
+  prepareRun(
     { batchSize: 10, seed: 1, epochs: 2, microShard: 16, data, ...more },
     recordingReport(),
     new AbortController().signal,
@@ -34,7 +34,7 @@ async function start({
   weights,
   optimizer,
   checkpointEvery,
-}: Begun): Promise<void> {
+}: PreparedRun): Promise<void> {
   const folder = await openFolder();
   await folder.writeConfig({ seed: 1, checkpointEvery });
   await new CheckpointWriter({
@@ -45,7 +45,7 @@ async function start({
     vectors: { weights, ...optimizer.state },
     clock: manualClock(),
     warn: () => undefined,
-  }).begin();
+  }).writeInitial();
 }
 
 it('a run is not resumed while it goes on, nor on other files, though their folder has the same name', async () => {

@@ -20,7 +20,7 @@ async function heard(...lines: string[]): Promise<{ heard: string[]; last: strin
     engine: 'native',
     onLine: (line) => heard.push(line),
   });
-  return { last: await workers.gone, heard };
+  return { last: await workers.exited, heard };
 }
 
 it('what TensorFlow notes without being asked is not said, what goes wrong is', async () => {

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, test } from 'vitest';
 import { prepareJob } from '../../coordinator/model.ts';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import type { Topology } from '../../shared/model/job.ts';
 
-const dataset = drawDigits({ seed: 1, trainCount: 8, testCount: 1 });
+const dataset = syntheticDigits({ seed: 1, trainCount: 8, testCount: 1 });
 
 /** Of the initial weights: equal for equal bits only. */
 async function weightsOf(seed: number, topology?: Topology): Promise<string> {

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { saveStopped, type Measured } from '../../coordinator/save-stopped.ts';
+import { saveStoppedRun, type TestScores } from '../../coordinator/save-stopped.ts';
 import { Interrupted } from '../../coordinator/training/errors.ts';
-import type { Trained } from '../../coordinator/training/train.ts';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import type { TrainingResult } from '../../coordinator/training/train.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 
-const dataset = drawDigits({ seed: 1, trainCount: 40, testCount: 10 });
+const dataset = syntheticDigits({ seed: 1, trainCount: 40, testCount: 10 });
 const MEANS = { loss: 1, accuracy: 0.5, val_loss: 0.9, val_accuracy: 0.6 };
 const last: EpochRecord = {
   epoch: 2,
@@ -16,14 +16,14 @@ const last: EpochRecord = {
   data: 'made',
 };
 
-async function stop(trained: Trained, evaluate = () => Promise.resolve({ lossSum: 5, correct: 8 })) {
-  const events: (string | Measured | null)[] = [];
-  const measured = await saveStopped({
+async function stop(trained: TrainingResult, evaluate = () => Promise.resolve({ lossSum: 5, correct: 8 })) {
+  const events: (string | TestScores | null)[] = [];
+  const measured = await saveStoppedRun({
     trained,
     dataset,
     job: { batchSize: 10 },
     weights: new Float32Array(3),
-    rounds: {
+    stepRunner: {
       evaluate: ({ split }) => {
         events.push(`measures ${split.count}`);
         return evaluate();

@@ -2,7 +2,7 @@ import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PNG } from 'pngjs';
 import { afterAll, expect, test } from 'vitest';
-import { said, spawnGradcast } from '../support/worker-process.ts';
+import { waitForOutput, spawnGradcast } from '../support/worker-process.ts';
 import { makeRuns } from './runs.ts';
 
 const { scratch, data, dataset, gradcast, train, history, remove } = await makeRuns();
@@ -45,7 +45,7 @@ test('a run tells its story, and leaves history, config and a model that can be 
 
 test('Ctrl-C finishes the step, saves and exits with 130', async () => {
   const run = train('stopped', '--epochs', '10000');
-  await said(run, /Epoch 2\/10000: 5 steps/);
+  await waitForOutput(run, /Epoch 2\/10000: 5 steps/);
   run.kill('SIGINT');
   expect(await run.ended, run.output()).toBe(130);
   expect(run.output()).toContain('Ctrl-C again stops at once');
@@ -60,7 +60,7 @@ test('Ctrl-C finishes the step, saves and exits with 130', async () => {
 
 test('Ctrl-C ends an evaluation at once, with 130', async () => {
   const evaluated = gradcast('evaluate', join(scratch, 'first/model'), '--data', data, '--engine', 'wasm');
-  await said(evaluated, /: 200 test samples/);
+  await waitForOutput(evaluated, /: 200 test samples/);
   evaluated.kill('SIGINT');
   expect(await evaluated.ended, evaluated.output()).toBe(130);
   expect(evaluated.output()).not.toMatch(/saved|Test loss/);

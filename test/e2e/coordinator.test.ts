@@ -3,7 +3,7 @@ import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WebSocket } from 'ws';
 import { afterAll, expect, test } from 'vitest';
-import { said, spawnGradcast } from '../support/worker-process.ts';
+import { waitForOutput, spawnGradcast } from '../support/worker-process.ts';
 import { makeRuns } from './runs.ts';
 
 const { scratch, data, gradcast, train, remove } = await makeRuns();
@@ -21,7 +21,7 @@ test('a coordinator trains with the workers that others attach, and only those w
     '127.0.0.1',
   ];
   const coordinator = gradcast('coordinator', ...options, '--port', '0', '--token', 's3cret');
-  await said(coordinator, /Join from this machine: .* http:.*#TOKEN/);
+  await waitForOutput(coordinator, /Join from this machine: .* http:.*#TOKEN/);
   const link = / http:[^ ]+#/.exec(coordinator.output())?.[0].trim() ?? '';
   const stranger = gradcast('worker', `${link}guess`, '--workers', '1', '--engine', 'wasm');
   expect(await stranger.ended).toBe(1);
@@ -41,7 +41,7 @@ test('a coordinator trains with the workers that others attach, and only those w
 test('a port that is in use is an error at once, for the second who wants it', async () => {
   const args = ['coordinator', '--data', data, '--host', '127.0.0.1', '--out'];
   const first = gradcast(...args, join(scratch, 'port-1'), '--port', '0');
-  await said(first, /Listening on http:.*:\d+/);
+  await waitForOutput(first, /Listening on http:.*:\d+/);
   const port = /http:\/\/127\.0\.0\.1:(\d+)/.exec(first.output())?.[1] ?? '';
   const second = gradcast(...args, join(scratch, 'port-2'), '--port', port);
   expect(await second.ended, second.output()).toBe(1);
@@ -98,7 +98,7 @@ test('workers that cannot start end the run with what they said', async () => {
 
 test('local workers end with a coordinator that is killed', async () => {
   const run = train('killed', '--epochs', '10000');
-  await said(run, /Epoch 1\/10000/);
+  await waitForOutput(run, /Epoch 1\/10000/);
   const worker = spawnGradcast([
     'worker',
     /http:[^,\s]+/.exec(run.output())![0],
@@ -107,11 +107,11 @@ test('local workers end with a coordinator that is killed', async () => {
     '--engine',
     'wasm',
   ]);
-  await said(run, /\+ local-2 joined/);
+  await waitForOutput(run, /\+ local-2 joined/);
   run.kill('SIGKILL');
   expect(await run.ended).toBe('SIGKILL');
   // Its pipes are closed only when the last of its workers has ended; one that a person attached keeps trying.
-  await said(worker, /Trying again/);
+  await waitForOutput(worker, /Trying again/);
   worker.kill('SIGTERM');
   expect(await worker.ended).toBe(0);
 });

@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { gradcast, said, spawnProgram } from '../support/worker-process.ts';
+import { gradcast, waitForOutput, spawnProgram } from '../support/worker-process.ts';
 import { makeRuns, type Runs } from './runs.ts';
 
 // Windows has no such limit.
@@ -27,7 +27,7 @@ test.runIf(canLimit)(
       ],
       { ...process.env, MNIST_DIR: undefined, GRADCAST_TOKEN: undefined },
     );
-    await said(coordinator, /http:\/\/127\.0\.0\.1:\d+/);
+    await waitForOutput(coordinator, /http:\/\/127\.0\.0\.1:\d+/);
     const url = /http:\/\/127\.0\.0\.1:(\d+)/.exec(coordinator.output()) ?? [];
     const port = Number(url[1]);
     const sockets: Socket[] = [];
@@ -45,7 +45,7 @@ test.runIf(canLimit)(
     const worker = runs.gradcast(
       ...['worker', url[0] ?? '', '--workers', '1', '--engine', 'wasm', '--token', 's3cret'],
     );
-    await said(coordinator, /joined/);
+    await waitForOutput(coordinator, /joined/);
     await attack();
     expect(await coordinator.ended, coordinator.output()).toBe(0);
     expect(await runs.history('few')).toHaveLength(1);

@@ -1,7 +1,7 @@
 import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { said } from '../support/worker-process.ts';
+import { waitForOutput } from '../support/worker-process.ts';
 import { makeRuns } from './runs.ts';
 
 const { data, scratch, gradcast, train, remove } = await makeRuns();
@@ -12,7 +12,7 @@ test('a folder has one run at a time, which may be gone on with as soon as its p
   const resume = (command: string) =>
     gradcast(command, '--resume', dir, '--data', data, '--port', '0', '--checkpoint-every', '1');
   const first = train('taken', '--epochs', '10000', '--checkpoint-every', '1');
-  await said(first, /Epoch 2\/10000: 5 steps/);
+  await waitForOutput(first, /Epoch 2\/10000: 5 steps/);
 
   const second = resume('train');
   expect(await second.ended).toBe(1);
@@ -29,7 +29,7 @@ test('a folder has one run at a time, which may be gone on with as soon as its p
   expect(other[1], other[0].output()).toBe(1);
   const [taker] = both.filter((run) => run !== other[0]);
   expect(other[0].output()).toContain(`process ${taker!.child.pid}, since `);
-  await said(taker!, /Waiting for the first worker/);
+  await waitForOutput(taker!, /Waiting for the first worker/);
   expect(JSON.parse(await readFile(join(dir, 'lock.json'), 'utf8'))).toMatchObject({
     pid: taker!.child.pid,
   });
@@ -41,9 +41,9 @@ test('a folder has one run at a time, which may be gone on with as soon as its p
 
 test('a run that is stopped at once, by a second Ctrl-C, leaves no lock', async () => {
   const run = train('twice', '--epochs', '10000');
-  await said(run, /Epoch 1\/10000: 5 steps/);
+  await waitForOutput(run, /Epoch 1\/10000: 5 steps/);
   run.kill('SIGINT');
-  await said(run, /Ctrl-C again stops at once/);
+  await waitForOutput(run, /Ctrl-C again stops at once/);
   run.kill('SIGINT');
   expect(await run.ended, run.output()).toBe(130);
   expect(await readdir(join(scratch, 'twice'))).not.toContain('lock.json');
@@ -62,7 +62,7 @@ const elsewhere = `${JSON.stringify({
 
 test('a run whose folder another machine has taken ends, and leaves the lock to it', async () => {
   const run = train('lost', '--epochs', '100000', '--checkpoint-every', '1');
-  await said(run, /Epoch 1\/100000: 5 steps/);
+  await waitForOutput(run, /Epoch 1\/100000: 5 steps/);
   const lock = join(scratch, 'lost', 'lock.json');
   // As it is taken: another file in its place.
   await writeFile(`${lock}.new`, elsewhere);
@@ -75,7 +75,7 @@ test('a run whose folder another machine has taken ends, and leaves the lock to 
 test('a run that was killed on another machine is resumed when its lock has lapsed', async () => {
   const dir = join(scratch, 'moved');
   const run = train('moved', '--epochs', '100000', '--checkpoint-every', '1');
-  await said(run, /Epoch 1\/100000: 5 steps/);
+  await waitForOutput(run, /Epoch 1\/100000: 5 steps/);
   run.kill('SIGKILL');
   await run.ended;
   await writeFile(join(dir, 'lock.json'), elsewhere);
@@ -90,8 +90,8 @@ test('a run that was killed on another machine is resumed when its lock has laps
     '--epochs',
     '100000',
   );
-  await said(resumed, /was in use by process 12 on elsewhere\. Waiting up to 30 s/);
-  await said(resumed, /Waiting for the first worker/);
+  await waitForOutput(resumed, /was in use by process 12 on elsewhere\. Waiting up to 30 s/);
+  await waitForOutput(resumed, /Waiting for the first worker/);
   resumed.kill('SIGINT');
   expect(await resumed.ended, resumed.output()).toBe(130);
   expect(await readdir(dir)).not.toContain('lock.json');

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import { writeDigits } from '../support/idx-bytes.ts';
 import { spawnGradcast } from '../support/worker-process.ts';
 
@@ -10,7 +10,7 @@ test('with --log json all that a run says is JSON', async () => {
   const scratch = await mkdtemp(join(tmpdir(), 'gradcast-log-'));
   try {
     const data = join(scratch, 'digits');
-    await writeDigits(data, drawDigits({ seed: 3, trainCount: 256, testCount: 50 }));
+    await writeDigits(data, syntheticDigits({ seed: 3, trainCount: 256, testCount: 50 }));
     const env = { ...process.env, MNIST_DIR: undefined, GRADCAST_TOKEN: undefined };
     const out = join(scratch, 'run');
     const args = ['--data', data, '--out', out, '--epochs', '1', '--engine', 'wasm', '--workers', '1'];

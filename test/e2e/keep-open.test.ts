@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from 'vitest';
-import { said } from '../support/worker-process.ts';
+import { waitForOutput } from '../support/worker-process.ts';
 import { makeRuns } from './runs.ts';
 
 const { train, gradcast, data, scratch, remove } = await makeRuns();
@@ -7,7 +7,7 @@ afterAll(remove);
 
 test('--keep-open serves the page of a finished run until Ctrl-C, which is no error', async () => {
   const run = train('kept', '--epochs', '1', '--keep-open', '--token', 's3cret');
-  await said(run, /Serving the page until Ctrl-C: /);
+  await waitForOutput(run, /Serving the page until Ctrl-C: /);
   const page = /until Ctrl-C: (http:\/\/127\.0\.0\.1:\d+\/)#TOKEN/.exec(run.output())?.[1] ?? '';
   const answer = await fetch(page);
   expect(answer.status).toBe(200);

@@ -4,7 +4,7 @@ import { cp, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { writeDigits } from '../support/idx-bytes.ts';
 import { describeNative } from '../support/native.ts';
@@ -22,7 +22,7 @@ beforeAll(async () => {
     await mkdir(dirname(join(clone, file)), { recursive: true });
     await cp(file, join(clone, file));
   }
-  await writeDigits(join(scratch, 'digits'), drawDigits({ seed: 3, trainCount: SAMPLES, testCount: 100 }));
+  await writeDigits(join(scratch, 'digits'), syntheticDigits({ seed: 3, trainCount: SAMPLES, testCount: 100 }));
 });
 afterAll(() => rm(scratch, { recursive: true, force: true, maxRetries: 3 }));
 

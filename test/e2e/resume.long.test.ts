@@ -2,7 +2,7 @@ import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
-import { said } from '../support/worker-process.ts';
+import { waitForOutput } from '../support/worker-process.ts';
 import { makeRuns } from './runs.ts';
 
 const { scratch, data, gradcast, train, timelessHistory, remove } = await makeRuns();
@@ -13,7 +13,7 @@ test('a run that is killed goes on from its last checkpoint, to the same end', a
   const whole = train('whole', '--epochs', '3', '--workers', '1');
   expect(await whole.ended, whole.output()).toBe(0);
   const killed = train('crashed', '--epochs', '3', '--workers', '1', '--checkpoint-every', '2');
-  await said(killed, /Epoch 2\/3: 5 steps/);
+  await waitForOutput(killed, /Epoch 2\/3: 5 steps/);
   killed.kill('SIGKILL');
   await killed.ended;
   const resumed = gradcast(
@@ -60,7 +60,7 @@ test('an exact run comes to the same end when it is killed, and gone on with by 
     '--checkpoint-every',
     '1',
   );
-  await said(killed, /Epoch 1\/2: 5 steps/);
+  await waitForOutput(killed, /Epoch 1\/2: 5 steps/);
   killed.kill('SIGKILL');
   await killed.ended;
   const resumed = gradcast(

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { writeDigits } from '../support/idx-bytes.ts';
 import { spawnGradcast, type WorkerProcess } from '../support/worker-process.ts';
@@ -10,7 +10,7 @@ import { spawnGradcast, type WorkerProcess } from '../support/worker-process.ts'
 export interface Runs {
   readonly scratch: string;
   readonly data: string;
-  readonly dataset: ReturnType<typeof drawDigits>;
+  readonly dataset: ReturnType<typeof syntheticDigits>;
   readonly gradcast: (...args: string[]) => WorkerProcess;
   /** With two workers, WebAssembly, into this folder of `scratch`. */
   readonly train: (out: string, ...args: string[]) => WorkerProcess;
@@ -23,7 +23,7 @@ export interface Runs {
 export async function makeRuns(): Promise<Runs> {
   const scratch = await mkdtemp(join(tmpdir(), 'gradcast-e2e-'));
   const data = join(scratch, 'digits');
-  const dataset = drawDigits({ seed: 3, trainCount: 640, testCount: 200 });
+  const dataset = syntheticDigits({ seed: 3, trainCount: 640, testCount: 200 });
   await writeDigits(data, dataset);
   const gradcast = (...args: string[]): WorkerProcess =>
     spawnGradcast(args, { ...process.env, MNIST_DIR: undefined, GRADCAST_TOKEN: undefined });

@@ -1,10 +1,10 @@
 import { expect } from 'vitest';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import {
   testCoordinator,
   tinyTopology,
-  workerReady,
+  waitForWorkerReady,
   type TestCoordinator,
 } from '../support/test-coordinator.ts';
 import { spawnWorker } from '../support/worker-process.ts';
@@ -18,15 +18,15 @@ export interface AttackedRun {
   readonly input: (step: number) => {
     readonly step: Step;
     readonly weights: Float32Array;
-    readonly split: ReturnType<typeof drawDigits>['train'];
+    readonly split: ReturnType<typeof syntheticDigits>['train'];
   };
   /** A step can still be finished by the one who is honest. */
-  readonly goesOn: () => Promise<void>;
-  readonly end: () => Promise<void>;
+  readonly expectStepCompletes: () => Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 export async function attackedRun(token?: string): Promise<AttackedRun> {
-  const dataset = drawDigits({ seed: 1, trainCount: 64, testCount: 16 });
+  const dataset = syntheticDigits({ seed: 1, trainCount: 64, testCount: 16 });
   const batch = Uint32Array.from({ length: 64 }, (_, i) => i);
   const topology = tinyTopology([28, 28, 1], 10);
   const coordinator = await testCoordinator(dataset, {
@@ -35,7 +35,7 @@ export async function attackedRun(token?: string): Promise<AttackedRun> {
   });
   const known = token === undefined ? [] : ['--token', token];
   const honest = spawnWorker(coordinator.url, ...known, '--name', 'honest');
-  await workerReady(coordinator, 'honest');
+  await waitForWorkerReady(coordinator, 'honest');
   const input: AttackedRun['input'] = (step) => ({
     step: step as Step,
     weights: coordinator.initialWeights,
@@ -45,12 +45,12 @@ export async function attackedRun(token?: string): Promise<AttackedRun> {
     coordinator,
     batch,
     input,
-    async goesOn() {
-      const { lossSum, gradientSum } = await coordinator.rounds.gradient(input(7), batch);
+    async expectStepCompletes() {
+      const { lossSum, gradientSum } = await coordinator.stepRunner.gradient(input(7), batch);
       expect(lossSum / batch.length).toBeGreaterThan(1);
       expect(gradientSum.every(Number.isFinite)).toBe(true);
     },
-    async end() {
+    async close() {
       await coordinator.close('done');
       expect(await honest.ended, honest.output()).toBe(0);
     },

@@ -2,8 +2,8 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { LINK_CODECS, type LinkCodecs } from '../../coordinator/members/link-codecs.ts';
 import { createOptimizer, type Optimizer } from '../../coordinator/training/optimizer.ts';
 import { batches, epochOrder } from '../../coordinator/training/sampler.ts';
-import { clockOf } from '../../shared/clock.ts';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { systemClock } from '../../shared/clock.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import { shardBytes, viewShard, writeShard, type Shard } from '../../shared/data/shard.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Job } from '../../shared/model/job.ts';
@@ -14,7 +14,7 @@ import { connectWebSocket } from '../../worker-node/connect.ts';
 import {
   testCoordinator,
   tinyTopology,
-  workerReady,
+  waitForWorkerReady,
   type TestCoordinator,
 } from '../support/test-coordinator.ts';
 import { relativeDifference } from '../support/vectors.ts';
@@ -24,7 +24,7 @@ import { fixedRandom } from '../support/property.ts';
 
 const BATCH = 48;
 const STEPS = 24;
-const dataset = drawDigits({ seed: 5, trainCount: STEPS * BATCH, testCount: 60 });
+const dataset = syntheticDigits({ seed: 5, trainCount: STEPS * BATCH, testCount: 60 });
 const all = [...batches(epochOrder(1337, 1, dataset.train.count), BATCH)];
 const started: WorkerProcess[] = [];
 afterAll(() => started.forEach((worker) => worker.kill('SIGKILL')));
@@ -53,7 +53,7 @@ async function startRun(codecs?: LinkCodecs, tails = false): Promise<Run> {
 async function addProcess({ coordinator }: Run, name: string): Promise<WorkerProcess> {
   const worker = spawnWorker(coordinator.url, '--name', name);
   started.push(worker);
-  await workerReady(coordinator, name);
+  await waitForWorkerReady(coordinator, name);
   return worker;
 }
 
@@ -80,12 +80,12 @@ async function addRecorder({ coordinator }: Run): Promise<{ readonly weights: ()
     name: 'recorder',
     engine: recording,
     connect: connectWebSocket,
-    clock: clockOf(globalThis),
+    clock: systemClock(globalThis),
     random: fixedRandom(),
     report: { joined: nothing, computed: nothing, waiting: nothing, note: nothing },
     signal: new AbortController().signal,
   });
-  await workerReady(coordinator, 'recorder');
+  await waitForWorkerReady(coordinator, 'recorder');
   return { weights: () => last };
 }
 
@@ -94,9 +94,9 @@ async function trainStep(run: Run): Promise<Float32Array> {
   const { coordinator, weights, optimizer } = run;
   const batch = all[run.step]!;
   const input = { step: run.step++ as Step, weights, split: dataset.train };
-  const { gradientSum } = await coordinator.rounds.gradient(input, batch, {
-    next: all[run.step],
-    onSummed: (sum, part) => optimizer.step(weights, sum, batch.length, part),
+  const { gradientSum } = await coordinator.stepRunner.gradient(input, batch, {
+    nextSamples: all[run.step],
+    onBucketSummed: (sum, part) => optimizer.step(weights, sum, batch.length, part),
   });
   return gradientSum.slice();
 }
@@ -157,7 +157,7 @@ describe('updates over real sockets to real workers', () => {
       const shared = recorder.weights();
       const members = [...coordinator.pool.members.values()];
       expect(members.map(({ name }) => name)).toEqual(['ann', 'recorder']);
-      expect(members.map(({ ahead }) => ahead !== null)).toEqual([tails, tails]);
+      expect(members.map(({ prefetchedWeights }) => prefetchedWeights !== null)).toEqual([tails, tails]);
       expect(shared).not.toEqual(exact);
       expect(relativeDifference(shared, exact)).toBeLessThan(0.01);
       await coordinator.close('done');
@@ -181,7 +181,7 @@ describe('updates over real sockets to real workers', () => {
       for (let i = 0; i < STEPS; i++) await trainStep(run);
       const { weights } = run;
       const input = { step: run.step as Step, weights, split: dataset.test };
-      const { lossSum } = await run.coordinator.rounds.evaluate(input);
+      const { lossSum } = await run.coordinator.stepRunner.evaluate(input);
       await run.coordinator.close('done');
       return { weights, loss: lossSum / dataset.test.count };
     };

@@ -1,23 +1,23 @@
 import { afterEach, expect, test } from 'vitest';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import type { JobSettings } from '../../coordinator/model.ts';
 import { roundingEngine } from '../support/rounding-engine.ts';
 import {
   testCoordinator,
   tinyTopology,
-  workersReady,
+  waitForWorkersReady,
   type TestCoordinator,
 } from '../support/test-coordinator.ts';
 import {
   attachWorker,
   timeless,
-  trainToTheEnd,
+  trainToEnd,
   type LocalWorker,
   type RunResult,
 } from '../support/training-run.ts';
 
 // A last batch of 104, whose last micro-shard has 8 samples; a test split whose last one has 13.
-const dataset = drawDigits({ seed: 1, trainCount: 1000, testCount: 301 });
+const dataset = syntheticDigits({ seed: 1, trainCount: 1000, testCount: 301 });
 const settings: Partial<JobSettings> = { epochs: 2, microShard: 16, topology: tinyTopology([28, 28, 1], 10) };
 
 let coordinator: TestCoordinator;
@@ -37,8 +37,8 @@ async function run(count: number, changes: (step: number) => void = () => undefi
       attachWorker(coordinator.url, `w${i}`, roundingEngine({ perSampleMs: i % 3 === 2 ? 0.05 : 0.2 })),
     );
   }
-  await workersReady(coordinator, count);
-  return trainToTheEnd(coordinator, dataset, { beforeStep: changes });
+  await waitForWorkersReady(coordinator, count);
+  return trainToEnd(coordinator, dataset, { beforeStep: changes });
 }
 
 let alone: RunResult | null = null;
@@ -81,8 +81,8 @@ test('without exact mode the bits differ', async () => {
   for (const count of [1, 3]) {
     coordinator = await testCoordinator(dataset, { ...settings, microShard: undefined });
     for (let i = 0; i < count; i++) workers.push(attachWorker(coordinator.url, `w${i}`, roundingEngine()));
-    await workersReady(coordinator, count);
-    results.push((await trainToTheEnd(coordinator, dataset)).weights);
+    await waitForWorkersReady(coordinator, count);
+    results.push((await trainToEnd(coordinator, dataset)).weights);
     await coordinator.close('done');
   }
   expect(results[0]).not.toEqual(results[1]);
@@ -91,11 +91,11 @@ test('without exact mode the bits differ', async () => {
 test('a worker whose engine computes other bits is refused, and told why', async () => {
   coordinator = await testCoordinator(dataset, settings);
   workers.push(attachWorker(coordinator.url, 'ann', roundingEngine()));
-  await workersReady(coordinator, 1);
+  await waitForWorkersReady(coordinator, 1);
   const other = attachWorker(coordinator.url, 'bob', roundingEngine({ build: 1 }));
-  await workersReady(coordinator, 2);
+  await waitForWorkersReady(coordinator, 2);
   // The first step decides whose bits count: of as many, those of the worker that came first.
-  const { weights } = await trainToTheEnd(coordinator, dataset);
+  const { weights } = await trainToEnd(coordinator, dataset);
   expect(await other.ended).toContain('other bits are computed here: another build or processor');
   expect(coordinator.lines.some((line) => line.includes('bob'))).toBe(true);
   expect(coordinator.pool.members.size).toBe(1);

@@ -1,15 +1,15 @@
 import * as tf from '@tensorflow/tfjs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { LINK_CODECS } from '../../coordinator/members/link-codecs.ts';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
-import { testCoordinator, workersReady, type TestCoordinator } from '../support/test-coordinator.ts';
+import { testCoordinator, waitForWorkersReady, type TestCoordinator } from '../support/test-coordinator.ts';
 import { relativeDifference } from '../support/vectors.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
 import { attachWorker } from '../support/training-run.ts';
 
 const BATCH = 16;
-const dataset = drawDigits({ seed: 5, trainCount: 2 * BATCH, testCount: 10 });
+const dataset = syntheticDigits({ seed: 5, trainCount: 2 * BATCH, testCount: 10 });
 const numbers = (step: number): Uint32Array =>
   Uint32Array.from({ length: BATCH }, (_, i) => (step % 2) * BATCH + i);
 let open: TestCoordinator[] = [];
@@ -31,7 +31,7 @@ async function gradientsOf(
   });
   open.push(coordinator);
   attachWorker(coordinator.url, 'ann', await wasmEngine());
-  await workersReady(coordinator, 1);
+  await waitForWorkersReady(coordinator, 1);
   const [member] = [...coordinator.pool.members.values()];
   const gradients: Float32Array[] = [];
   let bytesBefore = 0;
@@ -41,7 +41,7 @@ async function gradientsOf(
     const options = tails
       ? { onSummed: () => undefined, next: numbers(step + 1) }
       : { next: numbers(step + 1) };
-    gradients.push((await coordinator.rounds.gradient(input, numbers(step), options)).gradientSum.slice());
+    gradients.push((await coordinator.stepRunner.gradient(input, numbers(step), options)).gradientSum.slice());
   }
   return { gradients, bytesUp: (member!.stats.bytesUp - bytesBefore) / 2 };
 }

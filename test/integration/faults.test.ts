@@ -1,11 +1,11 @@
 import { beforeAll, expect, test } from 'vitest';
-import { CAMPAIGN_STEPS, campaign, undisturbed } from '../support/fault-campaign.ts';
+import { FAULT_RUN_STEPS, faultInjectionRun, referenceRun } from '../support/fault-campaign.ts';
 import { timeless, type RunResult } from '../support/training-run.ts';
 import { testSeed } from '../support/property.ts';
 
 let expected: RunResult;
 beforeAll(async () => {
-  expected = await undisturbed();
+  expected = await referenceRun();
 });
 
 // More seeds: test/soak/faults.long.test.ts.
@@ -13,9 +13,9 @@ test.each([1, 2, 3])(
   'with a fault at every step, each step completes and the bits are those of a quiet run (seed %i)',
   async (fixed) => {
     const seed = testSeed(fixed);
-    const { weights, history, samples, faults, elapsedMs } = await campaign(seed);
+    const { weights, history, samples, faults, elapsedMs } = await faultInjectionRun(seed);
     console.log(`  seed ${seed}: ${(elapsedMs / 1000).toFixed(1)} s, ${JSON.stringify(faults)}`);
-    expect(samples).toHaveLength(CAMPAIGN_STEPS);
+    expect(samples).toHaveLength(FAULT_RUN_STEPS);
     expect(samples).toEqual(expected.samples);
     expect(history.map(timeless)).toEqual(expected.history.map(timeless));
     expect(Buffer.from(weights.buffer).equals(Buffer.from(expected.weights.buffer))).toBe(true);

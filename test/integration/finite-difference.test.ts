@@ -6,7 +6,7 @@ import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
 
-const stream = randomStream(5, Purpose.drawnDigits);
+const stream = randomStream(5, Purpose.syntheticDigits);
 const bytes = (count: number, below: number): Uint8Array =>
   Uint8Array.from({ length: count }, () => stream.below(below));
 const split = (count: number) => ({ images: bytes(count * 144, 256), labels: bytes(count, 4), count });

@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
 import { createOptimizer } from '../../coordinator/training/optimizer.ts';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { collectGarbage } from '../support/garbage.ts';
-import { testCoordinator, workersReady } from '../support/test-coordinator.ts';
+import { testCoordinator, waitForWorkersReady } from '../support/test-coordinator.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
 import { attachWorker } from '../support/training-run.ts';
 
@@ -17,7 +17,7 @@ function heldMegabytes(): number {
 }
 
 test('over 2,000 steps neither the coordinator nor a worker comes to hold more', async () => {
-  const dataset = drawDigits({ seed: 1, trainCount: 32, testCount: 8 });
+  const dataset = syntheticDigits({ seed: 1, trainCount: 32, testCount: 8 });
   const layer = (class_name: string, config: object) => ({ class_name, config });
   const topology = {
     class_name: 'Sequential',
@@ -39,7 +39,7 @@ test('over 2,000 steps neither the coordinator nor a worker comes to hold more',
   };
   const coordinator = await testCoordinator(dataset, { topology, batchSize: 32 });
   const worker = attachWorker(coordinator.url, 'here', await wasmEngine());
-  await workersReady(coordinator, 1);
+  await waitForWorkersReady(coordinator, 1);
 
   const weights = coordinator.initialWeights.slice();
   const optimizer = createOptimizer(coordinator.job.optimizer, layoutOf(coordinator.job.layout));
@@ -47,7 +47,7 @@ test('over 2,000 steps neither the coordinator nor a worker comes to hold more',
   let step = 0;
   const train = async (until: number): Promise<void> => {
     for (; step < until; step++) {
-      const { gradientSum } = await coordinator.rounds.gradient(
+      const { gradientSum } = await coordinator.stepRunner.gradient(
         { step: step as Step, weights, split: dataset.train },
         batch,
       );

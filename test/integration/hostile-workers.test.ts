@@ -1,20 +1,20 @@
 import { afterEach, expect, test } from 'vitest';
 import type { Step } from '../../shared/protocol/messages.ts';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
-import { cheapEngine, cheapGradient, openCheapEngine, type CheapSettings } from '../support/cheap-engine.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
+import { stubEngine, stubGradient, openStubEngine, type StubSettings } from '../support/cheap-engine.ts';
 import {
   testCoordinator,
   tinyTopology,
-  workerReady,
+  waitForWorkerReady,
   type TestCoordinator,
 } from '../support/test-coordinator.ts';
 import { attachWorker } from '../support/training-run.ts';
 
 const BATCH = 120;
-const dataset = drawDigits({ seed: 1, trainCount: BATCH, testCount: 40 });
+const dataset = syntheticDigits({ seed: 1, trainCount: BATCH, testCount: 40 });
 const batch = Uint32Array.from({ length: BATCH }, (_, i) => i);
 
-interface Attached extends CheapSettings {
+interface Attached extends StubSettings {
   readonly ended: Promise<string>;
 }
 
@@ -26,7 +26,7 @@ async function start(options: Parameters<typeof testCoordinator>[1] = {}): Promi
   [attached, step] = [[], 0];
   coordinator = await testCoordinator(dataset, {
     topology: tinyTopology([28, 28, 1], 10),
-    openOwnEngine: openCheapEngine,
+    openOwnEngine: openStubEngine,
     ...options,
   });
 }
@@ -39,12 +39,12 @@ afterEach(async () => {
 /** A real worker over a real socket, in this process, that does what the test says. */
 async function attach(...names: string[]): Promise<Attached[]> {
   const made = names.map((name) => {
-    const settings: CheapSettings = { perSampleMs: 0.02, lie: (value) => value };
-    const { ended } = attachWorker(coordinator.url, name, cheapEngine(settings, name));
+    const settings: StubSettings = { perSampleMs: 0.02, tamper: (value) => value };
+    const { ended } = attachWorker(coordinator.url, name, stubEngine(settings, name));
     return Object.assign(settings, { ended });
   });
   attached.push(...made);
-  for (const name of names) await workerReady(coordinator, name);
+  for (const name of names) await waitForWorkerReady(coordinator, name);
   return made;
 }
 
@@ -53,11 +53,11 @@ async function sumsAreRight(steps: number): Promise<boolean> {
   let right = true;
   for (let i = 0; i < steps; i++, step++) {
     const input = { step: step as Step, weights: coordinator.initialWeights, split: dataset.train };
-    const { gradientSum } = await coordinator.rounds.gradient(input, batch);
+    const { gradientSum } = await coordinator.stepRunner.gradient(input, batch);
     for (const position of [0, 1, gradientSum.length - 1]) {
-      right &&= gradientSum[position] === cheapGradient(step, batch, position);
+      right &&= gradientSum[position] === stubGradient(step, batch, position);
     }
-    await coordinator.rounds.settle();
+    await coordinator.stepRunner.consumeRewindRequest();
   }
   return right;
 }
@@ -69,7 +69,7 @@ test.each([1e30, 1e18, -1, -3, 0])(
   async (factor) => {
     await start();
     const [eve] = await attach('eve', 'ann', 'bob', 'cyd');
-    eve!.lie = (value) => factor * value;
+    eve!.tamper = (value) => factor * value;
     expect(await sumsAreRight(3)).toBe(true);
     expect(present()).toEqual(['ann', 'bob', 'cyd']);
     expect(await eve!.ended).toMatch(/: The gradient that it found for \d+ samples of step 0 differs by/);
@@ -80,11 +80,11 @@ test('two liars of five that agree are banned, and none of the honest ones', asy
   await start({ audit: 0.02 });
   const [eve, mal] = await attach('eve', 'mal', 'ann', 'bob', 'cyd');
   expect(await sumsAreRight(5)).toBe(true);
-  for (const liar of [eve!, mal!]) liar.lie = (value) => -value;
+  for (const liar of [eve!, mal!]) liar.tamper = (value) => -value;
   await sumsAreRight(150);
   expect(present()).toEqual(['ann', 'bob', 'cyd']);
   // The first wrong answers counted; the run has to go back to before them.
-  expect(coordinator.rounds.takeRewind()).toBeLessThanOrEqual(5);
+  expect(coordinator.stepRunner.validateAllUntil()).toBeLessThanOrEqual(5);
 });
 
 test('a free rider gets nothing of the batch for answers that cost it nothing', async () => {
@@ -102,7 +102,7 @@ test('the coordinator bans no worker where its own engines disagree', async () =
     openOwnEngine: () =>
       Promise.resolve({
         // Another one each time.
-        engine: cheapEngine({ perSampleMs: 0, lie: (value) => (1 + ++opened) * value + 1 }),
+        engine: stubEngine({ perSampleMs: 0, tamper: (value) => (1 + ++opened) * value + 1 }),
         close: () => Promise.resolve(),
       }),
   });

@@ -1,19 +1,19 @@
 import { expect, test } from 'vitest';
-import { besieged, openIdle, sendHostileFrames } from '../support/hostility.ts';
+import { startHonestRun, openIdleConnections, runFuzzClient } from '../support/hostility.ts';
 import { testSeed } from '../support/property.ts';
 
 // 200,000 frames and the time of a step: test/soak/hostile.long.test.ts.
 test('a run goes on among hostile frames and idle connections', async () => {
-  const run = await besieged();
+  const run = await startHonestRun();
   const seed = testSeed(1);
-  const cut = await openIdle(run.coordinator, 300);
-  await run.steps(5);
+  const cut = await openIdleConnections(run.coordinator, 300);
+  await run.measureSteps(5);
   // Until they have gone, nobody else is let in from their address.
   cut();
-  const attack = sendHostileFrames(run.coordinator, seed, 5_000);
-  await run.steps(attack);
+  const attack = runFuzzClient(run.coordinator, seed, 5_000);
+  await run.measureSteps(attack);
   expect(await attack).toBe(5_000);
-  await run.steps(5);
+  await run.measureSteps(5);
   const names = [...run.coordinator.pool.members.values()].map(({ name }) => name);
   for (const name of ['ann', 'bob', 'cyd']) expect(names).toContain(name);
   await run.close();

@@ -4,9 +4,9 @@ import { batches, epochOrder } from '../../coordinator/training/sampler.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Topology } from '../../shared/model/job.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
-import { someDigits } from '../support/data.ts';
+import { loadDigits } from '../support/data.ts';
 import { withNative } from '../support/native.ts';
-import { testCoordinator, workersReady, type TestCoordinator } from '../support/test-coordinator.ts';
+import { testCoordinator, waitForWorkersReady, type TestCoordinator } from '../support/test-coordinator.ts';
 import { relativeDifference } from '../support/vectors.ts';
 import { spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
 
@@ -26,13 +26,13 @@ interface Run {
  * @returns for each step the larger of the mixed gradient's differences from either, relative to the norm
  */
 async function differences(topology?: Topology): Promise<number[]> {
-  const dataset = await someDigits(STEPS * BATCH);
+  const dataset = await loadDigits(STEPS * BATCH);
   const start = async (...engines: string[]): Promise<Run> => {
     const coordinator = await testCoordinator(dataset, { seed: SEED, batchSize: BATCH, topology });
     const workers = engines.map((engine, i) =>
       spawnWorker(coordinator.url, '--engine', engine, '--name', `${engine}-${i}`),
     );
-    await workersReady(coordinator, engines.length);
+    await waitForWorkersReady(coordinator, engines.length);
     return { coordinator, workers };
   };
   const alone = [await start('native'), await start('wasm')];
@@ -44,7 +44,7 @@ async function differences(topology?: Topology): Promise<number[]> {
   for (const [step, batch] of [...batches(epochOrder(SEED, 1, dataset.train.count), BATCH)].entries()) {
     const gradientOf = async ({ coordinator }: Run): Promise<Float32Array> => {
       const input = { step: step as Step, weights, split: dataset.train };
-      return (await coordinator.rounds.gradient(input, batch)).gradientSum.slice();
+      return (await coordinator.stepRunner.gradient(input, batch)).gradientSum.slice();
     };
     const gradient = await gradientOf(mixed);
     const each: number[] = [];

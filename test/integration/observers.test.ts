@@ -1,13 +1,13 @@
 import { afterAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import type { FromCoordinator, FromWorker } from '../../shared/protocol/messages.ts';
 import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/parse.ts';
-import { testCoordinator, tinyTopology, workersReady } from '../support/test-coordinator.ts';
+import { testCoordinator, tinyTopology, waitForWorkersReady } from '../support/test-coordinator.ts';
 import { spawnWorker } from '../support/worker-process.ts';
-import { trainWatched } from '../support/training-run.ts';
+import { trainObserved } from '../support/training-run.ts';
 
-const dataset = drawDigits({ seed: 1, trainCount: 640, testCount: 64 });
+const dataset = syntheticDigits({ seed: 1, trainCount: 640, testCount: 64 });
 const coordinator = await testCoordinator(dataset, {
   topology: tinyTopology([28, 28, 1], 10),
   token: 'secret',
@@ -33,9 +33,9 @@ function watch(first: FromWorker): Promise<{ messages: FromCoordinator[]; code: 
 test('an observer sees a whole run over a real socket, and one without the token does not', async () => {
   expect(await watch({ type: 'watch', protocol: 1 })).toMatchObject({ messages: [], code: 4401 });
   expect(await watch({ type: 'watch', protocol: 9, token: 'secret' })).toMatchObject({ code: 4426 });
-  await workersReady(coordinator, 1);
+  await waitForWorkersReady(coordinator, 1);
   const watching = watch({ type: 'watch', protocol: 1, token: 'secret' });
-  await trainWatched(coordinator, dataset);
+  await trainObserved(coordinator, dataset);
   await coordinator.close('The run is finished.');
   const { messages, code } = await watching;
   expect(code).toBe(1000);

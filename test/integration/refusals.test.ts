@@ -1,7 +1,7 @@
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { RoundRunner } from '../../coordinator/training/round-runner.ts';
-import { clockOf } from '../../shared/clock.ts';
+import { systemClock } from '../../shared/clock.ts';
 import { CloseCode } from '../../shared/protocol/close-code.ts';
 import type {
   FromWorker,
@@ -12,12 +12,12 @@ import type {
   Step,
 } from '../../shared/protocol/messages.ts';
 import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/parse.ts';
-import { workerReady } from '../support/test-coordinator.ts';
+import { waitForWorkerReady } from '../support/test-coordinator.ts';
 import { attackedRun } from './attacked-run.ts';
 
-const { coordinator, batch, input, goesOn, end } = await attackedRun('secret');
-afterEach(goesOn);
-afterAll(end);
+const { coordinator, batch, input, expectStepCompletes, close } = await attackedRun('secret');
+afterEach(expectStepCompletes);
+afterAll(close);
 /** Values in a gradient. */
 const { length } = coordinator.initialWeights;
 let strangers = 0;
@@ -83,13 +83,13 @@ async function withShard() {
   client.send({ ...hello, name });
   await client.next('welcome');
   client.send({ type: 'ready' });
-  await workerReady(coordinator, name);
+  await waitForWorkerReady(coordinator, name);
   // Rounds that know nobody's pace: a newcomer would only be tried with copies, which nobody waits for.
   const rounds = new RoundRunner({
     pool: coordinator.pool,
     job: coordinator.job,
-    clock: clockOf(globalThis),
-    tailCuts: [],
+    clock: systemClock(globalThis),
+    bucketOffsets: [],
     signal: new AbortController().signal,
     onWaiting: () => undefined,
   });
@@ -204,14 +204,14 @@ test.each<[string, object, () => Uint8Array, number, RegExp]>([
     'another number of samples',
     { samples: 31 },
     () => gradientOf(0),
-    CloseCode.unknownSamples,
+    CloseCode.notAssigned,
     /has 32 samples/,
   ],
   [
     'a shard that is not its own',
     { shard: 9999 },
     () => gradientOf(0),
-    CloseCode.unknownSamples,
+    CloseCode.notAssigned,
     /not given/,
   ],
 ])('%s does not count, and its sender is told', async (_, changes, payload, code, sentence) => {
@@ -230,7 +230,7 @@ test('whoever answers wrongly three times has to go, with the code of the last',
   const { client, shard, round } = await withShard();
   const answer = { ...answerTo(shard), shard: 9999 as ShardId };
   for (let i = 0; i < 3; i++) client.send(answer, gradientOf(0));
-  expect(await client.closed).toMatchObject({ code: CloseCode.unknownSamples });
+  expect(await client.closed).toMatchObject({ code: CloseCode.notAssigned });
   await round;
 });
 

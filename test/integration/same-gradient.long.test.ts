@@ -5,8 +5,8 @@ import type { Dataset } from '../../shared/data/dataset.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
-import { someDigits } from '../support/data.ts';
-import { testCoordinator, workersReady, type TestCoordinator } from '../support/test-coordinator.ts';
+import { loadDigits } from '../support/data.ts';
+import { testCoordinator, waitForWorkersReady, type TestCoordinator } from '../support/test-coordinator.ts';
 import { relativeDifference } from '../support/vectors.ts';
 import { spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
 import { testSeed } from '../support/property.ts';
@@ -35,14 +35,14 @@ async function trainAlong(
   beforeStep: (step: number) => void,
   onStep: (step: number, result: StepResult) => void,
 ) {
-  const { job, rounds } = coordinator;
+  const { job, stepRunner } = coordinator;
   const weights = coordinator.initialWeights.slice();
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
   for (const [step, batch] of order.entries()) {
     beforeStep(step);
-    const result = await rounds.gradient({ step: step as Step, weights, split: dataset.train }, batch, {
-      next: order[step + 1],
-      onSummed: (sum, part) => optimizer.step(weights, reference[step]?.gradient ?? sum, batch.length, part),
+    const result = await stepRunner.gradient({ step: step as Step, weights, split: dataset.train }, batch, {
+      nextSamples: order[step + 1],
+      onBucketSummed: (sum, part) => optimizer.step(weights, reference[step]?.gradient ?? sum, batch.length, part),
     });
     onStep(step, { ...result, gradient: result.gradientSum });
   }
@@ -51,7 +51,7 @@ async function trainAlong(
 async function start(count: number, tails = false): Promise<void> {
   coordinator = await testCoordinator(dataset, { seed: SEED, tails });
   workers = Array.from({ length: count }, (_, i) => spawnWorker(coordinator.url, '--name', `w${i}`));
-  await workersReady(coordinator, count);
+  await waitForWorkersReady(coordinator, count);
 }
 
 function compare(step: number, result: StepResult): void {
@@ -62,7 +62,7 @@ function compare(step: number, result: StepResult): void {
 }
 
 beforeAll(async () => {
-  dataset = await someDigits(STEPS * 128);
+  dataset = await loadDigits(STEPS * 128);
   order = [...batches(epochOrder(SEED, 1, dataset.train.count), 128)];
   await start(1);
   const keep = (_: number, result: StepResult): void =>
@@ -94,7 +94,7 @@ test.each([
 
 test('so do workers that are killed and added at random instants', async () => {
   await start(3, true);
-  const random = randomStream(testSeed(1), Purpose.drawnDigits);
+  const random = randomStream(testSeed(1), Purpose.syntheticDigits);
   let kills = 0;
   const timers: NodeJS.Timeout[] = [];
   await trainAlong((step) => {

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { prepareJob } from '../../coordinator/model.ts';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import { shardBytes, writeShard } from '../../shared/data/shard.ts';
 import {
   PROTOCOL_VERSION,
@@ -20,7 +20,7 @@ const SAMPLES = 768;
 const PINGS = 5;
 
 test('pings are answered while a long step is computed', async () => {
-  const dataset = drawDigits({ seed: 1, trainCount: SAMPLES, testCount: 1 });
+  const dataset = syntheticDigits({ seed: 1, trainCount: SAMPLES, testCount: 1 });
   const { job, initialWeights } = await prepareJob(dataset, { batchSize: SAMPLES, epochs: 1, seed: 1 });
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false });
   await once(server, 'listening');

@@ -3,17 +3,17 @@ import { connect, type Socket } from 'node:net';
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { roundingEngine } from '../support/rounding-engine.ts';
-import { workersReady } from '../support/test-coordinator.ts';
+import { waitForWorkersReady } from '../support/test-coordinator.ts';
 import { attachWorker } from '../support/training-run.ts';
 import { attackedRun } from './attacked-run.ts';
 
-const { coordinator, goesOn, end } = await attackedRun();
+const { coordinator, expectStepCompletes, close } = await attackedRun();
 const sockets: Socket[] = [];
 afterEach(async () => {
   for (const socket of sockets.splice(0)) socket.destroy();
-  await goesOn();
+  await expectStepCompletes();
 });
-afterAll(end);
+afterAll(close);
 
 /** A bare TCP connection. */
 function open(): Promise<Socket> {
@@ -96,7 +96,7 @@ test('of one address so many may wait to be let in and no more; those that were 
   // Their places are free again as soon as they have gone.
   await Promise.all(many.map((socket) => (socket.destroy(), closed(socket))));
   const another = attachWorker(coordinator.url, 'another', roundingEngine());
-  await workersReady(coordinator, 2);
+  await waitForWorkersReady(coordinator, 2);
   another.leave();
   await another.ended;
 });

@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { checkModel, warnOfShardStatistics } from '../../coordinator/check-model.ts';
 import { prepareJob } from '../../coordinator/model.ts';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Topology } from '../../shared/model/job.ts';
 import { recordingReport } from '../support/test-coordinator.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
 
-const dataset = drawDigits({ seed: 1, trainCount: 8, testCount: 1 });
+const dataset = syntheticDigits({ seed: 1, trainCount: 8, testCount: 1 });
 const layer = (class_name: string, config: object = {}) => ({ class_name, config });
 const model = (...layers: object[]): Topology => ({
   class_name: 'Sequential',
@@ -34,7 +34,7 @@ async function check(
   await checkModel(
     { ...prepared, dataset },
     true,
-    { openOwnEngine: async () => ({ engine: await engine(), close: () => Promise.resolve() }) },
+    { openCoordinatorEngine: async () => ({ engine: await engine(), close: () => Promise.resolve() }) },
     report,
   );
   return report.lines;

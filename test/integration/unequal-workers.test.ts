@@ -1,25 +1,25 @@
 import { afterEach, expect, onTestFinished, test } from 'vitest';
-import type { Member } from '../../coordinator/members/member.ts';
-import { clockOf } from '../../shared/clock.ts';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import type { Worker } from '../../coordinator/members/member.ts';
+import { systemClock } from '../../shared/clock.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { runWorker, RefusedError } from '../../shared/worker/connection-loop.ts';
 import { connectWebSocket } from '../../worker-node/connect.ts';
-import { cheapEngine, cheapGradient, type CheapSettings } from '../support/cheap-engine.ts';
+import { stubEngine, stubGradient, type StubSettings } from '../support/cheap-engine.ts';
 import {
   testCoordinator,
   tinyTopology,
-  workerReady,
+  waitForWorkerReady,
   type TestCoordinator,
 } from '../support/test-coordinator.ts';
 import { fixedRandom } from '../support/property.ts';
 
 const BATCH = 128;
-const dataset = drawDigits({ seed: 1, trainCount: BATCH, testCount: 400 });
+const dataset = syntheticDigits({ seed: 1, trainCount: BATCH, testCount: 400 });
 const batch = Uint32Array.from({ length: BATCH }, (_, i) => i);
-const clock = clockOf(globalThis);
+const clock = systemClock(globalThis);
 
-interface Attached extends CheapSettings {
+interface Attached extends StubSettings {
   readonly notes: string[];
   /** Why it ended. */
   readonly ended: Promise<string>;
@@ -43,12 +43,12 @@ afterEach(async () => {
 
 /** A real worker over a real socket, in this process. */
 async function attach(name: string, perSampleMs: number, device = 'cheap'): Promise<Attached> {
-  const settings: CheapSettings = { perSampleMs, lie: (value) => value };
+  const settings: StubSettings = { perSampleMs, tamper: (value) => value };
   const notes: string[] = [];
   const ended = runWorker({
     url: coordinator.url,
     name,
-    engine: cheapEngine(settings, device),
+    engine: stubEngine(settings, device),
     connect: connectWebSocket,
     clock,
     random: fixedRandom(),
@@ -65,7 +65,7 @@ async function attach(name: string, perSampleMs: number, device = 'cheap'): Prom
   });
   const worker = Object.assign(settings, { notes, ended });
   attached.push(worker);
-  await workerReady(coordinator, name);
+  await waitForWorkerReady(coordinator, name);
   return worker;
 }
 
@@ -73,9 +73,9 @@ async function attach(name: string, perSampleMs: number, device = 'cheap'): Prom
 async function run(steps: number, honest = true): Promise<void> {
   for (let i = 0; i < steps; i++) {
     const input = { step: step as Step, weights: coordinator.initialWeights, split: dataset.train };
-    const { gradientSum } = await coordinator.rounds.gradient(input, batch, { next: batch });
+    const { gradientSum } = await coordinator.stepRunner.gradient(input, batch, { nextSamples: batch });
     for (const position of honest ? [0, 1, 777, gradientSum.length - 1] : []) {
-      expect(gradientSum[position]).toBe(cheapGradient(step, batch, position));
+      expect(gradientSum[position]).toBe(stubGradient(step, batch, position));
     }
     step++;
   }
@@ -87,7 +87,7 @@ async function runUntil(condition: () => boolean): Promise<void> {
   expect(condition()).toBe(true);
 }
 
-function memberNamed(name: string): Member {
+function memberNamed(name: string): Worker {
   const found = [...coordinator.pool.members.values()].find((member) => member.name === name);
   if (found === undefined) throw new Error(`No ${name} is there.`);
   return found;
@@ -104,9 +104,9 @@ test('a worker that is ten times slower is kept in reserve, and told so', async 
   for (const name of ['ann', 'bob', 'cyd', 'dan']) await attach(name, 1);
   await run(15);
   const slow = await attach('slow', 10, 'phone');
-  await runUntil(() => memberNamed('slow').reserve);
+  await runUntil(() => memberNamed('slow').isStandby);
   await run(1);
-  expect(['ann', 'bob', 'cyd', 'dan'].map((name) => memberNamed(name).reserve)).not.toContain(true);
+  expect(['ann', 'bob', 'cyd', 'dan'].map((name) => memberNamed(name).isStandby)).not.toContain(true);
   expect(slow.notes.join()).toMatch(/^Standby: Steps take \d+ ms without this worker/);
   expect(coordinator.lines.join()).toMatch(/slow is on standby: Steps take/);
 });
@@ -136,7 +136,7 @@ test('nobody waits for a worker that hangs, in a step or at the end of an evalua
   const before = stats.samples;
   await run(5);
   const input = { step: step as Step, weights: coordinator.initialWeights, split: dataset.test };
-  expect(await coordinator.rounds.evaluate(input)).toMatchObject({ lossSum: 400 });
+  expect(await coordinator.stepRunner.evaluate(input)).toMatchObject({ lossSum: 400 });
   expect(stats.samples).toBe(before);
   release();
 }, 60_000);

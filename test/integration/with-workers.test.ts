@@ -2,19 +2,19 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import type { Coordinator } from '../../coordinator/coordinator.ts';
 import { prepareJob } from '../../coordinator/model.ts';
-import { withWorkers, type WithWorkersOptions } from '../../coordinator/with-workers.ts';
-import { clockOf } from '../../shared/clock.ts';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { withCoordinator, type RunSessionOptions } from '../../coordinator/with-workers.ts';
+import { systemClock } from '../../shared/clock.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
-import { cheapEngine } from '../support/cheap-engine.ts';
+import { stubEngine } from '../support/cheap-engine.ts';
 import { recordingReport, tinyTopology } from '../support/test-coordinator.ts';
 import { runWorker } from '../../shared/worker/connection-loop.ts';
 import { connectWebSocket } from '../../worker-node/connect.ts';
 import { fixedRandom } from '../support/property.ts';
 
-const dataset = drawDigits({ seed: 1, trainCount: 64, testCount: 16 });
+const dataset = syntheticDigits({ seed: 1, trainCount: 64, testCount: 16 });
 const batch = Uint32Array.from({ length: 64 }, (_, i) => i);
-const clock = clockOf(globalThis);
+const clock = systemClock(globalThis);
 const nothing = (): void => undefined;
 const silent = { joined: nothing, computed: nothing, waiting: nothing, note: nothing };
 
@@ -22,7 +22,7 @@ const silent = { joined: nothing, computed: nothing, waiting: nothing, note: not
 async function run(
   script: readonly string[],
   work: (coordinator: Coordinator, weights: Float32Array) => Promise<unknown>,
-  more: Partial<Pick<WithWorkersOptions, 'onOpen' | 'clock'>> = {},
+  more: Partial<Pick<RunSessionOptions, 'onOpen' | 'clock'>> = {},
 ): Promise<unknown> {
   const { job, initialWeights } = await prepareJob(dataset, {
     batchSize: 64,
@@ -30,7 +30,7 @@ async function run(
     seed: 1,
     topology: tinyTopology([28, 28, 1], 10),
   });
-  return withWorkers(
+  return withCoordinator(
     {
       job,
       clock,
@@ -43,13 +43,13 @@ async function run(
       interrupt: { signal: new AbortController().signal, dispose: () => undefined },
       program: {
         command: [process.execPath, ...script],
-        typed: 'gradcast',
+        commandLine: 'gradcast',
         pageDir: 'dist/page',
         version: '0',
-        workersHere: () => Promise.resolve(1),
+        chooseWorkerCount: () => Promise.resolve(1),
         prepareEngine: () => Promise.resolve(),
-        openOwnEngine: () => Promise.reject(new Error('This test has no engine of its own')),
-        connectorFor: () => Promise.resolve(connectWebSocket),
+        openCoordinatorEngine: () => Promise.reject(new Error('This test has no engine of its own')),
+        createConnector: () => Promise.resolve(connectWebSocket),
       },
       ...more,
     },
@@ -60,12 +60,12 @@ async function run(
 const NAN_WORKER = [fileURLToPath(new URL('../support/nan-worker.js', import.meta.url))];
 
 test('a run whose local worker gets nothing finite ends with that', async () => {
-  const training = run(NAN_WORKER, ({ rounds }, weights) =>
-    rounds.gradient({ step: 3 as Step, weights, split: dataset.train }, batch),
+  const training = run(NAN_WORKER, ({ stepRunner }, weights) =>
+    stepRunner.gradient({ step: 3 as Step, weights, split: dataset.train }, batch),
   );
   await expect(training).rejects.toThrow('Training diverged: at step 3 no worker gets a finite gradient.');
-  const evaluation = run(NAN_WORKER, ({ rounds }, weights) =>
-    rounds.evaluate({ step: 3 as Step, weights, split: dataset.test }),
+  const evaluation = run(NAN_WORKER, ({ stepRunner }, weights) =>
+    stepRunner.evaluate({ step: 3 as Step, weights, split: dataset.test }),
   );
   await expect(evaluation).rejects.toThrow('Training diverged: at step 3 no worker gets a finite loss.');
 });
@@ -78,7 +78,7 @@ test('local workers that have gone are missed although their connections are sti
       worker = runWorker({
         url: urls[0] ?? '',
         name: 'late',
-        engine: cheapEngine({ perSampleMs: 0, lie: (value) => value }),
+        engine: stubEngine({ perSampleMs: 0, tamper: (value) => value }),
         connect: connectWebSocket,
         clock,
         random: fixedRandom(),

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { coordinatorLink, parseCoordinatorLink } from '../../shared/coordinator-link.ts';
+import { formatCoordinatorLink, parseCoordinatorLink } from '../../shared/coordinator-link.ts';
 import { checkProperty } from '../support/property.ts';
 
 describe('a link to a coordinator', () => {
@@ -54,7 +54,7 @@ describe('a link to a coordinator', () => {
     checkProperty(
       fc.property(fc.string({ minLength: 1, maxLength: 200, unit: 'grapheme' }), (token) => {
         const link = { url: 'wss://lab.example.org/prefix/', token };
-        expect(parseCoordinatorLink(coordinatorLink(link))).toEqual(link);
+        expect(parseCoordinatorLink(formatCoordinatorLink(link))).toEqual(link);
       }),
       { seed: 7 },
     );

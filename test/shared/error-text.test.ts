@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
-import { messageOf } from '../../shared/error-text.ts';
+import { errorMessage } from '../../shared/error-text.ts';
 
 it.each([
   ['an error', new TypeError('no such thing'), 'no such thing'],
   ['a string', 'no such thing', 'no such thing'],
   ['nothing', undefined, 'undefined'],
 ])('of %s that was thrown there is always a text', (_, thrown: unknown, text) => {
-  expect(messageOf(thrown)).toBe(text);
+  expect(errorMessage(thrown)).toBe(text);
 });

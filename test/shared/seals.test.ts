@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { checksum, SealChecker, sealing } from '../../shared/seals.ts';
+import { checksum, ChecksumVerifier, withChecksums } from '../../shared/seals.ts';
 import type { Connection } from '../../shared/transport.ts';
 import { checkProperty } from '../support/property.ts';
 
-function pair(): { connection: ReturnType<typeof sealing>; sent: Uint8Array[] } {
+function pair(): { connection: ReturnType<typeof withChecksums>; sent: Uint8Array[] } {
   const sent: Uint8Array[] = [];
   const bare: Connection = {
     send: (frame) => void sent.push(frame),
@@ -12,7 +12,7 @@ function pair(): { connection: ReturnType<typeof sealing>; sent: Uint8Array[] } 
     terminate: () => undefined,
     bufferedBytes: 0,
   };
-  return { connection: sealing(bare), sent };
+  return { connection: withChecksums(bare), sent };
 }
 
 describe('checksums of frames', () => {
@@ -26,15 +26,15 @@ describe('checksums of frames', () => {
 
   it('follow each frame from the moment that was agreed on', () => {
     const { connection, sent } = pair();
-    const checker = new SealChecker();
+    const checker = new ChecksumVerifier();
     const frames = [Uint8Array.of(1), Uint8Array.of(2, 3), new Uint8Array(0)];
     connection.send(frames[0]!);
-    expect(checker.take(sent[0]!)).toBe(frames[0]);
-    connection.seal();
-    checker.seal();
+    expect(checker.verify(sent[0]!)).toBe(frames[0]);
+    connection.enableChecksums();
+    checker.enable();
     connection.send(frames[1]!);
     connection.send(frames[2]!);
-    expect(sent.slice(1).map((bytes) => checker.take(bytes))).toEqual([null, frames[1], null, frames[2]]);
+    expect(sent.slice(1).map((bytes) => checker.verify(bytes))).toEqual([null, frames[1], null, frames[2]]);
   });
 
   it('tell a frame with a changed bit, a cut one, one that comes twice and one that is missing', () => {
@@ -42,15 +42,15 @@ describe('checksums of frames', () => {
     checkProperty(
       fc.property(frame, frame, fc.nat(), (one, other, at) => {
         const { connection, sent } = pair();
-        connection.seal();
+        connection.enableChecksums();
         connection.send(one);
         connection.send(other);
         const damaged = one.slice();
         damaged[(at >> 3) % one.length]! ^= 1 << (at & 7);
         const hears = (...bytes: Uint8Array[]) => {
-          const checker = new SealChecker();
-          checker.seal();
-          return () => bytes.forEach((each) => checker.take(each));
+          const checker = new ChecksumVerifier();
+          checker.enable();
+          return () => bytes.forEach((each) => checker.verify(each));
         };
         const [first, seal, second, secondSeal] = sent as [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
         expect(hears(first, seal, second, secondSeal)).not.toThrow();

@@ -4,8 +4,8 @@ import { expect, test } from 'vitest';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import { roundingEngine } from '../support/rounding-engine.ts';
 import { soakSize } from '../support/soak-size.ts';
-import { testCoordinator, tinyTopology, workersReady } from '../support/test-coordinator.ts';
-import { attachWorker, trainToTheEnd, type LocalWorker } from '../support/training-run.ts';
+import { testCoordinator, tinyTopology, waitForWorkersReady } from '../support/test-coordinator.ts';
+import { attachWorker, trainToEnd, type LocalWorker } from '../support/training-run.ts';
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
@@ -60,12 +60,12 @@ test(`${steps} steps with workers that come and go leave nothing behind`, async 
     void worker.ended.then(() => ends.splice(ends.indexOf(worker.ended), 1));
   };
   for (let i = 0; i < WORKERS; i++) join();
-  await workersReady(coordinator, WORKERS);
+  await waitForWorkersReady(coordinator, WORKERS);
   const startedMs = performance.now();
   const measured: number[] = [];
   let before: Record<string, number> = {};
   let after: Record<string, number> = {};
-  await trainToTheEnd(coordinator, dataset, {
+  await trainToEnd(coordinator, dataset, {
     beforeStep: (step) => {
       if (step > 0 && step % CHURN === 0) {
         here.shift()?.leave();

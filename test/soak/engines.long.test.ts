@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import { BYTE_FAULTS, startFaultyProxy, type FaultyProxy } from '../support/faulty-proxy.ts';
 import { describeNative } from '../support/native.ts';
 import { soakSize } from '../support/soak-size.ts';
-import { testCoordinator, workersReady } from '../support/test-coordinator.ts';
-import { timeless, trainToTheEnd, type RunResult } from '../support/training-run.ts';
+import { testCoordinator, waitForWorkersReady } from '../support/test-coordinator.ts';
+import { timeless, trainToEnd, type RunResult } from '../support/training-run.ts';
 import { spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
 
 const STEPS = 60;
@@ -13,13 +13,13 @@ const BATCH = 32;
 const WORKERS = 3;
 const seeds = soakSize('SEEDS', 1, 3);
 const engines = (process.env.ENGINES ?? 'wasm,native').split(',');
-const dataset = drawDigits({ seed: 1, trainCount: STEPS * BATCH - 5, testCount: 100 });
+const dataset = syntheticDigits({ seed: 1, trainCount: STEPS * BATCH - 5, testCount: 100 });
 const settings = { batchSize: BATCH, microShard: 8 };
 
 /** Real processes, each behind a proxy of its own, with a fault at every step. */
 async function run(engine: string, seed: number | null): Promise<RunResult & { faults: object }> {
   const coordinator = await testCoordinator(dataset, settings);
-  const random = randomStream(seed ?? 0, Purpose.drawnDigits);
+  const random = randomStream(seed ?? 0, Purpose.syntheticDigits);
   const faults: Record<string, number> = {};
   const places: { proxy: FaultyProxy; worker: WorkerProcess }[] = [];
   let over = false;
@@ -35,7 +35,7 @@ async function run(engine: string, seed: number | null): Promise<RunResult & { f
   for (let place = 0; place < (seed === null ? 1 : WORKERS); place++) {
     occupy(place, await startFaultyProxy(coordinator.port, random));
   }
-  await workersReady(coordinator, places.length);
+  await waitForWorkersReady(coordinator, places.length);
   const strike = (): void => {
     const fault = ['kill', 'freeze', ...BYTE_FAULTS][random.below(BYTE_FAULTS.length + 2)] ?? 'kill';
     faults[fault] = (faults[fault] ?? 0) + 1;
@@ -50,7 +50,7 @@ async function run(engine: string, seed: number | null): Promise<RunResult & { f
     const beforeStep = (): void => {
       if (seed !== null) setTimeout(strike, random.below(60));
     };
-    return { ...(await trainToTheEnd(coordinator, dataset, { beforeStep })), faults };
+    return { ...(await trainToEnd(coordinator, dataset, { beforeStep })), faults };
   } finally {
     over = true;
     await coordinator.close('done');

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { CAMPAIGN_STEPS, campaign, undisturbed } from '../support/fault-campaign.ts';
+import { FAULT_RUN_STEPS, faultInjectionRun, referenceRun } from '../support/fault-campaign.ts';
 import { soakSize } from '../support/soak-size.ts';
 import { timeless } from '../support/training-run.ts';
 
@@ -7,14 +7,14 @@ const seeds = soakSize('SEEDS', 5, 20);
 const first = Number(process.env.SEED ?? 1);
 
 test(`${seeds} seeds of a fault at every step`, async () => {
-  const expected = await undisturbed();
+  const expected = await referenceRun();
   for (let seed = first; seed < first + seeds; seed++) {
-    const { weights, history, samples, faults, elapsedMs } = await campaign(seed);
+    const { weights, history, samples, faults, elapsedMs } = await faultInjectionRun(seed);
     expect(samples, `seed ${seed}`).toEqual(expected.samples);
     expect(history.map(timeless), `seed ${seed}`).toEqual(expected.history.map(timeless));
     const same = Buffer.from(weights.buffer).equals(Buffer.from(expected.weights.buffer));
     expect(same, `seed ${seed}`).toBe(true);
     const took = `${(elapsedMs / 1000).toFixed(1)} s`;
-    console.log(`seed ${seed}: ${CAMPAIGN_STEPS} steps in ${took}, the same bits; ${JSON.stringify(faults)}`);
+    console.log(`seed ${seed}: ${FAULT_RUN_STEPS} steps in ${took}, the same bits; ${JSON.stringify(faults)}`);
   }
 });

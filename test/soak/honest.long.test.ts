@@ -1,12 +1,12 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { openChromium } from '../support/chromium.ts';
-import { someDigits } from '../support/data.ts';
+import { loadDigits } from '../support/data.ts';
 import { describeInBrowser } from '../support/in-browser.ts';
 import { describeNative } from '../support/native.ts';
 import { soakSize } from '../support/soak-size.ts';
-import { testCoordinator, workersReady } from '../support/test-coordinator.ts';
-import { trainToTheEnd } from '../support/training-run.ts';
+import { testCoordinator, waitForWorkersReady } from '../support/test-coordinator.ts';
+import { trainToEnd } from '../support/training-run.ts';
 import { spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
 import { openThreadedEngine } from '../../worker-node/thread/threaded-engine.ts';
 
@@ -20,7 +20,7 @@ const ALONE = 2;
 describeNative(() => {
   describeInBrowser('with a browser', () => {
     test('native TensorFlow, WebAssembly and a software GPU are honest in the eyes of the coordinator', async () => {
-      const dataset = await someDigits(steps * BATCH);
+      const dataset = await loadDigits(steps * BATCH);
       const coordinator = await testCoordinator(dataset, {
         batchSize: BATCH,
         audit,
@@ -31,30 +31,30 @@ describeNative(() => {
       const page = await browser.newPage();
       await page.goto(`http://127.0.0.1:${coordinator.port}/?engine=webgl`);
       // The software GPU has the first steps to itself: others are so much faster that none of its answers may be in time.
-      await workersReady(coordinator, 1);
+      await waitForWorkersReady(coordinator, 1);
       const members = [...coordinator.pool.members.values()];
       const workers: WorkerProcess[] = [];
       let together = 0;
-      await trainToTheEnd(coordinator, dataset, {
+      await trainToEnd(coordinator, dataset, {
         beforeStep(done) {
           if (done !== ALONE) return;
           for (const engine of ['native', 'wasm']) {
             workers.push(spawnWorker(coordinator.url, '--engine', engine, '--name', engine));
           }
         },
-        isEnough() {
+        shouldStop() {
           if (coordinator.pool.members.size < 3) return false;
           if (together === 0) members.splice(0, 1, ...coordinator.pool.members.values());
-          return ++together >= steps && members.every(({ accepted }) => accepted > 0);
+          return ++together >= steps && members.every(({ acceptedAnswers }) => acceptedAnswers > 0);
         },
       });
-      for (const { name, engine, accepted } of members) {
+      for (const { name, engine, acceptedAnswers: accepted } of members) {
         console.log(`  ${name}: ${engine.backend}, ${accepted} answers counted`);
       }
       expect(new Set(members.map(({ engine }) => engine.backend))).toEqual(
         new Set(['tensorflow', 'wasm', 'webgl']),
       );
-      for (const { accepted } of members) expect(accepted).toBeGreaterThan(0);
+      for (const { acceptedAnswers: accepted } of members) expect(accepted).toBeGreaterThan(0);
       expect(coordinator.lines.filter((line) => /differ|banned|not checked|left/.test(line))).toEqual([]);
       await coordinator.close('The run is finished.');
       await browser.close();

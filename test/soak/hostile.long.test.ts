@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { besieged, openIdle, sendHostileFrames } from '../support/hostility.ts';
+import { startHonestRun, openIdleConnections, runFuzzClient } from '../support/hostility.ts';
 import { isFullSize, soakSize } from '../support/soak-size.ts';
 
 const frames = soakSize('FRAMES', 20_000, 200_000);
@@ -8,13 +8,13 @@ const CONNECTIONS = 1_000;
 const megabytes = (): number => process.memoryUsage().rss / 2 ** 20;
 
 test(`${frames} hostile frames and ${CONNECTIONS} idle connections`, async () => {
-  const run = await besieged();
-  await run.steps(60);
-  const quietMs = await run.steps(100);
+  const run = await startHonestRun();
+  await run.measureSteps(60);
+  const quietMs = await run.measureSteps(100);
   console.log(`quiet: ${quietMs.toFixed(1)} ms a step, ${megabytes().toFixed(0)} MB`);
 
-  const cut = await openIdle(run.coordinator, CONNECTIONS);
-  const idleMs = await run.steps(100);
+  const cut = await openIdleConnections(run.coordinator, CONNECTIONS);
+  const idleMs = await run.measureSteps(100);
   console.log(
     `${CONNECTIONS} idle connections: ${idleMs.toFixed(1)} ms a step, ${megabytes().toFixed(0)} MB`,
   );
@@ -24,8 +24,8 @@ test(`${frames} hostile frames and ${CONNECTIONS} idle connections`, async () =>
   let most = before;
   const watch = setInterval(() => (most = Math.max(most, megabytes())), 100);
   const startedMs = performance.now();
-  const attack = sendHostileFrames(run.coordinator, seed, frames);
-  const attackedMs = await run.steps(attack);
+  const attack = runFuzzClient(run.coordinator, seed, frames);
+  const attackedMs = await run.measureSteps(attack);
   clearInterval(watch);
   const seconds = (performance.now() - startedMs) / 1000;
   const rate = (await attack) / seconds;
@@ -33,7 +33,7 @@ test(`${frames} hostile frames and ${CONNECTIONS} idle connections`, async () =>
     `${await attack} hostile frames, ${rate.toFixed(0)} a second: ${attackedMs.toFixed(1)} ms a step, ` +
       `at most ${most.toFixed(0)} MB (${before.toFixed(0)} before)`,
   );
-  const afterMs = await run.steps(100);
+  const afterMs = await run.measureSteps(100);
   console.log(`afterwards: ${afterMs.toFixed(1)} ms a step, ${run.coordinator.pool.members.size} workers`);
   await run.close();
   expect(await attack).toBe(frames);

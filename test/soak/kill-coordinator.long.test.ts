@@ -2,14 +2,14 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import { writeDigits } from '../support/idx-bytes.ts';
 import { soakSize } from '../support/soak-size.ts';
 import { tinyTopology } from '../support/test-coordinator.ts';
 import { timeless } from '../support/training-run.ts';
-import { said, spawnGradcast, spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
+import { waitForOutput, spawnGradcast, spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
 
 const kills = soakSize('KILLS', 4, 20);
 const seed = Number(process.env.SEED ?? 1);
@@ -20,10 +20,10 @@ const PORT = 20_000 + (process.pid % 20_000);
 test(`an exact run whose coordinator is killed at ${kills} random instants ends with the same bits`, async () => {
   const scratch = await mkdtemp(join(tmpdir(), 'gradcast-kills-'));
   const data = join(scratch, 'digits');
-  await writeDigits(data, drawDigits({ seed: 3, trainCount: 600, testCount: 200 }));
+  await writeDigits(data, syntheticDigits({ seed: 3, trainCount: 600, testCount: 200 }));
   const model = join(scratch, 'model.json');
   await writeFile(model, JSON.stringify(tinyTopology([28, 28, 1], 10)));
-  const random = randomStream(seed, Purpose.drawnDigits);
+  const random = randomStream(seed, Purpose.syntheticDigits);
   const out = (name: string): string => join(scratch, name);
   const coordinator = (...args: string[]): WorkerProcess =>
     spawnGradcast(['coordinator', '--data', data, '--host', '127.0.0.1', '--port', String(PORT), ...args]);
@@ -44,7 +44,7 @@ test(`an exact run whose coordinator is killed at ${kills} random instants ends 
     for (; killed < kills; killed++) {
       // Somewhere among its steps and checkpoints; now and then before the first.
       const afterMs = random.below(1_500);
-      if (killed % 5 !== 4) await said(run, /Epoch \d+\/.*\n?/);
+      if (killed % 5 !== 4) await waitForOutput(run, /Epoch \d+\/.*\n?/);
       const ended = await Promise.race([
         run.ended,
         new Promise<null>((resolve) => setTimeout(() => resolve(null), afterMs)),

@@ -1,7 +1,7 @@
 import { ensureBuilt } from '../../scripts/build.js';
 import { makeTemporary } from '../../scripts/temporary.js';
-import { forgetPersonalSettings } from './environment.ts';
-import { endProcessesWith } from './left-processes.ts';
+import { clearUserSettings } from './environment.ts';
+import { killProcessesWith } from './left-processes.ts';
 
 /** The beginning of all names that gradcast and its tests give; vitest, Node and browsers have files there, too. */
 const OURS = 'gradcast-';
@@ -11,14 +11,14 @@ const OURS = 'gradcast-';
  * the temporary folder lies in one of the run, in which none of them may be left at the end, and no process may be left.
  */
 export default async function setup(): Promise<(() => Promise<void>) | undefined> {
-  forgetPersonalSettings(process.env);
+  clearUserSettings(process.env);
   await ensureBuilt();
   // Each project of a run calls this; the first one sees to it.
   if (process.env.GRADCAST_TESTS_TMPDIR !== undefined) return undefined;
   const { folder, remove } = makeTemporary('gradcast-tests-');
   process.env.TMPDIR = process.env.GRADCAST_TESTS_TMPDIR = folder;
   return async () => {
-    const processes = await endProcessesWith('GRADCAST_TESTS_TMPDIR', folder);
+    const processes = await killProcessesWith('GRADCAST_TESTS_TMPDIR', folder);
     const files = remove().filter((name) => name.startsWith(OURS));
     for (const left of [...processes, ...files]) console.error(`Left behind by a test: ${left}`);
     if (processes.length + files.length > 0) process.exitCode = 1;

@@ -1,21 +1,21 @@
-import type { OpenOwnEngine } from '../../coordinator/training/integrity/referee.ts';
-import type { Engine, Trainer } from '../../shared/engine/engine.ts';
-import { inMicroShards } from '../../shared/engine/micro-shards.ts';
+import type { OpenCoordinatorEngine } from '../../coordinator/training/integrity/referee.ts';
+import type { Engine, GradientComputer } from '../../shared/engine/engine.ts';
+import { withMicroShards } from '../../shared/engine/micro-shards.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 
 /** How a cheap engine computes; may be changed while it works. */
-export interface CheapSettings {
+export interface StubSettings {
   perSampleMs: number;
   /** What it makes of the values of a true gradient. */
-  lie: (value: number) => number;
+  tamper: (value: number) => number;
   /** While it hangs: what it computes is answered when this is settled. */
   hang?: Promise<unknown>;
 }
 
 /** For a coordinator that recomputes with an honest engine of that kind. */
-export const openCheapEngine: OpenOwnEngine = () =>
+export const openStubEngine: OpenCoordinatorEngine = () =>
   Promise.resolve({
-    engine: cheapEngine({ perSampleMs: 0, lie: (value) => value }),
+    engine: stubEngine({ perSampleMs: 0, tamper: (value) => value }),
     close: () => Promise.resolve(),
   });
 
@@ -27,11 +27,11 @@ function firstValue(step: number, sampleNumbers: Iterable<number>): number {
 }
 
 /** The value at one position of that gradient. */
-export const cheapGradient = (step: number, sampleNumbers: Iterable<number>, position: number): number =>
+export const stubGradient = (step: number, sampleNumbers: Iterable<number>, position: number): number =>
   firstValue(step, sampleNumbers) * (1 + (position % 5));
 
 /** An engine that computes next to nothing, and takes as long for it as it is told. */
-export function cheapEngine(settings: CheapSettings, device = 'cheap'): Engine {
+export function stubEngine(settings: StubSettings, device = 'cheap'): Engine {
   return {
     info: { backend: 'cheap', version: '1', device, threads: 1 },
     load: (job) => {
@@ -40,13 +40,13 @@ export function cheapEngine(settings: CheapSettings, device = 'cheap'): Engine {
         await new Promise((resolve) => setTimeout(resolve, settings.perSampleMs * samples));
         await settings.hang;
       };
-      const trainer: Trainer = {
+      const trainer: GradientComputer = {
         setWeights: () => undefined,
         prepare: () => undefined,
         dispose: () => undefined,
         predict: () => Promise.reject(new Error('Nothing to predict.')),
         async gradient(step, { sampleNumbers }, gradient) {
-          const [first, samples] = [settings.lie(firstValue(step, sampleNumbers)), sampleNumbers.length];
+          const [first, samples] = [settings.tamper(firstValue(step, sampleNumbers)), sampleNumbers.length];
           await take(samples);
           for (let i = 0; i < length; i++) gradient[i] = first * (1 + (i % 5));
           return { lossSum: samples, correct: 0 };
@@ -56,7 +56,7 @@ export function cheapEngine(settings: CheapSettings, device = 'cheap'): Engine {
           return { lossSum: sampleNumbers.length, correct: 0 };
         },
       };
-      return Promise.resolve(inMicroShards(trainer, job));
+      return Promise.resolve(withMicroShards(trainer, job));
     },
   };
 }

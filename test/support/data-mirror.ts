@@ -1,31 +1,31 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
-import type { DataReport } from '../../coordinator/data/data-report.ts';
+import type { DataReporter } from '../../coordinator/data/data-report.ts';
 import { sha256, type ByRole, type PublishedFile } from '../../coordinator/data/mnist-files.ts';
 
 export interface Mirror extends AsyncDisposable {
   /** Ends in a slash. */
   readonly address: string;
   /** Paths asked for, in order. */
-  readonly asked: string[];
+  readonly requestedPaths: string[];
 }
 
 /** A real HTTP server on a free port. */
-export async function mirror(
+export async function startMirror(
   answer: (name: string, response: ServerResponse, request: IncomingMessage) => void,
 ): Promise<Mirror> {
-  const asked: string[] = [];
+  const requestedPaths: string[] = [];
   const server = createServer((request, response) => {
     const name = (request.url ?? '').slice(1);
-    asked.push(name);
+    requestedPaths.push(name);
     answer(name, response, request);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return {
     address: `http://127.0.0.1:${port}/`,
-    asked,
+    requestedPaths,
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
@@ -34,8 +34,8 @@ export async function mirror(
 }
 
 /** A mirror that serves each of the files gzipped, as `name`.gz. */
-export function goodMirror(files: Record<string, Uint8Array>): Promise<Mirror> {
-  return mirror((name, response) => {
+export function startGzipMirror(files: Record<string, Uint8Array>): Promise<Mirror> {
+  return startMirror((name, response) => {
     const bytes = files[name.replace(/\.gz$/, '')];
     if (bytes === undefined) response.writeHead(404).end();
     else response.end(gzipSync(bytes));
@@ -43,7 +43,7 @@ export function goodMirror(files: Record<string, Uint8Array>): Promise<Mirror> {
 }
 
 /** The published sizes and sums, were these files MNIST. */
-export function published(files: Record<string, Uint8Array>): ByRole<PublishedFile> {
+export function publishedFiles(files: Record<string, Uint8Array>): ByRole<PublishedFile> {
   const of = (name: string): PublishedFile => {
     const bytes = files[name]!;
     return { name, bytes: bytes.length, sha256: sha256(bytes) };
@@ -57,7 +57,7 @@ export function published(files: Record<string, Uint8Array>): ByRole<PublishedFi
 }
 
 /** Keeps what is said while data is loaded. */
-export class DataLines implements DataReport {
+export class RecordingDataReport implements DataReporter {
   readonly infos: string[] = [];
   readonly warnings: string[] = [];
   readonly steps: { label: string; done: number; total: number | undefined }[] = [];

@@ -5,13 +5,13 @@ import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 
 /** The program of the engine's thread, as built. */
-export const engineThread = fileURLToPath(
+export const engineThreadFile = fileURLToPath(
   new URL('../../dist/worker-node/thread/engine-thread.js', import.meta.url),
 );
 
 /** An engine's thread, for the test that calls this, that opens and loads well, and then does this when it is asked for a gradient. */
-export async function fakeThread(onGradient: string): Promise<string> {
-  return threadOf(`
+export async function writeFakeThread(onGradient: string): Promise<string> {
+  return writeThread(`
     const info = { backend: 'fake', version: '1', device: 'none', threads: 1 };
     parentPort.postMessage({ type: 'opened', info, why: 'a test' });
     parentPort.on('message', ({ type, call }) => {
@@ -21,7 +21,7 @@ export async function fakeThread(onGradient: string): Promise<string> {
 }
 
 /** A thread that runs this, for the test that calls this. */
-export async function threadOf(program: string): Promise<string> {
+export async function writeThread(program: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'gradcast-thread-'));
   onTestFinished(() => rm(folder, { recursive: true }));
   const file = join(folder, 'thread.mjs');

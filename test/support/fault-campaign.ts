@@ -1,19 +1,19 @@
 import type { Clock } from '../../shared/clock.ts';
-import { clockOf } from '../../shared/clock.ts';
+import { systemClock } from '../../shared/clock.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import { FaultyLink, LINK_FAULTS } from './faulty-links.ts';
 import { roundingEngine } from './rounding-engine.ts';
-import { testCoordinator, tinyTopology, workersReady } from './test-coordinator.ts';
-import { attachWorker, trainToTheEnd, type LocalWorker, type RunResult } from './training-run.ts';
+import { testCoordinator, tinyTopology, waitForWorkersReady } from './test-coordinator.ts';
+import { attachWorker, trainToEnd, type LocalWorker, type RunResult } from './training-run.ts';
 
-export const CAMPAIGN_STEPS = 300;
+export const FAULT_RUN_STEPS = 300;
 const WORKERS = 6;
 const BATCH = 64;
 const EPOCHS = 3;
 
 /** Labels and no pixels: the rounding engine looks at sample numbers alone. The last batch of an epoch is a short one. */
-function numbers(count: number): Dataset {
+function numberedSamples(count: number): Dataset {
   const split = (samples: number) => ({
     images: new Uint8Array(16 * samples),
     labels: new Uint8Array(samples),
@@ -29,7 +29,7 @@ function numbers(count: number): Dataset {
   };
 }
 
-const dataset = numbers((BATCH * CAMPAIGN_STEPS) / EPOCHS - 27);
+const dataset = numberedSamples((BATCH * FAULT_RUN_STEPS) / EPOCHS - 27);
 const settings = {
   epochs: EPOCHS,
   batchSize: BATCH,
@@ -38,33 +38,33 @@ const settings = {
 };
 
 /** Workers come back twenty times sooner than they would: a campaign is short. */
-const hasty: Clock = {
-  ...clockOf(globalThis),
-  after: (ms, callback) => clockOf(globalThis).after(ms < 10_000 ? ms / 20 : ms, callback),
+const acceleratedClock: Clock = {
+  ...systemClock(globalThis),
+  after: (ms, callback) => systemClock(globalThis).after(ms < 10_000 ? ms / 20 : ms, callback),
 };
 
 /** What nobody disturbs. */
-export async function undisturbed(): Promise<RunResult> {
+export async function referenceRun(): Promise<RunResult> {
   const coordinator = await testCoordinator(dataset, settings);
   const worker = attachWorker(coordinator.url, 'alone', roundingEngine());
-  await workersReady(coordinator, 1);
+  await waitForWorkersReady(coordinator, 1);
   try {
-    return await trainToTheEnd(coordinator, dataset);
+    return await trainToEnd(coordinator, dataset);
   } finally {
     await coordinator.close('done');
     await worker.ended;
   }
 }
 
-export interface Campaign extends RunResult {
+export interface FaultRunResult extends RunResult {
   /** How often each fault struck. */
   readonly faults: Readonly<Record<string, number>>;
   readonly elapsedMs: number;
 }
 
 /** The same with six workers, and at each step a fault that is chosen by the seed. */
-export async function campaign(seed: number): Promise<Campaign> {
-  const random = randomStream(seed, Purpose.drawnDigits);
+export async function faultInjectionRun(seed: number): Promise<FaultRunResult> {
+  const random = randomStream(seed, Purpose.syntheticDigits);
   const coordinator = await testCoordinator(dataset, settings);
   const engine = roundingEngine({ perSampleMs: 0.1 });
   const all: Promise<string>[] = [];
@@ -75,8 +75,8 @@ export async function campaign(seed: number): Promise<Campaign> {
     worker: LocalWorker;
   }
   const occupy = (place: number): Place => {
-    const link = new FaultyLink(randomStream(seed, Purpose.drawnDigits, 1, all.length));
-    const worker = attachWorker(coordinator.url, `w${place}-${all.length}`, engine, link.connect, hasty);
+    const link = new FaultyLink(randomStream(seed, Purpose.syntheticDigits, 1, all.length));
+    const worker = attachWorker(coordinator.url, `w${place}-${all.length}`, engine, link.connect, acceleratedClock);
     all.push(worker.ended);
     // Whoever is refused for what the network made of its words is started again, as a person would.
     void worker.ended.then(() => {
@@ -86,7 +86,7 @@ export async function campaign(seed: number): Promise<Campaign> {
   };
   const places: Place[] = [];
   for (let place = 0; place < WORKERS; place++) places[place] = occupy(place);
-  await workersReady(coordinator, WORKERS);
+  await waitForWorkersReady(coordinator, WORKERS);
 
   const strike = (): void => {
     const place = random.below(WORKERS);
@@ -96,11 +96,11 @@ export async function campaign(seed: number): Promise<Campaign> {
     if (fault === 'kill') {
       link.kill();
       worker.leave();
-    } else link.strike(fault as (typeof LINK_FAULTS)[number]);
+    } else link.inject(fault as (typeof LINK_FAULTS)[number]);
   };
   const startedMs = performance.now();
   try {
-    const result = await trainToTheEnd(coordinator, dataset, {
+    const result = await trainToEnd(coordinator, dataset, {
       beforeStep: () => {
         const afterMs = random.below(5);
         if (afterMs === 0) strike();

@@ -8,7 +8,7 @@ export type LinkFault = (typeof LINK_FAULTS)[number];
 type Direction = 'up' | 'down';
 
 /** A way for frames, in order; may be held up. */
-class Way {
+class FrameQueue {
   readonly #queue: (() => void)[] = [];
   #heldUntilMs = 0;
   #timer: NodeJS.Timeout | null = null;
@@ -38,27 +38,27 @@ class Way {
 /** A worker's link that does what a bad network does: one real socket at a time, whose frames pass through here. */
 export class FaultyLink {
   readonly #random: RandomStream;
-  #up = new Way();
-  #down = new Way();
-  #mangle: { readonly how: LinkFault; readonly direction: Direction } | null = null;
+  #up = new FrameQueue();
+  #down = new FrameQueue();
+  #pendingFault: { readonly how: LinkFault; readonly direction: Direction } | null = null;
   #socket: Connection | null = null;
-  #dead = false;
+  #killed = false;
 
   constructor(random: RandomStream) {
     this.#random = random;
   }
 
   readonly connect: Connect = (url, events) => {
-    [this.#up, this.#down] = [new Way(), new Way()];
+    [this.#up, this.#down] = [new FrameQueue(), new FrameQueue()];
     const [up, down] = [this.#up, this.#down];
-    const socket = connectWebSocket(url, this.#guarded(events, down));
+    const socket = connectWebSocket(url, this.#wrapEvents(events, down));
     this.#socket = socket;
     return {
       send: (frame) => {
         // Whoever sent it may write it over.
         const copy = frame.slice();
         up.pass(() => {
-          for (const each of this.#mangled(copy, 'up')) socket.send(each);
+          for (const each of this.#applyFault(copy, 'up')) socket.send(each);
         });
       },
       close: (code, reason) => up.pass(() => socket.close(code, reason)),
@@ -69,7 +69,7 @@ export class FaultyLink {
     };
   };
 
-  strike(fault: LinkFault): void {
+  inject(fault: LinkFault): void {
     switch (fault) {
       case 'freeze': {
         const ms = 20 + this.#random.below(150);
@@ -86,32 +86,32 @@ export class FaultyLink {
       case 'duplicate':
       case 'truncate':
       case 'corrupt':
-        this.#mangle = { how: fault, direction: this.#random.below(2) === 0 ? 'up' : 'down' };
+        this.#pendingFault = { how: fault, direction: this.#random.below(2) === 0 ? 'up' : 'down' };
     }
   }
 
   /** As if its process had been killed: nothing more goes out or comes in. */
   kill(): void {
-    this.#dead = true;
+    this.#killed = true;
     this.#socket?.terminate();
   }
 
-  #guarded(events: ConnectionEvents, down: Way): ConnectionEvents {
+  #wrapEvents(events: ConnectionEvents, down: FrameQueue): ConnectionEvents {
     return {
       onOpen: () => events.onOpen(),
       onFrame: (frame) =>
         down.pass(() => {
-          for (const each of this.#mangled(frame, 'down')) if (!this.#dead) events.onFrame(each);
+          for (const each of this.#applyFault(frame, 'down')) if (!this.#killed) events.onFrame(each);
         }),
       onClose: (code, reason) => down.pass(() => events.onClose(code, reason)),
     };
   }
 
-  #mangled(frame: Uint8Array, direction: Direction): Uint8Array[] {
-    if (this.#dead) return [];
-    const mangle = this.#mangle;
+  #applyFault(frame: Uint8Array, direction: Direction): Uint8Array[] {
+    if (this.#killed) return [];
+    const mangle = this.#pendingFault;
     if (mangle?.direction !== direction) return [frame];
-    this.#mangle = null;
+    this.#pendingFault = null;
     if (mangle.how === 'duplicate') return [frame, new Uint8Array(frame)];
     if (mangle.how === 'truncate') return [frame.subarray(0, this.#random.below(frame.length))];
     const damaged = new Uint8Array(frame);

@@ -2,41 +2,41 @@ import { spawn } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { Step } from '../../shared/protocol/messages.ts';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import { frameFromWorker } from '../../shared/protocol/parse.ts';
-import { cheapEngine } from './cheap-engine.ts';
-import { testCoordinator, tinyTopology, workersReady, type TestCoordinator } from './test-coordinator.ts';
+import { stubEngine } from './cheap-engine.ts';
+import { testCoordinator, tinyTopology, waitForWorkersReady, type TestCoordinator } from './test-coordinator.ts';
 import { attachWorker, type LocalWorker } from './training-run.ts';
 
-const dataset = drawDigits({ seed: 1, trainCount: 64, testCount: 16 });
+const dataset = syntheticDigits({ seed: 1, trainCount: 64, testCount: 16 });
 const batch = Uint32Array.from({ length: 64 }, (_, i) => i);
-const client = fileURLToPath(new URL('hostile-client.js', import.meta.url));
+const fuzzClientFile = fileURLToPath(new URL('hostile-client.js', import.meta.url));
 
 /** A coordinator with three honest workers, each of which takes a millisecond a sample. */
-export interface Besieged {
+export interface HonestRun {
   readonly coordinator: TestCoordinator;
   /** The median time of so many steps, or of all until then. */
-  steps(until: number | Promise<unknown>): Promise<number>;
+  measureSteps(until: number | Promise<unknown>): Promise<number>;
   close(): Promise<void>;
 }
 
-export async function besieged(): Promise<Besieged> {
+export async function startHonestRun(): Promise<HonestRun> {
   const coordinator = await testCoordinator(dataset, { topology: tinyTopology([28, 28, 1], 10) });
   const honest: LocalWorker[] = ['ann', 'bob', 'cyd'].map((name) =>
-    attachWorker(coordinator.url, name, cheapEngine({ perSampleMs: 1, lie: (value) => value })),
+    attachWorker(coordinator.url, name, stubEngine({ perSampleMs: 1, tamper: (value) => value })),
   );
-  await workersReady(coordinator, 3);
+  await waitForWorkersReady(coordinator, 3);
   let step = 0;
   return {
     coordinator,
-    async steps(until) {
+    async measureSteps(until) {
       const times: number[] = [];
       const state = { over: false };
       if (typeof until !== 'number') void until.then(() => (state.over = true));
       while (typeof until === 'number' ? times.length < until : !state.over) {
         const startedMs = performance.now();
         const input = { step: step++ as Step, weights: coordinator.initialWeights, split: dataset.train };
-        await coordinator.rounds.gradient(input, batch);
+        await coordinator.stepRunner.gradient(input, batch);
         times.push(performance.now() - startedMs);
       }
       return times.toSorted((a, b) => a - b)[times.length >> 1] ?? 0;
@@ -76,12 +76,12 @@ function realFrames({ job, initialWeights }: TestCoordinator): Uint8Array[] {
 }
 
 /** Sends hostile frames from a process of its own, at most 4,000 a second. @returns how many it has sent */
-export function sendHostileFrames(
+export function runFuzzClient(
   coordinator: TestCoordinator,
   seed: number,
   frames: number,
 ): Promise<number> {
-  const child = spawn(process.execPath, [client, coordinator.url, String(seed), String(frames), '4000'], {
+  const child = spawn(process.execPath, [fuzzClientFile, coordinator.url, String(seed), String(frames), '4000'], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   child.stdin.end(
@@ -95,7 +95,7 @@ export function sendHostileFrames(
 }
 
 /** Connections that say nothing, or half of something. @returns cuts them */
-export async function openIdle({ port }: TestCoordinator, count: number): Promise<() => void> {
+export async function openIdleConnections({ port }: TestCoordinator, count: number): Promise<() => void> {
   const halves = [
     '',
     'GET / HT',

@@ -27,7 +27,7 @@ const bytesOf = (base64: string): Uint8Array => Uint8Array.from(atob(base64), (c
 const floatsOf = (base64: string): Float32Array => new Float32Array(bytesOf(base64).buffer);
 
 /** The job of a case, its topology gone through what a coordinator does with it. */
-export async function jobOf(
+export async function layerJob(
   tf: TF,
   { topology, sampleShape, labels }: Pick<LayerCase, 'topology' | 'sampleShape' | 'labels'>,
 ): Promise<Job> {
@@ -72,14 +72,14 @@ const MIN_SHARE = 1e-2;
  * @param repeats engines may compute the first shard of a size otherwise than later ones; the last is measured
  * @param between called after each
  */
-export async function deviationOf(
+export async function measureDeviation(
   tf: TF,
   engine: Engine,
   each: LayerCase,
   repeats = 1,
   between: () => void = () => undefined,
 ): Promise<Deviation> {
-  const job = await jobOf(tf, each);
+  const job = await layerJob(tf, each);
   const trainer = await engine.load(job);
   try {
     const weights = floatsOf(each.weights);
@@ -122,7 +122,7 @@ function compare(
 }
 
 /** Bounds of what float32 gives, whatever the order of its sums: a few times of what Keras' own is off. */
-export const boundsOf = ({ float32Error }: LayerCase): { loss: number; gradient: number } => ({
+export const errorBounds = ({ float32Error }: LayerCase): { loss: number; gradient: number } => ({
   loss: 2e-6,
   gradient: Math.max(2e-5, 3 * float32Error),
 });

@@ -3,9 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Workers whose parent was killed end within seconds. */
 const GRACE_MS = 15_000;
-const LOOK_EVERY_MS = 250;
+const POLL_MS = 250;
 
-interface Left {
+interface LeftoverProcess {
   readonly pid: number;
   readonly command: string;
 }
@@ -15,26 +15,26 @@ interface Left {
  * its own children (vitest's). Linux only; elsewhere none is found.
  * @returns what was ended, with its command
  */
-export async function endProcessesWith(name: string, value: string): Promise<string[]> {
+export async function killProcessesWith(name: string, value: string): Promise<string[]> {
   const deadlineMs = performance.now() + GRACE_MS;
   for (;;) {
-    const left = await processesWith(`${name}=${value}`);
+    const left = await findProcesses(`${name}=${value}`);
     if (left.length === 0) return [];
     if (performance.now() > deadlineMs) {
-      for (const { pid } of left) end(pid);
+      for (const { pid } of left) killProcess(pid);
       return left.map(({ pid, command }) => `process ${pid}: ${command}`);
     }
-    await sleep(LOOK_EVERY_MS);
+    await sleep(POLL_MS);
   }
 }
 
-async function processesWith(setting: string): Promise<Left[]> {
+async function findProcesses(setting: string): Promise<LeftoverProcess[]> {
   const numbers = (await readdir('/proc').catch((): string[] => [])).filter((name) => /^\d+$/.test(name));
-  const found = await Promise.all(numbers.map((pid) => inspect(Number(pid), setting)));
+  const found = await Promise.all(numbers.map((pid) => inspectProcess(Number(pid), setting)));
   return found.filter((each) => each !== null);
 }
 
-async function inspect(pid: number, setting: string): Promise<Left | null> {
+async function inspectProcess(pid: number, setting: string): Promise<LeftoverProcess | null> {
   try {
     const [environment, stat, command] = await Promise.all(
       ['environ', 'stat', 'cmdline'].map((file) => readFile(`/proc/${pid}/${file}`, 'utf8')),
@@ -49,7 +49,7 @@ async function inspect(pid: number, setting: string): Promise<Left | null> {
   }
 }
 
-function end(pid: number): void {
+function killProcess(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {

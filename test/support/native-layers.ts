@@ -2,9 +2,9 @@ import { expect, test } from 'vitest';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { createModelStep } from '../../shared/engine/model-step.ts';
 import type { Native } from '../../worker-node/engine/native/backend.ts';
-import { createCapturedTrainer } from '../../worker-node/engine/native/captured-trainer.ts';
+import { createCapturedGradientComputer } from '../../worker-node/engine/native/captured-trainer.ts';
 import { registerNativeGradients } from '../../worker-node/engine/native/gradients.ts';
-import { boundsOf, deviationOf, type LayerCase } from './keras-layers.ts';
+import { errorBounds, measureDeviation, type LayerCase } from './keras-layers.ts';
 
 /** Models of which tfjs-node reads values back while it computes, so that no graph can be captured. */
 const NEVER_CAPTURED = new Set(['Embedding']);
@@ -21,12 +21,12 @@ export function testLayersOnNative(native: Native, cases: readonly LayerCase[]):
     const capture = { idle, note: (line: string) => void notes.push(line) };
     const engine: Engine = {
       info: { backend: 'tensorflow', version: '', device: '', threads: 1 },
-      load: async (job) => createCapturedTrainer(native, job, await createModelStep(tf, job), capture),
+      load: async (job) => createCapturedGradientComputer(native, job, await createModelStep(tf, job), capture),
     };
     await tf.setBackend('tensorflow');
-    const bounds = boundsOf(each);
+    const bounds = errorBounds(each);
     for (const repeats of [1, 2]) {
-      const deviation = await deviationOf(tf, engine, each, repeats, () => {
+      const deviation = await measureDeviation(tf, engine, each, repeats, () => {
         for (const task of waiting.splice(0)) task();
       });
       expect(deviation.loss).toBeLessThan(bounds.loss);

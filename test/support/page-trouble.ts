@@ -4,7 +4,7 @@ import type { Page } from 'playwright-core';
  * What goes wrong on a page from now on: errors, warnings, failed requests.
  * @param expected what the browser says in any case
  */
-export function troubleOf(page: Page, expected?: RegExp): readonly string[] {
+export function collectPageErrors(page: Page, expected?: RegExp): readonly string[] {
   const trouble: string[] = [];
   page.on('console', (message) => {
     if (expected?.test(message.text()) === true) return;

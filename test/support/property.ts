@@ -37,12 +37,12 @@ let streams = 0;
  * workers that draw the same numbers have the same identity.
  */
 export function fixedRandom(): () => number {
-  const numbers = randomStream(1, Purpose.drawnDigits, 2, streams++);
+  const numbers = randomStream(1, Purpose.syntheticDigits, 2, streams++);
   return () => numbers.uniform();
 }
 
 /** Runs of a property; GRADCAST_TEST_RUNS=N multiplies them. */
-function runsOf(numRuns: number): number {
+function scaledRuns(numRuns: number): number {
   const text = process.env.GRADCAST_TEST_RUNS ?? '1';
   const factor = Number(text);
   if (!(factor > 0)) throw new Error(`GRADCAST_TEST_RUNS is '${text}'; set it to a positive number.`);
@@ -68,7 +68,7 @@ export function checkProperty<Inputs>(
   // With a property that is not asynchronous, nothing is returned.
   return fc.assert(property as fc.IAsyncProperty<Inputs>, {
     seed: testSeed(seed),
-    numRuns: runsOf(numRuns),
+    numRuns: scaledRuns(numRuns),
     examples,
   });
 }

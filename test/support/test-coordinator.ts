@@ -1,15 +1,15 @@
 import { startCoordinator, type Coordinator } from '../../coordinator/coordinator.ts';
 import type { CodecRule } from '../../coordinator/members/link-codecs.ts';
 import { prepareJob, type JobSettings, type PreparedJob } from '../../coordinator/model.ts';
-import type { OpenOwnEngine } from '../../coordinator/training/integrity/referee.ts';
+import type { OpenCoordinatorEngine } from '../../coordinator/training/integrity/referee.ts';
 import type { ServerOptions } from '../../coordinator/server/server.ts';
-import type { Report } from '../../coordinator/report/report.ts';
-import { clockOf } from '../../shared/clock.ts';
+import type { Reporter } from '../../coordinator/report/report.ts';
+import { systemClock } from '../../shared/clock.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Topology } from '../../shared/model/job.ts';
 
 /** A report that keeps its lines for the test to look at. */
-export function recordingReport(): Report & { readonly lines: string[] } {
+export function recordingReport(): Reporter & { readonly lines: string[] } {
   const lines: string[] = [];
   return {
     lines,
@@ -38,7 +38,7 @@ export async function testCoordinator(
     readonly tails?: boolean;
     readonly audit?: number | undefined;
     readonly codecs?: CodecRule;
-    readonly openOwnEngine?: OpenOwnEngine;
+    readonly openOwnEngine?: OpenCoordinatorEngine;
     readonly recodes?: boolean;
     readonly tls?: ServerOptions['tls'];
   } = {},
@@ -54,12 +54,12 @@ export async function testCoordinator(
     audit: settings.audit,
     maxWorkers: 16,
     codecs: settings.codecs,
-    openOwnEngine: settings.openOwnEngine,
-    ...(settings.recodes === true ? { recodesFor: () => true } : {}),
+    openCoordinatorEngine: settings.openOwnEngine,
+    ...(settings.recodes === true ? { switchesCodecs: () => true } : {}),
     tls: settings.tls,
-    ...(settings.tails === true ? { tailsFor: () => true } : {}),
+    ...(settings.tails === true ? { usesBuckets: () => true } : {}),
     pageDir: 'dist/page',
-    clock: clockOf(globalThis),
+    clock: systemClock(globalThis),
     report,
     signal: stop.signal,
   });
@@ -68,16 +68,16 @@ export async function testCoordinator(
 }
 
 /** Resolves when at least `count` workers are ready. */
-export function workersReady({ pool }: Coordinator, count: number): Promise<void> {
-  return when({ pool }, () => pool.members.size >= count);
+export function waitForWorkersReady({ pool }: Coordinator, count: number): Promise<void> {
+  return waitUntil({ pool }, () => pool.members.size >= count);
 }
 
 /** Resolves when the worker of this name is ready. */
-export function workerReady({ pool }: Coordinator, name: string): Promise<void> {
-  return when({ pool }, () => [...pool.members.values()].some((member) => member.name === name));
+export function waitForWorkerReady({ pool }: Coordinator, name: string): Promise<void> {
+  return waitUntil({ pool }, () => [...pool.members.values()].some((member) => member.name === name));
 }
 
-function when({ pool }: Pick<Coordinator, 'pool'>, condition: () => boolean): Promise<void> {
+function waitUntil({ pool }: Pick<Coordinator, 'pool'>, condition: () => boolean): Promise<void> {
   return new Promise((resolve) => {
     const check = (): void => {
       if (!condition()) return;

@@ -1,10 +1,10 @@
 import { createOptimizer } from '../../coordinator/training/optimizer.ts';
-import { train, type TrainingStart } from '../../coordinator/training/train.ts';
-import type { EpochTally, Position } from '../../coordinator/storage/checkpoint.ts';
-import { clockOf, type Clock } from '../../shared/clock.ts';
+import { train, type ResumePoint } from '../../coordinator/training/train.ts';
+import type { EpochTotals, Position } from '../../coordinator/storage/checkpoint.ts';
+import { systemClock, type Clock } from '../../shared/clock.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
-import { messageOf } from '../../shared/error-text.ts';
+import { errorMessage } from '../../shared/error-text.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import type { Connect } from '../../shared/transport.ts';
@@ -24,28 +24,28 @@ export interface RunResult {
 export interface RunOptions {
   readonly beforeStep?: (step: number) => void;
   /** Asked after each step, with the number of steps done; true ends the run. */
-  readonly isEnough?: (steps: number) => boolean;
-  readonly start?: TrainingStart;
-  readonly checkpoint?: (position: Position, tally: EpochTally, weights: Float32Array) => void;
+  readonly shouldStop?: (steps: number) => boolean;
+  readonly start?: ResumePoint;
+  readonly checkpoint?: (position: Position, tally: EpochTotals, weights: Float32Array) => void;
 }
 
 /** Trains the job of a coordinator to its end, with whoever has joined. */
-export async function trainToTheEnd(
-  { job, rounds, pool, initialWeights }: TestCoordinator,
+export async function trainToEnd(
+  { job, stepRunner, pool, initialWeights }: TestCoordinator,
   dataset: Dataset,
-  { beforeStep, isEnough, start, checkpoint }: RunOptions = {},
+  { beforeStep, shouldStop, start: resumeFrom, checkpoint }: RunOptions = {},
 ): Promise<RunResult> {
   const weights = initialWeights.slice();
   const history: EpochRecord[] = [];
   const samples: number[] = [];
   const stop = new AbortController();
-  let step = start?.position.steps ?? 0;
+  let step = resumeFrom?.position.steps ?? 0;
   beforeStep?.(step);
   await train({
     job,
     dataset,
     weights,
-    rounds,
+    stepRunner,
     pool,
     optimizer: createOptimizer(job.optimizer, layoutOf(job.layout)),
     report: {
@@ -54,14 +54,14 @@ export async function trainToTheEnd(
         samples.push(batch.samples);
         step++;
         beforeStep?.(step);
-        if (isEnough?.(step) === true) stop.abort();
+        if (shouldStop?.(step) === true) stop.abort();
       },
       epochFinished: () => undefined,
     },
-    clock: clockOf(globalThis),
+    clock: systemClock(globalThis),
     signal: stop.signal,
     save: (record) => Promise.resolve(void history.push(record)),
-    ...(start === undefined ? {} : { start }),
+    ...(resumeFrom === undefined ? {} : { resumeFrom }),
     checkpoint: (_, position, tally) => Promise.resolve(checkpoint?.(position, tally, weights)),
   });
   return { weights, history, samples };
@@ -71,8 +71,8 @@ export async function trainToTheEnd(
  * Trains the job of a coordinator while its observers look on.
  * @param restMs after each step: a browser that is to be clicked in needs the processor too
  */
-export async function trainWatched(
-  { job, rounds, pool, feed, initialWeights }: TestCoordinator,
+export async function trainObserved(
+  { job, stepRunner, pool, feed, initialWeights }: TestCoordinator,
   dataset: Dataset,
   signal: AbortSignal = new AbortController().signal,
   restMs = 0,
@@ -82,10 +82,10 @@ export async function trainWatched(
     dataset,
     pool,
     signal,
-    rounds: {
-      evaluate: (...evaluation) => rounds.evaluate(...evaluation),
+    stepRunner: {
+      evaluate: (...evaluation) => stepRunner.evaluate(...evaluation),
       async gradient(...step) {
-        const result = await rounds.gradient(...step);
+        const result = await stepRunner.gradient(...step);
         await new Promise((resolve) => setTimeout(resolve, restMs));
         return result;
       },
@@ -93,7 +93,7 @@ export async function trainWatched(
     weights: initialWeights.slice(),
     optimizer: createOptimizer(job.optimizer, layoutOf(job.layout)),
     report: feed,
-    clock: clockOf(globalThis),
+    clock: systemClock(globalThis),
     save: () => Promise.resolve(),
   });
 }
@@ -121,7 +121,7 @@ export function attachWorker(
   name: string,
   engine: Engine,
   connect: Connect = connectWebSocket,
-  clock: Clock = clockOf(globalThis),
+  clock: Clock = systemClock(globalThis),
 ): LocalWorker {
   const leaving = new AbortController();
   const notes: string[] = [];
@@ -139,6 +139,6 @@ export function attachWorker(
       note: (line) => notes.push(line),
     },
     signal: leaving.signal,
-  }).catch(messageOf);
+  }).catch(errorMessage);
   return { name, ended, notes, leave: () => leaving.abort() };
 }

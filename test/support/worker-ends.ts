@@ -1,16 +1,16 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import { writeDigits } from './idx-bytes.ts';
-import { endProcessesWith } from './left-processes.ts';
+import { killProcessesWith } from './left-processes.ts';
 import { fixedRandom } from './property.ts';
-import { testCoordinator, tinyTopology, workersReady, type TestCoordinator } from './test-coordinator.ts';
-import { trainToTheEnd } from './training-run.ts';
-import { gradcast, said, spawnProgram, type WorkerProcess } from './worker-process.ts';
+import { testCoordinator, tinyTopology, waitForWorkersReady, type TestCoordinator } from './test-coordinator.ts';
+import { trainToEnd } from './training-run.ts';
+import { gradcast, waitForOutput, spawnProgram, type WorkerProcess } from './worker-process.ts';
 
 /** The surroundings of the processes of a test of ends. */
-export interface EndsWorld {
+export interface ExitEnvironment {
   readonly engine: string;
   /** A coordinator that asks for a token. */
   readonly coordinator: TestCoordinator;
@@ -19,42 +19,42 @@ export interface EndsWorld {
   /** Holds a data set, and the folders of runs. */
   readonly scratch: string;
   /** Processes and temporary files that are left; processes are ended. */
-  readonly left: () => Promise<string[]>;
+  readonly findLeftovers: () => Promise<string[]>;
   readonly close: () => Promise<void>;
 }
 
 /** One way for a process to end. */
-export interface WorkerEnd {
+export interface ExitCase {
   readonly name: string;
   /** Exit codes, or signals, with which it may end. */
   readonly expected: readonly (number | string)[];
-  readonly run: (world: EndsWorld) => Promise<EndedWorker>;
+  readonly run: (world: ExitEnvironment) => Promise<ExitedWorker>;
 }
 
-export interface EndedWorker {
+export interface ExitedWorker {
   readonly code: number | string;
   readonly output: string;
 }
 
 const TOKEN = 's3cret';
 /** No coordinator listens there: port 1 is reserved. */
-const NOWHERE = 'ws://127.0.0.1:1';
+const UNREACHABLE = 'ws://127.0.0.1:1';
 /** Longer than a native engine takes to load on an idle machine. */
 const LOADING_MS = 2_000;
 const random = fixedRandom();
-const dataset = drawDigits({ seed: 1, trainCount: 64, testCount: 16 });
+const dataset = syntheticDigits({ seed: 1, trainCount: 64, testCount: 16 });
 
-export async function endsWorld(engine: string): Promise<EndsWorld> {
+export async function createExitEnvironment(engine: string): Promise<ExitEnvironment> {
   const scratch = await mkdtemp(join(tmpdir(), 'gradcast-ends-'));
   const temporary = await mkdtemp(join(tmpdir(), 'gradcast-ends-'));
   await writeDigits(join(scratch, 'digits'), dataset);
-  const coordinator = await endsCoordinator();
+  const coordinator = await startCoordinator();
   return {
     engine,
     coordinator,
     scratch,
     env: { ...process.env, TMPDIR: temporary, GRADCAST_TOKEN: undefined, MNIST_DIR: undefined },
-    left: async () => [...(await endProcessesWith('TMPDIR', temporary)), ...(await readdir(temporary))],
+    findLeftovers: async () => [...(await killProcessesWith('TMPDIR', temporary)), ...(await readdir(temporary))],
     async close() {
       await coordinator.close('done');
       for (const folder of [scratch, temporary]) await rm(folder, { recursive: true });
@@ -62,10 +62,10 @@ export async function endsWorld(engine: string): Promise<EndsWorld> {
   };
 }
 
-const endsCoordinator = (): Promise<TestCoordinator> =>
+const startCoordinator = (): Promise<TestCoordinator> =>
   testCoordinator(dataset, { topology: tinyTopology([28, 28, 1], 10), batchSize: 16, token: TOKEN });
 
-function start({ engine, env }: EndsWorld, url: string, ...options: string[]): WorkerProcess {
+function start({ engine, env }: ExitEnvironment, url: string, ...options: string[]): WorkerProcess {
   const workers = options.includes('--workers') ? [] : ['--workers', '1'];
   const fixed = ['worker', url, '--engine', engine, '--install-native', 'never'];
   return spawnProgram([process.execPath, gradcast, ...fixed, ...workers, ...options], env);
@@ -73,128 +73,128 @@ function start({ engine, env }: EndsWorld, url: string, ...options: string[]): W
 
 let runs = 0;
 /** A whole run with two workers, which goes on until it is ended. */
-function train({ engine, env, scratch }: EndsWorld): WorkerProcess {
+function train({ engine, env, scratch }: ExitEnvironment): WorkerProcess {
   const folders = ['--data', join(scratch, 'digits'), '--out', join(scratch, `run-${runs++}`)];
   const fixed = ['train', '--engine', engine, '--install-native', 'never', '--workers', '2'];
   return spawnProgram([process.execPath, gradcast, ...fixed, ...folders, '--epochs', '100000'], env);
 }
 
-const ended = async (worker: WorkerProcess): Promise<EndedWorker> => ({
+const waitForExit = async (worker: WorkerProcess): Promise<ExitedWorker> => ({
   code: await worker.ended,
   output: worker.output(),
 });
 
-async function signalled(
+async function sendSignals(
   worker: WorkerProcess,
   pattern: RegExp,
   ...signals: NodeJS.Signals[]
-): Promise<EndedWorker> {
-  await said(worker, pattern);
+): Promise<ExitedWorker> {
+  await waitForOutput(worker, pattern);
   for (const signal of signals) worker.kill(signal);
-  return ended(worker);
+  return waitForExit(worker);
 }
 
 /** A worker without a coordinator to connect to, ended by signals. */
-const away = (world: EndsWorld, ...signals: NodeJS.Signals[]): Promise<EndedWorker> =>
-  signalled(start(world, NOWHERE), /No connection/, ...signals);
+const exitWhileUnconnected = (world: ExitEnvironment, ...signals: NodeJS.Signals[]): Promise<ExitedWorker> =>
+  sendSignals(start(world, UNREACHABLE), /No connection/, ...signals);
 
 /** Signals at a random moment of the start: before the command runs, while the engine loads, or after. */
-async function whileLoading(world: EndsWorld, ...signals: NodeJS.Signals[]): Promise<EndedWorker> {
-  const worker = start(world, NOWHERE);
+async function exitWhileLoading(world: ExitEnvironment, ...signals: NodeJS.Signals[]): Promise<ExitedWorker> {
+  const worker = start(world, UNREACHABLE);
   await new Promise((resolve) => setTimeout(resolve, random() * LOADING_MS));
   for (const signal of signals) worker.kill(signal);
-  return ended(worker);
+  return waitForExit(worker);
 }
 
-const two = ['--workers', '2'];
-const bothAway = /No connection[^]*No connection/;
+const twoWorkers = ['--workers', '2'];
+const bothUnconnected = /No connection[^]*No connection/;
 
 /** Every way to end that is known. Most are ends of an engine that never had a job. */
-export const WORKER_ENDS: readonly WorkerEnd[] = [
+export const EXIT_CASES: readonly ExitCase[] = [
   {
     name: 'refused: no token',
     expected: [1],
-    run: (world) => ended(start(world, world.coordinator.url)),
+    run: (world) => waitForExit(start(world, world.coordinator.url)),
   },
   {
     name: 'refused: wrong token',
     expected: [1],
-    run: (world) => ended(start(world, world.coordinator.url, '--token', 'guess')),
+    run: (world) => waitForExit(start(world, world.coordinator.url, '--token', 'guess')),
   },
   {
     name: 'refused: two processes without a token',
     expected: [1],
-    run: (world) => ended(start(world, world.coordinator.url, ...two)),
+    run: (world) => waitForExit(start(world, world.coordinator.url, ...twoWorkers)),
   },
-  { name: 'no coordinator: SIGINT', expected: [0], run: (world) => away(world, 'SIGINT') },
+  { name: 'no coordinator: SIGINT', expected: [0], run: (world) => exitWhileUnconnected(world, 'SIGINT') },
   {
     name: 'no coordinator: SIGINT twice',
     expected: [0, 130],
-    run: (world) => away(world, 'SIGINT', 'SIGINT'),
+    run: (world) => exitWhileUnconnected(world, 'SIGINT', 'SIGINT'),
   },
-  { name: 'no coordinator: SIGTERM', expected: [0], run: (world) => away(world, 'SIGTERM') },
-  { name: 'no coordinator: SIGKILL', expected: ['SIGKILL'], run: (world) => away(world, 'SIGKILL') },
+  { name: 'no coordinator: SIGTERM', expected: [0], run: (world) => exitWhileUnconnected(world, 'SIGTERM') },
+  { name: 'no coordinator: SIGKILL', expected: ['SIGKILL'], run: (world) => exitWhileUnconnected(world, 'SIGKILL') },
   {
     name: 'no coordinator: two processes, SIGTERM of their parent',
     expected: [0],
-    run: (world) => signalled(start(world, NOWHERE, ...two), bothAway, 'SIGTERM'),
+    run: (world) => sendSignals(start(world, UNREACHABLE, ...twoWorkers), bothUnconnected, 'SIGTERM'),
   },
   {
     name: 'no coordinator: two processes, SIGKILL of their parent',
     expected: ['SIGKILL'],
-    run: (world) => signalled(start(world, NOWHERE, ...two), bothAway, 'SIGKILL'),
+    run: (world) => sendSignals(start(world, UNREACHABLE, ...twoWorkers), bothUnconnected, 'SIGKILL'),
   },
   {
     name: 'while the engine loads: SIGTERM',
     expected: [0, 130, 'SIGTERM'],
-    run: (world) => whileLoading(world, 'SIGTERM'),
+    run: (world) => exitWhileLoading(world, 'SIGTERM'),
   },
   {
     name: 'while the engine loads: SIGINT twice',
     expected: [0, 130, 'SIGINT'],
-    run: (world) => whileLoading(world, 'SIGINT', 'SIGINT'),
+    run: (world) => exitWhileLoading(world, 'SIGINT', 'SIGINT'),
   },
   {
     name: 'joined, no work yet: SIGTERM',
     expected: [0],
-    run: (world) => signalled(start(world, world.coordinator.url, '--token', TOKEN), /joined/, 'SIGTERM'),
+    run: (world) => sendSignals(start(world, world.coordinator.url, '--token', TOKEN), /joined/, 'SIGTERM'),
   },
   {
     name: 'the run is finished before it began',
     expected: [0],
     run: async (world) => {
-      const own = await endsCoordinator();
+      const own = await startCoordinator();
       const worker = start(world, own.url, '--token', TOKEN);
-      await said(worker, /joined/);
+      await waitForOutput(worker, /joined/);
       await own.close('The run is finished.');
-      return ended(worker);
+      return waitForExit(worker);
     },
   },
   {
     name: 'after a run',
     expected: [0],
     run: async (world) => {
-      const own = await endsCoordinator();
+      const own = await startCoordinator();
       const worker = start(world, own.url, '--token', TOKEN);
-      await workersReady(own, 1);
-      await trainToTheEnd(own, dataset);
+      await waitForWorkersReady(own, 1);
+      await trainToEnd(own, dataset);
       await own.close('The run is finished.');
-      return ended(worker);
+      return waitForExit(worker);
     },
   },
   {
     name: 'a run with two workers: SIGINT',
     expected: [130],
-    run: (world) => signalled(train(world), /Epoch 1\//, 'SIGINT'),
+    run: (world) => sendSignals(train(world), /Epoch 1\//, 'SIGINT'),
   },
   {
     name: 'a run with two workers: SIGINT twice',
     expected: [130],
-    run: (world) => signalled(train(world), /Epoch 1\//, 'SIGINT', 'SIGINT'),
+    run: (world) => sendSignals(train(world), /Epoch 1\//, 'SIGINT', 'SIGINT'),
   },
   {
     name: 'a run with two workers: SIGKILL',
     expected: ['SIGKILL'],
-    run: (world) => signalled(train(world), /Epoch 1\//, 'SIGKILL'),
+    run: (world) => sendSignals(train(world), /Epoch 1\//, 'SIGKILL'),
   },
 ];

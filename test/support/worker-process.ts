@@ -45,7 +45,7 @@ export function spawnProgram(
 }
 
 /** Resolves when the process has said something that matches. */
-export function said(process: WorkerProcess, pattern: RegExp): Promise<void> {
+export function waitForOutput(process: WorkerProcess, pattern: RegExp): Promise<void> {
   return new Promise((resolve, reject) => {
     const check = (): void => {
       if (pattern.test(process.output())) resolve();

@@ -1,24 +1,24 @@
 import { describe, expect, it } from 'vitest';
 import {
-  advice,
+  describeInsecureContext,
   gpuCandidates,
   threadCounts,
-  wishOf,
-  type Surroundings,
+  parseOverride,
+  type BrowserCapabilities,
 } from '../../worker-browser/engine/candidates.ts';
 import { splitShard } from '../../worker-browser/engine/split-shard.ts';
-import { best, differenceOf, whyText, type Outcome } from '../../worker-browser/engine/verdict.ts';
+import { rankEngines, relativeDifference, explainChoice, type BenchmarkResult } from '../../worker-browser/engine/verdict.ts';
 
-const noWish = wishOf('');
-const laptop: Surroundings = { cores: 8, secureContext: true, hasWebGpu: true, hasOffscreenCanvas: true };
-const wasm: Outcome = { backend: 'wasm', threads: 7, samplesPerSecond: 1_000, difference: null };
-const gpu = (samplesPerSecond: number, difference = 1e-6): Outcome => ({
+const noWish = parseOverride('');
+const laptop: BrowserCapabilities = { cores: 8, secureContext: true, hasWebGpu: true, hasOffscreenCanvas: true };
+const wasm: BenchmarkResult = { backend: 'wasm', threads: 7, samplesPerSecond: 1_000, difference: null };
+const gpu = (samplesPerSecond: number, difference = 1e-6): BenchmarkResult => ({
   backend: 'webgpu',
   threads: 1,
   samplesPerSecond,
   difference,
 });
-const broken: Outcome = { backend: 'webgl', threads: 1, problem: 'its start took more than 10 s' };
+const broken: BenchmarkResult = { backend: 'webgl', threads: 1, problem: 'its start took more than 10 s' };
 
 describe('what a tab tries', () => {
   it('leaves one of many cores to the browser, and tries fewer threads too', () => {
@@ -34,16 +34,16 @@ describe('what a tab tries', () => {
   });
 
   it('does what the address asks for, and passes over what it does not know', () => {
-    const wish = wishOf('?engine=webgl&threads=2&utm_source=mail');
+    const wish = parseOverride('?engine=webgl&threads=2&utm_source=mail');
     expect(wish).toEqual({ backend: 'webgl', threads: 2 });
     expect(gpuCandidates(laptop, wish)).toEqual(['webgl']);
     expect(threadCounts(laptop, wish)).toEqual([2]);
-    expect(wishOf('?engine=abacus&threads=-1')).toEqual({ backend: null, threads: null });
+    expect(parseOverride('?engine=abacus&threads=-1')).toEqual({ backend: null, threads: null });
   });
 
   it('says that plain http is why WebGPU is missing', () => {
-    expect(advice(laptop)).toBe('');
-    expect(advice({ ...laptop, secureContext: false })).toMatch(
+    expect(describeInsecureContext(laptop)).toBe('');
+    expect(describeInsecureContext({ ...laptop, secureContext: false })).toMatch(
       /plain http, and browsers keep WebGPU to https/,
     );
   });
@@ -52,39 +52,39 @@ describe('what a tab tries', () => {
 describe('the engine that is taken', () => {
   it('is the fastest', () => {
     const fast = gpu(5_000);
-    expect(best(wasm, [fast, broken])).toBe(fast);
-    expect(best(wasm, [gpu(100)])).toBe(wasm);
+    expect(rankEngines(wasm, [fast, broken])).toBe(fast);
+    expect(rankEngines(wasm, [gpu(100)])).toBe(wasm);
   });
 
   it('is not changed for a little', () => {
-    expect(best(wasm, [gpu(1_050)])).toBe(wasm);
+    expect(rankEngines(wasm, [gpu(1_050)])).toBe(wasm);
   });
 
   it('computes right', () => {
-    expect(best(wasm, [gpu(5_000, 0.1)])).toBe(wasm);
-    expect(best(wasm, [gpu(5_000, NaN)])).toBe(wasm);
+    expect(rankEngines(wasm, [gpu(5_000, 0.1)])).toBe(wasm);
+    expect(rankEngines(wasm, [gpu(5_000, NaN)])).toBe(wasm);
   });
 
   it('is whatever there is where WebAssembly does not start', () => {
     const slow = gpu(1);
-    expect(best({ ...broken, backend: 'wasm' }, [slow])).toBe(slow);
-    expect(best(null, [])).toBeNull();
+    expect(rankEngines({ ...broken, backend: 'wasm' }, [slow])).toBe(slow);
+    expect(rankEngines(null, [])).toBeNull();
   });
 
   it('is explained in words', () => {
-    expect(whyText([wasm], ['webgpu', 'webgl'])).toBe(
+    expect(explainChoice([wasm], ['webgpu', 'webgl'])).toBe(
       'Measured here: WebAssembly on 7 cores 1,000 samples/s. WebGPU and WebGL are tried next.',
     );
-    expect(whyText([wasm, gpu(20, 0.5), broken], [])).toBe(
+    expect(explainChoice([wasm, gpu(20, 0.5), broken], [])).toBe(
       'Measured here: WebAssembly on 7 cores 1,000 samples/s; WebGPU computes wrong gradients (off by 0.50); WebGL does not work (its start took more than 10 s).',
     );
   });
 });
 
 it('tells gradients apart by their norm', () => {
-  expect(differenceOf(Float32Array.of(3, 4), Float32Array.of(3, 4))).toBe(0);
-  expect(differenceOf(Float32Array.of(3, 5), Float32Array.of(3, 4))).toBeCloseTo(0.2);
-  expect(differenceOf(Float32Array.of(3), Float32Array.of(3, 4))).toBeNaN();
+  expect(relativeDifference(Float32Array.of(3, 4), Float32Array.of(3, 4))).toBe(0);
+  expect(relativeDifference(Float32Array.of(3, 5), Float32Array.of(3, 4))).toBeCloseTo(0.2);
+  expect(relativeDifference(Float32Array.of(3), Float32Array.of(3, 4))).toBeNaN();
 });
 
 describe('a shard in parts', () => {

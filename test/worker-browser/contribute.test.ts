@@ -1,16 +1,16 @@
 import { expect, test } from 'vitest';
 import type { Engine } from '../../shared/engine/engine.ts';
-import { clockOf } from '../../shared/clock.ts';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { systemClock } from '../../shared/clock.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
-import { contribute } from '../../worker-browser/contribute.ts';
+import { createTabSession } from '../../worker-browser/contribute.ts';
 import type { OpenedEngine } from '../../worker-browser/engine/opened-engine.ts';
 import type { FromTab } from '../../worker-browser/tab-messages.ts';
 import { connectWebSocket } from '../../worker-node/connect.ts';
-import { testCoordinator, tinyTopology, workersReady } from '../support/test-coordinator.ts';
+import { testCoordinator, tinyTopology, waitForWorkersReady } from '../support/test-coordinator.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
 
-const dataset = drawDigits({ seed: 1, trainCount: 8, testCount: 4 });
+const dataset = syntheticDigits({ seed: 1, trainCount: 8, testCount: 4 });
 const numbers = Uint32Array.from({ length: 8 }, (_, i) => i);
 
 /** An engine under a name, that can be lost. */
@@ -43,31 +43,31 @@ interface Rejoinable {
   close(): Promise<void>;
 }
 
-async function start(better: () => Promise<OpenedEngine | null>, again: OpenedEngine): Promise<Rejoinable> {
+async function start(findFaster: () => Promise<OpenedEngine | null>, again: OpenedEngine): Promise<Rejoinable> {
   const topology = tinyTopology([28, 28, 1], 10);
   const coordinator = await testCoordinator(dataset, { topology, batchSize: 8 });
   const said: FromTab[] = [];
   const joined: string[] = [];
   const first = opened(await wasmEngine(), 'first');
   coordinator.pool.listen({ joined: ({ engine }) => joined.push(engine.backend) });
-  const tab = contribute({
+  const tab = createTabSession({
     engines: {
-      first: () => Promise.resolve(first),
-      better,
-      again: () => Promise.resolve(again),
+      openFirst: () => Promise.resolve(first),
+      findFaster,
+      reopen: () => Promise.resolve(again),
       describe: () => 'measured',
     },
-    around: (engine) => engine,
+    wrapEngine: (engine) => engine,
     onComputed: () => undefined,
     share: () => 1,
     connect: connectWebSocket,
-    clock: clockOf(globalThis),
+    clock: systemClock(globalThis),
     random: () => 0,
-    onHurry: () => () => undefined,
+    onRetryNow: () => () => undefined,
     post: (message) => said.push(message),
   });
   tab.join({ type: 'join', url: coordinator.url, name: 'tab', token: undefined });
-  await workersReady(coordinator, 1);
+  await waitForWorkersReady(coordinator, 1);
   return {
     joined,
     said,
@@ -75,7 +75,7 @@ async function start(better: () => Promise<OpenedEngine | null>, again: OpenedEn
     pause: () => tab.pause(),
     async gradient() {
       const input = { step: 0 as Step, weights: coordinator.initialWeights, split: dataset.train };
-      return (await coordinator.rounds.gradient(input, numbers)).gradientSum.slice();
+      return (await coordinator.stepRunner.gradient(input, numbers)).gradientSum.slice();
     },
     present: (backend) =>
       new Promise((resolve) => {
@@ -153,23 +153,23 @@ test('who pauses while the engine is being opened does not wait for it', async (
   let open = (): void => undefined;
   const opening = new Promise<OpenedEngine>((resolve) => (open = () => resolve(engine)));
   let connections = 0;
-  const tab = contribute({
+  const tab = createTabSession({
     engines: {
-      first: () => opening,
-      better: () => Promise.resolve(null),
-      again: () => opening,
+      openFirst: () => opening,
+      findFaster: () => Promise.resolve(null),
+      reopen: () => opening,
       describe: () => '',
     },
-    around: (inner) => inner,
+    wrapEngine: (inner) => inner,
     onComputed: () => undefined,
     share: () => 1,
     connect(url, events) {
       connections++;
       return connectWebSocket(url, events);
     },
-    clock: clockOf(globalThis),
+    clock: systemClock(globalThis),
     random: () => 0,
-    onHurry: () => () => undefined,
+    onRetryNow: () => () => undefined,
     post: (message) => said.push(message),
   });
   const join = { type: 'join', url: 'ws://127.0.0.1:1', name: 'tab', token: undefined } as const;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { ownPauses } from '../../worker-browser/manners/own-pauses.ts';
+import { createAutoPause } from '../../worker-browser/manners/own-pauses.ts';
 import { watchBattery } from '../../worker-browser/manners/battery.ts';
 import { watchForSleep } from '../../worker-browser/manners/sleep.ts';
-import { keepAwake } from '../../worker-browser/manners/wake-lock.ts';
+import { createWakeLock } from '../../worker-browser/manners/wake-lock.ts';
 import { manualClock } from '../support/manual-clock.ts';
 
 it('hears once that a battery runs low, and once that it is charged again', () => {
@@ -37,8 +37,8 @@ it('hears of a battery that is low from the start', () => {
 describe('a pause of its own', () => {
   const pausing = () => {
     let at: 'work' | 'rest' = 'work';
-    const pauses = ownPauses({
-      takesPart: () => at === 'work',
+    const pauses = createAutoPause({
+      isParticipating: () => at === 'work',
       pause: () => set('rest'),
       join: () => set('work'),
     });
@@ -106,7 +106,7 @@ it('knows a sleep from a busy machine', async () => {
 it('holds a wake lock while it is wanted, and asks again when the browser has taken it', async () => {
   let requests = 0;
   let held = { released: true, release: () => Promise.resolve() };
-  const stayAwake = keepAwake({
+  const stayAwake = createWakeLock({
     request() {
       requests++;
       const lock = { released: false, release: () => Promise.resolve(void (lock.released = true)) };
@@ -124,6 +124,6 @@ it('holds a wake lock while it is wanted, and asks again when the browser has ta
 });
 
 it('lets the machine sleep where no wake lock is to be had', async () => {
-  const stayAwake = keepAwake({ request: () => Promise.reject(new Error('low battery')) });
+  const stayAwake = createWakeLock({ request: () => Promise.reject(new Error('low battery')) });
   await expect(stayAwake(true)).resolves.toBeUndefined();
 });

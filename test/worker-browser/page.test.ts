@@ -4,20 +4,20 @@ import {
   inviteLink,
   isWatchOnly,
   socketUrl,
-  tokenOf,
+  tokenFromUrl,
   withToken,
   withWatchOnly,
 } from '../../worker-browser/page/address.ts';
 import { browserName } from '../../worker-browser/page/browser-name.ts';
 import {
-  advance,
+  reducePage,
   initialState,
   watchingState,
   type PageEvent,
   type PageState,
 } from '../../worker-browser/page/state.ts';
-import { guessText } from '../../worker-browser/page/guess.ts';
-import { viewOf } from '../../worker-browser/page/view.ts';
+import { describePrediction } from '../../worker-browser/page/guess.ts';
+import { createTabView } from '../../worker-browser/page/view.ts';
 
 const engine: PageEvent = {
   type: 'engine',
@@ -29,8 +29,8 @@ const refused = (code?: number): PageEvent => ({ type: 'refused', reason: 'Ask f
 
 /** The state after events, one a second. */
 const after = (...events: PageEvent[]): PageState =>
-  events.reduce((state, event, i) => advance(state, event, i * 1_000), initialState);
-const shown = (...events: PageEvent[]) => viewOf(after(...events), events.length * 1_000);
+  events.reduce((state, event, i) => reducePage(state, event, i * 1_000), initialState);
+const shown = (...events: PageEvent[]) => createTabView(after(...events), events.length * 1_000);
 
 describe('the address', () => {
   it.each([
@@ -51,11 +51,11 @@ describe('the address', () => {
     ['http://host/#100%', '100%'],
     ['http://host/#token=k3y', 'k3y'],
   ])('%s holds the token %s', (href, token) => {
-    expect(tokenOf(href)).toBe(token);
+    expect(tokenFromUrl(href)).toBe(token);
   });
 
   it.each(['k3y', 'two words', '100%', '#?&/é'])('takes the token %s as it was typed', (token) => {
-    expect(tokenOf(withToken('http://host/path/?watch#old', token))).toBe(token);
+    expect(tokenFromUrl(withToken('http://host/path/?watch#old', token))).toBe(token);
     expect(withToken('http://host/path/?watch#old', token)).toMatch(/^http:\/\/host\/path\/\?watch#/);
   });
 
@@ -125,13 +125,13 @@ describe('what the page shows', () => {
 
   it('counts down to the next try, with the reason', () => {
     const state = after(joined, { type: 'waiting', reason: 'the connection was lost', waitMs: 4_200 });
-    expect(viewOf(state, 1_000)).toMatchObject({
+    expect(createTabView(state, 1_000)).toMatchObject({
       state: 'Connection lost',
       detail: 'The connection was lost.',
       countdown: 'Reconnecting in 5 s; no work is lost.',
     });
-    expect(viewOf(state, 4_500).countdown).toBe('Reconnecting in 1 s; no work is lost.');
-    expect(viewOf(state, 9_000).countdown).toBe('Reconnecting now; no work is lost.');
+    expect(createTabView(state, 4_500).countdown).toBe('Reconnecting in 1 s; no work is lost.');
+    expect(createTabView(state, 9_000).countdown).toBe('Reconnecting now; no work is lost.');
   });
 
   it('speaks of no loss before this tab has ever joined', () => {
@@ -145,7 +145,7 @@ describe('what the page shows', () => {
 
   it('does not change its words at every try to reconnect', () => {
     const state = after(joined, { type: 'waiting', reason: 'x', waitMs: 9_000 }, { type: 'connecting' });
-    expect(viewOf(state, 2_500)).toMatchObject({
+    expect(createTabView(state, 2_500)).toMatchObject({
       state: 'Connection lost',
       countdown: 'Reconnecting now; no work is lost.',
     });
@@ -153,9 +153,9 @@ describe('what the page shows', () => {
 
   it('takes back what went wrong a minute ago, but no news of a tab that does not compute', () => {
     const noted = after(joined, { type: 'note', line: 'A shard failed.' });
-    expect(viewOf(noted, 60_000).note).toBe('A shard failed.');
-    expect(viewOf(noted, 62_000).note).toBe('');
-    expect(viewOf(advance(noted, { type: 'clickedPause' }, 0), 62_000).note).toBe('A shard failed.');
+    expect(createTabView(noted, 60_000).note).toBe('A shard failed.');
+    expect(createTabView(noted, 62_000).note).toBe('');
+    expect(createTabView(reducePage(noted, { type: 'clickedPause' }, 0), 62_000).note).toBe('A shard failed.');
   });
 
   it('promises no engine to a tab that has none', () => {
@@ -202,13 +202,13 @@ describe('what the page shows', () => {
       [{ type: 'locked' }, { type: 'paused' }],
     ];
     for (const way of ways) {
-      const state = way.reduce((page, event) => advance(page, event, 0), before);
-      expect(viewOf(state, 0)).toMatchObject(needed);
-      expect(viewOf({ ...state, hasToken: true }, 0)).toMatchObject({ ...needed, state: 'Wrong token' });
+      const state = way.reduce((page, event) => reducePage(page, event, 0), before);
+      expect(createTabView(state, 0)).toMatchObject(needed);
+      expect(createTabView({ ...state, hasToken: true }, 0)).toMatchObject({ ...needed, state: 'Wrong token' });
       // Visitors have no command line.
-      expect(JSON.stringify(viewOf(state, 0))).not.toMatch(/--\w/);
+      expect(JSON.stringify(createTabView(state, 0))).not.toMatch(/--\w/);
     }
-    expect(viewOf(before, 0).tokenButton).toBeNull();
+    expect(createTabView(before, 0).tokenButton).toBeNull();
   });
 });
 
@@ -223,12 +223,12 @@ describe('only watching', () => {
   it('leaves the run, and joins it again', () => {
     const watching = after(joined, { type: 'clickedWatch' }, { type: 'paused' });
     expect(after(joined, { type: 'clickedWatch' }).phase.type).toBe('pausing');
-    expect(viewOf(watching, 0)).toMatchObject({
+    expect(createTabView(watching, 0)).toMatchObject({
       state: 'Watching',
       canWatch: false,
       button: { label: 'Join in' },
     });
-    expect(advance(watchingState, { type: 'clickedContinue' }, 0)).toMatchObject({
+    expect(reducePage(watchingState, { type: 'clickedContinue' }, 0)).toMatchObject({
       phase: { type: 'starting' },
       watchOnly: false,
     });
@@ -236,9 +236,9 @@ describe('only watching', () => {
   });
 
   it('offers no part in a run that is over, until there is another', () => {
-    const over = advance(watchingState, { type: 'runOver', isOver: true }, 0);
-    expect(viewOf(over, 0)).toMatchObject({ state: 'The run is over', button: null, canWatch: false });
-    expect(viewOf(advance(over, { type: 'runOver', isOver: false }, 0), 0)).toMatchObject({
+    const over = reducePage(watchingState, { type: 'runOver', isOver: true }, 0);
+    expect(createTabView(over, 0)).toMatchObject({ state: 'The run is over', button: null, canWatch: false });
+    expect(createTabView(reducePage(over, { type: 'runOver', isOver: false }, 0), 0)).toMatchObject({
       state: 'Watching',
       button: { label: 'Join in' },
     });
@@ -262,6 +262,6 @@ it('says in plain words that the tab is hidden or has no network', () => {
 });
 
 it('is sure of a digit, and says so when it is not', () => {
-  expect(guessText([0.02, 0.9, 0.08])).toBe('The model reads 1.');
-  expect(guessText([0.3, 0.24, 0.46])).toBe('The model is not sure: perhaps 2.');
+  expect(describePrediction([0.02, 0.9, 0.08])).toBe('The model reads 1.');
+  expect(describePrediction([0.3, 0.24, 0.46])).toBe('The model is not sure: perhaps 2.');
 });

@@ -1,10 +1,10 @@
 import { expect, describe, it } from 'vitest';
-import { columnsOf, smoothed } from '../../worker-browser/page/curves.ts';
-import { pictureOf, pictureSizeOf, sampleDigit } from '../../worker-browser/page/digit-picture.ts';
-import { bytesText, durationText, rateText } from '../../worker-browser/page/figures.ts';
-import { follow, MOST_POINTS, noRun, thinned, type RunEvent } from '../../worker-browser/page/run-state.ts';
-import { runViewOf } from '../../worker-browser/page/run-view.ts';
-import { rememberedShare, rememberShare } from '../../worker-browser/page/share.ts';
+import { plotColumns, smoothValues } from '../../worker-browser/page/curves.ts';
+import { renderPicture, drawableSize, sampleDigit } from '../../worker-browser/page/digit-picture.ts';
+import { formatBytes, formatDuration, formatRate } from '../../worker-browser/page/figures.ts';
+import { reduceRun, MAX_POINTS, initialRunState, mergeToLength, type RunEvent } from '../../worker-browser/page/run-state.ts';
+import { createRunView } from '../../worker-browser/page/run-view.ts';
+import { loadShare, saveShare } from '../../worker-browser/page/share.ts';
 import type { Job } from '../../shared/model/job.ts';
 import type {
   CurvePoint,
@@ -69,7 +69,7 @@ const progress = (more: Partial<ProgressMessage> = {}): ProgressMessage => ({
   ...more,
 });
 const told = (message: FromCoordinator): RunEvent => ({ type: 'message', message });
-const after = (...events: RunEvent[]) => events.reduce((state, event) => follow(state, event), noRun);
+const after = (...events: RunEvent[]) => events.reduce((state, event) => reduceRun(state, event), initialRunState);
 
 describe('what the page knows of the run', () => {
   it('adds what is new to what has been', () => {
@@ -85,17 +85,17 @@ describe('what the page knows of the run', () => {
 
   it('keeps the last figures while the coordinator is away, and says so', () => {
     const lost = [{ type: 'lost', reason: 'no answer' }, { type: 'connecting' }] as const;
-    const view = runViewOf(after(told(started()), told(progress()), ...lost));
+    const view = createRunView(after(told(started()), told(progress()), ...lost));
     expect(view.linkNote).toBe(
       'Connection lost (no answer). These are the last figures; they update when it is back.',
     );
     expect(view.loss).toBe('0.250');
     // There are no last figures before the first.
-    expect(runViewOf(after(...lost)).linkNote).toBe('No figures yet: no answer.');
+    expect(createRunView(after(...lost)).linkNote).toBe('No figures yet: no answer.');
   });
 
   it('leaves what is to be said of a missing token to the field for it', () => {
-    expect(runViewOf(after({ type: 'locked' })).linkNote).toBe('');
+    expect(createRunView(after({ type: 'locked' })).linkNote).toBe('');
   });
 
   it('tells the same run from another one', () => {
@@ -106,9 +106,9 @@ describe('what the page knows of the run', () => {
   });
 
   it('thins a long curve, means and steps kept', () => {
-    const curve = Array.from({ length: MOST_POINTS + 1 }, (_, i) => point(i + 1, i % 2));
-    const thin = thinned(curve, MOST_POINTS);
-    expect(thin.length).toBeLessThanOrEqual(MOST_POINTS);
+    const curve = Array.from({ length: MAX_POINTS + 1 }, (_, i) => point(i + 1, i % 2));
+    const thin = mergeToLength(curve, MAX_POINTS);
+    expect(thin.length).toBeLessThanOrEqual(MAX_POINTS);
     expect(thin[0]).toEqual({ step: 2, steps: 2, loss: 0.5, accuracy: 0.5 });
     expect(thin.reduce((sum, { steps }) => sum + steps, 0)).toBe(curve.length);
     expect(thin.at(-1)?.step).toBe(curve.length);
@@ -117,7 +117,7 @@ describe('what the page knows of the run', () => {
 
 describe('what the page shows of the run', () => {
   it('says where the epoch stands', () => {
-    expect(runViewOf(after(told(started()), told(progress())))).toMatchObject({
+    expect(createRunView(after(told(started()), told(progress())))).toMatchObject({
       headline: 'Training together on mnist',
       epoch: 'Epoch 2 of 12 · step 20 of 100',
       eta: 'about 1 min left of this epoch',
@@ -125,20 +125,20 @@ describe('what the page shows of the run', () => {
       accuracy: '93%',
       speed: '1,234',
     });
-    expect(runViewOf(noRun)).toMatchObject({ epoch: 'Waiting for the run', loss: '–', rows: [] });
+    expect(createRunView(initialRunState)).toMatchObject({ epoch: 'Waiting for the run', loss: '–', rows: [] });
   });
 
   it('measures on the test data between the last step of an epoch and its record, and not after that', () => {
     const measuring = [told(started()), told(progress({ epoch: 1, step: 100 }))];
-    expect(runViewOf(after(...measuring)).eta).toBe('measuring on the test data');
-    expect(runViewOf(after(...measuring, told({ type: 'epoch', record }))).eta).toBe('');
+    expect(createRunView(after(...measuring)).eta).toBe('measuring on the test data');
+    expect(createRunView(after(...measuring, told({ type: 'epoch', record }))).eta).toBe('');
     const finished = told({ type: 'finished', reason: 'The run was stopped.' });
-    expect(runViewOf(after(...measuring, finished)).eta).toBe('');
+    expect(createRunView(after(...measuring, finished)).eta).toBe('');
   });
 
   it('says how a run has ended', () => {
     const end = (epochs: number, ...events: RunEvent[]) =>
-      runViewOf(
+      createRunView(
         after(
           told(started([], { ...job, epochs })),
           ...events,
@@ -158,19 +158,19 @@ describe('what the page shows of the run', () => {
       { type: 'own', id: 'me' },
       told(progress({ workers: [me], slowest: { id: 'me', cause: 'compute' } })),
     ] as const;
-    const view = runViewOf(after(...events));
+    const view = createRunView(after(...events));
     expect(view).toMatchObject({ ownSpeed: '48', ownShare: '100%', ownSamples: '718', holdUp: '' });
     expect(view.rows).toMatchObject([
       { own: true, speed: '48', share: '100%', samples: '718', slowest: false },
     ]);
     const left = [{ type: 'own', id: null }, told(progress())] as const;
-    expect(runViewOf(after(...events, ...left))).toMatchObject({ ownSpeed: '–', ownSamples: '718' });
-    expect(runViewOf(after(...events, ...left, { type: 'own', id: 'again' })).ownSamples).toBe('–');
+    expect(createRunView(after(...events, ...left))).toMatchObject({ ownSpeed: '–', ownSamples: '718' });
+    expect(createRunView(after(...events, ...left, { type: 'own', id: 'again' })).ownSamples).toBe('–');
   });
 
   it('counts the samples of this tab to the end, also where it hears of the end before the last figures', () => {
     const mine = (samples: number) => told(progress({ workers: [worker('me', { samples })] }));
-    const shown = (...events: RunEvent[]): string => runViewOf(after(told(started()), ...events)).ownSamples;
+    const shown = (...events: RunEvent[]): string => createRunView(after(told(started()), ...events)).ownSamples;
     const joined: RunEvent = { type: 'own', id: 'me' };
     const left: RunEvent = { type: 'own', id: null };
     expect(shown(joined, mine(0), left, mine(640))).toBe('640');
@@ -181,13 +181,13 @@ describe('what the page shows of the run', () => {
   it('puts this tab first, then whom all wait for, and says why', () => {
     const workers = [worker('a', { samples: 999 }), worker('b'), worker('me', { samples: 1 })];
     const show = (slowest: ProgressMessage['slowest']) =>
-      runViewOf(after(told(started()), { type: 'own', id: 'me' }, told(progress({ workers, slowest }))));
+      createRunView(after(told(started()), { type: 'own', id: 'me' }, told(progress({ workers, slowest }))));
     const view = show({ id: 'b', cause: 'link' });
     expect(view.rows.map(({ id }) => id)).toEqual(['me', 'b', 'a']);
     expect(view.rows[1]).toMatchObject({ slowest: true, own: false, link: '2.4\u00a0MB, 0\u00a0B' });
     const times = '200\u00a0ms per step (50\u00a0ms compute).';
-    expect(view.holdUp).toBe(`Slowest worker: worker b, ${times}`);
-    expect(show({ id: 'me', cause: 'compute' }).holdUp).toBe(`Slowest worker: this tab, ${times}`);
+    expect(view.slowestWorker).toBe(`Slowest worker: worker b, ${times}`);
+    expect(show({ id: 'me', cause: 'compute' }).slowestWorker).toBe(`Slowest worker: this tab, ${times}`);
     expect(view).toMatchObject({ peopleTitle: '3 workers', ownShare: '50%' });
   });
 
@@ -199,40 +199,40 @@ describe('what the page shows of the run', () => {
     ] as const;
     const advice = 'A second worker like a would bring 1.6 x.';
     const news = told(progress({ workers, advice, notices: [...notices] }));
-    const view = runViewOf(after(told(started()), news));
+    const view = createRunView(after(told(started()), news));
     expect(view).toMatchObject({
       advice,
       // What a refused worker is told names options of the command line, which visitors have no use for.
       notices: '3 connections were refused.\nHad to go: eve: Its gradients are not those of two others.',
     });
     expect(view.rows[0]?.link).toMatch(/B, int8\/int8$/);
-    expect(runViewOf(noRun)).toMatchObject({ advice: '', notices: '' });
+    expect(createRunView(initialRunState)).toMatchObject({ advice: '', notices: '' });
   });
 
   it('says that no workers are connected once it knows', () => {
-    expect(runViewOf(after(told(started()))).peopleTitle).toBe('Workers');
-    expect(runViewOf(after(told(started()), told(progress()))).peopleTitle).toBe('No workers connected');
+    expect(createRunView(after(told(started()))).workersTitle).toBe('Workers');
+    expect(createRunView(after(told(started()), told(progress()))).workersTitle).toBe('No workers connected');
   });
 
   it('shows no more rows than anybody reads', () => {
     const workers = Array.from({ length: 200 }, (_, i) => worker(String(i)));
-    const view = runViewOf(after(told(started()), told(progress({ workers }))));
+    const view = createRunView(after(told(started()), told(progress({ workers }))));
     expect(view.rows).toHaveLength(60);
-    expect(view.more).toBe('and 140 more');
+    expect(view.hiddenRows).toBe('and 140 more');
   });
 
   it('writes bytes and times as people do', () => {
-    expect([bytesText(0), bytesText(999), bytesText(2_400_000), bytesText(42e9)]).toEqual(
+    expect([formatBytes(0), formatBytes(999), formatBytes(2_400_000), formatBytes(42e9)]).toEqual(
       ['0 B', '999 B', '2.4 MB', '42 GB'].map((text) => text.replace(' ', '\u00a0')),
     );
-    expect([rateText(1e300), durationText(1e300)].every((text) => text.length < 40)).toBe(true);
-    expect([durationText(0.2), durationText(90), durationText(7_500)]).toEqual(['1 s', '2 min', '2 h 5 min']);
+    expect([formatRate(1e300), formatDuration(1e300)].every((text) => text.length < 40)).toBe(true);
+    expect([formatDuration(0.2), formatDuration(90), formatDuration(7_500)]).toEqual(['1 s', '2 min', '2 h 5 min']);
   });
 });
 
 describe('curves', () => {
   it("stand over steps, an epoch's validation at its last step", () => {
-    const columns = columnsOf('loss', 'step', [point(1, 2), point(2, 1)], [record], 2);
+    const columns = plotColumns('loss', 'step', [point(1, 2), point(2, 1)], [record], 2);
     expect(columns).toEqual([
       [1, 2],
       [2, 1],
@@ -243,7 +243,7 @@ describe('curves', () => {
 
   it('have a gap where a loss is infinite', () => {
     const curve = [point(1, 2), point(2, Infinity), point(3, 2)];
-    expect(columnsOf('loss', 'step', curve, [{ ...record, val_loss: Infinity }], 4)).toEqual([
+    expect(plotColumns('loss', 'step', curve, [{ ...record, val_loss: Infinity }], 4)).toEqual([
       [1, 3, 4],
       [2, 2, null],
       [2, 2, null],
@@ -252,14 +252,14 @@ describe('curves', () => {
   });
 
   it('stand over epochs', () => {
-    expect(columnsOf('accuracy', 'epoch', [point(1)], [record], 2)).toEqual([[1], [null], [0.8], [0.9]]);
+    expect(plotColumns('accuracy', 'epoch', [point(1)], [record], 2)).toEqual([[1], [null], [0.8], [0.9]]);
   });
 
   it('are smoothed without leaving the values', () => {
-    const smooth = smoothed(Array.from({ length: 500 }, (_, i) => i % 2));
+    const smooth = smoothValues(Array.from({ length: 500 }, (_, i) => i % 2));
     expect(smooth.at(-1)).toBeGreaterThan(0.4);
     expect(smooth.at(-1)).toBeLessThan(0.6);
-    expect(smoothed([])).toEqual([]);
+    expect(smoothValues([])).toEqual([]);
   });
 });
 
@@ -271,7 +271,7 @@ describe('a drawing', () => {
 
   it('becomes a picture as MNIST has them: its mass in the middle, within a box of 20', () => {
     // A small 7 in a corner.
-    const image = pictureOf([[0.05, 0.05, 0.2, 0.05, 0.1, 0.3]], 28, 28);
+    const image = renderPicture([[0.05, 0.05, 0.2, 0.05, 0.1, 0.3]], 28, 28);
     if (image === null) throw new Error('nothing was drawn');
     expect(centre(image, (i) => (i % 28) + 0.5)).toBeCloseTo(14, 0);
     expect(centre(image, (i) => Math.floor(i / 28) + 0.5)).toBeCloseTo(14, 0);
@@ -282,12 +282,12 @@ describe('a drawing', () => {
   });
 
   it('may be a dot, or nothing', () => {
-    expect(Math.max(...(pictureOf([[0.5, 0.5]], 28, 28) ?? []))).toBeGreaterThan(200);
-    expect(pictureOf([], 28, 28)).toBeNull();
+    expect(Math.max(...(renderPicture([[0.5, 0.5]], 28, 28) ?? []))).toBeGreaterThan(200);
+    expect(renderPicture([], 28, 28)).toBeNull();
   });
 
   it('is offered for pictures with one channel only', () => {
-    const size = (...sampleShape: number[]) => pictureSizeOf({ ...job, data: { ...job.data, sampleShape } });
+    const size = (...sampleShape: number[]) => drawableSize({ ...job, data: { ...job.data, sampleShape } });
     expect(size(28, 28, 1)).toEqual({ height: 28, width: 28 });
     expect([size(32, 32, 3), size(784), size(4, 4, 1), size(1e9, 1e9, 1)]).toEqual([null, null, null, null]);
   });
@@ -305,14 +305,14 @@ it('remembers the share of time, where the browser lets it', () => {
     getItem: (key: string) => kept.get(key) ?? null,
     setItem: (key: string, value: string) => void kept.set(key, value),
   };
-  expect(rememberedShare(() => storage)).toBe('100');
-  rememberShare(() => storage, '25');
-  expect(rememberedShare(() => storage)).toBe('25');
-  rememberShare(() => storage, '7');
-  expect(rememberedShare(() => storage)).toBe('100');
+  expect(loadShare(() => storage)).toBe('100');
+  saveShare(() => storage, '25');
+  expect(loadShare(() => storage)).toBe('25');
+  saveShare(() => storage, '7');
+  expect(loadShare(() => storage)).toBe('100');
   const locked = (): never => {
     throw new Error('SecurityError');
   };
-  expect(rememberedShare(locked)).toBe('100');
-  expect(() => rememberShare(locked, '25')).not.toThrow();
+  expect(loadShare(locked)).toBe('100');
+  expect(() => saveShare(locked, '25')).not.toThrow();
 });

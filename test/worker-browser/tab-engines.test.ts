@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { sampleJob } from '../../shared/engine/sample-job.ts';
-import { wishOf } from '../../worker-browser/engine/candidates.ts';
+import { benchmarkJob } from '../../shared/engine/sample-job.ts';
+import { parseOverride } from '../../worker-browser/engine/candidates.ts';
 import type { EngineWorker } from '../../worker-browser/engine/engine-process.ts';
-import type { BackendName, FromEngine, Question } from '../../worker-browser/engine/messages.ts';
+import type { BackendName, FromEngine, EngineRequest } from '../../worker-browser/engine/messages.ts';
 import { TabEngines } from '../../worker-browser/engine/tab-engines.ts';
 import { manualClock, settle, type ManualClock } from '../support/manual-clock.ts';
 
-const sample = sampleJob(4);
+const benchmarkCase = benchmarkJob(4);
 
 /** Engines whose every answer takes so many milliseconds of the clock; Infinity for none. */
 function engines(clock: ManualClock, answerMs: Record<BackendName, number>) {
@@ -15,7 +15,7 @@ function engines(clock: ManualClock, answerMs: Record<BackendName, number>) {
   const startWorker = (): EngineWorker => {
     let hear: (message: FromEngine) => void = () => undefined;
     let backend: BackendName = 'wasm';
-    const answerTo = (question: Question) => {
+    const answerTo = (question: EngineRequest) => {
       if (question.type === 'open') return { backend, version: '', device: 'test', threads: 1 };
       if (question.type !== 'gradient') return null;
       return { lossSum: 1, correct: 1, room: question.room.fill(question.shard?.labels.length ?? 0) };
@@ -41,9 +41,9 @@ function engines(clock: ManualClock, answerMs: Record<BackendName, number>) {
   const tab = new TabEngines({
     startWorker,
     sharedFloats: null,
-    surroundings: { cores: 2, secureContext: true, hasWebGpu: true, hasOffscreenCanvas: true },
-    wish: wishOf(''),
-    sample,
+    capabilities: { cores: 2, secureContext: true, hasWebGpu: true, hasOffscreenCanvas: true },
+    override: parseOverride(''),
+    benchmarkCase,
     clock,
   });
   return { tab, opened, alive: () => [...alive.values()] };
@@ -58,9 +58,9 @@ async function after<Value>(clock: ManualClock, ms: number, value: Promise<Value
 test('the fastest engine is taken, and the others are given back', async () => {
   const clock = manualClock();
   const { tab, alive } = engines(clock, { wasm: 100, webgpu: 10, webgl: 50 });
-  const first = await after(clock, 5_000, tab.first());
+  const first = await after(clock, 5_000, tab.openFirst());
   expect(first.backend).toBe('wasm');
-  const better = await after(clock, 5_000, tab.better('wasm'));
+  const better = await after(clock, 5_000, tab.findFaster('wasm'));
   expect(better?.backend).toBe('webgpu');
   first.close();
   expect(alive()).toEqual(['webgpu']);
@@ -73,9 +73,9 @@ test.each([
   const clock = manualClock();
   const answerMs = { wasm: 500, webgpu: 10, webgl: 100 };
   const { tab, alive, opened } = engines(clock, answerMs);
-  await after(clock, 10_000, tab.first());
+  await after(clock, 10_000, tab.openFirst());
   const pause = new AbortController();
-  const trying = tab.better('wasm', pause.signal);
+  const trying = tab.findFaster('wasm', pause.signal);
   await clock.advance(atMs);
   expect(alive()).toContain('webgl');
   pause.abort();
@@ -84,7 +84,7 @@ test.each([
   expect(alive().filter((backend) => backend !== 'wasm')).toEqual([]);
   expect(clock.pending).toBeLessThanOrEqual(1);
 
-  const better = await after(clock, 5_000, tab.better('wasm'));
+  const better = await after(clock, 5_000, tab.findFaster('wasm'));
   expect(better?.backend).toBe('webgpu');
   expect(opened.filter((backend) => backend === 'webgpu')).toHaveLength(2);
 });

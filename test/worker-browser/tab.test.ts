@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { viewShard } from '../../shared/data/shard.ts';
-import type { Engine, Trainer } from '../../shared/engine/engine.ts';
-import { sampleJob } from '../../shared/engine/sample-job.ts';
+import type { Engine, GradientComputer } from '../../shared/engine/engine.ts';
+import { benchmarkJob } from '../../shared/engine/sample-job.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { PROTOCOL_VERSION, type RunMessage, type Step } from '../../shared/protocol/messages.ts';
 import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
 import type { ConnectionEvents } from '../../shared/transport.ts';
-import { pacedEngine } from '../../worker-browser/paced-engine.ts';
+import { throttledEngine } from '../../worker-browser/paced-engine.ts';
 import type { RunEvent } from '../../worker-browser/page/run-state.ts';
 import { watchRun } from '../../worker-browser/page/watch-run.ts';
 import { PictureReader } from '../../worker-browser/picture-reader.ts';
@@ -16,7 +16,7 @@ const job = {
   layout: [{ shape: [1], trainable: true }],
   data: { sampleShape: [1], classes: 2 },
 } as unknown as Job;
-const { job: realJob } = sampleJob(1);
+const { job: realJob } = benchmarkJob(1);
 const shard = viewShard(new Uint8Array(6), 1, [1]);
 const picture = new Uint8Array([9]);
 
@@ -26,7 +26,7 @@ function slowEngine(clock: ManualClock) {
   let weight = 0;
   const after = <T>(ms: number, value: T) =>
     new Promise<T>((resolve) => void clock.after(ms, () => resolve(value)));
-  const trainer: Trainer = {
+  const trainer: GradientComputer = {
     setWeights: ([first = 0]) => void (weight = first),
     async gradient() {
       done.push('gradient starts');
@@ -48,13 +48,13 @@ function slowEngine(clock: ManualClock) {
   };
   return { engine, done };
 }
-const gradientOf = (trainer: Trainer) => trainer.gradient(0 as Step, shard, new Float32Array(1));
+const gradientOf = (trainer: GradientComputer) => trainer.gradient(0 as Step, shard, new Float32Array(1));
 
 describe('a share of the time', () => {
   const answeredAfter = async (share: number, stopAtMs = Infinity): Promise<number> => {
     const clock = manualClock();
     const stop = new AbortController();
-    const trainer = await pacedEngine(slowEngine(clock).engine, () => share, clock, stop.signal).load(job);
+    const trainer = await throttledEngine(slowEngine(clock).engine, () => share, clock, stop.signal).load(job);
     let atMs = -1;
     void gradientOf(trainer).then(() => (atMs = clock.now()));
     for (let ms = 0; ms < 1_000; ms += 50) {
@@ -94,10 +94,10 @@ describe('reading a picture', () => {
         return Promise.resolve({ engine: own.engine, lost, close: () => own.done.push('closed') });
       },
       clock,
-      tell: (probabilities) => void told.push(probabilities),
+      onPrediction: (probabilities) => void told.push(probabilities),
       note: (line) => void notes.push(line),
     });
-    const trainer = await reader.around(shards.engine).load(job);
+    const trainer = await reader.tapWeights(shards.engine).load(job);
     return {
       clock,
       reader,
@@ -254,7 +254,7 @@ describe('watching a run', () => {
     await clock.advance(1);
     expect(sockets).toHaveLength(3);
     sockets[2]!.onClose(1006, 'lost');
-    watch.hurry();
+    watch.retryNow();
     expect(sockets).toHaveLength(4);
     expect(types().filter((type) => type === 'lost')).toHaveLength(3);
   });

@@ -8,7 +8,7 @@ import { WebSocketServer } from 'ws';
 import { selfSignedCertificate } from '../../coordinator/server/certificate.ts';
 import { RefusedError, runWorker } from '../../shared/worker/connection-loop.ts';
 import { connectPinned, connectWebSocket } from '../../worker-node/connect.ts';
-import { cheapEngine } from '../support/cheap-engine.ts';
+import { stubEngine } from '../support/cheap-engine.ts';
 import { manualClock } from '../support/manual-clock.ts';
 
 test.each<[string, string | undefined, RegExp]>([
@@ -26,7 +26,7 @@ test.each<[string, string | undefined, RegExp]>([
   const worker = runWorker({
     url: `wss://127.0.0.1:${port}`,
     name: 'ann',
-    engine: cheapEngine({ perSampleMs: 0, lie: (value) => value }, 'ann'),
+    engine: stubEngine({ perSampleMs: 0, tamper: (value) => value }, 'ann'),
     connect: connectPinned(fingerprint),
     clock: manualClock(),
     random: () => 0,

@@ -7,7 +7,7 @@ import { createModelStep, type ModelStep } from '../../shared/engine/model-step.
 import { ShardInputs } from '../../shared/engine/shard-inputs.ts';
 import type { Job, Topology } from '../../shared/model/job.ts';
 import { sizeOf } from '../../shared/model/layout.ts';
-import { TreeSum } from '../../shared/model/sum-tree.ts';
+import { PairwiseSum } from '../../shared/model/sum-tree.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import { registerNativeGradients } from '../../worker-node/engine/native/gradients.ts';
@@ -43,7 +43,7 @@ const topology: Topology = {
 
 /** Small integers; in the last layer, by which the gradients of all others are scaled, label by label. */
 function integerWeights(shapes: readonly (readonly number[])[]): Float32Array {
-  const stream = randomStream(1, Purpose.drawnDigits);
+  const stream = randomStream(1, Purpose.syntheticDigits);
   const last = shapes.length - 2;
   return Float32Array.from(
     shapes.flatMap((shape, tensor) =>
@@ -109,7 +109,7 @@ await withNative((native) => {
       const together = read(cut);
       const each: Float32Array[][] = [];
       for (let from = 0; from < samples; from += MICRO_SHARD) {
-        inputs.only(from, MICRO_SHARD);
+        inputs.select(from, MICRO_SHARD);
         each.push(read(single));
       }
       const logits = each.flatMap((one) => [...one[tensors]!]);
@@ -118,7 +118,7 @@ await withNative((native) => {
       let roundedOtherwise = 0;
       for (let tensor = 0; tensor < tensors; tensor++) {
         const gradients = each.map((one) => one[tensor]!);
-        const tree = new TreeSum(add);
+        const tree = new PairwiseSum(add);
         for (const gradient of gradients) tree.push(gradient);
         const total = tree.total();
         expect(total.some((value) => value !== 0)).toBe(true);

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { devices as parseDevices } from '../../cli/options.ts';
-import { devicesHere, visibleDevice } from '../../worker-node/devices.ts';
+import { resolveDevices, visibleDeviceEnv } from '../../worker-node/devices.ts';
 import { nativeCandidates } from '../../worker-node/engine/candidates.ts';
-import { thisTarget } from '../../worker-node/engine/install/target.ts';
+import { currentTarget } from '../../worker-node/engine/install/target.ts';
 import { fakePrograms } from '../support/fake-programs.ts';
 import { spawnGradcast } from '../support/worker-process.ts';
 
@@ -39,45 +39,45 @@ describe('--devices', () => {
 
 describe('the GPUs of a machine', () => {
   test('all are those that nvidia-smi lists', async () => {
-    expect(devicesHere('all', await withGpus(0, 1, 2))).toEqual([0, 1, 2]);
+    expect(resolveDevices('all', await withGpus(0, 1, 2))).toEqual([0, 1, 2]);
   });
 
   test('some are taken as they were named, if they are there', async () => {
-    expect(devicesHere([2, 0], await withGpus(0, 1, 2))).toEqual([2, 0]);
-    expect(() => devicesHere([0, 3], { PATH: folder })).toThrow(/no GPU 3 here; nvidia-smi finds 0, 1, 2\./);
+    expect(resolveDevices([2, 0], await withGpus(0, 1, 2))).toEqual([2, 0]);
+    expect(() => resolveDevices([0, 3], { PATH: folder })).toThrow(/no GPU 3 here; nvidia-smi finds 0, 1, 2\./);
   });
 
   test('without nvidia-smi, all is an error that says what to do, and numbers are taken at their word', async () => {
     const env = await fakePrograms(folder, {});
-    expect(() => devicesHere('all', env)).toThrow(/nvidia-smi.*does not work here.*--devices 0,1/);
-    expect(devicesHere([0, 1], env)).toEqual([0, 1]);
+    expect(() => resolveDevices('all', env)).toThrow(/nvidia-smi.*does not work here.*--devices 0,1/);
+    expect(resolveDevices([0, 1], env)).toEqual([0, 1]);
   });
 
   test('a driver that fails is like none; one that finds no GPU says so', async () => {
     const broken = await fakePrograms(folder, { 'nvidia-smi': 'echo no devices were found; exit 6' });
-    expect(() => devicesHere('all', broken)).toThrow(/does not work here/);
+    expect(() => resolveDevices('all', broken)).toThrow(/does not work here/);
     const empty = await withGpus();
-    expect(() => devicesHere('all', empty)).toThrow(/finds no GPU/);
-    expect(() => devicesHere([0], empty)).toThrow(/no GPU 0 here; nvidia-smi finds none/);
+    expect(() => resolveDevices('all', empty)).toThrow(/finds no GPU/);
+    expect(() => resolveDevices([0], empty)).toThrow(/no GPU 0 here; nvidia-smi finds none/);
   });
 
   test('are those that were allotted, where that is said in numbers', async () => {
     const env = { ...(await withGpus(0, 1, 2, 3)), CUDA_VISIBLE_DEVICES: '3, 1' };
-    expect(devicesHere('all', env)).toEqual([3, 1]);
-    expect(devicesHere([1], env)).toEqual([1]);
-    expect(() => devicesHere([1, 2], env)).toThrow(
+    expect(resolveDevices('all', env)).toEqual([3, 1]);
+    expect(resolveDevices([1], env)).toEqual([1]);
+    expect(() => resolveDevices([1, 2], env)).toThrow(
       'GPU 2 is not allotted to this process: CUDA_VISIBLE_DEVICES leaves it 3, 1.',
     );
     const none = { ...env, CUDA_VISIBLE_DEVICES: '-1' };
-    expect(() => devicesHere('all', none)).toThrow('CUDA_VISIBLE_DEVICES leaves no GPU to this process.');
-    expect(() => devicesHere([0], none)).toThrow('GPU 0 is not allotted');
+    expect(() => resolveDevices('all', none)).toThrow('CUDA_VISIBLE_DEVICES leaves no GPU to this process.');
+    expect(() => resolveDevices([0], none)).toThrow('GPU 0 is not allotted');
     for (const unsaid of ['', 'GPU-8932f937']) {
-      expect(devicesHere([2], { ...env, CUDA_VISIBLE_DEVICES: unsaid })).toEqual([2]);
+      expect(resolveDevices([2], { ...env, CUDA_VISIBLE_DEVICES: unsaid })).toEqual([2]);
     }
   });
 
   test('are counted in the order of nvidia-smi by the process that sees one of them', () => {
-    expect(visibleDevice(3)).toEqual({ CUDA_DEVICE_ORDER: 'PCI_BUS_ID', CUDA_VISIBLE_DEVICES: '3' });
+    expect(visibleDeviceEnv(3)).toEqual({ CUDA_DEVICE_ORDER: 'PCI_BUS_ID', CUDA_VISIBLE_DEVICES: '3' });
   });
 });
 
@@ -91,7 +91,7 @@ test.each<[string, string[], RegExp]>([
 
 test('GPUs without an engine for them are an error that says how to get it', async ({ skip }) => {
   const env = { GRADCAST_NATIVE_DIR: folder };
-  const candidates = nativeCandidates(folder, thisTarget(), env);
+  const candidates = nativeCandidates(folder, currentTarget(), env);
   const hasEngine = candidates.some(({ variant, missing }) => variant === 'gpu' && missing === null);
   skip(hasEngine, 'the packages that are installed here include an engine for GPUs');
   expect(await outputWithout(['--devices', '0'])).toMatch(

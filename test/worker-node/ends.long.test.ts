@@ -1,22 +1,22 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { describeNative } from '../support/native.ts';
-import { endsWorld, WORKER_ENDS, type EndsWorld } from '../support/worker-ends.ts';
+import { createExitEnvironment, EXIT_CASES, type ExitEnvironment } from '../support/worker-ends.ts';
 
 /** A library that is unloaded while it is in use crashes nearly every time; `npm run bench -- ends` runs each way 50 times. */
 const TIMES = 2;
 
 const endsOf = (engine: string): void => {
-  let world: EndsWorld;
-  beforeAll(async () => void (world = await endsWorld(engine)));
+  let world: ExitEnvironment;
+  beforeAll(async () => void (world = await createExitEnvironment(engine)));
   afterAll(() => world.close());
 
-  test.each(WORKER_ENDS)('$name', async ({ expected, run }) => {
+  test.each(EXIT_CASES)('$name', async ({ expected, run }) => {
     for (let i = 0; i < TIMES; i++) {
       const { code, output } = await run(world);
       expect(expected, output).toContain(code);
       expect(output).not.toContain('starting it again');
       expect(output.match(/cannot take part/g)?.length ?? 0).toBeLessThanOrEqual(2);
-      expect(await world.left()).toEqual([]);
+      expect(await world.findLeftovers()).toEqual([]);
     }
   });
 };

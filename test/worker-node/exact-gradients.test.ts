@@ -1,19 +1,19 @@
 import { beforeEach, expect, test } from 'vitest';
 import type { Shard } from '../../shared/data/shard.ts';
 import type { ShardResult } from '../../shared/engine/engine.ts';
-import { partSizes } from '../../shared/engine/micro-shards.ts';
+import { microShardSizes } from '../../shared/engine/micro-shards.ts';
 import { ShardInputs } from '../../shared/engine/shard-inputs.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { addScores, scoreLogits } from '../../shared/model/loss.ts';
-import { TreeSum } from '../../shared/model/sum-tree.ts';
+import { PairwiseSum } from '../../shared/model/sum-tree.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import type { Binding } from '../../worker-node/engine/native/backend.ts';
 import { ExactGradients } from '../../worker-node/engine/native/exact-gradients.ts';
-import { HeldTensors } from '../../worker-node/engine/native/held-tensors.ts';
-import { idleWhenTold } from '../../worker-node/engine/native/idle.ts';
-import type { GraphKind, StepGraph, Trial } from '../../worker-node/engine/native/step-capture.ts';
+import { NativeTensors } from '../../worker-node/engine/native/held-tensors.ts';
+import { manualIdle } from '../../worker-node/engine/native/idle.ts';
+import type { GraphKind, StepGraph, GraphCheck } from '../../worker-node/engine/native/step-capture.ts';
 import { StepGraphs } from '../../worker-node/engine/native/step-graphs.ts';
-import { trialShard } from '../../worker-node/engine/native/trial-inputs.ts';
+import { noiseShard } from '../../worker-node/engine/native/trial-inputs.ts';
 import { exampleJob } from '../shared/protocol/examples.ts';
 
 // A TensorFlow of a few lines, whose graphs have the bits of micro-shards or others as a test wants it: both outcomes of
@@ -28,7 +28,7 @@ const job: Job = {
   batchSize: 16,
   data: { ...exampleJob.data, sampleShape, classes: CLASSES },
 };
-const shardOf = (samples: number): Shard => trialShard(job, samples, 7);
+const shardOf = (samples: number): Shard => noiseShard(job, samples, 7);
 
 let tensors: Map<number, Float32Array>;
 let runs: string[];
@@ -75,10 +75,10 @@ function gradientOf(images: Float32Array, samples: number): Float32Array[] {
 /** Of a whole shard, by micro-shards: what defines exact mode. */
 function definedGradient(images: Float32Array, samples: number): Float32Array[] {
   const pixels = images.length / samples;
-  const sums = SHAPES.map(() => new TreeSum(add));
+  const sums = SHAPES.map(() => new PairwiseSum(add));
   const logits: number[] = [];
   let from = 0;
-  for (const part of partSizes(samples, MICRO_SHARD)) {
+  for (const part of microShardSizes(samples, MICRO_SHARD)) {
     const own = gradientOf(images.subarray(from * pixels, (from + part) * pixels), part);
     sums.forEach((sum, i) => sum.push(own[i] as Float32Array));
     logits.push(...(own[SHAPES.length] ?? []));
@@ -112,7 +112,7 @@ function graphOf(kind: GraphKind, samples: number, fault: Fault | undefined): St
         outputs[i] = add(valuesOf(id), outputs[i] as Float32Array);
       });
       if (fault?.kind === kind) fault.change(outputs, images, samples);
-      return new HeldTensors(
+      return new NativeTensors(
         binding,
         outputs.map((values) => ({ id: hold(values), shape: [], dtype: 1 })),
       );
@@ -122,18 +122,18 @@ function graphOf(kind: GraphKind, samples: number, fault: Fault | undefined): St
 
 function setUp(fault?: Fault) {
   const notes: string[] = [];
-  const idle = idleWhenTold();
+  const idle = manualIdle();
   const options = { idle, note: (line: string) => void notes.push(line) };
-  const trialOf = (kind: GraphKind, samples: number): Trial | undefined => {
-    if (kind === 'added') return exact.addedTrial(samples);
-    return kind === 'cut' ? exact.cutTrial(samples) : undefined;
+  const trialOf = (kind: GraphKind, samples: number): GraphCheck | undefined => {
+    if (kind === 'added') return exact.checkAccumulatingGraph(samples);
+    return kind === 'cut' ? exact.checkSplitGraph(samples) : undefined;
   };
   const graphs = new StepGraphs(job, options, {
-    adding: true,
+    accumulates: true,
     capture: (kind, samples) => {
       const graph = graphOf(kind, samples, fault);
       const inputs = new ShardInputs(job);
-      inputs.prepare(1 as Step, trialShard(job, samples, 1));
+      inputs.prepare(1 as Step, noiseShard(job, samples, 1));
       const failure = trialOf(kind, samples)?.(graph, inputs) ?? null;
       if (failure !== null) throw new Error(failure);
       return graph;
@@ -144,7 +144,7 @@ function setUp(fault?: Fault) {
     graphs,
     shapes: SHAPES,
     classes: CLASSES,
-    partSizes: (samples) => partSizes(samples, MICRO_SHARD),
+    microShardSizes: (samples) => microShardSizes(samples, MICRO_SHARD),
   });
   const inputs = new ShardInputs(job);
 
@@ -162,9 +162,9 @@ function setUp(fault?: Fault) {
     inputs.prepare(2 as Step, shard);
     const all = definedGradient(inputs.images(), shard.labels.length);
     const logits = all[SHAPES.length] ?? new Float32Array(0);
-    const scores = new TreeSum(addScores);
+    const scores = new PairwiseSum(addScores);
     let from = 0;
-    for (const part of partSizes(shard.labels.length, MICRO_SHARD)) {
+    for (const part of microShardSizes(shard.labels.length, MICRO_SHARD)) {
       const own = logits.subarray(from * CLASSES, (from + part) * CLASSES);
       scores.push(scoreLogits(own, shard.labels.subarray(from, from + part), CLASSES));
       from += part;
@@ -177,7 +177,7 @@ function setUp(fault?: Fault) {
 const CUT_FAILED = 'A shard runs micro-shard by micro-shard, as it cannot be captured as a graph: ';
 const ADDED_FAILED = 'The sum of two gradients runs op by op, as it cannot be captured as a graph: ';
 const pairs = (samples: number): string[] =>
-  partSizes(samples, MICRO_SHARD).map((part, i) => `${i % 2 === 1 ? 'added' : 'gradient'} ${part}`);
+  microShardSizes(samples, MICRO_SHARD).map((part, i) => `${i % 2 === 1 ? 'added' : 'gradient'} ${part}`);
 
 test('the order in which micro-shards are added shows in the bits', () => {
   const [tree, row] = [definedGradient, gradientOf].map((gradient) => {
@@ -195,10 +195,10 @@ test.each([4, 6, 10, 16])(
     const shard = shardOf(samples);
     compute(shard);
     expect(compute(shard)).toEqual({ ...defined(shard), runs: pairs(samples) });
-    expect(idle.waiting()).toBe(1);
+    expect(idle.pending()).toBe(1);
     idle.run();
     expect(compute(shard)).toEqual({ ...defined(shard), runs: [`cut ${samples}`] });
-    expect([notes, tensors.size, idle.waiting()]).toEqual([[], 0, 0]);
+    expect([notes, tensors.size, idle.pending()]).toEqual([[], 0, 0]);
   },
 );
 
@@ -207,7 +207,7 @@ test.each([2, 3, 7])('%d samples, of one micro-shard or with a short one, have n
   const shard = shardOf(samples);
   compute(shard);
   expect(compute(shard)).toEqual({ ...defined(shard), runs: pairs(samples) });
-  expect([notes, tensors.size, idle.waiting()]).toEqual([[], 0, 0]);
+  expect([notes, tensors.size, idle.pending()]).toEqual([[], 0, 0]);
 });
 
 const places = [
@@ -225,7 +225,7 @@ test.each(places)(
     idle.run();
     expect(notes).toEqual([`${CUT_FAILED}the graph gives other bits.`]);
     for (let i = 0; i < 2; i++) expect(compute(shard)).toEqual({ ...defined(shard), runs: pairs(6) });
-    expect([tensors.size, idle.waiting()]).toEqual([0, 0]);
+    expect([tensors.size, idle.pending()]).toEqual([0, 0]);
   },
 );
 

@@ -8,9 +8,9 @@ test('a full cache has no room while all that it holds is in use', () => {
   const cache = new GraphCache<string, { dispose(): void }>(2, 5);
   cache.add('a', graphOf(gone, 'a'));
   cache.add('b', graphOf(gone, 'b'));
-  for (let i = 0; i < 20; i++) expect(cache.use(i % 2 === 0 ? 'a' : 'b')).toBeDefined();
-  expect(cache.use('c')).toBeUndefined();
-  expect(cache.hasRoom).toBe(false);
+  for (let i = 0; i < 20; i++) expect(cache.get(i % 2 === 0 ? 'a' : 'b')).toBeDefined();
+  expect(cache.get('c')).toBeUndefined();
+  expect(cache.canAdd).toBe(false);
 });
 
 test('what was not used for long gives its place away, and everything goes in the end', () => {
@@ -18,11 +18,11 @@ test('what was not used for long gives its place away, and everything goes in th
   const cache = new GraphCache<string, { dispose(): void }>(2, 5);
   cache.add('a', graphOf(gone, 'a'));
   cache.add('b', graphOf(gone, 'b'));
-  for (let i = 0; i < 6; i++) cache.use('b');
-  expect(cache.hasRoom).toBe(true);
+  for (let i = 0; i < 6; i++) cache.get('b');
+  expect(cache.canAdd).toBe(true);
   cache.add('c', graphOf(gone, 'c'));
   expect(gone).toEqual(['a']);
-  expect(cache.use('c')).toBeDefined();
+  expect(cache.get('c')).toBeDefined();
   cache.clear();
   expect(gone.sort()).toEqual(['a', 'b', 'c']);
   expect(cache.size).toBe(0);

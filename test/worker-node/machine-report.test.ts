@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { MachineReport } from '../../worker-node/machine-report.ts';
-import { parseSiblingMessage, type SiblingMessage } from '../../worker-node/sibling-messages.ts';
+import { parseWorkerProcessMessage, type WorkerProcessMessage } from '../../worker-node/sibling-messages.ts';
 import { manualClock } from '../support/manual-clock.ts';
 
-const JOINED: SiblingMessage = { type: 'joined', totalSteps: 5_628, data: 'mnist', batchSize: 128 };
-const waiting = (waitMs: number): SiblingMessage => ({
+const JOINED: WorkerProcessMessage = { type: 'joined', totalSteps: 5_628, data: 'mnist', batchSize: 128 };
+const waiting = (waitMs: number): WorkerProcessMessage => ({
   type: 'waiting',
   reason: 'connect ECONNREFUSED',
   waitMs,
@@ -20,10 +20,10 @@ function machine() {
     info: (line) => void lines.push(line),
     note: (line) => void lines.push(`! ${line}`),
   });
-  const all = (message: SiblingMessage): void => {
+  const all = (message: WorkerProcessMessage): void => {
     for (const worker of ['lab-1', 'lab-2']) {
       // As it comes from another process.
-      report.heard(worker, parseSiblingMessage(JSON.parse(JSON.stringify(message)))!);
+      report.record(worker, parseWorkerProcessMessage(JSON.parse(JSON.stringify(message)))!);
     }
   };
   return { clock, lines, report, all };
@@ -46,8 +46,8 @@ describe('the terminal of a worker', () => {
     const { clock, lines, report, all } = machine();
     all(JOINED);
     for (let step = 0; step <= 120; step++) {
-      report.heard('lab-1', { type: 'computed', step, samples: 40 });
-      report.heard('lab-2', { type: 'computed', step, samples: 24 });
+      report.record('lab-1', { type: 'computed', step, samples: 40 });
+      report.record('lab-2', { type: 'computed', step, samples: 24 });
       if (step < 120) await clock.advance(250);
     }
     await clock.advance(29_999);
@@ -58,7 +58,7 @@ describe('the terminal of a worker', () => {
     expect(lines.at(-1)).toMatch(/^lab: step 121 of 5,628, 7,744 samples computed/);
     await clock.advance(90_000);
     expect(lines.slice(3)).toEqual(['lab: connected, no work for this machine at the moment']);
-    report.heard('lab-1', { type: 'ended', reason: 'The run is finished.' });
+    report.record('lab-1', { type: 'ended', reason: 'The run is finished.' });
     expect(lines.at(-1)).toBe('lab: The run is finished. Computed 7,744 samples.');
     expect(clock.pending).toBe(0);
   });

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { makeWritable } from '../../worker-node/engine/install/writable.ts';
+import { ensureWritable } from '../../worker-node/engine/install/writable.ts';
 import { makeFolder } from '../../worker-node/make-folder.ts';
 
 let dir = '';
@@ -21,7 +21,7 @@ test('a folder is made with those above it, and may be there', () => {
 
 test.runIf(process.platform === 'linux')('a cache folder in /proc is an error at once', async () => {
   // A user who is not root is told the second.
-  await expect(makeWritable('/proc/gradcast/cache')).rejects.toThrow(
+  await expect(ensureWritable('/proc/gradcast/cache')).rejects.toThrow(
     /^The cache folder \/proc\/gradcast\/cache cannot be written to \((no folders can be made there|permission denied)\)/,
   );
 });

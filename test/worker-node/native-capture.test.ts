@@ -5,17 +5,17 @@ import { afterEach, expect, test, vi } from 'vitest';
 
 import { prepareJob } from '../../coordinator/model.ts';
 import type { Shard } from '../../shared/data/shard.ts';
-import type { Trainer } from '../../shared/engine/engine.ts';
+import type { GradientComputer } from '../../shared/engine/engine.ts';
 import { decodeFactored, encodeFactored, factoredBytes, factoredKernel } from '../../shared/codec/factors.ts';
 import { createModelStep, type ModelStep } from '../../shared/engine/model-step.ts';
 import { ShardInputs } from '../../shared/engine/shard-inputs.ts';
-import { createTrainer, readByData } from '../../shared/engine/tf-engine.ts';
+import { createGradientComputer, copyingReader } from '../../shared/engine/tf-engine.ts';
 import type { Job, Topology } from '../../shared/model/job.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
-import { createCapturedTrainer } from '../../worker-node/engine/native/captured-trainer.ts';
+import { createCapturedGradientComputer } from '../../worker-node/engine/native/captured-trainer.ts';
 import { registerNativeGradients } from '../../worker-node/engine/native/gradients.ts';
-import { idleWhenTold } from '../../worker-node/engine/native/idle.ts';
+import { manualIdle } from '../../worker-node/engine/native/idle.ts';
 import { collectGarbage } from '../support/garbage.ts';
 import { withNative } from '../support/native.ts';
 import { relativeDifference } from '../support/vectors.ts';
@@ -32,7 +32,7 @@ interface Computed {
   readonly correct: number;
 }
 
-async function compute(trainer: Trainer, step: number, shard: Shard, length: number): Promise<Computed> {
+async function compute(trainer: GradientComputer, step: number, shard: Shard, length: number): Promise<Computed> {
   const gradient = new Float32Array(length);
   return { gradient, ...(await trainer.gradient(step as Step, shard, gradient)) };
 }
@@ -46,18 +46,18 @@ await withNative((native) => {
   async function setUp(topology: Topology, change: (modelStep: ModelStep) => ModelStep = (same) => same) {
     const { job, initialWeights } = await prepareJob(dataset, { batchSize: 6, epochs: 1, seed: 3, topology });
     await tf.setBackend('tensorflow');
-    const idle = idleWhenTold();
+    const idle = manualIdle();
     const notes: string[] = [];
     const note = (line: string): void => void notes.push(line);
     const modelStep = change(await createModelStep(tf, job));
-    const trainer = createCapturedTrainer(native, job, modelStep, { idle, note });
+    const trainer = createCapturedGradientComputer(native, job, modelStep, { idle, note });
     trainer.setWeights(initialWeights);
     return { job, weights: initialWeights, trainer, idle, notes };
   }
 
-  async function opByOp(job: Job, weights: Float32Array): Promise<Trainer> {
+  async function opByOp(job: Job, weights: Float32Array): Promise<GradientComputer> {
     const modelStep = await createModelStep(tf, job);
-    const trainer = createTrainer(tf, job, modelStep, new ShardInputs(job), readByData);
+    const trainer = createGradientComputer(tf, job, modelStep, new ShardInputs(job), copyingReader);
     trainer.setWeights(weights);
     return trainer;
   }
@@ -82,7 +82,7 @@ await withNative((native) => {
       const captured = await compute(trainer, 2, shard, weights.length);
       const evaluation = await trainer.evaluate(shard);
       const probabilities = await trainer.predict(shard.images, samples);
-      expect(idle.waiting()).toBe(0);
+      expect(idle.pending()).toBe(0);
       const plain = await opByOp(job, other);
       const eager = await compute(plain, 2, shard, weights.length);
       expect(relativeDifference(captured.gradient, eager.gradient)).toBeLessThan(1e-5);
@@ -108,14 +108,14 @@ await withNative((native) => {
     const { job, weights, trainer, idle, notes } = await setUp(models["the seed's CNN"]!());
     const kernel = factoredKernel(layoutOf(job.layout))!;
     const shard = shardOf(6);
-    expect(trainer.givesFactors).toBe(true);
+    expect(trainer.supportsFactors).toBe(true);
     const whole = await opByOp(job, weights);
     const { gradient, lossSum } = await compute(whole, 2, shard, weights.length);
     const tensors: number[] = [];
     for (const how of ['op by op', 'captured', 'captured']) {
       const factored = new Float32Array(weights.length);
       const result = await trainer.gradient(2 as Step, shard, factored, undefined, true);
-      expect([how, result.factored, result.lossSum / lossSum]).toEqual([how, true, expect.closeTo(1, 5)]);
+      expect([how, result.isFactored, result.lossSum / lossSum]).toEqual([how, true, expect.closeTo(1, 5)]);
       const part = { from: 0, to: weights.length };
       const payload = new Uint8Array(factoredBytes(kernel, 6, part));
       encodeFactored(factored, payload, kernel, 6, part);

@@ -3,18 +3,18 @@ import { afterEach, expect, test } from 'vitest';
 import { prepareJob } from '../../coordinator/model.ts';
 import { codecKernels } from '../../shared/codec/kernels/simd.ts';
 import type { Shard } from '../../shared/data/shard.ts';
-import type { Trainer } from '../../shared/engine/engine.ts';
-import { inMicroShards, partSizes } from '../../shared/engine/micro-shards.ts';
+import type { GradientComputer } from '../../shared/engine/engine.ts';
+import { withMicroShards, microShardSizes } from '../../shared/engine/micro-shards.ts';
 import { createModelStep, type ModelStep } from '../../shared/engine/model-step.ts';
-import { TreeSum } from '../../shared/model/sum-tree.ts';
+import { PairwiseSum } from '../../shared/model/sum-tree.ts';
 import type { Topology } from '../../shared/model/job.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
-import { createCapturedTrainer } from '../../worker-node/engine/native/captured-trainer.ts';
+import { createCapturedGradientComputer } from '../../worker-node/engine/native/captured-trainer.ts';
 import { registerNativeGradients } from '../../worker-node/engine/native/gradients.ts';
-import { HeldSum, HeldTensors } from '../../worker-node/engine/native/held-tensors.ts';
-import { idleWhenTold } from '../../worker-node/engine/native/idle.ts';
-import { addsAsDefined } from '../../worker-node/engine/native/telling-sums.ts';
+import { NativePairwiseSum, NativeTensors } from '../../worker-node/engine/native/held-tensors.ts';
+import { manualIdle } from '../../worker-node/engine/native/idle.ts';
+import { addMatchesReference } from '../../worker-node/engine/native/telling-sums.ts';
 import { withNative } from '../support/native.ts';
 import { models } from './native-models.ts';
 import { noise } from './noise.ts';
@@ -22,7 +22,7 @@ import { variantOf, type Variant } from './tensorflow-variants.ts';
 
 const MICRO_SHARD = 2;
 const { dataset, shardOf } = noise(6, 16);
-const stream = randomStream(7, Purpose.drawnDigits);
+const stream = randomStream(7, Purpose.syntheticDigits);
 
 /** What TensorFlow makes of exact mode depends on processor, build and environment; a variant forces one outcome. */
 const variants: Record<string, Variant> = {
@@ -71,15 +71,15 @@ await withNative((native) => {
     backend.binding = changed;
     const modelStep = change(await createModelStep(tf, job));
     const notes: string[] = [];
-    const idle = idleWhenTold();
-    const trainer = createCapturedTrainer(native, job, modelStep, {
+    const idle = manualIdle();
+    const trainer = createCapturedGradientComputer(native, job, modelStep, {
       idle,
       note: (line) => void notes.push(line),
     });
     trainer.setWeights(initialWeights);
-    const held = inMicroShards(trainer, job);
-    const here = inMicroShards({ ...trainer, gradientInMicroShards: () => null }, job);
-    const compute = async (how: Trainer, step: number, shard: Shard) => {
+    const held = withMicroShards(trainer, job);
+    const here = withMicroShards({ ...trainer, gradientInMicroShards: () => null }, job);
+    const compute = async (how: GradientComputer, step: number, shard: Shard) => {
       const gradient = new Float32Array(initialWeights.length);
       const { lossSum, correct } = await how.gradient(step as Step, shard, gradient);
       return { lossSum, correct, bits: createHash('sha256').update(gradient).digest('hex') };
@@ -91,7 +91,7 @@ await withNative((native) => {
       const adding = adds && !notes.includes(CHECK_FAILED.added);
       const cuts = adds && isCut(samples) && !notes.some((note) => note.startsWith('A shard runs'));
       if (cuts) return [`cut ${samples}`];
-      return partSizes(samples, MICRO_SHARD).map(
+      return microShardSizes(samples, MICRO_SHARD).map(
         (part, i) => `${adding && i % 2 === 1 ? 'added' : 'gradient'} ${part}`,
       );
     };
@@ -144,7 +144,7 @@ await withNative((native) => {
 
       const before = handles();
       for (const step of [1, 2, 3]) await set.expectExact(step, shard);
-      expect([set.idle.waiting(), handles()]).toEqual([0, before]);
+      expect([set.idle.pending(), handles()]).toEqual([0, before]);
       set.trainer.dispose();
       expect(sessions()).toBe(open);
     },
@@ -156,13 +156,13 @@ await withNative((native) => {
       const set = await setUp(models[name]!(), { variant: { addition: 'flushing' } });
       const shard = shardOf(6);
       await set.compute(set.held, 0, shard);
-      expect(set.idle.waiting()).toBe(1);
+      expect(set.idle.pending()).toBe(1);
       set.idle.run();
       expect(set.notes.filter((note) => note !== CHECK_FAILED.added)).toEqual([
         expect.stringMatching(/^A shard runs micro-shard by micro-shard, as .+: a gradient .+\.$/),
       ]);
       await set.expectExact(1, shard);
-      expect(set.idle.waiting()).toBe(0);
+      expect(set.idle.pending()).toBe(0);
       set.trainer.dispose();
     },
   );
@@ -233,7 +233,7 @@ await withNative((native) => {
 
   test('the check of AddV2 finds how it treats subnormal values', () => {
     const found = (['flushing', 'keeping'] as const).map((addition) =>
-      addsAsDefined(variantOf(binding, MICRO_SHARD, { addition }).binding, [[3, 5], [2000]]),
+      addMatchesReference(variantOf(binding, MICRO_SHARD, { addition }).binding, [[3, 5], [2000]]),
     );
     expect(found).toEqual([true, false]);
   });
@@ -253,21 +253,21 @@ await withNative((native) => {
         return stream.below(2) === 0 ? size : -size;
       }),
     );
-    const held = new HeldSum(1);
-    const here = new TreeSum((left: Float32Array, right: Float32Array) => {
+    const held = new NativePairwiseSum(1);
+    const here = new PairwiseSum((left: Float32Array, right: Float32Array) => {
       const sum = new Float32Array(length);
-      codecKernels.addFlushed(left, right, sum);
+      codecKernels.addFlushToZero(left, right, sum);
       return sum;
     });
     for (const values of vectors) {
       const id = adder.createTensor(shape, adder.TF_FLOAT, values);
-      held.push(new HeldTensors(adder, [{ id, shape, dtype: adder.TF_FLOAT }]));
+      held.push(new NativeTensors(adder, [{ id, shape, dtype: adder.TF_FLOAT }]));
       here.push(values);
     }
     const [inTensorFlow, defined] = [held.total().read(0), here.total()];
     held.dispose();
     // Where the check fails, exact mode does not add in TensorFlow, and these sums may well be others.
-    const checked = addsAsDefined(adder, [shape]);
+    const checked = addMatchesReference(adder, [shape]);
     expect(checked && !Buffer.from(inTensorFlow.buffer).equals(Buffer.from(defined.buffer))).toBe(false);
     expect(handles()).toBe(before);
   });

@@ -12,7 +12,7 @@ export interface Noise {
 
 /** Samples of the shape of native-models.ts in which there is nothing to learn. */
 export function noise(seed: number, trainCount: number): Noise {
-  const stream = randomStream(seed, Purpose.drawnDigits);
+  const stream = randomStream(seed, Purpose.syntheticDigits);
   const pixels = sizeOf(SAMPLE_SHAPE);
   const bytes = (count: number, below: number): Uint8Array =>
     Uint8Array.from({ length: count }, () => stream.below(below));

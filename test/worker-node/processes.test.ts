@@ -2,8 +2,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { ASKED_TO_LEAVE, ENGINE_DIED, runProcesses, type WorkerSpec } from '../../worker-node/processes.ts';
-import { visibleDevice } from '../../worker-node/devices.ts';
+import { EXIT_TERMINATED, EXIT_ENGINE_DIED, runProcesses, type WorkerSpec } from '../../worker-node/processes.ts';
+import { visibleDeviceEnv } from '../../worker-node/devices.ts';
 
 let folder: string;
 beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), 'gradcast-processes-'))));
@@ -38,7 +38,7 @@ const said = async (): Promise<string[]> =>
   (await readFile(join(folder, 'said'), 'utf8')).trim().split('\n').sort();
 
 test('each of several workers has a name and an environment of its own', async () => {
-  const workers = [0, 2].map((number) => ({ name: `lab-gpu${number}`, env: visibleDevice(number) }));
+  const workers = [0, 2].map((number) => ({ name: `lab-gpu${number}`, env: visibleDeviceEnv(number) }));
   // The first that is done ends the others: each waits until both have spoken.
   const { code } = await run(
     `say(\`\${process.env.CUDA_VISIBLE_DEVICES} by \${process.env.CUDA_DEVICE_ORDER}\`);
@@ -53,7 +53,7 @@ test('each of several workers has a name and an environment of its own', async (
 test('a worker whose engine has died is started again, one that ends with an error is not', async () => {
   const first = await run(
     `say('started');
-     if (!existsSync(\`\${folder}/died\`)) { writeFileSync(\`\${folder}/died\`, ''); process.exit(${ENGINE_DIED}); }`,
+     if (!existsSync(\`\${folder}/died\`)) { writeFileSync(\`\${folder}/died\`, ''); process.exit(${EXIT_ENGINE_DIED}); }`,
     [{ name: 'a', env: {} }],
   );
   expect(first).toEqual({ code: 0, notes: ['a lost its engine; restarting (1 of 3).'] });
@@ -74,7 +74,7 @@ test.runIf(process.platform !== 'win32')(
 );
 
 test('a worker whose engine dies at once again and again is given up', async () => {
-  const { code, notes } = await run(`process.exit(${ENGINE_DIED});`, [{ name: 'a', env: {} }]);
+  const { code, notes } = await run(`process.exit(${EXIT_ENGINE_DIED});`, [{ name: 'a', env: {} }]);
   expect(code).toBe(1);
   expect(notes.at(-1)).toBe('a lost its engine for the 4th time within seconds; not restarted.');
 });
@@ -83,7 +83,7 @@ test('a worker that somebody asks to leave is started again, and the others stay
   const { code, notes } = await run(
     `say('started');
      const { readFileSync } = require('node:fs');
-     if (!existsSync(\`\${folder}/asked\`)) { writeFileSync(\`\${folder}/asked\`, ''); process.exit(${ASKED_TO_LEAVE}); }
+     if (!existsSync(\`\${folder}/asked\`)) { writeFileSync(\`\${folder}/asked\`, ''); process.exit(${EXIT_TERMINATED}); }
      process.stdin.on('close', () => { say('was let go'); process.exit(0); }).resume();
      setInterval(() => { if (readFileSync(\`\${folder}/said\`, 'utf8').split('started').length > 3) process.exit(0); }, 5);`,
     ['a', 'b'].map((name) => ({ name, env: {} })),

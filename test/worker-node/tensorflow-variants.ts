@@ -23,7 +23,7 @@ export interface VariantBinding {
 
 const additions = {
   flushing: (left: Float32Array, right: Float32Array, sum: Float32Array): void =>
-    codecKernels.addFlushed(left, right, sum),
+    codecKernels.addFlushToZero(left, right, sum),
   keeping: (left: Float32Array, right: Float32Array, sum: Float32Array): void =>
     left.forEach((value, i) => (sum[i] = value + (right[i] ?? NaN))),
 };

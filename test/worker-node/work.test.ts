@@ -1,28 +1,28 @@
 import { expect, test } from 'vitest';
-import { drawDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
-import { work } from '../../worker-node/work.ts';
-import { fakeThread } from '../support/fake-thread.ts';
-import { testCoordinator, tinyTopology, workerReady } from '../support/test-coordinator.ts';
+import { runNodeWorker } from '../../worker-node/work.ts';
+import { writeFakeThread } from '../support/fake-thread.ts';
+import { testCoordinator, tinyTopology, waitForWorkerReady } from '../support/test-coordinator.ts';
 
 test('a worker whose engine dies in a step leaves the run and says why', async () => {
-  const dataset = drawDigits({ seed: 1, trainCount: 4, testCount: 1 });
+  const dataset = syntheticDigits({ seed: 1, trainCount: 4, testCount: 1 });
   const coordinator = await testCoordinator(dataset, {
     topology: tinyTopology([28, 28, 1], 10),
     batchSize: 4,
   });
-  const worker = work({
+  const worker = runNodeWorker({
     url: coordinator.url,
     name: 'ill',
     engine: 'wasm',
-    threadFile: await fakeThread("throw new Error('The device is broken.');"),
+    threadFile: await writeFakeThread("throw new Error('The device is broken.');"),
     signal: new AbortController().signal,
-    tell: () => undefined,
+    onMessage: () => undefined,
     note: () => undefined,
   });
-  await workerReady(coordinator, 'ill');
-  const { rounds, initialWeights: weights } = coordinator;
-  const round = rounds.gradient(
+  await waitForWorkerReady(coordinator, 'ill');
+  const { stepRunner, initialWeights: weights } = coordinator;
+  const round = stepRunner.gradient(
     { step: 0 as Step, weights, split: dataset.train },
     Uint32Array.from([0, 1, 2, 3]),
   );

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { expect, test } from 'vitest';
-import { ASKED_TO_LEAVE } from '../../worker-node/processes.ts';
+import { EXIT_TERMINATED } from '../../worker-node/processes.ts';
 import { gradcast, spawnGradcast } from '../support/worker-process.ts';
 
 test('what is no link is an error that says what one looks like', async () => {
@@ -24,7 +24,7 @@ test.each([
 });
 
 test.each<[string, (child: ReturnType<typeof sibling>) => void, number]>([
-  ['asked by anybody', (child) => void child.kill('SIGTERM'), ASKED_TO_LEAVE],
+  ['asked by anybody', (child) => void child.kill('SIGTERM'), EXIT_TERMINATED],
   ['let go by whoever started it', (child) => void child.stdin.end(), 0],
 ])('one of several workers says how it was ended: %s', async (_, end, expected) => {
   const child = sibling();

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { compareTeams } from '../../worker-node/shape/measure.ts';
+import { compareConfigs } from '../../worker-node/shape/measure.ts';
 import { describeNative } from '../support/native.ts';
 import { gradcast } from '../support/worker-process.ts';
 
@@ -9,7 +9,7 @@ const { signal } = new AbortController();
 describeNative(() => {
   test('teams of real processes are measured in turn', async () => {
     const program = [process.execPath, gradcast] as const;
-    const result = await compareTeams(
+    const result = await compareConfigs(
       { ...team, batch: 32 },
       { ...team, processes: 2, batch: 4 },
       program,

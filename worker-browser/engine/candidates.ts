@@ -1,7 +1,7 @@
 import { BACKENDS, type BackendName } from './messages.ts';
 
 /** What is known of the browser before anything is tried. */
-export interface Surroundings {
+export interface BrowserCapabilities {
   readonly cores: number;
   readonly secureContext: boolean;
   readonly hasWebGpu: boolean;
@@ -9,7 +9,7 @@ export interface Surroundings {
 }
 
 /** What a person, or a test, has set in the page's address. */
-export interface Wish {
+export interface EngineOverride {
   readonly backend: BackendName | null;
   readonly threads: number | null;
 }
@@ -17,10 +17,10 @@ export interface Wish {
 /**
  * More than this gains little: a shard is some dozens of samples, and each thread holds tfjs and a model of its own.
  */
-const MOST_THREADS = 8;
+const MAX_THREADS = 8;
 
 /** From the query of the page's address: ?engine=webgl&threads=2. What is none of ours is passed over. */
-export function wishOf(query: string): Wish {
+export function parseOverride(query: string): EngineOverride {
   const parameters = new URLSearchParams(query);
   const threads = Number(parameters.get('threads'));
   return {
@@ -30,20 +30,20 @@ export function wishOf(query: string): Wish {
 }
 
 /** Where there are as many, one core is left to the browser and its person. */
-const MANY_CORES = 4;
+const MIN_CORES_TO_SPARE_ONE = 4;
 
 /** Threads of WebAssembly that are tried, the most first. */
-export function threadCounts({ cores }: Surroundings, { threads }: Wish): number[] {
+export function threadCounts({ cores }: BrowserCapabilities, { threads }: EngineOverride): number[] {
   if (threads !== null) return [threads];
-  const free = cores >= MANY_CORES ? cores - 1 : cores;
-  const most = Math.max(1, Math.min(MOST_THREADS, free));
+  const free = cores >= MIN_CORES_TO_SPARE_ONE ? cores - 1 : cores;
+  const most = Math.max(1, Math.min(MAX_THREADS, free));
   return [...new Set([most, Math.ceil(most / 2), 1])];
 }
 
 /** GPU backends that are worth a try. */
 export function gpuCandidates(
-  { hasWebGpu, hasOffscreenCanvas }: Surroundings,
-  { backend }: Wish,
+  { hasWebGpu, hasOffscreenCanvas }: BrowserCapabilities,
+  { backend }: EngineOverride,
 ): BackendName[] {
   const there: BackendName[] = [];
   if (hasWebGpu) there.push('webgpu');
@@ -52,7 +52,7 @@ export function gpuCandidates(
 }
 
 /** Why a tab may be slower than it need be. */
-export function advice({ secureContext }: Surroundings): string {
+export function describeInsecureContext({ secureContext }: BrowserCapabilities): string {
   return secureContext
     ? ''
     : ' This page came over plain http, and browsers keep WebGPU to https, where it may be faster.';

@@ -1,5 +1,5 @@
 import type { EngineInfo } from '../../shared/protocol/messages.ts';
-import type { Answers, BackendName, FromEngine, Question, Told, ToEngine } from './messages.ts';
+import type { EngineResponses, BackendName, FromEngine, EngineRequest, EngineNotification, ToEngine } from './messages.ts';
 
 /** What an engine runs in: a Web Worker. */
 export interface EngineWorker {
@@ -12,7 +12,7 @@ export interface EngineWorker {
 /** An engine in a Web Worker, seen from outside. */
 export class EngineProcess {
   readonly #worker: EngineWorker;
-  readonly #waiting = new Map<
+  readonly #pending = new Map<
     number,
     { readonly resolve: (answer: never) => void; readonly reject: (error: Error) => void }
   >();
@@ -21,14 +21,14 @@ export class EngineProcess {
   #info: EngineInfo | null = null;
   /** Settles with the reason when the engine can compute no more, without having been asked to end. */
   readonly lost: Promise<string>;
-  #lose: (reason: string) => void = () => undefined;
+  #resolveLost: (reason: string) => void = () => undefined;
 
   private constructor(worker: EngineWorker) {
     this.#worker = worker;
-    this.lost = new Promise((resolve) => (this.#lose = resolve));
+    this.lost = new Promise((resolve) => (this.#resolveLost = resolve));
     worker.listen(
-      (message) => this.#hear(message),
-      (reason) => this.#break(reason),
+      (message) => this.#onMessage(message),
+      (reason) => this.#fail(reason),
     );
   }
 
@@ -36,7 +36,7 @@ export class EngineProcess {
   static async open(worker: EngineWorker, backend: BackendName): Promise<EngineProcess> {
     const process = new EngineProcess(worker);
     try {
-      process.#info = await process.ask({ type: 'open', backend });
+      process.#info = await process.request({ type: 'open', backend });
       return process;
     } catch (error) {
       process.end();
@@ -49,19 +49,19 @@ export class EngineProcess {
     return this.#info;
   }
 
-  ask<Type extends Question['type']>(
-    question: Extract<Question, { type: Type }>,
+  request<Type extends EngineRequest['type']>(
+    question: Extract<EngineRequest, { type: Type }>,
     transfer: readonly ArrayBuffer[] = [],
-  ): Promise<Answers[Type]> {
+  ): Promise<EngineResponses[Type]> {
     if (this.#ended !== null) return Promise.reject(this.#ended);
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
+      this.#pending.set(id, { resolve, reject });
       this.#worker.post({ type: 'question', id, question }, transfer);
     });
   }
 
-  tell(message: Told): void {
+  notify(message: EngineNotification): void {
     if (this.#ended === null) this.#worker.post(message, []);
   }
 
@@ -70,28 +70,28 @@ export class EngineProcess {
     this.#stop(new Error('The engine was closed.'));
   }
 
-  #hear(message: FromEngine): void {
+  #onMessage(message: FromEngine): void {
     if (message.type === 'lost') {
-      this.#break(message.reason);
+      this.#fail(message.reason);
       return;
     }
-    const waiting = this.#waiting.get(message.id);
-    this.#waiting.delete(message.id);
+    const waiting = this.#pending.get(message.id);
+    this.#pending.delete(message.id);
     if (message.type === 'answer') waiting?.resolve(message.answer as never);
     else waiting?.reject(new Error(message.reason));
   }
 
-  #break(reason: string): void {
+  #fail(reason: string): void {
     if (this.#ended !== null) return;
     this.#stop(new Error(`The engine is lost: ${reason}`));
-    this.#lose(reason);
+    this.#resolveLost(reason);
   }
 
   #stop(error: Error): void {
     if (this.#ended !== null) return;
     this.#ended = error;
     this.#worker.end();
-    for (const { reject } of this.#waiting.values()) reject(error);
-    this.#waiting.clear();
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
   }
 }

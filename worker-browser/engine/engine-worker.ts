@@ -1,8 +1,8 @@
-import type { Trainer } from '../../shared/engine/engine.ts';
-import { messageOf } from '../../shared/error-text.ts';
+import type { GradientComputer } from '../../shared/engine/engine.ts';
+import { errorMessage } from '../../shared/error-text.ts';
 import type { Shard } from '../../shared/data/shard.ts';
 import type { OpenedBackend } from './backends/opened-backend.ts';
-import type { Answers, BackendName, FromEngine, Question, ToEngine } from './messages.ts';
+import type { EngineResponses, BackendName, FromEngine, EngineRequest, ToEngine } from './messages.ts';
 
 // One engine in a Web Worker of its own: it can be ended in the middle of a step, and gives all its memory back.
 const scope = globalThis as unknown as DedicatedWorkerGlobalScope;
@@ -10,14 +10,14 @@ const post = (message: FromEngine, transfer: Transferable[] = []): void =>
   scope.postMessage(message, transfer);
 
 let opened: OpenedBackend | null = null;
-let trainer: Trainer | null = null;
+let trainer: GradientComputer | null = null;
 let prepared: Shard | null = null;
 let last: Promise<void> = Promise.resolve();
 
 scope.onmessage = ({ data: message }: MessageEvent<ToEngine>) => {
   last = last
     .then(() => handle(message))
-    .catch((error: unknown) => post({ type: 'lost', reason: messageOf(error) }));
+    .catch((error: unknown) => post({ type: 'lost', reason: errorMessage(error) }));
 };
 
 async function handle(message: ToEngine): Promise<void> {
@@ -39,12 +39,12 @@ async function handle(message: ToEngine): Promise<void> {
         const transfer = message.question.type === 'gradient' ? [message.question.room.buffer] : [];
         post({ type: 'answer', id: message.id, answer }, transfer);
       } catch (error) {
-        post({ type: 'failed', id: message.id, reason: messageOf(error) });
+        post({ type: 'failed', id: message.id, reason: errorMessage(error) });
       }
   }
 }
 
-async function answerTo(question: Question): Promise<Answers[keyof Answers]> {
+async function answerTo(question: EngineRequest): Promise<EngineResponses[keyof EngineResponses]> {
   if (question.type === 'open') {
     opened = await open(question.backend);
     opened.onLost((reason) => post({ type: 'lost', reason }));

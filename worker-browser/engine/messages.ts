@@ -7,7 +7,7 @@ export const BACKENDS = ['wasm', 'webgl', 'webgpu'] as const;
 export type BackendName = (typeof BACKENDS)[number];
 
 /** What is asked of an engine's Web Worker and answered, each with the number of its question. */
-export type Question =
+export type EngineRequest =
   | { readonly type: 'open'; readonly backend: BackendName }
   | { readonly type: 'load'; readonly job: Job }
   | {
@@ -22,15 +22,15 @@ export type Question =
   | { readonly type: 'predict'; readonly images: Uint8Array; readonly samples: number };
 
 /** What is told without waiting for an answer. In order with the questions. */
-export type Told =
+export type EngineNotification =
   | { readonly type: 'weights'; readonly values: Float32Array; readonly from: number }
   | { readonly type: 'prepare'; readonly step: Step; readonly shard: Shard }
   | { readonly type: 'dispose' };
 
-export type ToEngine = Told | { readonly type: 'question'; readonly id: number; readonly question: Question };
+export type ToEngine = EngineNotification | { readonly type: 'question'; readonly id: number; readonly question: EngineRequest };
 
 /** Answers by question. */
-export interface Answers {
+export interface EngineResponses {
   open: EngineInfo;
   load: null;
   gradient: ShardResult & { readonly room: Float32Array<ArrayBuffer> };
@@ -39,7 +39,7 @@ export interface Answers {
 }
 
 export type FromEngine =
-  | { readonly type: 'answer'; readonly id: number; readonly answer: Answers[keyof Answers] }
+  | { readonly type: 'answer'; readonly id: number; readonly answer: EngineResponses[keyof EngineResponses] }
   | { readonly type: 'failed'; readonly id: number; readonly reason: string }
   /** The GPU is gone; nothing that was on it can be had any more. */
   | { readonly type: 'lost'; readonly reason: string };

@@ -1,5 +1,5 @@
 import type { Shard } from '../../shared/data/shard.ts';
-import type { Engine, ShardResult, Trainer } from '../../shared/engine/engine.ts';
+import type { Engine, ShardResult, GradientComputer } from '../../shared/engine/engine.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { EngineInfo, Step } from '../../shared/protocol/messages.ts';
 import type { EngineProcess } from './engine-process.ts';
@@ -19,20 +19,20 @@ export function parallelEngine(options: ParallelOptions): Engine {
   return {
     info,
     async load(job) {
-      await Promise.all(processes.map((process) => process.ask({ type: 'load', job })));
+      await Promise.all(processes.map((process) => process.request({ type: 'load', job })));
       // Parts of micro-shards, or sums of theirs along another tree, would have other bits: one process does all.
       const used = job.microShard === undefined ? processes : processes.slice(0, 1);
-      return new ParallelTrainer({ ...options, processes: used }, layoutOf(job.layout).length);
+      return new ParallelGradientComputer({ ...options, processes: used }, layoutOf(job.layout).length);
     },
   };
 }
 
-class ParallelTrainer implements Trainer {
+class ParallelGradientComputer implements GradientComputer {
   readonly #processes: readonly EngineProcess[];
   readonly #weights: Float32Array | null;
   readonly #length: number;
   /** Gradients travel in these; null while one is under way. */
-  readonly #rooms: (Float32Array<ArrayBuffer> | null)[] = [];
+  readonly #buffers: (Float32Array<ArrayBuffer> | null)[] = [];
   #prepared: { readonly step: Step; readonly shard: Shard; readonly parts: number } | null = null;
 
   constructor({ processes, sharedFloats }: ParallelOptions, length: number) {
@@ -45,12 +45,12 @@ class ParallelTrainer implements Trainer {
     // Written over while a process still reads older ones: those are followed by these before any shard.
     this.#weights?.set(weights, from);
     const values = this.#weights?.subarray(from, from + weights.length) ?? weights.slice();
-    for (const process of this.#processes) process.tell({ type: 'weights', values, from });
+    for (const process of this.#processes) process.notify({ type: 'weights', values, from });
   }
 
   prepare(step: Step, shard: Shard): void {
     const parts = splitShard(shard, this.#processes.length);
-    parts.forEach((part, i) => this.#processes[i]?.tell({ type: 'prepare', step, shard: part }));
+    parts.forEach((part, i) => this.#processes[i]?.notify({ type: 'prepare', step, shard: part }));
     this.#prepared = { step, shard, parts: parts.length };
   }
 
@@ -62,32 +62,32 @@ class ParallelTrainer implements Trainer {
     this.#prepared = null;
     const answers = await Promise.all(
       parts.map((part, i) => {
-        const room = this.#rooms[i] ?? new Float32Array(this.#length);
-        this.#rooms[i] = null;
-        return this.#process(i).ask({ type: 'gradient', step, shard: part, room }, [room.buffer]);
+        const room = this.#buffers[i] ?? new Float32Array(this.#length);
+        this.#buffers[i] = null;
+        return this.#process(i).request({ type: 'gradient', step, shard: part, room }, [room.buffer]);
       }),
     );
     answers.forEach(({ room }, i) => {
       if (i === 0) gradient.set(room);
       else for (let j = 0; j < gradient.length; j++) gradient[j] = (gradient[j] ?? 0) + (room[j] ?? 0);
-      this.#rooms[i] = room;
+      this.#buffers[i] = room;
     });
-    return sumOf(answers);
+    return sumResults(answers);
   }
 
   async evaluate(shard: Shard): Promise<ShardResult> {
     const parts = splitShard(shard, this.#processes.length);
-    return sumOf(
-      await Promise.all(parts.map((part, i) => this.#process(i).ask({ type: 'evaluate', shard: part }))),
+    return sumResults(
+      await Promise.all(parts.map((part, i) => this.#process(i).request({ type: 'evaluate', shard: part }))),
     );
   }
 
   predict(images: Uint8Array, samples: number): Promise<Float32Array> {
-    return this.#process(0).ask({ type: 'predict', images: images.slice(), samples });
+    return this.#process(0).request({ type: 'predict', images: images.slice(), samples });
   }
 
   dispose(): void {
-    for (const process of this.#processes) process.tell({ type: 'dispose' });
+    for (const process of this.#processes) process.notify({ type: 'dispose' });
   }
 
   #process(i: number): EngineProcess {
@@ -97,7 +97,7 @@ class ParallelTrainer implements Trainer {
   }
 }
 
-const sumOf = (results: readonly ShardResult[]): ShardResult => ({
+const sumResults = (results: readonly ShardResult[]): ShardResult => ({
   lossSum: results.reduce((sum, { lossSum }) => sum + lossSum, 0),
   correct: results.reduce((sum, { correct }) => sum + correct, 0),
 });

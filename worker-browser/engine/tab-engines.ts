@@ -1,31 +1,31 @@
-import type { Clock, StopSignal } from '../../shared/clock.ts';
+import type { Clock, AbortSignalLike } from '../../shared/clock.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
-import type { Sample } from '../../shared/engine/sample-job.ts';
-import { messageOf } from '../../shared/error-text.ts';
-import { advice, gpuCandidates, threadCounts, type Surroundings, type Wish } from './candidates.ts';
+import type { BenchmarkCase } from '../../shared/engine/sample-job.ts';
+import { errorMessage } from '../../shared/error-text.ts';
+import { describeInsecureContext, gpuCandidates, threadCounts, type BrowserCapabilities, type EngineOverride } from './candidates.ts';
 import { EngineProcess, type EngineWorker } from './engine-process.ts';
 import type { BackendName } from './messages.ts';
 import type { OpenedEngine } from './opened-engine.ts';
 import { parallelEngine } from './parallel-engine.ts';
-import { tryEngine, within, type Trial } from './trial.ts';
-import { best, differenceOf, speedOf, whyText, type Outcome } from './verdict.ts';
+import { benchmarkEngine, withTimeout, type EngineTiming } from './trial.ts';
+import { rankEngines, relativeDifference, correctSpeed, explainChoice, type BenchmarkResult } from './verdict.ts';
 
 export interface TabEnginesOptions {
   readonly startWorker: () => EngineWorker;
   readonly sharedFloats: ((length: number) => Float32Array) | null;
-  readonly surroundings: Surroundings;
-  readonly wish: Wish;
-  readonly sample: Sample;
+  readonly capabilities: BrowserCapabilities;
+  readonly override: EngineOverride;
+  readonly benchmarkCase: BenchmarkCase;
   readonly clock: Clock;
 }
 
-const START_WITHIN_MS = 10_000;
+const START_TIMEOUT_MS = 10_000;
 /** For the first step too, which compiles kernels and shaders. */
-const STEPS_WITHIN_MS = 10_000;
+const STEPS_TIMEOUT_MS = 10_000;
 /** For the steps that are timed, after which no more are begun. */
-const TIMED_MS = 5_000;
+const TIMED_STEPS_MS = 5_000;
 /** Who asks for an engine by name waits for it. */
-const PATIENCE = 12;
+const OVERRIDE_TIMEOUT_FACTOR = 12;
 
 /**
  * The engines of a tab. It starts with WebAssembly, which is there at once; GPUs, whose first step may take seconds,
@@ -33,30 +33,30 @@ const PATIENCE = 12;
  */
 export class TabEngines {
   readonly #options: TabEnginesOptions;
-  readonly #outcomes = new Map<BackendName, Outcome>();
-  readonly #patience: number;
+  readonly #results = new Map<BackendName, BenchmarkResult>();
+  readonly #timeoutFactor: number;
   #pending: BackendName[];
   #reference: Float32Array | null = null;
 
   constructor(options: TabEnginesOptions) {
     this.#options = options;
-    this.#patience = options.wish.backend === null ? 1 : PATIENCE;
-    this.#pending = gpuCandidates(options.surroundings, options.wish);
+    this.#timeoutFactor = options.override.backend === null ? 1 : OVERRIDE_TIMEOUT_FACTOR;
+    this.#pending = gpuCandidates(options.capabilities, options.override);
   }
 
   /** @throws Error with a sentence if this browser has no engine */
-  async first(): Promise<OpenedEngine> {
-    const { backend } = this.#options.wish;
+  async openFirst(): Promise<OpenedEngine> {
+    const { backend } = this.#options.override;
     if (backend === null || backend === 'wasm') {
       try {
         return await this.#openWasm();
       } catch (error) {
-        this.#outcomes.set('wasm', { backend: 'wasm', threads: 1, problem: messageOf(error) });
+        this.#results.set('wasm', { backend: 'wasm', threads: 1, problem: errorMessage(error) });
       }
     }
-    const other = await this.better(null);
+    const other = await this.findFaster(null);
     if (other !== null) return other;
-    throw new Error(`This browser cannot compute. ${this.#why()} Update the browser or try another one.`);
+    throw new Error(`This browser cannot compute. ${this.#explain()} Update the browser or try another one.`);
   }
 
   /**
@@ -65,7 +65,7 @@ export class TabEngines {
    * @param signal ends it; what has not failed is tried again the next time
    * @returns an engine that is right and faster; null where there is none, or it was ended
    */
-  async better(present: BackendName | null, signal?: StopSignal): Promise<OpenedEngine | null> {
+  async findFaster(present: BackendName | null, signal?: AbortSignalLike): Promise<OpenedEngine | null> {
     const opened = new Map<BackendName, OpenedEngine>();
     const isStopped = (): boolean => signal?.aborted === true;
     const done = (backend: BackendName): void => {
@@ -74,10 +74,10 @@ export class TabEngines {
     for (const backend of this.#pending) {
       if (isStopped()) break;
       try {
-        opened.set(backend, await this.#tryGpu(backend, signal));
+        opened.set(backend, await this.#benchmarkGpu(backend, signal));
       } catch (error) {
         if (isStopped()) break;
-        this.#outcomes.set(backend, { backend, threads: 1, problem: messageOf(error) });
+        this.#results.set(backend, { backend, threads: 1, problem: errorMessage(error) });
         done(backend);
       }
     }
@@ -86,30 +86,30 @@ export class TabEngines {
       return null;
     }
     [...opened.keys()].forEach(done);
-    return this.#take(present, opened);
+    return this.#selectFastest(present, opened);
   }
 
   /** The next best after an engine was lost: the same once more, unless it does not open. */
-  async again(lost: BackendName): Promise<OpenedEngine> {
-    const ranked = [...this.#outcomes.values()]
-      .filter((outcome) => speedOf(outcome) !== null)
-      .toSorted((a, b) => (speedOf(b) ?? 0) - (speedOf(a) ?? 0))
+  async reopen(lost: BackendName): Promise<OpenedEngine> {
+    const ranked = [...this.#results.values()]
+      .filter((outcome) => correctSpeed(outcome) !== null)
+      .toSorted((a, b) => (correctSpeed(b) ?? 0) - (correctSpeed(a) ?? 0))
       .map(({ backend }) => backend);
     for (const backend of new Set([lost, ...ranked, 'wasm' as const])) {
       try {
-        return backend === 'wasm' ? await this.#openWasm() : await this.#tryGpu(backend);
+        return backend === 'wasm' ? await this.#openWasm() : await this.#benchmarkGpu(backend);
       } catch (error) {
-        this.#outcomes.set(backend, { backend, threads: 1, problem: messageOf(error) });
+        this.#results.set(backend, { backend, threads: 1, problem: errorMessage(error) });
       }
     }
-    throw new Error(`No engine of this browser can be opened again. ${this.#why()}`);
+    throw new Error(`No engine of this browser can be opened again. ${this.#explain()}`);
   }
 
   /** One more WebAssembly, on one thread, for what is done beside the shards. */
-  async another(): Promise<Pick<OpenedEngine, 'engine' | 'lost' | 'close'>> {
+  async openExtra(): Promise<Pick<OpenedEngine, 'engine' | 'lost' | 'close'>> {
     const processes = await this.#open('wasm', 1);
     return {
-      engine: this.#engineOf(processes),
+      engine: this.#combine(processes),
       lost: Promise.race(processes.map(({ lost }) => lost)),
       close: () => processes.forEach((process) => process.end()),
     };
@@ -117,35 +117,35 @@ export class TabEngines {
 
   /** What all that was tried has shown. */
   describe(): string {
-    return this.#why();
+    return this.#explain();
   }
 
-  #take(present: BackendName | null, opened: ReadonlyMap<BackendName, OpenedEngine>): OpenedEngine | null {
-    const outcomes = [...opened.keys()].flatMap((backend) => this.#outcomes.get(backend) ?? []);
-    const presentOutcome = present === null ? null : (this.#outcomes.get(present) ?? null);
-    const taken = best(presentOutcome, outcomes);
+  #selectFastest(present: BackendName | null, opened: ReadonlyMap<BackendName, OpenedEngine>): OpenedEngine | null {
+    const outcomes = [...opened.keys()].flatMap((backend) => this.#results.get(backend) ?? []);
+    const presentOutcome = present === null ? null : (this.#results.get(present) ?? null);
+    const taken = rankEngines(presentOutcome, outcomes);
     const winner = taken === null || taken === presentOutcome ? undefined : opened.get(taken.backend);
     for (const engine of opened.values()) if (engine !== winner) engine.close();
-    return winner === undefined ? null : { ...winner, why: this.#why() };
+    return winner === undefined ? null : { ...winner, why: this.#explain() };
   }
 
-  #why(): string {
-    return whyText([...this.#outcomes.values()], this.#pending) + advice(this.#options.surroundings);
+  #explain(): string {
+    return explainChoice([...this.#results.values()], this.#pending) + describeInsecureContext(this.#options.capabilities);
   }
 
   /** Opens as many processes as could be used at most, keeps as many as are fastest. */
   async #openWasm(): Promise<OpenedEngine> {
-    const { surroundings, wish, clock, sample } = this.#options;
-    const counts = threadCounts(surroundings, wish);
+    const { capabilities, override, clock, benchmarkCase } = this.#options;
+    const counts = threadCounts(capabilities, override);
     const processes = await this.#open('wasm', counts[0] ?? 1);
     try {
-      let fastest: { readonly threads: number; readonly trial: Trial } | null = null;
+      let fastest: { readonly threads: number; readonly trial: EngineTiming } | null = null;
       for (const threads of counts) {
-        const trial = await within(
+        const trial = await withTimeout(
           clock,
-          STEPS_WITHIN_MS * this.#patience,
+          STEPS_TIMEOUT_MS * this.#timeoutFactor,
           'its first steps',
-          tryEngine(this.#engineOf(processes.slice(0, threads)), sample, TIMED_MS, clock),
+          benchmarkEngine(this.#combine(processes.slice(0, threads)), benchmarkCase, TIMED_STEPS_MS, clock),
         );
         if (fastest === null || trial.samplesPerSecond > fastest.trial.samplesPerSecond)
           fastest = { threads, trial };
@@ -154,7 +154,7 @@ export class TabEngines {
       const { threads, trial } = fastest;
       processes.splice(threads).forEach((process) => process.end());
       this.#reference = trial.gradient;
-      this.#outcomes.set('wasm', {
+      this.#results.set('wasm', {
         backend: 'wasm',
         threads,
         samplesPerSecond: trial.samplesPerSecond,
@@ -167,15 +167,15 @@ export class TabEngines {
     }
   }
 
-  async #tryGpu(backend: BackendName, signal?: StopSignal): Promise<OpenedEngine> {
-    const { clock, sample } = this.#options;
+  async #benchmarkGpu(backend: BackendName, signal?: AbortSignalLike): Promise<OpenedEngine> {
+    const { clock, benchmarkCase } = this.#options;
     const processes = await this.#open(backend, 1, signal);
     try {
-      const trying = tryEngine(this.#engineOf(processes), sample, TIMED_MS, clock);
-      const trial = await within(clock, STEPS_WITHIN_MS * this.#patience, 'its first steps', trying, signal);
-      const difference = this.#reference === null ? null : differenceOf(trial.gradient, this.#reference);
+      const trying = benchmarkEngine(this.#combine(processes), benchmarkCase, TIMED_STEPS_MS, clock);
+      const trial = await withTimeout(clock, STEPS_TIMEOUT_MS * this.#timeoutFactor, 'its first steps', trying, signal);
+      const difference = this.#reference === null ? null : relativeDifference(trial.gradient, this.#reference);
       const outcome = { backend, threads: 1, samplesPerSecond: trial.samplesPerSecond, difference };
-      this.#outcomes.set(backend, outcome);
+      this.#results.set(backend, outcome);
       return this.#opened(processes, trial);
     } catch (error) {
       processes.forEach((process) => process.end());
@@ -184,19 +184,19 @@ export class TabEngines {
   }
 
   /** Opens `count` processes, all or none. */
-  async #open(backend: BackendName, count: number, signal?: StopSignal): Promise<EngineProcess[]> {
+  async #open(backend: BackendName, count: number, signal?: AbortSignalLike): Promise<EngineProcess[]> {
     const { startWorker, clock } = this.#options;
     const workers = Array.from({ length: count }, startWorker);
     const opening = Promise.all(workers.map((worker) => EngineProcess.open(worker, backend)));
     try {
-      return await within(clock, START_WITHIN_MS * this.#patience, 'its start', opening, signal);
+      return await withTimeout(clock, START_TIMEOUT_MS * this.#timeoutFactor, 'its start', opening, signal);
     } catch (error) {
       workers.forEach((worker) => worker.end());
       throw error;
     }
   }
 
-  #engineOf(processes: readonly EngineProcess[], measured?: Trial): Engine {
+  #combine(processes: readonly EngineProcess[], measured?: EngineTiming): Engine {
     const [first] = processes;
     if (first === undefined) throw new Error('no engine was opened');
     const { device } = first.info;
@@ -208,12 +208,12 @@ export class TabEngines {
     return parallelEngine({ processes, info, sharedFloats });
   }
 
-  #opened(processes: readonly EngineProcess[], trial: Trial): OpenedEngine {
-    const engine = this.#engineOf(processes, trial);
+  #opened(processes: readonly EngineProcess[], trial: EngineTiming): OpenedEngine {
+    const engine = this.#combine(processes, trial);
     return {
       engine,
       backend: engine.info.backend as BackendName,
-      why: this.#why(),
+      why: this.#explain(),
       lost: Promise.race(processes.map(({ lost }) => lost)),
       close: () => processes.forEach((process) => process.end()),
     };

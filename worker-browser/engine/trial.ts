@@ -1,29 +1,29 @@
-import type { Clock, StopSignal } from '../../shared/clock.ts';
+import type { Clock, AbortSignalLike } from '../../shared/clock.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
-import type { Sample } from '../../shared/engine/sample-job.ts';
+import type { BenchmarkCase } from '../../shared/engine/sample-job.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 
 /** What a few steps have shown of an engine. */
-export interface Trial {
+export interface EngineTiming {
   readonly samplesPerSecond: number;
   /** Of the sample's shard. */
   readonly gradient: Float32Array;
 }
 
-const STEPS = 3;
+const MAX_STEPS = 3;
 /** Steps after the first that count when time runs out. */
-const FEWEST_STEPS = 1;
+const MIN_STEPS = 1;
 
 /**
  * Computes gradients of the sample: once to warm up (kernels and shaders are compiled then), then a few times, timed.
  * @param withinMs ends the timed steps early; what blocks for ever is the caller's to end
  */
-export async function tryEngine(
+export async function benchmarkEngine(
   engine: Engine,
-  { job, weights, shard }: Sample,
+  { job, weights, shard }: BenchmarkCase,
   withinMs: number,
   clock: Clock,
-): Promise<Trial> {
+): Promise<EngineTiming> {
   const startedMs = clock.now();
   const trainer = await engine.load(job);
   try {
@@ -31,7 +31,7 @@ export async function tryEngine(
     trainer.setWeights(weights);
     await trainer.gradient(0 as Step, shard, gradient);
     const times: number[] = [];
-    while (times.length < STEPS && (times.length < FEWEST_STEPS || clock.now() - startedMs < withinMs)) {
+    while (times.length < MAX_STEPS && (times.length < MIN_STEPS || clock.now() - startedMs < withinMs)) {
       const stepStartedMs = clock.now();
       await trainer.gradient(0 as Step, shard, gradient);
       times.push(clock.now() - stepStartedMs);
@@ -44,12 +44,12 @@ export async function tryEngine(
 }
 
 /** Fails with a sentence where a promise takes longer, and at once when the signal comes. */
-export function within<Value>(
+export function withTimeout<Value>(
   clock: Clock,
   ms: number,
   what: string,
   value: Promise<Value>,
-  signal?: StopSignal,
+  signal?: AbortSignalLike,
 ): Promise<Value> {
   return new Promise((resolve, reject) => {
     const end = (): void => {

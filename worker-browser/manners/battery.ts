@@ -7,11 +7,11 @@ export interface Battery {
 }
 
 /** Below this a battery is left to its owner. */
-const LOW_LEVEL = 0.2;
+const LOW_BATTERY_LEVEL = 0.2;
 
 /** Whether computing would take what the owner needs. */
-export const isLow = ({ charging, level }: Pick<Battery, 'charging' | 'level'>): boolean =>
-  !charging && level < LOW_LEVEL;
+export const isBatteryLow = ({ charging, level }: Pick<Battery, 'charging' | 'level'>): boolean =>
+  !charging && level < LOW_BATTERY_LEVEL;
 
 /**
  * Calls back when the battery becomes low, and when it is so no more; at once if it is low already. Once for each change,
@@ -20,7 +20,7 @@ export const isLow = ({ charging, level }: Pick<Battery, 'charging' | 'level'>):
 export function watchBattery(battery: Battery, onChange: (low: boolean) => void): void {
   let low = false;
   const look = (): void => {
-    if (isLow(battery) === low) return;
+    if (isBatteryLow(battery) === low) return;
     low = !low;
     onChange(low);
   };

@@ -1,19 +1,19 @@
 import { watchBattery, type Battery } from './battery.ts';
-import { ownPauses, type Pausable } from './own-pauses.ts';
-import { keepAwake, type WakeLockSource } from './wake-lock.ts';
+import { createAutoPause, type Pausable } from './own-pauses.ts';
+import { createWakeLock, type WakeLockSource } from './wake-lock.ts';
 
 /** What the page lets its surroundings do. */
-export interface Attended extends Pausable {
+export interface LifecycleOptions extends Pausable {
   /** Whether it computes: there is something to stay awake for. */
-  readonly contributes: () => boolean;
+  readonly isContributing: () => boolean;
   /** The network or the machine is back. */
-  readonly hurry: () => void;
+  readonly retryNow: () => void;
   /** Tells the person. */
   readonly note: (line: string) => void;
 }
 
 /** What not every browser has. */
-type MoreNavigator = Omit<Navigator, 'wakeLock'> & {
+type ExtendedNavigator = Omit<Navigator, 'wakeLock'> & {
   readonly wakeLock?: WakeLockSource;
   getBattery?(): Promise<Battery>;
 };
@@ -25,13 +25,13 @@ const LOW_BATTERY =
  * Minds what happens around the page: a battery that runs low, sleep, a network that comes and goes, the page being left.
  * @returns to be called when the page's state has changed
  */
-export function mindManners({ takesPart, contributes, pause, join, hurry, note }: Attended): () => void {
-  const browser = navigator as unknown as MoreNavigator;
-  const stayAwake = browser.wakeLock === undefined ? null : keepAwake(browser.wakeLock);
-  const pauses = ownPauses({ takesPart, pause, join });
+export function watchPageLifecycle({ isParticipating, isContributing, pause, join, retryNow, note }: LifecycleOptions): () => void {
+  const browser = navigator as unknown as ExtendedNavigator;
+  const stayAwake = browser.wakeLock === undefined ? null : createWakeLock(browser.wakeLock);
+  const pauses = createAutoPause({ isParticipating, pause, join });
   const settle = (): void => {
     pauses.settle();
-    void stayAwake?.(contributes() && document.visibilityState === 'visible');
+    void stayAwake?.(isContributing() && document.visibilityState === 'visible');
   };
 
   browser.getBattery?.().then(
@@ -42,13 +42,13 @@ export function mindManners({ takesPart, contributes, pause, join, hurry, note }
       }),
     () => undefined, // A browser may be set to keep it to itself.
   );
-  addEventListener('online', hurry);
+  addEventListener('online', retryNow);
   document.addEventListener('visibilitychange', () => {
-    if (document.visibilityState === 'visible') hurry();
+    if (document.visibilityState === 'visible') retryNow();
     settle();
   });
   // A frozen tab goes on; what came over its connections meanwhile may be lost.
-  document.addEventListener('resume', hurry);
+  document.addEventListener('resume', retryNow);
   // The coordinator hears it at once and waits for nothing. A browser may keep the page, and bring it back.
   addEventListener('pagehide', () => void pauses.begin('left'));
   addEventListener('pageshow', () => pauses.end('left'));

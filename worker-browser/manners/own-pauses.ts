@@ -1,33 +1,33 @@
 /** Why the page pauses without being asked to: the battery is low, or the page was left and may come back. */
-export type Cause = 'battery' | 'left';
+export type PauseCause = 'battery' | 'left';
 
 /** What the page lets this do. */
 export interface Pausable {
   /** Whether the tab takes part, or is about to. */
-  readonly takesPart: () => boolean;
+  readonly isParticipating: () => boolean;
   readonly pause: () => void;
   readonly join: () => void;
 }
 
 /** Pauses of the page's own. Each ends with what it began for, unless the person has decided otherwise meanwhile. */
-export function ownPauses({ takesPart, pause, join }: Pausable) {
-  let cause: Cause | null = null;
+export function createAutoPause({ isParticipating, pause, join }: Pausable) {
+  let cause: PauseCause | null = null;
   return {
     /** @returns whether there was anything to pause */
-    begin(why: Cause): boolean {
-      if (!takesPart()) return false;
+    begin(why: PauseCause): boolean {
+      if (!isParticipating()) return false;
       cause = why;
       pause();
       return true;
     },
-    end(why: Cause): void {
+    end(why: PauseCause): void {
       if (cause !== why) return;
       cause = null;
-      if (!takesPart()) join();
+      if (!isParticipating()) join();
     },
     /** To be called when the page's state has changed: who goes on in spite of a pause has ended it. */
     settle(): void {
-      if (takesPart()) cause = null;
+      if (isParticipating()) cause = null;
     },
   };
 }

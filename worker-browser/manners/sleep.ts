@@ -1,8 +1,8 @@
 import type { Clock } from '../../shared/clock.ts';
 
-const TICK_MS = 5_000;
+const CHECK_INTERVAL_MS = 5_000;
 /** A tick that comes this much late was not delayed by a busy processor. */
-const SLEPT_MS = 15_000;
+const MIN_SLEEP_MS = 15_000;
 
 /**
  * Calls back after the machine has slept, or the browser has frozen the tab: the time of day has then moved on further
@@ -13,9 +13,9 @@ export function watchForSleep(clock: Clock, today: () => number, onAwake: () => 
   let lastMs = today();
   const tick = (): void => {
     const nowMs = today();
-    if (nowMs - lastMs > TICK_MS + SLEPT_MS) onAwake();
+    if (nowMs - lastMs > CHECK_INTERVAL_MS + MIN_SLEEP_MS) onAwake();
     lastMs = nowMs;
-    clock.after(TICK_MS, tick);
+    clock.after(CHECK_INTERVAL_MS, tick);
   };
-  clock.after(TICK_MS, tick);
+  clock.after(CHECK_INTERVAL_MS, tick);
 }

@@ -8,7 +8,7 @@ export interface WakeLockSource {
  * is asked for again at every occasion.
  * @returns to be called with whether one is wanted, whenever that, or the page's visibility, may have changed
  */
-export function keepAwake(source: WakeLockSource): (wanted: boolean) => Promise<void> {
+export function createWakeLock(source: WakeLockSource): (wanted: boolean) => Promise<void> {
   let held: Awaited<ReturnType<WakeLockSource['request']>> | null = null;
   let last: Promise<void> = Promise.resolve();
   const settle = async (wanted: boolean): Promise<void> => {

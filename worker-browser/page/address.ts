@@ -1,4 +1,4 @@
-import { tokenIn } from '../../shared/coordinator-link.ts';
+import { parseToken } from '../../shared/coordinator-link.ts';
 
 /**
  * Where workers connect, from the page's own address: the same host, port and folder, without query and fragment.
@@ -14,7 +14,7 @@ export function socketUrl(href: string): string {
  * The token, which stands behind the # because a browser sends that part to nobody.
  * @param href of the page
  */
-export const tokenOf = (href: string): string | undefined => tokenIn(new URL(href).hash);
+export const tokenFromUrl = (href: string): string | undefined => parseToken(new URL(href).hash);
 
 /** The same address with another token. */
 export function withToken(href: string, token: string): string {

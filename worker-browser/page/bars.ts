@@ -1,10 +1,10 @@
-import { made, setText } from './elements.ts';
-import { percentText } from './figures.ts';
+import { createElement, setText } from './elements.ts';
+import { formatPercent } from './figures.ts';
 
 /** A bar of a class, still empty. */
-export function barOf(label: number): HTMLElement {
-  const bar = made('li');
-  bar.append(made('span', 'class', String(label)), made('span', 'bar'), made('span', 'percent'));
+export function createBar(label: number): HTMLElement {
+  const bar = createElement('li');
+  bar.append(createElement('span', 'class', String(label)), createElement('span', 'bar'), createElement('span', 'percent'));
   return bar;
 }
 
@@ -12,7 +12,7 @@ export function barOf(label: number): HTMLElement {
 export function fillBar(bar: HTMLElement, label: number, probability: number | null, best: boolean): void {
   const [name, , percent] = bar.children;
   if (name) setText(name, String(label));
-  if (percent) setText(percent, probability === null ? '' : percentText(probability));
+  if (percent) setText(percent, probability === null ? '' : formatPercent(probability));
   bar.classList.toggle('best', best);
   bar.style.setProperty('--part', String(probability ?? 0));
 }

@@ -8,10 +8,10 @@ export type Quantity = 'loss' | 'accuracy';
 export type Columns = [number[], (number | null)[], (number | null)[], (number | null)[]];
 
 /** How many points the smoothed curve remembers, about: few at first, when the values change fast. */
-const memoryAt = (point: number): number => Math.min(1 + point / 10, 12);
+const smoothingWindow = (point: number): number => Math.min(1 + point / 10, 12);
 
 /** The columns of a plot. By step, an epoch's validation stands at its last step. */
-export function columnsOf(
+export function plotColumns(
   quantity: Quantity,
   axis: Axis,
   curve: readonly CurvePoint[],
@@ -31,7 +31,7 @@ export function columnsOf(
   }
   // A loss may be infinite for a while, which no axis holds.
   const points = curve.filter((point) => Number.isFinite(point[quantity]));
-  const smooth = smoothed(points.map((point) => point[quantity]));
+  const smooth = smoothValues(points.map((point) => point[quantity]));
   const rows = [
     ...points.map((point, i) => [point.step, point[quantity], smooth[i] ?? null, null] as const),
     ...epochs.map((record) => [record.epoch * stepsAnEpoch, null, null, validation(record)] as const),
@@ -54,7 +54,7 @@ export function columnsOf(
 }
 
 /** An exponential mean. */
-export function smoothed(values: readonly number[]): number[] {
+export function smoothValues(values: readonly number[]): number[] {
   let mean = 0;
-  return values.map((value, i) => (mean += (value - mean) / memoryAt(i)));
+  return values.map((value, i) => (mean += (value - mean) / smoothingWindow(i)));
 }

@@ -14,7 +14,7 @@ const PEN = { radius: 1.15, edge: 1.3, ink: 255 };
 const [LEAST_SIDE, MOST_SIDE] = [8, 256];
 
 /** Height and width of the job's samples if they are pictures with one channel, which a finger can draw. */
-export function pictureSizeOf({ data }: Job): { readonly height: number; readonly width: number } | null {
+export function drawableSize({ data }: Job): { readonly height: number; readonly width: number } | null {
   const [height, width, channels, ...more] = data.sampleShape;
   if (height === undefined || width === undefined || channels !== 1 || more.length > 0) return null;
   return [height, width].every((side) => side >= LEAST_SIDE && side <= MOST_SIDE) ? { height, width } : null;
@@ -24,7 +24,7 @@ export function pictureSizeOf({ data }: Job): { readonly height: number; readonl
  * A drawing as MNIST would hold it: scaled to fill its box, ink 255 on 0, its centre of mass in the middle.
  * @returns [height, width] bytes; null if nothing is drawn
  */
-export function pictureOf(traces: readonly Trace[], height: number, width: number): Uint8Array | null {
+export function renderPicture(traces: readonly Trace[], height: number, width: number): Uint8Array | null {
   const points = traces.flat();
   if (points.length === 0) return null;
   const xs = points.filter((_, i) => i % 2 === 0);
@@ -47,12 +47,12 @@ export function pictureOf(traces: readonly Trace[], height: number, width: numbe
     }
     return image;
   };
-  const { x, y } = centreOf(draw(0, 0), width);
+  const { x, y } = centerOfMass(draw(0, 0), width);
   return draw(width / 2 - x, height / 2 - y);
 }
 
 /** Centre of mass, in pixels. */
-function centreOf(image: Uint8Array, width: number): { readonly x: number; readonly y: number } {
+function centerOfMass(image: Uint8Array, width: number): { readonly x: number; readonly y: number } {
   let [mass, x, y] = [0, 0, 0];
   image.forEach((ink, i) => {
     mass += ink;
@@ -67,7 +67,7 @@ function centreOf(image: Uint8Array, width: number): { readonly x: number; reado
  * @param seed another one gives another hand
  */
 export function sampleDigit(digit: number, seed: number): readonly Trace[] {
-  const strokes = digitStrokes(digit, randomStream(seed, Purpose.drawnDigits, digit));
+  const strokes = digitStrokes(digit, randomStream(seed, Purpose.syntheticDigits, digit));
   return strokes.map(({ points, kind }) => {
     const path = kind === 'line' ? [...points] : smooth(points, kind === 'loop', 8);
     return path.map((value, i) => (i % 2 === 0 ? 0.5 + (value - 0.5) * 0.5 : 0.5 + (value - 0.5) * 0.7));

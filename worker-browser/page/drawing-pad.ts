@@ -1,20 +1,20 @@
 import type { Job } from '../../shared/model/job.ts';
-import { pictureOf, pictureSizeOf, sampleDigit, type Trace } from './digit-picture.ts';
-import { barOf, fillBar } from './bars.ts';
-import { element, made, setText } from './elements.ts';
-import { guessText } from './guess.ts';
+import { renderPicture, drawableSize, sampleDigit, type Trace } from './digit-picture.ts';
+import { createBar, fillBar } from './bars.ts';
+import { element, createElement, setText } from './elements.ts';
+import { describePrediction } from './guess.ts';
 
 const DIGITS = 10;
 /** Of the canvas' side. */
 const LINE_WIDTH = 0.07;
 /** Of the canvas' side: points that are nearer to the last one show nothing more, and would become too many. */
-const LEAST_STEP = 0.01;
+const MIN_STEP = 0.01;
 /** More bars than this are no longer read. */
-const MOST_BARS = 10;
+const MAX_BARS = 10;
 /** As often as it is read, or a little more. */
-const SEND_EVERY_MS = 60;
+const SEND_INTERVAL_MS = 60;
 /** A screen reader is not told of every change of mind. */
-const SPEAK_AFTER_MS = 1_500;
+const SPEAK_DELAY_MS = 1_500;
 
 /** Where a person draws, and what the model takes it for. */
 export class DrawingPad {
@@ -58,11 +58,11 @@ export class DrawingPad {
 
   /** Shows itself if the job's samples can be drawn. */
   use(job: Job): void {
-    this.#size = pictureSizeOf(job);
+    this.#size = drawableSize(job);
     this.#section.hidden = this.#size === null;
     const { classes } = job.data;
-    if (this.#bars.childElementCount === Math.min(classes, MOST_BARS)) return;
-    this.#bars.replaceChildren(...Array.from({ length: Math.min(classes, MOST_BARS) }, (_, i) => barOf(i)));
+    if (this.#bars.childElementCount === Math.min(classes, MAX_BARS)) return;
+    this.#bars.replaceChildren(...Array.from({ length: Math.min(classes, MAX_BARS) }, (_, i) => createBar(i)));
     const samples =
       classes === DIGITS ? Array.from({ length: DIGITS }, (_, digit) => this.#sampleButton(digit)) : [];
     element('sample-digits', HTMLElement).replaceChildren(...samples);
@@ -75,30 +75,30 @@ export class DrawingPad {
     const best = probabilities.indexOf(Math.max(...probabilities));
     const order = probabilities.map((_, i) => i);
     const shown =
-      probabilities.length <= MOST_BARS
+      probabilities.length <= MAX_BARS
         ? order
-        : order.sort((a, b) => (probabilities[b] ?? 0) - (probabilities[a] ?? 0)).slice(0, MOST_BARS);
+        : order.sort((a, b) => (probabilities[b] ?? 0) - (probabilities[a] ?? 0)).slice(0, MAX_BARS);
     shown.forEach((label, i) => {
       const bar = this.#bars.children[i];
       if (bar instanceof HTMLElement) fillBar(bar, label, probabilities[label] ?? 0, label === best);
     });
-    setText(this.#guess, guessText(probabilities));
+    setText(this.#guess, describePrediction(probabilities));
     if (this.#speaking) return;
     this.#speaking = true;
     setTimeout(() => {
       this.#speaking = false;
       setText(this.#spoken, this.#guess.textContent);
-    }, SPEAK_AFTER_MS);
+    }, SPEAK_DELAY_MS);
   }
 
   /** Once more, for a Web Worker that has not seen it. */
   send(): void {
     const size = this.#size;
-    this.#onPicture(size && pictureOf(this.#traces, size.height, size.width));
+    this.#onPicture(size && renderPicture(this.#traces, size.height, size.width));
   }
 
   #sampleButton(digit: number): HTMLButtonElement {
-    const button = made('button', 'digit', String(digit));
+    const button = createElement('button', 'digit', String(digit));
     button.type = 'button';
     button.setAttribute('aria-label', `Draw a ${digit}`);
     button.addEventListener('click', () => this.#set(sampleDigit(digit, this.#seed++)));
@@ -114,7 +114,7 @@ export class DrawingPad {
     // A second finger, or the ball of the thumb, draws nothing.
     if (event.button !== 0 || this.#drawing !== null) return;
     this.#canvas.setPointerCapture(event.pointerId);
-    const trace = [...this.#pointOf(event)];
+    const trace = [...this.#position(event)];
     this.#drawing = { pointer: event.pointerId, trace };
     this.#traces.push(trace);
     this.#changed();
@@ -123,15 +123,15 @@ export class DrawingPad {
   #move(event: PointerEvent): void {
     if (this.#drawing?.pointer !== event.pointerId) return;
     const { trace } = this.#drawing;
-    for (const each of coalesced(event)) {
-      const [x, y] = this.#pointOf(each);
+    for (const each of coalescedEvents(event)) {
+      const [x, y] = this.#position(each);
       const [lastX = x, lastY = y] = trace.slice(-2);
-      if (Math.hypot(x - lastX, y - lastY) >= LEAST_STEP) trace.push(x, y);
+      if (Math.hypot(x - lastX, y - lastY) >= MIN_STEP) trace.push(x, y);
     }
     this.#changed();
   }
 
-  #pointOf({ clientX, clientY }: PointerEvent): readonly [number, number] {
+  #position({ clientX, clientY }: PointerEvent): readonly [number, number] {
     const { left, top, width, height } = this.#canvas.getBoundingClientRect();
     return [(clientX - left) / width, (clientY - top) / height];
   }
@@ -162,7 +162,7 @@ export class DrawingPad {
         this.#sentMs = performance.now();
         this.send();
       },
-      Math.max(0, this.#sentMs + SEND_EVERY_MS - performance.now()),
+      Math.max(0, this.#sentMs + SEND_INTERVAL_MS - performance.now()),
     );
   }
 
@@ -192,7 +192,7 @@ type MaybeCoalesced = Omit<PointerEvent, 'getCoalescedEvents'> &
   Partial<Pick<PointerEvent, 'getCoalescedEvents'>>;
 
 /** The positions that a move stands for; the event itself where the browser does not list them. */
-function coalesced(event: PointerEvent): readonly PointerEvent[] {
+function coalescedEvents(event: PointerEvent): readonly PointerEvent[] {
   const events = (event as MaybeCoalesced).getCoalescedEvents?.() ?? [];
   return events.length > 0 ? events : [event];
 }

@@ -11,7 +11,7 @@ export function setText(target: Element, text: string): void {
 }
 
 /** A new element with a class and text. */
-export function made<Tag extends keyof HTMLElementTagNameMap>(
+export function createElement<Tag extends keyof HTMLElementTagNameMap>(
   tag: Tag,
   className = '',
   text = '',
@@ -23,7 +23,7 @@ export function made<Tag extends keyof HTMLElementTagNameMap>(
 }
 
 /** The radio buttons of a name, as one choice. */
-export function choice(name: string, onChange: (value: string) => void): { set(value: string): void } {
+export function bindRadioGroup(name: string, onChange: (value: string) => void): { set(value: string): void } {
   const inputs = [...document.querySelectorAll<HTMLInputElement>(`input[name="${name}"]`)];
   for (const input of inputs) input.addEventListener('change', () => onChange(input.value));
   return {

@@ -4,23 +4,23 @@
 const FORMATS = [0, 1].map((digits) => new Intl.NumberFormat('en-US', { maximumFractionDigits: digits }));
 
 /** Of larger ones nobody counts the digits. */
-const LARGEST = 1e15;
+const MAX_GROUPED = 1e15;
 
-function number(value: number, digits: number): string {
-  const format = Math.abs(value) < LARGEST ? FORMATS[digits] : undefined;
+function formatNumber(value: number, digits: number): string {
+  const format = Math.abs(value) < MAX_GROUPED ? FORMATS[digits] : undefined;
   return format?.format(value) ?? value.toPrecision(3);
 }
 
-export const countText = (count: number): string => number(count, 0);
+export const formatCount = (count: number): string => formatNumber(count, 0);
 
-export const rateText = (rate: number): string => number(rate, rate < 10 ? 1 : 0);
+export const formatRate = (rate: number): string => formatNumber(rate, rate < 10 ? 1 : 0);
 
 /** @param share 0 to 1 */
-export const percentText = (share: number, digits = 0): string => `${number(share * 100, digits)}%`;
+export const formatPercent = (share: number, digits = 0): string => `${formatNumber(share * 100, digits)}%`;
 
-export const msText = (ms: number): string => `${number(ms, ms < 10 ? 1 : 0)}\u00a0ms`;
+export const formatMs = (ms: number): string => `${formatNumber(ms, ms < 10 ? 1 : 0)}\u00a0ms`;
 
-export function bytesText(bytes: number): string {
+export function formatBytes(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];
   let unit = 0;
   let value = bytes;
@@ -28,13 +28,13 @@ export function bytesText(bytes: number): string {
     value /= 1000;
     unit++;
   }
-  return `${number(value, value < 10 && unit > 0 ? 1 : 0)}\u00a0${units[unit] ?? ''}`;
+  return `${formatNumber(value, value < 10 && unit > 0 ? 1 : 0)}\u00a0${units[unit] ?? ''}`;
 }
 
 /** Such as '40 s', '3 min' or '2 h 5 min'. */
-export function durationText(seconds: number): string {
+export function formatDuration(seconds: number): string {
   if (seconds < 60) return `${Math.ceil(seconds)} s`;
   const minutes = Math.round(seconds / 60);
   if (minutes < 60) return `${minutes} min`;
-  return `${countText(Math.floor(minutes / 60))} h ${minutes % 60} min`;
+  return `${formatCount(Math.floor(minutes / 60))} h ${minutes % 60} min`;
 }

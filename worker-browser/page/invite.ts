@@ -5,9 +5,9 @@ import { element, setText } from './elements.ts';
 const SVG = 'http://www.w3.org/2000/svg';
 /** Light modules around the code, as cameras want. */
 const BORDER = 4;
-const BUSY = "This machine's cores are busy: open this page on another device.";
-const ELSEWHERE = 'Open this page on another device to add that one:';
-const ALONE =
+const LOOPBACK_TEXT = "This machine's cores are busy: open this page on another device.";
+const REACHABLE_TEXT = 'Open this page on another device to add that one:';
+const UNREACHABLE_TEXT =
   "This machine's cores are busy, and other devices cannot reach this run; its terminal says how to let them in.";
 
 /** The link and QR code by which other devices open the page. */
@@ -21,7 +21,7 @@ export class Invite {
   show(isWanted: boolean, link: string | null): void {
     this.#box.hidden = !isWanted;
     if (!isWanted) return;
-    setText(this.#text, link === null ? ALONE : isOnLoopback(location.href) ? BUSY : ELSEWHERE);
+    setText(this.#text, link === null ? UNREACHABLE_TEXT : isOnLoopback(location.href) ? LOOPBACK_TEXT : REACHABLE_TEXT);
     this.#link.hidden = link === null;
     this.#code.toggleAttribute('hidden', link === null);
     if (link === null || this.#link.href === link) return;

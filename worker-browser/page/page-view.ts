@@ -1,48 +1,48 @@
 import { element, setText } from './elements.ts';
-import { People } from './people.ts';
+import { WorkerTable } from './people.ts';
 import type { RunView } from './run-view.ts';
-import type { View } from './view.ts';
+import type { TabView } from './view.ts';
 
-const html = (id: string): HTMLElement => element(id, HTMLElement);
+const htmlElement = (id: string): HTMLElement => element(id, HTMLElement);
 
 const texts = {
-  state: html('state'),
-  detail: html('detail'),
-  countdown: html('countdown'),
-  engine: html('engine'),
-  engineWhy: html('engine-why'),
-  note: html('note'),
-} as const satisfies Partial<Record<keyof View, HTMLElement>>;
+  state: htmlElement('state'),
+  detail: htmlElement('detail'),
+  countdown: htmlElement('countdown'),
+  engine: htmlElement('engine'),
+  engineWhy: htmlElement('engine-why'),
+  note: htmlElement('note'),
+} as const satisfies Partial<Record<keyof TabView, HTMLElement>>;
 const runTexts = {
-  headline: html('headline'),
-  linkNote: html('link-note'),
-  epoch: html('epoch'),
-  eta: html('eta'),
-  loss: html('loss'),
-  accuracy: html('accuracy'),
-  valAccuracy: html('val-accuracy'),
-  speed: html('speed'),
-  peopleTitle: html('people-title'),
-  holdUp: html('hold-up'),
-  advice: html('advice'),
-  notices: html('notices'),
-  more: html('more'),
-  ownSpeed: html('samples-per-second'),
-  ownShare: html('own-share'),
-  ownSamples: html('samples'),
-  ownPart: html('own-part'),
+  headline: htmlElement('headline'),
+  linkNote: htmlElement('link-note'),
+  epoch: htmlElement('epoch'),
+  eta: htmlElement('eta'),
+  loss: htmlElement('loss'),
+  accuracy: htmlElement('accuracy'),
+  valAccuracy: htmlElement('val-accuracy'),
+  speed: htmlElement('speed'),
+  peopleTitle: htmlElement('people-title'),
+  holdUp: htmlElement('hold-up'),
+  advice: htmlElement('advice'),
+  notices: htmlElement('notices'),
+  more: htmlElement('more'),
+  ownSpeed: htmlElement('samples-per-second'),
+  ownShare: htmlElement('own-share'),
+  ownSamples: htmlElement('samples'),
+  ownPart: htmlElement('own-part'),
 } as const satisfies Partial<Record<keyof RunView, HTMLElement>>;
 const button = element('toggle', HTMLButtonElement);
 const watch = element('watch', HTMLButtonElement);
-const choices = html('choices');
-const tokenForm = html('token-form');
-const tokenButton = html('token-button');
+const choices = htmlElement('choices');
+const tokenForm = htmlElement('token-form');
+const tokenButton = htmlElement('token-button');
 const progress = element('progress', HTMLProgressElement);
-const plots = { lossLabel: html('loss-plot'), accuracyLabel: html('accuracy-plot') } as const;
-const people = new People();
+const plots = { lossLabel: htmlElement('loss-plot'), accuracyLabel: htmlElement('accuracy-plot') } as const;
+const workerTable = new WorkerTable();
 
 /** Puts what concerns this tab on the page. */
-export function drawTab(view: View): void {
+export function drawTab(view: TabView): void {
   for (const key of Object.keys(texts) as (keyof typeof texts)[]) setText(texts[key], view[key]);
   if (document.title !== view.title) document.title = view.title;
   document.body.dataset.phase = view.phase;
@@ -65,5 +65,5 @@ export function drawRun(view: RunView): void {
   for (const key of Object.keys(plots) as (keyof typeof plots)[]) {
     plots[key].setAttribute('aria-label', view[key]);
   }
-  people.show(view.rows);
+  workerTable.show(view.rows);
 }

@@ -1,38 +1,38 @@
-import { clockOf } from '../../shared/clock.ts';
-import { browserConnections } from '../connect.ts';
-import { mindManners } from '../manners/manners.ts';
+import { systemClock } from '../../shared/clock.ts';
+import { createBrowserConnections } from '../connect.ts';
+import { watchPageLifecycle } from '../manners/manners.ts';
 import type { FromPage, FromTab } from '../tab-messages.ts';
-import { inviteLink, isWatchOnly, socketUrl, tokenOf, withToken, withWatchOnly } from './address.ts';
+import { inviteLink, isWatchOnly, socketUrl, tokenFromUrl, withToken, withWatchOnly } from './address.ts';
 import { browserName } from './browser-name.ts';
 import { DrawingPad } from './drawing-pad.ts';
-import { choice, element } from './elements.ts';
+import { bindRadioGroup, element } from './elements.ts';
 import { Invite } from './invite.ts';
 import { drawRun, drawTab } from './page-view.ts';
 import { Plots } from './plots.ts';
-import { follow, noRun, type RunEvent } from './run-state.ts';
-import { runViewOf } from './run-view.ts';
-import { rememberedShare, rememberShare } from './share.ts';
-import { advance, initialState, takesPart, watchingState, type PageEvent, type PageState } from './state.ts';
-import { viewOf } from './view.ts';
-import { watchRun, type Watch } from './watch-run.ts';
+import { reduceRun, initialRunState, type RunEvent } from './run-state.ts';
+import { createRunView } from './run-view.ts';
+import { loadShare, saveShare } from './share.ts';
+import { reducePage, initialState, isParticipating, watchingState, type PageEvent, type PageState } from './state.ts';
+import { createTabView } from './view.ts';
+import { watchRun, type RunWatch } from './watch-run.ts';
 
 /** How often figures that change by themselves are drawn again. */
-const REDRAW_MS = 1_000;
+const REDRAW_INTERVAL_MS = 1_000;
 
 const url = socketUrl(location.href);
-const token = tokenOf(location.href);
+const token = tokenFromUrl(location.href);
 let page: PageState = {
   ...(isWatchOnly(location.href) ? watchingState : initialState),
   hidden: document.hidden,
   hasToken: token !== undefined,
 };
-let run = noRun;
-let share = rememberedShare(() => localStorage);
+let run = initialRunState;
+let computeShare = loadShare(() => localStorage);
 let tab: Worker | null = null;
-let watch: Watch | null = null;
+let watch: RunWatch | null = null;
 
 /** Started when there is something to compute. */
-function startedTab(): Worker {
+function ensureTab(): Worker {
   if (tab !== null) return tab;
   tab = new Worker(new URL(TAB_WORKER_FILE + location.search, import.meta.url), { type: 'module' });
   tab.onmessage = ({ data }: MessageEvent<FromTab>) => {
@@ -43,12 +43,12 @@ function startedTab(): Worker {
     handle({ type: 'failed', reason: message || 'The browser could not load the worker of this page.' });
   return tab;
 }
-const ask = (message: FromPage): void => startedTab().postMessage(message);
+const postToTab = (message: FromPage): void => ensureTab().postMessage(message);
 
 const plots = new Plots();
 const pad = new DrawingPad((picture) => {
   if (tab === null && picture === null) return;
-  ask({ type: 'picture', picture: document.hidden ? null : picture });
+  postToTab({ type: 'picture', picture: document.hidden ? null : picture });
   askForWeights();
 });
 
@@ -59,15 +59,15 @@ function askForWeights(): void {
 
 /** So that a drawing can be read when the run is over, and the coordinator gone. A tab at work does so by itself. */
 function prepareReader(): void {
-  if (takesPart(page) || !pad.isUsable) return;
-  ask({ type: 'prepareReader' });
+  if (isParticipating(page) || !pad.isUsable) return;
+  postToTab({ type: 'prepareReader' });
   watch?.askForWeights();
 }
 
 const invite = new Invite();
 
 function showTab(): void {
-  const view = viewOf(page, performance.now());
+  const view = createTabView(page, performance.now());
   drawTab(view);
   invite.show(view.invites, view.invites ? inviteLink(location.href, run.addresses) : null);
 }
@@ -76,23 +76,23 @@ function showTab(): void {
 function showRun(): void {
   if (document.hidden) return;
   plots.show(run);
-  drawRun(runViewOf(run));
+  drawRun(createRunView(run));
 }
 
 function handle(event: PageEvent): void {
   const before = page;
-  page = advance(page, event, performance.now());
-  settle();
+  page = reducePage(page, event, performance.now());
+  updateLifecycle();
   showTab();
-  if (takesPart(before) && !takesPart(page)) prepareReader();
+  if (isParticipating(before) && !isParticipating(page)) prepareReader();
   if (before.workerId === page.workerId) return;
-  run = follow(run, { type: 'own', id: page.workerId });
+  run = reduceRun(run, { type: 'own', id: page.workerId });
   showRun();
   if (page.workerId === null) askForWeights();
 }
 
 function onRun(event: RunEvent): void {
-  run = follow(run, event);
+  run = reduceRun(run, event);
   const isOver = run.link.type === 'over' && run.link.looking;
   if (page.isRunOver !== isOver) handle({ type: 'runOver', isOver });
   if (event.type === 'message' && event.message.type === 'run') {
@@ -104,18 +104,18 @@ function onRun(event: RunEvent): void {
     }
   }
   if (event.type === 'locked') {
-    const wasAtWork = takesPart(page);
+    const wasAtWork = isParticipating(page);
     handle({ type: 'locked' });
     // One refusal says it all.
-    if (wasAtWork) ask({ type: 'pause' });
+    if (wasAtWork) postToTab({ type: 'pause' });
   }
   showRun();
 }
 
-const clock = clockOf(globalThis);
-const connections = browserConnections(clock);
+const clock = systemClock(globalThis);
+const connections = createBrowserConnections(clock);
 
-function look(): void {
+function startWatching(): void {
   watch = watchRun({
     url,
     token,
@@ -128,41 +128,41 @@ function look(): void {
       if (job === null) return;
       // Its own are newer, until the run is over.
       if (page.workerId !== null && run.link.type !== 'over') return;
-      ask({ type: 'weights', job, payload });
+      postToTab({ type: 'weights', job, payload });
       askForWeights();
     },
   });
 }
 
 function join(): void {
-  ask({ type: 'share', share: Number(share) / 100 });
-  ask({ type: 'join', url, name: browserName(navigator.userAgent), token });
+  postToTab({ type: 'share', share: Number(computeShare) / 100 });
+  postToTab({ type: 'join', url, name: browserName(navigator.userAgent), token });
   if (run.link.type !== 'over') return;
-  if (run.link.looking) watch?.hurry();
-  else look();
+  if (run.link.looking) watch?.retryNow();
+  else startWatching();
 }
 
 function pause(): void {
   handle({ type: 'clickedPause' });
-  ask({ type: 'pause' });
+  postToTab({ type: 'pause' });
 }
 
-function goOn(): void {
+function resume(): void {
   setWatchOnly(false);
   handle({ type: 'clickedContinue' });
   join();
 }
 
-const settle = mindManners({
-  takesPart: () => takesPart(page),
-  contributes: () => page.phase.type === 'contributing',
+const updateLifecycle = watchPageLifecycle({
+  isParticipating: () => isParticipating(page),
+  isContributing: () => page.phase.type === 'contributing',
   pause,
   join() {
-    if (!page.watchOnly) goOn();
+    if (!page.watchOnly) resume();
   },
-  hurry() {
-    connections.doubt();
-    watch?.hurry();
+  retryNow() {
+    connections.checkLiveness();
+    watch?.retryNow();
     tab?.postMessage({ type: 'hurry' } satisfies FromPage);
   },
   note: (line) => handle({ type: 'note', line }),
@@ -173,14 +173,14 @@ function setWatchOnly(watchOnly: boolean): void {
 }
 
 element('toggle', HTMLButtonElement).addEventListener('click', () => {
-  const { button } = viewOf(page, performance.now());
+  const { button } = createTabView(page, performance.now());
   if (button?.enabled !== true) return;
   switch (button.action) {
     case 'pause':
       pause();
       return;
     case 'continue':
-      goOn();
+      resume();
       return;
     case 'reload':
       location.reload();
@@ -190,7 +190,7 @@ element('toggle', HTMLButtonElement).addEventListener('click', () => {
 element('watch', HTMLButtonElement).addEventListener('click', () => {
   setWatchOnly(true);
   handle({ type: 'clickedWatch' });
-  ask({ type: 'pause' });
+  postToTab({ type: 'pause' });
   // The button that had the focus is gone.
   element('toggle', HTMLButtonElement).focus();
 });
@@ -201,13 +201,13 @@ element('token-form', HTMLFormElement).addEventListener('submit', (event) => {
   history.replaceState(null, '', withToken(location.href, typed));
   location.reload();
 });
-choice('share', (percent) => {
-  share = percent;
-  rememberShare(() => localStorage, percent);
-  if (tab !== null) ask({ type: 'share', share: Number(percent) / 100 });
-}).set(share);
+bindRadioGroup('share', (percent) => {
+  computeShare = percent;
+  saveShare(() => localStorage, percent);
+  if (tab !== null) postToTab({ type: 'share', share: Number(percent) / 100 });
+}).set(computeShare);
 // A browser may remember another one from before.
-choice('axis', (axis) => (plots.axis = axis === 'epoch' ? 'epoch' : 'step')).set('step');
+bindRadioGroup('axis', (axis) => (plots.axis = axis === 'epoch' ? 'epoch' : 'step')).set('step');
 
 // Somebody has put another token into the address.
 addEventListener('hashchange', () => location.reload());
@@ -220,8 +220,8 @@ document.addEventListener('visibilitychange', () => {
   pad.send();
 });
 
-setInterval(showTab, REDRAW_MS);
+setInterval(showTab, REDRAW_INTERVAL_MS);
 showTab();
 showRun();
-look();
+startWatching();
 if (!page.watchOnly) join();

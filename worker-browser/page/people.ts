@@ -1,4 +1,4 @@
-import { element, made, setText } from './elements.ts';
+import { element, createElement, setText } from './elements.ts';
 import type { RowView } from './worker-rows.ts';
 
 const FIELDS = ['speed', 'share', 'shard', 'link', 'rtt', 'samples'] as const;
@@ -21,7 +21,7 @@ interface Row {
 }
 
 /** The table of those who compute. Rows stay where they are in the document while their figures change. */
-export class People {
+export class WorkerTable {
   readonly #table = element('people', HTMLElement);
   readonly #rows = new Map<string, Row>();
 
@@ -34,7 +34,7 @@ export class People {
       const row = this.#rows.get(view.id) ?? this.#add(view.id);
       if (before?.nextElementSibling !== row.node) before?.after(row.node);
       before = row.node;
-      fill(row, view);
+      fillRow(row, view);
     }
     for (const id of gone) {
       this.#rows.get(id)?.node.remove();
@@ -43,19 +43,19 @@ export class People {
   }
 
   #add(id: string): Row {
-    const node = made('div');
+    const node = createElement('div');
     node.setAttribute('role', 'row');
-    const who = made('div', 'who');
+    const who = createElement('div', 'who');
     who.setAttribute('role', 'rowheader');
-    const [name, badges, engine, bar] = [made('strong'), made('span'), made('small'), made('span', 'bar')];
+    const [name, badges, engine, bar] = [createElement('strong'), createElement('span'), createElement('small'), createElement('span', 'bar')];
     who.append(name, badges, engine);
     node.append(who);
     const cells = {} as Record<(typeof FIELDS)[number], HTMLElement>;
     for (const field of FIELDS) {
-      const cell = made('div', field);
+      const cell = createElement('div', field);
       cell.setAttribute('role', 'cell');
-      const label = made('span', 'cell-label', LABELS[field]);
-      cells[field] = made('span');
+      const label = createElement('span', 'cell-label', LABELS[field]);
+      cells[field] = createElement('span');
       cell.append(label, cells[field]);
       if (field === 'share') cell.append(bar);
       node.append(cell);
@@ -66,15 +66,15 @@ export class People {
   }
 }
 
-function fill({ node, name, badges, engine, bar, cells }: Row, view: RowView): void {
+function fillRow({ node, name, badges, engine, bar, cells }: Row, view: RowView): void {
   setText(name, view.name);
-  const marks = [view.own ? 'this tab' : '', view.reserve ? 'standby' : view.slowest ? 'slowest' : ''].filter(
+  const marks = [view.own ? 'this tab' : '', view.standby ? 'standby' : view.slowest ? 'slowest' : ''].filter(
     (mark) => mark !== '',
   );
   if (badges.dataset.marks !== marks.join()) {
     badges.dataset.marks = marks.join();
     badges.replaceChildren(
-      ...marks.flatMap((mark) => [' ', made('span', mark === 'this tab' ? 'badge' : 'badge slow', mark)]),
+      ...marks.flatMap((mark) => [' ', createElement('span', mark === 'this tab' ? 'badge' : 'badge slow', mark)]),
     );
   }
   node.classList.toggle('own', view.own);

@@ -1,7 +1,7 @@
 import uPlot from 'uplot';
-import { columnsOf, type Axis, type Quantity } from './curves.ts';
+import { plotColumns, type Axis, type Quantity } from './curves.ts';
 import { element, setText } from './elements.ts';
-import { percentText } from './figures.ts';
+import { formatPercent } from './figures.ts';
 import type { RunState } from './run-state.ts';
 
 const HEIGHT = 220;
@@ -17,12 +17,12 @@ export class Plots {
 
   constructor() {
     // Canvases know nothing of the style sheet: other colours need other plots.
-    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#renew());
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#recreate());
   }
 
   set axis(axis: Axis) {
     this.#axis = axis;
-    this.#renew();
+    this.#recreate();
   }
 
   show(run: RunState): void {
@@ -32,7 +32,7 @@ export class Plots {
     for (const plot of this.#plots) plot.show(run, this.#axis);
   }
 
-  #renew(): void {
+  #recreate(): void {
     for (const plot of this.#plots) plot.remove();
     if (this.#run === null) return;
     for (const plot of this.#plots) plot.show(this.#run, this.#axis);
@@ -41,23 +41,23 @@ export class Plots {
 
 class Plot {
   readonly #quantity: Quantity;
-  readonly #place: HTMLElement;
-  readonly #at: HTMLElement;
+  readonly #container: HTMLElement;
+  readonly #readout: HTMLElement;
   #plot: uPlot | null = null;
 
   /** @param at says the values under the pointer */
   constructor(quantity: Quantity, place: HTMLElement, at: HTMLElement) {
     this.#quantity = quantity;
-    this.#place = place;
-    this.#at = at;
+    this.#container = place;
+    this.#readout = at;
     new ResizeObserver(() => this.#plot?.setSize({ width: place.clientWidth, height: HEIGHT })).observe(
       place,
     );
   }
 
   show({ curve, epochs, steps }: RunState, axis: Axis): void {
-    const columns = columnsOf(this.#quantity, axis, curve, epochs, steps);
-    this.#plot ??= new uPlot(this.#options(axis), columns, this.#place);
+    const columns = plotColumns(this.#quantity, axis, curve, epochs, steps);
+    this.#plot ??= new uPlot(this.#options(axis), columns, this.#container);
     this.#plot.setData(columns);
   }
 
@@ -76,9 +76,9 @@ class Plot {
     };
     const points = axis === 'epoch';
     const format = (value: number): string =>
-      this.#quantity === 'accuracy' ? percentText(value, 1) : value.toFixed(value < 0.1 ? 4 : 3);
+      this.#quantity === 'accuracy' ? formatPercent(value, 1) : value.toFixed(value < 0.1 ? 4 : 3);
     return {
-      width: this.#place.clientWidth,
+      width: this.#container.clientWidth,
       height: HEIGHT,
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false } },
@@ -93,7 +93,7 @@ class Plot {
           ...lines,
           size: 48,
           values: (_plot, values) =>
-            values.map((value) => (this.#quantity === 'accuracy' ? percentText(value, 1) : String(value))),
+            values.map((value) => (this.#quantity === 'accuracy' ? formatPercent(value, 1) : String(value))),
         },
       ],
       series: [
@@ -110,14 +110,14 @@ class Plot {
         },
       ],
       hooks: {
-        setCursor: [(plot) => setText(this.#at, valuesAt(plot, axis, format))],
+        setCursor: [(plot) => setText(this.#readout, describeValues(plot, axis, format))],
       },
     };
   }
 }
 
 /** What is under the pointer, in words. */
-function valuesAt(plot: uPlot, axis: Axis, format: (value: number) => string): string {
+function describeValues(plot: uPlot, axis: Axis, format: (value: number) => string): string {
   const index = plot.cursor.idx;
   if (index == null) return '';
   const [x, , training, validation] = plot.data.map((column) => column[index]);

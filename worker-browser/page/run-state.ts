@@ -1,4 +1,4 @@
-import { meanOf } from '../../shared/protocol/mean-point.ts';
+import { mergePoints } from '../../shared/protocol/mean-point.ts';
 import type {
   CurvePoint,
   EpochRecord,
@@ -47,7 +47,7 @@ export type RunEvent =
   /** Nothing more will come: the coordinator lets nobody watch. */
   | Extract<Link, { type: 'over' | 'locked' }>;
 
-export const noRun: RunState = {
+export const initialRunState: RunState = {
   link: { type: 'connecting' },
   job: null,
   steps: 1,
@@ -62,10 +62,10 @@ export const noRun: RunState = {
 };
 
 /** More points than a screen has pixels show nothing more. */
-export const MOST_POINTS = 1_200;
+export const MAX_POINTS = 1_200;
 
 /** One event after another. */
-export function follow(state: RunState, event: RunEvent): RunState {
+export function reduceRun(state: RunState, event: RunEvent): RunState {
   switch (event.type) {
     case 'connecting':
       return state.link.type === 'lost' ? state : { ...state, link: { type: 'connecting' } };
@@ -82,11 +82,11 @@ export function follow(state: RunState, event: RunEvent): RunState {
         ownRow: rowWith(event.id, state.progress),
       };
     case 'message':
-      return hear(state, event.message);
+      return reduceMessage(state, event.message);
   }
 }
 
-function hear(state: RunState, message: FromCoordinator): RunState {
+function reduceMessage(state: RunState, message: FromCoordinator): RunState {
   switch (message.type) {
     case 'run': {
       const { job, steps, curve, epochs, addresses = [] } = message;
@@ -96,7 +96,7 @@ function hear(state: RunState, message: FromCoordinator): RunState {
         link: { type: 'live' },
         job,
         steps,
-        curve: thinned(curve, MOST_POINTS),
+        curve: mergeToLength(curve, MAX_POINTS),
         epochs,
         progress: null,
         restarted:
@@ -106,7 +106,7 @@ function hear(state: RunState, message: FromCoordinator): RunState {
     case 'progress': {
       // What came with the run may come again as news.
       const fresh = message.curve.filter(({ step }) => step > lastStep(state.curve));
-      const curve = fresh.length === 0 ? state.curve : thinned([...state.curve, ...fresh], MOST_POINTS);
+      const curve = fresh.length === 0 ? state.curve : mergeToLength([...state.curve, ...fresh], MAX_POINTS);
       // The last figures of a run come by another connection than its end, and may be behind it.
       const ownRow = rowWith(state.lastOwnId, message) ?? state.ownRow;
       return { ...state, progress: message, curve, ownRow };
@@ -135,13 +135,13 @@ const lastStep = (curve: readonly CurvePoint[]): number => curve.at(-1)?.step ??
 const sameJob = (a: Job, b: Job): boolean => JSON.stringify(a) === JSON.stringify(b);
 
 /** The same curve in at most `most` points: neighbours are merged while there are more. */
-export function thinned(curve: readonly CurvePoint[], most: number): readonly CurvePoint[] {
+export function mergeToLength(curve: readonly CurvePoint[], most: number): readonly CurvePoint[] {
   if (curve.length <= most) return curve;
   const merged: CurvePoint[] = [];
   for (let i = 0; i < curve.length; i += 2) {
     const a = curve[i] as CurvePoint;
     const b = curve[i + 1];
-    merged.push(b === undefined ? a : meanOf(a, b));
+    merged.push(b === undefined ? a : mergePoints(a, b));
   }
-  return thinned(merged, most);
+  return mergeToLength(merged, most);
 }

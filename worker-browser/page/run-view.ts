@@ -1,11 +1,11 @@
 import type { Notice, WorkerRow } from '../../shared/protocol/messages.ts';
-import { noticeText } from '../../shared/protocol/notice-text.ts';
-import { bytesText, countText, durationText, msText, percentText, rateText } from './figures.ts';
+import { formatNotice } from '../../shared/protocol/notice-text.ts';
+import { formatBytes, formatCount, formatDuration, formatMs, formatPercent, formatRate } from './figures.ts';
 import type { RunState } from './run-state.ts';
-import { NOTHING_YET, rowOf, slowestOf, sorted, type RowView } from './worker-rows.ts';
+import { NO_VALUE, createRow, findSlowest, sortWorkers, type RowView } from './worker-rows.ts';
 
 /** More rows than anybody reads cost time at every message. */
-export const MOST_ROWS = 60;
+export const MAX_ROWS = 60;
 
 /** Everything that the page shows of the run, as text. */
 export interface RunView {
@@ -23,75 +23,75 @@ export interface RunView {
   readonly accuracy: string;
   readonly valAccuracy: string;
   readonly speed: string;
-  readonly peopleTitle: string;
-  readonly holdUp: string;
+  readonly workersTitle: string;
+  readonly slowestWorker: string;
   /** What would help. */
   readonly advice: string;
   /** Who does not take part, and why; a line each. */
   readonly notices: string;
   readonly rows: readonly RowView[];
-  readonly more: string;
+  readonly hiddenRows: string;
   /** What this tab has done, in the figures of its row. */
   readonly ownSpeed: string;
   readonly ownShare: string;
   readonly ownSamples: string;
-  readonly ownPart: string;
+  readonly ownContribution: string;
   readonly lossLabel: string;
   readonly accuracyLabel: string;
 }
 
-export function runViewOf(run: RunState): RunView {
+export function createRunView(run: RunState): RunView {
   const { progress, job, steps, epochs, ownId: own, ownRow } = run;
   const workers = progress?.workers ?? [];
   const mine = workers.find(({ id }) => id === own);
   const total = workers.reduce((sum, { samples }) => sum + samples, 0);
-  const [loss, accuracy] = [figure(progress?.loss), percentOf(progress?.accuracy)];
-  const slowest = slowestOf(run)?.id;
-  const rows = sorted(workers, own, slowest);
+  const [loss, accuracy] = [formatLoss(progress?.loss), formatAccuracy(progress?.accuracy)];
+  const slowest = findSlowest(run)?.id;
+  const rows = sortWorkers(workers, own, slowest);
   return {
     headline: job === null ? 'Training together' : `Training together on ${job.data.name}`,
     link: run.link.type,
     isKnown: job !== null,
-    linkNote: linkNoteOf(run),
+    linkNote: linkNoteText(run),
     epoch: epochText(run),
     eta: etaText(run),
     epochProgress: progress === null ? 0 : Math.min(1, progress.step / steps),
     loss,
     accuracy,
-    valAccuracy: percentOf(epochs.at(-1)?.val_accuracy),
-    speed: progress === null ? NOTHING_YET : rateText(progress.samplesPerSecond),
-    peopleTitle: progress === null ? 'Workers' : whoText(workers.length),
-    holdUp: holdUpText(run, own),
+    valAccuracy: formatAccuracy(epochs.at(-1)?.val_accuracy),
+    speed: progress === null ? NO_VALUE : formatRate(progress.samplesPerSecond),
+    workersTitle: progress === null ? 'Workers' : workerCountText(workers.length),
+    slowestWorker: slowestWorkerText(run, own),
     advice: progress?.advice ?? '',
     notices: noticesText(progress?.notices ?? []),
-    rows: rows.slice(0, MOST_ROWS).map((worker) => rowOf(worker, own, slowest)),
-    more: rows.length > MOST_ROWS ? `and ${countText(rows.length - MOST_ROWS)} more` : '',
-    ownSpeed: mine === undefined ? NOTHING_YET : rateText(mine.samplesPerSecond),
-    ownShare: mine === undefined ? NOTHING_YET : percentText(mine.share),
-    ownSamples: ownRow === null ? NOTHING_YET : countText(ownRow.samples),
-    ownPart: ownPartText(mine, total),
+    rows: rows.slice(0, MAX_ROWS).map((worker) => createRow(worker, own, slowest)),
+    hiddenRows: rows.length > MAX_ROWS ? `and ${formatCount(rows.length - MAX_ROWS)} more` : '',
+    ownSpeed: mine === undefined ? NO_VALUE : formatRate(mine.samplesPerSecond),
+    ownShare: mine === undefined ? NO_VALUE : formatPercent(mine.share),
+    ownSamples: ownRow === null ? NO_VALUE : formatCount(ownRow.samples),
+    ownContribution: ownContributionText(mine, total),
     lossLabel: plotLabel('Loss', loss, job !== null),
     accuracyLabel: plotLabel('Accuracy', accuracy, job !== null),
   };
 }
 
-function ownPartText(mine: WorkerRow | undefined, total: number): string {
+function ownContributionText(mine: WorkerRow | undefined, total: number): string {
   if (mine === undefined || total === 0) return '';
-  return `${percentText(mine.samples / total)} of the samples of all workers here. Sent ${bytesText(mine.bytesUp)}, received ${bytesText(mine.bytesDown)}.`;
+  return `${formatPercent(mine.samples / total)} of the samples of all workers here. Sent ${formatBytes(mine.bytesUp)}, received ${formatBytes(mine.bytesDown)}.`;
 }
 
-function whoText(count: number): string {
+function workerCountText(count: number): string {
   if (count === 0) return 'No workers connected';
-  return count === 1 ? '1 worker' : `${countText(count)} workers`;
+  return count === 1 ? '1 worker' : `${formatCount(count)} workers`;
 }
 
-const figure = (value: number | null | undefined): string =>
-  value == null ? NOTHING_YET : value.toFixed(value < 0.1 ? 4 : 3);
-const percentOf = (value: number | null | undefined): string =>
-  value == null ? NOTHING_YET : percentText(value, 1);
+const formatLoss = (value: number | null | undefined): string =>
+  value == null ? NO_VALUE : value.toFixed(value < 0.1 ? 4 : 3);
+const formatAccuracy = (value: number | null | undefined): string =>
+  value == null ? NO_VALUE : formatPercent(value, 1);
 
 function plotLabel(name: string, now: string, known: boolean): string {
-  return known && now !== NOTHING_YET ? `${name} curve, now at ${now}` : `${name} curve, still empty`;
+  return known && now !== NO_VALUE ? `${name} curve, now at ${now}` : `${name} curve, still empty`;
 }
 
 function epochText({ progress, job, steps, epochs }: RunState): string {
@@ -100,7 +100,7 @@ function epochText({ progress, job, steps, epochs }: RunState): string {
     return epochs.length === 0 ? 'Not started yet' : `${epochs.length} of ${job.epochs} epochs are done`;
   }
   const { epoch, step } = progress;
-  return `Epoch ${epoch} of ${job.epochs} · step ${countText(step)} of ${countText(steps)}`;
+  return `Epoch ${epoch} of ${job.epochs} · step ${formatCount(step)} of ${formatCount(steps)}`;
 }
 
 function etaText({ progress, steps, epochs, link }: RunState): string {
@@ -108,10 +108,10 @@ function etaText({ progress, steps, epochs, link }: RunState): string {
   // Measured: the next epoch is about to begin.
   if (epochs.some(({ epoch }) => epoch === progress.epoch)) return '';
   if (progress.step >= steps) return 'measuring on the test data';
-  return `about ${durationText(progress.etaSeconds)} left of this epoch`;
+  return `about ${formatDuration(progress.etaSeconds)} left of this epoch`;
 }
 
-function linkNoteOf({ link, restarted, job, epochs }: RunState): string {
+function linkNoteText({ link, restarted, job, epochs }: RunState): string {
   switch (link.type) {
     case 'connecting':
       return 'Asking the coordinator for the figures.';
@@ -127,7 +127,7 @@ function linkNoteOf({ link, restarted, job, epochs }: RunState): string {
       if (!link.looking) return `No more figures: ${link.reason}`;
       const last = epochs.at(-1);
       const isWhole = last !== undefined && last.epoch === job?.epochs;
-      const score = last === undefined ? '' : `alidation accuracy ${percentText(last.val_accuracy, 1)}.`;
+      const score = last === undefined ? '' : `alidation accuracy ${formatPercent(last.val_accuracy, 1)}.`;
       const end = isWhole ? `Finished: v${score}` : [link.reason, score && `V${score}`].join(' ').trim();
       return `${end} A new run will show up here.`;
     }
@@ -137,21 +137,21 @@ function linkNoteOf({ link, restarted, job, epochs }: RunState): string {
 }
 
 /** Which worker is slowest, and its times. */
-function holdUpText(run: RunState, own: string | null): string {
-  const worker = slowestOf(run);
+function slowestWorkerText(run: RunState, own: string | null): string {
+  const worker = findSlowest(run);
   if (worker === undefined) return '';
   const { computeMs, turnaroundMs, name, id } = worker;
-  return `Slowest worker: ${id === own ? 'this tab' : name}, ${msText(turnaroundMs)} per step (${msText(computeMs)} compute).`;
+  return `Slowest worker: ${id === own ? 'this tab' : name}, ${formatMs(turnaroundMs)} per step (${formatMs(computeMs)} compute).`;
 }
 
 /** Why workers do not take part, a line each. What refused ones are told is for them, not for visitors. */
 function noticesText(notices: readonly Notice[]): string {
   const refused = notices.filter(({ what }) => what === 'refused').reduce((sum, { times }) => sum + times, 0);
-  const others = notices.filter(({ what }) => what !== 'refused').map(noticeText);
+  const others = notices.filter(({ what }) => what !== 'refused').map(formatNotice);
   return [
     ...(refused === 0
       ? []
-      : [refused === 1 ? 'One connection was refused.' : `${countText(refused)} connections were refused.`]),
+      : [refused === 1 ? 'One connection was refused.' : `${formatCount(refused)} connections were refused.`]),
     ...others,
   ].join('\n');
 }

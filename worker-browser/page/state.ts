@@ -58,19 +58,19 @@ export const initialState: PageState = {
 /** Of a page that was opened to look on. */
 export const watchingState: PageState = { ...initialState, phase: { type: 'watching' }, watchOnly: true };
 
-const ENDS: ReadonlySet<Phase['type']> = new Set(['finished', 'refused', 'failed', 'locked']);
+const END_PHASES: ReadonlySet<Phase['type']> = new Set(['finished', 'refused', 'failed', 'locked']);
 
 /** Whether the tab takes part in the run, or is about to. */
-export function takesPart({ phase: { type } }: PageState): boolean {
-  return !AWAY.has(type) && !ENDS.has(type);
+export function isParticipating({ phase: { type } }: PageState): boolean {
+  return !INACTIVE_PHASES.has(type) && !END_PHASES.has(type);
 }
 
-const AWAY: ReadonlySet<Phase['type']> = new Set(['pausing', 'paused', 'watching']);
+const INACTIVE_PHASES: ReadonlySet<Phase['type']> = new Set(['pausing', 'paused', 'watching']);
 
-const GONE = { workerId: null, standby: null } as const;
+const DISCONNECTED = { workerId: null, standby: null } as const;
 
 /** One event after another. */
-export function advance(state: PageState, event: PageEvent, nowMs: number): PageState {
+export function reducePage(state: PageState, event: PageEvent, nowMs: number): PageState {
   switch (event.type) {
     case 'engine':
       return { ...state, engine: event };
@@ -86,7 +86,7 @@ export function advance(state: PageState, event: PageEvent, nowMs: number): Page
         watchOnly: false,
       };
     case 'clickedWatch': {
-      const away = state.phase.type === 'paused' || ENDS.has(state.phase.type);
+      const away = state.phase.type === 'paused' || END_PHASES.has(state.phase.type);
       return { ...state, phase: { type: away ? 'watching' : 'pausing' }, watchOnly: true };
     }
     case 'visibility':
@@ -98,36 +98,36 @@ export function advance(state: PageState, event: PageEvent, nowMs: number): Page
     case 'paused':
       // Without a token there is nothing to pause.
       if (state.phase.type === 'locked') return state;
-      return { ...state, ...GONE, phase: { type: state.watchOnly ? 'watching' : 'paused' } };
+      return { ...state, ...DISCONNECTED, phase: { type: state.watchOnly ? 'watching' : 'paused' } };
     case 'locked':
-      return { ...state, ...GONE, phase: { type: 'locked' } };
+      return { ...state, ...DISCONNECTED, phase: { type: 'locked' } };
     case 'refused':
       return {
         ...state,
-        ...GONE,
+        ...DISCONNECTED,
         phase: event.code === CloseCode.unauthorized ? { type: 'locked' } : event,
       };
     case 'finished':
     case 'failed':
-      return { ...state, ...GONE, phase: event };
+      return { ...state, ...DISCONNECTED, phase: event };
     case 'connecting':
     case 'building':
     case 'joined':
     case 'standby':
     case 'waiting':
       // On its way out a worker may still finish what it was at; nobody waits for that any more.
-      return takesPart(state) ? atWork(state, event, nowMs) : state;
+      return isParticipating(state) ? reduceSession(state, event, nowMs) : state;
   }
 }
 
-type WorkEvent = Extract<FromTab, { type: 'connecting' | 'building' | 'joined' | 'standby' | 'waiting' }>;
+type SessionEvent = Extract<FromTab, { type: 'connecting' | 'building' | 'joined' | 'standby' | 'waiting' }>;
 
-function atWork(state: PageState, event: WorkEvent, nowMs: number): PageState {
+function reduceSession(state: PageState, event: SessionEvent, nowMs: number): PageState {
   switch (event.type) {
     case 'connecting':
       // Of every try one sentence would be said, and of its failure another.
       if (state.phase.type === 'waiting') return { ...state, phase: { ...state.phase, untilMs: nowMs } };
-      return { ...state, ...GONE, phase: { type: 'connecting' } };
+      return { ...state, ...DISCONNECTED, phase: { type: 'connecting' } };
     case 'building':
       return { ...state, phase: { type: 'building' } };
     case 'joined':
@@ -143,7 +143,7 @@ function atWork(state: PageState, event: WorkEvent, nowMs: number): PageState {
     case 'waiting':
       return {
         ...state,
-        ...GONE,
+        ...DISCONNECTED,
         phase: { type: 'waiting', reason: event.reason, untilMs: nowMs + event.waitMs },
       };
   }

@@ -2,7 +2,7 @@ import { engineName } from './worker-rows.ts';
 import type { PageState, Phase } from './state.ts';
 
 /** Everything that the page shows, as text. */
-export interface View {
+export interface TabView {
   readonly title: string;
   readonly phase: Phase['type'] | 'standby';
   /** A few words; spoken by screen readers when it changes, as `detail` is. */
@@ -30,12 +30,12 @@ export interface Button {
 }
 
 /** While all goes well again, what went wrong so long ago is no news. */
-const NOTE_MS = 60_000;
+const NOTE_LIFETIME_MS = 60_000;
 
 /** What the page shows of a state at a time. */
-export function viewOf(page: PageState, nowMs: number): View {
+export function createTabView(page: PageState, nowMs: number): TabView {
   const { phase } = page;
-  const { state, detail } = wordsOf(page);
+  const { state, detail } = describeState(page);
   const onStandby = isOnStandby(page);
   return {
     title: `${state} · gradcast`,
@@ -43,29 +43,29 @@ export function viewOf(page: PageState, nowMs: number): View {
     state,
     detail,
     countdown: phase.type === 'waiting' ? countdown(phase.untilMs - nowMs, page.hasJoined) : '',
-    button: isIdleAtTheEnd(page) ? null : buttonOf(phase),
+    button: isIdleAfterRun(page) ? null : phaseButton(phase),
     tokenButton: phase.type === 'locked' ? (page.watchOnly ? 'Watch' : 'Join') : null,
     invites: onStandby,
-    canWatch: !NOT_TO_WATCH.has(phase.type) && !isIdleAtTheEnd(page),
+    canWatch: !UNWATCHABLE_PHASES.has(phase.type) && !isIdleAfterRun(page),
     engine: engineText(page),
     engineWhy: asSentence(page.engine?.why ?? ''),
     note: noteText(page, nowMs),
   };
 }
 
-const NOT_TO_WATCH: ReadonlySet<Phase['type']> = new Set(['watching', 'pausing', 'failed', 'locked']);
+const UNWATCHABLE_PHASES: ReadonlySet<Phase['type']> = new Set(['watching', 'pausing', 'failed', 'locked']);
 
 const isOnStandby = ({ phase, standby }: PageState): boolean =>
   phase.type === 'contributing' && standby !== null;
 
 /** There is nothing that the tab could take part in. */
-const isIdleAtTheEnd = ({ phase, isRunOver }: PageState): boolean =>
+const isIdleAfterRun = ({ phase, isRunOver }: PageState): boolean =>
   isRunOver && (phase.type === 'watching' || phase.type === 'paused');
 
-function wordsOf(page: PageState): { readonly state: string; readonly detail: string } {
+function describeState(page: PageState): { readonly state: string; readonly detail: string } {
   const { phase, hidden, online, hasJoined, hasToken } = page;
   if (isOnStandby(page)) return STANDBY;
-  if (isIdleAtTheEnd(page))
+  if (isIdleAfterRun(page))
     return { state: 'The run is over', detail: 'The model still reads what you draw.' };
   switch (phase.type) {
     case 'starting':
@@ -95,8 +95,8 @@ function wordsOf(page: PageState): { readonly state: string; readonly detail: st
       };
     case 'locked':
       return hasToken
-        ? { state: 'Wrong token', detail: `The run does not take this token. ${ASK}` }
-        : { state: 'This run needs a token', detail: ASK };
+        ? { state: 'Wrong token', detail: `The run does not take this token. ${TOKEN_ADVICE}` }
+        : { state: 'This run needs a token', detail: TOKEN_ADVICE };
     case 'finished': {
       const thanks = hasJoined ? ' Thank you for taking part.' : '';
       return { state: 'The run is over', detail: asSentence(phase.reason) + thanks };
@@ -108,7 +108,7 @@ function wordsOf(page: PageState): { readonly state: string; readonly detail: st
   }
 }
 
-const ASK = 'Ask the person who started the run for it.';
+const TOKEN_ADVICE = 'Ask the person who started the run for it.';
 
 const STANDBY = {
   state: 'Standing by',
@@ -116,7 +116,7 @@ const STANDBY = {
     'The run is faster without this tab for now. It is tried again now and then, and helps out when others leave.',
 } as const;
 
-function buttonOf(phase: Phase): Button | null {
+function phaseButton(phase: Phase): Button | null {
   switch (phase.type) {
     case 'locked':
       return null;
@@ -143,7 +143,7 @@ function buttonOf(phase: Phase): Button | null {
 }
 
 function noteText({ note, phase }: PageState, nowMs: number): string {
-  const old = note !== null && phase.type === 'contributing' && nowMs > note.atMs + NOTE_MS;
+  const old = note !== null && phase.type === 'contributing' && nowMs > note.atMs + NOTE_LIFETIME_MS;
   return note === null || old ? '' : note.line;
 }
 

@@ -9,13 +9,13 @@ import { PROTOCOL_VERSION, type FromWorker } from '../../shared/protocol/message
 import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/parse.ts';
 import type { Connect, Connection } from '../../shared/transport.ts';
 import { backoffMs } from '../../shared/worker/backoff.ts';
-import { watchForSilence } from '../../shared/worker/silence.ts';
+import { watchLiveness } from '../../shared/worker/silence.ts';
 import type { RunEvent } from './run-state.ts';
 
 /** The next run is not to be expected at once: as after so many tries. */
-const UNHURRIED = 5;
+const NEXT_RUN_ATTEMPT = 5;
 
-export interface WatchOptions {
+export interface RunWatchOptions {
   readonly url: string;
   readonly token: string | undefined;
   readonly connect: Connect;
@@ -28,18 +28,18 @@ export interface WatchOptions {
 }
 
 /** An observer of the run. */
-export interface Watch {
+export interface RunWatch {
   /** Asks for the weights of now; nothing while there is no connection. */
   askForWeights(): void;
   /** Tries to connect now if it is waiting to. */
-  hurry(): void;
+  retryNow(): void;
 }
 
 /**
  * Watches a run over its whole life, coming back with growing pauses whenever the connection is lost; when the run is
  * finished, for the next one.
  */
-export function watchRun(options: WatchOptions): Watch {
+export function watchRun(options: RunWatchOptions): RunWatch {
   const { url, token, clock, random, onEvent, onWeights } = options;
   let connection: Connection | null = null;
   let attempt = 0;
@@ -69,7 +69,7 @@ export function watchRun(options: WatchOptions): Watch {
       if (!finished) onEvent({ type: 'lost', reason });
       cancelWait = clock.after(waitMs, open);
     };
-    const silence = watchForSilence(clock, () => {
+    const silence = watchLiveness(clock, () => {
       current.terminate();
       lost(CloseCode.timeout, 'the coordinator has gone silent');
     });
@@ -93,7 +93,7 @@ export function watchRun(options: WatchOptions): Watch {
           else {
             if (message.type === 'finished') {
               finished = true;
-              attempt = UNHURRIED;
+              attempt = NEXT_RUN_ATTEMPT;
             }
             onEvent({ type: 'message', message });
           }
@@ -109,7 +109,7 @@ export function watchRun(options: WatchOptions): Watch {
   open();
   return {
     askForWeights: () => connection?.send(frameFromWorker({ type: 'snapshot' })),
-    hurry() {
+    retryNow() {
       if (cancelWait === null) return;
       cancelWait();
       attempt = 0;

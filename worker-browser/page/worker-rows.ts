@@ -1,8 +1,8 @@
 import type { WorkerRow } from '../../shared/protocol/messages.ts';
-import { bytesText, countText, msText, percentText, rateText } from './figures.ts';
+import { formatBytes, formatCount, formatMs, formatPercent, formatRate } from './figures.ts';
 import type { RunState } from './run-state.ts';
 
-export const NOTHING_YET = '–';
+export const NO_VALUE = '–';
 
 export interface RowView {
   readonly id: string;
@@ -11,7 +11,7 @@ export interface RowView {
   /** Whether the steps wait for it. */
   readonly slowest: boolean;
   /** Whether it has no part, because the steps would wait for it. */
-  readonly reserve: boolean;
+  readonly standby: boolean;
   readonly engine: string;
   readonly speed: string;
   readonly share: string;
@@ -24,13 +24,13 @@ export interface RowView {
 }
 
 /** The worker that the steps wait for longest; undefined where there is no other to compare it with. */
-export function slowestOf({ progress }: RunState): WorkerRow | undefined {
+export function findSlowest({ progress }: RunState): WorkerRow | undefined {
   const active = progress?.workers.filter(({ reserve }) => reserve !== true) ?? [];
   return active.length < 2 ? undefined : active.find(({ id }) => id === progress?.slowest?.id);
 }
 
 /** This tab first, then whom all wait for, then by what was contributed. */
-export function sorted(
+export function sortWorkers(
   workers: readonly WorkerRow[],
   own: string | null,
   slowest: string | undefined,
@@ -40,13 +40,13 @@ export function sorted(
 }
 
 const linkText = ({ bytesUp, bytesDown }: WorkerRow): string =>
-  `${bytesText(bytesUp)}, ${bytesText(bytesDown)}`;
+  `${formatBytes(bytesUp)}, ${formatBytes(bytesDown)}`;
 
 /** How vectors travel, where that is not as they are. */
-const fewerBytes = ({ codecs }: WorkerRow): string[] =>
+const codecTexts = ({ codecs }: WorkerRow): string[] =>
   codecs === undefined || codecs === 'float32/float32' ? [] : [codecs];
 
-export function rowOf(worker: WorkerRow, own: string | null, slowest: string | undefined): RowView {
+export function createRow(worker: WorkerRow, own: string | null, slowest: string | undefined): RowView {
   const { id, name, backend, device, share, samples, samplesPerSecond, computeMs, turnaroundMs, rttMs } =
     worker;
   return {
@@ -54,15 +54,15 @@ export function rowOf(worker: WorkerRow, own: string | null, slowest: string | u
     name,
     own: id === own,
     slowest: id === slowest,
-    reserve: worker.reserve === true,
+    standby: worker.reserve === true,
     engine: `${engineName(backend)} on ${device}`,
-    speed: rateText(samplesPerSecond),
-    share: percentText(share),
+    speed: formatRate(samplesPerSecond),
+    share: formatPercent(share),
     shareOfBatch: share,
-    shard: turnaroundMs === 0 ? NOTHING_YET : `${msText(computeMs)} of ${msText(turnaroundMs)}`,
-    link: [linkText(worker), ...fewerBytes(worker)].join(', '),
-    rtt: rttMs === null ? NOTHING_YET : msText(rttMs),
-    samples: countText(samples),
+    shard: turnaroundMs === 0 ? NO_VALUE : `${formatMs(computeMs)} of ${formatMs(turnaroundMs)}`,
+    link: [linkText(worker), ...codecTexts(worker)].join(', '),
+    rtt: rttMs === null ? NO_VALUE : formatMs(rttMs),
+    samples: formatCount(samples),
   };
 }
 

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { cachedEngines, engineCacheDir } from './install/cache.ts';
-import { packageOf, thisTarget, type Target, type Variant } from './install/target.ts';
+import { packageName, currentTarget, type Target, type Variant } from './install/target.ts';
 
 /** A place where a native engine is, or might be. */
 export interface NativeCandidate {
@@ -19,51 +19,51 @@ const VARIANTS: readonly Variant[] = ['gpu', 'cpu'];
 /** Every place to look for a native engine, the best first: GPU before CPU, installed packages before the cache. */
 export function nativeCandidates(
   cacheDir: string = engineCacheDir(),
-  target: Target = thisTarget(),
+  target: Target = currentTarget(),
   env: NodeJS.ProcessEnv = process.env,
 ): NativeCandidate[] {
   const cached = cachedEngines(cacheDir, target);
   // For development: a folder whose node_modules holds tfjs-node.
   const named = env.GRADCAST_NATIVE_DIR;
   return VARIANTS.flatMap((variant) => {
-    const name = packageOf(variant);
-    const installed: NativeCandidate = { package: name, variant, missing: missingAddon(name) };
+    const name = packageName(variant);
+    const installed: NativeCandidate = { package: name, variant, missing: findMissingPart(name) };
     const others = cached
       .filter(({ manifest }) => manifest.variant === variant)
-      .map(({ folder }) => ({ package: name, variant, folder, missing: missingAddon(name, folder) }));
+      .map(({ folder }) => ({ package: name, variant, folder, missing: findMissingPart(name, folder) }));
     if (named === undefined || named === '') return [installed, ...others];
     const first: NativeCandidate = {
       package: name,
       variant,
       folder: named,
-      missing: missingAddon(name, named),
+      missing: findMissingPart(name, named),
     };
     return [first, installed, ...others];
   });
 }
 
 /** Resolves packages as a module in that folder would. */
-export function requireFrom(folder?: string): NodeJS.Require {
+export function createRequireFrom(folder?: string): NodeJS.Require {
   return createRequire(folder === undefined ? import.meta.url : join(folder, 'package.json'));
 }
 
 /** The file of a package's addon, or null. */
-export function addonFile(name: string, folder?: string): string | null {
+export function findAddon(name: string, folder?: string): string | null {
   let packageDir: string;
   try {
-    packageDir = dirname(requireFrom(folder).resolve(`${name}/package.json`));
+    packageDir = dirname(createRequireFrom(folder).resolve(`${name}/package.json`));
   } catch {
     return null;
   }
-  const file = join(packageDir, 'lib', `napi-v${thisTarget().napi}`, 'tfjs_binding.node');
+  const file = join(packageDir, 'lib', `napi-v${currentTarget().napi}`, 'tfjs_binding.node');
   return existsSync(file) ? file : null;
 }
 
-function missingAddon(name: string, folder?: string): string | null {
+function findMissingPart(name: string, folder?: string): string | null {
   try {
-    requireFrom(folder).resolve(`${name}/package.json`);
+    createRequireFrom(folder).resolve(`${name}/package.json`);
   } catch {
     return 'not installed';
   }
-  return addonFile(name, folder) === null ? 'installed without its addon' : null;
+  return findAddon(name, folder) === null ? 'installed without its addon' : null;
 }

@@ -11,14 +11,14 @@ const OPENED_BY_NAME =
  */
 export function cudaLibraries(bindingDir: string): string[] {
   const nvidia = join(bindingDir, 'deps', 'nvidia');
-  return names(nvidia).flatMap((part) =>
-    names(join(nvidia, part, 'lib'))
+  return listFolder(nvidia).flatMap((part) =>
+    listFolder(join(nvidia, part, 'lib'))
       .filter((name) => OPENED_BY_NAME.test(name))
       .map((name) => join(nvidia, part, 'lib', name)),
   );
 }
 
-function names(folder: string): string[] {
+function listFolder(folder: string): string[] {
   try {
     return readdirSync(folder);
   } catch {

@@ -1,6 +1,6 @@
 import { version as nodeVersion } from 'node:process';
 import { nativeCandidates } from './candidates.ts';
-import { describeProbe, proveEngine, type Probe, type ProbeTarget } from './install/prove.ts';
+import { describeBenchmark, benchmarkInChild, type EngineBenchmark, type BenchmarkTarget } from './install/prove.ts';
 import { installAdvice } from './prepare.ts';
 
 /** One engine as the doctor found it. */
@@ -8,7 +8,7 @@ export interface Finding {
   readonly engine: 'native' | 'wasm';
   readonly package: string;
   readonly folder: string | null;
-  readonly probe: Probe | null;
+  readonly benchmark: EngineBenchmark | null;
   /** Why it is not used. */
   readonly reason: string | null;
 }
@@ -20,7 +20,7 @@ export interface Diagnosis {
   readonly findings: readonly Finding[];
 }
 
-const BATCH = 64;
+const BATCH_SIZE = 64;
 
 /** Tries every engine that this machine has, each in a process of its own, one after the other. */
 export async function diagnose(programFile: string, signal: AbortSignal): Promise<Diagnosis> {
@@ -29,7 +29,7 @@ export async function diagnose(programFile: string, signal: AbortSignal): Promis
     const finding = { engine: 'native', package: name, folder: folder ?? null } as const;
     findings.push(
       missing !== null
-        ? { ...finding, probe: null, reason: missing }
+        ? { ...finding, benchmark: null, reason: missing }
         : { ...finding, ...(await tried(programFile, { engine: 'native', package: name, folder }, signal)) },
     );
   }
@@ -39,19 +39,19 @@ export async function diagnose(programFile: string, signal: AbortSignal): Promis
 }
 
 /** What workers would use. */
-export const usedEngine = ({ findings }: Diagnosis): Finding | undefined =>
-  findings.find(({ probe }) => probe !== null);
+export const selectedEngine = ({ findings }: Diagnosis): Finding | undefined =>
+  findings.find(({ benchmark }) => benchmark !== null);
 
 /** For a person to read. */
 export function describeDiagnosis(diagnosis: Diagnosis, typed: string): string[] {
   const { node, platform, findings } = diagnosis;
-  const used = usedEngine(diagnosis);
+  const used = selectedEngine(diagnosis);
   const lines = [`Node ${node} on ${platform}`];
   for (const finding of findings) {
-    const { engine, package: name, folder, probe, reason } = finding;
-    const mark = finding === used ? '>' : probe === null ? 'x' : ' ';
+    const { engine, package: name, folder, benchmark, reason } = finding;
+    const mark = finding === used ? '>' : benchmark === null ? 'x' : ' ';
     lines.push(`${mark} ${engine} (${folder ?? name})`);
-    lines.push(`    ${probe === null ? (reason ?? '') : describeProbe(probe)}`);
+    lines.push(`    ${benchmark === null ? (reason ?? '') : describeBenchmark(benchmark)}`);
   }
   if (used === undefined) lines.push('No engine works here.');
   else lines.push(`Workers use the one marked >, a ${used.engine} engine.`);
@@ -61,9 +61,9 @@ export function describeDiagnosis(diagnosis: Diagnosis, typed: string): string[]
 
 async function tried(
   programFile: string,
-  target: ProbeTarget,
+  target: BenchmarkTarget,
   signal: AbortSignal,
-): Promise<Pick<Finding, 'probe' | 'reason'>> {
-  const result = await proveEngine(programFile, target, BATCH, signal);
-  return result.ok ? { probe: result.probe, reason: null } : { probe: null, reason: result.reason };
+): Promise<Pick<Finding, 'benchmark' | 'reason'>> {
+  const result = await benchmarkInChild(programFile, target, BATCH_SIZE, signal);
+  return result.ok ? { benchmark: result.probe, reason: null } : { benchmark: null, reason: result.reason };
 }

@@ -1,12 +1,12 @@
 import { constants, setPriority } from 'node:os';
-import { messageOf } from '../../shared/error-text.ts';
+import { errorMessage } from '../../shared/error-text.ts';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import { engineCacheDir } from './install/cache.ts';
-import type { ProbeTarget } from './install/prove.ts';
+import type { BenchmarkTarget } from './install/prove.ts';
 import { streamReport } from './install/progress.ts';
-import { prepareNative, sentence } from './prepare.ts';
+import { ensureNativeEngine, sentence } from './prepare.ts';
 
-const INTERRUPTED = 130;
+const EXIT_INTERRUPTED = 130;
 const PROFILED_STEPS = 20;
 
 export interface EngineFlags {
@@ -24,54 +24,54 @@ export interface InstallFlags {
   readonly background?: boolean;
 }
 
-export type ProbeFlags = ProbeTarget & { readonly batch: number };
+export type BenchmarkFlags = BenchmarkTarget & { readonly batch: number };
 
 /** How this program is started. */
-export interface EngineProgram {
+export interface EngineContext {
   /** Runs gradcast, for the processes that try an engine. */
-  readonly file: string;
+  readonly programFile: string;
   /** The same, as a person types it. */
-  readonly typed: string;
+  readonly commandLine: string;
 }
 
 /** `gradcast engine`: prints what this machine has. @returns the exit code */
-export async function runEngine(flags: EngineFlags, { file, typed }: EngineProgram): Promise<number> {
+export async function runEngine(flags: EngineFlags, { programFile, commandLine }: EngineContext): Promise<number> {
   if (flags.profile === true) {
     await printProfile(flags);
     return 0;
   }
-  const { describeDiagnosis, diagnose, usedEngine } = await import('./doctor.ts');
-  const diagnosis = await interruptible((signal) => diagnose(file, signal));
-  if (diagnosis === null) return INTERRUPTED;
+  const { describeDiagnosis, diagnose, selectedEngine } = await import('./doctor.ts');
+  const diagnosis = await interruptible((signal) => diagnose(programFile, signal));
+  if (diagnosis === null) return EXIT_INTERRUPTED;
   const text =
-    flags.json === true ? JSON.stringify(diagnosis, null, 2) : describeDiagnosis(diagnosis, typed).join('\n');
+    flags.json === true ? JSON.stringify(diagnosis, null, 2) : describeDiagnosis(diagnosis, commandLine).join('\n');
   process.stdout.write(`${text}\n`);
-  return usedEngine(diagnosis) === undefined ? 1 : 0;
+  return selectedEngine(diagnosis) === undefined ? 1 : 0;
 }
 
 /** `gradcast engine install`. @returns the exit code */
-export async function runInstall(flags: InstallFlags, program: EngineProgram): Promise<number> {
+export async function runInstall(flags: InstallFlags, program: EngineContext): Promise<number> {
   // The compiler and pip inherit it.
   if (flags.background === true) setPriority(constants.priority.PRIORITY_LOW);
   const report = streamReport(process.stderr, () => performance.now());
   const done = await interruptible(async (signal) => {
     if (flags.ifPossible === true) {
-      await prepareNative({ ...prepareOptions(program, signal), required: false });
+      await ensureNativeEngine({ ...prepareOptions(program, signal), required: false });
       return true;
     }
-    const { installEngine, NotInstalled } = await import('./install/install.ts');
+    const { installEngine, NotInstalled: InstallError } = await import('./install/install.ts');
     const variant = flags.gpu === true ? 'gpu' : 'cpu';
     try {
-      await installEngine({ variant, cacheDir: engineCacheDir(), programFile: program.file, signal, report });
+      await installEngine({ variant, cacheDir: engineCacheDir(), programFile: program.programFile, signal, report });
       return true;
     } catch (error) {
       if (flags.background !== true) throw error;
       // The last line is what the parent process reports.
-      report.say(sentence(error instanceof NotInstalled ? error.why : messageOf(error)));
+      report.print(sentence(error instanceof NotInstalled ? error.why : errorMessage(error)));
       return false;
     }
   }, flags.background === true);
-  return done === null ? INTERRUPTED : done ? 0 : 1;
+  return done === null ? EXIT_INTERRUPTED : done ? 0 : 1;
 }
 
 /**
@@ -79,24 +79,24 @@ export async function runInstall(flags: InstallFlags, program: EngineProgram): P
  * @param signal stops the installation
  * @throws Error with a sentence if this machine cannot have it
  */
-export async function requireNative(program: EngineProgram, signal: AbortSignal): Promise<void> {
-  await prepareNative({ ...prepareOptions(program, signal), required: true });
+export async function requireNativeEngine(program: EngineContext, signal: AbortSignal): Promise<void> {
+  await ensureNativeEngine({ ...prepareOptions(program, signal), required: true });
 }
 
 /** `gradcast engine probe`: measures one engine in this process, for `engine` and `engine install`. */
-export async function runProbe(flags: ProbeFlags): Promise<void> {
-  const [{ probeEngine }, { probeLine }] = await Promise.all([
+export async function runBenchmark(flags: BenchmarkFlags): Promise<void> {
+  const [{ benchmarkEngine }, { formatBenchmarkLine }] = await Promise.all([
     import('./probe.ts'),
     import('./install/prove.ts'),
   ]);
-  process.stdout.write(probeLine(await probeEngine(flags, flags.batch)));
+  process.stdout.write(formatBenchmarkLine(await benchmarkEngine(flags, flags.batch)));
 }
 
-function prepareOptions({ file, typed }: EngineProgram, signal: AbortSignal) {
+function prepareOptions({ programFile, commandLine }: EngineContext, signal: AbortSignal) {
   return {
     cacheDir: engineCacheDir(),
-    programFile: file,
-    typed,
+    programFile,
+    typed: commandLine,
     signal,
     report: streamReport(process.stderr, () => performance.now()),
     nowMs: Date.now(),

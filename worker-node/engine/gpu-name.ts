@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 
 /** A driver that hangs, as one may after a fault of the GPU, is like one that fails. */
-export const DRIVER_LIMITS = { timeout: 10_000, killSignal: 'SIGKILL' } as const;
+export const NVIDIA_SMI_LIMITS = { timeout: 10_000, killSignal: 'SIGKILL' } as const;
 
 /**
  * Name and memory of the GPU that TensorFlow computes on, 'NVIDIA H200, 143771 MiB'; 'GPU' if the driver's tool does not
@@ -9,7 +9,7 @@ export const DRIVER_LIMITS = { timeout: 10_000, killSignal: 'SIGKILL' } as const
  * @param env CUDA_VISIBLE_DEVICES is heeded: the first that is named is the one; CUDA_DEVICE_ORDER is taken to be
  *   PCI_BUS_ID, as nvidia-smi counts
  */
-export function gpuName(env: NodeJS.ProcessEnv): string {
+export function readGpuName(env: NodeJS.ProcessEnv): string {
   const [device = ''] = (env.CUDA_VISIBLE_DEVICES ?? '').split(',').map((each) => each.trim());
   const args = [
     '--query-gpu=name,memory.total',
@@ -21,7 +21,7 @@ export function gpuName(env: NodeJS.ProcessEnv): string {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
       env,
-      ...DRIVER_LIMITS,
+      ...NVIDIA_SMI_LIMITS,
     });
     const [line = ''] = text.trim().split('\n');
     return line === '' ? 'GPU' : line;

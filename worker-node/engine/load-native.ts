@@ -1,12 +1,12 @@
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import type { TF } from '../../shared/engine/model.ts';
-import { addonFile, requireFrom, type NativeCandidate } from './candidates.ts';
+import { findAddon, createRequireFrom, type NativeCandidate } from './candidates.ts';
 import { cudaLibraries } from './cuda-libraries.ts';
 import { loadResidentAddon, loadResidentLibraries } from './resident-libraries.ts';
 
 /** node:util as it was before version 22, which warns of these, and 23, which has them no more; tfjs-node calls them. */
-const OLD_UTIL: Readonly<Record<string, (value: unknown) => boolean>> = {
+const LEGACY_UTIL: Readonly<Record<string, (value: unknown) => boolean>> = {
   isNullOrUndefined: (value) => value === null || value === undefined,
   isArray: (value) => Array.isArray(value),
   isString: (value) => typeof value === 'string',
@@ -46,10 +46,10 @@ export function threadsPerWorker(cores: number, workers: number): number {
 /** @throws Error if it cannot be loaded; nothing is left behind then, so that another may be tried */
 export async function loadNative({ package: name, variant, folder, missing }: NativeCandidate): Promise<TF> {
   if (missing !== null) throw new Error(missing);
-  const require = requireFrom(folder);
-  putBackOldUtil(require('node:util') as Record<string, unknown>);
+  const require = createRequireFrom(folder);
+  restoreLegacyUtil(require('node:util') as Record<string, unknown>);
   // The addon by itself first: the package fails after it has left half of its kernels in tfjs' global registry.
-  const addon = addonFile(name, folder);
+  const addon = findAddon(name, folder);
   if (variant === 'gpu') {
     loadResidentLibraries(cudaLibraries(dirname(require.resolve(`${name}/package.json`))));
   }
@@ -60,6 +60,6 @@ export async function loadNative({ package: name, variant, folder, missing }: Na
   return tf;
 }
 
-export function putBackOldUtil(util: Record<string, unknown>): void {
-  for (const [name, is] of Object.entries(OLD_UTIL)) util[name] = is;
+export function restoreLegacyUtil(util: Record<string, unknown>): void {
+  for (const [name, is] of Object.entries(LEGACY_UTIL)) util[name] = is;
 }

@@ -1,16 +1,16 @@
 import { cpus } from 'node:os';
 import type { Engine } from '../../shared/engine/engine.ts';
-import { inMicroShards } from '../../shared/engine/micro-shards.ts';
+import { withMicroShards } from '../../shared/engine/micro-shards.ts';
 import { createModelStep } from '../../shared/engine/model-step.ts';
-import { messageOf } from '../../shared/error-text.ts';
-import { nativeCandidates, requireFrom, type NativeCandidate } from './candidates.ts';
-import { gpuName } from './gpu-name.ts';
+import { errorMessage } from '../../shared/error-text.ts';
+import { nativeCandidates, createRequireFrom, type NativeCandidate } from './candidates.ts';
+import { readGpuName } from './gpu-name.ts';
 import { loadNative, setNativeEnvironment } from './load-native.ts';
 import type { Native, NativeBackend } from './native/backend.ts';
-import { createCapturedTrainer } from './native/captured-trainer.ts';
+import { createCapturedGradientComputer } from './native/captured-trainer.ts';
 import { registerNativeGradients } from './native/gradients.ts';
 import { removeStaleGraphFolders } from './native/graph-folders.ts';
-import { createIdle } from './native/idle.ts';
+import { createIdleScheduler } from './native/idle.ts';
 import type { Proto } from './native/proto.ts';
 import type { CaptureOptions } from './native/step-graphs.ts';
 
@@ -40,17 +40,17 @@ export async function openNativeEngine(
   const { native, threads } = opened;
   const { tf, backend } = native;
   removeStaleGraphFolders();
-  const capture = { idle: options.idle ?? createIdle(), note: options.note ?? (() => undefined) };
+  const capture = { idle: options.idle ?? createIdleScheduler(), note: options.note ?? (() => undefined) };
   registerNativeGradients(tf, backend);
   const gpu = backend.isUsingGpuDevice === true;
   const info = {
     backend: 'tensorflow',
     version: tf.version.tfjs,
-    device: gpu ? gpuName(process.env) : (cpus()[0]?.model.trim() ?? 'CPU'),
+    device: gpu ? readGpuName(process.env) : (cpus()[0]?.model.trim() ?? 'CPU'),
     threads,
   };
   const load: Engine['load'] = async (job) =>
-    inMicroShards(createCapturedTrainer(native, job, await createModelStep(tf, job), capture), job);
+    withMicroShards(createCapturedGradientComputer(native, job, await createModelStep(tf, job), capture), job);
   return { engine: { info, load }, gpu, tensorflow: backend.binding.TF_Version ?? null };
 }
 
@@ -62,12 +62,12 @@ export async function openNative(
   const reasons: string[] = [];
   for (const candidate of candidates) {
     try {
-      quietSecondCopy();
+      suppressDuplicateKernelWarnings();
       const tf = await loadNative(candidate);
-      const proto = requireFrom(candidate.folder)(`${candidate.package}/dist/proto/api_pb.js`) as Proto;
+      const proto = createRequireFrom(candidate.folder)(`${candidate.package}/dist/proto/api_pb.js`) as Proto;
       return { native: { tf, backend: tf.backend() as unknown as NativeBackend, proto }, threads };
     } catch (error) {
-      const [firstLine = ''] = messageOf(error).split('\n');
+      const [firstLine = ''] = errorMessage(error).split('\n');
       reasons.push(`${candidate.folder ?? candidate.package}: ${firstLine.slice(0, 120)}`);
     }
   }
@@ -78,7 +78,7 @@ export async function openNative(
  * Another copy of tfjs in this process, such as the coordinator's, shares its registry with the one that tfjs-node
  * brings, which would say of every kernel that it is there already; not so in production mode.
  */
-function quietSecondCopy(): void {
+function suppressDuplicateKernelWarnings(): void {
   const { _tfengine: engine } = globalThis as {
     _tfengine?: { readonly ENV?: { set(flag: string, on: boolean): void } };
   };

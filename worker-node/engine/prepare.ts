@@ -1,17 +1,17 @@
-import { messageOf } from '../../shared/error-text.ts';
+import { errorMessage } from '../../shared/error-text.ts';
 import { nativeCandidates } from './candidates.ts';
 import { engineCacheKey, recentFailure } from './install/failure.ts';
-import { installEngine, NotInstalled } from './install/install.ts';
-import { onPath } from './install/prerequisites.ts';
+import { installEngine, InstallError } from './install/install.ts';
+import { createPathLookup } from './install/prerequisites.ts';
 import type { InstallReport } from './install/progress.ts';
-import { hasGlibc, thisTarget, waysOf, type Target } from './install/target.ts';
+import { hasGlibc, currentTarget, findInstallMethods, type Target } from './install/target.ts';
 
 export interface PrepareOptions {
   readonly cacheDir: string;
   /** What runs gradcast, for the child that proves the engine. */
   readonly programFile: string;
   /** How gradcast is started on a command line. */
-  readonly typed: string;
+  readonly commandLine: string;
   readonly signal: AbortSignal;
   readonly report: InstallReport;
   readonly nowMs: number;
@@ -27,37 +27,37 @@ export interface PrepareOptions {
  * Settles early, without a word, when `signal` is aborted.
  * @throws Error with a sentence if it is required and cannot be had
  */
-export async function prepareNative(options: PrepareOptions): Promise<void> {
-  const { cacheDir, typed, signal, report, nowMs, required = false } = options;
-  const { target = thisTarget(), env = process.env } = options;
+export async function ensureNativeEngine(options: PrepareOptions): Promise<void> {
+  const { cacheDir, commandLine, signal, report, nowMs, required = false } = options;
+  const { target = currentTarget(), env = process.env } = options;
   if (nativeCandidates(cacheDir, target, env).some(({ missing }) => missing === null)) return;
-  const { unsupported } = waysOf(target, 'cpu', target.platform !== 'linux' || hasGlibc());
+  const { unsupported } = findInstallMethods(target, 'cpu', target.platform !== 'linux' || hasGlibc());
   if (unsupported !== undefined) {
     if (required) throw new Error(`${unsupported} ${WITHOUT_IT}`);
-    report.say(unsupported);
+    report.print(unsupported);
     return;
   }
-  const goingOn = `Going on with WebAssembly; to try again: ${typed} engine install`;
+  const goingOn = `Going on with WebAssembly; to try again: ${commandLine} engine install`;
   const failure = required ? null : await recentFailure(cacheDir, engineCacheKey(target, 'cpu'), nowMs);
   if (failure !== null) {
-    report.say(
+    report.print(
       `No native TensorFlow (tried ${ago(nowMs - failure.atMs)}): ${sentence(failure.why)} ${goingOn}`,
     );
     return;
   }
-  report.say('No native TensorFlow here yet; getting it, once: a few minutes, 3 GB of disk meanwhile.');
-  report.say('To do without it: Ctrl-C, and --engine wasm.');
+  report.print('No native TensorFlow here yet; getting it, once: a few minutes, 3 GB of disk meanwhile.');
+  report.print('To do without it: Ctrl-C, and --engine wasm.');
   try {
     await installEngine({ ...options, variant: 'cpu' });
-    if (onPath(env)('nvidia-smi')) {
-      report.say(`For this machine's NVIDIA GPU: ${typed} engine install --gpu (10 GB)`);
+    if (createPathLookup(env)('nvidia-smi')) {
+      report.print(`For this machine's NVIDIA GPU: ${commandLine} engine install --gpu (10 GB)`);
     }
   } catch (error) {
     if (signal.aborted) return;
-    const why = error instanceof NotInstalled ? error.why : messageOf(error);
+    const why = error instanceof InstallError ? error.why : errorMessage(error);
     const cannot = `No native TensorFlow: ${sentence(why)}`;
     if (required) throw new Error(`${cannot} ${WITHOUT_IT}`, { cause: error });
-    report.say(`${cannot} ${goingOn}`);
+    report.print(`${cannot} ${goingOn}`);
   }
 }
 

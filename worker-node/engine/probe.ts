@@ -1,11 +1,11 @@
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { nativeCandidates } from './candidates.ts';
-import type { Probe, ProbeTarget } from './install/prove.ts';
-import { packageOf } from './install/target.ts';
+import type { EngineBenchmark, BenchmarkTarget } from './install/prove.ts';
+import { packageName } from './install/target.ts';
 import { openNativeEngine } from './native.ts';
-import { idleWhenTold, type Idle } from './native/idle.ts';
-import { sampleJob } from '../../shared/engine/sample-job.ts';
+import { manualIdle, type IdleScheduler } from './native/idle.ts';
+import { benchmarkJob } from '../../shared/engine/sample-job.ts';
 import { openWasmEngine } from './wasm.ts';
 
 const WARM_UP_STEPS = 2;
@@ -18,11 +18,11 @@ const STEP_LENGTH = 0.02;
  * Opens one engine in this process, trains with it for a few steps, and measures.
  * @throws Error if it cannot be opened
  */
-export async function probeEngine(target: ProbeTarget, batch: number): Promise<Probe> {
-  const idle = idleWhenTold();
-  const opened = await open(target, idle);
+export async function benchmarkEngine(target: BenchmarkTarget, batch: number): Promise<EngineBenchmark> {
+  const idle = manualIdle();
+  const opened = await openTarget(target, idle);
   const { engine, gpu, tensorflow } = opened;
-  const { job, weights, shard } = sampleJob(batch);
+  const { job, weights, shard } = benchmarkJob(batch);
   const trainer = await engine.load(job);
   try {
     const gradient = new Float32Array(weights.length);
@@ -51,16 +51,16 @@ export async function probeEngine(target: ProbeTarget, batch: number): Promise<P
   }
 }
 
-async function open(
-  { engine, package: name, folder }: ProbeTarget,
-  idle: Idle,
+async function openTarget(
+  { engine, package: name, folder }: BenchmarkTarget,
+  idle: IdleScheduler,
 ): Promise<{ engine: Engine; gpu: boolean; tensorflow: string | null }> {
   if (engine === 'wasm') return { engine: await openWasmEngine(), gpu: false, tensorflow: null };
   const known = nativeCandidates().filter((each) => each.package === name && each.folder === folder);
-  const variant = name === packageOf('gpu') ? 'gpu' : 'cpu';
+  const variant = name === packageName('gpu') ? 'gpu' : 'cpu';
   // A folder that is not in the cache yet is being tried before it is put there.
   const fresh = {
-    package: packageOf(variant),
+    package: packageName(variant),
     variant,
     missing: null,
     ...(folder === undefined ? {} : { folder }),

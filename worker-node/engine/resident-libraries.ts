@@ -6,7 +6,7 @@ import { constants } from 'node:os';
  * Other platforms have no such flag.
  */
 const RTLD_NODELETE = { linux: 0x1000, darwin: 0x80 }[process.platform as string] ?? 0;
-const FLAGS = constants.dlopen.RTLD_LAZY | RTLD_NODELETE;
+const DLOPEN_FLAGS = constants.dlopen.RTLD_LAZY | RTLD_NODELETE;
 
 /**
  * Loads an addon so that it stays in memory until the process ends. Node closes the addons of a thread when the thread
@@ -19,7 +19,7 @@ export function loadResidentAddon(file: string, require: NodeJS.Require): void {
   if (require.cache[path] !== undefined) return;
   const addon = new Module(path);
   addon.filename = path;
-  process.dlopen(addon, path, FLAGS);
+  process.dlopen(addon, path, DLOPEN_FLAGS);
   addon.loaded = true;
   require.cache[path] = addon;
 }
@@ -31,7 +31,7 @@ export function loadResidentAddon(file: string, require: NodeJS.Require): void {
 export function loadResidentLibraries(paths: readonly string[]): string[] {
   return paths.filter((path) => {
     try {
-      process.dlopen({ exports: {} }, path, FLAGS);
+      process.dlopen({ exports: {} }, path, DLOPEN_FLAGS);
       return false;
     } catch (error) {
       // Loaded, and found to be no addon: what was wanted.

@@ -6,7 +6,7 @@ import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import { readPicture } from './read-picture.ts';
 import { sampleFromPicture } from './sample-from-image.ts';
 
-const SHOWN = 3;
+const TOP_CLASSES = 3;
 
 /**
  * What a trained model makes of pictures; a line each.
@@ -34,7 +34,7 @@ export async function predict(
   );
   for (const [i, file] of files.entries()) {
     const probabilities = await trainer.predict(samples[i] ?? new Uint8Array(0), 1);
-    const ranked = [...probabilities.entries()].sort(([, a], [, b]) => b - a).slice(0, SHOWN);
+    const ranked = [...probabilities.entries()].sort(([, a], [, b]) => b - a).slice(0, TOP_CLASSES);
     const [best, ...others] = ranked.map(([label, p]) => `${label} (${(100 * p).toFixed(1)}%)`);
     write(`${file}: ${best ?? ''}   then ${others.join(', ')}`);
   }

@@ -3,7 +3,7 @@ import { PNG } from 'pngjs';
 import type { Picture } from './sample-from-image.ts';
 
 /** Decoded, a picture of this many bytes could fill the memory. */
-const MOST_PIXELS = 64 << 20;
+const MAX_PIXELS = 64 << 20;
 const HEADER_BYTES = 24;
 
 /** @throws Error with a sentence that names the file */
@@ -17,7 +17,7 @@ export async function readPicture(file: string): Promise<Picture> {
   }
   const isPng = bytes.length >= HEADER_BYTES && bytes.readUInt32BE(0) === 0x89504e47;
   if (!isPng) throw new Error(`${file} is no PNG picture. Save it as PNG.`);
-  if (bytes.readUInt32BE(16) * bytes.readUInt32BE(20) > MOST_PIXELS) {
+  if (bytes.readUInt32BE(16) * bytes.readUInt32BE(20) > MAX_PIXELS) {
     throw new Error(
       `${file} is ${bytes.readUInt32BE(16)} x ${bytes.readUInt32BE(20)} pixels. Make it smaller.`,
     );

@@ -13,7 +13,7 @@ interface Plane {
 }
 
 /** The same, worked out; row-major. */
-interface Field {
+interface Raster {
   readonly width: number;
   readonly height: number;
   readonly values: Float64Array;
@@ -22,7 +22,7 @@ interface Field {
 /** MNIST's digits are 20 pixels high or wide in a field of 28, with the centre of mass in the middle. */
 const INK_SHARE = 20 / 28;
 /** Of 255; what is darker is background. */
-const INK = 32;
+const INK_THRESHOLD = 32;
 
 /**
  * A picture as a sample of the model. A picture of the model's own size is taken as it is, light ink on black as MNIST
@@ -44,12 +44,12 @@ export function sampleFromPicture(picture: Picture, sampleShape: readonly number
   }
   const ink = lightOnDark(luma(picture));
   const asItIs = ink.width === width && ink.height === height;
-  const sample = asItIs ? scale(ink, width, height) : centred(ink, width, height);
+  const sample = asItIs ? scale(ink, width, height) : centerByMass(ink, width, height);
   return Uint8Array.from(sample.values, Math.round);
 }
 
 /** Over white, as an image viewer shows transparency. */
-function over(rgba: Uint8Array, pixel: number, index: number): number {
+function blendOverWhite(rgba: Uint8Array, pixel: number, index: number): number {
   const value = rgba[4 * pixel + index] ?? 0;
   const alpha = rgba[4 * pixel + 3] ?? 255;
   return alpha === 255 ? value : value * (alpha / 255) + 255 * (1 - alpha / 255);
@@ -58,7 +58,7 @@ function over(rgba: Uint8Array, pixel: number, index: number): number {
 const channel = ({ width, height, rgba }: Picture, index: number): Plane => ({
   width,
   height,
-  at: (x, y) => over(rgba, y * width + x, index),
+  at: (x, y) => blendOverWhite(rgba, y * width + x, index),
 });
 
 /** Rec. 601 luma. */
@@ -67,7 +67,7 @@ const luma = ({ width, height, rgba }: Picture): Plane => ({
   height,
   at(x, y) {
     const pixel = y * width + x;
-    return 0.299 * over(rgba, pixel, 0) + 0.587 * over(rgba, pixel, 1) + 0.114 * over(rgba, pixel, 2);
+    return 0.299 * blendOverWhite(rgba, pixel, 0) + 0.587 * blendOverWhite(rgba, pixel, 1) + 0.114 * blendOverWhite(rgba, pixel, 2);
   },
 });
 
@@ -86,8 +86,8 @@ function lightOnDark(plane: Plane): Plane {
   return sum / pixels > 127 ? { ...plane, at: (x, y) => 255 - plane.at(x, y) } : plane;
 }
 
-function centred(plane: Plane, width: number, height: number): Field {
-  const ink = cutOut(plane);
+function centerByMass(plane: Plane, width: number, height: number): Raster {
+  const ink = cropToInk(plane);
   const factor = (INK_SHARE * Math.min(width, height)) / Math.max(ink.width, ink.height);
   const scaled = scale(
     ink,
@@ -109,11 +109,11 @@ function centred(plane: Plane, width: number, height: number): Field {
 }
 
 /** The smallest part that holds all ink. */
-function cutOut(plane: Plane): Plane {
+function cropToInk(plane: Plane): Plane {
   let [left, right, top, bottom] = [Infinity, -1, Infinity, -1];
   for (let y = 0; y < plane.height; y++) {
     for (let x = 0; x < plane.width; x++) {
-      if (plane.at(x, y) < INK) continue;
+      if (plane.at(x, y) < INK_THRESHOLD) continue;
       left = Math.min(left, x);
       right = Math.max(right, x);
       top = Math.min(top, y);
@@ -126,7 +126,7 @@ function cutOut(plane: Plane): Plane {
 }
 
 /** Scales by the mean over the area that each new pixel covers. */
-function scale(plane: Plane, width: number, height: number): Field {
+function scale(plane: Plane, width: number, height: number): Raster {
   const [sx, sy] = [plane.width / width, plane.height / height];
   const values = Float64Array.from({ length: width * height }, (_, i) => {
     const [x0, y0] = [(i % width) * sx, Math.floor(i / width) * sy];

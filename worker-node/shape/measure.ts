@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { GO, readPaceLine, type Pace } from './pace-lines.ts';
+import { START, parseStepTime, type StepTime } from './pace-lines.ts';
 
 /** So many processes, each with so many threads and so many samples a step. */
-export interface Team {
+export interface Config {
   readonly processes: number;
   readonly threads: number;
   readonly batch: number;
@@ -21,19 +21,19 @@ const ROUNDS = 3;
  * @param command runs gradcast
  * @throws Error if one of them cannot
  */
-export async function compareTeams(
-  one: Team,
-  other: Team,
+export async function compareConfigs(
+  one: Config,
+  other: Config,
   command: readonly [string, ...string[]],
   signal: AbortSignal,
 ): Promise<Comparison> {
   const open: Member[] = [];
-  const start = async (team: Team): Promise<{ gpu: boolean; step: () => Promise<number> }> => {
+  const start = async (team: Config): Promise<{ gpu: boolean; step: () => Promise<number> }> => {
     const members = Array.from({ length: team.processes }, () => startMember(team, command, signal));
     open.push(...members);
     const greetings = await Promise.all(members.map(({ next }) => next()));
     const step = async (): Promise<number> => {
-      for (const { go } of members) go();
+      for (const { start } of members) start();
       const paces = await Promise.all(members.map(({ next }) => next()));
       return Math.max(...paces.map(({ stepMs }) => stepMs ?? NaN));
     };
@@ -56,13 +56,13 @@ export async function compareTeams(
 
 interface Member {
   /** What it says next; rejects if it ends before. */
-  readonly next: () => Promise<Pace>;
-  readonly go: () => void;
+  readonly next: () => Promise<StepTime>;
+  readonly start: () => void;
   readonly end: () => void;
 }
 
 function startMember(
-  { threads, batch }: Team,
+  { threads, batch }: Config,
   [program, ...args]: readonly [string, ...string[]],
   signal: AbortSignal,
 ): Member {
@@ -71,7 +71,7 @@ function startMember(
     env: { ...process.env, TF_NUM_INTRAOP_THREADS: String(threads) },
     signal,
   });
-  const said: Pace[] = [];
+  const said: StepTime[] = [];
   let ended: Error | null = null;
   let wake = (): void => undefined;
   const end = (error: Error): void => {
@@ -83,7 +83,7 @@ function startMember(
   child.stdin?.on('error', () => undefined);
   if (child.stdout !== null) {
     createInterface({ input: child.stdout }).on('line', (line) => {
-      const pace = readPaceLine(line);
+      const pace = parseStepTime(line);
       if (pace === null) return;
       said.push(pace);
       wake();
@@ -99,7 +99,7 @@ function startMember(
         };
         wake();
       }),
-    go: () => void child.stdin?.write(`${GO}\n`),
+    start: () => void child.stdin?.write(`${START}\n`),
     end: () => void child.kill('SIGKILL'),
   };
 }

@@ -2,12 +2,12 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { openNativeEngine } from '../engine/native.ts';
-import { idleWhenTold } from '../engine/native/idle.ts';
-import { sampleJob } from '../../shared/engine/sample-job.ts';
-import { GO, paceLine } from './pace-lines.ts';
+import { manualIdle } from '../engine/native/idle.ts';
+import { benchmarkJob } from '../../shared/engine/sample-job.ts';
+import { START, formatStepTime } from './pace-lines.ts';
 
 const WARM_UP_STEPS = 2;
-const LEAST_STEPS = 3;
+const MIN_STEPS = 3;
 /** Others measure at the same time, so it is the time that is fixed, not the number of steps. */
 const WINDOW_MS = 400;
 
@@ -17,11 +17,11 @@ const WINDOW_MS = 400;
  * @param input ends when there is nothing more to measure
  * @throws Error if there is no native engine
  */
-export async function keepPace(batch: number, input: Readable, write: (line: string) => void): Promise<void> {
-  const idle = idleWhenTold();
+export async function serveBenchmark(batch: number, input: Readable, write: (line: string) => void): Promise<void> {
+  const idle = manualIdle();
   const opened = await openNativeEngine({ idle });
   if ('missing' in opened) throw new Error(opened.missing);
-  const { job, weights, shard } = sampleJob(batch);
+  const { job, weights, shard } = benchmarkJob(batch);
   const trainer = await opened.engine.load(job);
   const room = new Float32Array(weights.length);
   let step = 0;
@@ -37,14 +37,14 @@ export async function keepPace(batch: number, input: Readable, write: (line: str
   idle.run();
   for (let i = 0; i < WARM_UP_STEPS; i++) await timed();
 
-  write(paceLine({ stepMs: null, gpu: opened.gpu }));
+  write(formatStepTime({ stepMs: null, gpu: opened.gpu }));
   for await (const line of createInterface({ input })) {
-    if (line !== GO) continue;
+    if (line !== START) continue;
     const times: number[] = [];
     const startedMs = performance.now();
-    while (times.length < LEAST_STEPS || performance.now() - startedMs < WINDOW_MS) times.push(await timed());
+    while (times.length < MIN_STEPS || performance.now() - startedMs < WINDOW_MS) times.push(await timed());
     const stepMs = times.toSorted((a, b) => a - b)[times.length >> 1] ?? NaN;
-    write(paceLine({ stepMs, gpu: opened.gpu }));
+    write(formatStepTime({ stepMs, gpu: opened.gpu }));
   }
   trainer.dispose();
 }

@@ -4,29 +4,29 @@ import * as v from 'valibot';
 import { makeFolder } from '../make-folder.ts';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
-const shapesSchema = v.record(v.string(), v.object({ workers: count, line: v.string() }));
+const choicesSchema = v.record(v.string(), v.object({ workers: count, line: v.string() }));
 
 /** How many workers were found to be best, and what was said about it. */
-export type Remembered = v.InferOutput<typeof shapesSchema>[string];
+export type CachedChoice = v.InferOutput<typeof choicesSchema>[string];
 
 /** @returns null if this was not measured yet, or the file cannot be read */
-export function recall(file: string, key: string): Remembered | null {
-  return read(file)[key] ?? null;
+export function loadChoice(file: string, key: string): CachedChoice | null {
+  return readChoices(file)[key] ?? null;
 }
 
 /** Writes it to the file; if that fails or the file is cut short, it will be measured again. */
-export function remember(file: string, key: string, shape: Remembered): void {
+export function saveChoice(file: string, key: string, shape: CachedChoice): void {
   try {
     makeFolder(dirname(file));
-    writeFileSync(file, `${JSON.stringify({ ...read(file), [key]: shape }, null, 2)}\n`);
+    writeFileSync(file, `${JSON.stringify({ ...readChoices(file), [key]: shape }, null, 2)}\n`);
   } catch {
     // As said.
   }
 }
 
-function read(file: string): Record<string, Remembered> {
+function readChoices(file: string): Record<string, CachedChoice> {
   try {
-    const { success, output } = v.safeParse(shapesSchema, JSON.parse(readFileSync(file, 'utf8')) as unknown);
+    const { success, output } = v.safeParse(choicesSchema, JSON.parse(readFileSync(file, 'utf8')) as unknown);
     return success ? output : {};
   } catch {
     return {};

@@ -1,55 +1,55 @@
 import type { CallId } from './messages.ts';
 
-interface Waiting {
+interface PendingCall {
   readonly settle: (answer: never) => void;
   readonly fail: (error: Error) => void;
   readonly onTail: () => void;
 }
 
 /** What the engine's thread was asked for and has not answered. Once the thread is dead every call fails, also new ones. */
-export class Calls {
-  readonly #waiting = new Map<CallId, Waiting>();
-  #next = 0;
-  #dead: Error | null = null;
+export class PendingCalls {
+  readonly #pending = new Map<CallId, PendingCall>();
+  #nextId = 0;
+  #failure: Error | null = null;
 
   /**
    * @param post sends the question
    * @param onTail hears that the answer's tail is there
    * @returns the answer; rejects with what went wrong
    */
-  ask<Answer>(post: (call: CallId) => void, onTail: () => void = () => undefined): Promise<Answer> {
-    return new Promise((settle, fail) => {
-      if (this.#dead !== null) {
-        fail(this.#dead);
+  request<Answer>(post: (call: CallId) => void, onTail: () => void = () => undefined): Promise<Answer> {
+    return new Promise((settle, reject) => {
+      if (this.#failure !== null) {
+        reject(this.#failure);
         return;
       }
-      const call = this.#next++ as CallId;
-      this.#waiting.set(call, { settle, fail, onTail });
+      const call = this.#nextId++ as CallId;
+      this.#pending.set(call, { settle, fail: reject, onTail });
       post(call);
     });
   }
 
-  answer(call: CallId, answer: unknown): void {
-    this.#take(call)?.settle(answer as never);
+  resolve(call: CallId, answer: unknown): void {
+    this.#remove(call)?.settle(answer as never);
   }
 
   tail(call: CallId): void {
-    this.#waiting.get(call)?.onTail();
+    this.#pending.get(call)?.onTail();
   }
 
   fail(call: CallId, error: Error): void {
-    this.#take(call)?.fail(error);
+    this.#remove(call)?.fail(error);
   }
 
   /** The thread will answer nothing any more. */
-  failAll(error: Error): void {
-    this.#dead ??= error;
-    for (const call of [...this.#waiting.keys()]) this.fail(call, error);
+  rejectAll(error: Error): void {
+    this.#failure ??= error;
+    for (const call of [...this.#pending.keys()]) this.fail(call, error);
   }
 
-  #take(call: CallId): Waiting | undefined {
-    const waiting = this.#waiting.get(call);
-    this.#waiting.delete(call);
+  #remove(call: CallId): PendingCall | undefined {
+    const waiting = this.#pending.get(call);
+    this.#pending.delete(call);
     return waiting;
   }
 }

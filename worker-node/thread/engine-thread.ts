@@ -1,7 +1,7 @@
 // The thread of the engine: a program of its own, started by threaded-engine.ts.
 import { parentPort, workerData } from 'node:worker_threads';
-import { messageOf } from '../../shared/error-text.ts';
-import { garbageCollector } from '../collect-garbage.ts';
+import { errorMessage } from '../../shared/error-text.ts';
+import { createGarbageCollector } from '../collect-garbage.ts';
 import { chooseEngine } from '../engine/choose.ts';
 import { openCpuEngine } from '../engine/cpu.ts';
 import type { FromEngine, ThreadStart, ToEngine } from './messages.ts';
@@ -18,9 +18,9 @@ try {
     choice === 'cpu'
       ? { engine: await openCpuEngine(), why: 'asked for' }
       : await chooseEngine(choice, (line) => post({ type: 'note', line }));
-  const handle = serveEngine(engine, post, garbageCollector());
+  const handle = serveEngine(engine, post, createGarbageCollector());
   port.on('message', (message: ToEngine) => handle(message));
   post({ type: 'opened', info: engine.info, why });
 } catch (error) {
-  post({ type: 'unopened', reason: messageOf(error) });
+  post({ type: 'unopened', reason: errorMessage(error) });
 }

@@ -13,7 +13,7 @@ export interface ThreadStart {
 }
 
 /** Names a job loaded in the thread. */
-export type TrainerId = number & { readonly __trainer: unique symbol };
+export type JobId = number & { readonly __trainer: unique symbol };
 /** Names something that the thread is asked for, and its answer. */
 export type CallId = number & { readonly __call: unique symbol };
 
@@ -28,12 +28,12 @@ export type ToEngine =
   | {
       readonly type: 'load';
       readonly call: CallId;
-      readonly trainer: TrainerId;
+      readonly trainer: JobId;
       readonly job: Job;
     }
   | {
       readonly type: 'setWeights';
-      readonly trainer: TrainerId;
+      readonly trainer: JobId;
       /** Shared, or handed over: stays as it is until others are set and computed with. */
       readonly weights: Float32Array;
       /** Where they belong in the flat vector. */
@@ -41,14 +41,14 @@ export type ToEngine =
     }
   | {
       readonly type: 'prepare';
-      readonly trainer: TrainerId;
+      readonly trainer: JobId;
       readonly step: Step;
       readonly shard: SentShard;
     }
   | {
       readonly type: 'gradient';
       readonly call: CallId;
-      readonly trainer: TrainerId;
+      readonly trainer: JobId;
       readonly step: Step;
       readonly shard: SentShard;
       /** Shared: receives the gradient. Null for where the last one went. */
@@ -60,17 +60,17 @@ export type ToEngine =
   | {
       readonly type: 'evaluate';
       readonly call: CallId;
-      readonly trainer: TrainerId;
+      readonly trainer: JobId;
       readonly shard: SentShard;
     }
   | {
       readonly type: 'predict';
       readonly call: CallId;
-      readonly trainer: TrainerId;
+      readonly trainer: JobId;
       readonly images: Uint8Array;
       readonly samples: number;
     }
-  | { readonly type: 'dispose'; readonly trainer: TrainerId }
+  | { readonly type: 'dispose'; readonly trainer: JobId }
   /** Nobody waits just now. */
   | { readonly type: 'collectGarbage' };
 

@@ -1,14 +1,14 @@
 import type { Shard } from '../../shared/data/shard.ts';
-import type { Engine, Trainer } from '../../shared/engine/engine.ts';
-import { messageOf } from '../../shared/error-text.ts';
-import type { FromEngine, SentShard, ToEngine, TrainerId } from './messages.ts';
+import type { Engine, GradientComputer } from '../../shared/engine/engine.ts';
+import { errorMessage } from '../../shared/error-text.ts';
+import type { FromEngine, SentShard, ToEngine, JobId } from './messages.ts';
 
-interface Served {
-  readonly trainer: Trainer;
-  room: Float32Array | null;
+interface LoadedModel {
+  readonly computer: GradientComputer;
+  buffer: Float32Array | null;
   shard: { readonly number: number; readonly samples: Shard } | null;
   /** Why there are no weights to compute with; answers say so until there are. */
-  trouble: Error | null;
+  weightsError: Error | null;
 }
 
 /**
@@ -20,52 +20,52 @@ export function serveEngine(
   post: (message: FromEngine, handedOver?: ArrayBuffer[]) => void,
   collectGarbage: () => void,
 ): (message: ToEngine) => void {
-  const served = new Map<TrainerId, Served>();
+  const served = new Map<JobId, LoadedModel>();
 
-  const find = (trainer: TrainerId): Served => {
+  const find = (trainer: JobId): LoadedModel => {
     const found = served.get(trainer);
     if (found === undefined) throw new Error('This job is not loaded.');
     return found;
   };
 
   /** @throws Error if its weights could not be set */
-  const sound = ({ trainer, trouble }: Served): Trainer => {
-    if (trouble !== null) throw trouble;
-    return trainer;
+  const sound = ({ computer, weightsError }: LoadedModel): GradientComputer => {
+    if (weightsError !== null) throw weightsError;
+    return computer;
   };
 
   const perform = async (message: ToEngine): Promise<void> => {
     switch (message.type) {
       case 'load': {
-        const trainer = await engine.load(message.job);
-        served.set(message.trainer, { trainer, room: null, shard: null, trouble: null });
-        post({ type: 'loaded', call: message.call, givesFactors: trainer.givesFactors === true });
+        const computer = await engine.load(message.job);
+        served.set(message.trainer, { computer, buffer: null, shard: null, weightsError: null });
+        post({ type: 'loaded', call: message.call, givesFactors: computer.supportsFactors === true });
         return;
       }
       case 'setWeights': {
         const found = find(message.trainer);
-        found.trouble = null;
+        found.weightsError = null;
         try {
-          found.trainer.setWeights(message.weights, message.from);
+          found.computer.setWeights(message.weights, message.from);
         } catch (error) {
-          found.trouble = error instanceof Error ? error : new Error(String(error));
+          found.weightsError = error instanceof Error ? error : new Error(String(error));
         }
         return;
       }
       case 'prepare': {
         const found = find(message.trainer);
-        found.trainer.prepare(message.step, samplesOf(found, message.shard));
+        found.computer.prepare(message.step, samplesOf(found, message.shard));
         return;
       }
       case 'gradient': {
         const found = find(message.trainer);
-        found.room = message.room ?? found.room;
-        if (found.room === null) throw new Error('There is no room for the gradient.');
+        found.buffer = message.room ?? found.buffer;
+        if (found.buffer === null) throw new Error('There is no room for the gradient.');
         const samples = samplesOf(found, message.shard);
         const { step, call, tailFrom, factored } = message;
         const ready = (): void => post({ type: 'tail', call });
         const tail = tailFrom === null ? undefined : { from: tailFrom, ready };
-        const result = await sound(found).gradient(step, samples, found.room, tail, factored);
+        const result = await sound(found).gradient(step, samples, found.buffer, tail, factored);
         post({ type: 'computed', call, result });
         return;
       }
@@ -83,7 +83,7 @@ export function serveEngine(
         return;
       }
       case 'dispose': {
-        served.get(message.trainer)?.trainer.dispose();
+        served.get(message.trainer)?.computer.dispose();
         served.delete(message.trainer);
         return;
       }
@@ -98,7 +98,7 @@ export function serveEngine(
     try {
       await perform(message);
     } catch (error) {
-      const reason = messageOf(error);
+      const reason = errorMessage(error);
       if ('call' in message) post({ type: 'failed', call: message.call, reason });
       else post({ type: 'note', line: reason });
     }
@@ -111,7 +111,7 @@ export function serveEngine(
 }
 
 /** The same object for the same shard, by which a trainer knows what it has prepared. */
-function samplesOf(served: Served, { number, samples }: SentShard): Shard {
+function samplesOf(served: LoadedModel, { number, samples }: SentShard): Shard {
   if (samples !== null) served.shard = { number, samples };
   if (served.shard?.number !== number) throw new Error('The samples of this shard have not come.');
   return served.shard.samples;

@@ -1,10 +1,10 @@
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import type { Engine } from '../../shared/engine/engine.ts';
-import { messageOf } from '../../shared/error-text.ts';
+import { errorMessage } from '../../shared/error-text.ts';
 import { removeOwnGraphFolders } from '../engine/native/graph-folders.ts';
-import { Calls } from './calls.ts';
-import type { FromEngine, ThreadEngine, ThreadStart, ToEngine, TrainerId } from './messages.ts';
-import { threadedTrainer, type ThreadLink } from './threaded-trainer.ts';
+import { PendingCalls } from './calls.ts';
+import type { FromEngine, ThreadEngine, ThreadStart, ToEngine, JobId } from './messages.ts';
+import { createThreadedGradientComputer, type ThreadLink } from './threaded-trainer.ts';
 
 export interface ThreadOptions {
   /** The thread's program, as built. */
@@ -15,11 +15,11 @@ export interface ThreadOptions {
   /** Called where a thread does not end that was told to: it is stuck in native code, and holds the process up. */
   readonly onStuck?: () => void;
   /** How long ending may take. */
-  readonly endWithinMs?: number;
+  readonly stopTimeoutMs?: number;
 }
 
 /** Less than anybody waits who asked this process to leave. */
-const END_WITHIN_MS = 2_000;
+const STOP_TIMEOUT_MS = 2_000;
 
 /** An engine that computes in a thread of its own, so that this one always has time for the socket. */
 export interface ThreadedEngine {
@@ -47,31 +47,31 @@ export class EngineDiedError extends Error {
  * @throws Error with a sentence if the engine cannot be opened; EngineDiedError if the thread dies meanwhile
  */
 export async function openThreadedEngine(options: ThreadOptions): Promise<ThreadedEngine> {
-  const { file, choice, note, onStuck, endWithinMs = END_WITHIN_MS } = options;
+  const { file, choice, note, onStuck, stopTimeoutMs = STOP_TIMEOUT_MS } = options;
   // TensorFlow reads the real environment, and a thread's own copy would not be that.
   const thread = new Worker(file, { workerData: { choice } satisfies ThreadStart, env: SHARE_ENV });
   // A process that ends at once does not come to close the engine.
   process.once('exit', removeOwnGraphFolders);
-  const calls = new Calls();
+  const calls = new PendingCalls();
   const death = new AbortController();
   const die = (reason: string): void => {
     if (death.signal.aborted) return;
     const error = new EngineDiedError(reason);
     death.abort(error);
-    calls.failAll(error);
+    calls.rejectAll(error);
   };
-  thread.on('error', (error) => die(messageOf(error)));
-  thread.on('messageerror', (error) => die(messageOf(error)));
+  thread.on('error', (error) => die(errorMessage(error)));
+  thread.on('messageerror', (error) => die(errorMessage(error)));
   const onExit = (code: number): void => die(`its thread has ended with code ${code}`);
   thread.on('exit', onExit);
   const close = async (): Promise<void> => {
     thread.off('exit', onExit);
-    const stuck = onStuck && setTimeout(onStuck, endWithinMs);
+    const stuck = onStuck && setTimeout(onStuck, stopTimeoutMs);
     await thread.terminate();
     clearTimeout(stuck);
     process.off('exit', removeOwnGraphFolders);
     removeOwnGraphFolders();
-    calls.failAll(new Error('The engine is closed.'));
+    calls.rejectAll(new Error('The engine is closed.'));
   };
 
   const opened = await new Promise<Extract<FromEngine, { type: 'opened' | 'unopened' }>>(
@@ -83,16 +83,16 @@ export async function openThreadedEngine(options: ThreadOptions): Promise<Thread
             resolve(message);
             return;
           case 'loaded':
-            calls.answer(message.call, message.givesFactors);
+            calls.resolve(message.call, message.givesFactors);
             return;
           case 'tail':
             calls.tail(message.call);
             return;
           case 'computed':
-            calls.answer(message.call, message.result);
+            calls.resolve(message.call, message.result);
             return;
           case 'predicted':
-            calls.answer(message.call, message.probabilities);
+            calls.resolve(message.call, message.probabilities);
             return;
           case 'failed':
             calls.fail(message.call, new Error(message.reason));
@@ -118,11 +118,11 @@ export async function openThreadedEngine(options: ThreadOptions): Promise<Thread
   const engine: Engine = {
     info: opened.info,
     async load(job) {
-      const trainer = trainers++ as TrainerId;
-      const givesFactors = await calls.ask<boolean>((call) =>
+      const trainer = trainers++ as JobId;
+      const supportsFactors = await calls.request<boolean>((call) =>
         link.post({ type: 'load', call, trainer, job }),
       );
-      return { ...threadedTrainer(trainer, link), givesFactors };
+      return { ...createThreadedGradientComputer(trainer, link), supportsFactors };
     },
   };
   return {

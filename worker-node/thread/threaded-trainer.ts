@@ -1,15 +1,15 @@
 import type { Shard } from '../../shared/data/shard.ts';
-import type { ShardResult, Trainer } from '../../shared/engine/engine.ts';
-import { HEADER_ROOM_BYTES } from '../../shared/protocol/frame.ts';
-import type { Calls } from './calls.ts';
-import type { SentShard, ToEngine, TrainerId } from './messages.ts';
-import { SharedWeights, sharedFloats } from './shared-weights.ts';
+import type { ShardResult, GradientComputer } from '../../shared/engine/engine.ts';
+import { RESERVED_HEADER_BYTES } from '../../shared/protocol/frame.ts';
+import type { PendingCalls } from './calls.ts';
+import type { SentShard, ToEngine, JobId } from './messages.ts';
+import { SharedWeightsPool, allocateShared } from './shared-weights.ts';
 
 /** libuv's. */
-const LARGEST_READ_BYTES = 64 << 10;
+const MAX_READ_BYTES = 64 << 10;
 
 export interface ThreadLink {
-  readonly calls: Calls;
+  readonly calls: PendingCalls;
   /** @param handedOver memory that this thread gives away */
   readonly post: (message: ToEngine, handedOver?: ArrayBuffer[]) => void;
 }
@@ -18,8 +18,8 @@ export interface ThreadLink {
  * The trainer of a job that the engine's thread has loaded. What goes wrong in setWeights is told by the
  * next answer.
  */
-export function threadedTrainer(trainer: TrainerId, { calls, post }: ThreadLink): Trainer {
-  const weightsShared = new SharedWeights();
+export function createThreadedGradientComputer(trainer: JobId, { calls, post }: ThreadLink): GradientComputer {
+  const weightsShared = new SharedWeightsPool();
   /** Where the thread writes gradients that are wanted in memory which it does not see. */
   let ownRoom: Float32Array | null = null;
   let lastRoom: Float32Array | null = null;
@@ -44,25 +44,25 @@ export function threadedTrainer(trainer: TrainerId, { calls, post }: ThreadLink)
   };
 
   const computed = <Result>(result: Result): Result => {
-    weightsShared.computed();
+    weightsShared.releaseOlder();
     return result;
   };
 
   return {
-    allocate: (bytes) => new SharedArrayBuffer(bytes),
+    allocateBuffer: (bytes) => new SharedArrayBuffer(bytes),
     setWeights(weights, from = 0, given = false) {
       const message = { type: 'setWeights', trainer, from } as const;
-      if (given && ownsItsBuffer(weights)) post({ ...message, weights }, [weights.buffer]);
-      else post({ ...message, weights: weightsShared.share(weights, from) });
+      if (given && ownsBuffer(weights)) post({ ...message, weights }, [weights.buffer]);
+      else post({ ...message, weights: weightsShared.copy(weights, from) });
     },
     prepare: (step, shard) =>
       postWith(shard, (sentShard) => ({ type: 'prepare', trainer, step, shard: sentShard })),
 
     async gradient(step, shard, gradient, tail, factored = false) {
-      const tailFrom = tail?.from ?? null;
+      const tailFrom = tail?.offset ?? null;
       const seen = gradient.buffer instanceof SharedArrayBuffer;
-      const room = seen ? gradient : (ownRoom ??= sharedFloats(gradient.length));
-      const result = await calls.ask<ShardResult>(
+      const room = seen ? gradient : (ownRoom ??= allocateShared(gradient.length));
+      const result = await calls.request<ShardResult>(
         (call) => {
           postWith(shard, (sentShard) => ({
             type: 'gradient',
@@ -79,8 +79,8 @@ export function threadedTrainer(trainer: TrainerId, { calls, post }: ThreadLink)
         },
         () => {
           if (tail === undefined) return;
-          if (gradient !== room) gradient.set(room.subarray(tail.from), tail.from);
-          tail.ready();
+          if (gradient !== room) gradient.set(room.subarray(tail.offset), tail.offset);
+          tail.onReady();
         },
       );
       if (gradient !== room) gradient.set(room);
@@ -89,14 +89,14 @@ export function threadedTrainer(trainer: TrainerId, { calls, post }: ThreadLink)
 
     evaluate: async (shard) =>
       computed(
-        await calls.ask<ShardResult>((call) =>
+        await calls.request<ShardResult>((call) =>
           postWith(shard, (sentShard) => ({ type: 'evaluate', call, trainer, shard: sentShard })),
         ),
       ),
 
     predict: async (images, samples) =>
       computed(
-        await calls.ask<Float32Array>((call) => post({ type: 'predict', call, trainer, images, samples })),
+        await calls.request<Float32Array>((call) => post({ type: 'predict', call, trainer, images, samples })),
       ),
 
     dispose: () => post({ type: 'dispose', trainer }),
@@ -108,8 +108,8 @@ export function threadedTrainer(trainer: TrainerId, { calls, post }: ThreadLink)
  * be handed over as a whole. ws copies a message that is larger than one read from the socket into a buffer of its own;
  * smaller ones are views of what was read, which others share.
  */
-const ownsItsBuffer = (values: Float32Array): values is Float32Array<ArrayBuffer> =>
+const ownsBuffer = (values: Float32Array): values is Float32Array<ArrayBuffer> =>
   values.buffer instanceof ArrayBuffer &&
-  values.byteLength > LARGEST_READ_BYTES &&
-  values.byteOffset <= HEADER_ROOM_BYTES &&
+  values.byteLength > MAX_READ_BYTES &&
+  values.byteOffset <= RESERVED_HEADER_BYTES &&
   values.byteOffset + values.byteLength === values.buffer.byteLength;

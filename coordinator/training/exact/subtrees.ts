@@ -5,16 +5,16 @@ import type { Assignment } from '../schedule.ts';
  * How a batch is cut where its sum follows the tree of TreeSum: ranges of samples are whole nodes of it.
  * @param unit samples of a micro-shard
  */
-export const leavesOf = ({ from, to }: Range, unit: number): number => Math.ceil((to - from) / unit);
+export const microShardCount = ({ from, to }: Range, unit: number): number => Math.ceil((to - from) / unit);
 
 /** The least power of two that is not below `count`. */
-const powerFrom = (count: number): number => 2 ** Math.ceil(Math.log2(count));
+const nextPowerOfTwo = (count: number): number => 2 ** Math.ceil(Math.log2(count));
 
 /** The two halves of a node; one, if it cannot be cut. */
-export function halvesOf({ from, to }: Range, unit: number): Range[] {
-  const leaves = leavesOf({ from, to }, unit);
+export function halveBlock({ from, to }: Range, unit: number): Range[] {
+  const leaves = microShardCount({ from, to }, unit);
   if (leaves <= 1) return [{ from, to }];
-  const middle = from + (powerFrom(leaves) / 2) * unit;
+  const middle = from + (nextPowerOfTwo(leaves) / 2) * unit;
   return [
     { from, to: middle },
     { from: middle, to },
@@ -22,13 +22,13 @@ export function halvesOf({ from, to }: Range, unit: number): Range[] {
 }
 
 /** Cuts a node into at least `parts` nodes below it, if it has so many leaves; the largest are cut first. */
-export function cutNode(range: Range, unit: number, parts: number): Range[] {
+export function splitBlock(range: Range, unit: number, parts: number): Range[] {
   let nodes = [range];
   while (nodes.length < parts) {
-    const most = Math.max(...nodes.map((node) => leavesOf(node, unit)));
+    const most = Math.max(...nodes.map((node) => microShardCount(node, unit)));
     if (most <= 1) break;
-    const largest = nodes.findIndex((node) => leavesOf(node, unit) === most);
-    nodes = nodes.flatMap((node, i) => (i === largest ? halvesOf(node, unit) : [node]));
+    const largest = nodes.findIndex((node) => microShardCount(node, unit) === most);
+    nodes = nodes.flatMap((node, i) => (i === largest ? halveBlock(node, unit) : [node]));
   }
   return nodes;
 }
@@ -39,10 +39,10 @@ export function cutNode(range: Range, unit: number, parts: number): Range[] {
  * @param shares of a batch, in multiples of `unit` but for the batch's end; nobody twice
  * @returns a worker's largest node before its others
  */
-export function inNodes(shares: readonly Assignment[], samples: number, unit: number): Assignment[] {
+export function alignedBlocks(shares: readonly Assignment[], samples: number, unit: number): Assignment[] {
   const batch = { from: 0, to: samples };
   const blocks = shares.flatMap(({ worker, ...range }) =>
-    powersOf(leavesOf(range, unit)).map((leaves) => ({ worker, leaves })),
+    powersOfTwo(microShardCount(range, unit)).map((leaves) => ({ worker, leaves })),
   );
   const owners = blocks
     .toSorted((a, b) => b.leaves - a.leaves)
@@ -52,16 +52,16 @@ export function inNodes(shares: readonly Assignment[], samples: number, unit: nu
     const [first, ...others] = owners.slice(node.from / unit, Math.ceil(node.to / unit));
     if (first !== undefined && others.every((owner) => owner === first)) {
       nodes.push({ ...node, worker: first });
-    } else for (const half of halvesOf(node, unit)) visit(half);
+    } else for (const half of halveBlock(node, unit)) visit(half);
   };
   visit(batch);
   return nodes.sort((a, b) => b.to - b.from - (a.to - a.from) || a.from - b.from);
 }
 
 /** The powers of two that add up to a number, the largest first. */
-function powersOf(count: number): number[] {
+function powersOfTwo(count: number): number[] {
   const powers: number[] = [];
-  for (let power = powerFrom(Math.max(1, count)); power >= 1; power /= 2) {
+  for (let power = nextPowerOfTwo(Math.max(1, count)); power >= 1; power /= 2) {
     if (Math.floor(count / power) % 2 === 1) powers.push(power);
   }
   return powers;

@@ -2,12 +2,12 @@ import type { WorkerId } from '../../../shared/protocol/messages.ts';
 import type { Range } from '../../../shared/range.ts';
 
 /** A part of a decoded gradient. */
-export interface GradientPart {
+export interface GradientBucket {
   /** Where it starts in the flat vector. */
-  readonly at: number;
+  readonly offset: number;
   readonly values: Float32Array;
   /** What quantization may have changed; null where the codec loses next to nothing. */
-  readonly loss: QuantizationLoss | null;
+  readonly quantizationLoss: QuantizationLoss | null;
 }
 
 /** Bounds of what a codec with error feedback may have changed: an answer is gradient + residual before - residual after. */
@@ -15,7 +15,7 @@ export interface QuantizationLoss {
   /** Steps between neighbouring quantized values, one for each block of BLOCK values, of this payload. */
   readonly steps: Float32Array;
   /** The same of the payload before, whose residual is in this one; null if that is not known. */
-  readonly stepsBefore: Float32Array | null;
+  readonly previousSteps: Float32Array | null;
 }
 
 /** An answer to a shard that counts: sums over its samples. */
@@ -30,11 +30,11 @@ export interface GradientAnswer extends Answer {
   /** Euclidean, of the whole gradient. */
   readonly norm: number;
   /** Together they are the flat vector. Valid until the next round begins. */
-  readonly parts: readonly GradientPart[];
+  readonly buckets: readonly GradientBucket[];
 }
 
 /** Copies an answer, to be compared when the vectors that it was decoded into are in use again. */
-export const keepAnswer = (answer: GradientAnswer): GradientAnswer => ({
+export const copyAnswer = (answer: GradientAnswer): GradientAnswer => ({
   ...answer,
-  parts: answer.parts.map((part) => ({ ...part, values: part.values.slice() })),
+  buckets: answer.buckets.map((part) => ({ ...part, values: part.values.slice() })),
 });

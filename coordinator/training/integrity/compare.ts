@@ -1,15 +1,15 @@
-import { BLOCK } from '../../../shared/codec/kernels/kernels.ts';
+import { SCALE_BLOCK_SIZE } from '../../../shared/codec/kernels/kernels.ts';
 import type { Score } from '../../../shared/model/loss.ts';
-import type { Answer, GradientAnswer, GradientPart } from './answer.ts';
+import type { Answer, GradientAnswer, GradientBucket } from './answer.ts';
 
 /**
  * Engines round differently, and a max-pool or a ReLU that decides differently moves a gradient: by 5e-4 of its norm over 128
  * samples, by more over few. Phones with half precision are further off. A turned sign is off by 2, a factor of 2 by 1.
  */
-const MAX_PART_OF_NORM = 0.05;
-const MAX_OF_ONE_SAMPLE = 0.5;
+const NORM_TOLERANCE = 0.05;
+const SINGLE_SAMPLE_TOLERANCE = 0.5;
 /** Below this, for each sample, a gradient is rounding. */
-const ROUNDING = 1e-6;
+const ROUNDING_TOLERANCE = 1e-6;
 /** A scale is rounded to float32. */
 const STEP_SLACK = 1.001;
 
@@ -17,13 +17,13 @@ const STEP_SLACK = 1.001;
 export interface Comparison {
   readonly differs: boolean;
   /** What is compared, its relative difference and the most that honest engines differ by. */
-  readonly what: 'gradient' | 'loss' | 'number of correct samples';
+  readonly quantity: 'gradient' | 'loss' | 'number of correct samples';
   readonly difference: number;
   readonly tolerance: number;
 }
 
 /** What honest engines may differ by, as a part of the norm. */
-export const toleranceFor = (samples: number): number => MAX_PART_OF_NORM + MAX_OF_ONE_SAMPLE / samples;
+export const toleranceFor = (samples: number): number => NORM_TOLERANCE + SINGLE_SAMPLE_TOLERANCE / samples;
 
 /**
  * Compares a training answer with the coordinator's own.
@@ -34,18 +34,18 @@ export function compareGradients(
   answer: GradientAnswer,
   own: Score & { readonly gradient: Float32Array },
 ): Comparison | null {
-  if (answer.parts.some(({ loss }) => loss?.stepsBefore === null)) return null;
+  if (answer.buckets.some(({ quantizationLoss }) => quantizationLoss?.previousSteps === null)) return null;
   const samples = answer.to - answer.from;
   const tolerance = toleranceFor(samples);
   let squaredExcess = 0;
-  for (const part of answer.parts) squaredExcess += squaredExcessOf(part, own.gradient);
+  for (const part of answer.buckets) squaredExcess += computeSquaredExcess(part, own.gradient);
   const norm = normOf(own.gradient);
   const difference =
-    Math.max(0, Math.sqrt(squaredExcess) - ROUNDING * samples) / Math.max(norm, Number.MIN_VALUE);
+    Math.max(0, Math.sqrt(squaredExcess) - ROUNDING_TOLERANCE * samples) / Math.max(norm, Number.MIN_VALUE);
   // Not below: an excess that overflows is one.
-  if (!(difference <= tolerance)) return { differs: true, what: 'gradient', difference, tolerance };
+  if (!(difference <= tolerance)) return { differs: true, quantity: 'gradient', difference, tolerance };
   const scores = compareScores(answer, own);
-  return scores.differs ? scores : { differs: false, what: 'gradient', difference, tolerance };
+  return scores.differs ? scores : { differs: false, quantity: 'gradient', difference, tolerance };
 }
 
 /** Compares loss and hits of any answer with the coordinator's own. */
@@ -53,36 +53,36 @@ export function compareScores(answer: Answer, own: Score): Comparison {
   const samples = answer.to - answer.from;
   const tolerance = toleranceFor(samples);
   const lossDifference =
-    Math.max(0, Math.abs(answer.lossSum - own.lossSum) - ROUNDING * samples) /
+    Math.max(0, Math.abs(answer.lossSum - own.lossSum) - ROUNDING_TOLERANCE * samples) /
     Math.max(own.lossSum, Number.MIN_VALUE);
   if (!(lossDifference <= tolerance)) {
-    return { differs: true, what: 'loss', difference: lossDifference, tolerance };
+    return { differs: true, quantity: 'loss', difference: lossDifference, tolerance };
   }
   const correctDifference = Math.abs(answer.correct - own.correct) / samples;
   // One sample may lie between two classes.
-  const correctTolerance = Math.max(1 / samples, MAX_PART_OF_NORM);
+  const correctTolerance = Math.max(1 / samples, NORM_TOLERANCE);
   return correctDifference > correctTolerance
     ? {
         differs: true,
-        what: 'number of correct samples',
+        quantity: 'number of correct samples',
         difference: correctDifference,
         tolerance: correctTolerance,
       }
-    : { differs: false, what: 'loss', difference: lossDifference, tolerance };
+    : { differs: false, quantity: 'loss', difference: lossDifference, tolerance };
 }
 
 /** Squares of the differences, less what quantization explains: half a step of this payload and half a step of the one before. */
-function squaredExcessOf({ at, values, loss }: GradientPart, own: Float32Array): number {
+function computeSquaredExcess({ offset, values, quantizationLoss }: GradientBucket, own: Float32Array): number {
   let sum = 0;
-  if (loss === null) {
-    for (let i = 0; i < values.length; i++) sum += ((values[i] as number) - (own[at + i] as number)) ** 2;
+  if (quantizationLoss === null) {
+    for (let i = 0; i < values.length; i++) sum += ((values[i] as number) - (own[offset + i] as number)) ** 2;
     return sum;
   }
-  for (let from = 0, block = 0; from < values.length; from += BLOCK, block++) {
-    const explained = (STEP_SLACK * ((loss.steps[block] ?? 0) + (loss.stepsBefore?.[block] ?? 0))) / 2;
-    const to = Math.min(values.length, from + BLOCK);
+  for (let from = 0, block = 0; from < values.length; from += SCALE_BLOCK_SIZE, block++) {
+    const explained = (STEP_SLACK * ((quantizationLoss.steps[block] ?? 0) + (quantizationLoss.previousSteps?.[block] ?? 0))) / 2;
+    const to = Math.min(values.length, from + SCALE_BLOCK_SIZE);
     for (let i = from; i < to; i++) {
-      const excess = Math.abs((values[i] as number) - (own[at + i] as number)) - explained;
+      const excess = Math.abs((values[i] as number) - (own[offset + i] as number)) - explained;
       if (!(excess <= 0)) sum += excess * excess;
     }
   }

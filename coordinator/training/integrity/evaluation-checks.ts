@@ -17,14 +17,14 @@ interface Sum {
  * Shards of an evaluation that are worth recomputing: any one of all, and one of each worker whose accuracy or loss is unlike
  * the others'.
  */
-export function suspectShards(answers: readonly Answer[], random: () => number): Answer[] {
+export function pickSuspectShards(answers: readonly Answer[], random: () => number): Answer[] {
   const oneOf = (among: readonly Answer[]): Answer[] =>
     among.slice(Math.floor(random() * among.length)).slice(0, 1);
   const byWorker = new Map<WorkerId, Answer[]>();
   for (const answer of answers) byWorker.set(answer.worker, [...(byWorker.get(answer.worker) ?? []), answer]);
-  const all = sumOf(answers);
+  const all = sumAnswers(answers);
   const suspects = [...byWorker]
-    .map(([worker, own]) => ({ worker, oddity: oddityOf(sumOf(own), all) }))
+    .map(([worker, own]) => ({ worker, oddity: outlierScore(sumAnswers(own), all) }))
     .filter(({ oddity }) => oddity >= 1)
     .toSorted((a, b) => b.oddity - a.oddity)
     .slice(0, MAX_SUSPECTS)
@@ -34,7 +34,7 @@ export function suspectShards(answers: readonly Answer[], random: () => number):
   ];
 }
 
-function sumOf(answers: readonly Answer[]): Sum {
+function sumAnswers(answers: readonly Answer[]): Sum {
   const sum = { samples: 0, correct: 0, lossSum: 0 };
   for (const { from, to, correct, lossSum } of answers) {
     sum.samples += to - from;
@@ -45,7 +45,7 @@ function sumOf(answers: readonly Answer[]): Sum {
 }
 
 /** How far one worker's results are from those of the others: 1 is as far as honest ones hardly are. */
-function oddityOf(own: Sum, all: Sum): number {
+function outlierScore(own: Sum, all: Sum): number {
   const others = {
     samples: all.samples - own.samples,
     correct: all.correct - own.correct,

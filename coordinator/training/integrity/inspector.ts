@@ -2,27 +2,27 @@ import type { Clock } from '../../../shared/clock.ts';
 import type { Shard } from '../../../shared/data/shard.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import { layoutOf, type Layout } from '../../../shared/model/layout.ts';
-import { messageOf } from '../../../shared/error-text.ts';
+import { errorMessage } from '../../../shared/error-text.ts';
 import type { Step, WorkerId } from '../../../shared/protocol/messages.ts';
 import type { Range } from '../../../shared/range.ts';
-import type { WorkerPool } from '../../members/worker-pool.ts';
-import type { Report } from '../../report/report.ts';
-import { keepAnswer, type Answer, type GradientAnswer } from './answer.ts';
+import type { workers } from '../../members/worker-pool.ts';
+import type { Reporter } from '../../report/report.ts';
+import { copyAnswer, type Answer, type GradientAnswer } from './answer.ts';
 import { ban } from './ban.ts';
 import { CheckSchedule } from './check-schedule.ts';
 import { compareGradients, compareScores, type Comparison } from './compare.ts';
-import { suspectShards } from './evaluation-checks.ts';
+import { pickSuspectShards } from './evaluation-checks.ts';
 import { QuantizationSteps } from './quantization.ts';
-import type { Referee } from './referee.ts';
-import { addsUp, drawPositions, valuesAt } from './sampled.ts';
-import { AnswerScreen, type ScreenedAnswer } from './screen.ts';
+import type { ReferenceEngine } from './referee.ts';
+import { sumMatches, samplePositions, valuesAt } from './sampled.ts';
+import { OutlierFilter, type AnswerMeasurement } from './screen.ts';
 
-export interface InspectorOptions {
-  readonly pool: WorkerPool;
+export interface AnswerValidatorOptions {
+  readonly pool: workers;
   readonly job: Job;
   readonly clock: Clock;
-  readonly report: Pick<Report, 'warn' | 'info'>;
-  readonly referee: Pick<Referee, 'open' | 'gradient' | 'evaluate' | 'doubt' | 'close'>;
+  readonly report: Pick<Reporter, 'warn' | 'info'>;
+  readonly referenceEngine: Pick<ReferenceEngine, 'open' | 'gradient' | 'evaluate' | 'verifyEngine' | 'close'>;
   /** The part of the shards that are recomputed before they count, besides those that are by default. */
   readonly audit: number;
   /** In [0, 1) */
@@ -30,7 +30,7 @@ export interface InspectorOptions {
 }
 
 /** What a round's answers were made of. */
-export interface InspectedRound {
+export interface ReviewedRound {
   readonly step: Step;
   /** What the workers computed with. */
   readonly weights: Float32Array;
@@ -38,7 +38,7 @@ export interface InspectedRound {
   readonly samplesOf: (range: Range) => Shard;
 }
 
-export interface InspectedStep extends InspectedRound {
+export interface ReviewedStep extends ReviewedRound {
   readonly answers: readonly GradientAnswer[];
   /** The sum that is about to be applied. */
   readonly total: Float32Array;
@@ -46,12 +46,12 @@ export interface InspectedStep extends InspectedRound {
   readonly isSumOfAnswers: boolean;
 }
 
-export interface InspectedEvaluation extends InspectedRound {
+export interface ReviewedEvaluation extends ReviewedRound {
   readonly answers: readonly Answer[];
 }
 
 /** Whether a round's sums may be used, or the round has to be repeated without a worker that was banned. */
-export type Decision = 'count' | 'repeat';
+export type ReviewDecision = 'count' | 'repeat';
 
 /** What is known of an answer after it was to be recomputed. */
 type Verdict = 'right' | 'wrong' | 'unknown';
@@ -67,40 +67,40 @@ interface BackgroundCheck {
 /** First answers of as many workers are recomputed in one step; those of more wait for the next ones. */
 const MAX_FIRST_ANSWERS = 16;
 /** Of the time, for recomputations while the run goes on. */
-const DUTY = 0.015;
+const SPOT_CHECK_TIME_FRACTION = 0.015;
 
 /**
  * Recomputes answers of workers on this machine: each worker's first one, those unlike the others' before they count, and now
  * and then any, while the run goes on. A difference that honest engines do not make is proof, whatever other workers say.
  */
-export class Inspector {
-  readonly #options: InspectorOptions;
+export class AnswerValidator {
+  readonly #options: AnswerValidatorOptions;
   readonly #layout: Layout;
-  readonly #screen = new AnswerScreen();
-  readonly #schedule: CheckSchedule;
+  readonly #outlierFilter = new OutlierFilter();
+  readonly #spotChecks: CheckSchedule;
   readonly quantization = new QuantizationSteps();
   /** First step since a worker's last confirmed answer in which one of it has counted. */
   readonly #unconfirmedSince = new Map<WorkerId, Step>();
   /** One wrong answer is enough. */
   readonly #banned = new Set<WorkerId>();
-  #background: BackgroundCheck | null = null;
+  #backgroundCheck: BackgroundCheck | null = null;
   #rewindTo: Step | null = null;
-  #distrustedUntil = -1;
+  #validateAllUntil = -1;
   /** This machine cannot compute the model, or not right. */
   #disabled = false;
 
-  constructor(options: InspectorOptions) {
-    const { pool, job, referee, random } = options;
+  constructor(options: AnswerValidatorOptions) {
+    const { pool, job, referenceEngine, random } = options;
     this.#options = options;
     this.#layout = layoutOf(job.layout);
-    this.#schedule = new CheckSchedule({ duty: DUTY, random });
+    this.#spotChecks = new CheckSchedule({ maxTimeFraction: SPOT_CHECK_TIME_FRACTION, random });
     pool.listen({
       left: ({ id }) => {
         // Its last answers may still turn out wrong: then it matters since when they have counted.
         if (!this.#unconfirmedSince.has(id)) this.#forget(id);
       },
     });
-    referee.open().catch((error: unknown) => this.#disable(messageOf(error)));
+    referenceEngine.open().catch((error: unknown) => this.#disable(errorMessage(error)));
   }
 
   /** A step up to which the run should go back, since a banned worker's answers have counted from then on; null if there is none. */
@@ -112,23 +112,23 @@ export class Inspector {
 
   /** Has every answer recomputed before it counts, up to this step. */
   distrust(untilStep: Step): void {
-    this.#distrustedUntil = untilStep;
+    this.#validateAllUntil = untilStep;
   }
 
   /** Waits for the recomputation that is going on. */
   async settle(): Promise<void> {
-    await this.#background?.done;
+    await this.#backgroundCheck?.done;
   }
 
   /** Ends all checks, those that are going on too. */
   async close(): Promise<void> {
     // What a closed engine says is no reason to warn.
     this.#disabled = true;
-    await this.#options.referee.close();
+    await this.#options.referenceEngine.close();
   }
 
   /** Looks at the answers of a step before they are applied. */
-  async review(reviewed: InspectedStep): Promise<Decision> {
+  async review(reviewed: ReviewedStep): Promise<ReviewDecision> {
     if (this.#disabled) return 'count';
     const decision = await this.#review(reviewed);
     for (const worker of [
@@ -140,35 +140,35 @@ export class Inspector {
     return decision;
   }
 
-  async #review(reviewed: InspectedStep): Promise<Decision> {
+  async #review(reviewed: ReviewedStep): Promise<ReviewDecision> {
     const { answers, total, isSumOfAnswers } = reviewed;
-    const positions = drawPositions(this.#layout, this.#options.random);
-    const screened = answers.map(({ worker, from, to, lossSum, norm, parts }) => ({
+    const positions = samplePositions(this.#layout, this.#options.random);
+    const screened = answers.map(({ worker, from, to, lossSum, norm, buckets }) => ({
       worker,
       lossSum,
       norm,
       samples: to - from,
-      sampled: valuesAt(positions, parts),
+      sampled: valuesAt(positions, buckets),
     }));
-    const sampledTotal = valuesAt(positions, [{ at: 0, values: total }]);
-    let decision: Decision = 'count';
+    const sampledTotal = valuesAt(positions, [{ offset: 0, values: total }]);
+    let decision: ReviewDecision = 'count';
     const confirmed = new Set<number>();
-    for (const i of this.#urgent(screened, reviewed.step)) {
+    for (const i of this.#selectUrgent(screened, reviewed.step)) {
       const answer = answers[i] as GradientAnswer;
       const verdict = await this.#check(reviewed, answer, () =>
-        this.#screen.confirmed(screened[i] as ScreenedAnswer, screened),
+        this.#outlierFilter.confirm(screened[i] as AnswerMeasurement, screened),
       );
       if (verdict === 'wrong') decision = 'repeat';
       if (verdict !== 'right') continue;
       confirmed.add(i);
       // An earlier answer that is being recomputed may still turn out wrong.
-      if (answer.worker !== this.#background?.worker) this.#unconfirmedSince.delete(answer.worker);
+      if (answer.worker !== this.#backgroundCheck?.worker) this.#unconfirmedSince.delete(answer.worker);
     }
     if (decision === 'repeat') return decision;
     // A worker that sent a part of a gradient and left: what the sum has of it was in no answer.
     const sampled = screened.map((answer) => answer.sampled);
-    if (!isSumOfAnswers && !addsUp(sampledTotal, sampled)) return 'repeat';
-    this.#screen.counted(screened);
+    if (!isSumOfAnswers && !sumMatches(sampledTotal, sampled)) return 'repeat';
+    this.#outlierFilter.accept(screened);
     for (const [i, { worker }] of answers.entries()) {
       if (!confirmed.has(i)) this.#countUnconfirmed(worker, reviewed.step);
     }
@@ -180,65 +180,65 @@ export class Inspector {
   #countUnconfirmed(worker: WorkerId, step: Step): void {
     const earlier = (since: Step | null | undefined): Step => Math.min(since ?? Infinity, step) as Step;
     this.#unconfirmedSince.set(worker, earlier(this.#unconfirmedSince.get(worker)));
-    const background = this.#background;
+    const background = this.#backgroundCheck;
     if (background?.worker === worker) background.countedSince = earlier(background.countedSince);
   }
 
   #forgetIfGone(worker: WorkerId): void {
-    if (!this.#options.pool.members.has(worker) && worker !== this.#background?.worker) this.#forget(worker);
+    if (!this.#options.pool.members.has(worker) && worker !== this.#backgroundCheck?.worker) this.#forget(worker);
   }
 
   #forget(worker: WorkerId): void {
-    this.#screen.left(worker);
-    this.#schedule.left(worker);
-    this.quantization.left(worker);
+    this.#outlierFilter.remove(worker);
+    this.#spotChecks.left(worker);
+    this.quantization.remove(worker);
     this.#unconfirmedSince.delete(worker);
   }
 
   /** Looks at the answers of an evaluation before they are reported. */
-  async reviewEvaluation(reviewed: InspectedEvaluation): Promise<Decision> {
+  async reviewEvaluation(reviewed: ReviewedEvaluation): Promise<ReviewDecision> {
     if (this.#disabled) return 'count';
-    let decision: Decision = 'count';
-    for (const answer of suspectShards(reviewed.answers, this.#options.random)) {
+    let decision: ReviewDecision = 'count';
+    for (const answer of pickSuspectShards(reviewed.answers, this.#options.random)) {
       if (this.#banned.has(answer.worker)) continue;
       const shard = reviewed.samplesOf(answer);
-      const own = await this.#attempt(() => this.#options.referee.evaluate(reviewed.weights, shard));
+      const own = await this.#attempt(() => this.#options.referenceEngine.evaluate(reviewed.weights, shard));
       if (own === null) return decision;
       const comparison = compareScores(answer, own);
       if (!comparison.differs) continue;
-      if (await this.#convict(reviewed, answer, shard, comparison, 'evaluation')) decision = 'repeat';
+      if (await this.#banIfWrong(reviewed, answer, shard, comparison, 'evaluation')) decision = 'repeat';
     }
     return decision;
   }
 
   /** Positions of answers that are recomputed before the step counts. */
-  #urgent(screened: readonly ScreenedAnswer[], step: Step): number[] {
+  #selectUrgent(screened: readonly AnswerMeasurement[], step: Step): number[] {
     const { audit, random } = this.#options;
-    if (step <= this.#distrustedUntil) return [...screened.keys()];
-    const alarms = this.#screen.judge(screened);
+    if (step <= this.#validateAllUntil) return [...screened.keys()];
+    const alarms = this.#outlierFilter.findOutliers(screened);
     let first = 0;
     return [...screened.keys()].filter((i) => {
-      const { worker } = screened[i] as ScreenedAnswer;
-      const isFirst = !this.#schedule.isVerified(worker) && first++ < MAX_FIRST_ANSWERS;
+      const { worker } = screened[i] as AnswerMeasurement;
+      const isFirst = !this.#spotChecks.isVerified(worker) && first++ < MAX_FIRST_ANSWERS;
       return isFirst || (alarms[i] ?? null) !== null || random() < audit;
     });
   }
 
-  #checkInBackground(reviewed: InspectedStep, screened: readonly ScreenedAnswer[]): void {
-    if (this.#background !== null) return;
+  #checkInBackground(reviewed: ReviewedStep, screened: readonly AnswerMeasurement[]): void {
+    if (this.#backgroundCheck !== null) return;
     const { clock } = this.#options;
     const { answers, weights } = reviewed;
-    const candidates = answers.map(({ worker }) => ({ worker, suspicion: this.#screen.suspicionOf(worker) }));
-    const i = this.#schedule.next(candidates, clock.now());
+    const candidates = answers.map(({ worker }) => ({ worker, suspicion: this.#outlierFilter.suspicionOf(worker) }));
+    const i = this.#spotChecks.next(candidates, clock.now());
     const answer = i === null ? undefined : answers[i];
     if (i === null || answer === undefined) return;
     const shard = reviewed.samplesOf(answer);
     const kept = { ...reviewed, weights: weights.slice(), samplesOf: () => shard };
-    const confirmed = (): void => this.#screen.confirmed(screened[i] as ScreenedAnswer, screened);
+    const confirmed = (): void => this.#outlierFilter.confirm(screened[i] as AnswerMeasurement, screened);
     const startedMs = clock.now();
-    const done = this.#check(kept, keepAnswer(answer), confirmed).then((verdict) => {
-      this.#schedule.spent(clock.now() - startedMs);
-      this.#background = null;
+    const done = this.#check(kept, copyAnswer(answer), confirmed).then((verdict) => {
+      this.#spotChecks.spent(clock.now() - startedMs);
+      this.#backgroundCheck = null;
       if (verdict === 'right') this.#unconfirmedSince.delete(worker);
       // What has counted in the meantime is not confirmed.
       if (check.countedSince !== null) this.#countUnconfirmed(worker, check.countedSince);
@@ -246,35 +246,35 @@ export class Inspector {
     });
     const { worker } = answer;
     const check: BackgroundCheck = { worker, countedSince: null, done };
-    this.#background = check;
+    this.#backgroundCheck = check;
   }
 
   /** @param confirmed called if it is right */
-  async #check(reviewed: InspectedRound, answer: GradientAnswer, confirmed: () => void): Promise<Verdict> {
-    const { referee } = this.#options;
+  async #check(reviewed: ReviewedRound, answer: GradientAnswer, confirmed: () => void): Promise<Verdict> {
+    const { referenceEngine } = this.#options;
     const shard = reviewed.samplesOf(answer);
-    const own = await this.#attempt(() => referee.gradient(reviewed.step, reviewed.weights, shard));
+    const own = await this.#attempt(() => referenceEngine.gradient(reviewed.step, reviewed.weights, shard));
     const comparison = own === null ? null : compareGradients(answer, own);
     if (comparison === null) return 'unknown';
     if (comparison.differs) {
-      return (await this.#convict(reviewed, answer, shard, comparison, 'gradient')) ? 'wrong' : 'unknown';
+      return (await this.#banIfWrong(reviewed, answer, shard, comparison, 'gradient')) ? 'wrong' : 'unknown';
     }
     confirmed();
-    this.#schedule.confirmed(answer.worker);
+    this.#spotChecks.confirmed(answer.worker);
     return 'right';
   }
 
   /** @returns whether the worker was banned */
-  async #convict(
-    { step, weights }: InspectedRound,
+  async #banIfWrong(
+    { step, weights }: ReviewedRound,
     { worker, from, to }: Answer,
     shard: Shard,
-    { what, difference, tolerance }: Comparison,
+    { quantity, difference, tolerance }: Comparison,
     task: 'gradient' | 'evaluation',
   ): Promise<boolean> {
-    const { pool, report, referee } = this.#options;
+    const { pool, report, referenceEngine } = this.#options;
     const doubt = await this.#attempt(async () => ({
-      difference: await referee.doubt(step, weights, shard),
+      difference: await referenceEngine.verifyEngine(step, weights, shard),
     }));
     if (doubt === null) return false;
     if (doubt.difference !== null) {
@@ -285,7 +285,7 @@ export class Inspector {
     this.#banned.add(worker);
     const since = this.#unconfirmedSince.get(worker);
     const samples = `${to - from} samples of step ${step}`;
-    const subject = task === 'evaluation' ? `the ${what} in its evaluation` : `the ${what} that it found`;
+    const subject = task === 'evaluation' ? `the ${quantity} in its evaluation` : `the ${quantity} that it found`;
     ban(
       pool,
       report,
@@ -302,7 +302,7 @@ export class Inspector {
     try {
       return await compute();
     } catch (error) {
-      this.#disable(messageOf(error));
+      this.#disable(errorMessage(error));
       return null;
     }
   }

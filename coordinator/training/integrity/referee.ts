@@ -1,20 +1,20 @@
 import type { Shard } from '../../../shared/data/shard.ts';
-import type { Engine, Trainer } from '../../../shared/engine/engine.ts';
+import type { Engine, GradientComputer } from '../../../shared/engine/engine.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import { layoutOf, sizeOf } from '../../../shared/model/layout.ts';
 import type { Score } from '../../../shared/model/loss.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
 
 /** An engine that the coordinator computes with itself. */
-export interface OwnEngine {
+export interface CoordinatorEngine {
   readonly engine: Engine;
   readonly close: () => Promise<void>;
 }
 
 /** WebAssembly is fast; plain JavaScript is another implementation of everything, to check the first one by. */
-export type OwnEngineKind = 'wasm' | 'cpu';
+export type CoordinatorEngineKind = 'wasm' | 'cpu';
 
-export type OpenOwnEngine = (kind: OwnEngineKind) => Promise<OwnEngine>;
+export type OpenCoordinatorEngine = (kind: CoordinatorEngineKind) => Promise<CoordinatorEngine>;
 
 export interface Recomputed extends Score {
   /** Flat vector in the job's layout. */
@@ -22,28 +22,28 @@ export interface Recomputed extends Score {
 }
 
 /** Samples that both engines compute; plain JavaScript takes most of a second for each. */
-const PROOF_SAMPLES = 4;
+const VERIFICATION_SAMPLES = 4;
 /** The most that two right implementations differ by over so few samples, as a part of the norm. */
 const MAX_DIFFERENCE = 0.02;
 
 /** Computes again what workers have answered: one shard after the other, since the engine holds one set of weights. */
-export class Referee {
+export class ReferenceEngine {
   readonly #job: Job;
-  readonly #open: OpenOwnEngine;
-  #own: Promise<{ readonly engine: OwnEngine; readonly trainer: Trainer }> | null = null;
+  readonly #open: OpenCoordinatorEngine;
+  #loaded: Promise<{ readonly engine: CoordinatorEngine; readonly trainer: GradientComputer }> | null = null;
   /** Settles when the engine is free. */
   #free: Promise<unknown> = Promise.resolve();
-  #proof: Promise<number> | null = null;
+  #engineDifference: Promise<number> | null = null;
   #closed = false;
 
-  constructor(job: Job, open: OpenOwnEngine) {
+  constructor(job: Job, open: OpenCoordinatorEngine) {
     this.#job = job;
     this.#open = open;
   }
 
   /** Opens the engine, so that the first recomputation need not wait. @throws Error if this machine has none */
   async open(): Promise<void> {
-    await this.#trainer();
+    await this.#loadEngine();
   }
 
   /**
@@ -53,7 +53,7 @@ export class Referee {
   async gradient(step: Step, weights: Float32Array, shard: Shard): Promise<Recomputed> {
     const copy = weights.slice();
     return this.#queue(async () => {
-      const { trainer } = await this.#trainer();
+      const { trainer } = await this.#loadEngine();
       const gradient = new Float32Array(layoutOf(this.#job.layout).length);
       trainer.setWeights(copy);
       return { ...(await trainer.gradient(step, shard, gradient)), gradient };
@@ -64,7 +64,7 @@ export class Referee {
   async evaluate(weights: Float32Array, shard: Shard): Promise<Score> {
     const copy = weights.slice();
     return this.#queue(async () => {
-      const { trainer } = await this.#trainer();
+      const { trainer } = await this.#loadEngine();
       trainer.setWeights(copy);
       return trainer.evaluate(shard);
     });
@@ -75,32 +75,32 @@ export class Referee {
    * banned for a difference.
    * @returns by how much they differ, if that is too much; null otherwise
    */
-  async doubt(step: Step, weights: Float32Array, shard: Shard): Promise<number | null> {
+  async verifyEngine(step: Step, weights: Float32Array, shard: Shard): Promise<number | null> {
     const copy = weights.slice();
-    this.#proof ??= this.#queue(() => this.#prove(step, copy, shard));
-    const difference = await this.#proof;
+    this.#engineDifference ??= this.#queue(() => this.#measureEngineDifference(step, copy, shard));
+    const difference = await this.#engineDifference;
     return difference <= MAX_DIFFERENCE ? null : difference;
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    const own = await this.#own?.catch(() => null);
+    const own = await this.#loaded?.catch(() => null);
     await own?.engine.close();
   }
 
   /** The least difference over a few shards: a ReLU at zero may make one. */
-  async #prove(step: Step, weights: Float32Array, shard: Shard): Promise<number> {
-    const { trainer } = await this.#trainer();
+  async #measureEngineDifference(step: Step, weights: Float32Array, shard: Shard): Promise<number> {
+    const { trainer } = await this.#loadEngine();
     const other = await this.#open('cpu');
     try {
       const second = await other.engine.load(this.#job);
       let least = Infinity;
       for (
         let from = 0;
-        from < shard.labels.length && least > MAX_DIFFERENCE && from < 2 * PROOF_SAMPLES;
-        from += PROOF_SAMPLES
+        from < shard.labels.length && least > MAX_DIFFERENCE && from < 2 * VERIFICATION_SAMPLES;
+        from += VERIFICATION_SAMPLES
       ) {
-        const part = partOf(shard, from, from + PROOF_SAMPLES, sizeOf(this.#job.data.sampleShape));
+        const part = sliceShard(shard, from, from + VERIFICATION_SAMPLES, sizeOf(this.#job.data.sampleShape));
         const [a, b] = [weights, weights].map(() => new Float32Array(weights.length)) as [
           Float32Array,
           Float32Array,
@@ -109,7 +109,7 @@ export class Referee {
         second.setWeights(weights.slice());
         await trainer.gradient(step, part, a);
         await second.gradient(step, part, b);
-        least = Math.min(least, differenceOf(a, b));
+        least = Math.min(least, relativeDifference(a, b));
       }
       return least;
     } finally {
@@ -123,17 +123,17 @@ export class Referee {
     return result;
   }
 
-  #trainer(): Promise<{ readonly engine: OwnEngine; readonly trainer: Trainer }> {
+  #loadEngine(): Promise<{ readonly engine: CoordinatorEngine; readonly trainer: GradientComputer }> {
     if (this.#closed) return Promise.reject(new Error('The run is over.'));
-    this.#own ??= this.#open('wasm').then(async (engine) => ({
+    this.#loaded ??= this.#open('wasm').then(async (engine) => ({
       engine,
       trainer: await engine.engine.load(this.#job),
     }));
-    return this.#own;
+    return this.#loaded;
   }
 }
 
-function partOf({ sampleNumbers, images, labels }: Shard, from: number, to: number, bytes: number): Shard {
+function sliceShard({ sampleNumbers, images, labels }: Shard, from: number, to: number, bytes: number): Shard {
   return {
     sampleNumbers: sampleNumbers.slice(from, to),
     images: images.slice(from * bytes, to * bytes),
@@ -141,7 +141,7 @@ function partOf({ sampleNumbers, images, labels }: Shard, from: number, to: numb
   };
 }
 
-function differenceOf(a: Float32Array, b: Float32Array): number {
+function relativeDifference(a: Float32Array, b: Float32Array): number {
   let [squares, norm] = [0, 0];
   for (let i = 0; i < a.length; i++) {
     squares += ((a[i] as number) - (b[i] as number)) ** 2;

@@ -2,7 +2,7 @@ import type { WorkerId } from '../../../shared/protocol/messages.ts';
 import { dot } from './sampled.ts';
 
 /** What is looked at of an answer. */
-export interface ScreenedAnswer {
+export interface AnswerMeasurement {
   readonly worker: WorkerId;
   readonly samples: number;
   readonly lossSum: number;
@@ -13,7 +13,7 @@ export interface ScreenedAnswer {
 }
 
 /** Why an answer must not count before it is recomputed; null if it may. */
-export type Alarm = 'far larger' | 'far smaller' | 'against the others' | 'loss far larger' | null;
+export type OutlierReason = 'far larger' | 'far smaller' | 'against the others' | 'loss far larger' | null;
 
 interface WorkerHistory {
   /** Levels of its last answers. */
@@ -22,7 +22,7 @@ interface WorkerHistory {
   suspicion: number;
 }
 
-const RECENT = 16;
+const WINDOW = 16;
 /** Factors by which a norm may be above or below the usual one. */
 const MAX_TIMES_ABOVE = 10;
 const MAX_TIMES_BELOW = 1_000;
@@ -33,7 +33,7 @@ const MAX_TIMES_LOSS = 4;
 const MIN_SAMPLES = 8;
 /** A recomputed honest answer widens a limit to what it was, and this much more. */
 const SLACK = 1.25;
-const FADE = 0.85;
+const DECAY = 0.85;
 /** A gradient of nothing is as small as they come. */
 const MIN_NORM = 1e-30;
 
@@ -41,7 +41,7 @@ const MIN_NORM = 1e-30;
  * Looks for answers that are unlike the others'. It accuses no worker: what it finds is recomputed. Norms grow with the root
  * of the samples, since the sum of n vectors that point anywhere does.
  */
-export class AnswerScreen {
+export class OutlierFilter {
   readonly #workers = new Map<WorkerId, WorkerHistory>();
   /** Levels that the coordinator has computed itself. */
   readonly #verified: number[] = [];
@@ -51,14 +51,14 @@ export class AnswerScreen {
   #timesLoss = Math.log(MAX_TIMES_LOSS);
 
   /** @returns for each answer of a step why it must be recomputed before it counts, in the same order */
-  judge(answers: readonly ScreenedAnswer[]): Alarm[] {
-    const cosines = cosinesOf(answers);
-    return answers.map((answer, i) => this.#judge(answer, answers, cosines[i] ?? null));
+  findOutliers(answers: readonly AnswerMeasurement[]): OutlierReason[] {
+    const cosines = cosinesWithOthers(answers);
+    return answers.map((answer, i) => this.#findOutlier(answer, answers, cosines[i] ?? null));
   }
 
-  #judge(answer: ScreenedAnswer, answers: readonly ScreenedAnswer[], cosine: number | null): Alarm {
-    const peers = this.#peersOf(answer, answers);
-    const level = levelOf(answer.samples, answer.norm);
+  #findOutlier(answer: AnswerMeasurement, answers: readonly AnswerMeasurement[], cosine: number | null): OutlierReason {
+    const peers = this.#peerLevels(answer, answers);
+    const level = normLevel(answer.samples, answer.norm);
     // Both count: neither a majority that lies nor a step long ago alone says what is usual.
     for (const usual of [peers, this.#verified].filter(({ length }) => length > 0).map(medianOf)) {
       if (!(level - usual <= this.#timesAbove)) return 'far larger';
@@ -70,20 +70,20 @@ export class AnswerScreen {
   }
 
   /** The answers of a step have counted. */
-  counted(answers: readonly ScreenedAnswer[]): void {
-    const cosines = cosinesOf(answers);
+  accept(answers: readonly AnswerMeasurement[]): void {
+    const cosines = cosinesWithOthers(answers);
     const middle = medianOf(cosines.filter((cosine) => cosine !== null));
     for (const [i, answer] of answers.entries()) {
-      const history = this.#historyOf(answer.worker);
-      const level = levelOf(answer.samples, answer.norm);
-      const peers = this.#peersOf(answer, answers);
+      const history = this.#historyFor(answer.worker);
+      const level = normLevel(answer.samples, answer.norm);
+      const peers = this.#peerLevels(answer, answers);
       const cosine = cosines[i] ?? null;
       const oddity =
         (cosine === null ? 0 : Math.max(0, middle - cosine)) +
         (peers.length === 0 ? 0 : Math.abs(level - medianOf(peers)) / this.#timesAbove) +
         Math.max(0, lossRatio(answer, answers) ?? 0) / this.#timesLoss;
-      history.suspicion = FADE * history.suspicion + (1 - FADE) * Math.min(2, oddity);
-      push(history.levels, level);
+      history.suspicion = DECAY * history.suspicion + (1 - DECAY) * Math.min(2, oddity);
+      pushRecent(history.levels, level);
     }
   }
 
@@ -91,18 +91,18 @@ export class AnswerScreen {
    * A recomputation has confirmed an answer.
    * @param answers of its step
    */
-  confirmed(answer: ScreenedAnswer, answers: readonly ScreenedAnswer[]): void {
-    const level = levelOf(answer.samples, answer.norm);
-    const peers = this.#peersOf(answer, answers);
+  confirm(answer: AnswerMeasurement, answers: readonly AnswerMeasurement[]): void {
+    const level = normLevel(answer.samples, answer.norm);
+    const peers = this.#peerLevels(answer, answers);
     if (peers.length > 0) {
       this.#timesAbove = Math.max(this.#timesAbove, SLACK * (level - medianOf(peers)));
       this.#timesBelow = Math.max(this.#timesBelow, SLACK * (medianOf(peers) - level));
     }
-    const cosine = cosinesOf(answers)[answers.indexOf(answer)] ?? null;
+    const cosine = cosinesWithOthers(answers)[answers.indexOf(answer)] ?? null;
     if (cosine !== null) this.#cosine = Math.min(this.#cosine, SLACK * cosine);
     this.#timesLoss = Math.max(this.#timesLoss, SLACK * (lossRatio(answer, answers) ?? 0));
-    push(this.#verified, level);
-    this.#historyOf(answer.worker).suspicion = 0;
+    pushRecent(this.#verified, level);
+    this.#historyFor(answer.worker).suspicion = 0;
   }
 
   /** How unlike the others' a worker's last answers were: 0 to 2. */
@@ -110,35 +110,35 @@ export class AnswerScreen {
     return this.#workers.get(worker)?.suspicion ?? 0;
   }
 
-  left(worker: WorkerId): void {
+  remove(worker: WorkerId): void {
     this.#workers.delete(worker);
   }
 
   /** What is usual of every other worker, one figure each, however many answers it has given. */
-  #peersOf(answer: ScreenedAnswer, answers: readonly ScreenedAnswer[]): number[] {
+  #peerLevels(answer: AnswerMeasurement, answers: readonly AnswerMeasurement[]): number[] {
     const levels = new Map<WorkerId, number>();
     for (const [worker, history] of this.#workers) {
       if (history.levels.length > 0) levels.set(worker, medianOf(history.levels));
     }
     for (const other of answers) {
-      if (!levels.has(other.worker)) levels.set(other.worker, levelOf(other.samples, other.norm));
+      if (!levels.has(other.worker)) levels.set(other.worker, normLevel(other.samples, other.norm));
     }
     levels.delete(answer.worker);
     return [...levels.values()];
   }
 
-  #historyOf(worker: WorkerId): WorkerHistory {
+  #historyFor(worker: WorkerId): WorkerHistory {
     const history = this.#workers.get(worker) ?? { levels: [], suspicion: 0 };
     this.#workers.set(worker, history);
     return history;
   }
 }
 
-const levelOf = (samples: number, norm: number): number =>
+const normLevel = (samples: number, norm: number): number =>
   Math.log(Math.max(MIN_NORM, norm) / Math.sqrt(samples));
 
 /** Cosine of each answer with the sum of the others'; null where that says nothing. */
-function cosinesOf(answers: readonly ScreenedAnswer[]): (number | null)[] {
+function cosinesWithOthers(answers: readonly AnswerMeasurement[]): (number | null)[] {
   const [first] = answers;
   if (first === undefined || answers.length < 2) return answers.map(() => null);
   const total = new Float64Array(first.sampled.length);
@@ -158,7 +158,7 @@ function cosinesOf(answers: readonly ScreenedAnswer[]): (number | null)[] {
 }
 
 /** Logarithm of an answer's loss for each sample by the others'; null where that says nothing. */
-function lossRatio(answer: ScreenedAnswer, answers: readonly ScreenedAnswer[]): number | null {
+function lossRatio(answer: AnswerMeasurement, answers: readonly AnswerMeasurement[]): number | null {
   const others = answers.filter((other) => other !== answer);
   const samples = others.reduce((sum, other) => sum + other.samples, 0);
   const loss = others.reduce((sum, other) => sum + other.lossSum, 0);
@@ -167,9 +167,9 @@ function lossRatio(answer: ScreenedAnswer, answers: readonly ScreenedAnswer[]): 
   return Math.log((answer.lossSum / answer.samples + 1) / (loss / samples + 1));
 }
 
-function push(levels: number[], level: number): void {
+function pushRecent(levels: number[], level: number): void {
   levels.push(level);
-  if (levels.length > RECENT) levels.shift();
+  if (levels.length > WINDOW) levels.shift();
 }
 
 function medianOf(values: readonly number[]): number {

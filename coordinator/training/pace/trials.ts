@@ -1,50 +1,50 @@
 import type { WorkerId } from '../../../shared/protocol/messages.ts';
 
-interface Trial {
+interface Probation {
   /** Steps until the next one. */
-  wait: number;
+  stepsToWait: number;
   /** Steps from one to the next. */
-  interval: number;
+  intervalSteps: number;
   /** Shards of this one that are still to be given. */
-  left: number;
+  shardsLeft: number;
 }
 
-const FIRST_INTERVAL = 50;
-const LONGEST_INTERVAL = 800;
+const INITIAL_INTERVAL_STEPS = 50;
+const MAX_INTERVAL_STEPS = 800;
 /** As many answers as a pace needs to follow. */
-const SHARDS = 4;
+const SHARDS_PER_PROBE = 4;
 
 /** Says when those in reserve are tried again: after some steps, then ever more rarely. */
-export class Trials {
-  readonly #trials = new Map<WorkerId, Trial>();
+export class ProbationSchedule {
+  readonly #probations = new Map<WorkerId, Probation>();
 
   /** Called once a step for each worker in reserve that is idle. @returns whether it is tried in this one */
-  isDue(worker: WorkerId): boolean {
-    const trial = this.#trials.get(worker) ?? {
-      wait: FIRST_INTERVAL,
-      interval: FIRST_INTERVAL,
-      left: SHARDS,
+  isProbeDue(worker: WorkerId): boolean {
+    const trial = this.#probations.get(worker) ?? {
+      stepsToWait: INITIAL_INTERVAL_STEPS,
+      intervalSteps: INITIAL_INTERVAL_STEPS,
+      shardsLeft: SHARDS_PER_PROBE,
     };
-    this.#trials.set(worker, trial);
-    if (trial.wait > 0) {
-      trial.wait--;
+    this.#probations.set(worker, trial);
+    if (trial.stepsToWait > 0) {
+      trial.stepsToWait--;
       return false;
     }
-    if (--trial.left === 0) {
-      trial.interval = Math.min(LONGEST_INTERVAL, 2 * trial.interval);
-      trial.wait = trial.interval;
-      trial.left = SHARDS;
+    if (--trial.shardsLeft === 0) {
+      trial.intervalSteps = Math.min(MAX_INTERVAL_STEPS, 2 * trial.intervalSteps);
+      trial.stepsToWait = trial.intervalSteps;
+      trial.shardsLeft = SHARDS_PER_PROBE;
     }
     return true;
   }
 
   /** Forgets everybody else. */
-  keep(workers: { has(worker: WorkerId): boolean }): void {
-    for (const worker of this.#trials.keys()) if (!workers.has(worker)) this.#trials.delete(worker);
+  retain(workers: { has(worker: WorkerId): boolean }): void {
+    for (const worker of this.#probations.keys()) if (!workers.has(worker)) this.#probations.delete(worker);
   }
 
   /** It is not in reserve any more. */
-  forget(worker: WorkerId): void {
-    this.#trials.delete(worker);
+  remove(worker: WorkerId): void {
+    this.#probations.delete(worker);
   }
 }

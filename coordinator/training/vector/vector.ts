@@ -2,7 +2,7 @@ import { instantiate } from '../../../shared/kernels/own-memory.ts';
 import { scalarKernels } from './scalar.ts';
 import { vectorBytesBase64 } from './vector-bytes.ts';
 
-export interface AdadeltaStep {
+export interface AdadeltaSettings {
   /** How many samples the gradient is the sum over. */
   readonly samples: number;
   readonly learningRate: number;
@@ -25,7 +25,7 @@ export interface VectorKernels {
     gradientSum: Float32Array,
     meanSquareGradient: Float32Array,
     meanSquareUpdate: Float32Array,
-    settings: AdadeltaStep,
+    settings: AdadeltaSettings,
   ): void;
 }
 
@@ -51,7 +51,7 @@ interface Exports {
 /** Vectors pass through WebAssembly's memory in blocks of this many values, small enough to stay in the cache. */
 const BLOCK = 8192;
 /** As many as the longest of the kernels takes. */
-const BLOCKS = 4;
+const STAGED_BLOCKS = 4;
 const BYTES = Float32Array.BYTES_PER_ELEMENT;
 
 /** Kernels, and vectors that live with them: a pass moves those nowhere, which is half of its time. */
@@ -62,21 +62,21 @@ export interface ResidentVectors {
 }
 
 /** The kernels that have vectors of a memory where they are. */
-const kernelsIn = new WeakMap<ArrayBufferLike, VectorKernels>();
+const kernelsByMemory = new WeakMap<ArrayBufferLike, VectorKernels>();
 
 /** The kernels as SIMD WebAssembly, with room for `count` vectors of `length` values; null where there is none. */
 export function simdKernels(count = 0, length = 0): ResidentVectors | null {
   const room = (length + 3) & ~3;
-  const memory = instantiate(vectorBytesBase64, (BLOCK * BLOCKS + count * room) * BYTES);
+  const memory = instantiate(vectorBytesBase64, (BLOCK * STAGED_BLOCKS + count * room) * BYTES);
   if (memory === null) return null;
   const kernels = memory.exports as Exports;
   const blocks = Array.from(
-    { length: BLOCKS },
+    { length: STAGED_BLOCKS },
     (_, i) => new Float32Array(memory.buffer, i * BLOCK * BYTES, BLOCK),
   );
   const residents = Array.from(
     { length: count },
-    (_, i) => new Float32Array(memory.buffer, (BLOCK * BLOCKS + i * room) * BYTES, length),
+    (_, i) => new Float32Array(memory.buffer, (BLOCK * STAGED_BLOCKS + i * room) * BYTES, length),
   );
 
   /**
@@ -128,7 +128,7 @@ export function simdKernels(count = 0, length = 0): ResidentVectors | null {
       );
     },
   };
-  kernelsIn.set(memory.buffer, passes);
+  kernelsByMemory.set(memory.buffer, passes);
   return { vectors: residents, kernels: passes };
 }
 
@@ -136,17 +136,17 @@ export function simdKernels(count = 0, length = 0): ResidentVectors | null {
 export const residentVectors = (count: number, length: number): ResidentVectors =>
   simdKernels(count, length) ?? {
     // No SIMD, or more than one memory holds.
-    kernels: anywhere,
+    kernels: defaultKernels,
     vectors: Array.from({ length: count }, () => new Float32Array(length)),
   };
 
-const anywhere: VectorKernels = simdKernels()?.kernels ?? scalarKernels;
+const defaultKernels: VectorKernels = simdKernels()?.kernels ?? scalarKernels;
 
 /** For vectors that live anywhere; a vector that is changed is left in its memory, if kernels live there too. */
 export const vectorKernels: VectorKernels = {
-  finiteNorm: (values) => anywhere.finiteNorm(values),
-  addInto: (total, part) => kernelsOf(total).addInto(total, part),
-  adadelta: (weights, ...others) => kernelsOf(weights).adadelta(weights, ...others),
+  finiteNorm: (values) => defaultKernels.finiteNorm(values),
+  addInto: (total, part) => kernelsFor(total).addInto(total, part),
+  adadelta: (weights, ...others) => kernelsFor(weights).adadelta(weights, ...others),
 };
 
-const kernelsOf = ({ buffer }: Float32Array): VectorKernels => kernelsIn.get(buffer) ?? anywhere;
+const kernelsFor = ({ buffer }: Float32Array): VectorKernels => kernelsByMemory.get(buffer) ?? defaultKernels;

@@ -1,33 +1,33 @@
 /** Values that share a scale. */
-export const BLOCK = 256;
+export const SCALE_BLOCK_SIZE = 256;
 
 /** Sides of the product of two factors. */
-export interface FactorSides {
+export interface FactorShape {
   readonly samples: number;
   readonly inputs: number;
   readonly outputs: number;
 }
 
 /** What formats make of values. */
-export type Numbers = Uint16Array | Int8Array | Uint8Array;
+export type PackedArray = Uint16Array | Int8Array | Uint8Array;
 
 /** A vector as it travels; PROTOCOL.md has the formats. */
-export interface Packed<N extends Numbers> {
+export interface PackedVector<N extends PackedArray> {
   /** Of each block; none where the format has no scales. */
   readonly scales: Float32Array;
-  readonly numbers: N;
+  readonly values: N;
 }
 
 /** What a codec does to vectors of one length, each in a single pass over them. */
-export interface FormatKernels<N extends Numbers> {
-  encode(values: Float32Array, packed: Packed<N>): void;
+export interface FormatKernels<N extends PackedArray> {
+  encode(values: Float32Array, packed: PackedVector<N>): void;
   /** Encodes values - base. */
-  encodeDifference(values: Float32Array, base: Float32Array, packed: Packed<N>): void;
+  encodeDifference(values: Float32Array, base: Float32Array, packed: PackedVector<N>): void;
   /** Encodes values + owed; leaves in `owed` what was lost of that, and zero where that is not finite. */
-  encodeOwed(values: Float32Array, owed: Float32Array, packed: Packed<N>): void;
-  decode(packed: Packed<N>, values: Float32Array): void;
+  encodeWithResidual(values: Float32Array, owed: Float32Array, packed: PackedVector<N>): void;
+  decode(packed: PackedVector<N>, values: Float32Array): void;
   /** out = base + what is decoded; `out` may be `base`. */
-  decodeOnto(packed: Packed<N>, base: Float32Array, out: Float32Array): void;
+  decodeOnto(packed: PackedVector<N>, base: Float32Array, out: Float32Array): void;
 }
 
 /**
@@ -46,7 +46,7 @@ export interface CodecKernels {
    * @param b [samples, outputs]
    * @param out [inputs, outputs]
    */
-  multiplyFactors(a: Float32Array, b: Float32Array, out: Float32Array, sides: FactorSides): void;
+  multiplyFactors(a: Float32Array, b: Float32Array, out: Float32Array, sides: FactorShape): void;
   /** out = a + b; vectors of one length, of which `out` may be one. */
   add(a: Float32Array, b: Float32Array, out: Float32Array): void;
   /** out = a - b; vectors of one length, of which `out` may be one. */
@@ -55,5 +55,5 @@ export interface CodecKernels {
    * out = a + b, where subnormal values count as zeros of their sign, those that are added and those that come out: as
    * TensorFlow adds.
    */
-  addFlushed(a: Float32Array, b: Float32Array, out: Float32Array): void;
+  addFlushToZero(a: Float32Array, b: Float32Array, out: Float32Array): void;
 }

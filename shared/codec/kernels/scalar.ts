@@ -1,26 +1,26 @@
-import { BLOCK, type CodecKernels, type FormatKernels, type Numbers } from './kernels.ts';
+import { SCALE_BLOCK_SIZE, type CodecKernels, type FormatKernels, type PackedArray } from './kernels.ts';
 
 /** Bits of single precision, without the sign. */
 const INFINITE = 0x7f800000;
 /** 65520: what lies below rounds to 65504, the largest value of half precision, or less. */
-const TOO_LARGE = 0x477ff000;
+const HALF_OVERFLOW = 0x477ff000;
 /** 2^-14: below it, half precision has subnormal values, all 2^-24 apart. */
-const SUBNORMAL = 0x38800000;
+const HALF_SUBNORMAL = 0x38800000;
 /** Takes the difference of the two exponent biases away, where the exponent stands. */
 const REBIAS = 0xc8000000 | 0;
 
-const LARGEST_HALF = 0x7bff;
+const MAX_HALF = 0x7bff;
 const INFINITE_HALF = 0x7c00;
 const NAN_HALF = 0x7e00;
 /** Bits of the only NaN that is written: JavaScript leaves sign and payload of a stored NaN to the engine. */
 const NAN = 0x7fc00000;
 
 /** Blocks whose values all lie below this become zero: the inverse of their scale would be infinite. */
-const LEAST = 2 ** -100;
+const MIN_BLOCK_MAGNITUDE = 2 ** -100;
 /** The largest value that scales are made for, so that none becomes infinite when it is decoded. */
-const MOST = Math.fround(3.4e38);
+const MAX_SCALE_MAGNITUDE = Math.fround(3.4e38);
 /** Added and taken away again in double precision, it rounds to the nearest integer, ties to even. */
-const ROUND = 1.5 * 2 ** 52;
+const ROUNDING_BIAS = 1.5 * 2 ** 52;
 
 const oneInt = new Int32Array(1);
 const oneFloat = new Float32Array(oneInt.buffer);
@@ -29,7 +29,7 @@ const oneFloat = new Float32Array(oneInt.buffer);
 let halfValues: Int32Array | null = null;
 
 /** The passes that are made of others, with the roundings of these. */
-function composed<N extends Numbers>({
+function composeFormat<N extends PackedArray>({
   encode,
   decode,
 }: Pick<FormatKernels<N>, 'encode' | 'decode'>): FormatKernels<N> {
@@ -42,7 +42,7 @@ function composed<N extends Numbers>({
         packed,
       );
     },
-    encodeOwed(values, owed, packed) {
+    encodeWithResidual(values, owed, packed) {
       const sum = values.map((value, i) => value + (owed[i] as number));
       encode(sum, packed);
       decode(packed, owed);
@@ -64,42 +64,42 @@ function composed<N extends Numbers>({
  * SIMD, and what the tests compare with.
  */
 export const scalarKernels: CodecKernels = {
-  float16: composed<Uint16Array>({
-    encode(values, { numbers }) {
+  float16: composeFormat<Uint16Array>({
+    encode(values, { values: numbers }) {
       const bits = bitsOf(values);
       for (let i = 0; i < bits.length; i++) {
         const bit = bits[i] as number;
         const size = bit & 0x7fffffff;
         const sign = (bit >>> 16) & 0x8000;
-        if (size < SUBNORMAL) numbers[i] = sign | (Math.abs(values[i] as number) * 2 ** 24 + ROUND - ROUND);
-        else if (size < TOO_LARGE) numbers[i] = sign | ((size + REBIAS + 0xfff + ((size >>> 13) & 1)) >>> 13);
-        else if (size < INFINITE) numbers[i] = sign | LARGEST_HALF;
+        if (size < HALF_SUBNORMAL) numbers[i] = sign | (Math.abs(values[i] as number) * 2 ** 24 + ROUNDING_BIAS - ROUNDING_BIAS);
+        else if (size < HALF_OVERFLOW) numbers[i] = sign | ((size + REBIAS + 0xfff + ((size >>> 13) & 1)) >>> 13);
+        else if (size < INFINITE) numbers[i] = sign | MAX_HALF;
         else numbers[i] = size === INFINITE ? sign | INFINITE_HALF : NAN_HALF;
       }
     },
-    decode({ numbers }, values) {
+    decode({ values: numbers }, values) {
       const table = (halfValues ??= tableOfHalves());
       const bits = bitsOf(values);
       for (let i = 0; i < numbers.length; i++) bits[i] = table[numbers[i] as number] as number;
     },
   }),
 
-  int8: composed<Int8Array>({
-    encode(values, { scales, numbers }) {
+  int8: composeFormat<Int8Array>({
+    encode(values, { scales, values: numbers }) {
       encodeBlocks(values, scales, 127, (inverse, from, to) => {
         if (inverse === 0) numbers.fill(0, from, to);
         else for (let i = from; i < to; i++) numbers[i] = integerOf(values[i] as number, inverse);
       });
     },
-    decode({ scales, numbers }, values) {
+    decode({ scales, values: numbers }, values) {
       decodeBlocks(scales, values, (scale, from, to) => {
         for (let i = from; i < to; i++) values[i] = (numbers[i] as number) * scale;
       });
     },
   }),
 
-  int4: composed<Uint8Array>({
-    encode(values, { scales, numbers }) {
+  int4: composeFormat<Uint8Array>({
+    encode(values, { scales, values: numbers }) {
       // Blocks start at a byte of their own; only the last one may end within one.
       encodeBlocks(values, scales, 7, (inverse, from, to) => {
         for (let i = from; i < to; i += 2) {
@@ -109,7 +109,7 @@ export const scalarKernels: CodecKernels = {
         }
       });
     },
-    decode({ scales, numbers }, values) {
+    decode({ scales, values: numbers }, values) {
       decodeBlocks(scales, values, (scale, from, to) => {
         for (let i = from; i < to; i++) {
           const pair = numbers[i >> 1] as number;
@@ -152,7 +152,7 @@ export const scalarKernels: CodecKernels = {
     }
   },
 
-  addFlushed(a, b, out) {
+  addFlushToZero(a, b, out) {
     const bits = bitsOf(out);
     for (let i = 0; i < out.length; i++) {
       const sum = Math.fround(flushed(a[i] as number) + flushed(b[i] as number));
@@ -178,7 +178,7 @@ const LEAST_NORMAL = 2 ** -126;
 
 const flushed = (value: number): number => (Math.abs(value) < LEAST_NORMAL ? value * 0 : value);
 
-const integerOf = (value: number, inverse: number): number => Math.fround(value * inverse) + ROUND - ROUND;
+const integerOf = (value: number, inverse: number): number => Math.fround(value * inverse) + ROUNDING_BIAS - ROUNDING_BIAS;
 
 function tableOfHalves(): Int32Array {
   const values = Float32Array.from({ length: 1 << 16 }, (_, half) => valueOf(half));
@@ -203,8 +203,8 @@ function decodeBlocks(
 ): void {
   for (let block = 0; block < scales.length; block++) {
     const scale = scales[block] as number;
-    const from = block * BLOCK;
-    const to = Math.min(from + BLOCK, values.length);
+    const from = block * SCALE_BLOCK_SIZE;
+    const to = Math.min(from + SCALE_BLOCK_SIZE, values.length);
     if (Number.isFinite(scale)) decode(scale, from, to);
     else bitsOf(values).fill(NAN, from, to);
   }
@@ -220,8 +220,8 @@ function encodeBlocks(
   const bits = bitsOf(values);
   const scaleBits = bitsOf(scales);
   for (let block = 0; block < scales.length; block++) {
-    const from = block * BLOCK;
-    const to = Math.min(from + BLOCK, bits.length);
+    const from = block * SCALE_BLOCK_SIZE;
+    const to = Math.min(from + SCALE_BLOCK_SIZE, bits.length);
     const scale = scaleOf(bits, from, to, most);
     if (Number.isNaN(scale)) scaleBits[block] = NAN;
     else scales[block] = scale;
@@ -240,5 +240,5 @@ function scaleOf(bits: Int32Array, from: number, to: number, most: number): numb
   if (largest >= INFINITE) return NaN;
   oneInt[0] = largest;
   const value = oneFloat[0] as number;
-  return value < LEAST ? 0 : Math.fround(Math.min(value, MOST) / most);
+  return value < MIN_BLOCK_MAGNITUDE ? 0 : Math.fround(Math.min(value, MAX_SCALE_MAGNITUDE) / most);
 }

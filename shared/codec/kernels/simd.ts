@@ -1,12 +1,12 @@
 import { instantiate } from '../../kernels/own-memory.ts';
 import { codecBytesBase64 } from './codec-bytes.ts';
 import {
-  BLOCK,
+  SCALE_BLOCK_SIZE,
   type CodecKernels,
-  type FactorSides,
+  type FactorShape,
   type FormatKernels,
-  type Numbers,
-  type Packed,
+  type PackedArray,
+  type PackedVector,
 } from './kernels.ts';
 import { scalarKernels } from './scalar.ts';
 
@@ -26,32 +26,32 @@ interface Exports {
 }
 
 /** Vectors pass through WebAssembly's memory in parts of this many values, small enough to stay in the cache. */
-const PART = 32 * BLOCK;
-const VALUES = 0;
+const CHUNK_VALUES = 32 * SCALE_BLOCK_SIZE;
+const VALUES_OFFSET = 0;
 /** A second vector of values. */
-const OTHERS = 4 * PART;
+const OTHERS_OFFSET = 4 * CHUNK_VALUES;
 /** Numbers of up to two bytes. */
-const PACKED = OTHERS + 4 * PART;
-const SCALES = PACKED + 2 * PART;
+const PACKED_OFFSET = OTHERS_OFFSET + 4 * CHUNK_VALUES;
+const SCALES_OFFSET = PACKED_OFFSET + 2 * CHUNK_VALUES;
 /** Behind these, for products of factors: two of them and a part of their product. */
-const FACTOR_BYTES = SCALES + (4 * PART) / BLOCK;
+const FACTORS_OFFSET = SCALES_OFFSET + (4 * CHUNK_VALUES) / SCALE_BLOCK_SIZE;
 const FACTOR_VALUES = 64 * 1024;
-const ROOM_BYTES = FACTOR_BYTES + 4 * FACTOR_VALUES;
+const MEMORY_BYTES = FACTORS_OFFSET + 4 * FACTOR_VALUES;
 
 /** The kernels as SIMD WebAssembly, or null where there is none. */
 export function simdKernels(): CodecKernels | null {
-  const memory = instantiate(codecBytesBase64, ROOM_BYTES);
+  const memory = instantiate(codecBytesBase64, MEMORY_BYTES);
   if (memory === null) return null;
   const wasm = memory.exports as Exports;
-  const values = new Float32Array(memory.buffer, VALUES, PART);
-  const scales = new Float32Array(memory.buffer, SCALES, PART / BLOCK);
-  const others = new Float32Array(memory.buffer, OTHERS, PART);
-  const factors = new Float32Array(memory.buffer, FACTOR_BYTES, FACTOR_VALUES);
+  const values = new Float32Array(memory.buffer, VALUES_OFFSET, CHUNK_VALUES);
+  const scales = new Float32Array(memory.buffer, SCALES_OFFSET, CHUNK_VALUES / SCALE_BLOCK_SIZE);
+  const others = new Float32Array(memory.buffer, OTHERS_OFFSET, CHUNK_VALUES);
+  const factors = new Float32Array(memory.buffer, FACTORS_OFFSET, FACTOR_VALUES);
 
   type Pass = (start: number, end: number, padded: number) => void;
   const eachPart = (length: number, pass: Pass): void => {
-    for (let start = 0; start < length; start += PART) {
-      const end = Math.min(start + PART, length);
+    for (let start = 0; start < length; start += CHUNK_VALUES) {
+      const end = Math.min(start + CHUNK_VALUES, length);
       pass(start, end, (end - start + 15) & ~15);
     }
   };
@@ -69,7 +69,7 @@ export function simdKernels(): CodecKernels | null {
       eachPart(a.length, (start, end, n) => {
         bring(values, a, [start, end, n]);
         bring(others, b, [start, end, n]);
-        run(VALUES, OTHERS, n);
+        run(VALUES_OFFSET, OTHERS_OFFSET, n);
         take(out, start, end);
       });
 
@@ -77,24 +77,24 @@ export function simdKernels(): CodecKernels | null {
    * @param numbers where a part's are
    * @param shift of a value's position to that of its number
    */
-  const format = <N extends Numbers>(
+  const format = <N extends PackedArray>(
     numbers: N,
     shift: 0 | 1,
     encode: (from: number, n: number) => void,
     decode: (to: number, n: number) => void,
   ): FormatKernels<N> => {
-    const scalesOf = (packed: Packed<N>, start: number, end: number): Float32Array =>
-      packed.scales.subarray(start / BLOCK, Math.ceil(end / BLOCK));
-    const numbersOf = (packed: Packed<N>, start: number, end: number): N =>
-      packed.numbers.subarray(start >> shift, (end + shift) >> shift) as N;
+    const scalesOf = (packed: PackedVector<N>, start: number, end: number): Float32Array =>
+      packed.scales.subarray(start / SCALE_BLOCK_SIZE, Math.ceil(end / SCALE_BLOCK_SIZE));
+    const numbersOf = (packed: PackedVector<N>, start: number, end: number): N =>
+      packed.values.subarray(start >> shift, (end + shift) >> shift) as N;
     /** Encodes what is in VALUES. */
-    const pack = (packed: Packed<N>, [start, end, n]: Parameters<Pass>): void => {
-      encode(VALUES, n);
+    const pack = (packed: PackedVector<N>, [start, end, n]: Parameters<Pass>): void => {
+      encode(VALUES_OFFSET, n);
       const to = [scalesOf(packed, start, end), numbersOf(packed, start, end)] as const;
       to[0].set(scales.subarray(0, to[0].length));
       to[1].set(numbers.subarray(0, to[1].length));
     };
-    const unpack = (packed: Packed<N>, to: number, [start, end, n]: Parameters<Pass>): void => {
+    const unpack = (packed: PackedVector<N>, to: number, [start, end, n]: Parameters<Pass>): void => {
       scales.set(scalesOf(packed, start, end));
       numbers.set(numbersOf(packed, start, end));
       decode(to, n);
@@ -109,30 +109,30 @@ export function simdKernels(): CodecKernels | null {
         eachPart(from.length, (...part) => {
           bring(values, from, part);
           bring(others, base, part);
-          wasm.subtract(VALUES, OTHERS, part[2]);
+          wasm.subtract(VALUES_OFFSET, OTHERS_OFFSET, part[2]);
           pack(packed, part);
         }),
-      encodeOwed: (from, owed, packed) =>
+      encodeWithResidual: (from, owed, packed) =>
         eachPart(from.length, (...part) => {
           const [start, end, n] = part;
           bring(values, from, part);
           bring(others, owed, part);
-          wasm.add(VALUES, OTHERS, n);
+          wasm.add(VALUES_OFFSET, OTHERS_OFFSET, n);
           pack(packed, part);
-          decode(OTHERS, n);
-          wasm.subtractFinite(VALUES, OTHERS, n);
+          decode(OTHERS_OFFSET, n);
+          wasm.subtractFinite(VALUES_OFFSET, OTHERS_OFFSET, n);
           take(owed, start, end);
         }),
       decode: (packed, to) =>
         eachPart(to.length, (...part) => {
-          unpack(packed, VALUES, part);
+          unpack(packed, VALUES_OFFSET, part);
           take(to, part[0], part[1]);
         }),
       decodeOnto: (packed, base, out) =>
         eachPart(out.length, (...part) => {
           bring(values, base, part);
-          unpack(packed, OTHERS, part);
-          wasm.add(VALUES, OTHERS, part[2]);
+          unpack(packed, OTHERS_OFFSET, part);
+          wasm.add(VALUES_OFFSET, OTHERS_OFFSET, part[2]);
           take(out, part[0], part[1]);
         }),
     };
@@ -143,7 +143,7 @@ export function simdKernels(): CodecKernels | null {
     a: Float32Array,
     b: Float32Array,
     out: Float32Array,
-    { samples, inputs, outputs }: FactorSides,
+    { samples, inputs, outputs }: FactorShape,
   ): boolean => {
     const width = Math.ceil(outputs / 8) * 8;
     const room = FACTOR_VALUES - samples * width;
@@ -163,9 +163,9 @@ export function simdKernels(): CodecKernels | null {
         factors.fill(0, start + count, start + padded);
       }
       wasm.multiplyFactors(
-        FACTOR_BYTES + 4 * aAt,
-        FACTOR_BYTES,
-        FACTOR_BYTES + 4 * outAt,
+        FACTORS_OFFSET + 4 * aAt,
+        FACTORS_OFFSET,
+        FACTORS_OFFSET + 4 * outAt,
         samples,
         padded,
         width,
@@ -180,29 +180,29 @@ export function simdKernels(): CodecKernels | null {
   };
   return {
     float16: format(
-      new Uint16Array(memory.buffer, PACKED, PART),
+      new Uint16Array(memory.buffer, PACKED_OFFSET, CHUNK_VALUES),
       0,
-      (from, n) => wasm.encodeFloat16(from, PACKED, n),
-      (to, n) => wasm.decodeFloat16(PACKED, to, n),
+      (from, n) => wasm.encodeFloat16(from, PACKED_OFFSET, n),
+      (to, n) => wasm.decodeFloat16(PACKED_OFFSET, to, n),
     ),
     int8: format(
-      new Int8Array(memory.buffer, PACKED, PART),
+      new Int8Array(memory.buffer, PACKED_OFFSET, CHUNK_VALUES),
       0,
-      (from, n) => wasm.encodeInt8(from, SCALES, PACKED, n),
-      (to, n) => wasm.decodeInt8(SCALES, PACKED, to, n),
+      (from, n) => wasm.encodeInt8(from, SCALES_OFFSET, PACKED_OFFSET, n),
+      (to, n) => wasm.decodeInt8(SCALES_OFFSET, PACKED_OFFSET, to, n),
     ),
     int4: format(
-      new Uint8Array(memory.buffer, PACKED, PART / 2),
+      new Uint8Array(memory.buffer, PACKED_OFFSET, CHUNK_VALUES / 2),
       1,
-      (from, n) => wasm.encodeInt4(from, SCALES, PACKED, n),
-      (to, n) => wasm.decodeInt4(SCALES, PACKED, to, n),
+      (from, n) => wasm.encodeInt4(from, SCALES_OFFSET, PACKED_OFFSET, n),
+      (to, n) => wasm.decodeInt4(SCALES_OFFSET, PACKED_OFFSET, to, n),
     ),
     multiplyFactors: (a, b, out, sides) => {
       if (!multiplyInParts(a, b, out, sides)) scalarKernels.multiplyFactors(a, b, out, sides);
     },
     add: combine((a, b, n) => wasm.add(a, b, n)),
     subtract: combine((a, b, n) => wasm.subtract(a, b, n)),
-    addFlushed: combine((a, b, n) => wasm.addFlushed(a, b, n)),
+    addFlushToZero: combine((a, b, n) => wasm.addFlushed(a, b, n)),
   };
 }
 

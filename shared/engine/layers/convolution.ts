@@ -1,7 +1,7 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import type { TF } from '../model.ts';
 import {
-  oneInput,
+  singleInput,
   stockLayer,
   type CallArguments,
   type Inputs,
@@ -33,7 +33,7 @@ export function conv1dLayer(tf: TF): LayerClass {
       const [size = 1] = this.kernelSize;
       const [dilation = 1] = [this.dilationRate].flat();
       return tf.tidy(() => {
-        const padded = tf.pad(oneInput(inputs), [
+        const padded = tf.pad(singleInput(inputs), [
           [0, 0],
           [dilation * (size - 1), 0],
           [0, 0],
@@ -68,7 +68,7 @@ export function conv2dLayer(tf: TF): LayerClass {
       if (high === 1 && wide === 1) return super.call(inputs, kwargs);
       const channelsFirst = this.dataFormat === 'channelsFirst';
       return tf.tidy(() => {
-        const input = oneInput(inputs);
+        const input = singleInput(inputs);
         const product = tf.conv2d(
           (channelsFirst ? tf.transpose(input, [0, 2, 3, 1]) : input) as tfjs.Tensor4D,
           this.kernel.read() as tfjs.Tensor4D,

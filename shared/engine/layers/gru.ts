@@ -30,7 +30,7 @@ export function gruLayer(tf: TF): LayerClass {
     constructor(config: Config) {
       super({ ...config, resetAfter: false });
       this.#resetAfter = config.resetAfter === true;
-      if (this.#resetAfter) resetAfter(tf, this.cell);
+      if (this.#resetAfter) useResetAfter(tf, this.cell);
     }
 
     override getConfig(): tfjs.serialization.ConfigDict {
@@ -48,7 +48,7 @@ export function gruCellLayer(tf: TF): LayerClass {
     constructor(config: Config) {
       super({ ...config, resetAfter: false });
       this.#resetAfter = config.resetAfter === true;
-      if (this.#resetAfter) resetAfter(tf, this);
+      if (this.#resetAfter) useResetAfter(tf, this);
     }
 
     override getConfig(): tfjs.serialization.ConfigDict {
@@ -58,7 +58,7 @@ export function gruCellLayer(tf: TF): LayerClass {
 }
 
 /** Has a cell compute with the reset gate behind the product. */
-function resetAfter(tf: TF, cell: StockCell): void {
+function useResetAfter(tf: TF, cell: StockCell): void {
   const { units } = cell;
   const parts = cell as unknown as {
     useBias: boolean;

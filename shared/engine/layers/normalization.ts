@@ -1,7 +1,7 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import type { TF } from '../model.ts';
 import {
-  oneInput,
+  singleInput,
   stockLayer,
   type CallArguments,
   type Config,
@@ -22,7 +22,7 @@ interface StockBatchNormalization extends tfjs.layers.Layer {
 }
 
 /** What a batch is normalized to, and by. */
-interface Normalized {
+interface NormalizedBatch {
   /** As the rows. */
   readonly normalized: tfjs.Tensor;
   /** Of each channel, as the variance, which is that of the rows themselves. */
@@ -54,7 +54,7 @@ export function batchNormalizationLayer(tf: TF): LayerClass {
 
     override call(inputs: Inputs, kwargs: CallArguments): tfjs.Tensor {
       return tf.tidy(() => {
-        const input = oneInput(inputs);
+        const input = singleInput(inputs);
         const last = input.rank - 1;
         const [given = last] = [this.axis].flat() as readonly number[];
         const axis = given < 0 ? given + input.rank : given;
@@ -88,7 +88,7 @@ export function batchNormalizationLayer(tf: TF): LayerClass {
           input.shape,
         );
       }
-      const { normalized, mean, variance } = normalizedByItself(tf, rows, scale, offset, this.epsilon);
+      const { normalized, mean, variance } = normalizeByBatch(tf, rows, scale, offset, this.epsilon);
       this.follow(this.movingMean, mean);
       this.follow(this.movingVariance, variance);
       return tf.reshape(normalized, input.shape);
@@ -107,13 +107,13 @@ export function batchNormalizationLayer(tf: TF): LayerClass {
  * dx = r scale (dy - doffset / n - y dscale / n): in one piece, where the gradients of its parts lose digits to each other.
  * @param rows [samples, rows of a sample, channels]
  */
-function normalizedByItself(
+function normalizeByBatch(
   tf: TF,
   rows: tfjs.Tensor3D,
   scale: tfjs.Tensor,
   offset: tfjs.Tensor,
   epsilon: number,
-): Normalized {
+): NormalizedBatch {
   const count = rows.shape[0] * rows.shape[1];
   // In two steps: long sums round more, and not every backend cuts them.
   const sum = (values: tfjs.Tensor): tfjs.Tensor => tf.sum(tf.sum(values, 1), 0);
@@ -145,7 +145,7 @@ export function layerNormalizationLayer(tf: TF): LayerClass {
 
     override call(inputs: Inputs): tfjs.Tensor {
       return tf.tidy(() => {
-        const x = oneInput(inputs);
+        const x = singleInput(inputs);
         const axes = [...this.axis];
         const along = x.shape.map((length, axis) => (axes.includes(axis) ? length : 1));
         const { mean, variance } = tf.moments(x, axes, true);

@@ -6,7 +6,7 @@ import { batchNormalizationLayer, layerNormalizationLayer } from './normalizatio
 import { reluLayer, thresholdedReluLayer } from './relu.ts';
 import { reshapeLayer } from './reshape.ts';
 import { rnnLayer } from './rnn.ts';
-import { stockLayers, type LayerClass } from './stock.ts';
+import { stockLayerClasses, type LayerClass } from './stock.ts';
 import { timeDistributedLayer } from './time-distributed.ts';
 import { upSampling2dLayer } from './up-sampling.ts';
 
@@ -36,6 +36,6 @@ export function registerLayers(tf: TF): void {
   const { classNameMap } = tf.serialization.SerializationMap.getMap();
   if (registered.has(classNameMap)) return;
   registered.add(classNameMap);
-  stockLayers(tf);
+  stockLayerClasses(tf);
   for (const make of FACTORIES) tf.serialization.registerClass(make(tf) as never);
 }

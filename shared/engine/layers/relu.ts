@@ -1,6 +1,6 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import type { TF } from '../model.ts';
-import { oneInput, stockLayer, type Config, type Inputs, type LayerClass } from './stock.ts';
+import { singleInput, stockLayer, type Config, type Inputs, type LayerClass } from './stock.ts';
 
 interface ReluConfig {
   readonly maxValue?: number | null;
@@ -12,7 +12,7 @@ interface ReluConfig {
  * x where it is above the threshold, else 0, in ops whose gradients every backend has: Greater has none.
  * @param x of any shape
  */
-function above(tf: TF, x: tfjs.Tensor, threshold: number): tfjs.Tensor {
+function reluAbove(tf: TF, x: tfjs.Tensor, threshold: number): tfjs.Tensor {
   return threshold === 0 ? tf.relu(x) : tf.mul(x, tf.step(tf.sub(x, threshold)));
 }
 
@@ -36,10 +36,10 @@ export function reluLayer(tf: TF): LayerClass {
     }
 
     override call(inputs: Inputs): tfjs.Tensor {
-      const x = oneInput(inputs);
+      const x = singleInput(inputs);
       const threshold = this.#threshold;
       return tf.tidy(() => {
-        const positive = above(tf, x, threshold);
+        const positive = reluAbove(tf, x, threshold);
         const bounded = this.#maxValue === null ? positive : tf.clipByValue(positive, 0, this.#maxValue);
         if (this.#negativeSlope === 0) return bounded;
         const below = tf.relu(threshold === 0 ? tf.neg(x) : tf.sub(threshold, x));
@@ -72,7 +72,7 @@ export function thresholdedReluLayer(tf: TF): LayerClass {
     static readonly className = 'ThresholdedReLU';
 
     override call(inputs: Inputs): tfjs.Tensor {
-      return tf.tidy(() => above(tf, oneInput(inputs), this.theta));
+      return tf.tidy(() => reluAbove(tf, singleInput(inputs), this.theta));
     }
   };
 }

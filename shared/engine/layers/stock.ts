@@ -25,7 +25,7 @@ const stockClasses = new WeakMap<object, Record<string, LayerClass>>();
  * tfjs-layers' own classes by name, as they were before any was replaced.
  * @param tf whose registry they stand in
  */
-export function stockLayers(tf: TF): Record<string, LayerClass> {
+export function stockLayerClasses(tf: TF): Record<string, LayerClass> {
   const { classNameMap } = tf.serialization.SerializationMap.getMap();
   const known = stockClasses.get(classNameMap);
   if (known !== undefined) return known;
@@ -39,13 +39,13 @@ export function stockLayers(tf: TF): Record<string, LayerClass> {
 /** @throws Error if tfjs-layers has no such class */
 // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller knows what the class has
 export function stockLayer<T>(tf: TF, name: string): new (config: Config) => T {
-  const stock = stockLayers(tf)[name];
+  const stock = stockLayerClasses(tf)[name];
   if (stock === undefined) throw new Error(`tfjs-layers has no layer ${name}.`);
   return stock as unknown as new (config: Config) => T;
 }
 
 /** The one input of a layer that takes one. */
-export function oneInput(inputs: Inputs): tfjs.Tensor {
+export function singleInput(inputs: Inputs): tfjs.Tensor {
   const [input] = Array.isArray(inputs) ? inputs : [inputs];
   if (input === undefined) throw new Error('A layer was called without an input.');
   return input;

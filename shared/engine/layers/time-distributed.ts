@@ -1,6 +1,6 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import type { TF } from '../model.ts';
-import { oneInput, stockLayer, type CallArguments, type Inputs, type LayerClass } from './stock.ts';
+import { singleInput, stockLayer, type CallArguments, type Inputs, type LayerClass } from './stock.ts';
 
 /**
  * TimeDistributed as Keras computes it: one call with the time steps of all samples as its batch. tfjs-layers calls the inner
@@ -15,9 +15,9 @@ export function timeDistributedLayer(tf: TF): LayerClass {
 
     override call(inputs: Inputs, kwargs: CallArguments): tfjs.Tensor {
       return tf.tidy(() => {
-        const input = oneInput(inputs);
+        const input = singleInput(inputs);
         const [samples = 0, steps = 0, ...rest] = input.shape;
-        const output = oneInput(this.layer.call(tf.reshape(input, [samples * steps, ...rest]), kwargs));
+        const output = singleInput(this.layer.call(tf.reshape(input, [samples * steps, ...rest]), kwargs));
         return tf.reshape(output, [samples, steps, ...output.shape.slice(1)]);
       });
     }

@@ -1,6 +1,6 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import type { TF } from '../model.ts';
-import { oneInput, stockLayer, type CallArguments, type Inputs, type LayerClass } from './stock.ts';
+import { singleInput, stockLayer, type CallArguments, type Inputs, type LayerClass } from './stock.ts';
 
 interface StockUpSampling extends tfjs.layers.Layer {
   readonly interpolation: string;
@@ -52,7 +52,7 @@ export function upSampling2dLayer(tf: TF): LayerClass {
       if (this.interpolation !== 'bilinear') return super.call(inputs, kwargs);
       const [vertical, horizontal] = this.size;
       return tf.tidy(() => {
-        const input = oneInput(inputs);
+        const input = singleInput(inputs);
         if (this.dataFormat === 'channelsFirst') {
           // [n, c, h, w] -> [n, c, W, h] -> [n, c, H, W]
           const wide = tf.transpose(stretch(input, horizontal), [0, 1, 3, 2]);

@@ -27,23 +27,23 @@ export interface SampleMask {
 export type FillSampleMask = (mask: Float32Array, from: number, size: number, sample: SampleMask) => void;
 
 /** Elements of a block of Threefry's, and how many blocks are made at a time. */
-const BLOCK = 8;
-const AT_ONCE = 4;
+const BLOCK_VALUES = 8;
+const BLOCKS_PER_CALL = 4;
 /** Elements that the memory takes; they are copied from there, and stay in the cache meanwhile. */
-const ROOM = 8192;
+const BUFFER_VALUES = 8192;
 
 /** The kernel as SIMD WebAssembly, or null where there is none. */
-export function simdMasks(): FillSampleMask | null {
-  const memory = instantiate(masksBytesBase64, ROOM * 4);
+export function createSimdFillMask(): FillSampleMask | null {
+  const memory = instantiate(masksBytesBase64, BUFFER_VALUES * 4);
   if (memory === null) return null;
   const kernels = memory.exports as Exports;
-  const made = new Float32Array(memory.buffer, 0, ROOM);
+  const made = new Float32Array(memory.buffer, 0, BUFFER_VALUES);
   return (mask, from, size, { key0, key1, layer, threshold, scale }) => {
-    for (let done = 0; done < size; done += ROOM) {
-      const n = Math.min(ROOM, size - done);
-      const blocks = Math.ceil(n / (BLOCK * AT_ONCE)) * AT_ONCE;
-      kernels.fill(0, done / BLOCK, blocks, key0, key1, layer, threshold, scale);
-      mask.set(n === ROOM ? made : made.subarray(0, n), from + done);
+    for (let done = 0; done < size; done += BUFFER_VALUES) {
+      const n = Math.min(BUFFER_VALUES, size - done);
+      const blocks = Math.ceil(n / (BLOCK_VALUES * BLOCKS_PER_CALL)) * BLOCKS_PER_CALL;
+      kernels.fill(0, done / BLOCK_VALUES, blocks, key0, key1, layer, threshold, scale);
+      mask.set(n === BUFFER_VALUES ? made : made.subarray(0, n), from + done);
     }
   };
 }

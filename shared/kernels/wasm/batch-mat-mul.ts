@@ -3,12 +3,12 @@ import { callKernel, kernelFunc, pointerOf, withScratch, zeros } from './backend
 import { sizeOf } from '../../model/layout.ts';
 import type { SimdKernels } from './simd.ts';
 
-interface Inputs {
+interface BatchMatMulInputs {
   readonly a: TensorInfo;
   readonly b: TensorInfo;
 }
 
-interface Attrs {
+interface BatchMatMulAttrs {
   readonly transposeA: boolean;
   readonly transposeB: boolean;
 }
@@ -23,7 +23,7 @@ export function batchMatMul(
   stock: KernelFunc,
   simd: (backend: WasmBackend) => SimdKernels | null,
 ): KernelFunc {
-  return kernelFunc<Inputs, Attrs>((call) => {
+  return kernelFunc<BatchMatMulInputs, BatchMatMulAttrs>((call) => {
     const { inputs, attrs, backend } = call;
     const { a, b } = inputs;
     const kernels = simd(backend);
@@ -40,8 +40,8 @@ function direct(
   tf: Tf,
   simd: SimdKernels,
   backend: WasmBackend,
-  { a, b }: Inputs,
-  { transposeA, transposeB }: Attrs,
+  { a, b }: BatchMatMulInputs,
+  { transposeA, transposeB }: BatchMatMulAttrs,
 ): TensorInfo {
   const [rowsA, columnsA] = a.shape.slice(-2) as [number, number];
   const [rowsB, columnsB] = b.shape.slice(-2) as [number, number];
@@ -79,7 +79,7 @@ function direct(
   return out;
 }
 
-function productShape(tf: Tf, { a, b }: Inputs, { transposeA, transposeB }: Attrs): number[] {
+function productShape(tf: Tf, { a, b }: BatchMatMulInputs, { transposeA, transposeB }: BatchMatMulAttrs): number[] {
   const rows = a.shape.at(transposeA ? -1 : -2) ?? 0;
   const columns = b.shape.at(transposeB ? -2 : -1) ?? 0;
   const outer = tf.broadcast_util.assertAndGetBroadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2));
@@ -102,8 +102,8 @@ function composed(
   tf: Tf,
   stock: KernelFunc,
   backend: WasmBackend,
-  { a, b }: Inputs,
-  { transposeA, transposeB }: Attrs,
+  { a, b }: BatchMatMulInputs,
+  { transposeA, transposeB }: BatchMatMulAttrs,
 ): TensorInfo {
   const plainA = transposeA ? transposeLastTwo(tf, backend, a) : a;
   const plainB = transposeB ? transposeLastTwo(tf, backend, b) : b;

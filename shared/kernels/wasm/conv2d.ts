@@ -2,11 +2,11 @@ import type { KernelFunc, TensorInfo, Tf, WasmBackend } from './backend.ts';
 import { kernelFunc } from './backend.ts';
 import type { ConvAttrs } from './conv-info.ts';
 import { convolutionInfo } from './conv-info.ts';
-import { withSamePaddingInNumbers } from './same-padding.ts';
+import { withExplicitPadding } from './same-padding.ts';
 import type { SimdKernels } from './simd.ts';
 import { winogradForward } from './winograd.ts';
 
-interface Inputs {
+interface Conv2dInputs {
   readonly x: TensorInfo;
   readonly filter: TensorInfo;
 }
@@ -20,8 +20,8 @@ export function conv2d(
   stock: KernelFunc,
   simd: (backend: WasmBackend) => SimdKernels | null,
 ): KernelFunc {
-  const general = withSamePaddingInNumbers(tf, stock, false);
-  return kernelFunc<Inputs, ConvAttrs>((call) => {
+  const general = withExplicitPadding(tf, stock, false);
+  return kernelFunc<Conv2dInputs, ConvAttrs>((call) => {
     const { inputs, attrs, backend } = call;
     const kernels = simd(backend);
     if (kernels !== null && inputs.x.dtype === 'float32') {

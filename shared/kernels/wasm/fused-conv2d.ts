@@ -3,17 +3,17 @@ import { callKernel, kernelFunc, pointerOf } from './backend.ts';
 import { sizeOf } from '../../model/layout.ts';
 import type { ConvAttrs } from './conv-info.ts';
 import { convolutionInfo } from './conv-info.ts';
-import { withSamePaddingInNumbers } from './same-padding.ts';
+import { withExplicitPadding } from './same-padding.ts';
 import type { SimdKernels } from './simd.ts';
 import { winogradForward } from './winograd.ts';
 
-interface Inputs {
+interface FusedConv2dInputs {
   readonly x: TensorInfo;
   readonly filter: TensorInfo;
   readonly bias?: TensorInfo;
 }
 
-interface Attrs extends ConvAttrs {
+interface FusedConv2dAttrs extends ConvAttrs {
   readonly activation: string;
 }
 
@@ -26,8 +26,8 @@ export function fusedConv2d(
   stock: KernelFunc,
   simd: (backend: WasmBackend) => SimdKernels | null,
 ): KernelFunc {
-  const general = withSamePaddingInNumbers(tf, stock, false);
-  return kernelFunc<Inputs, Attrs>((call) => {
+  const general = withExplicitPadding(tf, stock, false);
+  return kernelFunc<FusedConv2dInputs, FusedConv2dAttrs>((call) => {
     const { inputs, attrs, backend } = call;
     const { x, filter, bias } = inputs;
     const kernels = simd(backend);

@@ -3,20 +3,20 @@ import { callKernel, kernelFunc, pointerOf } from './backend.ts';
 import { sizeOf } from '../../model/layout.ts';
 import type { SimdKernels } from './simd.ts';
 
-interface Inputs {
+interface FusedMatMulInputs {
   readonly a: TensorInfo;
   readonly b: TensorInfo;
   readonly bias?: TensorInfo;
 }
 
-interface Attrs {
+interface FusedMatMulAttrs {
   readonly transposeA: boolean;
   readonly transposeB: boolean;
   readonly activation: string;
 }
 
 /** tfjs' own packs all of b anew whenever that has changed, which is more than the product of a few rows with it. */
-const FEW_ROWS = 8;
+const MAX_SMALL_ROWS = 8;
 
 /**
  * _FusedMatMul: a [..., m, k] times b [..., k, n], a bias [n] and an activation, as tfjs' layers call it when they predict.
@@ -27,7 +27,7 @@ export function fusedMatMul(
   stock: KernelFunc,
   simd: (backend: WasmBackend) => SimdKernels | null,
 ): KernelFunc {
-  return kernelFunc<Inputs, Attrs>((call) => {
+  return kernelFunc<FusedMatMulInputs, FusedMatMulAttrs>((call) => {
     const { inputs, attrs, backend } = call;
     const { a, b, bias } = inputs;
     const { transposeA, transposeB, activation } = attrs;
@@ -38,7 +38,7 @@ export function fusedMatMul(
       ['linear', 'relu'].includes(activation) && (bias === undefined || sizeOf(bias.shape) === columns);
     // tfjs' own leaves the output as it finds it where there is nothing to sum.
     const empty = sizeOf(a.shape) * sizeOf(b.shape) === 0;
-    if (kernels === null || !plain || (rows > FEW_ROWS && !empty)) {
+    if (kernels === null || !plain || (rows > MAX_SMALL_ROWS && !empty)) {
       return stock(call as unknown as Parameters<KernelFunc>[0]);
     }
     const out = callKernel(tf, 'BatchMatMul', backend, { a, b }, { transposeA, transposeB });

@@ -1,7 +1,7 @@
 import type { KernelFunc, TensorInfo, WasmBackend } from './backend.ts';
 import { kernelFunc } from './backend.ts';
 
-interface Inputs {
+interface IdentityInputs {
   readonly x: TensorInfo;
 }
 
@@ -10,7 +10,7 @@ interface Inputs {
  * tfjs clones every tensor that it saves for the backward pass.
  */
 export function identity(): KernelFunc {
-  return kernelFunc<Inputs, object>(({ inputs, backend }) => {
+  return kernelFunc<IdentityInputs, object>(({ inputs, backend }) => {
     const { dataId, shape, dtype } = inputs.x;
     (backend as WasmBackend & { incRef(dataId: object): void }).incRef(dataId);
     return { dataId, shape, dtype };

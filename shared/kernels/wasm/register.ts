@@ -11,7 +11,7 @@ import { identity } from './identity.ts';
 import { maxPool3d, maxPool3dGrad } from './max-pool-3d.ts';
 import { maxPoolGrad } from './max-pool-grad.ts';
 import { RELU_GRAD, reluGrad, reluGradGradient, reluGradient } from './relu-grad.ts';
-import { withSamePaddingInNumbers } from './same-padding.ts';
+import { withExplicitPadding } from './same-padding.ts';
 import type { SimdKernels } from './simd.ts';
 import { simdKernels } from './simd.ts';
 import { sum } from './sum.ts';
@@ -28,7 +28,7 @@ interface Stock {
   readonly relu: GradConfig;
 }
 
-const stockOf = new WeakMap<object, Stock>();
+const stockKernels = new WeakMap<object, Stock>();
 
 /**
  * Completes and speeds up training on tfjs' WebAssembly backend, which must be imported (not necessarily started)
@@ -37,11 +37,11 @@ const stockOf = new WeakMap<object, Stock>();
  */
 export function registerWasmKernels(tf: Tf, options: WasmKernelOptions = {}): void {
   const simd = options.simd === false ? () => null : simdKernels;
-  const stock = stockOf.get(tf.engine()) ?? takeStock(tf);
-  stockOf.set(tf.engine(), stock);
+  const stock = stockKernels.get(tf.engine()) ?? captureStock(tf);
+  stockKernels.set(tf.engine(), stock);
   for (const [kernelName, make] of Object.entries(factories)) {
     const config = stock.kernels.get(kernelName);
-    const kernelFunc = make(tf, config?.kernelFunc ?? noStock(kernelName), simd);
+    const kernelFunc = make(tf, config?.kernelFunc ?? missingKernel(kernelName), simd);
     // tfjs' setup still has to run: it binds the function that we may fall back to.
     replaceKernel(tf, { ...config, kernelName, backendName: 'wasm', kernelFunc });
   }
@@ -56,12 +56,12 @@ const factories: Record<string, Factory> = {
   Conv2D: conv2d,
   Conv2DBackpropFilter: (tf, _stock, simd) => conv2dBackpropFilter(tf, simd),
   Conv2DBackpropInput: conv2dBackpropInput,
-  DepthwiseConv2dNative: (tf, stock) => withSamePaddingInNumbers(tf, stock, true),
+  DepthwiseConv2dNative: (tf, stock) => withExplicitPadding(tf, stock, true),
   DepthwiseConv2dNativeBackpropFilter: depthwiseBackpropFilter,
   DepthwiseConv2dNativeBackpropInput: depthwiseBackpropInput,
   _FusedMatMul: fusedMatMul,
   FusedConv2D: fusedConv2d,
-  FusedDepthwiseConv2D: (tf, stock) => withSamePaddingInNumbers(tf, stock, true),
+  FusedDepthwiseConv2D: (tf, stock) => withExplicitPadding(tf, stock, true),
   Identity: identity,
   MaxPool3D: maxPool3d,
   MaxPool3DGrad: maxPool3dGrad,
@@ -71,7 +71,7 @@ const factories: Record<string, Factory> = {
   UnsortedSegmentSum: unsortedSegmentSum,
 };
 
-function takeStock(tf: Tf): Stock {
+function captureStock(tf: Tf): Stock {
   const kernels = new Map(tf.getKernelsForBackend('wasm').map((config) => [config.kernelName, config]));
   if (kernels.size === 0) {
     throw new Error("Import '@tensorflow/tfjs-backend-wasm' before registering kernels for it.");
@@ -79,7 +79,7 @@ function takeStock(tf: Tf): Stock {
   return { kernels, relu: tf.getGradient('Relu') };
 }
 
-function noStock(name: string): KernelFunc {
+function missingKernel(name: string): KernelFunc {
   return () => {
     throw new Error(`tfjs' WebAssembly backend has no kernel ${name} to fall back to.`);
   };

@@ -13,7 +13,7 @@ interface Inputs {
  * wrong where the stride exceeds the filter and rows are left over (12 rows, a filter of 2, stride 3): it is handed the
  * padding in numbers instead.
  */
-export function withSamePaddingInNumbers(tf: Tf, stock: KernelFunc, depthwise: boolean): KernelFunc {
+export function withExplicitPadding(tf: Tf, stock: KernelFunc, depthwise: boolean): KernelFunc {
   return kernelFunc<Inputs, ConvAttrs>((call) => {
     const { inputs, attrs, backend } = call;
     // NCHW is left to tfjs, which says that it does not support it.

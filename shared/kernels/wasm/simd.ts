@@ -1,4 +1,4 @@
-import { bytesOf, host, instantiateOver } from '../module.ts';
+import { decodeBase64, host, instantiateWithMemory } from '../module.ts';
 import type { WasmBackend } from './backend.ts';
 import { simdBytesBase64 } from './simd-bytes.ts';
 
@@ -96,12 +96,12 @@ export function simdKernels(backend: Pick<WasmBackend, 'wasm'>): SimdKernels | n
 function instantiate({ wasm }: Pick<WasmBackend, 'wasm'>): SimdKernels | null {
   const memory = (wasm.asm?.memory ?? wasm.wasmMemory) as { readonly buffer: object } | undefined;
   if (memory === undefined) return null;
-  const module = bytesOf(simdBytesBase64);
+  const module = decodeBase64(simdBytesBase64);
   if (host.SharedArrayBuffer !== undefined && memory.buffer instanceof host.SharedArrayBuffer) {
     importSharedMemory(module);
   }
   // Null also for a memory that may grow past what the module declares.
-  return instantiateOver(memory, module) as SimdKernels | null;
+  return instantiateWithMemory(memory, module) as SimdKernels | null;
 }
 
 /**

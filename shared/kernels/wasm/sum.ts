@@ -3,11 +3,11 @@ import { kernelFunc, pointerOf } from './backend.ts';
 import { sizeOf } from '../../model/layout.ts';
 import type { SimdKernels } from './simd.ts';
 
-interface Inputs {
+interface SumInputs {
   readonly x: TensorInfo;
 }
 
-interface Attrs {
+interface SumAttrs {
   readonly axis: number | number[] | undefined;
   readonly keepDims: boolean;
 }
@@ -22,7 +22,7 @@ export function sum(
   stock: KernelFunc,
   simd: (backend: WasmBackend) => SimdKernels | null,
 ): KernelFunc {
-  return kernelFunc<Inputs, Attrs>((call) => {
+  return kernelFunc<SumInputs, SumAttrs>((call) => {
     const { inputs, attrs, backend } = call;
     const { x } = inputs;
     const axes = tf.util.parseAxisParam(attrs.axis as number | number[], x.shape).sort((p, q) => p - q);

@@ -2,12 +2,12 @@ import type { KernelFunc, TensorInfo, WasmBackend } from './backend.ts';
 import { kernelFunc } from './backend.ts';
 import { sizeOf } from '../../model/layout.ts';
 
-interface Inputs {
+interface SegmentSumInputs {
   readonly x: TensorInfo;
   readonly segmentIds: TensorInfo;
 }
 
-interface Attrs {
+interface SegmentSumAttrs {
   readonly numSegments: number;
 }
 
@@ -16,7 +16,7 @@ interface Attrs {
  * with other ids are dropped. It is the gradient of gather, and so of an embedding; tfjs' wasm backend has none.
  */
 export function unsortedSegmentSum(): KernelFunc {
-  return kernelFunc<Inputs, Attrs>(({ inputs, attrs, backend }) => {
+  return kernelFunc<SegmentSumInputs, SegmentSumAttrs>(({ inputs, attrs, backend }) => {
     const { x, segmentIds } = inputs;
     if (segmentIds.shape.length !== 1) {
       throw new Error(

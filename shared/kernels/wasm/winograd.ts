@@ -4,10 +4,10 @@ import { pointerOf, withScratch } from './backend.ts';
 import type { SimdKernels } from './simd.ts';
 
 // A tile yields 2 x 2 outputs: below this size too much of it would fall beyond the edge.
-const LEAST_SIDE = 4;
+const MIN_SIDE = 4;
 
 /** Whether a convolution's taps and strides suit Winograd's tiles, and its images are worth it. */
-function suits(info: backend_util.Conv2DInfo, height: number, width: number): boolean {
+function isSuitable(info: backend_util.Conv2DInfo, height: number, width: number): boolean {
   return (
     info.dataFormat === 'channelsLast' &&
     info.filterHeight === 3 &&
@@ -16,8 +16,8 @@ function suits(info: backend_util.Conv2DInfo, height: number, width: number): bo
     info.strideWidth === 1 &&
     info.dilationHeight === 1 &&
     info.dilationWidth === 1 &&
-    height >= LEAST_SIDE &&
-    width >= LEAST_SIDE
+    height >= MIN_SIDE &&
+    width >= MIN_SIDE
   );
 }
 
@@ -30,7 +30,7 @@ export function winogradForward(
   info: backend_util.Conv2DInfo,
 ): TensorInfo | null {
   const { batchSize, inHeight, inWidth, inChannels, outChannels, outHeight, outWidth, padInfo } = info;
-  if (!suits(info, outHeight, outWidth) || inChannels % 4 !== 0) return null;
+  if (!isSuitable(info, outHeight, outWidth) || inChannels % 4 !== 0) return null;
   const out = backend.makeOutput([...info.outShape], 'float32');
   const packedBytes = simd.winogradFilterBytes(inChannels, outChannels);
   const bytes = packedBytes + simd.winogradScratchBytes(inChannels, outChannels, outHeight, outWidth);
@@ -55,7 +55,7 @@ export function winogradInputGradient(
   info: backend_util.Conv2DInfo,
 ): TensorInfo | null {
   const { batchSize, inHeight, inWidth, inChannels, outChannels, outHeight, outWidth, padInfo } = info;
-  if (!suits(info, inHeight, inWidth) || outChannels % 4 !== 0) return null;
+  if (!isSuitable(info, inHeight, inWidth) || outChannels % 4 !== 0) return null;
   const out = backend.makeOutput([...info.inShape], 'float32');
   const packedBytes = simd.winogradFilterBytes(outChannels, inChannels);
   const bytes = packedBytes + simd.winogradScratchBytes(outChannels, inChannels, inHeight, inWidth);
@@ -80,7 +80,7 @@ export function winogradFilterGradient(
   info: backend_util.Conv2DInfo,
 ): TensorInfo | null {
   const { batchSize, inHeight, inWidth, inChannels, outChannels, outHeight, outWidth, padInfo } = info;
-  if (!suits(info, outHeight, outWidth) || inChannels % 4 !== 0 || outChannels % 4 !== 0) return null;
+  if (!isSuitable(info, outHeight, outWidth) || inChannels % 4 !== 0 || outChannels % 4 !== 0) return null;
   const out = backend.makeOutput([...info.filterShape], 'float32');
   const bytes = simd.winogradFilterGradientScratchBytes(inChannels, outChannels, outHeight, outWidth);
   withScratch(backend, bytes, (scratch) =>

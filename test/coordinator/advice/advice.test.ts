@@ -1,33 +1,33 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  adviceFor,
-  limitsOf,
+  describeBottleneck,
+  findBottleneck,
   type MeasuredRun,
   type MeasuredWorker,
 } from '../../../coordinator/advice/advice.ts';
-import { forecastStep, type ModelRun, type ModelWorker } from '../../../coordinator/advice/step-model.ts';
-import { PLAIN } from '../../../coordinator/members/link-codecs.ts';
+import { forecastStep, type RunCosts, type WorkerCosts } from '../../../coordinator/advice/step-model.ts';
+import { FLOAT32_LINK } from '../../../coordinator/members/link-codecs.ts';
 import { checkProperty } from '../../support/property.ts';
 
 const VALUES = 600_810;
 const VECTORS = { values: VALUES, kernel: null, pieces: 0 };
 /** 100 Mb/s. */
 const PER_BYTE = 8e-5;
-const free: ModelWorker = {
+const free: WorkerCosts = {
   perSampleMs: 1,
   fixedMs: 0,
   rttMs: 0,
   downMsPerByte: 0,
   upMsPerByte: 0,
-  tailAt: 1,
-  tails: true,
-  codecs: PLAIN,
+  gradientReadyAt: 1,
+  acceptsBuckets: true,
+  codecs: FLOAT32_LINK,
 };
 const linked = { ...free, rttMs: 4, downMsPerByte: PER_BYTE, upMsPerByte: PER_BYTE };
-const run = (workers: readonly ModelWorker[], changes: Partial<ModelRun> = {}): ModelRun => ({
-  batch: 128,
-  vectors: VECTORS,
+const run = (workers: readonly WorkerCosts[], changes: Partial<RunCosts> = {}): RunCosts => ({
+  batchSize: 128,
+  payloadShape: VECTORS,
   sampleBytes: 784,
   workers,
   coordinatorMsPerByte: 0,
@@ -49,7 +49,7 @@ describe('the model of a step', () => {
     const half = { ...linked, tailAt: 0.5 };
     const one = { vectors: { ...VECTORS, pieces: 1 } };
     expect(forecastStep(run([half], one)).stepMs).toBeCloseTo(64 + TRANSFER_MS + 4);
-    const long = forecastStep(run([half], { ...one, batch: 1024 }));
+    const long = forecastStep(run([half], { ...one, batchSize: 1024 }));
     expect(long.stepMs).toBeCloseTo(1024 + 0.02 * TRANSFER_MS + 4);
     expect(long.computeMs).toBe(1024);
   });
@@ -68,7 +68,7 @@ describe('the model of a step', () => {
     const shared = forecastStep(
       run([linked, linked, linked, linked], { coordinatorMsPerByte: PER_BYTE / 2 }),
     );
-    expect(shared.sharedLink).toBe(true);
+    expect(shared.isLimitedByCoordinatorLink).toBe(true);
     // The next step's samples do not fit beside the computation of this one's.
     expect(shared.stepMs).toBeGreaterThanOrEqual(32 + 2 * TRANSFER_MS + 4);
   });
@@ -81,7 +81,7 @@ describe('the model of a step', () => {
         const workers = Array.from({ length: count }, () => worker);
         const samplesMs = (128 / count) * 789 * worker.downMsPerByte;
         const { stepMs, computeMs } = forecastStep(
-          run(workers, { vectors: { ...VECTORS, pieces: count % 5 } }),
+          run(workers, { payloadShape: { ...VECTORS, bucketCount: count % 5 } }),
         );
         return stepMs >= computeMs && stepMs <= computeMs + TRANSFER_MS + samplesMs + 4 + 1e-6;
       }),
@@ -100,14 +100,14 @@ const measured = (name: string, changes: Partial<MeasuredWorker> = {}): Measured
 const seen = (stepMs: number, workers: readonly MeasuredWorker[]): MeasuredRun => ({
   stepMs,
   workers,
-  batch: 128,
-  vectors: VECTORS,
+  batchSize: 128,
+  payloadShape: VECTORS,
   sampleBytes: 784,
 });
 
 describe('advice', () => {
   it('says that the computation of the slowest counts, and that one more like the fastest would help', () => {
-    const said = adviceFor(seen(75, [measured('ann'), measured('bob', { turnaroundMs: 72 })]));
+    const said = describeBottleneck(seen(75, [measured('ann'), measured('bob', { turnaroundMs: 72 })]));
     expect(said).toBe(
       'A step takes 75 ms: bob computes its 64 samples in 64 ms, sums, optimizer and sending take the coordinator 11 ms. ' +
         'With one more worker like ann, on a machine of its own, steps would be up to 1.3x faster.',
@@ -116,32 +116,32 @@ describe('advice', () => {
 
   it('says that a link counts, and what a faster one would bring', () => {
     const ann = measured('ann', { ...linked, turnaroundMs: 450 });
-    const said = adviceFor(seen(455, [ann]));
+    const said = describeBottleneck(seen(455, [ann]));
     expect(said).toMatch(
       /^A step takes 455 ms: the connection of ann \(float32\/float32\) takes 38\d ms, ann computes its 64 samples in 64 ms/,
     );
     expect(said).toMatch(/ With a connection twice as fast for ann, steps would be about 1\.\dx faster\. /);
-    expect(limitsOf(seen(455, [ann]))?.linkMs).toBeCloseTo(386, 0);
+    expect(findBottleneck(seen(455, [ann]))?.linkMs).toBeCloseTo(386, 0);
   });
 
   it('says what somebody costs whose link takes longer than its part of the batch is worth, and what that part is', () => {
     const thin = { ...linked, rttMs: 80, downMsPerByte: 10 * PER_BYTE, upMsPerByte: 10 * PER_BYTE };
     const far = measured('far', { ...thin, samples: 4, turnaroundMs: 4000 });
-    expect(adviceFor(seen(4005, [measured('ann'), measured('bob'), far]))).toMatch(
+    expect(describeBottleneck(seen(4005, [measured('ann'), measured('bob'), far]))).toMatch(
       / Without worker far, steps would be about \d+\.\dx faster; the others would compute its 4 samples\. /,
     );
   });
 
   it('does not advise against a slow worker whose part of the batch is as small as it is slow', () => {
     const slow = measured('slow', { perSampleMs: 4, samples: 26, turnaroundMs: 105 });
-    const said = adviceFor(seen(106, [measured('ann', { samples: 102, turnaroundMs: 104 }), slow]));
+    const said = describeBottleneck(seen(106, [measured('ann', { samples: 102, turnaroundMs: 104 }), slow]));
     expect(said).toMatch(/^A step takes 106 ms: slow computes its 26 samples in 104 ms\./);
     expect(said).not.toContain('Without');
   });
 
   it('does not advise against a worker that steps wait for, where the others would take as long without it', () => {
     const slow = measured('slow', { perSampleMs: 4, samples: 32, turnaroundMs: 129 });
-    const said = adviceFor(seen(130, [measured('ann', { samples: 96, turnaroundMs: 97 }), slow]));
+    const said = describeBottleneck(seen(130, [measured('ann', { samples: 96, turnaroundMs: 97 }), slow]));
     expect(said).toMatch(/^A step takes 130 ms: slow computes its 32 samples in 128 ms\./);
     expect(said).not.toContain('Without');
   });
@@ -156,7 +156,7 @@ describe('advice', () => {
         (link, perSampleMs, more) => {
           const turnaroundMs = 64 * perSampleMs + more;
           const ann = measured('ann', { ...link, perSampleMs, turnaroundMs });
-          expect(adviceFor(seen(turnaroundMs + 5, [ann, measured('bob')])) ?? '').not.toMatch(/batch/);
+          expect(describeBottleneck(seen(turnaroundMs + 5, [ann, measured('bob')])) ?? '').not.toMatch(/batch/);
         },
       ),
       { seed: 5 },
@@ -165,7 +165,7 @@ describe('advice', () => {
 
   it('says that the coordinator counts where nobody else does', () => {
     const quick = { perSampleMs: 0.01, turnaroundMs: 2 };
-    const said = adviceFor(seen(40, [measured('ann', quick), measured('bob', quick)]));
+    const said = describeBottleneck(seen(40, [measured('ann', quick), measured('bob', quick)]));
     expect(said).toBe(
       'A step takes 40 ms: sums, optimizer and sending take the coordinator 39 ms. ' +
         'One more worker would make hardly any difference.',
@@ -173,10 +173,10 @@ describe('advice', () => {
   });
 
   it('says nothing where the figures of a worker are not of these steps', () => {
-    expect(adviceFor(seen(109, [measured('ann', { perSampleMs: 3.8, turnaroundMs: 273 })]))).toBeNull();
+    expect(describeBottleneck(seen(109, [measured('ann', { perSampleMs: 3.8, turnaroundMs: 273 })]))).toBeNull();
   });
 
   it('has nothing to say of nobody', () => {
-    expect(adviceFor(seen(40, []))).toBeNull();
+    expect(describeBottleneck(seen(40, []))).toBeNull();
   });
 });

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { Advisor, MIN_STEPS } from '../../../coordinator/advice/advisor.ts';
-import type { Member } from '../../../coordinator/members/member.ts';
+import { BottleneckReporter, MIN_STEPS } from '../../../coordinator/advice/advisor.ts';
+import type { Worker } from '../../../coordinator/members/member.ts';
 import { LinkMeter } from '../../../coordinator/links/link-figures.ts';
-import type { StepNews } from '../../../coordinator/report/report.ts';
+import type { StepReport } from '../../../coordinator/report/report.ts';
 import type { WorkerId } from '../../../shared/protocol/messages.ts';
 import { exampleJob } from '../../shared/protocol/examples.ts';
 import { manualClock } from '../../support/manual-clock.ts';
@@ -11,15 +11,15 @@ const { batchSize } = exampleJob;
 
 function watched() {
   const clock = manualClock();
-  const members = new Map<WorkerId, Member>();
+  const members = new Map<WorkerId, Worker>();
   const said: string[] = [];
-  const advisor = new Advisor({
+  const advisor = new BottleneckReporter({
     job: exampleJob,
     pool: { members },
     clock,
-    say: (sentence) => void said.push(sentence),
+    onAdvice: (sentence) => void said.push(sentence),
   });
-  const join = (name: string): Member => {
+  const join = (name: string): Worker => {
     const member = {
       id: name,
       name,
@@ -28,7 +28,7 @@ function watched() {
       updateCodec: null,
       tails: false,
       link: new LinkMeter(),
-    } as unknown as Member;
+    } as unknown as Worker;
     members.set(name as WorkerId, member);
     return member;
   };
@@ -36,9 +36,9 @@ function watched() {
     for (let i = 0; i < count; i++) {
       clock.skip(stepMs);
       for (const { link } of members.values()) {
-        link.answered({ samples: 2, computeMs: stepMs - 20, turnaroundMs: stepMs - 10 });
+        link.recordAnswer({ samples: 2, computeMs: stepMs - 20, turnaroundMs: stepMs - 10 });
       }
-      advisor.stepFinished({ batch: { samples: batchSize } } as StepNews);
+      advisor.stepFinished({ batch: { samples: batchSize } } as StepReport);
     }
   };
   return { advisor, join, steps, said };
@@ -83,7 +83,7 @@ describe('advice', () => {
     expect(advisor.advice).toBeNull();
     steps(1, 100);
     expect(advisor.advice).toContain('A step takes 100 ms');
-    bob.reserve = true;
+    bob.isStandby = true;
     steps(1, 100);
     expect(advisor.advice).toBeNull();
   });

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { chooseFiles } from '../../../coordinator/data/choose-files.ts';
 import { memoryFile } from '../../../coordinator/data/data-file.ts';
-import { roleOf } from '../../../coordinator/data/file-names.ts';
+import { parseRole } from '../../../coordinator/data/file-names.ts';
 import { DataError } from '../../../shared/data/data-error.ts';
 import { checkProperty } from '../../support/property.ts';
 
@@ -38,7 +38,7 @@ describe("a file's part is told by its path", () => {
     ['train', 'nothing'],
     [`train-images${' '.repeat(100_000)}x`, 'nothing'],
   ])('%.60s', (path, expected) => {
-    const role = roleOf(path);
+    const role = parseRole(path);
     const told = role === null ? 'nothing' : `${role.split} ${role.kind} of ${role.set}`;
     // The extension of NumPy is a part of the name like any other: the contents say what it is.
     expect(told).toBe(expected ?? 'train images of kmnist-npz');

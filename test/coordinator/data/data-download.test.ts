@@ -7,9 +7,9 @@ import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadDataset, userCacheDir, type LoadDatasetOptions } from '../../../coordinator/data/dataset.ts';
-import { mirrorsOf } from '../../../coordinator/data/mnist-files.ts';
+import { parseMirrors } from '../../../coordinator/data/mnist-files.ts';
 import { DataError } from '../../../shared/data/data-error.ts';
-import { DataLines, goodMirror, mirror, published } from '../../support/data-mirror.ts';
+import { RecordingDataReport, startGzipMirror, startMirror, publishedFiles } from '../../support/data-mirror.ts';
 import { idxBytes, tinyFiles } from '../../support/idx-bytes.ts';
 
 let cacheDir: string;
@@ -32,7 +32,7 @@ const impatient = { ...limits, connectMs: 2000, stallMs: 2000 };
 /** How many bytes of a file have come, as it is told. */
 const progress = new EventEmitter<{ done: [number] }>();
 afterEach(() => void progress.removeAllListeners());
-class ToldLines extends DataLines {
+class ToldLines extends RecordingDataReport {
   override progress(label: string, done: number, total: number | undefined): void {
     super.progress(label, done, total);
     progress.emit('done', done);
@@ -49,9 +49,9 @@ function load(mirrors: string[], extra: Partial<LoadDatasetOptions> = {}) {
     seed: 1,
     limits,
     mirrors,
-    mnistFiles: published(files),
+    mnistFiles: publishedFiles(files),
     limit: 5,
-    drawnTestCount: 3,
+    syntheticTestCount: 3,
     ...extra,
   });
   return loading.then((dataset) => ({ dataset, lines }));
@@ -60,7 +60,7 @@ function load(mirrors: string[], extra: Partial<LoadDatasetOptions> = {}) {
 const cached = async () => (await readdir(join(cacheDir, 'mnist')).catch(() => [])).sort();
 
 it('a download ends when the person stops it, and no digits are drawn instead', async () => {
-  await using silent = await mirror(() => undefined);
+  await using silent = await startMirror(() => undefined);
   const stop = new AbortController();
   const loading = load([silent.address], {
     signal: stop.signal,
@@ -75,7 +75,7 @@ it('a download ends when the person stops it, and no digits are drawn instead', 
 
 describe('MNIST', () => {
   it('is downloaded with its progress told, kept, and not downloaded again', async () => {
-    await using good = await goodMirror(files);
+    await using good = await startGzipMirror(files);
     const { dataset, lines } = await load([good.address]);
     expect(dataset).toMatchObject({ name: 'mnist', sampleShape: [40, 30, 1], classes: 4 });
     expect(dataset.description).toContain('downloaded');
@@ -85,11 +85,11 @@ describe('MNIST', () => {
     expect(await cached()).toEqual(NAMES.toSorted());
     const again = await load([good.address]);
     expect(again.dataset.train).toEqual(dataset.train);
-    expect(good.asked.toSorted()).toEqual(NAMES.toSorted());
+    expect(good.requestedPaths.toSorted()).toEqual(NAMES.toSorted());
   });
 
   it.skipIf(process.platform === 'win32')('is downloaded where a pipe has the name of a file', async () => {
-    await using good = await goodMirror(files);
+    await using good = await startGzipMirror(files);
     await mkdir(join(cacheDir, 'mnist'));
     execFileSync('mkfifo', [join(cacheDir, 'mnist', NAMES[0]!)]);
     const { dataset, lines } = await load([good.address]);
@@ -98,7 +98,7 @@ describe('MNIST', () => {
   });
 
   it('is taken from a server that decompresses on the way', async () => {
-    await using encoded = await mirror((name, response) => {
+    await using encoded = await startMirror((name, response) => {
       response.setHeader('content-encoding', 'gzip').end(gzipSync(files[name.slice(0, -3)]!));
     });
     expect((await load([encoded.address])).dataset.name).toBe('mnist');
@@ -116,8 +116,8 @@ describe('MNIST', () => {
     ['stalls', 'nothing more came for 2 s after 2000 bytes', (_: string, r: Answer) => stall(r, whole)],
     ['sends no end of bytes', 'longer than', (_: string, r: Answer) => void r.end(Buffer.alloc(200_000))],
   ])('comes from the second mirror if the first %s', async (_, reason, answer) => {
-    await using bad = await mirror(answer);
-    await using good = await goodMirror(files);
+    await using bad = await startMirror(answer);
+    await using good = await startGzipMirror(files);
     const isWaitedFor = reason.includes(' 2 s');
     const { dataset, lines } = await load(
       [bad.address, good.address],
@@ -126,12 +126,12 @@ describe('MNIST', () => {
     expect(dataset.name).toBe('mnist');
     expect(lines.infos.join('\n')).toContain(reason);
     // A mirror that failed is not asked for the other files while another one works.
-    expect(bad.asked).toHaveLength(1);
+    expect(bad.requestedPaths).toHaveLength(1);
     expect(await cached()).toEqual(NAMES.toSorted());
   });
 
   it('is given up where a mirror trickles for ever', async () => {
-    await using slow = await mirror((_, response) => {
+    await using slow = await startMirror((_, response) => {
       const timer = setInterval(() => response.write('x'), 20);
       response.on('close', () => clearInterval(timer));
     });
@@ -141,28 +141,28 @@ describe('MNIST', () => {
   });
 
   it('replaces a damaged file in the cache, and only that', async () => {
-    await using good = await goodMirror(files);
+    await using good = await startGzipMirror(files);
     await load([good.address]);
     const path = join(cacheDir, 'mnist', 't10k-images-idx3-ubyte.gz');
     for (const damage of [Buffer.alloc(0), whole.subarray(0, 100), wrong]) {
       await writeFile(path, damage);
-      good.asked.length = 0;
+      good.requestedPaths.length = 0;
       const { dataset, lines } = await load([good.address]);
       expect(dataset.name).toBe('mnist');
       expect(lines.warnings).toEqual([expect.stringContaining(path)]);
-      expect(good.asked).toEqual(['t10k-images-idx3-ubyte.gz']);
+      expect(good.requestedPaths).toEqual(['t10k-images-idx3-ubyte.gz']);
     }
   });
 
   it('can be loaded twice at once', async () => {
-    await using good = await goodMirror(files);
+    await using good = await startGzipMirror(files);
     const both = await Promise.all([load([good.address]), load([good.address])]);
     for (const { dataset } of both) expect(dataset.name).toBe('mnist');
     expect(await cached()).toEqual(NAMES.toSorted());
   });
 
   it('is used even where the cache cannot be written', async () => {
-    await using good = await goodMirror(files);
+    await using good = await startGzipMirror(files);
     const blocked = join(cacheDir, 'a-file');
     await writeFile(blocked, '');
     const { dataset, lines } = await load([good.address], { cacheDir: blocked });
@@ -171,7 +171,7 @@ describe('MNIST', () => {
   });
 
   it('leaves no half file under its name when killed before the rename', async () => {
-    await using good = await goodMirror(files);
+    await using good = await startGzipMirror(files);
     const script = join(cacheDir, 'killed.cjs');
     await build({
       stdin: { contents: killedChild(good.address), resolveDir: import.meta.dirname },
@@ -200,7 +200,7 @@ describe('MNIST', () => {
 
 describe('without a mirror', () => {
   it('gradcast draws digits, and nobody can mistake them for MNIST', async () => {
-    await using none = await mirror((_, response) => void response.writeHead(503).end());
+    await using none = await startMirror((_, response) => void response.writeHead(503).end());
     const { dataset, lines } = await load([none.address, 'http://127.0.0.1:1/']);
     expect(dataset.name).toBe('drawn-digits');
     expect([dataset.train.count, dataset.test.count]).toEqual([5, 3]);
@@ -212,9 +212,9 @@ describe('without a mirror', () => {
   });
 
   it('each mirror is waited for once, not once a file', async () => {
-    await using dead = await mirror(() => undefined);
+    await using dead = await startMirror(() => undefined);
     await load([dead.address, `${dead.address}other/`], { limits: impatient });
-    expect(dead.asked).toHaveLength(2);
+    expect(dead.requestedPaths).toHaveLength(2);
   });
 
   it('it is over too if the fetch that is handed in does not heed its signal', async () => {
@@ -226,37 +226,37 @@ describe('without a mirror', () => {
   });
 
   it('drawn digits can be forbidden', async () => {
-    const loading = load(['http://127.0.0.1:1/'], { drawnDigits: 'never' });
+    const loading = load(['http://127.0.0.1:1/'], { useSyntheticDigits: 'never' });
     await expect(loading).rejects.toThrow(DataError);
     await expect(loading).rejects.toThrow(/127\.0\.0\.1:1.*[^]*--data/);
   });
 
   it('drawn digits can be asked for, and nothing is looked for then', async () => {
-    const { dataset, lines } = await load([], { drawnDigits: 'always', env: { MNIST_DIR: '/nowhere' } });
+    const { dataset, lines } = await load([], { useSyntheticDigits: 'always', env: { MNIST_DIR: '/nowhere' } });
     expect(dataset.name).toBe('drawn-digits');
     expect([...lines.infos, ...lines.warnings]).toEqual([]);
   });
 
   it('a limit of nothing is still refused', async () => {
-    await expect(load([], { limit: 0, drawnDigits: 'always' })).rejects.toThrow(RangeError);
+    await expect(load([], { limit: 0, useSyntheticDigits: 'always' })).rejects.toThrow(RangeError);
   });
 });
 
 describe('mirrors', () => {
   it('are at least two, and can be named in the environment', () => {
-    expect(mirrorsOf({}).length).toBeGreaterThanOrEqual(2);
-    expect(mirrorsOf({ GRADCAST_MNIST_MIRRORS: '' })).toEqual(mirrorsOf({}));
-    expect(mirrorsOf({ GRADCAST_MNIST_MIRRORS: ' http://a/b, https://c/ ' })).toEqual([
+    expect(parseMirrors({}).length).toBeGreaterThanOrEqual(2);
+    expect(parseMirrors({ GRADCAST_MNIST_MIRRORS: '' })).toEqual(parseMirrors({}));
+    expect(parseMirrors({ GRADCAST_MNIST_MIRRORS: ' http://a/b, https://c/ ' })).toEqual([
       'http://a/b/',
       'https://c/',
     ]);
-    expect(() => mirrorsOf({ GRADCAST_MNIST_MIRRORS: 'ftp://a' })).toThrow(
+    expect(() => parseMirrors({ GRADCAST_MNIST_MIRRORS: 'ftp://a' })).toThrow(
       /GRADCAST_MNIST_MIRRORS.*ftp:\/\/a/,
     );
   });
 
   it('are asked from the environment', async () => {
-    await using good = await goodMirror(files);
+    await using good = await startGzipMirror(files);
     const { dataset } = await load([], { mirrors: undefined, env: { GRADCAST_MNIST_MIRRORS: good.address } });
     expect(dataset.name).toBe('mnist');
   });
@@ -266,7 +266,7 @@ it("the cache lies in the platform's place, under gradcast's own name", () => {
   expect(userCacheDir()).toMatch(/gradcast([\\/]Cache)?$/);
 });
 
-type Answer = Parameters<Parameters<typeof mirror>[0]>[1];
+type Answer = Parameters<Parameters<typeof startMirror>[0]>[1];
 
 function stall(response: Answer, bytes: Uint8Array): void {
   response.setHeader('content-length', bytes.length).write(bytes.subarray(0, 2000));
@@ -294,7 +294,7 @@ function killedChild(address: string): string {
       fetch,
       limits: ${JSON.stringify(limits)},
       report: { info() {}, warn() {}, progress() {} },
-      files: ${JSON.stringify(published(files))},
+      files: ${JSON.stringify(publishedFiles(files))},
     }));
     function run(work) { work.catch((error) => { console.error(error); process.exit(1); }); }
   `;

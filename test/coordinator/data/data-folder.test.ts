@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadDataset } from '../../../coordinator/data/dataset.ts';
 import { DataError } from '../../../shared/data/data-error.ts';
 import type { Dataset } from '../../../shared/data/dataset.ts';
-import { DataLines } from '../../support/data-mirror.ts';
+import { RecordingDataReport } from '../../support/data-mirror.ts';
 import { idxBytes, tinyFiles, writeIdxFolder } from '../../support/idx-bytes.ts';
 
 let root: string;
@@ -22,7 +22,7 @@ function load(dataDir: string | undefined, extra: { env?: Record<string, string>
     limit: extra.limit,
     cacheDir: join(root, 'cache'),
     fetch: noNetwork,
-    report: new DataLines(),
+    report: new RecordingDataReport(),
     seed: 1,
   });
 }

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect } from 'vitest';
 import { loadDataset } from '../../../coordinator/data/dataset.ts';
 import { DataError } from '../../../shared/data/data-error.ts';
 import type { Dataset } from '../../../shared/data/dataset.ts';
-import { DataLines } from '../../support/data-mirror.ts';
+import { RecordingDataReport } from '../../support/data-mirror.ts';
 import { idxBytes } from '../../support/idx-bytes.ts';
 
 export const COUNT = 256;
@@ -49,7 +49,7 @@ export async function writeFiles(
 
 export interface Loaded {
   readonly dataset: Dataset;
-  readonly lines: DataLines;
+  readonly lines: RecordingDataReport;
 }
 
 /** The data set of a folder, as a run loads it. */
@@ -57,7 +57,7 @@ export async function loadFolder(
   dataDir: string,
   options: { readonly transpose?: boolean; readonly limit?: number } = {},
 ): Promise<Loaded> {
-  const lines = new DataLines();
+  const lines = new RecordingDataReport();
   const dataset = await loadDataset({
     ...options,
     dataDir,

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { loadDataset } from '../../../coordinator/data/dataset.ts';
 import type { Split } from '../../../shared/data/dataset.ts';
-import { DataLines } from '../../support/data-mirror.ts';
+import { RecordingDataReport } from '../../support/data-mirror.ts';
 
 const dataDir = process.env.MNIST_DIR;
 
 describe.skipIf(dataDir === undefined)('real MNIST', { tags: ['mnist'] }, () => {
   it('is known as MNIST and has the published figures', async () => {
-    const report = new DataLines();
+    const report = new RecordingDataReport();
     const dataset = await loadDataset({ dataDir, env: {}, cacheDir: 'unused', fetch, report, seed: 1 });
     expect(dataset).toMatchObject({ name: 'mnist', sampleShape: [28, 28, 1], classes: 10 });
     expect(report.warnings).toEqual([]);

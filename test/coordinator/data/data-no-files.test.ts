@@ -2,7 +2,7 @@ import { mkdir, symlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { unreadable } from '../../../coordinator/data/data-file.ts';
+import { readError } from '../../../coordinator/data/data-file.ts';
 import { zipBytes } from '../../support/zip-bytes.ts';
 import {
   expectWhole,
@@ -65,7 +65,7 @@ describe('what is no file is named', () => {
     ['EIO', 'the disk reports an error'],
     ['EWHATEVER', 'EWHATEVER'],
   ])('a file that fails with %s', (code, found) => {
-    const { message } = unreadable('/data/it', Object.assign(new Error('raw words'), { code }));
+    const { message } = readError('/data/it', Object.assign(new Error('raw words'), { code }));
     expect(message).toBe(
       `/data/it cannot be read: ${found}. Make it readable, or point --data at another folder.`,
     );

@@ -2,11 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { beginRun } from '../../../coordinator/begin.ts';
-import { misleadingLines } from '../../../coordinator/data/misleading.ts';
+import { prepareRun } from '../../../coordinator/begin.ts';
+import { describeDatasetProblems } from '../../../coordinator/data/misleading.ts';
 import { epochOrder } from '../../../coordinator/training/sampler.ts';
 import type { Dataset } from '../../../shared/data/dataset.ts';
-import { drawDigits } from '../../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../../shared/data/drawn-digits.ts';
 import { idxBytes } from '../../support/idx-bytes.ts';
 import { recordingReport } from '../../support/test-coordinator.ts';
 import {
@@ -54,21 +54,21 @@ describe('a line warns', () => {
     const letters = LABELS.map((_, i) => 1 + (i % 26));
     const dataset = await withLabels(letters, letters);
     expect(dataset.classes).toBe(27);
-    expect(misleadingLines(dataset)).toEqual([
+    expect(describeDatasetProblems(dataset)).toEqual([
       "Class 0 has no sample: of the model's 27 outputs, 1 cannot be learned. The labels seem to be counted from 1.",
     ]);
   });
 
   it('of a test class that training never sees', async () => {
     const dataset = await withLabels(LABELS.map((label) => label % 8));
-    expect(misleadingLines(dataset)).toEqual([
+    expect(describeDatasetProblems(dataset)).toEqual([
       'Classes 8, 9 are in the test set (50 of 256 samples) but not in the training set, so the model cannot learn them.',
     ]);
   });
 
   it('of one class only', async () => {
     const threes = LABELS.map(() => 3);
-    expect(misleadingLines(await withLabels(threes, threes))).toEqual([
+    expect(describeDatasetProblems(await withLabels(threes, threes))).toEqual([
       "Classes 0, 1, 2 have no sample: of the model's 4 outputs, 3 cannot be learned.",
       'All training samples are of class 3, so the accuracy says nothing.',
       'All test samples are of class 3, so the accuracy says nothing.',
@@ -77,18 +77,18 @@ describe('a line warns', () => {
 
   it('of a class that is nearly all, but not of one that is most', async () => {
     const share = (count: number) => LABELS.map((_, i) => (i < count ? 1 : 0));
-    expect(misleadingLines(await withLabels(share(254), share(128)))).toEqual([
+    expect(describeDatasetProblems(await withLabels(share(254), share(128)))).toEqual([
       '99.2% of the training samples are of class 1: answering nothing else scores that accuracy.',
     ]);
-    expect(misleadingLines(await withLabels(share(220), share(128)))).toEqual([]);
+    expect(describeDatasetProblems(await withLabels(share(220), share(128)))).toEqual([]);
   });
 
   it('of sorted labels only where a limit takes the first of them, since every epoch is shuffled', async () => {
     const sorted = LABELS.toSorted((a, b) => a - b);
-    expect(misleadingLines(await withLabels(sorted))).toEqual([]);
+    expect(describeDatasetProblems(await withLabels(sorted))).toEqual([]);
     const firstBatch = [...epochOrder(1, 1, COUNT).subarray(0, 64)].map((sample) => sorted[sample]);
     expect(new Set(firstBatch).size).toBe(10);
-    const limited = misleadingLines(await withLabels(sorted, sorted, 40), true);
+    const limited = describeDatasetProblems(await withLabels(sorted, sorted, 40), true);
     expect(limited[0]).toMatch(
       /^Classes 2, 3, 4, 5, 6, 7, 8, 9 are in the test set .* The limit takes the first/,
     );
@@ -103,20 +103,20 @@ describe('a line warns', () => {
       ...fourFiles(),
       'train-images-idx3-ubyte': binary,
     });
-    expect(misleadingLines((await loadFolder(folder)).dataset)).toEqual([
+    expect(describeDatasetProblems((await loadFolder(folder)).dataset)).toEqual([
       'No pixel is brighter than 1 of 255, so all images are nearly black. Scale them to 0 to 255.',
     ]);
   });
 
   it('of test images that are training images', async () => {
     const { dataset } = await loadFolder(await writeFiles(join(root, 'own'), fourFiles()));
-    expect(misleadingLines(dataset)).toEqual([
+    expect(describeDatasetProblems(dataset)).toEqual([
       '100% of the test images are training images too, so accuracy on new ones is lower.',
     ]);
   });
 
   it('of nothing in digits, and in a run before it begins', async () => {
-    expect(misleadingLines(drawDigits({ seed: 1, trainCount: 500, testCount: 200 }))).toEqual([]);
+    expect(describeDatasetProblems(syntheticDigits({ seed: 1, trainCount: 500, testCount: 200 }))).toEqual([]);
     const data = await writeFiles(join(root, 'own'), {
       ...fourFiles(),
       't10k-images-idx3-ubyte': otherImages,
@@ -127,7 +127,7 @@ describe('a line warns', () => {
     });
     const report = recordingReport();
     const flags = { data, batchSize: 10, seed: 1, epochs: 1, microShard: 16, out: join(root, 'run') };
-    const { release } = await beginRun(flags, report, new AbortController().signal);
+    const { release } = await prepareRun(flags, report, new AbortController().signal);
     await release();
     expect(report.lines.filter((line) => line.startsWith('!'))).toEqual([
       expect.stringMatching(/^! Classes 8, 9 are in the test set/),
@@ -157,7 +157,7 @@ describe('--transpose', () => {
     );
     const advice = /EMNIST.*transposed.*--transpose/;
     const linesOf = async (...load: Parameters<typeof loadFolder>) =>
-      misleadingLines((await loadFolder(...load)).dataset);
+      describeDatasetProblems((await loadFolder(...load)).dataset);
     expect(await linesOf(folder)).toEqual([expect.stringMatching(advice)]);
     expect(await linesOf(folder, { transpose: true })).toEqual([]);
     expect(await linesOf(await writeFiles(join(root, 'EMNIST'), own()))).toHaveLength(1);

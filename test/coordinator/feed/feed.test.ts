@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Feed } from '../../../coordinator/feed/feed.ts';
-import type { PoolConnection } from '../../../coordinator/members/greetings.ts';
+import type { ConnectionHandler } from '../../../coordinator/members/greetings.ts';
 import type { FromCoordinator, FromWorker } from '../../../shared/protocol/messages.ts';
 import { frameFromWorker, parseFromCoordinator, type Received } from '../../../shared/protocol/parse.ts';
 import { CloseCode } from '../../../shared/protocol/close-code.ts';
@@ -38,7 +38,7 @@ async function testFeed() {
           }
         : owner,
     );
-    const owner: PoolConnection = feed.watch(right);
+    const owner: ConnectionHandler = feed.watch(right);
     const end: LinkedEnd = left;
     const say = (message: FromWorker): Promise<void> => {
       end.send(frameFromWorker(message));
@@ -127,10 +127,10 @@ describe('the feed', () => {
     const { received } = watch();
     await tick();
     for (let i = 0; i < 2; i++) {
-      ann!.stats.answered('train', 3);
-      bob!.stats.answered('train', 1);
-      ann!.link.answered({ samples: 3, computeMs: 90, turnaroundMs: 100 });
-      bob!.link.answered({ samples: 1, computeMs: 10, turnaroundMs: 300 });
+      ann!.stats.record('train', 3);
+      bob!.stats.record('train', 1);
+      ann!.link.recordAnswer({ samples: 3, computeMs: 90, turnaroundMs: 100 });
+      bob!.link.recordAnswer({ samples: 1, computeMs: 10, turnaroundMs: 300 });
       stepDone(1, 1, 8);
     }
     await tick();
@@ -155,11 +155,11 @@ describe('the feed', () => {
     await tick();
     // The last batch of an epoch is short: all of it is still all of it.
     for (const samples of [4, 2]) {
-      ann!.stats.answered('train', samples);
-      ann!.link.answered({ samples, computeMs: 90, turnaroundMs: 100 });
+      ann!.stats.record('train', samples);
+      ann!.link.recordAnswer({ samples, computeMs: 90, turnaroundMs: 100 });
       stepDone(1, 2, 8, samples);
     }
-    ann!.stats.answered('evaluate', 1_000);
+    ann!.stats.record('evaluate', 1_000);
     await tick();
     expect(received.at(-1)!.message).toMatchObject({
       workers: [{ share: 1, samples: 1_006, computeMs: 90, turnaroundMs: 100 }],
@@ -266,7 +266,7 @@ describe('the feed', () => {
       const id = pings().at(-1);
       if (id !== undefined) await reading.say({ type: 'pong', id });
       await guessing.say({ type: 'pong', id: i });
-      if (i === 100) expect(feed.observers).toBe(3);
+      if (i === 100) expect(feed.observerCount).toBe(3);
     }
     expect([reading, guessing, silent].map(({ end }) => end.closed?.code)).toEqual([
       undefined,
@@ -282,7 +282,7 @@ describe('the feed', () => {
     const { pool } = testPool();
     const feed = new Feed({ job: exampleJob, clock, pool, maxObservers: 3 });
     const closed: string[] = [];
-    const watch = (addressBlock: string): PoolConnection =>
+    const watch = (addressBlock: string): ConnectionHandler =>
       feed.watch({
         addressBlock,
         bufferedBytes: 0,
@@ -293,7 +293,7 @@ describe('the feed', () => {
     for (let i = 0; i < 3; i++) watch('a');
     expect(() => watch('a')).toThrow('All 3 places for observers are taken.');
     watch('b');
-    expect(closed).toEqual([`a ${CloseCode.full}`]);
+    expect(closed).toEqual([`a ${CloseCode.noFreeSlot}`]);
     expect(() => watch('b')).toThrow('All 3 places');
     feed.close('done');
   });
@@ -301,7 +301,7 @@ describe('the feed', () => {
   it('takes so many observers of one network at once, and others all the same', () => {
     const { pool } = testPool();
     const feed = new Feed({ job: exampleJob, clock: manualClock(), pool });
-    const watch = (addressBlock: string): PoolConnection =>
+    const watch = (addressBlock: string): ConnectionHandler =>
       feed.watch({
         addressBlock,
         bufferedBytes: 0,
@@ -321,7 +321,7 @@ describe('the feed', () => {
     const rude = watch();
     await rude.say({ type: 'ready' });
     expect(rude.end.closed?.code).toBe(4409);
-    expect(feed.observers).toBe(0);
+    expect(feed.observerCount).toBe(0);
     const loud = watch();
     loud.end.send(new Uint8Array((64 << 10) + 1));
     await settle();
@@ -370,14 +370,14 @@ describe('the feed', () => {
   it('tells observers on this machine, and no others, where other devices find the page', () => {
     const { pool, clock } = testPool();
     const feed = new Feed({ job: exampleJob, clock, pool, addresses: () => ['http://192.168.1.5:2718/'] });
-    const told = (sameMachine: boolean) => {
+    const told = (isSameMachine: boolean) => {
       const sent: Uint8Array[] = [];
       feed.watch({
         send: (frame) => sent.push(frame),
         close: () => undefined,
         terminate: () => undefined,
         bufferedBytes: 0,
-        sameMachine,
+        isSameMachine,
       });
       return parseFromCoordinator(sent[0]!).message;
     };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { addressBlock, wideBlock } from '../../../coordinator/limits/address-block.ts';
+import { addressBlock, wideAddressBlock } from '../../../coordinator/limits/address-block.ts';
 
 describe('the network of an address', () => {
   it.each([
@@ -13,7 +13,7 @@ describe('the network of an address', () => {
     ['64:ff9b::192.0.2.33', '64:ff9b:0:0::/64', '64:ff9b:0::/48'],
     ['', '', '/24'],
   ])('%s', (address, block, wide) => {
-    expect([addressBlock(address), wideBlock(address)]).toEqual([block, wide]);
+    expect([addressBlock(address), wideAddressBlock(address)]).toEqual([block, wide]);
   });
 
   it('is one for all 2^64 addresses of a /64, and another for the next', () => {

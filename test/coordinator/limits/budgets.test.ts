@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { BlockBudget } from '../../../coordinator/limits/block-budget.ts';
-import { placesFor } from '../../../coordinator/limits/descriptors.ts';
+import { BlockRateLimiter } from '../../../coordinator/limits/block-budget.ts';
+import { connectionLimitsFor } from '../../../coordinator/limits/descriptors.ts';
 import { ReceiveBudget, SMALL_BYTES, type Receiver } from '../../../coordinator/limits/receive-budget.ts';
 import { TokenBucket } from '../../../coordinator/limits/token-bucket.ts';
 import { manualClock } from '../../support/manual-clock.ts';
@@ -17,7 +17,7 @@ describe('a budget that refills', () => {
 
   it('keeps what was earned, but no more than so much of it', () => {
     const bucket = new TokenBucket({ burst: 1, perSecond: 0 }, 0);
-    for (let i = 0; i < 10; i++) bucket.earn(2, 5);
+    for (let i = 0; i < 10; i++) bucket.credit(2, 5);
     expect(bucket.spend(0, 6)).toBe(false);
     expect(bucket.spend(1_000, 5)).toBe(true);
   });
@@ -34,14 +34,14 @@ describe('the budgets of networks', () => {
   const limits = { ofBlock: { burst: 2, perSecond: 1 }, inAll: { burst: 5, perSecond: 1 } };
 
   it('are apart: what one has used up costs another nothing', () => {
-    const budget = new BlockBudget(manualClock(), limits);
+    const budget = new BlockRateLimiter(manualClock(), limits);
     const spent = Array.from({ length: 10 }, () => budget.spend('a'));
     expect(spent.filter(Boolean)).toHaveLength(2);
     expect([budget.spend('b'), budget.spend('b'), budget.spend('b')]).toEqual([true, true, false]);
   });
 
   it('are one for all of them together', () => {
-    const budget = new BlockBudget(manualClock(), limits);
+    const budget = new BlockRateLimiter(manualClock(), limits);
     const spent = Array.from({ length: 10 }, (_, i) => budget.spend(`block ${i}`));
     expect(spent.filter(Boolean)).toHaveLength(5);
   });
@@ -49,7 +49,7 @@ describe('the budgets of networks', () => {
   it('are so many: beyond them only that of all counts', () => {
     const clock = manualClock();
     const plenty = { burst: 1e6, perSecond: 1e6 };
-    const budget = new BlockBudget(clock, { ofBlock: { burst: 1, perSecond: 1 }, inAll: plenty });
+    const budget = new BlockRateLimiter(clock, { perBlock: { burst: 1, perSecond: 1 }, total: plenty });
     for (let i = 0; i < 10_000; i++) budget.spend(`block ${i}`);
     expect([budget.spend('another'), budget.spend('another')]).toEqual([true, true]);
     // Full ones are forgotten, which makes room.
@@ -65,7 +65,7 @@ it.each([
   [64, { connections: 32, workers: 16, observers: 8 }],
   [4, { connections: 4, workers: 2, observers: 1 }],
 ])('with %s descriptors some are left for files', (limit, places) => {
-  expect(placesFor(limit)).toEqual(places);
+  expect(connectionLimitsFor(limit)).toEqual(places);
 });
 
 describe('the memory of incomplete messages', () => {
@@ -84,20 +84,20 @@ describe('the memory of incomplete messages', () => {
 
   it('is for so many large ones; the next waits until one is complete', () => {
     const { events, first, second } = two();
-    first.holds(SMALL_BYTES + 1);
-    second.holds(SMALL_BYTES);
+    first.setHeldBytes(SMALL_BYTES + 1);
+    second.setHeldBytes(SMALL_BYTES);
     expect(events).toEqual([]);
-    second.holds(SMALL_BYTES + 1);
-    first.holds(MB);
+    second.setHeldBytes(SMALL_BYTES + 1);
+    first.setHeldBytes(MB);
     expect(events).toEqual(['pause second']);
-    first.holds(0);
+    first.setHeldBytes(0);
     expect(events).toEqual(['pause second', 'resume second']);
   });
 
   it('is given back by a connection that is closed, whether it had any or waited', () => {
     const { events, first, second } = two();
-    first.holds(MB);
-    second.holds(MB);
+    first.setHeldBytes(MB);
+    second.setHeldBytes(MB);
     second.close();
     first.close();
     expect(events).toEqual(['pause second']);
@@ -105,12 +105,12 @@ describe('the memory of incomplete messages', () => {
 
   it('is taken from a message that makes no progress while another one waits, and from none that does', async () => {
     const { clock, events, first, second } = two();
-    first.holds(100 << 10);
+    first.setHeldBytes(100 << 10);
     await clock.advance(60_000);
     expect(events).toEqual([]);
-    second.holds(MB);
+    second.setHeldBytes(MB);
     for (let kib = 200; kib < 1_000; kib += 100) {
-      first.holds(kib << 10);
+      first.setHeldBytes(kib << 10);
       await clock.advance(1_000);
     }
     expect(events).toEqual(['pause second']);
@@ -130,7 +130,7 @@ describe('the memory of incomplete messages', () => {
     ] as const) {
       const budget = new ReceiveBudget({ clock: manualClock(), maxFrameBytes });
       const events: string[] = [];
-      for (let i = 0; i < 200; i++) budget.open(receiver(events, String(i))).holds(maxFrameBytes);
+      for (let i = 0; i < 200; i++) budget.open(receiver(events, String(i))).setHeldBytes(maxFrameBytes);
       expect(events).toHaveLength(200 - most);
     }
   });

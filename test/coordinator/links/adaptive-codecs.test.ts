@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Member } from '../../../coordinator/members/member.ts';
-import { codecNamed } from '../../../shared/codec/codec.ts';
+import type { Worker } from '../../../coordinator/members/member.ts';
+import { getCodec } from '../../../shared/codec/codec.ts';
 import { CloseCode } from '../../../shared/protocol/close-code.ts';
 import type { Client } from '../members/pool-harness.ts';
 import { settle } from '../../support/manual-clock.ts';
@@ -12,17 +12,17 @@ const KNOWS = { codecs: ['float32', 'float16', 'int8', 'int4'], recode: true, ta
 const THIN = 100;
 const WIDE = 1e-6;
 
-function memberOf({ pool }: TestRunner, client: Client): Member {
-  return pool.members.get(client.messages('welcome')[0]!.workerId as Member['id'])!;
+function memberOf({ pool }: TestRunner, client: Client): Worker {
+  return pool.members.get(client.messages('welcome')[0]!.workerId as Worker['id'])!;
 }
 
 /** Has a link look as if it had these figures for all that was measured. */
-function measure({ link, codec, updateCodec }: Member, msPerByte: number): void {
-  const bytes = codecNamed(codec).bytes(6) + codecNamed(updateCodec ?? 'float32').bytes(6);
+function measure({ link, codec, updateCodec }: Worker, msPerByte: number): void {
+  const bytes = getCodec(codec).bytes(6) + getCodec(updateCodec ?? 'float32').bytes(6);
   for (let i = 0; i < 6; i++) {
-    link.delivered([{ bytes: 1e6, elapsedMs: msPerByte * 1e6 }]);
-    link.arrived(1e6, msPerByte * 1e6);
-    link.answered({ samples: 4, computeMs: 1, turnaroundMs: 1 + bytes * msPerByte });
+    link.recordDownload([{ bytes: 1e6, elapsedMs: msPerByte * 1e6 }]);
+    link.recordUpload(1e6, msPerByte * 1e6);
+    link.recordAnswer({ samples: 4, computeMs: 1, turnaroundMs: 1 + bytes * msPerByte });
   }
 }
 
@@ -32,7 +32,7 @@ async function answer(client: Client): Promise<void> {
   await client.answer(
     encoding === undefined ? {} : { encoding },
     undefined,
-    codecNamed(encoding ?? 'float32'),
+    getCodec(encoding ?? 'float32'),
   );
 }
 
@@ -99,7 +99,7 @@ describe('codecs that follow their links', () => {
     const runner = testRunner(8, [], 'auto');
     const ann = await runner.join('ann', { codecs: ['float32', 'int8'] });
     await runner.gradient(1);
-    await ann.answer({ encoding: 'int8' }, undefined, codecNamed('int8'));
+    await ann.answer({ encoding: 'int8' }, undefined, getCodec('int8'));
     expect(ann.messages('rejected')).toMatchObject([{ code: CloseCode.unexpected }]);
   });
 
@@ -108,7 +108,7 @@ describe('codecs that follow their links', () => {
     const ann = await runner.join('ann', KNOWS);
     await runner.gradient(1);
     expect(ann.messages('shard').at(-1)?.encoding).toBeUndefined();
-    await ann.answer({ encoding: 'int8' }, undefined, codecNamed('int8'));
+    await ann.answer({ encoding: 'int8' }, undefined, getCodec('int8'));
     expect(ann.messages('rejected')).toMatchObject([
       { code: CloseCode.unexpected, reason: 'No gradient was asked for in int8.' },
     ]);
@@ -130,7 +130,7 @@ describe('codecs that follow their links', () => {
     const runner = testRunner(8, [], 'auto');
     const ann = await runner.join('ann', KNOWS);
     const said: string[] = [];
-    runner.pool.listen({ recoded: ({ name }, reason) => said.push(`${name}: ${reason}`) });
+    runner.pool.listen({ codecChanged: ({ name }, reason) => said.push(`${name}: ${reason}`) });
     await runner.gradient(1);
     await answer(ann);
     measure(memberOf(runner, ann), THIN);

@@ -3,17 +3,17 @@ import { describe, expect, it } from 'vitest';
 import {
   CodecChoice,
   forecastMs,
-  LADDER,
-  passage,
+  CODEC_LEVELS,
+  transferTime,
   transferMs,
-  type Passage,
+  type TransferTime,
 } from '../../../coordinator/links/choose-codecs.ts';
-import type { LinkFigures } from '../../../coordinator/links/link-figures.ts';
-import { PLAIN, type LinkCodecs } from '../../../coordinator/members/link-codecs.ts';
+import type { LinkStats } from '../../../coordinator/links/link-figures.ts';
+import { FLOAT32_LINK, type LinkCodecs } from '../../../coordinator/members/link-codecs.ts';
 import { checkProperty } from '../../support/property.ts';
 
 const VECTORS = { values: 600_810, kernel: null, pieces: 0 };
-const candidates = LADDER.map((codecs, rung) => ({ rung, codecs })).filter(
+const candidates = CODEC_LEVELS.map((codecs, rung) => ({ rung, codecs })).filter(
   ({ codecs }) => codecs.up !== 'factors',
 );
 
@@ -26,7 +26,7 @@ interface Situation {
 }
 
 /** What is measured of a link with these codecs. */
-function figuresOf({ megabits, rttMs, computeMs, hidden }: Situation, codecs: LinkCodecs): LinkFigures {
+function figuresOf({ megabits, rttMs, computeMs, hidden }: Situation, codecs: LinkCodecs): LinkStats {
   const msPerByte = 0.008 / megabits;
   const link = { downMsPerByte: msPerByte, upMsPerByte: msPerByte };
   const turnaroundMs =
@@ -38,21 +38,21 @@ function figuresOf({ megabits, rttMs, computeMs, hidden }: Situation, codecs: Li
 function settle(situation: Situation, choice = new CodecChoice(), steps = 20): number[] {
   const rungs: number[] = [];
   for (let i = 0; i < steps; i++) {
-    const current = LADDER[choice.rung]!;
+    const current = CODEC_LEVELS[choice.rung]!;
     if (choice.next(figuresOf(situation, current), current, candidates, VECTORS) !== null)
       rungs.push(choice.rung);
   }
   return rungs;
 }
 const names = (rungs: readonly number[]): string[] =>
-  rungs.map((rung) => Object.values(LADDER[rung]!).join('/'));
+  rungs.map((rung) => Object.values(CODEC_LEVELS[rung]!).join('/'));
 const base: Situation = { megabits: 100, rttMs: 4, computeMs: 32, hidden: 0 };
 
 describe('what the wire takes', () => {
   it('is one direction after the other, or the longer one and a piece of the other', () => {
     const kernel = { offset: 0, inputs: 100, outputs: 100 };
-    const wire = (up: string, pieces: number, samples = 10): Passage =>
-      passage({ up, down: 'float32' }, { values: 10_000, kernel, pieces }, samples, {
+    const wire = (up: string, bucketCount: number, samples = 10): TransferTime =>
+      transferTime({ up, down: 'float32' }, { values: 10_000, kernel, bucketCount }, samples, {
         upMsPerByte: 100 / 40_000,
         downMsPerByte: 60 / 40_000,
       });
@@ -66,7 +66,7 @@ describe('what the wire takes', () => {
 
   it('leaves no reason to save on a direction that the other one hides', () => {
     const pieces = { ...VECTORS, pieces: 4 };
-    const figures = figuresOf(base, PLAIN);
+    const figures = figuresOf(base, FLOAT32_LINK);
     const saved = (vectors: typeof VECTORS): number =>
       transferMs(figures, { up: 'int8', down: 'int8' }, vectors) -
       transferMs(figures, { up: 'int4', down: 'int8' }, vectors);
@@ -111,7 +111,7 @@ describe('the codecs of a link', () => {
     const choice = new CodecChoice();
     let changes = 0;
     for (let i = 0; i < 2_000; i++) {
-      const current = LADDER[choice.rung]!;
+      const current = CODEC_LEVELS[choice.rung]!;
       const wide = { upMsPerByte: 1e-9, downMsPerByte: 1e-9 };
       const figures = { ...figuresOf(base, current), ...(choice.rung > 0 ? wide : {}) };
       if (choice.next(figures, current, candidates, VECTORS) !== null) changes++;
@@ -131,7 +131,7 @@ describe('the codecs of a link', () => {
         const choice = new CodecChoice();
         if (settle(situation, choice, 40).length > 3) return false;
         const took = (codecs: LinkCodecs): number => figuresOf(situation, codecs).turnaroundMs;
-        return took(LADDER[choice.rung]!) <= 1.1 * Math.min(...LADDER.map(took));
+        return took(CODEC_LEVELS[choice.rung]!) <= 1.1 * Math.min(...CODEC_LEVELS.map(took));
       }),
       { seed: 1 },
     );
@@ -140,15 +140,15 @@ describe('the codecs of a link', () => {
   it('are never promised to be faster than they turn out', () => {
     for (const hidden of [0, 0.3, 0.9]) {
       const situation = { ...base, hidden };
-      for (const from of LADDER) {
-        for (const to of LADDER) {
+      for (const from of CODEC_LEVELS) {
+        for (const to of CODEC_LEVELS) {
           const promised = forecastMs(figuresOf(situation, from), from, to, VECTORS);
           expect(promised).toBeGreaterThanOrEqual(figuresOf(situation, to).turnaroundMs - 1e-6);
         }
       }
     }
-    expect(forecastMs(figuresOf(base, PLAIN), PLAIN, PLAIN, VECTORS)).toBe(
-      figuresOf(base, PLAIN).turnaroundMs,
+    expect(forecastMs(figuresOf(base, FLOAT32_LINK), FLOAT32_LINK, FLOAT32_LINK, VECTORS)).toBe(
+      figuresOf(base, FLOAT32_LINK).turnaroundMs,
     );
   });
 });

@@ -50,8 +50,8 @@ describe('admit', () => {
   });
 
   it('refuses one worker too many, with a code that lets it come back', () => {
-    expect(refusal(exampleHello, 3)).toEqual([CloseCode.full, 'All 3 places for workers are taken.']);
-    expect(refusal(exampleHello, 4)?.[0]).toBe(CloseCode.full);
+    expect(refusal(exampleHello, 3)).toEqual([CloseCode.noFreeSlot, 'All 3 places for workers are taken.']);
+    expect(refusal(exampleHello, 4)?.[0]).toBe(CloseCode.noFreeSlot);
   });
 
   it('refuses a worker without a codec in common, and lists ours', () => {

@@ -64,7 +64,7 @@ describe('workers that come all at once', () => {
     await settle();
     expect(clients.filter(({ closed }) => closed === null)).toHaveLength(250);
     expect(clients.at(-1)!.closed).toEqual({
-      code: CloseCode.full,
+      code: CloseCode.noFreeSlot,
       reason: 'Too many workers come at once; come back in some seconds.',
     });
     await clock.advance(1_000);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { KnownAnswers } from '../../../coordinator/members/known-answers.ts';
+import { EngineFingerprints } from '../../../coordinator/members/known-answers.ts';
 import { CloseCode } from '../../../shared/protocol/close-code.ts';
 import type { WorkerId } from '../../../shared/protocol/messages.ts';
 import { parseFromWorker } from '../../../shared/protocol/parse.ts';
@@ -12,7 +12,7 @@ const [A, B] = ['0123456789abcdef', 'fedcba9876543210'];
 
 describe('the bits of an exact run', () => {
   it('are those of most workers that are there when it begins, not of the one that came first', () => {
-    const answers = new KnownAnswers();
+    const answers = new EngineFingerprints();
     answers.check(id('eve'), engine, B);
     answers.check(id('ann'), engine, A);
     answers.check(id('bob'), engine, A);
@@ -24,22 +24,22 @@ describe('the bits of an exact run', () => {
   });
 
   it('are those that came first, of as many; workers that have left do not count', () => {
-    const answers = new KnownAnswers();
+    const answers = new EngineFingerprints();
     answers.check(id('eve'), engine, B);
     answers.check(id('mal'), engine, B);
     answers.check(id('ann'), engine, A);
-    answers.left(id('mal'));
+    answers.remove(id('mal'));
     expect([...answers.decide().keys()]).toEqual(['ann']);
   });
 
   it('are those of the first worker that comes to a run that waits, or of the run that is resumed', () => {
-    const answers = new KnownAnswers();
+    const answers = new EngineFingerprints();
     answers.decide();
     answers.check(id('ann'), engine, A);
     expect(answers.expected).toBe(A);
     expect(() => answers.check(id('bob'), engine, B)).toThrow(/another build/);
-    expect(() => new KnownAnswers(A).check(id('bob'), engine, B)).toThrow(/--threads 1/);
-    expect(() => new KnownAnswers(A).check(id('bob'), engine, undefined)).toThrow(/has not said/);
+    expect(() => new EngineFingerprints(A).check(id('bob'), engine, B)).toThrow(/--threads 1/);
+    expect(() => new EngineFingerprints(A).check(id('bob'), engine, undefined)).toThrow(/has not said/);
   });
 
   it.each(['nonsense', '', '0123456789ABCDEF', `${A}0`])(

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { placeToFree, type Place } from '../../../coordinator/members/places.ts';
+import { slotToFree, type WorkerSlot } from '../../../coordinator/members/places.ts';
 import { CloseCode } from '../../../shared/protocol/close-code.ts';
 import { testPool } from './pool-harness.ts';
 
-const place = (block: string, sinceMs: number, ready: boolean, hasComputed = false): Place => ({
-  block,
+const place = (networkBlock: string, sinceMs: number, ready: boolean, hasComputed = false): WorkerSlot => ({
+  networkBlock,
   sinceMs,
   ready,
   hasComputed,
@@ -18,17 +18,17 @@ describe('when all places are taken', () => {
       place('b', 0, false),
       place('a', 2_000, false),
     ];
-    expect(placeToFree(places, 'c', 20_000)).toBe(places[1]);
-    expect(placeToFree(places, 'c', 15_500)).toBe(places[2]);
-    expect(placeToFree(places, 'c', 15_000)).toBeNull();
+    expect(slotToFree(places, 'c', 20_000)).toBe(places[1]);
+    expect(slotToFree(places, 'c', 15_500)).toBe(places[2]);
+    expect(slotToFree(places, 'c', 15_000)).toBeNull();
   });
 
   it('else one that never computed, of a network that holds more places than the newcomer has', () => {
     const places = [place('a', 0, true, true), place('a', 1_000, true), place('a', 2_000, true)];
-    expect(placeToFree(places, 'b', 61_500)).toBe(places[1]);
-    expect(placeToFree(places, 'b', 60_500)).toBeNull();
-    expect(placeToFree(places, 'a', 90_000)).toBeNull();
-    expect(placeToFree([places[0]!], 'b', 90_000)).toBeNull();
+    expect(slotToFree(places, 'b', 61_500)).toBe(places[1]);
+    expect(slotToFree(places, 'b', 60_500)).toBeNull();
+    expect(slotToFree(places, 'a', 90_000)).toBeNull();
+    expect(slotToFree([places[0]!], 'b', 90_000)).toBeNull();
   });
 });
 
@@ -41,11 +41,11 @@ describe('a worker that is never ready', () => {
     await clock.advance(10_000);
     const early = connect();
     await early.hello({ name: 'bob' });
-    expect(early.closed?.code).toBe(CloseCode.full);
+    expect(early.closed?.code).toBe(CloseCode.noFreeSlot);
     await clock.advance(10_000);
     await join('bob');
     expect([...pool.members.values()].map(({ name }) => name)).toEqual(['ann', 'bob']);
-    expect(holding.map(({ closed }) => closed?.code)).toEqual([CloseCode.full, undefined]);
+    expect(holding.map(({ closed }) => closed?.code)).toEqual([CloseCode.noFreeSlot, undefined]);
     expect(events.at(-2)).toMatch(/^refused: hold left before it was ready: Its place is needed/);
   });
 
@@ -77,7 +77,7 @@ it('only a worker that was given a shard may send large messages', async () => {
   await client.say({ type: 'ready' });
   expect(owners[0]?.maxMessageBytes).toBe(64 << 10);
   const [member] = pool.members.values();
-  member?.asked.set(1 as never, null);
+  member?.requestedEncodings.set(1 as never, null);
   expect(owners[0]?.maxMessageBytes).toBe(1 << 20);
   await client.say({ type: 'failed', step: 0 as never, shard: 1 as never, reason: 'no memory' });
   expect(owners[0]?.maxMessageBytes).toBe(64 << 10);

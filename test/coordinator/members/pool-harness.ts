@@ -1,5 +1,5 @@
-import type { PoolConnection } from '../../../coordinator/members/greetings.ts';
-import { WorkerPool, type PoolOptions } from '../../../coordinator/members/worker-pool.ts';
+import type { ConnectionHandler } from '../../../coordinator/members/greetings.ts';
+import { workers, type PoolOptions } from '../../../coordinator/members/worker-pool.ts';
 import type { Codec } from '../../../shared/codec/codec.ts';
 import { float32 } from '../../../shared/codec/float32.ts';
 import { CloseCode, ProtocolError } from '../../../shared/protocol/close-code.ts';
@@ -18,13 +18,13 @@ export class Client {
   /** Called for each shard, for a worker that answers by itself. */
   onShard: () => void = () => undefined;
 
-  constructor(pool: WorkerPool) {
+  constructor(pool: workers) {
     const { left, right } = linkedPair((side) =>
       side === 'left'
         ? { onFrame: (frame) => this.#hear(parseFromCoordinator(frame)), onClose: () => undefined }
         : owner,
     );
-    const owner: PoolConnection = pool.connect(right);
+    const owner: ConnectionHandler = pool.connect(right);
     this.end = left;
   }
 
@@ -72,7 +72,7 @@ export class Client {
 }
 
 export interface TestPool {
-  readonly pool: WorkerPool;
+  readonly pool: workers;
   readonly clock: ManualClock;
   /** 'joined ann', 'left ann: why', 'refused: why', 'answered ann: gradient' */
   readonly events: string[];
@@ -84,14 +84,14 @@ export interface TestPool {
 
 export function testPool(options: Partial<PoolOptions> = {}): TestPool {
   const clock = manualClock();
-  const pool = new WorkerPool({
+  const pool = new workers({
     job: exampleJob,
     rules: { maxWorkers: 10 },
     clock,
     maxFrameBytes: 2000,
-    tailCuts: [],
-    watch: () => {
-      throw new ProtocolError(CloseCode.full, 'Nobody watches here.');
+    bucketOffsets: [],
+    acceptObserver: () => {
+      throw new ProtocolError(CloseCode.noFreeSlot, 'Nobody watches here.');
     },
     ...options,
   });

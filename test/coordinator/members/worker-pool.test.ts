@@ -83,7 +83,7 @@ describe('a pool', () => {
     const [first, second] = [connect(), connect()];
     await first.hello();
     await second.hello();
-    expect([first.closed, second.closed?.code]).toEqual([null, CloseCode.full]);
+    expect([first.closed, second.closed?.code]).toEqual([null, CloseCode.noFreeSlot]);
   });
 
   it.each([

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { LINK_CODECS } from '../../../coordinator/members/link-codecs.ts';
-import { planBest, planRun, type PlanSettings } from '../../../coordinator/plan/plan.ts';
+import { planWithBestCodecs, planRun, type PlanSettings } from '../../../coordinator/plan/plan.ts';
 import { runPlan } from '../../../coordinator/plan/plan-command.ts';
 import { bitRate, decimal } from '../../../cli/options.ts';
 
@@ -11,7 +11,7 @@ const settings: PlanSettings = {
   coordinatorRate: 1e9,
   delayMs: 2,
   msPerSample: 1,
-  values: 600_810,
+  parameterCount: 600_810,
   sampleBytes: 784,
   tailAt: 1,
   kernel: null,
@@ -19,8 +19,8 @@ const settings: PlanSettings = {
 
 describe('a plan', () => {
   it('takes the least lossy codecs of those that are nearly as fast as the fastest', () => {
-    expect(planBest(settings).codec).toBe('int4/int4');
-    expect(planBest({ ...settings, workers: 1, batchSize: 8192, rate: 1e9 }).codec).toBe('float32/float32');
+    expect(planWithBestCodecs(settings).codec).toBe('int4/int4');
+    expect(planWithBestCodecs({ ...settings, workers: 1, batchSize: 8192, rate: 1e9 }).codec).toBe('float32/float32');
   });
 
   it('is no better than the computation, and no worse than one codec after the other', () => {

@@ -1,11 +1,11 @@
 import { expect, it } from 'vitest';
-import { fewLines } from '../../../coordinator/report/few-lines.ts';
+import { throttleLog } from '../../../coordinator/report/few-lines.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 
 it('lines that others cause are a few a minute, each once, and how many more there were', async () => {
   const clock = manualClock();
   const lines: string[] = [];
-  const { write, close } = fewLines(
+  const { write, close } = throttleLog(
     (line) => lines.push(line),
     (count) => `and ${count} more`,
     clock,

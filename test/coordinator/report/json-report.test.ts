@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { jsonReport } from '../../../coordinator/report/json-report.ts';
+import { jsonReporter } from '../../../coordinator/report/json-report.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 
 function json() {
   const clock = manualClock(1_000_000);
   const lines: Record<string, unknown>[] = [];
-  const report = jsonReport((line) => {
+  const report = jsonReporter((line) => {
     // One object, one line.
     expect(line.indexOf('\n')).toBe(line.length - 1);
     lines.push(JSON.parse(line) as Record<string, unknown>);

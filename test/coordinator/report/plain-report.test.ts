@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { plainReport } from '../../../coordinator/report/plain-report.ts';
+import { plainReporter } from '../../../coordinator/report/plain-report.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 
 function plain() {
   const clock = manualClock(1_000_000);
   const lines: string[] = [];
-  const report = plainReport((line) => lines.push(line), clock);
+  const report = plainReporter((line) => lines.push(line), clock);
   const step = (number: number): void =>
     report.stepFinished({
       epoch: 1,

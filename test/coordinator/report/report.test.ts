@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import {
-  duration,
-  epochLine,
-  plural,
+  formatDuration,
+  formatEpoch,
+  pluralize,
   remainingSeconds,
-  summaryOf,
+  formatProgress,
   type Progress,
 } from '../../../coordinator/report/report.ts';
 import type { EpochRecord } from '../../../shared/protocol/messages.ts';
@@ -43,21 +43,21 @@ describe('a duration', () => {
     [3720, '1h 02m'],
     [100 * 3600, '100h 00m'],
   ])('of %d seconds is %s', (seconds, text) => {
-    expect(duration(seconds)).toBe(text);
+    expect(formatDuration(seconds)).toBe(text);
   });
 });
 
 describe('lines', () => {
   it('say one worker and two workers', () => {
-    expect([0, 1, 2].map((count) => plural(count, 'worker'))).toEqual(['0 workers', '1 worker', '2 workers']);
+    expect([0, 1, 2].map((count) => pluralize(count, 'worker'))).toEqual(['0 workers', '1 worker', '2 workers']);
   });
 
   it('sum a step up', () => {
-    expect(summaryOf(progress)).toBe('loss: 0.1235 - accuracy: 0.9877 - 5121 samples/s - 1 worker');
+    expect(formatProgress(progress)).toBe('loss: 0.1235 - accuracy: 0.9877 - 5121 samples/s - 1 worker');
   });
 
   it('sum an epoch up', () => {
-    expect(epochLine(record)).toBe(
+    expect(formatEpoch(record)).toBe(
       '1m 15s - loss: 0.1000 - accuracy: 0.9700 - val_loss: 0.0500 - val_accuracy: 0.9856 - ' +
         '796 samples/s - 3 workers',
     );

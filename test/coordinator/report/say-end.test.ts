@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { sayEnd, sayGoOn } from '../../../coordinator/report/say-end.ts';
-import { shellWord } from '../../../coordinator/report/shell-word.ts';
+import { printSummary, printResumeHint } from '../../../coordinator/report/say-end.ts';
+import { quoteForShell } from '../../../coordinator/report/shell-word.ts';
 
 const folder = { dir: "/runs/my run's", modelDir: '/runs/plain/model' };
 
@@ -11,23 +11,23 @@ function said(say: (report: { info(line: string): void }) => void): string[] {
 }
 
 it('what is to be typed is what a shell takes', () => {
-  expect(shellWord('runs/2026-01-31-k3v9qd/model', 'linux')).toBe('runs/2026-01-31-k3v9qd/model');
-  expect(shellWord("it's $HOME", 'linux')).toBe(`'it'\\''s $HOME'`);
-  expect(shellWord('my runs', 'win32')).toBe('"my runs"');
-  expect(shellWord('', 'linux')).toBe("''");
+  expect(quoteForShell('runs/2026-01-31-k3v9qd/model', 'linux')).toBe('runs/2026-01-31-k3v9qd/model');
+  expect(quoteForShell("it's $HOME", 'linux')).toBe(`'it'\\''s $HOME'`);
+  expect(quoteForShell('my runs', 'win32')).toBe('"my runs"');
+  expect(quoteForShell('', 'linux')).toBe("''");
   const flags = { command: 'train', codec: 'auto', data: 'my digits' } as const;
-  expect(said((report) => sayEnd(null, folder, flags, { typed: 'gradcast' }, report))).toContain(
+  expect(said((report) => printSummary(null, folder, flags, { commandLine: 'gradcast' }, report))).toContain(
     "  gradcast evaluate /runs/plain/model --data 'my digits'",
   );
   const program = { typed: 'gradcast', picture: 'my seven.png' };
-  expect(said((report) => sayEnd(null, folder, flags, program, report))).toContain(
+  expect(said((report) => printSummary(null, folder, flags, program, report))).toContain(
     "  gradcast predict /runs/plain/model 'my seven.png'",
   );
 });
 
 it('a run is gone on with by the command that began it, and what it does not remember', () => {
   const flags = { command: 'coordinator', codec: 'int8', audit: 0.02, https: true, token: 's3cret' } as const;
-  expect(said((report) => sayGoOn({ dir: 'runs/1' }, flags, { typed: 'gradcast' }, report))).toEqual([
+  expect(said((report) => printResumeHint({ dir: 'runs/1' }, flags, { commandLine: 'gradcast' }, report))).toEqual([
     'Resume it, with the same --token:',
     '  gradcast coordinator --resume runs/1 --codec int8 --audit 0.02 --https',
   ]);

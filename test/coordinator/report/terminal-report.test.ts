@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { terminalReport } from '../../../coordinator/report/terminal-report.ts';
+import { terminalReporter } from '../../../coordinator/report/terminal-report.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { testTerminal } from '../../support/terminal.ts';
 
@@ -11,7 +11,7 @@ function open(columns: number) {
   const clock = manualClock();
   const terminal = testTerminal(columns);
   const continued = new Set<() => void>();
-  const report = terminalReport(terminal, clock, (callback) => {
+  const report = terminalReporter(terminal, clock, (callback) => {
     continued.add(callback);
     return () => void continued.delete(callback);
   });

@@ -76,7 +76,7 @@ describe('requests', () => {
 
   it('of one network are so many a second, and so are its connections', async () => {
     const budget = { burst: 10, perSecond: 1 };
-    await serve({ httpLimits: { ofBlock: budget, inAll: { burst: 100, perSecond: 100 } } });
+    await serve({ httpLimits: { perBlock: budget, total: { burst: 100, perSecond: 100 } } });
     const socket = await dial();
     for (let i = 0; i < 9; i++) {
       socket.write(GET);
@@ -110,7 +110,7 @@ describe('requests', () => {
 
   it('that Node would answer by itself are counted too', async () => {
     const budget = { burst: 10, perSecond: 0 };
-    await serve({ httpLimits: { ofBlock: budget, inAll: { burst: 100, perSecond: 0 } } });
+    await serve({ httpLimits: { perBlock: budget, total: { burst: 100, perSecond: 0 } } });
     const socket = await dial();
     let answer = '';
     socket.on('data', (data: Buffer) => (answer += data.toString()));
@@ -155,7 +155,7 @@ describe('a WebSocket', () => {
     const socket = await open();
     const code = closeCode(socket);
     for (let i = 0; i < 500; i++) send(socket);
-    expect(await code).toBe(CloseCode.tooMany);
+    expect(await code).toBe(CloseCode.tooManyMessages);
     expect(heard).toBeLessThanOrEqual(60);
     expect(reason).toBe('It sends more messages than it was asked for.');
   });
@@ -168,7 +168,7 @@ describe('a WebSocket', () => {
     const frame = Buffer.alloc(16 << 10);
     frame.writeUInt32LE(16_000);
     for (let i = 0; i < 10; i++) socket.send(frame);
-    expect(await code).toBe(CloseCode.tooMany);
+    expect(await code).toBe(CloseCode.tooManyMessages);
     expect(heard).toBe(1);
   });
 

@@ -6,11 +6,11 @@ import { tmpdir, type NetworkInterfaceInfo } from 'node:os';
 import { join } from 'node:path';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { sayAddresses } from '../../../coordinator/report/say-addresses.ts';
+import { printAddresses } from '../../../coordinator/report/say-addresses.ts';
 import { reachableHosts } from '../../../coordinator/server/reachable.ts';
 import { parseCoordinatorLink } from '../../../shared/coordinator-link.ts';
 import { certificateFor, selfSignedCertificate } from '../../../coordinator/server/certificate.ts';
-import { clockOf } from '../../../shared/clock.ts';
+import { systemClock } from '../../../shared/clock.ts';
 import { startServer, type RunningServer, type ServerOptions } from '../../../coordinator/server/server.ts';
 import { connectPinned } from '../../../worker-node/connect.ts';
 import { fingerprint as parseFingerprint } from '../../../cli/options.ts';
@@ -24,7 +24,7 @@ const serve = (tls?: ServerOptions['tls']): Promise<RunningServer> =>
     pageDir: PAGE,
     maxFrameBytes: 1_000,
     tls,
-    clock: clockOf(globalThis),
+    clock: systemClock(globalThis),
     routes: (_request, _response, next) => next(),
     connect: (connection) => ({
       onFrame: () => undefined,
@@ -172,12 +172,12 @@ describe('the addresses', () => {
   const LAN = ['ws://127.0.0.1:2718', 'ws://192.168.1.20:2718', 'ws://172.17.0.1:2718'];
   const said = (
     urls: string[],
-    served: Partial<Parameters<typeof sayAddresses>[1]> = {},
+    served: Partial<Parameters<typeof printAddresses>[1]> = {},
     isSeen = false,
   ): string[] => {
     const lines: string[] = [];
     const report = { info: (line: string) => void lines.push(line), warn: () => undefined };
-    sayAddresses(urls, { workers: 0, ...served }, { typed: 'gradcast' }, report, isSeen);
+    printAddresses(urls, { workers: 0, ...served }, { typed: 'gradcast' }, report, isSeen);
     return lines;
   };
 

@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { hostname } from 'node:os';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { drawDigits } from '../../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../../shared/data/drawn-digits.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
 import { testCoordinator, tinyTopology, type TestCoordinator } from '../../support/test-coordinator.ts';
 
@@ -11,7 +11,7 @@ const get = (path: string, init: RequestInit = {}): Promise<Response> =>
 const withToken = (token: string): RequestInit => ({ headers: { Authorization: `Bearer ${token}` } });
 
 beforeAll(async () => {
-  coordinator = await testCoordinator(drawDigits({ seed: 1, trainCount: 8, testCount: 2 }), {
+  coordinator = await testCoordinator(syntheticDigits({ seed: 1, trainCount: 8, testCount: 2 }), {
     topology: tinyTopology([28, 28, 1], 10),
     token: 'secret',
   });
@@ -77,7 +77,7 @@ test('/metrics tells the run in the terms of Prometheus, to whoever has the toke
 });
 
 test('/metrics without a token are told to no page of another site, whatever name it has lead here', async () => {
-  const open = await testCoordinator(drawDigits({ seed: 1, trainCount: 8, testCount: 2 }), {
+  const open = await testCoordinator(syntheticDigits({ seed: 1, trainCount: 8, testCount: 2 }), {
     topology: tinyTopology([28, 28, 1], 10),
   });
   const statusFor = (host: string): Promise<number | undefined> =>

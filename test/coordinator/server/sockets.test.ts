@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { selfSignedCertificate } from '../../../coordinator/server/certificate.ts';
-import { mayConnect, whyRefused } from '../../../coordinator/server/origin.ts';
-import { clockOf } from '../../../shared/clock.ts';
+import { isOriginAllowed, explainOriginRefusal } from '../../../coordinator/server/origin.ts';
+import { systemClock } from '../../../shared/clock.ts';
 import { startServer, type RunningServer, type ServerOptions } from '../../../coordinator/server/server.ts';
 
 let server: RunningServer;
@@ -19,7 +19,7 @@ async function serve(options: Partial<ServerOptions> = {}): Promise<void> {
     port: 0,
     pageDir: 'dist/page',
     maxFrameBytes: 1_000_000,
-    clock: clockOf(globalThis),
+    clock: systemClock(globalThis),
     routes: (_request, _response, next) => next(),
     connect: () => ({ onFrame: () => undefined, onClose: () => undefined }),
     ...options,
@@ -153,11 +153,11 @@ describe('connections', () => {
 it('whoever goes without having been let in uses up the allowance of the address', async () => {
   const now = { times: 0, welcomed: true, closed: (): void => undefined };
   await serve({
-    allowances: { isSpent: () => now.times > 1, spend: () => now.times++ },
+    allowances: { isBlocked: () => now.times > 1, recordRefusal: () => now.times++ },
     connect: () => ({
       onFrame: () => undefined,
       onClose: () => now.closed(),
-      get welcomed() {
+      get authenticated() {
         return now.welcomed;
       },
     }),
@@ -186,10 +186,10 @@ it('what a client says when it goes is fit to be read', async () => {
 });
 
 describe('a browser', () => {
-  const may = (name: string, origin: string | undefined, anyName = false): boolean =>
-    mayConnect(
+  const may = (name: string, origin: string | undefined, allowsAnyHost = false): boolean =>
+    isOriginAllowed(
       { headers: { host: name, ...(origin === undefined ? {} : { origin }) } },
-      { host: 'box', anyName },
+      { host: 'box', allowsAnyHost },
     );
 
   it('may connect from a page of this server, by a name that is its own', () => {
@@ -214,7 +214,7 @@ describe('a browser', () => {
         'Behind a reverse proxy, have the proxy pass the Host header on (docs/reverse-proxy.md).',
       'A browser calls this machine rebound.example:1, which is none of its names. With --token or --https, any name will do.',
     ]);
-    const forged = whyRefused({ headers: { origin: '\u001b[31mred', host: 'x'.repeat(9_999) } });
+    const forged = explainOriginRefusal({ headers: { origin: '\u001b[31mred', host: 'x'.repeat(9_999) } });
     expect(forged).toContain('from  [31mred,');
     expect(forged.length).toBeLessThan(400);
   });

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { selfSignedCertificate } from '../../../coordinator/server/certificate.ts';
 import { describeStatus, type RunStatus } from '../../../coordinator/status/describe-status.ts';
 import { readStatus } from '../../../coordinator/status/status-command.ts';
-import { drawDigits } from '../../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../../shared/data/drawn-digits.ts';
 import type { EpochRecord, ProgressMessage, WorkerRow } from '../../../shared/protocol/messages.ts';
 import { exampleJob } from '../../shared/protocol/examples.ts';
 import { connectPinned } from '../../../worker-node/connect.ts';
@@ -123,7 +123,7 @@ const worker = { connectorFor: (fingerprint?: string) => Promise.resolve(connect
 describe('readStatus', () => {
   let coordinator: TestCoordinator;
   beforeAll(async () => {
-    coordinator = await testCoordinator(drawDigits({ seed: 1, trainCount: 8, testCount: 2 }), {
+    coordinator = await testCoordinator(syntheticDigits({ seed: 1, trainCount: 8, testCount: 2 }), {
       topology: tinyTopology([28, 28, 1], 10),
       token: 'secret',
     });
@@ -158,7 +158,7 @@ describe('readStatus', () => {
     const cache = await mkdtemp(join(tmpdir(), 'gradcast-status-'));
     const tls = await selfSignedCertificate(cache, [], new Date());
     await rm(cache, { recursive: true });
-    const secure = await testCoordinator(drawDigits({ seed: 1, trainCount: 8, testCount: 2 }), {
+    const secure = await testCoordinator(syntheticDigits({ seed: 1, trainCount: 8, testCount: 2 }), {
       tls,
       topology: tinyTopology([28, 28, 1], 10),
     });

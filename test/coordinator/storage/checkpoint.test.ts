@@ -14,7 +14,7 @@ import {
   type Checkpoint,
 } from '../../../coordinator/storage/checkpoint.ts';
 import { readRegularFile } from '../../../coordinator/storage/read-file.ts';
-import { CheckpointWriter, type CheckpointMoment } from '../../../coordinator/storage/checkpoint-writer.ts';
+import { CheckpointWriter, type CheckpointReason } from '../../../coordinator/storage/checkpoint-writer.ts';
 import { exampleJob } from '../../shared/protocol/examples.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { checkProperty } from '../../support/property.ts';
@@ -163,7 +163,7 @@ describe('values that are not finite', () => {
       clock: manualClock(),
       warn: (line) => warnings.push(line),
     });
-    await writer.at('stop', checkpoint(2).position, checkpoint(2).tally);
+    await writer.record('stop', checkpoint(2).position, checkpoint(2).tally);
     expect(warnings).toEqual([expect.stringContaining('value 1 of its weights is NaN')]);
     expect((await loadCheckpoint(dir, () => undefined)).position.steps).toBe(1);
   });
@@ -182,8 +182,8 @@ describe('CheckpointWriter', () => {
       clock,
       warn: (line) => warnings.push(line),
     });
-    const at = (when: CheckpointMoment, steps: number, lossSum = tally.lossSum): Promise<void> =>
-      made.at(when, { epoch: 1, step: steps, steps }, { ...tally, lossSum });
+    const at = (when: CheckpointReason, steps: number, lossSum = tally.lossSum): Promise<void> =>
+      made.record(when, { epoch: 1, step: steps, steps }, { ...tally, lossSum });
     return { at, clock, warnings };
   };
   const stepsOf = async (): Promise<number[]> => (await files()).map((file) => parseInt(file.slice(11), 10));

@@ -35,10 +35,10 @@ it('a disk that takes nothing for a while ends no run, and what is missing is ma
   expect(warnings).toEqual([
     `The model of epoch 2 is not saved in ${folder.dir}: ${history} could not be written: a folder is there.`,
   ]);
-  expect(() => saver.check()).toThrow('epoch 2');
+  expect(() => saver.assertSaved()).toThrow('epoch 2');
   await rmdir(history);
   await saver.save(record(3));
-  saver.check();
+  saver.assertSaved();
   expect(models).toEqual([1, 3]);
   const lines = (await readFile(history, 'utf8')).trim().split('\n');
   expect(lines.map((line) => (JSON.parse(line) as EpochRecord).epoch)).toEqual([2, 3]);
@@ -48,10 +48,10 @@ it('a disk that takes nothing for a while ends no run, and what is missing is ma
 it('a folder that nothing has come of makes room, and no other', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'gradcast-epochs-'));
   const path = join(dir, 'run');
-  await (await createRunFolder(path)).discard();
+  await (await createRunFolder(path)).discardIfUnused();
   const folder = await createRunFolder(path);
   await folder.appendHistory(record(1));
-  await folder.discard();
+  await folder.discardIfUnused();
   await expect(createRunFolder(path)).rejects.toThrow('holds a run already');
   await rm(dir, { recursive: true });
 });

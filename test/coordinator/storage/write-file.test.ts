@@ -13,7 +13,7 @@ import {
 import { CheckpointWriter } from '../../../coordinator/storage/checkpoint-writer.ts';
 import { saveModel } from '../../../coordinator/storage/model-folder.ts';
 import { makeFolder } from '../../../coordinator/storage/make-folder.ts';
-import { writeWholeFile, type WritableFile } from '../../../coordinator/storage/write-file.ts';
+import { writeFileAtomic, type WritableFile } from '../../../coordinator/storage/write-file.ts';
 import { exampleJob } from '../../shared/protocol/examples.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 
@@ -65,7 +65,7 @@ describe('a file that is written as a whole', () => {
     const path = join(dir, 'file');
     for (const length of [0, 1, 1 << 20, (1 << 20) + 1, 3_000_000]) {
       const bytes = Uint8Array.from({ length }, (_, i) => i * 7);
-      await writeWholeFile(path, bytes);
+      await writeFileAtomic(path, bytes);
       expect((await readFile(path)).equals(bytes)).toBe(true);
     }
     expect(await readdir(dir)).toEqual(['file']);
@@ -74,7 +74,7 @@ describe('a file that is written as a whole', () => {
   it('is written where a link points, and the link stays', async () => {
     await writeFile(join(dir, 'real'), 'old');
     await symlink('real', join(dir, 'link'));
-    await writeWholeFile(join(dir, 'link'), 'new');
+    await writeFileAtomic(join(dir, 'link'), 'new');
     expect(await readFile(join(dir, 'real'), 'utf8')).toBe('new');
     expect((await readdir(dir)).sort()).toEqual(['link', 'real']);
   });
@@ -86,7 +86,7 @@ describe('a file that is written as a whole', () => {
       execFileSync('mkfifo', [pipe]);
       await symlink('pipe', link);
       for (const path of [pipe, link, dir]) {
-        await expect(writeWholeFile(path, 'new')).rejects.toThrow(
+        await expect(writeFileAtomic(path, 'new')).rejects.toThrow(
           `${path} could not be written: it is no regular file.`,
         );
       }
@@ -102,7 +102,7 @@ describe('a file that is written as a whole', () => {
   ])('stays as it was on a disk that %s', async (_, openFile, why) => {
     const path = join(dir, 'file');
     await writeFile(path, 'the good one');
-    await expect(writeWholeFile(path, 'a new one', { openFile })).rejects.toThrow(
+    await expect(writeFileAtomic(path, 'a new one', { openFile })).rejects.toThrow(
       `${path} could not be written: ${why}.`,
     );
     expect(await readFile(path, 'utf8')).toBe('the good one');
@@ -113,7 +113,7 @@ describe('a file that is written as a whole', () => {
     const path = join(dir, 'file');
     await writeFile(path, 'theirs');
     const beforeReplace = (): Promise<void> => Promise.reject(new Error('It was taken over.'));
-    await expect(writeWholeFile(path, 'ours', { beforeReplace })).rejects.toThrow('It was taken over.');
+    await expect(writeFileAtomic(path, 'ours', { beforeReplace })).rejects.toThrow('It was taken over.');
     expect(await readFile(path, 'utf8')).toBe('theirs');
   });
 });
@@ -143,7 +143,7 @@ describe('a full disk', () => {
       write: { openFile: (...file) => (isFull ? full(...file) : open(...file)) },
       warn: (line) => warnings.push(line),
     });
-    for (const steps of [4, 5, 6]) await writer.at('epoch', checkpoint(steps).position, checkpoint(4).tally);
+    for (const steps of [4, 5, 6]) await writer.record('epoch', checkpoint(steps).position, checkpoint(4).tally);
     expect(await readdir(dir)).toEqual(before);
     expect(warnings).toEqual([
       `No new checkpoint: ${join(dir, 'checkpoint-000000004.bin')} could not be written: the disk is full. ` +
@@ -152,7 +152,7 @@ describe('a full disk', () => {
     expect((await loadCheckpoint(dir, () => undefined)).position.steps).toBe(3);
 
     isFull = false;
-    await writer.at('epoch', checkpoint(5).position, checkpoint(5).tally);
+    await writer.record('epoch', checkpoint(5).position, checkpoint(5).tally);
     expect(warnings.slice(1)).toEqual([`Checkpoints are written to ${dir} again.`]);
     expect((await loadCheckpoint(dir, () => undefined)).position.steps).toBe(5);
   });

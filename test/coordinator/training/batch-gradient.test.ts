@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BatchGradient } from '../../../coordinator/training/batch-gradient.ts';
+import { BucketedGradientSum } from '../../../coordinator/training/batch-gradient.ts';
 import type { Range } from '../../../shared/range.ts';
-import { cut } from '../../../coordinator/training/schedule.ts';
+import { splitEvenly } from '../../../coordinator/training/schedule.ts';
 import { checkProperty } from '../../support/property.ts';
 
 const LENGTH = 7;
@@ -30,11 +30,11 @@ function run(
 ) {
   const total = new Float32Array(LENGTH).fill(NaN);
   const told: { part: Range; sum: number[] }[] = [];
-  const gradient = new BatchGradient(total, cuts, samples, (part) =>
+  const gradient = new BucketedGradientSum(total, cuts, samples, (part) =>
     told.push({ part, sum: [...total.subarray(part.from, part.to)] }),
   );
   /** Each a row of deliveries that come in this order, among those of the others. */
-  let rows = cut({ from: 0, to: samples }, fates.length).map((range, i) => deliveries(range, fates[i]!));
+  let rows = splitEvenly({ from: 0, to: samples }, fates.length).map((range, i) => deliveries(range, fates[i]!));
   function deliveries(range: Range, fate: Fate): (() => void)[] {
     const values = gradientOf(range);
     if (fate === 'whole') return [() => gradient.add(range, values)];
@@ -46,7 +46,7 @@ function run(
     if (fate === 'in parts') return parts;
     return [
       ...parts.slice(0, fate),
-      ...cut(range, 2).flatMap((piece, i) => deliveries(piece, i === 0 ? 'in parts' : 'whole')),
+      ...splitEvenly(range, 2).flatMap((piece, i) => deliveries(piece, i === 0 ? 'in parts' : 'whole')),
     ];
   }
   while (rows.length > 0) {

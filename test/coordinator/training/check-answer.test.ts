@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { Rooms } from '../../../coordinator/training/rooms.ts';
-import { readAnswer } from '../../../coordinator/training/check-answer.ts';
-import type { GivenShard } from '../../../coordinator/training/round.ts';
+import { BufferPool } from '../../../coordinator/training/rooms.ts';
+import { decodeAnswer } from '../../../coordinator/training/check-answer.ts';
+import type { AssignedShard } from '../../../coordinator/training/round.ts';
 import { CODECS } from '../../../shared/codec/codec.ts';
 import { FACTORS } from '../../../shared/codec/factors.ts';
 import { CloseCode, ProtocolError } from '../../../shared/protocol/close-code.ts';
@@ -9,14 +9,14 @@ import type { ShardAnswer, WorkerId } from '../../../shared/protocol/messages.ts
 import { shardId, step } from '../../shared/protocol/examples.ts';
 import { floatsOf, INFINITY_PATTERNS, NAN_PATTERNS } from '../../support/special-floats.ts';
 
-const shard: GivenShard = {
+const shard: AssignedShard = {
   id: shardId(5),
   worker: 'ann' as WorkerId,
   from: 32,
   to: 64,
-  givenAtMs: 0,
-  lateAtMs: Infinity,
-  copy: false,
+  assignedAtMs: 0,
+  stragglerAtMs: Infinity,
+  isDuplicate: false,
 };
 const gradient: ShardAnswer = {
   type: 'gradient',
@@ -27,13 +27,13 @@ const gradient: ShardAnswer = {
   correct: 32,
   computeMs: 3,
 };
-const rooms = new Rooms();
+const rooms = new BufferPool();
 const payloadOf = (...values: number[]): Uint8Array => new Uint8Array(Float32Array.from(values).buffer);
 const good = payloadOf(1, -2, 3);
 
 function refusal(answer: ShardAnswer, payload: Uint8Array): ProtocolError | null {
   try {
-    readAnswer(answer, payload, shard, 'float32', 3, rooms);
+    decodeAnswer(answer, payload, shard, 'float32', 3, rooms);
     return null;
   } catch (error) {
     if (error instanceof ProtocolError) return error;
@@ -43,22 +43,22 @@ function refusal(answer: ShardAnswer, payload: Uint8Array): ProtocolError | null
 
 describe('readAnswer', () => {
   it('reads the gradient of an answer that is in order', () => {
-    expect(readAnswer(gradient, good, shard, 'float32', 3, rooms)).toEqual({
+    expect(decodeAnswer(gradient, good, shard, 'float32', 3, rooms)).toEqual({
       values: Float32Array.of(1, -2, 3),
       norm: Math.sqrt(14),
     });
     const nothing = { ...gradient, lossSum: 0, correct: 0 };
-    expect(readAnswer(nothing, good, shard, 'float32', 3, rooms).values).toHaveLength(3);
+    expect(decodeAnswer(nothing, good, shard, 'float32', 3, rooms).values).toHaveLength(3);
   });
 
   it('reads nothing from an evaluation', () => {
     const evaluation = { ...gradient, type: 'evaluation' } as const;
-    expect(readAnswer(evaluation, new Uint8Array(0), shard, 'float32', 3, rooms).values).toHaveLength(0);
+    expect(decodeAnswer(evaluation, new Uint8Array(0), shard, 'float32', 3, rooms).values).toHaveLength(0);
   });
 
   it.each([
-    ['for fewer samples', { ...gradient, samples: 31 }, good, CloseCode.unknownSamples],
-    ['for more samples', { ...gradient, samples: 33 }, good, CloseCode.unknownSamples],
+    ['for fewer samples', { ...gradient, samples: 31 }, good, CloseCode.notAssigned],
+    ['for more samples', { ...gradient, samples: 33 }, good, CloseCode.notAssigned],
     ['with more correct than samples', { ...gradient, correct: 33 }, good, CloseCode.notFinite],
     ['with a loss of NaN', { ...gradient, lossSum: NaN }, good, CloseCode.notFinite],
     ['with an infinite loss', { ...gradient, lossSum: Infinity }, good, CloseCode.notFinite],
@@ -95,10 +95,10 @@ describe('readAnswer', () => {
           const values = new Float32Array(length).fill(0.5);
           values.set(bad, at);
           const payload = new Uint8Array(codec.bytes(length));
-          const read = (): unknown => readAnswer(gradient, payload, shard, name, length, rooms);
+          const read = (): unknown => decodeAnswer(gradient, payload, shard, name, length, rooms);
           codec.encode(values, payload);
           expect(read).toThrow(expect.objectContaining({ code: CloseCode.notFinite }));
-          codec.encodeOwed(values, new Float32Array(length), payload);
+          codec.encodeWithResidual(values, new Float32Array(length), payload);
           expect(read).toThrow(expect.objectContaining({ code: CloseCode.notFinite }));
           codec.encode(new Float32Array(length).fill(0.5), payload);
           expect(read).not.toThrow();
@@ -117,7 +117,7 @@ describe('readAnswer', () => {
       ['int8', Uint8Array.of(0, 0, 0, 0, 1, 2, 3)],
       ['int4', Uint8Array.of(0, 0, 0, 0, 0x21, 0x03)],
     ] as const) {
-      const read = (): unknown => readAnswer(gradient, payload, shard, name, 3, rooms);
+      const read = (): unknown => decodeAnswer(gradient, payload, shard, name, 3, rooms);
       expect(read).not.toThrow();
       new Float32Array(payload.buffer, 0, 1)[0] = scale;
       expect(read).toThrow(expect.objectContaining({ code: CloseCode.notFinite }));
@@ -129,7 +129,7 @@ describe('readAnswer', () => {
     const factored = { kernel, samples: 1, part: { from: 0, to: 1600 } };
     const factors = new Float32Array(80).fill(1);
     const payload = new Uint8Array(factors.buffer);
-    const read = (): unknown => readAnswer(gradient, payload, shard, FACTORS, 1600, rooms, factored);
+    const read = (): unknown => decodeAnswer(gradient, payload, shard, FACTORS, 1600, rooms, factored);
     expect(read).not.toThrow();
     for (const bad of [NaN, Infinity, -Infinity]) {
       for (const at of [0, 39, 40, 79]) {

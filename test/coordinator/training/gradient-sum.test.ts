@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { GradientSum } from '../../../coordinator/training/gradient-sum.ts';
 import type { Range } from '../../../shared/range.ts';
-import { cut } from '../../../coordinator/training/schedule.ts';
+import { splitEvenly } from '../../../coordinator/training/schedule.ts';
 import { checkProperty } from '../../support/property.ts';
 
 const length = 5;
@@ -16,7 +16,7 @@ const gradient = fc
 type Part = readonly [Range, Float32Array];
 
 const parts = fc.array(gradient, { minLength: 1, maxLength: 9 }).map((gradients) => {
-  const ranges = cut({ from: 0, to: 3 * gradients.length + 1 }, gradients.length);
+  const ranges = splitEvenly({ from: 0, to: 3 * gradients.length + 1 }, gradients.length);
   return gradients.map((values, i): Part => [ranges[i]!, values]);
 });
 

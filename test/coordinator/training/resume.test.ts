@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createOptimizer } from '../../../coordinator/training/optimizer.ts';
 import { RoundRunner } from '../../../coordinator/training/round-runner.ts';
-import { train, type Trained, type TrainingStart } from '../../../coordinator/training/train.ts';
+import { train, type TrainingResult, type ResumePoint } from '../../../coordinator/training/train.ts';
 import { decodeCheckpoint, encodeCheckpoint } from '../../../coordinator/storage/checkpoint.ts';
 import { viewShard } from '../../../shared/data/shard.ts';
 import { layoutOf } from '../../../shared/model/layout.ts';
@@ -50,7 +50,7 @@ function weightsOf({ received }: Client): Float32Array {
 }
 
 interface Run {
-  readonly trained: Trained;
+  readonly trained: TrainingResult;
   readonly weights: Float32Array;
   readonly records: readonly EpochRecord[];
   readonly checkpoints: readonly Buffer[];
@@ -62,18 +62,18 @@ interface Run {
  */
 async function run(from?: Buffer, dieIn?: number): Promise<Run> {
   const stop = new AbortController();
-  const tailCuts = dieIn === undefined ? [] : [TAIL_FROM];
-  const { pool, clock, join } = testPool({ tailCuts });
+  const bucketOffsets = dieIn === undefined ? [] : [TAIL_FROM];
+  const { pool, clock, join } = testPool({ bucketOffsets });
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
   const weights = Float32Array.of(1, 2, 3, 4, 5, 6);
   const records: EpochRecord[] = [];
   const checkpoints: Buffer[] = [];
-  let start: TrainingStart | undefined;
+  let resumeFrom: ResumePoint | undefined;
   if (from !== undefined) {
     const { vectors, position, tally } = decodeCheckpoint(from);
     weights.set(vectors.weights!);
     for (const [name, values] of Object.entries(optimizer.state)) values.set(vectors[name]!);
-    start = { position, tally, last: null };
+    resumeFrom = { position, tally, last: null };
   }
   const ann = await join('ann', { tails: true });
   answerAll(ann, (values) => {
@@ -84,7 +84,7 @@ async function run(from?: Buffer, dieIn?: number): Promise<Run> {
     return false;
   });
   const { signal } = stop;
-  const state: { trained: Trained | null } = { trained: null };
+  const state: { trained: TrainingResult | null } = { trained: null };
   void train({
     job,
     weights,
@@ -100,10 +100,10 @@ async function run(from?: Buffer, dieIn?: number): Promise<Run> {
       train: split(10),
       test: split(5),
     },
-    rounds: new RoundRunner({ pool, job, clock, tailCuts, signal, onWaiting: () => undefined }),
+    stepRunner: new RoundRunner({ pool, job, clock, bucketOffsets, signal, onWaiting: () => undefined }),
     report: { epochStarted: () => undefined, stepFinished: () => undefined, epochFinished: () => undefined },
     save: (record) => Promise.resolve(void records.push(record)),
-    ...(start === undefined ? {} : { start }),
+    ...(resumeFrom === undefined ? {} : { resumeFrom }),
     checkpoint: (_, position, tally) => {
       checkpoints.push(encodeCheckpoint({ position, tally, job, vectors: { weights, ...optimizer.state } }));
       return Promise.resolve();

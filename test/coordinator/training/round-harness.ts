@@ -6,7 +6,7 @@ import {
   type RoundEvent,
   type RoundStart,
 } from '../../../coordinator/training/round.ts';
-import { equalShares } from '../../../coordinator/training/schedule.ts';
+import { evenSplit } from '../../../coordinator/training/schedule.ts';
 import type { ShardId, WorkerId } from '../../../shared/protocol/messages.ts';
 
 export const id = (name: string): WorkerId => name as WorkerId;
@@ -15,8 +15,8 @@ export const [ann, bob, cyd] = [id('ann'), id('bob'), id('cyd')];
 export const start = (samples: number, workers: WorkerId[], more: Partial<RoundStart> = {}): RoundStart => ({
   samples,
   workers,
-  assignments: equalShares(samples, workers),
-  waiting: workers.length > 0 ? [] : [{ from: 0, to: samples }],
+  assignments: evenSplit(samples, workers),
+  pending: workers.length > 0 ? [] : [{ from: 0, to: samples }],
   depth: 1,
   nextId: 0,
   ...more,

@@ -3,7 +3,7 @@ import {
   advanceRound,
   overdueWorkers,
   startRound,
-  type GivenShard,
+  type AssignedShard,
   type Round,
   type RoundEvent,
 } from '../../../coordinator/training/round.ts';
@@ -16,7 +16,7 @@ describe('a shard that is late', () => {
   const at = (ms: number, round: Round, event: RoundEvent) => advanceRound(round, event, ms);
 
   it('gets a second owner as soon as somebody is idle; the first answer counts', () => {
-    const [first] = startRound(start(8, [ann, bob], { lateAfterMs: late }), 0);
+    const [first] = startRound(start(8, [ann, bob], { stragglerAfterMs: late }), 0);
     expect(nextLateMs(first, 0)).toBe(10);
     const [waiting, none] = at(10, first, tick);
     expect(none).toEqual([]);
@@ -24,14 +24,14 @@ describe('a shard that is late', () => {
     expect(inShort(given)).toEqual(['2: [0, 4) to bob']);
     const [third, complete] = at(30, second, answered(2));
     expect(inShort(complete)).toEqual(['complete']);
-    expect(third.spare).toMatchObject([{ id: 0, worker: ann }]);
+    expect(third.superseded).toMatchObject([{ id: 0, worker: ann }]);
     expect(at(40, third, answered(0))).toEqual([{ ...third, spare: [] }, []]);
   });
 
   it('gets a third one when the second is late too, and none twice', () => {
-    const [first] = startRound(start(6, [ann, bob, cyd], { lateAfterMs: late }), 0);
+    const [first] = startRound(start(6, [ann, bob, cyd], { stragglerAfterMs: late }), 0);
     const [second] = at(20, at(20, first, answered(1))[0], answered(2));
-    expect(second.given.map(({ worker }) => worker)).toEqual([ann, bob]);
+    expect(second.assigned.map(({ worker }) => worker)).toEqual([ann, bob]);
     expect(at(119, second, tick)[1]).toEqual([]);
     const [third, given] = at(120, second, tick);
     expect(inShort(given)).toEqual(['4: [0, 2) to cyd']);
@@ -39,30 +39,30 @@ describe('a shard that is late', () => {
   });
 
   it('is not given out again when one of its owners leaves or fails', () => {
-    const [first] = startRound(start(8, [ann, bob], { lateAfterMs: late }), 0);
+    const [first] = startRound(start(8, [ann, bob], { stragglerAfterMs: late }), 0);
     const [second] = at(20, first, answered(1));
     expect(at(30, second, left(ann))[1]).toEqual([]);
-    expect(at(30, second, failed(2))[0].waiting).toEqual([]);
+    expect(at(30, second, failed(2))[0].pending).toEqual([]);
     const [alone, given] = at(40, at(30, second, left(ann))[0], left(bob));
-    expect([given, alone.waiting]).toEqual([[], [{ from: 0, to: 4, avoid: null }]]);
+    expect([given, alone.pending]).toEqual([[], [{ from: 0, to: 4, avoid: null }]]);
   });
 
   it('goes to the reserve if nobody else is idle, which otherwise gets nothing', () => {
-    const [first] = startRound(start(8, [ann, bob], { lateAfterMs: late, reserve: [cyd] }), 0);
+    const [first] = startRound(start(8, [ann, bob], { stragglerAfterMs: late, standby: [cyd] }), 0);
     const [second] = at(5, first, left(bob));
-    expect(second.waiting).toHaveLength(1);
+    expect(second.pending).toHaveLength(1);
     expect(inShort(at(10, second, tick)[1])).toEqual(['2: [0, 4) to cyd']);
     expect(inShort(at(6, second, left(ann))[1])).toEqual(['2: [0, 4) to cyd']);
   });
 
   it('does not wait for a worker that hangs with all of the batch: standby workers get the next step at once', () => {
-    const [first] = startRound(start(8, [ann], { reserve: [bob, cyd] }), 0);
-    const hanging = first.given[0]!;
+    const [first] = startRound(start(8, [ann], { standby: [bob, cyd] }), 0);
+    const hanging = first.assigned[0]!;
     const next = start(8, [ann], {
-      reserve: [bob, cyd],
+      standby: [bob, cyd],
       assignments: [],
-      waiting: [{ from: 0, to: 8 }],
-      spare: [hanging],
+      pending: [{ from: 0, to: 8 }],
+      superseded: [hanging],
       nextId: 5,
     });
     expect(inShort(startRound(next, 50)[1])).toEqual(['5: [0, 8) to bob']);
@@ -70,7 +70,7 @@ describe('a shard that is late', () => {
 
   it('whose forecast could not be made at first is late by one that is made later', () => {
     let ms = Infinity;
-    const [first] = startRound(start(8, [ann, bob], { lateAfterMs: () => ms }), 0);
+    const [first] = startRound(start(8, [ann, bob], { stragglerAfterMs: () => ms }), 0);
     const [second] = at(50, first, answered(1));
     expect(nextLateMs(second, 50)).toBeNull();
     ms = 40;
@@ -79,37 +79,37 @@ describe('a shard that is late', () => {
 });
 
 describe('a copy', () => {
-  const copies = [{ worker: cyd, from: 0, to: 4 }];
+  const duplicates = [{ worker: cyd, from: 0, to: 4 }];
 
   it('counts if it is first, and is waited for by nobody', () => {
-    const from = start(8, [ann, bob], { copies, reserve: [cyd] });
+    const from = start(8, [ann, bob], { duplicates, standby: [cyd] });
     const { effects, round } = play(from, answered(2), answered(1));
     expect(effects).toEqual([['0: [0, 4) to ann', '1: [4, 8) to bob', '2: [0, 4) to cyd'], [], ['complete']]);
-    expect(round.spare.map(({ id: shard }) => shard)).toEqual([0]);
-    expect(play(from, answered(0), answered(1)).round.spare.map(({ id: shard }) => shard)).toEqual([2]);
+    expect(round.superseded.map(({ id: shard }) => shard)).toEqual([0]);
+    expect(play(from, answered(0), answered(1)).round.superseded.map(({ id: shard }) => shard)).toEqual([2]);
   });
 
   it('stands in for what it is a copy of, and is late at once', () => {
-    const { effects } = play(start(8, [ann, bob], { copies, reserve: [cyd] }), answered(1), left(ann));
+    const { effects } = play(start(8, [ann, bob], { duplicates, standby: [cyd] }), answered(1), left(ann));
     expect(effects.at(-1)).toEqual(['3: [0, 4) to bob']);
   });
 });
 
 it('whoever is busy with what nobody needs any more gets nothing, until it has answered', () => {
-  const spare: GivenShard = {
+  const spare: AssignedShard = {
     id: 3 as ShardId,
     worker: ann,
     from: 0,
     to: 9,
-    givenAtMs: 0,
-    lateAtMs: 0,
-    copy: false,
+    assignedAtMs: 0,
+    stragglerAtMs: 0,
+    isDuplicate: false,
   };
   const from = start(8, [ann, bob], {
     assignments: [{ worker: bob, from: 4, to: 8 }],
-    waiting: [{ from: 0, to: 4 }],
+    pending: [{ from: 0, to: 4 }],
     nextId: 4,
-    spare: [spare],
+    superseded: [spare],
   });
   for (const depth of [1, 2]) {
     const alone = { ...from, depth, workers: [ann], assignments: [], waiting: [{ from: 0, to: 8 }] };

@@ -3,13 +3,13 @@ import { describe, expect, it } from 'vitest';
 import {
   advanceRound,
   startRound,
-  type GivenShard,
+  type AssignedShard,
   type Round,
   type RoundEffect,
   type RoundEvent,
   type RoundStart,
 } from '../../../coordinator/training/round.ts';
-import { cut, equalShares } from '../../../coordinator/training/schedule.ts';
+import { splitEvenly, evenSplit } from '../../../coordinator/training/schedule.ts';
 import type { WorkerId } from '../../../shared/protocol/messages.ts';
 import { answered, failed, id, joined, left, start, tick } from './round-harness.ts';
 import { checkProperty } from '../../support/property.ts';
@@ -27,24 +27,24 @@ const starts = fc
   .map(([samples, count, depth, shares, nextId]) => {
     const workers = Array.from({ length: count }, (_, i) => id(`w${i}`));
     const whole = { from: 0, to: samples };
-    const lateAfterMs = (worker: WorkerId): number => ((worker.codePointAt(1) ?? 0) % 3) * 7 + nextId + 1;
-    const reserve = nextId % 2 === 0 ? [id('r0'), id('r1')] : [];
-    const shared = equalShares(samples, workers);
-    const copies = shared.flatMap((share, i) => {
-      const worker = i % 2 === 0 ? reserve[i >> 1] : workers[(i + 1) % workers.length];
+    const stragglerAfterMs = (worker: WorkerId): number => ((worker.codePointAt(1) ?? 0) % 3) * 7 + nextId + 1;
+    const standby = nextId % 2 === 0 ? [id('r0'), id('r1')] : [];
+    const shared = evenSplit(samples, workers);
+    const duplicates = shared.flatMap((share, i) => {
+      const worker = i % 2 === 0 ? standby[i >> 1] : workers[(i + 1) % workers.length];
       return worker === undefined || worker === share.worker ? [] : [{ ...share, worker }];
     });
     return shares
-      ? start(samples, workers, { depth, nextId: nextId + 1, lateAfterMs, reserve, copies })
-      : start(samples, workers, { assignments: [], waiting: cut(whole, 1 + (nextId % 9)), depth, nextId });
+      ? start(samples, workers, { depth, nextId: nextId + 1, stragglerAfterMs, standby, duplicates })
+      : start(samples, workers, { assignments: [], pending: splitEvenly(whole, 1 + (nextId % 9)), depth, nextId });
   });
 
 /** Watches a round from outside: what it was told, what it has said. */
 class Witness {
   round: Round;
-  readonly #given: GivenShard[] = [];
+  readonly #given: AssignedShard[] = [];
   #nowMs = 0;
-  readonly #accounted: GivenShard[] = [];
+  readonly #accounted: AssignedShard[] = [];
   #completed = 0;
   #names = 0;
 
@@ -55,7 +55,7 @@ class Witness {
   }
 
   tell(event: RoundEvent): void {
-    const shard = 'shard' in event ? this.round.given.find((one) => one.id === event.shard) : undefined;
+    const shard = 'shard' in event ? this.round.assigned.find((one) => one.id === event.shard) : undefined;
     if (event.type === 'answered' && shard !== undefined) this.#accounted.push(shard);
     const [next, effects] = advanceRound(this.round, event, this.#nowMs);
     this.round = next;
@@ -63,18 +63,18 @@ class Witness {
   }
 
   choose([kind, which]: Choice): void {
-    const { workers, given } = this.round;
+    const { workers, assigned } = this.round;
     const worker = workers[which % workers.length];
-    const shard = given[which % given.length];
+    const shard = assigned[which % assigned.length];
     if (kind === 'join' && workers.length < 8) this.tell(joined(id(`j${this.#names++}`)));
     if (kind === 'leave' && worker !== undefined) this.tell(left(worker));
     if (kind === 'answer' && shard !== undefined) this.tell(answered(shard.id));
     if (kind === 'fail' && shard !== undefined) this.tell(failed(shard.id));
-    const second = this.round.spare[which % this.round.spare.length];
+    const second = this.round.superseded[which % this.round.superseded.length];
     if (kind === 'second' && second !== undefined && !this.complete) {
-      const { done } = this.round;
+      const { samplesDone } = this.round;
       this.tell(which % 2 === 0 ? answered(second.id) : failed(second.id));
-      expect(this.round.done).toBe(done);
+      expect(this.round.samplesDone).toBe(samplesDone);
     }
     if (kind === 'time') {
       this.#nowMs += which % 40;
@@ -87,7 +87,7 @@ class Witness {
     return this.#completed > 0;
   }
 
-  #observe(effects: readonly RoundEffect[], failure: GivenShard | null): void {
+  #observe(effects: readonly RoundEffect[], failure: AssignedShard | null): void {
     for (const effect of effects) {
       if (effect.type === 'complete') this.#completed++;
       else {
@@ -99,41 +99,41 @@ class Witness {
     this.#check(failure);
   }
 
-  #check(failure: GivenShard | null): void {
-    const { samples, depth, workers, reserve, waiting, given, spare, done } = this.round;
+  #check(failure: AssignedShard | null): void {
+    const { samples, depth, workers, standby, pending, assigned, superseded, samplesDone } = this.round;
     // Of those over the same samples, one.
-    const distinct = given.filter((one, i) => given.findIndex(({ from }) => from === one.from) === i);
-    const parts = [...waiting, ...distinct, ...this.#accounted].sort((a, b) => a.from - b.from);
+    const distinct = assigned.filter((one, i) => assigned.findIndex(({ from }) => from === one.from) === i);
+    const parts = [...pending, ...distinct, ...this.#accounted].sort((a, b) => a.from - b.from);
     expect(parts[0]?.from ?? samples).toBe(0);
     expect(parts.map(({ to }) => to)).toEqual([...parts.slice(1).map(({ from }) => from), samples]);
-    expect(done).toBe(this.#accounted.reduce((sum, { from, to }) => sum + to - from, 0));
-    expect(this.#completed).toBe(done === samples ? 1 : 0);
+    expect(samplesDone).toBe(this.#accounted.reduce((sum, { from, to }) => sum + to - from, 0));
+    expect(this.#completed).toBe(samplesDone === samples ? 1 : 0);
     const load = (worker: WorkerId): number =>
-      [...given, ...spare].filter((one) => one.worker === worker).length;
-    const present = [...workers, ...reserve];
+      [...assigned, ...superseded].filter((one) => one.worker === worker).length;
+    const present = [...workers, ...standby];
     const isFree = (worker: WorkerId): boolean =>
-      load(worker) < depth && !spare.some((one) => one.worker === worker);
-    expect([...given, ...spare].filter(({ worker }) => !present.includes(worker))).toEqual([]);
+      load(worker) < depth && !superseded.some((one) => one.worker === worker);
+    expect([...assigned, ...superseded].filter(({ worker }) => !present.includes(worker))).toEqual([]);
     // A copy may come on top.
     expect(present.filter((worker) => load(worker) > depth + 1)).toEqual([]);
     const free = workers.filter(isFree);
-    for (const shard of waiting) {
+    for (const shard of pending) {
       const others = workers.filter((worker) => worker !== shard.avoid);
       expect(free.filter((worker) => others.length === 0 || worker !== shard.avoid)).toEqual([]);
-      if (workers.length === 0) expect(reserve.filter(isFree)).toEqual([]);
+      if (workers.length === 0) expect(standby.filter(isFree)).toEqual([]);
     }
     for (const shard of distinct) {
-      const same = given.filter(({ from }) => from === shard.from);
+      const same = assigned.filter(({ from }) => from === shard.from);
       const holders = same.map(({ worker }) => worker);
       expect(new Set(holders).size).toBe(holders.length);
       // A copy never stands for what nobody is counted on for.
-      expect(same.some(({ copy }) => !copy)).toBe(true);
-      if (same.every(({ copy, lateAtMs }) => copy || lateAtMs <= this.#nowMs)) {
+      expect(same.some(({ isDuplicate }) => !isDuplicate)).toBe(true);
+      if (same.every(({ isDuplicate, stragglerAtMs }) => isDuplicate || stragglerAtMs <= this.#nowMs)) {
         expect(present.filter((worker) => load(worker) === 0 && !holders.includes(worker))).toEqual([]);
       }
     }
     if (failure !== null && workers.some((worker) => worker !== failure.worker)) {
-      const again = given.find(({ from }) => from === failure.from);
+      const again = assigned.find(({ from }) => from === failure.from);
       expect(again?.worker).not.toBe(failure.worker);
     }
   }
@@ -146,11 +146,11 @@ function play(from: RoundStart, events: readonly Choice[]): void {
     if (!witness.complete) witness.choose(event);
   }
   // However it stands, it ends as soon as somebody is there who answers.
-  const { workers, reserve } = witness.round;
-  if (!witness.complete && workers.length + reserve.length === 0) witness.tell(joined(id('last')));
+  const { workers, standby } = witness.round;
+  if (!witness.complete && workers.length + standby.length === 0) witness.tell(joined(id('last')));
   for (let turn = 0; turn < 500 && !witness.complete; turn++) {
     witness.choose(['answer', turn]);
-    if (witness.round.given.length === 0) witness.choose(['second', turn]);
+    if (witness.round.assigned.length === 0) witness.choose(['second', turn]);
   }
   expect(witness.complete).toBe(true);
 }
@@ -167,9 +167,9 @@ describe('whatever happens, a round', () => {
     const from = start(3, [w0, w1, w2], {
       depth: 1,
       nextId: 1,
-      reserve: [r0, r1],
-      lateAfterMs: (worker) => ((worker.codePointAt(1) ?? 0) % 3) * 7 + 1,
-      copies: [
+      standby: [r0, r1],
+      stragglerAfterMs: (worker) => ((worker.codePointAt(1) ?? 0) % 3) * 7 + 1,
+      duplicates: [
         { worker: r0, from: 0, to: 1 },
         { worker: w2, from: 1, to: 2 },
         { worker: r1, from: 2, to: 3 },

@@ -111,7 +111,7 @@ describe('an answer that does not count', () => {
     const [ann, bob] = [await join('ann'), await join('bob')];
     const round = await gradient();
     await ann.answer({ shard: bob.messages('shard')[0]!.shard });
-    expect(ann.messages('rejected')).toMatchObject([{ code: CloseCode.unknownSamples, shard: 1 }]);
+    expect(ann.messages('rejected')).toMatchObject([{ code: CloseCode.notAssigned, shard: 1 }]);
     await ann.answer();
     await bob.answer();
     expect(round.result).toMatchObject({ lossSum: 8 });
@@ -121,8 +121,8 @@ describe('an answer that does not count', () => {
     ['a gradient of another length', {}, [1, 2], CloseCode.wrongLength],
     ['a gradient with NaN', {}, [1, NaN, 1, 1, 1, 1], CloseCode.notFinite],
     ['more correct than samples', { correct: 5 }, undefined, CloseCode.notFinite],
-    ['the number of another step', { step: step(0) }, undefined, CloseCode.unknownSamples],
-    ['another number of samples', { samples: 3 }, undefined, CloseCode.unknownSamples],
+    ['the number of another step', { step: step(0) }, undefined, CloseCode.notAssigned],
+    ['another number of samples', { samples: 3 }, undefined, CloseCode.notAssigned],
     ['an evaluation', { type: 'evaluation' }, undefined, CloseCode.unexpected],
   ] as const)('is refused with %s, and its samples go to somebody else', async (_, more, values, code) => {
     const { join, gradient } = testRunner();
@@ -146,7 +146,7 @@ describe('an answer that does not count', () => {
       await bob.answer();
       expect(round.result).toMatchObject({ lossSum: 8 });
     }
-    expect(ann.closed?.code).toBe(CloseCode.unknownSamples);
+    expect(ann.closed?.code).toBe(CloseCode.notAssigned);
     expect(bob.closed).toBeNull();
   });
 });

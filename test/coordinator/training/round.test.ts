@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { advanceRound, overdueWorkers, startRound } from '../../../coordinator/training/round.ts';
-import { cut } from '../../../coordinator/training/schedule.ts';
+import { splitEvenly } from '../../../coordinator/training/schedule.ts';
 import { ann, answered, bob, cyd, failed, joined, left, play, start } from './round-harness.ts';
 
 describe('a round', () => {
@@ -17,7 +17,7 @@ describe('a round', () => {
   it('waits for somebody when all have left', () => {
     const { effects, round } = play(start(4, [ann]), left(ann), joined(bob), answered(1));
     expect(effects.slice(1)).toEqual([[], ['1: [0, 4) to bob'], ['complete']]);
-    expect(round.done).toBe(4);
+    expect(round.samplesDone).toBe(4);
   });
 
   it('gives a failed shard to somebody else, even if it has to wait for that', () => {
@@ -38,9 +38,9 @@ describe('a round', () => {
   });
 
   it('hands small shards to whoever has least to do, up to its depth', () => {
-    const waiting = cut({ from: 0, to: 6 }, 6);
+    const pending = splitEvenly({ from: 0, to: 6 }, 6);
     const { effects } = play(
-      start(6, [ann, bob], { assignments: [], waiting, depth: 2 }),
+      start(6, [ann, bob], { assignments: [], pending, depth: 2 }),
       answered(1),
       joined(cyd),
     );
@@ -61,7 +61,7 @@ describe('a round', () => {
 });
 
 it('a failed shard goes to the reserve where nobody else is left, and back if that has no room', () => {
-  const from = start(4, [ann], { reserve: [bob] });
+  const from = start(4, [ann], { standby: [bob] });
   expect(play(from, failed(0)).effects[1]).toEqual(['1: [0, 4) to bob']);
   expect(play(start(4, [ann]), failed(0)).effects[1]).toEqual(['1: [0, 4) to ann']);
 });

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import type { CodecRule } from '../../../coordinator/members/link-codecs.ts';
-import type { Inspector } from '../../../coordinator/training/integrity/inspector.ts';
+import type { AnswerValidator } from '../../../coordinator/training/integrity/inspector.ts';
 import { RoundRunner, type GradientResult } from '../../../coordinator/training/round-runner.ts';
 import type { Range } from '../../../shared/range.ts';
 import type { Split } from '../../../shared/data/dataset.ts';
@@ -34,17 +34,17 @@ export interface TestRunner extends TestPool {
 /**
  * Rounds over 8 samples of two bytes, with a real pool and clients that do what the test says. A part of the weights is
  * raised as soon as its gradient is summed.
- * @param tailCuts where the pieces of the six weights' tail start, if it is to travel by itself
+ * @param bucketOffsets where the pieces of the six weights' tail start, if it is to travel by itself
  * @param codecs of the links; with them the weights are raised without tails too
  * @param inspectorOf none by default
  */
 export function testRunner(
   samples = 8,
-  tailCuts: readonly number[] = [],
+  bucketOffsets: readonly number[] = [],
   codecs?: CodecRule,
-  inspectorOf: (pool: TestPool, warn: (line: string) => void) => Inspector | null = () => null,
+  inspectorOf: (pool: TestPool, warn: (line: string) => void) => AnswerValidator | null = () => null,
 ): TestRunner {
-  const made = testPool({ tailCuts, rules: { maxWorkers: 10, codecs } });
+  const made = testPool({ bucketOffsets, rules: { maxWorkers: 10, codecs } });
   const timersBefore = made.clock.pending;
   const stop = new AbortController();
   const waits: boolean[] = [];
@@ -58,10 +58,10 @@ export function testRunner(
     pool: made.pool,
     job: exampleJob,
     clock: made.clock,
-    tailCuts,
+    bucketOffsets,
     signal: stop.signal,
     onWaiting: (waiting) => waits.push(waiting),
-    inspector: inspectorOf(made, (line) => warnings.push(line)),
+    validator: inspectorOf(made, (line) => warnings.push(line)),
   });
   const watch = async <Result>(promise: Promise<Result>): Promise<Watched<Result>> => {
     const watched: { result: Result | Error | null } = { result: null };
@@ -90,7 +90,7 @@ export function testRunner(
     gradient: (stepNumber = 1, lookAhead = false) => {
       const numbers = Uint32Array.from({ length: samples }, (_, i) => samples - 1 - i);
       const next = lookAhead ? numbers : undefined;
-      const options = tailCuts.length === 0 && codecs === undefined ? { next } : { next, onSummed };
+      const options = bucketOffsets.length === 0 && codecs === undefined ? { next } : { next, onSummed };
       return watch(runner.gradient({ step: step(stepNumber), weights, split }, numbers, options));
     },
     evaluate: (stepNumber = 1) => watch(runner.evaluate({ step: step(stepNumber), weights, split })),

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Pace } from '../../../coordinator/training/pace/pace.ts';
+import type { Throughput } from '../../../coordinator/training/pace/pace.ts';
 import {
-  cut,
-  equalShares,
-  fastestShares,
+  splitEvenly,
+  evenSplit,
+  balancedSplit,
   slowestMs,
   type Candidate,
 } from '../../../coordinator/training/schedule.ts';
@@ -17,7 +17,7 @@ describe('cut', () => {
   it('covers the range without a gap or an overlap, in parts that differ by one at most', () => {
     checkProperty(
       fc.property(fc.nat(100_000), fc.nat(5000), fc.integer({ min: 1, max: 200 }), (from, length, parts) => {
-        const ranges = cut({ from, to: from + length }, parts);
+        const ranges = splitEvenly({ from, to: from + length }, parts);
         const sizes = ranges.map((range) => range.to - range.from);
         const ends = [from, ...ranges.map(({ to }) => to)];
         return (
@@ -32,14 +32,14 @@ describe('cut', () => {
   });
 
   it('gives nothing for no parts or no samples', () => {
-    expect(cut({ from: 3, to: 9 }, 0)).toEqual([]);
-    expect(cut({ from: 3, to: 3 }, 4)).toEqual([]);
+    expect(splitEvenly({ from: 3, to: 9 }, 0)).toEqual([]);
+    expect(splitEvenly({ from: 3, to: 3 }, 4)).toEqual([]);
   });
 });
 
 describe('equalShares', () => {
   it('gives a batch of 128 to three workers as 42, 43 and 43, in their order', () => {
-    expect(equalShares(128, ids(3))).toEqual([
+    expect(evenSplit(128, ids(3))).toEqual([
       { worker: 'w0', from: 0, to: 42 },
       { worker: 'w1', from: 42, to: 85 },
       { worker: 'w2', from: 85, to: 128 },
@@ -49,7 +49,7 @@ describe('equalShares', () => {
   it('never gives a worker two shares, nor an empty one', () => {
     checkProperty(
       fc.property(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 40 }), (samples, count) => {
-        const shares = equalShares(samples, ids(count));
+        const shares = evenSplit(samples, ids(count));
         return (
           new Set(shares.map(({ worker }) => worker)).size === shares.length &&
           shares.every(({ from, to }) => to > from) &&
@@ -61,11 +61,11 @@ describe('equalShares', () => {
   });
 
   it('gives nothing if nobody is there', () => {
-    expect(equalShares(128, [])).toEqual([]);
+    expect(evenSplit(128, [])).toEqual([]);
   });
 });
 
-const candidates = (paces: readonly Pace[]): Candidate[] =>
+const candidates = (paces: readonly Throughput[]): Candidate[] =>
   ids(paces.length).map((worker, i) => ({ worker, pace: paces[i]! }));
 const paces = fc.array(
   fc.record({
@@ -76,7 +76,7 @@ const paces = fc.array(
 );
 
 /** The time in which infinitely fine shares would be done: where all that take part end together. */
-function idealMs(samples: number, all: readonly Pace[]): number {
+function idealMs(samples: number, all: readonly Throughput[]): number {
   let [low, high] = [0, 1e9];
   for (let i = 0; i < 200; i++) {
     const ms = (low + high) / 2;
@@ -91,7 +91,7 @@ describe('fastestShares', () => {
     checkProperty(
       fc.property(fc.integer({ min: 1, max: 2000 }), paces, (samples, all) => {
         const workers = candidates(all);
-        const shares = fastestShares(samples, workers);
+        const shares = balancedSplit(samples, workers);
         const order = shares.map(({ worker }) => workers.findIndex((one) => one.worker === worker));
         return (
           shares.every(({ from, to }) => to > from) &&
@@ -110,7 +110,7 @@ describe('fastestShares', () => {
       fc.property(speeds, fc.integer({ min: 128, max: 1024 }), (all, samples) => {
         const workers = candidates(all.map((speed) => ({ perSampleMs: 1 / speed, fixedSamples: 0 })));
         const ideal = samples / all.reduce((sum, speed) => sum + speed, 0);
-        return slowestMs(fastestShares(samples, workers), workers) <= 1.15 * ideal;
+        return slowestMs(balancedSplit(samples, workers), workers) <= 1.15 * ideal;
       }),
       { seed: 4, numRuns: 500 },
     );
@@ -120,7 +120,7 @@ describe('fastestShares', () => {
     checkProperty(
       fc.property(fc.integer({ min: 64, max: 2000 }), paces, (samples, all) => {
         const workers = candidates(all);
-        const slowest = slowestMs(fastestShares(samples, workers), workers);
+        const slowest = slowestMs(balancedSplit(samples, workers), workers);
         const grain = Math.floor(samples / 64);
         const most = Math.max(...all.map(({ perSampleMs }) => perSampleMs));
         // Moving one more grain away from the slowest would make somebody else slower than that.
@@ -138,10 +138,10 @@ describe('fastestShares', () => {
       { perSampleMs: 1, fixedSamples: 0 },
       { perSampleMs: 1, fixedSamples: 100 },
     ];
-    expect(fastestShares(128, candidates([fast, far, fast])).map(({ worker }) => worker)).toEqual([
+    expect(balancedSplit(128, candidates([fast, far, fast])).map(({ worker }) => worker)).toEqual([
       'w0',
       'w2',
     ]);
-    expect(fastestShares(128, [])).toEqual([]);
+    expect(balancedSplit(128, [])).toEqual([]);
   });
 });

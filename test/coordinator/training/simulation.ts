@@ -37,7 +37,7 @@ export function simulation(samples = 128) {
     pool,
     clock,
     job: exampleJob,
-    tailCuts: [],
+    bucketOffsets: [],
     signal: stop.signal,
     onWaiting: () => undefined,
   });
@@ -95,7 +95,7 @@ export function simulation(samples = 128) {
     const input = { step: step(steps), weights: new Float32Array(6), split };
     const startedMs = clock.now();
     const ended: { atMs?: number; sum?: Float32Array } = {};
-    void runner.gradient(input, numbers, { next: numbers.map((n) => (n + 1) % samples) }).then((result) => {
+    void runner.gradient(input, numbers, { nextSamples: numbers.map((n) => (n + 1) % samples) }).then((result) => {
       ended.atMs = clock.now();
       ended.sum = result.gradientSum.slice();
     });

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { Snapshots } from '../../../coordinator/training/snapshots.ts';
+import { RunSnapshots } from '../../../coordinator/training/snapshots.ts';
 
 /** A vector that holds the number of the step, and snapshots of it at these steps. */
 function taken(steps: readonly number[]) {
   const vector = new Float32Array(3);
-  const snapshots = new Snapshots<string>([vector]);
+  const snapshots = new RunSnapshots<string>([vector]);
   for (const step of steps) {
     vector.fill(step);
-    snapshots.take(step, `place ${step}`);
+    snapshots.save(step, `place ${step}`);
   }
   vector.fill(1_000);
   return { vector, snapshots };

@@ -145,7 +145,7 @@ describe('tails', () => {
     const [ann] = [await join('ann', { tails: true }), await join('bob', { tails: false })];
     await gradient(1);
     await ann.say({ type: 'gradientTail', step: step(1), shard: shardId(1) }, bytesOf([1, 1]));
-    expect(ann.messages('rejected')).toMatchObject([{ code: CloseCode.unknownSamples }]);
+    expect(ann.messages('rejected')).toMatchObject([{ code: CloseCode.notAssigned }]);
   });
 
   it('must have come where a head comes', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createOptimizer } from '../../../coordinator/training/optimizer.ts';
-import { train, type Training } from '../../../coordinator/training/train.ts';
+import { train, type TrainingOptions } from '../../../coordinator/training/train.ts';
 import type { Position } from '../../../coordinator/storage/checkpoint.ts';
 import { layoutOf } from '../../../shared/model/layout.ts';
 import type { Job } from '../../../shared/model/job.ts';
@@ -41,7 +41,7 @@ async function run({ factor = () => 1, loss = () => 0.1, found = new Map() }: Sp
   const pending = new Map(found);
   let rewind: Step | null = null;
   let rewinds = 0;
-  const rounds: Training['rounds'] = {
+  const stepRunner: TrainingOptions['stepRunner'] = {
     gradient({ step }, numbers, { onSummed } = {}) {
       steps.push(step);
       const time = steps.filter((one) => one === step).length;
@@ -54,8 +54,8 @@ async function run({ factor = () => 1, loss = () => 0.1, found = new Map() }: Sp
       return Promise.resolve({ lossSum: loss(step, time) * numbers.length, correct: 1, gradientSum });
     },
     evaluate: () => Promise.resolve({ lossSum: 1, correct: 1 }),
-    settle: () => Promise.resolve(),
-    takeRewind() {
+    waitForChecks: () => Promise.resolve(),
+    validateAllUntil() {
       const taken = rewind;
       rewind = null;
       return taken;
@@ -67,7 +67,7 @@ async function run({ factor = () => 1, loss = () => 0.1, found = new Map() }: Sp
     job,
     weights,
     optimizer,
-    rounds,
+    stepRunner,
     dataset: {
       name: 'made',
       description: '',

@@ -3,7 +3,7 @@ import type { EpochRecord } from '../../../shared/protocol/messages.ts';
 import type { Optimizer } from '../../../coordinator/training/optimizer.ts';
 import { RoundRunner } from '../../../coordinator/training/round-runner.ts';
 import { epochOrder } from '../../../coordinator/training/sampler.ts';
-import { train, type Trained } from '../../../coordinator/training/train.ts';
+import { train, type TrainingResult } from '../../../coordinator/training/train.ts';
 import { viewShard } from '../../../shared/data/shard.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import { exampleJob } from '../../shared/protocol/examples.ts';
@@ -32,8 +32,8 @@ function training(changes: Partial<Job> = {}) {
     },
   };
   const weights = new Float32Array(6);
-  const start = (): { readonly result: Trained | null } => {
-    const state: { result: Trained | null } = { result: null };
+  const start = (): { readonly result: TrainingResult | null } => {
+    const state: { result: TrainingResult | null } = { result: null };
     void train({
       job,
       dataset: {
@@ -46,11 +46,11 @@ function training(changes: Partial<Job> = {}) {
       },
       weights,
       optimizer,
-      rounds: new RoundRunner({
+      stepRunner: new RoundRunner({
         pool,
         job,
         clock,
-        tailCuts: [],
+        bucketOffsets: [],
         signal: stop.signal,
         onWaiting: () => undefined,
       }),
@@ -90,7 +90,7 @@ function sampleNumbersOf(client: Client, task: string): number[] {
   });
 }
 
-async function finish(state: { readonly result: Trained | null }): Promise<Trained> {
+async function finish(state: { readonly result: TrainingResult | null }): Promise<TrainingResult> {
   for (let turn = 0; turn < 50 && state.result === null; turn++) await settle();
   return state.result!;
 }

@@ -72,10 +72,10 @@ describe('workers of different speed', () => {
     for (const name of ['ann', 'bob', 'cyd', 'dan']) await join(name);
     const far = await join('far', { fixedMs: 500, device: 'far away', hello: { reserve: true } });
     const member = [...pool.members.values()].find(({ name }) => name === 'far')!;
-    for (let i = 0; i < 5; i++) member.link.delivered([{ bytes: 1e6, elapsedMs: 400 }]);
+    for (let i = 0; i < 5; i++) member.link.recordDownload([{ bytes: 1e6, elapsedMs: 400 }]);
     const times = await run(40);
     expect(times.slice(-20).every((ms) => ms <= 34)).toBe(true);
-    expect(member.reserve).toBe(true);
+    expect(member.isStandby).toBe(true);
     expect(far.client.messages('reserve').at(-1)).toMatchObject({
       waiting: true,
       reason: expect.stringMatching(

@@ -1,9 +1,9 @@
-import { codecNamed } from '../../../shared/codec/codec.ts';
-import { HeldWeights } from '../../../shared/worker/held-weights.ts';
-import { tailPieces } from '../../../shared/protocol/tail-pieces.ts';
+import { getCodec } from '../../../shared/codec/codec.ts';
+import { WeightsReplica } from '../../../shared/worker/held-weights.ts';
+import { bucketRanges } from '../../../shared/protocol/tail-pieces.ts';
 import {
-  noPieces,
-  receiveTail,
+  noPartialWeights,
+  receiveWeightsBucket,
   receiveUpdate,
   receiveWeights,
 } from '../../../shared/worker/received-weights.ts';
@@ -32,22 +32,22 @@ export function heldBy(client: Client): { readonly step: number; readonly weight
   // Who was refused has none, and holds nothing.
   const [welcome] = client.messages('welcome');
   const { tailCuts = [], updateCodec } = welcome ?? {};
-  const held = new HeldWeights(updateCodec === undefined ? null : codecNamed(updateCodec), 6);
-  let [pieces, at, weights]: [typeof noPieces, Step | null, Float32Array] = [
-    noPieces,
+  const held = new WeightsReplica(updateCodec === undefined ? null : getCodec(updateCodec), 6);
+  let [pieces, at, weights]: [typeof noPartialWeights, Step | null, Float32Array] = [
+    noPartialWeights,
     null,
     new Float32Array(),
   ];
   for (const { message, payload } of client.received) {
     if (message.type === 'weightsTail') {
-      pieces = receiveTail(pieces, message, payload.slice(), tailCuts, 6);
+      pieces = receiveWeightsBucket(pieces, message, payload.slice(), tailCuts, 6);
     } else if (message.type === 'weights') {
-      const { tail } = receiveWeights(pieces, message, payload, tailCuts);
+      const { buckets } = receiveWeights(pieces, message, payload, tailCuts);
       weights = new Float32Array(6);
-      for (const { from, payload: part } of tail ?? []) weights.set(new Float32Array(part.buffer), from);
+      for (const { from, payload: part } of buckets ?? []) weights.set(new Float32Array(part.buffer), from);
       weights.set(new Float32Array(payload.slice().buffer));
       held.set(weights);
-      [pieces, at] = [noPieces, message.step];
+      [pieces, at] = [noPartialWeights, message.step];
     } else if (message.type === 'update') {
       const received = receiveUpdate(pieces, message, payload.slice(), at);
       pieces = received.pieces;
@@ -64,7 +64,7 @@ export async function answerInPieces(
   between: (piece: number) => Promise<void> = () => Promise.resolve(),
   { step, shard } = client.messages('shard').at(-1)!,
 ): Promise<void> {
-  for (const { piece, from, to } of tailPieces(cuts, 6)) {
+  for (const { piece, from, to } of bucketRanges(cuts, 6)) {
     const values = new Float32Array(to - from).fill(1);
     await client.say({ type: 'gradientTail', step, shard, piece }, new Uint8Array(values.buffer));
     await between(piece);

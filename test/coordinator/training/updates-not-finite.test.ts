@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { ReconstructedWeights } from '../../../coordinator/training/reconstructed-weights.ts';
+import { WeightsReplica } from '../../../coordinator/training/reconstructed-weights.ts';
 import { CODECS, type Codec } from '../../../shared/codec/codec.ts';
 import { decodeFrame, openFrame } from '../../../shared/protocol/frame.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
-import { HeldWeights } from '../../../shared/worker/held-weights.ts';
+import { WeightsReplica } from '../../../shared/worker/held-weights.ts';
 import { bitsOf, floatsOf, INFINITY_PATTERNS, NAN_PATTERNS } from '../../support/special-floats.ts';
 
 const LENGTH = 600;
@@ -11,11 +11,11 @@ const ones = (): Float32Array => new Float32Array(LENGTH).fill(1);
 
 /** Weights as the coordinator reconstructs them and as a worker does, with updates in a codec. */
 function bothEnds(codec: Codec) {
-  const reconstructed = new ReconstructedWeights(LENGTH, (step, from, _codec, payloadBytes) =>
+  const reconstructed = new WeightsReplica(LENGTH, (step, from, _codec, payloadBytes) =>
     openFrame({ type: 'update', step, from }, payloadBytes),
   );
-  const held = new HeldWeights(codec, LENGTH);
-  reconstructed.use(codec);
+  const held = new WeightsReplica(codec, LENGTH);
+  reconstructed.setCodec(codec);
   return {
     whole: (weights: Float32Array): void => {
       reconstructed.reset(0 as Step, weights);
@@ -23,9 +23,9 @@ function bothEnds(codec: Codec) {
     },
     /** Values at both ends after an update to these weights. */
     update: (weights: Float32Array): [coordinator: Float32Array, worker: Float32Array] => {
-      reconstructed.follow(weights);
+      reconstructed.advance(weights);
       const step = reconstructed.step!;
-      const pieces = reconstructed.pieces.map(({ from, frame }) => ({
+      const pieces = reconstructed.buckets.map(({ from, frame }) => ({
         from,
         encoding: undefined,
         payload: decodeFrame(frame).payload,

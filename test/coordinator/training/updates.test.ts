@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { WeightsBroadcast } from '../../../coordinator/training/weights-broadcast.ts';
+import { WeightsPublisher } from '../../../coordinator/training/weights-broadcast.ts';
 import { int8 } from '../../../shared/codec/int8.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
 import type { Client } from '../members/pool-harness.ts';
@@ -82,7 +82,7 @@ describe('updates', () => {
     const { pool, join } = testRunner(8, [], CODECS);
     const [ann, cyd] = [await join('ann', WITHOUT), await join('cyd', WITHOUT)];
     const [annMember, cydMember] = [...pool.members.values()];
-    const broadcast = new WeightsBroadcast(pool, 6, []);
+    const broadcast = new WeightsPublisher(pool, 6, []);
     const weights = Float32Array.of(1, 2, 3, 4, 5, 6);
     // Of the second step, cyd gets nothing.
     for (const [k, members] of [
@@ -90,8 +90,8 @@ describe('updates', () => {
       [2, [annMember!]],
       [3, [annMember!, cydMember!]],
     ] as const) {
-      broadcast.begin(k as Step, weights, { exact: false });
-      members.forEach((member) => broadcast.bring(member));
+      broadcast.beginStep(k as Step, weights, { exact: false });
+      members.forEach((member) => broadcast.sendTo(member));
       weights.forEach((weight, i) => (weights[i] = weight + 0.1 * (i + k)));
       await settle();
     }

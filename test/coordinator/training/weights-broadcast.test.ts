@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { WeightsBroadcast } from '../../../coordinator/training/weights-broadcast.ts';
-import type { Member } from '../../../coordinator/members/member.ts';
-import type { WorkerPool } from '../../../coordinator/members/worker-pool.ts';
+import { WeightsPublisher } from '../../../coordinator/training/weights-broadcast.ts';
+import type { Worker } from '../../../coordinator/members/member.ts';
+import type { workers } from '../../../coordinator/members/worker-pool.ts';
 import { decodeFrame } from '../../../shared/protocol/frame.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
 import { checkProperty } from '../../support/property.ts';
@@ -24,7 +24,7 @@ function heldLink() {
         return frames.slice(through).reduce((sum, { length }) => sum + length, 0);
       },
     },
-  } as unknown as Member;
+  } as unknown as Worker;
   const arrived: { readonly step: number; readonly weights: number[] }[] = [];
   return {
     member,
@@ -49,27 +49,27 @@ it('whole weights arrive as they were when they were sent, however late a link i
     fc.property(fc.array(fc.record({ drains: fc.boolean(), ending: endings })), cuts, (steps, cuts) => {
       const [quick, slow] = [heldLink(), heldLink()];
       const members = new Map([quick, slow].map(({ member }, i) => [`${i}`, member]));
-      const pool = { members, codecs: 'auto' } as unknown as WorkerPool;
-      const broadcast = new WeightsBroadcast(pool, LENGTH, cuts);
+      const pool = { members, codecs: 'auto' } as unknown as workers;
+      const broadcast = new WeightsPublisher(pool, LENGTH, cuts);
       const weights = new Float32Array(LENGTH);
       const sent: { step: number; weights: number[] }[] = [];
       let step = 0;
       for (const { drains, ending } of steps) {
-        broadcast.begin(step as Step, weights, { exact: false });
-        for (const { member } of [quick, slow]) broadcast.bring(member);
+        broadcast.beginStep(step as Step, weights, { exact: false });
+        for (const { member } of [quick, slow]) broadcast.sendTo(member);
         if (sent.at(-1)?.step !== step) sent.push({ step, weights: [...weights] });
         quick.letThrough();
         if (drains) slow.letThrough();
-        if (ending === 'taken back') broadcast.keep();
+        if (ending === 'taken back') broadcast.snapshot();
         const parts = [0, ...cuts].map((from, i) => ({ from, to: cuts[i] ?? LENGTH })).reverse();
         for (const part of parts) {
           const isHead = part.from === 0;
           // It would be over.
           if (isHead && ending === 'taken back') break;
           for (let i = part.from; i < part.to; i++) weights[i] = (weights[i] ?? 0) + 1 + i / 8;
-          if (!isHead || ending !== 'half said') broadcast.updated(weights, part);
+          if (!isHead || ending !== 'half said') broadcast.publishBucket(weights, part);
         }
-        if (ending === 'taken back') broadcast.restore(weights);
+        if (ending === 'taken back') broadcast.rollback(weights);
         else step += ending === 'leap' ? 2 : 1;
       }
       slow.letThrough();

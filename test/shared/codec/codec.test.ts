@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { CODECS, codecNamed, type Codec } from '../../../shared/codec/codec.ts';
+import { CODECS, getCodec, type Codec } from '../../../shared/codec/codec.ts';
 import { float16 } from '../../../shared/codec/float16.ts';
 import { float32 } from '../../../shared/codec/float32.ts';
 import { int4 } from '../../../shared/codec/int4.ts';
@@ -29,12 +29,12 @@ for (const codec of CODECS) testCodec(codec, contracts[codec.name]!);
 describe('the codecs', () => {
   it('have names of their own, under which they are found', () => {
     expect(new Set(CODECS.map(({ name }) => name)).size).toBe(CODECS.length);
-    for (const codec of CODECS) expect(codecNamed(codec.name)).toBe(codec);
+    for (const codec of CODECS) expect(getCodec(codec.name)).toBe(codec);
   });
 
   it.each(['', 'FLOAT32', 'toString', 'zip'])("do not include '%s'", (name) => {
-    expect(() => codecNamed(name)).toThrow(`Codec '${name}' is not known here.`);
-    expect(() => codecNamed(name)).toThrow(expect.objectContaining({ code: CloseCode.unsupported }));
+    expect(() => getCodec(name)).toThrow(`Codec '${name}' is not known here.`);
+    expect(() => getCodec(name)).toThrow(expect.objectContaining({ code: CloseCode.unsupported }));
   });
 });
 

@@ -5,7 +5,7 @@ import {
   encodeFactored,
   factoredBytes,
   factoredKernel,
-  worthFactoring,
+  areFactorsSmaller,
   type DenseKernel,
 } from '../../../shared/codec/factors.ts';
 import { scalarKernels } from '../../../shared/codec/kernels/scalar.ts';
@@ -36,7 +36,7 @@ const vectors = fc
       seed: fc.constant(seed),
     });
   })
-  .filter(({ kernel, samples }) => worthFactoring(kernel, samples));
+  .filter(({ kernel, samples }) => areFactorsSmaller(kernel, samples));
 
 const noise = (length: number, seed: number): Float32Array =>
   Float32Array.from({ length }, (_, i) => Math.sin(i * 12.9898 + seed));
@@ -72,7 +72,7 @@ describe('sufficient factors', () => {
 
   it('are fewer values for few samples alone', () => {
     const kernel = { offset: 0, inputs: 4608, outputs: 128 };
-    expect([16, 124, 125].map((samples) => worthFactoring(kernel, samples))).toEqual([true, true, false]);
+    expect([16, 124, 125].map((samples) => areFactorsSmaller(kernel, samples))).toEqual([true, true, false]);
     expect(factoredBytes(kernel, 16, { from: 0, to: 600_810 })).toBe(4 * (16 * 4736 + 10_986));
   });
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CODECS, type Codec } from '../../../shared/codec/codec.ts';
-import { FeedbackEncoder } from '../../../shared/codec/feedback-encoder.ts';
+import { ErrorFeedbackEncoder } from '../../../shared/codec/feedback-encoder.ts';
 import { float16 } from '../../../shared/codec/float16.ts';
 import { float32 } from '../../../shared/codec/float32.ts';
 import { int4 } from '../../../shared/codec/int4.ts';
@@ -20,7 +20,7 @@ const steps = fc.integer({ min: 1, max: 600 }).chain((length) =>
 );
 
 /** What arrives of a vector. */
-function sent(encoder: FeedbackEncoder, codec: Codec, values: Float32Array, from = 0): Float32Array {
+function sent(encoder: ErrorFeedbackEncoder, codec: Codec, values: Float32Array, from = 0): Float32Array {
   const payload = new Uint8Array(encoder.bytes(values.length));
   encoder.encode(values, payload, from);
   return codec.decode(payload, values.length).slice();
@@ -31,7 +31,7 @@ describe.each(lossy.map((codec) => [codec.name, codec] as const))('with feedback
     checkProperty(
       fc.property(steps, (vectors) => {
         const length = vectors[0]!.length;
-        const encoder = new FeedbackEncoder(codec, length);
+        const encoder = new ErrorFeedbackEncoder(codec, length);
         const [truth, arrived] = [new Float64Array(length), new Float64Array(length)];
         for (const vector of vectors) {
           const decoded = sent(encoder, codec, vector);
@@ -50,7 +50,7 @@ describe.each(lossy.map((codec) => [codec.name, codec] as const))('with feedback
 
   it('keeps what is lost at its place, however the vector is cut', () => {
     const values = Float32Array.from({ length: 700 }, (_, i) => Math.sin(i) / 3);
-    const encoder = new FeedbackEncoder(codec, 700);
+    const encoder = new ErrorFeedbackEncoder(codec, 700);
     const arrived = new Float64Array(700);
     const add = (from: number, to: number): void =>
       sent(encoder, codec, values.subarray(from, to), from).forEach(
@@ -68,7 +68,7 @@ describe.each(lossy.map((codec) => [codec.name, codec] as const))('with feedback
   });
 
   it('does not carry a value that is not finite over to the next vector', () => {
-    const encoder = new FeedbackEncoder(codec, 3);
+    const encoder = new ErrorFeedbackEncoder(codec, 3);
     for (const bad of [...NAN_PATTERNS, ...INFINITY_PATTERNS]) {
       const values = Float32Array.of(1, 0, 1);
       values.set(floatsOf([bad]), 1);
@@ -79,16 +79,16 @@ describe.each(lossy.map((codec) => [codec.name, codec] as const))('with feedback
 
   it('shows a sum of vector and residual that is too large for float32', () => {
     const largest = 3.4028234663852886e38;
-    const encoder = new FeedbackEncoder(float16, 1);
+    const encoder = new ErrorFeedbackEncoder(float16, 1);
     sent(encoder, float16, Float32Array.of(largest));
-    encoder.use(codec);
+    encoder.setCodec(codec);
     expect(Number.isFinite(sent(encoder, codec, Float32Array.of(largest))[0])).toBe(false);
     expect(sent(encoder, codec, Float32Array.of(0))[0]).toBe(0);
   });
 });
 
 it('what is too small for one vector arrives in time', () => {
-  const encoder = new FeedbackEncoder(int4, 2);
+  const encoder = new ErrorFeedbackEncoder(int4, 2);
   const seen = Array.from({ length: 20 }, () => sent(encoder, int4, Float32Array.of(7, 0.25))[1]);
   expect(seen.slice(0, 6)).toEqual([0, 0, 1, 0, 0, 0]);
   expect(seen.reduce((sum: number, value) => sum + value!, 0)).toBe(5);
@@ -96,6 +96,6 @@ it('what is too small for one vector arrives in time', () => {
 
 it('a codec that loses nothing has nothing to be fed back', () => {
   const values = Float32Array.of(0.1, 1e-30, NaN);
-  const encoder = new FeedbackEncoder(float32, 3);
+  const encoder = new ErrorFeedbackEncoder(float32, 3);
   for (let step = 0; step < 3; step++) expect(sent(encoder, float32, values)).toEqual(values);
 });

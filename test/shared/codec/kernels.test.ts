@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { CodecKernels, FormatKernels, Numbers, Packed } from '../../../shared/codec/kernels/kernels.ts';
+import type { CodecKernels, FormatKernels, PackedArray, PackedVector } from '../../../shared/codec/kernels/kernels.ts';
 import { scalarKernels } from '../../../shared/codec/kernels/scalar.ts';
 import { codecKernels, simdKernels } from '../../../shared/codec/kernels/simd.ts';
 import { checkProperty } from '../../support/property.ts';
@@ -54,15 +54,15 @@ function outcome(kernels: CodecKernels, { values, others, scales, bytes, offset 
   };
   const [left, right, anyScales] = [copyOf(values), copyOf(others), copyOf(scales)];
 
-  function run<N extends Numbers>(format: FormatKernels<N>, hasScales: boolean, numbersOf: () => N): void {
-    const packed = (): Packed<N> => ({
+  function run<N extends PackedArray>(format: FormatKernels<N>, hasScales: boolean, numbersOf: () => N): void {
+    const packed = (): PackedVector<N> => ({
       scales: floats(hasScales ? scales.length : 0),
-      numbers: numbersOf(),
+      values: numbersOf(),
     });
     format.encode(left, packed());
     format.encodeDifference(left, right, packed());
     const residual = copyOf(others);
-    format.encodeOwed(left, residual, packed());
+    format.encodeWithResidual(left, residual, packed());
 
     const anyNumbers = numbersOf();
     const raw = new Uint8Array(anyNumbers.buffer, anyNumbers.byteOffset, anyNumbers.byteLength);
@@ -225,9 +225,9 @@ describe.each([
       [0xc7800000, 0xfbff],
       [0x7f7fffff, 0x7bff], // the largest float32
     ];
-    const numbers = new Uint16Array(pairs.length);
-    kernels.float16.encode(floatsOf(pairs.map(([float]) => float)), { scales: new Float32Array(0), numbers });
-    expect([...numbers]).toEqual(pairs.map(([, half]) => half));
+    const values = new Uint16Array(pairs.length);
+    kernels.float16.encode(floatsOf(pairs.map(([float]) => float)), { scales: new Float32Array(0), values });
+    expect([...values]).toEqual(pairs.map(([, half]) => half));
   });
 
   it('decode special halves', () => {
@@ -248,7 +248,7 @@ describe.each([
     for (const some of [pairs, ...pairs.map((pair) => [pair, [0x3c00, 0x3f800000] as const])]) {
       const numbers = Uint16Array.from(some, ([half]) => half);
       const values = new Float32Array(some.length);
-      kernels.float16.decode({ scales: new Float32Array(0), numbers }, values);
+      kernels.float16.decode({ scales: new Float32Array(0), values: numbers }, values);
       expect(hex(bitsOf(values))).toEqual(hex(some.map(([, float]) => float)));
     }
   });
@@ -256,7 +256,7 @@ describe.each([
   const formats = [
     ['int8', kernels.int8, () => new Int8Array(600)],
     ['int4', kernels.int4, () => new Uint8Array(300)],
-  ] as [string, FormatKernels<Numbers>, () => Numbers][];
+  ] as [string, FormatKernels<PackedArray>, () => PackedArray][];
 
   it.each(formats)('%s: a value that is not finite makes its block NaN, and no other', (__, format, room) => {
     for (const bad of [...NAN_PATTERNS, ...INFINITY_PATTERNS]) {
@@ -315,15 +315,15 @@ describe.each([
     ['too large', 0x7f7fffff, [0x00000000, 0x7f7fffff, 0xff7fffff, 0xff800000]],
   ])('decode the integers 0, 1, -1 and -8 with a scale that is %s', (__, scale, expected) => {
     const [bytes, pairs] = [new Float32Array(4), new Float32Array(4)];
-    kernels.int8.decode({ scales: floatsOf([scale]), numbers: Int8Array.of(0, 1, -1, -8) }, bytes);
-    kernels.int4.decode({ scales: floatsOf([scale]), numbers: Uint8Array.of(0x10, 0x8f) }, pairs);
+    kernels.int8.decode({ scales: floatsOf([scale]), values: Int8Array.of(0, 1, -1, -8) }, bytes);
+    kernels.int4.decode({ scales: floatsOf([scale]), values: Uint8Array.of(0x10, 0x8f) }, pairs);
     expect(hex(bitsOf(bytes))).toEqual(hex(expected as number[]));
     expect(hex(bitsOf(pairs))).toEqual(hex(expected as number[]));
   });
 
   it('int4: the last high half of an odd count of values says nothing', () => {
     const values = new Float32Array(1);
-    kernels.int4.decode({ scales: Float32Array.of(2), numbers: Uint8Array.of(0x73) }, values);
+    kernels.int4.decode({ scales: Float32Array.of(2), values: Uint8Array.of(0x73) }, values);
     expect([...values]).toEqual([6]);
   });
 
@@ -356,16 +356,16 @@ describe.each([
 
   it('add a decoded NaN, of a half or of a block, as the same bits', () => {
     const base = floatsOf([0xffc00001, 0x3f800000, 0xff800000]);
-    for (const numbers of [Uint16Array.of(0xfe01, 0xfe01, 0x7c00)]) {
+    for (const values of [Uint16Array.of(0xfe01, 0xfe01, 0x7c00)]) {
       const out = new Float32Array(3);
-      kernels.float16.decodeOnto({ scales: new Float32Array(0), numbers }, base, out);
+      kernels.float16.decodeOnto({ scales: new Float32Array(0), values }, base, out);
       expect(hex(bitsOf(out))).toEqual(hex([NAN_BITS, NAN_BITS, NAN_BITS]));
     }
     const out = new Float32Array(3);
     const scales = floatsOf([0xff800000]);
-    kernels.int8.decodeOnto({ scales, numbers: Int8Array.of(1, 0, -1) }, base, out);
+    kernels.int8.decodeOnto({ scales, values: Int8Array.of(1, 0, -1) }, base, out);
     expect(hex(bitsOf(out))).toEqual(hex([NAN_BITS, NAN_BITS, NAN_BITS]));
-    kernels.int4.decodeOnto({ scales, numbers: Uint8Array.of(0x01, 0x0f) }, base, out);
+    kernels.int4.decodeOnto({ scales, values: Uint8Array.of(0x01, 0x0f) }, base, out);
     expect(hex(bitsOf(out))).toEqual(hex([NAN_BITS, NAN_BITS, NAN_BITS]));
   });
 
@@ -374,14 +374,14 @@ describe.each([
     const before = floatsOf([0x3f800000, 0x3f800000, 0x3f800000, 0x7f7fffff, 0, 0]);
     const halves = { scales: new Float32Array(0), numbers: new Uint16Array(6) };
     const residual = before.slice();
-    kernels.float16.encodeOwed(values, residual, halves);
+    kernels.float16.encodeWithResidual(values, residual, halves);
     expect([...halves.numbers]).toEqual([0x7e00, 0x7c00, 0xfc00, 0x7c00, 0x7bff, 0x0000]);
     // 65536 - 65504, and the subnormal value that is no half.
     expect(hex(bitsOf(residual))).toEqual(hex([0, 0, 0, 0, 0x42000000, 0x00000001]));
 
     const bytes = { scales: new Float32Array(1), numbers: new Int8Array(6) };
     const lost = before.slice();
-    kernels.int8.encodeOwed(values, lost, bytes);
+    kernels.int8.encodeWithResidual(values, lost, bytes);
     expect(hex(bitsOf(bytes.scales))).toEqual(hex([NAN_BITS]));
     expect(hex(bitsOf(lost))).toEqual(hex([0, 0, 0, 0, 0, 0]));
   });
@@ -391,7 +391,7 @@ describe.each([
     const left = Float32Array.of(tiny, -tiny, 1.5e-38, -1.5e-38, 2 ** -126, tiny, 1, 2 ** -127);
     const right = Float32Array.of(tiny, -tiny, -1.2e-38, 1.2e-38, 0, 1, -1, 2 ** -127);
     const sum = new Float32Array(8);
-    kernels.addFlushed(left, right, sum);
+    kernels.addFlushToZero(left, right, sum);
     expect([...sum]).toEqual([0, -0, 0, -0, 2 ** -126, 1, 0, 0]);
   });
 });

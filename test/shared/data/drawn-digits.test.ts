@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { limitTo, type Split } from '../../../shared/data/dataset.ts';
-import { drawDigits } from '../../../shared/data/drawn-digits.ts';
+import { limitTrainSamples, type Split } from '../../../shared/data/dataset.ts';
+import { syntheticDigits } from '../../../shared/data/drawn-digits.ts';
 
 const PIXELS = 784;
-const drawn = drawDigits({ seed: 3, trainCount: 4000, testCount: 1000 });
+const drawn = syntheticDigits({ seed: 3, trainCount: 4000, testCount: 1000 });
 
 describe('drawn digits', () => {
   it('say what they are', () => {
@@ -14,16 +14,16 @@ describe('drawn digits', () => {
   });
 
   it('are the same bytes for the same seed, and others for another', () => {
-    const again = drawDigits({ seed: 3, trainCount: 50, testCount: 50 });
+    const again = syntheticDigits({ seed: 3, trainCount: 50, testCount: 50 });
     expect(again.test.images).toEqual(drawn.test.images.subarray(0, 50 * PIXELS));
-    const other = drawDigits({ seed: 4, trainCount: 50, testCount: 50 });
+    const other = syntheticDigits({ seed: 4, trainCount: 50, testCount: 50 });
     expect(other.test.images).not.toEqual(again.test.images);
     expect(other.train.labels).not.toEqual(again.train.labels);
   });
 
   it('are the same up to a limit, however many are drawn', () => {
-    const few = drawDigits({ seed: 3, trainCount: 70, testCount: 1 });
-    expect(few.train).toEqual(limitTo(drawn, 70).train);
+    const few = syntheticDigits({ seed: 3, trainCount: 70, testCount: 1 });
+    expect(few.train).toEqual(limitTrainSamples(drawn, 70).train);
   });
 
   it('differ between training and test', () => {
@@ -58,7 +58,7 @@ describe('drawn digits', () => {
 
 describe('a limit', () => {
   it('keeps the first training samples and all test samples', () => {
-    const limited = limitTo(drawn, 10);
+    const limited = limitTrainSamples(drawn, 10);
     expect(limited.train.count).toBe(10);
     expect(limited.train.labels).toEqual(drawn.train.labels.subarray(0, 10));
     expect(limited.train.images).toEqual(drawn.train.images.subarray(0, 10 * PIXELS));
@@ -66,12 +66,12 @@ describe('a limit', () => {
   });
 
   it('above the number of samples changes nothing', () => {
-    expect(limitTo(drawn, 4000)).toBe(drawn);
-    expect(limitTo(drawn, 9999)).toBe(drawn);
+    expect(limitTrainSamples(drawn, 4000)).toBe(drawn);
+    expect(limitTrainSamples(drawn, 9999)).toBe(drawn);
   });
 
   it.each([0, -1, 1.5, NaN])('of %s is refused', (limit) => {
-    expect(() => limitTo(drawn, limit)).toThrow(RangeError);
+    expect(() => limitTrainSamples(drawn, limit)).toThrow(RangeError);
   });
 });
 

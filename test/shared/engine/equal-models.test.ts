@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
-import { jobOf } from '../../support/keras-layers.ts';
+import { layerJob } from '../../support/keras-layers.ts';
 import { wasmEngine } from '../../support/wasm-engine.ts';
 import { sizeOf } from '../../../shared/model/layout.ts';
 import { Purpose, randomStream } from '../../../shared/random/stream.ts';
@@ -19,9 +19,9 @@ async function gradientOf(sampleShape: number[], ...layers: object[]): Promise<F
     config: { name: 'model', layers: [input, ...layers, output] },
   };
   // The same numbers at each call.
-  const random = randomStream(1, Purpose.drawnDigits, 0, 0);
+  const random = randomStream(1, Purpose.syntheticDigits, 0, 0);
   const labels = [0, 1, 2, 1];
-  const job = await jobOf(tf, { topology, sampleShape, labels });
+  const job = await layerJob(tf, { topology, sampleShape, labels });
   const length = job.layout.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   const trainer = await (await wasmEngine()).load(job);
   try {

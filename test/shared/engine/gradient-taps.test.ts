@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { prepareJob } from '../../../coordinator/model.ts';
-import { drawDigits } from '../../../shared/data/drawn-digits.ts';
-import { GradientTaps } from '../../../shared/engine/gradient-taps.ts';
+import { syntheticDigits } from '../../../shared/data/drawn-digits.ts';
+import { GradientHooks } from '../../../shared/engine/gradient-taps.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
 import { wasmEngine } from '../../support/wasm-engine.ts';
 
@@ -12,7 +12,7 @@ beforeAll(async () => {
 
 describe('the tail of a gradient', () => {
   it('is final when the engine says so, and the whole is the same as without', async () => {
-    const dataset = drawDigits({ seed: 1, trainCount: 8, testCount: 1 });
+    const dataset = syntheticDigits({ seed: 1, trainCount: 8, testCount: 1 });
     const { job, initialWeights } = await prepareJob(dataset, { batchSize: 8, epochs: 1, seed: 1 });
     const trainer = await (await wasmEngine()).load(job);
     trainer.setWeights(initialWeights);
@@ -25,13 +25,13 @@ describe('the tail of a gradient', () => {
     await trainer.gradient(3 as Step, shard, whole);
     const tensors = tf.memory().numTensors;
     const early: Float32Array[] = [];
-    const from = 9568;
-    const ready = (): void => void early.push(gradient.slice());
-    await trainer.gradient(3 as Step, shard, gradient, { from, ready });
+    const offset = 9568;
+    const onReady = (): void => void early.push(gradient.slice());
+    await trainer.gradient(3 as Step, shard, gradient, { offset, onReady });
     expect(tf.memory().numTensors).toBe(tensors);
     expect(early).toHaveLength(1);
-    expect(early[0]!.subarray(from)).toEqual(whole.subarray(from));
-    expect(early[0]!.subarray(0, from).every((value) => value === 0)).toBe(true);
+    expect(early[0]!.subarray(offset)).toEqual(whole.subarray(offset));
+    expect(early[0]!.subarray(0, offset).every((value) => value === 0)).toBe(true);
     expect(gradient).toEqual(whole);
     trainer.dispose();
   });
@@ -45,11 +45,11 @@ describe('GradientTaps', () => {
 
   it('hears of weights that are read once, the last first, and of no others', () => {
     const [once, twice, last] = [variable(2), variable(3), variable(5)];
-    const taps = new GradientTaps(tf, [once, twice, last]);
+    const taps = new GradientHooks(tf, [once, twice, last]);
     const heard: [number, number][] = [];
     const loss = (): tf.Scalar =>
       tf.mul(tf.mul(tf.mul(once.read(), twice.read()), twice.read()), last.read());
-    const { grads } = taps.during(
+    const { grads } = taps.run(
       (index, gradient) => heard.push([index, gradient.dataSync()[0]!]),
       () => tf.variableGrads(loss, [once.value, twice.value, last.value]),
     );
@@ -62,8 +62,8 @@ describe('GradientTaps', () => {
 
   it('is not there outside of a pass, nor where nobody listens', () => {
     const weight = variable(2);
-    const taps = new GradientTaps(tf, [weight]);
+    const taps = new GradientHooks(tf, [weight]);
     expect(weight.read()).toBe(weight.value);
-    taps.during(undefined, () => expect(weight.read()).toBe(weight.value));
+    taps.run(undefined, () => expect(weight.read()).toBe(weight.value));
   });
 });

@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
-import { boundsOf, deviationOf } from '../../support/keras-layers.ts';
+import { errorBounds, measureDeviation } from '../../support/keras-layers.ts';
 import { layerCases } from '../../support/layer-cases.ts';
 import { wasmEngine } from '../../support/wasm-engine.ts';
 
 test.each(layerCases)('$name: loss and gradient on WebAssembly are those of Keras', async (each) => {
-  const deviation = await deviationOf(tf, await wasmEngine(), each);
-  const bounds = boundsOf(each);
+  const deviation = await measureDeviation(tf, await wasmEngine(), each);
+  const bounds = errorBounds(each);
   expect(deviation.loss).toBeLessThan(bounds.loss);
   expect(deviation.gradient).toBeLessThan(bounds.gradient);
   expect(deviation.frozenAreZero).toBe(true);
@@ -14,6 +14,6 @@ test.each(layerCases)('$name: loss and gradient on WebAssembly are those of Kera
 
 test('long sums of batch normalization are no further from float64 than those of Keras in float32', async () => {
   const many = layerCases.find(({ name }) => name === 'BatchNormalization of many values')!;
-  const { gradient } = await deviationOf(tf, await wasmEngine(), many);
+  const { gradient } = await measureDeviation(tf, await wasmEngine(), many);
   expect(gradient).toBeLessThan(many.float32Error);
 });

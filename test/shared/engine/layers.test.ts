@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
-import { cellsInside } from '../../../shared/engine/average-pool-gradient.ts';
+import { cellsInsideImage } from '../../../shared/engine/average-pool-gradient.ts';
 import { interpolationMatrix } from '../../../shared/engine/layers/up-sampling.ts';
 import { registerKeyedDropout, type DropoutContext } from '../../../shared/engine/keyed-dropout.ts';
 import { buildModel } from '../../../shared/engine/model.ts';
@@ -102,9 +102,9 @@ test('batch normalization over several axes is refused by name', async () => {
 });
 
 test('a window of an average pool counts the cells inside the image', () => {
-  expect(cellsInside(5, 2, 2)).toEqual([2, 2, 1]);
-  expect(cellsInside(5, 3, 1)).toEqual([2, 3, 3, 3, 2]);
-  expect(cellsInside(2, 7, 1)).toEqual([2, 2]);
+  expect(cellsInsideImage(5, 2, 2)).toEqual([2, 2, 1]);
+  expect(cellsInsideImage(5, 3, 1)).toEqual([2, 3, 3, 3, 2]);
+  expect(cellsInsideImage(2, 7, 1)).toEqual([2, 2]);
 });
 
 test('bilinear shares are those between the centres of pixels', () => {

@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
 import { prepareJob } from '../../../coordinator/model.ts';
-import { drawDigits } from '../../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../../shared/data/drawn-digits.ts';
 import { createModelStep } from '../../../shared/engine/model-step.ts';
 import { tinyTopology } from '../../support/test-coordinator.ts';
 
-const dataset = drawDigits({ seed: 1, trainCount: 2, testCount: 1 });
+const dataset = syntheticDigits({ seed: 1, trainCount: 2, testCount: 1 });
 const topology = tinyTopology([28, 28, 1], 10);
 const { job } = await prepareJob(dataset, { batchSize: 2, epochs: 1, seed: 1, topology });
 await tf.setBackend('cpu');

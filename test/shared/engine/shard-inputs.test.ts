@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { prepareJob } from '../../../coordinator/model.ts';
 import type { Shard } from '../../../shared/data/shard.ts';
-import { partSizes } from '../../../shared/engine/micro-shards.ts';
+import { microShardSizes } from '../../../shared/engine/micro-shards.ts';
 import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
 import { noise } from '../../worker-node/noise.ts';
@@ -31,15 +31,15 @@ test.each([1, 3, 8, 13, 16])(
     for (const step of [4, 5] as Step[]) {
       inputs.prepare(step, whole);
       let from = 0;
-      for (const samples of partSizes(13, unit)) {
-        inputs.only(from, samples);
+      for (const samples of microShardSizes(13, unit)) {
+        inputs.select(from, samples);
         const alone = new ShardInputs(job);
         alone.prepare(step, part(whole, from, from + samples));
         expect(given(inputs, samples)).toEqual(given(alone, samples));
         from += samples;
       }
       expect(from).toBe(13);
-      inputs.forget();
+      inputs.discard();
     }
   },
 );
@@ -47,7 +47,7 @@ test.each([1, 3, 8, 13, 16])(
 test('a shard that is prepared next is fed whole again', () => {
   const inputs = new ShardInputs(job);
   inputs.prepare(0 as Step, shardOf(8));
-  inputs.only(2, 3);
+  inputs.select(2, 3);
   inputs.prepare(1 as Step, shardOf(5));
   expect(inputs.images().length).toBe(5 * imageBytes);
   expect(inputs.target().length).toBe(5 * dataset.classes);

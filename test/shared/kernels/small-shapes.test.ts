@@ -14,7 +14,7 @@ describe.each(variants)('kernels on small images, guarded on both sides, $name',
 
   it('give what plain loops give, and touch nothing else', () => {
     const seed = testSeed(12);
-    const stream = randomStream(seed, Purpose.drawnDigits);
+    const stream = randomStream(seed, Purpose.syntheticDigits);
     let count = 0;
     for (const g of smallShapes(seed, 2)) {
       if (stream.below(ONE_IN) > 0) continue;

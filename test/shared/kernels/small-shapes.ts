@@ -16,7 +16,7 @@ const STRIDES = [
  * @param beyond by how many cells a window may exceed the image
  */
 export function* smallShapes(seed: number, beyond: number): Generator<ConvGeometry> {
-  const stream = randomStream(seed, Purpose.drawnDigits);
+  const stream = randomStream(seed, Purpose.syntheticDigits);
   const pick = <T>(from: readonly T[]): T => from[stream.below(from.length)]!;
   for (const height of SIDES)
     for (const width of SIDES)

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { simdMasks } from '../../../shared/kernels/masks/masks.ts';
-import { fillDropoutMask, scalarMasks } from '../../../shared/model/dropout.ts';
+import { createSimdFillMask } from '../../../shared/kernels/masks/masks.ts';
+import { fillDropoutMask, fillSampleMaskScalar } from '../../../shared/model/dropout.ts';
 import { Purpose } from '../../../shared/random/stream.ts';
 import { threefry2x32 } from '../../../shared/random/threefry.ts';
 import { checkProperty } from '../../support/property.ts';
@@ -65,7 +65,7 @@ describe('a dropout mask', () => {
   });
 
   it('is the same from the scalar and from the SIMD kernel, of which there is one here', () => {
-    const simd = simdMasks();
+    const simd = createSimdFillMask();
     if (simd === null) throw new Error('No SIMD in this Node.');
     const sample = fc.record({
       key0: fc.integer(),
@@ -76,7 +76,7 @@ describe('a dropout mask', () => {
     });
     checkProperty(
       fc.property(fc.integer({ min: 1, max: 20_000 }), fc.nat(5), sample, (size, from, how) => {
-        const [one, two] = [scalarMasks, simd].map((fill) => {
+        const [one, two] = [fillSampleMaskScalar, simd].map((fill) => {
           const values = new Float32Array(from + size + 3).fill(7);
           fill(values, from, size, how);
           return values;

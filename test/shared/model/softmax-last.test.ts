@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Topology } from '../../../shared/model/job.ts';
-import { softmaxLast } from '../../../shared/model/softmax-last.ts';
+import { moveSoftmaxLast } from '../../../shared/model/softmax-last.ts';
 
 const layer = (class_name: string, name: string, config: object = {}, from?: string) => ({
   class_name,
@@ -12,7 +12,7 @@ const conv = (activation: string) => layer('Conv2D', 'conv', { filters: 10, acti
 const flatten = layer('Flatten', 'flat');
 
 it('takes a softmax to the end, past what only lays values out', () => {
-  const { topology, outputs } = softmaxLast(sequential(conv('softmax'), flatten, layer('Reshape', 'shape')));
+  const { topology, outputs } = moveSoftmaxLast(sequential(conv('softmax'), flatten, layer('Reshape', 'shape')));
   expect(outputs).toBe(10);
   expect(topology.config).toMatchObject({
     layers: [
@@ -33,14 +33,14 @@ it('does so in a functional model', () => {
     class_name: 'Functional',
     config: { layers: [...layers, ...more], output_layers: [['flat', 0, 0]] },
   });
-  const { topology, outputs } = softmaxLast(functional([]));
+  const { topology, outputs } = moveSoftmaxLast(functional([]));
   expect(outputs).toBe(10);
   expect(topology.config).toMatchObject({
     output_layers: [['softmax_of_classes', 0, 0]],
     layers: [{}, {}, { name: 'softmax_of_classes', inbound_nodes: [[['flat', 0, 0, {}]]] }],
   });
   // Not where something else takes its output.
-  expect(softmaxLast(functional([layer('Dense', 'other', {}, 'conv')])).outputs).toBeNull();
+  expect(moveSoftmaxLast(functional([layer('Dense', 'other', {}, 'conv')])).outputs).toBeNull();
 });
 
 it.each<[string, Topology]>([
@@ -52,5 +52,5 @@ it.each<[string, Topology]>([
   ],
   ['of nothing else', sequential(flatten)],
 ])('leaves a model %s', (_, topology) => {
-  expect(softmaxLast(topology)).toEqual({ topology, outputs: null });
+  expect(moveSoftmaxLast(topology)).toEqual({ topology, outputs: null });
 });

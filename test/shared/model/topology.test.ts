@@ -3,7 +3,7 @@ import { defaultTopology } from '../../../shared/model/default-topology.ts';
 import type { Topology } from '../../../shared/model/job.ts';
 import {
   KEYED_DROPOUT,
-  normalizesBatches,
+  usesBatchNormalization,
   withKeyedDropout,
   withLogits,
   withSeededInitializers,
@@ -160,10 +160,10 @@ describe('normalizesBatches', () => {
   const normalization = (config: object): Layer => layer('BatchNormalization', 'n', config);
 
   it('finds batch normalization that trains, however deep, and no frozen one', () => {
-    expect(normalizesBatches(sequential('m', sequential('in', normalization({}))))).toBe(true);
-    expect(normalizesBatches(sequential('m', normalization({ trainable: true })))).toBe(true);
-    expect(normalizesBatches(sequential('m', normalization({ trainable: false })))).toBe(false);
-    expect(normalizesBatches(defaultTopology([28, 28, 1], 10))).toBe(false);
+    expect(usesBatchNormalization(sequential('m', sequential('in', normalization({}))))).toBe(true);
+    expect(usesBatchNormalization(sequential('m', normalization({ trainable: true })))).toBe(true);
+    expect(usesBatchNormalization(sequential('m', normalization({ trainable: false })))).toBe(false);
+    expect(usesBatchNormalization(defaultTopology([28, 28, 1], 10))).toBe(false);
   });
 });
 

@@ -36,9 +36,9 @@ describe('close codes', () => {
     expect(mayReturn).toEqual([
       CloseCode.normal,
       CloseCode.timeout,
-      CloseCode.damaged,
-      CloseCode.full,
-      CloseCode.tooMany,
+      CloseCode.checksumMismatch,
+      CloseCode.noFreeSlot,
+      CloseCode.tooManyMessages,
     ]);
   });
 });

@@ -5,8 +5,8 @@ import { CloseCode, ProtocolError } from '../../../shared/protocol/close-code.ts
 import {
   decodeFrame,
   encodeFrame,
-  frameAround,
-  HEADER_ROOM_BYTES,
+  frameInPlace,
+  RESERVED_HEADER_BYTES,
   openFrame,
 } from '../../../shared/protocol/frame.ts';
 import { checkProperty } from '../../support/property.ts';
@@ -64,13 +64,13 @@ describe('a frame', () => {
     checkProperty(
       fc.property(json, fc.float32Array({ maxLength: 50 }), (header, values) => {
         // Not zeros: what is between header and payload has to be.
-        const memory = new Uint8Array(HEADER_ROOM_BYTES + values.byteLength).fill(7);
-        const payload = new Float32Array(memory.buffer, HEADER_ROOM_BYTES);
+        const memory = new Uint8Array(RESERVED_HEADER_BYTES + values.byteLength).fill(7);
+        const payload = new Float32Array(memory.buffer, RESERVED_HEADER_BYTES);
         payload.set(values);
         const expected = encodeFrame(header, new Uint8Array(values.buffer, 0, values.byteLength));
-        const frame = frameAround(header, payload);
+        const frame = frameInPlace(header, payload);
         const headerBytes = expected.length - values.byteLength;
-        if (headerBytes > HEADER_ROOM_BYTES) expect(frame).toBeNull();
+        if (headerBytes > RESERVED_HEADER_BYTES) expect(frame).toBeNull();
         else expect(frame).toEqual(expected);
       }),
       { seed: 2, numRuns: 1000 },

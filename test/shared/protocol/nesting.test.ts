@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
-import { isShallow } from '../../../shared/protocol/nesting.ts';
+import { isWithinMaxDepth } from '../../../shared/protocol/nesting.ts';
 import { checkProperty } from '../../support/property.ts';
 
 const packr = new Packr({ useRecords: false, variableMapSize: true });
@@ -28,7 +28,7 @@ describe('the nesting of a header', () => {
       fc.property(value, fc.integer({ min: 0, max: 80 }), (inner, around) => {
         let nested: unknown = [inner, 'behind'];
         for (let i = 0; i < around; i++) nested = i % 2 === 0 ? [1, nested, 'x'] : { a: nested, b: 2.5 };
-        expect(isShallow(packr.pack(nested))).toBe(levelsOf(nested) <= 64);
+        expect(isWithinMaxDepth(packr.pack(nested))).toBe(levelsOf(nested) <= 64);
       }),
       { seed: 1 },
     );
@@ -36,11 +36,11 @@ describe('the nesting of a header', () => {
 
   it('is looked at in no time, whatever the bytes are', () => {
     for (const depth of [64, 65, 60_000])
-      expect(isShallow(new Uint8Array(depth + 1).fill(0x91))).toBe(depth < 64);
+      expect(isWithinMaxDepth(new Uint8Array(depth + 1).fill(0x91))).toBe(depth < 64);
     checkProperty(
-      fc.property(fc.uint8Array({ maxLength: 400 }), (bytes) => typeof isShallow(bytes) === 'boolean'),
+      fc.property(fc.uint8Array({ maxLength: 400 }), (bytes) => typeof isWithinMaxDepth(bytes) === 'boolean'),
       { seed: 2 },
     );
-    expect(isShallow(Uint8Array.of(0xdd, 0xff, 0xff, 0xff, 0xff))).toBe(true);
+    expect(isWithinMaxDepth(Uint8Array.of(0xdd, 0xff, 0xff, 0xff, 0xff))).toBe(true);
   });
 });

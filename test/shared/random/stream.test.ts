@@ -40,7 +40,7 @@ describe('randomStream', () => {
   });
 
   it('draws uniformly from [0, 1)', () => {
-    const stream = randomStream(5, Purpose.drawnDigits);
+    const stream = randomStream(5, Purpose.syntheticDigits);
     const drawn = take(20_000, () => stream.uniform());
     expect(Math.min(...drawn)).toBeGreaterThanOrEqual(0);
     expect(Math.max(...drawn)).toBeLessThan(1);
@@ -65,7 +65,7 @@ describe('randomStream', () => {
   });
 
   it('draws normally with mean 0 and variance 1, and never anything infinite', () => {
-    const stream = randomStream(9, Purpose.drawnDigits);
+    const stream = randomStream(9, Purpose.syntheticDigits);
     const drawn = take(20_000, () => stream.normal());
     const mean = drawn.reduce((sum, x) => sum + x, 0) / drawn.length;
     const variance = drawn.reduce((sum, x) => sum + (x - mean) ** 2, 0) / drawn.length;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Trainer } from '../../../shared/engine/engine.ts';
+import type { GradientComputer } from '../../../shared/engine/engine.ts';
 import { parseFromWorker } from '../../../shared/protocol/parse.ts';
 import { LoadedJob } from '../../../shared/worker/loaded-job.ts';
 import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
@@ -10,8 +10,8 @@ const oneSample = Uint8Array.of(7, 0, 0, 0, 200, 100, 1);
 /** A worker's job behind a link that takes what it is given without a copy, and lets it through when the test says so. */
 function heldJob({ codec = 'float32', shared = false } = {}) {
   let answers = 0;
-  const trainer: Trainer = {
-    ...(shared ? { allocate: (bytes: number) => new SharedArrayBuffer(bytes) } : {}),
+  const trainer: GradientComputer = {
+    ...(shared ? { allocateBuffer: (bytes: number) => new SharedArrayBuffer(bytes) } : {}),
     setWeights: () => undefined,
     gradient(_step, _shard, gradient) {
       gradient.fill(++answers);

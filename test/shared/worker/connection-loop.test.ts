@@ -9,7 +9,7 @@ describe("a worker's life", () => {
   it('tries again at once when there is reason to hurry', async () => {
     const callbacks = new Set<() => void>();
     const worker = await startWorker(undefined, {
-      onHurry(callback) {
+      onRetryNow(callback) {
         callbacks.add(callback);
         return () => callbacks.delete(callback);
       },
@@ -96,7 +96,7 @@ describe("a worker's life", () => {
     expect(worker.left).toEqual(nothingLeft);
   });
 
-  it.each([CloseCode.normal, CloseCode.timeout, CloseCode.full, 1001, 1006, 1009])(
+  it.each([CloseCode.normal, CloseCode.timeout, CloseCode.noFreeSlot, 1001, 1006, 1009])(
     'comes back after code %d',
     async (code) => {
       const worker = await startWorker();

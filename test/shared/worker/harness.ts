@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import type { Shard } from '../../../shared/data/shard.ts';
-import type { Engine, ShardResult, Tail, Trainer } from '../../../shared/engine/engine.ts';
+import type { Engine, ShardResult, GradientBucket, GradientComputer } from '../../../shared/engine/engine.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import type { FromCoordinator, FromWorker } from '../../../shared/protocol/messages.ts';
 import { frameFromCoordinator, parseFromWorker } from '../../../shared/protocol/parse.ts';
@@ -72,9 +72,9 @@ export class FakeEngine implements Engine {
   onLoad: (job: Job) => Promise<void> = () => Promise.resolve();
   onGradient: (shard: Shard) => Promise<ShardResult> = () => Promise.resolve({ lossSum: 2, correct: 1 });
   onWeights: () => void = () => undefined;
-  onTail: (tail: Tail | undefined) => void = () => undefined;
+  onTail: (tail: GradientBucket | undefined) => void = () => undefined;
 
-  async load(job: Job): Promise<Trainer> {
+  async load(job: Job): Promise<GradientComputer> {
     this.loaded.push(job);
     await this.onLoad(job);
     return {
@@ -116,7 +116,7 @@ export interface RunningWorker {
 /** Starts a worker's whole life against a scripted coordinator and a clock that stands. */
 export async function startWorker(
   prepare: (coordinator: ScriptedCoordinator, engine: FakeEngine) => void = () => undefined,
-  options: Partial<Pick<WorkerOptions, 'random' | 'token' | 'connect' | 'abandonsEngine' | 'onHurry'>> = {},
+  options: Partial<Pick<WorkerOptions, 'random' | 'token' | 'connect' | 'abandonsEngine' | 'onRetryNow'>> = {},
 ): Promise<RunningWorker> {
   const [clock, coordinator, engine] = [manualClock(), new ScriptedCoordinator(), new FakeEngine()];
   const stop = new AbortController();

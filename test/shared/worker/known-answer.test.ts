@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { knownAnswer } from '../../../shared/worker/known-answer.ts';
+import { computeFingerprint } from '../../../shared/worker/known-answer.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import { roundingEngine } from '../../support/rounding-engine.ts';
 import { exampleJob } from '../protocol/examples.ts';
@@ -13,7 +13,7 @@ const job: Job = {
 
 async function answerOf(build: number, changes: Partial<Job> = {}): Promise<string> {
   const trainer = await roundingEngine({ build }).load({ ...job, ...changes });
-  return knownAnswer(trainer, { ...job, ...changes });
+  return computeFingerprint(trainer, { ...job, ...changes });
 }
 
 it('is the same for the same bits, and another one for others', async () => {
@@ -32,7 +32,7 @@ it('is the same for the same bits, and another one for others', async () => {
 it('asks for every size that a micro-shard of the run has', async () => {
   const asked: string[] = [];
   const trainer = await roundingEngine().load({ ...job, microShard: undefined });
-  await knownAnswer(
+  await computeFingerprint(
     {
       ...trainer,
       gradient: (step, shard, gradient) => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Tail } from '../../../shared/engine/engine.ts';
+import type { GradientBucket } from '../../../shared/engine/engine.ts';
 import { CloseCode } from '../../../shared/protocol/close-code.ts';
 import { settle } from '../../support/manual-clock.ts';
 import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
@@ -118,15 +118,15 @@ describe('a worker with tails', () => {
   it('sends the tail of a gradient while the rest is computed, and then the head', async () => {
     const worker = await workerWithTails(4);
     const { link } = worker.coordinator;
-    let tail: Tail | undefined;
+    let tail: GradientBucket | undefined;
     let finish = (): void => undefined;
     worker.engine.onTail = (asked) => (tail = asked);
     worker.engine.onGradient = () =>
       new Promise((resolve) => (finish = () => resolve({ lossSum: 2, correct: 1 })));
     await link.send({ type: 'weights', step: step(1) }, bytesOf(1, 2, 3, 4, 5, 6));
     await giveShard(worker);
-    expect(tail?.from).toBe(4);
-    tail?.ready();
+    expect(tail?.offset).toBe(4);
+    tail?.onReady();
     await link.send({ type: 'ping', id: 1 });
     expect(worker.coordinator.types.slice(2)).toEqual(['gradientTail', 'pong']);
     expect(valuesOf(link.payloads[2]!)).toEqual([0, 0]);

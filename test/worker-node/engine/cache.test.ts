@@ -7,14 +7,14 @@ import { nativeCandidates } from '../../../worker-node/engine/candidates.ts';
 import {
   bindingDir,
   cachedEngines,
-  MANIFEST,
+  MANIFEST_FILE,
   type Manifest,
 } from '../../../worker-node/engine/install/cache.ts';
-import { nodeHeadersDir } from '../../../worker-node/engine/install/node-headers.ts';
-import { newStaging, publish, removeStaleStaging } from '../../../worker-node/engine/install/staging.ts';
+import { findNodeHeaders } from '../../../worker-node/engine/install/node-headers.ts';
+import { createStaging, publishStaging, removeStaleStaging } from '../../../worker-node/engine/install/staging.ts';
 import {
   engineKey,
-  thisTarget,
+  currentTarget,
   type Target,
   type Variant,
 } from '../../../worker-node/engine/install/target.ts';
@@ -23,7 +23,7 @@ let cacheDir: string;
 beforeEach(async () => void (cacheDir = await mkdtemp(join(tmpdir(), 'gradcast-cache-'))));
 afterEach(() => rm(cacheDir, { recursive: true, force: true }));
 
-const target = thisTarget();
+const target = currentTarget();
 const manifest = (tensorflow: string, variant: Variant, made: Target = target): Manifest => ({
   format: 1,
   ...made,
@@ -35,13 +35,13 @@ const manifest = (tensorflow: string, variant: Variant, made: Target = target): 
 
 /** An engine that consists of its names. */
 async function fakeEngine(made: Manifest): Promise<string> {
-  const staging = await newStaging(cacheDir);
+  const staging = await createStaging(cacheDir);
   const binding = bindingDir(staging, made.variant);
   await mkdir(join(binding, 'lib', `napi-v${made.napi}`), { recursive: true });
   await writeFile(join(binding, 'package.json'), '{}');
   await writeFile(join(binding, 'lib', `napi-v${made.napi}`, 'tfjs_binding.node'), made.tensorflow);
   const folder = join(cacheDir, engineKey(target, made.variant, made.tensorflow));
-  await publish(staging, folder, made);
+  await publishStaging(staging, folder, made);
   return folder;
 }
 
@@ -67,9 +67,9 @@ test('engines of other machines, half ones and strangers are passed over', async
   await fakeEngine(manifest('2.21.0', 'cpu', { ...target, arch: 'other' }));
   await mkdir(join(cacheDir, 'half'));
   await mkdir(join(cacheDir, 'empty'));
-  await writeFile(join(cacheDir, 'half', MANIFEST), JSON.stringify(manifest('2.21.0', 'cpu')));
+  await writeFile(join(cacheDir, 'half', MANIFEST_FILE), JSON.stringify(manifest('2.21.0', 'cpu')));
   await writeFile(join(cacheDir, 'file'), '');
-  await newStaging(cacheDir);
+  await createStaging(cacheDir);
   expect(cachedEngines(cacheDir, target)).toEqual([]);
   expect(cachedEngines(join(cacheDir, 'nowhere'), target)).toEqual([]);
 });
@@ -82,7 +82,7 @@ test('an engine whose addon is gone says so', async () => {
 
 test('what a killed installation has left is removed, and nothing else', async () => {
   const folder = await fakeEngine(manifest('2.21.0', 'cpu'));
-  const staging = await newStaging(cacheDir);
+  const staging = await createStaging(cacheDir);
   await writeFile(join(staging, 'half'), '');
   expect(await removeStaleStaging(cacheDir)).toBe(1);
   expect(existsSync(staging)).toBe(false);
@@ -105,8 +105,8 @@ test("Node's headers are those of the running major version if there are any", a
   };
   const [named, own, other] = [await prefix('named', 99), await prefix('own', 99), await prefix('other', 98)];
   const node = join(own, 'bin', 'node');
-  expect(nodeHeadersDir(node, '99.1.0', named)).toBe(named);
-  expect(nodeHeadersDir(node, '99.1.0', other)).toBe(own);
-  expect(nodeHeadersDir(node, '99.1.0')).toBe(own);
-  expect(nodeHeadersDir(join(other, 'bin', 'node'), '99.1.0')).toBe(other);
+  expect(findNodeHeaders(node, '99.1.0', named)).toBe(named);
+  expect(findNodeHeaders(node, '99.1.0', other)).toBe(own);
+  expect(findNodeHeaders(node, '99.1.0')).toBe(own);
+  expect(findNodeHeaders(join(other, 'bin', 'node'), '99.1.0')).toBe(other);
 });

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { EpochRecord } from '../../../shared/protocol/messages.ts';
-import { drawDigits } from '../../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../../shared/data/drawn-digits.ts';
 import { nativeCandidates } from '../../../worker-node/engine/candidates.ts';
 import { fakePrograms } from '../../support/fake-programs.ts';
 import { writeDigits } from '../../support/idx-bytes.ts';
 import { describeNative } from '../../support/native.ts';
-import { gradcast, said, spawnGradcast, type WorkerProcess } from '../../support/worker-process.ts';
+import { gradcast, waitForOutput, spawnGradcast, type WorkerProcess } from '../../support/worker-process.ts';
 
 // Everything here is real but npm, which brings a copy of this machine's own native engine instead of another.
 const own = nativeCandidates().find(
@@ -66,7 +66,7 @@ describeNative(
       async () => {
         const env = await machine('first', 'exit 0');
         const data = join(scratch, 'digits');
-        await writeDigits(data, drawDigits({ seed: 3, trainCount: 64, testCount: 10 }));
+        await writeDigits(data, syntheticDigits({ seed: 3, trainCount: 64, testCount: 10 }));
         const train = (out: string, ...more: string[]): WorkerProcess =>
           spawnGradcast(
             [
@@ -84,8 +84,8 @@ describeNative(
             env,
           );
         const first = train('run-1', '--epochs', '1000000', '--install-native', 'always');
-        await said(first, /Native TensorFlow is ready/);
-        await said(
+        await waitForOutput(first, /Native TensorFlow is ready/);
+        await waitForOutput(
           first,
           /- local-1 left: .*\n(.*\n)*- local-2 left|- local-2 left: .*\n(.*\n)*- local-1 left/,
         );

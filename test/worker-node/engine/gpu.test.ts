@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { cudaLibraries } from '../../../worker-node/engine/cuda-libraries.ts';
 import { loadResidentLibraries } from '../../../worker-node/engine/resident-libraries.ts';
-import { gpuName } from '../../../worker-node/engine/gpu-name.ts';
+import { readGpuName } from '../../../worker-node/engine/gpu-name.ts';
 import { setNativeEnvironment } from '../../../worker-node/engine/load-native.ts';
 import { fakePrograms } from '../../support/fake-programs.ts';
 
@@ -17,10 +17,10 @@ const TWO_GPUS = 'case "$*" in *--id=1*) echo "NVIDIA B, 2048 MiB";; *) echo "NV
 
 test('the device is named with its memory; of several, the one that TensorFlow takes', async () => {
   const env = await fakePrograms(folder, { 'nvidia-smi': TWO_GPUS });
-  expect(gpuName(env)).toBe('NVIDIA A, 1024 MiB');
-  expect(gpuName({ ...env, CUDA_VISIBLE_DEVICES: '1,0' })).toBe('NVIDIA B, 2048 MiB');
-  expect(gpuName({ PATH: join(folder, 'none') })).toBe('GPU');
-  expect(gpuName(await fakePrograms(folder, { 'nvidia-smi': 'exit 9' }))).toBe('GPU');
+  expect(readGpuName(env)).toBe('NVIDIA A, 1024 MiB');
+  expect(readGpuName({ ...env, CUDA_VISIBLE_DEVICES: '1,0' })).toBe('NVIDIA B, 2048 MiB');
+  expect(readGpuName({ PATH: join(folder, 'none') })).toBe('GPU');
+  expect(readGpuName(await fakePrograms(folder, { 'nvidia-smi': 'exit 9' }))).toBe('GPU');
 });
 
 test('GPU memory is taken as it is needed, and GPUs are counted as nvidia-smi counts them', () => {

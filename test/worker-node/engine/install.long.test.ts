@@ -4,14 +4,14 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { drawDigits } from '../../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../../shared/data/drawn-digits.ts';
 import { nativeCandidates } from '../../../worker-node/engine/candidates.ts';
-import { thisTarget } from '../../../worker-node/engine/install/target.ts';
+import { currentTarget } from '../../../worker-node/engine/install/target.ts';
 import { fakePrograms } from '../../support/fake-programs.ts';
 import { writeDigits } from '../../support/idx-bytes.ts';
 import {
   gradcast,
-  said,
+  waitForOutput,
   spawnGradcast,
   spawnProgram,
   type WorkerProcess,
@@ -32,7 +32,7 @@ let cacheDir: string;
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'gradcast-install-'));
   data = join(scratch, 'digits');
-  await writeDigits(data, drawDigits({ seed: 3, trainCount: 64, testCount: 10 }));
+  await writeDigits(data, syntheticDigits({ seed: 3, trainCount: 64, testCount: 10 }));
 });
 afterAll(() => rm(scratch, { recursive: true, force: true, maxRetries: 3 }));
 beforeEach(async () => {
@@ -63,7 +63,7 @@ const trainArgs = (): string[] => {
 
 /** Lets a run train until its installation has failed, and stops it. @returns its exit code and what it printed */
 async function untilFailed(run: WorkerProcess): Promise<[unknown, string]> {
-  await said(run, /could not be installed: .*\n/);
+  await waitForOutput(run, /could not be installed: .*\n/);
   run.kill('SIGINT');
   return [await run.ended, run.output()];
 }
@@ -81,11 +81,11 @@ const whySentences = (output: string): string[] =>
   output.split('\n').filter((line) => line.startsWith('Native TensorFlow could not be installed'));
 
 // Only Linux has all ways; and where an engine is in the installed packages, nothing would be installed.
-const { platform, arch } = thisTarget();
+const { platform, arch } = currentTarget();
 const canInstall =
   platform === 'linux' &&
   arch === 'x64' &&
-  nativeCandidates(tmpdir(), thisTarget(), {}).every(({ missing }) => missing !== null);
+  nativeCandidates(tmpdir(), currentTarget(), {}).every(({ missing }) => missing !== null);
 
 describe.runIf(canInstall)('where no native engine can be had', { timeout: 90_000 }, () => {
   test('each way is named with what is missing, and nothing is left but a note', async () => {
@@ -150,7 +150,7 @@ describe.runIf(canInstall)('where no native engine can be had', { timeout: 90_00
     ['the end of the terminal', 'SIGHUP', () => ['worker', 'ws://127.0.0.1:1', '--engine', 'native']],
   ])('%s ends the installation with 130, and leaves nothing', async (_, signal, args) => {
     const run = spawnGradcast(args(), await machine({ npm: 'exec /bin/sleep 60' }));
-    await said(run, /Installing @tensorflow/);
+    await waitForOutput(run, /Installing @tensorflow/);
     run.kill(signal);
     expect(await run.ended, run.output()).toBe(130);
     expect(await readdir(cacheDir)).toEqual([]);
@@ -163,7 +163,7 @@ describe.runIf(canInstall)('where no native engine can be had', { timeout: 90_00
   ])('%s ends an installation beside a run, which leaves nothing', async (_, signal) => {
     const env = await machine({ npm: 'echo $$ > "$HOME/npm-pid"; exec /bin/sleep 60' });
     const run = spawnGradcast(trainArgs(), env);
-    await said(run, /Installing native TensorFlow/);
+    await waitForOutput(run, /Installing native TensorFlow/);
     const pid = await vi.waitFor(() => readFile(join(home, 'npm-pid'), 'utf8'), 20_000);
     run.kill(signal);
     expect(await run.ended, run.output()).toBe(signal === 'SIGKILL' ? 'SIGKILL' : 130);

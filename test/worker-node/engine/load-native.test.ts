@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { expect, test } from 'vitest';
 import {
-  putBackOldUtil,
+  restoreLegacyUtil,
   setNativeEnvironment,
   threadsPerWorker,
 } from '../../../worker-node/engine/load-native.ts';
@@ -33,7 +33,7 @@ test('what newer Nodes have removed from util, or warn of, is put back without a
   };
   const inspect = (): boolean => true;
   const util: Record<string, unknown> = { isArray: warns, isNullOrUndefined: warns, inspect };
-  putBackOldUtil(util);
+  restoreLegacyUtil(util);
   expect((util.isArray as (value: unknown) => boolean)([])).toBe(true);
   expect(util.inspect).toBe(inspect);
   const isNullOrUndefined = util.isNullOrUndefined as (value: unknown) => boolean;

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, utimes } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { TakenOverError, withLock } from '../../../worker-node/engine/install/lock.ts';
+import { LockLostError, withLock } from '../../../worker-node/engine/install/lock.ts';
 
 let folder: string;
 beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), 'gradcast-lock-'))));
@@ -69,7 +69,7 @@ test('work whose lock somebody has taken over is told to end', async () => {
     await new Promise((resolve) => signal.addEventListener('abort', resolve));
     signal.throwIfAborted();
   });
-  await expect(work).rejects.toThrow(new TakenOverError());
+  await expect(work).rejects.toThrow(new LockLostError());
 });
 
 /** Promise.withResolvers, which Node 20 lacks. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { nativeCandidates } from '../../../worker-node/engine/candidates.ts';
-import { proveEngine } from '../../../worker-node/engine/install/prove.ts';
+import { benchmarkInChild } from '../../../worker-node/engine/install/prove.ts';
 import { describeNative } from '../../support/native.ts';
 import { gradcast } from '../../support/worker-process.ts';
 
@@ -11,18 +11,18 @@ describeNative(() => {
   test('native TensorFlow trains on this machine', async () => {
     const best = present[0]!;
     const target = { engine: 'native', package: best.package, folder: best.folder } as const;
-    const result = await proveEngine(gradcast, target, 16, signal);
+    const result = await benchmarkInChild(gradcast, target, 16, signal);
     expect(result).toMatchObject({ ok: true, probe: { backend: 'tensorflow', batch: 16 } });
   });
 });
 
 test('WebAssembly trains wherever Node runs', async () => {
-  const result = await proveEngine(gradcast, { engine: 'wasm' }, 2, signal);
+  const result = await benchmarkInChild(gradcast, { engine: 'wasm' }, 2, signal);
   expect(result).toMatchObject({ ok: true, probe: { backend: 'wasm', gpu: false } });
 });
 
 test('an engine that is not there is a reason, not a crash', async () => {
   const target = { engine: 'native', package: '@tensorflow/tfjs-node', folder: '/nowhere' } as const;
-  const result = await proveEngine(gradcast, target, 2, signal);
+  const result = await benchmarkInChild(gradcast, target, 2, signal);
   expect(result.ok ? '' : result.reason).toContain('/nowhere');
 });

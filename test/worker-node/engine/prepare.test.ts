@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import {
   engineCacheKey,
-  forgetFailure,
+  clearFailure,
   recentFailure,
-  rememberFailure,
+  recordFailure,
 } from '../../../worker-node/engine/install/failure.ts';
-import { growthWatch } from '../../../worker-node/engine/install/progress.ts';
-import { thisTarget, type Target } from '../../../worker-node/engine/install/target.ts';
-import { prepareNative } from '../../../worker-node/engine/prepare.ts';
+import { createStallDetector } from '../../../worker-node/engine/install/progress.ts';
+import { currentTarget, type Target } from '../../../worker-node/engine/install/target.ts';
+import { ensureNativeEngine } from '../../../worker-node/engine/prepare.ts';
 import { gradcast } from '../../support/worker-process.ts';
 
 let cacheDir: string;
@@ -18,7 +18,7 @@ beforeEach(async () => void (cacheDir = await mkdtemp(join(tmpdir(), 'gradcast-p
 afterEach(() => rm(cacheDir, { recursive: true, force: true }));
 
 const HOUR_MS = 3_600_000;
-const target = thisTarget();
+const target = currentTarget();
 const key = engineCacheKey(target, 'cpu');
 
 async function prepare(
@@ -31,25 +31,25 @@ async function prepare(
   const lines: string[] = [];
   const report = { say: (line: string) => void lines.push(line), update: () => undefined };
   const paths = { cacheDir: into, programFile: gradcast, typed: 'gradcast' };
-  await prepareNative({ ...paths, signal, report, nowMs, target: on, env: {}, required });
+  await ensureNativeEngine({ ...paths, signal, report, nowMs, target: on, env: {}, required });
   return lines;
 }
 
 test('a failure is remembered for hours, not for ever', async () => {
   const failure = { key, atMs: 100 * HOUR_MS, why: 'no host' };
-  await rememberFailure(cacheDir, failure);
+  await recordFailure(cacheDir, failure);
   expect(await recentFailure(cacheDir, key, 101 * HOUR_MS)).toEqual(failure);
   expect(await recentFailure(cacheDir, key, 113 * HOUR_MS)).toBeNull();
   expect(await recentFailure(cacheDir, key, 99 * HOUR_MS)).toBeNull();
   expect(await recentFailure(cacheDir, engineCacheKey(target, 'gpu'), 101 * HOUR_MS)).toBeNull();
-  await forgetFailure(cacheDir, key);
+  await clearFailure(cacheDir, key);
   expect(await readdir(cacheDir)).toEqual([]);
 });
 
 test('what is no note of a failure is none', async () => {
   await writeFile(join(cacheDir, '.failed.json'), '{"key":');
   expect(await recentFailure(cacheDir, key, 0)).toBeNull();
-  await rememberFailure(join(cacheDir, 'nowhere'), { key, atMs: 0, why: '' });
+  await recordFailure(join(cacheDir, 'nowhere'), { key, atMs: 0, why: '' });
 });
 
 test('where there can be no native engine, one line says so', async () => {
@@ -62,7 +62,7 @@ test('where there can be no native engine, one line says so', async () => {
 test.runIf(target.platform === 'linux')(
   'soon after a failure one line says why, and nothing is tried',
   async () => {
-    await rememberFailure(cacheDir, { key, atMs: HOUR_MS, why: 'no\n  host' });
+    await recordFailure(cacheDir, { key, atMs: HOUR_MS, why: 'no\n  host' });
     expect(await prepare(3 * HOUR_MS)).toEqual([
       'No native TensorFlow (tried 2 h ago): no host. ' +
         'Going on with WebAssembly; to try again: gradcast engine install',
@@ -79,7 +79,7 @@ test('where nothing else will do, an error says why it cannot be had', async () 
 test.runIf(target.platform === 'linux')(
   'where nothing else will do, an old failure is no reason not to try',
   async () => {
-    await rememberFailure(cacheDir, { key, atMs: HOUR_MS, why: 'no host' });
+    await recordFailure(cacheDir, { key, atMs: HOUR_MS, why: 'no host' });
     // It is broken off as soon as it has begun.
     const lines = await prepare(3 * HOUR_MS, target, true, { signal: AbortSignal.abort() });
     expect(lines[0]).toContain('getting it, once');
@@ -95,7 +95,7 @@ test('where nothing else will do, an error says why it could not be got', async 
 });
 
 test('a download that stops to grow is seen, and one that is slow is left alone', () => {
-  const stalled = growthWatch(60_000);
+  const stalled = createStallDetector(60_000);
   expect([0, 30_000, 59_000].map((atMs) => stalled(0, atMs))).toEqual([false, false, false]);
   expect([59_500, 100_000, 119_000].map((atMs) => stalled(1, atMs))).toEqual([false, false, false]);
   expect(stalled(2, 119_400)).toBe(false);

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import {
   findTools,
-  meansFull,
-  missingSentence,
-  onPath,
-  supplierOf,
-  tooLittle,
+  isDiskFull,
+  missingMessage,
+  createPathLookup,
+  detectPackageManager,
+  diskSpaceMessage,
 } from '../../../worker-node/engine/install/prerequisites.ts';
 import { fakePrograms } from '../../support/fake-programs.ts';
 
@@ -46,20 +46,20 @@ test("the person's own PYTHON and CXX come first", async () => {
 
 test('each is named with the command that supplies it', async () => {
   const env = await fakePrograms(folder, { 'apt-get': works });
-  expect(supplierOf('linux', onPath(env))).toBe('apt');
-  expect(supplierOf('darwin', () => false)).toBe('xcode');
-  expect(supplierOf('linux', () => false)).toBe('none');
-  expect(missingSentence(['compiler'], 'apt')).toBe(
+  expect(detectPackageManager('linux', createPathLookup(env))).toBe('apt');
+  expect(detectPackageManager('darwin', () => false)).toBe('xcode');
+  expect(detectPackageManager('linux', () => false)).toBe('none');
+  expect(missingMessage(['compiler'], 'apt')).toBe(
     'A C++ compiler is missing. Install it with: sudo apt-get install -y g++',
   );
-  expect(missingSentence(['python', 'pip', 'make'], 'apt')).toBe(
+  expect(missingMessage(['python', 'pip', 'make'], 'apt')).toBe(
     'Python 3, pip for Python 3 and make are missing. ' +
       'Install them with: sudo apt-get install -y python3 python3-pip make',
   );
-  expect(missingSentence(['pip'], 'dnf')).toContain('sudo dnf install -y python3-pip');
-  expect(missingSentence(['python', 'pip'], 'brew')).toMatch(/: brew install python$/);
-  expect(missingSentence(['make'], 'xcode')).toContain('xcode-select --install');
-  expect(missingSentence(['python'], 'none')).toContain('package manager');
+  expect(missingMessage(['pip'], 'dnf')).toContain('sudo dnf install -y python3-pip');
+  expect(missingMessage(['python', 'pip'], 'brew')).toMatch(/: brew install python$/);
+  expect(missingMessage(['make'], 'xcode')).toContain('xcode-select --install');
+  expect(missingMessage(['python'], 'none')).toContain('package manager');
 });
 
 test.each([
@@ -67,10 +67,10 @@ test.each([
   ['sh: 1: cannot create file: No space left on device', true],
   ['Error: getaddrinfo ENOTFOUND host', false],
 ])('a full disk is recognised by what programs say of it: %s', (words, full) => {
-  expect(meansFull(words)).toBe(full);
+  expect(isDiskFull(words)).toBe(full);
 });
 
 test('a disk with too little room is named with what is needed', () => {
-  expect(tooLittle('/cache', 4 * 2 ** 30, 3 * 2 ** 30)).toBeNull();
-  expect(tooLittle('/cache', 2 ** 30, 3 * 2 ** 30)).toMatch(/\/cache has 1\.0 GiB free.*3\.0 GiB/);
+  expect(diskSpaceMessage('/cache', 4 * 2 ** 30, 3 * 2 ** 30)).toBeNull();
+  expect(diskSpaceMessage('/cache', 2 ** 30, 3 * 2 ** 30)).toMatch(/\/cache has 1\.0 GiB free.*3\.0 GiB/);
 });

@@ -2,17 +2,17 @@ import { execFileSync } from 'node:child_process';
 import * as tf from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
 import { describeProfile } from '../../../worker-node/engine/profile/describe-profile.ts';
-import { OpClock } from '../../../worker-node/engine/profile/op-clock.ts';
+import { OpTimer } from '../../../worker-node/engine/profile/op-clock.ts';
 import { profileEngine, type Profile } from '../../../worker-node/engine/profile/profile.ts';
 import { timeKernels, timeNativeOps } from '../../../worker-node/engine/profile/time-ops.ts';
 import { withNative } from '../../support/native.ts';
 import { gradcast } from '../../support/worker-process.ts';
 
 /** A clock of ops whose time passes only when the test says so. */
-function manualClock(): { clock: OpClock; pass: (ms: number) => void } {
+function manualClock(): { clock: OpTimer; pass: (ms: number) => void } {
   let nowMs = 0;
   return {
-    clock: new OpClock(() => nowMs),
+    clock: new OpTimer(() => nowMs),
     pass: (ms) => {
       nowMs += ms;
     },

@@ -13,7 +13,7 @@ test.skipIf(process.platform === 'win32')(
       require('node:child_process').spawn(process.execPath, ['-e', ${JSON.stringify(child)}], { stdio: 'inherit' });`;
     const run = runProgram([process.execPath, '-e', parent], {
       signal: abort.signal,
-      endWithinMs: 20,
+      killAfterMs: 20,
       onLine: (line) => {
         if (pids.push(Number(line)) === 2) abort.abort();
       },

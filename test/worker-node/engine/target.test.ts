@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { engineKey, thisTarget, waysOf, type Target } from '../../../worker-node/engine/install/target.ts';
+import { engineKey, currentTarget, findInstallMethods, type Target } from '../../../worker-node/engine/install/target.ts';
 
 const linux: Target = { platform: 'linux', arch: 'x64', napi: 8 };
 
@@ -16,12 +16,12 @@ test('the key of an engine names everything that it was built from', () => {
 });
 
 test('every Node that gradcast runs on takes the same addon', () => {
-  expect(thisTarget().napi).toBe(8);
+  expect(currentTarget().napi).toBe(8);
 });
 
 test('Linux has both ways; the wheel is the one with CUDA only for a GPU', () => {
-  expect(waysOf(linux, 'cpu', true)).toEqual({ download: true, wheel: 'tensorflow-cpu' });
-  expect(waysOf(linux, 'gpu', true)).toEqual({ download: true, wheel: 'tensorflow' });
+  expect(findInstallMethods(linux, 'cpu', true)).toEqual({ download: true, wheel: 'tensorflow-cpu' });
+  expect(findInstallMethods(linux, 'gpu', true)).toEqual({ download: true, wheel: 'tensorflow' });
 });
 
 test.each([
@@ -29,7 +29,7 @@ test.each([
   ['Apple silicon', { ...linux, platform: 'darwin', arch: 'arm64' }, true],
   ['glibc', linux, false],
 ] as const)('where there is no way, it says so and that WebAssembly works: %s', (words, target, glibc) => {
-  const { unsupported } = waysOf(target, 'cpu', glibc);
+  const { unsupported } = findInstallMethods(target, 'cpu', glibc);
   expect(unsupported).toContain(words);
   expect(unsupported).toContain('WebAssembly');
 });

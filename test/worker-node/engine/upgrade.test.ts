@@ -4,17 +4,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { EngineChoice, InstallNative } from '../../../shared/engine/engine-choice.ts';
-import { engineCacheKey, rememberFailure } from '../../../worker-node/engine/install/failure.ts';
-import { thisTarget } from '../../../worker-node/engine/install/target.ts';
+import { engineCacheKey, recordFailure } from '../../../worker-node/engine/install/failure.ts';
+import { currentTarget } from '../../../worker-node/engine/install/target.ts';
 import type { BackgroundInstall } from '../../../worker-node/engine/upgrade/background-install.ts';
-import { runAndSwitch } from '../../../worker-node/engine/upgrade/switch-engines.ts';
+import { runWithEngineUpgrade } from '../../../worker-node/engine/upgrade/switch-engines.ts';
 import {
   isWorthInstalling,
-  mayInstall,
-  RunProgress,
-  thisProcessor,
+  canInstall,
+  RunForecast,
+  detectProcessor,
 } from '../../../worker-node/engine/upgrade/decision.ts';
-import { parseSiblingMessage } from '../../../worker-node/sibling-messages.ts';
+import { parseWorkerProcessMessage } from '../../../worker-node/sibling-messages.ts';
 import { manualClock, type ManualClock } from '../../support/manual-clock.ts';
 
 let folder: string;
@@ -39,21 +39,21 @@ describe('native TensorFlow is installed during a run', () => {
     const read = async (text: string) => {
       const file = join(folder, 'cpuinfo');
       await writeFile(file, text);
-      return thisProcessor(file);
+      return detectProcessor(file);
     };
     expect(await read('processor : 0\nflags\t\t: fpu avx avx2 fma avx512f\n')).toBe('avx512');
     expect(await read('processor : 0\nflags\t\t: fpu avx avx2 fma\n')).toBe('avx2');
     expect(await read('processor : 0\nflags\t\t: fpu avx avx2\n')).toBe('other');
     expect(await read('processor : 0\nFeatures : fp asimd\n')).toBe('other');
-    expect(thisProcessor(join(folder, 'missing'))).toBe('other');
+    expect(detectProcessor(join(folder, 'missing'))).toBe('other');
   });
 
-  const target = { ...thisTarget(), platform: 'linux', arch: 'x64' } as const;
+  const target = { ...currentTarget(), platform: 'linux', arch: 'x64' } as const;
   const ask = (
     engine: EngineChoice,
     installNative: InstallNative,
-    { nowMs = 0, on = target }: { nowMs?: number; on?: ReturnType<typeof thisTarget> } = {},
-  ) => mayInstall({ engine, installNative }, { cacheDir: folder, nowMs, target: on, env: {} });
+    { nowMs = 0, on = target }: { nowMs?: number; on?: ReturnType<typeof currentTarget> } = {},
+  ) => canInstall({ engine, installNative }, { cacheDir: folder, nowMs, target: on, env: {} });
 
   test('unless the person declines, or the platform cannot have it', async () => {
     expect(await ask('auto', 'auto')).toBe(true);
@@ -64,7 +64,7 @@ describe('native TensorFlow is installed during a run', () => {
   });
 
   test('not within hours of a failure, unless the person asks for it', async () => {
-    await rememberFailure(folder, { key: engineCacheKey(target, 'cpu'), atMs: HOUR_MS, why: 'no host' });
+    await recordFailure(folder, { key: engineCacheKey(target, 'cpu'), atMs: HOUR_MS, why: 'no host' });
     expect(await ask('auto', 'auto', { nowMs: 3 * HOUR_MS })).toBe(false);
     expect(await ask('auto', 'always', { nowMs: 3 * HOUR_MS })).toBe(true);
     expect(await ask('auto', 'auto', { nowMs: 14 * HOUR_MS })).toBe(true);
@@ -73,35 +73,35 @@ describe('native TensorFlow is installed during a run', () => {
 
 describe('the rest of a run', () => {
   test('is forecast from thirty steps and five seconds', () => {
-    const progress = new RunProgress();
-    progress.joined(1_000);
-    expect(progress.computed(100, 1_000)).toBeNull();
-    expect(progress.computed(129, 30_000)).toBeNull();
-    expect(progress.computed(130, 31_000)).toBe(869 * 1_000);
-    expect(progress.computed(999, 900_000)).toBe(0);
-    const quick = new RunProgress();
-    quick.joined(1_000);
-    quick.computed(0, 0);
-    expect(quick.computed(40, 4_000)).toBeNull();
-    expect(quick.computed(50, 5_000)).toBe(949 * 100);
+    const progress = new RunForecast();
+    progress.onJoined(1_000);
+    expect(progress.onComputed(100, 1_000)).toBeNull();
+    expect(progress.onComputed(129, 30_000)).toBeNull();
+    expect(progress.onComputed(130, 31_000)).toBe(869 * 1_000);
+    expect(progress.onComputed(999, 900_000)).toBe(0);
+    const quick = new RunForecast();
+    quick.onJoined(1_000);
+    quick.onComputed(0, 0);
+    expect(quick.onComputed(40, 4_000)).toBeNull();
+    expect(quick.onComputed(50, 5_000)).toBe(949 * 100);
   });
 
   test('is measured anew after a step back, as of a run that was resumed', () => {
-    const progress = new RunProgress();
-    progress.joined(1_000);
-    progress.computed(500, 0);
-    expect(progress.computed(100, 50_000)).toBeNull();
-    expect(progress.computed(200, 60_000)).toBe(799 * 100);
+    const progress = new RunForecast();
+    progress.onJoined(1_000);
+    progress.onComputed(500, 0);
+    expect(progress.onComputed(100, 50_000)).toBeNull();
+    expect(progress.onComputed(200, 60_000)).toBe(799 * 100);
   });
 
   test('is not known in exact mode', () => {
-    const progress = new RunProgress();
+    const progress = new RunForecast();
     expect(progress.isEngineFixed).toBe(true);
-    progress.joined(null);
-    progress.computed(0, 0);
-    expect(progress.computed(100, 100_000)).toBeNull();
+    progress.onJoined(null);
+    progress.onComputed(0, 0);
+    expect(progress.onComputed(100, 100_000)).toBeNull();
     expect(progress.isEngineFixed).toBe(true);
-    progress.joined(10);
+    progress.onJoined(10);
     expect(progress.isEngineFixed).toBe(false);
   });
 });
@@ -113,7 +113,7 @@ test.each([
   { type: 'joined' },
   { type: 'computed', step: -1 },
   { type: 'computed', step: 0.5 },
-])('a message of a worker process is not %j', (message) => expect(parseSiblingMessage(message)).toBeNull());
+])('a message of a worker process is not %j', (message) => expect(parseWorkerProcessMessage(message)).toBeNull());
 
 interface RunOptions {
   /** Null in exact mode. */
@@ -158,7 +158,7 @@ describe('workers with WebAssembly', { timeout: 20_000 }, () => {
     const stop = new AbortController();
     let installs = 0;
     const spec = (name: string) => ({ name, env: {} });
-    const code = await runAndSwitch({
+    const code = await runWithEngineUpgrade({
       workers: ['wasm-1', 'wasm-2'].map(spec),
       nativeWorkers: ['native-1', 'native-2'].map(spec),
       command: [process.execPath, file],
@@ -168,7 +168,7 @@ describe('workers with WebAssembly', { timeout: 20_000 }, () => {
         notes.push(line);
         if (stopOn?.test(line) === true) stop.abort();
       },
-      isWorthWhile: () => true,
+      shouldInstall: () => true,
       install: () => {
         installs++;
         return Promise.resolve(result);

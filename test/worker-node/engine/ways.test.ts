@@ -2,8 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { npmSentence } from '../../../worker-node/engine/install/npm.ts';
-import { byDownload } from '../../../worker-node/engine/install/ways.ts';
+import { npmErrorMessage } from '../../../worker-node/engine/install/npm.ts';
+import { installFromNpm } from '../../../worker-node/engine/install/ways.ts';
 
 test("the package's own download is given up when nothing comes any more", async () => {
   const staging = await mkdtemp(join(tmpdir(), 'gradcast-stall-'));
@@ -22,13 +22,13 @@ test("the package's own download is given up when nothing comes any more", async
     report,
     stalledAfterMs: 1000,
   } as const;
-  const outcome = await byDownload(options, { download: true, wheel: null });
-  expect(outcome.fail).toBe('nothing came for 1 s; given up');
+  const outcome = await installFromNpm(options, { download: true, wheel: null });
+  expect(outcome.failure).toBe('nothing came for 1 s; given up');
   await rm(staging, { recursive: true, force: true });
 });
 
 test('a registry that cannot be reached is told in a sentence; other failures in the words of npm', () => {
-  const sentence = (...lines: string[]): string => npmSentence('tfjs-node', { code: 1, lines });
+  const sentence = (...lines: string[]): string => npmErrorMessage('tfjs-node', { code: 1, lines });
   expect(sentence('npm error code EAI_AGAIN', 'npm error A complete log of this run is in: x')).toBe(
     'npm cannot reach its registry to install tfjs-node (EAI_AGAIN).',
   );

@@ -3,9 +3,9 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { bringWheel, isWheelOf } from '../../../worker-node/engine/install/pip.ts';
-import { DamagedWheel, unpackWheel } from '../../../worker-node/engine/install/unpack-wheel.ts';
-import { placeOf, requirementsOf } from '../../../worker-node/engine/install/wheel-contents.ts';
+import { downloadWheel, matchesRequirement } from '../../../worker-node/engine/install/pip.ts';
+import { CorruptWheelError, unpackWheel } from '../../../worker-node/engine/install/unpack-wheel.ts';
+import { targetPath, extraRequirements } from '../../../worker-node/engine/install/wheel-contents.ts';
 import { fakePrograms } from '../../support/fake-programs.ts';
 import { zipBytes } from '../../support/zip-bytes.ts';
 
@@ -45,7 +45,7 @@ test.each([
   ['nvidia/../lib/x', null],
   ['tensorflow/include/tsl/', null],
 ])('of a wheel, %s goes to %s', (entry, place) => {
-  expect(placeOf(entry)).toBe(place);
+  expect(targetPath(entry)).toBe(place);
 });
 
 test('only what is needed is unpacked, and its progress ends at its size', async () => {
@@ -68,7 +68,7 @@ test('a wheel that is cut off, or that holds other than it says, is damaged', as
   for (const bytes of [wheel(contents).subarray(0, 200), wheel(other, contents), Buffer.alloc(0)]) {
     const path = join(folder, 'a.whl');
     await writeFile(path, bytes);
-    await expect(unpackWheel(path, join(folder, 'deps'), quiet)).rejects.toThrow(DamagedWheel);
+    await expect(unpackWheel(path, join(folder, 'deps'), quiet)).rejects.toThrow(CorruptWheelError);
   }
 });
 
@@ -79,7 +79,7 @@ test('the CUDA libraries are those of the extra', () => {
     "Requires-Dist: nvidia-cudnn-cu12 (<10.0,>=9.3.0.75) ; extra == 'and-cuda'",
     'Requires-Dist: other; extra == "test"',
   ].join('\n');
-  expect(requirementsOf(metadata, 'and-cuda')).toEqual([
+  expect(extraRequirements(metadata, 'and-cuda')).toEqual([
     'nvidia-cublas-cu12<13.0,>=12.5.3.2',
     'nvidia-cudnn-cu12<10.0,>=9.3.0.75',
   ]);
@@ -87,10 +87,10 @@ test('the CUDA libraries are those of the extra', () => {
 
 test('a wheel is known by its name', () => {
   const file = 'tensorflow_cpu-2.21.0-cp311-cp311-manylinux_2_27_x86_64.whl';
-  expect(isWheelOf(file, 'tensorflow-cpu==2.21.0')).toBe(true);
-  expect(isWheelOf(file, 'tensorflow-cpu==2.20.0')).toBe(false);
-  expect(isWheelOf(file, 'tensorflow==2.21.0')).toBe(false);
-  expect(isWheelOf('nvidia_cudnn_cu12-9.5.0-py3.whl', 'nvidia-cudnn-cu12<10.0,>=9.3')).toBe(true);
+  expect(matchesRequirement(file, 'tensorflow-cpu==2.21.0')).toBe(true);
+  expect(matchesRequirement(file, 'tensorflow-cpu==2.20.0')).toBe(false);
+  expect(matchesRequirement(file, 'tensorflow==2.21.0')).toBe(false);
+  expect(matchesRequirement('nvidia_cudnn_cu12-9.5.0-py3.whl', 'nvidia-cudnn-cu12<10.0,>=9.3')).toBe(true);
 });
 
 /** pip as it would be with a wheel only for Python 3.12. Each call leaves a line in `calls`. */
@@ -108,11 +108,11 @@ async function bring(script: string): Promise<{ path: Promise<string>; calls: ()
   const callsFile = join(folder, 'calls');
   const bin = join(folder, 'bin');
   await fakePrograms(bin, { python3: script.replaceAll('$CALLS', callsFile) });
-  const path = bringWheel('tensorflow-cpu==2.21.0', 1, {
+  const path = downloadWheel('tensorflow-cpu==2.21.0', 1, {
     python: join(bin, 'python3'),
     wheelsDir: join(folder, 'wheels'),
     signal,
-    report: { say: () => undefined, update: () => undefined },
+    report: { print: () => undefined, update: () => undefined },
   });
   const calls = async (): Promise<string[]> => (await readFile(callsFile, 'utf8')).trim().split('\n');
   return { path, calls };

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { drawDigits } from '../../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../../shared/data/drawn-digits.ts';
 import { sampleFromPicture, type Picture } from '../../../worker-node/predict/sample-from-image.ts';
 
 const SIDE = 28;
-const digit = drawDigits({ seed: 5, trainCount: 1, testCount: 1 }).train.images;
+const digit = syntheticDigits({ seed: 5, trainCount: 1, testCount: 1 }).train.images;
 
 /** A picture of this size, whose pixels are what `paint` says: red, green, blue, opacity. */
 function picture(side: number, paint: (x: number, y: number) => readonly number[]): Picture {

@@ -4,21 +4,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { prepareJob, type PreparedJob } from '../../../coordinator/model.ts';
-import { drawDigits } from '../../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../../shared/data/drawn-digits.ts';
 import type { Shard } from '../../../shared/data/shard.ts';
-import type { Trainer } from '../../../shared/engine/engine.ts';
+import type { GradientComputer } from '../../../shared/engine/engine.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
 import {
   EngineDiedError,
   openThreadedEngine,
   type ThreadedEngine,
 } from '../../../worker-node/thread/threaded-engine.ts';
-import { engineThread, fakeThread, threadOf } from '../../support/fake-thread.ts';
+import { engineThreadFile, writeFakeThread, writeThread } from '../../support/fake-thread.ts';
 import { tinyTopology } from '../../support/test-coordinator.ts';
 import { wasmEngine } from '../../support/wasm-engine.ts';
 
 const SAMPLES = 8;
-const dataset = drawDigits({ seed: 1, trainCount: SAMPLES, testCount: 1 });
+const dataset = syntheticDigits({ seed: 1, trainCount: SAMPLES, testCount: 1 });
 const shard: Shard = {
   sampleNumbers: Uint32Array.from({ length: SAMPLES }, (_, i) => i + 3),
   images: dataset.train.images,
@@ -42,15 +42,15 @@ afterEach(async () => {
 const bytesOf = ({ buffer }: Float32Array): Buffer => Buffer.from(buffer);
 const step = (number: number): Step => number as Step;
 /** Memory that the thread sees. */
-const roomOf = (trainer: Trainer): Float32Array =>
-  new Float32Array(trainer.allocate!(prepared.initialWeights.byteLength));
+const roomOf = (trainer: GradientComputer): Float32Array =>
+  new Float32Array(trainer.allocateBuffer!(prepared.initialWeights.byteLength));
 
 describe('an engine in a thread', () => {
   test('computes what it computes in this one, to the bit', async () => {
     const { job, initialWeights: weights } = prepared;
     const [here, there] = [
       await (await wasmEngine()).load(job),
-      await (await open(engineThread)).engine.load(job),
+      await (await open(engineThreadFile)).engine.load(job),
     ];
     const room = roomOf(there);
     const [expected, copied] = [new Float32Array(weights.length), new Float32Array(weights.length)];
@@ -76,19 +76,19 @@ describe('an engine in a thread', () => {
     const { job, initialWeights: weights } = prepared;
     const [here, there] = [
       await (await wasmEngine()).load(job),
-      await (await open(engineThread)).engine.load(job),
+      await (await open(engineThreadFile)).engine.load(job),
     ];
-    const from = 9568;
+    const offset = 9568;
     here.setWeights(weights);
     const expected = new Float32Array(weights.length);
     await here.gradient(step(0), shard, expected);
     for (const gradient of [roomOf(there), new Float32Array(weights.length)]) {
-      there.setWeights(weights.subarray(from), from);
-      there.setWeights(weights.subarray(0, from));
+      there.setWeights(weights.subarray(offset), offset);
+      there.setWeights(weights.subarray(0, offset));
       const tails: Float32Array[] = [];
-      const ready = (): void => void tails.push(gradient.slice(from));
-      await there.gradient(step(0), shard, gradient, { from, ready });
-      expect(tails).toEqual([expected.slice(from)]);
+      const onReady = (): void => void tails.push(gradient.slice(offset));
+      await there.gradient(step(0), shard, gradient, { offset, onReady });
+      expect(tails).toEqual([expected.slice(offset)]);
       expect(bytesOf(gradient).equals(bytesOf(expected))).toBe(true);
     }
   });
@@ -97,7 +97,7 @@ describe('an engine in a thread', () => {
     const { job, initialWeights: weights } = prepared;
     const [here, there] = [
       await (await wasmEngine()).load(job),
-      await (await open(engineThread)).engine.load(job),
+      await (await open(engineThreadFile)).engine.load(job),
     ];
     const expected = new Float32Array(weights.length);
     here.setWeights(weights);
@@ -124,13 +124,13 @@ describe('an engine in a thread', () => {
   });
 
   test('says of itself what it says in this one, and why no other was taken', async () => {
-    const { engine, why } = await open(engineThread);
+    const { engine, why } = await open(engineThreadFile);
     expect(engine.info).toEqual((await wasmEngine()).info);
     expect(why).toBe('asked for');
   });
 
   test('refuses a job that it cannot build with the sentence that it has for that', async () => {
-    const { engine } = await open(engineThread);
+    const { engine } = await open(engineThreadFile);
     const job = { ...prepared.job, topology: tinyTopology([28, 28, 1], 10) };
     await expect(engine.load(job)).rejects.toThrow(/The model built here has the tensors/);
     await expect(engine.load(prepared.job)).resolves.toBeDefined();
@@ -143,7 +143,7 @@ describe('an engine thread that dies', () => {
     ['by a rejection', "Promise.reject(new Error('No memory'));", /The engine has died: No memory/],
     ['by an exit', 'process.exit(3);', /The engine has died: its thread has ended with code 3/],
   ])('%s fails what is waiting, and what comes after', async (_, deed, sentence) => {
-    const { engine, died } = await open(await fakeThread(deed));
+    const { engine, died } = await open(await writeFakeThread(deed));
     const trainer = await engine.load(prepared.job);
     trainer.setWeights(prepared.initialWeights);
     await expect(trainer.gradient(step(0), shard, roomOf(trainer))).rejects.toThrow(sentence);
@@ -154,15 +154,15 @@ describe('an engine thread that dies', () => {
   });
 
   test('before it has opened is an error, and not a wait', async () => {
-    await expect(open(await threadOf("throw new Error('Nothing works.');"))).rejects.toThrow(
+    await expect(open(await writeThread("throw new Error('Nothing works.');"))).rejects.toThrow(
       /The engine has died: Nothing works/,
     );
-    await expect(open(await threadOf(''))).rejects.toThrow(/its thread has ended with code 0/);
+    await expect(open(await writeThread(''))).rejects.toThrow(/its thread has ended with code 0/);
     await expect(open('/nonexistent-thread.mjs')).rejects.toThrow(/nonexistent-thread/);
   });
 
   test('when it is closed, fails what is waiting', async () => {
-    const { engine, died, close } = await open(await fakeThread(''));
+    const { engine, died, close } = await open(await writeFakeThread(''));
     const trainer = await engine.load(prepared.job);
     const gradient = trainer.gradient(step(0), shard, roomOf(trainer));
     const failed = expect(gradient).rejects.toThrow('The engine is closed.');
@@ -174,7 +174,7 @@ describe('an engine thread that dies', () => {
   test('when it is closed while it loads a graph, leaves no files', async () => {
     const made = join(tmpdir(), `gradcast-graph-${process.pid}-made`);
     const { close } = await open(
-      await threadOf(`
+      await writeThread(`
         import { mkdirSync } from 'node:fs';
         mkdirSync(${JSON.stringify(made)});
         const info = { backend: 'fake', version: '1', device: 'none', threads: 1 };
@@ -193,7 +193,7 @@ describe('an engine thread that dies', () => {
     const wait = `const { existsSync: is, writeFileSync } = require('node:fs');
       writeFileSync(${JSON.stringify(begun)}, '');
       setInterval(() => is(${JSON.stringify(over)}) && process.exit(), 5);`;
-    const file = await threadOf(`
+    const file = await writeThread(`
       import { execFileSync } from 'node:child_process';
       const info = { backend: 'fake', version: '1', device: 'none', threads: 1 };
       parentPort.postMessage({ type: 'opened', info, why: 'a test' });
@@ -204,11 +204,11 @@ describe('an engine thread that dies', () => {
       writeFileSync(over, '');
     };
     const note = (): void => undefined;
-    const { close } = await openThreadedEngine({ file, choice: 'wasm', note, onStuck, endWithinMs: 10 });
+    const { close } = await openThreadedEngine({ file, choice: 'wasm', note, onStuck, stopTimeoutMs: 10 });
     await expect.poll(() => existsSync(begun)).toBe(true);
     await close();
     expect(stuck).toBe(1);
-    await (await openThreadedEngine({ file: await fakeThread(''), choice: 'wasm', note, onStuck })).close();
+    await (await openThreadedEngine({ file: await writeFakeThread(''), choice: 'wasm', note, onStuck })).close();
     expect(stuck).toBe(1);
   });
 });

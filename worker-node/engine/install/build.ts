@@ -1,19 +1,19 @@
 import { mkdir, readdir, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bindingDir } from './cache.ts';
-import { npm } from './npm.ts';
-import { bringWheel, type PipOptions } from './pip.ts';
-import { bytesLine, timeLine, whileRunning, type InstallReport } from './progress.ts';
+import { runNpm } from './npm.ts';
+import { downloadWheel, type PipOptions } from './pip.ts';
+import { formatByteProgress, formatTimeProgress, withProgress, type InstallReport } from './progress.ts';
 import { lastWords } from './run-program.ts';
 import { WHEEL_TENSORFLOW_VERSION, type Variant } from './target.ts';
-import { DamagedWheel, unpackWheel } from './unpack-wheel.ts';
-import { requirementsOf } from './wheel-contents.ts';
+import { CorruptWheelError, unpackWheel } from './unpack-wheel.ts';
+import { extraRequirements } from './wheel-contents.ts';
 
-const USUAL_BUILD_MS = 60_000;
-const ABOUT_WHEEL_BYTES: Readonly<Record<Variant, number>> = { cpu: 274e6, gpu: 600e6 };
-const ABOUT_CUDA_WHEEL_BYTES = 300e6;
+const TYPICAL_BUILD_MS = 60_000;
+const APPROXIMATE_WHEEL_BYTES: Readonly<Record<Variant, number>> = { cpu: 274e6, gpu: 600e6 };
+const APPROXIMATE_CUDA_WHEEL_BYTES = 300e6;
 
-export interface BuildOptions extends PipOptions {
+export interface CompileOptions extends PipOptions {
   /** The engine's folder, with the package's files in place. */
   readonly folder: string;
   readonly variant: Variant;
@@ -25,29 +25,29 @@ export interface BuildOptions extends PipOptions {
  * TensorFlow's libraries and headers out of a wheel, and the addon compiled against them.
  * @throws Error with a sentence
  */
-export async function buildFromWheel(options: BuildOptions): Promise<void> {
+export async function compileAgainstWheel(options: CompileOptions): Promise<void> {
   const { folder, variant, signal, report, wheel } = options;
   const deps = join(bindingDir(folder, variant), 'deps');
   // What the package's own download may have left.
   await rm(deps, { recursive: true, force: true });
-  const metadata = await bringAndUnpack(
+  const metadata = await downloadAndUnpack(
     `${wheel}==${WHEEL_TENSORFLOW_VERSION}`,
-    ABOUT_WHEEL_BYTES[variant],
+    APPROXIMATE_WHEEL_BYTES[variant],
     deps,
     options,
   );
   if (variant === 'gpu') {
-    for (const requirement of requirementsOf(metadata, 'and-cuda')) {
-      await bringAndUnpack(requirement, ABOUT_CUDA_WHEEL_BYTES, deps, options);
+    for (const requirement of extraRequirements(metadata, 'and-cuda')) {
+      await downloadAndUnpack(requirement, APPROXIMATE_CUDA_WHEEL_BYTES, deps, options);
     }
   }
   await linkLibraries(deps);
   await mkdir(join(deps, 'include'), { recursive: true });
 
-  report.say('Compiling the addon (node-pre-gyp) ...');
-  const ran = await whileRunning(
-    (elapsedMs) => report.update(timeLine(elapsedMs, USUAL_BUILD_MS)),
-    () => npm(folder, ['run', 'build-addon'], { signal }),
+  report.print('Compiling the addon (node-pre-gyp) ...');
+  const ran = await withProgress(
+    (elapsedMs) => report.update(formatTimeProgress(elapsedMs, TYPICAL_BUILD_MS)),
+    () => runNpm(folder, ['run', 'build-addon'], { signal }),
   );
   if (ran.code !== 0) throw new Error(`The addon could not be compiled: ${lastWords(ran)}`);
   await Promise.all([
@@ -74,30 +74,30 @@ async function linkLibraries(deps: string): Promise<void> {
 }
 
 /** A kept wheel that turns out to be damaged is thrown away and brought once more. */
-async function bringAndUnpack(
+async function downloadAndUnpack(
   requirement: string,
   aboutBytes: number,
   deps: string,
-  options: BuildOptions,
+  options: CompileOptions,
 ): Promise<string> {
   for (let attempt = 1; ; attempt++) {
-    const path = await bringWheel(requirement, aboutBytes, options);
+    const path = await downloadWheel(requirement, aboutBytes, options);
     try {
       return await unpack(path, deps, options.signal, options.report);
     } catch (error) {
-      if (!(error instanceof DamagedWheel)) throw error;
+      if (!(error instanceof CorruptWheelError)) throw error;
       await rm(path, { force: true });
       if (attempt > 1) throw error;
-      options.report.say(`${error.message}; downloading it again.`);
+      options.report.print(`${error.message}; downloading it again.`);
     }
   }
 }
 
 function unpack(path: string, deps: string, signal: AbortSignal, report: InstallReport): Promise<string> {
-  report.say('Unpacking its libraries ...');
+  report.print('Unpacking its libraries ...');
   const startedMs = performance.now();
   return unpackWheel(path, deps, {
     signal,
-    onProgress: (done, total) => report.update(bytesLine(done, total, performance.now() - startedMs)),
+    onProgress: (done, total) => report.update(formatByteProgress(done, total, performance.now() - startedMs)),
   });
 }

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import envPaths from 'env-paths';
 import * as v from 'valibot';
-import { packageOf, TFJS_VERSION, type Target, type Variant } from './target.ts';
+import { packageName, TFJS_VERSION, type Target, type Variant } from './target.ts';
 
 /** How an engine came into the cache. */
 const manifestSchema = v.object({
@@ -23,7 +23,7 @@ export interface CachedEngine {
 }
 
 /** The file that says what an engine folder holds. */
-export const MANIFEST = 'engine.json';
+export const MANIFEST_FILE = 'engine.json';
 
 /** Engines live beside the data cache, in the platform's place for caches, one folder each. */
 export function engineCacheDir(): string {
@@ -46,7 +46,7 @@ export function cachedEngines(cacheDir: string, target: Target): CachedEngine[] 
     .map((name) => join(cacheDir, name))
     .flatMap((folder) => {
       const manifest = readManifest(folder);
-      return manifest !== null && fits(manifest, target) ? [{ folder, manifest }] : [];
+      return manifest !== null && matchesTarget(manifest, target) ? [{ folder, manifest }] : [];
     })
     .toSorted(
       (a, b) =>
@@ -57,13 +57,13 @@ export function cachedEngines(cacheDir: string, target: Target): CachedEngine[] 
 
 /** The folder of the binding's package in an engine's folder. */
 export const bindingDir = (folder: string, variant: Variant): string =>
-  join(folder, 'node_modules', ...packageOf(variant).split('/'));
+  join(folder, 'node_modules', ...packageName(variant).split('/'));
 
 function readManifest(folder: string): Manifest | null {
   try {
     const parsed = v.safeParse(
       manifestSchema,
-      JSON.parse(readFileSync(join(folder, MANIFEST), 'utf8')) as unknown,
+      JSON.parse(readFileSync(join(folder, MANIFEST_FILE), 'utf8')) as unknown,
     );
     return parsed.success && existsSync(bindingDir(folder, parsed.output.variant)) ? parsed.output : null;
   } catch {
@@ -71,7 +71,7 @@ function readManifest(folder: string): Manifest | null {
   }
 }
 
-function fits(manifest: Manifest, target: Target): boolean {
+function matchesTarget(manifest: Manifest, target: Target): boolean {
   return (
     manifest.platform === target.platform &&
     manifest.arch === target.arch &&

@@ -11,36 +11,36 @@ const failureSchema = v.object({
   /** In one sentence. */
   why: v.string(),
 });
-export type Failure = v.InferOutput<typeof failureSchema>;
+export type InstallFailure = v.InferOutput<typeof failureSchema>;
 
 /** For how long nobody is kept waiting for the same failure again. */
-const REMEMBERED_MS = 12 * 3_600_000;
-const FILE = '.failed.json';
+const RETRY_AFTER_MS = 12 * 3_600_000;
+const FAILURE_FILE = '.failed.json';
 
 /** Another version of the engine may work, and so may another machine that shares this cache. */
 export const engineCacheKey = (target: Target, variant: Variant): string =>
   `${engineKey(target, variant, WHEEL_TENSORFLOW_VERSION)}@${hostname()}`;
 
 /** A cache that cannot take the note could not take an engine either. */
-export async function rememberFailure(cacheDir: string, failure: Failure): Promise<void> {
-  await writeFile(join(cacheDir, FILE), `${JSON.stringify(failure)}\n`).catch(() => undefined);
+export async function recordFailure(cacheDir: string, failure: InstallFailure): Promise<void> {
+  await writeFile(join(cacheDir, FAILURE_FILE), `${JSON.stringify(failure)}\n`).catch(() => undefined);
 }
 
-export async function forgetFailure(cacheDir: string, key: string): Promise<void> {
-  if ((await readFailure(cacheDir))?.key === key) await rm(join(cacheDir, FILE), { force: true });
+export async function clearFailure(cacheDir: string, key: string): Promise<void> {
+  if ((await readFailure(cacheDir))?.key === key) await rm(join(cacheDir, FAILURE_FILE), { force: true });
 }
 
 /** The failure of an installation that need not be tried again yet, or null. */
-export async function recentFailure(cacheDir: string, key: string, nowMs: number): Promise<Failure | null> {
+export async function recentFailure(cacheDir: string, key: string, nowMs: number): Promise<InstallFailure | null> {
   const failure = await readFailure(cacheDir);
   if (failure?.key !== key) return null;
   const ageMs = nowMs - failure.atMs;
-  return ageMs >= 0 && ageMs < REMEMBERED_MS ? failure : null;
+  return ageMs >= 0 && ageMs < RETRY_AFTER_MS ? failure : null;
 }
 
-async function readFailure(cacheDir: string): Promise<Failure | null> {
+async function readFailure(cacheDir: string): Promise<InstallFailure | null> {
   try {
-    const json = JSON.parse(await readFile(join(cacheDir, FILE), 'utf8')) as unknown;
+    const json = JSON.parse(await readFile(join(cacheDir, FAILURE_FILE), 'utf8')) as unknown;
     const parsed = v.safeParse(failureSchema, json);
     return parsed.success ? parsed.output : null;
   } catch {

@@ -5,7 +5,7 @@ import lockfile from 'proper-lockfile';
 
 /** A holder that has not touched its lock for so long is dead; a living one touches it every TOUCH_MS. */
 const STALE_MS = 10_000;
-const TOUCH_MS = 2_000;
+const UPDATE_INTERVAL_MS = 2_000;
 
 export interface LockOptions {
   readonly signal: AbortSignal;
@@ -16,7 +16,7 @@ export interface LockOptions {
 }
 
 /** Somebody else holds the lock now, as this process did not touch it for so long: it slept, or was stopped. */
-export class TakenOverError extends Error {
+export class LockLostError extends Error {
   constructor() {
     super('Another installation has taken over.');
     this.name = 'TakenOverError';
@@ -35,7 +35,7 @@ export async function withLock<Result>(
 ): Promise<Result> {
   await mkdir(folder, { recursive: true });
   const lost = new AbortController();
-  const unlock = await acquire(folder, options, () => lost.abort(new TakenOverError()));
+  const unlock = await acquire(folder, options, () => lost.abort(new LockLostError()));
   try {
     return await work(AbortSignal.any([options.signal, lost.signal]));
   } finally {
@@ -56,7 +56,7 @@ async function acquire(
       return await lockfile.lock(folder, {
         lockfilePath: join(folder, '.lock'),
         stale: staleMs,
-        update: Math.min(TOUCH_MS, staleMs / 2),
+        update: Math.min(UPDATE_INTERVAL_MS, staleMs / 2),
         onCompromised: onLost,
       });
     } catch (error) {

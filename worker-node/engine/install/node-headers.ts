@@ -10,17 +10,17 @@ import { dirname, join, resolve } from 'node:path';
  * @param version its version, as process.versions.node
  * @param named what the person's npm configuration names, if anything
  */
-export function nodeHeadersDir(execPath: string, version: string, named?: string): string | null {
+export function findNodeHeaders(execPath: string, version: string, named?: string): string | null {
   const candidates = [named, resolve(dirname(execPath), '..'), '/usr', '/usr/local'];
   const found = candidates.filter((dir) => dir !== undefined && hasHeaders(dir));
-  return found.find((dir) => dir !== undefined && isOfMajor(dir, version)) ?? found[0] ?? null;
+  return found.find((dir) => dir !== undefined && matchesMajorVersion(dir, version)) ?? found[0] ?? null;
 }
 
 function hasHeaders(dir: string): boolean {
   return ['node_api.h', 'common.gypi'].every((file) => existsSync(join(dir, 'include', 'node', file)));
 }
 
-function isOfMajor(dir: string, version: string): boolean {
+function matchesMajorVersion(dir: string, version: string): boolean {
   try {
     const text = readFileSync(join(dir, 'include', 'node', 'node_version.h'), 'utf8');
     return /#define NODE_MAJOR_VERSION (\d+)/.exec(text)?.[1] === version.split('.')[0];

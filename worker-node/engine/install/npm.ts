@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { lastWords, runProgram, type Ran, type RunOptions } from './run-program.ts';
-import { packageOf, TFJS_VERSION, type Variant } from './target.ts';
+import { lastWords, runProgram, type ProgramResult, type RunOptions } from './run-program.ts';
+import { packageName, TFJS_VERSION, type Variant } from './target.ts';
 
 /** npm as this process was started by it, else the one on PATH. */
 export function npmCommand(env: NodeJS.ProcessEnv, ...args: string[]): [string, ...string[]] {
@@ -16,12 +16,12 @@ export function npmCommand(env: NodeJS.ProcessEnv, ...args: string[]): [string, 
  * whatever becomes of the addon; what the scripts would do are commands of the folder itself.
  * @param nodeHeaders folder for node-gyp's --nodedir
  */
-export async function writePackage(
+export async function writeEnginePackage(
   folder: string,
   variant: Variant,
   nodeHeaders: string | null,
 ): Promise<void> {
-  const name = packageOf(variant);
+  const name = packageName(variant);
   const within = `cd node_modules/${name} &&`;
   const headers = nodeHeaders === null ? '' : ` --nodedir=${JSON.stringify(nodeHeaders)}`;
   const manifest = {
@@ -37,7 +37,7 @@ export async function writePackage(
 }
 
 /** npm in an engine's folder, with the person's own configuration. */
-export function npm(folder: string, args: readonly string[], options: RunOptions): Promise<Ran> {
+export function runNpm(folder: string, args: readonly string[], options: RunOptions): Promise<ProgramResult> {
   const env: NodeJS.ProcessEnv = { ...process.env, npm_config_update_notifier: 'false' };
   // node-gyp compiles one file after the other otherwise.
   env.JOBS ??= 'max';
@@ -48,12 +48,12 @@ export function npm(folder: string, args: readonly string[], options: RunOptions
 }
 
 /** Why npm could not install a package, as a sentence. */
-export function npmSentence(name: string, ran: Ran): string {
-  const code = UNREACHABLE.exec(ran.lines.join('\n'))?.[0];
+export function npmErrorMessage(name: string, ran: ProgramResult): string {
+  const code = NETWORK_ERROR.exec(ran.lines.join('\n'))?.[0];
   return code === undefined
     ? `npm could not install ${name}: ${lastWords(ran)}`
     : `npm cannot reach its registry to install ${name} (${code}).`;
 }
 
-const UNREACHABLE =
+const NETWORK_ERROR =
   /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT)\b/;

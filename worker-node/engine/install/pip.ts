@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bytesLine, folderBytes, whileRunning, type InstallReport } from './progress.ts';
+import { formatByteProgress, measureFolder, withProgress, type InstallReport } from './progress.ts';
 import { lastWords, runProgram } from './run-program.ts';
 import { removeFolder } from './staging.ts';
 
@@ -13,13 +13,13 @@ export interface PipOptions {
   readonly report: InstallReport;
 }
 
-const PARTIAL = '.partial-';
+const PARTIAL_PREFIX = '.partial-';
 
 /**
  * TensorFlow's libraries know nothing of Python, so a wheel for any Python 3 will do: the person's own first, then those
  * that the version was released for.
  */
-const OTHER_PYTHONS = ['3.11', '3.12', '3.13', '3.10'];
+const FALLBACK_PYTHONS = ['3.11', '3.12', '3.13', '3.10'];
 
 /**
  * The path of a wheel that pip has brought, by the person's own configuration of pip. A wheel appears in the folder only
@@ -28,33 +28,33 @@ const OTHER_PYTHONS = ['3.11', '3.12', '3.13', '3.10'];
  * @param aboutBytes what it will come to, for the progress
  * @throws Error with pip's own words if there is none
  */
-export async function bringWheel(
+export async function downloadWheel(
   requirement: string,
   aboutBytes: number,
   { python, wheelsDir, signal, report }: PipOptions,
 ): Promise<string> {
   await mkdir(wheelsDir, { recursive: true });
-  const kept = (await readdir(wheelsDir)).find((name) => isWheelOf(name, requirement));
+  const kept = (await readdir(wheelsDir)).find((name) => matchesRequirement(name, requirement));
   if (kept !== undefined) {
-    report.say(`${kept} is here already.`);
+    report.print(`${kept} is here already.`);
     return join(wheelsDir, kept);
   }
-  report.say(`Downloading ${requirement} with pip ...`);
+  report.print(`Downloading ${requirement} with pip ...`);
   // Nobody else is downloading: whoever calls holds the lock.
   for (const name of await readdir(wheelsDir)) {
-    if (name.startsWith(PARTIAL)) await removeFolder(join(wheelsDir, name));
+    if (name.startsWith(PARTIAL_PREFIX)) await removeFolder(join(wheelsDir, name));
   }
-  const partial = join(wheelsDir, `${PARTIAL}${randomUUID()}`);
+  const partial = join(wheelsDir, `${PARTIAL_PREFIX}${randomUUID()}`);
   await mkdir(partial);
   try {
     // pip downloads into the folder for temporary files; so it lies on this disk, and its growth can be watched.
     const env = { ...process.env, TMPDIR: partial, PIP_DISABLE_PIP_VERSION_CHECK: '1' };
     const fails: string[] = [];
-    for (const version of [null, ...OTHER_PYTHONS]) {
+    for (const version of [null, ...FALLBACK_PYTHONS]) {
       const forVersion =
         version === null ? [] : ['--python-version', version, '--implementation', 'cp', '--no-cache-dir'];
-      const ran = await whileRunning(
-        async (elapsedMs) => report.update(bytesLine(await folderBytes(partial), aboutBytes, elapsedMs)),
+      const ran = await withProgress(
+        async (elapsedMs) => report.update(formatByteProgress(await measureFolder(partial), aboutBytes, elapsedMs)),
         () =>
           runProgram(
             [
@@ -80,7 +80,7 @@ export async function bringWheel(
 }
 
 /** Whether a file is the wheel of a requirement with an exact version, or of its name alone if it has none. */
-export function isWheelOf(file: string, requirement: string): boolean {
+export function matchesRequirement(file: string, requirement: string): boolean {
   const [, name = '', version] = /^([\w.-]+?)(?:==([\w.]+))?(?:[<>!~=].*)?$/.exec(requirement) ?? [];
   const [fileName = '', fileVersion = ''] = file.split('-');
   const normal = (text: string): string => text.toLowerCase().replaceAll(/[-_.]+/g, '_');

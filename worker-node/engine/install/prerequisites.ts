@@ -6,63 +6,63 @@ import type { Variant } from './target.ts';
 /** What a build from a wheel needs besides Node. */
 export type Prerequisite = 'python' | 'pip' | 'compiler' | 'make';
 /** Whoever supplies it on this platform. */
-export type Supplier = 'apt' | 'dnf' | 'yum' | 'zypper' | 'pacman' | 'apk' | 'brew' | 'xcode' | 'none';
+export type PackageManager = 'apt' | 'dnf' | 'yum' | 'zypper' | 'pacman' | 'apk' | 'brew' | 'xcode' | 'none';
 
 const GIB = 2 ** 30;
 /** Wheels, their libraries and the build at their largest moment. */
-export const NEEDED_BYTES: Readonly<Record<Variant, number>> = { cpu: 3 * GIB, gpu: 10 * GIB };
+export const REQUIRED_DISK_BYTES: Readonly<Record<Variant, number>> = { cpu: 3 * GIB, gpu: 10 * GIB };
 
-const NAMES: Readonly<Record<Prerequisite, string>> = {
+const PREREQUISITE_NAMES: Readonly<Record<Prerequisite, string>> = {
   python: 'Python 3',
   pip: 'pip for Python 3',
   compiler: 'a C++ compiler',
   make: 'make',
 };
 
-interface Commands {
+interface PackageManagerCommands {
   readonly install: string;
   readonly packages: Readonly<Record<Prerequisite, string>>;
 }
 
-const COMMANDS: Readonly<Record<Exclude<Supplier, 'none' | 'xcode'>, Commands>> = {
-  apt: of('sudo apt-get install -y', 'python3', 'python3-pip', 'g++', 'make'),
-  dnf: of('sudo dnf install -y', 'python3', 'python3-pip', 'gcc-c++', 'make'),
-  yum: of('sudo yum install -y', 'python3', 'python3-pip', 'gcc-c++', 'make'),
-  zypper: of('sudo zypper install -y', 'python3', 'python3-pip', 'gcc-c++', 'make'),
-  pacman: of('sudo pacman -S --needed', 'python', 'python-pip', 'gcc', 'make'),
-  apk: of('sudo apk add', 'python3', 'py3-pip', 'g++', 'make'),
-  brew: of('brew install', 'python', 'python', 'gcc', 'make'),
+const PACKAGE_MANAGERS: Readonly<Record<Exclude<PackageManager, 'none' | 'xcode'>, PackageManagerCommands>> = {
+  apt: packageManager('sudo apt-get install -y', 'python3', 'python3-pip', 'g++', 'make'),
+  dnf: packageManager('sudo dnf install -y', 'python3', 'python3-pip', 'gcc-c++', 'make'),
+  yum: packageManager('sudo yum install -y', 'python3', 'python3-pip', 'gcc-c++', 'make'),
+  zypper: packageManager('sudo zypper install -y', 'python3', 'python3-pip', 'gcc-c++', 'make'),
+  pacman: packageManager('sudo pacman -S --needed', 'python', 'python-pip', 'gcc', 'make'),
+  apk: packageManager('sudo apk add', 'python3', 'py3-pip', 'g++', 'make'),
+  brew: packageManager('brew install', 'python', 'python', 'gcc', 'make'),
 };
 
-function of(install: string, python: string, pip: string, compiler: string, make: string): Commands {
+function packageManager(install: string, python: string, pip: string, compiler: string, make: string): PackageManagerCommands {
   return { install, packages: { python, pip, compiler, make } };
 }
 
 /** What is missing and how to get all of it, as a sentence. */
-export function missingSentence(missing: readonly Prerequisite[], supplier: Supplier): string {
-  const names = missing.map((each) => NAMES[each]);
+export function missingMessage(missing: readonly Prerequisite[], supplier: PackageManager): string {
+  const names = missing.map((each) => PREREQUISITE_NAMES[each]);
   const last = names.at(-1) ?? 'nothing';
   const list = names.length < 2 ? last : `${names.slice(0, -1).join(', ')} and ${last}`;
   const [are, them] = names.length < 2 ? ['is', 'it'] : ['are', 'them'];
   const how =
     supplier === 'none'
       ? `Install ${them} with this system's package manager.`
-      : `Install ${them} with: ${commandFor(missing, supplier)}`;
+      : `Install ${them} with: ${installCommand(missing, supplier)}`;
   return `${list.charAt(0).toUpperCase()}${list.slice(1)} ${are} missing. ${how}`;
 }
 
-function commandFor(missing: readonly Prerequisite[], supplier: Exclude<Supplier, 'none'>): string {
+function installCommand(missing: readonly Prerequisite[], supplier: Exclude<PackageManager, 'none'>): string {
   if (supplier === 'xcode') {
     return missing.every((each) => each === 'pip') ? 'python3 -m ensurepip --user' : 'xcode-select --install';
   }
-  const { install, packages } = COMMANDS[supplier];
+  const { install, packages } = PACKAGE_MANAGERS[supplier];
   return [install, ...new Set(missing.map((each) => packages[each]))].join(' ');
 }
 
 /** @param has whether a program of that name is on PATH */
-export function supplierOf(platform: NodeJS.Platform, has: (program: string) => boolean): Supplier {
+export function detectPackageManager(platform: NodeJS.Platform, has: (program: string) => boolean): PackageManager {
   if (platform === 'darwin') return has('brew') ? 'brew' : 'xcode';
-  const programs: [string, Supplier][] = [
+  const programs: [string, PackageManager][] = [
     ['apt-get', 'apt'],
     ['dnf', 'dnf'],
     ['yum', 'yum'],
@@ -107,18 +107,18 @@ export async function findTools(env: NodeJS.ProcessEnv, signal: AbortSignal): Pr
 }
 
 /** Whether a program is on PATH. */
-export function onPath(env: NodeJS.ProcessEnv): (program: string) => boolean {
+export function createPathLookup(env: NodeJS.ProcessEnv): (program: string) => boolean {
   const folders = (env.PATH ?? '').split(process.platform === 'win32' ? ';' : ':');
   return (program) => folders.some((folder) => folder !== '' && existsSync(`${folder}/${program}`));
 }
 
 /** @returns a sentence if the folder's disk has too little room, else null */
-export async function diskSentence(folder: string, variant: Variant): Promise<string | null> {
+export async function checkDiskSpace(folder: string, variant: Variant): Promise<string | null> {
   const { bavail, bsize } = await statfs(folder);
-  return tooLittle(folder, bavail * bsize, NEEDED_BYTES[variant]);
+  return diskSpaceMessage(folder, bavail * bsize, REQUIRED_DISK_BYTES[variant]);
 }
 
-export function tooLittle(folder: string, freeBytes: number, neededBytes: number): string | null {
+export function diskSpaceMessage(folder: string, freeBytes: number, neededBytes: number): string | null {
   if (freeBytes >= neededBytes) return null;
   const gib = (bytes: number): string => `${(bytes / GIB).toFixed(1)} GiB`;
   return (
@@ -128,8 +128,8 @@ export function tooLittle(folder: string, freeBytes: number, neededBytes: number
 }
 
 /** Whether what a program or the system says is that the disk is full. */
-export const meansFull = (words: string): boolean =>
+export const isDiskFull = (words: string): boolean =>
   /\b(ENOSPC|EDQUOT)\b|no space left on device|disk quota exceeded/i.test(words);
 
-export const fullSentence = (folder: string): string =>
+export const diskFullMessage = (folder: string): string =>
   `The disk of ${folder} is full. Make room there, or set XDG_CACHE_HOME to a folder on another disk.`;

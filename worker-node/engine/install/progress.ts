@@ -4,13 +4,13 @@ import { join } from 'node:path';
 /** Where an installation says how far it is. */
 export interface InstallReport {
   /** A line that stays. */
-  say(line: string): void;
+  print(line: string): void;
   /** How far the step in hand is; replaced by the next. */
   update(line: string): void;
 }
 
-const PLAIN_EVERY_MS = 10_000;
-const TERMINAL_EVERY_MS = 200;
+const PLAIN_INTERVAL_MS = 10_000;
+const TERMINAL_INTERVAL_MS = 200;
 
 /** On a terminal the line of the step in hand is written over; elsewhere one appears every ten seconds. */
 export function streamReport(
@@ -21,13 +21,13 @@ export function streamReport(
   let lastMs = now();
   let open = false;
   return {
-    say(line) {
+    print(line) {
       stream.write(`${open ? '\r\x1b[K' : ''}${line}\n`);
       open = false;
       lastMs = now();
     },
     update(line) {
-      if (now() - lastMs < (terminal ? TERMINAL_EVERY_MS : PLAIN_EVERY_MS)) return;
+      if (now() - lastMs < (terminal ? TERMINAL_INTERVAL_MS : PLAIN_INTERVAL_MS)) return;
       lastMs = now();
       stream.write(terminal ? `\r\x1b[K  ${line}` : `  ${line}\n`);
       open = terminal;
@@ -36,7 +36,7 @@ export function streamReport(
 }
 
 /** '120 of 274 MB, 12 s left', the rate taken over the whole time so far. */
-export function bytesLine(doneBytes: number, totalBytes: number, elapsedMs: number): string {
+export function formatByteProgress(doneBytes: number, totalBytes: number, elapsedMs: number): string {
   const mb = (bytes: number): string => (bytes / 1e6).toFixed(0);
   if (doneBytes > totalBytes) return `${mb(doneBytes)} MB`;
   const leftS = ((totalBytes - doneBytes) * elapsedMs) / 1000 / Math.max(1, doneBytes);
@@ -45,13 +45,13 @@ export function bytesLine(doneBytes: number, totalBytes: number, elapsedMs: numb
 }
 
 /** '23 s of about 60' */
-export function timeLine(elapsedMs: number, usualMs: number): string {
+export function formatTimeProgress(elapsedMs: number, usualMs: number): string {
   const s = (ms: number): string => (ms / 1000).toFixed(0);
   return elapsedMs < usualMs ? `${s(elapsedMs)} s of about ${s(usualMs)}` : `${s(elapsedMs)} s`;
 }
 
 /** Calls `each` every second while the work goes on. */
-export async function whileRunning<Result>(
+export async function withProgress<Result>(
   each: (elapsedMs: number) => void | Promise<void>,
   work: () => Promise<Result>,
 ): Promise<Result> {
@@ -65,7 +65,7 @@ export async function whileRunning<Result>(
 }
 
 /** Bytes of all files under a folder that is being written to. */
-export async function folderBytes(folder: string): Promise<number> {
+export async function measureFolder(folder: string): Promise<number> {
   const entries = await readdir(folder, { withFileTypes: true, recursive: true }).catch(() => []);
   const sizes = await Promise.all(
     entries
@@ -84,7 +84,7 @@ export async function folderBytes(folder: string): Promise<number> {
  * Tells when something has stopped to grow.
  * @returns true once the size has been the same for `withinMs`; to be asked again and again with the time so far
  */
-export function growthWatch(withinMs: number): (bytes: number, elapsedMs: number) => boolean {
+export function createStallDetector(withinMs: number): (bytes: number, elapsedMs: number) => boolean {
   let last = { bytes: -1, atMs: 0 };
   return (bytes, elapsedMs) => {
     if (bytes !== last.bytes) last = { bytes, atMs: elapsedMs };

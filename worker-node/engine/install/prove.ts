@@ -1,9 +1,9 @@
 import * as v from 'valibot';
-import { parsed } from '../../parsed.ts';
-import { runProgram, type Ran } from './run-program.ts';
+import { parseJson } from '../../parsed.ts';
+import { runProgram, type ProgramResult } from './run-program.ts';
 
 /** What an engine says of itself when it is tried in a process of its own. */
-const probeSchema = v.object({
+const benchmarkSchema = v.object({
   backend: v.string(),
   version: v.string(),
   tensorflow: v.nullable(v.string()),
@@ -15,33 +15,33 @@ const probeSchema = v.object({
   batch: v.number(),
   msPerSample: v.number(),
 });
-export type Probe = v.InferOutput<typeof probeSchema>;
+export type EngineBenchmark = v.InferOutput<typeof benchmarkSchema>;
 
-export type ProbeResult =
-  { readonly ok: true; readonly probe: Probe } | { readonly ok: false; readonly reason: string };
+export type VerifyResult =
+  { readonly ok: true; readonly probe: EngineBenchmark } | { readonly ok: false; readonly reason: string };
 
 /** Which engine to try: 'wasm', or a native one by the folder that its package is resolved from. */
-export interface ProbeTarget {
+export interface BenchmarkTarget {
   readonly engine: 'wasm' | 'native';
   readonly package?: string;
   /** Without one, the packages that gradcast is installed with. */
   readonly folder?: string | undefined;
 }
 
-const MARK = 'gradcast-probe ';
-const WITHIN_MS = 120_000;
+const OUTPUT_PREFIX = 'gradcast-probe ';
+const TIMEOUT_MS = 120_000;
 
 /**
  * A real training step in a child process, so that an engine that crashes takes nothing with it.
  * @param programFile what runs gradcast
  */
-export async function proveEngine(
+export async function benchmarkInChild(
   programFile: string,
-  { engine, package: name, folder }: ProbeTarget,
+  { engine, package: name, folder }: BenchmarkTarget,
   batch: number,
   signal: AbortSignal,
-): Promise<ProbeResult> {
-  const limit = AbortSignal.timeout(WITHIN_MS);
+): Promise<VerifyResult> {
+  const limit = AbortSignal.timeout(TIMEOUT_MS);
   const args = ['--engine', engine, '--batch', String(batch)];
   if (name !== undefined) args.push('--package', name);
   if (folder !== undefined) args.push('--folder', folder);
@@ -49,21 +49,21 @@ export async function proveEngine(
     const ran = await runProgram([process.execPath, programFile, 'engine', 'probe', ...args], {
       signal: AbortSignal.any([signal, limit]),
     });
-    return readProbe(ran);
+    return parseBenchmark(ran);
   } catch (error) {
     signal.throwIfAborted();
-    if (limit.aborted) return { ok: false, reason: `no training step within ${WITHIN_MS / 1000} s` };
+    if (limit.aborted) return { ok: false, reason: `no training step within ${TIMEOUT_MS / 1000} s` };
     throw error;
   }
 }
 
 /** What the child prints. */
-export const probeLine = (probe: Probe): string => `${MARK}${JSON.stringify(probe)}\n`;
+export const formatBenchmarkLine = (probe: EngineBenchmark): string => `${OUTPUT_PREFIX}${JSON.stringify(probe)}\n`;
 
-export function readProbe({ code, lines }: Ran): ProbeResult {
-  const line = lines.find((each) => each.startsWith(MARK));
+export function parseBenchmark({ code, lines }: ProgramResult): VerifyResult {
+  const line = lines.find((each) => each.startsWith(OUTPUT_PREFIX));
   if (line !== undefined) {
-    const { success, output } = v.safeParse(probeSchema, parsed(line.slice(MARK.length)));
+    const { success, output } = v.safeParse(benchmarkSchema, parseJson(line.slice(OUTPUT_PREFIX.length)));
     if (success && output.lossAfter < output.lossBefore) return { ok: true, probe: output };
     return { ok: false, reason: 'its training step does not lower the loss' };
   }
@@ -72,7 +72,7 @@ export function readProbe({ code, lines }: Ran): ProbeResult {
   return { ok: false, reason: code === null ? `it crashed (${words})` : words };
 }
 
-export function describeProbe({ device, threads, tensorflow, msPerSample, batch, gpu }: Probe): string {
+export function describeBenchmark({ device, threads, tensorflow, msPerSample, batch, gpu }: EngineBenchmark): string {
   const version = tensorflow === null ? '' : `TensorFlow ${tensorflow} `;
   const on = gpu ? device : `${device}, ${threads} thread${threads === 1 ? '' : 's'}`;
   return `${version}on ${on}: ${msPerSample.toFixed(3)} ms a sample at batch ${batch}`;

@@ -7,29 +7,29 @@ export interface RunOptions {
   readonly signal: AbortSignal;
   readonly onLine?: (line: string) => void;
   /** How long a program that is told to end may take. */
-  readonly endWithinMs?: number;
+  readonly killAfterMs?: number;
 }
 
-export interface Ran {
+export interface ProgramResult {
   /** The exit code; null if a signal ended it or it could not be started. */
   readonly code: number | null;
   /** What it said on both streams, the last lines. */
   readonly lines: readonly string[];
 }
 
-const KEPT_LINES = 200;
-const END_WITHIN_MS = 5_000;
+const MAX_LINES = 200;
+const KILL_AFTER_MS = 5_000;
 
 /** Runs a program to its end. Never throws for what the program does; throws if `signal` is aborted. */
 export async function runProgram(
   [program, ...args]: readonly [string, ...string[]],
-  { cwd, env, signal, onLine, endWithinMs = END_WITHIN_MS }: RunOptions,
-): Promise<Ran> {
+  { cwd, env, signal, onLine, killAfterMs = KILL_AFTER_MS }: RunOptions,
+): Promise<ProgramResult> {
   signal.throwIfAborted();
   const lines: string[] = [];
   const keep = (line: string): void => {
     lines.push(line);
-    if (lines.length > KEPT_LINES) lines.shift();
+    if (lines.length > MAX_LINES) lines.shift();
     onLine?.(line);
   };
   const code = await new Promise<number | null>((resolve) => {
@@ -48,7 +48,7 @@ export async function runProgram(
     let kill: NodeJS.Timeout | undefined;
     const stop = (): void => {
       end('SIGTERM');
-      kill = setTimeout(() => end('SIGKILL'), endWithinMs);
+      kill = setTimeout(() => end('SIGKILL'), killAfterMs);
     };
     signal.addEventListener('abort', stop);
     for (const stream of [child.stdout, child.stderr]) {
@@ -70,7 +70,7 @@ export async function runProgram(
 }
 
 /** The last lines that say something, for a person to see what went wrong. */
-export function lastWords({ code, lines }: Ran): string {
+export function lastWords({ code, lines }: ProgramResult): string {
   const said = lines.filter((line) => !/^\s*(at |\^|throw |Emitted |Node\.js v|$)/.test(line));
   const telling = said.filter((line) => /error|not found|cannot|could not|no space|denied/i.test(line));
   const words = (telling.length > 0 ? telling : said).slice(-3);

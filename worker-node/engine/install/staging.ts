@@ -1,16 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MANIFEST, type Manifest } from './cache.ts';
+import { MANIFEST_FILE, type Manifest } from './cache.ts';
 
-const PREFIX = '.staging-';
+const STAGING_PREFIX = '.staging-';
 
 /**
  * A new, empty folder to build an engine in, beside where it will be. Names are never used twice: a compiler that
  * outlives its killed install cannot write into the next one's.
  */
-export async function newStaging(cacheDir: string): Promise<string> {
-  const folder = join(cacheDir, `${PREFIX}${randomUUID()}`);
+export async function createStaging(cacheDir: string): Promise<string> {
+  const folder = join(cacheDir, `${STAGING_PREFIX}${randomUUID()}`);
   await mkdir(folder, { recursive: true });
   return folder;
 }
@@ -20,14 +20,14 @@ export async function newStaging(cacheDir: string): Promise<string> {
  * @returns how many there were
  */
 export async function removeStaleStaging(cacheDir: string): Promise<number> {
-  const stale = (await readdir(cacheDir)).filter((name) => name.startsWith(PREFIX));
+  const stale = (await readdir(cacheDir)).filter((name) => name.startsWith(STAGING_PREFIX));
   for (const name of stale) await removeFolder(join(cacheDir, name));
   return stale.length;
 }
 
 /** Gives a finished engine its name, in one rename; what had that name before is replaced. */
-export async function publish(staging: string, folder: string, manifest: Manifest): Promise<void> {
-  await writeFile(join(staging, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
+export async function publishStaging(staging: string, folder: string, manifest: Manifest): Promise<void> {
+  await writeFile(join(staging, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`);
   const old = `${staging}-old`;
   await rename(folder, old).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;

@@ -15,7 +15,7 @@ export interface Target {
   readonly napi: number;
 }
 
-export function thisTarget(): Target {
+export function currentTarget(): Target {
   return {
     platform: process.platform,
     arch: process.arch,
@@ -23,7 +23,7 @@ export function thisTarget(): Target {
   };
 }
 
-export const packageOf = (variant: Variant): string =>
+export const packageName = (variant: Variant): string =>
   variant === 'gpu' ? '@tensorflow/tfjs-node-gpu' : '@tensorflow/tfjs-node';
 
 /**
@@ -36,7 +36,7 @@ export function engineKey(target: Target, variant: Variant, tensorflowVersion: s
 }
 
 /** The ways to an engine that a platform has. */
-export interface Ways {
+export interface InstallMethods {
   readonly download: boolean;
   /** PyPI's name of the wheel to build against, or null where none will do. */
   readonly wheel: string | null;
@@ -47,8 +47,8 @@ export interface Ways {
 /**
  * @param glibc false on a Linux without glibc (Alpine), whose loader cannot open TensorFlow's libraries
  */
-export function waysOf({ platform, arch }: Target, variant: Variant, glibc: boolean): Ways {
-  const none = (what: string): Ways => ({
+export function findInstallMethods({ platform, arch }: Target, variant: Variant, glibc: boolean): InstallMethods {
+  const none = (what: string): InstallMethods => ({
     download: false,
     wheel: null,
     unsupported:
@@ -61,9 +61,9 @@ export function waysOf({ platform, arch }: Target, variant: Variant, glibc: bool
     if (arch === 'arm64' && variant === 'cpu') return { download: true, wheel: 'tensorflow' };
     return none(variant === 'gpu' ? `for a GPU on Linux on ${arch}` : `on Linux on ${arch}`);
   }
-  if (variant === 'gpu') return none(`for a GPU on ${nameOf(platform)}`);
+  if (variant === 'gpu') return none(`for a GPU on ${platformName(platform)}`);
   if (platform === 'darwin' && arch === 'x64') return { download: true, wheel: null };
-  return none(`on ${nameOf(platform)}${platform === 'darwin' ? ' with Apple silicon' : ''}`);
+  return none(`on ${platformName(platform)}${platform === 'darwin' ? ' with Apple silicon' : ''}`);
 }
 
 export function hasGlibc(): boolean {
@@ -71,6 +71,6 @@ export function hasGlibc(): boolean {
   return header.glibcVersionRuntime !== undefined;
 }
 
-function nameOf(platform: NodeJS.Platform): string {
+function platformName(platform: NodeJS.Platform): string {
   return { darwin: 'macOS', win32: 'Windows', linux: 'Linux' }[platform as string] ?? platform;
 }

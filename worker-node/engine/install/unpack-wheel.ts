@@ -6,10 +6,10 @@ import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { text } from 'node:stream/consumers';
 import yauzl, { type Entry, type ZipFile } from 'yauzl';
-import { parseRecord, placeOf } from './wheel-contents.ts';
+import { parseRecord, targetPath } from './wheel-contents.ts';
 
 /** The file is no whole wheel. */
-export class DamagedWheel extends Error {
+export class CorruptWheelError extends Error {
   override readonly name = 'DamagedWheel';
 }
 
@@ -25,13 +25,13 @@ export interface UnpackOptions {
  */
 export async function unpackWheel(path: string, depsDir: string, options: UnpackOptions): Promise<string> {
   const zip = await openZip(path).catch((error: unknown) => {
-    throw readableError(error, path);
+    throw toCorruptWheelError(error, path);
   });
   try {
-    const entries = await entriesOf(zip);
-    const hashes = parseRecord(await textOf(zip, entries, 'RECORD'));
+    const entries = await readEntries(zip);
+    const hashes = parseRecord(await readEntryText(zip, entries, 'RECORD'));
     const wanted = entries.flatMap((entry) => {
-      const place = placeOf(entry.fileName);
+      const place = targetPath(entry.fileName);
       return place === null ? [] : [{ entry, place }];
     });
     const totalBytes = wanted.reduce((sum, { entry }) => sum + entry.uncompressedSize, 0);
@@ -51,23 +51,23 @@ export async function unpackWheel(path: string, depsDir: string, options: Unpack
       const stream = await openEntry(zip, entry);
       await pipeline(stream, counted, createWriteStream(target), { signal: options.signal });
       if (hash.digest('base64url') !== hashes.get(entry.fileName)) {
-        throw new DamagedWheel(`${entry.fileName} in ${path} is not what the wheel says of itself`);
+        throw new CorruptWheelError(`${entry.fileName} in ${path} is not what the wheel says of itself`);
       }
     }
-    return await textOf(zip, entries, 'METADATA');
+    return await readEntryText(zip, entries, 'METADATA');
   } catch (error) {
-    throw readableError(error, path);
+    throw toCorruptWheelError(error, path);
   } finally {
     zip.close();
   }
 }
 
 /** A broken archive shows in errors of many kinds, without a code; what the file system says has one. */
-function readableError(error: unknown, path: string): unknown {
-  if (error instanceof DamagedWheel) return error;
+function toCorruptWheelError(error: unknown, path: string): unknown {
+  if (error instanceof CorruptWheelError) return error;
   const { code, name, message } = error as NodeJS.ErrnoException;
   if (name === 'AbortError' || (code !== undefined && !code.startsWith('Z_'))) return error;
-  return new DamagedWheel(`${path}: ${message}`);
+  return new CorruptWheelError(`${path}: ${message}`);
 }
 
 function openZip(path: string): Promise<ZipFile> {
@@ -79,7 +79,7 @@ function openZip(path: string): Promise<ZipFile> {
   });
 }
 
-function entriesOf(zip: ZipFile): Promise<Entry[]> {
+function readEntries(zip: ZipFile): Promise<Entry[]> {
   return new Promise((resolve, reject) => {
     const entries: Entry[] = [];
     zip.on('entry', (entry: Entry) => {
@@ -101,8 +101,8 @@ function openEntry(zip: ZipFile, entry: Entry): Promise<NodeJS.ReadableStream> {
   });
 }
 
-async function textOf(zip: ZipFile, entries: readonly Entry[], name: string): Promise<string> {
+async function readEntryText(zip: ZipFile, entries: readonly Entry[], name: string): Promise<string> {
   const entry = entries.find(({ fileName }) => new RegExp(`^[^/]+\\.dist-info/${name}$`).test(fileName));
-  if (entry === undefined) throw new DamagedWheel(`it has no ${name}`);
+  if (entry === undefined) throw new CorruptWheelError(`it has no ${name}`);
   return text(await openEntry(zip, entry));
 }

@@ -6,7 +6,7 @@ const LIBRARIES = ['libtensorflow_cc.so.2', 'libtensorflow_framework.so.2'];
  * Where an entry of a wheel belongs in the binding's deps/ folder, or null if it is not needed.
  * CUDA's libraries stay in nvidia/<part>/lib, because they look for each other there.
  */
-export function placeOf(entry: string): string | null {
+export function targetPath(entry: string): string | null {
   if (entry.endsWith('/') || entry.split('/').includes('..')) return null;
   const library = LIBRARIES.find((name) => entry === `tensorflow/${name}`);
   if (library !== undefined) return `lib/${library}`;
@@ -35,7 +35,7 @@ export function parseRecord(text: string): Map<string, string> {
  * What an extra of a wheel wants, for pip: 'nvidia-cudnn-cu12<10.0,>=9.3.0.75' and so on.
  * @param metadata the text of its METADATA
  */
-export function requirementsOf(metadata: string, extra: string): string[] {
+export function extraRequirements(metadata: string, extra: string): string[] {
   return metadata.split('\n').flatMap((line) => {
     const match = /^Requires-Dist:\s*([^;]+?)\s*;\s*(.*)$/.exec(line.trim());
     const [, requirement = '', marker = ''] = match ?? [];

@@ -1,9 +1,9 @@
 import { access, constants } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { makeFolder } from '../../make-folder.ts';
-import { fullSentence, meansFull } from './prerequisites.ts';
+import { diskFullMessage, isDiskFull } from './prerequisites.ts';
 
-const REASONS: Readonly<Record<string, string>> = {
+const UNWRITABLE_REASONS: Readonly<Record<string, string>> = {
   EROFS: 'it is on a read-only file system',
   EACCES: 'permission denied',
   ENOTDIR: 'a part of its path is a file',
@@ -15,15 +15,15 @@ const REASONS: Readonly<Record<string, string>> = {
  * Sees to it that there is a folder that can be written to.
  * @throws Error with a sentence
  */
-export async function makeWritable(folder: string): Promise<void> {
+export async function ensureWritable(folder: string): Promise<void> {
   try {
     makeFolder(folder);
     await access(folder, constants.W_OK);
   } catch (error) {
-    const { code = '', message } = await obstacle(folder, error as NodeJS.ErrnoException);
-    if (meansFull(message)) throw new Error(fullSentence(folder), { cause: error });
+    const { code = '', message } = await findCause(folder, error as NodeJS.ErrnoException);
+    if (isDiskFull(message)) throw new Error(diskFullMessage(folder), { cause: error });
     throw new Error(
-      `The cache folder ${folder} cannot be written to (${REASONS[code] ?? message}). ` +
+      `The cache folder ${folder} cannot be written to (${UNWRITABLE_REASONS[code] ?? message}). ` +
         'Set XDG_CACHE_HOME to a folder that can.',
       { cause: error },
     );
@@ -31,12 +31,12 @@ export async function makeWritable(folder: string): Promise<void> {
 }
 
 /** Of a folder that cannot be made, mkdir says that it is not there; the reason lies further up. */
-async function obstacle(folder: string, error: NodeJS.ErrnoException): Promise<NodeJS.ErrnoException> {
+async function findCause(folder: string, error: NodeJS.ErrnoException): Promise<NodeJS.ErrnoException> {
   if (error.code !== 'ENOENT' || dirname(folder) === folder) return error;
   try {
     await access(dirname(folder), constants.W_OK);
     return error;
   } catch (further) {
-    return obstacle(dirname(folder), further as NodeJS.ErrnoException);
+    return findCause(dirname(folder), further as NodeJS.ErrnoException);
   }
 }

@@ -1,7 +1,7 @@
 import type { Tensor } from '@tensorflow/tfjs';
-import { messageOf } from '../../../shared/error-text.ts';
+import { errorMessage } from '../../../shared/error-text.ts';
 import type { Binding, Native, OpAttribute, TensorHandle } from './backend.ts';
-import { SumCutter, type Cut, type GraphOp } from './cut-sums.ts';
+import { ReductionSplitter, type ReductionSplit, type GraphOp } from './cut-sums.ts';
 import { GraphDef } from './graph-def.ts';
 
 /** A computation, written down. */
@@ -20,7 +20,7 @@ export type NameInput = (name: string, tensor: Tensor) => void;
 export const outputName = (output: number): string => `output_${output}`;
 
 /** Ops whose result is another one each time: replayed, they would not give what the masks' keys say. */
-const RANDOM = /Random|Multinomial|TruncatedNormal/;
+const RANDOM_OPS = /Random|Multinomial|TruncatedNormal/;
 
 /**
  * Runs a computation once, op by op, and writes down each op that the addon executes (as a NodeDef) and each tensor
@@ -33,7 +33,7 @@ const RANDOM = /Random|Multinomial|TruncatedNormal/;
 export function capture(
   native: Native,
   compute: (nameInput: NameInput) => Tensor[],
-  cut?: Cut,
+  cut?: ReductionSplit,
 ): { capture: Capture; results: Tensor[] } {
   const { backend, proto } = native;
   const { binding } = backend;
@@ -51,7 +51,7 @@ export function capture(
     try {
       return action();
     } catch (error) {
-      failures.push(messageOf(error));
+      failures.push(errorMessage(error));
       return undefined;
     }
   };
@@ -76,7 +76,7 @@ export function capture(
   ): TensorHandle[] => {
     const handles = binding.executeOp(op, attributes, ids, outputs);
     noting(() => {
-      if (RANDOM.test(op)) throw new Error(`random numbers (${op})`);
+      if (RANDOM_OPS.test(op)) throw new Error(`random numbers (${op})`);
       const name = `op_${ops++}`;
       const given = ids.map(nameOf);
       graph.op(name, op, given, attributes);
@@ -128,9 +128,9 @@ export function capture(
     results = compute(nameInput);
     noting(() => {
       const computed = results.map((tensor) => nameOf(idOf(tensor)));
-      const cutter = cut && new SumCutter(graph, binding, written, cut.parts);
-      computed.forEach((name, i) => output(cutter && i < cut.sums ? cutter.cut(name) : name));
-      cutter?.between.forEach(output);
+      const cutter = cut && new ReductionSplitter(graph, binding, written, cut.parts);
+      computed.forEach((name, i) => output(cutter && i < cut.reductions ? cutter.split(name) : name));
+      cutter?.extraOutputs.forEach(output);
     });
   } finally {
     backend.binding = binding;

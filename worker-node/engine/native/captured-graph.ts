@@ -4,7 +4,7 @@ import type { Tensor } from '@tensorflow/tfjs';
 import type { Native } from './backend.ts';
 import { outputName, type Capture } from './capture.ts';
 import { makeGraphFolder } from './graph-folders.ts';
-import { HeldTensors } from './held-tensors.ts';
+import { NativeTensors } from './held-tensors.ts';
 
 /** A captured computation in a TensorFlow session, where it is optimized as a whole and runs in one call. */
 export class CapturedGraph {
@@ -34,11 +34,11 @@ export class CapturedGraph {
    * @param more handles of inputs, behind these
    * @returns the outputs in their order, the caller's to dispose
    */
-  run(inputs: readonly Tensor[], more: readonly number[] = []): HeldTensors {
+  run(inputs: readonly Tensor[], more: readonly number[] = []): NativeTensors {
     const { backend } = this.#native;
     const { binding } = backend;
     const ids = [...backend.getInputTensorIds(inputs), ...more];
-    return new HeldTensors(binding, binding.runSavedModel(this.#session, ids, this.#inputs, this.#outputs));
+    return new NativeTensors(binding, binding.runSavedModel(this.#session, ids, this.#inputs, this.#outputs));
   }
 
   /** Gives the session and its graph back. */

@@ -1,53 +1,53 @@
-import type { Trainer } from '../../../shared/engine/engine.ts';
+import type { GradientComputer } from '../../../shared/engine/engine.ts';
 import type { ModelStep } from '../../../shared/engine/model-step.ts';
-import { partSizes } from '../../../shared/engine/micro-shards.ts';
+import { microShardSizes } from '../../../shared/engine/micro-shards.ts';
 import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
-import { createTrainer, readByData } from '../../../shared/engine/tf-engine.ts';
+import { createGradientComputer, copyingReader } from '../../../shared/engine/tf-engine.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import { scoreLogits } from '../../../shared/model/loss.ts';
 import type { Native } from './backend.ts';
 import { ExactGradients } from './exact-gradients.ts';
-import type { HeldTensors } from './held-tensors.ts';
+import type { NativeTensors } from './held-tensors.ts';
 import { outputReader } from './output-reader.ts';
-import { captureStep, type GraphKind, type Trial } from './step-capture.ts';
+import { captureStep, type GraphKind, type GraphCheck } from './step-capture.ts';
 import { StepGraphs, type CaptureOptions } from './step-graphs.ts';
-import { addsAsDefined } from './telling-sums.ts';
+import { addMatchesReference } from './telling-sums.ts';
 
 /**
  * A trainer that computes the first shard of each size op by op, captures the computation as a TensorFlow graph when
  * nobody waits for it, and replays that from then on. What cannot be captured stays op by op.
  */
-export function createCapturedTrainer(
+export function createCapturedGradientComputer(
   native: Native,
   job: Job,
   modelStep: ModelStep,
   options: CaptureOptions,
-): Trainer {
+): GradientComputer {
   const { tf, backend } = native;
   const { built } = modelStep;
   const shapes = built.layout.slices.map(({ shape }) => shape);
   const { classes } = job.data;
   const inputs = new ShardInputs(job);
   const read = outputReader(modelStep, classes);
-  const eager = createTrainer(tf, job, modelStep, inputs, readByData);
+  const eager = createGradientComputer(tf, job, modelStep, inputs, copyingReader);
   const exact = job.microShard !== undefined;
   // A session's outputs lie in the host's memory: a GPU would have to fetch them to add them.
-  const addsHeld = exact && backend.isUsingGpuDevice !== true && addsAsDefined(backend.binding, shapes);
+  const addsHeld = exact && backend.isUsingGpuDevice !== true && addMatchesReference(backend.binding, shapes);
 
   const graphs = new StepGraphs(job, options, {
     capture: (kind, samples) => captureStep(native, job, modelStep, kind, samples, trialOf(kind, samples)),
-    adding: addsHeld,
+    accumulates: addsHeld,
   });
   const exactGradients = new ExactGradients({
     binding: backend.binding,
     graphs,
     shapes,
     classes,
-    partSizes: (samples) => partSizes(samples, job.microShard ?? samples),
+    microShardSizes: (samples) => microShardSizes(samples, job.microShard ?? samples),
   });
-  const trialOf = (kind: GraphKind, samples: number): Trial | undefined => {
-    if (kind === 'added') return exactGradients.addedTrial(samples);
-    return kind === 'cut' ? exactGradients.cutTrial(samples) : undefined;
+  const trialOf = (kind: GraphKind, samples: number): GraphCheck | undefined => {
+    if (kind === 'added') return exactGradients.checkAccumulatingGraph(samples);
+    return kind === 'cut' ? exactGradients.checkSplitGraph(samples) : undefined;
   };
 
   /**
@@ -55,38 +55,38 @@ export function createCapturedTrainer(
    * @param prepare makes the shard's inputs, and returns its images
    * @returns its outputs, the caller's to dispose
    */
-  const replay = (kind: GraphKind, samples: number, prepare: () => Float32Array): HeldTensors | null => {
-    const graph = graphs.use(kind, samples);
+  const replay = (kind: GraphKind, samples: number, prepare: () => Float32Array): NativeTensors | null => {
+    const graph = graphs.get(kind, samples);
     if (graph === undefined) return null;
     const scaled = prepare();
     try {
       return graph.run(scaled, inputs);
     } catch (error) {
       if (exact) throw error;
-      graphs.giveUp(kind, error);
+      graphs.disable(kind, error);
       return null;
     } finally {
-      inputs.forget();
+      inputs.discard();
     }
   };
 
   const replayLogits = (images: Uint8Array, samples: number): Float32Array | null => {
-    const outputs = replay('logits', samples, () => inputs.scaled(images));
+    const outputs = replay('logits', samples, () => inputs.scaleImages(images));
     return outputs && read.logits(outputs);
   };
 
-  const gradientInMicroShards: Trainer['gradientInMicroShards'] = (step, shard, gradient) => {
+  const gradientInMicroShards: GradientComputer['gradientInMicroShards'] = (step, shard, gradient) => {
     inputs.prepare(step, shard);
     try {
-      return exactGradients.compute(inputs, shard, (sums) => read.parts(sums, gradient));
+      return exactGradients.compute(inputs, shard, (sums) => read.gradientTensors(sums, gradient));
     } finally {
-      inputs.forget();
-      options.idle.answered();
+      inputs.discard();
+      options.idle.recordAnswer();
     }
   };
 
   return {
-    givesFactors: modelStep.factored !== null,
+    supportsFactors: modelStep.factoredIndex !== null,
     setWeights: (weights, from) => eager.setWeights(weights, from),
     prepare: (step, shard) => eager.prepare(step, shard),
 
@@ -100,8 +100,8 @@ export function createCapturedTrainer(
         outputs === null
           ? await eager.gradient(step, shard, gradient, undefined, factored)
           : read.gradient(outputs, shard, gradient, factored);
-      if (outputs === null) graphs.wish(kind, shard.labels.length);
-      options.idle.answered();
+      if (outputs === null) graphs.request(kind, shard.labels.length);
+      options.idle.recordAnswer();
       return result;
     },
 
@@ -111,8 +111,8 @@ export function createCapturedTrainer(
       const logits = replayLogits(shard.images, shard.labels.length);
       const result =
         logits === null ? await eager.evaluate(shard) : scoreLogits(logits, shard.labels, classes);
-      if (logits === null) graphs.wish('logits', shard.labels.length);
-      options.idle.answered();
+      if (logits === null) graphs.request('logits', shard.labels.length);
+      options.idle.recordAnswer();
       return result;
     },
 
@@ -122,7 +122,7 @@ export function createCapturedTrainer(
         return tf.tidy(() => tf.softmax(tf.tensor2d(logits, [samples, classes])).dataSync<'float32'>());
       }
       const probabilities = await eager.predict(images, samples);
-      graphs.wish('logits', samples);
+      graphs.request('logits', samples);
       return probabilities;
     },
 

@@ -1,4 +1,4 @@
-import { TreeSum } from '../../../shared/model/sum-tree.ts';
+import { PairwiseSum } from '../../../shared/model/sum-tree.ts';
 import type { Binding, OpAttribute } from './backend.ts';
 import type { GraphDef } from './graph-def.ts';
 
@@ -11,39 +11,39 @@ export interface GraphOp {
 }
 
 /** What is cut: outputs that are sums over samples. */
-export interface Cut {
+export interface ReductionSplit {
   /** The first so many outputs. */
-  readonly sums: number;
+  readonly reductions: number;
   /** Of the parts, which follow each other, in samples. */
   readonly parts: readonly number[];
 }
 
 /** Ops that sum over the first axis of these inputs, on which the samples lie one after the other. */
-const SUMS: Record<string, readonly number[]> = {
+const REDUCED_INPUTS: Record<string, readonly number[]> = {
   Conv2DBackpropFilter: [0, 2],
   DepthwiseConv2dNativeBackpropFilter: [0, 2],
   BiasAddGrad: [0],
 };
 
-function summedInputs({ op, attributes }: GraphOp): readonly number[] | undefined {
-  if (op !== 'MatMul') return SUMS[op];
+function findReducedInputs({ op, attributes }: GraphOp): readonly number[] | undefined {
+  if (op !== 'MatMul') return REDUCED_INPUTS[op];
   const transposed = (key: string): boolean =>
     attributes.some(({ name, value }) => name === `transpose_${key}` && value === true);
   return transposed('a') && !transposed('b') ? [0, 1] : undefined;
 }
 
 /** Ops that give the values of their first input, in another shape at most. */
-const SAME_VALUES = new Set(['Reshape', 'Identity']);
+const PASSTHROUGH_OPS = new Set(['Reshape', 'Identity']);
 
 /** Writes, in place of sums over all samples, the sums of parts of them, added along the tree of TreeSum. */
-export class SumCutter {
+export class ReductionSplitter {
   readonly #graph: GraphDef;
   readonly #binding: Binding;
   readonly #ops: ReadonlyMap<string, GraphOp>;
   readonly #parts: readonly number[];
   readonly #samples: number;
-  readonly #between: string[] = [];
-  #made = 0;
+  readonly #extraOutputs: string[] = [];
+  #nodeCount = 0;
 
   constructor(
     graph: GraphDef,
@@ -62,8 +62,8 @@ export class SumCutter {
    * Sums that have to be outputs of the graph as well: TensorFlow is free to make one AddN, in another order, of additions
    * whose results go nowhere else.
    */
-  get between(): readonly string[] {
-    return this.#between;
+  get extraOutputs(): readonly string[] {
+    return this.#extraOutputs;
   }
 
   /**
@@ -71,17 +71,17 @@ export class SumCutter {
    * @returns the node that has the same sum, by parts
    * @throws Error with a phrase if it is no sum over samples that could be cut
    */
-  cut(name: string): string {
+  split(name: string): string {
     const node = this.#ops.get(name);
     if (node === undefined) throw new Error('a gradient that is no sum over samples');
-    if (SAME_VALUES.has(node.op)) {
+    if (PASSTHROUGH_OPS.has(node.op)) {
       const [first = '', ...others] = node.inputs;
-      return this.#add(node.op, [this.cut(first), ...others], node.attributes);
+      return this.#add(node.op, [this.split(first), ...others], node.attributes);
     }
-    const summed = summedInputs(node);
+    const summed = findReducedInputs(node);
     if (summed === undefined) throw new Error(`a gradient by ${node.op}`);
     const sums: string[] = [];
-    const tree = new TreeSum((left: string, right: string) => {
+    const tree = new PairwiseSum((left: string, right: string) => {
       const sum = this.#add('AddV2', [left, right], [this.#type('T', this.#binding.TF_FLOAT)]);
       sums.push(sum);
       return sum;
@@ -102,7 +102,7 @@ export class SumCutter {
       from += part;
     }
     const total = tree.total();
-    this.#between.push(...sums.filter((sum) => sum !== total && !awaited.has(sum)));
+    this.#extraOutputs.push(...sums.filter((sum) => sum !== total && !awaited.has(sum)));
     return total;
   }
 
@@ -126,7 +126,7 @@ export class SumCutter {
   }
 
   #add(op: string, inputs: readonly string[], attributes: readonly OpAttribute[]): string {
-    const name = `part_${this.#made++}`;
+    const name = `part_${this.#nodeCount++}`;
     this.#graph.op(name, op, inputs, attributes);
     return name;
   }

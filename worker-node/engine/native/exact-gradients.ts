@@ -2,12 +2,12 @@ import type { Shard } from '../../../shared/data/shard.ts';
 import type { ShardResult } from '../../../shared/engine/engine.ts';
 import type { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
 import { addScores, scoreLogits } from '../../../shared/model/loss.ts';
-import { TreeSum } from '../../../shared/model/sum-tree.ts';
+import { PairwiseSum } from '../../../shared/model/sum-tree.ts';
 import type { Binding } from './backend.ts';
-import { HeldSum, type HeldTensors } from './held-tensors.ts';
-import type { Trial } from './step-capture.ts';
+import { NativePairwiseSum, type NativeTensors } from './held-tensors.ts';
+import type { GraphCheck } from './step-capture.ts';
 import type { StepGraphs } from './step-graphs.ts';
-import { graphAddsAlike, sameBits } from './telling-sums.ts';
+import { graphAddMatches, sameBits } from './telling-sums.ts';
 
 export interface ExactGradientsOptions {
   readonly binding: Binding;
@@ -16,7 +16,7 @@ export interface ExactGradientsOptions {
   readonly shapes: readonly (readonly number[])[];
   readonly classes: number;
   /** Samples of each micro-shard; the last one may be short. */
-  readonly partSizes: (samples: number) => readonly number[];
+  readonly microShardSizes: (samples: number) => readonly number[];
 }
 
 /**
@@ -35,12 +35,12 @@ export class ExactGradients {
    * @param read is handed the parts of the gradient, which are disposed of then
    * @returns null if micro-shards of these sizes have no graphs
    */
-  compute(inputs: ShardInputs, shard: Shard, read: (sums: HeldTensors) => void): ShardResult | null {
-    const parts = this.#options.partSizes(shard.labels.length);
-    const sum = new HeldSum(this.#options.shapes.length);
+  compute(inputs: ShardInputs, shard: Shard, read: (sums: NativeTensors) => void): ShardResult | null {
+    const parts = this.#options.microShardSizes(shard.labels.length);
+    const sum = new NativePairwiseSum(this.#options.shapes.length);
     try {
       const { length } = shard.labels;
-      const logits = this.#atOnce(inputs, length, parts, sum) ?? this.#oneByOne(inputs, parts, sum);
+      const logits = this.#runSplitGraph(inputs, length, parts, sum) ?? this.#runPerMicroShard(inputs, parts, sum);
       if (logits === null) return null;
       read(sum.total());
       return this.#scores(logits, shard.labels, parts);
@@ -50,24 +50,24 @@ export class ExactGradients {
   }
 
   /** A graph that adds to a gradient has to add as TensorFlow does outside of graphs. */
-  addedTrial(samples: number): Trial {
+  checkAccumulatingGraph(samples: number): GraphCheck {
     return (graph, inputs) => {
       const { binding, graphs, shapes } = this.#options;
-      const right = graphs.use('gradient', samples)?.run(inputs.images(), inputs);
+      const right = graphs.get('gradient', samples)?.run(inputs.images(), inputs);
       const alike =
         right !== undefined &&
-        graphAddsAlike(binding, shapes, right, (left) => graph.run(inputs.images(), inputs, left));
+        graphAddMatches(binding, shapes, right, (left) => graph.run(inputs.images(), inputs, left));
       return alike ? null : 'the graph adds otherwise';
     };
   }
 
   /** A graph of all micro-shards has to give what they give one by one, logits too: to the bit. */
-  cutTrial(samples: number): Trial {
+  checkSplitGraph(samples: number): GraphCheck {
     return (graph, inputs) => {
-      const { shapes, partSizes } = this.#options;
-      const sum = new HeldSum(shapes.length);
+      const { shapes, microShardSizes } = this.#options;
+      const sum = new NativePairwiseSum(shapes.length);
       try {
-        const logits = this.#oneByOne(inputs, partSizes(samples), sum);
+        const logits = this.#runPerMicroShard(inputs, microShardSizes(samples), sum);
         const expected = sum.total();
         const outputs = graph.run(inputs.images(), inputs);
         const alike =
@@ -83,13 +83,13 @@ export class ExactGradients {
   }
 
   /** @returns the logits [samples, classes], or null if there is no such graph */
-  #atOnce(inputs: ShardInputs, samples: number, parts: readonly number[], sum: HeldSum): Float32Array | null {
+  #runSplitGraph(inputs: ShardInputs, samples: number, parts: readonly number[], sum: NativePairwiseSum): Float32Array | null {
     const { graphs, shapes } = this.#options;
     // A short one, of an odd number of rows or one alone, is where kernels give rows other bits.
     if (parts.length === 1 || parts.at(-1) !== parts[0]) return null;
-    const graph = graphs.use('cut', samples);
+    const graph = graphs.get('cut', samples);
     if (graph === undefined) {
-      graphs.wish('cut', samples);
+      graphs.request('cut', samples);
       return null;
     }
     try {
@@ -98,38 +98,38 @@ export class ExactGradients {
       sum.push(outputs);
       return logits;
     } catch (error) {
-      graphs.giveUp('cut', error);
+      graphs.disable('cut', error);
       return null;
     }
   }
 
   /** @returns the logits [samples, classes], or null if there is no such graph */
-  #oneByOne(inputs: ShardInputs, parts: readonly number[], sum: HeldSum): Float32Array | null {
+  #runPerMicroShard(inputs: ShardInputs, parts: readonly number[], sum: NativePairwiseSum): Float32Array | null {
     const { graphs, shapes, classes } = this.#options;
     const samples = parts.reduce((total, part) => total + part, 0);
     const logits = new Float32Array(samples * classes);
     let from = 0;
     for (const part of parts) {
-      const gradient = graphs.use('gradient', part);
+      const gradient = graphs.get('gradient', part);
       if (gradient === undefined) return null;
-      const { left } = sum;
-      const adding = left === null ? undefined : graphs.use('added', part);
-      inputs.only(from, part);
+      const { pendingLeft } = sum;
+      const adding = pendingLeft === null ? undefined : graphs.get('added', part);
+      inputs.select(from, part);
       const outputs =
-        adding === undefined || left === null
+        adding === undefined || pendingLeft === null
           ? gradient.run(inputs.images(), inputs)
-          : adding.run(inputs.images(), inputs, left);
+          : adding.run(inputs.images(), inputs, pendingLeft);
       logits.set(outputs.read(shapes.length), from * classes);
       sum.push(outputs, adding !== undefined);
       from += part;
     }
-    inputs.only(0, samples);
+    inputs.select(0, samples);
     return logits;
   }
 
   #scores(logits: Float32Array, labels: Uint8Array, parts: readonly number[]): ShardResult {
     const { classes } = this.#options;
-    const scores = new TreeSum(addScores);
+    const scores = new PairwiseSum(addScores);
     let from = 0;
     for (const part of parts) {
       const to = from + part;

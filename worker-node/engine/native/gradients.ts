@@ -1,7 +1,7 @@
 import type { GradConfig, Tensor } from '@tensorflow/tfjs';
 import type { TF } from '../../../shared/engine/model.ts';
 import type { NativeBackend } from './backend.ts';
-import { floats, isBias, replaceKernels, sumOverChannels } from './kernels.ts';
+import { floatType, isBias, replaceKernels, sumOverChannels } from './kernels.ts';
 
 /** Activations whose gradient is one op of TensorFlow's, made of (dy, output) or (output, dy). */
 const ACTIVATIONS = {
@@ -58,7 +58,7 @@ function activationGradient(
         return stock.gradFunc(dy, saved.slice(0, 1), attributes);
       }
       const inputs = outputFirst ? [last, dy] : [dy, last];
-      return { x: () => backend.executeSingleOutput(op, [floats(backend)], inputs) };
+      return { x: () => backend.executeSingleOutput(op, [floatType(backend)], inputs) };
     },
   };
 }

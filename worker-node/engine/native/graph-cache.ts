@@ -9,57 +9,57 @@ export interface Disposable {
  * and again.
  */
 export class GraphCache<Key, T extends Disposable> {
-  readonly #most: number;
+  readonly #capacity: number;
   readonly #staleAfterUses: number;
-  readonly #held = new Map<Key, { readonly graph: T; usedAt: number }>();
+  readonly #entries = new Map<Key, { readonly graph: T; usedAt: number }>();
   #uses = 0;
 
   constructor(most: number, staleAfterUses: number) {
-    this.#most = most;
+    this.#capacity = most;
     this.#staleAfterUses = staleAfterUses;
   }
 
   get size(): number {
-    return this.#held.size;
+    return this.#entries.size;
   }
 
   has(key: Key): boolean {
-    return this.#held.has(key);
+    return this.#entries.has(key);
   }
 
   /** Counts as a use, whether or not there is one. */
-  use(key: Key): T | undefined {
+  get(key: Key): T | undefined {
     this.#uses++;
-    const entry = this.#held.get(key);
+    const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
     entry.usedAt = this.#uses;
     return entry.graph;
   }
 
   /** Whether one more graph may be added now. */
-  get hasRoom(): boolean {
-    return this.#held.size < this.#most || this.#stalest() !== undefined;
+  get canAdd(): boolean {
+    return this.#entries.size < this.#capacity || this.#stalest() !== undefined;
   }
 
   add(key: Key, graph: T): void {
-    if (this.#held.size >= this.#most) {
+    if (this.#entries.size >= this.#capacity) {
       const stale = this.#stalest();
       if (stale !== undefined) this.remove(stale);
     }
-    this.#held.set(key, { graph, usedAt: this.#uses });
+    this.#entries.set(key, { graph, usedAt: this.#uses });
   }
 
   remove(key: Key): void {
-    this.#held.get(key)?.graph.dispose();
-    this.#held.delete(key);
+    this.#entries.get(key)?.graph.dispose();
+    this.#entries.delete(key);
   }
 
   clear(): void {
-    for (const key of [...this.#held.keys()]) this.remove(key);
+    for (const key of [...this.#entries.keys()]) this.remove(key);
   }
 
   #stalest(): Key | undefined {
-    const [oldest] = [...this.#held].sort(([, p], [, q]) => p.usedAt - q.usedAt);
+    const [oldest] = [...this.#entries].sort(([, p], [, q]) => p.usedAt - q.usedAt);
     if (oldest === undefined) return undefined;
     return this.#uses - oldest[1].usedAt > this.#staleAfterUses ? oldest[0] : undefined;
   }

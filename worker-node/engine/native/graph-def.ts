@@ -2,9 +2,9 @@ import type { Binding, OpAttribute } from './backend.ts';
 import type { AttrValue, NodeDef, Proto, TensorShape } from './proto.ts';
 
 /** Of GraphDef, as TensorFlow 2.9 wrote it, the one that tfjs-node 4.22 was made for; later ones read it. */
-const PRODUCER = 1087;
+const GRAPH_DEF_VERSION = 1087;
 /** Of constants together; more would be values that ought to be inputs. */
-const MOST_CONSTANT_BYTES = 32 * 2 ** 20;
+const MAX_CONSTANT_BYTES = 32 * 2 ** 20;
 
 type TypedArray = Float32Array | Int32Array | Uint8Array;
 
@@ -45,7 +45,7 @@ export class GraphDef {
       tensor.setFloatValList([first]);
     } else {
       this.#constantBytes += values.byteLength;
-      if (this.#constantBytes > MOST_CONSTANT_BYTES)
+      if (this.#constantBytes > MAX_CONSTANT_BYTES)
         throw new Error('more constants than a graph should hold');
       tensor.setTensorContent(new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice());
     }
@@ -68,7 +68,7 @@ export class GraphDef {
     const graph = new proto.GraphDef();
     graph.setNodeList(this.#nodes);
     const versions = new proto.VersionDef();
-    versions.setProducer(PRODUCER);
+    versions.setProducer(GRAPH_DEF_VERSION);
     graph.setVersions(versions);
     const info = new proto.MetaGraphDef.MetaInfoDef();
     info.setTagsList(['serve']);

@@ -1,9 +1,9 @@
 import { sizeOf } from '../../../shared/model/layout.ts';
-import { TreeSum } from '../../../shared/model/sum-tree.ts';
+import { PairwiseSum } from '../../../shared/model/sum-tree.ts';
 import type { Binding, TensorHandle } from './backend.ts';
 
 /** Tensors of float32 that lie in TensorFlow, unknown to tfjs: whoever has them disposes of them. */
-export class HeldTensors {
+export class NativeTensors {
   readonly #binding: Binding;
   #handles: readonly TensorHandle[];
 
@@ -13,13 +13,13 @@ export class HeldTensors {
   }
 
   /** @param shapes of the tensors; each has the first of the values that fit */
-  static of(binding: Binding, values: Float32Array, shapes: readonly (readonly number[])[]): HeldTensors {
+  static of(binding: Binding, values: Float32Array, shapes: readonly (readonly number[])[]): NativeTensors {
     const dtype = binding.TF_FLOAT;
     const handles = shapes.map((sides) => {
       const shape = [...sides];
       return { id: binding.createTensor(shape, dtype, values.slice(0, sizeOf(shape))), shape, dtype };
     });
-    return new HeldTensors(binding, handles);
+    return new NativeTensors(binding, handles);
   }
 
   /** What the addon calls the first `count` of them. */
@@ -33,13 +33,13 @@ export class HeldTensors {
   }
 
   /** The sums of the first `count` of these and of others, one by one, as TensorFlow adds; the caller's to dispose. */
-  plus(others: HeldTensors, count: number): HeldTensors {
+  add(others: NativeTensors, count: number): NativeTensors {
     const binding = this.#binding;
     const type = { name: 'T', type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT };
     const sums = Array.from({ length: count }, (_, i) =>
       binding.executeOp('AddV2', [type], [this.#id(i), others.#id(i)], 1),
     );
-    return new HeldTensors(binding, sums.flat());
+    return new NativeTensors(binding, sums.flat());
   }
 
   dispose(): void {
@@ -55,52 +55,52 @@ export class HeldTensors {
 }
 
 /** A sum along the tree of TreeSum that does not leave TensorFlow. What is pushed is disposed of here. */
-export class HeldSum {
-  readonly #held = new Set<HeldTensors>();
-  readonly #withLeft = new Set<HeldTensors>();
-  readonly #tree: TreeSum<HeldTensors>;
-  #left: HeldTensors | null = null;
+export class NativePairwiseSum {
+  readonly #owned = new Set<NativeTensors>();
+  readonly #alreadyAdded = new Set<NativeTensors>();
+  readonly #pairwiseSum: PairwiseSum<NativeTensors>;
+  #pendingLeft: NativeTensors | null = null;
 
   /** @param count how many tensors of each that is pushed are added: the first ones */
   constructor(count: number) {
-    this.#tree = new TreeSum((left, right) => {
-      if (this.#withLeft.delete(right)) {
-        this.#drop(left);
+    this.#pairwiseSum = new PairwiseSum((left, right) => {
+      if (this.#alreadyAdded.delete(right)) {
+        this.#release(left);
         return right;
       }
-      const sum = left.plus(right, count);
-      this.#held.add(sum);
-      this.#drop(left);
-      this.#drop(right);
+      const sum = left.add(right, count);
+      this.#owned.add(sum);
+      this.#release(left);
+      this.#release(right);
       return sum;
     });
   }
 
   /** What the tree adds the next one to before anything else; null if that comes behind the next one. */
-  get left(): HeldTensors | null {
-    return this.#left;
+  get pendingLeft(): NativeTensors | null {
+    return this.#pendingLeft;
   }
 
   /** @param withLeft that it has been added to `left` already */
-  push(tensors: HeldTensors, withLeft = false): void {
-    this.#held.add(tensors);
-    if (withLeft) this.#withLeft.add(tensors);
-    this.#left = this.#left === null ? tensors : null;
-    this.#tree.push(tensors);
+  push(tensors: NativeTensors, withLeft = false): void {
+    this.#owned.add(tensors);
+    if (withLeft) this.#alreadyAdded.add(tensors);
+    this.#pendingLeft = this.#pendingLeft === null ? tensors : null;
+    this.#pairwiseSum.push(tensors);
   }
 
   /** The sum of all that was pushed, good until dispose(). @throws Error if nothing was */
-  total(): HeldTensors {
-    return this.#tree.total();
+  total(): NativeTensors {
+    return this.#pairwiseSum.total();
   }
 
   dispose(): void {
-    for (const tensors of this.#held) tensors.dispose();
-    this.#held.clear();
+    for (const tensors of this.#owned) tensors.dispose();
+    this.#owned.clear();
   }
 
-  #drop(tensors: HeldTensors): void {
+  #release(tensors: NativeTensors): void {
     tensors.dispose();
-    this.#held.delete(tensors);
+    this.#owned.delete(tensors);
   }
 }

@@ -1,46 +1,46 @@
 /** How long nothing must have been answered: the last answer is then on its way, and not waiting in this process. */
-const QUIET_MS = 10;
+const IDLE_AFTER_MS = 10;
 /** Where steps follow each other faster than that, a task comes at last after so many looks. */
-const MOST_LOOKS = 20;
+const MAX_CHECKS = 20;
 
 /** Puts work off until nobody waits for this process. */
-export interface Idle {
+export interface IdleScheduler {
   /** An answer has just been given. */
-  answered(): void;
-  later(task: () => void): void;
+  recordAnswer(): void;
+  schedule(task: () => void): void;
 }
 
 /** Idle by the clock; a task that is left does not keep the process alive. */
-export function createIdle(): Idle {
+export function createIdleScheduler(): IdleScheduler {
   let answeredAtMs = 0;
   const look = (task: () => void, looksLeft: number): void => {
     const timer = setTimeout(() => {
-      if (looksLeft > 0 && performance.now() - answeredAtMs < QUIET_MS) look(task, looksLeft - 1);
+      if (looksLeft > 0 && performance.now() - answeredAtMs < IDLE_AFTER_MS) look(task, looksLeft - 1);
       else task();
-    }, QUIET_MS);
+    }, IDLE_AFTER_MS);
     timer.unref();
   };
   return {
-    answered: () => {
+    recordAnswer: () => {
       answeredAtMs = performance.now();
     },
-    later: (task) => look(task, MOST_LOOKS),
+    schedule: (task) => look(task, MAX_CHECKS),
   };
 }
 
 /** Idle when it is told so: work that was put off is done then. */
-export interface IdleWhenTold extends Idle {
+export interface ManualIdle extends IdleScheduler {
   /** How much work was put off. */
-  waiting(): number;
+  pending(): number;
   run(): void;
 }
 
-export function idleWhenTold(): IdleWhenTold {
+export function manualIdle(): ManualIdle {
   const tasks: (() => void)[] = [];
   return {
-    answered: () => undefined,
-    later: (task) => void tasks.push(task),
-    waiting: () => tasks.length,
+    recordAnswer: () => undefined,
+    schedule: (task) => void tasks.push(task),
+    pending: () => tasks.length,
     run: () => {
       for (const task of tasks.splice(0)) task();
     },

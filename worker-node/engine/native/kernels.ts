@@ -53,7 +53,7 @@ function matMul(tf: TF, backend: NativeBackend, stock: KernelConfig): KernelFunc
     if (transposeB || !isMatrix(a) || !isMatrix(b) || a.rank !== b.rank) return stock.kernelFunc(call);
     const type = backend.binding.TF_ATTR_BOOL;
     const attributes = [
-      floats(backend),
+      floatType(backend),
       { name: 'transpose_a', type, value: transposeA },
       { name: 'transpose_b', type, value: false },
     ];
@@ -93,13 +93,13 @@ export function isBias(a: Tensor, b: Tensor): boolean {
   );
 }
 
-export const floats = ({ binding }: NativeBackend): OpAttribute => ({
+export const floatType = ({ binding }: NativeBackend): OpAttribute => ({
   name: 'T',
   type: binding.TF_ATTR_TYPE,
   value: binding.TF_FLOAT,
 });
 
 const biasAttributes = (backend: NativeBackend): OpAttribute[] => [
-  floats(backend),
+  floatType(backend),
   { name: 'data_format', type: backend.binding.TF_ATTR_STRING, value: 'NHWC' },
 ];

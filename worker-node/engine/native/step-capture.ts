@@ -2,7 +2,7 @@ import type { Tensor } from '@tensorflow/tfjs';
 import type { MaskSource } from '../../../shared/engine/keyed-dropout.ts';
 import type { TF } from '../../../shared/engine/model.ts';
 import type { ModelStep } from '../../../shared/engine/model-step.ts';
-import { partSizes } from '../../../shared/engine/micro-shards.ts';
+import { microShardSizes } from '../../../shared/engine/micro-shards.ts';
 import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import { sizeOf } from '../../../shared/model/layout.ts';
@@ -10,8 +10,8 @@ import type { Step } from '../../../shared/protocol/messages.ts';
 import type { Native } from './backend.ts';
 import { capture, type NameInput } from './capture.ts';
 import { CapturedGraph } from './captured-graph.ts';
-import type { HeldTensors } from './held-tensors.ts';
-import { trialShard, withNoisyWeights } from './trial-inputs.ts';
+import type { NativeTensors } from './held-tensors.ts';
+import { noiseShard, withNoisyWeights } from './trial-inputs.ts';
 
 /**
  * Largest difference between a graph and the same step run op by op, relative to the norm: rounding in another order, which
@@ -41,12 +41,12 @@ export interface StepGraph {
    * @returns the parts of the gradient in order of the layout (none, for the logits alone), with factors the output
    *   gradient behind them, then the logits; the caller's to dispose
    */
-  run(images: Float32Array, inputs: ShardInputs, left?: HeldTensors): HeldTensors;
+  run(images: Float32Array, inputs: ShardInputs, left?: NativeTensors): NativeTensors;
   dispose(): void;
 }
 
 /** What a graph is tried against. @returns a phrase that says why it is not to be used, or null */
-export type Trial = (graph: StepGraph, inputs: ShardInputs) => string | null;
+export type GraphCheck = (graph: StepGraph, inputs: ShardInputs) => string | null;
 
 /**
  * Captures a computation for shards of one size, and tries the graph on other inputs than those it was captured from, so
@@ -61,7 +61,7 @@ export function captureStep(
   modelStep: ModelStep,
   kind: GraphKind,
   samples: number,
-  trial?: Trial,
+  trial?: GraphCheck,
 ): StepGraph {
   const { tf } = native;
   const { variables } = modelStep.built;
@@ -102,10 +102,10 @@ export function captureStep(
 
   const cut =
     kind === 'cut'
-      ? { sums: variables.length, parts: partSizes(samples, job.microShard ?? samples) }
+      ? { sums: variables.length, parts: microShardSizes(samples, job.microShard ?? samples) }
       : undefined;
-  trialInputs.prepare(0 as Step, trialShard(job, samples, 0));
-  const { capture: captured } = tidied(tf, () => {
+  trialInputs.prepare(0 as Step, noiseShard(job, samples, 0));
+  const { capture: captured } = tidyValue(tf, () => {
     const made = capture(native, (nameInput) => compute(trialInputs, nameInput), cut);
     tf.dispose(made.results);
     return made;
@@ -114,7 +114,7 @@ export function captureStep(
 
   const step: StepGraph = {
     run: (images, inputs, left) =>
-      tidied(tf, () => {
+      tidyValue(tf, () => {
         const tensors: Tensor[] = [tf.tensor(images, inputShape), ...variables];
         if (kind !== 'logits') {
           tensors.push(tf.tensor(inputs.target(), targetShape));
@@ -128,21 +128,21 @@ export function captureStep(
   };
 
   try {
-    trialInputs.prepare(1 as Step, trialShard(job, samples, 1));
+    trialInputs.prepare(1 as Step, noiseShard(job, samples, 1));
     if (trial !== undefined) {
       const failure = withNoisyWeights(tf, variables, () => trial(step, trialInputs));
       if (failure !== null) throw new Error(failure);
       return step;
     }
     const learnt = masks.length;
-    const expected = tidied(tf, () => {
+    const expected = tidyValue(tf, () => {
       const results = compute(trialInputs, () => undefined);
       const values = results.map((tensor) => tensor.dataSync<'float32'>());
       tf.dispose(results);
       return values;
     });
     masks.splice(learnt);
-    const difference = differenceOf(step, trialInputs, expected);
+    const difference = relativeDifference(step, trialInputs, expected);
     // Written so that not a number is too much as well.
     if (!(difference <= TOLERANCE)) {
       throw new Error(`the graph's result is off by ${difference.toExponential(1)} of its norm`);
@@ -155,14 +155,14 @@ export function captureStep(
 }
 
 /** tf.tidy for what is not tensors: tidy itself would look for tensors among all values of an array. */
-function tidied<T>(tf: TF, run: () => T): T {
+function tidyValue<T>(tf: TF, run: () => T): T {
   const results: T[] = [];
   tf.tidy(() => void results.push(run()));
   return results[0] as T;
 }
 
 /** Norm of the difference of all outputs together, relative to the norm of what is expected. */
-function differenceOf(step: StepGraph, inputs: ShardInputs, expected: readonly Float32Array[]): number {
+function relativeDifference(step: StepGraph, inputs: ShardInputs, expected: readonly Float32Array[]): number {
   let squares = 0;
   let differences = 0;
   const outputs = step.run(inputs.images(), inputs);

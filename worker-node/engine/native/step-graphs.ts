@@ -1,16 +1,16 @@
-import { messageOf } from '../../../shared/error-text.ts';
+import { errorMessage } from '../../../shared/error-text.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import { GraphCache } from './graph-cache.ts';
-import type { Idle } from './idle.ts';
+import type { IdleScheduler } from './idle.ts';
 import type { GraphKind, StepGraph } from './step-capture.ts';
 
 /** Sizes of shards that have a graph of their own, for each kind of graph; each graph has its session's memory. */
-const MOST_GRAPHS = 6;
+const MAX_GRAPHS = 6;
 /** A size that was not seen for so many shards gives its place to another. */
 const STALE_AFTER_SHARDS = 100;
 
 /** How the sentence starts that says why there is none. */
-const INSTEAD: Record<GraphKind, string> = {
+const FALLBACK_TEXT: Record<GraphKind, string> = {
   gradient: 'The gradient runs op by op',
   added: 'The sum of two gradients runs op by op',
   cut: 'A shard runs micro-shard by micro-shard',
@@ -19,11 +19,11 @@ const INSTEAD: Record<GraphKind, string> = {
 };
 
 /** What only makes exact gradients quicker, and no difference to their bits. */
-const SHORTCUTS: ReadonlySet<GraphKind> = new Set(['added', 'cut']);
+const OPTIONAL_KINDS: ReadonlySet<GraphKind> = new Set(['added', 'cut']);
 
 export interface CaptureOptions {
   /** When to capture: while nobody waits. */
-  readonly idle: Idle;
+  readonly idle: IdleScheduler;
   /** Hears why a computation stays op by op; a sentence. */
   readonly note: (line: string) => void;
 }
@@ -35,7 +35,7 @@ export interface GraphSource {
    */
   readonly capture: (kind: GraphKind, samples: number) => StepGraph;
   /** Whether, in exact mode, each size of gradients has a graph that adds as well. */
-  readonly adding: boolean;
+  readonly accumulates: boolean;
 }
 
 /** The graphs of a job, by kind and size of the shard: captured when nobody waits, in exact mode before they are used. */
@@ -45,14 +45,14 @@ export class StepGraphs {
   /** A graph's bits are not those of the same ops one by one: where bits matter, nothing is computed without one. */
   readonly #exact: boolean;
   readonly #graphs: Record<GraphKind, GraphCache<number, StepGraph>> = {
-    gradient: new GraphCache(MOST_GRAPHS, STALE_AFTER_SHARDS),
-    added: new GraphCache(MOST_GRAPHS, STALE_AFTER_SHARDS),
-    cut: new GraphCache(MOST_GRAPHS, STALE_AFTER_SHARDS),
-    factored: new GraphCache(MOST_GRAPHS, STALE_AFTER_SHARDS),
-    logits: new GraphCache(MOST_GRAPHS, STALE_AFTER_SHARDS),
+    gradient: new GraphCache(MAX_GRAPHS, STALE_AFTER_SHARDS),
+    added: new GraphCache(MAX_GRAPHS, STALE_AFTER_SHARDS),
+    cut: new GraphCache(MAX_GRAPHS, STALE_AFTER_SHARDS),
+    factored: new GraphCache(MAX_GRAPHS, STALE_AFTER_SHARDS),
+    logits: new GraphCache(MAX_GRAPHS, STALE_AFTER_SHARDS),
   };
-  readonly #givenUp = new Set<GraphKind>();
-  readonly #waiting = new Set<string>();
+  readonly #disabled = new Set<GraphKind>();
+  readonly #pending = new Set<string>();
   #disposed = false;
 
   constructor(job: Job, options: CaptureOptions, source: GraphSource) {
@@ -62,29 +62,29 @@ export class StepGraphs {
   }
 
   /** Counts as a use, whether or not there is one. */
-  use(kind: GraphKind, samples: number): StepGraph | undefined {
-    if (this.#needs(kind) && !this.#graphs[kind].has(samples)) this.#capture(kind, samples);
-    return this.#graphs[kind].use(samples);
+  get(kind: GraphKind, samples: number): StepGraph | undefined {
+    if (this.#isRequired(kind) && !this.#graphs[kind].has(samples)) this.#capture(kind, samples);
+    return this.#graphs[kind].get(samples);
   }
 
   /** Called when a shard is computed without: the next ones of its size shall have a graph. */
-  wish(kind: GraphKind, samples: number): void {
+  request(kind: GraphKind, samples: number): void {
     const key = `${kind} ${samples}`;
-    const waits = this.#waiting.has(key);
-    if (this.#needs(kind) || waits || this.#givenUp.has(kind) || !this.#graphs[kind].hasRoom) return;
-    this.#waiting.add(key);
-    this.#options.idle.later(() => {
-      this.#waiting.delete(key);
+    const waits = this.#pending.has(key);
+    if (this.#isRequired(kind) || waits || this.#disabled.has(kind) || !this.#graphs[kind].canAdd) return;
+    this.#pending.add(key);
+    this.#options.idle.schedule(() => {
+      this.#pending.delete(key);
       this.#capture(kind, samples);
     });
   }
 
   /** No more graphs of this kind. */
-  giveUp(kind: GraphKind, error: unknown): void {
-    this.#givenUp.add(kind);
+  disable(kind: GraphKind, error: unknown): void {
+    this.#disabled.add(kind);
     this.#graphs[kind].clear();
-    const why = messageOf(error);
-    this.#options.note(`${INSTEAD[kind]}, as it cannot be captured as a graph: ${why}.`);
+    const why = errorMessage(error);
+    this.#options.note(`${FALLBACK_TEXT[kind]}, as it cannot be captured as a graph: ${why}.`);
   }
 
   dispose(): void {
@@ -93,18 +93,18 @@ export class StepGraphs {
   }
 
   /** Where bits matter, a graph is captured before its size's first use. */
-  #needs(kind: GraphKind): boolean {
-    return this.#exact && !SHORTCUTS.has(kind);
+  #isRequired(kind: GraphKind): boolean {
+    return this.#exact && !OPTIONAL_KINDS.has(kind);
   }
 
   #capture(kind: GraphKind, samples: number): void {
-    if (this.#disposed || this.#givenUp.has(kind) || !this.#graphs[kind].hasRoom) return;
+    if (this.#disposed || this.#disabled.has(kind) || !this.#graphs[kind].canAdd) return;
     try {
       const graph = this.#source.capture(kind, samples);
       this.#graphs[kind].add(samples, graph);
-      if (kind === 'gradient' && this.#source.adding) this.#capture('added', samples);
+      if (kind === 'gradient' && this.#source.accumulates) this.#capture('added', samples);
     } catch (error) {
-      this.giveUp(kind, error);
+      this.disable(kind, error);
     }
   }
 }

@@ -7,15 +7,15 @@ import type { Job } from '../../../shared/model/job.ts';
 /** Half the range of what is added to weights: small enough for every model to stay finite with. */
 const WEIGHT_NOISE = 1 / 16;
 
-const hash = (seed: number, i: number): number =>
+const hashNoise = (seed: number, i: number): number =>
   Math.imul(Math.imul(i + 1, 2654435761) ^ (seed + 1), 2246822519) >>> 16;
 
 /** A shard of noise, other for each seed, on which a graph is captured and tried without keeping anybody's samples. */
-export function trialShard({ data }: Job, samples: number, seed: number): Shard {
+export function noiseShard({ data }: Job, samples: number, seed: number): Shard {
   return {
     sampleNumbers: Uint32Array.from({ length: samples }, (_, i) => i + seed * samples),
-    images: Uint8Array.from({ length: samples * sizeOf(data.sampleShape) }, (_, i) => hash(seed, i) & 255),
-    labels: Uint8Array.from({ length: samples }, (_, i) => hash(seed, i) % data.classes),
+    images: Uint8Array.from({ length: samples * sizeOf(data.sampleShape) }, (_, i) => hashNoise(seed, i) & 255),
+    labels: Uint8Array.from({ length: samples }, (_, i) => hashNoise(seed, i) % data.classes),
   };
 }
 
@@ -29,7 +29,7 @@ export function withNoisyWeights<T>(tf: TF, variables: readonly Variable[], run:
     variables.forEach((variable, v) => {
       const noise = Float32Array.from(
         { length: variable.size },
-        (_, i) => (hash(v, i) / 2 ** 15 - 1) * WEIGHT_NOISE,
+        (_, i) => (hashNoise(v, i) / 2 ** 15 - 1) * WEIGHT_NOISE,
       );
       tf.tidy(() => {
         variable.assign(tf.add(variable, tf.tensor(noise, variable.shape)));

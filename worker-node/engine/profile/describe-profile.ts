@@ -2,8 +2,8 @@ import type { OpTime } from './op-clock.ts';
 import type { Profile } from './profile.ts';
 
 /** Ops of less than this share of the step are added up in one line. */
-const LEAST_SHARE = 0.005;
-const HEAD = 'op                          calls        ms   share  shapes of its inputs';
+const MIN_SHARE = 0.005;
+const TABLE_HEADER = 'op                          calls        ms   share  shapes of its inputs';
 
 /** Tables for a person to read: op, calls, ms and share of the step, the longest first. */
 export function describeProfile(profile: Profile): string[] {
@@ -14,20 +14,20 @@ export function describeProfile(profile: Profile): string[] {
     ...(gpu ? ['On the GPU: the times of single ops are those of starting an op, not of its end.'] : []),
     '',
     `Op by op: ${stepMs.toFixed(1)} ms`,
-    HEAD,
-    ...table(ops),
+    TABLE_HEADER,
+    ...formatTable(ops),
   ];
   if (captured === null) return lines;
   return [
     ...lines,
     '',
     `Captured as a graph, as workers run it: ${captured.stepMs.toFixed(1)} ms`,
-    HEAD,
-    ...table(captured.ops),
+    TABLE_HEADER,
+    ...formatTable(captured.ops),
   ];
 }
 
-function table(ops: readonly OpTime[]): string[] {
+function formatTable(ops: readonly OpTime[]): string[] {
   const sum = (of: readonly OpTime[]): { calls: number; ms: number } => ({
     calls: of.reduce((total, { calls }) => total + calls, 0),
     ms: of.reduce((total, { ms }) => total + ms, 0),
@@ -43,8 +43,8 @@ function table(ops: readonly OpTime[]): string[] {
     ];
     return `${columns.join(' ')}  ${inputs}`.trimEnd();
   };
-  const shown = ops.filter(({ ms }) => ms >= LEAST_SHARE * all.ms);
-  const rest = ops.filter(({ ms }) => ms < LEAST_SHARE * all.ms);
+  const shown = ops.filter(({ ms }) => ms >= MIN_SHARE * all.ms);
+  const rest = ops.filter(({ ms }) => ms < MIN_SHARE * all.ms);
   return [
     ...shown.map((each) => row(each.op, each, each.inputs)),
     ...(rest.length === 0 ? [] : [row(`${rest.length} others`, sum(rest))]),

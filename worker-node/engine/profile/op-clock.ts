@@ -9,12 +9,12 @@ export interface OpTime {
   readonly ms: number;
 }
 
-export const shapeText = (shape: readonly number[]): string => `[${shape.join()}]`;
+export const formatShape = (shape: readonly number[]): string => `[${shape.join()}]`;
 
 /** Adds up the time that ops take, by op and by the shapes of its inputs. */
-export class OpClock {
+export class OpTimer {
   readonly #now: () => number;
-  readonly #spent = new Map<string, { op: string; inputs: string; calls: number; ms: number }>();
+  readonly #times = new Map<string, { op: string; inputs: string; calls: number; ms: number }>();
   #depth = 0;
 
   constructor(now: () => number) {
@@ -35,21 +35,21 @@ export class OpClock {
 
   /** Forgets what was timed so far. */
   reset(): void {
-    this.#spent.clear();
+    this.#times.clear();
   }
 
   /** Per step, the longest first. */
   times(steps: number): OpTime[] {
-    return [...this.#spent.values()]
+    return [...this.#times.values()]
       .map((entry) => ({ ...entry, calls: entry.calls / steps, ms: entry.ms / steps }))
       .toSorted((a, b) => b.ms - a.ms);
   }
 
   #add(op: string, inputs: string, ms: number): void {
     const key = `${op} ${inputs}`;
-    const entry = this.#spent.get(key) ?? { op, inputs, calls: 0, ms: 0 };
+    const entry = this.#times.get(key) ?? { op, inputs, calls: 0, ms: 0 };
     entry.calls++;
     entry.ms += ms;
-    this.#spent.set(key, entry);
+    this.#times.set(key, entry);
   }
 }

@@ -1,16 +1,16 @@
-import type { Trainer } from '../../../shared/engine/engine.ts';
+import type { GradientComputer } from '../../../shared/engine/engine.ts';
 import { createModelStep } from '../../../shared/engine/model-step.ts';
 import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
-import { createTrainer, readByData } from '../../../shared/engine/tf-engine.ts';
+import { createGradientComputer, copyingReader } from '../../../shared/engine/tf-engine.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
 import type { EngineChoice } from '../../../shared/engine/engine-choice.ts';
 import { openNative } from '../native.ts';
-import { createCapturedTrainer } from '../native/captured-trainer.ts';
+import { createCapturedGradientComputer } from '../native/captured-trainer.ts';
 import { registerNativeGradients } from '../native/gradients.ts';
-import { idleWhenTold } from '../native/idle.ts';
-import { sampleJob, type Sample } from '../../../shared/engine/sample-job.ts';
+import { manualIdle } from '../native/idle.ts';
+import { benchmarkJob, type BenchmarkCase } from '../../../shared/engine/sample-job.ts';
 import { openWasmEngine } from '../wasm.ts';
-import { OpClock, type OpTime } from './op-clock.ts';
+import { OpTimer, type OpTime } from './op-clock.ts';
 import { timeKernels, timeNativeOps } from './time-ops.ts';
 
 /** Where the time of a gradient step of the default model goes. */
@@ -37,7 +37,7 @@ const WARM_UP_STEPS = 5;
  * @throws Error with a sentence if the engine that was asked for is not there
  */
 export async function profileEngine(choice: EngineChoice, batch: number, steps: number): Promise<Profile> {
-  const sample = sampleJob(batch);
+  const sample = benchmarkJob(batch);
   if (choice !== 'wasm') {
     const opened = await openNative();
     if ('native' in opened) return profileNative(opened, sample, steps);
@@ -47,11 +47,11 @@ export async function profileEngine(choice: EngineChoice, batch: number, steps: 
   }
   const engine = await openWasmEngine();
   const tf = await import('@tensorflow/tfjs');
-  const clock = new OpClock(() => performance.now());
+  const clock = new OpTimer(() => performance.now());
   const trainer = await engine.load(sample.job);
   try {
     const putBack = timeKernels(tf, 'wasm', clock);
-    const { stepMs, ops } = await timedSteps(trainer, sample, steps, clock).finally(putBack);
+    const { stepMs, ops } = await timeSteps(trainer, sample, steps, clock).finally(putBack);
     return {
       engine: 'WebAssembly',
       gpu: false,
@@ -69,28 +69,28 @@ export async function profileEngine(choice: EngineChoice, batch: number, steps: 
 
 async function profileNative(
   { native, threads }: Extract<Awaited<ReturnType<typeof openNative>>, { native: unknown }>,
-  sample: Sample,
+  sample: BenchmarkCase,
   steps: number,
 ): Promise<Profile> {
   const { tf, backend } = native;
   const { job } = sample;
   registerNativeGradients(tf, backend);
   const modelStep = await createModelStep(tf, job);
-  const clock = new OpClock(() => performance.now());
-  const eager = createTrainer(tf, job, modelStep, new ShardInputs(job), readByData);
+  const clock = new OpTimer(() => performance.now());
+  const eager = createGradientComputer(tf, job, modelStep, new ShardInputs(job), copyingReader);
   let putBack = timeNativeOps(backend, clock);
-  const { stepMs, ops } = await timedSteps(eager, sample, steps, clock).finally(putBack);
+  const { stepMs, ops } = await timeSteps(eager, sample, steps, clock).finally(putBack);
 
   // Captured at once: nobody waits here.
-  const idle = idleWhenTold();
+  const idle = manualIdle();
   const failures: string[] = [];
   const note = (line: string): void => void failures.push(line);
-  const trainer = createCapturedTrainer(native, job, modelStep, { idle, note });
+  const trainer = createCapturedGradientComputer(native, job, modelStep, { idle, note });
   try {
-    await takeSteps(trainer, sample, 1);
+    await runSteps(trainer, sample, 1);
     idle.run();
     putBack = timeNativeOps(backend, clock);
-    const replayed = await timedSteps(trainer, sample, steps, clock).finally(putBack);
+    const replayed = await timeSteps(trainer, sample, steps, clock).finally(putBack);
     return {
       engine: `TensorFlow ${backend.binding.TF_Version ?? ''}`.trimEnd(),
       gpu: backend.isUsingGpuDevice === true,
@@ -106,20 +106,20 @@ async function profileNative(
   }
 }
 
-async function timedSteps(
-  trainer: Trainer,
-  sample: Sample,
+async function timeSteps(
+  trainer: GradientComputer,
+  sample: BenchmarkCase,
   steps: number,
-  clock: OpClock,
+  clock: OpTimer,
 ): Promise<Pick<Profile, 'stepMs' | 'ops'>> {
-  await takeSteps(trainer, sample, WARM_UP_STEPS);
+  await runSteps(trainer, sample, WARM_UP_STEPS);
   clock.reset();
-  const stepMs = median(await takeSteps(trainer, sample, steps));
+  const stepMs = median(await runSteps(trainer, sample, steps));
   return { stepMs, ops: clock.times(steps) };
 }
 
 /** The milliseconds of each, made of weights that are set anew and inputs that lie ready, as in a worker. */
-async function takeSteps(trainer: Trainer, { weights, shard }: Sample, steps: number): Promise<number[]> {
+async function runSteps(trainer: GradientComputer, { weights, shard }: BenchmarkCase, steps: number): Promise<number[]> {
   const gradient = new Float32Array(weights.length);
   const times: number[] = [];
   for (let step = 0; step < steps; step++) {

@@ -1,29 +1,29 @@
 import type { NamedTensorInfoMap } from '@tensorflow/tfjs';
 import type { TF } from '../../../shared/engine/model.ts';
 import type { Binding, NativeBackend } from '../native/backend.ts';
-import { shapeText, type OpClock } from './op-clock.ts';
+import { formatShape, type OpTimer } from './op-clock.ts';
 
 /**
  * Has every op timed that tfjs-node's addon executes. On a CPU the addon waits for an op to end; on a GPU the times are
  * those of starting it.
  * @returns what puts everything back
  */
-export function timeNativeOps(backend: NativeBackend, clock: OpClock): () => void {
+export function timeNativeOps(backend: NativeBackend, clock: OpTimer): () => void {
   const { binding } = backend;
   const shapes = new Map<number, readonly number[]>();
   const createTensor: Binding['createTensor'] = (shape, dtype, values) => {
-    const id = clock.time('(values handed over)', () => shapeText(shape), () => binding.createTensor(shape, dtype, values)); // prettier-ignore
+    const id = clock.time('(values handed over)', () => formatShape(shape), () => binding.createTensor(shape, dtype, values)); // prettier-ignore
     shapes.set(id, shape);
     return id;
   };
   const executeOp: Binding['executeOp'] = (op, attributes, inputs, outputs) => {
-    const text = (): string => inputs.map((id) => shapeText(shapes.get(id) ?? [])).join(' ');
+    const text = (): string => inputs.map((id) => formatShape(shapes.get(id) ?? [])).join(' ');
     const handles = clock.time(op, text, () => binding.executeOp(op, attributes, inputs, outputs));
     for (const { id, shape } of handles) shapes.set(id, shape);
     return handles;
   };
   const tensorDataSync: Binding['tensorDataSync'] = (id) =>
-    clock.time('(values read back)', () => shapeText(shapes.get(id) ?? []), () => binding.tensorDataSync(id)); // prettier-ignore
+    clock.time('(values read back)', () => formatShape(shapes.get(id) ?? []), () => binding.tensorDataSync(id)); // prettier-ignore
   const runSavedModel: Binding['runSavedModel'] = (id, inputs, inputNames, outputNames) => {
     const run = (): ReturnType<Binding['runSavedModel']> =>
       binding.runSavedModel(id, inputs, inputNames, outputNames);
@@ -47,7 +47,7 @@ export function timeNativeOps(backend: NativeBackend, clock: OpClock): () => voi
  * Has every kernel of a tfjs backend timed that computes before it returns.
  * @returns what puts everything back
  */
-export function timeKernels(tf: TF, backendName: string, clock: OpClock): () => void {
+export function timeKernels(tf: TF, backendName: string, clock: OpTimer): () => void {
   const kernels = tf.getKernelsForBackend(backendName);
   const replaceAll = (of: typeof kernels): void => {
     for (const kernel of of) {
@@ -58,14 +58,14 @@ export function timeKernels(tf: TF, backendName: string, clock: OpClock): () => 
   replaceAll(
     kernels.map((kernel) => ({
       ...kernel,
-      kernelFunc: (call) => clock.time(kernel.kernelName, () => shapesOf(call.inputs), () => kernel.kernelFunc(call)), // prettier-ignore
+      kernelFunc: (call) => clock.time(kernel.kernelName, () => formatShapes(call.inputs), () => kernel.kernelFunc(call)), // prettier-ignore
     })),
   );
   return () => replaceAll(kernels);
 }
 
-const shapesOf = (inputs: NamedTensorInfoMap): string =>
+const formatShapes = (inputs: NamedTensorInfoMap): string =>
   Object.values(inputs)
     .filter((input) => input !== undefined)
-    .map(({ shape }) => shapeText(shape))
+    .map(({ shape }) => formatShape(shape))
     .join(' ');

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
-const STOP_GRACE_MS = 3_000;
+const KILL_AFTER_MS = 3_000;
 
 /** Result of an installation beside a run: done, or why not, as a sentence. */
 export type BackgroundInstall = { readonly done: true } | { readonly done: false; readonly why: string };
@@ -31,7 +31,7 @@ export function installInBackground(
     let kill: NodeJS.Timeout | undefined;
     const stop = (): void => {
       child.stdin.end();
-      kill = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS);
+      kill = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS);
     };
     signal.addEventListener('abort', stop);
     const settle = (result: BackgroundInstall): void => {

@@ -1,16 +1,16 @@
 import { pause, type Clock } from '../../../shared/clock.ts';
-import { runProcesses, type ProcessesOptions, type WorkerSpec } from '../../processes.ts';
+import { runProcesses, type ProcessGroupOptions, type WorkerSpec } from '../../processes.ts';
 import type { BackgroundInstall } from './background-install.ts';
-import { RunProgress } from './decision.ts';
+import { RunForecast } from './decision.ts';
 
 /** How long native workers may take to compute for the first time before the others leave all the same. */
-const SWITCH_WITHIN_MS = 20_000;
+const SWITCH_TIMEOUT_MS = 20_000;
 
-export interface SwitchOptions extends Omit<ProcessesOptions, 'onMessage'> {
+export interface UpgradeOptions extends Omit<ProcessGroupOptions, 'onMessage'> {
   /** The workers that take over once the engine is installed. */
   readonly nativeWorkers: readonly WorkerSpec[];
   /** Asked after each step: whether an installation is worth its while. @param remainingMs of the run; null if that is not known yet */
-  readonly isWorthWhile: (remainingMs: number | null) => boolean;
+  readonly shouldInstall: (remainingMs: number | null) => boolean;
   /** Installs native TensorFlow; never rejects. */
   readonly install: (signal: AbortSignal) => Promise<BackgroundInstall>;
   readonly clock: Clock;
@@ -21,13 +21,13 @@ export interface SwitchOptions extends Omit<ProcessesOptions, 'onMessage'> {
  * meanwhile: native workers join it, and the others leave after the native ones have computed.
  * @returns the exit code of the workers that were there at the end
  */
-export async function runAndSwitch(options: SwitchOptions): Promise<number> {
-  const { signal, note, clock, nativeWorkers, isWorthWhile, install } = options;
+export async function runWithEngineUpgrade(options: UpgradeOptions): Promise<number> {
+  const { signal, note, clock, nativeWorkers, shouldInstall, install } = options;
   /** Aborted when the native workers have taken over. */
   const replaced = new AbortController();
   /** Aborted when the run ends before that. */
   const over = new AbortController();
-  const progress = new RunProgress();
+  const progress = new RunForecast();
   const started: { native?: Promise<number>; switching?: Promise<void> } = {};
 
   const startNative = async (): Promise<void> => {
@@ -42,7 +42,7 @@ export async function runAndSwitch(options: SwitchOptions): Promise<number> {
       onMessage: ({ type }, { name }) => {
         if (type === 'computed' && waiting.delete(name) && waiting.size === 0) settle(true);
         if (type === 'joined') {
-          void pause(clock, SWITCH_WITHIN_MS, AbortSignal.any([over.signal, settled.signal])).then(() =>
+          void pause(clock, SWITCH_TIMEOUT_MS, AbortSignal.any([over.signal, settled.signal])).then(() =>
             settle(true),
           );
         }
@@ -76,11 +76,11 @@ export async function runAndSwitch(options: SwitchOptions): Promise<number> {
     onMessage: (message) => {
       if (started.switching !== undefined) return;
       if (message.type === 'joined') {
-        progress.joined(message.totalSteps);
+        progress.onJoined(message.totalSteps);
         return;
       }
       if (message.type !== 'computed' || progress.isEngineFixed) return;
-      if (isWorthWhile(progress.computed(message.step, clock.now()))) started.switching = installAndSwitch();
+      if (shouldInstall(progress.onComputed(message.step, clock.now()))) started.switching = installAndSwitch();
     },
   });
   if (!replaced.signal.aborted) over.abort();

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { GradientTree } from '../../../../coordinator/training/exact/gradient-tree.ts';
-import { StepTimes } from '../../../../coordinator/training/exact/step-times.ts';
-import { cutNode, inNodes, leavesOf } from '../../../../coordinator/training/exact/subtrees.ts';
+import { PairwiseReducer } from '../../../../coordinator/training/exact/gradient-tree.ts';
+import { ShareTimes } from '../../../../coordinator/training/exact/step-times.ts';
+import { splitBlock, alignedBlocks, microShardCount } from '../../../../coordinator/training/exact/subtrees.ts';
 import type { Range } from '../../../../shared/range.ts';
-import { equalShares, type Assignment } from '../../../../coordinator/training/schedule.ts';
-import { sumAlongTree, type PartScore } from '../../../../coordinator/training/scores.ts';
-import { TreeSum } from '../../../../shared/model/sum-tree.ts';
+import { evenSplit, type Assignment } from '../../../../coordinator/training/schedule.ts';
+import { sumPairwise, type ShardScore } from '../../../../coordinator/training/scores.ts';
+import { PairwiseSum } from '../../../../shared/model/sum-tree.ts';
 import type { WorkerId } from '../../../../shared/protocol/messages.ts';
 import { checkProperty } from '../../../support/property.ts';
 
@@ -27,7 +27,7 @@ const leafValues = (count: number): number[] =>
   Array.from({ length: count }, (_, i) => Math.fround(1 / (3 + ((i * 7919) % 101))));
 
 function sumOf(leaves: readonly number[]): number {
-  const sum = new TreeSum<number>((a, b) => Math.fround(a + b));
+  const sum = new PairwiseSum<number>((a, b) => Math.fround(a + b));
   for (const leaf of leaves) sum.push(leaf);
   return sum.total();
 }
@@ -38,7 +38,7 @@ const cutBatch = fc
   .map(({ samples, cuts }) => {
     let nodes: Range[] = [{ from: 0, to: samples }];
     for (const cut of cuts) {
-      nodes = nodes.flatMap((node, i) => (i === cut % nodes.length ? cutNode(node, UNIT, 2) : [node]));
+      nodes = nodes.flatMap((node, i) => (i === cut % nodes.length ? splitBlock(node, UNIT, 2) : [node]));
     }
     return { samples, nodes };
   });
@@ -54,13 +54,13 @@ describe('the tree of a sum', () => {
   it('is followed by gradients of any nodes in any order, and by their scores', () => {
     checkProperty(
       fc.property(cutBatch, fc.infiniteStream(fc.nat()), ({ samples, nodes }, draws) => {
-        const leaves = leafValues(leavesOf({ from: 0, to: samples }, UNIT));
+        const leaves = leafValues(microShardCount({ from: 0, to: samples }, UNIT));
         const ofNode = ({ from, to }: Range): number =>
           sumOf(leaves.slice(from / UNIT, Math.ceil(to / UNIT)));
         const expected = byTheBook(leaves, 0, rootWidth(leaves.length));
         const total = new Float32Array(3);
         const summed: Range[] = [];
-        const tree = new GradientTree(total, samples, {
+        const tree = new PairwiseReducer(total, samples, {
           unit: UNIT,
           room: [],
           onSummed: (part) => summed.push(part),
@@ -75,14 +75,14 @@ describe('the tree of a sum', () => {
         expect(summed).toEqual([{ from: 0, to: 3 }]);
 
         const doubles = leaves.map((leaf) => leaf / 3);
-        const whole = new TreeSum<number>((a, b) => a + b);
+        const whole = new PairwiseSum<number>((a, b) => a + b);
         for (const leaf of doubles) whole.push(leaf);
-        const parts = nodes.map(({ from, to }): PartScore => {
-          const sum = new TreeSum<number>((a, b) => a + b);
+        const parts = nodes.map(({ from, to }): ShardScore => {
+          const sum = new PairwiseSum<number>((a, b) => a + b);
           for (const leaf of doubles.slice(from / UNIT, Math.ceil(to / UNIT))) sum.push(leaf);
           return { from, to, lossSum: sum.total(), correct: 1 };
         });
-        expect(sumAlongTree(UNIT)(parts.toReversed())).toEqual({
+        expect(sumPairwise(UNIT)(parts.toReversed())).toEqual({
           lossSum: whole.total(),
           correct: nodes.length,
         });
@@ -96,7 +96,7 @@ describe('the tree of a sum', () => {
     const room: Float32Array[] = [];
     for (let step = 0; step < 2; step++) {
       const total = new Float32Array(1);
-      const tree = new GradientTree(total, 3 * UNIT, { unit: UNIT, room, onSummed: () => undefined });
+      const tree = new PairwiseReducer(total, 3 * UNIT, { unit: UNIT, room, onSummed: () => undefined });
       for (const i of [2, 0, 1]) tree.add({ from: i * UNIT, to: (i + 1) * UNIT }, given[i]!);
       expect(total[0]).toBe(7);
     }
@@ -122,20 +122,20 @@ describe('shares in whole nodes', () => {
   it('cover the batch once, each worker by as many micro-shards as its share has', () => {
     checkProperty(
       fc.property(shares, ({ given, samples }) => {
-        const nodes = inNodes(given, samples, UNIT);
+        const nodes = alignedBlocks(given, samples, UNIT);
         const inOrder = nodes.toSorted((a, b) => a.from - b.from);
         expect(inOrder[0]?.from).toBe(0);
         expect(inOrder.at(-1)?.to).toBe(samples);
         inOrder.slice(1).forEach(({ from }, i) => expect(from).toBe(inOrder[i]?.to));
         for (const { from, to } of nodes) {
-          const width = rootWidth(leavesOf({ from, to }, UNIT));
+          const width = rootWidth(microShardCount({ from, to }, UNIT));
           expect((from / UNIT) % width).toBe(0);
           expect(to === samples || to - from === width * UNIT).toBe(true);
         }
         for (const { worker, ...range } of given) {
           const own = nodes.filter((node) => node.worker === worker);
-          const leaves = own.reduce((sum, node) => sum + leavesOf(node, UNIT), 0);
-          expect(leaves).toBe(leavesOf(range, UNIT));
+          const leaves = own.reduce((sum, node) => sum + microShardCount(node, UNIT), 0);
+          expect(leaves).toBe(microShardCount(range, UNIT));
           expect(own.length).toBeLessThanOrEqual(4);
           expect(own.map(({ from, to }) => to - from)).toEqual(
             own.map(({ from, to }) => to - from).toSorted((a, b) => b - a),
@@ -149,7 +149,7 @@ describe('shares in whole nodes', () => {
   it('are as few as can be', () => {
     const workers = [idOf(0), idOf(1), idOf(2)];
     const nodes = (count: number, samples: number): string[] =>
-      inNodes(equalShares(samples, workers.slice(0, count), 16), samples, 16).map(
+      alignedBlocks(evenSplit(samples, workers.slice(0, count), 16), samples, 16).map(
         ({ worker, from, to }) => `${worker} ${from}-${to}`,
       );
     expect(nodes(1, 128)).toEqual(['w0 0-128']);
@@ -160,7 +160,7 @@ describe('shares in whole nodes', () => {
   });
 
   it('are not cut below a micro-shard', () => {
-    expect(cutNode({ from: 0, to: 10 }, UNIT, 9)).toEqual([
+    expect(splitBlock({ from: 0, to: 10 }, UNIT, 9)).toEqual([
       { from: 0, to: 4 },
       { from: 4, to: 8 },
       { from: 8, to: 10 },
@@ -170,17 +170,17 @@ describe('shares in whole nodes', () => {
 
 describe('the times of a step', () => {
   it('are those of whole shares', () => {
-    const times = new StepTimes();
+    const times = new ShareTimes();
     const [ann, bob] = [idOf(0), idOf(1)];
-    times.begin([
+    times.beginStep([
       { worker: ann, from: 0, to: 32 },
       { worker: bob, from: 32, to: 48 },
       { worker: ann, from: 48, to: 64 },
     ]);
-    expect(times.samplesOf(ann)).toBe(48);
-    expect(times.add(ann, 32, 5)).toBeNull();
-    expect(times.add(bob, 16, 4)).toMatchObject({ samples: 16, busyMs: 4 });
-    expect(times.add(ann, 16, 3)).toMatchObject({ samples: 48, busyMs: 8 });
-    expect(times.add(ann, 16, 2)).toEqual({ samples: 16, busyMs: 2 });
+    expect(times.shareSamples(ann)).toBe(48);
+    expect(times.record(ann, 32, 5)).toBeNull();
+    expect(times.record(bob, 16, 4)).toMatchObject({ samples: 16, busyMs: 4 });
+    expect(times.record(ann, 16, 3)).toMatchObject({ samples: 48, busyMs: 8 });
+    expect(times.record(ann, 16, 2)).toEqual({ samples: 16, busyMs: 2 });
   });
 });

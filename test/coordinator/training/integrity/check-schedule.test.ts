@@ -9,7 +9,7 @@ const CHECK_MS = 30;
 
 /** Steps of 20 ms; each check takes 30. @returns how often each worker was checked */
 function checksIn(steps: number, candidates: ReturnType<typeof candidate>[]): Map<string, number> {
-  const schedule = new CheckSchedule({ duty: DUTY, random: fixedRandom() });
+  const schedule = new CheckSchedule({ maxTimeFraction: DUTY, random: fixedRandom() });
   const checks = new Map<string, number>();
   for (let step = 0; step < steps; step++) {
     const i = schedule.next(candidates, 20 * step);
@@ -39,11 +39,11 @@ describe('checks of answers', () => {
     const checks = checksIn(1_000, candidates);
     expect(checks.get('eve')).toBe(sum(checks));
     expect(sum(checks) * CHECK_MS).toBeLessThanOrEqual(1.5 * (500 + DUTY * 20_000) + CHECK_MS);
-    expect(new CheckSchedule({ duty: DUTY, random: fixedRandom() }).next(candidates, 0)).toBe(1);
+    expect(new CheckSchedule({ maxTimeFraction: DUTY, random: fixedRandom() }).next(candidates, 0)).toBe(1);
   });
 
   it('come to workers of which no answer was confirmed before they come to others', () => {
-    const schedule = new CheckSchedule({ duty: DUTY, random: fixedRandom() });
+    const schedule = new CheckSchedule({ maxTimeFraction: DUTY, random: fixedRandom() });
     schedule.confirmed('ann' as WorkerId);
     for (let i = 0; i < 20; i++) expect(schedule.next([candidate('ann'), candidate('bob')], 0)).toBe(1);
     expect(schedule.next([], 0)).toBeNull();

@@ -4,8 +4,8 @@ import { compareGradients, compareScores } from '../../../../coordinator/trainin
 import { QuantizationSteps } from '../../../../coordinator/training/integrity/quantization.ts';
 import { int4 } from '../../../../shared/codec/int4.ts';
 import { scalesIn } from '../../../../shared/codec/scaled-blocks.ts';
-import { codecNamed } from '../../../../shared/codec/codec.ts';
-import { FeedbackEncoder } from '../../../../shared/codec/feedback-encoder.ts';
+import { getCodec } from '../../../../shared/codec/codec.ts';
+import { ErrorFeedbackEncoder } from '../../../../shared/codec/feedback-encoder.ts';
 import { Purpose, randomStream } from '../../../../shared/random/stream.ts';
 import type { WorkerId } from '../../../../shared/protocol/messages.ts';
 
@@ -22,22 +22,22 @@ function gradients(count: number, seed: number): Float32Array[] {
   );
 }
 
-const answerOf = (parts: GradientAnswer['parts'], more: Partial<GradientAnswer> = {}): GradientAnswer => ({
+const answerOf = (buckets: GradientAnswer['buckets'], more: Partial<GradientAnswer> = {}): GradientAnswer => ({
   worker: ann,
   from: 0,
   to: SAMPLES,
   lossSum: 10,
   correct: 30,
   norm: 1,
-  parts,
+  buckets,
   ...more,
 });
-const plain = (values: Float32Array): GradientAnswer['parts'] => [{ at: 0, values, loss: null }];
+const plain = (values: Float32Array): GradientAnswer['buckets'] => [{ offset: 0, values, quantizationLoss: null }];
 const own = (gradient: Float32Array) => ({ lossSum: 10, correct: 30, gradient });
 
 /** Answers as they arrive in a codec, with error feedback, in two parts as tails have it. */
 function sent(codec: string, honest: readonly Float32Array[], lie: (value: number) => number) {
-  const encoder = new FeedbackEncoder(codecNamed(codec), LENGTH);
+  const encoder = new ErrorFeedbackEncoder(getCodec(codec), LENGTH);
   const steps = new QuantizationSteps();
   return honest.map((gradient) =>
     answerOf(
@@ -48,8 +48,8 @@ function sent(codec: string, honest: readonly Float32Array[], lie: (value: numbe
         const values = gradient.subarray(from, to).map(lie);
         const payload = new Uint8Array(encoder.bytes(values.length));
         encoder.encode(values, payload, from);
-        const decoded = codecNamed(codec).decode(payload, values.length);
-        return { at: from, values: decoded, loss: steps.received(ann, from, codec, decoded) };
+        const decoded = getCodec(codec).decode(payload, values.length);
+        return { at: from, values: decoded, loss: steps.record(ann, from, codec, decoded) };
       }),
     ),
   );
@@ -116,18 +116,18 @@ describe('an answer beside the coordinator’s own', () => {
     const steps = new QuantizationSteps();
     const [gradient] = gradients(1, 7) as [Float32Array];
     // Half a step of this scale is more than any value of the gradient; all integers are zero.
-    const payload = new Uint8Array(codecNamed(codec).bytes(LENGTH));
+    const payload = new Uint8Array(getCodec(codec).bytes(LENGTH));
     scalesIn(payload, LENGTH).fill(1e6);
-    const zeros = codecNamed(codec).decode(payload, LENGTH);
-    const idle = [{ at: 0, values: zeros, loss: steps.received(ann, 0, codec, zeros) }];
+    const zeros = getCodec(codec).decode(payload, LENGTH);
+    const idle = [{ at: 0, values: zeros, loss: steps.record(ann, 0, codec, zeros) }];
     expect(compareGradients(answerOf(idle), own(gradient))).toMatchObject({ differs: true });
     // Nor does that scale explain what comes next.
-    codecNamed(codec).encode(
+    getCodec(codec).encode(
       gradient.map((value) => -value),
       payload,
     );
-    const turned = codecNamed(codec).decode(payload, LENGTH);
-    const next = [{ at: 0, values: turned, loss: steps.received(ann, 0, codec, turned) }];
+    const turned = getCodec(codec).decode(payload, LENGTH);
+    const next = [{ at: 0, values: turned, loss: steps.record(ann, 0, codec, turned) }];
     expect(compareGradients(answerOf(next), own(gradient))).toMatchObject({ differs: true });
   });
 
@@ -137,9 +137,9 @@ describe('an answer beside the coordinator’s own', () => {
     const payload = new Uint8Array(int4.bytes(LENGTH));
     int4.encode(gradient, payload);
     const values = int4.decode(payload, LENGTH);
-    steps.received(ann, 0, 'int4', values);
-    steps.missed(ann);
-    const parts = [{ at: 0, values, loss: steps.received(ann, 0, 'int4', values) }];
+    steps.record(ann, 0, 'int4', values);
+    steps.invalidate(ann);
+    const parts = [{ at: 0, values, loss: steps.record(ann, 0, 'int4', values) }];
     expect(compareGradients(answerOf(parts), own(gradient))).toBeNull();
   });
 });

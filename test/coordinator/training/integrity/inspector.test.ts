@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Inspector, type InspectorOptions } from '../../../../coordinator/training/integrity/inspector.ts';
+import { AnswerValidator, type AnswerValidatorOptions } from '../../../../coordinator/training/integrity/inspector.ts';
 import { int4 } from '../../../../shared/codec/int4.ts';
 import { CloseCode } from '../../../../shared/protocol/close-code.ts';
 import type { ShardId } from '../../../../shared/protocol/messages.ts';
@@ -10,7 +10,7 @@ import type { Client } from '../../members/pool-harness.ts';
 import { testRunner } from '../runner-harness.ts';
 import { sendHead, sendTail } from '../tails-harness.ts';
 
-type Referee = InspectorOptions['referee'];
+type Referee = AnswerValidatorOptions['referenceEngine'];
 
 /** The right answer to every shard: ones, a loss of one for each sample, one hit. */
 const truth: Referee = {
@@ -18,7 +18,7 @@ const truth: Referee = {
   gradient: (_, __, { labels }) =>
     Promise.resolve({ lossSum: labels.length, correct: 1, gradient: new Float32Array(6).fill(1) }),
   evaluate: (_, { labels }) => Promise.resolve({ lossSum: labels.length, correct: 1 }),
-  doubt: () => Promise.resolve(null),
+  verifyEngine: () => Promise.resolve(null),
   close: () => Promise.resolve(),
 };
 
@@ -30,23 +30,23 @@ interface Setting {
   readonly samples?: number;
 }
 
-function inspected({ referee = truth, audit = 0, tailCuts = [], int4 = false, samples = 8 }: Setting = {}) {
-  const made: { inspector: Inspector | null } = { inspector: null };
+function inspected({ referee: referenceEngine = truth, audit = 0, tailCuts = [], int4 = false, samples = 8 }: Setting = {}) {
+  const made: { inspector: AnswerValidator | null } = { inspector: null };
   const codecs = int4 ? { up: 'int4', down: 'float32' } : undefined;
   const runner = testRunner(samples, tailCuts, codecs, ({ pool, clock }, warn) => {
     const report = { warn, info: warn };
-    made.inspector = new Inspector({
+    made.inspector = new AnswerValidator({
       pool,
       clock,
       report,
-      referee,
+      referenceEngine,
       audit,
       job: exampleJob,
       random: fixedRandom(),
     });
     return made.inspector;
   });
-  return { ...runner, inspector: made.inspector as unknown as Inspector };
+  return { ...runner, inspector: made.inspector as unknown as AnswerValidator };
 }
 
 /** A referee that takes no time, or until `release`. */
@@ -255,7 +255,7 @@ describe('an inspected run', () => {
         for (const [i, client] of clients.entries()) {
           const { step, shard, samples } = client.messages('shard').at(-1)!;
           const payload = new Uint8Array(int4.bytes(6));
-          int4.encodeOwed(gradientOf, owed[i]!, payload);
+          int4.encodeWithResidual(gradientOf, owed[i]!, payload);
           const sums = { samples, lossSum: samples, correct: 1, computeMs: 1 };
           await client.say({ type: 'gradient', step, shard, ...sums }, payload);
         }
@@ -292,7 +292,7 @@ describe('an inspected run', () => {
 
   it('bans no worker where two engines of this machine differ about the model, and says that it does not check', async () => {
     const { join, gradient, pool, warnings } = inspected({
-      referee: { ...truth, doubt: () => Promise.resolve(0.3) },
+      referee: { ...truth, verifyEngine: () => Promise.resolve(0.3) },
     });
     const [ann, bob] = [await join('ann'), await join('bob')];
     await finish(await gradient(1), [ann, bob], new Map([[ann, times(1.4)]]));

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { Referee } from '../../../../coordinator/training/integrity/referee.ts';
+import { ReferenceEngine } from '../../../../coordinator/training/integrity/referee.ts';
 import type { Shard } from '../../../../shared/data/shard.ts';
-import type { Trainer } from '../../../../shared/engine/engine.ts';
+import type { GradientComputer } from '../../../../shared/engine/engine.ts';
 import type { Step } from '../../../../shared/protocol/messages.ts';
 import { exampleJob } from '../../../shared/protocol/examples.ts';
 
@@ -12,7 +12,7 @@ const shard: Shard = {
 };
 
 /** An engine in another thread: it fills the gradient with its weights' first value some time after it was asked. */
-class SlowTrainer implements Trainer {
+class SlowTrainer implements GradientComputer {
   readonly finish: (() => void)[] = [];
   #weights = new Float32Array(0);
 
@@ -36,7 +36,7 @@ class SlowTrainer implements Trainer {
 it('recomputes one shard after the other, each with its own weights and into its own gradient', async () => {
   const trainer = new SlowTrainer();
   const info = { backend: 'wasm', version: '1', device: 'cpu', threads: 1 };
-  const referee = new Referee(exampleJob, () =>
+  const referee = new ReferenceEngine(exampleJob, () =>
     Promise.resolve({
       engine: { info, load: () => Promise.resolve(trainer) },
       close: () => Promise.resolve(),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { AnswerScreen, type ScreenedAnswer } from '../../../../coordinator/training/integrity/screen.ts';
+import { OutlierFilter, type AnswerMeasurement } from '../../../../coordinator/training/integrity/screen.ts';
 import { Purpose, randomStream } from '../../../../shared/random/stream.ts';
 import type { WorkerId } from '../../../../shared/protocol/messages.ts';
 
@@ -7,7 +7,7 @@ const id = (name: string): WorkerId => name as WorkerId;
 const VALUES = 200;
 
 /** Answers of a step: a common direction and noise, over these samples each. */
-function stepOf(names: readonly string[], samples: number, seed: number): ScreenedAnswer[] {
+function stepOf(names: readonly string[], samples: number, seed: number): AnswerMeasurement[] {
   const stream = randomStream(seed, Purpose.permutation);
   const common = Float32Array.from({ length: VALUES }, () => stream.normal());
   return names.map((name) => {
@@ -16,16 +16,16 @@ function stepOf(names: readonly string[], samples: number, seed: number): Screen
     return { worker: id(name), samples, lossSum: samples * (0.3 + 0.1 * stream.uniform()), norm, sampled };
   });
 }
-const scaled = (answer: ScreenedAnswer, factor: number): ScreenedAnswer => ({
+const scaled = (answer: AnswerMeasurement, factor: number): AnswerMeasurement => ({
   ...answer,
   norm: Math.abs(factor) * answer.norm,
   sampled: answer.sampled.map((value) => factor * value),
 });
 
 /** A screen that has seen some steps of these workers. */
-function screenAfter(steps: number, names: readonly string[], samples = 32): AnswerScreen {
-  const screen = new AnswerScreen();
-  for (let seed = 1; seed <= steps; seed++) screen.counted(stepOf(names, samples, seed));
+function screenAfter(steps: number, names: readonly string[], samples = 32): OutlierFilter {
+  const screen = new OutlierFilter();
+  for (let seed = 1; seed <= steps; seed++) screen.accept(stepOf(names, samples, seed));
   return screen;
 }
 
@@ -35,7 +35,7 @@ describe('the screen', () => {
   it('finds nothing odd in honest answers', () => {
     const screen = screenAfter(20, NAMES);
     for (let seed = 100; seed < 200; seed++) {
-      expect(screen.judge(stepOf(NAMES, 32, seed))).toEqual([null, null, null, null]);
+      expect(screen.findOutliers(stepOf(NAMES, 32, seed))).toEqual([null, null, null, null]);
     }
   });
 
@@ -43,7 +43,7 @@ describe('the screen', () => {
     for (const steps of [0, 20]) {
       const screen = screenAfter(steps, NAMES);
       const honest = stepOf(NAMES, 32, 300);
-      const judged = (factor: number) => screen.judge([...honest.slice(0, 3), scaled(honest[3]!, factor)])[3];
+      const judged = (factor: number) => screen.findOutliers([...honest.slice(0, 3), scaled(honest[3]!, factor)])[3];
       expect(judged(1e30)).toBe('far larger');
       expect(judged(0)).toBe('far smaller');
       expect(judged(-1)).toBe('against the others');
@@ -54,33 +54,33 @@ describe('the screen', () => {
   it('notices a loss far above the others', () => {
     const honest = stepOf(NAMES, 32, 300);
     const screen = screenAfter(20, NAMES);
-    expect(screen.judge([...honest.slice(0, 3), { ...honest[3]!, lossSum: 32 * 8 }])[3]).toBe(
+    expect(screen.findOutliers([...honest.slice(0, 3), { ...honest[3]!, lossSum: 32 * 8 }])[3]).toBe(
       'loss far larger',
     );
   });
 
   it('does not take the many answers of one worker for what is usual', () => {
-    const screen = new AnswerScreen();
+    const screen = new OutlierFilter();
     // A free rider with all of the batch, after honest workers.
-    for (let seed = 1; seed <= 8; seed++) screen.counted(stepOf(NAMES, 32, seed));
-    for (let seed = 1; seed <= 200; seed++) screen.counted([scaled(stepOf(['eve'], 128, seed)[0]!, 1e-9)]);
+    for (let seed = 1; seed <= 8; seed++) screen.accept(stepOf(NAMES, 32, seed));
+    for (let seed = 1; seed <= 200; seed++) screen.accept([scaled(stepOf(['eve'], 128, seed)[0]!, 1e-9)]);
     const honest = stepOf(['ann', 'bob', 'cyd'], 32, 400);
-    expect(screen.judge(honest)).toEqual([null, null, null]);
+    expect(screen.findOutliers(honest)).toEqual([null, null, null]);
   });
 
   it('suspects a worker whose answers are a little odd again and again, until one is confirmed', () => {
-    const screen = new AnswerScreen();
+    const screen = new OutlierFilter();
     for (let seed = 1; seed <= 20; seed++) {
       const honest = stepOf(NAMES, 32, seed);
       const noise = randomStream(1_000 + seed, Purpose.permutation);
       const sampled = honest[3]!.sampled.map(() => 10 * noise.normal());
-      screen.counted([...honest.slice(0, 3), { ...honest[3]!, sampled, norm: 2 * Math.hypot(...sampled) }]);
+      screen.accept([...honest.slice(0, 3), { ...honest[3]!, sampled, norm: 2 * Math.hypot(...sampled) }]);
     }
     const [ann, eve] = [screen.suspicionOf(id('ann')), screen.suspicionOf(id('eve'))];
     expect(eve).toBeGreaterThan(2 * ann);
     expect(eve).toBeGreaterThan(0.6);
     const step = stepOf(NAMES, 32, 500);
-    screen.confirmed(step[3]!, step);
+    screen.confirm(step[3]!, step);
     expect(screen.suspicionOf(id('eve'))).toBe(0);
   });
 
@@ -88,9 +88,9 @@ describe('the screen', () => {
     const screen = screenAfter(20, NAMES);
     const honest = stepOf(NAMES, 32, 600);
     const large = [...honest.slice(0, 3), scaled(honest[3]!, 20)];
-    expect(screen.judge(large)[3]).toBe('far larger');
-    screen.confirmed(large[3]!, large);
-    screen.counted(large);
-    expect(screen.judge(large)[3]).toBeNull();
+    expect(screen.findOutliers(large)[3]).toBe('far larger');
+    screen.confirm(large[3]!, large);
+    screen.accept(large);
+    expect(screen.findOutliers(large)[3]).toBeNull();
   });
 });
