@@ -34,7 +34,7 @@ export async function runEvaluate(modelDir: string, flags: EvaluateFlags, progra
     const dataset = await openDataset({ ...flags, seed: job.seed }, report, signal);
     report.info(`${dataset.description.replace(/\.$/, '')}: ${dataset.test.count} test samples`);
     for (const line of describeTransposition(dataset)) report.warn(line);
-    checkFits(job, dataset);
+    checkDataFits(job, dataset);
     const local = {
       workers: await resolveWorkerCount(flags, program, { note: (line) => report.info(line), signal }),
       host: '127.0.0.1',
@@ -48,7 +48,7 @@ export async function runEvaluate(modelDir: string, flags: EvaluateFlags, progra
       trustsWorkers: true,
     };
     const score = await withCoordinator({ ...flags, ...local }, ({ stepRunner }) =>
-      unlessStopped(
+      rejectOnAbort(
         stepRunner.evaluate({ step: 0 as Step, weights, split: dataset.test }, (done, total) =>
           report.progress(EVALUATING, done, total),
         ),
@@ -68,7 +68,7 @@ export async function runEvaluate(modelDir: string, flags: EvaluateFlags, progra
 }
 
 /** There is nothing to be finished first, and nothing to be saved. @throws Interrupted */
-function unlessStopped<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
+function rejectOnAbort<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
   return new Promise((resolve, reject) => {
     const stop = (): void => reject(new Interrupted());
     signal.addEventListener('abort', stop, { once: true });
@@ -77,7 +77,7 @@ function unlessStopped<Result>(work: Promise<Result>, signal: AbortSignal): Prom
   });
 }
 
-function checkFits({ data }: Job, { name, sampleShape, classes }: Dataset): void {
+function checkDataFits({ data }: Job, { name, sampleShape, classes }: Dataset): void {
   const trained = `${data.sampleShape.join(' x ')}, ${data.classes} classes`;
   const given = `${sampleShape.join(' x ')}, ${classes} classes`;
   if (trained !== given) {

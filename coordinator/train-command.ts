@@ -144,7 +144,7 @@ export async function runTrain(flags: TrainFlags, program: CliContext): Promise<
           ...(resumeFrom === undefined ? {} : { resumeFrom }),
           checkpoint: (...at) => checkpoints.record(...at),
         });
-        const trained = await Promise.race([training, failWhenLost(folder.lock.lost)]);
+        const trained = await Promise.race([training, rejectWhenLockLost(folder.lock.lost)]);
         let measured: TestScores | null = trained.last;
         if (stopping() && trained.steps > 0) {
           const stopped = { trained, job, dataset, weights, rounds: stepRunner, report };
@@ -192,7 +192,7 @@ export async function runTrain(flags: TrainFlags, program: CliContext): Promise<
 }
 
 /** Rejects when another process has taken the run's folder. */
-function failWhenLost(lost: AbortSignal): Promise<never> {
+function rejectWhenLockLost(lost: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     const fail = (): void => reject(lost.reason as Error);
     lost.addEventListener('abort', fail);

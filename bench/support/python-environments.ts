@@ -4,7 +4,7 @@ import envPaths from 'env-paths';
 import { withLock } from '../../worker-node/engine/install/lock.ts';
 import { missingMessage, createPathLookup, detectPackageManager } from '../../worker-node/engine/install/prerequisites.ts';
 import { withProgress, type InstallReport } from '../../worker-node/engine/install/progress.ts';
-import { lastWords, runProgram } from '../../worker-node/engine/install/run-program.ts';
+import { summarizeFailure, runProgram } from '../../worker-node/engine/install/run-program.ts';
 
 /** A framework to compare with, in a virtual environment of its own. */
 export interface Framework {
@@ -55,7 +55,7 @@ export async function preparePython(
     await mkdir(base, { recursive: true });
     report.print(`Making ${home}`);
     const made = await runProgram([await systemPython(signal), '-m', 'venv', home], { signal });
-    if (made.code !== 0) throw new Error(`Python could not make ${home}: ${lastWords(made)}`);
+    if (made.code !== 0) throw new Error(`Python could not make ${home}: ${summarizeFailure(made)}`);
     const fails: string[] = [];
     for (const requirements of tries) {
       report.print(`  pip install ${requirements.join(' ')}`);
@@ -75,7 +75,7 @@ export async function preparePython(
         await writeFile(whole, '');
         return python;
       }
-      fails.push(lastWords(ran));
+      fails.push(summarizeFailure(ran));
     }
     throw new Error(`pip could not install ${folder}: ${fails.at(-1) ?? ''}`);
   });

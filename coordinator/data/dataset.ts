@@ -66,7 +66,7 @@ export async function loadDataset(options: LoadDatasetOptions): Promise<Dataset>
 
 async function loadAsStored(options: LoadDatasetOptions): Promise<Dataset> {
   const { dataDir, env, report, useSyntheticDigits = 'whenOffline' } = options;
-  if (useSyntheticDigits === 'always') return draw(options);
+  if (useSyntheticDigits === 'always') return generateDigits(options);
   if (dataDir !== undefined) return readFolder(resolve(dataDir), '--data', report);
   // A folder that the person named is binding: other data in its place would be a surprise.
   if (env.MNIST_DIR !== undefined && env.MNIST_DIR !== '') {
@@ -108,9 +108,9 @@ async function loadAsStored(options: LoadDatasetOptions): Promise<Dataset> {
     'Training on digits that gradcast draws itself; do not compare the accuracy with published figures.',
   );
   report.warn(remedy);
-  return draw(options);
+  return generateDigits(options);
 }
 
-function draw({ seed, limit, syntheticTestCount }: LoadDatasetOptions): Dataset {
+function generateDigits({ seed, limit, syntheticTestCount }: LoadDatasetOptions): Dataset {
   return syntheticDigits({ seed, trainCount: limit && Math.min(limit, 60_000), testCount: syntheticTestCount });
 }

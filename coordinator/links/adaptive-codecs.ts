@@ -1,7 +1,7 @@
 import type { Worker } from '../members/member.ts';
 import { FLOAT32_LINK, sendsUpdates, type LinkCodecs } from '../members/link-codecs.ts';
 import { FACTORS, areFactorsSmaller } from '../../shared/codec/factors.ts';
-import { CodecChoice, CODEC_LEVELS, payloadShapeFor, type Candidate, type PayloadShape } from './choose-codecs.ts';
+import { CodecSelector, CODEC_LEVELS, payloadShapeFor, type CodecCandidate, type PayloadShape } from './choose-codecs.ts';
 import type { LinkStats } from './link-figures.ts';
 
 /** A link whose codecs have changed. */
@@ -19,7 +19,7 @@ export interface CodecChanged {
  */
 export class AdaptiveCodecs {
   readonly #payload: PayloadShape;
-  readonly #selectors = new WeakMap<Worker, CodecChoice>();
+  readonly #selectors = new WeakMap<Worker, CodecSelector>();
 
   constructor(vectors: PayloadShape) {
     this.#payload = vectors;
@@ -34,7 +34,7 @@ export class AdaptiveCodecs {
     const adaptive = members.filter(({ switchableCodecs }) => switchableCodecs.length > 0);
     // One after the other: two that hold each other's codec must not let go of it together.
     for (const worker of adaptive) {
-      const choice = this.#selectors.get(worker) ?? new CodecChoice();
+      const choice = this.#selectors.get(worker) ?? new CodecSelector();
       this.#selectors.set(worker, choice);
       const { stats } = worker.link;
       if (stats === null) continue;
@@ -54,7 +54,7 @@ export class AdaptiveCodecs {
 
   #apply(member: Worker, down: string): void {
     const before = currentCodecs(member);
-    const { up } = CODEC_LEVELS[this.#selectors.get(member)?.rung ?? 0] ?? FLOAT32_LINK;
+    const { up } = CODEC_LEVELS[this.#selectors.get(member)?.level ?? 0] ?? FLOAT32_LINK;
     member.codec = up;
     member.updateCodec = down !== FLOAT32_LINK.down && member.switchableCodecs.includes(down) ? down : null;
     const after = currentCodecs(member);
@@ -65,7 +65,7 @@ export class AdaptiveCodecs {
   }
 
   /** @param down what others' updates are encoded by */
-  #candidatesFor({ switchableCodecs }: Worker, down: string, samples: number): Candidate[] {
+  #candidatesFor({ switchableCodecs }: Worker, down: string, samples: number): CodecCandidate[] {
     const { kernel } = this.#payload;
     const factored = kernel !== null && areFactorsSmaller(kernel, samples);
     const knows = (codecs: LinkCodecs): boolean =>
@@ -79,7 +79,7 @@ export class AdaptiveCodecs {
   }
 
   #cheapestDownlink(members: readonly Worker[]): string {
-    const rungs = members.map((member) => this.#selectors.get(member)?.rung ?? 0);
+    const rungs = members.map((member) => this.#selectors.get(member)?.level ?? 0);
     return CODEC_LEVELS[Math.max(0, ...rungs)]?.down ?? FLOAT32_LINK.down;
   }
 }

@@ -89,7 +89,7 @@ export function transferMs(
  * not take turns.
  * @param vectors what travels
  */
-export function forecastMs(
+export function forecastTurnaroundMs(
   figures: LinkStats,
   current: LinkCodecs,
   other: LinkCodecs,
@@ -104,8 +104,8 @@ export function forecastMs(
 }
 
 /** One of LADDER, and what it comes to for a link: its updates may have to be more frugal, for others' sake. */
-export interface Candidate {
-  readonly rung: number;
+export interface CodecCandidate {
+  readonly level: number;
   readonly codecs: LinkCodecs;
 }
 
@@ -113,7 +113,7 @@ export interface Candidate {
  * Says when a link changes its codecs: for a clear gain, or to lose less, and only if that is so for some steps. What came
  * of a choice is remembered for a while: other links change as well, and a link that all share looks wide to the first.
  */
-export class CodecChoice {
+export class CodecSelector {
   #level = 0;
   #votes = 0;
   /** The first choice takes nobody's place: it needs no proof. */
@@ -122,7 +122,7 @@ export class CodecChoice {
   readonly #history = new Map<number, Seen>();
 
   /** Of LADDER. */
-  get rung(): number {
+  get level(): number {
     return this.#level;
   }
 
@@ -135,15 +135,15 @@ export class CodecChoice {
   next(
     figures: LinkStats,
     current: LinkCodecs,
-    candidates: readonly Candidate[],
+    candidates: readonly CodecCandidate[],
     vectors: PayloadShape,
   ): number | null {
     this.#step++;
     this.#record(figures);
     const { turnaroundMs } = figures;
-    const forecasts = candidates.map(({ rung, codecs }) => ({
-      rung,
-      ms: Math.max(forecastMs(figures, current, codecs, vectors), this.#rememberedMs(rung, figures)),
+    const forecasts = candidates.map(({ level, codecs }) => ({
+      rung: level,
+      ms: Math.max(forecastTurnaroundMs(figures, current, codecs, vectors), this.#rememberedMs(level, figures)),
     }));
     const fastestMs = Math.min(...forecasts.map(({ ms }) => ms));
     const best = forecasts.find(({ ms }) => ms <= SPEED_TOLERANCE * fastestMs);

@@ -35,7 +35,7 @@ export class EngineFingerprints {
    */
   check(worker: WorkerId, engine: EngineInfo, fingerprint: string | undefined): void {
     if (fingerprint === undefined)
-      throw otherBits('This run is exact, and the worker has not said what bits it computes.');
+      throw fingerprintError('This run is exact, and the worker has not said what bits it computes.');
     if (this.#expected === null && !this.#started) this.#votes.set(worker, { engine, fingerprint });
     else if (this.#expected === null) {
       // The run waited for it.
@@ -73,7 +73,7 @@ export class EngineFingerprints {
   }
 
   #mismatchError(engine: EngineInfo): ProtocolError {
-    return otherBits(`This run is exact, and other bits are computed here: ${this.#difference(engine)}`);
+    return fingerprintError(`This run is exact, and other bits are computed here: ${this.#difference(engine)}`);
   }
 
   #difference(engine: EngineInfo): string {
@@ -85,4 +85,4 @@ export class EngineFingerprints {
   }
 }
 
-const otherBits = (sentence: string): ProtocolError => new ProtocolError(CloseCode.fingerprintMismatch, sentence);
+const fingerprintError = (sentence: string): ProtocolError => new ProtocolError(CloseCode.fingerprintMismatch, sentence);

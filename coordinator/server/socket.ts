@@ -122,7 +122,7 @@ export function attachWebSocket(webSocket: WebSocket, socket: UpgradedSocket, op
   owner = connect(connection);
   webSocket.on('message', (data: RawData, isBinary: boolean) => {
     arrivals.endMessage();
-    if (!mayHear(isBinary ? unitsOf(data as Buffer) : 1)) return;
+    if (!mayHear(isBinary ? frameCost(data as Buffer) : 1)) return;
     if (isBinary) {
       owner.onFrame(data as Buffer);
       account.setHeldBytes(over ? 0 : (owner.heldBytes ?? 0));
@@ -147,7 +147,7 @@ export function attachWebSocket(webSocket: WebSocket, socket: UpgradedSocket, op
 const HEADER_BYTES_PER_UNIT = 512;
 
 /** What it takes to parse a frame: a header of 16 KiB takes a millisecond, a payload next to nothing. */
-function unitsOf(frame: Buffer): number {
+function frameCost(frame: Buffer): number {
   const headerBytes = frame.length < 4 ? 0 : Math.min(frame.readUInt32LE(0), frame.length);
   return 1 + Math.floor(Math.min(headerBytes, MAX_WORKER_HEADER_BYTES) / HEADER_BYTES_PER_UNIT);
 }

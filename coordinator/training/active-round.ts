@@ -278,7 +278,7 @@ export class ActiveRound {
     }
     const before = this.#receivedBuckets.get(shard.id);
     const part = this.#decoder.part(member, tail, before?.from ?? null);
-    const { values, norm: ownNorm } = this.#decoder.tail(member, shard, tail, payload, part);
+    const { values, norm: ownNorm } = this.#decoder.decodeBucket(member, shard, tail, payload, part);
     const norm = Math.hypot(ownNorm, before?.norm ?? 0);
     this.#receivedBuckets.set(shard.id, { from: part.from, norm });
     acceptGradient(shard, values, part.from, this.#quantizationLoss(member, tail, part.from, values));
@@ -297,7 +297,7 @@ export class ActiveRound {
     }
     const tail = this.#receivedBuckets.get(shard.id);
     if (answer.type === 'gradient') this.#decoder.checkHead(answer, tail?.from ?? null);
-    const { values: gradient, norm: ownNorm } = this.#decoder.answer(member, shard, answer, payload);
+    const { values: gradient, norm: ownNorm } = this.#decoder.decodeAnswer(member, shard, answer, payload);
     const norm = Math.hypot(ownNorm, tail?.norm ?? 0);
     const loss = answer.type === 'gradient' ? this.#quantizationLoss(member, answer, 0, gradient) : null;
     const turnaroundMs = clock.now() - shard.assignedAtMs;

@@ -62,7 +62,7 @@ export class AnswerDecoder {
    * @param part of the flat vector
    * @throws ProtocolError with the code and sentence that the worker is told
    */
-  tail(
+  decodeBucket(
     member: Worker,
     shard: AssignedShard,
     tail: GradientTail,
@@ -78,7 +78,7 @@ export class AnswerDecoder {
    * The gradient of an answer: all of it, or its head.
    * @throws ProtocolError with the code and sentence that the worker is told
    */
-  answer(member: Worker, shard: AssignedShard, answer: ShardAnswer, payload: Uint8Array): DecodedGradient {
+  decodeAnswer(member: Worker, shard: AssignedShard, answer: ShardAnswer, payload: Uint8Array): DecodedGradient {
     const { gradientLength, bucketOffsets, buffers } = this.#options;
     const head = answer.type === 'gradient' && answer.head === true;
     const length = head ? (bucketOffsets[0] ?? gradientLength) : gradientLength;

@@ -11,27 +11,27 @@ export function dispatchPending(round: Round, nowMs: number): RoundTransition {
     const standby = others.length > 0 ? reserve.filter((worker) => worker !== shard.avoid) : reserve;
     // A worker that is busy with a superseded shard may never answer: standby workers do not wait for it.
     const worker = others.some((other) => !round.superseded.some(({ worker }) => worker === other))
-      ? freeWorker(round, workers, depth, shard.avoid)
-      : (freeWorker(round, standby, depth, null) ??
-        freeWorker(round, workers, depth, others.length > 0 ? shard.avoid : null));
+      ? leastLoadedWorker(round, workers, depth, shard.avoid)
+      : (leastLoadedWorker(round, standby, depth, null) ??
+        leastLoadedWorker(round, workers, depth, others.length > 0 ? shard.avoid : null));
     if (worker === undefined) continue;
     const pending = round.pending.filter((other) => other !== shard);
-    const [next, effect] = give({ ...round, pending }, shard, worker, nowMs);
+    const [next, effect] = assign({ ...round, pending }, shard, worker, nowMs);
     round = next;
     effects.push(effect);
   }
   for (const shard of round.assigned) {
     if (shard.isDuplicate || shard.stragglerAtMs > nowMs) continue;
-    const same = round.assigned.filter((other) => isSame(other, shard));
+    const same = round.assigned.filter((other) => isSameRange(other, shard));
     // Everybody who is counted on for it has to be late.
     if (same.some(({ isDuplicate, stragglerAtMs }) => !isDuplicate && stragglerAtMs > nowMs)) continue;
     const holders = same.map(({ worker }) => worker);
     const others = (workers: readonly WorkerId[]): WorkerId[] =>
       workers.filter((worker) => !holders.includes(worker));
     const worker =
-      freeWorker(round, others(round.workers), 1, null) ?? freeWorker(round, others(round.standby), 1, null);
+      leastLoadedWorker(round, others(round.workers), 1, null) ?? leastLoadedWorker(round, others(round.standby), 1, null);
     if (worker === undefined) continue;
-    const [next, effect] = give(round, shard, worker, nowMs);
+    const [next, effect] = assign(round, shard, worker, nowMs);
     round = next;
     effects.push(effect);
   }
@@ -47,13 +47,13 @@ export function nextLateMs({ assigned }: Round, nowMs: number): number | null {
   return Number.isFinite(soonestMs) ? soonestMs : null;
 }
 
-export const isSame = (a: Range, b: Range): boolean => a.from === b.from && a.to === b.to;
+export const isSameRange = (a: Range, b: Range): boolean => a.from === b.from && a.to === b.to;
 
 /**
  * The one of these that holds least, and less than `depth`; whoever is to be avoided only if there is nobody else. Nobody
  * who is busy with a spare shard: newer weights would make it drop that without an answer.
  */
-function freeWorker(
+function leastLoadedWorker(
   round: Round,
   among: readonly WorkerId[],
   depth: number,
@@ -73,7 +73,7 @@ function freeWorker(
 }
 
 /** @param isDuplicate nobody counts on it */
-export function give(
+export function assign(
   round: Round,
   { from, to }: Range,
   worker: WorkerId,

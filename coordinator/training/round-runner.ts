@@ -143,17 +143,17 @@ export class RoundRunner {
 
   /** Waits for checks of answers that are going on. */
   async consumeRewindRequest(): Promise<void> {
-    await this.#options.validator?.settle();
+    await this.#options.validator?.waitForChecks();
   }
 
   /** A step to go back before, since answers of a worker that was banned have counted in it; null if there is none. */
   validateAllUntil(): Step | null {
-    return this.#options.validator?.takeRewind() ?? null;
+    return this.#options.validator?.consumeRewindRequest() ?? null;
   }
 
   /** Has every answer recomputed before it counts, up to this step. */
   distrust(untilStep: Step): void {
-    this.#options.validator?.distrust(untilStep);
+    this.#options.validator?.validateAllUntil(untilStep);
   }
 
   /** The next round is of an earlier step than the last one. */
@@ -264,7 +264,7 @@ export class RoundRunner {
     const answers: Answer[] = [];
     this.#options.pool.agreeOnBits();
     const numbers = Uint32Array.from({ length: count }, (_, i) => i);
-    this.#evaluationThroughput.begin(this.#options.pool.members);
+    this.#evaluationThroughput.beginStep(this.#options.pool.members);
     let done = 0;
     onProgress?.(done, count);
     // What is evaluated is what is saved, to the last bit.
@@ -359,7 +359,7 @@ export class RoundRunner {
     this.#publisher.sendTo(member);
     const samples = shard.to - shard.from;
     const encoding = task === 'train' ? this.#encodingFor(member, samples) : null;
-    remember(member, shard.id, encoding);
+    recordRequest(member, shard.id, encoding);
     const message: FromCoordinator = {
       type: 'shard',
       task,
@@ -408,11 +408,11 @@ export class RoundRunner {
 }
 
 /** Shards that a worker may owe an answer; it drops those of earlier steps without one. */
-const MAX_ASKED = 64;
+const MAX_REQUESTED_SHARDS = 64;
 
 /** Keeps what a worker was asked for, and forgets the oldest of what it has never answered. */
-function remember({ requestedEncodings }: Worker, shard: ShardId, encoding: string | null): void {
+function recordRequest({ requestedEncodings }: Worker, shard: ShardId, encoding: string | null): void {
   requestedEncodings.set(shard, encoding);
   const [oldest] = requestedEncodings.keys();
-  if (requestedEncodings.size > MAX_ASKED && oldest !== undefined) requestedEncodings.delete(oldest);
+  if (requestedEncodings.size > MAX_REQUESTED_SHARDS && oldest !== undefined) requestedEncodings.delete(oldest);
 }

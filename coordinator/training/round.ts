@@ -1,5 +1,5 @@
 import type { ShardId, WorkerId } from '../../shared/protocol/messages.ts';
-import { give, dispatchPending, isSame } from './hand-out.ts';
+import { assign, dispatchPending, isSameRange } from './hand-out.ts';
 import type { Range } from '../../shared/range.ts';
 import { splitEvenly, type Assignment } from './schedule.ts';
 
@@ -96,7 +96,7 @@ export function startRound(start: RoundStart, nowMs: number): RoundTransition {
   const assigned = start.assignments.map((assignment) => ({ ...assignment, copy: false }));
   const copies = (start.duplicates ?? []).map((assignment) => ({ ...assignment, copy: true }));
   for (const { worker, copy, ...range } of [...assigned, ...copies]) {
-    const [next, effect] = give(round, range, worker, nowMs, copy);
+    const [next, effect] = assign(round, range, worker, nowMs, copy);
     round = next;
     effects.push(effect);
   }
@@ -113,7 +113,7 @@ export function advanceRound(round: Round, event: RoundEvent, nowMs: number): Ro
       const workers = round.workers.filter((worker) => worker !== event.worker);
       const standby = round.standby.filter((worker) => worker !== event.worker);
       const remain = round.assigned.filter(others);
-      const lost = round.assigned.filter((shard) => !others(shard) && !remain.some((one) => isSame(one, shard)));
+      const lost = round.assigned.filter((shard) => !others(shard) && !remain.some((one) => isSameRange(one, shard)));
       // What one left behind is cut for all that remain, so that nobody alone makes the others wait.
       const pieces = lost.flatMap(({ from, to }) => round.splitRange({ from, to }, Math.max(1, workers.length)));
       const pending = [...pieces.map((range) => ({ ...range, avoid: null })), ...round.pending];
@@ -125,8 +125,8 @@ export function advanceRound(round: Round, event: RoundEvent, nowMs: number): Ro
       if (shard === undefined) return release(round, event.shard, nowMs);
       const done = round.samplesDone + shard.to - shard.from;
       const left = round.assigned.filter((other) => other !== shard);
-      const given = left.filter((other) => !isSame(other, shard));
-      const spare = [...round.superseded, ...left.filter((other) => isSame(other, shard))];
+      const given = left.filter((other) => !isSameRange(other, shard));
+      const spare = [...round.superseded, ...left.filter((other) => isSameRange(other, shard))];
       const next = { ...round, given, spare, done };
       return done === round.samples ? [next, [{ type: 'complete' }]] : dispatchPending(next, nowMs);
     }
@@ -135,7 +135,7 @@ export function advanceRound(round: Round, event: RoundEvent, nowMs: number): Ro
       if (shard === undefined) return release(round, event.shard, nowMs);
       const remain = round.assigned.filter((other) => other !== shard);
       const { from, to, worker: avoid } = shard;
-      const again = remain.some((other) => isSame(other, shard)) ? [] : [{ from, to, avoid }];
+      const again = remain.some((other) => isSameRange(other, shard)) ? [] : [{ from, to, avoid }];
       const given = promoteDuplicates(remain, nowMs);
       return dispatchPending({ ...round, assigned: given, pending: [...again, ...round.pending] }, nowMs);
     }
@@ -159,7 +159,7 @@ function release(round: Round, id: ShardId, nowMs: number): RoundTransition {
 /** A copy that is all that remains of a shard is counted on from now, but not waited for. */
 function promoteDuplicates(given: readonly AssignedShard[], nowMs: number): AssignedShard[] {
   return given.map((shard) =>
-    shard.isDuplicate && !given.some((other) => !other.isDuplicate && isSame(other, shard))
+    shard.isDuplicate && !given.some((other) => !other.isDuplicate && isSameRange(other, shard))
       ? { ...shard, isDuplicate: false, stragglerAtMs: nowMs }
       : shard,
   );

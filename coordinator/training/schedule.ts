@@ -69,7 +69,7 @@ export function balancedSplit(
 }
 
 /** How long the slowest share takes. */
-export function slowestMs(shares: readonly Assignment[], candidates: readonly Candidate[]): number {
+export function slowestShardMs(shares: readonly Assignment[], candidates: readonly Candidate[]): number {
   const paces = new Map(candidates.map(({ worker, throughput }) => [worker, throughput]));
   return shares.reduce((longestMs, { worker, from, to }) => {
     const pace = paces.get(worker);

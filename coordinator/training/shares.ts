@@ -1,4 +1,4 @@
-import { evenSplit, balancedSplit, slowestMs, type Assignment, type Candidate } from './schedule.ts';
+import { evenSplit, balancedSplit, slowestShardMs, type Assignment, type Candidate } from './schedule.ts';
 
 interface CurrentSplit {
   /** Whom it was made for, in order. */
@@ -34,7 +34,7 @@ export class StablePartition {
   next(samples: number, candidates: readonly Candidate[]): readonly Assignment[] {
     const held = this.#currentFor(samples, candidates);
     const best = bestSplit(samples, candidates, this.#microShardSize);
-    const better = slowestMs(best, candidates) < MAX_TIME_RATIO * slowestMs(held.assignments, candidates);
+    const better = slowestShardMs(best, candidates) < MAX_TIME_RATIO * slowestShardMs(held.assignments, candidates);
     const votes = better ? held.votes + 1 : 0;
     const now = votes < VOTES_TO_CHANGE ? { ...held, votes } : { ...held, shares: best, votes: 0 };
     this.#current.set(samples, now);
@@ -63,5 +63,5 @@ function bestSplit(
   const workers = candidates.map(({ worker }) => worker);
   const equal = evenSplit(samples, workers, unit);
   const fastest = balancedSplit(samples, candidates, unit);
-  return slowestMs(fastest, candidates) < MAX_TIME_RATIO * slowestMs(equal, candidates) ? fastest : equal;
+  return slowestShardMs(fastest, candidates) < MAX_TIME_RATIO * slowestShardMs(equal, candidates) ? fastest : equal;
 }

@@ -10,7 +10,7 @@ import { ProbationSchedule } from './pace/trials.ts';
 import { splitBlock, alignedBlocks } from './exact/subtrees.ts';
 import { ShareTimes } from './exact/step-times.ts';
 import type { AssignedShard, RoundStart } from './round.ts';
-import { evenSplit, slowestMs, type Assignment, type Candidate } from './schedule.ts';
+import { evenSplit, slowestShardMs, type Assignment, type Candidate } from './schedule.ts';
 import { StablePartition } from './shares.ts';
 
 type BatchPartition = Pick<RoundStart, 'workers' | 'standby' | 'assignments' | 'pending' | 'duplicates'> &
@@ -76,7 +76,7 @@ export class StepPlanner {
     const assignments = predict.filter(({ worker }) => !busy.has(worker));
     const waiting = predict.filter(({ worker }) => busy.has(worker)).map(({ from, to }) => ({ from, to }));
     const idle = free.filter((worker) => !sharing.has(worker) && !busy.has(worker));
-    const duplicates = copiesOf(
+    const duplicates = duplicateSmallest(
       assignments,
       idle.filter((worker) => partition.#isProbing(worker)),
     );
@@ -148,7 +148,7 @@ export class StepPlanner {
   #announceStandby(shares: readonly Assignment[], known: readonly Candidate[]): void {
     const { pool } = partition.#options;
     const sharing = new Set(shares.map(({ worker }) => worker));
-    const stepMs = slowestMs(shares, known);
+    const stepMs = slowestShardMs(shares, known);
     const samples = shares.at(-1)?.to ?? 0;
     const equalShare = Math.ceil(samples / known.length);
     for (const { worker, throughput } of known) {
@@ -159,14 +159,14 @@ export class StepPlanner {
         member,
         sharing.has(worker)
           ? null
-          : `Steps take ${inMs(stepMs)} without this worker, which would need ${inMs(forecastMs(throughput, equalShare))} for an equal share${becauseOfLink(member)}. It is retried now and then.`,
+          : `Steps take ${formatMs(stepMs)} without this worker, which would need ${formatMs(forecastMs(throughput, equalShare))} for an equal share${describeSlowLink(member)}. It is retried now and then.`,
       );
     }
   }
 }
 
 /** What is to be said of a link that takes longer than its worker computes. */
-function becauseOfLink(member: Worker): string {
+function describeSlowLink(member: Worker): string {
   const { stats } = member.link;
   if (stats === null || stats.turnaroundMs < 2 * stats.computeMs) return '';
   const { rttMs, downMsPerByte, upMsPerByte } = stats;
@@ -177,7 +177,7 @@ function becauseOfLink(member: Worker): string {
 }
 
 /** The smallest shares once more, by turns. */
-function copiesOf(assignments: readonly Assignment[], workers: readonly WorkerId[]): Assignment[] {
+function duplicateSmallest(assignments: readonly Assignment[], workers: readonly WorkerId[]): Assignment[] {
   const smallestFirst = assignments.toSorted((a, b) => a.to - a.from - (b.to - b.from));
   return workers.flatMap((worker, i) => {
     const share = smallestFirst[i % smallestFirst.length];
@@ -185,4 +185,4 @@ function copiesOf(assignments: readonly Assignment[], workers: readonly WorkerId
   });
 }
 
-const inMs = (ms: number): string => (ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`);
+const formatMs = (ms: number): string => (ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`);

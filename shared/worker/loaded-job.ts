@@ -60,7 +60,7 @@ export class LoadedJob {
     this.#data = job.data;
     this.#connection = connection;
     const { length } = layoutOf(job.layout);
-    this.#gradient = roomFor(trainer, length);
+    this.#gradient = allocateBuffer(trainer, length);
     this.#codec = codec;
     this.#kernel = trainer.supportsFactors === true ? factoredKernel(layoutOf(job.layout)) : null;
     this.#encoder = new ErrorFeedbackEncoder(getCodec(codec), length);
@@ -141,7 +141,7 @@ export class LoadedJob {
         ? (name, message, from, to) => this.#encode(name, message, gradient.subarray(from, to), from)
         : (name, message, from, to) => this.#encodeFactored(name, message, kernel, samples, { from, to });
     // What is still on its way must not be written over.
-    if (this.#sentInPlace && !this.#framesSent) this.#gradient = roomFor(this.#computer, this.#gradient.length);
+    if (this.#sentInPlace && !this.#framesSent) this.#gradient = allocateBuffer(this.#computer, this.#gradient.length);
     this.#sentInPlace = false;
     const gradient = this.#gradient;
     const tailFrom = this.#buckets.at(-1)?.from;
@@ -208,7 +208,7 @@ export class LoadedJob {
 }
 
 /** @returns room for a vector with that for a header in front, where the trainer's gradients come to lie by themselves */
-function roomFor(trainer: GradientComputer, length: number): Float32Array {
+function allocateBuffer(trainer: GradientComputer, length: number): Float32Array {
   const bytes = RESERVED_HEADER_BYTES + length * Float32Array.BYTES_PER_ELEMENT;
   return new Float32Array(trainer.allocateBuffer?.(bytes) ?? new ArrayBuffer(bytes), RESERVED_HEADER_BYTES, length);
 }

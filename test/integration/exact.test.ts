@@ -10,7 +10,7 @@ import {
 } from '../support/test-coordinator.ts';
 import {
   attachWorker,
-  timeless,
+  withoutTimings,
   trainToEnd,
   type LocalWorker,
   type RunResult,
@@ -51,7 +51,7 @@ async function reference(): Promise<RunResult> {
 }
 
 function expectSame(result: RunResult, expected: RunResult): void {
-  expect(result.history.map(timeless)).toEqual(expected.history.map(timeless));
+  expect(result.history.map(withoutTimings)).toEqual(expected.history.map(withoutTimings));
   expect(Buffer.from(result.weights.buffer).equals(Buffer.from(expected.weights.buffer))).toBe(true);
 }
 

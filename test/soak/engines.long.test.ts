@@ -5,7 +5,7 @@ import { BYTE_FAULTS, startFaultyProxy, type FaultyProxy } from '../support/faul
 import { describeNative } from '../support/native.ts';
 import { soakSize } from '../support/soak-size.ts';
 import { testCoordinator, waitForWorkersReady } from '../support/test-coordinator.ts';
-import { timeless, trainToEnd, type RunResult } from '../support/training-run.ts';
+import { withoutTimings, trainToEnd, type RunResult } from '../support/training-run.ts';
 import { spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
 
 const STEPS = 60;
@@ -68,7 +68,7 @@ async function sameBits(engine: string): Promise<void> {
     const startedMs = performance.now();
     const { weights, history, samples, faults } = await run(engine, seed);
     expect(samples).toEqual(expected.samples);
-    expect(history.map(timeless)).toEqual(expected.history.map(timeless));
+    expect(history.map(withoutTimings)).toEqual(expected.history.map(withoutTimings));
     expect(Buffer.from(weights.buffer).equals(Buffer.from(expected.weights.buffer))).toBe(true);
     const took = ((performance.now() - startedMs) / 1000).toFixed(1);
     console.log(

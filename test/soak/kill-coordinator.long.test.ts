@@ -8,7 +8,7 @@ import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import { writeDigits } from '../support/idx-bytes.ts';
 import { soakSize } from '../support/soak-size.ts';
 import { tinyTopology } from '../support/test-coordinator.ts';
-import { timeless } from '../support/training-run.ts';
+import { withoutTimings } from '../support/training-run.ts';
 import { waitForOutput, spawnGradcast, spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
 
 const kills = soakSize('KILLS', 4, 20);
@@ -62,7 +62,7 @@ test(`an exact run whose coordinator is killed at ${kills} random instants ends 
       (await readFile(join(out(name), 'history.jsonl'), 'utf8'))
         .trim()
         .split('\n')
-        .map((line) => timeless(JSON.parse(line) as EpochRecord));
+        .map((line) => withoutTimings(JSON.parse(line) as EpochRecord));
     const weights = async (name: string): Promise<Buffer> => {
       const [file = ''] = (await readdir(join(out(name), 'model'))).filter((each) => each.endsWith('.bin'));
       return readFile(join(out(name), 'model', file));

@@ -99,7 +99,7 @@ export async function trainObserved(
 }
 
 /** A record without what the clock and the workers make of it. */
-export const timeless = (record: EpochRecord): EpochRecord => ({
+export const withoutTimings = (record: EpochRecord): EpochRecord => ({
   ...record,
   seconds: 0,
   samples_per_second: 0,

@@ -30,11 +30,11 @@ export async function diagnose(programFile: string, signal: AbortSignal): Promis
     findings.push(
       missing !== null
         ? { ...finding, benchmark: null, reason: missing }
-        : { ...finding, ...(await tried(programFile, { engine: 'native', package: name, folder }, signal)) },
+        : { ...finding, ...(await tryBenchmark(programFile, { engine: 'native', package: name, folder }, signal)) },
     );
   }
   const wasm = { engine: 'wasm', package: '@tensorflow/tfjs-backend-wasm', folder: null } as const;
-  findings.push({ ...wasm, ...(await tried(programFile, { engine: 'wasm' }, signal)) });
+  findings.push({ ...wasm, ...(await tryBenchmark(programFile, { engine: 'wasm' }, signal)) });
   return { node: nodeVersion, platform: `${process.platform} ${process.arch}`, findings };
 }
 
@@ -59,7 +59,7 @@ export function describeDiagnosis(diagnosis: Diagnosis, typed: string): string[]
   return lines;
 }
 
-async function tried(
+async function tryBenchmark(
   programFile: string,
   target: BenchmarkTarget,
   signal: AbortSignal,

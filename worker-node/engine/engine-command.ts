@@ -4,7 +4,7 @@ import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import { engineCacheDir } from './install/cache.ts';
 import type { BenchmarkTarget } from './install/prove.ts';
 import { streamReport } from './install/progress.ts';
-import { ensureNativeEngine, sentence } from './prepare.ts';
+import { ensureNativeEngine, asSentence } from './prepare.ts';
 
 const EXIT_INTERRUPTED = 130;
 const PROFILED_STEPS = 20;
@@ -41,7 +41,7 @@ export async function runEngine(flags: EngineFlags, { programFile, commandLine }
     return 0;
   }
   const { describeDiagnosis, diagnose, selectedEngine } = await import('./doctor.ts');
-  const diagnosis = await interruptible((signal) => diagnose(programFile, signal));
+  const diagnosis = await runInterruptible((signal) => diagnose(programFile, signal));
   if (diagnosis === null) return EXIT_INTERRUPTED;
   const text =
     flags.json === true ? JSON.stringify(diagnosis, null, 2) : describeDiagnosis(diagnosis, commandLine).join('\n');
@@ -54,7 +54,7 @@ export async function runInstall(flags: InstallFlags, program: EngineContext): P
   // The compiler and pip inherit it.
   if (flags.background === true) setPriority(constants.priority.PRIORITY_LOW);
   const report = streamReport(process.stderr, () => performance.now());
-  const done = await interruptible(async (signal) => {
+  const done = await runInterruptible(async (signal) => {
     if (flags.ifPossible === true) {
       await ensureNativeEngine({ ...prepareOptions(program, signal), required: false });
       return true;
@@ -67,7 +67,7 @@ export async function runInstall(flags: InstallFlags, program: EngineContext): P
     } catch (error) {
       if (flags.background !== true) throw error;
       // The last line is what the parent process reports.
-      report.print(sentence(error instanceof NotInstalled ? error.why : errorMessage(error)));
+      report.print(asSentence(error instanceof NotInstalled ? error.why : errorMessage(error)));
       return false;
     }
   }, flags.background === true);
@@ -118,7 +118,7 @@ async function printProfile({ json, engine, batch }: EngineFlags): Promise<void>
  * @param stdin whether the end of stdin stops it too: it closes when the parent process ends, however that ends
  * @returns null if it was stopped
  */
-async function interruptible<Result>(
+async function runInterruptible<Result>(
   work: (signal: AbortSignal) => Promise<Result>,
   stdin = false,
 ): Promise<Result | null> {

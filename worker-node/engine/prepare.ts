@@ -33,7 +33,7 @@ export async function ensureNativeEngine(options: PrepareOptions): Promise<void>
   if (nativeCandidates(cacheDir, target, env).some(({ missing }) => missing === null)) return;
   const { unsupported } = findInstallMethods(target, 'cpu', target.platform !== 'linux' || hasGlibc());
   if (unsupported !== undefined) {
-    if (required) throw new Error(`${unsupported} ${WITHOUT_IT}`);
+    if (required) throw new Error(`${unsupported} ${WASM_ADVICE}`);
     report.print(unsupported);
     return;
   }
@@ -41,7 +41,7 @@ export async function ensureNativeEngine(options: PrepareOptions): Promise<void>
   const failure = required ? null : await recentFailure(cacheDir, engineCacheKey(target, 'cpu'), nowMs);
   if (failure !== null) {
     report.print(
-      `No native TensorFlow (tried ${ago(nowMs - failure.atMs)}): ${sentence(failure.why)} ${goingOn}`,
+      `No native TensorFlow (tried ${formatAge(nowMs - failure.atMs)}): ${asSentence(failure.why)} ${goingOn}`,
     );
     return;
   }
@@ -55,24 +55,24 @@ export async function ensureNativeEngine(options: PrepareOptions): Promise<void>
   } catch (error) {
     if (signal.aborted) return;
     const why = error instanceof InstallError ? error.why : errorMessage(error);
-    const cannot = `No native TensorFlow: ${sentence(why)}`;
-    if (required) throw new Error(`${cannot} ${WITHOUT_IT}`, { cause: error });
+    const cannot = `No native TensorFlow: ${asSentence(why)}`;
+    if (required) throw new Error(`${cannot} ${WASM_ADVICE}`, { cause: error });
     report.print(`${cannot} ${goingOn}`);
   }
 }
 
-const WITHOUT_IT = '--engine wasm does without it.';
+const WASM_ADVICE = '--engine wasm does without it.';
 
 export const installAdvice = (typed: string): string =>
   `No native TensorFlow here yet; this gets it: ${typed} engine install (with --gpu for an NVIDIA GPU)`;
 
 /** The words of a program as one sentence on one line. */
-export function sentence(words: string): string {
+export function asSentence(words: string): string {
   const line = words.trim().replaceAll(/\s*\n\s*/g, ' ');
   return /[.!?]$/.test(line) ? line : `${line}.`;
 }
 
-function ago(ms: number): string {
+function formatAge(ms: number): string {
   const minutes = Math.round(ms / 60_000);
   return minutes < 60 ? `${minutes} min ago` : `${Math.round(minutes / 60)} h ago`;
 }

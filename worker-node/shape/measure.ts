@@ -27,9 +27,9 @@ export async function compareConfigs(
   command: readonly [string, ...string[]],
   signal: AbortSignal,
 ): Promise<Comparison> {
-  const open: Member[] = [];
+  const open: BenchmarkProcess[] = [];
   const start = async (team: Config): Promise<{ gpu: boolean; step: () => Promise<number> }> => {
-    const members = Array.from({ length: team.processes }, () => startMember(team, command, signal));
+    const members = Array.from({ length: team.processes }, () => startBenchmarkProcess(team, command, signal));
     open.push(...members);
     const greetings = await Promise.all(members.map(({ next }) => next()));
     const step = async (): Promise<number> => {
@@ -50,22 +50,22 @@ export async function compareConfigs(
     }
     return { gpu: false, stepMs: best };
   } finally {
-    for (const { end } of open) end();
+    for (const { stop } of open) stop();
   }
 }
 
-interface Member {
+interface BenchmarkProcess {
   /** What it says next; rejects if it ends before. */
   readonly next: () => Promise<StepTime>;
   readonly start: () => void;
-  readonly end: () => void;
+  readonly stop: () => void;
 }
 
-function startMember(
+function startBenchmarkProcess(
   { threads, batch }: Config,
   [program, ...args]: readonly [string, ...string[]],
   signal: AbortSignal,
-): Member {
+): BenchmarkProcess {
   const child: ChildProcess = spawn(program, [...args, 'engine', 'pace', '--batch', String(batch)], {
     stdio: ['pipe', 'pipe', 'ignore'],
     env: { ...process.env, TF_NUM_INTRAOP_THREADS: String(threads) },
@@ -100,6 +100,6 @@ function startMember(
         wake();
       }),
     start: () => void child.stdin?.write(`${START}\n`),
-    end: () => void child.kill('SIGKILL'),
+    stop: () => void child.kill('SIGKILL'),
   };
 }

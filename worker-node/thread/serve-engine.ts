@@ -54,14 +54,14 @@ export function serveEngine(
       }
       case 'prepare': {
         const found = find(message.trainer);
-        found.computer.prepare(message.step, samplesOf(found, message.shard));
+        found.computer.prepare(message.step, resolveShard(found, message.shard));
         return;
       }
       case 'gradient': {
         const found = find(message.trainer);
         found.buffer = message.room ?? found.buffer;
         if (found.buffer === null) throw new Error('There is no room for the gradient.');
-        const samples = samplesOf(found, message.shard);
+        const samples = resolveShard(found, message.shard);
         const { step, call, tailFrom, factored } = message;
         const ready = (): void => post({ type: 'tail', call });
         const tail = tailFrom === null ? undefined : { from: tailFrom, ready };
@@ -71,7 +71,7 @@ export function serveEngine(
       }
       case 'evaluate': {
         const found = find(message.trainer);
-        const samples = samplesOf(found, message.shard);
+        const samples = resolveShard(found, message.shard);
         const result = await sound(found).evaluate(samples);
         post({ type: 'computed', call: message.call, result });
         return;
@@ -111,7 +111,7 @@ export function serveEngine(
 }
 
 /** The same object for the same shard, by which a trainer knows what it has prepared. */
-function samplesOf(served: LoadedModel, { number, samples }: SentShard): Shard {
+function resolveShard(served: LoadedModel, { number, samples }: SentShard): Shard {
   if (samples !== null) served.shard = { number, samples };
   if (served.shard?.number !== number) throw new Error('The samples of this shard have not come.');
   return served.shard.samples;

@@ -39,7 +39,7 @@ export function compareGradients(
   const tolerance = toleranceFor(samples);
   let squaredExcess = 0;
   for (const part of answer.buckets) squaredExcess += computeSquaredExcess(part, own.gradient);
-  const norm = normOf(own.gradient);
+  const norm = euclideanNorm(own.gradient);
   const difference =
     Math.max(0, Math.sqrt(squaredExcess) - ROUNDING_TOLERANCE * samples) / Math.max(norm, Number.MIN_VALUE);
   // Not below: an excess that overflows is one.
@@ -90,7 +90,7 @@ function computeSquaredExcess({ offset, values, quantizationLoss }: GradientBuck
 }
 
 /** In float64, whose squares do not overflow. */
-function normOf(values: Float32Array): number {
+function euclideanNorm(values: Float32Array): number {
   let sum = 0;
   for (const value of values) sum += value ** 2;
   return Math.sqrt(sum);

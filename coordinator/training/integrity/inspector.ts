@@ -104,19 +104,19 @@ export class AnswerValidator {
   }
 
   /** A step up to which the run should go back, since a banned worker's answers have counted from then on; null if there is none. */
-  takeRewind(): Step | null {
+  consumeRewindRequest(): Step | null {
     const step = this.#rewindTo;
     this.#rewindTo = null;
     return step;
   }
 
   /** Has every answer recomputed before it counts, up to this step. */
-  distrust(untilStep: Step): void {
+  validateAllUntil(untilStep: Step): void {
     this.#validateAllUntil = untilStep;
   }
 
   /** Waits for the recomputation that is going on. */
-  async settle(): Promise<void> {
+  async waitForChecks(): Promise<void> {
     await this.#backgroundCheck?.done;
   }
 
@@ -278,7 +278,7 @@ export class AnswerValidator {
     }));
     if (doubt === null) return false;
     if (doubt.difference !== null) {
-      this.#disable(`two engines of this machine differ by ${percent(doubt.difference)} about this model`);
+      this.#disable(`two engines of this machine differ by ${formatPercent(doubt.difference)} about this model`);
       return false;
     }
     if (this.#banned.has(worker)) return true;
@@ -290,7 +290,7 @@ export class AnswerValidator {
       pool,
       report,
       worker,
-      `${subject} for ${samples} differs by ${percent(difference)} from what the coordinator computed; honest engines differ by at most ${percent(tolerance)}`,
+      `${subject} for ${samples} differs by ${formatPercent(difference)} from what the coordinator computed; honest engines differ by at most ${formatPercent(tolerance)}`,
     );
     if (since !== undefined && task === 'gradient') {
       this.#rewindTo = Math.min(since, this.#rewindTo ?? Infinity) as Step;
@@ -317,7 +317,7 @@ export class AnswerValidator {
   }
 }
 
-function percent(part: number): string {
+function formatPercent(part: number): string {
   if (!(part < 10)) return `a factor of ${part.toPrecision(2)}`;
   return part < 0.1 ? `${(100 * part).toPrecision(2)}%` : `${Math.round(100 * part)}%`;
 }

@@ -31,7 +31,7 @@ export class ThroughputTracker {
   record(worker: WorkerId, engine: EngineInfo, samples: number, elapsedMs: number): void {
     let known = this.#workers.get(worker);
     if (known === undefined) {
-      known = { estimator: new ThroughputEstimator(), engineGroup: kindOf(engine), isOutlier: false, contraryVotes: 0 };
+      known = { estimator: new ThroughputEstimator(), engineGroup: engineGroupKey(engine), isOutlier: false, contraryVotes: 0 };
       this.#workers.set(worker, known);
     }
     known.estimator.record(samples, elapsedMs);
@@ -60,7 +60,7 @@ export class ThroughputTracker {
   }
 
   /** A new step begins, with these workers; everybody else is forgotten. */
-  begin(workers: { has(worker: WorkerId): boolean }): void {
+  beginStep(workers: { has(worker: WorkerId): boolean }): void {
     this.#groupThroughput.clear();
     for (const worker of this.#workers.keys()) if (!workers.has(worker)) this.#workers.delete(worker);
   }
@@ -92,5 +92,5 @@ export class ThroughputTracker {
   }
 }
 
-const kindOf = ({ backend, version, device, threads }: EngineInfo): string =>
+const engineGroupKey = ({ backend, version, device, threads }: EngineInfo): string =>
   JSON.stringify([backend, version, device, threads]);

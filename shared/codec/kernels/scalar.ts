@@ -78,7 +78,7 @@ export const scalarKernels: CodecKernels = {
       }
     },
     decode({ values: numbers }, values) {
-      const table = (halfValues ??= tableOfHalves());
+      const table = (halfValues ??= buildHalfTable());
       const bits = bitsOf(values);
       for (let i = 0; i < numbers.length; i++) bits[i] = table[numbers[i] as number] as number;
     },
@@ -88,7 +88,7 @@ export const scalarKernels: CodecKernels = {
     encode(values, { scales, values: numbers }) {
       encodeBlocks(values, scales, 127, (inverse, from, to) => {
         if (inverse === 0) numbers.fill(0, from, to);
-        else for (let i = from; i < to; i++) numbers[i] = integerOf(values[i] as number, inverse);
+        else for (let i = from; i < to; i++) numbers[i] = roundToInteger(values[i] as number, inverse);
       });
     },
     decode({ scales, values: numbers }, values) {
@@ -103,8 +103,8 @@ export const scalarKernels: CodecKernels = {
       // Blocks start at a byte of their own; only the last one may end within one.
       encodeBlocks(values, scales, 7, (inverse, from, to) => {
         for (let i = from; i < to; i += 2) {
-          const low = integerOf(values[i] as number, inverse);
-          const high = i + 1 < to ? integerOf(values[i + 1] as number, inverse) : 0;
+          const low = roundToInteger(values[i] as number, inverse);
+          const high = i + 1 < to ? roundToInteger(values[i + 1] as number, inverse) : 0;
           numbers[i >> 1] = (low & 15) | (high << 4);
         }
       });
@@ -155,9 +155,9 @@ export const scalarKernels: CodecKernels = {
   addFlushToZero(a, b, out) {
     const bits = bitsOf(out);
     for (let i = 0; i < out.length; i++) {
-      const sum = Math.fround(flushed(a[i] as number) + flushed(b[i] as number));
+      const sum = Math.fround(flushToZero(a[i] as number) + flushToZero(b[i] as number));
       if (Number.isNaN(sum)) bits[i] = NAN;
-      else out[i] = flushed(sum);
+      else out[i] = flushToZero(sum);
     }
   },
 };
@@ -174,19 +174,19 @@ const bitsOf = ({ buffer, byteOffset, length }: Float32Array): Int32Array =>
   new Int32Array(buffer, byteOffset, length);
 
 /** The least normal number of single precision. */
-const LEAST_NORMAL = 2 ** -126;
+const MIN_NORMAL = 2 ** -126;
 
-const flushed = (value: number): number => (Math.abs(value) < LEAST_NORMAL ? value * 0 : value);
+const flushToZero = (value: number): number => (Math.abs(value) < MIN_NORMAL ? value * 0 : value);
 
-const integerOf = (value: number, inverse: number): number => Math.fround(value * inverse) + ROUNDING_BIAS - ROUNDING_BIAS;
+const roundToInteger = (value: number, inverse: number): number => Math.fround(value * inverse) + ROUNDING_BIAS - ROUNDING_BIAS;
 
-function tableOfHalves(): Int32Array {
-  const values = Float32Array.from({ length: 1 << 16 }, (_, half) => valueOf(half));
+function buildHalfTable(): Int32Array {
+  const values = Float32Array.from({ length: 1 << 16 }, (_, half) => halfToFloatBits(half));
   canonicalize(values);
   return bitsOf(values);
 }
 
-function valueOf(half: number): number {
+function halfToFloatBits(half: number): number {
   const exponent = (half >>> 10) & 31;
   const fraction = half & 1023;
   const special = fraction === 0 ? Infinity : NaN;
@@ -222,7 +222,7 @@ function encodeBlocks(
   for (let block = 0; block < scales.length; block++) {
     const from = block * SCALE_BLOCK_SIZE;
     const to = Math.min(from + SCALE_BLOCK_SIZE, bits.length);
-    const scale = scaleOf(bits, from, to, most);
+    const scale = blockScale(bits, from, to, most);
     if (Number.isNaN(scale)) scaleBits[block] = NAN;
     else scales[block] = scale;
     encode(scale > 0 ? Math.fround(1 / scale) : 0, from, to);
@@ -230,7 +230,7 @@ function encodeBlocks(
 }
 
 /** NaN if a value of the block is not finite, 0 if all are as good as zero. */
-function scaleOf(bits: Int32Array, from: number, to: number, most: number): number {
+function blockScale(bits: Int32Array, from: number, to: number, most: number): number {
   // Without the sign, the bits of values are in the order of their sizes; those of infinity and NaN come last.
   let largest = 0;
   for (let i = from; i < to; i++) {

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  CodecChoice,
-  forecastMs,
+  CodecSelector,
+  forecastTurnaroundMs,
   CODEC_LEVELS,
   transferTime,
   transferMs,
@@ -35,12 +35,12 @@ function figuresOf({ megabits, rttMs, computeMs, hidden }: Situation, codecs: Li
 }
 
 /** Lets a choice settle; the rungs that it took, one after the other. */
-function settle(situation: Situation, choice = new CodecChoice(), steps = 20): number[] {
+function settle(situation: Situation, choice = new CodecSelector(), steps = 20): number[] {
   const rungs: number[] = [];
   for (let i = 0; i < steps; i++) {
-    const current = CODEC_LEVELS[choice.rung]!;
+    const current = CODEC_LEVELS[choice.level]!;
     if (choice.next(figuresOf(situation, current), current, candidates, VECTORS) !== null)
-      rungs.push(choice.rung);
+      rungs.push(choice.level);
   }
   return rungs;
 }
@@ -94,26 +94,26 @@ describe('the codecs of a link', () => {
   });
 
   it('follow a link that becomes thin, and one that becomes wide again', () => {
-    const choice = new CodecChoice();
+    const choice = new CodecSelector();
     expect(names(settle(base, choice))).toEqual(['int4/int4']);
     expect(names(settle({ ...base, megabits: 20_000 }, choice, 250)).at(-1)).toBe('float32/float32');
     expect(names(settle({ ...base, megabits: 300 }, choice)).at(-1)).toBe('int4/int4');
   });
 
   it('need more than a moment to change again', () => {
-    const choice = new CodecChoice();
+    const choice = new CodecSelector();
     settle(base, choice, 250);
     const wide = { ...base, megabits: 20_000 };
     expect([settle(wide, choice, 2), settle(base, choice, 1), settle(wide, choice, 2)]).toEqual([[], [], []]);
   });
 
   it('do not take turns where a link looks wide to the first that would use it', () => {
-    const choice = new CodecChoice();
+    const choice = new CodecSelector();
     let changes = 0;
     for (let i = 0; i < 2_000; i++) {
-      const current = CODEC_LEVELS[choice.rung]!;
+      const current = CODEC_LEVELS[choice.level]!;
       const wide = { upMsPerByte: 1e-9, downMsPerByte: 1e-9 };
-      const figures = { ...figuresOf(base, current), ...(choice.rung > 0 ? wide : {}) };
+      const figures = { ...figuresOf(base, current), ...(choice.level > 0 ? wide : {}) };
       if (choice.next(figures, current, candidates, VECTORS) !== null) changes++;
     }
     expect(changes).toBeLessThan(16);
@@ -128,10 +128,10 @@ describe('the codecs of a link', () => {
     });
     checkProperty(
       fc.property(situations, (situation) => {
-        const choice = new CodecChoice();
+        const choice = new CodecSelector();
         if (settle(situation, choice, 40).length > 3) return false;
         const took = (codecs: LinkCodecs): number => figuresOf(situation, codecs).turnaroundMs;
-        return took(CODEC_LEVELS[choice.rung]!) <= 1.1 * Math.min(...CODEC_LEVELS.map(took));
+        return took(CODEC_LEVELS[choice.level]!) <= 1.1 * Math.min(...CODEC_LEVELS.map(took));
       }),
       { seed: 1 },
     );
@@ -142,12 +142,12 @@ describe('the codecs of a link', () => {
       const situation = { ...base, hidden };
       for (const from of CODEC_LEVELS) {
         for (const to of CODEC_LEVELS) {
-          const promised = forecastMs(figuresOf(situation, from), from, to, VECTORS);
+          const promised = forecastTurnaroundMs(figuresOf(situation, from), from, to, VECTORS);
           expect(promised).toBeGreaterThanOrEqual(figuresOf(situation, to).turnaroundMs - 1e-6);
         }
       }
     }
-    expect(forecastMs(figuresOf(base, FLOAT32_LINK), FLOAT32_LINK, FLOAT32_LINK, VECTORS)).toBe(
+    expect(forecastTurnaroundMs(figuresOf(base, FLOAT32_LINK), FLOAT32_LINK, FLOAT32_LINK, VECTORS)).toBe(
       figuresOf(base, FLOAT32_LINK).turnaroundMs,
     );
   });

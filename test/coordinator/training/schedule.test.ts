@@ -5,7 +5,7 @@ import {
   splitEvenly,
   evenSplit,
   balancedSplit,
-  slowestMs,
+  slowestShardMs,
   type Candidate,
 } from '../../../coordinator/training/schedule.ts';
 import type { WorkerId } from '../../../shared/protocol/messages.ts';
@@ -110,7 +110,7 @@ describe('fastestShares', () => {
       fc.property(speeds, fc.integer({ min: 128, max: 1024 }), (all, samples) => {
         const workers = candidates(all.map((speed) => ({ perSampleMs: 1 / speed, fixedSamples: 0 })));
         const ideal = samples / all.reduce((sum, speed) => sum + speed, 0);
-        return slowestMs(balancedSplit(samples, workers), workers) <= 1.15 * ideal;
+        return slowestShardMs(balancedSplit(samples, workers), workers) <= 1.15 * ideal;
       }),
       { seed: 4, numRuns: 500 },
     );
@@ -120,7 +120,7 @@ describe('fastestShares', () => {
     checkProperty(
       fc.property(fc.integer({ min: 64, max: 2000 }), paces, (samples, all) => {
         const workers = candidates(all);
-        const slowest = slowestMs(balancedSplit(samples, workers), workers);
+        const slowest = slowestShardMs(balancedSplit(samples, workers), workers);
         const grain = Math.floor(samples / 64);
         const most = Math.max(...all.map(({ perSampleMs }) => perSampleMs));
         // Moving one more grain away from the slowest would make somebody else slower than that.

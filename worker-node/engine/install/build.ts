@@ -4,7 +4,7 @@ import { bindingDir } from './cache.ts';
 import { runNpm } from './npm.ts';
 import { downloadWheel, type PipOptions } from './pip.ts';
 import { formatByteProgress, formatTimeProgress, withProgress, type InstallReport } from './progress.ts';
-import { lastWords } from './run-program.ts';
+import { summarizeFailure } from './run-program.ts';
 import { WHEEL_TENSORFLOW_VERSION, type Variant } from './target.ts';
 import { CorruptWheelError, unpackWheel } from './unpack-wheel.ts';
 import { extraRequirements } from './wheel-contents.ts';
@@ -49,7 +49,7 @@ export async function compileAgainstWheel(options: CompileOptions): Promise<void
     (elapsedMs) => report.update(formatTimeProgress(elapsedMs, TYPICAL_BUILD_MS)),
     () => runNpm(folder, ['run', 'build-addon'], { signal }),
   );
-  if (ran.code !== 0) throw new Error(`The addon could not be compiled: ${lastWords(ran)}`);
+  if (ran.code !== 0) throw new Error(`The addon could not be compiled: ${summarizeFailure(ran)}`);
   await Promise.all([
     rm(join(deps, 'include'), { recursive: true, force: true }),
     rm(join(bindingDir(folder, variant), 'build'), { recursive: true, force: true }),

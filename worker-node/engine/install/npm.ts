@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { lastWords, runProgram, type ProgramResult, type RunOptions } from './run-program.ts';
+import { summarizeFailure, runProgram, type ProgramResult, type RunOptions } from './run-program.ts';
 import { packageName, TFJS_VERSION, type Variant } from './target.ts';
 
 /** npm as this process was started by it, else the one on PATH. */
@@ -51,7 +51,7 @@ export function runNpm(folder: string, args: readonly string[], options: RunOpti
 export function npmErrorMessage(name: string, ran: ProgramResult): string {
   const code = NETWORK_ERROR.exec(ran.lines.join('\n'))?.[0];
   return code === undefined
-    ? `npm could not install ${name}: ${lastWords(ran)}`
+    ? `npm could not install ${name}: ${summarizeFailure(ran)}`
     : `npm cannot reach its registry to install ${name} (${code}).`;
 }
 

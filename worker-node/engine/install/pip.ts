@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatByteProgress, measureFolder, withProgress, type InstallReport } from './progress.ts';
-import { lastWords, runProgram } from './run-program.ts';
+import { summarizeFailure, runProgram } from './run-program.ts';
 import { removeFolder } from './staging.ts';
 
 export interface PipOptions {
@@ -69,7 +69,7 @@ export async function downloadWheel(
         await rename(join(partial, name), join(wheelsDir, name));
         return join(wheelsDir, name);
       }
-      fails.push(lastWords(ran));
+      fails.push(summarizeFailure(ran));
       // Another Python helps only where the wheel for this one is what is missing.
       if (!ran.lines.some((line) => /no matching distribution/i.test(line))) break;
     }

@@ -42,7 +42,7 @@ export async function runProgram(
       env: env ?? process.env,
     });
     const end = (how: NodeJS.Signals): void => {
-      if (grouped && child.pid !== undefined) endGroup(child.pid, how);
+      if (grouped && child.pid !== undefined) killGroup(child.pid, how);
       else child.kill(how);
     };
     let kill: NodeJS.Timeout | undefined;
@@ -70,7 +70,7 @@ export async function runProgram(
 }
 
 /** The last lines that say something, for a person to see what went wrong. */
-export function lastWords({ code, lines }: ProgramResult): string {
+export function summarizeFailure({ code, lines }: ProgramResult): string {
   const said = lines.filter((line) => !/^\s*(at |\^|throw |Emitted |Node\.js v|$)/.test(line));
   const telling = said.filter((line) => /error|not found|cannot|could not|no space|denied/i.test(line));
   const words = (telling.length > 0 ? telling : said).slice(-3);
@@ -82,7 +82,7 @@ export function lastWords({ code, lines }: ProgramResult): string {
         .slice(0, 400);
 }
 
-function endGroup(pid: number, how: NodeJS.Signals): void {
+function killGroup(pid: number, how: NodeJS.Signals): void {
   try {
     process.kill(-pid, how);
   } catch {

@@ -4,7 +4,7 @@ import { bindingDir } from './cache.ts';
 import { runNpm } from './npm.ts';
 import { findTools, missingMessage, createPathLookup, detectPackageManager } from './prerequisites.ts';
 import { measureFolder, createStallDetector, withProgress, type InstallReport } from './progress.ts';
-import { lastWords } from './run-program.ts';
+import { summarizeFailure } from './run-program.ts';
 import type { Variant, InstallMethods } from './target.ts';
 
 export interface InstallMethodOptions {
@@ -47,7 +47,7 @@ export async function installFromNpm(options: InstallMethodOptions, ways: Instal
       },
       () => runNpm(staging, ['run', 'download-addon'], { signal: AbortSignal.any([signal, givenUp.signal]) }),
     );
-    return { ...outcome, failure: ran.code === 0 ? null : lastWords(ran) };
+    return { ...outcome, failure: ran.code === 0 ? null : summarizeFailure(ran) };
   } catch (error) {
     signal.throwIfAborted();
     if (!givenUp.signal.aborted) throw error;

@@ -137,19 +137,19 @@ describe('an inspected run', () => {
     const { join, gradient, pool, inspector, clock } = inspected();
     const [ann, eve] = [await join('ann'), await join('eve')];
     await finish(await gradient(0), [ann, eve]);
-    expect(inspector.takeRewind()).toBeNull();
+    expect(inspector.consumeRewindRequest()).toBeNull();
     // Too small to be odd, too large for an honest engine.
     const lie = new Map([[eve, times(1.6)]]);
     let number = 1;
     for (; pool.members.size === 2 && number < 50; number++) {
       await finish(await gradient(number), [ann, eve], lie);
-      await inspector.settle();
+      await inspector.waitForChecks();
       await clock.advance(1_000);
     }
     expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
     // Nothing of it was confirmed since the step before.
-    expect(inspector.takeRewind()).toBe(1);
-    expect(inspector.takeRewind()).toBeNull();
+    expect(inspector.consumeRewindRequest()).toBe(1);
+    expect(inspector.consumeRewindRequest()).toBeNull();
   });
 
   it('goes back for a worker that has left before its answer was recomputed', async () => {
@@ -157,15 +157,15 @@ describe('an inspected run', () => {
     const { join, gradient, pool, inspector, warnings } = inspected({ referee });
     const eve = await join('eve');
     await finish(await gradient(0), [eve]);
-    await inspector.settle();
+    await inspector.waitForChecks();
     hold();
     await finish(await gradient(1), [eve], new Map([[eve, times(1.6)]]));
     await eve.say({ type: 'leaving', reason: 'done' });
     expect(pool.members.size).toBe(0);
     release();
-    await inspector.settle();
+    await inspector.waitForChecks();
     expect(warnings).toEqual([expect.stringMatching(/^A worker that has left was wrong: the gradient/)]);
-    expect(inspector.takeRewind()).toBe(1);
+    expect(inspector.consumeRewindRequest()).toBe(1);
   });
 
   it('goes back to a wrong answer that counted while an earlier one was recomputed', async () => {
@@ -173,18 +173,18 @@ describe('an inspected run', () => {
     const { join, gradient, inspector } = inspected({ referee });
     const eve = await join('eve');
     await finish(await gradient(0), [eve]);
-    await inspector.settle();
+    await inspector.waitForChecks();
     hold();
     const lie = new Map([[eve, times(1.6)]]);
     await finish(await gradient(1), [eve]);
     await finish(await gradient(2), [eve], lie);
     release();
-    await inspector.settle();
+    await inspector.waitForChecks();
     expect(eve.closed).toBeNull();
     await finish(await gradient(3), [eve], lie);
-    await inspector.settle();
+    await inspector.waitForChecks();
     expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
-    expect(inspector.takeRewind()).toBe(2);
+    expect(inspector.consumeRewindRequest()).toBe(2);
   });
 
   it('goes back to the first wrong answer of a run that has gone back before', async () => {
@@ -192,15 +192,15 @@ describe('an inspected run', () => {
     const { join, gradient, inspector } = inspected({ referee });
     const eve = await join('eve');
     await finish(await gradient(0), [eve]);
-    await inspector.settle();
+    await inspector.waitForChecks();
     hold();
     const lie = new Map([[eve, times(1.6)]]);
     await finish(await gradient(8), [eve], lie);
     await finish(await gradient(3), [eve], lie);
     release();
-    await inspector.settle();
+    await inspector.waitForChecks();
     expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
-    expect(inspector.takeRewind()).toBe(3);
+    expect(inspector.consumeRewindRequest()).toBe(3);
   });
 
   it('goes back to a wrong answer though a later one was confirmed before it was recomputed', async () => {
@@ -216,14 +216,14 @@ describe('an inspected run', () => {
     const { join, gradient, inspector } = inspected({ referee });
     const eve = await join('eve');
     await finish(await gradient(0), [eve]);
-    await inspector.settle();
+    await inspector.waitForChecks();
     await finish(await gradient(1), [eve], new Map([[eve, times(1.6)]]));
-    inspector.distrust(step(2));
+    inspector.validateAllUntil(step(2));
     await finish(await gradient(2), [eve]);
     release();
-    await inspector.settle();
+    await inspector.waitForChecks();
     expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
-    expect(inspector.takeRewind()).toBe(1);
+    expect(inspector.consumeRewindRequest()).toBe(1);
   });
 
   it('has every answer recomputed that an audit says, before it counts', async () => {
@@ -333,10 +333,10 @@ describe('an inspected run', () => {
     const { join, gradient, inspector, warnings } = inspected({ referee });
     const ann = await join('ann');
     await finish(await gradient(0), [ann]);
-    await inspector.settle();
+    await inspector.waitForChecks();
     await finish(await gradient(1), [ann]);
     await inspector.close();
-    await inspector.settle();
+    await inspector.waitForChecks();
     expect(warnings).toEqual([]);
   });
 

@@ -61,7 +61,7 @@ describe('the paces of several workers', () => {
   it('are one while they have the same engine and are not clearly different', () => {
     const paces = new ThroughputTracker();
     for (let i = 0; i < 30; i++) {
-      paces.begin(everybody);
+      paces.beginStep(everybody);
       for (const [worker, ms] of [
         [ann, 40],
         [bob, 44],
@@ -69,7 +69,7 @@ describe('the paces of several workers', () => {
       ] as const)
         paces.record(worker, engine('cpu'), 32, ms + (i % 3));
     }
-    paces.begin(everybody);
+    paces.beginStep(everybody);
     expect(new Set([ann, bob, cyd].map((worker) => paces.estimateFor(worker))).size).toBe(1);
   });
 
@@ -77,11 +77,11 @@ describe('the paces of several workers', () => {
     const paces = new ThroughputTracker();
     const play = (ms: number, steps: number): void => {
       for (let i = 0; i < steps; i++) {
-        paces.begin(everybody);
+        paces.beginStep(everybody);
         for (const worker of [ann, bob]) paces.record(worker, engine('cpu'), 32, 40);
         paces.record(cyd, engine('cpu'), 32, ms);
       }
-      paces.begin(everybody);
+      paces.beginStep(everybody);
     };
     play(80, 8);
     expect(paces.estimateFor(cyd)).toBe(paces.estimateFor(ann));
@@ -96,7 +96,7 @@ describe('the paces of several workers', () => {
     const paces = new ThroughputTracker();
     for (let i = 0; i < 3; i++) paces.record(ann, engine('cpu'), 32, 40);
     expect(paces.typicalMs(32)).toBeCloseTo(40);
-    paces.begin(new Set([bob]));
+    paces.beginStep(new Set([bob]));
     expect([paces.estimateFor(ann), paces.typicalMs(32)]).toEqual([null, null]);
   });
 });
