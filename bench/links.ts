@@ -175,7 +175,7 @@ function predictStepMs(codec: string, link: LinkShape, batchSize: number, count:
     delayMs: link.delayMs,
     msPerSample: flags.perSample,
     tailAt: flags.tailAt,
-    values: layout.length,
+    parameterCount: layout.length,
     kernel: factoredKernel(layout),
     sampleBytes: 784,
   };

@@ -23,7 +23,7 @@ const children = Array.from({ length: workers }, () => spawnWorker(here.url, eng
 await here.allWorkersReady();
 
 let slowestMs = 0;
-here.coordinator.pool.listen({
+here.coordinator.pool.subscribe({
   answered: (_, message) => {
     if (message.type === 'gradient') slowestMs = Math.max(slowestMs, message.computeMs);
   },

@@ -27,7 +27,7 @@ const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 /** The milliseconds that each gradient took its worker, from now on. */
 function computeTimes({ coordinator }: InProcessCoordinator): number[] {
   const times: number[] = [];
-  coordinator.pool.listen({
+  coordinator.pool.subscribe({
     answered: (_, message) => {
       if (message.type === 'gradient') times.push(message.computeMs);
     },
@@ -168,7 +168,7 @@ async function watchPage(browser: BareChromium): Promise<void> {
     save: () => Promise.resolve(),
   });
   const firstGradient = new Promise<void>((resolve) => {
-    pool.listen({ answered: () => resolve() });
+    pool.subscribe({ answered: () => resolve() });
   });
   const startedMs = performance.now();
   const query = process.env.THREADS === undefined ? '' : `&threads=${process.env.THREADS}`;

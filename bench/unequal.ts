@@ -28,7 +28,7 @@ async function withCoordinator(work: (bench: Bench) => Promise<void>): Promise<v
   let taken = 0;
   await work({
     async attach(name, perSampleMs) {
-      const settings = { perSampleMs, lie: (value: number) => value };
+      const settings = { perSampleMs, tamper: (value: number) => value };
       // Each is a machine of its own.
       ended.push(attachWorker(coordinator.url, name, stubEngine(settings, name)).ended);
       await waitForWorkerReady(coordinator, name);

@@ -27,8 +27,8 @@ export function createCommands({ programFile, distDir, version }: ProgramFiles) 
   const commandLine = installed ? 'gradcast' : `node ${relative(process.cwd(), programFile)}`;
   const picture = join(programFile, '../../docs/images/seven.png');
   const worker = {
-    file: programFile,
-    typed: commandLine,
+    programFile,
+    commandLine,
     threadFile: join(distDir, 'worker-node/thread/engine-thread.js'),
   };
   const program: CliContext = {

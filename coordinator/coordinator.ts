@@ -10,7 +10,7 @@ import { RefusalRateLimiter } from './members/allowances.ts';
 import type { ConnectionHandler } from './members/greetings.ts';
 import { EngineFingerprints } from './members/known-answers.ts';
 import { codecLabel, type CodecRule } from './members/link-codecs.ts';
-import { workers, type PoolOptions } from './members/worker-pool.ts';
+import { WorkerPool, type PoolOptions } from './members/worker-pool.ts';
 import { throttleLog } from './report/few-lines.ts';
 import { pluralize, type Reporter } from './report/report.ts';
 import { Metrics } from './metrics/metrics.ts';
@@ -22,7 +22,7 @@ import { healthAndMetricsRoutes } from './server/routes.ts';
 import { startServer, type ServerOptions } from './server/server.ts';
 import { AnswerValidator } from './training/integrity/inspector.ts';
 import { ReferenceEngine, type OpenCoordinatorEngine } from './training/integrity/referee.ts';
-import { RoundRunner } from './training/round-runner.ts';
+import { StepRunner } from './training/round-runner.ts';
 import { bucketOffsets } from './training/tail.ts';
 
 export interface CoordinatorOptions {
@@ -55,8 +55,8 @@ export interface CoordinatorOptions {
 
 /** A server that workers can join, and the rounds that they compute. */
 export interface Coordinator {
-  readonly pool: workers;
-  readonly stepRunner: RoundRunner;
+  readonly pool: WorkerPool;
+  readonly stepRunner: StepRunner;
   /** Tells observers how the run goes. */
   readonly feed: Feed;
   readonly metrics: Metrics;
@@ -92,7 +92,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const engineFingerprints = exact ? new EngineFingerprints(options.engineFingerprint) : null;
   const rules = { token, maxWorkers, codecs };
   const allowances = new RefusalRateLimiter(clock);
-  const pool: workers = new workers({
+  const pool: WorkerPool = new WorkerPool({
     job,
     clock,
     maxFrameBytes,
@@ -136,7 +136,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
           audit,
           random: Math.random,
         });
-  const stepRunner = new RoundRunner({
+  const stepRunner = new StepRunner({
     validator,
     pool,
     job,
@@ -156,7 +156,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     allowances,
     hostRule: { host, allowsAnyHost: token !== undefined || options.tls !== undefined },
     budget: new BlockRateLimiter(clock, METRICS_LIMITS),
-    workerCount: () => pool.members.size,
+    workerCount: () => pool.workers.size,
     metrics: () => metrics.text(),
   });
   const refusals = throttleLog(
@@ -201,7 +201,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     throw error;
   });
   let isEnding = false;
-  pool.listen({
+  pool.subscribe({
     joined: ({ name, engine, ...member }) => {
       const threads = pluralize(engine.threads, 'thread');
       const codecs = codecLabel(member);

@@ -3,7 +3,7 @@ import type { Job } from '../shared/model/job.ts';
 import type { EpochRecord, Step } from '../shared/protocol/messages.ts';
 import { EVALUATING, type Reporter } from './report/report.ts';
 import { Interrupted } from './training/errors.ts';
-import type { RoundRunner } from './training/round-runner.ts';
+import type { StepRunner } from './training/round-runner.ts';
 import { stepsPerEpoch } from './training/sampler.ts';
 import type { TrainingResult } from './training/train.ts';
 
@@ -15,7 +15,7 @@ export interface StoppedRun {
   readonly job: Pick<Job, 'batchSize'>;
   readonly dataset: Pick<Dataset, 'train' | 'test'>;
   readonly weights: Float32Array;
-  readonly stepRunner: Pick<RoundRunner, 'evaluate'>;
+  readonly stepRunner: Pick<StepRunner, 'evaluate'>;
   readonly report: Pick<Reporter, 'progress' | 'warn'>;
   /** Writes the model with what is known of it. */
   readonly save: (measured: TestScores | null) => Promise<void>;

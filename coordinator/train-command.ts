@@ -147,7 +147,7 @@ export async function runTrain(flags: TrainFlags, program: CliContext): Promise<
         const trained = await Promise.race([training, rejectWhenLockLost(folder.lock.lost)]);
         let measured: TestScores | null = trained.last;
         if (stopping() && trained.steps > 0) {
-          const stopped = { trained, job, dataset, weights, rounds: stepRunner, report };
+          const stopped = { trained, job, dataset, weights, stepRunner, report };
           measured = await saveStoppedRun({ ...stopped, save: (known) => save(trained.epochs, known) });
         } else {
           epochs.assertSaved();

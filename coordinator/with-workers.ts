@@ -119,8 +119,8 @@ async function failWithoutWorkers(
 ): Promise<never> {
   const why = await local.exited;
   // That they have gone may be known before all of their connections are closed.
-  if (pool.members.size > 0) await pause(clock, CLOSE_GRACE_MS, interrupt.signal);
-  if (pool.members.size === 0) {
+  if (pool.workers.size > 0) await pause(clock, CLOSE_GRACE_MS, interrupt.signal);
+  if (pool.workers.size === 0) {
     throw stepRunner.divergence ?? new Error(`The workers on this machine have ended: ${why}`);
   }
   report.warn(`The workers on this machine have ended (${why}); others go on.`);

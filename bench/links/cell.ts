@@ -86,7 +86,7 @@ export async function runCell(options: CellOptions): Promise<Cell> {
     }),
   );
   await waitForWorkers(coordinator.pool, workers.length, 60_000, clock, signal);
-  const members = [...coordinator.pool.members.values()];
+  const members = [...coordinator.pool.workers.values()];
   const bytes = (): { up: number; down: number } => ({
     up: members.reduce((sum, { stats }) => sum + stats.bytesUp, 0),
     down: members.reduce((sum, { stats }) => sum + stats.bytesDown, 0),

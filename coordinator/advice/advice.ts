@@ -43,7 +43,7 @@ export function findBottleneck({ stepMs, payloadShape, workers }: MeasuredRun): 
   const exposedMs = Math.max(0, Math.min(turnaroundMs, stepMs) - computeMs);
   const linkMs = Math.min(
     exposedMs,
-    transferTime(codecs, payloadShapeFor(slowest, payloadShape), samples, slowest).wireMs + rttMs,
+    transferTime(codecs, payloadShapeFor(slowest.acceptsBuckets, payloadShape), samples, slowest).wireMs + rttMs,
   );
   return { slowest, computeMs, linkMs, coordinatorMs: stepMs - computeMs - linkMs };
 }

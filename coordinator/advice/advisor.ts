@@ -5,14 +5,14 @@ import type { Clock } from '../../shared/clock.ts';
 import { factoredKernel } from '../../shared/codec/factors.ts';
 import { bucketOffsets } from '../training/tail.ts';
 import type { PayloadShape } from '../links/choose-codecs.ts';
-import type { workers } from '../members/worker-pool.ts';
+import type { WorkerPool } from '../members/worker-pool.ts';
 import type { TrainingListener } from '../report/report.ts';
 import { describeBottleneck } from './advice.ts';
 import { measureWorker } from './measured-worker.ts';
 
 export interface BottleneckReporterOptions {
   readonly job: Job;
-  readonly pool: Pick<workers, 'members'>;
+  readonly pool: Pick<WorkerPool, 'workers'>;
   readonly clock: Clock;
   /** Hears the advice at the end of the first epoch after which there is any. */
   readonly onAdvice: (sentence: string) => void;
@@ -70,7 +70,7 @@ export class BottleneckReporter implements TrainingListener {
   get advice(): string | null {
     const { job, pool } = this.#options;
     const stepMs = stableMedian(this.#stepsMs);
-    const workers = [...pool.members.values()].flatMap((member) => measureWorker(member) ?? []);
+    const workers = [...pool.workers.values()].flatMap((member) => measureWorker(member) ?? []);
     if (stepMs === null || workers.length === 0) return null;
     const payloadShape = this.#payloadShape;
     return describeBottleneck({
@@ -83,7 +83,7 @@ export class BottleneckReporter implements TrainingListener {
   }
 
   #haveWorkersChanged(): boolean {
-    const workers = [...this.#options.pool.members.values()]
+    const workers = [...this.#options.pool.workers.values()]
       .filter(({ isStandby }) => !isStandby)
       .map(({ id }) => id);
     const isSame =

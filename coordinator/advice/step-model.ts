@@ -79,7 +79,7 @@ function forecastWorker(
   ];
   const computeMs = perSampleMs * samples + fixedMs;
   const rates = { upMsPerByte: up, downMsPerByte: down };
-  const { upMs, downMs, wireMs } = transferTime(codecs, payloadShapeFor(worker, payloadShape), samples, rates);
+  const { upMs, downMs, wireMs } = transferTime(codecs, payloadShapeFor(worker.acceptsBuckets, payloadShape), samples, rates);
   const samplesMs = samples * (sampleBytes + SAMPLE_HEADER_BYTES) * down;
   const tail = acceptsBuckets && payloadShape.bucketCount > 0 ? BUCKETED_FRACTION : 0;
   const ahead = Math.max(gradientReadyAt * computeMs + tail * wireMs, tail * (samplesMs + downMs));

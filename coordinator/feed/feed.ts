@@ -17,7 +17,7 @@ import type { Connection } from '../../shared/transport.ts';
 import type { ConnectionHandler } from '../members/greetings.ts';
 import { codecLabel } from '../members/link-codecs.ts';
 import type { Worker } from '../members/member.ts';
-import type { workers } from '../members/worker-pool.ts';
+import type { WorkerPool } from '../members/worker-pool.ts';
 import { remainingSeconds, type StepReport, type TrainingListener } from '../report/report.ts';
 import { stepsPerEpoch } from '../training/sampler.ts';
 import { TrainingCurve } from './curve.ts';
@@ -27,7 +27,7 @@ import { WorkerActivity, type RecentActivity } from './recent-work.ts';
 export interface FeedOptions {
   readonly job: Job;
   readonly clock: Clock;
-  readonly pool: Pick<workers, 'members'>;
+  readonly pool: Pick<WorkerPool, 'workers'>;
   /** Epochs that were done before, of a run that is gone on with. */
   readonly epochs?: readonly EpochRecord[] | undefined;
   /** What limits a step now, and what would help; null while that is not known. */
@@ -97,7 +97,7 @@ export class Feed implements TrainingListener {
   stepFinished(news: StepReport): void {
     this.#epochProgress = this.#lastStep = news;
     const { epoch, step, batch } = news;
-    this.#activity.stepFinished(this.#options.pool.members.values(), batch.samples);
+    this.#activity.stepFinished(this.#options.pool.workers.values(), batch.samples);
     const all = (epoch - 1) * this.#stepsPerEpoch + step;
     const point = this.#curve.add(all, batch.samples, batch.lossSum, batch.correct);
     if (point !== null && this.#observers.count > 0) this.#newPoints.push(point);
@@ -133,7 +133,7 @@ export class Feed implements TrainingListener {
     this.#cancelTick = clock.after(PROGRESS_INTERVAL_MS, () => this.#tick());
     // Behind its last step an epoch is measured on the test data.
     const isTraining = this.#epochProgress?.step !== this.#stepsPerEpoch;
-    this.#activity.recordProgress(this.#options.pool.members.values(), clock.now(), isTraining);
+    this.#activity.recordProgress(this.#options.pool.workers.values(), clock.now(), isTraining);
     if (this.#observers.count === 0) {
       // Whoever comes next is sent the whole curve.
       this.#newPoints = [];
@@ -179,7 +179,7 @@ export class Feed implements TrainingListener {
 
   #progressMessage(): ProgressMessage {
     const { clock, pool } = this.#options;
-    const members = [...pool.members.values()];
+    const members = [...pool.workers.values()];
     const progress = this.#epochProgress;
     const advice = this.#options.advice?.() ?? null;
     const notices = [...(this.#options.notices?.() ?? [])];

@@ -1,6 +1,6 @@
 import { FATAL_CLOSE_CODES } from '../../shared/protocol/close-code.ts';
 import type { Notice } from '../../shared/protocol/messages.ts';
-import type { workers } from '../members/worker-pool.ts';
+import type { WorkerPool } from '../members/worker-pool.ts';
 
 /** Of each kind; the newest are kept. */
 const MAX_NOTICES_PER_KIND = 8;
@@ -9,8 +9,8 @@ const MAX_NOTICES_PER_KIND = 8;
 export class Notices {
   #notices: Notice[] = [];
 
-  constructor(pool: Pick<workers, 'listen'>) {
-    pool.listen({
+  constructor(pool: Pick<WorkerPool, 'subscribe'>) {
+    pool.subscribe({
       refused: (reason) => this.#add({ what: 'refused', reason }),
       left: ({ name, engine }, reason, code) => {
         this.#removeStandby(name);

@@ -43,7 +43,7 @@ export class AdaptiveCodecs {
         stats,
         currentCodecs(worker),
         this.#candidatesFor(worker, others, stats.samples),
-        payloadShapeFor(worker, this.#payload),
+        payloadShapeFor(worker.supportsBuckets, this.#payload),
       );
       if (expectedMs !== null) recoded.push({ worker, stats, expectedMs });
     }
@@ -71,10 +71,10 @@ export class AdaptiveCodecs {
     const knows = (codecs: LinkCodecs): boolean =>
       switchableCodecs.includes(codecs.up) && (!sendsUpdates(codecs) || switchableCodecs.includes(codecs.down));
     const least = CODEC_LEVELS.findIndex((codecs) => codecs.down === down);
-    return CODEC_LEVELS.flatMap((codecs, rung) => {
+    return CODEC_LEVELS.flatMap((codecs, level) => {
       if (!knows(codecs) || (codecs.up === FACTORS && !factored)) return [];
-      const frugal = rung < least && switchableCodecs.includes(down) ? { ...codecs, down } : codecs;
-      return [{ rung, codecs: frugal }];
+      const frugal = level < least && switchableCodecs.includes(down) ? { ...codecs, down } : codecs;
+      return [{ level, codecs: frugal }];
     });
   }
 

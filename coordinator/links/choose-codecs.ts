@@ -36,8 +36,8 @@ export interface PayloadShape {
 }
 
 /** What travels to and from a worker: whole, if it takes no tails. */
-export const payloadShapeFor = ({ tails }: { readonly tails: boolean }, vectors: PayloadShape): PayloadShape =>
-  tails ? vectors : { ...vectors, bucketCount: 0 };
+export const payloadShapeFor = (acceptsBuckets: boolean, vectors: PayloadShape): PayloadShape =>
+  acceptsBuckets ? vectors : { ...vectors, bucketCount: 0 };
 
 /** A link's rates, upside down. */
 export type LinkRates = Pick<LinkStats, 'downMsPerByte' | 'upMsPerByte'>;
@@ -119,7 +119,7 @@ export class CodecSelector {
   /** The first choice takes nobody's place: it needs no proof. */
   #votesNeeded = 1;
   #step = 0;
-  readonly #history = new Map<number, Seen>();
+  readonly #history = new Map<number, LevelHistory>();
 
   /** Of LADDER. */
   get level(): number {
@@ -160,17 +160,17 @@ export class CodecSelector {
 
   #record({ turnaroundMs, computeMs }: LinkStats): void {
     const old = this.#history.get(this.#level);
-    const times = old?.times ?? 0;
+    const timesLeft = old?.timesLeft ?? 0;
     const exposedMs = Math.max(0, turnaroundMs - computeMs);
-    this.#history.set(this.#level, { exposedMs, untilStep: Infinity, times });
+    this.#history.set(this.#level, { exposedMs, untilStep: Infinity, timesLeft });
   }
 
   /** Each time that a rung is left, it is remembered for longer. */
   #recordLeaving(): void {
     const seen = this.#history.get(this.#level);
     if (seen === undefined) return;
-    const steps = Math.min(MAX_MEMORY_STEPS, MEMORY_STEPS * 2 ** seen.times);
-    this.#history.set(this.#level, { ...seen, untilStep: this.#step + steps, times: seen.times + 1 });
+    const steps = Math.min(MAX_MEMORY_STEPS, MEMORY_STEPS * 2 ** seen.timesLeft);
+    this.#history.set(this.#level, { ...seen, untilStep: this.#step + steps, timesLeft: seen.timesLeft + 1 });
   }
 
   /** What a shard took on another rung, as far as that is not too long ago; 0 if nothing is known. */
@@ -182,10 +182,10 @@ export class CodecSelector {
   }
 }
 
-interface Seen {
+interface LevelHistory {
   /** Of a shard's time, what was not computation. */
   readonly exposedMs: number;
   readonly untilStep: number;
   /** How often it was left. */
-  readonly times: number;
+  readonly timesLeft: number;
 }

@@ -57,7 +57,7 @@ const DEFAULT_HEARTBEAT_MS = 5_000;
 const DEFAULT_SILENCE_TIMEOUT_MS = 60_000;
 const MAX_STRIKES = 3;
 /** So many good answers make up for a bad one. */
-const setStandby = 100;
+const ANSWERS_PER_FORGIVEN_STRIKE = 100;
 /** That much more than the weights may wait to be sent. */
 const MAX_BACKLOG_BYTES = 1 << 20;
 /** Workers that may join: after a break of the network all of them come back together. */
@@ -67,9 +67,9 @@ const JOIN_LIMITS = { perBlock: { burst: 250, perSecond: 50 }, total: { burst: 5
 const isOnAnotherMachine = ({ isSameMachine }: Connection): boolean => isSameMachine !== true;
 
 /** Everybody who may compute: lets workers in, hears them, and notices when they are gone. */
-export class workers {
+export class WorkerPool {
   /** Those who are ready for shards, in the order in which they became so. */
-  readonly members = new Map<WorkerId, Worker>();
+  readonly workers = new Map<WorkerId, Worker>();
   /** Those who are still building the model. */
   readonly #preparing = new Map<WorkerId, Worker>();
   readonly #options: PoolOptions;
@@ -106,11 +106,11 @@ export class workers {
 
   /** How vectors travel now, as history.jsonl has it: 'int4/int8', or 'float32/float32 2, int8/int8 1'. */
   get codecsInUse(): string {
-    return codecsInUse(this.members.values(), this.codecs);
+    return codecsInUse(this.workers.values(), this.codecs);
   }
 
   /** @returns what ends the listening */
-  listen(listener: PoolListener): () => void {
+  subscribe(listener: PoolListener): () => void {
     return this.#events.add(listener);
   }
 
@@ -161,11 +161,11 @@ export class workers {
   /** Tells a worker that its answer does not count; after a few of those it has to go. */
   reject(member: Worker, answer: { step: Step; shard: ShardId }, error: ProtocolError): void {
     member.strikes++;
-    const { step, shard: lockFingerprint } = answer;
+    const { step, shard } = answer;
     this.send(member, {
       type: 'rejected',
       step,
-      shard: lockFingerprint,
+      shard,
       code: error.code,
       reason: error.message.slice(0, 500),
     });
@@ -173,26 +173,26 @@ export class workers {
   }
 
   /** A round begins. In an exact run the first one decides which engines may take part; others are dropped. */
-  agreeOnBits(): void {
-    for (const [worker, { code: isBackpressured, message }] of this.#options.engineFingerprints?.decide() ?? []) {
-      const member = this.members.get(worker);
-      if (member !== undefined) this.drop(member, isBackpressured, message);
+  lockFingerprint(): void {
+    for (const [worker, { code, message }] of this.#options.engineFingerprints?.decide() ?? []) {
+      const member = this.workers.get(worker);
+      if (member !== undefined) this.drop(member, code, message);
     }
   }
 
   /** An answer counts. */
-  accepted(member: Worker): void {
+  recordAccepted(member: Worker): void {
     member.acceptedAnswers++;
-    if (member.acceptedAnswers % setStandby === 0 && member.strikes > 0) member.strikes--;
+    if (member.acceptedAnswers % ANSWERS_PER_FORGIVEN_STRIKE === 0 && member.strikes > 0) member.strikes--;
   }
 
   /** Whether what a worker was sent piles up, since it does not read it or the link is too slow. */
-  isClogged(member: Worker): boolean {
+  isBackpressured(member: Worker): boolean {
     return this.#heartbeat.isBackpressured(member);
   }
 
   /** @param reason why steps do without this worker; null if they do not any more */
-  keepInReserve(member: Worker, reason: string | null): void {
+  setStandby(member: Worker, reason: string | null): void {
     member.isStandby = reason !== null;
     if (member.supportsStandby) {
       this.send(member, {
@@ -210,7 +210,7 @@ export class workers {
   }
 
   /** Workers that take long are given longer before their silence counts. */
-  allowSilence(ms: number): void {
+  extendSilenceTimeout(ms: number): void {
     this.#heartbeat.extendSilenceTimeout(ms);
   }
 
@@ -250,7 +250,7 @@ export class workers {
       throw new ProtocolError(CloseCode.noFreeSlot, 'Too many workers come at once; come back in some seconds.');
     }
     if (old === undefined) this.#freeSlot(block);
-    const taken = this.members.size + this.#preparing.size - (old === undefined ? 0 : 1);
+    const taken = this.workers.size + this.#preparing.size - (old === undefined ? 0 : 1);
     const codecs = admit(hello, rules, taken);
     if (old !== undefined) this.drop(old, CloseCode.timeout, 'It has come back on another connection.');
     const name = workerName(
@@ -273,7 +273,7 @@ export class workers {
       recodes,
       tails: bucketOffsets.length > 0 && usesBuckets(connection),
       sent: (bytes, more) => {
-        if (recodes.length > 0 && this.members.has(member.id)) probe.recordSent(bytes, more);
+        if (recodes.length > 0 && this.workers.has(member.id)) probe.recordSent(bytes, more);
       },
     });
     const mayUpdate = member.updateCodec !== null || (this.codecs === 'auto' && recodes.length > 0);
@@ -301,9 +301,9 @@ export class workers {
     if (all.length < rules.maxWorkers) return;
     const places = all.map((member) => ({
       member,
-      block: member.networkBlock,
+      networkBlock: member.networkBlock,
       sinceMs: member.joinedAtMs,
-      ready: this.members.has(member.id),
+      ready: this.workers.has(member.id),
       hasComputed: member.acceptedAnswers > 0,
     }));
     const place = slotToFree(places, block, clock.now());
@@ -325,7 +325,7 @@ export class workers {
   }
 
   #onFrame(member: Worker, seals: ChecksumVerifier, bytes: Uint8Array): void {
-    if (!this.members.has(member.id) && !this.#preparing.has(member.id)) return;
+    if (!this.workers.has(member.id) && !this.#preparing.has(member.id)) return;
     member.lastMessageMs = this.#options.clock.now();
     member.stats.bytesUp += bytes.length;
     const { receiveTiming } = member.connection;
@@ -352,7 +352,7 @@ export class workers {
         if (!this.#preparing.has(member.id)) throw new ProtocolError(CloseCode.unexpected, 'A second ready.');
         this.#options.engineFingerprints?.check(member.id, member.engine, message.knownAnswer);
         this.#preparing.delete(member.id);
-        this.members.set(member.id, member);
+        this.workers.set(member.id, member);
         if (member.switchableCodecs.length > 0) this.#probes.get(member)?.start();
         this.#events.emit((listener) => listener.joined?.(member));
         return;
@@ -371,7 +371,7 @@ export class workers {
       case 'gradient':
       case 'evaluation':
       case 'failed':
-        if (!this.members.has(member.id)) {
+        if (!this.workers.has(member.id)) {
           throw new ProtocolError(CloseCode.unexpected, `A message of type ${message.type} before ready.`);
         }
         this.#events.emit((listener) => listener.answered?.(member, message, payload));
@@ -385,11 +385,11 @@ export class workers {
         listener.refused?.(`${member.name} left before it was ready: ${reason}`),
       );
     this.#options.engineFingerprints?.remove(member.id);
-    if (!this.members.delete(member.id)) return;
+    if (!this.workers.delete(member.id)) return;
     this.#events.emit((listener) => listener.left?.(member, reason, code));
   }
 
   #allWorkers(): Worker[] {
-    return [...this.members.values(), ...this.#preparing.values()];
+    return [...this.workers.values(), ...this.#preparing.values()];
   }
 }

@@ -1,11 +1,11 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Clock } from '../../shared/clock.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
-import type { workers } from '../members/worker-pool.ts';
+import type { WorkerPool } from '../members/worker-pool.ts';
 import type { StepReport, TrainingListener } from '../report/report.ts';
 
 export interface MetricsOptions {
-  readonly pool: Pick<workers, 'members' | 'listen'>;
+  readonly pool: Pick<WorkerPool, 'workers' | 'subscribe'>;
   readonly observerCount: () => number;
   readonly clock: Clock;
 }
@@ -60,8 +60,8 @@ export class Metrics implements TrainingListener {
       registers,
     });
     const sum = (value: (stats: { bytesUp: number; bytesDown: number }) => number): number =>
-      [...pool.members.values()].reduce((total, { stats }) => total + value(stats), 0);
-    gauge('workers', 'Workers that are ready for shards', () => pool.members.size);
+      [...pool.workers.values()].reduce((total, { stats }) => total + value(stats), 0);
+    gauge('workers', 'Workers that are ready for shards', () => pool.workers.size);
     gauge('observers', 'Observers that are connected', observerCount);
     gauge('received_bytes', 'From the workers that are here, since each joined', () => sum((s) => s.bytesUp));
     gauge('sent_bytes', 'To the workers that are here, since each joined', () => sum((s) => s.bytesDown));
@@ -69,7 +69,7 @@ export class Metrics implements TrainingListener {
     const left = counter('workers_left_total', 'Workers that have gone, for whatever reason');
     const refused = counter('workers_refused_total', 'Connections that were not let in');
     const failed = counter('failed_shards_total', 'Shards that a worker could not compute');
-    pool.listen({
+    pool.subscribe({
       joined: () => joined.inc(),
       left: () => left.inc(),
       refused: () => refused.inc(),

@@ -48,8 +48,8 @@ export function planRun(settings: PlanSettings, codecs: LinkCodecs): PlannedRun 
     fixedMs: 0,
     rttMs: 2 * delayMs,
     codecs,
-    tailAt,
-    tails: true,
+    gradientReadyAt: tailAt,
+    acceptsBuckets: true,
     downMsPerByte: (WIRE_OVERHEAD * 8_000) / rate,
     upMsPerByte: (WIRE_OVERHEAD * 8_000) / rate,
   };

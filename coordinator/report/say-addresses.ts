@@ -20,13 +20,13 @@ interface AddressOptions {
 export function printAddresses(
   urls: readonly string[],
   { token, workers, tls, minWorkers = 1 }: AddressOptions,
-  { typed }: { readonly typed: string },
+  { commandLine }: { readonly commandLine: string },
   report: Pick<Reporter, 'info' | 'warn'>,
   seen = process.stdout.isTTY,
 ): void {
   const { link, isReachableByOthers } = choosePageLink(urls, token, seen);
   const fingerprint = tls?.selfSigned === true ? ` --fingerprint ${tls.fingerprint}` : '';
-  const command = `${typed} worker ${quoteForShell(link)}${fingerprint}`;
+  const command = `${commandLine} worker ${quoteForShell(link)}${fingerprint}`;
   const listening = urls.map((each) => each.replace(/^ws/, 'http')).join(', ');
   report.info(`Listening on ${listening}`, { event: 'listening', urls });
   if (isReachableByOthers) {

@@ -10,10 +10,10 @@ import type {
   Task,
 } from '../../shared/protocol/messages.ts';
 import type { Worker } from '../members/member.ts';
-import type { workers } from '../members/worker-pool.ts';
+import type { WorkerPool } from '../members/worker-pool.ts';
 import { AnswerDecoder, type AnswerDecoderOptions } from './answer-reader.ts';
 import { Interrupted, TrainingDiverged } from './errors.ts';
-import { nextLateMs } from './hand-out.ts';
+import { nextStragglerCheckMs } from './hand-out.ts';
 import { DivergenceDetector } from './not-finite.ts';
 import {
   advanceRound,
@@ -35,7 +35,7 @@ export interface RoundExecutorOptions extends AnswerDecoderOptions {
   readonly task: Task;
   readonly step: Step;
   readonly start: RoundStart;
-  readonly pool: workers;
+  readonly pool: WorkerPool;
   readonly clock: Clock;
   readonly deadline: ShardDeadline;
   /** Ends the round if nobody is there to finish it. */
@@ -73,7 +73,7 @@ const CHECK_INTERVAL_MS = 1_000;
  * A round in progress: connects the pure one with the pool, from its first shard to its last answer. After that it still
  * hears what nobody waits for, until it is left.
  */
-export class ActiveRound {
+export class RoundExecutor {
   readonly #options: RoundExecutorOptions;
   readonly #decoder: AnswerDecoder;
   readonly #scores: ShardScore[] = [];
@@ -99,11 +99,11 @@ export class ActiveRound {
     if (this.#hasNoWorkers) options.onWaiting(true);
     this.#scheduleStragglerCheck();
     this.#stopWithoutWorkers();
-    this.dispose();
+    this.#dropOverdue();
   }
 
   /** Hears nothing more. */
-  leave(): void {
+  dispose(): void {
     this.#stopListening();
   }
 
@@ -116,7 +116,7 @@ export class ActiveRound {
   }
 
   /** What workers are still busy with although nobody waits for it. */
-  get spare(): readonly AssignedShard[] {
+  get superseded(): readonly AssignedShard[] {
     return this.#round.superseded;
   }
 
@@ -137,7 +137,7 @@ export class ActiveRound {
 
   #listen(): void {
     const { pool, clock, signal, onWaiting } = this.#options;
-    this.#stopListening = pool.listen({
+    this.#stopListening = pool.subscribe({
       joined: ({ id }) => {
         if (this.#ended) return;
         if (this.#hasNoWorkers) onWaiting(false);
@@ -155,7 +155,7 @@ export class ActiveRound {
     signal.addEventListener('abort', onAbort);
     let cancelCheck = (): void => undefined;
     const check = (): void => {
-      this.dispose();
+      this.#dropOverdue();
       this.#dispatch({ type: 'tick' });
       if (this.#ended) return;
       cancelCheck = clock.after(CHECK_INTERVAL_MS, check);
@@ -179,7 +179,7 @@ export class ActiveRound {
   #scheduleStragglerCheck(): void {
     const { clock } = this.#options;
     this.#cancelStragglerCheck();
-    const lateMs = this.#ended ? null : nextLateMs(this.#round, clock.now());
+    const lateMs = this.#ended ? null : nextStragglerCheckMs(this.#round, clock.now());
     if (lateMs === null) return;
     this.#cancelStragglerCheck = clock.after(lateMs - clock.now(), () => this.#dispatch({ type: 'tick' }));
   }
@@ -189,7 +189,7 @@ export class ActiveRound {
       if (effect.type === 'complete') {
         this.#end(() => this.#settle?.resolve(this.#options.sumScores(this.#scores)));
       } else {
-        const member = this.#options.pool.members.get(effect.shard.worker);
+        const member = this.#options.pool.workers.get(effect.shard.worker);
         if (member === undefined) continue;
         member.roundShards.add(effect.shard.id);
         this.#options.sendShard(member, effect.shard);
@@ -224,7 +224,7 @@ export class ActiveRound {
       if (!(error instanceof ProtocolError)) throw error;
       if (
         error.code === CloseCode.notFinite &&
-        this.#divergenceDetector.record(member, this.#round.workers, pool.members.values())
+        this.#divergenceDetector.record(member, this.#round.workers, pool.workers.values())
       ) {
         this.#end(() => this.#settle?.reject(new TrainingDiverged(step, task)));
         return;
@@ -303,8 +303,8 @@ export class ActiveRound {
     const turnaroundMs = clock.now() - shard.assignedAtMs;
     deadline.record(turnaroundMs);
     member.stats.record(task, answer.samples);
-    pool.allowSilence(deadline.timeoutMs);
-    pool.accepted(member);
+    pool.extendSilenceTimeout(deadline.timeoutMs);
+    pool.recordAccepted(member);
     this.#recordBusyTime(member, shard);
     this.#recordTurnaround(member, shard, answer);
     const { lossSum, correct } = answer;
@@ -324,10 +324,10 @@ export class ActiveRound {
     return this.#options.quantization?.record(member.id, at, codec, values) ?? null;
   }
 
-  dispose(): void {
+  #dropOverdue(): void {
     const { pool, clock, deadline } = this.#options;
     for (const id of overdueWorkers(this.#round, clock.now(), deadline.timeoutMs)) {
-      const member = pool.members.get(id);
+      const member = pool.workers.get(id);
       if (member !== undefined) pool.drop(member, CloseCode.timeout, 'A shard was not answered in time.');
     }
   }

@@ -29,7 +29,7 @@ export class BucketedGradientSum {
     this.#buckets = [0, ...cuts]
       .map((from, i) => {
         const to = cuts[i] ?? total.length;
-        return { from, to, sum: new GradientSum(total.subarray(from, to)), told: false };
+        return { from, to, sum: new GradientSum(total.subarray(from, to)), reported: false };
       })
       .reverse();
     this.#samples = samples;

@@ -39,7 +39,7 @@ export function dispatchPending(round: Round, nowMs: number): RoundTransition {
 }
 
 /** When to look next whether a shard is late; null if none will be. */
-export function nextLateMs({ assigned }: Round, nowMs: number): number | null {
+export function nextStragglerCheckMs({ assigned }: Round, nowMs: number): number | null {
   let soonestMs = Infinity;
   for (const { isDuplicate, stragglerAtMs } of assigned) {
     if (!isDuplicate && stragglerAtMs > nowMs) soonestMs = Math.min(soonestMs, stragglerAtMs);

@@ -2,7 +2,7 @@ import type { Step } from '../../shared/protocol/messages.ts';
 import type { Reporter } from '../report/report.ts';
 import type { EpochTotals } from '../storage/checkpoint.ts';
 import { LossSpikeDetector } from './loss-jump.ts';
-import type { RoundRunner } from './round-runner.ts';
+import type { StepRunner } from './round-runner.ts';
 import { RunSnapshots } from './snapshots.ts';
 
 /** Where a run stands between two steps, besides its vectors. */
@@ -19,7 +19,7 @@ export interface RewindControllerOptions {
   readonly vectors: readonly Float32Array[];
   /** Classes of the data. */
   readonly classes: number;
-  readonly stepRunner: Partial<Pick<RoundRunner, 'settle' | 'consumeRewindRequest' | 'rewind' | 'distrust'>>;
+  readonly stepRunner: Partial<Pick<StepRunner, 'waitForChecks' | 'consumeRewindRequest' | 'rewind' | 'validateAllUntil'>>;
   readonly report: Partial<Pick<Reporter, 'warn'>>;
 }
 
@@ -77,7 +77,7 @@ export class RewindController {
   async #afterBan({ steps, isLastOfEpoch }: FinishedStep): Promise<RunPosition | null> {
     const { stepRunner, report } = this.#options;
     if (isLastOfEpoch) await stepRunner.waitForChecks?.();
-    const since = stepRunner.validateAllUntil?.() ?? null;
+    const since = stepRunner.consumeRewindRequest?.() ?? null;
     if (since === null) return null;
     const place = this.#restore(since);
     if (place === null) {
@@ -108,7 +108,7 @@ export class RewindController {
       );
     } else {
       this.#spikeStep = steps;
-      stepRunner.distrust?.(steps as Step);
+      stepRunner.validateAllUntil?.(steps as Step);
       report.warn?.(
         `${what}: the run goes back to step ${place.steps}, and recomputes every answer up to there.`,
         { event: 'jumped', from: steps, to: place.steps },

@@ -11,8 +11,8 @@ import { frameFromCoordinator } from '../../shared/protocol/parse.ts';
 import { AdaptiveCodecs } from '../links/adaptive-codecs.ts';
 import { describeCodecChange } from '../links/describe-link.ts';
 import type { Worker } from '../members/member.ts';
-import type { workers } from '../members/worker-pool.ts';
-import { ActiveRound, type RoundExecutorOptions } from './active-round.ts';
+import type { WorkerPool } from '../members/worker-pool.ts';
+import { RoundExecutor, type RoundExecutorOptions } from './active-round.ts';
 import { BucketedGradientSum, type OnBucketSummed } from './batch-gradient.ts';
 import type { TrainingDiverged } from './errors.ts';
 import { ThroughputTracker } from './pace/paces.ts';
@@ -26,11 +26,11 @@ import type { Range } from '../../shared/range.ts';
 import { sumPairwise, sumInOrder } from './scores.ts';
 import { BufferPool } from './rooms.ts';
 import { ShardDeadline } from './shard-deadline.ts';
-import { StepPlanner } from './step-planner.ts';
+import { BatchPartitioner } from './step-planner.ts';
 import { WeightsPublisher } from './weights-broadcast.ts';
 
 export interface StepRunnerOptions {
-  readonly pool: workers;
+  readonly pool: WorkerPool;
   readonly job: Job;
   readonly clock: Clock;
   /** Where the pieces of the flat vector's tail start; empty if it has none. */
@@ -81,14 +81,14 @@ const EVALUATION_DEPTH = 2;
 const EVALUATION_STRAGGLER_FACTOR = 1.5;
 
 /** Has batches computed by whoever is there. One round at a time. */
-export class RoundRunner {
+export class StepRunner {
   readonly #options: StepRunnerOptions;
   /** Values of the flat vector. */
   readonly #length: number;
   #sumBuffer: Float32Array | null = null;
   readonly #deadline = new ShardDeadline();
   readonly #publisher: WeightsPublisher;
-  readonly #partitioner: StepPlanner;
+  readonly #partitioner: BatchPartitioner;
   readonly #adaptiveCodecs: AdaptiveCodecs;
   readonly #kernel: DenseKernel | null;
   readonly #evaluationThroughput = new ThroughputTracker();
@@ -100,7 +100,7 @@ export class RoundRunner {
   readonly #buffers = new BufferPool();
   #nextShardId = 0;
   /** The round of now, or the last one. */
-  #round: ActiveRound | null = null;
+  #round: RoundExecutor | null = null;
 
   constructor(options: StepRunnerOptions) {
     this.#options = options;
@@ -113,7 +113,7 @@ export class RoundRunner {
       kernel: this.#kernel,
       bucketCount: options.bucketOffsets.length,
     });
-    this.#partitioner = new StepPlanner({ pool, clock, microShardSize: job.microShard });
+    this.#partitioner = new BatchPartitioner({ pool, clock, microShardSize: job.microShard });
   }
 
   /** Why nobody is left, if it is for values that were not finite in the round of now. */
@@ -131,7 +131,7 @@ export class RoundRunner {
     numbers: Uint32Array,
     options: GradientOptions = {},
   ): Promise<GradientResult> {
-    this.#options.pool.agreeOnBits();
+    this.#options.pool.lockFingerprint();
     this.#switchCodecs();
     const first = await this.#attemptGradient(input, numbers, options, false);
     if (first !== null) return first;
@@ -142,17 +142,17 @@ export class RoundRunner {
   }
 
   /** Waits for checks of answers that are going on. */
-  async consumeRewindRequest(): Promise<void> {
+  async waitForChecks(): Promise<void> {
     await this.#options.validator?.waitForChecks();
   }
 
   /** A step to go back before, since answers of a worker that was banned have counted in it; null if there is none. */
-  validateAllUntil(): Step | null {
+  consumeRewindRequest(): Step | null {
     return this.#options.validator?.consumeRewindRequest() ?? null;
   }
 
   /** Has every answer recomputed before it counts, up to this step. */
-  distrust(untilStep: Step): void {
+  validateAllUntil(untilStep: Step): void {
     this.#options.validator?.validateAllUntil(untilStep);
   }
 
@@ -192,10 +192,10 @@ export class RoundRunner {
     };
     try {
       const round = this.#startRound('train', input, numbers, {
-        ...this.#partitioner.plan(numbers.length, this.#round?.spare ?? []),
+        ...this.#partitioner.partition(numbers.length, this.#round?.superseded ?? []),
         depth: 1,
-        stragglerAfterMs: (worker, samples) => this.#partitioner.lateAfterMs(worker, samples),
-        onShardTimed: (...timed) => this.#partitioner.observe(...timed),
+        stragglerAfterMs: (worker, samples) => this.#partitioner.stragglerAfterMs(worker, samples),
+        onShardTimed: (...timed) => this.#partitioner.record(...timed),
         given: ({ supportsBuckets }) => {
           if (!supportsBuckets || inPieces) return;
           inPieces = true;
@@ -262,20 +262,20 @@ export class RoundRunner {
   ): Promise<Score | null> {
     const { count } = input.split;
     const answers: Answer[] = [];
-    this.#options.pool.agreeOnBits();
+    this.#options.pool.lockFingerprint();
     const numbers = Uint32Array.from({ length: count }, (_, i) => i);
-    this.#evaluationThroughput.beginStep(this.#options.pool.members);
+    this.#evaluationThroughput.beginStep(this.#options.pool.workers);
     let done = 0;
     onProgress?.(done, count);
     // What is evaluated is what is saved, to the last bit.
     const score = await this.#startRound('evaluate', input, numbers, {
-      workers: [...this.#options.pool.members.keys()],
+      workers: [...this.#options.pool.workers.keys()],
       assignments: [],
       ...evaluationShards(count, this.#options.job.microShard),
       depth: EVALUATION_DEPTH,
       // By what others take: near the end nobody shall wait for a slow worker's last shards.
       stragglerAfterMs: (_, samples) =>
-        EVALUATION_STRAGGLER_FACTOR * EVALUATION_DEPTH * (this.#evaluationThroughput.typicalMs(samples) ?? Infinity),
+        EVALUATION_STRAGGLER_FACTOR * EVALUATION_DEPTH * (this.#evaluationThroughput.medianForecastMs(samples) ?? Infinity),
       onShardTimed: ({ id, engine }, samples, busyMs) =>
         this.#evaluationThroughput.record(id, engine, samples, busyMs),
       acceptGradient({ from, to }) {
@@ -301,9 +301,9 @@ export class RoundRunner {
   #switchCodecs(): void {
     const { pool } = this.#options;
     if (pool.codecs !== 'auto') return;
-    for (const change of this.#adaptiveCodecs.selectCodecs([...pool.members.values()])) {
-      this.#partitioner.recoded(change.worker);
-      pool.sayRecoded(change.worker, describeCodecChange(change));
+    for (const change of this.#adaptiveCodecs.selectCodecs([...pool.workers.values()])) {
+      this.#partitioner.onCodecChange(change.worker);
+      pool.emitCodecChanged(change.worker, describeCodecChange(change));
     }
   }
 
@@ -317,20 +317,20 @@ export class RoundRunner {
   ): Promise<Score> {
     const { pool, clock, signal, bucketOffsets, onWaiting, validator = null } = this.#options;
     const { microShard } = this.#options.job;
-    for (const member of pool.members.values()) member.roundShards.clear();
-    for (const id of this.#prefetched.keys()) if (!pool.members.has(id)) this.#prefetched.delete(id);
+    for (const member of pool.workers.values()) member.roundShards.clear();
+    for (const id of this.#prefetched.keys()) if (!pool.workers.has(id)) this.#prefetched.delete(id);
     const { onShardTimed, acceptGradient, onAccepted, given, ...start } = how;
     this.#publisher.beginStep(input.step, input.weights, { exact: task === 'evaluate' });
-    this.#round?.leave();
+    this.#round?.dispose();
     this.#buffers.releaseAll();
-    const round = new ActiveRound({
+    const round = new RoundExecutor({
       task,
       step: input.step,
       start: {
         ...start,
         samples: numbers.length,
         nextId: this.#nextShardId,
-        superseded: this.#round?.spare ?? [],
+        superseded: this.#round?.superseded ?? [],
       },
       gradientLength: this.#length,
       kernel: this.#kernel,
@@ -388,10 +388,10 @@ export class RoundRunner {
    * turns out another one (somebody came or went), the shard brings its own samples.
    */
   #prefetch({ step, split }: RoundInput, numbers: Uint32Array): void {
-    const { members } = this.#options.pool;
+    const { workers } = this.#options.pool;
     const next = (step + 1) as Step;
-    for (const { worker, from, to } of this.#partitioner.probable(numbers.length)) {
-      const member = members.get(worker);
+    for (const { worker, from, to } of this.#partitioner.predict(numbers.length)) {
+      const member = workers.get(worker);
       if (member?.supportsPrefetch !== true) continue;
       this.#prefetched.set(worker, { step: next, from, to });
       const message: FromCoordinator = { type: 'prefetch', step: next, samples: to - from };

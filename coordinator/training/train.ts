@@ -4,12 +4,12 @@ import type { Job } from '../../shared/model/job.ts';
 import type { EpochRecord, Step } from '../../shared/protocol/messages.ts';
 import type { EpochTotals, Position } from '../storage/checkpoint.ts';
 import type { CheckpointReason } from '../storage/checkpoint-writer.ts';
-import type { workers } from '../members/worker-pool.ts';
+import type { WorkerPool } from '../members/worker-pool.ts';
 import type { Reporter, TrainingListener } from '../report/report.ts';
 import { Interrupted } from './errors.ts';
 import { OptimizerSnapshot } from './kept-state.ts';
 import type { Optimizer } from './optimizer.ts';
-import type { RoundRunner } from './round-runner.ts';
+import type { StepRunner } from './round-runner.ts';
 import { RewindController } from './rewinds.ts';
 import { batches, epochOrder, stepsPerEpoch } from './sampler.ts';
 import { EMPTY_EPOCH_TOTALS, EpochMetrics } from './tally.ts';
@@ -20,9 +20,9 @@ export interface TrainingOptions {
   /** Updated in place. */
   readonly weights: Float32Array;
   readonly optimizer: Optimizer;
-  readonly stepRunner: Pick<RoundRunner, 'gradient' | 'evaluate'> &
-    Partial<Pick<RoundRunner, 'settle' | 'consumeRewindRequest' | 'rewind' | 'distrust'>>;
-  readonly pool: workers;
+  readonly stepRunner: Pick<StepRunner, 'gradient' | 'evaluate'> &
+    Partial<Pick<StepRunner, 'waitForChecks' | 'consumeRewindRequest' | 'rewind' | 'validateAllUntil'>>;
+  readonly pool: WorkerPool;
   readonly report: TrainingListener & Partial<Pick<Reporter, 'warn'>>;
   readonly clock: Clock;
   /** Aborted when the person wants to stop: the step is finished, then the loop ends. */
@@ -122,7 +122,7 @@ export async function train(training: TrainingOptions): Promise<TrainingResult> 
           step: i + 1,
           steps,
           ...tally.averages(),
-          workers: pool.members.size,
+          workers: pool.workers.size,
           batch: { lossSum: result.lossSum, correct: result.correct, samples: batch.length },
           weights: { step: trained.steps as Step, values: weights, isWhole: () => whole },
         });
@@ -142,7 +142,7 @@ export async function train(training: TrainingOptions): Promise<TrainingResult> 
         val_accuracy: validation.correct / dataset.test.count,
         seconds: tally.seconds(),
         samples_per_second: samplesPerSecond,
-        workers: pool.members.size,
+        workers: pool.workers.size,
         data: dataset.name,
         codec: pool.codecsInUse,
       };

@@ -4,7 +4,7 @@ import { openFrame, type OpenFrame } from '../../shared/protocol/frame.ts';
 import type { FromCoordinator, Step } from '../../shared/protocol/messages.ts';
 import { bucketRanges } from '../../shared/protocol/tail-pieces.ts';
 import type { Worker } from '../members/member.ts';
-import type { workers } from '../members/worker-pool.ts';
+import type { WorkerPool } from '../members/worker-pool.ts';
 import { WeightsReplica } from './reconstructed-weights.ts';
 
 import type { Range } from '../../shared/range.ts';
@@ -29,7 +29,7 @@ interface CachedFrame {
  * gets updates, everybody computes with the weights that these make.
  */
 export class WeightsPublisher {
-  readonly #pool: workers;
+  readonly #pool: WorkerPool;
   readonly #bucketOffsets: readonly number[];
   /** By piece: what was made last, once for everybody. */
   readonly #frames = new Map<string, CachedFrame>();
@@ -53,7 +53,7 @@ export class WeightsPublisher {
    * @param length of the flat vector
    * @param cuts where the pieces of its tail start; empty if it has none
    */
-  constructor(pool: workers, length: number, cuts: readonly number[]) {
+  constructor(pool: WorkerPool, length: number, cuts: readonly number[]) {
     this.#pool = pool;
     this.#bucketOffsets = cuts;
     this.#snapshot = new Float32Array(length);
@@ -67,7 +67,7 @@ export class WeightsPublisher {
   beginStep(step: Step, weights: Float32Array, { exact }: { readonly exact: boolean }): void {
     this.#step = step;
     this.#exactWeights = this.#weights = weights;
-    const members = [...this.#pool.members.values()];
+    const members = [...this.#pool.workers.values()];
     this.#framesFlushed = members.every(({ connection }) => connection.bufferedBytes === 0);
     const takers = members.filter(({ updateCodec }) => updateCodec !== null);
     // One for all of them: everybody is to compute with the same weights.
@@ -103,7 +103,7 @@ export class WeightsPublisher {
     for (const { piece } of bucketRanges(this.#bucketOffsets, weights.length)) this.#frames.delete(`tail ${piece}`);
     this.#replica?.discardNextBuckets();
     this.#nextWeights = null;
-    for (const member of this.#pool.members.values()) {
+    for (const member of this.#pool.workers.values()) {
       // Pieces of an update that were sent ahead would be taken for the beginning of the next one.
       if (member.prefetchedWeights !== null && member.updateCodec !== null) member.weightsStep = null;
       member.prefetchedWeights = null;
@@ -115,7 +115,7 @@ export class WeightsPublisher {
     this.#replica = null;
     this.#nextWeights = null;
     this.#frames.clear();
-    for (const member of this.#pool.members.values()) {
+    for (const member of this.#pool.workers.values()) {
       member.prefetchedWeights = null;
       member.weightsStep = null;
     }
@@ -175,7 +175,7 @@ export class WeightsPublisher {
   #sendBucket(updated: Float32Array, part: Range): void {
     const next = (this.#step + 1) as Step;
     const shared = this.#replica !== null && this.#weights === this.#replica.values ? this.#replica : null;
-    for (const member of this.#pool.members.values()) {
+    for (const member of this.#pool.workers.values()) {
       if (!member.supportsBuckets || member.weightsStep !== this.#step) continue;
       // What those need who get no updates is known when the update is.
       if ((shared === null) !== (member.updateCodec === null)) continue;

@@ -93,7 +93,7 @@ export class ShardInputs {
       step,
       shard,
       arrays: this.#freeArrays.pop() ?? new ScratchArrays(),
-      ready: new Set<number>(),
+      readyMasks: new Set<number>(),
     };
     this.#prepared.push(prepared);
     this.#active = prepared;

@@ -73,7 +73,7 @@ describeInBrowser('a run with a Node worker and a tab that comes and goes', () =
     let computed = 0;
     const attend = (): void => {
       proxy.pointTo(coordinator.port);
-      coordinator.pool.listen({
+      coordinator.pool.subscribe({
         answered: (member, message) => {
           if (message.type === 'gradient' && member.name !== 'node') computed += message.samples;
         },

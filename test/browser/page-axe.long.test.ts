@@ -64,8 +64,8 @@ describeInBrowser('axe finds nothing, and nothing sticks out', () => {
       await page.getByRole('textbox', { name: 'Token' }).fill('secret');
       await page.getByRole('button', { name: 'Join' }).click();
       await textIs(page, '#state', /^Contributing$/);
-      const [member] = coordinator.pool.members.values();
-      coordinator.pool.keepInReserve(member!, 'A step takes 9 ms without it.');
+      const [member] = coordinator.pool.workers.values();
+      coordinator.pool.setStandby(member!, 'A step takes 9 ms without it.');
       await textIs(page, '#state', /^Standing by$/);
       await page.locator('#invite-code').waitFor();
       await checkPage(page, 'standing by');

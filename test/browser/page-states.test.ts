@@ -18,7 +18,7 @@ describeInBrowser('what the page says of its tab', () => {
     'without the token it asks for it, once (%s)',
     async (search, label, state) => {
       const refusals: string[] = [];
-      const stop = run.coordinator.pool.listen({ refused: (reason) => refusals.push(reason) });
+      const stop = run.coordinator.pool.subscribe({ refused: (reason) => refusals.push(reason) });
       const { page } = await run.open(search, '', run.address, '');
       await textIs(page, '#state', /^This run needs a token$/);
       expect(await page.locator('#toggle').isVisible()).toBe(false);
@@ -51,10 +51,10 @@ describeInBrowser('what the page says of its tab', () => {
     const address = coordinator.url.replace('ws', 'http').replace('127.0.0.1', name);
     const { page, trouble } = await run.open('', '', address);
     await textIs(page, '#state', /^Contributing$/);
-    const [member] = coordinator.pool.members.values();
-    coordinator.pool.keepInReserve(member!, 'A step takes 9 ms without it.');
+    const [member] = coordinator.pool.workers.values();
+    coordinator.pool.setStandby(member!, 'A step takes 9 ms without it.');
     await textIs(page, '#state', /^Standing by$/);
-    return { page, trouble, address, rejoin: () => coordinator.pool.keepInReserve(member!, null) };
+    return { page, trouble, address, rejoin: () => coordinator.pool.setStandby(member!, null) };
   }
 
   test('on standby it says so, and how other devices join', async () => {

@@ -47,7 +47,7 @@ describeInBrowser('the page in Chromium', () => {
     await page.evaluate("battery.level = 0.19; battery.dispatchEvent(new Event('levelchange'))");
     await textIs(page, '#state', /^Paused$/);
     await page.getByText('Paused because the battery is below 20%.').waitFor();
-    await expect.poll(() => run.coordinator.pool.members.size).toBe(0);
+    await expect.poll(() => run.coordinator.pool.workers.size).toBe(0);
     await page.evaluate("battery.charging = true; battery.dispatchEvent(new Event('chargingchange'))");
     await textIs(page, '#state', /^Contributing$/);
     expect(trouble).toEqual([]);
@@ -62,7 +62,7 @@ describeInBrowser('the page in Chromium', () => {
     await textIs(page, '#people-title', /^1 worker$/);
     await page.getByRole('button', { name: 'Draw a 7' }).click();
     await expect.poll(() => sumOfBars(page), { timeout: 30_000 }).toBeGreaterThanOrEqual(95);
-    expect(run.coordinator.pool.members.size).toBe(1);
+    expect(run.coordinator.pool.workers.size).toBe(1);
 
     await worker.page.getByRole('button', { name: 'Only watch' }).click();
     await textIs(worker.page, '#state', /^Watching$/);

@@ -29,7 +29,7 @@ describeInBrowser('the page in Chromium', () => {
 
     await page.getByRole('button', { name: 'Pause' }).press('Enter');
     await textIs(page, '#state', /^Paused$/);
-    await expect.poll(() => run.coordinator.pool.members.size).toBe(0);
+    await expect.poll(() => run.coordinator.pool.workers.size).toBe(0);
     await page.getByRole('button', { name: 'Continue' }).click();
     await textIs(page, '#state', /^Contributing$/);
     await textIs(page, '#samples', /[1-9]/);
@@ -47,14 +47,14 @@ describeInBrowser('the page in Chromium', () => {
 
     await page.getByRole('button', { name: 'Only watch' }).click();
     await textIs(page, '#state', /^Watching$/);
-    await expect.poll(() => run.coordinator.pool.members.size).toBe(0);
+    await expect.poll(() => run.coordinator.pool.workers.size).toBe(0);
     await page.getByRole('button', { name: 'Clear' }).click();
     await drawOne(page);
     await expect.poll(() => sumOfBars(page), { timeout: 20_000 }).toBeGreaterThanOrEqual(95);
 
     await page.getByRole('button', { name: 'Join in' }).click();
     await textIs(page, '#state', /^Contributing$/);
-    await expect.poll(() => run.coordinator.pool.members.size).toBe(1);
+    await expect.poll(() => run.coordinator.pool.workers.size).toBe(1);
     await page.reload();
     await textIs(page, '#state', /^Contributing$/);
     expect(await policyBreaches(page)).toEqual([]);

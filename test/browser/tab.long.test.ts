@@ -35,7 +35,7 @@ async function start(samples = SAMPLES, microShard?: number): Promise<Run> {
 }
 
 const enginesOf = ({ pool }: TestCoordinator): string[] =>
-  [...pool.members.values()].map(({ engine }) => engine.backend);
+  [...pool.workers.values()].map(({ engine }) => engine.backend);
 
 describeInBrowser('a tab', () => {
   let browser: Browser;
@@ -126,7 +126,7 @@ describeInBrowser('a tab', () => {
       expect(enginesOf(run)).toEqual([backend]);
       expect(relativeDifference(await run.gradient(), expected)).toBeLessThan(TOLERANCE);
       const left = new Promise<void>((resolve) => {
-        const stop = run.pool.listen({
+        const stop = run.pool.subscribe({
           left() {
             stop();
             resolve();
@@ -189,14 +189,14 @@ describeInBrowser('a tab', () => {
     await waitForWorkersReady(run, 2);
     const gradient = run.gradient();
     await new Promise<void>((resolve) => {
-      const stop = run.pool.listen({
+      const stop = run.pool.subscribe({
         answered() {
           stop();
           resolve();
         },
       });
     });
-    const tab = [...run.pool.members.values()].find(({ name }) => name !== 'node');
+    const tab = [...run.pool.workers.values()].find(({ name }) => name !== 'node');
     expect(tab?.stats.samples).toBe(0);
     await page.close();
     expect(relativeDifference(await gradient, alone)).toBeLessThan(TOLERANCE);
@@ -230,7 +230,7 @@ describeInBrowser('a tab', () => {
     await waitForWorkersReady(run, 1);
     await page.locator('#toggle').click();
     await expect.poll(() => page.locator('#state').textContent()).toBe('Paused');
-    await expect.poll(() => run.pool.members.size).toBe(0);
+    await expect.poll(() => run.pool.workers.size).toBe(0);
     await page.locator('#toggle').click();
     await waitForWorkersReady(run, 1);
     await run.close('done');

@@ -145,7 +145,7 @@ describe('updates over real sockets to real workers', () => {
       for (let i = 0; i < 3; i++) await trainStep(run);
       const killed = trainStep(run);
       const gone = new Promise<void>((resolve) =>
-        coordinator.pool.listen({ left: ({ name }) => (name === 'bob' ? resolve() : undefined) }),
+        coordinator.pool.subscribe({ left: ({ name }) => (name === 'bob' ? resolve() : undefined) }),
       );
       bob.kill('SIGKILL');
       await killed;
@@ -155,7 +155,7 @@ describe('updates over real sockets to real workers', () => {
       const at = run.step;
       const gradient = await trainStep(run);
       const shared = recorder.weights();
-      const members = [...coordinator.pool.members.values()];
+      const members = [...coordinator.pool.workers.values()];
       expect(members.map(({ name }) => name)).toEqual(['ann', 'recorder']);
       expect(members.map(({ prefetchedWeights }) => prefetchedWeights !== null)).toEqual([tails, tails]);
       expect(shared).not.toEqual(exact);
@@ -202,7 +202,7 @@ it('moves no more bytes than its codec says', async () => {
   const run = await startRun(LINK_CODECS.int4);
   await addProcess(run, 'ann');
   for (let i = 0; i < 4; i++) await trainStep(run);
-  const { stats } = [...run.coordinator.pool.members.values()][0]!;
+  const { stats } = [...run.coordinator.pool.workers.values()][0]!;
   const before = { up: stats.bytesUp, down: stats.bytesDown };
   for (let i = 0; i < 10; i++) await trainStep(run);
   const values = run.weights.length;

@@ -98,7 +98,7 @@ test('a worker whose engine computes other bits is refused, and told why', async
   const { weights } = await trainToEnd(coordinator, dataset);
   expect(await other.ended).toContain('other bits are computed here: another build or processor');
   expect(coordinator.lines.some((line) => line.includes('bob'))).toBe(true);
-  expect(coordinator.pool.members.size).toBe(1);
+  expect(coordinator.pool.workers.size).toBe(1);
   await coordinator.close('done');
   expect(Buffer.from(weights.buffer).equals(Buffer.from((await reference()).weights.buffer))).toBe(true);
 });

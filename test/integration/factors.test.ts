@@ -32,15 +32,15 @@ async function gradientsOf(
   open.push(coordinator);
   attachWorker(coordinator.url, 'ann', await wasmEngine());
   await waitForWorkersReady(coordinator, 1);
-  const [member] = [...coordinator.pool.members.values()];
+  const [member] = [...coordinator.pool.workers.values()];
   const gradients: Float32Array[] = [];
   let bytesBefore = 0;
   for (let step = 0; step < 3; step++) {
     if (step === 1) bytesBefore = member!.stats.bytesUp;
     const input = { step: step as Step, weights: coordinator.initialWeights, split: dataset.train };
     const options = tails
-      ? { onSummed: () => undefined, next: numbers(step + 1) }
-      : { next: numbers(step + 1) };
+      ? { onBucketSummed: () => undefined, nextSamples: numbers(step + 1) }
+      : { nextSamples: numbers(step + 1) };
     gradients.push((await coordinator.stepRunner.gradient(input, numbers(step), options)).gradientSum.slice());
   }
   return { gradients, bytesUp: (member!.stats.bytesUp - bytesBefore) / 2 };

@@ -14,7 +14,7 @@ test('a run goes on among hostile frames and idle connections', async () => {
   await run.measureSteps(attack);
   expect(await attack).toBe(5_000);
   await run.measureSteps(5);
-  const names = [...run.coordinator.pool.members.values()].map(({ name }) => name);
+  const names = [...run.coordinator.pool.workers.values()].map(({ name }) => name);
   for (const name of ['ann', 'bob', 'cyd']) expect(names).toContain(name);
   await run.close();
 });

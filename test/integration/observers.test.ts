@@ -46,5 +46,5 @@ test('an observer sees a whole run over a real socket, and one without the token
     { record: { epoch: 2, data: 'drawn-digits' } },
   ]);
   expect(messages.at(-1)).toEqual({ type: 'finished', reason: 'The run is finished.' });
-  expect([...coordinator.pool.members.values()]).toHaveLength(0);
+  expect([...coordinator.pool.workers.values()]).toHaveLength(0);
 });

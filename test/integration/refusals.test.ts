@@ -1,6 +1,6 @@
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { RoundRunner } from '../../coordinator/training/round-runner.ts';
+import { StepRunner } from '../../coordinator/training/round-runner.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { CloseCode } from '../../shared/protocol/close-code.ts';
 import type {
@@ -85,7 +85,7 @@ async function withShard() {
   client.send({ type: 'ready' });
   await waitForWorkerReady(coordinator, name);
   // Rounds that know nobody's pace: a newcomer would only be tried with copies, which nobody waits for.
-  const rounds = new RoundRunner({
+  const rounds = new StepRunner({
     pool: coordinator.pool,
     job: coordinator.job,
     clock: systemClock(globalThis),

@@ -88,7 +88,7 @@ async function runUntil(condition: () => boolean): Promise<void> {
 }
 
 function memberNamed(name: string): Worker {
-  const found = [...coordinator.pool.members.values()].find((member) => member.name === name);
+  const found = [...coordinator.pool.workers.values()].find((member) => member.name === name);
   if (found === undefined) throw new Error(`No ${name} is there.`);
   return found;
 }

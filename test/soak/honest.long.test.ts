@@ -32,7 +32,7 @@ describeNative(() => {
       await page.goto(`http://127.0.0.1:${coordinator.port}/?engine=webgl`);
       // The software GPU has the first steps to itself: others are so much faster that none of its answers may be in time.
       await waitForWorkersReady(coordinator, 1);
-      const members = [...coordinator.pool.members.values()];
+      const members = [...coordinator.pool.workers.values()];
       const workers: WorkerProcess[] = [];
       let together = 0;
       await trainToEnd(coordinator, dataset, {
@@ -43,8 +43,8 @@ describeNative(() => {
           }
         },
         shouldStop() {
-          if (coordinator.pool.members.size < 3) return false;
-          if (together === 0) members.splice(0, 1, ...coordinator.pool.members.values());
+          if (coordinator.pool.workers.size < 3) return false;
+          if (together === 0) members.splice(0, 1, ...coordinator.pool.workers.values());
           return ++together >= steps && members.every(({ acceptedAnswers }) => acceptedAnswers > 0);
         },
       });

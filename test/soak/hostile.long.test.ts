@@ -34,7 +34,7 @@ test(`${frames} hostile frames and ${CONNECTIONS} idle connections`, async () =>
       `at most ${most.toFixed(0)} MB (${before.toFixed(0)} before)`,
   );
   const afterMs = await run.measureSteps(100);
-  console.log(`afterwards: ${afterMs.toFixed(1)} ms a step, ${run.coordinator.pool.members.size} workers`);
+  console.log(`afterwards: ${afterMs.toFixed(1)} ms a step, ${run.coordinator.pool.workers.size} workers`);
   await run.close();
   expect(await attack).toBe(frames);
   // In CI other tests take turns on the same cores.

@@ -17,7 +17,7 @@ export function testLayersOnNative(native: Native, cases: readonly LayerCase[]):
   test.each(cases)('$name: loss and gradient are those of Keras, op by op and captured', async (each) => {
     const notes: string[] = [];
     const waiting: (() => void)[] = [];
-    const idle = { later: (task: () => void) => void waiting.push(task), answered: () => undefined };
+    const idle = { schedule: (task: () => void) => void waiting.push(task), recordAnswer: () => undefined };
     const capture = { idle, note: (line: string) => void notes.push(line) };
     const engine: Engine = {
       info: { backend: 'tensorflow', version: '', device: '', threads: 1 },

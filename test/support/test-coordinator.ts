@@ -69,12 +69,12 @@ export async function testCoordinator(
 
 /** Resolves when at least `count` workers are ready. */
 export function waitForWorkersReady({ pool }: Coordinator, count: number): Promise<void> {
-  return waitUntil({ pool }, () => pool.members.size >= count);
+  return waitUntil({ pool }, () => pool.workers.size >= count);
 }
 
 /** Resolves when the worker of this name is ready. */
 export function waitForWorkerReady({ pool }: Coordinator, name: string): Promise<void> {
-  return waitUntil({ pool }, () => [...pool.members.values()].some((member) => member.name === name));
+  return waitUntil({ pool }, () => [...pool.workers.values()].some((member) => member.name === name));
 }
 
 function waitUntil({ pool }: Pick<Coordinator, 'pool'>, condition: () => boolean): Promise<void> {
@@ -84,7 +84,7 @@ function waitUntil({ pool }: Pick<Coordinator, 'pool'>, condition: () => boolean
       stop();
       resolve();
     };
-    const stop = pool.listen({ joined: check });
+    const stop = pool.subscribe({ joined: check });
     check();
   });
 }

@@ -49,7 +49,7 @@ async function start(findFaster: () => Promise<OpenedEngine | null>, again: Open
   const said: FromTab[] = [];
   const joined: string[] = [];
   const first = opened(await wasmEngine(), 'first');
-  coordinator.pool.listen({ joined: ({ engine }) => joined.push(engine.backend) });
+  coordinator.pool.subscribe({ joined: ({ engine }) => joined.push(engine.backend) });
   const tab = createTabSession({
     engines: {
       openFirst: () => Promise.resolve(first),
@@ -80,14 +80,14 @@ async function start(findFaster: () => Promise<OpenedEngine | null>, again: Open
     present: (backend) =>
       new Promise((resolve) => {
         const look = (): void => {
-          const there = [...coordinator.pool.members.values()].some(
+          const there = [...coordinator.pool.workers.values()].some(
             ({ engine }) => engine.backend === backend,
           );
           if (!there) return;
           stop();
           resolve();
         };
-        const stop = coordinator.pool.listen({ joined: look });
+        const stop = coordinator.pool.subscribe({ joined: look });
         look();
       }),
     close: () => coordinator.close('done'),

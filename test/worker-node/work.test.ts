@@ -27,7 +27,7 @@ test('a worker whose engine dies in a step leaves the run and says why', async (
     Uint32Array.from([0, 1, 2, 3]),
   );
   await expect(worker).rejects.toThrow('The engine has died: The device is broken.');
-  await expect.poll(() => coordinator.pool.members.size).toBe(0);
+  await expect.poll(() => coordinator.pool.workers.size).toBe(0);
   coordinator.stop();
   await expect(round).rejects.toThrow();
   await coordinator.close('done');

@@ -22,15 +22,15 @@ const runTexts = {
   accuracy: htmlElement('accuracy'),
   valAccuracy: htmlElement('val-accuracy'),
   speed: htmlElement('speed'),
-  peopleTitle: htmlElement('people-title'),
-  holdUp: htmlElement('hold-up'),
+  workersTitle: htmlElement('people-title'),
+  slowestWorker: htmlElement('hold-up'),
   advice: htmlElement('advice'),
   notices: htmlElement('notices'),
-  more: htmlElement('more'),
+  hiddenRows: htmlElement('more'),
   ownSpeed: htmlElement('samples-per-second'),
   ownShare: htmlElement('own-share'),
   ownSamples: htmlElement('samples'),
-  ownPart: htmlElement('own-part'),
+  ownContribution: htmlElement('own-part'),
 } as const satisfies Partial<Record<keyof RunView, HTMLElement>>;
 const button = element('toggle', HTMLButtonElement);
 const watch = element('watch', HTMLButtonElement);

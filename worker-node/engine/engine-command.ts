@@ -59,7 +59,7 @@ export async function runInstall(flags: InstallFlags, program: EngineContext): P
       await ensureNativeEngine({ ...prepareOptions(program, signal), required: false });
       return true;
     }
-    const { installEngine, NotInstalled: InstallError } = await import('./install/install.ts');
+    const { installEngine, InstallError } = await import('./install/install.ts');
     const variant = flags.gpu === true ? 'gpu' : 'cpu';
     try {
       await installEngine({ variant, cacheDir: engineCacheDir(), programFile: program.programFile, signal, report });
@@ -67,7 +67,7 @@ export async function runInstall(flags: InstallFlags, program: EngineContext): P
     } catch (error) {
       if (flags.background !== true) throw error;
       // The last line is what the parent process reports.
-      report.print(asSentence(error instanceof NotInstalled ? error.why : errorMessage(error)));
+      report.print(asSentence(error instanceof InstallError ? error.why : errorMessage(error)));
       return false;
     }
   }, flags.background === true);
@@ -96,7 +96,7 @@ function prepareOptions({ programFile, commandLine }: EngineContext, signal: Abo
   return {
     cacheDir: engineCacheDir(),
     programFile,
-    typed: commandLine,
+    commandLine,
     signal,
     report: streamReport(process.stderr, () => performance.now()),
     nowMs: Date.now(),

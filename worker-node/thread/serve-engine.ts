@@ -63,8 +63,8 @@ export function serveEngine(
         if (found.buffer === null) throw new Error('There is no room for the gradient.');
         const samples = resolveShard(found, message.shard);
         const { step, call, tailFrom, factored } = message;
-        const ready = (): void => post({ type: 'tail', call });
-        const tail = tailFrom === null ? undefined : { from: tailFrom, ready };
+        const onReady = (): void => post({ type: 'tail', call });
+        const tail = tailFrom === null ? undefined : { offset: tailFrom, onReady };
         const result = await sound(found).gradient(step, samples, found.buffer, tail, factored);
         post({ type: 'computed', call, result });
         return;

@@ -1,14 +1,14 @@
 import { CloseCode } from '../../../shared/protocol/close-code.ts';
 import type { WorkerId } from '../../../shared/protocol/messages.ts';
-import type { workers } from '../../members/worker-pool.ts';
+import type { WorkerPool } from '../../members/worker-pool.ts';
 import { pluralize, type Reporter } from '../../report/report.ts';
 
 /**
  * Closes the connection of a worker whose answers are wrong, and says whose, on which device, and how many it has given.
  * @param found what is wrong, in the middle of a sentence
  */
-export function ban(pool: workers, report: Pick<Reporter, 'warn'>, worker: WorkerId, found: string): void {
-  const member = pool.members.get(worker);
+export function ban(pool: WorkerPool, report: Pick<Reporter, 'warn'>, worker: WorkerId, found: string): void {
+  const member = pool.workers.get(worker);
   if (member === undefined) {
     report.warn(`A worker that has left was wrong: ${found}.`, { event: 'banned' });
     return;

@@ -23,7 +23,7 @@ const SUSPICIOUS_BUDGET_FACTOR = 1.5;
  * Says whose answer of a step is recomputed while the run goes on: workers of which none was yet, then the most unlike the
  * others or any, by turns at random. The time that this takes is bounded.
  */
-export class CheckSchedule {
+export class SpotCheckSchedule {
   readonly #options: SpotCheckScheduleOptions;
   readonly #verified = new Set<WorkerId>();
   #startedMs: number | null = null;
@@ -49,12 +49,12 @@ export class CheckSchedule {
   }
 
   /** A recomputation has taken so long. */
-  spent(elapsedMs: number): void {
+  addTime(elapsedMs: number): void {
     this.#spentMs += elapsedMs;
   }
 
   /** A recomputation has confirmed an answer of this worker. */
-  confirmed(worker: WorkerId): void {
+  confirm(worker: WorkerId): void {
     this.#verified.add(worker);
   }
 
@@ -62,7 +62,7 @@ export class CheckSchedule {
     return this.#verified.has(worker);
   }
 
-  left(worker: WorkerId): void {
+  remove(worker: WorkerId): void {
     this.#verified.delete(worker);
   }
 

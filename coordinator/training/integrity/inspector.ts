@@ -5,11 +5,11 @@ import { layoutOf, type Layout } from '../../../shared/model/layout.ts';
 import { errorMessage } from '../../../shared/error-text.ts';
 import type { Step, WorkerId } from '../../../shared/protocol/messages.ts';
 import type { Range } from '../../../shared/range.ts';
-import type { workers } from '../../members/worker-pool.ts';
+import type { WorkerPool } from '../../members/worker-pool.ts';
 import type { Reporter } from '../../report/report.ts';
 import { copyAnswer, type Answer, type GradientAnswer } from './answer.ts';
 import { ban } from './ban.ts';
-import { CheckSchedule } from './check-schedule.ts';
+import { SpotCheckSchedule } from './check-schedule.ts';
 import { compareGradients, compareScores, type Comparison } from './compare.ts';
 import { pickSuspectShards } from './evaluation-checks.ts';
 import { QuantizationSteps } from './quantization.ts';
@@ -18,7 +18,7 @@ import { sumMatches, samplePositions, valuesAt } from './sampled.ts';
 import { OutlierFilter, type AnswerMeasurement } from './screen.ts';
 
 export interface AnswerValidatorOptions {
-  readonly pool: workers;
+  readonly pool: WorkerPool;
   readonly job: Job;
   readonly clock: Clock;
   readonly report: Pick<Reporter, 'warn' | 'info'>;
@@ -77,7 +77,7 @@ export class AnswerValidator {
   readonly #options: AnswerValidatorOptions;
   readonly #layout: Layout;
   readonly #outlierFilter = new OutlierFilter();
-  readonly #spotChecks: CheckSchedule;
+  readonly #spotChecks: SpotCheckSchedule;
   readonly quantization = new QuantizationSteps();
   /** First step since a worker's last confirmed answer in which one of it has counted. */
   readonly #unconfirmedSince = new Map<WorkerId, Step>();
@@ -93,8 +93,8 @@ export class AnswerValidator {
     const { pool, job, referenceEngine, random } = options;
     this.#options = options;
     this.#layout = layoutOf(job.layout);
-    this.#spotChecks = new CheckSchedule({ maxTimeFraction: SPOT_CHECK_TIME_FRACTION, random });
-    pool.listen({
+    this.#spotChecks = new SpotCheckSchedule({ maxTimeFraction: SPOT_CHECK_TIME_FRACTION, random });
+    pool.subscribe({
       left: ({ id }) => {
         // Its last answers may still turn out wrong: then it matters since when they have counted.
         if (!this.#unconfirmedSince.has(id)) this.#forget(id);
@@ -185,12 +185,12 @@ export class AnswerValidator {
   }
 
   #forgetIfGone(worker: WorkerId): void {
-    if (!this.#options.pool.members.has(worker) && worker !== this.#backgroundCheck?.worker) this.#forget(worker);
+    if (!this.#options.pool.workers.has(worker) && worker !== this.#backgroundCheck?.worker) this.#forget(worker);
   }
 
   #forget(worker: WorkerId): void {
     this.#outlierFilter.remove(worker);
-    this.#spotChecks.left(worker);
+    this.#spotChecks.remove(worker);
     this.quantization.remove(worker);
     this.#unconfirmedSince.delete(worker);
   }
@@ -237,7 +237,7 @@ export class AnswerValidator {
     const confirmed = (): void => this.#outlierFilter.confirm(screened[i] as AnswerMeasurement, screened);
     const startedMs = clock.now();
     const done = this.#check(kept, copyAnswer(answer), confirmed).then((verdict) => {
-      this.#spotChecks.spent(clock.now() - startedMs);
+      this.#spotChecks.addTime(clock.now() - startedMs);
       this.#backgroundCheck = null;
       if (verdict === 'right') this.#unconfirmedSince.delete(worker);
       // What has counted in the meantime is not confirmed.
@@ -260,7 +260,7 @@ export class AnswerValidator {
       return (await this.#banIfWrong(reviewed, answer, shard, comparison, 'gradient')) ? 'wrong' : 'unknown';
     }
     confirmed();
-    this.#spotChecks.confirmed(answer.worker);
+    this.#spotChecks.confirm(answer.worker);
     return 'right';
   }
 

@@ -52,7 +52,7 @@ export class ThroughputTracker {
   }
 
   /** The median worker's forecast; null if no pace is known. */
-  typicalMs(samples: number): number | null {
+  medianForecastMs(samples: number): number | null {
     const forecasts = [...this.#workers.values()].flatMap(({ estimator: { throughput } }) =>
       throughput === null ? [] : [forecastMs(throughput, samples)],
     );

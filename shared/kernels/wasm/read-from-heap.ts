@@ -3,15 +3,15 @@ import { floatsOf, type Tf, type WasmBackend } from './backend.ts';
 
 /** Reads float32 tensors straight out of the backend's memory, where tensor.data() makes a copy first. */
 export function readFromHeap(tf: Tf): {
-  into(tensor: TF.Tensor, target: Float32Array): Promise<void>;
-  nowInto(tensor: TF.Tensor, target: Float32Array): void;
+  read(tensor: TF.Tensor, target: Float32Array): Promise<void>;
+  readSync(tensor: TF.Tensor, target: Float32Array): void;
 } {
-  const nowInto = (tensor: TF.Tensor, target: Float32Array): void =>
+  const readSync = (tensor: TF.Tensor, target: Float32Array): void =>
     target.set(floatsOf(tf.backend() as unknown as WasmBackend, tensor));
   return {
-    nowInto,
-    into(tensor, target) {
-      nowInto(tensor, target);
+    readSync,
+    read(tensor, target) {
+      readSync(tensor, target);
       return Promise.resolve();
     },
   };

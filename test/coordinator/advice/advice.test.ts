@@ -11,7 +11,7 @@ import { FLOAT32_LINK } from '../../../coordinator/members/link-codecs.ts';
 import { checkProperty } from '../../support/property.ts';
 
 const VALUES = 600_810;
-const VECTORS = { values: VALUES, kernel: null, pieces: 0 };
+const VECTORS = { values: VALUES, kernel: null, bucketCount: 0 };
 /** 100 Mb/s. */
 const PER_BYTE = 8e-5;
 const free: WorkerCosts = {
@@ -47,7 +47,7 @@ describe('the model of a step', () => {
 
   it('hides tails behind the computation, as far as there is any left', () => {
     const half = { ...linked, tailAt: 0.5 };
-    const one = { vectors: { ...VECTORS, pieces: 1 } };
+    const one = { payloadShape: { ...VECTORS, bucketCount: 1 } };
     expect(forecastStep(run([half], one)).stepMs).toBeCloseTo(64 + TRANSFER_MS + 4);
     const long = forecastStep(run([half], { ...one, batchSize: 1024 }));
     expect(long.stepMs).toBeCloseTo(1024 + 0.02 * TRANSFER_MS + 4);
@@ -55,7 +55,7 @@ describe('the model of a step', () => {
   });
 
   it('has pieces travel back while others are on their way', () => {
-    const pieces = { vectors: { ...VECTORS, pieces: 4 } };
+    const pieces = { payloadShape: { ...VECTORS, bucketCount: 4 } };
     const [tailMs, headMs] = [0.98 * TRANSFER_MS, 0.02 * TRANSFER_MS];
     expect(forecastStep(run([linked], pieces)).stepMs).toBeCloseTo(128 + (5 / 8) * tailMs + headMs + 4);
     const uneven = { ...linked, downMsPerByte: PER_BYTE / 4 };

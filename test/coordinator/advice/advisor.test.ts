@@ -11,11 +11,11 @@ const { batchSize } = exampleJob;
 
 function watched() {
   const clock = manualClock();
-  const members = new Map<WorkerId, Worker>();
+  const workers = new Map<WorkerId, Worker>();
   const said: string[] = [];
   const advisor = new BottleneckReporter({
     job: exampleJob,
-    pool: { members },
+    pool: { workers },
     clock,
     onAdvice: (sentence) => void said.push(sentence),
   });
@@ -29,13 +29,13 @@ function watched() {
       tails: false,
       link: new LinkMeter(),
     } as unknown as Worker;
-    members.set(name as WorkerId, member);
+    workers.set(name as WorkerId, member);
     return member;
   };
   const steps = (count: number, stepMs: number): void => {
     for (let i = 0; i < count; i++) {
       clock.skip(stepMs);
-      for (const { link } of members.values()) {
+      for (const { link } of workers.values()) {
         link.recordAnswer({ samples: 2, computeMs: stepMs - 20, turnaroundMs: stepMs - 10 });
       }
       advisor.stepFinished({ batch: { samples: batchSize } } as StepReport);

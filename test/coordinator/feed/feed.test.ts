@@ -123,7 +123,7 @@ describe('the feed', () => {
   it('says how workers do, and which of them a step waits for, and why', async () => {
     const { pool, join, watch, tick, stepDone } = await testFeed();
     await join('bob');
-    const [ann, bob] = [...pool.members.values()];
+    const [ann, bob] = [...pool.workers.values()];
     const { received } = watch();
     await tick();
     for (let i = 0; i < 2; i++) {
@@ -150,7 +150,7 @@ describe('the feed', () => {
 
   it('keeps figures of training apart from an evaluation, whose shards are larger', async () => {
     const { pool, watch, tick, stepDone } = await testFeed();
-    const [ann] = pool.members.values();
+    const [ann] = pool.workers.values();
     const { received } = watch();
     await tick();
     // The last batch of an epoch is short: all of it is still all of it.

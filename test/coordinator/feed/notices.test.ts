@@ -7,13 +7,13 @@ it('keeps who was refused, expelled or put in reserve, a few of each kind', asyn
   const { pool, join, connect } = testPool();
   const notices = new Notices(pool);
   const [ann, bob] = [await join('ann'), await join('bob')];
-  const memberOf = (name: string) => [...pool.members.values()].find((member) => member.name === name)!;
+  const memberOf = (name: string) => [...pool.workers.values()].find((member) => member.name === name)!;
 
-  pool.keepInReserve(memberOf('ann'), 'A step takes 3 ms without it.');
+  pool.setStandby(memberOf('ann'), 'A step takes 3 ms without it.');
   expect(notices.all).toEqual([
     { what: 'reserve', who: 'ann', reason: 'A step takes 3 ms without it.', times: 1 },
   ]);
-  pool.keepInReserve(memberOf('ann'), null);
+  pool.setStandby(memberOf('ann'), null);
   expect(notices.all).toEqual([]);
 
   pool.drop(memberOf('bob'), CloseCode.wrongGradient, 'Its gradients are not those of ann and cyd.');

@@ -31,7 +31,7 @@ describe('a budget that refills', () => {
 });
 
 describe('the budgets of networks', () => {
-  const limits = { ofBlock: { burst: 2, perSecond: 1 }, inAll: { burst: 5, perSecond: 1 } };
+  const limits = { perBlock: { burst: 2, perSecond: 1 }, total: { burst: 5, perSecond: 1 } };
 
   it('are apart: what one has used up costs another nothing', () => {
     const budget = new BlockRateLimiter(manualClock(), limits);

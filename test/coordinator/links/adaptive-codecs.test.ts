@@ -13,7 +13,7 @@ const THIN = 100;
 const WIDE = 1e-6;
 
 function memberOf({ pool }: TestRunner, client: Client): Worker {
-  return pool.members.get(client.messages('welcome')[0]!.workerId as Worker['id'])!;
+  return pool.workers.get(client.messages('welcome')[0]!.workerId as Worker['id'])!;
 }
 
 /** Has a link look as if it had these figures for all that was measured. */
@@ -130,7 +130,7 @@ describe('codecs that follow their links', () => {
     const runner = testRunner(8, [], 'auto');
     const ann = await runner.join('ann', KNOWS);
     const said: string[] = [];
-    runner.pool.listen({ codecChanged: ({ name }, reason) => said.push(`${name}: ${reason}`) });
+    runner.pool.subscribe({ codecChanged: ({ name }, reason) => said.push(`${name}: ${reason}`) });
     await runner.gradient(1);
     await answer(ann);
     measure(memberOf(runner, ann), THIN);

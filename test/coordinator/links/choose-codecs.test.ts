@@ -12,8 +12,8 @@ import type { LinkStats } from '../../../coordinator/links/link-figures.ts';
 import { FLOAT32_LINK, type LinkCodecs } from '../../../coordinator/members/link-codecs.ts';
 import { checkProperty } from '../../support/property.ts';
 
-const VECTORS = { values: 600_810, kernel: null, pieces: 0 };
-const candidates = CODEC_LEVELS.map((codecs, rung) => ({ rung, codecs })).filter(
+const VECTORS = { values: 600_810, kernel: null, bucketCount: 0 };
+const candidates = CODEC_LEVELS.map((codecs, level) => ({ level, codecs })).filter(
   ({ codecs }) => codecs.up !== 'factors',
 );
 
@@ -45,7 +45,7 @@ function settle(situation: Situation, choice = new CodecSelector(), steps = 20):
   return rungs;
 }
 const names = (rungs: readonly number[]): string[] =>
-  rungs.map((rung) => Object.values(CODEC_LEVELS[rung]!).join('/'));
+  rungs.map((level) => Object.values(CODEC_LEVELS[level]!).join('/'));
 const base: Situation = { megabits: 100, rttMs: 4, computeMs: 32, hidden: 0 };
 
 describe('what the wire takes', () => {
@@ -65,7 +65,7 @@ describe('what the wire takes', () => {
   });
 
   it('leaves no reason to save on a direction that the other one hides', () => {
-    const pieces = { ...VECTORS, pieces: 4 };
+    const pieces = { ...VECTORS, bucketCount: 4 };
     const figures = figuresOf(base, FLOAT32_LINK);
     const saved = (vectors: typeof VECTORS): number =>
       transferMs(figures, { up: 'int8', down: 'int8' }, vectors) -

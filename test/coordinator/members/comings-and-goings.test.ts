@@ -20,7 +20,7 @@ describe('a worker that comes back before its old connection is noticed dead', (
       code: CloseCode.timeout,
       reason: 'It has come back on another connection.',
     });
-    expect([again.closed, pool.members.size]).toEqual([null, 1]);
+    expect([again.closed, pool.workers.size]).toEqual([null, 1]);
     expect(events).toEqual(['joined ann', 'left ann: It has come back on another connection.', 'joined ann']);
   });
 
@@ -38,19 +38,19 @@ describe('a worker that comes back before its old connection is noticed dead', (
   it('is another one without that name, or with another', async () => {
     const { join, pool } = testPool();
     for (const hello of [{}, {}, { instance: ANN }, { instance: BOB }]) await join('ann', hello);
-    expect(pool.members.size).toBe(4);
+    expect(pool.workers.size).toBe(4);
   });
 
   it('is another one if what it is known by could be guessed', async () => {
     const { join, pool } = testPool();
     for (let i = 0; i < 2; i++) await join('ann', { instance: 'short enough' });
-    expect(pool.members.size).toBe(2);
+    expect(pool.workers.size).toBe(2);
   });
 
   it('is known by a digest: what would take its place is not kept', async () => {
     const { join, pool } = testPool();
     await join('ann', { instance: ANN });
-    const [{ instance } = { instance: null }] = pool.members.values();
+    const [{ instance } = { instance: null }] = pool.workers.values();
     expect(instance).toMatch(/^[\w+/]{43}=$/);
     expect(instance).not.toContain(ANN);
   });
@@ -127,12 +127,12 @@ describe('a worker that does not read what it is sent', () => {
 it('a hundred good answers make up for a bad one', async () => {
   const { pool, join } = testPool();
   const client = await join('ann');
-  const member = [...pool.members.values()][0]!;
+  const member = [...pool.workers.values()][0]!;
   const reject = (): void =>
     pool.reject(member, { step: step(4), shard: shardId(7) }, new ProtocolError(CloseCode.notFinite, 'NaN.'));
   for (let turn = 0; turn < 10; turn++) {
     reject();
-    for (let good = 0; good < 100; good++) pool.accepted(member);
+    for (let good = 0; good < 100; good++) pool.recordAccepted(member);
   }
   await settle();
   expect([client.closed, member.strikes]).toEqual([null, 0]);

@@ -28,10 +28,10 @@ describe('the heartbeat of a pool', () => {
   it('waits longer where workers take longer, but never less than the minute', async () => {
     const { clock, pool, join } = testPool();
     const client = await join('ann');
-    pool.allowSilence(100_000);
+    pool.extendSilenceTimeout(100_000);
     await clock.advance(100_000);
     expect(client.closed).toBeNull();
-    pool.allowSilence(1);
+    pool.extendSilenceTimeout(1);
     await clock.advance(5_000);
     expect(client.closed?.code).toBe(CloseCode.timeout);
   });
@@ -62,7 +62,7 @@ describe('a rejected answer', () => {
   it('is told to its sender, who has to go after the third', async () => {
     const { pool, join, events } = testPool();
     const client = await join('ann');
-    const [member] = pool.members.values();
+    const [member] = pool.workers.values();
     const reject = (): void =>
       pool.reject(
         member!,
@@ -85,7 +85,7 @@ describe('a rejected answer', () => {
   it('is told in a sentence that fits, however long the reason is', async () => {
     const { pool, join } = testPool();
     const client = await join('ann');
-    const [member] = pool.members.values();
+    const [member] = pool.workers.values();
     const error = new ProtocolError(CloseCode.cannotCompute, 'ä'.repeat(2000));
     for (let i = 0; i < 3; i++) pool.reject(member!, { step: step(1), shard: shardId(1) }, error);
     await settle();
@@ -105,7 +105,7 @@ describe('closing a pool', () => {
       expect(client.received.at(-1)?.message).toEqual({ type: 'finished', reason: 'The run is finished.' });
       expect(client.closed?.code).toBe(CloseCode.normal);
     }
-    expect(pool.members.size).toBe(0);
+    expect(pool.workers.size).toBe(0);
     expect(clock.pending).toBe(0);
   });
 });

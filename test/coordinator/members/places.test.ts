@@ -44,7 +44,7 @@ describe('a worker that is never ready', () => {
     expect(early.closed?.code).toBe(CloseCode.noFreeSlot);
     await clock.advance(10_000);
     await join('bob');
-    expect([...pool.members.values()].map(({ name }) => name)).toEqual(['ann', 'bob']);
+    expect([...pool.workers.values()].map(({ name }) => name)).toEqual(['ann', 'bob']);
     expect(holding.map(({ closed }) => closed?.code)).toEqual([CloseCode.noFreeSlot, undefined]);
     expect(events.at(-2)).toMatch(/^refused: hold left before it was ready: Its place is needed/);
   });
@@ -76,7 +76,7 @@ it('only a worker that was given a shard may send large messages', async () => {
   await client.hello();
   await client.say({ type: 'ready' });
   expect(owners[0]?.maxMessageBytes).toBe(64 << 10);
-  const [member] = pool.members.values();
+  const [member] = pool.workers.values();
   member?.requestedEncodings.set(1 as never, null);
   expect(owners[0]?.maxMessageBytes).toBe(1 << 20);
   await client.say({ type: 'failed', step: 0 as never, shard: 1 as never, reason: 'no memory' });

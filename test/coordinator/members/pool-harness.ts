@@ -1,5 +1,5 @@
 import type { ConnectionHandler } from '../../../coordinator/members/greetings.ts';
-import { workers, type PoolOptions } from '../../../coordinator/members/worker-pool.ts';
+import { WorkerPool, type PoolOptions } from '../../../coordinator/members/worker-pool.ts';
 import type { Codec } from '../../../shared/codec/codec.ts';
 import { float32 } from '../../../shared/codec/float32.ts';
 import { CloseCode, ProtocolError } from '../../../shared/protocol/close-code.ts';
@@ -18,7 +18,7 @@ export class Client {
   /** Called for each shard, for a worker that answers by itself. */
   onShard: () => void = () => undefined;
 
-  constructor(pool: workers) {
+  constructor(pool: WorkerPool) {
     const { left, right } = linkedPair((side) =>
       side === 'left'
         ? { onFrame: (frame) => this.#hear(parseFromCoordinator(frame)), onClose: () => undefined }
@@ -72,7 +72,7 @@ export class Client {
 }
 
 export interface TestPool {
-  readonly pool: workers;
+  readonly pool: WorkerPool;
   readonly clock: ManualClock;
   /** 'joined ann', 'left ann: why', 'refused: why', 'answered ann: gradient' */
   readonly events: string[];
@@ -84,7 +84,7 @@ export interface TestPool {
 
 export function testPool(options: Partial<PoolOptions> = {}): TestPool {
   const clock = manualClock();
-  const pool = new workers({
+  const pool = new WorkerPool({
     job: exampleJob,
     rules: { maxWorkers: 10 },
     clock,
@@ -96,7 +96,7 @@ export function testPool(options: Partial<PoolOptions> = {}): TestPool {
     ...options,
   });
   const events: string[] = [];
-  pool.listen({
+  pool.subscribe({
     joined: ({ name }) => events.push(`joined ${name}`),
     left: ({ name }, reason) => events.push(`left ${name}: ${reason}`),
     answered: ({ name }, { type }) => events.push(`answered ${name}: ${type}`),

@@ -22,16 +22,16 @@ describe('a pool', () => {
         job: exampleJob,
       },
     ]);
-    expect(pool.members.size).toBe(0);
+    expect(pool.workers.size).toBe(0);
     await client.say({ type: 'ready' });
-    expect([...pool.members.values()].map(({ name }) => name)).toEqual(['ann']);
+    expect([...pool.workers.values()].map(({ name }) => name)).toEqual(['ann']);
     expect(events).toEqual(['joined ann']);
   });
 
   it('gives every worker another id', async () => {
     const { pool, join } = testPool();
     await Promise.all([join('ann'), join('ann'), join('ann')]);
-    expect(new Set(pool.members.keys()).size).toBe(3);
+    expect(new Set(pool.workers.keys()).size).toBe(3);
   });
 
   it('closes a connection that says no hello within ten seconds, and hears it no more', async () => {
@@ -42,7 +42,7 @@ describe('a pool', () => {
     await clock.advance(1);
     expect(client.closed).toEqual({ code: CloseCode.timeout, reason: 'No hello within 10 s.' });
     expect(events).toEqual(['refused: No hello within 10 s.']);
-    expect(pool.members.size).toBe(0);
+    expect(pool.workers.size).toBe(0);
   });
 
   it('hears nothing more from a connection that it has refused, not even a better hello', async () => {
@@ -110,7 +110,7 @@ describe('a pool', () => {
     client.end.send(encodeFrame(message));
     await settle();
     expect(client.closed?.code).toBe(code);
-    expect(pool.members.size).toBe(0);
+    expect(pool.workers.size).toBe(0);
     expect(events).toHaveLength(2);
   });
 
@@ -145,7 +145,7 @@ describe('a pool', () => {
     const client = await join('ann');
     await client.say({ type: 'leaving', reason: 'lid closed' });
     expect(client.closed?.code).toBe(CloseCode.normal);
-    expect(pool.members.size).toBe(0);
+    expect(pool.workers.size).toBe(0);
     expect(events).toEqual(['joined ann', 'left ann: lid closed']);
   });
 
@@ -197,7 +197,7 @@ describe('a pool', () => {
     const { join, pool } = testPool();
     const heard: string[] = [];
     const note = (): void => void heard.push('something');
-    const stop = pool.listen({ joined: note, left: note, answered: note, refused: note });
+    const stop = pool.subscribe({ joined: note, left: note, answered: note, refused: note });
     await join('ann');
     stop();
     await join('bob');

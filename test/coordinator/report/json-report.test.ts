@@ -59,7 +59,8 @@ describe('the report as JSON', () => {
     const { clock, lines, report } = json();
     await clock.advance(10_000);
     const weights = { step: 1, values: new Float32Array(3) };
-    report.stepFinished({ ...STEP, step: 1, weights });
+    const news = { ...STEP, step: 1, weights };
+    report.stepFinished(news);
     expect(lines[0]).not.toHaveProperty('weights');
   });
 });

@@ -19,7 +19,7 @@ it('what is to be typed is what a shell takes', () => {
   expect(said((report) => printSummary(null, folder, flags, { commandLine: 'gradcast' }, report))).toContain(
     "  gradcast evaluate /runs/plain/model --data 'my digits'",
   );
-  const program = { typed: 'gradcast', picture: 'my seven.png' };
+  const program = { commandLine: 'gradcast', samplePicture: 'my seven.png' };
   expect(said((report) => printSummary(null, folder, flags, program, report))).toContain(
     "  gradcast predict /runs/plain/model 'my seven.png'",
   );

@@ -177,7 +177,7 @@ describe('the addresses', () => {
   ): string[] => {
     const lines: string[] = [];
     const report = { info: (line: string) => void lines.push(line), warn: () => undefined };
-    printAddresses(urls, { workers: 0, ...served }, { typed: 'gradcast' }, report, isSeen);
+    printAddresses(urls, { workers: 0, ...served }, { commandLine: 'gradcast' }, report, isSeen);
     return lines;
   };
 

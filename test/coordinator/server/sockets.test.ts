@@ -116,8 +116,8 @@ describe('somebody who never begins with TLS', () => {
 
 describe('connections', () => {
   it.each([
-    ['in all', { ofBlock: 100, inAll: 3 }],
-    ['of one network', { ofBlock: 3, inAll: 100 }],
+    ['in all', { perBlock: 100, total: 3 }],
+    ['of one network', { perBlock: 3, total: 100 }],
   ])('are so many that are not admitted, %s: the oldest is closed for the next', async (_, pending) => {
     await serve({ pending, connect: answering });
     const admitted = await open();

@@ -118,7 +118,7 @@ describe('the status of a run', () => {
   });
 });
 
-const worker = { connectorFor: (fingerprint?: string) => Promise.resolve(connectPinned(fingerprint)) };
+const worker = { createConnector: (fingerprint?: string) => Promise.resolve(connectPinned(fingerprint)) };
 
 describe('readStatus', () => {
   let coordinator: TestCoordinator;

@@ -126,7 +126,7 @@ describe('readAnswer', () => {
 
   it('refuses factors with a value that is not finite, or with a product that is not', () => {
     const kernel = { offset: 0, inputs: 40, outputs: 40 };
-    const factored = { kernel, samples: 1, part: { from: 0, to: 1600 } };
+    const factored = { kernel, samples: 1, range: { from: 0, to: 1600 } };
     const factors = new Float32Array(80).fill(1);
     const payload = new Uint8Array(factors.buffer);
     const read = (): unknown => decodeAnswer(gradient, payload, shard, FACTORS, 1600, rooms, factored);

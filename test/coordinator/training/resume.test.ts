@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createOptimizer } from '../../../coordinator/training/optimizer.ts';
-import { RoundRunner } from '../../../coordinator/training/round-runner.ts';
+import { StepRunner } from '../../../coordinator/training/round-runner.ts';
 import { train, type TrainingResult, type ResumePoint } from '../../../coordinator/training/train.ts';
 import { decodeCheckpoint, encodeCheckpoint } from '../../../coordinator/storage/checkpoint.ts';
 import { viewShard } from '../../../shared/data/shard.ts';
@@ -100,7 +100,7 @@ async function run(from?: Buffer, dieIn?: number): Promise<Run> {
       train: split(10),
       test: split(5),
     },
-    stepRunner: new RoundRunner({ pool, job, clock, bucketOffsets, signal, onWaiting: () => undefined }),
+    stepRunner: new StepRunner({ pool, job, clock, bucketOffsets, signal, onWaiting: () => undefined }),
     report: { epochStarted: () => undefined, stepFinished: () => undefined, epochFinished: () => undefined },
     save: (record) => Promise.resolve(void records.push(record)),
     ...(resumeFrom === undefined ? {} : { resumeFrom }),

@@ -7,7 +7,7 @@ import {
   type Round,
   type RoundEvent,
 } from '../../../coordinator/training/round.ts';
-import { nextLateMs } from '../../../coordinator/training/hand-out.ts';
+import { nextStragglerCheckMs } from '../../../coordinator/training/hand-out.ts';
 import type { ShardId, WorkerId } from '../../../shared/protocol/messages.ts';
 import { ann, answered, bob, cyd, failed, inShort, left, play, start, tick } from './round-harness.ts';
 
@@ -17,7 +17,7 @@ describe('a shard that is late', () => {
 
   it('gets a second owner as soon as somebody is idle; the first answer counts', () => {
     const [first] = startRound(start(8, [ann, bob], { stragglerAfterMs: late }), 0);
-    expect(nextLateMs(first, 0)).toBe(10);
+    expect(nextStragglerCheckMs(first, 0)).toBe(10);
     const [waiting, none] = at(10, first, tick);
     expect(none).toEqual([]);
     const [second, given] = at(20, waiting, answered(1));
@@ -72,7 +72,7 @@ describe('a shard that is late', () => {
     let ms = Infinity;
     const [first] = startRound(start(8, [ann, bob], { stragglerAfterMs: () => ms }), 0);
     const [second] = at(50, first, answered(1));
-    expect(nextLateMs(second, 50)).toBeNull();
+    expect(nextStragglerCheckMs(second, 50)).toBeNull();
     ms = 40;
     expect(inShort(at(60, second, tick)[1])).toEqual(['2: [0, 4) to bob']);
   });

@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import type { CodecRule } from '../../../coordinator/members/link-codecs.ts';
 import type { AnswerValidator } from '../../../coordinator/training/integrity/inspector.ts';
-import { RoundRunner, type GradientResult } from '../../../coordinator/training/round-runner.ts';
+import { StepRunner, type GradientResult } from '../../../coordinator/training/round-runner.ts';
 import type { Range } from '../../../shared/range.ts';
 import type { Split } from '../../../shared/data/dataset.ts';
 import type { Score } from '../../../shared/model/loss.ts';
@@ -54,7 +54,7 @@ export function testRunner(
     labels: Uint8Array.from({ length: samples }, (_, i) => i % 2),
     count: samples,
   };
-  const runner = new RoundRunner({
+  const runner = new StepRunner({
     pool: made.pool,
     job: exampleJob,
     clock: made.clock,
@@ -90,7 +90,7 @@ export function testRunner(
     gradient: (stepNumber = 1, lookAhead = false) => {
       const numbers = Uint32Array.from({ length: samples }, (_, i) => samples - 1 - i);
       const next = lookAhead ? numbers : undefined;
-      const options = bucketOffsets.length === 0 && codecs === undefined ? { next } : { next, onSummed };
+      const options = bucketOffsets.length === 0 && codecs === undefined ? { nextSamples: next } : { nextSamples: next, onBucketSummed: onSummed };
       return watch(runner.gradient({ step: step(stepNumber), weights, split }, numbers, options));
     },
     evaluate: (stepNumber = 1) => watch(runner.evaluate({ step: step(stepNumber), weights, split })),

@@ -66,7 +66,7 @@ describe('equalShares', () => {
 });
 
 const candidates = (paces: readonly Throughput[]): Candidate[] =>
-  ids(paces.length).map((worker, i) => ({ worker, pace: paces[i]! }));
+  ids(paces.length).map((worker, i) => ({ worker, throughput: paces[i]! }));
 const paces = fc.array(
   fc.record({
     perSampleMs: fc.double({ min: 0.01, max: 100, noNaN: true }),

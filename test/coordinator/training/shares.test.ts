@@ -5,7 +5,7 @@ import type { WorkerId } from '../../../shared/protocol/messages.ts';
 
 /** Workers that take so many milliseconds a sample. */
 const taking = (...perSampleMs: number[]): Candidate[] =>
-  perSampleMs.map((ms, i) => ({ worker: `w${i}` as WorkerId, pace: { perSampleMs: ms, fixedSamples: 0 } }));
+  perSampleMs.map((ms, i) => ({ worker: `w${i}` as WorkerId, throughput: { perSampleMs: ms, fixedSamples: 0 } }));
 const sizesOf = (shares: readonly { from: number; to: number }[]): number[] =>
   shares.map(({ from, to }) => to - from);
 

@@ -1,4 +1,4 @@
-import { RoundRunner } from '../../../coordinator/training/round-runner.ts';
+import { StepRunner } from '../../../coordinator/training/round-runner.ts';
 import { viewShard } from '../../../shared/data/shard.ts';
 import type { Hello, ShardMessage } from '../../../shared/protocol/messages.ts';
 import { exampleJob, exampleHello, step } from '../../shared/protocol/examples.ts';
@@ -33,7 +33,7 @@ export function simulation(samples = 128) {
   const { pool, clock } = made;
   const split = { images: new Uint8Array(2 * samples), labels: new Uint8Array(samples), count: samples };
   const stop = new AbortController();
-  const runner = new RoundRunner({
+  const runner = new StepRunner({
     pool,
     clock,
     job: exampleJob,

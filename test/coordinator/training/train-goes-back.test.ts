@@ -42,12 +42,12 @@ async function run({ factor = () => 1, loss = () => 0.1, found = new Map() }: Sp
   let rewind: Step | null = null;
   let rewinds = 0;
   const stepRunner: TrainingOptions['stepRunner'] = {
-    gradient({ step }, numbers, { onSummed } = {}) {
+    gradient({ step }, numbers, { onBucketSummed } = {}) {
       steps.push(step);
       const time = steps.filter((one) => one === step).length;
       const sum = numbers.reduce((total, number) => total + ((number * 7 + step * 13) % 11) - 5, 0);
       gradientSum.forEach((_, i) => (gradientSum[i] = factor(step, time) * sum * (i + 1)));
-      onSummed?.(gradientSum, { from: 0, to: gradientSum.length });
+      onBucketSummed?.(gradientSum, { from: 0, to: gradientSum.length });
       const since = pending.get(step);
       pending.delete(step);
       if (since !== undefined) rewind = since as Step;
@@ -55,13 +55,13 @@ async function run({ factor = () => 1, loss = () => 0.1, found = new Map() }: Sp
     },
     evaluate: () => Promise.resolve({ lossSum: 1, correct: 1 }),
     waitForChecks: () => Promise.resolve(),
-    validateAllUntil() {
+    consumeRewindRequest() {
       const taken = rewind;
       rewind = null;
       return taken;
     },
     rewind: () => void rewinds++,
-    distrust: (step) => void distrusted.push(step),
+    validateAllUntil: (step) => void distrusted.push(step),
   };
   const trained = await train({
     job,

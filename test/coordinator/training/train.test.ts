@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { EpochRecord } from '../../../shared/protocol/messages.ts';
 import type { Optimizer } from '../../../coordinator/training/optimizer.ts';
-import { RoundRunner } from '../../../coordinator/training/round-runner.ts';
+import { StepRunner } from '../../../coordinator/training/round-runner.ts';
 import { epochOrder } from '../../../coordinator/training/sampler.ts';
 import { train, type TrainingResult } from '../../../coordinator/training/train.ts';
 import { viewShard } from '../../../shared/data/shard.ts';
@@ -46,7 +46,7 @@ function training(changes: Partial<Job> = {}) {
       },
       weights,
       optimizer,
-      stepRunner: new RoundRunner({
+      stepRunner: new StepRunner({
         pool,
         job,
         clock,

@@ -71,7 +71,7 @@ describe('workers of different speed', () => {
     const { join, run, pool } = simulate();
     for (const name of ['ann', 'bob', 'cyd', 'dan']) await join(name);
     const far = await join('far', { fixedMs: 500, device: 'far away', hello: { reserve: true } });
-    const member = [...pool.members.values()].find(({ name }) => name === 'far')!;
+    const member = [...pool.workers.values()].find(({ name }) => name === 'far')!;
     for (let i = 0; i < 5; i++) member.link.recordDownload([{ bytes: 1e6, elapsedMs: 400 }]);
     const times = await run(40);
     expect(times.slice(-20).every((ms) => ms <= 34)).toBe(true);

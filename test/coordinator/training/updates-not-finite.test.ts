@@ -3,7 +3,7 @@ import { WeightsReplica } from '../../../coordinator/training/reconstructed-weig
 import { CODECS, type Codec } from '../../../shared/codec/codec.ts';
 import { decodeFrame, openFrame } from '../../../shared/protocol/frame.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
-import { WeightsReplica } from '../../../shared/worker/held-weights.ts';
+import { WeightsReplica as WorkerReplica } from '../../../shared/worker/held-weights.ts';
 import { bitsOf, floatsOf, INFINITY_PATTERNS, NAN_PATTERNS } from '../../support/special-floats.ts';
 
 const LENGTH = 600;
@@ -14,7 +14,7 @@ function bothEnds(codec: Codec) {
   const reconstructed = new WeightsReplica(LENGTH, (step, from, _codec, payloadBytes) =>
     openFrame({ type: 'update', step, from }, payloadBytes),
   );
-  const held = new WeightsReplica(codec, LENGTH);
+  const held = new WorkerReplica(codec, LENGTH);
   reconstructed.setCodec(codec);
   return {
     whole: (weights: Float32Array): void => {

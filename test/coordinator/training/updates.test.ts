@@ -81,7 +81,7 @@ describe('updates', () => {
   it('are not for whoever has missed one: the weights come whole again', async () => {
     const { pool, join } = testRunner(8, [], CODECS);
     const [ann, cyd] = [await join('ann', WITHOUT), await join('cyd', WITHOUT)];
-    const [annMember, cydMember] = [...pool.members.values()];
+    const [annMember, cydMember] = [...pool.workers.values()];
     const broadcast = new WeightsPublisher(pool, 6, []);
     const weights = Float32Array.of(1, 2, 3, 4, 5, 6);
     // Of the second step, cyd gets nothing.

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { WeightsPublisher } from '../../../coordinator/training/weights-broadcast.ts';
 import type { Worker } from '../../../coordinator/members/member.ts';
-import type { workers } from '../../../coordinator/members/worker-pool.ts';
+import type { WorkerPool } from '../../../coordinator/members/worker-pool.ts';
 import { decodeFrame } from '../../../shared/protocol/frame.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
 import { checkProperty } from '../../support/property.ts';
@@ -49,7 +49,7 @@ it('whole weights arrive as they were when they were sent, however late a link i
     fc.property(fc.array(fc.record({ drains: fc.boolean(), ending: endings })), cuts, (steps, cuts) => {
       const [quick, slow] = [heldLink(), heldLink()];
       const members = new Map([quick, slow].map(({ member }, i) => [`${i}`, member]));
-      const pool = { members, codecs: 'auto' } as unknown as workers;
+      const pool = { members, codecs: 'auto' } as unknown as WorkerPool;
       const broadcast = new WeightsPublisher(pool, LENGTH, cuts);
       const weights = new Float32Array(LENGTH);
       const sent: { step: number; weights: number[] }[] = [];

@@ -67,7 +67,7 @@ function outcome(kernels: CodecKernels, { values, others, scales, bytes, offset 
     const anyNumbers = numbersOf();
     const raw = new Uint8Array(anyNumbers.buffer, anyNumbers.byteOffset, anyNumbers.byteLength);
     raw.set(bytes.subarray(0, raw.length));
-    const hostile = { scales: hasScales ? anyScales : floats(0), numbers: anyNumbers };
+    const hostile = { scales: hasScales ? anyScales : floats(0), values: anyNumbers };
     const inPlace = copyOf(values);
     format.decode(hostile, floats(length));
     format.decodeOnto(hostile, right, floats(length));
@@ -78,7 +78,7 @@ function outcome(kernels: CodecKernels, { values, others, scales, bytes, offset 
   const pairs = (length + 1) >> 1;
   run(kernels.int4, true, () => new Uint8Array(...room(1, pairs), pairs));
 
-  for (const pass of ['add', 'subtract', 'addFlushed'] as const) {
+  for (const pass of ['add', 'subtract', 'addFlushToZero'] as const) {
     const inPlace = copyOf(values);
     kernels[pass](left, right, floats(length));
     kernels[pass](inPlace, right, inPlace);
@@ -263,7 +263,7 @@ describe.each([
       for (const at of [0, 255, 256, 511, 512, 599]) {
         const values = new Float32Array(600).fill(1);
         values.set(floatsOf([bad]), at);
-        const packed = { scales: new Float32Array(3), numbers: room() };
+        const packed = { scales: new Float32Array(3), values: room() };
         format.encode(values, packed);
         const scale = room().length === 600 ? 1 / 127 : 1 / 7;
         const block = Math.floor(at / BLOCK);
@@ -282,25 +282,25 @@ describe.each([
 
   it('write integers 0 beside a scale of NaN', () => {
     const values = floatsOf([0x3f800000, NAN_BITS, 0x7f800000, 0xff800000, 0xbf800000]);
-    const bytes = { scales: new Float32Array(1), numbers: new Int8Array(5).fill(-86) };
-    const pairs = { scales: new Float32Array(1), numbers: new Uint8Array(3).fill(0xaa) };
+    const bytes = { scales: new Float32Array(1), values: new Int8Array(5).fill(-86) };
+    const pairs = { scales: new Float32Array(1), values: new Uint8Array(3).fill(0xaa) };
     kernels.int8.encode(values, bytes);
     kernels.int4.encode(values, pairs);
-    expect([...bytes.numbers, ...pairs.numbers]).toEqual(Array(8).fill(0));
+    expect([...bytes.values, ...pairs.values]).toEqual(Array(8).fill(0));
   });
 
   it('take zeros of both signs, subnormal values and values below 2^-100 for a block of zeros', () => {
     for (const bits of [0, 0x80000000, 1, 0x807fffff, 0x00800000, 0x0d7fffff]) {
-      const bytes = { scales: new Float32Array(1).fill(9), numbers: new Int8Array(3).fill(9) };
+      const bytes = { scales: new Float32Array(1).fill(9), values: new Int8Array(3).fill(9) };
       kernels.int8.encode(floatsOf([bits, bits, bits]), bytes);
-      expect([...bitsOf(bytes.scales), ...bytes.numbers]).toEqual([0, 0, 0, 0]);
-      const pairs = { scales: new Float32Array(1).fill(9), numbers: new Uint8Array(2).fill(9) };
+      expect([...bitsOf(bytes.scales), ...bytes.values]).toEqual([0, 0, 0, 0]);
+      const pairs = { scales: new Float32Array(1).fill(9), values: new Uint8Array(2).fill(9) };
       kernels.int4.encode(floatsOf([bits, bits, bits]), pairs);
-      expect([...bitsOf(pairs.scales), ...pairs.numbers]).toEqual([0, 0, 0]);
+      expect([...bitsOf(pairs.scales), ...pairs.values]).toEqual([0, 0, 0]);
     }
-    const bytes = { scales: new Float32Array(1), numbers: new Int8Array(2) };
+    const bytes = { scales: new Float32Array(1), values: new Int8Array(2) };
     kernels.int8.encode(floatsOf([0x0d800000, 0x8d800000]), bytes);
-    expect([...bytes.numbers]).toEqual([127, -127]);
+    expect([...bytes.values]).toEqual([127, -127]);
   });
 
   it.each([
@@ -336,7 +336,7 @@ describe.each([
       [Float32Array.of(1), other],
     ];
     for (const [a, b] of cases) {
-      for (const pass of ['add', 'subtract', 'addFlushed'] as const) {
+      for (const pass of ['add', 'subtract', 'addFlushToZero'] as const) {
         const out = new Float32Array(40);
         kernels[pass](padded(a, 40), padded(b, 40), out);
         expect(hex(bitsOf(out))).toEqual(hex([NAN_BITS, ...Array<number>(39).fill(0)]));
@@ -372,14 +372,14 @@ describe.each([
   it('keep a residual of +0 where the sum or the decoded value is not finite', () => {
     const values = floatsOf([NAN_BITS, 0x7f800000, 0xff800000, 0x7f7fffff, 0x47800000, 0x00000001]);
     const before = floatsOf([0x3f800000, 0x3f800000, 0x3f800000, 0x7f7fffff, 0, 0]);
-    const halves = { scales: new Float32Array(0), numbers: new Uint16Array(6) };
+    const halves = { scales: new Float32Array(0), values: new Uint16Array(6) };
     const residual = before.slice();
     kernels.float16.encodeWithResidual(values, residual, halves);
-    expect([...halves.numbers]).toEqual([0x7e00, 0x7c00, 0xfc00, 0x7c00, 0x7bff, 0x0000]);
+    expect([...halves.values]).toEqual([0x7e00, 0x7c00, 0xfc00, 0x7c00, 0x7bff, 0x0000]);
     // 65536 - 65504, and the subnormal value that is no half.
     expect(hex(bitsOf(residual))).toEqual(hex([0, 0, 0, 0, 0x42000000, 0x00000001]));
 
-    const bytes = { scales: new Float32Array(1), numbers: new Int8Array(6) };
+    const bytes = { scales: new Float32Array(1), values: new Int8Array(6) };
     const lost = before.slice();
     kernels.int8.encodeWithResidual(values, lost, bytes);
     expect(hex(bitsOf(bytes.scales))).toEqual(hex([NAN_BITS]));

@@ -29,8 +29,8 @@ async function prepare(
   into = cacheDir,
 ): Promise<string[]> {
   const lines: string[] = [];
-  const report = { say: (line: string) => void lines.push(line), update: () => undefined };
-  const paths = { cacheDir: into, programFile: gradcast, typed: 'gradcast' };
+  const report = { print: (line: string) => void lines.push(line), update: () => undefined };
+  const paths = { cacheDir: into, programFile: gradcast, commandLine: 'gradcast' };
   await ensureNativeEngine({ ...paths, signal, report, nowMs, target: on, env: {}, required });
   return lines;
 }

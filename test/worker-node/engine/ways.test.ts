@@ -12,7 +12,7 @@ test("the package's own download is given up when nothing comes any more", async
     join(staging, 'package.json'),
     JSON.stringify({ name: 'engine', scripts: { 'download-addon': waiting } }),
   );
-  const report = { say: () => undefined, update: () => undefined };
+  const report = { print: () => undefined, update: () => undefined };
   const { signal } = new AbortController();
   const options = {
     staging,
@@ -20,7 +20,7 @@ test("the package's own download is given up when nothing comes any more", async
     variant: 'cpu',
     signal,
     report,
-    stalledAfterMs: 1000,
+    stallTimeoutMs: 1000,
   } as const;
   const outcome = await installFromNpm(options, { download: true, wheel: null });
   expect(outcome.failure).toBe('nothing came for 1 s; given up');

@@ -33,9 +33,9 @@ const STALL_TIMEOUT_MS = 60_000;
 /** The package's own install script: libtensorflow and the addon from their host. However slow, as long as it goes on. */
 export async function installFromNpm(options: InstallMethodOptions, ways: InstallMethods): Promise<InstallAttempt> {
   const { staging, signal, report, variant, stallTimeoutMs = STALL_TIMEOUT_MS } = options;
-  const outcome = { name: 'download', says: "The package's own download" } as const;
+  const outcome = { name: 'download', label: "The package's own download" } as const;
   if (!ways.download) return { ...outcome, failure: 'there is none for this platform' };
-  report.print(`${outcome.says} ...`);
+  report.print(`${outcome.label} ...`);
   const givenUp = new AbortController();
   const stalled = createStallDetector(stallTimeoutMs);
   try {
@@ -57,7 +57,7 @@ export async function installFromNpm(options: InstallMethodOptions, ways: Instal
 
 /** TensorFlow's wheel by pip, and the addon compiled against it. */
 export async function buildFromWheel(options: InstallMethodOptions, ways: InstallMethods): Promise<InstallAttempt> {
-  const outcome = { name: 'wheel', says: "TensorFlow's wheel from PyPI and a build" } as const;
+  const outcome = { name: 'wheel', label: "TensorFlow's wheel from PyPI and a build" } as const;
   const { wheel } = ways;
   if (wheel === null) return { ...outcome, failure: 'there is none for this platform' };
   const { python, missing } = await findTools(process.env, options.signal);

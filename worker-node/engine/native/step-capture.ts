@@ -102,7 +102,7 @@ export function captureStep(
 
   const cut =
     kind === 'cut'
-      ? { sums: variables.length, parts: microShardSizes(samples, job.microShard ?? samples) }
+      ? { reductions: variables.length, parts: microShardSizes(samples, job.microShard ?? samples) }
       : undefined;
   trialInputs.prepare(0 as Step, noiseShard(job, samples, 0));
   const { capture: captured } = tidyValue(tf, () => {

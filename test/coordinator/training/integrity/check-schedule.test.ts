@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { CheckSchedule } from '../../../../coordinator/training/integrity/check-schedule.ts';
+import { SpotCheckSchedule } from '../../../../coordinator/training/integrity/check-schedule.ts';
 import type { WorkerId } from '../../../../shared/protocol/messages.ts';
 import { fixedRandom } from '../../../support/property.ts';
 
@@ -9,15 +9,15 @@ const CHECK_MS = 30;
 
 /** Steps of 20 ms; each check takes 30. @returns how often each worker was checked */
 function checksIn(steps: number, candidates: ReturnType<typeof candidate>[]): Map<string, number> {
-  const schedule = new CheckSchedule({ maxTimeFraction: DUTY, random: fixedRandom() });
+  const schedule = new SpotCheckSchedule({ maxTimeFraction: DUTY, random: fixedRandom() });
   const checks = new Map<string, number>();
   for (let step = 0; step < steps; step++) {
     const i = schedule.next(candidates, 20 * step);
     if (i === null) continue;
     const { worker } = candidates[i]!;
     checks.set(worker, (checks.get(worker) ?? 0) + 1);
-    schedule.spent(CHECK_MS);
-    schedule.confirmed(worker);
+    schedule.addTime(CHECK_MS);
+    schedule.confirm(worker);
   }
   return checks;
 }
@@ -39,12 +39,12 @@ describe('checks of answers', () => {
     const checks = checksIn(1_000, candidates);
     expect(checks.get('eve')).toBe(sum(checks));
     expect(sum(checks) * CHECK_MS).toBeLessThanOrEqual(1.5 * (500 + DUTY * 20_000) + CHECK_MS);
-    expect(new CheckSchedule({ maxTimeFraction: DUTY, random: fixedRandom() }).next(candidates, 0)).toBe(1);
+    expect(new SpotCheckSchedule({ maxTimeFraction: DUTY, random: fixedRandom() }).next(candidates, 0)).toBe(1);
   });
 
   it('come to workers of which no answer was confirmed before they come to others', () => {
-    const schedule = new CheckSchedule({ maxTimeFraction: DUTY, random: fixedRandom() });
-    schedule.confirmed('ann' as WorkerId);
+    const schedule = new SpotCheckSchedule({ maxTimeFraction: DUTY, random: fixedRandom() });
+    schedule.confirm('ann' as WorkerId);
     for (let i = 0; i < 20; i++) expect(schedule.next([candidate('ann'), candidate('bob')], 0)).toBe(1);
     expect(schedule.next([], 0)).toBeNull();
   });

@@ -49,7 +49,7 @@ function sent(codec: string, honest: readonly Float32Array[], lie: (value: numbe
         const payload = new Uint8Array(encoder.bytes(values.length));
         encoder.encode(values, payload, from);
         const decoded = getCodec(codec).decode(payload, values.length);
-        return { at: from, values: decoded, loss: steps.record(ann, from, codec, decoded) };
+        return { offset: from, values: decoded, quantizationLoss: steps.record(ann, from, codec, decoded) };
       }),
     ),
   );
@@ -119,7 +119,7 @@ describe('an answer beside the coordinator’s own', () => {
     const payload = new Uint8Array(getCodec(codec).bytes(LENGTH));
     scalesIn(payload, LENGTH).fill(1e6);
     const zeros = getCodec(codec).decode(payload, LENGTH);
-    const idle = [{ at: 0, values: zeros, loss: steps.record(ann, 0, codec, zeros) }];
+    const idle = [{ offset: 0, values: zeros, quantizationLoss: steps.record(ann, 0, codec, zeros) }];
     expect(compareGradients(answerOf(idle), own(gradient))).toMatchObject({ differs: true });
     // Nor does that scale explain what comes next.
     getCodec(codec).encode(
@@ -127,7 +127,7 @@ describe('an answer beside the coordinator’s own', () => {
       payload,
     );
     const turned = getCodec(codec).decode(payload, LENGTH);
-    const next = [{ at: 0, values: turned, loss: steps.record(ann, 0, codec, turned) }];
+    const next = [{ offset: 0, values: turned, quantizationLoss: steps.record(ann, 0, codec, turned) }];
     expect(compareGradients(answerOf(next), own(gradient))).toMatchObject({ differs: true });
   });
 
@@ -139,7 +139,7 @@ describe('an answer beside the coordinator’s own', () => {
     const values = int4.decode(payload, LENGTH);
     steps.record(ann, 0, 'int4', values);
     steps.invalidate(ann);
-    const parts = [{ at: 0, values, loss: steps.record(ann, 0, 'int4', values) }];
+    const parts = [{ offset: 0, values, quantizationLoss: steps.record(ann, 0, 'int4', values) }];
     expect(compareGradients(answerOf(parts), own(gradient))).toBeNull();
   });
 });

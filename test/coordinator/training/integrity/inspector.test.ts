@@ -107,7 +107,7 @@ describe('an inspected run', () => {
       // The step is repeated with two shards, each of ones.
       expect(round.result).toMatchObject({ gradientSum: Float32Array.from(times(2)), lossSum: 9 });
       expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
-      expect(pool.members.size).toBe(2);
+      expect(pool.workers.size).toBe(2);
       expect(warnings).toEqual([
         expect.stringMatching(
           /^eve \(wasm on 2 cores\) is banned: the gradient .* of step 1 differs by .* honest engines differ by at most .*\. It had given 1 answer\.$/,
@@ -122,7 +122,7 @@ describe('an inspected run', () => {
     const [eve, mal] = [await join('eve'), await join('mal')];
     const honest = await gradient(1);
     await finish(honest, [ann, bob, cyd, eve, mal]);
-    expect(pool.members.size).toBe(5);
+    expect(pool.workers.size).toBe(5);
     const lies = new Map([
       [eve, times(1e6)],
       [mal, times(1e6)],
@@ -130,7 +130,7 @@ describe('an inspected run', () => {
     const round = await gradient(2);
     await finish(round, [ann, bob, cyd, eve, mal], lies);
     expect(round.result).toMatchObject({ gradientSum: Float32Array.from(times(3)) });
-    expect([...pool.members.values()].map(({ name }) => name)).toEqual(['ann', 'bob', 'cyd']);
+    expect([...pool.workers.values()].map(({ name }) => name)).toEqual(['ann', 'bob', 'cyd']);
   });
 
   it('finds a lie of the usual size while it goes on, and says from which step on it has to be done again', async () => {
@@ -141,7 +141,7 @@ describe('an inspected run', () => {
     // Too small to be odd, too large for an honest engine.
     const lie = new Map([[eve, times(1.6)]]);
     let number = 1;
-    for (; pool.members.size === 2 && number < 50; number++) {
+    for (; pool.workers.size === 2 && number < 50; number++) {
       await finish(await gradient(number), [ann, eve], lie);
       await inspector.waitForChecks();
       await clock.advance(1_000);
@@ -161,7 +161,7 @@ describe('an inspected run', () => {
     hold();
     await finish(await gradient(1), [eve], new Map([[eve, times(1.6)]]));
     await eve.say({ type: 'leaving', reason: 'done' });
-    expect(pool.members.size).toBe(0);
+    expect(pool.workers.size).toBe(0);
     release();
     await inspector.waitForChecks();
     expect(warnings).toEqual([expect.stringMatching(/^A worker that has left was wrong: the gradient/)]);
@@ -233,7 +233,7 @@ describe('an inspected run', () => {
     const round = await gradient(2);
     await finish(round, [ann, eve], new Map([[eve, times(1.6)]]));
     expect(round.result).toMatchObject({ gradientSum: Float32Array.from(ALL) });
-    expect(pool.members.size).toBe(1);
+    expect(pool.workers.size).toBe(1);
   });
 
   it('bans no honest worker whose gradients are int4, with or without an audit', async () => {
@@ -262,7 +262,7 @@ describe('an inspected run', () => {
         await settle();
         expect(round.result).not.toBeNull();
       }
-      expect(pool.members.size).toBe(2);
+      expect(pool.workers.size).toBe(2);
     }
   });
 
@@ -287,7 +287,7 @@ describe('an inspected run', () => {
       await settle();
     }
     expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
-    expect(pool.members.size).toBe(1);
+    expect(pool.workers.size).toBe(1);
   });
 
   it('bans no worker where two engines of this machine differ about the model, and says that it does not check', async () => {
@@ -296,7 +296,7 @@ describe('an inspected run', () => {
     });
     const [ann, bob] = [await join('ann'), await join('bob')];
     await finish(await gradient(1), [ann, bob], new Map([[ann, times(1.4)]]));
-    expect(pool.members.size).toBe(2);
+    expect(pool.workers.size).toBe(2);
     expect(warnings).toEqual([
       expect.stringMatching(/^Answers of workers are not checked: two engines .* 30%/),
     ]);
@@ -426,7 +426,7 @@ describe('an inspected run', () => {
     expect(answered.get(eve)?.size).toBeGreaterThan(0);
     expect(round.result).toMatchObject({ lossSum: 600, correct: 3 });
     expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
-    expect(pool.members.size).toBe(1);
+    expect(pool.workers.size).toBe(1);
     expect(warnings).toEqual([expect.stringContaining('eve (wasm on 2 cores) is banned')]);
   });
 });

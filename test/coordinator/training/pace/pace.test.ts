@@ -95,9 +95,9 @@ describe('the paces of several workers', () => {
   it('are forgotten with their workers', () => {
     const paces = new ThroughputTracker();
     for (let i = 0; i < 3; i++) paces.record(ann, engine('cpu'), 32, 40);
-    expect(paces.typicalMs(32)).toBeCloseTo(40);
+    expect(paces.medianForecastMs(32)).toBeCloseTo(40);
     paces.beginStep(new Set([bob]));
-    expect([paces.estimateFor(ann), paces.typicalMs(32)]).toEqual([null, null]);
+    expect([paces.estimateFor(ann), paces.medianForecastMs(32)]).toEqual([null, null]);
   });
 });
 
