@@ -1,8 +1,8 @@
 // How fast codecs are, on one core: encoding, decoding, encoding with error feedback as workers do, and an update of the
 // shared weights as the coordinator makes it. Arguments: [values = 600810] [times = 100]
-import { WeightsReplica } from '../coordinator/training/reconstructed-weights.ts';
-import { CODECS } from '../shared/codec/codec.ts';
-import { ErrorFeedbackEncoder } from '../shared/codec/feedback-encoder.ts';
+import { WeightsReplica } from '../coordinator/weights/replica.ts';
+import { CODECS } from '../shared/codec/registry.ts';
+import { ErrorFeedbackEncoder } from '../shared/codec/error-feedback.ts';
 import { openFrame } from '../shared/protocol/frame.ts';
 import type { Step } from '../shared/protocol/messages.ts';
 import { median } from './support/statistics.ts';

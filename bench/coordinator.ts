@@ -2,13 +2,13 @@
 // that moves the same bytes and adds them; and what Adadelta costs. Arguments: [steps = 150]
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
-import { prepareJob } from '../coordinator/model.ts';
-import { createOptimizer } from '../coordinator/training/optimizer.ts';
-import { syntheticDigits } from '../shared/data/drawn-digits.ts';
+import { prepareJob } from '../coordinator/model/model.ts';
+import { createOptimizer } from '../coordinator/optimizer/optimizer.ts';
+import { syntheticDigits } from '../shared/data/synthetic-digits.ts';
 import { shardBytes } from '../shared/data/shard.ts';
 import { layoutOf } from '../shared/model/layout.ts';
 import { forkEntry } from './support/children.ts';
-import { startInProcessCoordinator } from './support/coordinator-here.ts';
+import { startInProcessCoordinator } from './support/in-process-coordinator.ts';
 import { median, spread } from './support/statistics.ts';
 
 const BATCH = 128;

@@ -2,7 +2,7 @@
 // same without, by turns. One thread for each worker in both.
 // Arguments: [native | wasm] [workers = 2] [steps = 120] [batch = 128] [micro-shard = 16,32]
 import { spawnWorker } from './support/children.ts';
-import { startInProcessCoordinator } from './support/coordinator-here.ts';
+import { startInProcessCoordinator } from './support/in-process-coordinator.ts';
 import { decile, median, spread } from './support/statistics.ts';
 
 const [, , engine = 'native', workersText = '2', stepsText = '120', batchText = '128', unitsText = '16,32'] =
@@ -15,7 +15,11 @@ const WARM_UP = 3;
 
 const kinds = [];
 for (const microShard of [undefined, ...unitsText.split(',').map(Number)]) {
-  const here = await startInProcessCoordinator({ workers, batch, ...(microShard === undefined ? {} : { microShard }) });
+  const here = await startInProcessCoordinator({
+    workers,
+    batch,
+    ...(microShard === undefined ? {} : { microShard }),
+  });
   const children = Array.from({ length: workers }, () => spawnWorker(here.url, engine, ['--threads', '1']));
   await here.allWorkersReady();
   kinds.push({ microShard, here, children, times: [] as number[] });

@@ -2,12 +2,12 @@
 // inputs are made before the clock starts, as a worker makes them while it waits.
 // Arguments: [native | wasm] [steps = 30] [samples = 128,64] [micro-shard = 16,32]
 import * as tf from '@tensorflow/tfjs';
-import { prepareJob } from '../coordinator/model.ts';
-import { syntheticDigits } from '../shared/data/drawn-digits.ts';
+import { prepareJob } from '../coordinator/model/model.ts';
+import { syntheticDigits } from '../shared/data/synthetic-digits.ts';
 import type { Engine } from '../shared/engine/engine.ts';
 import type { Step } from '../shared/protocol/messages.ts';
-import { openNativeEngine } from '../worker-node/engine/native.ts';
-import { openWasmEngine } from '../worker-node/engine/wasm.ts';
+import { openNativeEngine } from '../worker-node/engine/native/open-native.ts';
+import { openWasmEngine } from '../worker-node/engine/tfjs/tfjs-engines.ts';
 import { median, spread } from './support/statistics.ts';
 
 const [, , backend = 'native', stepsText = '30', samplesText = '128,64', unitsText = '16,32'] = process.argv;

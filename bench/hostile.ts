@@ -8,7 +8,7 @@ import {
   startInProcessCoordinator,
   type InProcessCoordinator,
   type InProcessCoordinatorOptions,
-} from './support/coordinator-here.ts';
+} from './support/in-process-coordinator.ts';
 import { LARGE_ATTACKS, SMALL_ATTACKS } from './support/attacks.ts';
 import { tinyTopology } from '../test/support/test-coordinator.ts';
 
@@ -75,7 +75,12 @@ async function honestRun(
 ): Promise<void> {
   const names = Object.keys(attacks).filter((name) => name.includes(wanted));
   if (names.length === 0) return;
-  const here = await startInProcessCoordinator({ workers: WORKERS, batch: 128, maxWorkers: 1_000, ...options });
+  const here = await startInProcessCoordinator({
+    workers: WORKERS,
+    batch: 128,
+    maxWorkers: 1_000,
+    ...options,
+  });
   const workers = Array.from({ length: WORKERS }, () => forkEntry('null-worker', [here.url]));
   await here.allWorkersReady();
   await measure(here, 1_000);

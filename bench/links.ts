@@ -6,9 +6,9 @@
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
-import { parseCodecRule, LINK_CODECS } from '../coordinator/members/link-codecs.ts';
-import { prepareJob } from '../coordinator/model.ts';
-import { syntheticDigits } from '../shared/data/drawn-digits.ts';
+import { parseCodecRule, LINK_CODECS } from '../coordinator/links/codecs.ts';
+import { prepareJob } from '../coordinator/model/model.ts';
+import { syntheticDigits } from '../shared/data/synthetic-digits.ts';
 import { integer } from '../cli/options.ts';
 import { runCell, type Cell, type LinkWorker } from './links/cell.ts';
 import { canShape, COORDINATOR_ADDRESS, isInside, runInside, ShapedNetwork } from './links/namespaces.ts';

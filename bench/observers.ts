@@ -1,11 +1,11 @@
 // What observers that only watch cost a step: blocks of steps without any and with so many, by turns. The workers compute
 // nothing, so that the coordinator is all that a step waits for: the harder case; and one real worker, the usual one.
 // Arguments: [observers = 200] [steps a block = 60] [turns = 8]
-import { prepareJob } from '../coordinator/model.ts';
-import { syntheticDigits } from '../shared/data/drawn-digits.ts';
+import { prepareJob } from '../coordinator/model/model.ts';
+import { syntheticDigits } from '../shared/data/synthetic-digits.ts';
 import type { Step } from '../shared/protocol/messages.ts';
 import { forkEntry, nextMessage, spawnWorker } from './support/children.ts';
-import { startInProcessCoordinator, type InProcessCoordinator } from './support/coordinator-here.ts';
+import { startInProcessCoordinator, type InProcessCoordinator } from './support/in-process-coordinator.ts';
 import { median, spread } from './support/statistics.ts';
 
 const BATCH = 128;

@@ -4,20 +4,20 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { openDataset } from '../coordinator/data/open-dataset.ts';
-import { prepareJob } from '../coordinator/model.ts';
-import { plainReporter } from '../coordinator/report/plain-report.ts';
-import { createOptimizer } from '../coordinator/training/optimizer.ts';
+import { openDataset } from '../coordinator/data/load-dataset.ts';
+import { prepareJob } from '../coordinator/model/model.ts';
+import { plainReporter } from '../coordinator/report/plain.ts';
+import { createOptimizer } from '../coordinator/optimizer/optimizer.ts';
 import { batches, epochOrder } from '../coordinator/training/sampler.ts';
-import { systemClock } from '../shared/clock.ts';
+import { systemClock } from '../shared/util/clock.ts';
 import { shardBytes, viewShard, writeShard, type Shard } from '../shared/data/shard.ts';
-import { syntheticDigits } from '../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../shared/data/synthetic-digits.ts';
 import { ShardInputs } from '../shared/engine/shard-inputs.ts';
 import type { GradientComputer } from '../shared/engine/engine.ts';
 import { layoutOf } from '../shared/model/layout.ts';
 import type { Step } from '../shared/protocol/messages.ts';
 import { streamReport } from '../worker-node/engine/install/progress.ts';
-import { runProgram } from '../worker-node/engine/install/run-program.ts';
+import { runProgram } from '../worker-node/util/run-program.ts';
 import { openThreadedEngine } from '../worker-node/thread/threaded-engine.ts';
 import { KERAS, preparePython } from './support/python-environments.ts';
 import { decile, median } from './support/statistics.ts';
@@ -102,7 +102,7 @@ try {
   const python = await preparePython(KERAS, report, signal);
   report.print(`${steps} steps in float64`);
   const ran = await runProgram(
-    [python, 'bench/peers/exact_gradient.py', folder, String(steps), String(BATCH)],
+    [python, 'bench/baselines/exact_gradient.py', folder, String(steps), String(BATCH)],
     { signal, onLine: (line) => report.update(line) },
   );
   if (ran.code !== 0) throw new Error(`exact_gradient.py: ${ran.lines.slice(-3).join('; ')}`);

@@ -1,7 +1,7 @@
 // A whole distributed step on this machine (sockets, sum, Adadelta, broadcast) against the bare gradient step of one
 // engine at the same batch, in turn. Arguments: [engine = wasm] [workers = 2] [steps = 120] [batch = 128]
 import { forkEntry, nextMessage, spawnWorker } from './support/children.ts';
-import { startInProcessCoordinator } from './support/coordinator-here.ts';
+import { startInProcessCoordinator } from './support/in-process-coordinator.ts';
 import { decile, median, spread } from './support/statistics.ts';
 
 const [, , engine = 'wasm', workersText = '2', stepsText = '120', batchText = '128'] = process.argv;

@@ -3,15 +3,15 @@
 // it computed. Then a tab that trains: how soon its first gradient is there, what it has loaded until then, what a drawn
 // digit that is read all the time costs its steps, and whether the page stays responsive. Needs Chromium.
 // Arguments: [steps = 15] [batch = 128] [turns of drawing = 10]; 0 leaves a part out.
-import { prepareJob } from '../coordinator/model.ts';
-import { createOptimizer } from '../coordinator/training/optimizer.ts';
+import { prepareJob } from '../coordinator/model/model.ts';
+import { createOptimizer } from '../coordinator/optimizer/optimizer.ts';
 import { train } from '../coordinator/training/train.ts';
-import { systemClock } from '../shared/clock.ts';
-import { syntheticDigits } from '../shared/data/drawn-digits.ts';
+import { systemClock } from '../shared/util/clock.ts';
+import { syntheticDigits } from '../shared/data/synthetic-digits.ts';
 import { layoutOf } from '../shared/model/layout.ts';
 import { launchBareChromium, type AttachedTab, type BareChromium } from './support/bare-chromium.ts';
 import { spawnWorker } from './support/children.ts';
-import { startInProcessCoordinator, type InProcessCoordinator } from './support/coordinator-here.ts';
+import { startInProcessCoordinator, type InProcessCoordinator } from './support/in-process-coordinator.ts';
 import { median, spread } from './support/statistics.ts';
 
 const steps = Number(process.argv[2] ?? 15);

@@ -2,9 +2,9 @@
 // 1, 2 and 4, and one that becomes five times slower. The workers are real ones on real sockets, in this process; they
 // compute nothing and take as long for it as they are told. Arguments: [steps = 60]
 import type { Step } from '../shared/protocol/messages.ts';
-import { systemClock } from '../shared/clock.ts';
-import { syntheticDigits } from '../shared/data/drawn-digits.ts';
-import { stubEngine, type StubSettings } from '../test/support/cheap-engine.ts';
+import { systemClock } from '../shared/util/clock.ts';
+import { syntheticDigits } from '../shared/data/synthetic-digits.ts';
+import { stubEngine, type StubSettings } from '../test/support/stub-engine.ts';
 import { testCoordinator, tinyTopology, waitForWorkerReady } from '../test/support/test-coordinator.ts';
 import { attachWorker } from '../test/support/training-run.ts';
 import { median } from './support/statistics.ts';

@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
-import type { EvaluateFlags } from '../coordinator/evaluate-command.ts';
-import type { CliContext } from '../coordinator/program.ts';
-import type { StatusFlags } from '../coordinator/status/status-command.ts';
-import type { TrainFlags } from '../coordinator/train-command.ts';
-import type { Connect } from '../shared/transport.ts';
+import type { EvaluateFlags } from './run-evaluate.ts';
+import type { CliContext } from './context.ts';
+import type { StatusFlags } from '../coordinator/observe/read-status.ts';
+import type { TrainFlags } from './run-train.ts';
+import type { Connect } from '../shared/protocol/transport.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
-import type { EngineFlags, InstallFlags, BenchmarkFlags } from '../worker-node/engine/engine-command.ts';
-import type { WorkerFlags } from '../worker-node/worker-command.ts';
+import type { EngineFlags, InstallFlags, BenchmarkFlags } from './run-engine.ts';
+import type { WorkerFlags } from './run-worker.ts';
 
 /** Where the program is, and how it is started. */
 export interface ProgramFiles {
@@ -38,13 +38,14 @@ export function createCommands({ programFile, distDir, version }: ProgramFiles) 
     pageDir: join(distDir, 'page'),
     version,
     async chooseWorkerCount(choice, { note, signal, threads }) {
-      const { readMachineProfile, chooseWorkerCount: workersHere } = await import('../worker-node/shape/workers-here.ts');
+      const { readMachineProfile, chooseWorkerCount: workersHere } =
+        await import('../worker-node/autotune/choose-worker-count.ts');
       const machine = readMachineProfile([process.execPath, programFile]);
       return workersHere({ ...machine, threads: threads ?? machine.threads, choice, note, signal });
     },
     async prepareEngine(engine, signal) {
       if (engine !== 'native') return;
-      const { requireNativeEngine } = await import('../worker-node/engine/engine-command.ts');
+      const { requireNativeEngine } = await import('./run-engine.ts');
       await requireNativeEngine(worker, signal);
     },
     async openCoordinatorEngine(kind) {
@@ -59,36 +60,36 @@ export function createCommands({ programFile, distDir, version }: ProgramFiles) 
   };
   return {
     async train(flags: TrainFlags): Promise<number> {
-      const { runTrain } = await import('../coordinator/train-command.ts');
+      const { runTrain } = await import('./run-train.ts');
       return runTrain(flags, program);
     },
     async evaluate(modelDir: string, flags: EvaluateFlags): Promise<number> {
-      const { runEvaluate } = await import('../coordinator/evaluate-command.ts');
+      const { runEvaluate } = await import('./run-evaluate.ts');
       return runEvaluate(modelDir, flags, program);
     },
     /** @returns lines for the person */
     async status(url: string, flags: StatusFlags): Promise<string[]> {
-      const { readStatus } = await import('../coordinator/status/status-command.ts');
+      const { readStatus } = await import('../coordinator/observe/read-status.ts');
       return readStatus(url, flags, program);
     },
     async worker(url: string, flags: WorkerFlags): Promise<number> {
-      const { runWorkerCommand } = await import('../worker-node/worker-command.ts');
+      const { runWorkerCommand } = await import('./run-worker.ts');
       return runWorkerCommand(url, flags, worker);
     },
     async engine(flags: EngineFlags): Promise<number> {
-      const { runEngine } = await import('../worker-node/engine/engine-command.ts');
+      const { runEngine } = await import('./run-engine.ts');
       return runEngine(flags, worker);
     },
     async engineInstall(flags: InstallFlags): Promise<number> {
-      const { runInstall } = await import('../worker-node/engine/engine-command.ts');
+      const { runInstall } = await import('./run-engine.ts');
       return runInstall(flags, worker);
     },
     async engineProbe(flags: BenchmarkFlags): Promise<void> {
-      const { runBenchmark } = await import('../worker-node/engine/engine-command.ts');
+      const { runBenchmark } = await import('./run-engine.ts');
       await runBenchmark(flags);
     },
     async enginePace(batch: number): Promise<void> {
-      const { serveBenchmark } = await import('../worker-node/shape/pace.ts');
+      const { serveBenchmark } = await import('../worker-node/autotune/serve-benchmark.ts');
       await serveBenchmark(batch, process.stdin, (line) => process.stdout.write(`${line}\n`));
     },
     async predict(modelDir: string, files: readonly string[], engine: EngineChoice): Promise<void> {
@@ -100,6 +101,6 @@ export function createCommands({ programFile, distDir, version }: ProgramFiles) 
 
 /** How a worker connects to a coordinator; with a fingerprint, only to the one that has that certificate. */
 async function connectorFor(fingerprint: string | undefined): Promise<Connect> {
-  const { connectPinned } = await import('../worker-node/connect.ts');
+  const { connectPinned } = await import('../worker-node/connect-websocket.ts');
   return connectPinned(fingerprint);
 }

@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import type { EngineFlags, InstallFlags, BenchmarkFlags } from '../worker-node/engine/engine-command.ts';
+import type { EngineFlags, InstallFlags, BenchmarkFlags } from './run-engine.ts';
 import type { CliEnvironment } from './main.ts';
 import { engineOption, integer } from './options.ts';
 

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { EvaluateFlags } from '../coordinator/evaluate-command.ts';
+import type { EvaluateFlags } from './run-evaluate.ts';
 import type { CliEnvironment } from './main.ts';
 import { countOrAuto, dataOption, engineOption, transposeOption } from './options.ts';
 

@@ -1,8 +1,8 @@
 import { InvalidArgumentError, Option } from 'commander';
-import { LINK_CODECS } from '../coordinator/members/link-codecs.ts';
+import { LINK_CODECS } from '../coordinator/links/codecs.ts';
 import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
-import type { LogFormat } from '../shared/json-log.ts';
-import type { Devices } from '../worker-node/devices.ts';
+import type { LogFormat } from '../coordinator/report/log.ts';
+import type { Devices } from '../worker-node/engine/native/nvidia-gpus.ts';
 
 const LOG_FORMATS: readonly LogFormat[] = ['text', 'json'];
 const ENGINE_CHOICES: readonly EngineChoice[] = ['auto', 'native', 'wasm'];

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { StatusFlags } from '../coordinator/status/status-command.ts';
+import type { StatusFlags } from '../coordinator/observe/read-status.ts';
 import type { CliEnvironment } from './main.ts';
 import { fingerprintOption, clientTokenOption } from './options.ts';
 

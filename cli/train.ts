@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { TrainFlags } from '../coordinator/train-command.ts';
+import type { TrainFlags } from './run-train.ts';
 import type { CliEnvironment } from './main.ts';
 import { countOrAuto, engineOption, installNativeOption, integer } from './options.ts';
 import { addTrainingOptions } from './training-options.ts';

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import type { Command } from 'commander';
-import type { WorkerFlags } from '../worker-node/worker-command.ts';
+import type { WorkerFlags } from './run-worker.ts';
 import type { CliEnvironment } from './main.ts';
 import {
   countOrAuto,

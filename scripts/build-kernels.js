@@ -23,9 +23,9 @@ export const modules = [
     name: 'masksBytesBase64',
   },
   {
-    folder: at('coordinator/training/vector/'),
+    folder: at('coordinator/optimizer/kernels/'),
     entry: 'vector.ts',
-    bytesFile: at('coordinator/training/vector/vector-bytes.ts'),
+    bytesFile: at('coordinator/optimizer/kernels/vector-bytes.ts'),
     name: 'vectorBytesBase64',
   },
   {

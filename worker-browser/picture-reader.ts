@@ -1,10 +1,10 @@
-import type { Clock } from '../shared/clock.ts';
+import type { Clock } from '../shared/util/clock.ts';
 import { float32 } from '../shared/codec/float32.ts';
 import type { Engine, GradientComputer } from '../shared/engine/engine.ts';
-import { errorMessage } from '../shared/error-text.ts';
+import { errorMessage } from '../shared/util/error-message.ts';
 import type { Job } from '../shared/model/job.ts';
 import { layoutOf, sizeOf } from '../shared/model/layout.ts';
-import type { OpenedEngine } from './engine/opened-engine.ts';
+import type { OpenedEngine } from './engine/tab-engines.ts';
 
 /** Twelve times a second look live; more would only take time from the shards. */
 const READ_INTERVAL_MS = 80;
@@ -55,7 +55,8 @@ export class PictureReader {
   show(picture: Uint8Array | null): void {
     this.#picture = picture;
     this.#cancelClose();
-    if (picture === null) this.#cancelClose = this.#options.clock.after(UNLOAD_AFTER_MS, () => this.#unload());
+    if (picture === null)
+      this.#cancelClose = this.#options.clock.after(UNLOAD_AFTER_MS, () => this.#unload());
     this.#changed();
   }
 

@@ -1,13 +1,14 @@
-import { systemClock } from '../shared/clock.ts';
-import { benchmarkJob } from '../shared/engine/sample-job.ts';
-import { createTabSession } from './contribute.ts';
-import { createBrowserConnections } from './connect.ts';
-import { parseOverride } from './engine/candidates.ts';
+import { systemClock } from '../shared/util/clock.ts';
+import { benchmarkJob } from '../shared/engine/benchmark-job.ts';
+import { createTabSession } from './tab-session.ts';
+import { createBrowserConnections } from './connect-websocket.ts';
+import { parseOverride } from './engine/backend-candidates.ts';
 import { TabEngines } from './engine/tab-engines.ts';
-import { startEngineWorker } from './engine/web-worker.ts';
-import { watchForSleep } from './manners/sleep.ts';
+import { watchForSleep } from './lifecycle/policies.ts';
 import { PictureReader } from './picture-reader.ts';
 import type { FromPage, FromTab } from './tab-messages.ts';
+import type { EngineWorker } from './engine/engine-process.ts';
+import type { FromEngine } from './engine/messages.ts';
 
 // The socket lives in a Web Worker: a page's own timers are slowed down when its tab is hidden. Engines have Web Workers
 // of their own, so that pings are answered while they compute.
@@ -94,3 +95,19 @@ scope.onmessage = ({ data: message }: MessageEvent<FromPage>) => {
       return;
   }
 };
+
+/** Starts the program of an engine. */
+export function startEngineWorker(url: URL): EngineWorker {
+  const worker = new Worker(url, { type: 'module' });
+  return {
+    post: (message, transfer) => worker.postMessage(message, [...transfer]),
+    end: () => worker.terminate(),
+    listen(onMessage, onBroken) {
+      worker.onmessage = ({ data }: MessageEvent<FromEngine>) => onMessage(data);
+      worker.onerror = (event) => {
+        event.preventDefault();
+        onBroken(event.message || 'its Web Worker could not be loaded');
+      };
+    },
+  };
+}

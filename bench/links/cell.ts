@@ -1,16 +1,15 @@
 import { startCoordinator, type CoordinatorOptions } from '../../coordinator/coordinator.ts';
-import { growHeap } from '../../coordinator/heap.ts';
-import { waitForWorkers } from '../../coordinator/members/wait-for-workers.ts';
-import type { PreparedJob } from '../../coordinator/model.ts';
-import { plainReporter } from '../../coordinator/report/plain-report.ts';
-import { codecLabel } from '../../coordinator/members/link-codecs.ts';
-import { createOptimizer } from '../../coordinator/training/optimizer.ts';
-import { systemClock } from '../../shared/clock.ts';
+import { growHeap } from '../../cli/run-train.ts';
+import { waitForWorkers } from '../../coordinator/training/run-session.ts';
+import type { PreparedJob } from '../../coordinator/model/model.ts';
+import { plainReporter } from '../../coordinator/report/plain.ts';
+import { codecLabel } from '../../coordinator/links/codecs.ts';
+import { createOptimizer } from '../../coordinator/optimizer/optimizer.ts';
+import { systemClock } from '../../shared/util/clock.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { median } from '../support/statistics.ts';
-import { StallDetector } from './pauses.ts';
 import { coordinatorRate, type LinkShape, type LinkWorkerConfig } from './shape.ts';
 
 /** Somebody who takes orders; see worker.ts. */
@@ -143,4 +142,31 @@ export async function runCell(options: CellOptions): Promise<Cell> {
     overlappedMs: Math.max(computeMs, passMs(upBytes), passMs(downBytes)),
     codecs: codecs.join(' '),
   };
+}
+
+const STALL_CHECK_MS = 50;
+/** Nothing here keeps this thread for so long: the machine was busy with something else. */
+const MIN_STALL_MS = 300;
+
+/** Notices when the whole process stood still, so that what was measured meanwhile can be left out. */
+export class StallDetector {
+  #count = 0;
+  #lastMs = performance.now();
+  readonly #timer = setInterval(() => this.#check(), STALL_CHECK_MS).unref();
+
+  /** So far. */
+  get count(): number {
+    this.#check();
+    return this.#count;
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  #check(): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#lastMs > MIN_STALL_MS) this.#count++;
+    this.#lastMs = nowMs;
+  }
 }

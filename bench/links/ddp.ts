@@ -17,7 +17,15 @@ export interface DdpOptions {
 export async function runDdp(options: DdpOptions): Promise<number[]> {
   const { python, pids, address, computeMs, tailAt, steps } = options;
   const ranks = pids.map((pid, rank) => {
-    const script = ['bench/peers/torch_ddp_links.py', rank, pids.length, address, computeMs, tailAt, steps];
+    const script = [
+      'bench/baselines/torch_ddp_links.py',
+      rank,
+      pids.length,
+      address,
+      computeMs,
+      tailAt,
+      steps,
+    ];
     const [command = '', ...args] = [...inNamespace(pid), python, ...script.map(String)];
     return spawn(command, args, {
       stdio: ['ignore', rank === 0 ? 'pipe' : 'ignore', 'inherit'],

@@ -20,7 +20,8 @@ export function scheduleAt(timeMs: number, callback: () => void): void {
   if (before === -1) arm();
 }
 
-export const sleepUntil = (timeMs: number): Promise<void> => new Promise((resolve) => scheduleAt(timeMs, resolve));
+export const sleepUntil = (timeMs: number): Promise<void> =>
+  new Promise((resolve) => scheduleAt(timeMs, resolve));
 
 /** Has the thread wake this one when the next call is due. */
 function arm(): void {

@@ -14,7 +14,8 @@ export const LINKS: readonly LinkShape[] = [
 
 /** The coordinator's link is ten times as wide as a worker's, up to this. */
 const MAX_COORDINATOR_BITS_PER_SECOND = 1e9;
-export const coordinatorRate = ({ bitsPerSecond }: LinkShape): number => Math.min(MAX_COORDINATOR_BITS_PER_SECOND, 10 * bitsPerSecond);
+export const coordinatorRate = ({ bitsPerSecond }: LinkShape): number =>
+  Math.min(MAX_COORDINATOR_BITS_PER_SECOND, 10 * bitsPerSecond);
 
 /** What a worker of the bench is told. */
 export interface LinkWorkerConfig {

@@ -1,4 +1,4 @@
-import type { Connect } from '../../shared/transport.ts';
+import type { Connect } from '../../shared/protocol/transport.ts';
 import { scheduleAt } from './precise-timer.ts';
 
 interface Shape {

@@ -1,10 +1,10 @@
 // A worker that sleeps instead of computing, for as long as each message of its parent says, and answers with gradients of
 // the model's real size. Speaks the protocol through the shared session. One run for each message.
-import { systemClock } from '../../shared/clock.ts';
+import { systemClock } from '../../shared/util/clock.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import { runWorker } from '../../shared/worker/connection-loop.ts';
-import { connectWebSocket } from '../../worker-node/connect.ts';
+import { connectWebSocket } from '../../worker-node/connect-websocket.ts';
 import { sleepUntil } from './precise-timer.ts';
 import type { LinkWorkerConfig } from './shape.ts';
 import { shapedConnect } from './shaped-connect.ts';

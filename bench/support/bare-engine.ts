@@ -1,8 +1,8 @@
 // A single engine, with no network at all: answers every message with the milliseconds that one gradient step took.
 import type { Step } from '../../shared/protocol/messages.ts';
-import { chooseEngine } from '../../worker-node/engine/choose.ts';
+import { chooseEngine } from '../../worker-node/engine/choose-engine.ts';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
-import { syntheticShard } from './drawn-shard.ts';
+import { syntheticShard } from './synthetic-shard.ts';
 
 const [, , choice = 'wasm', batchText = '128'] = process.argv;
 const batch = Number(batchText);

@@ -1,9 +1,9 @@
 // A whole distributed run in little: a coordinator in this process, and workers as `train` starts them. Answers every
 // number with the milliseconds of as many steps: sockets, sum, Adadelta and broadcast included.
 // Arguments: engine, workers, batch
-import { startLocalWorkers } from '../../coordinator/local-workers.ts';
+import { startLocalWorkers } from '../../coordinator/pool/local-workers.ts';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
-import { startInProcessCoordinator } from './coordinator-here.ts';
+import { startInProcessCoordinator } from './in-process-coordinator.ts';
 
 const [, , engine = 'wasm', workersText = '2', batchText = '128'] = process.argv;
 const workers = Number(workersText);

@@ -1,8 +1,8 @@
 // A worker that lies in a way of its own. Arguments: url, name, engine, kind
 import { runWorker } from '../../shared/worker/connection-loop.ts';
-import { systemClock } from '../../shared/clock.ts';
+import { systemClock } from '../../shared/util/clock.ts';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
-import { connectWebSocket } from '../../worker-node/connect.ts';
+import { connectWebSocket } from '../../worker-node/connect-websocket.ts';
 import { openThreadedEngine } from '../../worker-node/thread/threaded-engine.ts';
 import { hostileEngine } from './hostile-kinds.ts';
 

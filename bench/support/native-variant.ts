@@ -4,11 +4,11 @@ import { createModelStep } from '../../shared/engine/model-step.ts';
 import { ShardInputs } from '../../shared/engine/shard-inputs.ts';
 import { createGradientComputer, copyingReader } from '../../shared/engine/tf-engine.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
-import { openNative } from '../../worker-node/engine/native.ts';
-import { createCapturedGradientComputer } from '../../worker-node/engine/native/captured-trainer.ts';
+import { openNative } from '../../worker-node/engine/native/open-native.ts';
+import { createCapturedGradientComputer } from '../../worker-node/engine/native/captured-gradient-computer.ts';
 import { registerNativeGradients } from '../../worker-node/engine/native/gradients.ts';
-import { createIdleScheduler } from '../../worker-node/engine/native/idle.ts';
-import { syntheticShard } from './drawn-shard.ts';
+import { createIdleScheduler } from '../../worker-node/engine/native/idle-scheduler.ts';
+import { syntheticShard } from './synthetic-shard.ts';
 
 /** Of steps in a row. */
 export interface VariantTimes {

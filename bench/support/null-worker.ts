@@ -1,8 +1,8 @@
 // A worker that computes nothing: answers every shard with the same gradient, made beforehand. Speaks the protocol
 // through the shared session, so that the coordinator sees a worker like any other. Argument: url
 import { runWorker } from '../../shared/worker/connection-loop.ts';
-import { systemClock } from '../../shared/clock.ts';
-import { connectWebSocket } from '../../worker-node/connect.ts';
+import { systemClock } from '../../shared/util/clock.ts';
+import { connectWebSocket } from '../../worker-node/connect-websocket.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 
 const [, , url = ''] = process.argv;

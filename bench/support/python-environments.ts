@@ -2,9 +2,13 @@ import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import envPaths from 'env-paths';
 import { withLock } from '../../worker-node/engine/install/lock.ts';
-import { missingMessage, createPathLookup, detectPackageManager } from '../../worker-node/engine/install/prerequisites.ts';
+import {
+  missingMessage,
+  createPathLookup,
+  detectPackageManager,
+} from '../../worker-node/engine/install/prerequisites.ts';
 import { withProgress, type InstallReport } from '../../worker-node/engine/install/progress.ts';
-import { summarizeFailure, runProgram } from '../../worker-node/engine/install/run-program.ts';
+import { summarizeFailure, runProgram } from '../../worker-node/util/run-program.ts';
 
 /** A framework to compare with, in a virtual environment of its own. */
 export interface Framework {

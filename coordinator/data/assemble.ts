@@ -62,4 +62,5 @@ function readSplit({ images, labels }: SplitArrays, note: (line: string) => void
   return { ...pictures, labels: classes.labels };
 }
 
-const countClasses = ({ labels }: Split): number => labels.reduce((most, label) => Math.max(most, label), 0) + 1;
+const countClasses = ({ labels }: Split): number =>
+  labels.reduce((most, label) => Math.max(most, label), 0) + 1;

@@ -1,6 +1,6 @@
 import { basename, join } from 'node:path';
 import { DataError } from '../../shared/data/data-error.ts';
-import { sanitizeForTerminal } from '../../shared/protocol/readable.ts';
+import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import type { DataFile } from './data-file.ts';
 import { parseRole, type FileRole, type SplitName } from './file-names.ts';
 

@@ -1,7 +1,7 @@
 import { readdir, readlink, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { invalidFileError, DataError } from '../../shared/data/data-error.ts';
-import { sanitizeForTerminal } from '../../shared/protocol/readable.ts';
+import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import { plainFile, readError, unusableFile, type DataFile } from './data-file.ts';
 import { openContents } from './unpack.ts';
 import { zipOnDisk } from './zip-entries.ts';
@@ -78,7 +78,12 @@ async function singleFileError(path: string, said: string): Promise<DataError> {
   const { content, close } = await openContents(plainFile(path, basename(path), (await stat(path)).size));
   await close();
   return content.kind === 'other'
-    ? invalidFileError(sanitizeForTerminal(path), 'a folder or zip archive of data files', content.found, content.remedy)
+    ? invalidFileError(
+        sanitizeForTerminal(path),
+        'a folder or zip archive of data files',
+        content.found,
+        content.remedy,
+      )
     : new DataError(
         `${sanitizeForTerminal(path)} (from ${said}) is one file of a data set. Point ${said} at the folder that it is in: ${sanitizeForTerminal(dirname(path))}.`,
       );
@@ -100,7 +105,8 @@ async function walk(folder: string, below: string, depth: number, search: Search
     const path = join(folder, entry.name);
     const name = below === '' ? entry.name : `${below}/${entry.name}`;
     const stats = await stat(path).catch((error: unknown) => error as NodeJS.ErrnoException);
-    if (stats instanceof Error) search.files.push(unusableFile(path, name, await explainUnreadable(path, stats)));
+    if (stats instanceof Error)
+      search.files.push(unusableFile(path, name, await explainUnreadable(path, stats)));
     else if (stats.isDirectory()) deeper.push({ path, name });
     else if (!stats.isFile()) search.files.push(unusableFile(path, name, SPECIAL_FILE));
     else if (isZip(path) && search.archives++ < MAX_ARCHIVES)

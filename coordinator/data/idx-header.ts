@@ -56,7 +56,11 @@ export function parseIdxHeader(head: Uint8Array, path: string): IdxHeader {
   }
   const type = TYPES.get(typeCode);
   if (type === undefined) {
-    throw invalidFileError(path, expected, `type 0x${typeCode.toString(16).padStart(2, '0')}, which no IDX file has`);
+    throw invalidFileError(
+      path,
+      expected,
+      `type 0x${typeCode.toString(16).padStart(2, '0')}, which no IDX file has`,
+    );
   }
   if (rank < 1 || rank > MAX_RANK) {
     const found = `${rank} of ${type.name}`;
@@ -69,7 +73,11 @@ export function parseIdxHeader(head: Uint8Array, path: string): IdxHeader {
   }
   const headerBytes = 4 + 4 * rank;
   if (head.length < headerBytes) {
-    throw invalidFileError(path, `a header of ${headerBytes} bytes`, `${head.length} bytes in all: it is cut short`);
+    throw invalidFileError(
+      path,
+      `a header of ${headerBytes} bytes`,
+      `${head.length} bytes in all: it is cut short`,
+    );
   }
   const view = new DataView(head.buffer, head.byteOffset, headerBytes);
   const sizes = (littleEndian: boolean): number[] =>

@@ -2,16 +2,23 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { DataError } from '../../shared/data/data-error.ts';
-import { describeDiskError } from '../storage/disk-error.ts';
-import { makeFolder } from '../storage/make-folder.ts';
-import { writeFileAtomic } from '../storage/write-file.ts';
+import { describeDiskError } from '../run/disk-error.ts';
+import { makeFolder } from '../run/make-folder.ts';
+import { writeFileAtomic } from '../run/write-file.ts';
 import type { DataArray } from './data-array.ts';
 import { memoryFile, plainFile, type DataFile } from './data-file.ts';
-import type { DataReporter } from './data-report.ts';
+import type { DataReporter } from './data-reporter.ts';
 import { download, type DownloadLimits } from './download.ts';
-import { matchesPublished, MNIST_FILES, ROLES, sha256, type ByRole, type PublishedFile } from './mnist-files.ts';
+import {
+  matchesPublished,
+  MNIST_FILES,
+  ROLES,
+  sha256,
+  type ByRole,
+  type PublishedFile,
+} from './mnist-files.ts';
 import { readArray } from './read-array.ts';
-import { HEAD_BYTES, detectContent } from './recognize.ts';
+import { HEAD_BYTES, detectContent } from './detect-content.ts';
 
 export interface MnistCacheOptions {
   /** The folder that keeps the four files, gzipped. Made if need be. */
@@ -138,7 +145,9 @@ async function saveToCache(path: string, bytes: Uint8Array, report: DataReporter
     await makeFolder(dirname(path));
     await writeFileAtomic(path, packed);
   } catch (error) {
-    report.warn(`${path}: cannot be kept (${describeDiskError(error)}); it will be downloaded again next time.`);
+    report.warn(
+      `${path}: cannot be kept (${describeDiskError(error)}); it will be downloaded again next time.`,
+    );
   }
 }
 

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { invalidFileError } from '../../shared/data/data-error.ts';
-import { sanitizeForTerminal } from '../../shared/protocol/readable.ts';
+import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import { MAX_DATA_BYTES, type DataArray } from './data-array.ts';
 import type { Chunks } from './data-file.ts';
 
@@ -57,7 +57,11 @@ class Table {
     }
     this.rows++;
     if (row.length !== this.width) {
-      throw invalidFileError(this.path, `${this.width} fields in every row`, `${row.length} in data row ${this.rows}`);
+      throw invalidFileError(
+        this.path,
+        `${this.width} fields in every row`,
+        `${row.length} in data row ${this.rows}`,
+      );
     }
     if (this.rows * this.width > MAX_DATA_BYTES / 4) {
       throw invalidFileError(this.path, `at most ${MAX_DATA_BYTES / 4} numbers`, 'more', 'Use fewer rows.');

@@ -1,11 +1,11 @@
 import { basename } from 'node:path';
 import { invalidFileError } from '../../shared/data/data-error.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
-import { sanitizeForTerminal } from '../../shared/protocol/readable.ts';
+import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import { assembleDataset, type SplitArrays } from './assemble.ts';
 import { chooseFiles, type ChosenFiles, type SplitFiles } from './choose-files.ts';
 import type { DataFile } from './data-file.ts';
-import type { DataReporter } from './data-report.ts';
+import type { DataReporter } from './data-reporter.ts';
 import { parseRole } from './file-names.ts';
 import { findFiles } from './find-files.ts';
 import { matchesPublished, MNIST_FILES } from './mnist-files.ts';
@@ -61,11 +61,17 @@ function describeSource(
 }
 
 /** Chooses files by their names, else by their contents: a CSV file may have the name of an IDX file of images. */
-async function chooseByNameOrContents(files: readonly DataFile[], folder: string, said: string): Promise<ChosenFiles> {
+async function chooseByNameOrContents(
+  files: readonly DataFile[],
+  folder: string,
+  said: string,
+): Promise<ChosenFiles> {
   try {
     return chooseFiles(files, folder, said);
   } catch (error) {
-    const images = files.filter((file) => file.problem === undefined && parseRole(file.name)?.kind === 'images');
+    const images = files.filter(
+      (file) => file.problem === undefined && parseRole(file.name)?.kind === 'images',
+    );
     const tables = new Set<DataFile>();
     for (const file of images.slice(0, MAX_SNIFFED)) {
       // A damaged file is no table; what is missing is said before what is damaged.
@@ -91,7 +97,12 @@ async function readSplit(
   // Only CSV files have columns.
   const isCsv = first.columns !== undefined;
   if (table !== undefined && !isCsv) {
-    throw invalidFileError(first.path, 'a CSV file of labels and pixels', 'an IDX file', 'Rename it, without .csv.');
+    throw invalidFileError(
+      first.path,
+      'a CSV file of labels and pixels',
+      'an IDX file',
+      'Rename it, without .csv.',
+    );
   }
   if (table !== undefined && labels === undefined) return noteRenamed(splitLabeled(first), table, note);
   const both = isCsv && images !== undefined ? splitTable(first) : null;
@@ -99,7 +110,11 @@ async function readSplit(
   return { images: first, labels: await readArray(labels) };
 }
 
-function noteRenamed(parts: SplitArrays, { name, path }: DataFile, note: (line: string) => void): SplitArrays {
+function noteRenamed(
+  parts: SplitArrays,
+  { name, path }: DataFile,
+  note: (line: string) => void,
+): SplitArrays {
   if (parseRole(name)?.kind !== 'table') {
     note(`${path}: CSV text under the name of an IDX file; its own column of labels is used.`);
   }

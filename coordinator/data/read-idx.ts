@@ -27,7 +27,11 @@ export async function readIdx(
   const header = parseIdxHeader(head, path);
   const { fileBytes } = header;
   if (header.dimensions.includes(0)) {
-    throw invalidFileError(path, 'at least one sample', `a header that says ${formatShape(header)}: the file is empty`);
+    throw invalidFileError(
+      path,
+      'at least one sample',
+      `a header that says ${formatShape(header)}: the file is empty`,
+    );
   }
   if (!isPacked && storedBytes !== undefined && storedBytes !== fileBytes) {
     throw wrongLengthError(header, storedBytes, path);
@@ -75,7 +79,12 @@ function wrongLengthError(header: IdxHeader, found: number, path: string): DataE
       : `${found > fileBytes + MAX_EXTRA_BYTES ? 'at least ' : ''}${found - fileBytes} too many`;
   const expected = `${fileBytes} bytes (its header says ${formatShape(header)}${elements})`;
   return swappedFileBytes === found
-    ? invalidFileError(path, expected, `${found} bytes: were its sizes written little-endian?`, WRITE_BIG_ENDIAN)
+    ? invalidFileError(
+        path,
+        expected,
+        `${found} bytes: were its sizes written little-endian?`,
+        WRITE_BIG_ENDIAN,
+      )
     : invalidFileError(path, expected, `${found} bytes: ${difference}`);
 }
 

@@ -43,7 +43,9 @@ function toPixels(array: DataArray): { bytes: Uint8Array; note?: string } {
     const note = `${path}: ${type} images of whole numbers are read as bytes.`;
     return { bytes: Uint8Array.from(values), ...(array.columns === undefined ? { note } : {}) };
   }
-  const range = Number.isNaN(least) ? 'that are not all numbers' : `from ${formatShort(least)} to ${formatShort(most)}`;
+  const range = Number.isNaN(least)
+    ? 'that are not all numbers'
+    : `from ${formatShort(least)} to ${formatShort(most)}`;
   throw new DataError(
     `${path} holds ${type} images with values ${range}. gradcast reads whole numbers from 0 to 255 and decimal ones from 0 to 1: scale them and write uint8.`,
   );

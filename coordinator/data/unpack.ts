@@ -5,7 +5,7 @@ import { invalidFileError, DataError } from '../../shared/data/data-error.ts';
 import { bunzip2 } from './bunzip2.ts';
 import type { Chunks, DataFile } from './data-file.ts';
 import { parseRole } from './file-names.ts';
-import { HEAD_BYTES, isPacked, detectContent, WRITE_IDX, type Unpacked } from './recognize.ts';
+import { HEAD_BYTES, isPacked, detectContent, WRITE_IDX, type Unpacked } from './detect-content.ts';
 import { zipInMemory } from './zip-entries.ts';
 
 /** Real files are packed twice at most; one layer more than that is a mistake or a trap. */
@@ -147,7 +147,12 @@ async function readAll(chunks: Chunks, { path }: DataFile): Promise<Uint8Array> 
     held.push(chunk);
     length += chunk.length;
     if (length > MAX_PACKED_BYTES) {
-      throw invalidFileError(path, `at most ${MAX_PACKED_BYTES} packed bytes`, 'more', 'Unpack the file first.');
+      throw invalidFileError(
+        path,
+        `at most ${MAX_PACKED_BYTES} packed bytes`,
+        'more',
+        'Unpack the file first.',
+      );
     }
   }
   return Buffer.concat(held);

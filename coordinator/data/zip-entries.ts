@@ -1,6 +1,6 @@
 import yauzl, { type Entry, type ZipFile } from 'yauzl';
 import { invalidFileError, DataError } from '../../shared/data/data-error.ts';
-import { sanitizeForTerminal } from '../../shared/protocol/readable.ts';
+import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import type { Chunks, DataFile } from './data-file.ts';
 
 /** An archive of a data set holds tens of files; one with more is a folder of images. */

@@ -1,6 +1,6 @@
-import { codecLabel } from '../members/link-codecs.ts';
-import type { CodecChanged } from './adaptive-codecs.ts';
-import type { LinkStats } from './link-figures.ts';
+import { codecLabel } from './codecs.ts';
+import type { CodecChanged } from './policy.ts';
+import type { LinkStats } from './meter.ts';
 
 /** "98 Mb/s down, 95 Mb/s up, 4.1 ms there and back" */
 export function describeLink({ downMsPerByte, upMsPerByte, rttMs }: LinkStats): string {

@@ -1,5 +1,5 @@
-import type { Clock } from '../../shared/clock.ts';
-import type { Delivery } from './link-figures.ts';
+import type { Clock } from '../../shared/util/clock.ts';
+import type { Delivery } from './meter.ts';
 
 export interface LinkProbeOptions {
   readonly clock: Clock;

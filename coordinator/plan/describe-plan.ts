@@ -1,5 +1,5 @@
-import { CODEC_LEVELS } from '../links/choose-codecs.ts';
-import { LINK_CODECS, FLOAT32_LINK } from '../members/link-codecs.ts';
+import { CODEC_LEVELS } from '../links/policy.ts';
+import { LINK_CODECS, FLOAT32_LINK } from '../links/codecs.ts';
 import { planWithBestCodecs, planRun, type PlannedRun, type PlanSettings } from './plan.ts';
 
 const MEASURED_BATCH = 128;
@@ -14,7 +14,9 @@ const HEADINGS = ['workers', 'codec', 'batch', 'step', 'samples/s', 'gain', 'com
 export function describePlan(settings: PlanSettings, codec: string): string[] {
   const plan = (changes: Partial<PlanSettings>): PlannedRun => {
     const changed = { ...settings, ...changes };
-    return codec === 'auto' ? planWithBestCodecs(changed) : planRun(changed, LINK_CODECS[codec] ?? FLOAT32_LINK);
+    return codec === 'auto'
+      ? planWithBestCodecs(changed)
+      : planRun(changed, LINK_CODECS[codec] ?? FLOAT32_LINK);
   };
   const alone = plan({ workers: 1 });
   const chosen = plan({});
@@ -38,7 +40,13 @@ export function describePlan(settings: PlanSettings, codec: string): string[] {
 }
 
 /** What a step waits for most. */
-function describeLimit({ workers, computeMs, linkMs, coordinatorMs, isLimitedByCoordinatorLink }: PlannedRun): string {
+function describeLimit({
+  workers,
+  computeMs,
+  linkMs,
+  coordinatorMs,
+  isLimitedByCoordinatorLink,
+}: PlannedRun): string {
   const most = Math.max(computeMs, linkMs, coordinatorMs);
   const who = workers === 1 ? 'the worker' : `${workers} workers`;
   if (most === computeMs) return `With ${who} a step is mostly computation.`;

@@ -1,8 +1,8 @@
-import { forecastStep, type RunCosts, type StepForecast } from '../advice/step-model.ts';
-import { bucketCount } from '../training/tail.ts';
+import { forecastStep, type RunCosts, type StepForecast } from '../links/cost-model.ts';
+import { bucketCount } from '../weights/bucket-offsets.ts';
 import type { DenseKernel } from '../../shared/codec/factors.ts';
-import { CODEC_LEVELS, SPEED_TOLERANCE } from '../links/choose-codecs.ts';
-import { codecLabel, FLOAT32_LINK, type LinkCodecs } from '../members/link-codecs.ts';
+import { CODEC_LEVELS, SPEED_TOLERANCE } from '../links/policy.ts';
+import { codecLabel, FLOAT32_LINK, type LinkCodecs } from '../links/codecs.ts';
 
 export interface PlanSettings {
   readonly workers: number;
@@ -41,7 +41,8 @@ const PER_STEP_MS = 2;
 const WIRE_OVERHEAD = 1.05;
 
 export function planRun(settings: PlanSettings, codecs: LinkCodecs): PlannedRun {
-  const { workers, batchSize, rate, coordinatorRate, delayMs, msPerSample, parameterCount, tailAt } = settings;
+  const { workers, batchSize, rate, coordinatorRate, delayMs, msPerSample, parameterCount, tailAt } =
+    settings;
   const size = parameterCount / MEASURED_VALUES;
   const worker = {
     perSampleMs: msPerSample,
@@ -56,7 +57,11 @@ export function planRun(settings: PlanSettings, codecs: LinkCodecs): PlannedRun 
   const run: RunCosts = {
     batchSize,
     sampleBytes: settings.sampleBytes,
-    payloadShape: { values: parameterCount, kernel: settings.kernel, bucketCount: bucketCount(parameterCount) },
+    payloadShape: {
+      values: parameterCount,
+      kernel: settings.kernel,
+      bucketCount: bucketCount(parameterCount),
+    },
     workers: Array.from({ length: workers }, () => worker),
     coordinatorMsPerByte: (WIRE_OVERHEAD * 8_000) / coordinatorRate,
     coordinatorMs: { perWorker: PER_WORKER_MS * size, perStep: PER_STEP_MS * size },

@@ -1,4 +1,4 @@
-import type { Clock } from '../../shared/clock.ts';
+import type { Clock } from '../../shared/util/clock.ts';
 
 /** The part of a terminal's stream that is used here. */
 export interface TerminalStream {

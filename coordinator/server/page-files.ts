@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { extname, join } from 'node:path';
-import { errorMessage } from '../../shared/error-text.ts';
+import { errorMessage } from '../../shared/util/error-message.ts';
 import type { Routes } from './routes.ts';
 
 /** One file of the page, with the compressed forms that the build has made of it. */

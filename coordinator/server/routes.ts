@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { addressBlock } from '../limits/address-block.ts';
-import type { BlockRateLimiter } from '../limits/block-budget.ts';
-import type { RefusalRateLimiter } from '../members/allowances.ts';
-import { checkToken, type AdmissionRules } from '../members/admission.ts';
-import { isHostAllowed, type HostRule } from './origin.ts';
+import { addressBlock } from './limits/address-block.ts';
+import type { BlockRateLimiter } from './limits/block-rate-limiter.ts';
+import type { RefusalRateLimiter } from './limits/refusal-rate-limiter.ts';
+import { checkToken, type AdmissionRules } from '../pool/admission.ts';
+import { isHostAllowed, type HostRule } from './access.ts';
 
 /** Answers a request, or leaves it to `next`. */
 export type Routes = (request: IncomingMessage, response: ServerResponse, next: () => void) => void;
@@ -24,7 +24,14 @@ export interface RouteOptions {
  * What programs ask for: /health says that the coordinator answers and how many workers it has; /metrics is for
  * Prometheus, with the run's token as a bearer token if it has one.
  */
-export function healthAndMetricsRoutes({ rules, allowances, hostRule, budget, workerCount, metrics }: RouteOptions): Routes {
+export function healthAndMetricsRoutes({
+  rules,
+  allowances,
+  hostRule,
+  budget,
+  workerCount,
+  metrics,
+}: RouteOptions): Routes {
   return (request, response, next) => {
     const path = (request.url ?? '').split('?', 1)[0];
     if (path !== '/health' && path !== '/metrics') {

@@ -1,5 +1,5 @@
-import type { Range } from '../../shared/range.ts';
-import { vectorKernels } from './vector/vector.ts';
+import type { Range } from '../../shared/util/range.ts';
+import { vectorKernels } from '../optimizer/kernels/vector.ts';
 
 /**
  * Adds the gradients of a round's shards in the order of their samples, whoever answers first: float32 addition is
@@ -23,7 +23,11 @@ export class GradientSum {
   add({ from, to }: Range, gradient: Float32Array): void {
     if (this.#has(from)) return;
     this.#pending.set(from, { to, gradient });
-    for (let part = this.#pending.get(this.#nextSample); part !== undefined; part = this.#pending.get(this.#nextSample)) {
+    for (
+      let part = this.#pending.get(this.#nextSample);
+      part !== undefined;
+      part = this.#pending.get(this.#nextSample)
+    ) {
       if (this.#nextSample === 0) this.total.set(part.gradient);
       else vectorKernels.addInto(this.total, part.gradient);
       this.#pending.delete(this.#nextSample);
@@ -39,5 +43,56 @@ export class GradientSum {
   /** Positions [0, samplesAdded) are in the total. */
   get samplesAdded(): number {
     return this.#nextSample;
+  }
+}
+
+/** Hears that a part of a batch's gradient is complete, as positions in the flat vector. */
+export type OnBucketSummed = (part: Range) => void;
+
+interface Bucket extends Range {
+  readonly sum: GradientSum;
+  reported: boolean;
+}
+
+/**
+ * The gradient of a batch, put together from its shards': the tail of the flat vector, which may come ahead and in
+ * pieces, and the head. Each part counts every sample once: what comes for samples that it has already changes nothing.
+ */
+export class BucketedGradientSum {
+  /** From the back to the front. */
+  readonly #buckets: readonly Bucket[];
+  readonly #samples: number;
+  readonly #onBucketSummed: OnBucketSummed;
+
+  /**
+   * @param total room for the sum, overwritten
+   * @param cuts where the tail's pieces start, none of them at 0; empty if it has none
+   * @param samples in the batch
+   * @param onSummed called once for each part, those behind before those ahead of them
+   */
+  constructor(total: Float32Array, cuts: readonly number[], samples: number, onSummed: OnBucketSummed) {
+    this.#buckets = [0, ...cuts]
+      .map((from, i) => {
+        const to = cuts[i] ?? total.length;
+        return { from, to, sum: new GradientSum(total.subarray(from, to)), reported: false };
+      })
+      .reverse();
+    this.#samples = samples;
+    this.#onBucketSummed = onSummed;
+  }
+
+  /**
+   * Whoever sends a shard's gradient in parts sends them from the back to the front.
+   * @param values of a shard's gradient, whole parts of it; must not change any more
+   * @param at where they start in the flat vector
+   */
+  add(shard: Range, values: Float32Array, at = 0): void {
+    for (const part of this.#buckets) {
+      if (part.from < at || part.to > at + values.length) continue;
+      part.sum.add(shard, values.subarray(part.from - at, part.to - at));
+      if (part.reported || part.sum.samplesAdded < this.#samples) continue;
+      part.reported = true;
+      this.#onBucketSummed({ from: part.from, to: part.to });
+    }
   }
 }

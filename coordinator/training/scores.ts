@@ -1,7 +1,7 @@
 import { addScores, type Score } from '../../shared/model/loss.ts';
-import { PairwiseSum } from '../../shared/model/sum-tree.ts';
-import { microShardCount } from './exact/subtrees.ts';
-import type { Range } from '../../shared/range.ts';
+import { PairwiseSum } from '../../shared/model/pairwise-sum.ts';
+import { microShardCount } from '../exact/aligned-blocks.ts';
+import type { Range } from '../../shared/util/range.ts';
 
 /** What was found over some samples of a round. */
 export interface ShardScore extends Range, Score {}
@@ -24,4 +24,5 @@ export const sumPairwise =
     return sum.total();
   };
 
-const sortBySample = (parts: readonly ShardScore[]): ShardScore[] => parts.toSorted((a, b) => a.from - b.from);
+const sortBySample = (parts: readonly ShardScore[]): ShardScore[] =>
+  parts.toSorted((a, b) => a.from - b.from);

@@ -1,18 +1,18 @@
-import type { Clock, AbortSignalLike } from '../../shared/clock.ts';
+import type { Clock, AbortSignalLike } from '../../shared/util/clock.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Job } from '../../shared/model/job.ts';
 import type { EpochRecord, Step } from '../../shared/protocol/messages.ts';
-import type { EpochTotals, Position } from '../storage/checkpoint.ts';
-import type { CheckpointReason } from '../storage/checkpoint-writer.ts';
-import type { WorkerPool } from '../members/worker-pool.ts';
-import type { Reporter, TrainingListener } from '../report/report.ts';
+import type { EpochTotals, Position } from '../run/checkpoint.ts';
+import type { CheckpointReason } from '../run/checkpoint-writer.ts';
+import type { WorkerPool } from '../pool/pool.ts';
+import type { Reporter, TrainingListener } from '../report/reporter.ts';
 import { Interrupted } from './errors.ts';
-import { OptimizerSnapshot } from './kept-state.ts';
-import type { Optimizer } from './optimizer.ts';
-import type { StepRunner } from './round-runner.ts';
-import { RewindController } from './rewinds.ts';
+import { OptimizerSnapshot } from '../optimizer/optimizer-snapshot.ts';
+import type { Optimizer } from '../optimizer/optimizer.ts';
+import type { StepRunner } from './step.ts';
+import { RewindController } from './rewind.ts';
 import { batches, epochOrder, stepsPerEpoch } from './sampler.ts';
-import { EMPTY_EPOCH_TOTALS, EpochMetrics } from './tally.ts';
+import { EMPTY_EPOCH_TOTALS, EpochMetrics } from './epoch-metrics.ts';
 
 export interface TrainingOptions {
   readonly job: Job;
@@ -150,7 +150,11 @@ export async function train(training: TrainingOptions): Promise<TrainingResult> 
       trained.last = record;
       report.epochFinished(record, job.epochs, steps);
       await training.save(record);
-      await training.checkpoint?.('epoch', { epoch: epoch + 1, step: 0, steps: trained.steps }, EMPTY_EPOCH_TOTALS);
+      await training.checkpoint?.(
+        'epoch',
+        { epoch: epoch + 1, step: 0, steps: trained.steps },
+        EMPTY_EPOCH_TOTALS,
+      );
     }
   } catch (error) {
     // Nobody is left to finish the step and the person wants to stop: what was trained so far still counts.

@@ -1,6 +1,6 @@
-import { CloseCode, ProtocolError } from '../protocol/close-code.ts';
+import { CloseCode, ProtocolError } from '../protocol/close-codes.ts';
 import type { Layout } from '../model/layout.ts';
-import type { Range } from '../range.ts';
+import type { Range } from '../util/range.ts';
 import { codecKernels } from './kernels/simd.ts';
 
 /**

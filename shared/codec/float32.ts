@@ -1,5 +1,5 @@
-import { checkPayloadLength } from './check-length.ts';
-import type { Codec } from './codec.ts';
+import { checkPayloadLength } from './payload-length.ts';
+import type { Codec } from './registry.ts';
 import { codecKernels } from './kernels/simd.ts';
 
 /**

@@ -7,6 +7,11 @@ export class DataError extends Error {
 export const DOWNLOAD_AGAIN = 'Get the file again from where it came, or point --data at another folder.';
 
 /** A data file that is not what it should be, in the one form all such messages have. */
-export function invalidFileError(file: string, expected: string, found: string, remedy = DOWNLOAD_AGAIN): DataError {
+export function invalidFileError(
+  file: string,
+  expected: string,
+  found: string,
+  remedy = DOWNLOAD_AGAIN,
+): DataError {
   return new DataError(`${file}: expected ${expected}, found ${found}. ${remedy}`);
 }

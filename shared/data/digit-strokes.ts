@@ -152,7 +152,8 @@ const nine: DigitShape = (random) => {
   const belly = uniformBetween(random, 0.44, 0.56);
   const head = [0.84, 0.14, 0.5, 0.0, 0.16, 0.14, 0.14, belly - 0.14, 0.42, belly, 0.8, 0.26];
   const shape = random.below(3);
-  if (shape === 0) return [curve(...head, 0.84, 0.14), line(0.84, 0.12, uniformBetween(random, 0.62, 0.84), 1.0)];
+  if (shape === 0)
+    return [curve(...head, 0.84, 0.14), line(0.84, 0.12, uniformBetween(random, 0.62, 0.84), 1.0)];
   if (shape === 1) return [curve(...head, 0.84, 0.14, 0.82, 0.5, 0.72, 0.78, 0.6, 1.0)];
   return [curve(...head, 0.86, 0.14, 0.84, 0.6, 0.68, 0.94, 0.4, 1.0, 0.2, 0.88)];
 };

@@ -1,5 +1,5 @@
 import { sizeOf } from '../model/layout.ts';
-import { CloseCode, ProtocolError } from '../protocol/close-code.ts';
+import { CloseCode, ProtocolError } from '../protocol/close-codes.ts';
 
 /** Samples on their way to a worker. */
 export interface Shard {

@@ -3,7 +3,7 @@ import type { Shard } from '../data/shard.ts';
 import type { Job } from '../model/job.ts';
 import { layoutOf, sizeOf } from '../model/layout.ts';
 import { addScores } from '../model/loss.ts';
-import { PairwiseSum } from '../model/sum-tree.ts';
+import { PairwiseSum } from '../model/pairwise-sum.ts';
 import type { Step } from '../protocol/messages.ts';
 import type { ShardResult, GradientComputer } from './engine.ts';
 

@@ -1,8 +1,7 @@
 import type { Shard } from '../data/shard.ts';
-import { fillDropoutMask } from '../model/dropout.ts';
+import { fillDropoutMask } from '../kernels/masks/dropout-masks.ts';
 import type { Job } from '../model/job.ts';
 import type { Step } from '../protocol/messages.ts';
-import { ScratchArrays } from './scratch-arrays.ts';
 
 /** A shard that is being got ready, and the arrays for it. */
 interface PreparedShard {
@@ -137,5 +136,22 @@ export class ShardInputs {
   #current(): PreparedShard {
     if (this.#active === null) throw new Error('No shard was prepared.');
     return this.#active;
+  }
+}
+
+/**
+ * Arrays that are filled anew in every step: tf copies them when it computes, and megabytes of garbage a step would keep
+ * the garbage collector busy. One array a purpose, replaced when another length is asked for.
+ */
+export class ScratchArrays {
+  readonly #arrays = new Map<string, Float32Array>();
+
+  /** @returns `length` values of any content, free to be overwritten until the purpose's next taking */
+  get(purpose: string, length: number): Float32Array {
+    const held = this.#arrays.get(purpose);
+    if (held?.length === length) return held;
+    const fresh = new Float32Array(length);
+    this.#arrays.set(purpose, fresh);
+    return fresh;
   }
 }

@@ -1,10 +1,9 @@
-import { checkCallArguments } from './call-arguments.ts';
+import { checkCallArguments, freezeNestedLayers, assignUniqueNames } from './layer-calls.ts';
 import { takesBytes } from './fit-input.ts';
-import { freezeNestedLayers } from './freeze-inside.ts';
 import { expandInitializer } from './initializers.ts';
 import type { Topology } from './job.ts';
-import { convertKeras3, isKeras3, withSnakeKeys } from './keras-form.ts';
-import { normalizeConfigs } from './one-spelling.ts';
+import { convertKeras3, isKeras3, withSnakeKeys } from './convert-keras3.ts';
+import { normalizeConfigs } from './normalize-config.ts';
 import {
   copyModel,
   ownEntry,
@@ -16,7 +15,6 @@ import {
   walkLayers,
   type LayerConfig,
 } from './keras-layer.ts';
-import { assignUniqueNames } from './layer-names.ts';
 import { rulesOf } from './layer-table.ts';
 import { rejectUnkeyedNoise } from './topology.ts';
 

@@ -57,7 +57,13 @@ const DEFAULT_INITIALIZERS: Readonly<Record<string, string>> = {
 };
 
 /** Whether the size of a tensor decides its spread: Keras and tfjs count a vector's inputs differently. */
-const VECTOR_TENSORS: ReadonlySet<string> = new Set(['bias', 'beta', 'gamma', 'moving_mean', 'moving_variance']);
+const VECTOR_TENSORS: ReadonlySet<string> = new Set([
+  'bias',
+  'beta',
+  'gamma',
+  'moving_mean',
+  'moving_variance',
+]);
 
 /**
  * Writes one of a layer's initializers out, with every setting.
@@ -129,7 +135,8 @@ export function withoutInitialWeights(topology: Topology): Topology {
 function toTfjsDistribution(initializer: LayerConfig): LayerConfig {
   const { class_name: className, config } = initializer;
   // tfjs knows no deviation of 0, no lower and no upper bound of 0: it takes its defaults instead.
-  if (className.endsWith('Normal') && config.stddev === 0) return plainInitializer('Constant', { value: config.mean });
+  if (className.endsWith('Normal') && config.stddev === 0)
+    return plainInitializer('Constant', { value: config.mean });
   if (className === 'RandomUniform') {
     const bound = (value: unknown): unknown => (value === 0 ? Number.MIN_VALUE : value);
     return {

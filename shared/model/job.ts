@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { sanitizeForTerminal } from '../protocol/readable.ts';
+import { sanitizeForTerminal } from '../util/sanitize.ts';
 
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { errorMessage } from '../error-text.ts';
+import { errorMessage } from '../util/error-message.ts';
 import { jobSchema, type Job } from './job.ts';
 import { layoutOf } from './layout.ts';
 

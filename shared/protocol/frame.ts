@@ -1,7 +1,7 @@
 // The other one makes a function of each record definition, which a header may be full of, although none is asked for.
 import { addExtension, Packr, Unpackr } from 'msgpackr/index-no-eval';
-import { CloseCode, ProtocolError } from './close-code.ts';
-import { isWithinMaxDepth } from './nesting.ts';
+import { CloseCode, ProtocolError } from './close-codes.ts';
+import { isWithinMaxDepth } from './msgpack-depth.ts';
 
 // Plain msgpack: no records, no extensions of msgpackr's own, so that any language's library reads it.
 const packr = new Packr({ useRecords: false, variableMapSize: true });

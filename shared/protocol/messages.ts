@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { jobSchema } from '../model/job.ts';
-import { sanitizeForTerminal } from './readable.ts';
+import { sanitizeForTerminal } from '../util/sanitize.ts';
 
 /** The version of PROTOCOL.md that this code speaks. */
 export const PROTOCOL_VERSION = 1;

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { CloseCode, ProtocolError } from './close-code.ts';
+import { CloseCode, ProtocolError } from './close-codes.ts';
 import { decodeFrame, encodeFrame, MAX_WORKER_HEADER_BYTES } from './frame.ts';
 import {
   fromCoordinatorSchema,
@@ -7,7 +7,7 @@ import {
   type FromCoordinator,
   type FromWorker,
 } from './messages.ts';
-import { sanitizeForTerminal } from './readable.ts';
+import { sanitizeForTerminal } from '../util/sanitize.ts';
 
 /** A message that was parsed, with its payload (empty for most). */
 export interface Received<Message> {

@@ -1,9 +1,9 @@
 import { nanoid } from 'nanoid';
-import { pause, type Clock, type AbortSignalLike } from '../clock.ts';
+import { pause, type Clock, type AbortSignalLike } from '../util/clock.ts';
 import type { Engine } from '../engine/engine.ts';
-import type { Connect } from '../transport.ts';
+import type { Connect } from '../protocol/transport.ts';
 import { backoffMs } from './backoff.ts';
-import { GradientComputerCache } from './trainer-cache.ts';
+import { GradientComputerCache } from './gradient-computer-cache.ts';
 import { runSession, type WorkerReport } from './run-session.ts';
 
 export interface WorkerOptions {

@@ -1,4 +1,4 @@
-import { getCodec } from '../codec/codec.ts';
+import { getCodec } from '../codec/registry.ts';
 import {
   encodeFactored,
   factoredBytes,
@@ -7,26 +7,31 @@ import {
   areFactorsSmaller,
   type DenseKernel,
 } from '../codec/factors.ts';
-import { ErrorFeedbackEncoder } from '../codec/feedback-encoder.ts';
+import { ErrorFeedbackEncoder } from '../codec/error-feedback.ts';
 import { float32 } from '../codec/float32.ts';
 import { checkLabels, viewShard, type Shard } from '../data/shard.ts';
 import type { GradientBucket, GradientComputer } from '../engine/engine.ts';
 import type { Job } from '../model/job.ts';
 import { layoutOf } from '../model/layout.ts';
-import { CloseCode, ProtocolError } from '../protocol/close-code.ts';
+import { CloseCode, ProtocolError } from '../protocol/close-codes.ts';
 import { frameInPlace, RESERVED_HEADER_BYTES, openFrame, type OpenFrame } from '../protocol/frame.ts';
 import type { FromWorker, Welcome } from '../protocol/messages.ts';
-import { bucketRanges } from '../protocol/tail-pieces.ts';
-import type { Range } from '../range.ts';
+import { bucketRanges } from '../protocol/buckets.ts';
+import type { Range } from '../util/range.ts';
 import { frameFromWorker } from '../protocol/parse.ts';
-import type { Connection } from '../transport.ts';
-import { WeightsReplica } from './held-weights.ts';
+import type { Connection } from '../protocol/transport.ts';
+import { WeightsReplica } from './weights-replica.ts';
 import type { ReceivedUpdate, ReceivedWeights, WeightsBucket } from './received-weights.ts';
 import type { ReceivedShard, PrefetchedSamples } from './session.ts';
 
 type FrameName = 'whole' | 'head' | 'tail' | `tail ${number}`;
 /** A frame of the part of the gradient from `from` to `to`. */
-type EncodeFrame = (name: FrameName, message: FromWorker, from: number, to: number) => Uint8Array<ArrayBuffer>;
+type EncodeFrame = (
+  name: FrameName,
+  message: FromWorker,
+  from: number,
+  to: number,
+) => Uint8Array<ArrayBuffer>;
 
 /** A job that an engine has built, for one connection: weights and shards as they travel go in, answers come out. */
 export class LoadedJob {
@@ -94,7 +99,8 @@ export class LoadedJob {
     }
     // Engines take whole tensors.
     const room =
-      (this.#weightsBuffers.length > 1 ? this.#weightsBuffers.shift() : null) ?? new Float32Array(this.#gradient.length - from);
+      (this.#weightsBuffers.length > 1 ? this.#weightsBuffers.shift() : null) ??
+      new Float32Array(this.#gradient.length - from);
     this.#weightsBuffers.push(room);
     for (const piece of pieces) {
       room.set(float32.decode(piece.payload, piece.to - piece.from), piece.from - from);
@@ -141,7 +147,8 @@ export class LoadedJob {
         ? (name, message, from, to) => this.#encode(name, message, gradient.subarray(from, to), from)
         : (name, message, from, to) => this.#encodeFactored(name, message, kernel, samples, { from, to });
     // What is still on its way must not be written over.
-    if (this.#sentInPlace && !this.#framesSent) this.#gradient = allocateBuffer(this.#computer, this.#gradient.length);
+    if (this.#sentInPlace && !this.#framesSent)
+      this.#gradient = allocateBuffer(this.#computer, this.#gradient.length);
     this.#sentInPlace = false;
     const gradient = this.#gradient;
     const tailFrom = this.#buckets.at(-1)?.from;
@@ -210,5 +217,9 @@ export class LoadedJob {
 /** @returns room for a vector with that for a header in front, where the trainer's gradients come to lie by themselves */
 function allocateBuffer(trainer: GradientComputer, length: number): Float32Array {
   const bytes = RESERVED_HEADER_BYTES + length * Float32Array.BYTES_PER_ELEMENT;
-  return new Float32Array(trainer.allocateBuffer?.(bytes) ?? new ArrayBuffer(bytes), RESERVED_HEADER_BYTES, length);
+  return new Float32Array(
+    trainer.allocateBuffer?.(bytes) ?? new ArrayBuffer(bytes),
+    RESERVED_HEADER_BYTES,
+    length,
+  );
 }

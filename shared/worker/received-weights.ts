@@ -1,9 +1,9 @@
-import { checkPayloadLength } from '../codec/check-length.ts';
+import { checkPayloadLength } from '../codec/payload-length.ts';
 import { float32 } from '../codec/float32.ts';
-import { CloseCode, ProtocolError } from '../protocol/close-code.ts';
+import { CloseCode, ProtocolError } from '../protocol/close-codes.ts';
 import type { Step, UpdateMessage, WeightsMessage, WeightsTailMessage } from '../protocol/messages.ts';
-import { bucketRange } from '../protocol/tail-pieces.ts';
-import type { Range } from '../range.ts';
+import { bucketRange } from '../protocol/buckets.ts';
+import type { Range } from '../util/range.ts';
 
 /** Weights as they came: in one piece, or the tail before the rest. */
 export interface ReceivedWeights {

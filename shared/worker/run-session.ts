@@ -1,11 +1,11 @@
-import { CODECS } from '../codec/codec.ts';
+import { CODECS } from '../codec/registry.ts';
 import { FACTORS } from '../codec/factors.ts';
-import { errorMessage } from '../error-text.ts';
-import { closeReason, CloseCode, ProtocolError } from '../protocol/close-code.ts';
+import { errorMessage } from '../util/error-message.ts';
+import { closeReason, CloseCode, ProtocolError } from '../protocol/close-codes.ts';
 import { PROTOCOL_VERSION, type FromWorker, type Step, type Welcome } from '../protocol/messages.ts';
 import { frameFromWorker } from '../protocol/parse.ts';
-import { ChecksumVerifier, withChecksums } from '../seals.ts';
-import type { ConnectionEvents } from '../transport.ts';
+import { ChecksumVerifier, withChecksums } from '../protocol/checksum.ts';
+import type { ConnectionEvents } from '../protocol/transport.ts';
 import type { WorkerOptions } from './connection-loop.ts';
 import { LoadedJob } from './loaded-job.ts';
 import {
@@ -19,8 +19,8 @@ import {
   type Standby,
 } from './session.ts';
 import type { ReceivedUpdate, ReceivedWeights } from './received-weights.ts';
-import type { GradientComputerCache } from './trainer-cache.ts';
-import { watchLiveness } from './silence.ts';
+import type { GradientComputerCache } from './gradient-computer-cache.ts';
+import { watchLiveness } from './liveness.ts';
 
 /** Of what a 'failed' says, in characters; a longer one would be no message. */
 const MAX_REASON_LENGTH = 2_000;

@@ -1,5 +1,5 @@
 import { layoutOf } from '../model/layout.ts';
-import { CloseCode, FATAL_CLOSE_CODES, ProtocolError } from '../protocol/close-code.ts';
+import { CloseCode, FATAL_CLOSE_CODES, ProtocolError } from '../protocol/close-codes.ts';
 import {
   PROTOCOL_VERSION,
   type FromCoordinator,
@@ -168,7 +168,13 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
       return [
         {
           ...state,
-          partial: receiveWeightsBucket(state.partial, message, payload, bucketOffsets(state), vectorLength(state)),
+          partial: receiveWeightsBucket(
+            state.partial,
+            message,
+            payload,
+            bucketOffsets(state),
+            vectorLength(state),
+          ),
         },
         [],
       ];

@@ -1,6 +1,6 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import { NO_GPU, openChromium } from '../support/chromium.ts';
 import { describeInBrowser } from '../support/in-browser.ts';
 import {

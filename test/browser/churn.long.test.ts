@@ -1,13 +1,13 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createOptimizer } from '../../coordinator/training/optimizer.ts';
+import { createOptimizer } from '../../coordinator/optimizer/optimizer.ts';
 import { batches, epochOrder } from '../../coordinator/training/sampler.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Score } from '../../shared/model/loss.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { NO_GPU, openChromium } from '../support/chromium.ts';
-import { loadDigits } from '../support/data.ts';
+import { loadDigits } from '../support/digits.ts';
 import { describeInBrowser } from '../support/in-browser.ts';
 import { startProxy, type Proxy } from '../support/proxy.ts';
 import { testCoordinator, waitForWorkersReady, type TestCoordinator } from '../support/test-coordinator.ts';

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import type { AxeResults } from 'axe-core';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import { describeInBrowser } from '../support/in-browser.ts';
 import { startProxy } from '../support/proxy.ts';
 import { testCoordinator, tinyTopology } from '../support/test-coordinator.ts';

@@ -1,8 +1,8 @@
 import type { Browser, Page } from 'playwright-core';
 import { onTestFinished } from 'vitest';
-import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import { NO_GPU, openChromium } from '../support/chromium.ts';
-import { collectPageErrors } from '../support/page-trouble.ts';
+import { collectPageErrors } from '../support/page-errors.ts';
 import { testCoordinator, tinyTopology, type TestCoordinator } from '../support/test-coordinator.ts';
 import { trainObserved } from '../support/training-run.ts';
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import { describeInBrowser } from '../support/in-browser.ts';
 import { testCoordinator, tinyTopology } from '../support/test-coordinator.ts';
 import { PLAIN_NAME, startPageRun, textIs, type PageRun } from './page-run.ts';

@@ -2,9 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { selfSignedCertificate } from '../../coordinator/server/certificate.ts';
+import { selfSignedCertificate } from '../../coordinator/server/tls.ts';
 import { describeInBrowser } from '../support/in-browser.ts';
-import { collectPageErrors } from '../support/page-trouble.ts';
+import { collectPageErrors } from '../support/page-errors.ts';
 import { startTlsPrefixProxy } from '../support/tls-prefix-proxy.ts';
 import { policyBreaches, startPageRun, sumOfBars, textIs, type PageRun } from './page-run.ts';
 

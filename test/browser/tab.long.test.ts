@@ -2,7 +2,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { openChromium } from '../support/chromium.ts';
-import { loadDigits } from '../support/data.ts';
+import { loadDigits } from '../support/digits.ts';
 import { browserRequired, describeInBrowser } from '../support/in-browser.ts';
 import { startProxy } from '../support/proxy.ts';
 import { testCoordinator, waitForWorkersReady, type TestCoordinator } from '../support/test-coordinator.ts';

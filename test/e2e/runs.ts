@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { writeDigits } from '../support/idx-bytes.ts';
 import { spawnGradcast, type WorkerProcess } from '../support/worker-process.ts';

@@ -1,16 +1,16 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { LINK_CODECS, type LinkCodecs } from '../../coordinator/members/link-codecs.ts';
-import { createOptimizer, type Optimizer } from '../../coordinator/training/optimizer.ts';
+import { LINK_CODECS, type LinkCodecs } from '../../coordinator/links/codecs.ts';
+import { createOptimizer, type Optimizer } from '../../coordinator/optimizer/optimizer.ts';
 import { batches, epochOrder } from '../../coordinator/training/sampler.ts';
-import { systemClock } from '../../shared/clock.ts';
-import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
+import { systemClock } from '../../shared/util/clock.ts';
+import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import { shardBytes, viewShard, writeShard, type Shard } from '../../shared/data/shard.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { runWorker } from '../../shared/worker/connection-loop.ts';
-import { connectWebSocket } from '../../worker-node/connect.ts';
+import { connectWebSocket } from '../../worker-node/connect-websocket.ts';
 import {
   testCoordinator,
   tinyTopology,

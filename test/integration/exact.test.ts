@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'vitest';
-import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
-import type { JobSettings } from '../../coordinator/model.ts';
+import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
+import type { JobSettings } from '../../coordinator/model/model.ts';
 import { roundingEngine } from '../support/rounding-engine.ts';
 import {
   testCoordinator,

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { afterEach, describe, expect, it } from 'vitest';
-import { LINK_CODECS } from '../../coordinator/members/link-codecs.ts';
-import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
+import { LINK_CODECS } from '../../coordinator/links/codecs.ts';
+import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { testCoordinator, waitForWorkersReady, type TestCoordinator } from '../support/test-coordinator.ts';
 import { relativeDifference } from '../support/vectors.ts';
@@ -41,7 +41,9 @@ async function gradientsOf(
     const options = tails
       ? { onBucketSummed: () => undefined, nextSamples: numbers(step + 1) }
       : { nextSamples: numbers(step + 1) };
-    gradients.push((await coordinator.stepRunner.gradient(input, numbers(step), options)).gradientSum.slice());
+    gradients.push(
+      (await coordinator.stepRunner.gradient(input, numbers(step), options)).gradientSum.slice(),
+    );
   }
   return { gradients, bytesUp: (member!.stats.bytesUp - bytesBefore) / 2 };
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { prepareJob } from '../../coordinator/model.ts';
+import { prepareJob } from '../../coordinator/model/model.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Shard } from '../../shared/data/shard.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';

@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
-import { createOptimizer } from '../../coordinator/training/optimizer.ts';
-import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
+import { createOptimizer } from '../../coordinator/optimizer/optimizer.ts';
+import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
-import { collectGarbage } from '../support/garbage.ts';
+import { collectGarbage } from '../support/collect-garbage.ts';
 import { testCoordinator, waitForWorkersReady } from '../support/test-coordinator.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
 import { attachWorker } from '../support/training-run.ts';

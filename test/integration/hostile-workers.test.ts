@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import type { Step } from '../../shared/protocol/messages.ts';
-import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
-import { stubEngine, stubGradient, openStubEngine, type StubSettings } from '../support/cheap-engine.ts';
+import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
+import { stubEngine, stubGradient, openStubEngine, type StubSettings } from '../support/stub-engine.ts';
 import {
   testCoordinator,
   tinyTopology,
@@ -57,7 +57,7 @@ async function sumsAreRight(steps: number): Promise<boolean> {
     for (const position of [0, 1, gradientSum.length - 1]) {
       right &&= gradientSum[position] === stubGradient(step, batch, position);
     }
-    await coordinator.stepRunner.consumeRewindRequest();
+    await coordinator.stepRunner.waitForChecks();
   }
   return right;
 }

@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { prepareJob } from '../../coordinator/model.ts';
-import { openDataset } from '../../coordinator/data/open-dataset.ts';
-import { createOptimizer } from '../../coordinator/training/optimizer.ts';
+import { prepareJob } from '../../coordinator/model/model.ts';
+import { openDataset } from '../../coordinator/data/load-dataset.ts';
+import { createOptimizer } from '../../coordinator/optimizer/optimizer.ts';
 import { defaultTopology } from '../../shared/model/default-topology.ts';
 import type { Topology } from '../../shared/model/job.ts';
 import { layoutOf, type Slice } from '../../shared/model/layout.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
-import { hashedTensor } from '../support/hashed.ts';
+import { hashedTensor } from '../support/hashed-values.ts';
 import { recordingReport } from '../support/test-coordinator.ts';
 import { norm } from '../support/vectors.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';

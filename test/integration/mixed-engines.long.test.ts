@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { createOptimizer } from '../../coordinator/training/optimizer.ts';
+import { createOptimizer } from '../../coordinator/optimizer/optimizer.ts';
 import { batches, epochOrder } from '../../coordinator/training/sampler.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Topology } from '../../shared/model/job.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
-import { loadDigits } from '../support/data.ts';
+import { loadDigits } from '../support/digits.ts';
 import { withNative } from '../support/native.ts';
 import { testCoordinator, waitForWorkersReady, type TestCoordinator } from '../support/test-coordinator.ts';
 import { relativeDifference } from '../support/vectors.ts';

@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import type { FromCoordinator, FromWorker } from '../../shared/protocol/messages.ts';
 import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/parse.ts';
 import { testCoordinator, tinyTopology, waitForWorkersReady } from '../support/test-coordinator.ts';

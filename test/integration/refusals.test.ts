@@ -1,8 +1,8 @@
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { StepRunner } from '../../coordinator/training/round-runner.ts';
-import { systemClock } from '../../shared/clock.ts';
-import { CloseCode } from '../../shared/protocol/close-code.ts';
+import { StepRunner } from '../../coordinator/training/step.ts';
+import { systemClock } from '../../shared/util/clock.ts';
+import { CloseCode } from '../../shared/protocol/close-codes.ts';
 import type {
   FromWorker,
   GradientAnswer,
@@ -13,7 +13,7 @@ import type {
 } from '../../shared/protocol/messages.ts';
 import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/parse.ts';
 import { waitForWorkerReady } from '../support/test-coordinator.ts';
-import { attackedRun } from './attacked-run.ts';
+import { attackedRun } from '../support/attacked-run.ts';
 
 const { coordinator, batch, input, expectStepCompletes, close } = await attackedRun('secret');
 afterEach(expectStepCompletes);
@@ -207,13 +207,7 @@ test.each<[string, object, () => Uint8Array, number, RegExp]>([
     CloseCode.notAssigned,
     /has 32 samples/,
   ],
-  [
-    'a shard that is not its own',
-    { shard: 9999 },
-    () => gradientOf(0),
-    CloseCode.notAssigned,
-    /not given/,
-  ],
+  ['a shard that is not its own', { shard: 9999 }, () => gradientOf(0), CloseCode.notAssigned, /not given/],
 ])('%s does not count, and its sender is told', async (_, changes, payload, code, sentence) => {
   const { client, shard, round } = await withShard();
   const answer = answerTo(shard);

@@ -1,11 +1,11 @@
 import { afterEach, beforeAll, expect, test } from 'vitest';
-import { createOptimizer } from '../../coordinator/training/optimizer.ts';
+import { createOptimizer } from '../../coordinator/optimizer/optimizer.ts';
 import { batches, epochOrder } from '../../coordinator/training/sampler.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
-import { loadDigits } from '../support/data.ts';
+import { loadDigits } from '../support/digits.ts';
 import { testCoordinator, waitForWorkersReady, type TestCoordinator } from '../support/test-coordinator.ts';
 import { relativeDifference } from '../support/vectors.ts';
 import { spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
@@ -42,7 +42,8 @@ async function trainAlong(
     beforeStep(step);
     const result = await stepRunner.gradient({ step: step as Step, weights, split: dataset.train }, batch, {
       nextSamples: order[step + 1],
-      onBucketSummed: (sum, part) => optimizer.step(weights, reference[step]?.gradient ?? sum, batch.length, part),
+      onBucketSummed: (sum, part) =>
+        optimizer.step(weights, reference[step]?.gradient ?? sum, batch.length, part),
     });
     onStep(step, { ...result, gradient: result.gradientSum });
   }

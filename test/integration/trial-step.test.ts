@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { checkModel, warnOfShardStatistics } from '../../coordinator/check-model.ts';
-import { prepareJob } from '../../coordinator/model.ts';
-import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
+import { checkModel, warnOfShardStatistics } from '../../coordinator/model/check-model.ts';
+import { prepareJob } from '../../coordinator/model/model.ts';
+import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Topology } from '../../shared/model/job.ts';
 import { recordingReport } from '../support/test-coordinator.ts';

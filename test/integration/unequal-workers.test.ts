@@ -1,11 +1,11 @@
 import { afterEach, expect, onTestFinished, test } from 'vitest';
-import type { Worker } from '../../coordinator/members/member.ts';
-import { systemClock } from '../../shared/clock.ts';
-import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
+import type { Worker } from '../../coordinator/pool/worker.ts';
+import { systemClock } from '../../shared/util/clock.ts';
+import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { runWorker, RefusedError } from '../../shared/worker/connection-loop.ts';
-import { connectWebSocket } from '../../worker-node/connect.ts';
-import { stubEngine, stubGradient, type StubSettings } from '../support/cheap-engine.ts';
+import { connectWebSocket } from '../../worker-node/connect-websocket.ts';
+import { stubEngine, stubGradient, type StubSettings } from '../support/stub-engine.ts';
 import {
   testCoordinator,
   tinyTopology,

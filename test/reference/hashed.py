@@ -1,6 +1,6 @@
 """Weights and images that are computed from a hash, so that files of figures need not hold them.
 
-Every operation is exact or correctly rounded, so another language gets the same bits (test/support/hashed.ts).
+Every operation is exact or correctly rounded, so another language gets the same bits (test/support/hashed-values.ts).
 """
 
 import numpy as np

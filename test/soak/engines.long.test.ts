@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import { BYTE_FAULTS, startFaultyProxy, type FaultyProxy } from '../support/faulty-proxy.ts';
 import { describeNative } from '../support/native.ts';

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { openChromium } from '../support/chromium.ts';
-import { loadDigits } from '../support/data.ts';
+import { loadDigits } from '../support/digits.ts';
 import { describeInBrowser } from '../support/in-browser.ts';
 import { describeNative } from '../support/native.ts';
 import { soakSize } from '../support/soak-size.ts';

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { syntheticDigits } from '../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import { writeDigits } from '../support/idx-bytes.ts';

@@ -1,7 +1,7 @@
 import { ensureBuilt } from '../../scripts/build.js';
 import { makeTemporary } from '../../scripts/temporary.js';
 import { clearUserSettings } from './environment.ts';
-import { killProcessesWith } from './left-processes.ts';
+import { killProcessesWith } from './leftover-processes.ts';
 
 /** The beginning of all names that gradcast and its tests give; vitest, Node and browsers have files there, too. */
 const OURS = 'gradcast-';

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
-import type { DataReporter } from '../../coordinator/data/data-report.ts';
+import type { DataReporter } from '../../coordinator/data/data-reporter.ts';
 import { sha256, type ByRole, type PublishedFile } from '../../coordinator/data/mnist-files.ts';
 
 export interface Mirror extends AsyncDisposable {

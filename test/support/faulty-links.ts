@@ -1,6 +1,6 @@
-import type { Connect, Connection, ConnectionEvents } from '../../shared/transport.ts';
+import type { Connect, Connection, ConnectionEvents } from '../../shared/protocol/transport.ts';
 import type { RandomStream } from '../../shared/random/stream.ts';
-import { connectWebSocket } from '../../worker-node/connect.ts';
+import { connectWebSocket } from '../../worker-node/connect-websocket.ts';
 
 /** What can happen to a worker's link. */
 export const LINK_FAULTS = ['freeze', 'delay', 'duplicate', 'truncate', 'corrupt', 'reconnect'] as const;

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { prepareJob } from '../../coordinator/model.ts';
+import { prepareJob } from '../../coordinator/model/model.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Job, Topology } from '../../shared/model/job.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
-import { hashedPixels, hashedTensor, lowbias32 } from './hashed.ts';
+import { hashedPixels, hashedTensor, lowbias32 } from './hashed-values.ts';
 import { norm } from './vectors.ts';
 
 /** The figures that test/reference/keras_models.py writes; its header says what each is. */

@@ -1,4 +1,4 @@
-import type { Connection, ConnectionEvents } from '../../shared/transport.ts';
+import type { Connection, ConnectionEvents } from '../../shared/protocol/transport.ts';
 
 /** One end of a pair of connections in memory. */
 export interface LinkedEnd extends Connection {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { createModelStep } from '../../shared/engine/model-step.ts';
 import type { Native } from '../../worker-node/engine/native/backend.ts';
-import { createCapturedGradientComputer } from '../../worker-node/engine/native/captured-trainer.ts';
+import { createCapturedGradientComputer } from '../../worker-node/engine/native/captured-gradient-computer.ts';
 import { registerNativeGradients } from '../../worker-node/engine/native/gradients.ts';
 import { errorBounds, measureDeviation, type LayerCase } from './keras-layers.ts';
 
@@ -21,7 +21,8 @@ export function testLayersOnNative(native: Native, cases: readonly LayerCase[]):
     const capture = { idle, note: (line: string) => void notes.push(line) };
     const engine: Engine = {
       info: { backend: 'tensorflow', version: '', device: '', threads: 1 },
-      load: async (job) => createCapturedGradientComputer(native, job, await createModelStep(tf, job), capture),
+      load: async (job) =>
+        createCapturedGradientComputer(native, job, await createModelStep(tf, job), capture),
     };
     await tf.setBackend('tensorflow');
     const bounds = errorBounds(each);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { nativeCandidates } from '../../worker-node/engine/candidates.ts';
-import { openNative } from '../../worker-node/engine/native.ts';
+import { nativeCandidates } from '../../worker-node/engine/locate/candidates.ts';
+import { openNative } from '../../worker-node/engine/native/open-native.ts';
 import type { Native } from '../../worker-node/engine/native/backend.ts';
 
 process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';

@@ -1,10 +1,10 @@
 import { startCoordinator, type Coordinator } from '../../coordinator/coordinator.ts';
-import type { CodecRule } from '../../coordinator/members/link-codecs.ts';
-import { prepareJob, type JobSettings, type PreparedJob } from '../../coordinator/model.ts';
-import type { OpenCoordinatorEngine } from '../../coordinator/training/integrity/referee.ts';
-import type { ServerOptions } from '../../coordinator/server/server.ts';
-import type { Reporter } from '../../coordinator/report/report.ts';
-import { systemClock } from '../../shared/clock.ts';
+import type { CodecRule } from '../../coordinator/links/codecs.ts';
+import { prepareJob, type JobSettings, type PreparedJob } from '../../coordinator/model/model.ts';
+import type { OpenCoordinatorEngine } from '../../coordinator/integrity/reference-engine.ts';
+import type { ServerOptions } from '../../coordinator/server/http.ts';
+import type { Reporter } from '../../coordinator/report/reporter.ts';
+import { systemClock } from '../../shared/util/clock.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Topology } from '../../shared/model/job.ts';
 

@@ -1,15 +1,15 @@
-import { createOptimizer } from '../../coordinator/training/optimizer.ts';
+import { createOptimizer } from '../../coordinator/optimizer/optimizer.ts';
 import { train, type ResumePoint } from '../../coordinator/training/train.ts';
-import type { EpochTotals, Position } from '../../coordinator/storage/checkpoint.ts';
-import { systemClock, type Clock } from '../../shared/clock.ts';
+import type { EpochTotals, Position } from '../../coordinator/run/checkpoint.ts';
+import { systemClock, type Clock } from '../../shared/util/clock.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
-import { errorMessage } from '../../shared/error-text.ts';
+import { errorMessage } from '../../shared/util/error-message.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
-import type { Connect } from '../../shared/transport.ts';
+import type { Connect } from '../../shared/protocol/transport.ts';
 import { runWorker } from '../../shared/worker/connection-loop.ts';
-import { connectWebSocket } from '../../worker-node/connect.ts';
+import { connectWebSocket } from '../../worker-node/connect-websocket.ts';
 import type { TestCoordinator } from './test-coordinator.ts';
 import { fixedRandom } from './property.ts';
 

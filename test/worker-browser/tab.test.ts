@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { viewShard } from '../../shared/data/shard.ts';
 import type { Engine, GradientComputer } from '../../shared/engine/engine.ts';
-import { benchmarkJob } from '../../shared/engine/sample-job.ts';
+import { benchmarkJob } from '../../shared/engine/benchmark-job.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { PROTOCOL_VERSION, type RunMessage, type Step } from '../../shared/protocol/messages.ts';
 import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
-import type { ConnectionEvents } from '../../shared/transport.ts';
-import { throttledEngine } from '../../worker-browser/paced-engine.ts';
+import type { ConnectionEvents } from '../../shared/protocol/transport.ts';
+import { throttledEngine } from '../../worker-browser/tab-session.ts';
 import type { RunEvent } from '../../worker-browser/page/run-state.ts';
 import { watchRun } from '../../worker-browser/page/watch-run.ts';
 import { PictureReader } from '../../worker-browser/picture-reader.ts';
@@ -54,7 +54,9 @@ describe('a share of the time', () => {
   const answeredAfter = async (share: number, stopAtMs = Infinity): Promise<number> => {
     const clock = manualClock();
     const stop = new AbortController();
-    const trainer = await throttledEngine(slowEngine(clock).engine, () => share, clock, stop.signal).load(job);
+    const trainer = await throttledEngine(slowEngine(clock).engine, () => share, clock, stop.signal).load(
+      job,
+    );
     let atMs = -1;
     void gradientOf(trainer).then(() => (atMs = clock.now()));
     for (let ms = 0; ms < 1_000; ms += 50) {

@@ -1,5 +1,12 @@
 import type { EngineInfo } from '../../shared/protocol/messages.ts';
-import type { EngineResponses, BackendName, FromEngine, EngineRequest, EngineNotification, ToEngine } from './messages.ts';
+import type {
+  EngineResponses,
+  BackendName,
+  FromEngine,
+  EngineRequest,
+  EngineNotification,
+  ToEngine,
+} from './messages.ts';
 
 /** What an engine runs in: a Web Worker. */
 export interface EngineWorker {

@@ -1,5 +1,5 @@
 import type { GradientComputer } from '../../shared/engine/engine.ts';
-import { errorMessage } from '../../shared/error-text.ts';
+import { errorMessage } from '../../shared/util/error-message.ts';
 import type { Shard } from '../../shared/data/shard.ts';
 import type { OpenedBackend } from './backends/opened-backend.ts';
 import type { EngineResponses, BackendName, FromEngine, EngineRequest, ToEngine } from './messages.ts';

@@ -27,7 +27,8 @@ export type EngineNotification =
   | { readonly type: 'prepare'; readonly step: Step; readonly shard: Shard }
   | { readonly type: 'dispose' };
 
-export type ToEngine = EngineNotification | { readonly type: 'question'; readonly id: number; readonly question: EngineRequest };
+export type ToEngine =
+  EngineNotification | { readonly type: 'question'; readonly id: number; readonly question: EngineRequest };
 
 /** Answers by question. */
 export interface EngineResponses {

@@ -3,7 +3,6 @@ import type { Engine, ShardResult, GradientComputer } from '../../shared/engine/
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { EngineInfo, Step } from '../../shared/protocol/messages.ts';
 import type { EngineProcess } from './engine-process.ts';
-import { splitShard } from './split-shard.ts';
 
 export interface ParallelOptions {
   /** All alike; at least one. */
@@ -101,3 +100,22 @@ const sumResults = (results: readonly ShardResult[]): ShardResult => ({
   lossSum: results.reduce((sum, { lossSum }) => sum + lossSum, 0),
   correct: results.reduce((sum, { correct }) => sum + correct, 0),
 });
+
+/**
+ * A shard in at most `parts` parts of nearly equal size, in order. The parts are copies: a Web Worker is sent the whole
+ * memory behind a view.
+ */
+export function splitShard({ images, labels, sampleNumbers }: Shard, parts: number): Shard[] {
+  const samples = labels.length;
+  const count = Math.max(1, Math.min(parts, samples));
+  const sampleBytes = samples === 0 ? 0 : images.length / samples;
+  return Array.from({ length: count }, (_, i) => {
+    const from = Math.floor((samples * i) / count);
+    const to = Math.floor((samples * (i + 1)) / count);
+    return {
+      images: images.slice(from * sampleBytes, to * sampleBytes),
+      labels: labels.slice(from, to),
+      sampleNumbers: sampleNumbers.slice(from, to),
+    };
+  });
+}

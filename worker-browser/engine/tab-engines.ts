@@ -1,14 +1,25 @@
-import type { Clock, AbortSignalLike } from '../../shared/clock.ts';
+import type { Clock, AbortSignalLike } from '../../shared/util/clock.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
-import type { BenchmarkCase } from '../../shared/engine/sample-job.ts';
-import { errorMessage } from '../../shared/error-text.ts';
-import { describeInsecureContext, gpuCandidates, threadCounts, type BrowserCapabilities, type EngineOverride } from './candidates.ts';
+import type { BenchmarkCase } from '../../shared/engine/benchmark-job.ts';
+import { errorMessage } from '../../shared/util/error-message.ts';
+import {
+  describeInsecureContext,
+  gpuCandidates,
+  threadCounts,
+  type BrowserCapabilities,
+  type EngineOverride,
+} from './backend-candidates.ts';
 import { EngineProcess, type EngineWorker } from './engine-process.ts';
 import type { BackendName } from './messages.ts';
-import type { OpenedEngine } from './opened-engine.ts';
 import { parallelEngine } from './parallel-engine.ts';
-import { benchmarkEngine, withTimeout, type EngineTiming } from './trial.ts';
-import { rankEngines, relativeDifference, correctSpeed, explainChoice, type BenchmarkResult } from './verdict.ts';
+import { benchmarkEngine, withTimeout, type EngineTiming } from './benchmark-engine.ts';
+import {
+  rankEngines,
+  relativeDifference,
+  correctSpeed,
+  explainChoice,
+  type BenchmarkResult,
+} from './rank-engines.ts';
 
 export interface TabEnginesOptions {
   readonly startWorker: () => EngineWorker;
@@ -120,7 +131,10 @@ export class TabEngines {
     return this.#explain();
   }
 
-  #selectFastest(present: BackendName | null, opened: ReadonlyMap<BackendName, OpenedEngine>): OpenedEngine | null {
+  #selectFastest(
+    present: BackendName | null,
+    opened: ReadonlyMap<BackendName, OpenedEngine>,
+  ): OpenedEngine | null {
     const outcomes = [...opened.keys()].flatMap((backend) => this.#results.get(backend) ?? []);
     const presentOutcome = present === null ? null : (this.#results.get(present) ?? null);
     const taken = rankEngines(presentOutcome, outcomes);
@@ -130,7 +144,10 @@ export class TabEngines {
   }
 
   #explain(): string {
-    return explainChoice([...this.#results.values()], this.#pending) + describeInsecureContext(this.#options.capabilities);
+    return (
+      explainChoice([...this.#results.values()], this.#pending) +
+      describeInsecureContext(this.#options.capabilities)
+    );
   }
 
   /** Opens as many processes as could be used at most, keeps as many as are fastest. */
@@ -172,8 +189,15 @@ export class TabEngines {
     const processes = await this.#open(backend, 1, signal);
     try {
       const trying = benchmarkEngine(this.#combine(processes), benchmarkCase, TIMED_STEPS_MS, clock);
-      const trial = await withTimeout(clock, STEPS_TIMEOUT_MS * this.#timeoutFactor, 'its first steps', trying, signal);
-      const difference = this.#reference === null ? null : relativeDifference(trial.gradient, this.#reference);
+      const trial = await withTimeout(
+        clock,
+        STEPS_TIMEOUT_MS * this.#timeoutFactor,
+        'its first steps',
+        trying,
+        signal,
+      );
+      const difference =
+        this.#reference === null ? null : relativeDifference(trial.gradient, this.#reference);
       const outcome = { backend, threads: 1, samplesPerSecond: trial.samplesPerSecond, difference };
       this.#results.set(backend, outcome);
       return this.#opened(processes, trial);
@@ -218,4 +242,14 @@ export class TabEngines {
       close: () => processes.forEach((process) => process.end()),
     };
   }
+}
+
+/** An engine that computes, and why it was taken. */
+export interface OpenedEngine {
+  readonly engine: Engine;
+  readonly backend: BackendName;
+  readonly why: string;
+  /** Settles with the reason when it can compute no more. */
+  readonly lost: Promise<string>;
+  close(): void;
 }

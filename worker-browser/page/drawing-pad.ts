@@ -1,8 +1,7 @@
 import type { Job } from '../../shared/model/job.ts';
-import { renderPicture, drawableSize, sampleDigit, type Trace } from './digit-picture.ts';
-import { createBar, fillBar } from './bars.ts';
-import { element, createElement, setText } from './elements.ts';
-import { describePrediction } from './guess.ts';
+import { renderPicture, drawableSize, sampleDigit, type Trace, describePrediction } from './drawing.ts';
+import { element, createElement, setText } from './dom.ts';
+import { formatPercent } from './format.ts';
 
 const DIGITS = 10;
 /** Of the canvas' side. */
@@ -62,7 +61,9 @@ export class DrawingPad {
     this.#section.hidden = this.#size === null;
     const { classes } = job.data;
     if (this.#bars.childElementCount === Math.min(classes, MAX_BARS)) return;
-    this.#bars.replaceChildren(...Array.from({ length: Math.min(classes, MAX_BARS) }, (_, i) => createBar(i)));
+    this.#bars.replaceChildren(
+      ...Array.from({ length: Math.min(classes, MAX_BARS) }, (_, i) => createBar(i)),
+    );
     const samples =
       classes === DIGITS ? Array.from({ length: DIGITS }, (_, digit) => this.#sampleButton(digit)) : [];
     element('sample-digits', HTMLElement).replaceChildren(...samples);
@@ -195,4 +196,24 @@ type MaybeCoalesced = Omit<PointerEvent, 'getCoalescedEvents'> &
 function coalescedEvents(event: PointerEvent): readonly PointerEvent[] {
   const events = (event as MaybeCoalesced).getCoalescedEvents?.() ?? [];
   return events.length > 0 ? events : [event];
+}
+
+/** A bar of a class, still empty. */
+export function createBar(label: number): HTMLElement {
+  const bar = createElement('li');
+  bar.append(
+    createElement('span', 'class', String(label)),
+    createElement('span', 'bar'),
+    createElement('span', 'percent'),
+  );
+  return bar;
+}
+
+/** @param probability 0 to 1; null for none */
+export function fillBar(bar: HTMLElement, label: number, probability: number | null, best: boolean): void {
+  const [name, , percent] = bar.children;
+  if (name) setText(name, String(label));
+  if (percent) setText(percent, probability === null ? '' : formatPercent(probability));
+  bar.classList.toggle('best', best);
+  bar.style.setProperty('--part', String(probability ?? 0));
 }

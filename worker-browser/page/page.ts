@@ -1,19 +1,33 @@
-import { systemClock } from '../../shared/clock.ts';
-import { createBrowserConnections } from '../connect.ts';
-import { watchPageLifecycle } from '../manners/manners.ts';
+import { systemClock } from '../../shared/util/clock.ts';
+import { createBrowserConnections } from '../connect-websocket.ts';
+import { watchPageLifecycle } from '../lifecycle/lifecycle.ts';
 import type { FromPage, FromTab } from '../tab-messages.ts';
-import { inviteLink, isWatchOnly, socketUrl, tokenFromUrl, withToken, withWatchOnly } from './address.ts';
-import { browserName } from './browser-name.ts';
+import {
+  inviteLink,
+  isWatchOnly,
+  socketUrl,
+  tokenFromUrl,
+  withToken,
+  withWatchOnly,
+  browserName,
+  loadShare,
+  saveShare,
+} from './environment.ts';
 import { DrawingPad } from './drawing-pad.ts';
-import { bindRadioGroup, element } from './elements.ts';
-import { Invite } from './invite.ts';
-import { drawRun, drawTab } from './page-view.ts';
+import { bindRadioGroup, element } from './dom.ts';
+import { Invite, drawRun, drawTab } from './render.ts';
 import { Plots } from './plots.ts';
 import { reduceRun, initialRunState, type RunEvent } from './run-state.ts';
 import { createRunView } from './run-view.ts';
-import { loadShare, saveShare } from './share.ts';
-import { reducePage, initialState, isParticipating, watchingState, type PageEvent, type PageState } from './state.ts';
-import { createTabView } from './view.ts';
+import {
+  reducePage,
+  initialState,
+  isParticipating,
+  watchingState,
+  type PageEvent,
+  type PageState,
+} from './page-state.ts';
+import { createTabView } from './tab-view.ts';
 import { watchRun, type RunWatch } from './watch-run.ts';
 
 /** How often figures that change by themselves are drawn again. */

@@ -1,7 +1,7 @@
 import uPlot from 'uplot';
 import { plotColumns, type Axis, type Quantity } from './curves.ts';
-import { element, setText } from './elements.ts';
-import { formatPercent } from './figures.ts';
+import { element, setText } from './dom.ts';
+import { formatPercent } from './format.ts';
 import type { RunState } from './run-state.ts';
 
 const HEIGHT = 220;

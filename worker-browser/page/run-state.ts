@@ -1,4 +1,4 @@
-import { mergePoints } from '../../shared/protocol/mean-point.ts';
+import { mergePoints } from '../../shared/protocol/merge-points.ts';
 import type {
   CurvePoint,
   EpochRecord,

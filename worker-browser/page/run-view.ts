@@ -1,6 +1,6 @@
 import type { Notice, WorkerRow } from '../../shared/protocol/messages.ts';
-import { formatNotice } from '../../shared/protocol/notice-text.ts';
-import { formatBytes, formatCount, formatDuration, formatMs, formatPercent, formatRate } from './figures.ts';
+import { formatNotice } from '../../shared/protocol/format-notice.ts';
+import { formatBytes, formatCount, formatDuration, formatMs, formatPercent, formatRate } from './format.ts';
 import type { RunState } from './run-state.ts';
 import { NO_VALUE, createRow, findSlowest, sortWorkers, type RowView } from './worker-rows.ts';
 
@@ -151,7 +151,9 @@ function noticesText(notices: readonly Notice[]): string {
   return [
     ...(refused === 0
       ? []
-      : [refused === 1 ? 'One connection was refused.' : `${formatCount(refused)} connections were refused.`]),
+      : [
+          refused === 1 ? 'One connection was refused.' : `${formatCount(refused)} connections were refused.`,
+        ]),
     ...others,
   ].join('\n');
 }

@@ -1,15 +1,15 @@
-import type { Clock } from '../../shared/clock.ts';
+import type { Clock } from '../../shared/util/clock.ts';
 import {
   closeReason,
   CloseCode,
   FATAL_CLOSE_CODES,
   ProtocolError,
-} from '../../shared/protocol/close-code.ts';
+} from '../../shared/protocol/close-codes.ts';
 import { PROTOCOL_VERSION, type FromWorker } from '../../shared/protocol/messages.ts';
 import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/parse.ts';
-import type { Connect, Connection } from '../../shared/transport.ts';
+import type { Connect, Connection } from '../../shared/protocol/transport.ts';
 import { backoffMs } from '../../shared/worker/backoff.ts';
-import { watchLiveness } from '../../shared/worker/silence.ts';
+import { watchLiveness } from '../../shared/worker/liveness.ts';
 import type { RunEvent } from './run-state.ts';
 
 /** The next run is not to be expected at once: as after so many tries. */

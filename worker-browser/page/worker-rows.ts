@@ -1,5 +1,5 @@
 import type { WorkerRow } from '../../shared/protocol/messages.ts';
-import { formatBytes, formatCount, formatMs, formatPercent, formatRate } from './figures.ts';
+import { formatBytes, formatCount, formatMs, formatPercent, formatRate } from './format.ts';
 import type { RunState } from './run-state.ts';
 
 export const NO_VALUE = '–';

@@ -1,7 +1,12 @@
 import { version as nodeVersion } from 'node:process';
-import { nativeCandidates } from './candidates.ts';
-import { describeBenchmark, benchmarkInChild, type EngineBenchmark, type BenchmarkTarget } from './install/prove.ts';
-import { installAdvice } from './prepare.ts';
+import { nativeCandidates } from './locate/candidates.ts';
+import {
+  describeBenchmark,
+  benchmarkInChild,
+  type EngineBenchmark,
+  type BenchmarkTarget,
+} from './benchmark/benchmark-child.ts';
+import { installAdvice } from './ensure-native.ts';
 
 /** One engine as the doctor found it. */
 export interface Finding {
@@ -30,7 +35,10 @@ export async function diagnose(programFile: string, signal: AbortSignal): Promis
     findings.push(
       missing !== null
         ? { ...finding, benchmark: null, reason: missing }
-        : { ...finding, ...(await tryBenchmark(programFile, { engine: 'native', package: name, folder }, signal)) },
+        : {
+            ...finding,
+            ...(await tryBenchmark(programFile, { engine: 'native', package: name, folder }, signal)),
+          },
     );
   }
   const wasm = { engine: 'wasm', package: '@tensorflow/tfjs-backend-wasm', folder: null } as const;

@@ -67,7 +67,11 @@ const luma = ({ width, height, rgba }: Picture): Plane => ({
   height,
   at(x, y) {
     const pixel = y * width + x;
-    return 0.299 * blendOverWhite(rgba, pixel, 0) + 0.587 * blendOverWhite(rgba, pixel, 1) + 0.114 * blendOverWhite(rgba, pixel, 2);
+    return (
+      0.299 * blendOverWhite(rgba, pixel, 0) +
+      0.587 * blendOverWhite(rgba, pixel, 1) +
+      0.114 * blendOverWhite(rgba, pixel, 2)
+    );
   },
 });
 

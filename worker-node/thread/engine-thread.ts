@@ -1,9 +1,9 @@
 // The thread of the engine: a program of its own, started by threaded-engine.ts.
 import { parentPort, workerData } from 'node:worker_threads';
-import { errorMessage } from '../../shared/error-text.ts';
-import { createGarbageCollector } from '../collect-garbage.ts';
-import { chooseEngine } from '../engine/choose.ts';
-import { openCpuEngine } from '../engine/cpu.ts';
+import { errorMessage } from '../../shared/util/error-message.ts';
+import { createGarbageCollector } from '../util/collect-garbage.ts';
+import { chooseEngine } from '../engine/choose-engine.ts';
+import { openCpuEngine } from '../engine/tfjs/tfjs-engines.ts';
 import type { FromEngine, ThreadStart, ToEngine } from './messages.ts';
 import { serveEngine } from './serve-engine.ts';
 

@@ -1,6 +1,6 @@
 import type { Shard } from '../../shared/data/shard.ts';
 import type { Engine, GradientComputer } from '../../shared/engine/engine.ts';
-import { errorMessage } from '../../shared/error-text.ts';
+import { errorMessage } from '../../shared/util/error-message.ts';
 import type { FromEngine, SentShard, ToEngine, JobId } from './messages.ts';
 
 interface LoadedModel {

@@ -1,10 +1,10 @@
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import type { Engine } from '../../shared/engine/engine.ts';
-import { errorMessage } from '../../shared/error-text.ts';
+import { errorMessage } from '../../shared/util/error-message.ts';
 import { removeOwnGraphFolders } from '../engine/native/graph-folders.ts';
-import { PendingCalls } from './calls.ts';
+import { PendingCalls } from './pending-calls.ts';
 import type { FromEngine, ThreadEngine, ThreadStart, ToEngine, JobId } from './messages.ts';
-import { createThreadedGradientComputer, type ThreadLink } from './threaded-trainer.ts';
+import { createThreadedGradientComputer, type ThreadLink } from './threaded-gradient-computer.ts';
 
 export interface ThreadOptions {
   /** The thread's program, as built. */

@@ -1,4 +1,9 @@
-import { SCALE_BLOCK_SIZE, type CodecKernels, type FormatKernels, type PackedArray } from './kernels.ts';
+import {
+  SCALE_BLOCK_SIZE,
+  type CodecKernels,
+  type FormatKernels,
+  type PackedArray,
+} from './codec-kernels.ts';
 
 /** Bits of single precision, without the sign. */
 const INFINITE = 0x7f800000;
@@ -71,8 +76,10 @@ export const scalarKernels: CodecKernels = {
         const bit = bits[i] as number;
         const size = bit & 0x7fffffff;
         const sign = (bit >>> 16) & 0x8000;
-        if (size < HALF_SUBNORMAL) numbers[i] = sign | (Math.abs(values[i] as number) * 2 ** 24 + ROUNDING_BIAS - ROUNDING_BIAS);
-        else if (size < HALF_OVERFLOW) numbers[i] = sign | ((size + REBIAS + 0xfff + ((size >>> 13) & 1)) >>> 13);
+        if (size < HALF_SUBNORMAL)
+          numbers[i] = sign | (Math.abs(values[i] as number) * 2 ** 24 + ROUNDING_BIAS - ROUNDING_BIAS);
+        else if (size < HALF_OVERFLOW)
+          numbers[i] = sign | ((size + REBIAS + 0xfff + ((size >>> 13) & 1)) >>> 13);
         else if (size < INFINITE) numbers[i] = sign | MAX_HALF;
         else numbers[i] = size === INFINITE ? sign | INFINITE_HALF : NAN_HALF;
       }
@@ -178,7 +185,8 @@ const MIN_NORMAL = 2 ** -126;
 
 const flushToZero = (value: number): number => (Math.abs(value) < MIN_NORMAL ? value * 0 : value);
 
-const roundToInteger = (value: number, inverse: number): number => Math.fround(value * inverse) + ROUNDING_BIAS - ROUNDING_BIAS;
+const roundToInteger = (value: number, inverse: number): number =>
+  Math.fround(value * inverse) + ROUNDING_BIAS - ROUNDING_BIAS;
 
 function buildHalfTable(): Int32Array {
   const values = Float32Array.from({ length: 1 << 16 }, (_, half) => halfToFloatBits(half));

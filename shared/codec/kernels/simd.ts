@@ -1,4 +1,4 @@
-import { instantiate } from '../../kernels/own-memory.ts';
+import { instantiate } from '../../kernels/instantiate.ts';
 import { codecBytesBase64 } from './codec-bytes.ts';
 import {
   SCALE_BLOCK_SIZE,
@@ -7,7 +7,7 @@ import {
   type FormatKernels,
   type PackedArray,
   type PackedVector,
-} from './kernels.ts';
+} from './codec-kernels.ts';
 import { scalarKernels } from './scalar.ts';
 
 /** The functions of codec.as: pointers in bytes, n in values. */

@@ -1,15 +1,10 @@
 import type { TF } from '../model.ts';
 import { conv1dLayer, conv2dLayer } from './convolution.ts';
-import { flattenLayer } from './flatten.ts';
-import { gruCellLayer, gruLayer } from './gru.ts';
+import { flattenLayer, reshapeLayer, timeDistributedLayer, upSampling2dLayer } from './reshaping.ts';
+import { gruCellLayer, gruLayer, rnnLayer } from './recurrent.ts';
 import { batchNormalizationLayer, layerNormalizationLayer } from './normalization.ts';
 import { reluLayer, thresholdedReluLayer } from './relu.ts';
-import { reshapeLayer } from './reshape.ts';
-import { rnnLayer } from './rnn.ts';
 import { stockLayerClasses, type LayerClass } from './stock.ts';
-import { timeDistributedLayer } from './time-distributed.ts';
-import { upSampling2dLayer } from './up-sampling.ts';
-
 const FACTORIES: readonly ((tf: TF) => LayerClass)[] = [
   batchNormalizationLayer,
   conv1dLayer,

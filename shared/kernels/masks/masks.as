@@ -1,4 +1,4 @@
-// Dropout masks by Threefry-2x32-20, four blocks at a time; see shared/model/dropout.ts for the rule and
+// Dropout masks by Threefry-2x32-20, four blocks at a time; see shared/kernels/masks/dropout-masks.ts for the rule and
 // shared/random/threefry.ts for the generator.
 
 // @ts-ignore: decorator

@@ -1,10 +1,17 @@
-import type { KernelFunc, TensorInfo, Tf, WasmBackend } from './backend.ts';
-import { kernelFunc } from './backend.ts';
-import type { ConvAttrs } from './conv-info.ts';
-import { convolutionInfo } from './conv-info.ts';
+import {
+  type KernelFunc,
+  type TensorInfo,
+  type Tf,
+  type WasmBackend,
+  kernelFunc,
+  callKernel,
+  pointerOf,
+} from './backend.ts';
+import { type ConvAttrs, convolutionInfo } from './conv-info.ts';
 import { withExplicitPadding } from './same-padding.ts';
 import type { SimdKernels } from './simd.ts';
 import { winogradForward } from './winograd.ts';
+import { sizeOf } from '../../model/layout.ts';
 
 interface Conv2dInputs {
   readonly x: TensorInfo;
@@ -30,5 +37,46 @@ export function conv2d(
       if (out !== null) return out;
     }
     return general(call as unknown as Parameters<KernelFunc>[0]);
+  });
+}
+
+interface FusedConv2dInputs {
+  readonly x: TensorInfo;
+  readonly filter: TensorInfo;
+  readonly bias?: TensorInfo;
+}
+
+interface FusedConv2dAttrs extends ConvAttrs {
+  readonly activation: string;
+}
+
+/**
+ * FusedConv2D: Conv2D, a bias [filters] and an activation, as tfjs' layers call it when they predict. As Conv2D here,
+ * for no activation and ReLU; everything else goes to tfjs' own.
+ */
+export function fusedConv2d(
+  tf: Tf,
+  stock: KernelFunc,
+  simd: (backend: WasmBackend) => SimdKernels | null,
+): KernelFunc {
+  const general = withExplicitPadding(tf, stock, false);
+  return kernelFunc<FusedConv2dInputs, FusedConv2dAttrs>((call) => {
+    const { inputs, attrs, backend } = call;
+    const { x, filter, bias } = inputs;
+    const kernels = simd(backend);
+    const fallBack = () => general(call as unknown as Parameters<KernelFunc>[0]);
+    if (kernels === null || !['linear', 'relu'].includes(attrs.activation)) return fallBack();
+    const info = convolutionInfo(tf, x.shape, filter.shape, attrs);
+    if (bias !== undefined && sizeOf(bias.shape) !== info.outChannels) return fallBack();
+    const out = winogradForward(kernels, backend, x, filter, info);
+    if (out === null) return fallBack();
+    if (bias !== undefined) {
+      const [at, biasAt] = [pointerOf(backend, out), pointerOf(backend, bias)];
+      kernels.addRow(at, biasAt, at, sizeOf(out.shape) / info.outChannels, info.outChannels);
+    }
+    if (attrs.activation === 'linear') return out;
+    const activated = callKernel(tf, 'Relu', backend, { x: out });
+    backend.disposeData(out.dataId);
+    return activated;
   });
 }

@@ -42,7 +42,13 @@ export function maxPoolGrad(
     const dx = backend.makeOutput([...input.shape], 'float32');
     if (kernels === null) {
       const [dyValues, x, y, values] = [dy, input, output, dx].map((tensor) => floatsOf(backend, tensor));
-      scalarGradient(dyValues as Float32Array, x as Float32Array, y as Float32Array, values as Float32Array, info);
+      scalarGradient(
+        dyValues as Float32Array,
+        x as Float32Array,
+        y as Float32Array,
+        values as Float32Array,
+        info,
+      );
       return dx;
     }
     const pointers = [dy, input, output, dx].map((tensor) => pointerOf(backend, tensor));

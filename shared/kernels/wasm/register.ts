@@ -1,21 +1,16 @@
 import type { GradConfig, KernelConfig } from '@tensorflow/tfjs';
-import type { KernelFunc, Tf, WasmBackend } from './backend.ts';
-import { batchMatMul } from './batch-mat-mul.ts';
-import { conv2d } from './conv2d.ts';
+import { type KernelFunc, type Tf, type WasmBackend, type TensorInfo, kernelFunc } from './backend.ts';
+import { batchMatMul, fusedMatMul } from './mat-mul.ts';
+import { conv2d, fusedConv2d } from './conv2d.ts';
 import { conv2dBackpropFilter } from './conv2d-backprop-filter.ts';
 import { conv2dBackpropInput } from './conv2d-backprop-input.ts';
 import { depthwiseBackpropFilter, depthwiseBackpropInput } from './depthwise-backprop.ts';
-import { fusedConv2d } from './fused-conv2d.ts';
-import { fusedMatMul } from './fused-mat-mul.ts';
-import { identity } from './identity.ts';
 import { maxPool3d, maxPool3dGrad } from './max-pool-3d.ts';
 import { maxPoolGrad } from './max-pool-grad.ts';
 import { RELU_GRAD, reluGrad, reluGradGradient, reluGradient } from './relu-grad.ts';
 import { withExplicitPadding } from './same-padding.ts';
-import type { SimdKernels } from './simd.ts';
-import { simdKernels } from './simd.ts';
-import { sum } from './sum.ts';
-import { unsortedSegmentSum } from './unsorted-segment-sum.ts';
+import { type SimdKernels, simdKernels } from './simd.ts';
+import { sum, unsortedSegmentSum } from './sums.ts';
 
 export interface WasmKernelOptions {
   /** False: do without our own WebAssembly, as where there is no SIMD. Default true. */
@@ -95,4 +90,20 @@ function replaceGradient(tf: Tf, config: GradConfig): void {
   const known = tf.getGradient(config.kernelName) as GradConfig | undefined;
   if (known !== undefined) tf.unregisterGradient(config.kernelName);
   tf.registerGradient(config);
+}
+
+interface IdentityInputs {
+  readonly x: TensorInfo;
+}
+
+/**
+ * Identity: the same values under a second reference, as tfjs' other backends do it. The wasm backend copies, and
+ * tfjs clones every tensor that it saves for the backward pass.
+ */
+export function identity(): KernelFunc {
+  return kernelFunc<IdentityInputs, object>(({ inputs, backend }) => {
+    const { dataId, shape, dtype } = inputs.x;
+    (backend as WasmBackend & { incRef(dataId: object): void }).incRef(dataId);
+    return { dataId, shape, dtype };
+  });
 }

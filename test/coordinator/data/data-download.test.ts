@@ -6,10 +6,19 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { loadDataset, userCacheDir, type LoadDatasetOptions } from '../../../coordinator/data/dataset.ts';
+import {
+  loadDataset,
+  userCacheDir,
+  type LoadDatasetOptions,
+} from '../../../coordinator/data/load-dataset.ts';
 import { parseMirrors } from '../../../coordinator/data/mnist-files.ts';
 import { DataError } from '../../../shared/data/data-error.ts';
-import { RecordingDataReport, startGzipMirror, startMirror, publishedFiles } from '../../support/data-mirror.ts';
+import {
+  RecordingDataReport,
+  startGzipMirror,
+  startMirror,
+  publishedFiles,
+} from '../../support/data-mirror.ts';
 import { idxBytes, tinyFiles } from '../../support/idx-bytes.ts';
 
 let cacheDir: string;
@@ -232,7 +241,10 @@ describe('without a mirror', () => {
   });
 
   it('drawn digits can be asked for, and nothing is looked for then', async () => {
-    const { dataset, lines } = await load([], { useSyntheticDigits: 'always', env: { MNIST_DIR: '/nowhere' } });
+    const { dataset, lines } = await load([], {
+      useSyntheticDigits: 'always',
+      env: { MNIST_DIR: '/nowhere' },
+    });
     expect(dataset.name).toBe('drawn-digits');
     expect([...lines.infos, ...lines.warnings]).toEqual([]);
   });
@@ -287,8 +299,8 @@ function noise(length: number, seed = 1): Uint8Array {
 
 function killedChild(address: string): string {
   return `
-    import { mnistFromCache } from '../../../coordinator/data/mnist-cache.ts';
-    run(mnistFromCache({
+    import { loadMnist } from '../../../coordinator/data/mnist-cache.ts';
+    run(loadMnist({
       folder: ${JSON.stringify(join(cacheDir, 'mnist'))},
       mirrors: [${JSON.stringify(address)}],
       fetch,

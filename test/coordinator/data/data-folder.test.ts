@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { loadDataset } from '../../../coordinator/data/dataset.ts';
+import { loadDataset } from '../../../coordinator/data/load-dataset.ts';
 import { DataError } from '../../../shared/data/data-error.ts';
 import type { Dataset } from '../../../shared/data/dataset.ts';
 import { RecordingDataReport } from '../../support/data-mirror.ts';

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
-import { loadDataset } from '../../../coordinator/data/dataset.ts';
+import { loadDataset } from '../../../coordinator/data/load-dataset.ts';
 import { DataError } from '../../../shared/data/data-error.ts';
 import type { Dataset } from '../../../shared/data/dataset.ts';
 import { RecordingDataReport } from '../../support/data-mirror.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { loadDataset } from '../../../coordinator/data/dataset.ts';
+import { loadDataset } from '../../../coordinator/data/load-dataset.ts';
 import type { Split } from '../../../shared/data/dataset.ts';
 import { RecordingDataReport } from '../../support/data-mirror.ts';
 

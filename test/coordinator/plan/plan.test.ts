@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { LINK_CODECS } from '../../../coordinator/members/link-codecs.ts';
+import { LINK_CODECS } from '../../../coordinator/links/codecs.ts';
 import { planWithBestCodecs, planRun, type PlanSettings } from '../../../coordinator/plan/plan.ts';
-import { runPlan } from '../../../coordinator/plan/plan-command.ts';
+import { runPlan } from '../../../cli/plan.ts';
 import { bitRate, decimal } from '../../../cli/options.ts';
 
 const settings: PlanSettings = {
@@ -20,7 +20,9 @@ const settings: PlanSettings = {
 describe('a plan', () => {
   it('takes the least lossy codecs of those that are nearly as fast as the fastest', () => {
     expect(planWithBestCodecs(settings).codec).toBe('int4/int4');
-    expect(planWithBestCodecs({ ...settings, workers: 1, batchSize: 8192, rate: 1e9 }).codec).toBe('float32/float32');
+    expect(planWithBestCodecs({ ...settings, workers: 1, batchSize: 8192, rate: 1e9 }).codec).toBe(
+      'float32/float32',
+    );
   });
 
   it('is no better than the computation, and no worse than one codec after the other', () => {

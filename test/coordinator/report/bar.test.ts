@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { epochBar, progressBar, type EpochBar } from '../../../coordinator/report/bar.ts';
+import { epochBar, progressBar, type EpochBar } from '../../../coordinator/report/terminal.ts';
 import { checkProperty } from '../../support/property.ts';
 
 const BAR: EpochBar = {

@@ -3,9 +3,9 @@ import { readdirSync, statSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
-import { startServer, type RunningServer, type ServerOptions } from '../../../coordinator/server/server.ts';
-import { CloseCode } from '../../../shared/protocol/close-code.ts';
-import type { Connection } from '../../../shared/transport.ts';
+import { startServer, type RunningServer, type ServerOptions } from '../../../coordinator/server/http.ts';
+import { CloseCode } from '../../../shared/protocol/close-codes.ts';
+import type { Connection } from '../../../shared/protocol/transport.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 
 let server: RunningServer;

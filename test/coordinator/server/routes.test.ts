@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { hostname } from 'node:os';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { syntheticDigits } from '../../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
 import { testCoordinator, tinyTopology, type TestCoordinator } from '../../support/test-coordinator.ts';
 

@@ -5,10 +5,10 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
-import { selfSignedCertificate } from '../../../coordinator/server/certificate.ts';
-import { isOriginAllowed, explainOriginRefusal } from '../../../coordinator/server/origin.ts';
-import { systemClock } from '../../../shared/clock.ts';
-import { startServer, type RunningServer, type ServerOptions } from '../../../coordinator/server/server.ts';
+import { selfSignedCertificate } from '../../../coordinator/server/tls.ts';
+import { isOriginAllowed, explainOriginRefusal } from '../../../coordinator/server/access.ts';
+import { systemClock } from '../../../shared/util/clock.ts';
+import { startServer, type RunningServer, type ServerOptions } from '../../../coordinator/server/http.ts';
 
 let server: RunningServer;
 afterEach(() => server.close());

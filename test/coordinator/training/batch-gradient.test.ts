@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BucketedGradientSum } from '../../../coordinator/training/batch-gradient.ts';
-import type { Range } from '../../../shared/range.ts';
-import { splitEvenly } from '../../../coordinator/training/schedule.ts';
+import { BucketedGradientSum } from '../../../coordinator/training/gradient-sum.ts';
+import type { Range } from '../../../shared/util/range.ts';
+import { splitEvenly } from '../../../coordinator/scheduling/partition.ts';
 import { checkProperty } from '../../support/property.ts';
 
 const LENGTH = 7;
@@ -34,7 +34,9 @@ function run(
     told.push({ part, sum: [...total.subarray(part.from, part.to)] }),
   );
   /** Each a row of deliveries that come in this order, among those of the others. */
-  let rows = splitEvenly({ from: 0, to: samples }, fates.length).map((range, i) => deliveries(range, fates[i]!));
+  let rows = splitEvenly({ from: 0, to: samples }, fates.length).map((range, i) =>
+    deliveries(range, fates[i]!),
+  );
   function deliveries(range: Range, fate: Fate): (() => void)[] {
     const values = gradientOf(range);
     if (fate === 'whole') return [() => gradient.add(range, values)];

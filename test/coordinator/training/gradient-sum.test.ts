@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { GradientSum } from '../../../coordinator/training/gradient-sum.ts';
-import type { Range } from '../../../shared/range.ts';
-import { splitEvenly } from '../../../coordinator/training/schedule.ts';
+import type { Range } from '../../../shared/util/range.ts';
+import { splitEvenly } from '../../../coordinator/scheduling/partition.ts';
 import { checkProperty } from '../../support/property.ts';
 
 const length = 5;

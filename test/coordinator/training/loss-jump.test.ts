@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { LossSpikeDetector } from '../../../coordinator/training/loss-jump.ts';
+import { LossSpikeDetector } from '../../../coordinator/training/rewind.ts';
 
 describe('a jump of the loss', () => {
   it('is one far above the last losses and above guessing', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { testRunner } from './runner-harness.ts';
+import { testRunner } from './step-harness.ts';
 
 describe("the next step's samples", () => {
   it('are sent while this one is computed, and the shard that follows does not repeat them', async () => {

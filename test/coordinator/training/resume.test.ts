@@ -1,15 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { createOptimizer } from '../../../coordinator/training/optimizer.ts';
-import { StepRunner } from '../../../coordinator/training/round-runner.ts';
+import { createOptimizer } from '../../../coordinator/optimizer/optimizer.ts';
+import { StepRunner } from '../../../coordinator/training/step.ts';
 import { train, type TrainingResult, type ResumePoint } from '../../../coordinator/training/train.ts';
-import { decodeCheckpoint, encodeCheckpoint } from '../../../coordinator/storage/checkpoint.ts';
+import { decodeCheckpoint, encodeCheckpoint } from '../../../coordinator/run/checkpoint.ts';
 import { viewShard } from '../../../shared/data/shard.ts';
 import { layoutOf } from '../../../shared/model/layout.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import type { EpochRecord } from '../../../shared/protocol/messages.ts';
 import { exampleJob } from '../../shared/protocol/examples.ts';
 import { settle } from '../../support/manual-clock.ts';
-import { testPool, type Client } from '../members/pool-harness.ts';
+import { testPool, type Client } from '../pool/pool-harness.ts';
 
 const job: Job = { ...exampleJob, batchSize: 4, epochs: 3, layout: [{ shape: [6], trainable: true }] };
 /** Where the tails of gradients start. */

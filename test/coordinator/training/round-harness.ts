@@ -6,7 +6,7 @@ import {
   type RoundEvent,
   type RoundStart,
 } from '../../../coordinator/training/round.ts';
-import { evenSplit } from '../../../coordinator/training/schedule.ts';
+import { evenSplit } from '../../../coordinator/scheduling/partition.ts';
 import type { ShardId, WorkerId } from '../../../shared/protocol/messages.ts';
 
 export const id = (name: string): WorkerId => name as WorkerId;

@@ -9,7 +9,7 @@ import {
   type RoundEvent,
   type RoundStart,
 } from '../../../coordinator/training/round.ts';
-import { splitEvenly, evenSplit } from '../../../coordinator/training/schedule.ts';
+import { splitEvenly, evenSplit } from '../../../coordinator/scheduling/partition.ts';
 import type { WorkerId } from '../../../shared/protocol/messages.ts';
 import { answered, failed, id, joined, left, start, tick } from './round-harness.ts';
 import { checkProperty } from '../../support/property.ts';
@@ -27,7 +27,8 @@ const starts = fc
   .map(([samples, count, depth, shares, nextId]) => {
     const workers = Array.from({ length: count }, (_, i) => id(`w${i}`));
     const whole = { from: 0, to: samples };
-    const stragglerAfterMs = (worker: WorkerId): number => ((worker.codePointAt(1) ?? 0) % 3) * 7 + nextId + 1;
+    const stragglerAfterMs = (worker: WorkerId): number =>
+      ((worker.codePointAt(1) ?? 0) % 3) * 7 + nextId + 1;
     const standby = nextId % 2 === 0 ? [id('r0'), id('r1')] : [];
     const shared = evenSplit(samples, workers);
     const duplicates = shared.flatMap((share, i) => {
@@ -36,7 +37,12 @@ const starts = fc
     });
     return shares
       ? start(samples, workers, { depth, nextId: nextId + 1, stragglerAfterMs, standby, duplicates })
-      : start(samples, workers, { assignments: [], pending: splitEvenly(whole, 1 + (nextId % 9)), depth, nextId });
+      : start(samples, workers, {
+          assignments: [],
+          pending: splitEvenly(whole, 1 + (nextId % 9)),
+          depth,
+          nextId,
+        });
   });
 
 /** Watches a round from outside: what it was told, what it has said. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { advanceRound, overdueWorkers, startRound } from '../../../coordinator/training/round.ts';
-import { splitEvenly } from '../../../coordinator/training/schedule.ts';
+import { splitEvenly } from '../../../coordinator/scheduling/partition.ts';
 import { ann, answered, bob, cyd, failed, joined, left, play, start } from './round-harness.ts';
 
 describe('a round', () => {

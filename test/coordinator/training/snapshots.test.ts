@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { RunSnapshots } from '../../../coordinator/training/snapshots.ts';
+import { RunSnapshots } from '../../../coordinator/training/rewind.ts';
 
 /** A vector that holds the number of the step, and snapshots of it at these steps. */
 function taken(steps: readonly number[]) {

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import type { EpochRecord } from '../../../shared/protocol/messages.ts';
-import type { Optimizer } from '../../../coordinator/training/optimizer.ts';
-import { StepRunner } from '../../../coordinator/training/round-runner.ts';
+import type { Optimizer } from '../../../coordinator/optimizer/optimizer.ts';
+import { StepRunner } from '../../../coordinator/training/step.ts';
 import { epochOrder } from '../../../coordinator/training/sampler.ts';
 import { train, type TrainingResult } from '../../../coordinator/training/train.ts';
 import { viewShard } from '../../../shared/data/shard.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import { exampleJob } from '../../shared/protocol/examples.ts';
 import { settle } from '../../support/manual-clock.ts';
-import { testPool, type Client } from '../members/pool-harness.ts';
+import { testPool, type Client } from '../pool/pool-harness.ts';
 
 const split = (count: number) => ({
   images: new Uint8Array(2 * count),

@@ -1,11 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { CODECS, getCodec, type Codec } from '../../../shared/codec/codec.ts';
-import { float16 } from '../../../shared/codec/float16.ts';
+import { CODECS, getCodec, type Codec } from '../../../shared/codec/registry.ts';
+import { float16, int4, int8 } from '../../../shared/codec/packed.ts';
 import { float32 } from '../../../shared/codec/float32.ts';
-import { int4 } from '../../../shared/codec/int4.ts';
-import { int8 } from '../../../shared/codec/int8.ts';
-import { CloseCode } from '../../../shared/protocol/close-code.ts';
-import { testCodec, type CodecContract } from '../../contract/codec.ts';
+import { CloseCode } from '../../../shared/protocol/close-codes.ts';
+import { testCodec, type CodecContract } from './codec-contract.ts';
 import {
   bitsOf,
   FINITE_PATTERNS,

@@ -11,8 +11,8 @@ import {
 import { scalarKernels } from '../../../shared/codec/kernels/scalar.ts';
 import { simdKernels } from '../../../shared/codec/kernels/simd.ts';
 import { layoutOf } from '../../../shared/model/layout.ts';
-import { CloseCode, ProtocolError } from '../../../shared/protocol/close-code.ts';
-import { vectorKernels } from '../../../coordinator/training/vector/vector.ts';
+import { CloseCode, ProtocolError } from '../../../shared/protocol/close-codes.ts';
+import { vectorKernels } from '../../../coordinator/optimizer/kernels/vector.ts';
 import { checkProperty } from '../../support/property.ts';
 import { bitsOf, floatsOf, INFINITY_PATTERNS, NAN_BITS, NAN_PATTERNS } from '../../support/special-floats.ts';
 

@@ -1,6 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { CodecKernels, FormatKernels, PackedArray, PackedVector } from '../../../shared/codec/kernels/kernels.ts';
+import type {
+  CodecKernels,
+  FormatKernels,
+  PackedArray,
+  PackedVector,
+} from '../../../shared/codec/kernels/codec-kernels.ts';
 import { scalarKernels } from '../../../shared/codec/kernels/scalar.ts';
 import { codecKernels, simdKernels } from '../../../shared/codec/kernels/simd.ts';
 import { checkProperty } from '../../support/property.ts';
@@ -54,7 +59,11 @@ function outcome(kernels: CodecKernels, { values, others, scales, bytes, offset 
   };
   const [left, right, anyScales] = [copyOf(values), copyOf(others), copyOf(scales)];
 
-  function run<N extends PackedArray>(format: FormatKernels<N>, hasScales: boolean, numbersOf: () => N): void {
+  function run<N extends PackedArray>(
+    format: FormatKernels<N>,
+    hasScales: boolean,
+    numbersOf: () => N,
+  ): void {
     const packed = (): PackedVector<N> => ({
       scales: floats(hasScales ? scales.length : 0),
       values: numbersOf(),

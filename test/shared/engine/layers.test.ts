@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
-import { cellsInsideImage } from '../../../shared/engine/average-pool-gradient.ts';
-import { interpolationMatrix } from '../../../shared/engine/layers/up-sampling.ts';
+import { cellsInsideImage } from '../../../shared/engine/gradient-corrections.ts';
+import { interpolationMatrix } from '../../../shared/engine/layers/reshaping.ts';
 import { registerKeyedDropout, type DropoutContext } from '../../../shared/engine/keyed-dropout.ts';
 import { buildModel } from '../../../shared/engine/model.ts';
 import { expandTopology } from '../../../shared/model/expand-topology.ts';

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
-import { prepareJob } from '../../../coordinator/model.ts';
-import { syntheticDigits } from '../../../shared/data/drawn-digits.ts';
+import { prepareJob } from '../../../coordinator/model/model.ts';
+import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
 import { createModelStep } from '../../../shared/engine/model-step.ts';
 import { tinyTopology } from '../../support/test-coordinator.ts';
 

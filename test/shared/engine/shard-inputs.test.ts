@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { prepareJob } from '../../../coordinator/model.ts';
+import { prepareJob } from '../../../coordinator/model/model.ts';
 import type { Shard } from '../../../shared/data/shard.ts';
 import { microShardSizes } from '../../../shared/engine/micro-shards.ts';
 import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
-import { noise } from '../../worker-node/noise.ts';
+import { noise } from '../../support/noise.ts';
 
 const { dataset, shardOf } = noise(6, 16);
 const { job } = await prepareJob(dataset, { batchSize: 16, epochs: 1, seed: 3 });

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'vitest';
-import { registerAveragePoolGradients } from '../../../shared/engine/average-pool-gradient.ts';
+import { registerAveragePoolGradients } from '../../../shared/engine/gradient-corrections.ts';
 import type { GuardedHeap } from '../../support/guarded-heap.ts';
 import {
   averagePool,

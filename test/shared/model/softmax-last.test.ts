@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Topology } from '../../../shared/model/job.ts';
-import { moveSoftmaxLast } from '../../../shared/model/softmax-last.ts';
+import { moveSoftmaxLast } from '../../../shared/model/topology.ts';
 
 const layer = (class_name: string, name: string, config: object = {}, from?: string) => ({
   class_name,
@@ -12,7 +12,9 @@ const conv = (activation: string) => layer('Conv2D', 'conv', { filters: 10, acti
 const flatten = layer('Flatten', 'flat');
 
 it('takes a softmax to the end, past what only lays values out', () => {
-  const { topology, outputs } = moveSoftmaxLast(sequential(conv('softmax'), flatten, layer('Reshape', 'shape')));
+  const { topology, outputs } = moveSoftmaxLast(
+    sequential(conv('softmax'), flatten, layer('Reshape', 'shape')),
+  );
   expect(outputs).toBe(10);
   expect(topology.config).toMatchObject({
     layers: [

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
-import { CloseCode, ProtocolError } from '../../../shared/protocol/close-code.ts';
+import { CloseCode, ProtocolError } from '../../../shared/protocol/close-codes.ts';
 import {
   decodeFrame,
   encodeFrame,

@@ -1,6 +1,6 @@
 import { settle } from '../../support/manual-clock.ts';
 import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
-import { startWorker, type RunningWorker } from './harness.ts';
+import { startWorker, type RunningWorker } from './session-harness.ts';
 
 export const nothingLeft = { listeners: 0, timers: 0 };
 export const oneSample = Uint8Array.of(7, 0, 0, 0, 200, 100, 1);

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { CloseCode, FATAL_CLOSE_CODES } from '../../../shared/protocol/close-code.ts';
+import { CloseCode, FATAL_CLOSE_CODES } from '../../../shared/protocol/close-codes.ts';
 import { settle } from '../../support/manual-clock.ts';
 import { exampleWelcome } from '../protocol/examples.ts';
 import { computingWorker, lose, nothingLeft } from './connection-harness.ts';
-import { startWorker } from './harness.ts';
+import { startWorker } from './session-harness.ts';
 
 describe("a worker's life", () => {
   it('tries again at once when there is reason to hurry', async () => {

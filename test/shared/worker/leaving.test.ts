@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { CloseCode } from '../../../shared/protocol/close-code.ts';
+import { CloseCode } from '../../../shared/protocol/close-codes.ts';
 import { settle } from '../../support/manual-clock.ts';
 import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
 import { computingWorker, lose, nothingLeft, oneSample, sixWeights } from './connection-harness.ts';
-import { startWorker, type RunningWorker } from './harness.ts';
+import { startWorker, type RunningWorker } from './session-harness.ts';
 
 describe('a worker that is asked to leave', () => {
   const says = ['leaving'];

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { CloseCode } from '../../../shared/protocol/close-code.ts';
+import { CloseCode } from '../../../shared/protocol/close-codes.ts';
 import type { ShardMessage } from '../../../shared/protocol/messages.ts';
 import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
-import { startWorker, type RunningWorker } from './harness.ts';
+import { startWorker, type RunningWorker } from './session-harness.ts';
 
 /** One sample of shape [2, 1, 1]: its number, its two bytes, its label. */
 const oneSample = Uint8Array.of(7, 0, 0, 0, 200, 100, 1);

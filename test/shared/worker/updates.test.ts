@@ -1,12 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import type { Codec } from '../../../shared/codec/codec.ts';
-import { int4 } from '../../../shared/codec/int4.ts';
-import { int8 } from '../../../shared/codec/int8.ts';
-import { CloseCode } from '../../../shared/protocol/close-code.ts';
+import type { Codec } from '../../../shared/codec/registry.ts';
+import { int4, int8 } from '../../../shared/codec/packed.ts';
+import { CloseCode } from '../../../shared/protocol/close-codes.ts';
 import type { FromCoordinator, Welcome } from '../../../shared/protocol/messages.ts';
 import { settle } from '../../support/manual-clock.ts';
 import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
-import { startWorker, type RunningWorker } from './harness.ts';
+import { startWorker, type RunningWorker } from './session-harness.ts';
 
 const bytesOf = (...values: number[]): Uint8Array => new Uint8Array(Float32Array.from(values).buffer);
 const encoded = (codec: Codec, ...values: number[]): Uint8Array => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { syntheticDigits } from '../../../shared/data/drawn-digits.ts';
+import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
 import { sampleFromPicture, type Picture } from '../../../worker-node/predict/sample-from-image.ts';
 
 const SIDE = 28;

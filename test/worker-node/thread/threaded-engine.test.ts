@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { prepareJob, type PreparedJob } from '../../../coordinator/model.ts';
-import { syntheticDigits } from '../../../shared/data/drawn-digits.ts';
+import { prepareJob, type PreparedJob } from '../../../coordinator/model/model.ts';
+import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
 import type { Shard } from '../../../shared/data/shard.ts';
 import type { GradientComputer } from '../../../shared/engine/engine.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
@@ -208,7 +208,9 @@ describe('an engine thread that dies', () => {
     await expect.poll(() => existsSync(begun)).toBe(true);
     await close();
     expect(stuck).toBe(1);
-    await (await openThreadedEngine({ file: await writeFakeThread(''), choice: 'wasm', note, onStuck })).close();
+    await (
+      await openThreadedEngine({ file: await writeFakeThread(''), choice: 'wasm', note, onStuck })
+    ).close();
     expect(stuck).toBe(1);
   });
 });

@@ -2,7 +2,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import * as v from 'valibot';
-import { engineKey, WHEEL_TENSORFLOW_VERSION, type Target, type Variant } from './target.ts';
+import { engineKey, WHEEL_TENSORFLOW_VERSION, type Target, type Variant } from '../locate/target.ts';
 
 const failureSchema = v.object({
   /** What could not be installed, and where. */
@@ -31,7 +31,11 @@ export async function clearFailure(cacheDir: string, key: string): Promise<void>
 }
 
 /** The failure of an installation that need not be tried again yet, or null. */
-export async function recentFailure(cacheDir: string, key: string, nowMs: number): Promise<InstallFailure | null> {
+export async function recentFailure(
+  cacheDir: string,
+  key: string,
+  nowMs: number,
+): Promise<InstallFailure | null> {
   const failure = await readFailure(cacheDir);
   if (failure?.key !== key) return null;
   const ageMs = nowMs - failure.atMs;

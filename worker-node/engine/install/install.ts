@@ -1,18 +1,30 @@
 import { join } from 'node:path';
-import { errorMessage } from '../../../shared/error-text.ts';
+import { errorMessage } from '../../../shared/util/error-message.ts';
 import { engineCacheKey, clearFailure, recordFailure } from './failure.ts';
 import { withLock } from './lock.ts';
-import { findNodeHeaders } from './node-headers.ts';
-import { runNpm, npmErrorMessage, writeEnginePackage } from './npm.ts';
-import { checkDiskSpace, diskFullMessage, isDiskFull } from './prerequisites.ts';
+import { findNodeHeaders, runNpm, npmErrorMessage, writeEnginePackage } from './npm.ts';
+import { checkDiskSpace, diskFullMessage, isDiskFull, ensureWritable } from './prerequisites.ts';
 import { formatTimeProgress, withProgress, type InstallReport } from './progress.ts';
-import { describeBenchmark, type EngineBenchmark } from './prove.ts';
+import {
+  describeBenchmark,
+  type EngineBenchmark,
+  benchmarkInChild,
+  type VerifyResult,
+} from '../benchmark/benchmark-child.ts';
 import { createStaging, publishStaging, removeFolder, removeStaleStaging } from './staging.ts';
-import { engineKey, hasGlibc, packageName, TFJS_VERSION, currentTarget, findInstallMethods } from './target.ts';
-import type { Target, Variant, InstallMethods } from './target.ts';
-import { verifyStaged, verifyInstalled } from './trial.ts';
-import { installFromNpm, buildFromWheel } from './ways.ts';
-import { ensureWritable } from './writable.ts';
+import {
+  engineKey,
+  hasGlibc,
+  packageName,
+  TFJS_VERSION,
+  currentTarget,
+  findInstallMethods,
+  type Target,
+  type Variant,
+  type InstallMethods,
+} from '../locate/target.ts';
+import { installFromNpm, buildFromWheel } from './install-methods.ts';
+import { nativeCandidates } from '../locate/candidates.ts';
 
 export interface InstallOptions {
   readonly variant: Variant;
@@ -87,7 +99,11 @@ export async function installEngine(options: InstallOptions): Promise<InstalledE
   });
 }
 
-async function buildEngine(options: InstallOptions, target: Target, ways: InstallMethods): Promise<InstalledEngine> {
+async function buildEngine(
+  options: InstallOptions,
+  target: Target,
+  ways: InstallMethods,
+): Promise<InstalledEngine> {
   const { variant, cacheDir, signal, report } = options;
   const staging = await createStaging(cacheDir);
   const wheelsDir = join(cacheDir, '.wheels');
@@ -135,7 +151,14 @@ async function publishEngine(
 ): Promise<InstalledEngine> {
   const tensorflow = benchmark.tensorflow ?? 'unknown';
   const folder = join(cacheDir, engineKey(target, variant, tensorflow));
-  await publishStaging(staging, folder, { format: 1, ...target, tfjs: TFJS_VERSION, tensorflow, variant, way });
+  await publishStaging(staging, folder, {
+    format: 1,
+    ...target,
+    tfjs: TFJS_VERSION,
+    tensorflow,
+    variant,
+    way,
+  });
   await removeFolder(wheelsDir);
   report.print(`Installed: ${folder}`);
   report.print(`It works: ${describeBenchmark(benchmark)}`);
@@ -148,4 +171,41 @@ function toInstallError(error: unknown, cacheDir: string): InstallError {
   const message = errorMessage(error);
   const sentence = isDiskFull(message) ? diskFullMessage(cacheDir) : message;
   return new InstallError(sentence, sentence);
+}
+
+const VERIFY_BATCH_SIZE = 8;
+
+/** An engine that is there already and makes a training step, or null; those that do not are named with the reason. */
+export async function verifyInstalled(
+  options: InstallOptions,
+  target: Target,
+): Promise<InstalledEngine | null> {
+  const { variant, cacheDir, report } = options;
+  for (const { package: name, missing, folder } of nativeCandidates(cacheDir, target)) {
+    if (name !== packageName(variant) || missing !== null) continue;
+    const result = await verify(options, folder);
+    const where = folder ?? 'the installed packages';
+    if (result.ok) {
+      report.print(`There already, and works: ${where}`);
+      return { folder: folder ?? null, benchmark: result.probe };
+    }
+    report.print(`${where}: ${result.reason}`);
+  }
+  return null;
+}
+
+/** Whether an engine that has just been built makes a training step. */
+export function verifyStaged(options: InstallOptions, staging: string): Promise<VerifyResult> {
+  options.report.print('Trying a training step ...');
+  return verify(options, staging);
+}
+
+async function verify(
+  { programFile, variant, signal }: InstallOptions,
+  folder: string | undefined,
+): Promise<VerifyResult> {
+  const target = { engine: 'native', package: packageName(variant), folder } as const;
+  const result = await benchmarkInChild(programFile, target, VERIFY_BATCH_SIZE, signal);
+  if (result.ok && variant === 'gpu' && !result.probe.gpu) return { ok: false, reason: 'it finds no GPU' };
+  return result;
 }

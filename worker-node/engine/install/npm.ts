@@ -1,7 +1,8 @@
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { summarizeFailure, runProgram, type ProgramResult, type RunOptions } from './run-program.ts';
-import { packageName, TFJS_VERSION, type Variant } from './target.ts';
+import { join, dirname, resolve } from 'node:path';
+import { summarizeFailure, runProgram, type ProgramResult, type RunOptions } from '../../util/run-program.ts';
+import { packageName, TFJS_VERSION, type Variant } from '../locate/target.ts';
+import { existsSync, readFileSync } from 'node:fs';
 
 /** npm as this process was started by it, else the one on PATH. */
 export function npmCommand(env: NodeJS.ProcessEnv, ...args: string[]): [string, ...string[]] {
@@ -57,3 +58,31 @@ export function npmErrorMessage(name: string, ran: ProgramResult): string {
 
 const NETWORK_ERROR =
   /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT)\b/;
+
+/**
+ * Where the headers of the running Node are on this machine, as node-gyp's --nodedir wants it, or null: node-gyp then
+ * downloads them. Those of the running major version come first; but the addon uses Node-API alone, which is the same in
+ * every later version, so others will do.
+ *
+ * @param execPath the Node that runs
+ * @param version its version, as process.versions.node
+ * @param named what the person's npm configuration names, if anything
+ */
+export function findNodeHeaders(execPath: string, version: string, named?: string): string | null {
+  const candidates = [named, resolve(dirname(execPath), '..'), '/usr', '/usr/local'];
+  const found = candidates.filter((dir) => dir !== undefined && hasHeaders(dir));
+  return found.find((dir) => dir !== undefined && matchesMajorVersion(dir, version)) ?? found[0] ?? null;
+}
+
+function hasHeaders(dir: string): boolean {
+  return ['node_api.h', 'common.gypi'].every((file) => existsSync(join(dir, 'include', 'node', file)));
+}
+
+function matchesMajorVersion(dir: string, version: string): boolean {
+  try {
+    const text = readFileSync(join(dir, 'include', 'node', 'node_version.h'), 'utf8');
+    return /#define NODE_MAJOR_VERSION (\d+)/.exec(text)?.[1] === version.split('.')[0];
+  } catch {
+    return false;
+  }
+}

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatByteProgress, measureFolder, withProgress, type InstallReport } from './progress.ts';
-import { summarizeFailure, runProgram } from './run-program.ts';
+import { summarizeFailure, runProgram } from '../../util/run-program.ts';
 import { removeFolder } from './staging.ts';
 
 export interface PipOptions {
@@ -54,7 +54,8 @@ export async function downloadWheel(
       const forVersion =
         version === null ? [] : ['--python-version', version, '--implementation', 'cp', '--no-cache-dir'];
       const ran = await withProgress(
-        async (elapsedMs) => report.update(formatByteProgress(await measureFolder(partial), aboutBytes, elapsedMs)),
+        async (elapsedMs) =>
+          report.update(formatByteProgress(await measureFolder(partial), aboutBytes, elapsedMs)),
         () =>
           runProgram(
             [

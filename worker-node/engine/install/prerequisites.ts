@@ -1,7 +1,9 @@
 import { existsSync } from 'node:fs';
-import { statfs } from 'node:fs/promises';
-import { runProgram } from './run-program.ts';
-import type { Variant } from './target.ts';
+import { statfs, access, constants } from 'node:fs/promises';
+import { runProgram } from '../../util/run-program.ts';
+import type { Variant } from '../locate/target.ts';
+import { dirname } from 'node:path';
+import { makeFolder } from '../../util/make-folder.ts';
 
 /** What a build from a wheel needs besides Node. */
 export type Prerequisite = 'python' | 'pip' | 'compiler' | 'make';
@@ -24,17 +26,24 @@ interface PackageManagerCommands {
   readonly packages: Readonly<Record<Prerequisite, string>>;
 }
 
-const PACKAGE_MANAGERS: Readonly<Record<Exclude<PackageManager, 'none' | 'xcode'>, PackageManagerCommands>> = {
-  apt: packageManager('sudo apt-get install -y', 'python3', 'python3-pip', 'g++', 'make'),
-  dnf: packageManager('sudo dnf install -y', 'python3', 'python3-pip', 'gcc-c++', 'make'),
-  yum: packageManager('sudo yum install -y', 'python3', 'python3-pip', 'gcc-c++', 'make'),
-  zypper: packageManager('sudo zypper install -y', 'python3', 'python3-pip', 'gcc-c++', 'make'),
-  pacman: packageManager('sudo pacman -S --needed', 'python', 'python-pip', 'gcc', 'make'),
-  apk: packageManager('sudo apk add', 'python3', 'py3-pip', 'g++', 'make'),
-  brew: packageManager('brew install', 'python', 'python', 'gcc', 'make'),
-};
+const PACKAGE_MANAGERS: Readonly<Record<Exclude<PackageManager, 'none' | 'xcode'>, PackageManagerCommands>> =
+  {
+    apt: packageManager('sudo apt-get install -y', 'python3', 'python3-pip', 'g++', 'make'),
+    dnf: packageManager('sudo dnf install -y', 'python3', 'python3-pip', 'gcc-c++', 'make'),
+    yum: packageManager('sudo yum install -y', 'python3', 'python3-pip', 'gcc-c++', 'make'),
+    zypper: packageManager('sudo zypper install -y', 'python3', 'python3-pip', 'gcc-c++', 'make'),
+    pacman: packageManager('sudo pacman -S --needed', 'python', 'python-pip', 'gcc', 'make'),
+    apk: packageManager('sudo apk add', 'python3', 'py3-pip', 'g++', 'make'),
+    brew: packageManager('brew install', 'python', 'python', 'gcc', 'make'),
+  };
 
-function packageManager(install: string, python: string, pip: string, compiler: string, make: string): PackageManagerCommands {
+function packageManager(
+  install: string,
+  python: string,
+  pip: string,
+  compiler: string,
+  make: string,
+): PackageManagerCommands {
   return { install, packages: { python, pip, compiler, make } };
 }
 
@@ -60,7 +69,10 @@ function installCommand(missing: readonly Prerequisite[], supplier: Exclude<Pack
 }
 
 /** @param has whether a program of that name is on PATH */
-export function detectPackageManager(platform: NodeJS.Platform, has: (program: string) => boolean): PackageManager {
+export function detectPackageManager(
+  platform: NodeJS.Platform,
+  has: (program: string) => boolean,
+): PackageManager {
   if (platform === 'darwin') return has('brew') ? 'brew' : 'xcode';
   const programs: [string, PackageManager][] = [
     ['apt-get', 'apt'],
@@ -133,3 +145,41 @@ export const isDiskFull = (words: string): boolean =>
 
 export const diskFullMessage = (folder: string): string =>
   `The disk of ${folder} is full. Make room there, or set XDG_CACHE_HOME to a folder on another disk.`;
+
+const UNWRITABLE_REASONS: Readonly<Record<string, string>> = {
+  EROFS: 'it is on a read-only file system',
+  EACCES: 'permission denied',
+  ENOTDIR: 'a part of its path is a file',
+  EEXIST: 'a part of its path is a file',
+  ENOENT: 'no folders can be made there',
+};
+
+/**
+ * Sees to it that there is a folder that can be written to.
+ * @throws Error with a sentence
+ */
+export async function ensureWritable(folder: string): Promise<void> {
+  try {
+    makeFolder(folder);
+    await access(folder, constants.W_OK);
+  } catch (error) {
+    const { code = '', message } = await findCause(folder, error as NodeJS.ErrnoException);
+    if (isDiskFull(message)) throw new Error(diskFullMessage(folder), { cause: error });
+    throw new Error(
+      `The cache folder ${folder} cannot be written to (${UNWRITABLE_REASONS[code] ?? message}). ` +
+        'Set XDG_CACHE_HOME to a folder that can.',
+      { cause: error },
+    );
+  }
+}
+
+/** Of a folder that cannot be made, mkdir says that it is not there; the reason lies further up. */
+async function findCause(folder: string, error: NodeJS.ErrnoException): Promise<NodeJS.ErrnoException> {
+  if (error.code !== 'ENOENT' || dirname(folder) === folder) return error;
+  try {
+    await access(dirname(folder), constants.W_OK);
+    return error;
+  } catch (further) {
+    return findCause(dirname(folder), further as NodeJS.ErrnoException);
+  }
+}

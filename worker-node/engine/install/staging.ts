@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MANIFEST_FILE, type Manifest } from './cache.ts';
+import { MANIFEST_FILE, type Manifest } from '../locate/cache.ts';
 
 const STAGING_PREFIX = '.staging-';
 

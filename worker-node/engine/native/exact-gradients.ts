@@ -2,12 +2,12 @@ import type { Shard } from '../../../shared/data/shard.ts';
 import type { ShardResult } from '../../../shared/engine/engine.ts';
 import type { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
 import { addScores, scoreLogits } from '../../../shared/model/loss.ts';
-import { PairwiseSum } from '../../../shared/model/sum-tree.ts';
+import { PairwiseSum } from '../../../shared/model/pairwise-sum.ts';
 import type { Binding } from './backend.ts';
-import { NativePairwiseSum, type NativeTensors } from './held-tensors.ts';
+import { NativePairwiseSum, type NativeTensors } from './native-tensors.ts';
 import type { GraphCheck } from './step-capture.ts';
 import type { StepGraphs } from './step-graphs.ts';
-import { graphAddMatches, sameBits } from './telling-sums.ts';
+import { graphAddMatches, sameBits } from './rounding-check.ts';
 
 export interface ExactGradientsOptions {
   readonly binding: Binding;
@@ -40,7 +40,8 @@ export class ExactGradients {
     const sum = new NativePairwiseSum(this.#options.shapes.length);
     try {
       const { length } = shard.labels;
-      const logits = this.#runSplitGraph(inputs, length, parts, sum) ?? this.#runPerMicroShard(inputs, parts, sum);
+      const logits =
+        this.#runSplitGraph(inputs, length, parts, sum) ?? this.#runPerMicroShard(inputs, parts, sum);
       if (logits === null) return null;
       read(sum.total());
       return this.#scores(logits, shard.labels, parts);
@@ -83,7 +84,12 @@ export class ExactGradients {
   }
 
   /** @returns the logits [samples, classes], or null if there is no such graph */
-  #runSplitGraph(inputs: ShardInputs, samples: number, parts: readonly number[], sum: NativePairwiseSum): Float32Array | null {
+  #runSplitGraph(
+    inputs: ShardInputs,
+    samples: number,
+    parts: readonly number[],
+    sum: NativePairwiseSum,
+  ): Float32Array | null {
     const { graphs, shapes } = this.#options;
     // A short one, of an odd number of rows or one alone, is where kernels give rows other bits.
     if (parts.length === 1 || parts.at(-1) !== parts[0]) return null;
@@ -104,7 +110,11 @@ export class ExactGradients {
   }
 
   /** @returns the logits [samples, classes], or null if there is no such graph */
-  #runPerMicroShard(inputs: ShardInputs, parts: readonly number[], sum: NativePairwiseSum): Float32Array | null {
+  #runPerMicroShard(
+    inputs: ShardInputs,
+    parts: readonly number[],
+    sum: NativePairwiseSum,
+  ): Float32Array | null {
     const { graphs, shapes, classes } = this.#options;
     const samples = parts.reduce((total, part) => total + part, 0);
     const logits = new Float32Array(samples * classes);

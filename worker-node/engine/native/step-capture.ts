@@ -1,4 +1,4 @@
-import type { Tensor } from '@tensorflow/tfjs';
+import type { Tensor, Variable } from '@tensorflow/tfjs';
 import type { MaskSource } from '../../../shared/engine/keyed-dropout.ts';
 import type { TF } from '../../../shared/engine/model.ts';
 import type { ModelStep } from '../../../shared/engine/model-step.ts';
@@ -8,11 +8,9 @@ import type { Job } from '../../../shared/model/job.ts';
 import { sizeOf } from '../../../shared/model/layout.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
 import type { Native } from './backend.ts';
-import { capture, type NameInput } from './capture.ts';
-import { CapturedGraph } from './captured-graph.ts';
-import type { NativeTensors } from './held-tensors.ts';
-import { noiseShard, withNoisyWeights } from './trial-inputs.ts';
-
+import { capture, type NameInput, CapturedGraph } from './capture.ts';
+import type { NativeTensors } from './native-tensors.ts';
+import type { Shard } from '../../../shared/data/shard.ts';
 /**
  * Largest difference between a graph and the same step run op by op, relative to the norm: rounding in another order, which
  * batch normalization enlarges. An input that has become a constant makes a difference like 1.
@@ -175,4 +173,49 @@ function relativeDifference(step: StepGraph, inputs: ShardInputs, expected: read
   });
   outputs.dispose();
   return differences === 0 ? 0 : Math.sqrt(differences / squares);
+}
+
+/** Half the range of what is added to weights: small enough for every model to stay finite with. */
+const WEIGHT_NOISE = 1 / 16;
+
+const hashNoise = (seed: number, i: number): number =>
+  Math.imul(Math.imul(i + 1, 2654435761) ^ (seed + 1), 2246822519) >>> 16;
+
+/** A shard of noise, other for each seed, on which a graph is captured and tried without keeping anybody's samples. */
+export function noiseShard({ data }: Job, samples: number, seed: number): Shard {
+  return {
+    sampleNumbers: Uint32Array.from({ length: samples }, (_, i) => i + seed * samples),
+    images: Uint8Array.from(
+      { length: samples * sizeOf(data.sampleShape) },
+      (_, i) => hashNoise(seed, i) & 255,
+    ),
+    labels: Uint8Array.from({ length: samples }, (_, i) => hashNoise(seed, i) % data.classes),
+  };
+}
+
+/**
+ * Runs something while noise is added to the weights, which are put back then. Weights of zero, as many a last layer
+ * starts with, make gradients of zero, which are the same in whatever order they are summed.
+ */
+export function withNoisyWeights<T>(tf: TF, variables: readonly Variable[], run: () => T): T {
+  const kept = variables.map((variable) => variable.clone());
+  try {
+    variables.forEach((variable, v) => {
+      const noise = Float32Array.from(
+        { length: variable.size },
+        (_, i) => (hashNoise(v, i) / 2 ** 15 - 1) * WEIGHT_NOISE,
+      );
+      tf.tidy(() => {
+        variable.assign(tf.add(variable, tf.tensor(noise, variable.shape)));
+      });
+    });
+    return run();
+  } finally {
+    variables.forEach((variable, v) => {
+      const weights = kept[v];
+      if (weights === undefined) return;
+      variable.assign(weights);
+      weights.dispose();
+    });
+  }
 }

@@ -1,7 +1,7 @@
-import { errorMessage } from '../../../shared/error-text.ts';
+import { errorMessage } from '../../../shared/util/error-message.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import { GraphCache } from './graph-cache.ts';
-import type { IdleScheduler } from './idle.ts';
+import type { IdleScheduler } from './idle-scheduler.ts';
 import type { GraphKind, StepGraph } from './step-capture.ts';
 
 /** Sizes of shards that have a graph of their own, for each kind of graph; each graph has its session's memory. */

@@ -1,0 +1,150 @@
+// A training step of the default CNN, as gradcast takes it and as Keras, PyTorch and stock tfjs-node do: all in one run, in
+// blocks by turns, on the same cores. The peers from Python get virtual environments of their own in this user's cache.
+// On a machine with more than two cores, `taskset -c 0,1 npm run bench -- baselines` keeps everybody to two.
+import { availableParallelism, cpus } from 'node:os';
+import { Command } from 'commander';
+import { integer } from '../cli/options.ts';
+import { streamReport } from '../worker-node/engine/install/progress.ts';
+import { BASELINES, startBaselines, type Baseline, type BaselineName } from './support/baselines.ts';
+import { median, spread } from './support/statistics.ts';
+import { execFileSync } from 'node:child_process';
+
+/** What is asked of gradcast: one's step at most so many times another's. */
+const BOUNDS: readonly [BaselineName, BaselineName, number][] = [
+  ['captured', 'keras', 0.9],
+  ['captured', 'stock', 0.45],
+  ['native-2', 'ddp', 0.75],
+  ['native-2', 'keras', 1.15],
+];
+/** Of a block, not counted: the caches are cold after another's turn, and training is a long row of steps. */
+const WARM_UP = 8;
+/** Before the first block: graphs are captured and shares settle. */
+const FIRST_STEPS = 12;
+/** Steps of an epoch of MNIST at batch 128: 468, and a short one. */
+const EPOCH_STEPS = 469;
+
+interface Flags {
+  readonly rounds: number;
+  readonly block: number;
+  readonly batch: number;
+  readonly without: string;
+  readonly python?: string;
+}
+
+const names = Object.keys(BASELINES).join(', ');
+const flags = new Command('npm run bench -- baselines')
+  .description('Training steps of gradcast and of its peers, by turns in one run.')
+  .option('--rounds <n>', 'turns of each', integer(1), 5)
+  .option('--block <n>', `steps of a turn; the first ${WARM_UP} are not counted`, integer(WARM_UP + 1), 40)
+  .option('--batch <n>', 'samples a step', integer(2), 128)
+  .option('--without <names>', `who stays away, separated by commas: ${names}`, '')
+  .option('--python <path>', 'a Python that has Keras and PyTorch, instead of environments made for them')
+  .parse()
+  .opts<Flags>();
+const without = flags.without.split(',').filter((name) => name !== '');
+const unknown = without.filter((name) => !(name in BASELINES));
+if (unknown.length > 0) {
+  console.error(`gradcast: nobody is called ${unknown.join(', ')}. There are: ${names}.`);
+  process.exit(1);
+}
+
+const stop = new AbortController();
+process.once('SIGINT', () => {
+  stop.abort();
+  process.exit(130);
+});
+const baselines = await startBaselines({
+  batch: flags.batch,
+  without: new Set(without),
+  python: flags.python,
+  report: streamReport(process.stderr, () => performance.now()),
+  signal: stop.signal,
+});
+
+/** Of each, for each turn, the milliseconds of its steps. */
+const turns = new Map<BaselineName, number[][]>(baselines.map(({ name }) => [name, []]));
+for (const each of baselines) {
+  await each.run(FIRST_STEPS);
+  // Graphs are captured while nobody waits.
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  await each.run(FIRST_STEPS);
+}
+for (let round = 0; round < flags.rounds; round++) {
+  process.stderr.write(`Round ${round + 1} of ${flags.rounds}\n`);
+  for (const { name, run } of baselines) turns.get(name)?.push((await run(flags.block)).slice(WARM_UP));
+}
+
+printRatios();
+printSteps();
+printMemory(baselines);
+for (const { close } of baselines) close();
+
+function printRatios(): void {
+  const pairs: readonly [BaselineName, BaselineName, number?][] = [
+    ...BOUNDS,
+    ['native-2', 'torch'],
+    ['native-2', 'captured'],
+    ['native-1', 'captured'],
+    ['wasm-2', 'native-2'],
+  ];
+  console.log('\nRatios: the median over the turns of (median step of one / median step of the other)');
+  for (const [one, other, bound] of pairs) {
+    const [a, b] = [turns.get(one), turns.get(other)];
+    if (a === undefined || b === undefined) continue;
+    const ratios = a.map((times, i) => median(times) / median(b[i] ?? []));
+    const asked =
+      bound === undefined ? '' : `, asked at most ${bound}: ${median(ratios) <= bound ? 'met' : 'missed'}`;
+    console.log(`${spread(ratios, 2)}${asked}: ${BASELINES[one]} / ${BASELINES[other]}`);
+  }
+}
+
+function printSteps(): void {
+  const cores = availableParallelism();
+  console.log(
+    `\nms a step, batch ${flags.batch}, ${cores} cores (${cpus()[0]?.model.trim() ?? ''}): ` +
+      `median, first and ninth decile of ${flags.rounds * (flags.block - WARM_UP)} steps; ` +
+      `and an epoch of ${EPOCH_STEPS} steps at that median, extrapolated, without its evaluation`,
+  );
+  for (const { name, versions } of baselines) {
+    const times = turns.get(name)?.flat() ?? [];
+    const epochS = (median(times) * EPOCH_STEPS) / 1000;
+    const of = Object.entries(versions)
+      .map(([what, version]) => `${what} ${version}`)
+      .join(', ');
+    console.log(`${BASELINES[name]}: ${spread(times)} ms, ${epochS.toFixed(1)} s an epoch (${of})`);
+  }
+}
+
+/** The first of a distributed run is the coordinator; of its workers the largest one counts. */
+function printMemory(of: readonly Baseline[]): void {
+  console.log('\nResident memory, MB');
+  for (const { name, pid } of of) {
+    const [own = NaN, ...others] = residentMemoryMb(pid);
+    const largest =
+      others.length === 0 ? '' : `, the largest of its other processes ${Math.max(...others).toFixed(0)}`;
+    const distributed = /-[12]$/.test(name);
+    console.log(
+      `${BASELINES[name]}: ${distributed ? 'coordinator' : 'process'} ${own.toFixed(0)}` +
+        (distributed ? largest.replace('of its other processes', 'worker') : largest),
+    );
+  }
+}
+
+/** Resident memory of a process and of each of those that it started, and so on, in MB: itself first. */
+export function residentMemoryMb(pid: number): number[] {
+  let text: string;
+  try {
+    text = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,rss='], { encoding: 'utf8' });
+  } catch {
+    return [];
+  }
+  const rows = text
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number) as [number, number, number]);
+  const under = (parent: number): number[] =>
+    rows
+      .filter(([id, of]) => of === parent && id !== process.pid)
+      .flatMap(([id, , rss]) => [rss / 1024, ...under(id)]);
+  return [...rows.filter(([id]) => id === pid).map(([, , rss]) => rss / 1024), ...under(pid)];
+}

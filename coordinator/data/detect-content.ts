@@ -1,0 +1,102 @@
+import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
+
+/** A kind of file, by its first bytes. */
+export type Content = Packed | Unpacked;
+export interface Packed {
+  readonly kind: 'gzip' | 'bzip2' | 'zip';
+}
+export type Unpacked =
+  | {
+      readonly kind: 'other';
+      /** For the sentence 'found ...'. */
+      readonly found: string;
+      /** Advice to the person. @default the usual one */
+      readonly remedy?: string;
+    }
+  | { readonly kind: 'idx' | 'csv' | 'empty' };
+
+export const isPacked = (content: Content): content is Packed =>
+  content.kind === 'gzip' || content.kind === 'bzip2' || content.kind === 'zip';
+
+/** As many bytes as recognize looks at: a tar archive says so at 257. */
+export const HEAD_BYTES = 1024;
+
+/** Writes an array as an IDX file of unsigned bytes, so that a person can convert what gradcast does not read. */
+export const WRITE_IDX =
+  "In Python, with struct imported and the array as uint8 in a: open(NAME, 'wb').write(struct.pack(f'>HBB{a.ndim}I', 0, 8, a.ndim, *a.shape) + a.tobytes())";
+
+const otherContent = (found: string, remedy?: string): Content =>
+  remedy === undefined ? { kind: 'other', found } : { kind: 'other', found, remedy };
+
+const unpackFirst = (what: string, command: string): Content =>
+  otherContent(`${what}, which gradcast does not unpack`, `Unpack it first: ${command}.`);
+const convert = (what: string): Content => otherContent(what, `${WRITE_IDX}.`);
+
+/** Beginnings of files, as text of one character a byte. */
+const SIGNATURES: readonly (readonly [string, Content])[] = [
+  ['\x1f\x8b', { kind: 'gzip' }],
+  ['PK\x03\x04', { kind: 'zip' }],
+  ['PK\x05\x06', { kind: 'zip' }],
+  ['\xfd7zXZ\0', unpackFirst('an xz file', 'xz -d FILE')],
+  ['\x28\xb5\x2f\xfd', unpackFirst('a Zstandard file', 'zstd -d FILE')],
+  ['7z\xbc\xaf\x27\x1c', unpackFirst('a 7-Zip archive', '7z x FILE')],
+  ['Rar!', unpackFirst('a RAR archive', 'unrar x FILE')],
+  ['\x93NUMPY', convert('a NumPy array (.npy)')],
+  ['\x89HDF', convert('an HDF5 file')],
+  ['MATLAB 5.0', convert('a MATLAB file (.mat)')],
+  ['PAR1', convert('a Parquet file')],
+  ['ARROW1', convert('an Arrow file')],
+  ['\x80\x02', convert('a Python pickle')],
+  ['\x80\x03', convert('a Python pickle')],
+  ['\x80\x04', convert('a Python pickle')],
+  ['\x80\x05', convert('a Python pickle')],
+  ['\x89PNG', convert('a PNG image')],
+  ['\xff\xd8\xff', convert('a JPEG image')],
+  ['SQLite format 3', convert('an SQLite database')],
+  [
+    'version https://git-lfs',
+    otherContent(
+      'a Git LFS pointer instead of the file',
+      'Run git lfs pull in the repository that it comes from.',
+    ),
+  ],
+  ['%PDF', otherContent('a PDF document')],
+  ['\xff\xfe', otherContent('text in UTF-16', 'Save it as UTF-8.')],
+  ['\xfe\xff', otherContent('text in UTF-16', 'Save it as UTF-8.')],
+];
+
+/** Recognizes a file by its content alone: names lie. @param head its first bytes, HEAD_BYTES or all */
+export function detectContent(head: Uint8Array): Content {
+  if (head.length === 0) return { kind: 'empty' };
+  const text = String.fromCharCode(...head.subarray(0, HEAD_BYTES));
+  const known = SIGNATURES.find(([beginning]) => text.startsWith(beginning));
+  if (known !== undefined) return known[1];
+  // Behind the block size, the digits of pi begin a block, those of its square root the end of an empty file.
+  if (/^BZh[1-9]$/.test(text.slice(0, 4)) && ['1AY&SY', '\x17rE8P\x90'].includes(text.slice(4, 10))) {
+    return { kind: 'bzip2' };
+  }
+  if (text.slice(257, 262) === 'ustar') return unpackFirst('a tar archive', 'tar -xf FILE');
+  // Two zero bytes, the type of the elements, the number of dimensions: or all of it the other way round.
+  if (text.startsWith('\0\0') || isLittleEndianHeader(head)) return { kind: 'idx' };
+  const line = text.replace(/^\xef\xbb\xbf/, '').trimStart();
+  if (/^<(!doctype html|html|head|\?xml)/i.test(line)) {
+    return otherContent('a web page (HTML)', 'Download the file itself: a page was saved in its place.');
+  }
+  // oxlint-disable-next-line no-control-regex -- whatever is no text has them
+  if (/[\0-\x08\x0e-\x1f\x7f]/.test(line))
+    return otherContent(`bytes that begin with ${hex(head.subarray(0, 4))}`);
+  // Several columns, or one of numbers, with or without a name.
+  if (/^[^\r\n]*[,;\t]/.test(line) || /^(["\w ]+\r?\n)?"?-?\d+(\.\d*)?"?(\r?\n|$)/.test(line)) {
+    return { kind: 'csv' };
+  }
+  return otherContent(
+    `text that begins with "${sanitizeForTerminal(line.slice(0, 24).replace(/[\r\n]+[^]*/, ''))}"`,
+  );
+}
+
+const isLittleEndianHeader = ([rank = 0, type = 0, second, first]: Uint8Array): boolean =>
+  rank >= 1 && rank <= 4 && type >= 0x08 && type <= 0x0e && second === 0 && first === 0;
+
+function hex(bytes: Uint8Array): string {
+  return `0x${Buffer.from(bytes).toString('hex')}`;
+}

@@ -1,0 +1,131 @@
+import type { Job } from '../../shared/model/job.ts';
+import { layoutOf, sizeOf } from '../../shared/model/layout.ts';
+import type { WorkerId } from '../../shared/protocol/messages.ts';
+import type { Clock } from '../../shared/util/clock.ts';
+import { factoredKernel } from '../../shared/codec/factors.ts';
+import { bucketOffsets } from '../weights/bucket-offsets.ts';
+import type { PayloadShape } from '../links/policy.ts';
+import type { WorkerPool } from '../pool/pool.ts';
+import type { TrainingListener } from '../report/reporter.ts';
+import { describeBottleneck, type MeasuredWorker } from './bottleneck.ts';
+import type { Worker } from '../pool/worker.ts';
+import { FLOAT32_LINK } from '../links/codecs.ts';
+
+export interface BottleneckReporterOptions {
+  readonly job: Job;
+  readonly pool: Pick<WorkerPool, 'workers'>;
+  readonly clock: Clock;
+  /** Hears the advice at the end of the first epoch after which there is any. */
+  readonly onAdvice: (sentence: string) => void;
+}
+
+/** Steps with the same workers before there is any advice. */
+export const MIN_STEPS = 300;
+/** Thirds of them whose medians differ by more than this do not agree: something has changed, and may go on doing so. */
+const MAX_DRIFT = 1.15;
+
+/** Watches the steps of a run, and says what limits them and what would help, once a few hundred steps agree. */
+export class BottleneckReporter implements TrainingListener {
+  readonly #options: BottleneckReporterOptions;
+  readonly #payloadShape: PayloadShape;
+  /** The last MIN_STEPS with these workers. */
+  readonly #stepsMs: number[] = [];
+  #workers: readonly WorkerId[] = [];
+  #lastMs: number | null = null;
+  #isReported = false;
+
+  constructor(options: BottleneckReporterOptions) {
+    this.#options = options;
+    const layout = layoutOf(options.job.layout);
+    this.#payloadShape = {
+      values: layout.length,
+      kernel: factoredKernel(layout),
+      bucketCount: options.job.microShard === undefined ? bucketOffsets(layout).length : 0,
+    };
+  }
+
+  epochStarted(): void {
+    this.#lastMs = null;
+  }
+
+  stepFinished({ batch }: Parameters<TrainingListener['stepFinished']>[0]): void {
+    const nowMs = this.#options.clock.now();
+    if (this.#haveWorkersChanged()) this.#stepsMs.length = 0;
+    // The last batch of an epoch is a short one.
+    else if (this.#lastMs !== null && batch.samples === this.#options.job.batchSize) {
+      this.#stepsMs.push(nowMs - this.#lastMs);
+      if (this.#stepsMs.length > MIN_STEPS) this.#stepsMs.shift();
+    }
+    this.#lastMs = nowMs;
+  }
+
+  epochFinished(): void {
+    if (this.#isReported) return;
+    const { advice } = this;
+    if (advice === null) return;
+    this.#isReported = true;
+    this.#options.onAdvice(advice);
+  }
+
+  /** A few sentences; null before there is anything to say. */
+  get advice(): string | null {
+    const { job, pool } = this.#options;
+    const stepMs = stableMedian(this.#stepsMs);
+    const workers = [...pool.workers.values()].flatMap((member) => measureWorker(member) ?? []);
+    if (stepMs === null || workers.length === 0) return null;
+    const payloadShape = this.#payloadShape;
+    return describeBottleneck({
+      stepMs,
+      workers,
+      batchSize: job.batchSize,
+      payloadShape,
+      sampleBytes: sizeOf(job.data.sampleShape),
+    });
+  }
+
+  #haveWorkersChanged(): boolean {
+    const workers = [...this.#options.pool.workers.values()]
+      .filter(({ isStandby }) => !isStandby)
+      .map(({ id }) => id);
+    const isSame =
+      workers.length === this.#workers.length && workers.every((id, i) => id === this.#workers[i]);
+    this.#workers = workers;
+    return !isSame;
+  }
+}
+
+/** The median of enough steps; null before, and where an earlier part of them differs from a later one. */
+function stableMedian(stepsMs: readonly number[]): number | null {
+  if (stepsMs.length < MIN_STEPS) return null;
+  const third = MIN_STEPS / 3;
+  const thirds = [0, 1, 2].map((i) => median(stepsMs.slice(i * third, (i + 1) * third)));
+  return Math.max(...thirds) > MAX_DRIFT * Math.min(...thirds) ? null : median(stepsMs);
+}
+
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+
+/** A link of which nothing is known but that it is no trouble: within one machine. */
+const LOCAL_LINK = { rttMs: 0, downMsPerByte: 0, upMsPerByte: 0 };
+
+/** A worker and its link, by medians of its last training shards; null for one on standby, and before there are any. */
+export function measureWorker(member: Worker): MeasuredWorker | null {
+  const { name, link, isStandby, codec, updateCodec } = member;
+  const { shard } = link;
+  if (isStandby || shard === null) return null;
+  const { samples, turnaroundMs, computeMs } = shard;
+  const { rttMs, downMsPerByte, upMsPerByte } = link.stats ?? LOCAL_LINK;
+  return {
+    name,
+    samples,
+    turnaroundMs,
+    perSampleMs: computeMs / samples,
+    fixedMs: 0,
+    rttMs,
+    downMsPerByte,
+    upMsPerByte,
+    codecs: { up: codec, down: updateCodec ?? FLOAT32_LINK.down },
+    gradientReadyAt: 1,
+    acceptsBuckets: member.supportsBuckets,
+  };
+}

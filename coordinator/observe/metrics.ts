@@ -1,0 +1,106 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { Clock } from '../../shared/util/clock.ts';
+import type { EpochRecord } from '../../shared/protocol/messages.ts';
+import type { WorkerPool } from '../pool/pool.ts';
+import type { StepReport, TrainingListener } from '../report/reporter.ts';
+
+export interface MetricsOptions {
+  readonly pool: Pick<WorkerPool, 'workers' | 'subscribe'>;
+  readonly observerCount: () => number;
+  readonly clock: Clock;
+}
+
+const STEP_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+/** The run in Prometheus' terms; docs/metrics.md lists them. Hears what the report hears. */
+export class Metrics implements TrainingListener {
+  readonly #registry = new Registry();
+  readonly #clock: Clock;
+  readonly #epoch: Gauge;
+  readonly #loss: Gauge<'split'>;
+  readonly #accuracy: Gauge<'split'>;
+  readonly #steps: Counter;
+  readonly #samples: Counter;
+  readonly #stepSeconds: Histogram;
+  #lastStepMs: number | null = null;
+
+  constructor({ pool, observerCount, clock }: MetricsOptions) {
+    this.#clock = clock;
+    const registers = [this.#registry];
+    const gauge = (name: string, help: string, value?: () => number): Gauge =>
+      new Gauge({
+        name: `gradcast_${name}`,
+        help,
+        registers,
+        ...(value === undefined
+          ? {}
+          : {
+              collect() {
+                this.set(value());
+              },
+            }),
+      });
+    const counter = (name: string, help: string): Counter =>
+      new Counter({ name: `gradcast_${name}`, help, registers });
+    const split = (name: string, help: string): Gauge<'split'> =>
+      new Gauge({ name: `gradcast_${name}`, help, labelNames: ['split'], registers });
+
+    this.#epoch = gauge('epoch', 'The epoch at hand, from 1');
+    this.#loss = split('loss', 'Mean loss: of the epoch so far (train), of the last epoch (test)');
+    this.#accuracy = split(
+      'accuracy',
+      'Share of hits: of the epoch so far (train), of the last epoch (test)',
+    );
+    this.#steps = counter('steps_total', 'Steps made');
+    this.#samples = counter('samples_total', 'Training samples that steps were made of');
+    this.#stepSeconds = new Histogram({
+      name: 'gradcast_step_seconds',
+      help: 'From the end of one step to the end of the next',
+      buckets: STEP_SECONDS,
+      registers,
+    });
+    const sum = (value: (stats: { bytesUp: number; bytesDown: number }) => number): number =>
+      [...pool.workers.values()].reduce((total, { stats }) => total + value(stats), 0);
+    gauge('workers', 'Workers that are ready for shards', () => pool.workers.size);
+    gauge('observers', 'Observers that are connected', observerCount);
+    gauge('received_bytes', 'From the workers that are here, since each joined', () => sum((s) => s.bytesUp));
+    gauge('sent_bytes', 'To the workers that are here, since each joined', () => sum((s) => s.bytesDown));
+    const joined = counter('workers_joined_total', 'Workers that became ready');
+    const left = counter('workers_left_total', 'Workers that have gone, for whatever reason');
+    const refused = counter('workers_refused_total', 'Connections that were not let in');
+    const failed = counter('failed_shards_total', 'Shards that a worker could not compute');
+    pool.subscribe({
+      joined: () => joined.inc(),
+      left: () => left.inc(),
+      refused: () => refused.inc(),
+      answered: (_, { type }) => {
+        if (type === 'failed') failed.inc();
+      },
+    });
+  }
+
+  /** What Prometheus reads, with its content type. */
+  async text(): Promise<{ readonly contentType: string; readonly body: string }> {
+    return { contentType: this.#registry.contentType, body: await this.#registry.metrics() };
+  }
+
+  epochStarted(epoch: number): void {
+    this.#epoch.set(epoch);
+    this.#lastStepMs = null;
+  }
+
+  stepFinished({ batch, loss, accuracy }: StepReport): void {
+    const nowMs = this.#clock.now();
+    if (this.#lastStepMs !== null) this.#stepSeconds.observe((nowMs - this.#lastStepMs) / 1000);
+    this.#lastStepMs = nowMs;
+    this.#steps.inc();
+    this.#samples.inc(batch.samples);
+    this.#loss.set({ split: 'train' }, loss);
+    this.#accuracy.set({ split: 'train' }, accuracy);
+  }
+
+  epochFinished({ val_loss, val_accuracy }: EpochRecord): void {
+    this.#loss.set({ split: 'test' }, val_loss);
+    this.#accuracy.set({ split: 'test' }, val_accuracy);
+  }
+}

@@ -1,0 +1,110 @@
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import type { EngineChoice, InstallNative } from '../../shared/engine/engine-choice.ts';
+
+export interface LocalWorkersOptions {
+  readonly count: number;
+  /** The program and first arguments that run gradcast. */
+  readonly command: readonly [string, ...string[]];
+  readonly url: string;
+  readonly token?: string | undefined;
+  /** Of the certificate that the coordinator serves with. */
+  readonly fingerprint?: string | undefined;
+  readonly engine: EngineChoice;
+  /** When they install native TensorFlow during the run. @default 'never' */
+  readonly installNative?: InstallNative | undefined;
+  /** Of each worker's native engine; what fits, without. */
+  readonly threads?: number | undefined;
+  readonly onLine: (line: string) => void;
+}
+
+export interface LocalWorkers {
+  /** Settles with the last thing they said when they have ended without being asked to. */
+  readonly exited: Promise<string>;
+  stop(): Promise<void>;
+}
+
+const STOP_GRACE_MS = 5_000;
+
+/** Notes that TensorFlow 2.21 writes although TF_CPP_MIN_LOG_LEVEL forbids them. */
+const TENSORFLOW_LOG_NOISE =
+  /^(I\d{4} [\d:.]+ +\d+ [\w.]+:\d+\] |WARNING: All log messages before absl::InitializeLog\(\))/;
+
+/** Workers on this machine, in processes of their own, which connect as a stranger's would. */
+export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
+  const {
+    count,
+    command,
+    url,
+    token,
+    fingerprint,
+    engine,
+    threads,
+    onLine,
+    installNative = 'never',
+  } = options;
+  const pin = fingerprint === undefined ? [] : ['--fingerprint', fingerprint];
+  const [program, ...args] = command;
+  const child = spawn(
+    program,
+    [
+      ...args,
+      'worker',
+      url,
+      '--quiet',
+      '--name',
+      'local',
+      '--engine',
+      engine,
+      '--install-native',
+      installNative,
+      '--workers',
+      String(count),
+      ...pin,
+      ...(threads === undefined ? [] : ['--threads', String(threads)]),
+    ],
+    {
+      // The open stdin is a leash: when this process dies, however it dies, it closes and the workers end.
+      stdio: ['pipe', 'pipe', 'pipe'],
+      // A token on the command line could be read by every user of the machine.
+      env: {
+        ...process.env,
+        GRADCAST_LEASH: 'stdin',
+        ...(token === undefined ? {} : { GRADCAST_TOKEN: token }),
+      },
+    },
+  );
+  child.stdin.on('error', () => undefined);
+  let lastLine = 'no output';
+  const chatter = process.env.TF_CPP_MIN_LOG_LEVEL === undefined ? TENSORFLOW_LOG_NOISE : null;
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on('line', (line) => {
+      if (chatter?.test(line) === true) return;
+      lastLine = line;
+      onLine(line);
+    });
+  }
+  let stopping = false;
+  const ended = new Promise<void>((resolve) => {
+    child.once('error', (error) => {
+      lastLine = error.message;
+      resolve();
+    });
+    child.once('close', () => resolve());
+  });
+
+  return {
+    exited: new Promise((resolve) => {
+      void ended.then(() => {
+        if (!stopping) resolve(lastLine);
+      });
+    }),
+    async stop() {
+      stopping = true;
+      child.stdin.end();
+      const kill = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS);
+      await ended;
+      clearTimeout(kill);
+    },
+  };
+}

@@ -1,0 +1,14 @@
+import type { Clock } from '../../shared/util/clock.ts';
+import type { LogFormat } from './log.ts';
+import { jsonReporter } from './json.ts';
+import { plainReporter } from './plain.ts';
+import type { Reporter } from './reporter.ts';
+import { terminalReporter } from './terminal.ts';
+
+/** A live bar on a terminal, plain lines anywhere else; or JSON, if that is wanted. */
+export function createReporter(stream: NodeJS.WriteStream, clock: Clock, format: LogFormat): Reporter {
+  if (format === 'json') return jsonReporter((json) => stream.write(json), clock);
+  return stream.isTTY
+    ? terminalReporter(stream, clock)
+    : plainReporter((line) => stream.write(`${line}\n`), clock);
+}

@@ -1,0 +1,27 @@
+import { errorMessage } from '../../shared/util/error-message.ts';
+
+/** Meanings of the codes of system calls for a person who has named a folder. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+  EFBIG: 'the file is too large for this disk',
+  EROFS: 'the file system is read-only',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EIO: 'the disk reports an error',
+  ESTALE: 'the network disk is gone',
+  ENOTDIR: 'a part of the path is a file',
+  EISDIR: 'a folder is there',
+  ENOENT: 'the file or a folder above it does not exist',
+  ENAMETOOLONG: 'the name is too long',
+  ELOOP: 'the links of the path form a circle',
+  EMFILE: 'this process has too many open files',
+  ENFILE: 'this machine has too many open files',
+};
+
+/** Why a file or folder cannot be read or written, as the end of a sentence without its period. */
+export function describeDiskError(error: unknown): string {
+  const { code = '' } = (error ?? {}) as NodeJS.ErrnoException;
+  // Of the system's errors that are not listed, the code says as much as the message, which repeats the path.
+  return MEANINGS[code] ?? (/^E[A-Z0-9]+$/.test(code) ? code : errorMessage(error).replace(/\.$/, ''));
+}

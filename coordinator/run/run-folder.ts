@@ -1,0 +1,202 @@
+import { readdir, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { customAlphabet } from 'nanoid';
+import * as v from 'valibot';
+import { errorMessage } from '../../shared/util/error-message.ts';
+import { epochRecord, type EpochRecord } from '../../shared/protocol/messages.ts';
+import type { CheckpointInterval } from './checkpoint-writer.ts';
+import { appendLine, removeTemporaryFiles, TEMPORARY_NAME, writeFileAtomic } from './write-file.ts';
+import { describeDiskError } from './disk-error.ts';
+import { makeFolder } from './make-folder.ts';
+import { readRegularFile } from './read-file.ts';
+import type { RunLock } from './hold-lock.ts';
+import { LOCK_FILES, acquireRunLock } from './run-lock.ts';
+const CONFIG_FILE = 'config.json';
+const HISTORY_FILE = 'history.jsonl';
+/** Names in the folder of a run that has made nothing yet. */
+const INITIAL_FILES: ReadonlySet<string> = new Set([CONFIG_FILE, 'checkpoints', ...LOCK_FILES]);
+const INITIAL_CHECKPOINT = /^checkpoint-0+\.bin$/;
+
+/** Where a run leaves what it has made. */
+export interface RunFolder {
+  readonly dir: string;
+  readonly modelDir: string;
+  readonly checkpointDir: string;
+  /** See RunLock: whether this process still has the folder. */
+  readonly lock: Pick<RunLock, 'check' | 'lost'>;
+  writeConfig(config: object): Promise<void>;
+  /** Changes some settings in config.json. */
+  updateConfig(changes: object): Promise<void>;
+  appendHistory(record: EpochRecord): Promise<void>;
+  /** Makes room for another run, if nothing has come of this one. */
+  discardIfUnused(): Promise<void>;
+}
+
+/** The folder of a new run, which no other process may go on with until it is released. */
+export interface NewRunFolder extends RunFolder {
+  release(): Promise<void>;
+}
+
+/** The folder of a run that is gone on with. */
+export interface ReopenedRunFolder extends RunFolder {
+  /** What was written of the epochs that are done. */
+  readonly history: readonly EpochRecord[];
+}
+
+// Nothing that a shell, a file system or a reader could take for something else.
+const runId = customAlphabet('abcdefghijkmnpqrstuvwxyz23456789', 6);
+
+/** runs/<date>-<id> */
+export const defaultRunDir = (now: Date): string =>
+  join('runs', `${now.toISOString().slice(0, 10)}-${runId()}`);
+
+/**
+ * Makes the folder of a new run, and takes it for this process.
+ * @throws Error if it holds a run already, or cannot be written
+ */
+export async function createRunFolder(path: string): Promise<NewRunFolder> {
+  const dir = resolve(path);
+  await makeFolder(dir).catch((error: unknown) => {
+    throw new Error(`${errorMessage(error)} Choose another with --out.`, { cause: error });
+  });
+  // Made, not looked for: of two runs that start at the same time only one can have the folder.
+  await writeFile(configPath(dir), '{}\n', { flag: 'wx' }).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
+      throw new Error(`${dir} holds a run already. Choose another folder with --out.`);
+    }
+    throw new Error(
+      `The folder ${dir} cannot be written: ${describeDiskError(error)}. Choose another with --out.`,
+    );
+  });
+  const lock = await acquireRunLock(dir);
+  return { ...runFolder(dir, lock), release: () => lock.release() };
+}
+
+/**
+ * Opens the folder of an earlier run, which this process has locked. Epochs that are going to be done again leave its history.
+ * @param epoch the first one to be done, from 1
+ */
+export async function reopenRunFolder(dir: string, epoch: number, lock: RunLock): Promise<ReopenedRunFolder> {
+  const path = historyPath(dir);
+  const text = await readRegularFile(path).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    throw new Error(`${path} cannot be read: ${describeDiskError(error)}.`, { cause: error });
+  });
+  await removeTemporaryFiles(dir, [CONFIG_FILE, HISTORY_FILE]);
+  const history = text
+    .toString()
+    .split('\n')
+    .flatMap((line) => parseRecord(line) ?? []);
+  const kept = history.filter((record) => record.epoch < epoch);
+  await writeFileAtomic(path, kept.map((record) => `${JSON.stringify(record)}\n`).join(''), {
+    beforeReplace: () => lock.check(),
+  });
+  return { ...runFolder(dir, lock), history: kept };
+}
+
+const interval = v.union([
+  v.object({ steps: v.pipe(v.number(), v.safeInteger(), v.minValue(1)) }),
+  v.object({ ms: v.pipe(v.number(), v.minValue(1)) }),
+]);
+
+/** The checkpoint interval that a run was started with, or null where config.json does not say. */
+export async function readCheckpointInterval(dir: string): Promise<CheckpointInterval | null> {
+  const config = await readConfig(dir);
+  const { success, output } = v.safeParse(interval, config.checkpointEvery);
+  return success ? output : null;
+}
+
+/** The settings in config.json; none where it cannot be read. */
+async function readConfig(dir: string): Promise<Readonly<Record<string, unknown>>> {
+  try {
+    const json: unknown = JSON.parse((await readRegularFile(configPath(dir))).toString('utf8'));
+    return v.parse(v.record(v.string(), v.unknown()), json);
+  } catch {
+    return {};
+  }
+}
+
+/** A line that was cut off by whatever ended the run is no record. */
+function parseRecord(line: string): EpochRecord | null {
+  try {
+    return v.parse(epochRecord, JSON.parse(line));
+  } catch {
+    return null;
+  }
+}
+
+const historyPath = (dir: string): string => join(dir, HISTORY_FILE);
+const configPath = (dir: string): string => join(dir, CONFIG_FILE);
+
+const runFolder = (dir: string, lock: RunLock): RunFolder => ({
+  dir,
+  lock,
+  modelDir: join(dir, 'model'),
+  checkpointDir: join(dir, 'checkpoints'),
+  writeConfig: (config) => writeConfig(dir, config, lock),
+  updateConfig: async (changes) => writeConfig(dir, { ...(await readConfig(dir)), ...changes }, lock),
+  async appendHistory(record) {
+    await lock.check();
+    await appendLine(historyPath(dir), JSON.stringify(record));
+  },
+  async discardIfUnused() {
+    const isOurs = await lock.check().then(
+      () => true,
+      () => false,
+    );
+    if (!isOurs) return;
+    const [files, checkpoints] = await Promise.all(
+      [dir, join(dir, 'checkpoints')].map((path) => readdir(path).catch((): string[] => [])),
+    );
+    const nothing =
+      files?.every((file) => INITIAL_FILES.has(file.replace(TEMPORARY_NAME, ''))) === true &&
+      checkpoints?.every((file) => INITIAL_CHECKPOINT.test(file)) === true;
+    if (nothing) await rm(dir, { recursive: true, force: true });
+  },
+});
+
+const writeConfig = (dir: string, config: object, lock: RunLock): Promise<void> =>
+  writeFileAtomic(configPath(dir), `${JSON.stringify(config, null, 2)}\n`, {
+    beforeReplace: () => lock.check(),
+  });
+
+export interface EpochSaverOptions {
+  readonly folder: Pick<RunFolder, 'dir' | 'appendHistory'>;
+  /** Writes the model as it is after this epoch. */
+  readonly saveModel: (record: EpochRecord) => Promise<void>;
+  readonly warn: (line: string) => void;
+}
+
+/** Writes what each epoch leaves. A disk that is full for a while ends no run: what is missing is made up for later. */
+export class EpochSaver {
+  readonly #options: EpochSaverOptions;
+  readonly #unwritten: EpochRecord[] = [];
+  #failure: Error | null = null;
+
+  constructor(options: EpochSaverOptions) {
+    this.#options = options;
+  }
+
+  /** Never rejects: it warns instead. */
+  async save(record: EpochRecord): Promise<void> {
+    const { folder, saveModel, warn } = this.#options;
+    this.#unwritten.push(record);
+    try {
+      for (let next = this.#unwritten[0]; next !== undefined; next = this.#unwritten[0]) {
+        await folder.appendHistory(next);
+        this.#unwritten.shift();
+      }
+      await saveModel(record);
+      this.#failure = null;
+    } catch (error) {
+      const sentence = `The model of epoch ${record.epoch} is not saved in ${folder.dir}: ${errorMessage(error)}`;
+      this.#failure = new Error(sentence, { cause: error });
+      warn(sentence);
+    }
+  }
+
+  /** @throws Error with a sentence if the last epoch is not on disk */
+  assertSaved(): void {
+    if (this.#failure !== null) throw this.#failure;
+  }
+}

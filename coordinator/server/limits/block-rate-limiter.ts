@@ -1,0 +1,59 @@
+import type { Clock } from '../../../shared/util/clock.ts';
+import { TokenBucket, type BucketLimits } from './token-bucket.ts';
+
+export interface BlockRateLimits {
+  readonly perBlock: BucketLimits;
+  readonly total: BucketLimits;
+}
+
+/** More blocks than this have no budget of their own: a newcomer then shares that of all. Some hundred bytes each. */
+const MAX_BLOCKS = 10_000;
+/** Looking through all of them takes some hundred microseconds. */
+const CLEANUP_INTERVAL_MS = 1_000;
+
+/** A budget of each address block, and one of all blocks together. */
+export class BlockRateLimiter {
+  readonly #clock: Pick<Clock, 'now'>;
+  readonly #limits: BlockRateLimits;
+  readonly #total: TokenBucket;
+  readonly #blocks = new Map<string, TokenBucket>();
+  #lastCleanupMs = -Infinity;
+
+  constructor(clock: Pick<Clock, 'now'>, limits: BlockRateLimits) {
+    this.#clock = clock;
+    this.#limits = limits;
+    this.#total = new TokenBucket(limits.total, clock.now());
+  }
+
+  /**
+   * Spends units of a block's budget and of that of all.
+   * @returns false if either has too few left; what the block's own lacks costs the others nothing
+   */
+  spend(block: string, units = 1): boolean {
+    const nowMs = this.#clock.now();
+    return this.#getBucket(block, nowMs).spend(nowMs, units) && this.#total.spend(nowMs, units);
+  }
+
+  /** The same for units that were used already: a block may come to owe them. */
+  charge(block: string, units = 1): boolean {
+    const nowMs = this.#clock.now();
+    return this.#getBucket(block, nowMs).charge(nowMs, units) && this.#total.spend(nowMs, units);
+  }
+
+  #getBucket(block: string, nowMs: number): TokenBucket {
+    const known = this.#blocks.get(block);
+    if (known !== undefined) return known;
+    if (this.#blocks.size >= MAX_BLOCKS) this.#removeFull(nowMs);
+    const bucket = new TokenBucket(this.#limits.perBlock, nowMs);
+    if (this.#blocks.size < MAX_BLOCKS) this.#blocks.set(block, bucket);
+    return bucket;
+  }
+
+  #removeFull(nowMs: number): void {
+    if (nowMs - this.#lastCleanupMs < CLEANUP_INTERVAL_MS) return;
+    this.#lastCleanupMs = nowMs;
+    for (const [block, bucket] of this.#blocks) {
+      if (bucket.isFull(nowMs)) this.#blocks.delete(block);
+    }
+  }
+}

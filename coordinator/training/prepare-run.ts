@@ -1,0 +1,230 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { Dataset } from '../../shared/data/dataset.ts';
+import { layoutOf } from '../../shared/model/layout.ts';
+import type { EpochRecord } from '../../shared/protocol/messages.ts';
+import { datasetDigest, openDataset } from '../data/load-dataset.ts';
+import { describeDatasetProblems } from '../data/dataset-warnings.ts';
+import { transposeImages } from '../data/transpose.ts';
+import { prepareJob, type PreparedJob } from '../model/model.ts';
+import type { Reporter } from '../report/reporter.ts';
+import { loadCheckpoint, type Checkpoint } from '../run/checkpoint.ts';
+import { DEFAULT_CHECKPOINT_INTERVAL, type CheckpointInterval } from '../run/checkpoint-writer.ts';
+import type { RunLock } from '../run/hold-lock.ts';
+import {
+  createRunFolder,
+  defaultRunDir,
+  readCheckpointInterval,
+  reopenRunFolder,
+  type NewRunFolder,
+  type RunFolder,
+} from '../run/run-folder.ts';
+import { acquireRunLock } from '../run/run-lock.ts';
+import { readModelFile } from '../run/model-file.ts';
+import { createOptimizer, type Optimizer } from '../optimizer/optimizer.ts';
+import type { ResumePoint } from './train.ts';
+
+export interface PrepareRunFlags {
+  /** Folder of a run to go on with; of the others, only data and epochs matter then. */
+  readonly resume?: string;
+  readonly epochs?: number;
+  readonly batchSize: number;
+  readonly seed: number;
+  readonly data?: string;
+  /** Whether rows and columns of each image are exchanged. */
+  readonly transpose?: boolean;
+  readonly limit?: number;
+  readonly model?: string;
+  readonly out?: string;
+  /** Whether the bits shall not depend on the workers. */
+  readonly exact?: boolean;
+  readonly microShard: number;
+  /** @default that of the resumed run, else DEFAULT_CHECKPOINT_INTERVAL */
+  readonly checkpointEvery?: CheckpointInterval;
+}
+
+const DEFAULT_EPOCHS = 12;
+
+/** A run before its next step: a new one, or an earlier one where it had got to. */
+export interface PreparedRun extends PreparedJob {
+  readonly dataset: Dataset;
+  /** See digestOf. */
+  readonly dataDigest: string;
+  /** In the job's layout; training changes them in place. */
+  readonly weights: Float32Array;
+  readonly optimizer: Optimizer;
+  readonly resumeFrom?: ResumePoint;
+  /** Of the epochs that are done. */
+  readonly history?: readonly EpochRecord[];
+  /** Of an exact run that is gone on with. */
+  readonly engineFingerprint?: string | undefined;
+  readonly checkpointEvery: CheckpointInterval;
+  /** Makes the run's folder, or takes the one that is there. */
+  readonly openFolder: () => Promise<RunFolder>;
+  /** Lets other processes have the folder, once this one does not write to it any more. */
+  readonly release: () => Promise<void>;
+}
+
+/** A run that is to be resumed has no step left. */
+export class RunFinishedError extends Error {
+  constructor(dir: string, epochs: number) {
+    super(
+      `The run in ${dir} is finished (${epochs} of ${epochs} epochs). To train it longer, give more: --epochs ${2 * epochs}.`,
+    );
+    this.name = 'RunFinishedError';
+  }
+}
+
+/** @throws Error with a sentence if the data, the model or the checkpoint cannot be used, or the run is going on elsewhere */
+export function prepareRun(
+  flags: PrepareRunFlags,
+  report: Reporter,
+  signal: AbortSignal,
+): Promise<PreparedRun> {
+  return flags.resume === undefined
+    ? prepareNewRun(flags, report, signal)
+    : lockAndResumeRun(flags.resume, flags, report, signal);
+}
+
+async function prepareNewRun(
+  flags: PrepareRunFlags,
+  report: Reporter,
+  signal: AbortSignal,
+): Promise<PreparedRun> {
+  const dataset = await openDataset(flags, report, signal);
+  warnAboutMisleadingData(dataset, flags.limit, report);
+  const file = flags.model === undefined ? null : await readModelFile(flags.model);
+  const epochs = flags.epochs ?? DEFAULT_EPOCHS;
+  const prepared = await prepareJob(dataset, {
+    ...flags,
+    epochs,
+    topology: file?.topology,
+    weights: file?.weights ?? undefined,
+    microShard: flags.exact === true ? flags.microShard : undefined,
+  });
+  const optimizer = createOptimizer(prepared.job.optimizer, layoutOf(prepared.job.layout));
+  const { weights } = optimizer.resident;
+  weights.set(prepared.initialWeights);
+  let folder: NewRunFolder | null = null;
+  return {
+    ...prepared,
+    dataset,
+    dataDigest: datasetDigest(dataset),
+    weights,
+    optimizer,
+    checkpointEvery: flags.checkpointEvery ?? DEFAULT_CHECKPOINT_INTERVAL,
+    openFolder: async () => (folder = await createRunFolder(flags.out ?? defaultRunDir(new Date()))),
+    release: async () => folder?.release(),
+  };
+}
+
+async function lockAndResumeRun(
+  dir: string,
+  flags: PrepareRunFlags,
+  report: Reporter,
+  signal: AbortSignal,
+): Promise<PreparedRun> {
+  // Not made by taking it: the person is told that there is nothing to resume.
+  if (!existsSync(dir)) throw new Error(`There is no folder ${dir} to resume a run from.`);
+  const lock = await acquireRunLock(resolve(dir), { signal, info: (line) => report.info(line) });
+  const release = (): Promise<void> => lock.release();
+  try {
+    return { ...(await resumeRun(dir, flags, report, signal, lock)), release };
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+async function resumeRun(
+  dir: string,
+  { data, epochs, checkpointEvery }: PrepareRunFlags,
+  report: Reporter,
+  signal: AbortSignal,
+  lock: RunLock,
+): Promise<Omit<PreparedRun, 'release'>> {
+  const checkpoint = await loadCheckpoint(join(dir, 'checkpoints'), (line) => report.warn(line));
+  const { position, tally, knownAnswer: engineFingerprint } = checkpoint;
+  const job = { ...checkpoint.job, epochs: epochs ?? checkpoint.job.epochs };
+  if (position.epoch > job.epochs) throw new RunFinishedError(dir, job.epochs);
+  const { seed } = job;
+  const stored = await openDataset(
+    { ...(data === undefined ? {} : { data }), limit: job.data.trainSamples, seed },
+    report,
+    signal,
+  );
+  const { dataset, dataDigest } = matchCheckpointData(stored, checkpoint);
+  checkSameData(checkpoint, dataset);
+  const prepared = await prepareJob(dataset, job);
+  const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
+  const weights = restoreVectors(checkpoint, optimizer, prepared.initialWeights.length);
+  const folder = await reopenRunFolder(resolve(dir), position.epoch, lock);
+  const before = await readCheckpointInterval(folder.dir);
+  if (checkpointEvery !== undefined) await folder.updateConfig({ checkpointEvery });
+  report.info(`Resuming ${dir} after step ${position.steps}, in epoch ${position.epoch} of ${job.epochs}`);
+  return {
+    ...prepared,
+    job,
+    dataset,
+    dataDigest,
+    weights,
+    optimizer,
+    engineFingerprint,
+    resumeFrom: { position, tally, last: folder.history.at(-1) ?? null },
+    history: folder.history,
+    checkpointEvery: checkpointEvery ?? before ?? DEFAULT_CHECKPOINT_INTERVAL,
+    openFolder: () => Promise.resolve(folder),
+  };
+}
+
+function warnAboutMisleadingData(dataset: Dataset, limit: number | undefined, report: Reporter): void {
+  for (const line of describeDatasetProblems(dataset, limit !== undefined)) report.warn(line);
+}
+
+/**
+ * The data that a checkpoint was made with: as the files have them, or transposed, whichever has its digest.
+ * @throws Error if neither has
+ */
+function matchCheckpointData(
+  stored: Dataset,
+  { dataDigest: before }: Checkpoint,
+): { dataset: Dataset; dataDigest: string } {
+  const dataDigest = datasetDigest(stored);
+  if (before === undefined || before === dataDigest) return { dataset: stored, dataDigest };
+  const turned = transposeImages(stored);
+  if (datasetDigest(turned) === before) return { dataset: turned, dataDigest: before };
+  throw new Error(
+    `The run was begun on other files than those now in ${stored.name}. Use --data with the same.`,
+  );
+}
+
+/** Contents count, not names: the folder of the files may have been renamed. Early checkpoints know the name only. */
+function checkSameData(
+  { job: { data }, dataDigest }: Checkpoint,
+  { name, train, test, sampleShape }: Dataset,
+): void {
+  // Names of a person's own data had 'idx:' before them once.
+  const before = data.name.replace(/^idx:/, '');
+  const found = `${train.count} and ${test.count} samples of [${sampleShape.join(', ')}]`;
+  const wanted = `${data.trainSamples} and ${data.testSamples} samples of [${data.sampleShape.join(', ')}]`;
+  if (found === wanted && (dataDigest !== undefined || name === before)) return;
+  throw new Error(
+    `The run was begun on other data (${before}, ${wanted}; this is ${name}, ${found}). Use --data with the same.`,
+  );
+}
+
+/** @returns the weights, beside the optimizer's vectors, which are put back in place */
+function restoreVectors(
+  { vectors }: Checkpoint,
+  { state, resident }: Optimizer,
+  length: number,
+): Float32Array {
+  const vectorOf = (name: string): Float32Array => {
+    const vector = vectors[name];
+    if (vector?.length === length) return vector;
+    throw new Error(`The checkpoint does not hold ${length} values of ${name}.`);
+  };
+  for (const [name, values] of Object.entries(state)) values.set(vectorOf(name));
+  resident.weights.set(vectorOf('weights'));
+  return resident.weights;
+}

@@ -1,0 +1,128 @@
+import type * as tfjs from '@tensorflow/tfjs';
+import type { TF } from './model.ts';
+
+/** What tfjs passes to the gradients of its average pools. */
+interface PoolAttributes {
+  readonly filterSize: number | number[];
+  readonly strides: number | number[];
+  readonly pad: unknown;
+  readonly dataFormat?: string;
+}
+
+/**
+ * tfjs-node's kernel is TensorFlow's, which divides by the cells inside the image; those of all other backends divide by the
+ * window.
+ */
+const BACKEND_DIVIDING_BY_CELLS = 'tensorflow';
+
+/** In how many cells of each window of one axis, with padding 'same', the image lies: TensorFlow's rule. */
+export function cellsInsideImage(length: number, window: number, stride: number): number[] {
+  const outputs = Math.ceil(length / stride);
+  const before = Math.floor(Math.max(0, (outputs - 1) * stride + window - length) / 2);
+  return Array.from({ length: outputs }, (_, i) => {
+    const start = i * stride - before;
+    return Math.min(length, start + window) - Math.max(0, start);
+  });
+}
+
+const registeredAveragePool = new WeakSet<object>();
+
+/**
+ * The gradient of average pooling with padding 'same' as TensorFlow and Keras define it: each output is the mean of the cells
+ * inside the image. May be called again.
+ */
+export function registerAveragePoolGradients(tf: TF): void {
+  if (registeredAveragePool.has(tf.engine())) return;
+  registeredAveragePool.add(tf.engine());
+  for (const [kernelName, axes] of [
+    ['AvgPool', 2],
+    ['AvgPool3D', 3],
+  ] as const) {
+    const stock = tf.getGradient(kernelName);
+    tf.unregisterGradient(kernelName);
+    tf.registerGradient({
+      ...stock,
+      gradFunc: (dy, saved, attributes) => {
+        const { pad, filterSize, strides } = attributes as unknown as PoolAttributes;
+        const [x] = saved;
+        const skip = pad !== 'same' || Array.isArray(dy) || x === undefined;
+        if (skip || tf.engine().backendName === BACKEND_DIVIDING_BY_CELLS)
+          return stock.gradFunc(dy, saved, attributes);
+        const each = (value: number | number[], axis: number): number =>
+          typeof value === 'number' ? value : (value[axis] ?? 1);
+        // As many times too small as the window is larger than what lies inside: a product over the axes.
+        let share: tfjs.Tensor = tf.scalar(1);
+        for (let axis = 0; axis < axes; axis++) {
+          const window = each(filterSize, axis);
+          const cells = cellsInsideImage(x.shape[axis + 1] ?? 1, window, each(strides, axis));
+          const shape = dy.shape.map((_, i) => (i === axis + 1 ? cells.length : 1));
+          share = tf.mul(
+            share,
+            tf.tensor(
+              Float32Array.from(cells, (inside) => window / inside),
+              shape,
+            ),
+          );
+        }
+        return stock.gradFunc(tf.mul(dy, share), saved, attributes);
+      },
+    });
+  }
+}
+
+/** What tfjs passes to the gradient of Conv2D. */
+interface ConvAttributes {
+  readonly dilations: number | readonly number[] | null;
+}
+
+const registeredDilated = new WeakSet<object>();
+
+/**
+ * The gradient of dilated convolutions, which tfjs lacks: that of a convolution by the filter with zeros between its taps, of which
+ * every so many taps are the filter's. May be called again.
+ */
+export function registerDilatedGradient(tf: TF): void {
+  if (registeredDilated.has(tf.engine())) return;
+  registeredDilated.add(tf.engine());
+  const stock = tf.getGradient('Conv2D');
+  tf.unregisterGradient('Conv2D');
+  tf.registerGradient({
+    ...stock,
+    gradFunc: (dy, saved, attributes) => {
+      const { dilations } = attributes as unknown as ConvAttributes;
+      const [high = 1, wide = high] = typeof dilations === 'number' ? [dilations] : (dilations ?? [1]);
+      if (high === 1 && wide === 1) return stock.gradFunc(dy, saved, attributes);
+      const [x, filter] = saved as [tfjs.Tensor4D, tfjs.Tensor4D];
+      const plain = stock.gradFunc(dy, [x, dilateFilter(tf, filter, high, wide)], {
+        ...attributes,
+        dilations: [1, 1],
+      });
+      return {
+        x: () => (plain.x as () => tfjs.Tensor)(),
+        filter: () => {
+          const taps = (plain.filter as () => tfjs.Tensor4D)();
+          return tf.stridedSlice(taps, [0, 0, 0, 0], taps.shape, [high, wide, 1, 1]);
+        },
+      };
+    },
+  });
+}
+
+/** @param filter [height, width, channels, filters] to [(height - 1) high + 1, (width - 1) wide + 1, channels, filters] */
+function dilateFilter(tf: TF, filter: tfjs.Tensor4D, high: number, wide: number): tfjs.Tensor4D {
+  const [height, width, channels, filters] = filter.shape;
+  const depth = channels * filters;
+  const rows = tf.pad(tf.reshape(filter, [height, 1, width * depth]), [
+    [0, 0],
+    [0, high - 1],
+    [0, 0],
+  ]);
+  const columns = tf.pad(tf.reshape(rows, [height * high * width, 1, depth]), [
+    [0, 0],
+    [0, wide - 1],
+    [0, 0],
+  ]);
+  const whole = tf.reshape(columns, [height * high, width * wide, channels, filters]);
+  const size: [number, number] = [(height - 1) * high + 1, (width - 1) * wide + 1];
+  return tf.slice(whole as tfjs.Tensor4D, [0, 0, 0, 0], [...size, channels, filters]);
+}

@@ -1,0 +1,96 @@
+import {
+  type KernelFunc,
+  type TensorInfo,
+  type Tf,
+  type WasmBackend,
+  kernelFunc,
+  pointerOf,
+} from './backend.ts';
+import { sizeOf } from '../../model/layout.ts';
+import type { SimdKernels } from './simd.ts';
+
+interface SumInputs {
+  readonly x: TensorInfo;
+}
+
+interface SumAttrs {
+  readonly axis: number | number[] | undefined;
+  readonly keepDims: boolean;
+}
+
+/**
+ * Sum of a float32 tensor over axes that follow each other, with others behind them, as in the gradient of a bias: straight down
+ * the columns and by blocks of rows, where tfjs transposes first and adds up one by one. Other axes and types, and machines
+ * without SIMD, go to tfjs' own.
+ */
+export function sum(
+  tf: Tf,
+  stock: KernelFunc,
+  simd: (backend: WasmBackend) => SimdKernels | null,
+): KernelFunc {
+  return kernelFunc<SumInputs, SumAttrs>((call) => {
+    const { inputs, attrs, backend } = call;
+    const { x } = inputs;
+    const axes = tf.util.parseAxisParam(attrs.axis as number | number[], x.shape).sort((p, q) => p - q);
+    const [first = 0] = axes;
+    const adjoining = axes.every((axis, i) => axis === first + i);
+    const before = x.shape.slice(0, first);
+    const behind = x.shape.slice(first + axes.length);
+    const kernels = simd(backend);
+    const covered = adjoining && axes.length > 0 && behind.length > 0 && x.dtype === 'float32';
+    if (kernels === null || !covered || sizeOf(x.shape) === 0) {
+      return stock(call as unknown as Parameters<KernelFunc>[0]);
+    }
+    const ones = attrs.keepDims ? axes.map(() => 1) : [];
+    const out = backend.makeOutput([...before, ...ones, ...behind], 'float32');
+    const columns = sizeOf(behind);
+    const times = sizeOf(before);
+    const rows = sizeOf(x.shape) / columns / times;
+    const [from, to] = [pointerOf(backend, x), pointerOf(backend, out)];
+    for (let i = 0; i < times; i++) {
+      kernels.sumRows(from + 4 * i * rows * columns, to + 4 * i * columns, rows, columns);
+    }
+    return out;
+  });
+}
+
+interface SegmentSumInputs {
+  readonly x: TensorInfo;
+  readonly segmentIds: TensorInfo;
+}
+
+interface SegmentSumAttrs {
+  readonly numSegments: number;
+}
+
+/**
+ * UnsortedSegmentSum: x [n, ...] and segmentIds [n] to [numSegments, ...], the sums of the rows with each id; rows
+ * with other ids are dropped. It is the gradient of gather, and so of an embedding; tfjs' wasm backend has none.
+ */
+export function unsortedSegmentSum(): KernelFunc {
+  return kernelFunc<SegmentSumInputs, SegmentSumAttrs>(({ inputs, attrs, backend }) => {
+    const { x, segmentIds } = inputs;
+    if (segmentIds.shape.length !== 1) {
+      throw new Error(
+        `unsortedSegmentSum on the WebAssembly backend takes segment ids of rank 1, got [${segmentIds.shape.join()}].`,
+      );
+    }
+    const rest = x.shape.slice(1);
+    const out = backend.makeOutput([attrs.numSegments, ...rest], x.dtype);
+    const values = backend.typedArrayFromHeap(x);
+    const ids = backend.typedArrayFromHeap(segmentIds);
+    addRows(values, ids, sizeOf(rest), attrs.numSegments, backend.typedArrayFromHeap(out).fill(0));
+    return out;
+  });
+}
+
+type Values = ReturnType<WasmBackend['typedArrayFromHeap']>;
+
+function addRows(values: Values, ids: Values, width: number, segments: number, sums: Values): void {
+  ids.forEach((id, row) => {
+    if (id < 0 || id >= segments) return;
+    for (let i = 0; i < width; i++) {
+      sums[id * width + i] = (sums[id * width + i] as number) + (values[row * width + i] as number);
+    }
+  });
+}

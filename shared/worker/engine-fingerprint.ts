@@ -1,0 +1,86 @@
+import type { GradientComputer } from '../engine/engine.ts';
+import type { Shard } from '../data/shard.ts';
+import type { Job } from '../model/job.ts';
+import { layoutOf, sizeOf } from '../model/layout.ts';
+import type { Step } from '../protocol/messages.ts';
+import { Purpose, randomStream } from '../random/stream.ts';
+
+/** Small enough for every model to stay finite with. */
+const WEIGHT_RANGE = 1 / 16;
+const STEP = 0 as Step;
+
+/**
+ * What an engine makes of fixed weights and samples, in the shapes that an exact run of the job has: two engines with the
+ * same answer compute the same bits. PROTOCOL.md says how to find it.
+ * @returns 16 hexadecimal digits
+ */
+export async function computeFingerprint(trainer: GradientComputer, job: Job): Promise<string> {
+  const { length } = layoutOf(job.layout);
+  const words = randomStream(job.seed, Purpose.engineFingerprint);
+  const weights = Float32Array.from({ length }, () => (words.uniform() - 0.5) * 2 * WEIGHT_RANGE);
+  const bytes = length * Float32Array.BYTES_PER_ELEMENT;
+  const gradient = new Float32Array(trainer.allocateBuffer?.(bytes) ?? new ArrayBuffer(bytes));
+  const hashed: Uint32Array[] = [];
+  const add = ({ lossSum, correct }: { lossSum: number; correct: number }): void => {
+    hashed.push(new Uint32Array(Float64Array.of(lossSum, correct).buffer));
+  };
+  trainer.setWeights(weights);
+  const { training, evaluation } = microShardShapes(job);
+  for (const samples of training) {
+    add(await trainer.gradient(STEP, fixedShard(job, samples), gradient));
+    hashed.push(new Uint32Array(gradient.slice().buffer));
+  }
+  for (const samples of evaluation) add(await trainer.evaluate(fixedShard(job, samples)));
+  const all = new Uint32Array(hashed.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of hashed) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return [0, 1].map((seed) => murmur3(all, seed).toString(16).padStart(8, '0')).join('');
+}
+
+/** Sizes of the micro-shards that there are: the ordinary one, and those at the ends of a batch, an epoch and the test. */
+function microShardShapes({ microShard = 1, batchSize, data }: Job): {
+  training: number[];
+  evaluation: number[];
+} {
+  const sizesOf = (...counts: number[]): number[] => [
+    ...new Set(
+      counts.flatMap((count) => [Math.min(count, microShard), count % microShard]).filter((size) => size > 0),
+    ),
+  ];
+  const batches = Math.floor(data.trainSamples / batchSize) > 0 ? [batchSize] : [];
+  return {
+    training: sizesOf(...batches, data.trainSamples % batchSize),
+    evaluation: sizesOf(data.testSamples),
+  };
+}
+
+function fixedShard({ seed, data }: Job, samples: number): Shard {
+  const words = randomStream(seed, Purpose.engineFingerprint, 1, samples);
+  return {
+    sampleNumbers: Uint32Array.from({ length: samples }, (_, i) => i),
+    images: Uint8Array.from({ length: samples * sizeOf(data.sampleShape) }, () => words.uint32() & 255),
+    labels: Uint8Array.from({ length: samples }, () => words.below(data.classes)),
+  };
+}
+
+/**
+ * MurmurHash3 (x86, 32 bits; Austin Appleby, public domain) of whole little-endian words: tells equal bytes from others,
+ * and is no protection against anybody who means harm.
+ */
+export function murmur3(words: Uint32Array, seed: number): number {
+  let hash = seed | 0;
+  for (const word of words) {
+    let mixed = Math.imul(word, 0xcc9e2d51);
+    mixed = (mixed << 15) | (mixed >>> 17);
+    hash ^= Math.imul(mixed, 0x1b873593);
+    hash = (hash << 13) | (hash >>> 19);
+    hash = (Math.imul(hash, 5) + 0xe6546b64) | 0;
+  }
+  hash ^= words.length * 4;
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}

@@ -1,0 +1,40 @@
+import type { Engine, GradientComputer } from '../engine/engine.ts';
+import type { Job } from '../model/job.ts';
+import { computeFingerprint } from './engine-fingerprint.ts';
+
+/** A job's model on an engine. */
+export interface CachedComputer {
+  readonly computer: GradientComputer;
+  /** Null where bits do not matter. */
+  readonly fingerprint: string | null;
+}
+
+/** Keeps the model of the last job built: a worker that reconnects to the same run goes on at once. */
+export class GradientComputerCache {
+  readonly #engine: Engine;
+  #cached: (CachedComputer & { readonly key: string }) | null = null;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  async load(job: Job): Promise<CachedComputer> {
+    const key = JSON.stringify(job);
+    if (this.#cached?.key === key) return this.#cached;
+    this.dispose();
+    const computer = await this.#engine.load(job);
+    try {
+      const fingerprint = job.microShard === undefined ? null : await computeFingerprint(computer, job);
+      this.#cached = { key, computer, fingerprint };
+      return this.#cached;
+    } catch (error) {
+      computer.dispose();
+      throw error;
+    }
+  }
+
+  dispose(): void {
+    this.#cached?.computer.dispose();
+    this.#cached = null;
+  }
+}

@@ -1,0 +1,50 @@
+import { spawn } from 'node:child_process';
+import { expect, test } from 'vitest';
+import { EXIT_TERMINATED } from '../../worker-node/processes/run-processes.ts';
+import { gradcast, spawnGradcast } from '../support/worker-process.ts';
+
+test('what is no link is an error that says what one looks like', async () => {
+  const worker = spawnGradcast(['worker', 'lab-7']);
+  expect(await worker.ended).toBe(1);
+  expect(worker.output()).toMatch(/'lab-7' is not the address of a coordinator\. It looks like http:/);
+});
+
+test.each([
+  ['none', ''],
+  ['too long', 'x'.repeat(201)],
+])('a token that no coordinator takes is an error at once: %s', async (_, token) => {
+  for (const [args, env] of [
+    [['worker', 'ws://127.0.0.1:1', '--token', token], {}],
+    [['status', 'ws://127.0.0.1:1'], { GRADCAST_TOKEN: token }],
+  ] as const) {
+    const command = spawnGradcast(args, { ...process.env, ...env });
+    expect(await command.ended).toBe(1);
+    expect(command.output()).toContain('1 to 200 characters; leave it out if the coordinator has none.');
+  }
+});
+
+test.each<[string, (child: ReturnType<typeof sibling>) => void, number]>([
+  ['asked by anybody', (child) => void child.kill('SIGTERM'), EXIT_TERMINATED],
+  ['let go by whoever started it', (child) => void child.stdin.end(), 0],
+])('one of several workers says how it was ended: %s', async (_, end, expected) => {
+  const child = sibling();
+  const code = new Promise((resolve) => child.once('close', resolve));
+  let output = '';
+  await new Promise<void>((resolve) => {
+    child.stderr.on('data', (data: Buffer) => {
+      output += data.toString();
+      if (output.includes('No connection to')) resolve();
+    });
+  });
+  end(child);
+  expect(await code).toBe(expected);
+});
+
+/** One of several workers, with nobody to connect to: it says so when it can be ended in order. */
+function sibling() {
+  const options = ['worker', 'ws://127.0.0.1:1', '--workers', '1', '--engine', 'wasm', '--quiet'];
+  return spawn(process.execPath, [gradcast, ...options], {
+    stdio: ['pipe', 'ignore', 'pipe'],
+    env: { ...process.env, GRADCAST_SIBLING: '1', GRADCAST_LEASH: 'stdin' },
+  });
+}

@@ -1,0 +1,149 @@
+import { describe, expect, it } from 'vitest';
+import type { GradientAnswer } from '../../../coordinator/integrity/answer.ts';
+import { compareGradients, compareScores } from '../../../coordinator/integrity/compare-answers.ts';
+import { QuantizationSteps } from '../../../coordinator/integrity/quantization.ts';
+import { int4, scalesIn } from '../../../shared/codec/packed.ts';
+import { getCodec } from '../../../shared/codec/registry.ts';
+import { ErrorFeedbackEncoder } from '../../../shared/codec/error-feedback.ts';
+import { Purpose, randomStream } from '../../../shared/random/stream.ts';
+import type { WorkerId } from '../../../shared/protocol/messages.ts';
+
+const LENGTH = 3_000;
+const SAMPLES = 32;
+const ann = 'ann' as WorkerId;
+
+/** Gradients of a run: a common direction and noise, some blocks nearly zero. */
+function gradients(count: number, seed: number): Float32Array[] {
+  const stream = randomStream(seed, Purpose.permutation);
+  const common = Float32Array.from({ length: LENGTH }, () => stream.normal());
+  return Array.from({ length: count }, () =>
+    common.map((value, i) => (i % 1_000 < 300 ? 1e-3 : 1) * (value + stream.normal())),
+  );
+}
+
+const answerOf = (
+  buckets: GradientAnswer['buckets'],
+  more: Partial<GradientAnswer> = {},
+): GradientAnswer => ({
+  worker: ann,
+  from: 0,
+  to: SAMPLES,
+  lossSum: 10,
+  correct: 30,
+  norm: 1,
+  buckets,
+  ...more,
+});
+const plain = (values: Float32Array): GradientAnswer['buckets'] => [
+  { offset: 0, values, quantizationLoss: null },
+];
+const own = (gradient: Float32Array) => ({ lossSum: 10, correct: 30, gradient });
+
+/** Answers as they arrive in a codec, with error feedback, in two parts as tails have it. */
+function sent(codec: string, honest: readonly Float32Array[], lie: (value: number) => number) {
+  const encoder = new ErrorFeedbackEncoder(getCodec(codec), LENGTH);
+  const steps = new QuantizationSteps();
+  return honest.map((gradient) =>
+    answerOf(
+      [
+        { from: 1_024, to: LENGTH },
+        { from: 0, to: 1_024 },
+      ].map(({ from, to }) => {
+        const values = gradient.subarray(from, to).map(lie);
+        const payload = new Uint8Array(encoder.bytes(values.length));
+        encoder.encode(values, payload, from);
+        const decoded = getCodec(codec).decode(payload, values.length);
+        return { offset: from, values: decoded, quantizationLoss: steps.record(ann, from, codec, decoded) };
+      }),
+    ),
+  );
+}
+
+const isHonest = (answer: GradientAnswer, gradient: Float32Array): boolean =>
+  compareGradients(answer, own(gradient))?.differs === false;
+
+describe('an answer beside the coordinator’s own', () => {
+  it('may differ by what a ReLU that decides differently makes, and not by a sign, a factor or another batch', () => {
+    const [gradient, other] = gradients(2, 1) as [Float32Array, Float32Array];
+    expect(isHonest(answerOf(plain(gradient.map((value) => value * 1.005))), gradient)).toBe(true);
+    for (const factor of [-1, -3, 0, 0.5, 1.5, 1e30, NaN]) {
+      expect(isHonest(answerOf(plain(gradient.map((value) => value * factor))), gradient)).toBe(false);
+    }
+    expect(isHonest(answerOf(plain(other)), gradient)).toBe(false);
+  });
+
+  it('is compared by its loss and its hits too', () => {
+    const [gradient] = gradients(1, 2) as [Float32Array];
+    for (const more of [{ lossSum: 20 }, { lossSum: 0 }, { lossSum: 7e38 }, { correct: 20 }]) {
+      expect(compareGradients(answerOf(plain(gradient), more), own(gradient))?.differs).toBe(true);
+    }
+    // One sample between two classes.
+    expect(isHonest(answerOf(plain(gradient), { correct: 29 }), gradient)).toBe(true);
+    expect(
+      compareScores(
+        { worker: ann, from: 0, to: 100, lossSum: 1, correct: 100 },
+        { lossSum: 40, correct: 86 },
+      ),
+    ).toMatchObject({ differs: true, quantity: 'loss' });
+  });
+
+  it.each(['int4', 'int8', 'float16'])(
+    'in %s is honest with its residual, however much that codec loses',
+    (codec) => {
+      const honest = gradients(30, 3);
+      for (const [i, answer] of sent(codec, honest, (value) => value).entries()) {
+        expect(compareGradients(answer, own(honest[i]!)), `answer ${i}`).toMatchObject({ differs: false });
+      }
+    },
+  );
+
+  it.each(['int4', 'int8', 'float16'])(
+    'in %s is none with a turned sign, a factor, nothing or noise',
+    (codec) => {
+      const honest = gradients(10, 4);
+      const stream = randomStream(5, Purpose.permutation);
+      for (const lie of [
+        (value: number) => -value,
+        (value: number) => -3 * value,
+        (value: number) => 2 * value,
+        () => 0,
+        () => stream.normal(),
+      ]) {
+        for (const [i, answer] of sent(codec, honest, lie).entries()) {
+          expect(compareGradients(answer, own(honest[i]!)), `answer ${i}`).toMatchObject({ differs: true });
+        }
+      }
+    },
+  );
+
+  it.each(['int4', 'int8'])('in %s is none with scales that its values do not need', (codec) => {
+    const steps = new QuantizationSteps();
+    const [gradient] = gradients(1, 7) as [Float32Array];
+    // Half a step of this scale is more than any value of the gradient; all integers are zero.
+    const payload = new Uint8Array(getCodec(codec).bytes(LENGTH));
+    scalesIn(payload, LENGTH).fill(1e6);
+    const zeros = getCodec(codec).decode(payload, LENGTH);
+    const idle = [{ offset: 0, values: zeros, quantizationLoss: steps.record(ann, 0, codec, zeros) }];
+    expect(compareGradients(answerOf(idle), own(gradient))).toMatchObject({ differs: true });
+    // Nor does that scale explain what comes next.
+    getCodec(codec).encode(
+      gradient.map((value) => -value),
+      payload,
+    );
+    const turned = getCodec(codec).decode(payload, LENGTH);
+    const next = [{ offset: 0, values: turned, quantizationLoss: steps.record(ann, 0, codec, turned) }];
+    expect(compareGradients(answerOf(next), own(gradient))).toMatchObject({ differs: true });
+  });
+
+  it('cannot be compared behind a lossy one that was dropped unread', () => {
+    const steps = new QuantizationSteps();
+    const [gradient] = gradients(1, 6) as [Float32Array];
+    const payload = new Uint8Array(int4.bytes(LENGTH));
+    int4.encode(gradient, payload);
+    const values = int4.decode(payload, LENGTH);
+    steps.record(ann, 0, 'int4', values);
+    steps.invalidate(ann);
+    const parts = [{ offset: 0, values, quantizationLoss: steps.record(ann, 0, 'int4', values) }];
+    expect(compareGradients(answerOf(parts), own(gradient))).toBeNull();
+  });
+});

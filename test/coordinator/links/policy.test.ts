@@ -1,0 +1,138 @@
+import { describe, expect, it } from 'vitest';
+import type { Worker } from '../../../coordinator/pool/worker.ts';
+import { getCodec } from '../../../shared/codec/registry.ts';
+import { CloseCode } from '../../../shared/protocol/close-codes.ts';
+import type { Client } from '../pool/pool-harness.ts';
+import { settle } from '../../support/manual-clock.ts';
+import { testRunner, type TestRunner } from '../training/step-harness.ts';
+import { heldBy } from '../weights/updates-harness.ts';
+
+const KNOWS = { codecs: ['float32', 'float16', 'int8', 'int4'], recode: true, tails: true };
+/** Six values are few: so slow a link takes its time over them. */
+const THIN = 100;
+const WIDE = 1e-6;
+
+function memberOf({ pool }: TestRunner, client: Client): Worker {
+  return pool.workers.get(client.messages('welcome')[0]!.workerId as Worker['id'])!;
+}
+
+/** Has a link look as if it had these figures for all that was measured. */
+function measure({ link, codec, updateCodec }: Worker, msPerByte: number): void {
+  const bytes = getCodec(codec).bytes(6) + getCodec(updateCodec ?? 'float32').bytes(6);
+  for (let i = 0; i < 6; i++) {
+    link.recordDownload([{ bytes: 1e6, elapsedMs: msPerByte * 1e6 }]);
+    link.recordUpload(1e6, msPerByte * 1e6);
+    link.recordAnswer({ samples: 4, computeMs: 1, turnaroundMs: 1 + bytes * msPerByte });
+  }
+}
+
+/** Answers the last shard in the codec that it asks for. */
+async function answer(client: Client): Promise<void> {
+  const { encoding } = client.messages('shard').at(-1)!;
+  await client.answer(encoding === undefined ? {} : { encoding }, undefined, getCodec(encoding ?? 'float32'));
+}
+
+describe('codecs that follow their links', () => {
+  it('change in mid-run, and leave all workers the same weights', async () => {
+    const runner = testRunner(8, [2, 3, 5], 'auto');
+    const ann = await runner.join('ann', KNOWS);
+    const bob = await runner.join('bob', KNOWS);
+    const old = await runner.join('old', { codecs: ['float32', 'int8'], tails: true });
+    const all = [ann, bob, old];
+    expect(all.map((client) => client.messages('welcome')[0]?.updateCodec)).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    // Old does not know of codecs that change, and gets weights for ever.
+    expect(all.map((client) => client.messages('welcome')[0]?.updates)).toEqual([
+      undefined,
+      undefined,
+      false,
+    ]);
+    const used: string[] = [];
+    for (let k = 1; k <= 230; k++) {
+      // Thin for ann alone, then for nobody, then for bob.
+      measure(memberOf(runner, ann), k > 2 && k <= 10 ? THIN : WIDE);
+      measure(memberOf(runner, bob), k > 220 ? THIN : WIDE);
+      const round = await runner.gradient(k);
+      const [first, ...others] = all.map((client) => heldBy(client).weights);
+      expect(others).toEqual([first, first]);
+      for (const [i, weight] of first!.entries()) {
+        expect(Math.abs(weight - runner.weights[i]!)).toBeLessThan(0.5);
+      }
+      for (const client of all) await answer(client);
+      await settle();
+      expect(round.result).not.toBeNull();
+      used.push(
+        all
+          .map((client) => memberOf(runner, client))
+          .map(({ codec, updateCodec }) => `${codec}/${updateCodec ?? '-'}`)
+          .join(' '),
+      );
+    }
+    expect(used[0]).toBe('float32/- float32/- float32/-');
+    expect(used[9]).toBe('int4/int4 float32/int4 float32/-');
+    expect(used[219]).toBe('float32/- float32/- float32/-');
+    expect(used[229]).toBe('float32/int4 int4/int4 float32/-');
+    expect(old.messages('shard').some(({ encoding }) => encoding !== undefined)).toBe(false);
+    expect(ann.closed ?? bob.closed ?? old.closed).toBeNull();
+  });
+
+  it('are left alone for a worker on this machine, or one that cannot change them', async () => {
+    const runner = testRunner(8, [], 'auto');
+    const ann = await runner.join('ann', { ...KNOWS, recode: false });
+    for (let k = 1; k <= 4; k++) {
+      measure(memberOf(runner, ann), THIN);
+      await runner.gradient(k);
+      await answer(ann);
+    }
+    expect(ann.messages('shard').every(({ encoding }) => encoding === undefined)).toBe(true);
+    expect(ann.messages('update')).toEqual([]);
+  });
+
+  it('are not for the worker to choose', async () => {
+    const runner = testRunner(8, [], 'auto');
+    const ann = await runner.join('ann', { codecs: ['float32', 'int8'] });
+    await runner.gradient(1);
+    await ann.answer({ encoding: 'int8' }, undefined, getCodec('int8'));
+    expect(ann.messages('rejected')).toMatchObject([{ code: CloseCode.unexpected }]);
+  });
+
+  it('are for each shard the one that it asks for, also where the worker could be asked for another', async () => {
+    const runner = testRunner(8, [], 'auto');
+    const ann = await runner.join('ann', KNOWS);
+    await runner.gradient(1);
+    expect(ann.messages('shard').at(-1)?.encoding).toBeUndefined();
+    await ann.answer({ encoding: 'int8' }, undefined, getCodec('int8'));
+    expect(ann.messages('rejected')).toMatchObject([
+      { code: CloseCode.unexpected, reason: 'No gradient was asked for in int8.' },
+    ]);
+    await answer(ann);
+    for (let k = 2; ann.messages('shard').at(-1)?.encoding === undefined; k++) {
+      expect(k).toBeLessThan(20);
+      measure(memberOf(runner, ann), THIN);
+      await runner.gradient(k);
+      if (ann.messages('shard').at(-1)?.encoding === undefined) await answer(ann);
+    }
+    await ann.answer();
+    expect(ann.messages('rejected')[1]).toMatchObject({
+      code: CloseCode.unexpected,
+      reason: 'The gradient was asked for in int4.',
+    });
+  });
+
+  it('are said, and told to whoever listens', async () => {
+    const runner = testRunner(8, [], 'auto');
+    const ann = await runner.join('ann', KNOWS);
+    const said: string[] = [];
+    runner.pool.subscribe({ codecChanged: ({ name }, reason) => said.push(`${name}: ${reason}`) });
+    await runner.gradient(1);
+    await answer(ann);
+    measure(memberOf(runner, ann), THIN);
+    await runner.gradient(2);
+    expect(said).toHaveLength(1);
+    expect(said[0]).toMatch(/^ann: Gradients and weights travel as int4\/int4 from now on\. The link gives/);
+    expect(runner.pool.codecsInUse).toBe('int4/int4');
+  });
+});

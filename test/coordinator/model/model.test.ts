@@ -1,0 +1,162 @@
+import { createHash } from 'node:crypto';
+import * as tf from '@tensorflow/tfjs';
+import { describe, expect, test } from 'vitest';
+import { prepareJob } from '../../../coordinator/model/model.ts';
+import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
+import type { Topology } from '../../../shared/model/job.ts';
+
+const dataset = syntheticDigits({ seed: 1, trainCount: 8, testCount: 1 });
+
+/** Of the initial weights: equal for equal bits only. */
+async function weightsOf(seed: number, topology?: Topology): Promise<string> {
+  const { initialWeights } = await prepareJob(dataset, { batchSize: 8, epochs: 1, seed, topology });
+  return createHash('sha256').update(new Uint8Array(initialWeights.buffer)).digest('hex').slice(0, 16);
+}
+
+const layer = (className: string, config: object) => ({ class_name: className, config });
+const model = (...layers: object[]): Topology => ({
+  class_name: 'Sequential',
+  config: { name: 'm', layers: [...layers, layer('Dense', { units: 10, activation: 'softmax' })] },
+});
+const batch_input_shape = [null, 28, 28, 1];
+const flatten = layer('Flatten', { batch_input_shape });
+const dense = (kernel_initializer: unknown) => layer('Dense', { units: 4, kernel_initializer });
+
+describe('initial weights are the same for the same seed, and others for another', () => {
+  test.each<[string, Topology]>([
+    ['no initializers', model(layer('Conv2D', { filters: 2, kernel_size: 3, batch_input_shape }), flatten)],
+    ['an initializer without a seed', model(flatten, dense(layer('GlorotUniform', {})))],
+    ['the name of an initializer', model(flatten, dense('heNormal'))],
+    ['orthogonal ones', model(flatten, dense('zeros'), dense(layer('Orthogonal', {})))],
+    ['initializers with no seed', model(flatten, dense(layer('RandomNormal', { stddev: 0.1, seed: null })))],
+    [
+      'recurrent layers',
+      model(
+        layer('Reshape', { target_shape: [28, 28], batch_input_shape }),
+        layer('Bidirectional', { layer: layer('LSTM', { units: 2 }), merge_mode: 'concat' }),
+      ),
+    ],
+  ])('of a model with %s', async (_, topology) => {
+    const weights = await weightsOf(1, topology);
+    expect(await weightsOf(1, topology)).toBe(weights);
+    expect(await weightsOf(2, topology)).not.toBe(weights);
+  });
+
+  test('of the default model, for good', async () => {
+    expect([await weightsOf(1), await weightsOf(1337)]).toEqual(['f83ade09d2e8a7dc', '1f1e4279c58ba548']);
+  });
+});
+
+test('images that are too small for the default model are refused with what it takes', async () => {
+  const prepare = (sampleShape: number[], topology?: Topology) =>
+    prepareJob({ ...dataset, name: 'own', sampleShape }, { batchSize: 8, epochs: 1, seed: 1, topology });
+  await expect(prepare([1, 784, 1])).rejects.toThrow(
+    'The default model takes images of at least 6 x 6, but those of own are 1 x 784. Give --model a model for that shape, or write the images as 28 x 28.',
+  );
+  await expect(prepare([5, 6, 1])).rejects.toThrow(/are 5 x 6\. Give --model a model for that shape\.$/);
+  expect((await prepare([6, 6, 3])).job.data.sampleShape).toEqual([6, 6, 3]);
+  const flat = layer('Flatten', { batch_input_shape: [null, 1, 784, 1] });
+  expect((await prepare([1, 784, 1], model(flat))).job.data.sampleShape).toEqual([1, 784, 1]);
+});
+
+test('a model with what would be ignored is refused', async () => {
+  const decay = layer('L1L2', { l1: 0, l2: 0.01 });
+  const decaying = model(flatten, layer('Dense', { name: 'd', units: 4, kernel_regularizer: decay }));
+  await expect(weightsOf(1, decaying)).rejects.toThrow('Layer d (Dense) has a kernel_regularizer');
+});
+
+const prepare = (topology: Topology, batchSize = 8) =>
+  prepareJob(dataset, { batchSize, epochs: 1, seed: 1, topology });
+const spread = (values: Float32Array): number =>
+  Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
+
+describe('initializers draw from the distributions of Keras, which tfjs-layers does not', () => {
+  // 784 inputs, 64 outputs; the deviation that Keras documents, and the bounds.
+  test.each<[unknown, number, number, number]>([
+    ['glorot_normal', Math.sqrt(2 / 848), -Infinity, Infinity],
+    [layer('HeNormal', {}), Math.sqrt(2 / 784), -Infinity, Infinity],
+    ['lecun_normal', Math.sqrt(1 / 784), -Infinity, Infinity],
+    [
+      layer('VarianceScaling', { scale: 3, mode: 'fan_out', distribution: 'truncated_normal' }),
+      Math.sqrt(3 / 64),
+      -Infinity,
+      Infinity,
+    ],
+    [layer('RandomUniform', { minval: 0, maxval: 1 }), Math.sqrt(1 / 3), 0, 1],
+    [layer('RandomUniform', { minval: -1, maxval: 0 }), Math.sqrt(1 / 3), -1, 0],
+    [layer('RandomNormal', { mean: 2, stddev: 0 }), 2, 2, 2],
+  ])('%j', async (initializer, deviation, lowest, highest) => {
+    const wide = layer('Dense', { units: 64, kernel_initializer: initializer });
+    const { initialWeights, job } = await prepare(model(flatten, wide));
+    expect(job.layout[0]).toEqual({ shape: [784, 64], trainable: true });
+    const kernel = initialWeights.subarray(0, 784 * 64);
+    expect(spread(kernel) / deviation).toBeCloseTo(1, 2);
+    expect(Math.min(...kernel)).toBeGreaterThanOrEqual(lowest);
+    expect(Math.max(...kernel)).toBeLessThanOrEqual(highest);
+  });
+});
+
+test('the rate is not scaled for a batch that never occurs', async () => {
+  const [usual, larger] = await Promise.all([8, 100_000].map((size) => prepare(model(flatten), size)));
+  expect(larger!.job.optimizer).toEqual(usual!.job.optimizer);
+  expect(larger!.job.optimizer.learningRate).toBe(1);
+});
+
+test('data with fewer classes than the model has outputs is trained on, with a line', async () => {
+  const eight = { ...dataset, classes: 8 };
+  const { job, notes } = await prepareJob(eight, {
+    batchSize: 8,
+    epochs: 1,
+    seed: 1,
+    topology: model(flatten),
+  });
+  expect(job.data.classes).toBe(10);
+  expect(notes).toEqual([
+    'The model has 10 outputs, drawn-digits has 8 classes: the others are never right.',
+  ]);
+  const eleven = { ...dataset, classes: 11 };
+  await expect(
+    prepareJob(eleven, { batchSize: 8, epochs: 1, seed: 1, topology: model(flatten) }),
+  ).rejects.toThrow('The model answers with [10], but drawn-digits has 11 classes.');
+});
+
+test('training starts from the weights of the file', async () => {
+  const { weightNames, initialWeights: drawn } = await prepare(model(flatten));
+  const [kernel = '', bias = ''] = weightNames;
+  const weights = new Map([
+    [bias, { shape: [10], values: new Float32Array(10).fill(3) }],
+    [kernel, { shape: [784, 10], values: new Float32Array(7840).fill(2) }],
+  ]);
+  const settings = { batchSize: 8, epochs: 1, seed: 1, topology: model(flatten), weights };
+  const { initialWeights, notes } = await prepareJob(dataset, settings);
+  expect(initialWeights).not.toEqual(drawn);
+  expect([initialWeights[0], initialWeights[7839], initialWeights[7840]]).toEqual([2, 2, 3]);
+  expect(notes).toEqual(['Training starts from the weights of the model file.']);
+});
+
+test('a model of two with layers of one name is saved so that tfjs reads it again', async () => {
+  const inner = (name: string) => ({
+    class_name: 'Sequential',
+    config: {
+      name,
+      layers: [layer('Dense', { name: 'one', units: 3, batch_input_shape: [null, name === 'a' ? 784 : 3] })],
+    },
+  });
+  const { job, weightNames, initialWeights } = await prepare(model(flatten, inner('a'), inner('b')));
+  expect(new Set(weightNames).size).toBe(weightNames.length);
+  const weightSpecs = job.layout.map(({ shape }, i) => ({
+    name: weightNames[i] ?? '',
+    shape,
+    dtype: 'float32' as const,
+  }));
+  const loaded = await tf.loadLayersModel(
+    tf.io.fromMemory({
+      modelTopology: job.topology,
+      weightSpecs,
+      weightData: initialWeights.buffer as ArrayBuffer,
+    }),
+  );
+  const values = await Promise.all(loaded.weights.map((weight) => weight.read().data()));
+  expect(values.flatMap((each) => [...each])).toEqual([...initialWeights]);
+  loaded.dispose();
+});

@@ -1,0 +1,31 @@
+import { expect, it } from 'vitest';
+import { Notices } from '../../../coordinator/observe/notices.ts';
+import { CloseCode } from '../../../shared/protocol/close-codes.ts';
+import { testPool } from '../pool/pool-harness.ts';
+
+it('keeps who was refused, expelled or put in reserve, a few of each kind', async () => {
+  const { pool, join, connect } = testPool();
+  const notices = new Notices(pool);
+  const [ann, bob] = [await join('ann'), await join('bob')];
+  const memberOf = (name: string) => [...pool.workers.values()].find((member) => member.name === name)!;
+
+  pool.setStandby(memberOf('ann'), 'A step takes 3 ms without it.');
+  expect(notices.all).toEqual([
+    { what: 'reserve', who: 'ann', reason: 'A step takes 3 ms without it.', times: 1 },
+  ]);
+  pool.setStandby(memberOf('ann'), null);
+  expect(notices.all).toEqual([]);
+
+  pool.drop(memberOf('bob'), CloseCode.wrongGradient, 'Its gradients are not those of ann and cyd.');
+  await ann.say({ type: 'leaving', reason: 'asked to leave' });
+  expect(notices.all).toMatchObject([
+    { what: 'expelled', reason: 'Its gradients are not those of ann and cyd.', times: 1 },
+  ]);
+  expect(notices.all[0]?.who).toMatch(/^bob \(.+ on .+\)$/);
+  expect(bob.closed?.code).toBe(CloseCode.wrongGradient);
+
+  for (let i = 0; i < 3; i++) await connect().say({ type: 'pong', id: 1 });
+  expect(notices.all.at(-1)).toMatchObject({ what: 'refused', times: 3 });
+  for (let i = 0; i < 20; i++) await connect().hello({ codecs: [`other ${i}`] });
+  expect(notices.all.length).toBeLessThanOrEqual(9);
+});

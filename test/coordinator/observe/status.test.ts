@@ -1,0 +1,172 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { selfSignedCertificate } from '../../../coordinator/server/tls.ts';
+import { describeStatus, type RunStatus } from '../../../coordinator/observe/describe-status.ts';
+import { readStatus } from '../../../coordinator/observe/read-status.ts';
+import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
+import type { EpochRecord, ProgressMessage, WorkerRow } from '../../../shared/protocol/messages.ts';
+import { exampleJob } from '../../shared/protocol/examples.ts';
+import { connectPinned } from '../../../worker-node/connect-websocket.ts';
+import { testCoordinator, tinyTopology, type TestCoordinator } from '../../support/test-coordinator.ts';
+
+const row = (name: string, computeMs: number, turnaroundMs: number): WorkerRow => ({
+  id: name,
+  name,
+  backend: 'wasm',
+  device: 'CPU',
+  share: 0.5,
+  samples: 64,
+  samplesPerSecond: 640,
+  computeMs,
+  turnaroundMs,
+  rttMs: 1.5,
+  bytesUp: 2_400_000,
+  bytesDown: 4_800_000,
+});
+const progress: ProgressMessage = {
+  type: 'progress',
+  epoch: 2,
+  step: 1,
+  loss: 0.5,
+  accuracy: 0.75,
+  samplesPerSecond: 900,
+  etaSeconds: 61,
+  curve: [],
+  workers: [row('ann', 90, 100), row('bob', 20, 300)],
+  slowest: { id: 'bob', cause: 'link' },
+};
+const status: RunStatus = {
+  run: { type: 'run', protocol: 1, job: { ...exampleJob, epochs: 3 }, steps: 2, curve: [], epochs: [] },
+  progress,
+  last: null,
+};
+
+const doneEpoch: EpochRecord = {
+  epoch: 1,
+  loss: 1,
+  accuracy: 0.5,
+  val_loss: 0.9,
+  val_accuracy: 0.6,
+  seconds: 2,
+  samples_per_second: 40,
+  workers: 1,
+  data: 'made',
+};
+
+describe('the status of a run', () => {
+  it('says where it is, who is there, and whom it waits for', () => {
+    expect(describeStatus(status)).toEqual([
+      'made: 8 samples, batches of 4',
+      'Epoch 2/3: 1/2 - ETA: 1m 01s (run: 3m 03s) - loss: 0.5000 - accuracy: 0.7500 - 900 samples/s',
+      '',
+      'worker  engine  samples/s  share  compute    answer    ping    sent  received',
+      'ann     wasm          640    50%  90.0 ms  100.0 ms  1.5 ms  2.4 MB    4.8 MB',
+      'bob     wasm          640    50%  20.0 ms  300.0 ms  1.5 ms  2.4 MB    4.8 MB',
+      '',
+      'Slowest worker: bob, 300 ms a step, 280 ms of them for its connection. The fastest one takes 100 ms.',
+    ]);
+  });
+
+  it('says who does not take part, and why', () => {
+    const lines = describeStatus({
+      ...status,
+      progress: {
+        ...progress,
+        notices: [
+          { what: 'refused', reason: 'Wrong token.', times: 3 },
+          {
+            what: 'expelled',
+            who: 'eve (none on test)',
+            reason: 'Its gradients are not those of ann and bob.',
+            times: 1,
+          },
+          { what: 'reserve', who: 'cyd', reason: 'A step takes 30 ms without it.', times: 1 },
+        ],
+      },
+    });
+    expect(lines.slice(-4)).toEqual([
+      '',
+      'Not let in: Wrong token. (3 times)',
+      'Had to go: eve (none on test): Its gradients are not those of ann and bob.',
+      'Standby: cyd: A step takes 30 ms without it.',
+    ]);
+  });
+
+  it('says so where nothing has happened and nobody is there', () => {
+    const quiet: RunStatus = {
+      ...status,
+      progress: {
+        ...progress,
+        epoch: 0,
+        loss: null,
+        accuracy: null,
+        etaSeconds: null,
+        workers: [],
+        slowest: null,
+      },
+    };
+    expect(describeStatus(quiet).slice(1)).toEqual([
+      'No step has been made yet.',
+      '',
+      'No worker is connected: the run waits.',
+    ]);
+    const last = { ...doneEpoch, epoch: 3 };
+    expect(describeStatus({ ...quiet, last }).at(-1)).toBe('The run is finished.');
+    expect(describeStatus({ ...quiet, last: { ...last, epoch: 2 } }).at(-1)).toMatch(/the run waits/);
+  });
+});
+
+const worker = { createConnector: (fingerprint?: string) => Promise.resolve(connectPinned(fingerprint)) };
+
+describe('readStatus', () => {
+  let coordinator: TestCoordinator;
+  beforeAll(async () => {
+    coordinator = await testCoordinator(syntheticDigits({ seed: 1, trainCount: 8, testCount: 2 }), {
+      topology: tinyTopology([28, 28, 1], 10),
+      token: 'secret',
+    });
+  });
+  afterAll(() => coordinator.close('done'));
+
+  it('asks a coordinator over a real socket', async () => {
+    const lines = await readStatus(coordinator.url, { token: 'secret' }, worker);
+    expect(lines).toEqual([
+      'drawn-digits: 8 samples, batches of 128',
+      'No step has been made yet.',
+      '',
+      'No worker is connected: the run waits.',
+    ]);
+    const link = `${coordinator.url.replace(/^ws/, 'http')}/#secret`;
+    expect(await readStatus(link, {}, worker)).toEqual(lines);
+    // What was typed last counts, not what is left in the environment.
+    expect(await readStatus(link, { token: 'stale' }, worker)).toEqual(lines);
+    const [json = ''] = await readStatus(coordinator.url, { token: 'secret', json: true }, worker);
+    expect(JSON.parse(json)).toMatchObject({ run: { steps: 1 }, progress: { epoch: 0 }, last: null });
+  });
+
+  it('says in a sentence why there is none', async () => {
+    await expect(readStatus(coordinator.url, {}, worker)).rejects.toThrow(
+      /No status from ws:.*needs a token/,
+    );
+    await expect(readStatus('ws://127.0.0.1:1', {}, worker)).rejects.toThrow(/ECONNREFUSED/);
+    await expect(readStatus('here', {}, worker)).rejects.toThrow(/is not the address of a coordinator/);
+  });
+
+  it('trusts the one certificate whose fingerprint it was given', async () => {
+    const cache = await mkdtemp(join(tmpdir(), 'gradcast-status-'));
+    const tls = await selfSignedCertificate(cache, [], new Date());
+    await rm(cache, { recursive: true });
+    const secure = await testCoordinator(syntheticDigits({ seed: 1, trainCount: 8, testCount: 2 }), {
+      tls,
+      topology: tinyTopology([28, 28, 1], 10),
+    });
+    const { fingerprint } = tls;
+    expect(await readStatus(secure.url, { fingerprint }, worker)).toContain('No step has been made yet.');
+    await expect(readStatus(secure.url, {}, worker)).rejects.toThrow(
+      /self-signed certificate.*--fingerprint/,
+    );
+    await secure.close('done');
+  });
+});

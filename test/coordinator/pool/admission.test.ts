@@ -1,0 +1,118 @@
+import { describe, expect, it } from 'vitest';
+import { admit, checkVersion, type AdmissionRules } from '../../../coordinator/pool/admission.ts';
+import { CODECS } from '../../../shared/codec/registry.ts';
+import { CloseCode, ProtocolError } from '../../../shared/protocol/close-codes.ts';
+import { encodeFrame } from '../../../shared/protocol/frame.ts';
+import type { Hello } from '../../../shared/protocol/messages.ts';
+import { exampleHello } from '../../shared/protocol/examples.ts';
+
+const codecNames = CODECS.map((codec) => codec.name);
+const rules: AdmissionRules = { token: 'secret', maxWorkers: 3 };
+const { type, protocol, name, engine, codecs } = exampleHello;
+const withoutToken: Hello = { type, protocol, name, engine, codecs };
+
+function refusal(hello: Hello, workers = 0, by: AdmissionRules = rules): readonly [number, string] | null {
+  try {
+    admit(hello, by, workers);
+    return null;
+  } catch (error) {
+    if (error instanceof ProtocolError) return [error.code, error.message];
+    throw error;
+  }
+}
+
+describe('admit', () => {
+  it('lets a worker in that has the token, a codec and a place', () => {
+    expect(admit(exampleHello, rules, 2)).toEqual({ up: 'float32', down: 'float32' });
+  });
+
+  it('asks for no token if there is none, and minds none that is given', () => {
+    expect(refusal(withoutToken, 0, { maxWorkers: 3 })).toBeNull();
+    expect(refusal(exampleHello, 0, { maxWorkers: 3 })).toBeNull();
+  });
+
+  it.each(['', 'secre', 'secret ', 'Secret', 'secretsecret'])("refuses the token '%s'", (token) => {
+    const [code, sentence] = refusal({ ...exampleHello, token })!;
+    expect(code).toBe(CloseCode.unauthorized);
+    expect(sentence).toMatch(/^Wrong token\. .* or its --token\.$/);
+  });
+
+  it('refuses a worker without a token', () => {
+    const [code, sentence] = refusal(withoutToken)!;
+    expect(code).toBe(CloseCode.unauthorized);
+    expect(sentence).toMatch(/^This run needs a token\. .* or --token\.$/);
+  });
+
+  it('keeps an empty token a token', () => {
+    expect(refusal({ ...exampleHello, token: 'x' }, 0, { token: '', maxWorkers: 3 })?.[0]).toBe(
+      CloseCode.unauthorized,
+    );
+  });
+
+  it('refuses one worker too many, with a code that lets it come back', () => {
+    expect(refusal(exampleHello, 3)).toEqual([CloseCode.noFreeSlot, 'All 3 places for workers are taken.']);
+    expect(refusal(exampleHello, 4)?.[0]).toBe(CloseCode.noFreeSlot);
+  });
+
+  it('refuses a worker without a codec in common, and lists ours', () => {
+    expect(refusal({ ...exampleHello, codecs: ['zip', 'FLOAT32'] })).toEqual([
+      CloseCode.unsupported,
+      `Every worker has to offer float32, beside any others of ${codecNames.join(', ')}; this one does not.`,
+    ]);
+  });
+
+  it('chooses the codecs itself, whatever order the worker names its own in', () => {
+    const wanted = { up: 'int4', down: 'int8' };
+    for (const order of [codecNames, codecNames.toReversed()]) {
+      const hello = { ...exampleHello, codecs: ['zip', ...order] };
+      expect(admit(hello, { ...rules, codecs: wanted }, 0)).toEqual(wanted);
+      expect(admit(hello, rules, 0)).toEqual({ up: 'float32', down: 'float32' });
+    }
+  });
+
+  it('falls back to float32 in each direction whose codec the worker does not know', () => {
+    const by = { ...rules, codecs: { up: 'int4', down: 'int8' } };
+    expect(admit(exampleHello, by, 0)).toEqual({ up: 'float32', down: 'float32' });
+    const hello = { ...exampleHello, codecs: ['int8', 'float32'] };
+    expect(admit(hello, by, 0)).toEqual({ up: 'float32', down: 'int8' });
+    expect(refusal({ ...exampleHello, codecs: ['int4', 'int8'] }, 0, by)?.[0]).toBe(CloseCode.unsupported);
+  });
+
+  it('tells nothing else to whoever has the wrong token', () => {
+    expect(refusal({ ...exampleHello, token: 'wrong', codecs: ['zip'] }, 99)?.[0]).toBe(
+      CloseCode.unauthorized,
+    );
+  });
+});
+
+describe('checkVersion', () => {
+  const check = (header: object) => () => checkVersion(encodeFrame(header));
+
+  it.each([0, 2, 99, 1.5])(
+    'refuses a hello of version %d, whatever else is in it, and says what to do',
+    (protocol) => {
+      for (const hello of [
+        { ...exampleHello, protocol },
+        { type: 'hello', protocol, later: true },
+      ]) {
+        expect(check(hello)).toThrow(
+          `This coordinator speaks protocol 1, the worker ${protocol}. Use a worker for protocol 1: the coordinator's version of gradcast, or of the program that the worker is.`,
+        );
+        expect(check(hello)).toThrow(expect.objectContaining({ code: CloseCode.unsupported }));
+      }
+    },
+  );
+
+  it('leaves all else to those who look at the rest', () => {
+    for (const header of [
+      exampleHello,
+      { type: 'hello' },
+      { type: 'ready', protocol: 2 },
+      { type: 'hello', protocol: '2' },
+      [],
+      {},
+    ]) {
+      expect(check(header)).not.toThrow();
+    }
+  });
+});

@@ -1,0 +1,111 @@
+import { describe, expect, it } from 'vitest';
+import { CloseCode, ProtocolError } from '../../../shared/protocol/close-codes.ts';
+import { shardId, step } from '../../shared/protocol/examples.ts';
+import { settle } from '../../support/manual-clock.ts';
+import { testPool } from './pool-harness.ts';
+
+describe('the heartbeat of a pool', () => {
+  it('pings everybody every five seconds, those who load too', async () => {
+    const { clock, connect, join } = testPool();
+    const [ann, bob] = [await join('ann'), connect()];
+    await bob.hello();
+    await clock.advance(15_000);
+    for (const client of [ann, bob]) expect(client.messages('ping').map(({ id }) => id)).toEqual([0, 1, 2]);
+  });
+
+  it('drops whoever has said nothing for a minute, and nobody who answers', async () => {
+    const { clock, join, events } = testPool();
+    const [ann, bob] = [await join('ann'), await join('bob')];
+    for (let s = 0; s < 65; s += 5) {
+      await clock.advance(5_000);
+      await bob.say({ type: 'pong', id: s });
+    }
+    expect(ann.closed?.code).toBe(CloseCode.timeout);
+    expect(bob.closed).toBeNull();
+    expect(events.slice(2)).toEqual(['left ann: Nothing heard for 65 s.']);
+  });
+
+  it('waits longer where workers take longer, but never less than the minute', async () => {
+    const { clock, pool, join } = testPool();
+    const client = await join('ann');
+    pool.extendSilenceTimeout(100_000);
+    await clock.advance(100_000);
+    expect(client.closed).toBeNull();
+    pool.extendSilenceTimeout(1);
+    await clock.advance(5_000);
+    expect(client.closed?.code).toBe(CloseCode.timeout);
+  });
+});
+
+describe('work that is over', () => {
+  it('is told to all workers, and to those that join later in place of a welcome', async () => {
+    const { pool, clock, join, connect, events } = testPool({ rules: { maxWorkers: 10, token: 'secret' } });
+    const ann = await join('ann', { token: 'secret' });
+    pool.finish('The run is finished.');
+    await settle();
+    expect(ann.messages('finished')).toMatchObject([{ reason: 'The run is finished.' }]);
+    expect(ann.closed?.code).toBe(CloseCode.normal);
+    const [late, stranger] = [connect(), connect()];
+    await late.hello({ token: 'secret' });
+    expect(late.types).toEqual(['finished']);
+    expect(late.closed?.code).toBe(CloseCode.normal);
+    await stranger.hello({ token: 'guess' });
+    expect(stranger.types).toEqual([]);
+    expect(stranger.closed?.code).toBe(CloseCode.unauthorized);
+    expect(events.filter((event) => event.startsWith('joined'))).toEqual(['joined ann']);
+    pool.close('The program ends.');
+    expect(clock.pending).toBe(0);
+  });
+});
+
+describe('a rejected answer', () => {
+  it('is told to its sender, who has to go after the third', async () => {
+    const { pool, join, events } = testPool();
+    const client = await join('ann');
+    const [member] = pool.workers.values();
+    const reject = (): void =>
+      pool.reject(
+        member!,
+        { step: step(4), shard: shardId(7) },
+        new ProtocolError(CloseCode.notFinite, 'NaN.'),
+      );
+    reject();
+    reject();
+    await settle();
+    expect(client.messages('rejected')).toEqual(
+      Array(2).fill({ type: 'rejected', step: 4, shard: 7, code: CloseCode.notFinite, reason: 'NaN.' }),
+    );
+    expect(client.closed).toBeNull();
+    reject();
+    await settle();
+    expect(client.closed).toEqual({ code: CloseCode.notFinite, reason: 'NaN.' });
+    expect(events.at(-1)).toBe('left ann: NaN.');
+  });
+
+  it('is told in a sentence that fits, however long the reason is', async () => {
+    const { pool, join } = testPool();
+    const client = await join('ann');
+    const [member] = pool.workers.values();
+    const error = new ProtocolError(CloseCode.cannotCompute, 'ä'.repeat(2000));
+    for (let i = 0; i < 3; i++) pool.reject(member!, { step: step(1), shard: shardId(1) }, error);
+    await settle();
+    expect(client.types.filter((type) => type === 'rejected')).toHaveLength(3);
+    expect(Buffer.byteLength(client.closed!.reason)).toBeLessThanOrEqual(123);
+  });
+});
+
+describe('closing a pool', () => {
+  it('says to everybody that the run is finished, those who load too, and leaves no timer', async () => {
+    const { pool, clock, connect, join } = testPool();
+    const [ann, bob] = [await join('ann'), connect()];
+    await bob.hello();
+    pool.close('The run is finished.');
+    await settle();
+    for (const client of [ann, bob]) {
+      expect(client.received.at(-1)?.message).toEqual({ type: 'finished', reason: 'The run is finished.' });
+      expect(client.closed?.code).toBe(CloseCode.normal);
+    }
+    expect(pool.workers.size).toBe(0);
+    expect(clock.pending).toBe(0);
+  });
+});

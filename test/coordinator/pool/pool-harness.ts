@@ -1,0 +1,118 @@
+import type { ConnectionHandler } from '../../../coordinator/pool/handshake.ts';
+import { WorkerPool, type PoolOptions } from '../../../coordinator/pool/pool.ts';
+import type { Codec } from '../../../shared/codec/registry.ts';
+import { float32 } from '../../../shared/codec/float32.ts';
+import { CloseCode, ProtocolError } from '../../../shared/protocol/close-codes.ts';
+import type { FromCoordinator, FromWorker, Hello } from '../../../shared/protocol/messages.ts';
+import { frameFromWorker, parseFromCoordinator, type Received } from '../../../shared/protocol/parse.ts';
+import { exampleHello, exampleJob } from '../../shared/protocol/examples.ts';
+import { linkedPair, type LinkedEnd } from '../../support/linked-connection.ts';
+import { manualClock, settle, type ManualClock } from '../../support/manual-clock.ts';
+
+type Answer = Extract<FromWorker, { type: 'gradient' | 'evaluation' }>;
+
+/** A worker's side of a connection to a pool; says what the test says. */
+export class Client {
+  readonly received: Received<FromCoordinator>[] = [];
+  readonly end: LinkedEnd;
+  /** Called for each shard, for a worker that answers by itself. */
+  onShard: () => void = () => undefined;
+
+  constructor(pool: WorkerPool) {
+    const { left, right } = linkedPair((side) =>
+      side === 'left'
+        ? { onFrame: (frame) => this.#hear(parseFromCoordinator(frame)), onClose: () => undefined }
+        : owner,
+    );
+    const owner: ConnectionHandler = pool.connect(right);
+    this.end = left;
+  }
+
+  #hear(received: Received<FromCoordinator>): void {
+    this.received.push(received);
+    if (received.message.type === 'shard') this.onShard();
+  }
+
+  get types(): string[] {
+    return this.received.map(({ message }) => message.type);
+  }
+
+  get closed(): LinkedEnd['closed'] {
+    return this.end.closed;
+  }
+
+  messages<Type extends FromCoordinator['type']>(type: Type): Extract<FromCoordinator, { type: Type }>[] {
+    return this.received.flatMap(({ message }) =>
+      message.type === type ? [message as Extract<FromCoordinator, { type: Type }>] : [],
+    );
+  }
+
+  say(message: FromWorker, payload?: Uint8Array): Promise<void> {
+    this.end.send(frameFromWorker(message, payload));
+    return settle();
+  }
+
+  hello(more: Partial<Hello> = {}): Promise<void> {
+    return this.say({ ...exampleHello, ...more });
+  }
+
+  /** Answers the shard that it was given last, or the one of this number. */
+  answer(more: Partial<Answer> = {}, values: readonly number[] = [1, 1, 1, 1, 1, 1], codec: Codec = float32) {
+    const shards = this.messages('shard');
+    const shard = shards.find(({ shard }) => shard === more.shard) ?? shards.at(-1);
+    if (shard === undefined) throw new Error('This client has no shard.');
+    const payload = new Uint8Array(codec.bytes(values.length));
+    codec.encode(Float32Array.from(values), payload);
+    const { step, shard: id, samples } = shard;
+    const sums = { step, shard: id, samples, lossSum: samples, correct: 1, computeMs: 1 };
+    const evaluating = shard.task === 'evaluate';
+    const type = evaluating ? 'evaluation' : 'gradient';
+    return this.say({ type, ...sums, ...more }, evaluating ? undefined : payload);
+  }
+}
+
+export interface TestPool {
+  readonly pool: WorkerPool;
+  readonly clock: ManualClock;
+  /** 'joined ann', 'left ann: why', 'refused: why', 'answered ann: gradient' */
+  readonly events: string[];
+  /** A connection that has said nothing yet. */
+  readonly connect: () => Client;
+  /** A worker that is ready for shards. */
+  readonly join: (name: string, changes?: Partial<Hello>) => Promise<Client>;
+}
+
+export function testPool(options: Partial<PoolOptions> = {}): TestPool {
+  const clock = manualClock();
+  const pool = new WorkerPool({
+    job: exampleJob,
+    rules: { maxWorkers: 10 },
+    clock,
+    maxFrameBytes: 2000,
+    bucketOffsets: [],
+    acceptObserver: () => {
+      throw new ProtocolError(CloseCode.noFreeSlot, 'Nobody watches here.');
+    },
+    ...options,
+  });
+  const events: string[] = [];
+  pool.subscribe({
+    joined: ({ name }) => events.push(`joined ${name}`),
+    left: ({ name }, reason) => events.push(`left ${name}: ${reason}`),
+    answered: ({ name }, { type }) => events.push(`answered ${name}: ${type}`),
+    refused: (reason) => events.push(`refused: ${reason}`),
+  });
+  const connect = (): Client => new Client(pool);
+  return {
+    pool,
+    clock,
+    events,
+    connect,
+    async join(name, changes = {}) {
+      const client = connect();
+      await client.hello({ name, ...changes });
+      await client.say({ type: 'ready' });
+      return client;
+    },
+  };
+}

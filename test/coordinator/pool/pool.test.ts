@@ -1,0 +1,206 @@
+import { describe, expect, it } from 'vitest';
+import { CloseCode } from '../../../shared/protocol/close-codes.ts';
+import { encodeFrame } from '../../../shared/protocol/frame.ts';
+import { settle } from '../../support/manual-clock.ts';
+import { exampleJob, shardId, step } from '../../shared/protocol/examples.ts';
+import { testPool } from './pool-harness.ts';
+
+describe('a pool', () => {
+  it('welcomes a worker with the job, and counts it once it is ready', async () => {
+    const { pool, events, connect } = testPool();
+    const client = connect();
+    await client.hello();
+    expect(client.messages('welcome')).toEqual([
+      {
+        type: 'welcome',
+        protocol: 1,
+        workerId: expect.any(String) as string,
+        codec: 'float32',
+        updates: false,
+        heartbeatMs: 5000,
+        maxFrameBytes: 2000,
+        job: exampleJob,
+      },
+    ]);
+    expect(pool.workers.size).toBe(0);
+    await client.say({ type: 'ready' });
+    expect([...pool.workers.values()].map(({ name }) => name)).toEqual(['ann']);
+    expect(events).toEqual(['joined ann']);
+  });
+
+  it('gives every worker another id', async () => {
+    const { pool, join } = testPool();
+    await Promise.all([join('ann'), join('ann'), join('ann')]);
+    expect(new Set(pool.workers.keys()).size).toBe(3);
+  });
+
+  it('closes a connection that says no hello within ten seconds, and hears it no more', async () => {
+    const { pool, clock, events, connect } = testPool();
+    const client = connect();
+    await clock.advance(9_999);
+    expect(client.closed).toBeNull();
+    await clock.advance(1);
+    expect(client.closed).toEqual({ code: CloseCode.timeout, reason: 'No hello within 10 s.' });
+    expect(events).toEqual(['refused: No hello within 10 s.']);
+    expect(pool.workers.size).toBe(0);
+  });
+
+  it('hears nothing more from a connection that it has refused, not even a better hello', async () => {
+    const { pool, events, clock } = testPool({ rules: { token: 'secret', maxWorkers: 10 } });
+    const closed: number[] = [];
+    const sent: Uint8Array[] = [];
+    const owner = pool.connect({
+      bufferedBytes: 0,
+      send: (frame) => sent.push(frame),
+      close: (code) => closed.push(code),
+      terminate: () => undefined,
+    });
+    const hello = (token: string) =>
+      encodeFrame({
+        type: 'hello',
+        protocol: 1,
+        name: 'eve',
+        token,
+        engine: { backend: 'b', version: '1', device: 'd', threads: 1 },
+        codecs: ['float32'],
+      });
+    for (const token of ['a', 'b', 'secret']) owner.onFrame(hello(token));
+    await clock.advance(10_000);
+    expect([closed, sent.length, events.length]).toEqual([[CloseCode.unauthorized], 0, 1]);
+  });
+
+  it('closes with the code and sentence of the refusal', async () => {
+    const { connect, events } = testPool({ rules: { token: 'other', maxWorkers: 10 } });
+    const client = connect();
+    await client.hello();
+    expect(client.closed?.code).toBe(CloseCode.unauthorized);
+    expect(client.closed?.reason).toMatch(/^Wrong token\./);
+    expect(events).toEqual([`refused: ${client.closed?.reason ?? ''}`]);
+  });
+
+  it('counts those who are still loading as places taken', async () => {
+    const { connect } = testPool({ rules: { maxWorkers: 1 } });
+    const [first, second] = [connect(), connect()];
+    await first.hello();
+    await second.hello();
+    expect([first.closed, second.closed?.code]).toEqual([null, CloseCode.noFreeSlot]);
+  });
+
+  it.each([
+    ['text that is no frame', Uint8Array.of(1, 2), CloseCode.malformed],
+    ['a pong', encodeFrame({ type: 'pong', id: 1 }), CloseCode.unexpected],
+    ['a hello of 64 KiB', new Uint8Array(65 << 10), CloseCode.tooLarge],
+  ])('closes a connection that begins with %s', async (_, frame, code) => {
+    const { connect, clock, pool } = testPool();
+    const client = connect();
+    client.end.send(frame);
+    await settle();
+    expect(client.closed?.code).toBe(code);
+    pool.close('done');
+    expect(clock.pending).toBe(0);
+  });
+
+  it.each([
+    ['half a hello', { type: 'hello' }, CloseCode.malformed],
+    ['a second ready', { type: 'ready' }, CloseCode.unexpected],
+    ['a message of the coordinator', { type: 'ping', id: 1 }, CloseCode.malformed],
+  ])('drops a member that sends %s', async (_, message, code) => {
+    const { join, pool, events } = testPool();
+    const client = await join('ann');
+    client.end.send(encodeFrame(message));
+    await settle();
+    expect(client.closed?.code).toBe(code);
+    expect(pool.workers.size).toBe(0);
+    expect(events).toHaveLength(2);
+  });
+
+  it('drops a member that says a whole hello again', async () => {
+    const { join } = testPool();
+    const client = await join('ann');
+    await client.hello();
+    expect(client.closed).toEqual({
+      code: CloseCode.unexpected,
+      reason: 'A hello from a worker that was welcomed.',
+    });
+  });
+
+  it('takes a frame of the largest size and drops whoever sends a larger one', async () => {
+    const { join, events } = testPool();
+    const client = await join('ann');
+    const frame = (bytes: number): Uint8Array => {
+      const empty = encodeFrame({ type: 'pong', id: 1 });
+      return encodeFrame({ type: 'pong', id: 1 }, new Uint8Array(bytes - empty.length));
+    };
+    client.end.send(frame(2000));
+    await settle();
+    expect(client.closed).toBeNull();
+    client.end.send(frame(2001));
+    await settle();
+    expect(client.closed?.code).toBe(CloseCode.tooLarge);
+    expect(events.at(-1)).toBe('left ann: A frame of 2001 bytes; the most is 2000 here.');
+  });
+
+  it('lets a worker go that says so', async () => {
+    const { join, pool, events } = testPool();
+    const client = await join('ann');
+    await client.say({ type: 'leaving', reason: 'lid closed' });
+    expect(client.closed?.code).toBe(CloseCode.normal);
+    expect(pool.workers.size).toBe(0);
+    expect(events).toEqual(['joined ann', 'left ann: lid closed']);
+  });
+
+  it('says once that a worker has left, with the reason or the code', async () => {
+    const { join, events } = testPool();
+    const [ann, bob] = [await join('ann'), await join('bob')];
+    ann.end.close(1001, 'going away');
+    bob.end.terminate();
+    await settle();
+    expect(events.slice(2)).toEqual(['left ann: going away', 'left bob: connection closed (1006)']);
+  });
+
+  it('says that a worker was not let in if it goes while it loads', async () => {
+    const { connect, events } = testPool();
+    const client = connect();
+    await client.hello();
+    client.end.close(4424, 'No such layer.');
+    await settle();
+    expect(events).toEqual(['refused: ann left before it was ready: No such layer.']);
+  });
+
+  it('hands on the answers of members', async () => {
+    const { join, events } = testPool();
+    const client = await join('ann');
+    await client.say({ type: 'failed', step: step(1), shard: shardId(1), reason: 'no memory' });
+    expect(events.at(-1)).toBe('answered ann: failed');
+  });
+
+  it('closes a connection that answers before it is ready', async () => {
+    const { connect, events } = testPool();
+    const client = connect();
+    await client.hello();
+    await client.say({ type: 'failed', step: step(1), shard: shardId(1), reason: 'no memory' });
+    expect(client.closed?.code).toBe(CloseCode.unexpected);
+    expect(events).toHaveLength(1);
+    expect(events[0]).toMatch(/^refused: /);
+  });
+
+  it('says which version it speaks to a worker of another, whatever that says besides', async () => {
+    const { connect } = testPool();
+    const client = connect();
+    client.end.send(encodeFrame({ type: 'hello', protocol: 2, device: {} }));
+    await settle();
+    expect(client.closed?.code).toBe(CloseCode.unsupported);
+    expect(client.closed?.reason).toMatch(/^This coordinator speaks protocol 1, the worker 2\./);
+  });
+
+  it('tells of nothing once the listening has ended', async () => {
+    const { join, pool } = testPool();
+    const heard: string[] = [];
+    const note = (): void => void heard.push('something');
+    const stop = pool.subscribe({ joined: note, left: note, answered: note, refused: note });
+    await join('ann');
+    stop();
+    await join('bob');
+    expect(heard).toEqual(['something']);
+  });
+});

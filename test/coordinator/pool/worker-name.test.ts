@@ -1,0 +1,31 @@
+import { expect, it } from 'vitest';
+import { workerName } from '../../../coordinator/pool/worker.ts';
+
+it.each([
+  ['ann', 'ann'],
+  ['  ann \t\n of  lab 7 ', 'ann of lab 7'],
+  ['', 'worker'],
+  ['   ', 'worker'],
+  ['\u200b\u2060\ufeff', 'worker'],
+  ['\u3164\u115f\u2800', 'worker'],
+  ['a\u200bn\u202en', 'ann'],
+  ['\u001b[31mann\u0007', '[31mann'],
+  ['Zo\u0065\u0308', 'Zoë'],
+  ['名前 7', '名前 7'],
+  [`a${'\u0336'.repeat(50)}`, `a${'\u0336'.repeat(3)}`],
+])('%j is shown as %j', (asked, shown) => {
+  expect(workerName(asked, [])).toBe(shown);
+});
+
+it("is not another worker's, nor one that looks like it", () => {
+  expect(workerName('ann', ['ann'])).toBe('ann (2)');
+  expect(workerName('ann', ['ann', 'ann (2)'])).toBe('ann (3)');
+  expect(workerName('ａnn\u200b', ['Ann'])).toBe('ａnn (2)');
+  expect(workerName('', ['worker'])).toBe('worker (2)');
+});
+
+it('is never longer than a name may be, nor ends in half a character', () => {
+  const long = 'x'.repeat(100);
+  expect(workerName(long, [long])).toBe(`${'x'.repeat(96)} (2)`);
+  expect(workerName(`${'x'.repeat(99)}😀`, [])).toBe('x'.repeat(99));
+});

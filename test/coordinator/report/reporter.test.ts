@@ -1,0 +1,77 @@
+import { describe, expect, it } from 'vitest';
+import {
+  formatDuration,
+  formatEpoch,
+  pluralize,
+  remainingSeconds,
+  formatProgress,
+  type Progress,
+} from '../../../coordinator/report/reporter.ts';
+import type { EpochRecord } from '../../../shared/protocol/messages.ts';
+
+const progress: Progress = {
+  epoch: 2,
+  step: 117,
+  steps: 469,
+  loss: 0.123456,
+  accuracy: 0.98765,
+  samplesPerSecond: 5120.6,
+  workers: 1,
+};
+const record: EpochRecord = {
+  epoch: 2,
+  loss: 0.1,
+  accuracy: 0.97,
+  val_loss: 0.05,
+  val_accuracy: 0.98555,
+  seconds: 75.4,
+  samples_per_second: 795.5,
+  workers: 3,
+  data: 'mnist',
+};
+
+describe('a duration', () => {
+  it.each([
+    [0, '0s'],
+    [-3, '0s'],
+    [41.6, '42s'],
+    [59.4, '59s'],
+    [59.6, '1m 00s'],
+    [185, '3m 05s'],
+    [3599.4, '59m 59s'],
+    [3599.6, '1h 00m'],
+    [3720, '1h 02m'],
+    [100 * 3600, '100h 00m'],
+  ])('of %d seconds is %s', (seconds, text) => {
+    expect(formatDuration(seconds)).toBe(text);
+  });
+});
+
+describe('lines', () => {
+  it('say one worker and two workers', () => {
+    expect([0, 1, 2].map((count) => pluralize(count, 'worker'))).toEqual([
+      '0 workers',
+      '1 worker',
+      '2 workers',
+    ]);
+  });
+
+  it('sum a step up', () => {
+    expect(formatProgress(progress)).toBe('loss: 0.1235 - accuracy: 0.9877 - 5121 samples/s - 1 worker');
+  });
+
+  it('sum an epoch up', () => {
+    expect(formatEpoch(record)).toBe(
+      '1m 15s - loss: 0.1000 - accuracy: 0.9700 - val_loss: 0.0500 - val_accuracy: 0.9856 - ' +
+        '796 samples/s - 3 workers',
+    );
+  });
+});
+
+describe('what remains of an epoch', () => {
+  it('is as long as its pace so far makes it', () => {
+    expect(remainingSeconds({ ...progress, step: 100, steps: 400 }, 10)).toBe(30);
+    expect(remainingSeconds({ ...progress, step: 400, steps: 400 }, 40)).toBe(0);
+    expect(remainingSeconds({ ...progress, step: 0 }, 5)).toBe(0);
+  });
+});

@@ -1,0 +1,56 @@
+import { mkdir, mkdtemp, readFile, rm, rmdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { EpochSaver, createRunFolder } from '../../../coordinator/run/run-folder.ts';
+import type { EpochRecord } from '../../../shared/protocol/messages.ts';
+
+const record = (epoch: number): EpochRecord => ({
+  epoch,
+  loss: 1,
+  accuracy: 0.5,
+  val_loss: 0.9,
+  val_accuracy: 0.6,
+  seconds: 2,
+  samples_per_second: 40,
+  workers: 1,
+  data: 'made',
+});
+
+it('a disk that takes nothing for a while ends no run, and what is missing is made up for', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'gradcast-epochs-'));
+  const folder = await createRunFolder(join(dir, 'run'));
+  const history = join(folder.dir, 'history.jsonl');
+  const [warnings, models]: [string[], number[]] = [[], []];
+  const saver = new EpochSaver({
+    folder,
+    saveModel: ({ epoch }) => Promise.resolve(void models.push(epoch)),
+    warn: (line) => warnings.push(line),
+  });
+  await saver.save(record(1));
+  await rm(history);
+  await mkdir(history);
+  await saver.save(record(2));
+  expect(warnings).toEqual([
+    `The model of epoch 2 is not saved in ${folder.dir}: ${history} could not be written: a folder is there.`,
+  ]);
+  expect(() => saver.assertSaved()).toThrow('epoch 2');
+  await rmdir(history);
+  await saver.save(record(3));
+  saver.assertSaved();
+  expect(models).toEqual([1, 3]);
+  const lines = (await readFile(history, 'utf8')).trim().split('\n');
+  expect(lines.map((line) => (JSON.parse(line) as EpochRecord).epoch)).toEqual([2, 3]);
+  await rm(dir, { recursive: true });
+});
+
+it('a folder that nothing has come of makes room, and no other', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'gradcast-epochs-'));
+  const path = join(dir, 'run');
+  await (await createRunFolder(path)).discardIfUnused();
+  const folder = await createRunFolder(path);
+  await folder.appendHistory(record(1));
+  await folder.discardIfUnused();
+  await expect(createRunFolder(path)).rejects.toThrow('holds a run already');
+  await rm(dir, { recursive: true });
+});

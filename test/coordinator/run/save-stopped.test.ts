@@ -1,0 +1,64 @@
+import { describe, expect, it } from 'vitest';
+import { saveStoppedRun, type TestScores } from '../../../coordinator/run/save-stopped.ts';
+import { Interrupted } from '../../../coordinator/training/errors.ts';
+import type { TrainingResult } from '../../../coordinator/training/train.ts';
+import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
+import type { EpochRecord } from '../../../shared/protocol/messages.ts';
+
+const dataset = syntheticDigits({ seed: 1, trainCount: 40, testCount: 10 });
+const MEANS = { loss: 1, accuracy: 0.5, val_loss: 0.9, val_accuracy: 0.6 };
+const last: EpochRecord = {
+  epoch: 2,
+  ...MEANS,
+  seconds: 1,
+  samples_per_second: 40,
+  workers: 1,
+  data: 'made',
+};
+
+async function stop(trained: TrainingResult, evaluate = () => Promise.resolve({ lossSum: 5, correct: 8 })) {
+  const events: (string | TestScores | null)[] = [];
+  const measured = await saveStoppedRun({
+    trained,
+    dataset,
+    job: { batchSize: 10 },
+    weights: new Float32Array(3),
+    stepRunner: {
+      evaluate: ({ split }) => {
+        events.push(`measures ${split.count}`);
+        return evaluate();
+      },
+    },
+    report: { progress: () => undefined, warn: (line) => void events.push(line) },
+    save: (known) => Promise.resolve(void events.push(known)),
+  });
+  return { measured, events };
+}
+
+describe('a run that is stopped', () => {
+  it('within an epoch saves its weights, and then measures these', async () => {
+    const { measured, events } = await stop({ epochs: 2, steps: 9, last });
+    expect(measured).toEqual({ val_loss: 0.5, val_accuracy: 0.8 });
+    expect(events).toEqual([null, 'measures 10', measured]);
+  });
+
+  it('in its first epoch is measured, too', async () => {
+    const { measured } = await stop({ epochs: 0, steps: 1, last: null });
+    expect(measured).toEqual({ val_loss: 0.5, val_accuracy: 0.8 });
+  });
+
+  it('at the end of an epoch has been measured already', async () => {
+    const { measured, events } = await stop({ epochs: 2, steps: 8, last });
+    expect(measured).toEqual(last);
+    expect(events).toEqual([last]);
+  });
+
+  it('without a worker left says that the model was not measured, rather than name other figures', async () => {
+    const { measured, events } = await stop({ epochs: 2, steps: 9, last }, () =>
+      Promise.reject(new Interrupted()),
+    );
+    expect(measured).toBeNull();
+    expect(events[0]).toBeNull();
+    expect(events.at(-1)).toMatch(/not measured on the test data: no worker was left/);
+  });
+});

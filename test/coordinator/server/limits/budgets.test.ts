@@ -1,0 +1,141 @@
+import { describe, expect, it } from 'vitest';
+import { BlockRateLimiter } from '../../../../coordinator/server/limits/block-rate-limiter.ts';
+import { connectionLimitsFor } from '../../../../coordinator/server/limits/connection-limits.ts';
+import {
+  ReceiveBudget,
+  SMALL_BYTES,
+  type Receiver,
+} from '../../../../coordinator/server/limits/receive-budget.ts';
+import { TokenBucket } from '../../../../coordinator/server/limits/token-bucket.ts';
+import { manualClock } from '../../../support/manual-clock.ts';
+
+const MB = 1 << 20;
+
+describe('a budget that refills', () => {
+  it('spends what there is, and refills up to its burst', () => {
+    const bucket = new TokenBucket({ burst: 2, perSecond: 1 }, 0);
+    expect([bucket.spend(0), bucket.spend(0), bucket.spend(0)]).toEqual([true, true, false]);
+    expect([bucket.spend(1_000), bucket.spend(1_000)]).toEqual([true, false]);
+    expect([bucket.spend(60_000, 2), bucket.spend(60_000)]).toEqual([true, false]);
+  });
+
+  it('keeps what was earned, but no more than so much of it', () => {
+    const bucket = new TokenBucket({ burst: 1, perSecond: 0 }, 0);
+    for (let i = 0; i < 10; i++) bucket.credit(2, 5);
+    expect(bucket.spend(0, 6)).toBe(false);
+    expect(bucket.spend(1_000, 5)).toBe(true);
+  });
+
+  it('can be owed a burst, and no more', () => {
+    const bucket = new TokenBucket({ burst: 10, perSecond: 1 }, 0);
+    expect(bucket.charge(0, 10)).toBe(true);
+    expect(bucket.charge(0, 1_000)).toBe(false);
+    expect([bucket.spend(10_000), bucket.spend(11_000)]).toEqual([false, true]);
+  });
+});
+
+describe('the budgets of networks', () => {
+  const limits = { perBlock: { burst: 2, perSecond: 1 }, total: { burst: 5, perSecond: 1 } };
+
+  it('are apart: what one has used up costs another nothing', () => {
+    const budget = new BlockRateLimiter(manualClock(), limits);
+    const spent = Array.from({ length: 10 }, () => budget.spend('a'));
+    expect(spent.filter(Boolean)).toHaveLength(2);
+    expect([budget.spend('b'), budget.spend('b'), budget.spend('b')]).toEqual([true, true, false]);
+  });
+
+  it('are one for all of them together', () => {
+    const budget = new BlockRateLimiter(manualClock(), limits);
+    const spent = Array.from({ length: 10 }, (_, i) => budget.spend(`block ${i}`));
+    expect(spent.filter(Boolean)).toHaveLength(5);
+  });
+
+  it('are so many: beyond them only that of all counts', () => {
+    const clock = manualClock();
+    const plenty = { burst: 1e6, perSecond: 1e6 };
+    const budget = new BlockRateLimiter(clock, { perBlock: { burst: 1, perSecond: 1 }, total: plenty });
+    for (let i = 0; i < 10_000; i++) budget.spend(`block ${i}`);
+    expect([budget.spend('another'), budget.spend('another')]).toEqual([true, true]);
+    // Full ones are forgotten, which makes room.
+    clock.skip(2_000);
+    expect([budget.spend('one more'), budget.spend('one more')]).toEqual([true, false]);
+  });
+});
+
+it.each([
+  [undefined, { connections: 4_096, workers: 2_048, observers: 1_024 }],
+  [1_048_576, { connections: 4_096, workers: 2_048, observers: 1_024 }],
+  [1_024, { connections: 896, workers: 448, observers: 224 }],
+  [64, { connections: 32, workers: 16, observers: 8 }],
+  [4, { connections: 4, workers: 2, observers: 1 }],
+])('with %s descriptors some are left for files', (limit, places) => {
+  expect(connectionLimitsFor(limit)).toEqual(places);
+});
+
+describe('the memory of incomplete messages', () => {
+  const receiver = (events: string[], name: string): Receiver => ({
+    pause: () => events.push(`pause ${name}`),
+    resume: () => events.push(`resume ${name}`),
+    expire: () => events.push(`expire ${name}`),
+  });
+  const two = () => {
+    const clock = manualClock();
+    const budget = new ReceiveBudget({ clock, maxFrameBytes: MB, maxLarge: 1 });
+    const events: string[] = [];
+    const [first, second] = ['first', 'second'].map((name) => budget.open(receiver(events, name)));
+    return { clock, events, first: first!, second: second! };
+  };
+
+  it('is for so many large ones; the next waits until one is complete', () => {
+    const { events, first, second } = two();
+    first.setHeldBytes(SMALL_BYTES + 1);
+    second.setHeldBytes(SMALL_BYTES);
+    expect(events).toEqual([]);
+    second.setHeldBytes(SMALL_BYTES + 1);
+    first.setHeldBytes(MB);
+    expect(events).toEqual(['pause second']);
+    first.setHeldBytes(0);
+    expect(events).toEqual(['pause second', 'resume second']);
+  });
+
+  it('is given back by a connection that is closed, whether it had any or waited', () => {
+    const { events, first, second } = two();
+    first.setHeldBytes(MB);
+    second.setHeldBytes(MB);
+    second.close();
+    first.close();
+    expect(events).toEqual(['pause second']);
+  });
+
+  it('is taken from a message that makes no progress while another one waits, and from none that does', async () => {
+    const { clock, events, first, second } = two();
+    first.setHeldBytes(100 << 10);
+    await clock.advance(60_000);
+    expect(events).toEqual([]);
+    second.setHeldBytes(MB);
+    for (let kib = 200; kib < 1_000; kib += 100) {
+      first.setHeldBytes(kib << 10);
+      await clock.advance(1_000);
+    }
+    expect(events).toEqual(['pause second']);
+    await clock.advance(3_000);
+    expect(events[1]).toBe('expire first');
+    first.close();
+    expect(events.at(-1)).toBe('resume second');
+    const pending = clock.pending;
+    await clock.advance(2_000);
+    expect([pending, clock.pending]).toEqual([1, 0]);
+  });
+
+  it('is at most some hundred megabytes for any size of message, but for eight that are larger', () => {
+    for (const [maxFrameBytes, most] of [
+      [4.8 * MB, 53],
+      [256 * MB, 8],
+    ] as const) {
+      const budget = new ReceiveBudget({ clock: manualClock(), maxFrameBytes });
+      const events: string[] = [];
+      for (let i = 0; i < 200; i++) budget.open(receiver(events, String(i))).setHeldBytes(maxFrameBytes);
+      expect(events).toHaveLength(200 - most);
+    }
+  });
+});

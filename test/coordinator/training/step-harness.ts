@@ -1,0 +1,108 @@
+import { getEventListeners } from 'node:events';
+import type { CodecRule } from '../../../coordinator/links/codecs.ts';
+import type { AnswerValidator } from '../../../coordinator/integrity/answer-validator.ts';
+import { StepRunner, type GradientResult } from '../../../coordinator/training/step.ts';
+import type { Range } from '../../../shared/util/range.ts';
+import type { Split } from '../../../shared/data/dataset.ts';
+import type { Score } from '../../../shared/model/loss.ts';
+import { exampleJob, step } from '../../shared/protocol/examples.ts';
+import { settle } from '../../support/manual-clock.ts';
+import { testPool, type TestPool } from '../pool/pool-harness.ts';
+
+/** How a round stands, as seen from outside. */
+export interface Watched<Result> {
+  /** null while it goes on. */
+  readonly result: Result | Error | null;
+}
+
+export interface TestRunner extends TestPool {
+  readonly split: Split;
+  readonly waits: boolean[];
+  readonly warnings: string[];
+  readonly weights: Float32Array;
+  /** What each weight is raised by as soon as its gradient is summed: 10, if the test sets nothing else. */
+  readonly rise: Float32Array;
+  /** The parts of the gradient that were summed, as they came, with the sums of that moment. */
+  readonly summed: { readonly part: Range; readonly sum: readonly number[] }[];
+  readonly gradient: (stepNumber?: number, lookAhead?: boolean) => Promise<Watched<GradientResult>>;
+  readonly evaluate: (stepNumber?: number) => Promise<Watched<Score>>;
+  readonly abort: () => Promise<void>;
+  /** Listeners and timers that the rounds have left behind. */
+  readonly left: readonly [listeners: number, timers: number];
+}
+
+/**
+ * Rounds over 8 samples of two bytes, with a real pool and clients that do what the test says. A part of the weights is
+ * raised as soon as its gradient is summed.
+ * @param bucketOffsets where the pieces of the six weights' tail start, if it is to travel by itself
+ * @param codecs of the links; with them the weights are raised without tails too
+ * @param inspectorOf none by default
+ */
+export function testRunner(
+  samples = 8,
+  bucketOffsets: readonly number[] = [],
+  codecs?: CodecRule,
+  inspectorOf: (pool: TestPool, warn: (line: string) => void) => AnswerValidator | null = () => null,
+): TestRunner {
+  const made = testPool({ bucketOffsets, rules: { maxWorkers: 10, codecs } });
+  const timersBefore = made.clock.pending;
+  const stop = new AbortController();
+  const waits: boolean[] = [];
+  const warnings: string[] = [];
+  const split: Split = {
+    images: Uint8Array.from({ length: 2 * samples }, (_, i) => i),
+    labels: Uint8Array.from({ length: samples }, (_, i) => i % 2),
+    count: samples,
+  };
+  const runner = new StepRunner({
+    pool: made.pool,
+    job: exampleJob,
+    clock: made.clock,
+    bucketOffsets,
+    signal: stop.signal,
+    onWaiting: (waiting) => waits.push(waiting),
+    validator: inspectorOf(made, (line) => warnings.push(line)),
+  });
+  const watch = async <Result>(promise: Promise<Result>): Promise<Watched<Result>> => {
+    const watched: { result: Result | Error | null } = { result: null };
+    promise.then(
+      (result) => (watched.result = result),
+      (error: unknown) => (watched.result = error as Error),
+    );
+    await settle();
+    return watched;
+  };
+  const weights = Float32Array.of(1, 2, 3, 4, 5, 6);
+  const rise = Float32Array.of(10, 10, 10, 10, 10, 10);
+  const summed: TestRunner['summed'] = [];
+  const onSummed = (sum: Float32Array, part: Range): void => {
+    summed.push({ part, sum: [...sum.subarray(part.from, part.to)] });
+    for (let i = part.from; i < part.to; i++) weights[i] = (weights[i] ?? 0) + (rise[i] ?? 0);
+  };
+  return {
+    ...made,
+    split,
+    waits,
+    warnings,
+    weights,
+    rise,
+    summed,
+    gradient: (stepNumber = 1, lookAhead = false) => {
+      const numbers = Uint32Array.from({ length: samples }, (_, i) => samples - 1 - i);
+      const next = lookAhead ? numbers : undefined;
+      const options =
+        bucketOffsets.length === 0 && codecs === undefined
+          ? { nextSamples: next }
+          : { nextSamples: next, onBucketSummed: onSummed };
+      return watch(runner.gradient({ step: step(stepNumber), weights, split }, numbers, options));
+    },
+    evaluate: (stepNumber = 1) => watch(runner.evaluate({ step: step(stepNumber), weights, split })),
+    abort() {
+      stop.abort();
+      return settle();
+    },
+    get left() {
+      return [getEventListeners(stop.signal, 'abort').length, made.clock.pending - timersBefore] as const;
+    },
+  };
+}

@@ -1,0 +1,95 @@
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import type { Coordinator } from '../../coordinator/coordinator.ts';
+import { prepareJob } from '../../coordinator/model/model.ts';
+import { withCoordinator, type RunSessionOptions } from '../../coordinator/training/run-session.ts';
+import { systemClock } from '../../shared/util/clock.ts';
+import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
+import { stubEngine } from '../support/stub-engine.ts';
+import { recordingReport, tinyTopology } from '../support/test-coordinator.ts';
+import { runWorker } from '../../shared/worker/connection-loop.ts';
+import { connectWebSocket } from '../../worker-node/connect-websocket.ts';
+import { fixedRandom } from '../support/property.ts';
+
+const dataset = syntheticDigits({ seed: 1, trainCount: 64, testCount: 16 });
+const batch = Uint32Array.from({ length: 64 }, (_, i) => i);
+const clock = systemClock(globalThis);
+const nothing = (): void => undefined;
+const silent = { joined: nothing, computed: nothing, waiting: nothing, note: nothing };
+
+/** A run whose local workers are this script of Node's. */
+async function run(
+  script: readonly string[],
+  work: (coordinator: Coordinator, weights: Float32Array) => Promise<unknown>,
+  more: Partial<Pick<RunSessionOptions, 'onOpen' | 'clock'>> = {},
+): Promise<unknown> {
+  const { job, initialWeights } = await prepareJob(dataset, {
+    batchSize: 64,
+    epochs: 1,
+    seed: 1,
+    topology: tinyTopology([28, 28, 1], 10),
+  });
+  return withCoordinator(
+    {
+      job,
+      clock,
+      onOpen: () => undefined,
+      host: '0.0.0.0',
+      port: 0,
+      engine: 'wasm',
+      workers: 1,
+      report: recordingReport(),
+      interrupt: { signal: new AbortController().signal },
+      program: {
+        command: [process.execPath, ...script],
+        pageDir: 'dist/page',
+        openCoordinatorEngine: () => Promise.reject(new Error('This test has no engine of its own')),
+      },
+      ...more,
+    },
+    (coordinator) => work(coordinator, initialWeights),
+  );
+}
+
+const NAN_WORKER = [fileURLToPath(new URL('../support/nan-worker.js', import.meta.url))];
+
+test('a run whose local worker gets nothing finite ends with that', async () => {
+  const training = run(NAN_WORKER, ({ stepRunner }, weights) =>
+    stepRunner.gradient({ step: 3 as Step, weights, split: dataset.train }, batch),
+  );
+  await expect(training).rejects.toThrow('Training diverged: at step 3 no worker gets a finite gradient.');
+  const evaluation = run(NAN_WORKER, ({ stepRunner }, weights) =>
+    stepRunner.evaluate({ step: 3 as Step, weights, split: dataset.test }),
+  );
+  await expect(evaluation).rejects.toThrow('Training diverged: at step 3 no worker gets a finite loss.');
+});
+
+test('local workers that have gone are missed although their connections are still open for a moment', async () => {
+  const leave = new AbortController();
+  let worker: Promise<unknown> = Promise.resolve();
+  const training = run(['-e', ''], () => new Promise(() => undefined), {
+    onOpen({ urls }) {
+      worker = runWorker({
+        url: urls[0] ?? '',
+        name: 'late',
+        engine: stubEngine({ perSampleMs: 0, tamper: (value) => value }),
+        connect: connectWebSocket,
+        clock,
+        random: fixedRandom(),
+        signal: leave.signal,
+        report: silent,
+      });
+    },
+    clock: {
+      now: () => clock.now(),
+      after(delayMs, callback) {
+        // It is being waited for.
+        if (delayMs === 1_000) leave.abort();
+        return clock.after(delayMs, callback);
+      },
+    },
+  });
+  await expect(training).rejects.toThrow('The workers on this machine have ended: no output');
+  await worker;
+});

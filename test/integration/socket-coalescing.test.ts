@@ -1,0 +1,72 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { expect, test } from 'vitest';
+import { WebSocketServer, type WebSocket } from 'ws';
+import { prepareJob } from '../../coordinator/model/model.ts';
+import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
+import { shardBytes, writeShard } from '../../shared/data/shard.ts';
+import {
+  PROTOCOL_VERSION,
+  type FromCoordinator,
+  type FromWorker,
+  type ShardId,
+  type Step,
+} from '../../shared/protocol/messages.ts';
+import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
+import { spawnWorker } from '../support/worker-process.ts';
+
+/** Half a second of computation, or more: an age, for what a ping takes. */
+const SAMPLES = 768;
+const PINGS = 5;
+
+test('pings are answered while a long step is computed', async () => {
+  const dataset = syntheticDigits({ seed: 1, trainCount: SAMPLES, testCount: 1 });
+  const { job, initialWeights } = await prepareJob(dataset, { batchSize: SAMPLES, epochs: 1, seed: 1 });
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false });
+  await once(server, 'listening');
+  const worker = spawnWorker(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const [socket] = (await once(server, 'connection')) as [WebSocket];
+
+  const said: FromWorker['type'][] = [];
+  const heard: (() => void)[] = [];
+  socket.on('message', (bytes: Buffer) => {
+    said.push(parseFromWorker(bytes).message.type);
+    for (const tell of heard.splice(0)) tell();
+  });
+  const send = (message: FromCoordinator, payload?: Uint8Array): void =>
+    socket.send(frameFromCoordinator(message, payload));
+  const until = async (type: FromWorker['type'], count = 1): Promise<void> => {
+    while (said.filter((each) => each === type).length < count) {
+      await new Promise<void>((resolve) => void heard.push(resolve));
+    }
+  };
+
+  await until('hello');
+  send({
+    type: 'welcome',
+    protocol: PROTOCOL_VERSION,
+    workerId: 'w',
+    codec: 'float32',
+    heartbeatMs: 5000,
+    maxFrameBytes: 1 << 30,
+    job,
+  });
+  await until('ready');
+  const step = 0 as Step;
+  send({ type: 'weights', step }, new Uint8Array(initialWeights.buffer));
+  const samples = new Uint8Array(shardBytes(SAMPLES, job.data.sampleShape));
+  const numbers = Uint32Array.from({ length: SAMPLES }, (_, i) => i);
+  writeShard(samples, numbers, dataset.train, job.data.sampleShape);
+  send({ type: 'shard', task: 'train', step, shard: 1 as ShardId, samples: SAMPLES }, samples);
+  // One after the other: a worker that reads only between computations answers one of them at most.
+  for (let id = 1; id <= PINGS; id++) {
+    send({ type: 'ping', id });
+    await until('pong', id);
+  }
+  await until('gradient');
+  expect(said.slice(0, 4)).toEqual(['hello', 'ready', 'pong', 'pong']);
+  expect(said.slice(4).toSorted()).toEqual(['gradient', ...Array.from({ length: PINGS - 2 }, () => 'pong')]);
+  send({ type: 'finished', reason: 'done' });
+  expect(await worker.ended, worker.output()).toBe(0);
+  server.close();
+});

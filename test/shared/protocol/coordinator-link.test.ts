@@ -1,0 +1,62 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { formatCoordinatorLink, parseCoordinatorLink } from '../../../shared/protocol/coordinator-link.ts';
+import { checkProperty } from '../../support/property.ts';
+
+describe('a link to a coordinator', () => {
+  it.each([
+    ['http://192.168.1.20:2718', 'ws://192.168.1.20:2718/'],
+    ['http://192.168.1.20:2718/', 'ws://192.168.1.20:2718/'],
+    ['https://lab.example.org', 'wss://lab.example.org/'],
+    ['ws://127.0.0.1:2718', 'ws://127.0.0.1:2718/'],
+    ['wss://127.0.0.1:2718', 'wss://127.0.0.1:2718/'],
+    ['HTTP://LAB-7:2718', 'ws://lab-7:2718/'],
+    ['127.0.0.1:2718', 'ws://127.0.0.1:2718/'],
+    ['localhost:2718', 'ws://localhost:2718/'],
+    ['lab-7:2718/', 'ws://lab-7:2718/'],
+    ['[::1]:2718', 'ws://[::1]:2718/'],
+    ['http://[fe80::1]:2718/', 'ws://[fe80::1]:2718/'],
+    ['https://lab.example.org/gradcast', 'wss://lab.example.org/gradcast/'],
+    ['https://lab.example.org/a/b/', 'wss://lab.example.org/a/b/'],
+    ['lab-7:2718/gradcast', 'ws://lab-7:2718/gradcast/'],
+    ['http://lab-7:2718/?watch', 'ws://lab-7:2718/'],
+    ['  http://lab-7:2718/ ', 'ws://lab-7:2718/'],
+  ])('%s leads to %s', (text, url) => {
+    expect(parseCoordinatorLink(text)).toEqual({ url });
+  });
+
+  it.each([
+    ['http://lab-7:2718/#s3cret', 's3cret'],
+    ['http://lab-7:2718/#token=s3cret', 's3cret'],
+    ['ws://lab-7:2718#s3cret', 's3cret'],
+    ['lab-7:2718#s3cret', 's3cret'],
+    ['lab-7:2718/?watch#s3%20cret', 's3 cret'],
+    ['lab-7:2718/#100%', '100%'],
+    ['lab-7:2718/#token%3Ds3cret', 'token=s3cret'],
+  ])('%s carries the token %s', (text, token) => {
+    expect(parseCoordinatorLink(text)).toEqual({ url: 'ws://lab-7:2718/', token });
+  });
+
+  it.each([
+    '',
+    'lab-7',
+    'here',
+    'http://',
+    'ftp://lab-7:2718',
+    'file:///etc/passwd',
+    'javascript:alert(1)',
+    ':2718',
+  ])('is not %j', (text) => {
+    expect(parseCoordinatorLink(text)).toBeNull();
+  });
+
+  it('is read as it was printed, whatever the token', () => {
+    checkProperty(
+      fc.property(fc.string({ minLength: 1, maxLength: 200, unit: 'grapheme' }), (token) => {
+        const link = { url: 'wss://lab.example.org/prefix/', token };
+        expect(parseCoordinatorLink(formatCoordinatorLink(link))).toEqual(link);
+      }),
+      { seed: 7 },
+    );
+  });
+});

@@ -1,0 +1,58 @@
+import { expect } from 'vitest';
+import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
+import {
+  testCoordinator,
+  tinyTopology,
+  waitForWorkerReady,
+  type TestCoordinator,
+} from './test-coordinator.ts';
+import { spawnWorker } from './worker-process.ts';
+
+/** A coordinator, and one honest worker in a process of its own, whatever others do to it. */
+export interface AttackedRun {
+  readonly coordinator: TestCoordinator;
+  /** All of its samples. */
+  readonly batch: Uint32Array;
+  /** Of a gradient step of this number. */
+  readonly input: (step: number) => {
+    readonly step: Step;
+    readonly weights: Float32Array;
+    readonly split: ReturnType<typeof syntheticDigits>['train'];
+  };
+  /** A step can still be finished by the one who is honest. */
+  readonly expectStepCompletes: () => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+export async function attackedRun(token?: string): Promise<AttackedRun> {
+  const dataset = syntheticDigits({ seed: 1, trainCount: 64, testCount: 16 });
+  const batch = Uint32Array.from({ length: 64 }, (_, i) => i);
+  const topology = tinyTopology([28, 28, 1], 10);
+  const coordinator = await testCoordinator(dataset, {
+    topology,
+    ...(token === undefined ? {} : { token }),
+  });
+  const known = token === undefined ? [] : ['--token', token];
+  const honest = spawnWorker(coordinator.url, ...known, '--name', 'honest');
+  await waitForWorkerReady(coordinator, 'honest');
+  const input: AttackedRun['input'] = (step) => ({
+    step: step as Step,
+    weights: coordinator.initialWeights,
+    split: dataset.train,
+  });
+  return {
+    coordinator,
+    batch,
+    input,
+    async expectStepCompletes() {
+      const { lossSum, gradientSum } = await coordinator.stepRunner.gradient(input(7), batch);
+      expect(lossSum / batch.length).toBeGreaterThan(1);
+      expect(gradientSum.every(Number.isFinite)).toBe(true);
+    },
+    async close() {
+      await coordinator.close('done');
+      expect(await honest.ended, honest.output()).toBe(0);
+    },
+  };
+}

@@ -1,0 +1,118 @@
+import { spawn } from 'node:child_process';
+import { connect, type Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import type { Step } from '../../shared/protocol/messages.ts';
+import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
+import { frameFromWorker } from '../../shared/protocol/parse.ts';
+import { stubEngine } from './stub-engine.ts';
+import {
+  testCoordinator,
+  tinyTopology,
+  waitForWorkersReady,
+  type TestCoordinator,
+} from './test-coordinator.ts';
+import { attachWorker, type LocalWorker } from './training-run.ts';
+
+const dataset = syntheticDigits({ seed: 1, trainCount: 64, testCount: 16 });
+const batch = Uint32Array.from({ length: 64 }, (_, i) => i);
+const fuzzClientFile = fileURLToPath(new URL('fuzz-client.js', import.meta.url));
+
+/** A coordinator with three honest workers, each of which takes a millisecond a sample. */
+export interface HonestRun {
+  readonly coordinator: TestCoordinator;
+  /** The median time of so many steps, or of all until then. */
+  measureSteps(until: number | Promise<unknown>): Promise<number>;
+  close(): Promise<void>;
+}
+
+export async function startHonestRun(): Promise<HonestRun> {
+  const coordinator = await testCoordinator(dataset, { topology: tinyTopology([28, 28, 1], 10) });
+  const honest: LocalWorker[] = ['ann', 'bob', 'cyd'].map((name) =>
+    attachWorker(coordinator.url, name, stubEngine({ perSampleMs: 1, tamper: (value) => value })),
+  );
+  await waitForWorkersReady(coordinator, 3);
+  let step = 0;
+  return {
+    coordinator,
+    async measureSteps(until) {
+      const times: number[] = [];
+      const state = { over: false };
+      if (typeof until !== 'number') void until.then(() => (state.over = true));
+      while (typeof until === 'number' ? times.length < until : !state.over) {
+        const startedMs = performance.now();
+        const input = { step: step++ as Step, weights: coordinator.initialWeights, split: dataset.train };
+        await coordinator.stepRunner.gradient(input, batch);
+        times.push(performance.now() - startedMs);
+      }
+      return times.toSorted((a, b) => a - b)[times.length >> 1] ?? 0;
+    },
+    async close() {
+      await coordinator.close('done');
+      await Promise.all(honest.map(({ ended }) => ended));
+    },
+  };
+}
+
+/** Frames that workers really send, the hello first. */
+function realFrames({ job, initialWeights }: TestCoordinator): Uint8Array[] {
+  const gradient = new Uint8Array(initialWeights.length * 4);
+  const engine = { backend: 'none', version: '1', device: 'test', threads: 1 };
+  const sums = {
+    step: 1,
+    shard: 1,
+    samples: Math.ceil(job.batchSize / 3),
+    lossSum: 1,
+    correct: 1,
+    computeMs: 1,
+  };
+  const message = (values: object, payload?: Uint8Array): Uint8Array =>
+    frameFromWorker(values as Parameters<typeof frameFromWorker>[0], payload);
+  return [
+    message({ type: 'hello', protocol: 1, name: 'stranger', engine, codecs: ['float32'], prefetch: true }),
+    message({ type: 'ready' }),
+    message({ type: 'watch', protocol: 1 }),
+    message({ type: 'snapshot' }),
+    message({ type: 'gradient', ...sums }, gradient),
+    message({ type: 'gradientTail', step: 1, shard: 2 }, gradient),
+    message({ type: 'evaluation', ...sums }),
+    message({ type: 'failed', step: 1, shard: 1, reason: 'x'.repeat(2000) }),
+    message({ type: 'pong', id: 1 }),
+  ];
+}
+
+/** Sends hostile frames from a process of its own, at most 4,000 a second. @returns how many it has sent */
+export function runFuzzClient(coordinator: TestCoordinator, seed: number, frames: number): Promise<number> {
+  const child = spawn(
+    process.execPath,
+    [fuzzClientFile, coordinator.url, String(seed), String(frames), '4000'],
+    {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    },
+  );
+  child.stdin.end(
+    realFrames(coordinator)
+      .map((frame) => Buffer.from(frame).toString('base64'))
+      .join('\n'),
+  );
+  let output = '';
+  child.stdout.on('data', (data: Buffer) => (output += data.toString()));
+  return new Promise((resolve) => child.once('close', () => resolve(Number(output))));
+}
+
+/** Connections that say nothing, or half of something. @returns cuts them */
+export async function openIdleConnections({ port }: TestCoordinator, count: number): Promise<() => void> {
+  const halves = [
+    '',
+    'GET / HT',
+    'GET / HTTP/1.1\r\nHost: x\r\nA: ',
+    'GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+  ];
+  const sockets: Socket[] = [];
+  for (let i = 0; i < count; i++) {
+    const socket = connect(port, '127.0.0.1', () => socket.write(halves[i % halves.length] ?? ''));
+    socket.on('error', () => undefined);
+    sockets.push(socket);
+    if (i % 50 === 49) await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return () => sockets.forEach((socket) => socket.destroy());
+}

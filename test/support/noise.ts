@@ -1,0 +1,40 @@
+import type { Dataset } from '../../shared/data/dataset.ts';
+import type { Shard } from '../../shared/data/shard.ts';
+import { sizeOf } from '../../shared/model/layout.ts';
+import { Purpose, randomStream } from '../../shared/random/stream.ts';
+import { CLASSES, SAMPLE_SHAPE } from '../worker-node/engine/native/models.ts';
+
+export interface Noise {
+  readonly dataset: Dataset;
+  /** The first samples of it. */
+  readonly shardOf: (samples: number) => Shard;
+}
+
+/** Samples of the shape of native-models.ts in which there is nothing to learn. */
+export function noise(seed: number, trainCount: number): Noise {
+  const stream = randomStream(seed, Purpose.syntheticDigits);
+  const pixels = sizeOf(SAMPLE_SHAPE);
+  const bytes = (count: number, below: number): Uint8Array =>
+    Uint8Array.from({ length: count }, () => stream.below(below));
+  const split = (count: number) => ({
+    images: bytes(count * pixels, 256),
+    labels: bytes(count, CLASSES),
+    count,
+  });
+  const dataset: Dataset = {
+    name: 'noise',
+    description: 'noise',
+    sampleShape: SAMPLE_SHAPE,
+    classes: CLASSES,
+    train: split(trainCount),
+    test: split(4),
+  };
+  return {
+    dataset,
+    shardOf: (samples) => ({
+      sampleNumbers: Uint32Array.from({ length: samples }, (_, i) => i + 3),
+      images: dataset.train.images.subarray(0, samples * pixels),
+      labels: dataset.train.labels.subarray(0, samples),
+    }),
+  };
+}

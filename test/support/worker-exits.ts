@@ -1,0 +1,212 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
+import { writeDigits } from './idx-bytes.ts';
+import { killProcessesWith } from './leftover-processes.ts';
+import { fixedRandom } from './property.ts';
+import {
+  testCoordinator,
+  tinyTopology,
+  waitForWorkersReady,
+  type TestCoordinator,
+} from './test-coordinator.ts';
+import { trainToEnd } from './training-run.ts';
+import { gradcast, waitForOutput, spawnProgram, type WorkerProcess } from './worker-process.ts';
+
+/** The surroundings of the processes of a test of ends. */
+export interface ExitEnvironment {
+  readonly engine: string;
+  /** A coordinator that asks for a token. */
+  readonly coordinator: TestCoordinator;
+  /** Their temporary folder is one of their own. */
+  readonly env: NodeJS.ProcessEnv;
+  /** Holds a data set, and the folders of runs. */
+  readonly scratch: string;
+  /** Processes and temporary files that are left; processes are ended. */
+  readonly findLeftovers: () => Promise<string[]>;
+  readonly close: () => Promise<void>;
+}
+
+/** One way for a process to end. */
+export interface ExitCase {
+  readonly name: string;
+  /** Exit codes, or signals, with which it may end. */
+  readonly expected: readonly (number | string)[];
+  readonly run: (world: ExitEnvironment) => Promise<ExitedWorker>;
+}
+
+export interface ExitedWorker {
+  readonly code: number | string;
+  readonly output: string;
+}
+
+const TOKEN = 's3cret';
+/** No coordinator listens there: port 1 is reserved. */
+const UNREACHABLE = 'ws://127.0.0.1:1';
+/** Longer than a native engine takes to load on an idle machine. */
+const LOADING_MS = 2_000;
+const random = fixedRandom();
+const dataset = syntheticDigits({ seed: 1, trainCount: 64, testCount: 16 });
+
+export async function createExitEnvironment(engine: string): Promise<ExitEnvironment> {
+  const scratch = await mkdtemp(join(tmpdir(), 'gradcast-ends-'));
+  const temporary = await mkdtemp(join(tmpdir(), 'gradcast-ends-'));
+  await writeDigits(join(scratch, 'digits'), dataset);
+  const coordinator = await startCoordinator();
+  return {
+    engine,
+    coordinator,
+    scratch,
+    env: { ...process.env, TMPDIR: temporary, GRADCAST_TOKEN: undefined, MNIST_DIR: undefined },
+    findLeftovers: async () => [
+      ...(await killProcessesWith('TMPDIR', temporary)),
+      ...(await readdir(temporary)),
+    ],
+    async close() {
+      await coordinator.close('done');
+      for (const folder of [scratch, temporary]) await rm(folder, { recursive: true });
+    },
+  };
+}
+
+const startCoordinator = (): Promise<TestCoordinator> =>
+  testCoordinator(dataset, { topology: tinyTopology([28, 28, 1], 10), batchSize: 16, token: TOKEN });
+
+function start({ engine, env }: ExitEnvironment, url: string, ...options: string[]): WorkerProcess {
+  const workers = options.includes('--workers') ? [] : ['--workers', '1'];
+  const fixed = ['worker', url, '--engine', engine, '--install-native', 'never'];
+  return spawnProgram([process.execPath, gradcast, ...fixed, ...workers, ...options], env);
+}
+
+let runs = 0;
+/** A whole run with two workers, which goes on until it is ended. */
+function train({ engine, env, scratch }: ExitEnvironment): WorkerProcess {
+  const folders = ['--data', join(scratch, 'digits'), '--out', join(scratch, `run-${runs++}`)];
+  const fixed = ['train', '--engine', engine, '--install-native', 'never', '--workers', '2'];
+  return spawnProgram([process.execPath, gradcast, ...fixed, ...folders, '--epochs', '100000'], env);
+}
+
+const waitForExit = async (worker: WorkerProcess): Promise<ExitedWorker> => ({
+  code: await worker.ended,
+  output: worker.output(),
+});
+
+async function sendSignals(
+  worker: WorkerProcess,
+  pattern: RegExp,
+  ...signals: NodeJS.Signals[]
+): Promise<ExitedWorker> {
+  await waitForOutput(worker, pattern);
+  for (const signal of signals) worker.kill(signal);
+  return waitForExit(worker);
+}
+
+/** A worker without a coordinator to connect to, ended by signals. */
+const exitWhileUnconnected = (world: ExitEnvironment, ...signals: NodeJS.Signals[]): Promise<ExitedWorker> =>
+  sendSignals(start(world, UNREACHABLE), /No connection/, ...signals);
+
+/** Signals at a random moment of the start: before the command runs, while the engine loads, or after. */
+async function exitWhileLoading(world: ExitEnvironment, ...signals: NodeJS.Signals[]): Promise<ExitedWorker> {
+  const worker = start(world, UNREACHABLE);
+  await new Promise((resolve) => setTimeout(resolve, random() * LOADING_MS));
+  for (const signal of signals) worker.kill(signal);
+  return waitForExit(worker);
+}
+
+const twoWorkers = ['--workers', '2'];
+const bothUnconnected = /No connection[^]*No connection/;
+
+/** Every way to end that is known. Most are ends of an engine that never had a job. */
+export const EXIT_CASES: readonly ExitCase[] = [
+  {
+    name: 'refused: no token',
+    expected: [1],
+    run: (world) => waitForExit(start(world, world.coordinator.url)),
+  },
+  {
+    name: 'refused: wrong token',
+    expected: [1],
+    run: (world) => waitForExit(start(world, world.coordinator.url, '--token', 'guess')),
+  },
+  {
+    name: 'refused: two processes without a token',
+    expected: [1],
+    run: (world) => waitForExit(start(world, world.coordinator.url, ...twoWorkers)),
+  },
+  { name: 'no coordinator: SIGINT', expected: [0], run: (world) => exitWhileUnconnected(world, 'SIGINT') },
+  {
+    name: 'no coordinator: SIGINT twice',
+    expected: [0, 130],
+    run: (world) => exitWhileUnconnected(world, 'SIGINT', 'SIGINT'),
+  },
+  { name: 'no coordinator: SIGTERM', expected: [0], run: (world) => exitWhileUnconnected(world, 'SIGTERM') },
+  {
+    name: 'no coordinator: SIGKILL',
+    expected: ['SIGKILL'],
+    run: (world) => exitWhileUnconnected(world, 'SIGKILL'),
+  },
+  {
+    name: 'no coordinator: two processes, SIGTERM of their parent',
+    expected: [0],
+    run: (world) => sendSignals(start(world, UNREACHABLE, ...twoWorkers), bothUnconnected, 'SIGTERM'),
+  },
+  {
+    name: 'no coordinator: two processes, SIGKILL of their parent',
+    expected: ['SIGKILL'],
+    run: (world) => sendSignals(start(world, UNREACHABLE, ...twoWorkers), bothUnconnected, 'SIGKILL'),
+  },
+  {
+    name: 'while the engine loads: SIGTERM',
+    expected: [0, 130, 'SIGTERM'],
+    run: (world) => exitWhileLoading(world, 'SIGTERM'),
+  },
+  {
+    name: 'while the engine loads: SIGINT twice',
+    expected: [0, 130, 'SIGINT'],
+    run: (world) => exitWhileLoading(world, 'SIGINT', 'SIGINT'),
+  },
+  {
+    name: 'joined, no work yet: SIGTERM',
+    expected: [0],
+    run: (world) => sendSignals(start(world, world.coordinator.url, '--token', TOKEN), /joined/, 'SIGTERM'),
+  },
+  {
+    name: 'the run is finished before it began',
+    expected: [0],
+    run: async (world) => {
+      const own = await startCoordinator();
+      const worker = start(world, own.url, '--token', TOKEN);
+      await waitForOutput(worker, /joined/);
+      await own.close('The run is finished.');
+      return waitForExit(worker);
+    },
+  },
+  {
+    name: 'after a run',
+    expected: [0],
+    run: async (world) => {
+      const own = await startCoordinator();
+      const worker = start(world, own.url, '--token', TOKEN);
+      await waitForWorkersReady(own, 1);
+      await trainToEnd(own, dataset);
+      await own.close('The run is finished.');
+      return waitForExit(worker);
+    },
+  },
+  {
+    name: 'a run with two workers: SIGINT',
+    expected: [130],
+    run: (world) => sendSignals(train(world), /Epoch 1\//, 'SIGINT'),
+  },
+  {
+    name: 'a run with two workers: SIGINT twice',
+    expected: [130],
+    run: (world) => sendSignals(train(world), /Epoch 1\//, 'SIGINT', 'SIGINT'),
+  },
+  {
+    name: 'a run with two workers: SIGKILL',
+    expected: ['SIGKILL'],
+    run: (world) => sendSignals(train(world), /Epoch 1\//, 'SIGKILL'),
+  },
+];

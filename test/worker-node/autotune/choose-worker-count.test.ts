@@ -1,0 +1,111 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Comparison, Config } from '../../../worker-node/autotune/compare-configs.ts';
+import { compareConfigs } from '../../../worker-node/autotune/compare-configs.ts';
+import { chooseWorkerCount, type MachineProfile } from '../../../worker-node/autotune/choose-worker-count.ts';
+
+let folder: string;
+let notes: string[];
+let compared: [Config, Config][];
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'gradcast-shape-'));
+  [notes, compared] = [[], []];
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+/** A machine of four cores with a native engine, on which teams take so long. */
+const machine = (result: Comparison | Error, options: Partial<MachineProfile> = {}): MachineProfile => ({
+  choice: 'auto',
+  note: (line) => void notes.push(line),
+  cores: 4,
+  memoryBytes: 16 * 2 ** 30,
+  isBusy: false,
+  engineKey: 'tfjs-node 4',
+  cacheFile: join(folder, 'cache', 'shapes.json'),
+  compare: (one, other) => {
+    compared.push([one, other]);
+    return result instanceof Error ? Promise.reject(result) : Promise.resolve(result);
+  },
+  ...options,
+});
+const times = (together: number, apart: number): Comparison => ({ gpu: false, stepMs: [together, apart] });
+
+test('what is faster is taken, and said in one line', async () => {
+  expect(await chooseWorkerCount(machine(times(30, 20)))).toBe(4);
+  expect(compared).toEqual([
+    [
+      { processes: 1, threads: 4, batch: 128 },
+      { processes: 4, threads: 1, batch: 32 },
+    ],
+  ]);
+  expect(notes.at(-1)).toBe(
+    'Using 4 worker processes with 1 thread, the fastest here: 20.0 ms for 128 samples; 1 worker process with 4 threads: 30.0 ms',
+  );
+  expect(await chooseWorkerCount(machine(times(20, 30), { engineKey: 'another' }))).toBe(1);
+  expect(notes.at(-1)).toBe(
+    'Using 1 worker process with 4 threads, the fastest here: 20.0 ms for 128 samples; 4 worker processes with 1 thread: 30.0 ms',
+  );
+});
+
+test('it is measured once for each engine and number of cores', async () => {
+  for (const result of [times(30, 20), times(20, 30)])
+    expect(await chooseWorkerCount(machine(result))).toBe(4);
+  expect(compared).toHaveLength(1);
+  expect(notes.at(-1)).toMatch(/^Using 4 .*\(measured before\)$/);
+  expect(await chooseWorkerCount(machine(times(20, 30), { engineKey: 'tfjs-node 5' }))).toBe(1);
+  expect(await chooseWorkerCount(machine(times(20, 30), { cores: 8 }))).toBe(1);
+  expect(compared).toHaveLength(3);
+  expect(await chooseWorkerCount(machine(times(20, 30)))).toBe(4);
+});
+
+test('what a busy machine says is not kept', async () => {
+  expect(await chooseWorkerCount(machine(times(30, 20), { isBusy: true }))).toBe(4);
+  expect(await chooseWorkerCount(machine(times(20, 30)))).toBe(1);
+});
+
+test('a file that is damaged or cannot be written means that it is measured', async () => {
+  const damaged = join(folder, 'damaged.json');
+  await writeFile(damaged, '{"tfjs-node 4, 4 cores": {"workers": "many"}}');
+  expect(await chooseWorkerCount(machine(times(20, 30), { cacheFile: damaged }))).toBe(1);
+  expect(await chooseWorkerCount(machine(times(30, 20), { cacheFile: join(damaged, 'below.json') }))).toBe(4);
+});
+
+test('WebAssembly takes a process a core; one core, or a person who has said the threads, needs no measurement', async () => {
+  const never = new Error('not to be measured');
+  expect(await chooseWorkerCount(machine(never, { choice: 'wasm' }))).toBe(4);
+  expect(await chooseWorkerCount(machine(never, { engineKey: null }))).toBe(4);
+  expect(await chooseWorkerCount(machine(never, { cores: 1 }))).toBe(1);
+  expect(await chooseWorkerCount(machine(never, { threads: 2 }))).toBe(2);
+  expect(await chooseWorkerCount(machine(never, { threads: 8 }))).toBe(1);
+  expect(compared).toEqual([]);
+  expect(notes).toEqual([]);
+});
+
+test('there are no more processes than the memory has room for', async () => {
+  expect(await chooseWorkerCount(machine(times(30, 20), { memoryBytes: 2 ** 30 }))).toBe(2);
+  expect(compared[0]?.[1]).toEqual({ processes: 2, threads: 2, batch: 64 });
+  expect(await chooseWorkerCount(machine(times(30, 20), { memoryBytes: 2 ** 29 }))).toBe(1);
+});
+
+test('a GPU has one process', async () => {
+  expect(await chooseWorkerCount(machine({ gpu: true }))).toBe(1);
+  expect(notes.at(-1)).toMatch(/GPU/);
+});
+
+test('what cannot be measured is a process a core, is said, and tried again the next time', async () => {
+  expect(await chooseWorkerCount(machine(new Error('a process ended (1)')))).toBe(4);
+  expect(notes.at(-1)).toBe(
+    'It could not be measured (a process ended (1)): 4 worker processes with 1 thread.',
+  );
+  expect(await chooseWorkerCount(machine(times(20, 30)))).toBe(1);
+});
+
+const team = { processes: 1, threads: 1, batch: 8 };
+const { signal } = new AbortController();
+
+test('a process that cannot measure is an error, not a wait', async () => {
+  const program = [process.execPath, '-e', 'process.exit(3)', '--'] as const;
+  await expect(compareConfigs(team, team, program, signal)).rejects.toThrow(/ended \(3\)/);
+});

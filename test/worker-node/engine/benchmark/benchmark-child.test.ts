@@ -1,0 +1,28 @@
+import { expect, test } from 'vitest';
+import { nativeCandidates } from '../../../../worker-node/engine/locate/candidates.ts';
+import { benchmarkInChild } from '../../../../worker-node/engine/benchmark/benchmark-child.ts';
+import { describeNative } from '../../../support/native.ts';
+import { gradcast } from '../../../support/worker-process.ts';
+
+const { signal } = new AbortController();
+const present = nativeCandidates().filter(({ missing }) => missing === null);
+
+describeNative(() => {
+  test('native TensorFlow trains on this machine', async () => {
+    const best = present[0]!;
+    const target = { engine: 'native', package: best.package, folder: best.folder } as const;
+    const result = await benchmarkInChild(gradcast, target, 16, signal);
+    expect(result).toMatchObject({ ok: true, probe: { backend: 'tensorflow', batch: 16 } });
+  });
+});
+
+test('WebAssembly trains wherever Node runs', async () => {
+  const result = await benchmarkInChild(gradcast, { engine: 'wasm' }, 2, signal);
+  expect(result).toMatchObject({ ok: true, probe: { backend: 'wasm', gpu: false } });
+});
+
+test('an engine that is not there is a reason, not a crash', async () => {
+  const target = { engine: 'native', package: '@tensorflow/tfjs-node', folder: '/nowhere' } as const;
+  const result = await benchmarkInChild(gradcast, target, 2, signal);
+  expect(result.ok ? '' : result.reason).toContain('/nowhere');
+});

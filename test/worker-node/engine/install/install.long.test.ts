@@ -1,0 +1,221 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { syntheticDigits } from '../../../../shared/data/synthetic-digits.ts';
+import { nativeCandidates } from '../../../../worker-node/engine/locate/candidates.ts';
+import { currentTarget } from '../../../../worker-node/engine/locate/target.ts';
+import { fakePrograms } from '../../../support/fake-programs.ts';
+import { writeDigits } from '../../../support/idx-bytes.ts';
+import {
+  gradcast,
+  waitForOutput,
+  spawnGradcast,
+  spawnProgram,
+  type WorkerProcess,
+} from '../../../support/worker-process.ts';
+
+/** An npm that brings the package, and whose own download finds no host. */
+const OFFLINE_NPM =
+  'echo "$1" >> "$HOME/npm-calls"; test "$1" = install || { echo "Error: no host" >&2; exit 1; }';
+const works = 'exit 0';
+
+let scratch: string;
+let data: string;
+/** Of one test. */
+let home: string;
+let runs = 0;
+let cacheDir: string;
+
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'gradcast-install-'));
+  data = join(scratch, 'digits');
+  await writeDigits(data, syntheticDigits({ seed: 3, trainCount: 64, testCount: 10 }));
+});
+afterAll(() => rm(scratch, { recursive: true, force: true, maxRetries: 3 }));
+beforeEach(async () => {
+  home = await mkdtemp(join(scratch, 'home-'));
+  cacheDir = join(home, 'cache', 'gradcast', 'engine');
+});
+
+/** An environment in which nothing is installed but these programs. */
+async function machine(programs: Readonly<Record<string, string>>): Promise<NodeJS.ProcessEnv> {
+  const env = await fakePrograms(join(home, 'bin'), programs);
+  return { ...env, HOME: home, XDG_CACHE_HOME: join(home, 'cache') };
+}
+
+/** A run that ends only when it is stopped, and installs native TensorFlow meanwhile. */
+const trainArgs = (): string[] => {
+  const options = [
+    '--data',
+    data,
+    '--out',
+    join(home, `run-${++runs}`),
+    '--epochs',
+    '1000000',
+    '--workers',
+    '1',
+  ];
+  return ['train', ...options, '--batch-size', '32', '--install-native', 'always'];
+};
+
+/** Lets a run train until its installation has failed, and stops it. @returns its exit code and what it printed */
+async function untilFailed(run: WorkerProcess): Promise<[unknown, string]> {
+  await waitForOutput(run, /could not be installed: .*\n/);
+  run.kill('SIGINT');
+  return [await run.ended, run.output()];
+}
+
+async function outputOf(args: readonly string[], env: NodeJS.ProcessEnv): Promise<[unknown, string]> {
+  const run = spawnGradcast(args, env);
+  return [await run.ended, run.output()];
+}
+
+const npmCalls = async (): Promise<number> =>
+  (await readFile(join(home, 'npm-calls'), 'utf8').catch(() => '')).split('\n').length - 1;
+
+/** Why native TensorFlow could not be installed, in the words of a run. */
+const whySentences = (output: string): string[] =>
+  output.split('\n').filter((line) => line.startsWith('Native TensorFlow could not be installed'));
+
+// Only Linux has all ways; and where an engine is in the installed packages, nothing would be installed.
+const { platform, arch } = currentTarget();
+const canInstall =
+  platform === 'linux' &&
+  arch === 'x64' &&
+  nativeCandidates(tmpdir(), currentTarget(), {}).every(({ missing }) => missing !== null);
+
+describe.runIf(canInstall)('where no native engine can be had', { timeout: 90_000 }, () => {
+  test('each way is named with what is missing, and nothing is left but a note', async () => {
+    const [code, output] = await outputOf(
+      ['engine', 'install'],
+      await machine({ npm: OFFLINE_NPM, 'apt-get': works }),
+    );
+    expect(code).toBe(1);
+    for (const words of ['Error: no host', 'Python 3, pip', 'apt-get install -y python3', 'WebAssembly']) {
+      expect(output).toContain(words);
+    }
+    expect(await readdir(cacheDir)).toEqual(['.failed.json']);
+  });
+
+  test.each([
+    ['no Python', { 'g++': works, make: works }, /Python 3 and pip for Python 3 are missing\. Install them/],
+    ['no compiler', { python3: works, make: works }, /A C\+\+ compiler is missing\. Install it/],
+  ])('%s: training goes on with WebAssembly, and says why', async (_, programs, sentence) => {
+    const run = spawnGradcast(trainArgs(), await machine({ npm: OFFLINE_NPM, ...programs }));
+    const [code, output] = await untilFailed(run);
+    expect(code, output).toBe(130);
+    expect(whySentences(output)).toEqual([expect.stringMatching(sentence)]);
+    expect(output).toContain('wasm on ');
+    expect(output).not.toMatch(/left: (?!The run was stopped)/);
+  });
+
+  test('a failure is not repeated soon, but by engine install', async () => {
+    const env = await machine({ npm: 'echo "$1" >> "$HOME/npm-calls"; echo "Error: no registry"; exit 1' });
+    const first = await outputOf(['engine', 'install', '--if-possible'], env);
+    const second = await outputOf(['engine', 'install', '--if-possible'], env);
+    expect([first[0], second[0]]).toEqual([0, 0]);
+    expect(second[1]).toMatch(/\(tried 0 min ago\): npm could not install .*no registry.*engine install\n/);
+    expect(await npmCalls()).toBe(1);
+    await outputOf(['engine', 'install'], env);
+    expect(await npmCalls()).toBe(2);
+  });
+
+  test.each([
+    ['with --engine wasm', ['--engine', 'wasm']],
+    ['with --install-native never', ['--install-native', 'never']],
+    ['in exact mode, where engines must not change', ['--exact']],
+    ['in a run that is too short', ['--install-native', 'auto']],
+  ])('%s nothing is tried or said', async (_, options) => {
+    const env = await machine({ npm: OFFLINE_NPM });
+    const [code, output] = await outputOf([...trainArgs(), ...options, '--epochs', '20'], env);
+    expect(code, output).toBe(0);
+    expect(output).not.toMatch(/native|npm|engine/i);
+    expect(existsSync(cacheDir)).toBe(false);
+  });
+
+  test('a cache folder that cannot be written to is named', async () => {
+    const env = await machine({});
+    await writeFile(join(home, 'cache'), '');
+    const [code, output] = await outputOf(['engine', 'install'], env);
+    expect(code).toBe(1);
+    expect(output).toMatch(/cache folder .*cache.* cannot be written to \(a part of its path is a file\)/);
+  });
+
+  test.each<[string, NodeJS.Signals, () => string[]]>([
+    ['Ctrl-C', 'SIGINT', () => ['engine', 'install']],
+    ['the end of the terminal', 'SIGHUP', () => ['engine', 'install']],
+    ['the end of the terminal', 'SIGHUP', () => ['worker', 'ws://127.0.0.1:1', '--engine', 'native']],
+  ])('%s ends the installation with 130, and leaves nothing', async (_, signal, args) => {
+    const run = spawnGradcast(args(), await machine({ npm: 'exec /bin/sleep 60' }));
+    await waitForOutput(run, /Installing @tensorflow/);
+    run.kill(signal);
+    expect(await run.ended, run.output()).toBe(130);
+    expect(await readdir(cacheDir)).toEqual([]);
+  });
+
+  test.each<[string, NodeJS.Signals]>([
+    ['Ctrl-C', 'SIGINT'],
+    ['the end of the terminal', 'SIGHUP'],
+    ['the death of the coordinator', 'SIGKILL'],
+  ])('%s ends an installation beside a run, which leaves nothing', async (_, signal) => {
+    const env = await machine({ npm: 'echo $$ > "$HOME/npm-pid"; exec /bin/sleep 60' });
+    const run = spawnGradcast(trainArgs(), env);
+    await waitForOutput(run, /Installing native TensorFlow/);
+    const pid = await vi.waitFor(() => readFile(join(home, 'npm-pid'), 'utf8'), 20_000);
+    run.kill(signal);
+    expect(await run.ended, run.output()).toBe(signal === 'SIGKILL' ? 'SIGKILL' : 130);
+    await vi.waitFor(async () => expect(await readdir(cacheDir)).toEqual([]), 20_000);
+    await vi.waitFor(() => expect(() => process.kill(Number(pid), 0)).toThrow(/ESRCH/), 20_000);
+  });
+});
+
+describe.runIf(canInstall && mountsArePermitted())('on a file system', { timeout: 90_000 }, () => {
+  /** A run with a file system of its own at the cache. */
+  async function trainWithCacheOn(options: string, env: NodeJS.ProcessEnv): Promise<WorkerProcess> {
+    await mkdir(join(home, 'cache'));
+    const script = 'mount -t tmpfs -o "$1" none "$2" && shift 2 && exec "$@"';
+    return spawnProgram(
+      [
+        ...([
+          '/usr/bin/env',
+          'unshare',
+          '-rm',
+          'sh',
+          '-c',
+          script,
+          'sh',
+          options,
+          join(home, 'cache'),
+        ] as const),
+        ...['/usr/bin/env', `PATH=${env.PATH ?? ''}`, process.execPath, gradcast, ...trainArgs()],
+      ],
+      { ...env, PATH: process.env.PATH },
+    );
+  }
+
+  test.each([
+    ['that is read-only', 'ro', /The cache folder .* cannot be written to .*read-only.*XDG_CACHE_HOME/],
+    ['that is small', 'size=64m', /0\.1 GiB free, and the installation needs 3\.0 GiB.*XDG_CACHE_HOME/],
+    ['that is full half-way', 'size=4g,nr_inodes=60', /The disk of .* is full\. Make room.*XDG_CACHE_HOME/],
+  ])('%s: training goes on with WebAssembly, and says why', async (_, options, sentence) => {
+    // Writes as many files as the real one, about.
+    const npm =
+      'for a in 0 1 2 3 4 5 6 7 8 9; do for b in 0 1 2 3 4 5 6 7 8 9; do echo > "f$a$b" || exit 1; done; done';
+    const [code, output] = await untilFailed(await trainWithCacheOn(options, await machine({ npm })));
+    expect(code, output).toBe(130);
+    expect(whySentences(output)).toEqual([expect.stringMatching(sentence)]);
+    expect(output).toContain('wasm on ');
+  });
+});
+
+function mountsArePermitted(): boolean {
+  try {
+    execFileSync('unshare', ['-rm', 'sh', '-c', 'mount -t tmpfs none /tmp'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}

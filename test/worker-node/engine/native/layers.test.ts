@@ -1,0 +1,6 @@
+import { kinds } from '../../../support/layer-cases.ts';
+import { testLayersOnNative } from '../../../support/native-layers.ts';
+import { withNative } from '../../../support/native.ts';
+
+// The rest is in native-layers.long.test.ts.
+await withNative((native) => testLayersOnNative(native, kinds));

@@ -1,9 +1,0 @@
-import { expect, test } from 'vitest';
-import { parseBenchmark } from '../../worker-node/engine/install/prove.ts';
-import { parseStepTime } from '../../worker-node/shape/pace-lines.ts';
-
-test('a line that a killed process has left half says nothing', () => {
-  expect(parseStepTime('gradcast-pace {"stepMs": 1')).toBeNull();
-  const half = { code: null, lines: ['gradcast-probe {"backend": "tens'] };
-  expect(parseBenchmark(half)).toEqual({ ok: false, reason: expect.any(String) as string });
-});

@@ -1,0 +1,98 @@
+import { describe, expect, it } from 'vitest';
+import { MachineReport } from '../../../worker-node/processes/machine-report.ts';
+import {
+  parseWorkerProcessMessage,
+  type WorkerProcessMessage,
+} from '../../../worker-node/processes/messages.ts';
+import { manualClock } from '../../support/manual-clock.ts';
+
+const JOINED: WorkerProcessMessage = { type: 'joined', totalSteps: 5_628, data: 'mnist', batchSize: 128 };
+const waiting = (waitMs: number): WorkerProcessMessage => ({
+  type: 'waiting',
+  reason: 'connect ECONNREFUSED',
+  waitMs,
+});
+
+function machine() {
+  const clock = manualClock();
+  const lines: string[] = [];
+  const report = new MachineReport({
+    name: 'lab',
+    url: 'http://box:2718/',
+    clock,
+    info: (line) => void lines.push(line),
+    note: (line) => void lines.push(`! ${line}`),
+  });
+  const all = (message: WorkerProcessMessage): void => {
+    for (const worker of ['lab-1', 'lab-2']) {
+      // As it comes from another process.
+      report.record(worker, parseWorkerProcessMessage(JSON.parse(JSON.stringify(message)))!);
+    }
+  };
+  return { clock, lines, report, all };
+}
+
+describe('the terminal of a worker', () => {
+  it('has one line where all processes say the same', () => {
+    const { lines, all } = machine();
+    all({ type: 'engine', text: 'wasm on CPU, 1 thread (asked for)' });
+    all(JOINED);
+    all({ type: 'ended', reason: 'The run is finished.' });
+    expect(lines).toEqual([
+      'lab: wasm on CPU, 1 thread (asked for)',
+      'lab: joined http://box:2718/, mnist, batch 128',
+      'lab: The run is finished.',
+    ]);
+  });
+
+  it('says every half minute what this machine has computed', async () => {
+    const { clock, lines, report, all } = machine();
+    all(JOINED);
+    for (let step = 0; step <= 120; step++) {
+      report.record('lab-1', { type: 'computed', step, samples: 40 });
+      report.record('lab-2', { type: 'computed', step, samples: 24 });
+      if (step < 120) await clock.advance(250);
+    }
+    await clock.advance(29_999);
+    expect(lines.slice(1)).toEqual([
+      'lab: step 120 of 5,628, 7,680 samples computed, 50% of the batch, 256 samples/s',
+    ]);
+    await clock.advance(1);
+    expect(lines.at(-1)).toMatch(/^lab: step 121 of 5,628, 7,744 samples computed/);
+    await clock.advance(90_000);
+    expect(lines.slice(3)).toEqual(['lab: connected, no work for this machine at the moment']);
+    report.record('lab-1', { type: 'ended', reason: 'The run is finished.' });
+    expect(lines.at(-1)).toBe('lab: The run is finished. Computed 7,744 samples.');
+    expect(clock.pending).toBe(0);
+  });
+
+  it('has one line for each retry, not one for each process', () => {
+    const { lines, all } = machine();
+    all(waiting(400));
+    all(waiting(900));
+    expect(lines).toEqual([
+      '! lab: No connection to http://box:2718/ (connect ECONNREFUSED). Trying again in 0.4 s.',
+      '! lab: No connection to http://box:2718/ (connect ECONNREFUSED). Trying again in 0.9 s.',
+    ]);
+  });
+
+  it('has fewer and fewer lines while the coordinator stays away, and all of them again afterwards', () => {
+    const { lines, all, report } = machine();
+    for (let retry = 0; retry < 100; retry++) all(waiting(15_000));
+    expect(lines).toHaveLength(6 + 4);
+    expect(lines.at(-1)).toMatch(/^! lab: Still no connection to .* Trying again in 15\.0 s\.$/);
+    all(JOINED);
+    expect(lines.at(-1)).toBe('lab: joined http://box:2718/, mnist, batch 128');
+    all(waiting(400));
+    expect(lines.at(-1)).toBe(
+      '! lab: No connection to http://box:2718/ (connect ECONNREFUSED). Trying again in 0.4 s.',
+    );
+    report.close();
+  });
+
+  it('says once why the machine cannot take part, however often its processes are restarted', () => {
+    const { lines, all } = machine();
+    for (let i = 0; i < 4; i++) all({ type: 'refused', reason: 'Wrong token.' });
+    expect(lines).toEqual(['! lab: Wrong token.']);
+  });
+});

@@ -1,0 +1,34 @@
+import { expect, test } from 'vitest';
+import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
+import { runNodeWorker } from '../../worker-node/run-node-worker.ts';
+import { writeFakeThread } from '../support/fake-thread.ts';
+import { testCoordinator, tinyTopology, waitForWorkerReady } from '../support/test-coordinator.ts';
+
+test('a worker whose engine dies in a step leaves the run and says why', async () => {
+  const dataset = syntheticDigits({ seed: 1, trainCount: 4, testCount: 1 });
+  const coordinator = await testCoordinator(dataset, {
+    topology: tinyTopology([28, 28, 1], 10),
+    batchSize: 4,
+  });
+  const worker = runNodeWorker({
+    url: coordinator.url,
+    name: 'ill',
+    engine: 'wasm',
+    threadFile: await writeFakeThread("throw new Error('The device is broken.');"),
+    signal: new AbortController().signal,
+    onMessage: () => undefined,
+    note: () => undefined,
+  });
+  await waitForWorkerReady(coordinator, 'ill');
+  const { stepRunner, initialWeights: weights } = coordinator;
+  const round = stepRunner.gradient(
+    { step: 0 as Step, weights, split: dataset.train },
+    Uint32Array.from([0, 1, 2, 3]),
+  );
+  await expect(worker).rejects.toThrow('The engine has died: The device is broken.');
+  await expect.poll(() => coordinator.pool.workers.size).toBe(0);
+  coordinator.stop();
+  await expect(round).rejects.toThrow();
+  await coordinator.close('done');
+});

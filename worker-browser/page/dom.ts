@@ -1,0 +1,37 @@
+/** @throws Error if the page lacks the element */
+export function element<T extends Element>(id: string, kind: new () => T): T {
+  const found = document.getElementById(id);
+  if (found instanceof kind) return found;
+  throw new Error(`The page has no ${kind.name} #${id}.`);
+}
+
+/** What did not change is left alone, or screen readers would read it out again. */
+export function setText(target: Element, text: string): void {
+  if (target.textContent !== text) target.textContent = text;
+}
+
+/** A new element with a class and text. */
+export function createElement<Tag extends keyof HTMLElementTagNameMap>(
+  tag: Tag,
+  className = '',
+  text = '',
+): HTMLElementTagNameMap[Tag] {
+  const node = document.createElement(tag);
+  if (className !== '') node.className = className;
+  node.textContent = text;
+  return node;
+}
+
+/** The radio buttons of a name, as one choice. */
+export function bindRadioGroup(
+  name: string,
+  onChange: (value: string) => void,
+): { set(value: string): void } {
+  const inputs = [...document.querySelectorAll<HTMLInputElement>(`input[name="${name}"]`)];
+  for (const input of inputs) input.addEventListener('change', () => onChange(input.value));
+  return {
+    set(value) {
+      for (const input of inputs) input.checked = input.value === value;
+    },
+  };
+}

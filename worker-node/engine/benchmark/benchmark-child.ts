@@ -1,0 +1,87 @@
+import * as v from 'valibot';
+import { parseJson } from '../../util/parse-json.ts';
+import { runProgram, type ProgramResult } from '../../util/run-program.ts';
+
+/** What an engine says of itself when it is tried in a process of its own. */
+const benchmarkSchema = v.object({
+  backend: v.string(),
+  version: v.string(),
+  tensorflow: v.nullable(v.string()),
+  device: v.string(),
+  gpu: v.boolean(),
+  threads: v.number(),
+  lossBefore: v.number(),
+  lossAfter: v.number(),
+  batch: v.number(),
+  msPerSample: v.number(),
+});
+export type EngineBenchmark = v.InferOutput<typeof benchmarkSchema>;
+
+export type VerifyResult =
+  { readonly ok: true; readonly probe: EngineBenchmark } | { readonly ok: false; readonly reason: string };
+
+/** Which engine to try: 'wasm', or a native one by the folder that its package is resolved from. */
+export interface BenchmarkTarget {
+  readonly engine: 'wasm' | 'native';
+  readonly package?: string;
+  /** Without one, the packages that gradcast is installed with. */
+  readonly folder?: string | undefined;
+}
+
+const OUTPUT_PREFIX = 'gradcast-probe ';
+const TIMEOUT_MS = 120_000;
+
+/**
+ * A real training step in a child process, so that an engine that crashes takes nothing with it.
+ * @param programFile what runs gradcast
+ */
+export async function benchmarkInChild(
+  programFile: string,
+  { engine, package: name, folder }: BenchmarkTarget,
+  batch: number,
+  signal: AbortSignal,
+): Promise<VerifyResult> {
+  const limit = AbortSignal.timeout(TIMEOUT_MS);
+  const args = ['--engine', engine, '--batch', String(batch)];
+  if (name !== undefined) args.push('--package', name);
+  if (folder !== undefined) args.push('--folder', folder);
+  try {
+    const ran = await runProgram([process.execPath, programFile, 'engine', 'probe', ...args], {
+      signal: AbortSignal.any([signal, limit]),
+    });
+    return parseBenchmark(ran);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (limit.aborted) return { ok: false, reason: `no training step within ${TIMEOUT_MS / 1000} s` };
+    throw error;
+  }
+}
+
+/** What the child prints. */
+export const formatBenchmarkLine = (probe: EngineBenchmark): string =>
+  `${OUTPUT_PREFIX}${JSON.stringify(probe)}\n`;
+
+export function parseBenchmark({ code, lines }: ProgramResult): VerifyResult {
+  const line = lines.find((each) => each.startsWith(OUTPUT_PREFIX));
+  if (line !== undefined) {
+    const { success, output } = v.safeParse(benchmarkSchema, parseJson(line.slice(OUTPUT_PREFIX.length)));
+    if (success && output.lossAfter < output.lossBefore) return { ok: true, probe: output };
+    return { ok: false, reason: 'its training step does not lower the loss' };
+  }
+  const said = lines.findLast((each) => each.startsWith('gradcast: '))?.slice('gradcast: '.length);
+  const words = said ?? lines.findLast((each) => each.trim() !== '') ?? 'it said nothing';
+  return { ok: false, reason: code === null ? `it crashed (${words})` : words };
+}
+
+export function describeBenchmark({
+  device,
+  threads,
+  tensorflow,
+  msPerSample,
+  batch,
+  gpu,
+}: EngineBenchmark): string {
+  const version = tensorflow === null ? '' : `TensorFlow ${tensorflow} `;
+  const on = gpu ? device : `${device}, ${threads} thread${threads === 1 ? '' : 's'}`;
+  return `${version}on ${on}: ${msPerSample.toFixed(3)} ms a sample at batch ${batch}`;
+}

@@ -1,0 +1,178 @@
+import type { GradientComputer, ShardResult } from '../../../shared/engine/engine.ts';
+import type { ModelStep } from '../../../shared/engine/model-step.ts';
+import { microShardSizes } from '../../../shared/engine/micro-shards.ts';
+import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
+import { createGradientComputer, copyingReader } from '../../../shared/engine/tf-engine.ts';
+import type { Job } from '../../../shared/model/job.ts';
+import { scoreLogits } from '../../../shared/model/loss.ts';
+import type { Native } from './backend.ts';
+import { ExactGradients } from './exact-gradients.ts';
+import type { NativeTensors } from './native-tensors.ts';
+import { captureStep, type GraphKind, type GraphCheck } from './step-capture.ts';
+import { StepGraphs, type CaptureOptions } from './step-graphs.ts';
+import { addMatchesReference } from './rounding-check.ts';
+import type { Shard } from '../../../shared/data/shard.ts';
+
+/**
+ * A trainer that computes the first shard of each size op by op, captures the computation as a TensorFlow graph when
+ * nobody waits for it, and replays that from then on. What cannot be captured stays op by op.
+ */
+export function createCapturedGradientComputer(
+  native: Native,
+  job: Job,
+  modelStep: ModelStep,
+  options: CaptureOptions,
+): GradientComputer {
+  const { tf, backend } = native;
+  const { built } = modelStep;
+  const shapes = built.layout.slices.map(({ shape }) => shape);
+  const { classes } = job.data;
+  const inputs = new ShardInputs(job);
+  const read = outputReader(modelStep, classes);
+  const eager = createGradientComputer(tf, job, modelStep, inputs, copyingReader);
+  const exact = job.microShard !== undefined;
+  // A session's outputs lie in the host's memory: a GPU would have to fetch them to add them.
+  const addsHeld = exact && backend.isUsingGpuDevice !== true && addMatchesReference(backend.binding, shapes);
+
+  const graphs = new StepGraphs(job, options, {
+    capture: (kind, samples) => captureStep(native, job, modelStep, kind, samples, trialOf(kind, samples)),
+    accumulates: addsHeld,
+  });
+  const exactGradients = new ExactGradients({
+    binding: backend.binding,
+    graphs,
+    shapes,
+    classes,
+    microShardSizes: (samples) => microShardSizes(samples, job.microShard ?? samples),
+  });
+  const trialOf = (kind: GraphKind, samples: number): GraphCheck | undefined => {
+    if (kind === 'added') return exactGradients.checkAccumulatingGraph(samples);
+    return kind === 'cut' ? exactGradients.checkSplitGraph(samples) : undefined;
+  };
+
+  /**
+   * Runs a shard's graph, if there is one.
+   * @param prepare makes the shard's inputs, and returns its images
+   * @returns its outputs, the caller's to dispose
+   */
+  const replay = (kind: GraphKind, samples: number, prepare: () => Float32Array): NativeTensors | null => {
+    const graph = graphs.get(kind, samples);
+    if (graph === undefined) return null;
+    const scaled = prepare();
+    try {
+      return graph.run(scaled, inputs);
+    } catch (error) {
+      if (exact) throw error;
+      graphs.disable(kind, error);
+      return null;
+    } finally {
+      inputs.discard();
+    }
+  };
+
+  const replayLogits = (images: Uint8Array, samples: number): Float32Array | null => {
+    const outputs = replay('logits', samples, () => inputs.scaleImages(images));
+    return outputs && read.logits(outputs);
+  };
+
+  const gradientInMicroShards: GradientComputer['gradientInMicroShards'] = (step, shard, gradient) => {
+    inputs.prepare(step, shard);
+    try {
+      return exactGradients.compute(inputs, shard, (sums) => read.gradientTensors(sums, gradient));
+    } finally {
+      inputs.discard();
+      options.idle.recordAnswer();
+    }
+  };
+
+  return {
+    supportsFactors: modelStep.factoredIndex !== null,
+    setWeights: (weights, from) => eager.setWeights(weights, from),
+    prepare: (step, shard) => eager.prepare(step, shard),
+
+    async gradient(step, shard, gradient, _tail, factored = false) {
+      const kind = factored ? 'factored' : 'gradient';
+      const outputs = replay(kind, shard.labels.length, () => {
+        inputs.prepare(step, shard);
+        return inputs.images();
+      });
+      const result =
+        outputs === null
+          ? await eager.gradient(step, shard, gradient, undefined, factored)
+          : read.gradient(outputs, shard, gradient, factored);
+      if (outputs === null) graphs.request(kind, shard.labels.length);
+      options.idle.recordAnswer();
+      return result;
+    },
+
+    ...(addsHeld ? { gradientInMicroShards } : {}),
+
+    async evaluate(shard) {
+      const logits = replayLogits(shard.images, shard.labels.length);
+      const result =
+        logits === null ? await eager.evaluate(shard) : scoreLogits(logits, shard.labels, classes);
+      if (logits === null) graphs.request('logits', shard.labels.length);
+      options.idle.recordAnswer();
+      return result;
+    },
+
+    async predict(images, samples) {
+      const logits = replayLogits(images, samples);
+      if (logits !== null) {
+        return tf.tidy(() => tf.softmax(tf.tensor2d(logits, [samples, classes])).dataSync<'float32'>());
+      }
+      const probabilities = await eager.predict(images, samples);
+      graphs.request('logits', samples);
+      return probabilities;
+    },
+
+    dispose() {
+      graphs.dispose();
+      eager.dispose();
+    },
+  };
+}
+
+/** Reads what the graphs of a model give, in the order that StepGraph has. */
+export interface OutputReader {
+  /** All of a gradient's graph, which is disposed of. @param factored of a graph with factors */
+  gradient(outputs: NativeTensors, shard: Shard, gradient: Float32Array, factored: boolean): ShardResult;
+  /** Of a graph of logits, which is disposed of. */
+  logits(outputs: NativeTensors): Float32Array;
+  /** The gradient's parts alone. */
+  gradientTensors(outputs: NativeTensors, gradient: Float32Array): void;
+}
+
+export function outputReader({ built, factoredIndex }: ModelStep, classes: number): OutputReader {
+  const { slices } = built.layout;
+  const kernel = slices[factoredIndex ?? -1];
+
+  const scoresAt = (outputs: NativeTensors, output: number, { labels }: Shard): ShardResult =>
+    scoreLogits(outputs.read(output), labels, classes);
+
+  const gradientTensors = (outputs: NativeTensors, gradient: Float32Array): void =>
+    slices.forEach(({ offset }, i) => gradient.set(outputs.read(i), offset));
+
+  return {
+    gradientTensors,
+
+    gradient: (outputs, shard, gradient, factored) =>
+      readAndDispose(outputs, () => {
+        gradientTensors(outputs, gradient);
+        if (!factored) return { ...scoresAt(outputs, slices.length, shard), isFactored: factored };
+        const behind = (kernel?.offset ?? 0) + shard.labels.length * (kernel?.shape[0] ?? 0);
+        gradient.set(outputs.read(slices.length), behind);
+        return { ...scoresAt(outputs, slices.length + 1, shard), isFactored: factored };
+      }),
+
+    logits: (outputs) => readAndDispose(outputs, () => outputs.read(0)),
+  };
+}
+
+function readAndDispose<T>(outputs: NativeTensors, read: () => T): T {
+  try {
+    return read();
+  } finally {
+    outputs.dispose();
+  }
+}

@@ -1,0 +1,89 @@
+import { cpus } from 'node:os';
+import type { Engine } from '../../../shared/engine/engine.ts';
+import { withMicroShards } from '../../../shared/engine/micro-shards.ts';
+import { createModelStep } from '../../../shared/engine/model-step.ts';
+import { errorMessage } from '../../../shared/util/error-message.ts';
+import { nativeCandidates, createRequireFrom, type NativeCandidate } from '../locate/candidates.ts';
+import { readGpuName } from './nvidia-gpus.ts';
+import { loadNative, setNativeEnvironment } from './load-native.ts';
+import type { Native, NativeBackend } from './backend.ts';
+import { createCapturedGradientComputer } from './captured-gradient-computer.ts';
+import { registerNativeGradients } from './gradients.ts';
+import { removeStaleGraphFolders } from './graph-folders.ts';
+import { createIdleScheduler } from './idle-scheduler.ts';
+import type { Proto } from './proto.ts';
+import type { CaptureOptions } from './step-graphs.ts';
+
+export interface NativeEngine {
+  readonly engine: Engine;
+  readonly gpu: boolean;
+  /** The version of the TensorFlow library. */
+  readonly tensorflow: string | null;
+}
+
+/** tfjs-node as it is, with its own gradients. */
+interface OpenedNative {
+  readonly native: Native;
+  readonly threads: number;
+}
+
+/**
+ * Native TensorFlow through tfjs-node, from the installed packages or the engine cache, the GPU build first; or why there
+ * is none. Its gradient steps are captured as graphs.
+ */
+export async function openNativeEngine(
+  options: Partial<CaptureOptions> = {},
+  candidates: readonly NativeCandidate[] = nativeCandidates(),
+): Promise<NativeEngine | { readonly missing: string }> {
+  const opened = await openNative(candidates);
+  if ('missing' in opened) return opened;
+  const { native, threads } = opened;
+  const { tf, backend } = native;
+  removeStaleGraphFolders();
+  const capture = { idle: options.idle ?? createIdleScheduler(), note: options.note ?? (() => undefined) };
+  registerNativeGradients(tf, backend);
+  const gpu = backend.isUsingGpuDevice === true;
+  const info = {
+    backend: 'tensorflow',
+    version: tf.version.tfjs,
+    device: gpu ? readGpuName(process.env) : (cpus()[0]?.model.trim() ?? 'CPU'),
+    threads,
+  };
+  const load: Engine['load'] = async (job) =>
+    withMicroShards(
+      createCapturedGradientComputer(native, job, await createModelStep(tf, job), capture),
+      job,
+    );
+  return { engine: { info, load }, gpu, tensorflow: backend.binding.TF_Version ?? null };
+}
+
+/** The first candidate that can be loaded, without gradcast's gradients; or why there is none. */
+export async function openNative(
+  candidates: readonly NativeCandidate[] = nativeCandidates(),
+): Promise<OpenedNative | { readonly missing: string }> {
+  const threads = setNativeEnvironment(process.env);
+  const reasons: string[] = [];
+  for (const candidate of candidates) {
+    try {
+      suppressDuplicateKernelWarnings();
+      const tf = await loadNative(candidate);
+      const proto = createRequireFrom(candidate.folder)(`${candidate.package}/dist/proto/api_pb.js`) as Proto;
+      return { native: { tf, backend: tf.backend() as unknown as NativeBackend, proto }, threads };
+    } catch (error) {
+      const [firstLine = ''] = errorMessage(error).split('\n');
+      reasons.push(`${candidate.folder ?? candidate.package}: ${firstLine.slice(0, 120)}`);
+    }
+  }
+  return { missing: reasons.join('; ') };
+}
+
+/**
+ * Another copy of tfjs in this process, such as the coordinator's, shares its registry with the one that tfjs-node
+ * brings, which would say of every kernel that it is there already; not so in production mode.
+ */
+function suppressDuplicateKernelWarnings(): void {
+  const { _tfengine: engine } = globalThis as {
+    _tfengine?: { readonly ENV?: { set(flag: string, on: boolean): void } };
+  };
+  engine?.ENV?.set('PROD', true);
+}

@@ -1,0 +1,153 @@
+import type { Clock } from '../../shared/util/clock.ts';
+import type { WorkerProcessMessage } from './messages.ts';
+
+export interface MachineReportOptions {
+  /** Name of this machine in the run. */
+  readonly name: string;
+  /** Address of the coordinator, without the token. */
+  readonly url: string;
+  readonly clock: Clock;
+  /** Writes a line about what goes as it should. */
+  readonly info: (line: string) => void;
+  /** Writes a line that the person should know of. */
+  readonly note: (line: string) => void;
+}
+
+/** Time between two lines about the work. */
+const WORK_INTERVAL_MS = 30_000;
+/** Retries that are all reported; later ones, at the longest pause, only as often as they have doubled. */
+const MAX_CONSECUTIVE_RETRY_LINES = 6;
+
+type Message<Type> = Extract<WorkerProcessMessage, { type: Type }>;
+
+/** Reports the work of one machine's worker processes in its terminal: one line for all of them. */
+export class MachineReport {
+  readonly #options: MachineReportOptions;
+  /** Lines that are said once, however many processes say them. */
+  readonly #reportedLines = new Set<string>();
+  /** Retries of each process since it was connected. */
+  readonly #retries = new Map<string, number>();
+  #reportedRetries = 0;
+  #isJoined = false;
+  #batchSize = 0;
+  #totalSteps: number | null = null;
+  /** Samples in all, and since the last line. */
+  #samples = 0;
+  #recentSamples = 0;
+  #step = 0;
+  /** Step at the last line. */
+  #reportedStep: number | null = null;
+  #isIdle = false;
+  #cancelTimer: (() => void) | null = null;
+
+  constructor(options: MachineReportOptions) {
+    this.#options = options;
+  }
+
+  /** @param worker the process that says it */
+  record(worker: string, message: WorkerProcessMessage): void {
+    switch (message.type) {
+      case 'engine': {
+        this.#reportOnce('info', message.text);
+        return;
+      }
+      case 'joined': {
+        this.#onJoined(worker, message);
+        return;
+      }
+      case 'computed': {
+        this.#onComputed(message);
+        return;
+      }
+      case 'waiting': {
+        this.#onWaiting(worker, message);
+        return;
+      }
+      case 'ended': {
+        this.#stopTimer();
+        const computed = this.#samples === 0 ? '' : ` Computed ${formatCount(this.#samples)} samples.`;
+        this.#reportOnce('info', `${message.reason}${computed}`, message.reason);
+        return;
+      }
+      case 'refused':
+        this.#reportOnce('note', message.reason);
+    }
+  }
+
+  /** Ends the lines about the work. */
+  close(): void {
+    this.#stopTimer();
+  }
+
+  #onJoined(worker: string, { data, batchSize, totalSteps }: Message<'joined'>): void {
+    const { name, url, info, clock } = this.#options;
+    this.#retries.delete(worker);
+    if (this.#isJoined) return;
+    this.#isJoined = true;
+    this.#reportedRetries = 0;
+    this.#batchSize = batchSize;
+    this.#totalSteps = totalSteps;
+    info(`${name}: joined ${url}, ${data}, batch ${batchSize}`);
+    this.#cancelTimer ??= clock.after(WORK_INTERVAL_MS, () => this.#reportWork());
+  }
+
+  #onComputed({ step, samples }: Message<'computed'>): void {
+    this.#reportedStep ??= step;
+    this.#step = Math.max(this.#step, step);
+    this.#samples += samples;
+    this.#recentSamples += samples;
+  }
+
+  #onWaiting(worker: string, { reason, waitMs }: Message<'waiting'>): void {
+    const { name, url, note } = this.#options;
+    this.#isJoined = false;
+    this.#stopTimer();
+    const retries = (this.#retries.get(worker) ?? 0) + 1;
+    this.#retries.set(worker, retries);
+    if (retries <= this.#reportedRetries) return;
+    this.#reportedRetries = retries;
+    if (retries > MAX_CONSECUTIVE_RETRY_LINES && !isPowerOfTwo(retries)) return;
+    const still = retries > MAX_CONSECUTIVE_RETRY_LINES ? `Still no connection` : 'No connection';
+    const wait = `${(waitMs / 1000).toFixed(1)} s`;
+    note(`${name}: ${still} to ${url} (${reason}). Trying again in ${wait}.`);
+  }
+
+  #reportWork(): void {
+    const { name, info, clock } = this.#options;
+    this.#cancelTimer = clock.after(WORK_INTERVAL_MS, () => this.#reportWork());
+    if (this.#recentSamples === 0) {
+      if (!this.#isIdle) info(`${name}: connected, no work for this machine at the moment`);
+      this.#isIdle = true;
+      return;
+    }
+    const steps = this.#step - (this.#reportedStep ?? this.#step);
+    const share = steps === 0 ? null : this.#recentSamples / (steps * this.#batchSize);
+    const of = this.#totalSteps === null ? '' : ` of ${formatCount(this.#totalSteps)}`;
+    info(
+      `${name}: step ${formatCount(this.#step + 1)}${of}, ${formatCount(this.#samples)} samples computed` +
+        (share === null ? '' : `, ${Math.min(100, Math.round(100 * share))}% of the batch`) +
+        `, ${Math.round((1000 * this.#recentSamples) / WORK_INTERVAL_MS)} samples/s`,
+    );
+    this.#isIdle = false;
+    this.#recentSamples = 0;
+    this.#reportedStep = this.#step;
+  }
+
+  /** @param key what is the same in the lines of several processes */
+  #reportOnce(how: 'info' | 'note', text: string, key = text): void {
+    if (this.#reportedLines.has(key)) return;
+    this.#reportedLines.add(key);
+    this.#options[how](`${this.#options.name}: ${text}`);
+  }
+
+  #stopTimer(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+    this.#recentSamples = 0;
+    this.#reportedStep = null;
+    this.#isIdle = false;
+  }
+}
+
+const isPowerOfTwo = (count: number): boolean => (count & (count - 1)) === 0;
+const formatCount = (count: number): string => count.toLocaleString('en-US');

@@ -1,0 +1,47 @@
+import * as v from 'valibot';
+import type { Job } from '../../shared/model/job.ts';
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const line = v.pipe(v.string(), v.maxLength(5_000));
+const messageSchema = v.variant('type', [
+  /** The engine is open. */
+  v.object({ type: v.literal('engine'), text: line }),
+  /** The worker has loaded the job. `totalSteps` is null in exact mode, where engines must not change. */
+  v.object({
+    type: v.literal('joined'),
+    totalSteps: v.nullable(count),
+    data: v.optional(line, ''),
+    batchSize: v.optional(count, 0),
+  }),
+  /** The worker has computed a gradient of this step. */
+  v.object({ type: v.literal('computed'), step: count, samples: v.optional(count, 0) }),
+  /** The worker has no connection and waits before the next try. */
+  v.object({ type: v.literal('waiting'), reason: line, waitMs: v.pipe(v.number(), v.minValue(0)) }),
+  /** The worker's part is over, and why. */
+  v.object({ type: v.literal('ended'), reason: line }),
+  /** The worker cannot take part, and why. */
+  v.object({ type: v.literal('refused'), reason: line }),
+]);
+
+/** What a worker process tells the process that started it. */
+export type WorkerProcessMessage = v.InferOutput<typeof messageSchema>;
+
+/** @returns null for anything else */
+export function parseWorkerProcessMessage(message: unknown): WorkerProcessMessage | null {
+  const { success, output } = v.safeParse(messageSchema, message);
+  return success ? output : null;
+}
+
+/** Sends to the parent process. Settles when it is sent, or cannot be. */
+export function sendToParent(message: WorkerProcessMessage): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.connected && process.send !== undefined) {
+      process.send(message, undefined, undefined, () => resolve());
+    } else resolve();
+  });
+}
+
+/** Steps of a whole run; null in exact mode. */
+export function totalSteps({ epochs, batchSize, data, microShard }: Job): number | null {
+  return microShard === undefined ? epochs * Math.ceil(data.trainSamples / batchSize) : null;
+}

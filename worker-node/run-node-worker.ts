@@ -1,0 +1,82 @@
+import { hostname } from 'node:os';
+import { systemClock } from '../shared/util/clock.ts';
+import { runWorker } from '../shared/worker/connection-loop.ts';
+import type { WorkerReport } from '../shared/worker/run-session.ts';
+import { createGarbageCollector } from './util/collect-garbage.ts';
+import { connectPinned } from './connect-websocket.ts';
+import type { EngineChoice } from '../shared/engine/engine-choice.ts';
+import { totalSteps, type WorkerProcessMessage } from './processes/messages.ts';
+import { openThreadedEngine, type EngineDiedError } from './thread/threaded-engine.ts';
+
+export interface NodeWorkerOptions {
+  readonly url: string;
+  readonly token?: string | undefined;
+  /** Of the coordinator's certificate, where nobody else vouches for it. */
+  readonly fingerprint?: string | undefined;
+  readonly name?: string | undefined;
+  readonly engine: EngineChoice;
+  /** The program of the engine's thread, as built. */
+  readonly threadFile: string;
+  readonly signal: AbortSignal;
+  /** Hears how the work goes. */
+  readonly onMessage: (message: WorkerProcessMessage) => void;
+  /** Writes a line that the person should know of, about this worker alone. */
+  readonly note: (line: string) => void;
+}
+
+/**
+ * One worker in this process, until the run is over or it is asked to leave.
+ * @returns why it ended
+ * @throws EngineDiedError if the engine's thread ends before
+ */
+export async function runNodeWorker(options: NodeWorkerOptions): Promise<string> {
+  const { url, token, signal, onMessage, note } = options;
+  const name = options.name ?? hostname();
+  const threaded = await openThreadedEngine({
+    file: options.threadFile,
+    choice: options.engine,
+    note: (line) => note(`${name}: ${line}`),
+    // Neither process.exit() nor the end of the program would come past that thread.
+    onStuck: () => void process.kill(process.pid, 'SIGKILL'),
+  });
+  const { engine, why, died } = threaded;
+  const { backend, device, threads } = engine.info;
+  const text = `${backend} on ${device}, ${threads} thread${threads === 1 ? '' : 's'} (${why})`;
+  onMessage({ type: 'engine', text });
+  const collectGarbage = createGarbageCollector();
+  const report: WorkerReport = {
+    joined: ({ job }) => {
+      const { batchSize, data } = job;
+      onMessage({ type: 'joined', totalSteps: totalSteps(job), data: data.name, batchSize });
+    },
+    // The gradient has left, the next weights are on their way: nobody waits for this worker now.
+    computed: (task, step, samples) => {
+      if (task === 'train') onMessage({ type: 'computed', step, samples });
+      threaded.collectGarbage();
+      collectGarbage();
+    },
+    waiting: (_line, { reason, waitMs }) => onMessage({ type: 'waiting', reason, waitMs }),
+    note: (line) => note(`${name}: ${line}`),
+  };
+  try {
+    const end = await runWorker({
+      url,
+      name,
+      ...(token === undefined ? {} : { token }),
+      engine,
+      connect: connectPinned(options.fingerprint),
+      clock: systemClock(globalThis),
+      random: Math.random,
+      report,
+      signal: AbortSignal.any([signal, died]),
+      abandonsEngine: true,
+    });
+    if (died.aborted) throw died.reason as EngineDiedError;
+    return end;
+  } catch (error) {
+    // Whatever else went wrong comes from that.
+    throw died.aborted ? died.reason : error;
+  } finally {
+    await threaded.close();
+  }
+}
