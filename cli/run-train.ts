@@ -134,7 +134,6 @@ export async function runTrain(flags: TrainFlags, program: CliContext): Promise<
         const training = train({
           job,
           dataset,
-          weights,
           optimizer,
           stepRunner,
           pool,

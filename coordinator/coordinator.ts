@@ -8,7 +8,9 @@ import { Feed } from './observe/feed.ts';
 import { Notices } from './observe/notices.ts';
 import { RefusalRateLimiter } from './server/limits/refusal-rate-limiter.ts';
 import type { ConnectionHandler } from './pool/handshake.ts';
-import { EngineFingerprints } from './exact/fingerprints.ts';
+import { exactMode } from './modes/exact-mode.ts';
+import { EngineFingerprints } from './modes/fingerprints.ts';
+import { standardMode } from './modes/standard-mode.ts';
 import { codecLabel, type CodecRule } from './links/codecs.ts';
 import { WorkerPool, type PoolOptions } from './pool/pool.ts';
 import { throttleLog } from './report/throttle.ts';
@@ -87,17 +89,18 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const maxWorkers = Math.min(options.maxWorkers, places.workers);
   const layout = layoutOf(job.layout);
   const maxFrameBytes = layout.length * 4 + MAX_HEADER_BYTES;
-  const exact = job.microShard !== undefined;
-  const cuts = exact ? [] : bucketOffsets(layout);
-  const engineFingerprints = exact ? new EngineFingerprints(options.engineFingerprint) : null;
+  const mode =
+    job.microShard === undefined
+      ? standardMode(bucketOffsets(layout))
+      : exactMode(job.microShard, new EngineFingerprints(options.engineFingerprint));
   const rules = { token, maxWorkers, codecs };
   const allowances = new RefusalRateLimiter(clock);
   const pool: WorkerPool = new WorkerPool({
     job,
     clock,
     maxFrameBytes,
-    bucketOffsets: cuts,
-    engineFingerprints,
+    mode,
+    fingerprints: mode.fingerprints,
     rules,
     ...(options.usesBuckets === undefined ? {} : { usesBuckets: options.usesBuckets }),
     ...(options.switchesCodecs === undefined ? {} : { switchesCodecs: options.switchesCodecs }),
@@ -141,7 +144,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     pool,
     job,
     clock,
-    bucketOffsets: cuts,
+    mode,
     signal,
     onWaiting: (waiting) =>
       waiting
@@ -202,9 +205,9 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   });
   let isEnding = false;
   pool.subscribe({
-    joined: ({ name, engine, ...member }) => {
+    joined: ({ name, engine, link: workerLink }) => {
       const threads = pluralize(engine.threads, 'thread');
-      const codecs = codecLabel(member);
+      const codecs = codecLabel(workerLink);
       const link = codecs === codecLabel({ codec: 'float32', updateCodec: null }) ? '' : `, ${codecs}`;
       list(`+ ${name} joined: ${engine.backend} on ${engine.device}, ${threads}${link}`, {
         event: 'joined',
@@ -218,8 +221,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       if (!isEnding) list(`- ${name} left: ${reason}`, { event: 'left', worker: name, reason });
     },
     refused: (reason) => refusals.write(`A worker was not let in: ${reason}`),
-    codecChanged: ({ name, ...member }, reason) =>
-      report.info(`${name}: ${reason}`, { event: 'recoded', worker: name, codecs: codecLabel(member) }),
+    codecChanged: ({ name, link }, reason) =>
+      report.info(`${name}: ${reason}`, { event: 'recoded', worker: name, codecs: codecLabel(link) }),
     standbyChanged: ({ name }, reason) =>
       report.info(reason === null ? `${name} is active again.` : `${name} is on standby: ${reason}`, {
         event: reason === null ? 'unreserved' : 'reserved',
@@ -245,7 +248,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     stepRunner,
     feed,
     metrics,
-    engineFingerprints,
+    engineFingerprints: mode.fingerprints,
     bottleneckReporter,
     port: server.port,
     urls: hosts.map((name) => `${scheme}://${name}:${server.port}`),

@@ -2,8 +2,8 @@ import { type Clock, pause, type AbortSignalLike } from '../shared/util/clock.ts
 import type { Engine, GradientComputer } from '../shared/engine/engine.ts';
 import { errorMessage } from '../shared/util/error-message.ts';
 import type { Connect } from '../shared/protocol/transport.ts';
-import { RefusedError, runWorker, type WorkerOptions } from '../shared/worker/connection-loop.ts';
-import type { WorkerReport } from '../shared/worker/run-session.ts';
+import { RefusedError, runWorker } from '../shared/worker/connection-loop.ts';
+import type { WorkerOptions, WorkerReport } from '../shared/worker/options.ts';
 import type { OpenedEngine, TabEngines } from './engine/tab-engines.ts';
 import type { FromPage, FromTab } from './tab-messages.ts';
 

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { systemClock } from '../shared/util/clock.ts';
 import { runWorker } from '../shared/worker/connection-loop.ts';
-import type { WorkerReport } from '../shared/worker/run-session.ts';
+import type { WorkerReport } from '../shared/worker/options.ts';
 import { createGarbageCollector } from './util/collect-garbage.ts';
 import { connectPinned } from './connect-websocket.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';

@@ -4,19 +4,19 @@ import type { WorkerPool } from '../pool/pool.ts';
 import { pluralize, type Reporter } from '../report/reporter.ts';
 
 /**
- * Closes the connection of a worker whose answers are wrong, and says whose, on which device, and how many it has given.
- * @param found what is wrong, in the middle of a sentence
+ * Drops a worker whose answers are wrong, with a warning that names its device and the number of its answers.
+ * @param found phrase that says what is wrong
  */
 export function ban(pool: WorkerPool, report: Pick<Reporter, 'warn'>, worker: WorkerId, found: string): void {
-  const member = pool.workers.get(worker);
-  if (member === undefined) {
+  const banned = pool.workers.get(worker);
+  if (banned === undefined) {
     report.warn(`A worker that has left was wrong: ${found}.`, { event: 'banned' });
     return;
   }
-  const { name, engine, acceptedAnswers } = member;
+  const { name, engine, health } = banned;
   report.warn(
-    `${name} (${engine.backend} on ${engine.device}) is banned: ${found}. It had given ${pluralize(acceptedAnswers, 'answer')}.`,
-    { event: 'banned', worker: name, ...engine, accepted: acceptedAnswers },
+    `${name} (${engine.backend} on ${engine.device}) is banned: ${found}. It had given ${pluralize(health.acceptedAnswers, 'answer')}.`,
+    { event: 'banned', worker: name, ...engine, accepted: health.acceptedAnswers },
   );
-  pool.drop(member, CloseCode.wrongGradient, `${found.charAt(0).toUpperCase()}${found.slice(1)}.`);
+  pool.drop(banned, CloseCode.wrongGradient, `${found.charAt(0).toUpperCase()}${found.slice(1)}.`);
 }

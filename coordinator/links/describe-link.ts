@@ -10,7 +10,7 @@ export function describeLink({ downMsPerByte, upMsPerByte, rttMs }: LinkStats): 
 /** Why a link's vectors travel in another way from now on: a sentence. */
 export function describeCodecChange({ worker, stats, expectedMs }: CodecChanged): string {
   return (
-    `Gradients and weights travel as ${codecLabel(worker)} from now on. The link gives ${describeLink(stats)}; ` +
+    `Gradients and weights travel as ${codecLabel(worker.link)} from now on. The link gives ${describeLink(stats)}; ` +
     `a shard should take ${expectedMs.toFixed(0)} ms in place of ${stats.turnaroundMs.toFixed(0)}.`
   );
 }

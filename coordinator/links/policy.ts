@@ -3,6 +3,7 @@ import { factoredBytes, FACTORS, areFactorsSmaller, type DenseKernel } from '../
 import { FLOAT32_LINK, type LinkCodecs, sendsUpdates } from './codecs.ts';
 import type { LinkStats } from './meter.ts';
 import type { Worker } from '../pool/worker.ts';
+import type { WorkerLink } from './worker-link.ts';
 /** What any codec but float32 costs both ends together: encoding, decoding, feedback, products of factors. */
 const LOSSY_MS = 3;
 /** Less lossy codecs are taken as long as they are not slower by more than this. */
@@ -218,63 +219,62 @@ export class AdaptiveCodecs {
    * Called between two steps.
    * @returns what links have chosen anew
    */
-  selectCodecs(members: readonly Worker[]): CodecChanged[] {
-    const recoded: CodecChanged[] = [];
-    const adaptive = members.filter(({ switchableCodecs }) => switchableCodecs.length > 0);
+  selectCodecs(workers: readonly Worker[]): CodecChanged[] {
+    const changes: CodecChanged[] = [];
+    const adaptive = workers.filter(({ link }) => link.switchableCodecs.length > 0);
     // One after the other: two that hold each other's codec must not let go of it together.
     for (const worker of adaptive) {
-      const choice = this.#selectors.get(worker) ?? new CodecSelector();
-      this.#selectors.set(worker, choice);
-      const { stats } = worker.link;
+      const selector = this.#selectors.get(worker) ?? new CodecSelector();
+      this.#selectors.set(worker, selector);
+      const { link } = worker;
+      const { stats } = link.meter;
       if (stats === null) continue;
       const others = this.#cheapestDownlink(adaptive.filter((other) => other !== worker));
-      const expectedMs = choice.next(
+      const expectedMs = selector.next(
         stats,
-        currentCodecs(worker),
-        this.#candidatesFor(worker, others, stats.samples),
-        payloadShapeFor(worker.supportsBuckets, this.#payload),
+        currentCodecs(link),
+        this.#candidatesFor(link, others, stats.samples),
+        payloadShapeFor(link.bucketOffsets.length > 1, this.#payload),
       );
-      if (expectedMs !== null) recoded.push({ worker, stats, expectedMs });
+      if (expectedMs !== null) changes.push({ worker, stats, expectedMs });
     }
     const down = this.#cheapestDownlink(adaptive);
-    for (const member of adaptive) this.#apply(member, down);
-    return recoded;
+    for (const worker of adaptive) this.#apply(worker, down);
+    return changes;
   }
 
-  #apply(member: Worker, down: string): void {
-    const before = currentCodecs(member);
-    const { up } = CODEC_LEVELS[this.#selectors.get(member)?.level ?? 0] ?? FLOAT32_LINK;
-    member.codec = up;
-    member.updateCodec = down !== FLOAT32_LINK.down && member.switchableCodecs.includes(down) ? down : null;
-    const after = currentCodecs(member);
-    if (before.up === after.up && before.down === after.down) return;
-    member.link.onCodecChange();
-    // What came ahead was of weights, or of an update, and the rest would be of the other kind.
-    if (sendsUpdates(before) !== sendsUpdates(after)) member.prefetchedWeights = null;
+  #apply(worker: Worker, down: string): void {
+    const { link } = worker;
+    const before = currentCodecs(link);
+    const { up } = CODEC_LEVELS[this.#selectors.get(worker)?.level ?? 0] ?? FLOAT32_LINK;
+    link.codec = up;
+    link.updateCodec = down !== FLOAT32_LINK.down && link.switchableCodecs.includes(down) ? down : null;
+    const after = currentCodecs(link);
+    if (before.up !== after.up || before.down !== after.down) link.meter.onCodecChange();
   }
 
-  /** @param down what others' updates are encoded by */
-  #candidatesFor({ switchableCodecs }: Worker, down: string, samples: number): CodecCandidate[] {
+  /** @param down codec of the other links' updates */
+  #candidatesFor({ switchableCodecs }: WorkerLink, down: string, samples: number): CodecCandidate[] {
     const { kernel } = this.#payload;
-    const factored = kernel !== null && areFactorsSmaller(kernel, samples);
-    const knows = (codecs: LinkCodecs): boolean =>
+    const hasFactors = kernel !== null && areFactorsSmaller(kernel, samples);
+    const supports = (codecs: LinkCodecs): boolean =>
       switchableCodecs.includes(codecs.up) &&
       (!sendsUpdates(codecs) || switchableCodecs.includes(codecs.down));
-    const least = CODEC_LEVELS.findIndex((codecs) => codecs.down === down);
+    const minLevel = CODEC_LEVELS.findIndex((codecs) => codecs.down === down);
     return CODEC_LEVELS.flatMap((codecs, level) => {
-      if (!knows(codecs) || (codecs.up === FACTORS && !factored)) return [];
-      const frugal = level < least && switchableCodecs.includes(down) ? { ...codecs, down } : codecs;
-      return [{ level, codecs: frugal }];
+      if (!supports(codecs) || (codecs.up === FACTORS && !hasFactors)) return [];
+      const usesDown = level < minLevel && switchableCodecs.includes(down);
+      return [{ level, codecs: usesDown ? { ...codecs, down } : codecs }];
     });
   }
 
-  #cheapestDownlink(members: readonly Worker[]): string {
-    const rungs = members.map((member) => this.#selectors.get(member)?.level ?? 0);
-    return CODEC_LEVELS[Math.max(0, ...rungs)]?.down ?? FLOAT32_LINK.down;
+  #cheapestDownlink(workers: readonly Worker[]): string {
+    const levels = workers.map((worker) => this.#selectors.get(worker)?.level ?? 0);
+    return CODEC_LEVELS[Math.max(0, ...levels)]?.down ?? FLOAT32_LINK.down;
   }
 }
 
-const currentCodecs = ({ codec, updateCodec }: Worker): LinkCodecs => ({
+const currentCodecs = ({ codec, updateCodec }: WorkerLink): LinkCodecs => ({
   up: codec,
   down: updateCodec ?? FLOAT32_LINK.down,
 });

@@ -40,7 +40,7 @@ export class BottleneckReporter implements TrainingListener {
     this.#payloadShape = {
       values: layout.length,
       kernel: factoredKernel(layout),
-      bucketCount: options.job.microShard === undefined ? bucketOffsets(layout).length : 0,
+      bucketCount: options.job.microShard === undefined ? bucketOffsets(layout).length - 1 : 0,
     };
   }
 
@@ -110,11 +110,12 @@ const LOCAL_LINK = { rttMs: 0, downMsPerByte: 0, upMsPerByte: 0 };
 
 /** A worker and its link, by medians of its last training shards; null for one on standby, and before there are any. */
 export function measureWorker(member: Worker): MeasuredWorker | null {
-  const { name, link, isStandby, codec, updateCodec } = member;
-  const { shard } = link;
+  const { name, link, isStandby } = member;
+  const { codec, updateCodec, meter } = link;
+  const { shard } = meter;
   if (isStandby || shard === null) return null;
   const { samples, turnaroundMs, computeMs } = shard;
-  const { rttMs, downMsPerByte, upMsPerByte } = link.stats ?? LOCAL_LINK;
+  const { rttMs, downMsPerByte, upMsPerByte } = meter.stats ?? LOCAL_LINK;
   return {
     name,
     samples,
@@ -126,6 +127,6 @@ export function measureWorker(member: Worker): MeasuredWorker | null {
     upMsPerByte,
     codecs: { up: codec, down: updateCodec ?? FLOAT32_LINK.down },
     gradientReadyAt: 1,
-    acceptsBuckets: member.supportsBuckets,
+    acceptsBuckets: link.bucketOffsets.length > 1,
   };
 }

@@ -141,7 +141,7 @@ export class Feed implements TrainingListener {
     this.#observers.checkLiveness();
     if (this.#finishReason === null) this.#sendProgress();
     const weights = this.#lastStep?.weights;
-    if (weights === undefined || weights.isWhole?.() === false) return;
+    if (weights === undefined) return;
     if (clock.now() - this.#weightsSentMs < WEIGHTS_INTERVAL_MS) return;
     this.#observers.sendWeights(() => {
       this.#weightsSentMs = clock.now();
@@ -200,8 +200,9 @@ export class Feed implements TrainingListener {
   }
 }
 
-function encodeWeights({ step, values }: StepReport['weights']): Uint8Array {
-  const message: FromCoordinator = { type: 'weights', step };
+function encodeWeights({ step, source }: StepReport['weights']): Uint8Array {
+  const values = source.committedWeights;
+  const message: FromCoordinator = { type: 'weights', step, offset: 0 };
   const { bytes, payload } = openFrame(message, float32.bytes(values.length));
   float32.encode(values, payload);
   return bytes;
@@ -213,7 +214,7 @@ const NO_SHARD = { computeMs: 0, turnaroundMs: 0 };
 function workerRow(member: Worker, { share, samplesPerSecond }: RecentActivity): WorkerRow {
   const { id, name, engine, stats, link, isStandby } = member;
   const { samples, rttMs, bytesUp, bytesDown } = stats;
-  const { computeMs, turnaroundMs } = link.shard ?? NO_SHARD;
+  const { computeMs, turnaroundMs } = link.meter.shard ?? NO_SHARD;
   return {
     id,
     name,
@@ -227,15 +228,17 @@ function workerRow(member: Worker, { share, samplesPerSecond }: RecentActivity):
     rttMs,
     bytesUp,
     bytesDown,
-    reserve: isStandby,
-    codecs: codecLabel(member),
+    standby: isStandby,
+    codecs: codecLabel(link),
   };
 }
 
 /** A step is as slow as its slowest worker; of that one, either the computing or the rest takes longer. */
 function findSlowest(members: readonly Worker[]): ProgressMessage['slowest'] {
   const [slowest] = members
-    .flatMap(({ id, link: { shard }, isStandby }) => (shard === null || isStandby ? [] : [{ id, ...shard }]))
+    .flatMap(({ id, link, isStandby }) =>
+      link.meter.shard === null || isStandby ? [] : [{ id, ...link.meter.shard }],
+    )
     .sort((a, b) => b.turnaroundMs - a.turnaroundMs);
   if (slowest === undefined) return null;
   const { id, computeMs, turnaroundMs } = slowest;

@@ -2,10 +2,10 @@ import { FATAL_CLOSE_CODES } from '../../shared/protocol/close-codes.ts';
 import type { Notice } from '../../shared/protocol/messages.ts';
 import type { WorkerPool } from '../pool/pool.ts';
 
-/** Of each kind; the newest are kept. */
+/** The newest are kept. */
 const MAX_NOTICES_PER_KIND = 8;
 
-/** Remembers who was refused, expelled or is kept in reserve, and why. */
+/** Remembers which workers were refused, banned or put on standby, and why. */
 export class Notices {
   #notices: Notice[] = [];
 
@@ -16,14 +16,14 @@ export class Notices {
         this.#removeStandby(name);
         if (code === undefined || !FATAL_CLOSE_CODES.has(code)) return;
         this.#add({
-          what: 'expelled',
+          what: 'banned',
           who: `${name} (${engine.backend} on ${engine.device})`.slice(0, 100),
           reason,
         });
       },
       standbyChanged: ({ name }, reason) => {
         this.#removeStandby(name);
-        if (reason !== null) this.#add({ what: 'reserve', who: name, reason });
+        if (reason !== null) this.#add({ what: 'standby', who: name, reason });
       },
     });
   }
@@ -34,10 +34,10 @@ export class Notices {
   }
 
   #removeStandby(name: string): void {
-    this.#notices = this.#notices.filter(({ what, who }) => what !== 'reserve' || who !== name);
+    this.#notices = this.#notices.filter(({ what, who }) => what !== 'standby' || who !== name);
   }
 
-  /** The same thing once more only counts up. */
+  /** Counts a notice that is there already. */
   #add(notice: Omit<Notice, 'times'>): void {
     const reason = notice.reason.slice(0, 500);
     const same = (other: Notice): boolean =>

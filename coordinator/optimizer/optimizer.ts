@@ -1,73 +1,107 @@
 import type { Job } from '../../shared/model/job.ts';
 import type { Layout } from '../../shared/model/layout.ts';
 import type { Range } from '../../shared/util/range.ts';
-import { residentVectors } from './kernels/vector.ts';
+import { adadelta } from './adadelta.ts';
 
-/** What an optimizer remembers between steps, by name; each of the flat vector's length. */
+/** Vectors that an optimizer remembers between steps, by name; each has the flat vector's length. */
 export type OptimizerState = Readonly<Record<string, Float32Array>>;
 
-/** Changes weights in place, on flat vectors. */
-export interface Optimizer {
-  /**
-   * @param weights the flat vector, updated in place
-   * @param gradientSum sum over the batch's samples, in the same layout
-   * @param samples how many samples the sum is over; their mean gradient is what is applied
-   * @param part of the vectors to be updated, as positions; a step is over when each has had its turn
-   */
-  step(weights: Float32Array, gradientSum: Float32Array, samples: number, part?: Range): void;
+/** The arithmetic of one optimizer over flat vectors that lie in one memory. */
+export interface UpdateRule {
+  readonly weights: Float32Array;
+  readonly gradientSum: Float32Array;
   readonly state: OptimizerState;
-  /** Zeros in one memory with the state: a step that is taken with these need not move them. */
-  readonly resident: { readonly weights: Float32Array; readonly gradientSum: Float32Array };
-}
-
-export function createOptimizer(settings: Job['optimizer'], layout: Layout): Optimizer {
-  return adadelta(settings, layout);
+  /**
+   * Updates weights and state in place.
+   * @param samples samples that the gradient sum is over; their mean gradient is applied
+   * @param range positions to update
+   */
+  update(samples: number, range: Range): void;
 }
 
 /**
- * Adadelta by Keras' rule (keras 1.2 optimizers.py; keras 3 optimizers/adadelta.py), after Zeiler, "ADADELTA: an
- * adaptive learning rate method" (arXiv:1212.5701), with a learning rate:
+ * Weights, and how a step changes them: a transaction. A step's update may be applied bucket by bucket while other buckets are
+ * still being computed; until the step is certain, it can be undone.
  *
- *     a = rho a + (1 - rho) g^2
- *     u = g sqrt(d + epsilon) / sqrt(a + epsilon)
- *     w = w - learningRate u
- *     d = rho d + (1 - rho) u^2
- *
- * The squared-gradient average that divides is the new one. Every operation rounds to float32, which gives Keras' own
- * bits. What is not trainable takes the mean change that the forward passes made to it.
+ * @example
+ * optimizer.begin();
+ * optimizer.apply(128, { from: 1000, to: 5000 }); // the last layers
+ * optimizer.apply(128, { from: 0, to: 1000 });
+ * optimizer.commit(); // or rollback()
  */
-function adadelta(settings: Job['optimizer'], layout: Layout): Optimizer {
-  type Vectors = [Float32Array, Float32Array, Float32Array, Float32Array];
-  const { kernels, vectors } = residentVectors(4, layout.length);
-  const [weights, gradientSum, meanSquareGradient, meanSquareUpdate] = vectors as Vectors;
-  const runs = trainableRanges(layout);
-  return {
-    state: { meanSquareGradient, meanSquareUpdate },
-    resident: { weights, gradientSum },
-    step(weights, gradientSum, samples, part = { from: 0, to: layout.length }) {
-      for (const run of runs) {
-        const { trainable } = run;
-        const [from, to] = [Math.max(run.from, part.from), Math.min(run.to, part.to)];
-        if (from >= to) continue;
-        const [w, g] = [weights.subarray(from, to), gradientSum.subarray(from, to)];
-        if (trainable) {
-          const [a, d] = [meanSquareGradient.subarray(from, to), meanSquareUpdate.subarray(from, to)];
-          kernels.adadelta(w, g, a, d, { samples, ...settings });
-        } else {
-          for (let i = 0; i < w.length; i++) w[i] = (w[i] as number) + (g[i] as number) / samples;
-        }
-      }
-    },
-  };
+export interface Optimizer {
+  /** Flat vector, with what the open transaction has applied so far. */
+  readonly weights: Float32Array;
+  /** Weights of the last committed step. Read only. */
+  readonly committedWeights: Float32Array;
+  /** Vector that a step's gradients are summed into. */
+  readonly gradientSum: Float32Array;
+  readonly state: OptimizerState;
+  /** Starts a transaction: copies weights and state, which takes about a millisecond for a million weights. */
+  begin(): void;
+  /**
+   * Applies a range of the gradient sum. Without an open transaction this is final.
+   * @param samples samples that the sum is over
+   * @param range positions to update. @default the whole vector
+   */
+  apply(samples: number, range?: Range): void;
+  /** Ends the transaction: what was applied stays. */
+  commit(): void;
+  /** Ends the transaction: weights and state are again as they were at begin(). Nothing happens if none is open. */
+  rollback(): void;
 }
 
-/** Neighbouring tensors that are alike trainable, as one range of the flat vector. */
-function trainableRanges({ slices }: Layout): { from: number; to: number; trainable: boolean }[] {
-  const runs: { from: number; to: number; trainable: boolean }[] = [];
-  for (const { offset, size, trainable } of slices) {
-    const last = runs.at(-1);
-    if (last?.trainable === trainable) last.to = offset + size;
-    else runs.push({ from: offset, to: offset + size, trainable });
+class TransactionalOptimizer implements Optimizer {
+  readonly #rule: UpdateRule;
+  readonly #vectors: readonly Float32Array[];
+  /** Copies of the vectors, made for the first transaction and used again. */
+  #copies: readonly Float32Array[] = [];
+  #isOpen = false;
+
+  constructor(rule: UpdateRule) {
+    this.#rule = rule;
+    this.#vectors = [rule.weights, ...Object.values(rule.state)];
   }
-  return runs;
+
+  get committedWeights(): Float32Array {
+    return (this.#isOpen ? this.#copies[0] : undefined) ?? this.#rule.weights;
+  }
+
+  get weights(): Float32Array {
+    return this.#rule.weights;
+  }
+
+  get gradientSum(): Float32Array {
+    return this.#rule.gradientSum;
+  }
+
+  get state(): OptimizerState {
+    return this.#rule.state;
+  }
+
+  begin(): void {
+    if (this.#isOpen) return;
+    if (this.#copies.length === 0) this.#copies = this.#vectors.map(({ length }) => new Float32Array(length));
+    for (const [i, copy] of this.#copies.entries()) copy.set(this.#vectors[i] ?? []);
+    this.#isOpen = true;
+  }
+
+  apply(samples: number, range: Range = { from: 0, to: this.weights.length }): void {
+    this.#rule.update(samples, range);
+  }
+
+  commit(): void {
+    this.#isOpen = false;
+  }
+
+  rollback(): void {
+    if (!this.#isOpen) return;
+    for (const [i, vector] of this.#vectors.entries()) vector.set(this.#copies[i] ?? []);
+    this.#isOpen = false;
+  }
+}
+
+/** The optimizer that a job asks for, with zeros in its vectors. */
+export function createOptimizer(settings: Job['optimizer'], layout: Layout): Optimizer {
+  return new TransactionalOptimizer(adadelta(settings, layout));
 }

@@ -1,5 +1,5 @@
 import { forecastStep, type RunCosts, type StepForecast } from '../links/cost-model.ts';
-import { bucketCount } from '../weights/bucket-offsets.ts';
+import { earlyBucketCount } from '../weights/bucket-offsets.ts';
 import type { DenseKernel } from '../../shared/codec/factors.ts';
 import { CODEC_LEVELS, SPEED_TOLERANCE } from '../links/policy.ts';
 import { codecLabel, FLOAT32_LINK, type LinkCodecs } from '../links/codecs.ts';
@@ -60,7 +60,7 @@ export function planRun(settings: PlanSettings, codecs: LinkCodecs): PlannedRun 
     payloadShape: {
       values: parameterCount,
       kernel: settings.kernel,
-      bucketCount: bucketCount(parameterCount),
+      bucketCount: earlyBucketCount(parameterCount),
     },
     workers: Array.from({ length: workers }, () => worker),
     coordinatorMsPerByte: (WIRE_OVERHEAD * 8_000) / coordinatorRate,

@@ -25,7 +25,7 @@ export function admit(hello: Hello, rules: AdmissionRules, workers: number): Lin
   }
   const { codecs = FLOAT32_LINK } = rules;
   // Factors have to be asked for, shard by shard.
-  const known = hello.codecs.filter((name) => name !== FACTORS || hello.recode === true);
+  const known = hello.codecs.filter((name) => name !== FACTORS || hello.switchCodecs === true);
   return negotiateCodecs(codecs === 'auto' ? FLOAT32_LINK : codecs, known);
 }
 

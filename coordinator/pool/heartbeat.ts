@@ -11,9 +11,9 @@ export interface HeartbeatOptions {
   readonly maxBufferedBytes: number;
   readonly allWorkers: () => readonly Worker[];
   /** Whether a worker is still building the model. */
-  readonly isPreparing: (member: Worker) => boolean;
-  readonly ping: (member: Worker, id: number) => void;
-  readonly drop: (member: Worker, code: CloseCode, reason: string) => void;
+  readonly isPreparing: (worker: Worker) => boolean;
+  readonly ping: (worker: Worker, id: number) => void;
+  readonly drop: (worker: Worker, code: CloseCode, reason: string) => void;
 }
 
 /** As long as the first shard of a run may be kept. */
@@ -65,30 +65,30 @@ export class Heartbeat {
     const nowMs = clock.now();
     const id = this.nextPingId();
     this.#lastPing = { id, sentMs: nowMs };
-    for (const member of allWorkers()) {
-      const silentMs = nowMs - member.lastMessageMs;
+    for (const worker of allWorkers()) {
+      const silentMs = nowMs - worker.health.lastMessageMs;
       // An engine that warms up on its first shard may block its own thread for long.
-      const warmingUp = member.acceptedAnswers === 0 && member.roundShards.size > 0;
+      const warmingUp = worker.health.acceptedAnswers === 0 && worker.outstanding.size > 0;
       if (
         silentMs > (warmingUp ? Math.max(this.#silenceTimeoutMs, WARM_UP_TIMEOUT_MS) : this.#silenceTimeoutMs)
       ) {
-        drop(member, CloseCode.timeout, `Nothing heard for ${Math.round(silentMs / 1000)} s.`);
-      } else if (isPreparing(member) && nowMs - member.joinedAtMs > READY_TIMEOUT_MS) {
-        drop(member, CloseCode.timeout, `Not ready within ${READY_TIMEOUT_MS / 1000} s.`);
-      } else if (this.#backpressuredMs(member, nowMs) > this.#silenceTimeoutMs) {
-        drop(member, CloseCode.timeout, 'It does not read what it is sent.');
+        drop(worker, CloseCode.timeout, `Nothing heard for ${Math.round(silentMs / 1000)} s.`);
+      } else if (isPreparing(worker) && nowMs - worker.joinedAtMs > READY_TIMEOUT_MS) {
+        drop(worker, CloseCode.timeout, `Not ready within ${READY_TIMEOUT_MS / 1000} s.`);
+      } else if (this.#backpressuredMs(worker, nowMs) > this.#silenceTimeoutMs) {
+        drop(worker, CloseCode.timeout, 'It does not read what it is sent.');
       } else {
-        ping(member, id);
+        ping(worker, id);
       }
     }
     this.#cancel = clock.after(intervalMs, () => this.#pingAll());
   }
 
   /** For how long too much has been waiting to be sent. */
-  #backpressuredMs(member: Worker, nowMs: number): number {
-    member.backpressuredSinceMs = this.isBackpressured(member)
-      ? (member.backpressuredSinceMs ?? nowMs)
+  #backpressuredMs(worker: Worker, nowMs: number): number {
+    worker.health.backpressuredSinceMs = this.isBackpressured(worker)
+      ? (worker.health.backpressuredSinceMs ?? nowMs)
       : null;
-    return member.backpressuredSinceMs === null ? 0 : nowMs - member.backpressuredSinceMs;
+    return worker.health.backpressuredSinceMs === null ? 0 : nowMs - worker.health.backpressuredSinceMs;
   }
 }

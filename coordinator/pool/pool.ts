@@ -12,7 +12,7 @@ import {
   type WorkerId,
 } from '../../shared/protocol/messages.ts';
 import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
-import { ChecksumVerifier, withChecksums } from '../../shared/protocol/checksum.ts';
+import { verifyChecksum, withChecksums } from '../../shared/protocol/checksum.ts';
 import type { Connection } from '../../shared/protocol/transport.ts';
 import { BlockRateLimiter } from '../server/limits/block-rate-limiter.ts';
 import { SMALL_BYTES } from '../server/limits/receive-budget.ts';
@@ -20,8 +20,9 @@ import { LinkProbe } from '../links/link-probe.ts';
 import { admit, checkToken, type AdmissionRules, slotToFree } from './admission.ts';
 import { Handshake, frameTooLargeError, type ConnectionHandler } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
-import { instanceKey, type Worker, createWorker, workerName } from './worker.ts';
-import type { EngineFingerprints } from '../exact/fingerprints.ts';
+import { createWorker, type Worker } from './worker.ts';
+import { instanceKey, workerName } from './worker-identity.ts';
+import type { EngineFingerprints } from '../modes/fingerprints.ts';
 import { codecsInUse, FLOAT32_LINK, type CodecRule } from '../links/codecs.ts';
 import { PoolEvents, type PoolListener } from './events.ts';
 
@@ -29,23 +30,24 @@ export interface PoolOptions {
   readonly job: Job;
   readonly rules: AdmissionRules;
   readonly clock: Clock;
-  /** The largest frame that a worker has reason to send. */
+  /** Largest frame that a worker has reason to send. */
   readonly maxFrameBytes: number;
-  /** Where the pieces of weights' and gradients' tails start, for workers that take them; empty if there are none. */
-  readonly bucketOffsets: readonly number[];
-  /** Whom tails are worth while with; by default those on other machines. */
+  /** Offsets where buckets begin, and whether frames have checksums; see RunMode. */
+  readonly mode: { readonly bucketOffsets: readonly number[]; readonly hasChecksums: boolean };
+  /** Compares the fingerprints of the engines that join. @default null: any engine may take part */
+  readonly fingerprints?: EngineFingerprints | null;
+  /** Whether a link's vectors are worth splitting into buckets. @default links to other machines */
   readonly usesBuckets?: (connection: Connection) => boolean;
-  /** Whose codecs are chosen as the run goes, where that is the rule; by default those on other machines. */
+  /** Whether a link's codecs are chosen as the run goes, if the codec rule is auto. @default links to other machines */
   readonly switchesCodecs?: (connection: Connection) => boolean;
   /**
-   * Takes in somebody who only looks on.
-   * @throws ProtocolError with what they are told instead
+   * Accepts an observer.
+   * @throws ProtocolError with what the observer is told instead
    */
   readonly acceptObserver: (connection: Connection) => ConnectionHandler;
-  /** Compares the bits of the engines that come; null where they do not matter. */
-  readonly engineFingerprints?: EngineFingerprints | null;
+  /** Time between two pings. @default 5000 */
   readonly heartbeatMs?: number;
-  /** A worker that has said nothing for this long is gone. */
+  /** Time after which a silent worker is dropped. @default 60000 */
   readonly silenceTimeoutMs?: number;
 }
 
@@ -62,11 +64,11 @@ const JOIN_LIMITS = { perBlock: { burst: 250, perSecond: 50 }, total: { burst: 5
 /** Within one machine there is no transfer to hide, and the cores have enough to do. */
 const isOnAnotherMachine = ({ isSameMachine }: Connection): boolean => isSameMachine !== true;
 
-/** Everybody who may compute: lets workers in, hears them, and notices when they are gone. */
+/** Workers of a run: admits them, receives their messages, and notices when they are gone. */
 export class WorkerPool {
-  /** Those who are ready for shards, in the order in which they became so. */
+  /** Workers that are ready for shards, in the order in which they became ready. */
   readonly workers = new Map<WorkerId, Worker>();
-  /** Those who are still building the model. */
+  /** Workers that still build the model. */
   readonly #preparing = new Map<WorkerId, Worker>();
   readonly #options: PoolOptions;
   readonly #events = new PoolEvents();
@@ -75,7 +77,7 @@ export class WorkerPool {
   readonly #heartbeatMs: number;
   readonly #heartbeat: Heartbeat;
   readonly #probes = new WeakMap<Worker, LinkProbe>();
-  /** Why the work is over; null while it is not. */
+  /** Reason why the run is over; null while it is not. */
   #finished: string | null = null;
 
   constructor(options: PoolOptions) {
@@ -90,52 +92,36 @@ export class WorkerPool {
       maxBufferedBytes: options.maxFrameBytes + MAX_BACKLOG_BYTES,
       allWorkers: () => this.#allWorkers(),
       isPreparing: ({ id }) => this.#preparing.has(id),
-      ping: (member, id) => this.send(member, { type: 'ping', id }),
-      drop: (member, code, reason) => this.drop(member, code, reason),
+      ping: (worker, id) => this.send(worker, { type: 'ping', id }),
+      drop: (worker, code, reason) => this.drop(worker, code, reason),
     });
   }
 
-  /** How vectors travel to and from workers that know these codecs. */
+  /** Codecs for workers that know them, or auto. */
   get codecs(): CodecRule {
     return this.#options.rules.codecs ?? FLOAT32_LINK;
   }
 
-  /** How vectors travel now, as history.jsonl has it: 'int4/int8', or 'float32/float32 2, int8/int8 1'. */
+  /** Codecs in use, as history.jsonl has them: 'int4/int8', or 'float32/float32 2, int8/int8 1'. */
   get codecsInUse(): string {
-    return codecsInUse(this.workers.values(), this.codecs);
+    return codecsInUse(
+      [...this.workers.values()].map(({ link }) => link),
+      this.codecs,
+    );
   }
 
-  /** @returns what ends the listening */
+  /** @returns function that ends the subscription */
   subscribe(listener: PoolListener): () => void {
     return this.#events.add(listener);
   }
 
-  /** Takes a new connection in; it has to say hello before long. */
+  /** Accepts a new connection, whose client has to send hello before long. */
   connect(connection: Connection): ConnectionHandler {
-    const mostBytesOf = (member: Worker): number => this.#maxBytesFor(member);
     return this.#handshake.accept(connection, {
-      acceptWorker: (hello) => {
-        if (this.#finished !== null) return this.#rejectAfterFinish(hello, connection, this.#finished);
-        const sealable = withChecksums(connection);
-        const member = this.#acceptWorker(hello, sealable);
-        const seals = new ChecksumVerifier();
-        if (this.#options.job.microShard !== undefined) {
-          sealable.enableChecksums();
-          seals.enable();
-        }
-        return {
-          onFrame: (bytes) => this.#onFrame(member, seals, bytes),
-          answersPerFrame: 1 + (member.supportsBuckets ? this.#options.bucketOffsets.length : 0),
-          get heldBytes() {
-            return seals.pendingBytes;
-          },
-          get maxMessageBytes() {
-            return mostBytesOf(member);
-          },
-          onClose: (code, reason) =>
-            this.#remove(member, reason === '' ? `connection closed (${code})` : reason),
-        };
-      },
+      acceptWorker: (hello) =>
+        this.#finished === null
+          ? this.#handle(hello, connection)
+          : this.#rejectAfterFinish(hello, connection, this.#finished),
       acceptObserver: (message) => {
         checkToken(message.token, this.#options.rules);
         return this.#options.acceptObserver(connection);
@@ -144,90 +130,108 @@ export class WorkerPool {
     });
   }
 
-  send(member: Worker, message: FromCoordinator): void {
-    member.connection.send(frameFromCoordinator(message));
+  #handle(hello: Hello, connection: Connection): ConnectionHandler {
+    const { hasChecksums } = this.#options.mode;
+    const checked = withChecksums(connection);
+    const worker = this.#acceptWorker(hello, checked);
+    // The welcome itself has none: it tells the worker that the run is exact.
+    if (hasChecksums) checked.enableChecksums();
+    const maxBytes = (): number => this.#maxBytesFor(worker);
+    return {
+      onFrame: (bytes) => this.#onFrame(worker, bytes),
+      answersPerFrame: worker.link.bucketOffsets.length,
+      get maxMessageBytes() {
+        return maxBytes();
+      },
+      onClose: (code, reason) =>
+        this.#remove(worker, reason === '' ? `connection closed (${code})` : reason),
+    };
   }
 
-  /** Ends a membership for a reason that the worker is told. */
-  drop(member: Worker, code: CloseCode, reason: string): void {
-    member.connection.close(code, closeReason(reason));
-    this.#remove(member, reason, code);
+  send(worker: Worker, message: FromCoordinator): void {
+    worker.connection.send(frameFromCoordinator(message));
   }
 
-  /** Tells a worker that its answer does not count; after a few of those it has to go. */
-  reject(member: Worker, answer: { step: Step; shard: ShardId }, error: ProtocolError): void {
-    member.strikes++;
+  /** Closes a worker's connection for a reason that the worker is told. */
+  drop(worker: Worker, code: CloseCode, reason: string): void {
+    worker.connection.close(code, closeReason(reason));
+    this.#remove(worker, reason, code);
+  }
+
+  /** Tells a worker that its answer does not count. A worker with several rejected answers is dropped. */
+  reject(worker: Worker, answer: { step: Step; shard: ShardId }, error: ProtocolError): void {
+    worker.health.strikes++;
     const { step, shard } = answer;
-    this.send(member, {
+    this.send(worker, {
       type: 'rejected',
       step,
       shard,
       code: error.code,
       reason: error.message.slice(0, 500),
     });
-    if (member.strikes >= MAX_STRIKES) this.drop(member, error.code, error.message);
+    if (worker.health.strikes >= MAX_STRIKES) this.drop(worker, error.code, error.message);
   }
 
-  /** A round begins. In an exact run the first one decides which engines may take part; others are dropped. */
+  /** To be called before each round. In an exact run the first one decides which engines may take part; others are dropped. */
   lockFingerprint(): void {
-    for (const [worker, { code, message }] of this.#options.engineFingerprints?.decide() ?? []) {
-      const member = this.workers.get(worker);
-      if (member !== undefined) this.drop(member, code, message);
+    for (const [id, { code, message }] of this.#options.fingerprints?.decide() ?? []) {
+      const worker = this.workers.get(id);
+      if (worker !== undefined) this.drop(worker, code, message);
     }
   }
 
-  /** An answer counts. */
-  recordAccepted(member: Worker): void {
-    member.acceptedAnswers++;
-    if (member.acceptedAnswers % ANSWERS_PER_FORGIVEN_STRIKE === 0 && member.strikes > 0) member.strikes--;
+  /** Counts an accepted answer. */
+  recordAccepted(worker: Worker): void {
+    worker.health.acceptedAnswers++;
+    if (worker.health.acceptedAnswers % ANSWERS_PER_FORGIVEN_STRIKE === 0 && worker.health.strikes > 0) worker.health.strikes--;
   }
 
-  /** Whether what a worker was sent piles up, since it does not read it or the link is too slow. */
-  isBackpressured(member: Worker): boolean {
-    return this.#heartbeat.isBackpressured(member);
+  /** Whether too many bytes wait to be sent, since the worker does not read them or its link is too slow. */
+  isBackpressured(worker: Worker): boolean {
+    return this.#heartbeat.isBackpressured(worker);
   }
 
-  /** @param reason why steps do without this worker; null if they do not any more */
-  setStandby(member: Worker, reason: string | null): void {
-    member.isStandby = reason !== null;
-    if (member.supportsStandby) {
-      this.send(member, {
-        type: 'reserve',
-        waiting: member.isStandby,
+  /** Puts a worker on standby, or makes it active again. @param reason why it is on standby; null if it is active */
+  setStandby(worker: Worker, reason: string | null): void {
+    worker.isStandby = reason !== null;
+    if (worker.supportsStandby) {
+      this.send(worker, {
+        type: 'standby',
+        standby: worker.isStandby,
         reason: reason ?? 'Steps are faster with it.',
       });
     }
-    this.#events.emit((listener) => listener.standbyChanged?.(member, reason));
+    this.#events.emit((listener) => listener.standbyChanged?.(worker, reason));
   }
 
-  /** Says that a worker's codecs have changed. */
-  emitCodecChanged(member: Worker, reason: string): void {
-    this.#events.emit((listener) => listener.codecChanged?.(member, reason));
+  /** Reports that a worker's codecs have changed. */
+  emitCodecChanged(worker: Worker, reason: string): void {
+    this.#events.emit((listener) => listener.codecChanged?.(worker, reason));
   }
 
-  /** Workers that take long are given longer before their silence counts. */
+  /** Extends the time after which a silent worker is dropped, for shards that take long. */
   extendSilenceTimeout(ms: number): void {
     this.#heartbeat.extendSilenceTimeout(ms);
   }
 
-  /** The work is over: all workers are told so and go, and whichever join later too. */
+  /** Ends the run: all workers are told so and leave, and those that join later too. */
   finish(reason: string): void {
     if (this.#finished !== null) return;
     this.#finished = reason;
     this.#heartbeat.stop();
-    for (const member of this.#allWorkers()) {
-      this.send(member, { type: 'finished', reason });
-      this.drop(member, CloseCode.normal, reason);
+    for (const worker of this.#allWorkers()) {
+      this.send(worker, { type: 'finished', reason });
+      this.drop(worker, CloseCode.normal, reason);
     }
   }
 
-  /** @param reason of the end, unless finish() has said it */
+  /** Closes all connections. @param reason told to workers, unless finish() was called before */
   close(reason: string): void {
     this.finish(reason);
     this.#handshake.close(reason);
   }
 
-  /** Says that the work is over to a worker that joins afterwards. @throws ProtocolError (unauthorized) */
+  /** Tells a worker that joins after the end that the run is over. @throws ProtocolError (unauthorized) */
   #rejectAfterFinish(hello: Hello, connection: Connection, reason: string): ConnectionHandler {
     checkToken(hello.token, this.#options.rules);
     connection.send(frameFromCoordinator({ type: 'finished', reason }));
@@ -236,111 +240,111 @@ export class WorkerPool {
   }
 
   #acceptWorker(hello: Hello, connection: Connection): Worker {
-    const { bucketOffsets, usesBuckets = isOnAnotherMachine } = this.#options;
-    const { clock, rules } = this.#options;
-    const block = connection.addressBlock ?? '';
+    const { clock, rules, mode, usesBuckets = isOnAnotherMachine } = this.#options;
+    const networkBlock = connection.addressBlock ?? '';
     checkToken(hello.token, rules);
     const key = instanceKey(hello.instance);
     const old = this.#allWorkers().find(({ instance }) => instance !== null && instance === key);
-    if (!this.#joins.spend(block)) {
-      throw new ProtocolError(
-        CloseCode.noFreeSlot,
-        'Too many workers come at once; come back in some seconds.',
-      );
+    if (!this.#joins.spend(networkBlock)) {
+      throw new ProtocolError(CloseCode.noFreeSlot, 'Too many workers join at once; come back in some seconds.');
     }
-    if (old === undefined) this.#freeSlot(block);
+    if (old === undefined) this.#freeSlot(networkBlock);
     const taken = this.workers.size + this.#preparing.size - (old === undefined ? 0 : 1);
     const codecs = admit(hello, rules, taken);
     if (old !== undefined) this.drop(old, CloseCode.timeout, 'It has come back on another connection.');
     const name = workerName(
       hello.name,
-      this.#allWorkers().map((member) => member.name),
+      this.#allWorkers().map((worker) => worker.name),
     );
-    const recodes = codecs.up === FACTORS ? [FACTORS] : this.#switchableCodecsFor(hello, connection);
+    const switchableCodecs = codecs.up === FACTORS ? [FACTORS] : this.#switchableCodecsFor(hello, connection);
     const probe = new LinkProbe({
       clock,
       ping: () => {
         const id = this.#heartbeat.nextPingId();
-        this.send(member, { type: 'ping', id });
+        this.send(worker, { type: 'ping', id });
         return id;
       },
-      onMeasured: (deliveries) => member.link.recordDownload(deliveries),
+      onMeasured: (deliveries) => worker.link.meter.recordDownload(deliveries),
     });
-    const member: Worker = createWorker(hello, codecs, connection, {
+    const worker: Worker = createWorker(hello, connection, {
       name,
       nowMs: clock.now(),
-      recodes,
-      tails: bucketOffsets.length > 0 && usesBuckets(connection),
-      sent: (bytes, more) => {
-        if (recodes.length > 0 && this.workers.has(member.id)) probe.recordSent(bytes, more);
+      codecs,
+      switchableCodecs,
+      bucketOffsets: usesBuckets(connection) ? mode.bucketOffsets : [0],
+      onSent: (bytes, more) => {
+        if (switchableCodecs.length > 0 && this.workers.has(worker.id)) probe.recordSent(bytes, more);
       },
     });
-    const mayUpdate = member.updateCodec !== null || (this.codecs === 'auto' && recodes.length > 0);
-    this.#probes.set(member, probe);
-    this.#preparing.set(member.id, member);
-    this.send(member, {
+    this.#probes.set(worker, probe);
+    this.#preparing.set(worker.id, worker);
+    this.send(worker, this.#welcome(worker));
+    return worker;
+  }
+
+  #welcome({ id, link }: Worker): FromCoordinator {
+    const mayUpdate = link.updateCodec !== null || (this.codecs === 'auto' && link.switchableCodecs.length > 0);
+    return {
       type: 'welcome',
       protocol: PROTOCOL_VERSION,
-      workerId: member.id,
-      codec: member.initialCodecs.codec,
-      ...(member.updateCodec === null ? {} : { updateCodec: member.updateCodec }),
+      workerId: id,
+      codec: link.initialCodecs.codec,
+      ...(link.updateCodec === null ? {} : { updateCodec: link.updateCodec }),
       ...(mayUpdate ? {} : { updates: false }),
       heartbeatMs: this.#heartbeatMs,
       maxFrameBytes: this.#options.maxFrameBytes,
-      ...(member.supportsBuckets ? { tailCuts: [...bucketOffsets] } : {}),
+      bucketOffsets: [...link.bucketOffsets],
       job: this.#options.job,
-    });
-    return member;
+    };
   }
 
-  /** If all places are taken, closes the connection of a worker that only holds its place. */
+  /** If all slots are taken, drops a worker that does not use its slot. */
   #freeSlot(block: string): void {
     const { clock, rules } = this.#options;
     const all = this.#allWorkers();
     if (all.length < rules.maxWorkers) return;
-    const places = all.map((member) => ({
-      member,
-      networkBlock: member.networkBlock,
-      sinceMs: member.joinedAtMs,
-      ready: this.workers.has(member.id),
-      hasComputed: member.acceptedAnswers > 0,
+    const places = all.map((worker) => ({
+      worker,
+      networkBlock: worker.networkBlock,
+      sinceMs: worker.joinedAtMs,
+      ready: this.workers.has(worker.id),
+      hasComputed: worker.health.acceptedAnswers > 0,
     }));
     const place = slotToFree(places, block, clock.now());
     if (place === null) return;
-    this.drop(place.member, CloseCode.noFreeSlot, 'Its place is needed, and it has not computed anything.');
+    this.drop(place.worker, CloseCode.noFreeSlot, 'Its place is needed, and it has not computed anything.');
   }
 
-  /** Only an answer to a shard is large. */
-  #maxBytesFor({ requestedEncodings }: Worker): number {
+  /** Largest message of a worker now: only an answer to a shard is large. */
+  #maxBytesFor({ outstanding }: Worker): number {
     const { maxFrameBytes } = this.#options;
-    return requestedEncodings.size > 0 ? maxFrameBytes : Math.min(SMALL_BYTES, maxFrameBytes);
+    return outstanding.size > 0 ? maxFrameBytes : Math.min(SMALL_BYTES, maxFrameBytes);
   }
 
-  /** Codecs that this worker may be asked to use as the run goes. */
+  /** Codecs that the worker may be asked to use during the run. */
   #switchableCodecsFor(hello: Hello, connection: Connection): string[] {
     const { switchesCodecs = isOnAnotherMachine } = this.#options;
-    if (this.codecs !== 'auto' || hello.recode !== true || !switchesCodecs(connection)) return [];
+    if (this.codecs !== 'auto' || hello.switchCodecs !== true || !switchesCodecs(connection)) return [];
     return [...CODECS.map(({ name }) => name), FACTORS].filter((name) => hello.codecs.includes(name));
   }
 
-  #onFrame(member: Worker, seals: ChecksumVerifier, bytes: Uint8Array): void {
-    if (!this.workers.has(member.id) && !this.#preparing.has(member.id)) return;
-    member.lastMessageMs = this.#options.clock.now();
-    member.stats.bytesUp += bytes.length;
-    const { receiveTiming } = member.connection;
-    if (receiveTiming !== undefined) member.link.recordUpload(receiveTiming.bytes, receiveTiming.ms);
+  #onFrame(worker: Worker, bytes: Uint8Array): void {
+    if (!this.workers.has(worker.id) && !this.#preparing.has(worker.id)) return;
+    worker.health.lastMessageMs = this.#options.clock.now();
+    worker.stats.bytesUp += bytes.length;
+    const { receiveTiming } = worker.connection;
+    if (receiveTiming !== undefined) worker.link.meter.recordUpload(receiveTiming.bytes, receiveTiming.ms);
     try {
-      const mostBytes = this.#maxBytesFor(member);
-      if (bytes.length > mostBytes) throw frameTooLargeError(bytes.length, mostBytes);
-      const frame = seals.verify(bytes);
-      if (frame !== null) this.#onMessage(member, frame);
+      const maxBytes = this.#maxBytesFor(worker);
+      if (bytes.length > maxBytes) throw frameTooLargeError(bytes.length, maxBytes);
+      this.#onMessage(worker, this.#options.mode.hasChecksums ? verifyChecksum(bytes) : bytes);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      this.drop(member, error.code, error.message);
+      this.drop(worker, error.code, error.message);
     }
   }
 
-  #onMessage(member: Worker, frame: Uint8Array): void {
+  #onMessage(worker: Worker, frame: Uint8Array): void {
     const { message, payload } = parseFromWorker(frame);
     switch (message.type) {
       case 'hello':
@@ -348,44 +352,43 @@ export class WorkerPool {
       case 'snapshot':
         throw new ProtocolError(CloseCode.unexpected, `A ${message.type} from a worker that was welcomed.`);
       case 'ready':
-        if (!this.#preparing.has(member.id)) throw new ProtocolError(CloseCode.unexpected, 'A second ready.');
-        this.#options.engineFingerprints?.check(member.id, member.engine, message.knownAnswer);
-        this.#preparing.delete(member.id);
-        this.workers.set(member.id, member);
-        if (member.switchableCodecs.length > 0) this.#probes.get(member)?.start();
-        this.#events.emit((listener) => listener.joined?.(member));
+        if (!this.#preparing.has(worker.id)) throw new ProtocolError(CloseCode.unexpected, 'A second ready.');
+        this.#options.fingerprints?.check(worker.id, worker.engine, message.fingerprint);
+        this.#preparing.delete(worker.id);
+        this.workers.set(worker.id, worker);
+        if (worker.link.switchableCodecs.length > 0) this.#probes.get(worker)?.start();
+        this.#events.emit((listener) => listener.joined?.(worker));
         return;
       case 'pong': {
-        if (this.#probes.get(member)?.onPong(message.id) === true) return;
+        if (this.#probes.get(worker)?.onPong(message.id) === true) return;
         const rttMs = this.#heartbeat.roundTripMs(message.id);
         if (rttMs === null) return;
-        member.stats.rttMs = rttMs;
-        member.link.recordDownload([{ bytes: 0, elapsedMs: rttMs }]);
+        worker.stats.rttMs = rttMs;
+        worker.link.meter.recordDownload([{ bytes: 0, elapsedMs: rttMs }]);
         return;
       }
       case 'leaving':
-        this.drop(member, CloseCode.normal, message.reason);
+        this.drop(worker, CloseCode.normal, message.reason);
         return;
-      case 'gradientTail':
       case 'gradient':
       case 'evaluation':
       case 'failed':
-        if (!this.workers.has(member.id)) {
+        if (!this.workers.has(worker.id)) {
           throw new ProtocolError(CloseCode.unexpected, `A message of type ${message.type} before ready.`);
         }
-        this.#events.emit((listener) => listener.answered?.(member, message, payload));
-        if (message.type !== 'gradientTail') member.requestedEncodings.delete(message.shard);
+        this.#events.emit((listener) => listener.answered?.(worker, message, payload));
+        if (message.type === 'failed' || message.result !== undefined) worker.outstanding.delete(message.shard);
     }
   }
 
-  #remove(member: Worker, reason: string, code?: CloseCode): void {
-    if (this.#preparing.delete(member.id))
+  #remove(worker: Worker, reason: string, code?: CloseCode): void {
+    if (this.#preparing.delete(worker.id))
       this.#events.emit((listener) =>
-        listener.refused?.(`${member.name} left before it was ready: ${reason}`),
+        listener.refused?.(`${worker.name} left before it was ready: ${reason}`),
       );
-    this.#options.engineFingerprints?.remove(member.id);
-    if (!this.workers.delete(member.id)) return;
-    this.#events.emit((listener) => listener.left?.(member, reason, code));
+    this.#options.fingerprints?.remove(worker.id);
+    if (!this.workers.delete(worker.id)) return;
+    this.#events.emit((listener) => listener.left?.(worker, reason, code));
   }
 
   #allWorkers(): Worker[] {

@@ -19,13 +19,8 @@ export interface Progress {
 export interface StepReport extends Progress {
   /** Sums over the step's samples alone. */
   readonly batch: Score & { readonly samples: number };
-  /** As the step has left them; they will change. */
-  readonly weights: {
-    readonly step: Step;
-    readonly values: Float32Array;
-    /** False while only a part of them is a step further. */
-    readonly isWhole?: () => boolean;
-  };
+  /** Weights after the step; `source` has the newest committed ones. */
+  readonly weights: { readonly step: Step; readonly source: { readonly committedWeights: Float32Array } };
 }
 
 /** What the person at the terminal sees. */

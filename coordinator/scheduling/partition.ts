@@ -1,4 +1,4 @@
-import type { WorkerId } from '../../shared/protocol/messages.ts';
+import type { ShardId, WorkerId } from '../../shared/protocol/messages.ts';
 import type { Range } from '../../shared/util/range.ts';
 import { forecastMs, type Throughput } from './throughput.ts';
 
@@ -7,7 +7,31 @@ export interface Assignment extends Range {
   readonly worker: WorkerId;
 }
 
-/** Cuts [from, to) into `parts` ranges whose lengths differ by one at most; fewer if there are not so many samples. */
+/** A shard that a worker has been sent. */
+export interface AssignedShard extends Range {
+  readonly id: ShardId;
+  readonly worker: WorkerId;
+  readonly assignedAtMs: number;
+  /** Time from which the shard is a straggler: an idle worker gets it too. */
+  readonly stragglerAtMs: number;
+  /** Speculative duplicate of another worker's shard: no worker is waited for because of it. */
+  readonly isDuplicate: boolean;
+}
+
+/** Splits a range of samples into about so many parts. */
+export type SplitRange = (range: Range, parts: number) => Range[];
+
+/** Rules about where a batch may be split. */
+export interface BatchSplitter {
+  /** Samples that shares are multiples of; undefined if any number will do. */
+  readonly microShardSize: number | undefined;
+  /** Shards for these shares of a batch, a worker's largest first. */
+  alignShares(shares: readonly Assignment[], samples: number): readonly Assignment[];
+  /** Splits a range of samples that a worker left behind. */
+  readonly splitRange: SplitRange;
+}
+
+/** Splits [from, to) into `parts` ranges whose lengths differ by one at most; fewer if there are not so many samples. */
 export function splitEvenly({ from, to }: Range, parts: number): Range[] {
   const length = to - from;
   const ranges: Range[] = [];

@@ -1,146 +1,170 @@
-import type { Clock } from '../../shared/util/clock.ts';
 import type { WorkerId } from '../../shared/protocol/messages.ts';
-import { describeLink } from '../links/describe-link.ts';
+import type { Clock } from '../../shared/util/clock.ts';
+import type { Range } from '../../shared/util/range.ts';
 import { codecLabel } from '../links/codecs.ts';
-import type { Worker } from '../pool/worker.ts';
+import { describeLink } from '../links/describe-link.ts';
 import type { WorkerPool } from '../pool/pool.ts';
-import { forecastMs, ThroughputTracker } from './throughput.ts';
+import type { Worker } from '../pool/worker.ts';
+import {
+  evenSplit,
+  slowestShardMs,
+  StablePartition,
+  type AssignedShard,
+  type Assignment,
+  type BatchSplitter,
+  type Candidate,
+  type SplitRange,
+} from './partition.ts';
 import { ProbationSchedule } from './probation.ts';
-import { splitBlock, alignedBlocks } from '../exact/aligned-blocks.ts';
-import type { AssignedShard, RoundStart } from '../training/round.ts';
-import { evenSplit, slowestShardMs, type Assignment, type Candidate, StablePartition } from './partition.ts';
-type BatchPartition = Pick<RoundStart, 'workers' | 'standby' | 'assignments' | 'pending' | 'duplicates'> &
-  Partial<Pick<RoundStart, 'splitRange'>>;
+import { ShareTimes } from './share-times.ts';
+import { forecastMs, ThroughputTracker } from './throughput.ts';
 
-/** A shard is late after this many times what it should take, and this much more. */
+/** Which worker gets which shard of a batch. */
+export interface BatchPartition {
+  /** Workers that have a share. */
+  readonly workers: readonly WorkerId[];
+  /** Workers that get a shard only if no other is left, or to replace a straggler. */
+  readonly standby: readonly WorkerId[];
+  /** Shards that are sent at once. */
+  readonly assignments: readonly Assignment[];
+  /** Shards that wait for the first worker that is free. */
+  readonly pending: readonly Range[];
+  /** Assigned shards that an idle worker on probation gets too; the first answer counts. */
+  readonly duplicates: readonly Assignment[];
+  readonly splitRange: SplitRange;
+  /** Shards that a worker may hold at a time. */
+  readonly depth: number;
+}
+
+/** A shard is a straggler after this multiple of the forecast, and this much more. */
 const STRAGGLER_FACTOR = 2;
 const STRAGGLER_SLACK_MS = 20;
-/** A worker that hangs keeps its place for so long, so that a hiccup does not change everybody's share. */
+/** A worker that hangs keeps its share for this long, so that a short pause does not change all shares. */
 const HANG_TIMEOUT_FACTOR = 5;
 const HANG_TIMEOUT_MS = 1_000;
-/** A gigabit a second: no step waits for such a link. */
+/** A gigabit per second: no step waits for such a link. */
 const FAST_LINK_MS_PER_BYTE = 8e-6;
 
 export interface BatchPartitionerOptions {
   readonly pool: WorkerPool;
   readonly clock: Clock;
-  /** Samples of a micro-shard, if sums are to follow the tree of TreeSum. */
-  readonly microShardSize?: number | undefined;
+  readonly mode: BatchSplitter;
 }
 
-/** Decides who computes what of a step, by how it has gone so far. */
+/** Splits batches between workers by their measured throughput. */
 export class BatchPartitioner {
   readonly throughput = new ThroughputTracker();
   readonly #options: BatchPartitionerOptions;
   readonly #stablePartition: StablePartition;
   readonly #shareTimes = new ShareTimes();
   readonly #probation = new ProbationSchedule();
-  /** Who was given a part of the batch lately. */
+  /** Workers that the last batch was split between. */
   #active: readonly WorkerId[] = [];
 
   constructor(options: BatchPartitionerOptions) {
     this.#options = options;
-    this.#stablePartition = new StablePartition(options.microShardSize);
+    this.#stablePartition = new StablePartition(options.mode.microShardSize);
   }
 
   /**
-   * The shares of a step. Workers whose pace is not known yet compute copies, as long as there are others.
-   * @param spare what workers are still busy with
+   * Splits a batch. Workers of unknown throughput compute duplicates, as long as there are others.
+   * @param superseded shards that workers still compute although their answers are no longer needed
    */
-  partition(samples: number, spare: readonly AssignedShard[]): BatchPartition {
-    const { pool } = this.#options;
-    const members = [...pool.workers.values()];
+  partition(samples: number, superseded: readonly AssignedShard[]): BatchPartition {
+    const { pool, mode } = this.#options;
     this.throughput.beginStep(pool.workers);
     this.#probation.retain(pool.workers);
-    const free = members.filter((member) => !this.#isUnavailable(member, spare)).map(({ id }) => id);
-    const known = this.#candidates(free);
-    const active =
-      known.length > 0
-        ? known.map(({ worker }) => worker)
-        : free.length > 0
-          ? free
-          : [...pool.workers.keys()];
-    this.#active = active;
-    const { microShardSize } = this.#options;
-    const ranges =
-      known.length > 0
-        ? this.#stablePartition.next(samples, known)
-        : evenSplit(samples, active, microShardSize);
-    this.#announceStandby(ranges, known);
 
-    const shares = microShardSize === undefined ? ranges : alignedBlocks(ranges, samples, microShardSize);
-    this.#shareTimes.beginStep(shares);
-    const sharing = new Set(shares.map(({ worker }) => worker));
-    const busy = new Set(spare.map(({ worker }) => worker));
-    const assignments = shares.filter(({ worker }) => !busy.has(worker));
-    const waiting = shares.filter(({ worker }) => busy.has(worker)).map(({ from, to }) => ({ from, to }));
-    const idle = free.filter((worker) => !sharing.has(worker) && !busy.has(worker));
-    const duplicates = duplicateSmallest(
-      assignments,
-      idle.filter((worker) => this.#isProbing(worker)),
-    );
+    const workers = [...pool.workers.values()];
+    const available = workers.filter((worker) => !this.#isUnavailable(worker, superseded)).map(({ id }) => id);
+    const candidates = this.#candidates(available);
+    this.#active = activeWorkers(candidates, available, pool.workers.keys());
+    const shares = this.#split(samples, candidates, this.#active);
+    this.#announceStandby(shares, candidates);
+
+    const shards = mode.alignShares(shares, samples);
+    this.#shareTimes.beginStep(shards);
+    const sharing = new Set(shards.map(({ worker }) => worker));
+    const busy = new Set(superseded.map(({ worker }) => worker));
+    const assignments = shards.filter(({ worker }) => !busy.has(worker));
+    const pending = shards.filter(({ worker }) => busy.has(worker)).map(({ from, to }) => ({ from, to }));
+    const idle = available.filter((worker) => !sharing.has(worker) && !busy.has(worker));
     return {
-      workers: members.map(({ id }) => id).filter((id) => sharing.has(id)),
-      standby: members.map(({ id }) => id).filter((id) => !sharing.has(id)),
+      workers: workers.map(({ id }) => id).filter((id) => sharing.has(id)),
+      standby: workers.map(({ id }) => id).filter((id) => !sharing.has(id)),
       assignments,
-      pending: shares.length > 0 ? waiting : [{ from: 0, to: samples }],
-      duplicates,
-      ...(microShardSize === undefined
-        ? {}
-        : { splitRange: (range, parts) => splitBlock(range, microShardSize, parts) }),
+      pending: shards.length > 0 ? pending : [{ from: 0, to: samples }],
+      duplicates: duplicateSmallest(
+        assignments,
+        idle.filter((worker) => this.#isProbing(worker)),
+      ),
+      splitRange: mode.splitRange,
+      depth: 1,
     };
   }
 
-  /** What workers will probably be given first in the step that follows. */
+  /** Shards that workers will probably be sent first in the next step. */
   predict(samples: number): readonly Assignment[] {
-    const { pool, microShardSize } = this.#options;
+    const { pool, mode } = this.#options;
     const active = this.#active.filter((worker) => pool.workers.has(worker));
-    const known = this.#candidates(active);
+    const candidates = this.#candidates(active);
     const shares =
-      known.length > 0
-        ? this.#stablePartition.predict(samples, known)
-        : evenSplit(samples, active, microShardSize);
-    if (microShardSize === undefined) return shares;
-    const nodes = alignedBlocks(shares, samples, microShardSize);
-    return nodes.filter(({ worker }, i) => nodes.findIndex((node) => node.worker === worker) === i);
+      candidates.length > 0
+        ? this.#stablePartition.predict(samples, candidates)
+        : evenSplit(samples, active, mode.microShardSize);
+    const shards = mode.alignShares(shares, samples);
+    return shards.filter(({ worker }, i) => shards.findIndex((shard) => shard.worker === worker) === i);
   }
 
-  /** How long a worker was busy with something of a step. */
+  /** Records the time that a worker needed for a shard. */
   record({ id, engine }: Worker, samples: number, busyMs: number): void {
     const share = this.#shareTimes.record(id, samples, busyMs);
     if (share !== null) this.throughput.record(id, engine, share.samples, share.busyMs);
   }
 
-  /** A worker's link goes another way now. If that was what kept it out, it is tried anew. */
+  /** A worker on standby is measured anew with its new codecs: the old ones may have kept it out. */
   onCodecChange({ id, isStandby }: Worker): void {
     if (isStandby || !this.#active.includes(id)) this.throughput.reset(id);
   }
 
-  /** Probable shares of the step of a step is late: with all that the worker was given, if it has several. */
+  /** Time after which a shard is a straggler: by the worker's whole share, if it was assigned several shards. */
   stragglerAfterMs(worker: WorkerId, shardSamples: number): number {
     const samples = Math.max(shardSamples, this.#shareTimes.shareSamples(worker));
-    const pace = this.throughput.estimateFor(worker);
-    const shouldMs = pace === null ? this.throughput.medianForecastMs(samples) : forecastMs(pace, samples);
-    return shouldMs === null ? Infinity : STRAGGLER_FACTOR * shouldMs + STRAGGLER_SLACK_MS;
+    const throughput = this.throughput.estimateFor(worker);
+    const expectedMs =
+      throughput === null ? this.throughput.medianForecastMs(samples) : forecastMs(throughput, samples);
+    return expectedMs === null ? Infinity : STRAGGLER_FACTOR * expectedMs + STRAGGLER_SLACK_MS;
+  }
+
+  #split(
+    samples: number,
+    candidates: readonly Candidate[],
+    active: readonly WorkerId[],
+  ): readonly Assignment[] {
+    return candidates.length > 0
+      ? this.#stablePartition.next(samples, candidates)
+      : evenSplit(samples, active, this.#options.mode.microShardSize);
   }
 
   #candidates(workers: readonly WorkerId[]): Candidate[] {
     return workers.flatMap((worker) => {
-      const pace = this.throughput.estimateFor(worker);
-      return pace === null ? [] : [{ worker, throughput: pace }];
+      const throughput = this.throughput.estimateFor(worker);
+      return throughput === null ? [] : [{ worker, throughput }];
     });
   }
 
-  /** Who cannot take part now: what it was sent has not left yet, or it is busy with something else. */
-  #isUnavailable(member: Worker, spare: readonly AssignedShard[]): boolean {
+  /** Whether frames still wait to be sent to a worker, or it is busy with a shard that is no longer needed. */
+  #isUnavailable(worker: Worker, superseded: readonly AssignedShard[]): boolean {
     const { pool, clock } = this.#options;
-    if (pool.isBackpressured(member)) return true;
-    const pace = this.throughput.estimateFor(member.id);
-    return spare.some(({ worker, isDuplicate, assignedAtMs, from, to }) => {
-      if (worker !== member.id) return false;
-      const patienceMs =
-        pace === null ? 0 : HANG_TIMEOUT_MS + HANG_TIMEOUT_FACTOR * forecastMs(pace, to - from);
-      return isDuplicate || clock.now() - assignedAtMs > patienceMs;
+    if (pool.isBackpressured(worker)) return true;
+    const throughput = this.throughput.estimateFor(worker.id);
+    return superseded.some((shard) => {
+      if (shard.worker !== worker.id) return false;
+      const timeoutMs =
+        throughput === null
+          ? 0
+          : HANG_TIMEOUT_MS + HANG_TIMEOUT_FACTOR * forecastMs(throughput, shard.to - shard.from);
+      return shard.isDuplicate || clock.now() - shard.assignedAtMs > timeoutMs;
     });
   }
 
@@ -149,78 +173,54 @@ export class BatchPartitioner {
   }
 
   /** Tells workers that they are on standby, or active again. */
-  #announceStandby(shares: readonly Assignment[], known: readonly Candidate[]): void {
+  #announceStandby(shares: readonly Assignment[], candidates: readonly Candidate[]): void {
     const { pool } = this.#options;
     const sharing = new Set(shares.map(({ worker }) => worker));
-    const stepMs = slowestShardMs(shares, known);
+    const stepMs = slowestShardMs(shares, candidates);
     const samples = shares.at(-1)?.to ?? 0;
-    const equalShare = Math.ceil(samples / known.length);
-    for (const { worker, throughput } of known) {
-      const member = pool.workers.get(worker);
-      if (member === undefined || member.isStandby === !sharing.has(worker)) continue;
-      if (sharing.has(worker)) this.#probation.remove(worker);
+    const equalShare = Math.ceil(samples / candidates.length);
+    for (const { worker: id, throughput } of candidates) {
+      const worker = pool.workers.get(id);
+      if (worker === undefined || worker.isStandby === !sharing.has(id)) continue;
+      if (sharing.has(id)) this.#probation.remove(id);
       pool.setStandby(
-        member,
-        sharing.has(worker)
+        worker,
+        sharing.has(id)
           ? null
-          : `Steps take ${formatMs(stepMs)} without this worker, which would need ${formatMs(forecastMs(throughput, equalShare))} for an equal share${describeSlowLink(member)}. It is retried now and then.`,
+          : `Steps take ${formatMs(stepMs)} without this worker, which would need ${formatMs(forecastMs(throughput, equalShare))} for an equal share${describeSlowLink(worker)}. It is retried now and then.`,
       );
     }
   }
 }
 
-/** What is to be said of a link that takes longer than its worker computes. */
-function describeSlowLink(member: Worker): string {
-  const { stats } = member.link;
-  if (stats === null || stats.turnaroundMs < 2 * stats.computeMs) return '';
-  const { rttMs, downMsPerByte, upMsPerByte } = stats;
-  // A worker that has only just started, or that hangs, takes long too, whatever its link can do.
-  const isWide = Math.max(downMsPerByte, upMsPerByte) < FAST_LINK_MS_PER_BYTE;
-  if (isWide && rttMs < (stats.turnaroundMs - stats.computeMs) / 4) return '';
-  return ` (slow connection: ${describeLink(stats)}, codecs ${codecLabel(member)})`;
+/** Workers of known throughput; if there are none, all that are available; if there are none either, all. */
+function activeWorkers(
+  candidates: readonly Candidate[],
+  available: readonly WorkerId[],
+  all: Iterable<WorkerId>,
+): readonly WorkerId[] {
+  if (candidates.length > 0) return candidates.map(({ worker }) => worker);
+  return available.length > 0 ? available : [...all];
 }
 
-/** The smallest shares once more, by turns. */
+/** Phrase about a link that takes longer than its worker computes; empty for others. */
+function describeSlowLink({ link }: Worker): string {
+  const { stats } = link.meter;
+  if (stats === null || stats.turnaroundMs < 2 * stats.computeMs) return '';
+  const { rttMs, downMsPerByte, upMsPerByte } = stats;
+  // A worker that has only just started, or that hangs, takes long too, however fast its link is.
+  const isFast = Math.max(downMsPerByte, upMsPerByte) < FAST_LINK_MS_PER_BYTE;
+  if (isFast && rttMs < (stats.turnaroundMs - stats.computeMs) / 4) return '';
+  return ` (slow connection: ${describeLink(stats)}, codecs ${codecLabel(link)})`;
+}
+
+/** The smallest shards once more, by turns. */
 function duplicateSmallest(assignments: readonly Assignment[], workers: readonly WorkerId[]): Assignment[] {
   const smallestFirst = assignments.toSorted((a, b) => a.to - a.from - (b.to - b.from));
   return workers.flatMap((worker, i) => {
-    const share = smallestFirst[i % smallestFirst.length];
-    return share === undefined ? [] : [{ ...share, worker }];
+    const shard = smallestFirst[i % smallestFirst.length];
+    return shard === undefined ? [] : [{ ...shard, worker }];
   });
 }
 
 const formatMs = (ms: number): string => (ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`);
-
-/**
- * Puts together what a worker needed for a share that it was given in several nodes: its pace is that of the whole
- * share.
- */
-export class ShareTimes {
-  readonly #shares = new Map<WorkerId, { samples: number; left: number; busyMs: number }>();
-
-  /** A step begins. */
-  beginStep(nodes: readonly Assignment[]): void {
-    this.#shares.clear();
-    for (const { worker, from, to } of nodes) {
-      const share = this.#shares.get(worker) ?? { samples: 0, left: 0, busyMs: 0 };
-      share.samples += to - from;
-      share.left += to - from;
-      this.#shares.set(worker, share);
-    }
-  }
-
-  /** Of the worker's share in this step; 0 if it has none. */
-  shareSamples(worker: WorkerId): number {
-    return this.#shares.get(worker)?.samples ?? 0;
-  }
-
-  /** @returns what is known of a whole share now; null while some of it is missing */
-  record(worker: WorkerId, samples: number, busyMs: number): { samples: number; busyMs: number } | null {
-    const share = this.#shares.get(worker);
-    // Something besides its share, or of a step before.
-    if (share === undefined || samples > share.left) return { samples, busyMs };
-    share.left -= samples;
-    share.busyMs += busyMs;
-    return share.left === 0 ? share : null;
-  }
-}

@@ -1,7 +1,7 @@
 import type { Task, WorkerId } from '../../shared/protocol/messages.ts';
 import type { Worker } from '../pool/worker.ts';
 
-/** The gradient, or the loss, is not finite whoever computes it. */
+/** No worker computes a finite gradient, or loss. */
 export class TrainingDiverged extends Error {
   constructor(step: number, task: Task = 'train') {
     super(
@@ -11,7 +11,7 @@ export class TrainingDiverged extends Error {
   }
 }
 
-/** The person asked to stop while nobody was there to finish the step. */
+/** The run was stopped while no worker was connected to finish the step. */
 export class Interrupted extends Error {
   constructor() {
     super('Interrupted while no worker was connected.');
@@ -19,7 +19,7 @@ export class Interrupted extends Error {
   }
 }
 
-/** Whose answers of a round had values that are not finite: are they at fault, or the weights? */
+/** Tells wrong workers from a training that diverges, by the answers of a round whose values are not finite. */
 export class DivergenceDetector {
   readonly #reporters = new Set<Worker>();
 
@@ -28,16 +28,16 @@ export class DivergenceDetector {
   }
 
   /**
-   * Notes one more.
-   * @param asked the workers of the round
-   * @param present everybody who is there
-   * @returns whether it is the weights' fault: all workers of this round whose answers have counted before, two or more,
-   * have found the same in it. Strangers cannot end a run so.
+   * Records an answer that is not finite.
+   * @param asked workers of the round
+   * @param present all workers of the pool
+   * @returns whether the weights are at fault: two or more workers of this round have had answers accepted before, and all of
+   *   them report the same. New workers cannot end a run so.
    */
-  record(member: Worker, asked: readonly WorkerId[], present: Iterable<Worker>): boolean {
-    this.#reporters.add(member);
-    const ofRound = new Set([...asked, ...[...this.#reporters].map(({ id }) => id)]);
-    const proven = [...present].filter(({ id, acceptedAnswers }) => ofRound.has(id) && acceptedAnswers > 0);
+  record(worker: Worker, asked: readonly WorkerId[], present: Iterable<Worker>): boolean {
+    this.#reporters.add(worker);
+    const inRound = new Set([...asked, ...[...this.#reporters].map(({ id }) => id)]);
+    const proven = [...present].filter(({ id, health }) => inRound.has(id) && health.acceptedAnswers > 0);
     return proven.length > 1 && proven.every((other) => this.#reporters.has(other));
   }
 }

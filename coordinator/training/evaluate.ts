@@ -1,24 +1,96 @@
-import { splitBlock } from '../exact/aligned-blocks.ts';
-import type { RoundStart } from './round.ts';
-import { splitEvenly } from '../scheduling/partition.ts';
+import type { Split } from '../../shared/data/dataset.ts';
+import type { Score } from '../../shared/model/loss.ts';
+import type { Step, WorkerId } from '../../shared/protocol/messages.ts';
+import type { Answer } from '../integrity/answer.ts';
+import type { AnswerValidator, ReviewedRound } from '../integrity/answer-validator.ts';
+import type { WorkerPool } from '../pool/pool.ts';
+import type { Worker } from '../pool/worker.ts';
+import { ThroughputTracker } from '../scheduling/throughput.ts';
+import type { WeightsPublisher } from '../weights/publisher.ts';
+import type { RoundExecutor, ShardTiming } from './round-executor.ts';
+import type { RunMode } from '../modes/run-mode.ts';
 
-/** Small enough that workers end an evaluation together, large enough that messages do not matter. */
-const SAMPLES_PER_SHARD = 250;
+export interface EvaluationInput {
+  readonly step: Step;
+  /** Flat vector. */
+  readonly weights: Float32Array;
+  readonly split: Split;
+}
 
-/**
- * How a split is shared out.
- * @param unit samples of a micro-shard; shards are then nodes of the tree that their scores are summed along
- */
-export function evaluationShards(
-  count: number,
-  unit: number | undefined,
-): Pick<RoundStart, 'pending' | 'splitRange'> {
-  if (unit === undefined)
-    return { pending: splitEvenly({ from: 0, to: count }, Math.ceil(count / SAMPLES_PER_SHARD)) };
-  const size = unit * 2 ** Math.max(0, Math.floor(Math.log2(SAMPLES_PER_SHARD / unit)));
-  const pending = Array.from({ length: Math.ceil(count / size) }, (_, i) => ({
-    from: i * size,
-    to: Math.min(count, (i + 1) * size),
-  }));
-  return { pending, splitRange: (range, parts) => splitBlock(range, unit, parts) };
+export interface EvaluatorOptions {
+  readonly pool: WorkerPool;
+  readonly mode: RunMode;
+  readonly publisher: WeightsPublisher;
+  readonly executor: RoundExecutor;
+  readonly validator: AnswerValidator | null;
+  readonly reviewedRound: (input: EvaluationInput & { readonly samples: Uint32Array }) => ReviewedRound;
+}
+
+/** The next shard travels while one is being computed. */
+const DEPTH = 2;
+const STRAGGLER_FACTOR = 1.5;
+
+/** Computes loss and accuracy over a split, in small shards that go to the workers that are free. */
+export class Evaluator implements ShardTiming {
+  readonly #options: EvaluatorOptions;
+  readonly #throughput = new ThroughputTracker();
+
+  constructor(options: EvaluatorOptions) {
+    this.#options = options;
+  }
+
+  /** See StepRunner.evaluate. Repeated without workers whose answers were wrong. */
+  async evaluate(input: EvaluationInput, onProgress?: (done: number, total: number) => void): Promise<Score> {
+    for (;;) {
+      const score = await this.#attempt(input, onProgress);
+      if (score !== null) return score;
+    }
+  }
+
+  record({ id, engine }: Worker, samples: number, busyMs: number): void {
+    this.#throughput.record(id, engine, samples, busyMs);
+  }
+
+  /** By the median worker: at the end of an evaluation no step waits for a slow worker's last shards. */
+  stragglerAfterMs(_: WorkerId, samples: number): number {
+    return STRAGGLER_FACTOR * DEPTH * (this.#throughput.medianForecastMs(samples) ?? Infinity);
+  }
+
+  /** @returns null if the evaluation has to be repeated */
+  async #attempt(
+    input: EvaluationInput,
+    onProgress?: (done: number, total: number) => void,
+  ): Promise<Score | null> {
+    const { pool, mode, publisher, executor, validator, reviewedRound } = this.#options;
+    const { count } = input.split;
+    const samples = Uint32Array.from({ length: count }, (_, i) => i);
+    pool.lockFingerprint();
+    this.#throughput.beginStep(pool.workers);
+    onProgress?.(0, count);
+
+    // The weights are evaluated with every bit, as they are saved.
+    publisher.beginStep(input.step, { committedWeights: input.weights }, { exact: true });
+    const round = executor.start(
+      { ...input, samples, task: 'evaluate', timing: this },
+      {
+        workers: [...pool.workers.keys()],
+        assignments: [],
+        pending: mode.splitEvaluation(count),
+        splitRange: mode.splitRange,
+        depth: DEPTH,
+      },
+    );
+    const answers: Answer[] = [];
+    let done = 0;
+    for await (const { shard, score } of round) {
+      if (score === null) continue;
+      const { worker, from, to } = shard;
+      answers.push({ worker, from, to, lossSum: score.lossSum, correct: score.correct });
+      done += to - from;
+      onProgress?.(done, count);
+    }
+    const reviewed = { ...reviewedRound({ ...input, samples }), answers };
+    const decision = (await validator?.reviewEvaluation(reviewed)) ?? 'count';
+    return decision === 'count' ? round.score : null;
+  }
 }

@@ -103,7 +103,7 @@ async function prepareNewRun(
     microShard: flags.exact === true ? flags.microShard : undefined,
   });
   const optimizer = createOptimizer(prepared.job.optimizer, layoutOf(prepared.job.layout));
-  const { weights } = optimizer.resident;
+  const { weights } = optimizer;
   weights.set(prepared.initialWeights);
   let folder: NewRunFolder | null = null;
   return {
@@ -213,18 +213,14 @@ function checkSameData(
   );
 }
 
-/** @returns the weights, beside the optimizer's vectors, which are put back in place */
-function restoreVectors(
-  { vectors }: Checkpoint,
-  { state, resident }: Optimizer,
-  length: number,
-): Float32Array {
-  const vectorOf = (name: string): Float32Array => {
+/** Puts a checkpoint's vectors back in place. @returns the weights */
+function restoreVectors({ vectors }: Checkpoint, optimizer: Optimizer, length: number): Float32Array {
+  const vectorNamed = (name: string): Float32Array => {
     const vector = vectors[name];
     if (vector?.length === length) return vector;
     throw new Error(`The checkpoint does not hold ${length} values of ${name}.`);
   };
-  for (const [name, values] of Object.entries(state)) values.set(vectorOf(name));
-  resident.weights.set(vectorOf('weights'));
-  return resident.weights;
+  for (const [name, values] of Object.entries(optimizer.state)) values.set(vectorNamed(name));
+  optimizer.weights.set(vectorNamed('weights'));
+  return optimizer.weights;
 }

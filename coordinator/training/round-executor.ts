@@ -1,153 +1,211 @@
-import type { Clock, AbortSignalLike } from '../../shared/util/clock.ts';
+import type { DenseKernel } from '../../shared/codec/factors.ts';
 import type { Score } from '../../shared/model/loss.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-codes.ts';
-import type {
-  FromWorker,
-  GradientTail,
-  ShardAnswer,
-  ShardId,
-  Step,
-  Task,
-} from '../../shared/protocol/messages.ts';
-import type { Worker } from '../pool/worker.ts';
+import type { GradientMessage, ShardAnswer, ShardId, ShardResult, Task, WorkerId } from '../../shared/protocol/messages.ts';
+import { AsyncQueue } from '../../shared/util/async-queue.ts';
+import type { AbortSignalLike, Clock } from '../../shared/util/clock.ts';
+import type { QuantizationLoss } from '../integrity/answer.ts';
+import type { QuantizationSteps } from '../integrity/quantization.ts';
 import type { WorkerPool } from '../pool/pool.ts';
-import { AnswerDecoder, type AnswerDecoderOptions, resolveCodec } from './decode-answer.ts';
-import { Interrupted, TrainingDiverged, DivergenceDetector } from './errors.ts';
+import type { Worker } from '../pool/worker.ts';
+import type { AssignedShard } from '../scheduling/partition.ts';
+import { ShardDeadline } from '../scheduling/shard-deadline.ts';
+import { BufferPool } from '../weights/buffer-pool.ts';
+import { AnswerDecoder } from './decode-answer.ts';
+import { DivergenceDetector, Interrupted, TrainingDiverged } from './errors.ts';
 import {
-  nextStragglerCheckMs,
   advanceRound,
+  nextStragglerCheckMs,
   overdueWorkers,
   startRound,
-  type AssignedShard,
   type Round,
   type RoundEvent,
   type RoundStart,
   type RoundTransition,
 } from './round.ts';
-import type { QuantizationLoss } from '../integrity/answer.ts';
-import type { QuantizationSteps } from '../integrity/quantization.ts';
-import type { ShardScore, SumScores } from './scores.ts';
-import type { ShardDeadline } from '../scheduling/shard-deadline.ts';
+import type { RunMode, ShardScore } from '../modes/run-mode.ts';
+import type { RoundInput, ShardSender } from './shard-sender.ts';
 
-export interface RoundExecutorOptions extends AnswerDecoderOptions {
-  readonly task: Task;
-  readonly step: Step;
-  readonly start: RoundStart;
-  readonly pool: WorkerPool;
-  readonly clock: Clock;
-  readonly deadline: ShardDeadline;
-  /** Ends the round if nobody is there to finish it. */
-  readonly signal: AbortSignalLike;
-  /** Sends a shard to the worker that it is for. */
-  readonly sendShard: (member: Worker, shard: AssignedShard) => void;
-  /**
-   * Takes a shard's gradient, whole or from the back to the front: pieces of its tail as they come, then what was not in
-   * those. Each value once for every sample.
-   * @param at where these values start in the flat vector
-   */
-  readonly acceptGradient: (
-    shard: AssignedShard,
-    values: Float32Array,
-    at: number,
-    loss: QuantizationLoss | null,
-  ) => void;
-  /** Hears of each answer that counts; its gradient's norm, or 0. */
-  readonly onAccepted: (shard: AssignedShard, score: Score, norm: number) => void;
-  /** Hears of every gradient that comes, whether or not it counts. */
-  readonly quantization: QuantizationSteps | null;
-  /** Hears how long a worker was busy with a shard, whether or not its answer was the first. */
-  readonly onShardTimed: (member: Worker, samples: number, busyMs: number) => void;
-  /** Adds the scores of all shards. */
-  readonly sumScores: SumScores;
-  /** Says that everybody has gone, or that somebody has come back. */
-  readonly onWaiting: (waiting: boolean) => void;
+/** Learns from the time that workers take, and says when a shard is a straggler. */
+export interface ShardTiming {
+  record(worker: Worker, samples: number, busyMs: number): void;
+  stragglerAfterMs(worker: WorkerId, samples: number): number;
 }
 
-type Answer = Extract<FromWorker, { shard: ShardId }>;
+export interface RoundRequest extends RoundInput {
+  readonly task: Task;
+  readonly timing: ShardTiming;
+}
+
+/** Which worker gets what of a round. */
+export type RoundPlan = Omit<RoundStart, 'samples' | 'nextId' | 'superseded' | 'stragglerAfterMs'>;
+
+/** A checked part of a shard's answer: a bucket of its gradient, or an evaluation. */
+export interface ReceivedBucket {
+  readonly shard: AssignedShard;
+  /** Sum over the shard's samples; empty for an evaluation. Valid until the next round starts. */
+  readonly values: Float32Array;
+  /** Position of the first value in the flat vector. */
+  readonly offset: number;
+  readonly quantizationLoss: QuantizationLoss | null;
+  /** Sums over the shard's samples, with the Euclidean norm of the whole gradient; null before the shard's last bucket. */
+  readonly score: (Score & { readonly norm: number }) | null;
+}
+
+export interface RoundExecutorOptions {
+  readonly pool: WorkerPool;
+  readonly clock: Clock;
+  readonly mode: RunMode;
+  readonly signal: AbortSignalLike;
+  readonly onWaiting: (isWaiting: boolean) => void;
+  readonly sender: ShardSender;
+  /** Values in a gradient. */
+  readonly gradientLength: number;
+  readonly kernel: DenseKernel | null;
+  readonly quantization: QuantizationSteps | null;
+}
 
 const CHECK_INTERVAL_MS = 1_000;
 
-/**
- * A round in progress: connects the pure one with the pool, from its first shard to its last answer. After that it still
- * hears what nobody waits for, until it is left.
- */
+/** Performs what the pure rounds decide: one round at a time, with the workers of a pool. */
 export class RoundExecutor {
   readonly #options: RoundExecutorOptions;
+  readonly #buffers = new BufferPool();
+  readonly #deadline = new ShardDeadline();
   readonly #decoder: AnswerDecoder;
-  readonly #scores: ShardScore[] = [];
-  readonly #divergenceDetector = new DivergenceDetector();
-  /** Of shards whose tail has begun to come, where that starts which has, and its norm. */
-  readonly #receivedBuckets = new Map<ShardId, { readonly from: number; readonly norm: number }>();
-  readonly #cleanUp: (() => void)[] = [];
-  readonly #done: Promise<Score>;
-  #cancelStragglerCheck: () => void = () => undefined;
-  #stopListening: () => void = () => undefined;
-  #ended = false;
-  #settle: { resolve(score: Score): void; reject(error: Error): void } | null = null;
-  #round: Round;
+  #running: RunningRound | null = null;
 
   constructor(options: RoundExecutorOptions) {
     this.#options = options;
-    this.#decoder = new AnswerDecoder(options);
-    this.#done = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
-    const [round, effects] = startRound(options.start, options.clock.now());
-    this.#round = round;
-    this.#perform(effects);
+    const { gradientLength, kernel } = options;
+    this.#decoder = new AnswerDecoder({ gradientLength, kernel, buffers: this.#buffers });
+  }
+
+  /** Shards that workers still compute although their answers are no longer needed. */
+  get superseded(): readonly AssignedShard[] {
+    return this.#running?.superseded ?? [];
+  }
+
+  /** Reason why no worker is left, if workers were dropped for values that are not finite in this round. */
+  get divergence(): TrainingDiverged | null {
+    return this.#running?.divergence ?? null;
+  }
+
+  /** Sends a round's first shards. @returns the round, whose buckets are to be taken by a `for await` loop */
+  start(request: RoundRequest, plan: RoundPlan): RunningRound {
+    const previous = this.#running;
+    previous?.dispose();
+    this.#buffers.releaseAll();
+    const start: RoundStart = {
+      ...plan,
+      samples: request.samples.length,
+      nextId: previous?.nextShardId ?? 0,
+      superseded: previous?.superseded ?? [],
+      stragglerAfterMs: (worker, samples) => request.timing.stragglerAfterMs(worker, samples),
+    };
+    this.#running = new RunningRound(this.#options, this.#decoder, this.#deadline, request, start);
+    this.#running.start();
+    return this.#running;
+  }
+}
+
+/** A round in progress. After its last answer it still listens to superseded shards, until it is disposed. */
+export class RunningRound implements AsyncIterable<ReceivedBucket> {
+  readonly #options: RoundExecutorOptions;
+  readonly #decoder: AnswerDecoder;
+  readonly #deadline: ShardDeadline;
+  readonly #request: RoundRequest;
+  readonly #start: RoundStart;
+  readonly #received = new AsyncQueue<ReceivedBucket>();
+  readonly #scores: ShardScore[] = [];
+  readonly #divergence = new DivergenceDetector();
+  /** Shards of which some buckets have arrived: offset of the last one, and norm of all of them. */
+  readonly #partial = new Map<ShardId, { readonly offset: number; readonly norm: number }>();
+  /** Shards of this round by worker, answered or not. */
+  readonly #assigned = new Map<WorkerId, Set<ShardId>>();
+  readonly #cleanUp: (() => void)[] = [];
+  #cancelStragglerCheck: () => void = () => undefined;
+  #unsubscribe: () => void = () => undefined;
+  #round: Round;
+  #effects: RoundTransition[1];
+
+  constructor(
+    options: RoundExecutorOptions,
+    decoder: AnswerDecoder,
+    deadline: ShardDeadline,
+    request: RoundRequest,
+    start: RoundStart,
+  ) {
+    this.#options = options;
+    this.#decoder = decoder;
+    this.#deadline = deadline;
+    this.#request = request;
+    this.#start = start;
+    [this.#round, this.#effects] = startRound(start, options.clock.now());
+  }
+
+  /** Sends the first shards and begins to listen. */
+  start(): void {
+    this.#perform(this.#effects);
     this.#listen();
-    if (this.#hasNoWorkers) options.onWaiting(true);
+    if (this.#hasNoWorkers) this.#options.onWaiting(true);
     this.#scheduleStragglerCheck();
     this.#stopWithoutWorkers();
     this.#dropOverdue();
   }
 
-  /** Hears nothing more. */
+  /** Ends listening. */
   dispose(): void {
-    this.#stopListening();
+    this.#unsubscribe();
   }
 
-  /**
-   * Sums over all samples.
-   * @throws TrainingDiverged, Interrupted
-   */
-  get done(): Promise<Score> {
-    return this.#done;
+  /** Buckets in the order of arrival. @throws TrainingDiverged, Interrupted */
+  [Symbol.asyncIterator](): AsyncIterator<ReceivedBucket> {
+    return this.#received[Symbol.asyncIterator]();
   }
 
-  /** What workers are still busy with although nobody waits for it. */
+  /** Sums over all samples; complete after the last bucket. */
+  get score(): Score {
+    return this.#options.mode.sumScores(this.#scores);
+  }
+
   get superseded(): readonly AssignedShard[] {
     return this.#round.superseded;
   }
 
-  /** What has ended this round, should nobody be left to finish it: somebody had to go over values that are not finite. */
   get divergence(): TrainingDiverged | null {
-    const { step, task } = this.#options;
-    return this.#ended || !this.#divergenceDetector.hasReports ? null : new TrainingDiverged(step, task);
+    const { step, task } = this.#request;
+    return this.#isEnded || !this.#divergence.hasReports ? null : new TrainingDiverged(step, task);
+  }
+
+  /** Greater than every shard id that this round has assigned. */
+  get nextShardId(): number {
+    return this.#round.nextId;
+  }
+
+  get #isEnded(): boolean {
+    return this.#received.isEnded;
   }
 
   get #hasNoWorkers(): boolean {
     return this.#round.workers.length + this.#round.standby.length === 0;
   }
 
-  /** Greater than the number of every shard that this round has given. */
-  get nextShardId(): number {
-    return this.#round.nextId;
-  }
-
   #listen(): void {
     const { pool, clock, signal, onWaiting } = this.#options;
-    this.#stopListening = pool.subscribe({
+    this.#unsubscribe = pool.subscribe({
       joined: ({ id }) => {
-        if (this.#ended) return;
+        if (this.#isEnded) return;
         if (this.#hasNoWorkers) onWaiting(false);
         this.#dispatch({ type: 'joined', worker: id });
       },
       left: ({ id }) => {
         this.#dispatch({ type: 'left', worker: id });
-        if (this.#ended) return;
+        if (this.#isEnded) return;
         if (this.#hasNoWorkers) onWaiting(true);
         this.#stopWithoutWorkers();
       },
-      answered: (member, answer, payload) => this.#onAnswer(member, answer, payload),
+      answered: (worker, answer, payload) => this.#onAnswer(worker, answer, payload),
     });
     const onAbort = (): void => this.#stopWithoutWorkers();
     signal.addEventListener('abort', onAbort);
@@ -155,7 +213,7 @@ export class RoundExecutor {
     const check = (): void => {
       this.#dropOverdue();
       this.#dispatch({ type: 'tick' });
-      if (this.#ended) return;
+      if (this.#isEnded) return;
       cancelCheck = clock.after(CHECK_INTERVAL_MS, check);
     };
     cancelCheck = clock.after(CHECK_INTERVAL_MS, check);
@@ -173,178 +231,154 @@ export class RoundExecutor {
     this.#scheduleStragglerCheck();
   }
 
-  /** Looks again when the next shard becomes late. */
   #scheduleStragglerCheck(): void {
     const { clock } = this.#options;
     this.#cancelStragglerCheck();
-    const lateMs = this.#ended ? null : nextStragglerCheckMs(this.#round, clock.now());
-    if (lateMs === null) return;
-    this.#cancelStragglerCheck = clock.after(lateMs - clock.now(), () => this.#dispatch({ type: 'tick' }));
+    const checkAtMs = this.#isEnded ? null : nextStragglerCheckMs(this.#round, clock.now());
+    if (checkAtMs === null) return;
+    this.#cancelStragglerCheck = clock.after(checkAtMs - clock.now(), () => this.#dispatch({ type: 'tick' }));
   }
 
   #perform(effects: RoundTransition[1]): void {
+    const { pool, sender } = this.#options;
     for (const effect of effects) {
       if (effect.type === 'complete') {
-        this.#end(() => this.#settle?.resolve(this.#options.sumScores(this.#scores)));
-      } else {
-        const member = this.#options.pool.workers.get(effect.shard.worker);
-        if (member === undefined) continue;
-        member.roundShards.add(effect.shard.id);
-        this.#options.sendShard(member, effect.shard);
+        this.#end(null);
+        continue;
       }
+      const worker = pool.workers.get(effect.shard.worker);
+      if (worker === undefined) continue;
+      const shards = this.#assigned.get(worker.id) ?? new Set();
+      this.#assigned.set(worker.id, shards.add(effect.shard.id));
+      sender.send(worker, this.#request.task, this.#request, effect.shard);
     }
   }
 
-  #onAnswer(member: Worker, answer: Answer, payload: Uint8Array): void {
-    const { pool, start, step, task } = this.#options;
-    const spare = this.#round.superseded.find(
-      ({ id, worker }) => id === answer.shard && worker === member.id,
-    );
-    if (spare !== undefined) {
-      this.#onSuperseded(member, spare, answer);
+  #onAnswer(worker: Worker, answer: ShardAnswer, payload: Uint8Array): void {
+    const { pool, quantization } = this.#options;
+    const { step, task } = this.#request;
+    const isThis = (shard: AssignedShard): boolean => shard.id === answer.shard && shard.worker === worker.id;
+    const superseded = this.#round.superseded.find(isThis);
+    if (superseded !== undefined) {
+      this.#onSuperseded(worker, superseded, answer);
       return;
     }
-    // Of an earlier round: it changes nothing.
-    if (this.#ended || answer.shard < start.nextId) {
-      this.#missed(member, answer);
+    // An answer of an earlier round changes nothing.
+    if (this.#isEnded || answer.shard < this.#start.nextId) {
+      quantization?.invalidate(worker.id);
       return;
     }
-    const shard = this.#round.assigned.find(({ id, worker }) => id === answer.shard && worker === member.id);
-    if (shard === undefined && member.roundShards.has(answer.shard)) return; // answered before
+    const shard = this.#round.assigned.find(isThis);
+    const isRepeated = shard === undefined && this.#assigned.get(worker.id)?.has(answer.shard) === true;
+    if (isRepeated) return;
     try {
       if (shard === undefined || answer.step !== step) {
         throw new ProtocolError(
           CloseCode.notAssigned,
-          `Shard ${answer.shard} of step ${answer.step} was not given to this worker.`,
+          `Shard ${answer.shard} of step ${answer.step} was not assigned to this worker.`,
         );
       }
-      if (answer.type === 'gradientTail') this.#acceptBucket(member, shard, answer, payload);
-      else this.#acceptAnswer(member, shard, answer, payload);
+      this.#accept(worker, shard, answer, payload);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       if (
         error.code === CloseCode.notFinite &&
-        this.#divergenceDetector.record(member, this.#round.workers, pool.workers.values())
+        this.#divergence.record(worker, this.#round.workers, pool.workers.values())
       ) {
-        this.#end(() => this.#settle?.reject(new TrainingDiverged(step, task)));
+        this.#end(new TrainingDiverged(step, task));
         return;
       }
-      pool.reject(member, answer, error);
+      pool.reject(worker, answer, error);
       if (shard !== undefined) this.#dispatch({ type: 'failed', shard: shard.id });
     }
   }
 
-  /** An answer that came second: it counts for nothing but its time. */
-  #onSuperseded(member: Worker, shard: AssignedShard, answer: Answer): void {
-    const { pool } = this.#options;
-    this.#missed(member, answer);
-    if (answer.type === 'gradientTail') return;
+  /** Records the time of an answer whose samples another worker's answer has counted for. */
+  #onSuperseded(worker: Worker, shard: AssignedShard, answer: ShardAnswer): void {
+    const { pool, quantization } = this.#options;
     if (answer.type === 'failed') {
-      pool.reject(member, answer, new ProtocolError(CloseCode.cannotCompute, answer.reason));
+      pool.reject(worker, answer, new ProtocolError(CloseCode.cannotCompute, answer.reason));
     } else {
-      this.#recordBusyTime(member, shard);
-      this.#recordTurnaround(member, shard, answer);
+      quantization?.invalidate(worker.id);
+      if (answer.result === undefined) return;
+      this.#recordTime(worker, shard, answer.type === 'gradient' ? answer.result : null);
     }
     this.#dispatch({ type: 'answered', shard: shard.id });
   }
 
-  /**
-   * An answer is dropped unread. Only the last message about a shard that the worker owes counts: else a worker could send
-   * any number of them, so that none of its gradients can be compared.
-   */
-  #missed({ id, requestedEncodings }: Worker, { type, shard }: Answer): void {
-    if (type !== 'evaluation' && type !== 'gradientTail' && requestedEncodings.has(shard)) {
-      this.#options.quantization?.invalidate(id);
-    }
-  }
-
-  #recordTurnaround(
-    { link }: Worker,
-    { assignedAtMs }: AssignedShard,
-    { type, samples, computeMs }: ShardAnswer,
-  ): void {
-    const turnaroundMs = this.#options.clock.now() - assignedAtMs;
-    if (type === 'gradient') link.recordAnswer({ samples, turnaroundMs, computeMs });
-  }
-
-  /** Time counts from the giving, or from the worker's answer before, if that came later. */
-  #recordBusyTime(member: Worker, shard: AssignedShard): void {
-    const nowMs = this.#options.clock.now();
-    const busyMs = nowMs - Math.max(shard.assignedAtMs, member.lastAnswerMs);
-    member.lastAnswerMs = nowMs;
-    this.#options.onShardTimed(member, shard.to - shard.from, busyMs);
-  }
-
-  #acceptBucket(member: Worker, shard: AssignedShard, tail: GradientTail, payload: Uint8Array): void {
-    const { task, acceptGradient } = this.#options;
-    if (task !== 'train') {
-      throw new ProtocolError(CloseCode.unexpected, `A shard to ${task} has no gradient.`);
-    }
-    const before = this.#receivedBuckets.get(shard.id);
-    const part = this.#decoder.part(member, tail, before?.from ?? null);
-    const { values, norm: ownNorm } = this.#decoder.decodeBucket(member, shard, tail, payload, part);
-    const norm = Math.hypot(ownNorm, before?.norm ?? 0);
-    this.#receivedBuckets.set(shard.id, { from: part.from, norm });
-    acceptGradient(shard, values, part.from, this.#quantizationLoss(member, tail, part.from, values));
-  }
-
-  #acceptAnswer(
-    member: Worker,
-    shard: AssignedShard,
-    answer: Exclude<Answer, GradientTail>,
-    payload: Uint8Array,
-  ): void {
-    const { task, pool, clock, deadline, acceptGradient, onAccepted } = this.#options;
+  #accept(worker: Worker, shard: AssignedShard, answer: ShardAnswer, payload: Uint8Array): void {
+    const { task } = this.#request;
     if (answer.type === 'failed') throw new ProtocolError(CloseCode.cannotCompute, answer.reason);
     if ((answer.type === 'gradient') !== (task === 'train')) {
       throw new ProtocolError(CloseCode.unexpected, `A shard to ${task} was answered by ${answer.type}.`);
     }
-    const tail = this.#receivedBuckets.get(shard.id);
-    if (answer.type === 'gradient') this.#decoder.checkHead(answer, tail?.from ?? null);
-    const { values: gradient, norm: ownNorm } = this.#decoder.decodeAnswer(member, shard, answer, payload);
-    const norm = Math.hypot(ownNorm, tail?.norm ?? 0);
-    const loss = answer.type === 'gradient' ? this.#quantizationLoss(member, answer, 0, gradient) : null;
-    const turnaroundMs = clock.now() - shard.assignedAtMs;
-    deadline.record(turnaroundMs);
-    member.stats.record(task, answer.samples);
-    pool.extendSilenceTimeout(deadline.timeoutMs);
-    pool.recordAccepted(member);
-    this.#recordBusyTime(member, shard);
-    this.#recordTurnaround(member, shard, answer);
-    const { lossSum, correct } = answer;
-    this.#scores.push({ from: shard.from, to: shard.to, lossSum, correct });
-    acceptGradient(shard, gradient, 0, loss);
-    onAccepted(shard, { lossSum, correct }, norm);
+    if (answer.type === 'gradient') this.#acceptBucket(worker, shard, answer, payload);
+    else {
+      this.#decoder.checkEvaluation(shard, answer.result, payload);
+      this.#acceptLast(worker, shard, answer.result, { shard, values: NO_VALUES, offset: 0, quantizationLoss: null, score: { ...scoreOf(answer.result), norm: 0 } });
+    }
+  }
+
+  #acceptBucket(worker: Worker, shard: AssignedShard, bucket: GradientMessage, payload: Uint8Array): void {
+    const before = this.#partial.get(shard.id) ?? { offset: this.#options.gradientLength, norm: 0 };
+    const decoded = this.#decoder.decodeBucket(worker, shard, bucket, payload, before.offset);
+    const { values, codec } = decoded;
+    const { offset, result } = bucket;
+    const norm = Math.hypot(decoded.norm, before.norm);
+    const quantizationLoss = this.#options.quantization?.record(worker.id, offset, codec, values) ?? null;
+    const received = { shard, values, offset, quantizationLoss };
+    if (result === undefined) {
+      this.#partial.set(shard.id, { offset, norm });
+      this.#received.push({ ...received, score: null });
+    } else {
+      this.#acceptLast(worker, shard, result, { ...received, score: { ...scoreOf(result), norm } });
+    }
+  }
+
+  #acceptLast(worker: Worker, shard: AssignedShard, result: ShardResult, received: ReceivedBucket): void {
+    const { pool, clock } = this.#options;
+    const { task } = this.#request;
+    this.#deadline.record(clock.now() - shard.assignedAtMs);
+    worker.stats.record(task, result.samples);
+    pool.extendSilenceTimeout(this.#deadline.timeoutMs);
+    pool.recordAccepted(worker);
+    this.#recordTime(worker, shard, task === 'train' ? result : null);
+    this.#scores.push({ from: shard.from, to: shard.to, ...scoreOf(result) });
+    this.#received.push(received);
     this.#dispatch({ type: 'answered', shard: shard.id });
   }
 
-  #quantizationLoss(
-    member: Worker,
-    message: GradientTail | Extract<ShardAnswer, { type: 'gradient' }>,
-    at: number,
-    values: Float32Array,
-  ): QuantizationLoss | null {
-    const codec = resolveCodec(member, message);
-    return this.#options.quantization?.record(member.id, at, codec, values) ?? null;
+  /** Busy time counts from the assignment, or from the worker's answer before it, if that came later. */
+  #recordTime(worker: Worker, shard: AssignedShard, result: ShardResult | null): void {
+    const { link } = worker;
+    const nowMs = this.#options.clock.now();
+    const busyMs = nowMs - Math.max(shard.assignedAtMs, link.lastAnswerMs);
+    link.lastAnswerMs = nowMs;
+    this.#request.timing.record(worker, shard.to - shard.from, busyMs);
+    if (result === null) return;
+    const { samples, computeMs } = result;
+    link.meter.recordAnswer({ samples, turnaroundMs: nowMs - shard.assignedAtMs, computeMs });
   }
 
   #dropOverdue(): void {
-    const { pool, clock, deadline } = this.#options;
-    for (const id of overdueWorkers(this.#round, clock.now(), deadline.timeoutMs)) {
-      const member = pool.workers.get(id);
-      if (member !== undefined) pool.drop(member, CloseCode.timeout, 'A shard was not answered in time.');
+    const { pool, clock } = this.#options;
+    for (const id of overdueWorkers(this.#round, clock.now(), this.#deadline.timeoutMs)) {
+      const worker = pool.workers.get(id);
+      if (worker !== undefined) pool.drop(worker, CloseCode.timeout, 'A shard was not answered in time.');
     }
   }
 
   #stopWithoutWorkers(): void {
-    if (this.#options.signal.aborted && this.#hasNoWorkers) {
-      this.#end(() => this.#settle?.reject(new Interrupted()));
-    }
+    if (this.#options.signal.aborted && this.#hasNoWorkers) this.#end(new Interrupted());
   }
 
-  #end(settle: () => void): void {
-    this.#ended = true;
+  #end(error: Error | null): void {
+    if (error === null) this.#received.end();
+    else this.#received.fail(error);
     for (const cleanUp of this.#cleanUp.splice(0)) cleanUp();
-    settle();
   }
 }
+
+const NO_VALUES = new Float32Array(0);
+
+const scoreOf = ({ lossSum, correct }: ShardResult): Score => ({ lossSum, correct });

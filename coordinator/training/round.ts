@@ -1,6 +1,6 @@
 import type { ShardId, WorkerId } from '../../shared/protocol/messages.ts';
 import type { Range } from '../../shared/util/range.ts';
-import { splitEvenly, type Assignment } from '../scheduling/partition.ts';
+import { splitEvenly, type AssignedShard, type Assignment, type SplitRange } from '../scheduling/partition.ts';
 
 /**
  * One round: a set of samples that has to be accounted for, each exactly once, by workers that come and go. Pure:
@@ -26,22 +26,9 @@ export interface Round {
   readonly nextId: number;
 }
 
-/** Cuts a range into about so many parts. */
-export type SplitRange = (range: Range, parts: number) => Range[];
-
 export interface PendingShard extends Range {
   /** Whoever failed at it; gets it again only if nobody else is there. */
   readonly avoid: WorkerId | null;
-}
-
-export interface AssignedShard extends Range {
-  readonly id: ShardId;
-  readonly worker: WorkerId;
-  readonly assignedAtMs: number;
-  /** From then on it is late: whoever is idle gets it too. */
-  readonly stragglerAtMs: number;
-  /** Given beside another's from the beginning; nobody counts on it. */
-  readonly isDuplicate: boolean;
 }
 
 export type RoundEvent =

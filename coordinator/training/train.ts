@@ -1,51 +1,50 @@
-import type { Clock, AbortSignalLike } from '../../shared/util/clock.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Job } from '../../shared/model/job.ts';
 import type { EpochRecord, Step } from '../../shared/protocol/messages.ts';
-import type { EpochTotals, Position } from '../run/checkpoint.ts';
-import type { CheckpointReason } from '../run/checkpoint-writer.ts';
+import type { AbortSignalLike, Clock } from '../../shared/util/clock.ts';
+import type { Optimizer } from '../optimizer/optimizer.ts';
 import type { WorkerPool } from '../pool/pool.ts';
 import type { Reporter, TrainingListener } from '../report/reporter.ts';
+import type { EpochTotals, Position } from '../run/checkpoint.ts';
+import type { CheckpointReason } from '../run/checkpoint-writer.ts';
+import { EMPTY_EPOCH_TOTALS, EpochMetrics } from './epoch-metrics.ts';
 import { Interrupted } from './errors.ts';
-import { OptimizerSnapshot } from '../optimizer/optimizer-snapshot.ts';
-import type { Optimizer } from '../optimizer/optimizer.ts';
-import type { StepRunner } from './step.ts';
 import { RewindController } from './rewind.ts';
 import { batches, epochOrder, stepsPerEpoch } from './sampler.ts';
-import { EMPTY_EPOCH_TOTALS, EpochMetrics } from './epoch-metrics.ts';
+import type { StepRunner } from './step.ts';
 
 export interface TrainingOptions {
   readonly job: Job;
   readonly dataset: Dataset;
-  /** Updated in place. */
-  readonly weights: Float32Array;
+  /** Has the weights that are trained. */
   readonly optimizer: Optimizer;
-  readonly stepRunner: Pick<StepRunner, 'gradient' | 'evaluate'> &
+  readonly stepRunner: Pick<StepRunner, 'run' | 'evaluate'> &
     Partial<Pick<StepRunner, 'waitForChecks' | 'consumeRewindRequest' | 'rewind' | 'validateAllUntil'>>;
   readonly pool: WorkerPool;
   readonly report: TrainingListener & Partial<Pick<Reporter, 'warn'>>;
   readonly clock: Clock;
-  /** Aborted when the person wants to stop: the step is finished, then the loop ends. */
+  /** Stops the run: the step in progress is finished, then the loop ends. */
   readonly signal: AbortSignalLike;
   /** Called after each epoch, with the weights as they are then. */
   readonly save: (record: EpochRecord) => Promise<void>;
-  /** Where an earlier run has got to; without it, the beginning. */
+  /** Position of an earlier run. @default the beginning */
   readonly resumeFrom?: ResumePoint;
   /**
    * Called between two steps: after each, after each epoch, at the end of a run that is stopped, and when the run has gone back
    * to an earlier step.
    */
-  readonly checkpoint?: (when: CheckpointReason, position: Position, tally: EpochTotals) => Promise<void>;
+  readonly checkpoint?: (when: CheckpointReason, position: Position, totals: EpochTotals) => Promise<void>;
 }
 
 export interface ResumePoint {
   readonly position: Position;
+  /** Sums over the part of the epoch that is done. */
   readonly tally: EpochTotals;
-  /** Of the epochs that are done. */
+  /** Record of the last epoch that is done. */
   readonly last: EpochRecord | null;
 }
 
-/** Where a run ended. */
+/** Position at which a run ended. */
 export interface TrainingResult {
   readonly epochs: number;
   readonly steps: number;
@@ -56,83 +55,72 @@ export interface TrainingResult {
  * The training loop: synchronous data-parallel stochastic gradient descent.
  * @throws TrainingDiverged
  */
-export async function train(training: TrainingOptions): Promise<TrainingResult> {
-  const { job, dataset, weights, optimizer, stepRunner, pool, report, clock, signal, resumeFrom } = training;
-  const { position } = resumeFrom ?? { position: { epoch: 1, step: 0, steps: 0 } };
+export async function train(options: TrainingOptions): Promise<TrainingResult> {
+  const { job, dataset, optimizer, stepRunner, pool, report, clock, signal, resumeFrom } = options;
+  const start = resumeFrom?.position ?? { epoch: 1, step: 0, steps: 0 };
+  const trained = { epochs: start.epoch - 1, steps: start.steps, last: resumeFrom?.last ?? null };
   const steps = stepsPerEpoch(dataset.train.count, job.batchSize);
-  const trained = { epochs: position.epoch - 1, steps: position.steps, last: resumeFrom?.last ?? null };
-  // Read anew each time: it changes while rounds are awaited.
-  const stopping = (): boolean => signal.aborted;
-  const weightsNow = () => ({ step: trained.steps as Step, weights });
-  const transaction = new OptimizerSnapshot(optimizer.state);
+  // A function, since the signal changes while steps are awaited.
+  const isStopping = (): boolean => signal.aborted;
   const rewinds = new RewindController({
-    vectors: [weights, ...Object.values(optimizer.state)],
+    vectors: [optimizer.weights, ...Object.values(optimizer.state)],
     classes: job.data.classes,
     stepRunner,
     report,
   });
-  let whole = true;
   let checkpointStopped = (): Promise<void> | undefined => undefined;
 
   try {
-    for (let { epoch } = position; epoch <= job.epochs && !stopping(); epoch++) {
-      const done = epoch === position.epoch ? position.step : 0;
-      const tally = new EpochMetrics(clock, done > 0 ? resumeFrom?.tally : undefined);
-      const checkpoint = (when: CheckpointReason, step: number): Promise<void> | undefined =>
-        training.checkpoint?.(when, { epoch, step, steps: trained.steps }, tally.state());
-      let reached = done;
-      checkpointStopped = () => checkpoint('stop', reached);
-      report.epochStarted(epoch, job.epochs, steps);
-
+    for (let { epoch } = start; epoch <= job.epochs && !isStopping(); epoch++) {
       const epochBatches = [...batches(epochOrder(job.seed, epoch, dataset.train.count), job.batchSize)];
+      let index = epoch === start.epoch ? start.step : 0;
+      const metrics = new EpochMetrics(clock, index > 0 ? resumeFrom?.tally : undefined);
+      const checkpoint = (when: CheckpointReason): Promise<void> | undefined =>
+        options.checkpoint?.(when, { epoch, step: index, steps: trained.steps }, metrics.state());
+      checkpointStopped = () => checkpoint('stop');
+      report.epochStarted(epoch, job.epochs, steps);
       rewinds.beginEpoch();
-      while (reached < epochBatches.length) {
-        const i = reached;
-        const batch = epochBatches[i] as Uint32Array;
-        rewinds.beforeStep({ index: i, steps: trained.steps, tally: tally.state() });
-        const input = { ...weightsNow(), split: dataset.train };
-        const result = await stepRunner.gradient(input, batch, {
-          nextSamples: epochBatches[i + 1],
-          sumBuffer: optimizer.resident.gradientSum,
-          onBucketSummed(gradientSum, part) {
-            optimizer.step(weights, gradientSum, batch.length, part);
-            // The head comes last.
-            whole = part.from === 0;
-          },
-          transaction,
-        });
-        transaction.commit();
+
+      while (index < epochBatches.length) {
+        rewinds.beforeStep({ index, steps: trained.steps, tally: metrics.state() });
+        const samples = epochBatches[index] as Uint32Array;
+        const step = trained.steps as Step;
+        const result = await stepRunner.run(
+          { step, samples, split: dataset.train, optimizer },
+          epochBatches[index + 1],
+        );
         trained.steps++;
-        reached = i + 1;
-        const place = await rewinds.afterStep({
+        index++;
+        const earlier = await rewinds.afterStep({
           steps: trained.steps,
-          loss: result.lossSum / batch.length,
-          isLastOfEpoch: reached === epochBatches.length,
+          loss: result.lossSum / samples.length,
+          isLastOfEpoch: index === epochBatches.length,
         });
-        if (place !== null) {
-          trained.steps = place.steps;
-          reached = place.index;
-          tally.restore(place.tally);
-          await checkpoint('rewound', reached);
+        if (earlier !== null) {
+          trained.steps = earlier.steps;
+          index = earlier.index;
+          metrics.restore(earlier.tally);
+          await checkpoint('rewound');
           continue;
         }
-        tally.add(batch.length, result);
+        metrics.add(samples.length, result);
         report.stepFinished({
           epoch,
-          step: i + 1,
+          step: index,
           steps,
-          ...tally.averages(),
+          ...metrics.averages(),
           workers: pool.workers.size,
-          batch: { lossSum: result.lossSum, correct: result.correct, samples: batch.length },
-          weights: { step: trained.steps as Step, values: weights, isWhole: () => whole },
+          batch: { lossSum: result.lossSum, correct: result.correct, samples: samples.length },
+          weights: { step: trained.steps as Step, source: optimizer },
         });
-        await checkpoint(stopping() ? 'stop' : 'step', i + 1);
-        if (stopping()) return trained;
+        await checkpoint(isStopping() ? 'stop' : 'step');
+        if (isStopping()) return trained;
       }
 
-      const { loss, accuracy, samplesPerSecond } = tally.averages();
-      const validation = await stepRunner.evaluate({ ...weightsNow(), split: dataset.test }, (...progress) =>
-        report.evaluated?.(...progress),
+      const { loss, accuracy, samplesPerSecond } = metrics.averages();
+      const validation = await stepRunner.evaluate(
+        { step: trained.steps as Step, weights: optimizer.weights, split: dataset.test },
+        (done, total) => report.evaluated?.(done, total),
       );
       const record: EpochRecord = {
         epoch,
@@ -140,7 +128,7 @@ export async function train(training: TrainingOptions): Promise<TrainingResult> 
         accuracy,
         val_loss: validation.lossSum / dataset.test.count,
         val_accuracy: validation.correct / dataset.test.count,
-        seconds: tally.seconds(),
+        seconds: metrics.seconds(),
         samples_per_second: samplesPerSecond,
         workers: pool.workers.size,
         data: dataset.name,
@@ -149,15 +137,12 @@ export async function train(training: TrainingOptions): Promise<TrainingResult> 
       trained.epochs = epoch;
       trained.last = record;
       report.epochFinished(record, job.epochs, steps);
-      await training.save(record);
-      await training.checkpoint?.(
-        'epoch',
-        { epoch: epoch + 1, step: 0, steps: trained.steps },
-        EMPTY_EPOCH_TOTALS,
-      );
+      await options.save(record);
+      const next = { epoch: epoch + 1, step: 0, steps: trained.steps };
+      await options.checkpoint?.('epoch', next, EMPTY_EPOCH_TOTALS);
     }
   } catch (error) {
-    // Nobody is left to finish the step and the person wants to stop: what was trained so far still counts.
+    // The run was stopped while no worker was left to finish the step: what was trained before still counts.
     if (!(error instanceof Interrupted)) throw error;
     if (trained.steps > 0) await checkpointStopped();
   }

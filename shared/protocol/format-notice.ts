@@ -1,6 +1,6 @@
 import type { Notice } from './messages.ts';
 
-const NOTICE_LABELS = { refused: 'Not let in', expelled: 'Had to go', reserve: 'Standby' } as const;
+const NOTICE_LABELS = { refused: 'Refused', banned: 'Banned', standby: 'Standby' } as const;
 
 /** "Not let in: No token. (3 times)": who does not take part, and why. */
 export function formatNotice({ what, who, reason, times }: Notice): string {

@@ -3,7 +3,7 @@ import { jobSchema } from '../model/job.ts';
 import { sanitizeForTerminal } from '../util/sanitize.ts';
 
 /** The version of PROTOCOL.md that this code speaks. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
@@ -14,14 +14,14 @@ const readable = (maxLength: number) => v.pipe(text(maxLength), v.transform(sani
 const step = v.pipe(count, v.brand('Step'));
 const shardId = v.pipe(count, v.brand('ShardId'));
 
-/** The number of updates that the weights have had; also the number of the step that they are used in. */
+/** Number of updates that the weights have had; also the number of the step that they are used in. */
 export type Step = v.InferOutput<typeof step>;
-/** Names one handing-out of samples; never used twice in a run. */
+/** One assignment of samples to a worker; never used twice in a run. */
 export type ShardId = v.InferOutput<typeof shardId>;
 export type WorkerId = string & { readonly __worker: unique symbol };
 
 const engine = v.object({
-  /** 'tensorflow', 'wasm', 'webgl', 'webgpu' or whatever another implementation calls itself. */
+  /** 'tensorflow', 'wasm', 'webgl', 'webgpu' or the name of another implementation. */
   backend: readable(40),
   version: readable(80),
   device: readable(200),
@@ -29,7 +29,7 @@ const engine = v.object({
 });
 export type EngineInfo = v.InferOutput<typeof engine>;
 
-/** What a shard is for. */
+/** Purposes of a shard. */
 export const TASKS = ['train', 'evaluate'] as const;
 export type Task = (typeof TASKS)[number];
 
@@ -44,53 +44,39 @@ const hello = v.object({
   codecs: v.pipe(v.array(text(40)), v.minLength(1), v.maxLength(32)),
   /** Whether samples may be sent ahead of their shard. */
   prefetch: v.optional(v.boolean()),
-  /** Whether weights may come in pieces. */
-  tails: v.optional(v.boolean()),
-  /** Whether it wants to hear that it is kept in reserve. */
-  reserve: v.optional(v.boolean()),
-  /** Chosen at random by each process: a worker that comes back is known by it. */
+  /** Whether the worker wants to be told that it is on standby. */
+  standby: v.optional(v.boolean()),
+  /** Random text of each process, by which a worker that reconnects is recognized. */
   instance: v.optional(text(40)),
-  /** Whether shards may ask for another codec than the welcome's, and updates come in one. */
-  recode: v.optional(v.boolean()),
+  /** Whether shards may ask for another codec than the welcome's, and updates may come in one. */
+  switchCodecs: v.optional(v.boolean()),
 });
-/** The first message of somebody who only wants to see how the run goes. */
+/** First message of an observer. */
 const watch = v.object({ type: v.literal('watch'), protocol: count, token: v.optional(text(200)) });
-/** An observer wants the weights of now; with `atEnd`, those that the run ends with, when it does. */
+/** An observer asks for the current weights; with `atEnd`, for those that the run ends with, when it does. */
 const snapshot = v.object({ type: v.literal('snapshot'), atEnd: v.optional(v.boolean()) });
-/** The job's model is built: shards are welcome. */
+/** The worker has built the job's model and takes shards. */
 const ready = v.object({
   type: v.literal('ready'),
-  /** What its engine makes of fixed weights and samples, where bits matter. */
-  knownAnswer: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/, '16 hexadecimal digits'))),
+  /** Digest of what the engine computes from fixed weights and samples; in exact runs. */
+  fingerprint: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/, '16 hexadecimal digits'))),
 });
-/** What every answer to a shard says: sums over the shard's samples. */
-const answer = {
-  step,
-  shard: shardId,
+/** Sums over a shard's samples. */
+const result = v.object({
   samples: positive,
   // NaN is let through here, to be refused with a code of its own.
   lossSum: v.union([v.number(), v.nan()]),
   correct: count,
   computeMs: v.pipe(finite, v.minValue(0)),
-};
-/** The codec of a payload, where it is not the welcome's. */
+});
+/** Codec of a payload, if it is not the welcome's. */
 const encoding = v.optional(text(40));
-/** The end of a gradient, ahead of the answer; or one of the pieces of that. */
-const gradientTail = v.object({
-  type: v.literal('gradientTail'),
-  step,
-  shard: shardId,
-  piece: v.optional(count),
-  encoding,
-});
-/** `head`: the payload is what was not in the shard's tail. */
-const gradient = v.object({
-  type: v.literal('gradient'),
-  ...answer,
-  head: v.optional(v.boolean()),
-  encoding,
-});
-const evaluation = v.object({ type: v.literal('evaluation'), ...answer });
+/** A bucket of a shard's gradient. The one with offset 0 is the last and has the result. */
+const gradient = v.pipe(
+  v.object({ type: v.literal('gradient'), step, shard: shardId, offset: count, encoding, result: v.optional(result) }),
+  v.check(({ offset, result: sums }) => (offset === 0) === (sums !== undefined), 'result with offset 0, and only there'),
+);
+const evaluation = v.object({ type: v.literal('evaluation'), step, shard: shardId, result });
 const failed = v.object({ type: v.literal('failed'), step, shard: shardId, reason: readable(2000) });
 const leaving = v.object({ type: v.literal('leaving'), reason: readable(200) });
 const pong = v.object({ type: v.literal('pong'), id: count });
@@ -100,7 +86,6 @@ export const fromWorkerSchema = v.variant('type', [
   watch,
   snapshot,
   ready,
-  gradientTail,
   gradient,
   evaluation,
   failed,
@@ -110,49 +95,49 @@ export const fromWorkerSchema = v.variant('type', [
 export type FromWorker = v.InferOutput<typeof fromWorkerSchema>;
 export type Hello = v.InferOutput<typeof hello>;
 export type Watch = v.InferOutput<typeof watch>;
-export type GradientTail = v.InferOutput<typeof gradientTail>;
-export type GradientAnswer = v.InferOutput<typeof gradient>;
-export type EvaluationAnswer = v.InferOutput<typeof evaluation>;
-export type ShardAnswer = GradientAnswer | EvaluationAnswer;
+export type ShardResult = v.InferOutput<typeof result>;
+export type GradientMessage = v.InferOutput<typeof gradient>;
+export type EvaluationMessage = v.InferOutput<typeof evaluation>;
+/** Messages that answer a shard. */
+export type ShardAnswer = GradientMessage | EvaluationMessage | v.InferOutput<typeof failed>;
 
 // From the coordinator to a worker.
 
-const tailCuts = v.pipe(
-  v.array(positive),
+const bucketOffsets = v.pipe(
+  v.array(count),
   v.minLength(1),
   v.maxLength(64),
-  v.check((cuts) => cuts.every((cut, i) => cut > (cuts[i - 1] ?? 0)), 'not ascending'),
+  v.check(([first]) => first === 0, 'from 0'),
+  v.check((offsets) => offsets.every((offset, i) => i === 0 || offset > (offsets[i - 1] ?? 0)), 'ascending'),
 );
 
 const welcome = v.object({
   type: v.literal('welcome'),
   protocol: count,
   workerId: text(40),
-  /** Of gradients. Weights travel whole, in float32, unless updates are sent. */
+  /** Codec of gradients. Weights come in float32 unless updates are sent. */
   codec: text(40),
-  /** Of the updates that bring the weights from one step to the next. */
+  /** Codec of the updates that lead from one step's weights to the next. */
   updateCodec: v.optional(text(40)),
   /** False: weights never come as updates. */
   updates: v.optional(v.boolean()),
   heartbeatMs: positive,
   maxFrameBytes: positive,
-  /** Where the pieces of the tails of weights and gradients start in the flat vector; the tail itself with the first. */
-  tailCuts: v.optional(tailCuts),
+  /** Offsets where buckets of gradients may begin; [0] if gradients come whole. */
+  bucketOffsets,
   job: jobSchema,
 });
-/** The end of a step's weights, ahead of them; or one of the pieces of that. */
-const weightsTail = v.object({ type: v.literal('weightsTail'), step, piece: v.optional(count) });
-/** `head`: the payload is what was not in the step's tail. */
-const weights = v.object({ type: v.literal('weights'), step, head: v.optional(v.boolean()) });
-/** What is added to the weights of the step before, or to the part of them that starts at `from`. */
-const update = v.object({ type: v.literal('update'), step, from: v.optional(positive), encoding });
+/** A bucket of a step's weights, float32. */
+const weights = v.object({ type: v.literal('weights'), step, offset: count });
+/** A bucket of what is added to the weights of the step before. */
+const update = v.object({ type: v.literal('update'), step, offset: count, encoding });
 const shard = v.object({
   type: v.literal('shard'),
   task: v.picklist(TASKS),
   step,
   shard: shardId,
   samples: positive,
-  /** What the gradient is to be encoded by, if not by the welcome's codec. */
+  /** Codec that the gradient is asked for in, if it is not the welcome's. */
   encoding,
 });
 const prefetch = v.object({ type: v.literal('prefetch'), step, samples: positive });
@@ -163,8 +148,8 @@ const rejected = v.object({
   code: count,
   reason: readable(500),
 });
-/** Steps are faster without this worker for now; or, with `waiting` false, with it again. */
-const reserve = v.object({ type: v.literal('reserve'), waiting: v.boolean(), reason: readable(500) });
+/** Steps are faster without this worker for now, or with it again. */
+const standby = v.object({ type: v.literal('standby'), standby: v.boolean(), reason: readable(500) });
 const ping = v.object({ type: v.literal('ping'), id: count });
 const finished = v.object({ type: v.literal('finished'), reason: readable(500) });
 
@@ -195,7 +180,7 @@ const workerRow = v.object({
   name: readable(100),
   backend: readable(40),
   device: readable(200),
-  /** Of the last finished step's batch. */
+  /** Share of the last finished step's batch. */
   share,
   /** Contributed to the run. */
   samples: count,
@@ -208,13 +193,13 @@ const workerRow = v.object({
   rttMs: v.nullable(notNegative),
   bytesUp: count,
   bytesDown: count,
-  /** Steps are faster without it. */
-  reserve: v.optional(v.boolean()),
+  /** On standby: steps are faster without this worker. */
+  standby: v.optional(v.boolean()),
   /** How its gradients and weights travel: 'int4/int8', up before down. */
   codecs: v.optional(text(100)),
 });
 export type WorkerRow = v.InferOutput<typeof workerRow>;
-/** Who the last steps have waited for, and for what of it. */
+/** Worker that the last steps have waited for, and whether for its computation or its link. */
 const slowest = v.object({ id: text(40), cause: v.picklist(['compute', 'link']) });
 
 const run = v.object({
@@ -225,11 +210,11 @@ const run = v.object({
   steps: positive,
   curve: v.array(curvePoint),
   epochs: v.array(epochRecord),
-  /** Where other devices find the page: told on this machine, whose own address does not lead there. */
+  /** Addresses of the page for other devices; sent to pages on the coordinator's own machine, whose address leads nowhere else. */
   addresses: v.optional(v.pipe(v.array(text(300)), v.maxLength(64))),
 });
 const notice = v.object({
-  what: v.picklist(['refused', 'expelled', 'reserve']),
+  what: v.picklist(['refused', 'banned', 'standby']),
   who: v.optional(readable(100)),
   reason: readable(500),
   /** How often just this has happened. */
@@ -250,9 +235,9 @@ const progress = v.object({
   curve: v.array(curvePoint),
   workers: v.array(workerRow),
   slowest: v.nullable(slowest),
-  /** What limits a step, and what would help: for the person. */
+  /** Sentence about what limits a step and what would help. */
   advice: v.optional(readable(1_000)),
-  /** Who was not let in, had to go or is kept in reserve. */
+  /** Workers that were refused, banned or put on standby. */
   notices: v.optional(v.array(notice)),
 });
 const epochDone = v.object({ type: v.literal('epoch'), record: epochRecord });
@@ -261,13 +246,12 @@ export type ProgressMessage = v.InferOutput<typeof progress>;
 
 export const fromCoordinatorSchema = v.variant('type', [
   welcome,
-  weightsTail,
   weights,
   update,
   prefetch,
   shard,
   rejected,
-  reserve,
+  standby,
   ping,
   finished,
   run,
@@ -276,7 +260,6 @@ export const fromCoordinatorSchema = v.variant('type', [
 ]);
 export type FromCoordinator = v.InferOutput<typeof fromCoordinatorSchema>;
 export type Welcome = v.InferOutput<typeof welcome>;
-export type WeightsTailMessage = v.InferOutput<typeof weightsTail>;
 export type WeightsMessage = v.InferOutput<typeof weights>;
 export type UpdateMessage = v.InferOutput<typeof update>;
 export type ShardMessage = v.InferOutput<typeof shard>;

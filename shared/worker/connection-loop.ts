@@ -1,28 +1,9 @@
 import { nanoid } from 'nanoid';
-import { pause, type Clock, type AbortSignalLike } from '../util/clock.ts';
-import type { Engine } from '../engine/engine.ts';
-import type { Connect } from '../protocol/transport.ts';
+import { pause } from '../util/clock.ts';
 import { backoffMs } from './backoff.ts';
 import { GradientComputerCache } from './gradient-computer-cache.ts';
-import { runSession, type WorkerReport } from './run-session.ts';
-
-export interface WorkerOptions {
-  readonly url: string;
-  readonly name: string;
-  readonly token?: string;
-  readonly engine: Engine;
-  readonly connect: Connect;
-  readonly clock: Clock;
-  /** In [0, 1); spreads the reconnects. */
-  readonly random: () => number;
-  readonly report: WorkerReport;
-  /** Calls back when trying again is worth while at once, as when the network is back; the answer ends that. */
-  readonly onRetryNow?: (callback: () => void) => () => void;
-  /** Aborted when the person wants the worker to leave. */
-  readonly signal: AbortSignalLike;
-  /** Whether the engine is thrown away after this: leaving does not wait for what it computes, which may never end. */
-  readonly abandonsEngine?: boolean;
-}
+import { runSession } from './run-session.ts';
+import type { WorkerOptions } from './options.ts';
 
 /** The coordinator, or the worker itself, has found that it cannot take part; coming back would not help. */
 export class RefusedError extends Error {

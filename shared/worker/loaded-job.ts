@@ -1,209 +1,212 @@
-import { getCodec } from '../codec/registry.ts';
+import { ErrorFeedbackEncoder } from '../codec/error-feedback.ts';
 import {
+  areFactorsSmaller,
   encodeFactored,
   factoredBytes,
   factoredKernel,
   FACTORS,
-  areFactorsSmaller,
   type DenseKernel,
 } from '../codec/factors.ts';
-import { ErrorFeedbackEncoder } from '../codec/error-feedback.ts';
 import { float32 } from '../codec/float32.ts';
+import { getCodec } from '../codec/registry.ts';
+import { WeightsReplica } from '../codec/weights-replica.ts';
 import { checkLabels, viewShard, type Shard } from '../data/shard.ts';
-import type { GradientBucket, GradientComputer } from '../engine/engine.ts';
+import type { GradientComputer } from '../engine/engine.ts';
 import type { Job } from '../model/job.ts';
 import { layoutOf } from '../model/layout.ts';
 import { CloseCode, ProtocolError } from '../protocol/close-codes.ts';
-import { frameInPlace, RESERVED_HEADER_BYTES, openFrame, type OpenFrame } from '../protocol/frame.ts';
-import type { FromWorker, Welcome } from '../protocol/messages.ts';
-import { bucketRanges } from '../protocol/buckets.ts';
-import type { Range } from '../util/range.ts';
+import { frameInPlace, openFrame, RESERVED_HEADER_BYTES, type OpenFrame } from '../protocol/frame.ts';
+import type { FromWorker, GradientMessage, Welcome } from '../protocol/messages.ts';
 import { frameFromWorker } from '../protocol/parse.ts';
 import type { Connection } from '../protocol/transport.ts';
-import { WeightsReplica } from './weights-replica.ts';
-import type { ReceivedUpdate, ReceivedWeights, WeightsBucket } from './received-weights.ts';
-import type { ReceivedShard, PrefetchedSamples } from './session.ts';
+import type { Range } from '../util/range.ts';
+import type { ReceivedVector } from './receive-vector.ts';
+import type { PrefetchedSamples, ReceivedShard } from './session.ts';
 
-type FrameName = 'whole' | 'head' | 'tail' | `tail ${number}`;
-/** A frame of the part of the gradient from `from` to `to`. */
-type EncodeFrame = (
-  name: FrameName,
-  message: FromWorker,
-  from: number,
-  to: number,
-) => Uint8Array<ArrayBuffer>;
+/** How the gradient of one shard is encoded. */
+interface Encoding {
+  /** Fields of its messages. */
+  readonly fields: Pick<GradientMessage, 'encoding'>;
+  /** Kernel that travels as factors; null if none does. */
+  readonly kernel: DenseKernel | null;
+  readonly samples: number;
+}
 
 /** A job that an engine has built, for one connection: weights and shards as they travel go in, answers come out. */
 export class LoadedJob {
   readonly #computer: GradientComputer;
   readonly #encoder: ErrorFeedbackEncoder;
+  /** Codec of gradients whose shard asks for no other. */
   readonly #codec: string;
+  readonly #updateCodec: string | undefined;
   readonly #kernel: DenseKernel | null;
-  /** Null if no update will come that needs them. */
+  /** Null if no update will come. */
   readonly #replica: WeightsReplica | null;
   readonly #data: Job['data'];
-  /** Of tails, from the back to the front; none if vectors travel whole. */
-  readonly #buckets: ReturnType<typeof bucketRanges>;
+  /** Buckets of gradients, back to front. */
+  readonly #buckets: readonly Range[];
   readonly #connection: Connection;
-  /** Room for one gradient, and for a header in front of it; used again for every shard. */
+  /** Buffer for one gradient, and for a header in front of it; used again for every shard. */
   #gradient: Float32Array;
-  /** Whether the last answer was sent from there. */
+  /** Whether the last answer was sent from that buffer. */
   #sentInPlace = false;
-  readonly #frames = new Map<FrameName, Uint8Array<ArrayBuffer>>();
-  /** Whether the frames of the answers before had all left when this one was begun. */
+  /** Frames by the offset of their bucket. */
+  readonly #frames = new Map<number, Uint8Array<ArrayBuffer>>();
+  /** Whether the frames of earlier answers had all left when this one was begun. */
   #framesSent = false;
-  /** Of weights, by turns: an engine may still look at the last one. */
+  /** Buffers for weights that came in several buckets, used by turns: an engine may still read the last one. */
   readonly #weightsBuffers: Float32Array[] = [];
   #lastView: { readonly payload: Uint8Array; readonly shard: Shard } | null = null;
 
   constructor(
-    trainer: GradientComputer,
-    { codec, updateCodec, updates, job, tailCuts }: Welcome,
+    computer: GradientComputer,
+    { codec, updateCodec, updates, job, bucketOffsets }: Welcome,
     connection: Connection,
   ) {
-    this.#computer = trainer;
+    const { length } = layoutOf(job.layout);
+    this.#computer = computer;
     this.#data = job.data;
     this.#connection = connection;
-    const { length } = layoutOf(job.layout);
-    this.#gradient = allocateBuffer(trainer, length);
+    this.#gradient = allocateBuffer(computer, length);
     this.#codec = codec;
-    this.#kernel = trainer.supportsFactors === true ? factoredKernel(layoutOf(job.layout)) : null;
+    this.#updateCodec = updateCodec;
+    this.#kernel = computer.supportsFactors === true ? factoredKernel(layoutOf(job.layout)) : null;
     this.#encoder = new ErrorFeedbackEncoder(getCodec(codec), length);
     const mayUpdate = updates !== false || updateCodec !== undefined;
-    this.#replica = mayUpdate
-      ? new WeightsReplica(updateCodec === undefined ? null : getCodec(updateCodec), length)
-      : null;
-    this.#buckets = bucketRanges(tailCuts ?? [], length);
+    this.#replica = mayUpdate ? new WeightsReplica(length) : null;
+    this.#buckets = bucketOffsets.map((from, i) => ({ from, to: bucketOffsets[i + 1] ?? length })).reverse();
   }
 
-  /** @throws ProtocolError (wrongLength, malformed) */
-  setWeights(received: ReceivedWeights | ReceivedUpdate): void {
-    if ('pieces' in received) {
-      if (this.#replica === null)
-        throw new ProtocolError(CloseCode.malformed, 'An update, though there were to be none.');
-      this.#computer.setWeights(this.#replica.apply(received));
+  /** Sets the weights, or adds an update to them. @throws ProtocolError (wrongLength, malformed, unsupported) */
+  setWeights(vector: ReceivedVector): void {
+    if (vector.kind === 'update') {
+      this.#computer.setWeights(this.#applyUpdate(vector));
       return;
     }
-    const { payload, buckets } = received;
-    const from = buckets === null ? this.#gradient.length : this.#setBuckets(buckets);
-    this.#setPart(float32.decode(payload, from), 0, true);
+    const isWhole = vector.buckets.length === 1;
+    const weights = isWhole
+      ? float32.decode(vector.buckets[0]?.payload ?? new Uint8Array(0), this.#gradient.length)
+      : this.#assemble(vector);
+    this.#replica?.set(weights);
+    // The memory of a frame may be handed on, unless an update will be added to it.
+    this.#computer.setWeights(weights, 0, isWhole && this.#replica === null);
   }
 
-  /** @returns where it starts */
-  #setBuckets(pieces: readonly WeightsBucket[]): number {
-    const from = pieces.at(-1)?.from ?? this.#gradient.length;
-    const [first] = pieces;
-    if (pieces.length === 1 && first !== undefined) {
-      this.#setPart(float32.decode(first.payload, first.to - first.from), from, true);
-      return from;
+  #applyUpdate({ buckets }: ReceivedVector): Float32Array {
+    if (this.#replica === null) {
+      throw new ProtocolError(CloseCode.malformed, 'An update, though there were to be none.');
     }
-    // Engines take whole tensors.
-    const room =
-      (this.#weightsBuffers.length > 1 ? this.#weightsBuffers.shift() : null) ??
-      new Float32Array(this.#gradient.length - from);
-    this.#weightsBuffers.push(room);
-    for (const piece of pieces) {
-      room.set(float32.decode(piece.payload, piece.to - piece.from), piece.from - from);
+    return this.#replica.applyUpdate(
+      buckets.map(({ offset, payload, encoding = this.#updateCodec }) => {
+        if (encoding === undefined) {
+          throw new ProtocolError(CloseCode.malformed, 'An update without a codec.');
+        }
+        return { offset, payload, codec: getCodec(encoding) };
+      }),
+    );
+  }
+
+  #assemble({ buckets }: ReceivedVector): Float32Array {
+    const { length } = this.#gradient;
+    const spare = this.#weightsBuffers.length > 1 ? this.#weightsBuffers.shift() : undefined;
+    const weights = spare ?? new Float32Array(length);
+    this.#weightsBuffers.push(weights);
+    let end = length;
+    for (const { offset, payload } of buckets) {
+      weights.set(float32.decode(payload, end - offset), offset);
+      end = offset;
     }
-    this.#setPart(room, from, false);
-    return from;
+    return weights;
   }
 
-  /** @param given that nothing here needs their memory any more, but for updates */
-  #setPart(weights: Float32Array, from: number, given: boolean): void {
-    this.#computer.setWeights(weights, from, given && this.#replica === null);
-    this.#replica?.set(weights, from);
-  }
-
-  /** Gets samples ready whose shard has not come yet. */
+  /** Prepares samples whose shard has not come yet. */
   prepare({ step, samples, payload }: PrefetchedSamples): void {
     this.#computer.prepare(step, this.#view(payload, samples));
   }
 
   /**
-   * Computes a shard; the answer is a frame, valid until the next one. The tail of a gradient is sent as soon as the
-   * engine has it.
+   * Computes a shard. All buckets of its gradient but the last are sent as soon as the engine has them.
+   * @param elapsedMs time since the shard was begun
+   * @returns frame of the last bucket, or of the evaluation; valid until the next shard
    */
   async answer({ message, payload }: ReceivedShard, elapsedMs: () => number): Promise<Uint8Array> {
-    const { task, step, shard, samples, encoding } = message;
+    const { task, step, shard, samples } = message;
     this.#framesSent = this.#connection.bufferedBytes === 0;
     const data = this.#view(payload, samples);
-    const sums = { step, shard, samples };
     if (task === 'evaluate') {
-      const result = await this.#computer.evaluate(data);
-      return frameFromWorker({ type: 'evaluation', ...sums, ...result, computeMs: elapsedMs() });
+      const sums = await this.#computer.evaluate(data);
+      const result = { samples, ...sums, computeMs: elapsedMs() };
+      return frameFromWorker({ type: 'evaluation', step, shard, result });
     }
-    const kernel =
-      encoding === FACTORS && this.#kernel !== null && areFactorsSmaller(this.#kernel, samples)
-        ? this.#kernel
-        : null;
-    // Whoever cannot give factors, or has too many samples, answers as by default.
-    const codec = encoding === undefined || encoding === FACTORS ? this.#codec : encoding;
-    this.#encoder.setCodec(getCodec(codec));
-    const encoded =
-      kernel !== null ? { encoding: FACTORS } : codec === this.#codec ? {} : { encoding: codec };
-    const encode: EncodeFrame =
-      kernel === null
-        ? (name, message, from, to) => this.#encode(name, message, gradient.subarray(from, to), from)
-        : (name, message, from, to) => this.#encodeFactored(name, message, kernel, samples, { from, to });
-    // What is still on its way must not be written over.
-    if (this.#sentInPlace && !this.#framesSent)
+    const encoding = this.#encodingFor(message.encoding, samples);
+    // A frame that is still on its way must not be written over.
+    if (this.#sentInPlace && !this.#framesSent) {
       this.#gradient = allocateBuffer(this.#computer, this.#gradient.length);
+    }
     this.#sentInPlace = false;
     const gradient = this.#gradient;
-    const tailFrom = this.#buckets.at(-1)?.from;
-    let head = gradient.length;
-    const sendTail = (from: number): void => {
-      const message = { type: 'gradientTail', step, shard, ...encoded } as const;
-      head = from;
-      // Factors are of the whole kernel. Whatever else travels in pieces: what has arrived of them can go back already.
-      if (kernel !== null) {
-        this.#connection.send(encode('tail', message, from, gradient.length));
-        return;
-      }
-      for (const { piece, from, to } of this.#buckets) {
-        this.#connection.send(encode(`tail ${piece}`, { ...message, piece }, from, to));
+    const header = { type: 'gradient', step, shard, ...encoding.fields } as const;
+    /** End of what has not been sent. */
+    let end = gradient.length;
+    const sendEarly = (): void => {
+      // Factors are of the whole kernel, so they come in one bucket.
+      const early = this.#buckets.filter(({ from }) => from > 0);
+      const [first] = early.slice(-1);
+      const buckets = encoding.kernel === null || first === undefined ? early : [{ from: first.from, to: end }];
+      for (const range of buckets) {
+        this.#connection.send(this.#encode({ ...header, offset: range.from }, gradient, range, encoding));
+        end = range.from;
       }
     };
-    const tail: GradientBucket | undefined =
-      tailFrom === undefined ? undefined : { offset: tailFrom, onReady: () => sendTail(tailFrom) };
-    const result = await this.#computer.gradient(step, data, gradient, tail, kernel !== null);
-    const computeMs = elapsedMs();
-    if (tailFrom !== undefined && head === gradient.length && kernel === null) sendTail(tailFrom);
-    const answer = { type: 'gradient', ...sums, ...result, ...encoded, computeMs } as const;
-    if (head < gradient.length) return encode('head', { ...answer, head: true }, 0, head);
-    const inPlace = kernel === null && this.#encoder.isIdentity ? frameInPlace(answer, gradient) : null;
+    const offset = this.#buckets.at(-2)?.from;
+    const early = offset === undefined ? undefined : { offset, onReady: sendEarly };
+    const computed = await this.#computer.gradient(step, data, gradient, early, encoding.kernel !== null);
+    const { lossSum, correct } = computed;
+    const result = { samples, lossSum, correct, computeMs: elapsedMs() };
+    if (end === gradient.length && encoding.kernel === null) sendEarly();
+    const last = { ...header, offset: 0, result };
+    const isWhole = end === gradient.length && encoding.kernel === null && this.#encoder.isIdentity;
+    const inPlace = isWhole ? frameInPlace(last, gradient) : null;
     this.#sentInPlace = inPlace !== null;
-    return inPlace ?? encode('whole', answer, 0, head);
+    return inPlace ?? this.#encode(last, gradient, { from: 0, to: end }, encoding);
   }
 
-  #encodeFactored(
-    name: FrameName,
-    message: FromWorker,
-    kernel: DenseKernel,
-    samples: number,
-    part: Range,
+  /** @param requested codec that the shard asks for */
+  #encodingFor(requested: string | undefined, samples: number): Encoding {
+    const hasFactors =
+      requested === FACTORS && this.#kernel !== null && areFactorsSmaller(this.#kernel, samples);
+    // An engine without factors, or a shard with too many samples, answers in the welcome's codec.
+    const codec = requested === undefined || requested === FACTORS ? this.#codec : requested;
+    this.#encoder.setCodec(getCodec(codec));
+    if (hasFactors) return { fields: { encoding: FACTORS }, kernel: this.#kernel, samples };
+    return { fields: codec === this.#codec ? {} : { encoding: codec }, kernel: null, samples };
+  }
+
+  #encode(
+    header: FromWorker,
+    gradient: Float32Array,
+    range: Range,
+    { kernel, samples }: Encoding,
   ): Uint8Array<ArrayBuffer> {
-    const frame = this.#openFrame(name, message, factoredBytes(kernel, samples, part));
-    encodeFactored(this.#gradient, frame.payload, kernel, samples, part);
-    return frame.bytes;
-  }
-
-  #encode(name: FrameName, message: FromWorker, values: Float32Array, from = 0): Uint8Array<ArrayBuffer> {
-    const frame = this.#openFrame(name, message, this.#encoder.bytes(values.length));
-    this.#encoder.encode(values, frame.payload, from);
+    if (kernel !== null) {
+      const frame = this.#openFrame(header, range.from, factoredBytes(kernel, samples, range));
+      encodeFactored(gradient, frame.payload, kernel, samples, range);
+      return frame.bytes;
+    }
+    const frame = this.#openFrame(header, range.from, this.#encoder.bytes(range.to - range.from));
+    this.#encoder.encode(gradient.subarray(range.from, range.to), frame.payload, range.from);
     return frame.bytes;
   }
 
   /** Connections send without a copy, so a frame may be written over once it has left; none is made twice in an answer. */
-  #openFrame(name: FrameName, message: FromWorker, payloadBytes: number): OpenFrame {
-    const reuse = this.#framesSent ? (this.#frames.get(name) ?? null) : null;
-    const frame = openFrame(message, payloadBytes, reuse);
-    this.#frames.set(name, frame.bytes);
+  #openFrame(header: FromWorker, offset: number, payloadBytes: number): OpenFrame {
+    const reuse = this.#framesSent ? (this.#frames.get(offset) ?? null) : null;
+    const frame = openFrame(header, payloadBytes, reuse);
+    this.#frames.set(offset, frame.bytes);
     return frame;
   }
 
-  /** The same view for the same payload, by which the trainer knows what it has prepared. */
+  /** The same view for the same payload: it is how the engine recognizes samples that it has prepared. */
   #view(payload: Uint8Array, samples: number): Shard {
     if (this.#lastView?.payload !== payload) {
       const shard = viewShard(payload, samples, this.#data.sampleShape);
@@ -214,11 +217,11 @@ export class LoadedJob {
   }
 }
 
-/** @returns room for a vector with that for a header in front, where the trainer's gradients come to lie by themselves */
-function allocateBuffer(trainer: GradientComputer, length: number): Float32Array {
+/** Buffer for a vector with RESERVED_HEADER_BYTES in front, in memory where the engine's gradients come to lie by themselves. */
+function allocateBuffer(computer: GradientComputer, length: number): Float32Array {
   const bytes = RESERVED_HEADER_BYTES + length * Float32Array.BYTES_PER_ELEMENT;
   return new Float32Array(
-    trainer.allocateBuffer?.(bytes) ?? new ArrayBuffer(bytes),
+    computer.allocateBuffer?.(bytes) ?? new ArrayBuffer(bytes),
     RESERVED_HEADER_BYTES,
     length,
   );

@@ -2,11 +2,11 @@ import { CODECS } from '../codec/registry.ts';
 import { FACTORS } from '../codec/factors.ts';
 import { errorMessage } from '../util/error-message.ts';
 import { closeReason, CloseCode, ProtocolError } from '../protocol/close-codes.ts';
-import { PROTOCOL_VERSION, type FromWorker, type Step, type Welcome } from '../protocol/messages.ts';
+import { PROTOCOL_VERSION, type FromWorker, type Welcome } from '../protocol/messages.ts';
 import { frameFromWorker } from '../protocol/parse.ts';
-import { ChecksumVerifier, withChecksums } from '../protocol/checksum.ts';
+import { verifyChecksum, withChecksums } from '../protocol/checksum.ts';
 import type { ConnectionEvents } from '../protocol/transport.ts';
-import type { WorkerOptions } from './connection-loop.ts';
+import type { WorkerOptions } from './options.ts';
 import { LoadedJob } from './loaded-job.ts';
 import {
   advance,
@@ -16,9 +16,8 @@ import {
   type SessionEffect,
   type SessionEnd,
   type SessionEvent,
-  type Standby,
 } from './session.ts';
-import type { ReceivedUpdate, ReceivedWeights } from './received-weights.ts';
+import type { ReceivedVector } from './receive-vector.ts';
 import type { GradientComputerCache } from './gradient-computer-cache.ts';
 import { watchLiveness } from './liveness.ts';
 
@@ -26,18 +25,6 @@ import { watchLiveness } from './liveness.ts';
 const MAX_REASON_LENGTH = 2_000;
 
 const SESSION_LEFT: SessionEnd = { outcome: 'left', reason: 'asked to leave' };
-
-/** What a worker tells its person. */
-export interface WorkerReport {
-  joined(welcome: Welcome): void;
-  /** After each shard. */
-  computed(task: ReceivedShard['message']['task'], step: Step, samples: number, computeMs: number): void;
-  /** Before each pause between two connections. */
-  waiting(line: string, wait: { readonly reason: string; readonly waitMs: number }): void;
-  note(line: string): void;
-  /** The coordinator does without this worker for now, or does not any more; without it, the note says so. */
-  standby?(standby: Standby): void;
-}
 
 export interface SessionResult {
   readonly end: SessionEnd;
@@ -86,12 +73,12 @@ export function runSession(
         case 'load':
           if (effect.welcome.job.microShard !== undefined) {
             connection.enableChecksums();
-            seals.enable();
+            hasChecksums = true;
           }
           computing = load(effect.welcome);
           return;
         case 'setWeights': {
-          setWeights(effect.weights);
+          setWeights(effect.vector);
           return;
         }
         case 'prepare': {
@@ -144,15 +131,15 @@ export function runSession(
         loaded = new LoadedJob(computer, welcome, connection);
         if (state.phase === 'ended') return;
         report.joined(welcome);
-        dispatch({ type: 'loaded', knownAnswer: fingerprint });
+        dispatch({ type: 'loaded', fingerprint });
       } catch (error) {
         giveUp(error);
       }
     };
 
-    const setWeights = (weights: ReceivedWeights | ReceivedUpdate): void => {
+    const setWeights = (vector: ReceivedVector): void => {
       try {
-        loaded?.setWeights(weights);
+        loaded?.setWeights(vector);
       } catch (error) {
         giveUp(error);
       }
@@ -192,11 +179,10 @@ export function runSession(
       dispatch({ type: 'computed' });
     };
 
-    const seals = new ChecksumVerifier();
+    let hasChecksums = false;
     const onFrame = (bytes: Uint8Array): void => {
       try {
-        const frame = seals.verify(bytes);
-        if (frame !== null) dispatch({ type: 'frame', bytes: frame });
+        dispatch({ type: 'frame', bytes: hasChecksums ? verifyChecksum(bytes) : bytes });
       } catch (error) {
         giveUp(error);
       }
@@ -213,9 +199,8 @@ export function runSession(
           engine: { ...engine.info, device: engine.info.device.slice(0, 200) },
           codecs: [...CODECS.map(({ name }) => name), FACTORS],
           prefetch: true,
-          tails: true,
-          reserve: true,
-          recode: true,
+          standby: true,
+          switchCodecs: true,
           instance,
         });
       },

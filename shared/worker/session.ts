@@ -6,34 +6,29 @@ import {
   type FromWorker,
   type ShardMessage,
   type Step,
+  type UpdateMessage,
+  type WeightsMessage,
   type Welcome,
 } from '../protocol/messages.ts';
 import { parseFromCoordinator } from '../protocol/parse.ts';
-import {
-  noPartialWeights,
-  receiveWeightsBucket,
-  receiveUpdate,
-  receiveWeights,
-  type PartialWeights,
-  type ReceivedUpdate,
-  type ReceivedWeights,
-} from './received-weights.ts';
+import { isComplete, receiveBucket, type ReceivedVector } from './receive-vector.ts';
 
 /**
- * What a worker knows during one connection. Pure: events go in, a new state and effects come out. The worker holds
- * one set of weights and the shards that it was given, nothing else.
+ * State of a worker during one connection. Pure: events go in, a new state and effects come out. The worker holds one set of
+ * weights and the shards that it was assigned, nothing else.
  */
 export interface SessionState {
+  /** `greeting` until the welcome, `loading` until the model is built. */
   readonly phase: 'greeting' | 'loading' | 'working' | 'ended';
   readonly welcome: Welcome | null;
-  /** The step of the weights that the engine holds. */
+  /** Step of the weights that the engine holds. */
   readonly weightsStep: Step | null;
-  /** What came while the engine was busy: the newest weights, and the updates to them in order. */
-  readonly nextWeights: readonly (ReceivedWeights | ReceivedUpdate)[];
-  /** What came of weights or an update whose beginning is still to come. */
-  readonly partial: PartialWeights;
+  /** Vectors that came while the engine was busy: the newest weights, and the updates to them in order. */
+  readonly nextVectors: readonly ReceivedVector[];
+  /** Weights or an update of which buckets are still missing. */
+  readonly partial: ReceivedVector | null;
   readonly shards: readonly ReceivedShard[];
-  /** Samples that came before the shard that will name them. */
+  /** Samples that were sent ahead of their shard. */
   readonly prefetched: PrefetchedSamples | null;
   readonly busy: boolean;
 }
@@ -51,8 +46,8 @@ export interface PrefetchedSamples {
 
 export type SessionEvent =
   | { readonly type: 'frame'; readonly bytes: Uint8Array }
-  /** The model is built; with what is to be told of it where bits matter. */
-  | { readonly type: 'loaded'; readonly knownAnswer: string | null }
+  /** The model is built. The fingerprint is null unless the run is exact. */
+  | { readonly type: 'loaded'; readonly fingerprint: string | null }
   | { readonly type: 'computed' }
   | { readonly type: 'leave' }
   | { readonly type: 'closed'; readonly code: number; readonly reason: string };
@@ -61,22 +56,22 @@ export type SessionEvent =
 export interface SessionEnd {
   readonly outcome: 'finished' | 'refused' | 'lost' | 'left';
   readonly reason: string;
-  /** Code of the close, if that was the end. */
+  /** Code with which the connection was closed, if that was the end. */
   readonly code?: number;
 }
 
 export type SessionEffect =
   | { readonly type: 'send'; readonly message: FromWorker }
   | { readonly type: 'load'; readonly welcome: Welcome }
-  | { readonly type: 'setWeights'; readonly weights: ReceivedWeights | ReceivedUpdate }
-  /** There is time to get these samples ready. */
+  | { readonly type: 'setWeights'; readonly vector: ReceivedVector }
+  /** The engine is idle and may prepare these samples. */
   | { readonly type: 'prepare'; readonly samples: PrefetchedSamples }
   | { readonly type: 'compute'; readonly shard: ReceivedShard }
   | { readonly type: 'report'; readonly line: string; readonly standby?: Standby }
   | { readonly type: 'close'; readonly code: number; readonly reason: string }
   | { readonly type: 'end'; readonly end: SessionEnd };
 
-/** What the coordinator says of this worker's part: on standby, the steps do without it for now. */
+/** Whether the coordinator has put this worker on standby: steps do without it for now. */
 export interface Standby {
   readonly onStandby: boolean;
   /** A sentence. */
@@ -89,8 +84,8 @@ export const initialSession: SessionState = {
   phase: 'greeting',
   welcome: null,
   weightsStep: null,
-  nextWeights: [],
-  partial: noPartialWeights,
+  nextVectors: [],
+  partial: null,
   shards: [],
   prefetched: null,
   busy: false,
@@ -103,7 +98,7 @@ export function advance(state: SessionState, event: SessionEvent): Transition {
     case 'frame':
       return onFrame(state, event.bytes);
     case 'loaded':
-      return [{ ...state, phase: 'working' }, [{ type: 'send', message: readyMessage(event.knownAnswer) }]];
+      return [{ ...state, phase: 'working' }, [{ type: 'send', message: readyMessage(event.fingerprint) }]];
     case 'computed':
       return startNext({ ...state, busy: false });
     case 'leave': {
@@ -119,8 +114,8 @@ export function advance(state: SessionState, event: SessionEvent): Transition {
   }
 }
 
-const readyMessage = (knownAnswer: string | null): FromWorker =>
-  knownAnswer === null ? { type: 'ready' } : { type: 'ready', knownAnswer };
+const readyMessage = (fingerprint: string | null): FromWorker =>
+  fingerprint === null ? { type: 'ready' } : { type: 'ready', fingerprint };
 
 function onFrame(state: SessionState, bytes: Uint8Array): Transition {
   try {
@@ -144,10 +139,10 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
       return endSession(state, { outcome: 'finished', reason: message.reason });
     case 'rejected':
       return [state, [{ type: 'report', line: `The coordinator rejected an answer: ${message.reason}` }]];
-    case 'reserve': {
-      const news = message.waiting ? 'Standby' : 'Active again';
-      const standby = { onStandby: message.waiting, reason: message.reason };
-      return [state, [{ type: 'report', line: `${news}: ${message.reason}`, standby }]];
+    case 'standby': {
+      const standby = { onStandby: message.standby, reason: message.reason };
+      const line = `${message.standby ? 'Standby' : 'Active again'}: ${message.reason}`;
+      return [state, [{ type: 'report', line, standby }]];
     }
     case 'welcome':
       if (state.phase !== 'greeting') throw unexpected('A second welcome.');
@@ -157,35 +152,9 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
       checkBucketOffsets(message);
       return [{ ...state, phase: 'loading', welcome: message }, [{ type: 'load', welcome: message }]];
     case 'weights':
-      if (state.phase !== 'working') throw unexpected('Weights before this worker was ready.');
-      return startNext({
-        ...state,
-        nextWeights: [receiveWeights(state.partial, message, payload, bucketOffsets(state))],
-        partial: noPartialWeights,
-      });
-    case 'weightsTail':
-      if (state.phase !== 'working') throw unexpected('Weights before this worker was ready.');
-      return [
-        {
-          ...state,
-          partial: receiveWeightsBucket(
-            state.partial,
-            message,
-            payload,
-            bucketOffsets(state),
-            vectorLength(state),
-          ),
-        },
-        [],
-      ];
-    case 'update': {
-      if (state.phase !== 'working') throw unexpected('An update before this worker was ready.');
-      const held = state.nextWeights.at(-1)?.step ?? state.weightsStep;
-      const received = receiveUpdate(state.partial, message, payload, held);
-      if (received.update === null) return [{ ...state, partial: received.pieces }, []];
-      const nextWeights = [...state.nextWeights, received.update];
-      return startNext({ ...state, nextWeights, partial: received.pieces });
-    }
+    case 'update':
+      if (state.phase !== 'working') throw unexpected(`A message of type ${message.type} before this worker was ready.`);
+      return onBucket(state, message, payload);
     case 'shard':
       if (state.phase !== 'working') throw unexpected('A shard before this worker was ready.');
       return startNext({
@@ -204,39 +173,54 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
   }
 }
 
-/** Engines take and give whole tensors. */
-function checkBucketOffsets({ tailCuts: [from, ...cuts] = [], job }: Welcome): void {
+function onBucket(
+  state: SessionState,
+  message: WeightsMessage | UpdateMessage,
+  payload: Uint8Array,
+): Transition {
+  const newest = state.nextVectors.at(-1)?.step ?? state.weightsStep;
+  if (message.type === 'update' && (newest === null || message.step !== newest + 1)) {
+    throw malformed(`An update to step ${message.step}, but the weights here are of step ${newest ?? 'none'}.`);
+  }
+  const vector = receiveBucket(state.partial, message, payload, vectorLength(state));
+  if (!isComplete(vector)) return [{ ...state, partial: vector }, []];
+  const nextVectors = vector.kind === 'weights' ? [vector] : [...state.nextVectors, vector];
+  return startNext({ ...state, nextVectors, partial: null });
+}
+
+/** Engines give whole tensors: the first bucket ends where a tensor begins. */
+function checkBucketOffsets({ bucketOffsets: [, ...offsets], job }: Welcome): void {
+  const [from] = offsets;
   if (from === undefined) return;
   const { slices, length } = layoutOf(job.layout);
   if (!slices.some(({ offset }) => offset === from)) {
-    throw malformed(`Tails from ${from}, where no tensor starts.`);
+    throw malformed(`A bucket begins at ${from}, where no tensor begins.`);
   }
-  const beyond = cuts.find((cut) => cut >= length);
-  if (beyond !== undefined) throw malformed(`A tail is cut at ${beyond}, of ${length} values.`);
+  const beyond = offsets.find((offset) => offset >= length);
+  if (beyond !== undefined) throw malformed(`A bucket begins at ${beyond}, of ${length} values.`);
 }
 
-const bucketOffsets = ({ welcome }: SessionState): readonly number[] => welcome?.tailCuts ?? [];
 const vectorLength = ({ welcome }: SessionState): number =>
   welcome === null ? 0 : layoutOf(welcome.job.layout).length;
 
-/** The samples of a shard that comes without any. */
+/** Samples of a shard that comes without any. */
 function findPrefetched({ prefetched }: SessionState, { step, samples }: ShardMessage): Uint8Array {
   if (prefetched?.step === step && prefetched.samples === samples) return prefetched.payload;
   throw malformed('A shard without samples, and none were sent before.');
 }
 
-/** Takes the newest weights and the first shard that they are for, as soon as the engine is free. */
+/** Sets the newest weights and computes the first shard that they are for, as soon as the engine is free. */
 function startNext(state: SessionState): Transition {
   if (state.busy) return [state, []];
   const effects: SessionEffect[] = [];
   let { weightsStep, shards } = state;
-  for (const weights of state.nextWeights) {
-    effects.push({ type: 'setWeights', weights });
-    weightsStep = weights.step;
+  for (const vector of state.nextVectors) {
+    effects.push({ type: 'setWeights', vector });
+    weightsStep = vector.step;
   }
   if (weightsStep !== null) {
     const held = weightsStep;
-    // A shard of an older step was given to somebody else long ago.
+    // A shard of an older step was assigned to another worker long ago.
     shards = shards.filter(({ message }) => message.step >= held);
   }
   const prefetched =
@@ -245,14 +229,14 @@ function startNext(state: SessionState): Transition {
   if (next !== undefined) {
     shards = shards.filter((shard) => shard !== next);
     effects.push({ type: 'compute', shard: next });
-  } else if (prefetched !== null && state.nextWeights.length === 0) {
+  } else if (prefetched !== null && state.nextVectors.length === 0) {
     effects.push({ type: 'prepare', samples: prefetched });
   }
-  return [{ ...state, weightsStep, nextWeights: [], shards, prefetched, busy: next !== undefined }, effects];
+  return [{ ...state, weightsStep, nextVectors: [], shards, prefetched, busy: next !== undefined }, effects];
 }
 
 const endSession = (state: SessionState, end: SessionEnd): Transition => [
-  { ...state, phase: 'ended', shards: [], nextWeights: [], partial: noPartialWeights, prefetched: null },
+  { ...state, phase: 'ended', shards: [], nextVectors: [], partial: null, prefetched: null },
   [{ type: 'end', end }],
 ];
 

@@ -35,7 +35,9 @@ export async function trainToEnd(
   dataset: Dataset,
   { beforeStep, shouldStop, start: resumeFrom, checkpoint }: RunOptions = {},
 ): Promise<RunResult> {
-  const weights = initialWeights.slice();
+  const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
+  const { weights } = optimizer;
+  weights.set(initialWeights);
   const history: EpochRecord[] = [];
   const samples: number[] = [];
   const stop = new AbortController();
@@ -44,10 +46,9 @@ export async function trainToEnd(
   await train({
     job,
     dataset,
-    weights,
     stepRunner,
     pool,
-    optimizer: createOptimizer(job.optimizer, layoutOf(job.layout)),
+    optimizer,
     report: {
       epochStarted: () => undefined,
       stepFinished: ({ batch }) => {
@@ -77,6 +78,8 @@ export async function trainObserved(
   signal: AbortSignal = new AbortController().signal,
   restMs = 0,
 ): Promise<void> {
+  const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
+  optimizer.weights.set(initialWeights);
   await train({
     job,
     dataset,
@@ -84,14 +87,13 @@ export async function trainObserved(
     signal,
     stepRunner: {
       evaluate: (...evaluation) => stepRunner.evaluate(...evaluation),
-      async gradient(...step) {
-        const result = await stepRunner.gradient(...step);
+      async run(...step) {
+        const result = await stepRunner.run(...step);
         await new Promise((resolve) => setTimeout(resolve, restMs));
         return result;
       },
     },
-    weights: initialWeights.slice(),
-    optimizer: createOptimizer(job.optimizer, layoutOf(job.layout)),
+    optimizer,
     report: feed,
     clock: systemClock(globalThis),
     save: () => Promise.resolve(),

@@ -117,9 +117,8 @@ function reduceMessage(state: RunState, message: FromCoordinator): RunState {
       return { ...state, link: { type: 'over', reason: message.reason, looking: true } };
     case 'welcome':
     case 'weights':
-    case 'weightsTail':
     case 'update':
-    case 'reserve':
+    case 'standby':
     case 'prefetch':
     case 'shard':
     case 'rejected':

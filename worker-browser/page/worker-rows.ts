@@ -25,7 +25,7 @@ export interface RowView {
 
 /** The worker that the steps wait for longest; undefined where there is no other to compare it with. */
 export function findSlowest({ progress }: RunState): WorkerRow | undefined {
-  const active = progress?.workers.filter(({ reserve }) => reserve !== true) ?? [];
+  const active = progress?.workers.filter(({ standby }) => standby !== true) ?? [];
   return active.length < 2 ? undefined : active.find(({ id }) => id === progress?.slowest?.id);
 }
 
@@ -54,7 +54,7 @@ export function createRow(worker: WorkerRow, own: string | null, slowest: string
     name,
     own: id === own,
     slowest: id === slowest,
-    standby: worker.reserve === true,
+    standby: worker.standby === true,
     engine: `${engineName(backend)} on ${device}`,
     speed: formatRate(samplesPerSecond),
     share: formatPercent(share),

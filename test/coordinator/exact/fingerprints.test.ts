@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { EngineFingerprints } from '../../../coordinator/exact/fingerprints.ts';
+import { EngineFingerprints } from '../../../coordinator/modes/fingerprints.ts';
 import { CloseCode } from '../../../shared/protocol/close-codes.ts';
 import type { WorkerId } from '../../../shared/protocol/messages.ts';
 import { parseFromWorker } from '../../../shared/protocol/parse.ts';

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { PairwiseReducer } from '../../../coordinator/exact/pairwise-reducer.ts';
+import { PairwiseReducer } from '../../../coordinator/modes/pairwise-reducer.ts';
 import { ShareTimes } from '../../../coordinator/scheduling/planner.ts';
-import { splitBlock, alignedBlocks, microShardCount } from '../../../coordinator/exact/aligned-blocks.ts';
+import { splitBlock, alignedBlocks, microShardCount } from '../../../coordinator/modes/aligned-blocks.ts';
 import type { Range } from '../../../shared/util/range.ts';
 import { evenSplit, type Assignment } from '../../../coordinator/scheduling/partition.ts';
 import { sumPairwise, type ShardScore } from '../../../coordinator/training/scores.ts';

@@ -3,13 +3,19 @@ import { WorkerPool, type PoolOptions } from '../../../coordinator/pool/pool.ts'
 import type { Codec } from '../../../shared/codec/registry.ts';
 import { float32 } from '../../../shared/codec/float32.ts';
 import { CloseCode, ProtocolError } from '../../../shared/protocol/close-codes.ts';
-import type { FromCoordinator, FromWorker, Hello } from '../../../shared/protocol/messages.ts';
+import type { FromCoordinator, FromWorker, Hello, ShardId, ShardResult, Step } from '../../../shared/protocol/messages.ts';
 import { frameFromWorker, parseFromCoordinator, type Received } from '../../../shared/protocol/parse.ts';
 import { exampleHello, exampleJob } from '../../shared/protocol/examples.ts';
 import { linkedPair, type LinkedEnd } from '../../support/linked-connection.ts';
 import { manualClock, settle, type ManualClock } from '../../support/manual-clock.ts';
 
-type Answer = Extract<FromWorker, { type: 'gradient' | 'evaluation' }>;
+/** Fields of an answer that a test sets. */
+interface Answer extends Partial<ShardResult> {
+  readonly type?: 'gradient' | 'evaluation';
+  readonly step?: Step;
+  readonly shard?: ShardId;
+  readonly encoding?: string;
+}
 
 /** A worker's side of a connection to a pool; says what the test says. */
 export class Client {
@@ -56,18 +62,21 @@ export class Client {
     return this.say({ ...exampleHello, ...more });
   }
 
-  /** Answers the shard that it was given last, or the one of this number. */
-  answer(more: Partial<Answer> = {}, values: readonly number[] = [1, 1, 1, 1, 1, 1], codec: Codec = float32) {
+  /** Answers the shard that it was sent last, or the one with this id; a gradient by its last bucket, of these values. */
+  answer(more: Answer = {}, values: readonly number[] = [1, 1, 1, 1, 1, 1], codec: Codec = float32) {
     const shards = this.messages('shard');
     const shard = shards.find(({ shard }) => shard === more.shard) ?? shards.at(-1);
     if (shard === undefined) throw new Error('This client has no shard.');
     const payload = new Uint8Array(codec.bytes(values.length));
     codec.encode(Float32Array.from(values), payload);
-    const { step, shard: id, samples } = shard;
-    const sums = { step, shard: id, samples, lossSum: samples, correct: 1, computeMs: 1 };
-    const evaluating = shard.task === 'evaluate';
-    const type = evaluating ? 'evaluation' : 'gradient';
-    return this.say({ type, ...sums, ...more }, evaluating ? undefined : payload);
+    const { type, step = shard.step, shard: id = shard.shard, encoding, ...sums } = more;
+    const { samples } = shard;
+    const result = { samples, lossSum: sums.samples ?? samples, correct: 1, computeMs: 1, ...sums };
+    if ((type ?? shard.task) === 'evaluation' || (type === undefined && shard.task === 'evaluate')) {
+      return this.say({ type: 'evaluation', step, shard: id, result });
+    }
+    const codecField = encoding === undefined ? {} : { encoding };
+    return this.say({ type: 'gradient', step, shard: id, offset: 0, ...codecField, result }, payload);
   }
 }
 
@@ -89,7 +98,7 @@ export function testPool(options: Partial<PoolOptions> = {}): TestPool {
     rules: { maxWorkers: 10 },
     clock,
     maxFrameBytes: 2000,
-    bucketOffsets: [],
+    mode: { bucketOffsets: [0], hasChecksums: false },
     acceptObserver: () => {
       throw new ProtocolError(CloseCode.noFreeSlot, 'Nobody watches here.');
     },

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { workerName } from '../../../coordinator/pool/worker.ts';
+import { workerName } from '../../../coordinator/pool/worker-identity.ts';
 
 it.each([
   ['ann', 'ann'],

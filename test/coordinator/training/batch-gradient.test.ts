@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BucketedGradientSum } from '../../../coordinator/training/gradient-sum.ts';
+import { BucketedSum } from '../../../coordinator/modes/gradient-sum.ts';
 import type { Range } from '../../../shared/util/range.ts';
 import { splitEvenly } from '../../../coordinator/scheduling/partition.ts';
 import { checkProperty } from '../../support/property.ts';
@@ -30,7 +30,7 @@ function run(
 ) {
   const total = new Float32Array(LENGTH).fill(NaN);
   const told: { part: Range; sum: number[] }[] = [];
-  const gradient = new BucketedGradientSum(total, cuts, samples, (part) =>
+  const gradient = new BucketedSum(total, cuts, samples, (part) =>
     told.push({ part, sum: [...total.subarray(part.from, part.to)] }),
   );
   /** Each a row of deliveries that come in this order, among those of the others. */

@@ -8,21 +8,22 @@ export const bytesOf = (values: readonly number[]): Uint8Array => {
 };
 const valuesOf = (payload: Uint8Array): number[] => [...float32.decode(payload.slice(), payload.length / 4)];
 
-/** Sends the tail of the shard that a client was given last, or a piece of it. */
-export function sendTail(client: Client, values: readonly number[] = [1, 1], piece?: number): Promise<void> {
-  const { step: at, shard } = client.messages('shard').at(-1)!;
-  const message = { type: 'gradientTail', step: at, shard } as const;
-  return client.say(piece === undefined ? message : { ...message, piece }, bytesOf(values));
+/** Sends a bucket of the gradient of the shard that a client was sent last. */
+export function sendBucket(client: Client, offset: number, values: readonly number[] = [1, 1]): Promise<void> {
+  const { step, shard } = client.messages('shard').at(-1)!;
+  return client.say({ type: 'gradient', step, shard, offset }, bytesOf(values));
 }
-export const sendHead = (client: Client, values: readonly number[] = [1, 1, 1, 1]): Promise<void> =>
-  client.answer({ type: 'gradient', head: true }, values);
 
-/** What a client was sent, with the values of weights. */
+/** Sends the last bucket of a gradient, with the result. */
+export const sendLast = (client: Client, values: readonly number[] = [1, 1, 1, 1]): Promise<void> =>
+  client.answer({}, values);
+
+/** Messages that a client was sent, weights with offset and values. */
 export const sentTo = (client: Client): unknown[] =>
   client.received
     .slice(1)
     .map(({ message, payload }) =>
-      message.type === 'weights' || message.type === 'weightsTail'
-        ? [message.type, message.step, valuesOf(payload)]
+      message.type === 'weights'
+        ? [message.type, message.step, message.offset, valuesOf(payload)]
         : message.type,
     );

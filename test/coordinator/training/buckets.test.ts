@@ -3,38 +3,38 @@ import { Interrupted } from '../../../coordinator/training/errors.ts';
 import { CloseCode } from '../../../shared/protocol/close-codes.ts';
 import { shardId, step } from '../../shared/protocol/examples.ts';
 import { testRunner } from './step-harness.ts';
-import { bytesOf, sendHead, sendTail, sentTo } from './buckets-harness.ts';
+import { bytesOf, sendBucket, sendLast, sentTo } from './buckets-harness.ts';
 
-const TAIL_FROM = 4;
+const OFFSET = 4;
 
 describe('tails', () => {
   it('are announced to those that take them', async () => {
-    const { join } = testRunner(8, [TAIL_FROM]);
-    const [ann, bob] = [await join('ann', { tails: true }), await join('bob', { tails: false })];
-    expect(ann.messages('welcome')).toMatchObject([{ tailCuts: [TAIL_FROM] }]);
+    const { join } = testRunner(8, [0, OFFSET]);
+    const [ann, bob] = [await join('ann'), await join('bob')];
+    expect(ann.messages('welcome')).toMatchObject([{ tailCuts: [0, OFFSET] }]);
     expect(bob.messages('welcome')[0]).not.toHaveProperty('tailCuts');
   });
 
   it('become new weights, and are sent as such, while the heads are still being computed', async () => {
-    const { join, gradient, summed } = testRunner(8, [TAIL_FROM]);
-    const [ann, bob] = [await join('ann', { tails: true }), await join('bob', { tails: true })];
+    const { join, gradient, summed } = testRunner(8, [0, OFFSET]);
+    const [ann, bob] = [await join('ann'), await join('bob')];
     const first = await gradient(1);
-    await sendTail(ann, [1, 2]);
+    await sendBucket(ann, OFFSET, [1, 2]);
     expect(summed).toEqual([]);
-    await sendTail(bob, [10, 20]);
+    await sendBucket(bob, OFFSET, [10, 20]);
     expect(summed).toEqual([{ part: { from: 4, to: 6 }, sum: [11, 22] }]);
-    await sendHead(bob, [1, 2, 3, 4]);
+    await sendLast(bob, [1, 2, 3, 4]);
     expect(first.result).toBeNull();
-    await sendHead(ann, [10, 20, 30, 40]);
+    await sendLast(ann, [10, 20, 30, 40]);
     expect(summed[1]).toEqual({ part: { from: 0, to: 4 }, sum: [11, 22, 33, 44] });
     expect(first.result).toMatchObject({ gradientSum: Float32Array.of(11, 22, 33, 44, 11, 22) });
     await gradient(2);
     for (const client of [ann, bob]) {
       expect(sentTo(client)).toEqual([
-        ['weights', 1, [1, 2, 3, 4, 5, 6]],
+        ['weights', 1, 0, [1, 2, 3, 4, 5, 6]],
         'shard',
-        ['weightsTail', 2, [15, 16]],
-        ['weights', 2, [11, 12, 13, 14]],
+        ['weights', 2, 4, [15, 16]],
+        ['weights', 2, 0, [11, 12, 13, 14]],
         'shard',
       ]);
     }
@@ -42,58 +42,58 @@ describe('tails', () => {
   });
 
   it('and whole gradients make the same sum; whoever takes no tails gets whole weights', async () => {
-    const { join, gradient } = testRunner(8, [TAIL_FROM]);
-    const [ann, bob] = [await join('ann', { tails: true }), await join('bob', { tails: false })];
+    const { join, gradient } = testRunner(8, [0, OFFSET]);
+    const [ann, bob] = [await join('ann'), await join('bob')];
     const first = await gradient(1);
-    await sendTail(ann, [1, 2]);
-    await sendHead(ann, [1, 2, 3, 4]);
+    await sendBucket(ann, OFFSET, [1, 2]);
+    await sendLast(ann, [1, 2, 3, 4]);
     await bob.answer({}, [10, 20, 30, 40, 50, 60]);
     expect(first.result).toMatchObject({ gradientSum: Float32Array.of(11, 22, 33, 44, 51, 62) });
     await gradient(2);
     expect(sentTo(ann).slice(2)).toEqual([
-      ['weightsTail', 2, [15, 16]],
-      ['weights', 2, [11, 12, 13, 14]],
+      ['weights', 2, 4, [15, 16]],
+      ['weights', 2, 0, [11, 12, 13, 14]],
       'shard',
     ]);
-    expect(sentTo(bob).slice(2)).toEqual([['weights', 2, [11, 12, 13, 14, 15, 16]], 'shard']);
+    expect(sentTo(bob).slice(2)).toEqual([['weights', 2, 0, [11, 12, 13, 14, 15, 16]], 'shard']);
   });
 
   it('count although their worker is lost, and nothing of them counts twice', async () => {
-    const { join, gradient } = testRunner(8, [TAIL_FROM]);
-    const [ann, bob] = [await join('ann', { tails: true }), await join('bob', { tails: true })];
+    const { join, gradient } = testRunner(8, [0, OFFSET]);
+    const [ann, bob] = [await join('ann'), await join('bob')];
     const round = await gradient(1);
-    await sendTail(ann, [1, 1]);
+    await sendBucket(ann, OFFSET, [1, 1]);
     await ann.say({ type: 'leaving', reason: 'lid closed' });
-    await sendTail(bob, [10, 10]);
-    await sendHead(bob, [10, 10, 10, 10]);
+    await sendBucket(bob, OFFSET, [10, 10]);
+    await sendLast(bob, [10, 10, 10, 10]);
     // What ann has left, in two pieces or whole.
-    await sendTail(bob, [99, 99]);
-    await sendHead(bob, [1, 1, 1, 1]);
+    await sendBucket(bob, OFFSET, [99, 99]);
+    await sendLast(bob, [1, 1, 1, 1]);
     while (round.result === null) await bob.answer({}, [1, 1, 1, 1, 99, 99]);
     expect(round.result).toMatchObject({ gradientSum: Float32Array.of(11, 11, 11, 11, 11, 11) });
   });
 
   it('leave the old weights to those who join before the step is over', async () => {
-    const { join, gradient, weights } = testRunner(8, [TAIL_FROM]);
-    const ann = await join('ann', { tails: true });
+    const { join, gradient, weights } = testRunner(8, [0, OFFSET]);
+    const ann = await join('ann');
     const round = await gradient(1);
-    await sendTail(ann);
+    await sendBucket(ann, OFFSET);
     expect([...weights]).toEqual([1, 2, 3, 4, 15, 16]);
-    const bob = await join('bob', { tails: true });
+    const bob = await join('bob');
     await ann.say({ type: 'leaving', reason: 'lid closed' });
-    expect(sentTo(bob)).toEqual([['weights', 1, [1, 2, 3, 4, 5, 6]], 'shard']);
-    await sendTail(bob);
-    await sendHead(bob);
+    expect(sentTo(bob)).toEqual([['weights', 1, 0, [1, 2, 3, 4, 5, 6]], 'shard']);
+    await sendBucket(bob, OFFSET);
+    await sendLast(bob);
     expect(round.result).toMatchObject({ lossSum: 8 });
     await gradient(2);
-    expect(sentTo(bob).slice(2)).toEqual([['weights', 2, [11, 12, 13, 14, 15, 16]], 'shard']);
+    expect(sentTo(bob).slice(2)).toEqual([['weights', 2, 0, [11, 12, 13, 14, 15, 16]], 'shard']);
   });
 
   it('are taken back where the step cannot be ended', async () => {
-    const { join, gradient, weights, abort } = testRunner(8, [TAIL_FROM]);
-    const ann = await join('ann', { tails: true });
+    const { join, gradient, weights, abort } = testRunner(8, [0, OFFSET]);
+    const ann = await join('ann');
     const round = await gradient(1);
-    await sendTail(ann);
+    await sendBucket(ann, OFFSET);
     await ann.say({ type: 'leaving', reason: 'lid closed' });
     await abort();
     expect(round.result).toBeInstanceOf(Interrupted);
@@ -101,12 +101,12 @@ describe('tails', () => {
   });
 
   it('are taken back also if their worker came in the middle of the step', async () => {
-    const { join, gradient, weights, abort } = testRunner(8, [TAIL_FROM]);
-    const bob = await join('bob', { tails: false });
+    const { join, gradient, weights, abort } = testRunner(8, [0, OFFSET]);
+    const bob = await join('bob');
     const round = await gradient(1);
-    const ann = await join('ann', { tails: true });
+    const ann = await join('ann');
     await bob.say({ type: 'leaving', reason: 'lid closed' });
-    await sendTail(ann);
+    await sendBucket(ann, OFFSET);
     expect([...weights]).toEqual([1, 2, 3, 4, 15, 16]);
     await ann.say({ type: 'leaving', reason: 'lid closed' });
     await abort();
@@ -118,41 +118,41 @@ describe('tails', () => {
     ['with NaN', [NaN, 1], CloseCode.notFinite],
     ['of another length', [1], CloseCode.wrongLength],
   ])('are refused %s, and the samples go to somebody else', async (_, values, code) => {
-    const { join, gradient } = testRunner(8, [TAIL_FROM]);
-    const [ann, bob] = [await join('ann', { tails: true }), await join('bob', { tails: false })];
+    const { join, gradient } = testRunner(8, [0, OFFSET]);
+    const [ann, bob] = [await join('ann'), await join('bob')];
     const round = await gradient(1);
-    await sendTail(ann, values);
+    await sendBucket(ann, OFFSET, values);
     expect(ann.messages('rejected')).toMatchObject([{ code }]);
-    await sendHead(ann);
+    await sendLast(ann);
     await bob.answer();
     await bob.answer();
     expect(round.result).toMatchObject({ gradientSum: new Float32Array(6).fill(2) });
   });
 
   it('are refused when nobody has asked for them, and twice', async () => {
-    const { join, gradient } = testRunner(8, [TAIL_FROM]);
-    const [ann, bob] = [await join('ann', { tails: true }), await join('bob', { tails: false })];
+    const { join, gradient } = testRunner(8, [0, OFFSET]);
+    const [ann, bob] = [await join('ann'), await join('bob')];
     await gradient(1);
-    await sendTail(bob);
+    await sendBucket(bob, OFFSET);
     expect(bob.messages('rejected')).toMatchObject([{ code: CloseCode.unexpected }]);
-    await sendTail(ann);
-    await sendTail(ann);
+    await sendBucket(ann, OFFSET);
+    await sendBucket(ann, OFFSET);
     expect(ann.messages('rejected')).toMatchObject([{ code: CloseCode.unexpected }]);
   });
 
   it("are refused for somebody else's samples", async () => {
-    const { join, gradient } = testRunner(8, [TAIL_FROM]);
-    const [ann] = [await join('ann', { tails: true }), await join('bob', { tails: false })];
+    const { join, gradient } = testRunner(8, [0, OFFSET]);
+    const [ann] = [await join('ann'), await join('bob')];
     await gradient(1);
     await ann.say({ type: 'gradientTail', step: step(1), shard: shardId(1) }, bytesOf([1, 1]));
     expect(ann.messages('rejected')).toMatchObject([{ code: CloseCode.notAssigned }]);
   });
 
   it('must have come where a head comes', async () => {
-    const { join, gradient } = testRunner(8, [TAIL_FROM]);
-    const ann = await join('ann', { tails: true });
+    const { join, gradient } = testRunner(8, [0, OFFSET]);
+    const ann = await join('ann');
     await gradient(1);
-    await sendHead(ann);
+    await sendLast(ann);
     expect(ann.messages('rejected')).toMatchObject([{ code: CloseCode.unexpected }]);
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { BufferPool } from '../../../coordinator/weights/buffer-pool.ts';
 import { decodeAnswer } from '../../../coordinator/training/decode-answer.ts';
-import type { AssignedShard } from '../../../coordinator/training/round.ts';
+import type { AssignedShard } from '../../../coordinator/scheduling/partition.ts';
 import { CODECS } from '../../../shared/codec/registry.ts';
 import { FACTORS } from '../../../shared/codec/factors.ts';
 import { CloseCode, ProtocolError } from '../../../shared/protocol/close-codes.ts';

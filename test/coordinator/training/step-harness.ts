@@ -1,7 +1,10 @@
 import { getEventListeners } from 'node:events';
 import type { CodecRule } from '../../../coordinator/links/codecs.ts';
 import type { AnswerValidator } from '../../../coordinator/integrity/answer-validator.ts';
-import { StepRunner, type GradientResult } from '../../../coordinator/training/step.ts';
+import { StepRunner, type StepResult } from '../../../coordinator/training/step.ts';
+import { standardMode } from '../../../coordinator/modes/standard-mode.ts';
+import { fixedWeights } from '../../../coordinator/optimizer/fixed-weights.ts';
+import type { Optimizer } from '../../../coordinator/optimizer/optimizer.ts';
 import type { Range } from '../../../shared/util/range.ts';
 import type { Split } from '../../../shared/data/dataset.ts';
 import type { Score } from '../../../shared/model/loss.ts';
@@ -24,7 +27,7 @@ export interface TestRunner extends TestPool {
   readonly rise: Float32Array;
   /** The parts of the gradient that were summed, as they came, with the sums of that moment. */
   readonly summed: { readonly part: Range; readonly sum: readonly number[] }[];
-  readonly gradient: (stepNumber?: number, lookAhead?: boolean) => Promise<Watched<GradientResult>>;
+  readonly gradient: (stepNumber?: number, lookAhead?: boolean) => Promise<Watched<StepResult>>;
   readonly evaluate: (stepNumber?: number) => Promise<Watched<Score>>;
   readonly abort: () => Promise<void>;
   /** Listeners and timers that the rounds have left behind. */
@@ -34,17 +37,17 @@ export interface TestRunner extends TestPool {
 /**
  * Rounds over 8 samples of two bytes, with a real pool and clients that do what the test says. A part of the weights is
  * raised as soon as its gradient is summed.
- * @param bucketOffsets where the pieces of the six weights' tail start, if it is to travel by itself
- * @param codecs of the links; with them the weights are raised without tails too
- * @param inspectorOf none by default
+ * @param bucketOffsets where the buckets of the six weights begin
+ * @param codecs codecs of the links; with them the weights are raised without buckets too
  */
 export function testRunner(
   samples = 8,
-  bucketOffsets: readonly number[] = [],
+  bucketOffsets: readonly number[] = [0],
   codecs?: CodecRule,
-  inspectorOf: (pool: TestPool, warn: (line: string) => void) => AnswerValidator | null = () => null,
+  createValidator: (pool: TestPool, warn: (line: string) => void) => AnswerValidator | null = () => null,
 ): TestRunner {
-  const made = testPool({ bucketOffsets, rules: { maxWorkers: 10, codecs } });
+  const mode = standardMode(bucketOffsets);
+  const made = testPool({ mode, rules: { maxWorkers: 10, codecs } });
   const timersBefore = made.clock.pending;
   const stop = new AbortController();
   const waits: boolean[] = [];
@@ -58,10 +61,10 @@ export function testRunner(
     pool: made.pool,
     job: exampleJob,
     clock: made.clock,
-    bucketOffsets,
+    mode,
     signal: stop.signal,
     onWaiting: (waiting) => waits.push(waiting),
-    validator: inspectorOf(made, (line) => warnings.push(line)),
+    validator: createValidator(made, (line) => warnings.push(line)),
   });
   const watch = async <Result>(promise: Promise<Result>): Promise<Watched<Result>> => {
     const watched: { result: Result | Error | null } = { result: null };
@@ -75,10 +78,8 @@ export function testRunner(
   const weights = Float32Array.of(1, 2, 3, 4, 5, 6);
   const rise = Float32Array.of(10, 10, 10, 10, 10, 10);
   const summed: TestRunner['summed'] = [];
-  const onSummed = (sum: Float32Array, part: Range): void => {
-    summed.push({ part, sum: [...sum.subarray(part.from, part.to)] });
-    for (let i = part.from; i < part.to; i++) weights[i] = (weights[i] ?? 0) + (rise[i] ?? 0);
-  };
+  const isRaised = bucketOffsets.length > 1 || codecs !== undefined;
+  const optimizer = isRaised ? raisingOptimizer(weights, rise, summed) : fixedWeights(weights);
   return {
     ...made,
     split,
@@ -89,12 +90,8 @@ export function testRunner(
     summed,
     gradient: (stepNumber = 1, lookAhead = false) => {
       const numbers = Uint32Array.from({ length: samples }, (_, i) => samples - 1 - i);
-      const next = lookAhead ? numbers : undefined;
-      const options =
-        bucketOffsets.length === 0 && codecs === undefined
-          ? { nextSamples: next }
-          : { nextSamples: next, onBucketSummed: onSummed };
-      return watch(runner.gradient({ step: step(stepNumber), weights, split }, numbers, options));
+      const input = { step: step(stepNumber), samples: numbers, split, optimizer };
+      return watch(runner.run(input, lookAhead ? numbers : undefined));
     },
     evaluate: (stepNumber = 1) => watch(runner.evaluate({ step: step(stepNumber), weights, split })),
     abort() {
@@ -103,6 +100,34 @@ export function testRunner(
     },
     get left() {
       return [getEventListeners(stop.signal, 'abort').length, made.clock.pending - timersBefore] as const;
+    },
+  };
+}
+
+/** An optimizer that raises each weight by a fixed amount as soon as its gradient is summed. */
+function raisingOptimizer(
+  weights: Float32Array,
+  rise: Float32Array,
+  summed: { readonly part: Range; readonly sum: readonly number[] }[],
+): Optimizer {
+  const gradientSum = new Float32Array(weights.length);
+  let before: Float32Array | null = null;
+  return {
+    weights,
+    get committedWeights() {
+      return before ?? weights;
+    },
+    gradientSum,
+    state: {},
+    begin: () => (before = weights.slice()),
+    apply(_, part = { from: 0, to: weights.length }) {
+      summed.push({ part, sum: [...gradientSum.subarray(part.from, part.to)] });
+      for (let i = part.from; i < part.to; i++) weights[i] = (weights[i] ?? 0) + (rise[i] ?? 0);
+    },
+    commit: () => (before = null),
+    rollback() {
+      if (before !== null) weights.set(before);
+      before = null;
     },
   };
 }

@@ -28,51 +28,44 @@ export const exampleJob: Job = {
 
 export const exampleHello: Hello = {
   type: 'hello',
-  protocol: 1,
+  protocol: 2,
   name: 'ann',
   token: 'secret',
   engine: { backend: 'wasm', version: '4.22.0', device: '2 cores', threads: 1 },
   codecs: ['float32'],
   prefetch: true,
-  tails: true,
 };
 
 export const exampleWelcome: Welcome = {
   type: 'welcome',
-  protocol: 1,
+  protocol: 2,
   workerId: 'w1',
   codec: 'float32',
   heartbeatMs: 5000,
   maxFrameBytes: 1 << 20,
+  bucketOffsets: [0],
   job: exampleJob,
 };
 
 export const step = (value: number): Step => value as Step;
 export const shardId = (value: number): ShardId => value as ShardId;
 
-const answer = {
-  step: step(3),
-  shard: shardId(17),
-  samples: 32,
-  lossSum: 1.5,
-  correct: 30,
-  computeMs: 12.25,
-};
+const shard = { step: step(3), shard: shardId(17) };
+const result = { samples: 32, lossSum: 1.5, correct: 30, computeMs: 12.25 };
 
 /** One of every message that a worker may send. */
 export const fromWorkerExamples: readonly FromWorker[] = [
   exampleHello,
-  { ...exampleHello, reserve: true, instance: 'k3v9qd', recode: true },
-  { type: 'watch', protocol: 1, token: 'secret' },
+  { ...exampleHello, standby: true, instance: 'k3v9qd', switchCodecs: true },
+  { type: 'watch', protocol: 2, token: 'secret' },
   { type: 'snapshot' },
   { type: 'ready' },
-  { type: 'gradientTail', step: step(3), shard: shardId(17) },
-  { type: 'gradientTail', step: step(3), shard: shardId(17), piece: 2 },
-  { type: 'gradient', ...answer },
-  { type: 'gradient', ...answer, head: true },
-  { type: 'gradient', ...answer, encoding: 'int8' },
-  { type: 'gradientTail', step: step(3), shard: shardId(17), encoding: 'int8' },
-  { type: 'evaluation', ...answer },
+  { type: 'ready', fingerprint: '0123456789abcdef' },
+  { type: 'gradient', ...shard, offset: 4 },
+  { type: 'gradient', ...shard, offset: 4, encoding: 'int8' },
+  { type: 'gradient', ...shard, offset: 0, result },
+  { type: 'gradient', ...shard, offset: 0, encoding: 'int8', result },
+  { type: 'evaluation', ...shard, result },
   { type: 'failed', step: step(3), shard: shardId(17), reason: 'out of memory' },
   { type: 'leaving', reason: 'lid closed' },
   { type: 'pong', id: 5 },
@@ -95,22 +88,20 @@ const exampleEpoch = {
 export const fromCoordinatorExamples: readonly FromCoordinator[] = [
   exampleWelcome,
   { ...exampleWelcome, codec: 'int4', updateCodec: 'int8' },
-  { ...exampleWelcome, tailCuts: [4, 5] },
-  { type: 'weightsTail', step: step(3) },
-  { type: 'weightsTail', step: step(3), piece: 1 },
-  { type: 'weights', step: step(3) },
-  { type: 'weights', step: step(3), head: true },
-  { type: 'update', step: step(3) },
-  { type: 'update', step: step(3), from: 4 },
-  { type: 'update', step: step(3), encoding: 'int8' },
+  { ...exampleWelcome, bucketOffsets: [0, 4, 5] },
+  { type: 'weights', step: step(3), offset: 4 },
+  { type: 'weights', step: step(3), offset: 0 },
+  { type: 'update', step: step(3), offset: 0 },
+  { type: 'update', step: step(3), offset: 4 },
+  { type: 'update', step: step(3), offset: 0, encoding: 'int8' },
   { type: 'prefetch', step: step(4), samples: 32 },
   { type: 'shard', task: 'train', step: step(3), shard: shardId(17), samples: 32 },
   { type: 'shard', task: 'train', step: step(3), shard: shardId(17), samples: 32, encoding: 'int8' },
   { type: 'rejected', step: step(3), shard: shardId(17), code: 4421, reason: 'not finite' },
-  { type: 'reserve', waiting: true, reason: 'A step takes 30 ms without it.' },
+  { type: 'standby', standby: true, reason: 'A step takes 30 ms without it.' },
   { type: 'ping', id: 5 },
   { type: 'finished', reason: 'done' },
-  { type: 'run', protocol: 1, job: exampleJob, steps: 2, curve: [exampleCurvePoint], epochs: [exampleEpoch] },
+  { type: 'run', protocol: 2, job: exampleJob, steps: 2, curve: [exampleCurvePoint], epochs: [exampleEpoch] },
   {
     type: 'progress',
     epoch: 1,
@@ -134,7 +125,7 @@ export const fromCoordinatorExamples: readonly FromCoordinator[] = [
         rttMs: 1.5,
         bytesUp: 100,
         bytesDown: 200,
-        reserve: false,
+        standby: false,
         codecs: 'int4/int8',
       },
     ],

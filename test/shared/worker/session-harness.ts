@@ -5,7 +5,8 @@ import type { Job } from '../../../shared/model/job.ts';
 import type { FromCoordinator, FromWorker } from '../../../shared/protocol/messages.ts';
 import { frameFromCoordinator, parseFromWorker } from '../../../shared/protocol/parse.ts';
 import type { Connect } from '../../../shared/protocol/transport.ts';
-import { runWorker, type WorkerOptions } from '../../../shared/worker/connection-loop.ts';
+import { runWorker } from '../../../shared/worker/connection-loop.ts';
+import type { WorkerOptions } from '../../../shared/worker/options.ts';
 import { linkedPair, type LinkedEnd } from '../../support/linked-connection.ts';
 import { manualClock, settle, type ManualClock } from '../../support/manual-clock.ts';
 

@@ -1,0 +1,74 @@
+import type { Range } from '../../shared/util/range.ts';
+import type { Assignment } from '../scheduling/partition.ts';
+
+/*
+ * Splits of a batch for pairwise sums (shared/util/pairwise-sum.ts): every range of samples is a whole block of the binary tree
+ * whose leaves are micro-shards.
+ */
+
+/** Number of micro-shards in a range; the last one may be smaller. */
+export const microShardCount = ({ from, to }: Range, microShardSize: number): number =>
+  Math.ceil((to - from) / microShardSize);
+
+/** Smallest power of two that is not below `count`. */
+const nextPowerOfTwo = (count: number): number => 2 ** Math.ceil(Math.log2(count));
+
+/** The two halves of a block; the block itself if it has one micro-shard. */
+export function halveBlock(block: Range, microShardSize: number): Range[] {
+  const count = microShardCount(block, microShardSize);
+  if (count <= 1) return [block];
+  const middle = block.from + (nextPowerOfTwo(count) / 2) * microShardSize;
+  return [
+    { from: block.from, to: middle },
+    { from: middle, to: block.to },
+  ];
+}
+
+/** Splits a block into at least `parts` blocks, if it has so many micro-shards; the largest are split first. */
+export function splitBlock({ from, to }: Range, microShardSize: number, parts: number): Range[] {
+  let blocks: Range[] = [{ from, to }];
+  while (blocks.length < parts) {
+    const largestCount = Math.max(...blocks.map((block) => microShardCount(block, microShardSize)));
+    if (largestCount <= 1) break;
+    const largest = blocks.findIndex((block) => microShardCount(block, microShardSize) === largestCount);
+    blocks = blocks.flatMap((block, i) => (i === largest ? halveBlock(block, microShardSize) : [block]));
+  }
+  return blocks;
+}
+
+/**
+ * Assigns each worker as many micro-shards as `shares` has for it, in as few blocks as possible: the sizes are taken apart into
+ * powers of two, which are laid out from the largest to the smallest, so that each is aligned.
+ * @param shares shares of a batch, multiples of `microShardSize` but for the batch's end; each worker once
+ * @returns a worker's largest block before its others
+ */
+export function alignedBlocks(
+  shares: readonly Assignment[],
+  samples: number,
+  microShardSize: number,
+): Assignment[] {
+  const sizes = shares.flatMap(({ worker, ...range }) =>
+    powersOfTwo(microShardCount(range, microShardSize)).map((count) => ({ worker, count })),
+  );
+  const owners = sizes
+    .toSorted((a, b) => b.count - a.count)
+    .flatMap(({ worker, count }) => Array.from({ length: count }, () => worker));
+  const blocks: Assignment[] = [];
+  const visit = ({ from, to }: Range): void => {
+    const [first, ...others] = owners.slice(from / microShardSize, Math.ceil(to / microShardSize));
+    if (first !== undefined && others.every((owner) => owner === first)) {
+      blocks.push({ from, to, worker: first });
+    } else for (const half of halveBlock({ from, to }, microShardSize)) visit(half);
+  };
+  visit({ from: 0, to: samples });
+  return blocks.sort((a, b) => b.to - b.from - (a.to - a.from) || a.from - b.from);
+}
+
+/** Powers of two that add up to a number, the largest first. */
+function powersOfTwo(count: number): number[] {
+  const powers: number[] = [];
+  for (let power = nextPowerOfTwo(Math.max(1, count)); power >= 1; power /= 2) {
+    if (Math.floor(count / power) % 2 === 1) powers.push(power);
+  }
+  return powers;
+}

@@ -1,0 +1,100 @@
+import { areFactorsSmaller, FACTORS, type DenseKernel } from '../../shared/codec/factors.ts';
+import type { Split } from '../../shared/data/dataset.ts';
+import { shardBytes, writeShard } from '../../shared/data/shard.ts';
+import { openFrame } from '../../shared/protocol/frame.ts';
+import type { FromCoordinator, Step, Task, WorkerId } from '../../shared/protocol/messages.ts';
+import type { Range } from '../../shared/util/range.ts';
+import type { WorkerPool } from '../pool/pool.ts';
+import type { Worker } from '../pool/worker.ts';
+import type { AssignedShard, Assignment } from '../scheduling/partition.ts';
+import type { WeightsPublisher } from '../weights/publisher.ts';
+
+/** What a round is computed from. */
+export interface RoundInput {
+  readonly step: Step;
+  readonly split: Split;
+  /** Sample numbers; shards are positions in it. */
+  readonly samples: Uint32Array;
+}
+
+export interface ShardSenderOptions {
+  readonly pool: WorkerPool;
+  readonly publisher: WeightsPublisher;
+  /** Shape of one sample, such as [28, 28, 1]. */
+  readonly sampleShape: readonly number[];
+  /** Kernel whose gradient may come as factors; null if the model has none. */
+  readonly kernel: DenseKernel | null;
+}
+
+/** Sends workers the shards that they are assigned, with the weights and samples that they do not have yet. */
+export class ShardSender {
+  readonly #options: ShardSenderOptions;
+  /** Samples that were sent ahead. */
+  readonly #prefetched = new Map<WorkerId, Range & { readonly step: Step }>();
+
+  constructor(options: ShardSenderOptions) {
+    this.#options = options;
+  }
+
+  /** Sends a shard and the weights of its step. */
+  send(worker: Worker, task: Task, { step, split, samples }: RoundInput, shard: AssignedShard): void {
+    this.#options.publisher.sendTo(worker);
+    const count = shard.to - shard.from;
+    const encoding = task === 'train' ? this.#encodingFor(worker, count) : null;
+    worker.outstanding.add(shard.id, encoding);
+    const message: FromCoordinator = {
+      type: 'shard',
+      task,
+      step,
+      shard: shard.id,
+      samples: count,
+      ...(encoding === null ? {} : { encoding }),
+    };
+    const prefetched = this.#prefetched.get(worker.id);
+    this.#prefetched.delete(worker.id);
+    const isThere =
+      task === 'train' &&
+      prefetched?.step === step &&
+      prefetched.from === shard.from &&
+      prefetched.to === shard.to;
+    this.#sendSamples(worker, message, isThere ? null : samples.subarray(shard.from, shard.to), split);
+  }
+
+  /**
+   * Sends workers their probable shares of the next step, to be prepared while they wait for its weights. A shard that turns out
+   * to be another one brings its own samples.
+   * @param input of the step in progress, but for the samples, which are the next step's
+   */
+  prefetch({ step, split, samples }: RoundInput, assignments: readonly Assignment[]): void {
+    const { workers } = this.#options.pool;
+    for (const id of this.#prefetched.keys()) if (!workers.has(id)) this.#prefetched.delete(id);
+    const next = (step + 1) as Step;
+    for (const { worker: id, from, to } of assignments) {
+      const worker = workers.get(id);
+      if (worker?.supportsPrefetch !== true) continue;
+      this.#prefetched.set(id, { step: next, from, to });
+      const message: FromCoordinator = { type: 'prefetch', step: next, samples: to - from };
+      this.#sendSamples(worker, message, samples.subarray(from, to), split);
+    }
+  }
+
+  /** Forgets what was sent ahead. */
+  reset(): void {
+    this.#prefetched.clear();
+  }
+
+  /** Codec that a shard asks for; null for the one that the worker's welcome names. */
+  #encodingFor({ link }: Worker, samples: number): string | null {
+    const { kernel } = this.#options;
+    if (link.codec === link.initialCodecs.codec) return null;
+    const hasFactors = kernel !== null && areFactorsSmaller(kernel, samples);
+    return link.codec === FACTORS && !hasFactors ? null : link.codec;
+  }
+
+  #sendSamples(worker: Worker, message: FromCoordinator, samples: Uint32Array | null, split: Split): void {
+    const { sampleShape } = this.#options;
+    const frame = openFrame(message, samples === null ? 0 : shardBytes(samples.length, sampleShape));
+    if (samples !== null) writeShard(frame.payload, samples, split, sampleShape);
+    worker.connection.send(frame.bytes);
+  }
+}
