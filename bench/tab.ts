@@ -29,7 +29,7 @@ function computeTimes({ coordinator }: InProcessCoordinator): number[] {
   const times: number[] = [];
   coordinator.pool.subscribe({
     answered: (_, message) => {
-      if (message.type === 'gradient') times.push(message.computeMs);
+      if (message.type === 'gradient' && message.result !== undefined) times.push(message.result.computeMs);
     },
   });
   return times;
@@ -155,15 +155,16 @@ async function watchPage(browser: BareChromium): Promise<void> {
   const stop = new AbortController();
   const times = computeTimes(here);
   const { pool, stepRunner, feed } = here.coordinator;
+  const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
+  optimizer.weights.set(initialWeights);
   const training = train({
     job,
     dataset,
-    weights: initialWeights,
     stepRunner,
     pool,
     report: feed,
     signal: stop.signal,
-    optimizer: createOptimizer(job.optimizer, layoutOf(job.layout)),
+    optimizer,
     clock: systemClock(globalThis),
     save: () => Promise.resolve(),
   });

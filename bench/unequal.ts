@@ -8,6 +8,7 @@ import { stubEngine, type StubSettings } from '../test/support/stub-engine.ts';
 import { testCoordinator, tinyTopology, waitForWorkerReady } from '../test/support/test-coordinator.ts';
 import { attachWorker } from '../test/support/training-run.ts';
 import { median } from './support/statistics.ts';
+import { fixedWeights } from '../coordinator/optimizer/fixed-weights.ts';
 
 const BATCH = 128;
 const WARM_UP_STEPS = 20;
@@ -38,8 +39,9 @@ async function withCoordinator(work: (bench: Bench) => Promise<void>): Promise<v
       const times: number[] = [];
       for (let i = 0; i < count; i++) {
         const startedMs = clock.now();
-        const input = { step: taken++ as Step, weights: coordinator.initialWeights, split: dataset.train };
-        await coordinator.stepRunner.gradient(input, batch, { nextSamples: batch });
+        const optimizer = fixedWeights(coordinator.initialWeights);
+        const input = { step: taken++ as Step, samples: batch, split: dataset.train, optimizer };
+        await coordinator.stepRunner.run(input, batch);
         times.push(clock.now() - startedMs);
       }
       return times;

@@ -61,7 +61,6 @@ export async function runCell(options: CellOptions): Promise<Cell> {
   const clock = systemClock(globalThis);
   const { signal } = new AbortController();
   const job = { ...prepared.job, batchSize };
-  const weights = prepared.initialWeights.slice();
   const coordinator = await startCoordinator({
     job,
     host: options.host,
@@ -92,6 +91,7 @@ export async function runCell(options: CellOptions): Promise<Cell> {
   });
 
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
+  optimizer.weights.set(prepared.initialWeights);
   const batches = Math.floor(dataset.train.count / batchSize);
   const samplesOf = (turn: number): Uint32Array =>
     Uint32Array.from({ length: batchSize }, (_, i) => (turn % batches) * batchSize + i);
@@ -106,13 +106,9 @@ export async function runCell(options: CellOptions): Promise<Cell> {
     times.length < MIN_STEPS || (measuredMs < MIN_MEASURED_MS && times.length < MAX_STEPS);
   ) {
     const [startedMs, pausesBefore] = [performance.now(), pauses.count];
-    await coordinator.stepRunner.gradient(
-      { step: step as Step, weights, split: dataset.train },
-      samplesOf(step),
-      {
-        nextSamples: samplesOf(step + 1),
-        onBucketSummed: (gradientSum, part) => optimizer.step(weights, gradientSum, batchSize, part),
-      },
+    await coordinator.stepRunner.run(
+      { step: step as Step, samples: samplesOf(step), split: dataset.train, optimizer },
+      samplesOf(step + 1),
     );
     const elapsedMs = performance.now() - startedMs;
     if (options.verbose) console.error(`    step ${step}: ${elapsedMs.toFixed(0)} ms`);
@@ -126,7 +122,7 @@ export async function runCell(options: CellOptions): Promise<Cell> {
   const after = bytes();
   pauses.close();
   const each = steps * workers.length;
-  const codecs = [...new Set(members.map(codecLabel))];
+  const codecs = [...new Set(members.map(({ link }) => codecLabel(link)))];
   await coordinator.close('done');
   await Promise.all(ended);
   const [upBytes, downBytes] = [(after.up - before.up) / each, (after.down - before.down) / each];

@@ -3,8 +3,9 @@ import { growHeap } from '../../cli/run-train.ts';
 import { waitForWorkers } from '../../coordinator/training/run-session.ts';
 import { prepareJob } from '../../coordinator/model/model.ts';
 import { plainReporter } from '../../coordinator/report/plain.ts';
-import { createOptimizer } from '../../coordinator/optimizer/optimizer.ts';
-import type { GradientOptions } from '../../coordinator/training/step.ts';
+import { fixedWeights } from '../../coordinator/optimizer/fixed-weights.ts';
+import { createOptimizer, type Optimizer } from '../../coordinator/optimizer/optimizer.ts';
+import type { StepInput } from '../../coordinator/training/step.ts';
 import { systemClock } from '../../shared/util/clock.ts';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import type { Topology } from '../../shared/model/job.ts';
@@ -66,29 +67,29 @@ export async function startInProcessCoordinator({
     signal,
   });
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
-  const { weights, gradientSum: into } = optimizer.resident;
-  weights.set(initialWeights);
+  optimizer.weights.set(initialWeights);
   const samplesOf = (turn: number): Uint32Array =>
     Uint32Array.from({ length: batchSize }, (_, i) => (turn % batches) * batchSize + i);
   let taken = 0;
-  const take = async (options: (next: Uint32Array) => GradientOptions): Promise<void> => {
-    const input = { step: taken as Step, weights, split: dataset.train };
-    await coordinator.stepRunner.gradient(input, samplesOf(taken), options(samplesOf(taken + 1)));
-    taken++;
-  };
+  const input = (applied: Optimizer): StepInput => ({
+    step: taken as Step,
+    samples: samplesOf(taken),
+    split: dataset.train,
+    optimizer: applied,
+  });
   return {
     coordinator,
     url: coordinator.urls[0] ?? '',
     allWorkersReady: () => waitForWorkers(coordinator.pool, workers, 60_000, clock, signal),
     async step() {
       const startedMs = performance.now();
-      await take((next) => ({
-        nextSamples: next,
-        sumBuffer: into,
-        onBucketSummed: (gradientSum, part) => optimizer.step(weights, gradientSum, batchSize, part),
-      }));
+      await coordinator.stepRunner.run(input(optimizer), samplesOf(taken + 1));
+      taken++;
       return performance.now() - startedMs;
     },
-    gradient: () => take(() => ({})),
+    async gradient() {
+      await coordinator.stepRunner.run(input(fixedWeights(optimizer.weights)));
+      taken++;
+    },
   };
 }

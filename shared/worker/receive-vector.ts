@@ -38,13 +38,15 @@ export function receiveBucket(
   let buckets = isSame ? partial.buckets : [];
   if (kind === 'weights') {
     const end = offset + payload.length / BYTES_PER_VALUE;
-    if (!Number.isInteger(end) || end > length) {
-      throw new ProtocolError(CloseCode.wrongLength, `Weights of ${payload.length} bytes from ${offset} of ${length} values.`);
-    }
     // Weights that reach the vector's end begin anew.
     if (end === length) buckets = [];
     const expected = buckets.at(-1)?.offset ?? length;
-    if (end !== expected) throw malformed(`Weights up to ${end}, where those up to ${expected} are missing.`);
+    if (end !== expected) {
+      throw new ProtocolError(
+        CloseCode.wrongLength,
+        `Weights from ${offset} to ${end}, where those up to ${expected} are missing.`,
+      );
+    }
   }
   const end = buckets.at(-1)?.offset ?? length;
   if (offset >= end) throw malformed(`A bucket from ${offset} after one from ${end}.`);

@@ -13,6 +13,7 @@ import { startProxy, type Proxy } from '../support/proxy.ts';
 import { testCoordinator, waitForWorkersReady, type TestCoordinator } from '../support/test-coordinator.ts';
 import { relativeDifference } from '../support/vectors.ts';
 import { spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
+import { fixedWeights } from '../../coordinator/optimizer/fixed-weights.ts';
 
 const STEPS = 24;
 const BATCH = 128;
@@ -36,15 +37,22 @@ describeInBrowser('a run with a Node worker and a tab that comes and goes', () =
     onStep: (step: number, result: { gradient: Float32Array } & Score) => void,
   ): Promise<Score> {
     let coordinator = await coordinatorOf(0);
-    const weights = coordinator.initialWeights.slice();
     const optimizer = createOptimizer(coordinator.job.optimizer, layoutOf(coordinator.job.layout));
+    const { weights } = optimizer;
+    weights.set(coordinator.initialWeights);
     for (const [step, batch] of order.entries()) {
       coordinator = await coordinatorOf(step);
-      const input = { step: step as Step, weights, split: dataset.train };
-      const asked = coordinator.stepRunner.gradient(input, batch, { nextSamples: order[step + 1] });
+      const input = {
+        step: step as Step,
+        samples: batch,
+        split: dataset.train,
+        optimizer: fixedWeights(weights),
+      };
+      const asked = coordinator.stepRunner.run(input, order[step + 1]);
       const [{ gradientSum, lossSum, correct }] = await Promise.all([asked, duringStep(step)]);
       onStep(step, { gradient: gradientSum, lossSum, correct });
-      optimizer.step(weights, reference[step]?.gradient ?? gradientSum, batch.length);
+      optimizer.gradientSum.set(reference[step]?.gradient ?? gradientSum);
+      optimizer.apply(batch.length);
     }
     return coordinator.stepRunner.evaluate({ step: order.length as Step, weights, split: dataset.test });
   }
@@ -75,7 +83,7 @@ describeInBrowser('a run with a Node worker and a tab that comes and goes', () =
       proxy.pointTo(coordinator.port);
       coordinator.pool.subscribe({
         answered: (member, message) => {
-          if (message.type === 'gradient' && member.name !== 'node') computed += message.samples;
+          if (message.type === 'gradient' && member.name !== 'node') computed += message.result?.samples ?? 0;
         },
       });
       workers.push(spawnWorker(coordinator.url, '--name', 'node'));

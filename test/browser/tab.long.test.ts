@@ -8,6 +8,7 @@ import { startProxy } from '../support/proxy.ts';
 import { testCoordinator, waitForWorkersReady, type TestCoordinator } from '../support/test-coordinator.ts';
 import { relativeDifference } from '../support/vectors.ts';
 import { spawnWorker } from '../support/worker-process.ts';
+import { fixedWeights } from '../../coordinator/optimizer/fixed-weights.ts';
 
 const SAMPLES = 16;
 const TOLERANCE = 1e-3;
@@ -25,12 +26,13 @@ interface Run extends TestCoordinator {
 async function start(samples = SAMPLES, microShard?: number): Promise<Run> {
   const dataset = await loadDigits(samples);
   const coordinator = await testCoordinator(dataset, { seed: 1, batchSize: samples, epochs: 3, microShard });
-  const input = { step: 0 as Step, weights: coordinator.initialWeights, split: dataset.train };
   const numbers = Uint32Array.from({ length: samples }, (_, i) => i);
+  const optimizer = fixedWeights(coordinator.initialWeights);
+  const input = { step: 0 as Step, samples: numbers, split: dataset.train, optimizer };
   return {
     ...coordinator,
     address: coordinator.url.replace(/^ws/, 'http'),
-    gradient: async () => (await coordinator.stepRunner.gradient(input, numbers)).gradientSum.slice(),
+    gradient: async () => (await coordinator.stepRunner.run(input)).gradientSum.slice(),
   };
 }
 

@@ -47,7 +47,8 @@ async function startRun(codecs?: LinkCodecs, tails = false): Promise<Run> {
   });
   const { job, initialWeights } = coordinator;
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
-  return { coordinator, weights: initialWeights.slice(), optimizer, step: 0 };
+  optimizer.weights.set(initialWeights);
+  return { coordinator, weights: optimizer.weights, optimizer, step: 0 };
 }
 
 async function addProcess({ coordinator }: Run, name: string): Promise<WorkerProcess> {
@@ -91,13 +92,10 @@ async function addRecorder({ coordinator }: Run): Promise<{ readonly weights: ()
 
 /** One step of training; returns the sum of its gradients. */
 async function trainStep(run: Run): Promise<Float32Array> {
-  const { coordinator, weights, optimizer } = run;
-  const batch = all[run.step]!;
-  const input = { step: run.step++ as Step, weights, split: dataset.train };
-  const { gradientSum } = await coordinator.stepRunner.gradient(input, batch, {
-    nextSamples: all[run.step],
-    onBucketSummed: (sum, part) => optimizer.step(weights, sum, batch.length, part),
-  });
+  const { coordinator, optimizer } = run;
+  const samples = all[run.step]!;
+  const input = { step: run.step++ as Step, samples, split: dataset.train, optimizer };
+  const { gradientSum } = await coordinator.stepRunner.run(input, all[run.step]);
   return gradientSum.slice();
 }
 
@@ -157,7 +155,7 @@ describe('updates over real sockets to real workers', () => {
       const shared = recorder.weights();
       const members = [...coordinator.pool.workers.values()];
       expect(members.map(({ name }) => name)).toEqual(['ann', 'recorder']);
-      expect(members.map(({ prefetchedWeights }) => prefetchedWeights !== null)).toEqual([tails, tails]);
+      expect(members.map(({ link }) => link.bucketOffsets.length > 1)).toEqual([tails, tails]);
       expect(shared).not.toEqual(exact);
       expect(relativeDifference(shared, exact)).toBeLessThan(0.01);
       await coordinator.close('done');

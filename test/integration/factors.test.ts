@@ -7,6 +7,7 @@ import { testCoordinator, waitForWorkersReady, type TestCoordinator } from '../s
 import { relativeDifference } from '../support/vectors.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
 import { attachWorker } from '../support/training-run.ts';
+import { fixedWeights } from '../../coordinator/optimizer/fixed-weights.ts';
 
 const BATCH = 16;
 const dataset = syntheticDigits({ seed: 5, trainCount: 2 * BATCH, testCount: 10 });
@@ -37,13 +38,9 @@ async function gradientsOf(
   let bytesBefore = 0;
   for (let step = 0; step < 3; step++) {
     if (step === 1) bytesBefore = member!.stats.bytesUp;
-    const input = { step: step as Step, weights: coordinator.initialWeights, split: dataset.train };
-    const options = tails
-      ? { onBucketSummed: () => undefined, nextSamples: numbers(step + 1) }
-      : { nextSamples: numbers(step + 1) };
-    gradients.push(
-      (await coordinator.stepRunner.gradient(input, numbers(step), options)).gradientSum.slice(),
-    );
+    const optimizer = fixedWeights(coordinator.initialWeights);
+    const input = { step: step as Step, samples: numbers(step), split: dataset.train, optimizer };
+    gradients.push((await coordinator.stepRunner.run(input, numbers(step + 1))).gradientSum.slice());
   }
   return { gradients, bytesUp: (member!.stats.bytesUp - bytesBefore) / 2 };
 }

@@ -41,17 +41,18 @@ test('over 2,000 steps neither the coordinator nor a worker comes to hold more',
   const worker = attachWorker(coordinator.url, 'here', await wasmEngine());
   await waitForWorkersReady(coordinator, 1);
 
-  const weights = coordinator.initialWeights.slice();
   const optimizer = createOptimizer(coordinator.job.optimizer, layoutOf(coordinator.job.layout));
+  optimizer.weights.set(coordinator.initialWeights);
   const batch = Uint32Array.from({ length: 32 }, (_, i) => i);
   let step = 0;
   const train = async (until: number): Promise<void> => {
     for (; step < until; step++) {
-      const { gradientSum } = await coordinator.stepRunner.gradient(
-        { step: step as Step, weights, split: dataset.train },
-        batch,
-      );
-      optimizer.step(weights, gradientSum, batch.length);
+      await coordinator.stepRunner.run({
+        step: step as Step,
+        samples: batch,
+        split: dataset.train,
+        optimizer,
+      });
     }
   };
   await train(1000);

@@ -9,6 +9,7 @@ import {
   type TestCoordinator,
 } from '../support/test-coordinator.ts';
 import { attachWorker } from '../support/training-run.ts';
+import { fixedWeights } from '../../coordinator/optimizer/fixed-weights.ts';
 
 const BATCH = 120;
 const dataset = syntheticDigits({ seed: 1, trainCount: BATCH, testCount: 40 });
@@ -52,8 +53,9 @@ async function attach(...names: string[]): Promise<Attached[]> {
 async function sumsAreRight(steps: number): Promise<boolean> {
   let right = true;
   for (let i = 0; i < steps; i++, step++) {
-    const input = { step: step as Step, weights: coordinator.initialWeights, split: dataset.train };
-    const { gradientSum } = await coordinator.stepRunner.gradient(input, batch);
+    const optimizer = fixedWeights(coordinator.initialWeights);
+    const input = { step: step as Step, samples: batch, split: dataset.train, optimizer };
+    const { gradientSum } = await coordinator.stepRunner.run(input);
     for (const position of [0, 1, gradientSum.length - 1]) {
       right &&= gradientSum[position] === stubGradient(step, batch, position);
     }

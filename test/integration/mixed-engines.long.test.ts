@@ -9,6 +9,7 @@ import { withNative } from '../support/native.ts';
 import { testCoordinator, waitForWorkersReady, type TestCoordinator } from '../support/test-coordinator.ts';
 import { relativeDifference } from '../support/vectors.ts';
 import { spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
+import { fixedWeights } from '../../coordinator/optimizer/fixed-weights.ts';
 
 const STEPS = 20;
 const BATCH = 128;
@@ -38,19 +39,26 @@ async function differences(topology?: Topology): Promise<number[]> {
   const alone = [await start('native'), await start('wasm')];
   const mixed = await start('native', 'wasm');
   const { job, initialWeights } = mixed.coordinator;
-  const weights = initialWeights.slice();
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
+  const { weights } = optimizer;
+  weights.set(initialWeights);
   const found: number[] = [];
   for (const [step, batch] of [...batches(epochOrder(SEED, 1, dataset.train.count), BATCH)].entries()) {
     const gradientOf = async ({ coordinator }: Run): Promise<Float32Array> => {
-      const input = { step: step as Step, weights, split: dataset.train };
-      return (await coordinator.stepRunner.gradient(input, batch)).gradientSum.slice();
+      const input = {
+        step: step as Step,
+        samples: batch,
+        split: dataset.train,
+        optimizer: fixedWeights(weights),
+      };
+      return (await coordinator.stepRunner.run(input)).gradientSum.slice();
     };
     const gradient = await gradientOf(mixed);
     const each: number[] = [];
     for (const run of alone) each.push(relativeDifference(gradient, await gradientOf(run)));
     found.push(Math.max(...each));
-    optimizer.step(weights, gradient, batch.length);
+    optimizer.gradientSum.set(gradient);
+    optimizer.apply(batch.length);
   }
   for (const { coordinator, workers } of [...alone, mixed]) {
     await coordinator.close('done');

@@ -3,19 +3,22 @@ import { WebSocket } from 'ws';
 import { StepRunner } from '../../coordinator/training/step.ts';
 import { systemClock } from '../../shared/util/clock.ts';
 import { CloseCode } from '../../shared/protocol/close-codes.ts';
-import type {
-  FromWorker,
-  GradientAnswer,
-  Hello,
-  ShardId,
-  ShardMessage,
-  Step,
+import {
+  PROTOCOL_VERSION,
+  type FromWorker,
+  type GradientMessage,
+  type Hello,
+  type ShardId,
+  type ShardMessage,
+  type ShardResult,
+  type Step,
 } from '../../shared/protocol/messages.ts';
 import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/parse.ts';
 import { waitForWorkerReady } from '../support/test-coordinator.ts';
 import { attackedRun } from '../support/attacked-run.ts';
+import { standardMode } from '../../coordinator/modes/standard-mode.ts';
 
-const { coordinator, batch, input, expectStepCompletes, close } = await attackedRun('secret');
+const { coordinator, input, expectStepCompletes, close } = await attackedRun('secret');
 afterEach(expectStepCompletes);
 afterAll(close);
 /** Values in a gradient. */
@@ -24,7 +27,7 @@ let strangers = 0;
 
 const hello: Hello = {
   type: 'hello',
-  protocol: 1,
+  protocol: PROTOCOL_VERSION,
   name: 'stranger',
   token: 'secret',
   engine: { backend: 'none', version: '1', device: 'test', threads: 1 },
@@ -89,24 +92,25 @@ async function withShard() {
     pool: coordinator.pool,
     job: coordinator.job,
     clock: systemClock(globalThis),
-    bucketOffsets: [],
+    mode: standardMode([0]),
     signal: new AbortController().signal,
     onWaiting: () => undefined,
   });
-  const round = rounds.gradient(input(3), batch);
+  const round = rounds.run(input(3));
   const shard = await client.next('shard');
   return { client, shard, round };
 }
 
 /** An answer to a shard that nothing is wrong with. */
-const answerTo = ({ step, shard, samples }: ShardMessage): GradientAnswer => ({
+const answerTo = (
+  { step, shard, samples }: ShardMessage,
+  sums: Partial<ShardResult> = {},
+): GradientMessage => ({
   type: 'gradient',
   step,
   shard,
-  samples,
-  lossSum: 1,
-  correct: 0,
-  computeMs: 1,
+  offset: 0,
+  result: { samples, lossSum: 1, correct: 0, computeMs: 1, ...sums },
 });
 
 const gradientOf = (value: number, count = length): Uint8Array =>
@@ -120,7 +124,7 @@ test.each([
     CloseCode.unauthorized,
     /This run needs a token\. .* or --token/,
   ],
-  ['another version', { ...hello, protocol: 2 }, CloseCode.unsupported, /speaks protocol 1, the worker 2/],
+  ['another version', { ...hello, protocol: 1 }, CloseCode.unsupported, /speaks protocol 2, the worker 1/],
   [
     'a worker without float32',
     { ...hello, codecs: ['morse'] },

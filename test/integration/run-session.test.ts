@@ -11,6 +11,7 @@ import { recordingReport, tinyTopology } from '../support/test-coordinator.ts';
 import { runWorker } from '../../shared/worker/connection-loop.ts';
 import { connectWebSocket } from '../../worker-node/connect-websocket.ts';
 import { fixedRandom } from '../support/property.ts';
+import { fixedWeights } from '../../coordinator/optimizer/fixed-weights.ts';
 
 const dataset = syntheticDigits({ seed: 1, trainCount: 64, testCount: 16 });
 const batch = Uint32Array.from({ length: 64 }, (_, i) => i);
@@ -56,7 +57,12 @@ const NAN_WORKER = [fileURLToPath(new URL('../support/nan-worker.js', import.met
 
 test('a run whose local worker gets nothing finite ends with that', async () => {
   const training = run(NAN_WORKER, ({ stepRunner }, weights) =>
-    stepRunner.gradient({ step: 3 as Step, weights, split: dataset.train }, batch),
+    stepRunner.run({
+      step: 3 as Step,
+      samples: batch,
+      split: dataset.train,
+      optimizer: fixedWeights(weights),
+    }),
   );
   await expect(training).rejects.toThrow('Training diverged: at step 3 no worker gets a finite gradient.');
   const evaluation = run(NAN_WORKER, ({ stepRunner }, weights) =>

@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, expect, test } from 'vitest';
-import { createOptimizer } from '../../coordinator/optimizer/optimizer.ts';
+import { createOptimizer, type Optimizer } from '../../coordinator/optimizer/optimizer.ts';
 import { batches, epochOrder } from '../../coordinator/training/sampler.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
@@ -36,17 +36,36 @@ async function trainAlong(
   onStep: (step: number, result: StepResult) => void,
 ) {
   const { job, stepRunner } = coordinator;
-  const weights = coordinator.initialWeights.slice();
-  const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
-  for (const [step, batch] of order.entries()) {
+  const own = createOptimizer(job.optimizer, layoutOf(job.layout));
+  own.weights.set(coordinator.initialWeights);
+  for (const [step, samples] of order.entries()) {
     beforeStep(step);
-    const result = await stepRunner.gradient({ step: step as Step, weights, split: dataset.train }, batch, {
-      nextSamples: order[step + 1],
-      onBucketSummed: (sum, part) =>
-        optimizer.step(weights, reference[step]?.gradient ?? sum, batch.length, part),
-    });
+    const optimizer = withGradient(own, reference[step]?.gradient);
+    const result = await stepRunner.run(
+      { step: step as Step, samples, split: dataset.train, optimizer },
+      order[step + 1],
+    );
     onStep(step, { ...result, gradient: result.gradientSum });
   }
+}
+
+/** An optimizer that applies this gradient in place of the one that was summed, which it leaves in a vector of its own. */
+function withGradient(optimizer: Optimizer, gradient: Float32Array | undefined): Optimizer {
+  return {
+    weights: optimizer.weights,
+    get committedWeights() {
+      return optimizer.committedWeights;
+    },
+    gradientSum: new Float32Array(optimizer.weights.length),
+    state: optimizer.state,
+    begin: () => optimizer.begin(),
+    apply(samples, range) {
+      optimizer.gradientSum.set(gradient ?? this.gradientSum);
+      optimizer.apply(samples, range);
+    },
+    commit: () => optimizer.commit(),
+    rollback: () => optimizer.rollback(),
+  };
 }
 
 async function start(count: number, tails = false): Promise<void> {

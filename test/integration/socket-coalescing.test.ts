@@ -49,11 +49,12 @@ test('pings are answered while a long step is computed', async () => {
     codec: 'float32',
     heartbeatMs: 5000,
     maxFrameBytes: 1 << 30,
+    bucketOffsets: [0],
     job,
   });
   await until('ready');
   const step = 0 as Step;
-  send({ type: 'weights', step }, new Uint8Array(initialWeights.buffer));
+  send({ type: 'weights', step, offset: 0 }, new Uint8Array(initialWeights.buffer));
   const samples = new Uint8Array(shardBytes(SAMPLES, job.data.sampleShape));
   const numbers = Uint32Array.from({ length: SAMPLES }, (_, i) => i);
   writeShard(samples, numbers, dataset.train, job.data.sampleShape);

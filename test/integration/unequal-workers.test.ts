@@ -13,6 +13,7 @@ import {
   type TestCoordinator,
 } from '../support/test-coordinator.ts';
 import { fixedRandom } from '../support/property.ts';
+import { fixedWeights } from '../../coordinator/optimizer/fixed-weights.ts';
 
 const BATCH = 128;
 const dataset = syntheticDigits({ seed: 1, trainCount: BATCH, testCount: 400 });
@@ -72,8 +73,9 @@ async function attach(name: string, perSampleMs: number, device = 'cheap'): Prom
 /** Steps; each has counted every sample once if all are honest. */
 async function run(steps: number, honest = true): Promise<void> {
   for (let i = 0; i < steps; i++) {
-    const input = { step: step as Step, weights: coordinator.initialWeights, split: dataset.train };
-    const { gradientSum } = await coordinator.stepRunner.gradient(input, batch, { nextSamples: batch });
+    const optimizer = fixedWeights(coordinator.initialWeights);
+    const input = { step: step as Step, samples: batch, split: dataset.train, optimizer };
+    const { gradientSum } = await coordinator.stepRunner.run(input, batch);
     for (const position of honest ? [0, 1, 777, gradientSum.length - 1] : []) {
       expect(gradientSum[position]).toBe(stubGradient(step, batch, position));
     }
@@ -95,7 +97,7 @@ function memberNamed(name: string): Worker {
 
 /** What these were given in the last steps, the most first. */
 const byShare = (...names: string[]): string[] => {
-  const samplesOf = (name: string): number => memberNamed(name).link.shard?.samples ?? 0;
+  const samplesOf = (name: string): number => memberNamed(name).link.meter.shard?.samples ?? 0;
   return names.toSorted((a, b) => samplesOf(b) - samplesOf(a));
 };
 

@@ -45,16 +45,16 @@ describeNative(() => {
         shouldStop() {
           if (coordinator.pool.workers.size < 3) return false;
           if (together === 0) members.splice(0, 1, ...coordinator.pool.workers.values());
-          return ++together >= steps && members.every(({ acceptedAnswers }) => acceptedAnswers > 0);
+          return ++together >= steps && members.every(({ health }) => health.acceptedAnswers > 0);
         },
       });
-      for (const { name, engine, acceptedAnswers: accepted } of members) {
-        console.log(`  ${name}: ${engine.backend}, ${accepted} answers counted`);
+      for (const { name, engine, health } of members) {
+        console.log(`  ${name}: ${engine.backend}, ${health.acceptedAnswers} answers accepted`);
       }
       expect(new Set(members.map(({ engine }) => engine.backend))).toEqual(
         new Set(['tensorflow', 'wasm', 'webgl']),
       );
-      for (const { acceptedAnswers: accepted } of members) expect(accepted).toBeGreaterThan(0);
+      for (const { health } of members) expect(health.acceptedAnswers).toBeGreaterThan(0);
       expect(coordinator.lines.filter((line) => /differ|banned|not checked|left/.test(line))).toEqual([]);
       await coordinator.close('The run is finished.');
       await browser.close();

@@ -8,6 +8,8 @@ import {
   type TestCoordinator,
 } from './test-coordinator.ts';
 import { spawnWorker } from './worker-process.ts';
+import { fixedWeights } from '../../coordinator/optimizer/fixed-weights.ts';
+import type { StepInput } from '../../coordinator/training/step.ts';
 
 /** A coordinator, and one honest worker in a process of its own, whatever others do to it. */
 export interface AttackedRun {
@@ -15,11 +17,7 @@ export interface AttackedRun {
   /** All of its samples. */
   readonly batch: Uint32Array;
   /** Of a gradient step of this number. */
-  readonly input: (step: number) => {
-    readonly step: Step;
-    readonly weights: Float32Array;
-    readonly split: ReturnType<typeof syntheticDigits>['train'];
-  };
+  readonly input: (step: number) => StepInput;
   /** A step can still be finished by the one who is honest. */
   readonly expectStepCompletes: () => Promise<void>;
   readonly close: () => Promise<void>;
@@ -38,15 +36,16 @@ export async function attackedRun(token?: string): Promise<AttackedRun> {
   await waitForWorkerReady(coordinator, 'honest');
   const input: AttackedRun['input'] = (step) => ({
     step: step as Step,
-    weights: coordinator.initialWeights,
+    samples: batch,
     split: dataset.train,
+    optimizer: fixedWeights(coordinator.initialWeights),
   });
   return {
     coordinator,
     batch,
     input,
     async expectStepCompletes() {
-      const { lossSum, gradientSum } = await coordinator.stepRunner.gradient(input(7), batch);
+      const { lossSum, gradientSum } = await coordinator.stepRunner.run(input(7));
       expect(lossSum / batch.length).toBeGreaterThan(1);
       expect(gradientSum.every(Number.isFinite)).toBe(true);
     },

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import type { Step } from '../../shared/protocol/messages.ts';
+import { PROTOCOL_VERSION, type Step } from '../../shared/protocol/messages.ts';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import { frameFromWorker } from '../../shared/protocol/parse.ts';
 import { stubEngine } from './stub-engine.ts';
@@ -12,6 +12,7 @@ import {
   type TestCoordinator,
 } from './test-coordinator.ts';
 import { attachWorker, type LocalWorker } from './training-run.ts';
+import { fixedWeights } from '../../coordinator/optimizer/fixed-weights.ts';
 
 const dataset = syntheticDigits({ seed: 1, trainCount: 64, testCount: 16 });
 const batch = Uint32Array.from({ length: 64 }, (_, i) => i);
@@ -40,8 +41,9 @@ export async function startHonestRun(): Promise<HonestRun> {
       if (typeof until !== 'number') void until.then(() => (state.over = true));
       while (typeof until === 'number' ? times.length < until : !state.over) {
         const startedMs = performance.now();
-        const input = { step: step++ as Step, weights: coordinator.initialWeights, split: dataset.train };
-        await coordinator.stepRunner.gradient(input, batch);
+        const optimizer = fixedWeights(coordinator.initialWeights);
+        const input = { step: step++ as Step, samples: batch, split: dataset.train, optimizer };
+        await coordinator.stepRunner.run(input);
         times.push(performance.now() - startedMs);
       }
       return times.toSorted((a, b) => a - b)[times.length >> 1] ?? 0;
@@ -57,24 +59,25 @@ export async function startHonestRun(): Promise<HonestRun> {
 function realFrames({ job, initialWeights }: TestCoordinator): Uint8Array[] {
   const gradient = new Uint8Array(initialWeights.length * 4);
   const engine = { backend: 'none', version: '1', device: 'test', threads: 1 };
-  const sums = {
-    step: 1,
-    shard: 1,
-    samples: Math.ceil(job.batchSize / 3),
-    lossSum: 1,
-    correct: 1,
-    computeMs: 1,
-  };
+  const shard = { step: 1, shard: 1 };
+  const result = { samples: Math.ceil(job.batchSize / 3), lossSum: 1, correct: 1, computeMs: 1 };
   const message = (values: object, payload?: Uint8Array): Uint8Array =>
     frameFromWorker(values as Parameters<typeof frameFromWorker>[0], payload);
   return [
-    message({ type: 'hello', protocol: 1, name: 'stranger', engine, codecs: ['float32'], prefetch: true }),
+    message({
+      type: 'hello',
+      protocol: PROTOCOL_VERSION,
+      name: 'stranger',
+      engine,
+      codecs: ['float32'],
+      prefetch: true,
+    }),
     message({ type: 'ready' }),
-    message({ type: 'watch', protocol: 1 }),
+    message({ type: 'watch', protocol: PROTOCOL_VERSION }),
     message({ type: 'snapshot' }),
-    message({ type: 'gradient', ...sums }, gradient),
-    message({ type: 'gradientTail', step: 1, shard: 2 }, gradient),
-    message({ type: 'evaluation', ...sums }),
+    message({ type: 'gradient', ...shard, offset: 0, result }, gradient),
+    message({ type: 'gradient', step: 1, shard: 2, offset: 4 }, gradient),
+    message({ type: 'evaluation', ...shard, result }),
     message({ type: 'failed', step: 1, shard: 1, reason: 'x'.repeat(2000) }),
     message({ type: 'pong', id: 1 }),
   ];

@@ -9,6 +9,7 @@ import type { FromTab } from '../../worker-browser/tab-messages.ts';
 import { connectWebSocket } from '../../worker-node/connect-websocket.ts';
 import { testCoordinator, tinyTopology, waitForWorkersReady } from '../support/test-coordinator.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
+import { fixedWeights } from '../../coordinator/optimizer/fixed-weights.ts';
 
 const dataset = syntheticDigits({ seed: 1, trainCount: 8, testCount: 4 });
 const numbers = Uint32Array.from({ length: 8 }, (_, i) => i);
@@ -77,8 +78,9 @@ async function start(
     first,
     pause: () => tab.pause(),
     async gradient() {
-      const input = { step: 0 as Step, weights: coordinator.initialWeights, split: dataset.train };
-      return (await coordinator.stepRunner.gradient(input, numbers)).gradientSum.slice();
+      const optimizer = fixedWeights(coordinator.initialWeights);
+      const input = { step: 0 as Step, samples: numbers, split: dataset.train, optimizer };
+      return (await coordinator.stepRunner.run(input)).gradientSum.slice();
     },
     present: (backend) =>
       new Promise((resolve) => {

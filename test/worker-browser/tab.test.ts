@@ -245,7 +245,9 @@ describe('watching a run', () => {
     watch.askForWeights();
     sockets[0]!.onOpen();
     watch.askForWeights();
-    sockets[0]!.onFrame(frameFromCoordinator({ type: 'weights', step: 3 as Step }, new Uint8Array(8)));
+    sockets[0]!.onFrame(
+      frameFromCoordinator({ type: 'weights', step: 3 as Step, offset: 0 }, new Uint8Array(8)),
+    );
     expect(sent).toEqual(['watch', 'snapshot', 'weights of 8']);
     sockets[0]!.onClose(1006, 'lost');
     await clock.advance(250);

@@ -4,6 +4,7 @@ import type { Step } from '../../shared/protocol/messages.ts';
 import { runNodeWorker } from '../../worker-node/run-node-worker.ts';
 import { writeFakeThread } from '../support/fake-thread.ts';
 import { testCoordinator, tinyTopology, waitForWorkerReady } from '../support/test-coordinator.ts';
+import { fixedWeights } from '../../coordinator/optimizer/fixed-weights.ts';
 
 test('a worker whose engine dies in a step leaves the run and says why', async () => {
   const dataset = syntheticDigits({ seed: 1, trainCount: 4, testCount: 1 });
@@ -21,11 +22,12 @@ test('a worker whose engine dies in a step leaves the run and says why', async (
     note: () => undefined,
   });
   await waitForWorkerReady(coordinator, 'ill');
-  const { stepRunner, initialWeights: weights } = coordinator;
-  const round = stepRunner.gradient(
-    { step: 0 as Step, weights, split: dataset.train },
-    Uint32Array.from([0, 1, 2, 3]),
-  );
+  const round = coordinator.stepRunner.run({
+    step: 0 as Step,
+    samples: Uint32Array.of(0, 1, 2, 3),
+    split: dataset.train,
+    optimizer: fixedWeights(coordinator.initialWeights),
+  });
   await expect(worker).rejects.toThrow('The engine has died: The device is broken.');
   await expect.poll(() => coordinator.pool.workers.size).toBe(0);
   coordinator.stop();

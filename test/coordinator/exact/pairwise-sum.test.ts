@@ -1,11 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PairwiseReducer } from '../../../coordinator/modes/pairwise-reducer.ts';
-import { ShareTimes } from '../../../coordinator/scheduling/planner.ts';
+import { ShareTimes } from '../../../coordinator/scheduling/share-times.ts';
 import { splitBlock, alignedBlocks, microShardCount } from '../../../coordinator/modes/aligned-blocks.ts';
 import type { Range } from '../../../shared/util/range.ts';
 import { evenSplit, type Assignment } from '../../../coordinator/scheduling/partition.ts';
-import { sumPairwise, type ShardScore } from '../../../coordinator/training/scores.ts';
+import { exactMode } from '../../../coordinator/modes/exact-mode.ts';
+import { EngineFingerprints } from '../../../coordinator/modes/fingerprints.ts';
+import type { ShardScore } from '../../../coordinator/modes/run-mode.ts';
 import { PairwiseSum } from '../../../shared/model/pairwise-sum.ts';
 import type { WorkerId } from '../../../shared/protocol/messages.ts';
 import { checkProperty } from '../../support/property.ts';
@@ -60,16 +62,12 @@ describe('the tree of a sum', () => {
         const expected = byTheBook(leaves, 0, rootWidth(leaves.length));
         const total = new Float32Array(3);
         const summed: Range[] = [];
-        const tree = new PairwiseReducer(total, samples, {
-          unit: UNIT,
-          room: [],
-          onSummed: (part) => summed.push(part),
-        });
+        const tree = new PairwiseReducer(total, samples, UNIT, []);
         const left = [...nodes];
         while (left.length > 0) {
           expect(summed).toEqual([]);
           const [node] = left.splice(draws.next().value % left.length, 1);
-          tree.add(node!, new Float32Array(3).fill(ofNode(node!)));
+          summed.push(...tree.add(node!, new Float32Array(3).fill(ofNode(node!))));
         }
         expect([...total]).toEqual([expected, expected, expected]);
         expect(summed).toEqual([{ from: 0, to: 3 }]);
@@ -82,7 +80,7 @@ describe('the tree of a sum', () => {
           for (const leaf of doubles.slice(from / UNIT, Math.ceil(to / UNIT))) sum.push(leaf);
           return { from, to, lossSum: sum.total(), correct: 1 };
         });
-        expect(sumPairwise(UNIT)(parts.toReversed())).toEqual({
+        expect(exactMode(UNIT, new EngineFingerprints()).sumScores(parts.toReversed())).toEqual({
           lossSum: whole.total(),
           correct: nodes.length,
         });
@@ -96,7 +94,7 @@ describe('the tree of a sum', () => {
     const room: Float32Array[] = [];
     for (let step = 0; step < 2; step++) {
       const total = new Float32Array(1);
-      const tree = new PairwiseReducer(total, 3 * UNIT, { unit: UNIT, room, onSummed: () => undefined });
+      const tree = new PairwiseReducer(total, 3 * UNIT, UNIT, room);
       for (const i of [2, 0, 1]) tree.add({ from: i * UNIT, to: (i + 1) * UNIT }, given[i]!);
       expect(total[0]).toBe(7);
     }

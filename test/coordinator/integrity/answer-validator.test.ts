@@ -11,7 +11,7 @@ import { fixedRandom } from '../../support/property.ts';
 import { settle } from '../../support/manual-clock.ts';
 import type { Client } from '../pool/pool-harness.ts';
 import { testRunner } from '../training/step-harness.ts';
-import { sendHead, sendTail } from '../training/buckets-harness.ts';
+import { sendBucket, sendLast } from '../training/buckets-harness.ts';
 
 type Referee = AnswerValidatorOptions['referenceEngine'];
 
@@ -28,7 +28,7 @@ const truth: Referee = {
 interface Setting {
   readonly referee?: Referee;
   readonly audit?: number;
-  readonly tailCuts?: readonly number[];
+  readonly bucketOffsets?: readonly number[];
   readonly int4?: boolean;
   readonly samples?: number;
 }
@@ -36,13 +36,13 @@ interface Setting {
 function inspected({
   referee: referenceEngine = truth,
   audit = 0,
-  tailCuts = [],
+  bucketOffsets = [0],
   int4 = false,
   samples = 8,
 }: Setting = {}) {
   const made: { inspector: AnswerValidator | null } = { inspector: null };
   const codecs = int4 ? { up: 'int4', down: 'float32' } : undefined;
-  const runner = testRunner(samples, tailCuts, codecs, ({ pool, clock }, warn) => {
+  const runner = testRunner(samples, bucketOffsets, codecs, ({ pool, clock }, warn) => {
     const report = { warn, info: warn };
     made.inspector = new AnswerValidator({
       pool,
@@ -265,8 +265,8 @@ describe('an inspected run', () => {
           const { step, shard, samples } = client.messages('shard').at(-1)!;
           const payload = new Uint8Array(int4.bytes(6));
           int4.encodeWithResidual(gradientOf, owed[i]!, payload);
-          const sums = { samples, lossSum: samples, correct: 1, computeMs: 1 };
-          await client.say({ type: 'gradient', step, shard, ...sums }, payload);
+          const result = { samples, lossSum: samples, correct: 1, computeMs: 1 };
+          await client.say({ type: 'gradient', step, shard, offset: 0, result }, payload);
         }
         await settle();
         expect(round.result).not.toBeNull();
@@ -276,23 +276,23 @@ describe('an inspected run', () => {
   });
 
   it('compares int4 gradients behind answers of earlier steps that were not asked for', async () => {
-    const { join, gradient, pool } = inspected({ audit: 1, int4: true, tailCuts: [4] });
+    const { join, gradient, pool } = inspected({ audit: 1, int4: true, bucketOffsets: [0, 4] });
     const codecs = ['float32', 'int4'];
-    const [ann, eve] = [await join('ann', { codecs }), await join('eve', { codecs, tails: true })];
+    const [ann, eve] = [await join('ann', { codecs }), await join('eve', { codecs })];
     for (let number = 1; number <= 2 && eve.closed === null; number++) {
       await gradient(number);
       const shard = 0 as ShardId;
       if (number > 1) {
-        await eve.say({ type: 'gradientTail', step: step(1), shard }, new Uint8Array(int4.bytes(2)));
+        await eve.say({ type: 'gradient', step: step(1), shard, offset: 4 }, new Uint8Array(int4.bytes(2)));
         await eve.answer({ shard }, ALL, int4);
       }
       await ann.answer({}, ALL, int4);
       const lie = number === 1 ? 1 : -1;
       await eve.say(
-        { type: 'gradientTail', step: step(number), shard: eve.messages('shard').at(-1)!.shard },
+        { type: 'gradient', step: step(number), shard: eve.messages('shard').at(-1)!.shard, offset: 4 },
         int4Of([lie, lie]),
       );
-      await eve.answer({ head: true }, [lie, lie, lie, lie], int4);
+      await eve.answer({}, [lie, lie, lie, lie], int4);
       await settle();
     }
     expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
@@ -350,14 +350,14 @@ describe('an inspected run', () => {
   });
 
   it('repeats a step of whose sum a worker that has left sent a part alone', async () => {
-    const { join, gradient } = inspected({ tailCuts: [4] });
-    const [ann, eve] = [await join('ann', { tails: true }), await join('eve', { tails: true })];
+    const { join, gradient } = inspected({ bucketOffsets: [0, 4] });
+    const [ann, eve] = [await join('ann'), await join('eve')];
     const round = await gradient(1);
-    await sendTail(eve, [1e30, 1e30]);
+    await sendBucket(eve, 4, [1e30, 1e30]);
     await eve.say({ type: 'leaving', reason: 'done' });
     for (let i = 0; i < 4 && round.result === null; i++) {
-      await sendTail(ann);
-      await sendHead(ann);
+      await sendBucket(ann, 4);
+      await sendLast(ann);
       await settle();
     }
     const { gradientSum } = round.result as { gradientSum: Float32Array };
@@ -365,19 +365,19 @@ describe('an inspected run', () => {
   });
 
   it('repeats it so that no second worker can do the same', async () => {
-    const { join, gradient } = inspected({ tailCuts: [4] });
-    const [ann, eve] = [await join('ann', { tails: true }), await join('eve', { tails: true })];
-    const mal = await join('mal', { tails: true });
+    const { join, gradient } = inspected({ bucketOffsets: [0, 4] });
+    const [ann, eve] = [await join('ann'), await join('eve')];
+    const mal = await join('mal');
     const answered = new Set<number>();
     const answer = async (client: Client): Promise<void> => {
       for (let shard = lastShard(client); !answered.has(shard); shard = lastShard(client)) {
         answered.add(shard);
-        await sendTail(client);
-        await sendHead(client);
+        await sendBucket(client, 4);
+        await sendLast(client);
       }
     };
     const lieAndLeave = async (client: Client): Promise<void> => {
-      await sendTail(client, [1e30, 1e30]);
+      await sendBucket(client, 4, [1e30, 1e30]);
       await client.say({ type: 'leaving', reason: 'done' });
     };
     const round = await gradient(1);
@@ -385,8 +385,8 @@ describe('an inspected run', () => {
     await answer(ann);
     // The step ends with this, and is begun again.
     answered.add(lastShard(mal));
-    await sendTail(mal);
-    await sendHead(mal);
+    await sendBucket(mal, 4);
+    await sendLast(mal);
     expect(round.result).toBeNull();
     expect(answered).not.toContain(lastShard(mal));
     await lieAndLeave(mal);
@@ -396,19 +396,19 @@ describe('an inspected run', () => {
   });
 
   it('puts weights back that parts of a wrong gradient have changed, and sends them again', async () => {
-    const { join, gradient, weights } = inspected({ tailCuts: [4] });
-    const [ann, eve] = [await join('ann', { tails: true }), await join('eve', { tails: true })];
+    const { join, gradient, weights } = inspected({ bucketOffsets: [0, 4] });
+    const [ann, eve] = [await join('ann'), await join('eve')];
     const round = await gradient(1);
-    await sendTail(eve, [1e6, 1e6]);
-    await sendTail(ann);
+    await sendBucket(eve, 4, [1e6, 1e6]);
+    await sendBucket(ann, 4);
     expect([...weights]).toEqual([1, 2, 3, 4, 15, 16]);
-    await sendHead(eve);
-    await sendHead(ann);
+    await sendLast(eve);
+    await sendLast(ann);
     await settle();
     expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
     expect([...weights]).toEqual([1, 2, 3, 4, 5, 6]);
-    await sendTail(ann);
-    await sendHead(ann);
+    await sendBucket(ann, 4);
+    await sendLast(ann);
     await settle();
     expect(round.result).toMatchObject({ gradientSum: Float32Array.from(ALL) });
     expect([...weights]).toEqual([11, 12, 13, 14, 15, 16]);

@@ -7,7 +7,7 @@ import { settle } from '../../support/manual-clock.ts';
 import { testRunner, type TestRunner } from '../training/step-harness.ts';
 import { heldBy } from '../weights/updates-harness.ts';
 
-const KNOWS = { codecs: ['float32', 'float16', 'int8', 'int4'], recode: true, tails: true };
+const KNOWS = { codecs: ['float32', 'float16', 'int8', 'int4'], switchCodecs: true };
 /** Six values are few: so slow a link takes its time over them. */
 const THIN = 100;
 const WIDE = 1e-6;
@@ -17,12 +17,13 @@ function memberOf({ pool }: TestRunner, client: Client): Worker {
 }
 
 /** Has a link look as if it had these figures for all that was measured. */
-function measure({ link, codec, updateCodec }: Worker, msPerByte: number): void {
+function measure({ link }: Worker, msPerByte: number): void {
+  const { meter, codec, updateCodec } = link;
   const bytes = getCodec(codec).bytes(6) + getCodec(updateCodec ?? 'float32').bytes(6);
   for (let i = 0; i < 6; i++) {
-    link.recordDownload([{ bytes: 1e6, elapsedMs: msPerByte * 1e6 }]);
-    link.recordUpload(1e6, msPerByte * 1e6);
-    link.recordAnswer({ samples: 4, computeMs: 1, turnaroundMs: 1 + bytes * msPerByte });
+    meter.recordDownload([{ bytes: 1e6, elapsedMs: msPerByte * 1e6 }]);
+    meter.recordUpload(1e6, msPerByte * 1e6);
+    meter.recordAnswer({ samples: 4, computeMs: 1, turnaroundMs: 1 + bytes * msPerByte });
   }
 }
 
@@ -34,10 +35,10 @@ async function answer(client: Client): Promise<void> {
 
 describe('codecs that follow their links', () => {
   it('change in mid-run, and leave all workers the same weights', async () => {
-    const runner = testRunner(8, [2, 3, 5], 'auto');
+    const runner = testRunner(8, [0, 2, 3, 5], 'auto');
     const ann = await runner.join('ann', KNOWS);
     const bob = await runner.join('bob', KNOWS);
-    const old = await runner.join('old', { codecs: ['float32', 'int8'], tails: true });
+    const old = await runner.join('old', { codecs: ['float32', 'int8'] });
     const all = [ann, bob, old];
     expect(all.map((client) => client.messages('welcome')[0]?.updateCodec)).toEqual([
       undefined,
@@ -67,7 +68,7 @@ describe('codecs that follow their links', () => {
       used.push(
         all
           .map((client) => memberOf(runner, client))
-          .map(({ codec, updateCodec }) => `${codec}/${updateCodec ?? '-'}`)
+          .map(({ link }) => `${link.codec}/${link.updateCodec ?? '-'}`)
           .join(' '),
       );
     }
@@ -80,8 +81,8 @@ describe('codecs that follow their links', () => {
   });
 
   it('are left alone for a worker on this machine, or one that cannot change them', async () => {
-    const runner = testRunner(8, [], 'auto');
-    const ann = await runner.join('ann', { ...KNOWS, recode: false });
+    const runner = testRunner(8, [0], 'auto');
+    const ann = await runner.join('ann', { ...KNOWS, switchCodecs: false });
     for (let k = 1; k <= 4; k++) {
       measure(memberOf(runner, ann), THIN);
       await runner.gradient(k);
@@ -92,7 +93,7 @@ describe('codecs that follow their links', () => {
   });
 
   it('are not for the worker to choose', async () => {
-    const runner = testRunner(8, [], 'auto');
+    const runner = testRunner(8, [0], 'auto');
     const ann = await runner.join('ann', { codecs: ['float32', 'int8'] });
     await runner.gradient(1);
     await ann.answer({ encoding: 'int8' }, undefined, getCodec('int8'));
@@ -100,7 +101,7 @@ describe('codecs that follow their links', () => {
   });
 
   it('are for each shard the one that it asks for, also where the worker could be asked for another', async () => {
-    const runner = testRunner(8, [], 'auto');
+    const runner = testRunner(8, [0], 'auto');
     const ann = await runner.join('ann', KNOWS);
     await runner.gradient(1);
     expect(ann.messages('shard').at(-1)?.encoding).toBeUndefined();
@@ -123,7 +124,7 @@ describe('codecs that follow their links', () => {
   });
 
   it('are said, and told to whoever listens', async () => {
-    const runner = testRunner(8, [], 'auto');
+    const runner = testRunner(8, [0], 'auto');
     const ann = await runner.join('ann', KNOWS);
     const said: string[] = [];
     runner.pool.subscribe({ codecChanged: ({ name }, reason) => said.push(`${name}: ${reason}`) });

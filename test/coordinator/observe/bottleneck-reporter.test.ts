@@ -36,7 +36,7 @@ function watched() {
     for (let i = 0; i < count; i++) {
       clock.skip(stepMs);
       for (const { link } of workers.values()) {
-        link.recordAnswer({ samples: 2, computeMs: stepMs - 20, turnaroundMs: stepMs - 10 });
+        link.meter.recordAnswer({ samples: 2, computeMs: stepMs - 20, turnaroundMs: stepMs - 10 });
       }
       advisor.stepFinished({ batch: { samples: batchSize } } as StepReport);
     }

@@ -25,7 +25,7 @@ async function testFeed() {
       samplesPerSecond: 40,
       workers: 1,
       batch: { samples, lossSum, correct: Math.min(3, samples) },
-      weights: { step: step((epoch - 1) * 2 + at), values: weights },
+      weights: { step: step((epoch - 1) * 2 + at), source: { committedWeights: weights } },
     });
   };
   const watch = () => {
@@ -129,8 +129,8 @@ describe('the feed', () => {
     for (let i = 0; i < 2; i++) {
       ann!.stats.record('train', 3);
       bob!.stats.record('train', 1);
-      ann!.link.recordAnswer({ samples: 3, computeMs: 90, turnaroundMs: 100 });
-      bob!.link.recordAnswer({ samples: 1, computeMs: 10, turnaroundMs: 300 });
+      ann!.link.meter.recordAnswer({ samples: 3, computeMs: 90, turnaroundMs: 100 });
+      bob!.link.meter.recordAnswer({ samples: 1, computeMs: 10, turnaroundMs: 300 });
       stepDone(1, 1, 8);
     }
     await tick();
@@ -156,7 +156,7 @@ describe('the feed', () => {
     // The last batch of an epoch is short: all of it is still all of it.
     for (const samples of [4, 2]) {
       ann!.stats.record('train', samples);
-      ann!.link.recordAnswer({ samples, computeMs: 90, turnaroundMs: 100 });
+      ann!.link.meter.recordAnswer({ samples, computeMs: 90, turnaroundMs: 100 });
       stepDone(1, 2, 8, samples);
     }
     ann!.stats.record('evaluate', 1_000);
@@ -199,9 +199,9 @@ describe('the feed', () => {
     ]);
   });
 
-  it('sends no weights of which only a part is a step further', async () => {
-    const { watch, tick, weights, feed } = await testFeed();
-    let whole = false;
+  it('sends committed weights, not those of a step that may still be rolled back', async () => {
+    const { watch, tick, feed } = await testFeed();
+    const committedWeights = Float32Array.of(1, 2, 3, 4, 5, 6);
     feed.stepFinished({
       epoch: 1,
       step: 2,
@@ -211,15 +211,14 @@ describe('the feed', () => {
       samplesPerSecond: 40,
       workers: 1,
       batch: { samples: 4, lossSum: 1, correct: 3 },
-      weights: { step: step(2), values: weights, isWhole: () => whole },
+      weights: { step: step(2), source: { committedWeights } },
     });
     const observer = watch();
     await observer.say({ type: 'snapshot' });
     await tick();
-    expect(observer.received.map(({ message }) => message.type)).toEqual(['run', 'progress']);
-    whole = true;
-    await tick();
-    expect(observer.received.at(-1)).toMatchObject({ message: { type: 'weights', step: 2 } });
+    const { message, payload } = observer.received.at(-1)!;
+    expect(message).toEqual({ type: 'weights', step: 2, offset: 0 });
+    expect([...new Float32Array(payload.slice().buffer)]).toEqual([...committedWeights]);
   });
 
   it('begins with the epochs that were done before the run was gone on with', async () => {

@@ -11,7 +11,7 @@ it('keeps who was refused, expelled or put in reserve, a few of each kind', asyn
 
   pool.setStandby(memberOf('ann'), 'A step takes 3 ms without it.');
   expect(notices.all).toEqual([
-    { what: 'reserve', who: 'ann', reason: 'A step takes 3 ms without it.', times: 1 },
+    { what: 'standby', who: 'ann', reason: 'A step takes 3 ms without it.', times: 1 },
   ]);
   pool.setStandby(memberOf('ann'), null);
   expect(notices.all).toEqual([]);
@@ -19,7 +19,7 @@ it('keeps who was refused, expelled or put in reserve, a few of each kind', asyn
   pool.drop(memberOf('bob'), CloseCode.wrongGradient, 'Its gradients are not those of ann and cyd.');
   await ann.say({ type: 'leaving', reason: 'asked to leave' });
   expect(notices.all).toMatchObject([
-    { what: 'expelled', reason: 'Its gradients are not those of ann and cyd.', times: 1 },
+    { what: 'banned', reason: 'Its gradients are not those of ann and cyd.', times: 1 },
   ]);
   expect(notices.all[0]?.who).toMatch(/^bob \(.+ on .+\)$/);
   expect(bob.closed?.code).toBe(CloseCode.wrongGradient);

@@ -77,12 +77,12 @@ describe('the status of a run', () => {
         notices: [
           { what: 'refused', reason: 'Wrong token.', times: 3 },
           {
-            what: 'expelled',
+            what: 'banned',
             who: 'eve (none on test)',
             reason: 'Its gradients are not those of ann and bob.',
             times: 1,
           },
-          { what: 'reserve', who: 'cyd', reason: 'A step takes 30 ms without it.', times: 1 },
+          { what: 'standby', who: 'cyd', reason: 'A step takes 30 ms without it.', times: 1 },
         ],
       },
     });

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { createOptimizer } from '../../../coordinator/optimizer/optimizer.ts';
+import { createOptimizer, type Optimizer } from '../../../coordinator/optimizer/optimizer.ts';
 import { vectorKernels } from '../../../coordinator/optimizer/kernels/vector.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import { layoutOf } from '../../../shared/model/layout.ts';
@@ -18,14 +18,24 @@ const reference = JSON.parse(
 const keras12: Job['optimizer'] = { name: 'adadelta', learningRate: 1, rho: 0.95, epsilon: 1e-8 };
 const trainable = (size: number) => layoutOf([{ shape: [size], trainable: true }]);
 
+/** Applies a gradient sum. */
+function apply(optimizer: Optimizer, gradientSum: ArrayLike<number>, samples: number): void {
+  optimizer.gradientSum.set(gradientSum);
+  optimizer.apply(samples);
+}
+
 describe("Adadelta by Keras' rule", () => {
   it.each(reference.settings)(
     'gives what Keras gives, with learning rate $learningRate, rho $rho, epsilon $epsilon',
     ({ parameters, ...settings }) => {
-      const weights = Float32Array.from(reference.initial);
-      const optimizer = createOptimizer({ name: 'adadelta', ...settings }, trainable(weights.length));
+      const optimizer = createOptimizer(
+        { name: 'adadelta', ...settings },
+        trainable(reference.initial.length),
+      );
+      const { weights } = optimizer;
+      weights.set(reference.initial);
       reference.gradients.forEach((gradient, step) => {
-        optimizer.step(weights, Float32Array.from(gradient, Math.fround), 1);
+        apply(optimizer, gradient, 1);
         parameters[step]!.forEach((expected, i) => {
           const scale = expected === 0 ? 1 : Math.abs(expected);
           expect(Math.abs(weights[i]! - expected) / scale).toBeLessThan(1e-5);
@@ -35,9 +45,10 @@ describe("Adadelta by Keras' rule", () => {
   );
 
   it('moves a parameter by 0.000447 at first for a gradient of 0.1, and remembers the square of that', () => {
-    const weights = Float32Array.of(1);
     const optimizer = createOptimizer(keras12, trainable(1));
-    optimizer.step(weights, Float32Array.of(0.1), 1);
+    const { weights } = optimizer;
+    weights[0] = 1;
+    apply(optimizer, [0.1], 1);
     // a = 0.05 * 0.1^2 = 5e-4; u = 0.1 * sqrt(1e-8 / (5e-4 + 1e-8))
     const update = 0.1 * Math.sqrt(1e-8 / (5e-4 + 1e-8));
     expect(1 - weights[0]!).toBeCloseTo(update, 7);
@@ -47,10 +58,9 @@ describe("Adadelta by Keras' rule", () => {
 
   it('moves it by 0.00141 at first with rho 0.95 and epsilon 1e-7, in proportion to the learning rate', () => {
     const moved = (learningRate: number): number => {
-      const weights = Float32Array.of(0);
-      const settings = { ...keras12, learningRate, epsilon: 1e-7 };
-      createOptimizer(settings, trainable(1)).step(weights, Float32Array.of(0.1), 1);
-      return -weights[0]!;
+      const optimizer = createOptimizer({ ...keras12, learningRate, epsilon: 1e-7 }, trainable(1));
+      apply(optimizer, [0.1], 1);
+      return -optimizer.weights[0]!;
     };
     expect(moved(1)).toBeCloseTo(0.001414, 6);
     expect(moved(0.5)).toBeCloseTo(0.000707, 6);
@@ -58,52 +68,88 @@ describe("Adadelta by Keras' rule", () => {
 
   it('applies the mean over the samples: twice the sum over twice the samples is the same step', () => {
     const step = (sum: number[], samples: number): number[] => {
-      const weights = Float32Array.of(1, 2, 3);
-      createOptimizer(keras12, trainable(3)).step(weights, Float32Array.from(sum), samples);
-      return [...weights];
+      const optimizer = createOptimizer(keras12, trainable(3));
+      optimizer.weights.set([1, 2, 3]);
+      apply(optimizer, sum, samples);
+      return [...optimizer.weights];
     };
     expect(step([1, -2, 0.5], 4)).toEqual(step([2, -4, 1], 8));
   });
 
   it('leaves a parameter whose gradient is zero', () => {
-    const weights = Float32Array.of(5);
     const optimizer = createOptimizer(keras12, trainable(1));
-    for (let i = 0; i < 3; i++) optimizer.step(weights, Float32Array.of(0), 8);
-    expect(weights[0]).toBe(5);
+    optimizer.weights[0] = 5;
+    for (let i = 0; i < 3; i++) apply(optimizer, [0], 8);
+    expect(optimizer.weights[0]).toBe(5);
   });
 });
 
 it.each([[5], [8191], [20001]])(
-  "%i weights and a sum in the optimizer's own memory make the same bits as elsewhere, in parts too",
+  '%i weights updated in two ranges have the same bits as updated at once',
   (size) => {
-    const [near, far] = [
-      createOptimizer(keras12, trainable(size)),
-      createOptimizer(keras12, trainable(size)),
-    ];
-    const { weights, gradientSum } = near.resident;
-    const other = { weights: new Float32Array(size), gradientSum: new Float32Array(size) };
+    const inRanges = createOptimizer(keras12, trainable(size));
+    const atOnce = createOptimizer(keras12, trainable(size));
+    const elsewhere = new Float32Array(size);
     const middle = size >> 1;
     for (let step = 0; step < 4; step++) {
       const [one, two] = [1, 2].map((part) =>
         Float32Array.from({ length: size }, (_, i) => Math.sin((i + 1) * (step + part))),
       ) as [Float32Array, Float32Array];
-      for (const sum of [gradientSum, other.gradientSum]) {
+      for (const sum of [inRanges.gradientSum, atOnce.gradientSum, elsewhere]) {
         sum.set(one);
         vectorKernels.addInto(sum, two);
       }
-      expect(gradientSum).toEqual(other.gradientSum);
-      for (const [from, to] of [
-        [middle, size],
-        [0, middle],
-      ] as const) {
-        near.step(weights, gradientSum, 16, { from, to });
-      }
-      far.step(other.weights, other.gradientSum, 16);
+      // Sums in the optimizer's own memory and elsewhere have the same bits.
+      expect(inRanges.gradientSum).toEqual(elsewhere);
+      inRanges.apply(16, { from: middle, to: size });
+      inRanges.apply(16, { from: 0, to: middle });
+      atOnce.apply(16);
     }
-    expect(weights).toEqual(other.weights);
-    expect(near.state).toEqual(far.state);
+    expect(inRanges.weights).toEqual(atOnce.weights);
+    expect(inRanges.state).toEqual(atOnce.state);
   },
 );
+
+describe('a transaction', () => {
+  const vectorsOf = ({ weights, state }: Optimizer): number[][] =>
+    [weights, ...Object.values(state)].map((vector) => [...vector]);
+
+  function begun() {
+    const optimizer = createOptimizer(keras12, trainable(4));
+    optimizer.weights.set([1, 2, 3, 4]);
+    apply(optimizer, [1, 1, 1, 1], 2);
+    const before = vectorsOf(optimizer);
+    optimizer.begin();
+    optimizer.gradientSum.set([5, 6, 7, 8]);
+    optimizer.apply(2, { from: 2, to: 4 });
+    return { optimizer, before };
+  }
+
+  it('shows the weights of the last committed step until it is committed', () => {
+    const { optimizer, before } = begun();
+    expect([...optimizer.committedWeights]).toEqual(before[0]);
+    expect([...optimizer.weights]).not.toEqual(before[0]);
+    optimizer.apply(2, { from: 0, to: 2 });
+    optimizer.commit();
+    expect(optimizer.committedWeights).toBe(optimizer.weights);
+    expect([...optimizer.weights]).not.toEqual(before[0]);
+  });
+
+  it('that is rolled back leaves weights and state as they were', () => {
+    const { optimizer, before } = begun();
+    optimizer.rollback();
+    expect(vectorsOf(optimizer)).toEqual(before);
+    expect(optimizer.committedWeights).toBe(optimizer.weights);
+    // A second rollback, and one after a commit, change nothing.
+    optimizer.rollback();
+    optimizer.begin();
+    optimizer.apply(2);
+    optimizer.commit();
+    const after = vectorsOf(optimizer);
+    optimizer.rollback();
+    expect(vectorsOf(optimizer)).toEqual(after);
+  });
+});
 
 describe('what is not trainable', () => {
   const layout = layoutOf([
@@ -113,9 +159,10 @@ describe('what is not trainable', () => {
   ]);
 
   it('takes the mean of the changes that the samples made, and no optimizer state', () => {
-    const weights = Float32Array.of(1, 10, 20, 1);
     const optimizer = createOptimizer(keras12, layout);
-    optimizer.step(weights, Float32Array.of(0.4, 8, -4, 0.4), 4);
+    const { weights } = optimizer;
+    weights.set([1, 10, 20, 1]);
+    apply(optimizer, [0.4, 8, -4, 0.4], 4);
     expect([...weights.subarray(1, 3)]).toEqual([12, 19]);
     expect([...optimizer.state.meanSquareGradient!.subarray(1, 3)]).toEqual([0, 0]);
     expect(weights[0]).toBe(weights[3]);

@@ -135,7 +135,7 @@ it('a hundred good answers make up for a bad one', async () => {
     for (let good = 0; good < 100; good++) pool.recordAccepted(member);
   }
   await settle();
-  expect([client.closed, member.strikes]).toEqual([null, 0]);
+  expect([client.closed, member.health.strikes]).toEqual([null, 0]);
   for (let bad = 0; bad < 3; bad++) reject();
   await settle();
   expect(client.closed?.code).toBe(CloseCode.notFinite);

@@ -3,7 +3,14 @@ import { WorkerPool, type PoolOptions } from '../../../coordinator/pool/pool.ts'
 import type { Codec } from '../../../shared/codec/registry.ts';
 import { float32 } from '../../../shared/codec/float32.ts';
 import { CloseCode, ProtocolError } from '../../../shared/protocol/close-codes.ts';
-import type { FromCoordinator, FromWorker, Hello, ShardId, ShardResult, Step } from '../../../shared/protocol/messages.ts';
+import type {
+  FromCoordinator,
+  FromWorker,
+  Hello,
+  ShardId,
+  ShardResult,
+  Step,
+} from '../../../shared/protocol/messages.ts';
 import { frameFromWorker, parseFromCoordinator, type Received } from '../../../shared/protocol/parse.ts';
 import { exampleHello, exampleJob } from '../../shared/protocol/examples.ts';
 import { linkedPair, type LinkedEnd } from '../../support/linked-connection.ts';
@@ -80,6 +87,9 @@ export class Client {
   }
 }
 
+/** Fields of a hello, and whether the pool splits this worker's vectors into the run's buckets. @default true */
+export type JoinOptions = Partial<Hello> & { readonly buckets?: boolean };
+
 export interface TestPool {
   readonly pool: WorkerPool;
   readonly clock: ManualClock;
@@ -88,17 +98,19 @@ export interface TestPool {
   /** A connection that has said nothing yet. */
   readonly connect: () => Client;
   /** A worker that is ready for shards. */
-  readonly join: (name: string, changes?: Partial<Hello>) => Promise<Client>;
+  readonly join: (name: string, changes?: JoinOptions) => Promise<Client>;
 }
 
 export function testPool(options: Partial<PoolOptions> = {}): TestPool {
   const clock = manualClock();
+  let usesBuckets = true;
   const pool = new WorkerPool({
     job: exampleJob,
     rules: { maxWorkers: 10 },
     clock,
     maxFrameBytes: 2000,
     mode: { bucketOffsets: [0], hasChecksums: false },
+    usesBuckets: () => usesBuckets,
     acceptObserver: () => {
       throw new ProtocolError(CloseCode.noFreeSlot, 'Nobody watches here.');
     },
@@ -117,9 +129,11 @@ export function testPool(options: Partial<PoolOptions> = {}): TestPool {
     clock,
     events,
     connect,
-    async join(name, changes = {}) {
+    async join(name, { buckets = true, ...changes } = {}) {
       const client = connect();
+      usesBuckets = buckets;
       await client.hello({ name, ...changes });
+      usesBuckets = true;
       await client.say({ type: 'ready' });
       return client;
     },

@@ -77,7 +77,7 @@ it('only a worker that was given a shard may send large messages', async () => {
   await client.say({ type: 'ready' });
   expect(owners[0]?.maxMessageBytes).toBe(64 << 10);
   const [member] = pool.workers.values();
-  member?.requestedEncodings.set(1 as never, null);
+  member?.outstanding.add(1 as never, null);
   expect(owners[0]?.maxMessageBytes).toBe(1 << 20);
   await client.say({ type: 'failed', step: 0 as never, shard: 1 as never, reason: 'no memory' });
   expect(owners[0]?.maxMessageBytes).toBe(64 << 10);

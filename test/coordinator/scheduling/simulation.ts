@@ -4,6 +4,8 @@ import type { Hello, ShardMessage } from '../../../shared/protocol/messages.ts';
 import { exampleJob, exampleHello, step } from '../../shared/protocol/examples.ts';
 import { settle } from '../../support/manual-clock.ts';
 import { testPool, type Client } from '../pool/pool-harness.ts';
+import { fixedWeights } from '../../../coordinator/optimizer/fixed-weights.ts';
+import { standardMode } from '../../../coordinator/modes/standard-mode.ts';
 
 /** How a simulated worker computes; may be changed while it works. */
 export interface SimulatedWorker {
@@ -37,7 +39,7 @@ export function simulation(samples = 128) {
     pool,
     clock,
     job: exampleJob,
-    bucketOffsets: [],
+    mode: standardMode([0]),
     signal: stop.signal,
     onWaiting: () => undefined,
   });
@@ -92,11 +94,19 @@ export function simulation(samples = 128) {
   /** @returns how long the step took */
   const runStep = async (): Promise<number> => {
     const numbers = Uint32Array.from({ length: samples }, (_, i) => (i * 7 + steps) % samples);
-    const input = { step: step(steps), weights: new Float32Array(6), split };
+    const input = {
+      step: step(steps),
+      samples: numbers,
+      split,
+      optimizer: fixedWeights(new Float32Array(6)),
+    };
     const startedMs = clock.now();
     const ended: { atMs?: number; sum?: Float32Array } = {};
     void runner
-      .gradient(input, numbers, { nextSamples: numbers.map((n) => (n + 1) % samples) })
+      .run(
+        input,
+        numbers.map((n) => (n + 1) % samples),
+      )
       .then((result) => {
         ended.atMs = clock.now();
         ended.sum = result.gradientSum.slice();

@@ -52,12 +52,12 @@ describe('workers of different speed', () => {
   it('that are ten times slower do not slow the others down, are told so, and are tried again', async () => {
     const { join, run } = simulate();
     for (const name of ['ann', 'bob', 'cyd', 'dan']) await join(name);
-    const slow = await join('slow', { perSampleMs: 10, device: 'phone', hello: { reserve: true } });
+    const slow = await join('slow', { perSampleMs: 10, device: 'phone', hello: { standby: true } });
     const times = await run(150);
     expect(meanOf(times.slice(10))).toBeLessThan(1.05 * 32);
-    expect(slow.client.messages('reserve')).toMatchObject([
+    expect(slow.client.messages('standby')).toMatchObject([
       {
-        waiting: true,
+        standby: true,
         reason:
           'Steps take 31 ms without this worker, which would need 260 ms for an equal share. It is retried now and then.',
       },
@@ -70,14 +70,14 @@ describe('workers of different speed', () => {
   it('behind a link too thin for every step wait in reserve, and are told of the link', async () => {
     const { join, run, pool } = simulate();
     for (const name of ['ann', 'bob', 'cyd', 'dan']) await join(name);
-    const far = await join('far', { fixedMs: 500, device: 'far away', hello: { reserve: true } });
+    const far = await join('far', { fixedMs: 500, device: 'far away', hello: { standby: true } });
     const member = [...pool.workers.values()].find(({ name }) => name === 'far')!;
-    for (let i = 0; i < 5; i++) member.link.recordDownload([{ bytes: 1e6, elapsedMs: 400 }]);
+    for (let i = 0; i < 5; i++) member.link.meter.recordDownload([{ bytes: 1e6, elapsedMs: 400 }]);
     const times = await run(40);
     expect(times.slice(-20).every((ms) => ms <= 34)).toBe(true);
     expect(member.isStandby).toBe(true);
-    expect(far.client.messages('reserve').at(-1)).toMatchObject({
-      waiting: true,
+    expect(far.client.messages('standby').at(-1)).toMatchObject({
+      standby: true,
       reason: expect.stringMatching(
         /without this worker, .* for an equal share \(slow connection: 20 Mb\/s down.* codecs float32\/float32\)\. It is retried/,
       ) as string,
@@ -112,12 +112,12 @@ describe('workers of different speed', () => {
   it('come back from reserve when they have become fast', async () => {
     const { join, run } = simulate();
     await join('ann');
-    const slow = await join('slow', { perSampleMs: 100, device: 'phone', hello: { reserve: true } });
+    const slow = await join('slow', { perSampleMs: 100, device: 'phone', hello: { standby: true } });
     await run(100);
-    expect(slow.client.messages('reserve').map(({ waiting }) => waiting)).toEqual([true]);
+    expect(slow.client.messages('standby').map(({ standby }) => standby)).toEqual([true]);
     slow.perSampleMs = 1;
     const times = await run(120);
-    expect(slow.client.messages('reserve').map(({ waiting }) => waiting)).toEqual([true, false]);
+    expect(slow.client.messages('standby').map(({ standby }) => standby)).toEqual([true, false]);
     expect(meanOf(times.slice(-20))).toBeLessThan(1.15 * 64);
   });
 

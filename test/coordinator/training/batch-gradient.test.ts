@@ -30,20 +30,23 @@ function run(
 ) {
   const total = new Float32Array(LENGTH).fill(NaN);
   const told: { part: Range; sum: number[] }[] = [];
-  const gradient = new BucketedSum(total, cuts, samples, (part) =>
-    told.push({ part, sum: [...total.subarray(part.from, part.to)] }),
-  );
+  const sum = new BucketedSum(total, [0, ...cuts], samples);
+  const add = (range: Range, values: Float32Array, offset = 0): void => {
+    for (const part of sum.add(range, values, offset)) {
+      told.push({ part, sum: [...total.subarray(part.from, part.to)] });
+    }
+  };
   /** Each a row of deliveries that come in this order, among those of the others. */
   let rows = splitEvenly({ from: 0, to: samples }, fates.length).map((range, i) =>
     deliveries(range, fates[i]!),
   );
   function deliveries(range: Range, fate: Fate): (() => void)[] {
     const values = gradientOf(range);
-    if (fate === 'whole') return [() => gradient.add(range, values)];
+    if (fate === 'whole') return [() => add(range, values)];
     const parts = partsOf(cuts).map(
       ({ from, to }) =>
         () =>
-          gradient.add(range, values.subarray(from, to), from),
+          add(range, values.subarray(from, to), from),
     );
     if (fate === 'in parts') return parts;
     return [
@@ -59,7 +62,7 @@ function run(
   return { total, told };
 }
 
-describe('BatchGradient', () => {
+describe('BucketedSum', () => {
   it('counts every sample once in each part, whatever comes twice, ahead or never, and tells of each part once, from the back', () => {
     const fate = fc.constantFrom<Fate>('whole', 'in parts', 0, 1, 2);
     checkProperty(

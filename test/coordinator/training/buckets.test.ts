@@ -7,15 +7,15 @@ import { bytesOf, sendBucket, sendLast, sentTo } from './buckets-harness.ts';
 
 const OFFSET = 4;
 
-describe('tails', () => {
-  it('are announced to those that take them', async () => {
+describe('gradient buckets', () => {
+  it('are announced to workers whose vectors are split', async () => {
     const { join } = testRunner(8, [0, OFFSET]);
-    const [ann, bob] = [await join('ann'), await join('bob')];
-    expect(ann.messages('welcome')).toMatchObject([{ tailCuts: [0, OFFSET] }]);
-    expect(bob.messages('welcome')[0]).not.toHaveProperty('tailCuts');
+    const [ann, bob] = [await join('ann'), await join('bob', { buckets: false })];
+    expect(ann.messages('welcome')).toMatchObject([{ bucketOffsets: [0, OFFSET] }]);
+    expect(bob.messages('welcome')).toMatchObject([{ bucketOffsets: [0] }]);
   });
 
-  it('become new weights, and are sent as such, while the heads are still being computed', async () => {
+  it('become new weights, and are sent as such, while the first layers are still being computed', async () => {
     const { join, gradient, summed } = testRunner(8, [0, OFFSET]);
     const [ann, bob] = [await join('ann'), await join('bob')];
     const first = await gradient(1);
@@ -38,12 +38,11 @@ describe('tails', () => {
         'shard',
       ]);
     }
-    expect(ann.messages('weights').map(({ head }) => head)).toEqual([undefined, true]);
   });
 
-  it('and whole gradients make the same sum; whoever takes no tails gets whole weights', async () => {
+  it('and whole gradients make the same sum; a worker without buckets gets unsplit weights', async () => {
     const { join, gradient } = testRunner(8, [0, OFFSET]);
-    const [ann, bob] = [await join('ann'), await join('bob')];
+    const [ann, bob] = [await join('ann'), await join('bob', { buckets: false })];
     const first = await gradient(1);
     await sendBucket(ann, OFFSET, [1, 2]);
     await sendLast(ann, [1, 2, 3, 4]);
@@ -66,14 +65,14 @@ describe('tails', () => {
     await ann.say({ type: 'leaving', reason: 'lid closed' });
     await sendBucket(bob, OFFSET, [10, 10]);
     await sendLast(bob, [10, 10, 10, 10]);
-    // What ann has left, in two pieces or whole.
+    // Samples that ann has left, in two buckets or whole.
     await sendBucket(bob, OFFSET, [99, 99]);
     await sendLast(bob, [1, 1, 1, 1]);
     while (round.result === null) await bob.answer({}, [1, 1, 1, 1, 99, 99]);
     expect(round.result).toMatchObject({ gradientSum: Float32Array.of(11, 11, 11, 11, 11, 11) });
   });
 
-  it('leave the old weights to those who join before the step is over', async () => {
+  it('leave the old weights to workers that join before the step is over', async () => {
     const { join, gradient, weights } = testRunner(8, [0, OFFSET]);
     const ann = await join('ann');
     const round = await gradient(1);
@@ -89,7 +88,7 @@ describe('tails', () => {
     expect(sentTo(bob).slice(2)).toEqual([['weights', 2, 0, [11, 12, 13, 14, 15, 16]], 'shard']);
   });
 
-  it('are taken back where the step cannot be ended', async () => {
+  it('are rolled back if the step cannot be finished', async () => {
     const { join, gradient, weights, abort } = testRunner(8, [0, OFFSET]);
     const ann = await join('ann');
     const round = await gradient(1);
@@ -100,9 +99,9 @@ describe('tails', () => {
     expect([...weights]).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
-  it('are taken back also if their worker came in the middle of the step', async () => {
+  it('of a worker that joined in mid-step are rolled back too', async () => {
     const { join, gradient, weights, abort } = testRunner(8, [0, OFFSET]);
-    const bob = await join('bob');
+    const bob = await join('bob', { buckets: false });
     const round = await gradient(1);
     const ann = await join('ann');
     await bob.say({ type: 'leaving', reason: 'lid closed' });
@@ -117,9 +116,9 @@ describe('tails', () => {
   it.each([
     ['with NaN', [NaN, 1], CloseCode.notFinite],
     ['of another length', [1], CloseCode.wrongLength],
-  ])('are refused %s, and the samples go to somebody else', async (_, values, code) => {
+  ])('are refused %s, and the samples go to another worker', async (_, values, code) => {
     const { join, gradient } = testRunner(8, [0, OFFSET]);
-    const [ann, bob] = [await join('ann'), await join('bob')];
+    const [ann, bob] = [await join('ann'), await join('bob', { buckets: false })];
     const round = await gradient(1);
     await sendBucket(ann, OFFSET, values);
     expect(ann.messages('rejected')).toMatchObject([{ code }]);
@@ -129,9 +128,9 @@ describe('tails', () => {
     expect(round.result).toMatchObject({ gradientSum: new Float32Array(6).fill(2) });
   });
 
-  it('are refused when nobody has asked for them, and twice', async () => {
+  it('are refused for a worker without buckets, and twice', async () => {
     const { join, gradient } = testRunner(8, [0, OFFSET]);
-    const [ann, bob] = [await join('ann'), await join('bob')];
+    const [ann, bob] = [await join('ann'), await join('bob', { buckets: false })];
     await gradient(1);
     await sendBucket(bob, OFFSET);
     expect(bob.messages('rejected')).toMatchObject([{ code: CloseCode.unexpected }]);
@@ -140,19 +139,29 @@ describe('tails', () => {
     expect(ann.messages('rejected')).toMatchObject([{ code: CloseCode.unexpected }]);
   });
 
-  it("are refused for somebody else's samples", async () => {
+  it("are refused for another worker's samples", async () => {
     const { join, gradient } = testRunner(8, [0, OFFSET]);
-    const [ann] = [await join('ann'), await join('bob')];
+    const [ann] = [await join('ann'), await join('bob', { buckets: false })];
     await gradient(1);
-    await ann.say({ type: 'gradientTail', step: step(1), shard: shardId(1) }, bytesOf([1, 1]));
+    await ann.say({ type: 'gradient', step: step(1), shard: shardId(1), offset: OFFSET }, bytesOf([1, 1]));
     expect(ann.messages('rejected')).toMatchObject([{ code: CloseCode.notAssigned }]);
   });
 
-  it('must have come where a head comes', async () => {
+  it('that were not sent are missing from the last bucket, which must then be the whole gradient', async () => {
+    const { join, gradient } = testRunner(8, [0, OFFSET]);
+    const ann = await join('ann');
+    const round = await gradient(1);
+    await sendLast(ann);
+    expect(ann.messages('rejected')).toMatchObject([{ code: CloseCode.wrongLength }]);
+    await ann.answer();
+    expect(round.result).toMatchObject({ gradientSum: new Float32Array(6).fill(1) });
+  });
+
+  it('begin at one of the announced offsets', async () => {
     const { join, gradient } = testRunner(8, [0, OFFSET]);
     const ann = await join('ann');
     await gradient(1);
-    await sendLast(ann);
+    await sendBucket(ann, 3, [1, 1, 1]);
     expect(ann.messages('rejected')).toMatchObject([{ code: CloseCode.unexpected }]);
   });
 });

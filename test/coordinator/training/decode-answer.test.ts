@@ -1,13 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { BufferPool } from '../../../coordinator/weights/buffer-pool.ts';
-import { decodeAnswer } from '../../../coordinator/training/decode-answer.ts';
+import { AnswerDecoder } from '../../../coordinator/training/decode-answer.ts';
 import type { AssignedShard } from '../../../coordinator/scheduling/partition.ts';
 import { CODECS } from '../../../shared/codec/registry.ts';
-import { FACTORS } from '../../../shared/codec/factors.ts';
+import { FACTORS, type DenseKernel } from '../../../shared/codec/factors.ts';
 import { CloseCode, ProtocolError } from '../../../shared/protocol/close-codes.ts';
-import type { ShardAnswer, WorkerId } from '../../../shared/protocol/messages.ts';
+import type { GradientMessage, ShardResult, WorkerId } from '../../../shared/protocol/messages.ts';
 import { shardId, step } from '../../shared/protocol/examples.ts';
 import { floatsOf, INFINITY_PATTERNS, NAN_PATTERNS } from '../../support/special-floats.ts';
+import type { Worker } from '../../../coordinator/pool/worker.ts';
 
 const shard: AssignedShard = {
   id: shardId(5),
@@ -18,22 +19,54 @@ const shard: AssignedShard = {
   stragglerAtMs: Infinity,
   isDuplicate: false,
 };
-const gradient: ShardAnswer = {
+const sums = { samples: 32, lossSum: 70.5, correct: 32, computeMs: 3 };
+const gradient: GradientMessage = {
   type: 'gradient',
   step: step(1),
   shard: shardId(5),
-  samples: 32,
-  lossSum: 70.5,
-  correct: 32,
-  computeMs: 3,
+  offset: 0,
+  result: sums,
 };
-const rooms = new BufferPool();
 const payloadOf = (...values: number[]): Uint8Array => new Uint8Array(Float32Array.from(values).buffer);
 const good = payloadOf(1, -2, 3);
 
-function refusal(answer: ShardAnswer, payload: Uint8Array): ProtocolError | null {
+/** A worker whose shard asks for this codec. */
+const workerWith = (codec: string): Worker =>
+  ({
+    link: { bucketOffsets: [0], initialCodecs: { codec: 'float32', updateCodec: null } },
+    outstanding: { encodingOf: () => (codec === 'float32' ? null : codec) },
+  }) as unknown as Worker;
+
+interface Asked {
+  readonly codec?: string;
+  readonly length?: number;
+  readonly kernel?: DenseKernel;
+  readonly of?: AssignedShard;
+}
+
+function decode(
+  message: GradientMessage,
+  payload: Uint8Array,
+  { codec = 'float32', length = 3, kernel, of = shard }: Asked = {},
+) {
+  const decoder = new AnswerDecoder({
+    gradientLength: length,
+    kernel: kernel ?? null,
+    buffers: new BufferPool(),
+  });
+  const encoded = codec === 'float32' ? message : { ...message, encoding: codec };
+  return decoder.decodeBucket(workerWith(codec), of, encoded, payload, length);
+}
+const evaluate = (result: ShardResult, payload: Uint8Array): void =>
+  new AnswerDecoder({ gradientLength: 3, kernel: null, buffers: new BufferPool() }).checkEvaluation(
+    shard,
+    result,
+    payload,
+  );
+
+function refusal(check: () => unknown): ProtocolError | null {
   try {
-    decodeAnswer(answer, payload, shard, 'float32', 3, rooms);
+    check();
     return null;
   } catch (error) {
     if (error instanceof ProtocolError) return error;
@@ -41,44 +74,42 @@ function refusal(answer: ShardAnswer, payload: Uint8Array): ProtocolError | null
   }
 }
 
-describe('readAnswer', () => {
-  it('reads the gradient of an answer that is in order', () => {
-    expect(decodeAnswer(gradient, good, shard, 'float32', 3, rooms)).toEqual({
+describe('an answer', () => {
+  it('that is in order gives its values and their norm', () => {
+    expect(decode(gradient, good)).toEqual({
       values: Float32Array.of(1, -2, 3),
       norm: Math.sqrt(14),
+      codec: 'float32',
     });
-    const nothing = { ...gradient, lossSum: 0, correct: 0 };
-    expect(decodeAnswer(nothing, good, shard, 'float32', 3, rooms).values).toHaveLength(3);
+    const nothing = { ...gradient, result: { ...sums, lossSum: 0, correct: 0 } };
+    expect(decode(nothing, good).values).toHaveLength(3);
+    expect(refusal(() => evaluate(sums, new Uint8Array(0)))).toBeNull();
   });
 
-  it('reads nothing from an evaluation', () => {
-    const evaluation = { ...gradient, type: 'evaluation' } as const;
-    expect(decodeAnswer(evaluation, new Uint8Array(0), shard, 'float32', 3, rooms).values).toHaveLength(0);
+  it.each<[string, Partial<ShardResult>, Uint8Array, CloseCode]>([
+    ['for fewer samples', { samples: 31 }, good, CloseCode.notAssigned],
+    ['for more samples', { samples: 33 }, good, CloseCode.notAssigned],
+    ['with more correct than samples', { correct: 33 }, good, CloseCode.notFinite],
+    ['with a loss of NaN', { lossSum: NaN }, good, CloseCode.notFinite],
+    ['with an infinite loss', { lossSum: Infinity }, good, CloseCode.notFinite],
+    ['with a loss that no logits give', { lossSum: 1.7e308 }, good, CloseCode.notFinite],
+    ['with a negative loss', { lossSum: -1e-9 }, good, CloseCode.notFinite],
+    ['with a short gradient', {}, payloadOf(1, 2), CloseCode.wrongLength],
+    ['with a long gradient', {}, payloadOf(1, 2, 3, 4), CloseCode.wrongLength],
+    ['with half a value', {}, good.subarray(0, 11), CloseCode.wrongLength],
+    ['without a gradient', {}, new Uint8Array(0), CloseCode.wrongLength],
+    ['with NaN in its gradient', {}, payloadOf(1, NaN, 3), CloseCode.notFinite],
+    ['with infinity in its gradient', {}, payloadOf(1, 2, -Infinity), CloseCode.notFinite],
+  ])('%s is refused', (_, changes, payload, code) => {
+    const message = { ...gradient, result: { ...sums, ...changes } };
+    expect(refusal(() => decode(message, payload))?.code).toBe(code);
   });
 
-  it.each([
-    ['for fewer samples', { ...gradient, samples: 31 }, good, CloseCode.notAssigned],
-    ['for more samples', { ...gradient, samples: 33 }, good, CloseCode.notAssigned],
-    ['with more correct than samples', { ...gradient, correct: 33 }, good, CloseCode.notFinite],
-    ['with a loss of NaN', { ...gradient, lossSum: NaN }, good, CloseCode.notFinite],
-    ['with an infinite loss', { ...gradient, lossSum: Infinity }, good, CloseCode.notFinite],
-    ['with a loss that no logits give', { ...gradient, lossSum: 1.7e308 }, good, CloseCode.notFinite],
-    ['with a negative loss', { ...gradient, lossSum: -1e-9 }, good, CloseCode.notFinite],
-    ['with a short gradient', gradient, payloadOf(1, 2), CloseCode.wrongLength],
-    ['with a long gradient', gradient, payloadOf(1, 2, 3, 4), CloseCode.wrongLength],
-    ['with half a value', gradient, good.subarray(0, 11), CloseCode.wrongLength],
-    ['without a gradient', gradient, new Uint8Array(0), CloseCode.wrongLength],
-    ['with NaN in its gradient', gradient, payloadOf(1, NaN, 3), CloseCode.notFinite],
-    ['with infinity in its gradient', gradient, payloadOf(1, 2, -Infinity), CloseCode.notFinite],
-    ['that evaluates with a payload', { ...gradient, type: 'evaluation' }, good, CloseCode.wrongLength],
-    [
-      'that evaluates with a loss of NaN',
-      { ...gradient, type: 'evaluation', lossSum: NaN },
-      new Uint8Array(0),
+  it('that evaluates is refused with a payload, and with a loss of NaN', () => {
+    expect(refusal(() => evaluate(sums, good))?.code).toBe(CloseCode.wrongLength);
+    expect(refusal(() => evaluate({ ...sums, lossSum: NaN }, new Uint8Array(0)))?.code).toBe(
       CloseCode.notFinite,
-    ],
-  ] as const)('refuses an answer %s', (_, answer, payload, code) => {
-    expect(refusal(answer, payload)?.code).toBe(code);
+    );
   });
 
   describe.each(CODECS.map((codec) => [codec.name, codec] as const))(
@@ -95,7 +126,7 @@ describe('readAnswer', () => {
           const values = new Float32Array(length).fill(0.5);
           values.set(bad, at);
           const payload = new Uint8Array(codec.bytes(length));
-          const read = (): unknown => decodeAnswer(gradient, payload, shard, name, length, rooms);
+          const read = (): unknown => decode(gradient, payload, { codec: name, length });
           codec.encode(values, payload);
           expect(read).toThrow(expect.objectContaining({ code: CloseCode.notFinite }));
           codec.encodeWithResidual(values, new Float32Array(length), payload);
@@ -117,7 +148,7 @@ describe('readAnswer', () => {
       ['int8', Uint8Array.of(0, 0, 0, 0, 1, 2, 3)],
       ['int4', Uint8Array.of(0, 0, 0, 0, 0x21, 0x03)],
     ] as const) {
-      const read = (): unknown => decodeAnswer(gradient, payload, shard, name, 3, rooms);
+      const read = (): unknown => decode(gradient, payload, { codec: name });
       expect(read).not.toThrow();
       new Float32Array(payload.buffer, 0, 1)[0] = scale;
       expect(read).toThrow(expect.objectContaining({ code: CloseCode.notFinite }));
@@ -126,10 +157,11 @@ describe('readAnswer', () => {
 
   it('refuses factors with a value that is not finite, or with a product that is not', () => {
     const kernel = { offset: 0, inputs: 40, outputs: 40 };
-    const factored = { kernel, samples: 1, range: { from: 0, to: 1600 } };
+    const one = { ...shard, to: shard.from + 1 };
+    const message = { ...gradient, result: { ...sums, samples: 1, correct: 1 } };
     const factors = new Float32Array(80).fill(1);
     const payload = new Uint8Array(factors.buffer);
-    const read = (): unknown => decodeAnswer(gradient, payload, shard, FACTORS, 1600, rooms, factored);
+    const read = (): unknown => decode(message, payload, { codec: FACTORS, length: 1600, kernel, of: one });
     expect(read).not.toThrow();
     for (const bad of [NaN, Infinity, -Infinity]) {
       for (const at of [0, 39, 40, 79]) {
@@ -142,7 +174,7 @@ describe('readAnswer', () => {
   });
 
   it('says which shard and what is wrong with it', () => {
-    expect(refusal({ ...gradient, samples: 31 }, good)?.message).toBe(
+    expect(refusal(() => decode({ ...gradient, result: { ...sums, samples: 31 } }, good))?.message).toBe(
       'Shard 5 has 32 samples; the answer is for 31.',
     );
   });

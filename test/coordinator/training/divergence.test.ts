@@ -3,7 +3,8 @@ import type { Worker } from '../../../coordinator/pool/worker.ts';
 import { DivergenceDetector } from '../../../coordinator/training/errors.ts';
 
 /** A member by what the question depends on. */
-const member = (id: string, acceptedAnswers: number): Worker => ({ id, acceptedAnswers }) as Worker;
+const member = (id: string, acceptedAnswers: number): Worker =>
+  ({ id, health: { acceptedAnswers } }) as Worker;
 const [ann, bob, stranger] = [member('ann', 3), member('bob', 1), member('eve', 0)];
 const ids = (...members: Worker[]) => members.map(({ id }) => id);
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { GradientSum } from '../../../coordinator/modes/gradient-sum.ts';
+import { OrderedSum } from '../../../coordinator/modes/gradient-sum.ts';
 import type { Range } from '../../../shared/util/range.ts';
 import { splitEvenly } from '../../../coordinator/scheduling/partition.ts';
 import { checkProperty } from '../../support/property.ts';
@@ -21,7 +21,7 @@ const parts = fc.array(gradient, { minLength: 1, maxLength: 9 }).map((gradients)
 });
 
 function sumOf(given: readonly Part[], room = new Float32Array(length).fill(NaN)): Uint8Array {
-  const sum = new GradientSum(room);
+  const sum = new OrderedSum(room);
   for (const [range, values] of given) sum.add(range, values);
   return new Uint8Array(sum.total.slice().buffer);
 }
@@ -34,7 +34,7 @@ function inOrder(given: readonly Part[]): Uint8Array {
   return new Uint8Array(total.buffer);
 }
 
-describe('GradientSum', () => {
+describe('OrderedSum', () => {
   it('gives the same bits whoever answers first: those of the order of the samples', () => {
     const shuffled = parts.chain((given) =>
       fc.tuple(fc.constant(given), fc.shuffledSubarray(given, { minLength: given.length })),
@@ -51,7 +51,7 @@ describe('GradientSum', () => {
   it('has an order to keep: another one gives other bits', () => {
     const [one, two, three] = [1e8, 1, -1e8].map((value) => Float32Array.of(value));
     const sum = (...values: Float32Array[]): number => {
-      const total = new GradientSum(new Float32Array(1));
+      const total = new OrderedSum(new Float32Array(1));
       values.forEach((value, from) => total.add({ from, to: from + 1 }, value));
       return total.total[0]!;
     };
@@ -60,7 +60,7 @@ describe('GradientSum', () => {
   });
 
   it('says how many samples it has added, and keeps the early ones for their turn', () => {
-    const sum = new GradientSum(new Float32Array(1));
+    const sum = new OrderedSum(new Float32Array(1));
     sum.add({ from: 4, to: 9 }, Float32Array.of(2));
     expect(sum.samplesAdded).toBe(0);
     sum.add({ from: 0, to: 4 }, Float32Array.of(1));
@@ -70,7 +70,7 @@ describe('GradientSum', () => {
 
   it('does not change what it is given, not the first gradient either', () => {
     const [first, second] = [Float32Array.of(1), Float32Array.of(2)];
-    const sum = new GradientSum(new Float32Array(1));
+    const sum = new OrderedSum(new Float32Array(1));
     sum.add({ from: 0, to: 1 }, first);
     sum.add({ from: 1, to: 2 }, second);
     expect([...first, ...second, ...sum.total]).toEqual([1, 2, 3]);

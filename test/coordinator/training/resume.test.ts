@@ -10,10 +10,11 @@ import type { EpochRecord } from '../../../shared/protocol/messages.ts';
 import { exampleJob } from '../../shared/protocol/examples.ts';
 import { settle } from '../../support/manual-clock.ts';
 import { testPool, type Client } from '../pool/pool-harness.ts';
+import { standardMode } from '../../../coordinator/modes/standard-mode.ts';
 
 const job: Job = { ...exampleJob, batchSize: 4, epochs: 3, layout: [{ shape: [6], trainable: true }] };
 /** Where the tails of gradients start. */
-const TAIL_FROM = 4;
+const OFFSET = 4;
 const split = (count: number) => ({
   images: Uint8Array.from({ length: 2 * count }, (_, i) => i * 7),
   labels: new Uint8Array(count),
@@ -62,10 +63,11 @@ interface Run {
  */
 async function run(from?: Buffer, dieIn?: number): Promise<Run> {
   const stop = new AbortController();
-  const bucketOffsets = dieIn === undefined ? [] : [TAIL_FROM];
-  const { pool, clock, join } = testPool({ bucketOffsets });
+  const mode = standardMode(dieIn === undefined ? [0] : [0, OFFSET]);
+  const { pool, clock, join } = testPool({ mode });
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
-  const weights = Float32Array.of(1, 2, 3, 4, 5, 6);
+  const { weights } = optimizer;
+  weights.set([1, 2, 3, 4, 5, 6]);
   const records: EpochRecord[] = [];
   const checkpoints: Buffer[] = [];
   let resumeFrom: ResumePoint | undefined;
@@ -75,11 +77,14 @@ async function run(from?: Buffer, dieIn?: number): Promise<Run> {
     for (const [name, values] of Object.entries(optimizer.state)) values.set(vectors[name]!);
     resumeFrom = { position, tally, last: null };
   }
-  const ann = await join('ann', { tails: true });
+  const ann = await join('ann');
   answerAll(ann, (values) => {
     const { step, shard } = ann.messages('shard').at(-1)!;
     if (step !== dieIn) return true;
-    void ann.say({ type: 'gradientTail', step, shard }, new Uint8Array(values.slice(TAIL_FROM).buffer));
+    void ann.say(
+      { type: 'gradient', step, shard, offset: OFFSET },
+      new Uint8Array(values.slice(OFFSET).buffer),
+    );
     void ann.say({ type: 'leaving', reason: 'lid closed' }).then(() => stop.abort());
     return false;
   });
@@ -87,7 +92,6 @@ async function run(from?: Buffer, dieIn?: number): Promise<Run> {
   const state: { trained: TrainingResult | null } = { trained: null };
   void train({
     job,
-    weights,
     optimizer,
     pool,
     clock,
@@ -100,7 +104,7 @@ async function run(from?: Buffer, dieIn?: number): Promise<Run> {
       train: split(10),
       test: split(5),
     },
-    stepRunner: new StepRunner({ pool, job, clock, bucketOffsets, signal, onWaiting: () => undefined }),
+    stepRunner: new StepRunner({ pool, job, clock, mode, signal, onWaiting: () => undefined }),
     report: { epochStarted: () => undefined, stepFinished: () => undefined, epochFinished: () => undefined },
     save: (record) => Promise.resolve(void records.push(record)),
     ...(resumeFrom === undefined ? {} : { resumeFrom }),

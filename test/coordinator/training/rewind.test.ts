@@ -34,7 +34,7 @@ interface Spoilt {
 /** A run whose gradients depend on the step and its samples alone, but for what is spoilt. */
 async function run({ factor = () => 1, loss = () => 0.1, found = new Map() }: Spoilt = {}) {
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
-  const { weights, gradientSum } = optimizer.resident;
+  const { weights, gradientSum } = optimizer;
   const [steps, lines, losses]: [number[], string[], number[]] = [[], [], []];
   const rewoundTo: Position[] = [];
   const distrusted: number[] = [];
@@ -42,12 +42,12 @@ async function run({ factor = () => 1, loss = () => 0.1, found = new Map() }: Sp
   let rewind: Step | null = null;
   let rewinds = 0;
   const stepRunner: TrainingOptions['stepRunner'] = {
-    gradient({ step }, numbers, { onBucketSummed } = {}) {
+    run({ step, samples: numbers }) {
       steps.push(step);
       const time = steps.filter((one) => one === step).length;
       const sum = numbers.reduce((total, number) => total + ((number * 7 + step * 13) % 11) - 5, 0);
       gradientSum.forEach((_, i) => (gradientSum[i] = factor(step, time) * sum * (i + 1)));
-      onBucketSummed?.(gradientSum, { from: 0, to: gradientSum.length });
+      optimizer.apply(numbers.length);
       const since = pending.get(step);
       pending.delete(step);
       if (since !== undefined) rewind = since as Step;
@@ -65,7 +65,6 @@ async function run({ factor = () => 1, loss = () => 0.1, found = new Map() }: Sp
   };
   const trained = await train({
     job,
-    weights,
     optimizer,
     stepRunner,
     dataset: {

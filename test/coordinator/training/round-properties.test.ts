@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 import {
   advanceRound,
   startRound,
-  type AssignedShard,
   type Round,
   type RoundEffect,
   type RoundEvent,
@@ -13,6 +12,7 @@ import { splitEvenly, evenSplit } from '../../../coordinator/scheduling/partitio
 import type { WorkerId } from '../../../shared/protocol/messages.ts';
 import { answered, failed, id, joined, left, start, tick } from './round-harness.ts';
 import { checkProperty } from '../../support/property.ts';
+import type { AssignedShard } from '../../../coordinator/scheduling/partition.ts';
 
 /** What a property test does next; numbers choose among what is there. */
 type Choice = readonly [

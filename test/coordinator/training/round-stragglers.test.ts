@@ -3,13 +3,13 @@ import {
   advanceRound,
   overdueWorkers,
   startRound,
-  type AssignedShard,
   type Round,
   type RoundEvent,
   nextStragglerCheckMs,
 } from '../../../coordinator/training/round.ts';
 import type { ShardId, WorkerId } from '../../../shared/protocol/messages.ts';
 import { ann, answered, bob, cyd, failed, inShort, left, play, start, tick } from './round-harness.ts';
+import type { AssignedShard } from '../../../coordinator/scheduling/partition.ts';
 
 describe('a shard that is late', () => {
   const late = (worker: WorkerId): number => (worker === ann ? 10 : 100);

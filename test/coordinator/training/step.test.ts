@@ -103,7 +103,7 @@ describe('an answer that does not count', () => {
     await ann.answer();
     await bob.answer();
     expect(second.result).toMatchObject({ gradientSum: new Float32Array(6).fill(2) });
-    expect([...pool.workers.values()].map(({ strikes }) => strikes)).toEqual([0, 0]);
+    expect([...pool.workers.values()].map(({ health }) => health.strikes)).toEqual([0, 0]);
   });
 
   it("is refused if it is for somebody else's samples", async () => {

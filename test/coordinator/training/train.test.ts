@@ -9,6 +9,8 @@ import type { Job } from '../../../shared/model/job.ts';
 import { exampleJob } from '../../shared/protocol/examples.ts';
 import { settle } from '../../support/manual-clock.ts';
 import { testPool, type Client } from '../pool/pool-harness.ts';
+import { fixedWeights } from '../../../coordinator/optimizer/fixed-weights.ts';
+import { standardMode } from '../../../coordinator/modes/standard-mode.ts';
 
 const split = (count: number) => ({
   images: new Uint8Array(2 * count),
@@ -23,15 +25,16 @@ function training(changes: Partial<Job> = {}) {
   const { pool, clock } = made;
   const stop = new AbortController();
   const [steps, lines, saved]: [number[], string[], EpochRecord[]] = [[], [], []];
+  const weights = new Float32Array(6);
+  const gradientSum = new Float32Array(6);
   const optimizer: Optimizer = {
-    state: {},
-    resident: { weights: new Float32Array(6), gradientSum: new Float32Array(6) },
-    step(weights, gradientSum, samples) {
+    ...fixedWeights(weights),
+    gradientSum,
+    apply(samples) {
       steps.push(samples);
       weights[0] = weights[0]! + gradientSum[0]! / samples;
     },
   };
-  const weights = new Float32Array(6);
   const start = (): { readonly result: TrainingResult | null } => {
     const state: { result: TrainingResult | null } = { result: null };
     void train({
@@ -44,13 +47,12 @@ function training(changes: Partial<Job> = {}) {
         train: split(10),
         test: split(5),
       },
-      weights,
       optimizer,
       stepRunner: new StepRunner({
         pool,
         job,
         clock,
-        bucketOffsets: [],
+        mode: standardMode([0]),
         signal: stop.signal,
         onWaiting: () => undefined,
       }),

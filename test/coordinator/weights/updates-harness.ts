@@ -1,81 +1,84 @@
+import { WeightsReplica } from '../../../shared/codec/weights-replica.ts';
+import { float32 } from '../../../shared/codec/float32.ts';
 import { getCodec } from '../../../shared/codec/registry.ts';
-import { WeightsReplica } from '../../../shared/worker/weights-replica.ts';
-import { bucketRanges } from '../../../shared/protocol/buckets.ts';
-import {
-  noPartialWeights,
-  receiveWeightsBucket,
-  receiveUpdate,
-  receiveWeights,
-} from '../../../shared/worker/received-weights.ts';
-import type { Step } from '../../../shared/protocol/messages.ts';
-import type { Client } from '../pool/pool-harness.ts';
+import { isComplete, receiveBucket, type ReceivedVector } from '../../../shared/worker/receive-vector.ts';
+import type { Client, JoinOptions } from '../pool/pool-harness.ts';
 
-export const TAIL_FROM = 4;
+export const OFFSET = 4;
 export const CODECS = { up: 'float32', down: 'int8' };
 export const KNOWN = { codecs: ['float32', 'int8'] };
-export const [WITH_TAILS, WITHOUT] = [
-  { ...KNOWN, tails: true },
-  { ...KNOWN, tails: false },
-];
+/** Workers that take updates, with buckets and without. */
+export const WITH_BUCKETS: JoinOptions = { ...KNOWN, buckets: true };
+export const WITHOUT: JoinOptions = { ...KNOWN, buckets: false };
 
-/** What a client was sent, in short. */
+/** Messages that a client was sent, in short. */
 export const sentTo = (client: Client): string[] =>
-  client.received.slice(1).map(({ message }) => {
-    if (message.type === 'update') return `update ${message.step} from ${message.from ?? 0}`;
-    return message.type === 'weights' || message.type === 'weightsTail'
-      ? `${message.type} ${message.step}`
-      : message.type;
-  });
+  client.received
+    .slice(1)
+    .map(({ message }) =>
+      message.type === 'update' || message.type === 'weights'
+        ? `${message.type} ${message.step} from ${message.offset}`
+        : message.type,
+    );
 
-/** What a client makes of all that it was sent: the weights that it holds now, and their step. */
+/** Weights that a client holds after all that it was sent, and their step. @throws ProtocolError if something does not follow */
 export function heldBy(client: Client): { readonly step: number; readonly weights: number[] } {
-  // Who was refused has none, and holds nothing.
   const [welcome] = client.messages('welcome');
-  const { tailCuts = [], updateCodec } = welcome ?? {};
-  const held = new WeightsReplica(updateCodec === undefined ? null : getCodec(updateCodec), 6);
-  let [pieces, at, weights]: [typeof noPartialWeights, Step | null, Float32Array] = [
-    noPartialWeights,
-    null,
-    new Float32Array(),
-  ];
+  const replica = new WeightsReplica(6);
+  let partial: ReceivedVector | null = null;
+  let step = -1;
+  let weights = new Float32Array(0);
   for (const { message, payload } of client.received) {
-    if (message.type === 'weightsTail') {
-      pieces = receiveWeightsBucket(pieces, message, payload.slice(), tailCuts, 6);
-    } else if (message.type === 'weights') {
-      const { buckets } = receiveWeights(pieces, message, payload, tailCuts);
+    if (message.type !== 'weights' && message.type !== 'update') continue;
+    const vector: ReceivedVector = receiveBucket(partial, message, payload.slice(), 6);
+    partial = isComplete(vector) ? null : vector;
+    if (partial !== null) continue;
+    if (vector.kind === 'update') {
+      if (vector.step !== step + 1) throw new Error(`An update to ${vector.step} on weights of ${step}.`);
+      weights = Float32Array.from(
+        replica.applyUpdate(
+          vector.buckets.map(({ offset, payload: bytes, encoding = welcome?.updateCodec ?? '' }) => ({
+            offset,
+            payload: bytes,
+            codec: getCodec(encoding),
+          })),
+        ),
+      );
+    } else {
       weights = new Float32Array(6);
-      for (const { from, payload: part } of buckets ?? []) weights.set(new Float32Array(part.buffer), from);
-      weights.set(new Float32Array(payload.slice().buffer));
-      held.set(weights);
-      [pieces, at] = [noPartialWeights, message.step];
-    } else if (message.type === 'update') {
-      const received = receiveUpdate(pieces, message, payload.slice(), at);
-      pieces = received.pieces;
-      if (received.update !== null) [at, weights] = [message.step, held.apply(received.update)];
+      let end = 6;
+      for (const { offset, payload: bytes } of vector.buckets) {
+        weights.set(float32.decode(bytes, end - offset), offset);
+        end = offset;
+      }
+      replica.set(weights);
     }
+    step = vector.step;
   }
-  return { step: at ?? -1, weights: [...weights] };
+  return { step, weights: [...weights] };
 }
 
-/** Answers a shard, the last one if none is named, piece by piece, with ones; meanwhile things may happen. */
-export async function answerInPieces(
+/** Answers a shard, the last one if none is named, bucket by bucket, with ones; meanwhile things may happen. */
+export async function answerInBuckets(
   client: Client,
-  cuts: readonly number[],
-  between: (piece: number) => Promise<void> = () => Promise.resolve(),
+  offsets: readonly number[],
+  between: (offset: number) => Promise<void> = () => Promise.resolve(),
   { step, shard } = client.messages('shard').at(-1)!,
 ): Promise<void> {
-  for (const { piece, from, to } of bucketRanges(cuts, 6)) {
-    const values = new Float32Array(to - from).fill(1);
-    await client.say({ type: 'gradientTail', step, shard, piece }, new Uint8Array(values.buffer));
-    await between(piece);
+  let end = 6;
+  for (const offset of offsets.slice(1).reverse()) {
+    const values = new Float32Array(end - offset).fill(1);
+    await client.say({ type: 'gradient', step, shard, offset }, new Uint8Array(values.buffer));
+    end = offset;
+    await between(offset);
   }
   await client.answer(
-    { type: 'gradient', shard, head: true },
-    Array.from({ length: cuts[0] ?? 6 }, () => 1),
+    { shard },
+    Array.from({ length: end }, () => 1),
   );
 }
 
-/** Everybody answers the shards of a round. */
+/** All clients answer the shards of a round. */
 export async function answerAll(...clients: Client[]): Promise<void> {
   for (const client of clients) await client.answer();
 }

@@ -4,92 +4,96 @@ import type { Client } from '../pool/pool-harness.ts';
 import { testRunner } from '../training/step-harness.ts';
 import {
   answerAll,
-  answerInPieces,
+  answerInBuckets,
   CODECS,
   heldBy,
   sentTo,
-  TAIL_FROM,
-  WITH_TAILS,
+  OFFSET,
+  WITH_BUCKETS,
   WITHOUT,
 } from './updates-harness.ts';
 
 describe('updates in pieces', () => {
-  const sendTail = async (client: Client): Promise<void> => {
+  const sendEarly = async (client: Client): Promise<void> => {
     const { step, shard } = client.messages('shard').at(-1)!;
-    await client.say({ type: 'gradientTail', step, shard }, new Uint8Array(Float32Array.of(1, 1).buffer));
+    await client.say(
+      { type: 'gradient', step, shard, offset: OFFSET },
+      new Uint8Array(Float32Array.of(1, 1).buffer),
+    );
   };
-  const sendHead = (client: Client): Promise<void> =>
-    client.answer({ type: 'gradient', head: true }, [1, 1, 1, 1]);
+  const sendLast = (client: Client): Promise<void> => client.answer({}, [1, 1, 1, 1]);
 
   it('bring the tail ahead to those who take it, and both pieces later to the others', async () => {
-    const runner = testRunner(8, [TAIL_FROM], CODECS);
-    const ann = await runner.join('ann', WITH_TAILS);
+    const runner = testRunner(8, [0, OFFSET], CODECS);
+    const ann = await runner.join('ann', WITH_BUCKETS);
     const bob = await runner.join('bob', WITHOUT);
-    const eve = await runner.join('eve', { tails: true });
+    const eve = await runner.join('eve', { buckets: true });
     await runner.gradient(1);
-    await sendTail(ann);
+    await sendEarly(ann);
     await answerAll(bob, eve);
-    expect(sentTo(ann)).toEqual(['weights 1', 'shard', 'update 2 from 4']);
-    await sendHead(ann);
+    expect(sentTo(ann)).toEqual(['weights 1 from 0', 'shard', 'update 2 from 4']);
+    await sendLast(ann);
     await runner.gradient(2);
     expect(sentTo(ann).slice(2)).toEqual(['update 2 from 4', 'update 2 from 0', 'shard']);
     expect(sentTo(bob).slice(2)).toEqual(['update 2 from 4', 'update 2 from 0', 'shard']);
-    expect(sentTo(eve).slice(2)).toEqual(['weights 2', 'shard']);
+    expect(sentTo(eve).slice(2)).toEqual(['weights 2 from 0', 'shard']);
     expect(heldBy(ann)).toEqual(heldBy(bob));
     expect(heldBy(eve)).toEqual(heldBy(bob));
     expect(heldBy(ann).weights).toEqual([11, 12, 13, 14, 15, 16]);
   });
 
   it('leave as soon as the gradient is there that they are made of, and reach whoever joined meanwhile later', async () => {
-    const cuts = [2, 3, 5];
-    const runner = testRunner(8, cuts, CODECS);
-    const ann = await runner.join('ann', WITH_TAILS);
-    const bob = await runner.join('bob', WITH_TAILS);
+    const offsets = [0, 2, 3, 5];
+    const runner = testRunner(8, offsets, CODECS);
+    const ann = await runner.join('ann', WITH_BUCKETS);
+    const bob = await runner.join('bob', WITH_BUCKETS);
     await runner.gradient(1);
     const late: Client[] = [];
-    await answerInPieces(ann, cuts);
-    await answerInPieces(bob, cuts, async (piece) => {
-      expect(sentTo(ann).at(-1)).toBe(`update 2 from ${cuts[piece]}`);
-      if (piece === 2) late.push(await runner.join('cyd', WITH_TAILS));
+    await answerInBuckets(ann, offsets);
+    await answerInBuckets(bob, offsets, async (offset) => {
+      expect(sentTo(ann).at(-1)).toBe(`update 2 from ${offset}`);
+      if (offset === 5) late.push(await runner.join('cyd', WITH_BUCKETS));
     });
     await runner.gradient(2);
     const pieces = ['update 2 from 5', 'update 2 from 3', 'update 2 from 2', 'update 2 from 0', 'shard'];
     expect(sentTo(ann).slice(2)).toEqual(pieces);
-    expect(sentTo(late[0]!)).toEqual(['weights 2', 'shard']);
-    for (const client of [ann, bob, late[0]!]) await answerInPieces(client, cuts);
+    expect(sentTo(late[0]!)).toEqual(['weights 2 from 0', 'shard']);
+    for (const client of [ann, bob, late[0]!]) await answerInBuckets(client, offsets);
     await runner.gradient(3);
     expect(heldBy(late[0]!)).toEqual(heldBy(ann));
     expect(heldBy(bob).weights).toEqual([21, 22, 23, 24, 25, 26]);
   });
 
   it('leave the weights of the step to those who join before it is over', async () => {
-    const runner = testRunner(8, [TAIL_FROM], CODECS);
-    const ann = await runner.join('ann', WITH_TAILS);
+    const runner = testRunner(8, [0, OFFSET], CODECS);
+    const ann = await runner.join('ann', WITH_BUCKETS);
     await runner.gradient(1);
-    await sendTail(ann);
-    await sendHead(ann);
+    await sendEarly(ann);
+    await sendLast(ann);
     await runner.gradient(2);
     const before = heldBy(ann);
-    await sendTail(ann);
+    await sendEarly(ann);
     expect(runner.weights[5]).toBe(26);
-    const bob = await runner.join('bob', WITH_TAILS);
+    const bob = await runner.join('bob', WITH_BUCKETS);
     await ann.say({ type: 'leaving', reason: 'lid closed' });
     expect(heldBy(bob)).toEqual(before);
-    await sendTail(bob);
-    await sendHead(bob);
+    await sendEarly(bob);
+    await sendLast(bob);
     await runner.gradient(3);
-    expect(sentTo(bob)).toEqual([...['weights 2', 'shard', 'update 3 from 4', 'update 3 from 0', 'shard']]);
+    expect(sentTo(bob)).toEqual([
+      ...['weights 2 from 0', 'shard', 'update 3 from 4', 'update 3 from 0', 'shard'],
+    ]);
     expect(heldBy(bob).weights).toEqual([21, 22, 23, 24, 25, 26]);
   });
 
   it('are forgotten where the next weights are to be exact', async () => {
-    const runner = testRunner(8, [TAIL_FROM], CODECS);
-    const ann = await runner.join('ann', WITH_TAILS);
+    const runner = testRunner(8, [0, OFFSET], CODECS);
+    const ann = await runner.join('ann', WITH_BUCKETS);
     await runner.gradient(1);
-    await sendTail(ann);
-    await sendHead(ann);
+    await sendEarly(ann);
+    await sendLast(ann);
     await runner.evaluate(2);
-    expect(sentTo(ann).slice(2)).toEqual(['update 2 from 4', 'weights 2', 'shard']);
+    expect(sentTo(ann).slice(2)).toEqual(['update 2 from 4', 'weights 2 from 0', 'shard']);
     await ann.answer();
     await runner.gradient(2);
     await ann.answer();
@@ -99,10 +103,10 @@ describe('updates in pieces', () => {
   });
 
   it('are taken back from the weights where the step cannot be ended', async () => {
-    const runner = testRunner(8, [TAIL_FROM], CODECS);
-    const ann = await runner.join('ann', WITH_TAILS);
+    const runner = testRunner(8, [0, OFFSET], CODECS);
+    const ann = await runner.join('ann', WITH_BUCKETS);
     const round = await runner.gradient(1);
-    await sendTail(ann);
+    await sendEarly(ann);
     await ann.say({ type: 'leaving', reason: 'lid closed' });
     await runner.abort();
     expect(round.result).toBeInstanceOf(Interrupted);

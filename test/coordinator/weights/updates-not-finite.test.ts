@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { WeightsReplica } from '../../../coordinator/weights/replica.ts';
+import { UpdateEncoder } from '../../../coordinator/weights/update-encoder.ts';
 import { CODECS, type Codec } from '../../../shared/codec/registry.ts';
 import { decodeFrame, openFrame } from '../../../shared/protocol/frame.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
-import { WeightsReplica as WorkerReplica } from '../../../shared/worker/weights-replica.ts';
+import { WeightsReplica } from '../../../shared/codec/weights-replica.ts';
 import { bitsOf, floatsOf, INFINITY_PATTERNS, NAN_PATTERNS } from '../../support/special-floats.ts';
 
 const LENGTH = 600;
@@ -11,26 +11,25 @@ const ones = (): Float32Array => new Float32Array(LENGTH).fill(1);
 
 /** Weights as the coordinator reconstructs them and as a worker does, with updates in a codec. */
 function bothEnds(codec: Codec) {
-  const reconstructed = new WeightsReplica(LENGTH, (step, from, _codec, payloadBytes) =>
-    openFrame({ type: 'update', step, from }, payloadBytes),
+  const encoder = new UpdateEncoder(LENGTH, (step, offset, _codec, payloadBytes) =>
+    openFrame({ type: 'update', step, offset }, payloadBytes),
   );
-  const held = new WorkerReplica(codec, LENGTH);
-  reconstructed.setCodec(codec);
+  const replica = new WeightsReplica(LENGTH);
+  encoder.setCodec(codec);
   return {
     whole: (weights: Float32Array): void => {
-      reconstructed.reset(0 as Step, weights);
-      held.set(weights.slice());
+      encoder.reset(0 as Step, weights);
+      replica.set(weights.slice());
     },
     /** Values at both ends after an update to these weights. */
     update: (weights: Float32Array): [coordinator: Float32Array, worker: Float32Array] => {
-      reconstructed.advance(weights);
-      const step = reconstructed.step!;
-      const pieces = reconstructed.buckets.map(({ from, frame }) => ({
-        from,
-        encoding: undefined,
+      encoder.advance(weights);
+      const buckets = encoder.buckets.map(({ offset, frame }) => ({
+        offset,
+        codec,
         payload: decodeFrame(frame).payload,
       }));
-      return [reconstructed.values, held.apply({ step, pieces })];
+      return [encoder.weights, replica.applyUpdate(buckets)];
     },
   };
 }

@@ -2,15 +2,15 @@ import fc from 'fast-check';
 import { it } from 'vitest';
 import type { Client } from '../pool/pool-harness.ts';
 import { testRunner } from '../training/step-harness.ts';
-import { answerInPieces, CODECS, heldBy, TAIL_FROM, WITH_TAILS, WITHOUT } from './updates-harness.ts';
+import { answerInBuckets, CODECS, heldBy, OFFSET, WITH_BUCKETS, WITHOUT } from './updates-harness.ts';
 import { checkProperty } from '../../support/property.ts';
 
 /** What a client may know of. */
 const KINDS = {
   join: WITHOUT,
-  joinWithTails: WITH_TAILS,
-  joinPlain: { tails: false },
-  joinPlainWithTails: { tails: true },
+  joinWithTails: WITH_BUCKETS,
+  joinPlain: { buckets: false },
+  joinPlainWithTails: { buckets: true },
 };
 
 type Joining = keyof typeof KINDS;
@@ -32,7 +32,7 @@ const GUARDED: Example[] = [
     ],
     'joinPlainWithTails',
     2,
-    [TAIL_FROM],
+    [0, OFFSET],
   ],
   // Who joined between two pieces lacks the one before.
   [
@@ -43,7 +43,7 @@ const GUARDED: Example[] = [
     ],
     'join',
     2,
-    [2, 3, 5],
+    [0, 2, 3, 5],
   ],
   // Who joins when some of the weights are updated already needs those of the step.
   [
@@ -53,7 +53,7 @@ const GUARDED: Example[] = [
     ],
     'joinPlainWithTails',
     2,
-    [TAIL_FROM],
+    [0, OFFSET],
   ],
   // Who knows no updates is left alone while others get them.
   [
@@ -65,7 +65,7 @@ const GUARDED: Example[] = [
     ],
     'join',
     2,
-    [2, 3, 5],
+    [0, 2, 3, 5],
   ],
 ];
 
@@ -78,7 +78,7 @@ it('all hold the same bits of a step, whoever comes and goes, before it and in i
       script,
       fc.constantFrom(...JOINING),
       fc.constantFrom<number>(2, 8),
-      fc.constantFrom<number[]>([], [TAIL_FROM], [2, 3, 5]),
+      fc.constantFrom<number[]>([0], [0, OFFSET], [0, 2, 3, 5]),
       async (events, first, samples, cuts) => {
         const runner = testRunner(samples, cuts, CODECS);
         const gone: Client[] = [];
@@ -106,10 +106,11 @@ it('all hold the same bits of a step, whoever comes and goes, before it and in i
             if (client === undefined) return false;
             const shard = unanswered(client)!;
             answered.add(shard);
-            const inPieces = shard.task === 'train' && client.messages('welcome')[0]?.tailCuts !== undefined;
-            if (!inPieces) await client.answer({ shard: shard.shard });
+            const inBuckets =
+              shard.task === 'train' && (client.messages('welcome')[0]?.bucketOffsets.length ?? 1) > 1;
+            if (!inBuckets) await client.answer({ shard: shard.shard });
             // Somebody may go or come between two pieces; the one who sends them may be gone.
-            else await answerInPieces(client, cuts, somethingChanges, shard);
+            else await answerInBuckets(client, cuts, somethingChanges, shard);
           }
           if (round.result instanceof Error) return false;
           // Throws where an update does not follow what came before.

@@ -18,7 +18,7 @@ async function twoAt(stepNumber: number, runner: TestRunner): Promise<readonly [
 
 describe('updates', () => {
   it('are announced to those who know their codec; the others get weights', async () => {
-    const { join } = testRunner(8, [], CODECS);
+    const { join } = testRunner(8, [0], CODECS);
     const [ann, bob] = [await join('ann', KNOWN), await join('bob')];
     expect(ann.messages('welcome')).toMatchObject([{ codec: 'float32', updateCodec: 'int8' }]);
     expect(bob.messages('welcome')[0]).not.toHaveProperty('updateCodec');
@@ -27,11 +27,11 @@ describe('updates', () => {
   });
 
   it('follow weights that came whole once, the same bytes to everybody', async () => {
-    const runner = testRunner(8, [], CODECS);
+    const runner = testRunner(8, [0], CODECS);
     const [ann, bob] = await twoAt(3, runner);
     for (const client of [ann, bob]) {
       expect(sentTo(client)).toEqual([
-        'weights 1',
+        'weights 1 from 0',
         'shard',
         'update 2 from 0',
         'shard',
@@ -47,7 +47,7 @@ describe('updates', () => {
   });
 
   it('keep close to the weights over many steps: what one loses is in the next', async () => {
-    const runner = testRunner(8, [], CODECS);
+    const runner = testRunner(8, [0], CODECS);
     const ann = await runner.join('ann', WITHOUT);
     for (let k = 1; k <= 60; k++) {
       runner.weights.forEach((_, i) => {
@@ -65,24 +65,24 @@ describe('updates', () => {
   });
 
   it('start with the weights of the others for somebody who joins, in mid-step too', async () => {
-    const runner = testRunner(8, [], CODECS);
+    const runner = testRunner(8, [0], CODECS);
     const [ann, bob] = await twoAt(2, runner);
     const cyd = await runner.join('cyd', WITHOUT);
     await ann.say({ type: 'leaving', reason: 'lid closed' });
-    expect(sentTo(cyd)).toEqual(['weights 2', 'shard']);
+    expect(sentTo(cyd)).toEqual(['weights 2 from 0', 'shard']);
     expect(heldBy(cyd)).toEqual(heldBy(bob));
     await answerAll(bob, cyd);
     await bob.answer();
     await runner.gradient(3);
-    expect(sentTo(cyd)).toEqual(['weights 2', 'shard', 'update 3 from 0', 'shard']);
+    expect(sentTo(cyd)).toEqual(['weights 2 from 0', 'shard', 'update 3 from 0', 'shard']);
     expect(heldBy(cyd)).toEqual(heldBy(bob));
   });
 
   it('are not for whoever has missed one: the weights come whole again', async () => {
-    const { pool, join } = testRunner(8, [], CODECS);
+    const { pool, join } = testRunner(8, [0], CODECS);
     const [ann, cyd] = [await join('ann', WITHOUT), await join('cyd', WITHOUT)];
     const [annMember, cydMember] = [...pool.workers.values()];
-    const broadcast = new WeightsPublisher(pool, 6, []);
+    const broadcast = new WeightsPublisher(pool, 6, [0]);
     const weights = Float32Array.of(1, 2, 3, 4, 5, 6);
     // Of the second step, cyd gets nothing.
     for (const [k, members] of [
@@ -90,34 +90,34 @@ describe('updates', () => {
       [2, [annMember!]],
       [3, [annMember!, cydMember!]],
     ] as const) {
-      broadcast.beginStep(k as Step, weights, { exact: false });
+      broadcast.beginStep(k as Step, { committedWeights: weights });
       members.forEach((member) => broadcast.sendTo(member));
       weights.forEach((weight, i) => (weights[i] = weight + 0.1 * (i + k)));
       await settle();
     }
-    expect(sentTo(ann)).toEqual(['weights 1', 'update 2 from 0', 'update 3 from 0']);
-    expect(sentTo(cyd)).toEqual(['weights 1', 'weights 3']);
+    expect(sentTo(ann)).toEqual(['weights 1 from 0', 'update 2 from 0', 'update 3 from 0']);
+    expect(sentTo(cyd)).toEqual(['weights 1 from 0', 'weights 3 from 0']);
     expect(heldBy(cyd)).toEqual(heldBy(ann));
     expect(heldBy(cyd).step).toBe(3);
   });
 
   it('make the weights that float32 workers get too, so that all compute with the same bits', async () => {
-    const runner = testRunner(8, [], CODECS);
-    const [ann, bob] = [await runner.join('ann', WITHOUT), await runner.join('bob', { tails: false })];
+    const runner = testRunner(8, [0], CODECS);
+    const [ann, bob] = [await runner.join('ann', WITHOUT), await runner.join('bob', { buckets: false })];
     runner.weights.set([0.1, 0.2, 0.3, 0.4, 0.5, 0.6]);
     for (let k = 1; k <= 4; k++) {
       await runner.gradient(k);
       runner.weights[0] = runner.weights[0]! + 0.01;
       expect(heldBy(bob)).toEqual(heldBy(ann));
-      expect(sentTo(bob).at(-2)).toBe(`weights ${k}`);
+      expect(sentTo(bob).at(-2)).toBe(`weights ${k} from 0`);
       await answerAll(ann, bob);
     }
     expect(sentTo(ann).at(-2)).toBe('update 4 from 0');
   });
 
   it('leave everybody exact weights where nobody takes any', async () => {
-    const runner = testRunner(8, [], CODECS);
-    const bob = await runner.join('bob', { tails: false });
+    const runner = testRunner(8, [0], CODECS);
+    const bob = await runner.join('bob', { buckets: false });
     [runner.weights[3], runner.rise[3]] = [0, 1e-20];
     await runner.gradient(1);
     await bob.answer();
@@ -127,7 +127,7 @@ describe('updates', () => {
     const ann = await runner.join('ann', WITHOUT);
     await bob.answer();
     await runner.gradient(3);
-    expect(sentTo(ann)).toEqual(['weights 3', 'shard']);
+    expect(sentTo(ann)).toEqual(['weights 3 from 0', 'shard']);
     await answerAll(ann, bob);
     await runner.gradient(4);
     expect(sentTo(ann).slice(2)).toEqual(['update 4 from 0', 'shard']);
@@ -135,7 +135,7 @@ describe('updates', () => {
   });
 
   it('end where the weights are evaluated, every bit of which counts; and go on from there', async () => {
-    const runner = testRunner(8, [], CODECS);
+    const runner = testRunner(8, [0], CODECS);
     const [ann, bob] = await twoAt(2, runner);
     await answerAll(ann, bob);
     runner.weights[2] = 1 / 3;
@@ -143,7 +143,7 @@ describe('updates', () => {
     const evaluating = [ann, bob].filter((client) => sentTo(client).at(-1) === 'shard');
     expect(evaluating.length).toBeGreaterThan(0);
     const [first] = evaluating;
-    expect(sentTo(first!).at(-2)).toBe('weights 3');
+    expect(sentTo(first!).at(-2)).toBe('weights 3 from 0');
     expect(heldBy(first!)).toEqual({ step: 3, weights: [...runner.weights] });
     await first!.answer();
     await runner.gradient(3);

@@ -21,7 +21,7 @@ export async function computingWorker(
       new Promise((resolve) => (resolveShard = () => resolve({ lossSum: 1, correct: 0 })));
   }, options);
   await worker.coordinator.link.send(exampleWelcome);
-  await worker.coordinator.link.send({ type: 'weights', step: step(1) }, sixWeights);
+  await worker.coordinator.link.send({ type: 'weights', step: step(1), offset: 0 }, sixWeights);
   const shard = { type: 'shard', task: 'train', step: step(1), shard: shardId(10), samples: 1 } as const;
   await worker.coordinator.link.send(shard, oneSample);
   const finish = (): Promise<void> => {

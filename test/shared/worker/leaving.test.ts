@@ -97,7 +97,7 @@ describe('a worker whose engine hangs, and is thrown away with it', () => {
     );
     let closeEngine = (): void => undefined;
     await worker.coordinator.link.send(exampleWelcome);
-    await worker.coordinator.link.send({ type: 'weights', step: step(1) }, sixWeights);
+    await worker.coordinator.link.send({ type: 'weights', step: step(1), offset: 0 }, sixWeights);
     const shard = { type: 'shard', task: 'train', step: step(1), shard: shardId(10), samples: 1 } as const;
     await worker.coordinator.link.send(shard, oneSample);
     await worker.abort();

@@ -14,8 +14,9 @@ const frame = (message: FromCoordinator, payload?: Uint8Array): SessionEvent => 
   bytes: frameFromCoordinator(message, payload),
 });
 const samples = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
-const ready = [frame(exampleWelcome), { type: 'loaded', knownAnswer: null }] as const;
-const weights = (k: number): SessionEvent => frame({ type: 'weights', step: step(k) }, new Uint8Array(4));
+const ready = [frame(exampleWelcome), { type: 'loaded', fingerprint: null }] as const;
+const weights = (k: number): SessionEvent =>
+  frame({ type: 'weights', step: step(k), offset: 0 }, new Uint8Array(24));
 const prefetch = (k: number): SessionEvent => frame({ type: 'prefetch', step: step(k), samples: 1 }, samples);
 const shard = (k: number, count = 1): SessionEvent =>
   frame({ type: 'shard', task: 'train', step: step(k), shard: shardId(9), samples: count });

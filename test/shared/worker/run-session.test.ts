@@ -18,7 +18,7 @@ const shardMessage = (id: number, task: ShardMessage['task'] = 'train'): ShardMe
 async function workingWorker(...args: Parameters<typeof startWorker>): Promise<RunningWorker> {
   const worker = await startWorker(...args);
   await worker.coordinator.link.send(exampleWelcome);
-  await worker.coordinator.link.send({ type: 'weights', step: step(1) }, sixWeights);
+  await worker.coordinator.link.send({ type: 'weights', step: step(1), offset: 0 }, sixWeights);
   return worker;
 }
 
@@ -148,7 +148,7 @@ describe('a connected worker', () => {
     });
     await worker.coordinator.link.send(exampleWelcome);
     await worker.coordinator.link.send(shardMessage(10), oneSample);
-    await worker.coordinator.link.send({ type: 'weights', step: step(1) }, sixWeights.subarray(4));
+    await worker.coordinator.link.send({ type: 'weights', step: step(1), offset: 0 }, sixWeights.subarray(4));
     expect(worker.coordinator.link.end.closed?.code).toBe(CloseCode.wrongLength);
     expect(worker.coordinator.types).toEqual(['hello', 'ready']);
     expect(worker.lines).toEqual(['joined as w1']);

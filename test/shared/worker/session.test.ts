@@ -18,7 +18,8 @@ const frame = (message: FromCoordinator, payload?: Uint8Array): SessionEvent => 
   bytes: frameFromCoordinator(message, payload),
 });
 const welcome = frame(exampleWelcome);
-const weights = (k: number) => frame({ type: 'weights', step: step(k) }, Uint8Array.of(k, 0, 0, 0));
+const weights = (k: number) =>
+  frame({ type: 'weights', step: step(k), offset: 0 }, new Uint8Array(24).fill(k));
 const shard = (id: number, k: number) =>
   frame({ type: 'shard', task: 'train', step: step(k), shard: shardId(id), samples: 1 }, Uint8Array.of(id));
 const finished = frame({ type: 'finished', reason: 'The run is finished.' });
@@ -27,7 +28,7 @@ const rejected = frame({ type: 'rejected', step: step(1), shard: shardId(1), cod
 const garbage: SessionEvent = { type: 'frame', bytes: Uint8Array.of(1, 2, 3) };
 const closed = (code: number, reason = ''): SessionEvent => ({ type: 'closed', code, reason });
 const [loaded, computed, leave]: SessionEvent[] = [
-  { type: 'loaded', knownAnswer: null },
+  { type: 'loaded', fingerprint: null },
   { type: 'computed' },
   { type: 'leave' },
 ];
@@ -38,7 +39,7 @@ function inShort(effect: SessionEffect): string {
     case 'send':
       return `send ${effect.message.type}`;
     case 'setWeights':
-      return `weights ${effect.weights.step}`;
+      return `weights ${effect.vector.step}`;
     case 'compute':
       return `compute ${effect.shard.message.shard}`;
     case 'prepare':
@@ -134,11 +135,11 @@ describe('a session', () => {
     ]);
   });
 
-  it('says that it is kept in reserve, and that it is not any more', () => {
-    const said = [true, false].map((waiting) => {
+  it('reports that it is on standby, and that it is active again', () => {
+    const said = [true, false].map((standby) => {
       const [, effects] = advance(initialSession, {
         type: 'frame',
-        bytes: frameFromCoordinator({ type: 'reserve', waiting, reason: 'Why.' }),
+        bytes: frameFromCoordinator({ type: 'standby', standby, reason: 'Why.' }),
       });
       return effects;
     });
@@ -252,7 +253,7 @@ describe('any sequence of events', () => {
           for (const effect of effects) {
             if (effect.type === 'setWeights') {
               if (computing) return false;
-              held = effect.weights.step;
+              held = effect.vector.step;
             }
             if (effect.type === 'compute') {
               if (computing || effect.shard.message.step !== held) return false;

@@ -20,9 +20,8 @@ async function worker(changes: Partial<Welcome> = { updateCodec: 'int8' }): Prom
   await started.coordinator.link.send({ ...exampleWelcome, ...changes });
   return started;
 }
-const update = (k: number, from?: number): FromCoordinator =>
-  from === undefined ? { type: 'update', step: step(k) } : { type: 'update', step: step(k), from };
-const weights = (k: number): FromCoordinator => ({ type: 'weights', step: step(k) });
+const update = (k: number, offset = 0): FromCoordinator => ({ type: 'update', step: step(k), offset });
+const weights = (k: number): FromCoordinator => ({ type: 'weights', step: step(k), offset: 0 });
 const shard = (k: number, id = k): FromCoordinator => ({
   type: 'shard',
   task: 'train',
@@ -99,7 +98,7 @@ describe('a worker that gets updates', () => {
     const { coordinator } = await worker();
     const { link } = coordinator;
     for (const message of messages) {
-      const length = message.type === 'update' ? 6 - (message.from ?? 0) : 6;
+      const length = message.type === 'update' ? 6 - message.offset : 6;
       const payload = message.type === 'update' ? int8.bytes(length) : 4 * length;
       await link.send(message, new Uint8Array(payload));
     }

@@ -207,7 +207,7 @@ describe('what the page shows of the run', () => {
     const workers = [worker('a', { codecs: 'int8/int8' })];
     const notices = [
       { what: 'refused', reason: 'No token.', times: 3 },
-      { what: 'expelled', who: 'eve', reason: 'Its gradients are not those of two others.', times: 1 },
+      { what: 'banned', who: 'eve', reason: 'Its gradients are not those of two others.', times: 1 },
     ] as const;
     const advice = 'A second worker like a would bring 1.6 x.';
     const news = told(progress({ workers, advice, notices: [...notices] }));
