@@ -1,7 +1,14 @@
 import type { DenseKernel } from '../../shared/codec/factors.ts';
 import type { Score } from '../../shared/model/loss.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-codes.ts';
-import type { GradientMessage, ShardAnswer, ShardId, ShardResult, Task, WorkerId } from '../../shared/protocol/messages.ts';
+import type {
+  GradientMessage,
+  ShardAnswer,
+  ShardId,
+  ShardResult,
+  Task,
+  WorkerId,
+} from '../../shared/protocol/messages.ts';
 import { AsyncQueue } from '../../shared/util/async-queue.ts';
 import type { AbortSignalLike, Clock } from '../../shared/util/clock.ts';
 import type { QuantizationLoss } from '../integrity/answer.ts';
@@ -255,7 +262,7 @@ export class RunningRound implements AsyncIterable<ReceivedBucket> {
   }
 
   #onAnswer(worker: Worker, answer: ShardAnswer, payload: Uint8Array): void {
-    const { pool, quantization } = this.#options;
+    const { pool } = this.#options;
     const { step, task } = this.#request;
     const isThis = (shard: AssignedShard): boolean => shard.id === answer.shard && shard.worker === worker.id;
     const superseded = this.#round.superseded.find(isThis);
@@ -265,7 +272,7 @@ export class RunningRound implements AsyncIterable<ReceivedBucket> {
     }
     // An answer of an earlier round changes nothing.
     if (this.#isEnded || answer.shard < this.#start.nextId) {
-      quantization?.invalidate(worker.id);
+      this.#recordMissed(worker, answer);
       return;
     }
     const shard = this.#round.assigned.find(isThis);
@@ -295,15 +302,24 @@ export class RunningRound implements AsyncIterable<ReceivedBucket> {
 
   /** Records the time of an answer whose samples another worker's answer has counted for. */
   #onSuperseded(worker: Worker, shard: AssignedShard, answer: ShardAnswer): void {
-    const { pool, quantization } = this.#options;
+    this.#recordMissed(worker, answer);
     if (answer.type === 'failed') {
-      pool.reject(worker, answer, new ProtocolError(CloseCode.cannotCompute, answer.reason));
+      const error = new ProtocolError(CloseCode.cannotCompute, answer.reason);
+      this.#options.pool.reject(worker, answer, error);
     } else {
-      quantization?.invalidate(worker.id);
       if (answer.result === undefined) return;
       this.#recordTime(worker, shard, answer.type === 'gradient' ? answer.result : null);
     }
     this.#dispatch({ type: 'answered', shard: shard.id });
+  }
+
+  /**
+   * Records that a gradient is dropped unread. Only the last message about an outstanding shard counts: else a worker could send
+   * any number of them, so that none of its gradients can be compared.
+   */
+  #recordMissed({ id, outstanding }: Worker, answer: ShardAnswer): void {
+    const isLast = answer.type === 'failed' || (answer.type === 'gradient' && answer.result !== undefined);
+    if (isLast && outstanding.has(answer.shard)) this.#options.quantization?.invalidate(id);
   }
 
   #accept(worker: Worker, shard: AssignedShard, answer: ShardAnswer, payload: Uint8Array): void {
@@ -315,7 +331,13 @@ export class RunningRound implements AsyncIterable<ReceivedBucket> {
     if (answer.type === 'gradient') this.#acceptBucket(worker, shard, answer, payload);
     else {
       this.#decoder.checkEvaluation(shard, answer.result, payload);
-      this.#acceptLast(worker, shard, answer.result, { shard, values: NO_VALUES, offset: 0, quantizationLoss: null, score: { ...scoreOf(answer.result), norm: 0 } });
+      this.#acceptLast(worker, shard, answer.result, {
+        shard,
+        values: NO_VALUES,
+        offset: 0,
+        quantizationLoss: null,
+        score: { ...scoreOf(answer.result), norm: 0 },
+      });
     }
   }
 

@@ -45,11 +45,11 @@ describe('the bits of an exact run', () => {
   it.each(['nonsense', '', '0123456789ABCDEF', `${A}0`])(
     'are not %j: a fingerprint is sixteen hexadecimal digits',
     (text) => {
-      const frame = encodeFrame({ type: 'ready', knownAnswer: text });
+      const frame = encodeFrame({ type: 'ready', fingerprint: text });
       expect(() => parseFromWorker(frame)).toThrow(
         expect.objectContaining({
           code: CloseCode.malformed,
-          message: expect.stringMatching(/ready has .* in the field knownAnswer; it should be /) as string,
+          message: expect.stringMatching(/ready has .* in the field fingerprint; it should be /) as string,
         }),
       );
     },

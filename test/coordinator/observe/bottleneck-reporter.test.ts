@@ -23,11 +23,8 @@ function watched() {
     const member = {
       id: name,
       name,
-      reserve: false,
-      codec: 'float32',
-      updateCodec: null,
-      tails: false,
-      link: new LinkMeter(),
+      isStandby: false,
+      link: { codec: 'float32', updateCodec: null, bucketOffsets: [0], meter: new LinkMeter() },
     } as unknown as Worker;
     workers.set(name as WorkerId, member);
     return member;

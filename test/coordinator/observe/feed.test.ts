@@ -91,7 +91,7 @@ describe('the feed', () => {
     expect(received.map(({ message }) => message)).toMatchObject([
       {
         type: 'run',
-        protocol: 1,
+        protocol: 2,
         job: exampleJob,
         steps: 2,
         curve: [{ step: 1, steps: 1, loss: 2, accuracy: 0.75 }],

@@ -88,8 +88,8 @@ describe('the status of a run', () => {
     });
     expect(lines.slice(-4)).toEqual([
       '',
-      'Not let in: Wrong token. (3 times)',
-      'Had to go: eve (none on test): Its gradients are not those of ann and bob.',
+      'Refused: Wrong token. (3 times)',
+      'Banned: eve (none on test): Its gradients are not those of ann and bob.',
       'Standby: cyd: A step takes 30 ms without it.',
     ]);
   });

@@ -88,7 +88,7 @@ describe('admit', () => {
 describe('checkVersion', () => {
   const check = (header: object) => () => checkVersion(encodeFrame(header));
 
-  it.each([0, 2, 99, 1.5])(
+  it.each([0, 1, 99, 1.5])(
     'refuses a hello of version %d, whatever else is in it, and says what to do',
     (protocol) => {
       for (const hello of [
@@ -96,7 +96,7 @@ describe('checkVersion', () => {
         { type: 'hello', protocol, later: true },
       ]) {
         expect(check(hello)).toThrow(
-          `This coordinator speaks protocol 1, the worker ${protocol}. Use a worker for protocol 1: the coordinator's version of gradcast, or of the program that the worker is.`,
+          `This coordinator speaks protocol 2, the worker ${protocol}. Use a worker for protocol 2: the coordinator's version of gradcast, or of the program that the worker is.`,
         );
         expect(check(hello)).toThrow(expect.objectContaining({ code: CloseCode.unsupported }));
       }
@@ -107,8 +107,8 @@ describe('checkVersion', () => {
     for (const header of [
       exampleHello,
       { type: 'hello' },
-      { type: 'ready', protocol: 2 },
-      { type: 'hello', protocol: '2' },
+      { type: 'ready', protocol: 1 },
+      { type: 'hello', protocol: '1' },
       [],
       {},
     ]) {

@@ -65,7 +65,7 @@ describe('workers that come all at once', () => {
     expect(clients.filter(({ closed }) => closed === null)).toHaveLength(250);
     expect(clients.at(-1)!.closed).toEqual({
       code: CloseCode.noFreeSlot,
-      reason: 'Too many workers come at once; come back in some seconds.',
+      reason: 'Too many workers join at once; come back in some seconds.',
     });
     await clock.advance(1_000);
     const later = Array.from({ length: 60 }, connect);

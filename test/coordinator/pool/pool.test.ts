@@ -13,12 +13,13 @@ describe('a pool', () => {
     expect(client.messages('welcome')).toEqual([
       {
         type: 'welcome',
-        protocol: 1,
+        protocol: 2,
         workerId: expect.any(String) as string,
         codec: 'float32',
         updates: false,
         heartbeatMs: 5000,
         maxFrameBytes: 2000,
+        bucketOffsets: [0],
         job: exampleJob,
       },
     ]);
@@ -58,7 +59,7 @@ describe('a pool', () => {
     const hello = (token: string) =>
       encodeFrame({
         type: 'hello',
-        protocol: 1,
+        protocol: 2,
         name: 'eve',
         token,
         engine: { backend: 'b', version: '1', device: 'd', threads: 1 },
@@ -187,10 +188,10 @@ describe('a pool', () => {
   it('says which version it speaks to a worker of another, whatever that says besides', async () => {
     const { connect } = testPool();
     const client = connect();
-    client.end.send(encodeFrame({ type: 'hello', protocol: 2, device: {} }));
+    client.end.send(encodeFrame({ type: 'hello', protocol: 1, device: {} }));
     await settle();
     expect(client.closed?.code).toBe(CloseCode.unsupported);
-    expect(client.closed?.reason).toMatch(/^This coordinator speaks protocol 1, the worker 2\./);
+    expect(client.closed?.reason).toMatch(/^This coordinator speaks protocol 2, the worker 1\./);
   });
 
   it('tells of nothing once the listening has ended', async () => {

@@ -9,6 +9,7 @@ import type { Job } from '../../../shared/model/job.ts';
 import type { EpochRecord } from '../../../shared/protocol/messages.ts';
 import { exampleJob } from '../../shared/protocol/examples.ts';
 import { settle } from '../../support/manual-clock.ts';
+import { heldBy } from '../weights/updates-harness.ts';
 import { testPool, type Client } from '../pool/pool-harness.ts';
 import { standardMode } from '../../../coordinator/modes/standard-mode.ts';
 
@@ -27,7 +28,7 @@ function answerAll(client: Client, onShard?: (answer: Float32Array) => boolean):
   client.onShard = () => {
     const { message, payload } = client.received.at(-1)!;
     if (message.type !== 'shard') return;
-    const weights = weightsOf(client);
+    const { weights } = heldBy(client);
     for (const each of client.received) if (each.message.type === 'prefetch') ahead = each.payload.slice();
     const { images, sampleNumbers } = viewShard(
       payload.length > 0 ? payload.slice() : ahead,
@@ -35,19 +36,10 @@ function answerAll(client: Client, onShard?: (answer: Float32Array) => boolean):
       [2, 1, 1],
     );
     const pull = images.reduce((sum, value) => sum + value / 255, 0);
-    const values = [...weights].map((weight, i) => weight * message.samples - pull * Math.cos(i));
+    const values = weights.map((weight, i) => weight * message.samples - pull * Math.cos(i));
     if (onShard !== undefined && message.task === 'train' && !onShard(Float32Array.from(values))) return;
     void client.answer({ lossSum: Math.abs(weights[0]!) + sampleNumbers[0]!, correct: 1 }, values);
   };
-}
-
-/** The weights of now, whole or in two pieces. */
-function weightsOf({ received }: Client): Float32Array {
-  const last = (type: string): { message: object; payload: Uint8Array } =>
-    received.filter(({ message }) => message.type === type).at(-1)!;
-  const { message, payload } = last('weights');
-  const pieces = 'head' in message ? [payload, last('weightsTail').payload] : [payload];
-  return Float32Array.from(pieces.flatMap((piece) => [...new Float32Array(piece.slice().buffer)]));
 }
 
 interface Run {
@@ -114,7 +106,7 @@ async function run(from?: Buffer, dieIn?: number): Promise<Run> {
     },
   }).then((result) => (state.trained = result));
   for (let turn = 0; turn < 100 && state.trained === null; turn++) await settle();
-  return { trained: state.trained!, weights, records, checkpoints };
+  return { trained: state.trained!, weights: weights.slice(), records, checkpoints };
 }
 
 const timeless = (record: EpochRecord): EpochRecord => ({ ...record, seconds: 0, samples_per_second: 0 });

@@ -45,28 +45,24 @@ function withField(message: object, path: Path, value: unknown): object {
 }
 
 /** Values that this field cannot have. An undefined one is left out. */
-function wrongFor(path: Path): unknown[] {
+function wrongFor(message: { readonly type: string }, path: Path): unknown[] {
   const name = String(path.at(-1));
-  const truth = ['trainable', 'prefetch', 'tails', 'head', 'reserve', 'recode', 'waiting'].includes(name);
+  const truth = ['trainable', 'prefetch', 'standby', 'switchCodecs'].includes(name);
   const wrong: unknown[] = [truth ? 1 : true, 'x'.repeat(3000)];
   const nullable = path.length === 1 && ['loss', 'accuracy', 'etaSeconds', 'slowest'].includes(name);
   if (!nullable && name !== 'rttMs') wrong.push(null);
   const optional = [
     'token',
     'prefetch',
-    'tails',
-    'head',
-    'tailCuts',
-    'piece',
-    'reserve',
     'instance',
     'updateCodec',
-    'from',
-    'recode',
+    'switchCodecs',
+    'fingerprint',
     'encoding',
     'advice',
   ];
-  if (name === 'codecs' && path.length === 3) optional.push('codecs');
+  if (['codecs', 'standby'].includes(name) && path.length === 3) optional.push(name);
+  if (name === 'standby' && path.length === 1 && message.type === 'hello') optional.push(name);
   if (!optional.includes(name)) wrong.push(undefined);
   if (name !== 'topology') wrong.push({}, [{}], new Date(0));
   const signed = ['lossSum', 'learningRate', 'rho', 'epsilon', 'scale', 'loss', 'val_loss'].includes(name);
@@ -96,7 +92,7 @@ describe.each(directions)('a message from $from', ({ parse, examples, others }) 
     '$type is refused with 4400 if any of its fields is of another kind or missing',
     (message) => {
       const accepted = pathsOf(message).flatMap((path) =>
-        wrongFor(path)
+        wrongFor(message, path)
           .filter(
             (value) => outcome(parse, encodeFrame(withField(message, path, value))) !== CloseCode.malformed,
           )
@@ -232,14 +228,22 @@ describe('a sentence about what was received', () => {
 });
 
 describe('an answer', () => {
+  it('has a result in the bucket with offset 0, and only there', () => {
+    const result = { samples: 32, lossSum: 1.5, correct: 30, computeMs: 12.25 };
+    const bucket = { type: 'gradient', step: 3, shard: 17, offset: 4 };
+    expect(outcome(parseFromWorker, encodeFrame(bucket))).toBe('parsed');
+    expect(outcome(parseFromWorker, encodeFrame({ ...bucket, offset: 0, result }))).toBe('parsed');
+    expect(outcome(parseFromWorker, encodeFrame({ ...bucket, offset: 0 }))).toBe(CloseCode.malformed);
+    expect(outcome(parseFromWorker, encodeFrame({ ...bucket, result }))).toBe(CloseCode.malformed);
+  });
+
   it.each([NaN, Infinity])(
     'with a loss of %s is let through, to be refused with a code of its own',
     (lossSum) => {
       const gradient = fromWorkerExamples.find(({ type }) => type === 'gradient');
-      expect(parseFromWorker(encodeFrame({ ...gradient, lossSum })).message).toEqual({
-        ...gradient,
-        lossSum,
-      });
+      const result = { samples: 32, lossSum, correct: 30, computeMs: 12.25 };
+      const message = { ...gradient, offset: 0, result };
+      expect(parseFromWorker(encodeFrame(message)).message).toEqual(message);
     },
   );
 });

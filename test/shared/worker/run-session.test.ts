@@ -26,7 +26,7 @@ describe('a connected worker', () => {
   it('says who it is, with the token if it has one', async () => {
     const hello = {
       type: 'hello',
-      protocol: 1,
+      protocol: 2,
       name: 'ann',
       engine: { backend: 'fake' },
       codecs: ['float32', 'float16', 'int8', 'int4', 'factors'],
@@ -47,10 +47,8 @@ describe('a connected worker', () => {
       type: 'gradient',
       step: 1,
       shard: 10,
-      samples: 1,
-      lossSum: 2,
-      correct: 1,
-      computeMs: 0,
+      offset: 0,
+      result: { samples: 1, lossSum: 2, correct: 1, computeMs: 0 },
     });
     const payload = coordinator.link.payloads.at(-1)!;
     expect([...new Float32Array(payload.buffer, payload.byteOffset)]).toEqual([7, 200, 100, 1, 0, 0]);
@@ -60,7 +58,11 @@ describe('a connected worker', () => {
   it('answers an evaluation with sums alone', async () => {
     const { coordinator } = await workingWorker();
     await coordinator.link.send(shardMessage(11, 'evaluate'), oneSample);
-    expect(coordinator.link.received.at(-1)).toMatchObject({ type: 'evaluation', shard: 11, lossSum: 3 });
+    expect(coordinator.link.received.at(-1)).toMatchObject({
+      type: 'evaluation',
+      shard: 11,
+      result: { lossSum: 3 },
+    });
     expect(coordinator.link.payloads.at(-1)).toHaveLength(0);
   });
 
@@ -74,7 +76,10 @@ describe('a connected worker', () => {
     await worker.clock.advance(1234);
     finish();
     await worker.clock.advance(0);
-    expect(worker.coordinator.link.received.at(-1)).toMatchObject({ type: 'gradient', computeMs: 1234 });
+    expect(worker.coordinator.link.received.at(-1)).toMatchObject({
+      type: 'gradient',
+      result: { computeMs: 1234 },
+    });
   });
 
   it("answers 'failed', with the reason, if its engine cannot compute a shard, and goes on", async () => {
@@ -153,7 +158,7 @@ describe('a connected worker', () => {
     expect(worker.coordinator.types).toEqual(['hello', 'ready']);
     expect(worker.lines).toEqual(['joined as w1']);
     expect(computed).toBe(0);
-    expect(worker.ended?.sentence).toContain('6 float32 values are 24 bytes; the payload has 20.');
+    expect(worker.ended?.sentence).toContain('Weights from 0 to 5, where those up to 6 are missing.');
     expect(worker.left).toEqual({ listeners: 0, timers: 0 });
   });
 

@@ -192,7 +192,7 @@ describe('a session', () => {
     expect(lastOf(garbage)).toEqual([`close ${CloseCode.malformed}`]);
     expect(lastOf(welcome, welcome)).toEqual([`close ${CloseCode.unexpected}`]);
     expect(lastOf(...phases.working, welcome)).toEqual([`close ${CloseCode.unexpected}`]);
-    expect(lastOf(frame({ ...exampleWelcome, protocol: 2 }))).toEqual([`close ${CloseCode.unsupported}`]);
+    expect(lastOf(frame({ ...exampleWelcome, protocol: 3 }))).toEqual([`close ${CloseCode.unsupported}`]);
     for (const early of [weights(1), shard(10, 1)]) {
       expect(lastOf(early)).toEqual([`close ${CloseCode.unexpected}`]);
       expect(lastOf(welcome, early)).toEqual([`close ${CloseCode.unexpected}`]);
