@@ -14,7 +14,7 @@ const MAX_SHORT_LINES = 60;
 const QUOTES_PRIVATE_WORDS = ['scripts/architecture.js', 'docs/glossary.md'];
 const TYPE_IMPORT = /^\s*(?:import|export)\s+type\b/;
 const IMPORT = /(?:\bfrom\s*|\bimport\s*\(?\s*)(['"])(\.{1,2}\/[^'"]+)\1/g;
-/** The first word of a docstring that no reader understands without the code. */
+/** Start of a docstring that cannot be understood without the code. */
 const UNCLEAR_DOCSTRING = /\/\*\*\s*(?:\*\s*)?(?:Of|Where|Whose|What)\b/g;
 
 /** Names and words that docs/glossary.md replaces. */

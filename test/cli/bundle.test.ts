@@ -69,7 +69,7 @@ describe('in a clone where nothing is installed', () => {
     const { stdout } = run('bin/gradcast.js', 'train');
     rmSync(join(clone, 'node_modules'), { recursive: true });
     if (installs === null) expect(stdout).toBe('');
-    else expect(stdout).toContain(`Installing what is missing ${installs}`);
+    else expect(stdout).toContain(`Installing missing packages ${installs}`);
   });
 
   test.each([
@@ -84,7 +84,7 @@ describe('in a clone where nothing is installed', () => {
   ])('%s installs packages before it needs them', (_, args) => {
     const { status, stdout, stderr } = run(...args);
     expect(status).toBe(1);
-    expect(stdout).toBe('Installing what is missing (npm ci) ...\n');
+    expect(stdout).toBe('Installing missing packages (npm ci) ...\n');
     expect(stderr).toContain('npm cannot be started');
   });
 });

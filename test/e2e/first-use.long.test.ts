@@ -84,7 +84,7 @@ describeNative(() => {
       await ended;
     }
     const events = [
-      /Installing what is missing/,
+      /Installing missing packages/,
       /\+ local(-\d)? joined: wasm on/,
       /Epoch 1\/1000000: /,
       /Installing native TensorFlow beside the training/,
