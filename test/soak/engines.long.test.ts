@@ -44,7 +44,7 @@ async function run(engine: string, seed: number | null): Promise<RunResult & { f
     else if (fault === 'freeze') {
       worker.kill('SIGSTOP');
       setTimeout(() => worker.kill('SIGCONT'), 50 + random.below(500));
-    } else proxy.strike(fault as (typeof BYTE_FAULTS)[number]);
+    } else proxy.inject(fault as (typeof BYTE_FAULTS)[number]);
   };
   try {
     const beforeStep = (): void => {

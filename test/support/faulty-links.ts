@@ -2,12 +2,12 @@ import type { Connect, Connection, ConnectionEvents } from '../../shared/protoco
 import type { RandomStream } from '../../shared/random/stream.ts';
 import { connectWebSocket } from '../../worker-node/connect-websocket.ts';
 
-/** What can happen to a worker's link. */
+/** Faults of a worker's link. */
 export const LINK_FAULTS = ['freeze', 'delay', 'duplicate', 'truncate', 'corrupt', 'reconnect'] as const;
 export type LinkFault = (typeof LINK_FAULTS)[number];
 type Direction = 'up' | 'down';
 
-/** A way for frames, in order; may be held up. */
+/** One direction of a link. Delivers frames in order; hold() delays them. */
 class FrameQueue {
   readonly #queue: (() => void)[] = [];
   #heldUntilMs = 0;
@@ -35,7 +35,7 @@ class FrameQueue {
   }
 }
 
-/** A worker's link that does what a bad network does: one real socket at a time, whose frames pass through here. */
+/** A worker's link that behaves like a bad network. Frames of one real socket at a time pass through it. */
 export class FaultyLink {
   readonly #random: RandomStream;
   #up = new FrameQueue();
@@ -49,13 +49,15 @@ export class FaultyLink {
   }
 
   readonly connect: Connect = (url, events) => {
-    [this.#up, this.#down] = [new FrameQueue(), new FrameQueue()];
-    const [up, down] = [this.#up, this.#down];
+    const up = new FrameQueue();
+    const down = new FrameQueue();
+    this.#up = up;
+    this.#down = down;
     const socket = connectWebSocket(url, this.#wrapEvents(events, down));
     this.#socket = socket;
     return {
       send: (frame) => {
-        // Whoever sent it may write it over.
+        // The sender may overwrite the frame after send().
         const copy = frame.slice();
         up.pass(() => {
           for (const each of this.#applyFault(copy, 'up')) socket.send(each);
@@ -90,7 +92,7 @@ export class FaultyLink {
     }
   }
 
-  /** As if its process had been killed: nothing more goes out or comes in. */
+  /** Cuts the link as if the worker's process was killed: no more frames pass. */
   kill(): void {
     this.#killed = true;
     this.#socket?.terminate();
@@ -109,11 +111,11 @@ export class FaultyLink {
 
   #applyFault(frame: Uint8Array, direction: Direction): Uint8Array[] {
     if (this.#killed) return [];
-    const mangle = this.#pendingFault;
-    if (mangle?.direction !== direction) return [frame];
+    const fault = this.#pendingFault;
+    if (fault?.direction !== direction) return [frame];
     this.#pendingFault = null;
-    if (mangle.how === 'duplicate') return [frame, new Uint8Array(frame)];
-    if (mangle.how === 'truncate') return [frame.subarray(0, this.#random.below(frame.length))];
+    if (fault.how === 'duplicate') return [frame, new Uint8Array(frame)];
+    if (fault.how === 'truncate') return [frame.subarray(0, this.#random.below(frame.length))];
     const damaged = new Uint8Array(frame);
     for (let flips = 1 + this.#random.below(4); flips > 0; flips--) {
       const at = this.#random.below(damaged.length);

@@ -1,4 +1,4 @@
-// A worker whose every answer is not finite: gradcast's command line, worker ws://… and options that it ignores.
+// A worker whose every answer is NaN. Takes gradcast's arguments (worker ws://…) and ignores all options.
 import { Buffer } from 'node:buffer';
 import { pack, unpack } from 'msgpackr';
 import { WebSocket } from 'ws';

@@ -3,15 +3,15 @@ import { withMicroShards } from '../../shared/engine/micro-shards.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 
 export interface RoundingSettings {
-  /** How long a sample takes; 0 answers at once. */
+  /** Time per sample; 0 by default, which answers at once. */
   readonly perSampleMs?: number;
-  /** Another build: its bits are other ones. */
+  /** Number of the engine's build. Different builds compute different bits. */
   readonly build?: number;
 }
 
 /**
- * An engine that computes little, and rounds as a real one does: its gradients depend on the weights, on the samples and
- * on how they are cut, to the last bit.
+ * A cheap engine that rounds like a real one: the bits of its gradients depend on the weights, the samples and the
+ * partition into shards.
  */
 export function roundingEngine({ perSampleMs = 0, build = 0 }: RoundingSettings = {}): Engine {
   return {

@@ -13,8 +13,8 @@ const FOLDERS = ['coordinator/', 'shared/'];
 const MEASURED_STEP = 3;
 
 /**
- * Files of coordinator/ and shared/ in which a function was called during one training step, sorted. One worker with the stub
- * engine computes the step; coordinator and worker share this process and exchange frames in memory.
+ * Finds the files of coordinator/ and shared/ in which a function was called during one training step, sorted. One worker
+ * with the stub engine computes the step. Coordinator and worker share this process and exchange frames in memory.
  */
 export async function findStepFiles(): Promise<string[]> {
   const dataset = syntheticDigits({ seed: 1, trainCount: 64, testCount: 16 });
