@@ -6,7 +6,7 @@ import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import { writeDigits } from '../support/idx-bytes.ts';
 import { spawnGradcast } from '../support/worker-process.ts';
 
-test('with --log json all that a run says is JSON', async () => {
+test('with --log json every line of a run is JSON', async () => {
   const scratch = await mkdtemp(join(tmpdir(), 'gradcast-log-'));
   try {
     const data = join(scratch, 'digits');

@@ -19,7 +19,7 @@ afterEach(async () => {
   open = [];
 });
 
-/** Gradients of some steps with the same weights, and the bytes that brought them. */
+/** Gradients of some steps with the same weights, and the received bytes. */
 async function gradientsOf(
   codec: string,
   tails: boolean,
@@ -50,10 +50,10 @@ async function gradientsOf(
 
 describe('a gradient that travels as sufficient factors', () => {
   it.each([
-    ['in one piece', false],
-    ['in two', true],
+    ['in one bucket', false],
+    ['in two buckets', true],
   ])(
-    'is the same but for rounding, in a fraction of the bytes: %s',
+    'is the same except for rounding, in a fraction of the bytes: %s',
     async (_, tails) => {
       const plain = await gradientsOf('float32', tails);
       const tensors = tf.memory().numTensors;
@@ -61,7 +61,7 @@ describe('a gradient that travels as sufficient factors', () => {
       for (const [i, gradient] of factored.gradients.entries()) {
         expect(relativeDifference(gradient, plain.gradients[i]!)).toBeLessThan(1e-5);
       }
-      // Another model was built meanwhile, and no more than that.
+      // Only one other model was built meanwhile.
       expect(tf.memory().numTensors - tensors).toBeLessThanOrEqual(tensors);
       expect(plain.bytesUp).toBeGreaterThan(2_400_000);
       expect(factored.bytesUp).toBeLessThan(4 * (BATCH * 4736 + 10_986) + 2_000);

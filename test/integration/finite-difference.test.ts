@@ -24,7 +24,7 @@ const shard: Shard = {
   labels: dataset.train.labels,
 };
 
-test('preparing a shard changes when its masks are made, and no bit of its gradient', async () => {
+test('preparing a shard computes its masks earlier and changes no bit of its gradient', async () => {
   const { job, initialWeights } = await prepareJob(dataset, { batchSize: 6, epochs: 1, seed: 3 });
   const trainer = await (await wasmEngine()).load(job);
   trainer.setWeights(initialWeights);
@@ -44,7 +44,7 @@ test('preparing a shard changes when its masks are made, and no bit of its gradi
   trainer.dispose();
 });
 
-test('the gradient of the CNN, dropout included, is the slope of its loss', async () => {
+test('the gradient of the CNN, dropout included, matches finite differences of its loss', async () => {
   const { job, initialWeights: weights } = await prepareJob(dataset, { batchSize: 6, epochs: 1, seed: 3 });
   const trainer = await (await wasmEngine()).load(job);
   const gradient = new Float32Array(weights.length);
@@ -57,7 +57,7 @@ test('the gradient of the CNN, dropout included, is the slope of its loss', asyn
   trainer.setWeights(weights);
   await trainer.gradient(1 as Step, shard, gradient);
 
-  // One direction a tensor: the tensor's own gradient, so that no part of the vector can hide behind another.
+  // One direction per tensor, its own gradient, so that an error in a small tensor shows.
   let offset = 0;
   for (const { shape } of job.layout) {
     const size = shape.reduce((a, b) => a * b, 1);

@@ -15,11 +15,11 @@ import {
 import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
 import { spawnWorker } from '../support/worker-process.ts';
 
-/** Half a second of computation, or more: an age, for what a ping takes. */
+/** Samples for at least half a second of computation, which is long compared with a ping. */
 const SAMPLES = 768;
 const PINGS = 5;
 
-test('pings are answered while a long step is computed', async () => {
+test('a worker answers pings while it computes a long step', async () => {
   const dataset = syntheticDigits({ seed: 1, trainCount: SAMPLES, testCount: 1 });
   const { job, initialWeights } = await prepareJob(dataset, { batchSize: SAMPLES, epochs: 1, seed: 1 });
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false });
@@ -58,7 +58,7 @@ test('pings are answered while a long step is computed', async () => {
   const numbers = Uint32Array.from({ length: SAMPLES }, (_, i) => i);
   writeShard(samples, numbers, dataset.train, job.data.sampleShape);
   send({ type: 'shard', task: 'train', step, shard: 1 as ShardId, samples: SAMPLES }, samples);
-  // One after the other: a worker that reads only between computations answers one of them at most.
+  // Sent one after the other: a worker that reads only between computations would answer at most one of them.
   for (let id = 1; id <= PINGS; id++) {
     send({ type: 'ping', id });
     await until('pong', id);

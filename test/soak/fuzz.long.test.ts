@@ -7,7 +7,7 @@ const seed = Number(process.env.SEED ?? 1);
 const CONNECTIONS = 1_000;
 const megabytes = (): number => process.memoryUsage().rss / 2 ** 20;
 
-test(`${frames} hostile frames and ${CONNECTIONS} idle connections`, async () => {
+test(`a run survives ${frames} hostile frames and ${CONNECTIONS} idle connections`, async () => {
   const run = await startHonestRun();
   await run.measureSteps(60);
   const quietMs = await run.measureSteps(100);
@@ -37,7 +37,7 @@ test(`${frames} hostile frames and ${CONNECTIONS} idle connections`, async () =>
   console.log(`afterwards: ${afterMs.toFixed(1)} ms a step, ${run.coordinator.pool.workers.size} workers`);
   await run.close();
   expect(await attack).toBe(frames);
-  // In CI other tests take turns on the same cores.
+  // In CI other tests share the cores, so times are not compared.
   if (isFullSize) {
     expect(idleMs / quietMs).toBeLessThan(1.1);
     expect(attackedMs / quietMs).toBeLessThan(1.1);
