@@ -1,5 +1,5 @@
-// What the coordinator itself costs: its CPU time per worker and step, the optimizer apart, against a bare ws server
-// that moves the same bytes and adds them; and what Adadelta costs. Arguments: [steps = 150]
+// Measures the CPU time of the coordinator per worker and step, without the optimizer, against a bare ws server that moves and
+// adds the same bytes. Also measures Adadelta. Arguments: [steps = 150]
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
 import { prepareJob } from '../coordinator/model/model.ts';
@@ -80,7 +80,7 @@ async function bareSide(workers: number): Promise<Side> {
   };
 }
 
-/** This process' CPU milliseconds for a block of steps, per worker and step. */
+/** CPU time of this process for a block of steps, in milliseconds per worker and step. */
 async function cpuMs(side: Side, workers: number): Promise<number> {
   const before = process.cpuUsage();
   for (let i = 0; i < BLOCK; i++) await side.step();

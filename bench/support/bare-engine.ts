@@ -1,4 +1,4 @@
-// A single engine, with no network at all: answers every message with the milliseconds that one gradient step took.
+// A single engine without a network: answers every message with the milliseconds of one gradient step.
 import type { Step } from '../../shared/protocol/messages.ts';
 import { chooseEngine } from '../../worker-node/engine/choose-engine.ts';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
