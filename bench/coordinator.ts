@@ -93,10 +93,11 @@ for (const workers of [1, 2, 4, 8]) {
   const bare = await bareSide(workers);
   const times = { ours: [] as number[], bare: [] as number[] };
   for (let done = -2 * BLOCK; done < steps; done += BLOCK) {
-    const [a, b] = [await cpuMs(ours, workers), await cpuMs(bare, workers)];
+    const oursMs = await cpuMs(ours, workers);
+    const bareMs = await cpuMs(bare, workers);
     if (done < 0) continue;
-    times.ours.push(a);
-    times.bare.push(b);
+    times.ours.push(oursMs);
+    times.bare.push(bareMs);
   }
   await ours.close();
   await bare.close();

@@ -30,18 +30,18 @@ for (const samples of samplesText.split(',').map(Number)) {
   for (const microShard of [undefined, ...unitsText.split(',').map(Number)]) {
     const prepared = await prepareJob(dataset, { batchSize: samples, epochs: 1, seed: 1, microShard });
     await tf.setBackend(backend === 'wasm' ? 'wasm' : 'tensorflow');
-    const trainer = await engine.load(prepared.job);
-    kinds.push({ microShard, trainer, weights: prepared.initialWeights, times: [] as number[] });
+    const computer = await engine.load(prepared.job);
+    kinds.push({ microShard, computer, weights: prepared.initialWeights, times: [] as number[] });
   }
   const gradient = new Float32Array(kinds[0]!.weights.length);
   for (let done = -WARM_UP; done < Number(stepsText); done += BLOCK) {
-    for (const { trainer, weights, times } of kinds) {
+    for (const { computer, weights, times } of kinds) {
       for (let i = 0; i < BLOCK; i++) {
         const now = step++ as Step;
-        trainer.prepare(now, shard);
+        computer.prepare(now, shard);
         const startedMs = performance.now();
-        trainer.setWeights(weights);
-        await trainer.gradient(now, shard, gradient);
+        computer.setWeights(weights);
+        await computer.gradient(now, shard, gradient);
         if (done >= 0) times.push(performance.now() - startedMs);
       }
       // The engine captures the graph of a size in this pause.

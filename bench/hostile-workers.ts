@@ -151,13 +151,13 @@ async function trueAccuracy(job: Job, weights: Float32Array, { test }: Dataset):
     choice: (flags.engines.split(',')[0] ?? 'native') as EngineChoice,
     note: () => undefined,
   });
-  const trainer = await threaded.engine.load(job);
-  trainer.setWeights(weights.slice());
+  const computer = await threaded.engine.load(job);
+  computer.setWeights(weights.slice());
   const imageBytes = test.images.length / test.count;
   let correct = 0;
   for (let from = 0; from < test.count; from += 500) {
     const to = Math.min(test.count, from + 500);
-    const result = await trainer.evaluate({
+    const result = await computer.evaluate({
       sampleNumbers: Uint32Array.from({ length: to - from }, (_, i) => from + i),
       images: test.images.slice(from * imageBytes, to * imageBytes),
       labels: test.labels.slice(from, to),

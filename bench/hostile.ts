@@ -26,13 +26,16 @@ interface Measurements {
 }
 
 async function measure({ coordinator, step }: InProcessCoordinator, forMs: number): Promise<Measurements> {
-  let [memory, descriptors, healthMs, longestStepMs] = [0, 0, 0, 0];
-  const look = setInterval(() => {
+  let memory = 0;
+  let descriptors = 0;
+  let healthMs = 0;
+  let longestStepMs = 0;
+  const timer = setInterval(() => {
     memory = Math.max(memory, process.memoryUsage.rss());
     descriptors = Math.max(descriptors, readdirSync('/dev/fd').length);
-    const askedMs = performance.now();
+    const requestedMs = performance.now();
     fetch(`http://127.0.0.1:${coordinator.port}/health`).then(
-      () => (healthMs = Math.max(healthMs, performance.now() - askedMs)),
+      () => (healthMs = Math.max(healthMs, performance.now() - requestedMs)),
       () => (healthMs = Infinity),
     );
   }, 250);
@@ -43,7 +46,7 @@ async function measure({ coordinator, step }: InProcessCoordinator, forMs: numbe
     longestStepMs = Math.max(longestStepMs, await step());
     steps++;
   }
-  clearInterval(look);
+  clearInterval(timer);
   const { user, system } = process.cpuUsage(before);
   const stepsPerCpuSecond = (steps * 1e6) / (user + system);
   const stepsPerSecond = steps / ((performance.now() - startedMs) / 1_000);

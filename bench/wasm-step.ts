@@ -105,7 +105,8 @@ function naiveVariant(): Variant {
   const input: tf.KernelFunc = ({ inputs: { dy, filter: weights } }) =>
     tf.tidy(() => {
       const turned = tf.transpose(tf.reverse(weights as tf.Tensor4D, [0, 1]), [0, 1, 3, 2]);
-      const [h, w] = [weights!.shape[0]! - 1, weights!.shape[1]! - 1];
+      const h = weights!.shape[0]! - 1;
+      const w = weights!.shape[1]! - 1;
       const pad: [number, number][] = [[0, 0], [h, h], [w, w], [0, 0]]; // prettier-ignore
       return tf.conv2d(dy as tf.Tensor4D, turned, 1, pad as Parameters<typeof tf.conv2d>[3]);
     });

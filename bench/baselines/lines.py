@@ -12,12 +12,12 @@ def serve(versions, run):
     lines = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
-    def say(value):
+    def send(value):
         print(json.dumps(value), file=lines, flush=True)
 
-    say(versions)
+    send(versions)
     for line in sys.stdin:
         command, _, count = line.strip().partition(" ")
         if command != "run":
             sys.exit(f"unknown command: {line.strip()}")
-        say(run(int(count)))
+        send(run(int(count)))

@@ -39,9 +39,9 @@ stepper = Stepper(DistributedDataParallel(build()), batch // processes)
 
 def command(count=0):
     """Broadcasts from rank 0 the number of steps that all ranks train next; 0 ends them."""
-    told = torch.tensor([count])
-    dist.broadcast(told, 0)
-    return int(told)
+    message = torch.tensor([count])
+    dist.broadcast(message, 0)
+    return int(message)
 
 
 if rank == 0:

@@ -47,12 +47,12 @@ const createEngine = ({ perSampleMs, firstBucketAt }: LinkWorkerConfig): Engine 
   },
 });
 
-process.on('message', (order: LinkWorkerConfig) => {
+process.on('message', (config: LinkWorkerConfig) => {
   void runWorker({
-    url: order.url,
+    url: config.url,
     name,
-    engine: createEngine(order),
-    connect: shapedConnect(connectWebSocket, order),
+    engine: createEngine(config),
+    connect: shapedConnect(connectWebSocket, config),
     clock: systemClock(globalThis),
     random: Math.random,
     report: { joined: nothing, computed: nothing, waiting: nothing, note: nothing },

@@ -15,8 +15,8 @@ const local = startLocalWorkers({
   engine: engine as EngineChoice,
   onLine: (line) => process.stderr.write(`${line}\n`),
 });
-void local.exited.then((said) => {
-  process.stderr.write(`The workers have ended: ${said}\n`);
+void local.exited.then((output) => {
+  process.stderr.write(`The workers have ended: ${output}\n`);
   process.exit(1);
 });
 await here.allWorkersReady();

@@ -86,21 +86,21 @@ export function hostileEngine(engine: Engine, kind: string, leave: () => void): 
   return {
     info: engine.info,
     async load(job) {
-      const trainer = await engine.load(job);
+      const computer = await engine.load(job);
       const { classes } = job.data;
       const changed = (shard: Shard): Shard =>
         relabel === undefined
           ? shard
           : { ...shard, labels: shard.labels.map((label) => relabel(label, classes, answers)) };
       const lying: GradientComputer = {
-        ...trainer,
+        ...computer,
         supportsFactors: false,
         async gradient(step: Step, shard: Shard, gradient: Float32Array): Promise<ShardResult> {
           const samples = shard.labels.length;
           const invented = invent?.(gradient, answers) === true;
           const result = invented
             ? { lossSum: samples * 0.3, correct: Math.floor(samples * 0.9) }
-            : await trainer.gradient(step, changed(shard), gradient);
+            : await computer.gradient(step, changed(shard), gradient);
           spoil?.(gradient, answers);
           if (++answers >= leavesAfter) setTimeout(leave, 50);
           return result;
@@ -109,7 +109,7 @@ export function hostileEngine(engine: Engine, kind: string, leave: () => void): 
           const samples = shard.labels.length;
           return allCorrect || invent !== undefined
             ? { lossSum: samples * 0.01, correct: samples }
-            : trainer.evaluate(shard);
+            : computer.evaluate(shard);
         },
       };
       if (invent !== undefined || relabel !== undefined) lying.prepare = () => undefined;

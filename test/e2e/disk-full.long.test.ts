@@ -25,7 +25,8 @@ function canMount(): boolean {
  * of the default model has 7.2 MB, the model 2.4 MB.
  */
 async function runOnDisk(name: string, mountOptions: string, ...args: string[]): Promise<WorkerProcess> {
-  const [disk, out] = [join(scratch, `${name}-disk`), join(scratch, name)];
+  const disk = join(scratch, `${name}-disk`);
+  const out = join(scratch, name);
   await mkdir(disk);
   const script = `
     disk=$1; out=$2; options=$3; shift 3

@@ -35,16 +35,16 @@ function model(className: string, config: object, more: object, turned: boolean)
 
 async function stepOf(topology: Topology) {
   const { job, weights } = await kerasJob(dataset, { name: '', topology, loss: 0, tensors: [] });
-  const trainer = await (await wasmEngine()).load(job);
+  const computer = await (await wasmEngine()).load(job);
   const gradient = new Float32Array(layoutOf(job.layout).length);
-  trainer.setWeights(weights);
+  computer.setWeights(weights);
   const { images, labels } = dataset.train;
-  const { lossSum } = await trainer.gradient(
+  const { lossSum } = await computer.gradient(
     0 as Step,
     { sampleNumbers: Uint32Array.of(0, 1, 2, 3), images, labels },
     gradient,
   );
-  trainer.dispose();
+  computer.dispose();
   return { lossSum, gradient };
 }
 

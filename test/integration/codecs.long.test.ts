@@ -64,12 +64,12 @@ async function addRecorder({ coordinator }: Run): Promise<{ readonly weights: ()
   const recording: Engine = {
     info: engine.info,
     async load(job) {
-      const trainer = await engine.load(job);
+      const computer = await engine.load(job);
       return {
-        ...trainer,
+        ...computer,
         setWeights(weights, from) {
           if (from === undefined || from === 0) last = weights.slice();
-          trainer.setWeights(weights, from);
+          computer.setWeights(weights, from);
         },
       };
     },
@@ -107,8 +107,8 @@ async function gradientsInTwo(
   weights: Float32Array,
   step: number,
 ): Promise<(cut: number) => Promise<Float32Array>> {
-  const trainer = await (await wasmEngine()).load(job);
-  trainer.setWeights(weights);
+  const computer = await (await wasmEngine()).load(job);
+  computer.setWeights(weights);
   const shardOf = (numbers: Uint32Array): Shard => {
     const payload = new Uint8Array(shardBytes(numbers.length, job.data.sampleShape));
     writeShard(payload, numbers, dataset.train, job.data.sampleShape);
@@ -116,7 +116,7 @@ async function gradientsInTwo(
   };
   const of = async (numbers: Uint32Array): Promise<Float32Array> => {
     const gradient = new Float32Array(weights.length);
-    if (numbers.length > 0) await trainer.gradient(step as Step, shardOf(numbers), gradient);
+    if (numbers.length > 0) await computer.gradient(step as Step, shardOf(numbers), gradient);
     return gradient;
   };
   return async (cut) => {

@@ -32,11 +32,11 @@ async function gradientsOf(
   open.push(coordinator);
   attachWorker(coordinator.url, 'ann', await wasmEngine());
   await waitForWorkersReady(coordinator, 1);
-  const [member] = [...coordinator.pool.workers.values()];
+  const [worker] = [...coordinator.pool.workers.values()];
   const gradients: Float32Array[] = [];
   let bytesBefore = 0;
   for (let step = 0; step < 3; step++) {
-    if (step === 1) bytesBefore = member!.stats.bytesUp;
+    if (step === 1) bytesBefore = worker!.stats.bytesUp;
     const input = { step: step as Step, weights: coordinator.initialWeights, split: dataset.train };
     const options = tails
       ? { onBucketSummed: () => undefined, nextSamples: numbers(step + 1) }
@@ -45,7 +45,7 @@ async function gradientsOf(
       (await coordinator.stepRunner.gradient(input, numbers(step), options)).gradientSum.slice(),
     );
   }
-  return { gradients, bytesUp: (member!.stats.bytesUp - bytesBefore) / 2 };
+  return { gradients, bytesUp: (worker!.stats.bytesUp - bytesBefore) / 2 };
 }
 
 describe('a gradient that travels as sufficient factors', () => {

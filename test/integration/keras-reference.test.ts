@@ -48,13 +48,13 @@ test('ten steps without dropout equal those of Keras', needsMnist, async () => {
   const layout = layoutOf(job.layout);
   const weights = referenceWeights(layout.slices, layout.length);
   const optimizer = createOptimizer(job.optimizer, layout);
-  const trainer = await (await wasmEngine()).load(job);
+  const computer = await (await wasmEngine()).load(job);
   const gradient = new Float32Array(layout.length);
 
   for (const [step, expected] of reference.steps.entries()) {
     const from = step * 128;
-    trainer.setWeights(weights);
-    const { lossSum, correct } = await trainer.gradient(
+    computer.setWeights(weights);
+    const { lossSum, correct } = await computer.gradient(
       step as Step,
       {
         sampleNumbers: Uint32Array.from({ length: 128 }, (_, i) => from + i),
@@ -77,5 +77,5 @@ test('ten steps without dropout equal those of Keras', needsMnist, async () => {
     const l2 = reference.tensors[tensor]!.final.l2;
     expect(norm(weights.subarray(offset, offset + size)) / l2).toBeCloseTo(1, 3);
   });
-  trainer.dispose();
+  computer.dispose();
 });

@@ -27,21 +27,21 @@ test('a worker answers pings while it computes a long step', async () => {
   const worker = spawnWorker(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
   const [socket] = (await once(server, 'connection')) as [WebSocket];
 
-  const said: FromWorker['type'][] = [];
-  const heard: (() => void)[] = [];
+  const received: FromWorker['type'][] = [];
+  const listeners: (() => void)[] = [];
   socket.on('message', (bytes: Buffer) => {
-    said.push(parseFromWorker(bytes).message.type);
-    for (const tell of heard.splice(0)) tell();
+    received.push(parseFromWorker(bytes).message.type);
+    for (const notify of listeners.splice(0)) notify();
   });
   const send = (message: FromCoordinator, payload?: Uint8Array): void =>
     socket.send(frameFromCoordinator(message, payload));
-  const until = async (type: FromWorker['type'], count = 1): Promise<void> => {
-    while (said.filter((each) => each === type).length < count) {
-      await new Promise<void>((resolve) => void heard.push(resolve));
+  const waitFor = async (type: FromWorker['type'], count = 1): Promise<void> => {
+    while (received.filter((each) => each === type).length < count) {
+      await new Promise<void>((resolve) => void listeners.push(resolve));
     }
   };
 
-  await until('hello');
+  await waitFor('hello');
   send({
     type: 'welcome',
     protocol: PROTOCOL_VERSION,
@@ -51,7 +51,7 @@ test('a worker answers pings while it computes a long step', async () => {
     maxFrameBytes: 1 << 30,
     job,
   });
-  await until('ready');
+  await waitFor('ready');
   const step = 0 as Step;
   send({ type: 'weights', step }, new Uint8Array(initialWeights.buffer));
   const samples = new Uint8Array(shardBytes(SAMPLES, job.data.sampleShape));
@@ -61,11 +61,14 @@ test('a worker answers pings while it computes a long step', async () => {
   // Sent one after the other: a worker that reads only between computations would answer at most one of them.
   for (let id = 1; id <= PINGS; id++) {
     send({ type: 'ping', id });
-    await until('pong', id);
+    await waitFor('pong', id);
   }
-  await until('gradient');
-  expect(said.slice(0, 4)).toEqual(['hello', 'ready', 'pong', 'pong']);
-  expect(said.slice(4).toSorted()).toEqual(['gradient', ...Array.from({ length: PINGS - 2 }, () => 'pong')]);
+  await waitFor('gradient');
+  expect(received.slice(0, 4)).toEqual(['hello', 'ready', 'pong', 'pong']);
+  expect(received.slice(4).toSorted()).toEqual([
+    'gradient',
+    ...Array.from({ length: PINGS - 2 }, () => 'pong'),
+  ]);
   send({ type: 'finished', reason: 'done' });
   expect(await worker.ended, worker.output()).toBe(0);
   server.close();

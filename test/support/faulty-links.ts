@@ -7,18 +7,18 @@ export const LINK_FAULTS = ['freeze', 'delay', 'duplicate', 'truncate', 'corrupt
 export type LinkFault = (typeof LINK_FAULTS)[number];
 type Direction = 'up' | 'down';
 
-/** One direction of a link. Delivers frames in order; hold() delays them. */
+/** One direction of a link. Delivers frames in order; delay() holds them back. */
 class FrameQueue {
   readonly #queue: (() => void)[] = [];
-  #heldUntilMs = 0;
+  #delayedUntilMs = 0;
   #timer: NodeJS.Timeout | null = null;
 
-  hold(ms: number): void {
-    this.#heldUntilMs = Math.max(this.#heldUntilMs, performance.now() + ms);
+  delay(ms: number): void {
+    this.#delayedUntilMs = Math.max(this.#delayedUntilMs, performance.now() + ms);
   }
 
   pass(deliver: () => void): void {
-    if (this.#timer === null && performance.now() >= this.#heldUntilMs) {
+    if (this.#timer === null && performance.now() >= this.#delayedUntilMs) {
       deliver();
       return;
     }
@@ -29,9 +29,9 @@ class FrameQueue {
   #wait(): void {
     this.#timer ??= setTimeout(() => {
       this.#timer = null;
-      if (performance.now() < this.#heldUntilMs) this.#wait();
+      if (performance.now() < this.#delayedUntilMs) this.#wait();
       else for (const deliver of this.#queue.splice(0)) deliver();
-    }, this.#heldUntilMs - performance.now());
+    }, this.#delayedUntilMs - performance.now());
   }
 }
 
@@ -75,12 +75,12 @@ export class FaultyLink {
     switch (fault) {
       case 'freeze': {
         const ms = 20 + this.#random.below(150);
-        this.#up.hold(ms);
-        this.#down.hold(ms);
+        this.#up.delay(ms);
+        this.#down.delay(ms);
         return;
       }
       case 'delay':
-        (this.#random.below(2) === 0 ? this.#up : this.#down).hold(1 + this.#random.below(30));
+        (this.#random.below(2) === 0 ? this.#up : this.#down).delay(1 + this.#random.below(30));
         return;
       case 'reconnect':
         this.#socket?.terminate();

@@ -64,7 +64,7 @@ export interface Deviation {
   readonly frozenAreZero: boolean;
 }
 
-/** Share of the whole gradient's norm that is the least reference for a tensor, whose own norm may be zero. */
+/** Minimum reference norm of a tensor, whose own norm may be zero, as a part of the whole gradient's norm. */
 const MIN_SHARE = 1e-2;
 
 /**
@@ -81,10 +81,10 @@ export async function measureDeviation(
   between: () => void = () => undefined,
 ): Promise<Deviation> {
   const job = await layerJob(tf, each);
-  const trainer = await engine.load(job);
+  const computer = await engine.load(job);
   try {
     const weights = floatsOf(each.weights);
-    trainer.setWeights(weights);
+    computer.setWeights(weights);
     const gradient = new Float32Array(weights.length);
     const shard = {
       sampleNumbers: Uint32Array.from(each.labels.keys()),
@@ -93,12 +93,12 @@ export async function measureDeviation(
     };
     let lossSum = NaN;
     for (let i = 0; i < repeats; i++) {
-      ({ lossSum } = await trainer.gradient(i as Step, shard, gradient));
+      ({ lossSum } = await computer.gradient(i as Step, shard, gradient));
       between();
     }
     return { loss: Math.abs(lossSum / each.loss - 1), ...compare(job, gradient, floatsOf(each.gradient)) };
   } finally {
-    trainer.dispose();
+    computer.dispose();
   }
 }
 
@@ -109,13 +109,13 @@ function compare(
 ): Pick<Deviation, 'gradient' | 'frozenAreZero'> {
   const { slices, length } = layoutOf(job.layout);
   if (length !== expected.length) throw new Error(`${length} weights instead of ${expected.length}.`);
-  const least = MIN_SHARE * norm(expected);
+  const minNorm = MIN_SHARE * norm(expected);
   let worst = 0;
   let frozenAreZero = true;
   for (const { offset, size, trainable } of slices) {
     const wanted = expected.subarray(offset, offset + size);
     const found = gradient.subarray(offset, offset + size);
-    const scale = Math.max(norm(wanted), least);
+    const scale = Math.max(norm(wanted), minNorm);
     worst = Math.max(worst, norm(found.map((value, i) => value - wanted[i]!)) / scale);
     if (!trainable && wanted.every((value) => value === 0)) frozenAreZero &&= found.every((v) => v === 0);
   }

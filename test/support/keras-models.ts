@@ -81,13 +81,13 @@ export async function compareWithKeras(
   const here = JSON.stringify(job.layout.map(({ shape, trainable }) => [shape, trainable]));
   const there = JSON.stringify(model.tensors.map(({ shape, trainable }) => [shape, trainable]));
   if (here !== there) throw new Error(`The tensors are ${here}, but those of Keras are ${there}.`);
-  const trainer = await engine.load(job);
+  const computer = await engine.load(job);
   const gradient = new Float32Array(layout.length);
   const { images, labels, count } = dataset.train;
-  trainer.setWeights(weights);
+  computer.setWeights(weights);
   const shard = { sampleNumbers: Uint32Array.from({ length: count }, (_, i) => i), images, labels };
-  const { lossSum } = await trainer.gradient(0 as Step, shard, gradient);
-  trainer.dispose();
+  const { lossSum } = await computer.gradient(0 as Step, shard, gradient);
+  computer.dispose();
 
   // A gradient that cancels, such as that of a bias before batch normalization, consists of rounding errors.
   const minNorm = 1e-2 * Math.hypot(...model.tensors.map((tensor) => tensor.norm));

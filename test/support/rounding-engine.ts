@@ -24,7 +24,7 @@ export function roundingEngine({ perSampleMs = 0, build = 0 }: RoundingSettings 
       };
       const pullOf = (step: number, numbers: Uint32Array): number =>
         numbers.reduce((sum, number) => sum + 1 / (3 + ((number + step + build) % 97)), 0);
-      const trainer: GradientComputer = {
+      const computer: GradientComputer = {
         setWeights: (values, from = 0) => {
           weights = weights.slice();
           weights.set(values, from);
@@ -46,7 +46,7 @@ export function roundingEngine({ perSampleMs = 0, build = 0 }: RoundingSettings 
           return { lossSum: pullOf(0, sampleNumbers) + Math.abs(weights[1] ?? 0), correct: 1 };
         },
       };
-      return Promise.resolve(withMicroShards(trainer, job));
+      return Promise.resolve(withMicroShards(computer, job));
     },
   };
 }
