@@ -89,21 +89,21 @@ async function cpuMs(side: Side, workers: number): Promise<number> {
 }
 
 for (const workers of [1, 2, 4, 8]) {
-  const ours = await coordinatorSide(workers);
+  const gradcast = await coordinatorSide(workers);
   const bare = await bareSide(workers);
-  const times = { ours: [] as number[], bare: [] as number[] };
+  const times = { gradcast: [] as number[], bare: [] as number[] };
   for (let done = -2 * BLOCK; done < steps; done += BLOCK) {
-    const oursMs = await cpuMs(ours, workers);
+    const gradcastMs = await cpuMs(gradcast, workers);
     const bareMs = await cpuMs(bare, workers);
     if (done < 0) continue;
-    times.ours.push(oursMs);
+    times.gradcast.push(gradcastMs);
     times.bare.push(bareMs);
   }
-  await ours.close();
+  await gradcast.close();
   await bare.close();
-  const ratio = median(times.ours.map((value, i) => value / times.bare[i]!));
+  const ratio = median(times.gradcast.map((value, i) => value / times.bare[i]!));
   console.log(
-    `${workers} worker(s): ratio ${ratio.toFixed(2)}, coordinator ${spread(times.ours)} ms, ` +
+    `${workers} worker(s): ratio ${ratio.toFixed(2)}, coordinator ${spread(times.gradcast)} ms, ` +
       `bare ws server ${spread(times.bare)} ms of CPU per worker and step`,
   );
 }

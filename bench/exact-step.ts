@@ -43,8 +43,8 @@ for (const { microShard, times } of kinds) {
   const ratio = [median(times) / median(plain), decile(times, 1) / decile(plain, 1)].map((each) =>
     each.toFixed(3),
   );
-  const beside = microShard === undefined ? '' : `, ${ratio[0]} x by medians, ${ratio[1]} x by first deciles`;
-  console.log(`${workers} ${engine} workers, batch ${batch}, ${what}: ${spread(times)} ms${beside}`);
+  const ratios = microShard === undefined ? '' : `, ${ratio[0]} x by medians, ${ratio[1]} x by first deciles`;
+  console.log(`${workers} ${engine} workers, batch ${batch}, ${what}: ${spread(times)} ms${ratios}`);
 }
 
 for (const { here, children } of kinds) {

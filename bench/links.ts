@@ -197,8 +197,8 @@ async function compareWithDdp(): Promise<void> {
   const python = await preparePython(TORCH, report, new AbortController().signal);
   for (const link of LINKS.filter(({ name }) => flags.links.includes(name))) {
     network.shape(link, coordinatorRate(link));
-    const theirs: number[] = [];
-    const ours: number[] = [];
+    const ddpTimes: number[] = [];
+    const gradcastTimes: number[] = [];
     for (let turn = 0; turn < TURNS; turn++) {
       const times = await runDdp({
         python,
@@ -208,7 +208,7 @@ async function compareWithDdp(): Promise<void> {
         pids: children.slice(0, RANKS).map(({ pid }) => pid ?? 0),
         computeMs: (flags.perSample * BATCH) / RANKS,
       });
-      theirs.push(median(times));
+      ddpTimes.push(median(times));
       const cell = await runCell({
         prepared,
         dataset,
@@ -222,12 +222,12 @@ async function compareWithDdp(): Promise<void> {
         firstBucketAt: flags.firstBucketAt,
         verbose: false,
       });
-      ours.push(cell.stepMs);
+      gradcastTimes.push(cell.stepMs);
     }
-    const ratio = median(ours.map((ms, i) => ms / (theirs[i] ?? NaN)));
+    const ratio = median(gradcastTimes.map((ms, i) => ms / (ddpTimes[i] ?? NaN)));
     console.log(
-      `${link.name}, ${RANKS} workers, batch ${BATCH}: PyTorch DDP over gloo ${median(theirs).toFixed(0)} ms per step (without the delay), ` +
-        `gradcast ${median(ours).toFixed(0)} ms (with it): ratio ${ratio.toFixed(2)}`,
+      `${link.name}, ${RANKS} workers, batch ${BATCH}: PyTorch DDP over gloo ${median(ddpTimes).toFixed(0)} ms per step (without the delay), ` +
+        `gradcast ${median(gradcastTimes).toFixed(0)} ms (with it): ratio ${ratio.toFixed(2)}`,
     );
   }
 }

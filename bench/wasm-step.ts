@@ -15,8 +15,8 @@ await tf.setBackend('wasm');
 const stockRelu = tf.getGradient('Relu');
 const stock = snapshot();
 registerWasmKernels(tf);
-const oursRelu = tf.getGradient('Relu');
-const ours = snapshot();
+const ownRelu = tf.getGradient('Relu');
+const own = snapshot();
 registerWasmKernels(tf, { simd: false });
 const composed = snapshot();
 const naive = naiveVariant();
@@ -24,8 +24,8 @@ const naive = naiveVariant();
 const inputs = seedInputs();
 const variants = [
   { name: 'naive', use: () => use(naive, stockRelu), times: [] as number[] },
-  { name: 'ours', use: () => use(ours, oursRelu), times: [] as number[] },
-  { name: 'ours without own SIMD', use: () => use(composed, oursRelu), times: [] as number[] },
+  { name: 'gradcast', use: () => use(own, ownRelu), times: [] as number[] },
+  { name: 'gradcast without own SIMD', use: () => use(composed, ownRelu), times: [] as number[] },
 ];
 for (let i = -2; i < steps; i++) {
   for (const variant of variants) {
@@ -38,7 +38,7 @@ for (let i = -2; i < steps; i++) {
 }
 const medians = variants.map(({ times }) => median(times));
 console.log(
-  `ratio ${(medians[1]! / medians[0]!).toFixed(3)} (ours / naive, batch ${batch}, ${steps} steps each)`,
+  `ratio ${(medians[1]! / medians[0]!).toFixed(3)} (gradcast / naive, batch ${batch}, ${steps} steps each)`,
 );
 variants.forEach(({ name }, i) => console.log(`${name}: ${medians[i]!.toFixed(1)} ms`));
 if (process.env.PROFILE) for (const variant of variants) profile(variant);

@@ -31,7 +31,7 @@ export function roundingEngine({ perSampleMs = 0, build = 0 }: RoundingSettings 
         },
         prepare: () => undefined,
         dispose: () => undefined,
-        predict: () => Promise.reject(new Error('Nothing to predict.')),
+        predict: () => Promise.reject(new Error('This engine does not predict.')),
         async gradient(step, { sampleNumbers }, gradient) {
           const pull = pullOf(step, sampleNumbers);
           const samples = sampleNumbers.length;

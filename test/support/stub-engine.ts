@@ -44,7 +44,7 @@ export function stubEngine(settings: StubSettings, device = 'cheap'): Engine {
         setWeights: () => undefined,
         prepare: () => undefined,
         dispose: () => undefined,
-        predict: () => Promise.reject(new Error('Nothing to predict.')),
+        predict: () => Promise.reject(new Error('This engine does not predict.')),
         async gradient(step, { sampleNumbers }, gradient) {
           const first = settings.tamper(firstValue(step, sampleNumbers));
           const samples = sampleNumbers.length;
