@@ -101,6 +101,20 @@ export function findCircles(edges) {
 export const findFolderCircles = (imports) =>
   findCircles(imports.map(({ from, to }) => ({ from: dirname(from), to: dirname(to) })));
 
+/** Imports between two folders that import each other, in the direction with fewer imports: those to remove first. */
+function findBackImports(imports) {
+  const between = (from, to) =>
+    imports.filter((each) => dirname(each.from) === from && dirname(each.to) === to);
+  const folders = [...new Set(imports.flatMap(({ from, to }) => [dirname(from), dirname(to)]))].sort();
+  return folders.flatMap((one, i) =>
+    folders.slice(i + 1).flatMap((other) => {
+      const there = between(one, other);
+      const back = between(other, one);
+      return there.length < back.length ? there : there.length === 0 ? [] : back;
+    }),
+  );
+}
+
 /** Short files that one other file of the program imports. */
 export function findShortFiles(files) {
   const importers = new Map();
@@ -170,6 +184,8 @@ async function print(withLists) {
   for (const { path, lines } of shortFiles) console.log(`Short file: ${path} (${lines})`);
   for (const circle of fileCircles) console.log(`Circle of files: ${circle.join(' ')}`);
   for (const circle of folderCircles) console.log(`Circle of folders: ${circle.join(' ')}`);
+  for (const { from, to, isTypeOnly } of findBackImports(imports))
+    console.log(`Import against the direction: ${from} -> ${to}${isTypeOnly ? ' (types)' : ''}`);
   for (const path of stepFiles) console.log(`Step: ${path}`);
   const times = new Map();
   for (const word of words) times.set(word, (times.get(word) ?? 0) + 1);
