@@ -1,6 +1,6 @@
-// A training step of the default CNN, as gradcast takes it and as Keras, PyTorch and stock tfjs-node do: all in one run, in
-// blocks by turns, on the same cores. The peers from Python get virtual environments of their own in this user's cache.
-// On a machine with more than two cores, `taskset -c 0,1 npm run bench -- baselines` keeps everybody to two.
+// Compares a training step of the default CNN in gradcast with Keras, PyTorch and stock tfjs-node: in one run, in alternating
+// blocks, on the same cores. The Python baselines get virtual environments in this user's cache. On a machine with more than
+// two cores, `taskset -c 0,1 npm run bench -- baselines` limits all of them to two.
 import { availableParallelism, cpus } from 'node:os';
 import { Command } from 'commander';
 import { integer } from '../cli/options.ts';
@@ -9,16 +9,16 @@ import { BASELINES, startBaselines, type Baseline, type BaselineName } from './s
 import { median, spread } from './support/statistics.ts';
 import { execFileSync } from 'node:child_process';
 
-/** What is asked of gradcast: one's step at most so many times another's. */
+/** Requirements: the first baseline's step takes at most this many times the second one's. */
 const BOUNDS: readonly [BaselineName, BaselineName, number][] = [
   ['captured', 'keras', 0.9],
   ['captured', 'stock', 0.45],
   ['native-2', 'ddp', 0.75],
   ['native-2', 'keras', 1.15],
 ];
-/** Of a block, not counted: the caches are cold after another's turn, and training is a long row of steps. */
+/** First steps of a block that are not counted: the caches are cold after another baseline's turn. */
 const WARM_UP = 8;
-/** Before the first block: graphs are captured and shares settle. */
+/** Steps before the first block, in which graphs are captured and the partition settles. */
 const FIRST_STEPS = 12;
 /** Steps of an epoch of MNIST at batch 128: 468, and a short one. */
 const EPOCH_STEPS = 469;
@@ -33,18 +33,18 @@ interface Flags {
 
 const names = Object.keys(BASELINES).join(', ');
 const flags = new Command('npm run bench -- baselines')
-  .description('Training steps of gradcast and of its peers, by turns in one run.')
-  .option('--rounds <n>', 'turns of each', integer(1), 5)
-  .option('--block <n>', `steps of a turn; the first ${WARM_UP} are not counted`, integer(WARM_UP + 1), 40)
-  .option('--batch <n>', 'samples a step', integer(2), 128)
-  .option('--without <names>', `who stays away, separated by commas: ${names}`, '')
-  .option('--python <path>', 'a Python that has Keras and PyTorch, instead of environments made for them')
+  .description('Compares training steps of gradcast with other frameworks, in alternating blocks.')
+  .option('--rounds <n>', 'blocks of each baseline', integer(1), 5)
+  .option('--block <n>', `steps of a block; the first ${WARM_UP} are not counted`, integer(WARM_UP + 1), 40)
+  .option('--batch <n>', 'samples per step', integer(2), 128)
+  .option('--without <names>', `baselines to leave out, separated by commas: ${names}`, '')
+  .option('--python <path>', 'a Python with Keras and PyTorch, instead of environments of its own')
   .parse()
   .opts<Flags>();
 const without = flags.without.split(',').filter((name) => name !== '');
 const unknown = without.filter((name) => !(name in BASELINES));
 if (unknown.length > 0) {
-  console.error(`gradcast: nobody is called ${unknown.join(', ')}. There are: ${names}.`);
+  console.error(`gradcast: unknown baselines: ${unknown.join(', ')}. Baselines: ${names}.`);
   process.exit(1);
 }
 
@@ -61,11 +61,11 @@ const baselines = await startBaselines({
   signal: stop.signal,
 });
 
-/** Of each, for each turn, the milliseconds of its steps. */
+/** Milliseconds of the steps of each block, by baseline. */
 const turns = new Map<BaselineName, number[][]>(baselines.map(({ name }) => [name, []]));
 for (const each of baselines) {
   await each.run(FIRST_STEPS);
-  // Graphs are captured while nobody waits.
+  // Graphs are captured while no step runs.
   await new Promise((resolve) => setTimeout(resolve, 500));
   await each.run(FIRST_STEPS);
 }
@@ -87,23 +87,24 @@ function printRatios(): void {
     ['native-1', 'captured'],
     ['wasm-2', 'native-2'],
   ];
-  console.log('\nRatios: the median over the turns of (median step of one / median step of the other)');
+  console.log('\nRatios: median over the blocks of (median step of the first / median step of the second)');
   for (const [one, other, bound] of pairs) {
-    const [a, b] = [turns.get(one), turns.get(other)];
+    const a = turns.get(one);
+    const b = turns.get(other);
     if (a === undefined || b === undefined) continue;
     const ratios = a.map((times, i) => median(times) / median(b[i] ?? []));
-    const asked =
-      bound === undefined ? '' : `, asked at most ${bound}: ${median(ratios) <= bound ? 'met' : 'missed'}`;
-    console.log(`${spread(ratios, 2)}${asked}: ${BASELINES[one]} / ${BASELINES[other]}`);
+    const requirement =
+      bound === undefined ? '' : `, required at most ${bound}: ${median(ratios) <= bound ? 'met' : 'missed'}`;
+    console.log(`${spread(ratios, 2)}${requirement}: ${BASELINES[one]} / ${BASELINES[other]}`);
   }
 }
 
 function printSteps(): void {
   const cores = availableParallelism();
   console.log(
-    `\nms a step, batch ${flags.batch}, ${cores} cores (${cpus()[0]?.model.trim() ?? ''}): ` +
+    `\nms per step, batch ${flags.batch}, ${cores} cores (${cpus()[0]?.model.trim() ?? ''}): ` +
       `median, first and ninth decile of ${flags.rounds * (flags.block - WARM_UP)} steps; ` +
-      `and an epoch of ${EPOCH_STEPS} steps at that median, extrapolated, without its evaluation`,
+      `and an extrapolated epoch of ${EPOCH_STEPS} steps at that median, without its evaluation`,
   );
   for (const { name, versions } of baselines) {
     const times = turns.get(name)?.flat() ?? [];
@@ -111,11 +112,11 @@ function printSteps(): void {
     const of = Object.entries(versions)
       .map(([what, version]) => `${what} ${version}`)
       .join(', ');
-    console.log(`${BASELINES[name]}: ${spread(times)} ms, ${epochS.toFixed(1)} s an epoch (${of})`);
+    console.log(`${BASELINES[name]}: ${spread(times)} ms, ${epochS.toFixed(1)} s per epoch (${of})`);
   }
 }
 
-/** The first of a distributed run is the coordinator; of its workers the largest one counts. */
+/** Prints memory. The first process of a distributed run is the coordinator; of its workers, the largest is printed. */
 function printMemory(of: readonly Baseline[]): void {
   console.log('\nResident memory, MB');
   for (const { name, pid } of of) {
@@ -130,7 +131,7 @@ function printMemory(of: readonly Baseline[]): void {
   }
 }
 
-/** Resident memory of a process and of each of those that it started, and so on, in MB: itself first. */
+/** Resident memory of a process and its descendants, in MB, the process itself first. */
 export function residentMemoryMb(pid: number): number[] {
   let text: string;
   try {

@@ -1,5 +1,5 @@
-// How fast codecs are, on one core: encoding, decoding, encoding with error feedback as workers do, and an update of the
-// shared weights as the coordinator makes it. Arguments: [values = 600810] [times = 100]
+// Measures codecs on one core: encoding, decoding, encoding with error feedback as workers do, and an update of the shared
+// weights as the coordinator makes it. Arguments: [values = 600810] [times = 100]
 import { UpdateEncoder } from '../coordinator/weights/update-encoder.ts';
 import { CODECS } from '../shared/codec/registry.ts';
 import { ErrorFeedbackEncoder } from '../shared/codec/error-feedback.ts';
@@ -8,11 +8,12 @@ import type { Step } from '../shared/protocol/messages.ts';
 import { median } from './support/statistics.ts';
 
 const [, , valuesText = '600810', timesText = '100'] = process.argv;
-const [length, times] = [Number(valuesText), Number(timesText)];
-/** Not counted: caches and compilers warm up. */
+const length = Number(valuesText);
+const times = Number(timesText);
+/** First runs that are not counted, in which caches and compilers warm up. */
 const WARM_UP = 20;
 
-/** Of sizes over some orders of magnitude, as gradients are. */
+/** Values over several orders of magnitude, like those of gradients. */
 const values = Float32Array.from(
   { length },
   (_, i) => Math.sin(i * 12.9898) * 10 ** (-4 * Math.abs(Math.sin(i * 0.001))),
@@ -33,11 +34,11 @@ function time(run: () => void): string {
 console.log(`${length} values, ${(length * 4) / 1e6} MB of float32; medians of ${times}`);
 for (const codec of CODECS) {
   const payload = new Uint8Array(codec.bytes(length));
-  const room = new Float32Array(length);
+  const decoded = new Float32Array(length);
   const feedback = new ErrorFeedbackEncoder(codec, length);
   console.log(`${codec.name}: ${payload.length} bytes`);
   console.log(`  encode            ${time(() => codec.encode(values, payload))}`);
-  console.log(`  decode            ${time(() => void codec.decode(payload, length, room))}`);
+  console.log(`  decode            ${time(() => void codec.decode(payload, length, decoded))}`);
   if (!codec.lossy) continue;
   console.log(`  with feedback     ${time(() => feedback.encode(values, payload))}`);
   const shared = new UpdateEncoder(length, (step, offset, _codec, payloadBytes) =>

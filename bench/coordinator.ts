@@ -1,5 +1,5 @@
-// What the coordinator itself costs: its CPU time per worker and step, the optimizer apart, against a bare ws server
-// that moves the same bytes and adds them; and what Adadelta costs. Arguments: [steps = 150]
+// Measures the CPU time of the coordinator per worker and step, without the optimizer, against a bare ws server that moves and
+// adds the same bytes. Also measures Adadelta. Arguments: [steps = 150]
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
 import { prepareJob } from '../coordinator/model/model.ts';
@@ -80,7 +80,7 @@ async function bareSide(workers: number): Promise<Side> {
   };
 }
 
-/** This process' CPU milliseconds for a block of steps, per worker and step. */
+/** CPU time of this process for a block of steps, in milliseconds per worker and step. */
 async function cpuMs(side: Side, workers: number): Promise<number> {
   const before = process.cpuUsage();
   for (let i = 0; i < BLOCK; i++) await side.step();
@@ -89,20 +89,21 @@ async function cpuMs(side: Side, workers: number): Promise<number> {
 }
 
 for (const workers of [1, 2, 4, 8]) {
-  const ours = await coordinatorSide(workers);
+  const gradcast = await coordinatorSide(workers);
   const bare = await bareSide(workers);
-  const times = { ours: [] as number[], bare: [] as number[] };
+  const times = { gradcast: [] as number[], bare: [] as number[] };
   for (let done = -2 * BLOCK; done < steps; done += BLOCK) {
-    const [a, b] = [await cpuMs(ours, workers), await cpuMs(bare, workers)];
+    const gradcastMs = await cpuMs(gradcast, workers);
+    const bareMs = await cpuMs(bare, workers);
     if (done < 0) continue;
-    times.ours.push(a);
-    times.bare.push(b);
+    times.gradcast.push(gradcastMs);
+    times.bare.push(bareMs);
   }
-  await ours.close();
+  await gradcast.close();
   await bare.close();
-  const ratio = median(times.ours.map((value, i) => value / times.bare[i]!));
+  const ratio = median(times.gradcast.map((value, i) => value / times.bare[i]!));
   console.log(
-    `${workers} worker(s): ratio ${ratio.toFixed(2)}, coordinator ${spread(times.ours)} ms, ` +
+    `${workers} worker(s): ratio ${ratio.toFixed(2)}, coordinator ${spread(times.gradcast)} ms, ` +
       `bare ws server ${spread(times.bare)} ms of CPU per worker and step`,
   );
 }

@@ -1,5 +1,5 @@
-// What exact mode costs a whole distributed step on this machine (sockets, checksums, sum, Adadelta, broadcast), beside the
-// same without, by turns. One thread for each worker in both.
+// Compares a whole distributed step (sockets, checksums, sum, Adadelta, broadcast) in exact mode with one without, in
+// alternating blocks. Each worker has one thread.
 // Arguments: [native | wasm] [workers = 2] [steps = 120] [batch = 128] [micro-shard = 16,32]
 import { spawnWorker } from './support/children.ts';
 import { startInProcessCoordinator } from './support/in-process-coordinator.ts';
@@ -7,10 +7,12 @@ import { decile, median, spread } from './support/statistics.ts';
 
 const [, , engine = 'native', workersText = '2', stepsText = '120', batchText = '128', unitsText = '16,32'] =
   process.argv;
-const [workers, steps, batch] = [Number(workersText), Number(stepsText), Number(batchText)];
-/** Steps in a row of each kind: training is a long row, and its first steps find the caches cold. */
+const workers = Number(workersText);
+const steps = Number(stepsText);
+const batch = Number(batchText);
+/** Consecutive steps of each kind, as in training: the first steps after a change find cold caches. */
 const BLOCK = 15;
-/** Of those, the first are not counted. */
+/** First steps of a block that are not counted. */
 const WARM_UP = 3;
 
 const kinds = [];
@@ -25,7 +27,7 @@ for (const microShard of [undefined, ...unitsText.split(',').map(Number)]) {
   kinds.push({ microShard, here, children, times: [] as number[] });
 }
 
-// The first turn is for graphs to be captured.
+// In the first round of blocks, graphs are captured.
 for (let done = WARM_UP - BLOCK; done < steps; done += BLOCK - WARM_UP) {
   for (const { here, times } of kinds) {
     for (let i = 0; i < BLOCK; i++) {
@@ -41,8 +43,8 @@ for (const { microShard, times } of kinds) {
   const ratio = [median(times) / median(plain), decile(times, 1) / decile(plain, 1)].map((each) =>
     each.toFixed(3),
   );
-  const beside = microShard === undefined ? '' : `, ${ratio[0]} x by medians, ${ratio[1]} x by first deciles`;
-  console.log(`${workers} ${engine} workers, batch ${batch}, ${what}: ${spread(times)} ms${beside}`);
+  const ratios = microShard === undefined ? '' : `, ${ratio[0]} x by medians, ${ratio[1]} x by first deciles`;
+  console.log(`${workers} ${engine} workers, batch ${batch}, ${what}: ${spread(times)} ms${ratios}`);
 }
 
 for (const { here, children } of kinds) {

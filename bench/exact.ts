@@ -1,5 +1,5 @@
-// What exact mode costs an engine: the seed's CNN's gradient of a share in one piece and in micro-shards, by turns, medians;
-// inputs are made before the clock starts, as a worker makes them while it waits.
+// Compares an engine's gradient of a shard of the default CNN as a whole and in micro-shards: medians of alternating blocks.
+// Inputs are prepared before the clock starts, as a worker prepares them while it waits.
 // Arguments: [native | wasm] [steps = 30] [samples = 128,64] [micro-shard = 16,32]
 import * as tf from '@tensorflow/tfjs';
 import { prepareJob } from '../coordinator/model/model.ts';
@@ -12,7 +12,7 @@ import { median, spread } from './support/statistics.ts';
 
 const [, , backend = 'native', stepsText = '30', samplesText = '128,64', unitsText = '16,32'] = process.argv;
 const WARM_UP = 4;
-/** Steps in a row of each kind, so that none finds the caches cold. */
+/** Consecutive steps of each kind, so that the caches are warm. */
 const BLOCK = 3;
 
 process.env.TF_NUM_INTRAOP_THREADS ??= '1';
@@ -30,27 +30,27 @@ for (const samples of samplesText.split(',').map(Number)) {
   for (const microShard of [undefined, ...unitsText.split(',').map(Number)]) {
     const prepared = await prepareJob(dataset, { batchSize: samples, epochs: 1, seed: 1, microShard });
     await tf.setBackend(backend === 'wasm' ? 'wasm' : 'tensorflow');
-    const trainer = await engine.load(prepared.job);
-    kinds.push({ microShard, trainer, weights: prepared.initialWeights, times: [] as number[] });
+    const computer = await engine.load(prepared.job);
+    kinds.push({ microShard, computer, weights: prepared.initialWeights, times: [] as number[] });
   }
   const gradient = new Float32Array(kinds[0]!.weights.length);
   for (let done = -WARM_UP; done < Number(stepsText); done += BLOCK) {
-    for (const { trainer, weights, times } of kinds) {
+    for (const { computer, weights, times } of kinds) {
       for (let i = 0; i < BLOCK; i++) {
         const now = step++ as Step;
-        trainer.prepare(now, shard);
+        computer.prepare(now, shard);
         const startedMs = performance.now();
-        trainer.setWeights(weights);
-        await trainer.gradient(now, shard, gradient);
+        computer.setWeights(weights);
+        await computer.gradient(now, shard, gradient);
         if (done >= 0) times.push(performance.now() - startedMs);
       }
-      // Time for the graph of a size to be captured.
+      // The engine captures the graph of a size in this pause.
       if (done < 0) await new Promise((resolve) => setTimeout(resolve, 1_000));
     }
   }
   const whole = median(kinds[0]!.times);
   for (const { microShard, times } of kinds) {
-    const what = microShard === undefined ? 'in one piece' : `in micro-shards of ${microShard}`;
+    const what = microShard === undefined ? 'as a whole' : `in micro-shards of ${microShard}`;
     const ratio = microShard === undefined ? '' : `, ${(median(times) / whole).toFixed(3)} x`;
     console.log(`${backend}, ${samples} samples ${what}: ${spread(times)} ms${ratio}`);
   }
@@ -59,6 +59,6 @@ for (const samples of samplesText.split(',').map(Number)) {
 async function open(): Promise<Engine> {
   if (backend === 'wasm') return openWasmEngine();
   const opened = await openNativeEngine();
-  if ('missing' in opened) throw new Error(`No native TensorFlow here: ${opened.missing}`);
+  if ('missing' in opened) throw new Error(`Native TensorFlow is not available: ${opened.missing}`);
   return opened.engine;
 }

@@ -1,5 +1,5 @@
-// What one lying worker among honest ones does to a run: the accuracy that the run reports, the true one of its weights, who
-// was banned and what the person was told. Each run is short, with workers in processes of their own on real sockets.
+// Measures the damage of one lying worker among honest ones: the reported accuracy, the true accuracy of the weights, the
+// banned workers and the warnings. Each run is short; its workers are processes on real sockets.
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
@@ -36,18 +36,18 @@ interface Flags {
 }
 
 const flags = new Command('npm run bench -- hostile-workers')
-  .option('--kinds <names>', 'separated by commas', Object.keys(HOSTILE_KINDS).join())
+  .option('--kinds <names>', 'kinds of lies, separated by commas', Object.keys(HOSTILE_KINDS).join())
   .option('--honest <n>', 'honest workers', integer(1, 100), 3)
   .option('--hostile <n>', 'lying workers', integer(0, 100), 1)
-  .option('--engines <names>', 'of the workers, by turns', 'native')
+  .option('--engines <names>', 'engines of the workers, in turn', 'native')
   .option('--epochs <n>', '', integer(1, 100), 2)
   .option('--limit <n>', 'training samples', integer(1, 60_000), 6_000)
-  .option('--codec <name>', 'as train has it', 'auto')
-  .option('--audit <part>', 'as train has it', fraction)
+  .option('--codec <name>', 'codec of the run, as in train', 'auto')
+  .option('--audit <part>', 'audited part of the shards, as in train', fraction)
   .option('--seed <n>', '', integer(0, 2 ** 32 - 1), 1337)
   .option('--data <dir>', 'MNIST files; MNIST_DIR by default')
   .option('--no-checks', 'trust every worker')
-  .option('--verbose', 'all lines of the run')
+  .option('--verbose', 'print all lines of the run')
   .parse()
   .opts<Flags>();
 
@@ -61,19 +61,19 @@ const dataset = limitTrainSamples(
   flags.limit,
 );
 
-const titles = 'kind | reported | true | honest banned | liars banned | seconds | what was said';
+const titles = 'kind | reported | true | honest banned | liars banned | seconds | warnings';
 console.log(`| ${titles} |\n|${' --- |'.repeat(7)}`);
 for (const kind of flags.kinds.split(',')) console.log(await runWith(kind));
 process.exit(0);
 
-/** @returns a row of the table */
+/** Runs one kind of lie. @returns a row of the table */
 async function runWith(kind: string): Promise<string> {
   const { epochs, seed, audit, codec } = flags;
   const { job, initialWeights } = await prepareJob(dataset, { batchSize: 128, epochs, seed });
-  const said: string[] = [];
+  const lines: string[] = [];
   const stop = new AbortController();
   const report = plainReporter((line) => {
-    said.push(line);
+    lines.push(line);
     if (flags.verbose === true) console.log(`    ${line}`);
   }, clock);
   const coordinator = await startCoordinator({
@@ -109,7 +109,8 @@ async function runWith(kind: string): Promise<string> {
   const { weights } = optimizer;
   weights.set(initialWeights);
   const { stepRunner, pool } = coordinator;
-  let [reported, error] = [NaN, ''];
+  let reported = NaN;
+  let error = '';
   const startedMs = clock.now();
   await train({
     job,
@@ -128,8 +129,8 @@ async function runWith(kind: string): Promise<string> {
   const seconds = (clock.now() - startedMs) / 1000;
   await coordinator.close('done');
   for (const child of children) if (child.connected) child.disconnect();
-  const banned = said.filter((line) => line.includes(' is banned'));
-  const warned = [...said.filter((line) => line.startsWith('!')), error].filter((line) => line !== '');
+  const banned = lines.filter((line) => line.includes(' is banned'));
+  const warned = [...lines.filter((line) => line.startsWith('!')), error].filter((line) => line !== '');
   const cells = [
     HOSTILE_KINDS[kind]?.about ?? kind,
     reported.toFixed(4),
@@ -142,20 +143,20 @@ async function runWith(kind: string): Promise<string> {
   return `| ${cells.join(' | ')} |`;
 }
 
-/** Accuracy of the weights by themselves, by an engine of this process. */
+/** Accuracy of the weights, computed by an engine of this process. */
 async function trueAccuracy(job: Job, weights: Float32Array, { test }: Dataset): Promise<number> {
   const threaded = await openThreadedEngine({
     file: threadFile,
     choice: (flags.engines.split(',')[0] ?? 'native') as EngineChoice,
     note: () => undefined,
   });
-  const trainer = await threaded.engine.load(job);
-  trainer.setWeights(weights.slice());
+  const computer = await threaded.engine.load(job);
+  computer.setWeights(weights.slice());
   const imageBytes = test.images.length / test.count;
   let correct = 0;
   for (let from = 0; from < test.count; from += 500) {
     const to = Math.min(test.count, from + 500);
-    const result = await trainer.evaluate({
+    const result = await computer.evaluate({
       sampleNumbers: Uint32Array.from({ length: to - from }, (_, i) => from + i),
       images: test.images.slice(from * imageBytes, to * imageBytes),
       labels: test.labels.slice(from, to),

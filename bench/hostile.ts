@@ -1,7 +1,6 @@
-// What hostile clients cost a run: steps a second of four honest workers without anything else, and while each attack
-// goes on; the coordinator's memory and descriptors at their highest; the longest time that /health took. The coordinator
-// is this process; workers compute nothing and attackers have a process of their own. Arguments: [seconds an attack = 5]
-// [part of an attack's name]
+// Measures the cost of hostile clients: steps per second of four honest workers without and with each attack, the peak of the
+// coordinator's memory and descriptors, and the slowest answer of /health. The coordinator is this process; workers compute
+// nothing, and attackers have processes of their own. Arguments: [seconds per attack = 5] [part of an attack's name]
 import { readdirSync } from 'node:fs';
 import { forkEntry, nextMessage } from './support/children.ts';
 import {
@@ -18,7 +17,7 @@ const wanted = process.argv[3] ?? '';
 
 interface Measurements {
   readonly stepsPerSecond: number;
-  /** Steps in a second of the coordinator's processor time, to which other programs make no difference. */
+  /** Steps per second of the coordinator's CPU time, which does not depend on other programs. */
   readonly stepsPerCpuSecond: number;
   readonly longestStepMs: number;
   readonly memoryMb: number;
@@ -27,13 +26,16 @@ interface Measurements {
 }
 
 async function measure({ coordinator, step }: InProcessCoordinator, forMs: number): Promise<Measurements> {
-  let [memory, descriptors, healthMs, longestStepMs] = [0, 0, 0, 0];
-  const look = setInterval(() => {
+  let memory = 0;
+  let descriptors = 0;
+  let healthMs = 0;
+  let longestStepMs = 0;
+  const timer = setInterval(() => {
     memory = Math.max(memory, process.memoryUsage.rss());
     descriptors = Math.max(descriptors, readdirSync('/dev/fd').length);
-    const askedMs = performance.now();
+    const requestedMs = performance.now();
     fetch(`http://127.0.0.1:${coordinator.port}/health`).then(
-      () => (healthMs = Math.max(healthMs, performance.now() - askedMs)),
+      () => (healthMs = Math.max(healthMs, performance.now() - requestedMs)),
       () => (healthMs = Infinity),
     );
   }, 250);
@@ -44,7 +46,7 @@ async function measure({ coordinator, step }: InProcessCoordinator, forMs: numbe
     longestStepMs = Math.max(longestStepMs, await step());
     steps++;
   }
-  clearInterval(look);
+  clearInterval(timer);
   const { user, system } = process.cpuUsage(before);
   const stepsPerCpuSecond = (steps * 1e6) / (user + system);
   const stepsPerSecond = steps / ((performance.now() - startedMs) / 1_000);
@@ -58,17 +60,17 @@ async function measure({ coordinator, step }: InProcessCoordinator, forMs: numbe
   };
 }
 
-/** @param before the same without the attack, just before: other programs may keep the processors busy */
+/** @param before measurements just before the attack, since other programs may keep the processors busy */
 const printRow = (name: string, figures: Measurements, before: Measurements): void =>
   console.log(
     `  ${name.padEnd(34)} ${figures.stepsPerSecond.toFixed(0).padStart(5)} steps/s (${before.stepsPerSecond.toFixed(0)} without it), ` +
-      `${figures.stepsPerCpuSecond.toFixed(0)} a second of its CPU time (${before.stepsPerCpuSecond.toFixed(0)}), ` +
+      `${figures.stepsPerCpuSecond.toFixed(0)} per second of CPU time (${before.stepsPerCpuSecond.toFixed(0)}), ` +
       `longest ${figures.longestStepMs.toFixed(0)} ms (${before.longestStepMs.toFixed(0)}), ` +
       `${figures.memoryMb.toFixed(0)} MB (${before.memoryMb.toFixed(0)}), ` +
       `${figures.descriptors} descriptors, /health ${figures.healthMs.toFixed(0)} ms`,
   );
 
-/** Four honest workers that train a model, without an attack and then with each. */
+/** Trains a model on four honest workers, before and during each attack. */
 async function honestRun(
   options: Pick<InProcessCoordinatorOptions, 'topology'>,
   attacks: Readonly<Record<string, unknown>>,
@@ -92,7 +94,7 @@ async function honestRun(
     const ended = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGKILL');
     await ended;
-    // What it held is given back before the next one comes.
+    // The coordinator frees the memory of the attack before the next one begins.
     await measure(here, 2_000);
   }
   await here.coordinator.close('done');

@@ -1,8 +1,7 @@
-// Training steps over shaped links: each worker in a network namespace of its own behind a link with a rate, the
-// coordinator behind one ten times as wide, and workers that sleep instead of computing. The delay is put in by the
-// workers' transport, since tc's netem is seldom there. Where namespaces are not allowed, the transport shapes the rate
-// too. Beside each step stand two bounds: computation + bytes / rate + two delays, and the larger of computation and
-// bytes / rate; bytes are those that were counted.
+// Measures training steps over shaped links. Each worker runs in a network namespace of its own behind a link with a rate, the
+// coordinator behind a link with ten times that rate. Workers sleep instead of computing. The workers' transport adds the
+// delay, since tc's netem is seldom available; without namespaces, it also limits the rate. Each step is compared with two
+// bounds: computation + bytes / rate + two delays, and the larger of computation and bytes / rate, for the counted bytes.
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
@@ -28,7 +27,7 @@ interface Flags {
   readonly links: string[];
   readonly codecs: string[];
   readonly perSample: number;
-  readonly tailAt: number;
+  readonly firstBucketAt: number;
   readonly ddp?: boolean;
   readonly transport?: boolean;
   readonly verbose?: boolean;
@@ -40,33 +39,33 @@ const names =
   (text: string): string[] => {
     const wanted = text.split(',');
     const unknown = wanted.filter((name) => !all.includes(name));
-    if (unknown.length > 0) throw new InvalidArgumentError(`There are: ${all.join(', ')}.`);
+    if (unknown.length > 0) throw new InvalidArgumentError(`Choose from: ${all.join(', ')}.`);
     return wanted;
   };
 const counts = (text: string): number[] => text.split(',').map(integer(1, 65_536));
 const positive = (text: string): number => {
   if (Number(text) > 0) return Number(text);
-  throw new InvalidArgumentError('It takes a number above 0.');
+  throw new InvalidArgumentError('It must be a number above 0.');
 };
 
 const flags = new Command('npm run bench -- links')
-  .description('Training steps over links with a rate and a delay.')
-  .option('--workers <counts>', 'separated by commas', counts, [1, 2, 4, 8])
-  .option('--batches <counts>', 'samples a step', counts, [128, 1024])
+  .description('Measures training steps over links with a rate and a delay.')
+  .option('--workers <counts>', 'numbers of workers, separated by commas', counts, [1, 2, 4, 8])
+  .option('--batches <counts>', 'samples per step, separated by commas', counts, [128, 1024])
   .option('--links <names>', LINKS.map(({ name }) => name).join(), names(LINKS.map(({ name }) => name)), [
     ...LINKS.map(({ name }) => name),
   ])
   .option('--codecs <names>', CODECS.join(), names(CODECS), CODECS)
-  .option('--per-sample <ms>', 'what a worker sleeps for a sample', positive, 1)
+  .option('--per-sample <ms>', 'time that a worker sleeps per sample', positive, 1)
   .option(
-    '--tail-at <part>',
-    'of a computation after which the tail of a gradient is there; 1: with the rest',
+    '--first-bucket-at <part>',
+    'part of a computation after which the first bucket of a gradient is ready; 1 for all buckets at the end',
     positive,
     0.5,
   )
-  .option('--transport', "shape the workers' transport instead of using namespaces")
-  .option('--ddp', "PyTorch's DDP over gloo on the same links, 4 workers at batch 128, beside it")
-  .option('--verbose', 'every step')
+  .option('--transport', "shape links in the workers' transport instead of in namespaces")
+  .option('--ddp', "also measure PyTorch's DDP over gloo on the same links, with 4 workers at batch 128")
+  .option('--verbose', 'print every step')
   .parse()
   .opts<Flags>();
 
@@ -97,9 +96,9 @@ for (let i = 0; i < maxWorkers; i++) {
   await nextMessage(child);
   addresses.push(network?.attach(child.pid ?? 0) ?? '');
   workers.push({
-    work: (order: LinkWorkerConfig) => {
+    run: (config: LinkWorkerConfig) => {
       const ended = nextMessage(child);
-      child.send(order);
+      child.send(config);
       return ended;
     },
   });
@@ -111,11 +110,11 @@ const layout = layoutOf(prepared.job.layout);
 const host = network === null ? '127.0.0.1' : COORDINATOR_ADDRESS;
 console.log(
   network === null
-    ? "Links are shaped by the workers' own transport: network namespaces are not allowed here. The coordinator's is not."
+    ? "The workers' transport shapes the links, since network namespaces are not allowed here. The coordinator's link is not shaped."
     : "Rates: tc tbf in network namespaces; delays: the workers' transport.",
 );
 console.log(
-  `${flags.perSample} ms a sample; the tail of a gradient is there after ${flags.tailAt} of its computation; ms a step, medians`,
+  `${flags.perSample} ms per sample; the first bucket of a gradient is ready after ${flags.firstBucketAt} of the computation; medians in ms per step`,
 );
 console.log(
   "| link | batch | workers | codec | step | bound 1 | step / bound 1 | bound 2 | MB up | MB down | step / one worker's | step / best codec's | gradcast plan |",
@@ -138,7 +137,7 @@ for (const link of LINKS.filter(({ name }) => flags.links.includes(name))) {
           workers: workers.slice(0, count),
           shapedOutside: network !== null,
           perSampleMs: flags.perSample,
-          firstBucketAt: flags.tailAt,
+          firstBucketAt: flags.firstBucketAt,
           verbose: flags.verbose === true,
         });
         if (count === 1) alone.set(codec, cell.stepMs);
@@ -165,7 +164,7 @@ for (const link of LINKS.filter(({ name }) => flags.links.includes(name))) {
     }
   }
 }
-/** What `gradcast plan` says of a step. */
+/** Step time that `gradcast plan` predicts. */
 function predictStepMs(codec: string, link: LinkShape, batchSize: number, count: number): number {
   const settings = {
     workers: count,
@@ -174,7 +173,7 @@ function predictStepMs(codec: string, link: LinkShape, batchSize: number, count:
     coordinatorRate: coordinatorRate(link),
     delayMs: link.delayMs,
     msPerSample: flags.perSample,
-    tailAt: flags.tailAt,
+    tailAt: flags.firstBucketAt,
     parameterCount: layout.length,
     kernel: factoredKernel(layout),
     sampleBytes: 784,
@@ -186,26 +185,30 @@ function predictStepMs(codec: string, link: LinkShape, batchSize: number, count:
 if (flags.ddp === true) await compareWithDdp();
 process.exit(0);
 
-/** 4 workers at batch 128: PyTorch's steps, then ours, by turns; PyTorch's have no delay, since the links have none. */
+/** Compares PyTorch with gradcast on 4 workers at batch 128, in turn. Only gradcast's transport adds the delay. */
 async function compareWithDdp(): Promise<void> {
-  const [RANKS, BATCH, STEPS, TURNS] = [4, 128, 6, 2];
+  const RANKS = 4;
+  const BATCH = 128;
+  const STEPS = 6;
+  const TURNS = 2;
   if (network === null || maxWorkers < RANKS)
     throw new Error('--ddp needs network namespaces and at least 4 workers.');
   const report = streamReport(process.stderr, () => performance.now());
   const python = await preparePython(TORCH, report, new AbortController().signal);
   for (const link of LINKS.filter(({ name }) => flags.links.includes(name))) {
     network.shape(link, coordinatorRate(link));
-    const [theirs, ours]: [number[], number[]] = [[], []];
+    const ddpTimes: number[] = [];
+    const gradcastTimes: number[] = [];
     for (let turn = 0; turn < TURNS; turn++) {
       const times = await runDdp({
         python,
         address: addresses[0] ?? '',
-        tailAt: flags.tailAt,
+        firstBucketAt: flags.firstBucketAt,
         steps: STEPS,
         pids: children.slice(0, RANKS).map(({ pid }) => pid ?? 0),
         computeMs: (flags.perSample * BATCH) / RANKS,
       });
-      theirs.push(median(times));
+      ddpTimes.push(median(times));
       const cell = await runCell({
         prepared,
         dataset,
@@ -216,15 +219,15 @@ async function compareWithDdp(): Promise<void> {
         shapedOutside: true,
         workers: workers.slice(0, RANKS),
         perSampleMs: flags.perSample,
-        firstBucketAt: flags.tailAt,
+        firstBucketAt: flags.firstBucketAt,
         verbose: false,
       });
-      ours.push(cell.stepMs);
+      gradcastTimes.push(cell.stepMs);
     }
-    const ratio = median(ours.map((ms, i) => ms / (theirs[i] ?? NaN)));
+    const ratio = median(gradcastTimes.map((ms, i) => ms / (ddpTimes[i] ?? NaN)));
     console.log(
-      `${link.name}, ${RANKS} workers, batch ${BATCH}: PyTorch DDP over gloo ${median(theirs).toFixed(0)} ms a step (without the delay), ` +
-        `gradcast ${median(ours).toFixed(0)} ms (with it): ratio ${ratio.toFixed(2)}`,
+      `${link.name}, ${RANKS} workers, batch ${BATCH}: PyTorch DDP over gloo ${median(ddpTimes).toFixed(0)} ms per step (without the delay), ` +
+        `gradcast ${median(gradcastTimes).toFixed(0)} ms (with it): ratio ${ratio.toFixed(2)}`,
     );
   }
 }

@@ -1,13 +1,13 @@
-// One gradient step of the seed's CNN on native TensorFlow: stock tfjs-node op by op, op by op with TensorFlow's own
-// gradient ops, and captured as a graph. Alternating, medians; stock tfjs-node has to be told apart by process, as
-// gradients are registered for good. Arguments: [steps = 30] [batch = 128,64]
+// Compares a gradient step of the default CNN on native TensorFlow: stock tfjs-node, op by op with TensorFlow's own gradient
+// ops, and as a captured graph. Medians of alternating blocks. Each variant has a process of its own, since registered
+// gradients cannot be removed. Arguments: [steps = 30] [batch = 128,64]
 import { forkEntry, nextMessage } from './support/children.ts';
 import type { VariantTimes } from './support/native-variant.ts';
 import { median, spread } from './support/statistics.ts';
 
 const [, , stepsText = '30', batchText = '128,64'] = process.argv;
 const WARM_UP = 6;
-/** Steps in a row of each kind, so that none finds the caches cold. */
+/** Consecutive steps of each kind, so that the caches are warm. */
 const BLOCK = 3;
 const KINDS = ['stock', 'eager', 'captured'] as const;
 

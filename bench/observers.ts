@@ -1,6 +1,6 @@
-// What observers that only watch cost a step: blocks of steps without any and with so many, by turns. The workers compute
-// nothing, so that the coordinator is all that a step waits for: the harder case; and one real worker, the usual one.
-// Arguments: [observers = 200] [steps a block = 60] [turns = 8]
+// Measures the cost of observers: alternating blocks of steps without and with observers. First with workers that compute
+// nothing, so that a step waits only for the coordinator, which is the harder case, then with one real worker.
+// Arguments: [observers = 200] [steps per block = 60] [blocks = 8]
 import { prepareJob } from '../coordinator/model/model.ts';
 import { syntheticDigits } from '../shared/data/synthetic-digits.ts';
 import type { Step } from '../shared/protocol/messages.ts';
@@ -16,7 +16,7 @@ const dataset = syntheticDigits({ seed: 1, trainCount: BATCH, testCount: 10 });
 const { initialWeights } = await prepareJob(dataset, { batchSize: BATCH, epochs: 1, seed: 1 });
 const all = turns * 2 * steps;
 
-/** A block of steps that the feed hears of, as in training; milliseconds each. */
+/** Runs a block of steps and reports them to the feed, as in training. @returns milliseconds per step */
 async function block({ coordinator, step }: InProcessCoordinator, from: number): Promise<number[]> {
   const times: number[] = [];
   for (let i = from; i < from + steps; i++) {
@@ -55,8 +55,8 @@ async function compare(name: string, here: InProcessCoordinator): Promise<void> 
     ratios.push(median(seen) / median(alone));
   }
   console.log(
-    `${name}: ${spread(without)} ms a step without observers, ${spread(watched)} with ${observers}; ` +
-      `x ${median(ratios).toFixed(3)} within a turn`,
+    `${name}: ${spread(without)} ms per step without observers, ${spread(watched)} with ${observers}; ` +
+      `x ${median(ratios).toFixed(3)} within a pair of blocks`,
   );
   await here.coordinator.close('done');
 }

@@ -1,6 +1,6 @@
-// How far rounding carries: the gradient of the same weights and samples by native TensorFlow and by WebAssembly, whole, in two
-// shards and half by each, by Keras' own ops and, as the arbiter, by the same ops in float64, along the first steps of a
-// training. On the MNIST of MNIST_DIR, else on drawn digits. Arguments: [steps = 60]
+// Measures rounding differences between gradients of the same weights and samples, over the first steps of a training: native
+// TensorFlow and WebAssembly, each on the whole batch, in two shards, and on half of the batch each, Keras' own ops, and as
+// reference the same ops in float64. Uses the MNIST of MNIST_DIR, else synthetic digits. Arguments: [steps = 60]
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -25,9 +25,9 @@ import { decile, median } from './support/statistics.ts';
 const steps = Number(process.argv[2] ?? 60);
 const BATCH = 128;
 const SEED = 1337;
-/** What a mixed run is asked to stay within. */
+/** Required bound for a mixed run. */
 const BOUND = 1e-4;
-/** Elements of a sample's mask, and the rate, of each dropout layer. */
+/** Size of a sample's mask, and rate, of each dropout layer. */
 const MASKS: readonly (readonly [size: number, rate: number])[] = [
   [4608, 0.25],
   [128, 0.5],
@@ -44,8 +44,8 @@ const { job, initialWeights } = await prepareJob(dataset, { batchSize: BATCH, ep
 const file = join(dirname(process.argv[1] ?? ''), '../worker-node/thread/engine-thread.js');
 const open = async (choice: 'native' | 'wasm'): Promise<GradientComputer> =>
   (await openThreadedEngine({ file, choice, note: console.error })).engine.load(job);
-const trainers = { native: await open('native'), wasm: await open('wasm') };
-type Engine = keyof typeof trainers;
+const computers = { native: await open('native'), wasm: await open('wasm') };
+type Engine = keyof typeof computers;
 
 const shardOf = (numbers: Uint32Array): Shard => {
   const payload = new Uint8Array(shardBytes(numbers.length, dataset.sampleShape));
@@ -56,13 +56,13 @@ async function gradientOf(weights: Float32Array, step: Step, ...parts: [Engine, 
   const total = new Float32Array(weights.length);
   for (const [engine, numbers] of parts) {
     const gradient = new Float32Array(weights.length);
-    trainers[engine].setWeights(weights);
-    await trainers[engine].gradient(step, shardOf(numbers), gradient);
+    computers[engine].setWeights(weights);
+    await computers[engine].gradient(step, shardOf(numbers), gradient);
     gradient.forEach((value, i) => (total[i] = (total[i] ?? 0) + value));
   }
   return total;
 }
-/** What the float64 reference is computed of. */
+/** Inputs of the float64 reference. */
 function inputsOf(weights: Float32Array, step: Step, shard: Shard): Uint8Array {
   const inputs = new ShardInputs(job);
   inputs.prepare(step, shard);
@@ -85,7 +85,7 @@ try {
     const step = number as Step;
     const halves = [batch.subarray(0, BATCH / 2), batch.subarray(BATCH / 2)] as const;
     const gradients = new Map<Kind, Float32Array | Float64Array>();
-    // In the first step graphs are captured, when nobody waits.
+    // Graphs are captured in this pause after the first step.
     if (number === 1) await new Promise((resolve) => setTimeout(resolve, 3000));
     for (const engine of ['native', 'wasm'] as const) {
       gradients.set(engine, await gradientOf(weights, step, [engine, batch]));
@@ -120,9 +120,10 @@ try {
   await rm(folder, { recursive: true, force: true });
 }
 
-/** Norm of the difference, relative to that of `of`. */
+/** Norm of the difference, relative to the norm of `of`. */
 function difference(one: ArrayLike<number>, of: ArrayLike<number>): number {
-  let [differences, squares] = [0, 0];
+  let differences = 0;
+  let squares = 0;
   for (let i = 0; i < of.length; i++) {
     differences += ((one[i] ?? NaN) - (of[i] ?? NaN)) ** 2;
     squares += (of[i] ?? NaN) ** 2;
@@ -130,7 +131,9 @@ function difference(one: ArrayLike<number>, of: ArrayLike<number>): number {
   return Math.sqrt(differences / squares);
 }
 
-console.log(`${dataset.name}, ${steps} steps; difference of one gradient from another, relative to its norm`);
+console.log(
+  `${dataset.name}, ${steps} steps; difference between two gradients, relative to the norm of the second`,
+);
 for (const [one, of] of [
   ['native halves', 'native'],
   ['wasm halves', 'wasm'],
@@ -143,9 +146,11 @@ for (const [one, of] of [
 ] as const) {
   const all = found.map((gradients) => difference(gradients.get(one) ?? [], gradients.get(of) ?? []));
   const beyond = all.filter((each) => !(each <= BOUND)).length;
-  const [middle, high, most] = [median(all), decile(all, 9), Math.max(...all)].map((x) => x.toExponential(1));
+  const middle = median(all).toExponential(1);
+  const high = decile(all, 9).toExponential(1);
+  const largest = Math.max(...all).toExponential(1);
   console.log(
-    `${one} / ${of}: median ${middle}, ninth decile ${high}, largest ${most}; beyond ${BOUND} in ${beyond} of ${steps}`,
+    `${one} / ${of}: median ${middle}, ninth decile ${high}, largest ${largest}; beyond ${BOUND} in ${beyond} of ${steps}`,
   );
 }
 process.exit(0);

@@ -1,8 +1,8 @@
-// A contributing tab in headless Chromium. First the gradient step of WebAssembly there, on one thread and on two, against
-// that of a Node worker, in turn: each is the only worker of a coordinator, the time is what the worker itself says that
-// it computed. Then a tab that trains: how soon its first gradient is there, what it has loaded until then, what a drawn
-// digit that is read all the time costs its steps, and whether the page stays responsive. Needs Chromium.
-// Arguments: [steps = 15] [batch = 128] [turns of drawing = 10]; 0 leaves a part out.
+// Measures a contributing tab in headless Chromium. First compares the gradient step of WebAssembly in a tab, on one and on two
+// threads, with that of a Node worker: each is the only worker of a coordinator, and the time is the reported computation.
+// Then measures a training tab: the time to its first gradient, the cost of a drawn digit that is read all the time, and the
+// long tasks of the page. Needs Chromium.
+// Arguments: [steps = 15] [batch = 128] [blocks of drawing = 10]; 0 skips a part.
 import { prepareJob } from '../coordinator/model/model.ts';
 import { createOptimizer } from '../coordinator/optimizer/optimizer.ts';
 import { train } from '../coordinator/training/train.ts';
@@ -18,13 +18,13 @@ const steps = Number(process.argv[2] ?? 15);
 const batchSize = Number(process.argv[3] ?? 128);
 const WARM_UP = 3;
 const blocks = Number(process.argv[4] ?? 10);
-/** Of drawing, then of none, by turns. */
+/** Length of a block of each drawing phase. */
 const BLOCK_MS = 1_500;
 
 const addressOf = ({ url }: InProcessCoordinator): string => url.replace(/^ws/, 'http');
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** The milliseconds that each gradient took its worker, from now on. */
+/** Records the computation time of each further gradient, in milliseconds. */
 function computeTimes({ coordinator }: InProcessCoordinator): number[] {
   const times: number[] = [];
   coordinator.pool.subscribe({
@@ -42,7 +42,7 @@ interface Variant {
   close(): Promise<void>;
 }
 
-/** @param join attaches the one worker to a coordinator; its answer ends it */
+/** @param join attaches the one worker to a coordinator and returns a function that ends it */
 async function openVariant(
   name: string,
   join: (here: InProcessCoordinator) => Promise<() => unknown> | (() => unknown),
@@ -75,25 +75,25 @@ async function compareSteps(browser: BareChromium): Promise<void> {
   const all = [one, two, node];
   for (let i = 0; i < WARM_UP + steps; i++) for (const each of all) await each.step();
   const times = (each: Variant): number[] => each.times.slice(WARM_UP);
-  console.log(`batch ${batchSize}, ${steps} steps each, in turn; ms a step`);
+  console.log(`batch ${batchSize}, ${steps} steps each, in turn; ms per step`);
   for (const each of all) console.log(`${each.name}: ${spread(times(each))}`);
   console.log(`1 thread / 2 threads: ${(median(times(one)) / median(times(two))).toFixed(2)}`);
   console.log(`tab / Node, 1 thread each: ${(median(times(one)) / median(times(node))).toFixed(2)}`);
   for (const each of all) await each.close();
 }
 
-// What runs in the page is text: these types are Node's.
+// Scripts of the page are strings, since the types of this file are Node's.
 const OBSERVE = `
   longTasks = [];
   new PerformanceObserver((list) => longTasks.push(...list.getEntries().map(({ duration }) => duration)))
     .observe({ entryTypes: ['longtask'] });
   readings = 0;
-  // The first picture that is posted tells which worker reads. What is shown may stay the same from one reading to the next.
-  heard = new Set();
+  // Counts the answers of each worker that receives messages: the shown digit may stay the same from one reading to the next.
+  observed = new Set();
   bare = Worker.prototype.postMessage;
   Worker.prototype.postMessage = function (...message) {
-    if (!heard.has(this)) this.addEventListener('message', ({ data }) => { if (data.type === 'read') readings++; });
-    heard.add(this);
+    if (!observed.has(this)) this.addEventListener('message', ({ data }) => { if (data.type === 'read') readings++; });
+    observed.add(this);
     return bare.apply(this, message);
   };
 `;
@@ -132,7 +132,7 @@ async function stopDrawing(page: AttachedTab): Promise<void> {
   await page.evaluate(CLEAR);
 }
 
-/** What painting alone costs, which is much where the GPU is software. */
+/** Draws without reading, to measure painting alone, which is slow on a software GPU. */
 async function startUnread(page: AttachedTab): Promise<void> {
   await page.evaluate(`
     post = Worker.prototype.postMessage;
@@ -179,7 +179,7 @@ async function watchPage(browser: BareChromium): Promise<void> {
 
   const page = await tab.attach();
   await page.evaluate(OBSERVE);
-  /** Steps and readings of a while. */
+  /** Steps and readings of one block. */
   const during = async (): Promise<{ times: number[]; readings: number }> => {
     await page.evaluate('readings = 0');
     const from = times.length;
@@ -189,8 +189,8 @@ async function watchPage(browser: BareChromium): Promise<void> {
   const phases = {
     'nothing drawn': [none, none],
     'a digit': [(tab: AttachedTab) => tab.evaluate(DRAW_DIGIT), (tab: AttachedTab) => tab.evaluate(CLEAR)],
-    'drawing on and on, unread': [startUnread, stopUnread],
-    'drawing on and on': [startDrawing, stopDrawing],
+    'drawing all the time, unread': [startUnread, stopUnread],
+    'drawing all the time': [startDrawing, stopDrawing],
   } as const;
   const taken = Object.keys(phases).map((name) => ({
     name,
@@ -198,7 +198,7 @@ async function watchPage(browser: BareChromium): Promise<void> {
     medians: [] as number[],
     readings: 0,
   }));
-  // The first turn opens the engine that reads, and does not count.
+  // The first round opens the engine that reads, and is not counted.
   for (let i = -1; i < blocks; i++) {
     for (const [at, [begin, end]] of Object.values(phases).entries()) {
       await begin(page);
@@ -215,11 +215,11 @@ async function watchPage(browser: BareChromium): Promise<void> {
     if (i < 0) await page.evaluate('longTasks.length = 0');
   }
   for (const { name, times, medians, readings } of taken) {
-    const aSecond = (count: number): string => ((count * 1_000) / (blocks * BLOCK_MS)).toFixed(1);
-    // Within a turn the machine is more like itself than over all.
+    const perSecond = (count: number): string => ((count * 1_000) / (blocks * BLOCK_MS)).toFixed(1);
+    // The machine is more alike within a round than over all rounds.
     const ratio = median(medians.map((ms, i) => ms / (taken[0]?.medians[i] ?? NaN))).toFixed(3);
     console.log(
-      `${name}: ${spread(times)} ms of computation a step (x ${ratio}), ${aSecond(times.length)} steps and ${aSecond(readings)} readings a second`,
+      `${name}: ${spread(times)} ms of computation per step (x ${ratio}), ${perSecond(times.length)} steps and ${perSecond(readings)} readings per second`,
     );
   }
   const longTasks = await page.evaluate<number[]>('longTasks');

@@ -1,5 +1,5 @@
-// What the engine's thread adds to a gradient step: the same steps in this thread and through that one, in turn, with
-// the weights set anew before each. Arguments: [engine = wasm] [steps = 200]
+// Measures the overhead of the engine thread: the same gradient steps in this thread and in the engine thread, in turn, with
+// new weights before each step. Arguments: [engine = wasm] [steps = 200]
 import { dirname, join } from 'node:path';
 import type { GradientComputer } from '../shared/engine/engine.ts';
 import type { Topology } from '../shared/model/job.ts';
@@ -11,10 +11,11 @@ import { syntheticShard } from './support/synthetic-shard.ts';
 import { median, spread } from './support/statistics.ts';
 
 const [, , choiceText = 'wasm', stepsText = '200'] = process.argv;
-const [choice, steps] = [choiceText as EngineChoice, Number(stepsText)];
+const choice = choiceText as EngineChoice;
+const steps = Number(stepsText);
 const file = join(dirname(process.argv[1] ?? ''), '../worker-node/thread/engine-thread.js');
 
-/** Computes next to nothing. */
+/** Model with almost no computation. */
 const tiny: Topology = {
   class_name: 'Sequential',
   config: {
@@ -26,11 +27,11 @@ const tiny: Topology = {
   },
 };
 
-// Preparing a job leaves tfjs on another backend than the engine's.
+// Preparing a job switches the backend of tfjs, so all jobs are prepared before the engine opens.
 const cases = await Promise.all(
   (
     [
-      ['next to nothing (8 thousand weights), batch 1', 1, tiny],
+      ['a tiny model (8 thousand weights), batch 1', 1, tiny],
       ['the default CNN, batch 16', 16, undefined],
     ] as const
   ).map(async ([what, batch, topology]) => {
@@ -41,26 +42,28 @@ const { engine } = await chooseEngine(choice, console.error);
 const threaded = await openThreadedEngine({ file, choice, note: console.error });
 
 for (const { what, shard, job, initialWeights } of cases) {
-  const step = async (trainer: GradientComputer, number: number): Promise<number> => {
-    const room = rooms.get(trainer);
-    if (room === undefined) throw new Error('no room for a gradient');
+  const step = async (computer: GradientComputer, number: number): Promise<number> => {
+    const buffer = buffers.get(computer);
+    if (buffer === undefined) throw new Error('There is no buffer for a gradient.');
     const startedMs = performance.now();
-    trainer.setWeights(initialWeights);
-    await trainer.gradient(number as Step, shard, room);
+    computer.setWeights(initialWeights);
+    await computer.gradient(number as Step, shard, buffer);
     return performance.now() - startedMs;
   };
-  const [here, there] = [await engine.load(job), await threaded.engine.load(job)];
+  const here = await engine.load(job);
+  const there = await threaded.engine.load(job);
   const { byteLength } = initialWeights;
-  const rooms = new Map(
-    [here, there].map((trainer) => [
-      trainer,
-      new Float32Array(trainer.allocateBuffer?.(byteLength) ?? new ArrayBuffer(byteLength)),
+  const buffers = new Map(
+    [here, there].map((computer) => [
+      computer,
+      new Float32Array(computer.allocateBuffer?.(byteLength) ?? new ArrayBuffer(byteLength)),
     ]),
   );
   const times = { here: [] as number[], there: [] as number[] };
   for (let number = 0; number < steps; number++) {
-    const [hereMs, thereMs] = [await step(here, number), await step(there, number)];
-    // Graphs are captured in pauses.
+    const hereMs = await step(here, number);
+    const thereMs = await step(there, number);
+    // Graphs are captured in these pauses.
     if (number < steps / 10) await new Promise((resolve) => setTimeout(resolve, 30));
     else {
       times.here.push(hereMs);

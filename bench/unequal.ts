@@ -1,6 +1,6 @@
-// Steps with workers of unequal speed, against what is possible: one that is ten times slower than four others, speeds of
-// 1, 2 and 4, and one that becomes five times slower. The workers are real ones on real sockets, in this process; they
-// compute nothing and take as long for it as they are told. Arguments: [steps = 60]
+// Compares steps on workers of unequal speed with the ideal: one that is ten times slower than four others, speeds of 1, 2 and
+// 4, and one that becomes five times slower. The workers run in this process on real sockets; they compute nothing and wait
+// for a configured time. Arguments: [steps = 60]
 import type { Step } from '../shared/protocol/messages.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import { syntheticDigits } from '../shared/data/synthetic-digits.ts';
@@ -19,7 +19,7 @@ const batch = Uint32Array.from({ length: BATCH }, (_, i) => i);
 
 interface Bench {
   readonly attach: (name: string, perSampleMs: number) => Promise<StubSettings>;
-  /** @returns how long each of so many steps took */
+  /** Runs steps. @returns their times in milliseconds */
   readonly run: (count: number) => Promise<number[]>;
 }
 
@@ -30,7 +30,7 @@ async function withCoordinator(work: (bench: Bench) => Promise<void>): Promise<v
   await work({
     async attach(name, perSampleMs) {
       const settings = { perSampleMs, tamper: (value: number) => value };
-      // Each is a machine of its own.
+      // Each worker reports a device of its own and so counts as another machine.
       ended.push(attachWorker(coordinator.url, name, stubEngine(settings, name)).ended);
       await waitForWorkerReady(coordinator, name);
       return settings;
@@ -51,10 +51,10 @@ async function withCoordinator(work: (bench: Bench) => Promise<void>): Promise<v
   await Promise.all(ended);
 }
 
-const say = (what: string, ratio: number, limit: number): void =>
+const printRatio = (what: string, ratio: number, limit: number): void =>
   console.log(`  ${what}: ${ratio.toFixed(3)} (at most ${limit})`);
 
-/** Of workers that take so long for a sample each, all of them busy for the whole step. */
+/** Ideal step time of workers with these times per sample, if all are busy for the whole step. */
 const idealMs = (...perSampleMs: number[]): number =>
   BATCH / perSampleMs.reduce((rate, ms) => rate + 1 / ms, 0);
 
@@ -64,7 +64,11 @@ await withCoordinator(async ({ attach, run }) => {
   const without = median(await run(steps));
   await attach('slow', 10);
   await run(3 * WARM_UP_STEPS);
-  say('a step with a worker ten times slower, to one without it', median(await run(steps)) / without, 1.05);
+  printRatio(
+    'step with a worker ten times slower / step without it',
+    median(await run(steps)) / without,
+    1.05,
+  );
 });
 
 await withCoordinator(async ({ attach, run }) => {
@@ -72,10 +76,10 @@ await withCoordinator(async ({ attach, run }) => {
   await attach('middle', 1);
   await attach('slow', 2);
   await run(WARM_UP_STEPS);
-  say('a step at speeds of 1, 2 and 4, to the ideal', median(await run(steps)) / idealMs(0.5, 1, 2), 1.15);
+  printRatio('step at speeds of 1, 2 and 4 / ideal', median(await run(steps)) / idealMs(0.5, 1, 2), 1.15);
   fast.perSampleMs *= 5;
   const target = 1.15 * idealMs(2.5, 1, 2);
   const times = await run(60);
-  const followed = times.findIndex((_, i) => median(times.slice(i, i + 5)) <= target);
-  console.log(`  steps until one that has become five times slower is followed: ${followed} (at most 20)`);
+  const adapted = times.findIndex((_, i) => median(times.slice(i, i + 5)) <= target);
+  console.log(`  steps to adapt to a worker that became five times slower: ${adapted} (at most 20)`);
 });

@@ -1,6 +1,6 @@
-// One gradient step of the seed's CNN on tfjs' WebAssembly backend: our kernels against the least that makes it
-// train at all (both convolution gradients through conv2d, everything else tfjs' own). Alternating, medians.
-// Arguments: [steps = 15] [batch = 128]. PROFILE=1 also prints the time that each kernel takes.
+// Compares a gradient step of the default CNN on tfjs' WebAssembly backend with gradcast's kernels and with a naive variant,
+// which computes both convolution gradients through conv2d and all else with tfjs. Medians of alternating steps.
+// Arguments: [steps = 15] [batch = 128]. PROFILE=1 also prints the time of each kernel.
 import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import { registerWasmKernels } from '../shared/kernels/wasm/register.ts';
@@ -15,8 +15,8 @@ await tf.setBackend('wasm');
 const stockRelu = tf.getGradient('Relu');
 const stock = snapshot();
 registerWasmKernels(tf);
-const oursRelu = tf.getGradient('Relu');
-const ours = snapshot();
+const ownRelu = tf.getGradient('Relu');
+const own = snapshot();
 registerWasmKernels(tf, { simd: false });
 const composed = snapshot();
 const naive = naiveVariant();
@@ -24,8 +24,8 @@ const naive = naiveVariant();
 const inputs = seedInputs();
 const variants = [
   { name: 'naive', use: () => use(naive, stockRelu), times: [] as number[] },
-  { name: 'ours', use: () => use(ours, oursRelu), times: [] as number[] },
-  { name: 'ours without SIMD of our own', use: () => use(composed, oursRelu), times: [] as number[] },
+  { name: 'gradcast', use: () => use(own, ownRelu), times: [] as number[] },
+  { name: 'gradcast without own SIMD', use: () => use(composed, ownRelu), times: [] as number[] },
 ];
 for (let i = -2; i < steps; i++) {
   for (const variant of variants) {
@@ -38,12 +38,12 @@ for (let i = -2; i < steps; i++) {
 }
 const medians = variants.map(({ times }) => median(times));
 console.log(
-  `ratio ${(medians[1]! / medians[0]!).toFixed(3)} (ours / naive, batch ${batch}, ${steps} steps each)`,
+  `ratio ${(medians[1]! / medians[0]!).toFixed(3)} (gradcast / naive, batch ${batch}, ${steps} steps each)`,
 );
 variants.forEach(({ name }, i) => console.log(`${name}: ${medians[i]!.toFixed(1)} ms`));
 if (process.env.PROFILE) for (const variant of variants) profile(variant);
 
-/** Inputs, labels, dropout masks and weights, all from fixed seeds. */
+/** Draws inputs, labels, dropout masks and weights from fixed seeds. */
 function seedInputs() {
   const weight = (shape: number[], fanIn: number, seed: number) =>
     tf.randomNormal(shape, 0, Math.sqrt(2 / fanIn), 'float32', seed);
@@ -67,7 +67,7 @@ function seedInputs() {
   };
 }
 
-/** Forward, backward, all gradients read back. */
+/** Runs forward and backward pass and reads all gradients back. */
 function step(): void {
   const { x, labels, mask1, mask2, weights } = inputs;
   tf.tidy(() => {
@@ -94,7 +94,7 @@ function use(variant: Variant, relu: tf.GradConfig): void {
   tf.registerGradient(relu);
 }
 
-/** Stock kernels, and both convolution gradients through tfjs' conv2d. */
+/** Stock kernels, with both convolution gradients through tfjs' conv2d. */
 function naiveVariant(): Variant {
   const filter: tf.KernelFunc = ({ inputs: { x, dy } }) =>
     tf.tidy(() => {
@@ -105,7 +105,8 @@ function naiveVariant(): Variant {
   const input: tf.KernelFunc = ({ inputs: { dy, filter: weights } }) =>
     tf.tidy(() => {
       const turned = tf.transpose(tf.reverse(weights as tf.Tensor4D, [0, 1]), [0, 1, 3, 2]);
-      const [h, w] = [weights!.shape[0]! - 1, weights!.shape[1]! - 1];
+      const h = weights!.shape[0]! - 1;
+      const w = weights!.shape[1]! - 1;
       const pad: [number, number][] = [[0, 0], [h, h], [w, w], [0, 0]]; // prettier-ignore
       return tf.conv2d(dy as tf.Tensor4D, turned, 1, pad as Parameters<typeof tf.conv2d>[3]);
     });
@@ -142,7 +143,7 @@ function profile(variant: (typeof variants)[number]): void {
   }
   const runs = 5;
   for (let i = 0; i < runs; i++) step();
-  console.log(`\n${variant.name}: ms a step`);
+  console.log(`\n${variant.name}: ms per step`);
   const rows = [...spent].sort((p, q) => q[1] - p[1]).slice(0, 24);
   for (const [key, ms] of rows) console.log(`${(ms / runs).toFixed(2).padStart(8)}  ${key}`);
 }

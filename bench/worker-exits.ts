@@ -1,6 +1,6 @@
-// How workers and runs end: every way, many times, and how often with which exit code. Ends with 1 if one was not in order,
-// or has left processes or temporary files.
-// Arguments: [native | wasm] [count = 50] [at once = 2]
+// Ends workers and runs in every known way, many times, and counts the exit codes. Exits with 1 if a code was unexpected, or if
+// processes or temporary files were left.
+// Arguments: [native | wasm] [count = 50] [concurrent = 2]
 import { availableParallelism } from 'node:os';
 import { createExitEnvironment, EXIT_CASES, type ExitCase } from '../test/support/worker-exits.ts';
 
@@ -12,7 +12,7 @@ for (const way of EXIT_CASES) {
   const text = [...codes].map(([code, times]) => `${code}: ${times}`).join(', ');
   const left = await environment.findLeftovers();
   const isRight = left.length === 0 && [...codes.keys()].every((code) => way.expected.includes(code));
-  console.log(`${way.name.padEnd(60)} ${text}${isRight ? '' : `   NOT IN ORDER ${left.join(', ')}`}`);
+  console.log(`${way.name.padEnd(60)} ${text}${isRight ? '' : `   UNEXPECTED ${left.join(', ')}`}`);
   if (!isRight) process.exitCode = 1;
 }
 await environment.close();

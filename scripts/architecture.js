@@ -1,16 +1,20 @@
-// node scripts/architecture.js [--markdown]: figures about the source tree, as docs/architecture.md shows them.
-// test/scripts/architecture.test.ts holds the limits.
+// node scripts/architecture.js [--list]: figures about the source tree, as docs/architecture.md shows them; with --list,
+// the files and words behind the figures. test/scripts/architecture.test.ts holds the limits.
 import { readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { register } from 'node:module';
 import { dirname, join, normalize, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 /** Folders of the program itself; tests, benches and scripts are not counted. */
 const SOURCE_FOLDERS = ['cli', 'coordinator', 'shared', 'worker-node', 'worker-browser'];
-/** A file this short with one importer usually belongs into it. */
+/** A file of at most this many lines usually belongs into its only importer. */
 const MAX_SHORT_LINES = 60;
+/** This file and the glossary quote the private words. */
+const QUOTES_PRIVATE_WORDS = ['scripts/architecture.js', 'docs/glossary.md'];
+const TYPE_IMPORT = /^\s*(?:import|export)\s+type\b/;
 const IMPORT = /(?:\bfrom\s*|\bimport\s*\(?\s*)(['"])(\.{1,2}\/[^'"]+)\1/g;
-/** The first word of a docstring that no reader understands without the code. */
+/** Start of a docstring that cannot be understood without the code. */
 const UNCLEAR_DOCSTRING = /\/\*\*\s*(?:\*\s*)?(?:Of|Where|Whose|What)\b/g;
 
 /** Names and words that docs/glossary.md replaces. */
@@ -35,42 +39,37 @@ export const PRIVATE_WORDS = [
   /\b(?:besieged|hostility|undisturbed|contestants)\b/g,
 ];
 
-/**
- * @typedef {{ path: string, text: string, lines: number }} SourceFile `path` relative to the repository's root
- * @typedef {{ from: string, to: string }} Import
- */
+function readText(path) {
+  const text = readFileSync(join(root, path), 'utf8');
+  return { path, text, lines: text.split('\n').length - 1 };
+}
 
-/** @param {readonly string[]} folders @param {RegExp} names @returns {SourceFile[]} */
-export function readFiles(folders, names = /\.(?:ts|js)$/) {
+function readFiles(folders, names = /\.(?:ts|js)$/) {
   return folders.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
       .filter(
         (entry) => entry.isFile() && names.test(entry.name) && !entry.parentPath.includes('node_modules'),
       )
-      .map((entry) => {
-        const path = relative(root, join(entry.parentPath, entry.name));
-        const text = readFileSync(join(root, path), 'utf8');
-        return { path, text, lines: text.split('\n').length - 1 };
-      }),
+      .map((entry) => readText(relative(root, join(entry.parentPath, entry.name)))),
   );
 }
 
-/** Files of the program. @returns {SourceFile[]} */
+/** Reads the files of the program. */
 export const readSources = () => readFiles(SOURCE_FOLDERS);
 
-/** Relative imports and re-exports, of types too, static and dynamic. @param {readonly SourceFile[]} files @returns {Import[]} */
+/** Relative imports and re-exports, static and dynamic; those of types alone are marked. */
 export function findImports(files) {
   return files.flatMap(({ path, text }) =>
-    [...text.matchAll(IMPORT)].map(([, , target = '']) => ({
-      from: path,
-      to: normalize(join(dirname(path), target)),
-    })),
+    [...text.matchAll(IMPORT)].map(({ index, 2: target }) => {
+      const start = Math.max(text.lastIndexOf('\nimport', index), text.lastIndexOf('\nexport', index)) + 1;
+      const isTypeOnly = TYPE_IMPORT.test(text.slice(start, index + 1));
+      return { from: path, to: normalize(join(dirname(path), target)), isTypeOnly };
+    }),
   );
 }
 
-/** Groups of nodes that reach each other. @param {readonly Import[]} edges @returns {string[][]} */
+/** Groups of two or more nodes that reach each other, each sorted. */
 export function findCircles(edges) {
-  /** @type {Map<string, Set<string>>} */
   const next = new Map();
   for (const { from, to } of edges) {
     if (from === to) continue;
@@ -80,11 +79,8 @@ export function findCircles(edges) {
   // Tarjan, "Depth-first search and linear graph algorithms", 1972.
   const index = new Map();
   const low = new Map();
-  /** @type {string[]} */
   const stack = [];
-  /** @type {string[][]} */
   const circles = [];
-  /** @param {string} node */
   const visit = (node) => {
     index.set(node, index.size);
     low.set(node, index.get(node));
@@ -101,11 +97,25 @@ export function findCircles(edges) {
   return circles;
 }
 
-/** @param {readonly Import[]} imports */
+/** Groups of folders whose files import each other in a circle. */
 export const findFolderCircles = (imports) =>
   findCircles(imports.map(({ from, to }) => ({ from: dirname(from), to: dirname(to) })));
 
-/** Short files that one other file of the program imports. @param {readonly SourceFile[]} files */
+/** Imports between two folders that import each other, in the direction with fewer imports: those to remove first. */
+function findBackImports(imports) {
+  const between = (from, to) =>
+    imports.filter((each) => dirname(each.from) === from && dirname(each.to) === to);
+  const folders = [...new Set(imports.flatMap(({ from, to }) => [dirname(from), dirname(to)]))].sort();
+  return folders.flatMap((one, i) =>
+    folders.slice(i + 1).flatMap((other) => {
+      const there = between(one, other);
+      const back = between(other, one);
+      return there.length < back.length ? there : there.length === 0 ? [] : back;
+    }),
+  );
+}
+
+/** Short files that one other file of the program imports. */
 export function findShortFiles(files) {
   const importers = new Map();
   for (const { from, to } of findImports(files))
@@ -113,14 +123,14 @@ export function findShortFiles(files) {
   return files.filter(({ path, lines }) => lines <= MAX_SHORT_LINES && importers.get(path)?.size === 1);
 }
 
-/** @param {readonly SourceFile[]} files @returns {string[]} 'path: word' */
+/** Private words of files, each as 'path: word'. */
 export function findPrivateWords(files) {
   return files.flatMap(({ path, text }) =>
     PRIVATE_WORDS.flatMap((pattern) => [...text.matchAll(pattern)].map(([word]) => `${path}: ${word}`)),
   );
 }
 
-/** @param {readonly SourceFile[]} files @returns {string[]} */
+/** Docstrings whose first word is Of, Where, Whose or What, each as 'path:line'. */
 export function findUnclearDocstrings(files) {
   return files.flatMap(({ path, text }) =>
     [...text.matchAll(UNCLEAR_DOCSTRING)].map(
@@ -129,54 +139,60 @@ export function findUnclearDocstrings(files) {
   );
 }
 
-/** Files whose words are checked. */
-export const readProse = () => [
-  ...readFiles([...SOURCE_FOLDERS, 'test', 'bench', 'scripts'], /\.(?:ts|js|py|html)$/),
-  ...readFiles(['docs'], /\.md$/),
-  ...['README.md', 'PROTOCOL.md', 'CONTRIBUTING.md', 'CHANGELOG.md'].map((path) => {
-    const text = readFileSync(join(root, path), 'utf8');
-    return { path, text, lines: text.split('\n').length - 1 };
-  }),
-];
+/** Reads the files whose words are checked. */
+export const readProse = () =>
+  [
+    ...readFiles([...SOURCE_FOLDERS, 'test', 'bench', 'scripts'], /\.(?:ts|js|py|html)$/),
+    ...readFiles(['docs'], /\.md$/),
+    ...['README.md', 'PROTOCOL.md', 'CONTRIBUTING.md', 'CHANGELOG.md'].map(readText),
+  ].filter(({ path }) => !QUOTES_PRIVATE_WORDS.includes(path));
 
-/** @returns {[string, number | string][]} */
-export function measure() {
+/** Runs one training step and returns the files of coordinator/ and shared/ in which a function ran; call it once. */
+export async function findStepFiles() {
+  register('./typescript-hooks.js', import.meta.url);
+  const measured = await import('../test/support/step-files.ts');
+  return measured.findStepFiles();
+}
+
+async function print(withLists) {
   const sources = readSources();
   const imports = findImports(sources);
-  const prose = readProse().filter(
-    ({ path }) => path !== 'scripts/architecture.js' && path !== 'docs/glossary.md',
-  );
-  const linesOf = (/** @type {string} */ path) => sources.find((file) => file.path === path)?.lines ?? 0;
-  return [
+  const prose = readProse();
+  const linesOf = (path) => sources.find((file) => file.path === path)?.lines ?? 0;
+  const shortFiles = findShortFiles(sources);
+  const fileCircles = findCircles(imports);
+  const folderCircles = findFolderCircles(imports);
+  const stepFiles = await findStepFiles();
+  const words = findPrivateWords(prose);
+  const docstrings = findUnclearDocstrings(prose);
+  const figures = [
     ['source files', sources.length],
     ['source lines', sources.reduce((sum, { lines }) => sum + lines, 0)],
-    [`files of at most ${MAX_SHORT_LINES} lines with one importer`, findShortFiles(sources).length],
-    ['circles between files', findCircles(imports).length],
-    ['circles between folders', findFolderCircles(imports).length],
+    [`files of at most ${MAX_SHORT_LINES} lines with one importer`, shortFiles.length],
+    ['circles between files', fileCircles.length],
+    ['circles between folders', folderCircles.length],
     [
       'lines of train.ts and step.ts',
       linesOf('coordinator/training/train.ts') + linesOf('coordinator/training/step.ts'),
     ],
-    ['private words', findPrivateWords(prose).length],
-    ['docstrings that begin with Of, Where, Whose or What', findUnclearDocstrings(prose).length],
+    ['files that a training step runs through', stepFiles.length],
+    ['private words', words.length],
+    ['docstrings that begin with Of, Where, Whose or What', docstrings.length],
   ];
+  for (const [name, value] of figures) console.log(`| ${name} | ${value} |`);
+  if (!withLists) return;
+  for (const { path, lines } of shortFiles) console.log(`Short file: ${path} (${lines})`);
+  for (const circle of fileCircles) console.log(`Circle of files: ${circle.join(' ')}`);
+  for (const circle of folderCircles) console.log(`Circle of folders: ${circle.join(' ')}`);
+  for (const { from, to, isTypeOnly } of findBackImports(imports))
+    console.log(`Import against the direction: ${from} -> ${to}${isTypeOnly ? ' (types)' : ''}`);
+  for (const path of stepFiles) console.log(`Step: ${path}`);
+  const times = new Map();
+  for (const word of words) times.set(word, (times.get(word) ?? 0) + 1);
+  for (const [word, count] of times) console.log(`Private word: ${word} x${count}`);
+  for (const place of docstrings) console.log(`Docstring: ${place}`);
 }
 
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  for (const [name, value] of measure()) console.log(`| ${name} | ${value} |`);
-  if (process.argv.includes('--list')) {
-    const sources = readSources();
-    console.log(
-      '\nShort files:',
-      findShortFiles(sources)
-        .map(({ path, lines }) => `${path} (${lines})`)
-        .join('\n  '),
-    );
-    for (const circle of findCircles(findImports(sources))) console.log('Files:', circle.join(' '));
-    for (const circle of findFolderCircles(findImports(sources))) console.log('Folders:', circle.join(' '));
-    const words = new Map();
-    for (const word of findPrivateWords(readProse())) words.set(word, (words.get(word) ?? 0) + 1);
-    for (const [word, times] of words) console.log(`${word} x${times}`);
-    for (const place of findUnclearDocstrings(readProse())) console.log(`Docstring: ${place}`);
-  }
+  await print(process.argv.includes('--list'));
 }

@@ -1,4 +1,4 @@
-// npm run bench -- NAME [arguments]: installs what is missing, builds bench/ and runs one of it; without a name, all.
+// npm run bench -- NAME [arguments]: installs missing packages, builds bench/ and runs the bench NAME, or all benches.
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -14,7 +14,7 @@ const names = readdirSync(`${root}/bench`)
   .map((file) => basename(file, '.ts'));
 const [wanted, ...args] = process.argv.slice(2);
 if (wanted !== undefined && !names.includes(wanted)) {
-  console.error(`gradcast: there is no bench '${wanted}'. There are: ${names.join(', ')}.`);
+  console.error(`gradcast: there is no bench '${wanted}'. Benches: ${names.join(', ')}.`);
   process.exit(1);
 }
 
@@ -34,7 +34,7 @@ const { metafile } = await esbuild({
   logLevel: 'warning',
 });
 sweep(`${root}/dist/bench`, new Set(Object.keys(metafile.outputs).map((path) => basename(path))));
-// A bench that fails or is killed leaves nothing in the system's temporary folder.
+// Removed also after a bench that fails or is killed.
 const { folder, remove } = makeTemporary('gradcast-bench-');
 let code = 0;
 for (const name of wanted === undefined ? names : [wanted]) {

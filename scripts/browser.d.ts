@@ -1,20 +1,20 @@
-/** What a machine has, and what may be done to it; this one's without. */
+/** A machine on which a browser is found or installed. */
 export interface Machine {
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Where browsers are wont to be. */
-  readonly places: readonly string[];
+  /** Usual paths of browsers. */
+  readonly usualPaths: readonly string[];
   readonly isRoot: boolean;
-  /** @returns whether the program went well */
+  /** @returns whether the program exited with code 0 */
   readonly run: (program: string, args: readonly string[]) => boolean;
   readonly starts: (path: string) => boolean;
   /** Playwright's own installer: program and first arguments. */
   readonly playwright: readonly [string, ...string[]];
-  readonly say: (line: string) => void;
+  readonly log: (line: string) => void;
 }
 
-/** The path of a browser that is there; null if there is none. */
-export function findBrowser(machine?: Pick<Machine, 'env' | 'places'>): string | null;
-/** Finds a browser that starts, else gets one; else what to do. */
+/** Path of an installed browser; null if there is none. */
+export function findBrowser(machine?: Pick<Machine, 'env' | 'usualPaths'>): string | null;
+/** Finds a browser that starts, or installs one. Returns its path, or advice for the user. */
 export function getBrowser(
   machine?: Machine,
 ): { readonly path: string; readonly advice?: never } | { readonly advice: string; readonly path?: never };

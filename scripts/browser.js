@@ -1,4 +1,4 @@
-// The Chromium that tests run in.
+// Finds or installs the Chromium that tests run in.
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -6,7 +6,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { chromium } from 'playwright-core';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'chrome'];
-const PLACES = [
+const USUAL_PATHS = [
   '/usr/bin/chromium',
   '/usr/bin/chromium-browser',
   '/usr/bin/google-chrome',
@@ -15,7 +15,7 @@ const PLACES = [
   'C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe',
   'C:\\Program Files (x86)\\Microsoft\\Edge\\Application\\msedge.exe',
 ];
-/** How the system's package managers are asked; each list is one command. */
+/** Commands with which each package manager installs Chromium. */
 const PACKAGE_MANAGERS = {
   'apt-get': [
     ['update', '-q'],
@@ -25,67 +25,67 @@ const PACKAGE_MANAGERS = {
   apk: [['add', '-q', 'chromium']],
   pacman: [['-Sy', '--noconfirm', 'chromium']],
 };
-const WITHIN_MS = 10 * 60_000;
+const TIMEOUT_MS = 10 * 60_000;
 
-/** What the machine has, and what may be done to it. */
-const here = {
+/** This machine. */
+const thisMachine = {
   env: process.env,
-  places: [chromium.executablePath(), ...PLACES],
+  usualPaths: [chromium.executablePath(), ...USUAL_PATHS],
   isRoot: process.getuid?.() === 0,
   run: (program, args) =>
-    spawnSync(program, args, { stdio: ['ignore', 'inherit', 'inherit'], timeout: WITHIN_MS }).status === 0,
-  /** Whether it is a whole browser: one of Playwright's may lack the system's libraries. */
+    spawnSync(program, args, { stdio: ['ignore', 'inherit', 'inherit'], timeout: TIMEOUT_MS }).status === 0,
+  /** Whether the browser starts: Playwright's may miss libraries of the system. */
   starts: (path) => spawnSync(path, ['--version'], { stdio: 'ignore', timeout: 60_000 }).status === 0,
   /** Playwright's own installer. */
   playwright: [
     process.execPath,
     join(dirname(createRequire(import.meta.url).resolve('playwright-core/package.json')), 'cli.js'),
   ],
-  say: (line) => console.log(line),
+  log: (line) => console.log(line),
 };
 
-/**
- * @returns the path of a browser that is there: what GRADCAST_CHROMIUM names, else what the PATH has, else what is where
- *   browsers are wont to be; null if there is none
- */
-export function findBrowser({ env, places } = here) {
+/** Path of an installed browser: that of GRADCAST_CHROMIUM, else the first on the PATH, else the first at a usual path. */
+export function findBrowser({ env, usualPaths } = thisMachine) {
   const onPath = (env.PATH ?? '')
     .split(delimiter)
     .filter((folder) => folder !== '')
     .flatMap((folder) => NAMES.map((name) => join(folder, name)));
   const named = env.GRADCAST_CHROMIUM;
   if (named) return isProgram(named) ? named : null;
-  return [...onPath, ...places].find(isProgram) ?? null;
+  return [...onPath, ...usualPaths].find(isProgram) ?? null;
 }
 
 /**
- * Finds a browser that starts, else gets one: Playwright's, else the system's package manager's where this user may ask it.
- * @returns its path, or what to do
+ * Finds a browser that starts, or installs one: with Playwright, else with the system's package manager if this user may
+ * run it without a password.
+ * @returns its path, or advice for the user
  */
-export function getBrowser(machine = here) {
+export function getBrowser(machine = thisMachine) {
   const found = () => {
     const path = findBrowser(machine);
     return path !== null && machine.starts(path) ? path : null;
   };
   const path = found();
   if (path !== null) return { path };
-  const { env, say, run, playwright } = machine;
+  const { env, log, run, playwright } = machine;
   if (env.GRADCAST_CHROMIUM) {
-    return { advice: `GRADCAST_CHROMIUM names ${env.GRADCAST_CHROMIUM}, which is no browser that starts.` };
+    return { advice: `GRADCAST_CHROMIUM names ${env.GRADCAST_CHROMIUM}, which does not start.` };
   }
-  say("No Chromium here: getting Playwright's ...");
+  log('No Chromium found: installing it with Playwright ...');
   const [program, ...first] = playwright;
   run(program, [...first, 'install', '--no-shell', 'chromium']);
   const manager = packageManager(machine);
-  if (found() === null && manager?.may) {
-    say(`Asking ${manager.name} for one ...`);
+  if (found() === null && manager?.canInstall) {
+    log(`Installing Chromium with ${manager.name} ...`);
     for (const command of manager.commands) run(command[0], command.slice(1));
   }
   const got = found();
   if (got !== null) return { path: got };
   const commands = manager?.commands.map((command) => command.join(' ')).join(' && ');
-  const what = commands ? `Type: ${commands}` : 'Install Chromium or Chrome';
-  return { advice: `No Chromium could be had. ${what}\nor name one that is there: GRADCAST_CHROMIUM=/path` };
+  const what = commands ? `Run: ${commands}` : 'Install Chromium or Chrome';
+  return {
+    advice: `Chromium could not be installed. ${what}\nor set GRADCAST_CHROMIUM=/path to an installed browser.`,
+  };
 }
 
 function packageManager({ env, isRoot, run }) {
@@ -93,9 +93,9 @@ function packageManager({ env, isRoot, run }) {
     (env.PATH ?? '').split(delimiter).some((folder) => folder !== '' && isProgram(join(folder, name)));
   const name = Object.keys(PACKAGE_MANAGERS).find(has);
   if (name === undefined) return null;
-  const may = isRoot || (has('sudo') && run('sudo', ['-n', 'true']));
-  const prefix = isRoot ? [name] : ['sudo', ...(may ? ['-n'] : []), name];
-  return { name, may, commands: PACKAGE_MANAGERS[name].map((args) => [...prefix, ...args]) };
+  const canInstall = isRoot || (has('sudo') && run('sudo', ['-n', 'true']));
+  const prefix = isRoot ? [name] : ['sudo', ...(canInstall ? ['-n'] : []), name];
+  return { name, canInstall, commands: PACKAGE_MANAGERS[name].map((args) => [...prefix, ...args]) };
 }
 
 function isProgram(path) {

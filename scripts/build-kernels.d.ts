@@ -1,4 +1,4 @@
-/** What is compiled: a folder of .as files, the one to start from, and the file that holds the bytes. */
+/** Sources of one WebAssembly module: a folder of .as files, its entry, and the file that holds the compiled bytes. */
 export interface KernelModule {
   readonly folder: URL;
   readonly entry: string;
@@ -6,7 +6,7 @@ export interface KernelModule {
   readonly name: string;
 }
 export const modules: readonly KernelModule[];
-/** The bytes of a compiled module. Throws with the compiler's messages where the source does not compile. */
+/** Compiles a module. @throws Error with the compiler's messages */
 export function compile(module: KernelModule): Promise<Uint8Array>;
-/** The text of the file that holds a module's bytes. */
+/** Text of the .ts file that holds a module's bytes. */
 export function bytesModule(module: KernelModule, bytes: Uint8Array): string;

@@ -1,5 +1,5 @@
-// Compiles the AssemblyScript in .as files (so named that tsc and oxlint leave them alone) into .ts files that hold the
-// bytes: `node scripts/build-kernels.js` after every change there. A test holds the two together.
+// node scripts/build-kernels.js: compiles AssemblyScript into .ts files that hold the bytes. Run it after each change of an
+// .as file; a test compares the two. The ending .as keeps tsc and oxlint away from these sources.
 import { Buffer } from 'node:buffer';
 import { realpathSync } from 'node:fs';
 import { readFile, readdir, writeFile } from 'node:fs/promises';
@@ -8,7 +8,7 @@ import asc from 'assemblyscript/asc';
 
 const at = (path) => new URL(`../${path}`, import.meta.url);
 
-/** What is compiled: a folder of sources, the one to start from, and the file that holds the bytes. */
+/** Modules to compile: each has a folder of sources, an entry, and a file that holds the compiled bytes. */
 export const modules = [
   {
     folder: at('shared/kernels/wasm/assembly/'),
@@ -36,7 +36,7 @@ export const modules = [
   },
 ];
 
-/** The bytes of a compiled module. Throws with the compiler's messages where the source does not compile. */
+/** Compiles a module. @throws Error with the compiler's messages */
 export async function compile({ folder, entry }) {
   const sources = new Map();
   for (const name of (await readdir(folder)).filter((file) => file.endsWith('.as'))) {
@@ -62,7 +62,7 @@ export async function compile({ folder, entry }) {
   return bytes;
 }
 
-/** The text of the file that holds a module's bytes. */
+/** Text of the .ts file that holds a module's bytes. */
 export function bytesModule({ name }, bytes) {
   const lines = Buffer.from(bytes)
     .toString('base64')

@@ -9,15 +9,15 @@ import { brotliCompress, gzip } from 'node:zlib';
 import { esbuild } from './install.js';
 import { sweep } from './sweep.js';
 
-// Vitest, which builds before its tests, has no import.meta.resolve.
+// Vitest builds before its tests and has no import.meta.resolve.
 const { resolve } = createRequire(import.meta.url);
-/** What the .wasm files are called by the tfjs that loads them. */
+/** Names under which tfjs loads its .wasm files. */
 const WASM_NAME = /^tfjs-backend-wasm(-simd)?\.wasm$/;
 
 /**
- * The page and its Web Workers. Every file but index.html bears a hash of its content in its name, so that browsers may
- * keep it for ever; each lies there compressed too. Files of earlier builds stay a day for pages
- * that are open.
+ * Builds the page and its Web Workers. The name of every file but index.html contains a hash of its content, so that
+ * browsers can cache it forever. Each file is also stored compressed. Files of earlier builds stay for a day, for open
+ * pages.
  */
 export async function buildPage(root, outdir) {
   await mkdir(outdir, { recursive: true });
@@ -48,7 +48,7 @@ export async function buildPage(root, outdir) {
     /(href|src)="([^"]+)"/g,
     (whole, attribute, name) => (assets.has(name) ? `${attribute}="${assets.get(name)}"` : whole),
   );
-  // Last: it names all others, and says that the build is whole.
+  // index.html is written last: it names all other files and marks the build as complete.
   const files = new Set([...Object.values(wasm), ...assets.values()]);
   for (const { outputs } of [engine, tab, page, style]) outputs.forEach((name) => files.add(name));
   await Promise.all([...files].map((name) => compress(join(outdir, name))));
@@ -57,7 +57,7 @@ export async function buildPage(root, outdir) {
   sweep(outdir, files);
 }
 
-/** @returns the file's name, with a hash in it as esbuild's have */
+/** Writes a file under a name with a hash, like esbuild's. @returns the name */
 async function putHashed(outdir, name, bytes) {
   const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 8).toUpperCase();
   const ending = extname(name);
@@ -66,7 +66,7 @@ async function putHashed(outdir, name, bytes) {
   return hashed;
 }
 
-/** @returns the name of the entry's bundle, and of all files that were written */
+/** Bundles an entry. @returns the name of its bundle, and the names of all written files */
 async function bundleHashed(root, outdir, entry, define) {
   const { metafile } = await esbuild({
     absWorkingDir: root,
@@ -91,7 +91,7 @@ async function bundleHashed(root, outdir, entry, define) {
   return { name, outputs };
 }
 
-/** Writes FILE.br and FILE.gz, unless a file with a hash in its name has them from an earlier build. */
+/** Writes FILE.br and FILE.gz, unless FILE has a hash in its name and an earlier build has written them. */
 async function compress(file, fresh) {
   const bytes = fresh ?? (await readFile(file));
   const ways = [

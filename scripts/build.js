@@ -11,32 +11,32 @@ const dist = `${root}/dist`;
 
 /** Bundles the program into dist/: the coordinator and the Node worker for Node, the page for browsers. */
 export function buildAll() {
-  return alone(buildBoth);
+  return withBuildLock(buildUnlocked);
 }
 
-const alone = (work) =>
-  withLock(lockFile, () => console.error('Another start builds; waiting for it ...'), work);
+const withBuildLock = (work) =>
+  withLock(lockFile, () => console.error('Another process is building; waiting for it ...'), work);
 
-async function buildBoth() {
+async function buildUnlocked() {
   const startedAt = new Date();
   await Promise.all([buildForNode(), buildPage(root, `${dist}/page`), buildCli()]);
-  // What is changed while it is built is newer than this.
+  // A source that changes during the build is newer than this stamp.
   writeFileSync(stamp, '');
   utimesSync(stamp, startedAt, startedAt);
 }
 
-/** Builds, unless dist/ is newer than everything that it is made of. */
+/** Builds, unless dist/ is newer than all sources. */
 export async function ensureBuilt() {
   if (isBuilt()) return;
-  await alone(async () => {
-    if (!isBuilt()) await buildBoth();
+  await withBuildLock(async () => {
+    if (!isBuilt()) await buildUnlocked();
   });
 }
 
 /**
- * The command line as one file that needs no package: bin/cli.cjs. It is part of the repository, so that help and `plan`
- * work in a clone where nothing is installed; a test holds it and its sources together.
- * @returns {Promise<string>} its text
+ * Text of bin/cli.cjs: the command line as one file that needs no package. The file is part of the repository, so that
+ * help and `plan` work in a fresh clone; a test compares it with its sources.
+ * @returns {Promise<string>}
  */
 export async function bundleCli() {
   const { outputFiles } = await esbuild({
@@ -45,7 +45,7 @@ export async function bundleCli() {
     bundle: true,
     minify: true,
     write: false,
-    // Node's modules are required by commander, which is CommonJS.
+    // commander is CommonJS and requires modules of Node.
     format: 'cjs',
     platform: 'node',
     target: 'node20.19',
@@ -82,7 +82,7 @@ async function buildForNode() {
 
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
   await ensureInstalled();
-  // For a package: nothing of earlier builds.
+  // A package must not contain files of earlier builds.
   if (process.argv.includes('--anew')) rmSync(dist, { recursive: true, force: true });
   await buildAll();
 }

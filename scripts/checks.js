@@ -1,4 +1,4 @@
-// The checks that need no test: types, format and lint. `node scripts/checks.js types` runs those whose names begin so.
+// node scripts/checks.js [PREFIX]: checks types, format and lint. PREFIX, such as types, selects checks by name.
 import { spawn } from 'node:child_process';
 import { realpathSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
@@ -6,10 +6,10 @@ import { fileURLToPath } from 'node:url';
 import { ensureInstalled, root } from './install.js';
 
 const bin = (name) => `${root}/node_modules/${name}`;
-// npm installs it below test/, which is the only package that asks for it.
+// npm installs TypeScript below test/, the only package that depends on it.
 const types = (folder) => [`${root}/test/node_modules/typescript/bin/tsc`, '--noEmit', '-p', folder];
 
-/** Lists of checks that run side by side. */
+/** Checks: the lists run in parallel, the checks of a list one after the other. */
 const lanes = [
   [['lint', [bin('oxlint/bin/oxlint'), '--type-aware', '.']]],
   [
@@ -21,9 +21,9 @@ const lanes = [
 ];
 
 /**
- * Runs all checks, also when one of them fails, and prints what each says.
- * @param prefix of the names of the checks to run
- * @returns the names of the checks that failed
+ * Runs the checks and prints their output. A failure does not stop the others.
+ * @param prefix selects checks by the start of their names
+ * @returns names of the failed checks
  */
 export async function runChecks(prefix = '') {
   const failed = [];
@@ -40,7 +40,7 @@ export async function runChecks(prefix = '') {
   return failed;
 }
 
-/** Output is collected: checks run side by side. */
+/** Runs Node and collects its output, since checks run in parallel. */
 function run(args) {
   return new Promise((resolve) => {
     const env = process.stdout.isTTY ? { ...process.env, FORCE_COLOR: '1' } : process.env;

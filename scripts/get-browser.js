@@ -1,4 +1,5 @@
-// node scripts/get-browser.js [--if-possible]: gets a browser for the tests where there is none.
+// node scripts/get-browser.js [--if-possible]: installs a browser for the tests if there is none. With --if-possible, a
+// failure is no error.
 import { ensureInstalled } from './install.js';
 
 await ensureInstalled({ checks: true });

@@ -4,15 +4,14 @@ import { existsSync, lstatSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { withLock } from './lock.js';
 
-/** The folder of package.json. */
+/** Folder of package.json. */
 export const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** Whoever installs or builds has this. */
+/** Lock that a process holds while it installs packages or builds. */
 export const lockFile = `${root}/.starting`;
 
 /**
- * Installs what is missing of package-lock.json. Running needs the packages of package.json; the checks need those of
- * test/package.json too.
+ * Installs missing packages of package-lock.json: those of package.json and, for the checks, of test/package.json.
  * @param {{ checks?: boolean }} [options]
  */
 export async function ensureInstalled({ checks = false } = {}) {
@@ -25,45 +24,45 @@ export async function ensureInstalled({ checks = false } = {}) {
   }
   if (isInstalled(checks)) return;
   if (lstatSync(`${root}/node_modules`, { throwIfNoEntry: false })?.isSymbolicLink()) {
-    // npm would change the folder that it leads to, which others use.
-    console.error('gradcast: node_modules is a link to a folder without what package-lock.json names.');
-    console.error('Install there, or remove the link and run the same command again.');
+    // npm would change the folder behind the link, which other checkouts may use.
+    console.error('gradcast: node_modules is a link, and its folder lacks packages of package-lock.json.');
+    console.error('Install them there, or remove the link and run the same command again.');
     process.exit(1);
   }
-  const onWaiting = () => console.log('Another start installs what is missing; waiting for it ...');
+  const onWaiting = () => console.log('Another process is installing packages; waiting for it ...');
   const done = await withLock(lockFile, onWaiting, () => isInstalled(checks) || install(checks));
   if (!done) {
-    console.error('gradcast: npm could not install the packages (its message stands above).');
-    console.error('Check that this machine reaches a package registry, then run the same command again.');
+    console.error('gradcast: npm could not install the packages; see its message above.');
+    console.error('Check that this machine can reach a package registry, then run the same command again.');
     process.exit(1);
   }
 }
 
-/** Bundles with esbuild, which may not be installed yet when a script that uses this is loaded. */
+/** Bundles with esbuild. It is imported on the first call, since a script may load this file before it is installed. */
 export async function esbuild(options) {
   const { build } = await import('esbuild');
   return build(options);
 }
 
-/** @returns whether it worked */
+/** @returns whether npm succeeded */
 async function install(checks) {
-  // `npm ci` removes node_modules first: not where packages are only added, since programs may be running from there.
+  // `npm ci` removes node_modules first, and running programs may use it: only without node_modules.
   const fresh = !existsSync(`${root}/node_modules`);
   const command = fresh ? ['ci'] : ['install', '--no-save'];
-  console.log(`Installing what is missing (npm ${command.join(' ')}) ...`);
+  console.log(`Installing missing packages (npm ${command.join(' ')}) ...`);
   const args = [
     ...command,
     ...(checks ? [] : ['--workspaces=false']),
     '--include=dev',
     '--include=optional',
-    // No package needs its scripts, and those of tfjs-node would download TensorFlow, which `engine install` does.
+    // No package needs its scripts. Those of tfjs-node would download TensorFlow, which is left to `engine install`.
     '--ignore-scripts',
     '--no-audit',
     '--no-fund',
     '--loglevel=error',
   ];
-  // npm is a script that runs under this very Node; on Windows its name alone could not be started. Others that start
-  // scripts name themselves in the same place, and have no ci.
+  // npm is a script that this Node runs; on Windows it cannot be started by its name alone. Other package managers set
+  // the same variable but have no `ci`.
   const script = process.env.npm_execpath ?? '';
   const npm = /npm-cli\.[cm]?js$/.test(script)
     ? spawn(process.execPath, [script, ...args], { cwd: root, stdio: 'inherit' })
@@ -78,8 +77,8 @@ async function install(checks) {
 }
 
 /**
- * Whether all packages that are named directly are there, and each package that is there has the locked version.
- * npm writes node_modules/.package-lock.json last, so an interrupted install does not look complete.
+ * Whether all direct dependencies are installed, and each installed package has its locked version. npm writes
+ * node_modules/.package-lock.json last, so an interrupted installation does not look complete.
  */
 export function isInstalled(checks) {
   const packagesIn = (file) => JSON.parse(readFileSync(file, 'utf8')).packages;

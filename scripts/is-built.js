@@ -2,7 +2,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './install.js';
 
-/** Written when a build is complete; its time is when the build began. */
+/** Stamp of a complete build. Its time is the start of the build. */
 export const stamp = `${root}/dist/.built`;
 
 const SOURCES = ['cli', 'shared', 'coordinator', 'worker-node', 'worker-browser', 'scripts'];
@@ -13,7 +13,7 @@ const TARGETS = [
   'bin/cli.cjs',
 ];
 
-/** Whether dist/ is complete and newer than everything that it is made of. */
+/** Whether dist/ is complete and newer than all sources. */
 export function isBuilt() {
   const builtMs = statSync(stamp, { throwIfNoEntry: false })?.mtimeMs;
   if (builtMs === undefined) return false;
@@ -24,7 +24,7 @@ export function isBuilt() {
   return builtMs >= newestMs && TARGETS.every((file) => existsSync(join(root, file)));
 }
 
-/** Time of the last change of a file in this folder or below it, in milliseconds. */
+/** Time of the last change in a folder and its subfolders, in milliseconds. */
 function newestIn(folder) {
   const entries = readdirSync(folder, { withFileTypes: true, recursive: true });
   const files = entries.filter((entry) => entry.isFile());

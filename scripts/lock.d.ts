@@ -1,4 +1,4 @@
-/** Does the work while no other process has the lock. */
+/** Does the work while this process holds the lock. */
 export function withLock<Result>(
   file: string,
   onWaiting: () => void,

@@ -3,49 +3,49 @@ import { readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const TOUCH_MS = 1_000;
-const LOOK_EVERY_MS = 200;
-/** So many looks at a lock that nobody has touched between them: whoever had it was killed. Some ten seconds. */
-const STALE_LOOKS = 50;
+const POLL_INTERVAL_MS = 200;
+/** Polls without a change of the lock after which its process counts as killed: about ten seconds. */
+const MAX_UNCHANGED_POLLS = 50;
 
 /**
- * Does the work while no other process has the lock. It needs no package: none may be installed yet.
+ * Does the work while this process holds the lock. This file imports no package, since none may be installed yet.
  * @param file the lock
- * @param onWaiting called once, if another process has it
+ * @param onWaiting called once if another process holds the lock
  */
-export async function withLock(file, onWaiting, work, lookEveryMs = LOOK_EVERY_MS) {
+export async function withLock(file, onWaiting, work, pollIntervalMs = POLL_INTERVAL_MS) {
   const own = randomUUID();
-  await acquire(file, own, onWaiting, lookEveryMs);
-  const touch = setInterval(() => touched(file), TOUCH_MS);
+  await acquire(file, own, onWaiting, pollIntervalMs);
+  const timer = setInterval(() => touch(file), TOUCH_MS);
   try {
     return await work();
   } finally {
-    clearInterval(touch);
-    // Whoever took it over after this process had slept keeps it.
-    if (look(file)?.owner === own) rmSync(file, { force: true });
+    clearInterval(timer);
+    // Another process may have taken the lock over while this one was suspended.
+    if (readLock(file)?.owner === own) rmSync(file, { force: true });
   }
 }
 
-async function acquire(file, own, onWaiting, lookEveryMs) {
+async function acquire(file, own, onWaiting, pollIntervalMs) {
   let last = null;
   let unchanged = 0;
-  for (let said = false; ; said = true) {
+  for (let isFirst = true; ; isFirst = false) {
     try {
       writeFileSync(file, own, { flag: 'wx' });
       return;
     } catch (error) {
       if (error.code !== 'EEXIST') throw error;
     }
-    if (!said) onWaiting();
-    const seen = look(file);
+    if (isFirst) onWaiting();
+    const seen = readLock(file);
     unchanged =
       seen !== null && seen.owner === last?.owner && seen.mtimeMs === last.mtimeMs ? unchanged + 1 : 0;
     last = seen;
-    if (unchanged >= STALE_LOOKS) rmSync(file, { force: true });
-    else await sleep(lookEveryMs);
+    if (unchanged >= MAX_UNCHANGED_POLLS) rmSync(file, { force: true });
+    else await sleep(pollIntervalMs);
   }
 }
 
-function look(file) {
+function readLock(file) {
   try {
     return { owner: readFileSync(file, 'utf8'), mtimeMs: statSync(file).mtimeMs };
   } catch {
@@ -53,10 +53,10 @@ function look(file) {
   }
 }
 
-function touched(file) {
+function touch(file) {
   try {
     utimesSync(file, new Date(), new Date());
   } catch {
-    // Taken over, and given back already.
+    // Another process has taken the lock over and released it.
   }
 }

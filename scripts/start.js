@@ -1,3 +1,3 @@
-// npm start: installs what is missing, builds, and trains.
+// npm start: installs missing packages, builds, and trains.
 process.argv.splice(2, 0, 'train');
 await import('../bin/gradcast.js');

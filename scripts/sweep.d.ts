@@ -1,2 +1,2 @@
-/** Removes files with a hash in their name that builds before yesterday's have left in a folder. */
+/** Removes files with a hash in their name that no build of the last day has needed. */
 export function sweep(folder: string, keep: ReadonlySet<string>, nowMs?: number): void;

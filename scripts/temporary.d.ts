@@ -1,6 +1,6 @@
 export interface Temporary {
   readonly folder: string;
-  /** Removes the folder. @returns the names of what was left in it */
+  /** Removes the folder. @returns names of the files and folders that were left in it */
   readonly remove: () => string[];
 }
 export function makeTemporary(prefix: string, parent?: string, nowMs?: number): Temporary;

@@ -2,14 +2,14 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** Longer than it takes to make a folder and to write to it. */
+/** Minimum age of a folder that is removed: longer than a process takes between creating a folder and using it. */
 const STALE_MS = 3_600_000;
 
 /**
- * A folder for all temporary files of a run of tests or benches, named for this process. Folders of runs that were killed
- * are removed first.
- * @param prefix what its name begins with, such as 'gradcast-tests-'
- * @returns the folder, and what removes it and tells what was left in it
+ * Creates a folder for all temporary files of a run of tests or benches; its name contains this process' id. Removes
+ * folders of killed runs first.
+ * @param prefix start of the folder's name, such as 'gradcast-tests-'
+ * @returns the folder, and a function that removes it and returns the names in it
  */
 export function makeTemporary(prefix, parent = tmpdir(), nowMs = Date.now()) {
   removeStale(prefix, parent, nowMs);
@@ -30,7 +30,7 @@ function removeStale(prefix, parent, nowMs) {
       if (isAlive(pid) || nowMs - statSync(path).mtimeMs < STALE_MS) continue;
       rmSync(path, { recursive: true, force: true });
     } catch {
-      // Another user's, or another process was faster.
+      // The folder is another user's, or another process has removed it.
     }
   }
 }

@@ -6,7 +6,7 @@ export interface TestCounts {
 
 /** Adds the counts of one run to a file. */
 export function appendCounts(file: string, counts: TestCounts): void;
-/** The sum of all counts in a file, or null if it has none. */
+/** Sum of all counts in a file, or null if it has none. */
 export function readCounts(file: string): TestCounts | null;
-/** For instance "1400 passed, 0 failed, 3 skipped". */
+/** Text such as "1400 passed, 0 failed, 3 skipped". */
 export function countsText(counts: TestCounts): string;

@@ -1,4 +1,4 @@
-// Sums of test counts: `node scripts/test-counts.js FILE` prints those of several runs.
+// node scripts/test-counts.js FILE: prints the sum of the test counts of several runs.
 import { appendFileSync, readFileSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -7,7 +7,7 @@ export function appendCounts(file, { passed, failed, skipped }) {
   appendFileSync(file, `${JSON.stringify({ passed, failed, skipped })}\n`);
 }
 
-/** The sum of all counts in a file, or null if it has none. */
+/** Sum of all counts in a file, or null if it has none. */
 export function readCounts(file) {
   const lines = readFileSync(file, 'utf8').split('\n').filter(Boolean);
   if (lines.length === 0) return null;
@@ -19,7 +19,7 @@ export function readCounts(file) {
   return sum;
 }
 
-/** @returns for instance "1400 passed, 0 failed, 3 skipped" */
+/** Text such as "1400 passed, 0 failed, 3 skipped". */
 export function countsText({ passed, failed, skipped }) {
   return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
 }

@@ -1,9 +1,9 @@
-// npm test: installs missing packages, then checks format, lint and types and runs the quick tests.
-// npm run test:long: installs native TensorFlow and a browser where they are missing, then runs the long tests, the quick
-// ones that need these, and those with property tests again, with new seeds and five times the inputs.
-//   --if-possible  goes on without native TensorFlow or a browser if they cannot be installed
-//   --soak [NAME]  runs only the files of test/soak/, or those named, in full size and one by one
-// Other arguments go to vitest.
+// npm test: installs missing packages, checks format, lint and types, and runs the quick tests.
+// npm run test:long: installs native TensorFlow and a browser if they are missing. Runs the long tests, the quick tests that
+// need TensorFlow or a browser, and the property tests with new seeds and five times as many inputs.
+//   --if-possible  continue without native TensorFlow or a browser if the installation fails
+//   --soak [NAME]  run only the files of test/soak/, or the named ones, in full size and one by one
+// Other arguments are passed to vitest.
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,9 +13,9 @@ import { makeTemporary } from './temporary.js';
 import { appendCounts, countsText, readCounts } from './test-counts.js';
 
 const OWN_OPTIONS = ['--long', '--soak', '--if-possible'];
-const given = process.argv.slice(2);
-const [long, soak, ifPossible] = OWN_OPTIONS.map((option) => given.includes(option));
-const vitestArgs = given.filter((arg) => !OWN_OPTIONS.includes(arg));
+const args = process.argv.slice(2);
+const [long, soak, ifPossible] = OWN_OPTIONS.map((option) => args.includes(option));
+const vitestArgs = args.filter((arg) => !OWN_OPTIONS.includes(arg));
 
 await ensureInstalled({ checks: true });
 if (long) runLong();
@@ -24,7 +24,7 @@ else await runQuick();
 async function runQuick() {
   const failed = await runChecks();
   if (failed.length > 0) {
-    console.error(`gradcast: failed: ${failed.join(', ')}. No test was run.`);
+    console.error(`gradcast: these checks failed: ${failed.join(', ')}. No test was run.`);
     finish({ passed: 0, failed: failed.length, skipped: 0 });
   }
   runTests(['--project', 'quick', ...vitestArgs], {});
@@ -45,7 +45,7 @@ function runLong() {
   else runTests(['--project', 'long', '--project', 'quick', '.long.test.ts', ...quickFilesToRepeat()], env);
 }
 
-/** Quick test files that draw random inputs, or that need what may have been missing when the quick tests ran. */
+/** Quick test files with random inputs, or that need native TensorFlow or a browser. */
 function quickFilesToRepeat() {
   return readdirSync(join(root, 'test'), { recursive: true })
     .map((path) => join('test', path))
@@ -55,19 +55,19 @@ function quickFilesToRepeat() {
     );
 }
 
-/** Installs what the long tests need. */
+/** Installs something that the long tests need, and ends this process if that fails. */
 function install(what, args) {
   console.log(`> ${what}`);
   const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
   if (status === 0) return;
   console.error(
-    `gradcast: the long tests need ${what}. Do what is said above, or leave out the tests that need it:`,
+    `gradcast: the long tests need ${what}. Follow the advice above, or skip the tests that need it:`,
   );
   console.error('npm run test:long -- --if-possible');
   finish({ passed: 0, failed: 1, skipped: 0 });
 }
 
-/** Runs vitest and ends this process as it ended. */
+/** Runs vitest and ends this process with its result. */
 function runTests(args, env) {
   const { folder, remove } = makeTemporary('gradcast-test-counts-');
   const file = join(folder, 'counts');
@@ -79,12 +79,12 @@ function runTests(args, env) {
   });
   const counts = readCounts(file);
   remove();
-  // A run that ended without counts has failed, and so has one whose failure is in no test.
+  // Without counts the run has failed. A failure outside of tests counts as one failed test.
   const { passed, failed, skipped } = counts ?? { passed: 0, failed: 1, skipped: 0 };
   finish({ passed, failed: status === 0 ? failed : Math.max(failed, 1), skipped });
 }
 
-/** Prints the counts, or leaves that to the program that sums up several runs, and ends this process. */
+/** Ends this process. Prints the counts, or appends them to a file for the program that sums up several runs. */
 function finish(counts) {
   if (process.env.GRADCAST_TEST_COUNTS) appendCounts(process.env.GRADCAST_TEST_COUNTS, counts);
   else console.log(countsText(counts));

@@ -1,5 +1,5 @@
-"""The gradient of the default CNN by TensorFlow's own ops in float32 and in float64, for steps that lie in a folder: step-N
-holds, as float32 one behind the other, the weights in gradcast's order, the images, the one-hot labels and the masks of both
+"""Computes the gradient of the default CNN with TensorFlow's own ops in float32 and float64, for the steps of a folder. step-N
+holds consecutive float32 values: the weights in gradcast's order, the images, the one-hot labels, and the masks of both
 dropout layers. Writes gradient-N-float32 and gradient-N-float64. Arguments: folder steps batch"""
 
 import os

@@ -1,5 +1,5 @@
-"""Keras' own fit on TensorFlow: the CNN of its MNIST example, dropout and Adadelta included. A step's time is that from
-the end of one batch to the end of the next, so that all that fit does is in it. Arguments: batch"""
+"""Runs Keras' own fit on TensorFlow with the CNN of its MNIST example, dropout and Adadelta included. A step is measured from
+the end of one batch to the end of the next, so that it includes all work of fit. Arguments: batch"""
 
 import os
 import sys
@@ -52,7 +52,7 @@ class Ends(keras.callbacks.Callback):
 def run(count):
     times = []
     while len(times) < count:
-        # One batch more than is counted: the first also starts the fit.
+        # One more batch than is counted: the first also includes the start of fit.
         samples = min(count - len(times) + 1, 64) * batch
         ends = Ends()
         model.fit(images[:samples], labels[:samples], batch_size=batch, epochs=1, verbose=0, callbacks=[ends])

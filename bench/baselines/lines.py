@@ -1,5 +1,5 @@
-"""The line protocol of the peers: first a line of JSON with their versions; then, for each line "run N" on stdin, a line
-with a JSON array of N times in milliseconds, a step each. The end of stdin ends the process."""
+"""The line protocol of the Python baselines. They print a line of JSON with their versions and then, for each line "run N" on
+stdin, a JSON array of N step times in milliseconds. The end of stdin ends the process."""
 
 import json
 import os
@@ -7,17 +7,17 @@ import sys
 
 
 def serve(versions, run):
-    """run(n) takes n steps and returns their milliseconds."""
-    # Frameworks chat on stdout: from here on that is stderr, and the lines have a copy to themselves.
+    """Answers commands; run(n) trains n steps and returns their milliseconds."""
+    # Frameworks log to stdout, which therefore becomes stderr. The protocol keeps a copy of the real stdout.
     lines = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
-    def say(value):
+    def send(value):
         print(json.dumps(value), file=lines, flush=True)
 
-    say(versions)
+    send(versions)
     for line in sys.stdin:
         command, _, count = line.strip().partition(" ")
         if command != "run":
             sys.exit(f"unknown command: {line.strip()}")
-        say(run(int(count)))
+        send(run(int(count)))

@@ -1,5 +1,5 @@
-"""PyTorch's DistributedDataParallel over gloo, processes of one machine. Rank 0 starts the others, hands "run N" on to
-them, and measures. Arguments: batch (of all together), threads (of each process), processes"""
+"""PyTorch's DistributedDataParallel over gloo, processes of one machine. Rank 0 starts the others, forwards
+"run N" to them, and measures. Arguments: batch (of all processes together), threads (of each process), processes"""
 
 import datetime
 import os
@@ -18,7 +18,7 @@ batch, threads, processes = (int(text) for text in sys.argv[1:4])
 rank = int(sys.argv[4]) if len(sys.argv) > 4 else 0
 if rank == 0:
     meeting = os.path.join(tempfile.mkdtemp(prefix="gradcast-ddp-"), "store")
-    # Name look-ups of this machine's own name fail on many a machine: the loopback by name.
+    # The machine's own host name often cannot be resolved, so gloo is given the loopback interface.
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
     for other in range(1, processes):
         subprocess.Popen(
@@ -38,10 +38,10 @@ stepper = Stepper(DistributedDataParallel(build()), batch // processes)
 
 
 def command(count=0):
-    """Rank 0 says how many steps all take next; 0 ends it."""
-    told = torch.tensor([count])
-    dist.broadcast(told, 0)
-    return int(told)
+    """Broadcasts from rank 0 the number of steps that all ranks train next; 0 ends them."""
+    message = torch.tensor([count])
+    dist.broadcast(message, 0)
+    return int(message)
 
 
 if rank == 0:

@@ -1,8 +1,8 @@
 """PyTorch's DistributedDataParallel over gloo, one rank of several behind links of their own. Sleeps instead of computing:
-forward and the backward pass of the last layers take `tail_at` of the time, the layers before them the rest, so that DDP
-may send what it has meanwhile. The parameters are those of the CNN of torch_model.py, and Adadelta is real. Rank 0 prints
-a line with a JSON array of milliseconds, a step each. Arguments: rank, ranks, address of rank 0, ms of computation,
-tail_at, steps"""
+forward and the backward pass of the last layers take `first_bucket_at` of the time, the layers before them the rest, so that
+DDP can send its first bucket meanwhile. The parameters are those of the CNN of torch_model.py, and Adadelta is real. Rank 0
+prints a JSON array of step times in milliseconds. Arguments: rank, ranks, address of rank 0, ms of computation,
+first_bucket_at, steps"""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch_model import adadelta, build
 
 rank, ranks, address = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-compute_s, tail_at, steps = float(sys.argv[4]) / 1000, float(sys.argv[5]), int(sys.argv[6])
+compute_s, first_bucket_at, steps = float(sys.argv[4]) / 1000, float(sys.argv[5]), int(sys.argv[6])
 WARM_UP = 3
 
 
@@ -26,7 +26,7 @@ class SleepInBackward(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient):
-        time.sleep((1 - tail_at) * compute_s)
+        time.sleep((1 - first_bucket_at) * compute_s)
         return gradient
 
 
@@ -54,7 +54,7 @@ for step in range(WARM_UP + steps):
     started = time.perf_counter()
     optimizer.zero_grad()
     output = model(torch.zeros(1))
-    time.sleep(tail_at * compute_s)
+    time.sleep(first_bucket_at * compute_s)
     output.sum().backward()
     optimizer.step()
     if step >= WARM_UP:

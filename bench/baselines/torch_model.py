@@ -1,4 +1,4 @@
-"""The CNN of Keras' MNIST example in PyTorch, its data, its optimizer and its step."""
+"""The CNN of Keras' MNIST example in PyTorch, with its data, its optimizer and its training step."""
 
 import time
 
@@ -28,7 +28,7 @@ def adadelta(model):
 
 
 class Stepper:
-    """Takes training steps on a model with Adadelta, on samples of noise."""
+    """Trains a model with Adadelta on random samples."""
 
     def __init__(self, model, batch):
         self.model = model.train()
@@ -49,7 +49,7 @@ class Stepper:
         self.optimizer.step()
 
     def run(self, count):
-        """Takes so many steps and returns their milliseconds."""
+        """Trains steps and returns their milliseconds."""
         times = []
         for _ in range(count):
             started = time.perf_counter()

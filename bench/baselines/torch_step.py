@@ -1,4 +1,4 @@
-"""PyTorch in one process. A step: zero_grad, forward, backward, Adadelta. Arguments: batch, threads"""
+"""PyTorch in one process. A step consists of zero_grad, forward, backward and Adadelta. Arguments: batch, threads"""
 
 import sys
 

@@ -12,10 +12,10 @@ import type { Step } from '../../shared/protocol/messages.ts';
 import { median } from '../support/statistics.ts';
 import { coordinatorRate, type LinkShape, type LinkWorkerConfig } from './shape.ts';
 
-/** Somebody who takes orders; see worker.ts. */
+/** A worker process of the bench; see worker.ts. */
 export interface LinkWorker {
-  /** @returns when the run is over */
-  readonly work: (order: LinkWorkerConfig) => Promise<unknown>;
+  /** Runs the worker with this configuration. Resolves at the end of the run. */
+  readonly run: (config: LinkWorkerConfig) => Promise<unknown>;
 }
 
 export interface CellOptions {
@@ -26,29 +26,29 @@ export interface CellOptions {
   readonly codecs: CoordinatorOptions['codecs'];
   readonly workers: readonly LinkWorker[];
   readonly host: string;
-  /** Whether the links have rates of their own; else the workers slow themselves down. */
+  /** True if the links have rates; otherwise the workers' transport limits the rate. */
   readonly shapedOutside: boolean;
   readonly perSampleMs: number;
   readonly firstBucketAt: number;
   readonly verbose: boolean;
 }
 
-/** What was seen of a run's steps. */
+/** Measurements of a run's steps. */
 export interface Cell {
-  /** Median of the steps. */
+  /** Median time of a step. */
   readonly stepMs: number;
-  /** Of each worker and step. */
+  /** Bytes per worker and step. */
   readonly upBytes: number;
   readonly downBytes: number;
-  /** Compute, all bytes one after the other, and two delays. */
+  /** Sum of the computation, the transfer of all bytes, and two delays. */
   readonly serialMs: number;
-  /** The larger of computation and bytes, as if everything could overlap. */
+  /** The larger of computation and transfer, as if they overlapped completely. */
   readonly overlappedMs: number;
-  /** How the workers' vectors travelled at the end. */
+  /** Codecs of the workers at the end. */
   readonly codecs: string;
 }
 
-/** Not counted: lossy codecs begin with whole weights; those that are chosen are chosen after some steps. */
+/** First steps that are not counted: lossy codecs begin with whole weights, and `auto` chooses codecs after some steps. */
 const WARM_UP = 2;
 const WARM_UP_AUTO = 7;
 const MIN_STEPS = 3;
@@ -74,8 +74,8 @@ export async function runCell(options: CellOptions): Promise<Cell> {
     report: plainReporter((line) => (options.verbose ? console.error(`    ${line}`) : undefined), clock),
     signal,
   });
-  const ended = workers.map(({ work }) =>
-    work({
+  const ended = workers.map(({ run }) =>
+    run({
       url: `ws://${options.host}:${coordinator.port}`,
       delayMs: link.delayMs,
       bitsPerSecond: options.shapedOutside ? null : link.bitsPerSecond,
@@ -84,10 +84,10 @@ export async function runCell(options: CellOptions): Promise<Cell> {
     }),
   );
   await waitForWorkers(coordinator.pool, workers.length, 60_000, clock, signal);
-  const members = [...coordinator.pool.workers.values()];
+  const joined = [...coordinator.pool.workers.values()];
   const bytes = (): { up: number; down: number } => ({
-    up: members.reduce((sum, { stats }) => sum + stats.bytesUp, 0),
-    down: members.reduce((sum, { stats }) => sum + stats.bytesDown, 0),
+    up: joined.reduce((sum, { stats }) => sum + stats.bytesUp, 0),
+    down: joined.reduce((sum, { stats }) => sum + stats.bytesDown, 0),
   });
 
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
@@ -96,7 +96,7 @@ export async function runCell(options: CellOptions): Promise<Cell> {
   const samplesOf = (turn: number): Uint32Array =>
     Uint32Array.from({ length: batchSize }, (_, i) => (turn % batches) * batchSize + i);
   const times: number[] = [];
-  const pauses = new StallDetector();
+  const stalls = new StallDetector();
   const warmUp = options.codecs === 'auto' ? WARM_UP_AUTO : WARM_UP;
   let steps = 0;
   let step = 0;
@@ -105,7 +105,8 @@ export async function runCell(options: CellOptions): Promise<Cell> {
     let measuredMs = 0;
     times.length < MIN_STEPS || (measuredMs < MIN_MEASURED_MS && times.length < MAX_STEPS);
   ) {
-    const [startedMs, pausesBefore] = [performance.now(), pauses.count];
+    const startedMs = performance.now();
+    const stallsBefore = stalls.count;
     await coordinator.stepRunner.run(
       { step: step as Step, samples: samplesOf(step), split: dataset.train, optimizer },
       samplesOf(step + 1),
@@ -115,17 +116,18 @@ export async function runCell(options: CellOptions): Promise<Cell> {
     if (++step === warmUp) before = bytes();
     if (step <= warmUp) continue;
     steps++;
-    if (pauses.count > pausesBefore) continue;
+    if (stalls.count > stallsBefore) continue;
     times.push(elapsedMs);
     measuredMs += elapsedMs;
   }
   const after = bytes();
-  pauses.close();
+  stalls.close();
   const each = steps * workers.length;
-  const codecs = [...new Set(members.map(({ link }) => codecLabel(link)))];
+  const codecs = [...new Set(joined.map(({ link }) => codecLabel(link)))];
   await coordinator.close('done');
   await Promise.all(ended);
-  const [upBytes, downBytes] = [(after.up - before.up) / each, (after.down - before.down) / each];
+  const upBytes = (after.up - before.up) / each;
+  const downBytes = (after.down - before.down) / each;
   const sharedRate = coordinatorRate(link);
   const passMs = (n: number): number =>
     8_000 * Math.max(n / link.bitsPerSecond, (n * workers.length) / sharedRate);
@@ -141,16 +143,16 @@ export async function runCell(options: CellOptions): Promise<Cell> {
 }
 
 const STALL_CHECK_MS = 50;
-/** Nothing here keeps this thread for so long: the machine was busy with something else. */
+/** Minimum length of a stall. The bench itself never blocks this thread for so long. */
 const MIN_STALL_MS = 300;
 
-/** Notices when the whole process stood still, so that what was measured meanwhile can be left out. */
+/** Detects stalls of the whole process, so that steps with a stall can be left out. */
 export class StallDetector {
   #count = 0;
   #lastMs = performance.now();
   readonly #timer = setInterval(() => this.#check(), STALL_CHECK_MS).unref();
 
-  /** So far. */
+  /** Number of stalls so far. */
   get count(): number {
     this.#check();
     return this.#count;

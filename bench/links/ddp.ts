@@ -3,19 +3,19 @@ import { createInterface } from 'node:readline';
 import { inNamespace } from './namespaces.ts';
 
 export interface DdpOptions {
-  /** A Python that has PyTorch. */
+  /** Path of a Python with PyTorch. */
   readonly python: string;
-  /** Whose namespaces the ranks run in, and where rank 0 is found. */
+  /** Processes in whose namespaces the ranks run. */
   readonly pids: readonly number[];
   readonly address: string;
   readonly computeMs: number;
-  readonly tailAt: number;
+  readonly firstBucketAt: number;
   readonly steps: number;
 }
 
-/** Steps of PyTorch's DDP over the same links, in ms. @throws Error if it ends without having said */
+/** Measures steps of PyTorch's DDP over the same links, in ms. @throws Error if a rank ends without an answer */
 export async function runDdp(options: DdpOptions): Promise<number[]> {
-  const { python, pids, address, computeMs, tailAt, steps } = options;
+  const { python, pids, address, computeMs, firstBucketAt, steps } = options;
   const ranks = pids.map((pid, rank) => {
     const script = [
       'bench/baselines/torch_ddp_links.py',
@@ -23,7 +23,7 @@ export async function runDdp(options: DdpOptions): Promise<number[]> {
       pids.length,
       address,
       computeMs,
-      tailAt,
+      firstBucketAt,
       steps,
     ];
     const [command = '', ...args] = [...inNamespace(pid), python, ...script.map(String)];
@@ -40,7 +40,7 @@ export async function runDdp(options: DdpOptions): Promise<number[]> {
     for await (const line of createInterface({ input: output })) {
       if (line.startsWith('[')) return JSON.parse(line) as number[];
     }
-    throw new Error('PyTorch ended before it had answered.');
+    throw new Error('PyTorch ended without an answer.');
   } finally {
     stop();
     process.off('exit', stop);

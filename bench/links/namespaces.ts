@@ -1,22 +1,22 @@
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import type { LinkShape } from './shape.ts';
 
-/** Where the coordinator is found from the workers' namespaces. */
+/** Address of the coordinator in the workers' namespaces. */
 export const COORDINATOR_ADDRESS = '10.77.0.1';
 const NAMESPACE_VARIABLE = 'GRADCAST_BENCH_NAMESPACE';
 
-/** A token bucket sends at most so much at once; smaller ones cost more interrupts. */
+/** Length of a burst of a token bucket. Shorter bursts cost more interrupts. */
 const BURST_MS = 0.5;
 const MIN_BURST_BYTES = 10_000;
-/** Of a frame on the links. Here one processor does what network cards do elsewhere, by the frame. */
+/** Bytes of a network frame. Large frames save processor time, since no network card does the work. */
 const MTU = 9_000;
-/** Nothing is dropped: a queue that grows is what a thin link is. */
+/** Bytes of a link's queue: enough that no frame is dropped. */
 const QUEUE_BYTES = 16_000_000;
 
-/** How a namespace of one's own is had: root needs no user namespace, and may then choose how TCP behaves. */
+/** Options of unshare for a new network namespace. Root needs no user namespace and can then configure TCP. */
 const unshareNet = process.getuid?.() === 0 ? ['-n'] : ['-rn'];
 
-/** Whether network namespaces with shaped links are allowed here. */
+/** True if this user may create network namespaces with shaped links. */
 export function canShape(): boolean {
   const trial =
     'ip link add v0 type veth peer name v1 && tc qdisc add dev v0 root tbf rate 1mbit burst 5kb limit 10kb && ip link add b0 type bridge';
@@ -25,7 +25,7 @@ export function canShape(): boolean {
 
 export const isInside = (): boolean => process.env[NAMESPACE_VARIABLE] !== undefined;
 
-/** Runs this program once more in a network namespace of its own. @returns its exit code */
+/** Runs this program again in a network namespace of its own. @returns its exit code */
 export function runInside(): number {
   const { status } = spawnSync('unshare', [...unshareNet, process.execPath, ...process.argv.slice(1)], {
     stdio: 'inherit',
@@ -35,15 +35,15 @@ export function runInside(): number {
 }
 
 /**
- * A coordinator's namespace, which is this process' own, and one for each worker, around a switch. Each has a link with
- * a rate in both directions. Namespaces and links go when their processes do, whatever ends them.
+ * A switch that connects the coordinator's namespace, which is this process' own, with one namespace per worker. Each has a
+ * link with a rate in both directions. Namespaces and links disappear when their processes end.
  */
 export class ShapedNetwork {
   readonly #hub: ChildProcess;
   readonly #workers: number[] = [];
 
   constructor() {
-    // Ends when this process does: nothing comes through the pipe any more.
+    // `cat` ends with this process, since the pipe is closed then.
     this.#hub = spawn('unshare', ['-n', 'cat'], { stdio: ['pipe', 'ignore', 'inherit'] });
     this.#hub.on('error', () => undefined);
     waitForNamespace(this.#hub.pid ?? 0);
@@ -56,10 +56,10 @@ export class ShapedNetwork {
     );
   }
 
-  /** The command that starts a program in a namespace of its own. */
+  /** Start of a command that runs a program in a namespace of its own. */
   static readonly prefix = ['unshare', '-n'] as const;
 
-  /** @returns the address of a worker's namespace, once a link leads there */
+  /** Connects the namespace of a worker's process. @returns its address */
   attach(pid: number): string {
     waitForNamespace(pid);
     const i = this.#workers.push(pid) - 1;
@@ -75,7 +75,7 @@ export class ShapedNetwork {
     return address;
   }
 
-  /** Gives all links these rates; the coordinator's is its own. */
+  /** Sets the rates of the workers' links and of the coordinator's link. */
   shape(worker: LinkShape, coordinatorBitsPerSecond: number): void {
     run(shaping('c0', coordinatorBitsPerSecond));
     const ports = this.#workers.map((_, i) => shaping(`w${i}`, worker.bitsPerSecond));
@@ -101,7 +101,7 @@ function run(script: string): void {
   execFileSync('sh', ['-ec', script], { stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
-/** The start of a command that runs in the namespace of a process. */
+/** Start of a command that runs in the namespace of a process. */
 export const inNamespace = (pid: number): readonly string[] => ['nsenter', '-t', String(pid), '-n'];
 
 function inside(pid: number, script: string): void {
@@ -109,7 +109,7 @@ function inside(pid: number, script: string): void {
   execFileSync('nsenter', ['-t', String(pid), '-n', 'sh', '-ec', script], { stdio: [...options.stdio] });
 }
 
-/** `unshare` has become the program when its namespace is another than ours. */
+/** Waits until `unshare` has moved the process into a namespace other than this one. */
 function waitForNamespace(pid: number): void {
   const script = `for i in $(seq 200); do [ "$(readlink /proc/${pid}/ns/net)" != "$(readlink /proc/$$/ns/net)" ] && exit 0; sleep 0.01; done; exit 1`;
   execFileSync('sh', ['-c', script]);

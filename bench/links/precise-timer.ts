@@ -1,18 +1,16 @@
 import { dirname, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 
-/** What has to be called back, the earliest first; calls for one time in the order in which they were asked for. */
+/** Scheduled callbacks, the earliest first. Callbacks for the same time keep their order. */
 const calls: { readonly timeMs: number; readonly callback: () => void }[] = [];
-const [generation, deadline] = [
-  new Int32Array(new SharedArrayBuffer(4)),
-  new Float64Array(new SharedArrayBuffer(8)),
-];
+const generation = new Int32Array(new SharedArrayBuffer(4));
+const deadline = new Float64Array(new SharedArrayBuffer(8));
 const EARLY_MS = 0.02;
 let thread: Worker | null = null;
 
 /**
- * Calls back at a time of performance.now(), more exactly than timers do, and without a turn of the event loop while it
- * waits: what these processes compute counts in what is measured.
+ * Calls back at a time of performance.now(), more precisely than timers and without polling: the processor time of these
+ * processes would count in the measured steps.
  */
 export function scheduleAt(timeMs: number, callback: () => void): void {
   const before = calls.findLastIndex((call) => call.timeMs <= timeMs);
@@ -23,7 +21,7 @@ export function scheduleAt(timeMs: number, callback: () => void): void {
 export const sleepUntil = (timeMs: number): Promise<void> =>
   new Promise((resolve) => scheduleAt(timeMs, resolve));
 
-/** Has the thread wake this one when the next call is due. */
+/** Tells the timer thread when the next callback is due. */
 function arm(): void {
   if (thread === null) {
     thread = new Worker(join(dirname(process.argv[1] ?? ''), 'timer-thread.js'), {

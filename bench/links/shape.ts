@@ -1,8 +1,8 @@
-/** A worker's link to the world, the same in both directions. */
+/** A worker's link, the same in both directions. */
 export interface LinkShape {
   readonly name: string;
   readonly bitsPerSecond: number;
-  /** One way. */
+  /** Delay in one direction. */
   readonly delayMs: number;
 }
 
@@ -12,18 +12,18 @@ export const LINKS: readonly LinkShape[] = [
   { name: '20m', bitsPerSecond: 2e7, delayMs: 40 },
 ];
 
-/** The coordinator's link is ten times as wide as a worker's, up to this. */
+/** Upper limit of the coordinator's link, which otherwise has ten times the rate of a worker's. */
 const MAX_COORDINATOR_BITS_PER_SECOND = 1e9;
 export const coordinatorRate = ({ bitsPerSecond }: LinkShape): number =>
   Math.min(MAX_COORDINATOR_BITS_PER_SECOND, 10 * bitsPerSecond);
 
-/** What a worker of the bench is told. */
+/** Configuration of a worker of the bench. */
 export interface LinkWorkerConfig {
   readonly url: string;
   readonly delayMs: number;
-  /** Where the link is shaped by the worker itself. */
+  /** Rate that the worker's transport applies, or null if the link itself has a rate. */
   readonly bitsPerSecond: number | null;
   readonly perSampleMs: number;
-  /** The part of a computation after which the gradient's tail is there; 1 for an engine that has all at once. */
+  /** Part of a computation after which the first bucket is ready; 1 for an engine that has all buckets at the end. */
   readonly firstBucketAt: number;
 }

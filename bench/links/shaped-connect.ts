@@ -3,11 +3,11 @@ import { scheduleAt } from './precise-timer.ts';
 
 interface Shape {
   readonly delayMs: number;
-  /** Null where something else sees to the rate. */
+  /** Null if the link itself has a rate. */
   readonly bitsPerSecond: number | null;
 }
 
-/** One direction of a link: what goes in comes out in the same order, later. */
+/** One direction of a link. Delivers in order, with a delay. */
 class Line {
   readonly #shape: Shape;
   readonly #queue: { readonly atMs: number; readonly deliver: () => void }[] = [];
@@ -39,30 +39,31 @@ class Line {
 }
 
 /**
- * Connections whose frames take longer, in both directions: each waits until the one before it is through a link of this
- * rate, passes at the same rate, and is a delay later at the other end.
+ * Wraps `connect` so that frames pass a link with a rate and a delay in both directions. A frame starts when the one before
+ * it has left, takes bytes / rate, and arrives after the delay.
  */
 export function shapedConnect(connect: Connect, shape: Shape): Connect {
   return (url, events) => {
-    const [up, down] = [new Line(shape), new Line(shape)];
-    let waitingBytes = 0;
+    const up = new Line(shape);
+    const down = new Line(shape);
+    let pendingBytes = 0;
     const connection = connect(url, {
       onOpen: () => events.onOpen(),
       onFrame: (frame) => down.pass(frame.length, () => events.onFrame(frame)),
-      onClose: (...why) => down.pass(0, () => events.onClose(...why)),
+      onClose: (...reason) => down.pass(0, () => events.onClose(...reason)),
     });
     return {
       send(frame) {
-        waitingBytes += frame.length;
+        pendingBytes += frame.length;
         up.pass(frame.length, () => {
-          waitingBytes -= frame.length;
+          pendingBytes -= frame.length;
           connection.send(frame);
         });
       },
-      close: (...why) => up.pass(0, () => connection.close(...why)),
+      close: (...reason) => up.pass(0, () => connection.close(...reason)),
       terminate: () => connection.terminate(),
       get bufferedBytes() {
-        return connection.bufferedBytes + waitingBytes;
+        return connection.bufferedBytes + pendingBytes;
       },
     };
   };

@@ -1,4 +1,4 @@
-// Sleeps until a time in shared memory, then wakes its parent; a new time wakes it before that.
+// Sleeps until a time in shared memory, then notifies its parent. A new time interrupts the sleep.
 import { parentPort, workerData } from 'node:worker_threads';
 
 const { generation, deadline } = workerData as { generation: Int32Array; deadline: Float64Array };

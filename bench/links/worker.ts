@@ -1,5 +1,5 @@
-// A worker that sleeps instead of computing, for as long as each message of its parent says, and answers with gradients of
-// the model's real size. Speaks the protocol through the shared session. One run for each message.
+// A worker that sleeps instead of computing and answers with gradients of the model's real size. Each message of the parent
+// configures and starts one run. The worker speaks the protocol through the shared session.
 import { systemClock } from '../../shared/util/clock.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
@@ -12,7 +12,7 @@ import { shapedConnect } from './shaped-connect.ts';
 const [, , name = 'sleeper'] = process.argv;
 const nothing = (): void => undefined;
 
-/** By length: gradients of runs that follow one another are alike. */
+/** Gradients by length, reused by all runs. */
 const gradients = new Map<number, Float32Array>();
 
 const createEngine = ({ perSampleMs, firstBucketAt }: LinkWorkerConfig): Engine => ({
@@ -47,12 +47,12 @@ const createEngine = ({ perSampleMs, firstBucketAt }: LinkWorkerConfig): Engine 
   },
 });
 
-process.on('message', (order: LinkWorkerConfig) => {
+process.on('message', (config: LinkWorkerConfig) => {
   void runWorker({
-    url: order.url,
+    url: config.url,
     name,
-    engine: createEngine(order),
-    connect: shapedConnect(connectWebSocket, order),
+    engine: createEngine(config),
+    connect: shapedConnect(connectWebSocket, config),
     clock: systemClock(globalThis),
     random: Math.random,
     report: { joined: nothing, computed: nothing, waiting: nothing, note: nothing },

@@ -1,11 +1,10 @@
-// A client that means harm, in a process of its own. Says so when it has begun, and goes on until it is ended. Arguments:
-// URL ATTACK
+// Runs one attack until this process is killed. Sends its parent a message when the attack has begun. Arguments: URL ATTACK
 import { LARGE_ATTACKS, SMALL_ATTACKS } from './attacks.ts';
 
 const [, , url = '', name = ''] = process.argv;
 const attack = { ...SMALL_ATTACKS, ...LARGE_ATTACKS }[name];
 if (attack === undefined) throw new Error(`There is no attack '${name}'.`);
-// Whatever is done to it, it goes on.
+// The attack continues after any error.
 process.on('uncaughtException', () => undefined);
 await attack(new URL(url));
 process.send?.('begun');

@@ -3,7 +3,7 @@ import { WebSocket } from 'ws';
 import { PROTOCOL_VERSION, type FromWorker } from '../../shared/protocol/messages.ts';
 import { frameFromWorker } from '../../shared/protocol/parse.ts';
 
-/** Begins; what it does goes on until its process ends. */
+/** Starts an attack, which continues until its process ends. */
 type Attack = (url: URL) => Promise<void>;
 
 const watch: FromWorker = { type: 'watch', protocol: PROTOCOL_VERSION };
@@ -28,8 +28,8 @@ const openWebSocket = (url: URL): Promise<WebSocket> =>
     socket.on('open', () => resolve(socket));
   });
 
-/** The page's largest file, without compression. */
-async function buildLargestFrame(url: URL): Promise<string> {
+/** Name of the page's largest file, uncompressed. */
+async function findLargestFile(url: URL): Promise<string> {
   const base = `http://${url.host}/`;
   const html = await (await fetch(base)).text();
   const names = [...html.matchAll(/(?:href|src)="([^"]+\.js)"/g)].map(([, name]) => name ?? '');
@@ -44,9 +44,9 @@ async function buildLargestFrame(url: URL): Promise<string> {
   return all[sizes.indexOf(Math.max(...sizes))] ?? '';
 }
 
-/** Does something again and again, so many side by side; what fails is tried again a little later. */
-function repeatConcurrently(sideBySide: number, work: () => Promise<unknown>): void {
-  for (let i = 0; i < sideBySide; i++) {
+/** Repeats some work forever, with this concurrency and a short pause after each run, failed or not. */
+function repeatConcurrently(concurrency: number, work: () => Promise<unknown>): void {
+  for (let i = 0; i < concurrency; i++) {
     void (async () => {
       for (;;) {
         await work().catch(() => undefined);
@@ -61,9 +61,9 @@ const closed = (socket: { once(type: 'close', listener: () => void): unknown }):
 
 const isOpen = ({ readyState }: WebSocket): boolean => readyState === WebSocket.OPEN;
 
-/** Sends as fast as the connection takes it. */
+/** Sends a frame as fast as the connection accepts it, until it is closed. */
 async function flood(socket: WebSocket, frame: Uint8Array): Promise<void> {
-  const over = closed(socket);
+  const ended = closed(socket);
   while (isOpen(socket)) {
     for (let i = 0; i < 500; i++) socket.send(frame);
     while (socket.bufferedAmount > 1 << 20 && isOpen(socket)) {
@@ -71,24 +71,24 @@ async function flood(socket: WebSocket, frame: Uint8Array): Promise<void> {
     }
     await new Promise((resolve) => setImmediate(resolve));
   }
-  await over;
+  await ended;
 }
 
-/** Attacks that cost any run. */
+/** Attacks on any run. */
 export const SMALL_ATTACKS: Readonly<Record<string, Attack>> = {
-  async 'pipelined GETs, nothing read'(url) {
-    const get = `GET /${await buildLargestFrame(url)} HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(1_300);
+  async 'pipelined GETs, no answer read'(url) {
+    const get = `GET /${await findLargestFile(url)} HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(1_300);
     repeatConcurrently(25, async () => {
       const socket = await openSocket(url);
       socket.pause();
       socket.write(get);
-      // Nothing is read, so the end is not noticed either.
+      // Without reading, the socket does not notice its end.
       await new Promise((resolve) => setTimeout(resolve, 2_000));
       socket.destroy();
     });
   },
   async 'aborted downloads'(url) {
-    const get = `GET /${await buildLargestFrame(url)} HTTP/1.1\r\nHost: x\r\n\r\n`;
+    const get = `GET /${await findLargestFile(url)} HTTP/1.1\r\nHost: x\r\n\r\n`;
     repeatConcurrently(4, async () => {
       const socket = await openSocket(url);
       socket.write(get);
@@ -99,15 +99,15 @@ export const SMALL_ATTACKS: Readonly<Record<string, Attack>> = {
   'GETs one after another': (url) => {
     repeatConcurrently(50, async () => {
       const socket = await openSocket(url);
-      const over = closed(socket);
+      const ended = closed(socket);
       const ask = (): boolean => socket.write('GET /index.html HTTP/1.1\r\nHost: x\r\n\r\n');
       socket.on('data', ask);
       ask();
-      await over;
+      await ended;
     });
     return Promise.resolve();
   },
-  'idle connections, opened anew': (url) => {
+  'idle connections, opened again': (url) => {
     repeatConcurrently(500, async () => closed(await openSocket(url)));
     return Promise.resolve();
   },
@@ -127,7 +127,7 @@ export const SMALL_ATTACKS: Readonly<Record<string, Attack>> = {
     });
     return Promise.resolve();
   },
-  'observers that come and go': (url) => {
+  'observers that join and leave': (url) => {
     repeatConcurrently(50, async () => {
       const socket = await openWebSocket(url);
       socket.send(frameFromWorker(watch));
@@ -138,25 +138,25 @@ export const SMALL_ATTACKS: Readonly<Record<string, Attack>> = {
   },
 };
 
-/** Clients of the run that each begin a message and never end it. */
-async function sendIncompleteFrame(url: URL, ...first: readonly FromWorker[]): Promise<void> {
+/** Opens clients of the run that begin a message and never end it. */
+async function sendIncompleteMessages(url: URL, ...first: readonly FromWorker[]): Promise<void> {
   await Promise.all(
     Array.from({ length: 200 }, async () => {
       const socket = await openWebSocket(url);
       for (const message of first) socket.send(frameFromWorker(message));
-      // Less than twice what a message may have, which is the most that is ever received.
+      // Less than twice the largest message, which is the most that the server ever receives.
       for (let sent = 0; sent < 9 << 20; sent += 256 << 10) {
         socket.send(Buffer.alloc(256 << 10), { binary: true, fin: false });
       }
     }),
   );
-  // Until it has been sent, or not been taken.
+  // Time for the server to receive or reject it.
   await new Promise((resolve) => setTimeout(resolve, 1_000));
 }
 
-/** Attacks that cost runs whose messages are large. */
+/** Attacks on runs with large messages. */
 export const LARGE_ATTACKS: Readonly<Record<string, Attack>> = {
-  'incomplete messages, 200 observers': (url) => sendIncompleteFrame(url, watch),
-  'incomplete messages, 200 not ready': (url) => sendIncompleteFrame(url, hello('hold')),
-  'incomplete messages, 200 ready': (url) => sendIncompleteFrame(url, hello('hold'), { type: 'ready' }),
+  'incomplete messages, 200 observers': (url) => sendIncompleteMessages(url, watch),
+  'incomplete messages, 200 not ready': (url) => sendIncompleteMessages(url, hello('hold')),
+  'incomplete messages, 200 ready': (url) => sendIncompleteMessages(url, hello('hold'), { type: 'ready' }),
 };

@@ -8,17 +8,17 @@ import { killOnExit } from './children.ts';
 import { GPU_IN_SOFTWARE, chromiumPath } from '../../test/support/chromium.ts';
 
 /**
- * Headless Chromium that nobody watches over: Playwright has every frame of a WebSocket encoded and handed to itself,
- * which takes as long as half a gradient step.
+ * Headless Chromium without Playwright, which intercepts every WebSocket frame; that takes as long as half a gradient
+ * step.
  */
 export interface BareChromium {
-  /** A tab that is left alone. */
+  /** Opens a tab without attaching to it. */
   open(address: string): Promise<BareTab>;
   close(): void;
 }
 
 export interface BareTab {
-  /** From now on, of Chrome's DevTools protocol; no domain is enabled that reports by itself. */
+  /** Connects with Chrome's DevTools protocol. No domain that sends events is enabled. */
   attach(): Promise<AttachedTab>;
   close(): Promise<void>;
 }
@@ -29,7 +29,7 @@ export interface AttachedTab {
 }
 
 export async function launchBareChromium(): Promise<BareChromium> {
-  if (chromiumPath === null) throw new Error('There is no Chromium here.');
+  if (chromiumPath === null) throw new Error('No Chromium is installed.');
   const profile = mkdtempSync(join(tmpdir(), 'gradcast-chromium-'));
   const child = killOnExit(
     spawn(
@@ -72,21 +72,21 @@ export async function launchBareChromium(): Promise<BareChromium> {
 async function attach(url: string): Promise<AttachedTab> {
   const socket = new WebSocket(url);
   await new Promise((resolve) => socket.once('open', resolve));
-  const waiting = new Map<number, (result: unknown) => void>();
+  const pending = new Map<number, (result: unknown) => void>();
   socket.on('message', (data: Buffer) => {
     const { id, result } = JSON.parse(data.toString()) as { id: number; result: unknown };
-    waiting.get(id)?.(result);
-    waiting.delete(id);
+    pending.get(id)?.(result);
+    pending.delete(id);
   });
-  let asked = 0;
-  const ask = (method: string, params: object): Promise<unknown> =>
+  let lastId = 0;
+  const call = (method: string, params: object): Promise<unknown> =>
     new Promise((resolve) => {
-      waiting.set(++asked, resolve);
-      socket.send(JSON.stringify({ id: asked, method, params }));
+      pending.set(++lastId, resolve);
+      socket.send(JSON.stringify({ id: lastId, method, params }));
     });
   return {
     async evaluate<Value>(expression: string) {
-      const answer = (await ask('Runtime.evaluate', { expression, returnByValue: true })) as {
+      const answer = (await call('Runtime.evaluate', { expression, returnByValue: true })) as {
         readonly result: { readonly value: Value };
         readonly exceptionDetails?: { readonly text: string };
       };
@@ -95,7 +95,7 @@ async function attach(url: string): Promise<AttachedTab> {
       return answer.result.value;
     },
     async mouse(type, x, y) {
-      await ask('Input.dispatchMouseEvent', { type, x, y, button: 'left', clickCount: 1 });
+      await call('Input.dispatchMouseEvent', { type, x, y, button: 'left', clickCount: 1 });
     },
   };
 }

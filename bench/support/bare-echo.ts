@@ -1,4 +1,4 @@
-// The bare peer of a worker: for every two frames that come (weights, shard), sends one of the weights' size back.
+// A minimal WebSocket client in place of a worker: answers every two frames (weights, shard) with one of the weights' size.
 // Arguments: url, bytes
 import { WebSocket } from 'ws';
 

@@ -1,4 +1,4 @@
-// A single engine, with no network at all: answers every message with the milliseconds that one gradient step took.
+// A single engine without a network: answers every message with the milliseconds of one gradient step.
 import type { Step } from '../../shared/protocol/messages.ts';
 import { chooseEngine } from '../../worker-node/engine/choose-engine.ts';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
@@ -8,7 +8,7 @@ const [, , choice = 'wasm', batchText = '128'] = process.argv;
 const batch = Number(batchText);
 const { job, initialWeights, shard } = await syntheticShard(batch);
 const { engine } = await chooseEngine(choice as EngineChoice);
-const trainer = await engine.load(job);
+const computer = await engine.load(job);
 const gradient = new Float32Array(initialWeights.length);
 let step = 0;
 process.on('message', () => void compute());
@@ -16,7 +16,7 @@ process.send?.('ready');
 
 async function compute(): Promise<void> {
   const startedMs = performance.now();
-  trainer.setWeights(initialWeights);
-  await trainer.gradient(step++ as Step, shard, gradient);
+  computer.setWeights(initialWeights);
+  await computer.gradient(step++ as Step, shard, gradient);
   process.send?.(performance.now() - startedMs);
 }

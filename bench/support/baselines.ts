@@ -10,17 +10,17 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 
-/** Somebody who takes training steps in processes of its own, and rests while others are measured. */
+/** A measured program that trains in processes of its own and is idle while others are measured. */
 export interface Baseline {
   readonly name: BaselineName;
   readonly pid: number;
   readonly versions: Readonly<Record<string, string>>;
-  /** Takes steps; the milliseconds of each. */
+  /** Trains steps. Resolves with their milliseconds. */
   readonly run: (steps: number) => Promise<number[]>;
   readonly close: () => void;
 }
 
-/** What each is, for a person. */
+/** Names and descriptions of all baselines. */
 export const BASELINES = {
   keras: 'Keras fit step',
   torch: 'PyTorch step',
@@ -36,13 +36,13 @@ export type BaselineName = keyof typeof BASELINES;
 export interface BaselineOptions {
   readonly batch: number;
   readonly without: ReadonlySet<string>;
-  /** Used in place of an environment of our own, if given. */
+  /** Path of a Python to use instead of environments of the bench. */
   readonly python: string | undefined;
   readonly report: InstallReport;
   readonly signal: AbortSignal;
 }
 
-/** Starts everybody who can be had, one after the other; who cannot is left out, with a line that says why. */
+/** Starts all baselines one after the other. One that cannot be started is left out and reported with the reason. */
 export async function startBaselines(options: BaselineOptions): Promise<Baseline[]> {
   const { batch, report } = options;
   const threads = availableParallelism();
@@ -87,10 +87,10 @@ export async function startBaselines(options: BaselineOptions): Promise<Baseline
     framework: Framework,
     script: string,
     args: readonly number[],
-    itsThreads: number,
+    threadsPerProcess: number,
   ): Promise<Baseline> {
     const program = options.python ?? (await preparePython(framework, report, options.signal));
-    const { child, versions, run } = await startPythonBaseline(program, script, args, itsThreads);
+    const { child, versions, run } = await startPythonBaseline(program, script, args, threadsPerProcess);
     return { name, pid: child.pid ?? 0, versions, run, close: () => child.stdin?.end() };
   }
 
@@ -111,7 +111,7 @@ export async function startBaselines(options: BaselineOptions): Promise<Baseline
     engine: 'native' | 'wasm' = 'native',
   ): Promise<Baseline> {
     if (engine === 'native' && !hasNative) {
-      throw new Error('No native TensorFlow here; this gets it: node bin/gradcast.js engine install');
+      throw new Error('Native TensorFlow is not installed. Run: node bin/gradcast.js engine install');
     }
     const child = forkEntry(entry, args);
     await nextMessage(child);
@@ -129,18 +129,19 @@ export async function startBaselines(options: BaselineOptions): Promise<Baseline
   }
 }
 
-/** A script of bench/baselines/, which speaks the line protocol of its lines.py. */
+/** A script of bench/baselines/, which speaks the line protocol of lines.py. */
 export interface PythonBaseline {
   readonly child: ChildProcess;
-  /** What it said of itself: versions by name. */
+  /** Versions of its packages, by name. */
   readonly versions: Readonly<Record<string, string>>;
-  /** Takes steps; the milliseconds of each. */
+  /** Trains steps. Resolves with their milliseconds. */
   readonly run: (steps: number) => Promise<number[]>;
 }
 
 /**
- * @param threads of the process, for what asks the environment
- * @throws Error if it ends before it is ready
+ * Starts a script of bench/baselines/.
+ * @param threads number of threads, set in the environment of the process
+ * @throws Error if the process ends before it is ready
  */
 export async function startPythonBaseline(
   python: string,
@@ -162,7 +163,7 @@ export async function startPythonBaseline(
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const next = async (): Promise<unknown> => {
     const line: IteratorResult<string, unknown> = await lines.next();
-    if (line.done === true) throw new Error(`${script} ended before it had answered`);
+    if (line.done === true) throw new Error(`${script} ended without an answer`);
     return JSON.parse(line.value) as unknown;
   };
   await once(child, 'spawn');

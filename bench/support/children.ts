@@ -1,10 +1,10 @@
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { dirname, join } from 'node:path';
 
-/** The program, as built. */
+/** Path of the built program. */
 const gradcast = join(dirname(process.argv[1] ?? ''), '../../bin/gradcast.js');
 
-/** Ends a process when this one ends, also by an exception. A bench that is killed leaves that to its children's pipes. */
+/** Kills a child when this process exits, also after an exception. If this process is killed, closed pipes end the child. */
 export function killOnExit<Child extends ChildProcess>(child: Child): Child {
   const end = (): void => void child.kill('SIGKILL');
   process.once('exit', end);
@@ -12,19 +12,19 @@ export function killOnExit<Child extends ChildProcess>(child: Child): Child {
   return child;
 }
 
-/** A worker as a person attaches it. */
+/** Starts a worker as a user does. */
 export function spawnWorker(url: string, engine: string, more: readonly string[] = []): ChildProcess {
   const args = [gradcast, 'worker', url, '--workers', '1', '--engine', engine, '--quiet', ...more];
   return killOnExit(
     spawn(process.execPath, args, {
-      // The open stdin ends the worker when this process is gone.
+      // The worker ends when this process closes its stdin.
       stdio: ['pipe', 'inherit', 'inherit'],
       env: { ...process.env, GRADCAST_LEASH: 'stdin' },
     }),
   );
 }
 
-/** Another entry of this folder, as built, with a channel for messages. */
+/** Starts another built entry of this folder, with a channel for messages. */
 export function forkEntry(name: string, args: readonly string[]): ChildProcess {
   const child = fork(join(dirname(process.argv[1] ?? ''), 'support', `${name}.js`), args, {
     stdio: 'inherit',
@@ -36,11 +36,11 @@ export function forkEntry(name: string, args: readonly string[]): ChildProcess {
   return child;
 }
 
-/** The next message of a forked entry. */
+/** Waits for the next message of a forked entry. */
 export function nextMessage<Message>(child: ChildProcess): Promise<Message> {
   return new Promise((resolve, reject) => {
     const onExit = (code: number | null): void =>
-      reject(new Error(`a process of the bench ended (${code ?? 'killed'})`));
+      reject(new Error(`A process of the bench has ended (${code ?? 'killed'}).`));
     child.once('exit', onExit);
     child.once('message', (message) => {
       child.off('exit', onExit);

@@ -1,5 +1,5 @@
-// A whole distributed run in little: a coordinator in this process, and workers as `train` starts them. Answers every
-// number with the milliseconds of as many steps: sockets, sum, Adadelta and broadcast included.
+// A small distributed run: a coordinator in this process, and workers as `train` starts them. Answers every number with the
+// milliseconds of that many steps, with sockets, sum, Adadelta and broadcast.
 // Arguments: engine, workers, batch
 import { startLocalWorkers } from '../../coordinator/pool/local-workers.ts';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
@@ -15,8 +15,8 @@ const local = startLocalWorkers({
   engine: engine as EngineChoice,
   onLine: (line) => process.stderr.write(`${line}\n`),
 });
-void local.exited.then((said) => {
-  process.stderr.write(`the workers have ended: ${said}\n`);
+void local.exited.then((output) => {
+  process.stderr.write(`The workers have ended: ${output}\n`);
   process.exit(1);
 });
 await here.allWorkersReady();

@@ -2,18 +2,18 @@ import type { Shard } from '../../shared/data/shard.ts';
 import type { Engine, ShardResult, GradientComputer } from '../../shared/engine/engine.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 
-/** One way of a hostile worker to treat its gradients and evaluations; `answers` counts its gradients, from 0. */
+/** Behavior of a hostile worker. `answers` counts its gradients, from 0. */
 interface HostileKind {
   readonly about: string;
   /** Changes an honest gradient in place. */
   readonly spoil?: (gradient: Float32Array, answers: number) => void;
-  /** Answers these gradients without computing anything. */
+  /** Fills in a gradient without computing it. Returns false for an honest answer. */
   readonly invent?: (gradient: Float32Array, answers: number) => boolean;
   /** Changes the labels before an honest computation. */
   readonly relabel?: (label: number, classes: number, answers: number) => number;
-  /** Says without looking that every sample of an evaluation is right. */
+  /** Claims for every evaluation, without computing it, that all samples are correct. */
   readonly allCorrect?: boolean;
-  /** Leaves after so many answers. */
+  /** Number of answers after which the worker leaves. */
   readonly leavesAfter?: number;
 }
 
@@ -23,7 +23,7 @@ const scale =
     for (let i = 0; i < gradient.length; i++) gradient[i] = (gradient[i] ?? 0) * factor;
   };
 
-/** Uniform noise of about this norm; a counter makes it, so that a run can be repeated. */
+/** Fills a gradient with uniform noise of about this norm. A counter generates it, so that a run can be repeated. */
 function noise(gradient: Float32Array, norm: number, seed: number): void {
   let state = (seed * 2_654_435_761 + 12_345) >>> 0;
   const width = (2 * norm * Math.sqrt(3)) / Math.sqrt(gradient.length);
@@ -33,19 +33,19 @@ function noise(gradient: Float32Array, norm: number, seed: number): void {
   }
 }
 
-/** Norm of a shard's gradient of the default model at the start; a liar with another one would be found by that alone. */
+/** Norm of a shard's gradient of the default model at the start. Another norm alone would expose a liar. */
 const TYPICAL_NORM = 10;
 
-/** Ways that were seen to ruin runs, by name. */
+/** Behaviors that have ruined runs, by name. */
 export const HOSTILE_KINDS: Readonly<Record<string, HostileKind>> = {
-  honest: { about: 'as it should be' },
-  turned: { about: 'sign turned', spoil: scale(-1) },
+  honest: { about: 'honest' },
+  turned: { about: 'sign flipped', spoil: scale(-1) },
   'times-3': { about: 'gradient x -3', spoil: scale(-3) },
   'times-9': { about: 'gradient x -9', spoil: scale(-9) },
   labels: { about: 'labels + 1', relabel: (label, classes) => (label + 1) % classes },
   drift: { about: 'slow drift', spoil: (gradient, answers) => scale(1 - 0.04 * answers)(gradient) },
   'late-turned': {
-    about: 'honest 15 times, then sign turned',
+    about: 'honest 15 times, then sign flipped',
     spoil: (gradient, answers) => scale(answers < 15 ? 1 : -1)(gradient),
   },
   'late-labels': {
@@ -77,30 +77,30 @@ export const HOSTILE_KINDS: Readonly<Record<string, HostileKind>> = {
   evaluation: { about: 'all correct at once', allCorrect: true },
 };
 
-/** An engine that lies in one of these ways. @param leave called when it has answered all that it wants to */
+/** Wraps an engine so that it lies in one of these ways. @param leave called after the last answer */
 export function hostileEngine(engine: Engine, kind: string, leave: () => void): Engine {
   const how = HOSTILE_KINDS[kind];
-  if (how === undefined) throw new Error(`There are: ${Object.keys(HOSTILE_KINDS).join(', ')}.`);
+  if (how === undefined) throw new Error(`Choose from: ${Object.keys(HOSTILE_KINDS).join(', ')}.`);
   const { spoil, invent, relabel, allCorrect = false, leavesAfter = Infinity } = how;
   let answers = 0;
   return {
     info: engine.info,
     async load(job) {
-      const trainer = await engine.load(job);
+      const computer = await engine.load(job);
       const { classes } = job.data;
       const changed = (shard: Shard): Shard =>
         relabel === undefined
           ? shard
           : { ...shard, labels: shard.labels.map((label) => relabel(label, classes, answers)) };
       const lying: GradientComputer = {
-        ...trainer,
+        ...computer,
         supportsFactors: false,
         async gradient(step: Step, shard: Shard, gradient: Float32Array): Promise<ShardResult> {
           const samples = shard.labels.length;
           const invented = invent?.(gradient, answers) === true;
           const result = invented
             ? { lossSum: samples * 0.3, correct: Math.floor(samples * 0.9) }
-            : await trainer.gradient(step, changed(shard), gradient);
+            : await computer.gradient(step, changed(shard), gradient);
           spoil?.(gradient, answers);
           if (++answers >= leavesAfter) setTimeout(leave, 50);
           return result;
@@ -109,7 +109,7 @@ export function hostileEngine(engine: Engine, kind: string, leave: () => void): 
           const samples = shard.labels.length;
           return allCorrect || invent !== undefined
             ? { lossSum: samples * 0.01, correct: samples }
-            : trainer.evaluate(shard);
+            : computer.evaluate(shard);
         },
       };
       if (invent !== undefined || relabel !== undefined) lying.prepare = () => undefined;

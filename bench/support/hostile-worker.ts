@@ -1,4 +1,4 @@
-// A worker that lies in a way of its own. Arguments: url, name, engine, kind
+// A worker that lies in one of the ways of hostile-kinds.ts. Arguments: url, name, engine, kind
 import { runWorker } from '../../shared/worker/connection-loop.ts';
 import { systemClock } from '../../shared/util/clock.ts';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';

@@ -15,25 +15,25 @@ import type { Step } from '../../shared/protocol/messages.ts';
 export interface InProcessCoordinatorOptions {
   readonly workers: number;
   readonly batch: number;
-  /** As many batches as take turns; what is in them makes no difference to the time. */
+  /** Number of different batches, used in turn; default 1. */
   readonly batches?: number;
-  /** Of an exact run. */
+  /** Size of a micro-shard, for an exact run. */
   readonly microShard?: number;
-  /** The default model's without. */
+  /** Topology; by default that of the default model. */
   readonly topology?: Topology;
-  /** For workers; as many as there are, without. */
+  /** Maximum number of workers; by default `workers`. */
   readonly maxWorkers?: number;
 }
 
-/** A coordinator in this process, in training on drawn digits. */
+/** A coordinator in this process that trains on synthetic digits. */
 export interface InProcessCoordinator {
   readonly coordinator: Coordinator;
   readonly url: string;
-  /** Until all workers are there. */
+  /** Resolves when all workers have joined. */
   readonly allWorkersReady: () => Promise<void>;
-  /** A whole step: gradient, optimizer, the next one's samples sent ahead; in milliseconds. */
+  /** Runs a whole step: gradient, optimizer, and samples of the next step. Resolves with its milliseconds. */
   readonly step: () => Promise<number>;
-  /** A step's gradient alone. */
+  /** Runs only the gradient of a step. */
   readonly gradient: () => Promise<void>;
 }
 

@@ -1,5 +1,5 @@
-// A native engine in one of three variants: answers every number with the milliseconds of as many gradient steps, and of
-// making their inputs. Arguments: stock, eager or captured; batch
+// A native engine in one of three variants. Answers every number with the milliseconds of that many gradient steps and of
+// preparing their inputs. Arguments: stock, eager or captured; batch
 import { createModelStep } from '../../shared/engine/model-step.ts';
 import { ShardInputs } from '../../shared/engine/shard-inputs.ts';
 import { createGradientComputer, copyingReader } from '../../shared/engine/tf-engine.ts';
@@ -10,7 +10,7 @@ import { registerNativeGradients } from '../../worker-node/engine/native/gradien
 import { createIdleScheduler } from '../../worker-node/engine/native/idle-scheduler.ts';
 import { syntheticShard } from './synthetic-shard.ts';
 
-/** Of steps in a row. */
+/** Times of consecutive steps. */
 export interface VariantTimes {
   readonly stepMs: number[];
   readonly inputsMs: number[];
@@ -19,7 +19,7 @@ export interface VariantTimes {
 const [, , variant = 'captured', batchText = '128'] = process.argv;
 const batch = Number(batchText);
 const opened = await openNative();
-if ('missing' in opened) throw new Error(`No native TensorFlow here: ${opened.missing}`);
+if ('missing' in opened) throw new Error(`Native TensorFlow is not available: ${opened.missing}`);
 const { native } = opened;
 const { tf } = native;
 if (variant !== 'stock') registerNativeGradients(tf, native.backend);
@@ -27,7 +27,7 @@ const { job, initialWeights, shard } = await syntheticShard(batch);
 await tf.setBackend('tensorflow');
 const modelStep = await createModelStep(tf, job);
 const note = (line: string): void => console.error(line);
-const trainer =
+const computer =
   variant === 'captured'
     ? createCapturedGradientComputer(native, job, modelStep, { idle: createIdleScheduler(), note })
     : createGradientComputer(tf, job, modelStep, new ShardInputs(job), copyingReader);
@@ -42,14 +42,14 @@ async function run(count: number): Promise<void> {
   process.send?.(times);
 }
 
-/** Masks and images are made before the clock starts, as a worker makes them while it waits for the weights. */
+/** Runs a step. Inputs are prepared before the clock starts, as a worker prepares them while it waits for the weights. */
 async function runStep({ stepMs, inputsMs }: VariantTimes): Promise<void> {
   const now = step++ as Step;
   const preparedMs = performance.now();
-  trainer.prepare(now, shard);
+  computer.prepare(now, shard);
   const startedMs = performance.now();
-  trainer.setWeights(initialWeights);
-  await trainer.gradient(now, shard, gradient);
+  computer.setWeights(initialWeights);
+  await computer.gradient(now, shard, gradient);
   inputsMs.push(startedMs - preparedMs);
   stepMs.push(performance.now() - startedMs);
 }

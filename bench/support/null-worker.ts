@@ -1,5 +1,5 @@
-// A worker that computes nothing: answers every shard with the same gradient, made beforehand. Speaks the protocol
-// through the shared session, so that the coordinator sees a worker like any other. Argument: url
+// A worker that computes nothing and answers every shard with the same prepared gradient. It speaks the protocol through the
+// shared session, so that the coordinator treats it like any other worker. Argument: url
 import { runWorker } from '../../shared/worker/connection-loop.ts';
 import { systemClock } from '../../shared/util/clock.ts';
 import { connectWebSocket } from '../../worker-node/connect-websocket.ts';

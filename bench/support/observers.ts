@@ -1,5 +1,4 @@
-// So many observers of the run at an address, in one process: a child of a bench, which it tells when all are told of the
-// run. Arguments: URL COUNT
+// Opens observers of a run, all in this process. Sends its parent a message when all have received the state of the run. Arguments: URL COUNT
 import { WebSocket } from 'ws';
 import { PROTOCOL_VERSION } from '../../shared/protocol/messages.ts';
 import { frameFromWorker } from '../../shared/protocol/parse.ts';

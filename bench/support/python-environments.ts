@@ -10,11 +10,11 @@ import {
 import { withProgress, type InstallReport } from '../../worker-node/engine/install/progress.ts';
 import { summarizeFailure, runProgram } from '../../worker-node/util/run-program.ts';
 
-/** A framework to compare with, in a virtual environment of its own. */
+/** A framework of a baseline, in a virtual environment of its own. */
 export interface Framework {
-  /** The environment's folder; it names all versions, so that another version is another environment. */
+  /** Folder of the environment. Its name contains all versions, so that another version gets another environment. */
   readonly folder: string;
-  /** What is asked of pip, one try after another until one works. */
+  /** Lists of requirements that pip tries, in order, until one can be installed. */
   readonly tries: readonly (readonly string[])[];
 }
 
@@ -25,8 +25,8 @@ export const KERAS: Framework = {
 };
 
 /**
- * For Linux PyPI has PyTorch only with some gigabytes of CUDA. The build for the CPU is looked for first, in case the
- * person's own pip knows of an index that has it.
+ * For Linux, PyPI has PyTorch only with some gigabytes of CUDA. The build for the CPU is tried first, since the user's pip
+ * may be configured with an index that has it.
  */
 export const TORCH: Framework = {
   folder: 'torch-2.13.0',
@@ -34,9 +34,9 @@ export const TORCH: Framework = {
 };
 
 /**
- * The Python of a framework's environment, which is made on first use in this user's cache.
- * @param signal breaks the installation off
- * @throws Error with a sentence if it cannot be had
+ * Path of the Python of a framework's environment, which is created on first use in this user's cache.
+ * @param signal aborts the installation
+ * @throws Error with the reason if the environment cannot be created
  */
 export async function preparePython(
   { folder, tries }: Framework,
@@ -49,17 +49,17 @@ export async function preparePython(
     home,
     ...(process.platform === 'win32' ? ['Scripts', 'python.exe'] : ['bin', 'python']),
   );
-  const whole = join(home, 'gradcast-complete');
-  const isWhole = (): Promise<boolean> => stat(whole).then(() => true, () => false); // prettier-ignore
-  if (await isWhole()) return python;
-  const onWaiting = (): void => report.print(`Another process is making ${home}; waiting for it.`);
+  const marker = join(home, 'gradcast-complete');
+  const isComplete = (): Promise<boolean> => stat(marker).then(() => true, () => false); // prettier-ignore
+  if (await isComplete()) return python;
+  const onWaiting = (): void => report.print(`Another process is creating ${home}; waiting for it.`);
   return withLock(base, { signal, onWaiting }, async () => {
-    if (await isWhole()) return python;
+    if (await isComplete()) return python;
     await rm(home, { recursive: true, force: true });
     await mkdir(base, { recursive: true });
-    report.print(`Making ${home}`);
+    report.print(`Creating ${home}`);
     const made = await runProgram([await systemPython(signal), '-m', 'venv', home], { signal });
-    if (made.code !== 0) throw new Error(`Python could not make ${home}: ${summarizeFailure(made)}`);
+    if (made.code !== 0) throw new Error(`Python could not create ${home}: ${summarizeFailure(made)}`);
     const fails: string[] = [];
     for (const requirements of tries) {
       report.print(`  pip install ${requirements.join(' ')}`);
@@ -76,7 +76,7 @@ export async function preparePython(
           }),
       );
       if (ran.code === 0) {
-        await writeFile(whole, '');
+        await writeFile(marker, '');
         return python;
       }
       fails.push(summarizeFailure(ran));
@@ -85,17 +85,17 @@ export async function preparePython(
   });
 }
 
-/** A Python 3 that can make virtual environments with pip in them. */
+/** Finds a Python 3 that can create virtual environments with pip. */
 async function systemPython(signal: AbortSignal): Promise<string> {
   const { env, platform } = process;
   const supplier = detectPackageManager(platform, createPathLookup(env));
-  const given = env.PYTHON === undefined || env.PYTHON === '' ? [] : [env.PYTHON];
-  for (const program of [...given, 'python3', 'python']) {
+  const configured = env.PYTHON === undefined || env.PYTHON === '' ? [] : [env.PYTHON];
+  for (const program of [...configured, 'python3', 'python']) {
     const version = await runProgram([program, '-c', 'import sys; sys.exit(sys.version_info[0] != 3)'], {
       signal,
     });
     if (version.code !== 0) continue;
-    // Debian and Ubuntu part these from Python itself.
+    // Debian and Ubuntu package venv and pip separately from Python.
     if ((await runProgram([program, '-c', 'import venv, ensurepip'], { signal })).code === 0) return program;
     const how = supplier === 'apt' ? ' Install it with: sudo apt-get install -y python3-venv' : '';
     throw new Error(`${program} has no venv, or no pip for it.${how}`);

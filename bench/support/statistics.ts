@@ -1,4 +1,4 @@
-/** @param n from 0 (the least) to 10 (the greatest) */
+/** n-th decile. @param n from 0 (minimum) to 10 (maximum) */
 export function decile(values: readonly number[], n: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.floor((n / 10) * (sorted.length - 1))] ?? NaN;
@@ -9,7 +9,7 @@ export const median = (values: readonly number[]): number => {
   return sorted[sorted.length >> 1] ?? NaN;
 };
 
-/** "12.3 (11.9 to 14.0)": median, first and ninth decile. */
+/** Text such as "12.3 (11.9 to 14.0)": median, first and ninth decile. */
 export function spread(values: readonly number[], digits = 1): string {
   const at = (n: number): string => decile(values, n).toFixed(digits);
   return `${median(values).toFixed(digits)} (${at(1)} to ${at(9)})`;

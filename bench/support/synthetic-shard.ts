@@ -3,7 +3,7 @@ import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import type { Shard } from '../../shared/data/shard.ts';
 import type { Topology } from '../../shared/model/job.ts';
 
-/** A job whose batch is one shard of drawn digits, for an engine without a coordinator. */
+/** Prepares a job whose batch is one shard of synthetic digits, for an engine without a coordinator. */
 export async function syntheticShard(
   batchSize: number,
   topology?: Topology,

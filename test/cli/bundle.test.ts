@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bundleCli } from '../../scripts/build.js';
 
-test('bin/cli.cjs is what its sources give', async () => {
+test('bin/cli.cjs matches its sources', async () => {
   expect(readFileSync('bin/cli.cjs', 'utf8') === (await bundleCli())).toBe(true);
 });
 
-describe('in a clone where nothing is installed', () => {
+describe('in a fresh clone without packages', () => {
   let clone: string;
   beforeAll(() => {
     clone = mkdtempSync(join(tmpdir(), 'gradcast-bare-'));
@@ -20,7 +20,7 @@ describe('in a clone where nothing is installed', () => {
   afterAll(() => rmSync(clone, { recursive: true, force: true }));
 
   const run = (...args: string[]): { status: number | null; stdout: string; stderr: string } =>
-    // Without npm nothing could be installed.
+    // Without npm on the PATH, an installation would fail.
     spawnSync(process.execPath, args, { cwd: clone, encoding: 'utf8', env: { PATH: '' } });
 
   test.each([
@@ -41,7 +41,7 @@ describe('in a clone where nothing is installed', () => {
     expect(stdout).toContain('Usage: gradcast train');
   });
 
-  test('an option that is wrong is an error before anything is installed', () => {
+  test('a wrong option is an error before packages are installed', () => {
     const { status, stderr } = run('bin/gradcast.js', 'train', '--epoch', '3');
     expect(status).toBe(1);
     expect(stderr).toMatch(/unknown option '--epoch'/);
@@ -50,7 +50,7 @@ describe('in a clone where nothing is installed', () => {
   test.each<[string, (packages: Record<string, { version?: string }>) => void, string | null]>([
     ['all packages', () => undefined, null],
     [
-      'a package less',
+      'one package less',
       (packages) => void Reflect.deleteProperty(packages, 'node_modules/ws'),
       '(npm install --no-save)',
     ],
@@ -59,7 +59,7 @@ describe('in a clone where nothing is installed', () => {
       (packages) => void (packages['node_modules/ws'] = { version: '0.0.1' }),
       '(npm install --no-save)',
     ],
-  ])('where node_modules has %s, a command knows what is missing', (_, change, installs) => {
+  ])('a command detects missing packages if node_modules has %s', (_, change, installs) => {
     const lock = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
       packages: Record<string, { version?: string }>;
     };
@@ -69,7 +69,7 @@ describe('in a clone where nothing is installed', () => {
     const { stdout } = run('bin/gradcast.js', 'train');
     rmSync(join(clone, 'node_modules'), { recursive: true });
     if (installs === null) expect(stdout).toBe('');
-    else expect(stdout).toContain(`Installing what is missing ${installs}`);
+    else expect(stdout).toContain(`Installing missing packages ${installs}`);
   });
 
   test.each([
@@ -84,7 +84,7 @@ describe('in a clone where nothing is installed', () => {
   ])('%s installs packages before it needs them', (_, args) => {
     const { status, stdout, stderr } = run(...args);
     expect(status).toBe(1);
-    expect(stdout).toBe('Installing what is missing (npm ci) ...\n');
+    expect(stdout).toBe('Installing missing packages (npm ci) ...\n');
     expect(stderr).toContain('npm cannot be started');
   });
 });

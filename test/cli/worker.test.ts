@@ -3,16 +3,16 @@ import { expect, test } from 'vitest';
 import { EXIT_TERMINATED } from '../../worker-node/processes/run-processes.ts';
 import { gradcast, spawnGradcast } from '../support/worker-process.ts';
 
-test('what is no link is an error that says what one looks like', async () => {
+test('an argument that is no address is an error that shows an example', async () => {
   const worker = spawnGradcast(['worker', 'lab-7']);
   expect(await worker.ended).toBe(1);
   expect(worker.output()).toMatch(/'lab-7' is not the address of a coordinator\. It looks like http:/);
 });
 
 test.each([
-  ['none', ''],
+  ['empty', ''],
   ['too long', 'x'.repeat(201)],
-])('a token that no coordinator takes is an error at once: %s', async (_, token) => {
+])('a token that no coordinator accepts is an error at once: %s', async (_, token) => {
   for (const [args, env] of [
     [['worker', 'ws://127.0.0.1:1', '--token', token], {}],
     [['status', 'ws://127.0.0.1:1'], { GRADCAST_TOKEN: token }],
@@ -24,9 +24,9 @@ test.each([
 });
 
 test.each<[string, (child: ReturnType<typeof sibling>) => void, number]>([
-  ['asked by anybody', (child) => void child.kill('SIGTERM'), EXIT_TERMINATED],
-  ['let go by whoever started it', (child) => void child.stdin.end(), 0],
-])('one of several workers says how it was ended: %s', async (_, end, expected) => {
+  ['by SIGTERM', (child) => void child.kill('SIGTERM'), EXIT_TERMINATED],
+  ['by closed stdin', (child) => void child.stdin.end(), 0],
+])('the exit code of one of several workers says how it was stopped: %s', async (_, end, expected) => {
   const child = sibling();
   const code = new Promise((resolve) => child.once('close', resolve));
   let output = '';
@@ -40,7 +40,7 @@ test.each<[string, (child: ReturnType<typeof sibling>) => void, number]>([
   expect(await code).toBe(expected);
 });
 
-/** One of several workers, with nobody to connect to: it says so when it can be ended in order. */
+/** Starts one of several workers. It cannot connect, and says so as soon as it can be stopped cleanly. */
 function sibling() {
   const options = ['worker', 'ws://127.0.0.1:1', '--workers', '1', '--engine', 'wasm', '--quiet'];
   return spawn(process.execPath, [gradcast, ...options], {

@@ -6,11 +6,11 @@ import { makeRuns } from './runs.ts';
 const { scratch, data, gradcast, train, history, timelessHistory, remove } = await makeRuns();
 afterAll(remove);
 
-// What several workers that are not exact add depends on their shares, and so on a machine that may be busy.
+// Without --exact, the sum of several workers depends on the partition and so on how busy the machine is.
 test.each([
   ['one worker', ['--workers', '1']],
   ['two workers with --exact', ['--exact']],
-])('the same seed gives the same history, to the last bit: %s', async (name, options) => {
+])('the same seed gives the same history, to the last bit, with %s', async (name, options) => {
   const outs = [1, 2].map((time) => `again-${name.slice(0, 3)}-${time}`);
   const runs = outs.map((out) => train(out, '--epochs', '1', ...options));
   for (const run of runs) expect(await run.ended, run.output()).toBe(0);
@@ -19,7 +19,7 @@ test.each([
   expect(second).toEqual(first);
 });
 
-test('a run with --codec says so, and what it has evaluated is what it saves', async () => {
+test('a run with --codec reports the codec and saves the weights that it has evaluated', async () => {
   const run = train('lossy', '--epochs', '1', '--codec', 'int4');
   expect(await run.ended, run.output()).toBe(0);
   expect(run.output()).toMatch(/joined: .*, int4\/int8/);
@@ -33,7 +33,7 @@ test('a run with --codec says so, and what it has evaluated is what it saves', a
   expect(Number(/Test accuracy: ([\d.]+)/.exec(evaluated.output())?.[1])).toBe(record!.val_accuracy);
 }, 60_000);
 
-test('another model than the default is trained from its topology alone', async () => {
+test('a model file without weights is trained from its topology', async () => {
   const file = join(scratch, 'model.json');
   const layer = (class_name: string, config: object) => ({ class_name, config });
   const layers = [

@@ -8,7 +8,7 @@ import { makeRuns } from './runs.ts';
 const { scratch, data, dataset, gradcast, train, history, remove } = await makeRuns();
 afterAll(remove);
 
-test('a run tells its story, and leaves history, config and a model that can be used', async () => {
+test('a run reports its progress and saves history, config and a usable model', async () => {
   const run = train('first', '--epochs', '2');
   expect(await run.ended, run.output()).toBe(0);
   const output = run.output();
@@ -28,7 +28,7 @@ test('a run tells its story, and leaves history, config and a model that can be 
     token: 'none',
   });
   expect((await readdir(join(scratch, 'first/model'))).length).toBe(2);
-  // What training it longer needs, and no more: 10 steps are two epochs.
+  // Only the last checkpoint stays, so that the run can be trained longer: 10 steps are two epochs.
   expect(await readdir(join(scratch, 'first/checkpoints'))).toEqual(['checkpoint-000000010.bin']);
 
   const evaluated = gradcast('evaluate', join(scratch, 'first/model'), '--data', data, '--engine', 'wasm');
@@ -43,7 +43,7 @@ test('a run tells its story, and leaves history, config and a model that can be 
   expect(predicted.output()).toMatch(/digit\.png: \d \(\d+\.\d%\) {3}then \d/);
 });
 
-test('Ctrl-C finishes the step, saves and exits with 130', async () => {
+test('Ctrl-C finishes the step, saves and exits with code 130', async () => {
   const run = train('stopped', '--epochs', '10000');
   await waitForOutput(run, /Epoch 2\/10000: 5 steps/);
   run.kill('SIGINT');
@@ -52,13 +52,13 @@ test('Ctrl-C finishes the step, saves and exits with 130', async () => {
   expect(run.output()).toMatch(/Resume it:\n.* train --resume .*stopped/);
   const evaluated = gradcast('evaluate', join(scratch, 'stopped/model'), '--data', data, '--engine', 'wasm');
   expect(await evaluated.ended, evaluated.output()).toBe(0);
-  // What is said of the model is of its own weights, not of those at the end of the last epoch.
+  // The printed scores are those of the saved weights, not of the end of the last epoch.
   const scores = (output: string): string[] => output.match(/Test (?:loss|accuracy): [\d.]+/g) ?? [];
   expect(scores(run.output())).toHaveLength(2);
   expect(scores(run.output())).toEqual(scores(evaluated.output()));
 });
 
-test('Ctrl-C ends an evaluation at once, with 130', async () => {
+test('Ctrl-C ends an evaluation at once with exit code 130', async () => {
   const evaluated = gradcast('evaluate', join(scratch, 'first/model'), '--data', data, '--engine', 'wasm');
   await waitForOutput(evaluated, /: 200 test samples/);
   evaluated.kill('SIGINT');
@@ -66,7 +66,7 @@ test('Ctrl-C ends an evaluation at once, with 130', async () => {
   expect(evaluated.output()).not.toMatch(/saved|Test loss/);
 });
 
-test('MNIST_DIR is as good as --data, and is named where it is wrong', async () => {
+test('MNIST_DIR replaces --data, and an error about its folder names it', async () => {
   const env = { ...process.env, GRADCAST_TOKEN: undefined };
   const wrong = spawnGradcast(['train'], { ...env, MNIST_DIR: '/nonexistent-digits' });
   expect(await wrong.ended).toBe(1);
@@ -75,12 +75,12 @@ test('MNIST_DIR is as good as --data, and is named where it is wrong', async () 
 
 test.each<[string, string[], RegExp]>([
   ['a folder without data', ['train', '--data', '/nonexistent-digits'], /nonexistent-digits/],
-  ['a model that is none', ['evaluate', '/nonexistent-model', '--data', '.'], /No gradcast model in/],
-  ['an address that is none', ['worker', 'localhost'], /looks like http:/],
-  ['an option that is none', ['train', '--epoch', '3'], /unknown option.*--epoch/],
-  ['a token that keeps out nobody', ['coordinator', '--token', ''], /1 to 200 characters/],
-  ['a number that is none', ['train', '--epochs', 'many'], /whole number/],
-])('%s ends with exit code 1 and a sentence, without a stack trace', async (_, args, sentence) => {
+  ['a folder without a model', ['evaluate', '/nonexistent-model', '--data', '.'], /No gradcast model in/],
+  ['an argument that is no address', ['worker', 'localhost'], /looks like http:/],
+  ['an unknown option', ['train', '--epoch', '3'], /unknown option.*--epoch/],
+  ['an empty token', ['coordinator', '--token', ''], /1 to 200 characters/],
+  ['an argument that is no number', ['train', '--epochs', 'many'], /whole number/],
+])('%s ends with exit code 1 and a message without a stack trace', async (_, args, sentence) => {
   const run = gradcast(...args);
   expect(await run.ended).toBe(1);
   expect(run.output()).toMatch(sentence);

@@ -9,7 +9,7 @@ import { makeRuns } from './runs.ts';
 const { scratch, data, gradcast, train, remove } = await makeRuns();
 afterAll(remove);
 
-test('a coordinator trains with the workers that others attach, and only those with the token', async () => {
+test('a coordinator trains with attached workers and rejects those without the token', async () => {
   const options = [
     '--data',
     data,
@@ -23,9 +23,9 @@ test('a coordinator trains with the workers that others attach, and only those w
   const coordinator = gradcast('coordinator', ...options, '--port', '0', '--token', 's3cret');
   await waitForOutput(coordinator, /Join from this machine: .* http:.*#TOKEN/);
   const link = / http:[^ ]+#/.exec(coordinator.output())?.[0].trim() ?? '';
-  const stranger = gradcast('worker', `${link}guess`, '--workers', '1', '--engine', 'wasm');
-  expect(await stranger.ended).toBe(1);
-  expect(stranger.output()).toContain('Wrong token');
+  const client = gradcast('worker', `${link}guess`, '--workers', '1', '--engine', 'wasm');
+  expect(await client.ended).toBe(1);
+  expect(client.output()).toContain('Wrong token');
   const worker = gradcast('worker', `${link}s3cret`, '--workers', '2', '--engine', 'wasm', '--name', 'lab');
   expect(await coordinator.ended, coordinator.output()).toBe(0);
   expect(await worker.ended, worker.output()).toBe(0);
@@ -38,7 +38,7 @@ test('a coordinator trains with the workers that others attach, and only those w
   });
 });
 
-test('a port that is in use is an error at once, for the second who wants it', async () => {
+test('a port in use is an error at once for the second coordinator', async () => {
   const args = ['coordinator', '--data', data, '--host', '127.0.0.1', '--out'];
   const first = gradcast(...args, join(scratch, 'port-1'), '--port', '0');
   await waitForOutput(first, /Listening on http:.*:\d+/);
@@ -49,11 +49,11 @@ test('a port that is in use is an error at once, for the second who wants it', a
   first.kill('SIGINT');
   expect(await first.ended, first.output()).toBe(130);
   expect(first.output()).toContain('there is no model');
-  // Neither is in the way of the next try.
+  // Neither run has left a folder that would block the next run.
   expect((await readdir(scratch)).filter((name) => name.startsWith('port'))).toEqual([]);
 });
 
-test('a coordinator whose output nobody reads any more ends in order', async () => {
+test('a coordinator ends cleanly when its output pipe is closed', async () => {
   const args = [
     'coordinator',
     '--data',
@@ -66,7 +66,8 @@ test('a coordinator whose output nobody reads any more ends in order', async () 
     join(scratch, 'piped'),
   ];
   const run = spawn(process.execPath, ['bin/gradcast.js', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-  const [out, error]: [string[], string[]] = [[], []];
+  const out: string[] = [];
+  const error: string[] = [];
   run.stderr.on('data', (data: Buffer) => error.push(data.toString()));
   await new Promise<void>((resolve) => {
     run.stdout.on('data', (data: Buffer) => {
@@ -75,15 +76,15 @@ test('a coordinator whose output nobody reads any more ends in order', async () 
     });
   });
   run.stdout.destroy();
-  const stranger = new WebSocket(/http:[^,\s]+/.exec(out.join(''))![0]);
-  stranger.on('open', () => stranger.send(Uint8Array.of(0)));
-  stranger.on('error', () => undefined);
+  const client = new WebSocket(/http:[^,\s]+/.exec(out.join(''))![0]);
+  client.on('open', () => client.send(Uint8Array.of(0)));
+  client.on('error', () => undefined);
   expect(await new Promise((resolve) => run.once('exit', resolve))).toBe(130);
   expect(error.join('')).toBe('');
 });
 
-test('workers that cannot start end the run with what they said', async () => {
-  // An engine that looks installed and cannot be loaded; a good one that the machine has must not be found.
+test('the run ends with the error of its workers if they cannot start', async () => {
+  // This engine looks installed but cannot be loaded. The environment hides the machine's own engine.
   const broken = join(scratch, 'broken');
   const folder = join(broken, 'node_modules/@tensorflow/tfjs-node');
   await mkdir(join(folder, 'lib/napi-v8'), { recursive: true });
@@ -96,7 +97,7 @@ test('workers that cannot start end the run with what they said', async () => {
   expect(run.output()).toMatch(/The workers on this machine have ended: .*No native TensorFlow/);
 });
 
-test('local workers end with a coordinator that is killed', async () => {
+test('local workers end when their coordinator is killed', async () => {
   const run = train('killed', '--epochs', '10000');
   await waitForOutput(run, /Epoch 1\/10000/);
   const worker = spawnGradcast([
@@ -110,7 +111,7 @@ test('local workers end with a coordinator that is killed', async () => {
   await waitForOutput(run, /\+ local-2 joined/);
   run.kill('SIGKILL');
   expect(await run.ended).toBe('SIGKILL');
-  // Its pipes are closed only when the last of its workers has ended; one that a person attached keeps trying.
+  // The run's pipes close only when its last local worker has ended. An attached worker keeps reconnecting.
   await waitForOutput(worker, /Trying again/);
   worker.kill('SIGTERM');
   expect(await worker.ended).toBe(0);

@@ -4,9 +4,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { gradcast, waitForOutput, spawnProgram } from '../support/worker-process.ts';
 import { makeRuns, type Runs } from './runs.ts';
 
-// Windows has no such limit.
+// Windows has no limit of descriptors.
 const canLimit = process.platform !== 'win32';
-/** Enough to load all modules side by side, and far fewer than there are connections. */
+/** Enough descriptors to load all modules in parallel, and far fewer than connections. */
 const DESCRIPTORS = 160;
 
 let runs: Runs;
@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => runs.remove());
 
 test.runIf(canLimit)(
-  'a coordinator with few descriptors survives more connections than that, and finishes its run',
+  'a coordinator survives more connections than it has descriptors, and finishes its run',
   async () => {
     const out = join(runs.scratch, 'few');
     const coordinator = spawnProgram(
@@ -36,7 +36,7 @@ test.runIf(canLimit)(
         const socket = connect(port, '127.0.0.1');
         socket.on('error', () => undefined);
         sockets.push(socket);
-        // A third is idle, a third asks for one file, a third for many; nothing is read.
+        // A third of the clients are idle, a third request one file, a third many files. No client reads answers.
         socket.write('GET /index.html HTTP/1.1\r\nHost: x\r\n\r\n'.repeat([0, 1, 50][i % 3] ?? 0));
         await new Promise((resolve) => socket.once('connect', resolve).once('close', resolve));
       }

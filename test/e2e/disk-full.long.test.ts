@@ -10,7 +10,7 @@ import { makeRuns } from './runs.ts';
 const { scratch, data, gradcast, remove } = await makeRuns();
 afterAll(remove);
 
-/** Whether this user may mount a file system of its own. */
+/** Whether this user may mount a file system. */
 function canMount(): boolean {
   try {
     execFileSync('unshare', ['-Urm', 'sh', '-c', 'mount -t tmpfs none /mnt'], { stdio: 'ignore' });
@@ -21,11 +21,12 @@ function canMount(): boolean {
 }
 
 /**
- * A run on a disk of its own, which has this size. What it has left on the disk is copied to `out` when it has ended.
- * A checkpoint of the default model has 7.2 MB, the model 2.4 MB.
+ * Runs gradcast on a disk of its own with these mount options. Its files are copied to `out` after the run. A checkpoint
+ * of the default model has 7.2 MB, the model 2.4 MB.
  */
 async function runOnDisk(name: string, mountOptions: string, ...args: string[]): Promise<WorkerProcess> {
-  const [disk, out] = [join(scratch, `${name}-disk`), join(scratch, name)];
+  const disk = join(scratch, `${name}-disk`);
+  const out = join(scratch, name);
   await mkdir(disk);
   const script = `
     disk=$1; out=$2; options=$3; shift 3
@@ -45,7 +46,7 @@ async function runOnDisk(name: string, mountOptions: string, ...args: string[]):
 }
 
 describe.skipIf(!canMount())('on a disk of its own', () => {
-  test('a run on an almost full disk keeps its last good checkpoint, warns, and saves its model', async () => {
+  test('a run on an almost full disk warns, keeps its last good checkpoint and saves its model', async () => {
     const run = await runOnDisk('narrow', 'size=14m', '--epochs', '2');
     expect(await run.ended, run.output()).toBe(0);
     expect(
@@ -63,7 +64,7 @@ describe.skipIf(!canMount())('on a disk of its own', () => {
     });
   });
 
-  test('a run whose model does not fit ends with 1, and with a checkpoint that can be resumed from', async () => {
+  test('a run whose model does not fit ends with exit code 1 and can be resumed from its checkpoint', async () => {
     const run = await runOnDisk('full', 'size=9m', '--epochs', '1');
     expect(await run.ended, run.output()).toBe(1);
     expect(run.output()).toMatch(/gradcast: The model of epoch 1 is not saved in .*: the disk is full\./);
@@ -77,7 +78,7 @@ describe.skipIf(!canMount())('on a disk of its own', () => {
     expect((await loadModel(out)).metadata.epochs).toBe(1);
   });
 
-  test('a read-only disk is named as what it is', async () => {
+  test('the error on a read-only disk says that it is read-only', async () => {
     const run = await runOnDisk('read-only', 'size=9m,ro');
     expect(await run.ended, run.output()).toBe(1);
     expect(run.output()).toMatch(
@@ -86,7 +87,7 @@ describe.skipIf(!canMount())('on a disk of its own', () => {
   });
 });
 
-test.runIf(process.platform === 'linux')('a folder that cannot be made is an error at once', async () => {
+test.runIf(process.platform === 'linux')('a folder that cannot be created is an error at once', async () => {
   const run = gradcast('train', '--data', data, '--out', '/proc/x/run', '--engine', 'wasm', '--workers', '1');
   expect(await run.ended, run.output()).toBe(1);
   expect(run.output()).toMatch(/The folder \/proc\/x\/run cannot be made: .*\. Choose another with --out\./);

@@ -37,15 +37,15 @@ const readHistory = async (): Promise<EpochRecord[]> => {
     .map((line) => JSON.parse(line) as EpochRecord);
 };
 
-// A machine that can have native TensorFlow; what is installed here is not used.
+// The test needs a machine that can run native TensorFlow; the run installs its own copy.
 describeNative(() => {
-  test('npm start trains before native TensorFlow is installed, and goes on with it', async () => {
+  test('npm start trains before native TensorFlow is installed, then continues with it', async () => {
     const options = ['--data', join(scratch, 'digits'), '--out', join(scratch, 'run')];
     const { PATH } = process.env;
     const settings = Object.entries(process.env).filter(
       ([name]) => /^npm_config_|^PIP_|_proxy$|^SSL_|^NODE_EXTRA/i.test(name) && name !== 'npm_config_cache',
     );
-    // A terminal of its own, whose Ctrl-C reaches npm and all that it has started.
+    // In a terminal of its own, Ctrl-C reaches npm and all of its child processes.
     const child = spawn(
       'npm',
       ['start', '--', ...options, '--epochs', '1000000', '--install-native', 'always'],
@@ -84,7 +84,7 @@ describeNative(() => {
       await ended;
     }
     const events = [
-      /Installing what is missing/,
+      /Installing missing packages/,
       /\+ local(-\d)? joined: wasm on/,
       /Epoch 1\/1000000: /,
       /Installing native TensorFlow beside the training/,
@@ -96,7 +96,7 @@ describeNative(() => {
     expect(events, output).not.toContain(-1);
     expect(events, output).toEqual(events.toSorted((a, b) => a - b));
 
-    // An accuracy is a number of samples by those of the data set: none was left out or counted twice.
+    // Each accuracy is a whole number of samples of the data set: no sample was skipped or counted twice.
     const history = await readHistory();
     expect(history.map(({ epoch }) => epoch)).toEqual(history.map((_, i) => i + 1));
     for (const { accuracy, loss } of history) {

@@ -7,7 +7,7 @@ import { makeRuns } from './runs.ts';
 const { data, scratch, gradcast, train, remove } = await makeRuns();
 afterAll(remove);
 
-test('a folder has one run at a time, which may be gone on with as soon as its process is gone', async () => {
+test('a folder has one run at a time, which can be resumed as soon as its process has ended', async () => {
   const dir = join(scratch, 'taken');
   const resume = (command: string) =>
     gradcast(command, '--resume', dir, '--data', data, '--port', '0', '--checkpoint-every', '1');
@@ -23,23 +23,23 @@ test('a folder has one run at a time, which may be gone on with as soon as its p
 
   first.kill('SIGKILL');
   await first.ended;
-  // Both find what the dead one has left.
+  // Both find the lock of the killed run.
   const both = [resume('coordinator'), resume('coordinator')];
-  const other = await Promise.race(both.map(async (run) => [run, await run.ended] as const));
-  expect(other[1], other[0].output()).toBe(1);
-  const [taker] = both.filter((run) => run !== other[0]);
-  expect(other[0].output()).toContain(`process ${taker!.child.pid}, since `);
-  await waitForOutput(taker!, /Waiting for the first worker/);
+  const loser = await Promise.race(both.map(async (run) => [run, await run.ended] as const));
+  expect(loser[1], loser[0].output()).toBe(1);
+  const [winner] = both.filter((run) => run !== loser[0]);
+  expect(loser[0].output()).toContain(`process ${winner!.child.pid}, since `);
+  await waitForOutput(winner!, /Waiting for the first worker/);
   expect(JSON.parse(await readFile(join(dir, 'lock.json'), 'utf8'))).toMatchObject({
-    pid: taker!.child.pid,
+    pid: winner!.child.pid,
   });
 
-  taker!.kill('SIGINT');
-  expect(await taker!.ended, taker!.output()).toBe(130);
+  winner!.kill('SIGINT');
+  expect(await winner!.ended, winner!.output()).toBe(130);
   expect((await readdir(dir)).sort()).toEqual(['checkpoints', 'config.json', 'history.jsonl', 'model']);
 }, 60_000);
 
-test('a run that is stopped at once, by a second Ctrl-C, leaves no lock', async () => {
+test('a run that a second Ctrl-C stops at once leaves no lock', async () => {
   const run = train('twice', '--epochs', '10000');
   await waitForOutput(run, /Epoch 1\/10000: 5 steps/);
   run.kill('SIGINT');
@@ -49,8 +49,8 @@ test('a run that is stopped at once, by a second Ctrl-C, leaves no lock', async 
   expect(await readdir(join(scratch, 'twice'))).not.toContain('lock.json');
 });
 
-/** The lock of a process on another machine, whose heartbeat is never seen. */
-const elsewhere = `${JSON.stringify({
+/** Lock of a process on another machine, without a heartbeat. */
+const foreignLock = `${JSON.stringify({
   id: 'theirs',
   pid: 12,
   host: 'elsewhere',
@@ -60,25 +60,25 @@ const elsewhere = `${JSON.stringify({
   beat: '000000000007',
 })}\n`;
 
-test('a run whose folder another machine has taken ends, and leaves the lock to it', async () => {
+test('a run ends if another machine takes over its folder, and leaves the lock in place', async () => {
   const run = train('lost', '--epochs', '100000', '--checkpoint-every', '1');
   await waitForOutput(run, /Epoch 1\/100000: 5 steps/);
   const lock = join(scratch, 'lost', 'lock.json');
-  // As it is taken: another file in its place.
-  await writeFile(`${lock}.new`, elsewhere);
+  // A takeover replaces the file.
+  await writeFile(`${lock}.new`, foreignLock);
   await rename(`${lock}.new`, lock);
   expect(await run.ended, run.output()).toBe(1);
   expect(run.output()).toMatch(/gradcast: \S+lost was taken over by process 12 on elsewhere/);
-  expect(await readFile(lock, 'utf8')).toBe(elsewhere);
+  expect(await readFile(lock, 'utf8')).toBe(foreignLock);
 });
 
-test('a run that was killed on another machine is resumed when its lock has lapsed', async () => {
+test('a run that was killed on another machine can be resumed after its lock has expired', async () => {
   const dir = join(scratch, 'moved');
   const run = train('moved', '--epochs', '100000', '--checkpoint-every', '1');
   await waitForOutput(run, /Epoch 1\/100000: 5 steps/);
   run.kill('SIGKILL');
   await run.ended;
-  await writeFile(join(dir, 'lock.json'), elsewhere);
+  await writeFile(join(dir, 'lock.json'), foreignLock);
   const resumed = gradcast(
     'coordinator',
     '--resume',

@@ -6,7 +6,7 @@ import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import { writeDigits } from '../support/idx-bytes.ts';
 import { spawnGradcast } from '../support/worker-process.ts';
 
-test('with --log json all that a run says is JSON', async () => {
+test('with --log json every line of a run is JSON', async () => {
   const scratch = await mkdtemp(join(tmpdir(), 'gradcast-log-'));
   try {
     const data = join(scratch, 'digits');
@@ -17,13 +17,16 @@ test('with --log json all that a run says is JSON', async () => {
     const run = spawnGradcast(['train', ...args, '--log', 'json'], env);
     expect(await run.ended, run.output()).toBe(0);
     const lines = run.output().trim().split('\n');
-    const said = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
-    const events = said.map(({ event }) => event).filter((event) => event !== undefined);
+    const entries = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    const events = entries.map(({ event }) => event).filter((event) => event !== undefined);
     expect(events).toEqual(
       expect.arrayContaining(['listening', 'joined', 'epochStarted', 'epoch', 'score', 'model']),
     );
-    expect(said.find(({ event }) => event === 'joined')).toMatchObject({ worker: 'local', backend: 'wasm' });
-    expect(said.find(({ event }) => event === 'model')).toMatchObject({ modelDir: join(out, 'model') });
+    expect(entries.find(({ event }) => event === 'joined')).toMatchObject({
+      worker: 'local',
+      backend: 'wasm',
+    });
+    expect(entries.find(({ event }) => event === 'model')).toMatchObject({ modelDir: join(out, 'model') });
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

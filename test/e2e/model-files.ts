@@ -1,10 +1,10 @@
 /** A layer as Keras writes it. */
 export const layer = (class_name: string, config: object) => ({ class_name, config });
 
-/** Takes the pixels of an image as one row. */
+/** Input layer for the pixels of an image as one row. */
 export const input = layer('InputLayer', { name: 'in', batch_input_shape: [null, 784] });
 
-/** The text of a model file: these layers, and a softmax over ten classes. */
+/** Text of a model file: these layers and a softmax over ten classes. */
 export const modelFile = (...layers: object[]): string =>
   JSON.stringify({
     class_name: 'Sequential',

@@ -13,7 +13,7 @@ async function file(name: string, content: string): Promise<string> {
   return path;
 }
 
-test('a model is trained on from the weights that it was saved with, and its parts keep their names', async () => {
+test('training a saved model continues from its weights, and its layers keep their names', async () => {
   const twice = (name: string, size: number) =>
     layer('Sequential', {
       name,
@@ -32,7 +32,7 @@ test('a model is trained on from the weights that it was saved with, and its par
   expect(await lossOf('again')).toBeLessThan(await lossOf('first'));
 });
 
-test('batch normalization is warned of before the first step', async () => {
+test('a run warns of batch normalization before the first step', async () => {
   const path = await file(
     'norm.json',
     modelFile(input, layer('Dense', { name: 'd', units: 8 }), layer('BatchNormalization', { name: 'n' })),

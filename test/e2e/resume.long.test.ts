@@ -8,8 +8,8 @@ import { makeRuns } from './runs.ts';
 const { scratch, data, gradcast, train, timelessHistory, remove } = await makeRuns();
 afterAll(remove);
 
-test('a run that is killed goes on from its last checkpoint, to the same end', async () => {
-  // One worker: the shares of several depend on how busy the machine is, and the last bits on them.
+test('a killed run resumes from its last checkpoint and ends with the same history', async () => {
+  // One worker, since the partition among several depends on how busy the machine is, and the last bits on the partition.
   const whole = train('whole', '--epochs', '3', '--workers', '1');
   expect(await whole.ended, whole.output()).toBe(0);
   const killed = train('crashed', '--epochs', '3', '--workers', '1', '--checkpoint-every', '2');
@@ -29,7 +29,7 @@ test('a run that is killed goes on from its last checkpoint, to the same end', a
   expect(done.output()).toMatch(/^The run in .*crashed is finished \(3 of 3 epochs\)\. .* --epochs 6\.$/m);
   expect(done.output()).not.toContain('Resuming');
 
-  // Its last checkpoint is enough to train it longer.
+  // Its last checkpoint suffices to train it longer.
   const longer = gradcast(
     ...['train', '--resume', join(scratch, 'crashed'), '--data', data, '--epochs', '4'],
     ...['--engine', 'wasm', '--workers', '1'],
@@ -42,7 +42,7 @@ test('a run that is killed goes on from its last checkpoint, to the same end', a
   expect(other.output()).toContain('cannot be used with');
 }, 120_000);
 
-test('an exact run comes to the same end when it is killed, and gone on with by other workers', async () => {
+test('an exact run that is killed and resumed by other workers ends with the same weights', async () => {
   const weightsOf = async (out: string): Promise<Buffer> => {
     const folder = join(scratch, out, 'model');
     const [file = ''] = (await readdir(folder)).filter((name) => name.endsWith('.bin'));

@@ -6,16 +6,16 @@ import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { writeDigits } from '../support/idx-bytes.ts';
 import { spawnGradcast, type WorkerProcess } from '../support/worker-process.ts';
 
-/** A folder for runs of gradcast as a person starts it, and a data set of IDX files that is small enough for quick ones. */
+/** A folder for runs of the real command line, with a data set of IDX files that is small enough for quick runs. */
 export interface Runs {
   readonly scratch: string;
   readonly data: string;
   readonly dataset: ReturnType<typeof syntheticDigits>;
   readonly gradcast: (...args: string[]) => WorkerProcess;
-  /** With two workers, WebAssembly, into this folder of `scratch`. */
+  /** Starts `gradcast train` with two WebAssembly workers and the folder `out` of `scratch`. */
   readonly train: (out: string, ...args: string[]) => WorkerProcess;
   readonly history: (out: string) => Promise<EpochRecord[]>;
-  /** What the clock says left out. */
+  /** History of a run without its times. */
   readonly timelessHistory: (out: string) => Promise<EpochRecord[]>;
   readonly remove: () => Promise<void>;
 }

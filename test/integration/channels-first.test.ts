@@ -6,14 +6,14 @@ import { kerasDataset, kerasJob } from '../support/keras-models.ts';
 import { norm } from '../support/vectors.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
 
-// Keras itself computes these on GPUs alone, so there are no figures of it: what is compared is its definition, the same layer
-// with the channels last.
+// Keras computes channels-first layers only on GPUs, so there are no reference figures. By definition the result equals that
+// of the same layer with the channels last, which these tests compare.
 
 const dataset = kerasDataset({ sampleShape: [9, 8, 2], samples: 4, classes: 3, models: [] });
 const layer = (class_name: string, config: object) => ({ class_name, config });
 const first = { data_format: 'channels_first' };
 
-/** A model of one layer, with the channels where it wants them. */
+/** Model around one layer, with the channels where the layer expects them. */
 function model(className: string, config: object, more: object, turned: boolean): Topology {
   const turn = layer('Permute', { name: 'turn', dims: [3, 1, 2] });
   return {
@@ -35,16 +35,16 @@ function model(className: string, config: object, more: object, turned: boolean)
 
 async function stepOf(topology: Topology) {
   const { job, weights } = await kerasJob(dataset, { name: '', topology, loss: 0, tensors: [] });
-  const trainer = await (await wasmEngine()).load(job);
+  const computer = await (await wasmEngine()).load(job);
   const gradient = new Float32Array(layoutOf(job.layout).length);
-  trainer.setWeights(weights);
+  computer.setWeights(weights);
   const { images, labels } = dataset.train;
-  const { lossSum } = await trainer.gradient(
+  const { lossSum } = await computer.gradient(
     0 as Step,
     { sampleNumbers: Uint32Array.of(0, 1, 2, 3), images, labels },
     gradient,
   );
-  trainer.dispose();
+  computer.dispose();
   return { lossSum, gradient };
 }
 
@@ -75,7 +75,7 @@ test.each<[string, object, object?]>([
     },
   ],
   ['SpatialDropout2D', { rate: 0.5 }],
-])('%s with the channels first is the same as with the channels last', async (className, config) => {
+])('%s computes the same with the channels first and with the channels last', async (className, config) => {
   const last = await stepOf(model(className, config, {}, false));
   const turned = await stepOf(model(className, config, first, true));
   expect(Math.abs(turned.lossSum - last.lossSum)).toBeLessThan(1e-5);

@@ -36,7 +36,7 @@ interface Run {
   step: number;
 }
 
-/** The default CNN with tails, which it alone is large enough for; else a model of one layer. */
+/** Starts a coordinator for the default CNN in buckets, or for a model of one layer, which is too small for several. */
 async function startRun(codecs?: LinkCodecs, tails = false): Promise<Run> {
   const topology = tails ? undefined : tinyTopology([28, 28, 1], 10);
   const coordinator = await testCoordinator(dataset, {
@@ -58,19 +58,19 @@ async function addProcess({ coordinator }: Run, name: string): Promise<WorkerPro
   return worker;
 }
 
-/** A wasm worker of this process, over a real socket, that keeps the weights which its engine was last given. */
+/** Adds a wasm worker of this process over a real socket. It records the last weights that its engine received. */
 async function addRecorder({ coordinator }: Run): Promise<{ readonly weights: () => Float32Array }> {
   const engine = await wasmEngine();
   let last = new Float32Array(0);
   const recording: Engine = {
     info: engine.info,
     async load(job) {
-      const trainer = await engine.load(job);
+      const computer = await engine.load(job);
       return {
-        ...trainer,
+        ...computer,
         setWeights(weights, from) {
           if (from === undefined || from === 0) last = weights.slice();
-          trainer.setWeights(weights, from);
+          computer.setWeights(weights, from);
         },
       };
     },
@@ -90,7 +90,7 @@ async function addRecorder({ coordinator }: Run): Promise<{ readonly weights: ()
   return { weights: () => last };
 }
 
-/** One step of training; returns the sum of its gradients. */
+/** Trains one step. @returns the sum of its gradients */
 async function trainStep(run: Run): Promise<Float32Array> {
   const { coordinator, optimizer } = run;
   const samples = all[run.step]!;
@@ -99,14 +99,14 @@ async function trainStep(run: Run): Promise<Float32Array> {
   return gradientSum.slice();
 }
 
-/** @returns the gradient of a step's batch, added from that of its first samples and that of the others */
+/** @returns a function that adds the gradients of a batch's first `cut` samples and of its other samples */
 async function gradientsInTwo(
   job: Job,
   weights: Float32Array,
   step: number,
 ): Promise<(cut: number) => Promise<Float32Array>> {
-  const trainer = await (await wasmEngine()).load(job);
-  trainer.setWeights(weights);
+  const computer = await (await wasmEngine()).load(job);
+  computer.setWeights(weights);
   const shardOf = (numbers: Uint32Array): Shard => {
     const payload = new Uint8Array(shardBytes(numbers.length, job.data.sampleShape));
     writeShard(payload, numbers, dataset.train, job.data.sampleShape);
@@ -114,12 +114,13 @@ async function gradientsInTwo(
   };
   const of = async (numbers: Uint32Array): Promise<Float32Array> => {
     const gradient = new Float32Array(weights.length);
-    if (numbers.length > 0) await trainer.gradient(step as Step, shardOf(numbers), gradient);
+    if (numbers.length > 0) await computer.gradient(step as Step, shardOf(numbers), gradient);
     return gradient;
   };
   return async (cut) => {
     const batch = all[step]!;
-    const [first, second] = [await of(batch.subarray(0, cut)), await of(batch.subarray(cut))];
+    const first = await of(batch.subarray(0, cut));
+    const second = await of(batch.subarray(cut));
     return first.map((value, i) => value + second[i]!);
   };
 }
@@ -129,10 +130,10 @@ const sameBits = (one: Float32Array, other: Float32Array): boolean =>
 
 describe('updates over real sockets to real workers', () => {
   it.each([
-    ['in one piece', false],
-    ['in five', true],
+    ['in one bucket', false],
+    ['in five buckets', true],
   ])(
-    'leave all of them the same bits, whoever joins or is killed in mid-step: %s',
+    'leave the same bits on all workers, even if one joins or is killed within a step: %s',
     async (_, tails) => {
       const run = await startRun({ up: 'float32', down: 'int8' }, tails);
       const { coordinator } = run;
@@ -147,21 +148,21 @@ describe('updates over real sockets to real workers', () => {
       );
       bob.kill('SIGKILL');
       await killed;
-      // He may have answered before he died.
+      // bob may have answered before the kill.
       await gone;
       const exact = run.weights.slice();
       const at = run.step;
       const gradient = await trainStep(run);
       const shared = recorder.weights();
-      const members = [...coordinator.pool.workers.values()];
-      expect(members.map(({ name }) => name)).toEqual(['ann', 'recorder']);
-      expect(members.map(({ link }) => link.bucketOffsets.length > 1)).toEqual([tails, tails]);
+      const workers = [...coordinator.pool.workers.values()];
+      expect(workers.map(({ name }) => name)).toEqual(['ann', 'recorder']);
+      expect(workers.map(({ link }) => link.bucketOffsets.length > 1)).toEqual([tails, tails]);
       expect(shared).not.toEqual(exact);
       expect(relativeDifference(shared, exact)).toBeLessThan(0.01);
       await coordinator.close('done');
 
-      // Computed here from these weights, the gradient is the same to the last bit: all had them. How the batch was shared
-      // between the two depends on how fast they were.
+      // This process computes the same bits from the recorded weights, so both workers had them. How the batch was partitioned
+      // depends on how fast the two were.
       const halfFirst = [BATCH / 2, ...Array.from({ length: BATCH }, (_, i) => i)];
       const alone = await gradientsInTwo(coordinator.job, shared, at);
       let isSame = false;
@@ -171,7 +172,7 @@ describe('updates over real sockets to real workers', () => {
     180_000,
   );
 
-  it('train as float32 does', async () => {
+  it('train as well as with float32', async () => {
     const scoreOf = async (name: string): Promise<{ weights: Float32Array; loss: number }> => {
       const run = await startRun(LINK_CODECS[name]);
       await addProcess(run, 'ann');
@@ -184,19 +185,19 @@ describe('updates over real sockets to real workers', () => {
       return { weights, loss: lossSum / dataset.test.count };
     };
     const plain = await scoreOf('float32');
-    for (const [name, most] of [
+    for (const [name, tolerance] of [
       ['float16', 0.001],
       ['int8', 0.02],
       ['int4', 0.1],
     ] as const) {
       const { weights, loss } = await scoreOf(name);
-      expect(relativeDifference(weights, plain.weights)).toBeLessThan(most);
-      expect(Math.abs(loss - plain.loss)).toBeLessThan(most);
+      expect(relativeDifference(weights, plain.weights)).toBeLessThan(tolerance);
+      expect(Math.abs(loss - plain.loss)).toBeLessThan(tolerance);
     }
   }, 180_000);
 });
 
-it('moves no more bytes than its codec says', async () => {
+it('a step moves no more bytes than its codec needs', async () => {
   const run = await startRun(LINK_CODECS.int4);
   await addProcess(run, 'ann');
   for (let i = 0; i < 4; i++) await trainStep(run);

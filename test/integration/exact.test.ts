@@ -16,7 +16,7 @@ import {
   type RunResult,
 } from '../support/training-run.ts';
 
-// A last batch of 104, whose last micro-shard has 8 samples; a test split whose last one has 13.
+// The last batch has 104 samples, and its last micro-shard 8. The last micro-shard of the test split has 13.
 const dataset = syntheticDigits({ seed: 1, trainCount: 1000, testCount: 301 });
 const settings: Partial<JobSettings> = { epochs: 2, microShard: 16, topology: tinyTopology([28, 28, 1], 10) };
 
@@ -32,7 +32,7 @@ afterEach(async () => {
 async function run(count: number, changes: (step: number) => void = () => undefined): Promise<RunResult> {
   coordinator = await testCoordinator(dataset, settings);
   for (let i = 0; i < count; i++) {
-    // Every third is four times as fast as the others.
+    // Every third worker is four times as fast as the others.
     workers.push(
       attachWorker(coordinator.url, `w${i}`, roundingEngine({ perSampleMs: i % 3 === 2 ? 0.05 : 0.2 })),
     );
@@ -55,28 +55,31 @@ function expectSame(result: RunResult, expected: RunResult): void {
   expect(Buffer.from(result.weights.buffer).equals(Buffer.from(expected.weights.buffer))).toBe(true);
 }
 
-test.each([2, 3, 5, 8])('%i unequal workers give the bits of one, weights and history', async (count) => {
-  const expected = await reference();
-  expectSame(await run(count), expected);
-});
+test.each([2, 3, 5, 8])(
+  '%i unequal workers give the same bits as one, in weights and history',
+  async (count) => {
+    const expected = await reference();
+    expectSame(await run(count), expected);
+  },
+);
 
-test('so do workers that come and go', async () => {
+test('workers that join and leave give the same bits as one', async () => {
   const expected = await reference();
-  let comings = 0;
+  let joined = 0;
   expectSame(
     await run(3, (step) => {
       if (step % 2 === 0) return;
       workers.push(attachWorker(coordinator.url, `later-${step}`, roundingEngine()));
-      comings++;
-      // One goes in mid-step, the oldest first.
-      setImmediate(() => workers[comings - 1]?.leave());
+      joined++;
+      // The oldest worker leaves within the step.
+      setImmediate(() => workers[joined - 1]?.leave());
     }),
     expected,
   );
-  expect(comings).toBeGreaterThan(5);
+  expect(joined).toBeGreaterThan(5);
 });
 
-test('without exact mode the bits differ', async () => {
+test('without exact mode the bits depend on the number of workers', async () => {
   const results: Float32Array[] = [];
   for (const count of [1, 3]) {
     coordinator = await testCoordinator(dataset, { ...settings, microShard: undefined });
@@ -88,13 +91,13 @@ test('without exact mode the bits differ', async () => {
   expect(results[0]).not.toEqual(results[1]);
 });
 
-test('a worker whose engine computes other bits is refused, and told why', async () => {
+test('a worker whose engine computes other bits is rejected with the reason', async () => {
   coordinator = await testCoordinator(dataset, settings);
   workers.push(attachWorker(coordinator.url, 'ann', roundingEngine()));
   await waitForWorkersReady(coordinator, 1);
   const other = attachWorker(coordinator.url, 'bob', roundingEngine({ build: 1 }));
   await waitForWorkersReady(coordinator, 2);
-  // The first step decides whose bits count: of as many, those of the worker that came first.
+  // The first step decides which bits count: in a tie, those of the worker that joined first.
   const { weights } = await trainToEnd(coordinator, dataset);
   expect(await other.ended).toContain('other bits are computed here: another build or processor');
   expect(coordinator.lines.some((line) => line.includes('bob'))).toBe(true);

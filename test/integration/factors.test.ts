@@ -20,7 +20,7 @@ afterEach(async () => {
   open = [];
 });
 
-/** Gradients of some steps with the same weights, and the bytes that brought them. */
+/** Gradients of some steps with the same weights, and the received bytes. */
 async function gradientsOf(
   codec: string,
   tails: boolean,
@@ -33,24 +33,24 @@ async function gradientsOf(
   open.push(coordinator);
   attachWorker(coordinator.url, 'ann', await wasmEngine());
   await waitForWorkersReady(coordinator, 1);
-  const [member] = [...coordinator.pool.workers.values()];
+  const [worker] = [...coordinator.pool.workers.values()];
   const gradients: Float32Array[] = [];
   let bytesBefore = 0;
   for (let step = 0; step < 3; step++) {
-    if (step === 1) bytesBefore = member!.stats.bytesUp;
+    if (step === 1) bytesBefore = worker!.stats.bytesUp;
     const optimizer = fixedWeights(coordinator.initialWeights);
     const input = { step: step as Step, samples: numbers(step), split: dataset.train, optimizer };
     gradients.push((await coordinator.stepRunner.run(input, numbers(step + 1))).gradientSum.slice());
   }
-  return { gradients, bytesUp: (member!.stats.bytesUp - bytesBefore) / 2 };
+  return { gradients, bytesUp: (worker!.stats.bytesUp - bytesBefore) / 2 };
 }
 
 describe('a gradient that travels as sufficient factors', () => {
   it.each([
-    ['in one piece', false],
-    ['in two', true],
+    ['in one bucket', false],
+    ['in two buckets', true],
   ])(
-    'is the same but for rounding, in a fraction of the bytes: %s',
+    'is the same except for rounding, in a fraction of the bytes: %s',
     async (_, tails) => {
       const plain = await gradientsOf('float32', tails);
       const tensors = tf.memory().numTensors;
@@ -58,7 +58,7 @@ describe('a gradient that travels as sufficient factors', () => {
       for (const [i, gradient] of factored.gradients.entries()) {
         expect(relativeDifference(gradient, plain.gradients[i]!)).toBeLessThan(1e-5);
       }
-      // Another model was built meanwhile, and no more than that.
+      // Only one other model was built meanwhile.
       expect(tf.memory().numTensors - tensors).toBeLessThanOrEqual(tensors);
       expect(plain.bytesUp).toBeGreaterThan(2_400_000);
       expect(factored.bytesUp).toBeLessThan(4 * (BATCH * 4736 + 10_986) + 2_000);

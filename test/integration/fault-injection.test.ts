@@ -8,9 +8,9 @@ beforeAll(async () => {
   expected = await referenceRun();
 });
 
-// More seeds: test/soak/fault-injection.long.test.ts.
+// test/soak/fault-injection.long.test.ts runs more seeds.
 test.each([1, 2, 3])(
-  'with a fault at every step, each step completes and the bits are those of a quiet run (seed %i)',
+  'with a fault at every step, each step completes and the bits equal those of a run without faults (seed %i)',
   async (fixed) => {
     const seed = testSeed(fixed);
     const { weights, history, samples, faults, elapsedMs } = await faultInjectionRun(seed);

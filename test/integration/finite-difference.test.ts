@@ -24,40 +24,40 @@ const shard: Shard = {
   labels: dataset.train.labels,
 };
 
-test('preparing a shard changes when its masks are made, and no bit of its gradient', async () => {
+test('preparing a shard computes its masks earlier and changes no bit of its gradient', async () => {
   const { job, initialWeights } = await prepareJob(dataset, { batchSize: 6, epochs: 1, seed: 3 });
-  const trainer = await (await wasmEngine()).load(job);
-  trainer.setWeights(initialWeights);
+  const computer = await (await wasmEngine()).load(job);
+  computer.setWeights(initialWeights);
   const gradientOf = async (step: number, prepare?: number): Promise<Float32Array> => {
     const gradient = new Float32Array(initialWeights.length);
-    if (prepare !== undefined) trainer.prepare(prepare as Step, shard);
-    await trainer.gradient(step as Step, shard, gradient);
+    if (prepare !== undefined) computer.prepare(prepare as Step, shard);
+    await computer.gradient(step as Step, shard, gradient);
     return gradient;
   };
   const plain = await gradientOf(4);
   expect(await gradientOf(5)).not.toEqual(plain);
   expect(await gradientOf(4, 4)).toEqual(plain);
   expect(await gradientOf(4, 5)).toEqual(plain);
-  trainer.prepare(4 as Step, shard);
-  await trainer.evaluate({ ...shard, images: dataset.test.images, labels: dataset.test.labels });
+  computer.prepare(4 as Step, shard);
+  await computer.evaluate({ ...shard, images: dataset.test.images, labels: dataset.test.labels });
   expect(await gradientOf(4)).toEqual(plain);
-  trainer.dispose();
+  computer.dispose();
 });
 
-test('the gradient of the CNN, dropout included, is the slope of its loss', async () => {
+test('the gradient of the CNN, dropout included, matches finite differences of its loss', async () => {
   const { job, initialWeights: weights } = await prepareJob(dataset, { batchSize: 6, epochs: 1, seed: 3 });
-  const trainer = await (await wasmEngine()).load(job);
+  const computer = await (await wasmEngine()).load(job);
   const gradient = new Float32Array(weights.length);
   const scratch = new Float32Array(weights.length);
   const lossAt = async (direction: Float32Array, distance: number): Promise<number> => {
-    trainer.setWeights(weights.map((weight, i) => weight + distance * (direction[i] ?? 0)));
-    const { lossSum } = await trainer.gradient(1 as Step, shard, scratch);
+    computer.setWeights(weights.map((weight, i) => weight + distance * (direction[i] ?? 0)));
+    const { lossSum } = await computer.gradient(1 as Step, shard, scratch);
     return lossSum;
   };
-  trainer.setWeights(weights);
-  await trainer.gradient(1 as Step, shard, gradient);
+  computer.setWeights(weights);
+  await computer.gradient(1 as Step, shard, gradient);
 
-  // One direction a tensor: the tensor's own gradient, so that no part of the vector can hide behind another.
+  // One direction per tensor, its own gradient, so that an error in a small tensor shows.
   let offset = 0;
   for (const { shape } of job.layout) {
     const size = shape.reduce((a, b) => a * b, 1);
@@ -74,5 +74,5 @@ test('the gradient of the CNN, dropout included, is the slope of its loss', asyn
     expect(Math.abs(slope - length) / length).toBeLessThan(0.02);
     offset += size;
   }
-  trainer.dispose();
+  computer.dispose();
 });

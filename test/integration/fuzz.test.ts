@@ -2,13 +2,13 @@ import { expect, test } from 'vitest';
 import { startHonestRun, openIdleConnections, runFuzzClient } from '../support/fuzz-run.ts';
 import { testSeed } from '../support/property.ts';
 
-// 200,000 frames and the time of a step: test/soak/fuzz.long.test.ts.
-test('a run goes on among hostile frames and idle connections', async () => {
+// test/soak/fuzz.long.test.ts sends 200,000 frames and measures the time of a step.
+test('a run continues under hostile frames and idle connections', async () => {
   const run = await startHonestRun();
   const seed = testSeed(1);
   const cut = await openIdleConnections(run.coordinator, 300);
   await run.measureSteps(5);
-  // Until they have gone, nobody else is let in from their address.
+  // The idle connections block new ones from their address until they are closed.
   cut();
   const attack = runFuzzClient(run.coordinator, seed, 5_000);
   await run.measureSteps(attack);

@@ -24,7 +24,8 @@ let attached: Attached[] = [];
 let step = 0;
 
 async function start(options: Parameters<typeof testCoordinator>[1] = {}): Promise<void> {
-  [attached, step] = [[], 0];
+  attached = [];
+  step = 0;
   coordinator = await testCoordinator(dataset, {
     topology: tinyTopology([28, 28, 1], 10),
     openOwnEngine: openStubEngine,
@@ -37,7 +38,7 @@ afterEach(async () => {
   await Promise.all(attached.map(({ ended }) => ended));
 });
 
-/** A real worker over a real socket, in this process, that does what the test says. */
+/** Attaches real workers over real sockets in this process. The test changes their settings. */
 async function attach(...names: string[]): Promise<Attached[]> {
   const made = names.map((name) => {
     const settings: StubSettings = { perSampleMs: 0.02, tamper: (value) => value };
@@ -49,25 +50,25 @@ async function attach(...names: string[]): Promise<Attached[]> {
   return made;
 }
 
-/** @returns whether every sum was that of honest gradients */
+/** Runs steps. @returns whether every sum was that of honest gradients */
 async function sumsAreRight(steps: number): Promise<boolean> {
-  let right = true;
+  let isRight = true;
   for (let i = 0; i < steps; i++, step++) {
     const optimizer = fixedWeights(coordinator.initialWeights);
     const input = { step: step as Step, samples: batch, split: dataset.train, optimizer };
     const { gradientSum } = await coordinator.stepRunner.run(input);
     for (const position of [0, 1, gradientSum.length - 1]) {
-      right &&= gradientSum[position] === stubGradient(step, batch, position);
+      isRight &&= gradientSum[position] === stubGradient(step, batch, position);
     }
     await coordinator.stepRunner.waitForChecks();
   }
-  return right;
+  return isRight;
 }
 
 const present = (): string[] => [...coordinator.pool.workers.values()].map(({ name }) => name).toSorted();
 
 test.each([1e30, 1e18, -1, -3, 0])(
-  'an answer of %d times the truth in the first step counts for nothing',
+  'an answer of %d times the true gradient in the first step does not count, and its worker is banned',
   async (factor) => {
     await start();
     const [eve] = await attach('eve', 'ann', 'bob', 'cyd');
@@ -78,18 +79,18 @@ test.each([1e30, 1e18, -1, -3, 0])(
   },
 );
 
-test('two liars of five that agree are banned, and none of the honest ones', async () => {
+test('two of five workers that send the same wrong answers are banned, and no honest worker is', async () => {
   await start({ audit: 0.02 });
   const [eve, mal] = await attach('eve', 'mal', 'ann', 'bob', 'cyd');
   expect(await sumsAreRight(5)).toBe(true);
   for (const liar of [eve!, mal!]) liar.tamper = (value) => -value;
   await sumsAreRight(150);
   expect(present()).toEqual(['ann', 'bob', 'cyd']);
-  // The first wrong answers counted; the run has to go back to before them.
+  // The first wrong answers counted, so the run has to rewind to a step before them.
   expect(coordinator.stepRunner.consumeRewindRequest()).toBeLessThanOrEqual(5);
 });
 
-test('a free rider gets nothing of the batch for answers that cost it nothing', async () => {
+test('a worker that answers zeros without computing is banned', async () => {
   await start();
   const [eve] = await attach('eve', 'ann', 'bob');
   expect(await sumsAreRight(3)).toBe(true);
@@ -98,12 +99,12 @@ test('a free rider gets nothing of the batch for answers that cost it nothing', 
   expect(present()).toEqual(['ann', 'bob']);
 });
 
-test('the coordinator bans no worker where its own engines disagree', async () => {
+test('the coordinator bans no worker if its own engines disagree', async () => {
   let opened = 0;
   await start({
     openOwnEngine: () =>
       Promise.resolve({
-        // Another one each time.
+        // Each opened engine computes another value.
         engine: stubEngine({ perSampleMs: 0, tamper: (value) => (1 + ++opened) * value + 1 }),
         close: () => Promise.resolve(),
       }),

@@ -5,7 +5,7 @@ import { wasmEngine } from '../support/wasm-engine.ts';
 const reference = kerasModels();
 const dataset = kerasDataset(reference);
 
-describe("one step of each kind of layer is Keras', on WebAssembly", () => {
+describe('one step of each kind of layer on WebAssembly equals that of Keras', () => {
   test.each(reference.models.map((model) => [model.name, model] as const))('%s', async (_, model) => {
     const prepared = await kerasJob(dataset, model);
     const { loss, gradient, tensor } = await compareWithKeras(await wasmEngine(), dataset, model, prepared);

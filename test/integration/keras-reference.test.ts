@@ -24,7 +24,7 @@ const reference = JSON.parse(
   readFileSync(new URL('../reference/keras-steps.json', import.meta.url), 'utf8'),
 ) as Reference;
 
-/** Kernels as test/reference/keras_steps.py makes them, biases 0. */
+/** Initial weights of test/reference/keras_steps.py: hashed kernels and zero biases. */
 function referenceWeights(slices: readonly Slice[], length: number): Float32Array {
   const weights = new Float32Array(length);
   slices.forEach((slice, t) => {
@@ -39,9 +39,9 @@ function withoutDropout(topology: Topology): Topology {
   return copy;
 }
 
-// Only real MNIST will do: the figures are Keras' on its first samples.
+// The figures of Keras are for the first samples of real MNIST.
 const needsMnist = { tags: ['mnist'], skip: process.env.MNIST_DIR === undefined };
-test('ten steps without dropout are those of Keras', needsMnist, async () => {
+test('ten steps without dropout equal those of Keras', needsMnist, async () => {
   const dataset = await openDataset({ data: process.env.MNIST_DIR ?? '', seed: 1 }, recordingReport());
   const topology = withoutDropout(defaultTopology([28, 28, 1], 10));
   const { job } = await prepareJob(dataset, { batchSize: 128, epochs: 1, seed: 1, topology });
@@ -49,13 +49,13 @@ test('ten steps without dropout are those of Keras', needsMnist, async () => {
   const optimizer = createOptimizer(job.optimizer, layout);
   const { weights } = optimizer;
   weights.set(referenceWeights(layout.slices, layout.length));
-  const trainer = await (await wasmEngine()).load(job);
+  const computer = await (await wasmEngine()).load(job);
   const gradient = new Float32Array(layout.length);
 
   for (const [step, expected] of reference.steps.entries()) {
     const from = step * 128;
-    trainer.setWeights(weights);
-    const { lossSum, correct } = await trainer.gradient(
+    computer.setWeights(weights);
+    const { lossSum, correct } = await computer.gradient(
       step as Step,
       {
         sampleNumbers: Uint32Array.from({ length: 128 }, (_, i) => from + i),
@@ -79,5 +79,5 @@ test('ten steps without dropout are those of Keras', needsMnist, async () => {
     const l2 = reference.tensors[tensor]!.final.l2;
     expect(norm(weights.subarray(offset, offset + size)) / l2).toBeCloseTo(1, 3);
   });
-  trainer.dispose();
+  computer.dispose();
 });

@@ -16,15 +16,15 @@ const BATCH = 128;
 const SEED = 1337;
 const TOLERANCE = 1e-4;
 
-/** A coordinator and its workers, each of one of these engines. */
+/** A coordinator and its workers. */
 interface Run {
   readonly coordinator: TestCoordinator;
   readonly workers: readonly WorkerProcess[];
 }
 
 /**
- * Some steps of a native worker, a wasm worker, and one of each together, all from the same weights.
- * @returns for each step the larger of the mixed gradient's differences from either, relative to the norm
+ * Runs some steps on a native worker, on a wasm worker, and on one of each, all from the same weights.
+ * @returns for each step the larger difference of the mixed gradient from either engine's, relative to the norm
  */
 async function differences(topology?: Topology): Promise<number[]> {
   const dataset = await loadDigits(STEPS * BATCH);
@@ -69,7 +69,7 @@ async function differences(topology?: Topology): Promise<number[]> {
 }
 
 const layer = (class_name: string, config: object) => ({ class_name, config });
-/** Its gradient has no jumps. */
+/** Model whose gradient is continuous. */
 const smooth: Topology = {
   class_name: 'Sequential',
   config: {
@@ -91,13 +91,13 @@ const smooth: Topology = {
 };
 
 await withNative(() => {
-  test('a native and a wasm worker put together the gradient that either computes alone', async () => {
+  test('a native and a wasm worker together compute the gradient that each computes alone', async () => {
     for (const difference of await differences(smooth)) expect(difference).toBeLessThan(TOLERANCE);
   }, 120_000);
 
-  test('so they do for the default CNN, but for the jumps of its own gradient', async () => {
-    // A max-pool whose two largest inputs are equal but for rounding, or a ReLU at zero: the engines decide differently. A
-    // step has six million such decisions, and one makes up to 5e-4; see docs/decisions/mixed-engines.md.
+  test('a native and a wasm worker compute the gradient of the default CNN, except for its discontinuities', async () => {
+    // The engines can decide differently at a ReLU near zero, or at a max-pool whose two largest inputs differ by rounding.
+    // A step has six million such decisions, and each changes up to 5e-4; see docs/decisions/mixed-engines.md.
     const found = await differences();
     const sorted = found.toSorted((a, b) => a - b);
     expect(sorted[STEPS >> 1]).toBeLessThan(TOLERANCE / 10);

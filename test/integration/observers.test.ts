@@ -21,7 +21,7 @@ afterAll(async () => {
   await worker.ended;
 });
 
-/** Watches until the connection is closed. */
+/** Receives messages until the connection is closed. */
 function watch(first: FromWorker): Promise<{ messages: FromCoordinator[]; code: number }> {
   const socket = new WebSocket(coordinator.url);
   const messages: FromCoordinator[] = [];
@@ -30,7 +30,7 @@ function watch(first: FromWorker): Promise<{ messages: FromCoordinator[]; code: 
   return new Promise((resolve) => socket.on('close', (code) => resolve({ messages, code })));
 }
 
-test('an observer sees a whole run over a real socket, and one without the token does not', async () => {
+test('an observer receives a whole run over a real socket, and one without the token is rejected', async () => {
   expect(await watch({ type: 'watch', protocol: 1 })).toMatchObject({ messages: [], code: 4401 });
   expect(await watch({ type: 'watch', protocol: 9, token: 'secret' })).toMatchObject({ code: 4426 });
   await waitForWorkersReady(coordinator, 1);

@@ -6,17 +6,17 @@ import { attackedRun } from '../support/attacked-run.ts';
 const { coordinator, expectStepCompletes, close } = await attackedRun();
 afterAll(close);
 
-test('a request that never ends is given up', async () => {
+test('the server closes a connection whose request never ends', async () => {
   const socket = connect(coordinator.port, '127.0.0.1');
   socket.on('error', () => undefined);
   await once(socket, 'connect');
   socket.write('GET / HTTP/1.1\r\n');
   const startedMs = performance.now();
   const drip = setInterval(() => socket.write('a: b\r\n'), 500);
-  // Not events.once, which rejects on the EPIPE of a write that comes too late.
+  // events.once would reject on the EPIPE of a late write.
   await new Promise((resolve) => socket.once('close', resolve));
   clearInterval(drip);
-  // After ten seconds. Node's own limit is sixty seconds at the earliest.
+  // The server's limit is ten seconds; Node's own is at least sixty.
   expect(performance.now() - startedMs).toBeLessThan(50_000);
   await expectStepCompletes();
 }, 120_000);

@@ -21,21 +21,21 @@ import { standardMode } from '../../coordinator/modes/standard-mode.ts';
 const { coordinator, input, expectStepCompletes, close } = await attackedRun('secret');
 afterEach(expectStepCompletes);
 afterAll(close);
-/** Values in a gradient. */
+/** Number of values of a gradient. */
 const { length } = coordinator.initialWeights;
-let strangers = 0;
+let clients = 0;
 
 const hello: Hello = {
   type: 'hello',
   protocol: PROTOCOL_VERSION,
-  name: 'stranger',
+  name: 'client',
   token: 'secret',
   engine: { backend: 'none', version: '1', device: 'test', threads: 1 },
   codecs: ['float32'],
 };
 
-/** A client that says just what the test tells it to. */
-class Stranger {
+/** A client that sends exactly what the test tells it to. */
+class TestClient {
   readonly #socket = new WebSocket(coordinator.url);
   readonly #messages: ReturnType<typeof parseFromCoordinator>[] = [];
   #onMessage: (() => void) | null = null;
@@ -62,7 +62,7 @@ class Stranger {
     this.#socket.send(data);
   }
 
-  /** The next message of this type. */
+  /** Waits for the next message of a type. */
   async next<Type extends string>(type: Type) {
     for (;;) {
       const at = this.#messages.findIndex(({ message }) => message.type === type);
@@ -73,21 +73,22 @@ class Stranger {
   }
 }
 
-async function stranger(): Promise<Stranger> {
-  const client = new Stranger();
+async function openClient(): Promise<TestClient> {
+  const client = new TestClient();
   await client.opened();
   return client;
 }
 
-/** A stranger that was let in and has a shard of a round that is under way. */
+/** Opens a client that has joined and was assigned a shard of a running round. */
 async function withShard() {
-  const client = await stranger();
-  const name = `stranger ${++strangers}`;
+  const client = await openClient();
+  const name = `client ${++clients}`;
   client.send({ ...hello, name });
   await client.next('welcome');
   client.send({ type: 'ready' });
   await waitForWorkerReady(coordinator, name);
-  // Rounds that know nobody's pace: a newcomer would only be tried with copies, which nobody waits for.
+  // A runner that has measured no throughput assigns shards to all workers. An older one would give a new worker only
+  // speculative duplicates and not wait for them.
   const rounds = new StepRunner({
     pool: coordinator.pool,
     job: coordinator.job,
@@ -101,7 +102,7 @@ async function withShard() {
   return { client, shard, round };
 }
 
-/** An answer to a shard that nothing is wrong with. */
+/** A valid answer to a shard. */
 const answerTo = (
   { step, shard, samples }: ShardMessage,
   sums: Partial<ShardResult> = {},
@@ -119,20 +120,25 @@ const gradientOf = (value: number, count = length): Uint8Array =>
 test.each([
   ['a wrong token', { ...hello, token: 'guess' }, CloseCode.unauthorized, /Wrong token\. .* or its --token/],
   [
-    'no token',
+    'a missing token',
     { ...hello, token: undefined },
     CloseCode.unauthorized,
     /This run needs a token\. .* or --token/,
   ],
-  ['another version', { ...hello, protocol: 1 }, CloseCode.unsupported, /speaks protocol 2, the worker 1/],
+  [
+    'another protocol version',
+    { ...hello, protocol: 1 },
+    CloseCode.unsupported,
+    /speaks protocol 2, the worker 1/,
+  ],
   [
     'a worker without float32',
     { ...hello, codecs: ['morse'] },
     CloseCode.unsupported,
     /has to offer float32/,
   ],
-])('%s is refused', async (_, message, code, sentence) => {
-  const client = await stranger();
+])('the coordinator rejects %s', async (_, message, code, sentence) => {
+  const client = await openClient();
   client.send(JSON.parse(JSON.stringify(message)) as FromWorker);
   const closed = await client.closed;
   expect(closed.code).toBe(code);
@@ -143,39 +149,39 @@ test.each<[string, Uint8Array | string, number, RegExp]>([
   ['a text message', 'hello', CloseCode.malformed, /binary/],
   ['an empty frame', new Uint8Array(0), CloseCode.malformed, /at least 4 bytes/],
   [
-    'a frame whose header is longer than itself',
+    'a frame that is shorter than its header',
     Uint8Array.of(255, 0, 0, 0, 1),
     CloseCode.malformed,
     /255 bytes/,
   ],
   [
-    'a header that is no msgpack',
+    'a header that is not msgpack',
     Uint8Array.of(2, 0, 0, 0, 0xc1, 0xc1, 0, 0),
     CloseCode.malformed,
     /msgpack/,
   ],
   [
-    'a header that is no message',
+    'a header that is not a message',
     Uint8Array.of(1, 0, 0, 0, 0x80, 0, 0, 0),
     CloseCode.malformed,
     /Not a message/,
   ],
   ['a hello that is too large', new Uint8Array(65537), CloseCode.tooLarge, /65537 bytes/],
-])('%s is refused', async (_, data, code, sentence) => {
-  const client = await stranger();
+])('the coordinator rejects %s', async (_, data, code, sentence) => {
+  const client = await openClient();
   client.sendRaw(data);
   const closed = await client.closed;
   expect(closed.code).toBe(code);
   expect(closed.reason).toMatch(sentence);
 });
 
-test('a first message that is no hello is refused', async () => {
-  const client = await stranger();
+test('the coordinator rejects a first message that is not a hello', async () => {
+  const client = await openClient();
   client.send({ type: 'pong', id: 1 });
   expect(await client.closed).toMatchObject({ code: CloseCode.unexpected });
 });
 
-test('a frame that is larger than any gradient is refused', async () => {
+test('the coordinator rejects a frame that is larger than any gradient', async () => {
   const { client, round } = await withShard();
   client.sendRaw(new Uint8Array(length * 4 + (64 << 10) + 1));
   const closed = await client.closed;
@@ -184,7 +190,7 @@ test('a frame that is larger than any gradient is refused', async () => {
   await round;
 });
 
-test('a frame that is too large to be read is refused by WebSocket itself', async () => {
+test('the WebSocket library rejects a frame that exceeds its limit', async () => {
   const { client, round } = await withShard();
   client.sendRaw(new Uint8Array(length * 4 * 20));
   expect(await client.closed).toMatchObject({ code: 1009 });
@@ -195,7 +201,13 @@ test.each<[string, object, () => Uint8Array, number, RegExp]>([
   ['a gradient with NaN', {}, () => gradientOf(NaN), CloseCode.notFinite, /not finite/],
   ['a gradient with infinity', {}, () => gradientOf(Infinity), CloseCode.notFinite, /not finite/],
   ['a NaN loss', { lossSum: NaN }, () => gradientOf(0), CloseCode.notFinite, /loss of NaN/],
-  ['more hits than samples', { correct: 65 }, () => gradientOf(0), CloseCode.notFinite, /65 of 32/],
+  [
+    'more correct predictions than samples',
+    { correct: 65 },
+    () => gradientOf(0),
+    CloseCode.notFinite,
+    /65 of 32/,
+  ],
   [
     'a gradient that is too short',
     {},
@@ -203,7 +215,7 @@ test.each<[string, object, () => Uint8Array, number, RegExp]>([
     CloseCode.wrongLength,
     /float32 values are/,
   ],
-  ['no gradient', {}, () => new Uint8Array(0), CloseCode.wrongLength, /float32 values are/],
+  ['a missing gradient', {}, () => new Uint8Array(0), CloseCode.wrongLength, /float32 values are/],
   [
     'another number of samples',
     { samples: 31 },
@@ -211,8 +223,14 @@ test.each<[string, object, () => Uint8Array, number, RegExp]>([
     CloseCode.notAssigned,
     /has 32 samples/,
   ],
-  ['a shard that is not its own', { shard: 9999 }, () => gradientOf(0), CloseCode.notAssigned, /not given/],
-])('%s does not count, and its sender is told', async (_, changes, payload, code, sentence) => {
+  [
+    'a shard that is not assigned to the client',
+    { shard: 9999 },
+    () => gradientOf(0),
+    CloseCode.notAssigned,
+    /not given/,
+  ],
+])('%s does not count, and the client receives the reason', async (_, changes, payload, code, sentence) => {
   const { client, shard, round } = await withShard();
   const answer = answerTo(shard);
   client.send({ ...answer, ...changes }, payload());
@@ -224,7 +242,7 @@ test.each<[string, object, () => Uint8Array, number, RegExp]>([
   expect(result.gradientSum.every(Number.isFinite)).toBe(true);
 });
 
-test('whoever answers wrongly three times has to go, with the code of the last', async () => {
+test('a client that sends three wrong answers is dropped with the code of the last one', async () => {
   const { client, shard, round } = await withShard();
   const answer = { ...answerTo(shard), shard: 9999 as ShardId };
   for (let i = 0; i < 3; i++) client.send(answer, gradientOf(0));
@@ -232,7 +250,7 @@ test('whoever answers wrongly three times has to go, with the code of the last',
   await round;
 });
 
-test('answers that come late, twice or for another step change nothing', async () => {
+test('late answers, repeated answers and answers to another step change nothing', async () => {
   const { client, shard, round } = await withShard();
   const answer = answerTo(shard);
   client.send({ ...answer, step: 2 as Step }, gradientOf(1e6));

@@ -19,7 +19,7 @@ const clock = systemClock(globalThis);
 const nothing = (): void => undefined;
 const silent = { joined: nothing, computed: nothing, waiting: nothing, note: nothing };
 
-/** A run whose local workers are this script of Node's. */
+/** Starts a run whose local workers are a Node script. */
 async function run(
   script: readonly string[],
   work: (coordinator: Coordinator, weights: Float32Array) => Promise<unknown>,
@@ -55,7 +55,7 @@ async function run(
 
 const NAN_WORKER = [fileURLToPath(new URL('../support/nan-worker.js', import.meta.url))];
 
-test('a run whose local worker gets nothing finite ends with that', async () => {
+test('a run ends as diverged if its local worker sends only NaN', async () => {
   const training = run(NAN_WORKER, ({ stepRunner }, weights) =>
     stepRunner.run({
       step: 3 as Step,
@@ -71,7 +71,7 @@ test('a run whose local worker gets nothing finite ends with that', async () => 
   await expect(evaluation).rejects.toThrow('Training diverged: at step 3 no worker gets a finite loss.');
 });
 
-test('local workers that have gone are missed although their connections are still open for a moment', async () => {
+test('a run notices that its local workers have ended before their connections are closed', async () => {
   const leave = new AbortController();
   let worker: Promise<unknown> = Promise.resolve();
   const training = run(['-e', ''], () => new Promise(() => undefined), {
@@ -90,7 +90,7 @@ test('local workers that have gone are missed although their connections are sti
     clock: {
       now: () => clock.now(),
       after(delayMs, callback) {
-        // It is being waited for.
+        // The run gives the connections of ended workers this time to close.
         if (delayMs === 1_000) leave.abort();
         return clock.after(delayMs, callback);
       },

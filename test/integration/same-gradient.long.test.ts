@@ -22,14 +22,14 @@ interface StepResult {
 
 let dataset: Dataset;
 let order: Uint32Array[];
-/** What one worker alone makes of each step. */
+/** Results of one worker alone, by step. */
 const reference: StepResult[] = [];
 let coordinator: TestCoordinator;
 let workers: WorkerProcess[] = [];
 
 /**
- * Steps 0 to 59 of the default CNN, from the weights that the reference's gradients lead to, whoever computes them:
- * curves that run freely part by rounding alone, gradients at the same weights do not.
+ * Trains steps 0 to 59 of the default CNN and updates the weights with the gradients of the reference. Two free runs would
+ * diverge by rounding alone, but gradients at the same weights can be compared.
  */
 async function trainAlong(
   beforeStep: (step: number) => void,
@@ -93,18 +93,18 @@ beforeAll(async () => {
 
 async function stop(): Promise<void> {
   await coordinator.close('done');
-  // Those that had not joined yet would keep trying.
+  // Workers that have not joined yet would keep reconnecting.
   for (const worker of workers) worker.kill('SIGTERM');
   await Promise.all(workers.map(({ ended }) => ended));
 }
 afterEach(stop);
 
 test.each([
-  [2, 'whole', false],
-  [3, 'in two pieces', true],
-  [5, 'whole', false],
+  [2, 'one bucket', false],
+  [3, 'two buckets', true],
+  [5, 'one bucket', false],
 ])(
-  '%i workers put together the gradient that one computes alone, at each of 60 steps, %s',
+  '%i workers together compute the gradient of one worker, at each of 60 steps, in %s',
   async (count, _, tails) => {
     await start(count, tails);
     await trainAlong(() => undefined, compare);
@@ -112,21 +112,21 @@ test.each([
   180_000,
 );
 
-test('so do workers that are killed and added at random instants', async () => {
+test('workers that are killed and added at random moments compute the gradient of one worker', async () => {
   await start(3, true);
   const random = randomStream(testSeed(1), Purpose.syntheticDigits);
   let kills = 0;
   const timers: NodeJS.Timeout[] = [];
   await trainAlong((step) => {
     if (step % 5 !== 2) return;
-    // Somewhere within the step: between its shards' leaving and their answers, or after.
-    const strike = (): void => {
+    // At a random moment of the step, before or after its answers.
+    const replaceWorker = (): void => {
       const [victim] = workers.splice(random.below(workers.length), 1);
       victim?.kill('SIGKILL');
       kills++;
       workers.push(spawnWorker(coordinator.url, '--name', `later-${step}`));
     };
-    timers.push(setTimeout(strike, random.below(150)));
+    timers.push(setTimeout(replaceWorker, random.below(150)));
   }, compare);
   timers.forEach(clearTimeout);
   expect(kills).toBeGreaterThanOrEqual(10);

@@ -15,11 +15,11 @@ import {
 import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
 import { spawnWorker } from '../support/worker-process.ts';
 
-/** Half a second of computation, or more: an age, for what a ping takes. */
+/** Samples for at least half a second of computation, which is long compared with a ping. */
 const SAMPLES = 768;
 const PINGS = 5;
 
-test('pings are answered while a long step is computed', async () => {
+test('a worker answers pings while it computes a long step', async () => {
   const dataset = syntheticDigits({ seed: 1, trainCount: SAMPLES, testCount: 1 });
   const { job, initialWeights } = await prepareJob(dataset, { batchSize: SAMPLES, epochs: 1, seed: 1 });
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false });
@@ -27,21 +27,21 @@ test('pings are answered while a long step is computed', async () => {
   const worker = spawnWorker(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
   const [socket] = (await once(server, 'connection')) as [WebSocket];
 
-  const said: FromWorker['type'][] = [];
-  const heard: (() => void)[] = [];
+  const received: FromWorker['type'][] = [];
+  const listeners: (() => void)[] = [];
   socket.on('message', (bytes: Buffer) => {
-    said.push(parseFromWorker(bytes).message.type);
-    for (const tell of heard.splice(0)) tell();
+    received.push(parseFromWorker(bytes).message.type);
+    for (const notify of listeners.splice(0)) notify();
   });
   const send = (message: FromCoordinator, payload?: Uint8Array): void =>
     socket.send(frameFromCoordinator(message, payload));
-  const until = async (type: FromWorker['type'], count = 1): Promise<void> => {
-    while (said.filter((each) => each === type).length < count) {
-      await new Promise<void>((resolve) => void heard.push(resolve));
+  const waitFor = async (type: FromWorker['type'], count = 1): Promise<void> => {
+    while (received.filter((each) => each === type).length < count) {
+      await new Promise<void>((resolve) => void listeners.push(resolve));
     }
   };
 
-  await until('hello');
+  await waitFor('hello');
   send({
     type: 'welcome',
     protocol: PROTOCOL_VERSION,
@@ -52,21 +52,24 @@ test('pings are answered while a long step is computed', async () => {
     bucketOffsets: [0],
     job,
   });
-  await until('ready');
+  await waitFor('ready');
   const step = 0 as Step;
   send({ type: 'weights', step, offset: 0 }, new Uint8Array(initialWeights.buffer));
   const samples = new Uint8Array(shardBytes(SAMPLES, job.data.sampleShape));
   const numbers = Uint32Array.from({ length: SAMPLES }, (_, i) => i);
   writeShard(samples, numbers, dataset.train, job.data.sampleShape);
   send({ type: 'shard', task: 'train', step, shard: 1 as ShardId, samples: SAMPLES }, samples);
-  // One after the other: a worker that reads only between computations answers one of them at most.
+  // Sent one after the other: a worker that reads only between computations would answer at most one of them.
   for (let id = 1; id <= PINGS; id++) {
     send({ type: 'ping', id });
-    await until('pong', id);
+    await waitFor('pong', id);
   }
-  await until('gradient');
-  expect(said.slice(0, 4)).toEqual(['hello', 'ready', 'pong', 'pong']);
-  expect(said.slice(4).toSorted()).toEqual(['gradient', ...Array.from({ length: PINGS - 2 }, () => 'pong')]);
+  await waitFor('gradient');
+  expect(received.slice(0, 4)).toEqual(['hello', 'ready', 'pong', 'pong']);
+  expect(received.slice(4).toSorted()).toEqual([
+    'gradient',
+    ...Array.from({ length: PINGS - 2 }, () => 'pong'),
+  ]);
   send({ type: 'finished', reason: 'done' });
   expect(await worker.ended, worker.output()).toBe(0);
   server.close();

@@ -41,11 +41,11 @@ async function check(
 }
 
 describe('before a run begins', () => {
-  test('a model that can be trained passes', async () => {
+  test('a trainable model passes', async () => {
     expect(await check(model(conv, normalization))).toEqual([]);
   });
 
-  test('what cannot be built is refused by layer, in words', async () => {
+  test('a model that cannot be built is rejected with the name of the layer and the reason', async () => {
     await expect(
       check(model(layer('Dense', { name: 'wide', units: 2 }), layer('LSTM', { name: 'memory', units: 2 }))),
     ).rejects.toThrow('Layer memory (LSTM) takes an input of 2 axes, but gets one of 3. Change the model.');
@@ -54,7 +54,7 @@ describe('before a run begins', () => {
     );
   });
 
-  test('what an engine cannot compute is refused, and nothing of TensorFlow is said', async () => {
+  test('a model that an engine cannot compute is rejected without words of TensorFlow', async () => {
     const broken = await wasmEngine();
     const failing: Engine = {
       ...broken,
@@ -65,7 +65,7 @@ describe('before a run begins', () => {
     );
   });
 
-  test('weights that make no finite step are refused', async () => {
+  test('weights without a finite first step are rejected', async () => {
     const huge = layer('Dense', {
       name: 'huge',
       units: 2,
@@ -76,12 +76,12 @@ describe('before a run begins', () => {
     ).rejects.toThrow("The model's first step has no finite loss or gradient");
   });
 
-  test('nothing but frozen layers is refused', async () => {
+  test('a model of frozen layers alone is rejected', async () => {
     const frozen = { class_name: 'Sequential', config: { ...(model().config as object), trainable: false } };
     await expect(check(frozen)).rejects.toThrow('Every layer of the model is frozen or without weights');
   });
 
-  test('batch normalization and micro-shards of one sample are refused', async () => {
+  test('batch normalization with micro-shards of one sample is rejected', async () => {
     await expect(check(model(normalization), 1)).rejects.toThrow(
       'which learns nothing from micro-shards of one sample',
     );
@@ -90,14 +90,14 @@ describe('before a run begins', () => {
     );
   });
 
-  test('how the model was read is said', async () => {
+  test('the report says how the model was read', async () => {
     expect(await check(model(layer('Rescaling', { name: 'r', scale: 1 / 255 })))).toEqual([
       '! The model starts with a Rescaling: it gets pixels from 0 to 255.',
     ]);
   });
 });
 
-describe('batch normalization is warned of where batches are computed in parts', () => {
+describe('a warning of batch normalization if batches are computed in parts', () => {
   const train = { command: 'train', workers: 1, host: '127.0.0.1' } as const;
   const warned = async (
     flags: Parameters<typeof warnOfShardStatistics>[1],
@@ -115,12 +115,12 @@ describe('batch normalization is warned of where batches are computed in parts',
     [{ ...train, host: '0.0.0.0' }, undefined],
     [{ ...train, command: 'coordinator', workers: 0 } as const, undefined],
     [train, 16],
-  ])('%j, micro-shards of %j', async (flags, microShard) => {
+  ])('is given for %j with micro-shards of %j', async (flags, microShard) => {
     const [line] = await warned(flags, model(normalization), microShard);
     expect(line).toContain('per-shard statistics');
   });
 
-  test('one worker alone, and a model without it, are not', async () => {
+  test('is not given for one worker alone, nor for a model without batch normalization', async () => {
     expect(await warned(train, model(normalization))).toEqual([]);
     expect(await warned({ ...train, workers: 4 }, model(conv))).toEqual([]);
   });

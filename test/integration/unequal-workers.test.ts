@@ -22,7 +22,7 @@ const clock = systemClock(globalThis);
 
 interface Attached extends StubSettings {
   readonly notes: string[];
-  /** Why it ended. */
+  /** Reason why the worker ended. */
   readonly ended: Promise<string>;
 }
 
@@ -31,18 +31,19 @@ let attached: Attached[] = [];
 let step = 0;
 
 async function start(): Promise<void> {
-  [attached, step] = [[], 0];
+  attached = [];
+  step = 0;
   coordinator = await testCoordinator(dataset, { topology: tinyTopology([28, 28, 1], 10) });
 }
 
 afterEach(async () => {
   await coordinator.close('The run is finished.');
   await Promise.all(attached.map(({ ended }) => ended));
-  // That all leave at the end is no news.
+  // Workers that leave at the end of a run are not reported.
   expect(coordinator.lines.join('\n')).not.toContain('left: The run is finished.');
 });
 
-/** A real worker over a real socket, in this process. */
+/** Attaches a real worker over a real socket in this process. */
 async function attach(name: string, perSampleMs: number, device = 'cheap'): Promise<Attached> {
   const settings: StubSettings = { perSampleMs, tamper: (value) => value };
   const notes: string[] = [];
@@ -70,7 +71,7 @@ async function attach(name: string, perSampleMs: number, device = 'cheap'): Prom
   return worker;
 }
 
-/** Steps; each has counted every sample once if all are honest. */
+/** Runs steps. If all workers are honest, checks that each step has counted every sample once. */
 async function run(steps: number, honest = true): Promise<void> {
   for (let i = 0; i < steps; i++) {
     const optimizer = fixedWeights(coordinator.initialWeights);
@@ -83,58 +84,58 @@ async function run(steps: number, honest = true): Promise<void> {
   }
 }
 
-/** Steps until it is so: what is decided by measured times takes as many as the machine is busy. */
+/** Runs steps until the condition is true. Decisions by measured times take more steps on a busy machine. */
 async function runUntil(condition: () => boolean): Promise<void> {
   for (let i = 0; i < 400 && !condition(); i++) await run(1);
   expect(condition()).toBe(true);
 }
 
-function memberNamed(name: string): Worker {
-  const found = [...coordinator.pool.workers.values()].find((member) => member.name === name);
-  if (found === undefined) throw new Error(`No ${name} is there.`);
+function workerNamed(name: string): Worker {
+  const found = [...coordinator.pool.workers.values()].find((worker) => worker.name === name);
+  if (found === undefined) throw new Error(`There is no worker ${name}.`);
   return found;
 }
 
-/** What these were given in the last steps, the most first. */
-const byShare = (...names: string[]): string[] => {
-  const samplesOf = (name: string): number => memberNamed(name).link.meter.shard?.samples ?? 0;
+/** Names of the workers, sorted by the samples of their last shard, the largest first. */
+const byShardSize = (...names: string[]): string[] => {
+  const samplesOf = (name: string): number => workerNamed(name).link.meter.shard?.samples ?? 0;
   return names.toSorted((a, b) => samplesOf(b) - samplesOf(a));
 };
 
-test('a worker that is ten times slower is kept in reserve, and told so', async () => {
+test('a worker that is ten times slower is put on standby and told so', async () => {
   await start();
   for (const name of ['ann', 'bob', 'cyd', 'dan']) await attach(name, 1);
   await run(15);
   const slow = await attach('slow', 10, 'phone');
-  await runUntil(() => memberNamed('slow').isStandby);
+  await runUntil(() => workerNamed('slow').isStandby);
   await run(1);
-  expect(['ann', 'bob', 'cyd', 'dan'].map((name) => memberNamed(name).isStandby)).not.toContain(true);
+  expect(['ann', 'bob', 'cyd', 'dan'].map((name) => workerNamed(name).isStandby)).not.toContain(true);
   expect(slow.notes.join()).toMatch(/^Standby: Steps take \d+ ms without this worker/);
   expect(coordinator.lines.join()).toMatch(/slow is on standby: Steps take/);
 });
 
-test('speeds of 1, 2 and 4 are used, and a worker that becomes five times slower is followed', async () => {
+test('shards follow speeds of 1, 2 and 4, and adapt when a worker becomes five times slower', async () => {
   await start();
-  const [fast] = [
-    await attach('fast', 0.5, 'a'),
-    await attach('middle', 1, 'b'),
-    await attach('slow', 2, 'c'),
-  ];
-  await runUntil(() => byShare('slow', 'middle', 'fast').join() === 'fast,middle,slow');
+  const fast = await attach('fast', 0.5, 'a');
+  await attach('middle', 1, 'b');
+  await attach('slow', 2, 'c');
+  await runUntil(() => byShardSize('slow', 'middle', 'fast').join() === 'fast,middle,slow');
   fast.perSampleMs = 2.5;
   await runUntil(
-    () => byShare('fast', 'slow', 'middle')[0] === 'middle' && byShare('fast', 'slow')[0] === 'slow',
+    () => byShardSize('fast', 'slow', 'middle')[0] === 'middle' && byShardSize('fast', 'slow')[0] === 'slow',
   );
 });
 
-test('nobody waits for a worker that hangs, in a step or at the end of an evaluation', async () => {
+test('neither a step nor an evaluation waits for a worker that hangs', async () => {
   await start();
-  const [, , cyd] = [await attach('ann', 0.5), await attach('bob', 0.5), await attach('cyd', 0.5)];
+  await attach('ann', 0.5);
+  await attach('bob', 0.5);
+  const cyd = await attach('cyd', 0.5);
   await run(15);
   let release: () => void = () => undefined;
   cyd.hang = new Promise<void>((resolve) => (release = resolve));
   onTestFinished(() => release());
-  const { stats } = memberNamed('cyd');
+  const { stats } = workerNamed('cyd');
   const before = stats.samples;
   await run(5);
   const input = { step: step as Step, weights: coordinator.initialWeights, split: dataset.test };

@@ -1,4 +1,4 @@
-"""Weights and images that are computed from a hash, so that files of figures need not hold them.
+"""Weights and images that are computed from a hash, so that the reference files need not contain them.
 
 Every operation is exact or correctly rounded, so another language gets the same bits (test/support/hashed-values.ts).
 """

@@ -1,4 +1,4 @@
-"""Keras' Adadelta by itself on given gradients, as figures for another implementation to meet.
+"""Computes parameters of Keras' Adadelta for fixed gradients, as reference figures for another implementation.
 
 How to run it:
 
@@ -7,7 +7,7 @@ How to run it:
     pip install tensorflow-cpu==2.21 keras
     python test/reference/keras_adadelta.py > test/reference/keras-adadelta.json
 
-The JSON goes to stdout, a comparison with the rule below in float64 to stderr.
+Prints JSON to stdout, and a comparison with the rule below in float64 to stderr.
 
 The rule, with a and d zero at first, for a parameter p and its gradient g:
 

@@ -1,4 +1,4 @@
-"""One training step of small models, each around one kind of layer, as figures for another implementation to meet.
+"""Computes one training step of small models, each around one kind of layer, as reference figures for another implementation.
 
 How to run it:
 
@@ -10,19 +10,19 @@ How to run it:
 tf_keras is Keras 2, whose topologies tfjs-layers reads. Each case has
 
 - `topology`: what to_json() gives for the model with float32, without initializers;
-- `weights`: its float32 tensors one behind the other, first those that are trained, in order of the layers, then the others;
+- `weights`: its float32 tensors one after the other, first the trained ones in the order of the layers, then the others;
 - `images` (bytes; the model sees them divided by 255) and `labels`;
 - `loss`: sum over the samples of the categorical cross-entropy;
-- `gradient`: in the order of the weights, the sum over the samples of the gradient; of a tensor that is not trained, samples times
-  the change that the step's forward pass with training=True made to it;
-- `float32Error`: how far Keras' own float32 gradient is from `gradient` in the trained tensor that is worst, relative to the
-  tensor's norm or, where that is more, to a hundredth of the whole gradient's.
+- `gradient`: in the order of the weights, the gradient summed over the samples; for a tensor that is not trained, the number
+  of samples times its change in the step's forward pass with training=True;
+- `float32Error`: error of Keras' own float32 gradient in the worst trained tensor, relative to the larger of the tensor's norm
+  and a hundredth of the whole gradient's norm.
 
-Running variances are those of the rows themselves, as in Keras 3. Keras 2 does the same in float64, but with float32 and four axes
-takes a kernel that estimates the variance of what the rows were drawn from.
+Running variances are those of the rows themselves, as in Keras 3. Keras 2 computes the same in float64, but in float32 with four
+axes its kernel estimates the variance of the population.
 
-Arrays are little-endian and in base64: bytes as uint8, everything else as float32. Loss and gradient are computed in float64, by
-a model with the same weights, and rounded; where TensorFlow has no float64, in float32, and float32Error is 0.
+Arrays are little-endian and in base64: bytes as uint8, all others as float32. Loss and gradient are computed in float64 by
+a model with the same weights, then rounded. If TensorFlow has no float64, they are computed in float32, and float32Error is 0.
 """
 
 import base64
@@ -40,14 +40,14 @@ import tf_keras as keras
 
 L = keras.layers
 SAMPLES = 6
-# A case with long sums, of so many samples.
+# A case with long sums, which has more samples than the others.
 MANY = "BatchNormalization of many values"
 MANY_SAMPLES = 48
 CLASSES = 3
 
 
 def stack(shape, *layers):
-    """A model of layers in a row that ends in a softmax."""
+    """Sequential model that ends in a softmax."""
 
     def build():
         model = [L.InputLayer(shape)] + [layer() for layer in layers]
@@ -66,7 +66,7 @@ def frozen(layer):
 
 
 def nested(trainable=True, training=None):
-    """A model within the model, with batch normalization."""
+    """Model that contains another model, with batch normalization."""
 
     def build():
         inner = keras.Sequential(
@@ -280,7 +280,7 @@ def embedding():
 
 
 def weights_of(model, random):
-    """In the order of the figures: positive where a value stands for a scale or a variance."""
+    """Weights in the order of the figures. Scales and variances are positive."""
     values = []
     for w in model.trainable_weights + model.non_trainable_weights:
         positive = any(part in w.name for part in ["gamma", "variance"])
@@ -290,7 +290,7 @@ def weights_of(model, random):
 
 
 def step(build, floatx, values, images, labels):
-    """The model and its loss and gradient, computed in `floatx`."""
+    """Model, loss and gradient, computed in `floatx`."""
     keras.backend.set_floatx(floatx)
     keras.backend.clear_session()
     model = build()
@@ -303,7 +303,7 @@ def step(build, floatx, values, images, labels):
     target = tf.one_hot(labels, CLASSES, dtype=floatx)
     with tf.GradientTape() as tape:
         outputs = model(x, training=True)
-        # As Keras' own loss does: from the logits behind the softmax.
+        # Computed from the logits behind the softmax, like Keras' own loss.
         loss = tf.reduce_sum(keras.losses.categorical_crossentropy(target, outputs))
     gradients = tape.gradient(loss, model.trainable_weights, unconnected_gradients="zero")
     parts = [tf.convert_to_tensor(g).numpy() for g in gradients]
@@ -314,12 +314,12 @@ def step(build, floatx, values, images, labels):
 
 
 def worst_error(found, wanted, sizes):
-    least = np.linalg.norm(wanted) / 100
+    min_norm = np.linalg.norm(wanted) / 100
     worst, at = 0, 0
     for size in sizes:
         part = wanted[at : at + size]
         error = np.linalg.norm(found[at : at + size] - part)
-        worst, at = max(worst, error / max(np.linalg.norm(part), least)), at + size
+        worst, at = max(worst, error / max(np.linalg.norm(part), min_norm)), at + size
     return worst
 
 
@@ -328,7 +328,7 @@ def base64_of(array):
 
 
 def compact(value):
-    """A topology without what says nothing here: initializers, which the weights stand in for, and what is off."""
+    """Topology without irrelevant keys: initializers, since the weights are stored, and settings that are off."""
     if isinstance(value, list):
         return [compact(item) for item in value]
     if not isinstance(value, dict):
@@ -359,7 +359,7 @@ def case_of(name, build, number):
         # TensorFlow's three-dimensional pooling has float32 only.
         loss, gradient = single_loss, single
     if name.startswith("AveragePooling2D"):
-        # With float64 its gradient is wrong where a window reaches beyond both edges: finite differences tell.
+        # In float64 its gradient is wrong if a window reaches beyond both edges, as finite differences show.
         gradient = single
     error = worst_error(single, gradient, [w.shape.num_elements() for w in model.trainable_weights])
     return {

@@ -1,4 +1,4 @@
-"""One training step of many small models in Keras, as figures for another implementation to meet.
+"""Computes one training step of many small models in Keras, as reference figures for another implementation.
 
 How to run it:
 
@@ -7,16 +7,16 @@ How to run it:
     pip install tensorflow-cpu==2.21 tf_keras==2.21 keras==3.15.1
     python test/reference/keras_models.py > test/reference/keras-models.json
 
-With `--random N --seed S` it prints N models of random settings instead of those below, for a search by hand.
+With `--random N --seed S` it prints N models with random settings instead, to search for differences by hand.
 
-Models are made by Keras 2 (tf_keras), a few by Keras 3; each with a topology as its to_json() writes it. To keep the file
-small, keys that are null, `module`, `registered_name` and `build_config` are left out of all but a few.
+Most models are built by Keras 2 (tf_keras), a few by Keras 3. Each topology is that of to_json(). To keep the file small, most
+topologies lack null values, `module`, `registered_name` and `build_config`.
 
-Every tensor of a model is filled before the step as hashed.py says.
+Before the step, every tensor of a model is filled as hashed.py describes.
 
 The batch: SAMPLES images of pixels() in hashed.py, divided by 255 as float32; labels count up. The loss is
-the SUM of the categorical cross-entropy. A tensor that is not trained has, in the gradient's place, SAMPLES x the change
-that the step made to it. Dropout is off (rate 0): its masks are tested elsewhere. Batch normalization is not fused: fused,
+the SUM of the categorical cross-entropy. For a tensor that is not trained, the gradient's place holds SAMPLES x
+its change in the step. Dropout is off (rate 0): its masks are tested elsewhere. Batch normalization is not fused: fused,
 TensorFlow takes the unbiased variance for the moving one, which Keras 3 does not.
 
 Figures of a tensor's gradient g: its norm, and the sums of s_k[i] g[i] for k = 0..3, where s_k[i] is 1 if the highest bit
@@ -51,7 +51,7 @@ def batch():
 
 
 def step(keras, model):
-    """Loss, tensors (name, shape, trainable) and their gradients; fills the model's weights before."""
+    """Fills the model's weights and returns loss, tensors (name, shape, trainable) and their gradients."""
     if keras is keras2:
         for layer in model._flatten_layers(include_self=False):
             if hasattr(layer, "fused"):
@@ -87,7 +87,7 @@ def short(value):
 
 
 def smaller(value):
-    """A topology without what says nothing."""
+    """Topology without irrelevant keys."""
     if isinstance(value, list):
         return [smaller(x) for x in value]
     if not isinstance(value, dict):
@@ -109,22 +109,22 @@ def record(name, keras, model, whole=False):
     }
 
 
-# The models. Each is small, and uneven in every direction, so that nothing exchanged goes unseen.
+# Each model is small and has different sizes in all dimensions, so that swapped dimensions show.
 
 
 def image(*layers, keras=keras2, head=True):
-    """Layers on images, and what makes classes of their output."""
+    """Model of layers on images, with a classifier head."""
     end = [keras.layers.Flatten(), keras.layers.Dense(CLASSES, activation="softmax")] if head else []
     return keras.Sequential([keras.layers.Input(SHAPE), *layers, *end])
 
 
 def rows(*layers, keras=keras2, **options):
-    """Layers on sequences of 9 vectors of 16."""
+    """Model of layers on sequences of 9 vectors of 16 values."""
     return image(keras.layers.Reshape((9, 16)), *layers, keras=keras, **options)
 
 
 def graph(make, keras=keras2):
-    """A functional model; make(input) gives what the classes are made of."""
+    """Functional model; make(input) returns the input of the classifier."""
     start = keras.layers.Input(SHAPE)
     x = keras.layers.Flatten()(make(start))
     return keras.Model(start, keras.layers.Dense(CLASSES, activation="softmax")(x))
@@ -272,7 +272,7 @@ def kinds():
 
 
 def kinds3():
-    """Models of Keras 3, whose files differ."""
+    """Models of Keras 3, whose topologies have another format."""
     L = keras3.layers
     sequence = lambda *layers: rows(*layers, keras=keras3)
     yield "Keras 3: Conv2D", image(L.Conv2D(3, 3, activation="silu"), L.MaxPooling2D(2), L.Dropout(0.0), keras=keras3)
@@ -291,7 +291,7 @@ def kinds3():
 
 
 def random_models(count, seed):
-    """Layers of random settings, one or two in a model."""
+    """Models of one or two layers with random settings."""
     draw = random.Random(seed)
     L = keras2.layers
     pick = draw.choice

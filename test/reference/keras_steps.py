@@ -1,4 +1,4 @@
-"""Ten training steps of the MNIST CNN in Keras, as figures for another implementation to meet.
+"""Computes ten training steps of the MNIST CNN in Keras, as reference figures for another implementation.
 
 How to run it:
 
@@ -7,11 +7,11 @@ How to run it:
     pip install tensorflow-cpu==2.21 keras
     python test/reference/keras_steps.py --mnist DIR > test/reference/keras-steps.json
 
-DIR holds the four MNIST files in IDX format, plain or as .gz. The JSON goes to stdout, a check of the gradient by
+DIR holds the four MNIST files in IDX format, plain or as .gz. Prints JSON to stdout, and a check of the gradient by
 finite differences to stderr.
 
 Model: input 28x28x1, conv 3x3x32 ReLU valid, conv 3x3x32 ReLU valid, max-pool 2, flatten, dense 128 ReLU, dense 10
-softmax; no dropout. Loss: mean categorical cross-entropy. Keras takes it from the logits behind the softmax, so no
+softmax; no dropout. Loss: mean categorical cross-entropy. Keras computes it from the logits behind the softmax, so no
 probability is clipped.
 
 Initial weights: tensors t = 0..7 in the order conv1 kernel [3,3,1,32], conv1 bias, conv2 kernel [3,3,32,32], conv2
@@ -130,7 +130,7 @@ def evaluate(model, images, labels):
 
 
 def single(value):
-    """The shortest decimal that reads back as the same float32."""
+    """Shortest decimal that reads back as the same float32."""
     return float(str(np.float32(value)))
 
 
@@ -192,7 +192,7 @@ def check_by_finite_differences(weights, images, labels, keras_loss, keras_gradi
 
 
 def to_json(record):
-    """One line a step and a tensor's figures: short, and readable in a diff."""
+    """JSON with one line per step and per tensor, which is short and readable in a diff."""
 
     def line(value):
         return json.dumps(value, separators=(", ", ": "))

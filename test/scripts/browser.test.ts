@@ -14,7 +14,7 @@ describe('the browser for tests', () => {
     writeFileSync(path, '', { mode: 0o755 });
     return path;
   };
-  /** A machine whose programs are those of the folder; installers do what `installs` says. */
+  /** A machine whose programs lie in the folder; `installs` does what a real installer would. */
   const machine = (
     more: Partial<Machine> = {},
     installs: (command: string) => void = () => undefined,
@@ -22,11 +22,11 @@ describe('the browser for tests', () => {
     const commands: string[] = [];
     return {
       env: { PATH: folder },
-      places: [],
+      usualPaths: [],
       isRoot: true,
       starts: () => true,
       playwright: ['playwright'],
-      say: () => undefined,
+      log: () => undefined,
       ...more,
       commands,
       run(name, args) {
@@ -38,18 +38,18 @@ describe('the browser for tests', () => {
     };
   };
 
-  it('is what GRADCAST_CHROMIUM names, else what the PATH has, else where it is wont to be', () => {
-    const wont = program('elsewhere');
-    expect(findBrowser({ env: { PATH: folder }, places: [] })).toBeNull();
-    expect(findBrowser({ env: { PATH: folder }, places: [wont] })).toBe(wont);
+  it('is the one of GRADCAST_CHROMIUM, else the first on the PATH, else the first at a usual path', () => {
+    const usual = program('elsewhere');
+    expect(findBrowser({ env: { PATH: folder }, usualPaths: [] })).toBeNull();
+    expect(findBrowser({ env: { PATH: folder }, usualPaths: [usual] })).toBe(usual);
     const onPath = program('chromium');
-    expect(findBrowser({ env: { PATH: folder }, places: [wont] })).toBe(onPath);
-    const env = { PATH: folder, GRADCAST_CHROMIUM: wont };
-    expect(findBrowser({ env, places: [] })).toBe(wont);
-    expect(findBrowser({ env: { ...env, GRADCAST_CHROMIUM: '/no' }, places: [] })).toBeNull();
+    expect(findBrowser({ env: { PATH: folder }, usualPaths: [usual] })).toBe(onPath);
+    const env = { PATH: folder, GRADCAST_CHROMIUM: usual };
+    expect(findBrowser({ env, usualPaths: [] })).toBe(usual);
+    expect(findBrowser({ env: { ...env, GRADCAST_CHROMIUM: '/no' }, usualPaths: [] })).toBeNull();
   });
 
-  it("is not got where there is one that starts, else is Playwright's", () => {
+  it('is installed by Playwright only if no installed browser starts', () => {
     const none = machine({}, () => program('chromium'));
     expect(getBrowser(none)).toEqual({ path: join(folder, 'chromium') });
     expect(none.commands).toEqual(['playwright install --no-shell chromium']);
@@ -58,7 +58,7 @@ describe('the browser for tests', () => {
     expect(one.commands).toEqual([]);
   });
 
-  it("is the package manager's where Playwright's cannot be had", () => {
+  it("is installed by the package manager if Playwright's installation fails", () => {
     program('apt-get');
     const root = machine({}, (command) => command.includes('apt-get install') && program('chromium'));
     expect(getBrowser(root)).toEqual({ path: join(folder, 'chromium') });
@@ -68,21 +68,21 @@ describe('the browser for tests', () => {
     ]);
   });
 
-  it("is the package manager's where Playwright's lacks libraries", () => {
+  it("is installed by the package manager if Playwright's browser does not start", () => {
     program('apk');
-    const places = [join(folder, 'playwrights')];
-    const root = machine({ places, starts: (path) => !path.endsWith('playwrights') }, (command) =>
+    const usualPaths = [join(folder, 'playwrights')];
+    const root = machine({ usualPaths, starts: (path) => !path.endsWith('playwrights') }, (command) =>
       program(command.startsWith('playwright') ? 'playwrights' : 'chromium'),
     );
     expect(getBrowser(root)).toEqual({ path: join(folder, 'chromium') });
   });
 
-  it('asks for no password: it says what to type', () => {
+  it('is not installed if that needs a password: the advice names the command to run', () => {
     program('apt-get');
     program('sudo');
     const user = machine({ isRoot: false, run: (name) => name !== 'sudo' });
     const { advice } = getBrowser(user);
-    expect(advice).toContain('Type: sudo apt-get update -q && sudo apt-get install');
+    expect(advice).toContain('Run: sudo apt-get update -q && sudo apt-get install');
     expect(user.commands.slice(1)).toEqual(['sudo -n true']);
     expect(getBrowser(machine({ env: { PATH: '' } })).advice).toMatch(/Install Chromium or Chrome/);
     const wrong = machine({ env: { PATH: folder, GRADCAST_CHROMIUM: '/no' } });

@@ -14,14 +14,14 @@ const documents = [
   ),
 ];
 
-test.each(documents)('what %s links to is there', (document) => {
+test.each(documents)('every file that %s links to exists', (document) => {
   const text = readFileSync(join(root, document), 'utf8');
   const links = [...text.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, link = '']) => link);
   const missing = links.filter((link) => !existsSync(join(root, dirname(document), link)));
   expect(missing).toEqual([]);
 });
 
-test('the commands of README and of the help name files that are there', () => {
+test('the commands of README and of the help name existing files', () => {
   const files = ['README.md', 'cli/predict.ts', 'cli/evaluate.ts'].flatMap((path) =>
     readFileSync(join(root, path), 'utf8')
       .split('\n')

@@ -15,22 +15,22 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-test('what several do at once is done one after the other', async () => {
+test('concurrent calls do their work one after the other', async () => {
   let inside = 0;
-  const most: number[] = [];
+  const insideCounts: number[] = [];
   const work = async (): Promise<void> => {
-    most.push(++inside);
+    insideCounts.push(++inside);
     await new Promise((resolve) => setImmediate(resolve));
     inside--;
   };
   let waited = 0;
   await Promise.all([1, 2, 3].map(() => withLock(file, () => waited++, work, 1)));
-  expect(most).toEqual([1, 1, 1]);
+  expect(insideCounts).toEqual([1, 1, 1]);
   expect(waited).toBe(2);
   expect(existsSync(file)).toBe(false);
 });
 
-test('it is free again after work that failed', async () => {
+test('the lock is released after work that failed', async () => {
   await expect(
     withLock(
       file,
@@ -41,7 +41,7 @@ test('it is free again after work that failed', async () => {
   expect(existsSync(file)).toBe(false);
 });
 
-test('the lock of a process that was killed lapses', async () => {
+test('the lock of a killed process expires', async () => {
   const lock = fileURLToPath(new URL('../../scripts/lock.js', import.meta.url));
   const program = `import { withLock } from ${JSON.stringify(lock)};
     await withLock(${JSON.stringify(file)}, () => {}, () => { process.kill(process.pid, 'SIGKILL'); });`;
@@ -60,7 +60,7 @@ test('the lock of a process that was killed lapses', async () => {
   expect(waited).toBe(1);
 });
 
-test('whoever was taken for dead leaves the lock to the next', async () => {
+test('a process does not remove the lock after another one has taken it over', async () => {
   await withLock(
     file,
     () => undefined,

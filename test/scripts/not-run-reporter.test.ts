@@ -7,7 +7,7 @@ import { countTests, notRunLine, type RanTest } from '../support/not-run-reporte
 
 const ran = (state: RanTest['state'], ...tags: string[]): RanTest => ({ state, tags });
 
-test('tests that did not run are counted by what they need, each once, with the command that brings it', () => {
+test('tests that did not run are counted by requirement, each once, with the command that installs it', () => {
   const skipped = [
     ran('skipped', 'native'),
     ran('skipped', 'native', 'browser'),
@@ -24,7 +24,7 @@ test('tests that did not run are counted by what they need, each once, with the 
   );
 });
 
-test('a run in which nothing was skipped has no such line', () => {
+test('a run without skipped tests has no such line', () => {
   expect(notRunLine([ran('passed', 'native'), ran('failed')])).toBeNull();
 });
 

@@ -12,12 +12,12 @@ const HOUR_MS = 3_600_000;
 const names = async (): Promise<string[]> =>
   (await readdir(folder)).filter((name) => !name.startsWith('.')).sort();
 
-test('what no build has needed for a day goes, with all that lies beside it', async () => {
+test('files that no build has needed for a day are removed with their source maps and compressed files', async () => {
   const old = ['chunk-AAAAAAA1.js', 'chunk-AAAAAAA1.js.map', 'page-AAAAAAA2.js.br', 'style-AAAAAAA3.css.gz'];
   const others = ['chunk-BBBBBBB1.js', 'chunk-BBBBBBB1.js.map', 'main.js', 'index.html', 'tfjs-backend.wasm'];
   for (const name of [...old, ...others]) await writeFile(join(folder, name), '');
   const keep = new Set(['chunk-BBBBBBB1.js', 'main.js']);
-  // The first build without them may be an hour after the last with them, or a month: they stay from then on.
+  // The day begins at the first build without the files, however long ago the last build with them was.
   for (const hours of [1000, 1010, 1024]) {
     sweep(folder, keep, hours * HOUR_MS);
     expect(await names()).toEqual([...old, ...others].sort());
@@ -26,7 +26,7 @@ test('what no build has needed for a day goes, with all that lies beside it', as
   expect(await names()).toEqual(others.sort());
 });
 
-test('what a build needs again starts anew', async () => {
+test('a file that a build needs again stays for another day', async () => {
   await writeFile(join(folder, 'chunk-AAAAAAA1.js'), '');
   sweep(folder, new Set(), 0);
   sweep(folder, new Set(['chunk-AAAAAAA1.js']), 20 * HOUR_MS);

@@ -9,21 +9,21 @@ let parent = '';
 beforeEach(() => void (parent = mkdtempSync(join(tmpdir(), 'gradcast-temporary-'))));
 afterEach(() => rmSync(parent, { recursive: true }));
 
-test('the folder of a run is removed, with a word about what was left in it', () => {
+test('remove() removes the folder of a run and returns the names of leftover files', () => {
   const { folder, remove } = makeTemporary('run-', parent);
   writeFileSync(join(folder, 'forgotten'), '');
   expect(remove()).toEqual(['forgotten']);
   expect(existsSync(folder)).toBe(false);
 });
 
-test('the folder of a run that was killed is removed by a later one, and no other', () => {
+test('a later run removes the folder of a killed run and no other folder', () => {
   const { pid } = spawnSync(process.execPath, ['-e', '']);
   const dead = mkdtempSync(join(parent, `run-${pid}-`));
   const alive = mkdtempSync(join(parent, `run-${process.pid}-`));
   const other = mkdtempSync(join(parent, `walk-${pid}-`));
   writeFileSync(join(dead, 'file'), '');
   makeTemporary('run-', parent).remove();
-  // It may be in use by a process that this one cannot see.
+  // A process that this one cannot see may use the folder.
   expect(existsSync(dead)).toBe(true);
   for (const folder of [dead, alive, other]) utimesSync(folder, 0, 0);
   makeTemporary('run-', parent).remove();

@@ -14,8 +14,8 @@ const steps = soakSize('STEPS', 5_000, 20_000);
 const BATCH = 64;
 const STEPS_AN_EPOCH = 500;
 const WORKERS = 5;
-/** Somebody goes and somebody comes, once in so many steps. */
-const CHURN = 10;
+/** Number of steps after which one worker leaves and one joins. */
+const CHURN_INTERVAL = 10;
 
 const split = (count: number) => ({
   images: new Uint8Array(16 * count),
@@ -31,8 +31,8 @@ const dataset: Dataset = {
   test: split(100),
 };
 
-/** What is held, garbage apart, in megabytes; and what keeps the process alive, by kind. */
-function held(): { megabytes: number; resources: Record<string, number> } {
+/** Memory in use after garbage collection, in megabytes, and the number of active resources by kind. */
+function measureUse(): { megabytes: number; resources: Record<string, number> } {
   collectGarbage();
   collectGarbage();
   const { heapUsed, external, arrayBuffers } = process.memoryUsage();
@@ -41,7 +41,7 @@ function held(): { megabytes: number; resources: Record<string, number> } {
   return { megabytes: (heapUsed + external + arrayBuffers) / 2 ** 20, resources };
 }
 
-test(`${steps} steps with workers that come and go leave nothing behind`, async () => {
+test(`${steps} steps with workers that join and leave leave no memory or resources behind`, async () => {
   const coordinator = await testCoordinator(dataset, {
     epochs: steps / STEPS_AN_EPOCH,
     batchSize: BATCH,
@@ -49,13 +49,13 @@ test(`${steps} steps with workers that come and go leave nothing behind`, async 
     topology: tinyTopology([4, 4, 1], 10),
   });
   const engine = roundingEngine();
-  const here: LocalWorker[] = [];
+  const present: LocalWorker[] = [];
   let joined = 0;
   const ends: Promise<string>[] = [];
   const join = (): void => {
     const worker = attachWorker(coordinator.url, `w${joined++}`, engine);
-    here.push(worker);
-    // Its end is kept, not what it has made of it: that would be held too.
+    present.push(worker);
+    // Ended workers are removed, since their results would count as memory in use.
     ends.push(worker.ended);
     void worker.ended.then(() => ends.splice(ends.indexOf(worker.ended), 1));
   };
@@ -67,12 +67,12 @@ test(`${steps} steps with workers that come and go leave nothing behind`, async 
   let after: Record<string, number> = {};
   await trainToEnd(coordinator, dataset, {
     beforeStep: (step) => {
-      if (step > 0 && step % CHURN === 0) {
-        here.shift()?.leave();
+      if (step > 0 && step % CHURN_INTERVAL === 0) {
+        present.shift()?.leave();
         join();
       }
       if (step % (steps / 10) !== 0 || step === 0) return;
-      const { megabytes, resources } = held();
+      const { megabytes, resources } = measureUse();
       measured.push(megabytes);
       if (measured.length === 2) before = resources;
       after = resources;
@@ -83,15 +83,15 @@ test(`${steps} steps with workers that come and go leave nothing behind`, async 
     },
   });
   await coordinator.close('done');
-  // Whoever came too late to be told of the end would keep trying.
-  for (const worker of here) worker.leave();
+  // A worker that joined too late to hear of the end would keep reconnecting.
+  for (const worker of present) worker.leave();
   await Promise.all(ends);
   const first = measured[1] ?? 0;
   const last = measured.at(-1) ?? 0;
   console.log(`from ${first.toFixed(1)} to ${last.toFixed(1)} MB`);
   expect(last - first).toBeLessThan(3);
   for (const kind of Object.keys(after)) {
-    // Workers that are just leaving or coming have a socket and some timers each.
+    // A worker that is joining or leaving has a socket and some timers.
     expect(after[kind] ?? 0, kind).toBeLessThanOrEqual((before[kind] ?? 0) + 16);
   }
 });

@@ -16,49 +16,52 @@ const engines = (process.env.ENGINES ?? 'wasm,native').split(',');
 const dataset = syntheticDigits({ seed: 1, trainCount: STEPS * BATCH - 5, testCount: 100 });
 const settings = { batchSize: BATCH, microShard: 8 };
 
-/** Real processes, each behind a proxy of its own, with a fault at every step. */
+/**
+ * Trains on real processes, each behind a proxy of its own, with a fault at every step. Without a seed, trains on one worker
+ * without faults.
+ */
 async function run(engine: string, seed: number | null): Promise<RunResult & { faults: object }> {
   const coordinator = await testCoordinator(dataset, settings);
   const random = randomStream(seed ?? 0, Purpose.syntheticDigits);
   const faults: Record<string, number> = {};
-  const places: { proxy: FaultyProxy; worker: WorkerProcess }[] = [];
-  let over = false;
+  const slots: { proxy: FaultyProxy; worker: WorkerProcess }[] = [];
+  let isOver = false;
   const spawn = (proxy: FaultyProxy, name: string): WorkerProcess =>
     spawnWorker(`ws://127.0.0.1:${proxy.port}`, '--name', name, '--engine', engine, '--threads', '1');
-  const occupy = (place: number, proxy: FaultyProxy): void => {
-    const worker = spawn(proxy, `w${place}`);
-    places[place] = { proxy, worker };
+  const occupy = (slot: number, proxy: FaultyProxy): void => {
+    const worker = spawn(proxy, `w${slot}`);
+    slots[slot] = { proxy, worker };
     void worker.ended.then(() => {
-      if (!over) occupy(place, proxy);
+      if (!isOver) occupy(slot, proxy);
     });
   };
-  for (let place = 0; place < (seed === null ? 1 : WORKERS); place++) {
-    occupy(place, await startFaultyProxy(coordinator.port, random));
+  for (let slot = 0; slot < (seed === null ? 1 : WORKERS); slot++) {
+    occupy(slot, await startFaultyProxy(coordinator.port, random));
   }
-  await waitForWorkersReady(coordinator, places.length);
-  const strike = (): void => {
+  await waitForWorkersReady(coordinator, slots.length);
+  const injectFault = (): void => {
     const fault = ['kill', 'freeze', ...BYTE_FAULTS][random.below(BYTE_FAULTS.length + 2)] ?? 'kill';
     faults[fault] = (faults[fault] ?? 0) + 1;
-    const { proxy, worker } = places[random.below(places.length)]!;
+    const { proxy, worker } = slots[random.below(slots.length)]!;
     if (fault === 'kill') worker.kill('SIGKILL');
     else if (fault === 'freeze') {
       worker.kill('SIGSTOP');
       setTimeout(() => worker.kill('SIGCONT'), 50 + random.below(500));
-    } else proxy.strike(fault as (typeof BYTE_FAULTS)[number]);
+    } else proxy.inject(fault as (typeof BYTE_FAULTS)[number]);
   };
   try {
     const beforeStep = (): void => {
-      if (seed !== null) setTimeout(strike, random.below(60));
+      if (seed !== null) setTimeout(injectFault, random.below(60));
     };
     return { ...(await trainToEnd(coordinator, dataset, { beforeStep })), faults };
   } finally {
-    over = true;
+    isOver = true;
     await coordinator.close('done');
-    for (const { proxy, worker } of places) {
+    for (const { proxy, worker } of slots) {
       worker.kill('SIGKILL');
       proxy.close();
     }
-    await Promise.all(places.map(({ worker }) => worker.ended));
+    await Promise.all(slots.map(({ worker }) => worker.ended));
   }
 }
 
@@ -78,11 +81,11 @@ async function sameBits(engine: string): Promise<void> {
 }
 
 test.each(engines.filter((engine) => engine !== 'native'))(
-  'real workers on %s, with a fault at every step',
+  'real workers on %s give the same bits with a fault at every step',
   sameBits,
 );
 if (engines.includes('native')) {
   describeNative(() => {
-    test('real workers on native, with a fault at every step', () => sameBits('native'));
+    test('real workers on native give the same bits with a fault at every step', () => sameBits('native'));
   });
 }

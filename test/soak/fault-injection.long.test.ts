@@ -6,7 +6,7 @@ import { withoutTimings } from '../support/training-run.ts';
 const seeds = soakSize('SEEDS', 5, 20);
 const first = Number(process.env.SEED ?? 1);
 
-test(`${seeds} seeds of a fault at every step`, async () => {
+test(`${seeds} runs with a fault at every step give the same bits`, async () => {
   const expected = await referenceRun();
   for (let seed = first; seed < first + seeds; seed++) {
     const { weights, history, samples, faults, elapsedMs } = await faultInjectionRun(seed);

@@ -7,22 +7,22 @@ const seed = Number(process.env.SEED ?? 1);
 const CONNECTIONS = 1_000;
 const megabytes = (): number => process.memoryUsage().rss / 2 ** 20;
 
-test(`${frames} hostile frames and ${CONNECTIONS} idle connections`, async () => {
+test(`a run survives ${frames} hostile frames and ${CONNECTIONS} idle connections`, async () => {
   const run = await startHonestRun();
   await run.measureSteps(60);
   const quietMs = await run.measureSteps(100);
-  console.log(`quiet: ${quietMs.toFixed(1)} ms a step, ${megabytes().toFixed(0)} MB`);
+  console.log(`quiet: ${quietMs.toFixed(1)} ms per step, ${megabytes().toFixed(0)} MB`);
 
   const cut = await openIdleConnections(run.coordinator, CONNECTIONS);
   const idleMs = await run.measureSteps(100);
   console.log(
-    `${CONNECTIONS} idle connections: ${idleMs.toFixed(1)} ms a step, ${megabytes().toFixed(0)} MB`,
+    `${CONNECTIONS} idle connections: ${idleMs.toFixed(1)} ms per step, ${megabytes().toFixed(0)} MB`,
   );
   cut();
 
   const before = megabytes();
-  let most = before;
-  const watch = setInterval(() => (most = Math.max(most, megabytes())), 100);
+  let peak = before;
+  const watch = setInterval(() => (peak = Math.max(peak, megabytes())), 100);
   const startedMs = performance.now();
   const attack = runFuzzClient(run.coordinator, seed, frames);
   const attackedMs = await run.measureSteps(attack);
@@ -30,17 +30,17 @@ test(`${frames} hostile frames and ${CONNECTIONS} idle connections`, async () =>
   const seconds = (performance.now() - startedMs) / 1000;
   const rate = (await attack) / seconds;
   console.log(
-    `${await attack} hostile frames, ${rate.toFixed(0)} a second: ${attackedMs.toFixed(1)} ms a step, ` +
-      `at most ${most.toFixed(0)} MB (${before.toFixed(0)} before)`,
+    `${await attack} hostile frames, ${rate.toFixed(0)} per second: ${attackedMs.toFixed(1)} ms per step, ` +
+      `at most ${peak.toFixed(0)} MB (${before.toFixed(0)} before)`,
   );
   const afterMs = await run.measureSteps(100);
-  console.log(`afterwards: ${afterMs.toFixed(1)} ms a step, ${run.coordinator.pool.workers.size} workers`);
+  console.log(`afterwards: ${afterMs.toFixed(1)} ms per step, ${run.coordinator.pool.workers.size} workers`);
   await run.close();
   expect(await attack).toBe(frames);
-  // In CI other tests take turns on the same cores.
+  // In CI other tests share the cores, so times are not compared.
   if (isFullSize) {
     expect(idleMs / quietMs).toBeLessThan(1.1);
     expect(attackedMs / quietMs).toBeLessThan(1.1);
   }
-  expect(most - before).toBeLessThan(300);
+  expect(peak - before).toBeLessThan(300);
 });

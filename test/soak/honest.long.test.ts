@@ -14,12 +14,12 @@ const threadFile = fileURLToPath(new URL('../../dist/worker-node/thread/engine-t
 const steps = soakSize('STEPS', 20, 200);
 const audit = Number(process.env.AUDIT ?? 0.5);
 const BATCH = 24;
-/** Steps before the others come. */
+/** Number of steps before the other workers join. */
 const ALONE = 2;
 
 describeNative(() => {
   describeInBrowser('with a browser', () => {
-    test('native TensorFlow, WebAssembly and a software GPU are honest in the eyes of the coordinator', async () => {
+    test('the coordinator accepts answers of native TensorFlow, WebAssembly and a software GPU as honest', async () => {
       const dataset = await loadDigits(steps * BATCH);
       const coordinator = await testCoordinator(dataset, {
         batchSize: BATCH,
@@ -30,9 +30,9 @@ describeNative(() => {
       const browser = await openChromium();
       const page = await browser.newPage();
       await page.goto(`http://127.0.0.1:${coordinator.port}/?engine=webgl`);
-      // The software GPU has the first steps to itself: others are so much faster that none of its answers may be in time.
+      // The software GPU computes the first steps alone: beside the much faster engines, none of its answers may be in time.
       await waitForWorkersReady(coordinator, 1);
-      const members = [...coordinator.pool.workers.values()];
+      const joined = [...coordinator.pool.workers.values()];
       const workers: WorkerProcess[] = [];
       let together = 0;
       await trainToEnd(coordinator, dataset, {
@@ -44,17 +44,17 @@ describeNative(() => {
         },
         shouldStop() {
           if (coordinator.pool.workers.size < 3) return false;
-          if (together === 0) members.splice(0, 1, ...coordinator.pool.workers.values());
-          return ++together >= steps && members.every(({ health }) => health.acceptedAnswers > 0);
+          if (together === 0) joined.splice(0, 1, ...coordinator.pool.workers.values());
+          return ++together >= steps && joined.every(({ health }) => health.acceptedAnswers > 0);
         },
       });
-      for (const { name, engine, health } of members) {
+      for (const { name, engine, health } of joined) {
         console.log(`  ${name}: ${engine.backend}, ${health.acceptedAnswers} answers accepted`);
       }
-      expect(new Set(members.map(({ engine }) => engine.backend))).toEqual(
+      expect(new Set(joined.map(({ engine }) => engine.backend))).toEqual(
         new Set(['tensorflow', 'wasm', 'webgl']),
       );
-      for (const { health } of members) expect(health.acceptedAnswers).toBeGreaterThan(0);
+      for (const { health } of joined) expect(health.acceptedAnswers).toBeGreaterThan(0);
       expect(coordinator.lines.filter((line) => /differ|banned|not checked|left/.test(line))).toEqual([]);
       await coordinator.close('The run is finished.');
       await browser.close();

@@ -14,10 +14,10 @@ import { waitForOutput, spawnGradcast, spawnWorker, type WorkerProcess } from '.
 const kills = soakSize('KILLS', 4, 20);
 const seed = Number(process.env.SEED ?? 1);
 const epochs = String(soakSize('EPOCHS', 150, 400));
-/** Beyond what is free for the asking; a restarted coordinator has to come back to it. */
+/** Fixed port, since a restarted coordinator has to listen on the same one. */
 const PORT = 20_000 + (process.pid % 20_000);
 
-test(`an exact run whose coordinator is killed at ${kills} random instants ends with the same bits`, async () => {
+test(`an exact run whose coordinator is killed ${kills} times at random moments ends with the same bits`, async () => {
   const scratch = await mkdtemp(join(tmpdir(), 'gradcast-kills-'));
   const data = join(scratch, 'digits');
   await writeDigits(data, syntheticDigits({ seed: 3, trainCount: 600, testCount: 200 }));
@@ -42,7 +42,7 @@ test(`an exact run whose coordinator is killed at ${kills} random instants ends 
     let run = coordinator(...fresh('killed'));
     let killed = 0;
     for (; killed < kills; killed++) {
-      // Somewhere among its steps and checkpoints; now and then before the first.
+      // At a random moment among steps and checkpoints, sometimes before the first.
       const afterMs = random.below(1_500);
       if (killed % 5 !== 4) await waitForOutput(run, /Epoch \d+\/.*\n?/);
       const ended = await Promise.race([

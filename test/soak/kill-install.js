@@ -1,7 +1,7 @@
 // node test/soak/kill-install.js [--kills 10] [--seed 1] [--within SECONDS]
-// Kills `gradcast engine install` with SIGKILL at random moments, each time in an empty cache, and installs again: that
-// must work, and leave nothing behind but the engine. Takes minutes and downloads the wheel twice for each kill; needs
-// what the installation needs.
+// Kills `gradcast engine install` at random moments, each time in an empty cache, and installs again. The second
+// installation must work and leave only the engine. Takes minutes, downloads the wheel twice for each kill, and needs a
+// machine on which the installation works.
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,10 +18,12 @@ const { values } = parseArgs({
     within: { type: 'string', default: '75' },
   },
 });
-const [kills, seed, withinS] = [Number(values.kills), Number(values.seed), Number(values.within)];
+const kills = Number(values.kills);
+const seed = Number(values.seed);
+const withinS = Number(values.within);
 const gradcast = fileURLToPath(new URL('../../bin/gradcast.js', import.meta.url));
 
-/** Numbers of [0, 1) that depend on the seed alone (mulberry32). */
+/** State of mulberry32, which draws numbers in [0, 1) from the seed alone. */
 let state = seed;
 const random = () => {
   state = (state + 0x6d2b79f5) | 0;
@@ -36,7 +38,7 @@ for (let kill = 1; kill <= kills; kill++) {
   const home = join(scratch, String(kill));
   const cacheDir = join(home, 'gradcast', 'engine');
   mkdirSync(home);
-  // Half of the kills leave the programs that it started alive, as a kill by hand does; half take all, as a power cut.
+  // Half of the kills leave child processes alive, like a kill by hand. The other half kill all, like a power cut.
   const all = kill % 2 === 0;
   const afterMs = 500 + random() * (withinS * 1000 - 500);
   const first = start(home);
@@ -51,7 +53,7 @@ for (let kill = 1; kill <= kills; kill++) {
   const good = code === 0 && /There already, and works|It works/.test(output) && now.length === 1;
   if (!good) failed++;
   console.log(
-    `${kill}: ${signal === null ? 'was done' : `killed${all ? ' with all it started' : ''}`} ` +
+    `${kill}: ${signal === null ? 'finished' : `killed${all ? ' with all child processes' : ''}`} ` +
       `after ${(afterMs / 1000).toFixed(1)} s, at "${lastLine.trim()}", leaving ${left.join(', ') || 'nothing'}; ` +
       `again: ${good ? 'works' : `FAILED (${code})`} after ${seconds.toFixed(0)} s, leaving ${now.join(', ')}`,
   );
@@ -76,7 +78,7 @@ function start(home) {
     child,
     ended: new Promise((resolve) => {
       child.once('exit', (code, signal) => {
-        // On exit alone: whatever it started may still hold its pipes.
+        // Not on 'close': child processes may still hold the pipes.
         setTimeout(
           () => resolve({ code, signal, output, lastLine: output.trim().split('\n').at(-1) ?? '' }),
           100,
@@ -86,7 +88,7 @@ function start(home) {
   };
 }
 
-/** Kills its process group; with `all`, the groups of all that it started as well. */
+/** Kills a process group; with `all`, also the groups of all descendants. */
 function killTree(pid, all) {
   const groups = new Set([pid]);
   if (all) {
@@ -108,7 +110,7 @@ function killTree(pid, all) {
     try {
       process.kill(-group, 'SIGKILL');
     } catch {
-      // It has ended by itself.
+      // The group has ended.
     }
   }
 }

@@ -1,6 +1,6 @@
 // node test/soak/tabs-only.js [--tabs 2] [--limit 16000] [--epochs 4] [--accuracy 0.97]
-// A run without any Node worker: so many tabs of headless Chromium train on the first samples of real MNIST (MNIST_DIR),
-// and must come to this accuracy on the test data. Takes minutes; build first.
+// A run without Node workers: tabs of headless Chromium train on the first samples of real MNIST (MNIST_DIR) and must reach
+// the accuracy on the test data. Takes minutes. Run `npm run build` first.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -37,7 +37,7 @@ const url = await new Promise((resolve, reject) => {
   });
   void ended.then(() => reject(new Error('The coordinator ended before it listened.')));
 });
-// Not by Playwright, which has every frame of a WebSocket handed to itself.
+// Started without Playwright, which intercepts every WebSocket frame.
 const browsers = Array.from({ length: Number(values.tabs) }, (_, i) =>
   spawn(
     findBrowser() ?? 'chromium',
@@ -60,7 +60,7 @@ rmSync(out, { recursive: true, force: true, maxRetries: 5 });
 const seconds = ((performance.now() - startedMs) / 1000).toFixed(0);
 const good = code === 0 && reached >= Number(values.accuracy);
 console.log(
-  `${values.tabs} tabs and nobody else, ${values.limit} samples of ${data}, ${epochs.length} epochs: ` +
-    `val_accuracy ${reached} after ${seconds} s, ${good ? 'as hoped' : 'NOT as hoped'}.`,
+  `${values.tabs} tabs without other workers, ${values.limit} samples of ${data}, ${epochs.length} epochs: ` +
+    `val_accuracy ${reached} after ${seconds} s, ${good ? 'as required' : 'BELOW the requirement'}.`,
 );
 process.exitCode = good ? 0 : 1;

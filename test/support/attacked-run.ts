@@ -11,14 +11,14 @@ import { spawnWorker } from './worker-process.ts';
 import { fixedWeights } from '../../coordinator/optimizer/fixed-weights.ts';
 import type { StepInput } from '../../coordinator/training/step.ts';
 
-/** A coordinator, and one honest worker in a process of its own, whatever others do to it. */
+/** A coordinator that a test attacks, and one honest worker in a process of its own. */
 export interface AttackedRun {
   readonly coordinator: TestCoordinator;
-  /** All of its samples. */
+  /** Numbers of all training samples. */
   readonly batch: Uint32Array;
-  /** Of a gradient step of this number. */
+  /** Input of the gradient step with this number. */
   readonly input: (step: number) => StepInput;
-  /** A step can still be finished by the one who is honest. */
+  /** Asserts that the honest worker can still complete a step. */
   readonly expectStepCompletes: () => Promise<void>;
   readonly close: () => Promise<void>;
 }
@@ -31,8 +31,8 @@ export async function attackedRun(token?: string): Promise<AttackedRun> {
     topology,
     ...(token === undefined ? {} : { token }),
   });
-  const known = token === undefined ? [] : ['--token', token];
-  const honest = spawnWorker(coordinator.url, ...known, '--name', 'honest');
+  const tokenOptions = token === undefined ? [] : ['--token', token];
+  const honest = spawnWorker(coordinator.url, ...tokenOptions, '--name', 'honest');
   await waitForWorkerReady(coordinator, 'honest');
   const input: AttackedRun['input'] = (step) => ({
     step: step as Step,

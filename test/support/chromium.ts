@@ -1,7 +1,7 @@
 import { chromium, type Browser } from 'playwright-core';
 import { findBrowser } from '../../scripts/browser.js';
 
-/** The browser that tests run in, if there is one. GRADCAST_CHROMIUM names another. */
+/** Path of the browser that tests run in, or null. GRADCAST_CHROMIUM overrides it. */
 export const chromiumPath: string | null = findBrowser();
 
 const QUIET = [
@@ -9,7 +9,7 @@ const QUIET = [
   ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
 ];
 
-/** What makes Chromium compute WebGL and WebGPU on the processor, and leave the network alone. */
+/** Flags with which Chromium computes WebGL and WebGPU on the processor and makes no requests of its own. */
 export const GPU_IN_SOFTWARE: readonly string[] = [
   ...['--use-angle=swiftshader', '--enable-unsafe-swiftshader'],
   ...['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
@@ -17,11 +17,11 @@ export const GPU_IN_SOFTWARE: readonly string[] = [
   ...QUIET,
 ];
 
-/** No GPU at all, whose trial would take the time that a page is to draw in. */
+/** Flags without any GPU, for pages that must not spend time on its benchmark. */
 export const NO_GPU: readonly string[] = ['--disable-3d-apis', ...QUIET];
 
-/** Headless Chromium. Close it. */
+/** Opens headless Chromium. The caller closes it. */
 export function openChromium(flags: readonly string[] = GPU_IN_SOFTWARE): Promise<Browser> {
-  if (chromiumPath === null) throw new Error('There is no Chromium here.');
+  if (chromiumPath === null) throw new Error('No Chromium is installed.');
   return chromium.launch({ executablePath: chromiumPath, args: [...flags], headless: true });
 }

@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm';
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
-/** Collects all garbage of this process, so that what it holds can be measured. */
+/** Collects all garbage of this process, so that the memory in use can be measured. */
 export function collectGarbage(): void {
   collect();
   collect();

@@ -7,11 +7,11 @@ import { sha256, type ByRole, type PublishedFile } from '../../coordinator/data/
 export interface Mirror extends AsyncDisposable {
   /** Ends in a slash. */
   readonly address: string;
-  /** Paths asked for, in order. */
+  /** Requested paths, in order. */
   readonly requestedPaths: string[];
 }
 
-/** A real HTTP server on a free port. */
+/** Starts a real HTTP server on a free port. */
 export async function startMirror(
   answer: (name: string, response: ServerResponse, request: IncomingMessage) => void,
 ): Promise<Mirror> {
@@ -33,7 +33,7 @@ export async function startMirror(
   };
 }
 
-/** A mirror that serves each of the files gzipped, as `name`.gz. */
+/** Starts a mirror that serves each file gzipped, as `name`.gz. */
 export function startGzipMirror(files: Record<string, Uint8Array>): Promise<Mirror> {
   return startMirror((name, response) => {
     const bytes = files[name.replace(/\.gz$/, '')];
@@ -42,7 +42,7 @@ export function startGzipMirror(files: Record<string, Uint8Array>): Promise<Mirr
   });
 }
 
-/** The published sizes and sums, were these files MNIST. */
+/** Sizes and SHA-256 sums of files, in the form in which those of MNIST are published. */
 export function publishedFiles(files: Record<string, Uint8Array>): ByRole<PublishedFile> {
   const of = (name: string): PublishedFile => {
     const bytes = files[name]!;
@@ -56,7 +56,7 @@ export function publishedFiles(files: Record<string, Uint8Array>): ByRole<Publis
   };
 }
 
-/** Keeps what is said while data is loaded. */
+/** Records the messages of a data source. */
 export class RecordingDataReport implements DataReporter {
   readonly infos: string[] = [];
   readonly warnings: string[] = [];

@@ -3,7 +3,7 @@ import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import { openDataset } from '../../coordinator/data/load-dataset.ts';
 import { recordingReport } from './test-coordinator.ts';
 
-/** Real MNIST where MNIST_DIR says where it is, else drawn digits: `count` samples to train on. */
+/** Loads MNIST from MNIST_DIR, or draws synthetic digits if it is not set: `count` training samples. */
 export async function loadDigits(count: number): Promise<Dataset> {
   const data = process.env.MNIST_DIR;
   if (data === undefined) return syntheticDigits({ seed: 1, trainCount: count, testCount: 500 });

@@ -1,6 +1,6 @@
 /**
- * What a person may have set for gradcast, TensorFlow or their terminal, and what would change the outcome of tests: it is
- * not there for them, nor for the processes that they start. What says where the machine's own engine and browser lie stays.
+ * Variables that a user may have set for gradcast, TensorFlow or the terminal and that would change the results of tests.
+ * They are removed for tests and their processes. The variables that name the machine's engine and browser stay.
  */
 const USER_VARIABLES = [
   ...['GRADCAST_TOKEN', 'GRADCAST_MNIST_MIRRORS', 'GRADCAST_SIBLING', 'GRADCAST_LEASH', 'GRADCAST_DEBUG'],

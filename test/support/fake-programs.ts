@@ -1,7 +1,7 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** A folder of shell scripts to put on PATH in place of real programs. @returns the environment to run with */
+/** Writes shell scripts that stand in for real programs. @returns an environment with their folder on the PATH */
 export async function fakePrograms(
   folder: string,
   scripts: Readonly<Record<string, string>>,

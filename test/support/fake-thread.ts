@@ -4,12 +4,15 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 
-/** The program of the engine's thread, as built. */
+/** Built program of the engine thread. */
 export const engineThreadFile = fileURLToPath(
   new URL('../../dist/worker-node/thread/engine-thread.js', import.meta.url),
 );
 
-/** An engine's thread, for the test that calls this, that opens and loads well, and then does this when it is asked for a gradient. */
+/**
+ * Writes the program of an engine thread that opens and loads successfully and runs `onGradient` for each gradient. The
+ * file is removed after the test.
+ */
 export async function writeFakeThread(onGradient: string): Promise<string> {
   return writeThread(`
     const info = { backend: 'fake', version: '1', device: 'none', threads: 1 };
@@ -20,7 +23,7 @@ export async function writeFakeThread(onGradient: string): Promise<string> {
     });`);
 }
 
-/** A thread that runs this, for the test that calls this. */
+/** Writes the program of a thread. The file is removed after the test. */
 export async function writeThread(program: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'gradcast-thread-'));
   onTestFinished(() => rm(folder, { recursive: true }));

@@ -12,7 +12,7 @@ const WORKERS = 6;
 const BATCH = 64;
 const EPOCHS = 3;
 
-/** Labels and no pixels: the rounding engine looks at sample numbers alone. The last batch of an epoch is a short one. */
+/** Samples without pixels, since the rounding engine reads only sample numbers. The last batch of an epoch is short. */
 function numberedSamples(count: number): Dataset {
   const split = (samples: number) => ({
     images: new Uint8Array(16 * samples),
@@ -37,13 +37,13 @@ const settings = {
   topology: tinyTopology([4, 4, 1], 10),
 };
 
-/** Workers come back twenty times sooner than they would: a campaign is short. */
+/** Clock with which workers reconnect twenty times sooner, to shorten the run. */
 const acceleratedClock: Clock = {
   ...systemClock(globalThis),
   after: (ms, callback) => systemClock(globalThis).after(ms < 10_000 ? ms / 20 : ms, callback),
 };
 
-/** What nobody disturbs. */
+/** Runs the training on one worker without faults. */
 export async function referenceRun(): Promise<RunResult> {
   const coordinator = await testCoordinator(dataset, settings);
   const worker = attachWorker(coordinator.url, 'alone', roundingEngine());
@@ -57,48 +57,48 @@ export async function referenceRun(): Promise<RunResult> {
 }
 
 export interface FaultRunResult extends RunResult {
-  /** How often each fault struck. */
+  /** Number of injections of each fault. */
   readonly faults: Readonly<Record<string, number>>;
   readonly elapsedMs: number;
 }
 
-/** The same with six workers, and at each step a fault that is chosen by the seed. */
+/** Runs the same training on six workers, with a fault at each step. The seed chooses the faults. */
 export async function faultInjectionRun(seed: number): Promise<FaultRunResult> {
   const random = randomStream(seed, Purpose.syntheticDigits);
   const coordinator = await testCoordinator(dataset, settings);
   const engine = roundingEngine({ perSampleMs: 0.1 });
   const all: Promise<string>[] = [];
   const faults: Record<string, number> = {};
-  let over = false;
-  interface Place {
+  let isOver = false;
+  interface Slot {
     link: FaultyLink;
     worker: LocalWorker;
   }
-  const occupy = (place: number): Place => {
+  const occupy = (slot: number): Slot => {
     const link = new FaultyLink(randomStream(seed, Purpose.syntheticDigits, 1, all.length));
     const worker = attachWorker(
       coordinator.url,
-      `w${place}-${all.length}`,
+      `w${slot}-${all.length}`,
       engine,
       link.connect,
       acceleratedClock,
     );
     all.push(worker.ended);
-    // Whoever is refused for what the network made of its words is started again, as a person would.
+    // A worker whose frame was corrupted on the way may be rejected for good; a user would start it again.
     void worker.ended.then(() => {
-      if (!over && places[place]?.worker === worker) places[place] = occupy(place);
+      if (!isOver && slots[slot]?.worker === worker) slots[slot] = occupy(slot);
     });
     return { link, worker };
   };
-  const places: Place[] = [];
-  for (let place = 0; place < WORKERS; place++) places[place] = occupy(place);
+  const slots: Slot[] = [];
+  for (let slot = 0; slot < WORKERS; slot++) slots[slot] = occupy(slot);
   await waitForWorkersReady(coordinator, WORKERS);
 
-  const strike = (): void => {
-    const place = random.below(WORKERS);
+  const injectFault = (): void => {
+    const slot = random.below(WORKERS);
     const fault = ['kill', ...LINK_FAULTS][random.below(LINK_FAULTS.length + 1)] ?? 'kill';
     faults[fault] = (faults[fault] ?? 0) + 1;
-    const { link, worker } = places[place] as Place;
+    const { link, worker } = slots[slot] as Slot;
     if (fault === 'kill') {
       link.kill();
       worker.leave();
@@ -109,15 +109,15 @@ export async function faultInjectionRun(seed: number): Promise<FaultRunResult> {
     const result = await trainToEnd(coordinator, dataset, {
       beforeStep: () => {
         const afterMs = random.below(5);
-        if (afterMs === 0) strike();
-        else setTimeout(strike, afterMs);
+        if (afterMs === 0) injectFault();
+        else setTimeout(injectFault, afterMs);
       },
     });
     return { ...result, faults, elapsedMs: performance.now() - startedMs };
   } finally {
-    over = true;
+    isOver = true;
     await coordinator.close('done');
-    for (const { worker } of places) worker.leave();
+    for (const { worker } of slots) worker.leave();
     await Promise.all(all);
   }
 }

@@ -2,23 +2,23 @@ import type { Connect, Connection, ConnectionEvents } from '../../shared/protoco
 import type { RandomStream } from '../../shared/random/stream.ts';
 import { connectWebSocket } from '../../worker-node/connect-websocket.ts';
 
-/** What can happen to a worker's link. */
+/** Faults of a worker's link. */
 export const LINK_FAULTS = ['freeze', 'delay', 'duplicate', 'truncate', 'corrupt', 'reconnect'] as const;
 export type LinkFault = (typeof LINK_FAULTS)[number];
 type Direction = 'up' | 'down';
 
-/** A way for frames, in order; may be held up. */
+/** One direction of a link. Delivers frames in order; delay() holds them back. */
 class FrameQueue {
   readonly #queue: (() => void)[] = [];
-  #heldUntilMs = 0;
+  #delayedUntilMs = 0;
   #timer: NodeJS.Timeout | null = null;
 
-  hold(ms: number): void {
-    this.#heldUntilMs = Math.max(this.#heldUntilMs, performance.now() + ms);
+  delay(ms: number): void {
+    this.#delayedUntilMs = Math.max(this.#delayedUntilMs, performance.now() + ms);
   }
 
   pass(deliver: () => void): void {
-    if (this.#timer === null && performance.now() >= this.#heldUntilMs) {
+    if (this.#timer === null && performance.now() >= this.#delayedUntilMs) {
       deliver();
       return;
     }
@@ -29,13 +29,13 @@ class FrameQueue {
   #wait(): void {
     this.#timer ??= setTimeout(() => {
       this.#timer = null;
-      if (performance.now() < this.#heldUntilMs) this.#wait();
+      if (performance.now() < this.#delayedUntilMs) this.#wait();
       else for (const deliver of this.#queue.splice(0)) deliver();
-    }, this.#heldUntilMs - performance.now());
+    }, this.#delayedUntilMs - performance.now());
   }
 }
 
-/** A worker's link that does what a bad network does: one real socket at a time, whose frames pass through here. */
+/** A worker's link that behaves like a bad network. Frames of one real socket at a time pass through it. */
 export class FaultyLink {
   readonly #random: RandomStream;
   #up = new FrameQueue();
@@ -49,13 +49,15 @@ export class FaultyLink {
   }
 
   readonly connect: Connect = (url, events) => {
-    [this.#up, this.#down] = [new FrameQueue(), new FrameQueue()];
-    const [up, down] = [this.#up, this.#down];
+    const up = new FrameQueue();
+    const down = new FrameQueue();
+    this.#up = up;
+    this.#down = down;
     const socket = connectWebSocket(url, this.#wrapEvents(events, down));
     this.#socket = socket;
     return {
       send: (frame) => {
-        // Whoever sent it may write it over.
+        // The sender may overwrite the frame after send().
         const copy = frame.slice();
         up.pass(() => {
           for (const each of this.#applyFault(copy, 'up')) socket.send(each);
@@ -73,12 +75,12 @@ export class FaultyLink {
     switch (fault) {
       case 'freeze': {
         const ms = 20 + this.#random.below(150);
-        this.#up.hold(ms);
-        this.#down.hold(ms);
+        this.#up.delay(ms);
+        this.#down.delay(ms);
         return;
       }
       case 'delay':
-        (this.#random.below(2) === 0 ? this.#up : this.#down).hold(1 + this.#random.below(30));
+        (this.#random.below(2) === 0 ? this.#up : this.#down).delay(1 + this.#random.below(30));
         return;
       case 'reconnect':
         this.#socket?.terminate();
@@ -90,7 +92,7 @@ export class FaultyLink {
     }
   }
 
-  /** As if its process had been killed: nothing more goes out or comes in. */
+  /** Cuts the link as if the worker's process was killed: no more frames pass. */
   kill(): void {
     this.#killed = true;
     this.#socket?.terminate();
@@ -109,11 +111,11 @@ export class FaultyLink {
 
   #applyFault(frame: Uint8Array, direction: Direction): Uint8Array[] {
     if (this.#killed) return [];
-    const mangle = this.#pendingFault;
-    if (mangle?.direction !== direction) return [frame];
+    const fault = this.#pendingFault;
+    if (fault?.direction !== direction) return [frame];
     this.#pendingFault = null;
-    if (mangle.how === 'duplicate') return [frame, new Uint8Array(frame)];
-    if (mangle.how === 'truncate') return [frame.subarray(0, this.#random.below(frame.length))];
+    if (fault.how === 'duplicate') return [frame, new Uint8Array(frame)];
+    if (fault.how === 'truncate') return [frame.subarray(0, this.#random.below(frame.length))];
     const damaged = new Uint8Array(frame);
     for (let flips = 1 + this.#random.below(4); flips > 0; flips--) {
       const at = this.#random.below(damaged.length);

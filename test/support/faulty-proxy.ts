@@ -1,14 +1,15 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import type { RandomStream } from '../../shared/random/stream.ts';
 
-/** What can happen to bytes on their way. */
+/** Faults of a TCP connection. */
 export const BYTE_FAULTS = ['delay', 'duplicate', 'truncate', 'corrupt', 'reconnect'] as const;
 export type ByteFault = (typeof BYTE_FAULTS)[number];
 
-/** A TCP proxy that does to the next bytes what it is told. */
+/** A TCP proxy that injects faults. */
 export interface FaultyProxy {
   readonly port: number;
-  strike(fault: ByteFault): void;
+  /** Cuts all connections, or applies the fault to the next bytes of a random direction. */
+  inject(fault: ByteFault): void;
   close(): void;
 }
 
@@ -28,7 +29,7 @@ export async function startFaultyProxy(target: number, random: RandomStream): Pr
       if (fault !== null) next = null;
       switch (fault) {
         case 'delay':
-          // In order: what comes behind waits too.
+          // Later bytes wait too, since TCP keeps the order.
           from.pause();
           to.write(bytes);
           setTimeout(() => from.resume(), 10 + random.below(300));
@@ -62,7 +63,7 @@ export async function startFaultyProxy(target: number, random: RandomStream): Pr
   const cut = (): void => sockets.forEach((socket) => socket.destroy());
   return {
     port: (server.address() as AddressInfo).port,
-    strike(fault) {
+    inject(fault) {
       if (fault === 'reconnect') cut();
       else next = { fault, up: random.below(2) === 0 };
     },

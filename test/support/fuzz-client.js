@@ -1,6 +1,6 @@
-// node fuzz-client.js URL SEED FRAMES A_SECOND < real frames, base64, one a line
-// Connects again and again, says hello half of the time, and then whatever the seed makes of real frames. Prints how many
-// frames it has sent.
+// node fuzz-client.js URL SEED FRAMES FRAMES_PER_SECOND < real frames, base64, one a line
+// Connects repeatedly, sends a hello on half of the connections, and then frames that it derives from real ones by the
+// seed. Prints the number of sent frames.
 import { Buffer } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
@@ -11,7 +11,7 @@ const real = readFileSync(0, 'utf8')
   .trim()
   .split('\n')
   .map((line) => Buffer.from(line, 'base64'));
-/** Numbers of [0, 1) that depend on the seed alone (mulberry32). */
+/** State of mulberry32, which draws numbers in [0, 1) from the seed alone. */
 let state = Number(seed);
 const random = () => {
   state = (state + 0x6d2b79f5) | 0;
@@ -20,15 +20,15 @@ const random = () => {
   return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
 };
 const below = (bound) => Math.floor(random() * bound);
-const SIDE_BY_SIDE = 20;
-const A_CONNECTION = 40;
+const CONCURRENT_CONNECTIONS = 20;
+const MAX_FRAMES_PER_CONNECTION = 40;
 const REFUSED_WAIT_MS = 500;
 const [hello] = real;
 let left = Number(framesText);
 let sent = 0;
 const startedMs = performance.now();
 
-/** A real frame with something wrong, or bytes that never were one. */
+/** A damaged, nested or repeated real frame, or random bytes. */
 function hostileFrame() {
   const frame = Buffer.from(real[below(real.length)]);
   switch (below(8)) {
@@ -39,17 +39,17 @@ function hostileFrame() {
     case 2:
       return Buffer.concat([frame, frame]);
     case 3: {
-      // A header that is longer than there are bytes.
+      // A header length beyond the frame's end.
       frame.writeUInt32LE(below(2 ** 32), 0);
       return frame;
     }
     case 4: {
-      // Another msgpack type in its place: maps, arrays and extensions of any length.
+      // Another msgpack type: maps, arrays and extensions of any length.
       frame[4 + below(Math.min(60, frame.length - 4))] = 0xc0 + below(32);
       return frame;
     }
     case 5: {
-      // Nested as deep as there is room.
+      // Nested arrays up to the end of the header.
       const depth = 1 + below(20_000);
       const nested = Buffer.alloc(4 + depth, 0x91);
       nested.writeUInt32LE(depth, 0);
@@ -72,12 +72,12 @@ async function attack() {
       const socket = new WebSocket(url, { perMessageDeflate: false });
       let opened = false;
       socket.on('error', () => undefined);
-      // The server bounds what a network may ask of it; a client that does not wait gets nothing at all.
+      // The server limits connections of one network; a client that does not wait stays blocked.
       socket.on('close', () => (opened ? resolve() : setTimeout(resolve, REFUSED_WAIT_MS)));
       socket.on('open', () => {
         opened = true;
         if (random() < 0.5) socket.send(hello);
-        for (let i = below(A_CONNECTION); i >= 0 && left > 0; i--, left--) {
+        for (let i = below(MAX_FRAMES_PER_CONNECTION); i >= 0 && left > 0; i--, left--) {
           socket.send(hostileFrame());
           sent++;
         }
@@ -88,6 +88,6 @@ async function attack() {
   }
 }
 
-await Promise.all(Array.from({ length: SIDE_BY_SIDE }, attack));
-// As text: Node colors numbers where FORCE_COLOR is set.
+await Promise.all(Array.from({ length: CONCURRENT_CONNECTIONS }, attack));
+// Printed as text, since Node colors numbers if FORCE_COLOR is set.
 console.log(String(sent));

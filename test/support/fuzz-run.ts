@@ -18,10 +18,10 @@ const dataset = syntheticDigits({ seed: 1, trainCount: 64, testCount: 16 });
 const batch = Uint32Array.from({ length: 64 }, (_, i) => i);
 const fuzzClientFile = fileURLToPath(new URL('fuzz-client.js', import.meta.url));
 
-/** A coordinator with three honest workers, each of which takes a millisecond a sample. */
+/** A coordinator with three honest workers, each of which takes one millisecond per sample. */
 export interface HonestRun {
   readonly coordinator: TestCoordinator;
-  /** The median time of so many steps, or of all until then. */
+  /** Median time of this many steps, or of all steps until the promise settles. */
   measureSteps(until: number | Promise<unknown>): Promise<number>;
   close(): Promise<void>;
 }
@@ -37,9 +37,9 @@ export async function startHonestRun(): Promise<HonestRun> {
     coordinator,
     async measureSteps(until) {
       const times: number[] = [];
-      const state = { over: false };
-      if (typeof until !== 'number') void until.then(() => (state.over = true));
-      while (typeof until === 'number' ? times.length < until : !state.over) {
+      const state = { isOver: false };
+      if (typeof until !== 'number') void until.then(() => (state.isOver = true));
+      while (typeof until === 'number' ? times.length < until : !state.isOver) {
         const startedMs = performance.now();
         const optimizer = fixedWeights(coordinator.initialWeights);
         const input = { step: step++ as Step, samples: batch, split: dataset.train, optimizer };
@@ -55,7 +55,7 @@ export async function startHonestRun(): Promise<HonestRun> {
   };
 }
 
-/** Frames that workers really send, the hello first. */
+/** Valid frames of workers and observers, the hello first. */
 function realFrames({ job, initialWeights }: TestCoordinator): Uint8Array[] {
   const gradient = new Uint8Array(initialWeights.length * 4);
   const engine = { backend: 'none', version: '1', device: 'test', threads: 1 };
@@ -83,7 +83,7 @@ function realFrames({ job, initialWeights }: TestCoordinator): Uint8Array[] {
   ];
 }
 
-/** Sends hostile frames from a process of its own, at most 4,000 a second. @returns how many it has sent */
+/** Sends hostile frames from a process of its own, at most 4,000 a second. @returns the number of sent frames */
 export function runFuzzClient(coordinator: TestCoordinator, seed: number, frames: number): Promise<number> {
   const child = spawn(
     process.execPath,
@@ -102,7 +102,7 @@ export function runFuzzClient(coordinator: TestCoordinator, seed: number, frames
   return new Promise((resolve) => child.once('close', () => resolve(Number(output))));
 }
 
-/** Connections that say nothing, or half of something. @returns cuts them */
+/** Opens connections that send nothing or half of a request. @returns a function that cuts them */
 export async function openIdleConnections({ port }: TestCoordinator, count: number): Promise<() => void> {
   const halves = [
     '',

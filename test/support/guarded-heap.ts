@@ -1,30 +1,30 @@
-/** The part of the module of tfjs' WebAssembly backend that is used here. */
+/** Used part of the module of tfjs' WebAssembly backend. */
 interface Heap {
   readonly HEAPU8: Uint8Array;
   _malloc: (bytes: number) => number;
   _free: (pointer: number) => void;
 }
 
-/** Bytes before and behind each allocation. */
+/** Bytes before and after each allocation. */
 const GUARD_BYTES = 256;
-/** Four of these are a NaN: a kernel that computes with what it reads beyond a tensor gives NaN. */
+/** Four of these bytes are a NaN, so that a kernel that reads beyond a tensor computes NaN. */
 const POISON = 0xff;
 
-/** The guards around each allocation on the backend's heap. */
+/** Guards around each allocation on the backend's heap. */
 export interface GuardedHeap {
-  /** @throws Error if a guard was written to since it was made */
+  /** @throws Error if a guard was overwritten */
   check(): void;
-  /** The heap as it was. What was allocated since stays guarded until it is freed, which must happen before. */
+  /** Restores the plain heap. All guarded allocations must be freed before. */
   restore(): void;
 }
 
 /**
- * Surrounds everything that is allocated on the backend's heap from now on with guards, and fills it with NaN, so that a kernel
- * that writes beyond a tensor is found, and one that uses what it never wrote or what lies beyond.
+ * Surrounds new allocations on the backend's heap with guards and fills them with NaN. This finds kernels that write beyond
+ * a tensor, read beyond it, or read memory that they never wrote.
  */
 export function guardHeap(backend: unknown): GuardedHeap {
   const { wasm } = backend as { wasm: Heap };
-  // The module replaces these by the functions themselves when they are called first.
+  // The first call makes the module replace its stubs by the real functions.
   wasm._free(wasm._malloc(16));
   const { _malloc: malloc, _free: free } = wasm;
   const allocated = new Map<number, number>();
@@ -32,9 +32,9 @@ export function guardHeap(backend: unknown): GuardedHeap {
   const checkOne = (start: number, bytes: number): void => {
     const heap = wasm.HEAPU8;
     for (let i = 1; i <= GUARD_BYTES; i++) {
-      if (heap[start - i] !== POISON) throw new Error(`Something wrote ${i} bytes before a tensor.`);
+      if (heap[start - i] !== POISON) throw new Error(`A kernel wrote ${i} bytes before a tensor.`);
       if (heap[start + bytes + i - 1] !== POISON)
-        throw new Error(`Something wrote ${i} bytes behind a tensor.`);
+        throw new Error(`A kernel wrote ${i} bytes after a tensor.`);
     }
   };
 

@@ -1,6 +1,6 @@
 import type { Slice } from '../../shared/model/layout.ts';
 
-/** Chris Wellons' 32-bit hash, as test/reference/hashed.py has it: what figures of Keras were computed with need not be stored. */
+/** Chris Wellons' 32-bit hash, as in test/reference/hashed.py. Inputs of the Keras references are hashed, not stored. */
 export function lowbias32(x: number): number {
   x ^= x >>> 16;
   x = Math.imul(x, 0x7feb352d);
@@ -10,7 +10,7 @@ export function lowbias32(x: number): number {
   return x >>> 0;
 }
 
-/** Largest magnitude of the values of a tensor. */
+/** Largest magnitude of a tensor's values. */
 function limitOf(shape: readonly number[]): number {
   if (shape.length < 2) return 0.2;
   const field = shape.slice(0, -2).reduce((a, b) => a * b, 1);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { Dataset } from '../../shared/data/dataset.ts';
 
-/** An IDX file of unsigned bytes; without `body` its bytes count up. */
+/** IDX file of unsigned bytes. Without `body`, the bytes count up. */
 export function idxBytes(dimensions: number[], body?: ArrayLike<number>): Uint8Array {
   const size = dimensions.reduce((product, extent) => product * extent, 1);
   const bytes = new Uint8Array(4 + 4 * dimensions.length + size);
@@ -14,7 +14,7 @@ export function idxBytes(dimensions: number[], body?: ArrayLike<number>): Uint8A
   return bytes;
 }
 
-/** A tiny data set of 4 x 3 pictures in four classes, by the names that folders use. */
+/** Tiny data set of 4 x 3 images in four classes, under the file names of MNIST. */
 export function tinyFiles(): Record<string, Uint8Array> {
   return {
     'train-images-idx3-ubyte': idxBytes([6, 4, 3]),
@@ -24,7 +24,7 @@ export function tinyFiles(): Record<string, Uint8Array> {
   };
 }
 
-/** Writes files into a folder, gzipped where the name ends so. */
+/** Writes files into a folder. Files whose name ends in .gz are gzipped. */
 export async function writeIdxFolder(folder: string, files: Record<string, Uint8Array>): Promise<string> {
   await mkdir(folder, { recursive: true });
   for (const [name, bytes] of Object.entries(files)) {
@@ -33,7 +33,7 @@ export async function writeIdxFolder(folder: string, files: Record<string, Uint8
   return folder;
 }
 
-/** Writes a data set of 28 x 28 pictures as a folder of IDX files. */
+/** Writes a data set of 28 x 28 images as a folder of IDX files. */
 export function writeDigits(folder: string, { train, test }: Dataset): Promise<string> {
   return writeIdxFolder(folder, {
     'train-images-idx3-ubyte': idxBytes([train.count, 28, 28], train.images),

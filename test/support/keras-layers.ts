@@ -6,7 +6,7 @@ import type { Engine } from '../../shared/engine/engine.ts';
 import type { Job, Topology } from '../../shared/model/job.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 
-/** A small model and what Keras computes for it in one step; see test/reference/keras_layers.py. */
+/** A small model and Keras' results for one step; see test/reference/keras_layers.py. */
 export interface LayerCase {
   readonly name: string;
   readonly topology: Topology;
@@ -26,7 +26,7 @@ const CLASSES = 3;
 const bytesOf = (base64: string): Uint8Array => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
 const floatsOf = (base64: string): Float32Array => new Float32Array(bytesOf(base64).buffer);
 
-/** The job of a case, its topology gone through what a coordinator does with it. */
+/** Job of a case. The topology is prepared as the coordinator prepares it. */
 export async function layerJob(
   tf: TF,
   { topology, sampleShape, labels }: Pick<LayerCase, 'topology' | 'sampleShape' | 'labels'>,
@@ -54,23 +54,24 @@ export async function layerJob(
   };
 }
 
-/** How far an engine is from Keras in one step. */
+/** Deviation of an engine from Keras in one step. */
 export interface Deviation {
   /** Relative difference of the loss. */
   readonly loss: number;
-  /** Norm of the difference of the gradients of the worst tensor, relative to that tensor's norm (see MIN_SHARE). */
+  /** Norm of the worst tensor's gradient difference, relative to the tensor's norm (see MIN_SHARE). */
   readonly gradient: number;
-  /** Whether tensors that must not change (those of frozen layers) have exactly 0 in their place. */
+  /** Whether the gradient of every frozen tensor is exactly 0. */
   readonly frozenAreZero: boolean;
 }
 
-/** A tensor whose gradient is smaller is measured by this share of the whole gradient's norm: it may be zero. */
+/** Minimum reference norm of a tensor, whose own norm may be zero, as a part of the whole gradient's norm. */
 const MIN_SHARE = 1e-2;
 
 /**
  * Computes a case on an engine.
- * @param repeats engines may compute the first shard of a size otherwise than later ones; the last is measured
- * @param between called after each
+ * @param repeats number of computations, of which the last is measured: engines may compute the first shard of a size
+ *   differently
+ * @param between called after each computation
  */
 export async function measureDeviation(
   tf: TF,
@@ -80,10 +81,10 @@ export async function measureDeviation(
   between: () => void = () => undefined,
 ): Promise<Deviation> {
   const job = await layerJob(tf, each);
-  const trainer = await engine.load(job);
+  const computer = await engine.load(job);
   try {
     const weights = floatsOf(each.weights);
-    trainer.setWeights(weights);
+    computer.setWeights(weights);
     const gradient = new Float32Array(weights.length);
     const shard = {
       sampleNumbers: Uint32Array.from(each.labels.keys()),
@@ -92,12 +93,12 @@ export async function measureDeviation(
     };
     let lossSum = NaN;
     for (let i = 0; i < repeats; i++) {
-      ({ lossSum } = await trainer.gradient(i as Step, shard, gradient));
+      ({ lossSum } = await computer.gradient(i as Step, shard, gradient));
       between();
     }
     return { loss: Math.abs(lossSum / each.loss - 1), ...compare(job, gradient, floatsOf(each.gradient)) };
   } finally {
-    trainer.dispose();
+    computer.dispose();
   }
 }
 
@@ -107,21 +108,21 @@ function compare(
   expected: Float32Array,
 ): Pick<Deviation, 'gradient' | 'frozenAreZero'> {
   const { slices, length } = layoutOf(job.layout);
-  if (length !== expected.length) throw new Error(`${length} weights in place of ${expected.length}.`);
-  const least = MIN_SHARE * norm(expected);
+  if (length !== expected.length) throw new Error(`${length} weights instead of ${expected.length}.`);
+  const minNorm = MIN_SHARE * norm(expected);
   let worst = 0;
   let frozenAreZero = true;
   for (const { offset, size, trainable } of slices) {
     const wanted = expected.subarray(offset, offset + size);
     const found = gradient.subarray(offset, offset + size);
-    const scale = Math.max(norm(wanted), least);
+    const scale = Math.max(norm(wanted), minNorm);
     worst = Math.max(worst, norm(found.map((value, i) => value - wanted[i]!)) / scale);
     if (!trainable && wanted.every((value) => value === 0)) frozenAreZero &&= found.every((v) => v === 0);
   }
   return { gradient: worst, frozenAreZero };
 }
 
-/** Bounds of what float32 gives, whatever the order of its sums: a few times of what Keras' own is off. */
+/** Error bounds for float32 sums in any order: a few times the error of Keras' own float32 gradient. */
 export const errorBounds = ({ float32Error }: LayerCase): { loss: number; gradient: number } => ({
   loss: 2e-6,
   gradient: Math.max(2e-5, 3 * float32Error),

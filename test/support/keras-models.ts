@@ -8,7 +8,7 @@ import type { Step } from '../../shared/protocol/messages.ts';
 import { hashedPixels, hashedTensor, lowbias32 } from './hashed-values.ts';
 import { norm } from './vectors.ts';
 
-/** The figures that test/reference/keras_models.py writes; its header says what each is. */
+/** Figures of test/reference/keras_models.py, whose header describes them. */
 export interface KerasModels {
   readonly sampleShape: readonly number[];
   readonly samples: number;
@@ -28,17 +28,17 @@ export interface KerasModel {
   }[];
 }
 
-/** Difference of a step from Keras'. */
+/** Difference of a step from that of Keras. */
 export interface Difference {
   /** Relative difference of the loss. */
   readonly loss: number;
-  /** Largest of all tensors, relative to the tensor's gradient. */
+  /** Largest gradient difference of all tensors, relative to the tensor's gradient. */
   readonly gradient: number;
-  /** Tensor that has it. */
+  /** Name of the tensor with the largest difference. */
   readonly tensor: string;
 }
 
-/** The figures in test/reference. */
+/** Reads the figures of test/reference. */
 export function kerasModels(): KerasModels {
   const file = new URL('../reference/keras-models.json', import.meta.url);
   return JSON.parse(readFileSync(file, 'utf8')) as KerasModels;
@@ -54,7 +54,7 @@ export function kerasDataset({ sampleShape, samples, classes }: KerasModels): Da
   return { name: 'noise', description: 'noise', sampleShape, classes, train: split, test: split };
 }
 
-/** A model's job, and its weights as Keras had them. */
+/** Job of a model, and its weights as Keras had them. */
 export async function kerasJob(
   dataset: Dataset,
   { topology }: KerasModel,
@@ -68,8 +68,8 @@ export async function kerasJob(
 }
 
 /**
- * One step of a model on an engine, compared with Keras'.
- * @throws Error if the tensors are not those of Keras
+ * Computes one step of a model on an engine and compares it with that of Keras.
+ * @throws Error if the tensors differ from those of Keras
  */
 export async function compareWithKeras(
   engine: Engine,
@@ -80,17 +80,17 @@ export async function compareWithKeras(
   const layout = layoutOf(job.layout);
   const here = JSON.stringify(job.layout.map(({ shape, trainable }) => [shape, trainable]));
   const there = JSON.stringify(model.tensors.map(({ shape, trainable }) => [shape, trainable]));
-  if (here !== there) throw new Error(`The tensors are ${here}, those of Keras ${there}.`);
-  const trainer = await engine.load(job);
+  if (here !== there) throw new Error(`The tensors are ${here}, but those of Keras are ${there}.`);
+  const computer = await engine.load(job);
   const gradient = new Float32Array(layout.length);
   const { images, labels, count } = dataset.train;
-  trainer.setWeights(weights);
+  computer.setWeights(weights);
   const shard = { sampleNumbers: Uint32Array.from({ length: count }, (_, i) => i), images, labels };
-  const { lossSum } = await trainer.gradient(0 as Step, shard, gradient);
-  trainer.dispose();
+  const { lossSum } = await computer.gradient(0 as Step, shard, gradient);
+  computer.dispose();
 
-  // Where a gradient cancels, as that of a bias before batch normalization, rounding of the others is left of it.
-  const least = 1e-2 * Math.hypot(...model.tensors.map((tensor) => tensor.norm));
+  // A gradient that cancels, such as that of a bias before batch normalization, consists of rounding errors.
+  const minNorm = 1e-2 * Math.hypot(...model.tensors.map((tensor) => tensor.norm));
   let worst = { gradient: 0, tensor: '' };
   layout.slices.forEach(({ offset, size }, t) => {
     const part = gradient.subarray(offset, offset + size);
@@ -99,7 +99,7 @@ export async function compareWithKeras(
       part.reduce((sum, g, i) => sum + (lowbias32(4 * i + k + 99) >>> 31 === 1 ? g : -g), 0),
     );
     const differences = [norm(part) - expected, ...sums.map((sum, k) => sum - (projections[k] ?? 0))];
-    const scale = Math.max(expected, least);
+    const scale = Math.max(expected, minNorm);
     for (const difference of differences) {
       const relative = difference === 0 ? 0 : Math.abs(difference) / scale;
       if (!(relative <= worst.gradient)) worst = { gradient: relative, tensor: names[t] ?? '' };

@@ -5,10 +5,10 @@ const reference = JSON.parse(
   readFileSync(new URL('../reference/keras-layers.json', import.meta.url), 'utf8'),
 ) as { readonly cases: readonly LayerCase[] };
 
-/** All models that Keras' figures are there of. */
+/** All models with figures of Keras. */
 export const layerCases = reference.cases;
 
-/** One of each kind that tfjs-layers, or a backend, computes otherwise by itself. */
+/** One model of each kind for which tfjs-layers or a backend needs a correction. */
 export const kinds: readonly LayerCase[] = [
   'AveragePooling2D same, 3 by 2',
   'AveragePooling1D same, 3 by 2',
@@ -38,6 +38,6 @@ export const kinds: readonly LayerCase[] = [
   'Conv1D causal, dilated',
 ].map((name) => {
   const found = layerCases.find((each) => each.name === name);
-  if (found === undefined) throw new Error(`Keras' figures have no ${name}.`);
+  if (found === undefined) throw new Error(`The figures of Keras lack the model ${name}.`);
   return found;
 });

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Workers whose parent was killed end within seconds. */
+/** Time in which workers must end after their parent was killed. */
 const GRACE_MS = 15_000;
 const POLL_MS = 250;
 
@@ -11,9 +11,9 @@ interface LeftoverProcess {
 }
 
 /**
- * Ends processes that tests have started and left: those whose environment holds this variable, without this process and
- * its own children (vitest's). Linux only; elsewhere none is found.
- * @returns what was ended, with its command
+ * Kills processes that tests have left behind: those with this variable in their environment, except this process and its
+ * direct children, which are vitest's. Finds processes only on Linux.
+ * @returns ids and commands of the killed processes
  */
 export async function killProcessesWith(name: string, value: string): Promise<string[]> {
   const deadlineMs = performance.now() + GRACE_MS;
@@ -44,7 +44,7 @@ async function inspectProcess(pid: number, setting: string): Promise<LeftoverPro
     if (isOurs || state === 'Z' || !(environment ?? '').split('\0').includes(setting)) return null;
     return { pid, command: (command ?? '').replaceAll('\0', ' ').trim() };
   } catch {
-    // It has ended, or is another user's.
+    // The process has ended, or is another user's.
     return null;
   }
 }
@@ -53,6 +53,6 @@ function killProcess(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It has ended.
+    // The process has ended.
   }
 }

@@ -2,18 +2,17 @@ import type { Connection, ConnectionEvents } from '../../shared/protocol/transpo
 
 /** One end of a pair of connections in memory. */
 export interface LinkedEnd extends Connection {
-  /** Everything that this end was given to send while it was open. */
+  /** Frames that were sent from this end while it was open. */
   readonly sent: readonly Uint8Array[];
-  /** How this end was closed, by whomever; null while it is open. */
+  /** Close code and reason; null while the connection is open. */
   readonly closed: { readonly code: number; readonly reason: string } | null;
 }
 
 type Handlers = Pick<ConnectionEvents, 'onFrame' | 'onClose'>;
 
 /**
- * Two ends of one connection, without a network. Frames arrive whole, in order and later, never within send(), and as
- * copies at an odd address, as a socket's library may hand them over. A close reaches both ends; a terminated end and
- * its peer hear 1006.
+ * Creates two ends of one connection in memory. Frames arrive whole and in order, after send() has returned, as copies at an
+ * odd address: a WebSocket library may deliver such frames. close() reaches both ends; terminate() closes both with 1006.
  */
 export function linkedPair(handlersOf: (side: 'left' | 'right') => Handlers): {
   readonly left: LinkedEnd;

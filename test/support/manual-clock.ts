@@ -5,17 +5,17 @@ interface Timer {
   readonly callback: () => void;
 }
 
-/** A clock that a test turns by hand. */
+/** A clock that a test advances. */
 export interface ManualClock extends Clock {
-  /** Turns the clock, calling every timer that falls due at its own time, in order. Promises settle between. */
+  /** Advances the clock and calls each timer at its due time, in order. Promises settle between timers. */
   readonly advance: (ms: number) => Promise<void>;
-  /** Turns the clock without calling anybody, as a machine that sleeps or a computation that blocks does. */
+  /** Advances the clock without calling timers, like a suspended machine or a blocking computation. */
   readonly skip: (ms: number) => void;
-  /** Timers that have neither fallen due nor been cancelled. */
+  /** Number of timers that are neither due nor cancelled. */
   readonly pending: number;
 }
 
-/** Lets everything that waits only for promises run. */
+/** Waits until all pending promise reactions have run. */
 export async function settle(): Promise<void> {
   for (let i = 0; i < 5; i++) await new Promise<void>((resolve) => setImmediate(resolve));
 }

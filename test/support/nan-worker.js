@@ -1,4 +1,4 @@
-// A worker whose every answer is not finite: gradcast's command line, worker ws://… and options that it ignores.
+// A worker whose every answer is NaN. Takes gradcast's arguments (worker ws://…) and ignores all options.
 import { Buffer } from 'node:buffer';
 import { pack, unpack } from 'msgpackr';
 import { WebSocket } from 'ws';
@@ -6,7 +6,7 @@ import { WebSocket } from 'ws';
 const socket = new WebSocket(process.argv[3]);
 let values = 0;
 
-function say(header, payload = new Uint8Array(0)) {
+function send(header, payload = new Uint8Array(0)) {
   const packed = pack(header);
   const start = (4 + packed.length + 3) & ~3;
   const frame = Buffer.alloc(start + payload.length);
@@ -18,16 +18,16 @@ function say(header, payload = new Uint8Array(0)) {
 
 socket.on('open', () => {
   const engine = { backend: 'none', version: '1', device: 'test', threads: 1 };
-  say({ type: 'hello', protocol: 1, name: 'local', engine, codecs: ['float32'] });
+  send({ type: 'hello', protocol: 1, name: 'local', engine, codecs: ['float32'] });
 });
 socket.on('message', (frame) => {
   const { type, job, task, ...shard } = unpack(frame.subarray(4, 4 + frame.readUInt32LE()));
   if (type === 'welcome') {
     values = job.layout.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-    say({ type: 'ready' });
+    send({ type: 'ready' });
   } else if (type === 'shard') {
     const answer = { ...shard, lossSum: NaN, correct: 0, computeMs: 1 };
-    if (task === 'train') say({ type: 'gradient', ...answer }, new Uint8Array(4 * values));
-    else say({ type: 'evaluation', ...answer });
+    if (task === 'train') send({ type: 'gradient', ...answer }, new Uint8Array(4 * values));
+    else send({ type: 'evaluation', ...answer });
   }
 });

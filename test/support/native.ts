@@ -4,15 +4,15 @@ import { openNative } from '../../worker-node/engine/native/open-native.ts';
 import type { Native } from '../../worker-node/engine/native/backend.ts';
 
 process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
-// What is computed with more threads has the bits of their number, and so of the machine's cores.
+// With more threads, the bits of a result depend on the number of threads and so on the machine's cores.
 process.env.TF_NUM_INTRAOP_THREADS = '1';
 
-/** Whether native TensorFlow must be there. */
+/** True if missing native TensorFlow is a failure. */
 const nativeRequired = process.env.GRADCAST_REQUIRE_NATIVE === '1';
 
 /**
- * Tests with native TensorFlow in this process (see GRADCAST_NATIVE_DIR). Without it they are skipped and counted; with
- * GRADCAST_REQUIRE_NATIVE=1 one more fails.
+ * Defines tests that use native TensorFlow in this process (see GRADCAST_NATIVE_DIR). Without it they are skipped and
+ * counted; with GRADCAST_REQUIRE_NATIVE=1 an added test fails.
  */
 export async function withNative(define: (native: Native) => void): Promise<void> {
   const opened = await openNative();
@@ -24,8 +24,8 @@ export async function withNative(define: (native: Native) => void): Promise<void
 }
 
 /**
- * The same for tests that start processes which load native TensorFlow.
- * @param missing why these tests cannot run; null if they can
+ * Defines tests that start processes with native TensorFlow; see withNative.
+ * @param missing reason why these tests cannot run, or null
  */
 export function describeNative(define: () => void, missing = missingNative()): void {
   if (missing === null) describe('on native TensorFlow', { tags: ['native'] }, define);
@@ -41,13 +41,13 @@ function skipNative(missing: string, define: () => void): void {
   describe.skip('on native TensorFlow', { tags: ['native'] }, define);
   if (!nativeRequired) return;
   test('native TensorFlow is installed', () => {
-    expect.fail(`native TensorFlow is missing: node bin/gradcast.js engine install brings it (${missing})`);
+    expect.fail(`native TensorFlow is not installed: run node bin/gradcast.js engine install (${missing})`);
   });
 }
 
 /**
- * Takes native TensorFlow's place while tests that are skipped are collected, so that they can be counted: whatever is
- * read from it or called on it is itself again.
+ * Stand-in for native TensorFlow while vitest collects skipped tests to count them. Every property and every call returns
+ * the stand-in.
  */
 const standIn: unknown = new Proxy(() => undefined, {
   get: (_, name) => (name === Symbol.toPrimitive ? () => 'stand-in' : standIn),

@@ -6,11 +6,11 @@ import { CLASSES, SAMPLE_SHAPE } from '../worker-node/engine/native/models.ts';
 
 export interface Noise {
   readonly dataset: Dataset;
-  /** The first samples of it. */
+  /** Shard of the first samples. */
   readonly shardOf: (samples: number) => Shard;
 }
 
-/** Samples of the shape of native-models.ts in which there is nothing to learn. */
+/** Random samples in the shape of test/worker-node/engine/native/models.ts, without anything to learn. */
 export function noise(seed: number, trainCount: number): Noise {
   const stream = randomStream(seed, Purpose.syntheticDigits);
   const pixels = sizeOf(SAMPLE_SHAPE);

@@ -2,27 +2,27 @@ import type { SerializedError } from 'vitest';
 import type { Reporter, TestModule, Vitest } from 'vitest/node';
 import { appendCounts, type TestCounts } from '../../scripts/test-counts.js';
 
-/** A test as far as this report goes. */
+/** Parts of a test that this report uses. */
 export interface RanTest {
   readonly state: 'passed' | 'failed' | 'skipped' | 'pending';
   readonly tags: readonly string[];
 }
 
-/** What a test with a tag needs, and the command that brings it. */
+/** Tag -> requirement of tests with this tag, and how to install it. */
 const NEEDS: Readonly<Record<string, string>> = {
   native: 'native TensorFlow (node bin/gradcast.js engine install)',
   browser: 'a browser (node scripts/get-browser.js)',
   mnist: 'MNIST (MNIST_DIR=a folder with its four files)',
 };
 
-/** Passed, failed and skipped tests. One that never ended counts as failed. */
+/** Counts passed, failed and skipped tests. A test that never ended counts as failed. */
 export function countTests(tests: readonly RanTest[]): TestCounts {
   const passed = tests.filter(({ state }) => state === 'passed').length;
   const skipped = tests.filter(({ state }) => state === 'skipped').length;
   return { passed, skipped, failed: tests.length - passed - skipped };
 }
 
-/** The line on tests that did not run and how to have them run, or null if all ran. */
+/** Line that counts the tests that did not run and says how to run them, or null if all ran. */
 export function notRunLine(tests: readonly RanTest[]): string | null {
   const skipped = tests.filter(({ state }) => state === 'skipped');
   const parts: string[] = [];
@@ -30,7 +30,7 @@ export function notRunLine(tests: readonly RanTest[]): string | null {
     if (count > 0) parts.push(count === 1 ? `1 test ${one}` : `${count} tests ${several}`);
   };
   for (const [tag, needs] of Object.entries(NEEDS)) {
-    // A test that needs two things is counted once, with the first.
+    // A test with two requirements counts once, for the first.
     const first = skipped.filter(
       ({ tags }) => Object.keys(NEEDS).find((each) => tags.includes(each)) === tag,
     );
@@ -41,7 +41,7 @@ export function notRunLine(tests: readonly RanTest[]): string | null {
   return parts.length === 0 ? null : `Not run: ${parts.join(', ')}.`;
 }
 
-/** Vitest's reporter for both. */
+/** Vitest reporter that prints the line and appends the counts to the file of GRADCAST_TEST_COUNTS. */
 export class NotRunReporter implements Reporter {
   #vitest: Vitest | undefined;
 
@@ -54,7 +54,7 @@ export class NotRunReporter implements Reporter {
       [...module.children.allTests()].map((test) => ({ state: test.result().state, tags: test.tags })),
     );
     const line = notRunLine(tests);
-    // A pattern of names skips whatever it does not match.
+    // A name pattern skips all tests that it does not match.
     const isWhole = this.#vitest?.config.testNamePattern === undefined;
     if (line !== null && isWhole) console.log(`${line}\n`);
     const file = process.env.GRADCAST_TEST_COUNTS;

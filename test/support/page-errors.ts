@@ -1,8 +1,8 @@
 import type { Page } from 'playwright-core';
 
 /**
- * What goes wrong on a page from now on: errors, warnings, failed requests.
- * @param expected what the browser says in any case
+ * Records errors, warnings and failed requests of a page.
+ * @param expected messages to ignore
  */
 export function collectPageErrors(page: Page, expected?: RegExp): readonly string[] {
   const trouble: string[] = [];

@@ -16,7 +16,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** Inputs that a property is checked with. */
+/** Checks a property and returns its inputs. */
 function inputsOf(settings: Parameters<typeof checkProperty<[number]>>[1]): number[] {
   const inputs: number[] = [];
   checkProperty(
@@ -27,7 +27,7 @@ function inputsOf(settings: Parameters<typeof checkProperty<[number]>>[1]): numb
 }
 
 describe('checkProperty', () => {
-  it('draws the same inputs for the same seed, others for another, and prints nothing', () => {
+  it('draws the same inputs for the same seed and others for another seed, and prints nothing', () => {
     const inputs = inputsOf({ seed: 5, numRuns: 20 });
     expect(inputs).toHaveLength(20);
     expect(inputsOf({ seed: 5, numRuns: 20 })).toEqual(inputs);
@@ -39,12 +39,12 @@ describe('checkProperty', () => {
     expect(inputsOf({ seed: 5, numRuns: 4, examples: [[7], [8]] }).slice(0, 2)).toEqual([7, 8]);
   });
 
-  it('draws a new seed and prints it, where new seeds are asked for', () => {
+  it('draws a new seed and prints it if GRADCAST_TEST_SEEDS is new', () => {
     vi.stubEnv('GRADCAST_TEST_SEEDS', 'new');
     const inputs = inputsOf({ seed: 5 });
     const again = inputsOf({ seed: 5 });
     expect(again).not.toEqual(inputs);
-    const seeds = printed.map((line) => /^seed (\d+): .*prints it, where new seeds/.exec(line)?.[1]);
+    const seeds = printed.map((line) => /^seed (\d+): .*prints it if GRADCAST_TEST_SEEDS/.exec(line)?.[1]);
     expect(seeds).toHaveLength(2);
 
     vi.stubEnv('GRADCAST_TEST_SEEDS', seeds[0]);
@@ -53,14 +53,14 @@ describe('checkProperty', () => {
     expect(inputsOf({ seed: Number(seeds[1]) })).toEqual(again);
   });
 
-  it('multiplies the runs', () => {
+  it('multiplies the number of runs by GRADCAST_TEST_RUNS', () => {
     expect(inputsOf({ seed: 5 })).toHaveLength(100);
     vi.stubEnv('GRADCAST_TEST_RUNS', '2.5');
     expect(inputsOf({ seed: 5 })).toHaveLength(250);
     expect(inputsOf({ seed: 5, numRuns: 3 })).toHaveLength(8);
   });
 
-  it('fails where the property does, with the seed, and awaits one that is asynchronous', async () => {
+  it('fails with the seed if the property fails, and awaits an asynchronous property', async () => {
     const check = (): void =>
       checkProperty(
         fc.property(fc.nat(), (value) => value < 1),
@@ -71,18 +71,18 @@ describe('checkProperty', () => {
     await expect(checkProperty(later, { seed: 43 })).rejects.toThrow(/seed: 43/);
   });
 
-  it.each(['yes', '1.5'])('refuses the seed %s', (text) => {
+  it.each(['yes', '1.5'])('rejects %s as a seed', (text) => {
     vi.stubEnv('GRADCAST_TEST_SEEDS', text);
     expect(() => testSeed(1)).toThrow(/GRADCAST_TEST_SEEDS/);
   });
 
-  it.each(['0', '-1', 'many'])('refuses %s as the factor of runs', (text) => {
+  it.each(['0', '-1', 'many'])('rejects %s as the factor of runs', (text) => {
     vi.stubEnv('GRADCAST_TEST_RUNS', text);
     expect(() => inputsOf({ seed: 1 })).toThrow(/GRADCAST_TEST_RUNS/);
   });
 });
 
-it('fixedRandom gives the same numbers again in the same order of calls, and each call others', async () => {
+it('fixedRandom returns the same streams in each run of a file, and another stream for each call', async () => {
   const drawTwice = async (): Promise<number[][]> => {
     vi.resetModules();
     const { fixedRandom } = await import('./property.ts');

@@ -5,19 +5,19 @@ import { Purpose, randomStream } from '../../shared/random/stream.ts';
 
 /** Settings of a property test. */
 export interface PropertySettings<Inputs> {
-  /** Draws the same inputs in every run of the tests. */
+  /** Seed of the inputs, the same in every run of the tests. */
   readonly seed: number;
-  /** Inputs to draw, with the examples; 100 without it. */
+  /** Number of inputs, examples included; default 100. */
   readonly numRuns?: number;
-  /** Inputs that are tried first: those that have failed before. */
+  /** Inputs to try first, such as those that have failed before. */
   readonly examples?: Inputs[];
 }
 
 const DEFAULT_RUNS = 100;
 
 /**
- * Seed of a random test: the fixed one. GRADCAST_TEST_SEEDS=new draws another and prints it; GRADCAST_TEST_SEEDS=N uses N,
- * to repeat a failure.
+ * Seed of a random test: `fixed` by default. GRADCAST_TEST_SEEDS=new draws another one and prints it; GRADCAST_TEST_SEEDS=N
+ * uses N, to repeat a failure.
  */
 export function testSeed(fixed: number): number {
   const wanted = process.env.GRADCAST_TEST_SEEDS ?? '';
@@ -33,15 +33,15 @@ export function testSeed(fixed: number): number {
 let streams = 0;
 
 /**
- * Numbers in [0, 1) in place of Math.random, the same in every run of a test file. Each call gives a stream of its own:
- * workers that draw the same numbers have the same identity.
+ * Replacement for Math.random that draws the same numbers in every run of a test file. Each call returns another stream,
+ * since workers that draw the same numbers get the same identity.
  */
 export function fixedRandom(): () => number {
   const numbers = randomStream(1, Purpose.syntheticDigits, 2, streams++);
   return () => numbers.uniform();
 }
 
-/** Runs of a property; GRADCAST_TEST_RUNS=N multiplies them. */
+/** Number of runs of a property, multiplied by GRADCAST_TEST_RUNS. */
 function scaledRuns(numRuns: number): number {
   const text = process.env.GRADCAST_TEST_RUNS ?? '1';
   const factor = Number(text);
@@ -65,7 +65,7 @@ export function checkProperty<Inputs>(
   property: fc.IAsyncProperty<Inputs> | fc.IProperty<Inputs>,
   { seed, numRuns = DEFAULT_RUNS, examples = [] }: PropertySettings<Inputs>,
 ): void | Promise<void> {
-  // With a property that is not asynchronous, nothing is returned.
+  // For a synchronous property, assert() returns nothing.
   return fc.assert(property as fc.IAsyncProperty<Inputs>, {
     seed: testSeed(seed),
     numRuns: scaledRuns(numRuns),

@@ -1,9 +1,9 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
-/** Stands between a worker and coordinators that come and go at one address. */
+/** A TCP proxy at one address in front of changing coordinators. */
 export interface Proxy {
   readonly port: number;
-  /** Where new connections go; null: nowhere, they are cut. All present ones are cut. */
+  /** Cuts all connections and sends new ones to this port; with null, new connections are cut too. */
   pointTo(port: number | null): void;
   close(): void;
 }

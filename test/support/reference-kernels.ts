@@ -1,4 +1,4 @@
-// Slow and plain: one loop for each index of each formula, in float64.
+// Slow reference kernels in float64: one loop for each index of each formula.
 
 export interface ConvGeometry {
   readonly batch: number;
@@ -22,7 +22,7 @@ export interface Sized {
   readonly left: number;
 }
 
-/** The output's size and the padding in front: TensorFlow's rules for 'same' and 'valid'. */
+/** Output size and leading padding by TensorFlow's rules for 'same' and 'valid'. */
 export function sized(g: ConvGeometry): Sized {
   const axis = (length: number, filter: number, stride: number, before: number, after: number) => {
     if (g.pad !== 'same')
@@ -36,7 +36,7 @@ export function sized(g: ConvGeometry): Sized {
   return { outHeight, outWidth, top, left };
 }
 
-/** Calls back for each product of the convolution with the flat indices of its three parties. */
+/** Calls back for each product of the convolution with the flat indices of input, filter and output. */
 function forEachProduct(
   g: ConvGeometry,
   multiplier: number | undefined,
@@ -64,7 +64,7 @@ function forEachProduct(
 
 type Values = ArrayLike<number>;
 
-/** Gradient of the filter; with a multiplier, of a depthwise convolution's. */
+/** Gradient of the filter; with a multiplier, of a depthwise filter. */
 export function convFilterGradient(
   x: Values,
   dy: Values,
@@ -77,7 +77,7 @@ export function convFilterGradient(
   return out;
 }
 
-/** Gradient of the input; with a multiplier, of a depthwise convolution's. */
+/** Gradient of the input; with a multiplier, of a depthwise convolution. */
 export function convInputGradient(
   filter: Values,
   dy: Values,
@@ -89,7 +89,7 @@ export function convInputGradient(
   return out;
 }
 
-/** The convolution itself; with a multiplier, a depthwise one. */
+/** Convolution; with a multiplier, depthwise. */
 export function convForward(x: Values, filter: Values, g: ConvGeometry, multiplier?: number): Float64Array {
   const { outHeight, outWidth } = sized(g);
   const outChannels = multiplier === undefined ? g.filters : g.channels * multiplier;
@@ -98,7 +98,7 @@ export function convForward(x: Values, filter: Values, g: ConvGeometry, multipli
   return out;
 }
 
-/** [m, k] times [k, n], each given as it is or transposed. */
+/** Matrix product of [m, k] and [k, n], each stored plain or transposed. */
 export function matMul(
   a: Values,
   b: Values,
@@ -114,7 +114,7 @@ export function matMul(
   return out;
 }
 
-/** Gradient of a max-pool's input: each window's goes to the first of its largest inputs. channels = filters. */
+/** Gradient of a max-pool's input: that of a window goes to the first of its largest inputs. channels = filters. */
 export function maxPoolGradient(x: Values, dy: Values, g: ConvGeometry): Float64Array {
   const { outHeight, outWidth, top, left } = sized(g);
   const out = new Float64Array(g.batch * g.height * g.width * g.channels);
@@ -136,7 +136,7 @@ export function maxPoolGradient(x: Values, dy: Values, g: ConvGeometry): Float64
   return out;
 }
 
-/** Calls back for each window of a pool that has cells inside the image with the flat index of its output, and theirs. */
+/** Calls back for each pooling window that overlaps the image, with the flat indices of its output and its cells. */
 function forEachWindow(g: ConvGeometry, use: (out: number, cells: readonly number[]) => void): void {
   const { outHeight, outWidth, top, left } = sized(g);
   for (let n = 0; n < g.batch; n++)
@@ -164,7 +164,7 @@ export function averagePool(x: Values, g: ConvGeometry): Float64Array {
   return out;
 }
 
-/** Its gradient. */
+/** Gradient of averagePool. */
 export function averagePoolGradient(dy: Values, g: ConvGeometry): Float64Array {
   const out = new Float64Array(g.batch * g.height * g.width * g.channels);
   forEachWindow(g, (at, cells) => cells.forEach((cell) => (out[cell]! += dy[at]! / cells.length)));
@@ -178,7 +178,7 @@ export function maxPool(x: Values, g: ConvGeometry): Float64Array {
   return out;
 }
 
-/** Largest difference, measured by the largest value expected. */
+/** Largest difference, relative to the largest expected value. */
 export function relativeError(actual: Values, expected: Values): number {
   let difference = actual.length === expected.length ? 0 : Infinity;
   let scale = 1e-30;

@@ -3,15 +3,15 @@ import { withMicroShards } from '../../shared/engine/micro-shards.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 
 export interface RoundingSettings {
-  /** How long a sample takes; 0 answers at once. */
+  /** Time per sample; 0 by default, which answers at once. */
   readonly perSampleMs?: number;
-  /** Another build: its bits are other ones. */
+  /** Number of the engine's build. Different builds compute different bits. */
   readonly build?: number;
 }
 
 /**
- * An engine that computes little, and rounds as a real one does: its gradients depend on the weights, on the samples and
- * on how they are cut, to the last bit.
+ * A cheap engine that rounds like a real one: the bits of its gradients depend on the weights, the samples and the
+ * partition into shards.
  */
 export function roundingEngine({ perSampleMs = 0, build = 0 }: RoundingSettings = {}): Engine {
   return {
@@ -24,14 +24,14 @@ export function roundingEngine({ perSampleMs = 0, build = 0 }: RoundingSettings 
       };
       const pullOf = (step: number, numbers: Uint32Array): number =>
         numbers.reduce((sum, number) => sum + 1 / (3 + ((number + step + build) % 97)), 0);
-      const trainer: GradientComputer = {
+      const computer: GradientComputer = {
         setWeights: (values, from = 0) => {
           weights = weights.slice();
           weights.set(values, from);
         },
         prepare: () => undefined,
         dispose: () => undefined,
-        predict: () => Promise.reject(new Error('Nothing to predict.')),
+        predict: () => Promise.reject(new Error('This engine does not predict.')),
         async gradient(step, { sampleNumbers }, gradient) {
           const pull = pullOf(step, sampleNumbers);
           const samples = sampleNumbers.length;
@@ -46,7 +46,7 @@ export function roundingEngine({ perSampleMs = 0, build = 0 }: RoundingSettings 
           return { lossSum: pullOf(0, sampleNumbers) + Math.abs(weights[1] ?? 0), correct: 1 };
         },
       };
-      return Promise.resolve(withMicroShards(trainer, job));
+      return Promise.resolve(withMicroShards(computer, job));
     },
   };
 }

@@ -1,7 +1,7 @@
-/** Whether a soak runs in full size: npm run test:long -- --soak. */
+/** True if soak tests run in full size: npm run test:long -- --soak. */
 export const isFullSize = process.env.GRADCAST_SOAK === '1';
 
-/** How much of something a soak does: what the environment variable says, else one number in CI and another in full size. */
+/** Size of a soak test: the environment variable, else `inFull` for a full-size run and `inCi` otherwise. */
 export function soakSize(variable: string, inCi: number, inFull: number): number {
   return Number(process.env[variable] ?? (isFullSize ? inFull : inCi));
 }

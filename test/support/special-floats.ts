@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 
-/** Bits of the only NaN that codecs compute, decode, or write as a scale. */
+/** Bits of the only NaN that codecs compute, decode or write as a scale. */
 export const NAN_BITS = 0x7fc00000;
 
-/** The vector of these bits. */
+/** Vector with these bits. */
 export const floatsOf = (bits: readonly number[] | Uint32Array): Float32Array =>
   new Float32Array(Uint32Array.from(bits).buffer);
 
-/** The bits of a vector. */
+/** Bits of a vector. */
 export const bitsOf = ({ buffer, byteOffset, length }: Float32Array): number[] => [
   ...new Uint32Array(buffer, byteOffset, length),
 ];
@@ -19,7 +19,7 @@ export const NAN_PATTERNS = [
 export const INFINITY_PATTERNS = [0x7f800000, 0xff800000];
 /** Magnitudes at which a codec changes its behavior, and their neighbors. */
 const LIMITS = [
-  ...[0, 1, 0x007fffff, 0x00800000], // zero, the subnormal values' ends, the least normal value
+  ...[0, 1, 0x007fffff, 0x00800000], // zero, the smallest and largest subnormal value, the smallest normal value
   ...[0x0d7fffff, 0x0d800000], // 2^-100, below which a block becomes zero
   ...[0x33000000, 0x33000001, 0x33800000, 0x387fffff, 0x38800000], // subnormal halves: 2^-25, 2^-24, 2^-14
   ...[0x477fe000, 0x477fefff, 0x477ff000, 0x47800000], // the largest halves: 65504, below 65520, 65520, 65536
@@ -65,7 +65,7 @@ export const lengths = fc.oneof(
   fc.nat(700),
 );
 
-/** Vectors whose stretches differ in how special their values are, so that blocks with and without NaN meet. */
+/** Vectors with alternating ordinary and special stretches, so that blocks with and without NaN are neighbors. */
 export const specialVectors = (length: fc.Arbitrary<number> = lengths): fc.Arbitrary<Float32Array> =>
   length.chain((values) => {
     const first = Math.min(values, 256);
@@ -77,7 +77,7 @@ export const specialVectors = (length: fc.Arbitrary<number> = lengths): fc.Arbit
 const stretch = (length: number): fc.Arbitrary<number[]> =>
   fc.oneof(...MIXTURES.map((bits) => fc.array(bits, { minLength: length, maxLength: length })));
 
-/** Vectors of one length that are finite. */
+/** Finite vectors. */
 export const finiteVectors: fc.Arbitrary<Float32Array> = lengths.chain((length) =>
   fc
     .oneof(

@@ -1,13 +1,13 @@
 import headless from '@xterm/headless';
 import type { TerminalStream } from '../../coordinator/report/live-line.ts';
 
-/** A terminal as a person has it, in memory: what a program writes is what the screen shows. */
+/** A terminal in memory that shows on its screen what a program writes. */
 export interface TestTerminal extends TerminalStream {
-  /** As a window that is made wider or narrower: lines are broken anew, and the program hears of it. */
+  /** Changes the width: wraps lines again and notifies the program. */
   resize(columns: number): Promise<void>;
-  /** Lines on the screen, as far as there are any; one that the terminal has broken is one line here. */
+  /** Lines on the screen up to the last that is not empty. A wrapped line counts as one line. */
   screen(): Promise<string[]>;
-  /** How many listen for another size. */
+  /** Number of listeners for changes of the size. */
   readonly listeners: number;
   /** Modes that differ from those of a new terminal. */
   readonly changedModes: Promise<readonly string[]>;
@@ -51,7 +51,7 @@ export function testTerminal(columns: number, rows = 24): TestTerminal {
     get changedModes() {
       return settled().then(() => {
         const { wraparoundMode } = terminal.modes;
-        // oxlint-disable-next-line no-control-regex -- what sets a terminal's modes
+        // oxlint-disable-next-line no-control-regex -- sequences that set a terminal's modes
         const set = written.match(/\u001b\[\?[\d;]+[hl]/g) ?? [];
         return wraparoundMode ? set : [...set, 'no wrapping'];
       });

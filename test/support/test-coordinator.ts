@@ -8,7 +8,7 @@ import { systemClock } from '../../shared/util/clock.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Topology } from '../../shared/model/job.ts';
 
-/** A report that keeps its lines for the test to look at. */
+/** Reporter that records its lines. */
 export function recordingReport(): Reporter & { readonly lines: string[] } {
   const lines: string[] = [];
   return {
@@ -26,11 +26,11 @@ export function recordingReport(): Reporter & { readonly lines: string[] } {
 export interface TestCoordinator extends Coordinator, PreparedJob {
   readonly url: string;
   readonly lines: readonly string[];
-  /** Aborts what a person's Ctrl-C would. */
+  /** Stops the run like Ctrl-C. */
   stop(): void;
 }
 
-/** A real coordinator on a free port of this process. */
+/** Starts a real coordinator on a free port in this process. */
 export async function testCoordinator(
   dataset: Dataset,
   settings: Partial<JobSettings> & {
@@ -74,7 +74,7 @@ export function waitForWorkersReady({ pool }: Coordinator, count: number): Promi
 
 /** Resolves when the worker of this name is ready. */
 export function waitForWorkerReady({ pool }: Coordinator, name: string): Promise<void> {
-  return waitUntil({ pool }, () => [...pool.workers.values()].some((member) => member.name === name));
+  return waitUntil({ pool }, () => [...pool.workers.values()].some((worker) => worker.name === name));
 }
 
 function waitUntil({ pool }: Pick<Coordinator, 'pool'>, condition: () => boolean): Promise<void> {
@@ -89,7 +89,7 @@ function waitUntil({ pool }: Pick<Coordinator, 'pool'>, condition: () => boolean
   });
 }
 
-/** Ten parameters or so: flatten, dense, softmax. Quick on any engine. */
+/** Model with one dense softmax layer, which is fast on any engine. */
 export function tinyTopology(sampleShape: readonly number[], classes: number): Topology {
   return {
     class_name: 'Sequential',

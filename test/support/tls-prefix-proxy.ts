@@ -2,15 +2,15 @@ import { createServer } from 'node:https';
 import { request, type IncomingMessage, type RequestOptions } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 
-/** A reverse proxy that ends TLS, as nginx does with a path in its proxy_pass. */
+/** A reverse proxy that terminates TLS and strips a path prefix, like nginx with a path in its proxy_pass. */
 export interface TlsPrefixProxy {
   readonly port: number;
   close(): void;
 }
 
 /**
- * @param prefix of all paths, with a slash at both ends; cut off on the way
- * @param toPort of the server behind it, which speaks plain http
+ * @param prefix start of all paths, with a slash at both ends; the proxy strips it
+ * @param toPort port of the server behind the proxy, which speaks plain HTTP
  */
 export async function startTlsPrefixProxy(
   tls: { readonly cert: string; readonly key: string },

@@ -13,23 +13,23 @@ import { connectWebSocket } from '../../worker-node/connect-websocket.ts';
 import type { TestCoordinator } from './test-coordinator.ts';
 import { fixedRandom } from './property.ts';
 
-/** What a run has left. */
+/** Result of a run. */
 export interface RunResult {
   readonly weights: Float32Array;
   readonly history: readonly EpochRecord[];
-  /** Of each step: what was summed, before the division. */
+  /** Number of samples of each step. */
   readonly samples: readonly number[];
 }
 
 export interface RunOptions {
   readonly beforeStep?: (step: number) => void;
-  /** Asked after each step, with the number of steps done; true ends the run. */
+  /** Called after each step with the number of completed steps. True ends the run. */
   readonly shouldStop?: (steps: number) => boolean;
   readonly start?: ResumePoint;
   readonly checkpoint?: (position: Position, tally: EpochTotals, weights: Float32Array) => void;
 }
 
-/** Trains the job of a coordinator to its end, with whoever has joined. */
+/** Trains the job of a coordinator to its end on the connected workers. */
 export async function trainToEnd(
   { job, stepRunner, pool, initialWeights }: TestCoordinator,
   dataset: Dataset,
@@ -69,8 +69,8 @@ export async function trainToEnd(
 }
 
 /**
- * Trains the job of a coordinator while its observers look on.
- * @param restMs after each step: a browser that is to be clicked in needs the processor too
+ * Trains the job of a coordinator and reports to its observers.
+ * @param restMs pause after each step, which leaves the processor to a browser in which a test clicks
  */
 export async function trainObserved(
   { job, stepRunner, pool, feed, initialWeights }: TestCoordinator,
@@ -100,7 +100,7 @@ export async function trainObserved(
   });
 }
 
-/** A record without what the clock and the workers make of it. */
+/** A record without the values that depend on time and workers. */
 export const withoutTimings = (record: EpochRecord): EpochRecord => ({
   ...record,
   seconds: 0,
@@ -108,13 +108,13 @@ export const withoutTimings = (record: EpochRecord): EpochRecord => ({
   workers: 0,
 });
 
-/** A real worker over a real socket, in this process. */
+/** A real worker in this process. */
 export interface LocalWorker {
   readonly name: string;
-  /** Why it ended. */
+  /** Reason why the worker ended. */
   readonly ended: Promise<string>;
   readonly notes: readonly string[];
-  /** It says goodbye. */
+  /** Disconnects with a goodbye. */
   leave(): void;
 }
 

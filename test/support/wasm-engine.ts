@@ -4,7 +4,7 @@ import { openWasmEngine } from '../../worker-node/engine/tfjs/tfjs-engines.ts';
 
 let opened: Promise<Engine> | undefined;
 
-/** The wasm engine of this process, opened once; and active, whatever a coordinator in this process has used since. */
+/** Opens the wasm engine of this process once, and activates it again if a coordinator has switched the backend. */
 export async function wasmEngine(): Promise<Engine> {
   opened ??= openWasmEngine();
   const engine = await opened;

@@ -14,16 +14,16 @@ import {
 import { trainToEnd } from './training-run.ts';
 import { gradcast, waitForOutput, spawnProgram, type WorkerProcess } from './worker-process.ts';
 
-/** The surroundings of the processes of a test of ends. */
+/** Environment of the processes of a test of exits. */
 export interface ExitEnvironment {
   readonly engine: string;
-  /** A coordinator that asks for a token. */
+  /** A coordinator that requires a token. */
   readonly coordinator: TestCoordinator;
-  /** Their temporary folder is one of their own. */
+  /** Environment variables of the processes, with a temporary folder of their own. */
   readonly env: NodeJS.ProcessEnv;
-  /** Holds a data set, and the folders of runs. */
+  /** Folder with a data set and the folders of runs. */
   readonly scratch: string;
-  /** Processes and temporary files that are left; processes are ended. */
+  /** Kills leftover processes and returns them with leftover temporary files. */
   readonly findLeftovers: () => Promise<string[]>;
   readonly close: () => Promise<void>;
 }
@@ -31,9 +31,9 @@ export interface ExitEnvironment {
 /** One way for a process to end. */
 export interface ExitCase {
   readonly name: string;
-  /** Exit codes, or signals, with which it may end. */
+  /** Allowed exit codes and signals. */
   readonly expected: readonly (number | string)[];
-  readonly run: (world: ExitEnvironment) => Promise<ExitedWorker>;
+  readonly run: (environment: ExitEnvironment) => Promise<ExitedWorker>;
 }
 
 export interface ExitedWorker {
@@ -42,7 +42,7 @@ export interface ExitedWorker {
 }
 
 const TOKEN = 's3cret';
-/** No coordinator listens there: port 1 is reserved. */
+/** Address without a coordinator: port 1 is reserved. */
 const UNREACHABLE = 'ws://127.0.0.1:1';
 /** Longer than a native engine takes to load on an idle machine. */
 const LOADING_MS = 2_000;
@@ -80,7 +80,7 @@ function start({ engine, env }: ExitEnvironment, url: string, ...options: string
 }
 
 let runs = 0;
-/** A whole run with two workers, which goes on until it is ended. */
+/** Starts a run with two workers that continues until it is stopped. */
 function train({ engine, env, scratch }: ExitEnvironment): WorkerProcess {
   const folders = ['--data', join(scratch, 'digits'), '--out', join(scratch, `run-${runs++}`)];
   const fixed = ['train', '--engine', engine, '--install-native', 'never', '--workers', '2'];
@@ -102,13 +102,18 @@ async function sendSignals(
   return waitForExit(worker);
 }
 
-/** A worker without a coordinator to connect to, ended by signals. */
-const exitWhileUnconnected = (world: ExitEnvironment, ...signals: NodeJS.Signals[]): Promise<ExitedWorker> =>
-  sendSignals(start(world, UNREACHABLE), /No connection/, ...signals);
+/** Ends a worker that cannot connect, by signals. */
+const exitWhileUnconnected = (
+  environment: ExitEnvironment,
+  ...signals: NodeJS.Signals[]
+): Promise<ExitedWorker> => sendSignals(start(environment, UNREACHABLE), /No connection/, ...signals);
 
-/** Signals at a random moment of the start: before the command runs, while the engine loads, or after. */
-async function exitWhileLoading(world: ExitEnvironment, ...signals: NodeJS.Signals[]): Promise<ExitedWorker> {
-  const worker = start(world, UNREACHABLE);
+/** Sends signals at a random moment of the start: before the command runs, while the engine loads, or after that. */
+async function exitWhileLoading(
+  environment: ExitEnvironment,
+  ...signals: NodeJS.Signals[]
+): Promise<ExitedWorker> {
+  const worker = start(environment, UNREACHABLE);
   await new Promise((resolve) => setTimeout(resolve, random() * LOADING_MS));
   for (const signal of signals) worker.kill(signal);
   return waitForExit(worker);
@@ -117,66 +122,77 @@ async function exitWhileLoading(world: ExitEnvironment, ...signals: NodeJS.Signa
 const twoWorkers = ['--workers', '2'];
 const bothUnconnected = /No connection[^]*No connection/;
 
-/** Every way to end that is known. Most are ends of an engine that never had a job. */
+/** All known ways to exit. In most of them the engine never had a job. */
 export const EXIT_CASES: readonly ExitCase[] = [
   {
     name: 'refused: no token',
     expected: [1],
-    run: (world) => waitForExit(start(world, world.coordinator.url)),
+    run: (environment) => waitForExit(start(environment, environment.coordinator.url)),
   },
   {
     name: 'refused: wrong token',
     expected: [1],
-    run: (world) => waitForExit(start(world, world.coordinator.url, '--token', 'guess')),
+    run: (environment) => waitForExit(start(environment, environment.coordinator.url, '--token', 'guess')),
   },
   {
     name: 'refused: two processes without a token',
     expected: [1],
-    run: (world) => waitForExit(start(world, world.coordinator.url, ...twoWorkers)),
+    run: (environment) => waitForExit(start(environment, environment.coordinator.url, ...twoWorkers)),
   },
-  { name: 'no coordinator: SIGINT', expected: [0], run: (world) => exitWhileUnconnected(world, 'SIGINT') },
+  {
+    name: 'no coordinator: SIGINT',
+    expected: [0],
+    run: (environment) => exitWhileUnconnected(environment, 'SIGINT'),
+  },
   {
     name: 'no coordinator: SIGINT twice',
     expected: [0, 130],
-    run: (world) => exitWhileUnconnected(world, 'SIGINT', 'SIGINT'),
+    run: (environment) => exitWhileUnconnected(environment, 'SIGINT', 'SIGINT'),
   },
-  { name: 'no coordinator: SIGTERM', expected: [0], run: (world) => exitWhileUnconnected(world, 'SIGTERM') },
+  {
+    name: 'no coordinator: SIGTERM',
+    expected: [0],
+    run: (environment) => exitWhileUnconnected(environment, 'SIGTERM'),
+  },
   {
     name: 'no coordinator: SIGKILL',
     expected: ['SIGKILL'],
-    run: (world) => exitWhileUnconnected(world, 'SIGKILL'),
+    run: (environment) => exitWhileUnconnected(environment, 'SIGKILL'),
   },
   {
     name: 'no coordinator: two processes, SIGTERM of their parent',
     expected: [0],
-    run: (world) => sendSignals(start(world, UNREACHABLE, ...twoWorkers), bothUnconnected, 'SIGTERM'),
+    run: (environment) =>
+      sendSignals(start(environment, UNREACHABLE, ...twoWorkers), bothUnconnected, 'SIGTERM'),
   },
   {
     name: 'no coordinator: two processes, SIGKILL of their parent',
     expected: ['SIGKILL'],
-    run: (world) => sendSignals(start(world, UNREACHABLE, ...twoWorkers), bothUnconnected, 'SIGKILL'),
+    run: (environment) =>
+      sendSignals(start(environment, UNREACHABLE, ...twoWorkers), bothUnconnected, 'SIGKILL'),
   },
   {
     name: 'while the engine loads: SIGTERM',
     expected: [0, 130, 'SIGTERM'],
-    run: (world) => exitWhileLoading(world, 'SIGTERM'),
+    run: (environment) => exitWhileLoading(environment, 'SIGTERM'),
   },
   {
     name: 'while the engine loads: SIGINT twice',
     expected: [0, 130, 'SIGINT'],
-    run: (world) => exitWhileLoading(world, 'SIGINT', 'SIGINT'),
+    run: (environment) => exitWhileLoading(environment, 'SIGINT', 'SIGINT'),
   },
   {
     name: 'joined, no work yet: SIGTERM',
     expected: [0],
-    run: (world) => sendSignals(start(world, world.coordinator.url, '--token', TOKEN), /joined/, 'SIGTERM'),
+    run: (environment) =>
+      sendSignals(start(environment, environment.coordinator.url, '--token', TOKEN), /joined/, 'SIGTERM'),
   },
   {
     name: 'the run is finished before it began',
     expected: [0],
-    run: async (world) => {
+    run: async (environment) => {
       const own = await startCoordinator();
-      const worker = start(world, own.url, '--token', TOKEN);
+      const worker = start(environment, own.url, '--token', TOKEN);
       await waitForOutput(worker, /joined/);
       await own.close('The run is finished.');
       return waitForExit(worker);
@@ -185,9 +201,9 @@ export const EXIT_CASES: readonly ExitCase[] = [
   {
     name: 'after a run',
     expected: [0],
-    run: async (world) => {
+    run: async (environment) => {
       const own = await startCoordinator();
-      const worker = start(world, own.url, '--token', TOKEN);
+      const worker = start(environment, own.url, '--token', TOKEN);
       await waitForWorkersReady(own, 1);
       await trainToEnd(own, dataset);
       await own.close('The run is finished.');
@@ -197,16 +213,16 @@ export const EXIT_CASES: readonly ExitCase[] = [
   {
     name: 'a run with two workers: SIGINT',
     expected: [130],
-    run: (world) => sendSignals(train(world), /Epoch 1\//, 'SIGINT'),
+    run: (environment) => sendSignals(train(environment), /Epoch 1\//, 'SIGINT'),
   },
   {
     name: 'a run with two workers: SIGINT twice',
     expected: [130],
-    run: (world) => sendSignals(train(world), /Epoch 1\//, 'SIGINT', 'SIGINT'),
+    run: (environment) => sendSignals(train(environment), /Epoch 1\//, 'SIGINT', 'SIGINT'),
   },
   {
     name: 'a run with two workers: SIGKILL',
     expected: ['SIGKILL'],
-    run: (world) => sendSignals(train(world), /Epoch 1\//, 'SIGKILL'),
+    run: (environment) => sendSignals(train(environment), /Epoch 1\//, 'SIGKILL'),
   },
 ];

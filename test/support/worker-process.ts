@@ -5,19 +5,19 @@ export const gradcast = fileURLToPath(new URL('../../bin/gradcast.js', import.me
 
 export interface WorkerProcess {
   readonly child: ChildProcess;
-  /** What it has said so far. */
+  /** Output so far. */
   output(): string;
-  /** Its exit code, or the signal that ended it. */
+  /** Exit code, or the signal that ended the process. */
   readonly ended: Promise<number | string>;
   kill(signal: NodeJS.Signals): void;
 }
 
-/** A real worker in a process of its own. */
+/** Starts a real worker in a process of its own. */
 export function spawnWorker(url: string, ...options: string[]): WorkerProcess {
   return spawnGradcast(['worker', url, '--workers', '1', '--engine', 'wasm', ...options]);
 }
 
-/** gradcast as a person runs it. */
+/** Starts gradcast as a user does. */
 export function spawnGradcast(args: readonly string[], env: NodeJS.ProcessEnv = process.env): WorkerProcess {
   return spawnProgram([process.execPath, gradcast, ...args], env);
 }
@@ -27,7 +27,7 @@ export function spawnProgram(
   env: NodeJS.ProcessEnv,
 ): WorkerProcess {
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
-  // A test that fails half-way must not leave its processes behind.
+  // A test that fails must not leave its processes behind.
   const end = (): void => void child.kill('SIGKILL');
   process.once('exit', end);
   child.once('close', () => process.off('exit', end));
@@ -44,7 +44,7 @@ export function spawnProgram(
   };
 }
 
-/** Resolves when the process has said something that matches. */
+/** Resolves when the output of the process matches. @throws Error if the process ends before */
 export function waitForOutput(process: WorkerProcess, pattern: RegExp): Promise<void> {
   return new Promise((resolve, reject) => {
     const check = (): void => {
@@ -53,7 +53,7 @@ export function waitForOutput(process: WorkerProcess, pattern: RegExp): Promise<
     process.child.stdout?.on('data', check);
     process.child.stderr?.on('data', check);
     void process.ended.then(() =>
-      reject(new Error(`ended without saying ${String(pattern)}:\n${process.output()}`)),
+      reject(new Error(`the process ended without printing ${String(pattern)}:\n${process.output()}`)),
     );
     check();
   });

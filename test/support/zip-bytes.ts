@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 
-/** A zip archive of stored files, as small as one can be. */
+/** Minimal zip archive of uncompressed files. */
 export function zipBytes(files: Readonly<Record<string, string | Uint8Array>>): Buffer {
   const locals: Buffer[] = [];
   const central: Buffer[] = [];
@@ -16,9 +16,9 @@ export function zipBytes(files: Readonly<Record<string, string | Uint8Array>>): 
     common.writeUInt32LE(data.length, 18);
     common.writeUInt16LE(path.length, 22);
     const local = Buffer.concat([Buffer.from('PK\x03\x04'), common, path, data]);
-    const tail = Buffer.alloc(14);
-    tail.writeUInt32LE(offset, 10);
-    central.push(Buffer.concat([Buffer.from('PK\x01\x02\x14\x00'), common, tail, path]));
+    const trailer = Buffer.alloc(14);
+    trailer.writeUInt32LE(offset, 10);
+    central.push(Buffer.concat([Buffer.from('PK\x01\x02\x14\x00'), common, trailer, path]));
     locals.push(local);
     offset += local.length;
   }

@@ -1,0 +1,65 @@
+import { Session, type Profiler } from 'node:inspector/promises';
+import { fileURLToPath } from 'node:url';
+import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
+import type { Connect } from '../../shared/protocol/transport.ts';
+import { linkedPair } from './linked-connection.ts';
+import { stubEngine } from './stub-engine.ts';
+import { testCoordinator, tinyTopology, waitForWorkersReady } from './test-coordinator.ts';
+import { attachWorker, trainToEnd } from './training-run.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const FOLDERS = ['coordinator/', 'shared/'];
+/** Number of the measured step; the steps before it load and set up what a run needs once. */
+const MEASURED_STEP = 3;
+
+/**
+ * Finds the files of coordinator/ and shared/ in which a function was called during one training step, sorted. One worker
+ * with the stub engine computes the step. Coordinator and worker share this process and exchange frames in memory.
+ */
+export async function findStepFiles(): Promise<string[]> {
+  const dataset = syntheticDigits({ seed: 1, trainCount: 64, testCount: 16 });
+  const coordinator = await testCoordinator(dataset, {
+    topology: tinyTopology([28, 28, 1], 10),
+    batchSize: 8,
+  });
+  const connect: Connect = (_, events) => {
+    const { left, right } = linkedPair((side) => (side === 'left' ? events : handler));
+    const handler = coordinator.pool.connect(right);
+    queueMicrotask(() => events.onOpen());
+    return left;
+  };
+  const engine = stubEngine({ perSampleMs: 0, tamper: (value) => value });
+  const worker = attachWorker(coordinator.url, 'worker', engine, connect);
+  await waitForWorkersReady(coordinator, 1);
+  const session = new Session();
+  session.connect();
+  await session.post('Profiler.enable');
+  await session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: false });
+  // Each call resets the counts. V8 counts before post() returns, so a step can begin at once.
+  const takeCoverage = () => session.post('Profiler.takePreciseCoverage');
+  let measured: ReturnType<typeof takeCoverage> | undefined;
+  await trainToEnd(coordinator, dataset, {
+    beforeStep(step) {
+      if (step === MEASURED_STEP) void takeCoverage();
+      if (step === MEASURED_STEP + 1) measured = takeCoverage();
+    },
+    shouldStop: (steps) => steps > MEASURED_STEP,
+  });
+  const coverage = await measured;
+  session.disconnect();
+  await coordinator.close('done');
+  await worker.ended;
+  return filesOf(coverage?.result ?? []);
+}
+
+function filesOf(scripts: readonly Profiler.ScriptCoverage[]): string[] {
+  return scripts
+    .filter(({ functions }) => functions.some(isCalled))
+    .map(({ url }) => (url.startsWith('file:') ? fileURLToPath(url) : url).replace(root, ''))
+    .filter((path) => FOLDERS.some((folder) => path.startsWith(folder)))
+    .sort();
+}
+
+/** Whether a function other than the module's own was called; that one begins with the file. */
+const isCalled = ({ ranges: [range] }: Profiler.FunctionCoverage): boolean =>
+  range !== undefined && range.startOffset > 0 && range.count > 0;
