@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream';
 import { DataError, DOWNLOAD_AGAIN } from '../../shared/data/data-error.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
-import { describeDiskError } from '../run/disk-error.ts';
-import { openRegularFile } from '../run/read-file.ts';
+import { describeDiskError } from '../files/disk-error.ts';
+import { openRegularFile } from '../files/read-file.ts';
 
 export type Chunks = AsyncIterable<Uint8Array>;
 

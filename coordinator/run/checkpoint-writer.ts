@@ -10,8 +10,8 @@ import {
   type EpochTotals,
   type Position,
 } from './checkpoint.ts';
-import { describeDiskError } from './disk-error.ts';
-import type { WriteOptions } from './write-file.ts';
+import { describeDiskError } from '../files/disk-error.ts';
+import type { WriteOptions } from '../files/write-file.ts';
 
 /** How often, besides after each epoch. */
 export type CheckpointInterval = { readonly steps: number } | { readonly ms: number };

@@ -3,10 +3,10 @@ import { open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { jobSchema } from '../../shared/model/job.ts';
-import { describeDiskError } from './disk-error.ts';
-import { makeFolder } from './make-folder.ts';
-import { readRegularFile } from './read-file.ts';
-import { writeFileAtomic, type WriteOptions } from './write-file.ts';
+import { describeDiskError } from '../files/disk-error.ts';
+import { makeFolder } from '../files/make-folder.ts';
+import { readRegularFile } from '../files/read-file.ts';
+import { writeFileAtomic, type WriteOptions } from '../files/write-file.ts';
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const header = v.object({
   /** The epoch at hand, from 1, the steps done in it, and the steps done in all. */

@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../shared/util/clock.ts';
-import { describeDiskError } from './disk-error.ts';
+import { describeDiskError } from '../files/disk-error.ts';
 import { LOCK_FILE, updateHolder, type LockHolder } from './lock-file.ts';
 
 /** How often a holder changes its lock, so that other machines see that it is alive. */

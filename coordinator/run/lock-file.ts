@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { open, writeFile } from 'node:fs/promises';
 import * as v from 'valibot';
-import { readRegularFile } from './read-file.ts';
+import { readRegularFile } from '../files/read-file.ts';
 
 export const LOCK_FILE = 'lock.json';
 

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import type { Topology } from '../../shared/model/job.ts';
-import { describeDiskError } from './disk-error.ts';
-import { readRegularFile } from './read-file.ts';
+import { describeDiskError } from '../files/disk-error.ts';
+import { readRegularFile } from '../files/read-file.ts';
 import { readWeights, type NamedWeights } from './weights-file.ts';
 
 /** A model as a person hands it over. */

@@ -7,10 +7,10 @@ import {
   type LoadedModel,
   type ModelMetadata,
 } from '../../shared/model/saved-model.ts';
-import { describeDiskError } from './disk-error.ts';
-import { makeFolder } from './make-folder.ts';
-import { readRegularFile } from './read-file.ts';
-import { writeFileAtomic, type WriteOptions } from './write-file.ts';
+import { describeDiskError } from '../files/disk-error.ts';
+import { makeFolder } from '../files/make-folder.ts';
+import { readRegularFile } from '../files/read-file.ts';
+import { writeFileAtomic, type WriteOptions } from '../files/write-file.ts';
 
 export interface ModelToSave {
   readonly metadata: ModelMetadata;

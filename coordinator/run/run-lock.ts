@@ -3,11 +3,11 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import lockfile from 'proper-lockfile';
 import { systemClock, pause, type Clock, type AbortSignalLike } from '../../shared/util/clock.ts';
-import { describeDiskError } from './disk-error.ts';
+import { describeDiskError } from '../files/disk-error.ts';
 import { holdLock, LOCK_TIMEOUT_SECONDS, type RunLock } from './hold-lock.ts';
 import { isProcessAlive, processNamespace, processStartTime } from './process-identity.ts';
 import { LOCK_FILE, readHolder, serializeHolder, type LockHolder } from './lock-file.ts';
-import { removeTemporaryFiles, writeFileAtomic } from './write-file.ts';
+import { removeTemporaryFiles, writeFileAtomic } from '../files/write-file.ts';
 
 /** Held while a process looks at the lock and takes it. */
 const MUTEX_FILE = '.lock-turn';

@@ -1,7 +1,7 @@
 import { isAbsolute, join, normalize } from 'node:path';
 import * as v from 'valibot';
 import { sizeOf } from '../../shared/model/layout.ts';
-import { readRegularFile } from './read-file.ts';
+import { readRegularFile } from '../files/read-file.ts';
 
 /** Tensors of a saved model, by their names. */
 export type NamedWeights = ReadonlyMap<

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -13,9 +13,9 @@ import {
   saveCheckpoint,
   type Checkpoint,
 } from '../../../coordinator/run/checkpoint.ts';
-import { readRegularFile } from '../../../coordinator/run/read-file.ts';
 import { CheckpointWriter, type CheckpointReason } from '../../../coordinator/run/checkpoint-writer.ts';
 import { exampleJob } from '../../shared/protocol/examples.ts';
+import { fullDisk } from '../../support/full-disk.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { checkProperty } from '../../support/property.ts';
 
@@ -131,10 +131,6 @@ describe('what is no file', () => {
   );
 });
 
-it.skipIf(process.platform === 'win32')('a device is not read for ever', async () => {
-  await expect(readRegularFile('/dev/zero')).rejects.toThrow('it is no regular file');
-});
-
 describe('values that are not finite', () => {
   it.each([NaN, Infinity, -Infinity])('are neither written nor read: %s', (value) => {
     const bad = { ...checkpoint(3), vectors: { ...checkpoint(3).vectors, other: Float32Array.of(1, value) } };
@@ -246,5 +242,37 @@ describe('CheckpointWriter', () => {
     const { at, warnings } = writer({ steps: 1 }, join(dir, 'file', 'checkpoints'));
     await at('epoch', 1);
     expect(warnings).toEqual([expect.stringContaining('a part of the path is a file')]);
+  });
+
+  it('keeps the earlier checkpoints on a full disk, and warns once', async () => {
+    for (const steps of [1, 2, 3]) {
+      await saveCheckpoint(dir, checkpoint(steps).position, encodeCheckpoint(checkpoint(steps)));
+    }
+    const before = await readdir(dir);
+    const warnings: string[] = [];
+    let isFull = true;
+    const full = fullDisk(100, 'fails');
+    const writer = new CheckpointWriter({
+      dir,
+      every: { steps: 1 },
+      job: exampleJob,
+      vectors: checkpoint(4).vectors,
+      clock: manualClock(),
+      write: { openFile: (...file) => (isFull ? full(...file) : open(...file)) },
+      warn: (line) => warnings.push(line),
+    });
+    for (const steps of [4, 5, 6])
+      await writer.record('epoch', checkpoint(steps).position, checkpoint(4).tally);
+    expect(await readdir(dir)).toEqual(before);
+    expect(warnings).toEqual([
+      `No new checkpoint: ${join(dir, 'checkpoint-000000004.bin')} could not be written: the disk is full. ` +
+        'The training continues; earlier checkpoints are kept.',
+    ]);
+    expect((await loadCheckpoint(dir, () => undefined)).position.steps).toBe(3);
+
+    isFull = false;
+    await writer.record('epoch', checkpoint(5).position, checkpoint(5).tally);
+    expect(warnings.slice(1)).toEqual([`Checkpoints are written to ${dir} again.`]);
+    expect((await loadCheckpoint(dir, () => undefined)).position.steps).toBe(5);
   });
 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadModel, saveModel, type ModelToSave } from '../../../coordinator/run/model-folder.ts';
 import { exampleJob } from '../../shared/protocol/examples.ts';
+import { fullDisk } from '../../support/full-disk.ts';
 
 let dir = '';
 beforeEach(async () => {
@@ -88,6 +89,27 @@ describe('a saved model', () => {
     await writeFile(join(dir, 'notes.txt'), 'mine');
     await saveModel(dir, model(1, 2, 3, 4, 5, 6));
     expect(await filesOf()).toContain('notes.txt');
+  });
+
+  it.each([
+    ['its weights', 10],
+    ['what describes it', 24 + 10],
+  ])('costs the new model where it cuts %s short, not the one before', async (_, freeBytes) => {
+    const { topology, ...job } = exampleJob;
+    const metadata = { gradcast: '1', dataDescription: '', epochs: 1, val_loss: 1, val_accuracy: 1, job };
+    const model = (value: number) => ({
+      metadata,
+      topology,
+      names: ['a', 'b'],
+      weights: new Float32Array(6).fill(value),
+    });
+    await saveModel(dir, model(1));
+    const before = await Promise.all((await readdir(dir)).map((file) => readFile(join(dir, file))));
+    await expect(saveModel(dir, model(2), { openFile: fullDisk(freeBytes, 'fails') })).rejects.toThrow(
+      'could not be written: the disk is full.',
+    );
+    const after = await Promise.all((await readdir(dir)).map((file) => readFile(join(dir, file))));
+    expect(after).toEqual(before);
   });
 });
 

@@ -1,0 +1,6 @@
+import { expect, it } from 'vitest';
+import { readRegularFile } from '../../../coordinator/files/read-file.ts';
+
+it.skipIf(process.platform === 'win32')('a device is not read for ever', async () => {
+  await expect(readRegularFile('/dev/zero')).rejects.toThrow('it is no regular file');
+});
