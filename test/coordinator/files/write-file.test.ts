@@ -15,8 +15,8 @@ let dir = '';
 beforeEach(async () => void (dir = await mkdtemp(join(tmpdir(), 'gradcast-write-'))));
 afterEach(() => rm(dir, { recursive: true }));
 
-/** A disk that keeps other bytes than it was given. */
-async function flipping(path: string, flags: string, mode: number): Promise<WritableFile> {
+/** Opens files on a disk that stores a wrong byte. */
+async function corruptDisk(path: string, flags: string, mode: number): Promise<WritableFile> {
   const file = await open(path, flags, mode);
   return {
     write: (bytes, offset, length, position) =>
@@ -32,8 +32,8 @@ async function flipping(path: string, flags: string, mode: number): Promise<Writ
   };
 }
 
-describe('a file that is written as a whole', () => {
-  it('takes the place of the one before, however large', async () => {
+describe('a file that is written atomically', () => {
+  it('replaces the old file, whatever its size', async () => {
     const path = join(dir, 'file');
     for (const length of [0, 1, 1 << 20, (1 << 20) + 1, 3_000_000]) {
       const bytes = Uint8Array.from({ length }, (_, i) => i * 7);
@@ -43,7 +43,7 @@ describe('a file that is written as a whole', () => {
     expect(await readdir(dir)).toEqual(['file']);
   });
 
-  it('is written where a link points, and the link stays', async () => {
+  it('is written to the target of a link, and the link stays', async () => {
     await writeFile(join(dir, 'real'), 'old');
     await symlink('real', join(dir, 'link'));
     await writeFileAtomic(join(dir, 'link'), 'new');
@@ -52,9 +52,10 @@ describe('a file that is written as a whole', () => {
   });
 
   it.skipIf(process.platform === 'win32')(
-    'does not take the place of what is no file, nor of what a link points to',
+    'does not replace a pipe or a folder, nor the target of a link to one',
     async () => {
-      const [pipe, link] = [join(dir, 'pipe'), join(dir, 'link')];
+      const pipe = join(dir, 'pipe');
+      const link = join(dir, 'link');
       execFileSync('mkfifo', [pipe]);
       await symlink('pipe', link);
       for (const path of [pipe, link, dir]) {
@@ -69,19 +70,19 @@ describe('a file that is written as a whole', () => {
 
   it.each([
     ['takes a part and then fails', fullDisk(5, 'fails'), 'the disk is full'],
-    ['takes a part and says that it took all', fullDisk(5, 'says nothing'), 'the disk holds 5 of 9 bytes'],
-    ['keeps other bytes', flipping, 'the disk holds other bytes than were written'],
-  ])('stays as it was on a disk that %s', async (_, openFile, why) => {
+    ['takes a part and reports all', fullDisk(5, 'says nothing'), 'the disk holds 5 of 9 bytes'],
+    ['stores other bytes', corruptDisk, 'the disk holds other bytes than were written'],
+  ])('is unchanged on a disk that %s', async (_, openFile, reason) => {
     const path = join(dir, 'file');
     await writeFile(path, 'the good one');
     await expect(writeFileAtomic(path, 'a new one', { openFile })).rejects.toThrow(
-      `${path} could not be written: ${why}.`,
+      `${path} could not be written: ${reason}.`,
     );
     expect(await readFile(path, 'utf8')).toBe('the good one');
     expect(await readdir(dir)).toEqual(['file']);
   });
 
-  it('is not replaced when the folder belongs to another process meanwhile', async () => {
+  it('is not replaced if beforeReplace fails', async () => {
     const path = join(dir, 'file');
     await writeFile(path, 'theirs');
     const beforeReplace = (): Promise<void> => Promise.reject(new Error('It was taken over.'));
@@ -90,7 +91,7 @@ describe('a file that is written as a whole', () => {
   });
 });
 
-it('an appended line is cut off again where the disk takes only a part of it', async () => {
+it('a line that a full disk takes only in part is removed again', async () => {
   const path = join(dir, 'history');
   await appendLine(path, 'one');
   const cut = async (...[file, flags]: [string, number]): Promise<AppendableFile> => {
