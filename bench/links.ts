@@ -174,7 +174,7 @@ function predictStepMs(codec: string, link: LinkShape, batchSize: number, count:
     coordinatorRate: coordinatorRate(link),
     delayMs: link.delayMs,
     msPerSample: flags.perSample,
-    tailAt: flags.tailAt,
+    gradientReadyAt: flags.tailAt,
     parameterCount: layout.length,
     kernel: factoredKernel(layout),
     sampleBytes: 784,
