@@ -2,61 +2,63 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const TOUCH_MS = 1_000;
-const LOOK_EVERY_MS = 200;
-/** So many looks at a lock that nobody has touched between them: whoever had it was killed. Some ten seconds. */
-const STALE_LOOKS = 50;
+/** Interval at which a holder updates its lock. */
+const UPDATE_INTERVAL_MS = 1_000;
+const POLL_INTERVAL_MS = 200;
+/** A lock is stale after so many polls without an update: its holder was killed. Some ten seconds. */
+const POLLS_UNTIL_STALE = 50;
 
 /**
- * Does the work while no other process has the lock. It needs no package: none may be installed yet.
- * @param file the lock
- * @param onWaiting called once, if another process has it
+ * Does the work while no other process holds the lock. Uses no package, since none may be installed yet. See
+ * docs/decisions/three-locks.md.
+ * @param file path of the lock
+ * @param onWaiting called once if another process holds the lock
  */
-export async function withLock(file, onWaiting, work, lookEveryMs = LOOK_EVERY_MS) {
-  const own = randomUUID();
-  await acquire(file, own, onWaiting, lookEveryMs);
-  const touch = setInterval(() => touched(file), TOUCH_MS);
+export async function withLock(file, onWaiting, work, pollMs = POLL_INTERVAL_MS) {
+  const id = randomUUID();
+  await acquire(file, id, onWaiting, pollMs);
+  const timer = setInterval(() => update(file), UPDATE_INTERVAL_MS);
   try {
     return await work();
   } finally {
-    clearInterval(touch);
-    // Whoever took it over after this process had slept keeps it.
-    if (look(file)?.owner === own) rmSync(file, { force: true });
+    clearInterval(timer);
+    // Another process may have taken over the lock while this one was frozen.
+    if (readHolder(file)?.id === id) rmSync(file, { force: true });
   }
 }
 
-async function acquire(file, own, onWaiting, lookEveryMs) {
-  let last = null;
-  let unchanged = 0;
-  for (let said = false; ; said = true) {
+async function acquire(file, id, onWaiting, pollMs) {
+  let previous = null;
+  let unchangedPolls = 0;
+  for (let isWaiting = false; ; isWaiting = true) {
     try {
-      writeFileSync(file, own, { flag: 'wx' });
+      writeFileSync(file, id, { flag: 'wx' });
       return;
     } catch (error) {
       if (error.code !== 'EEXIST') throw error;
     }
-    if (!said) onWaiting();
-    const seen = look(file);
-    unchanged =
-      seen !== null && seen.owner === last?.owner && seen.mtimeMs === last.mtimeMs ? unchanged + 1 : 0;
-    last = seen;
-    if (unchanged >= STALE_LOOKS) rmSync(file, { force: true });
-    else await sleep(lookEveryMs);
+    if (!isWaiting) onWaiting();
+    const holder = readHolder(file);
+    const isUnchanged = holder !== null && holder.id === previous?.id && holder.mtimeMs === previous.mtimeMs;
+    unchangedPolls = isUnchanged ? unchangedPolls + 1 : 0;
+    previous = holder;
+    if (unchangedPolls >= POLLS_UNTIL_STALE) rmSync(file, { force: true });
+    else await sleep(pollMs);
   }
 }
 
-function look(file) {
+function readHolder(file) {
   try {
-    return { owner: readFileSync(file, 'utf8'), mtimeMs: statSync(file).mtimeMs };
+    return { id: readFileSync(file, 'utf8'), mtimeMs: statSync(file).mtimeMs };
   } catch {
     return null;
   }
 }
 
-function touched(file) {
+function update(file) {
   try {
     utimesSync(file, new Date(), new Date());
   } catch {
-    // Taken over, and given back already.
+    // Another process has taken over the lock and released it.
   }
 }

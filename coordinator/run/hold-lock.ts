@@ -5,18 +5,29 @@ import type { Clock } from '../../shared/util/clock.ts';
 import { describeDiskError } from '../files/disk-error.ts';
 import { LOCK_FILE, updateHolder, type LockHolder } from './lock-file.ts';
 
-/** Interval at which a holder changes its lock, so that other machines see that it is alive. */
-export const HEARTBEAT_INTERVAL_MS = 5_000;
+/** Interval of a holder's heartbeat: it updates its lock, so that other machines see that it is alive. */
+export const UPDATE_INTERVAL_MS = 5_000;
 /** A lock without a heartbeat for this long is stale, if its process is not visible. Six heartbeats. */
 export const LOCK_TIMEOUT_SECONDS = 30;
 
+/** Another process has taken over the folder, because this process sent no heartbeat: it was frozen, or its disk hung. */
+export class LockLostError extends Error {
+  constructor(dir: string, { pid, host }: LockHolder) {
+    super(
+      `${dir} was taken over by process ${pid} on ${host}, because this process sent no heartbeat for ${LOCK_TIMEOUT_SECONDS} s. ` +
+        'This process ends and leaves the folder unchanged; the other one continues the run.',
+    );
+    this.name = 'LockLostError';
+  }
+}
+
 /** Lock of a run's folder, held by this process. */
 export interface RunLock {
-  /** Aborted when another process has taken over the folder. Its reason is an Error with a sentence. */
+  /** Aborted with a LockLostError when another process has taken over the folder. */
   readonly lost: AbortSignal;
   /**
    * Updates the lock. Called before every change in the folder.
-   * @throws Error with a sentence if another process has taken over the folder
+   * @throws LockLostError; Error with a sentence if the lock cannot be updated
    */
   check(): Promise<void>;
   release(): Promise<void>;
@@ -39,16 +50,10 @@ export function holdLock(dir: string, own: Omit<LockHolder, 'beat'>, clock: Cloc
   const updateOnce = async (): Promise<void> => {
     if (isReleased) return;
     const taker = await updateHolder(file, { ...own, beat: ++beat });
-    if (taker === null) return;
-    lost.abort(
-      new Error(
-        `${dir} was taken over by process ${taker.pid} on ${taker.host}, because this process sent no heartbeat for ${LOCK_TIMEOUT_SECONDS} s. ` +
-          'This process ends and leaves the folder unchanged; the other one continues the run.',
-      ),
-    );
+    if (taker !== null) lost.abort(new LockLostError(dir, taker));
   };
   const schedule = (): void => {
-    cancel = clock.after(HEARTBEAT_INTERVAL_MS, () => {
+    cancel = clock.after(UPDATE_INTERVAL_MS, () => {
       void update()
         // The disk may hang for a while or be unplugged; the next heartbeat tries again.
         .catch(() => undefined)

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { HEARTBEAT_INTERVAL_MS, LOCK_TIMEOUT_SECONDS } from '../../../coordinator/run/hold-lock.ts';
+import { UPDATE_INTERVAL_MS, LOCK_TIMEOUT_SECONDS } from '../../../coordinator/run/hold-lock.ts';
 import { isProcessAlive, processStartTime } from '../../../coordinator/run/process-identity.ts';
 import { serializeHolder, type LockHolder } from '../../../coordinator/run/lock-file.ts';
 import { acquireRunLock } from '../../../coordinator/run/run-lock.ts';
@@ -131,7 +131,7 @@ describe('the lock of a process that cannot be seen', () => {
     );
     await pass(ours, 20);
     const before = await lockText();
-    await theirs.advance(HEARTBEAT_INTERVAL_MS);
+    await theirs.advance(UPDATE_INTERVAL_MS);
     await expect.poll(lockText).not.toBe(before);
     await pass(ours, 1);
     await refused;
@@ -159,7 +159,7 @@ describe('the lock of a process that cannot be seen', () => {
     const clock = manualClock();
     const lock = await acquireRunLock(dir, { clock, own: here });
     await writeHolder({ ...elsewhere, beat: 0 });
-    await clock.advance(HEARTBEAT_INTERVAL_MS);
+    await clock.advance(UPDATE_INTERVAL_MS);
     await expect.poll(() => lock.lost.aborted).toBe(true);
     await lock.release();
   });
@@ -168,7 +168,7 @@ describe('the lock of a process that cannot be seen', () => {
     const clock = manualClock();
     const lock = await acquireRunLock(dir, { clock, own: here });
     await rm(join(dir, 'lock.json'));
-    await clock.advance(HEARTBEAT_INTERVAL_MS);
+    await clock.advance(UPDATE_INTERVAL_MS);
     await expect.poll(() => lockText().catch(() => '')).toContain('"id":"ours"');
     await lock.release();
   });
