@@ -28,9 +28,9 @@ export const WRITE_IDX =
 const otherContent = (found: string, remedy?: string): Content =>
   remedy === undefined ? { kind: 'other', found } : { kind: 'other', found, remedy };
 
-const unpackFirst = (what: string, command: string): Content =>
-  otherContent(`${what}, which gradcast does not unpack`, `Unpack it first: ${command}.`);
-const convert = (what: string): Content => otherContent(what, `${WRITE_IDX}.`);
+const unpackFirst = (description: string, command: string): Content =>
+  otherContent(`${description}, which gradcast does not unpack`, `Unpack it first: ${command}.`);
+const convert = (description: string): Content => otherContent(description, `${WRITE_IDX}.`);
 
 /** First bytes of file formats, as text of one character a byte. */
 const SIGNATURES: readonly (readonly [string, Content])[] = [

@@ -96,7 +96,7 @@ async function walk(folder: string, below: string, depth: number, search: Search
     a.name < b.name ? -1 : 1,
   );
   if (entries.length === 0 && below !== '') {
-    search.files.push(unusableFile(folder, below, 'a folder with nothing in it, not a file'));
+    search.files.push(unusableFile(folder, below, 'an empty folder, not a file'));
   }
   const subfolders: { path: string; name: string }[] = [];
   for (const entry of entries) {
@@ -125,8 +125,8 @@ async function explainUnreadable(path: string, { code = '' }: NodeJS.ErrnoExcept
   const target = await readlink(path).catch(() => null);
   if (target === null) return 'a file that cannot be read';
   return code === 'ELOOP'
-    ? 'a link that leads in a circle'
-    : `a link to ${sanitizeForTerminal(target)}, where nothing is`;
+    ? 'a circular link'
+    : `a link to ${sanitizeForTerminal(target)}, which does not exist`;
 }
 
 /**

@@ -45,12 +45,12 @@ export function inferImageShape({ path, dimensions, columns }: DataArray): Image
         return { sampleShape: [side, side, 1], channelsFirst: false, note };
       }
       throw new DataError(
-        `${path} holds ${shape} numbers, and ${a} pixels make no square image. Write the images as [n, height, width] or [n, height, width, channels].`,
+        `${path} holds ${shape} numbers, and ${a} pixels do not make a square image. Write the images as [n, height, width] or [n, height, width, channels].`,
       );
     }
     default:
       throw new DataError(
-        `${path} holds ${shape} single numbers, which are labels and no images. Check whether the file names are swapped.`,
+        `${path} holds ${shape} single numbers, which are labels, not images. Check whether the file names are swapped.`,
       );
   }
 }

@@ -23,7 +23,7 @@ export function toLabels(array: DataArray): Labels {
   const [count = 0, width = 1] = dimensions;
   if (dimensions.length > 2) {
     throw new DataError(
-      `${path} holds ${dimensions.join(' x ')} numbers, which are images and not labels. Labels are one whole number a sample: check whether the file names are swapped.`,
+      `${path} holds ${dimensions.join(' x ')} numbers, which are images, not labels. Labels are one whole number a sample: check whether the file names are swapped.`,
     );
   }
   if (width === 1) return { labels: validateLabels(array, values, count), notes: [] };

@@ -37,9 +37,9 @@ async function listFiles(path: string, name: string, open: OpenZip): Promise<Dat
 }
 
 async function* readEntry(path: string, open: OpenZip, entry: Entry): Chunks {
-  const where = `${path}/${sanitizeForTerminal(entry.fileName)}`;
+  const entryPath = `${path}/${sanitizeForTerminal(entry.fileName)}`;
   if (entry.isEncrypted()) {
-    throw new DataError(`${where} is encrypted. Unpack the archive with its password first.`);
+    throw new DataError(`${entryPath} is encrypted. Unpack the archive with its password first.`);
   }
   const zip = await open().catch((error: unknown) => {
     throw damagedZipError(path, error);
@@ -49,7 +49,7 @@ async function* readEntry(path: string, open: OpenZip, entry: Entry): Chunks {
       zip.openReadStream(entry, (error, stream) => (error ? reject(error) : resolve(stream)));
     });
   } catch (error) {
-    throw damagedZipError(where, error);
+    throw damagedZipError(entryPath, error);
   } finally {
     zip.close();
   }

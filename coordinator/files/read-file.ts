@@ -14,7 +14,7 @@ export async function openRegularFile(path: string): Promise<FileHandle> {
   try {
     const stats = await file.stat();
     if (stats.isDirectory()) throw new Error('it is a folder');
-    if (!stats.isFile()) throw new Error('it is no regular file');
+    if (!stats.isFile()) throw new Error('it is not a regular file');
     return file;
   } catch (error) {
     await file.close();

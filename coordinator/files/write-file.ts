@@ -81,7 +81,7 @@ export async function removeTemporaryFiles(dir: string, names: readonly string[]
 async function resolveTarget(path: string): Promise<string> {
   const stats = await stat(path).catch(() => null);
   if (stats === null) return path;
-  if (!stats.isFile()) throw new Error(`${path} could not be written: it is no regular file.`);
+  if (!stats.isFile()) throw new Error(`${path} could not be written: it is not a regular file.`);
   return realpath(path);
 }
 
@@ -137,7 +137,7 @@ export async function appendLine(
     const file = await openFile(path, APPEND_FLAGS);
     try {
       const stats = await file.stat();
-      if (!stats.isFile()) throw new Error('it is no regular file');
+      if (!stats.isFile()) throw new Error('it is not a regular file');
       try {
         await file.writeFile(`${line}\n`);
         await file.sync();

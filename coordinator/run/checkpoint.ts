@@ -74,7 +74,7 @@ export function encodeCheckpoint({ vectors, ...rest }: Checkpoint): Buffer {
 /** Decodes a checkpoint. @throws Error with a part of a sentence that says what is wrong with the bytes */
 export function decodeCheckpoint(bytes: Buffer): Checkpoint {
   if (bytes.length < MAGIC.length + 4 + DIGEST_BYTES || bytes.toString('latin1', 0, MAGIC.length) !== MAGIC) {
-    throw new Error('it is no checkpoint of this version of gradcast');
+    throw new Error('it is not a checkpoint of this version of gradcast');
   }
   if (!checksum(bytes).equals(bytes.subarray(-DIGEST_BYTES))) {
     throw new Error('its checksum is wrong: it was cut off or changed');

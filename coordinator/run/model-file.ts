@@ -67,8 +67,8 @@ function parseModelFile(file: string, bytes: Uint8Array): Record<string, unknown
     const parsed = parseText(text);
     return asRecord(typeof parsed === 'string' ? parseText(parsed) : parsed);
   } catch (error) {
-    const what = bytes.length === 0 ? 'is empty' : 'is no JSON';
-    throw new Error(`${file} ${what}. ${MODEL_OPTION_HELP}`, { cause: error });
+    const problem = bytes.length === 0 ? 'is empty' : 'is not JSON';
+    throw new Error(`${file} ${problem}. ${MODEL_OPTION_HELP}`, { cause: error });
   }
 }
 

@@ -26,13 +26,9 @@ describe('an unusable path is named', () => {
   const path = (): string => join(scratch.root, 'own', 'train-images-idx3-ubyte');
 
   it.each<[string, () => Promise<unknown>, string]>([
-    ['a folder', () => mkdir(path()), 'is a folder with nothing in it, not a file'],
-    ['a broken link', () => symlink('nowhere', path()), 'is a link to nowhere, where nothing is'],
-    [
-      'a link to itself',
-      () => symlink('train-images-idx3-ubyte', path()),
-      'is a link that leads in a circle',
-    ],
+    ['a folder', () => mkdir(path()), 'is an empty folder, not a file'],
+    ['a broken link', () => symlink('nowhere', path()), 'is a link to nowhere, which does not exist'],
+    ['a link to itself', () => symlink('train-images-idx3-ubyte', path()), 'is a circular link'],
   ])('%s', async (_, make, found) => {
     await writeFiles(join(scratch.root, 'own'), without());
     await make();

@@ -46,7 +46,9 @@ describe('images', () => {
     const loaded = await load(withTrainImages(idxBytes([COUNT, SIDE * SIDE], PIXEL_VALUES)));
     expectWhole(loaded);
     expect(loaded.lines.infos.join('\n')).toContain('rows of 36 numbers are read as images of 6 x 6');
-    expect(await refusal(withTrainImages(idxBytes([COUNT, 35])))).toContain('35 pixels make no square image');
+    expect(await refusal(withTrainImages(idxBytes([COUNT, 35])))).toContain(
+      '35 pixels do not make a square image',
+    );
   });
 
   it('are read with channels first and channels last', async () => {
@@ -99,7 +101,7 @@ describe('labels', () => {
     ['a negative label', typedIdx('int32', [COUNT], at(3, -1)), 'label -1 at sample 3'],
     ['half a class', typedIdx('float32', [COUNT], at(3, 2.5)), 'label 2.5 at sample 3'],
     ['several columns', idxBytes([COUNT, 3]), '3 numbers a sample'],
-    ['images', imagesFile, 'which are images and not labels'],
+    ['images', imagesFile, 'which are images, not labels'],
     ['too few', idxBytes([COUNT - 1], LABELS.slice(1)), `expected ${COUNT} labels, one for each image`],
     ['none', idxBytes([0]), 'at least one sample'],
   ])('are rejected: %s', async (_, bytes, found) => {
@@ -109,6 +111,6 @@ describe('labels', () => {
   });
 
   it('in place of images are rejected', async () => {
-    expect(await refusal(withTrainImages(labelsFile))).toContain('which are labels and no images');
+    expect(await refusal(withTrainImages(labelsFile))).toContain('which are labels, not images');
   });
 });

@@ -60,7 +60,7 @@ describe('a file that is written atomically', () => {
       await symlink('pipe', link);
       for (const path of [pipe, link, dir]) {
         await expect(writeFileAtomic(path, 'new')).rejects.toThrow(
-          `${path} could not be written: it is no regular file.`,
+          `${path} could not be written: it is not a regular file.`,
         );
       }
       expect((await stat(pipe)).isFIFO()).toBe(true);

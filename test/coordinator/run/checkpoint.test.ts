@@ -45,10 +45,10 @@ describe('a checkpoint', () => {
     const whole = encodeCheckpoint(checkpoint(9));
     checkProperty(
       fc.property(fc.nat(whole.length - 1), fc.integer({ min: 1, max: 255 }), (at, change) => {
-        expect(() => decodeCheckpoint(whole.subarray(0, at))).toThrow(/checksum|no checkpoint/);
+        expect(() => decodeCheckpoint(whole.subarray(0, at))).toThrow(/checksum|not a checkpoint/);
         const changed = Buffer.from(whole);
         changed[at] = changed[at]! ^ change;
-        expect(() => decodeCheckpoint(changed)).toThrow(/checksum|no checkpoint/);
+        expect(() => decodeCheckpoint(changed)).toThrow(/checksum|not a checkpoint/);
       }),
       { seed: 1 },
     );
@@ -101,7 +101,7 @@ describe('a folder of checkpoints', () => {
   });
 });
 
-describe('a path that is no regular file', () => {
+describe('a path that is not a regular file', () => {
   it.skipIf(process.platform === 'win32')(
     'is skipped with a warning: a pipe, a folder, a link to one',
     async () => {
@@ -114,9 +114,9 @@ describe('a path that is no regular file', () => {
       expect(await loadCheckpoint(dir, (line) => warnings.push(line))).toEqual(checkpoint(1));
       expect(warnings.map((line) => /-0*(\d)\.bin (.*)$/.exec(line)?.slice(1))).toEqual([
         ['5', 'cannot be used (the file or a folder above it does not exist).'],
-        ['4', 'cannot be used (it is no regular file).'],
+        ['4', 'cannot be used (it is not a regular file).'],
         ['3', 'cannot be used (it is a folder).'],
-        ['2', 'cannot be used (it is no regular file).'],
+        ['2', 'cannot be used (it is not a regular file).'],
       ]);
       // The resumed run writes past them, and its own checkpoints are not removed in their place.
       const last: number[] = [];

@@ -47,8 +47,8 @@ describe('a file of another format is rejected with its format and a remedy', ()
     ['.h5', Uint8Array.of(0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a), 'an HDF5 file, such as an .h5 file of Keras'],
     ['.gz', Uint8Array.of(0x1f, 0x8b, 8, 0), 'compressed by gzip'],
     ['an empty one', '', 'is empty'],
-    ['text', 'model = Sequential()', 'is no JSON'],
-    ['bytes', Uint8Array.of(0xff, 0xfe, 0, 1), 'is no JSON'],
+    ['text', 'model = Sequential()', 'is not JSON'],
+    ['bytes', Uint8Array.of(0xff, 0xfe, 0, 1), 'is not JSON'],
     ['a list', '[1, 2]', 'holds no Keras model'],
     ['JSON of something else', '{"a": 1}', 'holds no Keras model'],
   ])('%s', async (_, content, what) => {
