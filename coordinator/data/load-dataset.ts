@@ -120,7 +120,7 @@ function generateDigits({ seed, limit, syntheticTestCount }: LoadDatasetOptions)
   });
 }
 
-/** SHA-256 of all images and labels, hexadecimal. It identifies a data set, since folders of one name may hold different files. */
+/** SHA-256 of all images and labels, hexadecimal. It identifies a data set, whatever the name of its folder. */
 export function datasetDigest({ train, test }: Pick<Dataset, 'train' | 'test'>): string {
   const hash = createHash('sha256');
   for (const { images, labels } of [train, test]) hash.update(images).update(labels);

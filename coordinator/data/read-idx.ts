@@ -5,7 +5,7 @@ import type { Contents } from './unpack.ts';
 
 /** Allocated at once whatever the file's size. A header can claim any size, so more is allocated only as bytes arrive. */
 const INITIAL_BYTES = 2 ** 26;
-/** Highest compression ratio of images. A size within this ratio of the stored bytes is allocated at once, without a copy. */
+/** Highest compression ratio of images. A size within this ratio of the stored bytes is allocated at once. */
 const MAX_PACKING_RATIO = 64;
 /** Limit for counting surplus bytes; the rest is not read. */
 const MAX_EXTRA_BYTES = 2 ** 20;

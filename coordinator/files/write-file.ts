@@ -125,7 +125,7 @@ const APPEND_FLAGS =
   ((constants.O_NONBLOCK as number | undefined) ?? 0);
 
 /**
- * Appends a line to a file, or leaves the file unchanged: if a full disk takes only a part of the line, that part is removed.
+ * Appends a line to a file, or leaves the file unchanged: if a full disk takes a part of the line, that part is removed.
  * @throws Error with a sentence that names the file and the reason
  */
 export async function appendLine(

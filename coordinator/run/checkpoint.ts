@@ -145,7 +145,7 @@ export async function loadCheckpoint(dir: string, warn: (line: string) => void):
 
 const stepsFromName = (file: string): number => Number(CHECKPOINT_FILE.exec(file)?.[1]);
 
-/** Whether there are checkpoints of later steps. A run that has returned to an earlier step must not be resumed from them. */
+/** Whether there are checkpoints of later steps. After a return to an earlier step, a run must not be resumed from them. */
 export async function hasLaterCheckpoint(dir: string, steps: number): Promise<boolean> {
   return (await checkpointFiles(dir)).some((file) => stepsFromName(file) > steps);
 }

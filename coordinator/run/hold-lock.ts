@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../shared/util/clock.ts';
 import { describeDiskError } from '../files/disk-error.ts';
-import { LOCK_FILE, updateHolder, type LockHolder } from './lock-file.ts';
+import { LOCK_FILE, updateHolder, type LockHolder, type LockOwner } from './lock-file.ts';
 
 /** Interval of a holder's heartbeat: it updates its lock, so that other machines see that it is alive. */
 export const UPDATE_INTERVAL_MS = 5_000;
@@ -38,7 +38,7 @@ export interface RunLock {
  * @param dir absolute path
  * @param own contents of the lock
  */
-export function holdLock(dir: string, own: Omit<LockHolder, 'beat'>, clock: Clock): RunLock {
+export function holdLock(dir: string, own: LockOwner, clock: Clock): RunLock {
   const file = join(dir, LOCK_FILE);
   const lost = new AbortController();
   let beat = 0;

@@ -30,6 +30,9 @@ export interface LockHolder extends ProcessIdentity {
   readonly beat?: number | undefined;
 }
 
+/** Holder of a lock before its first heartbeat. */
+export type LockOwner = Omit<LockHolder, 'beat'>;
+
 /** Text of a lock. It has the same length for every beat, so that it can be overwritten in place. */
 export const serializeHolder = ({ beat, ...rest }: LockHolder): string =>
   `${JSON.stringify({ ...rest, ...(beat === undefined ? {} : { beat: String(beat).padStart(HEARTBEAT_DIGITS, '0') }) })}\n`;

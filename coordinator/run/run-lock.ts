@@ -6,7 +6,7 @@ import { systemClock, pause, type Clock, type AbortSignalLike } from '../../shar
 import { describeDiskError } from '../files/disk-error.ts';
 import { holdLock, LOCK_TIMEOUT_SECONDS, type RunLock } from './hold-lock.ts';
 import { identifyThisProcess, isProcessAlive, isProcessVisible } from './process-identity.ts';
-import { LOCK_FILE, readHolder, serializeHolder, type LockHolder } from './lock-file.ts';
+import { LOCK_FILE, readHolder, serializeHolder, type LockHolder, type LockOwner } from './lock-file.ts';
 import { removeTemporaryFiles, writeFileAtomic } from '../files/write-file.ts';
 
 /** Held while a process reads the lock and takes it. */
@@ -28,7 +28,7 @@ export interface LockOptions {
   readonly info?: (line: string) => void;
   readonly clock?: Clock;
   /** Process that acquires the lock. @default this one */
-  readonly own?: Omit<LockHolder, 'beat'>;
+  readonly own?: LockOwner;
 }
 
 /**
@@ -49,7 +49,7 @@ export async function acquireRunLock(dir: string, options: LockOptions = {}): Pr
   return holdLock(dir, own, clock);
 }
 
-const describeThisProcess = async (): Promise<Omit<LockHolder, 'beat'>> => ({
+const describeThisProcess = async (): Promise<LockOwner> => ({
   id: randomUUID(),
   ...(await identifyThisProcess()),
   since: new Date().toISOString(),
@@ -62,7 +62,7 @@ const describeThisProcess = async (): Promise<Omit<LockHolder, 'beat'>> => ({
  */
 async function tryAcquire(
   file: string,
-  own: Omit<LockHolder, 'beat'>,
+  own: LockOwner,
   stale: LockHolder | null,
 ): Promise<LockHolder | null> {
   const holder = await readHolder(file);
@@ -80,7 +80,7 @@ async function tryAcquire(
 
 /** Options of one wait, with defaults filled in. */
 interface WaitOptions extends LockOptions {
-  readonly own: Omit<LockHolder, 'beat'>;
+  readonly own: LockOwner;
   readonly signal: AbortSignalLike;
   readonly clock: Clock;
   readonly dir: string;
@@ -115,7 +115,7 @@ function inUseMessage(dir: string, { pid, host, since }: LockHolder): string {
   const isHere = host === hostname();
   const holder = isHere ? `process ${pid}` : `process ${pid} on ${host}`;
   const remedy = isHere ? 'end it with' : 'end it there with';
-  return `${dir} is in use by another run: ${holder}, since ${since}. Wait until it ends, or ${remedy}: kill ${pid}`;
+  return `${dir} is in use by ${holder}, since ${since}. Wait until it ends, or ${remedy}: kill ${pid}`;
 }
 
 const inUseByOldVersionMessage = (dir: string, file: string, { pid, host, since }: LockHolder): string =>

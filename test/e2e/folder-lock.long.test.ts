@@ -16,7 +16,7 @@ test('a folder has one run at a time, which may be gone on with as soon as its p
 
   const second = resume('train');
   expect(await second.ended).toBe(1);
-  expect(second.output()).toContain(`${dir} is in use by another run: process ${first.child.pid}, since `);
+  expect(second.output()).toContain(`${dir} is in use by process ${first.child.pid}, since `);
   expect(second.output()).toContain(`end it with: kill ${first.child.pid}`);
 
   first.kill('SIGKILL');

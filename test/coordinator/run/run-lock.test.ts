@@ -126,9 +126,7 @@ describe('the lock of a process that cannot be seen', () => {
     const ours = manualClock();
     const lock = await acquireRunLock(dir, { clock: theirs, own: { ...elsewhere, host: 'here' } });
     const taking = acquireRunLock(dir, { clock: ours, own: here });
-    const refused = expect(taking).rejects.toThrow(
-      `${dir} is in use by another run: process 12 on here, since some day.`,
-    );
+    const refused = expect(taking).rejects.toThrow(`${dir} is in use by process 12 on here, since some day.`);
     await pass(ours, 20);
     const before = await lockText();
     await theirs.advance(UPDATE_INTERVAL_MS);
