@@ -69,12 +69,14 @@ const DEFAULT_MODEL = { values: 600_810, kernel: { offset: 9_568, inputs: 4_608,
 const MAX_COORDINATOR_RATE = 1e9;
 
 /** @returns lines for the person */
-export function runPlan({ codec, delay, parameters, rate, coordinatorRate, ...rest }: PlanFlags): string[] {
+export function runPlan(flags: PlanFlags): string[] {
+  const { codec, delay, parameters, rate, coordinatorRate, tailAt, ...rest } = flags;
   return describePlan(
     {
       ...rest,
       rate,
       delayMs: delay,
+      gradientReadyAt: tailAt,
       parameterCount: parameters,
       // The default model's; of another one only the number of its parameters is known here.
       kernel: parameters === DEFAULT_MODEL.values ? DEFAULT_MODEL.kernel : null,

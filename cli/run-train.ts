@@ -13,7 +13,12 @@ import { EXIT_INTERRUPTED, waitForInterrupt, handleInterrupts } from './interrup
 import { parseCodecRule } from '../coordinator/links/codecs.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
 import { createReporter } from '../coordinator/report/create-reporter.ts';
-import { printDataset, printSummary, printResumeHint } from '../coordinator/report/summary.ts';
+import {
+  printDataset,
+  printSummary,
+  printResumeHint,
+  type TestScores,
+} from '../coordinator/report/summary.ts';
 import { printAddresses, printServingUrl } from '../coordinator/report/addresses.ts';
 import { combineListeners } from '../coordinator/report/reporter.ts';
 import { certificateFor } from '../coordinator/server/tls.ts';
@@ -21,7 +26,7 @@ import { saveModel } from '../coordinator/run/model-folder.ts';
 import { CheckpointWriter } from '../coordinator/run/checkpoint-writer.ts';
 import { EpochSaver, type RunFolder } from '../coordinator/run/run-folder.ts';
 import { removeEarlierCheckpoints } from '../coordinator/run/checkpoint.ts';
-import { saveStoppedRun, type TestScores } from '../coordinator/run/save-stopped.ts';
+import { saveStoppedRun } from '../coordinator/training/save-stopped.ts';
 import { train } from '../coordinator/training/train.ts';
 import { withCoordinator } from '../coordinator/training/run-session.ts';
 import { setFlagsFromString } from 'node:v8';

@@ -1,7 +1,7 @@
-/** Does the work while this process holds the lock. */
+/** Does the work while no other process holds the lock. */
 export function withLock<Result>(
   file: string,
   onWaiting: () => void,
   work: () => Result | Promise<Result>,
-  lookEveryMs?: number,
+  pollMs?: number,
 ): Promise<Result>;

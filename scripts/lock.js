@@ -2,61 +2,63 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const TOUCH_MS = 1_000;
+/** Interval at which a holder updates its lock. */
+const UPDATE_INTERVAL_MS = 1_000;
 const POLL_INTERVAL_MS = 200;
-/** Polls without a change of the lock after which its process counts as killed: about ten seconds. */
-const MAX_UNCHANGED_POLLS = 50;
+/** A lock is stale after so many polls without an update: its holder was killed. Some ten seconds. */
+const POLLS_UNTIL_STALE = 50;
 
 /**
- * Does the work while this process holds the lock. This file imports no package, since none may be installed yet.
- * @param file the lock
+ * Does the work while no other process holds the lock. Uses no package, since none may be installed yet. See
+ * docs/decisions/three-locks.md.
+ * @param file path of the lock
  * @param onWaiting called once if another process holds the lock
  */
-export async function withLock(file, onWaiting, work, pollIntervalMs = POLL_INTERVAL_MS) {
-  const own = randomUUID();
-  await acquire(file, own, onWaiting, pollIntervalMs);
-  const timer = setInterval(() => touch(file), TOUCH_MS);
+export async function withLock(file, onWaiting, work, pollMs = POLL_INTERVAL_MS) {
+  const id = randomUUID();
+  await acquire(file, id, onWaiting, pollMs);
+  const timer = setInterval(() => update(file), UPDATE_INTERVAL_MS);
   try {
     return await work();
   } finally {
     clearInterval(timer);
-    // Another process may have taken the lock over while this one was suspended.
-    if (readLock(file)?.owner === own) rmSync(file, { force: true });
+    // Another process may have taken over the lock while this one was frozen.
+    if (readHolder(file)?.id === id) rmSync(file, { force: true });
   }
 }
 
-async function acquire(file, own, onWaiting, pollIntervalMs) {
-  let last = null;
-  let unchanged = 0;
-  for (let isFirst = true; ; isFirst = false) {
+async function acquire(file, id, onWaiting, pollMs) {
+  let previous = null;
+  let unchangedPolls = 0;
+  for (let isWaiting = false; ; isWaiting = true) {
     try {
-      writeFileSync(file, own, { flag: 'wx' });
+      writeFileSync(file, id, { flag: 'wx' });
       return;
     } catch (error) {
       if (error.code !== 'EEXIST') throw error;
     }
-    if (isFirst) onWaiting();
-    const seen = readLock(file);
-    unchanged =
-      seen !== null && seen.owner === last?.owner && seen.mtimeMs === last.mtimeMs ? unchanged + 1 : 0;
-    last = seen;
-    if (unchanged >= MAX_UNCHANGED_POLLS) rmSync(file, { force: true });
-    else await sleep(pollIntervalMs);
+    if (!isWaiting) onWaiting();
+    const holder = readHolder(file);
+    const isUnchanged = holder !== null && holder.id === previous?.id && holder.mtimeMs === previous.mtimeMs;
+    unchangedPolls = isUnchanged ? unchangedPolls + 1 : 0;
+    previous = holder;
+    if (unchangedPolls >= POLLS_UNTIL_STALE) rmSync(file, { force: true });
+    else await sleep(pollMs);
   }
 }
 
-function readLock(file) {
+function readHolder(file) {
   try {
-    return { owner: readFileSync(file, 'utf8'), mtimeMs: statSync(file).mtimeMs };
+    return { id: readFileSync(file, 'utf8'), mtimeMs: statSync(file).mtimeMs };
   } catch {
     return null;
   }
 }
 
-function touch(file) {
+function update(file) {
   try {
     utimesSync(file, new Date(), new Date());
   } catch {
-    // Another process has taken the lock over and released it.
+    // Another process has taken over the lock and released it.
   }
 }

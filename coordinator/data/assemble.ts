@@ -5,7 +5,7 @@ import type { DataArray } from './data-array.ts';
 import { toImages } from './to-images.ts';
 import { toLabels } from './to-labels.ts';
 
-/** Images and labels as the files have them. */
+/** Images and labels of a split, as stored in the files. */
 export interface SplitArrays {
   readonly images: DataArray;
   readonly labels: DataArray;
@@ -16,10 +16,10 @@ interface ReadSplit extends Split {
 }
 
 /**
- * A data set of two splits.
+ * Assembles a data set from the arrays of two splits.
  *
- * @param note hears how files were read, where that is not plain
- * @throws DataError if an array is no images or no labels, or if the four do not go together
+ * @param note called with a line about each file whose format was guessed
+ * @throws DataError if an array does not hold images or labels, or if the four arrays do not fit each other
  */
 export function assembleDataset(
   arrays: { readonly train: SplitArrays; readonly test: SplitArrays },
@@ -48,19 +48,19 @@ export function assembleDataset(
 }
 
 function readSplit({ images, labels }: SplitArrays, note: (line: string) => void): ReadSplit {
-  const { notes, ...pictures } = toImages(images);
-  const classes = toLabels(labels);
-  if (classes.labels.length !== pictures.count) {
+  const { notes: imageNotes, ...parsedImages } = toImages(images);
+  const { notes: labelNotes, labels: parsedLabels } = toLabels(labels);
+  if (parsedLabels.length !== parsedImages.count) {
     throw invalidFileError(
       labels.path,
-      `${pictures.count} labels, one for each image in ${basename(images.path)}`,
-      `${classes.labels.length}`,
+      `${parsedImages.count} labels, one for each image in ${basename(images.path)}`,
+      `${parsedLabels.length}`,
       'Use images and labels that belong together.',
     );
   }
-  for (const line of [...notes, ...classes.notes]) note(line);
-  return { ...pictures, labels: classes.labels };
+  for (const line of [...imageNotes, ...labelNotes]) note(line);
+  return { ...parsedImages, labels: parsedLabels };
 }
 
 const countClasses = ({ labels }: Split): number =>
-  labels.reduce((most, label) => Math.max(most, label), 0) + 1;
+  labels.reduce((highest, label) => Math.max(highest, label), 0) + 1;

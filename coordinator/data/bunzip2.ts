@@ -1,14 +1,14 @@
 import { invalidFileError, DataError } from '../../shared/data/data-error.ts';
 import type { Chunks } from './data-file.ts';
 
-/** Ten times MNIST's largest file. The decoder works in one go, so all of its output is held in memory. */
+/** Ten times MNIST's largest file. The decoder is synchronous, so all of its output is held in memory. */
 const MAX_BYTES = 2 ** 29;
 const BLOCK_BYTES = 2 ** 20;
 
 /**
- * Unpacks bzip2, with all streams where there are several, as parallel packers write them.
+ * Unpacks bzip2, including several streams in one file, as parallel packers write them.
  *
- * @throws DataError while iterating, if it is damaged or unpacks to more than MAX_BYTES
+ * @throws DataError while iterating, if the file is damaged or unpacks to more than MAX_BYTES
  */
 export async function* bunzip2(packed: Uint8Array, path: string): Chunks {
   const { default: bzip } = await import('seek-bzip');
@@ -22,7 +22,7 @@ export async function* bunzip2(packed: Uint8Array, path: string): Chunks {
   yield* output.blocks();
 }
 
-/** The decoder takes what lies behind the end for zeros, so the end is an error here. */
+/** Input that throws at its end: the decoder would read zeros beyond it. */
 function createInput(packed: Uint8Array, path: string) {
   let at = 0;
   const readByte = (): number => {

@@ -4,7 +4,7 @@ import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import type { DataFile } from './data-file.ts';
 import { parseRole, type FileRole, type SplitName } from './file-names.ts';
 
-/** The files of a split: images and labels, or a table of both. The images may turn out to be a table under another name. */
+/** Files of a split: images and labels, or a table of both. The file of images may be a table with another name. */
 export interface SplitFiles {
   readonly images?: DataFile;
   readonly labels?: DataFile;
@@ -13,7 +13,7 @@ export interface SplitFiles {
 
 export interface ChosenFiles {
   readonly train: SplitFiles;
-  /** Files named test or t10k; those named val where there are none. */
+  /** Files named test or t10k, or else val. */
   readonly test: SplitFiles;
 }
 
@@ -30,19 +30,19 @@ interface FileSet {
   readonly splits: Splits;
 }
 
-/** The most that a refusal lists of anything. */
+/** Maximum number of items in an error. */
 const MAX_LISTED = 6;
 
 /**
- * The files of the one data set in a folder. Where there are several, the one that lies highest is taken, and IDX files
- * before a table. Of several files for one part: whole before unreadable, first downloads before second ones, bare before
- * packed.
+ * Chooses the files of one data set in a folder. Of several sets, the one in the highest folder is chosen, and IDX files
+ * before a table. Of several files for one part: readable before unreadable, first downloads before second ones, bare
+ * before packed.
  *
- * @param folder an absolute path
- * @param said how the person named the folder, for example '--data'
+ * @param folder absolute path
+ * @param option option or variable that named the folder, for example '--data'
  * @throws DataError if a part is missing, or if two sets are equally good
  */
-export function chooseFiles(files: readonly DataFile[], folder: string, said: string): ChosenFiles {
+export function chooseFiles(files: readonly DataFile[], folder: string, option: string): ChosenFiles {
   const candidates = files
     .flatMap((file): Candidate[] => {
       const role = parseRole(file.name);
@@ -51,17 +51,19 @@ export function chooseFiles(files: readonly DataFile[], folder: string, said: st
     })
     .toSorted(compareCandidates);
   const sets = groupIntoSets(candidates, ({ set }) => set);
-  const whole = sets.filter(isComplete);
-  // Names of train and test files may differ in more than these words, where there is only one of each kind.
+  const complete = sets.filter(isComplete);
+  // If no set is complete by name, one file of each kind still makes a set, whatever else the names say.
   const [best, ...others] =
-    whole.length > 0 ? whole.toSorted(compareSets) : groupIntoSets(candidates, () => '').filter(isComplete);
-  if (best === undefined) throw missingFilesError(files, sets, folder, said);
+    complete.length > 0
+      ? complete.toSorted(compareSets)
+      : groupIntoSets(candidates, () => '').filter(isComplete);
+  if (best === undefined) throw missingFilesError(files, sets, folder, option);
   const rivals = others.filter((other) => compareSets(best, other) === 0);
   if (rivals.length === 0) return pickFiles(best);
   const names = [best, ...rivals].slice(0, MAX_LISTED).map(({ name }) => sanitizeForTerminal(name));
   throw new DataError(
-    `${sanitizeForTerminal(folder)} (from ${said}) holds several data sets: ${names.join(', ')}. ` +
-      `Choose one, for example ${said} ${sanitizeForTerminal(join(folder, best.name))}.`,
+    `${sanitizeForTerminal(folder)} (from ${option}) holds several data sets: ${names.join(', ')}. ` +
+      `Choose one, for example ${option} ${sanitizeForTerminal(join(folder, best.name))}.`,
   );
 }
 
@@ -72,9 +74,10 @@ function compareCandidates(a: Candidate, b: Candidate): number {
     role.depth,
     role.packing,
   ];
-  const [left, right] = [keys(a), keys(b)];
-  const differs = left.findIndex((value, index) => value !== right[index]);
-  if (differs >= 0) return (left[differs] ?? 0) - (right[differs] ?? 0);
+  const keysA = keys(a);
+  const keysB = keys(b);
+  const difference = keysA.findIndex((value, index) => value !== keysB[index]);
+  if (difference >= 0) return (keysA[difference] ?? 0) - (keysB[difference] ?? 0);
   return a.file.name < b.file.name ? -1 : 1;
 }
 
@@ -98,7 +101,7 @@ const hasAll = (files: SplitFiles | undefined): boolean => hasBoth(files) || fil
 const isComplete = ({ splits }: FileSet): boolean =>
   hasAll(splits.train) && (hasAll(splits.test) || hasAll(splits.val));
 
-/** The higher one first; of two beside each other, the one of IDX files. */
+/** Sorts sets in higher folders first, and IDX files before a table in the same folder. */
 function compareSets(a: FileSet, b: FileSet): number {
   return a.depth - b.depth || Number(hasBoth(b.splits.train)) - Number(hasBoth(a.splits.train));
 }
@@ -113,24 +116,24 @@ function pickFiles({ splits: { train = {}, test = {}, val = {} } }: FileSet): Ch
   return { train: pick(train), test: pick(hasAll(test) || !hasAll(val) ? test : val) };
 }
 
-/** @returns an error that says what is missing of the most complete set, or what the folder holds instead */
+/** Error that names the missing parts of the most complete set, or the files that the folder holds instead. */
 function missingFilesError(
   files: readonly DataFile[],
   sets: readonly FileSet[],
   folder: string,
-  said: string,
+  option: string,
 ): DataError {
-  const where = `${sanitizeForTerminal(folder)} (from ${said})`;
+  const source = `${sanitizeForTerminal(folder)} (from ${option})`;
   const [best] = sets.toSorted((a, b) => listParts(b).length - listParts(a).length);
-  if (best === undefined) return new DataError(`${where} ${describeOtherFiles(files)}`);
+  if (best === undefined) return new DataError(`${source} ${describeOtherFiles(files)}`);
   const present = listParts(best);
-  const absent = ['train images', 'train labels', 'test images', 'test labels'].filter(
+  const missing = ['train images', 'train labels', 'test images', 'test labels'].filter(
     (part) => !present.some(({ parts }) => parts.includes(part)),
   );
   const found = present.map(({ file }) => sanitizeForTerminal(file.name)).join(', ');
-  const names = absent.map((part) => EXAMPLE_NAMES[part]).join(', ');
+  const names = missing.map((part) => EXAMPLE_NAMES[part]).join(', ');
   return new DataError(
-    `${where} lacks ${absent.join(' and ')}; found ${found}. Put ${names} beside them, bare or packed (names with test or val are read too).`,
+    `${source} lacks ${missing.join(' and ')}; found ${found}. Put ${names} beside them, bare or packed (names with test or val are read too).`,
   );
 }
 
@@ -142,7 +145,8 @@ const EXAMPLE_NAMES: Readonly<Record<string, string>> = {
 };
 
 function listParts({ splits }: FileSet): { file: DataFile; parts: string[] }[] {
-  const [train, test] = [splits.train ?? {}, splits.test ?? splits.val ?? {}];
+  const train = splits.train ?? {};
+  const test = splits.test ?? splits.val ?? {};
   return Object.entries({ train, test }).flatMap(([split, { images, labels, table }]) => [
     ...(images === undefined ? [] : [{ file: images, parts: [`${split} images`] }]),
     ...(labels === undefined ? [] : [{ file: labels, parts: [`${split} labels`] }]),
@@ -150,11 +154,11 @@ function listParts({ splits }: FileSet): { file: DataFile; parts: string[] }[] {
   ]);
 }
 
-/** Sentences that say which other files a folder holds, and which ones are read. */
+/** Sentences that list the other files in a folder, and the formats that gradcast reads. */
 function describeOtherFiles(files: readonly DataFile[]): string {
-  const reads =
+  const supported =
     'gradcast reads IDX files (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, bare or packed) and CSV files of a label and pixels (train.csv, test.csv)';
-  if (files.length === 0) return `holds no files. ${reads}.`;
+  if (files.length === 0) return `holds no files. ${supported}.`;
   const counts = new Map<string, number>();
   for (const { name } of files) {
     const [extension = ''] = /\.[a-z0-9]{1,8}$/i.exec(basename(name)) ?? [];
@@ -165,5 +169,5 @@ function describeOtherFiles(files: readonly DataFile[]): string {
     .toSorted(([, a], [, b]) => b - a)
     .slice(0, MAX_LISTED)
     .map(([extension, count]) => `${count} ${extension === '' ? 'without an extension' : extension}`);
-  return `holds no data set that gradcast finds by its names, only files of other kinds (${listed.join(', ')}). ${reads}; docs/own-data.md converts folders of images and NumPy arrays.`;
+  return `holds no data set that gradcast finds by its names, only files of other kinds (${listed.join(', ')}). ${supported}; docs/own-data.md converts folders of images and NumPy arrays.`;
 }

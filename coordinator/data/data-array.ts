@@ -1,22 +1,22 @@
 export type NumberArray = Uint8Array | Int8Array | Int16Array | Int32Array | Float32Array | Float64Array;
 
-/** Numbers as a file has them, before gradcast makes images or labels of them. */
+/** Numbers of a file, before they are converted to images or labels. */
 export interface DataArray {
-  /** For messages. */
+  /** Path for messages. */
   readonly path: string;
   readonly dimensions: readonly number[];
-  /** Type of an element, in words: 'float32'. */
+  /** Type of an element, for messages: 'float32'. */
   readonly type: string;
   readonly isFloat: boolean;
   /** Row-major. */
   readonly values: NumberArray;
-  /** The same, where the elements are unsigned bytes; a view of the file's contents. */
+  /** The values of an array of unsigned bytes; a view of the file's contents. */
   readonly bytes?: Uint8Array;
-  /** The whole contents of an IDX file, unpacked. */
+  /** Whole contents of an IDX file, unpacked. */
   readonly contents?: Uint8Array;
-  /** Names of the columns, where the file is a CSV that has them. */
+  /** Column names of a CSV file; null if it has none, undefined for an IDX file. */
   readonly columns?: readonly string[] | null;
 }
 
-/** All data of a run lie in memory, so a file may hold at most this much; Tiny ImageNet's images are 1.2 GB. */
+/** Limit for one file, since a run holds its data in memory. Tiny ImageNet's images have 1.2 GB. */
 export const MAX_DATA_BYTES = 2 ** 31;

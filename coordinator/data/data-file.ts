@@ -1,28 +1,28 @@
 import { Readable } from 'node:stream';
 import { DataError, DOWNLOAD_AGAIN } from '../../shared/data/data-error.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
-import { describeDiskError } from '../run/disk-error.ts';
-import { openRegularFile } from '../run/read-file.ts';
+import { describeDiskError } from '../files/disk-error.ts';
+import { openRegularFile } from '../files/read-file.ts';
 
 export type Chunks = AsyncIterable<Uint8Array>;
 
-/** A file of a data folder, or in a zip archive of it, that has not been opened yet. */
+/** File in a data folder or in a zip archive, not yet opened. */
 export interface DataFile {
   /** Path below the data folder, with '/' between folders. */
   readonly name: string;
-  /** The path that the person knows the file by. */
+  /** Path for messages. */
   readonly path: string;
-  /** As it lies on the disk; undefined for a file in an archive. */
+  /** Size on disk; undefined for a file in an archive. */
   readonly bytes?: number | undefined;
-  /** Why it cannot be read, if that is known before opening it. */
+  /** Reason why it cannot be read, if that is known before opening it. */
   readonly problem?: string | undefined;
   /** Whether it is known to hold images and labels in one table, whatever its name says. */
   readonly isTable?: boolean | undefined;
-  /** Its bytes as stored. @throws DataError, at once or while iterating */
+  /** Reads the stored bytes. @throws DataError, at once or while iterating */
   open(): Chunks;
 }
 
-/** A regular file. */
+/** File on disk. */
 export function plainFile(path: string, name: string, bytes: number): DataFile {
   return {
     name,
@@ -31,7 +31,7 @@ export function plainFile(path: string, name: string, bytes: number): DataFile {
     async *open(): Chunks {
       try {
         const file = await openRegularFile(path);
-        // The stream closes the file, also where it is not read to its end.
+        // The stream closes the file, even if it is not read to its end.
         yield* file.createReadStream() as AsyncIterable<Buffer>;
       } catch (error) {
         throw readError(path, error);
@@ -40,7 +40,7 @@ export function plainFile(path: string, name: string, bytes: number): DataFile {
   };
 }
 
-/** A downloaded file. @param path for messages */
+/** File in memory, such as a downloaded one. @param path path for messages */
 export function memoryFile(contents: Uint8Array, path: string): DataFile {
   return {
     name: path,
@@ -50,7 +50,7 @@ export function memoryFile(contents: Uint8Array, path: string): DataFile {
   };
 }
 
-/** Something by a data file's name that is no data file. */
+/** Placeholder for a path that has the name of a data file and cannot be read. */
 export function unusableFile(path: string, name: string, problem: string): DataFile {
   const error = new DataError(`${sanitizeForTerminal(path)} is ${problem}. ${DOWNLOAD_AGAIN}`);
   return {
@@ -63,7 +63,7 @@ export function unusableFile(path: string, name: string, problem: string): DataF
   };
 }
 
-/** The error for the person of a read that failed. */
+/** DataError for a failed read. */
 export function readError(path: string, error: unknown): DataError {
   if (error instanceof DataError) return error;
   return new DataError(

@@ -1,6 +1,6 @@
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 
-/** A kind of file, by its first bytes. */
+/** Kind of a file, by its first bytes. */
 export type Content = Packed | Unpacked;
 export interface Packed {
   readonly kind: 'gzip' | 'bzip2' | 'zip';
@@ -8,9 +8,9 @@ export interface Packed {
 export type Unpacked =
   | {
       readonly kind: 'other';
-      /** For the sentence 'found ...'. */
+      /** Description for the sentence 'found ...'. */
       readonly found: string;
-      /** Advice to the person. @default the usual one */
+      /** Advice in the error. @default the advice of invalidFileError */
       readonly remedy?: string;
     }
   | { readonly kind: 'idx' | 'csv' | 'empty' };
@@ -18,21 +18,21 @@ export type Unpacked =
 export const isPacked = (content: Content): content is Packed =>
   content.kind === 'gzip' || content.kind === 'bzip2' || content.kind === 'zip';
 
-/** As many bytes as recognize looks at: a tar archive says so at 257. */
+/** Number of bytes that detectContent reads: a tar archive has its signature at 257. */
 export const HEAD_BYTES = 1024;
 
-/** Writes an array as an IDX file of unsigned bytes, so that a person can convert what gradcast does not read. */
+/** Advice that converts a NumPy array to an IDX file of unsigned bytes. */
 export const WRITE_IDX =
   "In Python, with struct imported and the array as uint8 in a: open(NAME, 'wb').write(struct.pack(f'>HBB{a.ndim}I', 0, 8, a.ndim, *a.shape) + a.tobytes())";
 
 const otherContent = (found: string, remedy?: string): Content =>
   remedy === undefined ? { kind: 'other', found } : { kind: 'other', found, remedy };
 
-const unpackFirst = (what: string, command: string): Content =>
-  otherContent(`${what}, which gradcast does not unpack`, `Unpack it first: ${command}.`);
-const convert = (what: string): Content => otherContent(what, `${WRITE_IDX}.`);
+const unpackFirst = (description: string, command: string): Content =>
+  otherContent(`${description}, which gradcast does not unpack`, `Unpack it first: ${command}.`);
+const convert = (description: string): Content => otherContent(description, `${WRITE_IDX}.`);
 
-/** Beginnings of files, as text of one character a byte. */
+/** First bytes of file formats, as text of one character a byte. */
 const SIGNATURES: readonly (readonly [string, Content])[] = [
   ['\x1f\x8b', { kind: 'gzip' }],
   ['PK\x03\x04', { kind: 'zip' }],
@@ -65,24 +65,24 @@ const SIGNATURES: readonly (readonly [string, Content])[] = [
   ['\xfe\xff', otherContent('text in UTF-16', 'Save it as UTF-8.')],
 ];
 
-/** Recognizes a file by its content alone: names lie. @param head its first bytes, HEAD_BYTES or all */
+/** Detects the kind of a file by its contents, since names can be wrong. @param head its first HEAD_BYTES, or all bytes */
 export function detectContent(head: Uint8Array): Content {
   if (head.length === 0) return { kind: 'empty' };
   const text = String.fromCharCode(...head.subarray(0, HEAD_BYTES));
-  const known = SIGNATURES.find(([beginning]) => text.startsWith(beginning));
-  if (known !== undefined) return known[1];
-  // Behind the block size, the digits of pi begin a block, those of its square root the end of an empty file.
+  const match = SIGNATURES.find(([signature]) => text.startsWith(signature));
+  if (match !== undefined) return match[1];
+  // After the block size, the digits of pi begin a block, and those of its square root the end of an empty file.
   if (/^BZh[1-9]$/.test(text.slice(0, 4)) && ['1AY&SY', '\x17rE8P\x90'].includes(text.slice(4, 10))) {
     return { kind: 'bzip2' };
   }
   if (text.slice(257, 262) === 'ustar') return unpackFirst('a tar archive', 'tar -xf FILE');
-  // Two zero bytes, the type of the elements, the number of dimensions: or all of it the other way round.
+  // Two zero bytes, the type of the elements, the number of dimensions: or all of them in reverse.
   if (text.startsWith('\0\0') || isLittleEndianHeader(head)) return { kind: 'idx' };
   const line = text.replace(/^\xef\xbb\xbf/, '').trimStart();
   if (/^<(!doctype html|html|head|\?xml)/i.test(line)) {
     return otherContent('a web page (HTML)', 'Download the file itself: a page was saved in its place.');
   }
-  // oxlint-disable-next-line no-control-regex -- whatever is no text has them
+  // oxlint-disable-next-line no-control-regex -- binary files have such bytes
   if (/[\0-\x08\x0e-\x1f\x7f]/.test(line))
     return otherContent(`bytes that begin with ${hex(head.subarray(0, 4))}`);
   // Several columns, or one of numbers, with or without a name.

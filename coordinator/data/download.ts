@@ -1,10 +1,10 @@
-/** How long to wait before another mirror is tried. */
+/** Timeouts of a download, after which the next mirror is tried. */
 export interface DownloadLimits {
-  /** Until the mirror's answer begins. */
+  /** Time until the response begins. */
   readonly connectMs: number;
-  /** Between two pieces of it. */
+  /** Time between two chunks of the response. */
   readonly stallMs: number;
-  /** For one file in all: a mirror that trickles is given up too. */
+  /** Time for one file, which ends a download from a very slow mirror. */
   readonly totalMs: number;
 }
 
@@ -14,11 +14,11 @@ export type DownloadResult =
   { readonly ok: true; readonly bytes: Uint8Array } | { readonly ok: false; readonly reason: string };
 
 /**
- * One file over HTTP, in memory. Never throws and never hangs: it ends in bytes or in a reason in words.
+ * Downloads a file over HTTP into memory. Never rejects and never hangs: it resolves with the bytes or with a reason.
  *
- * @param maxBytes give up on an answer that is longer
- * @param onProgress bytes so far, and in all where the mirror says so
- * @param stop ends it early, as a failure
+ * @param maxBytes maximum length of the response
+ * @param onProgress called with the bytes so far, and with the total if the mirror sends it
+ * @param stop ends the download, as a failure
  */
 export async function download(
   url: string,
@@ -30,9 +30,9 @@ export async function download(
 ): Promise<DownloadResult> {
   const abort = new AbortController();
   const signal = stop === undefined ? abort.signal : AbortSignal.any([abort.signal, stop]);
-  const giveUp = (reason: string): void => abort.abort(new Error(reason));
-  const total = setTimeout(giveUp, limits.totalMs, `not done within ${formatSeconds(limits.totalMs)}`);
-  let waiting = setTimeout(giveUp, limits.connectMs, `no answer within ${formatSeconds(limits.connectMs)}`);
+  const fail = (reason: string): void => abort.abort(new Error(reason));
+  const totalTimer = setTimeout(fail, limits.totalMs, `not done within ${formatSeconds(limits.totalMs)}`);
+  let stallTimer = setTimeout(fail, limits.connectMs, `no answer within ${formatSeconds(limits.connectMs)}`);
   let doneBytes = 0;
   try {
     const response = await orAborted(fetch(url, { signal }), signal);
@@ -41,34 +41,34 @@ export async function download(
       return { ok: false, reason: `HTTP ${response.status} ${response.statusText}`.trim() };
     }
     const totalBytes = contentLength(response);
-    const pieces: Uint8Array[] = [];
+    const chunks: Uint8Array[] = [];
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     for (;;) {
-      clearTimeout(waiting);
-      waiting = setTimeout(giveUp, limits.stallMs, `nothing more came for ${formatSeconds(limits.stallMs)}`);
+      clearTimeout(stallTimer);
+      stallTimer = setTimeout(fail, limits.stallMs, `no data for ${formatSeconds(limits.stallMs)}`);
       const { done, value } = await orAborted(reader.read(), signal);
       if (done) break;
-      pieces.push(value);
+      chunks.push(value);
       doneBytes += value.length;
       if (doneBytes > maxBytes) {
-        giveUp('too long');
+        fail('too long');
         return { ok: false, reason: `longer than the ${maxBytes} bytes that the file can have` };
       }
       onProgress(doneBytes, totalBytes);
     }
-    // Whoever shows progress learns the end of an answer that did not say its length.
+    // Completes the progress of a response without a length.
     if (totalBytes === undefined) onProgress(doneBytes, doneBytes);
-    return { ok: true, bytes: concatChunks(pieces, doneBytes) };
+    return { ok: true, bytes: concatChunks(chunks, doneBytes) };
   } catch (error) {
     const after = doneBytes > 0 ? ` after ${doneBytes} bytes` : '';
     return { ok: false, reason: `${describeFetchError(error)}${after}` };
   } finally {
-    clearTimeout(total);
-    clearTimeout(waiting);
+    clearTimeout(totalTimer);
+    clearTimeout(stallTimer);
   }
 }
 
-/** A fetch that is handed in may not heed its signal; waiting ends all the same. */
+/** Rejects when the signal is aborted, even if the given fetch ignores its signal. */
 function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => reject(signal.reason as Error);
@@ -78,29 +78,29 @@ function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   });
 }
 
-/** An answer that the HTTP layer decompresses has another length than its header says. */
+/** Length of the response; unknown if fetch decompresses it, since the header gives the compressed length. */
 function contentLength(response: Response): number | undefined {
   const length = Number(response.headers.get('content-length') ?? NaN);
   return response.headers.has('content-encoding') || !Number.isFinite(length) ? undefined : length;
 }
 
-function concatChunks(pieces: readonly Uint8Array[], totalBytes: number): Uint8Array {
+function concatChunks(chunks: readonly Uint8Array[], totalBytes: number): Uint8Array {
   const bytes = new Uint8Array(totalBytes);
   let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
   }
   return bytes;
 }
 
-/** fetch says only 'fetch failed' or 'terminated'; what happened is in the cause. */
+/** Errors of fetch say only 'fetch failed' or 'terminated'; the reason is in their cause. */
 function describeFetchError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const cause = error.cause as { code?: unknown; message?: unknown } | undefined;
   const detail = cause?.code ?? cause?.message;
   if (typeof detail !== 'string') return error.message;
-  if (detail === 'ENOTFOUND' || detail === 'EAI_AGAIN') return `the name is not known here (${detail})`;
+  if (detail === 'ENOTFOUND' || detail === 'EAI_AGAIN') return `the host name is unknown (${detail})`;
   return `the connection failed (${detail})`;
 }
 

@@ -1,18 +1,18 @@
 export type SplitName = 'train' | 'test' | 'val';
 export type FileKind = 'images' | 'labels' | 'table';
 
-/** The part of a data set that a file holds, by its path. */
+/** Part of a data set that a file holds, by its path. */
 export interface FileRole {
   readonly split: SplitName;
   /** 'table': images and labels in one CSV file. */
   readonly kind: FileKind;
-  /** The rest of the path, for example 'gzip/emnist-letters': files of one data set share it. */
+  /** Rest of the path, for example 'gzip/emnist-letters': files of one data set share it. */
   readonly set: string;
-  /** A second download, such as 'name (1)'. */
+  /** Whether it is a second download, such as 'name (1)'. */
   readonly isCopy: boolean;
-  /** 0 for a bare file, more for a packed one. */
+  /** Rank of its packing: 0 for a bare file, more for a packed one. */
   readonly packing: number;
-  /** Folders above the file. */
+  /** Number of folders above the file. */
   readonly depth: number;
 }
 
@@ -37,20 +37,20 @@ const KINDS: Readonly<Record<string, FileKind>> = {
   y: 'labels',
 };
 const PACKED_EXTENSIONS = ['gz', 'gzip', 'zip', 'bz2', 'xz', 'zst', '7z', 'rar', 'tar', 'tgz'];
-/** Words about the form of a file, which tell no data set from another. */
+/** Words about the format of a file, which do not distinguish data sets. */
 const FORMAT_WORD = /^(idx\d?|ubyte|byte|int|short|float|double|int\d+|uint8|float\d+|csv)$/;
-/** Single images, programs and notes, which are no part of a data set whatever else their names say. */
+/** Single images, programs and notes: no part of a data set, whatever the rest of their names says. */
 const OTHER_FILE =
   /\.(png|jpe?g|bmp|gif|tiff?|webp|py|ipynb|js|ts|sh|r|m|json|ya?ml|toml|md|txt|html?|pdf|log|md5|sha\d+)$/;
 
-/** Entries of an archive can have names of any length; no person's file has a longer one. */
+/** Limit for names in an archive, which can have any length. */
 const MAX_PATH_LENGTH = 1024;
 
 /**
- * The part that a file holds, by its path below the data folder, with '/' between folders; null if the path says
- * nothing of the kind. Upper and lower case, '-', '_' and '.' are alike. Understands the names of MNIST, EMNIST, QMNIST,
- * Fashion-MNIST and KMNIST, a folder of the file's name around it (Kaggle), and the additions of browsers, wget and file
- * managers to a second download.
+ * Part of a data set that a file holds, by its path below the data folder with '/' between folders; null if the path names
+ * none. Upper and lower case are the same, and so are '-', '_' and '.'. Reads the names of MNIST, EMNIST, QMNIST,
+ * Fashion-MNIST and KMNIST, a folder with the file's name around it (Kaggle), and the suffixes that browsers, wget and file
+ * managers give to a second download.
  */
 export function parseRole(path: string): FileRole | null {
   if (path.length > MAX_PATH_LENGTH) return null;
@@ -82,14 +82,14 @@ function stripSuffixes(name: string): { stem: string; isCopy: boolean; packing: 
   let isCopy = false;
   let packing = 0;
   for (;;) {
-    const extension = PACKED_EXTENSIONS.find((each) => stem.endsWith(`.${each}`));
+    const extension = PACKED_EXTENSIONS.find((candidate) => stem.endsWith(`.${candidate}`));
     // 'name (1)' of browsers, 'name - Copy' of file managers, 'name.gz.1' of wget.
-    const copied = /^(.+?)(\s*\(\d{1,3}\)|[ _-]+copy|\.\d{1,2})$/.exec(stem);
+    const copy = /^(.+?)(\s*\(\d{1,3}\)|[ _-]+copy|\.\d{1,2})$/.exec(stem);
     if (extension !== undefined) {
       stem = stem.slice(0, -extension.length - 1);
       packing += 1 + PACKED_EXTENSIONS.indexOf(extension);
-    } else if (copied !== null) {
-      stem = copied[1] ?? '';
+    } else if (copy !== null) {
+      stem = copy[1] ?? '';
       isCopy = true;
     } else {
       return { stem, isCopy, packing };

@@ -8,42 +8,42 @@ import { zipOnDisk } from './zip-entries.ts';
 
 /** torchvision keeps files three folders down (MNIST/raw/name), Kaggle's archives have one folder more. */
 const MAX_DEPTH = 4;
-/** More files than this are a folder of images; nothing is gained by listing all of them. */
+/** A folder with more files holds single images. */
 const MAX_FILES = 20_000;
-/** Archives that are looked into. */
+/** Limit for archives that are opened. */
 const MAX_ARCHIVES = 24;
 
 /**
- * All files below a data folder, those in zip archives included, sorted by name. `folder` may also be a zip archive, or
- * may end in the beginning of file names (gzip/emnist-letters), which then selects these files.
+ * Lists all files below a data folder, including those in zip archives, sorted by name. `folder` may also be a zip archive,
+ * and may end with a prefix of file names (gzip/emnist-letters), which selects these files.
  *
- * @param folder an absolute path
- * @param said how the person named the folder, for example '--data'
+ * @param folder absolute path
+ * @param option option or variable that named the folder, for example '--data'
  * @throws DataError if there is no such folder
  */
-export async function findFiles(folder: string, said: string): Promise<DataFile[]> {
-  const { root, prefix } = await resolveRoot(folder, said);
+export async function findFiles(folder: string, option: string): Promise<DataFile[]> {
+  const { root, prefix } = await resolveRoot(folder, option);
   const search: Search = { files: [], archives: 0, remainingEntries: MAX_FILES };
   if (isZip(root) && (await stat(root)).isFile()) search.files.push(...(await zipOnDisk(root, '')));
   else await walk(root, '', 0, search).catch((error: unknown) => Promise.reject(readError(root, error)));
   const files = search.files.filter(({ name }) => name.toLowerCase().startsWith(prefix));
-  if (files.length === 0 && prefix !== '') throw noFolderError(folder, said, 'nothing there');
+  if (files.length === 0 && prefix !== '') throw noFolderError(folder, option, 'nothing there');
   return files.toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 interface Search {
   readonly files: DataFile[];
   archives: number;
-  /** Entries that may still be looked at. */
+  /** Number of entries that may still be listed. */
   remainingEntries: number;
 }
 
-/** The folder or archive to search, and the beginning of the names that are meant in it. */
-async function resolveRoot(folder: string, said: string): Promise<{ root: string; prefix: string }> {
-  const found = await entryKind(folder);
-  if (found === 'folder' || (found === 'file' && isZip(folder))) return { root: folder, prefix: '' };
-  if (found === 'file') throw await singleFileError(folder, said);
-  if (found !== 'nothing there') throw noFolderError(folder, said, found);
+/** Folder or archive to search, and the prefix of the names to select in it. */
+async function resolveRoot(folder: string, option: string): Promise<{ root: string; prefix: string }> {
+  const kind = await entryKind(folder);
+  if (kind === 'folder' || (kind === 'file' && isZip(folder))) return { root: folder, prefix: '' };
+  if (kind === 'file') throw await singleFileError(folder, option);
+  if (kind !== 'nothing there') throw noFolderError(folder, option, kind);
   const parent = dirname(folder);
   if ((await entryKind(parent)) === 'folder') return { root: parent, prefix: basename(folder).toLowerCase() };
   for (let above = parent; above !== dirname(above); above = dirname(above)) {
@@ -51,7 +51,7 @@ async function resolveRoot(folder: string, said: string): Promise<{ root: string
     const inside = folder.slice(above.length + 1).replaceAll('\\', '/');
     return { root: above, prefix: inside.toLowerCase() };
   }
-  throw noFolderError(folder, said, found);
+  throw noFolderError(folder, option, kind);
 }
 
 const isZip = (path: string): boolean => /\.zip(\s*\(\d+\))?$/i.test(path);
@@ -67,14 +67,14 @@ async function entryKind(path: string): Promise<string> {
   }
 }
 
-function noFolderError(folder: string, said: string, found: string): DataError {
+function noFolderError(folder: string, option: string, found: string): DataError {
   return new DataError(
-    `${sanitizeForTerminal(folder)} (from ${said}): expected a folder or zip archive of data files, found ${found}. ` +
-      `Point ${said} at a folder that holds them, or leave it out to use MNIST.`,
+    `${sanitizeForTerminal(folder)} (from ${option}): expected a folder or zip archive of data files, found ${found}. ` +
+      `Point ${option} at a folder that holds them, or leave it out to use MNIST.`,
   );
 }
 
-async function singleFileError(path: string, said: string): Promise<DataError> {
+async function singleFileError(path: string, option: string): Promise<DataError> {
   const { content, close } = await openContents(plainFile(path, basename(path), (await stat(path)).size));
   await close();
   return content.kind === 'other'
@@ -85,7 +85,7 @@ async function singleFileError(path: string, said: string): Promise<DataError> {
         content.remedy,
       )
     : new DataError(
-        `${sanitizeForTerminal(path)} (from ${said}) is one file of a data set. Point ${said} at the folder that it is in: ${sanitizeForTerminal(dirname(path))}.`,
+        `${sanitizeForTerminal(path)} (from ${option}) is one file of a data set. Point ${option} at its folder: ${sanitizeForTerminal(dirname(path))}.`,
       );
 }
 
@@ -96,9 +96,9 @@ async function walk(folder: string, below: string, depth: number, search: Search
     a.name < b.name ? -1 : 1,
   );
   if (entries.length === 0 && below !== '') {
-    search.files.push(unusableFile(folder, below, 'a folder with nothing in it, not a file'));
+    search.files.push(unusableFile(folder, below, 'an empty folder, not a file'));
   }
-  const deeper: { path: string; name: string }[] = [];
+  const subfolders: { path: string; name: string }[] = [];
   for (const entry of entries) {
     if (--search.remainingEntries < 0) return;
     if (entry.name.startsWith('.') || entry.name === '__MACOSX') continue;
@@ -107,14 +107,14 @@ async function walk(folder: string, below: string, depth: number, search: Search
     const stats = await stat(path).catch((error: unknown) => error as NodeJS.ErrnoException);
     if (stats instanceof Error)
       search.files.push(unusableFile(path, name, await explainUnreadable(path, stats)));
-    else if (stats.isDirectory()) deeper.push({ path, name });
+    else if (stats.isDirectory()) subfolders.push({ path, name });
     else if (!stats.isFile()) search.files.push(unusableFile(path, name, SPECIAL_FILE));
     else if (isZip(path) && search.archives++ < MAX_ARCHIVES)
       search.files.push(...(await listArchive(path, name, stats.size)));
     else search.files.push(plainFile(path, name, stats.size));
   }
   if (depth === MAX_DEPTH) return;
-  for (const { path, name } of deeper) {
+  for (const { path, name } of subfolders) {
     await walk(path, name, depth + 1, search).catch(() => {
       search.files.push(unusableFile(path, name, 'a folder that cannot be read'));
     });
@@ -123,15 +123,15 @@ async function walk(folder: string, below: string, depth: number, search: Search
 
 async function explainUnreadable(path: string, { code = '' }: NodeJS.ErrnoException): Promise<string> {
   const target = await readlink(path).catch(() => null);
-  if (target === null) return 'a file that cannot be looked at';
+  if (target === null) return 'a file that cannot be read';
   return code === 'ELOOP'
-    ? 'a link that leads in a circle'
-    : `a link to ${sanitizeForTerminal(target)}, where nothing is`;
+    ? 'a circular link'
+    : `a link to ${sanitizeForTerminal(target)}, which does not exist`;
 }
 
 /**
- * The files in an archive as if it were a folder of its name. What cannot be listed is taken for a file like any other, of
- * which the contents are told when it is opened, if it is chosen.
+ * Files in an archive, as if it were a folder with its name. An archive that cannot be listed counts as a plain file; its
+ * contents are reported if it is chosen and opened.
  */
 async function listArchive(path: string, name: string, bytes: number): Promise<DataFile[]> {
   try {

@@ -5,11 +5,11 @@ export interface ElementType {
   readonly name: string;
   readonly bytes: number;
   readonly isFloat: boolean;
-  /** The elements of a body, big-endian as the format has them. */
+  /** Reads the elements of a body, which are big-endian. */
   read(body: DataView, count: number): NumberArray;
 }
 
-/** The types of http://yann.lecun.com/exdb/mnist/, by the third byte of a file. */
+/** Element types of http://yann.lecun.com/exdb/mnist/, by the third byte of a file. */
 const TYPES: ReadonlyMap<number, ElementType> = new Map([
   [
     0x08,
@@ -27,32 +27,33 @@ const TYPES: ReadonlyMap<number, ElementType> = new Map([
   [0x0e, elementType('float64', 8, true, Float64Array, (view, at) => view.getFloat64(at))],
 ]);
 
-/** [n, channels, height, width] is the most that images have. */
+/** Images have at most four dimensions: [n, height, width, channels]. */
 const MAX_RANK = 4;
 
 export interface IdxHeader {
   readonly type: ElementType;
   readonly dimensions: readonly number[];
   readonly headerBytes: number;
-  /** Header and body; may be more than any file can have. */
+  /** Size of header and body; may be more than any file can have. */
   readonly fileBytes: number;
-  /** fileBytes with the sizes read in the other byte order. */
+  /** The same, with the dimensions read in the other byte order. */
   readonly swappedFileBytes: number;
 }
 
 /**
- * The header of an IDX file: two zero bytes, the type, the number of dimensions, and the dimensions as big-endian uint32.
+ * Parses the header of an IDX file: two zero bytes, the type, the number of dimensions, and the dimensions as big-endian
+ * uint32.
  *
- * @param head the file's first bytes: 20, or all of a shorter file
- * @throws DataError if it is no such header
+ * @param head first bytes of the file: 20, or all of a shorter file
+ * @throws DataError if the header is not valid
  */
 export function parseIdxHeader(head: Uint8Array, path: string): IdxHeader {
   const expected = 'an IDX file (it begins with 0, 0, the type and the number of dimensions)';
   if (head.length < 4) throw invalidFileError(path, expected, `${head.length} bytes in all: it is cut short`);
   const [first = 0, second = 0, typeCode = 0, rank = 0] = head;
   if (first !== 0 || second !== 0) {
-    const turned = 'a header that begins the other way round: was it written little-endian?';
-    throw invalidFileError(path, expected, turned, WRITE_BIG_ENDIAN);
+    const found = 'a header that begins in reverse order: was it written little-endian?';
+    throw invalidFileError(path, expected, found, WRITE_BIG_ENDIAN);
   }
   const type = TYPES.get(typeCode);
   if (type === undefined) {
@@ -82,7 +83,7 @@ export function parseIdxHeader(head: Uint8Array, path: string): IdxHeader {
   const view = new DataView(head.buffer, head.byteOffset, headerBytes);
   const sizes = (littleEndian: boolean): number[] =>
     Array.from({ length: rank }, (_, index) => view.getUint32(4 + 4 * index, littleEndian));
-  // Beyond 2^53 the product is rounded, but then no file is as long either.
+  // Above 2^53 the product is rounded, but no file is that long.
   const fileBytes = (dimensions: readonly number[]): number =>
     headerBytes + dimensions.reduce((product, size) => product * size, type.bytes);
   const dimensions = sizes(false);

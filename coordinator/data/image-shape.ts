@@ -4,9 +4,9 @@ import type { DataArray } from './data-array.ts';
 export interface ImageShape {
   /** [height, width, channels] */
   readonly sampleShape: readonly [number, number, number];
-  /** Whether a sample lies in the file as [channels, height, width]. */
+  /** Whether a sample is stored as [channels, height, width]. */
   readonly channelsFirst: boolean;
-  /** For the person, where the shape is not plainly what the file says. */
+  /** Line to report if the shape was guessed. */
   readonly note?: string;
 }
 
@@ -14,10 +14,10 @@ export interface ImageShape {
 const USUAL_CHANNELS = [1, 3, 4];
 
 /**
- * The shape of the samples in an array of images:
+ * Infers the shape of the samples in an array of images:
  * - [n, h, w]: gray;
- * - [n, h, w, c]: as they are, unless c is no usual number of channels while the second dimension is one: [n, c, h, w];
- * - [n, k]: square and gray if k is a square number, or as the names of columns say ('1x1' to '28x28').
+ * - [n, h, w, c]: channels last, unless only the second dimension is a usual number of channels: then [n, c, h, w];
+ * - [n, k]: gray and square if k is a square number, or by column names ('1x1' to '28x28').
  *
  * @throws DataError for other arrays
  */
@@ -45,17 +45,17 @@ export function inferImageShape({ path, dimensions, columns }: DataArray): Image
         return { sampleShape: [side, side, 1], channelsFirst: false, note };
       }
       throw new DataError(
-        `${path} holds ${shape} numbers, and ${a} pixels make no square image. Write the images as [n, height, width] or [n, height, width, channels].`,
+        `${path} holds ${shape} numbers, and ${a} pixels do not make a square image. Write the images as [n, height, width] or [n, height, width, channels].`,
       );
     }
     default:
       throw new DataError(
-        `${path} holds ${shape} single numbers, which are labels and no images. See whether the files are named the wrong way round.`,
+        `${path} holds ${shape} single numbers, which are labels, not images. Check whether the file names are swapped.`,
       );
   }
 }
 
-/** Height and width, where the last column is named for its row and column: '28x28'. */
+/** Height and width, if the last column is named after its row and column: '28x28'. */
 function parseColumnShape(columns: readonly string[] | null): [number, number] | null {
   const [, height, width] = /^(\d{1,4})x(\d{1,4})$/.exec(columns?.at(-1) ?? '') ?? [];
   return height === undefined ? null : [Number(height), Number(width)];

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import envPaths from 'env-paths';
 import { checkTrainLimit, limitTrainSamples, type Dataset } from '../../shared/data/dataset.ts';
@@ -10,51 +11,50 @@ import { loadMnist } from './mnist-cache.ts';
 import { parseMirrors, type ByRole, type PublishedFile } from './mnist-files.ts';
 import { readFolder } from './read-folder.ts';
 import { transposeImages } from './transpose.ts';
-import { createHash } from 'node:crypto';
 
 export interface LoadDatasetOptions {
-  /** --data: a folder or archive of IDX or CSV files. Nothing else is tried if it is given. */
+  /** --data: a folder or archive of IDX or CSV files. No other source is tried. */
   readonly dataDir?: string | undefined;
-  /** MNIST_DIR and GRADCAST_MNIST_MIRRORS are read from here. */
+  /** Environment, with MNIST_DIR and GRADCAST_MNIST_MIRRORS. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** gradcast's cache folder; MNIST is kept in its subfolder 'mnist'. */
+  /** gradcast's cache folder. MNIST is kept in its subfolder 'mnist'. */
   readonly cacheDir: string;
   readonly fetch: typeof globalThis.fetch;
   readonly report: DataReporter;
-  /** Of the drawn digits. */
+  /** Seed of the synthetic digits. */
   readonly seed: number;
   /** --transpose: exchange rows and columns of each image. */
   readonly transpose?: boolean | undefined;
-  /** Only the first so many training samples. */
+  /** Maximum number of training samples: the first ones are used. */
   readonly limit?: number | undefined;
   /**
-   * Digits that gradcast draws itself: where MNIST cannot be had (the default), always and without looking for
-   * any file, or never, in which case an unreachable MNIST is an error.
+   * When to use synthetic digits: if MNIST is not available; always, without reading any file; or never, so that a missing
+   * MNIST is an error.
+   * @default 'whenOffline'
    */
   readonly useSyntheticDigits?: 'whenOffline' | 'always' | 'never' | undefined;
-  /** How many test digits to draw. Default 10,000. */
+  /** Number of synthetic test digits. @default 10,000 */
   readonly syntheticTestCount?: number | undefined;
-  /** Default: 10 s to connect, 10 s of silence, 10 minutes a file. */
+  /** Timeouts of downloads. @default DEFAULT_LIMITS */
   readonly limits?: DownloadLimits | undefined;
-  /** Default: the mirrors of GRADCAST_MNIST_MIRRORS, else the public ones. */
+  /** Mirrors of MNIST. @default those of GRADCAST_MNIST_MIRRORS, or else the public mirrors */
   readonly mirrors?: readonly string[] | undefined;
-  /** What counts as MNIST when downloading. Default: the published files. */
+  /** Expected contents of MNIST's files. @default the published files */
   readonly mnistFiles?: ByRole<PublishedFile> | undefined;
   /** Ends a download. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** gradcast's cache folder where this platform keeps such folders. */
+/** gradcast's cache folder, in the platform's usual place. */
 export function userCacheDir(): string {
   return envPaths('gradcast', { suffix: '' }).cache;
 }
 
 /**
- * The data to train on: the folder of --data, else of MNIST_DIR, else MNIST from the cache, else downloaded to
- * it, else, with warnings, digits that gradcast draws itself. Never hangs: a mirror that is silent for 10 s is
- * given up.
+ * Loads the data to train on: the folder of --data, else of MNIST_DIR, else MNIST from the cache or a mirror, else, with
+ * warnings, synthetic digits. Never hangs: a mirror that is silent for 10 s is abandoned.
  *
- * @throws DataError if a folder that the person named lacks a file or holds a damaged one
+ * @throws DataError if a folder that --data or MNIST_DIR names lacks a file or holds a damaged one
  * @throws RangeError if the limit is not a whole number of at least 1
  * @throws the signal's reason if it is aborted during a download
  */
@@ -69,7 +69,7 @@ async function loadAsStored(options: LoadDatasetOptions): Promise<Dataset> {
   const { dataDir, env, report, useSyntheticDigits = 'whenOffline' } = options;
   if (useSyntheticDigits === 'always') return generateDigits(options);
   if (dataDir !== undefined) return readFolder(resolve(dataDir), '--data', report);
-  // A folder that the person named is binding: other data in its place would be a surprise.
+  // A folder that is named explicitly is binding: other data in its place would be a surprise.
   if (env.MNIST_DIR !== undefined && env.MNIST_DIR !== '') {
     return readFolder(resolve(env.MNIST_DIR), 'MNIST_DIR', report);
   }
@@ -84,14 +84,14 @@ async function loadAsStored(options: LoadDatasetOptions): Promise<Dataset> {
     signal: options.signal,
   });
   if (mnist.ok) {
-    const how = mnist.downloaded ? `downloaded to ${folder}` : `from ${folder}`;
+    const source = mnist.downloaded ? `downloaded to ${folder}` : `from ${folder}`;
     const { trainImages, trainLabels, testImages, testLabels } = mnist.files;
     return assembleDataset(
       {
         train: { images: trainImages, labels: trainLabels },
         test: { images: testImages, labels: testLabels },
       },
-      { name: 'mnist', description: `MNIST handwritten digits, ${how}.` },
+      { name: 'mnist', description: `MNIST handwritten digits, ${source}.` },
       (line) => report.info(line),
     );
   }
@@ -106,7 +106,7 @@ async function loadAsStored(options: LoadDatasetOptions): Promise<Dataset> {
   report.warn('THIS IS NOT MNIST. MNIST is not on this machine and no mirror could be reached:');
   for (const failure of mnist.failures) report.warn(`  ${failure}`);
   report.warn(
-    'Training on digits that gradcast draws itself; do not compare the accuracy with published figures.',
+    'Training on synthetic digits, which gradcast draws itself. Do not compare the accuracy with published figures.',
   );
   report.warn(remedy);
   return generateDigits(options);
@@ -120,7 +120,7 @@ function generateDigits({ seed, limit, syntheticTestCount }: LoadDatasetOptions)
   });
 }
 
-/** SHA-256 of all images and labels, hexadecimal: folders of one name may hold different files. */
+/** SHA-256 of all images and labels, hexadecimal. It identifies a data set, whatever the name of its folder. */
 export function datasetDigest({ train, test }: Pick<Dataset, 'train' | 'test'>): string {
   const hash = createHash('sha256');
   for (const { images, labels } of [train, test]) hash.update(images).update(labels);
@@ -132,11 +132,11 @@ export interface DataFlags {
   readonly limit?: number;
   /** Exchange rows and columns of each image. */
   readonly transpose?: boolean;
-  /** Fixes the digits that are drawn where no others can be had. */
+  /** Seed of the synthetic digits. */
   readonly seed: number;
 }
 
-/** The data set that a command was asked for, by the means of this machine. See loadDataset for what it throws. */
+/** Loads the data set of a command, with this process's environment and network. @throws the errors of loadDataset */
 export function openDataset(
   { data, limit, seed, transpose }: DataFlags,
   report: DataReporter,

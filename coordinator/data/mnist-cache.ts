@@ -2,9 +2,9 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { DataError } from '../../shared/data/data-error.ts';
-import { describeDiskError } from '../run/disk-error.ts';
-import { makeFolder } from '../run/make-folder.ts';
-import { writeFileAtomic } from '../run/write-file.ts';
+import { describeDiskError } from '../files/disk-error.ts';
+import { makeFolder } from '../files/make-folder.ts';
+import { writeFileAtomic } from '../files/write-file.ts';
 import type { DataArray } from './data-array.ts';
 import { memoryFile, plainFile, type DataFile } from './data-file.ts';
 import type { DataReporter } from './data-reporter.ts';
@@ -21,14 +21,14 @@ import { readArray } from './read-array.ts';
 import { HEAD_BYTES, detectContent } from './detect-content.ts';
 
 export interface MnistCacheOptions {
-  /** The folder that keeps the four files, gzipped. Made if need be. */
+  /** Folder of the four files, gzipped. Made if it is missing. */
   readonly folder: string;
-  /** Addresses of folders, each with a final slash, in the order of trying. */
+  /** Addresses of folders, each with a final slash, in the order in which they are tried. */
   readonly mirrors: readonly string[];
   readonly fetch: typeof globalThis.fetch;
   readonly limits: DownloadLimits;
   readonly report: DataReporter;
-  /** What the contents must be; tests hand in smaller files. */
+  /** Expected contents; tests pass smaller files. @default MNIST_FILES */
   readonly files?: ByRole<PublishedFile> | undefined;
   /** Ends a download. */
   readonly signal?: AbortSignal | undefined;
@@ -38,19 +38,18 @@ export type MnistResult =
   | { readonly ok: true; readonly files: ByRole<DataArray>; readonly downloaded: boolean }
   | { readonly ok: false; readonly failures: readonly string[] };
 
-/** A temporary file this old belongs to a process that was killed. */
+/** Age at which a temporary file belongs to a killed process. */
 const STALE_MS = 60 * 60 * 1000;
 
 /**
- * MNIST from the cache folder; what is missing there or damaged is downloaded. Every file's contents are checked
- * against the published SHA-256 before anyone sees them. Any number of processes may do this at once: a file
- * appears under its name only when it is whole.
- * @throws the signal's reason once that is aborted
+ * Loads MNIST from the cache folder, and downloads files that are missing or damaged. The contents of every file are checked
+ * against the published SHA-256 before use. Several processes may do this at once: a file gets its name when it is whole.
+ * @throws the signal's reason once it is aborted
  */
 export async function loadMnist(options: MnistCacheOptions): Promise<MnistResult> {
   const { report, files: published = MNIST_FILES } = options;
   const session: Session = { ...options, mirrors: [...options.mirrors] };
-  const found: Partial<Record<keyof typeof published, DataArray>> = {};
+  const arrays: Partial<Record<keyof typeof published, DataArray>> = {};
   let downloaded = false;
   for (const role of ROLES) {
     const file = published[role];
@@ -62,14 +61,14 @@ export async function loadMnist(options: MnistCacheOptions): Promise<MnistResult
     }
     const array = cached ?? (await fetchFile(path, file, session));
     if (Array.isArray(array)) return { ok: false, failures: array };
-    found[role] = array;
+    arrays[role] = array;
   }
   if (downloaded) await removeStale(options.folder, published);
-  return { ok: true, files: found as ByRole<DataArray>, downloaded };
+  return { ok: true, files: arrays as ByRole<DataArray>, downloaded };
 }
 
 interface Session extends MnistCacheOptions {
-  /** A mirror that failed moves to the end: one that does not answer costs its timeout once, not once a file. */
+  /** Failed mirrors move to the end, so that a mirror that does not answer costs its timeout once, not once a file. */
   mirrors: string[];
 }
 
@@ -92,8 +91,9 @@ async function readCached(
 }
 
 /**
- * @returns the published file, or the SHA-256 of other contents
- * @throws DataError if it is no whole IDX file, or a longer one
+ * Reads a file that should be a published one.
+ * @returns its array, or the SHA-256 of its contents if they differ
+ * @throws DataError if it is not a whole IDX file, or a longer one
  */
 async function readPublished(file: DataFile, published: PublishedFile): Promise<DataArray | string> {
   const array = await readArray(file, published.bytes);
@@ -101,36 +101,36 @@ async function readPublished(file: DataFile, published: PublishedFile): Promise<
   return matchesPublished(contents, published) ? array : sha256(contents);
 }
 
-/** The file's contents from the first mirror that has them, or what went wrong with each. */
+/** Downloads a file from the first mirror that has it. @returns its array, or the failure of each mirror */
 async function fetchFile(path: string, file: PublishedFile, session: Session): Promise<DataArray | string[]> {
   const failures: string[] = [];
   for (const mirror of session.mirrors) {
     const url = `${mirror}${file.name}.gz`;
-    const answer = await download(
+    const result = await download(
       url,
       session.fetch,
       session.limits,
-      // Even what cannot be compressed grows by far less than this.
+      // gzip makes even random bytes longer by far less than this.
       file.bytes + 65_536,
       (doneBytes, totalBytes) => session.report.progress(file.name, doneBytes, totalBytes),
       session.signal,
     );
     session.signal?.throwIfAborted();
-    if (answer.ok) {
-      const array = await readPublished(memoryFile(answer.bytes, url), file).catch(
+    if (result.ok) {
+      const array = await readPublished(memoryFile(result.bytes, url), file).catch(
         (error: unknown) => error as DataError,
       );
       if (!(array instanceof Error) && typeof array !== 'string') {
-        await saveToCache(path, answer.bytes, session.report);
+        await saveToCache(path, result.bytes, session.report);
         return array;
       }
       failures.push(
         array instanceof Error
-          ? `${url}: ${answer.bytes.length} bytes that are not a whole gzip file of IDX data`
+          ? `${url}: ${result.bytes.length} bytes that are not a whole gzip file of IDX data`
           : `${url}: not the published file (SHA-256 of the contents: expected ${file.sha256}, found ${array})`,
       );
     } else {
-      failures.push(`${url}: ${answer.reason}`);
+      failures.push(`${url}: ${result.reason}`);
     }
     session.mirrors = [...session.mirrors.filter((other) => other !== mirror), mirror];
     session.report.info(`${failures.at(-1) ?? ''}.`);
@@ -138,23 +138,22 @@ async function fetchFile(path: string, file: PublishedFile, session: Session): P
   return failures.length > 0 ? failures : [`${file.name}.gz: no mirror to download it from`];
 }
 
-/** A cache that cannot be written costs a download next time, not this run. */
+/** Warns if the cache cannot be written: the run continues, and the next one downloads the file again. */
 async function saveToCache(path: string, bytes: Uint8Array, report: DataReporter): Promise<void> {
   const packed = detectContent(bytes.subarray(0, HEAD_BYTES)).kind === 'gzip' ? bytes : gzipSync(bytes);
   try {
     await makeFolder(dirname(path));
     await writeFileAtomic(path, packed);
   } catch (error) {
-    report.warn(
-      `${path}: cannot be kept (${describeDiskError(error)}); it will be downloaded again next time.`,
-    );
+    report.warn(`${path}: cannot be saved (${describeDiskError(error)}). The next run downloads it again.`);
   }
 }
 
 async function removeStale(folder: string, published: ByRole<PublishedFile>): Promise<void> {
   const names = await readdir(folder).catch(() => []);
   const prefixes = ROLES.map((role) => `${published[role].name}.gz.`);
-  for (const name of names.filter((each) => prefixes.some((prefix) => each.startsWith(prefix)))) {
+  for (const name of names) {
+    if (!prefixes.some((prefix) => name.startsWith(prefix))) continue;
     const path = join(folder, name);
     const modifiedMs = (await stat(path).catch(() => undefined))?.mtimeMs ?? Infinity;
     if (Date.now() - modifiedMs > STALE_MS) await rm(path, { force: true });

@@ -1,22 +1,22 @@
 import { createHash } from 'node:crypto';
 import { DataError } from '../../shared/data/data-error.ts';
 
-/** The four parts that a data folder consists of. */
+/** The four parts of a data set. */
 export const ROLES = ['trainImages', 'trainLabels', 'testImages', 'testLabels'] as const;
 export type Role = (typeof ROLES)[number];
 
-/** One thing for each of the four parts. */
+/** A value for each of the four parts. */
 export type ByRole<T> = Readonly<Record<Role, T>>;
 
 export interface PublishedFile {
   /** Name of the uncompressed file; mirrors serve it with '.gz'. */
   readonly name: string;
-  /** Of the uncompressed contents, like the hash: the same file compresses to different bytes. */
+  /** Length of the uncompressed contents. Like the hash: one file can be compressed to different bytes. */
   readonly bytes: number;
   readonly sha256: string;
 }
 
-/** MNIST as published by LeCun, Cortes and Burges; the sums are those that public loaders check against. */
+/** MNIST as published by LeCun, Cortes and Burges, with the checksums that public loaders use. */
 export const MNIST_FILES: ByRole<PublishedFile> = {
   trainImages: {
     name: 'train-images-idx3-ubyte',
@@ -46,10 +46,10 @@ const MIRRORS = [
 ];
 
 /**
- * Where to download MNIST from, in the order of trying: GRADCAST_MNIST_MIRRORS (addresses of folders,
- * separated by commas) if it is set, else the public mirrors. Each ends in a slash.
+ * Mirrors of MNIST, in the order in which they are tried: GRADCAST_MNIST_MIRRORS (addresses of folders, separated by
+ * commas) if it is set, else the public mirrors. Each ends with a slash.
  *
- * @throws DataError if an address is not one of http or https
+ * @throws DataError if an address is not an http or https address
  */
 export function parseMirrors(env: Readonly<Record<string, string | undefined>>): string[] {
   const own = (env.GRADCAST_MNIST_MIRRORS ?? '')
@@ -72,7 +72,7 @@ export function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** Whether these are the contents of that published file. */
+/** Whether the bytes are the contents of a published file. */
 export function matchesPublished(bytes: Uint8Array, file: PublishedFile): boolean {
   return bytes.length === file.bytes && sha256(bytes) === file.sha256;
 }

@@ -6,11 +6,11 @@ import { readIdx } from './read-idx.ts';
 import { openContents } from './unpack.ts';
 
 /**
- * The numbers in a file, whatever it is packed with and whatever its name says.
+ * Reads the numbers in an IDX or CSV file. Its packing and format are detected from its contents, not from its name.
  *
- * @param file undefined for a part that a data set lacks
- * @param maxBytes refuse an IDX file of more, before any memory is taken for it
- * @throws DataError if there is none, or it is no IDX or CSV file, or a damaged one
+ * @param file undefined for a missing part of a data set
+ * @param maxBytes maximum length of an IDX file, checked before memory is allocated
+ * @throws DataError if the file is missing, damaged, or not an IDX or CSV file
  */
 export async function readArray(file: DataFile | undefined, maxBytes = MAX_DATA_BYTES): Promise<DataArray> {
   if (file === undefined) throw new DataError('A file of the data set is missing.');

@@ -4,14 +4,14 @@ import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import { MAX_DATA_BYTES, type DataArray } from './data-array.ts';
 import type { Chunks } from './data-file.ts';
 
-/** A row of 512 x 512 color pixels is 3 MB; a longer one is no row of numbers. */
+/** A row of 512 x 512 color pixels has 3 MB; a longer row is not a row of numbers. */
 const MAX_ROW_BYTES = 2 ** 24;
 const BLOCK_VALUES = 2 ** 20;
 
 /**
- * Reads a CSV file of numbers, with or without a first row of names. Empty rows do not count.
+ * Reads a CSV file of numbers, with or without a first row of names. Empty rows are ignored.
  *
- * @throws DataError if a field is no number, if rows differ in length, or if there is too much of it
+ * @throws DataError if a field is not a number, if rows differ in length, or if the file is too large
  */
 export async function readCsv(chunks: Chunks, path: string): Promise<DataArray> {
   const { default: Papa } = await import('papaparse');
@@ -27,9 +27,9 @@ export async function readCsv(chunks: Chunks, path: string): Promise<DataArray> 
   return table.toDataArray();
 }
 
-/** The rows so far. */
+/** Rows read so far. */
 class Table {
-  /** Bytes, until a number comes that is none: a table of pixels takes a quarter of the memory so. */
+  /** Bytes until the first number that is not a byte: a table of pixels needs a quarter of the memory. */
   private blocks: (Uint8Array | Float32Array)[] = [];
   private areBytes = true;
   private used = BLOCK_VALUES;
@@ -111,10 +111,10 @@ class Table {
   }
 }
 
-/** NaN for what is no number; an empty field is none. */
+/** Number in a field; NaN for an empty field or other text. */
 const parseNumber = (field: string): number => (field.trim() === '' ? NaN : Number(field));
 
-/** A file without line breaks would be held as one row. */
+/** Limits the length of rows: a file without line breaks would be held in memory as one row. */
 async function* boundedRows(chunks: Chunks, path: string): Chunks {
   let rowBytes = 0;
   let total = 0;

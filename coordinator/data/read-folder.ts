@@ -13,23 +13,23 @@ import { readArray } from './read-array.ts';
 import { splitLabeled, splitTable } from './split-table.ts';
 import { openContents } from './unpack.ts';
 
-/** A job's name of data has a bound, a folder's name a higher one. */
+/** The name of a data set in a job is limited in length. */
 const MAX_NAME_LENGTH = 150;
-/** Names that say more than what a folder is called. */
+/** Names with a meaning of their own, which a folder's name must not take. */
 const RESERVED_NAMES = ['mnist', 'drawn-digits'];
-/** Files whose contents are looked at where names alone give no whole data set. */
+/** Limit for files that are opened if their names give no complete data set. */
 const MAX_SNIFFED = 24;
 
 /**
- * The data set in a folder, as IDX or CSV files, bare or packed. Its name is 'mnist' only if all four files have the
+ * Reads the data set in a folder, as IDX or CSV files, bare or packed. Its name is 'mnist' if all four files have the
  * published contents, else the folder's name.
  *
- * @param folder an absolute path: a folder, a zip archive, or either with the beginning of file names behind it
- * @param said how the person named the folder, for example '--data'
- * @throws DataError if a part is missing or damaged, or if the parts do not go together
+ * @param folder absolute path of a folder or zip archive, optionally with a prefix of file names
+ * @param option option or variable that named the folder, for example '--data'
+ * @throws DataError if a part is missing or damaged, or if the parts do not fit each other
  */
-export async function readFolder(folder: string, said: string, report: DataReporter): Promise<Dataset> {
-  const files = await chooseByNameOrContents(await findFiles(folder, said), folder, said);
+export async function readFolder(folder: string, option: string, report: DataReporter): Promise<Dataset> {
+  const files = await chooseByNameOrContents(await findFiles(folder, option), folder, option);
   const notes: string[] = [];
   const note = (line: string): void => void notes.push(line);
   const arrays = { train: await readSplit(files.train, note), test: await readSplit(files.test, note) };
@@ -64,17 +64,17 @@ function describeSource(
 async function chooseByNameOrContents(
   files: readonly DataFile[],
   folder: string,
-  said: string,
+  option: string,
 ): Promise<ChosenFiles> {
   try {
-    return chooseFiles(files, folder, said);
+    return chooseFiles(files, folder, option);
   } catch (error) {
     const images = files.filter(
       (file) => file.problem === undefined && parseRole(file.name)?.kind === 'images',
     );
     const tables = new Set<DataFile>();
     for (const file of images.slice(0, MAX_SNIFFED)) {
-      // A damaged file is no table; what is missing is said before what is damaged.
+      // A damaged file is not a table. The error for missing files comes before the one for damaged files.
       const contents = await openContents(file).catch(() => null);
       await contents?.close();
       if (contents?.content.kind === 'csv') tables.add(file);
@@ -83,25 +83,25 @@ async function chooseByNameOrContents(
     return chooseFiles(
       files.map((file) => (tables.has(file) ? { ...file, isTable: true } : file)),
       folder,
-      said,
+      option,
     );
   }
 }
 
-/** @throws DataError */
+/** Reads the images and labels of a split. @throws DataError */
 async function readSplit(
   { table, images, labels }: SplitFiles,
   note: (line: string) => void,
 ): Promise<SplitArrays> {
   const first = await readArray(table ?? images);
-  // Only CSV files have columns.
+  // IDX files have no columns.
   const isCsv = first.columns !== undefined;
   if (table !== undefined && !isCsv) {
     throw invalidFileError(
       first.path,
       'a CSV file of labels and pixels',
       'an IDX file',
-      'Rename it, without .csv.',
+      'Remove .csv from its name.',
     );
   }
   if (table !== undefined && labels === undefined) return noteRenamed(splitLabeled(first), table, note);
@@ -116,7 +116,7 @@ function noteRenamed(
   note: (line: string) => void,
 ): SplitArrays {
   if (parseRole(name)?.kind !== 'table') {
-    note(`${path}: CSV text under the name of an IDX file; its own column of labels is used.`);
+    note(`${path}: CSV text with the name of an IDX file; the labels are read from its own column.`);
   }
   return parts;
 }
@@ -126,9 +126,9 @@ function filesOf({ table, images, labels }: SplitFiles): DataFile[] {
 }
 
 function describeFiles({ train, test }: ChosenFiles): string {
-  const of = (files: SplitFiles): string =>
+  const namesOf = (files: SplitFiles): string =>
     filesOf(files)
       .map(({ name }) => sanitizeForTerminal(name))
       .join(' and ');
-  return `${of(train)} to train on, ${of(test)} to validate on`;
+  return `${namesOf(train)} to train on, ${namesOf(test)} to validate on`;
 }

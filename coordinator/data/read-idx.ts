@@ -3,21 +3,21 @@ import type { DataArray } from './data-array.ts';
 import { parseIdxHeader, WRITE_BIG_ENDIAN, type IdxHeader } from './idx-header.ts';
 import type { Contents } from './unpack.ts';
 
-/** Memory is taken in steps, as bytes arrive, where a header promises more than this: it can promise anything. */
-const FIRST_BYTES = 2 ** 26;
-/** Images pack to a part of their size that is not smaller. What is in proportion is taken in one step, without a copy. */
+/** Allocated at once whatever the file's size. A header can claim any size, so more is allocated only as bytes arrive. */
+const INITIAL_BYTES = 2 ** 26;
+/** Highest compression ratio of images. A size within this ratio of the stored bytes is allocated at once. */
 const MAX_PACKING_RATIO = 64;
-/** How many bytes too many are counted before the rest is left unread. */
+/** Limit for counting surplus bytes; the rest is not read. */
 const MAX_EXTRA_BYTES = 2 ** 20;
 
 /**
- * Reads an IDX file of any type of elements. It takes memory for what the header says only in proportion to what
- * the file has, and never for more.
+ * Reads an IDX file with any type of elements. It allocates memory in proportion to the stored bytes, whatever size the
+ * header claims.
  *
- * A file that is longer than its header says is refused, even by one byte: where the byte came in is not known, and if it
- * was in the middle (a text-mode transfer inserts them), all images behind it are shifted.
+ * A file that is longer than its header says is rejected, even by one byte: if that byte was inserted in the middle, as a
+ * text-mode transfer does, all images after it are shifted.
  *
- * @throws DataError if the header is damaged, promises more than maxBytes, or disagrees with the number of bytes
+ * @throws DataError if the header is damaged, claims more than maxBytes, or does not match the number of bytes
  */
 export async function readIdx(
   { head, chunks, isPacked, storedBytes }: Contents,
@@ -37,20 +37,20 @@ export async function readIdx(
     throw wrongLengthError(header, storedBytes, path);
   }
   if (fileBytes > maxBytes) throw tooLargeError(header, path, maxBytes);
-  const likelyBytes = Math.max(FIRST_BYTES, MAX_PACKING_RATIO * (storedBytes ?? 0));
-  let held = new Uint8Array(Math.min(fileBytes, likelyBytes));
+  const likelyBytes = Math.max(INITIAL_BYTES, MAX_PACKING_RATIO * (storedBytes ?? 0));
+  let buffer = new Uint8Array(Math.min(fileBytes, likelyBytes));
   let total = 0;
   for await (const chunk of chunks) {
-    const kept = chunk.subarray(0, Math.max(0, fileBytes - total));
-    if (total + kept.length > held.length) held = grow(held, total + kept.length, fileBytes);
-    if (kept.length > 0) held.set(kept, total);
+    const used = chunk.subarray(0, Math.max(0, fileBytes - total));
+    if (total + used.length > buffer.length) buffer = growBuffer(buffer, total + used.length, fileBytes);
+    if (used.length > 0) buffer.set(used, total);
     total += chunk.length;
     if (total > fileBytes + MAX_EXTRA_BYTES) break;
   }
   if (total !== fileBytes) throw wrongLengthError(header, total, path);
   const { type, dimensions, headerBytes } = header;
   const count = (fileBytes - headerBytes) / type.bytes;
-  const values = type.read(new DataView(held.buffer, headerBytes), count);
+  const values = type.read(new DataView(buffer.buffer, headerBytes), count);
   return {
     path,
     dimensions,
@@ -58,13 +58,13 @@ export async function readIdx(
     isFloat: type.isFloat,
     values,
     ...(values instanceof Uint8Array ? { bytes: values } : {}),
-    contents: held,
+    contents: buffer,
   };
 }
 
-function grow(held: Uint8Array, least: number, most: number): Uint8Array<ArrayBuffer> {
-  const larger = new Uint8Array(Math.min(most, Math.max(least, 2 * held.length)));
-  larger.set(held);
+function growBuffer(buffer: Uint8Array, minBytes: number, maxBytes: number): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(Math.min(maxBytes, Math.max(minBytes, 2 * buffer.length)));
+  larger.set(buffer);
   return larger;
 }
 
@@ -90,8 +90,8 @@ function wrongLengthError(header: IdxHeader, found: number, path: string): DataE
 
 function tooLargeError(header: IdxHeader, path: string, maxBytes: number): DataError {
   const expected = `at most ${maxBytes} bytes`;
-  const promised = `${formatShape(header)} of ${header.type.name} in its header`;
+  const claimed = `${formatShape(header)} of ${header.type.name} in its header`;
   return header.swappedFileBytes <= maxBytes
-    ? invalidFileError(path, expected, `${promised}: were its sizes written little-endian?`, WRITE_BIG_ENDIAN)
-    : invalidFileError(path, expected, promised, 'Point --data at a folder with fewer or smaller images.');
+    ? invalidFileError(path, expected, `${claimed}: were its sizes written little-endian?`, WRITE_BIG_ENDIAN)
+    : invalidFileError(path, expected, claimed, 'Point --data at a folder with fewer or smaller images.');
 }

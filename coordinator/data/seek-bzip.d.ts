@@ -1,4 +1,4 @@
-/** The part of seek-bzip that is used; it has no types of its own. */
+/** Types of the used part of seek-bzip, which has none. */
 declare module 'seek-bzip' {
   interface ByteSource {
     readByte(): number;
@@ -9,7 +9,7 @@ declare module 'seek-bzip' {
     writeByte(byte: number): void;
   }
   const bunzip: {
-    /** @param multistream whether streams behind the first one are decoded too */
+    /** @param multistream whether to decode streams after the first one */
     decode(input: ByteSource, output: ByteSink, multistream: boolean): void;
   };
   export default bunzip;

@@ -3,32 +3,33 @@ import type { DataArray } from './data-array.ts';
 
 const LABEL_NAMES = ['label', 'labels', 'class', 'target', 'y', 'digit', 'character'];
 
-/** Columns that number the rows, as pandas writes them. */
+/** Names of a column of row numbers, as pandas writes it. */
 const INDEX_NAMES = ['', 'unnamed: 0', 'index', 'id'];
 
-/** The images and the labels of a CSV file that has both. */
+/** Images and labels of a CSV file that has both. */
 export interface TableParts {
   readonly images: DataArray;
   readonly labels: DataArray;
 }
 
 /**
- * Splits a table of a label and pixels: the column named label (or class, target, y), or the first one where no names are
- * given and the others make a square image. Null if it has no labels, but pixels only.
+ * Splits a table into labels and pixels. Labels are the column named label (or class, target, y), or the first column if
+ * there are no names and the other columns make a square image.
+ * @returns null if the table has pixels only
  */
 export function splitTable(table: DataArray): TableParts | null {
   const { columns, dimensions, values, path } = dropIndexColumn(table);
   const [rows = 0, width = 0] = dimensions;
-  const named = columns?.findIndex((name) => LABEL_NAMES.includes(name)) ?? -1;
-  if (width < 2 || (named < 0 && !isSquare(width - 1))) return null;
-  const at = Math.max(0, named);
+  const namedColumn = columns?.findIndex((name) => LABEL_NAMES.includes(name)) ?? -1;
+  if (width < 2 || (namedColumn < 0 && !isSquare(width - 1))) return null;
+  const labelColumn = Math.max(0, namedColumn);
   const areBytes = values instanceof Uint8Array;
   const pixels = areBytes ? new Uint8Array(rows * (width - 1)) : new Float32Array(rows * (width - 1));
   const labels = areBytes ? new Uint8Array(rows) : new Float32Array(rows);
   for (let row = 0, to = 0; row < rows; row++) {
     for (let column = 0; column < width; column++) {
       const value = values[row * width + column] as number;
-      if (column === at) labels[row] = value;
+      if (column === labelColumn) labels[row] = value;
       else pixels[to++] = value;
     }
   }
@@ -42,7 +43,7 @@ export function splitTable(table: DataArray): TableParts | null {
       dimensions: [rows, width - 1],
       values: pixels,
       ...(pixels instanceof Uint8Array ? { bytes: pixels } : {}),
-      columns: columns?.filter((_, column) => column !== at) ?? null,
+      columns: columns?.filter((_, column) => column !== labelColumn) ?? null,
     },
     labels: { path, isFloat: false, type: 'whole-number', dimensions: [rows], values: labels },
   };
@@ -59,14 +60,14 @@ function dropIndexColumn(table: DataArray): DataArray {
   };
 }
 
-/** Numbers of rows are no bytes; without them, the rest may be. */
+/** Converts to bytes if possible: row numbers may have been the only larger values. */
 function compactValues(values: DataArray['values']): Pick<DataArray, 'values' | 'bytes'> {
   if (!values.every((value) => Number.isInteger(value) && value >= 0 && value <= 255)) return { values };
   const bytes = Uint8Array.from(values);
   return { values: bytes, bytes };
 }
 
-/** @throws DataError if it has no labels */
+/** Splits a table into labels and pixels. @throws DataError if it has no labels */
 export function splitLabeled(table: DataArray): TableParts {
   const parts = splitTable(table);
   if (parts !== null) return parts;

@@ -1,9 +1,9 @@
 import type { Dataset, Split } from '../../shared/data/dataset.ts';
 
-/** The data set with rows and columns of each image exchanged: EMNIST's files hold their images so. A copy. */
+/** Copy of a data set with rows and columns of each image exchanged, as EMNIST stores its images. */
 export function transposeImages(dataset: Dataset): Dataset {
   const [height = 0, width = 0, channels = 1] = dataset.sampleShape;
-  const turn = (split: Split): Split => {
+  const transposeSplit = (split: Split): Split => {
     const images = new Uint8Array(split.images.length);
     const sample = height * width * channels;
     for (let start = 0; start < images.length; start += sample) {
@@ -23,8 +23,8 @@ export function transposeImages(dataset: Dataset): Dataset {
     ...dataset,
     description: `${dataset.description.replace(/\.$/, '')}, with rows and columns of each image exchanged.`,
     sampleShape: [width, height, channels],
-    train: turn(dataset.train),
-    test: turn(dataset.test),
+    train: transposeSplit(dataset.train),
+    test: transposeSplit(dataset.test),
     isTransposed: true,
   };
 }

@@ -8,31 +8,31 @@ import { parseRole } from './file-names.ts';
 import { HEAD_BYTES, isPacked, detectContent, WRITE_IDX, type Unpacked } from './detect-content.ts';
 import { zipInMemory } from './zip-entries.ts';
 
-/** Real files are packed twice at most; one layer more than that is a mistake or a trap. */
+/** Real files are packed at most twice. A file with more layers than this is a mistake or an attack. */
 const MAX_LAYERS = 3;
-/** Archives in archives and bzip2 files are held in memory, packed; larger ones have to be unpacked by hand. */
+/** Archives in archives and bzip2 files are held in memory, packed. Larger ones have to be unpacked by hand. */
 const MAX_PACKED_BYTES = 2 ** 30;
 
-/** The innermost contents of a file, whatever it was packed with. */
+/** Innermost contents of a file, with all packing removed. */
 export interface Contents {
   readonly content: Unpacked;
-  /** The first HEAD_BYTES, or all of them. */
+  /** First HEAD_BYTES, or all bytes of a shorter file. */
   readonly head: Uint8Array;
-  /** From the first byte on. Nothing is unpacked before it is asked for. */
+  /** All bytes, unpacked as they are read. */
   readonly chunks: Chunks;
-  /** Whether they were packed. */
+  /** Whether the file was packed. */
   readonly isPacked: boolean;
-  /** The number of bytes on the disk, packed or not, where it is known. */
+  /** Size on disk, packed or not; undefined if unknown. */
   readonly storedBytes: number | undefined;
-  /** Lets go of the file where it is not read to its end. */
+  /** Closes the file if it is not read to its end. */
   readonly close: () => Promise<void>;
 }
 
 /**
- * Opens a file and unpacks gzip, bzip2 and zip, in any order, told by content and not by name: browsers unpack what they
- * save and keep '.gz', and people rename.
+ * Opens a file and unpacks gzip, bzip2 and zip, in any order. Packing is detected from the contents and not from the name:
+ * some browsers unpack a download and keep '.gz'.
  *
- * @throws DataError if it cannot be read, or is packed and damaged
+ * @throws DataError if the file cannot be read, or is packed and damaged
  */
 export async function openContents(file: DataFile): Promise<Contents> {
   let { head, chunks, close } = await peek(file.open());
@@ -55,7 +55,7 @@ export async function openContents(file: DataFile): Promise<Contents> {
   }
 }
 
-/** The first bytes, and all bytes from the first on. */
+/** Reads the first bytes of a source. @returns these, and all bytes from the first on */
 async function peek(source: Chunks): Promise<Pick<Contents, 'head' | 'chunks' | 'close'>> {
   const iterator = source[Symbol.asyncIterator]();
   const first: Uint8Array[] = [];
@@ -81,7 +81,7 @@ async function peek(source: Chunks): Promise<Pick<Contents, 'head' | 'chunks' | 
   return {
     head: Buffer.concat(first).subarray(0, HEAD_BYTES),
     chunks: all(),
-    // Not by way of all(): a generator that has not begun ends without its finally.
+    // Not through all(): a generator that has not started ends without its finally.
     close: async () => {
       await iterator.return?.();
     },
@@ -98,7 +98,7 @@ async function* gunzip(packed: Chunks, { path }: DataFile): Chunks {
   }
   const input = counted();
   const unpacker = createGunzip();
-  // An error of either side ends both; it is thrown where the output is read.
+  // An error on either side ends both; it is thrown to the reader of the output.
   const feeding = pipeline(Readable.from(input), unpacker).then(
     () => null,
     (error: unknown) => error,
@@ -141,10 +141,10 @@ async function unzip(packed: Uint8Array, file: DataFile): Promise<Chunks> {
 }
 
 async function readAll(chunks: Chunks, { path }: DataFile): Promise<Uint8Array> {
-  const held: Uint8Array[] = [];
+  const read: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of chunks) {
-    held.push(chunk);
+    read.push(chunk);
     length += chunk.length;
     if (length > MAX_PACKED_BYTES) {
       throw invalidFileError(
@@ -155,5 +155,5 @@ async function readAll(chunks: Chunks, { path }: DataFile): Promise<Uint8Array> 
       );
     }
   }
-  return Buffer.concat(held);
+  return Buffer.concat(read);
 }

@@ -3,20 +3,20 @@ import { invalidFileError, DataError } from '../../shared/data/data-error.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import type { Chunks, DataFile } from './data-file.ts';
 
-/** An archive of a data set holds tens of files; one with more is a folder of images. */
+/** An archive of a data set holds tens of files; one with more holds single images. */
 const MAX_ENTRIES = 20_000;
 
 type OpenZip = () => Promise<ZipFile>;
 
-/** The files in a zip archive on disk, without folders. @throws DataError if it is no whole archive */
+/** Lists the files in a zip archive on disk, without folders. @throws DataError if the archive is not whole */
 export function zipOnDisk(path: string, name: string): Promise<DataFile[]> {
-  return filesOf(sanitizeForTerminal(path), name, () => openZip((done) => yauzl.open(path, OPTIONS, done)));
+  return listFiles(sanitizeForTerminal(path), name, () => openZip((done) => yauzl.open(path, OPTIONS, done)));
 }
 
-/** The files in a zip archive in memory. @throws DataError if it is no whole archive */
+/** Lists the files in a zip archive in memory, without folders. @throws DataError if the archive is not whole */
 export function zipInMemory(bytes: Uint8Array, path: string): Promise<DataFile[]> {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return filesOf(path, '', () => openZip((done) => yauzl.fromBuffer(buffer, OPTIONS, done)));
+  return listFiles(path, '', () => openZip((done) => yauzl.fromBuffer(buffer, OPTIONS, done)));
 }
 
 const OPTIONS = { lazyEntries: true, autoClose: false } as const;
@@ -25,8 +25,8 @@ function openZip(open: (done: (error: Error | null, zip: ZipFile) => void) => vo
   return new Promise((resolve, reject) => open((error, zip) => (error ? reject(error) : resolve(zip))));
 }
 
-async function filesOf(path: string, name: string, open: OpenZip): Promise<DataFile[]> {
-  const entries = await withZip(path, open, entriesOf);
+async function listFiles(path: string, name: string, open: OpenZip): Promise<DataFile[]> {
+  const entries = await withZip(path, open, listEntries);
   return entries
     .filter(({ fileName }) => !fileName.endsWith('/') && !/(^|\/)(__MACOSX\/|\.)/.test(fileName))
     .map((entry) => ({
@@ -37,9 +37,9 @@ async function filesOf(path: string, name: string, open: OpenZip): Promise<DataF
 }
 
 async function* readEntry(path: string, open: OpenZip, entry: Entry): Chunks {
-  const where = `${path}/${sanitizeForTerminal(entry.fileName)}`;
+  const entryPath = `${path}/${sanitizeForTerminal(entry.fileName)}`;
   if (entry.isEncrypted()) {
-    throw new DataError(`${where} is encrypted. Unpack the archive with its password first.`);
+    throw new DataError(`${entryPath} is encrypted. Unpack the archive with its password first.`);
   }
   const zip = await open().catch((error: unknown) => {
     throw damagedZipError(path, error);
@@ -49,7 +49,7 @@ async function* readEntry(path: string, open: OpenZip, entry: Entry): Chunks {
       zip.openReadStream(entry, (error, stream) => (error ? reject(error) : resolve(stream)));
     });
   } catch (error) {
-    throw damagedZipError(where, error);
+    throw damagedZipError(entryPath, error);
   } finally {
     zip.close();
   }
@@ -72,7 +72,7 @@ async function withZip<Result>(
   }
 }
 
-function entriesOf(zip: ZipFile): Promise<Entry[]> {
+function listEntries(zip: ZipFile): Promise<Entry[]> {
   return new Promise((resolve, reject) => {
     const entries: Entry[] = [];
     zip.on('entry', (entry: Entry) => {

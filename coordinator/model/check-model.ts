@@ -1,10 +1,13 @@
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Job } from '../../shared/model/job.ts';
+import type { Engine } from '../../shared/engine/engine.ts';
 import { usesBatchNormalization } from '../../shared/model/topology.ts';
-import type { OpenCoordinatorEngine } from '../integrity/reference-engine.ts';
+import { isLoopback } from '../../shared/util/loopback.ts';
 import type { Reporter } from '../report/reporter.ts';
-import { isLoopback } from '../server/reachable-hosts.ts';
 import { tryStep } from './trial-step.ts';
+
+/** Opens an engine of the coordinator itself. */
+type OpenEngine = (kind: 'wasm') => Promise<{ readonly engine: Engine; readonly close: () => Promise<void> }>;
 
 /** The parts of a run that are checked before its first step. */
 interface CheckedRun {
@@ -14,18 +17,18 @@ interface CheckedRun {
   readonly notes: readonly string[];
 }
 
-/** Samples that the default model has always been trained on; it needs no trial there. */
+/** Sample shape of MNIST, on which the default model is known to train. */
 const DEFAULT_SAMPLE_SHAPE = '28,28,1';
 
 /**
- * Says how the model was read, and tries one step with it, unless it is the default one on images of the usual size.
- * @param ownModel whether a person's model is trained
- * @throws Error with a sentence if it cannot be trained
+ * Warns of notes about the model and tries one training step, except with the default model on MNIST's sample shape.
+ * @param ownModel whether the model comes from --model
+ * @throws Error with a sentence if the model cannot be trained
  */
 export async function checkModel(
   { job, initialWeights, dataset, notes }: CheckedRun,
   ownModel: boolean,
-  program: { readonly openCoordinatorEngine: OpenCoordinatorEngine },
+  program: { readonly openCoordinatorEngine: OpenEngine },
   report: Reporter,
 ): Promise<void> {
   for (const note of notes) report.warn(note);
@@ -44,7 +47,7 @@ export async function checkModel(
 }
 
 /**
- * Warns of batch normalization where a batch is computed in parts: each is normalized by itself. See
+ * Warns of batch normalization in a run that computes a batch in parts: each part is normalized by itself. See
  * docs/decisions/batch-normalization.md.
  */
 export function warnOfShardStatistics(
@@ -59,14 +62,14 @@ export function warnOfShardStatistics(
   if (!usesBatchNormalization(topology)) return;
   if (microShard !== undefined) {
     report.warn(
-      `The model has BatchNormalization: every micro-shard of ${microShard} samples is normalized by itself (per-shard ` +
-        'statistics). A larger --micro-shard comes closer to the whole batch.',
+      `The model has BatchNormalization, and every micro-shard of ${microShard} samples is normalized by itself (per-shard ` +
+        'statistics). A larger --micro-shard comes closer to the statistics of the whole batch.',
     );
     return;
   }
   if (command === 'train' && workers === 1 && isLoopback(host)) return;
   report.warn(
-    "The model has BatchNormalization: each worker's shard is normalized by itself (per-shard statistics), so the result " +
+    "The model has BatchNormalization, and each worker's shard is normalized by itself (per-shard statistics), so the result " +
       'depends on the number of workers. LayerNormalization, frozen layers or train --workers 1 avoid it.',
   );
 }

@@ -1,6 +1,6 @@
 import type * as tfjs from '@tensorflow/tfjs';
 
-/** An error within tfjs, with the layer in which it came up. */
+/** Error of tfjs, with the layer that threw it. */
 export class LayerError extends Error {
   readonly layer: string;
 
@@ -11,8 +11,8 @@ export class LayerError extends Error {
 }
 
 /**
- * Runs something that applies layers, and says in which of them it failed. tfjs-layers gives no other way to know it.
- * @throws LayerError for an error within a layer; other errors as they are
+ * Runs a function that applies layers, and adds the layer to its errors. tfjs-layers has no other way to find the layer.
+ * @throws LayerError for an error within a layer; other errors unchanged
  */
 export async function withLayerNames<T>(tf: typeof tfjs, run: () => Promise<T>): Promise<T> {
   const { prototype } = tf.layers.Layer;
@@ -21,7 +21,7 @@ export async function withLayerNames<T>(tf: typeof tfjs, run: () => Promise<T>):
     try {
       return apply.apply(this, args);
     } catch (error) {
-      // The innermost one knows best.
+      // Keeps the innermost layer.
       throw error instanceof LayerError
         ? error
         : new LayerError(`${this.name} (${this.getClassName()})`, error);
@@ -34,14 +34,14 @@ export async function withLayerNames<T>(tf: typeof tfjs, run: () => Promise<T>):
   }
 }
 
-/** Meanings of tfjs' messages, by the words that are always in them. */
-const EXPLANATIONS: readonly (readonly [RegExp, (found: RegExpExecArray) => string])[] = [
+/** Explanations of tfjs' messages, by patterns that they contain. */
+const EXPLANATIONS: readonly (readonly [RegExp, (match: RegExpExecArray) => string])[] = [
   [
     /expected (?:min_)?ndim=(\d+), found ndim=(\d+)/,
-    ([, wanted, found]) =>
-      `takes an input of ${Number(wanted) - 1} axes, but gets one of ${Number(found) - 1}`,
+    ([, expected, actual]) =>
+      `takes an input of ${Number(expected) - 1} axes, but gets one of ${Number(actual) - 1}`,
   ],
-  [/is incompatible with layer/, () => 'gets an input of another shape than it takes'],
+  [/is incompatible with layer/, () => 'gets an input of a shape that it does not take'],
   [/Total size of new array must be unchanged/, () => 'gets an input of another size than its target_shape'],
   [
     /could not be broadcast|matching shapes|Dimension incompatibility/,
@@ -70,23 +70,23 @@ const EXPLANATIONS: readonly (readonly [RegExp, (found: RegExpExecArray) => stri
 const OWN_ERROR_MESSAGE = /^Layer \S+ (?:\(\w+\) |is called with ).*\.$/s;
 
 /**
- * One sentence on an error of tfjs, which speaks of its own insides.
- * @param doing what was being done: built, trained
+ * Replaces an error of tfjs, which names its internals, by an error with a sentence for the user.
+ * @param action what failed: the model cannot be built, or trained
  */
-export function explainModelError(error: unknown, doing: string): Error {
+export function explainModelError(error: unknown, action: 'built' | 'trained'): Error {
   const message = error instanceof Error ? error.message : String(error);
-  // One of ours is a sentence already.
+  // Errors of gradcast's own layers are sentences already.
   const cause = error instanceof LayerError ? error.cause : error;
   if (cause instanceof Error && OWN_ERROR_MESSAGE.test(cause.message)) return cause;
   const layer = error instanceof LayerError ? `Layer ${error.layer}` : null;
-  for (const [pattern, meaning] of EXPLANATIONS) {
-    const found = pattern.exec(message);
-    if (found === null) continue;
+  for (const [pattern, explain] of EXPLANATIONS) {
+    const match = pattern.exec(message);
+    if (match === null) continue;
     const subject = layer ?? 'The model has a layer that';
-    return new Error(`${subject} ${meaning(found)}. Change the model.`, { cause: error });
+    return new Error(`${subject} ${explain(match)}. Change the model.`, { cause: error });
   }
   return new Error(
-    `${layer ?? 'The model'} cannot be ${doing} with these settings. Change it, or leave it out, to see which setting it is.`,
+    `${layer ?? 'The model'} cannot be ${action} with these settings. Change or remove it to find the setting.`,
     { cause: error },
   );
 }

@@ -20,60 +20,61 @@ export interface JobSettings {
   readonly batchSize: number;
   readonly epochs: number;
   readonly seed: number;
-  /** Samples of a micro-shard, for a run whose bits do not depend on its workers. */
+  /** Samples of a micro-shard in an exact run, whose bits do not depend on its workers. */
   readonly microShard?: number | undefined;
-  /** Keras topology; the default CNN without one. */
+  /** Keras topology. @default the default CNN */
   readonly topology?: Topology | undefined;
-  /** Weights to start from instead of those that the initializers give. */
+  /** Initial weights. @default those of the topology's initializers */
   readonly weights?: NamedWeights | undefined;
 }
 
-/** A job, and what its model starts with. */
+/** Job with the initial weights of its model. */
 export interface PreparedJob {
   readonly job: Job;
-  /** What the topology's initializers give, in the job's layout. */
+  /** Flat vector in the job's layout. */
   readonly initialWeights: Float32Array;
-  /** Names that tfjs-layers gives the tensors, for saving; they never travel. */
+  /** Names of the tensors in tfjs-layers, for saving. They are not part of the protocol. */
   readonly weightNames: readonly string[];
-  /** Sentences for the person on how the model was read. */
+  /** Sentences to report about the model. */
   readonly notes: readonly string[];
 }
 
 /** Keras 1.2's defaults for Adadelta. */
 const ADADELTA_DEFAULTS = { name: 'adadelta', learningRate: 1, rho: 0.95, epsilon: 1e-8 } as const;
 
-/** The batch that Adadelta's defaults were tried with, and up to how many times it the rule below was. */
+/** Batch size of Adadelta's defaults. */
 const REFERENCE_BATCH_SIZE = 128;
+/** Largest measured ratio to that batch size. */
 const MAX_BATCH_FACTOR = 8;
 
 /**
- * Adadelta for a batch: with one k times as large there are k times fewer steps, so each is k times as long, and averages
- * forget as much in one step as they did in k; see docs/decisions/larger-batches.md.
- * @param batchSize samples of a step, no more than there are
+ * Scales Adadelta for a batch size: a batch k times as large means k times fewer steps, so each step is k times as long, and
+ * its averages decay as much as in k steps. See docs/decisions/larger-batches.md.
+ * @param batchSize samples of a step, at most the size of the training set
  */
 export function scaleOptimizer(batchSize: number): Job['optimizer'] {
-  const times = Math.min(MAX_BATCH_FACTOR, Math.max(1, batchSize / REFERENCE_BATCH_SIZE));
+  const factor = Math.min(MAX_BATCH_FACTOR, Math.max(1, batchSize / REFERENCE_BATCH_SIZE));
   return {
     ...ADADELTA_DEFAULTS,
-    learningRate: ADADELTA_DEFAULTS.learningRate * times,
-    rho: ADADELTA_DEFAULTS.rho ** times,
+    learningRate: ADADELTA_DEFAULTS.learningRate * factor,
+    rho: ADADELTA_DEFAULTS.rho ** factor,
   };
 }
 
 /**
- * The job that trains a model on a data set. tfjs serves to build the model once; nothing is computed with it here.
- * @throws Error with a sentence if the topology cannot be built, or trained by gradcast
+ * Prepares the job that trains a model on a data set. tfjs builds the model once, for its layout and initial weights.
+ * @throws Error with a sentence if gradcast cannot build or train the topology
  */
 export async function prepareJob(dataset: Dataset, settings: JobSettings): Promise<PreparedJob> {
   const { batchSize, epochs, seed, microShard } = settings;
-  const { topology: read, outputs } = moveSoftmaxLast(readModel(dataset, settings.topology));
-  // Workers rewrite the topology so; what they could not do is said here, before anybody joins.
-  withLogits(withKeyedDropout(read));
+  const { topology: fitted, outputs } = moveSoftmaxLast(fitModel(dataset, settings.topology));
+  // Workers rewrite the topology like this. An error is thrown here, before a worker joins.
+  withLogits(withKeyedDropout(fitted));
 
-  // Without this, tfjs advises on its CPU backend, which only makes the initial weights here.
+  // Suppresses tfjs' advice against its CPU backend, which only makes the initial weights here.
   tf.enableProdMode();
   await tf.setBackend('cpu');
-  const topology = withSeededInitializers(read, seed);
+  const topology = withSeededInitializers(fitted, seed);
   const built = await buildInitialModel(topology);
   try {
     const classes = checkOutput(built.model, dataset, outputs);
@@ -128,7 +129,7 @@ async function buildInitialModel(topology: Topology): Promise<BuiltModel> {
   }
 }
 
-/** Two convolutions of 3 x 3 and a pooling of 2 x 2 leave nothing of a smaller image. */
+/** Smallest image for the default model: two convolutions of 3 x 3 and a pooling of 2 x 2. */
 const MIN_DEFAULT_SIDE = 6;
 
 /** @throws Error if the images are too small for the default model */
@@ -139,19 +140,18 @@ function checkDefaultFits({ sampleShape: [height = 0, width = 0], name }: Datase
     Number.isInteger(side) && side >= MIN_DEFAULT_SIDE ? `, or write the images as ${side} x ${side}` : '';
   throw new Error(
     `The default model takes images of at least ${MIN_DEFAULT_SIDE} x ${MIN_DEFAULT_SIDE}, but those of ${name} are ${height} x ${width}. ` +
-      `Give --model a model for that shape${square}.`,
+      `Use --model with a model for that shape${square}.`,
   );
 }
 
-/** @throws Error with a sentence if the model is none, or does not take the data's samples */
-function readModel(dataset: Dataset, topology: Topology | undefined): Topology {
+/** Topology with an input for the data's samples. @throws Error with a sentence if it does not take them */
+function fitModel(dataset: Dataset, topology: Topology | undefined): Topology {
   const { name, sampleShape, classes } = dataset;
   if (topology === undefined) {
     checkDefaultFits(dataset);
     return defaultTopology(sampleShape, classes);
   }
-  const read = expandTopology(topology);
-  const fitted = fitInput(read, sampleShape);
+  const fitted = fitInput(expandTopology(topology), sampleShape);
   if (fitted !== null) return fitted;
   throw new Error(
     `The model's input does not fit ${name}: its samples are [${sampleShape.join(', ')}]. ` +
@@ -160,41 +160,44 @@ function readModel(dataset: Dataset, topology: Topology | undefined): Topology {
 }
 
 /**
- * @param wanted outputs that the model must have, if it is known
- * @returns the model's outputs: as many as the data has classes, or more
+ * Checks the output of a model.
+ * @param expected number of outputs that the model must have; null if any number will do
+ * @returns number of outputs: at least the number of classes
+ * @throws Error if the model has fewer outputs, or outputs of another shape
  */
-function checkOutput(model: tf.LayersModel, { classes, name }: Dataset, wanted: number | null): number {
+function checkOutput(model: tf.LayersModel, { classes, name }: Dataset, expected: number | null): number {
   const shapes = model.outputs.map(({ shape }) => shape.slice(1));
   const [outputs] = shapes.flat();
-  const fits = shapes.length === 1 && shapes[0]?.length === 1 && outputs === (wanted ?? outputs);
+  const fits = shapes.length === 1 && shapes[0]?.length === 1 && outputs === (expected ?? outputs);
   if (fits && typeof outputs === 'number' && outputs >= classes) return outputs;
   const found = shapes.map((shape) => `[${shape.join(', ')}]`).join(' and ');
-  throw new Error(`The model answers with ${found}, but ${name} has ${classes} classes.`);
+  throw new Error(`The model's output is ${found}, but ${name} has ${classes} classes.`);
 }
 
-/** @throws Error if nothing trains, or if two tensors could not be told apart in a saved model */
+/** Checks the tensors of a model. @throws Error if none is trainable, or if two have the same name in a saved model */
 function checkTensors(entries: Job['layout'], names: readonly string[]): void {
   if (!entries.some(({ trainable }) => trainable)) {
     throw new Error(
       'Every layer of the model is frozen or without weights, so there is nothing to train. Set trainable.',
     );
   }
-  const twice = names.find((name, i) => names.indexOf(name) !== i);
-  if (twice !== undefined)
-    throw new Error(`Two tensors of the model are named ${twice}. Rename the layers they belong to.`);
+  const duplicate = names.find((name, i) => names.indexOf(name) !== i);
+  if (duplicate !== undefined)
+    throw new Error(`Two tensors of the model are named ${duplicate}. Rename their layers.`);
 }
 
-function collectNotes({ classes, name }: Dataset, { data, topology }: Job, trained: boolean): string[] {
+function collectNotes({ classes, name }: Dataset, { data, topology }: Job, hasWeights: boolean): string[] {
   const notes: string[] = [];
-  if (trained) notes.push('Training starts from the weights of the model file.');
+  if (hasWeights) notes.push('Training starts from the weights of the model file.');
   if (data.classes > classes) {
     notes.push(
-      `The model has ${data.classes} outputs, ${name} has ${classes} classes: the others are never right.`,
+      `The model has ${data.classes} outputs, but ${name} has ${classes} classes: the other outputs are never right.`,
     );
   }
-  if (data.scale === 1) notes.push('The model starts with a Rescaling: it gets pixels from 0 to 255.');
+  if (data.scale === 1)
+    notes.push('The model starts with a Rescaling layer, so its input is pixels from 0 to 255.');
   else if (JSON.stringify(topology).includes('"class_name":"Embedding"')) {
-    notes.push('The model has an Embedding, which reads whole numbers, but pixels are divided by 255.');
+    notes.push('The model has an Embedding, which expects whole numbers, but pixels are divided by 255.');
   }
   return notes;
 }

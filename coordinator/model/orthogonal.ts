@@ -2,30 +2,30 @@ import type * as tfjs from '@tensorflow/tfjs';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
 
 /**
- * The columns of a matrix of normally distributed numbers, made orthonormal: evenly distributed over all such (Saxe et al.,
- * arXiv:1312.6120, as in Keras' Orthogonal). In double precision, twice, so that float32 sees no error of the projections.
+ * Orthonormal columns from a matrix of normally distributed numbers, as in Keras' Orthogonal (Saxe et al.,
+ * arXiv:1312.6120). Each column is projected twice in double precision, so that rounding errors do not show in float32.
  * @param rows at least `columns`
- * @returns one array a column
+ * @returns one array for each column
  */
 export function orthonormalColumns(rows: number, columns: number, seed: number): Float64Array[] {
   const stream = randomStream(seed, Purpose.initialWeights);
-  const made: Float64Array[] = [];
+  const finished: Float64Array[] = [];
   for (let c = 0; c < columns; c++) {
     const column = Float64Array.from({ length: rows }, () => stream.normal());
-    for (const other of [...made, ...made]) {
+    for (const other of [...finished, ...finished]) {
       let product = 0;
       for (let r = 0; r < rows; r++) product += (column[r] as number) * (other[r] as number);
       for (let r = 0; r < rows; r++) column[r] = (column[r] as number) - product * (other[r] as number);
     }
     const length = Math.hypot(...column);
-    made.push(column.map((value) => value / length));
+    finished.push(column.map((value) => value / length));
   }
-  return made;
+  return finished;
 }
 
 /**
- * Has tfjs make orthogonal matrices so: its own QR decomposition takes a minute for an LSTM of 128 units.
- * May be called again.
+ * Replaces tfjs' Orthogonal initializer: its QR decomposition takes a minute for an LSTM of 128 units. May be called
+ * repeatedly.
  */
 export function registerOrthogonal(tf: typeof tfjs): void {
   class Orthogonal extends tf.serialization.Serializable {
@@ -39,13 +39,13 @@ export function registerOrthogonal(tf: typeof tfjs): void {
       this.#seed = config.seed ?? 0;
     }
 
-    /** @param shape the last axis is one of a matrix, all others together are the other one */
+    /** @param shape shape of the tensor: the last axis gives the columns of a matrix, the other axes its rows */
     apply(shape: number[]): tfjs.Tensor {
       const columns = shape.at(-1) ?? 1;
       const rows = shape.slice(0, -1).reduce((a, b) => a * b, 1);
-      const made = orthonormalColumns(Math.max(rows, columns), Math.min(rows, columns), this.#seed);
+      const orthonormal = orthonormalColumns(Math.max(rows, columns), Math.min(rows, columns), this.#seed);
       const values = new Float32Array(rows * columns);
-      made.forEach((column, c) =>
+      orthonormal.forEach((column, c) =>
         column.forEach(
           (value, r) => (values[rows < columns ? c * columns + r : r * columns + c] = value * this.#gain),
         ),

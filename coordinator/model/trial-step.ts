@@ -9,9 +9,8 @@ import type { Step } from '../../shared/protocol/messages.ts';
 import { explainModelError, LayerError } from './model-errors.ts';
 
 /**
- * Tries one step on one sample before a run begins, so that a model that no worker could train is refused here and not by
- * each of them.
- * @throws Error with a sentence that names the layer, if that can be known
+ * Computes one step on one sample before a run starts, so that a model that no worker can train is rejected here.
+ * @throws Error with a sentence that names the layer, if it can be found
  */
 export async function tryStep(
   engine: Engine,
@@ -26,24 +25,24 @@ export async function tryStep(
   const gradient = new Float32Array(initialWeights.length);
   let lossSum: number;
   try {
-    const trainer = await engine.load(job);
+    const computer = await engine.load(job);
     try {
-      trainer.setWeights(initialWeights);
-      ({ lossSum } = await trainer.gradient(0 as Step, shard, gradient));
+      computer.setWeights(initialWeights);
+      ({ lossSum } = await computer.gradient(0 as Step, shard, gradient));
     } finally {
-      trainer.dispose();
+      computer.dispose();
     }
   } catch (error) {
     throw explainModelError(await locateFailingLayer(job, error), 'trained');
   }
   if (Number.isFinite(lossSum) && gradient.every(Number.isFinite)) return;
   throw new Error(
-    "The model's first step has no finite loss or gradient, so nothing would be learnt. " +
+    "The model's first step has no finite loss or gradient, so the model cannot learn. " +
       'Use other initializers, or normalize between the layers.',
   );
 }
 
-/** An error of an engine, which does not know of layers, with the first layer that has no gradient by itself. */
+/** Finds the layer of an engine's error, which does not name it: the first layer without a gradient of its own. */
 async function locateFailingLayer(job: Job, error: unknown): Promise<unknown> {
   const built = await buildModel(tf, withLogits(job.topology)).catch(() => null);
   if (built === null) return error;
@@ -56,28 +55,30 @@ async function locateFailingLayer(job: Job, error: unknown): Promise<unknown> {
 
 function findUntrainableLayer(layers: readonly tf.layers.Layer[]): LayerError | null {
   for (const layer of layers) {
-    const inside = (layer as { readonly layers?: readonly tf.layers.Layer[] }).layers;
-    const found = inside === undefined ? findGradientError(layer) : findUntrainableLayer(inside);
-    if (found !== null) return found;
+    const innerLayers = (layer as { readonly layers?: readonly tf.layers.Layer[] }).layers;
+    const error = innerLayers === undefined ? findGradientError(layer) : findUntrainableLayer(innerLayers);
+    if (error !== null) return error;
   }
   return null;
 }
 
 function findGradientError(layer: tf.layers.Layer): LayerError | null {
   const shapes = layer.inboundNodes[0]?.inputShapes ?? [];
-  const each = (Array.isArray(shapes[0]) ? shapes : [shapes]) as tf.Shape[];
-  if (layer.getClassName() === 'InputLayer' || each.length === 0) return null;
+  const inputShapes = (Array.isArray(shapes[0]) ? shapes : [shapes]) as tf.Shape[];
+  if (layer.getClassName() === 'InputLayer' || inputShapes.length === 0) return null;
   try {
     tf.tidy(() => {
-      const inputs = each.map((shape) => tf.ones([1, ...shape.slice(1).map((size) => size ?? 1)]));
-      const output = (...given: tf.Tensor[]): tf.Scalar => {
-        const [one] = given;
-        const made = layer.call(one === undefined || given.length > 1 ? given : one, { training: true });
-        return tf.sum(Array.isArray(made) ? (made[0] as tf.Tensor) : made);
+      const ones = inputShapes.map((shape) => tf.ones([1, ...shape.slice(1).map((size) => size ?? 1)]));
+      const sumOutput = (...inputs: tf.Tensor[]): tf.Scalar => {
+        const [input] = inputs;
+        const output = layer.call(input === undefined || inputs.length > 1 ? inputs : input, {
+          training: true,
+        });
+        return tf.sum(Array.isArray(output) ? (output[0] as tf.Tensor) : output);
       };
-      tf.grads(output)(inputs);
+      tf.grads(sumOutput)(ones);
       const weights = layer.trainableWeights.map((weight) => weight.read() as tf.Variable);
-      if (weights.length > 0) tf.variableGrads(() => output(...inputs), weights);
+      if (weights.length > 0) tf.variableGrads(() => sumOutput(...ones), weights);
     });
     return null;
   } catch (error) {

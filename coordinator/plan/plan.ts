@@ -7,22 +7,23 @@ import { codecLabel, FLOAT32_LINK, type LinkCodecs } from '../links/codecs.ts';
 export interface PlanSettings {
   readonly workers: number;
   readonly batchSize: number;
-  /** Of each worker's link, bits a second. */
+  /** Rate of each worker's link, bits a second. */
   readonly rate: number;
-  /** Of the coordinator's. */
+  /** Rate of the coordinator's link, bits a second. */
   readonly coordinatorRate: number;
-  /** One way. */
+  /** Delay of each worker's link, one way. */
   readonly delayMs: number;
+  /** Computation of one sample by a worker. */
   readonly msPerSample: number;
-  /** In a gradient. */
   readonly parameterCount: number;
-  /** The dense layer whose gradient may travel as factors. */
+  /** Dense layer whose gradient may be sent as factors. */
   readonly kernel: DenseKernel | null;
   readonly sampleBytes: number;
-  readonly tailAt: number;
+  /** Fraction of a gradient's computation after which most of it is ready; 1 for an engine that returns it at the end. */
+  readonly gradientReadyAt: number;
 }
 
-/** A forecast of a run with one kind of worker. */
+/** Forecast of a run with equal workers. */
 export interface PlannedRun extends StepForecast {
   readonly workers: number;
   readonly batchSize: number;
@@ -31,17 +32,17 @@ export interface PlannedRun extends StepForecast {
 }
 
 /**
- * The coordinator's CPU, as measured with the default model (docs/benchmarks.md): receiving, decoding and adding a gradient and
- * sending weights, a worker; and optimizer and encoding, a step. Proportional to the size of the model.
+ * CPU time of the coordinator, as measured with the default model (docs/benchmarks.md): for each worker, receiving, decoding
+ * and adding a gradient and sending weights; for each step, optimizer and encoding. Proportional to the model's size.
  */
 const MEASURED_VALUES = 600_810;
 const PER_WORKER_MS = 2.5;
 const PER_STEP_MS = 2;
-/** Of a link's bits, headers of TCP, IP and Ethernet take their part. */
+/** Factor for the headers of TCP, IP and Ethernet. */
 const WIRE_OVERHEAD = 1.05;
 
 export function planRun(settings: PlanSettings, codecs: LinkCodecs): PlannedRun {
-  const { workers, batchSize, rate, coordinatorRate, delayMs, msPerSample, parameterCount, tailAt } =
+  const { workers, batchSize, rate, coordinatorRate, delayMs, msPerSample, parameterCount, gradientReadyAt } =
     settings;
   const size = parameterCount / MEASURED_VALUES;
   const worker = {
@@ -49,7 +50,7 @@ export function planRun(settings: PlanSettings, codecs: LinkCodecs): PlannedRun 
     fixedMs: 0,
     rttMs: 2 * delayMs,
     codecs,
-    gradientReadyAt: tailAt,
+    gradientReadyAt,
     acceptsBuckets: true,
     downMsPerByte: (WIRE_OVERHEAD * 8_000) / rate,
     upMsPerByte: (WIRE_OVERHEAD * 8_000) / rate,
@@ -71,7 +72,7 @@ export function planRun(settings: PlanSettings, codecs: LinkCodecs): PlannedRun 
   return { ...forecast, workers, batchSize, codec, samplesPerSecond: (1_000 * batchSize) / forecast.stepMs };
 }
 
-/** With the codecs that --codec auto would choose: the least lossy of those that are nearly as fast as the fastest. */
+/** Forecast with the codecs that --codec auto would choose: the least lossy ones that are nearly as fast as the fastest. */
 export function planWithBestCodecs(settings: PlanSettings): PlannedRun {
   const plans = CODEC_LEVELS.map((codecs) => planRun(settings, codecs));
   const fastestMs = Math.min(...plans.map(({ stepMs }) => stepMs));

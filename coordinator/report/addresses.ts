@@ -1,34 +1,34 @@
-import type { Certificate } from '../server/tls.ts';
-import type { Reporter } from './reporter.ts';
-import { quoteForShell } from './quote-for-shell.ts';
-import { formatCoordinatorLink } from '../../shared/protocol/coordinator-link.ts';
-import { isLoopback } from '../server/reachable-hosts.ts';
 import { renderUnicodeCompact } from 'uqr';
+import { formatCoordinatorLink } from '../../shared/protocol/coordinator-link.ts';
+import { isLoopback } from '../../shared/util/loopback.ts';
+import { quoteForShell } from './quote-for-shell.ts';
+import type { Reporter } from './reporter.ts';
 
 interface AddressOptions {
   readonly token?: string;
-  /** None expected on this machine's own account. */
+  /** Number of local workers. */
   readonly workers: number | 'auto';
-  readonly tls?: Certificate | undefined;
+  /** Certificate of an HTTPS server. */
+  readonly tls?: { readonly selfSigned: boolean; readonly fingerprint: string } | undefined;
   readonly minWorkers?: number;
 }
 
 /**
- * Says how workers and browsers join: one link for both.
- * @param urls where the coordinator listens, the nearest first
- * @param seen whether the lines go to a screen only: they may have the token, and a QR code for a camera
+ * Prints the link by which workers and browsers join.
+ * @param urls addresses of the coordinator, the nearest first
+ * @param onScreen whether a screen alone shows the lines; then they have the token and a QR code
  */
 export function printAddresses(
   urls: readonly string[],
   { token, workers, tls, minWorkers = 1 }: AddressOptions,
   { commandLine }: { readonly commandLine: string },
   report: Pick<Reporter, 'info' | 'warn'>,
-  seen = process.stdout.isTTY,
+  onScreen = process.stdout.isTTY,
 ): void {
-  const { link, isReachableByOthers } = choosePageLink(urls, token, seen);
+  const { link, isReachableByOthers } = choosePageLink(urls, token, onScreen);
   const fingerprint = tls?.selfSigned === true ? ` --fingerprint ${tls.fingerprint}` : '';
   const command = `${commandLine} worker ${quoteForShell(link)}${fingerprint}`;
-  const listening = urls.map((each) => each.replace(/^ws/, 'http')).join(', ');
+  const listening = urls.map((url) => url.replace(/^ws/, 'http')).join(', ');
   report.info(`Listening on ${listening}`, { event: 'listening', urls });
   if (isReachableByOthers) {
     report.info(`Join in a browser:   ${link}`);
@@ -39,24 +39,24 @@ export function printAddresses(
     report.info('Only this machine can join. Add --host 0.0.0.0 --port 2718 to let other machines join.');
   }
   if (tls?.selfSigned === true) {
-    report.info('The certificate is self-signed: a browser warns once, and asks whether to go on.');
+    report.info('The certificate is self-signed: a browser warns once, and asks whether to continue.');
   }
-  if (seen && isReachableByOthers) renderQrCode(link).forEach((line) => report.info(line));
+  if (onScreen && isReachableByOthers) renderQrCode(link).forEach((line) => report.info(line));
   if (minWorkers > 1) report.info(`Waiting for ${minWorkers} workers ...`);
   else if (workers === 0) report.info('Waiting for the first worker ...');
 }
 
-/** The link that people are shown to a coordinator. */
+/** Link to a coordinator's page. */
 export interface PageLink {
   readonly link: string;
-  /** Whether other machines can use it. */
+  /** Whether other machines can open it. */
   readonly isReachableByOthers: boolean;
 }
 
 /**
- * The link to print: to the nearest address that other machines reach, else to the nearest one at all.
- * @param urls where the coordinator listens, the nearest first
- * @param showToken false where lines are kept: logs are read by others, so TOKEN takes the token's place
+ * The link to print: to the nearest address that other machines reach, or else to the nearest one.
+ * @param urls addresses of the coordinator, the nearest first
+ * @param showToken false for a log, which others may read; then TOKEN stands in its place
  */
 export function choosePageLink(
   urls: readonly string[],
@@ -65,31 +65,31 @@ export function choosePageLink(
 ): PageLink {
   const outside = urls.find((url) => !isLoopback(new URL(url).hostname));
   const url = outside ?? urls[0] ?? '';
-  const shown = token === undefined ? {} : { token: showToken ? token : 'TOKEN' };
-  return { link: formatCoordinatorLink({ url, ...shown }), isReachableByOthers: outside !== undefined };
+  const printedToken = token === undefined ? {} : { token: showToken ? token : 'TOKEN' };
+  return {
+    link: formatCoordinatorLink({ url, ...printedToken }),
+    isReachableByOthers: outside !== undefined,
+  };
 }
 
 /**
- * Says that the page of a finished run stays, and where.
- * @param urls where the coordinator listens, the nearest first
- * @param seen whether the line goes to a screen only, and may have the token
+ * Prints the link to the page of a finished run that --keep-open serves.
+ * @param urls addresses of the coordinator, the nearest first
+ * @param onScreen whether a screen alone shows the line; then it has the token
  */
 export function printServingUrl(
   urls: readonly string[],
   token: string | undefined,
   report: Pick<Reporter, 'info'>,
-  seen: boolean,
+  onScreen: boolean,
 ): void {
-  report.info(`Serving the page until Ctrl-C: ${choosePageLink(urls, token, seen).link}`, {
+  report.info(`Serving the page until Ctrl-C: ${choosePageLink(urls, token, onScreen).link}`, {
     event: 'serving',
     urls,
   });
 }
 
-/**
- * A QR code of an address in lines for a terminal, in its own colours turned round: cameras want dark on light, and most
- * terminals are dark.
- */
+/** QR code in lines for a terminal, with inverted colors: cameras expect dark on light, and most terminals are dark. */
 export function renderQrCode(address: string): string[] {
   return renderUnicodeCompact(address, { border: 2, ecc: 'L' }).split('\n');
 }

@@ -5,7 +5,7 @@ import { plainReporter } from './plain.ts';
 import type { Reporter } from './reporter.ts';
 import { terminalReporter } from './terminal.ts';
 
-/** A live bar on a terminal, plain lines anywhere else; or JSON, if that is wanted. */
+/** Reporter with a live progress bar on a terminal and plain lines elsewhere, or with JSON lines. */
 export function createReporter(stream: NodeJS.WriteStream, clock: Clock, format: LogFormat): Reporter {
   if (format === 'json') return jsonReporter((json) => stream.write(json), clock);
   return stream.isTTY

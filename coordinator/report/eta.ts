@@ -1,16 +1,16 @@
 import type { Clock } from '../../shared/util/clock.ts';
 
-/** Time that training still takes, in seconds. */
+/** Remaining training time. */
 export interface Eta {
-  /** To the last step of this epoch. */
+  /** Seconds to the last step of this epoch. */
   readonly epochSeconds: number;
-  /** To the end of the last epoch, with what is measured on the test data after each. */
+  /** Seconds to the end of the last epoch, including evaluations on the test data. */
   readonly runSeconds: number;
 }
 
-/** Steps that the throughput is taken over: few enough that workers that join or an engine that is replaced show soon. */
+/** Number of steps in the throughput's average: few enough that a new worker or engine shows soon. */
 const RECENT_STEPS = 100;
-/** The first step of a run waits for engines to be built, which says nothing of the others. */
+/** Number of first steps that are left out: the first one waits for engines to be built. */
 const WARMUP_STEPS = 3;
 
 interface StepTime {
@@ -21,7 +21,7 @@ interface StepTime {
 /** Forecasts the end of an epoch and of the run from the duration of recent steps. */
 export class EtaForecast {
   readonly #clock: Clock;
-  /** The start of this epoch, then its recent steps. */
+  /** Start of this epoch, then its recent steps. */
   #stepTimes: StepTime[] = [];
   #start: StepTime | null = null;
   #startedMs: number;
@@ -45,7 +45,7 @@ export class EtaForecast {
     this.#startedMs = this.#clock.now();
   }
 
-  /** @param step done in this epoch, from 1; where a run resumes, the first that is reported may be a later one */
+  /** @param step number of steps done in this epoch; in a resumed run, the first report may be of a later step */
   stepFinished(step: number): void {
     const atMs = this.#clock.now();
     if (this.#stepTimes.length === 0) {
@@ -61,13 +61,13 @@ export class EtaForecast {
     this.#step = step;
   }
 
-  /** The test data has just been measured with the weights of the epoch's last step. */
+  /** Called after the evaluation on the test data. */
   epochFinished(): void {
     const last = this.#stepTimes.at(-1);
     if (last !== undefined) this.#validationMs = this.#clock.now() - last.atMs;
   }
 
-  /** Forecast from the steps so far; 0 before the first one. */
+  /** Forecast from the steps so far; 0 before the first step. */
   get eta(): Eta {
     const epochMs = this.#msPerStep * (this.#steps - this.#step);
     const laterMs = this.#epochsLeft * (this.#msPerStep * this.#steps + this.#validationMs);

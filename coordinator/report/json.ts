@@ -4,33 +4,33 @@ import { everyTenSeconds } from './throttle.ts';
 import { EtaForecast } from './eta.ts';
 import { formatEpoch, EVALUATING, formatProgress, type Reporter } from './reporter.ts';
 
-/** The plain lines as JSON, for programs that gather logs: those of the training have its figures beside them. */
+/** Reporter with JSON lines for log collectors: the plain lines, with the metrics of training as fields. */
 export function jsonReporter(write: (json: string) => unknown, clock: Clock): Reporter {
   const log = jsonLog(write);
-  const now = everyTenSeconds(clock);
+  const throttle = everyTenSeconds(clock);
   const forecast = new EtaForecast(clock);
   const progress = (label: string, done: number, total: number | undefined): void => {
-    if (now()) log.info(label, { event: 'progress', done, total });
+    if (throttle.isDue()) log.info(label, { event: 'progress', done, total });
   };
   return {
     ...log,
     progress,
     epochStarted(epoch, epochs, steps) {
       forecast.epochStarted(epoch, epochs, steps);
-      now.again();
+      throttle.reset();
       log.info(`Epoch ${epoch}/${epochs}`, { event: 'epochStarted', epoch, epochs, steps });
     },
     stepFinished({ epoch, step, steps, loss, accuracy, samplesPerSecond, workers }) {
       forecast.stepFinished(step);
-      if (!now()) return;
-      const figures = { loss, accuracy, samplesPerSecond, workers };
+      if (!throttle.isDue()) return;
+      const metrics = { loss, accuracy, samplesPerSecond, workers };
       const { epochSeconds: etaSeconds, runSeconds: runEtaSeconds } = forecast.eta;
-      log.info(`${step}/${steps} - ${formatProgress(figures)}`, {
+      log.info(`${step}/${steps} - ${formatProgress(metrics)}`, {
         event: 'steps',
         epoch,
         step,
         steps,
-        ...figures,
+        ...metrics,
         etaSeconds,
         runEtaSeconds,
       });

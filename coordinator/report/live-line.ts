@@ -1,6 +1,6 @@
 import type { Clock } from '../../shared/util/clock.ts';
 
-/** The part of a terminal's stream that is used here. */
+/** Used part of a terminal's stream. */
 export interface TerminalStream {
   readonly columns?: number;
   write(text: string): unknown;
@@ -8,28 +8,28 @@ export interface TerminalStream {
   off(event: 'resize', listener: () => void): unknown;
 }
 
-/** Tells when the process goes on after Ctrl-Z; the answer ends that. */
+/** Subscribes to the continuation of the process after Ctrl-Z. @returns function that unsubscribes */
 export type OnContinued = (callback: () => void) => () => void;
 
 const REDRAW_INTERVAL_MS = 100;
 const DEFAULT_COLUMNS = 80;
 
 /**
- * One line at the end of a terminal that is written over again and again, while other lines appear above it. It changes no
- * mode of the terminal (cursor, wrapping), so there is nothing to be put back, however the process ends or stops. The cursor
- * waits below the line: some terminals do not break the line with the cursor anew when they are made narrower, and a shell
- * or an echoed ^C starts on a line of its own.
+ * One line at the end of a terminal that is overwritten repeatedly, while other lines appear above it. It changes no mode of
+ * the terminal (cursor, wrapping), so that nothing has to be restored, however the process ends or stops. The cursor waits
+ * below the line: some terminals do not wrap the line with the cursor again when they are made narrower, and the shell or an
+ * echoed ^C starts on a line of its own.
  */
 export class LiveLine {
   readonly #stream: TerminalStream;
   readonly #clock: Clock;
   readonly #onContinued: OnContinued;
   #lineFor: ((columns: number) => string) | null = null;
-  /** Characters of the line that is on the screen; null if none is. */
+  /** Length of the line on the screen; null if there is none. */
   #drawnLength: number | null = null;
   #drawnMs = -Infinity;
   #cancelRedraw: (() => void) | null = null;
-  /** Ends what is listened to while a line is shown. */
+  /** Ends the subscriptions of a shown line. */
   #unsubscribe: (() => void) | null = null;
 
   constructor(stream: TerminalStream, clock: Clock, onContinued: OnContinued) {
@@ -38,14 +38,14 @@ export class LiveLine {
     this.#onContinued = onContinued;
   }
 
-  /** Writes a line that stays. */
+  /** Writes a permanent line. */
   log(line: string): void {
     this.#stream.write(`${this.#eraseSequence()}${line}\n`);
     this.#drawnLength = null;
     if (this.#lineFor !== null) this.#draw();
   }
 
-  /** Shows a line in place of the last one, a few times a second at most. */
+  /** Replaces the live line, at most a few times a second. */
   show(lineFor: (columns: number) => string): void {
     this.#lineFor = lineFor;
     this.#unsubscribe ??= this.#subscribe();
@@ -55,7 +55,7 @@ export class LiveLine {
     else this.#cancelRedraw = this.#clock.after(waitMs, () => this.#redraw());
   }
 
-  /** Takes the line away. */
+  /** Removes the live line. */
   clear(): void {
     this.#cancelRedraw?.();
     this.#cancelRedraw = null;
@@ -71,7 +71,7 @@ export class LiveLine {
     const onResize = (): void => this.#redraw();
     this.#stream.on('resize', onResize);
     const offContinued = this.#onContinued(() => {
-      // The shell has written since, and the cursor stands at the start of a line of its own.
+      // The shell has written in between, and the cursor is at the start of a new line.
       this.#drawnLength = null;
       this.#redraw();
     });
@@ -94,7 +94,7 @@ export class LiveLine {
     this.#drawnMs = this.#clock.now();
   }
 
-  /** Escape sequence that erases the drawn line, over as many rows as it takes since the terminal was made narrower. */
+  /** Escape sequence that erases the drawn line. In a terminal that was made narrower, the line takes several rows. */
   #eraseSequence(): string {
     if (this.#drawnLength === null) return '';
     const rows = Math.max(1, Math.ceil(this.#drawnLength / this.#columns));

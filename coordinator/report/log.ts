@@ -1,25 +1,24 @@
 import { pino, stdTimeFunctions } from 'pino';
 
-/** Form of a log: lines for people, or JSON objects for programs. */
+/** Format of a log: text lines, or JSON objects for log collectors. */
 export type LogFormat = 'text' | 'json';
 
-/** What a line is about, for programs that read the log. */
+/** Structured fields of a log line. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** Lines for a person, with fields for programs. */
 export interface Log {
-  info(line: string, about?: LogFields): void;
-  warn(line: string, about?: LogFields): void;
+  info(line: string, fields?: LogFields): void;
+  warn(line: string, fields?: LogFields): void;
 }
 
-/** One JSON object a line: `level`, `time` (ISO 8601), the fields, and the line itself as `msg`. */
+/** Log of one JSON object a line: `level`, `time` (ISO 8601), the fields, and the text as `msg`. */
 export function jsonLog(write: (json: string) => unknown): Log {
   const logger = pino(
     { base: null, timestamp: stdTimeFunctions.isoTime, formatters: { level: (level) => ({ level }) } },
     { write },
   );
   return {
-    info: (line, about = {}) => logger.info(about, line),
-    warn: (line, about = {}) => logger.warn(about, line),
+    info: (line, fields = {}) => logger.info(fields, line),
+    warn: (line, fields = {}) => logger.warn(fields, line),
   };
 }

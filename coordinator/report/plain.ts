@@ -10,16 +10,16 @@ import {
   type Reporter,
 } from './reporter.ts';
 
-/** Plain lines, for a log file or a pipe: one every ten seconds, one an epoch. */
+/** Reporter with plain lines for a log file or a pipe: one every ten seconds, and one an epoch. */
 export function plainReporter(write: (line: string) => unknown, clock: Clock): Reporter {
   const forecast = new EtaForecast(clock);
-  const now = everyTenSeconds(clock);
+  const throttle = everyTenSeconds(clock);
   let epochs = 0;
   const progress = (label: string, done: number, total: number | undefined): void => {
-    if (!now()) return;
-    const share =
+    if (!throttle.isDue()) return;
+    const fraction =
       total === undefined || total === 0 ? '' : ` of ${total} (${Math.floor((100 * done) / total)}%)`;
-    write(`${label}: ${done}${share}`);
+    write(`${label}: ${done}${fraction}`);
   };
   return {
     info: (line) => write(line),
@@ -28,15 +28,15 @@ export function plainReporter(write: (line: string) => unknown, clock: Clock): R
     epochStarted(epoch, ofEpochs, steps) {
       forecast.epochStarted(epoch, ofEpochs, steps);
       epochs = ofEpochs;
-      now.again();
+      throttle.reset();
       write(`Epoch ${epoch}/${epochs}: ${pluralize(steps, 'step')}`);
     },
-    stepFinished({ step, steps, epoch, ...figures }) {
+    stepFinished({ step, steps, epoch, ...metrics }) {
       forecast.stepFinished(step);
-      if (!now()) return;
+      if (!throttle.isDue()) return;
       const { epochSeconds, runSeconds } = forecast.eta;
       const run = epoch < epochs ? ` (run: ${formatDuration(runSeconds)})` : '';
-      write(`  ${step}/${steps} - ETA: ${formatDuration(epochSeconds)}${run} - ${formatProgress(figures)}`);
+      write(`  ${step}/${steps} - ETA: ${formatDuration(epochSeconds)}${run} - ${formatProgress(metrics)}`);
     },
     evaluated: (done, total) => progress(EVALUATING, done, total),
     epochFinished(record, ofEpochs, steps) {

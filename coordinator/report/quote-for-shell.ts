@@ -1,7 +1,7 @@
-/** A word as a shell takes it for one, whatever is in it. */
+/** Quotes a word so that a shell reads it as one argument. */
 export function quoteForShell(word: string, platform: string = process.platform): string {
-  // A # begins a comment at the start of a word only.
+  // A # starts a comment only at the start of a word.
   if (/^[\w@%+=:,./-][\w@%+=:,./#-]*$/.test(word)) return word;
-  // There are no escapes in double quotes of cmd.exe, nor double quotes in names of its files.
+  // cmd.exe has no escapes within double quotes, and Windows has no double quotes in file names.
   return platform === 'win32' ? `"${word}"` : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -2,9 +2,9 @@ import type { Log } from './log.ts';
 import type { Score } from '../../shared/model/loss.ts';
 import type { EpochRecord, Step } from '../../shared/protocol/messages.ts';
 
-/** Figures over the part of an epoch that is done: means over its samples so far. */
+/** Progress of an epoch: means over its samples so far. */
 export interface Progress {
-  /** From 1. */
+  /** Epoch, from 1. */
   readonly epoch: number;
   /** Steps done in this epoch, of `steps`. */
   readonly step: number;
@@ -15,67 +15,67 @@ export interface Progress {
   readonly workers: number;
 }
 
-/** What the training loop says of a step that is done. */
+/** Event of a finished training step. */
 export interface StepReport extends Progress {
-  /** Sums over the step's samples alone. */
+  /** Sums over the step's samples. */
   readonly batch: Score & { readonly samples: number };
   /** Weights after the step; `source` has the newest committed ones. */
   readonly weights: { readonly step: Step; readonly source: { readonly committedWeights: Float32Array } };
 }
 
-/** What the person at the terminal sees. */
+/** Output of a command: messages and the progress of training. */
 export interface Reporter extends Log {
-  /** Something long that is no epoch, such as a download; `total` is undefined while nobody knows it. */
+  /** Progress of a long task other than training, such as a download. @param total undefined if unknown */
   progress(label: string, done: number, total: number | undefined): void;
   epochStarted(epoch: number, epochs: number, steps: number): void;
   stepFinished(progress: Progress): void;
-  /** Loss and accuracy of so many of the test samples are known. */
+  /** Progress of an evaluation, in test samples. */
   evaluated?(done: number, total: number): void;
   epochFinished(record: EpochRecord, epochs: number, steps: number): void;
-  /** Leaves the terminal as it was. */
+  /** Removes the progress bar from the terminal. */
   close(): void;
 }
 
-/** What hears of the training itself. */
+/** Receiver of training events. */
 export interface TrainingListener {
   epochStarted(epoch: number, epochs: number, steps: number): void;
-  stepFinished(news: StepReport): void;
-  /** Loss and accuracy of so many of the test samples are known. */
+  stepFinished(event: StepReport): void;
+  /** Progress of an evaluation, in test samples. */
   evaluated?(done: number, total: number): void;
   epochFinished(record: EpochRecord, epochs: number, steps: number): void;
 }
 
-/** Tells both. */
-export const combineListeners = (one: TrainingListener, other: TrainingListener): TrainingListener => ({
-  epochStarted(...news) {
-    one.epochStarted(...news);
-    other.epochStarted(...news);
+/** Listener that passes every event to two listeners. */
+export const combineListeners = (first: TrainingListener, second: TrainingListener): TrainingListener => ({
+  epochStarted(epoch, epochs, steps) {
+    first.epochStarted(epoch, epochs, steps);
+    second.epochStarted(epoch, epochs, steps);
   },
-  stepFinished(news) {
-    one.stepFinished(news);
-    other.stepFinished(news);
+  stepFinished(event) {
+    first.stepFinished(event);
+    second.stepFinished(event);
   },
-  evaluated(...news) {
-    one.evaluated?.(...news);
-    other.evaluated?.(...news);
+  evaluated(done, total) {
+    first.evaluated?.(done, total);
+    second.evaluated?.(done, total);
   },
-  epochFinished(...news) {
-    one.epochFinished(...news);
-    other.epochFinished(...news);
+  epochFinished(record, epochs, steps) {
+    first.epochFinished(record, epochs, steps);
+    second.epochFinished(record, epochs, steps);
   },
 });
 
-/** Label of the time after an epoch's last step. */
+/** Label of an evaluation on the test data. */
 export const EVALUATING = 'Measuring on the test data';
 
 export const formatMetric = (value: number): string => value.toFixed(4);
 
-/** "1h 02m", "3m 05s", "42s" */
+/** Formats a duration: "1h 02m", "3m 05s", "42s". */
 export function formatDuration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
-  const two = (value: number): string => String(value).padStart(2, '0');
-  if (whole >= 3600) return `${Math.floor(whole / 3600)}h ${two(Math.floor(whole / 60) % 60)}m`;
-  if (whole >= 60) return `${Math.floor(whole / 60)}m ${two(whole % 60)}s`;
+  const twoDigits = (value: number): string => String(value).padStart(2, '0');
+  if (whole >= 3600) return `${Math.floor(whole / 3600)}h ${twoDigits(Math.floor(whole / 60) % 60)}m`;
+  if (whole >= 60) return `${Math.floor(whole / 60)}m ${twoDigits(whole % 60)}s`;
   return `${whole}s`;
 }
 
@@ -101,7 +101,7 @@ export function formatEpoch(record: EpochRecord): string {
   );
 }
 
-/** How long the rest of the epoch takes at the pace so far. */
+/** Remaining time of the epoch at its average throughput so far. */
 export function remainingSeconds({ step, steps }: Progress, elapsedSeconds: number): number {
   return step === 0 ? 0 : (elapsedSeconds / step) * (steps - step);
 }

@@ -1,10 +1,12 @@
-import type { RunFolder } from '../run/run-folder.ts';
-import type { TestScores } from '../run/save-stopped.ts';
-import { formatMetric, type Reporter } from './reporter.ts';
-import { quoteForShell } from './quote-for-shell.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
+import type { EpochRecord } from '../../shared/protocol/messages.ts';
+import { quoteForShell } from './quote-for-shell.ts';
+import { formatMetric, type Reporter } from './reporter.ts';
 
-/** What the person gave, as far as it has to be given again. */
+/** Loss and accuracy of a model on the test data. */
+export type TestScores = Pick<EpochRecord, 'val_loss' | 'val_accuracy'>;
+
+/** Options of a run that a later command needs again. */
 export interface SummaryFlags {
   readonly command: 'train' | 'coordinator';
   readonly data?: string;
@@ -18,17 +20,17 @@ export interface SummaryFlags {
 type InfoReporter = Pick<Reporter, 'info'>;
 interface CommandLineNames {
   readonly commandLine: string;
-  /** A picture to try the model with. */
+  /** Picture for the example of `predict`. */
   readonly samplePicture?: string | undefined;
 }
 
 /**
- * Says what a run has come to, and what can be done with it.
- * @param measured of the weights that are saved; null if they were not measured
+ * Prints the scores of a finished run, and commands that use its model.
+ * @param measured scores of the saved weights; null if they were not measured
  */
 export function printSummary(
   measured: TestScores | null,
-  { modelDir }: Pick<RunFolder, 'modelDir'>,
+  { modelDir }: { readonly modelDir: string },
   flags: SummaryFlags,
   { commandLine, samplePicture = 'YOUR-PICTURE.png' }: CommandLineNames,
   report: InfoReporter,
@@ -46,9 +48,9 @@ export function printSummary(
   report.info(`  ${commandLine} predict ${quoteForShell(modelDir)} ${quoteForShell(samplePicture)}`);
 }
 
-/** Says how a run that was stopped is resumed. */
+/** Prints the command that resumes a stopped run. */
 export function printResumeHint(
-  { dir }: Pick<RunFolder, 'dir'>,
+  { dir }: { readonly dir: string },
   flags: SummaryFlags,
   { commandLine }: CommandLineNames,
   report: InfoReporter,
@@ -65,10 +67,10 @@ export function printResumeHint(
 
 const dataFlag = ({ data }: SummaryFlags): string =>
   data === undefined ? '' : ` --data ${quoteForShell(data)}`;
-/** A resumed run finds out by itself, an evaluation cannot. */
+/** A checkpoint says whether images are transposed; a saved model does not. */
 const transposeFlag = ({ transpose }: SummaryFlags): string => (transpose === true ? ' --transpose' : '');
 
-/** Says what a run trains on, as Keras' example does. */
+/** Prints the data set of a run, as Keras' example does. */
 export function printDataset(
   { name, description, train: training, test, sampleShape }: Dataset,
   report: Reporter,

@@ -10,13 +10,14 @@ import {
   pluralize,
   type Progress,
 } from './reporter.ts';
-/** A process that is stopped by Ctrl-Z hears this once it goes on. */
+
+/** Subscribes to SIGCONT, which a process gets when it continues after Ctrl-Z. */
 const onProcessContinued: OnContinued = (callback) => {
   process.on('SIGCONT', callback);
   return () => process.off('SIGCONT', callback);
 };
 
-/** A live line per epoch, as Keras draws it; everything else appears above it. */
+/** Reporter with a live line for each epoch, as Keras draws it. Other lines appear above it. */
 export function terminalReporter(
   stream: TerminalStream,
   clock: Clock,
@@ -56,15 +57,15 @@ export function terminalReporter(
   };
 }
 
-/** Figures in the line of an epoch. */
+/** Contents of an epoch's line. */
 export interface EpochBar extends Progress {
   readonly eta: Eta;
-  /** False in the last epoch, which ends with the run. */
+  /** False in the last epoch. */
   readonly hasLaterEpochs: boolean;
 }
 
 interface BarLayout {
-  /** Columns of the bar itself. */
+  /** Width of the bar in columns. */
   readonly bar: number;
   readonly isShort: boolean;
   readonly hasWorkers: boolean;
@@ -85,7 +86,7 @@ const FULL_LAYOUT: BarLayout = {
   hasAccuracy: true,
   hasLoss: true,
 };
-/** Fields that a narrower terminal leaves out, the least useful first. */
+/** Fields that are left out in a narrow terminal, the least useful first. */
 const OMISSIONS: readonly Partial<BarLayout>[] = [
   { bar: 10 },
   { bar: 0 },
@@ -99,8 +100,8 @@ const OMISSIONS: readonly Partial<BarLayout>[] = [
 ];
 
 /**
- * The line of an epoch in progress, as Keras writes it, with as many of its fields as fit.
- * @param columns at most so many characters
+ * Line of the current epoch, as Keras writes it, with as many fields as fit.
+ * @param columns maximum length
  */
 export function epochBar(progress: EpochBar, columns: number): string {
   let layout = FULL_LAYOUT;
@@ -114,8 +115,8 @@ export function epochBar(progress: EpochBar, columns: number): string {
 }
 
 /**
- * The line of something else that takes long: its label, a bar and percents where the total is known.
- * @param columns at most so many characters
+ * Line of another long task: its label, and a bar and a percentage if the total is known.
+ * @param columns maximum length
  */
 export function progressBar(label: string, done: number, total: number | undefined, columns: number): string {
   if (total === undefined || total === 0) return `${label}: ${done}`.slice(0, Math.max(0, columns));
@@ -146,7 +147,7 @@ function formatEta({ eta, hasLaterEpochs }: EpochBar, { hasRunEta, isShort }: Ba
   return isShort ? `${epoch}/${run}` : `${epoch} (run: ${run})`;
 }
 
-function drawBar(share: number, columns: number): string {
-  const filled = Math.min(columns, Math.floor(share * columns));
+function drawBar(fraction: number, columns: number): string {
+  const filled = Math.min(columns, Math.floor(fraction * columns));
   return '='.repeat(filled) + '.'.repeat(columns - filled);
 }

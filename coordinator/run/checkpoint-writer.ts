@@ -10,10 +10,10 @@ import {
   type EpochTotals,
   type Position,
 } from './checkpoint.ts';
-import { describeDiskError } from './disk-error.ts';
-import type { WriteOptions } from './write-file.ts';
+import { describeDiskError } from '../files/disk-error.ts';
+import type { WriteOptions } from '../files/write-file.ts';
 
-/** How often, besides after each epoch. */
+/** Interval between checkpoints within an epoch. */
 export type CheckpointInterval = { readonly steps: number } | { readonly ms: number };
 export const DEFAULT_CHECKPOINT_INTERVAL: CheckpointInterval = { ms: 300_000 };
 
@@ -21,23 +21,23 @@ export interface CheckpointWriterOptions {
   readonly dir: string;
   readonly every: CheckpointInterval;
   readonly job: Job;
-  /** See digestOf. */
+  /** See datasetDigest. */
   readonly dataDigest?: string | undefined;
-  /** Weights and the optimizer's, as they are at each moment. */
+  /** Current weights and optimizer state. The trainer changes them in place. */
   readonly vectors: Checkpoint['vectors'];
-  /** Of an exact run, once somebody has answered; null otherwise. */
+  /** Fingerprint of the engines of an exact run; null in other runs and before the first worker has sent one. */
   readonly engineFingerprint?: () => string | null;
   readonly clock: Clock;
   /** See WriteOptions. */
   readonly write?: WriteOptions;
-  /** Hears once that none can be written, and that it works again; the run goes on meanwhile. */
+  /** Called once when writing fails, and once when it succeeds again. Training continues meanwhile. */
   readonly warn: (line: string) => void;
 }
 
-/** After a step, an epoch, the last step of a run that is stopped, or a return to an earlier step. */
+/** Event after which a checkpoint may be due: a step, an epoch, the stop of a run, or a return to an earlier step. */
 export type CheckpointReason = 'step' | 'epoch' | 'stop' | 'rewound';
 
-/** Writes checkpoints when they are due, in the background: the next step does not wait for the disk. */
+/** Writes checkpoints when they are due, in the background, so that the next step does not wait for the disk. */
 export class CheckpointWriter {
   readonly #options: CheckpointWriterOptions;
   #lastMs: number;
@@ -50,38 +50,38 @@ export class CheckpointWriter {
     this.#lastMs = options.clock.now();
   }
 
-  /** Called before the first step: a run that is killed in it can be gone on with all the same. */
+  /** Writes a checkpoint before the first step, so that a run that is killed during that step can be resumed. */
   writeInitial(): Promise<void> {
-    const nothing = { samples: 0, lossSum: 0, correct: 0, seconds: 0 };
-    return this.#write({ epoch: 1, step: 0, steps: 0 }, nothing);
+    const noTotals = { samples: 0, lossSum: 0, correct: 0, seconds: 0 };
+    return this.#write({ epoch: 1, step: 0, steps: 0 }, noTotals);
   }
 
-  /** Whether there is one of this run. */
+  /** Whether a checkpoint was written. */
   get hasWritten(): boolean {
     return this.#hasWritten;
   }
 
   /**
-   * Called between two steps. Settles at once, or, after an epoch, at the end and when the run has gone back to an earlier
-   * step, when the checkpoint is on disk.
+   * Writes a checkpoint if one is due. Called between two steps. Resolves at once after a step; after other events, when the
+   * checkpoint is on disk.
    */
-  async record(when: CheckpointReason, position: Position, tally: EpochTotals): Promise<void> {
-    if (when === 'step') {
-      // A disk that is slower than this is left in peace; the next step is due again.
-      if (this.#isDue(position) && this.#writing === null) void this.#write(position, tally);
+  async record(reason: CheckpointReason, position: Position, totals: EpochTotals): Promise<void> {
+    if (reason === 'step') {
+      // On a slow disk the previous write may still run; then the next step is due.
+      if (this.#isDue(position) && this.#writing === null) void this.#write(position, totals);
       return;
     }
     await this.#writing;
     const { dir } = this.#options;
-    if (when !== 'rewound') return this.#write(position, tally);
-    // What was wrong is in those of later steps. The good one first.
+    if (reason !== 'rewound') return this.#write(position, totals);
+    // Checkpoints of later steps hold the weights that the run has discarded. Write the good one before removing them.
     if (!(await hasLaterCheckpoint(dir, position.steps))) return;
-    await this.#write(position, tally);
+    await this.#write(position, totals);
     if (this.#failure !== null) return;
     await removeLaterCheckpoints(dir, position.steps).catch((error: unknown) => {
       this.#options.warn(
         `Checkpoints after step ${position.steps} cannot be removed from ${dir}: ${describeDiskError(error)}. ` +
-          'Until they can be, --resume starts from weights that the run has gone back from.',
+          'Remove them, or --resume starts from weights that the run has discarded.',
       );
     });
   }
@@ -91,9 +91,9 @@ export class CheckpointWriter {
     return 'steps' in every ? steps % every.steps === 0 : clock.now() - this.#lastMs >= every.ms;
   }
 
-  #write(position: Position, tally: EpochTotals): Promise<void> {
+  #write(position: Position, totals: EpochTotals): Promise<void> {
     this.#lastMs = this.#options.clock.now();
-    this.#writing = this.#save(position, tally)
+    this.#writing = this.#save(position, totals)
       .then(
         () => this.#reportFailure(null),
         (error: unknown) => this.#reportFailure(errorMessage(error)),
@@ -102,26 +102,26 @@ export class CheckpointWriter {
     return this.#writing;
   }
 
-  /** @param failure why the last checkpoint is not on disk, as a sentence */
+  /** @param failure reason why the last checkpoint is not on disk, as a sentence; null if it is */
   #reportFailure(failure: string | null): void {
     const { dir, warn } = this.#options;
-    const before = this.#failure;
+    const previous = this.#failure;
     this.#failure = failure;
-    if (failureKind(failure) === failureKind(before)) return;
+    if (failureKind(failure) === failureKind(previous)) return;
     if (failure === null) warn(`Checkpoints are written to ${dir} again.`);
     else warn(`No new checkpoint: ${failure} The training continues; earlier checkpoints are kept.`);
   }
 
-  /** What is saved is what was there at the call. */
-  async #save(position: Position, tally: EpochTotals): Promise<void> {
+  /** Encodes the state at once: the trainer changes the vectors while the file is written. */
+  async #save(position: Position, totals: EpochTotals): Promise<void> {
     const { dir, job, dataDigest, vectors } = this.#options;
-    const knownAnswer = this.#options.engineFingerprint?.() ?? null;
+    const engineFingerprint = this.#options.engineFingerprint?.() ?? null;
     const bytes = encodeCheckpoint({
       position,
-      tally,
+      tally: totals,
       job,
       vectors,
-      ...(knownAnswer === null ? {} : { knownAnswer }),
+      ...(engineFingerprint === null ? {} : { engineFingerprint }),
       ...(dataDigest === undefined ? {} : { dataDigest }),
     });
     await saveCheckpoint(dir, position, bytes, this.#options.write);
@@ -129,5 +129,5 @@ export class CheckpointWriter {
   }
 }
 
-/** The same trouble for the next checkpoint has another number in the file's name. */
+/** Failure without numbers: the same failure of the next checkpoint names another file. */
 const failureKind = (failure: string | null): string | undefined => failure?.replaceAll(/\d+/g, '');

@@ -2,55 +2,60 @@ import { rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../shared/util/clock.ts';
-import { describeDiskError } from './disk-error.ts';
-import { LOCK_FILE, updateHolder, type LockHolder } from './lock-file.ts';
+import { describeDiskError } from '../files/disk-error.ts';
+import { LOCK_FILE, updateHolder, type LockHolder, type LockOwner } from './lock-file.ts';
 
-/** How often a holder changes its lock, so that other machines see that it is alive. */
-export const HEARTBEAT_INTERVAL_MS = 5_000;
-/** A holder whose lock has not changed for so long is gone, where its process cannot be seen. Six heartbeats. */
+/** Interval of a holder's heartbeat: it updates its lock, so that other machines see that it is alive. */
+export const UPDATE_INTERVAL_MS = 5_000;
+/** A lock without a heartbeat for this long is stale, if its process is not visible. Six heartbeats. */
 export const LOCK_TIMEOUT_SECONDS = 30;
 
-/** A run's folder that no other process writes to. */
+/** Another process has taken over the folder, because this process sent no heartbeat: it was frozen, or its disk hung. */
+export class LockLostError extends Error {
+  constructor(dir: string, { pid, host }: LockHolder) {
+    super(
+      `${dir} was taken over by process ${pid} on ${host}, because this process sent no heartbeat for ${LOCK_TIMEOUT_SECONDS} s. ` +
+        'This process ends and leaves the folder unchanged; the other one continues the run.',
+    );
+    this.name = 'LockLostError';
+  }
+}
+
+/** Lock of a run's folder, held by this process. */
 export interface RunLock {
-  /** Aborted, with an Error for the person as its reason, when another process has taken the folder. */
+  /** Aborted with a LockLostError when another process has taken over the folder. */
   readonly lost: AbortSignal;
   /**
-   * Called before anything in the folder is replaced.
-   * @throws Error with a sentence if another process has taken the folder
+   * Updates the lock. Called before every change in the folder.
+   * @throws LockLostError; Error with a sentence if the lock cannot be updated
    */
   check(): Promise<void>;
   release(): Promise<void>;
 }
 
 /**
- * The lock of a folder that a process has just taken: changes it now and then, and notices when another process has taken it.
- * @param dir absolute
- * @param own what the lock says
+ * Keeps a lock that this process has just acquired: sends heartbeats, and notices when another process takes over.
+ * @param dir absolute path
+ * @param own contents of the lock
  */
-export function holdLock(dir: string, own: Omit<LockHolder, 'beat'>, clock: Clock): RunLock {
+export function holdLock(dir: string, own: LockOwner, clock: Clock): RunLock {
   const file = join(dir, LOCK_FILE);
   const lost = new AbortController();
   let beat = 0;
   let isReleased = false;
   let cancel = (): void => undefined;
   let updating: Promise<void> = Promise.resolve();
-  // One at a time: two would both make a lock that is missing, and one that is late would make it again after its release.
+  // One update at a time: two would both make a missing lock, and a late one would make it again after the release.
   const update = (): Promise<void> => (updating = updating.catch(() => undefined).then(updateOnce));
   const updateOnce = async (): Promise<void> => {
     if (isReleased) return;
     const taker = await updateHolder(file, { ...own, beat: ++beat });
-    if (taker === null) return;
-    lost.abort(
-      new Error(
-        `${dir} was taken over by process ${taker.pid} on ${taker.host}: this process was not heard of for ${LOCK_TIMEOUT_SECONDS} s. ` +
-          'This run ends and leaves the folder as it is; the other one continues it.',
-      ),
-    );
+    if (taker !== null) lost.abort(new LockLostError(dir, taker));
   };
   const schedule = (): void => {
-    cancel = clock.after(HEARTBEAT_INTERVAL_MS, () => {
+    cancel = clock.after(UPDATE_INTERVAL_MS, () => {
       void update()
-        // A disk that hangs for a while or is unplugged is no reason to end.
+        // The disk may hang for a while or be unplugged; the next heartbeat tries again.
         .catch(() => undefined)
         .then(() => {
           if (!isReleased && !lost.signal.aborted) schedule();
@@ -58,12 +63,11 @@ export function holdLock(dir: string, own: Omit<LockHolder, 'beat'>, clock: Cloc
     });
   };
   schedule();
-  // A lock that cannot be removed is no harm: its process is gone soon.
   const onExit = (): void => {
     try {
       if (!lost.signal.aborted) rmSync(file, { force: true });
     } catch {
-      // As good as removed.
+      // Other processes see that this one is gone.
     }
   };
   process.once('exit', onExit);

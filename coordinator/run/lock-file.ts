@@ -1,40 +1,43 @@
 import { constants } from 'node:fs';
 import { open, writeFile } from 'node:fs/promises';
 import * as v from 'valibot';
-import { readRegularFile } from './read-file.ts';
+import { readRegularFile } from '../files/read-file.ts';
+import type { ProcessIdentity } from './process-identity.ts';
 
 export const LOCK_FILE = 'lock.json';
 
-/** Larger than any lock. */
 const MAX_LOCK_BYTES = 65_536;
 const HEARTBEAT_DIGITS = 12;
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const schema = v.object({
-  /** Drawn anew by each holder. Missing in locks of version 0.1, as are `space` and `beat`. */
   id: v.optional(v.string()),
   pid: v.pipe(count, v.minValue(1)),
   host: v.string(),
-  /** See startOf. */
   start: v.nullable(v.string()),
-  /** See processSpace. */
   space: v.optional(v.nullable(v.string())),
-  /** When it took the folder, ISO 8601. */
   since: v.string(),
-  /** Grows while the holder is alive. */
   beat: v.optional(v.pipe(v.string(), v.digits(), v.transform(Number), count)),
 });
 
-/** The process that has a run's folder. */
-export interface LockHolder extends Omit<v.InferOutput<typeof schema>, 'space'> {
-  readonly space?: string | null | undefined;
+/** Process that holds a run's folder, as its lock says. */
+export interface LockHolder extends ProcessIdentity {
+  /** Random id of this lock. Missing in locks of version 0.1, as are `space` and `beat`. */
+  readonly id?: string | undefined;
+  /** Time of acquisition, ISO 8601. */
+  readonly since: string;
+  /** Heartbeat counter; grows while the holder is alive. */
+  readonly beat?: number | undefined;
 }
 
-/** A lock's text has the same length for every beat, so that it can be overwritten in place. */
+/** Holder of a lock before its first heartbeat. */
+export type LockOwner = Omit<LockHolder, 'beat'>;
+
+/** Text of a lock. It has the same length for every beat, so that it can be overwritten in place. */
 export const serializeHolder = ({ beat, ...rest }: LockHolder): string =>
   `${JSON.stringify({ ...rest, ...(beat === undefined ? {} : { beat: String(beat).padStart(HEARTBEAT_DIGITS, '0') }) })}\n`;
 
-/** @returns null if no process has it, or the file says nothing that can be understood */
+/** Reads a lock. @returns null if there is none, or its text is not valid */
 export async function readHolder(file: string): Promise<LockHolder | null> {
   try {
     return parse((await readRegularFile(file, MAX_LOCK_BYTES)).toString('utf8'));
@@ -55,9 +58,9 @@ function parse(text: string): LockHolder | null {
 }
 
 /**
- * Overwrites a holder's own lock with a later beat, in place: that takes no space on a full disk, and never overwrites the
- * lock of another process, which is another file. A lock that a person has deleted is made again.
- * @returns the process that has taken it, or null if the lock is still the holder's
+ * Overwrites a holder's own lock with a later beat. In place: that needs no space on a full disk, and cannot overwrite the
+ * lock of another process, which is a new file. Makes the lock again if a person has deleted it.
+ * @returns the process that has taken over, or null if the lock is still the holder's
  */
 export async function updateHolder(file: string, own: LockHolder): Promise<LockHolder | null> {
   const opened = await open(file, constants.O_RDWR).catch((error: unknown) => {

@@ -1,17 +1,17 @@
 import { dirname } from 'node:path';
 import type { Topology } from '../../shared/model/job.ts';
-import { describeDiskError } from './disk-error.ts';
-import { readRegularFile } from './read-file.ts';
+import { describeDiskError } from '../files/disk-error.ts';
+import { readRegularFile } from '../files/read-file.ts';
 import { readWeights, type NamedWeights } from './weights-file.ts';
 
-/** A model as a person hands it over. */
+/** Contents of the file of --model. */
 export interface ModelFile {
   readonly topology: Topology;
-  /** Weights that the file names; null if it is a topology alone. */
+  /** Weights that the file names; null if it holds a topology alone. */
   readonly weights: NamedWeights | null;
 }
 
-/** Files that are no JSON, by their first bytes: what each is. */
+/** Common formats that are not supported: first bytes and description. */
 const OTHER_FORMATS: readonly (readonly [readonly number[], string])[] = [
   [[0x50, 0x4b, 0x03, 0x04], 'a zip archive, such as a .keras file of Keras 3'],
   [[0x89, 0x48, 0x44, 0x46], 'an HDF5 file, such as an .h5 file of Keras'],
@@ -22,7 +22,7 @@ const MODEL_OPTION_HELP =
   "--model takes a topology as JSON: open('model.json', 'w').write(model.to_json()) in Python.";
 
 /**
- * A model from a file: a Keras topology as JSON, alone or inside a tfjs-layers model.json, whose weights are read too.
+ * Reads a model: a Keras topology as JSON, alone or inside a tfjs-layers model.json with its weights.
  * @throws Error with a sentence that names the file
  */
 export async function readModelFile(file: string): Promise<ModelFile> {
@@ -60,15 +60,15 @@ const asRecord = (value: unknown): Record<string, unknown> =>
     ? (value as Record<string, unknown>)
     : {};
 
-/** Python's json.dump of what to_json() returns makes a text of a text; Windows' editors put a mark before it. */
+/** Accepts text within text, as json.dump(model.to_json()) writes it, and the byte order mark of Windows' editors. */
 function parseModelFile(file: string, bytes: Uint8Array): Record<string, unknown> {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     const parsed = parseText(text);
     return asRecord(typeof parsed === 'string' ? parseText(parsed) : parsed);
   } catch (error) {
-    const what = bytes.length === 0 ? 'is empty' : 'is no JSON';
-    throw new Error(`${file} ${what}. ${MODEL_OPTION_HELP}`, { cause: error });
+    const problem = bytes.length === 0 ? 'is empty' : 'is not JSON';
+    throw new Error(`${file} ${problem}. ${MODEL_OPTION_HELP}`, { cause: error });
   }
 }
 

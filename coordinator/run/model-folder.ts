@@ -7,25 +7,25 @@ import {
   type LoadedModel,
   type ModelMetadata,
 } from '../../shared/model/saved-model.ts';
-import { describeDiskError } from './disk-error.ts';
-import { makeFolder } from './make-folder.ts';
-import { readRegularFile } from './read-file.ts';
-import { writeFileAtomic, type WriteOptions } from './write-file.ts';
+import { describeDiskError } from '../files/disk-error.ts';
+import { makeFolder } from '../files/make-folder.ts';
+import { readRegularFile } from '../files/read-file.ts';
+import { writeFileAtomic, type WriteOptions } from '../files/write-file.ts';
 
 export interface ModelToSave {
   readonly metadata: ModelMetadata;
   readonly topology: Job['topology'];
-  /** The flat vector. */
+  /** Flat vector. */
   readonly weights: Float32Array;
-  /** Names of its tensors, in order of the layout. */
+  /** Names of its tensors, in the order of the layout. */
   readonly names: readonly string[];
 }
 
 /**
  * Writes a model in the format of tfjs-layers (model.json and one file of weights), which tf.loadLayersModel reads.
- * At every instant model.json belongs to a complete file of weights: the weights get a name of their own, and
- * model.json is replaced in one move. The model before is removed when the new one is on disk, not earlier.
- * @throws Error with a sentence that names the file and why it could not be written; the model before is left as it was
+ * At every instant model.json names a complete file of weights: the weights get a new name, model.json is replaced in one
+ * rename, and the previous weights are removed after that.
+ * @throws Error with a sentence that names the file and the reason; the previous model is unchanged
  */
 export async function saveModel(dir: string, model: ModelToSave, options: WriteOptions = {}): Promise<void> {
   await makeFolder(dir);
@@ -49,7 +49,7 @@ export async function saveModel(dir: string, model: ModelToSave, options: WriteO
   await Promise.allSettled(old.map((file) => rm(join(dir, file), { force: true })));
 }
 
-/** Reads what saveModel wrote. See readModel for what it throws. */
+/** Reads a model that saveModel wrote. @throws the errors of readModel */
 export function loadModel(dir: string): Promise<LoadedModel> {
   const bytes = (file: string): Promise<Buffer> =>
     readRegularFile(join(dir, file)).catch((error: unknown) => {

@@ -5,61 +5,62 @@ import * as v from 'valibot';
 import { errorMessage } from '../../shared/util/error-message.ts';
 import { epochRecord, type EpochRecord } from '../../shared/protocol/messages.ts';
 import type { CheckpointInterval } from './checkpoint-writer.ts';
-import { appendLine, removeTemporaryFiles, TEMPORARY_NAME, writeFileAtomic } from './write-file.ts';
-import { describeDiskError } from './disk-error.ts';
-import { makeFolder } from './make-folder.ts';
-import { readRegularFile } from './read-file.ts';
+import { appendLine, removeTemporaryFiles, TEMPORARY_NAME, writeFileAtomic } from '../files/write-file.ts';
+import { describeDiskError } from '../files/disk-error.ts';
+import { makeFolder } from '../files/make-folder.ts';
+import { readRegularFile } from '../files/read-file.ts';
 import type { RunLock } from './hold-lock.ts';
 import { LOCK_FILES, acquireRunLock } from './run-lock.ts';
+
 const CONFIG_FILE = 'config.json';
 const HISTORY_FILE = 'history.jsonl';
-/** Names in the folder of a run that has made nothing yet. */
+/** Files of a run that has not finished a step. */
 const INITIAL_FILES: ReadonlySet<string> = new Set([CONFIG_FILE, 'checkpoints', ...LOCK_FILES]);
 const INITIAL_CHECKPOINT = /^checkpoint-0+\.bin$/;
 
-/** Where a run leaves what it has made. */
+/** Folder of a run's model, checkpoints, configuration and history. */
 export interface RunFolder {
   readonly dir: string;
   readonly modelDir: string;
   readonly checkpointDir: string;
-  /** See RunLock: whether this process still has the folder. */
+  /** Lock that this process holds on the folder. */
   readonly lock: Pick<RunLock, 'check' | 'lost'>;
   writeConfig(config: object): Promise<void>;
   /** Changes some settings in config.json. */
   updateConfig(changes: object): Promise<void>;
   appendHistory(record: EpochRecord): Promise<void>;
-  /** Makes room for another run, if nothing has come of this one. */
+  /** Removes the folder if the run has not finished a step. */
   discardIfUnused(): Promise<void>;
 }
 
-/** The folder of a new run, which no other process may go on with until it is released. */
+/** Folder of a new run, locked until it is released. */
 export interface NewRunFolder extends RunFolder {
   release(): Promise<void>;
 }
 
-/** The folder of a run that is gone on with. */
+/** Folder of a resumed run. */
 export interface ReopenedRunFolder extends RunFolder {
-  /** What was written of the epochs that are done. */
+  /** Records of the finished epochs. */
   readonly history: readonly EpochRecord[];
 }
 
-// Nothing that a shell, a file system or a reader could take for something else.
+// Without characters that a reader confuses: l, o, 0, 1.
 const runId = customAlphabet('abcdefghijkmnpqrstuvwxyz23456789', 6);
 
-/** runs/<date>-<id> */
+/** Default folder of a new run: runs/<date>-<id>. */
 export const defaultRunDir = (now: Date): string =>
   join('runs', `${now.toISOString().slice(0, 10)}-${runId()}`);
 
 /**
- * Makes the folder of a new run, and takes it for this process.
- * @throws Error if it holds a run already, or cannot be written
+ * Makes the folder of a new run, and locks it for this process.
+ * @throws Error with a sentence if it holds a run already, or cannot be written
  */
 export async function createRunFolder(path: string): Promise<NewRunFolder> {
   const dir = resolve(path);
   await makeFolder(dir).catch((error: unknown) => {
     throw new Error(`${errorMessage(error)} Choose another with --out.`, { cause: error });
   });
-  // Made, not looked for: of two runs that start at the same time only one can have the folder.
+  // 'wx' fails if the file exists, so that only one of two runs that start at the same time gets the folder.
   await writeFile(configPath(dir), '{}\n', { flag: 'wx' }).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
       throw new Error(`${dir} holds a run already. Choose another folder with --out.`);
@@ -73,8 +74,8 @@ export async function createRunFolder(path: string): Promise<NewRunFolder> {
 }
 
 /**
- * Opens the folder of an earlier run, which this process has locked. Epochs that are going to be done again leave its history.
- * @param epoch the first one to be done, from 1
+ * Opens the folder of an earlier run, which this process has locked. Removes epochs from its history that will be repeated.
+ * @param epoch first epoch to train, from 1
  */
 export async function reopenRunFolder(dir: string, epoch: number, lock: RunLock): Promise<ReopenedRunFolder> {
   const path = historyPath(dir);
@@ -87,11 +88,11 @@ export async function reopenRunFolder(dir: string, epoch: number, lock: RunLock)
     .toString()
     .split('\n')
     .flatMap((line) => parseRecord(line) ?? []);
-  const kept = history.filter((record) => record.epoch < epoch);
-  await writeFileAtomic(path, kept.map((record) => `${JSON.stringify(record)}\n`).join(''), {
+  const finished = history.filter((record) => record.epoch < epoch);
+  await writeFileAtomic(path, finished.map((record) => `${JSON.stringify(record)}\n`).join(''), {
     beforeReplace: () => lock.check(),
   });
-  return { ...runFolder(dir, lock), history: kept };
+  return { ...runFolder(dir, lock), history: finished };
 }
 
 const interval = v.union([
@@ -99,14 +100,14 @@ const interval = v.union([
   v.object({ ms: v.pipe(v.number(), v.minValue(1)) }),
 ]);
 
-/** The checkpoint interval that a run was started with, or null where config.json does not say. */
+/** Checkpoint interval in a run's config.json, or null. */
 export async function readCheckpointInterval(dir: string): Promise<CheckpointInterval | null> {
   const config = await readConfig(dir);
   const { success, output } = v.safeParse(interval, config.checkpointEvery);
   return success ? output : null;
 }
 
-/** The settings in config.json; none where it cannot be read. */
+/** Settings in a run's config.json; empty if it cannot be read. */
 async function readConfig(dir: string): Promise<Readonly<Record<string, unknown>>> {
   try {
     const json: unknown = JSON.parse((await readRegularFile(configPath(dir))).toString('utf8'));
@@ -116,7 +117,7 @@ async function readConfig(dir: string): Promise<Readonly<Record<string, unknown>
   }
 }
 
-/** A line that was cut off by whatever ended the run is no record. */
+/** Parses a line of the history. @returns null for an incomplete line, which a killed process may leave */
 function parseRecord(line: string): EpochRecord | null {
   try {
     return v.parse(epochRecord, JSON.parse(line));
@@ -140,18 +141,17 @@ const runFolder = (dir: string, lock: RunLock): RunFolder => ({
     await appendLine(historyPath(dir), JSON.stringify(record));
   },
   async discardIfUnused() {
-    const isOurs = await lock.check().then(
+    const isLocked = await lock.check().then(
       () => true,
       () => false,
     );
-    if (!isOurs) return;
-    const [files, checkpoints] = await Promise.all(
-      [dir, join(dir, 'checkpoints')].map((path) => readdir(path).catch((): string[] => [])),
-    );
-    const nothing =
-      files?.every((file) => INITIAL_FILES.has(file.replace(TEMPORARY_NAME, ''))) === true &&
-      checkpoints?.every((file) => INITIAL_CHECKPOINT.test(file)) === true;
-    if (nothing) await rm(dir, { recursive: true, force: true });
+    if (!isLocked) return;
+    const files = await readdir(dir).catch((): string[] => []);
+    const checkpoints = await readdir(join(dir, 'checkpoints')).catch((): string[] => []);
+    const isUnused =
+      files.every((file) => INITIAL_FILES.has(file.replace(TEMPORARY_NAME, ''))) &&
+      checkpoints.every((file) => INITIAL_CHECKPOINT.test(file));
+    if (isUnused) await rm(dir, { recursive: true, force: true });
   },
 });
 
@@ -162,12 +162,12 @@ const writeConfig = (dir: string, config: object, lock: RunLock): Promise<void> 
 
 export interface EpochSaverOptions {
   readonly folder: Pick<RunFolder, 'dir' | 'appendHistory'>;
-  /** Writes the model as it is after this epoch. */
+  /** Writes the model after an epoch. */
   readonly saveModel: (record: EpochRecord) => Promise<void>;
   readonly warn: (line: string) => void;
 }
 
-/** Writes what each epoch leaves. A disk that is full for a while ends no run: what is missing is made up for later. */
+/** Writes history and model after each epoch. If the disk is full, training continues, and later epochs write the rest. */
 export class EpochSaver {
   readonly #options: EpochSaverOptions;
   readonly #unwritten: EpochRecord[] = [];
@@ -177,7 +177,7 @@ export class EpochSaver {
     this.#options = options;
   }
 
-  /** Never rejects: it warns instead. */
+  /** Warns instead of rejecting. */
   async save(record: EpochRecord): Promise<void> {
     const { folder, saveModel, warn } = this.#options;
     this.#unwritten.push(record);

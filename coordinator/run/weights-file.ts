@@ -1,9 +1,9 @@
 import { isAbsolute, join, normalize } from 'node:path';
 import * as v from 'valibot';
 import { sizeOf } from '../../shared/model/layout.ts';
-import { readRegularFile } from './read-file.ts';
+import { readRegularFile } from '../files/read-file.ts';
 
-/** Tensors of a saved model, by their names. */
+/** Tensors of a saved model, by name. */
 export type NamedWeights = ReadonlyMap<
   string,
   { readonly shape: readonly number[]; readonly values: Float32Array }
@@ -25,12 +25,12 @@ const manifestSchema = v.array(
 );
 
 /**
- * The weights beside a model.json, in the format of TensorFlow.js.
- * @param file for errors
- * @param dir folder that the paths start from
+ * Reads the weights of a model.json, in the format of TensorFlow.js.
+ * @param file path of the model.json, for errors
+ * @param dir folder that paths in the manifest are relative to
  * @param manifest weightsManifest of the file
- * @returns null if the file names none
- * @throws Error with a sentence if they are not there or not float32: a model is not trained from other ones instead
+ * @returns null if the file names no weights
+ * @throws Error with a sentence if weights are missing or not float32; training never starts from other weights silently
  */
 export async function readWeights(
   file: string,
@@ -40,18 +40,18 @@ export async function readWeights(
   if (manifest === undefined || manifest === null) return null;
   const parsed = v.safeParse(manifestSchema, manifest);
   if (!parsed.success)
-    throw new Error(`The weightsManifest of ${file} is damaged. Without it, training starts anew.`);
+    throw new Error(`The weightsManifest of ${file} is damaged. Remove it to start from new weights.`);
   const tensors = new Map<string, { shape: number[]; values: Float32Array }>();
   for (const { paths, weights } of parsed.output) {
     const bytes = Buffer.concat(await Promise.all(paths.map((path) => readWeightsFile(file, dir, path))));
     let at = 0;
     for (const { name, shape, dtype, quantization } of weights) {
       if (dtype !== 'float32' || quantization !== undefined) {
-        throw new Error(`${file}: the weights of ${name} are no plain float32, which is not supported.`);
+        throw new Error(`${file}: the weights of ${name} are not plain float32, which is not supported.`);
       }
       const size = 4 * sizeOf(shape);
       if (at + size > bytes.length) throw new Error(`${file}: its weights end before ${name} is complete.`);
-      // Copied: the bytes need not start at a multiple of four.
+      // Copied, because a Float32Array must start at a multiple of four bytes.
       const values = new Float32Array(Uint8Array.from(bytes.subarray(at, at + size)).buffer);
       tensors.set(name, { shape, values });
       at += size;
@@ -66,17 +66,17 @@ async function readWeightsFile(file: string, dir: string, path: string): Promise
   }
   return readRegularFile(join(dir, path)).catch((error: unknown) => {
     throw new Error(
-      `${file} names weights in ${path}, which cannot be read. Put them beside it, or take weightsManifest out to start anew.`,
+      `${file} names weights in ${path}, which cannot be read. Put them beside it, or remove weightsManifest to start from new weights.`,
       { cause: error },
     );
   });
 }
 
 /**
- * Fills a flat vector with weights by their names.
- * @param names of the model's tensors
- * @param shapes of the model's tensors
- * @throws Error if one is missing or has another shape
+ * Fills a flat vector with weights by name.
+ * @param names names of the model's tensors
+ * @param shapes shapes of the model's tensors
+ * @throws Error if a tensor is missing or has another shape
  */
 export function fillWeights(
   target: Float32Array,
@@ -89,10 +89,10 @@ export function fillWeights(
     const shape = shapes[i] ?? [];
     const found = weights.get(name);
     if (found === undefined || String(found.shape) !== String(shape)) {
-      const what = found === undefined ? 'none' : `[${found.shape.join(', ')}]`;
+      const actual = found === undefined ? 'are missing' : `are [${found.shape.join(', ')}]`;
       throw new Error(
-        `The model file's weights do not fit its topology: ${name} is [${shape.join(', ')}], they have ${what}. ` +
-          'Take weightsManifest out of the file to start anew.',
+        `The model file's weights do not fit its topology: ${name} is [${shape.join(', ')}], its weights ${actual}. ` +
+          'Remove weightsManifest from the file to start from new weights.',
       );
     }
     target.set(found.values, at);

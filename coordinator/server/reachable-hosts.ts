@@ -1,8 +1,6 @@
 import { networkInterfaces } from 'node:os';
 
 const isAnyAddress = (host: string): boolean => host === '0.0.0.0' || host === '::';
-export const isLoopback = (host: string): boolean =>
-  /^(127\.|::ffff:127\.|localhost$|::1$|\[::1\]$)/.test(host);
 /** fe80::/10 is of one link: it needs a zone, which no browser takes in an address. */
 const isLinkLocal = (address: string): boolean => /^fe[89ab]/i.test(address);
 

@@ -3,8 +3,8 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { makeFolder } from '../run/make-folder.ts';
-import { writeFileAtomic } from '../run/write-file.ts';
+import { makeFolder } from '../files/make-folder.ts';
+import { writeFileAtomic } from '../files/write-file.ts';
 import { reachableHosts } from './reachable-hosts.ts';
 
 /** What a server proves itself with, PEM both. */

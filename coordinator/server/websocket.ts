@@ -10,7 +10,7 @@ import { addressBlock } from './limits/address-block.ts';
 import type { ReceiveBudget } from './limits/receive-budget.ts';
 import { TokenBucket } from './limits/token-bucket.ts';
 import type { ConnectionHandler } from '../pool/handshake.ts';
-import { isLoopback } from './reachable-hosts.ts';
+import { isLoopback } from '../../shared/util/loopback.ts';
 
 /** What carries a WebSocket. */
 export type UpgradedSocket = Duplex & Pick<Socket, 'remoteAddress' | 'remotePort'>;

@@ -144,7 +144,7 @@ async function resumeRun(
   lock: RunLock,
 ): Promise<Omit<PreparedRun, 'release'>> {
   const checkpoint = await loadCheckpoint(join(dir, 'checkpoints'), (line) => report.warn(line));
-  const { position, tally, knownAnswer: engineFingerprint } = checkpoint;
+  const { position, tally, engineFingerprint } = checkpoint;
   const job = { ...checkpoint.job, epochs: epochs ?? checkpoint.job.epochs };
   if (position.epoch > job.epochs) throw new RunFinishedError(dir, job.epochs);
   const { seed } = job;

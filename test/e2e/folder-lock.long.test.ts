@@ -16,9 +16,7 @@ test('a folder has one run at a time, which can be resumed as soon as its proces
 
   const second = resume('train');
   expect(await second.ended).toBe(1);
-  expect(second.output()).toContain(
-    `${dir} belongs to a run that is going on: process ${first.child.pid}, since `,
-  );
+  expect(second.output()).toContain(`${dir} is in use by process ${first.child.pid}, since `);
   expect(second.output()).toContain(`end it with: kill ${first.child.pid}`);
 
   first.kill('SIGKILL');
@@ -90,7 +88,7 @@ test('a run that was killed on another machine can be resumed after its lock has
     '--epochs',
     '100000',
   );
-  await waitForOutput(resumed, /was in use by process 12 on elsewhere\. Waiting up to 30 s/);
+  await waitForOutput(resumed, /is locked by process 12 on elsewhere\. Waiting up to 30 s/);
   await waitForOutput(resumed, /Waiting for the first worker/);
   resumed.kill('SIGINT');
   expect(await resumed.ended, resumed.output()).toBe(130);

@@ -92,7 +92,7 @@ describe('before a run begins', () => {
 
   test('the report says how the model was read', async () => {
     expect(await check(model(layer('Rescaling', { name: 'r', scale: 1 / 255 })))).toEqual([
-      '! The model starts with a Rescaling: it gets pixels from 0 to 255.',
+      '! The model starts with a Rescaling layer, so its input is pixels from 0 to 255.',
     ]);
   });
 });

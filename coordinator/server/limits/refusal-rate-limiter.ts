@@ -1,6 +1,6 @@
 import type { Clock } from '../../../shared/util/clock.ts';
 import { addressBlock, wideAddressBlock } from './address-block.ts';
-import { isLoopback } from '../reachable-hosts.ts';
+import { isLoopback } from '../../../shared/util/loopback.ts';
 
 interface RateLimit {
   /** Refusals at once; beyond that, so many a second. */

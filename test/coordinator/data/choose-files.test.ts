@@ -22,7 +22,7 @@ const refusal = (...names: string[]): string => {
   throw new Error('it was chosen');
 };
 
-describe("a file's part is told by its path", () => {
+describe("parseRole reads a file's part from its path", () => {
   it.each([
     ['emnist-letters-train-images-idx3-ubyte.gz', 'train images of emnist-letters'],
     ['gzip/emnist-letters-test-labels-idx1-ubyte.gz', 'test labels of gzip/emnist-letters'],
@@ -39,34 +39,34 @@ describe("a file's part is told by its path", () => {
     [`train-images${' '.repeat(100_000)}x`, 'nothing'],
   ])('%.60s', (path, expected) => {
     const role = parseRole(path);
-    const told = role === null ? 'nothing' : `${role.split} ${role.kind} of ${role.set}`;
-    // The extension of NumPy is a part of the name like any other: the contents say what it is.
-    expect(told).toBe(expected ?? 'train images of kmnist-npz');
+    const description = role === null ? 'nothing' : `${role.split} ${role.kind} of ${role.set}`;
+    // .npz is an ordinary part of the name: the format is detected from the contents.
+    expect(description).toBe(expected ?? 'train images of kmnist-npz');
   });
 });
 
-describe('of the files in a folder', () => {
+describe('chooseFiles', () => {
   const idx = ['train-images', 'train-labels', 't10k-images', 't10k-labels'];
 
-  it('the higher set is taken, and IDX files before a table', () => {
+  it('chooses the set in the higher folder, and IDX files before a table', () => {
     const below = idx.map((name) => `old/${name}`);
     expect(choose(...below, ...idx, 'train.csv', 'test.csv').train.images?.name).toBe('train-images');
     expect(choose(...below, 'train.csv', 'test.csv').train.table?.name).toBe('train.csv');
     expect(choose(...below).test.labels?.name).toBe('old/t10k-labels');
   });
 
-  it('test files are taken before validation files, wherever both are whole', () => {
+  it('chooses test files before validation files if both are complete', () => {
     const val = ['val-images', 'val-labels'];
     expect(choose(...idx, ...val).test.images?.name).toBe('t10k-images');
     expect(choose(...idx.slice(0, 3), ...val).test.images?.name).toBe('val-images');
   });
 
-  it('parts of sets by several names go together where there is one of each kind', () => {
+  it('combines files with different set names if there is one of each kind', () => {
     const { train, test } = choose('a-train-images', 'train-labels', 'b-test-images', 'test-labels');
     expect([train.images?.name, test.images?.name]).toEqual(['a-train-images', 'b-test-images']);
   });
 
-  it('missing ones are said beside those that are there', () => {
+  it('names missing files and those that are present', () => {
     expect(refusal('train-images', 't10k-labels', 'notes.txt')).toBe(
       '/own (from --data) lacks train labels and test images; found train-images, t10k-labels. ' +
         'Put train-labels-idx1-ubyte, t10k-images-idx3-ubyte beside them, bare or packed (names with test or val are read too).',
@@ -75,7 +75,7 @@ describe('of the files in a folder', () => {
     expect(refusal('a.parquet', 'b.parquet', 'c')).toContain('2 .parquet, 1 without an extension');
   });
 
-  it('a choice or a sentence comes of any names', () => {
+  it('returns a choice or throws a DataError for any names', () => {
     const word = fc.constantFrom(
       'train',
       'test',

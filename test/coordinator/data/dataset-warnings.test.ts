@@ -18,7 +18,7 @@ import {
   renamed,
   SIDE,
   writeFiles,
-} from './data-folders.ts';
+} from './scratch-folder.ts';
 
 let root: string;
 beforeEach(async () => void (root = await mkdtemp(join(tmpdir(), 'gradcast-data-'))));
@@ -29,7 +29,7 @@ const otherImages = idxBytes(
   PIXEL_VALUES.map((value) => 255 - value),
 );
 
-/** Four files of which the test images are no training images. */
+/** Four files whose test images differ from the training images. */
 const own = (change = (name: string) => name): Record<string, Uint8Array> => ({
   ...renamed(change),
   [change('t10k-images-idx3-ubyte')]: otherImages,
@@ -75,15 +75,15 @@ describe('a line warns', () => {
     ]);
   });
 
-  it('of a class that is nearly all, but not of one that is most', async () => {
-    const share = (count: number) => LABELS.map((_, i) => (i < count ? 1 : 0));
-    expect(describeDatasetProblems(await withLabels(share(254), share(128)))).toEqual([
-      '99.2% of the training samples are of class 1: answering nothing else scores that accuracy.',
+  it('of a class with nearly all samples, but not of one with most', async () => {
+    const ones = (count: number) => LABELS.map((_, i) => (i < count ? 1 : 0));
+    expect(describeDatasetProblems(await withLabels(ones(254), ones(128)))).toEqual([
+      '99.2% of the training samples are of class 1: a model that always answers 1 has that accuracy.',
     ]);
-    expect(describeDatasetProblems(await withLabels(share(220), share(128)))).toEqual([]);
+    expect(describeDatasetProblems(await withLabels(ones(220), ones(128)))).toEqual([]);
   });
 
-  it('of sorted labels only where a limit takes the first of them, since every epoch is shuffled', async () => {
+  it('of sorted labels only if a limit takes the first of them, since every epoch is shuffled', async () => {
     const sorted = LABELS.toSorted((a, b) => a - b);
     expect(describeDatasetProblems(await withLabels(sorted))).toEqual([]);
     const firstBatch = [...epochOrder(1, 1, COUNT).subarray(0, 64)].map((sample) => sorted[sample]);
@@ -111,11 +111,11 @@ describe('a line warns', () => {
   it('of test images that are training images', async () => {
     const { dataset } = await loadFolder(await writeFiles(join(root, 'own'), fourFiles()));
     expect(describeDatasetProblems(dataset)).toEqual([
-      '100% of the test images are training images too, so accuracy on new ones is lower.',
+      '100% of the test images are training images too, so accuracy on new images is lower.',
     ]);
   });
 
-  it('of nothing in digits, and in a run before it begins', async () => {
+  it('of nothing in synthetic digits, and before a run starts', async () => {
     expect(describeDatasetProblems(syntheticDigits({ seed: 1, trainCount: 500, testCount: 200 }))).toEqual(
       [],
     );
@@ -138,7 +138,7 @@ describe('a line warns', () => {
 });
 
 describe('--transpose', () => {
-  it('exchanges rows and columns of each image, and their number', async () => {
+  it('exchanges rows and columns of each image, and height and width', async () => {
     const files = {
       'train-images': idxBytes([2, 2, 3], [1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16]),
       'train-labels': idxBytes([2]),
@@ -152,7 +152,7 @@ describe('--transpose', () => {
     expect(dataset.description).toContain('with rows and columns of each image exchanged');
   });
 
-  it('is advised where names say EMNIST, until it is given', async () => {
+  it('is advised if names say EMNIST, unless it is given', async () => {
     const folder = await writeFiles(
       join(root, 'own'),
       own((name) => `emnist-digits-${name}`),

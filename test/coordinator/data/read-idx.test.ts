@@ -13,7 +13,7 @@ import { checkProperty } from '../../support/property.ts';
 
 const read = (bytes: Uint8Array): Promise<DataArray> => readArray(memoryFile(bytes, 'some/train-images'));
 
-async function messageOf(work: Promise<unknown>): Promise<string> {
+async function errorMessageOf(work: Promise<unknown>): Promise<string> {
   const error: unknown = await work.then(
     () => undefined,
     (reason: unknown) => reason,
@@ -23,13 +23,13 @@ async function messageOf(work: Promise<unknown>): Promise<string> {
 }
 
 describe('an IDX file', () => {
-  it('of grey images gives its count, shape and bytes', async () => {
+  it('of gray images gives count, shape and bytes', async () => {
     const { count, sampleShape, images } = toImages(await read(idxBytes([5, 3, 2])));
     expect({ count, sampleShape }).toEqual({ count: 5, sampleShape: [3, 2, 1] });
     expect([...images]).toEqual(Array.from({ length: 30 }, (_, index) => index));
   });
 
-  it('of colour images keeps its channels', async () => {
+  it('of color images keeps its channels', async () => {
     const { count, sampleShape, images } = toImages(await read(idxBytes([2, 3, 2, 3])));
     expect([count, ...sampleShape, images.length]).toEqual([2, 3, 2, 3, 36]);
   });
@@ -38,7 +38,7 @@ describe('an IDX file', () => {
     expect([...toLabels(await read(idxBytes([3], [7, 0, 9]))).labels]).toEqual([7, 0, 9]);
   });
 
-  it('is read right whatever pieces it comes in, and wherever they lie in memory', async () => {
+  it('is read correctly from chunks of any size and alignment', async () => {
     const bytes = idxBytes([5, 3, 2]);
     for (const size of [1, 3, 7, 16, 100]) {
       const file: DataFile = {
@@ -65,23 +65,28 @@ describe('an IDX file', () => {
     ['an unknown type', Uint8Array.of(0, 0, 0x0a, 1, 0, 0, 0, 1, 7), 'IDX file', 'type 0x0a'],
     ['five dimensions', idxBytes([1, 1, 1, 2, 2]), '1 to 4 dimensions', '5 of uint8'],
     ['sizes in the other byte order', swapped([256, 4, 3]), 'header says 65536 x', 'written little-endian?'],
-    ['a header turned round', Uint8Array.of(3, 8, 0, 0, 5, 0, 0, 0), 'IDX file', 'written little-endian?'],
-  ])('with %s is refused with file, expected and found', async (_, bytes, expected, found) => {
-    const message = await messageOf(read(bytes));
+    [
+      'a header in reverse order',
+      Uint8Array.of(3, 8, 0, 0, 5, 0, 0, 0),
+      'IDX file',
+      'written little-endian?',
+    ],
+  ])('with %s is rejected with its path, expected and found', async (_, bytes, expected, found) => {
+    const message = await errorMessageOf(read(bytes));
     expect(message).toContain('some/train-images: expected');
     expect(message).toContain(expected);
     expect(message).toContain(found);
     expect(message).not.toMatch(/delete/i);
   });
 
-  it('that promises more than memory is refused before any is taken, and before the file is read', async () => {
+  it('that claims more than memory is rejected before memory is allocated and the file is read', async () => {
     let opened = 0;
     const header = idxHeader([2 ** 20, 2 ** 10, 4]);
     function* pieces(): Generator<Uint8Array> {
       yield header;
       opened++;
       yield new Uint8Array(2048);
-      throw new Error('read on');
+      throw new Error('read further');
     }
     for (const bytes of [header.length, undefined]) {
       const file: DataFile = {
@@ -90,11 +95,13 @@ describe('an IDX file', () => {
         open: () => Readable.from(pieces()) as AsyncIterable<Uint8Array>,
       };
       const found = bytes === undefined ? '1048576 x 1024 x 4 of uint8 in its header' : 'cut short by';
-      expect(await messageOf(readArray(file))).toContain(found);
+      expect(await errorMessageOf(readArray(file))).toContain(found);
     }
-    // The beginning is looked at for what it is, and no more than that.
+    // Only the first bytes are read, to detect the format.
     expect(opened).toBe(2);
-    expect(await messageOf(read(idxHeader([2 ** 32 - 1, 2 ** 32 - 1, 2 ** 32 - 1])))).toContain('4294967295');
+    expect(await errorMessageOf(read(idxHeader([2 ** 32 - 1, 2 ** 32 - 1, 2 ** 32 - 1])))).toContain(
+      '4294967295',
+    );
   });
 
   it.each([
@@ -105,7 +112,7 @@ describe('an IDX file', () => {
       'packed and not read',
       gzipSync(new TextEncoder().encode('<html></html>'.padEnd(2 ** 18)), { level: 0 }),
     ],
-  ])('that is refused is let go of, where it is %s', async (_, bytes) => {
+  ])('that is rejected is closed: %s', async (_, bytes) => {
     const state = { isOpen: false };
     function* pieces(): Generator<Uint8Array> {
       state.isOpen = true;
@@ -116,11 +123,11 @@ describe('an IDX file', () => {
       }
     }
     const open = () => Readable.from(pieces()) as AsyncIterable<Uint8Array>;
-    await messageOf(readArray({ name: 'f', path: 'f', open }));
+    await errorMessageOf(readArray({ name: 'f', path: 'f', open }));
     expect(state.isOpen).toBe(false);
   });
 
-  it('of any bytes at all gives data or a DataError', async () => {
+  it('of any bytes gives data or a DataError', async () => {
     const header = fc
       .tuple(
         fc.constantFrom(0x801, 0x803, 0x804, 0xc02, 0xd03),
@@ -163,7 +170,7 @@ describe('an IDX file', () => {
     );
   });
 
-  it('comes back as it was written, whatever its dimensions', async () => {
+  it('is read as it was written, with any dimensions', async () => {
     const dimensions = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 3, maxLength: 4 });
     await checkProperty(
       fc.asyncProperty(dimensions, async (shape) => {

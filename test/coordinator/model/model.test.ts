@@ -7,8 +7,8 @@ import type { Topology } from '../../../shared/model/job.ts';
 
 const dataset = syntheticDigits({ seed: 1, trainCount: 8, testCount: 1 });
 
-/** Of the initial weights: equal for equal bits only. */
-async function weightsOf(seed: number, topology?: Topology): Promise<string> {
+/** Hash of a model's initial weights. */
+async function weightsHash(seed: number, topology?: Topology): Promise<string> {
   const { initialWeights } = await prepareJob(dataset, { batchSize: 8, epochs: 1, seed, topology });
   return createHash('sha256').update(new Uint8Array(initialWeights.buffer)).digest('hex').slice(0, 16);
 }
@@ -22,7 +22,7 @@ const batch_input_shape = [null, 28, 28, 1];
 const flatten = layer('Flatten', { batch_input_shape });
 const dense = (kernel_initializer: unknown) => layer('Dense', { units: 4, kernel_initializer });
 
-describe('initial weights are the same for the same seed, and others for another', () => {
+describe('initial weights depend on the seed alone', () => {
   test.each<[string, Topology]>([
     ['no initializers', model(layer('Conv2D', { filters: 2, kernel_size: 3, batch_input_shape }), flatten)],
     ['an initializer without a seed', model(flatten, dense(layer('GlorotUniform', {})))],
@@ -37,32 +37,32 @@ describe('initial weights are the same for the same seed, and others for another
       ),
     ],
   ])('of a model with %s', async (_, topology) => {
-    const weights = await weightsOf(1, topology);
-    expect(await weightsOf(1, topology)).toBe(weights);
-    expect(await weightsOf(2, topology)).not.toBe(weights);
+    const weights = await weightsHash(1, topology);
+    expect(await weightsHash(1, topology)).toBe(weights);
+    expect(await weightsHash(2, topology)).not.toBe(weights);
   });
 
-  test('of the default model, for good', async () => {
-    expect([await weightsOf(1), await weightsOf(1337)]).toEqual(['f83ade09d2e8a7dc', '1f1e4279c58ba548']);
+  test('of the default model, in every version', async () => {
+    expect([await weightsHash(1), await weightsHash(1337)]).toEqual(['f83ade09d2e8a7dc', '1f1e4279c58ba548']);
   });
 });
 
-test('images that are too small for the default model are refused with what it takes', async () => {
+test('images that are too small for the default model are rejected with its minimum', async () => {
   const prepare = (sampleShape: number[], topology?: Topology) =>
     prepareJob({ ...dataset, name: 'own', sampleShape }, { batchSize: 8, epochs: 1, seed: 1, topology });
   await expect(prepare([1, 784, 1])).rejects.toThrow(
-    'The default model takes images of at least 6 x 6, but those of own are 1 x 784. Give --model a model for that shape, or write the images as 28 x 28.',
+    'The default model takes images of at least 6 x 6, but those of own are 1 x 784. Use --model with a model for that shape, or write the images as 28 x 28.',
   );
-  await expect(prepare([5, 6, 1])).rejects.toThrow(/are 5 x 6\. Give --model a model for that shape\.$/);
+  await expect(prepare([5, 6, 1])).rejects.toThrow(/are 5 x 6\. Use --model with a model for that shape\.$/);
   expect((await prepare([6, 6, 3])).job.data.sampleShape).toEqual([6, 6, 3]);
   const flat = layer('Flatten', { batch_input_shape: [null, 1, 784, 1] });
   expect((await prepare([1, 784, 1], model(flat))).job.data.sampleShape).toEqual([1, 784, 1]);
 });
 
-test('a model with what would be ignored is refused', async () => {
+test('a model with a setting that would be ignored is rejected', async () => {
   const decay = layer('L1L2', { l1: 0, l2: 0.01 });
   const decaying = model(flatten, layer('Dense', { name: 'd', units: 4, kernel_regularizer: decay }));
-  await expect(weightsOf(1, decaying)).rejects.toThrow('Layer d (Dense) has a kernel_regularizer');
+  await expect(weightsHash(1, decaying)).rejects.toThrow('Layer d (Dense) has a kernel_regularizer');
 });
 
 const prepare = (topology: Topology, batchSize = 8) =>
@@ -70,7 +70,7 @@ const prepare = (topology: Topology, batchSize = 8) =>
 const spread = (values: Float32Array): number =>
   Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
 
-describe('initializers draw from the distributions of Keras, which tfjs-layers does not', () => {
+describe('initializers have the distributions of Keras, unlike those of tfjs-layers', () => {
   // 784 inputs, 64 outputs; the deviation that Keras documents, and the bounds.
   test.each<[unknown, number, number, number]>([
     ['glorot_normal', Math.sqrt(2 / 848), -Infinity, Infinity],
@@ -96,13 +96,13 @@ describe('initializers draw from the distributions of Keras, which tfjs-layers d
   });
 });
 
-test('the rate is not scaled for a batch that never occurs', async () => {
+test('the learning rate is not scaled for a batch larger than the training set', async () => {
   const [usual, larger] = await Promise.all([8, 100_000].map((size) => prepare(model(flatten), size)));
   expect(larger!.job.optimizer).toEqual(usual!.job.optimizer);
   expect(larger!.job.optimizer.learningRate).toBe(1);
 });
 
-test('data with fewer classes than the model has outputs is trained on, with a line', async () => {
+test('a model with more outputs than the data has classes is trained, with a note', async () => {
   const eight = { ...dataset, classes: 8 };
   const { job, notes } = await prepareJob(eight, {
     batchSize: 8,
@@ -112,16 +112,16 @@ test('data with fewer classes than the model has outputs is trained on, with a l
   });
   expect(job.data.classes).toBe(10);
   expect(notes).toEqual([
-    'The model has 10 outputs, drawn-digits has 8 classes: the others are never right.',
+    'The model has 10 outputs, but drawn-digits has 8 classes: the other outputs are never right.',
   ]);
   const eleven = { ...dataset, classes: 11 };
   await expect(
     prepareJob(eleven, { batchSize: 8, epochs: 1, seed: 1, topology: model(flatten) }),
-  ).rejects.toThrow('The model answers with [10], but drawn-digits has 11 classes.');
+  ).rejects.toThrow("The model's output is [10], but drawn-digits has 11 classes.");
 });
 
-test('training starts from the weights of the file', async () => {
-  const { weightNames, initialWeights: drawn } = await prepare(model(flatten));
+test('training starts from the weights of the model file', async () => {
+  const { weightNames, initialWeights: randomWeights } = await prepare(model(flatten));
   const [kernel = '', bias = ''] = weightNames;
   const weights = new Map([
     [bias, { shape: [10], values: new Float32Array(10).fill(3) }],
@@ -129,12 +129,12 @@ test('training starts from the weights of the file', async () => {
   ]);
   const settings = { batchSize: 8, epochs: 1, seed: 1, topology: model(flatten), weights };
   const { initialWeights, notes } = await prepareJob(dataset, settings);
-  expect(initialWeights).not.toEqual(drawn);
+  expect(initialWeights).not.toEqual(randomWeights);
   expect([initialWeights[0], initialWeights[7839], initialWeights[7840]]).toEqual([2, 2, 3]);
   expect(notes).toEqual(['Training starts from the weights of the model file.']);
 });
 
-test('a model of two with layers of one name is saved so that tfjs reads it again', async () => {
+test('a model of two models with layers of the same name is saved so that tfjs can load it', async () => {
   const inner = (name: string) => ({
     class_name: 'Sequential',
     config: {

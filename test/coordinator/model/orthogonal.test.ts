@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
 import { orthonormalColumns, registerOrthogonal } from '../../../coordinator/model/orthogonal.ts';
 
-test('columns are orthonormal, the same for the same seed and others for another', () => {
+test('columns are orthonormal and depend on the seed alone', () => {
   const columns = orthonormalColumns(40, 30, 7);
   expect(columns).toHaveLength(30);
   columns.forEach((left, i) =>
@@ -19,7 +19,7 @@ test.each([
   [[3, 5], 3],
   [[5, 3], 3],
   [[2, 2, 3], 3],
-])('tfjs makes matrices of shape %j whose products are that of a unit matrix', async (shape, rank) => {
+])('the initializer makes orthogonal tensors of shape %j', async (shape, rank) => {
   await tf.setBackend('cpu');
   registerOrthogonal(tf);
   const layer = tf.layers.embedding({

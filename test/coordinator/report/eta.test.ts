@@ -5,7 +5,7 @@ import { manualClock } from '../../support/manual-clock.ts';
 function open() {
   const clock = manualClock();
   const forecast = new EtaForecast(clock);
-  /** Finishes the steps from the one to the other, each after as many milliseconds. */
+  /** Finishes a range of steps, each after `ms` milliseconds. */
   const steps = async (from: number, to: number, ms: number): Promise<void> => {
     for (let step = from; step <= to; step++) {
       await clock.advance(ms);
@@ -15,7 +15,7 @@ function open() {
   return { clock, forecast, steps };
 }
 
-it('the end of the epoch and of the run follow from the duration of the steps', async () => {
+it('the remaining time of epoch and run follows from the duration of the steps', async () => {
   const { forecast, steps } = open();
   expect(forecast.eta).toEqual({ epochSeconds: 0, runSeconds: 0 });
   forecast.epochStarted(1, 3, 100);
@@ -23,7 +23,7 @@ it('the end of the epoch and of the run follow from the duration of the steps', 
   expect(forecast.eta).toEqual({ epochSeconds: 80, runSeconds: 280 });
 });
 
-it('what is measured after each epoch is a part of the run', async () => {
+it('the remaining time of the run includes an evaluation after each epoch', async () => {
   const { clock, forecast, steps } = open();
   for (const epoch of [1, 2]) {
     forecast.epochStarted(epoch, 3, 10);
@@ -36,7 +36,7 @@ it('what is measured after each epoch is a part of the run', async () => {
   expect(forecast.eta).toEqual({ epochSeconds: 9, runSeconds: 14 });
 });
 
-it('the first step, which waits for engines, does not count once there are others', async () => {
+it('the first step, which waits for engines, does not count after a few more', async () => {
   const { forecast, steps } = open();
   forecast.epochStarted(1, 1, 104);
   await steps(1, 1, 12_000);
@@ -44,7 +44,7 @@ it('the first step, which waits for engines, does not count once there are other
   expect(forecast.eta.epochSeconds).toBeCloseTo(10);
 });
 
-it('a throughput that changes shows within a hundred steps', async () => {
+it('a change of the throughput shows within a hundred steps', async () => {
   const { forecast, steps } = open();
   forecast.epochStarted(1, 1, 1_000);
   await steps(1, 200, 1_000);

@@ -15,11 +15,11 @@ function json() {
 
 const STEP = { epoch: 1, steps: 100, loss: 0.5, accuracy: 0.9, samplesPerSecond: 640, workers: 2 };
 
-describe('the report as JSON', () => {
-  it('has level, time, line and fields, and nothing of this machine', () => {
+describe('the JSON reporter', () => {
+  it('writes level, time, text and fields, and nothing about this machine', () => {
     const { lines, report } = json();
     report.info('+ ann joined', { event: 'joined', worker: 'ann' });
-    report.warn('A name\nof two lines and \u001b[31mcolour');
+    report.warn('A name\nof two lines and \u001b[31mcolor');
     expect(lines).toEqual([
       {
         level: 'info',
@@ -31,13 +31,13 @@ describe('the report as JSON', () => {
       {
         level: 'warn',
         time: expect.any(String) as string,
-        msg: 'A name\nof two lines and \u001b[31mcolour',
+        msg: 'A name\nof two lines and \u001b[31mcolor',
       },
     ]);
     expect(new Date(lines[0]?.time as string).toISOString()).toBe(lines[0]?.time);
   });
 
-  it('has the figures of steps every ten seconds, and of every epoch', async () => {
+  it('writes the metrics of a step every ten seconds, and of every epoch', async () => {
     const { clock, lines, report } = json();
     report.epochStarted(1, 12, 100);
     for (let step = 1; step <= 25; step++) {
@@ -55,12 +55,12 @@ describe('the report as JSON', () => {
     ]);
   });
 
-  it('does not take what the training loop hands around for figures', async () => {
+  it('does not write the weights of a step', async () => {
     const { clock, lines, report } = json();
     await clock.advance(10_000);
     const weights = { step: 1, values: new Float32Array(3) };
-    const news = { ...STEP, step: 1, weights };
-    report.stepFinished(news);
+    const event = { ...STEP, step: 1, weights };
+    report.stepFinished(event);
     expect(lines[0]).not.toHaveProperty('weights');
   });
 });

@@ -19,15 +19,15 @@ function plain() {
   return { clock, lines, report, step };
 }
 
-describe('the plain report', () => {
-  it('writes what happens as it happens, warnings marked', () => {
+describe('the plain reporter', () => {
+  it('writes messages at once, with a mark before warnings', () => {
     const { lines, report } = plain();
     report.info('+ ann joined');
     report.warn('No worker is connected.');
     expect(lines).toEqual(['+ ann joined', '! No worker is connected.']);
   });
 
-  it('writes a line for a step every ten seconds, with the time that remains', async () => {
+  it('writes a line for a step every ten seconds, with the remaining time', async () => {
     const { clock, lines, report, step } = plain();
     report.epochStarted(1, 12, 100);
     for (let number = 1; number <= 25; number++) {
@@ -41,7 +41,7 @@ describe('the plain report', () => {
     ]);
   });
 
-  it('counts the time of an epoch from its start, not from that of the run', async () => {
+  it('measures the time of an epoch from the start of the epoch, not of the run', async () => {
     const { clock, lines, report, step } = plain();
     await clock.advance(60_000);
     report.epochStarted(2, 12, 100);
@@ -52,7 +52,7 @@ describe('the plain report', () => {
     expect(lines[1]).toMatch(/^ {2}50\/100 - ETA: 10s \(run: 3m 30s\) - /);
   });
 
-  it('says that the test data is measured, while it takes long', async () => {
+  it('writes the progress of a long evaluation', async () => {
     const { clock, lines, report, step } = plain();
     report.epochStarted(12, 12, 100);
     step(100);
@@ -64,7 +64,7 @@ describe('the plain report', () => {
     expect(lines.slice(1)).toEqual(['Measuring on the test data: 5000 of 10000 (50%)']);
   });
 
-  it('writes a line at the end of an epoch, whenever that is', () => {
+  it('writes a line at the end of every epoch', () => {
     const { lines, report } = plain();
     const means = { loss: 0.5, accuracy: 0.9, val_loss: 0.4, val_accuracy: 0.95 };
     const rest = { seconds: 5, samples_per_second: 100, workers: 1, data: 'mnist' };
@@ -75,7 +75,7 @@ describe('the plain report', () => {
     ]);
   });
 
-  it('says how far something long has come, in percent where it knows', async () => {
+  it('writes the progress of a long task, as a percentage if the total is known', async () => {
     const { clock, lines, report } = plain();
     report.progress('Loading', 1, 4);
     await clock.advance(10_000);

@@ -47,8 +47,8 @@ describe('a duration', () => {
   });
 });
 
-describe('lines', () => {
-  it('say one worker and two workers', () => {
+describe('formats', () => {
+  it('singular and plural', () => {
     expect([0, 1, 2].map((count) => pluralize(count, 'worker'))).toEqual([
       '0 workers',
       '1 worker',
@@ -56,11 +56,11 @@ describe('lines', () => {
     ]);
   });
 
-  it('sum a step up', () => {
+  it('the metrics of a step', () => {
     expect(formatProgress(progress)).toBe('loss: 0.1235 - accuracy: 0.9877 - 5121 samples/s - 1 worker');
   });
 
-  it('sum an epoch up', () => {
+  it('the record of an epoch', () => {
     expect(formatEpoch(record)).toBe(
       '1m 15s - loss: 0.1000 - accuracy: 0.9700 - val_loss: 0.0500 - val_accuracy: 0.9856 - ' +
         '796 samples/s - 3 workers',
@@ -68,8 +68,8 @@ describe('lines', () => {
   });
 });
 
-describe('what remains of an epoch', () => {
-  it('is as long as its pace so far makes it', () => {
+describe('the remaining time of an epoch', () => {
+  it('follows from its average throughput so far', () => {
     expect(remainingSeconds({ ...progress, step: 100, steps: 400 }, 10)).toBe(30);
     expect(remainingSeconds({ ...progress, step: 400, steps: 400 }, 40)).toBe(0);
     expect(remainingSeconds({ ...progress, step: 0 }, 5)).toBe(0);

@@ -4,31 +4,31 @@ import { quoteForShell } from '../../../coordinator/report/quote-for-shell.ts';
 
 const folder = { dir: "/runs/my run's", modelDir: '/runs/plain/model' };
 
-function said(say: (report: { info(line: string): void }) => void): string[] {
+function linesOf(print: (report: { info(line: string): void }) => void): string[] {
   const lines: string[] = [];
-  say({ info: (line) => void lines.push(line) });
+  print({ info: (line) => void lines.push(line) });
   return lines;
 }
 
-it('what is to be typed is what a shell takes', () => {
+it('printed commands are quoted for a shell', () => {
   expect(quoteForShell('runs/2026-01-31-k3v9qd/model', 'linux')).toBe('runs/2026-01-31-k3v9qd/model');
   expect(quoteForShell("it's $HOME", 'linux')).toBe(`'it'\\''s $HOME'`);
   expect(quoteForShell('my runs', 'win32')).toBe('"my runs"');
   expect(quoteForShell('', 'linux')).toBe("''");
   const flags = { command: 'train', codec: 'auto', data: 'my digits' } as const;
-  expect(said((report) => printSummary(null, folder, flags, { commandLine: 'gradcast' }, report))).toContain(
-    "  gradcast evaluate /runs/plain/model --data 'my digits'",
-  );
+  expect(
+    linesOf((report) => printSummary(null, folder, flags, { commandLine: 'gradcast' }, report)),
+  ).toContain("  gradcast evaluate /runs/plain/model --data 'my digits'");
   const program = { commandLine: 'gradcast', samplePicture: 'my seven.png' };
-  expect(said((report) => printSummary(null, folder, flags, program, report))).toContain(
+  expect(linesOf((report) => printSummary(null, folder, flags, program, report))).toContain(
     "  gradcast predict /runs/plain/model 'my seven.png'",
   );
 });
 
-it('a run is gone on with by the command that began it, and what it does not remember', () => {
+it('the command that resumes a run has the options that a checkpoint does not store', () => {
   const flags = { command: 'coordinator', codec: 'int8', audit: 0.02, https: true, token: 's3cret' } as const;
   expect(
-    said((report) => printResumeHint({ dir: 'runs/1' }, flags, { commandLine: 'gradcast' }, report)),
+    linesOf((report) => printResumeHint({ dir: 'runs/1' }, flags, { commandLine: 'gradcast' }, report)),
   ).toEqual([
     'Resume it, with the same --token:',
     '  gradcast coordinator --resume runs/1 --codec int8 --audit 0.02 --https',

@@ -22,8 +22,8 @@ function open(columns: number) {
   return { clock, terminal, report, step, continued };
 }
 
-describe('the report on a terminal', () => {
-  it('shows one line for the epoch, written over by each step, and lines that stay above it', async () => {
+describe('the terminal reporter', () => {
+  it('shows one line for the epoch, overwritten by each step, below the permanent lines', async () => {
     const { terminal, report, step } = open(200);
     report.epochStarted(1, 3, 100);
     await step(1);
@@ -42,9 +42,9 @@ describe('the report on a terminal', () => {
     ]);
   });
 
-  it('cuts no message, however narrow the terminal', async () => {
+  it('does not truncate messages in a narrow terminal', async () => {
     const { terminal, report, step } = open(40);
-    const message = 'The workers on this machine have ended: '.repeat(5) + 'what a person has to know.';
+    const message = 'The workers on this machine have ended: '.repeat(5) + 'the end of a long line.';
     report.epochStarted(1, 3, 100);
     await step(1);
     report.info(message);
@@ -52,7 +52,7 @@ describe('the report on a terminal', () => {
     expect(await terminal.screen()).toEqual(['Epoch 1/3', message, '2/100 - loss: 0.5000 - acc: 0.9000']);
   });
 
-  it('has all figures at 80 columns', async () => {
+  it('shows all metrics at 80 columns', async () => {
     const { terminal, report, step } = open(80);
     report.epochStarted(1, 3, 100);
     await step(1);
@@ -61,7 +61,7 @@ describe('the report on a terminal', () => {
     );
   });
 
-  it('leaves no half of a line behind when the window is made narrower and wider', async () => {
+  it('erases the whole line when the window is made narrower and wider', async () => {
     const { terminal, report, step } = open(120);
     report.epochStarted(1, 3, 100);
     report.info('+ ann joined');
@@ -77,7 +77,7 @@ describe('the report on a terminal', () => {
     expect((await terminal.screen()).length).toBe(3);
   });
 
-  it('goes on below what a shell has written while the process was stopped', async () => {
+  it('continues below the output of the shell after the process was stopped', async () => {
     const { terminal, report, step, continued } = open(80);
     report.epochStarted(1, 3, 100);
     await step(1);
@@ -88,7 +88,7 @@ describe('the report on a terminal', () => {
     expect(screen.at(-1)).toMatch(/^1\/100 /);
   });
 
-  it('says that the test data is measured once the last step is done', async () => {
+  it('shows the progress of an evaluation after the last step', async () => {
     const { clock, terminal, report, step } = open(80);
     report.epochStarted(1, 1, 100);
     await step(100);
@@ -106,7 +106,7 @@ describe('the report on a terminal', () => {
     expect(await terminal.screen()).toEqual(['Epoch 1/1']);
   });
 
-  it('changes no mode of the terminal, so that nothing is to be put back, and listens to nothing at the end', async () => {
+  it('changes no mode of the terminal, and leaves no listener', async () => {
     const { clock, terminal, report, step, continued } = open(80);
     report.progress('Loading', 1, 4);
     report.epochStarted(1, 3, 100);
@@ -119,7 +119,7 @@ describe('the report on a terminal', () => {
     expect(await terminal.screen()).toEqual(['Epoch 1/3']);
   });
 
-  it('draws a few times a second at most, and the last state in the end', async () => {
+  it('draws at most a few times a second, and finally the last state', async () => {
     const { clock, terminal, report } = open(200);
     let writes = 0;
     const write = terminal.write.bind(terminal);

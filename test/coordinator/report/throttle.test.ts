@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { throttleLog } from '../../../coordinator/report/throttle.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 
-it('lines that others cause are a few a minute, each once, and how many more there were', async () => {
+it('throttleLog writes a few different lines a minute, and the number of suppressed lines', async () => {
   const clock = manualClock();
   const lines: string[] = [];
   const { write, close } = throttleLog(

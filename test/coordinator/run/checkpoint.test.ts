@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -13,9 +13,9 @@ import {
   saveCheckpoint,
   type Checkpoint,
 } from '../../../coordinator/run/checkpoint.ts';
-import { readRegularFile } from '../../../coordinator/run/read-file.ts';
 import { CheckpointWriter, type CheckpointReason } from '../../../coordinator/run/checkpoint-writer.ts';
 import { exampleJob } from '../../shared/protocol/examples.ts';
+import { fullDisk } from '../../support/full-disk.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { checkProperty } from '../../support/property.ts';
 
@@ -35,33 +35,33 @@ const checkpoint = (steps: number): Checkpoint => ({
 const files = async (): Promise<string[]> => (await readdir(dir)).sort();
 
 describe('a checkpoint', () => {
-  it('is read as it was written, to the last bit', () => {
+  it('is decoded to the same bits', () => {
     const read = decodeCheckpoint(encodeCheckpoint(checkpoint(9)));
     expect(read).toEqual(checkpoint(9));
     expect(Object.keys(read.vectors)).toEqual(['weights', 'meanSquareGradient']);
   });
 
-  it('is refused with a sentence when it is cut off or changed anywhere, and never read wrongly', () => {
+  it('is rejected if it is truncated or changed anywhere', () => {
     const whole = encodeCheckpoint(checkpoint(9));
     checkProperty(
       fc.property(fc.nat(whole.length - 1), fc.integer({ min: 1, max: 255 }), (at, change) => {
-        expect(() => decodeCheckpoint(whole.subarray(0, at))).toThrow(/checksum|no checkpoint/);
+        expect(() => decodeCheckpoint(whole.subarray(0, at))).toThrow(/checksum|not a checkpoint/);
         const changed = Buffer.from(whole);
         changed[at] = changed[at]! ^ change;
-        expect(() => decodeCheckpoint(changed)).toThrow(/checksum|no checkpoint/);
+        expect(() => decodeCheckpoint(changed)).toThrow(/checksum|not a checkpoint/);
       }),
       { seed: 1 },
     );
   });
 });
 
-it('a checkpoint that could not be read again is not made', () => {
+it('a checkpoint that could not be decoded again is not encoded', () => {
   const { tally, ...rest } = checkpoint(9);
   expect(() => encodeCheckpoint({ ...rest, tally: { ...tally, lossSum: Infinity } })).toThrow();
 });
 
 describe('a folder of checkpoints', () => {
-  it('keeps the last three, and nothing of what was killed half-way', async () => {
+  it('keeps the last three, and no file of a write that was killed', async () => {
     await writeFile(join(dir, 'checkpoint-000000007.bin.1234567'), 'half written');
     for (const steps of [5, 10, 100, 1000]) {
       await saveCheckpoint(dir, checkpoint(steps).position, encodeCheckpoint(checkpoint(steps)));
@@ -70,7 +70,7 @@ describe('a folder of checkpoints', () => {
     expect(await loadCheckpoint(dir, () => undefined)).toEqual(checkpoint(1000));
   });
 
-  it('gives the newest that is whole, with a word about those that are not', async () => {
+  it('loads the newest whole checkpoint, and warns of newer ones', async () => {
     for (const steps of [1, 2, 3]) {
       await saveCheckpoint(dir, checkpoint(steps).position, encodeCheckpoint(checkpoint(steps)));
     }
@@ -86,7 +86,7 @@ describe('a folder of checkpoints', () => {
     expect(warnings[0]).toContain('checkpoint-000000003.bin cannot be used (its checksum is wrong');
   });
 
-  it('does not lose a new one to damaged ones of later steps', async () => {
+  it('keeps new checkpoints beside damaged ones of later steps', async () => {
     for (const steps of [7, 8, 9]) await writeFile(join(dir, `checkpoint-00000000${steps}.bin`), 'damaged');
     for (const steps of [1, 2, 3, 4]) {
       await saveCheckpoint(dir, checkpoint(steps).position, encodeCheckpoint(checkpoint(steps)));
@@ -95,15 +95,15 @@ describe('a folder of checkpoints', () => {
     expect((await files()).map((file) => Number(file.slice(11, 20)))).toEqual([2, 3, 4, 7, 8, 9]);
   });
 
-  it('without any is an error with a sentence', async () => {
+  it('without a checkpoint is an error with a sentence', async () => {
     await expect(loadCheckpoint(dir, () => undefined)).rejects.toThrow('There is no checkpoint in');
     await expect(loadCheckpoint(join(dir, 'nothing'), () => undefined)).rejects.toThrow('no checkpoint');
   });
 });
 
-describe('what is no file', () => {
+describe('a path that is not a regular file', () => {
   it.skipIf(process.platform === 'win32')(
-    'is passed over, with a word: a pipe, a folder, a link to one',
+    'is skipped with a warning: a pipe, a folder, a link to one',
     async () => {
       await saveCheckpoint(dir, checkpoint(1).position, encodeCheckpoint(checkpoint(1)));
       execFileSync('mkfifo', [join(dir, 'checkpoint-000000002.bin')]);
@@ -114,11 +114,11 @@ describe('what is no file', () => {
       expect(await loadCheckpoint(dir, (line) => warnings.push(line))).toEqual(checkpoint(1));
       expect(warnings.map((line) => /-0*(\d)\.bin (.*)$/.exec(line)?.slice(1))).toEqual([
         ['5', 'cannot be used (the file or a folder above it does not exist).'],
-        ['4', 'cannot be used (it is no regular file).'],
+        ['4', 'cannot be used (it is not a regular file).'],
         ['3', 'cannot be used (it is a folder).'],
-        ['2', 'cannot be used (it is no regular file).'],
+        ['2', 'cannot be used (it is not a regular file).'],
       ]);
-      // Nor do they end, or crowd out, the run that continues.
+      // The resumed run writes past them, and its own checkpoints are not removed in their place.
       const last: number[] = [];
       for (const steps of [2, 3, 4, 5, 6]) {
         await saveCheckpoint(dir, checkpoint(steps).position, encodeCheckpoint(checkpoint(steps))).catch(
@@ -131,17 +131,13 @@ describe('what is no file', () => {
   );
 });
 
-it.skipIf(process.platform === 'win32')('a device is not read for ever', async () => {
-  await expect(readRegularFile('/dev/zero')).rejects.toThrow('it is no regular file');
-});
-
 describe('values that are not finite', () => {
-  it.each([NaN, Infinity, -Infinity])('are neither written nor read: %s', (value) => {
+  it.each([NaN, Infinity, -Infinity])('are neither encoded nor decoded: %s', (value) => {
     const bad = { ...checkpoint(3), vectors: { ...checkpoint(3).vectors, other: Float32Array.of(1, value) } };
     expect(() => encodeCheckpoint(bad)).toThrow(
       `the state of this step cannot be saved: value 1 of its other is ${value}.`,
     );
-    // One that an earlier version has written.
+    // Such a checkpoint of an earlier version.
     const bytes = encodeCheckpoint({ ...bad, vectors: { ...bad.vectors, other: Float32Array.of(1, 2) } });
     bytes.writeFloatLE(value, bytes.length - 32 - 4);
     createHash('sha256')
@@ -151,7 +147,7 @@ describe('values that are not finite', () => {
     expect(() => decodeCheckpoint(bytes)).toThrow(`value 1 of its other is ${value}`);
   });
 
-  it('leave the last good checkpoint to resume from', async () => {
+  it('do not replace the last good checkpoint', async () => {
     await saveCheckpoint(dir, checkpoint(1).position, encodeCheckpoint(checkpoint(1)));
     const vectors = { weights: Float32Array.of(1, NaN) };
     const warnings: string[] = [];
@@ -188,7 +184,7 @@ describe('CheckpointWriter', () => {
   };
   const stepsOf = async (): Promise<number[]> => (await files()).map((file) => parseInt(file.slice(11), 10));
 
-  it('writes every so many steps, after an epoch and at the end', async () => {
+  it('writes at an interval of steps, after an epoch and at the end', async () => {
     const { at } = writer({ steps: 3 });
     for (const steps of [1, 2, 3]) await at('step', steps);
     await at('epoch', 4);
@@ -198,10 +194,10 @@ describe('CheckpointWriter', () => {
     expect(await stepsOf()).toEqual([3, 4, 5]);
   });
 
-  it('of a run that has gone back leaves none of a later step to resume from', async () => {
+  it('removes checkpoints of later steps after a return to an earlier step', async () => {
     const { at, warnings } = writer({ steps: 1 });
     for (const steps of [1, 2, 3]) await at('epoch', steps);
-    // Nothing wrong is on disk: nothing is written.
+    // There is no checkpoint of a later step, so nothing is written.
     await at('rewound', 3, 0);
     expect((await loadCheckpoint(dir, () => undefined)).tally.lossSum).not.toBe(0);
     await at('rewound', 2, 7);
@@ -213,7 +209,7 @@ describe('CheckpointWriter', () => {
     expect(warnings).toEqual([]);
   });
 
-  it('of a run that has gone back is there also where those of later steps cannot be removed', async () => {
+  it('writes the checkpoint of an earlier step even if those of later steps cannot be removed', async () => {
     const { at, warnings } = writer({ steps: 1 });
     await at('epoch', 2);
     await mkdir(join(dir, checkpointName(3)));
@@ -223,7 +219,7 @@ describe('CheckpointWriter', () => {
     expect(warnings[0]).toContain(`Checkpoints after step 2 cannot be removed from ${dir}: `);
   });
 
-  it('writes every so many minutes', async () => {
+  it('writes at an interval of time', async () => {
     const { at, clock } = writer({ ms: 60_000 });
     await at('step', 1);
     clock.skip(60_000);
@@ -233,7 +229,7 @@ describe('CheckpointWriter', () => {
     expect(await stepsOf()).toEqual([2, 4]);
   });
 
-  it('leaves a good one alone where the next could not be read again, and lets the run go on', async () => {
+  it('warns and keeps the good checkpoint if the next state is not finite', async () => {
     const { at, warnings } = writer({ steps: 1 });
     await at('epoch', 1);
     await at('epoch', 1, Infinity);
@@ -241,10 +237,42 @@ describe('CheckpointWriter', () => {
     expect(warnings).toEqual([expect.stringContaining('its sums are not finite')]);
   });
 
-  it('says that the disk does not take them, and lets the run go on', async () => {
+  it('warns if its folder cannot be made', async () => {
     await writeFile(join(dir, 'file'), '');
     const { at, warnings } = writer({ steps: 1 }, join(dir, 'file', 'checkpoints'));
     await at('epoch', 1);
     expect(warnings).toEqual([expect.stringContaining('a part of the path is a file')]);
+  });
+
+  it('keeps the earlier checkpoints on a full disk, and warns once', async () => {
+    for (const steps of [1, 2, 3]) {
+      await saveCheckpoint(dir, checkpoint(steps).position, encodeCheckpoint(checkpoint(steps)));
+    }
+    const before = await readdir(dir);
+    const warnings: string[] = [];
+    let isFull = true;
+    const full = fullDisk(100, 'fails');
+    const writer = new CheckpointWriter({
+      dir,
+      every: { steps: 1 },
+      job: exampleJob,
+      vectors: checkpoint(4).vectors,
+      clock: manualClock(),
+      write: { openFile: (...file) => (isFull ? full(...file) : open(...file)) },
+      warn: (line) => warnings.push(line),
+    });
+    for (const steps of [4, 5, 6])
+      await writer.record('epoch', checkpoint(steps).position, checkpoint(4).tally);
+    expect(await readdir(dir)).toEqual(before);
+    expect(warnings).toEqual([
+      `No new checkpoint: ${join(dir, 'checkpoint-000000004.bin')} could not be written: the disk is full. ` +
+        'The training continues; earlier checkpoints are kept.',
+    ]);
+    expect((await loadCheckpoint(dir, () => undefined)).position.steps).toBe(3);
+
+    isFull = false;
+    await writer.record('epoch', checkpoint(5).position, checkpoint(5).tally);
+    expect(warnings.slice(1)).toEqual([`Checkpoints are written to ${dir} again.`]);
+    expect((await loadCheckpoint(dir, () => undefined)).position.steps).toBe(5);
   });
 });

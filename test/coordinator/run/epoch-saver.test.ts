@@ -17,11 +17,12 @@ const record = (epoch: number): EpochRecord => ({
   data: 'made',
 });
 
-it('a disk that takes nothing for a while ends no run, and what is missing is made up for', async () => {
+it('training continues while the disk is full, and later epochs write the rest', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'gradcast-epochs-'));
   const folder = await createRunFolder(join(dir, 'run'));
   const history = join(folder.dir, 'history.jsonl');
-  const [warnings, models]: [string[], number[]] = [[], []];
+  const warnings: string[] = [];
+  const models: number[] = [];
   const saver = new EpochSaver({
     folder,
     saveModel: ({ epoch }) => Promise.resolve(void models.push(epoch)),
@@ -44,7 +45,7 @@ it('a disk that takes nothing for a while ends no run, and what is missing is ma
   await rm(dir, { recursive: true });
 });
 
-it('a folder that nothing has come of makes room, and no other', async () => {
+it('the folder of a run is removed only if the run has finished no epoch', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'gradcast-epochs-'));
   const path = join(dir, 'run');
   await (await createRunFolder(path)).discardIfUnused();

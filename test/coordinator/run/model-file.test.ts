@@ -22,7 +22,7 @@ describe('a topology', () => {
     ['as to_json() writes it', text],
     ['as json.dump of to_json() writes it', JSON.stringify(text)],
     ['with a byte order mark', `\uFEFF${text}`],
-    ['with both', `\uFEFF${JSON.stringify(text)}`],
+    ['with both of these', `\uFEFF${JSON.stringify(text)}`],
     ['in model_config', JSON.stringify({ model_config: model })],
     ['in model_config as text', JSON.stringify({ model_config: text })],
     [
@@ -41,14 +41,14 @@ describe('a topology', () => {
   });
 });
 
-describe('another file is named for what it is, with what to do', () => {
+describe('a file of another format is rejected with its format and a remedy', () => {
   it.each<[string, string | Uint8Array, string]>([
     ['.keras', Uint8Array.of(0x50, 0x4b, 3, 4, 20, 0), 'a zip archive, such as a .keras file of Keras 3'],
     ['.h5', Uint8Array.of(0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a), 'an HDF5 file, such as an .h5 file of Keras'],
     ['.gz', Uint8Array.of(0x1f, 0x8b, 8, 0), 'compressed by gzip'],
     ['an empty one', '', 'is empty'],
-    ['text', 'model = Sequential()', 'is no JSON'],
-    ['bytes', Uint8Array.of(0xff, 0xfe, 0, 1), 'is no JSON'],
+    ['text', 'model = Sequential()', 'is not JSON'],
+    ['bytes', Uint8Array.of(0xff, 0xfe, 0, 1), 'is not JSON'],
     ['a list', '[1, 2]', 'holds no Keras model'],
     ['JSON of something else', '{"a": 1}', 'holds no Keras model'],
   ])('%s', async (_, content, what) => {
@@ -59,7 +59,7 @@ describe('another file is named for what it is, with what to do', () => {
     await failing.toThrow("open('model.json', 'w').write(model.to_json())");
   });
 
-  it('a graph model, a folder, and none', async () => {
+  it('a graph model, a folder, and a missing file', async () => {
     const graph = await file(JSON.stringify({ modelTopology: { node: [] } }));
     await expect(readModelFile(graph)).rejects.toThrow(
       'is a graph model of TensorFlow.js, which cannot be trained',
@@ -71,7 +71,7 @@ describe('another file is named for what it is, with what to do', () => {
   });
 });
 
-describe('weights', () => {
+describe('weights of a model file', () => {
   const tensors = [
     { name: 'a/kernel', shape: [2, 2], dtype: 'float32' },
     { name: 'a/bias', shape: [2], dtype: 'float32' },
@@ -79,7 +79,7 @@ describe('weights', () => {
   const withWeights = (weights: object[], paths: string[] = ['w.bin']) =>
     file(JSON.stringify({ modelTopology: model, weightsManifest: [{ paths, weights }] }));
 
-  it('that the file names are read, also from two parts, and go to the tensors of their names', async () => {
+  it('are read from one file or several, and copied to the tensors of their names', async () => {
     const bytes = new Uint8Array(Float32Array.of(1, 2, 3, 4, 5, 6).buffer);
     await writeFile(join(folder, 'part1.bin'), bytes.subarray(0, 7));
     await writeFile(join(folder, 'part2.bin'), bytes.subarray(7));
@@ -88,14 +88,14 @@ describe('weights', () => {
     fillWeights(target, ['a/bias', 'a/kernel'], [[2], [2, 2]], weights ?? new Map());
     expect([...target]).toEqual([5, 6, 1, 2, 3, 4]);
     expect(() => fillWeights(target, ['b/bias'], [[2]], weights ?? new Map())).toThrow(
-      'b/bias is [2], they have none',
+      'b/bias is [2], its weights are missing',
     );
     expect(() => fillWeights(target, ['a/kernel'], [[4]], weights ?? new Map())).toThrow(
-      'a/kernel is [4], they have [2, 2]',
+      'a/kernel is [4], its weights are [2, 2]',
     );
   });
 
-  it('are never dropped without a word', async () => {
+  it('are never ignored silently', async () => {
     await writeFile(join(folder, 'w.bin'), new Uint8Array(23));
     await expect(readModelFile(await withWeights(tensors))).rejects.toThrow(
       'its weights end before a/bias is complete',
@@ -110,10 +110,10 @@ describe('weights', () => {
     }
     const quantized = [{ ...tensors[0], quantization: { dtype: 'uint8', scale: 1, min: 0 } }];
     await expect(readModelFile(await withWeights(quantized))).rejects.toThrow(
-      'a/kernel are no plain float32',
+      'a/kernel are not plain float32',
     );
     await expect(readModelFile(await withWeights([{ ...tensors[0], dtype: 'int32' }]))).rejects.toThrow(
-      'no plain float32',
+      'not plain float32',
     );
     await expect(readModelFile(await withWeights([{ name: 3 }]))).rejects.toThrow('is damaged');
     expect((await readModelFile(await withWeights([], []))).weights).toBeNull();

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadModel, saveModel, type ModelToSave } from '../../../coordinator/run/model-folder.ts';
 import { exampleJob } from '../../shared/protocol/examples.ts';
+import { fullDisk } from '../../support/full-disk.ts';
 
 let dir = '';
 beforeEach(async () => {
@@ -32,14 +33,14 @@ function model(...weights: number[]): ModelToSave {
 const filesOf = async (): Promise<string[]> => (await readdir(dir)).sort();
 const weightFiles = async (): Promise<string[]> => (await filesOf()).filter((file) => file.endsWith('.bin'));
 
-/** Changes model.json, as a person or a bad disk might. */
+/** Changes model.json on disk. */
 async function edit(change: (text: string) => string): Promise<void> {
   const file = join(dir, 'model.json');
   await writeFile(file, change(await readFile(file, 'utf8')));
 }
 
 describe('a saved model', () => {
-  it('comes back as it was', async () => {
+  it('is loaded with the same job, metadata and weights', async () => {
     await saveModel(dir, model(1, -2.5, 3, 1e-30, 5, 6));
     const loaded = await loadModel(dir);
     expect(loaded.job).toEqual(exampleJob);
@@ -47,7 +48,7 @@ describe('a saved model', () => {
     expect(loaded.weights).toEqual(Float32Array.of(1, -2.5, 3, 1e-30, 5, 6));
   });
 
-  it('is found where the run is named that made it', async () => {
+  it('is found by the folder of its run', async () => {
     await saveModel(dir, model(1, 2, 3, 4, 5, 6));
     expect(await loadModel(join(dir, '..'))).toEqual(await loadModel(dir));
   });
@@ -58,7 +59,7 @@ describe('a saved model', () => {
     expect((await loadModel(dir)).weights).toEqual(Float32Array.of(1, 2, 3, 4, 5, 6));
   });
 
-  it('is what tfjs-layers reads: names, shapes and types in the order of the file', async () => {
+  it('has the format of tfjs-layers: names, shapes and types in the order of the file', async () => {
     await saveModel(dir, model(1, 2, 3, 4, 5, 6));
     const json = JSON.parse(await readFile(join(dir, 'model.json'), 'utf8')) as Record<string, unknown>;
     expect(json).toMatchObject({
@@ -76,26 +77,47 @@ describe('a saved model', () => {
     });
   });
 
-  it('replaces the one before, and leaves exactly one file of weights', async () => {
+  it('replaces the previous model, and leaves exactly one file of weights', async () => {
     for (let save = 0; save < 4; save++) await saveModel(dir, model(save, 2, 3, 4, 5, 6));
     expect((await loadModel(dir)).weights[0]).toBe(3);
     expect(await weightFiles()).toHaveLength(1);
     expect(await filesOf()).toEqual(['model.json', ...(await weightFiles())]);
   });
 
-  it('leaves the files of others', async () => {
+  it('leaves other files in its folder', async () => {
     await saveModel(dir, model(1, 2, 3, 4, 5, 6));
     await writeFile(join(dir, 'notes.txt'), 'mine');
     await saveModel(dir, model(1, 2, 3, 4, 5, 6));
     expect(await filesOf()).toContain('notes.txt');
   });
+
+  it.each([
+    ['its weights', 10],
+    ['its model.json', 24 + 10],
+  ])('is kept when a full disk takes only a part of the next model: %s', async (_, freeBytes) => {
+    const { topology, ...job } = exampleJob;
+    const metadata = { gradcast: '1', dataDescription: '', epochs: 1, val_loss: 1, val_accuracy: 1, job };
+    const model = (value: number) => ({
+      metadata,
+      topology,
+      names: ['a', 'b'],
+      weights: new Float32Array(6).fill(value),
+    });
+    await saveModel(dir, model(1));
+    const before = await Promise.all((await readdir(dir)).map((file) => readFile(join(dir, file))));
+    await expect(saveModel(dir, model(2), { openFile: fullDisk(freeBytes, 'fails') })).rejects.toThrow(
+      'could not be written: the disk is full.',
+    );
+    const after = await Promise.all((await readdir(dir)).map((file) => readFile(join(dir, file))));
+    expect(after).toEqual(before);
+  });
 });
 
-describe('a folder that holds no whole model', () => {
+describe('a folder without a complete model', () => {
   const sentence = (): RegExp =>
     new RegExp(`^No gradcast model in ${dir}: .+ Name the folder of a run, or model/ in it\\.$`, 's');
 
-  it('is refused by name if there is nothing', async () => {
+  it('is rejected if it is empty', async () => {
     await expect(loadModel(dir)).rejects.toThrow(sentence());
     await expect(loadModel(dir)).rejects.toThrow(
       `No gradcast model in ${dir}: model.json cannot be read: the file or a folder above it does not exist. Name`,
@@ -111,13 +133,13 @@ describe('a folder that holds no whole model', () => {
       'has a layout with a negative side',
       (text) => text.replace(/"shape":\s*\[\s*2,\s*2\s*\],\s*"trainable"/, '"shape": [-2, 2], "trainable"'),
     ],
-  ])('is refused if its model.json %s', async (_, change) => {
+  ])('is rejected if its model.json %s', async (_, change) => {
     await saveModel(dir, model(1, 2, 3, 4, 5, 6));
     await edit(change);
     await expect(loadModel(dir)).rejects.toThrow(sentence());
   });
 
-  it('is refused if weights are missing, or are more or fewer than the model needs', async () => {
+  it('is rejected if weights are missing, or are more or fewer than the model needs', async () => {
     await saveModel(dir, model(1, 2, 3, 4, 5, 6));
     const [file] = await weightFiles();
     for (const bytes of [20, 23, 25, 28]) {

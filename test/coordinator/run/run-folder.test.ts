@@ -23,7 +23,7 @@ const record = {
 };
 
 describe('the folder of a run', () => {
-  it('is made, with its parents, and keeps the configuration and a line an epoch', async () => {
+  it('is made with its parents, and holds the configuration and a line an epoch', async () => {
     const run = await createRunFolder(join(parent, 'a', 'b'));
     expect(run.modelDir).toBe(join(run.dir, 'model'));
     await run.writeConfig({ seed: 1337 });
@@ -34,7 +34,7 @@ describe('the folder of a run', () => {
     expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([record, { ...record, epoch: 2 }]);
   });
 
-  it('is refused if it holds a run already, which stays as it is', async () => {
+  it('is rejected if it holds a run already, which stays unchanged', async () => {
     const run = await createRunFolder(parent);
     await run.writeConfig({ seed: 1 });
     await expect(createRunFolder(parent)).rejects.toThrow(
@@ -44,12 +44,12 @@ describe('the folder of a run', () => {
     expect(await readdir(parent)).toEqual(['config.json']);
   });
 
-  it('may exist, as long as no run is in it', async () => {
+  it('may exist without a run in it', async () => {
     await writeFile(join(parent, 'notes.txt'), 'mine');
     expect((await createRunFolder(parent)).dir).toBe(parent);
   });
 
-  it('is refused in a sentence if it cannot be made', async () => {
+  it('is rejected with a sentence if it cannot be made', async () => {
     const file = join(parent, 'file');
     await writeFile(file, '');
     await expect(createRunFolder(join(file, 'run'))).rejects.toThrow(
@@ -57,7 +57,7 @@ describe('the folder of a run', () => {
     );
   });
 
-  it('has a name of its own, with the date, when the person chooses none', () => {
+  it('has a unique name with the date by default', () => {
     const names = Array.from({ length: 200 }, () => defaultRunDir(new Date('2026-02-03T23:59:59Z')));
     expect(new Set(names).size).toBe(200);
     for (const name of names) expect(name).toMatch(/^runs[/\\]2026-02-03-[a-km-z2-9]{6}$/);

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { HEARTBEAT_INTERVAL_MS, LOCK_TIMEOUT_SECONDS } from '../../../coordinator/run/hold-lock.ts';
+import { UPDATE_INTERVAL_MS, LOCK_TIMEOUT_SECONDS } from '../../../coordinator/run/hold-lock.ts';
 import { isProcessAlive, processStartTime } from '../../../coordinator/run/process-identity.ts';
 import { serializeHolder, type LockHolder } from '../../../coordinator/run/lock-file.ts';
 import { acquireRunLock } from '../../../coordinator/run/run-lock.ts';
@@ -16,11 +16,11 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dir, { recursive: true }));
 
-const leave = (holder: object): Promise<void> =>
+const writeLock = (holder: object): Promise<void> =>
   writeFile(join(dir, 'lock.json'), JSON.stringify({ host: hostname(), since: 'some day', ...holder }));
 
 describe('the lock of a run', () => {
-  it('is had by one at a time, and leaves nothing behind', async () => {
+  it('is held by one process at a time, and is removed on release', async () => {
     const lock = await acquireRunLock(dir);
     await expect(acquireRunLock(dir)).rejects.toThrow(`process ${process.pid}, since 20`);
     await lock.release();
@@ -28,30 +28,30 @@ describe('the lock of a run', () => {
     await (await acquireRunLock(dir)).release();
   });
 
-  it('is had by one of many who find that its holder has died', async () => {
+  it('is taken by one of many processes when its holder has died', async () => {
     const child = spawn(process.execPath, ['-e', '']);
     await once(child, 'exit');
-    await leave({ pid: child.pid, start: null });
-    const tries = await Promise.allSettled(Array.from({ length: 5 }, () => acquireRunLock(dir)));
-    const taken = tries.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
-    expect(taken).toHaveLength(1);
-    await taken[0]!.release();
+    await writeLock({ pid: child.pid, start: null });
+    const results = await Promise.allSettled(Array.from({ length: 5 }, () => acquireRunLock(dir)));
+    const locks = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    expect(locks).toHaveLength(1);
+    await locks[0]!.release();
   });
 
-  it('is not held by whoever was given the number of the process that had it', async () => {
-    await leave({ pid: process.pid, start: `${await processStartTime(process.pid)}1` });
+  it('is not held by a later process with the number of its holder', async () => {
+    await writeLock({ pid: process.pid, start: `${await processStartTime(process.pid)}1` });
     await (await acquireRunLock(dir)).release();
   });
 
-  it('of an earlier version on another machine is held until a person says that it is not', async () => {
-    await leave({ pid: process.pid, start: null, host: 'elsewhere' });
+  it('of an earlier version on another machine is held until a person renames it', async () => {
+    await writeLock({ pid: process.pid, start: null, host: 'elsewhere' });
     await expect(acquireRunLock(dir)).rejects.toThrow(
-      `${dir} belongs to a run of an earlier version of gradcast on elsewhere: process ${process.pid}, ` +
-        `since some day. If that has ended, rename ${join(dir, 'lock.json')}.`,
+      `${dir} is in use by a run of an earlier version of gradcast on elsewhere: process ${process.pid}, ` +
+        `since some day. If that process has ended, rename ${join(dir, 'lock.json')}.`,
     );
   });
 
-  it('is made again where a person has deleted it, however many writes check it at the time', async () => {
+  it('is made again after a person has deleted it, while many writes check it', async () => {
     const lock = await acquireRunLock(dir);
     await rm(join(dir, 'lock.json'));
     await Promise.all(Array.from({ length: 8 }, () => lock.check()));
@@ -60,7 +60,7 @@ describe('the lock of a run', () => {
     expect(await readdir(dir)).toEqual([]);
   });
 
-  it('that cannot be updated says so in words', async () => {
+  it('that cannot be updated is an error with a sentence', async () => {
     const folder = join(dir, 'run');
     await mkdir(folder);
     const lock = await acquireRunLock(folder);
@@ -71,7 +71,7 @@ describe('the lock of a run', () => {
     await lock.release();
   });
 
-  it('is taken where it says nothing that can be understood', async () => {
+  it('is taken if its text is not valid', async () => {
     await writeFile(join(dir, 'lock.json'), '{"pid": 1');
     const lock = await acquireRunLock(dir);
     expect(JSON.parse(await readFile(join(dir, 'lock.json'), 'utf8'))).toMatchObject({ pid: process.pid });
@@ -89,10 +89,10 @@ describe('the lock of a process that cannot be seen', () => {
     since: 'some day',
   };
   const here = { ...elsewhere, id: 'ours', host: 'here', space: 'this machine' };
-  const leaveLock = (holder: LockHolder): Promise<void> =>
+  const writeHolder = (holder: LockHolder): Promise<void> =>
     writeFile(join(dir, 'lock.json'), serializeHolder(holder));
   const lockText = (): Promise<string> => readFile(join(dir, 'lock.json'), 'utf8');
-  /** Turns the clock by seconds; files are read and written between. */
+  /** Advances the clock second by second, so that files are read and written in between. */
   const pass = async (clock: ManualClock, seconds: number): Promise<void> => {
     for (let i = 0; i < seconds; i++) {
       await expect.poll(() => clock.pending).toBeGreaterThan(0);
@@ -100,8 +100,8 @@ describe('the lock of a process that cannot be seen', () => {
     }
   };
 
-  it('lapses when its heartbeat has stopped, and not before', async () => {
-    await leaveLock({ ...elsewhere, beat: 7 });
+  it('is stale when its heartbeat has stopped, and not earlier', async () => {
+    await writeHolder({ ...elsewhere, beat: 7 });
     const clock = manualClock();
     const lines: string[] = [];
     let isTaken = false;
@@ -115,36 +115,36 @@ describe('the lock of a process that cannot be seen', () => {
     const lock = await taking;
     expect(await lockText()).toContain('"host":"here"');
     expect(lines).toEqual([
-      `${dir} was in use by process 12 on elsewhere. Waiting up to 30 s to see whether it is alive ...`,
+      `${dir} is locked by process 12 on elsewhere. Waiting up to 30 s to see whether it is alive ...`,
     ]);
     await lock.release();
     expect(await readdir(dir)).toEqual([]);
   });
 
-  it('is held as long as its heart beats, also where the machine has the same name', async () => {
-    const [theirs, ours] = [manualClock(), manualClock()];
+  it('is held as long as it has a heartbeat, even if the machine has the same name', async () => {
+    const theirs = manualClock();
+    const ours = manualClock();
     const lock = await acquireRunLock(dir, { clock: theirs, own: { ...elsewhere, host: 'here' } });
     const taking = acquireRunLock(dir, { clock: ours, own: here });
-    const refused = expect(taking).rejects.toThrow(
-      `${dir} belongs to a run that is going on: process 12 on here, since some day.`,
-    );
+    const refused = expect(taking).rejects.toThrow(`${dir} is in use by process 12 on here, since some day.`);
     await pass(ours, 20);
     const before = await lockText();
-    await theirs.advance(HEARTBEAT_INTERVAL_MS);
+    await theirs.advance(UPDATE_INTERVAL_MS);
     await expect.poll(lockText).not.toBe(before);
     await pass(ours, 1);
     await refused;
     await lock.release();
   });
 
-  it('that beats slowly is lost to another one, and notices before it writes', async () => {
-    const [asleep, awake] = [manualClock(), manualClock()];
+  it('is lost to another process without a heartbeat, and the holder notices before it writes', async () => {
+    const asleep = manualClock();
+    const awake = manualClock();
     const sleeper = await acquireRunLock(dir, { clock: asleep, own: elsewhere });
     const taking = acquireRunLock(dir, { clock: awake, own: here });
     await pass(awake, LOCK_TIMEOUT_SECONDS);
     const taker = await taking;
     await expect(sleeper.check()).rejects.toThrow(
-      `${dir} was taken over by process 12 on here: this process was not heard of for 30 s.`,
+      `${dir} was taken over by process 12 on here, because this process sent no heartbeat for 30 s.`,
     );
     expect(sleeper.lost.aborted).toBe(true);
     await sleeper.release();
@@ -153,26 +153,26 @@ describe('the lock of a process that cannot be seen', () => {
     await taker.release();
   });
 
-  it('that is lost is noticed by the next heartbeat, too', async () => {
+  it('is found to be lost by the next heartbeat', async () => {
     const clock = manualClock();
     const lock = await acquireRunLock(dir, { clock, own: here });
-    await leaveLock({ ...elsewhere, beat: 0 });
-    await clock.advance(HEARTBEAT_INTERVAL_MS);
+    await writeHolder({ ...elsewhere, beat: 0 });
+    await clock.advance(UPDATE_INTERVAL_MS);
     await expect.poll(() => lock.lost.aborted).toBe(true);
     await lock.release();
   });
 
-  it('that a person has deleted is made again', async () => {
+  it('is made again by the next heartbeat after a person has deleted it', async () => {
     const clock = manualClock();
     const lock = await acquireRunLock(dir, { clock, own: here });
     await rm(join(dir, 'lock.json'));
-    await clock.advance(HEARTBEAT_INTERVAL_MS);
+    await clock.advance(UPDATE_INTERVAL_MS);
     await expect.poll(() => lockText().catch(() => '')).toContain('"id":"ours"');
     await lock.release();
   });
 
-  it('is waited for until the person stops', async () => {
-    await leaveLock({ ...elsewhere, beat: 7 });
+  it('is waited for until the signal is aborted', async () => {
+    await writeHolder({ ...elsewhere, beat: 7 });
     const stop = new AbortController();
     const taking = acquireRunLock(dir, { clock: manualClock(), own: here, signal: stop.signal });
     stop.abort(new Error('stopped'));
@@ -181,8 +181,8 @@ describe('the lock of a process that cannot be seen', () => {
   });
 });
 
-it('a process that was killed is not living, also before its parent has asked after it', async () => {
-  // The shell becomes a program that asks after no child.
+it('a killed process is not alive, even before its parent has read its exit status', async () => {
+  // The shell becomes a program that reads no exit status.
   const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec tail -f /dev/null'], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });

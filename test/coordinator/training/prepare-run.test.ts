@@ -53,7 +53,7 @@ it('a run is not resumed while it goes on, nor on other files, though their fold
   const dir = join(scratch, 'run');
   const begun = await begin(first, { out: dir });
   await start(begun);
-  await expect(begin(first, { resume: dir })).rejects.toThrow('belongs to a run that is going on');
+  await expect(begin(first, { resume: dir })).rejects.toThrow('is in use by process');
   await begun.release();
   await expect(begin(second, { resume: dir })).rejects.toThrow(
     'begun on other files than those now in digits',

@@ -6,12 +6,13 @@ import lockfile from 'proper-lockfile';
 /** A holder that has not touched its lock for so long is dead; a living one touches it every TOUCH_MS. */
 const STALE_MS = 10_000;
 const UPDATE_INTERVAL_MS = 2_000;
+const POLL_INTERVAL_MS = 500;
 
 export interface LockOptions {
   readonly signal: AbortSignal;
   /** Said once, when somebody else has it. */
   readonly onWaiting: () => void;
-  readonly retryMs?: number;
+  readonly pollMs?: number;
   readonly staleMs?: number;
 }
 
@@ -49,7 +50,7 @@ async function acquire(
   options: LockOptions,
   onLost: () => void,
 ): Promise<() => Promise<void>> {
-  const { signal, onWaiting, retryMs = 500, staleMs = STALE_MS } = options;
+  const { signal, onWaiting, pollMs = POLL_INTERVAL_MS, staleMs = STALE_MS } = options;
   let said = false;
   for (;;) {
     try {
@@ -64,6 +65,6 @@ async function acquire(
     }
     if (!said) onWaiting();
     said = true;
-    await sleep(retryMs, undefined, { signal });
+    await sleep(pollMs, undefined, { signal });
   }
 }

@@ -9,7 +9,7 @@ let folder: string;
 beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), 'gradcast-lock-'))));
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-const options = { signal: new AbortController().signal, retryMs: 5 };
+const options = { signal: new AbortController().signal, pollMs: 5 };
 
 test('the second waits for the first, and says so once', async () => {
   const events: string[] = [];

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { saveStoppedRun, type TestScores } from '../../../coordinator/run/save-stopped.ts';
+import type { TestScores } from '../../../coordinator/report/summary.ts';
+import { saveStoppedRun } from '../../../coordinator/training/save-stopped.ts';
 import { Interrupted } from '../../../coordinator/training/errors.ts';
 import type { TrainingResult } from '../../../coordinator/training/train.ts';
 import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
@@ -36,24 +37,24 @@ async function stop(trained: TrainingResult, evaluate = () => Promise.resolve({ 
 }
 
 describe('a run that is stopped', () => {
-  it('within an epoch saves its weights, and then measures these', async () => {
+  it('within an epoch is saved, then measured and saved with its scores', async () => {
     const { measured, events } = await stop({ epochs: 2, steps: 9, last });
     expect(measured).toEqual({ val_loss: 0.5, val_accuracy: 0.8 });
     expect(events).toEqual([null, 'measures 10', measured]);
   });
 
-  it('in its first epoch is measured, too', async () => {
+  it('in its first epoch is measured too', async () => {
     const { measured } = await stop({ epochs: 0, steps: 1, last: null });
     expect(measured).toEqual({ val_loss: 0.5, val_accuracy: 0.8 });
   });
 
-  it('at the end of an epoch has been measured already', async () => {
+  it('at the end of an epoch is saved with the scores of that epoch', async () => {
     const { measured, events } = await stop({ epochs: 2, steps: 8, last });
     expect(measured).toEqual(last);
     expect(events).toEqual([last]);
   });
 
-  it('without a worker left says that the model was not measured, rather than name other figures', async () => {
+  it('without a worker left warns that the model was not measured', async () => {
     const { measured, events } = await stop({ epochs: 2, steps: 9, last }, () =>
       Promise.reject(new Interrupted()),
     );

@@ -13,11 +13,11 @@ import {
   refusalOf,
   useScratch,
   writeFiles,
-} from './data-folders.ts';
+} from './scratch-folder.ts';
 
 const { scratch, refusal } = useScratch();
 
-describe('what is no file is named', () => {
+describe('an unusable path is named', () => {
   const without = (): Record<string, Uint8Array> => {
     const files = fourFiles();
     delete files['train-images-idx3-ubyte'];
@@ -26,13 +26,9 @@ describe('what is no file is named', () => {
   const path = (): string => join(scratch.root, 'own', 'train-images-idx3-ubyte');
 
   it.each<[string, () => Promise<unknown>, string]>([
-    ['a folder', () => mkdir(path()), 'is a folder with nothing in it, not a file'],
-    ['a broken link', () => symlink('nowhere', path()), 'is a link to nowhere, where nothing is'],
-    [
-      'a link to itself',
-      () => symlink('train-images-idx3-ubyte', path()),
-      'is a link that leads in a circle',
-    ],
+    ['a folder', () => mkdir(path()), 'is an empty folder, not a file'],
+    ['a broken link', () => symlink('nowhere', path()), 'is a link to nowhere, which does not exist'],
+    ['a link to itself', () => symlink('train-images-idx3-ubyte', path()), 'is a circular link'],
   ])('%s', async (_, make, found) => {
     await writeFiles(join(scratch.root, 'own'), without());
     await make();
@@ -41,7 +37,7 @@ describe('what is no file is named', () => {
     expect(message).not.toMatch(/ENOENT|EISDIR|ELOOP/);
   });
 
-  it.skipIf(process.platform === 'win32')('a socket, which like a pipe would never end', async () => {
+  it.skipIf(process.platform === 'win32')('a socket, since a read from it may never end', async () => {
     await writeFiles(join(scratch.root, 'own'), without());
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(path(), resolve));
@@ -54,7 +50,7 @@ describe('what is no file is named', () => {
     }
   });
 
-  it('a link to a file is a file', async () => {
+  it('but a link to a file is read', async () => {
     await writeFiles(join(scratch.root, 'own'), { ...without(), 'elsewhere/it': imagesFile });
     await symlink(join('elsewhere', 'it'), path());
     expectWhole(await loadFolder(join(scratch.root, 'own')));
@@ -64,14 +60,14 @@ describe('what is no file is named', () => {
     ['EACCES', 'permission denied'],
     ['EIO', 'the disk reports an error'],
     ['EWHATEVER', 'EWHATEVER'],
-  ])('a file that fails with %s', (code, found) => {
-    const { message } = readError('/data/it', Object.assign(new Error('raw words'), { code }));
+  ])('a file whose read fails with %s', (code, found) => {
+    const { message } = readError('/data/it', Object.assign(new Error('raw message'), { code }));
     expect(message).toBe(
       `/data/it cannot be read: ${found}. Make it readable, or point --data at another folder.`,
     );
   });
 
-  it('other kinds of data, with their number and what is read', async () => {
+  it('files of other kinds, with their number and the supported formats', async () => {
     const files = { 'cats/1.png': 'x', 'cats/2.png': 'x', 'dogs/3.png': 'x', 'pathmnist.npz': 'x' };
     const message = await refusal(files);
     expect(message).toContain('only files of other kinds (3 .png, 1 .npz)');
@@ -82,7 +78,7 @@ describe('what is no file is named', () => {
       'NumPy arrays (.npz)',
     );
     expect(await refusalOf(loadFolder(join(scratch.root, 'own', 'train-labels')))).toBe(
-      `${join(scratch.root, 'own', 'train-labels')} (from --data) is one file of a data set. Point --data at the folder that it is in: ${join(scratch.root, 'own')}.`,
+      `${join(scratch.root, 'own', 'train-labels')} (from --data) is one file of a data set. Point --data at its folder: ${join(scratch.root, 'own')}.`,
     );
   });
 });

@@ -1,14 +1,12 @@
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Job } from '../../shared/model/job.ts';
-import type { EpochRecord, Step } from '../../shared/protocol/messages.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
 import { EVALUATING, type Reporter } from '../report/reporter.ts';
-import { Interrupted } from '../training/errors.ts';
-import type { StepRunner } from '../training/step.ts';
-import { stepsPerEpoch } from '../training/sampler.ts';
-import type { TrainingResult } from '../training/train.ts';
-
-/** Loss and accuracy of certain weights on the test data. */
-export type TestScores = Pick<EpochRecord, 'val_loss' | 'val_accuracy'>;
+import type { TestScores } from '../report/summary.ts';
+import { Interrupted } from './errors.ts';
+import { stepsPerEpoch } from './sampler.ts';
+import type { StepRunner } from './step.ts';
+import type { TrainingResult } from './train.ts';
 
 export interface StoppedRun {
   readonly trained: TrainingResult;
@@ -17,14 +15,14 @@ export interface StoppedRun {
   readonly weights: Float32Array;
   readonly stepRunner: Pick<StepRunner, 'evaluate'>;
   readonly report: Pick<Reporter, 'progress' | 'warn'>;
-  /** Writes the model with what is known of it. */
+  /** Writes the model with its scores, or without them. */
   readonly save: (measured: TestScores | null) => Promise<void>;
 }
 
 /**
- * Saves the model of a run that was stopped. The last epoch's figures are of other weights if a step was made since; then these
- * weights are measured, after they are safe on disk.
- * @returns figures of the saved weights; null if no worker was left to measure them
+ * Saves the model of a stopped run. If steps were made since the last epoch, its scores are of other weights: then the
+ * model is saved without scores, measured, and saved again.
+ * @returns scores of the saved weights; null if no worker was left to measure them
  */
 export async function saveStoppedRun(stopped: StoppedRun): Promise<TestScores | null> {
   const { trained, job, dataset, weights, stepRunner, report, save } = stopped;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { zipBytes } from '../../support/zip-bytes.ts';
-import { csvText, expectWhole, fourFiles, useScratch } from './data-folders.ts';
+import { csvText, expectWhole, fourFiles, useScratch } from './scratch-folder.ts';
 
 const { scratch, load, refusal } = useScratch();
 
@@ -35,17 +35,17 @@ describe('a CSV file is read', () => {
     expectWhole(await load({ 'train.csv': numbered, 'test.csv': csvText('mnist') }));
   });
 
-  it('under the name of an IDX file, which is said', async () => {
+  it('with the name of an IDX file, with a line about it', async () => {
     const files = { 'train-images-idx3-ubyte': csvText('mnist'), 't10k-images-idx3-ubyte': csvText('mnist') };
     const alone = await load(files);
     expectWhole(alone);
-    const line = 'CSV text under the name of an IDX file; its own column of labels is used.';
+    const line = 'CSV text with the name of an IDX file; the labels are read from its own column.';
     expect(alone.lines.infos.filter((info) => info.endsWith(line))).toHaveLength(2);
     await rm(join(scratch.root, 'own'), { recursive: true });
     expectWhole(await load({ ...fourFiles(), ...files }));
   });
 
-  it('of decimal numbers from 0 to 1', async () => {
+  it('with decimal numbers from 0 to 1', async () => {
     const text = csvText('mnist').replaceAll(/,(\d+)(?=[,\n])/g, (_, n: string) => `,${Number(n) / 255}`);
     expectWhole(await load({ 'train.csv': text, 'test.csv': csvText('mnist') }));
   });
@@ -62,7 +62,7 @@ describe('a CSV file is read', () => {
     ['only names', rows[0]!, 'at least one row of numbers'],
     ['no label', csvText('pixels').replaceAll(/^[^,]*,/gm, ''), '36 columns of pixels and no label'],
     ['label 300', csvText('mnist').replaceAll(/^3,/gm, '300,'), 'label 300 at sample 3'],
-  ])('but with %s it is refused in words', async (_, text, found) => {
+  ])('or rejected with a sentence: %s', async (_, text, found) => {
     const message = await refusal({ 'train.csv': text, 'test.csv': csvText('mnist') });
     expect(message).toContain(join(scratch.root, 'own', 'train.csv'));
     expect(message).toContain(found);

@@ -12,7 +12,7 @@ export const COUNT = 256;
 export const SIDE = 6;
 const PIXELS = SIDE * SIDE;
 
-/** Pixel `pixel` of sample `sample`, the same in every form that a test writes it in. */
+/** Value of a pixel, the same in every format that tests write. */
 export const pixelOf = (sample: number, pixel: number): number => (7 * sample + 5 * pixel) % 256;
 export const PIXEL_VALUES = Array.from({ length: COUNT * PIXELS }, (_, i) =>
   pixelOf(Math.floor(i / PIXELS), i % PIXELS),
@@ -22,7 +22,7 @@ export const LABELS = Array.from({ length: COUNT }, (_, i) => i % 10);
 export const imagesFile = idxBytes([COUNT, SIDE, SIDE], PIXEL_VALUES);
 export const labelsFile = idxBytes([COUNT], LABELS);
 
-/** The four files by the names of MNIST. */
+/** The four files with the names of MNIST. */
 export const fourFiles = (): Record<string, Uint8Array> => ({
   'train-images-idx3-ubyte': imagesFile,
   'train-labels-idx1-ubyte': labelsFile,
@@ -30,11 +30,11 @@ export const fourFiles = (): Record<string, Uint8Array> => ({
   't10k-labels-idx1-ubyte': labelsFile,
 });
 
-/** The same files by other names. */
+/** The same files with other names. */
 export const renamed = (change: (name: string) => string): Record<string, Uint8Array> =>
   Object.fromEntries(Object.entries(fourFiles()).map(([name, bytes]) => [change(name), bytes]));
 
-/** Files of a folder as they are, with folders between. */
+/** Writes files into a folder, with the folders in their names. */
 export async function writeFiles(
   folder: string,
   files: Readonly<Record<string, Uint8Array | string>>,
@@ -52,7 +52,7 @@ export interface Loaded {
   readonly lines: RecordingDataReport;
 }
 
-/** The data set of a folder, as a run loads it. */
+/** Loads the data set of a folder, as a run does. */
 export async function loadFolder(
   dataDir: string,
   options: { readonly transpose?: boolean; readonly limit?: number } = {},
@@ -70,7 +70,7 @@ export async function loadFolder(
   return { dataset, lines };
 }
 
-/** The message by which a folder is refused. */
+/** Message of the DataError of a load that fails. */
 export async function refusalOf(work: Promise<unknown>): Promise<string> {
   const error: unknown = await work.then(
     () => new Error('it was loaded'),
@@ -122,7 +122,7 @@ export function csvText(header: 'mnist' | 'pixels' | 'none', labelLast = false):
 
 type Files = Readonly<Record<string, Uint8Array | string>>;
 
-/** A temporary folder for each test of a file, and what is loaded from its subfolder 'own'. */
+/** Makes a temporary folder for each test of a file, and loads data from its subfolder 'own'. */
 export function useScratch() {
   const scratch = { root: '' };
   beforeEach(async () => void (scratch.root = await mkdtemp(join(tmpdir(), 'gradcast-data-'))));
@@ -133,7 +133,7 @@ export function useScratch() {
   return { scratch, load, refusal };
 }
 
-/** Expects that all samples came through as they were written. */
+/** Expects that all samples are loaded as they were written. */
 export function expectWhole({ dataset }: Loaded): void {
   expect(dataset).toMatchObject({ sampleShape: [SIDE, SIDE, 1], classes: 10 });
   for (const { images, labels, count } of [dataset.train, dataset.test]) {
@@ -144,13 +144,13 @@ export function expectWhole({ dataset }: Loaded): void {
   }
 }
 
-/** The four files with another one of training images. */
+/** The four files with other training images. */
 export const withTrainImages = (bytes: Uint8Array | string): Files => ({
   ...fourFiles(),
   'train-images-idx3-ubyte': bytes,
 });
 
-/** The four files with another one of training labels. */
+/** The four files with other training labels. */
 export const withTrainLabels = (bytes: Uint8Array | string): Files => ({
   ...fourFiles(),
   'train-labels-idx1-ubyte': bytes,

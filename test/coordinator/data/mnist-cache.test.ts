@@ -25,7 +25,7 @@ let cacheDir: string;
 beforeEach(async () => void (cacheDir = await mkdtemp(join(tmpdir(), 'gradcast-cache-'))));
 afterEach(() => rm(cacheDir, { recursive: true }));
 
-// Random pixels: what compresses to nothing could not be cut in its middle.
+// Random pixels do not compress, so that a download can be cut in its middle.
 const trainImages = idxBytes([6, 40, 30], noise(7200));
 const files: Record<string, Uint8Array> = {
   ...tinyFiles(),
@@ -35,13 +35,13 @@ const files: Record<string, Uint8Array> = {
 const NAMES = Object.keys(files).map((name) => `${name}.gz`);
 // Long enough for a good mirror on any machine.
 const limits = { connectMs: 60_000, stallMs: 60_000, totalMs: 60_000 };
-/** For mirrors that are waited for in vain. */
-const impatient = { ...limits, connectMs: 2000, stallMs: 2000 };
+/** Limits for mirrors that never answer. */
+const shortLimits = { ...limits, connectMs: 2000, stallMs: 2000 };
 
-/** How many bytes of a file have come, as it is told. */
+/** Emits the bytes so far of a download. */
 const progress = new EventEmitter<{ done: [number] }>();
 afterEach(() => void progress.removeAllListeners());
-class ToldLines extends RecordingDataReport {
+class EmittingDataReport extends RecordingDataReport {
   override progress(label: string, done: number, total: number | undefined): void {
     super.progress(label, done, total);
     progress.emit('done', done);
@@ -49,7 +49,7 @@ class ToldLines extends RecordingDataReport {
 }
 
 function load(mirrors: string[], extra: Partial<LoadDatasetOptions> = {}) {
-  const lines = new ToldLines();
+  const lines = new EmittingDataReport();
   const loading = loadDataset({
     env: {},
     cacheDir,
@@ -68,7 +68,7 @@ function load(mirrors: string[], extra: Partial<LoadDatasetOptions> = {}) {
 
 const cached = async () => (await readdir(join(cacheDir, 'mnist')).catch(() => [])).sort();
 
-it('a download ends when the person stops it, and no digits are drawn instead', async () => {
+it('a download ends when its signal is aborted, without synthetic digits in its place', async () => {
   await using silent = await startMirror(() => undefined);
   const stop = new AbortController();
   const loading = load([silent.address], {
@@ -83,7 +83,7 @@ it('a download ends when the person stops it, and no digits are drawn instead', 
 });
 
 describe('MNIST', () => {
-  it('is downloaded with its progress told, kept, and not downloaded again', async () => {
+  it('is downloaded once, with progress, and kept', async () => {
     await using good = await startGzipMirror(files);
     const { dataset, lines } = await load([good.address]);
     expect(dataset).toMatchObject({ name: 'mnist', sampleShape: [40, 30, 1], classes: 4 });
@@ -97,16 +97,19 @@ describe('MNIST', () => {
     expect(good.requestedPaths.toSorted()).toEqual(NAMES.toSorted());
   });
 
-  it.skipIf(process.platform === 'win32')('is downloaded where a pipe has the name of a file', async () => {
-    await using good = await startGzipMirror(files);
-    await mkdir(join(cacheDir, 'mnist'));
-    execFileSync('mkfifo', [join(cacheDir, 'mnist', NAMES[0]!)]);
-    const { dataset, lines } = await load([good.address]);
-    expect(dataset.name).toBe('mnist');
-    expect(lines.warnings.join()).toContain('cannot be kept');
-  });
+  it.skipIf(process.platform === 'win32')(
+    'is downloaded if a pipe has the name of a cached file',
+    async () => {
+      await using good = await startGzipMirror(files);
+      await mkdir(join(cacheDir, 'mnist'));
+      execFileSync('mkfifo', [join(cacheDir, 'mnist', NAMES[0]!)]);
+      const { dataset, lines } = await load([good.address]);
+      expect(dataset.name).toBe('mnist');
+      expect(lines.warnings.join()).toContain('cannot be saved');
+    },
+  );
 
-  it('is taken from a server that decompresses on the way', async () => {
+  it('is downloaded from a server with a content encoding', async () => {
     await using encoded = await startMirror((name, response) => {
       response.setHeader('content-encoding', 'gzip').end(gzipSync(files[name.slice(0, -3)]!));
     });
@@ -117,29 +120,29 @@ describe('MNIST', () => {
   const whole = gzipSync(trainImages);
   const wrong = gzipSync(idxBytes([6, 40, 30], noise(7200, 2)));
   it.each([
-    ['has not the file', 'HTTP 404', (_: string, r: Answer) => void r.writeHead(404).end()],
+    ['does not have the file', 'HTTP 404', (_: string, r: Answer) => void r.writeHead(404).end()],
     ['has other contents', 'SHA-256', (_: string, r: Answer) => void r.end(wrong)],
     ['sends a cut file', 'not a whole gzip', (_: string, r: Answer) => void r.end(whole.subarray(0, 2000))],
     ['breaks off', 'after 2000 bytes', (_: string, r: Answer) => breakOff(r, whole)],
     ['never answers', 'no answer within 2 s', () => undefined],
-    ['stalls', 'nothing more came for 2 s after 2000 bytes', (_: string, r: Answer) => stall(r, whole)],
+    ['stalls', 'no data for 2 s after 2000 bytes', (_: string, r: Answer) => stall(r, whole)],
     ['sends no end of bytes', 'longer than', (_: string, r: Answer) => void r.end(Buffer.alloc(200_000))],
   ])('comes from the second mirror if the first %s', async (_, reason, answer) => {
     await using bad = await startMirror(answer);
     await using good = await startGzipMirror(files);
-    const isWaitedFor = reason.includes(' 2 s');
+    const isSilent = reason.includes(' 2 s');
     const { dataset, lines } = await load(
       [bad.address, good.address],
-      isWaitedFor ? { limits: impatient } : {},
+      isSilent ? { limits: shortLimits } : {},
     );
     expect(dataset.name).toBe('mnist');
     expect(lines.infos.join('\n')).toContain(reason);
-    // A mirror that failed is not asked for the other files while another one works.
+    // A failed mirror gets no request for the other files while another one works.
     expect(bad.requestedPaths).toHaveLength(1);
     expect(await cached()).toEqual(NAMES.toSorted());
   });
 
-  it('is given up where a mirror trickles for ever', async () => {
+  it('is not downloaded from a mirror that exceeds the total time', async () => {
     await using slow = await startMirror((_, response) => {
       const timer = setInterval(() => response.write('x'), 20);
       response.on('close', () => clearInterval(timer));
@@ -149,7 +152,7 @@ describe('MNIST', () => {
     expect(lines.warnings.join('\n')).toContain('not done within 0.3 s');
   });
 
-  it('replaces a damaged file in the cache, and only that', async () => {
+  it('is downloaded again in part if one file in the cache is damaged', async () => {
     await using good = await startGzipMirror(files);
     await load([good.address]);
     const path = join(cacheDir, 'mnist', 't10k-images-idx3-ubyte.gz');
@@ -163,23 +166,23 @@ describe('MNIST', () => {
     }
   });
 
-  it('can be loaded twice at once', async () => {
+  it('can be loaded twice at the same time', async () => {
     await using good = await startGzipMirror(files);
     const both = await Promise.all([load([good.address]), load([good.address])]);
     for (const { dataset } of both) expect(dataset.name).toBe('mnist');
     expect(await cached()).toEqual(NAMES.toSorted());
   });
 
-  it('is used even where the cache cannot be written', async () => {
+  it('is used even if the cache cannot be written', async () => {
     await using good = await startGzipMirror(files);
     const blocked = join(cacheDir, 'a-file');
     await writeFile(blocked, '');
     const { dataset, lines } = await load([good.address], { cacheDir: blocked });
     expect(dataset.name).toBe('mnist');
-    expect(lines.warnings[0]).toContain('cannot be kept');
+    expect(lines.warnings[0]).toContain('cannot be saved');
   });
 
-  it('leaves no half file under its name when killed before the rename', async () => {
+  it('is not taken from a file whose download was killed before the rename', async () => {
     await using good = await startGzipMirror(files);
     const script = join(cacheDir, 'killed.cjs');
     await build({
@@ -199,7 +202,7 @@ describe('MNIST', () => {
     expect((await load([good.address])).dataset.name).toBe('mnist');
     expect(await cached()).toHaveLength(5);
 
-    // What was left behind goes with the first download an hour later.
+    // The next download, an hour later, removes the temporary file.
     await utimes(join(cacheDir, 'mnist', left[0]!), 0, 0);
     await rm(join(cacheDir, 'mnist', 't10k-labels-idx1-ubyte.gz'));
     await load([good.address]);
@@ -208,39 +211,39 @@ describe('MNIST', () => {
 });
 
 describe('without a mirror', () => {
-  it('gradcast draws digits, and nobody can mistake them for MNIST', async () => {
+  it('synthetic digits are used, with a warning that they are not MNIST', async () => {
     await using none = await startMirror((_, response) => void response.writeHead(503).end());
     const { dataset, lines } = await load([none.address, 'http://127.0.0.1:1/']);
     expect(dataset.name).toBe('drawn-digits');
     expect([dataset.train.count, dataset.test.count]).toEqual([5, 3]);
-    const said = lines.warnings.join('\n');
+    const warnings = lines.warnings.join('\n');
     for (const part of ['NOT MNIST', none.address, 'HTTP 503', '127.0.0.1:1/', '--data']) {
-      expect(said).toContain(part);
+      expect(warnings).toContain(part);
     }
     expect(await cached()).toEqual([]);
   });
 
-  it('each mirror is waited for once, not once a file', async () => {
+  it('each silent mirror costs its timeout once, not once a file', async () => {
     await using dead = await startMirror(() => undefined);
-    await load([dead.address, `${dead.address}other/`], { limits: impatient });
+    await load([dead.address, `${dead.address}other/`], { limits: shortLimits });
     expect(dead.requestedPaths).toHaveLength(2);
   });
 
-  it('it is over too if the fetch that is handed in does not heed its signal', async () => {
+  it('loading ends even if the given fetch ignores its signal', async () => {
     const { dataset } = await load(['http://nowhere/'], {
       fetch: () => new Promise(() => undefined),
-      limits: impatient,
+      limits: shortLimits,
     });
     expect(dataset.name).toBe('drawn-digits');
   });
 
-  it('drawn digits can be forbidden', async () => {
+  it('synthetic digits can be disabled', async () => {
     const loading = load(['http://127.0.0.1:1/'], { useSyntheticDigits: 'never' });
     await expect(loading).rejects.toThrow(DataError);
     await expect(loading).rejects.toThrow(/127\.0\.0\.1:1.*[^]*--data/);
   });
 
-  it('drawn digits can be asked for, and nothing is looked for then', async () => {
+  it('synthetic digits can be requested, and then no file is read', async () => {
     const { dataset, lines } = await load([], {
       useSyntheticDigits: 'always',
       env: { MNIST_DIR: '/nowhere' },
@@ -249,13 +252,13 @@ describe('without a mirror', () => {
     expect([...lines.infos, ...lines.warnings]).toEqual([]);
   });
 
-  it('a limit of nothing is still refused', async () => {
+  it('a limit of 0 is rejected', async () => {
     await expect(load([], { limit: 0, useSyntheticDigits: 'always' })).rejects.toThrow(RangeError);
   });
 });
 
 describe('mirrors', () => {
-  it('are at least two, and can be named in the environment', () => {
+  it('are at least two, or those of the environment', () => {
     expect(parseMirrors({}).length).toBeGreaterThanOrEqual(2);
     expect(parseMirrors({ GRADCAST_MNIST_MIRRORS: '' })).toEqual(parseMirrors({}));
     expect(parseMirrors({ GRADCAST_MNIST_MIRRORS: ' http://a/b, https://c/ ' })).toEqual([
@@ -267,14 +270,14 @@ describe('mirrors', () => {
     );
   });
 
-  it('are asked from the environment', async () => {
+  it('of the environment are used', async () => {
     await using good = await startGzipMirror(files);
     const { dataset } = await load([], { mirrors: undefined, env: { GRADCAST_MNIST_MIRRORS: good.address } });
     expect(dataset.name).toBe('mnist');
   });
 });
 
-it("the cache lies in the platform's place, under gradcast's own name", () => {
+it("the cache folder is in the platform's place, with gradcast's name", () => {
   expect(userCacheDir()).toMatch(/gradcast([\\/]Cache)?$/);
 });
 
@@ -285,7 +288,7 @@ function stall(response: Answer, bytes: Uint8Array): void {
 }
 
 function breakOff(response: Answer, bytes: Uint8Array): void {
-  // Destroyed only when the other side has read: a reset may overtake the data.
+  // Destroyed after the client has read: a reset may overtake the data.
   progress.on('done', (done) => {
     if (done === 2000) response.destroy();
   });

@@ -12,17 +12,17 @@ import {
   useScratch,
   withTrainLabels,
   writeFiles,
-} from './data-folders.ts';
+} from './scratch-folder.ts';
 
 const { scratch, load, refusal } = useScratch();
 
-// `bzip2` of labelsFile; and of its first 100 bytes, followed by that of the others, as parallel packers write it.
+// Output of `bzip2` for labelsFile; and for its first 100 bytes and the rest as two streams, as parallel packers write them.
 const BZIP2 = 'QlpoOTFBWSZTWQ9Pq4MAAAFAAH/gIABQgBgJqpDBMWfOqYu4J9JmTUm5NqcU11Tin4u5IpwoSAen1cGA';
 const BZIP2_TWICE =
   'QlpoOTFBWSZTWTG+xUMAAAFAAH/gIAAxADAKUoNMmWcjHMp3HkexqPo3GuRuPxdyRThQkDG+xUNCWmg5MUFZJlNZiGNqmQAAGEAAf+AgAFCAGAVKBo0sMBkK3ByCoNB0PBYfF3JFOFCQiGNqmQ==';
 const base64 = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'base64'));
 
-describe('a packed file is read', () => {
+describe('a packed file', () => {
   it.each<[string, Uint8Array]>([
     ['gzip', gzipSync(labelsFile)],
     ['gzip twice', gzipSync(gzipSync(labelsFile))],
@@ -32,7 +32,7 @@ describe('a packed file is read', () => {
     ['bzip2', base64(BZIP2)],
     ['bzip2 in several streams', base64(BZIP2_TWICE)],
     ['not at all', labelsFile],
-  ])('that is %s, whatever its name says', async (_, bytes) => {
+  ])('is read, whatever its name says: %s', async (_, bytes) => {
     for (const ending of ['', '.gz', '.zip', '.bz2']) {
       const files: Record<string, Uint8Array> = {
         ...fourFiles(),
@@ -79,7 +79,7 @@ describe('a packed file is read', () => {
     ['text of terminal commands', 'caf\u00e9 \u009b2J', 'text that begins with "caf'],
     ['prose', 'Thank you for your download.', 'text that begins with "Thank you for your'],
     ['nothing', '', 'an empty file (0 bytes)'],
-  ])('and %s is named', async (_, bytes, found) => {
+  ])('is rejected with its format: %s', async (_, bytes, found) => {
     const message = await refusal(withTrainLabels(bytes));
     expect(message).toContain(join(scratch.root, 'own', 'train-labels-idx1-ubyte'));
     expect(message).toContain(found);
@@ -87,12 +87,12 @@ describe('a packed file is read', () => {
     expect(message.length).toBeLessThan(420);
   });
 
-  it('a gzip bomb is inflated no further than its header says', async () => {
+  it('is not inflated beyond the size in its header', async () => {
     const bomb = gzipSync(Buffer.concat([labelsFile, Buffer.alloc(2 ** 26)]));
     expect(await refusal(withTrainLabels(bomb))).toMatch(/found 1\d{6} bytes: at least 1\d{6} too many/);
   });
 
-  it('an archive of the whole set is a folder, by itself or in one', async () => {
+  it('may be an archive of the whole set, named by --data or in its folder', async () => {
     const archive = zipBytes(renamed((name) => `gzip/emnist-digits-${name}.gz`));
     const folder = await writeFiles(join(scratch.root, 'own'), { 'emnist.zip': archive });
     expectWhole(await loadFolder(folder));

@@ -12,7 +12,7 @@ import {
   SIDE,
   useScratch,
   writeFiles,
-} from './data-folders.ts';
+} from './scratch-folder.ts';
 
 const { scratch, load } = useScratch();
 
@@ -26,7 +26,7 @@ describe('a data set is found by the names of', () => {
     ["torchvision's folder", (name) => `MNIST/raw/${name}`],
     ['upper case', (name) => name.toUpperCase()],
     ['a second download', (name) => `${name} (1).gz`],
-    ['a second download of a browser that knows no double extensions', (name) => `${name}.gz (1)`],
+    ['a second download by a browser that ignores double extensions', (name) => `${name}.gz (1)`],
     ['a second download by wget', (name) => `${name}.gz.1`],
     ['validation files', (name) => name.replace('t10k', 'val')],
     ['test files', (name) => name.replace('t10k', 'test')],
@@ -42,13 +42,13 @@ describe('a data set is found by the names of', () => {
     expectWhole(await load(files));
   });
 
-  it('a set whose files are all that is chosen, with a line for what was taken for what', async () => {
+  it('one set beside copies and other files, with a line that names its files', async () => {
     const { lines } = await load({
       ...fourFiles(),
       'train-images-idx3-ubyte (1)': idxBytes([1, SIDE, SIDE]),
-      'train-images-idx3-ubyte.gz': 'not looked at',
+      'train-images-idx3-ubyte.gz': 'not read',
       'README.md': 'about train images',
-      'archive/train-images-idx3-ubyte': 'lower down',
+      'archive/train-images-idx3-ubyte': 'in a lower folder',
     });
     expect(lines.infos).toContain(
       'Files: train-images-idx3-ubyte and train-labels-idx1-ubyte to train on, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte to validate on.',
@@ -56,7 +56,7 @@ describe('a data set is found by the names of', () => {
     expect(lines.warnings).toEqual([]);
   });
 
-  it('one of several sets, if the person says which', async () => {
+  it('one of several sets, if --data ends with its prefix', async () => {
     const letters = renamed((name) => `emnist-letters-${name}`);
     const others = renamed((name) => `emnist-digits-${name}`);
     for (const name of Object.keys(others)) if (name.includes('labels')) others[name] = idxBytes([COUNT]);

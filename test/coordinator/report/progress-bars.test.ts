@@ -32,15 +32,15 @@ describe('the line of an epoch', () => {
     [20, '213/469'],
     [4, '213/'],
     [0, ''],
-  ])('of %d columns has the fields that fit, the most useful ones', (columns, line) => {
+  ])('has the most useful fields that fit %d columns', (columns, line) => {
     expect(epochBar(BAR, columns)).toBe(line);
   });
 
-  it('does not name the end of the run in the last epoch, which is the end of the run', () => {
+  it('has no remaining time of the run in the last epoch', () => {
     expect(epochBar({ ...BAR, hasLaterEpochs: false }, 200)).toContain(' - ETA: 26s - loss');
   });
 
-  it('never has more columns than there are, and fewer fields on fewer columns', () => {
+  it('never exceeds its columns, and has fewer fields in fewer columns', () => {
     const fields = (line: string): number => line.split(' - ').length;
     checkProperty(
       fc.property(fc.nat(300), fc.nat(1e6), fc.nat(1e6), fc.nat(1e7), (columns, step, more, seconds) => {
@@ -54,7 +54,7 @@ describe('the line of an epoch', () => {
   });
 });
 
-it('something else that takes long has a bar, percents, or a count where no total is known', () => {
+it('the line of another long task has a bar, a percentage, or a count without a known total', () => {
   expect(progressBar('Loading', 1, 4, 80)).toBe('Loading [======...................] 25%');
   expect(progressBar('Loading', 1, 4, 20)).toBe('Loading: 25%');
   expect(progressBar('Loading', 1, 4, 5)).toBe('25%');

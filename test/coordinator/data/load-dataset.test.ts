@@ -6,7 +6,7 @@ import { RecordingDataReport } from '../../support/data-mirror.ts';
 const dataDir = process.env.MNIST_DIR;
 
 describe.skipIf(dataDir === undefined)('real MNIST', { tags: ['mnist'] }, () => {
-  it('is known as MNIST and has the published figures', async () => {
+  it('is recognized and has the published statistics', async () => {
     const report = new RecordingDataReport();
     const dataset = await loadDataset({ dataDir, env: {}, cacheDir: 'unused', fetch, report, seed: 1 });
     expect(dataset).toMatchObject({ name: 'mnist', sampleShape: [28, 28, 1], classes: 10 });

@@ -1,21 +1,20 @@
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 
-/** Files of this size and above cannot be read into one piece of memory by Node. */
+/** Node reads at most this much into one buffer. */
 const MAX_FILE_BYTES = 2 ** 31 - 1;
 
 /**
- * Opens a regular file to read from it. A pipe or a device, which a read would wait for or never come to the end of, is
- * refused.
+ * Opens a regular file for reading. Rejects a pipe or a device: a read could wait or go on for ever.
  * @throws Error with a part of a sentence, or the system's error
  */
 export async function openRegularFile(path: string): Promise<FileHandle> {
-  // Without O_NONBLOCK, opening a pipe waits for a process that writes to it. Windows has neither.
+  // Without O_NONBLOCK, opening a pipe waits for a process that writes to it. Windows has no O_NONBLOCK.
   const file = await open(path, constants.O_RDONLY | ((constants.O_NONBLOCK as number | undefined) ?? 0));
   try {
     const stats = await file.stat();
     if (stats.isDirectory()) throw new Error('it is a folder');
-    if (!stats.isFile()) throw new Error('it is no regular file');
+    if (!stats.isFile()) throw new Error('it is not a regular file');
     return file;
   } catch (error) {
     await file.close();
@@ -24,7 +23,7 @@ export async function openRegularFile(path: string): Promise<FileHandle> {
 }
 
 /**
- * The bytes of a regular file.
+ * Reads a regular file.
  * @throws Error with a part of a sentence, or the system's error
  */
 export async function readRegularFile(path: string, maxBytes = MAX_FILE_BYTES): Promise<Buffer> {

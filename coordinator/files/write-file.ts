@@ -4,7 +4,7 @@ import { open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describeDiskError } from './disk-error.ts';
 
-/** The part of an open file that writing it needs. */
+/** Methods of an open file that writing needs. */
 export interface WritableFile {
   write(
     bytes: Uint8Array,
@@ -18,22 +18,22 @@ export interface WritableFile {
 }
 
 export interface WriteOptions {
-  /** Permissions of the file, if it is new. */
+  /** Permissions of a new file. */
   readonly mode?: number;
-  /** Called when the new file is complete, before it takes the place of the old one. What it throws ends the write. */
+  /** Called when the new file is complete, before it replaces the old one. An error from it ends the write. */
   readonly beforeReplace?: () => Promise<void>;
-  /** Opens the temporary file; tests hand in disks that are full or lie. */
+  /** Opens the temporary file. Tests pass disks that are full or report wrong results. */
   readonly openFile?: (path: string, flags: string, mode: number) => Promise<WritableFile>;
 }
 
 const CHUNK_BYTES = 1 << 20;
-/** Digits behind a name: a file that a killed process has not finished. */
+/** Suffix of temporary files. A process that was killed while writing leaves such a file. */
 export const TEMPORARY_NAME = /\.\d{9,15}$/;
 
 /**
- * Writes a whole file, or leaves the one that is there as it is: the bytes go to a temporary file beside it, are read back
- * and compared, and take its place in one rename.
- * @throws Error with a sentence that names the file and why, such as a full disk
+ * Writes a whole file, or leaves the old one unchanged: writes a temporary file beside it, reads that back, compares, and
+ * renames.
+ * @throws Error with a sentence that names the file and the reason, such as a full disk
  */
 export async function writeFileAtomic(
   path: string,
@@ -65,27 +65,27 @@ export async function writeFileAtomic(
   }
 }
 
-/** Removes what killed processes have left of writing these files. @param names of files in the folder */
+/** Removes temporary files that killed processes have left. @param names names of the files that were written */
 export async function removeTemporaryFiles(dir: string, names: readonly string[]): Promise<void> {
-  const found = await readdir(dir).catch((): string[] => []);
-  const unfinished = found.filter(
-    (name) => TEMPORARY_NAME.test(name) && names.includes(name.replace(TEMPORARY_NAME, '')),
+  const files = await readdir(dir).catch((): string[] => []);
+  const temporary = files.filter(
+    (file) => TEMPORARY_NAME.test(file) && names.includes(file.replace(TEMPORARY_NAME, '')),
   );
-  await Promise.allSettled(unfinished.map((name) => rm(join(dir, name), { force: true })));
+  await Promise.allSettled(temporary.map((file) => rm(join(dir, file), { force: true })));
 }
 
 /**
- * The file that a path stands for. What is no file, such as a device or a pipe, is not replaced by one, also where a link
- * points to it.
+ * The file to replace, with links resolved.
+ * @throws Error if the path is a pipe, a device or a folder, or a link to one
  */
 async function resolveTarget(path: string): Promise<string> {
-  const found = await stat(path).catch(() => null);
-  if (found === null) return path;
-  if (!found.isFile()) throw new Error(`${path} could not be written: it is no regular file.`);
+  const stats = await stat(path).catch(() => null);
+  if (stats === null) return path;
+  if (!stats.isFile()) throw new Error(`${path} could not be written: it is not a regular file.`);
   return realpath(path);
 }
 
-/** A disk that is almost full takes a part of what it is given, and says so only in the number of bytes. */
+/** A write to an almost full disk succeeds for a part of the bytes, and reports that only in bytesWritten. */
 async function writeAll(file: WritableFile, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) {
     const { bytesWritten } = await file.write(bytes, at, bytes.length - at, at);
@@ -95,7 +95,7 @@ async function writeAll(file: WritableFile, bytes: Uint8Array): Promise<void> {
 }
 
 async function verifyContents(file: WritableFile, bytes: Uint8Array): Promise<void> {
-  // One byte more than a file of this length has: a longer one is wrong, too.
+  // One byte more than the contents, so that a file that is too long is noticed.
   const chunk = Buffer.alloc(Math.min(CHUNK_BYTES, bytes.length + 1));
   let at = 0;
   for (;;) {
@@ -109,7 +109,7 @@ async function verifyContents(file: WritableFile, bytes: Uint8Array): Promise<vo
   if (at !== bytes.length) throw new Error(`the disk holds ${at} of ${bytes.length} bytes`);
 }
 
-/** The part of an open file that appending to it needs. */
+/** Methods of an open file that appending needs. */
 export interface AppendableFile {
   stat(): Promise<{ readonly size: number; isFile(): boolean }>;
   writeFile(text: string): Promise<void>;
@@ -125,8 +125,8 @@ const APPEND_FLAGS =
   ((constants.O_NONBLOCK as number | undefined) ?? 0);
 
 /**
- * Appends a line to a file, or leaves the file as it is: a full disk may take a part of a line, which is cut off again.
- * @throws Error with a sentence that names the file and why
+ * Appends a line to a file, or leaves the file unchanged: if a full disk takes a part of the line, that part is removed.
+ * @throws Error with a sentence that names the file and the reason
  */
 export async function appendLine(
   path: string,
@@ -137,7 +137,7 @@ export async function appendLine(
     const file = await openFile(path, APPEND_FLAGS);
     try {
       const stats = await file.stat();
-      if (!stats.isFile()) throw new Error('it is no regular file');
+      if (!stats.isFile()) throw new Error('it is not a regular file');
       try {
         await file.writeFile(`${line}\n`);
         await file.sync();

@@ -1,7 +1,7 @@
 import { errorMessage } from '../../shared/util/error-message.ts';
 
-/** Meanings of the codes of system calls for a person who has named a folder. */
-const MEANINGS: Readonly<Record<string, string>> = {
+/** Messages for the error codes of system calls on files. */
+const MESSAGES: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full',
   EDQUOT: 'the disk quota is used up',
   EFBIG: 'the file is too large for this disk',
@@ -22,6 +22,6 @@ const MEANINGS: Readonly<Record<string, string>> = {
 /** Why a file or folder cannot be read or written, as the end of a sentence without its period. */
 export function describeDiskError(error: unknown): string {
   const { code = '' } = (error ?? {}) as NodeJS.ErrnoException;
-  // Of the system's errors that are not listed, the code says as much as the message, which repeats the path.
-  return MEANINGS[code] ?? (/^E[A-Z0-9]+$/.test(code) ? code : errorMessage(error).replace(/\.$/, ''));
+  // The message of an unlisted system error repeats the path, so the code alone is shorter and says as much.
+  return MESSAGES[code] ?? (/^E[A-Z0-9]+$/.test(code) ? code : errorMessage(error).replace(/\.$/, ''));
 }

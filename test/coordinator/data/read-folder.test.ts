@@ -40,7 +40,7 @@ const renamed = (files: Record<string, Uint8Array>, change: (name: string) => st
   Object.fromEntries(Object.entries(files).map(([name, bytes]) => [change(name), bytes]));
 
 describe('a folder of IDX files', () => {
-  it('that is not MNIST goes by its own name', async () => {
+  it('that is not MNIST has the name of its folder', async () => {
     const folder = await writeIdxFolder(join(root, 'fashion'), tinyFiles());
     const dataset = await load(folder);
     expect(dataset).toMatchObject({ name: 'fashion', sampleShape: [4, 3, 1], classes: 4 });
@@ -60,7 +60,7 @@ describe('a folder of IDX files', () => {
     expect((await load(folder)).train.count).toBe(6);
   });
 
-  it('may hold colour images', async () => {
+  it('may hold color images', async () => {
     const files = {
       ...tinyFiles(),
       'train-images-idx3-ubyte': idxBytes([6, 2, 2, 3]),
@@ -69,14 +69,14 @@ describe('a folder of IDX files', () => {
     expect((await load(await writeIdxFolder(join(root, 'it'), files))).sampleShape).toEqual([2, 2, 3]);
   });
 
-  it('may hold bare bytes under a name in .gz, as some browsers save them', async () => {
+  it('may hold bare bytes in a file named .gz, as some browsers save them', async () => {
     const folder = await writeIdxFolder(join(root, 'it'), {});
     for (const [name, bytes] of Object.entries(tinyFiles()))
       await writeFile(join(folder, `${name}.gz`), bytes);
     expect((await load(folder)).test.count).toBe(2);
   });
 
-  it('is cut to the limit', async () => {
+  it('is limited to the given number of training samples', async () => {
     const dataset = await load(await writeIdxFolder(join(root, 'it'), tinyFiles()), { limit: 2 });
     expect([dataset.train.count, dataset.test.count]).toEqual([2, 2]);
   });
@@ -91,14 +91,14 @@ describe('a folder of IDX files', () => {
   });
 });
 
-describe('a folder that cannot be used is refused with what was expected and found', () => {
-  it('where there is none, or a file in its place', async () => {
+describe('a folder is rejected with what was expected and found', () => {
+  it('if it does not exist, or is a file', async () => {
     expect(await refusal(load(join(root, 'none')))).toMatch(/none .*--data.*found nothing there/);
     await writeFile(join(root, 'file'), '');
     expect(await refusal(load(join(root, 'file')))).toContain('is one file of a data set');
   });
 
-  it('where a file is missing, with what is there and what is not', async () => {
+  it('if a file is missing, with the files that are present and missing', async () => {
     const folder = await writeIdxFolder(join(root, 'it'), tinyFiles());
     await rm(join(folder, 't10k-labels-idx1-ubyte'));
     expect(await refusal(load(folder))).toBe(
@@ -119,13 +119,13 @@ describe('a folder that cannot be used is refused with what was expected and fou
     ['a gzip stream cut short', packed.subarray(0, 60), 'a whole gzip stream', 'it ends after 60 bytes'],
     ['a gzip stream with a flipped bit', flipped, 'a whole gzip stream', 'damaged'],
     [
-      'a cut body',
+      'a truncated body',
       gzipSync(idxBytes([6, 4, 3]).subarray(0, 80)),
       '88 bytes',
       '80 bytes: it is cut short by 8',
     ],
-    ['images of no shape', gzipSync(idxBytes([6, 5])), '[n, height, width]', '6 x 5 numbers'],
-  ])('where a file has %s', async (_, bytes, expected, found) => {
+    ['images without a shape', gzipSync(idxBytes([6, 5])), '[n, height, width]', '6 x 5 numbers'],
+  ])('if a file has %s', async (_, bytes, expected, found) => {
     const folder = await writeIdxFolder(
       join(root, 'it'),
       renamed(tinyFiles(), (name) => `${name}.gz`),
@@ -141,12 +141,12 @@ describe('a folder that cannot be used is refused with what was expected and fou
     ['labels are too few', { 'train-labels-idx1-ubyte': idxBytes([5]) }, 'expected 6 labels', 'found 5'],
     ['shapes disagree', { 't10k-images-idx3-ubyte': idxBytes([2, 3, 4]) }, '4 x 3 x 1', 'found 3 x 4 x 1'],
     [
-      'a label is absurd',
+      'a label is too high',
       { 't10k-labels-idx1-ubyte': idxBytes([2], [0, 255]) },
       'at most 199',
       'found label 255',
     ],
-  ])('where %s', async (_, change, expected, found) => {
+  ])('if %s', async (_, change, expected, found) => {
     const folder = await writeIdxFolder(join(root, 'it'), { ...tinyFiles(), ...change });
     const message = await refusal(load(folder));
     for (const part of [Object.keys(change)[0]!, expected, found]) expect(message).toContain(part);
