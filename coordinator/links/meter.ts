@@ -1,3 +1,5 @@
+import { median } from '../../shared/util/median.ts';
+
 /** What training shards have taken lately; medians. */
 export interface ShardStats {
   readonly samples: number;
@@ -71,11 +73,11 @@ export class LinkMeter {
   /** null until enough is known. */
   get shard(): ShardStats | null {
     if (this.#shards.length < MIN_ANSWERS) return null;
-    const median = (of: (shard: ShardStats) => number): number => medianOf(this.#shards.map(of)) ?? 0;
+    const medianBy = (key: (shard: ShardStats) => number): number => median(this.#shards.map(key)) ?? 0;
     return {
-      samples: median(({ samples }) => samples),
-      turnaroundMs: median(({ turnaroundMs }) => turnaroundMs),
-      computeMs: median(({ computeMs }) => computeMs),
+      samples: medianBy(({ samples }) => samples),
+      turnaroundMs: medianBy(({ turnaroundMs }) => turnaroundMs),
+      computeMs: medianBy(({ computeMs }) => computeMs),
     };
   }
 
@@ -83,7 +85,8 @@ export class LinkMeter {
   get stats(): LinkStats | null {
     const { shard } = this;
     if (shard === null) return null;
-    const [down, up] = [medianOf(this.#down), secondLargest(this.#up)];
+    const down = median(this.#down);
+    const up = secondLargest(this.#up);
     if (down === null && up === null) return null;
     return {
       rttMs: this.#rttMs,
@@ -106,7 +109,3 @@ function pushRecent<Value>(values: Value[], value: Value, most: number): void {
 /** The last but one: what has waited here while the coordinator was busy seems to have come at once. */
 const secondLargest = (values: readonly number[]): number | null =>
   values.toSorted((a, b) => b - a)[Math.min(1, values.length - 1)] ?? null;
-
-function medianOf(values: readonly number[]): number | null {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? null;
-}

@@ -2,6 +2,7 @@ import type { Job } from '../../shared/model/job.ts';
 import { layoutOf, sizeOf } from '../../shared/model/layout.ts';
 import type { WorkerId } from '../../shared/protocol/messages.ts';
 import type { Clock } from '../../shared/util/clock.ts';
+import { median } from '../../shared/util/median.ts';
 import { factoredKernel } from '../../shared/codec/factors.ts';
 import { bucketOffsets } from '../weights/bucket-offsets.ts';
 import type { PayloadShape } from '../links/policy.ts';
@@ -98,12 +99,9 @@ export class BottleneckReporter implements TrainingListener {
 function stableMedian(stepsMs: readonly number[]): number | null {
   if (stepsMs.length < MIN_STEPS) return null;
   const third = MIN_STEPS / 3;
-  const thirds = [0, 1, 2].map((i) => median(stepsMs.slice(i * third, (i + 1) * third)));
+  const thirds = [0, 1, 2].map((i) => median(stepsMs.slice(i * third, (i + 1) * third)) ?? 0);
   return Math.max(...thirds) > MAX_DRIFT * Math.min(...thirds) ? null : median(stepsMs);
 }
-
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 
 /** A link of which nothing is known but that it is no trouble: within one machine. */
 const LOCAL_LINK = { rttMs: 0, downMsPerByte: 0, upMsPerByte: 0 };
