@@ -5,7 +5,7 @@ import type { Clock } from '../../shared/util/clock.ts';
 import { median } from '../../shared/util/median.ts';
 import { factoredKernel } from '../../shared/codec/factors.ts';
 import { bucketOffsets } from '../weights/bucket-offsets.ts';
-import type { PayloadShape } from '../links/policy.ts';
+import type { PayloadShape } from '../links/cost-model.ts';
 import type { WorkerPool } from '../pool/pool.ts';
 import type { TrainingListener } from '../report/reporter.ts';
 import { describeBottleneck, type MeasuredWorker } from './bottleneck.ts';

@@ -1,6 +1,13 @@
-import { transferTime, payloadShapeFor, type PayloadShape } from '../links/policy.ts';
 import { codecLabel } from '../links/codecs.ts';
-import { forecastStep, type RunCosts, type WorkerCosts } from '../links/cost-model.ts';
+import {
+  forecastStep,
+  fullTransferMs,
+  payloadShapeFor,
+  shardComputeMs,
+  type PayloadShape,
+  type RunCosts,
+  type WorkerCosts,
+} from '../links/cost-model.ts';
 
 /** A worker as it has done lately. */
 export interface MeasuredWorker extends WorkerCosts {
@@ -38,14 +45,11 @@ const MAX_TURNAROUND_RATIO = 1.1;
 export function findBottleneck({ stepMs, payloadShape, workers }: MeasuredRun): Bottleneck | null {
   const [slowest] = workers.toSorted((a, b) => b.turnaroundMs - a.turnaroundMs);
   if (slowest === undefined || slowest.turnaroundMs > MAX_TURNAROUND_RATIO * stepMs) return null;
-  const { perSampleMs, fixedMs, samples, rttMs, codecs, turnaroundMs } = slowest;
-  const computeMs = Math.min(stepMs, perSampleMs * samples + fixedMs);
+  const { samples, rttMs, codecs, turnaroundMs } = slowest;
+  const computeMs = Math.min(stepMs, shardComputeMs(slowest, samples));
   const exposedMs = Math.max(0, Math.min(turnaroundMs, stepMs) - computeMs);
-  const linkMs = Math.min(
-    exposedMs,
-    transferTime(codecs, payloadShapeFor(slowest.acceptsBuckets, payloadShape), samples, slowest).wireMs +
-      rttMs,
-  );
+  const payload = payloadShapeFor(slowest.acceptsBuckets, payloadShape);
+  const linkMs = Math.min(exposedMs, fullTransferMs(codecs, payload, samples, slowest) + rttMs);
   return { slowest, computeMs, linkMs, coordinatorMs: stepMs - computeMs - linkMs };
 }
 
