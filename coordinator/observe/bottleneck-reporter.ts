@@ -16,20 +16,20 @@ export interface BottleneckReporterOptions {
   readonly job: Job;
   readonly pool: Pick<WorkerPool, 'workers'>;
   readonly clock: Clock;
-  /** Hears the advice at the end of the first epoch after which there is any. */
+  /** Receives the advice once, at the end of the first epoch for which there is any. */
   readonly onAdvice: (sentence: string) => void;
 }
 
-/** Steps with the same workers before there is any advice. */
+/** Number of steps with the same workers that advice needs. */
 export const MIN_STEPS = 300;
-/** Thirds of them whose medians differ by more than this do not agree: something has changed, and may go on doing so. */
+/** If the medians of three parts of these steps differ by more than this factor, the run is still changing. */
 const MAX_DRIFT = 1.15;
 
-/** Watches the steps of a run, and says what limits them and what would help, once a few hundred steps agree. */
+/** Measures the steps of a run. Once a few hundred steps agree, it reports what limits them and what would help. */
 export class BottleneckReporter implements TrainingListener {
   readonly #options: BottleneckReporterOptions;
   readonly #payloadShape: PayloadShape;
-  /** The last MIN_STEPS with these workers. */
+  /** Durations of the last MIN_STEPS steps with these workers. */
   readonly #stepsMs: number[] = [];
   #workers: readonly WorkerId[] = [];
   #lastMs: number | null = null;
@@ -52,7 +52,7 @@ export class BottleneckReporter implements TrainingListener {
   stepFinished({ batch }: Parameters<TrainingListener['stepFinished']>[0]): void {
     const nowMs = this.#options.clock.now();
     if (this.#haveWorkersChanged()) this.#stepsMs.length = 0;
-    // The last batch of an epoch is a short one.
+    // The last batch of an epoch is often smaller.
     else if (this.#lastMs !== null && batch.samples === this.#options.job.batchSize) {
       this.#stepsMs.push(nowMs - this.#lastMs);
       if (this.#stepsMs.length > MIN_STEPS) this.#stepsMs.shift();
@@ -68,11 +68,11 @@ export class BottleneckReporter implements TrainingListener {
     this.#options.onAdvice(advice);
   }
 
-  /** A few sentences; null before there is anything to say. */
+  /** Advice in a few sentences; null if there is none yet. */
   get advice(): string | null {
     const { job, pool } = this.#options;
     const stepMs = stableMedian(this.#stepsMs);
-    const workers = [...pool.workers.values()].flatMap((member) => measureWorker(member) ?? []);
+    const workers = [...pool.workers.values()].flatMap((worker) => measureWorker(worker) ?? []);
     if (stepMs === null || workers.length === 0) return null;
     const payloadShape = this.#payloadShape;
     return describeBottleneck({
@@ -95,7 +95,7 @@ export class BottleneckReporter implements TrainingListener {
   }
 }
 
-/** The median of enough steps; null before, and where an earlier part of them differs from a later one. */
+/** Median of MIN_STEPS steps; null before, and if an earlier part of them differs from a later one. */
 function stableMedian(stepsMs: readonly number[]): number | null {
   if (stepsMs.length < MIN_STEPS) return null;
   const third = MIN_STEPS / 3;
@@ -103,12 +103,12 @@ function stableMedian(stepsMs: readonly number[]): number | null {
   return Math.max(...thirds) > MAX_DRIFT * Math.min(...thirds) ? null : median(stepsMs);
 }
 
-/** A link of which nothing is known but that it is no trouble: within one machine. */
+/** Costs of a link without measurements: it is within one machine. */
 const LOCAL_LINK = { rttMs: 0, downMsPerByte: 0, upMsPerByte: 0 };
 
-/** A worker and its link, by medians of its last training shards; null for one on standby, and before there are any. */
-export function measureWorker(member: Worker): MeasuredWorker | null {
-  const { name, link, isStandby, codec, updateCodec } = member;
+/** Measurements of a worker's last training shards; null for a worker on standby, and before its first shards. */
+export function measureWorker(worker: Worker): MeasuredWorker | null {
+  const { name, link, isStandby, codec, updateCodec, supportsBuckets } = worker;
   const { shard } = link;
   if (isStandby || shard === null) return null;
   const { samples, turnaroundMs, computeMs } = shard;
@@ -124,6 +124,6 @@ export function measureWorker(member: Worker): MeasuredWorker | null {
     upMsPerByte,
     codecs: { up: codec, down: updateCodec ?? FLOAT32_LINK.down },
     gradientReadyAt: 1,
-    acceptsBuckets: member.supportsBuckets,
+    acceptsBuckets: supportsBuckets,
   };
 }

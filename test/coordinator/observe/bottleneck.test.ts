@@ -27,28 +27,28 @@ const measuredRun = (stepMs: number, workers: readonly MeasuredWorker[]): Measur
 
 describe('advice on a bottleneck', () => {
   it('names the computation of the slowest worker, and the gain from one more worker like the fastest', () => {
-    const said = describeBottleneck(
+    const advice = describeBottleneck(
       measuredRun(75, [measured('ann'), measured('bob', { turnaroundMs: 72 })]),
     );
-    expect(said).toBe(
-      'A step takes 75 ms: bob computes its 64 samples in 64 ms, sums, optimizer and sending take the coordinator 11 ms. ' +
+    expect(advice).toBe(
+      'A step takes 75 ms: bob computes its 64 samples in 64 ms, the coordinator takes 11 ms for sums, optimizer and sending. ' +
         'With one more worker like ann, on a machine of its own, steps would be up to 1.3x faster.',
     );
   });
 
   it('names a slow link, and the gain from a faster one', () => {
     const ann = measured('ann', { ...linked, turnaroundMs: 450 });
-    const said = describeBottleneck(measuredRun(455, [ann]));
-    expect(said).toMatch(
+    const advice = describeBottleneck(measuredRun(455, [ann]));
+    expect(advice).toMatch(
       /^A step takes 455 ms: the connection of ann \(float32\/float32\) takes 38\d ms, ann computes its 64 samples in 64 ms/,
     );
-    expect(said).toMatch(/ With a connection twice as fast for ann, steps would be about 1\.\dx faster\. /);
+    expect(advice).toMatch(/ With a connection twice as fast for ann, steps would be about 1\.\dx faster\. /);
     expect(findBottleneck(measuredRun(455, [ann]))?.linkMs).toBeCloseTo(386, 0);
   });
 
   it('names a worker whose link costs more time than its share of the batch saves, and the size of that share', () => {
-    const thin = { ...linked, rttMs: 80, downMsPerByte: 10 * MS_PER_BYTE, upMsPerByte: 10 * MS_PER_BYTE };
-    const far = measured('far', { ...thin, samples: 4, turnaroundMs: 4000 });
+    const slowLink = { ...linked, rttMs: 80, downMsPerByte: 10 * MS_PER_BYTE, upMsPerByte: 10 * MS_PER_BYTE };
+    const far = measured('far', { ...slowLink, samples: 4, turnaroundMs: 4000 });
     expect(describeBottleneck(measuredRun(4005, [measured('ann'), measured('bob'), far]))).toMatch(
       / Without worker far, steps would be about \d+\.\dx faster; the others would compute its 4 samples\. /,
     );
@@ -56,20 +56,20 @@ describe('advice on a bottleneck', () => {
 
   it('keeps a slow worker whose share of the batch is small enough', () => {
     const slow = measured('slow', { perSampleMs: 4, samples: 26, turnaroundMs: 105 });
-    const said = describeBottleneck(
+    const advice = describeBottleneck(
       measuredRun(106, [measured('ann', { samples: 102, turnaroundMs: 104 }), slow]),
     );
-    expect(said).toMatch(/^A step takes 106 ms: slow computes its 26 samples in 104 ms\./);
-    expect(said).not.toContain('Without');
+    expect(advice).toMatch(/^A step takes 106 ms: slow computes its 26 samples in 104 ms\./);
+    expect(advice).not.toContain('Without');
   });
 
   it('keeps the slowest worker if the others would take as long without it', () => {
     const slow = measured('slow', { perSampleMs: 4, samples: 32, turnaroundMs: 129 });
-    const said = describeBottleneck(
+    const advice = describeBottleneck(
       measuredRun(130, [measured('ann', { samples: 96, turnaroundMs: 97 }), slow]),
     );
-    expect(said).toMatch(/^A step takes 130 ms: slow computes its 32 samples in 128 ms\./);
-    expect(said).not.toContain('Without');
+    expect(advice).toMatch(/^A step takes 130 ms: slow computes its 32 samples in 128 ms\./);
+    expect(advice).not.toContain('Without');
   });
 
   it('never suggests a batch size: its cost in accuracy is not known', () => {
@@ -79,8 +79,8 @@ describe('advice on a bottleneck', () => {
         fc.constantFrom(...links),
         fc.double({ min: 0.01, max: 10, noNaN: true }),
         fc.double({ min: 1, max: 1000, noNaN: true }),
-        (link, perSampleMs, more) => {
-          const turnaroundMs = 64 * perSampleMs + more;
+        (link, perSampleMs, exposedMs) => {
+          const turnaroundMs = 64 * perSampleMs + exposedMs;
           const ann = measured('ann', { ...link, perSampleMs, turnaroundMs });
           expect(describeBottleneck(measuredRun(turnaroundMs + 5, [ann, measured('bob')])) ?? '').not.toMatch(
             /batch/,
@@ -92,11 +92,11 @@ describe('advice on a bottleneck', () => {
   });
 
   it('names the coordinator if its own work takes most of the time', () => {
-    const quick = { perSampleMs: 0.01, turnaroundMs: 2 };
-    const said = describeBottleneck(measuredRun(40, [measured('ann', quick), measured('bob', quick)]));
-    expect(said).toBe(
-      'A step takes 40 ms: sums, optimizer and sending take the coordinator 39 ms. ' +
-        'One more worker would make hardly any difference.',
+    const fast = { perSampleMs: 0.01, turnaroundMs: 2 };
+    const advice = describeBottleneck(measuredRun(40, [measured('ann', fast), measured('bob', fast)]));
+    expect(advice).toBe(
+      'A step takes 40 ms: the coordinator takes 39 ms for sums, optimizer and sending. ' +
+        'One more worker would hardly make a difference.',
     );
   });
 
