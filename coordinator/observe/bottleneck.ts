@@ -103,21 +103,23 @@ function suggestChanges(run: MeasuredRun, { slowest, linkMs, coordinatorMs }: Bo
   const withFasterLink = linkMs === 0 ? 0 : speedupOf(fasterLink);
   const fastest = workers.reduce((a, b) => (b.perSampleMs < a.perSampleMs ? b : a));
   const withOneMore = speedupOf(repartition(batchSize, [...workers, fastest]));
-  return [
-    ...(withoutSlowest < MIN_SPEEDUP
-      ? []
-      : [
-          `Without worker ${slowest.name}, steps would be about ${formatSpeedup(withoutSlowest)} faster; the others would compute its ${slowest.samples} samples.`,
-        ]),
-    ...(withFasterLink < MIN_SPEEDUP
-      ? []
-      : [
-          `With a connection twice as fast for ${slowest.name}, steps would be about ${formatSpeedup(withFasterLink)} faster.`,
-        ]),
+  const suggestions: string[] = [];
+  if (withoutSlowest >= MIN_SPEEDUP) {
+    suggestions.push(
+      `Without worker ${slowest.name}, steps would be about ${formatSpeedup(withoutSlowest)} faster; the others would compute its ${slowest.samples} samples.`,
+    );
+  }
+  if (withFasterLink >= MIN_SPEEDUP) {
+    suggestions.push(
+      `With a connection twice as fast for ${slowest.name}, steps would be about ${formatSpeedup(withFasterLink)} faster.`,
+    );
+  }
+  suggestions.push(
     withOneMore < MIN_SPEEDUP
       ? 'One more worker would hardly make a difference.'
       : `With one more worker like ${fastest.name}, on a machine of its own, steps would be up to ${formatSpeedup(withOneMore)} faster.`,
-  ];
+  );
+  return suggestions;
 }
 
 /** Splits the batch among other workers, in proportion to their current shards. */

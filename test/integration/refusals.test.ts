@@ -125,7 +125,7 @@ test.each([
     'a worker without float32',
     { ...hello, codecs: ['morse'] },
     CloseCode.unsupported,
-    /has to offer float32/,
+    /does not support float32/,
   ],
 ])('%s is refused', async (_, message, code, sentence) => {
   const client = await stranger();
