@@ -4,6 +4,7 @@
 import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import { registerWasmKernels } from '../shared/kernels/wasm/register.ts';
+import { median } from './support/statistics.ts';
 
 const steps = Number(process.argv[2] ?? 15);
 const batch = Number(process.argv[3] ?? 128);
@@ -146,9 +147,4 @@ function profile(variant: (typeof variants)[number]): void {
   console.log(`\n${variant.name}: ms per step`);
   const rows = [...spent].sort((p, q) => q[1] - p[1]).slice(0, 24);
   for (const [key, ms] of rows) console.log(`${(ms / runs).toFixed(2).padStart(8)}  ${key}`);
-}
-
-function median(values: number[]): number {
-  const sorted = values.toSorted((p, q) => p - q);
-  return sorted[sorted.length >> 1]!;
 }

@@ -7,7 +7,7 @@ import { BottleneckReporter } from './observe/bottleneck-reporter.ts';
 import { Feed } from './observe/feed.ts';
 import { Notices } from './observe/notices.ts';
 import { RefusalRateLimiter } from './server/limits/refusal-rate-limiter.ts';
-import type { ConnectionHandler } from './pool/handshake.ts';
+import type { ConnectionHandler } from './server/websocket.ts';
 import { exactMode } from './modes/exact-mode.ts';
 import { EngineFingerprints } from './modes/fingerprints.ts';
 import { standardMode } from './modes/standard-mode.ts';

@@ -1,13 +1,13 @@
+import { median as medianOrNull } from '../../shared/util/median.ts';
+
 /** n-th decile. @param n from 0 (minimum) to 10 (maximum) */
 export function decile(values: readonly number[], n: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.floor((n / 10) * (sorted.length - 1))] ?? NaN;
 }
 
-export const median = (values: readonly number[]): number => {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1] ?? NaN;
-};
+/** NaN without values, unlike the median that the program itself uses. */
+export const median = (values: readonly number[]): number => medianOrNull(values) ?? NaN;
 
 /** Text such as "12.3 (11.9 to 14.0)": median, first and ninth decile. */
 export function spread(values: readonly number[], digits = 1): string {

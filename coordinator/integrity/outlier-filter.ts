@@ -1,4 +1,5 @@
 import type { WorkerId } from '../../shared/protocol/messages.ts';
+import { median } from '../../shared/util/median.ts';
 import { dot } from './sampled-values.ts';
 
 /** What is looked at of an answer. */
@@ -64,7 +65,7 @@ export class OutlierFilter {
     const peers = this.#peerLevels(answer, answers);
     const level = normLevel(answer.samples, answer.norm);
     // Both count: neither a majority that lies nor a step long ago alone says what is usual.
-    for (const usual of [peers, this.#verified].filter(({ length }) => length > 0).map(medianOf)) {
+    for (const usual of [peers, this.#verified].filter(({ length }) => length > 0).map(medianLevel)) {
       if (!(level - usual <= this.#timesAbove)) return 'far larger';
       if (usual - level > this.#timesBelow) return 'far smaller';
     }
@@ -76,7 +77,7 @@ export class OutlierFilter {
   /** The answers of a step have counted. */
   accept(answers: readonly AnswerMeasurement[]): void {
     const cosines = cosinesWithOthers(answers);
-    const middle = medianOf(cosines.filter((cosine) => cosine !== null));
+    const middle = medianLevel(cosines.filter((cosine) => cosine !== null));
     for (const [i, answer] of answers.entries()) {
       const history = this.#historyFor(answer.worker);
       const level = normLevel(answer.samples, answer.norm);
@@ -84,7 +85,7 @@ export class OutlierFilter {
       const cosine = cosines[i] ?? null;
       const oddity =
         (cosine === null ? 0 : Math.max(0, middle - cosine)) +
-        (peers.length === 0 ? 0 : Math.abs(level - medianOf(peers)) / this.#timesAbove) +
+        (peers.length === 0 ? 0 : Math.abs(level - medianLevel(peers)) / this.#timesAbove) +
         Math.max(0, lossRatio(answer, answers) ?? 0) / this.#timesLoss;
       history.suspicion = DECAY * history.suspicion + (1 - DECAY) * Math.min(2, oddity);
       pushRecent(history.levels, level);
@@ -99,8 +100,8 @@ export class OutlierFilter {
     const level = normLevel(answer.samples, answer.norm);
     const peers = this.#peerLevels(answer, answers);
     if (peers.length > 0) {
-      this.#timesAbove = Math.max(this.#timesAbove, SLACK * (level - medianOf(peers)));
-      this.#timesBelow = Math.max(this.#timesBelow, SLACK * (medianOf(peers) - level));
+      this.#timesAbove = Math.max(this.#timesAbove, SLACK * (level - medianLevel(peers)));
+      this.#timesBelow = Math.max(this.#timesBelow, SLACK * (medianLevel(peers) - level));
     }
     const cosine = cosinesWithOthers(answers)[answers.indexOf(answer)] ?? null;
     if (cosine !== null) this.#cosine = Math.min(this.#cosine, SLACK * cosine);
@@ -122,7 +123,7 @@ export class OutlierFilter {
   #peerLevels(answer: AnswerMeasurement, answers: readonly AnswerMeasurement[]): number[] {
     const levels = new Map<WorkerId, number>();
     for (const [worker, history] of this.#workers) {
-      if (history.levels.length > 0) levels.set(worker, medianOf(history.levels));
+      if (history.levels.length > 0) levels.set(worker, medianLevel(history.levels));
     }
     for (const other of answers) {
       if (!levels.has(other.worker)) levels.set(other.worker, normLevel(other.samples, other.norm));
@@ -176,6 +177,4 @@ function pushRecent(levels: number[], level: number): void {
   if (levels.length > WINDOW) levels.shift();
 }
 
-function medianOf(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
-}
+const medianLevel = (levels: readonly number[]): number => median(levels) ?? 0;

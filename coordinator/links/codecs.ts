@@ -2,18 +2,18 @@ import { getCodec, CODECS } from '../../shared/codec/registry.ts';
 import { FACTORS } from '../../shared/codec/factors.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-codes.ts';
 
-/** How a link's vectors travel, by the names of codecs. */
+/** Names of a link's codecs. */
 export interface LinkCodecs {
-  /** Gradients. */
+  /** Codec of gradients. */
   readonly up: string;
-  /** Weights: lossy ones as updates, float32 whole. */
+  /** Codec of weights. A lossy codec encodes updates, float32 whole weights. */
   readonly down: string;
 }
 
-/** The same codecs for every link, or for each what suits it, chosen as the run goes. */
+/** Fixed codecs for all links, or codecs that are selected for each link during the run. */
 export type CodecRule = LinkCodecs | 'auto';
 
-/** What --codec takes besides auto, the least lossy first, and what each choice stands for, up and down. */
+/** Values of --codec beside auto, the least lossy first, with the codecs that they select. */
 export const LINK_CODECS: Readonly<Record<string, LinkCodecs>> = {
   float32: { up: 'float32', down: 'float32' },
   factors: { up: FACTORS, down: 'float32' },
@@ -23,34 +23,35 @@ export const LINK_CODECS: Readonly<Record<string, LinkCodecs>> = {
   'int4/int4': { up: 'int4', down: 'int4' },
 };
 
-/** A link as every worker can have it. */
+/** Codecs that every worker supports. */
 export const FLOAT32_LINK: LinkCodecs = { up: 'float32', down: 'float32' };
 
 /**
- * What a worker's link gets of the codecs that are wanted: float32 in place of those that it does not know.
- * @throws ProtocolError (unsupported) for a worker that does not know float32
+ * Codecs for a worker's link: the requested ones, with float32 instead of those that the worker does not support.
+ * @throws ProtocolError (unsupported) for a worker that does not support float32
  */
-export function negotiateCodecs(wanted: LinkCodecs, known: readonly string[]): LinkCodecs {
-  if (!known.includes('float32')) {
+export function negotiateCodecs(requested: LinkCodecs, supported: readonly string[]): LinkCodecs {
+  if (!supported.includes('float32')) {
+    const names = CODECS.map(({ name }) => name).join(', ');
     throw new ProtocolError(
       CloseCode.unsupported,
-      `Every worker has to offer float32, beside any others of ${CODECS.map(({ name }) => name).join(', ')}; this one does not.`,
+      `This worker does not support float32, as every worker must. The coordinator supports ${names}.`,
     );
   }
   return {
-    up: known.includes(wanted.up) ? wanted.up : 'float32',
-    down: known.includes(wanted.down) ? wanted.down : 'float32',
+    up: supported.includes(requested.up) ? requested.up : 'float32',
+    down: supported.includes(requested.down) ? requested.down : 'float32',
   };
 }
 
-/** What --codec stands for. */
+/** Codecs that a value of --codec selects. */
 export const parseCodecRule = (name: string): CodecRule => LINK_CODECS[name] ?? 'auto';
 
-/** 'int4/int8', up before down. */
+/** 'int4/int8': the codec of gradients, then the codec of weights. */
 export const codecLabel = ({ codec, updateCodec }: { codec: string; updateCodec: string | null }): string =>
   `${codec}/${updateCodec ?? 'float32'}`;
 
-/** How vectors travel now, as history.jsonl has it: 'int4/int8', or 'float32/float32 2, int8/int8 1'; by the rule without links. */
+/** Codecs in use as history.jsonl shows them: 'int4/int8', 'float32/float32 2, int8/int8 1', or the rule without links. */
 export function codecsInUse(links: Iterable<Parameters<typeof codecLabel>[0]>, rule: CodecRule): string {
   const counts = new Map<string, number>();
   for (const link of links) counts.set(codecLabel(link), (counts.get(codecLabel(link)) ?? 0) + 1);
@@ -61,8 +62,8 @@ export function codecsInUse(links: Iterable<Parameters<typeof codecLabel>[0]>, r
     .slice(0, 100);
 }
 
-/** What a welcome says of gradients: what those come in whose shard asks for nothing else. */
+/** Gradient codec that a welcome names, for shards that request no other. Factors must be requested shard by shard. */
 export const initialUplinkCodec = ({ up }: LinkCodecs): string => (up === FACTORS ? FLOAT32_LINK.up : up);
 
-/** Whether weights that travel so are sent as updates. */
+/** Whether weights are sent as updates. */
 export const sendsUpdates = ({ down }: LinkCodecs): boolean => getCodec(down).lossy;

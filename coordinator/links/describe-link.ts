@@ -1,17 +1,17 @@
 import { codecLabel } from './codecs.ts';
-import type { CodecChanged } from './policy.ts';
 import type { LinkStats } from './meter.ts';
+import type { CodecChanged } from './policy.ts';
 
-/** "98 Mb/s down, 95 Mb/s up, 4.1 ms there and back" */
+/** "98 Mb/s down, 95 Mb/s up, 4.1 ms round trip" */
 export function describeLink({ downMsPerByte, upMsPerByte, rttMs }: LinkStats): string {
-  return `${formatRate(downMsPerByte)} down, ${formatRate(upMsPerByte)} up, ${rttMs.toFixed(1)} ms there and back`;
+  return `${formatRate(downMsPerByte)} down, ${formatRate(upMsPerByte)} up, ${rttMs.toFixed(1)} ms round trip`;
 }
 
-/** Why a link's vectors travel in another way from now on: a sentence. */
+/** Reason for a codec switch, in two sentences. */
 export function describeCodecChange({ worker, stats, expectedMs }: CodecChanged): string {
   return (
-    `Gradients and weights travel as ${codecLabel(worker.link)} from now on. The link gives ${describeLink(stats)}; ` +
-    `a shard should take ${expectedMs.toFixed(0)} ms in place of ${stats.turnaroundMs.toFixed(0)}.`
+    `Gradients and weights are now sent as ${codecLabel(worker.link)}. The link has ${describeLink(stats)}; ` +
+    `a shard should take ${expectedMs.toFixed(0)} ms instead of ${stats.turnaroundMs.toFixed(0)}.`
   );
 }
 

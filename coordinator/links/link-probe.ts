@@ -5,17 +5,14 @@ export interface LinkProbeOptions {
   readonly clock: Clock;
   /** Sends a ping. @returns its number */
   readonly ping: () => number;
-  /**
-   * Hears how long what was sent took to arrive, and the answer to come back: of all messages together, of all but the
-   * first, and so on.
-   */
+  /** Receives the time until all messages before a ping were answered, then without the first of them, and so on. */
   readonly onMeasured: (deliveries: readonly Delivery[]) => void;
 }
 
-/** Less is lost in the noise. */
+/** Smaller messages take too little time to be measured. */
 const MIN_BYTES = 32 << 10;
 const MAX_MESSAGES = 64;
-/** The first answers come from a worker that has just been busy building its model. */
+/** Several, because a worker answers the first one late: it has just built its model. */
 const INITIAL_PINGS = 3;
 
 interface SentMessage {
@@ -24,35 +21,33 @@ interface SentMessage {
 }
 
 /**
- * Measures how fast a link takes what is sent: right behind a large message, or the last of its pieces, goes a ping, whose
- * answer says when both had arrived. (Behind an earlier piece the answer would wait for what the worker sends meanwhile.)
- * What is sent until then does not count, and is let through before the next measurement begins.
+ * Measures how fast a link takes data. A ping follows each large message, or the last bucket of a vector; its answer says
+ * when all of them had arrived. (The answer to a ping behind an earlier bucket would wait for other messages of the
+ * worker.) Messages that are sent while a ping is unanswered are not measured; the next measurement begins when they have
+ * arrived.
  */
 export class LinkProbe {
   readonly #options: LinkProbeOptions;
-  /** Behind which there is no ping yet. */
+  /** Messages since the last ping. */
   #sent: SentMessage[] = [];
-  /** Null for one that is only to see that nothing is on its way any more. */
-  #outstanding: { readonly id: number; readonly behind: readonly SentMessage[] | null } | null = null;
-  /** Of those that are for the delay alone, how many are still to be sent. */
+  /** The ping that is not answered yet. Its messages are null if it only waits until the link is idle. */
+  #outstanding: { readonly id: number; readonly messages: readonly SentMessage[] | null } | null = null;
+  /** Number of pings for the round trip alone that are still to be sent. */
   #initialPingsLeft = 0;
-  /** Bytes were sent behind the ping that is on its way. */
+  /** Whether large messages have been sent since the outstanding ping. */
   #sentSincePing = false;
 
   constructor(options: LinkProbeOptions) {
     this.#options = options;
   }
 
-  /** Pings by itself, for the delay alone. */
+  /** Begins with a few pings for the round trip alone. */
   start(): void {
     this.#initialPingsLeft = INITIAL_PINGS;
     this.#pingWithoutPayload();
   }
 
-  /**
-   * A message is on its way.
-   * @param more whether it is a piece behind which another one follows as soon as that is there
-   */
+  /** Records a sent message. @param more whether it is a bucket that another bucket follows as soon as it is ready */
   recordSent(bytes: number, more = false): void {
     if (bytes < MIN_BYTES) return;
     if (this.#outstanding !== null) {
@@ -64,13 +59,13 @@ export class LinkProbe {
     if (!more) this.#ping(this.#sent);
   }
 
-  /** @returns whether the ping was one of these */
+  /** Handles the answer to a ping. @returns whether this probe sent the ping */
   onPong(id: number): boolean {
     const outstanding = this.#outstanding;
     if (outstanding?.id !== id) return false;
     this.#outstanding = null;
-    const { behind } = outstanding;
-    if (behind !== null) this.#options.onMeasured(computeDeliveries(behind, this.#options.clock.now()));
+    const { messages } = outstanding;
+    if (messages !== null) this.#options.onMeasured(computeDeliveries(messages, this.#options.clock.now()));
     if (this.#sentSincePing) {
       this.#initialPingsLeft = 0;
       this.#ping(null);
@@ -85,10 +80,10 @@ export class LinkProbe {
     this.#ping([{ bytes: 0, sentMs: this.#options.clock.now() }]);
   }
 
-  #ping(behind: readonly SentMessage[] | null): void {
+  #ping(messages: readonly SentMessage[] | null): void {
     this.#sentSincePing = false;
     this.#sent = [];
-    this.#outstanding = { behind, id: this.#options.ping() };
+    this.#outstanding = { messages, id: this.#options.ping() };
   }
 }
 

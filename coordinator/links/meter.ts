@@ -1,15 +1,17 @@
-/** What training shards have taken lately; medians. */
+import { median } from '../../shared/util/median.ts';
+
+/** Medians of a worker's recent training shards. */
 export interface ShardStats {
   readonly samples: number;
-  /** From giving to answer. */
+  /** Time from the assignment to the answer. */
   readonly turnaroundMs: number;
-  /** What the worker says that it computed. */
+  /** Computing time, as the worker reports it. */
   readonly computeMs: number;
 }
 
-/** What is known of a link and its worker, for the codecs that are in use. */
+/** Measurements of a link and its worker, with the codecs that are in use. */
 export interface LinkStats extends ShardStats {
-  /** There and back for next to nothing. */
+  /** Round trip of a message without payload. */
   readonly rttMs: number;
   readonly downMsPerByte: number;
   readonly upMsPerByte: number;
@@ -18,29 +20,30 @@ export interface LinkStats extends ShardStats {
 /** Bytes that have crossed a link. */
 export interface Delivery {
   readonly bytes: number;
-  /** From when the first of them was sent until the answer to a ping behind the last was back. */
+  /** Time from sending the first of them until the answer to the ping behind the last. */
   readonly elapsedMs: number;
 }
 
 const WINDOW = 5;
-/** Pieces of gradients: a few steps of them. */
+/** Gradients arrive in several buckets: enough for a few steps. */
 const UPLOAD_WINDOW = 16;
 const MAX_RTTS = 20;
 const MIN_ANSWERS = 2;
 const MIN_BYTES = 32 << 10;
 
-/** Learns the figures of one link. Medians of what was seen lately: a hiccup changes nothing. */
+/** Measures one link. Its stats are medians of recent measurements, so that one slow message changes nothing. */
 export class LinkMeter {
   readonly #rttsMs: number[] = [];
   readonly #down: number[] = [];
   readonly #up: number[] = [];
   #shards: ShardStats[] = [];
-  /** Answers that say nothing: they wait for weights that come whole, once more. */
+  /** Number of answers to ignore: the first one after a codec switch still waits for whole weights. */
   #answersToSkip = 0;
 
   /**
-   * @param deliveries of which the answer to one ping told. What was sent in between may have had to wait for what was sent
-   *   before, so each is a least rate: sum of bytes / time since the first of them; the link's own is the largest of these
+   * Records the measurements of one ping.
+   * @param deliveries all messages before the ping, then without the first, and so on. A message may have waited for
+   *   earlier ones, or the link for the next message, so each is a lower bound of the rate; the highest one counts
    */
   recordDownload(deliveries: readonly Delivery[]): void {
     const large = deliveries.filter(({ bytes }) => bytes >= MIN_BYTES);
@@ -62,28 +65,29 @@ export class LinkMeter {
     pushRecent(this.#shards, shard, WINDOW);
   }
 
-  /** Other codecs are in use: what answers took before says nothing any more, nor does the next one. */
+  /** Forgets the answers so far, and ignores the next one: their times are those of other codecs. */
   onCodecChange(): void {
     this.#shards = [];
     this.#answersToSkip = 1;
   }
 
-  /** null until enough is known. */
+  /** Recent shards; null before MIN_ANSWERS. */
   get shard(): ShardStats | null {
     if (this.#shards.length < MIN_ANSWERS) return null;
-    const median = (of: (shard: ShardStats) => number): number => medianOf(this.#shards.map(of)) ?? 0;
+    const medianOf = (key: (shard: ShardStats) => number): number => median(this.#shards.map(key)) ?? 0;
     return {
-      samples: median(({ samples }) => samples),
-      turnaroundMs: median(({ turnaroundMs }) => turnaroundMs),
-      computeMs: median(({ computeMs }) => computeMs),
+      samples: medianOf(({ samples }) => samples),
+      turnaroundMs: medianOf(({ turnaroundMs }) => turnaroundMs),
+      computeMs: medianOf(({ computeMs }) => computeMs),
     };
   }
 
-  /** null until enough is known, and while nothing large has crossed the link. */
+  /** All measurements; null before MIN_ANSWERS, and before a large message has crossed the link. */
   get stats(): LinkStats | null {
     const { shard } = this;
     if (shard === null) return null;
-    const [down, up] = [medianOf(this.#down), secondLargest(this.#up)];
+    const down = median(this.#down);
+    const up = secondLargest(this.#up);
     if (down === null && up === null) return null;
     return {
       rttMs: this.#rttMs,
@@ -98,15 +102,11 @@ export class LinkMeter {
   }
 }
 
-function pushRecent<Value>(values: Value[], value: Value, most: number): void {
+function pushRecent<Value>(values: Value[], value: Value, maxLength: number): void {
   values.push(value);
-  if (values.length > most) values.shift();
+  if (values.length > maxLength) values.shift();
 }
 
-/** The last but one: what has waited here while the coordinator was busy seems to have come at once. */
+/** The second slowest upload: bytes that waited while the coordinator was busy seem to arrive all at once, too fast. */
 const secondLargest = (values: readonly number[]): number | null =>
   values.toSorted((a, b) => b - a)[Math.min(1, values.length - 1)] ?? null;
-
-function medianOf(values: readonly number[]): number | null {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? null;
-}

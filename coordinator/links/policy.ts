@@ -1,21 +1,19 @@
-import { getCodec } from '../../shared/codec/registry.ts';
-import { factoredBytes, FACTORS, areFactorsSmaller, type DenseKernel } from '../../shared/codec/factors.ts';
-import { FLOAT32_LINK, type LinkCodecs, sendsUpdates } from './codecs.ts';
+import { areFactorsSmaller, FACTORS } from '../../shared/codec/factors.ts';
+import { FLOAT32_LINK, sendsUpdates, type LinkCodecs } from './codecs.ts';
+import { forecastTurnaroundMs, payloadShapeFor, type PayloadShape } from './cost-model.ts';
 import type { LinkStats } from './meter.ts';
-import type { Worker } from '../pool/worker.ts';
 import type { WorkerLink } from './worker-link.ts';
-/** What any codec but float32 costs both ends together: encoding, decoding, feedback, products of factors. */
-const LOSSY_MS = 3;
-/** Less lossy codecs are taken as long as they are not slower by more than this. */
-export const SPEED_TOLERANCE = 1.02;
-/** Lossier ones have to promise to be done in this part of the time. */
+
+/** Codecs that are slower than the fastest ones by no more than this factor count as fast. */
+const SPEED_TOLERANCE = 1.02;
+/** Lossier codecs must be faster than the current ones by this factor. */
 const MAX_TIME_RATIO = 0.95;
 const VOTES_TO_CHANGE = 3;
-/** Steps for which it is remembered how codecs did that were left. */
+/** Number of steps for which the turnaround of abandoned codecs is remembered. */
 const MEMORY_STEPS = 200;
 const MAX_MEMORY_STEPS = 3_200;
 
-/** What a link may have, the least lossy first. */
+/** Codecs that a link can use, the least lossy first. */
 export const CODEC_LEVELS: readonly LinkCodecs[] = [
   FLOAT32_LINK,
   { up: FACTORS, down: 'float32' },
@@ -26,214 +24,153 @@ export const CODEC_LEVELS: readonly LinkCodecs[] = [
   { up: 'int4', down: 'int4' },
 ];
 
-/** What travels. */
-export interface PayloadShape {
-  /** In a gradient. */
-  readonly values: number;
-  /** The kernel whose gradient may travel as factors. */
-  readonly kernel: DenseKernel | null;
-  /** In which nearly all of gradients and weights travel; 0 if they travel whole. */
-  readonly bucketCount: number;
-}
-
-/** What travels to and from a worker: whole, if it takes no tails. */
-export const payloadShapeFor = (acceptsBuckets: boolean, vectors: PayloadShape): PayloadShape =>
-  acceptsBuckets ? vectors : { ...vectors, bucketCount: 0 };
-
-/** A link's rates, upside down. */
-export type LinkRates = Pick<LinkStats, 'downMsPerByte' | 'upMsPerByte'>;
-
-/** A gradient and the weights that it becomes, each alone on its way. */
-export interface TransferTime {
-  readonly upMs: number;
-  readonly downMs: number;
-  /** Both, as far as one does not overlap with the other. */
-  readonly wireMs: number;
-}
-
 /**
- * How long a gradient and what becomes of it are on their way. In pieces, the new weights of the first travel down while the
- * others travel up:
- *
- *     wire = max(up, down) + min(up, down) / pieces
- *
- * Factors cannot be cut.
+ * Least lossy candidate among those that are about as fast as the fastest.
+ * @param candidates the least lossy first
+ * @returns undefined without candidates, or if a time is not a number
  */
-export function transferTime(
-  { up, down }: LinkCodecs,
-  { values, kernel, bucketCount }: PayloadShape,
-  samples: number,
-  { upMsPerByte, downMsPerByte }: LinkRates,
-): TransferTime {
-  const factored = up === FACTORS && kernel !== null && areFactorsSmaller(kernel, samples);
-  const upBytes = factored
-    ? factoredBytes(kernel, samples, { from: 0, to: values })
-    : getCodec(up === FACTORS ? FLOAT32_LINK.up : up).bytes(values);
-  const [upMs, downMs] = [upBytes * upMsPerByte, getCodec(down).bytes(values) * downMsPerByte];
-  const parts = factored ? 1 : Math.max(1, bucketCount);
-  return { upMs, downMs, wireMs: Math.max(upMs, downMs) + Math.min(upMs, downMs) / parts };
+export function leastLossyFastCodecs<Candidate>(
+  candidates: readonly Candidate[],
+  timeMs: (candidate: Candidate) => number,
+): Candidate | undefined {
+  const fastestMs = Math.min(...candidates.map(timeMs));
+  return candidates.find((candidate) => timeMs(candidate) <= SPEED_TOLERANCE * fastestMs);
 }
 
-/** What a shard takes of a link's time beside the computation, if nothing of it is hidden behind that. */
-export function transferMs(
-  figures: LinkRates & Pick<LinkStats, 'samples'>,
-  codecs: LinkCodecs,
-  vectors: PayloadShape,
-): number {
-  const lossyMs = codecs.up !== FLOAT32_LINK.up || getCodec(codecs.down).lossy ? LOSSY_MS : 0;
-  return transferTime(codecs, vectors, figures.samples, figures).wireMs + lossyMs;
-}
-
-/**
- * How long a shard would take with other codecs. Of bytes that are saved, that part counts which is not hidden behind the
- * computation now; of bytes that are added, all: so a forecast is never better than what comes of it, and two codecs do
- * not take turns.
- * @param vectors what travels
- */
-export function forecastTurnaroundMs(
-  figures: LinkStats,
-  current: LinkCodecs,
-  other: LinkCodecs,
-  vectors: PayloadShape,
-): number {
-  const { turnaroundMs, computeMs, rttMs } = figures;
-  const nowMs = transferMs(figures, current, vectors);
-  const changeMs = transferMs(figures, other, vectors) - nowMs;
-  if (changeMs >= 0) return turnaroundMs + changeMs;
-  const exposedMs = Math.max(0, turnaroundMs - computeMs - rttMs);
-  return turnaroundMs + changeMs * Math.min(1, exposedMs / nowMs);
-}
-
-/** One of LADDER, and what it comes to for a link: its updates may have to be more frugal, for others' sake. */
+/** One of CODEC_LEVELS as a certain link would use it: its downlink codec may be a smaller one, for other links' sake. */
 export interface CodecCandidate {
   readonly level: number;
   readonly codecs: LinkCodecs;
 }
 
 /**
- * Says when a link changes its codecs: for a clear gain, or to lose less, and only if that is so for some steps. What came
- * of a choice is remembered for a while: other links change as well, and a link that all share looks wide to the first.
+ * Decides when a link changes its codecs: for a clear gain, or to lose less, and only if several steps in a row agree.
+ * The result of a choice is remembered for a while: other links change too, and a link that several workers share looks
+ * fast to the first worker that would use it.
  */
 export class CodecSelector {
   #level = 0;
   #votes = 0;
-  /** The first choice takes nobody's place: it needs no proof. */
+  /** The first choice replaces no other choice, so one vote is enough. */
   #votesNeeded = 1;
   #step = 0;
   readonly #history = new Map<number, LevelHistory>();
 
-  /** Of LADDER. */
+  /** Index of the current codecs in CODEC_LEVELS. */
   get level(): number {
     return this.#level;
   }
 
   /**
-   * Called once a step.
-   * @param current what is in use
+   * Evaluates the candidates; called once a step.
+   * @param current codecs in use
    * @param candidates the least lossy first
-   * @returns how long a shard should take from now on; null if nothing changes
+   * @returns expected turnaround of a shard with new codecs; null if the codecs stay
    */
   next(
-    figures: LinkStats,
+    stats: LinkStats,
     current: LinkCodecs,
     candidates: readonly CodecCandidate[],
-    vectors: PayloadShape,
+    payload: PayloadShape,
   ): number | null {
     this.#step++;
-    this.#record(figures);
-    const { turnaroundMs } = figures;
+    this.#record(stats);
+    const { turnaroundMs } = stats;
     const forecasts = candidates.map(({ level, codecs }) => ({
-      rung: level,
-      ms: Math.max(
-        forecastTurnaroundMs(figures, current, codecs, vectors),
-        this.#rememberedMs(level, figures),
-      ),
+      level,
+      ms: Math.max(forecastTurnaroundMs(stats, current, codecs, payload), this.#rememberedMs(level, stats)),
     }));
-    const fastestMs = Math.min(...forecasts.map(({ ms }) => ms));
-    const best = forecasts.find(({ ms }) => ms <= SPEED_TOLERANCE * fastestMs);
-    const { rung, ms } = best ?? { rung: this.#level, ms: turnaroundMs };
-    const wanted = rung < this.#level || (rung > this.#level && ms < MAX_TIME_RATIO * turnaroundMs);
-    this.#votes = wanted ? this.#votes + 1 : 0;
+    const best = leastLossyFastCodecs(forecasts, ({ ms }) => ms);
+    const { level, ms } = best ?? { level: this.#level, ms: turnaroundMs };
+    const isBetter = level < this.#level || (level > this.#level && ms < MAX_TIME_RATIO * turnaroundMs);
+    this.#votes = isBetter ? this.#votes + 1 : 0;
     if (this.#votes < this.#votesNeeded) return null;
     this.#votes = 0;
     this.#votesNeeded = VOTES_TO_CHANGE;
     this.#recordLeaving();
-    this.#level = rung;
+    this.#level = level;
     return ms;
   }
 
   #record({ turnaroundMs, computeMs }: LinkStats): void {
-    const old = this.#history.get(this.#level);
-    const timesLeft = old?.timesLeft ?? 0;
+    const previous = this.#history.get(this.#level);
+    const timesLeft = previous?.timesLeft ?? 0;
     const exposedMs = Math.max(0, turnaroundMs - computeMs);
     this.#history.set(this.#level, { exposedMs, untilStep: Infinity, timesLeft });
   }
 
-  /** Each time that a rung is left, it is remembered for longer. */
+  /** Limits how long the current level is remembered: longer each time that the link leaves it. */
   #recordLeaving(): void {
-    const seen = this.#history.get(this.#level);
-    if (seen === undefined) return;
-    const steps = Math.min(MAX_MEMORY_STEPS, MEMORY_STEPS * 2 ** seen.timesLeft);
-    this.#history.set(this.#level, { ...seen, untilStep: this.#step + steps, timesLeft: seen.timesLeft + 1 });
+    const history = this.#history.get(this.#level);
+    if (history === undefined) return;
+    const { timesLeft } = history;
+    const steps = Math.min(MAX_MEMORY_STEPS, MEMORY_STEPS * 2 ** timesLeft);
+    this.#history.set(this.#level, {
+      ...history,
+      untilStep: this.#step + steps,
+      timesLeft: timesLeft + 1,
+    });
   }
 
-  /** What a shard took on another rung, as far as that is not too long ago; 0 if nothing is known. */
-  #rememberedMs(rung: number, { computeMs }: LinkStats): number {
-    const seen = this.#history.get(rung);
-    return rung === this.#level || seen === undefined || seen.untilStep < this.#step
+  /** Turnaround that was measured on another level; 0 if there is none, or if it is too long ago. */
+  #rememberedMs(level: number, { computeMs }: LinkStats): number {
+    const history = this.#history.get(level);
+    return level === this.#level || history === undefined || history.untilStep < this.#step
       ? 0
-      : computeMs + seen.exposedMs;
+      : computeMs + history.exposedMs;
   }
 }
 
 interface LevelHistory {
-  /** Of a shard's time, what was not computation. */
+  /** Part of a shard's turnaround that was not computation. */
   readonly exposedMs: number;
   readonly untilStep: number;
-  /** How often it was left. */
+  /** How often the link has left this level. */
   readonly timesLeft: number;
 }
 
-/** A link whose codecs have changed. */
-export interface CodecChanged {
-  readonly worker: Worker;
+/** The part of a worker that codec selection reads and changes. */
+export interface AdaptiveWorker {
+  readonly link: WorkerLink;
+}
+
+/** A codec switch of one link. */
+export interface CodecChanged<Changed extends AdaptiveWorker = AdaptiveWorker> {
+  readonly worker: Changed;
   readonly stats: LinkStats;
-  /** What a shard is to take from now on. */
+  /** Expected turnaround of a shard with the new codecs. */
   readonly expectedMs: number;
 }
 
 /**
- * Chooses for each link how its vectors travel, step by step. All updates are made by one codec, the most frugal one that
- * a link has chosen: whoever computes has the same weights. Once there are updates everybody gets them who can, for
- * whole weights would bring nothing but more bytes.
+ * Selects the codecs of each link, step by step. One codec encodes all updates, the smallest one that any link has
+ * selected, so that all workers have the same weights. Once there are updates, every worker that can apply them receives
+ * them: whole weights would only add bytes.
  */
 export class AdaptiveCodecs {
   readonly #payload: PayloadShape;
-  readonly #selectors = new WeakMap<Worker, CodecSelector>();
+  readonly #selectors = new WeakMap<AdaptiveWorker, CodecSelector>();
 
-  constructor(vectors: PayloadShape) {
-    this.#payload = vectors;
+  constructor(payload: PayloadShape) {
+    this.#payload = payload;
   }
 
-  /**
-   * Called between two steps.
-   * @returns what links have chosen anew
-   */
-  selectCodecs(workers: readonly Worker[]): CodecChanged[] {
-    const changes: CodecChanged[] = [];
+  /** Selects codecs between two steps. @returns links whose own choice has changed */
+  selectCodecs<Each extends AdaptiveWorker>(workers: readonly Each[]): CodecChanged<Each>[] {
+    const changes: CodecChanged<Each>[] = [];
     const adaptive = workers.filter(({ link }) => link.switchableCodecs.length > 0);
-    // One after the other: two that hold each other's codec must not let go of it together.
+    // One link after the other: two links that need each other's update codec must not both leave it in one step.
     for (const worker of adaptive) {
       const selector = this.#selectors.get(worker) ?? new CodecSelector();
       this.#selectors.set(worker, selector);
       const { link } = worker;
       const { stats } = link.meter;
       if (stats === null) continue;
-      const others = this.#cheapestDownlink(adaptive.filter((other) => other !== worker));
+      const othersDown = this.#cheapestDownlink(adaptive.filter((other) => other !== worker));
       const expectedMs = selector.next(
         stats,
         currentCodecs(link),
-        this.#candidatesFor(link, others, stats.samples),
+        this.#candidatesFor(link, othersDown, stats.samples),
         payloadShapeFor(link.bucketOffsets.length > 1, this.#payload),
       );
       if (expectedMs !== null) changes.push({ worker, stats, expectedMs });
@@ -243,7 +180,7 @@ export class AdaptiveCodecs {
     return changes;
   }
 
-  #apply(worker: Worker, down: string): void {
+  #apply(worker: AdaptiveWorker, down: string): void {
     const { link } = worker;
     const before = currentCodecs(link);
     const { up } = CODEC_LEVELS[this.#selectors.get(worker)?.level ?? 0] ?? FLOAT32_LINK;
@@ -256,19 +193,19 @@ export class AdaptiveCodecs {
   /** @param down codec of the other links' updates */
   #candidatesFor({ switchableCodecs }: WorkerLink, down: string, samples: number): CodecCandidate[] {
     const { kernel } = this.#payload;
-    const hasFactors = kernel !== null && areFactorsSmaller(kernel, samples);
-    const supports = (codecs: LinkCodecs): boolean =>
+    const factored = kernel !== null && areFactorsSmaller(kernel, samples);
+    const isSupported = (codecs: LinkCodecs): boolean =>
       switchableCodecs.includes(codecs.up) &&
       (!sendsUpdates(codecs) || switchableCodecs.includes(codecs.down));
-    const minLevel = CODEC_LEVELS.findIndex((codecs) => codecs.down === down);
+    const downLevel = CODEC_LEVELS.findIndex((codecs) => codecs.down === down);
     return CODEC_LEVELS.flatMap((codecs, level) => {
-      if (!supports(codecs) || (codecs.up === FACTORS && !hasFactors)) return [];
-      const usesDown = level < minLevel && switchableCodecs.includes(down);
-      return [{ level, codecs: usesDown ? { ...codecs, down } : codecs }];
+      if (!isSupported(codecs) || (codecs.up === FACTORS && !factored)) return [];
+      const needsSmallerDown = level < downLevel && switchableCodecs.includes(down);
+      return [{ level, codecs: needsSmallerDown ? { ...codecs, down } : codecs }];
     });
   }
 
-  #cheapestDownlink(workers: readonly Worker[]): string {
+  #cheapestDownlink(workers: readonly AdaptiveWorker[]): string {
     const levels = workers.map((worker) => this.#selectors.get(worker)?.level ?? 0);
     return CODEC_LEVELS[Math.max(0, ...levels)]?.down ?? FLOAT32_LINK.down;
   }

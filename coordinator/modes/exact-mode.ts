@@ -22,7 +22,8 @@ export function exactMode(microShardSize: number, fingerprints: EngineFingerprin
     splitRange: (range, parts) => splitBlock(range, microShardSize, parts),
     splitEvaluation(samples) {
       const size =
-        microShardSize * 2 ** Math.max(0, Math.floor(Math.log2(SAMPLES_PER_EVALUATION_SHARD / microShardSize)));
+        microShardSize *
+        2 ** Math.max(0, Math.floor(Math.log2(SAMPLES_PER_EVALUATION_SHARD / microShardSize)));
       return Array.from({ length: Math.ceil(samples / size) }, (_, i) => ({
         from: i * size,
         to: Math.min(samples, (i + 1) * size),

@@ -2,9 +2,10 @@ import type { Job } from '../../shared/model/job.ts';
 import { layoutOf, sizeOf } from '../../shared/model/layout.ts';
 import type { WorkerId } from '../../shared/protocol/messages.ts';
 import type { Clock } from '../../shared/util/clock.ts';
+import { median } from '../../shared/util/median.ts';
 import { factoredKernel } from '../../shared/codec/factors.ts';
 import { bucketOffsets } from '../weights/bucket-offsets.ts';
-import type { PayloadShape } from '../links/policy.ts';
+import type { PayloadShape } from '../links/cost-model.ts';
 import type { WorkerPool } from '../pool/pool.ts';
 import type { TrainingListener } from '../report/reporter.ts';
 import { describeBottleneck, type MeasuredWorker } from './bottleneck.ts';
@@ -15,20 +16,20 @@ export interface BottleneckReporterOptions {
   readonly job: Job;
   readonly pool: Pick<WorkerPool, 'workers'>;
   readonly clock: Clock;
-  /** Hears the advice at the end of the first epoch after which there is any. */
+  /** Receives the advice once, at the end of the first epoch for which there is any. */
   readonly onAdvice: (sentence: string) => void;
 }
 
-/** Steps with the same workers before there is any advice. */
+/** Number of steps with the same workers that advice needs. */
 export const MIN_STEPS = 300;
-/** Thirds of them whose medians differ by more than this do not agree: something has changed, and may go on doing so. */
+/** If the medians of three parts of these steps differ by more than this factor, the run is still changing. */
 const MAX_DRIFT = 1.15;
 
-/** Watches the steps of a run, and says what limits them and what would help, once a few hundred steps agree. */
+/** Measures the steps of a run. Once a few hundred steps agree, it reports what limits them and what would help. */
 export class BottleneckReporter implements TrainingListener {
   readonly #options: BottleneckReporterOptions;
   readonly #payloadShape: PayloadShape;
-  /** The last MIN_STEPS with these workers. */
+  /** Durations of the last MIN_STEPS steps with these workers. */
   readonly #stepsMs: number[] = [];
   #workers: readonly WorkerId[] = [];
   #lastMs: number | null = null;
@@ -51,7 +52,7 @@ export class BottleneckReporter implements TrainingListener {
   stepFinished({ batch }: Parameters<TrainingListener['stepFinished']>[0]): void {
     const nowMs = this.#options.clock.now();
     if (this.#haveWorkersChanged()) this.#stepsMs.length = 0;
-    // The last batch of an epoch is a short one.
+    // The last batch of an epoch is often smaller.
     else if (this.#lastMs !== null && batch.samples === this.#options.job.batchSize) {
       this.#stepsMs.push(nowMs - this.#lastMs);
       if (this.#stepsMs.length > MIN_STEPS) this.#stepsMs.shift();
@@ -67,11 +68,11 @@ export class BottleneckReporter implements TrainingListener {
     this.#options.onAdvice(advice);
   }
 
-  /** A few sentences; null before there is anything to say. */
+  /** Advice in a few sentences; null if there is none yet. */
   get advice(): string | null {
     const { job, pool } = this.#options;
     const stepMs = stableMedian(this.#stepsMs);
-    const workers = [...pool.workers.values()].flatMap((member) => measureWorker(member) ?? []);
+    const workers = [...pool.workers.values()].flatMap((worker) => measureWorker(worker) ?? []);
     if (stepMs === null || workers.length === 0) return null;
     const payloadShape = this.#payloadShape;
     return describeBottleneck({
@@ -94,23 +95,20 @@ export class BottleneckReporter implements TrainingListener {
   }
 }
 
-/** The median of enough steps; null before, and where an earlier part of them differs from a later one. */
+/** Median of MIN_STEPS steps; null before, and if an earlier part of them differs from a later one. */
 function stableMedian(stepsMs: readonly number[]): number | null {
   if (stepsMs.length < MIN_STEPS) return null;
   const third = MIN_STEPS / 3;
-  const thirds = [0, 1, 2].map((i) => median(stepsMs.slice(i * third, (i + 1) * third)));
+  const thirds = [0, 1, 2].map((i) => median(stepsMs.slice(i * third, (i + 1) * third)) ?? 0);
   return Math.max(...thirds) > MAX_DRIFT * Math.min(...thirds) ? null : median(stepsMs);
 }
 
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
-
-/** A link of which nothing is known but that it is no trouble: within one machine. */
+/** Costs of a link without measurements: it is within one machine. */
 const LOCAL_LINK = { rttMs: 0, downMsPerByte: 0, upMsPerByte: 0 };
 
-/** A worker and its link, by medians of its last training shards; null for one on standby, and before there are any. */
-export function measureWorker(member: Worker): MeasuredWorker | null {
-  const { name, link, isStandby } = member;
+/** Measurements of a worker's last training shards; null for a worker on standby, and before its first shards. */
+export function measureWorker(worker: Worker): MeasuredWorker | null {
+  const { name, link, isStandby } = worker;
   const { codec, updateCodec, meter } = link;
   const { shard } = meter;
   if (isStandby || shard === null) return null;

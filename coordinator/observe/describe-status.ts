@@ -2,11 +2,11 @@ import type { EpochRecord, ProgressMessage, RunMessage, WorkerRow } from '../../
 import { formatNotice } from '../../shared/protocol/format-notice.ts';
 import { formatDuration, formatEpoch, formatMetric } from '../report/reporter.ts';
 
-/** What an observer knows of a run. */
+/** State of a run as observers receive it. */
 export interface RunStatus {
   readonly run: RunMessage;
   readonly progress: ProgressMessage;
-  /** The last epoch that is done. */
+  /** Last finished epoch. */
   readonly last: EpochRecord | null;
 }
 
@@ -23,23 +23,23 @@ const HEADINGS = [
   'codecs',
 ];
 
-/** A run in words and a table, a line each. */
+/** Lines that describe a run: its progress, a table of workers, and hints. */
 export function describeStatus({ run, progress, last }: RunStatus): string[] {
   const { job, steps } = run;
   const { epoch, step, loss, accuracy, samplesPerSecond, etaSeconds, workers } = progress;
-  const figures =
+  const metrics =
     loss === null || accuracy === null
       ? ''
       : ` - loss: ${formatMetric(loss)} - accuracy: ${formatMetric(accuracy)}`;
   const eta = etaSeconds === null ? '' : ` - ETA: ${formatDuration(etaSeconds)}${runEta(run, progress)}`;
   const state =
     epoch === 0
-      ? 'No step has been made yet.'
-      : `Epoch ${epoch}/${job.epochs}: ${step}/${steps}${eta}${figures} - ${Math.round(samplesPerSecond)} samples/s`;
+      ? 'No step has finished yet.'
+      : `Epoch ${epoch}/${job.epochs}: ${step}/${steps}${eta}${metrics} - ${Math.round(samplesPerSecond)} samples/s`;
   return [
     `${job.data.name}: ${job.data.trainSamples} samples, batches of ${job.batchSize}`,
     state,
-    ...(last === null ? [] : [`Epoch ${last.epoch} was: ${formatEpoch(last)}`]),
+    ...(last === null ? [] : [`Last epoch (${last.epoch}): ${formatEpoch(last)}`]),
     '',
     ...(workers.length === 0 ? [noWorkersText(last, job.epochs)] : formatTable(workers)),
     ...describeSlowest(progress),
@@ -48,7 +48,7 @@ export function describeStatus({ run, progress, last }: RunStatus): string[] {
   ];
 }
 
-/** Time to the end of the last epoch, by the steps of this one; empty in the last epoch, and where no step is left to go by. */
+/** Time to the end of the run, from the speed of this epoch; empty in the last epoch, and after an epoch's last step. */
 function runEta(
   { job: { epochs }, steps }: RunMessage,
   { epoch, step, etaSeconds }: ProgressMessage,
@@ -58,18 +58,18 @@ function runEta(
   return ` (run: ${formatDuration(etaSeconds + (epochs - epoch) * steps * secondsPerStep)})`;
 }
 
-/** A coordinator with --keep-open has no workers any more. */
+/** Line for a run without workers; a coordinator with --keep-open has none when the run is finished. */
 const noWorkersText = (last: EpochRecord | null, epochs: number): string =>
   last?.epoch === epochs ? 'The run is finished.' : 'No worker is connected: the run waits.';
 
-/** Who does not take part, and why. */
+/** Lines on workers that do not take part, with reasons. */
 function noticeLines({ notices = [] }: ProgressMessage): string[] {
   return notices.length === 0 ? [] : ['', ...notices.map(formatNotice)];
 }
 
 function formatTable(workers: readonly WorkerRow[]): string[] {
-  const told = workers.some(({ codecs }) => codecs !== undefined);
-  const rows = [HEADINGS, ...workers.map(workerCells)].map((row) => (told ? row : row.slice(0, -1)));
+  const hasCodecs = workers.some(({ codecs }) => codecs !== undefined);
+  const rows = [HEADINGS, ...workers.map(workerCells)].map((row) => (hasCodecs ? row : row.slice(0, -1)));
   const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
   return rows.map((row) =>
     row
@@ -100,16 +100,16 @@ function workerCells(worker: WorkerRow): string[] {
 
 const formatMegabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
-/** The worker that steps wait for, beside the fastest one. */
+/** Line on the worker that steps wait for, with a comparison to the fastest one. */
 function describeSlowest({ slowest, workers }: ProgressMessage): string[] {
   const found = workers.find(({ id }) => id === slowest?.id);
   const fastestMs = Math.min(...workers.map(({ turnaroundMs }) => turnaroundMs));
   if (slowest === null || found === undefined) return [];
   const { name, turnaroundMs, computeMs } = found;
-  const of =
+  const cause =
     slowest.cause === 'compute'
-      ? `${computeMs.toFixed(0)} ms of them to compute`
+      ? `${computeMs.toFixed(0)} ms of them for computing`
       : `${(turnaroundMs - computeMs).toFixed(0)} ms of them for its connection`;
-  const others = workers.length > 1 ? ` The fastest one takes ${fastestMs.toFixed(0)} ms.` : '';
-  return ['', `Slowest worker: ${name}, ${turnaroundMs.toFixed(0)} ms a step, ${of}.${others}`];
+  const others = workers.length > 1 ? ` The fastest worker takes ${fastestMs.toFixed(0)} ms.` : '';
+  return ['', `Slowest worker: ${name}, ${turnaroundMs.toFixed(0)} ms a step, ${cause}.${others}`];
 }

@@ -14,12 +14,11 @@ import {
   type WorkerRow,
 } from '../../shared/protocol/messages.ts';
 import type { Connection } from '../../shared/protocol/transport.ts';
-import type { ConnectionHandler } from '../pool/handshake.ts';
+import type { ConnectionHandler } from '../server/websocket.ts';
 import { codecLabel } from '../links/codecs.ts';
 import type { Worker } from '../pool/worker.ts';
 import type { WorkerPool } from '../pool/pool.ts';
 import { remainingSeconds, type StepReport, type TrainingListener } from '../report/reporter.ts';
-import { stepsPerEpoch } from '../training/sampler.ts';
 import { TrainingCurve, WorkerActivity, type RecentActivity } from './rolling-stats.ts';
 import { Observers } from './observers.ts';
 
@@ -27,26 +26,26 @@ export interface FeedOptions {
   readonly job: Job;
   readonly clock: Clock;
   readonly pool: Pick<WorkerPool, 'workers'>;
-  /** Epochs that were done before, of a run that is gone on with. */
+  /** Epochs that were finished before a run was resumed. */
   readonly epochs?: readonly EpochRecord[] | undefined;
-  /** What limits a step now, and what would help; null while that is not known. */
+  /** Advice on what limits a step; null while there is none. */
   readonly advice?: () => string | null;
-  /** Who was not let in, had to go or is kept in reserve. */
+  /** Workers that were refused, banned or put on standby. */
   readonly notices?: () => readonly Notice[];
-  /** Where other devices find the page; told to observers on this machine. */
+  /** Addresses of the page for other devices; sent to observers on this machine only. */
   readonly addresses?: () => readonly string[];
-  /** Places for observers. */
+  /** Number of observers. @default that of Observers */
   readonly maxObservers?: number | undefined;
 }
 
 const PROGRESS_INTERVAL_MS = 500;
-/** Weights are megabytes: at most this often, whoever asks. */
+/** Weights are megabytes, so they are not sent more often than this. */
 const WEIGHTS_INTERVAL_MS = 2_000;
 const MAX_CURVE_POINTS = 600;
-/** randomInt gives no more at once; nobody guesses one of so many. */
+/** The largest range of randomInt, too large to guess a number. */
 const MAX_PING_ID = 2 ** 48 - 1;
 
-/** The run as observers see it: hears what the report hears, and tells it on, a few times a second at most. */
+/** Sends the progress of a run to its observers, twice a second. */
 export class Feed implements TrainingListener {
   readonly #options: FeedOptions;
   readonly #observers: Observers;
@@ -55,13 +54,13 @@ export class Feed implements TrainingListener {
   readonly #epochs: EpochRecord[];
   readonly #stepsPerEpoch: number;
   #newPoints: CurvePoint[] = [];
-  /** Of this epoch. */
+  /** Last step of the current epoch; null before its first step. */
   #epochProgress: StepReport | null = null;
   #lastStep: StepReport | null = null;
   #epoch = 0;
   #epochStartedMs = 0;
   #weightsSentMs = -Infinity;
-  /** Why the run is over; null while it is not. */
+  /** Reason for the end of the run; null before its end. */
   #finishReason: string | null = null;
   #cancelTick: () => void;
 
@@ -70,7 +69,7 @@ export class Feed implements TrainingListener {
     const { clock, maxObservers } = options;
     this.#observers = new Observers({ clock, maxObservers, createPingId: () => randomInt(MAX_PING_ID) });
     this.#epochs = [...(options.epochs ?? [])];
-    this.#stepsPerEpoch = stepsPerEpoch(options.job.data.trainSamples, options.job.batchSize);
+    this.#stepsPerEpoch = Math.ceil(options.job.data.trainSamples / options.job.batchSize);
     this.#cancelTick = options.clock.after(PROGRESS_INTERVAL_MS, () => this.#tick());
   }
 
@@ -81,7 +80,7 @@ export class Feed implements TrainingListener {
   /** @throws ProtocolError (full) */
   watch(connection: Connection): ConnectionHandler {
     return this.#observers.add(connection, () => {
-      // What is in the curve that it gets first is not told it again as news.
+      // The run message has all points, so the new ones must not be sent to this observer again.
       if (this.#newPoints.length > 0) this.#sendProgress();
       return [this.#runMessage(connection.isSameMachine === true), ...this.#finishedMessages()];
     });
@@ -93,12 +92,13 @@ export class Feed implements TrainingListener {
     this.#epochProgress = null;
   }
 
-  stepFinished(news: StepReport): void {
-    this.#epochProgress = this.#lastStep = news;
-    const { epoch, step, batch } = news;
+  stepFinished(report: StepReport): void {
+    this.#epochProgress = report;
+    this.#lastStep = report;
+    const { epoch, step, batch } = report;
     this.#activity.stepFinished(this.#options.pool.workers.values(), batch.samples);
-    const all = (epoch - 1) * this.#stepsPerEpoch + step;
-    const point = this.#curve.add(all, batch.samples, batch.lossSum, batch.correct);
+    const stepOfRun = (epoch - 1) * this.#stepsPerEpoch + step;
+    const point = this.#curve.add(stepOfRun, batch.samples, batch.lossSum, batch.correct);
     if (point !== null && this.#observers.count > 0) this.#newPoints.push(point);
   }
 
@@ -108,8 +108,8 @@ export class Feed implements TrainingListener {
   }
 
   /**
-   * The run is over: observers hear the last figures and why, and get the last weights if they asked for them. They may
-   * stay, and others may come, until close().
+   * Ends the run for observers: sends the last figures and the reason, and the last weights to observers that requested
+   * them. Observers stay connected, and new ones are admitted, until close().
    */
   finish(reason: string): void {
     if (this.#finishReason !== null) return;
@@ -120,7 +120,7 @@ export class Feed implements TrainingListener {
     if (weights !== undefined) this.#observers.sendFinalWeights(() => encodeWeights(weights));
   }
 
-  /** @param reason of the end, unless finish() has said it */
+  /** @param reason of the end, unless finish() was called before */
   close(reason: string): void {
     this.finish(reason);
     this.#cancelTick();
@@ -130,11 +130,11 @@ export class Feed implements TrainingListener {
   #tick(): void {
     const { clock } = this.#options;
     this.#cancelTick = clock.after(PROGRESS_INTERVAL_MS, () => this.#tick());
-    // Behind its last step an epoch is measured on the test data.
+    // After its last step, an epoch is evaluated on the test data.
     const isTraining = this.#epochProgress?.step !== this.#stepsPerEpoch;
     this.#activity.recordProgress(this.#options.pool.workers.values(), clock.now(), isTraining);
     if (this.#observers.count === 0) {
-      // Whoever comes next is sent the whole curve.
+      // The next observer is sent the whole curve.
       this.#newPoints = [];
       return;
     }
@@ -149,7 +149,7 @@ export class Feed implements TrainingListener {
     });
   }
 
-  /** What an observer of a finished run is told after the run. */
+  /** Further initial messages to an observer of a finished run. */
   #finishedMessages(): FromCoordinator[] {
     const reason = this.#finishReason;
     return reason === null ? [] : [this.#progressMessage(), { type: 'finished', reason }];
@@ -160,11 +160,11 @@ export class Feed implements TrainingListener {
     this.#newPoints = [];
   }
 
-  #runMessage(onThisMachine: boolean): RunMessage {
+  #runMessage(isSameMachine: boolean): RunMessage {
     const curve = [...this.#curve.points];
     const { job } = this.#options;
     const epochs = this.#epochs;
-    const addresses = onThisMachine ? [...(this.#options.addresses?.() ?? [])] : [];
+    const addresses = isSameMachine ? [...(this.#options.addresses?.() ?? [])] : [];
     return {
       type: 'run',
       protocol: PROTOCOL_VERSION,
@@ -178,7 +178,7 @@ export class Feed implements TrainingListener {
 
   #progressMessage(): ProgressMessage {
     const { clock, pool } = this.#options;
-    const members = [...pool.workers.values()];
+    const workers = [...pool.workers.values()];
     const progress = this.#epochProgress;
     const advice = this.#options.advice?.() ?? null;
     const notices = [...(this.#options.notices?.() ?? [])];
@@ -192,8 +192,8 @@ export class Feed implements TrainingListener {
       samplesPerSecond: progress?.samplesPerSecond ?? 0,
       etaSeconds: progress === null ? null : remainingSeconds(progress, elapsed),
       curve: this.#newPoints,
-      workers: members.map((member) => workerRow(member, this.#activity.get(member))),
-      slowest: findSlowest(members),
+      workers: workers.map((worker) => workerRow(worker, this.#activity.get(worker))),
+      slowest: findSlowest(workers),
       ...(advice === null ? {} : { advice }),
       ...(notices.length === 0 ? {} : { notices }),
     };
@@ -208,11 +208,11 @@ function encodeWeights({ step, source }: StepReport['weights']): Uint8Array {
   return bytes;
 }
 
-/** Before a worker has answered a few training shards, nothing is known of them. */
+/** Times of a worker that has answered too few training shards. */
 const NO_SHARD = { computeMs: 0, turnaroundMs: 0 };
 
-function workerRow(member: Worker, { share, samplesPerSecond }: RecentActivity): WorkerRow {
-  const { id, name, engine, stats, link, isStandby } = member;
+function workerRow(worker: Worker, { share, samplesPerSecond }: RecentActivity): WorkerRow {
+  const { id, name, engine, stats, link, isStandby } = worker;
   const { samples, rttMs, bytesUp, bytesDown } = stats;
   const { computeMs, turnaroundMs } = link.meter.shard ?? NO_SHARD;
   return {
@@ -233,11 +233,11 @@ function workerRow(member: Worker, { share, samplesPerSecond }: RecentActivity):
   };
 }
 
-/** A step is as slow as its slowest worker; of that one, either the computing or the rest takes longer. */
-function findSlowest(members: readonly Worker[]): ProgressMessage['slowest'] {
-  const [slowest] = members
-    .flatMap(({ id, link, isStandby }) =>
-      link.meter.shard === null || isStandby ? [] : [{ id, ...link.meter.shard }],
+/** The slowest worker, and whether its computation or its link takes longer. */
+function findSlowest(workers: readonly Worker[]): ProgressMessage['slowest'] {
+  const [slowest] = workers
+    .flatMap(({ id, link: { meter }, isStandby }) =>
+      meter.shard === null || isStandby ? [] : [{ id, ...meter.shard }],
     )
     .sort((a, b) => b.turnaroundMs - a.turnaroundMs);
   if (slowest === undefined) return null;

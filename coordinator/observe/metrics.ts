@@ -12,7 +12,7 @@ export interface MetricsOptions {
 
 const STEP_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
-/** The run in Prometheus' terms; docs/metrics.md lists them. Hears what the report hears. */
+/** Figures of a run in Prometheus format, see docs/metrics.md. */
 export class Metrics implements TrainingListener {
   readonly #registry = new Registry();
   readonly #clock: Clock;
@@ -45,30 +45,34 @@ export class Metrics implements TrainingListener {
     const split = (name: string, help: string): Gauge<'split'> =>
       new Gauge({ name: `gradcast_${name}`, help, labelNames: ['split'], registers });
 
-    this.#epoch = gauge('epoch', 'The epoch at hand, from 1');
-    this.#loss = split('loss', 'Mean loss: of the epoch so far (train), of the last epoch (test)');
+    this.#epoch = gauge('epoch', 'Current epoch, from 1');
+    this.#loss = split('loss', 'Mean loss of the current epoch so far (train), or of the last epoch (test)');
     this.#accuracy = split(
       'accuracy',
-      'Share of hits: of the epoch so far (train), of the last epoch (test)',
+      'Accuracy of the current epoch so far (train), or of the last epoch (test)',
     );
-    this.#steps = counter('steps_total', 'Steps made');
-    this.#samples = counter('samples_total', 'Training samples that steps were made of');
+    this.#steps = counter('steps_total', 'Finished steps');
+    this.#samples = counter('samples_total', 'Training samples of finished steps');
     this.#stepSeconds = new Histogram({
       name: 'gradcast_step_seconds',
-      help: 'From the end of one step to the end of the next',
+      help: 'Time from the end of one step to the end of the next',
       buckets: STEP_SECONDS,
       registers,
     });
     const sum = (value: (stats: { bytesUp: number; bytesDown: number }) => number): number =>
       [...pool.workers.values()].reduce((total, { stats }) => total + value(stats), 0);
-    gauge('workers', 'Workers that are ready for shards', () => pool.workers.size);
-    gauge('observers', 'Observers that are connected', observerCount);
-    gauge('received_bytes', 'From the workers that are here, since each joined', () => sum((s) => s.bytesUp));
-    gauge('sent_bytes', 'To the workers that are here, since each joined', () => sum((s) => s.bytesDown));
-    const joined = counter('workers_joined_total', 'Workers that became ready');
-    const left = counter('workers_left_total', 'Workers that have gone, for whatever reason');
-    const refused = counter('workers_refused_total', 'Connections that were not let in');
-    const failed = counter('failed_shards_total', 'Shards that a worker could not compute');
+    gauge('workers', 'Workers that are ready', () => pool.workers.size);
+    gauge('observers', 'Connected observers', observerCount);
+    gauge('received_bytes', 'Bytes from the connected workers, since each of them joined', () =>
+      sum((s) => s.bytesUp),
+    );
+    gauge('sent_bytes', 'Bytes to the connected workers, since each of them joined', () =>
+      sum((s) => s.bytesDown),
+    );
+    const joined = counter('workers_joined_total', 'Workers that joined');
+    const left = counter('workers_left_total', 'Workers that left, for any reason');
+    const refused = counter('workers_refused_total', 'Refused connections');
+    const failed = counter('failed_shards_total', 'Shards that a worker failed to compute');
     pool.subscribe({
       joined: () => joined.inc(),
       left: () => left.inc(),
@@ -79,7 +83,7 @@ export class Metrics implements TrainingListener {
     });
   }
 
-  /** What Prometheus reads, with its content type. */
+  /** The metrics as Prometheus reads them, with the content type. */
   async text(): Promise<{ readonly contentType: string; readonly body: string }> {
     return { contentType: this.#registry.contentType, body: await this.#registry.metrics() };
   }

@@ -2,10 +2,10 @@ import { FATAL_CLOSE_CODES } from '../../shared/protocol/close-codes.ts';
 import type { Notice } from '../../shared/protocol/messages.ts';
 import type { WorkerPool } from '../pool/pool.ts';
 
-/** The newest are kept. */
+/** Number of notices of each kind; the oldest are dropped. */
 const MAX_NOTICES_PER_KIND = 8;
 
-/** Remembers which workers were refused, banned or put on standby, and why. */
+/** Remembers workers that were refused, banned or put on standby, with reasons. */
 export class Notices {
   #notices: Notice[] = [];
 
@@ -28,7 +28,7 @@ export class Notices {
     });
   }
 
-  /** The newest last. */
+  /** All notices, the newest last. */
   get all(): readonly Notice[] {
     return this.#notices;
   }
@@ -37,7 +37,7 @@ export class Notices {
     this.#notices = this.#notices.filter(({ what, who }) => what !== 'standby' || who !== name);
   }
 
-  /** Counts a notice that is there already. */
+  /** Adds a notice; a repetition increases the count of the existing one. */
   #add(notice: Omit<Notice, 'times'>): void {
     const reason = notice.reason.slice(0, 500);
     const same = (other: Notice): boolean =>

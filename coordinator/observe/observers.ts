@@ -4,49 +4,50 @@ import type { FromCoordinator } from '../../shared/protocol/messages.ts';
 import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
 import type { Connection } from '../../shared/protocol/transport.ts';
 import { BlockRateLimiter } from '../server/limits/block-rate-limiter.ts';
-import { frameTooLargeError, type ConnectionHandler } from '../pool/handshake.ts';
+import { frameTooLargeError } from '../pool/handshake.ts';
+import type { ConnectionHandler } from '../server/websocket.ts';
 
 export interface ObserversOptions {
   readonly clock: Clock;
-  /** Places. @default MAX_OBSERVERS */
+  /** Number of observers. @default MAX_OBSERVERS */
   readonly maxObservers?: number | undefined;
-  /** Numbers of pings: integers that no client can guess. */
+  /** Returns the number of a new ping: an integer that clients cannot guess. */
   readonly createPingId: () => number;
 }
 
 const MAX_OBSERVERS = 1_000;
-/** What an observer may be behind; the next figures make up for those that it misses. */
+/** Observers with more unsent bytes miss messages; the next message has newer figures. */
 const MAX_BUFFERED_BYTES = 1 << 20;
-/** Observers have nothing large to say. */
+/** Observers send no large messages. */
 const MAX_FRAME_BYTES = 64 << 10;
-/** The whole curve is sent to each that comes: some hundred microseconds. */
+/** Each new observer is sent the whole curve, which takes some hundred microseconds. */
 const JOIN_LIMITS = { perBlock: { burst: 200, perSecond: 10 }, total: { burst: 500, perSecond: 20 } };
-/** A page takes 30 s of silence for an end. */
+/** Shorter than 30 s, after which a page takes silence for a lost connection. */
 const PING_INTERVAL_MS = 10_000;
-/** As long as a worker may be silent. */
+/** The same time limit as for workers. */
 const PONG_TIMEOUT_MS = 60_000;
 
 interface Observer {
   readonly connection: Connection;
   readonly block: string;
   wantsWeights: boolean;
-  /** Whether it wants those that the run ends with. */
+  /** Whether it wants the weights at the end of the run. */
   wantsFinal: boolean;
-  /** When its last ping was sent, or else when it came. */
+  /** Time of its last ping, or of its connection. */
   pingedMs: number;
-  /** Of a ping that it has not answered. */
+  /** Number of the unanswered ping; null if there is none. */
   pingId: number | null;
 }
 
 /**
- * Read-only clients. Only `pong` and `snapshot` are accepted from them. Each has to answer pings whose numbers it cannot
- * guess: one that does not read holds no place.
+ * Read-only clients. Only `pong` and `snapshot` are accepted from them. Each must answer pings whose numbers it cannot
+ * guess, so that a client that does not read is disconnected.
  */
 export class Observers {
   readonly #options: ObserversOptions;
   readonly #maxObservers: number;
   readonly #joinLimiter: BlockRateLimiter;
-  /** In the order in which they came. */
+  /** Observers, the oldest first. */
   readonly #observers = new Set<Observer>();
 
   constructor(options: ObserversOptions) {
@@ -60,21 +61,19 @@ export class Observers {
   }
 
   /**
-   * @param first makes what the observer is sent before all else, in this order; called if it is admitted
+   * Admits an observer.
+   * @param createInitial creates the first messages to the observer; called only if it is admitted
    * @throws ProtocolError (full)
    */
-  add(connection: Connection, first: () => readonly FromCoordinator[]): ConnectionHandler {
+  add(connection: Connection, createInitial: () => readonly FromCoordinator[]): ConnectionHandler {
     const block = connection.addressBlock ?? '';
     if (!this.#joinLimiter.spend(block)) {
-      throw new ProtocolError(
-        CloseCode.noFreeSlot,
-        'Too many observers come at once; come back in some seconds.',
-      );
+      throw new ProtocolError(CloseCode.noFreeSlot, 'Too many new observers. Retry in some seconds.');
     }
     if (this.#observers.size >= this.#maxObservers && !this.#evictForBlock(block)) {
       throw new ProtocolError(
         CloseCode.noFreeSlot,
-        `All ${this.#maxObservers} places for observers are taken.`,
+        `The run already has ${this.#maxObservers} observers, which is the limit.`,
       );
     }
     const pingedMs = this.#options.clock.now();
@@ -86,7 +85,7 @@ export class Observers {
       pingedMs,
       pingId: null,
     };
-    const frames = first().map((message) => frameFromCoordinator(message));
+    const frames = createInitial().map((message) => frameFromCoordinator(message));
     this.#observers.add(observer);
     for (const frame of frames) connection.send(frame);
     return {
@@ -96,7 +95,7 @@ export class Observers {
     };
   }
 
-  /** Sends a message to all who can take it. */
+  /** Sends a message to all observers, except those with too many unsent bytes. */
   broadcast(message: FromCoordinator): void {
     if (this.#observers.size === 0) return;
     const frame = frameFromCoordinator(message);
@@ -105,37 +104,37 @@ export class Observers {
     }
   }
 
-  /** @param frame made only if an observer has asked for weights */
-  sendWeights(frame: () => Uint8Array): void {
-    const wanting = [...this.#observers].filter(
+  /** Sends weights to the observers that requested them. @param createFrame called only if there is such an observer */
+  sendWeights(createFrame: () => Uint8Array): void {
+    const recipients = [...this.#observers].filter(
       ({ wantsWeights, connection }) => wantsWeights && connection.bufferedBytes === 0,
     );
-    if (wanting.length === 0) return;
-    const bytes = frame();
-    for (const observer of wanting) {
+    if (recipients.length === 0) return;
+    const frame = createFrame();
+    for (const observer of recipients) {
       observer.wantsWeights = false;
-      observer.connection.send(bytes);
+      observer.connection.send(frame);
     }
   }
 
-  /** @param frame made only if somebody has asked for the weights that the run ends with */
-  sendFinalWeights(frame: () => Uint8Array): void {
-    const wanting = [...this.#observers].filter(
+  /** The same for the weights at the end of the run. */
+  sendFinalWeights(createFrame: () => Uint8Array): void {
+    const recipients = [...this.#observers].filter(
       ({ wantsFinal, connection }) => wantsFinal && connection.bufferedBytes < MAX_BUFFERED_BYTES,
     );
-    if (wanting.length === 0) return;
-    const bytes = frame();
-    for (const { connection } of wanting) connection.send(bytes);
+    if (recipients.length === 0) return;
+    const frame = createFrame();
+    for (const { connection } of recipients) connection.send(frame);
   }
 
-  /** Pings those whose last ping is long ago, and closes those that have not answered it; to be called now and then. */
+  /** Pings each observer from time to time, and closes those that did not answer in time. Called at regular intervals. */
   checkLiveness(): void {
     const nowMs = this.#options.clock.now();
     for (const observer of this.#observers) {
-      const agoMs = nowMs - observer.pingedMs;
-      if (observer.pingId !== null && agoMs > PONG_TIMEOUT_MS) {
+      const elapsedMs = nowMs - observer.pingedMs;
+      if (observer.pingId !== null && elapsedMs > PONG_TIMEOUT_MS) {
         this.#drop(observer, new ProtocolError(CloseCode.timeout, 'A ping was not answered in time.'));
-      } else if (observer.pingId === null && agoMs >= PING_INTERVAL_MS) {
+      } else if (observer.pingId === null && elapsedMs >= PING_INTERVAL_MS) {
         observer.pingId = this.#options.createPingId();
         observer.pingedMs = nowMs;
         observer.connection.send(frameFromCoordinator({ type: 'ping', id: observer.pingId }));
@@ -148,15 +147,18 @@ export class Observers {
     this.#observers.clear();
   }
 
-  /** Closes the first that came of the network that holds the most places, if that is more than the newcomer's holds. */
+  /** Closes the oldest observer of the network that has the most, if that is more than the new observer's network has. */
   #evictForBlock(block: string): boolean {
-    const held = new Map<string, number>();
-    for (const observer of this.#observers) held.set(observer.block, (held.get(observer.block) ?? 0) + 1);
-    const [largest, most] = [...held].reduce((a, b) => (b[1] > a[1] ? b : a), ['', 0]);
-    if (most <= (held.get(block) ?? 0) + 1) return false;
-    const first = [...this.#observers].find((observer) => observer.block === largest);
-    if (first === undefined) return false;
-    this.#drop(first, new ProtocolError(CloseCode.noFreeSlot, 'Its place is needed for another network.'));
+    const counts = new Map<string, number>();
+    for (const observer of this.#observers) counts.set(observer.block, (counts.get(observer.block) ?? 0) + 1);
+    const [largest, count] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), ['', 0]);
+    if (count <= (counts.get(block) ?? 0) + 1) return false;
+    const oldest = [...this.#observers].find((observer) => observer.block === largest);
+    if (oldest === undefined) return false;
+    this.#drop(
+      oldest,
+      new ProtocolError(CloseCode.noFreeSlot, 'Another network needs the place of this observer.'),
+    );
     return true;
   }
 
@@ -175,7 +177,7 @@ export class Observers {
         return;
       }
       if (message.type !== 'snapshot') {
-        throw new ProtocolError(CloseCode.unexpected, `An observer does not say ${message.type}.`);
+        throw new ProtocolError(CloseCode.unexpected, `Observers must not send ${message.type}.`);
       }
       if (message.atEnd === true) observer.wantsFinal = true;
       else observer.wantsWeights = true;

@@ -7,14 +7,14 @@ import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import type { Connect } from '../../shared/protocol/transport.ts';
 import { describeStatus, type RunStatus } from './describe-status.ts';
 
-/** Connects as a worker does; with a fingerprint, only to the server that has this certificate. */
 export interface StatusContext {
+  /** Creates a function that opens connections. @param fingerprint of the only certificate to trust, if any */
   readonly createConnector: (fingerprint: string | undefined) => Promise<Connect>;
 }
 
 export interface StatusFlags {
   readonly token?: string;
-  /** Of the one certificate to trust. */
+  /** SHA-256 fingerprint of the only certificate to trust. */
   readonly fingerprint?: string;
   readonly json?: boolean;
 }
@@ -22,10 +22,10 @@ export interface StatusFlags {
 const TIMEOUT_MS = 10_000;
 
 /**
- * Looks on at a run for a moment, and says how it goes.
- * @param link to the coordinator; a token in it is used rather than the option's
- * @returns lines for the person
- * @throws Error with a sentence if the run cannot be reached, or does not let one look
+ * Connects to a run as an observer, reads its status, and disconnects.
+ * @param link to the coordinator; a token in the link takes precedence over the option
+ * @returns lines for the user
+ * @throws Error with a message for the user if the run cannot be reached, or refuses observers
  */
 export async function readStatus(
   link: string,
@@ -45,7 +45,7 @@ function fetchStatus(url: string, token: string | undefined, connect: Connect): 
       connection.terminate();
       reject(new Error(`No status from ${url}: ${sanitizeForTerminal(reason)}`));
     };
-    const timer = setTimeout(() => fail(`nothing within ${TIMEOUT_MS / 1000} s`), TIMEOUT_MS);
+    const timer = setTimeout(() => fail(`no answer within ${TIMEOUT_MS / 1000} s`), TIMEOUT_MS);
     let run: RunMessage | null = null;
     let last: EpochRecord | null = null;
     const onFrame = (frame: Uint8Array): void => {
@@ -55,7 +55,7 @@ function fetchStatus(url: string, token: string | undefined, connect: Connect): 
         if (message.type === 'epoch') last = message.record;
         if (message.type !== 'progress' || run === null) return;
         resolve({ run, progress: message, last: last ?? run.epochs.at(-1) ?? null });
-        connection.close(CloseCode.normal, closeReason('That is all.'));
+        connection.close(CloseCode.normal, closeReason('The status has been read.'));
       } catch (error) {
         fail(errorMessage(error));
       }

@@ -2,35 +2,35 @@ import type { Worker } from '../pool/worker.ts';
 import { mergePoints } from '../../shared/protocol/merge-points.ts';
 import type { CurvePoint } from '../../shared/protocol/messages.ts';
 
-/** What a worker has done lately, as people see it. */
+/** Recent work of a worker, for display. */
 export interface RecentActivity {
-  /** Part of the last finished step that it computed, 0 to 1. */
+  /** Part of the last finished step that the worker computed, 0 to 1. */
   readonly share: number;
-  /** Training samples that counted, a second; waiting included, time of evaluations left out. */
+  /** Accepted training samples a second, waiting times included, evaluations excluded. */
   readonly samplesPerSecond: number;
 }
 
-/** How far back 'lately' goes: long enough that single shards do not make the figure jump. */
+/** Long enough that single shards hardly change the rate. */
 const WINDOW_MS = 10_000;
 
 interface SampleCounts {
   /** Training samples up to the last finished step. */
   trainedSamples: number;
   share: number;
-  /** Training samples at a time of training, the oldest first. */
+  /** Totals of training samples over time, the oldest first. */
   readonly totals: { readonly atMs: number; readonly samples: number }[];
 }
 
 type WorkerWithStats = Pick<Worker, 'stats'>;
 
-/** Counts what each worker does, so that shares add up to the batch and rates to the rate of the run. */
+/** Measures each worker's work: the shares add up to the batch, and the rates to the rate of the run. */
 export class WorkerActivity {
   readonly #counts = new WeakMap<WorkerWithStats, SampleCounts>();
   #lastRecordedMs: number | null = null;
-  /** Goes on while there are steps. */
+  /** Clock that stands still during evaluations. */
   #trainingMs = 0;
 
-  /** @param samples of the step that has just finished */
+  /** @param samples size of the step's batch */
   stepFinished(workers: Iterable<WorkerWithStats>, samples: number): void {
     for (const worker of workers) {
       const counts = this.#getCounts(worker);
@@ -41,8 +41,8 @@ export class WorkerActivity {
   }
 
   /**
-   * Notes how far each worker is; called a few times a second.
-   * @param isTraining false while the run evaluates: that is no training, and no waiting either
+   * Records the total of each worker; called a few times a second.
+   * @param isTraining false during an evaluation, which counts neither as training nor as waiting
    */
   recordProgress(workers: Iterable<WorkerWithStats>, nowMs: number, isTraining: boolean): void {
     const passedMs = nowMs - (this.#lastRecordedMs ?? nowMs);
@@ -66,8 +66,8 @@ export class WorkerActivity {
   }
 
   #getCounts(worker: WorkerWithStats): SampleCounts {
-    const known = this.#counts.get(worker);
-    if (known !== undefined) return known;
+    const existing = this.#counts.get(worker);
+    if (existing !== undefined) return existing;
     const counts: SampleCounts = { trainedSamples: 0, share: 0, totals: [] };
     this.#counts.set(worker, counts);
     return counts;
@@ -75,8 +75,8 @@ export class WorkerActivity {
 }
 
 /**
- * Loss and accuracy over the steps of a run, in so few points that they can be sent to anybody who asks: when there are
- * too many, neighbours are merged and from then on a point stands for twice as many steps.
+ * Loss and accuracy over the steps of a run, in few enough points to send all of them to each new observer. When there are
+ * too many points, neighbors are merged, and each new point covers twice as many steps.
  */
 export class TrainingCurve {
   readonly #maxPoints: number;
@@ -84,9 +84,9 @@ export class TrainingCurve {
   #currentPoint: { samples: number; lossSum: number; correct: number; steps: number } | null = null;
   #stepsPerPoint = 1;
 
-  /** @param most points to keep, an even number */
-  constructor(most: number) {
-    this.#maxPoints = most;
+  /** @param maxPoints an even number */
+  constructor(maxPoints: number) {
+    this.#maxPoints = maxPoints;
   }
 
   get points(): readonly CurvePoint[] {
@@ -94,8 +94,9 @@ export class TrainingCurve {
   }
 
   /**
-   * @param step from 1, counted over the whole run
-   * @returns the point that this step has completed, if it has
+   * Adds a step.
+   * @param step number of the step in the whole run, from 1
+   * @returns the point that this step completes, or null
    */
   add(step: number, samples: number, lossSum: number, correct: number): CurvePoint | null {
     const open = this.#currentPoint ?? { samples: 0, lossSum: 0, correct: 0, steps: 0 };

@@ -1,7 +1,7 @@
 import { forecastStep, type RunCosts, type StepForecast } from '../links/cost-model.ts';
 import { earlyBucketCount } from '../weights/bucket-offsets.ts';
 import type { DenseKernel } from '../../shared/codec/factors.ts';
-import { CODEC_LEVELS, SPEED_TOLERANCE } from '../links/policy.ts';
+import { CODEC_LEVELS, leastLossyFastCodecs } from '../links/policy.ts';
 import { codecLabel, FLOAT32_LINK, type LinkCodecs } from '../links/codecs.ts';
 
 export interface PlanSettings {
@@ -75,6 +75,5 @@ export function planRun(settings: PlanSettings, codecs: LinkCodecs): PlannedRun 
 /** Forecast with the codecs that --codec auto would choose: the least lossy ones that are nearly as fast as the fastest. */
 export function planWithBestCodecs(settings: PlanSettings): PlannedRun {
   const plans = CODEC_LEVELS.map((codecs) => planRun(settings, codecs));
-  const fastestMs = Math.min(...plans.map(({ stepMs }) => stepMs));
-  return plans.find(({ stepMs }) => stepMs <= SPEED_TOLERANCE * fastestMs) ?? planRun(settings, FLOAT32_LINK);
+  return leastLossyFastCodecs(plans, ({ stepMs }) => stepMs) ?? planRun(settings, FLOAT32_LINK);
 }

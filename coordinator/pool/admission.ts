@@ -1,4 +1,4 @@
-import { timingSafeEqual, createHash } from 'node:crypto';
+import { secretsMatch } from '../server/access.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-codes.ts';
 import { decodeFrame, MAX_WORKER_HEADER_BYTES } from '../../shared/protocol/frame.ts';
 import { PROTOCOL_VERSION, type Hello } from '../../shared/protocol/messages.ts';
@@ -58,12 +58,6 @@ export function checkVersion(frame: Uint8Array): void {
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null;
-
-/** Compares in a time that does not tell how much was right. */
-function secretsMatch(given: string, expected: string): boolean {
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(given), digest(expected));
-}
 
 /** A place that a worker holds. */
 export interface WorkerSlot {

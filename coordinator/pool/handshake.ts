@@ -3,38 +3,25 @@ import { closeReason, CloseCode, ProtocolError } from '../../shared/protocol/clo
 import type { Hello, Watch } from '../../shared/protocol/messages.ts';
 import { parseFromWorker } from '../../shared/protocol/parse.ts';
 import type { Connection } from '../../shared/protocol/transport.ts';
+import type { ConnectionHandler } from '../server/websocket.ts';
 import { checkVersion } from './admission.ts';
-
-/** What a connection's owner hands on. */
-export interface ConnectionHandler {
-  onFrame(frame: Uint8Array): void;
-  onClose(code: number, reason: string): void;
-  /** False as long as nobody has been let in by what was said. */
-  readonly authenticated?: boolean;
-  /** The largest message that it takes now. A connection that sends more is closed before it is complete. */
-  readonly maxMessageBytes?: number;
-  /** Bytes of frames that it keeps until another frame comes. */
-  readonly heldBytes?: number;
-  /** Messages that one frame sent to the peer may be answered by. @default 0 */
-  readonly answersPerFrame?: number;
-}
 
 export interface HandshakeHandler {
   /**
-   * Lets a worker in, and says who hears it from then on.
-   * @throws ProtocolError with what it is told instead
+   * Admits a worker.
+   * @returns the receiver of its further frames
+   * @throws ProtocolError if it is refused
    */
   acceptWorker(hello: Hello): ConnectionHandler;
-  /** The same for somebody who only looks on. */
+  /** Admits an observer, which only receives figures of the run. */
   acceptObserver(message: Watch): ConnectionHandler;
   onRefused(reason: string): void;
 }
 
 const HELLO_TIMEOUT_MS = 10_000;
-/** No hello is larger. */
 const MAX_HELLO_BYTES = 64 << 10;
 
-/** Connections that have not said hello yet, each with its deadline. */
+/** Connections that have not sent their hello yet, each with a deadline. */
 export class Handshake {
   readonly #clock: Clock;
   readonly #pending = new Set<(error: ProtocolError) => void>();
@@ -46,13 +33,13 @@ export class Handshake {
   accept(connection: Connection, host: HandshakeHandler): ConnectionHandler {
     let welcomed: ConnectionHandler | null = null;
     let refused = false;
-    const sendAway = (error: ProtocolError): void => {
+    const closeWith = (error: ProtocolError): void => {
       refused = true;
       forget();
       connection.close(error.code, closeReason(error.message));
     };
     const refuse = (error: ProtocolError): void => {
-      sendAway(error);
+      closeWith(error);
       host.onRefused(error.message);
     };
     const cancelDeadline = this.#clock.after(HELLO_TIMEOUT_MS, () =>
@@ -60,9 +47,9 @@ export class Handshake {
     );
     const forget = (): void => {
       cancelDeadline();
-      this.#pending.delete(sendAway);
+      this.#pending.delete(closeWith);
     };
-    this.#pending.add(sendAway);
+    this.#pending.add(closeWith);
     return {
       get authenticated() {
         return welcomed !== null;
@@ -70,14 +57,11 @@ export class Handshake {
       get maxMessageBytes() {
         return welcomed === null ? MAX_HELLO_BYTES : (welcomed.maxMessageBytes ?? Infinity);
       },
-      get heldBytes() {
-        return welcomed?.heldBytes ?? 0;
-      },
       get answersPerFrame() {
         return welcomed?.answersPerFrame ?? 0;
       },
       onFrame(frame) {
-        // What arrives until the close is done is too late.
+        // Frames may still arrive until the connection is closed.
         if (refused) return;
         if (welcomed !== null) {
           welcomed.onFrame(frame);
@@ -99,9 +83,9 @@ export class Handshake {
     };
   }
 
-  /** Sends everybody away who is still waiting: nobody's fault, and no news. */
+  /** Closes the pending connections, without reporting them as refused. */
   close(reason: string): void {
-    for (const sendAway of this.#pending) sendAway(new ProtocolError(CloseCode.normal, reason));
+    for (const closePending of this.#pending) closePending(new ProtocolError(CloseCode.normal, reason));
   }
 }
 
@@ -110,8 +94,11 @@ function parseFirstMessage(frame: Uint8Array): Hello | Watch {
   checkVersion(frame);
   const { message } = parseFromWorker(frame);
   if (message.type === 'hello' || message.type === 'watch') return message;
-  throw new ProtocolError(CloseCode.unexpected, `The first message has to be a hello, not ${message.type}.`);
+  throw new ProtocolError(CloseCode.unexpected, `The first message must be a hello, not ${message.type}.`);
 }
 
-export const frameTooLargeError = (bytes: number, most: number): ProtocolError =>
-  new ProtocolError(CloseCode.tooLarge, `A frame of ${bytes} bytes; the most is ${most} here.`);
+export const frameTooLargeError = (bytes: number, maxBytes: number): ProtocolError =>
+  new ProtocolError(
+    CloseCode.tooLarge,
+    `A frame of ${bytes} bytes is larger than the limit of ${maxBytes} bytes.`,
+  );

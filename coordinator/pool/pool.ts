@@ -18,7 +18,8 @@ import { BlockRateLimiter } from '../server/limits/block-rate-limiter.ts';
 import { SMALL_BYTES } from '../server/limits/receive-budget.ts';
 import { LinkProbe } from '../links/link-probe.ts';
 import { admit, checkToken, type AdmissionRules, slotToFree } from './admission.ts';
-import { Handshake, frameTooLargeError, type ConnectionHandler } from './handshake.ts';
+import type { ConnectionHandler } from '../server/websocket.ts';
+import { Handshake, frameTooLargeError } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { createWorker, type Worker } from './worker.ts';
 import { instanceKey, workerName } from './worker-identity.ts';
@@ -143,8 +144,7 @@ export class WorkerPool {
       get maxMessageBytes() {
         return maxBytes();
       },
-      onClose: (code, reason) =>
-        this.#remove(worker, reason === '' ? `connection closed (${code})` : reason),
+      onClose: (code, reason) => this.#remove(worker, reason === '' ? `connection closed (${code})` : reason),
     };
   }
 
@@ -183,7 +183,8 @@ export class WorkerPool {
   /** Counts an accepted answer. */
   recordAccepted(worker: Worker): void {
     worker.health.acceptedAnswers++;
-    if (worker.health.acceptedAnswers % ANSWERS_PER_FORGIVEN_STRIKE === 0 && worker.health.strikes > 0) worker.health.strikes--;
+    if (worker.health.acceptedAnswers % ANSWERS_PER_FORGIVEN_STRIKE === 0 && worker.health.strikes > 0)
+      worker.health.strikes--;
   }
 
   /** Whether too many bytes wait to be sent, since the worker does not read them or its link is too slow. */
@@ -246,7 +247,10 @@ export class WorkerPool {
     const key = instanceKey(hello.instance);
     const old = this.#allWorkers().find(({ instance }) => instance !== null && instance === key);
     if (!this.#joins.spend(networkBlock)) {
-      throw new ProtocolError(CloseCode.noFreeSlot, 'Too many workers join at once; come back in some seconds.');
+      throw new ProtocolError(
+        CloseCode.noFreeSlot,
+        'Too many workers join at once; come back in some seconds.',
+      );
     }
     if (old === undefined) this.#freeSlot(networkBlock);
     const taken = this.workers.size + this.#preparing.size - (old === undefined ? 0 : 1);
@@ -283,7 +287,8 @@ export class WorkerPool {
   }
 
   #welcome({ id, link }: Worker): FromCoordinator {
-    const mayUpdate = link.updateCodec !== null || (this.codecs === 'auto' && link.switchableCodecs.length > 0);
+    const mayUpdate =
+      link.updateCodec !== null || (this.codecs === 'auto' && link.switchableCodecs.length > 0);
     return {
       type: 'welcome',
       protocol: PROTOCOL_VERSION,
@@ -377,7 +382,8 @@ export class WorkerPool {
           throw new ProtocolError(CloseCode.unexpected, `A message of type ${message.type} before ready.`);
         }
         this.#events.emit((listener) => listener.answered?.(worker, message, payload));
-        if (message.type === 'failed' || message.result !== undefined) worker.outstanding.delete(message.shard);
+        if (message.type === 'failed' || message.result !== undefined)
+          worker.outstanding.delete(message.shard);
     }
   }
 

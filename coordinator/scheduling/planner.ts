@@ -76,7 +76,9 @@ export class BatchPartitioner {
     this.#probation.retain(pool.workers);
 
     const workers = [...pool.workers.values()];
-    const available = workers.filter((worker) => !this.#isUnavailable(worker, superseded)).map(({ id }) => id);
+    const available = workers
+      .filter((worker) => !this.#isUnavailable(worker, superseded))
+      .map(({ id }) => id);
     const candidates = this.#candidates(available);
     this.#active = activeWorkers(candidates, available, pool.workers.keys());
     const shares = this.#split(samples, candidates, this.#active);

@@ -1,4 +1,5 @@
 import type { EngineInfo, WorkerId } from '../../shared/protocol/messages.ts';
+import { lowerMedian, lowerMedianBy } from '../../shared/util/median.ts';
 
 /** How long shards take a worker, from their giving to their answer: perSampleMs x (samples + fixedSamples). */
 export interface Throughput {
@@ -59,12 +60,12 @@ export class ThroughputEstimator {
     const scaledMs = (elapsedMs * this.#shardSize) / samples;
     this.#recentMs = [...this.#recentMs, scaledMs].slice(-WINDOW);
     const fixedSamples = this.#throughput?.fixedSamples ?? INITIAL_FIXED_FRACTION * this.#shardSize;
-    const median = medianOf(this.#recentMs);
-    const measured = median / (this.#shardSize + fixedSamples);
+    const medianMs = lowerMedian(this.#recentMs) ?? 0;
+    const measured = medianMs / (this.#shardSize + fixedSamples);
     const settled = this.#throughput !== null && this.#recentMs.length === WINDOW;
     const old = this.#throughput?.perSampleMs ?? measured;
     this.#throughput = { perSampleMs: settled ? old + SMOOTHING * (measured - old) : measured, fixedSamples };
-    if (settled) this.#learnFixedCost(median);
+    if (settled) this.#learnFixedCost(medianMs);
   }
 
   /** @returns whether the size is another from now on: once is no change, such as an epoch's last batch */
@@ -99,12 +100,6 @@ export class ThroughputEstimator {
 }
 
 const isSimilarSize = (a: number, b: number): boolean => Math.abs(a - b) <= SIZE_TOLERANCE * b;
-
-/** The lower one of two. */
-function medianOf(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[(sorted.length - 1) >> 1] ?? 0;
-}
 
 interface TrackedWorker {
   readonly estimator: ThroughputEstimator;
@@ -168,7 +163,7 @@ export class ThroughputTracker {
     const forecasts = [...this.#workers.values()].flatMap(({ estimator: { throughput } }) =>
       throughput === null ? [] : [forecastMs(throughput, samples)],
     );
-    return forecasts.sort((a, b) => a - b)[(forecasts.length - 1) >> 1] ?? null;
+    return lowerMedian(forecasts);
   }
 
   /** A new step begins, with these workers; everybody else is forgotten. */
@@ -198,8 +193,7 @@ export class ThroughputTracker {
     const paces = [...this.#workers.values()].flatMap(({ estimator: { throughput }, ...known }) =>
       known.engineGroup === kind && !known.isOutlier && throughput !== null ? [throughput] : [],
     );
-    paces.sort((a, b) => forecastMs(a, REFERENCE_SHARD_SIZE) - forecastMs(b, REFERENCE_SHARD_SIZE));
-    const common = paces[(paces.length - 1) >> 1] ?? null;
+    const common = lowerMedianBy(paces, (pace) => forecastMs(pace, REFERENCE_SHARD_SIZE));
     this.#groupThroughput.set(kind, common);
     return common;
   }

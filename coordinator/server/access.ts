@@ -1,20 +1,21 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 
-/** By which names browsers may call this server. */
+/** Host names under which browsers may reach this server. */
 export interface HostRule {
-  /** What the server was told to listen on. */
+  /** Address that the server listens on. */
   readonly host: string;
-  /** Whether any will do: a token, or a certificate for the right name, keeps out whoever has no business here. */
+  /** Whether any name is accepted, because a token or a certificate already protects the run. */
   readonly allowsAnyHost: boolean;
 }
 
 /**
- * Whether a WebSocket may be opened. Pages of other sites must not make their visitors join: a browser says whose page it
- * is, and that has to be our own. Where nothing else protects, the name that it calls us by has to be ours as well, since
- * anybody may have a name of theirs lead to this machine (DNS rebinding). Programs send no Origin and may connect.
+ * Whether a WebSocket may be opened. A page of another site must not make its visitors join, so the Origin that a browser
+ * sends must be this server. Without a token or certificate, the host name must also be one of this machine's own, since
+ * any site can point its name at this machine (DNS rebinding). Programs send no Origin and may connect.
  */
 export function isOriginAllowed({ headers }: Pick<IncomingMessage, 'headers'>, rule: HostRule): boolean {
   const { origin, host } = headers;
@@ -23,26 +24,26 @@ export function isOriginAllowed({ headers }: Pick<IncomingMessage, 'headers'>, r
   return rule.allowsAnyHost || isOwnHost(new URL(origin).hostname, rule.host);
 }
 
-/** Why a browser may not connect, with both names: what the person behind the coordinator can change. */
+/** Reason for refusing a browser, with both names and a remedy for the user of the coordinator. */
 export function explainOriginRefusal({ headers }: Pick<IncomingMessage, 'headers'>): string {
   const origin = sanitizeHeader(headers.origin);
   const host = sanitizeHeader(headers.host);
   if (URL.canParse(origin) && new URL(origin).host === host) {
-    return `A browser calls this machine ${host}, which is none of its names. With --token or --https, any name will do.`;
+    return `A browser was refused: ${host} is not a name of this machine. Use --token or --https to accept any name.`;
   }
   return (
-    `A browser's page is from ${origin}, but its request came for ${host}. ` +
-    'Behind a reverse proxy, have the proxy pass the Host header on (docs/reverse-proxy.md).'
+    `A browser was refused: its page is from ${origin}, but its request is for ${host}. ` +
+    'Configure your reverse proxy to forward the Host header (docs/reverse-proxy.md).'
   );
 }
 
-/** A stranger's words, which end up in a terminal. */
+/** Text from outside that will be shown in a terminal. */
 const sanitizeHeader = (header: string | undefined): string =>
-  sanitizeForTerminal(header ?? 'nowhere').slice(0, 100);
+  sanitizeForTerminal(header ?? 'an unknown host').slice(0, 100);
 
 /**
- * Whether a request without a token may be answered with what the run's own people may know: it has to call this server
- * by a name of its own, since a page of another site may have its name lead to this machine (DNS rebinding).
+ * Whether a request without a token may read figures of the run. Its host name must be one of this machine's own, since a
+ * page of another site can point its name at this machine (DNS rebinding).
  */
 export function isHostAllowed({ headers }: Pick<IncomingMessage, 'headers'>, rule: HostRule): boolean {
   if (rule.allowsAnyHost) return true;
@@ -56,4 +57,20 @@ function isOwnHost(name: string, listensOn: string): boolean {
     isIP(name.replace(/^\[|\]$/g, '')) !== 0 ||
     ['localhost', own, `${own}.local`, listensOn.toLowerCase()].includes(name.toLowerCase())
   );
+}
+
+/** Whether a bearer token in the request's headers is the run's token, or the run has none. */
+export function hasValidToken(
+  { headers }: Pick<IncomingMessage, 'headers'>,
+  token: string | undefined,
+): boolean {
+  // The scheme is not case-sensitive (RFC 9110, 11.1).
+  const sent = /^Bearer +(.*)$/i.exec(headers.authorization ?? '')?.[1];
+  return token === undefined || secretsMatch(sent ?? '', token);
+}
+
+/** Compares in constant time: the duration does not depend on how many characters are right. */
+export function secretsMatch(sent: string, expected: string): boolean {
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(sent), digest(expected));
 }

@@ -10,7 +10,6 @@ import type { BlockRateLimits } from './limits/block-rate-limiter.ts';
 import { readDescriptorLimit, connectionLimitsFor } from './limits/connection-limits.ts';
 import { ReceiveBudget } from './limits/receive-budget.ts';
 import type { RefusalRateLimiter } from './limits/refusal-rate-limiter.ts';
-import type { ConnectionHandler } from '../pool/handshake.ts';
 import { HttpRateLimiter } from './limits/http-rate-limiter.ts';
 import { isOriginAllowed, explainOriginRefusal } from './access.ts';
 import { servePageFiles } from './page-files.ts';
@@ -20,39 +19,39 @@ import {
   type PendingLimits,
 } from './limits/pending-connections.ts';
 import type { Routes } from './routes.ts';
-import { attachWebSocket, CLOSE_GRACE_MS, type UpgradedSocket } from './websocket.ts';
+import { attachWebSocket, CLOSE_GRACE_MS, type ConnectionHandler, type UpgradedSocket } from './websocket.ts';
 
 export interface ServerOptions {
   readonly host: string;
-  /** 0 for one that is free. */
+  /** Port to listen on; 0 for any free port. */
   readonly port: number;
-  /** Folder of the page that tabs open. */
+  /** Folder of the page for browsers. */
   readonly pageDir: string;
-  /** The largest frame that anybody has reason to send. */
+  /** Size of the largest frame that a client needs to send. */
   readonly maxFrameBytes: number;
   readonly connect: (connection: Connection) => ConnectionHandler;
-  /** What is asked before the page is. */
+  /** Routes that take precedence over the page. */
   readonly routes: Routes;
-  /** Serves https and wss with these, PEM both. */
+  /** Certificate and key, both PEM; with them the server uses https and wss. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
-  /** Whether workers need a token, which keeps out whoever calls this server by a name that is not its own. */
+  /** Whether workers need a token; if so, browsers may use any host name. */
   readonly hasToken?: boolean;
-  /** Of the addresses that have been refused. */
+  /** Addresses with too many refusals. */
   readonly allowances?: Pick<RefusalRateLimiter, 'isBlocked' | 'recordRefusal'>;
-  /** Hears why a browser's page may not open a WebSocket. */
+  /** Receives the reason when a browser may not open a WebSocket. */
   readonly onRefused?: (sentence: string) => void;
   readonly clock: Clock;
-  /** Connections that are not admitted yet. @default PENDING_LIMITS, or half of all connections if that is less */
+  /** Limits on connections that are not admitted yet. @default PENDING_LIMITS, or half of all connections if that is less */
   readonly pending?: PendingLimits;
-  /** What connections and requests may cost; see HttpLimits. */
+  /** Limits on connections and requests. @default those of HttpRateLimiter */
   readonly httpLimits?: BlockRateLimits;
-  /** Large messages that may be incomplete at once; see ReceiveBudget. */
+  /** Number of large messages that are received at a time. @default that of ReceiveBudget */
   readonly maxLargeMessages?: number;
-  /** Open at once, of all kinds. @default what the process's descriptors allow */
+  /** Number of connections of all kinds. @default as many as the process's descriptors allow */
   readonly maxConnections?: number;
-  /** Hears of trouble that the server survives, such as a connection that the system could not accept. */
+  /** Receives errors that the server survives, such as a connection that the system could not accept. */
   readonly onConnectionError?: (sentence: string) => void;
-  /** How long a connection may take for TLS before it is cut off; as long as for a request's headers without. */
+  /** Time limit for a TLS handshake. @default the limit for a request's headers */
   readonly handshakeMs?: number;
 }
 
@@ -63,8 +62,8 @@ export interface RunningServer {
 }
 
 /**
- * What the page may do: load from here, compile WebAssembly, open WebSockets; nobody may frame it, so that no other
- * site makes its visitors compute.
+ * The page may load files from this server, compile WebAssembly and open WebSockets. No other page may frame it, so that no
+ * other site can make its visitors compute.
  */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'self'",
@@ -78,18 +77,18 @@ const CONTENT_SECURITY_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** For all that comes before a connection is a WebSocket or has its answer, however slowly it comes. */
+/** Time limits until a connection has its response or becomes a WebSocket, however slowly its data arrives. */
 const TIMEOUTS = { headersTimeout: 10_000, requestTimeout: 15_000, connectionsCheckingInterval: 2_000 };
-/** Answered here, not by Node; see answer. */
+/** Requests without a Host are answered here, so that they count; see createRequestListener. */
 const HOST_HEADER = { requireHostHeader: false };
 
-/** Pieces that a message may come in. Each takes memory of its own, beside its bytes. */
+/** Number of fragments that any message may have. Each fragment takes memory beside its bytes. */
 const MIN_FRAGMENTS = 1_024;
 const FRAGMENT_BYTES = 4_096;
 
 /**
- * HTTP for the page and WebSockets for workers, on one port.
- * @throws Error with a sentence if the port cannot be opened
+ * Starts the server: HTTP for the page and WebSockets for workers, on one port.
+ * @throws Error with a message for the user if the port cannot be opened
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { clock, handshakeMs = TIMEOUTS.headersTimeout } = options;
@@ -104,103 +103,73 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     maxFrameBytes: options.maxFrameBytes,
     ...(options.maxLargeMessages === undefined ? {} : { maxLarge: options.maxLargeMessages }),
   });
-  const page = servePageFiles(options.pageDir);
-  const answer: RequestListener = (request, response) => {
-    if (!limits.acceptRequest(request, response)) return;
-    response.setHeader('Content-Security-Policy', CONTENT_SECURITY_POLICY);
-    response.setHeader('X-Content-Type-Options', 'nosniff');
-    response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
-    response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
-    // The connection is closed, so that a body is not read to its end.
-    const refuseRequest = (status: number, sentence: string, headers = {}): void => {
-      response.writeHead(status, { 'Content-Type': 'text/plain', Connection: 'close', ...headers });
-      response.end(sentence);
-    };
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      refuseRequest(405, 'Only GET and HEAD.\n', { Allow: 'GET, HEAD' });
-      return;
-    }
-    if (request.headers.host === undefined) {
-      refuseRequest(400, 'A request needs a Host.\n');
-      return;
-    }
-    if (hasBody(request)) {
-      refuseRequest(413, 'A request has no body here.\n');
-      return;
-    }
-    options.routes(request, response, () =>
-      page(request, response, () => {
-        response.statusCode = 404;
-        response.end('Not found.\n');
-      }),
-    );
-  };
+  const onRequest = createRequestListener(options, limits);
   const http =
     options.tls === undefined
-      ? createServer({ ...TIMEOUTS, ...HOST_HEADER }, answer)
+      ? createServer({ ...TIMEOUTS, ...HOST_HEADER }, onRequest)
       : createTlsServer(
           { ...TIMEOUTS, ...HOST_HEADER, ...options.tls, handshakeTimeout: handshakeMs },
-          answer,
+          onRequest,
         );
-  // What Node would answer by itself is counted like the others.
-  http.on('checkContinue', answer);
-  http.on('checkExpectation', answer);
-  const sockets = new WebSocketServer({
+  // Requests that Node would answer by itself count like the others.
+  http.on('checkContinue', onRequest);
+  http.on('checkExpectation', onRequest);
+  const webSockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
-    // They are counted first; see attach.
+    // Pings count against a budget first; see attachWebSocket.
     autoPong: false,
-    // There is none; one that a client offers means nothing.
+    // A subprotocol that a client offers is ignored.
     handleProtocols: () => false,
-    // Above our own limit, so that a frame somewhat too large is refused with a sentence and not only with 1009.
+    // More than our own limit, so that a slightly larger frame is refused with a reason and not only with code 1009.
     maxPayload: options.maxFrameBytes * 2,
     maxFragments: MIN_FRAGMENTS + Math.ceil(options.maxFrameBytes / FRAGMENT_BYTES),
   });
-  // What HTTP does not count among its own any more, or not yet: upgrades that were refused, and TLS without a handshake.
-  const open = new Set<Socket>();
-  // In place of HTTP's own listener: what is closed at once should not cost a parser first.
+  // All sockets, with those that Node's HTTP server does not track: refused upgrades, and TLS before its handshake.
+  const openSockets = new Set<Socket>();
+  // Replaces HTTP's own listener, so that a refused connection costs no parser.
   const listeners = http.listeners('connection') as ((socket: Socket) => void)[];
   http.removeAllListeners('connection');
   http.on('connection', (socket: Socket) => {
-    // A reset may come before anything else listens.
+    // A reset may arrive before any other listener is attached, and would end the process.
     socket.on('error', () => socket.destroy());
     if (!limits.acceptConnection(socket, options.tls !== undefined)) return;
-    if (open.size >= maxConnections && !pending.evict()) {
+    if (openSockets.size >= maxConnections && !pending.evict()) {
       socket.destroy();
       return;
     }
-    open.add(socket);
-    socket.once('close', () => open.delete(socket));
+    openSockets.add(socket);
+    socket.once('close', () => openSockets.delete(socket));
     pending.add(socket);
     for (const listener of listeners) listener.call(http, socket);
   });
   const allowsAnyHost = options.hasToken === true || options.tls !== undefined;
   http.on('upgrade', (request: IncomingMessage, socket: UpgradedSocket, head: Buffer) => {
-    // Nobody else listens from here on: a reset would end the process.
+    // HTTP's own listener is gone from here on, and a reset would end the process.
     socket.on('error', () => socket.destroy());
     const address = socket.remoteAddress ?? '';
     if (!limits.acceptUpgrade(socket)) return;
     if (!isOriginAllowed(request, { host: options.host, allowsAnyHost })) {
       options.onRefused?.(explainOriginRefusal(request));
       rejectUpgrade(socket, '403 Forbidden');
-    } else if (options.allowances?.isBlocked(address) === true)
+    } else if (options.allowances?.isBlocked(address) === true) {
       rejectUpgrade(socket, '503 Service Unavailable');
-    else {
-      sockets.handleUpgrade(request, socket, head, (webSocket) =>
+    } else {
+      webSockets.handleUpgrade(request, socket, head, (webSocket) =>
         attachWebSocket(webSocket, socket, {
           clock,
           receiveBudget,
           connect: options.connect,
           onAdmitted: () => pending.admit(socket),
-          onEnded: (fault) => {
-            if (fault) options.allowances?.recordRefusal(address);
+          onEnded: (isFault) => {
+            if (isFault) options.allowances?.recordRefusal(address);
           },
         }),
       );
     }
   });
   await listen(http, options.host, options.port);
-  // An accept that fails, as for want of memory, must not end the run.
+  // A failed accept, for example for lack of memory, must not end the run.
   http.on('error', ({ message }) =>
     options.onConnectionError?.(`A connection could not be accepted: ${message}.`),
   );
@@ -208,26 +177,60 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   return {
     port,
     async close() {
-      for (const webSocket of sockets.clients) webSocket.close(CloseCode.normal);
-      const cutOff = setTimeout(() => {
-        for (const webSocket of sockets.clients) webSocket.terminate();
+      for (const webSocket of webSockets.clients) webSocket.close(CloseCode.normal);
+      const graceTimer = setTimeout(() => {
+        for (const webSocket of webSockets.clients) webSocket.terminate();
         http.closeAllConnections();
-        for (const socket of open) socket.destroy();
+        for (const socket of openSockets) socket.destroy();
       }, CLOSE_GRACE_MS);
       await new Promise<void>((resolve) => {
-        sockets.close();
+        webSockets.close();
         http.close(() => resolve());
         http.closeIdleConnections();
       });
-      clearTimeout(cutOff);
+      clearTimeout(graceTimer);
     },
+  };
+}
+
+/** Listener that limits requests, sets the security headers, and answers from the routes or the page. */
+function createRequestListener(
+  { pageDir, routes }: Pick<ServerOptions, 'pageDir' | 'routes'>,
+  limits: HttpRateLimiter,
+): RequestListener {
+  const page = servePageFiles(pageDir);
+  return (request, response) => {
+    if (!limits.acceptRequest(request, response)) return;
+    response.setHeader('Content-Security-Policy', CONTENT_SECURITY_POLICY);
+    response.setHeader('X-Content-Type-Options', 'nosniff');
+    response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
+    response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
+    // Closes the connection, so that the body is not read.
+    const refuse = (status: number, sentence: string, headers = {}): void => {
+      response.writeHead(status, { 'Content-Type': 'text/plain', Connection: 'close', ...headers });
+      response.end(sentence);
+    };
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      refuse(405, 'Only GET and HEAD are allowed.\n', { Allow: 'GET, HEAD' });
+    } else if (request.headers.host === undefined) {
+      refuse(400, 'The request needs a Host header.\n');
+    } else if (hasBody(request)) {
+      refuse(413, 'The request must not have a body.\n');
+    } else {
+      routes(request, response, () =>
+        page(request, response, () => {
+          response.statusCode = 404;
+          response.end('Not found.\n');
+        }),
+      );
+    }
   };
 }
 
 const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 
-/** Answers an upgrade that is not to be, and does not wait for the other side to close. */
+/** Answers a refused upgrade, and does not wait for the client to close. */
 function rejectUpgrade(socket: Duplex, status: string): void {
   socket.once('finish', () => socket.destroy());
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
@@ -236,17 +239,17 @@ function rejectUpgrade(socket: Duplex, status: string): void {
 function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (error: NodeJS.ErrnoException): void => {
-      const what = `Cannot listen on ${host}:${port}`;
+      const failure = `Cannot listen on ${host}:${port}`;
       if (error.code === 'EADDRINUSE') {
         reject(
-          new Error(`${what}: the port is in use. Choose another with --port, or 0 for any that is free.`),
+          new Error(`${failure}: the port is in use. Choose another with --port, or 0 for any free port.`),
         );
       } else if (error.code === 'EACCES') {
-        reject(new Error(`${what}: not permitted. Choose a --port above 1023.`));
+        reject(new Error(`${failure}: permission denied. Choose a --port above 1023.`));
       } else if (error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND') {
-        reject(new Error(`${what}: this machine has no such address. Use --host 127.0.0.1 or 0.0.0.0.`));
+        reject(new Error(`${failure}: this machine has no such address. Use --host 127.0.0.1 or 0.0.0.0.`));
       } else {
-        reject(new Error(`${what}: ${error.message}`));
+        reject(new Error(`${failure}: ${error.message}`));
       }
     };
     server.once('error', fail);

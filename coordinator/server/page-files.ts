@@ -5,7 +5,7 @@ import { extname, join } from 'node:path';
 import { errorMessage } from '../../shared/util/error-message.ts';
 import type { Routes } from './routes.ts';
 
-/** One file of the page, with the compressed forms that the build has made of it. */
+/** A file of the page, with the compressed versions from the build. */
 interface PageFile {
   readonly body: Buffer;
   readonly brotli: Buffer | null;
@@ -26,15 +26,14 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
   '.wasm': 'application/wasm',
   '.txt': 'text/plain',
 };
-/** Names of files that hold a hash of what is in them. */
+/** File names that contain a hash of the content. */
 const HASHED_NAME = /-[A-Z0-9]{8}\.[a-z]+$/;
 const CACHE_FOREVER = 'public, max-age=31536000, immutable';
 
 /**
- * Serves the files of a folder from memory: a request opens no file, and one whose client goes away leaves nothing
- * open. The folder is read once; it is the built page, some megabytes. A file that changes during a run, as when gradcast
- * is updated, is not noticed. Requests for anything else are left to `next`.
- * @param folder without subfolders; nothing is served if it does not exist
+ * Serves the files of a folder from memory, so that an aborted request leaves no file open. The folder, some megabytes, is
+ * read once; changes during a run are not noticed. Other requests are passed to `next`.
+ * @param folder without subfolders; if it does not exist, all requests are passed to `next`
  */
 export function servePageFiles(folder: string): Routes {
   const files = readFolder(folder);
@@ -61,14 +60,14 @@ function send(file: PageFile, { headers, method }: IncomingMessage, response: Se
   response.end(method === 'HEAD' ? undefined : body);
 }
 
-/** The smallest form that the client takes. */
+/** Smallest version that the client accepts. */
 function chooseEncoding(file: PageFile, accepted = ''): readonly [string | null, Buffer] {
   if (file.brotli !== null && accepts(accepted, 'br')) return ['br', file.brotli];
   if (file.gzip !== null && accepts(accepted, 'gzip')) return ['gzip', file.gzip];
   return [null, file.body];
 }
 
-/** Whether an Accept-Encoding header has a coding, and not only to forbid it by a weight of 0 (RFC 9110, 12.5.3). */
+/** Whether an Accept-Encoding header names a coding, other than with weight 0 (RFC 9110, 12.5.3). */
 function accepts(header: string, coding: string): boolean {
   return header.split(',').some((part) => {
     const [name = '', ...parameters] = part.split(';').map((text) => text.trim().toLowerCase());
@@ -90,7 +89,7 @@ function readFolder(folder: string): ReadonlyMap<string, PageFile> {
       gzip: compressed('.gz'),
       contentType: CONTENT_TYPES[extname(name)] ?? 'application/octet-stream',
       cacheControl: HASHED_NAME.test(name) ? CACHE_FOREVER : 'no-cache',
-      // Weak: the compressed forms have the same.
+      // Weak, because the compressed versions share it.
       etag: `W/"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`,
     });
   }
@@ -104,7 +103,7 @@ function listFileNames(folder: string): ReadonlySet<string> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Set();
     const reason = errorMessage(error);
-    throw new Error(`The page in ${folder} cannot be read (${reason}). Install gradcast anew.`, {
+    throw new Error(`Cannot read the page in ${folder}: ${reason}. Reinstall gradcast.`, {
       cause: error,
     });
   }

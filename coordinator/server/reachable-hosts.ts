@@ -1,13 +1,13 @@
 import { networkInterfaces } from 'node:os';
 
 const isAnyAddress = (host: string): boolean => host === '0.0.0.0' || host === '::';
-/** fe80::/10 is of one link: it needs a zone, which no browser takes in an address. */
+/** Whether an address is in fe80::/10. Such an address needs a zone, which browsers do not accept. */
 const isLinkLocal = (address: string): boolean => /^fe[89ab]/i.test(address);
 
 /**
- * The addresses under which this machine's workers and others reach the server: this machine's own loopback first, then IPv4,
- * then IPv6, which only '::' listens on.
- * @param host what the server listens on
+ * Addresses under which this machine and others reach the server: loopback first, then IPv4 addresses, then IPv6
+ * addresses, on which only '::' listens.
+ * @param host address that the server listens on
  */
 export function reachableHosts(host: string, interfaces = networkInterfaces()): string[] {
   if (!isAnyAddress(host)) return [host.includes(':') ? `[${host}]` : host];

@@ -2,27 +2,26 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { addressBlock } from './limits/address-block.ts';
 import type { BlockRateLimiter } from './limits/block-rate-limiter.ts';
 import type { RefusalRateLimiter } from './limits/refusal-rate-limiter.ts';
-import { checkToken, type AdmissionRules } from '../pool/admission.ts';
-import { isHostAllowed, type HostRule } from './access.ts';
+import { hasValidToken, isHostAllowed, type HostRule } from './access.ts';
 
-/** Answers a request, or leaves it to `next`. */
+/** Answers a request or passes it to `next`. */
 export type Routes = (request: IncomingMessage, response: ServerResponse, next: () => void) => void;
 
 export interface RouteOptions {
-  readonly rules: AdmissionRules;
-  /** Of the addresses that have been refused. */
+  /** The run's token; without one, /metrics needs a host name that `hostRule` allows. */
+  readonly rules: { readonly token?: string | undefined };
+  /** Addresses with too many wrong tokens. */
   readonly allowances?: RefusalRateLimiter;
-  /** By which names /metrics may be asked for. */
   readonly hostRule: HostRule;
-  /** Of /metrics, which are put together anew for each request. */
+  /** Limit on /metrics, which are computed for each request. */
   readonly budget?: Pick<BlockRateLimiter, 'spend'>;
   readonly workerCount: () => number;
   readonly metrics: () => Promise<{ readonly contentType: string; readonly body: string }>;
 }
 
 /**
- * What programs ask for: /health says that the coordinator answers and how many workers it has; /metrics is for
- * Prometheus, with the run's token as a bearer token if it has one.
+ * Routes for monitoring: /health reports that the coordinator runs and its number of workers; /metrics is for Prometheus
+ * and needs the run's token, if there is one, as a bearer token.
  */
 export function healthAndMetricsRoutes({
   rules,
@@ -45,38 +44,28 @@ export function healthAndMetricsRoutes({
     };
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('Allow', 'GET, HEAD');
-      answer(405, 'text/plain', 'Only GET and HEAD.\n');
+      answer(405, 'text/plain', 'Only GET and HEAD are allowed.\n');
     } else if (path === '/health') {
       answer(200, 'application/json', `${JSON.stringify({ status: 'ok', workers: workerCount() })}\n`);
     } else if (allowances?.isBlocked(address) === true) {
-      answer(429, 'text/plain', 'Too many wrong tokens from there; come back in a minute.\n');
+      answer(429, 'text/plain', 'Too many wrong tokens from your address. Retry in a minute.\n');
     } else if (!isHostAllowed(request, hostRule)) {
       answer(
         403,
         'text/plain',
-        'Ask by an address of this machine, or start the coordinator with a token.\n',
+        'Use an address of this machine in the request, or start the coordinator with a token.\n',
       );
-    } else if (!hasValidToken(request, rules)) {
+    } else if (!hasValidToken(request, rules.token)) {
       allowances?.recordRefusal(address);
       response.setHeader('WWW-Authenticate', 'Bearer');
-      answer(401, 'text/plain', 'The token of the run, as a bearer token, please.\n');
+      answer(401, 'text/plain', "The request needs the run's token as a bearer token.\n");
     } else if (budget?.spend(addressBlock(address)) === false) {
-      answer(429, 'text/plain', 'Too many requests from there; come back in some seconds.\n');
+      answer(429, 'text/plain', 'Too many requests from your address. Retry in some seconds.\n');
     } else {
       metrics().then(
         ({ contentType, body }) => answer(200, contentType, body),
-        () => answer(500, 'text/plain', 'The metrics could not be put together.\n'),
+        () => answer(500, 'text/plain', 'The metrics could not be collected.\n'),
       );
     }
   };
-}
-
-function hasValidToken({ headers }: IncomingMessage, rules: AdmissionRules): boolean {
-  try {
-    // The scheme's case does not matter (RFC 9110, 11.1).
-    checkToken(/^Bearer +(.*)$/i.exec(headers.authorization ?? '')?.[1], rules);
-    return true;
-  } catch {
-    return false;
-  }
 }

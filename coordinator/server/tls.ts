@@ -7,23 +7,23 @@ import { makeFolder } from '../files/make-folder.ts';
 import { writeFileAtomic } from '../files/write-file.ts';
 import { reachableHosts } from './reachable-hosts.ts';
 
-/** What a server proves itself with, PEM both. */
+/** A TLS certificate and its key, both PEM. */
 export interface Certificate {
   readonly cert: string;
   readonly key: string;
-  /** SHA-256 of the certificate, as browsers and OpenSSL show it: pairs of hex digits with colons between. */
+  /** SHA-256 of the certificate as browsers and OpenSSL show it: pairs of hex digits, separated by colons. */
   readonly fingerprint: string;
-  /** Made here: nobody trusts it who has not been told the fingerprint. */
+  /** Whether gradcast created the certificate: clients trust it by its fingerprint only. */
   readonly selfSigned: boolean;
 }
 
-/** A browser's exception is for one certificate, so the same one serves this long. */
+/** A browser's exception is for one certificate, so a certificate is reused for a year. */
 const VALIDITY_DAYS = 365;
 const DAY_MS = 86_400_000;
-/** One that ends within a run would be of no use. */
+/** Longer than a run, so that a certificate does not expire during one. */
 const MIN_REMAINING_DAYS = 14;
 
-/** How a coordinator was told to serve. */
+/** Command line options for HTTPS. */
 export interface HttpsFlags {
   readonly https?: boolean;
   readonly cert?: string;
@@ -32,9 +32,9 @@ export interface HttpsFlags {
 }
 
 /**
- * What --https, --cert and --key ask for.
- * @returns undefined for plain http
- * @throws Error with a sentence if they do not go together
+ * Certificate that --https, --cert and --key select.
+ * @returns undefined for plain HTTP
+ * @throws Error with a message for the user if the options contradict each other
  */
 export async function certificateFor(
   { https = false, cert, key, host }: HttpsFlags,
@@ -42,27 +42,28 @@ export async function certificateFor(
   now: Date,
 ): Promise<Certificate | undefined> {
   if (cert !== undefined && key !== undefined) return readCertificate(cert, key);
-  if (cert !== undefined || key !== undefined) throw new Error('--cert and --key belong together.');
+  if (cert !== undefined || key !== undefined) throw new Error('--cert and --key must be used together.');
   return https ? selfSignedCertificate(join(cacheDir, 'https'), reachableHosts(host), now) : undefined;
 }
 
-/** @throws Error with a sentence if a file cannot be read, or the two are no certificate and its key */
+/** @throws Error with a message for the user if the files are not a certificate and its key */
 export async function readCertificate(certFile: string, keyFile: string): Promise<Certificate> {
   const [cert, key] = await Promise.all([readPem(certFile), readPem(keyFile)]);
   return parseCertificate(cert, key, `${certFile} and ${keyFile}`, false);
 }
 
 /**
- * A certificate for this machine's addresses, signed by itself. It is kept in `cacheDir`, for its key's owner alone, and
- * made anew when it ends soon or the machine has got another address.
- * @param hosts addresses and names that others reach this machine by
+ * Self-signed certificate for this machine's addresses. It is stored in `cacheDir`, with a key that only the user can read,
+ * and replaced when it expires soon or the machine has a new address.
+ * @param hosts addresses and names under which other machines reach this one
  */
 export async function selfSignedCertificate(
   cacheDir: string,
   hosts: readonly string[],
   now: Date,
 ): Promise<Certificate> {
-  const [certFile, keyFile] = [join(cacheDir, 'certificate.pem'), join(cacheDir, 'key.pem')];
+  const certFile = join(cacheDir, 'certificate.pem');
+  const keyFile = join(cacheDir, 'key.pem');
   const names = [
     ...new Set([
       'localhost',
@@ -72,10 +73,10 @@ export async function selfSignedCertificate(
       ...hosts.map((host) => host.replace(/^\[|\]$/g, '')),
     ]),
   ];
-  const kept = await readCertificate(certFile, keyFile).catch(() => null);
-  if (kept !== null && isCertificateUsable(kept, names, now)) return { ...kept, selfSigned: true };
+  const cached = await readCertificate(certFile, keyFile).catch(() => null);
+  if (cached !== null && isCertificateUsable(cached, names, now)) return { ...cached, selfSigned: true };
   const { generate } = await import('selfsigned');
-  const made = await generate([{ name: 'commonName', value: 'gradcast' }], {
+  const created = await generate([{ name: 'commonName', value: 'gradcast' }], {
     keyType: 'ec',
     curve: 'P-256',
     algorithm: 'sha256',
@@ -94,18 +95,18 @@ export async function selfSignedCertificate(
     ],
   });
   await makeFolder(cacheDir, (folder) => mkdir(folder, { mode: 0o700 }));
-  await writeFileAtomic(keyFile, made.private, { mode: 0o600 });
-  await writeFileAtomic(certFile, made.cert, { mode: 0o644 });
-  return parseCertificate(made.cert, made.private, 'the new certificate', true);
+  await writeFileAtomic(keyFile, created.private, { mode: 0o600 });
+  await writeFileAtomic(certFile, created.cert, { mode: 0o644 });
+  return parseCertificate(created.cert, created.private, 'the new certificate', true);
 }
 
 function isCertificateUsable({ cert }: Certificate, names: readonly string[], now: Date): boolean {
   const x509 = new X509Certificate(cert);
-  const lasts = new Date(x509.validTo).getTime() - now.getTime() > MIN_REMAINING_DAYS * DAY_MS;
-  const begun = new Date(x509.validFrom).getTime() <= now.getTime();
+  const isValidLongEnough = new Date(x509.validTo).getTime() - now.getTime() > MIN_REMAINING_DAYS * DAY_MS;
+  const hasBegun = new Date(x509.validFrom).getTime() <= now.getTime();
   return (
-    lasts &&
-    begun &&
+    isValidLongEnough &&
+    hasBegun &&
     names.every((name) => (isIP(name) === 0 ? x509.checkHost(name) : x509.checkIP(name)) !== undefined)
   );
 }
@@ -114,18 +115,18 @@ async function readPem(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    throw new Error(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
+    throw new Error(`Cannot read ${file}: ${(error as Error).message}`, { cause: error });
   }
 }
 
-function parseCertificate(cert: string, key: string, what: string, selfSigned: boolean): Certificate {
+function parseCertificate(cert: string, key: string, source: string, selfSigned: boolean): Certificate {
   try {
     const x509 = new X509Certificate(cert);
     if (!x509.checkPrivateKey(createPrivateKey(key)))
-      throw new Error('the key belongs to another certificate');
+      throw new Error('the key does not match the certificate');
     return { cert, key, fingerprint: x509.fingerprint256, selfSigned };
   } catch (error) {
-    throw new Error(`${what} are no certificate and its key, both PEM: ${(error as Error).message}`, {
+    throw new Error(`Not a certificate and its key in PEM format: ${source} (${(error as Error).message})`, {
       cause: error,
     });
   }

@@ -6,37 +6,48 @@ import { closeReason, CloseCode } from '../../shared/protocol/close-codes.ts';
 import { MAX_WORKER_HEADER_BYTES } from '../../shared/protocol/frame.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import type { Connection } from '../../shared/protocol/transport.ts';
+import { isLoopback } from '../../shared/util/loopback.ts';
 import { addressBlock } from './limits/address-block.ts';
 import type { ReceiveBudget } from './limits/receive-budget.ts';
 import { TokenBucket } from './limits/token-bucket.ts';
-import type { ConnectionHandler } from '../pool/handshake.ts';
-import { isLoopback } from '../../shared/util/loopback.ts';
 
-/** What carries a WebSocket. */
+/** Receiver of one connection's frames. */
+export interface ConnectionHandler {
+  onFrame(frame: Uint8Array): void;
+  onClose(code: number, reason: string): void;
+  /** Whether the client has been admitted. @default true */
+  readonly authenticated?: boolean;
+  /** Size of the largest message that is accepted now; larger ones close the connection. @default Infinity */
+  readonly maxMessageBytes?: number;
+  /** Number of messages with which a client may answer one frame. @default 0 */
+  readonly answersPerFrame?: number;
+}
+
+/** The socket of a WebSocket. */
 export type UpgradedSocket = Duplex & Pick<Socket, 'remoteAddress' | 'remotePort'>;
 
 export interface AttachOptions {
   readonly clock: Clock;
   readonly connect: (connection: Connection) => ConnectionHandler;
   readonly receiveBudget: ReceiveBudget;
-  /** Called when the peer has been admitted. */
+  /** Called once when the client has been admitted. */
   readonly onAdmitted: () => void;
-  /** Called once at the end. @param fault whether the peer was refused, or closed for what it sent */
-  readonly onEnded: (fault: boolean) => void;
+  /** Called once at the end. @param isFault whether the client was refused, or its messages broke a rule */
+  readonly onEnded: (isFault: boolean) => void;
 }
 
-/** A hello has less; whoever sends more before it is admitted is cut off. */
+/** More than any hello; a client that sends more before it is admitted is disconnected. */
 const MAX_UNAUTHENTICATED_BYTES = 128 << 10;
-/** How long a peer has to answer a close before it is cut off. */
+/** Time for a client to answer a close before it is disconnected. */
 export const CLOSE_GRACE_MS = 1_000;
 /**
- * Messages and control frames that nobody has asked for. An honest client sends a ping of its WebSocket library now and
- * then; its answers are earned by what it is sent.
+ * Limits on messages and control frames that answer nothing, such as pings of a WebSocket library. Each frame that is sent
+ * to the client adds its answers to the budget.
  */
 const UNSOLICITED_MESSAGE_LIMITS = { burst: 60, perSecond: 5 };
-/** Answers that a peer may owe: more than 64 pieces each of several shards. */
+/** Largest number of outstanding answers: more than 64 buckets for each of several shards. */
 const MAX_CREDIT = 1_024;
-/** Codes of closes that no honest, working client gets again and again. */
+/** Close codes that a correct client does not receive repeatedly. */
 const FAULT_CODES: ReadonlySet<number> = new Set<number>([
   CloseCode.malformed,
   CloseCode.unauthorized,
@@ -45,28 +56,28 @@ const FAULT_CODES: ReadonlySet<number> = new Set<number>([
   CloseCode.tooManyMessages,
 ]);
 
-/** Connects one WebSocket with its owner, and bounds what its peer may send. */
+/** Connects a WebSocket to its handler, and limits the data that its client may send. */
 export function attachWebSocket(webSocket: WebSocket, socket: UpgradedSocket, options: AttachOptions): void {
   const { clock, connect, receiveBudget, onAdmitted, onEnded } = options;
-  const arrivals = new ReceiveTiming();
-  const messages = new TokenBucket(UNSOLICITED_MESSAGE_LIMITS, clock.now());
-  let closedWith: number | null = null;
-  let over = false;
-  let pending = true;
+  const receiveTiming = new ReceiveTiming();
+  const messageBudget = new TokenBucket(UNSOLICITED_MESSAGE_LIMITS, clock.now());
+  let closeCode: number | null = null;
+  let hasEnded = false;
+  let isPending = true;
   let unauthenticatedBytes = 0;
 
   const connection: Connection = {
     isSameMachine: isLoopback(socket.remoteAddress ?? ''),
     addressBlock: addressBlock(socket.remoteAddress ?? ''),
     get receiveTiming() {
-      return arrivals.lastMessage;
+      return receiveTiming.lastMessage;
     },
     send(frame) {
-      messages.credit(owner?.answersPerFrame ?? 0, MAX_CREDIT);
+      messageBudget.credit(handler?.answersPerFrame ?? 0, MAX_CREDIT);
       webSocket.send(frame);
     },
     close(code, reason) {
-      closedWith ??= code;
+      closeCode ??= code;
       webSocket.close(code, reason);
       setTimeout(() => webSocket.terminate(), CLOSE_GRACE_MS).unref();
     },
@@ -76,87 +87,87 @@ export function attachWebSocket(webSocket: WebSocket, socket: UpgradedSocket, op
     },
   };
   const end = (code: number, reason: string): void => {
-    if (over) return;
-    over = true;
+    if (hasEnded) return;
+    hasEnded = true;
     account.close();
-    owner?.onClose(code, reason);
+    handler?.onClose(code, reason);
     onEnded(
-      owner?.authenticated === false ? closedWith !== CloseCode.noFreeSlot : FAULT_CODES.has(closedWith ?? 0),
+      handler?.authenticated === false ? closeCode !== CloseCode.noFreeSlot : FAULT_CODES.has(closeCode ?? 0),
     );
   };
-  /** Closes the connection for what its peer sends, and reads nothing more of that. */
-  const cutOff = (code: CloseCode, sentence: string): void => {
-    connection.close(code, closeReason(sentence));
+  /** Closes the connection because its client broke a rule, and stops reading. */
+  const disconnect = (code: CloseCode, reason: string): void => {
+    connection.close(code, closeReason(reason));
     webSocket.pause();
-    end(code, sentence);
+    end(code, reason);
   };
   const account = receiveBudget.open({
     pause: () => webSocket.pause(),
     resume: () => webSocket.resume(),
-    expire: () => cutOff(CloseCode.timeout, 'A message came too slowly while others waited.'),
+    expire: () => disconnect(CloseCode.timeout, 'A message was too slow while other clients waited.'),
   });
-  /** Counts a message or a control frame. @returns whether it may be heard */
-  const mayHear = (units = 1): boolean => {
-    if (over) return false;
-    if (messages.spend(clock.now(), units)) return true;
-    cutOff(CloseCode.tooManyMessages, 'It sends more messages than it was asked for.');
+  /** Counts a message or a control frame. @returns whether to handle it */
+  const accept = (units = 1): boolean => {
+    if (hasEnded) return false;
+    if (messageBudget.spend(clock.now(), units)) return true;
+    disconnect(CloseCode.tooManyMessages, 'Too many unrequested messages.');
     return false;
   };
 
-  let owner: ConnectionHandler | null = null;
-  // Before the WebSocket's own listener, which says that a message is whole.
+  let handler: ConnectionHandler | null = null;
+  // Runs before the WebSocket's own listener, which reports complete messages.
   socket.prependListener('data', (chunk: Buffer) => {
-    if (over) return;
-    arrivals.addChunk(chunk.length, performance.now());
-    if (owner?.authenticated === false) {
+    if (hasEnded) return;
+    receiveTiming.addChunk(chunk.length, performance.now());
+    if (handler?.authenticated === false) {
       unauthenticatedBytes += chunk.length;
       if (unauthenticatedBytes > MAX_UNAUTHENTICATED_BYTES) webSocket.terminate();
       return;
     }
-    const most = owner?.maxMessageBytes ?? Infinity;
-    if (arrivals.unfinishedBytes > most + MAX_UNAUTHENTICATED_BYTES) {
-      cutOff(CloseCode.tooLarge, `A frame of more than ${most} bytes, which is the most here.`);
+    const maxBytes = handler?.maxMessageBytes ?? Infinity;
+    if (receiveTiming.unfinishedBytes > maxBytes + MAX_UNAUTHENTICATED_BYTES) {
+      disconnect(CloseCode.tooLarge, `The frame is larger than the limit of ${maxBytes} bytes.`);
       return;
     }
-    account.setHeldBytes(arrivals.unfinishedMemoryBytes + (owner?.heldBytes ?? 0));
+    account.setHeldBytes(receiveTiming.unfinishedMemoryBytes);
   });
-  owner = connect(connection);
+  handler = connect(connection);
   webSocket.on('message', (data: RawData, isBinary: boolean) => {
-    arrivals.endMessage();
-    if (!mayHear(isBinary ? frameCost(data as Buffer) : 1)) return;
+    receiveTiming.endMessage();
+    if (!accept(isBinary ? frameCost(data as Buffer) : 1)) return;
     if (isBinary) {
-      owner.onFrame(data as Buffer);
-      account.setHeldBytes(over ? 0 : (owner.heldBytes ?? 0));
-      if (pending && owner.authenticated !== false) {
-        pending = false;
+      handler.onFrame(data as Buffer);
+      account.setHeldBytes(0);
+      if (isPending && handler.authenticated !== false) {
+        isPending = false;
         onAdmitted();
       }
     } else {
-      connection.close(CloseCode.malformed, closeReason('Messages are binary frames; this one was text.'));
+      connection.close(CloseCode.malformed, closeReason('Messages must be binary frames, not text.'));
     }
   });
   webSocket.on('ping', (data) => {
-    if (mayHear()) webSocket.pong(data);
+    if (accept()) webSocket.pong(data);
   });
-  webSocket.on('pong', () => void mayHear());
+  webSocket.on('pong', () => void accept());
   webSocket.on('close', (code, reason) => end(code, sanitizeForTerminal(reason.toString())));
-  // Followed by 'close', which says it all.
+  // A 'close' event with the reason follows.
   webSocket.on('error', () => undefined);
 }
 
-/** Parsing this much of a header takes as long as a whole small message. */
+/** Parsing this part of a header takes as long as a small message. */
 const HEADER_BYTES_PER_UNIT = 512;
 
-/** What it takes to parse a frame: a header of 16 KiB takes a millisecond, a payload next to nothing. */
+/** Cost of parsing a frame in messages: a header of 16 KiB takes a millisecond, a payload next to nothing. */
 function frameCost(frame: Buffer): number {
   const headerBytes = frame.length < 4 ? 0 : Math.min(frame.readUInt32LE(0), frame.length);
   return 1 + Math.floor(Math.min(headerBytes, MAX_WORKER_HEADER_BYTES) / HEADER_BYTES_PER_UNIT);
 }
 
-/** Memory of a chunk beside its bytes: clients may send a byte at a time. */
+/** Memory of a chunk beside its bytes; it counts when a client sends one byte at a time. */
 const CHUNK_OVERHEAD_BYTES = 256;
 
-/** How one message after another comes in, chunk by chunk. */
+/** Size and duration of incoming messages, chunk by chunk. */
 export class ReceiveTiming {
   #firstBytes = 0;
   #bytes = 0;
@@ -165,7 +176,7 @@ export class ReceiveTiming {
   #lastMs = 0;
   #lastMessage: { readonly bytes: number; readonly ms: number } | undefined;
 
-  /** A chunk has come. */
+  /** Records a chunk. */
   addChunk(bytes: number, nowMs: number): void {
     if (this.#bytes === 0) {
       this.#startedMs = nowMs;
@@ -176,24 +187,24 @@ export class ReceiveTiming {
     this.#lastMs = nowMs;
   }
 
-  /** A message is whole: its last chunk has just come. */
+  /** Ends a message: the last chunk completed it. */
   endMessage(): void {
     this.#lastMessage = { bytes: this.#bytes - this.#firstBytes, ms: this.#lastMs - this.#startedMs };
     this.#bytes = 0;
     this.#chunks = 0;
   }
 
-  /** Bytes of the message that is not complete. */
+  /** Bytes of the incomplete message. */
   get unfinishedBytes(): number {
     return this.#bytes;
   }
 
-  /** Memory that these take. */
+  /** Memory of the incomplete message. */
   get unfinishedMemoryBytes(): number {
     return this.#bytes + this.#chunks * CHUNK_OVERHEAD_BYTES;
   }
 
-  /** Of the last message: bytes behind its first chunk, and the time from that to its end. */
+  /** Bytes of the last message after its first chunk, and the time in which they arrived. */
   get lastMessage(): { readonly bytes: number; readonly ms: number } | undefined {
     return this.#lastMessage;
   }

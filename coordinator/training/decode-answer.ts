@@ -74,7 +74,10 @@ export class AnswerDecoder {
     const length = range.to - range.from;
     if (name === FACTORS) {
       if (kernel === null) {
-        throw new ProtocolError(CloseCode.unexpected, 'This model has no gradient that could come as factors.');
+        throw new ProtocolError(
+          CloseCode.unexpected,
+          'This model has no gradient that could come as factors.',
+        );
       }
       return decodeFactored(payload, kernel, shard.to - shard.from, range, buffers.acquire(length));
     }

@@ -1,6 +1,11 @@
 import type { ShardId, WorkerId } from '../../shared/protocol/messages.ts';
 import type { Range } from '../../shared/util/range.ts';
-import { splitEvenly, type AssignedShard, type Assignment, type SplitRange } from '../scheduling/partition.ts';
+import {
+  splitEvenly,
+  type AssignedShard,
+  type Assignment,
+  type SplitRange,
+} from '../scheduling/partition.ts';
 
 /**
  * One round: a set of samples that has to be accounted for, each exactly once, by workers that come and go. Pure:

@@ -71,7 +71,12 @@ export class StepRunner {
     });
     this.#partitioner = new BatchPartitioner({ pool, clock, mode });
     this.#publisher = new WeightsPublisher(pool, layout.length, mode.bucketOffsets);
-    this.#sender = new ShardSender({ pool, publisher: this.#publisher, sampleShape: job.data.sampleShape, kernel });
+    this.#sender = new ShardSender({
+      pool,
+      publisher: this.#publisher,
+      sampleShape: job.data.sampleShape,
+      kernel,
+    });
     this.#executor = new RoundExecutor({
       ...options,
       gradientLength: layout.length,
@@ -126,7 +131,10 @@ export class StepRunner {
     const round = this.#executor.start({ ...input, task: 'train', timing: this.#partitioner }, partition);
     // Now, while workers compute.
     if (nextSamples !== undefined) {
-      this.#sender.prefetch({ ...input, samples: nextSamples }, this.#partitioner.predict(nextSamples.length));
+      this.#sender.prefetch(
+        { ...input, samples: nextSamples },
+        this.#partitioner.predict(nextSamples.length),
+      );
     }
     if (appliesEarly) optimizer.begin();
 
@@ -143,7 +151,12 @@ export class StepRunner {
         }
       }
       const { answers, isSumOfAnswers } = collector;
-      const reviewed = { ...this.#reviewedRound(input), answers, isSumOfAnswers, total: optimizer.gradientSum };
+      const reviewed = {
+        ...this.#reviewedRound(input),
+        answers,
+        isSumOfAnswers,
+        total: optimizer.gradientSum,
+      };
       if ((await validator?.review(reviewed)) === 'repeat') {
         this.#rollback(optimizer);
         return null;

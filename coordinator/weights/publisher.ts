@@ -161,7 +161,9 @@ export class WeightsPublisher {
       // A worker that joined after the bucket behind this one is sent the rest when the step is over.
       if (this.#aheadOffset(worker, next) !== range.to) continue;
       const frame =
-        updates === null ? this.#weightsFrame(next, weights, range) : updates.encodeNext(weights, range).frame;
+        updates === null
+          ? this.#weightsFrame(next, weights, range)
+          : updates.encodeNext(weights, range).frame;
       worker.connection.send(frame, range.from !== this.#firstOffset);
       sent.ahead = { kind: kindFor(worker), step: next, offset: range.from };
     }
@@ -240,7 +242,8 @@ export class WeightsPublisher {
 }
 
 /** Form in which a worker gets weights. It may change between steps. */
-const kindFor = ({ link }: Worker): 'weights' | 'update' => (link.updateCodec === null ? 'weights' : 'update');
+const kindFor = ({ link }: Worker): 'weights' | 'update' =>
+  link.updateCodec === null ? 'weights' : 'update';
 
 const frameKey = (from: number, to: number): string => `weights ${from}-${to}`;
 

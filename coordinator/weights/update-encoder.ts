@@ -93,7 +93,10 @@ export class UpdateEncoder {
   /** Encodes the rest of the next update and goes to the next step. @param weights the coordinator's of the next step */
   advance(weights: Float32Array): void {
     const step = ((this.#step ?? 0) + 1) as Step;
-    const rest = this.#encode(step, weights, { from: 0, to: this.#nextBuckets.at(-1)?.offset ?? weights.length });
+    const rest = this.#encode(step, weights, {
+      from: 0,
+      to: this.#nextBuckets.at(-1)?.offset ?? weights.length,
+    });
     this.#buckets = [...this.#nextBuckets, rest];
     this.#replica.applyUpdate(this.#buckets);
     this.#step = step;

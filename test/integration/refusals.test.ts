@@ -135,7 +135,7 @@ test.each([
     'a worker without float32',
     { ...hello, codecs: ['morse'] },
     CloseCode.unsupported,
-    /has to offer float32/,
+    /does not support float32/,
   ],
 ])('the coordinator rejects %s', async (_, message, code, sentence) => {
   const client = await openClient();
@@ -186,7 +186,7 @@ test('the coordinator rejects a frame that is larger than any gradient', async (
   client.sendRaw(new Uint8Array(length * 4 + (64 << 10) + 1));
   const closed = await client.closed;
   expect(closed.code).toBe(CloseCode.tooLarge);
-  expect(closed.reason).toMatch(/the most is/);
+  expect(closed.reason).toMatch(/larger than the limit of/);
   await round;
 });
 

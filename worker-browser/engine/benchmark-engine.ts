@@ -2,6 +2,7 @@ import type { Clock, AbortSignalLike } from '../../shared/util/clock.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { BenchmarkCase } from '../../shared/engine/benchmark-job.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
+import { median } from '../../shared/util/median.ts';
 
 /** What a few steps have shown of an engine. */
 export interface EngineTiming {
@@ -36,7 +37,7 @@ export async function benchmarkEngine(
       await trainer.gradient(0 as Step, shard, gradient);
       times.push(clock.now() - stepStartedMs);
     }
-    const medianMs = times.toSorted((a, b) => a - b)[times.length >> 1] ?? Infinity;
+    const medianMs = median(times) ?? Infinity;
     return { samplesPerSecond: (shard.labels.length * 1_000) / Math.max(medianMs, 0.1), gradient };
   } finally {
     trainer.dispose();

@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type { Step } from '../../shared/protocol/messages.ts';
+import { median } from '../../shared/util/median.ts';
 import { openNativeEngine } from '../engine/native/open-native.ts';
 import { manualIdle } from '../engine/native/idle-scheduler.ts';
 import { benchmarkJob } from '../../shared/engine/benchmark-job.ts';
@@ -47,7 +48,7 @@ export async function serveBenchmark(
     const times: number[] = [];
     const startedMs = performance.now();
     while (times.length < MIN_STEPS || performance.now() - startedMs < WINDOW_MS) times.push(await timed());
-    const stepMs = times.toSorted((a, b) => a - b)[times.length >> 1] ?? NaN;
+    const stepMs = median(times) ?? NaN;
     write(formatStepTime({ stepMs, gpu: opened.gpu }));
   }
   trainer.dispose();

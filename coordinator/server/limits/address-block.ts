@@ -1,14 +1,14 @@
 import { isIPv6 } from 'node:net';
 
-/** Groups of an IPv6 address that name one customer's network: a /64. */
+/** Groups of an IPv6 address that name the network of one machine, a /64. */
 const NETWORK_GROUPS = 4;
-/** A provider hands out at least a /56 or /48 to whoever asks. */
+/** Groups of the network around it, a /48: providers assign a /56 or /48 to any customer. */
 const SITE_GROUPS = 3;
 
 /**
- * The network that a peer's address belongs to, as limits count it: an IPv4 address (also one written as IPv6), or the
- * /64 of an IPv6 address, all of which one machine may have.
- * @param address as a socket gives it; empty or unknown text is a network of its own
+ * Network of a client's address, as limits count it: an IPv4 address (also if written as IPv6), or the /64 of an IPv6
+ * address, since one machine can use all of its addresses.
+ * @param address as the socket reports it; empty or unknown text is a network of its own
  */
 export function addressBlock(address: string): string {
   const plain = address.split('%', 1)[0] ?? '';
@@ -17,7 +17,7 @@ export function addressBlock(address: string): string {
   return isIPv6(plain) ? `${parseGroups(plain).slice(0, NETWORK_GROUPS).join(':')}::/64` : plain;
 }
 
-/** The wider network around that one: the /24 of an IPv4 address, the /48 of an IPv6 address. */
+/** Network around an address block: the /24 of an IPv4 address, the /48 of an IPv6 address. */
 export function wideAddressBlock(address: string): string {
   const plain = address.split('%', 1)[0] ?? '';
   const ipv4 = embeddedIpv4(plain) ?? plain;
@@ -25,7 +25,7 @@ export function wideAddressBlock(address: string): string {
   return `${ipv4.split('.').slice(0, 3).join('.')}/24`;
 }
 
-/** The IPv4 address that an IPv6 one stands for (::ffff:1.2.3.4, in whatever spelling), or null. */
+/** IPv4 address inside an IPv6 address (::ffff:1.2.3.4, in any spelling), or null. */
 function embeddedIpv4(address: string): string | null {
   if (!isIPv6(address)) return null;
   const groups = parseGroups(address);
@@ -36,7 +36,7 @@ function embeddedIpv4(address: string): string | null {
     .join('.');
 }
 
-/** The eight groups of a valid IPv6 address, without leading zeros. */
+/** Eight groups of a valid IPv6 address, without leading zeros. */
 function parseGroups(address: string): string[] {
   const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(address);
   const hex = (high: string | undefined, low: string | undefined): string =>

@@ -6,12 +6,12 @@ export interface BlockRateLimits {
   readonly total: BucketLimits;
 }
 
-/** More blocks than this have no budget of their own: a newcomer then shares that of all. Some hundred bytes each. */
+/** Blocks beyond this number have no budget of their own and share the total one. Each takes some hundred bytes. */
 const MAX_BLOCKS = 10_000;
-/** Looking through all of them takes some hundred microseconds. */
+/** A cleanup takes some hundred microseconds. */
 const CLEANUP_INTERVAL_MS = 1_000;
 
-/** A budget of each address block, and one of all blocks together. */
+/** Rate limit for each address block, and one for all blocks together. */
 export class BlockRateLimiter {
   readonly #clock: Pick<Clock, 'now'>;
   readonly #limits: BlockRateLimits;
@@ -26,23 +26,23 @@ export class BlockRateLimiter {
   }
 
   /**
-   * Spends units of a block's budget and of that of all.
-   * @returns false if either has too few left; what the block's own lacks costs the others nothing
+   * Spends units of a block's budget and of the total budget.
+   * @returns false if either has too few units left; a block without units does not use up the total budget
    */
   spend(block: string, units = 1): boolean {
     const nowMs = this.#clock.now();
     return this.#getBucket(block, nowMs).spend(nowMs, units) && this.#total.spend(nowMs, units);
   }
 
-  /** The same for units that were used already: a block may come to owe them. */
+  /** The same for units that are already used: the block's budget may become negative. */
   charge(block: string, units = 1): boolean {
     const nowMs = this.#clock.now();
     return this.#getBucket(block, nowMs).charge(nowMs, units) && this.#total.spend(nowMs, units);
   }
 
   #getBucket(block: string, nowMs: number): TokenBucket {
-    const known = this.#blocks.get(block);
-    if (known !== undefined) return known;
+    const existing = this.#blocks.get(block);
+    if (existing !== undefined) return existing;
     if (this.#blocks.size >= MAX_BLOCKS) this.#removeFull(nowMs);
     const bucket = new TokenBucket(this.#limits.perBlock, nowMs);
     if (this.#blocks.size < MAX_BLOCKS) this.#blocks.set(block, bucket);

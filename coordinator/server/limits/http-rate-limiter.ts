@@ -6,8 +6,8 @@ import { BlockRateLimiter, type BlockRateLimits } from './block-rate-limiter.ts'
 import type { PendingConnectionLimiter } from './pending-connections.ts';
 
 /**
- * What connections and requests may cost. A unit is some 30 microseconds of the coordinator's one thread. A class behind
- * one router that opens the page at once, or comes back at once, needs some 3,000.
+ * Limits on connections and requests, in units of some 30 microseconds of the coordinator's only thread. A school class
+ * behind one router that opens the page all at once needs some 3,000 units.
  */
 const LIMITS: BlockRateLimits = {
   perBlock: { burst: 3_000, perSecond: 300 },
@@ -15,13 +15,13 @@ const LIMITS: BlockRateLimits = {
 };
 const REQUEST_UNITS = 1;
 const CONNECTION_UNITS = 1;
-/** A handshake signs. */
+/** A TLS handshake computes a signature. */
 const TLS_CONNECTION_UNITS = 10;
-/** A WebSocket is set up, and a hello is parsed. */
+/** An upgrade opens a WebSocket and parses a hello. */
 const UPGRADE_UNITS = 5;
-/** Requests of one connection that are not answered yet. Browsers do not pipeline; some programs send a few ahead. */
+/** Unanswered requests of one connection. Browsers do not pipeline; some programs send a few requests ahead. */
 const MAX_UNANSWERED = 16;
-/** A megabyte in that time is slow for any link. */
+/** Any link transfers a megabyte in this time. */
 const RESPONSE_TIMEOUT_MS = 60_000;
 
 interface Peer {
@@ -30,23 +30,23 @@ interface Peer {
   destroy(): unknown;
 }
 
-/** Bounds what clients can have the coordinator do over HTTP before they have shown a token. */
+/** Limits the work that clients without a token can cause over HTTP. */
 export class HttpRateLimiter {
   readonly #clock: Clock;
   readonly #pending: Pick<PendingConnectionLimiter, 'evictBlock'>;
   readonly #budget: BlockRateLimiter;
   readonly #unanswered = new WeakMap<Socket, number>();
-  /** A socket forgets its address when it is closed. */
+  /** Address blocks by socket: a closed socket no longer knows its address. */
   readonly #blocks = new WeakMap<object, string>();
 
-  /** @param pending connections that are closed when their network asks for too much: what they send is not even read */
+  /** @param pending connections that are closed, unread, when their network exceeds its limit */
   constructor(clock: Clock, pending: Pick<PendingConnectionLimiter, 'evictBlock'>, limits = LIMITS) {
     this.#clock = clock;
     this.#pending = pending;
     this.#budget = new BlockRateLimiter(clock, limits);
   }
 
-  /** Closes a new connection of a network that has had too many connections and requests. @returns whether it is open */
+  /** Closes a new connection if its network has exceeded the limit. @returns whether the connection is still open */
   acceptConnection(socket: Peer, isTls: boolean): boolean {
     if (this.#budget.spend(this.#getBlock(socket), isTls ? TLS_CONNECTION_UNITS : CONNECTION_UNITS))
       return true;
@@ -54,7 +54,7 @@ export class HttpRateLimiter {
     return false;
   }
 
-  /** Closes the connection if a request is one too many, or its response is not read. @returns whether to answer it */
+  /** Closes the connection if a request exceeds a limit, or if its response is not read. @returns whether to answer */
   acceptRequest({ socket }: IncomingMessage, response: ServerResponse): boolean {
     if (!this.#charge(socket, REQUEST_UNITS)) return false;
     const unanswered = (this.#unanswered.get(socket) ?? 0) + 1;
@@ -71,12 +71,12 @@ export class HttpRateLimiter {
     return true;
   }
 
-  /** The same for a request to open a WebSocket. */
+  /** Closes the connection if a request to open a WebSocket exceeds the limit. @returns whether to answer */
   acceptUpgrade(socket: Peer): boolean {
     return this.#charge(socket, UPGRADE_UNITS);
   }
 
-  /** What is left of a chunk of requests is still parsed when their connection is closed, so it is paid for. */
+  /** Node parses the other requests of a chunk even if their connection is closed, so they count too. */
   #charge(socket: Peer, units: number): boolean {
     const block = this.#getBlock(socket);
     if (this.#budget.charge(block, units)) return !socket.destroyed;

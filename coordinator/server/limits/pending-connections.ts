@@ -6,21 +6,20 @@ export interface PendingLimits {
   readonly total: number;
 }
 
-/** A class behind one router may open the page together. */
+/** A school class behind one router may open the page all at once. */
 export const PENDING_LIMITS: PendingLimits = { perBlock: 256, total: 2_048 };
 
-/** How a connection is named by both its ends. */
+/** Address and port that identify a connection. */
 type Peer = Pick<Socket, 'remoteAddress' | 'remotePort'>;
 
 /**
- * Connections that have not been admitted: of these there may be so many and no more, so that no client can hold the
- * memory and the sockets of a run by opening connections and saying nothing. A newcomer is not refused: the oldest
- * pending connection of the address block that has the most of them is closed for it. Whoever brings a token needs a
- * place for milliseconds only, and finds one.
+ * Limits the number of connections that are not admitted yet, so that a client cannot occupy memory and sockets with
+ * silent connections. A new connection is never refused: it replaces the oldest pending connection of the address block
+ * that has the most. A client with a token is pending for some milliseconds only, so it always gets through.
  */
 export class PendingConnectionLimiter {
   readonly #limits: PendingLimits;
-  /** By block, the oldest first. */
+  /** Connections by block, the oldest first. */
   readonly #blocks = new Map<string, Map<string, Pick<Socket, 'destroy'>>>();
   #count = 0;
 
@@ -32,7 +31,7 @@ export class PendingConnectionLimiter {
     return this.#count;
   }
 
-  /** Takes a new connection in; an older one may be closed for it. */
+  /** Adds a new connection; an older one may be closed for it. */
   add(socket: Socket): void {
     const block = addressBlock(socket.remoteAddress ?? '');
     if ((this.#blocks.get(block)?.size ?? 0) >= this.#limits.perBlock) this.#evictOldest(block);
@@ -42,20 +41,20 @@ export class PendingConnectionLimiter {
     const key = connectionKey(socket);
     if (!sockets.has(key)) this.#count++;
     sockets.set(key, socket);
-    // Its address is gone when it has closed.
+    // A closed socket no longer knows its address.
     socket.once('close', () => this.#remove(block, key, socket));
   }
 
-  /** It is pending no longer: a worker or an observer. */
+  /** Removes a connection that has been admitted as a worker or an observer. */
   admit(peer: Peer): void {
     this.#remove(addressBlock(peer.remoteAddress ?? ''), connectionKey(peer));
   }
 
-  /** Closes the oldest connection of the block that has the most. @returns whether there was one */
+  /** Closes the oldest connection of the block that has the most. @returns false without pending connections */
   evict(): boolean {
     const [first, ...others] = this.#blocks;
     if (first === undefined) return false;
-    const [largest] = others.reduce((most, each) => (each[1].size > most[1].size ? each : most), first);
+    const [largest] = others.reduce((a, b) => (b[1].size > a[1].size ? b : a), first);
     this.#evictOldest(largest);
     return true;
   }
@@ -77,7 +76,7 @@ export class PendingConnectionLimiter {
     socket.destroy();
   }
 
-  /** @param socket the one that is meant, where another one may have got the same key since */
+  /** @param socket removed only if the key still belongs to it, and not to a newer connection */
   #remove(block: string, key: string, socket?: Pick<Socket, 'destroy'>): void {
     const sockets = this.#blocks.get(block);
     const found = sockets?.get(key);

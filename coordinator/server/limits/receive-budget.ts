@@ -1,37 +1,37 @@
 import type { Clock } from '../../../shared/util/clock.ts';
 
-/** A connection whose messages are counted while they are incomplete. */
+/** A connection whose incomplete messages count against the budget. */
 export interface Receiver {
-  /** Stops reading; what the peer sends waits in the network. */
+  /** Stops reading; data of the client waits in the network. */
   pause(): void;
   resume(): void;
-  /** Closes the connection: others wait for the memory that its message holds. */
+  /** Closes the connection, because others wait for the memory of its message. */
   expire(): void;
 }
 
-/** The count of one connection. */
+/** Account of one connection. */
 export interface ReceiveAccount {
-  /** @param bytes held of messages that are not complete, by whomever */
+  /** @param bytes memory of the connection's incomplete messages, in all buffers */
   setHeldBytes(bytes: number): void;
   close(): void;
 }
 
 export interface ReceiveBudgetOptions {
   readonly clock: Clock;
-  /** The largest message. */
+  /** Size of the largest message. */
   readonly maxFrameBytes: number;
-  /** Messages of more than SMALL_BYTES that may be incomplete at once. */
+  /** Number of messages larger than SMALL_BYTES that may be incomplete at a time. */
   readonly maxLarge?: number;
 }
 
-/** Messages of so many bytes are not counted: a thousand connections may hold 64 MiB of them. */
+/** Messages up to this size do not count: a thousand connections hold at most 64 MiB of them. */
 export const SMALL_BYTES = 64 << 10;
-/** Of incomplete large messages in all: 50 gradients of a million values. */
+/** Memory of all incomplete large messages: 50 gradients of a million values. */
 const MAX_BYTES = 256 << 20;
-/** So many may come at once even if they are larger than that. */
+/** Number of large messages that are always received at a time, even if they exceed MAX_BYTES. */
 const MIN_LARGE = 8;
 const CHECK_INTERVAL_MS = 1_000;
-/** What comes more slowly than half a megabit a second must not make others wait. */
+/** A message slower than half a megabit a second must not block others. */
 const MIN_BYTES_PER_CHECK = 64 << 10;
 const MAX_SLOW_CHECKS = 2;
 
@@ -43,8 +43,9 @@ interface Account {
 }
 
 /**
- * Bounds the memory of incomplete messages: only so many large ones are received at once. The others are not read until
- * one of those is complete; while any waits, one that does not make progress is closed.
+ * Limits the memory of incomplete messages by the number of large messages that are received at a time. Other
+ * connections with large messages are paused until one of them is complete. While a connection is paused, connections
+ * that receive too slowly are closed.
  */
 export class ReceiveBudget {
   readonly #clock: Clock;
@@ -101,12 +102,12 @@ export class ReceiveBudget {
     if (this.#paused.size === 0) return;
     const slow: Account[] = [];
     for (const account of this.#large) {
-      const came = account.bytes - account.bytesAtCheck;
-      account.slowChecks = came < MIN_BYTES_PER_CHECK ? account.slowChecks + 1 : 0;
+      const receivedBytes = account.bytes - account.bytesAtCheck;
+      account.slowChecks = receivedBytes < MIN_BYTES_PER_CHECK ? account.slowChecks + 1 : 0;
       account.bytesAtCheck = account.bytes;
       if (account.slowChecks >= MAX_SLOW_CHECKS) slow.push(account);
     }
-    // Each gives its place back as it closes; no more have to go than wait.
+    // Each closed connection admits a paused one, so no more than that are closed.
     for (const { receiver } of slow.slice(0, this.#paused.size)) receiver.expire();
     if (this.#paused.size > 0) this.#scheduleCheck();
   }

@@ -1,27 +1,27 @@
 import type { Clock } from '../../../shared/util/clock.ts';
-import { addressBlock, wideAddressBlock } from './address-block.ts';
 import { isLoopback } from '../../../shared/util/loopback.ts';
+import { addressBlock, wideAddressBlock } from './address-block.ts';
 
 interface RateLimit {
-  /** Refusals at once; beyond that, so many a second. */
+  /** Number of refusals before a block is blocked; `perSecond` of them are forgotten each second. */
   readonly burst: number;
   readonly perSecond: number;
 }
 
-/** Of an address, or of the /64 that one machine has all addresses of. */
+/** Limit for an IPv4 address, or for the /64 whose addresses one machine can all use. */
 const BLOCK_LIMIT: RateLimit = { burst: 30, perSecond: 0.5 };
-/** Of the network around it: a /24, or the /48 that a provider gives to whoever asks. */
+/** Limit for the network around it: a /24, or the /48 that a provider assigns to any customer. */
 const WIDE_BLOCK_LIMIT: RateLimit = { burst: 120, perSecond: 2 };
-/** Of all addresses. Above it, a block that has been refused at all is not heard until that is forgotten. */
+/** Limit for all addresses. Above it, one refusal is enough to block an address. */
 const TOTAL_LIMIT: RateLimit = { burst: 600, perSecond: 10 };
-/** The one entry that counts all of them; no block is called so. */
+/** Key of the entry for all addresses; no block has this name. */
 const TOTAL_KEY = 'all';
-/** More blocks than this are nobody's mistakes; those that came first are forgotten. */
+/** More blocks than this are an attack, not mistakes; the oldest entries are forgotten. */
 const MAX_BLOCKS = 20_000;
 
 /**
- * How often each network has been refused lately: a client that guesses tokens does not get far, from however many
- * addresses. A network that has never been refused is heard, whatever the others do.
+ * Blocks networks that have been refused too often lately, so that a client cannot guess tokens, even from many
+ * addresses. A network that has never been refused is never blocked.
  */
 export class RefusalRateLimiter {
   readonly #clock: Pick<Clock, 'now'>;
@@ -31,7 +31,7 @@ export class RefusalRateLimiter {
     this.#clock = clock;
   }
 
-  /** A client at this address was refused. */
+  /** Counts the refusal of a client. */
   recordRefusal(address: string): void {
     if (isLoopback(address)) return;
     this.#add(addressBlock(address), BLOCK_LIMIT);
@@ -39,23 +39,23 @@ export class RefusalRateLimiter {
     this.#add(TOTAL_KEY, TOTAL_LIMIT);
   }
 
-  /** Whether no client there is heard for now. Those on this machine always are. */
+  /** Whether clients at this address are refused unheard for now. This machine is never blocked. */
   isBlocked(address: string): boolean {
     if (isLoopback(address)) return false;
     const block = addressBlock(address);
-    const most = this.#isOverLimit(TOTAL_KEY, TOTAL_LIMIT) ? 1 : BLOCK_LIMIT.burst;
+    const maxRefusals = this.#isOverLimit(TOTAL_KEY, TOTAL_LIMIT) ? 1 : BLOCK_LIMIT.burst;
     return (
-      this.#refusalCount(block, BLOCK_LIMIT) > most - 1 ||
+      this.#refusalCount(block, BLOCK_LIMIT) > maxRefusals - 1 ||
       this.#isOverLimit(wideAddressBlock(address), WIDE_BLOCK_LIMIT)
     );
   }
 
-  #isOverLimit(key: string, level: RateLimit): boolean {
-    return this.#refusalCount(key, level) > level.burst - 1;
+  #isOverLimit(key: string, limit: RateLimit): boolean {
+    return this.#refusalCount(key, limit) > limit.burst - 1;
   }
 
-  #add(key: string, level: RateLimit): void {
-    const times = this.#refusalCount(key, level) + 1;
+  #add(key: string, limit: RateLimit): void {
+    const times = this.#refusalCount(key, limit) + 1;
     this.#refused.delete(key);
     this.#refused.set(key, { times, countedMs: this.#clock.now() });
     const [first] = this.#refused.keys();

@@ -1,10 +1,10 @@
 export interface BucketLimits {
-  /** Units that may be spent at once. */
+  /** Number of units in a full bucket. */
   readonly burst: number;
   readonly perSecond: number;
 }
 
-/** A budget that refills with time. */
+/** A budget that refills over time. */
 export class TokenBucket {
   readonly #limits: BucketLimits;
   #tokens: number;
@@ -16,7 +16,7 @@ export class TokenBucket {
     this.#lastRefillMs = nowMs;
   }
 
-  /** Spends `units` if there are that many. @returns whether there were */
+  /** Spends units if there are enough. @returns whether there were enough */
   spend(nowMs: number, units = 1): boolean {
     this.#refill(nowMs);
     if (this.#tokens < units) return false;
@@ -24,19 +24,19 @@ export class TokenBucket {
     return true;
   }
 
-  /** Takes units that were used already, down to a debt of a whole burst. @returns whether there were that many */
+  /** Subtracts units that are already used, down to minus one burst. @returns whether there were enough */
   charge(nowMs: number, units = 1): boolean {
     this.#refill(nowMs);
     this.#tokens = Math.max(-this.#limits.burst, this.#tokens - units);
     return this.#tokens >= 0;
   }
 
-  /** Adds units at once, up to `most` in all. */
-  credit(units: number, most: number): void {
-    this.#tokens = Math.max(this.#tokens, Math.min(most, this.#tokens + units));
+  /** Adds units, up to `max` in all. */
+  credit(units: number, max: number): void {
+    this.#tokens = Math.max(this.#tokens, Math.min(max, this.#tokens + units));
   }
 
-  /** Whether it is as full as time makes it: it may then be forgotten. */
+  /** Whether the bucket is full, so that a new one is the same. */
   isFull(nowMs: number): boolean {
     this.#refill(nowMs);
     return this.#tokens >= this.#limits.burst;

@@ -3,7 +3,7 @@ import { codecsInUse } from '../../../coordinator/links/codecs.ts';
 
 const link = (codec: string, updateCodec: string | null) => ({ codec, updateCodec });
 
-it('how vectors travel is said by the links there are, else by the rule', () => {
+it('the codecs in use are those of the links, or of the rule if there are no links', () => {
   expect(codecsInUse([], 'auto')).toBe('auto');
   expect(codecsInUse([], { up: 'int4', down: 'int8' })).toBe('int4/int8');
   expect(codecsInUse([link('int4', 'int8'), link('int4', 'int8')], 'auto')).toBe('int4/int8');

@@ -6,8 +6,8 @@ import { manualClock } from '../../support/manual-clock.ts';
 const BYTES = 1_000_000;
 const answer = { samples: 32, turnaroundMs: 300, computeMs: 100 };
 
-describe('the figures of a link', () => {
-  it('are not known before two answers, and something large that has crossed it', () => {
+describe('the measurements of a link', () => {
+  it('need two answers, and a large message that has crossed the link', () => {
     const link = new LinkMeter();
     link.recordDownload([{ bytes: 0, elapsedMs: 4 }]);
     link.recordAnswer(answer);
@@ -20,9 +20,9 @@ describe('the figures of a link', () => {
     expect(link.stats?.upMsPerByte).toBeCloseTo(4e-4);
   });
 
-  it('do not take for its rate that a link had to wait between two pieces, or a piece for those before it', () => {
+  it('ignore idle time between two buckets, and waiting time of a bucket behind others', () => {
     for (const [elapsedMs, msPerByte] of [
-      // One after the other without a gap, and then with one.
+      // Three buckets without a gap, then with a gap behind the first or the second.
       [[300, 290, 280], 1e-4],
       [[500, 200, 190], 1e-4],
       [[500, 400, 100], 1e-4],
@@ -34,7 +34,7 @@ describe('the figures of a link', () => {
     }
   });
 
-  it('do not follow one hiccup, and forget the answers of other codecs', () => {
+  it('ignore a single slow message, and forget the answers of other codecs', () => {
     const link = new LinkMeter();
     for (const ms of [100, 100, 5000, 100, 100]) {
       link.recordDownload([{ bytes: BYTES, elapsedMs: ms }]);
@@ -60,8 +60,8 @@ function probing() {
   return { clock, probe, measured, pings: () => pings };
 }
 
-describe('a probe of a link', () => {
-  it('pings behind a large message, and once more to let through what was sent meanwhile', () => {
+describe('the probe of a link', () => {
+  it('pings behind a large message, and once more behind messages that were sent in the meantime', () => {
     const { clock, probe, measured, pings } = probing();
     probe.recordSent(100);
     expect(pings()).toBe(0);
@@ -72,7 +72,7 @@ describe('a probe of a link', () => {
     clock.skip(20);
     expect(probe.onPong(0)).toBe(true);
     expect(measured).toEqual([[{ bytes: BYTES, elapsedMs: 100 }]]);
-    // The second message is still on its way: the third would be measured with it.
+    // The second message has not arrived yet: the time of the third one would include it.
     expect(pings()).toBe(2);
     clock.skip(80);
     probe.onPong(1);
@@ -82,7 +82,7 @@ describe('a probe of a link', () => {
     expect(measured.slice(1)).toEqual([[{ bytes: BYTES, elapsedMs: 100 }]]);
   });
 
-  it('pings three times to begin with, for the delay alone, or until there is something to be measured', () => {
+  it('begins with three pings for the round trip, or fewer if there is a message to measure', () => {
     const { clock, probe, measured, pings } = probing();
     probe.start();
     for (const [id, ms] of [20, 3, 4].entries()) {
@@ -94,18 +94,18 @@ describe('a probe of a link', () => {
     const busy = probing();
     busy.probe.start();
     busy.probe.recordSent(BYTES);
-    // To let the message through, and then no more.
+    // The second ping waits for the message, and no other follows.
     for (const id of [0, 1]) busy.probe.onPong(id);
     expect([busy.pings(), busy.measured]).toEqual([2, [[{ bytes: 0, elapsedMs: 0 }]]]);
   });
 
-  it('pings behind the last of several pieces, and says what came since each of them', () => {
+  it('pings behind the last of several buckets, and measures from each of them on', () => {
     const { clock, probe, measured, pings } = probing();
     probe.recordSent(BYTES, true);
     clock.skip(10);
     probe.recordSent(BYTES, true);
     clock.skip(10);
-    // What is too small to say anything ends nothing.
+    // A small message does not end the vector.
     probe.recordSent(100);
     expect(pings()).toBe(0);
     probe.recordSent(BYTES, false);

@@ -7,16 +7,16 @@ import { settle } from '../../support/manual-clock.ts';
 import { testRunner, type TestRunner } from '../training/step-harness.ts';
 import { heldBy } from '../weights/updates-harness.ts';
 
-const KNOWS = { codecs: ['float32', 'float16', 'int8', 'int4'], switchCodecs: true };
-/** Six values are few: so slow a link takes its time over them. */
-const THIN = 100;
-const WIDE = 1e-6;
+const ADAPTIVE = { codecs: ['float32', 'float16', 'int8', 'int4'], switchCodecs: true };
+/** Milliseconds a byte: even six values take long. */
+const SLOW = 100;
+const FAST = 1e-6;
 
-function memberOf({ pool }: TestRunner, client: Client): Worker {
+function workerOf({ pool }: TestRunner, client: Client): Worker {
   return pool.workers.get(client.messages('welcome')[0]!.workerId as Worker['id'])!;
 }
 
-/** Has a link look as if it had these figures for all that was measured. */
+/** Records measurements of a link with this rate. */
 function measure({ link }: Worker, msPerByte: number): void {
   const { meter, codec, updateCodec } = link;
   const bytes = getCodec(codec).bytes(6) + getCodec(updateCodec ?? 'float32').bytes(6);
@@ -27,17 +27,17 @@ function measure({ link }: Worker, msPerByte: number): void {
   }
 }
 
-/** Answers the last shard in the codec that it asks for. */
+/** Answers the last shard in the codec that it requests. */
 async function answer(client: Client): Promise<void> {
   const { encoding } = client.messages('shard').at(-1)!;
   await client.answer(encoding === undefined ? {} : { encoding }, undefined, getCodec(encoding ?? 'float32'));
 }
 
-describe('codecs that follow their links', () => {
-  it('change in mid-run, and leave all workers the same weights', async () => {
+describe('adaptive codecs', () => {
+  it('change during a run, and all workers keep the same weights', async () => {
     const runner = testRunner(8, [0, 2, 3, 5], 'auto');
-    const ann = await runner.join('ann', KNOWS);
-    const bob = await runner.join('bob', KNOWS);
+    const ann = await runner.join('ann', ADAPTIVE);
+    const bob = await runner.join('bob', ADAPTIVE);
     const old = await runner.join('old', { codecs: ['float32', 'int8'] });
     const all = [ann, bob, old];
     expect(all.map((client) => client.messages('welcome')[0]?.updateCodec)).toEqual([
@@ -45,7 +45,7 @@ describe('codecs that follow their links', () => {
       undefined,
       undefined,
     ]);
-    // Old does not know of codecs that change, and gets weights for ever.
+    // The third worker cannot switch codecs, so it receives whole weights throughout.
     expect(all.map((client) => client.messages('welcome')[0]?.updates)).toEqual([
       undefined,
       undefined,
@@ -53,9 +53,9 @@ describe('codecs that follow their links', () => {
     ]);
     const used: string[] = [];
     for (let k = 1; k <= 230; k++) {
-      // Thin for ann alone, then for nobody, then for bob.
-      measure(memberOf(runner, ann), k > 2 && k <= 10 ? THIN : WIDE);
-      measure(memberOf(runner, bob), k > 220 ? THIN : WIDE);
+      // First only ann's link is slow, then none, then only bob's.
+      measure(workerOf(runner, ann), k > 2 && k <= 10 ? SLOW : FAST);
+      measure(workerOf(runner, bob), k > 220 ? SLOW : FAST);
       const round = await runner.gradient(k);
       const [first, ...others] = all.map((client) => heldBy(client).weights);
       expect(others).toEqual([first, first]);
@@ -67,7 +67,7 @@ describe('codecs that follow their links', () => {
       expect(round.result).not.toBeNull();
       used.push(
         all
-          .map((client) => memberOf(runner, client))
+          .map((client) => workerOf(runner, client))
           .map(({ link }) => `${link.codec}/${link.updateCodec ?? '-'}`)
           .join(' '),
       );
@@ -80,11 +80,11 @@ describe('codecs that follow their links', () => {
     expect(ann.closed ?? bob.closed ?? old.closed).toBeNull();
   });
 
-  it('are left alone for a worker on this machine, or one that cannot change them', async () => {
+  it('stay float32 for a worker that cannot switch codecs', async () => {
     const runner = testRunner(8, [0], 'auto');
-    const ann = await runner.join('ann', { ...KNOWS, switchCodecs: false });
+    const ann = await runner.join('ann', { ...ADAPTIVE, switchCodecs: false });
     for (let k = 1; k <= 4; k++) {
-      measure(memberOf(runner, ann), THIN);
+      measure(workerOf(runner, ann), SLOW);
       await runner.gradient(k);
       await answer(ann);
     }
@@ -92,7 +92,7 @@ describe('codecs that follow their links', () => {
     expect(ann.messages('update')).toEqual([]);
   });
 
-  it('are not for the worker to choose', async () => {
+  it('are rejected in an answer if the coordinator did not request them', async () => {
     const runner = testRunner(8, [0], 'auto');
     const ann = await runner.join('ann', { codecs: ['float32', 'int8'] });
     await runner.gradient(1);
@@ -100,9 +100,9 @@ describe('codecs that follow their links', () => {
     expect(ann.messages('rejected')).toMatchObject([{ code: CloseCode.unexpected }]);
   });
 
-  it('are for each shard the one that it asks for, also where the worker could be asked for another', async () => {
+  it('are rejected in an answer to a shard that requests another codec', async () => {
     const runner = testRunner(8, [0], 'auto');
-    const ann = await runner.join('ann', KNOWS);
+    const ann = await runner.join('ann', ADAPTIVE);
     await runner.gradient(1);
     expect(ann.messages('shard').at(-1)?.encoding).toBeUndefined();
     await ann.answer({ encoding: 'int8' }, undefined, getCodec('int8'));
@@ -112,7 +112,7 @@ describe('codecs that follow their links', () => {
     await answer(ann);
     for (let k = 2; ann.messages('shard').at(-1)?.encoding === undefined; k++) {
       expect(k).toBeLessThan(20);
-      measure(memberOf(runner, ann), THIN);
+      measure(workerOf(runner, ann), SLOW);
       await runner.gradient(k);
       if (ann.messages('shard').at(-1)?.encoding === undefined) await answer(ann);
     }
@@ -123,17 +123,17 @@ describe('codecs that follow their links', () => {
     });
   });
 
-  it('are said, and told to whoever listens', async () => {
+  it('are reported when they change', async () => {
     const runner = testRunner(8, [0], 'auto');
-    const ann = await runner.join('ann', KNOWS);
-    const said: string[] = [];
-    runner.pool.subscribe({ codecChanged: ({ name }, reason) => said.push(`${name}: ${reason}`) });
+    const ann = await runner.join('ann', ADAPTIVE);
+    const reported: string[] = [];
+    runner.pool.subscribe({ codecChanged: ({ name }, reason) => reported.push(`${name}: ${reason}`) });
     await runner.gradient(1);
     await answer(ann);
-    measure(memberOf(runner, ann), THIN);
+    measure(workerOf(runner, ann), SLOW);
     await runner.gradient(2);
-    expect(said).toHaveLength(1);
-    expect(said[0]).toMatch(/^ann: Gradients and weights travel as int4\/int4 from now on\. The link gives/);
+    expect(reported).toHaveLength(1);
+    expect(reported[0]).toMatch(/^ann: Gradients and weights are now sent as int4\/int4\. The link has/);
     expect(runner.pool.codecsInUse).toBe('int4/int4');
   });
 });

@@ -9,25 +9,25 @@ import { manualClock } from '../../support/manual-clock.ts';
 
 const { batchSize } = exampleJob;
 
-function watched() {
+function testReporter() {
   const clock = manualClock();
   const workers = new Map<WorkerId, Worker>();
-  const said: string[] = [];
-  const advisor = new BottleneckReporter({
+  const reported: string[] = [];
+  const reporter = new BottleneckReporter({
     job: exampleJob,
     pool: { workers },
     clock,
-    onAdvice: (sentence) => void said.push(sentence),
+    onAdvice: (sentence) => void reported.push(sentence),
   });
   const join = (name: string): Worker => {
-    const member = {
+    const worker = {
       id: name,
       name,
       isStandby: false,
       link: { codec: 'float32', updateCodec: null, bucketOffsets: [0], meter: new LinkMeter() },
     } as unknown as Worker;
-    workers.set(name as WorkerId, member);
-    return member;
+    workers.set(name as WorkerId, worker);
+    return worker;
   };
   const steps = (count: number, stepMs: number): void => {
     for (let i = 0; i < count; i++) {
@@ -35,53 +35,53 @@ function watched() {
       for (const { link } of workers.values()) {
         link.meter.recordAnswer({ samples: 2, computeMs: stepMs - 20, turnaroundMs: stepMs - 10 });
       }
-      advisor.stepFinished({ batch: { samples: batchSize } } as StepReport);
+      reporter.stepFinished({ batch: { samples: batchSize } } as StepReport);
     }
   };
-  return { advisor, join, steps, said };
+  return { reporter, join, steps, reported };
 }
 
-describe('advice', () => {
-  it('comes once a few hundred steps agree, and not a step before', () => {
+describe('advice during a run', () => {
+  it('is reported once 300 steps agree, and not a step earlier', () => {
     expect(MIN_STEPS).toBe(300);
-    const { advisor, join, steps, said } = watched();
+    const { reporter, join, steps, reported } = testReporter();
     join('ann');
-    advisor.epochStarted();
-    // The first step makes the worker known, the second one is the first whose duration counts.
+    reporter.epochStarted();
+    // The first step has no duration yet: its start is not known.
     steps(MIN_STEPS, 100);
-    expect(advisor.advice).toBeNull();
-    advisor.epochFinished();
-    expect(said).toEqual([]);
+    expect(reporter.advice).toBeNull();
+    reporter.epochFinished();
+    expect(reported).toEqual([]);
     steps(1, 100);
-    expect(advisor.advice).toMatch(/^A step takes 100 ms: ann computes its 2 samples in 80 ms,/);
-    advisor.epochFinished();
-    advisor.epochFinished();
-    expect(said).toEqual([advisor.advice]);
+    expect(reporter.advice).toMatch(/^A step takes 100 ms: ann computes its 2 samples in 80 ms,/);
+    reporter.epochFinished();
+    reporter.epochFinished();
+    expect(reported).toEqual([reporter.advice]);
   });
 
-  it('does not come while steps become slower or faster', () => {
-    const { advisor, join, steps } = watched();
+  it('is null while steps become slower or faster', () => {
+    const { reporter, join, steps } = testReporter();
     join('ann');
     steps(101, 100);
     steps(200, 120);
-    expect(advisor.advice).toBeNull();
+    expect(reporter.advice).toBeNull();
     steps(49, 120);
-    expect(advisor.advice).toBeNull();
+    expect(reporter.advice).toBeNull();
     steps(1, 120);
-    expect(advisor.advice).toMatch(/^A step takes 120 ms/);
+    expect(reporter.advice).toMatch(/^A step takes 120 ms/);
   });
 
-  it('begins anew when a worker joins, leaves, or goes on standby', () => {
-    const { advisor, join, steps } = watched();
+  it('needs 300 new steps when a worker joins, leaves, or goes on standby', () => {
+    const { reporter, join, steps } = testReporter();
     join('ann');
     steps(MIN_STEPS + 1, 100);
     const bob = join('bob');
     steps(MIN_STEPS, 100);
-    expect(advisor.advice).toBeNull();
+    expect(reporter.advice).toBeNull();
     steps(1, 100);
-    expect(advisor.advice).toContain('A step takes 100 ms');
+    expect(reporter.advice).toContain('A step takes 100 ms');
     bob.isStandby = true;
     steps(1, 100);
-    expect(advisor.advice).toBeNull();
+    expect(reporter.advice).toBeNull();
   });
 });

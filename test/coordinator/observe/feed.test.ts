@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Feed } from '../../../coordinator/observe/feed.ts';
-import type { ConnectionHandler } from '../../../coordinator/pool/handshake.ts';
+import type { ConnectionHandler } from '../../../coordinator/server/websocket.ts';
 import type { FromCoordinator, FromWorker } from '../../../shared/protocol/messages.ts';
 import { frameFromWorker, parseFromCoordinator, type Received } from '../../../shared/protocol/parse.ts';
 import { CloseCode } from '../../../shared/protocol/close-codes.ts';
@@ -9,23 +9,23 @@ import { linkedPair, type LinkedEnd } from '../../support/linked-connection.ts';
 import { manualClock, settle } from '../../support/manual-clock.ts';
 import { testPool } from '../pool/pool-harness.ts';
 
-/** A feed of a pool with a worker in it, at the middle of its second step of four. */
+/** A feed of a run with one worker that has finished the first of four steps. */
 async function testFeed() {
-  const made = testPool();
-  const feed = new Feed({ job: exampleJob, clock: made.clock, pool: made.pool });
+  const harness = testPool();
+  const feed = new Feed({ job: exampleJob, clock: harness.clock, pool: harness.pool });
   const weights = Float32Array.of(1, 2, 3, 4, 5, 6);
-  const stepDone = (epoch: number, at: number, lossSum: number, samples = 4): void => {
-    made.clock.skip(100);
+  const finishStep = (epoch: number, stepOfEpoch: number, lossSum: number, samples = 4): void => {
+    harness.clock.skip(100);
     feed.stepFinished({
       epoch,
-      step: at,
+      step: stepOfEpoch,
       steps: 2,
       loss: 0.5,
       accuracy: 0.75,
       samplesPerSecond: 40,
       workers: 1,
       batch: { samples, lossSum, correct: Math.min(3, samples) },
-      weights: { step: step((epoch - 1) * 2 + at), source: { committedWeights: weights } },
+      weights: { step: step((epoch - 1) * 2 + stepOfEpoch), source: { committedWeights: weights } },
     });
   };
   const watch = () => {
@@ -36,24 +36,24 @@ async function testFeed() {
             onFrame: (frame) => received.push(parseFromCoordinator(frame)),
             onClose: () => undefined,
           }
-        : owner,
+        : handler,
     );
-    const owner: ConnectionHandler = feed.watch(right);
+    const handler: ConnectionHandler = feed.watch(right);
     const end: LinkedEnd = left;
-    const say = (message: FromWorker): Promise<void> => {
+    const send = (message: FromWorker): Promise<void> => {
       end.send(frameFromWorker(message));
       return settle();
     };
-    return { received, end, say };
+    return { received, end, send };
   };
   const tick = async (): Promise<void> => {
-    await made.clock.advance(500);
+    await harness.clock.advance(500);
     await settle();
   };
-  await made.join('ann');
+  await harness.join('ann');
   feed.epochStarted(1);
-  stepDone(1, 1, 8);
-  return { ...made, feed, weights, stepDone, watch, tick };
+  finishStep(1, 1, 8);
+  return { ...harness, feed, weights, finishStep, watch, tick };
 }
 
 const epoch = {
@@ -69,10 +69,10 @@ const epoch = {
 };
 
 describe('the feed', () => {
-  it('tells nobody anew what came when an earlier observer was just leaving', async () => {
-    const { watch, tick, stepDone } = await testFeed();
+  it('sends a new observer no point twice when an earlier observer is just leaving', async () => {
+    const { watch, tick, finishStep } = await testFeed();
     const first = watch();
-    stepDone(1, 2, 8);
+    finishStep(1, 2, 8);
     first.end.close(1000, 'bye');
     await tick();
     const second = watch();
@@ -82,8 +82,8 @@ describe('the feed', () => {
     expect(progress).toMatchObject({ type: 'progress', curve: [] });
   });
 
-  it('tells an observer first what has been, and then twice a second what is', async () => {
-    const { watch, tick, stepDone, feed } = await testFeed();
+  it('sends an observer the history first, and then the progress twice a second', async () => {
+    const { watch, tick, finishStep, feed } = await testFeed();
     feed.epochFinished(epoch);
     feed.epochStarted(2);
     const { received } = watch();
@@ -98,7 +98,7 @@ describe('the feed', () => {
         epochs: [epoch],
       },
     ]);
-    stepDone(2, 1, 4);
+    finishStep(2, 1, 4);
     await tick();
     expect(received.slice(1).map(({ message }) => message)).toMatchObject([
       {
@@ -120,8 +120,8 @@ describe('the feed', () => {
     expect(received.at(-1)!.message).toMatchObject({ type: 'epoch', record: { epoch: 2 } });
   });
 
-  it('says how workers do, and which of them a step waits for, and why', async () => {
-    const { pool, join, watch, tick, stepDone } = await testFeed();
+  it('reports the work of each worker, the slowest worker, and the reason', async () => {
+    const { pool, join, watch, tick, finishStep } = await testFeed();
     await join('bob');
     const [ann, bob] = [...pool.workers.values()];
     const { received } = watch();
@@ -131,7 +131,7 @@ describe('the feed', () => {
       bob!.stats.record('train', 1);
       ann!.link.meter.recordAnswer({ samples: 3, computeMs: 90, turnaroundMs: 100 });
       bob!.link.meter.recordAnswer({ samples: 1, computeMs: 10, turnaroundMs: 300 });
-      stepDone(1, 1, 8);
+      finishStep(1, 1, 8);
     }
     await tick();
     expect(received.at(-1)!.message).toMatchObject({
@@ -144,20 +144,20 @@ describe('the feed', () => {
     const { message } = received.at(-1)!;
     const [first, second] = message.type === 'progress' ? message.workers : [];
     expect(first!.samplesPerSecond).toBeCloseTo(3 * second!.samplesPerSecond);
-    // Within half a second, the time from one message to the next.
+    // Two samples in half a second, the time between two messages.
     expect(second!.samplesPerSecond).toBe(4);
   });
 
-  it('keeps figures of training apart from an evaluation, whose shards are larger', async () => {
-    const { pool, watch, tick, stepDone } = await testFeed();
+  it('excludes evaluations, whose shards are larger, from the figures of training', async () => {
+    const { pool, watch, tick, finishStep } = await testFeed();
     const [ann] = pool.workers.values();
     const { received } = watch();
     await tick();
-    // The last batch of an epoch is short: all of it is still all of it.
+    // The last batch of an epoch is smaller, and the share of its only worker is still 1.
     for (const samples of [4, 2]) {
       ann!.stats.record('train', samples);
       ann!.link.meter.recordAnswer({ samples, computeMs: 90, turnaroundMs: 100 });
-      stepDone(1, 2, 8, samples);
+      finishStep(1, 2, 8, samples);
     }
     ann!.stats.record('evaluate', 1_000);
     await tick();
@@ -166,30 +166,30 @@ describe('the feed', () => {
     });
   });
 
-  it('sends weights to observers that ask, once for each time, and not more often than every two seconds', async () => {
-    const { watch, tick, weights, stepDone } = await testFeed();
+  it('sends weights once for each request, and at most every two seconds', async () => {
+    const { watch, tick, weights, finishStep } = await testFeed();
     const observer = watch();
     const sent = () => observer.received.filter(({ message }) => message.type === 'weights');
     await tick();
     expect(sent()).toHaveLength(0);
-    await observer.say({ type: 'snapshot' });
+    await observer.send({ type: 'snapshot' });
     await tick();
     expect(sent()).toMatchObject([{ message: { step: 1 } }]);
     expect(new Float32Array(sent()[0]!.payload.slice().buffer)).toEqual(weights);
-    await observer.say({ type: 'snapshot' });
-    stepDone(1, 2, 8);
+    await observer.send({ type: 'snapshot' });
+    finishStep(1, 2, 8);
     await tick();
     expect(sent()).toHaveLength(1);
     for (let i = 0; i < 8; i++) await tick();
     expect(sent()).toMatchObject([{}, { message: { step: 2 } }]);
   });
 
-  it('tells each point of the curve once, whenever an observer comes', async () => {
-    const { watch, tick, stepDone } = await testFeed();
-    const [first] = [watch()];
-    stepDone(1, 2, 4);
+  it('sends each observer each point of the curve exactly once', async () => {
+    const { watch, tick, finishStep } = await testFeed();
+    const first = watch();
+    finishStep(1, 2, 4);
     const second = watch();
-    stepDone(2, 1, 2);
+    finishStep(2, 1, 2);
     await tick();
     const steps = ({ received }: ReturnType<typeof watch>): number[] =>
       received.flatMap(({ message }) => ('curve' in message ? message.curve.map((point) => point.step) : []));
@@ -214,14 +214,14 @@ describe('the feed', () => {
       weights: { step: step(2), source: { committedWeights } },
     });
     const observer = watch();
-    await observer.say({ type: 'snapshot' });
+    await observer.send({ type: 'snapshot' });
     await tick();
     const { message, payload } = observer.received.at(-1)!;
     expect(message).toEqual({ type: 'weights', step: 2, offset: 0 });
     expect([...new Float32Array(payload.slice().buffer)]).toEqual([...committedWeights]);
   });
 
-  it('begins with the epochs that were done before the run was gone on with', async () => {
+  it('begins with the epochs before a run was resumed', async () => {
     const { pool, clock } = testPool();
     const feed = new Feed({ job: exampleJob, clock, pool, epochs: [epoch] });
     const sent: Uint8Array[] = [];
@@ -235,9 +235,10 @@ describe('the feed', () => {
     expect(parseFromCoordinator(sent[0]!).message).toMatchObject({ type: 'run', epochs: [epoch] });
   });
 
-  it('leaves out who cannot keep up, until they can', async () => {
+  it('skips observers with too many unsent bytes until these are sent', async () => {
     const { feed, tick } = await testFeed();
-    let [frames, bufferedBytes] = [0, 2 << 20];
+    let frames = 0;
+    let bufferedBytes = 2 << 20;
     feed.watch({
       send: () => frames++,
       close: () => undefined,
@@ -253,7 +254,7 @@ describe('the feed', () => {
     expect(frames).toBe(2);
   });
 
-  it('closes observers that do not read: a ping has a number that only a reader knows', async () => {
+  it('closes observers that do not answer pings with the right numbers', async () => {
     const { clock, feed, watch } = await testFeed();
     const reading = watch();
     const guessing = watch();
@@ -263,8 +264,8 @@ describe('the feed', () => {
     for (let i = 0; i < 200; i++) {
       await clock.advance(500);
       const id = pings().at(-1);
-      if (id !== undefined) await reading.say({ type: 'pong', id });
-      await guessing.say({ type: 'pong', id: i });
+      if (id !== undefined) await reading.send({ type: 'pong', id });
+      await guessing.send({ type: 'pong', id: i });
       if (i === 100) expect(feed.observerCount).toBe(3);
     }
     expect([reading, guessing, silent].map(({ end }) => end.closed?.code)).toEqual([
@@ -276,7 +277,7 @@ describe('the feed', () => {
     expect(new Set(pings()).size).toBe(pings().length);
   });
 
-  it('has so many places for observers; a network that holds more of them makes way for another', () => {
+  it('limits the number of observers, and replaces one of a network that has more', () => {
     const clock = manualClock();
     const { pool } = testPool();
     const feed = new Feed({ job: exampleJob, clock, pool, maxObservers: 3 });
@@ -290,14 +291,14 @@ describe('the feed', () => {
         close: (code) => closed.push(`${addressBlock} ${code}`),
       });
     for (let i = 0; i < 3; i++) watch('a');
-    expect(() => watch('a')).toThrow('All 3 places for observers are taken.');
+    expect(() => watch('a')).toThrow('The run already has 3 observers, which is the limit.');
     watch('b');
     expect(closed).toEqual([`a ${CloseCode.noFreeSlot}`]);
-    expect(() => watch('b')).toThrow('All 3 places');
+    expect(() => watch('b')).toThrow('The run already has 3 observers');
     feed.close('done');
   });
 
-  it('takes so many observers of one network at once, and others all the same', () => {
+  it('limits the rate of new observers of one network, and not of others', () => {
     const { pool } = testPool();
     const feed = new Feed({ job: exampleJob, clock: manualClock(), pool });
     const watch = (addressBlock: string): ConnectionHandler =>
@@ -308,49 +309,50 @@ describe('the feed', () => {
         terminate: () => undefined,
         close: () => undefined,
       });
-    const leave = (): void => watch('a').onClose(1000, '');
-    for (let i = 0; i < 200; i++) leave();
-    expect(leave).toThrow('Too many observers come at once');
+    const joinAndLeave = (): void => watch('a').onClose(1000, '');
+    for (let i = 0; i < 200; i++) joinAndLeave();
+    expect(joinAndLeave).toThrow('Too many new observers');
     watch('b');
     feed.close('done');
   });
 
-  it('hears nothing from observers but their wishes', async () => {
+  it('accepts no other messages from observers than pong and snapshot', async () => {
     const { watch, feed } = await testFeed();
-    const rude = watch();
-    await rude.say({ type: 'ready' });
-    expect(rude.end.closed?.code).toBe(4409);
+    const wrong = watch();
+    await wrong.send({ type: 'ready' });
+    expect(wrong.end.closed?.code).toBe(4409);
     expect(feed.observerCount).toBe(0);
-    const loud = watch();
-    loud.end.send(new Uint8Array((64 << 10) + 1));
+    const large = watch();
+    large.end.send(new Uint8Array((64 << 10) + 1));
     await settle();
-    expect(loud.end.closed?.code).toBe(4413);
+    expect(large.end.closed?.code).toBe(4413);
   });
 
-  it('stays after the run has finished: tells latecomers how it ended, and gives the last weights', async () => {
+  it('stays open after the run: new observers learn the reason of its end and can request the last weights', async () => {
     const { watch, feed, tick, weights, clock } = await testFeed();
-    const [first, greedy] = [watch(), watch()];
-    await greedy.say({ type: 'snapshot', atEnd: true });
+    const first = watch();
+    const requesting = watch();
+    await requesting.send({ type: 'snapshot', atEnd: true });
     await tick();
-    expect(greedy.received.filter(({ message }) => message.type === 'weights')).toEqual([]);
+    expect(requesting.received.filter(({ message }) => message.type === 'weights')).toEqual([]);
     feed.finish('The run is finished.');
     await settle();
     const types = ({ received }: typeof first) => received.map(({ message }) => message.type);
     expect(types(first).slice(-2)).toEqual(['progress', 'finished']);
-    expect(types(greedy).slice(-3)).toEqual(['progress', 'finished', 'weights']);
-    expect(new Float32Array(greedy.received.at(-1)!.payload.slice().buffer)).toEqual(weights);
+    expect(types(requesting).slice(-3)).toEqual(['progress', 'finished', 'weights']);
+    expect(new Float32Array(requesting.received.at(-1)!.payload.slice().buffer)).toEqual(weights);
     expect(first.end.closed).toBeNull();
 
     const late = watch();
     await settle();
     expect(types(late)).toEqual(['run', 'progress', 'finished']);
-    await late.say({ type: 'snapshot' });
+    await late.send({ type: 'snapshot' });
     await tick();
     expect(late.received.at(-1)).toMatchObject({ message: { type: 'weights', step: 1 } });
-    // An observer takes half a minute of silence for an end.
+    // An observer takes half a minute of silence for a lost connection.
     const answerPing = async (): Promise<void> => {
       const { message } = first.received.at(-1)!;
-      if (message.type === 'ping') await first.say({ type: 'pong', id: message.id });
+      if (message.type === 'ping') await first.send({ type: 'pong', id: message.id });
     };
     for (let i = 0; i < 120; i++) {
       await tick();
@@ -366,10 +368,10 @@ describe('the feed', () => {
     expect(clock.pending).toBeLessThanOrEqual(1);
   });
 
-  it('tells observers on this machine, and no others, where other devices find the page', () => {
+  it('sends addresses of the page to observers on this machine only', () => {
     const { pool, clock } = testPool();
     const feed = new Feed({ job: exampleJob, clock, pool, addresses: () => ['http://192.168.1.5:2718/'] });
-    const told = (isSameMachine: boolean) => {
+    const runMessageFor = (isSameMachine: boolean) => {
       const sent: Uint8Array[] = [];
       feed.watch({
         send: (frame) => sent.push(frame),
@@ -380,11 +382,11 @@ describe('the feed', () => {
       });
       return parseFromCoordinator(sent[0]!).message;
     };
-    expect(told(true)).toMatchObject({ addresses: ['http://192.168.1.5:2718/'] });
-    expect(told(false)).not.toHaveProperty('addresses');
+    expect(runMessageFor(true)).toMatchObject({ addresses: ['http://192.168.1.5:2718/'] });
+    expect(runMessageFor(false)).not.toHaveProperty('addresses');
   });
 
-  it('says goodbye, and leaves no timer', async () => {
+  it('sends the reason at the end, and leaves no timer', async () => {
     const { watch, feed, pool, clock } = await testFeed();
     const { received, end } = watch();
     feed.close('The run is finished.');

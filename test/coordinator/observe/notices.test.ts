@@ -3,20 +3,21 @@ import { Notices } from '../../../coordinator/observe/notices.ts';
 import { CloseCode } from '../../../shared/protocol/close-codes.ts';
 import { testPool } from '../pool/pool-harness.ts';
 
-it('keeps who was refused, expelled or put in reserve, a few of each kind', async () => {
+it('remembers refused, banned and standby workers, a few of each kind', async () => {
   const { pool, join, connect } = testPool();
   const notices = new Notices(pool);
-  const [ann, bob] = [await join('ann'), await join('bob')];
-  const memberOf = (name: string) => [...pool.workers.values()].find((member) => member.name === name)!;
+  const ann = await join('ann');
+  const bob = await join('bob');
+  const workerOf = (name: string) => [...pool.workers.values()].find((worker) => worker.name === name)!;
 
-  pool.setStandby(memberOf('ann'), 'A step takes 3 ms without it.');
+  pool.setStandby(workerOf('ann'), 'A step takes 3 ms without it.');
   expect(notices.all).toEqual([
     { what: 'standby', who: 'ann', reason: 'A step takes 3 ms without it.', times: 1 },
   ]);
-  pool.setStandby(memberOf('ann'), null);
+  pool.setStandby(workerOf('ann'), null);
   expect(notices.all).toEqual([]);
 
-  pool.drop(memberOf('bob'), CloseCode.wrongGradient, 'Its gradients are not those of ann and cyd.');
+  pool.drop(workerOf('bob'), CloseCode.wrongGradient, 'Its gradients are not those of ann and cyd.');
   await ann.say({ type: 'leaving', reason: 'asked to leave' });
   expect(notices.all).toMatchObject([
     { what: 'banned', reason: 'Its gradients are not those of ann and cyd.', times: 1 },

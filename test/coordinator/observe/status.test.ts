@@ -43,7 +43,7 @@ const status: RunStatus = {
   last: null,
 };
 
-const doneEpoch: EpochRecord = {
+const finishedEpoch: EpochRecord = {
   epoch: 1,
   loss: 1,
   accuracy: 0.5,
@@ -56,7 +56,7 @@ const doneEpoch: EpochRecord = {
 };
 
 describe('the status of a run', () => {
-  it('says where it is, who is there, and whom it waits for', () => {
+  it('shows the progress, the workers, and the slowest worker', () => {
     expect(describeStatus(status)).toEqual([
       'made: 8 samples, batches of 4',
       'Epoch 2/3: 1/2 - ETA: 1m 01s (run: 3m 03s) - loss: 0.5000 - accuracy: 0.7500 - 900 samples/s',
@@ -65,11 +65,11 @@ describe('the status of a run', () => {
       'ann     wasm          640    50%  90.0 ms  100.0 ms  1.5 ms  2.4 MB    4.8 MB',
       'bob     wasm          640    50%  20.0 ms  300.0 ms  1.5 ms  2.4 MB    4.8 MB',
       '',
-      'Slowest worker: bob, 300 ms a step, 280 ms of them for its connection. The fastest one takes 100 ms.',
+      'Slowest worker: bob, 300 ms a step, 280 ms of them for its connection. The fastest worker takes 100 ms.',
     ]);
   });
 
-  it('says who does not take part, and why', () => {
+  it('lists workers that do not take part, with reasons', () => {
     const lines = describeStatus({
       ...status,
       progress: {
@@ -94,7 +94,7 @@ describe('the status of a run', () => {
     ]);
   });
 
-  it('says so where nothing has happened and nobody is there', () => {
+  it('says that no step has finished and no worker is connected', () => {
     const quiet: RunStatus = {
       ...status,
       progress: {
@@ -108,17 +108,17 @@ describe('the status of a run', () => {
       },
     };
     expect(describeStatus(quiet).slice(1)).toEqual([
-      'No step has been made yet.',
+      'No step has finished yet.',
       '',
       'No worker is connected: the run waits.',
     ]);
-    const last = { ...doneEpoch, epoch: 3 };
+    const last = { ...finishedEpoch, epoch: 3 };
     expect(describeStatus({ ...quiet, last }).at(-1)).toBe('The run is finished.');
     expect(describeStatus({ ...quiet, last: { ...last, epoch: 2 } }).at(-1)).toMatch(/the run waits/);
   });
 });
 
-const worker = { createConnector: (fingerprint?: string) => Promise.resolve(connectPinned(fingerprint)) };
+const context = { createConnector: (fingerprint?: string) => Promise.resolve(connectPinned(fingerprint)) };
 
 describe('readStatus', () => {
   let coordinator: TestCoordinator;
@@ -130,31 +130,31 @@ describe('readStatus', () => {
   });
   afterAll(() => coordinator.close('done'));
 
-  it('asks a coordinator over a real socket', async () => {
-    const lines = await readStatus(coordinator.url, { token: 'secret' }, worker);
+  it('reads the status from a coordinator over a real socket', async () => {
+    const lines = await readStatus(coordinator.url, { token: 'secret' }, context);
     expect(lines).toEqual([
       'drawn-digits: 8 samples, batches of 128',
-      'No step has been made yet.',
+      'No step has finished yet.',
       '',
       'No worker is connected: the run waits.',
     ]);
     const link = `${coordinator.url.replace(/^ws/, 'http')}/#secret`;
-    expect(await readStatus(link, {}, worker)).toEqual(lines);
-    // What was typed last counts, not what is left in the environment.
-    expect(await readStatus(link, { token: 'stale' }, worker)).toEqual(lines);
-    const [json = ''] = await readStatus(coordinator.url, { token: 'secret', json: true }, worker);
+    expect(await readStatus(link, {}, context)).toEqual(lines);
+    // The token in the link counts, not one from the environment.
+    expect(await readStatus(link, { token: 'stale' }, context)).toEqual(lines);
+    const [json = ''] = await readStatus(coordinator.url, { token: 'secret', json: true }, context);
     expect(JSON.parse(json)).toMatchObject({ run: { steps: 1 }, progress: { epoch: 0 }, last: null });
   });
 
-  it('says in a sentence why there is none', async () => {
-    await expect(readStatus(coordinator.url, {}, worker)).rejects.toThrow(
+  it('explains why there is no status', async () => {
+    await expect(readStatus(coordinator.url, {}, context)).rejects.toThrow(
       /No status from ws:.*needs a token/,
     );
-    await expect(readStatus('ws://127.0.0.1:1', {}, worker)).rejects.toThrow(/ECONNREFUSED/);
-    await expect(readStatus('here', {}, worker)).rejects.toThrow(/is not the address of a coordinator/);
+    await expect(readStatus('ws://127.0.0.1:1', {}, context)).rejects.toThrow(/ECONNREFUSED/);
+    await expect(readStatus('here', {}, context)).rejects.toThrow(/is not the address of a coordinator/);
   });
 
-  it('trusts the one certificate whose fingerprint it was given', async () => {
+  it('trusts only the certificate with the given fingerprint', async () => {
     const cache = await mkdtemp(join(tmpdir(), 'gradcast-status-'));
     const tls = await selfSignedCertificate(cache, [], new Date());
     await rm(cache, { recursive: true });
@@ -163,8 +163,8 @@ describe('readStatus', () => {
       topology: tinyTopology([28, 28, 1], 10),
     });
     const { fingerprint } = tls;
-    expect(await readStatus(secure.url, { fingerprint }, worker)).toContain('No step has been made yet.');
-    await expect(readStatus(secure.url, {}, worker)).rejects.toThrow(
+    expect(await readStatus(secure.url, { fingerprint }, context)).toContain('No step has finished yet.');
+    await expect(readStatus(secure.url, {}, context)).rejects.toThrow(
       /self-signed certificate.*--fingerprint/,
     );
     await secure.close('done');

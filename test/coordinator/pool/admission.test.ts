@@ -57,7 +57,7 @@ describe('admit', () => {
   it('refuses a worker without a codec in common, and lists ours', () => {
     expect(refusal({ ...exampleHello, codecs: ['zip', 'FLOAT32'] })).toEqual([
       CloseCode.unsupported,
-      `Every worker has to offer float32, beside any others of ${codecNames.join(', ')}; this one does not.`,
+      `This worker does not support float32, as every worker must. The coordinator supports ${codecNames.join(', ')}.`,
     ]);
   });
 

@@ -1,4 +1,4 @@
-import type { ConnectionHandler } from '../../../coordinator/pool/handshake.ts';
+import type { ConnectionHandler } from '../../../coordinator/server/websocket.ts';
 import { WorkerPool, type PoolOptions } from '../../../coordinator/pool/pool.ts';
 import type { Codec } from '../../../shared/codec/registry.ts';
 import { float32 } from '../../../shared/codec/float32.ts';

@@ -138,7 +138,7 @@ describe('a pool', () => {
     client.end.send(frame(2001));
     await settle();
     expect(client.closed?.code).toBe(CloseCode.tooLarge);
-    expect(events.at(-1)).toBe('left ann: A frame of 2001 bytes; the most is 2000 here.');
+    expect(events.at(-1)).toBe('left ann: A frame of 2001 bytes is larger than the limit of 2000 bytes.');
   });
 
   it('lets a worker go that says so', async () => {

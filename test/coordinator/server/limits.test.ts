@@ -50,11 +50,11 @@ const GET = 'GET /index.html HTTP/1.1\r\nHost: x\r\n\r\n';
 const largest = (): string => {
   const names = readdirSync('dist/page').filter((name) => !/\.(br|gz)$/.test(name));
   const bytes = (name: string): number => statSync(`dist/page/${name}`).size;
-  return names.reduce((most, name) => (bytes(name) > bytes(most) ? name : most), 'index.html');
+  return names.reduce((a, b) => (bytes(b) > bytes(a) ? b : a), 'index.html');
 };
 
 describe('requests', () => {
-  it('that are sent ahead are so many: one more closes the connection', async () => {
+  it('sent ahead are limited to 16: one more closes the connection', async () => {
     await serve();
     const some = await dial();
     let answers = '';
@@ -74,7 +74,7 @@ describe('requests', () => {
     expect(String((await once(after, 'data'))[0])).toMatch(/^HTTP\/1\.1 200/);
   });
 
-  it('of one network are so many a second, and so are its connections', async () => {
+  it('of one network are limited by rate, and so are its connections', async () => {
     const budget = { burst: 10, perSecond: 1 };
     await serve({ httpLimits: { perBlock: budget, total: { burst: 100, perSecond: 100 } } });
     const socket = await dial();
@@ -86,7 +86,7 @@ describe('requests', () => {
     socket.write(GET);
     await closed(socket);
     await closed((await dial()).resume());
-    // What was asked for beyond the budget is owed first.
+    // The requests beyond the budget must be earned first.
     clock.skip(10_000);
     const later = await dial();
     later.write(GET);
@@ -97,8 +97,8 @@ describe('requests', () => {
     ['without a Host', 'GET / HTTP/1.1\r\n\r\n', 400],
     ['with a body', 'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello', 413],
     ['with a body of any length', 'GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n', 413],
-    ['to write', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n', 405],
-  ])('%s are answered, and their connection is closed', async (_, text, status) => {
+    ['other than GET and HEAD', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n', 405],
+  ])('%s are answered, and the connection is closed', async (_, text, status) => {
     await serve();
     const socket = await dial();
     let answer = '';
@@ -108,7 +108,7 @@ describe('requests', () => {
     expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
   });
 
-  it('that Node would answer by itself are counted too', async () => {
+  it('that Node would answer by itself count too', async () => {
     const budget = { burst: 10, perSecond: 0 };
     await serve({ httpLimits: { perBlock: budget, total: { burst: 100, perSecond: 0 } } });
     const socket = await dial();
@@ -120,11 +120,11 @@ describe('requests', () => {
     expect(answer.split('HTTP/1.1 ').length - 1).toBeLessThanOrEqual(9);
   });
 
-  it('whose response is not read are given up', async () => {
+  it('are dropped if their response is not read', async () => {
     await serve();
     const socket = await dial();
     socket.pause();
-    // More than the system takes on behalf of one connection.
+    // More bytes than the system buffers for a connection.
     for (let i = 0; i < 16; i++) socket.write(GET.replace('index.html', largest()));
     await expect.poll(() => clock.pending).toBeGreaterThan(0);
     const ended = new Promise((resolve) => socket.once('close', resolve));
@@ -136,8 +136,8 @@ describe('requests', () => {
 });
 
 describe('a WebSocket', () => {
-  /** Admitted at once, and told so by a frame. */
-  const admitting =
+  /** Admits the client at once and sends it a frame. */
+  const admitAtOnce =
     (more: object = {}, onClose: (code: number, reason: string) => void = () => undefined) =>
     (connection: Connection) => {
       setImmediate(() => connection.send(Uint8Array.of(1)));
@@ -148,37 +148,37 @@ describe('a WebSocket', () => {
     ['messages', (socket: WebSocket) => socket.send(Uint8Array.of(1))],
     ['pings', (socket: WebSocket) => socket.ping()],
     ['pongs', (socket: WebSocket) => socket.pong()],
-  ])('that sends %s without end is closed', async (_, send) => {
-    let heard = 0;
+  ])('is closed if it sends %s without end', async (_, send) => {
+    let received = 0;
     let reason = '';
-    await serve({ connect: admitting({ onFrame: () => heard++ }, (_code, why) => (reason = why)) });
+    await serve({ connect: admitAtOnce({ onFrame: () => received++ }, (_code, why) => (reason = why)) });
     const socket = await open();
     const code = closeCode(socket);
     for (let i = 0; i < 500; i++) send(socket);
     expect(await code).toBe(CloseCode.tooManyMessages);
-    expect(heard).toBeLessThanOrEqual(60);
-    expect(reason).toBe('It sends more messages than it was asked for.');
+    expect(received).toBeLessThanOrEqual(60);
+    expect(reason).toBe('Too many unrequested messages.');
   });
 
-  it('is closed sooner for headers that take long to parse', async () => {
-    let heard = 0;
-    await serve({ connect: admitting({ onFrame: () => heard++ }) });
+  it('is closed sooner if its headers take long to parse', async () => {
+    let received = 0;
+    await serve({ connect: admitAtOnce({ onFrame: () => received++ }) });
     const socket = await open();
     const code = closeCode(socket);
     const frame = Buffer.alloc(16 << 10);
     frame.writeUInt32LE(16_000);
     for (let i = 0; i < 10; i++) socket.send(frame);
     expect(await code).toBe(CloseCode.tooManyMessages);
-    expect(heard).toBe(1);
+    expect(received).toBe(1);
   });
 
-  it('may send as many as answer what it was sent', async () => {
-    let heard = 0;
+  it('may send an answer to each frame that it receives', async () => {
+    let received = 0;
     const all = new Promise<void>((resolve) => {
       void serve({
         connect: (connection) => ({
           onFrame: () => {
-            if (++heard === 500) resolve();
+            if (++received === 500) resolve();
             connection.send(Uint8Array.of(1));
           },
           onClose: () => undefined,
@@ -191,29 +191,29 @@ describe('a WebSocket', () => {
       });
     });
     await all;
-    expect(heard).toBe(500);
+    expect(received).toBe(500);
   });
 
-  it('that begins a message larger than it may send is closed before it is complete', async () => {
-    await serve({ connect: admitting({ maxMessageBytes: 64 << 10 }) });
+  it('is closed before a message is complete that is too large', async () => {
+    await serve({ connect: admitAtOnce({ maxMessageBytes: 64 << 10 }) });
     const socket = await open();
     const code = closeCode(socket);
     for (let i = 0; i < 16; i++) socket.send(Buffer.alloc(32 << 10), { binary: true, fin: false });
     expect(await code).toBe(CloseCode.tooLarge);
   });
 
-  it('with an incomplete message makes others wait only while it makes progress', async () => {
+  it('blocks others by an incomplete message only while it makes progress', async () => {
     const received: number[] = [];
     await serve({
       maxLargeMessages: 1,
-      connect: admitting({ onFrame: (frame: Uint8Array) => received.push(frame.length) }),
+      connect: admitAtOnce({ onFrame: (frame: Uint8Array) => received.push(frame.length) }),
     });
     const hanging = await open();
     const code = closeCode(hanging);
     hanging.send(Buffer.alloc(200 << 10), { binary: true, fin: false });
     const before = clock.pending;
     const honest = await open();
-    // The first one has the place as soon as this one waits, which starts a clock.
+    // The timer starts when the second connection is paused.
     honest.send(Buffer.alloc(512 << 10));
     await expect.poll(() => clock.pending).toBeGreaterThan(before);
     expect(received).toEqual([]);
@@ -223,7 +223,7 @@ describe('a WebSocket', () => {
   });
 });
 
-it('a download that is aborted leaves nothing open', async () => {
+it('an aborted download leaves no descriptor open', async () => {
   await serve();
   const descriptors = (): number => readdirSync('/dev/fd').length;
   const before = descriptors();

@@ -58,7 +58,7 @@ function get(
   });
 }
 
-describe('the page as it is served', () => {
+describe('the served page', () => {
   let server: RunningServer;
   let html: string;
   beforeAll(async () => {
@@ -67,7 +67,7 @@ describe('the page as it is served', () => {
   });
   afterAll(() => server.close());
 
-  it('is asked for anew each time, but for what bears a hash', async () => {
+  it('is not cached, except for files whose names contain a hash', async () => {
     expect((await get(server.port, '/')).headers['cache-control']).toBe('no-cache');
     const files = [...html.matchAll(/(?:href|src)="([^"]+)"/g)].map(([, file]) => file ?? '');
     expect(files.length).toBeGreaterThanOrEqual(3);
@@ -79,7 +79,7 @@ describe('the page as it is served', () => {
     }
   });
 
-  it('is not sent again to whoever has it', async () => {
+  it('is not sent again to a client that has it', async () => {
     const { etag } = (await get(server.port, '/')).headers;
     expect((await get(server.port, '/', { 'if-none-match': etag ?? '' })).status).toBe(304);
   });
@@ -87,7 +87,7 @@ describe('the page as it is served', () => {
   it.each([
     ['br', brotliDecompressSync],
     ['gzip', gunzipSync],
-  ])('comes compressed: %s', async (coding, decompress) => {
+  ])('is compressed with %s', async (coding, decompress) => {
     const { headers, body } = await get(server.port, '/', { 'accept-encoding': coding });
     expect(headers['content-encoding']).toBe(coding);
     expect(headers['content-type']).toBe('text/html;charset=utf-8');
@@ -95,7 +95,7 @@ describe('the page as it is served', () => {
     expect(decompress(body).toString()).toBe(html);
   });
 
-  it('keeps the policies on every answer', async () => {
+  it('has the security headers on every response', async () => {
     for (const path of ['/', '/nothing-here.js']) {
       const { headers } = await get(server.port, path);
       expect(headers['content-security-policy']).toContain("script-src 'self' 'wasm-unsafe-eval'");
@@ -116,7 +116,7 @@ describe('https', () => {
   const now = new Date('2026-06-01T00:00:00Z');
   const laterBy = (days: number): Date => new Date(now.getTime() + days * 86_400_000);
 
-  it('keeps its self-signed certificate while it serves, its key for its owner alone', async () => {
+  it('reuses its self-signed certificate until it expires or an address changes, with a key that only the user can read', async () => {
     const made = await selfSignedCertificate(cache, ['192.168.1.20'], now);
     expect(made).toMatchObject({ selfSigned: true });
     expect(await selfSignedCertificate(cache, ['192.168.1.20'], laterBy(300))).toEqual(made);
@@ -129,11 +129,11 @@ describe('https', () => {
     expect(afterItsEnd.fingerprint).not.toBe(onAnotherAddress.fingerprint);
   });
 
-  it('serves the page, and workers that know the fingerprint and no others', async () => {
+  it('serves the page, and workers that know the fingerprint', async () => {
     const tls = await selfSignedCertificate(cache, [], new Date());
     const server = await serve(tls);
     const url = `wss://127.0.0.1:${server.port}`;
-    const knock = (fingerprint?: string): Promise<string> =>
+    const tryToConnect = (fingerprint?: string): Promise<string> =>
       new Promise((resolve) => {
         const connection = connectPinned(fingerprint)(url, {
           onOpen() {
@@ -145,24 +145,26 @@ describe('https', () => {
         });
       });
     expect((await get(server.port, '/', {}, true)).status).toBe(200);
-    expect(await knock(parseFingerprint(tls.fingerprint.replaceAll(':', '').toLowerCase()))).toBe('open');
-    expect(await knock()).toMatch(/self-signed certificate.*--fingerprint/);
-    expect(await knock(tls.fingerprint.replace(/^../, (pair) => (pair === '00' ? '11' : '00')))).toMatch(
-      /fingerprint .*, not the one/,
+    expect(await tryToConnect(parseFingerprint(tls.fingerprint.replaceAll(':', '').toLowerCase()))).toBe(
+      'open',
     );
+    expect(await tryToConnect()).toMatch(/self-signed certificate.*--fingerprint/);
+    expect(
+      await tryToConnect(tls.fingerprint.replace(/^../, (pair) => (pair === '00' ? '11' : '00'))),
+    ).toMatch(/fingerprint .*, not the one/);
     await server.close();
   });
 
-  it('says what is wrong with files and flags', async () => {
+  it('explains what is wrong with --cert and --key', async () => {
     const host = '127.0.0.1';
     const [cert, key] = [join(cache, 'certificate.pem'), join(cache, 'key.pem')];
     await expect(certificateFor({ host, cert }, cache, now)).rejects.toThrow(
-      '--cert and --key belong together.',
+      '--cert and --key must be used together.',
     );
     await expect(certificateFor({ host, cert: '/nowhere.pem', key }, cache, now)).rejects.toThrow(
       '/nowhere.pem',
     );
-    await expect(certificateFor({ host, cert: key, key }, cache, now)).rejects.toThrow('no certificate');
+    await expect(certificateFor({ host, cert: key, key }, cache, now)).rejects.toThrow('Not a certificate');
     expect(await certificateFor({ host, cert, key }, cache, now)).toMatchObject({ selfSigned: false });
     expect(await certificateFor({ host }, cache, now)).toBeUndefined();
   });
@@ -170,7 +172,7 @@ describe('https', () => {
 
 describe('the addresses', () => {
   const LAN = ['ws://127.0.0.1:2718', 'ws://192.168.1.20:2718', 'ws://172.17.0.1:2718'];
-  const said = (
+  const printedLines = (
     urls: string[],
     served: Partial<Parameters<typeof printAddresses>[1]> = {},
     isSeen = false,
@@ -181,36 +183,36 @@ describe('the addresses', () => {
     return lines;
   };
 
-  it('come with a QR code where somebody looks and others can reach it', () => {
-    const lines = said(LAN, { token: 's3 cret' }, true);
+  it('come with a QR code in a terminal if other machines can reach them', () => {
+    const lines = printedLines(LAN, { token: 's3 cret' }, true);
     expect(lines).toContain('Join in a browser:   http://192.168.1.20:2718/#s3%20cret');
     expect(lines.filter((line) => /^[█▀▄ ]+$/.test(line)).length).toBeGreaterThan(10);
-    expect(said(LAN).filter((line) => line.includes('█'))).toEqual([]);
-    expect(said(LAN, { token: 's3cret' }).join()).not.toContain('s3cret');
-    expect(said(['ws://127.0.0.1:1'], {}, true).filter((line) => line.includes('█'))).toEqual([]);
+    expect(printedLines(LAN).filter((line) => line.includes('█'))).toEqual([]);
+    expect(printedLines(LAN, { token: 's3cret' }).join()).not.toContain('s3cret');
+    expect(printedLines(['ws://127.0.0.1:1'], {}, true).filter((line) => line.includes('█'))).toEqual([]);
   });
 
-  it('are one link for browsers and machines, which both understand', () => {
-    const lines = said(LAN, { token: 's3cret' }, true).join('\n');
+  it('are the same link for browsers and for workers', () => {
+    const lines = printedLines(LAN, { token: 's3cret' }, true).join('\n');
     expect(lines).toContain('\nJoin from a machine: gradcast worker http://192.168.1.20:2718/#s3cret\n');
     expect(lines).not.toContain('ws://');
     const link = /gradcast worker (\S+)/.exec(lines)?.[1] ?? '';
     expect(parseCoordinatorLink(link)).toEqual({ url: 'ws://192.168.1.20:2718/', token: 's3cret' });
   });
 
-  it('say so where no other machine can join, and what would let them', () => {
-    expect(said(['ws://127.0.0.1:37181'], { workers: 2 })).toEqual([
+  it('come with a hint if only this machine can join', () => {
+    expect(printedLines(['ws://127.0.0.1:37181'], { workers: 2 })).toEqual([
       'Listening on http://127.0.0.1:37181',
       'Watch or join in a browser: http://127.0.0.1:37181/',
       'Only this machine can join. Add --host 0.0.0.0 --port 2718 to let other machines join.',
     ]);
-    expect(said(['ws://[::1]:2718'])).toContain(
+    expect(printedLines(['ws://[::1]:2718'])).toContain(
       "Join from this machine: gradcast worker 'http://[::1]:2718/'",
     );
-    expect(said(LAN).join('\n')).not.toContain('Only this machine');
+    expect(printedLines(LAN).join('\n')).not.toContain('Only this machine');
   });
 
-  it("are all of this machine's, of both kinds where it listens on both", () => {
+  it('are all addresses of this machine, IPv6 ones only if the server listens on ::', () => {
     const address = (family: 'IPv4' | 'IPv6', address: string, internal = false): NetworkInterfaceInfo =>
       ({ family, address, internal }) as NetworkInterfaceInfo;
     const interfaces = {

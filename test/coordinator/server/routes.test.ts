@@ -18,13 +18,13 @@ beforeAll(async () => {
 });
 afterAll(() => coordinator.close('done'));
 
-test('/health answers anybody', async () => {
+test('/health answers without a token', async () => {
   const response = await get('/health');
   expect(response.status).toBe(200);
   expect(await response.json()).toEqual({ status: 'ok', workers: 0 });
 });
 
-test('/metrics tells the run in the terms of Prometheus, to whoever has the token', async () => {
+test('/metrics returns figures in Prometheus format, if the request has the token', async () => {
   const { metrics } = coordinator;
   metrics.epochStarted(1);
   metrics.stepFinished({
@@ -76,7 +76,7 @@ test('/metrics tells the run in the terms of Prometheus, to whoever has the toke
   }
 });
 
-test('/metrics without a token are told to no page of another site, whatever name it has lead here', async () => {
+test('/metrics without a token needs a host name of this machine, so that no page of another site can read it', async () => {
   const open = await testCoordinator(syntheticDigits({ seed: 1, trainCount: 8, testCount: 2 }), {
     topology: tinyTopology([28, 28, 1], 10),
   });
@@ -99,7 +99,7 @@ test('/metrics without a token are told to no page of another site, whatever nam
   await open.close('done');
 });
 
-test('nothing but GET and HEAD is answered', async () => {
+test('only GET and HEAD are answered', async () => {
   expect((await get('/health', { method: 'POST' })).status).toBe(405);
   const head = await get('/health', { method: 'HEAD' });
   expect([head.status, await head.text()]).toEqual([200, '']);

@@ -46,8 +46,8 @@ const dial = (): Promise<Socket> =>
     onTestFinished(() => void socket.destroy());
   });
 
-/** Whoever says something is let in, and hears it again. */
-const answering: ServerOptions['connect'] = (connection) => ({
+/** Admits a client on its first frame, and echoes all frames. */
+const echo: ServerOptions['connect'] = (connection) => ({
   onFrame: (frame) => connection.send(frame),
   onClose: () => undefined,
 });
@@ -66,7 +66,7 @@ async function open(): Promise<WebSocket> {
   return socket;
 }
 
-describe('whoever is refused an upgrade', () => {
+describe('a client whose upgrade is refused', () => {
   it('cannot end the process by a reset', async () => {
     await serve();
     const errors: unknown[] = [];
@@ -84,7 +84,7 @@ describe('whoever is refused an upgrade', () => {
     expect(errors).toEqual([]);
   });
 
-  it('is not waited for when the server closes', async () => {
+  it('does not delay the closing of the server', async () => {
     await serve();
     const socket = await dial();
     socket.write(upgrade('http://evil.example'));
@@ -93,7 +93,7 @@ describe('whoever is refused an upgrade', () => {
   });
 });
 
-describe('somebody who never begins with TLS', () => {
+describe('a client that never starts a TLS handshake', () => {
   const serveTls = async (handshakeMs?: number): Promise<void> => {
     const cache = await mkdtemp(join(tmpdir(), 'gradcast-sockets-'));
     const tls = await selfSignedCertificate(cache, [], new Date());
@@ -101,25 +101,25 @@ describe('somebody who never begins with TLS', () => {
     await rm(cache, { recursive: true });
   };
 
-  it('is cut off when the time for it is over', async () => {
+  it('is disconnected after the time limit', async () => {
     await serveTls(50);
     const socket = await dial();
     expect(await firstLine(socket)).toBe('closed');
   });
 
-  it('is not waited for when the server closes', async () => {
+  it('does not delay the closing of the server', async () => {
     await serveTls();
     await dial();
     await server.close();
   });
 });
 
-describe('connections', () => {
+describe('the number of connections', () => {
   it.each([
     ['in all', { perBlock: 100, total: 3 }],
-    ['of one network', { perBlock: 3, total: 100 }],
-  ])('are so many that are not admitted, %s: the oldest is closed for the next', async (_, pending) => {
-    await serve({ pending, connect: answering });
+    ['for each network', { perBlock: 3, total: 100 }],
+  ])('is limited before admission, %s: a new connection replaces the oldest', async (_, pending) => {
+    await serve({ pending, connect: echo });
     const admitted = await open();
     admitted.send(Uint8Array.of(1));
     await once(admitted, 'message');
@@ -129,17 +129,17 @@ describe('connections', () => {
     expect(await closed[0]).toBe('closed');
     worker.send(Uint8Array.of(1));
     await once(worker, 'message');
-    // Its place is free again, so the others keep theirs.
+    // An admitted connection no longer counts, so the other pending ones stay.
     await dial();
     idle[1]?.write(upgrade());
     expect(await closed[1]).toBe('HTTP/1.1 101 Switching Protocols');
     expect(admitted.readyState).toBe(WebSocket.OPEN);
   });
 
-  it('are so many of all kinds', async () => {
+  it('is limited in total', async () => {
     await serve({
       maxConnections: 2,
-      connect: answering,
+      connect: echo,
     });
     for (let i = 0; i < 2; i++) {
       const worker = await open();
@@ -150,57 +150,57 @@ describe('connections', () => {
   });
 });
 
-it('whoever goes without having been let in uses up the allowance of the address', async () => {
-  const now = { times: 0, welcomed: true, closed: (): void => undefined };
+it('a client that leaves without admission counts as a refusal of its address', async () => {
+  const state = { refusals: 0, admitted: true, closed: (): void => undefined };
   await serve({
-    allowances: { isBlocked: () => now.times > 1, recordRefusal: () => now.times++ },
+    allowances: { isBlocked: () => state.refusals > 1, recordRefusal: () => state.refusals++ },
     connect: () => ({
       onFrame: () => undefined,
-      onClose: () => now.closed(),
+      onClose: () => state.closed(),
       get authenticated() {
-        return now.welcomed;
+        return state.admitted;
       },
     }),
   });
-  const come = async (): Promise<number> => {
-    const closed = new Promise<void>((resolve) => (now.closed = resolve));
+  const connectAndLeave = async (): Promise<number> => {
+    const closed = new Promise<void>((resolve) => (state.closed = resolve));
     (await open()).close();
     await closed;
-    return now.times;
+    return state.refusals;
   };
-  expect([await come(), await come()]).toEqual([0, 0]);
-  now.welcomed = false;
-  expect([await come(), await come()]).toEqual([1, 2]);
+  expect([await connectAndLeave(), await connectAndLeave()]).toEqual([0, 0]);
+  state.admitted = false;
+  expect([await connectAndLeave(), await connectAndLeave()]).toEqual([1, 2]);
   const socket = await dial();
   socket.write(upgrade());
   expect(await firstLine(socket)).toBe('HTTP/1.1 503 Service Unavailable');
 });
 
-it('what a client says when it goes is fit to be read', async () => {
-  let said: (reason: string) => void = () => undefined;
-  const reason = new Promise<string>((resolve) => (said = resolve));
-  await serve({ connect: () => ({ onFrame: () => undefined, onClose: (_, why) => said(why) }) });
+it('the close reason of a client is sanitized for a terminal', async () => {
+  let onClosed: (reason: string) => void = () => undefined;
+  const reason = new Promise<string>((resolve) => (onClosed = resolve));
+  await serve({ connect: () => ({ onFrame: () => undefined, onClose: (_, why) => onClosed(why) }) });
   const socket = await open();
   socket.close(3999, '\u001b[31mbye\r\n+ forged joined');
   expect(await reason).toBe(' [31mbye + forged joined');
 });
 
 describe('a browser', () => {
-  const may = (name: string, origin: string | undefined, allowsAnyHost = false): boolean =>
+  const isAllowed = (name: string, origin: string | undefined, allowsAnyHost = false): boolean =>
     isOriginAllowed(
       { headers: { host: name, ...(origin === undefined ? {} : { origin }) } },
       { host: 'box', allowsAnyHost },
     );
 
-  it('may connect from a page of this server, by a name that is its own', () => {
+  it('may connect from a page of this server, under one of its own names', () => {
     const names = ['127.0.0.1:2718', '[::1]:2718', 'localhost:2718', 'box', `${hostname()}:2718`];
-    for (const name of names) expect(may(name, `http://${name}`), name).toBe(true);
-    expect(may('127.0.0.1:2718', 'http://evil.example')).toBe(false);
-    expect(may('127.0.0.1:2718', 'http://127.0.0.1:8080')).toBe(false);
-    expect(may('127.0.0.1:2718', 'null')).toBe(false);
+    for (const name of names) expect(isAllowed(name, `http://${name}`), name).toBe(true);
+    expect(isAllowed('127.0.0.1:2718', 'http://evil.example')).toBe(false);
+    expect(isAllowed('127.0.0.1:2718', 'http://127.0.0.1:8080')).toBe(false);
+    expect(isAllowed('127.0.0.1:2718', 'null')).toBe(false);
   });
 
-  it('is refused with a line that has both names, and what to do about it', async () => {
+  it('is refused with a reason that has both names and a remedy', async () => {
     const refused: string[] = [];
     await serve({ onRefused: (sentence) => refused.push(sentence) });
     const socket = await dial();
@@ -210,18 +210,18 @@ describe('a browser', () => {
     rebound.write(upgrade('http://rebound.example:1').replace(/Host: .*/, 'Host: rebound.example:1'));
     expect(await firstLine(rebound)).toBe('HTTP/1.1 403 Forbidden');
     expect(refused).toEqual([
-      `A browser's page is from https://lab.example.org, but its request came for 127.0.0.1:${server.port}. ` +
-        'Behind a reverse proxy, have the proxy pass the Host header on (docs/reverse-proxy.md).',
-      'A browser calls this machine rebound.example:1, which is none of its names. With --token or --https, any name will do.',
+      `A browser was refused: its page is from https://lab.example.org, but its request is for 127.0.0.1:${server.port}. ` +
+        'Configure your reverse proxy to forward the Host header (docs/reverse-proxy.md).',
+      'A browser was refused: rebound.example:1 is not a name of this machine. Use --token or --https to accept any name.',
     ]);
     const forged = explainOriginRefusal({ headers: { origin: '\u001b[31mred', host: 'x'.repeat(9_999) } });
     expect(forged).toContain('from  [31mred,');
     expect(forged.length).toBeLessThan(400);
   });
 
-  it('may not by a name that somebody else leads here, unless a token or certificate keeps them out', () => {
-    expect(may('rebound.example:2718', 'http://rebound.example:2718')).toBe(false);
-    expect(may('rebound.example:2718', 'http://rebound.example:2718', true)).toBe(true);
-    expect(may('rebound.example:2718', undefined)).toBe(true);
+  it('may not connect under another name that points here, unless there is a token or certificate', () => {
+    expect(isAllowed('rebound.example:2718', 'http://rebound.example:2718')).toBe(false);
+    expect(isAllowed('rebound.example:2718', 'http://rebound.example:2718', true)).toBe(true);
+    expect(isAllowed('rebound.example:2718', undefined)).toBe(true);
   });
 });

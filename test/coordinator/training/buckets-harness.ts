@@ -9,7 +9,11 @@ export const bytesOf = (values: readonly number[]): Uint8Array => {
 const valuesOf = (payload: Uint8Array): number[] => [...float32.decode(payload.slice(), payload.length / 4)];
 
 /** Sends a bucket of the gradient of the shard that a client was sent last. */
-export function sendBucket(client: Client, offset: number, values: readonly number[] = [1, 1]): Promise<void> {
+export function sendBucket(
+  client: Client,
+  offset: number,
+  values: readonly number[] = [1, 1],
+): Promise<void> {
   const { step, shard } = client.messages('shard').at(-1)!;
   return client.say({ type: 'gradient', step, shard, offset }, bytesOf(values));
 }

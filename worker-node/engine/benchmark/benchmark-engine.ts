@@ -1,5 +1,6 @@
 import type { Engine } from '../../../shared/engine/engine.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
+import { median } from '../../../shared/util/median.ts';
 import { nativeCandidates } from '../locate/candidates.ts';
 import type { EngineBenchmark, BenchmarkTarget } from './benchmark-child.ts';
 import { packageName } from '../locate/target.ts';
@@ -44,7 +45,7 @@ export async function benchmarkEngine(target: BenchmarkTarget, batch: number): P
       trainer.setWeights(current);
     }
     const lossAfter = (await trainer.evaluate(shard)).lossSum;
-    const medianMs = times.toSorted((a, b) => a - b)[TIMED_STEPS >> 1] ?? NaN;
+    const medianMs = median(times) ?? NaN;
     return { ...engine.info, gpu, tensorflow, lossBefore, lossAfter, batch, msPerSample: medianMs / batch };
   } finally {
     trainer.dispose();

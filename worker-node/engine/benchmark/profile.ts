@@ -3,6 +3,7 @@ import { createModelStep } from '../../../shared/engine/model-step.ts';
 import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
 import { createGradientComputer, copyingReader } from '../../../shared/engine/tf-engine.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
+import { median } from '../../../shared/util/median.ts';
 import type { EngineChoice } from '../../../shared/engine/engine-choice.ts';
 import { openNative } from '../native/open-native.ts';
 import { createCapturedGradientComputer } from '../native/captured-gradient-computer.ts';
@@ -114,7 +115,7 @@ async function timeSteps(
 ): Promise<Pick<Profile, 'stepMs' | 'ops'>> {
   await runSteps(trainer, sample, WARM_UP_STEPS);
   clock.reset();
-  const stepMs = median(await runSteps(trainer, sample, steps));
+  const stepMs = median(await runSteps(trainer, sample, steps)) ?? NaN;
   return { stepMs, ops: clock.times(steps) };
 }
 
@@ -135,9 +136,6 @@ async function runSteps(
   }
   return times;
 }
-
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
 
 /** Ops of less than this share of the step are added up in one line. */
 const MIN_SHARE = 0.005;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { addressBlock, wideAddressBlock } from '../../../../coordinator/server/limits/address-block.ts';
 
-describe('the network of an address', () => {
+describe('the address block of a client', () => {
   it.each([
     ['192.168.1.20', '192.168.1.20', '192.168.1/24'],
     ['::ffff:192.168.1.20', '192.168.1.20', '192.168.1/24'],
@@ -16,7 +16,7 @@ describe('the network of an address', () => {
     expect([addressBlock(address), wideAddressBlock(address)]).toEqual([block, wide]);
   });
 
-  it('is one for all 2^64 addresses of a /64, and another for the next', () => {
+  it('is the same for all addresses of a /64, and another for the next /64', () => {
     const random = Array.from({ length: 40 }, (_, i) => `2001:db8:0:7:${i}:${i * 7}:abcd:${i * 31}`);
     expect(new Set(random.map(addressBlock)).size).toBe(1);
     expect(addressBlock('2001:db8:0:8::1')).not.toBe(addressBlock(random[0] ?? ''));

@@ -11,22 +11,22 @@ import { manualClock } from '../../../support/manual-clock.ts';
 
 const MB = 1 << 20;
 
-describe('a budget that refills', () => {
-  it('spends what there is, and refills up to its burst', () => {
+describe('a token bucket', () => {
+  it('spends its units, and refills up to its burst', () => {
     const bucket = new TokenBucket({ burst: 2, perSecond: 1 }, 0);
     expect([bucket.spend(0), bucket.spend(0), bucket.spend(0)]).toEqual([true, true, false]);
     expect([bucket.spend(1_000), bucket.spend(1_000)]).toEqual([true, false]);
     expect([bucket.spend(60_000, 2), bucket.spend(60_000)]).toEqual([true, false]);
   });
 
-  it('keeps what was earned, but no more than so much of it', () => {
+  it('keeps credited units up to a maximum', () => {
     const bucket = new TokenBucket({ burst: 1, perSecond: 0 }, 0);
     for (let i = 0; i < 10; i++) bucket.credit(2, 5);
     expect(bucket.spend(0, 6)).toBe(false);
     expect(bucket.spend(1_000, 5)).toBe(true);
   });
 
-  it('can be owed a burst, and no more', () => {
+  it('can owe up to one burst', () => {
     const bucket = new TokenBucket({ burst: 10, perSecond: 1 }, 0);
     expect(bucket.charge(0, 10)).toBe(true);
     expect(bucket.charge(0, 1_000)).toBe(false);
@@ -34,29 +34,29 @@ describe('a budget that refills', () => {
   });
 });
 
-describe('the budgets of networks', () => {
+describe('the rate limits of address blocks', () => {
   const limits = { perBlock: { burst: 2, perSecond: 1 }, total: { burst: 5, perSecond: 1 } };
 
-  it('are apart: what one has used up costs another nothing', () => {
+  it('are separate: a block that exceeds its limit does not affect others', () => {
     const budget = new BlockRateLimiter(manualClock(), limits);
     const spent = Array.from({ length: 10 }, () => budget.spend('a'));
     expect(spent.filter(Boolean)).toHaveLength(2);
     expect([budget.spend('b'), budget.spend('b'), budget.spend('b')]).toEqual([true, true, false]);
   });
 
-  it('are one for all of them together', () => {
+  it('include one for all blocks together', () => {
     const budget = new BlockRateLimiter(manualClock(), limits);
     const spent = Array.from({ length: 10 }, (_, i) => budget.spend(`block ${i}`));
     expect(spent.filter(Boolean)).toHaveLength(5);
   });
 
-  it('are so many: beyond them only that of all counts', () => {
+  it('are limited in number: other blocks share the total limit', () => {
     const clock = manualClock();
     const plenty = { burst: 1e6, perSecond: 1e6 };
     const budget = new BlockRateLimiter(clock, { perBlock: { burst: 1, perSecond: 1 }, total: plenty });
     for (let i = 0; i < 10_000; i++) budget.spend(`block ${i}`);
     expect([budget.spend('another'), budget.spend('another')]).toEqual([true, true]);
-    // Full ones are forgotten, which makes room.
+    // Full buckets are forgotten, so there is room for a new one.
     clock.skip(2_000);
     expect([budget.spend('one more'), budget.spend('one more')]).toEqual([true, false]);
   });
@@ -68,8 +68,8 @@ it.each([
   [1_024, { connections: 896, workers: 448, observers: 224 }],
   [64, { connections: 32, workers: 16, observers: 8 }],
   [4, { connections: 4, workers: 2, observers: 1 }],
-])('with %s descriptors some are left for files', (limit, places) => {
-  expect(connectionLimitsFor(limit)).toEqual(places);
+])('with %s descriptors, some are left for files', (limit, connections) => {
+  expect(connectionLimitsFor(limit)).toEqual(connections);
 });
 
 describe('the memory of incomplete messages', () => {
@@ -78,7 +78,7 @@ describe('the memory of incomplete messages', () => {
     resume: () => events.push(`resume ${name}`),
     expire: () => events.push(`expire ${name}`),
   });
-  const two = () => {
+  const createTwo = () => {
     const clock = manualClock();
     const budget = new ReceiveBudget({ clock, maxFrameBytes: MB, maxLarge: 1 });
     const events: string[] = [];
@@ -86,8 +86,8 @@ describe('the memory of incomplete messages', () => {
     return { clock, events, first: first!, second: second! };
   };
 
-  it('is for so many large ones; the next waits until one is complete', () => {
-    const { events, first, second } = two();
+  it('limits the number of large ones; the next is paused until one is complete', () => {
+    const { events, first, second } = createTwo();
     first.setHeldBytes(SMALL_BYTES + 1);
     second.setHeldBytes(SMALL_BYTES);
     expect(events).toEqual([]);
@@ -98,8 +98,8 @@ describe('the memory of incomplete messages', () => {
     expect(events).toEqual(['pause second', 'resume second']);
   });
 
-  it('is given back by a connection that is closed, whether it had any or waited', () => {
-    const { events, first, second } = two();
+  it('is released by a closed connection, received or paused', () => {
+    const { events, first, second } = createTwo();
     first.setHeldBytes(MB);
     second.setHeldBytes(MB);
     second.close();
@@ -107,8 +107,8 @@ describe('the memory of incomplete messages', () => {
     expect(events).toEqual(['pause second']);
   });
 
-  it('is taken from a message that makes no progress while another one waits, and from none that does', async () => {
-    const { clock, events, first, second } = two();
+  it('is taken from a message that makes no progress, if another connection is paused', async () => {
+    const { clock, events, first, second } = createTwo();
     first.setHeldBytes(100 << 10);
     await clock.advance(60_000);
     expect(events).toEqual([]);
@@ -127,15 +127,15 @@ describe('the memory of incomplete messages', () => {
     expect([pending, clock.pending]).toEqual([1, 0]);
   });
 
-  it('is at most some hundred megabytes for any size of message, but for eight that are larger', () => {
-    for (const [maxFrameBytes, most] of [
+  it('is limited to 256 MiB for any frame size, or to eight messages', () => {
+    for (const [maxFrameBytes, maxLarge] of [
       [4.8 * MB, 53],
       [256 * MB, 8],
     ] as const) {
       const budget = new ReceiveBudget({ clock: manualClock(), maxFrameBytes });
       const events: string[] = [];
       for (let i = 0; i < 200; i++) budget.open(receiver(events, String(i))).setHeldBytes(maxFrameBytes);
-      expect(events).toHaveLength(200 - most);
+      expect(events).toHaveLength(200 - maxLarge);
     }
   });
 });
