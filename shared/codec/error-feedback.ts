@@ -1,4 +1,4 @@
-import type { Codec } from './registry.ts';
+import type { Codec } from './codec.ts';
 import { float32 } from './float32.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { checkPayloadLength } from './payload-length.ts';
-import type { Codec } from './registry.ts';
+import type { Codec } from './codec.ts';
 import {
   type FormatKernels,
   type PackedArray,

@@ -1,5 +1,5 @@
 import { CloseCode, ProtocolError } from '../protocol/close-codes.ts';
-import type { Codec } from './registry.ts';
+import type { Codec } from './codec.ts';
 
 /** @throws ProtocolError (wrongLength) if a payload is not that of `length` values */
 export function checkPayloadLength(

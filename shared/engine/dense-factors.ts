@@ -1,6 +1,7 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import { factoredKernel } from '../codec/factors.ts';
-import type { BuiltModel, TF } from './model.ts';
+import type { BuiltModel } from './model.ts';
+import type { TF } from '../util/tf.ts';
 
 /** What the gradient of a dense layer's kernel is the product of: inputs^T x outputGradient. Kept: the caller disposes. */
 export interface KernelFactors {

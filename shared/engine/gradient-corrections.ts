@@ -1,5 +1,5 @@
 import type * as tfjs from '@tensorflow/tfjs';
-import type { TF } from './model.ts';
+import type { TF } from '../util/tf.ts';
 
 /** What tfjs passes to the gradients of its average pools. */
 interface PoolAttributes {

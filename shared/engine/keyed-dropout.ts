@@ -1,6 +1,6 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import { KEYED_DROPOUT } from '../model/topology.ts';
-import type { TF } from './model.ts';
+import type { TF } from '../util/tf.ts';
 
 /**
  * Where a model's dropout layers take their masks from: the mask of a layer, by its number and rate, in the shape of

@@ -4,7 +4,8 @@ import type { Job } from '../model/job.ts';
 import { withKeyedDropout, withLogits } from '../model/topology.ts';
 import { registerKeyedDropout, type DropoutContext, type MaskSource } from './keyed-dropout.ts';
 import { DenseFactorHooks, type KernelFactors, type OnFactors } from './dense-factors.ts';
-import { buildModel, type BuiltModel, type TF } from './model.ts';
+import { buildModel, type BuiltModel } from './model.ts';
+import type { TF } from '../util/tf.ts';
 
 /** What is computed for a job, whatever its inputs come from. Callers tidy up. */
 export interface ModelStep {

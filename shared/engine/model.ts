@@ -4,9 +4,7 @@ import type { LayoutEntry, Topology } from '../model/job.ts';
 import { registerAveragePoolGradients, registerDilatedGradient } from './gradient-corrections.ts';
 import { registerLayers } from './layers/register.ts';
 import type { CallArguments } from './layers/stock.ts';
-
-/** tf is handed in, so that the same code serves every backend. */
-export type TF = typeof tfjs;
+import type { TF } from '../util/tf.ts';
 
 /** A model that was built, with its tensors in the order of the flat vector. */
 export interface BuiltModel {

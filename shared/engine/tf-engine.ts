@@ -7,7 +7,7 @@ import type { Engine, GradientBucket, GradientComputer } from './engine.ts';
 import type { KernelFactors } from './dense-factors.ts';
 import { withMicroShards } from './micro-shards.ts';
 import type { MaskSource } from './keyed-dropout.ts';
-import type { TF } from './model.ts';
+import type { TF } from '../util/tf.ts';
 import { createModelStep, type ModelStep } from './model-step.ts';
 import { ShardInputs } from './shard-inputs.ts';
 

@@ -1,5 +1,5 @@
 import type * as tfjs from '@tensorflow/tfjs';
-import type { TF } from '../model.ts';
+import type { TF } from '../../util/tf.ts';
 import { stockLayer, type CallArguments, type Config, type LayerClass, type Weight } from './stock.ts';
 
 interface Activation {

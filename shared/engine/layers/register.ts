@@ -1,4 +1,4 @@
-import type { TF } from '../model.ts';
+import type { TF } from '../../util/tf.ts';
 import { conv1dLayer, conv2dLayer } from './convolution.ts';
 import { flattenLayer, reshapeLayer, timeDistributedLayer, upSampling2dLayer } from './reshaping.ts';
 import { gruCellLayer, gruLayer, rnnLayer } from './recurrent.ts';

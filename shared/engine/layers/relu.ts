@@ -1,5 +1,5 @@
 import type * as tfjs from '@tensorflow/tfjs';
-import type { TF } from '../model.ts';
+import type { TF } from '../../util/tf.ts';
 import { singleInput, stockLayer, type Config, type Inputs, type LayerClass } from './stock.ts';
 
 interface ReluConfig {

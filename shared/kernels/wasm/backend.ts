@@ -1,8 +1,8 @@
-import type * as TF from '@tensorflow/tfjs';
+import type * as tfjs from '@tensorflow/tfjs';
+import type { TF } from '../../util/tf.ts';
 
-export type Tf = typeof TF;
-export type TensorInfo = TF.TensorInfo;
-export type KernelFunc = TF.KernelFunc;
+export type TensorInfo = tfjs.TensorInfo;
+export type KernelFunc = tfjs.KernelFunc;
 
 /** What kernels here use of tfjs' BackendWasm (4.22); it does not export a type for it. */
 export interface WasmBackend {
@@ -15,7 +15,7 @@ export interface WasmBackend {
     _free(pointer: number): void;
   };
   readonly dataIdMap: { get(dataId: object): { readonly memoryOffset: number } };
-  makeOutput(shape: number[], dtype: TF.DataType): TensorInfo;
+  makeOutput(shape: number[], dtype: tfjs.DataType): TensorInfo;
   typedArrayFromHeap(info: TensorInfo): Float32Array | Int32Array | Uint8Array;
   disposeData(dataId: object): boolean;
 }
@@ -66,21 +66,21 @@ export function withScratch<T>(backend: WasmBackend, bytes: number, use: (pointe
 
 /** Runs another kernel of the wasm backend by name. The caller disposes of the result. */
 export function callKernel(
-  tf: Tf,
+  tf: TF,
   name: string,
   backend: WasmBackend,
   inputs: Record<string, TensorInfo>,
   attrs: object = {},
 ): TensorInfo {
-  const kernel = tf.getKernel(name, 'wasm') as TF.KernelConfig | undefined;
+  const kernel = tf.getKernel(name, 'wasm') as tfjs.KernelConfig | undefined;
   if (kernel === undefined) throw new Error(`The WebAssembly backend has no kernel ${name}.`);
-  const result = kernel.kernelFunc({ inputs, backend, attrs: attrs as TF.NamedAttrMap });
+  const result = kernel.kernelFunc({ inputs, backend, attrs: attrs as tfjs.NamedAttrMap });
   return result as TensorInfo;
 }
 
 /** Applies one kernel after another, each to the output of the one before, and frees what lies between. */
 export function chain(
-  tf: Tf,
+  tf: TF,
   backend: WasmBackend,
   start: TensorInfo,
   ...steps: readonly (readonly [name: string, input: string, attrs: object])[]

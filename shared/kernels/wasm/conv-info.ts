@@ -1,5 +1,5 @@
 import type { backend_util } from '@tensorflow/tfjs';
-import type { Tf } from './backend.ts';
+import type { TF } from '../../util/tf.ts';
 
 /** Attributes of Conv2DBackpropFilter and Conv2DBackpropInput, as tfjs-core 4.22 passes them. */
 export interface ConvGradientAttrs {
@@ -19,7 +19,7 @@ export type Shape4 = [number, number, number, number];
 
 /** Sizes, strides and padding of the convolution whose gradient is asked for (NHWC). */
 export function convInfoOf(
-  tf: Tf,
+  tf: TF,
   inputShape: number[],
   filterShape: number[],
   attrs: ConvGradientAttrs,
@@ -39,7 +39,7 @@ export function convInfoOf(
 
 /** The same of a convolution itself. */
 export function convolutionInfo(
-  tf: Tf,
+  tf: TF,
   inputShape: number[],
   filterShape: number[],
   attrs: ConvAttrs,

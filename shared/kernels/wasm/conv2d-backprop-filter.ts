@@ -1,5 +1,6 @@
 import type { backend_util } from '@tensorflow/tfjs';
-import type { KernelFunc, TensorInfo, Tf, WasmBackend } from './backend.ts';
+import type { KernelFunc, TensorInfo, WasmBackend } from './backend.ts';
+import type { TF } from '../../util/tf.ts';
 import { callKernel, chain, kernelFunc, pointerOf, withScratch, zeros } from './backend.ts';
 import { sizeOf } from '../../model/layout.ts';
 import type { ConvGradientAttrs } from './conv-info.ts';
@@ -20,7 +21,7 @@ interface Attrs extends ConvGradientAttrs {
  * Conv2DBackpropFilter: x [batch, height, width, channels] and the output's gradient dy [batch, outHeight, outWidth,
  * filters] to the gradient of the filter [filterHeight, filterWidth, channels, filters]. tfjs' wasm backend has none.
  */
-export function conv2dBackpropFilter(tf: Tf, simd: (backend: WasmBackend) => SimdKernels | null): KernelFunc {
+export function conv2dBackpropFilter(tf: TF, simd: (backend: WasmBackend) => SimdKernels | null): KernelFunc {
   return kernelFunc<Inputs, Attrs>(({ inputs, attrs, backend }) => {
     if (sizeOf(inputs.dy.shape) === 0) return zeros(backend, attrs.filterShape);
     if (attrs.dataFormat === 'NCHW') {
@@ -37,7 +38,7 @@ export function conv2dBackpropFilter(tf: Tf, simd: (backend: WasmBackend) => Sim
 }
 
 function filterGradient(
-  tf: Tf,
+  tf: TF,
   simd: SimdKernels | null,
   backend: WasmBackend,
   { x, dy }: Inputs,
@@ -88,7 +89,7 @@ function direct(
  * yields beyond the filter's size (rows that no window reached) is cut off.
  */
 function composed(
-  tf: Tf,
+  tf: TF,
   backend: WasmBackend,
   x: TensorInfo,
   dy: TensorInfo,

@@ -1,5 +1,6 @@
 import type { backend_util } from '@tensorflow/tfjs';
-import type { KernelFunc, TensorInfo, Tf, WasmBackend } from './backend.ts';
+import type { KernelFunc, TensorInfo, WasmBackend } from './backend.ts';
+import type { TF } from '../../util/tf.ts';
 import { callKernel, kernelFunc, pointerOf, withScratch, zeros } from './backend.ts';
 import { sizeOf } from '../../model/layout.ts';
 import type { ConvGradientAttrs } from './conv-info.ts';
@@ -23,7 +24,7 @@ interface Attrs extends ConvGradientAttrs {
  * NCHW, and strides without SIMD, go to tfjs' own kernel.
  */
 export function conv2dBackpropInput(
-  tf: Tf,
+  tf: TF,
   stock: KernelFunc,
   simd: (backend: WasmBackend) => SimdKernels | null,
 ): KernelFunc {
@@ -88,7 +89,7 @@ function direct(
 
 /** Without SIMD, for strides of 1: tfjs' Conv2D of dy by the turned filter. */
 function composed(
-  tf: Tf,
+  tf: TF,
   backend: WasmBackend,
   { dy, filter }: Inputs,
   info: backend_util.Conv2DInfo,

@@ -1,12 +1,12 @@
 import {
   type KernelFunc,
   type TensorInfo,
-  type Tf,
   type WasmBackend,
   kernelFunc,
   callKernel,
   pointerOf,
 } from './backend.ts';
+import type { TF } from '../../util/tf.ts';
 import { type ConvAttrs, convolutionInfo } from './conv-info.ts';
 import { withExplicitPadding } from './same-padding.ts';
 import type { SimdKernels } from './simd.ts';
@@ -23,7 +23,7 @@ interface Conv2dInputs {
  * with stride 1 by Winograd's tiles, which ask for fewer products than tfjs' own; everything else goes there.
  */
 export function conv2d(
-  tf: Tf,
+  tf: TF,
   stock: KernelFunc,
   simd: (backend: WasmBackend) => SimdKernels | null,
 ): KernelFunc {
@@ -55,7 +55,7 @@ interface FusedConv2dAttrs extends ConvAttrs {
  * for no activation and ReLU; everything else goes to tfjs' own.
  */
 export function fusedConv2d(
-  tf: Tf,
+  tf: TF,
   stock: KernelFunc,
   simd: (backend: WasmBackend) => SimdKernels | null,
 ): KernelFunc {

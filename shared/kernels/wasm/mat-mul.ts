@@ -1,7 +1,6 @@
 import {
   type KernelFunc,
   type TensorInfo,
-  type Tf,
   type WasmBackend,
   callKernel,
   kernelFunc,
@@ -9,6 +8,7 @@ import {
   withScratch,
   zeros,
 } from './backend.ts';
+import type { TF } from '../../util/tf.ts';
 import { sizeOf } from '../../model/layout.ts';
 import type { SimdKernels } from './simd.ts';
 
@@ -28,7 +28,7 @@ interface BatchMatMulAttrs {
  * a dense layer.
  */
 export function batchMatMul(
-  tf: Tf,
+  tf: TF,
   stock: KernelFunc,
   simd: (backend: WasmBackend) => SimdKernels | null,
 ): KernelFunc {
@@ -46,7 +46,7 @@ export function batchMatMul(
 }
 
 function direct(
-  tf: Tf,
+  tf: TF,
   simd: SimdKernels,
   backend: WasmBackend,
   { a, b }: BatchMatMulInputs,
@@ -89,7 +89,7 @@ function direct(
 }
 
 function productShape(
-  tf: Tf,
+  tf: TF,
   { a, b }: BatchMatMulInputs,
   { transposeA, transposeB }: BatchMatMulAttrs,
 ): number[] {
@@ -112,7 +112,7 @@ function broadcastIndices(operand: readonly number[], outer: readonly number[]):
 
 /** Without SIMD: explicit transposes, then tfjs' kernel, or for single matrices its 1 x 1 Conv2D, which is faster. */
 function composed(
-  tf: Tf,
+  tf: TF,
   stock: KernelFunc,
   backend: WasmBackend,
   { a, b }: BatchMatMulInputs,
@@ -139,7 +139,7 @@ function composed(
   return out;
 }
 
-function transposeLastTwo(tf: Tf, backend: WasmBackend, x: TensorInfo): TensorInfo {
+function transposeLastTwo(tf: TF, backend: WasmBackend, x: TensorInfo): TensorInfo {
   const rank = x.shape.length;
   const perm = x.shape.map((_, axis) => (axis < rank - 2 ? axis : 2 * rank - 3 - axis));
   return callKernel(tf, 'Transpose', backend, { x }, { perm });
@@ -165,7 +165,7 @@ const MAX_SMALL_ROWS = 8;
  * For a few rows, no activation and ReLU; everything else goes to tfjs' own.
  */
 export function fusedMatMul(
-  tf: Tf,
+  tf: TF,
   stock: KernelFunc,
   simd: (backend: WasmBackend) => SimdKernels | null,
 ): KernelFunc {

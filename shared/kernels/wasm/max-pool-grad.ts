@@ -1,5 +1,6 @@
 import type { backend_util } from '@tensorflow/tfjs';
-import type { KernelFunc, TensorInfo, Tf, WasmBackend } from './backend.ts';
+import type { KernelFunc, TensorInfo, WasmBackend } from './backend.ts';
+import type { TF } from '../../util/tf.ts';
 import { floatsOf, kernelFunc, pointerOf } from './backend.ts';
 import type { ConvGradientAttrs, Shape4 } from './conv-info.ts';
 import type { SimdKernels } from './simd.ts';
@@ -21,7 +22,7 @@ interface Attrs extends Omit<ConvGradientAttrs, 'dataFormat'> {
  * largest input is negative.
  */
 export function maxPoolGrad(
-  tf: Tf,
+  tf: TF,
   stock: KernelFunc,
   simd: (backend: WasmBackend) => SimdKernels | null,
 ): KernelFunc {

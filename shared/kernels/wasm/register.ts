@@ -1,5 +1,6 @@
 import type { GradConfig, KernelConfig } from '@tensorflow/tfjs';
-import { type KernelFunc, type Tf, type WasmBackend, type TensorInfo, kernelFunc } from './backend.ts';
+import { type KernelFunc, type WasmBackend, type TensorInfo, kernelFunc } from './backend.ts';
+import type { TF } from '../../util/tf.ts';
 import { batchMatMul, fusedMatMul } from './mat-mul.ts';
 import { conv2d, fusedConv2d } from './conv2d.ts';
 import { conv2dBackpropFilter } from './conv2d-backprop-filter.ts';
@@ -30,7 +31,7 @@ const stockKernels = new WeakMap<object, Stock>();
  * before. Replaces kernels of backend 'wasm' and the gradient of Relu, which stays tfjs' own on other backends. May
  * be called again, also with other options.
  */
-export function registerWasmKernels(tf: Tf, options: WasmKernelOptions = {}): void {
+export function registerWasmKernels(tf: TF, options: WasmKernelOptions = {}): void {
   const simd = options.simd === false ? () => null : simdKernels;
   const stock = stockKernels.get(tf.engine()) ?? captureStock(tf);
   stockKernels.set(tf.engine(), stock);
@@ -44,7 +45,7 @@ export function registerWasmKernels(tf: Tf, options: WasmKernelOptions = {}): vo
   replaceGradient(tf, reluGradGradient(tf));
 }
 
-type Factory = (tf: Tf, stock: KernelFunc, simd: (backend: WasmBackend) => SimdKernels | null) => KernelFunc;
+type Factory = (tf: TF, stock: KernelFunc, simd: (backend: WasmBackend) => SimdKernels | null) => KernelFunc;
 
 const factories: Record<string, Factory> = {
   BatchMatMul: batchMatMul,
@@ -66,7 +67,7 @@ const factories: Record<string, Factory> = {
   UnsortedSegmentSum: unsortedSegmentSum,
 };
 
-function captureStock(tf: Tf): Stock {
+function captureStock(tf: TF): Stock {
   const kernels = new Map(tf.getKernelsForBackend('wasm').map((config) => [config.kernelName, config]));
   if (kernels.size === 0) {
     throw new Error("Import '@tensorflow/tfjs-backend-wasm' before registering kernels for it.");
@@ -80,13 +81,13 @@ function missingKernel(name: string): KernelFunc {
   };
 }
 
-function replaceKernel(tf: Tf, config: KernelConfig): void {
+function replaceKernel(tf: TF, config: KernelConfig): void {
   const known = tf.getKernel(config.kernelName, 'wasm') as KernelConfig | undefined;
   if (known !== undefined) tf.unregisterKernel(config.kernelName, 'wasm');
   tf.registerKernel(config);
 }
 
-function replaceGradient(tf: Tf, config: GradConfig): void {
+function replaceGradient(tf: TF, config: GradConfig): void {
   const known = tf.getGradient(config.kernelName) as GradConfig | undefined;
   if (known !== undefined) tf.unregisterGradient(config.kernelName);
   tf.registerGradient(config);

@@ -1,5 +1,6 @@
 import type { GradConfig, Tensor } from '@tensorflow/tfjs';
-import type { KernelFunc, TensorInfo, Tf, WasmBackend } from './backend.ts';
+import type { KernelFunc, TensorInfo, WasmBackend } from './backend.ts';
+import type { TF } from '../../util/tf.ts';
 import { callKernel, kernelFunc, pointerOf } from './backend.ts';
 import { sizeOf } from '../../model/layout.ts';
 import type { SimdKernels } from './simd.ts';
@@ -16,7 +17,7 @@ interface Inputs {
  * ReluGrad: dy where x > 0, else 0; any shape. As in TensorFlow, 0 where x is NaN (tfjs' own gradient says NaN; the
  * loss is NaN all the same). Without SIMD: Step and Multiply, as tfjs' own.
  */
-export function reluGrad(tf: Tf, simd: (backend: WasmBackend) => SimdKernels | null): KernelFunc {
+export function reluGrad(tf: TF, simd: (backend: WasmBackend) => SimdKernels | null): KernelFunc {
   return kernelFunc<Inputs, object>(({ inputs, backend }) => {
     const { dy, x } = inputs;
     const kernels = simd(backend);
@@ -38,7 +39,7 @@ export function reluGrad(tf: Tf, simd: (backend: WasmBackend) => SimdKernels | n
 }
 
 /** The gradient of Relu: one ReluGrad on the wasm backend for float32, tfjs' own everywhere else. */
-export function reluGradient(tf: Tf, stock: GradConfig): GradConfig {
+export function reluGradient(tf: TF, stock: GradConfig): GradConfig {
   return {
     kernelName: 'Relu',
     inputsToSave: ['x'],
@@ -52,7 +53,7 @@ export function reluGradient(tf: Tf, stock: GradConfig): GradConfig {
 }
 
 /** The gradient of ReluGrad, for gradients of gradients. */
-export function reluGradGradient(tf: Tf): GradConfig {
+export function reluGradGradient(tf: TF): GradConfig {
   return {
     kernelName: RELU_GRAD,
     inputsToSave: ['x'],

@@ -1,4 +1,5 @@
-import type { KernelFunc, TensorInfo, Tf } from './backend.ts';
+import type { KernelFunc, TensorInfo } from './backend.ts';
+import type { TF } from '../../util/tf.ts';
 import { kernelFunc } from './backend.ts';
 import type { ConvAttrs, Shape4 } from './conv-info.ts';
 import { sizeOf } from '../../model/layout.ts';
@@ -13,7 +14,7 @@ interface Inputs {
  * wrong where the stride exceeds the filter and rows are left over (12 rows, a filter of 2, stride 3): it is handed the
  * padding in numbers instead.
  */
-export function withExplicitPadding(tf: Tf, stock: KernelFunc, depthwise: boolean): KernelFunc {
+export function withExplicitPadding(tf: TF, stock: KernelFunc, depthwise: boolean): KernelFunc {
   return kernelFunc<Inputs, ConvAttrs>((call) => {
     const { inputs, attrs, backend } = call;
     // NCHW is left to tfjs, which says that it does not support it.

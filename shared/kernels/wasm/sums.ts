@@ -1,11 +1,5 @@
-import {
-  type KernelFunc,
-  type TensorInfo,
-  type Tf,
-  type WasmBackend,
-  kernelFunc,
-  pointerOf,
-} from './backend.ts';
+import { type KernelFunc, type TensorInfo, type WasmBackend, kernelFunc, pointerOf } from './backend.ts';
+import type { TF } from '../../util/tf.ts';
 import { sizeOf } from '../../model/layout.ts';
 import type { SimdKernels } from './simd.ts';
 
@@ -24,7 +18,7 @@ interface SumAttrs {
  * without SIMD, go to tfjs' own.
  */
 export function sum(
-  tf: Tf,
+  tf: TF,
   stock: KernelFunc,
   simd: (backend: WasmBackend) => SimdKernels | null,
 ): KernelFunc {

@@ -31,7 +31,7 @@ describe('the codecs', () => {
   });
 
   it.each(['', 'FLOAT32', 'toString', 'zip'])("do not include '%s'", (name) => {
-    expect(() => getCodec(name)).toThrow(`Codec '${name}' is not known here.`);
+    expect(() => getCodec(name)).toThrow(`Codec '${name}' is not supported.`);
     expect(() => getCodec(name)).toThrow(expect.objectContaining({ code: CloseCode.unsupported }));
   });
 });
