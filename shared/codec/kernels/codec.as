@@ -1,12 +1,12 @@
-// Codecs over vectors that lie in one memory, with SIMD. Pointers in bytes, n in values: a multiple of 16, zeros behind
-// the vector's end. Every operation gives the bits of scalar.ts, for NaN, infinities, -0 and subnormal values too.
+// Codecs with SIMD. Pointers count bytes. n counts values and is a multiple of 16, with zeros after the vector's end. Every
+// operation gives the bits of scalar.ts, also for NaN, infinities, -0 and subnormal values.
 
 const SUBNORMAL: i32 = 0x38800000;
 const TOO_LARGE: i32 = 0x477ff000;
 const INFINITE: i32 = 0x7f800000;
 const BLOCK: i32 = 256;
-const LEAST: f32 = 7.888609052210118e-31; // 2^-100
-const MOST: f32 = 3.4e38;
+const MIN_BLOCK_MAGNITUDE: f32 = 7.888609052210118e-31; // 2^-100
+const MAX_SCALE_MAGNITUDE: f32 = 3.4e38;
 /** Bits of the only NaN that is written: WebAssembly leaves sign and payload of a computed NaN to the processor. */
 const NAN: i32 = 0x7fc00000;
 const NAN_HALF: i32 = 0x7e00;
@@ -48,7 +48,7 @@ export function encodeFloat16(values: usize, halves: usize, n: i32): void {
 function finiteOf(half: v128): v128 {
   const size = v128.and(half, i32x4.splat(0x7fff));
   const shifted = i32x4.shl(size, 13);
-  // As integers: subnormal values of single precision, which would come of multiplying, take processors long.
+  // As integers, because processors are slow on the subnormal floats that a multiplication would give.
   const normal = i32x4.add(shifted, i32x4.splat(0x38000000));
   const subnormal = f32x4.mul(f32x4.convert_i32x4_s(size), f32x4.splat(5.960464477539063e-8)); // 2^-24
   const value = v128.bitselect(subnormal, normal, i32x4.lt_s(size, i32x4.splat(0x400)));
@@ -93,7 +93,7 @@ function scaleOf(values: usize, n: i32, most: f32): f32 {
   const bits = a > b ? a : b;
   if (bits >= INFINITE) return reinterpret<f32>(NAN);
   const value = reinterpret<f32>(bits);
-  return value < LEAST ? 0 : min(value, MOST) / most;
+  return value < MIN_BLOCK_MAGNITUDE ? 0 : min(value, MAX_SCALE_MAGNITUDE) / most;
 }
 
 // @ts-ignore: AssemblyScript's decorator

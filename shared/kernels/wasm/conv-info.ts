@@ -9,7 +9,7 @@ export interface ConvGradientAttrs {
   readonly dimRoundingMode?: 'floor' | 'round' | 'ceil';
 }
 
-/** Attributes of the convolutions themselves. */
+/** Attributes of the forward convolutions. */
 export interface ConvAttrs extends ConvGradientAttrs {
   /** tfjs' layers pass null for 1. */
   readonly dilations: number | [number, number] | null;
@@ -17,7 +17,7 @@ export interface ConvAttrs extends ConvGradientAttrs {
 
 export type Shape4 = [number, number, number, number];
 
-/** Sizes, strides and padding of the convolution whose gradient is asked for (NHWC). */
+/** Sizes, strides and padding of a convolution (NHWC), from the attributes of its gradient kernel. */
 export function convInfoOf(
   tf: TF,
   inputShape: number[],
@@ -37,7 +37,7 @@ export function convInfoOf(
   );
 }
 
-/** The same of a convolution itself. */
+/** Sizes, strides and padding of a convolution, from the attributes of its forward kernel. */
 export function convolutionInfo(
   tf: TF,
   inputShape: number[],

@@ -4,8 +4,8 @@ import type { TF } from '../../util/tf.ts';
 import { floatsOf, kernelFunc } from './backend.ts';
 import type { ConvGradientAttrs, Shape4 } from './conv-info.ts';
 
-// tfjs' wasm backend has neither gradient of a depthwise convolution. These are plain loops over its memory: right
-// for every shape, at JavaScript's speed.
+// tfjs' wasm backend lacks both gradients of a depthwise convolution. These are plain loops over its memory, correct for
+// every shape, at JavaScript's speed.
 
 interface Attrs extends Omit<ConvGradientAttrs, 'dataFormat'> {
   /** tfjs' layers pass null for 1. */
@@ -91,7 +91,7 @@ function infoOf(
   );
 }
 
-/** Calls back for every output pixel and every tap that falls within the image, with where their channels start. */
+/** Calls back for every output pixel and every tap within the image, with the offsets of their first channels. */
 function forEachTap(
   info: backend_util.Conv2DInfo,
   use: (xAt: number, dyAt: number, tap: number) => void,

@@ -24,8 +24,8 @@ interface BatchMatMulAttrs {
 
 /**
  * BatchMatMul: a [..., m, k] ([..., k, m] if transposeA) times b [..., k, n] ([..., n, k] if transposeB), the outer
- * dimensions broadcast. tfjs' own takes a plain loop where an operand is transposed, as one is in both gradients of
- * a dense layer.
+ * dimensions broadcast. tfjs' own kernel falls back to a plain loop if an operand is transposed, as in both gradients of a
+ * dense layer.
  */
 export function batchMatMul(
   tf: TF,
@@ -68,17 +68,15 @@ function direct(
   const out = backend.makeOutput([...outer, m, n], 'float32');
   const aIndex = broadcastIndices(outerA, outer);
   const bIndex = broadcastIndices(outerB, outer);
-  const [aStart, bStart, outStart] = [a, b, out].map((info) => pointerOf(backend, info)) as [
-    number,
-    number,
-    number,
-  ];
+  const aPointer = pointerOf(backend, a);
+  const bPointer = pointerOf(backend, b);
+  const outPointer = pointerOf(backend, out);
   withScratch(backend, simd.gemmScratchBytes(m, n, k), (scratch) => {
     for (let i = 0; i < aIndex.length; i++) {
       simd.gemm(
-        aStart + (aIndex[i] as number) * m * k * 4,
-        bStart + (bIndex[i] as number) * k * n * 4,
-        outStart + i * m * n * 4,
+        aPointer + (aIndex[i] as number) * m * k * 4,
+        bPointer + (bIndex[i] as number) * k * n * 4,
+        outPointer + i * m * n * 4,
         ...([m, n, k] as const),
         ...([transposeA, transposeB] as const),
         scratch,
@@ -99,7 +97,7 @@ function productShape(
   return [...outer, rows, columns];
 }
 
-/** For each matrix of the result, in order, the index of the operand's matrix that goes into it. */
+/** Index of the operand's matrix for each matrix of the result, in order. */
 function broadcastIndices(operand: readonly number[], outer: readonly number[]): number[] {
   let indices = [0];
   const missing = outer.length - operand.length;
@@ -110,7 +108,7 @@ function broadcastIndices(operand: readonly number[], outer: readonly number[]):
   return indices;
 }
 
-/** Without SIMD: explicit transposes, then tfjs' kernel, or for single matrices its 1 x 1 Conv2D, which is faster. */
+/** Product without SIMD: transposes, then tfjs' kernel, or for single matrices its 1 x 1 Conv2D, which is faster. */
 function composed(
   tf: TF,
   stock: KernelFunc,
@@ -157,12 +155,12 @@ interface FusedMatMulAttrs {
   readonly activation: string;
 }
 
-/** tfjs' own packs all of b anew whenever that has changed, which is more than the product of a few rows with it. */
+/** Up to this many rows, packing all of b as tfjs' own kernel does after each change takes longer than the product. */
 const MAX_SMALL_ROWS = 8;
 
 /**
  * _FusedMatMul: a [..., m, k] times b [..., k, n], a bias [n] and an activation, as tfjs' layers call it when they predict.
- * For a few rows, no activation and ReLU; everything else goes to tfjs' own.
+ * Computed here for a few rows without an activation or with ReLU; tfjs' own kernel computes all other cases.
  */
 export function fusedMatMul(
   tf: TF,
@@ -178,15 +176,15 @@ export function fusedMatMul(
     const columns = b.shape.at(transposeB ? -2 : -1) ?? 0;
     const plain =
       ['linear', 'relu'].includes(activation) && (bias === undefined || sizeOf(bias.shape) === columns);
-    // tfjs' own leaves the output as it finds it where there is nothing to sum.
+    // tfjs' own kernel does not write the output if the sums have no terms.
     const empty = sizeOf(a.shape) * sizeOf(b.shape) === 0;
     if (kernels === null || !plain || (rows > MAX_SMALL_ROWS && !empty)) {
       return stock(call as unknown as Parameters<KernelFunc>[0]);
     }
     const out = callKernel(tf, 'BatchMatMul', backend, { a, b }, { transposeA, transposeB });
     if (bias !== undefined && sizeOf(out.shape) > 0) {
-      const [at, biasAt] = [pointerOf(backend, out), pointerOf(backend, bias)];
-      kernels.addRow(at, biasAt, at, sizeOf(out.shape) / columns, columns);
+      const pointer = pointerOf(backend, out);
+      kernels.addRow(pointer, pointerOf(backend, bias), pointer, sizeOf(out.shape) / columns, columns);
     }
     if (activation === 'linear') return out;
     const activated = callKernel(tf, 'Relu', backend, { x: out });

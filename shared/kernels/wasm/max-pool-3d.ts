@@ -3,8 +3,8 @@ import type { KernelFunc, TensorInfo } from './backend.ts';
 import type { TF } from '../../util/tf.ts';
 import { floatsOf, kernelFunc } from './backend.ts';
 
-// tfjs' own kernels take the least positive float for the least of all: they lose windows of negative values. These are plain
-// loops over the backend's memory, right for every shape, at JavaScript's speed.
+// tfjs' own kernels start from the smallest positive float, which is wrong for windows of negative values. These are plain loops
+// over the backend's memory, correct for every shape, at JavaScript's speed.
 
 type Shape5 = [number, number, number, number, number];
 
@@ -37,7 +37,7 @@ export function maxPool3d(tf: TF): KernelFunc {
   });
 }
 
-/** MaxPool3DGrad: of equal inputs the first of a window gets all of its gradient dy. */
+/** MaxPool3DGrad: the first of the largest inputs of a window gets all of its gradient dy. */
 export function maxPool3dGrad(tf: TF): KernelFunc {
   return kernelFunc<GradientInputs, Attrs>(({ inputs, attrs, backend }) => {
     const info = infoOf(tf, inputs.input.shape, attrs);
@@ -64,7 +64,7 @@ function infoOf(tf: TF, inputShape: number[], attrs: Attrs): backend_util.Conv3D
   );
 }
 
-/** Calls back for each output with where it lies and where the first of the largest inputs of its window does. */
+/** Calls back for each output with its offset and the offset of the first of its window's largest inputs. */
 function forEachWindow(
   info: backend_util.Conv3DInfo,
   x: Float32Array,

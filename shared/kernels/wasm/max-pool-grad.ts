@@ -17,9 +17,9 @@ interface Attrs extends Omit<ConvGradientAttrs, 'dataFormat'> {
 
 /**
  * MaxPoolGrad: dy and the pool's output, both [batch, outHeight, outWidth, channels], and its input [batch, height,
- * width, channels] to the gradient of the input. Of equal inputs the first of a window gets it all, as on tfjs'
- * other backends. Without SIMD a plain loop stands in: tfjs' own kernel loses the gradient of a window whose
- * largest input is negative.
+ * width, channels] to the gradient of the input. The first of a window's largest inputs gets all of its
+ * gradient, as on tfjs' other backends. A plain loop computes it without SIMD, because tfjs' own kernel loses the gradient of
+ * a window whose largest input is negative.
  */
 export function maxPoolGrad(
   tf: TF,

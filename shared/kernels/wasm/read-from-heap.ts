@@ -2,7 +2,7 @@ import type * as tfjs from '@tensorflow/tfjs';
 import { floatsOf, type WasmBackend } from './backend.ts';
 import type { TF } from '../../util/tf.ts';
 
-/** Reads float32 tensors straight out of the backend's memory, where tensor.data() makes a copy first. */
+/** Reads float32 tensors from the backend's memory without the copy that tensor.data() makes. */
 export function readFromHeap(tf: TF): {
   read(tensor: tfjs.Tensor, target: Float32Array): Promise<void>;
   readSync(tensor: tfjs.Tensor, target: Float32Array): void;

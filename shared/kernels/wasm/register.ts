@@ -14,11 +14,11 @@ import { type SimdKernels, simdKernels } from './simd.ts';
 import { sum, unsortedSegmentSum } from './sums.ts';
 
 export interface WasmKernelOptions {
-  /** False: do without our own WebAssembly, as where there is no SIMD. Default true. */
+  /** False disables gradcast's own WebAssembly, as on a platform without SIMD. Default true. */
   readonly simd?: boolean;
 }
 
-/** What tfjs had registered before us, so that registering again starts from there. */
+/** Kernels and gradient that tfjs had registered, so that a second registration starts from the same state. */
 interface Stock {
   readonly kernels: Map<string, KernelConfig>;
   readonly relu: GradConfig;
@@ -27,9 +27,9 @@ interface Stock {
 const stockKernels = new WeakMap<object, Stock>();
 
 /**
- * Completes and speeds up training on tfjs' WebAssembly backend, which must be imported (not necessarily started)
- * before. Replaces kernels of backend 'wasm' and the gradient of Relu, which stays tfjs' own on other backends. May
- * be called again, also with other options.
+ * Registers the kernels that training lacks on tfjs' WebAssembly backend, and faster ones for others. The backend must be
+ * imported before, but need not be started. Replaces kernels of backend 'wasm' and the gradient of Relu, which stays tfjs'
+ * own on other backends. May be called again, also with other options.
  */
 export function registerWasmKernels(tf: TF, options: WasmKernelOptions = {}): void {
   const simd = options.simd === false ? () => null : simdKernels;
@@ -38,7 +38,7 @@ export function registerWasmKernels(tf: TF, options: WasmKernelOptions = {}): vo
   for (const [kernelName, make] of Object.entries(factories)) {
     const config = stock.kernels.get(kernelName);
     const kernelFunc = make(tf, config?.kernelFunc ?? missingKernel(kernelName), simd);
-    // tfjs' setup still has to run: it binds the function that we may fall back to.
+    // tfjs' setup still has to run, because it binds the function of the fallback.
     replaceKernel(tf, { ...config, kernelName, backendName: 'wasm', kernelFunc });
   }
   replaceGradient(tf, reluGradient(tf, stock.relu));
@@ -82,14 +82,14 @@ function missingKernel(name: string): KernelFunc {
 }
 
 function replaceKernel(tf: TF, config: KernelConfig): void {
-  const known = tf.getKernel(config.kernelName, 'wasm') as KernelConfig | undefined;
-  if (known !== undefined) tf.unregisterKernel(config.kernelName, 'wasm');
+  const current = tf.getKernel(config.kernelName, 'wasm') as KernelConfig | undefined;
+  if (current !== undefined) tf.unregisterKernel(config.kernelName, 'wasm');
   tf.registerKernel(config);
 }
 
 function replaceGradient(tf: TF, config: GradConfig): void {
-  const known = tf.getGradient(config.kernelName) as GradConfig | undefined;
-  if (known !== undefined) tf.unregisterGradient(config.kernelName);
+  const current = tf.getGradient(config.kernelName) as GradConfig | undefined;
+  if (current !== undefined) tf.unregisterGradient(config.kernelName);
   tf.registerGradient(config);
 }
 
@@ -98,7 +98,7 @@ interface IdentityInputs {
 }
 
 /**
- * Identity: the same values under a second reference, as tfjs' other backends do it. The wasm backend copies, and
+ * Identity: the same values under a second reference, as on tfjs' other backends. The stock kernel copies the values, and
  * tfjs clones every tensor that it saves for the backward pass.
  */
 export function identity(): KernelFunc {

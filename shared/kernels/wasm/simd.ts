@@ -2,7 +2,7 @@ import { decodeBase64, host, instantiateWithMemory } from '../module.ts';
 import type { WasmBackend } from './backend.ts';
 import { simdBytesBase64 } from './simd-bytes.ts';
 
-/** The functions of assembly/index.as. Pointers and strides are in bytes, everything else in elements. */
+/** Exports of assembly/index.as. Pointers and strides count bytes, all other sizes count elements. */
 export interface SimdKernels {
   gemmScratchBytes(m: number, n: number, k: number): number;
   gemm(...args: GemmArgs): void;
@@ -82,12 +82,12 @@ type MaxPoolGradientArgs = [
 const instances = new WeakMap<object, SimdKernels | null>();
 
 /**
- * Our own kernels, instantiated in the memory of tfjs' backend so that they work on its tensors where they lie
- * (once a backend). Null where that cannot be: no SIMD, or a tfjs that no longer shows its memory.
+ * Kernels instantiated once for each backend, in the memory of tfjs, so that they work on its tensors without copies. Null
+ * if the platform lacks SIMD or this tfjs does not expose its memory.
  */
 export function simdKernels(backend: Pick<WasmBackend, 'wasm'>): SimdKernels | null {
-  const known = instances.get(backend);
-  if (known !== undefined) return known;
+  const existing = instances.get(backend);
+  if (existing !== undefined) return existing;
   const kernels = instantiate(backend);
   instances.set(backend, kernels);
   return kernels;
@@ -100,13 +100,13 @@ function instantiate({ wasm }: Pick<WasmBackend, 'wasm'>): SimdKernels | null {
   if (host.SharedArrayBuffer !== undefined && memory.buffer instanceof host.SharedArrayBuffer) {
     importSharedMemory(module);
   }
-  // Null also for a memory that may grow past what the module declares.
+  // Null also for a memory that may grow beyond the module's declared maximum.
   return instantiateWithMemory(memory, module) as SimdKernels | null;
 }
 
 /**
- * Turns the module's import of a memory into one of a shared memory, as the threaded build of tfjs has. It is one
- * bit of the import's limits, which follow its name and its kind; nothing before the import bears that name.
+ * Changes the module's imported memory to a shared memory, which the threaded build of tfjs has. This is one bit in the
+ * import's limits, which follow its name and its kind. The name does not occur before the import.
  */
 function importSharedMemory(bytes: Uint8Array): void {
   const name = Array.from('memory', (char) => char.charCodeAt(0));

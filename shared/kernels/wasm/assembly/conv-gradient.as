@@ -1,7 +1,7 @@
 import { layImage } from './image';
 import { outerTile, packRows, storeTile } from './tile';
 
-// Rows of the output whose gradient is worked off together; these and the input under them fit the first cache.
+// Rows of the output in one block; their gradients and the input under them fit into the first-level cache.
 const BLOCK_BYTES: i32 = 12288;
 
 function blockRows(outHeight: i32, outWidth: i32, filters: i32): i32 {

@@ -3,7 +3,7 @@ import { layImage } from './image';
 import { dotTile } from './tile';
 import { laidBytes, mustLay, rowsOfTiles, transformInputs } from './winograd-tiles';
 
-// Tiles worked off together, in whole rows of tiles: their 16 transforms stay in the second-level cache.
+// Tiles in one block, in whole rows of tiles: their 16 transforms stay in the second-level cache.
 const FORWARD_TILES: i32 = 48;
 
 /** Bytes of the transformed filters: 16 times panels [ceil(n / 8)][k][8]. */
