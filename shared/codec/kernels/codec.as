@@ -81,8 +81,8 @@ export function decodeFloat16(halves: usize, values: usize, n: i32): void {
   }
 }
 
-/** The scale of n values, of which the largest becomes `most`. */
-function scaleOf(values: usize, n: i32, most: f32): f32 {
+/** Scale of n values that maps the largest magnitude to `maxInteger`. */
+function scaleOf(values: usize, n: i32, maxInteger: f32): f32 {
   const sizes = i32x4.splat(0x7fffffff);
   let largest = i32x4.splat(0);
   const end = values + (<usize>n << 2);
@@ -93,7 +93,7 @@ function scaleOf(values: usize, n: i32, most: f32): f32 {
   const bits = a > b ? a : b;
   if (bits >= INFINITE) return reinterpret<f32>(NAN);
   const value = reinterpret<f32>(bits);
-  return value < MIN_BLOCK_MAGNITUDE ? 0 : min(value, MAX_SCALE_MAGNITUDE) / most;
+  return value < MIN_BLOCK_MAGNITUDE ? 0 : min(value, MAX_SCALE_MAGNITUDE) / maxInteger;
 }
 
 // @ts-ignore: AssemblyScript's decorator

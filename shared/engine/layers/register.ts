@@ -24,8 +24,8 @@ const FACTORIES: readonly ((tf: TF) => LayerClass)[] = [
 const registered = new WeakSet<object>();
 
 /**
- * Has models that are read from topologies compute as Keras does where tfjs-layers does not (see the files beside this one).
- * May be called again. Layers that are made by tf.layers stay tfjs-layers' own.
+ * Registers the layers of this folder for models that are loaded from topologies, so that they compute what Keras computes. May
+ * be called again. Layers made by tf.layers stay those of tfjs-layers.
  */
 export function registerLayers(tf: TF): void {
   const { classNameMap } = tf.serialization.SerializationMap.getMap();

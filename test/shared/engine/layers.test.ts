@@ -78,7 +78,7 @@ test('a layer that is called with training=False in one of two places is refused
   topology.config.layers[1]!.inbound_nodes.push([['drop', 0, 0, {}]]);
   const twice = { ...topology, config: { ...topology.config, output_layers: [['drop', 1, 0]] } };
   await expect(buildModel(tf, twice as unknown as Topology)).rejects.toThrow(
-    'Layer drop is called with training=False in one place and without in another',
+    'Layer drop is called with training=False in one place and without it in another',
   );
 });
 

@@ -54,7 +54,7 @@ describe('names', () => {
 
   it('that two layers of one model share are refused', () => {
     expect(() => expandTopology(sequential(input, layer('Dense'), layer('Flatten')))).toThrow(
-      'The model has two layers named x. Give each layer a name of its own.',
+      'The model has two layers named x. Give each layer its own name.',
     );
   });
 });

@@ -92,28 +92,28 @@ describe('a key that would be ignored, or computed otherwise than by Keras, is r
   it("a class of a person's own, also one with the name of a layer", () => {
     const own = { ...layer('Dense', { units: 3 }), registered_name: 'mine>Dense' };
     expect(() => expandTopology(sequential(input, own))).toThrow(
-      'Layer x (Dense) is a class of its own (mine>Dense).',
+      'Layer x (Dense) is a custom class (mine>Dense).',
     );
   });
 
   it('noise that is not keyed', () => {
     expect(() => expandTopology(sequential(input, layer('GaussianNoise', { stddev: 1 })))).toThrow(
-      'Layer x (GaussianNoise) draws random numbers of its own',
+      'Layer x (GaussianNoise) draws its own random numbers',
     );
     expect(() => expandTopology(sequential(input, layer('LSTM', { units: 3, dropout: 0.5 })))).toThrow(
-      'Layer x (LSTM) draws random numbers of its own',
+      'Layer x (LSTM) draws its own random numbers',
     );
   });
 
   it('things that are no layers, where layers should be', () => {
     expect(() => expandTopology(sequential())).toThrow(
-      'Model m holds something that is no layer, or nothing.',
+      'Model m has no layers, or a member that is not a layer.',
     );
     expect(() => expandTopology(sequential(input, { class_name: 'Dense' }))).toThrow(
-      'Model m holds something',
+      'Model m has no layers, or a member that is not a layer.',
     );
     const cells = layer('RNN', { cell: layer('StackedRNNCells', { cells: ['LSTMCell'] }) });
-    expect(() => expandTopology(sequential(input, cells))).toThrow('holds something that is no cell');
+    expect(() => expandTopology(sequential(input, cells))).toThrow('has a member that is not a cell');
     expect(() => expandTopology(layer('Dense') as unknown as Topology)).toThrow(
       'The topology is a Dense, not a',
     );

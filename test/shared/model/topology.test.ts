@@ -83,8 +83,8 @@ describe('withKeyedDropout', () => {
         layer('TimeDistributed', 'w', { layer: sequential('inner', layer(className, 'noisy')) }),
       );
       expect(() => withKeyedDropout(model)).toThrow(
-        `Layer noisy (${className}) draws random numbers of its own, so a step would depend on how it was shared ` +
-          'out. Use Dropout layers instead.',
+        `Layer noisy (${className}) draws its own random numbers, so that a step would depend on how the batch is ` +
+          'partitioned. Use Dropout layers instead.',
       );
     },
   );
@@ -223,7 +223,7 @@ describe.each([
     'refuses %j',
     (topology) => {
       expect(() => rewrite(topology)).toThrow(
-        'The topology is no Keras model: class_name and config are missing.',
+        'The topology is not a Keras model: class_name or config is missing.',
       );
     },
   );
