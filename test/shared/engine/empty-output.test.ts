@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { buildModel } from '../../../shared/engine/model.ts';
 import { defaultTopology } from '../../../shared/model/default-topology.ts';
 
-// 3 x 3 is refused by tfjs-layers itself: its second convolution would have a negative side.
+// tfjs-layers itself rejects 3 x 3, because its second convolution would have a negative side.
 test.each([
   [4, 'conv2d_2 (Conv2D) has an empty output, [0, 0, 32]'],
   [5, 'max_pooling2d_1 (MaxPooling2D) has an empty output, [0, 0, 32]'],
@@ -14,7 +14,7 @@ test.each([
   },
 );
 
-test('an empty output within a model within the model is found as well', async () => {
+test('an empty output in a nested model is rejected', async () => {
   const inner = tf.sequential({
     layers: [
       tf.layers.conv2d({ inputShape: [3, 3, 1], filters: 2, kernelSize: 3 }),

@@ -12,10 +12,10 @@ import { geometries, tfPad, values } from './arbitraries.ts';
 import { runKernel, startWasm } from './wasm-backend.ts';
 import { checkProperty } from '../../support/property.ts';
 
-describe("kernels that tfjs' wasm backend lacks or gets wrong", () => {
+describe("kernels that tfjs' wasm backend lacks or computes wrongly", () => {
   beforeAll(() => startWasm(true));
 
-  it('are depthwise convolutions and their gradients', () => {
+  it('compute depthwise convolutions and their gradients', () => {
     checkProperty(
       fc.property(geometries, fc.integer({ min: 1, max: 3 }), (g, multiplier) => {
         const { outHeight, outWidth } = sized(g);
@@ -45,7 +45,7 @@ describe("kernels that tfjs' wasm backend lacks or gets wrong", () => {
     );
   });
 
-  it('are sums of rows by segment, the gradient of an embedding', () => {
+  it('compute sums of rows by segment, the gradient of an embedding', () => {
     const table = tf.tensor2d(values(12, 1), [4, 3]);
     const ids = tf.tensor1d([2, 0, 2, 3], 'int32');
     const gradient = tf.tidy(() => {

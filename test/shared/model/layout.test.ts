@@ -4,7 +4,7 @@ import { layoutOf, sizeOf } from '../../../shared/model/layout.ts';
 import { checkProperty } from '../../support/property.ts';
 
 describe('sizeOf', () => {
-  it('is the product of the sides; 1 for a scalar, 0 if a side is', () => {
+  it('is the product of the sides: 1 for a scalar, 0 if a side is 0', () => {
     expect(sizeOf([3, 3, 1, 32])).toBe(288);
     expect(sizeOf([])).toBe(1);
     expect(sizeOf([4, 0, 2])).toBe(0);
@@ -16,7 +16,7 @@ describe('layoutOf', () => {
     fc.record({ shape: fc.array(fc.nat(6), { maxLength: 4 }), trainable: fc.boolean() }),
   );
 
-  it('lays tensors one behind the other, in order, without gaps', () => {
+  it('orders tensors without gaps', () => {
     checkProperty(
       fc.property(entries, (given) => {
         const { slices, length } = layoutOf(given);
@@ -32,7 +32,7 @@ describe('layoutOf', () => {
     );
   });
 
-  it('has room for 600,810 values of the MNIST CNN', () => {
+  it('counts 600,810 values for the MNIST CNN', () => {
     const shapes = [[3, 3, 1, 32], [32], [3, 3, 32, 32], [32], [4608, 128], [128], [128, 10], [10]];
     expect(layoutOf(shapes.map((shape) => ({ shape, trainable: true }))).length).toBe(600_810);
   });
