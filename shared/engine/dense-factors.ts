@@ -37,7 +37,9 @@ export class DenseFactorHooks {
         ? -1
         : layout.slices.findIndex(({ offset, shape }) => offset === kernel.offset && shape.length === 2);
     const weight = model.weights[index];
-    const layer = model.layers.find((one) => one.getClassName() === 'Dense' && one.weights[0] === weight);
+    const layer = model.layers.find(
+      (candidate) => candidate.getClassName() === 'Dense' && candidate.weights[0] === weight,
+    );
     if (layer === undefined || weight === undefined || layer.inboundNodes.length !== 1) return;
     const shape = layer.inboundNodes[0]?.inputShapes[0];
     if (!Array.isArray(shape) || shape.length !== 2) return;

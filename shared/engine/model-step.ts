@@ -60,7 +60,10 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
 
   const gradient = (
     trained: tfjs.Variable[],
-    ...[input, target, masks, onGradient]: Parameters<ModelStep['gradient']>
+    input: tfjs.Tensor,
+    target: tfjs.Tensor,
+    masks: MaskSource,
+    onGradient: OnGradient | undefined,
   ): ReturnType<ModelStep['gradient']> => {
     const samples = input.shape[0];
     const before = variables.map((variable) => (trainable.includes(variable) ? null : variable.clone()));
@@ -93,7 +96,7 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
     built,
     factoredIndex: factors.index,
 
-    gradient: (...step) => gradient(trainable, ...step),
+    gradient: (input, target, masks, onGradient) => gradient(trainable, input, target, masks, onGradient),
 
     factoredGradient(input, target, masks, onGradient, onFactors) {
       let found: KernelFactors | null = null;

@@ -9,7 +9,11 @@ interface Exports {
     to: number,
     first: number,
     blocks: number,
-    ...rest: [key0: number, key1: number, layer: number, threshold: number, scale: number]
+    key0: number,
+    key1: number,
+    layer: number,
+    threshold: number,
+    scale: number,
   ): void;
 }
 

@@ -76,12 +76,27 @@ function direct(
   withScratch(backend, bytes, (packed) => {
     simd.packTurnedFilters(pointerOf(backend, filter), taps, inChannels, outChannels, packed);
     simd.conv(
-      ...([pointerOf(backend, dy), packed, pointerOf(backend, out)] as const),
-      ...([batchSize, outHeight, outWidth, outChannels] as const),
-      ...([filterHeight, filterWidth, inChannels, 1, 1] as const),
-      ...([inHeight, inWidth] as const),
-      ...([needsPadding, paddedHeight, paddedWidth, top, left] as const),
-      ...([strideHeight, strideWidth] as const),
+      pointerOf(backend, dy),
+      packed,
+      pointerOf(backend, out),
+      batchSize,
+      outHeight,
+      outWidth,
+      outChannels,
+      filterHeight,
+      filterWidth,
+      inChannels,
+      1,
+      1,
+      inHeight,
+      inWidth,
+      needsPadding,
+      paddedHeight,
+      paddedWidth,
+      top,
+      left,
+      strideHeight,
+      strideWidth,
       packed + packedBytes,
     );
   });

@@ -77,8 +77,11 @@ function direct(
         aPointer + (aIndex[i] as number) * m * k * 4,
         bPointer + (bIndex[i] as number) * k * n * 4,
         outPointer + i * m * n * 4,
-        ...([m, n, k] as const),
-        ...([transposeA, transposeB] as const),
+        m,
+        n,
+        k,
+        transposeA,
+        transposeB,
         scratch,
       );
     }

@@ -42,23 +42,32 @@ export function maxPoolGrad(
     );
     const dx = backend.makeOutput([...input.shape], 'float32');
     if (kernels === null) {
-      const [dyValues, x, y, values] = [dy, input, output, dx].map((tensor) => floatsOf(backend, tensor));
       scalarGradient(
-        dyValues as Float32Array,
-        x as Float32Array,
-        y as Float32Array,
-        values as Float32Array,
+        floatsOf(backend, dy),
+        floatsOf(backend, input),
+        floatsOf(backend, output),
+        floatsOf(backend, dx),
         info,
       );
       return dx;
     }
-    const pointers = [dy, input, output, dx].map((tensor) => pointerOf(backend, tensor));
     kernels.maxPoolGradient(
-      ...(pointers as [number, number, number, number]),
-      ...([info.batchSize, info.inHeight, info.inWidth, info.inChannels] as const),
-      ...([info.filterHeight, info.filterWidth, info.strideHeight, info.strideWidth] as const),
-      ...([info.outHeight, info.outWidth] as const),
-      ...([info.padInfo.top, info.padInfo.left] as const),
+      pointerOf(backend, dy),
+      pointerOf(backend, input),
+      pointerOf(backend, output),
+      pointerOf(backend, dx),
+      info.batchSize,
+      info.inHeight,
+      info.inWidth,
+      info.inChannels,
+      info.filterHeight,
+      info.filterWidth,
+      info.strideHeight,
+      info.strideWidth,
+      info.outHeight,
+      info.outWidth,
+      info.padInfo.top,
+      info.padInfo.left,
     );
     return dx;
   });

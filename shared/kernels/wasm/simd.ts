@@ -5,79 +5,142 @@ import { simdBytesBase64 } from './simd-bytes.ts';
 /** Exports of assembly/index.as. Pointers and strides count bytes, all other sizes count elements. */
 export interface SimdKernels {
   gemmScratchBytes(m: number, n: number, k: number): number;
-  gemm(...args: GemmArgs): void;
+  gemm(
+    a: number,
+    b: number,
+    out: number,
+    m: number,
+    n: number,
+    k: number,
+    transposeA: boolean,
+    transposeB: boolean,
+    scratch: number,
+  ): void;
   packTurnedFilters(filter: number, taps: number, channels: number, filters: number, to: number): void;
-  convScratchBytes(paddedHeight: number, paddedWidth: number, channels: number, lay: boolean): number;
-  conv(...args: ConvArgs): void;
-  convFilterGradientScratchBytes(
-    ...args: [
-      ...dims: [channels: number, filterHeight: number, filterWidth: number, filters: number],
-      ...out: [outHeight: number, outWidth: number],
-      ...laid: [lay: boolean, paddedHeight: number, paddedWidth: number],
-    ]
+  convScratchBytes(
+    paddedHeight: number,
+    paddedWidth: number,
+    channels: number,
+    needsPadding: boolean,
   ): number;
-  convFilterGradient(...args: FilterGradientArgs): void;
+  conv(
+    x: number,
+    packed: number,
+    out: number,
+    batch: number,
+    height: number,
+    width: number,
+    channels: number,
+    filterHeight: number,
+    filterWidth: number,
+    filters: number,
+    strideY: number,
+    strideX: number,
+    outHeight: number,
+    outWidth: number,
+    needsPadding: boolean,
+    paddedHeight: number,
+    paddedWidth: number,
+    top: number,
+    left: number,
+    stretchY: number,
+    stretchX: number,
+    scratch: number,
+  ): void;
+  convFilterGradientScratchBytes(
+    channels: number,
+    filterHeight: number,
+    filterWidth: number,
+    filters: number,
+    outHeight: number,
+    outWidth: number,
+    needsPadding: boolean,
+    paddedHeight: number,
+    paddedWidth: number,
+  ): number;
+  convFilterGradient(
+    x: number,
+    dy: number,
+    out: number,
+    batch: number,
+    height: number,
+    width: number,
+    channels: number,
+    filterHeight: number,
+    filterWidth: number,
+    filters: number,
+    strideY: number,
+    strideX: number,
+    outHeight: number,
+    outWidth: number,
+    needsPadding: boolean,
+    paddedHeight: number,
+    paddedWidth: number,
+    top: number,
+    left: number,
+    scratch: number,
+  ): void;
   winogradFilterBytes(k: number, n: number): number;
   winogradFilters(filter: number, channels: number, filters: number, turned: boolean, to: number): void;
-  winogradScratchBytes(...args: WinogradSizes): number;
-  winogradConv(...args: WinogradArgs): void;
-  winogradFilterGradientScratchBytes(...args: WinogradSizes): number;
-  winogradFilterGradient(...args: WinogradArgs): void;
+  winogradScratchBytes(channels: number, filters: number, outHeight: number, outWidth: number): number;
+  winogradConv(
+    x: number,
+    packed: number,
+    out: number,
+    batch: number,
+    height: number,
+    width: number,
+    channels: number,
+    filters: number,
+    outHeight: number,
+    outWidth: number,
+    top: number,
+    left: number,
+    scratch: number,
+  ): void;
+  winogradFilterGradientScratchBytes(
+    channels: number,
+    filters: number,
+    outHeight: number,
+    outWidth: number,
+  ): number;
+  winogradFilterGradient(
+    x: number,
+    dy: number,
+    out: number,
+    batch: number,
+    height: number,
+    width: number,
+    channels: number,
+    filters: number,
+    outHeight: number,
+    outWidth: number,
+    top: number,
+    left: number,
+    scratch: number,
+  ): void;
   reluGradient(dy: number, y: number, dx: number, n: number): void;
   addRow(x: number, bias: number, out: number, rows: number, columns: number): void;
   sumRows(x: number, out: number, rows: number, columns: number): void;
-  maxPoolGradient(...args: MaxPoolGradientArgs): void;
+  maxPoolGradient(
+    dy: number,
+    x: number,
+    y: number,
+    dx: number,
+    batch: number,
+    height: number,
+    width: number,
+    channels: number,
+    filterHeight: number,
+    filterWidth: number,
+    strideY: number,
+    strideX: number,
+    outHeight: number,
+    outWidth: number,
+    top: number,
+    left: number,
+  ): void;
 }
-
-type GemmArgs = [
-  ...pointers: [a: number, b: number, out: number],
-  ...dims: [m: number, n: number, k: number],
-  ...transpose: [a: boolean, b: boolean],
-  scratch: number,
-];
-
-type ImageArgs = [batch: number, height: number, width: number, channels: number];
-type FilterArgs = [height: number, width: number, filters: number, strideY: number, strideX: number];
-type OutArgs = [height: number, width: number];
-type LayArgs = [lay: boolean, paddedHeight: number, paddedWidth: number, top: number, left: number];
-
-type ConvArgs = [
-  ...pointers: [x: number, packed: number, out: number],
-  ...ImageArgs,
-  ...FilterArgs,
-  ...OutArgs,
-  ...LayArgs,
-  ...stretch: [y: number, x: number],
-  scratch: number,
-];
-
-type FilterGradientArgs = [
-  ...pointers: [x: number, dy: number, out: number],
-  ...ImageArgs,
-  ...FilterArgs,
-  ...OutArgs,
-  ...LayArgs,
-  scratch: number,
-];
-
-type WinogradSizes = [channels: number, filters: number, outHeight: number, outWidth: number];
-
-type WinogradArgs = [
-  ...pointers: [x: number, packedOrDy: number, out: number],
-  ...ImageArgs,
-  filters: number,
-  ...OutArgs,
-  ...padding: [top: number, left: number],
-  scratch: number,
-];
-
-type MaxPoolGradientArgs = [
-  ...pointers: [dy: number, x: number, y: number, dx: number],
-  ...ImageArgs,
-  ...window: [height: number, width: number, strideY: number, strideX: number],
-  ...OutArgs,
-  ...padding: [top: number, left: number],
-];
 
 const instances = new WeakMap<object, SimdKernels | null>();
 

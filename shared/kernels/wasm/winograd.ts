@@ -37,9 +37,18 @@ export function winogradForward(
   withScratch(backend, bytes, (packed) => {
     simd.winogradFilters(pointerOf(backend, filter), inChannels, outChannels, false, packed);
     simd.winogradConv(
-      ...([pointerOf(backend, x), packed, pointerOf(backend, out)] as const),
-      ...([batchSize, inHeight, inWidth, inChannels, outChannels] as const),
-      ...([outHeight, outWidth, padInfo.top, padInfo.left] as const),
+      pointerOf(backend, x),
+      packed,
+      pointerOf(backend, out),
+      batchSize,
+      inHeight,
+      inWidth,
+      inChannels,
+      outChannels,
+      outHeight,
+      outWidth,
+      padInfo.top,
+      padInfo.left,
       packed + packedBytes,
     );
   });
@@ -62,9 +71,18 @@ export function winogradInputGradient(
   withScratch(backend, bytes, (packed) => {
     simd.winogradFilters(pointerOf(backend, filter), inChannels, outChannels, true, packed);
     simd.winogradConv(
-      ...([pointerOf(backend, dy), packed, pointerOf(backend, out)] as const),
-      ...([batchSize, outHeight, outWidth, outChannels, inChannels] as const),
-      ...([inHeight, inWidth, 2 - padInfo.top, 2 - padInfo.left] as const),
+      pointerOf(backend, dy),
+      packed,
+      pointerOf(backend, out),
+      batchSize,
+      outHeight,
+      outWidth,
+      outChannels,
+      inChannels,
+      inHeight,
+      inWidth,
+      2 - padInfo.top,
+      2 - padInfo.left,
       packed + packedBytes,
     );
   });
@@ -85,9 +103,18 @@ export function winogradFilterGradient(
   const bytes = simd.winogradFilterGradientScratchBytes(inChannels, outChannels, outHeight, outWidth);
   withScratch(backend, bytes, (scratch) =>
     simd.winogradFilterGradient(
-      ...([pointerOf(backend, x), pointerOf(backend, dy), pointerOf(backend, out)] as const),
-      ...([batchSize, inHeight, inWidth, inChannels, outChannels] as const),
-      ...([outHeight, outWidth, padInfo.top, padInfo.left] as const),
+      pointerOf(backend, x),
+      pointerOf(backend, dy),
+      pointerOf(backend, out),
+      batchSize,
+      inHeight,
+      inWidth,
+      inChannels,
+      outChannels,
+      outHeight,
+      outWidth,
+      padInfo.top,
+      padInfo.left,
       scratch,
     ),
   );

@@ -49,7 +49,8 @@ function product(
   const a = (s: number, i: number): number => gradient[offset + s * inputs + i]!;
   const g = (s: number, j: number): number => gradient[offset + samples * inputs + s * outputs + j]!;
   return Array.from({ length: inputs * outputs }, (_, at) => {
-    const [i, j] = [Math.floor(at / outputs), at % outputs];
+    const i = Math.floor(at / outputs);
+    const j = at % outputs;
     let sum = 0;
     for (let s = 0; s < samples; s++) sum += a(s, i) * g(s, j);
     return sum;
@@ -125,7 +126,8 @@ describe('sufficient factors', () => {
         expect(bitsOf(new Float32Array(payload.buffer))[at]).toBe(bad);
         const decoded = decodeFactored(payload, kernel, 1, part);
         expect(vectorKernels.finiteNorm(decoded)).toBeNull();
-        const [first, last] = [bitsOf(decoded)[0], bitsOf(decoded)[17]];
+        const first = bitsOf(decoded)[0];
+        const last = bitsOf(decoded)[17];
         expect([first, last]).toEqual([at === 0 ? bad : 0x3f800000, at === 9 ? bad : 0x3f800000]);
         if (at > 0 && at < 9 && Number.isNaN(floatsOf([bad])[0])) {
           const product = bitsOf(decoded.subarray(1, 17));

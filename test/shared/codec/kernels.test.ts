@@ -57,7 +57,9 @@ function outcome(kernels: CodecKernels, { values, others, scales, bytes, offset 
     copy.set(vector);
     return copy;
   };
-  const [left, right, anyScales] = [copyOf(values), copyOf(others), copyOf(scales)];
+  const left = copyOf(values);
+  const right = copyOf(others);
+  const anyScales = copyOf(scales);
 
   function run<N extends PackedArray>(
     format: FormatKernels<N>,
@@ -323,7 +325,8 @@ describe.each([
     ['subnormal', 0x00000003, [0x00000000, 0x00000003, 0x80000003, 0x80000018]],
     ['too large', 0x7f7fffff, [0x00000000, 0x7f7fffff, 0xff7fffff, 0xff800000]],
   ])('decode the integers 0, 1, -1 and -8 with a scale that is %s', (__, scale, expected) => {
-    const [bytes, pairs] = [new Float32Array(4), new Float32Array(4)];
+    const bytes = new Float32Array(4);
+    const pairs = new Float32Array(4);
     kernels.int8.decode({ scales: floatsOf([scale]), values: Int8Array.of(0, 1, -1, -8) }, bytes);
     kernels.int4.decode({ scales: floatsOf([scale]), values: Uint8Array.of(0x10, 0x8f) }, pairs);
     expect(hex(bitsOf(bytes))).toEqual(hex(expected as number[]));
@@ -337,7 +340,9 @@ describe.each([
   });
 
   it('give every NaN in a sum, a difference or a product the same bits', () => {
-    const [nan, other, infinite] = [floatsOf([0xffc00001]), floatsOf([0x7f800001]), floatsOf([0xff800000])];
+    const nan = floatsOf([0xffc00001]);
+    const other = floatsOf([0x7f800001]);
+    const infinite = floatsOf([0xff800000]);
     const cases: [Float32Array, Float32Array][] = [
       [nan, other],
       [other, nan],

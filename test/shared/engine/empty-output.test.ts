@@ -8,7 +8,7 @@ test.each([
   [4, 'conv2d_2 (Conv2D) has an empty output, [0, 0, 32]'],
   [5, 'max_pooling2d_1 (MaxPooling2D) has an empty output, [0, 0, 32]'],
 ])(
-  'images of %i pixels a side, of which the default model leaves nothing, are refused by its layer',
+  'images with sides of %i pixels, too small for the default model, are rejected by the layer with the empty output',
   async (side, text) => {
     await expect(buildModel(tf, defaultTopology([side, side, 1], 4))).rejects.toThrow(text);
   },

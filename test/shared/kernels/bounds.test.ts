@@ -79,7 +79,8 @@ describe('the kernels write only to their output and their scratch', () => {
     const size = fc.integer({ min: 1, max: 300 });
     const check = (m: number, n: number, k: number, a: boolean, b: boolean) =>
       within(() => {
-        const [left, right] = [reserve(m * k * 4, false), reserve(k * n * 4, false)];
+        const left = reserve(m * k * 4, false);
+        const right = reserve(k * n * 4, false);
         const out = reserve(m * n * 4, true);
         kernels.gemm(left, right, out, m, n, k, a, b, reserve(kernels.gemmScratchBytes(m, n, k), true));
       });
@@ -90,11 +91,13 @@ describe('the kernels write only to their output and their scratch', () => {
     const size = fc.integer({ min: 1, max: 300 });
     const check = (rows: number, columns: number) => {
       within(() => {
-        const [dy, y] = [reserve(rows * 4, false), reserve(rows * 4, false)];
+        const dy = reserve(rows * 4, false);
+        const y = reserve(rows * 4, false);
         kernels.reluGradient(dy, y, reserve(rows * 4, true), rows);
       });
       within(() => {
-        const [x, bias] = [reserve(rows * columns * 4, false), reserve(columns * 4, false)];
+        const x = reserve(rows * columns * 4, false);
+        const bias = reserve(columns * 4, false);
         kernels.addRow(x, bias, reserve(rows * columns * 4, true), rows, columns);
       });
       within(() => {
@@ -157,10 +160,27 @@ function checkDirect(g: ConvGeometry): void {
     const scratch = reserve(kernels.convScratchBytes(...padded, g.filters, true), true);
     kernels.packTurnedFilters(weights, taps, g.channels, g.filters, packed);
     kernels.conv(
-      ...([dy, packed, out, g.batch, outHeight, outWidth, g.filters] as const),
-      ...([g.filterHeight, g.filterWidth, g.channels, 1, 1, g.height, g.width, true] as const),
+      dy,
+      packed,
+      out,
+      g.batch,
+      outHeight,
+      outWidth,
+      g.filters,
+      g.filterHeight,
+      g.filterWidth,
+      g.channels,
+      1,
+      1,
+      g.height,
+      g.width,
+      true,
       ...padded,
-      ...([g.filterHeight - 1 - top, g.filterWidth - 1 - left, g.strideY, g.strideX, scratch] as const),
+      g.filterHeight - 1 - top,
+      g.filterWidth - 1 - left,
+      g.strideY,
+      g.strideX,
+      scratch,
     );
   });
 }

@@ -60,7 +60,9 @@ export function checkConvolution(
     runKernel(names[2], { dy, filter }, { ...attrs, inputShape: x.shape }),
   ];
   heap.check();
-  const [xs, dys, filters] = [x.dataSync(), dy.dataSync(), filter.dataSync()];
+  const xs = x.dataSync();
+  const dys = dy.dataSync();
+  const filters = filter.dataSync();
   expect([forward.shape, byFilter.shape, byInput.shape]).toEqual([dy.shape, filter.shape, x.shape]);
   const taps = g.filterHeight * g.filterWidth;
   expectClose(forward.values, convForward(xs, filters, g, multiplier), taps * g.channels);
@@ -82,7 +84,8 @@ export function checkPools(geometry: ConvGeometry, heap: Pick<GuardedHeap, 'chec
   > extends [unknown, ...infer Rest]
     ? Rest
     : never;
-  const [xs, dys] = [x.dataSync(), dy.dataSync()];
+  const xs = x.dataSync();
+  const dys = dy.dataSync();
   for (const [pool, value, gradient] of [
     [tf.maxPool, maxPool(xs, g), maxPoolGradient(xs, dys, g)],
     [tf.avgPool, averagePool(xs, g), averagePoolGradient(dys, g)],

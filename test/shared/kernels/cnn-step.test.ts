@@ -28,7 +28,9 @@ describe.each(variants)('a gradient step of a small CNN, $name', ({ simd }) => {
 
   it('leaks no tensor and no memory', () => {
     for (let i = 0; i < 5; i++) step();
-    const [tensors, buffers, bytes] = [tf.memory().numTensors, tf.memory().numDataBuffers, heapBytes()];
+    const tensors = tf.memory().numTensors;
+    const buffers = tf.memory().numDataBuffers;
+    const bytes = heapBytes();
     for (let i = 0; i < 100; i++) step();
     expect([tf.memory().numTensors, tf.memory().numDataBuffers, heapBytes()]).toEqual([
       tensors,

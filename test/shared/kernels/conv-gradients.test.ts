@@ -87,7 +87,8 @@ describe.each(variants)('a convolution and its gradients, $name', ({ simd }) => 
     const { x, dy } = tensors(g);
     const attrs = { strides: [1, 1], pad: 'valid', filterShape: [3, 3, 3, 5] };
     const last = runKernel('Conv2DBackpropFilter', { x, dy }, { ...attrs, dataFormat: 'NHWC' });
-    const [xFirst, dyFirst] = [tf.transpose(x, [0, 3, 1, 2]), tf.transpose(dy, [0, 3, 1, 2])];
+    const xFirst = tf.transpose(x, [0, 3, 1, 2]);
+    const dyFirst = tf.transpose(dy, [0, 3, 1, 2]);
     const inputs = { x: xFirst, dy: dyFirst };
     const first = runKernel('Conv2DBackpropFilter', inputs, { ...attrs, dataFormat: 'NCHW' });
     expect(first).toEqual(last);
@@ -123,7 +124,9 @@ function check(g: ConvGeometry): void {
   expect(forward.shape).toEqual(dy.shape);
   expect(byFilter.shape).toEqual(filter.shape);
   expect(byInput.shape).toEqual(x.shape);
-  const [xs, dys, filters] = [x.dataSync(), dy.dataSync(), filter.dataSync()];
+  const xs = x.dataSync();
+  const dys = dy.dataSync();
+  const filters = filter.dataSync();
   expect(relativeError(forward.values, convForward(xs, filters, g))).toBeLessThan(1e-5);
   expect(relativeError(byFilter.values, convFilterGradient(xs, dys, g))).toBeLessThan(1e-5);
   expect(relativeError(byInput.values, convInputGradient(filters, dys, g))).toBeLessThan(1e-5);

@@ -19,14 +19,13 @@ describe.each(variants)('kernels of dense layers, pools and activations, $name',
   });
 
   it('multiply batches of matrices', () => {
-    const [a, b] = [
-      tf.tensor(values(2 * 3 * 20, 1), [2, 3, 4, 5]),
-      tf.tensor(values(2 * 3 * 30, 2), [2, 3, 6, 5]),
-    ];
+    const a = tf.tensor(values(2 * 3 * 20, 1), [2, 3, 4, 5]);
+    const b = tf.tensor(values(2 * 3 * 30, 2), [2, 3, 6, 5]);
     const out = runKernel('BatchMatMul', { a, b }, { transposeA: false, transposeB: true });
     expect(out.shape).toEqual([2, 3, 4, 6]);
     const expected = Array.from({ length: 6 }, (_, i) => {
-      const [pa, pb] = [values(120, 1).slice(i * 20), values(180, 2).slice(i * 30)];
+      const pa = values(120, 1).slice(i * 20);
+      const pb = values(180, 2).slice(i * 30);
       return [...matMul(pa, pb, [4, 5, 6], false, true)];
     });
     expect(relativeError(out.values, expected.flat())).toBeLessThan(1e-5);
@@ -36,8 +35,12 @@ describe.each(variants)('kernels of dense layers, pools and activations, $name',
   it('multiply few or many rows, with and without a bias and a ReLU', () => {
     checkProperty(
       fc.property(size(12), size(300), size(40), fc.boolean(), fc.boolean(), (m, k, n, biased, relu) => {
-        const [as, bs, biases] = [values(m * k, 6), values(k * n, 7), values(n, 8)];
-        const [a, b, bias] = [tf.tensor(as, [1, m, k]), tf.tensor(bs, [1, k, n]), tf.tensor1d(biases)];
+        const as = values(m * k, 6);
+        const bs = values(k * n, 7);
+        const biases = values(n, 8);
+        const a = tf.tensor(as, [1, m, k]);
+        const b = tf.tensor(bs, [1, k, n]);
+        const bias = tf.tensor1d(biases);
         const out = runKernel('_FusedMatMul', biased ? { a, b, bias } : { a, b }, {
           transposeA: false,
           transposeB: false,
@@ -159,7 +162,8 @@ describe.each(variants)('kernels of dense layers, pools and activations, $name',
 });
 
 function checkMatMul(m: number, k: number, n: number, transposeA: boolean, transposeB: boolean): void {
-  const [as, bs] = [values(m * k, 6), values(k * n, 7)];
+  const as = values(m * k, 6);
+  const bs = values(k * n, 7);
   const a = tf.tensor(as, transposeA ? [k, m] : [m, k]);
   const b = tf.tensor(bs, transposeB ? [n, k] : [k, n]);
   const out = runKernel('BatchMatMul', { a, b }, { transposeA, transposeB });

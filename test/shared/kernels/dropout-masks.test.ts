@@ -94,7 +94,8 @@ describe('a dropout mask', () => {
     checkProperty(
       fc.property(sampleLists, sizes, rates, fc.nat(6), (samples, size, rate, at) => {
         const together = mask({ samples, size, rate });
-        const [first, second] = [samples.slice(0, at), samples.slice(at)];
+        const first = samples.slice(0, at);
+        const second = samples.slice(at);
         const apart = [...mask({ samples: first, size, rate }), ...mask({ samples: second, size, rate })];
         return apart.length === together.length && apart.every((value, i) => value === together[i]);
       }),
@@ -107,7 +108,8 @@ describe('a dropout mask', () => {
   });
 
   it.each<Mask>([{ seed: 9 }, { step: 3 }, { samples: [6] }, { layer: 1 }])('differs for %o', (other) => {
-    const [one, two] = [mask({ size: 4000 }), mask({ ...other, size: 4000 })];
+    const one = mask({ size: 4000 });
+    const two = mask({ ...other, size: 4000 });
     const agreement = one.filter((value, i) => value === two[i]).length / one.length;
     expect(Math.abs(agreement - 0.5)).toBeLessThan(0.05);
   });

@@ -33,7 +33,9 @@ describe("kernels that tfjs' wasm backend lacks or computes wrongly", () => {
         const forward = runKernel('DepthwiseConv2dNative', { x, filter }, attrs);
         const byFilter = runKernel(`${name}Filter`, { x, dy }, { ...attrs, filterShape: filter.shape });
         const byInput = runKernel(`${name}Input`, { dy, filter }, { ...attrs, inputShape: x.shape });
-        const [xs, dys, filters] = [x.dataSync(), dy.dataSync(), filter.dataSync()];
+        const xs = x.dataSync();
+        const dys = dy.dataSync();
+        const filters = filter.dataSync();
         expect(relativeError(forward.values, convForward(xs, filters, g, multiplier))).toBeLessThan(1e-5);
         expect(relativeError(byFilter.values, convFilterGradient(xs, dys, g, multiplier))).toBeLessThan(1e-5);
         expect(relativeError(byInput.values, convInputGradient(filters, dys, g, multiplier))).toBeLessThan(

@@ -61,7 +61,8 @@ describe.each(variants)('kernels on small images, guarded on both sides, $name',
       expect(runKernel(name, { x }, pool).shape).toEqual([2, 0, 0, 4]);
       heap.check();
     }
-    const [a, b] = [tf.tensor3d([], [1, 3, 0]), tf.tensor3d([], [1, 0, 5])];
+    const a = tf.tensor3d([], [1, 3, 0]);
+    const b = tf.tensor3d([], [1, 0, 5]);
     const product = runKernel('BatchMatMul', { a, b }, { transposeA: false, transposeB: false });
     expect(product).toEqual({ shape: [1, 3, 5], values: new Float32Array(15) });
     const fused = { transposeA: false, transposeB: false, activation: 'linear' };

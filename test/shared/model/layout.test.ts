@@ -18,15 +18,15 @@ describe('layoutOf', () => {
 
   it('orders tensors without gaps', () => {
     checkProperty(
-      fc.property(entries, (given) => {
-        const { slices, length } = layoutOf(given);
+      fc.property(entries, (layoutEntries) => {
+        const { slices, length } = layoutOf(layoutEntries);
         let at = 0;
         for (const [i, { shape, trainable, offset, size }] of slices.entries()) {
           if (offset !== at || size !== sizeOf(shape)) return false;
-          if (shape !== given[i]!.shape || trainable !== given[i]!.trainable) return false;
+          if (shape !== layoutEntries[i]!.shape || trainable !== layoutEntries[i]!.trainable) return false;
           at += size;
         }
-        return slices.length === given.length && length === at;
+        return slices.length === layoutEntries.length && length === at;
       }),
       { seed: 1 },
     );

@@ -22,7 +22,8 @@ describe('scoreLogits', () => {
   it('sums the cross-entropy that a naive softmax gives', () => {
     checkProperty(
       fc.property(rows, (samples) => {
-        const [logits, labels] = [samples.map(([values]) => values), samples.map(([, label]) => label)];
+        const logits = samples.map(([values]) => values);
+        const labels = samples.map(([, label]) => label);
         const { lossSum } = scoreLogits(logits.flat(), Uint8Array.from(labels), classes);
         return Math.abs(lossSum - naive(logits, labels)) <= 1e-9 * (1 + lossSum);
       }),

@@ -50,13 +50,13 @@ function dropouts(value: unknown): string[] {
 
 describe('withKeyedDropout', () => {
   it('numbers the dropout layers in order and changes nothing else', () => {
-    const given = defaultTopology([28, 28, 1], 10);
-    const changed = withKeyedDropout(given);
+    const original = defaultTopology([28, 28, 1], 10);
+    const changed = withKeyedDropout(original);
     expect(dropouts(changed)).toEqual(['dropout_1: KeyedDropout 0', 'dropout_2: KeyedDropout 1']);
     const back = JSON.stringify(changed)
       .replaceAll(KEYED_DROPOUT, 'Dropout')
       .replaceAll(/,"number":\d+/g, '');
-    expect(JSON.parse(back)).toEqual(given);
+    expect(JSON.parse(back)).toEqual(original);
   });
 
   it('finds dropout in nested models, in wrappers and in models inside wrappers', () => {
@@ -76,7 +76,7 @@ describe('withKeyedDropout', () => {
   });
 
   it.each(['AlphaDropout', 'GaussianDropout', 'GaussianNoise', 'SpatialDropout1D', 'SpatialDropout2D'])(
-    'refuses %s, however deep, and says what to use',
+    'rejects %s at any depth and suggests a replacement',
     (className) => {
       const model = sequential(
         'm',
@@ -178,12 +178,12 @@ describe('withSeededInitializers', () => {
 
   it('gives each initializer its own seed, the same for the same seed of the run', () => {
     const model = sequential('m', dense('a', null), sequential('inner', dense('b', null)), dense('c', null));
-    const given = seeds(withSeededInitializers(model, 7));
-    expect(given).toHaveLength(3);
-    expect(new Set(given).size).toBe(3);
-    expect(given).not.toContain('null');
-    expect(seeds(withSeededInitializers(model, 7))).toEqual(given);
-    expect(seeds(withSeededInitializers(model, 8))).not.toEqual(given);
+    const firstSeeds = seeds(withSeededInitializers(model, 7));
+    expect(firstSeeds).toHaveLength(3);
+    expect(new Set(firstSeeds).size).toBe(3);
+    expect(firstSeeds).not.toContain('null');
+    expect(seeds(withSeededInitializers(model, 7))).toEqual(firstSeeds);
+    expect(seeds(withSeededInitializers(model, 8))).not.toEqual(firstSeeds);
   });
 
   it('reaches layers within wrapped models', () => {
@@ -208,10 +208,10 @@ describe.each([
   ['withSeededInitializers', (topology: Topology) => withSeededInitializers(topology, 1)],
 ])('%s', (_, rewrite) => {
   it('does not change its argument', () => {
-    const given = defaultTopology([28, 28, 1], 10);
-    const before = JSON.stringify(given);
-    expect(JSON.stringify(rewrite(given))).not.toBe(before);
-    expect(JSON.stringify(given)).toBe(before);
+    const original = defaultTopology([28, 28, 1], 10);
+    const before = JSON.stringify(original);
+    expect(JSON.stringify(rewrite(original))).not.toBe(before);
+    expect(JSON.stringify(original)).toBe(before);
   });
 
   it('unwraps the topology of keras.Model.save()', () => {

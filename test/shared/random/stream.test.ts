@@ -18,7 +18,8 @@ describe('randomStream', () => {
   });
 
   it('gives the words of threefry2x32 for the subkey in its docstring', () => {
-    const [subkey, block] = [new Uint32Array(2), new Uint32Array(2)];
+    const subkey = new Uint32Array(2);
+    const block = new Uint32Array(2);
     threefry2x32(7, Purpose.permutation, 3, 4, subkey);
     const expected = [0, 1, 2].flatMap((i) => {
       threefry2x32(subkey[0]!, subkey[1]!, i, 0, block);
