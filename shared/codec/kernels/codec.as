@@ -7,11 +7,11 @@ const INFINITE: i32 = 0x7f800000;
 const BLOCK: i32 = 256;
 const MIN_BLOCK_MAGNITUDE: f32 = 7.888609052210118e-31; // 2^-100
 const MAX_SCALE_MAGNITUDE: f32 = 3.4e38;
-/** Bits of the only NaN that is written: WebAssembly leaves sign and payload of a computed NaN to the processor. */
+/** Bits of every NaN that is written. WebAssembly leaves the bits of a computed NaN to the processor. */
 const NAN: i32 = 0x7fc00000;
 const NAN_HALF: i32 = 0x7e00;
 
-/** NaN of any bits becomes the one NaN. */
+/** Gives every NaN the same bits. */
 // @ts-ignore: AssemblyScript's decorator
 @inline
 function canonical(x: v128): v128 {
@@ -195,7 +195,7 @@ export function decodeInt4(scales: usize, pairs: usize, values: usize, n: i32): 
   }
 }
 
-/** NaN of any bits becomes the one NaN, unless `allNumbers` says in every lane that there is none. */
+/** Gives every NaN the same bits, unless all lanes of `allNumbers` are set. */
 function canonicalize(a: usize, end: usize, allNumbers: v128): void {
   if (i32x4.all_true(allNumbers)) return;
   for (; a < end; a += 16) v128.store(a, canonical(v128.load(a)));
@@ -231,7 +231,7 @@ export function subtract(a: usize, b: usize, n: i32): void {
   canonicalize(a, end, allNumbers);
 }
 
-/** Subnormal values become zeros of their sign. */
+/** Replaces subnormal values by zeros with their sign. */
 // @ts-ignore: decorator
 @inline
 function flushed(x: v128): v128 {
@@ -245,7 +245,7 @@ function sumFlushed(x: v128, y: v128): v128 {
   return flushed(f32x4.add(flushed(x), flushed(y)));
 }
 
-/** a += b, with subnormal values flushed before and after */
+/** a += b, with subnormal operands and results replaced by zeros */
 export function addFlushed(a: usize, b: usize, n: i32): void {
   const end = a + (<usize>n << 2);
   let allNumbers = i32x4.splat(-1);
@@ -256,7 +256,7 @@ export function addFlushed(a: usize, b: usize, n: i32): void {
   canonicalize(a, end, allNumbers);
 }
 
-/** a -= b, and zero where that is not finite */
+/** a -= b, with zero for results that are not finite */
 export function subtractFinite(a: usize, b: usize, n: i32): void {
   const exponent = i32x4.splat(INFINITE);
   const end = a + (<usize>n << 2);
@@ -267,8 +267,8 @@ export function subtractFinite(a: usize, b: usize, n: i32): void {
 }
 
 /**
- * out[i, j] = sum over s of a[s, i] b[s, j], for four neighbouring i and all j; s in order. The rows of a have `inputs`
- * values, those of b and out `outputs`, a multiple of 8; `inputs` is one of 4.
+ * out[i, j] = sum over s of a[s, i] b[s, j], for all i and j; s in order. The rows of a have `inputs` values, a
+ * multiple of 4; the rows of b and out have `outputs` values, a multiple of 8.
  */
 export function multiplyFactors(a: usize, b: usize, out: usize, samples: i32, inputs: i32, outputs: i32): void {
   const aRow = <usize>inputs << 2;

@@ -15,11 +15,11 @@ describe.each(variants)('a gradient step of a small CNN, $name', ({ simd }) => {
   });
 
   it("agrees with tfjs' plain JavaScript backend", async () => {
-    const ours = step();
+    const onWasm = step();
     await tf.setBackend('cpu');
     const reference = step();
     await tf.setBackend('wasm');
-    ours.forEach((gradient, i) => expect(relativeError(gradient, reference[i]!)).toBeLessThan(1e-4));
+    onWasm.forEach((gradient, i) => expect(relativeError(gradient, reference[i]!)).toBeLessThan(1e-4));
   });
 
   it('gives the same bits when repeated', () => {

@@ -220,7 +220,7 @@ describe.each([
   });
 
   it.each<Topology>([{}, { class_name: 'Sequential' }, { class_name: 1, config: {} }, { model_config: 'x' }])(
-    'refuses %j',
+    'rejects %j',
     (topology) => {
       expect(() => rewrite(topology)).toThrow(
         'The topology is not a Keras model: class_name or config is missing.',
