@@ -1,8 +1,9 @@
+import { childrenOf } from '../../shared/model/pairwise-sum.ts';
 import type { Range } from '../../shared/util/range.ts';
 import type { Assignment } from '../scheduling/partition.ts';
 
 /*
- * Splits of a batch for pairwise sums (shared/util/pairwise-sum.ts): every range of samples is a whole block of the binary tree
+ * Splits of a batch for pairwise sums (shared/model/pairwise-sum.ts): every range of samples is a whole block of the binary tree
  * whose leaves are micro-shards.
  */
 
@@ -14,13 +15,13 @@ export const microShardCount = ({ from, to }: Range, microShardSize: number): nu
 const nextPowerOfTwo = (count: number): number => 2 ** Math.ceil(Math.log2(count));
 
 /** The two halves of a block; the block itself if it has one micro-shard. */
-export function halveBlock(block: Range, microShardSize: number): Range[] {
-  const count = microShardCount(block, microShardSize);
-  if (count <= 1) return [block];
-  const middle = block.from + (nextPowerOfTwo(count) / 2) * microShardSize;
+export function halveBlock({ from, to }: Range, microShardSize: number): Range[] {
+  const children = childrenOf({ from: from / microShardSize, to: Math.ceil(to / microShardSize) });
+  if (children === null) return [{ from, to }];
+  const middle = children[0].to * microShardSize;
   return [
-    { from: block.from, to: middle },
-    { from: middle, to: block.to },
+    { from, to: middle },
+    { from: middle, to },
   ];
 }
 

@@ -1,14 +1,15 @@
-import type { Codec } from './registry.ts';
+import type { Codec } from './codec.ts';
 import { float32 } from './float32.ts';
 
 /**
- * Encodes one vector after another; what the codec loses of one is added to the next, so that their sum arrives whole
- * but for the last one's loss (error feedback; Seide et al., "1-bit stochastic gradient descent", Interspeech 2014).
+ * Encoder of a sequence of vectors with error feedback: the encoding error of one vector is added to the next, so that only
+ * the error of the last vector is missing from the sum of the decoded vectors (Seide et al., "1-bit stochastic gradient
+ * descent", Interspeech 2014).
  */
 export class ErrorFeedbackEncoder {
   readonly #length: number;
   #codec: Codec;
-  /** What has not arrived yet; null as long as nothing was lost. */
+  /** Encoding error that the next vector makes up for; null until a lossy codec is used. */
   #residual: Float32Array | null = null;
 
   /** @param length of the vectors */
@@ -17,12 +18,12 @@ export class ErrorFeedbackEncoder {
     this.#length = length;
   }
 
-  /** From now on vectors are encoded so; what was lost before is still owed. */
+  /** Changes the codec of the following vectors and keeps the residual. */
   setCodec(codec: Codec): void {
     this.#codec = codec;
   }
 
-  /** Whether a payload is but the values themselves. */
+  /** Whether a payload consists of the unchanged values. */
   get isIdentity(): boolean {
     return this.#codec === float32 && this.#residual === null;
   }

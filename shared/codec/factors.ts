@@ -4,12 +4,12 @@ import type { Range } from '../util/range.ts';
 import { codecKernels } from './kernels/simd.ts';
 
 /**
- * The name by which a shard asks for them. Factors travel with every bit; a product that is NaN has the bits 0x7fc00000, and
- * one that overflows is infinite.
+ * Name of the encoding in shard messages. Factors are lossless float32; a product that is NaN has the bits 0x7fc00000, and
+ * a product that overflows is infinite.
  */
 export const FACTORS = 'factors';
 
-/** A dense layer's kernel in the flat vector, [inputs, outputs]. */
+/** Kernel of a dense layer in the flat vector, [inputs, outputs]. */
 export interface DenseKernel {
   readonly offset: number;
   readonly inputs: number;
@@ -17,14 +17,14 @@ export interface DenseKernel {
 }
 
 /**
- * The tensor whose gradient may travel as sufficient factors: the largest matrix that is trained. For a dense layer that
- * is activations^T x output gradients, over the shard's samples (Xie et al., "Distributed machine learning via sufficient
- * factor broadcasting", UAI 2016).
+ * Tensor whose gradient may be sent as sufficient factors: the largest trainable matrix. The gradient of a dense layer's
+ * kernel is activations^T x output gradients over the shard's samples (Xie et al., "Distributed machine learning via
+ * sufficient factor broadcasting", UAI 2016).
  */
 export function factoredKernel({ slices }: Layout): DenseKernel | null {
   const matrices = slices.filter(({ shape, trainable }) => trainable && shape.length === 2);
   const largest = matrices.reduce<(typeof matrices)[number] | null>(
-    (most, slice) => (most === null || slice.size > most.size ? slice : most),
+    (best, slice) => (best === null || slice.size > best.size ? slice : best),
     null,
   );
   if (largest === null) return null;
@@ -32,18 +32,18 @@ export function factoredKernel({ slices }: Layout): DenseKernel | null {
   return { offset: largest.offset, inputs, outputs };
 }
 
-/** Values of both factors of a shard's gradient. */
+/** Number of values in both factors of a shard's gradient. */
 const factorSize = ({ inputs, outputs }: DenseKernel, samples: number): number =>
   samples * (inputs + outputs);
 
-/** Whether the factors of so many samples are fewer values than the gradient. */
+/** Whether the factors of `samples` samples have fewer values than the kernel's gradient. */
 export const areFactorsSmaller = (kernel: DenseKernel, samples: number): boolean =>
   factorSize(kernel, samples) < kernel.inputs * kernel.outputs;
 
 const containsKernel = ({ offset, inputs, outputs }: DenseKernel, { from, to }: Range): boolean =>
   from <= offset && offset + inputs * outputs <= to;
 
-/** Payload bytes of a part of the vector, which has the kernel whole or not at all. */
+/** Payload bytes of a part of the vector. The part contains all of the kernel or nothing of it. */
 export function factoredBytes(kernel: DenseKernel, samples: number, part: Range): number {
   const values = part.to - part.from;
   if (!containsKernel(kernel, part)) return 4 * values;
@@ -51,10 +51,10 @@ export function factoredBytes(kernel: DenseKernel, samples: number, part: Range)
 }
 
 /**
- * Writes a part of a gradient.
- * @param gradient the flat vector; in the kernel's place the activations, [samples, inputs], and behind these the output
+ * Writes a part of a gradient into a payload.
+ * @param gradient the flat vector; the kernel's range begins with the activations, [samples, inputs], followed by the output
  *   gradients, [samples, outputs]
- * @param payload of factoredBytes(), 4-byte aligned
+ * @param payload buffer of factoredBytes() bytes, 4-byte aligned
  */
 export function encodeFactored(
   gradient: Float32Array,
@@ -68,16 +68,16 @@ export function encodeFactored(
     floats.set(gradient.subarray(part.from, part.to));
     return;
   }
-  const behind = kernel.offset + kernel.inputs * kernel.outputs;
+  const kernelEnd = kernel.offset + kernel.inputs * kernel.outputs;
   const factors = gradient.subarray(part.from, kernel.offset + factorSize(kernel, samples));
   floats.set(factors);
-  floats.set(gradient.subarray(behind, part.to), factors.length);
+  floats.set(gradient.subarray(kernelEnd, part.to), factors.length);
 }
 
 /**
- * Reads a part of a gradient, and multiplies the factors.
- * @param into room for the part's values, which saves an allocation where there are factors in it
- * @returns the values, in full
+ * Reads a part of a gradient from a payload and multiplies the factors.
+ * @param into buffer for the part's values, which saves an allocation if the part contains factors
+ * @returns all values of the part
  * @throws ProtocolError (wrongLength)
  */
 export function decodeFactored(
@@ -99,7 +99,8 @@ export function decodeFactored(
   const { inputs, outputs } = kernel;
   const values = into ?? new Float32Array(part.to - part.from);
   const start = kernel.offset - part.from;
-  const [size, split] = [inputs * outputs, start + samples * inputs];
+  const size = inputs * outputs;
+  const split = start + samples * inputs;
   const end = split + samples * outputs;
   values.set(floats.subarray(0, start));
   codecKernels.multiplyFactors(

@@ -1,9 +1,9 @@
 import { checkPayloadLength } from './payload-length.ts';
-import type { Codec } from './registry.ts';
+import type { Codec } from './codec.ts';
 import { codecKernels } from './kernels/simd.ts';
 
 /**
- * IEEE 754 single precision, little-endian. Values keep every bit, those of NaN too; a sum or difference that is NaN has
+ * IEEE 754 single precision, little-endian. Values keep every bit, also the bits of NaN; a sum or difference that is NaN has
  * the bits 0x7fc00000.
  */
 export const float32: Codec = {
@@ -14,9 +14,9 @@ export const float32: Codec = {
   encodeDifference(values, base, payload) {
     codecKernels.subtract(values, base, valuesIn(payload, values.length));
   },
-  encodeWithResidual(values, owed, payload) {
-    codecKernels.add(values, owed, valuesIn(payload, values.length));
-    owed.fill(0);
+  encodeWithResidual(values, residual, payload) {
+    codecKernels.add(values, residual, valuesIn(payload, values.length));
+    residual.fill(0);
   },
   decode(payload, length) {
     checkPayloadLength(float32, payload, length);

@@ -1,5 +1,5 @@
 import { checkPayloadLength } from './payload-length.ts';
-import type { Codec } from './registry.ts';
+import type { Codec } from './codec.ts';
 import {
   type FormatKernels,
   type PackedArray,
@@ -8,7 +8,7 @@ import {
 } from './kernels/codec-kernels.ts';
 import { codecKernels } from './kernels/simd.ts';
 
-/** A codec of a packed format; `packedIn` finds the parts of a payload of `length` values. */
+/** Codec of a packed format; `packedIn` views the scales and values of a payload of `length` values. */
 export function packedCodec<N extends PackedArray>(
   name: string,
   kernels: FormatKernels<N>,
@@ -26,8 +26,8 @@ export function packedCodec<N extends PackedArray>(
     encode: (values, payload) => kernels.encode(values, packedIn(payload, values.length)),
     encodeDifference: (values, base, payload) =>
       kernels.encodeDifference(values, base, packedIn(payload, values.length)),
-    encodeWithResidual: (values, owed, payload) =>
-      kernels.encodeWithResidual(values, owed, packedIn(payload, values.length)),
+    encodeWithResidual: (values, residual, payload) =>
+      kernels.encodeWithResidual(values, residual, packedIn(payload, values.length)),
     decode(payload, length, into = new Float32Array(length)) {
       kernels.decode(checked(payload, length), into);
       return into;
@@ -37,9 +37,9 @@ export function packedCodec<N extends PackedArray>(
 }
 
 /**
- * IEEE 754 half precision, little-endian, rounded to nearest, ties to even. Finite values beyond 65504 become 65504 of
- * their sign. Infinities, -0 and subnormal halves are kept; values up to 2^-25 become zeros of their sign. NaN of any bits
- * becomes 0x7e00, and is decoded as 0x7fc00000.
+ * IEEE 754 half precision, little-endian, rounded to nearest, ties to even. Finite values beyond 65504 become 65504 with
+ * their sign. Infinities, -0 and subnormal halves are kept; values up to 2^-25 become zeros with their sign. Every NaN
+ * becomes 0x7e00 and decodes to 0x7fc00000.
  */
 export const float16 = packedCodec(
   'float16',
@@ -52,10 +52,10 @@ export const float16 = packedCodec(
 );
 
 /**
- * Each value as an integer from -127 to 127 times a scale that 256 neighbours share.
+ * Each value as an integer from -127 to 127 times a scale; 256 consecutive values share a scale.
  *
- * A block with a value that is not finite has the scale NaN and decodes to NaN, as does one whose scale is infinite. -0
- * becomes +0. A block whose values all lie below 2^-100 becomes zero.
+ * A block with a value that is not finite has the scale NaN. A block whose scale is not finite decodes to NaN. -0 becomes
+ * +0. A block whose magnitudes are all below 2^-100 becomes zero.
  */
 export const int8 = packedCodec(
   'int8',
@@ -68,10 +68,11 @@ export const int8 = packedCodec(
 );
 
 /**
- * Each value as an integer from -7 to 7 times a scale that 256 neighbours share; two to a byte, the first one low.
+ * Each value as an integer from -7 to 7 times a scale; 256 consecutive values share a scale. A byte holds two values, the
+ * first in its low half.
  *
- * A block with a value that is not finite has the scale NaN and decodes to NaN, as does one whose scale is infinite. -0
- * becomes +0. A block whose values all lie below 2^-100 becomes zero.
+ * A block with a value that is not finite has the scale NaN. A block whose scale is not finite decodes to NaN. -0 becomes
+ * +0. A block whose magnitudes are all below 2^-100 becomes zero.
  */
 export const int4 = packedCodec(
   'int4',
@@ -83,8 +84,9 @@ export const int4 = packedCodec(
   }),
 );
 
-/** Bytes of the scales of `length` values, at the start of their payload. */
+/** Bytes of the scales at the start of a payload of `length` values. */
 export const scaleBytes = (length: number): number => 4 * Math.ceil(length / SCALE_BLOCK_SIZE);
 
+/** View of the scales in a payload of `length` values. */
 export const scalesIn = (payload: Uint8Array, length: number): Float32Array =>
   new Float32Array(payload.buffer, payload.byteOffset, Math.ceil(length / SCALE_BLOCK_SIZE));

@@ -1,7 +1,7 @@
 import { CloseCode, ProtocolError } from '../protocol/close-codes.ts';
-import type { Codec } from './registry.ts';
+import type { Codec } from './codec.ts';
 
-/** @throws ProtocolError (wrongLength) if a payload is not that of `length` values */
+/** @throws ProtocolError (wrongLength) if a payload does not hold `length` values */
 export function checkPayloadLength(
   codec: Pick<Codec, 'name' | 'bytes'>,
   payload: Uint8Array,

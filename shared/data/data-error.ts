@@ -1,12 +1,12 @@
-/** Data that cannot be used. Its message is for the person: which file, what is wrong with it, what to do. */
+/** Unusable data. The message tells the user which file, what is wrong with it and what to do. */
 export class DataError extends Error {
   override readonly name = 'DataError';
 }
 
-/** What to do about a damaged file. The file may be the person's own, so nothing here speaks of deleting it. */
+/** Advice for a damaged file. It does not suggest deleting the file, which may be the user's own. */
 export const DOWNLOAD_AGAIN = 'Get the file again from where it came, or point --data at another folder.';
 
-/** A data file that is not what it should be, in the one form all such messages have. */
+/** Error for a data file with unexpected contents. */
 export function invalidFileError(
   file: string,
   expected: string,

@@ -1,33 +1,33 @@
 import { sizeOf } from '../model/layout.ts';
 
-/** Samples and their labels, as they lie in memory. */
+/** Samples and their labels in memory. */
 export interface Split {
-  /** count x the product of the sample shape bytes, row-major, 0 to 255. */
+  /** [count, ...sampleShape] bytes, row-major, 0 to 255. */
   readonly images: Uint8Array;
-  /** One class number a sample. */
+  /** Class number of each sample. */
   readonly labels: Uint8Array;
   readonly count: number;
 }
 
 export interface Dataset {
-  /** 'mnist', 'drawn-digits', or the folder's name for a person's own files. */
+  /** 'mnist', 'drawn-digits', or the folder's name for a user's own files. */
   readonly name: string;
-  /** One sentence for the person: what it is and where it came from. */
+  /** One sentence for the user: contents and source. */
   readonly description: string;
   /** [height, width, channels], for example [28, 28, 1]. */
   readonly sampleShape: readonly number[];
   readonly classes: number;
   readonly train: Split;
   readonly test: Split;
-  /** Whether the names of the files say that rows and columns of their images are exchanged. */
+  /** Whether the file names indicate that rows and columns of the stored images are exchanged. */
   readonly looksTransposed?: boolean;
-  /** Whether rows and columns of the stored images were exchanged by gradcast. */
+  /** Whether gradcast exchanged the rows and columns of the stored images. */
   readonly isTransposed?: boolean;
 }
 
 /**
- * The data set with only its first `trainCount` training samples; the test split stays whole, so that
- * accuracies remain comparable. A limit at or above the number of samples changes nothing. Views, no copies.
+ * Data set with only the first `trainCount` training samples, as views. The test split stays complete so that accuracies
+ * remain comparable. A limit at or above the number of samples changes nothing.
  *
  * @throws RangeError if trainCount is not a whole number of at least 1
  */
@@ -46,7 +46,7 @@ export function limitTrainSamples(dataset: Dataset, trainCount: number): Dataset
 }
 
 /**
- * For those who want to know before they load anything.
+ * Checks the limit of limitTrainSamples before the data set is loaded.
  *
  * @throws RangeError if trainCount is not a whole number of at least 1
  */

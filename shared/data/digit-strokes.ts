@@ -1,17 +1,17 @@
 import type { RandomStream } from '../random/stream.ts';
 
-/** One movement of the pen, in a box of width and height 1 with y down. */
+/** Movement of the pen, in a box of width and height 1 with y down. */
 export interface Stroke {
   /** Control points: x0, y0, x1, y1, ... */
   readonly points: readonly number[];
-  /** 'curve' is smooth through its points, 'loop' also joins the last to the first, 'line' has corners. */
+  /** 'curve' is smooth through its points, 'loop' also joins the last point to the first, 'line' has corners. */
   readonly kind: 'curve' | 'loop' | 'line';
 }
 
 const line = (...points: number[]): Stroke => ({ points, kind: 'line' });
 const curve = (...points: number[]): Stroke => ({ points, kind: 'curve' });
 
-/** Eight points round an ellipse. */
+/** Loop through eight points of an ellipse. */
 function loop(cx: number, cy: number, rx: number, ry: number): Stroke {
   const points: number[] = [];
   for (let i = 0; i < 8; i++) {
@@ -21,7 +21,7 @@ function loop(cx: number, cy: number, rx: number, ry: number): Stroke {
   return { points, kind: 'loop' };
 }
 
-/** The way that one hand writes a digit: shapes of the same digit that people really use. */
+/** Shape of a digit, drawn at random from the shapes in common use. */
 type DigitShape = (random: RandomStream) => Stroke[];
 
 const uniformBetween = (random: RandomStream, low: number, high: number): number =>
@@ -30,7 +30,7 @@ const uniformBetween = (random: RandomStream, low: number, high: number): number
 const zero: DigitShape = (random) => {
   const rx = uniformBetween(random, 0.28, 0.5);
   if (random.below(3) > 0) return [loop(0.5, 0.5, rx, 0.5)];
-  // Closed by hand: the end passes beside the beginning, inside or outside.
+  // A hand rarely closes a zero exactly: the end passes inside or outside of the beginning.
   const end = uniformBetween(random, -0.1, 0.14);
   return [
     curve(
@@ -160,9 +160,9 @@ const nine: DigitShape = (random) => {
 
 const SHAPES: readonly DigitShape[] = [zero, one, two, three, four, five, six, seven, eight, nine];
 
-/** The strokes of a digit from 0 to 9, in one of the shapes that it is written in, chosen by `random`. */
+/** Strokes of a digit from 0 to 9 in a shape that `random` chooses. */
 export function digitStrokes(digit: number, random: RandomStream): Stroke[] {
   const shape = SHAPES[digit];
-  if (shape === undefined) throw new RangeError(`A digit is 0 to 9, not ${digit}.`);
+  if (shape === undefined) throw new RangeError(`${digit} is not a digit from 0 to 9.`);
   return shape(random);
 }

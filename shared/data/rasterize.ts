@@ -1,18 +1,18 @@
-/** Points in pixel coordinates: x0, y0, x1, y1, ... with x to the right, y down, (0, 0) the top left corner. */
+/** Points in pixel coordinates: x0, y0, x1, y1, ... with x to the right and y down from the top left corner. */
 export type Polyline = readonly number[];
 
 export interface Pen {
   /** Half of the stroke's width, in pixels. */
   readonly radius: number;
-  /** Over how many pixels the stroke's edge fades from full ink to none; about 1 is plain anti-aliasing. */
+  /** Width in pixels of the stroke's soft edge; about 1 is plain anti-aliasing. */
   readonly edge: number;
   /** 0 to 255. */
   readonly ink: number;
 }
 
 /**
- * Draws a polyline with round ends and joints into a grey image: each pixel gets the ink that its centre's
- * distance to the line calls for, or keeps what it has if that is more.
+ * Draws a polyline with round ends and joints into a gray image. The distance of a pixel's center to the line decides its
+ * ink; a pixel keeps its previous value if that is larger.
  *
  * @param image height x width bytes, row-major, written in place
  */
@@ -31,7 +31,7 @@ export function drawPolyline(
     const dx = (line[at + 2] as number) - x0;
     const dy = (line[at + 3] as number) - y0;
     const perSquaredLength = 1 / Math.max(dx * dx + dy * dy, 1e-9);
-    // Pixel (column, row) has its centre at (column + 0.5, row + 0.5).
+    // Pixel (column, row) has its center at (column + 0.5, row + 0.5).
     const firstColumn = Math.max(0, Math.floor(Math.min(x0, x0 + dx) - reach));
     const lastColumn = Math.min(width - 1, Math.floor(Math.max(x0, x0 + dx) + reach));
     const firstRow = Math.max(0, Math.floor(Math.min(y0, y0 + dy) - reach));
@@ -55,12 +55,12 @@ export function drawPolyline(
 }
 
 /**
- * A smooth curve through all its control points (a uniform Catmull-Rom spline), as a polyline.
+ * Smooth curve through control points (a uniform Catmull-Rom spline) as a polyline.
  *
- * @param closed whether the last point is joined to the first
- * @param pieces straight pieces between two control points
+ * @param closed whether the curve joins the last point to the first
+ * @param segments straight segments between two control points
  */
-export function smooth(points: Polyline, closed: boolean, pieces: number): number[] {
+export function smooth(points: Polyline, closed: boolean, segments: number): number[] {
   const count = points.length / 2;
   const x = (index: number): number => points[2 * wrap(index)] as number;
   const y = (index: number): number => points[2 * wrap(index) + 1] as number;
@@ -68,8 +68,8 @@ export function smooth(points: Polyline, closed: boolean, pieces: number): numbe
     closed ? (index + count) % count : Math.min(count - 1, Math.max(0, index));
   const curve: number[] = [x(0), y(0)];
   for (let i = 0; i < (closed ? count : count - 1); i++) {
-    for (let piece = 1; piece <= pieces; piece++) {
-      const t = piece / pieces;
+    for (let segment = 1; segment <= segments; segment++) {
+      const t = segment / segments;
       curve.push(
         catmullRom(x(i - 1), x(i), x(i + 1), x(i + 2), t),
         catmullRom(y(i - 1), y(i), y(i + 1), y(i + 2), t),

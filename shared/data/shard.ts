@@ -1,22 +1,22 @@
 import { sizeOf } from '../model/layout.ts';
 import { CloseCode, ProtocolError } from '../protocol/close-codes.ts';
 
-/** Samples on their way to a worker. */
+/** Samples of one assignment to a worker. */
 export interface Shard {
-  /** Which samples of the data set these are; keys the dropout masks. */
+  /** Indices of the samples in the data set; they key the dropout masks. */
   readonly sampleNumbers: Uint32Array;
-  /** [samples, ...sampleShape], row-major, as stored: 0 to 255. */
+  /** [samples, ...sampleShape], row-major, unscaled: 0 to 255. */
   readonly images: Uint8Array;
   /** [samples] */
   readonly labels: Uint8Array;
 }
 
-/** Bytes of a shard's payload: 4 for the number, the image, 1 for the label of each sample. */
+/** Bytes of a shard's payload: for each sample 4 for its number, the image, and 1 for the label. */
 export function shardBytes(samples: number, sampleShape: readonly number[]): number {
   return samples * (4 + sizeOf(sampleShape) + 1);
 }
 
-/** Writes samples `numbers` of a split into a payload: numbers, then images, then labels. */
+/** Writes the samples `numbers` of a split into a payload: numbers, then images, then labels. */
 export function writeShard(
   payload: Uint8Array,
   numbers: Uint32Array,
@@ -35,7 +35,7 @@ export function writeShard(
 
 /**
  * Views of a shard's payload, which must be 4-byte aligned.
- * @throws ProtocolError (malformed) if the payload has another length than `samples` samples need
+ * @throws ProtocolError (malformed) if the payload's length is not that of `samples` samples
  */
 export function viewShard(payload: Uint8Array, samples: number, sampleShape: readonly number[]): Shard {
   const expected = shardBytes(samples, sampleShape);
@@ -45,18 +45,18 @@ export function viewShard(payload: Uint8Array, samples: number, sampleShape: rea
       `A shard of ${samples} samples has ${expected} payload bytes; this one has ${payload.length}.`,
     );
   }
-  const imagesAt = samples * 4;
-  const labelsAt = imagesAt + samples * sizeOf(sampleShape);
+  const imagesOffset = samples * 4;
+  const labelsOffset = imagesOffset + samples * sizeOf(sampleShape);
   return {
     sampleNumbers: new Uint32Array(payload.buffer, payload.byteOffset, samples),
-    images: payload.subarray(imagesAt, labelsAt),
-    labels: payload.subarray(labelsAt),
+    images: payload.subarray(imagesOffset, labelsOffset),
+    labels: payload.subarray(labelsOffset),
   };
 }
 
 /**
- * A label that is none of the job's would be read as some other place's of what the model says.
- * @throws ProtocolError (malformed)
+ * Checks labels before they index the model's outputs.
+ * @throws ProtocolError (malformed) if a label is not a class of the job
  */
 export function checkLabels({ labels }: Shard, classes: number): void {
   const wrong = labels.find((label) => label >= classes);

@@ -7,11 +7,11 @@ const SIDE = 28;
 const PIXELS = SIDE * SIDE;
 const DIGITS = 10;
 
-/** The two splits draw from different random streams: no test digit is also a training digit. */
+/** Key of each split's random streams, so that no test digit is also a training digit. */
 const SplitKey = { train: 0, test: 1 } as const;
 
 export interface SyntheticDigitsOptions {
-  /** Fixes every pixel. */
+  /** Determines every pixel. */
   readonly seed: number;
   /** Default 60,000, as in MNIST. */
   readonly trainCount?: number | undefined;
@@ -20,14 +20,14 @@ export interface SyntheticDigitsOptions {
 }
 
 /**
- * Digits that gradcast draws itself, [28, 28, 1] with light ink on black like MNIST, for a machine that can
- * reach no real data. Sample i depends on the seed and on i alone, whatever the counts.
+ * Digits that gradcast draws, [28, 28, 1] with light ink on black like MNIST, for a machine without access to MNIST. Sample i
+ * depends only on the seed and on i, not on the counts.
  */
 export function syntheticDigits(options: SyntheticDigitsOptions): Dataset {
   const { seed, trainCount = 60_000, testCount = 10_000 } = options;
   return {
     name: 'drawn-digits',
-    description: `Digits that gradcast drew itself with seed ${seed}, not MNIST: their accuracy compares with nothing published.`,
+    description: `Digits that gradcast drew itself with seed ${seed}, not MNIST: accuracies on them do not compare with published ones.`,
     sampleShape: [SIDE, SIDE, 1],
     classes: DIGITS,
     train: generateSplit(seed, SplitKey.train, trainCount),
@@ -73,7 +73,7 @@ function drawDigit(image: Uint8Array, digit: number, random: RandomStream): void
   addNoise(image, random);
 }
 
-/** Writes the pixel place of a point of the unit box: size, slant, rotation and shift are this digit's own. */
+/** Random size, slant, rotation and shift of a digit, as a function that writes a point of the unit box in pixels. */
 function randomPlacement(random: RandomStream): (out: number[], at: number, x: number, y: number) => void {
   const width = uniformBetween(random, 9.5, 15);
   const height = uniformBetween(random, 15.5, 20.5);
@@ -81,29 +81,29 @@ function randomPlacement(random: RandomStream): (out: number[], at: number, x: n
   const angle = clamp(0.12 * random.normal(), 0.35);
   const cos = Math.cos(angle);
   const sin = Math.sin(angle);
-  const centreX = SIDE / 2 + clamp(random.normal(), 2.5);
-  const centreY = SIDE / 2 + clamp(random.normal(), 2.5);
+  const centerX = SIDE / 2 + clamp(random.normal(), 2.5);
+  const centerY = SIDE / 2 + clamp(random.normal(), 2.5);
   return (out, at, x, y) => {
     const v = (y - 0.5) * height;
     const u = (x - 0.5) * width - slant * v;
-    out[at] = centreX + u * cos - v * sin;
-    out[at + 1] = centreY + u * sin + v * cos;
+    out[at] = centerX + u * cos - v * sin;
+    out[at + 1] = centerY + u * sin + v * cos;
   };
 }
 
-/** A hand's straight lines are not: each gets a point beside its middle. Its corners stay. */
+/** Bends each line slightly by a point beside its middle, as a hand would. The corners stay. */
 function bendLines(points: readonly number[], random: RandomStream): number[] {
   const bent = [points[0] as number, points[1] as number];
   for (let at = 0; at + 3 < points.length; at += 2) {
     const [x0, y0, x1, y1] = points.slice(at, at + 4) as [number, number, number, number];
     const sag = clamp(0.05 * random.normal(), 0.12);
-    const piece = [x0, y0, (x0 + x1) / 2 - sag * (y1 - y0), (y0 + y1) / 2 + sag * (x1 - x0), x1, y1];
-    bent.push(...smooth(piece, false, 3).slice(2));
+    const bend = [x0, y0, (x0 + x1) / 2 - sag * (y1 - y0), (y0 + y1) / 2 + sag * (x1 - x0), x1, y1];
+    bent.push(...smooth(bend, false, 3).slice(2));
   }
   return bent;
 }
 
-/** A short slip of the pen, anywhere. */
+/** Draws a short stray mark at a random place. */
 function drawStrayMark(image: Uint8Array, random: RandomStream, pen: Pen): void {
   const x = uniformBetween(random, 3, SIDE - 3);
   const y = uniformBetween(random, 3, SIDE - 3);
@@ -111,7 +111,7 @@ function drawStrayMark(image: Uint8Array, random: RandomStream, pen: Pen): void 
   drawPolyline(image, SIDE, SIDE, mark, { ...pen, radius: pen.radius / 2 });
 }
 
-/** Grain over the whole image, of a strength of its own for each digit; one random word serves four pixels. */
+/** Adds noise of a random strength to the image; one random word serves four pixels. */
 function addNoise(image: Uint8Array, random: RandomStream): void {
   const strength = 0.3 * Math.max(0, random.uniform() - 0.4);
   if (strength === 0) return;

@@ -8,7 +8,7 @@ const SHAPES = [[3, 3, 1, 32], [32], [3, 3, 32, 32], [32], [4608, 128], [128], [
 const CLASSES = 10;
 const PIXELS = 28 * 28;
 
-/** The default CNN and a batch of noise, to try and to time an engine with. */
+/** Job of the default CNN with a batch of noise, to verify and time an engine. */
 export interface BenchmarkCase {
   readonly job: Job;
   readonly weights: Float32Array;

@@ -1,19 +1,20 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import { factoredKernel } from '../codec/factors.ts';
-import type { BuiltModel, TF } from './model.ts';
+import type { BuiltModel } from './model.ts';
+import type { TF } from '../util/tf.ts';
 
-/** What the gradient of a dense layer's kernel is the product of: inputs^T x outputGradient. Kept: the caller disposes. */
+/** Factors of the gradient of a dense layer's kernel, inputs^T x outputGradient. The caller disposes both tensors. */
 export interface KernelFactors {
   /** [samples, inputs] */
   readonly inputs: tfjs.Tensor;
-  /** Of what the kernel's product is, before the bias: [samples, outputs]. */
+  /** Gradient of the product with the kernel, before the bias: [samples, outputs]. */
   readonly outputGradient: tfjs.Tensor;
 }
 
-/** Hears of them in the backward pass, before any gradient of an earlier layer. */
+/** Listener that the backward pass calls before it computes the gradient of an earlier layer. */
 export type OnFactors = (factors: KernelFactors) => void;
 
-/** What is used here of tfjs-layers' Dense, which keeps it to itself. */
+/** Private members of tfjs-layers' Dense. */
 interface DenseInternals {
   readonly kernel: { read(): tfjs.Tensor };
   readonly bias: { read(): tfjs.Tensor } | null;
@@ -21,11 +22,11 @@ interface DenseInternals {
 }
 
 /**
- * Takes the factors of the one kernel whose gradient may travel so. While it listens the layer computes op by op what it
- * otherwise has fused.
+ * Hooks that read the factors of the kernel named by factoredKernel(). The layer runs op by op instead of its fused kernel
+ * while a listener is set.
  */
 export class DenseFactorHooks {
-  /** The kernel's place in the layout; null if its tensor is not that of a dense layer that is used once, on rows. */
+  /** Index of the kernel in the layout; null if its layer is not a dense layer that is called once, with rows as input. */
   readonly index: number | null = null;
   #onFactors: OnFactors | null = null;
 
@@ -36,11 +37,13 @@ export class DenseFactorHooks {
         ? -1
         : layout.slices.findIndex(({ offset, shape }) => offset === kernel.offset && shape.length === 2);
     const weight = model.weights[index];
-    const layer = model.layers.find((one) => one.getClassName() === 'Dense' && one.weights[0] === weight);
+    const layer = model.layers.find(
+      (candidate) => candidate.getClassName() === 'Dense' && candidate.weights[0] === weight,
+    );
     if (layer === undefined || weight === undefined || layer.inboundNodes.length !== 1) return;
     const shape = layer.inboundNodes[0]?.inputShapes[0];
     if (!Array.isArray(shape) || shape.length !== 2) return;
-    // The gradient of what is left must be that of something.
+    // tfjs computes no gradient without a remaining variable.
     if (model.trainableWeights.length < 2) return;
     this.index = index;
     const { kernel: dense, bias, activation } = layer as unknown as DenseInternals;
@@ -64,7 +67,7 @@ export class DenseFactorHooks {
     };
   }
 
-  /** Runs a forward and backward pass with a listener. */
+  /** Runs a forward and backward pass with a listener for the factors. */
   run<T>(onFactors: OnFactors, pass: () => T): T {
     this.#onFactors = onFactors;
     try {

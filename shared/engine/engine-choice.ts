@@ -1,5 +1,5 @@
-/** `--engine`: the best that a machine has, or one by name. */
+/** Value of `--engine`: the best engine of a machine, or one by name. */
 export type EngineChoice = 'auto' | 'native' | 'wasm';
 
-/** `--install-native`: when native TensorFlow is installed during a run; `auto` is where the run gains time. */
+/** Value of `--install-native`: when a run installs native TensorFlow; `auto` installs it if the run gains time. */
 export type InstallNative = 'auto' | 'always' | 'never';

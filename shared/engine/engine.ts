@@ -6,73 +6,72 @@ import type { EngineInfo, Step } from '../protocol/messages.ts';
 export interface ShardResult {
   readonly lossSum: number;
   readonly correct: number;
-  /** The gradient has factors in place of a kernel's; see Trainer. */
+  /** Whether the gradient contains factors instead of a kernel's gradient; see GradientComputer. */
   readonly isFactored?: boolean;
 }
 
-/** The end of the flat vector, wanted as soon as it is there. */
+/** End of the gradient vector that the caller wants before the rest is computed. */
 export interface GradientBucket {
-  /** Where it starts: at a tensor. */
+  /** Offset of its first value, which begins a tensor. */
   readonly offset: number;
-  /** Called once or never, while the rest is being computed: the gradient's values from there on are final. */
+  /** Called at most once, when the values from `offset` on are final and the rest may still be missing. */
   onReady(): void;
 }
 
-/** A job on an engine: holds one set of weights and computes shards with it, one at a time. */
+/** Job on an engine: one set of weights, with which shards are computed one at a time. */
 export interface GradientComputer {
-  /** Memory that gradients come to lie in by themselves: a `gradient` elsewhere costs a copy. */
+  /** Allocates memory that the engine writes gradients into without a copy. */
   allocateBuffer?(bytes: number): ArrayBufferLike;
-  /** Whether it can give factors in place of the gradient of the kernel that factoredKernel() names. */
+  /** Whether gradient() can compute factors instead of the gradient of the kernel named by factoredKernel(). */
   readonly supportsFactors?: boolean;
   /**
    * @param weights the flat vector of the job's layout, or the part of it, of whole tensors, that starts at `from`; must
    *   not change until others are set
-   * @param given nobody else needs their memory any more: the trainer may hand it on
+   * @param transferOwnership whether the computer may keep or detach the memory of `weights`
    */
-  setWeights(weights: Float32Array, from?: number, given?: boolean): void;
+  setWeights(weights: Float32Array, from?: number, transferOwnership?: boolean): void;
   /**
-   * Forward and backward over a shard.
-   * @param gradient receives the sum (not the mean) of the gradients of its samples; where the layout says
-   *   not trainable, samples x the change that the forward pass made
-   * @param tail the backward pass comes to the last layers first; engines that can, tell when these are done
-   * @param factored only if givesFactors: in the kernel's place have its factors, the inputs and behind them the output
-   *   gradients, which are fewer values
+   * Forward and backward pass over a shard.
+   * @param gradient receives the sum (not the mean) of the samples' gradients; for tensors that the layout marks as not
+   *   trainable, samples x the change by the forward pass
+   * @param bucket end of the gradient, which the backward pass computes first; engines may ignore it
+   * @param isFactored only if supportsFactors: the kernel's range receives its factors, the inputs followed by the output
+   *   gradients
    */
   gradient(
     step: Step,
     shard: Shard,
     gradient: Float32Array,
-    tail?: GradientBucket,
-    factored?: boolean,
+    bucket?: GradientBucket,
+    isFactored?: boolean,
   ): Promise<ShardResult>;
   /**
-   * The gradient of a shard with the bits that it has if each micro-shard of the job is computed by itself, and added along
-   * the tree of TreeSum by addFlushed: for engines that need not read each of them back for that. Shards are then prepared
-   * as a whole.
-   * @param gradient receives the sum; overwritten even if there is none
-   * @returns null if it cannot be had so; then nothing is lost
+   * Computes a shard's gradient with the bits of the pairwise sum (PairwiseSum, addFlushToZero) over the job's micro-shards,
+   * without reading back each micro-shard's gradient. Shards are then prepared as a whole.
+   * @param gradient receives the sum; its content is undefined if the result is null
+   * @returns null if the engine cannot compute this sum; the caller then computes the micro-shards one by one
    */
   gradientInMicroShards?(step: Step, shard: Shard, gradient: Float32Array): ShardResult | null;
   /**
-   * Gets what does not depend on the weights ready (inputs, dropout masks), in time that would be spent waiting. A
-   * gradient of the same step and shard then starts ahead; anything else in between forgets it.
+   * Prepares inputs and dropout masks of a shard while the worker waits for weights. A gradient of the same step and shard
+   * then uses them; any other call in between discards them.
    */
   prepare(step: Step, shard: Shard): void;
-  /** Forward alone, without dropout. */
+  /** Forward pass without dropout. */
   evaluate(shard: Shard): Promise<ShardResult>;
   /**
    * Class probabilities.
-   * @param images [samples, ...sampleShape], as stored: 0 to 255
+   * @param images [samples, ...sampleShape], unscaled: 0 to 255
    * @returns [samples, classes]
    */
   predict(images: Uint8Array, samples: number): Promise<Float32Array>;
-  /** Gives the engine's memory back. */
+  /** Frees the engine's memory. */
   dispose(): void;
 }
 
-/** Something that computes. */
+/** Implementation of forward and backward passes on one device. */
 export interface Engine {
   readonly info: EngineInfo;
-  /** @throws Error with a sentence if this engine cannot build the job's model */
+  /** Builds a job's model. @throws Error with a sentence if this engine cannot build it */
   load(job: Job): Promise<GradientComputer>;
 }

@@ -1,7 +1,7 @@
 import type * as tfjs from '@tensorflow/tfjs';
-import type { TF } from './model.ts';
+import type { TF } from '../util/tf.ts';
 
-/** What tfjs passes to the gradients of its average pools. */
+/** Attributes of tfjs' gradients of average pools. */
 interface PoolAttributes {
   readonly filterSize: number | number[];
   readonly strides: number | number[];
@@ -10,12 +10,12 @@ interface PoolAttributes {
 }
 
 /**
- * tfjs-node's kernel is TensorFlow's, which divides by the cells inside the image; those of all other backends divide by the
- * window.
+ * Backend whose average pool divides by the cells inside the image, like TensorFlow. All other backends divide by the size of
+ * the window.
  */
 const BACKEND_DIVIDING_BY_CELLS = 'tensorflow';
 
-/** In how many cells of each window of one axis, with padding 'same', the image lies: TensorFlow's rule. */
+/** Number of cells inside the image for each window of one axis with padding 'same', as TensorFlow counts them. */
 export function cellsInsideImage(length: number, window: number, stride: number): number[] {
   const outputs = Math.ceil(length / stride);
   const before = Math.floor(Math.max(0, (outputs - 1) * stride + window - length) / 2);
@@ -28,8 +28,8 @@ export function cellsInsideImage(length: number, window: number, stride: number)
 const registeredAveragePool = new WeakSet<object>();
 
 /**
- * The gradient of average pooling with padding 'same' as TensorFlow and Keras define it: each output is the mean of the cells
- * inside the image. May be called again.
+ * Registers the gradient of average pooling with padding 'same' as TensorFlow and Keras define it: each output is the mean of
+ * the cells inside the image. May be called again.
  */
 export function registerAveragePoolGradients(tf: TF): void {
   if (registeredAveragePool.has(tf.engine())) return;
@@ -50,27 +50,27 @@ export function registerAveragePoolGradients(tf: TF): void {
           return stock.gradFunc(dy, saved, attributes);
         const each = (value: number | number[], axis: number): number =>
           typeof value === 'number' ? value : (value[axis] ?? 1);
-        // As many times too small as the window is larger than what lies inside: a product over the axes.
-        let share: tfjs.Tensor = tf.scalar(1);
+        // The stock gradient is too small by the ratio of the window to its cells inside the image, a product over the axes.
+        let correction: tfjs.Tensor = tf.scalar(1);
         for (let axis = 0; axis < axes; axis++) {
           const window = each(filterSize, axis);
           const cells = cellsInsideImage(x.shape[axis + 1] ?? 1, window, each(strides, axis));
           const shape = dy.shape.map((_, i) => (i === axis + 1 ? cells.length : 1));
-          share = tf.mul(
-            share,
+          correction = tf.mul(
+            correction,
             tf.tensor(
               Float32Array.from(cells, (inside) => window / inside),
               shape,
             ),
           );
         }
-        return stock.gradFunc(tf.mul(dy, share), saved, attributes);
+        return stock.gradFunc(tf.mul(dy, correction), saved, attributes);
       },
     });
   }
 }
 
-/** What tfjs passes to the gradient of Conv2D. */
+/** Attributes of tfjs' gradient of Conv2D. */
 interface ConvAttributes {
   readonly dilations: number | readonly number[] | null;
 }
@@ -78,8 +78,8 @@ interface ConvAttributes {
 const registeredDilated = new WeakSet<object>();
 
 /**
- * The gradient of dilated convolutions, which tfjs lacks: that of a convolution by the filter with zeros between its taps, of which
- * every so many taps are the filter's. May be called again.
+ * Registers the gradient of dilated convolutions, which tfjs lacks. It is the gradient of a convolution by the filter with zeros
+ * between its taps, restricted to the filter's own taps. May be called again.
  */
 export function registerDilatedGradient(tf: TF): void {
   if (registeredDilated.has(tf.engine())) return;
@@ -108,7 +108,7 @@ export function registerDilatedGradient(tf: TF): void {
   });
 }
 
-/** @param filter [height, width, channels, filters] to [(height - 1) high + 1, (width - 1) wide + 1, channels, filters] */
+/** Inserts zeros between taps: [height, width, ...] becomes [(height - 1) high + 1, (width - 1) wide + 1, ...]. */
 function dilateFilter(tf: TF, filter: tfjs.Tensor4D, high: number, wide: number): tfjs.Tensor4D {
   const [height, width, channels, filters] = filter.shape;
   const depth = channels * filters;

@@ -1,14 +1,13 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import { KEYED_DROPOUT } from '../model/topology.ts';
-import type { TF } from './model.ts';
+import type { TF } from '../util/tf.ts';
 
 /**
- * Where a model's dropout layers take their masks from: the mask of a layer, by its number and rate, in the shape of
- * its activation.
+ * Source of a model's dropout masks: returns the mask of a layer by its number and rate, in the shape of its activation.
  */
 export type MaskSource = (layer: number, rate: number, shape: number[]) => tfjs.Tensor;
 
-/** What the dropout layers of a model are computing just now; null: they do nothing. */
+/** State of a model's dropout layers. Without masks they pass their inputs on. */
 export interface DropoutContext {
   masks: MaskSource | null;
 }
@@ -17,13 +16,13 @@ interface KeyedDropoutConfig {
   readonly name?: string;
   readonly rate: number;
   readonly number: number;
-  /** Where 1, a mask is the same along the axis; tfjs-layers hands keys over in its own form. */
+  /** Shape with 1 for each axis along which the mask is the same. tfjs-layers passes keys in camelCase. */
   readonly noiseShape?: readonly (number | null)[] | null;
 }
 
 /**
- * Registers the layer that stands for Dropout in a worker: while training it multiplies by a mask keyed by
- * (seed, step, sample, layer), otherwise it does nothing.
+ * Registers the layer that replaces Dropout on workers: in training it multiplies by a mask keyed by
+ * (seed, step, sample, layer), otherwise it passes its input on.
  */
 export function registerKeyedDropout(tf: TF, context: DropoutContext): void {
   class KeyedDropout extends tf.layers.Layer {

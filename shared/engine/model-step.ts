@@ -4,21 +4,21 @@ import type { Job } from '../model/job.ts';
 import { withKeyedDropout, withLogits } from '../model/topology.ts';
 import { registerKeyedDropout, type DropoutContext, type MaskSource } from './keyed-dropout.ts';
 import { DenseFactorHooks, type KernelFactors, type OnFactors } from './dense-factors.ts';
-import { buildModel, type BuiltModel, type TF } from './model.ts';
+import { buildModel, type BuiltModel } from './model.ts';
+import type { TF } from '../util/tf.ts';
 
-/** What is computed for a job, whatever its inputs come from. Callers tidy up. */
+/** Computations of a job on tensors. Callers dispose the results. */
 export interface ModelStep {
   readonly built: BuiltModel;
-  /** The tensor, by its place in the layout, whose gradient can be had as factors; null if there is none. */
+  /** Index in the layout of the tensor whose gradient can be computed as factors, or null. */
   readonly factoredIndex: number | null;
   /**
-   * Forward and backward.
+   * Forward and backward pass.
    * @param input [samples, ...sampleShape]
    * @param target one-hot labels, float32 [samples, classes]
-   * @param onGradient hears of the gradients of tensors, by their place in the layout, as the backward pass finds them;
-   *   not of all
+   * @param onGradient called during the backward pass with the gradients of some tensors
    * @returns the logits [samples, classes], and the parts of the flat gradient in order of the layout: sums over the
-   *   samples; of what is not trained, samples x the change that the forward pass made
+   *   samples; for tensors that are not trained, samples x the change by the forward pass
    */
   gradient(
     input: tfjs.Tensor,
@@ -27,9 +27,9 @@ export interface ModelStep {
     onGradient?: OnGradient,
   ): { logits: tfjs.Tensor; parts: tfjs.Tensor[] };
   /**
-   * The same with factors in place of the one tensor's gradient, which is not computed then.
-   * @param onFactors hears of them as soon as the backward pass has them; the output gradient is its to dispose
-   * @returns parts as above, that tensor's excepted, whose place has the factors' inputs
+   * Forward and backward pass that computes factors instead of the gradient of the tensor at factoredIndex.
+   * @param onFactors called during the backward pass; disposes the output gradient
+   * @returns as gradient(), but with the inputs of the factors at factoredIndex
    */
   factoredGradient(
     input: tfjs.Tensor,
@@ -38,11 +38,11 @@ export interface ModelStep {
     onGradient: OnGradient | undefined,
     onFactors: OnFactors,
   ): { logits: tfjs.Tensor; parts: tfjs.Tensor[] };
-  /** Forward alone, without dropout: [samples, classes]. */
+  /** Logits of a forward pass without dropout: [samples, classes]. */
   logits(input: tfjs.Tensor): tfjs.Tensor;
 }
 
-/** @throws Error with a sentence if the job's model cannot be built */
+/** Builds a job's model. @throws Error with a sentence if it cannot be built */
 export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
   const dropout: DropoutContext = { masks: null };
   registerKeyedDropout(tf, dropout);
@@ -54,13 +54,16 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
     throw error;
   }
   const { model, layout, variables } = built;
-  const taps = new GradientHooks(tf, model.weights);
+  const hooks = new GradientHooks(tf, model.weights);
   const factors = new DenseFactorHooks(tf, built);
   const trainable = variables.filter((_, i) => layout.slices[i]?.trainable);
 
   const gradient = (
     trained: tfjs.Variable[],
-    ...[input, target, masks, onGradient]: Parameters<ModelStep['gradient']>
+    input: tfjs.Tensor,
+    target: tfjs.Tensor,
+    masks: MaskSource,
+    onGradient: OnGradient | undefined,
   ): ReturnType<ModelStep['gradient']> => {
     const samples = input.shape[0];
     const before = variables.map((variable) => (trainable.includes(variable) ? null : variable.clone()));
@@ -71,8 +74,8 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
         logits = tf.keep(model.apply(input, { training: true }) as tfjs.Tensor);
         return crossEntropySum(tf, logits, target);
       };
-      const { grads } = taps.run(onGradient, () => tf.variableGrads(loss, trained));
-      // What is not trained has no gradient: the change that the forward pass made to it takes its place.
+      const { grads } = hooks.run(onGradient, () => tf.variableGrads(loss, trained));
+      // Tensors that are not trained have no gradient; the change by the forward pass replaces it.
       const parts = variables.map((variable, i) => {
         const old = before[i];
         if (old === null || old === undefined) return grads[variable.name] ?? tf.zerosLike(variable);
@@ -80,7 +83,7 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
       });
       return { logits: logits as tfjs.Tensor, parts };
     } catch (error) {
-      // It is kept, so no tidy would find it.
+      // tf.keep() hides it from tf.tidy().
       logits?.dispose();
       throw error;
     } finally {
@@ -93,25 +96,25 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
     built,
     factoredIndex: factors.index,
 
-    gradient: (...step) => gradient(trainable, ...step),
+    gradient: (input, target, masks, onGradient) => gradient(trainable, input, target, masks, onGradient),
 
     factoredGradient(input, target, masks, onGradient, onFactors) {
       let found: KernelFactors | null = null;
       const { index } = factors;
-      if (index === null) throw new Error('This model has no gradient that could be had as factors.');
+      if (index === null) throw new Error('This model has no gradient that can be computed as factors.');
       const others = trainable.filter((variable) => variable !== variables[index]);
       const { logits, parts } = factors.run(
-        (heard) => {
-          found = heard;
-          onFactors(heard);
+        (kernelFactors) => {
+          found = kernelFactors;
+          onFactors(kernelFactors);
         },
         () => gradient(others, input, target, masks, onGradient),
       );
       // Assigned in a callback, which the compiler does not see.
-      const heard = found as KernelFactors | null;
-      if (heard === null) throw new Error('The backward pass has not come to the factors.');
+      const received = found as KernelFactors | null;
+      if (received === null) throw new Error('The backward pass did not compute the factors.');
       parts[index]?.dispose();
-      parts[index] = heard.inputs;
+      parts[index] = received.inputs;
       return { logits, parts };
     },
 
@@ -140,27 +143,28 @@ function crossEntropySum(tf: TF, logits: tfjs.Tensor, target: tfjs.Tensor): tfjs
 }
 
 function checkLayout({ layout }: BuiltModel, job: Job): void {
-  const here = JSON.stringify(layout.slices.map(({ shape, trainable }) => ({ shape, trainable })));
-  const there = JSON.stringify(job.layout.map(({ shape, trainable }) => ({ shape, trainable })));
-  if (here !== there) {
-    throw new Error(`The model built here has the tensors ${here}, but the job says ${there}.`);
+  const actual = JSON.stringify(layout.slices.map(({ shape, trainable }) => ({ shape, trainable })));
+  const expected = JSON.stringify(job.layout.map(({ shape, trainable }) => ({ shape, trainable })));
+  if (actual !== expected) {
+    throw new Error(`The model built here has the tensors ${actual}, but the job says ${expected}.`);
   }
 }
 
 /**
- * @param index the weight's place in the model's list
- * @param gradient belongs to the backward pass: to be read before returning
+ * Listener for the gradient of one weight.
+ * @param index of the weight in the layout
+ * @param gradient valid only during the call
  */
 export type OnGradient = (index: number, gradient: tfjs.Tensor) => void;
 
 /**
- * Hears of each weight's gradient at the moment when the backward pass has it, while those of the layers before are
- * still to be computed. Only of weights that a pass reads once: of others a single read has a part of the gradient.
+ * Hooks that report each weight's gradient during the backward pass, before the gradients of earlier layers are computed. They
+ * report only weights that a pass reads once, because each read of another weight has a part of its gradient.
  */
 export class GradientHooks {
   #listener: { readonly onGradient: OnGradient; readonly reads: Map<number, number> } | null = null;
 
-  /** Each read of a weight becomes an operation of its own, whose gradient is the weight's. */
+  /** Replaces each read of a weight by an operation whose gradient is the weight's gradient. */
   constructor(tf: TF, weights: readonly { read(): tfjs.Tensor }[]) {
     weights.forEach((weight, index) => {
       const read = weight.read.bind(weight);
@@ -180,7 +184,7 @@ export class GradientHooks {
     });
   }
 
-  /** Runs a forward and backward pass with a listener. */
+  /** Runs a forward and backward pass with a listener for gradients. */
   run<T>(onGradient: OnGradient | undefined, pass: () => T): T {
     this.#listener = onGradient === undefined ? null : { onGradient, reads: new Map() };
     try {

@@ -4,21 +4,19 @@ import type { LayoutEntry, Topology } from '../model/job.ts';
 import { registerAveragePoolGradients, registerDilatedGradient } from './gradient-corrections.ts';
 import { registerLayers } from './layers/register.ts';
 import type { CallArguments } from './layers/stock.ts';
+import type { TF } from '../util/tf.ts';
 
-/** tf is handed in, so that the same code serves every backend. */
-export type TF = typeof tfjs;
-
-/** A model that was built, with its tensors in the order of the flat vector. */
+/** Built model with its tensors in the order of the flat vector. */
 export interface BuiltModel {
   readonly model: tfjs.LayersModel;
   readonly entries: LayoutEntry[];
   readonly layout: Layout;
   readonly variables: readonly tfjs.Variable[];
-  /** Names that a saved model's weights go by; they never travel. */
+  /** Names of the weights in a saved model; they are not part of the protocol. */
   readonly names: readonly string[];
   /**
-   * @param values not to be changed afterwards: backends copy them only when they compute
-   * @param from where they belong in the flat vector, of which they are whole tensors
+   * @param values whole tensors of the flat vector; must not change afterwards, because backends copy them when they compute
+   * @param from offset of `values` in the flat vector
    */
   setWeights(values: Float32Array, from?: number): void;
   readWeights(): Promise<Float32Array>;
@@ -26,8 +24,8 @@ export interface BuiltModel {
 }
 
 /**
- * Builds a tfjs-layers model from its topology, with the weights that its initializers give it.
- * @throws Error if the topology is none that tfjs-layers can build
+ * Builds a tfjs-layers model from its topology, with initial weights.
+ * @throws Error if tfjs-layers cannot build the topology
  */
 export async function buildModel(tf: TF, topology: Topology): Promise<BuiltModel> {
   const model = await loadModel(tf, topology);
@@ -37,7 +35,7 @@ export async function buildModel(tf: TF, topology: Topology): Promise<BuiltModel
     trainable: trainable.has(name),
   }));
   const layout = layoutOf(entries);
-  // LayerVariable.read() answers with the variable itself, typed as the tensor that it also is.
+  // LayerVariable.read() returns the variable itself, typed as a tensor.
   const variables = model.weights.map((weight) => weight.read()) as tfjs.Variable[];
   return {
     model,
@@ -61,13 +59,13 @@ export async function buildModel(tf: TF, topology: Topology): Promise<BuiltModel
     },
     dispose() {
       model.dispose();
-      // tfjs keeps those of layers that are called more than once.
+      // tfjs does not dispose the variables of layers that are called more than once.
       for (const variable of variables) if (!variable.isDisposed) variable.dispose();
     },
   };
 }
 
-/** A model that computes as Keras does, also where tfjs-layers would not. */
+/** Loads a model and corrects tfjs-layers where it computes otherwise than Keras. */
 async function loadModel(tf: TF, topology: Topology): Promise<tfjs.LayersModel> {
   registerLayers(tf);
   registerAveragePoolGradients(tf);
@@ -83,7 +81,7 @@ async function loadModel(tf: TF, topology: Topology): Promise<tfjs.LayersModel> 
   }
 }
 
-/** tfjs-layers takes a side of 0 for one, and kernels of its backends write beyond such an output. */
+/** Rejects layers with an empty output, because kernels of tfjs' backends write beyond it. */
 function rejectEmptyOutputs({ layers = [] }: { readonly layers?: readonly tfjs.layers.Layer[] }): void {
   for (const layer of layers) {
     rejectEmptyOutputs(layer as { readonly layers?: readonly tfjs.layers.Layer[] });
@@ -92,40 +90,40 @@ function rejectEmptyOutputs({ layers = [] }: { readonly layers?: readonly tfjs.l
       const empty = shapes.find((shape) => shape.slice(1).includes(0));
       if (empty === undefined) continue;
       throw new Error(
-        `Layer ${layer.name} (${layer.getClassName()}) has an empty output, [${empty.slice(1).join(', ')}]: too little is left of ` +
-          'a sample there. Use larger samples, or a model with fewer or smaller convolutions and pools.',
+        `Layer ${layer.name} (${layer.getClassName()}) has an empty output, [${empty.slice(1).join(', ')}]: its input ` +
+          'is too small. Use larger samples, or a model with fewer or smaller convolutions and pools.',
       );
     }
   }
 }
 
-/** A place in a model where a layer is called. */
+/** Call of a layer in a model. */
 interface CallSite {
   readonly callArgs?: CallArguments | null;
 }
 
-/** What holds other layers: a model within the model, a wrapper. */
+/** Layer that contains layers: a nested model or a wrapper. */
 interface LayerContainer {
   readonly layers?: readonly tfjs.layers.Layer[];
   readonly layer?: tfjs.layers.Layer;
 }
 
 /**
- * Has layers, and models within the model, compute in inference mode where the topology calls them with training=False; tfjs-layers
- * reads such arguments and ignores them.
- * @throws Error naming the layer if it is called so in one place and not in another
+ * Makes layers and nested models compute in inference mode if the topology calls them with training=False, which tfjs-layers
+ * ignores.
+ * @throws Error naming the layer if only some of its calls have training=False
  */
 export function applyCallArguments(model: tfjs.layers.Layer): void {
   const { layers = [], layer: wrapped } = model as unknown as LayerContainer;
   for (const layer of wrapped === undefined ? layers : [...layers, wrapped]) {
-    // A model's own inputs are a call as well, one without arguments.
+    // The inputs of a model also count as a call, without arguments.
     const nodes = layer.inboundNodes as unknown as readonly CallSite[];
     const sites = nodes.filter(({ callArgs }) => callArgs !== undefined && callArgs !== null);
     const inference = sites.filter(({ callArgs }) => callArgs?.training === false).length;
     if (inference > 0) {
       if (inference < sites.length) {
         throw new Error(
-          `Layer ${layer.name} is called with training=False in one place and without in another, which is not supported. ` +
+          `Layer ${layer.name} is called with training=False in one place and without it in another, which is not supported. ` +
             'Use two layers.',
         );
       }

@@ -3,32 +3,33 @@ import { fillDropoutMask } from '../kernels/masks/dropout-masks.ts';
 import type { Job } from '../model/job.ts';
 import type { Step } from '../protocol/messages.ts';
 
-/** A shard that is being got ready, and the arrays for it. */
+/** Prepared shard with its arrays. */
 interface PreparedShard {
   readonly step: Step;
   readonly shard: Shard;
   readonly arrays: ScratchArrays;
-  /** Layers whose masks lie ready. */
+  /** Layers whose masks are computed. */
   readonly readyMasks: Set<number>;
 }
 
 /**
- * What a gradient step is fed with besides the weights, as arrays: scaled images, one-hot labels, dropout masks. All
- * of it can be made ahead, of a shard or of all its micro-shards. The arrays are used again; each is good until the next
- * of its kind is asked for.
+ * Inputs of a gradient step besides the weights, as arrays: scaled images, one-hot labels and dropout masks. They can be
+ * prepared in advance for a shard or for all its micro-shards. The arrays are reused; each is valid until the next call of the
+ * same method.
  */
 export class ShardInputs {
   readonly #job: Job;
-  /** What has been learnt of the dropout layers by running them: elements of one sample, and the rate. */
+  /** Dropout layers that have run before: elements of one sample, and the rate. */
   readonly #layers = new Map<number, { readonly size: number; readonly rate: number }>();
-  /** Made ahead, the oldest first. */
+  /** Shards prepared in advance, the oldest first. */
   readonly #prepared: PreparedShard[] = [];
   readonly #freeArrays: ScratchArrays[] = [];
   readonly #maxPrepared: number;
   readonly #unprepared = new ScratchArrays();
   #active: PreparedShard | null = null;
-  /** Of the shard that the methods answer for. */
+  /** First selected sample of the active shard. */
   #from = 0;
+  /** Number of selected samples. */
   #samples = 0;
 
   constructor(job: Job) {
@@ -37,34 +38,34 @@ export class ShardInputs {
   }
 
   /**
-   * Makes the images and the masks of all layers that have run before; nothing, if that was done already. From here on
-   * the other methods answer for this shard.
+   * Selects a shard for the other methods. Computes its images and the masks of all layers that have run before, unless they
+   * are prepared.
    */
   prepare(step: Step, shard: Shard): void {
-    const made = this.#prepared.find((each) => each.step === step && each.shard === shard);
-    this.#active = made ?? this.#prepareShard(step, shard);
+    const existing = this.#prepared.find((entry) => entry.step === step && entry.shard === shard);
+    this.#active = existing ?? this.#prepareShard(step, shard);
     this.select(0, shard.labels.length);
   }
 
-  /** From here on the other methods answer for these samples of the prepared shard alone. */
+  /** Restricts the other methods to some samples of the active shard. */
   select(from: number, samples: number): void {
     this.#from = from;
     this.#samples = samples;
   }
 
-  /** What was prepared last is not any more. */
+  /** Frees the arrays of the active shard. */
   discard(): void {
     if (this.#active !== null) this.#discard(this.#active);
     this.#active = null;
   }
 
-  /** Images of the prepared shard, as the model sees them: [samples, ...sampleShape]. */
+  /** Scaled images of the selected samples: [samples, ...sampleShape]. */
   images(): Float32Array {
     const { arrays, shard } = this.#current();
     return this.#selected(arrays.get('images', shard.images.length));
   }
 
-  /** One-hot labels of the prepared shard: [samples, classes]. */
+  /** One-hot labels of the selected samples: [samples, classes]. */
   target(): Float32Array {
     const { arrays, shard } = this.#current();
     const { classes } = this.#job.data;
@@ -74,12 +75,12 @@ export class ShardInputs {
     return values;
   }
 
-  /** The mask of a layer for the prepared shard. @param elements of the layer's activation, all samples */
+  /** Mask of a layer for the selected samples. @param elements of the layer's activation for all selected samples */
   mask(layer: number, rate: number, elements: number): Float32Array {
     return this.#selected(this.#mask(layer, rate, elements / this.#samples));
   }
 
-  /** Stored bytes as the model sees them. */
+  /** Scales images that belong to no prepared shard. */
   scaleImages(images: Uint8Array): Float32Array {
     return this.#scale(images, this.#unprepared);
   }
@@ -101,11 +102,11 @@ export class ShardInputs {
     return prepared;
   }
 
-  /** Of all samples of the prepared shard. @param size elements of one sample */
+  /** Mask for all samples of the active shard. @param size elements of one sample */
   #mask(layer: number, rate: number, size: number): Float32Array {
     const { step, shard, arrays, readyMasks } = this.#current();
     const mask = arrays.get(`mask ${layer}`, size * shard.labels.length);
-    // A layer may be applied to activations of two sizes in one step: only the last of them lies ready.
+    // A layer may run on activations of two sizes in one step; only the mask of the last size is stored.
     if (readyMasks.has(layer) && this.#layers.get(layer)?.size === size) return mask;
     this.#layers.set(layer, { size, rate });
     fillDropoutMask(mask, { seed: this.#job.seed, step }, shard.sampleNumbers, layer, size, rate);
@@ -113,16 +114,16 @@ export class ShardInputs {
     return mask;
   }
 
-  /** @param values of all samples of the prepared shard */
+  /** Values of the selected samples. @param values of all samples of the active shard */
   #selected(values: Float32Array): Float32Array {
-    const each = values.length / this.#current().shard.labels.length;
-    return values.subarray(this.#from * each, (this.#from + this.#samples) * each);
+    const sampleSize = values.length / this.#current().shard.labels.length;
+    return values.subarray(this.#from * sampleSize, (this.#from + this.#samples) * sampleSize);
   }
 
   #discard(prepared: PreparedShard): void {
-    const at = this.#prepared.indexOf(prepared);
-    if (at < 0) return;
-    this.#prepared.splice(at, 1);
+    const index = this.#prepared.indexOf(prepared);
+    if (index < 0) return;
+    this.#prepared.splice(index, 1);
     this.#freeArrays.push(prepared.arrays);
   }
 
@@ -140,16 +141,16 @@ export class ShardInputs {
 }
 
 /**
- * Arrays that are filled anew in every step: tf copies them when it computes, and megabytes of garbage a step would keep
- * the garbage collector busy. One array a purpose, replaced when another length is asked for.
+ * Arrays that every step fills again, because megabytes of garbage in each step would keep the garbage collector busy. There is
+ * one array for each purpose; a request for another length replaces it.
  */
 export class ScratchArrays {
   readonly #arrays = new Map<string, Float32Array>();
 
-  /** @returns `length` values of any content, free to be overwritten until the purpose's next taking */
+  /** @returns `length` values of any content, valid until the next call with the same purpose */
   get(purpose: string, length: number): Float32Array {
-    const held = this.#arrays.get(purpose);
-    if (held?.length === length) return held;
+    const existing = this.#arrays.get(purpose);
+    if (existing?.length === length) return existing;
     const fresh = new Float32Array(length);
     this.#arrays.set(purpose, fresh);
     return fresh;

@@ -7,25 +7,25 @@ import type { Engine, GradientBucket, GradientComputer } from './engine.ts';
 import type { KernelFactors } from './dense-factors.ts';
 import { withMicroShards } from './micro-shards.ts';
 import type { MaskSource } from './keyed-dropout.ts';
-import type { TF } from './model.ts';
+import type { TF } from '../util/tf.ts';
 import { createModelStep, type ModelStep } from './model-step.ts';
 import { ShardInputs } from './shard-inputs.ts';
 
-/** How float32 tensors are read back: into `target`, which has just their number of values. */
+/** Reads float32 tensors back into `target`, which has the tensor's number of values. */
 export interface TensorReader {
   read(tensor: tfjs.Tensor, target: Float32Array): Promise<void>;
-  /** The same at once, for backends in whose memory the values lie ready. */
+  /** Synchronous read, for backends with the values in this process's memory. */
   readSync?(tensor: tfjs.Tensor, target: Float32Array): void;
 }
 
-/** Any backend can do this, by way of a copy that is thrown away. */
+/** Reader for any backend, with a temporary copy. */
 export const copyingReader: TensorReader = {
   read: async (tensor, target) => target.set(await tensor.data()),
 };
 
 /**
- * An engine out of whatever backend `tf` has been set to.
- * @param reader the backend's own way to read a tensor back, if it has a shorter one
+ * Creates an engine on the current backend of `tf`.
+ * @param reader of tensors, if the backend has a faster one than copyingReader
  */
 export function createEngine(tf: TF, info: EngineInfo, reader = copyingReader): Engine {
   return {
@@ -37,7 +37,7 @@ export function createEngine(tf: TF, info: EngineInfo, reader = copyingReader): 
   };
 }
 
-/** A trainer that runs every step op by op. */
+/** Creates a gradient computer that runs every step op by op. */
 export function createGradientComputer(
   tf: TF,
   job: Job,
@@ -53,25 +53,25 @@ export function createGradientComputer(
   const inputOf = (values: Float32Array): tfjs.Tensor =>
     tf.tensor(values, [values.length / sizeOf(sampleShape), ...sampleShape]);
 
-  /** Reads the tail's gradients as the backward pass finds them, and says when it has all. */
-  const earlyReader = (
-    tail: GradientBucket,
+  /** Returns a listener that reads the bucket's gradients during the backward pass and reports when all are read. */
+  const bucketReader = (
+    bucket: GradientBucket,
     gradient: Float32Array,
     read: Set<number>,
   ): ((index: number, tensor: tfjs.Tensor, into?: Float32Array) => void) => {
-    let missing = slices.filter(({ offset }) => offset >= tail.offset).length;
+    let missing = slices.filter(({ offset }) => offset >= bucket.offset).length;
     return (i, tensor, into) => {
       const { offset, size } = slices[i] as Slice;
-      if (offset < tail.offset || read.has(i)) return;
+      if (offset < bucket.offset || read.has(i)) return;
       reader.readSync?.(tensor, into ?? gradient.subarray(offset, offset + size));
       read.add(i);
-      if (--missing === 0) tail.onReady();
+      if (--missing === 0) bucket.onReady();
     };
   };
 
   const { factoredIndex } = modelStep;
-  /** Where the factors of the one tensor are read to. */
-  const factorRooms = (
+  /** Parts of the gradient that receive the two factors. */
+  const factorTargets = (
     gradient: Float32Array,
     { inputs: x, outputGradient }: KernelFactors,
   ): [Float32Array, Float32Array] => {
@@ -84,17 +84,17 @@ export function createGradientComputer(
     supportsFactors: factoredIndex !== null,
     setWeights: (weights, from) => built.setWeights(weights, from),
 
-    async gradient(step, shard, gradient, tail, isFactored = false) {
+    async gradient(step, shard, gradient, bucket, isFactored = false) {
       inputs.prepare(step, shard);
-      const early = new Set<number>();
-      const onGradient = tail && reader.readSync && earlyReader(tail, gradient, early);
-      const heard: { factors?: KernelFactors } = {};
-      const onFactors = (found: KernelFactors): void => {
-        heard.factors = found;
+      const alreadyRead = new Set<number>();
+      const onGradient = bucket && reader.readSync && bucketReader(bucket, gradient, alreadyRead);
+      const received: { factors?: KernelFactors } = {};
+      const onFactors = (factors: KernelFactors): void => {
+        received.factors = factors;
         if (onGradient === undefined || factoredIndex === null) return;
-        const [x, g] = factorRooms(gradient, found);
-        reader.readSync?.(found.inputs, x);
-        onGradient(factoredIndex, found.outputGradient, g);
+        const [x, g] = factorTargets(gradient, factors);
+        reader.readSync?.(factors.inputs, x);
+        onGradient(factoredIndex, factors.outputGradient, g);
       };
       const { logits, parts } = tf.tidy(() => {
         try {
@@ -111,11 +111,11 @@ export function createGradientComputer(
       try {
         await Promise.all(
           slices.map(async ({ offset, size }, i) => {
-            if (early.has(i)) return;
-            if (heard.factors !== undefined && i === factoredIndex) {
-              const [x, g] = factorRooms(gradient, heard.factors);
-              await reader.read(heard.factors.inputs, x);
-              await reader.read(heard.factors.outputGradient, g);
+            if (alreadyRead.has(i)) return;
+            if (received.factors !== undefined && i === factoredIndex) {
+              const [x, g] = factorTargets(gradient, received.factors);
+              await reader.read(received.factors.inputs, x);
+              await reader.read(received.factors.outputGradient, g);
               return;
             }
             await reader.read(parts[i] as tfjs.Tensor, gradient.subarray(offset, offset + size));
@@ -124,7 +124,7 @@ export function createGradientComputer(
         return { ...scoreLogits(await logits.data(), shard.labels, classes), isFactored };
       } finally {
         tf.dispose([logits, parts]);
-        heard.factors?.outputGradient.dispose();
+        received.factors?.outputGradient.dispose();
       }
     },
 

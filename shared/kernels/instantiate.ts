@@ -2,17 +2,17 @@ import { decodeBase64, host, instantiateWithMemory } from './module.ts';
 
 const PAGE_BYTES = 65536;
 
-/** Functions of a module, and the memory that it works on. */
+/** Exports of an instantiated module and the memory that it works on. */
 export interface ModuleInstance {
   readonly exports: unknown;
   readonly buffer: ArrayBuffer;
 }
 
 /**
- * Instantiates a module of ours with a memory of its own, which never grows.
+ * Instantiates a module with its own memory, which never grows.
  * @param base64 the module's bytes
- * @param bytes that the memory has at least
- * @returns null where there is no WebAssembly with SIMD, no such memory, or none may be compiled
+ * @param bytes minimum size of the memory
+ * @returns null if the platform has no WebAssembly with SIMD, not enough memory, or forbids compilation
  */
 export function instantiate(base64: string, bytes: number): ModuleInstance | null {
   const memory = createMemory(Math.ceil(bytes / PAGE_BYTES));

@@ -1,4 +1,4 @@
-/** What is used here of what browsers and Node both have but the ES library's types have not. */
+/** Globals of browsers and Node that the types of the ES library do not declare. */
 interface Host {
   atob(base64: string): string;
   readonly SharedArrayBuffer?: new () => object;
@@ -14,14 +14,14 @@ interface Host {
 
 export const host = globalThis as unknown as Host;
 
-/** A module's bytes, as the build leaves them. */
+/** Bytes of a module from the text that scripts/build-kernels.js writes. */
 export const decodeBase64 = (base64: string): Uint8Array =>
   Uint8Array.from(host.atob(base64), (char) => char.charCodeAt(0));
 
 /**
- * Instantiates a module of ours, which imports its memory as env.memory.
- * @returns what it exports; null where there is no WebAssembly with SIMD, a page may not compile in place, or the memory is
- * none that the module takes
+ * Instantiates a module that imports its memory as env.memory.
+ * @returns the exports; null if the platform has no WebAssembly with SIMD, forbids synchronous compilation, or the memory
+ *   does not match the module's import
  */
 export function instantiateWithMemory(memory: object, module: Uint8Array): unknown {
   const api = host.WebAssembly;

@@ -11,23 +11,23 @@ import {
 import { snakeCase } from './layer-rules.ts';
 import { renameKey } from './normalize-config.ts';
 
-/** Keys as Python writes them, through the whole topology; tfjs-layers reads both, checks know one. */
+/** Topology with all keys in snake_case. tfjs-layers also reads camelCase, but the layer table has only snake_case. */
 export function withSnakeKeys(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withSnakeKeys);
   if (!isRecord(value)) return value;
   const renamed: Record<string, unknown> = {};
-  for (const [key, inside] of Object.entries(value)) {
+  for (const [key, nested] of Object.entries(value)) {
     const name = snakeCase(key);
     if (Object.hasOwn(renamed, name))
       throw new Error(`The model has the key ${name} twice, as ${key} too. Remove one.`);
-    renamed[name] = withSnakeKeys(inside);
+    renamed[name] = withSnakeKeys(nested);
   }
   return renamed;
 }
 
 /**
- * Whether Keras 3 wrote a topology: it gives some names another meaning. Files rarely say so themselves, but they hold
- * what Keras 2 never wrote.
+ * Whether Keras 3 wrote a topology; it gives some names another meaning. Files rarely contain a version, but often settings that
+ * Keras 2 does not have.
  * @param topology with snake_case keys
  * @param version the file's keras_version, if it has one
  */
@@ -44,7 +44,7 @@ export function isKeras3(topology: LayerConfig, version: unknown): boolean {
   );
 }
 
-/** Rewrites what Keras 3 says otherwise than Keras 2, in place. @throws Error where it means something else */
+/** Rewrites the settings of Keras 3 as those of Keras 2, in place. @throws Error if one has no equivalent in Keras 2 */
 export function convertKeras3(model: LayerConfig): void {
   for (const layer of [model, ...walkLayers(model)]) {
     const { config } = layer;
@@ -68,8 +68,8 @@ export function convertKeras3(model: LayerConfig): void {
 }
 
 /**
- * Calls are numbered. Of a Sequential model, Keras 3 counts those by other models alone; Keras 2 and tfjs count the one from
- * its own input to its output as well, as all do of a functional one.
+ * Renumbers the calls of nested Sequential models. Keras 3 numbers only the calls by other models. Keras 2 and tfjs also count
+ * the call from the model's own input to its output.
  */
 function renumberSequentialCalls(outer: LayerConfig): void {
   const layers = layersOf(outer);
@@ -85,32 +85,35 @@ function renumberSequentialCalls(outer: LayerConfig): void {
   for (const layer of layers) asArray(layer.inbound_nodes).forEach((node) => asArray(node).forEach(count));
 }
 
-/** Keras 3 always writes a Bidirectional's second layer; tfjs makes it from the first. */
+/** Removes a Bidirectional's second layer if it mirrors the first. Keras 3 always writes it; tfjs derives it from the first. */
 function dropMirroredLayer({ config }: LayerConfig): void {
   const { layer: forward, backward_layer: backward } = config;
   if (!isLayer(forward) || !isLayer(backward)) return;
-  const plain = (one: LayerConfig, backwards: boolean): string =>
+  const withDirection = (layer: LayerConfig, backwards: boolean): string =>
     JSON.stringify([
-      one.class_name,
-      ...Object.entries(one.config)
+      layer.class_name,
+      ...Object.entries(layer.config)
         .map(([key, value]): [string, unknown] => [key, key === 'go_backwards' ? backwards : value])
         .filter(([key]) => key !== 'name')
         .toSorted(([a], [b]) => (a < b ? -1 : 1)),
     ]);
   const mirrored = forward.config.go_backwards !== true;
-  if (backward.config.go_backwards === mirrored && plain(forward, true) === plain(backward, true)) {
+  if (
+    backward.config.go_backwards === mirrored &&
+    withDirection(forward, true) === withDirection(backward, true)
+  ) {
     delete config.backward_layer;
   }
 }
 
-/** A call as Keras 2 writes it, [[name, node, tensor, arguments], ...], from Keras 3's { args, kwargs }. */
+/** Converts a call from Keras 3's { args, kwargs } to Keras 2's [[name, node, tensor, arguments], ...]. */
 function convertNode(node: unknown): unknown {
   if (!isRecord(node)) return node;
   const kwargs = isRecord(node.kwargs) ? node.kwargs : {};
   const tensors = [node.args].flat(9).map((tensor) => {
     const history = isLayer(tensor) ? asArray(tensor.config.keras_history) : [];
     if (history.length === 3) return [...history, kwargs];
-    throw new Error('The model calls a layer with something else than tensors, which is not supported.');
+    throw new Error('The model calls a layer with an argument that is not a tensor, which is not supported.');
   });
   return tensors;
 }

@@ -36,8 +36,8 @@ const dropout = (name: string, rate: number) => ({
 });
 
 /**
- * The CNN of Keras' examples/mnist_cnn.py (Keras 1 and 2), for images of any size and any number of classes; 600,810
- * parameters for [28, 28, 1] and 10.
+ * Topology of the CNN in Keras' examples/mnist_cnn.py (Keras 1 and 2) for images of any size and any number of classes; it has
+ * 600,810 parameters for [28, 28, 1] and 10 classes.
  */
 export function defaultTopology(sampleShape: readonly number[], classes: number): Topology {
   const first = conv('conv2d_1', 32);

@@ -18,22 +18,22 @@ import {
 import { rulesOf } from './layer-table.ts';
 import { rejectUnkeyedNoise } from './topology.ts';
 
-/** What a person can do about a class that is not supported, where there is something better than leaving it out. */
+/** Advice for unsupported layer classes that have a replacement. */
 const ALTERNATIVES: Readonly<Record<string, string>> = {
-  Lambda: 'It holds Python code, which cannot travel. Use layers of Keras.',
+  Lambda: 'It contains Python code, which workers do not run. Use layers of Keras.',
   TFOpLambda:
-    'It stands for an operation on tensors between layers. Use a layer of Keras (Add, Multiply, Rescaling).',
-  SlicingOpLambda: 'It stands for an operation on tensors between layers. Use Cropping2D.',
+    'It is an operation on tensors between layers. Use a layer of Keras (Add, Multiply, Rescaling).',
+  SlicingOpLambda: 'It is an operation on tensors between layers. Use Cropping2D.',
   Subtract: 'Use Rescaling with scale -1 and Add.',
-  Masking: 'Masks are not supported. Leave it out.',
+  Masking: 'Masks are not supported. Remove the layer.',
   Normalization: 'Use Rescaling.',
   CenterCrop: 'Use Cropping2D.',
 };
 
 /**
- * Reads a model's topology: everything that it says is brought into one form (that of Keras 2, keys in snake_case, every
- * initializer written out, each layer with a name of its own), in which tfjs-layers builds what Keras would. What would
- * be ignored or computed otherwise is refused. A topology in that form comes back as it is.
+ * Normalizes a topology to the form of Keras 2 with keys in snake_case, complete initializers and unique layer names, from which
+ * tfjs-layers builds the same model as Keras. Rejects settings that tfjs-layers would ignore or compute otherwise. A normalized
+ * topology is returned unchanged.
  * @throws Error naming layer and key
  */
 export function expandTopology(topology: Topology): Topology {
@@ -55,11 +55,11 @@ export function expandTopology(topology: Topology): Topology {
 }
 
 const unwrapModelConfig = (topology: Topology): Topology => {
-  const inside = topology.model_config ?? topology.modelConfig;
-  return inside === undefined ? topology : { model_config: inside };
+  const wrapped = topology.model_config ?? topology.modelConfig;
+  return wrapped === undefined ? topology : { model_config: wrapped };
 };
 
-/** A model that scales bytes gets them as float32; their values are the same. */
+/** Changes integer inputs to float32 in a model that scales bytes; the values are the same. */
 function useFloat32Input(model: LayerConfig): void {
   if (!takesBytes({ ...model })) return;
   for (const { class_name: className, config } of layersOf(model)) {
@@ -67,7 +67,7 @@ function useFloat32Input(model: LayerConfig): void {
   }
 }
 
-/** @throws Error if two places of the topology stand for one layer with one set of weights */
+/** @throws Error if two nested models share a layer with its weights */
 function rejectSharedLayers(model: LayerConfig): void {
   const seen = new Map<unknown, LayerConfig>();
   for (const layer of walkLayers(model)) {
@@ -82,22 +82,22 @@ function rejectSharedLayers(model: LayerConfig): void {
   }
 }
 
-/** @throws Error naming layer and key if the model asks for what is not computed as Keras computes it */
+/** @throws Error naming layer and key if gradcast does not compute a setting as Keras computes it */
 function rejectUnsupported(model: LayerConfig): void {
   for (const layer of [model, ...walkLayers(model)]) {
     const { class_name: className, config } = layer;
     const rules = rulesOf(className);
     rejectUnkeyedNoise(layer);
     if (rules === null) {
-      const instead = ownEntry(ALTERNATIVES, className) ?? 'Use another layer.';
-      throw new Error(`${layerLabel(layer)} is of a class that gradcast does not train. ${instead}`);
+      const advice = ownEntry(ALTERNATIVES, className) ?? 'Use another layer.';
+      throw new Error(`${layerLabel(layer)} is of a class that gradcast does not train. ${advice}`);
     }
     for (const [key, value] of Object.entries(config)) {
       const rule = ownEntry(rules, key);
       if (rule === undefined) {
         throw new Error(
-          `${layerLabel(layer)} has the key ${key}, which would be ignored: ${className} has none of that name here. ` +
-            'Take it out of the model.',
+          `${layerLabel(layer)} has the key ${key}, which would be ignored: ${className} has no such setting in gradcast. ` +
+            'Remove it from the model.',
         );
       }
       if (rule.accepts(value)) continue;
@@ -110,26 +110,26 @@ function rejectUnsupported(model: LayerConfig): void {
 function unsupportedError(layer: LayerConfig, key: string, value: unknown, expected: string): Error {
   if (/_(regularizer|constraint)$/.test(key)) {
     return new Error(
-      `${layerLabel(layer)} has ${/^[aeiou]/.test(key) ? 'an' : 'a'} ${key}, which would be ignored: ${expected}. Take it out of the model.`,
+      `${layerLabel(layer)} has ${/^[aeiou]/.test(key) ? 'an' : 'a'} ${key}, which would be ignored: ${expected}. Remove it from the model.`,
     );
   }
   const shown = JSON.stringify(isLayer(value) ? value.class_name : value).slice(0, 80);
   return new Error(`${layerLabel(layer)} has ${key} ${shown}: ${expected}. Change it in the model.`);
 }
 
-/** @throws Error if a layer that should hold layers holds something else, which walks over layers would not see */
+/** @throws Error if a model or a stack of cells contains a member that is not a layer, which walkLayers() would skip */
 function rejectForeignMembers(layer: LayerConfig): void {
   const { layers, cells } = layer.config;
-  const held = Array.isArray(layers) ? layers.length : 0;
-  if (isModel(layer) && (held === 0 || layersOf(layer).length < held)) {
-    throw new Error(`Model ${String(layer.config.name)} holds something that is no layer, or nothing.`);
+  const members = Array.isArray(layers) ? layers.length : 0;
+  if (isModel(layer) && (members === 0 || layersOf(layer).length < members)) {
+    throw new Error(`Model ${String(layer.config.name)} has no layers, or a member that is not a layer.`);
   }
   if (layer.class_name === 'StackedRNNCells' && nestedLayers(layer).length < [cells].flat().length) {
-    throw new Error(`${layerLabel(layer)} holds something that is no cell.`);
+    throw new Error(`${layerLabel(layer)} has a member that is not a cell.`);
   }
 }
 
-/** What the file leaves to Keras' defaults, where tfjs has others. */
+/** Fills in Keras' defaults for missing settings for which tfjs-layers has other defaults. */
 function fillDefaults(layer: LayerConfig): void {
   const { config } = layer;
   for (const [key, rule] of Object.entries(rulesOf(layer.class_name) ?? {})) {

@@ -2,38 +2,38 @@ import type { Topology } from './job.ts';
 import { asArray, copyModel, isModel, layersOf, type LayerConfig } from './keras-layer.ts';
 import { sizeOf } from './layout.ts';
 
-/** Name of the layer that takes the samples where the model's own input has another shape. */
+/** Name of the added input layer if the model's own input has another shape than the samples. */
 const SAMPLES_LAYER = 'samples';
 
 /**
- * The topology, with an input of the data's shape where its own can only be meant so: sizes that are left open, one axis
- * more or less of a single channel, everything in one row, channels first.
+ * Fits the input of a model to the shape of the data if the conversion is unambiguous: unknown sizes, one more or one less axis
+ * of length 1, flat input, or channels first.
  * @param topology as expandTopology returns it
  * @param sampleShape of the data: [28, 28, 1]
- * @returns null if the shapes have nothing to do with each other, or if the model has not just one input
+ * @returns null if the shapes do not match, or if the model does not have exactly one input
  */
 export function fitInput(topology: Topology, sampleShape: readonly number[]): Topology | null {
   const model = copyModel(topology);
   const input = inputLayer(model);
   if (input === null) return null;
   const wanted = asArray(input.config.batch_input_shape).slice(1);
-  const how = findConversion(wanted, sampleShape);
-  if (how === null) return null;
-  if (how.className === null) input.config.batch_input_shape = [null, ...sampleShape];
-  else insertConversion(model, input, how.className, how.config, sampleShape);
+  const conversion = findConversion(wanted, sampleShape);
+  if (conversion === null) return null;
+  if (conversion.className === null) input.config.batch_input_shape = [null, ...sampleShape];
+  else insertConversion(model, input, conversion.className, conversion.config, sampleShape);
   return { ...model };
 }
 
 interface Conversion {
-  /** Layer between the samples and the model; null if nothing has to be done. */
+  /** Class of a layer between the samples and the model; null if the model needs none. */
   readonly className: 'Reshape' | 'Permute' | null;
   readonly config: Record<string, unknown>;
 }
 
 function findConversion(wanted: readonly unknown[], data: readonly number[]): Conversion | null {
   const same = { className: null, config: {} };
-  const open = (size: unknown, i: number): boolean => size === null || size === data[i];
-  if (wanted.length === data.length && wanted.every(open)) return same;
+  const matches = (size: unknown, i: number): boolean => size === null || size === data[i];
+  if (wanted.length === data.length && wanted.every(matches)) return same;
   if (!wanted.every((size): size is number => typeof size === 'number')) return null;
   const [height, width, channels] = data;
   if (data.length === 3 && String(wanted) === String([channels, height, width])) {
@@ -45,7 +45,7 @@ function findConversion(wanted: readonly unknown[], data: readonly number[]): Co
   return { className: 'Reshape', config: { target_shape: wanted } };
 }
 
-/** The one layer that takes the model's input. */
+/** Layer that receives the model's only input; null if there is none or more than one. */
 function inputLayer(model: LayerConfig): LayerConfig | null {
   const layers = layersOf(model);
   if (model.class_name === 'Sequential') {
@@ -54,7 +54,7 @@ function inputLayer(model: LayerConfig): LayerConfig | null {
     const nested = isModel(first) ? inputLayer(first) : first;
     if (nested === null || !Array.isArray(nested.config.batch_input_shape)) return null;
     if (nested === first) return first;
-    // tfjs asks the first layer itself, not what is in it.
+    // tfjs reads the input's shape from the first layer, not from layers nested in it.
     const { batch_input_shape } = nested.config;
     const input = { class_name: 'InputLayer', config: { name: SAMPLES_LAYER, batch_input_shape } };
     model.config.layers = [input, ...layers];
@@ -67,7 +67,7 @@ function inputLayer(model: LayerConfig): LayerConfig | null {
   return found !== undefined && Array.isArray(found.config.batch_input_shape) ? found : null;
 }
 
-/** Puts a layer before the model's input. In a functional model it takes the input's place and name. */
+/** Inserts a conversion between samples and model. In a functional model it takes the place and name of the input. */
 function insertConversion(
   model: LayerConfig,
   input: LayerConfig,
@@ -98,7 +98,7 @@ function insertConversion(
   model.config.input_layers = [[SAMPLES_LAYER, 0, 0]];
 }
 
-/** Layers that change no value. */
+/** Layers that change no value except for padding and cropping. */
 const SHAPE_LAYERS: ReadonlySet<string> = new Set([
   'InputLayer',
   'Reshape',
@@ -108,11 +108,11 @@ const SHAPE_LAYERS: ReadonlySet<string> = new Set([
   'Cropping2D',
 ]);
 
-/** From which scale on a Rescaling is meant for bytes: 1 / 255, 1 / 127.5. */
+/** Largest scale of a Rescaling that expects bytes, as 1 / 255 and 1 / 127.5 do. */
 const MAX_BYTE_SCALE = 0.02;
 
 /**
- * Whether the model scales bytes itself: what comes first is a Rescaling by about 1 / 255.
+ * Whether the model scales bytes itself: its first layer that changes values is a Rescaling by about 1 / 255.
  * @param topology as expandTopology returns it
  */
 export function takesBytes(topology: Topology): boolean {
@@ -121,7 +121,7 @@ export function takesBytes(topology: Topology): boolean {
   if (model.class_name !== 'Sequential') {
     layers = [];
     let next = asArray(asArray(model.config.input_layers)[0])[0];
-    // One layer after the other, as long as the input goes one way.
+    // Follow the input while exactly one layer uses it.
     for (;;) {
       const users = layersOf(model).filter((layer) =>
         JSON.stringify(layer.inbound_nodes ?? []).includes(JSON.stringify(next)),

@@ -2,7 +2,7 @@ import type { Topology } from './job.ts';
 import { copyModel, ownEntry, isLayer, layerLabel, walkLayers, type LayerConfig } from './keras-layer.ts';
 import { snakeCase } from './layer-rules.ts';
 
-/** An initializer that tfjs-layers knows, with all its settings. */
+/** Complete configuration of a tfjs-layers initializer. */
 const varianceScaling = (scale: number, mode: string, distribution: string): LayerConfig => ({
   class_name: 'VarianceScaling',
   config: { scale, mode, distribution, seed: null },
@@ -13,8 +13,8 @@ const plainInitializer = (class_name: string, config: Record<string, unknown> = 
 });
 
 /**
- * Keras' initializers by their names in snake_case. Those of a variance are written as VarianceScaling: tfjs spells some
- * otherwise and does not read them back.
+ * Keras' initializers by their names in snake_case. Glorot, He and LeCun initializers are written as VarianceScaling, because
+ * tfjs spells some names otherwise and cannot read them back.
  */
 const INITIALIZERS: Readonly<Record<string, LayerConfig>> = {
   zeros: plainInitializer('Zeros'),
@@ -45,7 +45,7 @@ const INITIALIZER_ALIASES: Readonly<Record<string, string>> = {
   le_cun_uniform: 'lecun_uniform',
 };
 
-/** Initializers of each kind of tensor where the file says nothing; tfjs has others for kernels. */
+/** Keras' default initializer of each kind of tensor, zeros for all others; tfjs has other defaults for kernels. */
 const DEFAULT_INITIALIZERS: Readonly<Record<string, string>> = {
   kernel: 'glorot_uniform',
   depthwise: 'glorot_uniform',
@@ -56,7 +56,7 @@ const DEFAULT_INITIALIZERS: Readonly<Record<string, string>> = {
   moving_variance: 'ones',
 };
 
-/** Whether the size of a tensor decides its spread: Keras and tfjs count a vector's inputs differently. */
+/** Vectors. They cannot use VarianceScaling, because Keras and tfjs count a vector's inputs differently. */
 const VECTOR_TENSORS: ReadonlySet<string> = new Set([
   'bias',
   'beta',
@@ -66,47 +66,47 @@ const VECTOR_TENSORS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Writes one of a layer's initializers out, with every setting.
- * @param tensor what the key begins with: kernel
- * @throws Error naming layer and key if tfjs-layers has none that does the same
+ * Complete configuration of one of a layer's initializers.
+ * @param tensor name at the start of the key, for example 'kernel'
+ * @throws Error naming layer and key if tfjs-layers has no equivalent initializer
  */
 export function expandInitializer(layer: LayerConfig, tensor: string): LayerConfig {
   const key = `${tensor}_initializer`;
-  const given = layer.config[key] ?? DEFAULT_INITIALIZERS[tensor] ?? 'zeros';
-  const name = isLayer(given) ? given.class_name : given;
-  const settings = isLayer(given) ? given.config : {};
-  const refuse = (what: string): Error =>
+  const configured = layer.config[key] ?? DEFAULT_INITIALIZERS[tensor] ?? 'zeros';
+  const name = isLayer(configured) ? configured.class_name : configured;
+  const settings = isLayer(configured) ? configured.config : {};
+  const unsupported = (what: string): Error =>
     new Error(`${layerLabel(layer)} has the ${key} ${what}, which is not supported. Use another one.`);
-  if (typeof name !== 'string') throw refuse(JSON.stringify(name));
-  const spelled = snakeCase(name).toLowerCase();
-  const known = ownEntry(INITIALIZERS, ownEntry(INITIALIZER_ALIASES, spelled) ?? spelled);
-  if (known === undefined) throw refuse(name);
-  const config = { ...known.config };
+  if (typeof name !== 'string') throw unsupported(JSON.stringify(name));
+  const normalizedName = snakeCase(name).toLowerCase();
+  const initializer = ownEntry(INITIALIZERS, ownEntry(INITIALIZER_ALIASES, normalizedName) ?? normalizedName);
+  if (initializer === undefined) throw unsupported(name);
+  const config = { ...initializer.config };
   for (const [setting, value] of Object.entries(settings)) {
     if (value === null || ['dtype', 'input_axes', 'output_axes'].includes(setting)) continue;
     if (setting === 'seed' && !Object.hasOwn(config, 'seed')) continue;
-    if (!Object.hasOwn(config, setting)) throw refuse(`${name} with ${setting}`);
+    if (!Object.hasOwn(config, setting)) throw unsupported(`${name} with ${setting}`);
     config[setting] = typeof value === 'string' ? snakeCase(value) : value;
     if (setting !== 'mode' && setting !== 'distribution' && typeof value !== 'number')
-      throw refuse(`${name} with ${setting} ${JSON.stringify(value)}`);
+      throw unsupported(`${name} with ${setting} ${JSON.stringify(value)}`);
   }
-  if (known.class_name === 'VarianceScaling') {
+  if (initializer.class_name === 'VarianceScaling') {
     if (config.distribution === 'normal') config.distribution = 'truncated_normal';
     if (!['uniform', 'truncated_normal'].includes(String(config.distribution))) {
-      throw refuse(`${name} with the distribution ${String(config.distribution)}`);
+      throw unsupported(`${name} with the distribution ${String(config.distribution)}`);
     }
-    if (VECTOR_TENSORS.has(tensor)) throw refuse(name);
+    if (VECTOR_TENSORS.has(tensor)) throw unsupported(name);
   }
-  return { class_name: known.class_name, config };
+  return { class_name: initializer.class_name, config };
 }
 
-/** Deviation of a normal distribution that is cut off at two deviations, by which Keras divides and tfjs does not. */
+/** Standard deviation of a normal distribution truncated at two deviations. Keras divides by it and tfjs does not. */
 const TRUNCATED_DEVIATION = 0.8796256610342398;
 
 /**
- * The topology for the one time that its initializers are run: each with the settings that make tfjs-layers draw from
- * Keras' distribution.
- * @param topology with every initializer written out
+ * Topology with initializers that make tfjs-layers draw from Keras' distributions, for the one time that initial weights are
+ * drawn.
+ * @param topology with complete initializers
  */
 export function withTfjsInitializers(topology: Topology): Topology {
   const model = copyModel(topology);
@@ -119,8 +119,8 @@ export function withTfjsInitializers(topology: Topology): Topology {
 }
 
 /**
- * The topology for a model that gets its weights from elsewhere: drawing them, and above all making them orthogonal, would be
- * for nothing.
+ * Topology with zero initializers, for a model whose weights are set afterwards. It saves the time of drawing weights, above all
+ * orthogonal ones.
  */
 export function withoutInitialWeights(topology: Topology): Topology {
   const model = copyModel(topology);
@@ -134,7 +134,7 @@ export function withoutInitialWeights(topology: Topology): Topology {
 
 function toTfjsDistribution(initializer: LayerConfig): LayerConfig {
   const { class_name: className, config } = initializer;
-  // tfjs knows no deviation of 0, no lower and no upper bound of 0: it takes its defaults instead.
+  // tfjs replaces a deviation or a bound of 0 by its default.
   if (className.endsWith('Normal') && config.stddev === 0)
     return plainInitializer('Constant', { value: config.mean });
   if (className === 'RandomUniform') {
@@ -144,7 +144,7 @@ function toTfjsDistribution(initializer: LayerConfig): LayerConfig {
       config: { ...config, minval: bound(config.minval), maxval: bound(config.maxval) },
     };
   }
-  // What tfjs calls normal is cut off at two deviations; what it calls truncated it draws evenly.
+  // The 'normal' distribution of tfjs is truncated at two deviations; its 'truncated_normal' is uniform.
   if (className === 'VarianceScaling' && config.distribution === 'truncated_normal') {
     const scale = Number(config.scale) / TRUNCATED_DEVIATION ** 2;
     return { ...initializer, config: { ...config, scale, distribution: 'normal' } };

@@ -6,16 +6,16 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const finite = v.pipe(v.number(), v.finite());
 const uint32 = v.pipe(count, v.maxValue(2 ** 32 - 1));
 
-/** One tensor of the model, in the order of the flat vector. */
+/** Tensor of the model, in the order of the flat vector. */
 const layoutEntry = v.object({
   shape: v.array(count),
-  /** false for statistics such as a batch normalisation's moving mean, which no optimizer touches. */
+  /** false for statistics such as a batch normalization's moving mean, which no optimizer changes. */
   trainable: v.boolean(),
 });
 
 /**
- * What is trained: everything that a worker must know besides the weights. It travels in the welcome, so no worker
- * needs a change for another model.
+ * Training job: everything that a worker must know besides the weights. The welcome message contains it, so that workers need no
+ * change for another model.
  */
 export const jobSchema = v.object({
   /** Keras topology as tfjs-layers writes it: { class_name, config }. */
@@ -31,14 +31,14 @@ export const jobSchema = v.object({
   batchSize: positive,
   epochs: count,
   seed: uint32,
-  /** Samples of a micro-shard: shards are computed so, and summed along a fixed tree. Without it, each in one piece. */
+  /** Samples of a micro-shard. If set, workers split shards into micro-shards and sum them along the tree of PairwiseSum. */
   microShard: v.optional(v.pipe(positive, v.maxValue(65_536))),
   data: v.object({
     name: v.pipe(v.string(), v.maxLength(200), v.transform(sanitizeForTerminal)),
-    /** Of one sample, [28, 28, 1] for MNIST. */
+    /** Shape of one sample, [28, 28, 1] for MNIST. */
     sampleShape: v.pipe(v.array(positive), v.minLength(1), v.maxLength(4)),
     classes: positive,
-    /** Bytes are multiplied by this before the model sees them: 1 / 255. */
+    /** Factor that converts bytes to the model's input: 1 / 255. */
     scale: finite,
     trainSamples: positive,
     testSamples: positive,

@@ -1,6 +1,6 @@
 import type { Topology } from './job.ts';
 
-/** A layer (or a model, or an initializer) as Keras writes it. */
+/** Configuration of a layer, a model or an initializer as Keras writes it. */
 export interface LayerConfig {
   class_name: string;
   config: Record<string, unknown>;
@@ -14,24 +14,24 @@ export const isRecord = (value: unknown): value is Record<string, unknown> =>
 export const isLayer = (value: unknown): value is LayerConfig =>
   isRecord(value) && typeof value.class_name === 'string' && isRecord(value.config);
 
-/** Entry of a table by a name from a file, which may be "constructor". */
+/** Own entry of a table by a name from a file; undefined for inherited names such as "constructor". */
 export const ownEntry = <T>(table: Readonly<Record<string, T>>, name: string): T | undefined =>
   Object.hasOwn(table, name) ? table[name] : undefined;
 
 export const asArray = (value: unknown): unknown[] => (Array.isArray(value) ? (value as unknown[]) : []);
 
-/** Classes whose config holds layers. */
+/** Classes whose configuration contains layers. */
 const MODEL_CLASSES: ReadonlySet<string> = new Set(['Sequential', 'Functional', 'Model']);
 
 export const isModel = ({ class_name: className }: LayerConfig): boolean => MODEL_CLASSES.has(className);
 
 /**
- * Copy of the model itself, whether or not it is wrapped as keras.Model.save() writes it.
- * @throws Error with a sentence if it is no model
+ * Copy of a model's configuration, without the wrapper of keras.Model.save().
+ * @throws Error with a sentence if the topology is not a model
  */
 export function copyModel(topology: Topology): LayerConfig {
   const model: unknown = JSON.parse(JSON.stringify(topology.model_config ?? topology));
-  if (!isLayer(model)) throw new Error('The topology is no Keras model: class_name and config are missing.');
+  if (!isLayer(model)) throw new Error('The topology is not a Keras model: class_name or config is missing.');
   return model;
 }
 
@@ -45,7 +45,7 @@ export function nestedLayers(layer: LayerConfig): LayerConfig[] {
   return [...layersOf(layer), ...[wrapped, backward, cell, ...asArray(cells)].filter(isLayer)];
 }
 
-/** Every layer, those of models within the model and of wrappers included, in order of the topology. */
+/** All layers in order of the topology, including those of nested models and wrappers. */
 export function* walkLayers(model: LayerConfig): Generator<LayerConfig> {
   for (const layer of nestedLayers(model)) {
     yield layer;
@@ -55,6 +55,6 @@ export function* walkLayers(model: LayerConfig): Generator<LayerConfig> {
 
 /** Layer as an error names it: "Layer conv (Conv2D)". */
 export function layerLabel({ class_name: className, config, name }: LayerConfig): string {
-  const known = config.name ?? name;
-  return `Layer ${typeof known === 'string' ? known : 'without a name'} (${className})`;
+  const label = config.name ?? name;
+  return `Layer ${typeof label === 'string' ? label : 'without a name'} (${className})`;
 }

@@ -11,8 +11,8 @@ import {
 import { snakeCase } from './layer-rules.ts';
 
 /**
- * Engines heed training=False, where every call of a layer says so; they heed no other argument.
- * @throws Error naming the layer if it is called with something that would be ignored
+ * Checks the arguments of calls. Engines support only training=False, and only if all calls of a layer have it.
+ * @throws Error naming the layer if it is called with an argument that would be ignored
  */
 export function checkCallArguments(model: LayerConfig): void {
   for (const outer of [model, ...walkLayers(model)].filter(isModel)) {
@@ -27,7 +27,7 @@ export function checkCallArguments(model: LayerConfig): void {
   }
 }
 
-/** @returns whether a call is one with training=False */
+/** Whether a call has training=False. @throws Error if it has another argument */
 function isInferenceCall(layer: LayerConfig, call: unknown): boolean {
   let inference = false;
   for (const tensor of asArray(call)) {
@@ -36,7 +36,7 @@ function isInferenceCall(layer: LayerConfig, call: unknown): boolean {
       if (key === 'training' && value === false) inference = true;
       else if (value !== null) {
         throw new Error(
-          `${layerLabel(layer)} is called with ${key}=${JSON.stringify(value)}, which is not supported. Call it without.`,
+          `${layerLabel(layer)} is called with ${key}=${JSON.stringify(value)}, which is not supported. Remove the argument.`,
         );
       }
     }
@@ -45,9 +45,9 @@ function isInferenceCall(layer: LayerConfig, call: unknown): boolean {
 }
 
 /**
- * Gives every layer a name that no other one has, also across models within the model: a saved model's tensors are
- * found by these names. Layers that have one of their own keep it, the first of those that share one too.
- * @throws Error if two layers of one model have the same name: calls go by it
+ * Gives every layer a unique name, also across nested models, because the names identify the tensors of a saved model. The first
+ * layer with a name keeps it.
+ * @throws Error if two layers of one model have the same name, because calls refer to layers by name
  */
 export function assignUniqueNames(model: LayerConfig): void {
   const taken = new Set<string>();
@@ -57,16 +57,16 @@ export function assignUniqueNames(model: LayerConfig): void {
 function assignNames(model: LayerConfig, taken: Set<string>): void {
   const renamed = new Map<string, string>();
   for (const layer of nestedLayers(model)) {
-    const given =
+    const original =
       typeof layer.config.name === 'string' && layer.config.name !== '' ? layer.config.name : null;
-    if (given !== null && renamed.has(given) && isModel(model)) {
-      throw new Error(`The model has two layers named ${given}. Give each layer a name of its own.`);
+    if (original !== null && renamed.has(original) && isModel(model)) {
+      throw new Error(`The model has two layers named ${original}. Give each layer its own name.`);
     }
-    const wanted = given ?? snakeCase(layer.class_name).toLowerCase();
-    let unique = wanted;
-    for (let i = 1; taken.has(unique); i++) unique = `${wanted}_${i}`;
+    const preferred = original ?? snakeCase(layer.class_name).toLowerCase();
+    let unique = preferred;
+    for (let i = 1; taken.has(unique); i++) unique = `${preferred}_${i}`;
     taken.add(unique);
-    if (given !== null) renamed.set(given, unique);
+    if (original !== null) renamed.set(original, unique);
     layer.config.name = unique;
     if (layer.name !== undefined || Array.isArray(layer.inbound_nodes)) layer.name = unique;
     assignNames(layer, taken);
@@ -88,11 +88,11 @@ function renameCalls(model: LayerConfig, renamed: ReadonlyMap<string, string>): 
     asArray(layer.inbound_nodes).forEach((node) => asArray(node).forEach(rename));
 }
 
-/** A frozen model or wrapper freezes what is in it: tfjs looks at each layer alone. In place. */
+/** Freezes the layers in frozen models and wrappers, in place. tfjs considers only each layer's own setting. */
 export function freezeNestedLayers(layer: LayerConfig, frozen = false): void {
-  const here = frozen || layer.config.trainable === false;
-  // tfjs' models take no such setting.
+  const isFrozen = frozen || layer.config.trainable === false;
+  // tfjs' models do not accept this setting.
   if (isModel(layer)) delete layer.config.trainable;
-  else if (here) layer.config.trainable = false;
-  for (const inside of nestedLayers(layer)) freezeNestedLayers(inside, here);
+  else if (isFrozen) layer.config.trainable = false;
+  for (const nested of nestedLayers(layer)) freezeNestedLayers(nested, isFrozen);
 }

@@ -1,11 +1,11 @@
 import { isLayer } from './keras-layer.ts';
 
-/** Values of one key of a layer's configuration that are computed as Keras computes them. */
+/** Rule for one key of a layer's configuration: the values that gradcast computes as Keras does. */
 export interface Rule {
   readonly accepts: (value: unknown) => boolean;
   /** Accepted values, for the error: "only 1 is supported". */
   readonly expected: string;
-  /** Value that Keras takes where the file says nothing; set where tfjs-layers takes another one. */
+  /** Keras' default, if tfjs-layers has another one. */
   readonly defaultValue?: unknown;
 }
 
@@ -13,7 +13,7 @@ const isEqual = (left: unknown, right: unknown): boolean => JSON.stringify(left)
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
 
-/** Value as Python writes it: channelsLast and channels_last are one. */
+/** Name in snake_case: channelsLast becomes channels_last. */
 export const snakeCase = (name: string): string =>
   name.replace(
     /([a-z0-9])([A-Z])/g,
@@ -22,13 +22,13 @@ export const snakeCase = (name: string): string =>
 
 const comparable = (value: unknown): unknown => (typeof value === 'string' ? snakeCase(value) : value);
 
-/** A key that changes nothing that is computed, or that is computed whatever it says. */
+/** Key with any value: it does not change the computation, or all its values are supported. */
 export const any: Rule = { accepts: () => true, expected: 'anything' };
 
-/** A key with some values that are supported. null stands for the first: where Keras writes null, it means its default. */
+/** Key with a list of supported values. null means the first value, because Keras writes null for its default. */
 export function oneOf(...values: readonly unknown[]): Rule {
   return {
-    accepts: (value) => value === null || values.some((one) => isEqual(one, comparable(value))),
+    accepts: (value) => value === null || values.some((supported) => isEqual(supported, comparable(value))),
     expected:
       values.length > 1
         ? `supported are ${values.map(text).join(', ')}`
@@ -36,28 +36,29 @@ export function oneOf(...values: readonly unknown[]): Rule {
   };
 }
 
-/** The same where null means something else than the first value. */
+/** Key with a list of supported values, without null. */
 export const strictlyOneOf = (...values: readonly unknown[]): Rule => {
   const rule = oneOf(...values);
   return { ...rule, accepts: (value) => value !== null && rule.accepts(value) };
 };
 
-/** One number for every dimension. */
+/** Key with the same number for every dimension. */
 export function everyDimension(value: number): Rule {
   return {
-    accepts: (given) =>
-      given === null || (Array.isArray(given) ? given.every((one) => one === value) : given === value),
+    accepts: (actual) =>
+      actual === null ||
+      (Array.isArray(actual) ? actual.every((element) => element === value) : actual === value),
     expected: `only ${value} is supported`,
   };
 }
 
-/** Nothing, or what means nothing. */
+/** Unsupported key, which may only be null, false or 0. */
 export const absent: Rule = {
   accepts: (value) => value === null || value === false || value === 0,
   expected: 'it is not supported',
 };
 
-/** tfjs-layers writes null where a person has said nothing. */
+/** Boolean, or null, which tfjs-layers writes for a missing value. */
 export const flag: Rule = {
   accepts: (value) => value === null || typeof value === 'boolean',
   expected: 'only true and false are supported',
@@ -70,31 +71,31 @@ export const finiteNumber: Rule = {
 
 export const wholeNumber: Rule = { accepts: Number.isInteger, expected: 'only a whole number is supported' };
 
-/** A whole number above 0, or one for each dimension. */
+/** Whole number above 0, or a list of them for each dimension. */
 export const counts: Rule = {
   accepts: (value) =>
     (Array.isArray(value) ? value : [value]).every((one) => Number.isInteger(one) && Number(one) > 0),
   expected: 'only whole numbers above 0 are supported',
 };
 
-/** Strides that are null mean the size of the window. */
+/** Strides of a pool; null means the size of the window. */
 export const countsOrNull: Rule = { ...counts, accepts: (value) => value === null || counts.accepts(value) };
 
-/** A mask of 1 along an axis is one for all of it; samples never share theirs. */
+/** Shape of a dropout mask, with 1 for axes that share one value. Samples never share a mask. */
 export const noiseShape: Rule = {
   accepts: (value) =>
     value === null ||
     (Array.isArray(value) && value[0] === null && value.every((one) => one === null || one === 1)),
-  expected: 'only null (first of all) and 1 are supported',
+  expected: 'only null (required for the first axis) and 1 are supported',
 };
 
-/** Axes, however deep. */
+/** Axes, in nested lists of any depth. */
 export const wholeNumbers: Rule = {
   accepts: (value) => [value].flat(3).every(Number.isInteger),
   expected: 'only whole numbers are supported',
 };
 
-/** What tfjs-layers and Keras 2 compute alike. */
+/** Activations that tfjs-layers and Keras 2 compute alike. */
 export const activation: Rule = oneOf(
   'linear',
   'relu',
@@ -112,34 +113,34 @@ export const activation: Rule = oneOf(
   'hard_sigmoid',
 );
 
-/** What Keras writes for l1_l2(0, 0). */
+/** Whether a regularizer has only zero weights, as Keras writes l1_l2(0, 0). */
 const isZeroPenalty = (regularizer: unknown): boolean =>
   isLayer(regularizer) &&
   ['L1', 'L2', 'L1L2'].includes(regularizer.class_name) &&
   Object.values(regularizer.config).every((weight) => weight === 0 || weight === null);
 
-/** Workers compute the gradient of the loss alone. */
+/** Regularizer. Workers compute only the gradient of the loss, so that only zero penalties are supported. */
 export const noPenalty: Rule = {
   accepts: (value) => value === null || isZeroPenalty(value),
   expected: 'no regularizer is supported',
 };
 
-/** Nothing holds weights within bounds after an update. */
+/** Constraint of weights, which updates do not apply. */
 export const noConstraint: Rule = {
   accepts: (value) => value === null,
   expected: 'no constraint is supported',
 };
 
-/** Checked by expandInitializers. */
+/** Initializer, which expandInitializer() checks. */
 export const initializer: Rule = { accepts: () => true, expected: 'an initializer' };
 
-/** Sizes of which one may be left open: -1, or null as tfjs-layers writes it. */
+/** Sizes, one of which may be unknown: -1, or null as tfjs-layers writes it. */
 export const sizesWithWildcard: Rule = {
   accepts: (value) => Array.isArray(value) && value.every((one) => one === null || Number.isInteger(one)),
   expected: 'only whole numbers are supported',
 };
 
-/** Axes that share one value: the first ones. WebAssembly's kernel repeats a tensor as a whole. */
+/** Axes that share one value, which must be the first axes, because the WebAssembly kernel repeats whole tensors. */
 export const firstAxes: Rule = {
   accepts: (value) =>
     value === 1 || (Array.isArray(value) && value.toSorted().every((axis, i) => axis === i + 1)),
@@ -153,7 +154,7 @@ export const dtype: Rule = {
   expected: 'only float32 is supported',
 };
 
-/** Keys of a layer's tensors: how they begin, and what keeps them small. */
+/** Initializer, regularizer and constraint of each of a layer's tensors. */
 export function tensors(...names: readonly string[]): Record<string, Rule> {
   return Object.fromEntries(
     names.flatMap((name) => [

@@ -23,11 +23,9 @@ import {
   type Rule,
 } from './layer-rules.ts';
 
-/**
- * Every layer that gradcast trains, with every key of its configuration and the values that tfjs-layers 4.22 (with our
- * corrections) computes as Keras 2 does; sources: the layers' constructors and get_config of both. A class or key that
- * does not stand here is refused, so a new key is first compared with Keras (test/reference) and then added.
- */
+// Every layer that gradcast trains, with every key of its configuration and the values that tfjs-layers 4.22 (with the
+// corrections of shared/engine) computes as Keras 2 does. Sources: the constructors and get_config of both. Other classes and
+// keys are rejected, so compare a new key with Keras (test/reference) before you add it.
 
 type Rules = Readonly<Record<string, Rule>>;
 
@@ -49,7 +47,7 @@ const CONV: Rules = {
   strides: counts,
   padding,
   data_format: dataFormat,
-  // tfjs does not pass the rate to a depthwise convolution, and has no gradient of other dilated ones; see DILATED.
+  // tfjs ignores the rate in a depthwise convolution and has no gradient of other dilated convolutions; see DILATED.
   dilation_rate: everyDimension(1),
   groups: oneOf(1),
   activation,
@@ -57,7 +55,7 @@ const CONV: Rules = {
   activity_regularizer: noPenalty,
 };
 const CONV_WITH_FILTERS: Rules = { ...CONV, filters: counts, ...tensors('kernel', 'bias') };
-/** Convolutions whose dilated gradient is ours. */
+/** Keys of convolutions with a dilated gradient in shared/engine. */
 const DILATED: Rules = { dilation_rate: counts };
 const TRANSPOSED: Rules = { ...CONV_WITH_FILTERS, output_padding: absent };
 const POOL: Rules = { pool_size: counts, strides: countsOrNull, padding, data_format: dataFormat };
@@ -70,10 +68,10 @@ const CELL: Rules = {
   ...tensors('kernel', 'recurrent', 'bias'),
   dropout: absent,
   recurrent_dropout: absent,
-  // Fixes nothing where nothing is dropped.
+  // The seed has no effect without dropout.
   seed: any,
 };
-/** `implementation` says how, not what, is computed. */
+/** Keys of LSTM and GRU cells. `implementation` does not change the result. */
 const GATED_CELL: Rules = {
   ...CELL,
   recurrent_activation: { ...activation, defaultValue: 'sigmoid' },
@@ -88,7 +86,7 @@ const RECURRENT: Rules = {
   stateful: absent,
   unroll: any,
   time_major: absent,
-  // Masks are refused where they are made.
+  // Layers that create masks are rejected.
   zero_output_for_mask: any,
   input_length: any,
   activity_regularizer: noPenalty,
@@ -129,7 +127,7 @@ const TABLE: Readonly<Record<string, Rules>> = {
   },
   SeparableConv2D: {
     ...CONV,
-    // tfjs adds the bias along another axis otherwise.
+    // With channels first, tfjs adds the bias along the wrong axis.
     data_format: channelsLast,
     filters: counts,
     depth_multiplier: counts,
@@ -218,7 +216,7 @@ const MODEL: Rules = {
 };
 const MODELS: Readonly<Record<string, Rules>> = { Sequential: MODEL, Functional: MODEL, Model: MODEL };
 
-/** @returns the keys of a layer's class, or null if the class is not supported */
+/** Rules of all keys of a layer's class, or null if the class is not supported. */
 export function rulesOf(className: string): Rules | null {
   const model = ownEntry(MODELS, className);
   if (model !== undefined) return model;

@@ -1,21 +1,22 @@
 import type { LayoutEntry } from './job.ts';
 
-/** Where one tensor lies in the flat vector. */
+/** Position of one tensor in the flat vector. */
 export interface Slice {
   readonly shape: readonly number[];
   readonly trainable: boolean;
-  /** In values, not bytes. */
+  /** Values, not bytes, before the tensor. */
   readonly offset: number;
   readonly size: number;
 }
 
-/** How a model's tensors lie one behind the other in one flat Float32Array. Order is the only name they have. */
+/** Order of a model's tensors in one flat Float32Array. The protocol identifies tensors only by this order. */
 export interface Layout {
   readonly slices: readonly Slice[];
-  /** Values in all: 600,810 for the default model. */
+  /** Number of values: 600,810 for the default model. */
   readonly length: number;
 }
 
+/** Number of elements of a tensor. */
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((size, side) => size * side, 1);
 
 export function layoutOf(entries: readonly LayoutEntry[]): Layout {

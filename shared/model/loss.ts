@@ -1,19 +1,19 @@
-/** Loss and hits of some samples. */
+/** Loss and number of correct predictions of some samples. */
 export interface Score {
   /** Sum, not mean, of the categorical cross-entropy, in nats. */
   readonly lossSum: number;
-  /** Samples whose largest logit is their label's. */
+  /** Number of samples whose label has the largest logit. */
   readonly correct: number;
 }
 
-/** In double precision. */
+/** Sum of two scores, in double precision. */
 export const addScores = (left: Score, right: Score): Score => ({
   lossSum: left.lossSum + right.lossSum,
   correct: left.correct + right.correct,
 });
 
 /**
- * Categorical cross-entropy of softmax(logits), in double precision: logsumexp(logits) - logits[label].
+ * Score with the categorical cross-entropy of softmax(logits), logsumexp(logits) - logits[label], in double precision.
  * @param logits [samples, classes], row-major
  * @param labels [samples]
  */

@@ -10,8 +10,8 @@ import {
 import { snakeCase } from './layer-rules.ts';
 
 /**
- * Brings what both generations write in several ways into the one that the table of layers knows, in place.
- * @throws Error naming the layer if a key contradicts another, or the class is a person's own
+ * Rewrites settings with several spellings in Keras 2 and 3 to the spelling of the layer table, in place.
+ * @throws Error naming the layer if a key contradicts another, or the class is not one of Keras
  */
 export function normalizeConfigs(model: LayerConfig): void {
   for (const layer of [model, ...walkLayers(model)]) {
@@ -19,7 +19,7 @@ export function normalizeConfigs(model: LayerConfig): void {
     const { registered_name: registered, ...rest } = layer as LayerConfig & Record<string, unknown>;
     if (typeof registered === 'string' && registered.includes('>')) {
       throw new Error(
-        `${layerLabel(layer)} is a class of its own (${registered}). Only Keras' layers are supported.`,
+        `${layerLabel(layer)} is a custom class (${registered}). Only layers of Keras are supported.`,
       );
     }
     for (const key of Object.keys(layer)) {
@@ -34,7 +34,7 @@ export function normalizeConfigs(model: LayerConfig): void {
     dropNulls(config);
   }
   for (const outer of [model, ...walkLayers(model)].filter(isModel)) {
-    // Layers behind the first one are called with what is there, whatever they were made for.
+    // The input shape of a layer after the first has no effect.
     const inputs = layersOf(outer).filter(
       (layer, i) => layer.class_name === 'InputLayer' || (i === 0 && outer.class_name === 'Sequential'),
     );
@@ -44,20 +44,20 @@ export function normalizeConfigs(model: LayerConfig): void {
   }
 }
 
-/** Gives a setting another name. */
+/** Renames a setting. */
 export function renameKey({ config }: LayerConfig, from: string, to: string): void {
   if (config[from] === undefined) return;
   config[to] ??= config[from];
   Reflect.deleteProperty(config, from);
 }
 
-/** A policy that computes in and stores one type is that type. */
+/** Converts a policy that computes and stores one type to that type. */
 function normalizeDtype(dtype: unknown): unknown {
   if (!isLayer(dtype)) return dtype;
   return ['DTypePolicy', 'Policy'].includes(dtype.class_name) ? dtype.config.name : dtype;
 }
 
-/** input_shape and input_dim, as a person writes them; a batch size has no meaning for what is computed. */
+/** Converts input_shape to batch_input_shape and removes the batch size, which has no effect on the computation. */
 function normalizeInputShape({ config }: LayerConfig): void {
   const { input_shape: shape, batch_input_shape: batchShape } = config;
   if (Array.isArray(shape)) config.batch_input_shape ??= [null, ...(shape as unknown[])];
@@ -76,14 +76,14 @@ function resolveAliases(layer: LayerConfig): void {
     }
     renameKey(layer, 'negative_slope', 'alpha');
   }
-  // Keras 2 writes them for separable convolutions too, where they have no meaning, and tfjs refuses them.
+  // Keras 2 also writes these keys for separable convolutions, where they have no effect and tfjs rejects them.
   if (className.startsWith('SeparableConv')) {
     for (const key of ['kernel_initializer', 'kernel_regularizer', 'kernel_constraint']) {
       Reflect.deleteProperty(config, key);
     }
   }
   convertSpatialDropout(layer);
-  // tfjs runs recurrent layers step by step anyway, and says so each time.
+  // tfjs never unrolls recurrent layers and warns about the setting.
   if (typeof config.unroll === 'boolean') config.unroll = false;
   for (const key of ['activation', 'recurrent_activation']) {
     if (config[key] === 'silu') config[key] = 'swish';
@@ -96,7 +96,7 @@ function resolveAliases(layer: LayerConfig): void {
 
 const SPATIAL_NOISE_SHAPES = { SpatialDropout1D: [null, 1, null], SpatialDropout2D: [null, 1, 1, null] };
 
-/** Dropout of whole channels is dropout with a noise shape, which keyed masks can have. */
+/** Converts dropout of whole channels to Dropout with a noise shape, which keyed masks support. */
 function convertSpatialDropout(layer: LayerConfig): void {
   const { class_name: className, config } = layer;
   const shape = ownEntry(SPATIAL_NOISE_SHAPES, className);
@@ -108,14 +108,14 @@ function convertSpatialDropout(layer: LayerConfig): void {
 }
 
 /**
- * null stands for what a person has not said, and tfjs-layers does not take it for that everywhere; but no activation is a
- * linear one, and no merging is a mode of its own.
+ * Removes keys with null, which means a default but is not accepted by tfjs-layers everywhere. Exceptions: no activation is the
+ * linear one, and no merging is a merge mode.
  */
 function dropNulls(config: Record<string, unknown>): void {
   for (const [key, value] of Object.entries(config)) {
     if (value !== null || key === 'merge_mode') continue;
     if (key.endsWith('activation')) config[key] = 'linear';
-    // tfjs-layers writes null for one that it does not set.
+    // tfjs-layers writes null for false.
     else if (key === 'unit_forget_bias') config[key] = false;
     else Reflect.deleteProperty(config, key);
   }

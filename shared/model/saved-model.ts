@@ -3,17 +3,17 @@ import { errorMessage } from '../util/error-message.ts';
 import { jobSchema, type Job } from './job.ts';
 import { layoutOf } from './layout.ts';
 
-/** What is known of a saved model besides its weights. */
+/** Metadata of a saved model. */
 const metadataSchema = v.object({
   /** Version of gradcast that wrote it. */
   gradcast: v.string(),
-  /** One sentence about the data: what, and from where. */
+  /** One sentence about the data: contents and source. */
   dataDescription: v.string(),
-  /** Epochs that were finished. */
+  /** Number of finished epochs. */
   epochs: v.number(),
   val_loss: v.nullable(v.number()),
   val_accuracy: v.nullable(v.number()),
-  /** The topology stands beside it. */
+  /** Job without the topology, which model.json contains as modelTopology. */
   job: v.omit(jobSchema, ['topology']),
 });
 export type ModelMetadata = v.InferOutput<typeof metadataSchema>;
@@ -27,12 +27,12 @@ const modelJsonSchema = v.object({
 export interface SavedModel {
   readonly job: Job;
   readonly metadata: ModelMetadata;
-  /** Names of the files that hold the weights, one behind the other. */
+  /** Names of the files that contain the weights, in order. */
   readonly weightFiles: readonly string[];
 }
 
 /**
- * What model.json holds, in the format of tfjs-layers, so that tf.loadLayersModel reads it.
+ * Contents of model.json in the format of tfjs-layers, so that tf.loadLayersModel reads it.
  * @param names of the tensors, in the order of the job's layout
  */
 export function describeModel(
@@ -52,21 +52,21 @@ export function describeModel(
   };
 }
 
-/** A model as it was read back. */
+/** Saved model with its weights. */
 export interface LoadedModel extends SavedModel {
   /** The flat vector. */
   readonly weights: Float32Array;
 }
 
-/** How the files in a folder are read. */
+/** Access to the files of a folder. */
 export interface FolderReader {
   readonly text: (file: string) => Promise<string>;
   readonly bytes: (file: string) => Promise<Uint8Array>;
 }
 
 /**
- * Reads a saved model, also where the run is named that made it.
- * @param dir what the folder is called, for the error
+ * Reads a saved model from its folder or from the folder of a run.
+ * @param dir name of the folder, for the error
  * @throws Error with a sentence that names the folder and what to do
  */
 export async function readModel(dir: string, files: FolderReader): Promise<LoadedModel> {
@@ -76,8 +76,8 @@ export async function readModel(dir: string, files: FolderReader): Promise<Loade
     const parts = await Promise.all(model.weightFiles.map((file) => files.bytes(`${folder}${file}`)));
     return { ...model, weights: parseWeights(parts, model.job) };
   } catch (error) {
-    const why = errorMessage(error).replace(/[^.!?]$/, '$&.');
-    throw new Error(`No gradcast model in ${dir}: ${why} Name the folder of a run, or model/ in it.`, {
+    const reason = errorMessage(error).replace(/[^.!?]$/, '$&.');
+    throw new Error(`No gradcast model in ${dir}: ${reason} Name the folder of a run, or model/ in it.`, {
       cause: error,
     });
   }
@@ -88,15 +88,15 @@ async function readModelJson({ text }: FolderReader): Promise<{ json: string; fo
     return { json: await text('model.json'), folder: '' };
   } catch (error) {
     const json = await text('model/model.json').catch(() => null);
-    // That of the folder that was named says more.
+    // The error for the named folder is more helpful.
     if (json === null) throw error;
     return { json, folder: 'model/' };
   }
 }
 
 /**
- * Reads what describeModel made.
- * @throws Error if it is anything else
+ * Parses the contents of model.json that describeModel() wrote.
+ * @throws Error if the contents are invalid
  */
 export function parseModel(json: unknown): SavedModel {
   const {
@@ -112,18 +112,18 @@ export function parseModel(json: unknown): SavedModel {
 }
 
 /**
- * The flat vector out of the contents of the weight files.
- * @throws Error if there are more or fewer bytes than the layout needs
+ * Flat vector from the contents of the weight files.
+ * @throws Error if the number of bytes does not match the layout
  */
 export function parseWeights(parts: readonly Uint8Array[], { layout }: Job): Float32Array {
   const expected = 4 * layoutOf(layout).length;
   const found = parts.reduce((sum, part) => sum + part.length, 0);
   if (found !== expected) throw new Error(`The weights have ${found} bytes; the model needs ${expected}.`);
   const bytes = new Uint8Array(expected);
-  let at = 0;
+  let offset = 0;
   for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
+    bytes.set(part, offset);
+    offset += part.length;
   }
   return new Float32Array(bytes.buffer);
 }

@@ -9,14 +9,13 @@ import {
   type LayerConfig,
   asArray,
 } from './keras-layer.ts';
-/**
- * Rewrites of a Keras topology, as data: no tf, no built model. Each returns a changed copy.
- */
 
-/** The class under which workers know dropout with keyed masks. */
+// Functions that rewrite a Keras topology without building the model. Each returns a changed copy.
+
+/** Class name of the dropout layer with keyed masks. */
 export const KEYED_DROPOUT = 'KeyedDropout';
 
-/** Layers whose noise is not keyed by (seed, step, sample): their result would depend on who computed them. */
+/** Layers with unkeyed random numbers, whose result would depend on the worker that computes them. */
 const UNKEYED_RANDOM_LAYERS: ReadonlySet<string> = new Set([
   'AlphaDropout',
   'GaussianDropout',
@@ -26,20 +25,20 @@ const UNKEYED_RANDOM_LAYERS: ReadonlySet<string> = new Set([
   'SpatialDropout2D',
 ]);
 
-/** @throws Error if a layer draws random numbers of its own while training */
+/** @throws Error if a layer draws unkeyed random numbers in training */
 export function rejectUnkeyedNoise(layer: LayerConfig): void {
   const { class_name: className, config } = layer;
   const recurrentNoise = Number(config.recurrent_dropout ?? 0) + Number(config.dropout ?? 0);
   if (!UNKEYED_RANDOM_LAYERS.has(className) && !(recurrentNoise > 0)) return;
   throw new Error(
-    `${layerLabel(layer)} draws random numbers of its own, so a step would depend on ` +
-      'how it was shared out. Use Dropout layers instead.',
+    `${layerLabel(layer)} draws its own random numbers, so that a step would depend on ` +
+      'how the batch is partitioned. Use Dropout layers instead.',
   );
 }
 
 /**
- * The topology as a worker builds it: dropout layers numbered, to take their masks from outside.
- * @throws Error if a layer draws random numbers of its own while training
+ * Topology with numbered KeyedDropout layers in place of Dropout, as workers build it.
+ * @throws Error if a layer draws unkeyed random numbers in training
  */
 export function withKeyedDropout(topology: Topology): Topology {
   const model = copyModel(topology);
@@ -54,8 +53,8 @@ export function withKeyedDropout(topology: Topology): Topology {
 }
 
 /**
- * The topology up to the logits: the softmax that ends the model is taken off, because the loss of logits is exact
- * where that of probabilities has to be clipped. Keras does the same.
+ * Topology without its final softmax, because the loss of logits is exact, while the loss of probabilities needs clipping. Keras
+ * does the same.
  * @throws Error if the model does not end in a softmax
  */
 export function withLogits(topology: Topology): Topology {
@@ -73,8 +72,8 @@ export function withLogits(topology: Topology): Topology {
 }
 
 /**
- * Gives every initializer that has no seed one of its own, derived from the run's, so that a run can be repeated.
- * @param topology with every initializer written out, as expandTopology does it
+ * Topology with a seed for every initializer, derived from the seed of the run, so that runs are reproducible. Existing seeds stay.
+ * @param topology as expandTopology returns it
  */
 export function withSeededInitializers(topology: Topology, seed: number): Topology {
   const model = copyModel(topology);
@@ -87,7 +86,7 @@ export function withSeededInitializers(topology: Topology, seed: number): Topolo
   return { ...model };
 }
 
-/** Whether a model computes something of all samples of a batch together: batch normalization that is not frozen. */
+/** Whether a model has a batch normalization that is not frozen, whose result depends on all samples of a shard. */
 export function usesBatchNormalization(topology: Topology): boolean {
   return [...walkLayers(copyModel(topology))].some(
     ({ class_name: className, config }) => className === 'BatchNormalization' && config.trainable !== false,
@@ -105,17 +104,17 @@ function outputLayer(model: LayerConfig): LayerConfig | undefined {
   return layers.find((layer) => layer.name === first || layer.config.name === first);
 }
 
-/** Layers that only lay values out otherwise. */
+/** Layers that change only the shape. */
 const RESHAPING_LAYERS: ReadonlySet<string> = new Set(['Flatten', 'Reshape']);
 
-/** Name of the softmax that was put last. */
+/** Name of the softmax that moveSoftmaxLast() adds. */
 const SOFTMAX_NAME = 'softmax_of_classes';
 
 /**
- * The topology with its softmax last, where a Flatten or Reshape stands behind it: a loss of logits needs it there. That is the
- * same as long as the softmax is taken over all outputs.
+ * Moves a softmax after the Flatten or Reshape layers that follow it, because a loss of logits needs it last. The result is the
+ * same if the softmax is over all outputs.
  * @param topology as expandTopology returns it
- * @returns as `outputs` how many outputs the model must have for that; null if nothing was changed
+ * @returns `outputs`: number of outputs that the model must have for that; null if nothing changed
  */
 export function moveSoftmaxLast(topology: Topology): {
   readonly topology: Topology;
@@ -150,17 +149,17 @@ function lastLayer(model: LayerConfig): LayerConfig | undefined {
   return outputs.length === 1 ? layersOf(model).find((layer) => layer.config.name === name) : undefined;
 }
 
-/** The one layer whose output a layer takes. */
+/** Layer whose output only a given layer uses; undefined if there is none. */
 function layerBefore(model: LayerConfig, layer: LayerConfig): LayerConfig | undefined {
   const layers = layersOf(model);
   if (model.class_name === 'Sequential') return layers[layers.indexOf(layer) - 1];
   const calls = asArray(layer.inbound_nodes);
   const [name] = asArray(asArray(calls[0])[0]);
-  // A softmax that something else takes too has to stay where it is.
-  const users = layers.filter((one) =>
-    JSON.stringify(one.inbound_nodes ?? []).includes(JSON.stringify(name)),
+  // A softmax with other users cannot move.
+  const users = layers.filter((candidate) =>
+    JSON.stringify(candidate.inbound_nodes ?? []).includes(JSON.stringify(name)),
   );
   return calls.length === 1 && users.length === 1
-    ? layers.find((one) => one.config.name === name)
+    ? layers.find((candidate) => candidate.config.name === name)
     : undefined;
 }

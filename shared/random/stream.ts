@@ -1,6 +1,6 @@
 import { threefry2x32 } from './threefry.ts';
 
-/** What a random number is for. Keeps the draws of one purpose apart from those of every other. */
+/** Purpose of a random number. Each purpose has its own streams. */
 export const Purpose = {
   permutation: 1,
   dropout: 2,
@@ -10,7 +10,7 @@ export const Purpose = {
 } as const;
 export type Purpose = (typeof Purpose)[keyof typeof Purpose];
 
-/** A sequence of random numbers that is fixed by its key. */
+/** Sequence of random numbers that its key determines. */
 export interface RandomStream {
   /** The next integer in [0, 2^32). */
   uint32(): number;
@@ -23,8 +23,8 @@ export interface RandomStream {
 }
 
 /**
- * A stream keyed by (seed, purpose, a, b): its words are threefry2x32(subkey, [i, 0]) for i = 0, 1, ...,
- * where subkey = threefry2x32([seed, purpose], [a, b]). All four numbers are taken as uint32.
+ * Random stream with the key (seed, purpose, a, b). Its words are threefry2x32(subkey, [i, 0]) for i = 0, 1, ...,
+ * where subkey = threefry2x32([seed, purpose], [a, b]). All four numbers count as uint32.
  */
 export function randomStream(seed: number, purpose: Purpose, a = 0, b = 0): RandomStream {
   const words = new Uint32Array(2);

@@ -1,11 +1,11 @@
 const PARITY = 0x1bd11bda;
 
 /**
- * Threefry-2x32 with 20 rounds: a counter-based generator. The same key and counter give the same two
- * 32-bit words on every machine, in any order of asking.
+ * Threefry-2x32 with 20 rounds, a counter-based random generator. The same key and counter give the same two 32-bit words
+ * on every machine, in any order of calls.
  *
- * Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011); the test
- * vectors of their Random123 library are in the tests.
+ * Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011); the tests contain
+ * the test vectors of their Random123 library.
  *
  * @param out receives the two words, as uint32
  */

@@ -1,12 +1,12 @@
-/** Time, handed in so that tests can turn it by hand. */
+/** Source of time, injected so that tests control it. */
 export interface Clock {
-  /** Milliseconds since some fixed instant; never goes backwards. */
+  /** Milliseconds since a fixed instant; never goes backwards. */
   now(): number;
-  /** Calls back once after `delayMs`; the answer cancels that. */
+  /** Calls back once after `delayMs`. @returns cancels the callback */
   after(delayMs: number, callback: () => void): () => void;
 }
 
-/** The part of AbortSignal that is used here; every platform's fits. */
+/** Members of AbortSignal that this code uses, without a dependency on a platform's types. */
 export interface AbortSignalLike {
   readonly aborted: boolean;
   addEventListener(type: 'abort', listener: () => void): void;
@@ -14,30 +14,30 @@ export interface AbortSignalLike {
 }
 
 /**
- * Waits, but not longer than until the signal.
- * @param onHurry calls back when there is no reason to wait any longer; its answer ends that
+ * Waits for a time, or until the signal aborts.
+ * @param onRetryNow subscribes to an event that ends the wait early, and returns a function that unsubscribes
  */
 export function pause(
   clock: Clock,
   ms: number,
   signal: AbortSignalLike,
-  onHurry?: (callback: () => void) => () => void,
+  onRetryNow?: (callback: () => void) => () => void,
 ): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       cancel();
-      stayCalm?.();
+      unsubscribe?.();
       signal.removeEventListener('abort', done);
       resolve();
     };
     const cancel = clock.after(ms, done);
-    const stayCalm = onHurry?.(done);
+    const unsubscribe = onRetryNow?.(done);
     signal.addEventListener('abort', done);
     if (signal.aborted) done();
   });
 }
 
-/** The machine's own time. Node and browsers have these three alike: pass globalThis. */
+/** Clock of the platform. Node and browsers share these three functions: pass globalThis. */
 export function systemClock<Timer>(platform: {
   readonly performance: { now(): number };
   setTimeout(callback: () => void, ms: number): Timer;

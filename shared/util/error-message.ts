@@ -1,3 +1,3 @@
-/** What a caught value says; anything can be thrown, and tfjs throws objects that are no errors. */
+/** Message of a caught value of any type. tfjs throws objects that are not instances of Error. */
 export const errorMessage = (error: unknown): string =>
   typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error);

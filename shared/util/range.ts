@@ -1,4 +1,4 @@
-/** A contiguous part of something, as positions: [from, to). */
+/** Contiguous positions: [from, to). */
 export interface Range {
   readonly from: number;
   readonly to: number;

@@ -1,10 +1,11 @@
 import { layoutOf } from '../../shared/model/layout.ts';
 import { norm } from './vectors.ts';
-import { buildModel, type TF } from '../../shared/engine/model.ts';
+import { buildModel } from '../../shared/engine/model.ts';
 import { expandTopology } from '../../shared/model/expand-topology.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Job, Topology } from '../../shared/model/job.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
+import type { TF } from '../../shared/util/tf.ts';
 
 /** A small model and Keras' results for one step; see test/reference/keras_layers.py. */
 export interface LayerCase {

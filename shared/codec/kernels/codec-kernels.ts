@@ -1,44 +1,44 @@
-/** Values that share a scale. */
+/** Number of values that share a scale. */
 export const SCALE_BLOCK_SIZE = 256;
 
-/** Sides of the product of two factors. */
+/** Dimensions of the product of two factors. */
 export interface FactorShape {
   readonly samples: number;
   readonly inputs: number;
   readonly outputs: number;
 }
 
-/** What formats make of values. */
+/** Array of encoded values. */
 export type PackedArray = Uint16Array | Int8Array | Uint8Array;
 
-/** A vector as it travels; PROTOCOL.md has the formats. */
+/** Encoded vector in one of the formats of PROTOCOL.md. */
 export interface PackedVector<N extends PackedArray> {
-  /** Of each block; none where the format has no scales. */
+  /** One scale for each block; empty if the format has no scales. */
   readonly scales: Float32Array;
   readonly values: N;
 }
 
-/** What a codec does to vectors of one length, each in a single pass over them. */
+/** Operations of a format on vectors of one length, each a single pass over them. */
 export interface FormatKernels<N extends PackedArray> {
   encode(values: Float32Array, packed: PackedVector<N>): void;
   /** Encodes values - base. */
   encodeDifference(values: Float32Array, base: Float32Array, packed: PackedVector<N>): void;
-  /** Encodes values + owed; leaves in `owed` what was lost of that, and zero where that is not finite. */
-  encodeWithResidual(values: Float32Array, owed: Float32Array, packed: PackedVector<N>): void;
+  /** Encodes values + residual and stores the encoding error in `residual`; +0 where the error is not finite. */
+  encodeWithResidual(values: Float32Array, residual: Float32Array, packed: PackedVector<N>): void;
   decode(packed: PackedVector<N>, values: Float32Array): void;
-  /** out = base + what is decoded; `out` may be `base`. */
+  /** out = base + the decoded values; `out` may be `base`. */
   decodeOnto(packed: PackedVector<N>, base: Float32Array, out: Float32Array): void;
 }
 
 /**
- * Passes over whole vectors. All implementations give the same bits on every machine, for NaN, infinities, -0 and
- * subnormal values too: arithmetic is that of IEEE 754, and a NaN that is computed, decoded or written as a scale has the
- * bits 0x7fc00000, in half precision 0x7e00.
+ * Operations on whole vectors. All implementations give the same bits on every machine, also for NaN, infinities, -0 and
+ * subnormal values: arithmetic follows IEEE 754, and a NaN that is computed, decoded or written as a scale has the bits
+ * 0x7fc00000, in half precision 0x7e00.
  */
 export interface CodecKernels {
   readonly float16: FormatKernels<Uint16Array>;
   readonly int8: FormatKernels<Int8Array>;
-  /** Two values to a number. */
+  /** Two values in each byte. */
   readonly int4: FormatKernels<Uint8Array>;
   /**
    * out = a^T b, each value a sum over the samples in their order.
@@ -46,14 +46,13 @@ export interface CodecKernels {
    * @param b [samples, outputs]
    * @param out [inputs, outputs]
    */
-  multiplyFactors(a: Float32Array, b: Float32Array, out: Float32Array, sides: FactorShape): void;
-  /** out = a + b; vectors of one length, of which `out` may be one. */
+  multiplyFactors(a: Float32Array, b: Float32Array, out: Float32Array, shape: FactorShape): void;
+  /** out = a + b; vectors of one length, and `out` may be `a` or `b`. */
   add(a: Float32Array, b: Float32Array, out: Float32Array): void;
-  /** out = a - b; vectors of one length, of which `out` may be one. */
+  /** out = a - b; vectors of one length, and `out` may be `a` or `b`. */
   subtract(a: Float32Array, b: Float32Array, out: Float32Array): void;
   /**
-   * out = a + b, where subnormal values count as zeros of their sign, those that are added and those that come out: as
-   * TensorFlow adds.
+   * out = a + b with subnormal operands and results replaced by zeros with their sign, as TensorFlow adds.
    */
   addFlushToZero(a: Float32Array, b: Float32Array, out: Float32Array): void;
 }

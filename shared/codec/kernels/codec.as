@@ -1,17 +1,17 @@
-// Codecs over vectors that lie in one memory, with SIMD. Pointers in bytes, n in values: a multiple of 16, zeros behind
-// the vector's end. Every operation gives the bits of scalar.ts, for NaN, infinities, -0 and subnormal values too.
+// Codecs with SIMD. Pointers count bytes. n counts values and is a multiple of 16, with zeros after the vector's end. Every
+// operation gives the bits of scalar.ts, also for NaN, infinities, -0 and subnormal values.
 
 const SUBNORMAL: i32 = 0x38800000;
 const TOO_LARGE: i32 = 0x477ff000;
 const INFINITE: i32 = 0x7f800000;
 const BLOCK: i32 = 256;
-const LEAST: f32 = 7.888609052210118e-31; // 2^-100
-const MOST: f32 = 3.4e38;
-/** Bits of the only NaN that is written: WebAssembly leaves sign and payload of a computed NaN to the processor. */
+const MIN_BLOCK_MAGNITUDE: f32 = 7.888609052210118e-31; // 2^-100
+const MAX_SCALE_MAGNITUDE: f32 = 3.4e38;
+/** Bits of every NaN that is written. WebAssembly leaves the bits of a computed NaN to the processor. */
 const NAN: i32 = 0x7fc00000;
 const NAN_HALF: i32 = 0x7e00;
 
-/** NaN of any bits becomes the one NaN. */
+/** Gives every NaN the same bits. */
 // @ts-ignore: AssemblyScript's decorator
 @inline
 function canonical(x: v128): v128 {
@@ -48,7 +48,7 @@ export function encodeFloat16(values: usize, halves: usize, n: i32): void {
 function finiteOf(half: v128): v128 {
   const size = v128.and(half, i32x4.splat(0x7fff));
   const shifted = i32x4.shl(size, 13);
-  // As integers: subnormal values of single precision, which would come of multiplying, take processors long.
+  // As integers, because processors are slow on the subnormal floats that a multiplication would give.
   const normal = i32x4.add(shifted, i32x4.splat(0x38000000));
   const subnormal = f32x4.mul(f32x4.convert_i32x4_s(size), f32x4.splat(5.960464477539063e-8)); // 2^-24
   const value = v128.bitselect(subnormal, normal, i32x4.lt_s(size, i32x4.splat(0x400)));
@@ -81,8 +81,8 @@ export function decodeFloat16(halves: usize, values: usize, n: i32): void {
   }
 }
 
-/** The scale of n values, of which the largest becomes `most`. */
-function scaleOf(values: usize, n: i32, most: f32): f32 {
+/** Scale of n values that maps the largest magnitude to `maxInteger`. */
+function scaleOf(values: usize, n: i32, maxInteger: f32): f32 {
   const sizes = i32x4.splat(0x7fffffff);
   let largest = i32x4.splat(0);
   const end = values + (<usize>n << 2);
@@ -93,7 +93,7 @@ function scaleOf(values: usize, n: i32, most: f32): f32 {
   const bits = a > b ? a : b;
   if (bits >= INFINITE) return reinterpret<f32>(NAN);
   const value = reinterpret<f32>(bits);
-  return value < LEAST ? 0 : min(value, MOST) / most;
+  return value < MIN_BLOCK_MAGNITUDE ? 0 : min(value, MAX_SCALE_MAGNITUDE) / maxInteger;
 }
 
 // @ts-ignore: AssemblyScript's decorator
@@ -195,7 +195,7 @@ export function decodeInt4(scales: usize, pairs: usize, values: usize, n: i32): 
   }
 }
 
-/** NaN of any bits becomes the one NaN, unless `allNumbers` says in every lane that there is none. */
+/** Gives every NaN the same bits, unless all lanes of `allNumbers` are set. */
 function canonicalize(a: usize, end: usize, allNumbers: v128): void {
   if (i32x4.all_true(allNumbers)) return;
   for (; a < end; a += 16) v128.store(a, canonical(v128.load(a)));
@@ -231,7 +231,7 @@ export function subtract(a: usize, b: usize, n: i32): void {
   canonicalize(a, end, allNumbers);
 }
 
-/** Subnormal values become zeros of their sign. */
+/** Replaces subnormal values by zeros with their sign. */
 // @ts-ignore: decorator
 @inline
 function flushed(x: v128): v128 {
@@ -245,7 +245,7 @@ function sumFlushed(x: v128, y: v128): v128 {
   return flushed(f32x4.add(flushed(x), flushed(y)));
 }
 
-/** a += b, with subnormal values flushed before and after */
+/** a += b, with subnormal operands and results replaced by zeros */
 export function addFlushed(a: usize, b: usize, n: i32): void {
   const end = a + (<usize>n << 2);
   let allNumbers = i32x4.splat(-1);
@@ -256,7 +256,7 @@ export function addFlushed(a: usize, b: usize, n: i32): void {
   canonicalize(a, end, allNumbers);
 }
 
-/** a -= b, and zero where that is not finite */
+/** a -= b, with zero for results that are not finite */
 export function subtractFinite(a: usize, b: usize, n: i32): void {
   const exponent = i32x4.splat(INFINITE);
   const end = a + (<usize>n << 2);
@@ -267,8 +267,8 @@ export function subtractFinite(a: usize, b: usize, n: i32): void {
 }
 
 /**
- * out[i, j] = sum over s of a[s, i] b[s, j], for four neighbouring i and all j; s in order. The rows of a have `inputs`
- * values, those of b and out `outputs`, a multiple of 8; `inputs` is one of 4.
+ * out[i, j] = sum over s of a[s, i] b[s, j], for all i and j; s in order. The rows of a have `inputs` values, a
+ * multiple of 4; the rows of b and out have `outputs` values, a multiple of 8.
  */
 export function multiplyFactors(a: usize, b: usize, out: usize, samples: i32, inputs: i32, outputs: i32): void {
   const aRow = <usize>inputs << 2;

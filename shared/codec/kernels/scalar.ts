@@ -5,35 +5,35 @@ import {
   type PackedArray,
 } from './codec-kernels.ts';
 
-/** Bits of single precision, without the sign. */
+/** Bits of infinity in single precision. */
 const INFINITE = 0x7f800000;
-/** 65520: what lies below rounds to 65504, the largest value of half precision, or less. */
+/** Bits of 65520: smaller values round to at most 65504, the largest half. */
 const HALF_OVERFLOW = 0x477ff000;
-/** 2^-14: below it, half precision has subnormal values, all 2^-24 apart. */
+/** Bits of 2^-14: smaller values are subnormal halves, which are 2^-24 apart. */
 const HALF_SUBNORMAL = 0x38800000;
-/** Takes the difference of the two exponent biases away, where the exponent stands. */
+/** Difference of the two exponent biases, shifted to the exponent's bits and negated. */
 const REBIAS = 0xc8000000 | 0;
 
 const MAX_HALF = 0x7bff;
 const INFINITE_HALF = 0x7c00;
 const NAN_HALF = 0x7e00;
-/** Bits of the only NaN that is written: JavaScript leaves sign and payload of a stored NaN to the engine. */
+/** Bits of every NaN that is written. Stores of NaN as a number would leave the bits to the JavaScript engine. */
 const NAN = 0x7fc00000;
 
-/** Blocks whose values all lie below this become zero: the inverse of their scale would be infinite. */
+/** Blocks with only smaller magnitudes become zero, because the inverse of their scale would be infinite. */
 const MIN_BLOCK_MAGNITUDE = 2 ** -100;
-/** The largest value that scales are made for, so that none becomes infinite when it is decoded. */
+/** Largest magnitude that a scale is made for, so that no decoded value is infinite. */
 const MAX_SCALE_MAGNITUDE = Math.fround(3.4e38);
-/** Added and taken away again in double precision, it rounds to the nearest integer, ties to even. */
+/** Addend in double precision that rounds to the nearest integer, ties to even, when it is subtracted again. */
 const ROUNDING_BIAS = 1.5 * 2 ** 52;
 
 const oneInt = new Int32Array(1);
 const oneFloat = new Float32Array(oneInt.buffer);
 
-/** Bits of every value of half precision, by its bits; made when it is first needed. */
+/** Bits in single precision for the bits of each half; built on first use. */
 let halfValues: Int32Array | null = null;
 
-/** The passes that are made of others, with the roundings of these. */
+/** Format whose other operations are composed of its encoding and decoding, with the same rounding. */
 function composeFormat<N extends PackedArray>({
   encode,
   decode,
@@ -47,13 +47,13 @@ function composeFormat<N extends PackedArray>({
         packed,
       );
     },
-    encodeWithResidual(values, owed, packed) {
-      const sum = values.map((value, i) => value + (owed[i] as number));
+    encodeWithResidual(values, residual, packed) {
+      const sum = values.map((value, i) => value + (residual[i] as number));
       encode(sum, packed);
-      decode(packed, owed);
-      for (let i = 0; i < owed.length; i++) {
-        const lost = Math.fround((sum[i] as number) - (owed[i] as number));
-        owed[i] = Number.isFinite(lost) ? lost : 0;
+      decode(packed, residual);
+      for (let i = 0; i < residual.length; i++) {
+        const error = Math.fround((sum[i] as number) - (residual[i] as number));
+        residual[i] = Number.isFinite(error) ? error : 0;
       }
     },
     decodeOnto(packed, base, out) {
@@ -65,8 +65,8 @@ function composeFormat<N extends PackedArray>({
 }
 
 /**
- * The passes of codec.as one value at a time, with the same bits for every value: what serves where WebAssembly has no
- * SIMD, and what the tests compare with.
+ * Operations of codec.as on one value at a time, with the same bits: the fallback without WebAssembly SIMD, and the
+ * reference of the tests.
  */
 export const scalarKernels: CodecKernels = {
   float16: composeFormat<Uint16Array>({
@@ -107,7 +107,7 @@ export const scalarKernels: CodecKernels = {
 
   int4: composeFormat<Uint8Array>({
     encode(values, { scales, values: numbers }) {
-      // Blocks start at a byte of their own; only the last one may end within one.
+      // Every block begins at a byte boundary; only the last block may end within a byte.
       encodeBlocks(values, scales, 7, (inverse, from, to) => {
         for (let i = from; i < to; i += 2) {
           const low = roundToInteger(values[i] as number, inverse);
@@ -169,7 +169,7 @@ export const scalarKernels: CodecKernels = {
   },
 };
 
-/** NaN of any bits becomes the one NaN. */
+/** Gives every NaN the same bits. */
 function canonicalize(values: Float32Array): void {
   const bits = bitsOf(values);
   for (let i = 0; i < values.length; i++) {
@@ -180,7 +180,7 @@ function canonicalize(values: Float32Array): void {
 const bitsOf = ({ buffer, byteOffset, length }: Float32Array): Int32Array =>
   new Int32Array(buffer, byteOffset, length);
 
-/** The least normal number of single precision. */
+/** Smallest normal number of single precision. */
 const MIN_NORMAL = 2 ** -126;
 
 const flushToZero = (value: number): number => (Math.abs(value) < MIN_NORMAL ? value * 0 : value);
@@ -203,7 +203,7 @@ function halfToFloatBits(half: number): number {
   return half & 0x8000 ? -size : size;
 }
 
-/** Decodes each block with its scale, or fills it with NaN where the scale is not finite. */
+/** Decodes each block with its scale, or fills the block with NaN if its scale is not finite. */
 function decodeBlocks(
   scales: Float32Array,
   values: Float32Array,
@@ -218,11 +218,11 @@ function decodeBlocks(
   }
 }
 
-/** Finds the scale of each block, and has the block encoded with its inverse: 0 where there is nothing to encode. */
+/** Computes each block's scale and calls `encode` with its inverse, or with 0 for a block of zeros. */
 function encodeBlocks(
   values: Float32Array,
   scales: Float32Array,
-  most: number,
+  maxInteger: number,
   encode: (inverse: number, from: number, to: number) => void,
 ): void {
   const bits = bitsOf(values);
@@ -230,16 +230,16 @@ function encodeBlocks(
   for (let block = 0; block < scales.length; block++) {
     const from = block * SCALE_BLOCK_SIZE;
     const to = Math.min(from + SCALE_BLOCK_SIZE, bits.length);
-    const scale = blockScale(bits, from, to, most);
+    const scale = blockScale(bits, from, to, maxInteger);
     if (Number.isNaN(scale)) scaleBits[block] = NAN;
     else scales[block] = scale;
     encode(scale > 0 ? Math.fround(1 / scale) : 0, from, to);
   }
 }
 
-/** NaN if a value of the block is not finite, 0 if all are as good as zero. */
-function blockScale(bits: Int32Array, from: number, to: number, most: number): number {
-  // Without the sign, the bits of values are in the order of their sizes; those of infinity and NaN come last.
+/** Scale of a block; NaN if a value is not finite, 0 if all magnitudes are below MIN_BLOCK_MAGNITUDE. */
+function blockScale(bits: Int32Array, from: number, to: number, maxInteger: number): number {
+  // Without the sign bit, the bits of floats sort like their magnitudes, with infinity and NaN last.
   let largest = 0;
   for (let i = from; i < to; i++) {
     const size = (bits[i] as number) & 0x7fffffff;
@@ -248,5 +248,5 @@ function blockScale(bits: Int32Array, from: number, to: number, most: number): n
   if (largest >= INFINITE) return NaN;
   oneInt[0] = largest;
   const value = oneFloat[0] as number;
-  return value < MIN_BLOCK_MAGNITUDE ? 0 : Math.fround(Math.min(value, MAX_SCALE_MAGNITUDE) / most);
+  return value < MIN_BLOCK_MAGNITUDE ? 0 : Math.fround(Math.min(value, MAX_SCALE_MAGNITUDE) / maxInteger);
 }

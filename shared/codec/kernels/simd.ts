@@ -10,7 +10,7 @@ import {
 } from './codec-kernels.ts';
 import { scalarKernels } from './scalar.ts';
 
-/** The functions of codec.as: pointers in bytes, n in values. */
+/** Exports of codec.as. Pointers count bytes, n counts values. */
 interface Exports {
   encodeFloat16(values: number, halves: number, n: number): void;
   decodeFloat16(halves: number, values: number, n: number): void;
@@ -25,20 +25,20 @@ interface Exports {
   subtractFinite(a: number, b: number, n: number): void;
 }
 
-/** Vectors pass through WebAssembly's memory in parts of this many values, small enough to stay in the cache. */
+/** Values of a chunk. Vectors pass through WebAssembly's memory in chunks that fit into the CPU's cache. */
 const CHUNK_VALUES = 32 * SCALE_BLOCK_SIZE;
 const VALUES_OFFSET = 0;
-/** A second vector of values. */
+/** Second operand. */
 const OTHERS_OFFSET = 4 * CHUNK_VALUES;
-/** Numbers of up to two bytes. */
+/** Encoded values of up to two bytes. */
 const PACKED_OFFSET = OTHERS_OFFSET + 4 * CHUNK_VALUES;
 const SCALES_OFFSET = PACKED_OFFSET + 2 * CHUNK_VALUES;
-/** Behind these, for products of factors: two of them and a part of their product. */
+/** Two factors and a part of their product. */
 const FACTORS_OFFSET = SCALES_OFFSET + (4 * CHUNK_VALUES) / SCALE_BLOCK_SIZE;
 const FACTOR_VALUES = 64 * 1024;
 const MEMORY_BYTES = FACTORS_OFFSET + 4 * FACTOR_VALUES;
 
-/** The kernels as SIMD WebAssembly, or null where there is none. */
+/** Kernels in WebAssembly with SIMD, or null if the platform lacks it. */
 export function simdKernels(): CodecKernels | null {
   const memory = instantiate(codecBytesBase64, MEMORY_BYTES);
   if (memory === null) return null;
@@ -48,34 +48,40 @@ export function simdKernels(): CodecKernels | null {
   const others = new Float32Array(memory.buffer, OTHERS_OFFSET, CHUNK_VALUES);
   const factors = new Float32Array(memory.buffer, FACTORS_OFFSET, FACTOR_VALUES);
 
-  type Pass = (start: number, end: number, padded: number) => void;
-  const eachPart = (length: number, pass: Pass): void => {
+  /** Chunk of a vector; `padded` is its length rounded up to a multiple of 16. */
+  interface Chunk {
+    readonly start: number;
+    readonly end: number;
+    readonly padded: number;
+  }
+  const forEachChunk = (length: number, pass: (chunk: Chunk) => void): void => {
     for (let start = 0; start < length; start += CHUNK_VALUES) {
       const end = Math.min(start + CHUNK_VALUES, length);
-      pass(start, end, (end - start + 15) & ~15);
+      pass({ start, end, padded: (end - start + 15) & ~15 });
     }
   };
-  /** Brings a part of a vector in, with zeros behind its end. */
-  const bring = (room: Float32Array, from: Float32Array, [start, end, padded]: Parameters<Pass>): void => {
-    room.set(from.subarray(start, end));
-    room.fill(0, end - start, padded);
+  /** Copies a chunk of a vector into WebAssembly's memory and pads it with zeros. */
+  const copyIn = (buffer: Float32Array, from: Float32Array, { start, end, padded }: Chunk): void => {
+    buffer.set(from.subarray(start, end));
+    buffer.fill(0, end - start, padded);
   };
-  const take = (to: Float32Array, start: number, end: number): void =>
+  const copyOut = (to: Float32Array, { start, end }: Chunk): void =>
     to.set(values.subarray(0, end - start), start);
 
   const combine =
     (run: (a: number, b: number, n: number) => void) =>
     (a: Float32Array, b: Float32Array, out: Float32Array): void =>
-      eachPart(a.length, (start, end, n) => {
-        bring(values, a, [start, end, n]);
-        bring(others, b, [start, end, n]);
-        run(VALUES_OFFSET, OTHERS_OFFSET, n);
-        take(out, start, end);
+      forEachChunk(a.length, (chunk) => {
+        copyIn(values, a, chunk);
+        copyIn(others, b, chunk);
+        run(VALUES_OFFSET, OTHERS_OFFSET, chunk.padded);
+        copyOut(out, chunk);
       });
 
   /**
-   * @param numbers where a part's are
-   * @param shift of a value's position to that of its number
+   * Operations of one format.
+   * @param numbers view of a chunk's encoded values in WebAssembly's memory
+   * @param shift 1 if an element of `numbers` holds two values, otherwise 0
    */
   const format = <N extends PackedArray>(
     numbers: N,
@@ -83,98 +89,103 @@ export function simdKernels(): CodecKernels | null {
     encode: (from: number, n: number) => void,
     decode: (to: number, n: number) => void,
   ): FormatKernels<N> => {
-    const scalesOf = (packed: PackedVector<N>, start: number, end: number): Float32Array =>
+    const scalesOf = (packed: PackedVector<N>, { start, end }: Chunk): Float32Array =>
       packed.scales.subarray(start / SCALE_BLOCK_SIZE, Math.ceil(end / SCALE_BLOCK_SIZE));
-    const numbersOf = (packed: PackedVector<N>, start: number, end: number): N =>
+    const numbersOf = (packed: PackedVector<N>, { start, end }: Chunk): N =>
       packed.values.subarray(start >> shift, (end + shift) >> shift) as N;
-    /** Encodes what is in VALUES. */
-    const pack = (packed: PackedVector<N>, [start, end, n]: Parameters<Pass>): void => {
-      encode(VALUES_OFFSET, n);
-      const to = [scalesOf(packed, start, end), numbersOf(packed, start, end)] as const;
-      to[0].set(scales.subarray(0, to[0].length));
-      to[1].set(numbers.subarray(0, to[1].length));
+    /** Encodes the values at VALUES_OFFSET. */
+    const pack = (packed: PackedVector<N>, chunk: Chunk): void => {
+      encode(VALUES_OFFSET, chunk.padded);
+      const packedScales = scalesOf(packed, chunk);
+      const packedNumbers = numbersOf(packed, chunk);
+      packedScales.set(scales.subarray(0, packedScales.length));
+      packedNumbers.set(numbers.subarray(0, packedNumbers.length));
     };
-    const unpack = (packed: PackedVector<N>, to: number, [start, end, n]: Parameters<Pass>): void => {
-      scales.set(scalesOf(packed, start, end));
-      numbers.set(numbersOf(packed, start, end));
-      decode(to, n);
+    /** Decodes a chunk to a pointer. */
+    const unpack = (packed: PackedVector<N>, to: number, chunk: Chunk): void => {
+      scales.set(scalesOf(packed, chunk));
+      numbers.set(numbersOf(packed, chunk));
+      decode(to, chunk.padded);
     };
     return {
       encode: (from, packed) =>
-        eachPart(from.length, (...part) => {
-          bring(values, from, part);
-          pack(packed, part);
+        forEachChunk(from.length, (chunk) => {
+          copyIn(values, from, chunk);
+          pack(packed, chunk);
         }),
       encodeDifference: (from, base, packed) =>
-        eachPart(from.length, (...part) => {
-          bring(values, from, part);
-          bring(others, base, part);
-          wasm.subtract(VALUES_OFFSET, OTHERS_OFFSET, part[2]);
-          pack(packed, part);
+        forEachChunk(from.length, (chunk) => {
+          copyIn(values, from, chunk);
+          copyIn(others, base, chunk);
+          wasm.subtract(VALUES_OFFSET, OTHERS_OFFSET, chunk.padded);
+          pack(packed, chunk);
         }),
-      encodeWithResidual: (from, owed, packed) =>
-        eachPart(from.length, (...part) => {
-          const [start, end, n] = part;
-          bring(values, from, part);
-          bring(others, owed, part);
-          wasm.add(VALUES_OFFSET, OTHERS_OFFSET, n);
-          pack(packed, part);
-          decode(OTHERS_OFFSET, n);
-          wasm.subtractFinite(VALUES_OFFSET, OTHERS_OFFSET, n);
-          take(owed, start, end);
+      encodeWithResidual: (from, residual, packed) =>
+        forEachChunk(from.length, (chunk) => {
+          copyIn(values, from, chunk);
+          copyIn(others, residual, chunk);
+          wasm.add(VALUES_OFFSET, OTHERS_OFFSET, chunk.padded);
+          pack(packed, chunk);
+          decode(OTHERS_OFFSET, chunk.padded);
+          wasm.subtractFinite(VALUES_OFFSET, OTHERS_OFFSET, chunk.padded);
+          copyOut(residual, chunk);
         }),
       decode: (packed, to) =>
-        eachPart(to.length, (...part) => {
-          unpack(packed, VALUES_OFFSET, part);
-          take(to, part[0], part[1]);
+        forEachChunk(to.length, (chunk) => {
+          unpack(packed, VALUES_OFFSET, chunk);
+          copyOut(to, chunk);
         }),
       decodeOnto: (packed, base, out) =>
-        eachPart(out.length, (...part) => {
-          bring(values, base, part);
-          unpack(packed, OTHERS_OFFSET, part);
-          wasm.add(VALUES_OFFSET, OTHERS_OFFSET, part[2]);
-          take(out, part[0], part[1]);
+        forEachChunk(out.length, (chunk) => {
+          copyIn(values, base, chunk);
+          unpack(packed, OTHERS_OFFSET, chunk);
+          wasm.add(VALUES_OFFSET, OTHERS_OFFSET, chunk.padded);
+          copyOut(out, chunk);
         }),
     };
   };
 
-  /** All of b stays in the memory, and as many columns of a as there is room for. @returns whether there is any */
-  const multiplyInParts = (
+  /**
+   * Multiplies factors with all of b and some columns of a in WebAssembly's memory at a time.
+   * @returns false if the memory is too small for four columns of a
+   */
+  const multiplyByColumns = (
     a: Float32Array,
     b: Float32Array,
     out: Float32Array,
     { samples, inputs, outputs }: FactorShape,
   ): boolean => {
     const width = Math.ceil(outputs / 8) * 8;
-    const room = FACTOR_VALUES - samples * width;
-    const columns = Math.floor(room / (samples + width) / 4) * 4;
+    const free = FACTOR_VALUES - samples * width;
+    const columns = Math.floor(free / (samples + width) / 4) * 4;
     if (columns < 4) return false;
     for (let s = 0; s < samples; s++) {
       factors.fill(0, s * width, (s + 1) * width);
       factors.set(b.subarray(s * outputs, (s + 1) * outputs), s * width);
     }
-    const [aAt, outAt] = [samples * width, samples * width + samples * columns];
+    const aOffset = samples * width;
+    const outOffset = aOffset + samples * columns;
     for (let from = 0; from < inputs; from += columns) {
       const count = Math.min(columns, inputs - from);
       const padded = Math.ceil(count / 4) * 4;
       for (let s = 0; s < samples; s++) {
-        const start = aAt + s * padded;
+        const start = aOffset + s * padded;
         factors.set(a.subarray(s * inputs + from, s * inputs + from + count), start);
         factors.fill(0, start + count, start + padded);
       }
       wasm.multiplyFactors(
-        FACTORS_OFFSET + 4 * aAt,
+        FACTORS_OFFSET + 4 * aOffset,
         FACTORS_OFFSET,
-        FACTORS_OFFSET + 4 * outAt,
+        FACTORS_OFFSET + 4 * outOffset,
         samples,
         padded,
         width,
       );
       for (let i = 0; width !== outputs && i < count; i++) {
-        const start = outAt + i * width;
+        const start = outOffset + i * width;
         out.set(factors.subarray(start, start + outputs), (from + i) * outputs);
       }
-      if (width === outputs) out.set(factors.subarray(outAt, outAt + count * width), from * outputs);
+      if (width === outputs) out.set(factors.subarray(outOffset, outOffset + count * width), from * outputs);
     }
     return true;
   };
@@ -197,8 +208,8 @@ export function simdKernels(): CodecKernels | null {
       (from, n) => wasm.encodeInt4(from, SCALES_OFFSET, PACKED_OFFSET, n),
       (to, n) => wasm.decodeInt4(SCALES_OFFSET, PACKED_OFFSET, to, n),
     ),
-    multiplyFactors: (a, b, out, sides) => {
-      if (!multiplyInParts(a, b, out, sides)) scalarKernels.multiplyFactors(a, b, out, sides);
+    multiplyFactors: (a, b, out, shape) => {
+      if (!multiplyByColumns(a, b, out, shape)) scalarKernels.multiplyFactors(a, b, out, shape);
     },
     add: combine((a, b, n) => wasm.add(a, b, n)),
     subtract: combine((a, b, n) => wasm.subtract(a, b, n)),
@@ -206,5 +217,5 @@ export function simdKernels(): CodecKernels | null {
   };
 }
 
-/** The fastest that there are; all give the same bits. */
+/** Fastest kernels of the platform; all kernels give the same bits. */
 export const codecKernels: CodecKernels = simdKernels() ?? scalarKernels;

@@ -1,5 +1,5 @@
 import type * as tfjs from '@tensorflow/tfjs';
-import type { TF } from '../model.ts';
+import type { TF } from '../../util/tf.ts';
 import {
   singleInput,
   stockLayer,
@@ -21,8 +21,8 @@ interface StockConvolution extends tfjs.layers.Layer {
 }
 
 /**
- * Conv1D with padding 'causal', which tfjs-layers reads and cannot compute: zeros before the first step, so that no output sees what
- * comes after it.
+ * Conv1D that also computes padding 'causal', which tfjs-layers accepts but does not compute: zeros before the first step, so
+ * that no output depends on later steps.
  */
 export function conv1dLayer(tf: TF): LayerClass {
   return class Conv1D extends stockLayer<StockConvolution>(tf, 'Conv1D') {
@@ -38,16 +38,16 @@ export function conv1dLayer(tf: TF): LayerClass {
           [dilation * (size - 1), 0],
           [0, 0],
         ]);
-        return this.as('valid', () => super.call(padded, kwargs));
+        return this.withPadding('valid', () => super.call(padded, kwargs));
       });
     }
 
     override computeOutputShape(inputShape: tfjs.Shape): tfjs.Shape | tfjs.Shape[] {
       if (this.padding !== 'causal') return super.computeOutputShape(inputShape);
-      return this.as('same', () => super.computeOutputShape(inputShape));
+      return this.withPadding('same', () => super.computeOutputShape(inputShape));
     }
 
-    private as<T>(padding: string, run: () => T): T {
+    private withPadding<T>(padding: string, run: () => T): T {
       this.padding = padding;
       try {
         return run();
@@ -58,7 +58,7 @@ export function conv1dLayer(tf: TF): LayerClass {
   };
 }
 
-/** Conv2D whose taps are apart (dilation_rate) in ops that have a gradient: tfjs' fused one has none then. */
+/** Conv2D that computes dilations in ops with a gradient; tfjs' fused op has no gradient with dilations. */
 export function conv2dLayer(tf: TF): LayerClass {
   return class Conv2D extends stockLayer<StockConvolution>(tf, 'Conv2D') {
     static readonly className = 'Conv2D';

@@ -1,5 +1,5 @@
 import type * as tfjs from '@tensorflow/tfjs';
-import type { TF } from '../model.ts';
+import type { TF } from '../../util/tf.ts';
 import {
   singleInput,
   stockLayer,
@@ -11,7 +11,7 @@ import {
 } from './stock.ts';
 
 interface StockBatchNormalization extends tfjs.layers.Layer {
-  /** Keras writes a list of one. */
+  /** An axis or a list of one axis, as Keras writes it. */
   readonly axis: number | readonly number[];
   readonly momentum: number;
   readonly epsilon: number;
@@ -21,12 +21,13 @@ interface StockBatchNormalization extends tfjs.layers.Layer {
   readonly movingVariance: Weight;
 }
 
-/** What a batch is normalized to, and by. */
+/** Normalized batch with its statistics. */
 interface NormalizedBatch {
-  /** As the rows. */
+  /** Values in the shape of the input. */
   readonly normalized: tfjs.Tensor;
-  /** Of each channel, as the variance, which is that of the rows themselves. */
+  /** Mean of each channel. */
   readonly mean: tfjs.Tensor;
+  /** Variance of each channel, without Bessel's correction. */
   readonly variance: tfjs.Tensor;
 }
 
@@ -38,8 +39,8 @@ interface StockLayerNormalization extends tfjs.layers.Layer {
 }
 
 /**
- * BatchNormalization as Keras computes it. tfjs-layers' does not train without scale or center, or over another axis than
- * the last, and goes on with the statistics of the batch where it is frozen.
+ * BatchNormalization as Keras computes it. The layer of tfjs-layers does not train without scale or center or over another axis
+ * than the last, and uses the statistics of the batch when it is frozen.
  */
 export function batchNormalizationLayer(tf: TF): LayerClass {
   return class BatchNormalization extends stockLayer<StockBatchNormalization>(tf, 'BatchNormalization') {
@@ -56,8 +57,8 @@ export function batchNormalizationLayer(tf: TF): LayerClass {
       return tf.tidy(() => {
         const input = singleInput(inputs);
         const last = input.rank - 1;
-        const [given = last] = [this.axis].flat() as readonly number[];
-        const axis = given < 0 ? given + input.rank : given;
+        const [configured = last] = [this.axis].flat() as readonly number[];
+        const axis = configured < 0 ? configured + input.rank : configured;
         if (axis === last) return this.normalize(input, kwargs);
         // The exchange of two axes is its own inverse.
         const exchanged = input.shape.map((_, i) => (i === axis ? last : i === last ? axis : i));
@@ -71,30 +72,25 @@ export function batchNormalizationLayer(tf: TF): LayerClass {
       const rows = tf.reshape<tfjs.Rank.R3>(input, [input.shape[0], -1, channels]);
       const offset = this.beta?.read() ?? tf.zeros([channels]);
       const scale = this.gamma?.read() ?? tf.ones([channels]);
-      // Keras takes a frozen layer's statistics as they are.
+      // Keras does not update the statistics of a frozen layer.
       if (kwargs.training !== true || !this.trainable) {
-        const [mean, variance] = [this.movingMean.read(), this.movingVariance.read()];
-        return tf.reshape(
-          tf.batchNorm3d(
-            rows,
-            ...([mean, variance, offset, scale] as [
-              tfjs.Tensor1D,
-              tfjs.Tensor1D,
-              tfjs.Tensor1D,
-              tfjs.Tensor1D,
-            ]),
-            this.epsilon,
-          ),
-          input.shape,
+        const normalized = tf.batchNorm3d(
+          rows,
+          this.movingMean.read() as tfjs.Tensor1D,
+          this.movingVariance.read() as tfjs.Tensor1D,
+          offset as tfjs.Tensor1D,
+          scale as tfjs.Tensor1D,
+          this.epsilon,
         );
+        return tf.reshape(normalized, input.shape);
       }
       const { normalized, mean, variance } = normalizeByBatch(tf, rows, scale, offset, this.epsilon);
-      this.follow(this.movingMean, mean);
-      this.follow(this.movingVariance, variance);
+      this.updateMoving(this.movingMean, mean);
+      this.updateMoving(this.movingVariance, variance);
       return tf.reshape(normalized, input.shape);
     }
 
-    private follow(moving: Weight, value: tfjs.Tensor): void {
+    private updateMoving(moving: Weight, value: tfjs.Tensor): void {
       const old = moving.read();
       moving.write(tf.sub(old, tf.mul(tf.sub(old, value), 1 - this.momentum)));
     }
@@ -102,9 +98,9 @@ export function batchNormalizationLayer(tf: TF): LayerClass {
 }
 
 /**
- * Each channel less its mean, divided by its deviation, times scale, plus offset. With y for the normalized x, n rows and
+ * Normalizes each channel by the batch: (x - mean) / deviation x scale + offset. With y for the normalized x, n rows and
  * r = 1 / sqrt(variance + epsilon), the gradients are dscale = sum(dy y), doffset = sum(dy) and
- * dx = r scale (dy - doffset / n - y dscale / n): in one piece, where the gradients of its parts lose digits to each other.
+ * dx = r scale (dy - doffset / n - y dscale / n). The gradients of the single ops would cancel each other and lose precision.
  * @param rows [samples, rows of a sample, channels]
  */
 function normalizeByBatch(
@@ -115,7 +111,7 @@ function normalizeByBatch(
   epsilon: number,
 ): NormalizedBatch {
   const count = rows.shape[0] * rows.shape[1];
-  // In two steps: long sums round more, and not every backend cuts them.
+  // In two steps, because long sums round more and not every backend splits them.
   const sum = (values: tfjs.Tensor): tfjs.Tensor => tf.sum(tf.sum(values, 1), 0);
   const mean = tf.div(sum(rows), count);
   const variance = tf.div(sum(tf.square(tf.sub(rows, mean))), count);
@@ -138,7 +134,7 @@ function normalizeByBatch(
   return { normalized: normalize(rows, scale, offset), mean, variance };
 }
 
-/** LayerNormalization, which in tfjs-layers does not train without scale or center. */
+/** LayerNormalization that also trains without scale or center, unlike the layer of tfjs-layers. */
 export function layerNormalizationLayer(tf: TF): LayerClass {
   return class LayerNormalization extends stockLayer<StockLayerNormalization>(tf, 'LayerNormalization') {
     static readonly className = 'LayerNormalization';
@@ -147,11 +143,12 @@ export function layerNormalizationLayer(tf: TF): LayerClass {
       return tf.tidy(() => {
         const x = singleInput(inputs);
         const axes = [...this.axis];
-        const along = x.shape.map((length, axis) => (axes.includes(axis) ? length : 1));
+        const parameterShape = x.shape.map((length, axis) => (axes.includes(axis) ? length : 1));
         const { mean, variance } = tf.moments(x, axes, true);
         let normalized = tf.mul(tf.sub(x, mean), tf.rsqrt(tf.add(variance, this.epsilon)));
-        if (this.gamma !== null) normalized = tf.mul(normalized, tf.reshape(this.gamma.read(), along));
-        if (this.beta !== null) normalized = tf.add(normalized, tf.reshape(this.beta.read(), along));
+        if (this.gamma !== null)
+          normalized = tf.mul(normalized, tf.reshape(this.gamma.read(), parameterShape));
+        if (this.beta !== null) normalized = tf.add(normalized, tf.reshape(this.beta.read(), parameterShape));
         return normalized;
       });
     }

@@ -1,5 +1,5 @@
 import type * as tfjs from '@tensorflow/tfjs';
-import type { TF } from '../model.ts';
+import type { TF } from '../../util/tf.ts';
 import { stockLayer, type CallArguments, type Config, type LayerClass, type Weight } from './stock.ts';
 
 interface Activation {
@@ -13,14 +13,14 @@ interface StockCell extends tfjs.layers.Layer {
   readonly recurrentActivation: Activation;
   readonly kernel: Weight;
   readonly recurrentKernel: Weight;
-  /** [2, 3 units] with resetAfter: that of the inputs' product, and that of the state's. */
+  /** [2, 3 units] with resetAfter: the biases of the product with the inputs and of the product with the state. */
   bias: Weight | null;
   readonly biasInitializer: unknown;
 }
 
 /**
- * GRU with reset_after, Keras' default, which tfjs-layers lacks: the reset gate is applied behind the product with the
- * recurrent kernel, which has a bias of its own. Equations: Keras' GRUCell; Cho et al. 2014, version 1.
+ * GRU with reset_after, Keras' default, which tfjs-layers lacks: the reset gate applies after the product with the recurrent
+ * kernel, and this product has its own bias. Equations: Keras' GRUCell; Cho et al. 2014, version 1.
  */
 export function gruLayer(tf: TF): LayerClass {
   return class GRU extends stockLayer<tfjs.layers.Layer & { readonly cell: StockCell }>(tf, 'GRU') {
@@ -39,7 +39,7 @@ export function gruLayer(tf: TF): LayerClass {
   };
 }
 
-/** The cell of such a GRU on its own, as RNN and StackedRNNCells hold it. */
+/** Cell of a GRU with reset_after, for RNN and StackedRNNCells. */
 export function gruCellLayer(tf: TF): LayerClass {
   return class GRUCell extends stockLayer<StockCell>(tf, 'GRUCell') {
     static readonly className = 'GRUCell';
@@ -57,7 +57,7 @@ export function gruCellLayer(tf: TF): LayerClass {
   };
 }
 
-/** Has a cell compute with the reset gate behind the product. */
+/** Changes a cell so that the reset gate applies after the product with the recurrent kernel. */
 function useResetAfter(tf: TF, cell: StockCell): void {
   const { units } = cell;
   const parts = cell as unknown as {
@@ -92,7 +92,7 @@ function useResetAfter(tf: TF, cell: StockCell): void {
 
 type FromConfig = (cls: LayerClass, config: Config, customObjects?: object) => tfjs.layers.Layer;
 
-/** RNN that can be built twice from one configuration, as Bidirectional does: tfjs-layers puts the built cell into it. */
+/** RNN that can be built twice from one configuration, as Bidirectional does. tfjs-layers would store the built cell in it. */
 export function rnnLayer(tf: TF): LayerClass {
   const Stock = stockLayer<tfjs.layers.Layer>(tf, 'RNN') as (new (config: Config) => tfjs.layers.Layer) & {
     readonly fromConfig: FromConfig;

@@ -1,4 +1,4 @@
-import type { TF } from '../model.ts';
+import type { TF } from '../../util/tf.ts';
 import { conv1dLayer, conv2dLayer } from './convolution.ts';
 import { flattenLayer, reshapeLayer, timeDistributedLayer, upSampling2dLayer } from './reshaping.ts';
 import { gruCellLayer, gruLayer, rnnLayer } from './recurrent.ts';
@@ -24,8 +24,8 @@ const FACTORIES: readonly ((tf: TF) => LayerClass)[] = [
 const registered = new WeakSet<object>();
 
 /**
- * Has models that are read from topologies compute as Keras does where tfjs-layers does not (see the files beside this one).
- * May be called again. Layers that are made by tf.layers stay tfjs-layers' own.
+ * Registers the layers of this folder for models that are loaded from topologies, so that they compute what Keras computes. May
+ * be called again. Layers made by tf.layers stay those of tfjs-layers.
  */
 export function registerLayers(tf: TF): void {
   const { classNameMap } = tf.serialization.SerializationMap.getMap();

@@ -1,5 +1,5 @@
 import type * as tfjs from '@tensorflow/tfjs';
-import type { TF } from '../model.ts';
+import type { TF } from '../../util/tf.ts';
 import { singleInput, stockLayer, type Config, type Inputs, type LayerClass } from './stock.ts';
 
 interface ReluConfig {
@@ -9,7 +9,7 @@ interface ReluConfig {
 }
 
 /**
- * x where it is above the threshold, else 0, in ops whose gradients every backend has: Greater has none.
+ * x where it is above the threshold, else 0, without Greater, which has no gradient.
  * @param x of any shape
  */
 function reluAbove(tf: TF, x: tfjs.Tensor, threshold: number): tfjs.Tensor {
@@ -63,7 +63,7 @@ export function reluLayer(tf: TF): LayerClass {
   return ReLU;
 }
 
-/** ThresholdedReLU, which in tfjs-layers has no gradient. */
+/** ThresholdedReLU with a gradient, which the layer of tfjs-layers lacks. */
 export function thresholdedReluLayer(tf: TF): LayerClass {
   return class ThresholdedReLU extends stockLayer<tfjs.layers.Layer & { readonly theta: number }>(
     tf,

@@ -1,5 +1,5 @@
 import type * as tfjs from '@tensorflow/tfjs';
-import type { TF } from '../model.ts';
+import type { TF } from '../../util/tf.ts';
 import {
   singleInput,
   stockLayer,
@@ -16,37 +16,37 @@ interface StockUpSampling extends tfjs.layers.Layer {
 }
 
 /**
- * What share each of `length` values has in each of `length * factor` that are interpolated between them, as
- * [length, length * factor]: linear, between the centres of the pixels, as tf.image.resize of TensorFlow 2.
+ * Matrix [length, length * factor] of linear interpolation between pixel centers, as in tf.image.resize of TensorFlow 2: row
+ * vectors of `length` values times this matrix have `length * factor` values.
  */
 export function interpolationMatrix(length: number, factor: number): Float32Array {
-  const longer = length * factor;
-  const shares = new Float32Array(length * longer);
-  for (let to = 0; to < longer; to++) {
+  const outputLength = length * factor;
+  const weights = new Float32Array(length * outputLength);
+  for (let to = 0; to < outputLength; to++) {
     const at = (to + 0.5) / factor - 0.5;
     const before = Math.floor(at);
-    const share = at - before;
+    const fraction = at - before;
     const add = (from: number, value: number): void => {
       const inside = Math.min(length - 1, Math.max(0, from));
-      const index = inside * longer + to;
-      shares[index] = (shares[index] ?? 0) + value;
+      const index = inside * outputLength + to;
+      weights[index] = (weights[index] ?? 0) + value;
     };
-    add(before, 1 - share);
-    add(before + 1, share);
+    add(before, 1 - fraction);
+    add(before + 1, fraction);
   }
-  return shares;
+  return weights;
 }
 
 /**
- * UpSampling2D, of which tfjs-layers interpolates otherwise than Keras where it is bilinear. By two products with small
- * matrices, so that the gradient is right on every backend.
+ * UpSampling2D that interpolates bilinearly as Keras does, unlike tfjs-layers. Two products with small matrices compute it, so
+ * that the gradient is correct on every backend.
  */
 export function upSampling2dLayer(tf: TF): LayerClass {
   /** Replaces the last axis [.., length] by [.., length * factor]. */
   const stretch = (x: tfjs.Tensor, factor: number): tfjs.Tensor => {
     const length = x.shape.at(-1) ?? 0;
-    const shares = tf.tensor2d(interpolationMatrix(length, factor), [length, length * factor]);
-    return tf.reshape(tf.matMul(tf.reshape(x, [-1, length]), shares), [
+    const weights = tf.tensor2d(interpolationMatrix(length, factor), [length, length * factor]);
+    return tf.reshape(tf.matMul(tf.reshape(x, [-1, length]), weights), [
       ...x.shape.slice(0, -1),
       length * factor,
     ]);
@@ -73,7 +73,7 @@ export function upSampling2dLayer(tf: TF): LayerClass {
   };
 }
 
-/** Flatten also of what is flat already, [samples, values], as in Keras. */
+/** Flatten that also accepts flat inputs, [samples, values], as Keras does. */
 export function flattenLayer(tf: TF): LayerClass {
   return class Flatten extends stockLayer<tfjs.layers.Layer>(tf, 'Flatten') {
     static readonly className = 'Flatten';
@@ -86,8 +86,8 @@ export function flattenLayer(tf: TF): LayerClass {
 }
 
 /**
- * TimeDistributed as Keras computes it: one call with the time steps of all samples as its batch. tfjs-layers calls the inner
- * layer for each step, so that batch normalization would normalize each by itself, and dropout take one mask for all.
+ * TimeDistributed as Keras computes it: one call with the time steps of all samples as the batch. tfjs-layers calls the inner
+ * layer for each step, where batch normalization normalizes each step alone and dropout uses one mask for all steps.
  */
 export function timeDistributedLayer(tf: TF): LayerClass {
   return class TimeDistributed extends stockLayer<tfjs.layers.Layer & { readonly layer: tfjs.layers.Layer }>(
@@ -109,11 +109,11 @@ export function timeDistributedLayer(tf: TF): LayerClass {
 
 interface StockReshape extends tfjs.layers.Layer {
   readonly targetShape: tfjs.Shape;
-  /** @throws Error if the sizes do not go together, or more than one is open */
+  /** @throws Error if the sizes do not match, or more than one is unknown */
   fixUnknownDimension(inputShape: tfjs.Shape, outputShape: tfjs.Shape): tfjs.Shape;
 }
 
-/** Reshape that knows the size that it leaves open (-1): tfjs-layers hands null on, and most layers behind it need the number. */
+/** Reshape that computes its unknown size (-1). tfjs-layers leaves it null, but most following layers need the number. */
 export function reshapeLayer(tf: TF): LayerClass {
   return class Reshape extends stockLayer<StockReshape>(tf, 'Reshape') {
     static readonly className = 'Reshape';

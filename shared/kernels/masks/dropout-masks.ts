@@ -3,67 +3,71 @@ import { masksBytesBase64 } from './masks-bytes.ts';
 import { Purpose } from '../../random/stream.ts';
 import { threefry2x32 } from '../../random/threefry.ts';
 
-/** The function of masks.as. */
+/** Exports of masks.as. */
 interface Exports {
   fill(
     to: number,
     first: number,
     blocks: number,
-    ...rest: [key0: number, key1: number, layer: number, threshold: number, scale: number]
+    key0: number,
+    key1: number,
+    layer: number,
+    threshold: number,
+    scale: number,
   ): void;
 }
 
-/** How one sample's mask of a layer is made. */
+/** Parameters of one sample's mask of one layer. */
 export interface SampleMask {
-  /** The sample's key, two words. */
+  /** First and second word of the sample's key. */
   readonly key0: number;
   readonly key1: number;
   readonly layer: number;
   /** An element is kept if its byte is at least this. */
   readonly threshold: number;
-  /** What kept elements are multiplied by. */
+  /** Factor of the kept elements. */
   readonly scale: number;
 }
 
 /** Fills mask[from] to mask[from + size - 1] with the mask of a sample. */
 export type FillSampleMask = (mask: Float32Array, from: number, size: number, sample: SampleMask) => void;
 
-/** Elements of a block of Threefry's, and how many blocks are made at a time. */
+/** Elements of a Threefry block, and blocks of one call. */
 const BLOCK_VALUES = 8;
 const BLOCKS_PER_CALL = 4;
-/** Elements that the memory takes; they are copied from there, and stay in the cache meanwhile. */
+/** Elements of WebAssembly's memory, few enough to stay in the CPU's cache until they are copied. */
 const BUFFER_VALUES = 8192;
 
-/** The kernel as SIMD WebAssembly, or null where there is none. */
+/** Kernel in WebAssembly with SIMD, or null if the platform lacks it. */
 export function createSimdFillMask(): FillSampleMask | null {
   const memory = instantiate(masksBytesBase64, BUFFER_VALUES * 4);
   if (memory === null) return null;
   const kernels = memory.exports as Exports;
-  const made = new Float32Array(memory.buffer, 0, BUFFER_VALUES);
+  const generated = new Float32Array(memory.buffer, 0, BUFFER_VALUES);
   return (mask, from, size, { key0, key1, layer, threshold, scale }) => {
     for (let done = 0; done < size; done += BUFFER_VALUES) {
       const n = Math.min(BUFFER_VALUES, size - done);
       const blocks = Math.ceil(n / (BLOCK_VALUES * BLOCKS_PER_CALL)) * BLOCKS_PER_CALL;
       kernels.fill(0, done / BLOCK_VALUES, blocks, key0, key1, layer, threshold, scale);
-      mask.set(n === BUFFER_VALUES ? made : made.subarray(0, n), from + done);
+      mask.set(n === BUFFER_VALUES ? generated : generated.subarray(0, n), from + done);
     }
   };
 }
 
-/** What the masks of one step are keyed by. */
+/** Key of all masks of a step. */
 export interface MaskKey {
   readonly seed: number;
   readonly step: number;
 }
 
 /**
- * Dropout masks that depend on nothing but (seed, step, sample, layer), so that they are the same whoever computes
- * the sample and whatever it is computed with.
+ * Fills a dropout mask that depends only on (seed, step, sample, layer), so that every worker and engine computes the same
+ * mask for a sample.
  *
  * For each sample, subkey = threefry2x32([seed, Purpose.dropout], [step, sample]). Block i of layer l is
  * threefry2x32(subkey, [i, l]): eight bytes, word 0 before word 1, low byte first; byte e % 8 of block floor(e / 8)
  * decides element e of the sample's activation (row-major). An element is kept if its byte is at least
- * t = round(256 * rate), and scaled by 256 / (256 - t), so that the expectation is exact whatever the rounding.
+ * t = round(256 * rate), and scaled by 256 / (256 - t), so that the expectation is exact for every rate.
  *
  * @param sampleNumbers [samples]
  * @param size elements of the layer's activation for one sample
@@ -83,13 +87,18 @@ export function fillDropoutMask(
   let at = 0;
   for (const sample of sampleNumbers) {
     threefry2x32(key.seed, Purpose.dropout, key.step, sample, subkey);
-    const [key0, key1] = [subkey[0] as number, subkey[1] as number];
-    fillSampleMask(mask, at, size, { key0, key1, layer, threshold, scale });
+    fillSampleMask(mask, at, size, {
+      key0: subkey[0] as number,
+      key1: subkey[1] as number,
+      layer,
+      threshold,
+      scale,
+    });
     at += size;
   }
 }
 
-/** Works everywhere, at a tenth of the speed. */
+/** Kernel without WebAssembly, at a tenth of the speed. */
 export const fillSampleMaskScalar: FillSampleMask = (
   mask,
   from,

@@ -1,10 +1,10 @@
-import type * as TF from '@tensorflow/tfjs';
+import type * as tfjs from '@tensorflow/tfjs';
+import type { TF } from '../../util/tf.ts';
 
-export type Tf = typeof TF;
-export type TensorInfo = TF.TensorInfo;
-export type KernelFunc = TF.KernelFunc;
+export type TensorInfo = tfjs.TensorInfo;
+export type KernelFunc = tfjs.KernelFunc;
 
-/** What kernels here use of tfjs' BackendWasm (4.22); it does not export a type for it. */
+/** Members of tfjs' BackendWasm (4.22) that the kernels use; tfjs exports no type for them. */
 export interface WasmBackend {
   readonly wasm: {
     /** The backend's exports, `memory` among them. */
@@ -15,43 +15,43 @@ export interface WasmBackend {
     _free(pointer: number): void;
   };
   readonly dataIdMap: { get(dataId: object): { readonly memoryOffset: number } };
-  makeOutput(shape: number[], dtype: TF.DataType): TensorInfo;
+  makeOutput(shape: number[], dtype: tfjs.DataType): TensorInfo;
   typedArrayFromHeap(info: TensorInfo): Float32Array | Int32Array | Uint8Array;
   disposeData(dataId: object): boolean;
 }
 
-/** What a kernel is called with, named and typed. */
+/** Arguments of a kernel, with its own types. */
 export interface KernelCall<Inputs, Attrs> {
   readonly inputs: Inputs;
   readonly attrs: Attrs;
   readonly backend: WasmBackend;
 }
 
-/** Gives a kernel written with its own types the type that tfjs' registry wants. */
+/** Converts a kernel with its own types to the type of tfjs' registry. */
 export function kernelFunc<Inputs, Attrs>(
   run: (call: KernelCall<Inputs, Attrs>) => TensorInfo | TensorInfo[],
 ): KernelFunc {
   return run as unknown as KernelFunc;
 }
 
-/** Where a tensor's values start in the backend's memory, in bytes. */
+/** Byte offset of a tensor's values in the backend's memory. */
 export function pointerOf(backend: WasmBackend, info: TensorInfo): number {
   return backend.dataIdMap.get(info.dataId).memoryOffset;
 }
 
-/** A float32 tensor's values in the backend's memory; not to be kept, for the memory may move as it grows. */
+/** View of a float32 tensor's values in the backend's memory; invalid after the next allocation, which may move the memory. */
 export function floatsOf(backend: WasmBackend, info: TensorInfo): Float32Array {
   return backend.typedArrayFromHeap(info) as Float32Array;
 }
 
-/** An output of zeros: the sum of nothing. */
+/** Output tensor of zeros. */
 export function zeros(backend: WasmBackend, shape: readonly number[]): TensorInfo {
   const out = backend.makeOutput([...shape], 'float32');
   floatsOf(backend, out).fill(0);
   return out;
 }
 
-/** Runs `use` with a piece of the backend's memory and frees it afterwards. Throws where there is none left. */
+/** Runs `use` with scratch memory of the backend and frees it afterwards. @throws Error if the memory is exhausted */
 export function withScratch<T>(backend: WasmBackend, bytes: number, use: (pointer: number) => T): T {
   const pointer = backend.wasm._malloc(bytes);
   if (pointer === 0) {
@@ -64,23 +64,23 @@ export function withScratch<T>(backend: WasmBackend, bytes: number, use: (pointe
   }
 }
 
-/** Runs another kernel of the wasm backend by name. The caller disposes of the result. */
+/** Runs another kernel of the wasm backend by name. The caller disposes the result. */
 export function callKernel(
-  tf: Tf,
+  tf: TF,
   name: string,
   backend: WasmBackend,
   inputs: Record<string, TensorInfo>,
   attrs: object = {},
 ): TensorInfo {
-  const kernel = tf.getKernel(name, 'wasm') as TF.KernelConfig | undefined;
+  const kernel = tf.getKernel(name, 'wasm') as tfjs.KernelConfig | undefined;
   if (kernel === undefined) throw new Error(`The WebAssembly backend has no kernel ${name}.`);
-  const result = kernel.kernelFunc({ inputs, backend, attrs: attrs as TF.NamedAttrMap });
+  const result = kernel.kernelFunc({ inputs, backend, attrs: attrs as tfjs.NamedAttrMap });
   return result as TensorInfo;
 }
 
-/** Applies one kernel after another, each to the output of the one before, and frees what lies between. */
+/** Applies kernels in sequence, each to the output of the one before, and frees the intermediate outputs. */
 export function chain(
-  tf: Tf,
+  tf: TF,
   backend: WasmBackend,
   start: TensorInfo,
   ...steps: readonly (readonly [name: string, input: string, attrs: object])[]

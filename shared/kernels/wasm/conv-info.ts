@@ -1,5 +1,5 @@
 import type { backend_util } from '@tensorflow/tfjs';
-import type { Tf } from './backend.ts';
+import type { TF } from '../../util/tf.ts';
 
 /** Attributes of Conv2DBackpropFilter and Conv2DBackpropInput, as tfjs-core 4.22 passes them. */
 export interface ConvGradientAttrs {
@@ -9,7 +9,7 @@ export interface ConvGradientAttrs {
   readonly dimRoundingMode?: 'floor' | 'round' | 'ceil';
 }
 
-/** Attributes of the convolutions themselves. */
+/** Attributes of the forward convolutions. */
 export interface ConvAttrs extends ConvGradientAttrs {
   /** tfjs' layers pass null for 1. */
   readonly dilations: number | [number, number] | null;
@@ -17,9 +17,9 @@ export interface ConvAttrs extends ConvGradientAttrs {
 
 export type Shape4 = [number, number, number, number];
 
-/** Sizes, strides and padding of the convolution whose gradient is asked for (NHWC). */
+/** Sizes, strides and padding of a convolution (NHWC), from the attributes of its gradient kernel. */
 export function convInfoOf(
-  tf: Tf,
+  tf: TF,
   inputShape: number[],
   filterShape: number[],
   attrs: ConvGradientAttrs,
@@ -37,9 +37,9 @@ export function convInfoOf(
   );
 }
 
-/** The same of a convolution itself. */
+/** Sizes, strides and padding of a convolution, from the attributes of its forward kernel. */
 export function convolutionInfo(
-  tf: Tf,
+  tf: TF,
   inputShape: number[],
   filterShape: number[],
   attrs: ConvAttrs,

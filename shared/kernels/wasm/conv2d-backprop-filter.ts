@@ -1,5 +1,6 @@
 import type { backend_util } from '@tensorflow/tfjs';
-import type { KernelFunc, TensorInfo, Tf, WasmBackend } from './backend.ts';
+import type { KernelFunc, TensorInfo, WasmBackend } from './backend.ts';
+import type { TF } from '../../util/tf.ts';
 import { callKernel, chain, kernelFunc, pointerOf, withScratch, zeros } from './backend.ts';
 import { sizeOf } from '../../model/layout.ts';
 import type { ConvGradientAttrs } from './conv-info.ts';
@@ -18,9 +19,9 @@ interface Attrs extends ConvGradientAttrs {
 
 /**
  * Conv2DBackpropFilter: x [batch, height, width, channels] and the output's gradient dy [batch, outHeight, outWidth,
- * filters] to the gradient of the filter [filterHeight, filterWidth, channels, filters]. tfjs' wasm backend has none.
+ * filters] to the gradient of the filter [filterHeight, filterWidth, channels, filters]. tfjs' wasm backend lacks this kernel.
  */
-export function conv2dBackpropFilter(tf: Tf, simd: (backend: WasmBackend) => SimdKernels | null): KernelFunc {
+export function conv2dBackpropFilter(tf: TF, simd: (backend: WasmBackend) => SimdKernels | null): KernelFunc {
   return kernelFunc<Inputs, Attrs>(({ inputs, attrs, backend }) => {
     if (sizeOf(inputs.dy.shape) === 0) return zeros(backend, attrs.filterShape);
     if (attrs.dataFormat === 'NCHW') {
@@ -37,7 +38,7 @@ export function conv2dBackpropFilter(tf: Tf, simd: (backend: WasmBackend) => Sim
 }
 
 function filterGradient(
-  tf: Tf,
+  tf: TF,
   simd: SimdKernels | null,
   backend: WasmBackend,
   { x, dy }: Inputs,
@@ -59,24 +60,45 @@ function direct(
   const { filterHeight, filterWidth, strideHeight, strideWidth } = info;
   const { top, left } = info.padInfo;
   const out = backend.makeOutput([...info.filterShape], 'float32');
-  const underHeight = (outHeight - 1) * strideHeight + filterHeight;
-  const underWidth = (outWidth - 1) * strideWidth + filterWidth;
-  const fits = top === 0 && left === 0 && underHeight <= inHeight && underWidth <= inWidth;
-  // A run of the filter that is no multiple of 4 would read past the last image.
-  const lay = !fits || (filterWidth * inChannels) % 4 !== 0;
-  const paddedHeight = lay ? underHeight : inHeight;
-  const paddedWidth = lay ? underWidth : inWidth;
+  const coveredHeight = (outHeight - 1) * strideHeight + filterHeight;
+  const coveredWidth = (outWidth - 1) * strideWidth + filterWidth;
+  const fits = top === 0 && left === 0 && coveredHeight <= inHeight && coveredWidth <= inWidth;
+  // The kernel reads rows of the filter in multiples of 4 values, which could go past the last image.
+  const needsPadding = !fits || (filterWidth * inChannels) % 4 !== 0;
+  const paddedHeight = needsPadding ? coveredHeight : inHeight;
+  const paddedWidth = needsPadding ? coveredWidth : inWidth;
   const bytes = simd.convFilterGradientScratchBytes(
-    ...([inChannels, filterHeight, filterWidth, outChannels] as const),
-    ...([outHeight, outWidth, lay, paddedHeight, paddedWidth] as const),
+    inChannels,
+    filterHeight,
+    filterWidth,
+    outChannels,
+    outHeight,
+    outWidth,
+    needsPadding,
+    paddedHeight,
+    paddedWidth,
   );
   withScratch(backend, bytes, (scratch) =>
     simd.convFilterGradient(
-      ...([pointerOf(backend, x), pointerOf(backend, dy), pointerOf(backend, out)] as const),
-      ...([batchSize, inHeight, inWidth, inChannels] as const),
-      ...([filterHeight, filterWidth, outChannels, strideHeight, strideWidth] as const),
-      ...([outHeight, outWidth] as const),
-      ...([lay, paddedHeight, paddedWidth, top, left] as const),
+      pointerOf(backend, x),
+      pointerOf(backend, dy),
+      pointerOf(backend, out),
+      batchSize,
+      inHeight,
+      inWidth,
+      inChannels,
+      filterHeight,
+      filterWidth,
+      outChannels,
+      strideHeight,
+      strideWidth,
+      outHeight,
+      outWidth,
+      needsPadding,
+      paddedHeight,
+      paddedWidth,
+      top,
+      left,
       scratch,
     ),
   );
@@ -84,11 +106,11 @@ function direct(
 }
 
 /**
- * Without SIMD: a convolution of x by dy with the batch as the channel axis, the strides as dilations. What it
- * yields beyond the filter's size (rows that no window reached) is cut off.
+ * Gradient without SIMD: a convolution of x by dy with the batch as the channel axis and the strides as dilations. Outputs
+ * beyond the filter's size (from rows that no window reached) are cut off.
  */
 function composed(
-  tf: Tf,
+  tf: TF,
   backend: WasmBackend,
   x: TensorInfo,
   dy: TensorInfo,

@@ -1,5 +1,6 @@
 import type { backend_util } from '@tensorflow/tfjs';
-import type { KernelFunc, TensorInfo, Tf, WasmBackend } from './backend.ts';
+import type { KernelFunc, TensorInfo, WasmBackend } from './backend.ts';
+import type { TF } from '../../util/tf.ts';
 import { callKernel, kernelFunc, pointerOf, withScratch, zeros } from './backend.ts';
 import { sizeOf } from '../../model/layout.ts';
 import type { ConvGradientAttrs } from './conv-info.ts';
@@ -19,11 +20,11 @@ interface Attrs extends ConvGradientAttrs {
 /**
  * Conv2DBackpropInput: the output's gradient dy [batch, outHeight, outWidth, filters] and the filter [filterHeight,
  * filterWidth, channels, filters] to the gradient of the input [batch, height, width, channels]. It is the valid
- * convolution of dy, stretched by the strides and padded, by the filter turned by half a turn.
- * NCHW, and strides without SIMD, go to tfjs' own kernel.
+ * convolution of dy, spread by the strides and padded, by the filter rotated by 180 degrees. tfjs' own kernel computes NCHW,
+ * and strides without SIMD.
  */
 export function conv2dBackpropInput(
-  tf: Tf,
+  tf: TF,
   stock: KernelFunc,
   simd: (backend: WasmBackend) => SimdKernels | null,
 ): KernelFunc {
@@ -66,36 +67,52 @@ function direct(
   const paddedWidth = inWidth + filterWidth - 1;
   const top = filterHeight - 1 - info.padInfo.top;
   const left = filterWidth - 1 - info.padInfo.left;
-  // dy is stretched by the strides as it is laid, even where it has the size of the padded image already.
+  // The copy spreads dy by the strides, also if dy already has the size of the padded image.
   const strided = strideHeight !== 1 || strideWidth !== 1;
-  const lay = strided || top !== 0 || left !== 0 || paddedHeight !== outHeight || paddedWidth !== outWidth;
+  const needsPadding =
+    strided || top !== 0 || left !== 0 || paddedHeight !== outHeight || paddedWidth !== outWidth;
   const packedBytes = Math.ceil(inChannels / 8) * taps * outChannels * 32;
-  const bytes = packedBytes + simd.convScratchBytes(paddedHeight, paddedWidth, outChannels, lay);
+  const bytes = packedBytes + simd.convScratchBytes(paddedHeight, paddedWidth, outChannels, needsPadding);
   withScratch(backend, bytes, (packed) => {
     simd.packTurnedFilters(pointerOf(backend, filter), taps, inChannels, outChannels, packed);
     simd.conv(
-      ...([pointerOf(backend, dy), packed, pointerOf(backend, out)] as const),
-      ...([batchSize, outHeight, outWidth, outChannels] as const),
-      ...([filterHeight, filterWidth, inChannels, 1, 1] as const),
-      ...([inHeight, inWidth] as const),
-      ...([lay, paddedHeight, paddedWidth, top, left] as const),
-      ...([strideHeight, strideWidth] as const),
+      pointerOf(backend, dy),
+      packed,
+      pointerOf(backend, out),
+      batchSize,
+      outHeight,
+      outWidth,
+      outChannels,
+      filterHeight,
+      filterWidth,
+      inChannels,
+      1,
+      1,
+      inHeight,
+      inWidth,
+      needsPadding,
+      paddedHeight,
+      paddedWidth,
+      top,
+      left,
+      strideHeight,
+      strideWidth,
       packed + packedBytes,
     );
   });
   return out;
 }
 
-/** Without SIMD, for strides of 1: tfjs' Conv2D of dy by the turned filter. */
+/** Gradient without SIMD for strides of 1: tfjs' Conv2D of dy by the rotated filter. */
 function composed(
-  tf: Tf,
+  tf: TF,
   backend: WasmBackend,
   { dy, filter }: Inputs,
   info: backend_util.Conv2DInfo,
 ): TensorInfo {
   const { filterHeight, filterWidth, padInfo } = info;
   const reversed = callKernel(tf, 'Reverse', backend, { x: filter }, { dims: [0, 1] });
-  const turned = callKernel(tf, 'Transpose', backend, { x: reversed }, { perm: [0, 1, 3, 2] });
+  const rotated = callKernel(tf, 'Transpose', backend, { x: reversed }, { perm: [0, 1, 3, 2] });
   backend.disposeData(reversed.dataId);
   const pad = [
     [0, 0],
@@ -104,7 +121,7 @@ function composed(
     [0, 0],
   ];
   const attrs = { strides: [1, 1], pad, dilations: [1, 1], dataFormat: 'NHWC' };
-  const out = callKernel(tf, 'Conv2D', backend, { x: dy, filter: turned }, attrs);
-  backend.disposeData(turned.dataId);
+  const out = callKernel(tf, 'Conv2D', backend, { x: dy, filter: rotated }, attrs);
+  backend.disposeData(rotated.dataId);
   return out;
 }

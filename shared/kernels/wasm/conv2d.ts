@@ -1,12 +1,12 @@
 import {
   type KernelFunc,
   type TensorInfo,
-  type Tf,
   type WasmBackend,
   kernelFunc,
   callKernel,
   pointerOf,
 } from './backend.ts';
+import type { TF } from '../../util/tf.ts';
 import { type ConvAttrs, convolutionInfo } from './conv-info.ts';
 import { withExplicitPadding } from './same-padding.ts';
 import type { SimdKernels } from './simd.ts';
@@ -19,11 +19,11 @@ interface Conv2dInputs {
 }
 
 /**
- * Conv2D: x [batch, height, width, channels] by filter [filterHeight, filterWidth, channels, filters]. 3 x 3 taps
- * with stride 1 by Winograd's tiles, which ask for fewer products than tfjs' own; everything else goes there.
+ * Conv2D: x [batch, height, width, channels] by filter [filterHeight, filterWidth, channels, filters]. Winograd's algorithm
+ * computes 3 x 3 taps with stride 1 in fewer products than tfjs' own kernel, which computes all other cases.
  */
 export function conv2d(
-  tf: Tf,
+  tf: TF,
   stock: KernelFunc,
   simd: (backend: WasmBackend) => SimdKernels | null,
 ): KernelFunc {
@@ -51,11 +51,11 @@ interface FusedConv2dAttrs extends ConvAttrs {
 }
 
 /**
- * FusedConv2D: Conv2D, a bias [filters] and an activation, as tfjs' layers call it when they predict. As Conv2D here,
- * for no activation and ReLU; everything else goes to tfjs' own.
+ * FusedConv2D: Conv2D, a bias [filters] and an activation, as tfjs' layers call it when they predict. Computed like Conv2D
+ * without an activation or with ReLU; tfjs' own kernel computes all other cases.
  */
 export function fusedConv2d(
-  tf: Tf,
+  tf: TF,
   stock: KernelFunc,
   simd: (backend: WasmBackend) => SimdKernels | null,
 ): KernelFunc {
@@ -71,8 +71,9 @@ export function fusedConv2d(
     const out = winogradForward(kernels, backend, x, filter, info);
     if (out === null) return fallBack();
     if (bias !== undefined) {
-      const [at, biasAt] = [pointerOf(backend, out), pointerOf(backend, bias)];
-      kernels.addRow(at, biasAt, at, sizeOf(out.shape) / info.outChannels, info.outChannels);
+      const pointer = pointerOf(backend, out);
+      const rows = sizeOf(out.shape) / info.outChannels;
+      kernels.addRow(pointer, pointerOf(backend, bias), pointer, rows, info.outChannels);
     }
     if (attrs.activation === 'linear') return out;
     const activated = callKernel(tf, 'Relu', backend, { x: out });

@@ -1,10 +1,11 @@
 import type { backend_util } from '@tensorflow/tfjs';
-import type { KernelFunc, TensorInfo, Tf } from './backend.ts';
+import type { KernelFunc, TensorInfo } from './backend.ts';
+import type { TF } from '../../util/tf.ts';
 import { floatsOf, kernelFunc } from './backend.ts';
 import type { ConvGradientAttrs, Shape4 } from './conv-info.ts';
 
-// tfjs' wasm backend has neither gradient of a depthwise convolution. These are plain loops over its memory: right
-// for every shape, at JavaScript's speed.
+// tfjs' wasm backend lacks both gradients of a depthwise convolution. These are plain loops over its memory, correct for
+// every shape, at JavaScript's speed.
 
 interface Attrs extends Omit<ConvGradientAttrs, 'dataFormat'> {
   /** tfjs' layers pass null for 1. */
@@ -24,7 +25,7 @@ interface InputInputs {
 }
 
 /** DepthwiseConv2dNativeBackpropFilter: the gradient of the filter, summed in float64. */
-export function depthwiseBackpropFilter(tf: Tf): KernelFunc {
+export function depthwiseBackpropFilter(tf: TF): KernelFunc {
   return kernelFunc<FilterInputs, Attrs & { readonly filterShape: number[] }>(
     ({ inputs, attrs, backend }) => {
       const info = infoOf(tf, inputs.x.shape, attrs.filterShape, attrs);
@@ -50,7 +51,7 @@ export function depthwiseBackpropFilter(tf: Tf): KernelFunc {
 }
 
 /** DepthwiseConv2dNativeBackpropInput: the gradient of the input. */
-export function depthwiseBackpropInput(tf: Tf): KernelFunc {
+export function depthwiseBackpropInput(tf: TF): KernelFunc {
   return kernelFunc<InputInputs, Attrs & { readonly inputShape: number[] }>(({ inputs, attrs, backend }) => {
     const info = infoOf(tf, attrs.inputShape, inputs.filter.shape, attrs);
     const out = backend.makeOutput([...info.inShape], 'float32');
@@ -74,7 +75,7 @@ export function depthwiseBackpropInput(tf: Tf): KernelFunc {
 }
 
 function infoOf(
-  tf: Tf,
+  tf: TF,
   inputShape: number[],
   filterShape: number[],
   { strides, dilations, pad, dimRoundingMode }: Attrs,
@@ -90,7 +91,7 @@ function infoOf(
   );
 }
 
-/** Calls back for every output pixel and every tap that falls within the image, with where their channels start. */
+/** Calls back for every output pixel and every tap within the image, with the offsets of their first channels. */
 function forEachTap(
   info: backend_util.Conv2DInfo,
   use: (xAt: number, dyAt: number, tap: number) => void,

@@ -1,7 +1,6 @@
 import {
   type KernelFunc,
   type TensorInfo,
-  type Tf,
   type WasmBackend,
   callKernel,
   kernelFunc,
@@ -9,6 +8,7 @@ import {
   withScratch,
   zeros,
 } from './backend.ts';
+import type { TF } from '../../util/tf.ts';
 import { sizeOf } from '../../model/layout.ts';
 import type { SimdKernels } from './simd.ts';
 
@@ -24,11 +24,11 @@ interface BatchMatMulAttrs {
 
 /**
  * BatchMatMul: a [..., m, k] ([..., k, m] if transposeA) times b [..., k, n] ([..., n, k] if transposeB), the outer
- * dimensions broadcast. tfjs' own takes a plain loop where an operand is transposed, as one is in both gradients of
- * a dense layer.
+ * dimensions broadcast. tfjs' own kernel falls back to a plain loop if an operand is transposed, as in both gradients of a
+ * dense layer.
  */
 export function batchMatMul(
-  tf: Tf,
+  tf: TF,
   stock: KernelFunc,
   simd: (backend: WasmBackend) => SimdKernels | null,
 ): KernelFunc {
@@ -46,7 +46,7 @@ export function batchMatMul(
 }
 
 function direct(
-  tf: Tf,
+  tf: TF,
   simd: SimdKernels,
   backend: WasmBackend,
   { a, b }: BatchMatMulInputs,
@@ -68,19 +68,20 @@ function direct(
   const out = backend.makeOutput([...outer, m, n], 'float32');
   const aIndex = broadcastIndices(outerA, outer);
   const bIndex = broadcastIndices(outerB, outer);
-  const [aStart, bStart, outStart] = [a, b, out].map((info) => pointerOf(backend, info)) as [
-    number,
-    number,
-    number,
-  ];
+  const aPointer = pointerOf(backend, a);
+  const bPointer = pointerOf(backend, b);
+  const outPointer = pointerOf(backend, out);
   withScratch(backend, simd.gemmScratchBytes(m, n, k), (scratch) => {
     for (let i = 0; i < aIndex.length; i++) {
       simd.gemm(
-        aStart + (aIndex[i] as number) * m * k * 4,
-        bStart + (bIndex[i] as number) * k * n * 4,
-        outStart + i * m * n * 4,
-        ...([m, n, k] as const),
-        ...([transposeA, transposeB] as const),
+        aPointer + (aIndex[i] as number) * m * k * 4,
+        bPointer + (bIndex[i] as number) * k * n * 4,
+        outPointer + i * m * n * 4,
+        m,
+        n,
+        k,
+        transposeA,
+        transposeB,
         scratch,
       );
     }
@@ -89,7 +90,7 @@ function direct(
 }
 
 function productShape(
-  tf: Tf,
+  tf: TF,
   { a, b }: BatchMatMulInputs,
   { transposeA, transposeB }: BatchMatMulAttrs,
 ): number[] {
@@ -99,7 +100,7 @@ function productShape(
   return [...outer, rows, columns];
 }
 
-/** For each matrix of the result, in order, the index of the operand's matrix that goes into it. */
+/** Index of the operand's matrix for each matrix of the result, in order. */
 function broadcastIndices(operand: readonly number[], outer: readonly number[]): number[] {
   let indices = [0];
   const missing = outer.length - operand.length;
@@ -110,9 +111,9 @@ function broadcastIndices(operand: readonly number[], outer: readonly number[]):
   return indices;
 }
 
-/** Without SIMD: explicit transposes, then tfjs' kernel, or for single matrices its 1 x 1 Conv2D, which is faster. */
+/** Product without SIMD: transposes, then tfjs' kernel, or for single matrices its 1 x 1 Conv2D, which is faster. */
 function composed(
-  tf: Tf,
+  tf: TF,
   stock: KernelFunc,
   backend: WasmBackend,
   { a, b }: BatchMatMulInputs,
@@ -139,7 +140,7 @@ function composed(
   return out;
 }
 
-function transposeLastTwo(tf: Tf, backend: WasmBackend, x: TensorInfo): TensorInfo {
+function transposeLastTwo(tf: TF, backend: WasmBackend, x: TensorInfo): TensorInfo {
   const rank = x.shape.length;
   const perm = x.shape.map((_, axis) => (axis < rank - 2 ? axis : 2 * rank - 3 - axis));
   return callKernel(tf, 'Transpose', backend, { x }, { perm });
@@ -157,15 +158,15 @@ interface FusedMatMulAttrs {
   readonly activation: string;
 }
 
-/** tfjs' own packs all of b anew whenever that has changed, which is more than the product of a few rows with it. */
+/** Up to this many rows, packing all of b as tfjs' own kernel does after each change takes longer than the product. */
 const MAX_SMALL_ROWS = 8;
 
 /**
  * _FusedMatMul: a [..., m, k] times b [..., k, n], a bias [n] and an activation, as tfjs' layers call it when they predict.
- * For a few rows, no activation and ReLU; everything else goes to tfjs' own.
+ * Computed here for a few rows without an activation or with ReLU; tfjs' own kernel computes all other cases.
  */
 export function fusedMatMul(
-  tf: Tf,
+  tf: TF,
   stock: KernelFunc,
   simd: (backend: WasmBackend) => SimdKernels | null,
 ): KernelFunc {
@@ -178,15 +179,15 @@ export function fusedMatMul(
     const columns = b.shape.at(transposeB ? -2 : -1) ?? 0;
     const plain =
       ['linear', 'relu'].includes(activation) && (bias === undefined || sizeOf(bias.shape) === columns);
-    // tfjs' own leaves the output as it finds it where there is nothing to sum.
+    // tfjs' own kernel does not write the output if the sums have no terms.
     const empty = sizeOf(a.shape) * sizeOf(b.shape) === 0;
     if (kernels === null || !plain || (rows > MAX_SMALL_ROWS && !empty)) {
       return stock(call as unknown as Parameters<KernelFunc>[0]);
     }
     const out = callKernel(tf, 'BatchMatMul', backend, { a, b }, { transposeA, transposeB });
     if (bias !== undefined && sizeOf(out.shape) > 0) {
-      const [at, biasAt] = [pointerOf(backend, out), pointerOf(backend, bias)];
-      kernels.addRow(at, biasAt, at, sizeOf(out.shape) / columns, columns);
+      const pointer = pointerOf(backend, out);
+      kernels.addRow(pointer, pointerOf(backend, bias), pointer, sizeOf(out.shape) / columns, columns);
     }
     if (activation === 'linear') return out;
     const activated = callKernel(tf, 'Relu', backend, { x: out });

@@ -1,9 +1,10 @@
 import type { backend_util } from '@tensorflow/tfjs';
-import type { KernelFunc, TensorInfo, Tf } from './backend.ts';
+import type { KernelFunc, TensorInfo } from './backend.ts';
+import type { TF } from '../../util/tf.ts';
 import { floatsOf, kernelFunc } from './backend.ts';
 
-// tfjs' own kernels take the least positive float for the least of all: they lose windows of negative values. These are plain
-// loops over the backend's memory, right for every shape, at JavaScript's speed.
+// tfjs' own kernels start from the smallest positive float, which is wrong for windows of negative values. These are plain loops
+// over the backend's memory, correct for every shape, at JavaScript's speed.
 
 type Shape5 = [number, number, number, number, number];
 
@@ -25,7 +26,7 @@ interface GradientInputs {
 }
 
 /** MaxPool3D: x [batch, depth, height, width, channels] to the largest value of each window. */
-export function maxPool3d(tf: Tf): KernelFunc {
+export function maxPool3d(tf: TF): KernelFunc {
   return kernelFunc<ForwardInputs, Attrs>(({ inputs, attrs, backend }) => {
     const info = infoOf(tf, inputs.x.shape, attrs);
     const out = backend.makeOutput([...info.outShape], 'float32');
@@ -36,8 +37,8 @@ export function maxPool3d(tf: Tf): KernelFunc {
   });
 }
 
-/** MaxPool3DGrad: of equal inputs the first of a window gets all of its gradient dy. */
-export function maxPool3dGrad(tf: Tf): KernelFunc {
+/** MaxPool3DGrad: the first of the largest inputs of a window gets all of its gradient dy. */
+export function maxPool3dGrad(tf: TF): KernelFunc {
   return kernelFunc<GradientInputs, Attrs>(({ inputs, attrs, backend }) => {
     const info = infoOf(tf, inputs.input.shape, attrs);
     const out = backend.makeOutput([...inputs.input.shape], 'float32');
@@ -50,7 +51,7 @@ export function maxPool3dGrad(tf: Tf): KernelFunc {
   });
 }
 
-function infoOf(tf: Tf, inputShape: number[], attrs: Attrs): backend_util.Conv3DInfo {
+function infoOf(tf: TF, inputShape: number[], attrs: Attrs): backend_util.Conv3DInfo {
   const { filterSize, strides, pad, dimRoundingMode, dataFormat } = attrs;
   return tf.backend_util.computePool3DInfo(
     inputShape as Shape5,
@@ -63,7 +64,7 @@ function infoOf(tf: Tf, inputShape: number[], attrs: Attrs): backend_util.Conv3D
   );
 }
 
-/** Calls back for each output with where it lies and where the first of the largest inputs of its window does. */
+/** Calls back for each output with its offset and the offset of the first of its window's largest inputs. */
 function forEachWindow(
   info: backend_util.Conv3DInfo,
   x: Float32Array,

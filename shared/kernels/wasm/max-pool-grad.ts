@@ -1,5 +1,6 @@
 import type { backend_util } from '@tensorflow/tfjs';
-import type { KernelFunc, TensorInfo, Tf, WasmBackend } from './backend.ts';
+import type { KernelFunc, TensorInfo, WasmBackend } from './backend.ts';
+import type { TF } from '../../util/tf.ts';
 import { floatsOf, kernelFunc, pointerOf } from './backend.ts';
 import type { ConvGradientAttrs, Shape4 } from './conv-info.ts';
 import type { SimdKernels } from './simd.ts';
@@ -16,12 +17,12 @@ interface Attrs extends Omit<ConvGradientAttrs, 'dataFormat'> {
 
 /**
  * MaxPoolGrad: dy and the pool's output, both [batch, outHeight, outWidth, channels], and its input [batch, height,
- * width, channels] to the gradient of the input. Of equal inputs the first of a window gets it all, as on tfjs'
- * other backends. Without SIMD a plain loop stands in: tfjs' own kernel loses the gradient of a window whose
- * largest input is negative.
+ * width, channels] to the gradient of the input. The first of a window's largest inputs gets all of its
+ * gradient, as on tfjs' other backends. A plain loop computes it without SIMD, because tfjs' own kernel loses the gradient of
+ * a window whose largest input is negative.
  */
 export function maxPoolGrad(
-  tf: Tf,
+  tf: TF,
   stock: KernelFunc,
   simd: (backend: WasmBackend) => SimdKernels | null,
 ): KernelFunc {
@@ -41,23 +42,32 @@ export function maxPoolGrad(
     );
     const dx = backend.makeOutput([...input.shape], 'float32');
     if (kernels === null) {
-      const [dyValues, x, y, values] = [dy, input, output, dx].map((tensor) => floatsOf(backend, tensor));
       scalarGradient(
-        dyValues as Float32Array,
-        x as Float32Array,
-        y as Float32Array,
-        values as Float32Array,
+        floatsOf(backend, dy),
+        floatsOf(backend, input),
+        floatsOf(backend, output),
+        floatsOf(backend, dx),
         info,
       );
       return dx;
     }
-    const pointers = [dy, input, output, dx].map((tensor) => pointerOf(backend, tensor));
     kernels.maxPoolGradient(
-      ...(pointers as [number, number, number, number]),
-      ...([info.batchSize, info.inHeight, info.inWidth, info.inChannels] as const),
-      ...([info.filterHeight, info.filterWidth, info.strideHeight, info.strideWidth] as const),
-      ...([info.outHeight, info.outWidth] as const),
-      ...([info.padInfo.top, info.padInfo.left] as const),
+      pointerOf(backend, dy),
+      pointerOf(backend, input),
+      pointerOf(backend, output),
+      pointerOf(backend, dx),
+      info.batchSize,
+      info.inHeight,
+      info.inWidth,
+      info.inChannels,
+      info.filterHeight,
+      info.filterWidth,
+      info.strideHeight,
+      info.strideWidth,
+      info.outHeight,
+      info.outWidth,
+      info.padInfo.top,
+      info.padInfo.left,
     );
     return dx;
   });

@@ -1,5 +1,6 @@
 import type { GradConfig, KernelConfig } from '@tensorflow/tfjs';
-import { type KernelFunc, type Tf, type WasmBackend, type TensorInfo, kernelFunc } from './backend.ts';
+import { type KernelFunc, type WasmBackend, type TensorInfo, kernelFunc } from './backend.ts';
+import type { TF } from '../../util/tf.ts';
 import { batchMatMul, fusedMatMul } from './mat-mul.ts';
 import { conv2d, fusedConv2d } from './conv2d.ts';
 import { conv2dBackpropFilter } from './conv2d-backprop-filter.ts';
@@ -13,11 +14,11 @@ import { type SimdKernels, simdKernels } from './simd.ts';
 import { sum, unsortedSegmentSum } from './sums.ts';
 
 export interface WasmKernelOptions {
-  /** False: do without our own WebAssembly, as where there is no SIMD. Default true. */
+  /** False disables gradcast's own WebAssembly, as on a platform without SIMD. Default true. */
   readonly simd?: boolean;
 }
 
-/** What tfjs had registered before us, so that registering again starts from there. */
+/** Kernels and gradient that tfjs had registered, so that a second registration starts from the same state. */
 interface Stock {
   readonly kernels: Map<string, KernelConfig>;
   readonly relu: GradConfig;
@@ -26,25 +27,25 @@ interface Stock {
 const stockKernels = new WeakMap<object, Stock>();
 
 /**
- * Completes and speeds up training on tfjs' WebAssembly backend, which must be imported (not necessarily started)
- * before. Replaces kernels of backend 'wasm' and the gradient of Relu, which stays tfjs' own on other backends. May
- * be called again, also with other options.
+ * Registers the kernels that training lacks on tfjs' WebAssembly backend, and faster ones for others. The backend must be
+ * imported before, but need not be started. Replaces kernels of backend 'wasm' and the gradient of Relu, which stays tfjs'
+ * own on other backends. May be called again, also with other options.
  */
-export function registerWasmKernels(tf: Tf, options: WasmKernelOptions = {}): void {
+export function registerWasmKernels(tf: TF, options: WasmKernelOptions = {}): void {
   const simd = options.simd === false ? () => null : simdKernels;
   const stock = stockKernels.get(tf.engine()) ?? captureStock(tf);
   stockKernels.set(tf.engine(), stock);
   for (const [kernelName, make] of Object.entries(factories)) {
     const config = stock.kernels.get(kernelName);
     const kernelFunc = make(tf, config?.kernelFunc ?? missingKernel(kernelName), simd);
-    // tfjs' setup still has to run: it binds the function that we may fall back to.
+    // tfjs' setup still has to run, because it binds the function of the fallback.
     replaceKernel(tf, { ...config, kernelName, backendName: 'wasm', kernelFunc });
   }
   replaceGradient(tf, reluGradient(tf, stock.relu));
   replaceGradient(tf, reluGradGradient(tf));
 }
 
-type Factory = (tf: Tf, stock: KernelFunc, simd: (backend: WasmBackend) => SimdKernels | null) => KernelFunc;
+type Factory = (tf: TF, stock: KernelFunc, simd: (backend: WasmBackend) => SimdKernels | null) => KernelFunc;
 
 const factories: Record<string, Factory> = {
   BatchMatMul: batchMatMul,
@@ -66,7 +67,7 @@ const factories: Record<string, Factory> = {
   UnsortedSegmentSum: unsortedSegmentSum,
 };
 
-function captureStock(tf: Tf): Stock {
+function captureStock(tf: TF): Stock {
   const kernels = new Map(tf.getKernelsForBackend('wasm').map((config) => [config.kernelName, config]));
   if (kernels.size === 0) {
     throw new Error("Import '@tensorflow/tfjs-backend-wasm' before registering kernels for it.");
@@ -80,15 +81,15 @@ function missingKernel(name: string): KernelFunc {
   };
 }
 
-function replaceKernel(tf: Tf, config: KernelConfig): void {
-  const known = tf.getKernel(config.kernelName, 'wasm') as KernelConfig | undefined;
-  if (known !== undefined) tf.unregisterKernel(config.kernelName, 'wasm');
+function replaceKernel(tf: TF, config: KernelConfig): void {
+  const current = tf.getKernel(config.kernelName, 'wasm') as KernelConfig | undefined;
+  if (current !== undefined) tf.unregisterKernel(config.kernelName, 'wasm');
   tf.registerKernel(config);
 }
 
-function replaceGradient(tf: Tf, config: GradConfig): void {
-  const known = tf.getGradient(config.kernelName) as GradConfig | undefined;
-  if (known !== undefined) tf.unregisterGradient(config.kernelName);
+function replaceGradient(tf: TF, config: GradConfig): void {
+  const current = tf.getGradient(config.kernelName) as GradConfig | undefined;
+  if (current !== undefined) tf.unregisterGradient(config.kernelName);
   tf.registerGradient(config);
 }
 
@@ -97,7 +98,7 @@ interface IdentityInputs {
 }
 
 /**
- * Identity: the same values under a second reference, as tfjs' other backends do it. The wasm backend copies, and
+ * Identity: the same values under a second reference, as on tfjs' other backends. The stock kernel copies the values, and
  * tfjs clones every tensor that it saves for the backward pass.
  */
 export function identity(): KernelFunc {

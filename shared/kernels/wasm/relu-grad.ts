@@ -1,10 +1,11 @@
 import type { GradConfig, Tensor } from '@tensorflow/tfjs';
-import type { KernelFunc, TensorInfo, Tf, WasmBackend } from './backend.ts';
+import type { KernelFunc, TensorInfo, WasmBackend } from './backend.ts';
+import type { TF } from '../../util/tf.ts';
 import { callKernel, kernelFunc, pointerOf } from './backend.ts';
 import { sizeOf } from '../../model/layout.ts';
 import type { SimdKernels } from './simd.ts';
 
-/** The kernel's name, as TensorFlow's; tfjs has none of it and builds the gradient from Step, Cast and Multiply. */
+/** Name of TensorFlow's kernel. tfjs lacks it and computes the gradient with Step, Cast and Multiply. */
 export const RELU_GRAD = 'ReluGrad';
 
 interface Inputs {
@@ -13,21 +14,21 @@ interface Inputs {
 }
 
 /**
- * ReluGrad: dy where x > 0, else 0; any shape. As in TensorFlow, 0 where x is NaN (tfjs' own gradient says NaN; the
- * loss is NaN all the same). Without SIMD: Step and Multiply, as tfjs' own.
+ * ReluGrad: dy where x > 0, else 0; any shape. As in TensorFlow, 0 where x is NaN (NaN in tfjs' own gradient; the loss is
+ * NaN in both cases). Step and Multiply without SIMD, as in tfjs' own gradient.
  */
-export function reluGrad(tf: Tf, simd: (backend: WasmBackend) => SimdKernels | null): KernelFunc {
+export function reluGrad(tf: TF, simd: (backend: WasmBackend) => SimdKernels | null): KernelFunc {
   return kernelFunc<Inputs, object>(({ inputs, backend }) => {
     const { dy, x } = inputs;
     const kernels = simd(backend);
     if (kernels !== null) {
       const out = backend.makeOutput([...x.shape], 'float32');
-      const [dyStart, xStart, outStart] = [dy, x, out].map((info) => pointerOf(backend, info)) as [
-        number,
-        number,
-        number,
-      ];
-      kernels.reluGradient(dyStart, xStart, outStart, sizeOf(x.shape));
+      kernels.reluGradient(
+        pointerOf(backend, dy),
+        pointerOf(backend, x),
+        pointerOf(backend, out),
+        sizeOf(x.shape),
+      );
       return out;
     }
     const step = callKernel(tf, 'Step', backend, { x }, { alpha: 0 });
@@ -37,8 +38,8 @@ export function reluGrad(tf: Tf, simd: (backend: WasmBackend) => SimdKernels | n
   });
 }
 
-/** The gradient of Relu: one ReluGrad on the wasm backend for float32, tfjs' own everywhere else. */
-export function reluGradient(tf: Tf, stock: GradConfig): GradConfig {
+/** Gradient of Relu: one ReluGrad for float32 on the wasm backend, tfjs' own gradient in all other cases. */
+export function reluGradient(tf: TF, stock: GradConfig): GradConfig {
   return {
     kernelName: 'Relu',
     inputsToSave: ['x'],
@@ -51,8 +52,8 @@ export function reluGradient(tf: Tf, stock: GradConfig): GradConfig {
   };
 }
 
-/** The gradient of ReluGrad, for gradients of gradients. */
-export function reluGradGradient(tf: Tf): GradConfig {
+/** Gradient of ReluGrad, for second derivatives. */
+export function reluGradGradient(tf: TF): GradConfig {
   return {
     kernelName: RELU_GRAD,
     inputsToSave: ['x'],

@@ -1,4 +1,5 @@
-import type { KernelFunc, TensorInfo, Tf } from './backend.ts';
+import type { KernelFunc, TensorInfo } from './backend.ts';
+import type { TF } from '../../util/tf.ts';
 import { kernelFunc } from './backend.ts';
 import type { ConvAttrs, Shape4 } from './conv-info.ts';
 import { sizeOf } from '../../model/layout.ts';
@@ -9,14 +10,14 @@ interface Inputs {
 }
 
 /**
- * Wraps a convolution of tfjs' wasm backend (4.22), which writes beyond an output that has no element, and gets padding 'same'
- * wrong where the stride exceeds the filter and rows are left over (12 rows, a filter of 2, stride 3): it is handed the
- * padding in numbers instead.
+ * Wraps a convolution of tfjs' wasm backend (4.22). That kernel writes beyond an empty output, and computes a wrong padding
+ * 'same' if the stride exceeds the filter and rows are left over (12 rows, a filter of 2, stride 3). The wrapper returns empty
+ * outputs itself and passes padding 'same' as numbers.
  */
-export function withExplicitPadding(tf: Tf, stock: KernelFunc, depthwise: boolean): KernelFunc {
+export function withExplicitPadding(tf: TF, stock: KernelFunc, depthwise: boolean): KernelFunc {
   return kernelFunc<Inputs, ConvAttrs>((call) => {
     const { inputs, attrs, backend } = call;
-    // NCHW is left to tfjs, which says that it does not support it.
+    // tfjs' kernel reports that it does not support NCHW.
     if (attrs.dataFormat === 'NCHW') return run(stock, call);
     const info = tf.backend_util.computeConv2DInfo(
       inputs.x.shape as Shape4,

@@ -2,92 +2,155 @@ import { decodeBase64, host, instantiateWithMemory } from '../module.ts';
 import type { WasmBackend } from './backend.ts';
 import { simdBytesBase64 } from './simd-bytes.ts';
 
-/** The functions of assembly/index.as. Pointers and strides are in bytes, everything else in elements. */
+/** Exports of assembly/index.as. Pointers and strides count bytes, all other sizes count elements. */
 export interface SimdKernels {
   gemmScratchBytes(m: number, n: number, k: number): number;
-  gemm(...args: GemmArgs): void;
+  gemm(
+    a: number,
+    b: number,
+    out: number,
+    m: number,
+    n: number,
+    k: number,
+    transposeA: boolean,
+    transposeB: boolean,
+    scratch: number,
+  ): void;
   packTurnedFilters(filter: number, taps: number, channels: number, filters: number, to: number): void;
-  convScratchBytes(paddedHeight: number, paddedWidth: number, channels: number, lay: boolean): number;
-  conv(...args: ConvArgs): void;
-  convFilterGradientScratchBytes(
-    ...args: [
-      ...dims: [channels: number, filterHeight: number, filterWidth: number, filters: number],
-      ...out: [outHeight: number, outWidth: number],
-      ...laid: [lay: boolean, paddedHeight: number, paddedWidth: number],
-    ]
+  convScratchBytes(
+    paddedHeight: number,
+    paddedWidth: number,
+    channels: number,
+    needsPadding: boolean,
   ): number;
-  convFilterGradient(...args: FilterGradientArgs): void;
+  conv(
+    x: number,
+    packed: number,
+    out: number,
+    batch: number,
+    height: number,
+    width: number,
+    channels: number,
+    filterHeight: number,
+    filterWidth: number,
+    filters: number,
+    strideY: number,
+    strideX: number,
+    outHeight: number,
+    outWidth: number,
+    needsPadding: boolean,
+    paddedHeight: number,
+    paddedWidth: number,
+    top: number,
+    left: number,
+    stretchY: number,
+    stretchX: number,
+    scratch: number,
+  ): void;
+  convFilterGradientScratchBytes(
+    channels: number,
+    filterHeight: number,
+    filterWidth: number,
+    filters: number,
+    outHeight: number,
+    outWidth: number,
+    needsPadding: boolean,
+    paddedHeight: number,
+    paddedWidth: number,
+  ): number;
+  convFilterGradient(
+    x: number,
+    dy: number,
+    out: number,
+    batch: number,
+    height: number,
+    width: number,
+    channels: number,
+    filterHeight: number,
+    filterWidth: number,
+    filters: number,
+    strideY: number,
+    strideX: number,
+    outHeight: number,
+    outWidth: number,
+    needsPadding: boolean,
+    paddedHeight: number,
+    paddedWidth: number,
+    top: number,
+    left: number,
+    scratch: number,
+  ): void;
   winogradFilterBytes(k: number, n: number): number;
   winogradFilters(filter: number, channels: number, filters: number, turned: boolean, to: number): void;
-  winogradScratchBytes(...args: WinogradSizes): number;
-  winogradConv(...args: WinogradArgs): void;
-  winogradFilterGradientScratchBytes(...args: WinogradSizes): number;
-  winogradFilterGradient(...args: WinogradArgs): void;
+  winogradScratchBytes(channels: number, filters: number, outHeight: number, outWidth: number): number;
+  winogradConv(
+    x: number,
+    packed: number,
+    out: number,
+    batch: number,
+    height: number,
+    width: number,
+    channels: number,
+    filters: number,
+    outHeight: number,
+    outWidth: number,
+    top: number,
+    left: number,
+    scratch: number,
+  ): void;
+  winogradFilterGradientScratchBytes(
+    channels: number,
+    filters: number,
+    outHeight: number,
+    outWidth: number,
+  ): number;
+  winogradFilterGradient(
+    x: number,
+    dy: number,
+    out: number,
+    batch: number,
+    height: number,
+    width: number,
+    channels: number,
+    filters: number,
+    outHeight: number,
+    outWidth: number,
+    top: number,
+    left: number,
+    scratch: number,
+  ): void;
   reluGradient(dy: number, y: number, dx: number, n: number): void;
   addRow(x: number, bias: number, out: number, rows: number, columns: number): void;
   sumRows(x: number, out: number, rows: number, columns: number): void;
-  maxPoolGradient(...args: MaxPoolGradientArgs): void;
+  maxPoolGradient(
+    dy: number,
+    x: number,
+    y: number,
+    dx: number,
+    batch: number,
+    height: number,
+    width: number,
+    channels: number,
+    filterHeight: number,
+    filterWidth: number,
+    strideY: number,
+    strideX: number,
+    outHeight: number,
+    outWidth: number,
+    top: number,
+    left: number,
+  ): void;
 }
-
-type GemmArgs = [
-  ...pointers: [a: number, b: number, out: number],
-  ...dims: [m: number, n: number, k: number],
-  ...transpose: [a: boolean, b: boolean],
-  scratch: number,
-];
-
-type ImageArgs = [batch: number, height: number, width: number, channels: number];
-type FilterArgs = [height: number, width: number, filters: number, strideY: number, strideX: number];
-type OutArgs = [height: number, width: number];
-type LayArgs = [lay: boolean, paddedHeight: number, paddedWidth: number, top: number, left: number];
-
-type ConvArgs = [
-  ...pointers: [x: number, packed: number, out: number],
-  ...ImageArgs,
-  ...FilterArgs,
-  ...OutArgs,
-  ...LayArgs,
-  ...stretch: [y: number, x: number],
-  scratch: number,
-];
-
-type FilterGradientArgs = [
-  ...pointers: [x: number, dy: number, out: number],
-  ...ImageArgs,
-  ...FilterArgs,
-  ...OutArgs,
-  ...LayArgs,
-  scratch: number,
-];
-
-type WinogradSizes = [channels: number, filters: number, outHeight: number, outWidth: number];
-
-type WinogradArgs = [
-  ...pointers: [x: number, packedOrDy: number, out: number],
-  ...ImageArgs,
-  filters: number,
-  ...OutArgs,
-  ...padding: [top: number, left: number],
-  scratch: number,
-];
-
-type MaxPoolGradientArgs = [
-  ...pointers: [dy: number, x: number, y: number, dx: number],
-  ...ImageArgs,
-  ...window: [height: number, width: number, strideY: number, strideX: number],
-  ...OutArgs,
-  ...padding: [top: number, left: number],
-];
 
 const instances = new WeakMap<object, SimdKernels | null>();
 
 /**
- * Our own kernels, instantiated in the memory of tfjs' backend so that they work on its tensors where they lie
- * (once a backend). Null where that cannot be: no SIMD, or a tfjs that no longer shows its memory.
+ * Kernels instantiated once for each backend, in the memory of tfjs, so that they work on its tensors without copies. Null
+ * if the platform lacks SIMD or this tfjs does not expose its memory.
  */
 export function simdKernels(backend: Pick<WasmBackend, 'wasm'>): SimdKernels | null {
-  const known = instances.get(backend);
-  if (known !== undefined) return known;
+  const existing = instances.get(backend);
+  if (existing !== undefined) return existing;
   const kernels = instantiate(backend);
   instances.set(backend, kernels);
   return kernels;
@@ -100,13 +163,13 @@ function instantiate({ wasm }: Pick<WasmBackend, 'wasm'>): SimdKernels | null {
   if (host.SharedArrayBuffer !== undefined && memory.buffer instanceof host.SharedArrayBuffer) {
     importSharedMemory(module);
   }
-  // Null also for a memory that may grow past what the module declares.
+  // Null also for a memory that may grow beyond the module's declared maximum.
   return instantiateWithMemory(memory, module) as SimdKernels | null;
 }
 
 /**
- * Turns the module's import of a memory into one of a shared memory, as the threaded build of tfjs has. It is one
- * bit of the import's limits, which follow its name and its kind; nothing before the import bears that name.
+ * Changes the module's imported memory to a shared memory, which the threaded build of tfjs has. This is one bit in the
+ * import's limits, which follow its name and its kind. The name does not occur before the import.
  */
 function importSharedMemory(bytes: Uint8Array): void {
   const name = Array.from('memory', (char) => char.charCodeAt(0));

@@ -1,11 +1,5 @@
-import {
-  type KernelFunc,
-  type TensorInfo,
-  type Tf,
-  type WasmBackend,
-  kernelFunc,
-  pointerOf,
-} from './backend.ts';
+import { type KernelFunc, type TensorInfo, type WasmBackend, kernelFunc, pointerOf } from './backend.ts';
+import type { TF } from '../../util/tf.ts';
 import { sizeOf } from '../../model/layout.ts';
 import type { SimdKernels } from './simd.ts';
 
@@ -19,12 +13,12 @@ interface SumAttrs {
 }
 
 /**
- * Sum of a float32 tensor over axes that follow each other, with others behind them, as in the gradient of a bias: straight down
- * the columns and by blocks of rows, where tfjs transposes first and adds up one by one. Other axes and types, and machines
- * without SIMD, go to tfjs' own.
+ * Sum of a float32 tensor over adjacent axes that are not the last, as in the gradient of a bias. It adds blocks of rows down
+ * the columns; tfjs' own kernel transposes first and adds value by value. tfjs' own kernel computes other axes and types, and
+ * all sums without SIMD.
  */
 export function sum(
-  tf: Tf,
+  tf: TF,
   stock: KernelFunc,
   simd: (backend: WasmBackend) => SimdKernels | null,
 ): KernelFunc {
@@ -33,12 +27,12 @@ export function sum(
     const { x } = inputs;
     const axes = tf.util.parseAxisParam(attrs.axis as number | number[], x.shape).sort((p, q) => p - q);
     const [first = 0] = axes;
-    const adjoining = axes.every((axis, i) => axis === first + i);
+    const adjacent = axes.every((axis, i) => axis === first + i);
     const before = x.shape.slice(0, first);
     const behind = x.shape.slice(first + axes.length);
     const kernels = simd(backend);
-    const covered = adjoining && axes.length > 0 && behind.length > 0 && x.dtype === 'float32';
-    if (kernels === null || !covered || sizeOf(x.shape) === 0) {
+    const isSupported = adjacent && axes.length > 0 && behind.length > 0 && x.dtype === 'float32';
+    if (kernels === null || !isSupported || sizeOf(x.shape) === 0) {
       return stock(call as unknown as Parameters<KernelFunc>[0]);
     }
     const ones = attrs.keepDims ? axes.map(() => 1) : [];
@@ -46,7 +40,8 @@ export function sum(
     const columns = sizeOf(behind);
     const times = sizeOf(before);
     const rows = sizeOf(x.shape) / columns / times;
-    const [from, to] = [pointerOf(backend, x), pointerOf(backend, out)];
+    const from = pointerOf(backend, x);
+    const to = pointerOf(backend, out);
     for (let i = 0; i < times; i++) {
       kernels.sumRows(from + 4 * i * rows * columns, to + 4 * i * columns, rows, columns);
     }
@@ -64,8 +59,8 @@ interface SegmentSumAttrs {
 }
 
 /**
- * UnsortedSegmentSum: x [n, ...] and segmentIds [n] to [numSegments, ...], the sums of the rows with each id; rows
- * with other ids are dropped. It is the gradient of gather, and so of an embedding; tfjs' wasm backend has none.
+ * UnsortedSegmentSum: x [n, ...] and segmentIds [n] to [numSegments, ...], the sums of the rows with each id; rows with
+ * other ids are dropped. It is the gradient of gather and of an embedding; tfjs' wasm backend lacks this kernel.
  */
 export function unsortedSegmentSum(): KernelFunc {
   return kernelFunc<SegmentSumInputs, SegmentSumAttrs>(({ inputs, attrs, backend }) => {

@@ -3,10 +3,10 @@ import type { TensorInfo, WasmBackend } from './backend.ts';
 import { pointerOf, withScratch } from './backend.ts';
 import type { SimdKernels } from './simd.ts';
 
-// A tile yields 2 x 2 outputs: below this size too much of it would fall beyond the edge.
+/** Smallest side of an image that is worth it: a tile yields 2 x 2 outputs, and much of it would lie beyond the edge. */
 const MIN_SIDE = 4;
 
-/** Whether a convolution's taps and strides suit Winograd's tiles, and its images are worth it. */
+/** Whether Winograd's algorithm supports a convolution's taps and strides, and its images are large enough. */
 function isSuitable(info: backend_util.Conv2DInfo, height: number, width: number): boolean {
   return (
     info.dataFormat === 'channelsLast' &&
@@ -21,7 +21,7 @@ function isSuitable(info: backend_util.Conv2DInfo, height: number, width: number
   );
 }
 
-/** The convolution of x by the filter in 16/36 of the products, or null where it does not suit. */
+/** Convolution of x by the filter in 16/36 of the products, or null if Winograd's algorithm does not apply. */
 export function winogradForward(
   simd: SimdKernels,
   backend: WasmBackend,
@@ -37,16 +37,25 @@ export function winogradForward(
   withScratch(backend, bytes, (packed) => {
     simd.winogradFilters(pointerOf(backend, filter), inChannels, outChannels, false, packed);
     simd.winogradConv(
-      ...([pointerOf(backend, x), packed, pointerOf(backend, out)] as const),
-      ...([batchSize, inHeight, inWidth, inChannels, outChannels] as const),
-      ...([outHeight, outWidth, padInfo.top, padInfo.left] as const),
+      pointerOf(backend, x),
+      packed,
+      pointerOf(backend, out),
+      batchSize,
+      inHeight,
+      inWidth,
+      inChannels,
+      outChannels,
+      outHeight,
+      outWidth,
+      padInfo.top,
+      padInfo.left,
       packed + packedBytes,
     );
   });
   return out;
 }
 
-/** The gradient of the input, likewise. */
+/** Gradient of the input, or null if Winograd's algorithm does not apply. */
 export function winogradInputGradient(
   simd: SimdKernels,
   backend: WasmBackend,
@@ -62,16 +71,25 @@ export function winogradInputGradient(
   withScratch(backend, bytes, (packed) => {
     simd.winogradFilters(pointerOf(backend, filter), inChannels, outChannels, true, packed);
     simd.winogradConv(
-      ...([pointerOf(backend, dy), packed, pointerOf(backend, out)] as const),
-      ...([batchSize, outHeight, outWidth, outChannels, inChannels] as const),
-      ...([inHeight, inWidth, 2 - padInfo.top, 2 - padInfo.left] as const),
+      pointerOf(backend, dy),
+      packed,
+      pointerOf(backend, out),
+      batchSize,
+      outHeight,
+      outWidth,
+      outChannels,
+      inChannels,
+      inHeight,
+      inWidth,
+      2 - padInfo.top,
+      2 - padInfo.left,
       packed + packedBytes,
     );
   });
   return out;
 }
 
-/** The gradient of the filter, likewise. */
+/** Gradient of the filter, or null if Winograd's algorithm does not apply. */
 export function winogradFilterGradient(
   simd: SimdKernels,
   backend: WasmBackend,
@@ -85,9 +103,18 @@ export function winogradFilterGradient(
   const bytes = simd.winogradFilterGradientScratchBytes(inChannels, outChannels, outHeight, outWidth);
   withScratch(backend, bytes, (scratch) =>
     simd.winogradFilterGradient(
-      ...([pointerOf(backend, x), pointerOf(backend, dy), pointerOf(backend, out)] as const),
-      ...([batchSize, inHeight, inWidth, inChannels, outChannels] as const),
-      ...([outHeight, outWidth, padInfo.top, padInfo.left] as const),
+      pointerOf(backend, x),
+      pointerOf(backend, dy),
+      pointerOf(backend, out),
+      batchSize,
+      inHeight,
+      inWidth,
+      inChannels,
+      outChannels,
+      outHeight,
+      outWidth,
+      padInfo.top,
+      padInfo.left,
       scratch,
     ),
   );

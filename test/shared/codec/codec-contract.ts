@@ -16,9 +16,9 @@ import {
 } from '../../support/special-floats.ts';
 
 export interface CodecContract {
-  /** Largest difference from the values, as a share of the largest of them. 0 for a codec that loses nothing. */
+  /** Maximum error relative to the largest magnitude of the vector. 0 for a lossless codec. */
   readonly relativeError: number;
-  /** What is added to that, for values that are too small for the codec. */
+  /** Additional error for values that are too small for the codec. */
   readonly absoluteError?: number;
 }
 
@@ -26,7 +26,7 @@ const vectors = fc
   .array(fc.float({ noNaN: true, noDefaultInfinity: true, min: -1000, max: 1000 }), { maxLength: 70 })
   .map((values) => Float32Array.from(values));
 
-/** What every codec owes to those who use it. */
+/** Tests of the Codec interface that every codec passes. */
 export function testCodec(codec: Codec, { relativeError, absoluteError = 0 }: CodecContract): void {
   const encode = (values: Float32Array): Uint8Array => {
     const frame = openFrame({ type: 'gradient' }, codec.bytes(values.length));
@@ -35,44 +35,44 @@ export function testCodec(codec: Codec, { relativeError, absoluteError = 0 }: Co
   };
 
   describe(`codec ${codec.name}`, () => {
-    it('brings values back, as exactly as it promises', () => {
+    it('decodes values within its error bound', () => {
       checkProperty(
         fc.property(vectors, (values) => {
           const decoded = codec.decode(encode(values), values.length);
-          const most =
+          const maxError =
             values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0) * relativeError +
             absoluteError;
           return (
             decoded instanceof Float32Array &&
             decoded.length === values.length &&
-            values.every((value, i) => Math.abs(value - decoded[i]!) <= most)
+            values.every((value, i) => Math.abs(value - decoded[i]!) <= maxError)
           );
         }),
         { seed: 1, numRuns: 1000 },
       );
     });
 
-    it('decodes into the room that it is given, if it needs any', () => {
+    it('decodes into the given buffer if it needs one', () => {
       const values = Float32Array.of(1, -2, 3.25, 0, 5);
-      const room = new Float32Array(5).fill(NaN);
-      const decoded = codec.decode(encode(values), 5, room);
+      const buffer = new Float32Array(5).fill(NaN);
+      const decoded = codec.decode(encode(values), 5, buffer);
       expect(decoded).toEqual(codec.decode(encode(values), 5));
-      if (codec.lossy) expect(decoded).toBe(room);
+      if (codec.lossy) expect(decoded).toBe(buffer);
     });
 
-    it('is lossless if it says so, and only then', () => {
+    it('is lossless exactly if `lossy` is false', () => {
       const values = Float32Array.from({ length: 300 }, (_, i) => Math.sin(i) / 3);
       const decoded = codec.decode(encode(values), values.length);
       expect(decoded.every((value, i) => value === values[i])).toBe(!codec.lossy);
     });
 
-    it('does not change what it is given', () => {
+    it('does not change the encoded values', () => {
       const values = Float32Array.of(1, -2, 3.25);
       encode(values);
       expect(values).toEqual(Float32Array.of(1, -2, 3.25));
     });
 
-    it('encodes differences, adds what is decoded, and keeps what is lost, as one after the other would', () => {
+    it('encodes differences and residuals and decodes onto a base with the bits of separate operations', () => {
       const [values, others] = [0.3, 0.7].map((by) =>
         Float32Array.from({ length: 9_001 }, (_, i) => Math.sin(i * by) / 3),
       ) as [Float32Array, Float32Array];
@@ -82,24 +82,25 @@ export function testCodec(codec: Codec, { relativeError, absoluteError = 0 }: Co
 
       const decoded = codec.decode(payload, values.length);
       const sums = decoded.map((value, i) => value + values[i]!);
-      const [out, inPlace] = [new Float32Array(values.length), values.slice()];
+      const out = new Float32Array(values.length);
+      const inPlace = values.slice();
       codec.decodeOnto(payload, values, out);
       codec.decodeOnto(payload, inPlace, inPlace);
       expect([out, inPlace]).toEqual([sums, sums]);
 
-      const owed = others.slice();
-      codec.encodeWithResidual(values, owed, payload);
-      const whole = values.map((value, i) => value + others[i]!);
-      expect(payload).toEqual(encode(whole));
-      const arrived = codec.decode(payload, values.length);
-      expect(owed).toEqual(whole.map((value, i) => value - arrived[i]!));
+      const residual = others.slice();
+      codec.encodeWithResidual(values, residual, payload);
+      const sum = values.map((value, i) => value + others[i]!);
+      expect(payload).toEqual(encode(sum));
+      const decodedSum = codec.decode(payload, values.length);
+      expect(residual).toEqual(sum.map((value, i) => value - decodedSum[i]!));
     });
 
     it('keeps zeros zero', () => {
       expect([...codec.decode(encode(new Float32Array(9)), 9)].every((value) => value === 0)).toBe(true);
     });
 
-    it('keeps a value that is not finite visible at its position, in a vector, a difference and a sum', () => {
+    it('decodes a value that is not finite to one at the same position, in a vector, a difference and a sum', () => {
       const withBad = fc
         .tuple(finiteVectors, fc.nat(), notFiniteBits)
         .filter(([{ length }]) => length > 0)
@@ -112,19 +113,19 @@ export function testCodec(codec: Codec, { relativeError, absoluteError = 0 }: Co
         fc.property(withBad, ({ values, at }) => {
           const { length } = values;
           const payload = new Uint8Array(codec.bytes(length));
-          const seen = (): boolean => {
+          const isVisible = (): boolean => {
             const decoded = codec.decode(payload, length);
             return !Number.isFinite(decoded[at]) && vectorKernels.finiteNorm(decoded) === null;
           };
-          const none = new Float32Array(length);
+          const zeros = new Float32Array(length);
           codec.encode(values, payload);
-          expect(seen()).toBe(true);
-          codec.encodeDifference(values, none, payload);
-          expect(seen()).toBe(true);
-          codec.encodeDifference(none, values, payload);
-          expect(seen()).toBe(true);
+          expect(isVisible()).toBe(true);
+          codec.encodeDifference(values, zeros, payload);
+          expect(isVisible()).toBe(true);
+          codec.encodeDifference(zeros, values, payload);
+          expect(isVisible()).toBe(true);
           codec.encodeWithResidual(values, new Float32Array(length), payload);
-          expect(seen()).toBe(true);
+          expect(isVisible()).toBe(true);
           const weights = new Float32Array(length).fill(1);
           codec.decodeOnto(payload, weights, weights);
           expect(Number.isFinite(weights[at])).toBe(false);
@@ -142,7 +143,7 @@ export function testCodec(codec: Codec, { relativeError, absoluteError = 0 }: Co
       );
     });
 
-    it('makes NaN the same bits in every difference and sum, and in all that it decodes from its own bytes', () => {
+    it('gives every NaN in differences, sums and decoded vectors the same bits', () => {
       const pair = lengths.chain((length) =>
         fc.tuple(specialVectors(fc.constant(length)), specialVectors(fc.constant(length))),
       );
@@ -164,7 +165,7 @@ export function testCodec(codec: Codec, { relativeError, absoluteError = 0 }: Co
       );
     });
 
-    it('leaves a finite residual, whatever it is given', () => {
+    it('leaves a finite residual for any values', () => {
       const pair = lengths.chain((length) =>
         fc.tuple(specialVectors(fc.constant(length)), specialVectors(fc.constant(length))),
       );
@@ -177,7 +178,7 @@ export function testCodec(codec: Codec, { relativeError, absoluteError = 0 }: Co
       );
     });
 
-    it('gives the same bytes for the same values, and uses all of them', () => {
+    it('gives the same bytes for the same values and writes all bytes', () => {
       checkProperty(
         fc.property(vectors, (values) => {
           const twice = [0x00, 0xff].map((dirt) => {
@@ -191,7 +192,7 @@ export function testCodec(codec: Codec, { relativeError, absoluteError = 0 }: Co
       );
     });
 
-    it('writes nothing beside its payload', () => {
+    it('writes nothing outside of the payload', () => {
       const values = Float32Array.of(1, 2, 3, 4);
       const memory = new Uint8Array(codec.bytes(4) + 16).fill(0xaa);
       codec.encode(values, memory.subarray(8, 8 + codec.bytes(4)));
@@ -200,7 +201,7 @@ export function testCodec(codec: Codec, { relativeError, absoluteError = 0 }: Co
       );
     });
 
-    it('refuses a payload of another length, with the code for that', () => {
+    it('rejects a payload of another length with the code wrongLength', () => {
       for (const difference of [-4, -1, 1, 4]) {
         const payload = new Uint8Array(codec.bytes(5) + difference);
         const base = new Float32Array(5);
@@ -211,7 +212,7 @@ export function testCodec(codec: Codec, { relativeError, absoluteError = 0 }: Co
       }
     });
 
-    it('reads a payload wherever the frame lay in memory', () => {
+    it('reads a payload at any offset in memory', () => {
       const values = Float32Array.of(0.5, -0.25, 4);
       const bytes = encodeFrame({ type: 'gradient' }, encode(values));
       for (let offset = 0; offset < 8; offset++) {

@@ -15,23 +15,23 @@ import {
 
 const contracts: Readonly<Record<string, CodecContract>> = {
   float32: { relativeError: 0 },
-  // Half of the last of 11 bits, or of the distance between subnormal values.
+  // Half of the last of 11 significant bits, or half of the distance between subnormal values.
   float16: { relativeError: 2 ** -11, absoluteError: 2 ** -25 },
-  // Half a scale, and a little for its rounding.
+  // Half a scale, with a margin for the rounding of the scale.
   int8: { relativeError: 0.5001 / 127, absoluteError: 2 ** -100 },
   int4: { relativeError: 0.5001 / 7, absoluteError: 2 ** -100 },
 };
 
 for (const codec of CODECS) testCodec(codec, contracts[codec.name]!);
 
-describe('the codecs', () => {
-  it('have names of their own, under which they are found', () => {
+describe('getCodec', () => {
+  it('finds each codec by its unique name', () => {
     expect(new Set(CODECS.map(({ name }) => name)).size).toBe(CODECS.length);
     for (const codec of CODECS) expect(getCodec(codec.name)).toBe(codec);
   });
 
-  it.each(['', 'FLOAT32', 'toString', 'zip'])("do not include '%s'", (name) => {
-    expect(() => getCodec(name)).toThrow(`Codec '${name}' is not known here.`);
+  it.each(['', 'FLOAT32', 'toString', 'zip'])("rejects the name '%s'", (name) => {
+    expect(() => getCodec(name)).toThrow(`Codec '${name}' is not supported.`);
     expect(() => getCodec(name)).toThrow(expect.objectContaining({ code: CloseCode.unsupported }));
   });
 });
@@ -43,7 +43,7 @@ describe('float32', () => {
     expect([...payload]).toEqual([0, 0, 0x80, 0x3f, 0, 0, 0x20, 0xc0]);
   });
 
-  it('keeps every bit, of NaN, infinities, zeros of both signs, subnormal and largest values too', () => {
+  it('keeps every bit, also of NaN, infinities, zeros of both signs, subnormal and largest values', () => {
     const patterns = [...NAN_PATTERNS, ...INFINITY_PATTERNS, ...FINITE_PATTERNS];
     const values = floatsOf(patterns);
     const payload = new Uint8Array(float32.bytes(values.length));
@@ -89,13 +89,13 @@ describe('float16', () => {
     ]);
   });
 
-  it('keeps each of its own values, of both signs', () => {
+  it('keeps every finite half of both signs', () => {
     const values = halves.map(valueOf);
     expect(bitsOf(values)).toEqual(halves);
     expect(bitsOf(values.map((value) => -value))).toEqual(halves.map((bits) => bits | 0x8000));
   });
 
-  it('rounds what lies between two of them to the nearer one, and half-way to the even one', () => {
+  it('rounds to the nearest half, ties to even', () => {
     const [below, between, above] = [0, 1, 2].map((at) =>
       halves.slice(1).map((bits) => {
         const middle = (valueOf(bits - 1) + valueOf(bits)) / 2;
@@ -107,7 +107,7 @@ describe('float16', () => {
     expect(bitsOf(between)).toEqual(halves.slice(1).map((bits) => (bits & 1 ? bits - 1 : bits)));
   });
 
-  it('makes finite values that are too large the largest, and keeps infinities', () => {
+  it('rounds large finite values to the largest half and keeps infinities', () => {
     expect(bitsOf([65519.99, 65520, 3.4e38, -1e6, Infinity, -Infinity, NaN])).toEqual([
       ...[0x7bff, 0x7bff, 0x7bff, 0xfbff, 0x7c00, 0xfc00, 0x7e00],
     ]);
@@ -115,7 +115,7 @@ describe('float16', () => {
 });
 
 describe('int8 and int4', () => {
-  it('are scales of blocks, then integers', () => {
+  it('consist of the scales of blocks followed by integers', () => {
     const values = Float32Array.of(-127, 63.5, 0.5, 1.5, -0.4);
     expect(encoded(int8, values)).toEqual([0, 0, 0x80, 0x3f, 0x81, 64, 0, 2, 0]);
     expect(encoded(int4, Float32Array.of(-7, 3.5, 0.5, 1.5, -1))).toEqual([
@@ -123,7 +123,7 @@ describe('int8 and int4', () => {
     ]);
   });
 
-  it('have a scale for every 256 values, so that large ones cost their neighbours alone', () => {
+  it('have a scale for every 256 values, so that a large value affects only its block', () => {
     const values = Float32Array.from({ length: 513 }, (_, i) => (i === 0 ? 1e6 : 1e-3));
     for (const codec of [int8, int4]) {
       const payload = Uint8Array.from(encoded(codec, values));
@@ -134,7 +134,7 @@ describe('int8 and int4', () => {
     }
   });
 
-  it('stay finite at the largest values', () => {
+  it('decode the largest values to finite ones', () => {
     const values = new Float32Array(3).fill(3.4028234663852886e38);
     for (const codec of [int8, int4]) {
       const decoded = codec.decode(Uint8Array.from(encoded(codec, values)), 3);
@@ -142,7 +142,7 @@ describe('int8 and int4', () => {
     }
   });
 
-  it('decode a block whose scale is not finite to NaN, and no other block', () => {
+  it('decode only a block whose scale is not finite to NaN', () => {
     for (const bad of [...NAN_PATTERNS, ...INFINITY_PATTERNS]) {
       for (const codec of [int8, int4]) {
         for (const block of [0, 1]) {

@@ -8,7 +8,7 @@ import { checkProperty } from '../../support/property.ts';
 import { floatsOf, INFINITY_PATTERNS, NAN_PATTERNS } from '../../support/special-floats.ts';
 
 const lossy = CODECS.filter((codec) => codec.lossy);
-/** Steps of vectors of one length, of values up to 1. */
+/** Sequence of vectors of one length with values up to 1. */
 const steps = fc.integer({ min: 1, max: 600 }).chain((length) =>
   fc.array(
     fc
@@ -18,83 +18,90 @@ const steps = fc.integer({ min: 1, max: 600 }).chain((length) =>
   ),
 );
 
-/** What arrives of a vector. */
-function sent(encoder: ErrorFeedbackEncoder, codec: Codec, values: Float32Array, from = 0): Float32Array {
+/** Decoded values of an encoded vector. */
+function transmit(encoder: ErrorFeedbackEncoder, codec: Codec, values: Float32Array, from = 0): Float32Array {
   const payload = new Uint8Array(encoder.bytes(values.length));
   encoder.encode(values, payload, from);
   return codec.decode(payload, values.length).slice();
 }
 
-describe.each(lossy.map((codec) => [codec.name, codec] as const))('with feedback, %s', (_, codec) => {
-  it('brings the sum of all vectors, but for what the last one has lost', () => {
-    checkProperty(
-      fc.property(steps, (vectors) => {
-        const length = vectors[0]!.length;
-        const encoder = new ErrorFeedbackEncoder(codec, length);
-        const [truth, arrived] = [new Float64Array(length), new Float64Array(length)];
-        for (const vector of vectors) {
-          const decoded = sent(encoder, codec, vector);
-          for (let i = 0; i < length; i++) {
-            truth[i] = truth[i]! + vector[i]!;
-            arrived[i] = arrived[i]! + decoded[i]!;
+describe.each(lossy.map((codec) => [codec.name, codec] as const))(
+  'ErrorFeedbackEncoder with %s',
+  (_, codec) => {
+    it('transmits the sum of all vectors up to the error of the last one', () => {
+      checkProperty(
+        fc.property(steps, (vectors) => {
+          const length = vectors[0]!.length;
+          const encoder = new ErrorFeedbackEncoder(codec, length);
+          const truth = new Float64Array(length);
+          const arrived = new Float64Array(length);
+          for (const vector of vectors) {
+            const decoded = transmit(encoder, codec, vector);
+            for (let i = 0; i < length; i++) {
+              truth[i] = truth[i]! + vector[i]!;
+              arrived[i] = arrived[i]! + decoded[i]!;
+            }
+            // Values up to 1 and a residual r lose at most (1 + r) / 14 in the coarsest codec, so r stays below 1 / 13.
+            if (truth.some((value, i) => Math.abs(value - arrived[i]!) > 1 / 12.9)) return false;
           }
-          // Values up to 1 and a residual r lose at most (1 + r) / 14 in the coarsest codec, so r stays below 1 / 13.
-          if (truth.some((value, i) => Math.abs(value - arrived[i]!) > 1 / 12.9)) return false;
-        }
-        return true;
-      }),
-      { seed: 1, numRuns: 200 },
-    );
-  });
-
-  it('keeps what is lost at its place, however the vector is cut', () => {
-    const values = Float32Array.from({ length: 700 }, (_, i) => Math.sin(i) / 3);
-    const encoder = new ErrorFeedbackEncoder(codec, 700);
-    const arrived = new Float64Array(700);
-    const add = (from: number, to: number): void =>
-      sent(encoder, codec, values.subarray(from, to), from).forEach(
-        (value, i) => (arrived[from + i] = arrived[from + i]! + value),
+          return true;
+        }),
+        { seed: 1, numRuns: 200 },
       );
-    for (let step = 0; step < 300; step++) {
-      if (step % 3 === 0) add(0, 700);
-      else {
-        add(300, 700);
-        add(0, 300);
+    });
+
+    it('keeps residuals at their positions when vectors are sent in parts', () => {
+      const values = Float32Array.from({ length: 700 }, (_, i) => Math.sin(i) / 3);
+      const encoder = new ErrorFeedbackEncoder(codec, 700);
+      const arrived = new Float64Array(700);
+      const add = (from: number, to: number): void =>
+        transmit(encoder, codec, values.subarray(from, to), from).forEach(
+          (value, i) => (arrived[from + i] = arrived[from + i]! + value),
+        );
+      for (let step = 0; step < 300; step++) {
+        if (step % 3 === 0) add(0, 700);
+        else {
+          add(300, 700);
+          add(0, 300);
+        }
       }
-    }
-    const worst = values.reduce((most, value, i) => Math.max(most, Math.abs(value - arrived[i]! / 300)), 0);
-    expect(worst).toBeLessThan(1e-3 / 3);
-  });
+      const worst = values.reduce(
+        (largest, value, i) => Math.max(largest, Math.abs(value - arrived[i]! / 300)),
+        0,
+      );
+      expect(worst).toBeLessThan(1e-3 / 3);
+    });
 
-  it('does not carry a value that is not finite over to the next vector', () => {
-    const encoder = new ErrorFeedbackEncoder(codec, 3);
-    for (const bad of [...NAN_PATTERNS, ...INFINITY_PATTERNS]) {
-      const values = Float32Array.of(1, 0, 1);
-      values.set(floatsOf([bad]), 1);
-      expect(Number.isFinite(sent(encoder, codec, values)[1])).toBe(false);
-      expect(sent(encoder, codec, Float32Array.of(1, 1, 1)).every(Number.isFinite)).toBe(true);
-    }
-  });
+    it('does not carry a value that is not finite over to the next vector', () => {
+      const encoder = new ErrorFeedbackEncoder(codec, 3);
+      for (const bad of [...NAN_PATTERNS, ...INFINITY_PATTERNS]) {
+        const values = Float32Array.of(1, 0, 1);
+        values.set(floatsOf([bad]), 1);
+        expect(Number.isFinite(transmit(encoder, codec, values)[1])).toBe(false);
+        expect(transmit(encoder, codec, Float32Array.of(1, 1, 1)).every(Number.isFinite)).toBe(true);
+      }
+    });
 
-  it('shows a sum of vector and residual that is too large for float32', () => {
-    const largest = 3.4028234663852886e38;
-    const encoder = new ErrorFeedbackEncoder(float16, 1);
-    sent(encoder, float16, Float32Array.of(largest));
-    encoder.setCodec(codec);
-    expect(Number.isFinite(sent(encoder, codec, Float32Array.of(largest))[0])).toBe(false);
-    expect(sent(encoder, codec, Float32Array.of(0))[0]).toBe(0);
-  });
-});
+    it('encodes an overflowing sum of vector and residual as a value that is not finite', () => {
+      const largest = 3.4028234663852886e38;
+      const encoder = new ErrorFeedbackEncoder(float16, 1);
+      transmit(encoder, float16, Float32Array.of(largest));
+      encoder.setCodec(codec);
+      expect(Number.isFinite(transmit(encoder, codec, Float32Array.of(largest))[0])).toBe(false);
+      expect(transmit(encoder, codec, Float32Array.of(0))[0]).toBe(0);
+    });
+  },
+);
 
-it('what is too small for one vector arrives in time', () => {
+it('ErrorFeedbackEncoder transmits a value that is too small for a single vector over several vectors', () => {
   const encoder = new ErrorFeedbackEncoder(int4, 2);
-  const seen = Array.from({ length: 20 }, () => sent(encoder, int4, Float32Array.of(7, 0.25))[1]);
+  const seen = Array.from({ length: 20 }, () => transmit(encoder, int4, Float32Array.of(7, 0.25))[1]);
   expect(seen.slice(0, 6)).toEqual([0, 0, 1, 0, 0, 0]);
   expect(seen.reduce((sum: number, value) => sum + value!, 0)).toBe(5);
 });
 
-it('a codec that loses nothing has nothing to be fed back', () => {
+it('ErrorFeedbackEncoder transmits values unchanged with a lossless codec', () => {
   const values = Float32Array.of(0.1, 1e-30, NaN);
   const encoder = new ErrorFeedbackEncoder(float32, 3);
-  for (let step = 0; step < 3; step++) expect(sent(encoder, float32, values)).toEqual(values);
+  for (let step = 0; step < 3; step++) expect(transmit(encoder, float32, values)).toEqual(values);
 });

@@ -18,21 +18,21 @@ import { bitsOf, floatsOf, INFINITY_PATTERNS, NAN_BITS, NAN_PATTERNS } from '../
 
 const tensor = (shape: number[], trainable = true) => ({ shape, trainable });
 
-/** Values before and behind a kernel, and the factors of some samples that fit into its place. */
+/** Kernel with values before and after it, and a number of samples whose factors fit into the kernel's range. */
 const vectors = fc
   .record({
     inputs: fc.integer({ min: 2, max: 40 }),
     outputs: fc.integer({ min: 2, max: 40 }),
     before: fc.integer({ min: 0, max: 9 }),
-    behind: fc.integer({ min: 0, max: 9 }),
+    after: fc.integer({ min: 0, max: 9 }),
     seed: fc.integer(),
   })
-  .chain(({ inputs, outputs, before, behind, seed }) => {
-    const most = Math.max(1, Math.ceil((inputs * outputs) / (inputs + outputs)) - 1);
+  .chain(({ inputs, outputs, before, after, seed }) => {
+    const maxSamples = Math.max(1, Math.ceil((inputs * outputs) / (inputs + outputs)) - 1);
     return fc.record({
       kernel: fc.constant<DenseKernel>({ offset: before, inputs, outputs }),
-      length: fc.constant(before + inputs * outputs + behind),
-      samples: fc.integer({ min: 1, max: most }),
+      length: fc.constant(before + inputs * outputs + after),
+      samples: fc.integer({ min: 1, max: maxSamples }),
       seed: fc.constant(seed),
     });
   })
@@ -49,7 +49,8 @@ function product(
   const a = (s: number, i: number): number => gradient[offset + s * inputs + i]!;
   const g = (s: number, j: number): number => gradient[offset + samples * inputs + s * outputs + j]!;
   return Array.from({ length: inputs * outputs }, (_, at) => {
-    const [i, j] = [Math.floor(at / outputs), at % outputs];
+    const i = Math.floor(at / outputs);
+    const j = at % outputs;
     let sum = 0;
     for (let s = 0; s < samples; s++) sum += a(s, i) * g(s, j);
     return sum;
@@ -57,7 +58,7 @@ function product(
 }
 
 describe('sufficient factors', () => {
-  it('are of the largest matrix that is trained', () => {
+  it('are those of the largest trainable matrix', () => {
     const layout = layoutOf([
       tensor([3, 3, 1, 900]),
       tensor([9, 4]),
@@ -70,13 +71,13 @@ describe('sufficient factors', () => {
     expect(factoredKernel(layoutOf([tensor([4])]))).toBeNull();
   });
 
-  it('are fewer values for few samples alone', () => {
+  it('have fewer values than the gradient only for few samples', () => {
     const kernel = { offset: 0, inputs: 4608, outputs: 128 };
     expect([16, 124, 125].map((samples) => areFactorsSmaller(kernel, samples))).toEqual([true, true, false]);
     expect(factoredBytes(kernel, 16, { from: 0, to: 600_810 })).toBe(4 * (16 * 4736 + 10_986));
   });
 
-  it('bring the product in place of the kernel, and all else as it was, in one piece or in two', () => {
+  it('decode to their product in the kernel and leave other values unchanged, in one part or two', () => {
     checkProperty(
       fc.property(vectors, fc.boolean(), ({ kernel, length, samples, seed }, inTwo) => {
         const gradient = noise(length, seed);
@@ -102,18 +103,18 @@ describe('sufficient factors', () => {
     );
   });
 
-  it('are refused where the payload has another length', () => {
+  it('are rejected if the payload has another length', () => {
     const kernel = { offset: 1, inputs: 4, outputs: 4 };
     const part = { from: 0, to: 20 };
     for (const bytes of [0, 4 * 11, 4 * 13, 80]) {
-      const refused = (): unknown => decodeFactored(new Uint8Array(bytes), kernel, 1, part);
-      expect(refused).toThrow(ProtocolError);
-      expect(refused).toThrow(expect.objectContaining({ code: CloseCode.wrongLength }));
+      const decodeShort = (): unknown => decodeFactored(new Uint8Array(bytes), kernel, 1, part);
+      expect(decodeShort).toThrow(ProtocolError);
+      expect(decodeShort).toThrow(expect.objectContaining({ code: CloseCode.wrongLength }));
     }
     expect(decodeFactored(new Uint8Array(48), kernel, 1, part)).toHaveLength(20);
   });
 
-  it('keep a value that is not finite visible, in a factor or beside it', () => {
+  it('keep values that are not finite, in a factor or outside of the kernel', () => {
     const kernel = { offset: 1, inputs: 4, outputs: 4 };
     const part = { from: 0, to: 18 };
     for (const bad of [...NAN_PATTERNS, ...INFINITY_PATTERNS]) {
@@ -125,7 +126,8 @@ describe('sufficient factors', () => {
         expect(bitsOf(new Float32Array(payload.buffer))[at]).toBe(bad);
         const decoded = decodeFactored(payload, kernel, 1, part);
         expect(vectorKernels.finiteNorm(decoded)).toBeNull();
-        const [first, last] = [bitsOf(decoded)[0], bitsOf(decoded)[17]];
+        const first = bitsOf(decoded)[0];
+        const last = bitsOf(decoded)[17];
         expect([first, last]).toEqual([at === 0 ? bad : 0x3f800000, at === 9 ? bad : 0x3f800000]);
         if (at > 0 && at < 9 && Number.isNaN(floatsOf([bad])[0])) {
           const product = bitsOf(decoded.subarray(1, 17));
@@ -136,7 +138,7 @@ describe('sufficient factors', () => {
     }
   });
 
-  it('give infinity where a product is too large, and NaN where an infinity meets zero', () => {
+  it('give infinity for an overflowing product and NaN for infinity times zero', () => {
     const kernel = { offset: 0, inputs: 2, outputs: 2 };
     const decode = (...values: number[]): number[] =>
       bitsOf(decodeFactored(new Uint8Array(Float32Array.from(values).buffer), kernel, 1, { from: 0, to: 4 }));
@@ -153,11 +155,13 @@ describe('sufficient factors', () => {
     [124, 601, 130],
     [2, 3, 70_000],
   ])('give the same bits with SIMD: %i samples, %i x %i', (samples, inputs, outputs) => {
-    const [a, b] = [noise(samples * inputs, 1), noise(samples * outputs, 2)];
-    const sides = { samples, inputs, outputs };
-    const [plain, simd] = [new Float32Array(inputs * outputs), new Float32Array(inputs * outputs)];
-    scalarKernels.multiplyFactors(a, b, plain, sides);
-    simdKernels()!.multiplyFactors(a, b, simd, sides);
-    expect(simd).toEqual(plain);
+    const a = noise(samples * inputs, 1);
+    const b = noise(samples * outputs, 2);
+    const shape = { samples, inputs, outputs };
+    const scalar = new Float32Array(inputs * outputs);
+    const simd = new Float32Array(inputs * outputs);
+    scalarKernels.multiplyFactors(a, b, scalar, shape);
+    simdKernels()!.multiplyFactors(a, b, simd, shape);
+    expect(simd).toEqual(scalar);
   });
 });

@@ -24,40 +24,42 @@ import {
 const simd = simdKernels()!;
 const BLOCK = 256;
 
-it('SIMD is what serves, where there is any', () => {
+it('codecKernels are the SIMD kernels on a platform with SIMD', () => {
   expect(simd).not.toBeNull();
   expect(codecKernels).not.toBe(scalarKernels);
 });
 
-/** Inputs of all passes of the kernels. */
+/** Inputs of all operations of the kernels. */
 interface Inputs {
   readonly values: Float32Array;
-  /** As many values. */
+  /** Second operand, with as many values. */
   readonly others: Float32Array;
   /** One for each block of 256 values. */
   readonly scales: Float32Array;
   /** Two bytes for each value. */
   readonly bytes: Uint8Array;
-  /** Elements ahead of every vector in its memory, so that vectors lie at odd places. */
+  /** Number of elements before each vector in its memory. */
   readonly offset: number;
 }
 
-/** All memory that the kernels' passes write, with its surroundings. */
+/** Memory after all operations of the kernels, with the bytes around the outputs. */
 function outcome(kernels: CodecKernels, { values, others, scales, bytes, offset }: Inputs): Uint8Array {
   const { length } = values;
   const memories: Uint8Array[] = [];
-  const room = (elementBytes: number, count: number): [buffer: ArrayBuffer, byteOffset: number] => {
+  const allocate = (elementBytes: number, count: number): [buffer: ArrayBuffer, byteOffset: number] => {
     const memory = new Uint8Array((offset + count + 3) * elementBytes).fill(0xaa);
     memories.push(memory);
     return [memory.buffer, offset * elementBytes];
   };
-  const floats = (count: number): Float32Array => new Float32Array(...room(4, count), count);
+  const floats = (count: number): Float32Array => new Float32Array(...allocate(4, count), count);
   const copyOf = (vector: Float32Array): Float32Array => {
     const copy = floats(vector.length);
     copy.set(vector);
     return copy;
   };
-  const [left, right, anyScales] = [copyOf(values), copyOf(others), copyOf(scales)];
+  const left = copyOf(values);
+  const right = copyOf(others);
+  const anyScales = copyOf(scales);
 
   function run<N extends PackedArray>(
     format: FormatKernels<N>,
@@ -82,10 +84,10 @@ function outcome(kernels: CodecKernels, { values, others, scales, bytes, offset 
     format.decodeOnto(hostile, right, floats(length));
     format.decodeOnto(hostile, inPlace, inPlace);
   }
-  run(kernels.float16, false, () => new Uint16Array(...room(2, length), length));
-  run(kernels.int8, true, () => new Int8Array(...room(1, length), length));
+  run(kernels.float16, false, () => new Uint16Array(...allocate(2, length), length));
+  run(kernels.int8, true, () => new Int8Array(...allocate(1, length), length));
   const pairs = (length + 1) >> 1;
-  run(kernels.int4, true, () => new Uint8Array(...room(1, pairs), pairs));
+  run(kernels.int4, true, () => new Uint8Array(...allocate(1, pairs), pairs));
 
   for (const pass of ['add', 'subtract', 'addFlushToZero'] as const) {
     const inPlace = copyOf(values);
@@ -95,10 +97,10 @@ function outcome(kernels: CodecKernels, { values, others, scales, bytes, offset 
   return Buffer.concat(memories);
 }
 
-const alike = (inputs: Inputs): boolean =>
+const isEqual = (inputs: Inputs): boolean =>
   Buffer.compare(outcome(simd, inputs), outcome(scalarKernels, inputs)) === 0;
 
-/** Inputs with the values in reverse as the other vector, the values as scales, and their bytes as numbers. */
+/** Inputs that use the reversed values as second operand, the values as scales and their bytes as numbers. */
 const fromValues = (values: Float32Array, offset = 0): Inputs => ({
   values,
   others: values.toReversed(),
@@ -119,34 +121,34 @@ const inputs: fc.Arbitrary<Inputs> = lengths.chain((length) => {
   });
 });
 
-/** Vectors for which the forms have differed: the sign of NaN came from either of two operands. */
-const DIFFERED = [
+/** Vectors that once gave different bits: the sign of NaN came from either operand. */
+const REGRESSIONS = [
   floatsOf([0, 0, 0, 0x7fc00000, 0xffc00000, 0, 0, 0]),
   floatsOf([0, 0, 0, 0xffc00001, 0x7fc00123, 0, 0, 0]),
 ];
 
 describe('SIMD and scalar kernels write the same bytes', () => {
-  it('for special values, lengths and places in memory', () => {
-    checkProperty(fc.property(inputs, alike), {
+  it('for special values, lengths and offsets in memory', () => {
+    checkProperty(fc.property(inputs, isEqual), {
       seed: 1667333101,
       numRuns: 500,
-      examples: DIFFERED.map((values) => [fromValues(values)]),
+      examples: REGRESSIONS.map((values) => [fromValues(values)]),
     });
   });
 
   it('for any bits', () => {
     const words = fc.array(fc.integer({ min: 0, max: 2 ** 32 - 1 }), { maxLength: 600 });
     checkProperty(
-      fc.property(words, (bits) => alike(fromValues(floatsOf(bits)))),
-      { seed: 2, numRuns: 500, examples: DIFFERED.map((values) => [bitsOf(values)]) },
+      fc.property(words, (bits) => isEqual(fromValues(floatsOf(bits)))),
+      { seed: 2, numRuns: 500, examples: REGRESSIONS.map((values) => [bitsOf(values)]) },
     );
   });
 
-  it.each(DIFFERED.map((values) => [bitsOf(values)]))('for the bits %j', (bits) => {
-    expect(alike(fromValues(floatsOf(bits)))).toBe(true);
+  it.each(REGRESSIONS.map((values) => [bitsOf(values)]))('for the bits %j', (bits) => {
+    expect(isEqual(fromValues(floatsOf(bits)))).toBe(true);
   });
 
-  // Around the ends of parts, of blocks, of groups of 16 and of pairs.
+  // Around the ends of chunks, of blocks, of groups of 16 and of pairs.
   it.each([0, 1, 2, 15, 16, 17, 255, 256, 257, 300, 8191, 8192, 8193, 8448, 20_001])(
     'for %d values, with special ones in two of three blocks',
     (length) => {
@@ -164,14 +166,14 @@ describe('SIMD and scalar kernels write the same bytes', () => {
           values.set(source.subarray(at, at + 1), i);
         }
       }
-      expect(alike(fromValues(values, 1))).toBe(true);
+      expect(isEqual(fromValues(values, 1))).toBe(true);
     },
   );
 
-  it('for every half, and values between them', () => {
+  it('for every half and for values between halves', () => {
     for (let part = 0; part < 8; part++) {
       const words = Uint32Array.from({ length: 1 << 16 }, (_, i) => (i << 16) | (part * 0x2aab));
-      expect(alike(fromValues(floatsOf(words)))).toBe(true);
+      expect(isEqual(fromValues(floatsOf(words)))).toBe(true);
     }
   });
 
@@ -203,7 +205,7 @@ describe('SIMD and scalar kernels write the same bytes', () => {
 });
 
 const hex = (bits: readonly number[]): string[] => bits.map((value) => value.toString(16).padStart(8, '0'));
-/** A vector that is followed by zeros, in two blocks and a part of one. */
+/** Vector followed by zeros, in two blocks and a part of a third. */
 const padded = (values: Float32Array, length: number): Float32Array => {
   const all = new Float32Array(length);
   all.set(values);
@@ -253,7 +255,7 @@ describe.each([
       [0x83ff, 0xb87fc000],
       [0x7bff, 0x477fe000],
     ];
-    // Each alone, too: special halves are sought eight at a time.
+    // Also one at a time, because SIMD detects special halves in groups of eight.
     for (const some of [pairs, ...pairs.map((pair) => [pair, [0x3c00, 0x3f800000] as const])]) {
       const numbers = Uint16Array.from(some, ([half]) => half);
       const values = new Float32Array(some.length);
@@ -267,14 +269,14 @@ describe.each([
     ['int4', kernels.int4, () => new Uint8Array(300)],
   ] as [string, FormatKernels<PackedArray>, () => PackedArray][];
 
-  it.each(formats)('%s: a value that is not finite makes its block NaN, and no other', (__, format, room) => {
+  it.each(formats)('%s: a value that is not finite makes only its block NaN', (__, format, allocate) => {
     for (const bad of [...NAN_PATTERNS, ...INFINITY_PATTERNS]) {
       for (const at of [0, 255, 256, 511, 512, 599]) {
         const values = new Float32Array(600).fill(1);
         values.set(floatsOf([bad]), at);
-        const packed = { scales: new Float32Array(3), values: room() };
+        const packed = { scales: new Float32Array(3), values: allocate() };
         format.encode(values, packed);
-        const scale = room().length === 600 ? 1 / 127 : 1 / 7;
+        const scale = allocate().length === 600 ? 1 / 127 : 1 / 7;
         const block = Math.floor(at / BLOCK);
         const expected = new Float32Array(3).fill(scale);
         expected.set(floatsOf([NAN_BITS]), block);
@@ -289,7 +291,7 @@ describe.each([
     }
   });
 
-  it('write integers 0 beside a scale of NaN', () => {
+  it('write zero integers for a scale of NaN', () => {
     const values = floatsOf([0x3f800000, NAN_BITS, 0x7f800000, 0xff800000, 0xbf800000]);
     const bytes = { scales: new Float32Array(1), values: new Int8Array(5).fill(-86) };
     const pairs = { scales: new Float32Array(1), values: new Uint8Array(3).fill(0xaa) };
@@ -298,7 +300,7 @@ describe.each([
     expect([...bytes.values, ...pairs.values]).toEqual(Array(8).fill(0));
   });
 
-  it('take zeros of both signs, subnormal values and values below 2^-100 for a block of zeros', () => {
+  it('encode zeros of both signs, subnormal values and values below 2^-100 as a block of zeros', () => {
     for (const bits of [0, 0x80000000, 1, 0x807fffff, 0x00800000, 0x0d7fffff]) {
       const bytes = { scales: new Float32Array(1).fill(9), values: new Int8Array(3).fill(9) };
       kernels.int8.encode(floatsOf([bits, bits, bits]), bytes);
@@ -323,21 +325,24 @@ describe.each([
     ['subnormal', 0x00000003, [0x00000000, 0x00000003, 0x80000003, 0x80000018]],
     ['too large', 0x7f7fffff, [0x00000000, 0x7f7fffff, 0xff7fffff, 0xff800000]],
   ])('decode the integers 0, 1, -1 and -8 with a scale that is %s', (__, scale, expected) => {
-    const [bytes, pairs] = [new Float32Array(4), new Float32Array(4)];
+    const bytes = new Float32Array(4);
+    const pairs = new Float32Array(4);
     kernels.int8.decode({ scales: floatsOf([scale]), values: Int8Array.of(0, 1, -1, -8) }, bytes);
     kernels.int4.decode({ scales: floatsOf([scale]), values: Uint8Array.of(0x10, 0x8f) }, pairs);
     expect(hex(bitsOf(bytes))).toEqual(hex(expected as number[]));
     expect(hex(bitsOf(pairs))).toEqual(hex(expected as number[]));
   });
 
-  it('int4: the last high half of an odd count of values says nothing', () => {
+  it('int4: the high half of the last byte is ignored for an odd number of values', () => {
     const values = new Float32Array(1);
     kernels.int4.decode({ scales: Float32Array.of(2), values: Uint8Array.of(0x73) }, values);
     expect([...values]).toEqual([6]);
   });
 
-  it('give every NaN of a sum, a difference or a product the same bits', () => {
-    const [nan, other, infinite] = [floatsOf([0xffc00001]), floatsOf([0x7f800001]), floatsOf([0xff800000])];
+  it('give every NaN in a sum, a difference or a product the same bits', () => {
+    const nan = floatsOf([0xffc00001]);
+    const other = floatsOf([0x7f800001]);
+    const infinite = floatsOf([0xff800000]);
     const cases: [Float32Array, Float32Array][] = [
       [nan, other],
       [other, nan],
@@ -363,7 +368,7 @@ describe.each([
     expect(hex(bitsOf(out))).toEqual(hex([NAN_BITS]));
   });
 
-  it('add a decoded NaN, of a half or of a block, as the same bits', () => {
+  it('add a decoded NaN of a half or of a block with the same bits', () => {
     const base = floatsOf([0xffc00001, 0x3f800000, 0xff800000]);
     for (const values of [Uint16Array.of(0xfe01, 0xfe01, 0x7c00)]) {
       const out = new Float32Array(3);
@@ -395,7 +400,7 @@ describe.each([
     expect(hex(bitsOf(lost))).toEqual(hex([0, 0, 0, 0, 0, 0]));
   });
 
-  it('a flushed sum takes subnormal values for zeros of their sign, before and after', () => {
+  it('addFlushToZero replaces subnormal operands and results by zeros with their sign', () => {
     const tiny = 1e-39;
     const left = Float32Array.of(tiny, -tiny, 1.5e-38, -1.5e-38, 2 ** -126, tiny, 1, 2 ** -127);
     const right = Float32Array.of(tiny, -tiny, -1.2e-38, 1.2e-38, 0, 1, -1, 2 ** -127);

@@ -3,43 +3,43 @@ import { limitTrainSamples, type Split } from '../../../shared/data/dataset.ts';
 import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
 
 const PIXELS = 784;
-const drawn = syntheticDigits({ seed: 3, trainCount: 4000, testCount: 1000 });
+const digits = syntheticDigits({ seed: 3, trainCount: 4000, testCount: 1000 });
 
-describe('drawn digits', () => {
-  it('say what they are', () => {
-    expect(drawn).toMatchObject({ name: 'drawn-digits', sampleShape: [28, 28, 1], classes: 10 });
-    expect(drawn.description).toContain('not MNIST');
-    expect(drawn.train.images.length).toBe(4000 * PIXELS);
-    expect(drawn.test.labels.length).toBe(1000);
+describe('synthetic digits', () => {
+  it('have a name, a description and sizes', () => {
+    expect(digits).toMatchObject({ name: 'drawn-digits', sampleShape: [28, 28, 1], classes: 10 });
+    expect(digits.description).toContain('not MNIST');
+    expect(digits.train.images.length).toBe(4000 * PIXELS);
+    expect(digits.test.labels.length).toBe(1000);
   });
 
-  it('are the same bytes for the same seed, and others for another', () => {
+  it('depend on the seed', () => {
     const again = syntheticDigits({ seed: 3, trainCount: 50, testCount: 50 });
-    expect(again.test.images).toEqual(drawn.test.images.subarray(0, 50 * PIXELS));
+    expect(again.test.images).toEqual(digits.test.images.subarray(0, 50 * PIXELS));
     const other = syntheticDigits({ seed: 4, trainCount: 50, testCount: 50 });
     expect(other.test.images).not.toEqual(again.test.images);
     expect(other.train.labels).not.toEqual(again.train.labels);
   });
 
-  it('are the same up to a limit, however many are drawn', () => {
+  it('do not depend on the number of samples', () => {
     const few = syntheticDigits({ seed: 3, trainCount: 70, testCount: 1 });
-    expect(few.train).toEqual(limitTrainSamples(drawn, 70).train);
+    expect(few.train).toEqual(limitTrainSamples(digits, 70).train);
   });
 
   it('differ between training and test', () => {
-    expect(drawn.train.images.subarray(0, PIXELS)).not.toEqual(drawn.test.images.subarray(0, PIXELS));
+    expect(digits.train.images.subarray(0, PIXELS)).not.toEqual(digits.test.images.subarray(0, PIXELS));
   });
 
-  it('have every class about equally often', () => {
+  it('have balanced classes', () => {
     const counts = new Array<number>(10).fill(0);
-    for (const label of drawn.train.labels) counts[label]!++;
+    for (const label of digits.train.labels) counts[label]!++;
     // 400 expected each, standard deviation 19.
     expect(Math.min(...counts)).toBeGreaterThan(320);
     expect(Math.max(...counts)).toBeLessThan(480);
   });
 
-  it('have about as much ink as MNIST, none of it lost at the border', () => {
-    const { images, count } = drawn.train;
+  it('have about as much ink as MNIST, with little at the border', () => {
+    const { images, count } = digits.train;
     let sum = 0;
     for (const value of images) sum += value;
     expect(sum / images.length / 255).toBeGreaterThan(0.08);
@@ -49,40 +49,40 @@ describe('drawn digits', () => {
     expect(inked / count).toBeLessThan(0.05);
   });
 
-  it('are neither trivial nor hopeless for the nearest class mean', () => {
-    const accuracy = nearestMeanAccuracy(drawn.train, drawn.test);
+  it('are neither trivial nor impossible for a nearest-mean classifier', () => {
+    const accuracy = nearestMeanAccuracy(digits.train, digits.test);
     expect(accuracy).toBeGreaterThan(0.6);
     expect(accuracy).toBeLessThan(0.9);
   });
 });
 
-describe('a limit', () => {
+describe('limitTrainSamples', () => {
   it('keeps the first training samples and all test samples', () => {
-    const limited = limitTrainSamples(drawn, 10);
+    const limited = limitTrainSamples(digits, 10);
     expect(limited.train.count).toBe(10);
-    expect(limited.train.labels).toEqual(drawn.train.labels.subarray(0, 10));
-    expect(limited.train.images).toEqual(drawn.train.images.subarray(0, 10 * PIXELS));
-    expect(limited.test).toBe(drawn.test);
+    expect(limited.train.labels).toEqual(digits.train.labels.subarray(0, 10));
+    expect(limited.train.images).toEqual(digits.train.images.subarray(0, 10 * PIXELS));
+    expect(limited.test).toBe(digits.test);
   });
 
-  it('above the number of samples changes nothing', () => {
-    expect(limitTrainSamples(drawn, 4000)).toBe(drawn);
-    expect(limitTrainSamples(drawn, 9999)).toBe(drawn);
+  it('changes nothing for a limit of at least the number of samples', () => {
+    expect(limitTrainSamples(digits, 4000)).toBe(digits);
+    expect(limitTrainSamples(digits, 9999)).toBe(digits);
   });
 
-  it.each([0, -1, 1.5, NaN])('of %s is refused', (limit) => {
-    expect(() => limitTrainSamples(drawn, limit)).toThrow(RangeError);
+  it.each([0, -1, 1.5, NaN])('rejects a limit of %s', (limit) => {
+    expect(() => limitTrainSamples(digits, limit)).toThrow(RangeError);
   });
 });
 
 function borderMaximum(images: Uint8Array, sample: number): number {
-  let most = 0;
+  let maximum = 0;
   for (let k = 0; k < 28; k++) {
     for (const pixel of [k, 27 * 28 + k, k * 28, k * 28 + 27]) {
-      most = Math.max(most, images[sample * PIXELS + pixel]!);
+      maximum = Math.max(maximum, images[sample * PIXELS + pixel]!);
     }
   }
-  return most;
+  return maximum;
 }
 
 function nearestMeanAccuracy(train: Split, test: Split): number {

@@ -3,18 +3,18 @@ import { expect, test } from 'vitest';
 import { buildModel } from '../../../shared/engine/model.ts';
 import { defaultTopology } from '../../../shared/model/default-topology.ts';
 
-// 3 x 3 is refused by tfjs-layers itself: its second convolution would have a negative side.
+// tfjs-layers itself rejects 3 x 3, because its second convolution would have a negative side.
 test.each([
   [4, 'conv2d_2 (Conv2D) has an empty output, [0, 0, 32]'],
   [5, 'max_pooling2d_1 (MaxPooling2D) has an empty output, [0, 0, 32]'],
 ])(
-  'images of %i pixels a side, of which the default model leaves nothing, are refused by its layer',
+  'images with sides of %i pixels, too small for the default model, are rejected by the layer with the empty output',
   async (side, text) => {
     await expect(buildModel(tf, defaultTopology([side, side, 1], 4))).rejects.toThrow(text);
   },
 );
 
-test('an empty output within a model within the model is found as well', async () => {
+test('an empty output in a nested model is rejected', async () => {
   const inner = tf.sequential({
     layers: [
       tf.layers.conv2d({ inputShape: [3, 3, 1], filters: 2, kernelSize: 3 }),

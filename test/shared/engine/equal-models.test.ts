@@ -6,11 +6,11 @@ import { sizeOf } from '../../../shared/model/layout.ts';
 import { Purpose, randomStream } from '../../../shared/random/stream.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
 
-// Models that test/reference has no figures of Keras for, each against another way to write it.
+// Models without reference values of Keras in test/reference, each compared with an equivalent model.
 
 const layer = (class_name: string, config: object) => ({ class_name, config });
 
-/** Gradient of some weights and samples, as a worker computes it. */
+/** Gradient of fixed weights and samples, as a worker computes it. */
 async function gradientOf(sampleShape: number[], ...layers: object[]): Promise<Float32Array> {
   const input = layer('InputLayer', { name: 'in', batch_input_shape: [null, ...sampleShape] });
   const output = layer('Dense', { name: 'out', units: 3, activation: 'softmax' });
@@ -18,29 +18,29 @@ async function gradientOf(sampleShape: number[], ...layers: object[]): Promise<F
     class_name: 'Sequential',
     config: { name: 'model', layers: [input, ...layers, output] },
   };
-  // The same numbers at each call.
+  // Each call draws the same numbers.
   const random = randomStream(1, Purpose.syntheticDigits, 0, 0);
   const labels = [0, 1, 2, 1];
   const job = await layerJob(tf, { topology, sampleShape, labels });
   const length = job.layout.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
-  const trainer = await (await wasmEngine()).load(job);
+  const computer = await (await wasmEngine()).load(job);
   try {
-    trainer.setWeights(Float32Array.from({ length }, () => random.uniform() - 0.5));
+    computer.setWeights(Float32Array.from({ length }, () => random.uniform() - 0.5));
     const gradient = new Float32Array(length);
     const images = Uint8Array.from(
       { length: labels.length * sizeOf(sampleShape) },
       () => random.uniform() * 256,
     );
     const sampleNumbers = Uint32Array.from(labels.keys());
-    await trainer.gradient(0 as Step, { sampleNumbers, images, labels: Uint8Array.from(labels) }, gradient);
+    await computer.gradient(0 as Step, { sampleNumbers, images, labels: Uint8Array.from(labels) }, gradient);
     return gradient;
   } finally {
-    trainer.dispose();
+    computer.dispose();
   }
 }
 
 test.each([true, false])(
-  'a GRU cell with reset_after %s computes what the layer does',
+  'a GRU cell with reset_after %s computes the same as the layer',
   async (resetAfter) => {
     const config = { units: 2, reset_after: resetAfter };
     const cell = layer('GRUCell', { name: 'cell', ...config });
@@ -81,7 +81,7 @@ test.each(['linear', 'relu'])('a dilated Conv2D, %s, trains with channels first'
   expect(await gradientOf([2, 7, 8], conv('channels_first'), flatten)).toEqual(expected);
 });
 
-test('a Reshape that leaves a size open computes what one with all sizes does', async () => {
+test('a Reshape with an unknown size computes the same as one with all sizes', async () => {
   const reshape = (...target_shape: number[]) => layer('Reshape', { name: 'reshape', target_shape });
   const flatten = layer('Flatten', { name: 'flatten' });
   const expected = await gradientOf([4, 3, 2], flatten);

@@ -10,60 +10,60 @@ beforeAll(async () => {
   await wasmEngine();
 });
 
-describe('the tail of a gradient', () => {
-  it('is final when the engine says so, and the whole is the same as without', async () => {
+describe('a bucket of a gradient', () => {
+  it('is final when the engine reports it, and does not change the gradient', async () => {
     const dataset = syntheticDigits({ seed: 1, trainCount: 8, testCount: 1 });
     const { job, initialWeights } = await prepareJob(dataset, { batchSize: 8, epochs: 1, seed: 1 });
-    const trainer = await (await wasmEngine()).load(job);
-    trainer.setWeights(initialWeights);
+    const computer = await (await wasmEngine()).load(job);
+    computer.setWeights(initialWeights);
     const { images, labels } = dataset.train;
     const shard = { sampleNumbers: Uint32Array.from({ length: 8 }, (_, i) => i), images, labels };
-    const [whole, gradient] = [
-      new Float32Array(initialWeights.length),
-      new Float32Array(initialWeights.length),
-    ];
-    await trainer.gradient(3 as Step, shard, whole);
+    const expected = new Float32Array(initialWeights.length);
+    const gradient = new Float32Array(initialWeights.length);
+    await computer.gradient(3 as Step, shard, expected);
     const tensors = tf.memory().numTensors;
-    const early: Float32Array[] = [];
+    const snapshots: Float32Array[] = [];
     const offset = 9568;
-    const onReady = (): void => void early.push(gradient.slice());
-    await trainer.gradient(3 as Step, shard, gradient, { offset, onReady });
+    const onReady = (): void => void snapshots.push(gradient.slice());
+    await computer.gradient(3 as Step, shard, gradient, { offset, onReady });
     expect(tf.memory().numTensors).toBe(tensors);
-    expect(early).toHaveLength(1);
-    expect(early[0]!.subarray(offset)).toEqual(whole.subarray(offset));
-    expect(early[0]!.subarray(0, offset).every((value) => value === 0)).toBe(true);
-    expect(gradient).toEqual(whole);
-    trainer.dispose();
+    expect(snapshots).toHaveLength(1);
+    expect(snapshots[0]!.subarray(offset)).toEqual(expected.subarray(offset));
+    expect(snapshots[0]!.subarray(0, offset).every((value) => value === 0)).toBe(true);
+    expect(gradient).toEqual(expected);
+    computer.dispose();
   });
 });
 
-describe('GradientTaps', () => {
+describe('GradientHooks', () => {
   const variable = (value: number): { read: () => tf.Tensor; value: tf.Variable } => {
-    const held = tf.variable(tf.scalar(value));
-    return { read: () => held, value: held };
+    const variable = tf.variable(tf.scalar(value));
+    return { read: () => variable, value: variable };
   };
 
-  it('hears of weights that are read once, the last first, and of no others', () => {
-    const [once, twice, last] = [variable(2), variable(3), variable(5)];
-    const taps = new GradientHooks(tf, [once, twice, last]);
-    const heard: [number, number][] = [];
+  it('report only weights that are read once, the last first', () => {
+    const once = variable(2);
+    const twice = variable(3);
+    const last = variable(5);
+    const hooks = new GradientHooks(tf, [once, twice, last]);
+    const reported: [number, number][] = [];
     const loss = (): tf.Scalar =>
       tf.mul(tf.mul(tf.mul(once.read(), twice.read()), twice.read()), last.read());
-    const { grads } = taps.run(
-      (index, gradient) => heard.push([index, gradient.dataSync()[0]!]),
+    const { grads } = hooks.run(
+      (index, gradient) => reported.push([index, gradient.dataSync()[0]!]),
       () => tf.variableGrads(loss, [once.value, twice.value, last.value]),
     );
-    expect(heard).toEqual([
+    expect(reported).toEqual([
       [2, 18],
       [0, 45],
     ]);
     expect(Object.values(grads).map((gradient) => gradient.dataSync()[0])).toEqual([45, 60, 18]);
   });
 
-  it('is not there outside of a pass, nor where nobody listens', () => {
+  it('leave reads unchanged outside of a pass and without a listener', () => {
     const weight = variable(2);
-    const taps = new GradientHooks(tf, [weight]);
+    const hooks = new GradientHooks(tf, [weight]);
     expect(weight.read()).toBe(weight.value);
-    taps.run(undefined, () => expect(weight.read()).toBe(weight.value));
+    hooks.run(undefined, () => expect(weight.read()).toBe(weight.value));
   });
 });

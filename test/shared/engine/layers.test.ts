@@ -22,12 +22,12 @@ const input = (...shape: number[]) =>
 
 await tf.setBackend('cpu');
 
-/** Builds a model whose dropout multiplies by masks of 1, 2, 3, ..., and applies it to ones. */
-async function applied(topology: Topology, shape: number[]) {
-  const asked: number[][] = [];
+/** Output of a model for inputs of ones, with the dropout masks 1, 2, 3, ..., and the shapes of the masks. */
+async function applyToOnes(topology: Topology, shape: number[]) {
+  const maskShapes: number[][] = [];
   const dropout: DropoutContext = {
     masks: (_layer, _rate, maskShape) => {
-      asked.push(maskShape);
+      maskShapes.push(maskShape);
       const size = maskShape.reduce((a, b) => a * b, 1);
       return tf.tensor(
         Float32Array.from({ length: size }, (_, i) => i + 1),
@@ -41,17 +41,17 @@ async function applied(topology: Topology, shape: number[]) {
     (built.model.apply(tf.ones(shape), { training: true }) as tf.Tensor).dataSync<'float32'>().slice(),
   );
   built.dispose();
-  return { values: [...values], asked };
+  return { values: [...values], maskShapes };
 }
 
-test('dropout inside TimeDistributed takes a mask of its own for each time step', async () => {
+test('dropout inside TimeDistributed uses a separate mask for each time step', async () => {
   const inner = layer('Dropout', { name: 'drop', rate: 0.5 });
-  const { values, asked } = await applied(
+  const { values, maskShapes } = await applyToOnes(
     sequential(input(3, 2), layer('TimeDistributed', { name: 'td', layer: inner })),
     [2, 3, 2],
   );
-  // Sample by sample, step by step: what is drawn for a sample are the masks of all of its steps.
-  expect(asked).toEqual([[6, 2]]);
+  // The mask of a sample consists of the masks of its time steps in order.
+  expect(maskShapes).toEqual([[6, 2]]);
   expect(values).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
 });
 
@@ -68,21 +68,24 @@ const branched = (kwargs: object): Topology => ({
   },
 });
 
-test('dropout that is called with training=False does nothing', async () => {
-  expect(await applied(branched({}), [1, 2])).toEqual({ values: [1, 2], asked: [[1, 2]] });
-  expect(await applied(branched({ training: false }), [1, 2])).toEqual({ values: [1, 1], asked: [] });
+test('dropout called with training=False does nothing', async () => {
+  expect(await applyToOnes(branched({}), [1, 2])).toEqual({ values: [1, 2], maskShapes: [[1, 2]] });
+  expect(await applyToOnes(branched({ training: false }), [1, 2])).toEqual({
+    values: [1, 1],
+    maskShapes: [],
+  });
 });
 
-test('a layer that is called with training=False in one of two places is refused by name', async () => {
+test('a layer called with training=False in one of two places is rejected by name', async () => {
   const topology = branched({ training: false }) as { config: { layers: { inbound_nodes: unknown[] }[] } };
   topology.config.layers[1]!.inbound_nodes.push([['drop', 0, 0, {}]]);
   const twice = { ...topology, config: { ...topology.config, output_layers: [['drop', 1, 0]] } };
   await expect(buildModel(tf, twice as unknown as Topology)).rejects.toThrow(
-    'Layer drop is called with training=False in one place and without in another',
+    'Layer drop is called with training=False in one place and without it in another',
   );
 });
 
-test('an expanded topology keeps what makes a layer compute otherwise', () => {
+test('an expanded topology keeps settings that change the computation', () => {
   const written = expandTopology(
     sequential(
       input(4, 4, 2),
@@ -96,18 +99,18 @@ test('an expanded topology keeps what makes a layer compute otherwise', () => {
   expect(layers[3]?.config).toMatchObject({ reset_after: true, trainable: false });
 });
 
-test('batch normalization over several axes is refused by name', async () => {
+test('batch normalization over several axes is rejected by name', async () => {
   const topology = sequential(input(4, 4, 2), layer('BatchNormalization', { name: 'bn', axis: [1, 2] }));
   await expect(buildModel(tf, topology)).rejects.toThrow('Layer bn (BatchNormalization) has several axes');
 });
 
-test('a window of an average pool counts the cells inside the image', () => {
+test('cellsInsideImage counts the cells of each window inside the image', () => {
   expect(cellsInsideImage(5, 2, 2)).toEqual([2, 2, 1]);
   expect(cellsInsideImage(5, 3, 1)).toEqual([2, 3, 3, 3, 2]);
   expect(cellsInsideImage(2, 7, 1)).toEqual([2, 2]);
 });
 
-test('bilinear shares are those between the centres of pixels', () => {
+test('interpolationMatrix interpolates between pixel centers', () => {
   // tf.image.resize([0, 1], 4): 0, .25, .75, 1.
   expect([...interpolationMatrix(2, 2)]).toEqual([1, 0.75, 0.25, 0, 0, 0.25, 0.75, 1]);
 });

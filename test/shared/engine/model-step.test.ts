@@ -10,7 +10,7 @@ const topology = tinyTopology([28, 28, 1], 10);
 const { job } = await prepareJob(dataset, { batchSize: 2, epochs: 1, seed: 1, topology });
 await tf.setBackend('cpu');
 
-test('a backward pass that throws keeps no logits', async () => {
+test('a failing backward pass disposes the logits', async () => {
   const modelStep = await createModelStep(tf, job);
   const { model } = modelStep.built;
   const logits: tf.Tensor[] = [];
@@ -32,7 +32,7 @@ test('a backward pass that throws keeps no logits', async () => {
   modelStep.built.dispose();
 });
 
-test('a model of another layout than the job says leaves none either', async () => {
+test('a model with another layout than the job is disposed', async () => {
   const before = tf.memory().numTensors;
   const other = { ...job, layout: job.layout.slice(1) };
   await expect(createModelStep(tf, other)).rejects.toThrow(/The model built here has the tensors/);

@@ -9,7 +9,9 @@ import { noise } from '../../support/noise.ts';
 const { dataset, shardOf } = noise(6, 16);
 const { job } = await prepareJob(dataset, { batchSize: 16, epochs: 1, seed: 3 });
 const imageBytes = dataset.sampleShape.reduce((product, side) => product * side, 1);
-const [layer, rate, size] = [1, 0.5, 7];
+const layer = 1;
+const rate = 0.5;
+const size = 7;
 
 const part = ({ sampleNumbers, images, labels }: Shard, from: number, to: number): Shard => ({
   sampleNumbers: sampleNumbers.subarray(from, to),
@@ -17,25 +19,25 @@ const part = ({ sampleNumbers, images, labels }: Shard, from: number, to: number
   labels: labels.subarray(from, to),
 });
 
-const given = (inputs: ShardInputs, samples: number): Float32Array[] =>
+const inputsOf = (inputs: ShardInputs, samples: number): Float32Array[] =>
   [inputs.images(), inputs.target(), inputs.mask(layer, rate, samples * size)].map((values) =>
     values.slice(),
   );
 
 test.each([1, 3, 8, 13, 16])(
-  'a part of a prepared shard of 13 in parts of %d is fed as if by itself',
-  (unit) => {
+  'micro-shards of %d in a prepared shard of 13 have the same inputs as separate shards',
+  (microShard) => {
     const whole = shardOf(13);
     const inputs = new ShardInputs(job);
-    // Once without knowing the layer, once with its mask made ahead.
+    // The mask of the layer is prepared in advance only in the second step.
     for (const step of [4, 5] as Step[]) {
       inputs.prepare(step, whole);
       let from = 0;
-      for (const samples of microShardSizes(13, unit)) {
+      for (const samples of microShardSizes(13, microShard)) {
         inputs.select(from, samples);
         const alone = new ShardInputs(job);
         alone.prepare(step, part(whole, from, from + samples));
-        expect(given(inputs, samples)).toEqual(given(alone, samples));
+        expect(inputsOf(inputs, samples)).toEqual(inputsOf(alone, samples));
         from += samples;
       }
       expect(from).toBe(13);
@@ -44,7 +46,7 @@ test.each([1, 3, 8, 13, 16])(
   },
 );
 
-test('a shard that is prepared next is fed whole again', () => {
+test('preparing the next shard selects all its samples', () => {
   const inputs = new ShardInputs(job);
   inputs.prepare(0 as Step, shardOf(8));
   inputs.select(2, 3);

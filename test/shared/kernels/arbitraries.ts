@@ -5,7 +5,7 @@ import { sized } from '../../support/reference-kernels.ts';
 const small = (min: number, max: number) => fc.integer({ min, max });
 const side = small(0, 2);
 
-/** Convolutions of all sorts that have an output: odd sizes, strides 1 to 3, every padding. */
+/** Convolutions with a nonempty output: any sizes, strides 1 to 3, every padding. */
 export const geometries: fc.Arbitrary<ConvGeometry> = fc
   .record({
     batch: small(1, 9),
@@ -28,7 +28,7 @@ export const geometries: fc.Arbitrary<ConvGeometry> = fc
     return outHeight > 0 && outWidth > 0;
   });
 
-/** 3 x 3 taps with stride 1 and whole vectors of channels, which take a way of their own. */
+/** Convolutions that use Winograd's algorithm: 3 x 3 taps with stride 1, and multiples of 4 channels. */
 export const winogradGeometries: fc.Arbitrary<ConvGeometry> = fc
   .tuple(geometries, small(1, 13), small(1, 13), small(1, 5), small(1, 5), fc.boolean())
   .map(([g, height, width, channels, filters, wholeFilters]) => ({
@@ -48,7 +48,7 @@ export const winogradGeometries: fc.Arbitrary<ConvGeometry> = fc
     return outHeight > 0 && outWidth > 0;
   });
 
-/** Values that are the same for the same seed: a linear congruence, in (-1, 1). */
+/** Pseudorandom values in (-1, 1) that depend on the seed, from a linear congruential generator. */
 export function values(length: number, seed: number): Float32Array {
   let state = seed >>> 0;
   return Float32Array.from({ length }, () => {
@@ -57,7 +57,7 @@ export function values(length: number, seed: number): Float32Array {
   });
 }
 
-/** The padding as tfjs takes it. */
+/** Padding in the form of tfjs. */
 export function tfPad({ pad }: ConvGeometry): 'valid' | 'same' | [number, number][] {
   if (typeof pad === 'string') return pad;
   return [

@@ -7,14 +7,13 @@ import { sized } from '../../support/reference-kernels.ts';
 import { geometries, winogradGeometries } from './arbitraries.ts';
 import { checkProperty } from '../../support/property.ts';
 
-// The kernels work in a memory full of other tensors: whatever they write beyond their output and their scratch
-// would be somebody's weights.
+// The kernels share their memory with all tensors. A write outside of their output and scratch would change other tensors.
 const UNTOUCHED = 0xab;
 const GAP = 4096;
 /** Largest reservation at the end of the memory. */
 const EDGE_BYTES = 2 ** 21;
 
-// Node's types have WebAssembly in the namespace of an old library only.
+// Node's types declare WebAssembly only in the namespace of an old library.
 const wasmApi = (globalThis as unknown as { WebAssembly: { Memory: MemoryType } }).WebAssembly;
 type MemoryType = new (descriptor: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer };
 
@@ -27,10 +26,10 @@ const kernels = simdKernels({ wasm }) as SimdKernels;
 let end = 0;
 let allowed: [start: number, end: number][] = [];
 let reserved = 0;
-/** The reservation that is put at the memory's very start or end, where a read or write beyond it traps. */
+/** Reservation at the start or end of the memory, where a read or write beyond it traps. */
 let edge: { readonly index: number; readonly at: 'start' | 'end' } | null = null;
 
-/** Reserves floats or bytes with a gap behind; what is not writable must keep its bytes. */
+/** Reserves bytes followed by a gap; bytes that are not writable must not change. */
 function reserve(bytes: number, writable: boolean): number {
   const index = reserved++;
   if (edge?.index === index) {
@@ -55,8 +54,8 @@ beforeEach(() => {
 });
 
 /**
- * Runs a kernel of our own on reserved memory: once with gaps, and once with each of its parts at each edge of the memory, beyond
- * which WebAssembly may not even read.
+ * Runs a kernel on reserved memory: once with gaps, and once with each reservation at each edge of the memory, where reads beyond
+ * it trap too.
  */
 function within(run: () => void): void {
   const once = (at: typeof edge): void => {
@@ -75,27 +74,30 @@ function within(run: () => void): void {
   }
 }
 
-describe('our kernels write to their output and their scratch only', () => {
+describe('the kernels write only to their output and their scratch', () => {
   it('in products of matrices', () => {
     const size = fc.integer({ min: 1, max: 300 });
     const check = (m: number, n: number, k: number, a: boolean, b: boolean) =>
       within(() => {
-        const [left, right] = [reserve(m * k * 4, false), reserve(k * n * 4, false)];
+        const left = reserve(m * k * 4, false);
+        const right = reserve(k * n * 4, false);
         const out = reserve(m * n * 4, true);
         kernels.gemm(left, right, out, m, n, k, a, b, reserve(kernels.gemmScratchBytes(m, n, k), true));
       });
     checkProperty(fc.property(size, size, size, fc.boolean(), fc.boolean(), check), { numRuns: 20, seed: 7 });
   });
 
-  it('in what is done element by element, and in sums', () => {
+  it('in elementwise operations and in sums', () => {
     const size = fc.integer({ min: 1, max: 300 });
     const check = (rows: number, columns: number) => {
       within(() => {
-        const [dy, y] = [reserve(rows * 4, false), reserve(rows * 4, false)];
+        const dy = reserve(rows * 4, false);
+        const y = reserve(rows * 4, false);
         kernels.reluGradient(dy, y, reserve(rows * 4, true), rows);
       });
       within(() => {
-        const [x, bias] = [reserve(rows * columns * 4, false), reserve(columns * 4, false)];
+        const x = reserve(rows * columns * 4, false);
+        const bias = reserve(columns * 4, false);
         kernels.addRow(x, bias, reserve(rows * columns * 4, true), rows, columns);
       });
       within(() => {
@@ -158,10 +160,27 @@ function checkDirect(g: ConvGeometry): void {
     const scratch = reserve(kernels.convScratchBytes(...padded, g.filters, true), true);
     kernels.packTurnedFilters(weights, taps, g.channels, g.filters, packed);
     kernels.conv(
-      ...([dy, packed, out, g.batch, outHeight, outWidth, g.filters] as const),
-      ...([g.filterHeight, g.filterWidth, g.channels, 1, 1, g.height, g.width, true] as const),
+      dy,
+      packed,
+      out,
+      g.batch,
+      outHeight,
+      outWidth,
+      g.filters,
+      g.filterHeight,
+      g.filterWidth,
+      g.channels,
+      1,
+      1,
+      g.height,
+      g.width,
+      true,
       ...padded,
-      ...([g.filterHeight - 1 - top, g.filterWidth - 1 - left, g.strideY, g.strideX, scratch] as const),
+      g.filterHeight - 1 - top,
+      g.filterWidth - 1 - left,
+      g.strideY,
+      g.strideX,
+      scratch,
     );
   });
 }

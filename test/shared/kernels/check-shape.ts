@@ -16,14 +16,14 @@ import {
 import { tfPad, values } from './arbitraries.ts';
 import { runKernel } from './wasm-backend.ts';
 
-/** Largest error of a sum of products of values within -1 .. 1, by the root of their number: a sum near zero has no digits left. */
+/** Maximum error of a sum of products of values in -1 .. 1, divided by the square root of the number of terms. */
 const TOLERANCE = 1e-5;
 
 function expectClose(actual: Float32Array, expected: Float64Array, terms: number): void {
   expect(actual).toHaveLength(expected.length);
-  const largest = expected.reduce((most, value, i) => {
+  const largest = expected.reduce((maximum, value, i) => {
     const difference = Math.abs(value - actual[i]!);
-    return Number.isNaN(difference) ? Infinity : Math.max(most, difference);
+    return Number.isNaN(difference) ? Infinity : Math.max(maximum, difference);
   }, 0);
   expect(largest).toBeLessThan(TOLERANCE * Math.sqrt(terms));
 }
@@ -32,8 +32,8 @@ const tensor = (shape: number[], salt: number): tf.Tensor =>
   tf.tensor(values(tf.util.sizeFromShape(shape), salt), shape);
 
 /**
- * Compares a convolution, or depthwise one, and its gradients with plain loops, and looks for what was written or read beyond the
- * tensors.
+ * Compares a convolution, or a depthwise one, and its gradients with plain loops, and checks that the kernels read and write only
+ * their tensors.
  * @param multiplier of a depthwise convolution, or undefined
  */
 export function checkConvolution(
@@ -60,7 +60,9 @@ export function checkConvolution(
     runKernel(names[2], { dy, filter }, { ...attrs, inputShape: x.shape }),
   ];
   heap.check();
-  const [xs, dys, filters] = [x.dataSync(), dy.dataSync(), filter.dataSync()];
+  const xs = x.dataSync();
+  const dys = dy.dataSync();
+  const filters = filter.dataSync();
   expect([forward.shape, byFilter.shape, byInput.shape]).toEqual([dy.shape, filter.shape, x.shape]);
   const taps = g.filterHeight * g.filterWidth;
   expectClose(forward.values, convForward(xs, filters, g, multiplier), taps * g.channels);
@@ -70,7 +72,7 @@ export function checkConvolution(
   tf.dispose([x, dy, filter]);
 }
 
-/** The same of a max-pool and an average pool, whose filters are their channels. */
+/** Compares a max-pool and an average pool and their gradients with plain loops; `filters` must equal `channels`. */
 export function checkPools(geometry: ConvGeometry, heap: Pick<GuardedHeap, 'check'>): void {
   const g = { ...geometry, filters: geometry.channels };
   const { outHeight, outWidth } = sized(g);
@@ -82,7 +84,8 @@ export function checkPools(geometry: ConvGeometry, heap: Pick<GuardedHeap, 'chec
   > extends [unknown, ...infer Rest]
     ? Rest
     : never;
-  const [xs, dys] = [x.dataSync(), dy.dataSync()];
+  const xs = x.dataSync();
+  const dys = dy.dataSync();
   for (const [pool, value, gradient] of [
     [tf.maxPool, maxPool(xs, g), maxPoolGradient(xs, dys, g)],
     [tf.avgPool, averagePool(xs, g), averagePoolGradient(dys, g)],

@@ -10,25 +10,27 @@ const batch = 5;
 describe.each(variants)('a gradient step of a small CNN, $name', ({ simd }) => {
   beforeAll(() => startWasm(simd));
 
-  it("runs on our own WebAssembly in the backend's memory", () => {
+  it("runs on gradcast's WebAssembly in the backend's memory", () => {
     expect(simdKernels(tf.backend() as unknown as Parameters<typeof simdKernels>[0])).not.toBeNull();
   });
 
   it("agrees with tfjs' plain JavaScript backend", async () => {
-    const ours = step();
+    const onWasm = step();
     await tf.setBackend('cpu');
     const reference = step();
     await tf.setBackend('wasm');
-    ours.forEach((gradient, i) => expect(relativeError(gradient, reference[i]!)).toBeLessThan(1e-4));
+    onWasm.forEach((gradient, i) => expect(relativeError(gradient, reference[i]!)).toBeLessThan(1e-4));
   });
 
-  it('gives the same bits again', () => {
+  it('gives the same bits when repeated', () => {
     expect(step()).toEqual(step());
   });
 
-  it('leaves no tensor behind and asks for no more memory', () => {
+  it('leaks no tensor and no memory', () => {
     for (let i = 0; i < 5; i++) step();
-    const [tensors, buffers, bytes] = [tf.memory().numTensors, tf.memory().numDataBuffers, heapBytes()];
+    const tensors = tf.memory().numTensors;
+    const buffers = tf.memory().numDataBuffers;
+    const bytes = heapBytes();
     for (let i = 0; i < 100; i++) step();
     expect([tf.memory().numTensors, tf.memory().numDataBuffers, heapBytes()]).toEqual([
       tensors,
@@ -38,7 +40,7 @@ describe.each(variants)('a gradient step of a small CNN, $name', ({ simd }) => {
   });
 });
 
-/** Weights' gradients of two convolutions, a pool and two dense layers. */
+/** Gradients of the weights of two convolutions, a pool and two dense layers. */
 function step(): Float32Array[] {
   return tf.tidy(() => {
     let salt = 0;

@@ -38,7 +38,7 @@ describe.each(variants)('a convolution and its gradients, $name', ({ simd }) => 
     );
   });
 
-  it('agree with plain loops where strides leave as many outputs as the padded image has pixels', () => {
+  it('agree with plain loops if strides give as many outputs as the padded image has pixels', () => {
     check({
       batch: 1,
       height: 1,
@@ -53,7 +53,7 @@ describe.each(variants)('a convolution and its gradients, $name', ({ simd }) => 
     });
   });
 
-  it('agree with plain loops for 3 x 3 taps and whole vectors of channels', () => {
+  it('agree with plain loops for 3 x 3 taps and multiples of 4 channels', () => {
     checkProperty(
       fc.property(winogradGeometries, (g) => {
         check(g);
@@ -62,12 +62,12 @@ describe.each(variants)('a convolution and its gradients, $name', ({ simd }) => 
     );
   });
 
-  it("agree with plain loops on the seed model's convolutions", () => {
+  it("agree with plain loops on the default model's convolutions", () => {
     check(seed);
     check({ ...seed, height: 28, width: 28, channels: 1 });
   });
 
-  it('agree when a bias and an activation are fused in', () => {
+  it('agree with a fused bias and activation', () => {
     for (const g of [seed, { ...seed, height: 12, width: 12, filterHeight: 2, filterWidth: 2, strideY: 3 }]) {
       const geometry = { ...g, pad: 'same' as const };
       const { x, filter } = tensors(geometry);
@@ -82,19 +82,20 @@ describe.each(variants)('a convolution and its gradients, $name', ({ simd }) => 
     }
   });
 
-  it('take channels first as well', () => {
+  it('support channels first', () => {
     const g = { ...seed, batch: 2, height: 7, width: 6, channels: 3, filters: 5 };
     const { x, dy } = tensors(g);
     const attrs = { strides: [1, 1], pad: 'valid', filterShape: [3, 3, 3, 5] };
     const last = runKernel('Conv2DBackpropFilter', { x, dy }, { ...attrs, dataFormat: 'NHWC' });
-    const [xFirst, dyFirst] = [tf.transpose(x, [0, 3, 1, 2]), tf.transpose(dy, [0, 3, 1, 2])];
+    const xFirst = tf.transpose(x, [0, 3, 1, 2]);
+    const dyFirst = tf.transpose(dy, [0, 3, 1, 2]);
     const inputs = { x: xFirst, dy: dyFirst };
     const first = runKernel('Conv2DBackpropFilter', inputs, { ...attrs, dataFormat: 'NCHW' });
     expect(first).toEqual(last);
     tf.dispose([x, dy, xFirst, dyFirst]);
   });
 
-  it('give the same bits again', () => {
+  it('give the same bits when repeated', () => {
     const { x, dy } = tensors(seed);
     const attrs = { strides: [1, 1], pad: 'valid', filterShape: [3, 3, 32, 32], dataFormat: 'NHWC' };
     const once = runKernel('Conv2DBackpropFilter', { x, dy }, attrs);
@@ -123,7 +124,9 @@ function check(g: ConvGeometry): void {
   expect(forward.shape).toEqual(dy.shape);
   expect(byFilter.shape).toEqual(filter.shape);
   expect(byInput.shape).toEqual(x.shape);
-  const [xs, dys, filters] = [x.dataSync(), dy.dataSync(), filter.dataSync()];
+  const xs = x.dataSync();
+  const dys = dy.dataSync();
+  const filters = filter.dataSync();
   expect(relativeError(forward.values, convForward(xs, filters, g))).toBeLessThan(1e-5);
   expect(relativeError(byFilter.values, convFilterGradient(xs, dys, g))).toBeLessThan(1e-5);
   expect(relativeError(byInput.values, convInputGradient(filters, dys, g))).toBeLessThan(1e-5);

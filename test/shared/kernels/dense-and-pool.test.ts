@@ -19,25 +19,28 @@ describe.each(variants)('kernels of dense layers, pools and activations, $name',
   });
 
   it('multiply batches of matrices', () => {
-    const [a, b] = [
-      tf.tensor(values(2 * 3 * 20, 1), [2, 3, 4, 5]),
-      tf.tensor(values(2 * 3 * 30, 2), [2, 3, 6, 5]),
-    ];
+    const a = tf.tensor(values(2 * 3 * 20, 1), [2, 3, 4, 5]);
+    const b = tf.tensor(values(2 * 3 * 30, 2), [2, 3, 6, 5]);
     const out = runKernel('BatchMatMul', { a, b }, { transposeA: false, transposeB: true });
     expect(out.shape).toEqual([2, 3, 4, 6]);
     const expected = Array.from({ length: 6 }, (_, i) => {
-      const [pa, pb] = [values(120, 1).slice(i * 20), values(180, 2).slice(i * 30)];
+      const pa = values(120, 1).slice(i * 20);
+      const pb = values(180, 2).slice(i * 30);
       return [...matMul(pa, pb, [4, 5, 6], false, true)];
     });
     expect(relativeError(out.values, expected.flat())).toBeLessThan(1e-5);
     tf.dispose([a, b]);
   });
 
-  it('multiply a few rows or many, with a bias and a ReLU or without', () => {
+  it('multiply few or many rows, with and without a bias and a ReLU', () => {
     checkProperty(
       fc.property(size(12), size(300), size(40), fc.boolean(), fc.boolean(), (m, k, n, biased, relu) => {
-        const [as, bs, biases] = [values(m * k, 6), values(k * n, 7), values(n, 8)];
-        const [a, b, bias] = [tf.tensor(as, [1, m, k]), tf.tensor(bs, [1, k, n]), tf.tensor1d(biases)];
+        const as = values(m * k, 6);
+        const bs = values(k * n, 7);
+        const biases = values(n, 8);
+        const a = tf.tensor(as, [1, m, k]);
+        const b = tf.tensor(bs, [1, k, n]);
+        const bias = tf.tensor1d(biases);
         const out = runKernel('_FusedMatMul', biased ? { a, b, bias } : { a, b }, {
           transposeA: false,
           transposeB: false,
@@ -55,12 +58,12 @@ describe.each(variants)('kernels of dense layers, pools and activations, $name',
     );
   });
 
-  it("take a max-pool's gradient for any window, with ties to the first", () => {
+  it("compute a max-pool's gradient for any window, with ties to the first", () => {
     checkProperty(
       fc.property(geometries, fc.boolean(), (geometry, ties) => {
         const g = { ...geometry, filters: geometry.channels };
         const { outHeight, outWidth } = sized(g);
-        // A window that lies in the padding alone has no largest input.
+        // A window inside the padding has no largest input.
         if (typeof g.pad === 'object') {
           const { top, bottom, left, right } = g.pad;
           fc.pre(Math.max(top, bottom) < g.filterHeight && Math.max(left, right) < g.filterWidth);
@@ -90,7 +93,7 @@ describe.each(variants)('kernels of dense layers, pools and activations, $name',
     );
   });
 
-  it('pass a gradient where the input of a ReLU was above zero', () => {
+  it('pass the gradient of a ReLU for inputs above zero', () => {
     const xs = Float32Array.of(-1, 0, 1, -0, 2, NaN, 1e-30);
     const x = tf.tensor1d(xs);
     const gradient = tf.tidy(() =>
@@ -103,7 +106,7 @@ describe.each(variants)('kernels of dense layers, pools and activations, $name',
     x.dispose();
   });
 
-  it('take the gradient of the gradient of a ReLU', () => {
+  it('compute the second derivative of a ReLU', () => {
     const x = tf.tensor1d([-1, 2, 3]);
     const second = tf.tidy(() => {
       const squared = (t: tf.Tensor) => tf.square(tf.relu(t));
@@ -115,7 +118,7 @@ describe.each(variants)('kernels of dense layers, pools and activations, $name',
     x.dispose();
   });
 
-  it('sum over leading axes, and over others as before', () => {
+  it('sum over leading axes, and over other axes with the stock kernel', () => {
     checkProperty(
       fc.property(size(5), size(9), size(60), size(33), fc.boolean(), (a, b, c, d, keepDims) => {
         const x = tf.tensor(values(a * b * c * d, 5), [a, b, c, d]);
@@ -139,7 +142,7 @@ describe.each(variants)('kernels of dense layers, pools and activations, $name',
           expect(out.shape).toEqual(
             keepDims ? sides : [a, b, c, d].filter((_, axis) => !axes.includes(axis)),
           );
-          // tfjs' own Sum adds up one by one, and a sum near zero has no digits left.
+          // tfjs' own Sum adds value by value, and a sum near zero loses all precision.
           const scale = Math.max(1e-30, Math.sqrt(x.size / sums.length));
           sums.forEach((sum, i) => expect(Math.abs(out.values[i]! - sum) / scale).toBeLessThan(1e-4));
         }
@@ -149,7 +152,7 @@ describe.each(variants)('kernels of dense layers, pools and activations, $name',
     );
   });
 
-  it('copy a tensor so that each copy lives by itself', () => {
+  it('clone a tensor so that each clone is disposed independently', () => {
     const x = tf.tensor1d([1, 2, 3]);
     const copy = x.clone();
     x.dispose();
@@ -159,7 +162,8 @@ describe.each(variants)('kernels of dense layers, pools and activations, $name',
 });
 
 function checkMatMul(m: number, k: number, n: number, transposeA: boolean, transposeB: boolean): void {
-  const [as, bs] = [values(m * k, 6), values(k * n, 7)];
+  const as = values(m * k, 6);
+  const bs = values(k * n, 7);
   const a = tf.tensor(as, transposeA ? [k, m] : [m, k]);
   const b = tf.tensor(bs, transposeB ? [n, k] : [k, n]);
   const out = runKernel('BatchMatMul', { a, b }, { transposeA, transposeB });

@@ -24,7 +24,7 @@ function mask({ seed = 1, step = 2, samples = [5], layer = 0, size = 40, rate = 
   return values;
 }
 
-/** One element at a time, as the docstring says it. */
+/** Mask computed element by element as the docstring of fillDropoutMask describes. */
 function naive({ seed = 1, step = 2, samples = [5], layer = 0, size = 40, rate = 0.5 }: Mask): Float32Array {
   const threshold = Math.round(256 * rate);
   const elements = samples.flatMap((sample) =>
@@ -49,7 +49,7 @@ const rates = fc.integer({ min: 0, max: 254 }).map((threshold) => threshold / 25
 const kept = (values: Float32Array): number => values.filter((value) => value > 0).length / values.length;
 
 describe('a dropout mask', () => {
-  it('is what its docstring says, element by element', () => {
+  it('follows its docstring element by element', () => {
     const settings = fc.record({
       seed: uint32,
       step: fc.nat(),
@@ -67,7 +67,7 @@ describe('a dropout mask', () => {
     );
   });
 
-  it('is the same from the scalar and from the SIMD kernel, of which there is one here', () => {
+  it('is the same from the scalar kernel and from the SIMD kernel', () => {
     const simd = createSimdFillMask();
     if (simd === null) throw new Error('No SIMD in this Node.');
     const sample = fc.record({
@@ -90,11 +90,12 @@ describe('a dropout mask', () => {
     );
   });
 
-  it('is the same for a sample whoever else is in the shard', () => {
+  it('does not depend on the other samples of the shard', () => {
     checkProperty(
       fc.property(sampleLists, sizes, rates, fc.nat(6), (samples, size, rate, at) => {
         const together = mask({ samples, size, rate });
-        const [first, second] = [samples.slice(0, at), samples.slice(at)];
+        const first = samples.slice(0, at);
+        const second = samples.slice(at);
         const apart = [...mask({ samples: first, size, rate }), ...mask({ samples: second, size, rate })];
         return apart.length === together.length && apart.every((value, i) => value === together[i]);
       }),
@@ -107,12 +108,13 @@ describe('a dropout mask', () => {
   });
 
   it.each<Mask>([{ seed: 9 }, { step: 3 }, { samples: [6] }, { layer: 1 }])('differs for %o', (other) => {
-    const [one, two] = [mask({ size: 4000 }), mask({ ...other, size: 4000 })];
+    const one = mask({ size: 4000 });
+    const two = mask({ ...other, size: 4000 });
     const agreement = one.filter((value, i) => value === two[i]).length / one.length;
     expect(Math.abs(agreement - 0.5)).toBeLessThan(0.05);
   });
 
-  it.each([0.1, 0.25, 0.5, 0.9])('of rate %d drops that share and keeps the expectation', (rate) => {
+  it.each([0.1, 0.25, 0.5, 0.9])('of rate %d drops this fraction and keeps the expectation', (rate) => {
     const values = mask({ samples: Array.from({ length: 400 }, (_, i) => i), size: 500, rate });
     const threshold = Math.round(256 * rate);
     expect(new Set(values)).toEqual(new Set([0, Math.fround(256 / (256 - threshold))]));
@@ -121,7 +123,7 @@ describe('a dropout mask', () => {
     expect(Math.abs(mean - 1)).toBeLessThan(0.02);
   });
 
-  it('is all ones without dropout, and never all zeros for good', () => {
+  it('is all ones without dropout and not all zeros at the highest rate', () => {
     expect(mask({ rate: 0 }).every((value) => value === 1)).toBe(true);
     const values = mask({ size: 100_000, rate: 0.9999 });
     expect(new Set(values)).toEqual(new Set([0, 256]));

@@ -12,10 +12,10 @@ import { geometries, tfPad, values } from './arbitraries.ts';
 import { runKernel, startWasm } from './wasm-backend.ts';
 import { checkProperty } from '../../support/property.ts';
 
-describe("kernels that tfjs' wasm backend lacks or gets wrong", () => {
+describe("kernels that tfjs' wasm backend lacks or computes wrongly", () => {
   beforeAll(() => startWasm(true));
 
-  it('are depthwise convolutions and their gradients', () => {
+  it('compute depthwise convolutions and their gradients', () => {
     checkProperty(
       fc.property(geometries, fc.integer({ min: 1, max: 3 }), (g, multiplier) => {
         const { outHeight, outWidth } = sized(g);
@@ -33,7 +33,9 @@ describe("kernels that tfjs' wasm backend lacks or gets wrong", () => {
         const forward = runKernel('DepthwiseConv2dNative', { x, filter }, attrs);
         const byFilter = runKernel(`${name}Filter`, { x, dy }, { ...attrs, filterShape: filter.shape });
         const byInput = runKernel(`${name}Input`, { dy, filter }, { ...attrs, inputShape: x.shape });
-        const [xs, dys, filters] = [x.dataSync(), dy.dataSync(), filter.dataSync()];
+        const xs = x.dataSync();
+        const dys = dy.dataSync();
+        const filters = filter.dataSync();
         expect(relativeError(forward.values, convForward(xs, filters, g, multiplier))).toBeLessThan(1e-5);
         expect(relativeError(byFilter.values, convFilterGradient(xs, dys, g, multiplier))).toBeLessThan(1e-5);
         expect(relativeError(byInput.values, convInputGradient(filters, dys, g, multiplier))).toBeLessThan(
@@ -45,7 +47,7 @@ describe("kernels that tfjs' wasm backend lacks or gets wrong", () => {
     );
   });
 
-  it('are sums of rows by segment, the gradient of an embedding', () => {
+  it('compute sums of rows by segment, the gradient of an embedding', () => {
     const table = tf.tensor2d(values(12, 1), [4, 3]);
     const ids = tf.tensor1d([2, 0, 2, 3], 'int32');
     const gradient = tf.tidy(() => {

@@ -6,10 +6,10 @@ import { registerWasmKernels } from '../../../shared/kernels/wasm/register.ts';
 import { simdKernels } from '../../../shared/kernels/wasm/simd.ts';
 import { startWasm } from './wasm-backend.ts';
 
-describe('registering', () => {
+describe('registerWasmKernels', () => {
   beforeAll(() => startWasm(true));
 
-  it('may happen twice and changes nothing the second time', () => {
+  it('changes nothing when it is called again', () => {
     const names = () =>
       tf
         .getKernelsForBackend('wasm')
@@ -31,7 +31,7 @@ describe('registering', () => {
 });
 
 describe('the embedded WebAssembly', () => {
-  it('runs in a shared memory too', () => {
+  it('also runs in a shared memory', () => {
     const memory = new wasmApi.Memory({ initial: 1, maximum: 65536, shared: true });
     const kernels = simdKernels({ wasm: { wasmMemory: memory, _malloc: () => 0, _free: () => undefined } });
     const heap = new Float32Array(memory.buffer);
@@ -40,23 +40,23 @@ describe('the embedded WebAssembly', () => {
     expect([...heap.slice(6, 9)]).toEqual([0, 0, 3]);
   });
 
-  it('stands back where the memory cannot be had', () => {
+  it('is not used without access to the memory', () => {
     expect(simdKernels({ wasm: { _malloc: () => 0, _free: () => undefined } })).toBeNull();
   });
 
-  it('is what the sources compile to, byte for byte', async () => {
+  it('equals the compiled sources byte for byte', async () => {
     expect(modules).toHaveLength(4);
     for (const module of modules) {
       const bytes = await compile(module);
       expect(bytesModule(module, bytes)).toBe(await readFile(module.bytesFile, 'utf8'));
-      // It shares a memory with others: a data segment or a heap of its own would overwrite theirs.
+      // A data segment or a heap would overwrite tensors in the shared memory.
       const owned = sectionIds(bytes).filter((id) => [MEMORY, GLOBALS, START, DATA].includes(id));
       expect(owned).toEqual([]);
     }
   });
 });
 
-// Node's types have it in the namespace of an old library only.
+// Node's types declare it only in the namespace of an old library.
 const wasmApi = (globalThis as unknown as { WebAssembly: { Memory: SharedMemory } }).WebAssembly;
 type SharedMemory = new (descriptor: { initial: number; maximum: number; shared: boolean }) => {
   readonly buffer: SharedArrayBuffer;

@@ -10,7 +10,7 @@ describe.each(variants)('kernels on every small image, guarded on both sides, $n
   const heap = useGuardedWasm(simd);
 
   it(
-    'give what plain loops give in convolutions, and touch nothing else',
+    'agree with plain loops and access only their tensors in convolutions',
     () => {
       for (const g of smallShapes(testSeed(13), 0)) checkConvolution(g, heap);
     },
@@ -18,7 +18,7 @@ describe.each(variants)('kernels on every small image, guarded on both sides, $n
   );
 
   it(
-    'in depthwise convolutions',
+    'agree with plain loops and access only their tensors in depthwise convolutions',
     () => {
       let count = 0;
       for (const g of smallShapes(testSeed(14), 0))
@@ -28,7 +28,7 @@ describe.each(variants)('kernels on every small image, guarded on both sides, $n
   );
 
   it(
-    'in pools, with windows larger than the image as well',
+    'agree with plain loops and access only their tensors in pools, also with windows larger than the image',
     () => {
       for (const g of smallShapes(testSeed(15), 2)) checkPools(g, heap);
     },

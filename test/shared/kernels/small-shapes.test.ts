@@ -6,13 +6,13 @@ import { checkConvolution, checkPools } from './check-shape.ts';
 import { smallShapes } from './small-shapes.ts';
 import { runKernel, useGuardedWasm, variants } from './wasm-backend.ts';
 
-/** One in so many of all shapes; small-shapes.long.test.ts has all of them. */
+/** Tests every n-th shape; small-shapes.long.test.ts tests all. */
 const ONE_IN = 250;
 
 describe.each(variants)('kernels on small images, guarded on both sides, $name', ({ simd }) => {
   const heap = useGuardedWasm(simd);
 
-  it('give what plain loops give, and touch nothing else', () => {
+  it('agree with plain loops and access only their tensors', () => {
     const seed = testSeed(12);
     const stream = randomStream(seed, Purpose.syntheticDigits);
     let count = 0;
@@ -26,7 +26,7 @@ describe.each(variants)('kernels on small images, guarded on both sides, $name',
     expect(count).toBeGreaterThan(50);
   });
 
-  it('write nothing where the output is empty', () => {
+  it('write nothing for an empty output', () => {
     const x = tf.ones([2, 2, 2, 4]);
     for (const channels of [4, 5]) {
       const filter = tf.ones([3, 3, 4, channels]);
@@ -61,7 +61,8 @@ describe.each(variants)('kernels on small images, guarded on both sides, $name',
       expect(runKernel(name, { x }, pool).shape).toEqual([2, 0, 0, 4]);
       heap.check();
     }
-    const [a, b] = [tf.tensor3d([], [1, 3, 0]), tf.tensor3d([], [1, 0, 5])];
+    const a = tf.tensor3d([], [1, 3, 0]);
+    const b = tf.tensor3d([], [1, 0, 5]);
     const product = runKernel('BatchMatMul', { a, b }, { transposeA: false, transposeB: false });
     expect(product).toEqual({ shape: [1, 3, 5], values: new Float32Array(15) });
     const fused = { transposeA: false, transposeB: false, activation: 'linear' };

@@ -11,17 +11,17 @@ const STRIDES = [
 ] as const;
 
 /**
- * Every height and width up to 9 with every window up to as large as the image, and beyond it with padding 'same', four pairs
- * of strides and both paddings; channels, filters and batch are drawn.
- * @param beyond by how many cells a window may exceed the image
+ * Geometries with every height and width up to 9, every window, four pairs of strides and both paddings. Windows may exceed the
+ * image with padding 'same'. Channels, filters and batch are random.
+ * @param excess number of cells by which a window may exceed the image
  */
-export function* smallShapes(seed: number, beyond: number): Generator<ConvGeometry> {
+export function* smallShapes(seed: number, excess: number): Generator<ConvGeometry> {
   const stream = randomStream(seed, Purpose.syntheticDigits);
   const pick = <T>(from: readonly T[]): T => from[stream.below(from.length)]!;
   for (const height of SIDES)
     for (const width of SIDES)
-      for (let filterHeight = 1; filterHeight <= height + beyond; filterHeight++)
-        for (let filterWidth = 1; filterWidth <= width + beyond; filterWidth++)
+      for (let filterHeight = 1; filterHeight <= height + excess; filterHeight++)
+        for (let filterWidth = 1; filterWidth <= width + excess; filterWidth++)
           for (const [strideY, strideX] of STRIDES)
             for (const pad of ['same', 'valid'] as const) {
               if (pad === 'valid' && (filterHeight > height || filterWidth > width)) continue;

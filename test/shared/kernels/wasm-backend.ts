@@ -4,13 +4,13 @@ import { afterEach, beforeAll, beforeEach } from 'vitest';
 import { registerWasmKernels } from '../../../shared/kernels/wasm/register.ts';
 import { guardHeap, type GuardedHeap } from '../../support/guarded-heap.ts';
 
-/** Every test of a kernel runs on our own WebAssembly and on what stands in for it where there is no SIMD. */
+/** Variants of the kernels: every test of a kernel runs with SIMD and with the fallback. */
 export const variants = [
   { name: 'with SIMD', simd: true },
   { name: 'without SIMD', simd: false },
 ] as const;
 
-/** Starts the wasm backend with our kernels. */
+/** Starts the wasm backend with gradcast's kernels. */
 export async function startWasm(simd: boolean): Promise<typeof tf> {
   tf.enableProdMode();
   registerWasmKernels(tf, { simd });
@@ -18,7 +18,7 @@ export async function startWasm(simd: boolean): Promise<typeof tf> {
   return tf;
 }
 
-/** Starts the wasm backend with our kernels, for all tests of a block; each has new guards around what it allocates. */
+/** Starts the wasm backend with gradcast's kernels for a block of tests, each with new guards around allocations. */
 export function useGuardedWasm(simd: boolean): Pick<GuardedHeap, 'check'> {
   let heap: GuardedHeap;
   beforeAll(() => startWasm(simd));
@@ -29,7 +29,7 @@ export function useGuardedWasm(simd: boolean): Pick<GuardedHeap, 'check'> {
   return { check: () => heap.check() };
 }
 
-/** Runs one kernel and gives its output's values; nothing is left behind. */
+/** Runs one kernel and returns its output's values and shape. @throws Error if the kernel leaks tensors */
 export function runKernel(
   name: string,
   inputs: Record<string, tf.Tensor>,

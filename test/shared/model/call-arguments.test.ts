@@ -12,7 +12,7 @@ import {
 } from './topologies.ts';
 
 describe('frozen layers and calls', () => {
-  it('freezes what is in a frozen model or wrapper', () => {
+  it('freezes the layers in a frozen model or wrapper', () => {
     const frozen = sequential(input, {
       class_name: 'Sequential',
       config: { name: 'f', trainable: false, layers: [layer('Dense', { units: 2, trainable: true })] },
@@ -36,7 +36,7 @@ describe('frozen layers and calls', () => {
       },
     );
 
-  it('keeps the argument training=False, which engines heed, unless another call is without', () => {
+  it('keeps the argument training=False if all calls of a layer have it, and rejects it otherwise', () => {
     const [, dropout] = expanded(called('Dropout', { rate: 0.5 }, { training: false }, { training: false }));
     expect(dropout?.inbound_nodes).toEqual([
       ...call('in', { training: false }),
@@ -47,7 +47,7 @@ describe('frozen layers and calls', () => {
     );
   });
 
-  it.each([{ training: true }, { initial_state: [1] }, { mask: 'm' }])('refuses a call with %j', (kwargs) => {
+  it.each([{ training: true }, { initial_state: [1] }, { mask: 'm' }])('rejects a call with %j', (kwargs) => {
     expect(() => expandTopology(called('LSTM', { units: 2 }, kwargs))).toThrow(
       /^Layer out \(LSTM\) is called with /,
     );

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { expandTopology } from '../../../shared/model/expand-topology.ts';
 import { expanded, expandedConfig, input, layer, sequential } from './topologies.ts';
 
-describe('Keras 3', () => {
+describe('a topology of Keras 3', () => {
   const policy = {
     module: 'keras',
     class_name: 'DTypePolicy',
@@ -15,7 +15,7 @@ describe('Keras 3', () => {
     config: { keras_history: [name, 0, 0] },
   });
 
-  it('writes shapes, types and calls otherwise', () => {
+  it('has its shapes, types and calls converted', () => {
     const layers = expanded({
       class_name: 'Functional',
       config: {
@@ -44,7 +44,7 @@ describe('Keras 3', () => {
     });
   });
 
-  it('calls the slope of a leaky ReLU otherwise', () => {
+  it('has the slope of a leaky ReLU renamed to alpha', () => {
     expect(expandedConfig('LeakyReLU', { negative_slope: 0.01 })).toMatchObject({ alpha: 0.01 });
     expect(() => expandedConfig('LeakyReLU', { negative_slope: 0.01, alpha: 0.3 })).toThrow(
       'both alpha and negative_slope',
@@ -61,11 +61,11 @@ describe('Keras 3', () => {
         keras_version: '3.4.1',
       },
     ],
-  ])('means another hard_sigmoid; %s shows that it wrote the file', (_, topology) => {
+  ])('is recognized by %s and rejected for its different hard_sigmoid', (_, topology) => {
     expect(() => expandTopology(topology)).toThrow(/hard_sigmoid, which is another function in Keras 3/);
   });
 
-  it('of Keras 2, hard_sigmoid is known', () => {
+  it('is not a file of Keras 2, whose hard_sigmoid is supported', () => {
     const two = {
       ...sequential(input, layer('Dense', { units: 2, activation: 'hard_sigmoid' })),
       keras_version: '2.15.0',
@@ -73,7 +73,7 @@ describe('Keras 3', () => {
     expect(() => expandTopology(two)).not.toThrow();
   });
 
-  it('writes the second layer of a Bidirectional, which may only mirror the first', () => {
+  it('may have a second layer in a Bidirectional only if it mirrors the first', () => {
     const both = (backward: object) => {
       const forward = { units: 3, go_backwards: false, dtype: policy };
       return {

@@ -3,7 +3,7 @@ import { defaultTopology } from '../../../shared/model/default-topology.ts';
 import { expandTopology } from '../../../shared/model/expand-topology.ts';
 import { expandedConfig, input, layer, plain, sequential } from './topologies.ts';
 
-describe('what changes nothing is taken', () => {
+describe('expandTopology accepts settings without effect', () => {
   it.each<[string, object]>([
     ['Conv2D', { groups: 1, dilation_rate: [1, 1], padding: 'same', data_format: 'channelsFirst' }],
     [
@@ -18,7 +18,7 @@ describe('what changes nothing is taken', () => {
     expect(() => expandTopology(sequential(input, layer(className, config)))).not.toThrow();
   });
 
-  it('the default model', () => {
+  it('and leaves the expanded default model unchanged', () => {
     const topology = defaultTopology([28, 28, 1], 10);
     expect(JSON.stringify(expandTopology(topology))).toBe(
       JSON.stringify(expandTopology(expandTopology(topology))),
@@ -26,8 +26,8 @@ describe('what changes nothing is taken', () => {
   });
 });
 
-describe('one form', () => {
-  it('comes back as it is', () => {
+describe('an expanded topology', () => {
+  it('expands to itself', () => {
     const topology = sequential(
       input,
       layer('SpatialDropout2D', { name: 'a', rate: 0.5 }),
@@ -42,7 +42,7 @@ describe('one form', () => {
     expect(expandTopology(once)).toEqual(once);
   });
 
-  it('has keys in snake_case, and refuses one that is there twice', () => {
+  it('has keys in snake_case, each once', () => {
     expect(expandedConfig('Dense', { useBias: false, batchInputShape: [8, 3] })).toMatchObject({
       use_bias: false,
       batch_input_shape: [null, 3],
@@ -52,7 +52,7 @@ describe('one form', () => {
     );
   });
 
-  it('has no null, which tfjs-layers would take for other things', () => {
+  it('has no null that tfjs-layers would misinterpret', () => {
     expect(expandedConfig('Cropping2D', { cropping: [1, 1], data_format: null })).not.toHaveProperty(
       'data_format',
     );
@@ -63,7 +63,7 @@ describe('one form', () => {
     expect(expandedConfig('Reshape', { target_shape: [null, 4] })).toMatchObject({ target_shape: [null, 4] });
   });
 
-  it('has the defaults of Keras where those of tfjs-layers are others', () => {
+  it('has the defaults of Keras where tfjs-layers has others', () => {
     expect(expandedConfig('Softmax')).toMatchObject({ axis: -1 });
     expect(expandedConfig('LSTM', { units: 2 })).toMatchObject({ recurrent_activation: 'sigmoid' });
     expect(expandedConfig('Dense', { units: 2 })).toMatchObject({
@@ -91,13 +91,14 @@ describe('one form', () => {
     [plain('Constant', { value: [1, 2] }), 'value [1,2]'],
     [plain('GlorotUniform', { input_axes: [0] }), { mode: 'fan_avg' }],
     ['mine', 'kernel_initializer mine'],
-  ])('writes the initializer %j out, or refuses it', (given, expected) => {
-    const reading = () => expandedConfig('Dense', { units: 2, kernel_initializer: given }).kernel_initializer;
-    if (typeof expected === 'string') expect(reading).toThrow(expected);
-    else expect(reading()).toMatchObject({ config: expected });
+  ])('has the complete initializer for %j, or rejects it', (initializer, expected) => {
+    const expand = () =>
+      expandedConfig('Dense', { units: 2, kernel_initializer: initializer }).kernel_initializer;
+    if (typeof expected === 'string') expect(expand).toThrow(expected);
+    else expect(expand()).toMatchObject({ config: expected });
   });
 
-  it('makes one dropout of the spatial ones', () => {
+  it('has Dropout with a noise shape in place of spatial dropout', () => {
     expect(expandedConfig('SpatialDropout1D', { rate: 0.5 })).toMatchObject({
       rate: 0.5,
       noise_shape: [null, 1, null],

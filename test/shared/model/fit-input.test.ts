@@ -11,19 +11,19 @@ const dense = {
   inbound_nodes: [[['in', 0, 0, {}]]],
 };
 const IMAGES = [28, 28, 1];
-/** [class, configuration] of what comes first, and the number of layers. */
+/** Class and configuration of the first layer, class of the second, and the number of layers. */
 const first = (topology: Topology | null) => {
   const layers = topology === null ? [] : layersOf(topology);
-  const [one, two] = layers;
-  return [one?.class_name, one?.config, two?.class_name, layers.length];
+  const [start, second] = layers;
+  return [start?.class_name, start?.config, second?.class_name, layers.length];
 };
 
 describe('fitInput', () => {
   it.each<[string, (number | null)[], readonly number[]]>([
-    ['as it is', [28, 28, 1], IMAGES],
-    ['with open sizes', [null, null, 1], IMAGES],
-    ['with all sizes open', [null, null, null], [9, 8, 2]],
-  ])('leaves an input %s', (_, shape, data) => {
+    ['with the same shape', [28, 28, 1], IMAGES],
+    ['with unknown sizes', [null, null, 1], IMAGES],
+    ['with only unknown sizes', [null, null, null], [9, 8, 2]],
+  ])('keeps an input %s', (_, shape, data) => {
     const batch_input_shape = [null, ...data];
     expect(first(fitInput(sequential(input(...shape), dense), data))).toMatchObject([
       'InputLayer',
@@ -50,7 +50,7 @@ describe('fitInput', () => {
     expect(first(fitInput(sequential(itself), data))).toMatchObject(['Reshape', expected, 'Dense', 2]);
   });
 
-  it('puts the channels first where the model has them there', () => {
+  it('moves the channels first for a model with channels first', () => {
     const topology = fitInput(sequential(input(2, 9, 8), dense), [9, 8, 2]);
     expect(first(topology)).toMatchObject([
       'Permute',
@@ -81,16 +81,16 @@ describe('fitInput', () => {
     ]);
   });
 
-  it('finds the input of a model that comes first', () => {
+  it('finds the input in a nested model at the start', () => {
     const topology = fitInput(sequential({ ...sequential(input(784), dense) }), IMAGES);
     expect(first(topology)).toMatchObject(['Reshape', { target_shape: [784] }, 'Sequential', 2]);
   });
 
   it.each<[string, Topology, readonly number[]]>([
     ['another size', sequential(input(32, 32, 3), dense), IMAGES],
-    ['rows that could be cut otherwise', sequential(input(14, 56), dense), IMAGES],
+    ['another arrangement of the same values', sequential(input(14, 56), dense), IMAGES],
     ['two channels in one axis', sequential(input(9, 16), dense), [9, 8, 2]],
-    ['an open size in another number of axes', sequential(input(null), dense), IMAGES],
+    ['an unknown size in another number of axes', sequential(input(null), dense), IMAGES],
     ['no shape', sequential(dense), IMAGES],
     ['no layer', sequential(), IMAGES],
     [
@@ -107,8 +107,8 @@ describe('fitInput', () => {
       },
       IMAGES,
     ],
-    ['an input that is not there', functional(dense), IMAGES],
-  ])('has no answer for %s', (_, topology, data) => {
+    ['a missing input layer', functional(dense), IMAGES],
+  ])('returns null for %s', (_, topology, data) => {
     expect(fitInput(topology, data)).toBeNull();
   });
 });
@@ -125,17 +125,25 @@ describe('takesBytes', () => {
     [true, 'a Rescaling by 1 / 255', sequential(input(28, 28, 1), rescaling(1 / 255), dense)],
     [
       true,
-      'one behind layers that change no value',
+      'a Rescaling after layers that change only the shape',
       sequential(input(28, 28, 1), layer('Flatten'), rescaling(1 / 127.5)),
     ],
-    [true, 'one in a functional model', functional(input(28, 28, 1), called(rescaling(1 / 255), 'r', 'in'))],
+    [
+      true,
+      'a Rescaling in a functional model',
+      functional(input(28, 28, 1), called(rescaling(1 / 255), 'r', 'in')),
+    ],
     [false, 'a Rescaling of values', sequential(input(28, 28, 1), rescaling(2), dense)],
-    [false, 'one behind a Dense', sequential(input(28, 28, 1), dense, rescaling(1 / 255))],
-    [false, 'one of two ways', functional(input(28, 28, 1), called(rescaling(1 / 255), 'r', 'in'), dense)],
+    [false, 'a Rescaling after a Dense', sequential(input(28, 28, 1), dense, rescaling(1 / 255))],
+    [
+      false,
+      'a Rescaling on one of two branches',
+      functional(input(28, 28, 1), called(rescaling(1 / 255), 'r', 'in'), dense),
+    ],
     [false, 'no Rescaling', sequential(input(28, 28, 1), dense)],
     [
       false,
-      'layers that call each other in a circle',
+      'layers that call each other in a cycle',
       functional(called(layer('Flatten', { name: 'in' }), 'in', 'in')),
     ],
   ])('is %s for %s', (expected, _, topology) => {

@@ -3,8 +3,8 @@ import { expandTopology } from '../../../shared/model/expand-topology.ts';
 import type { Topology } from '../../../shared/model/job.ts';
 import { call, expanded, functional, input, layer, sequential, type Layer } from './topologies.ts';
 
-describe('names', () => {
-  it('are different for every layer, and calls go by the new ones', () => {
+describe('names of layers', () => {
+  it('are unique, and calls refer to the new names', () => {
     const inner = (name: string) => ({
       ...functional(
         { ...input, name: 'in', inbound_nodes: [] },
@@ -43,7 +43,7 @@ describe('names', () => {
     });
   });
 
-  it('are made where there are none', () => {
+  it('are generated for layers without one', () => {
     const bare = { class_name: 'Dense', config: { units: 2 } };
     expect(expanded(sequential(input, bare, bare)).map(({ config }) => config.name)).toEqual([
       'in',
@@ -52,9 +52,9 @@ describe('names', () => {
     ]);
   });
 
-  it('that two layers of one model share are refused', () => {
+  it('must be unique within one model', () => {
     expect(() => expandTopology(sequential(input, layer('Dense'), layer('Flatten')))).toThrow(
-      'The model has two layers named x. Give each layer a name of its own.',
+      'The model has two layers named x. Give each layer its own name.',
     );
   });
 });

@@ -8,7 +8,7 @@ const wrapped = (inner: object) => layer('TimeDistributed', { name: 'w', layer: 
 
 const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 
-describe('a key that would be ignored, or computed otherwise than by Keras, is refused by layer and key', () => {
+describe('expandTopology rejects what would be ignored or computed otherwise than by Keras:', () => {
   it.each<[string, object, string]>([
     ['Conv2D', { groups: 2 }, 'groups 2: only 1 is supported'],
     ['SeparableConv2D', { dilation_rate: [2, 2] }, 'dilation_rate [2,2]: only 1 is supported'],
@@ -75,7 +75,7 @@ describe('a key that would be ignored, or computed otherwise than by Keras, is r
     const start = `Layer x (${className}) has `;
     const message = new RegExp(`^${escaped(start)}(an? )?${escaped(what)}`);
     expect(() => expandTopology(sequential(input, layer(className, config)))).toThrow(message);
-    // However deep.
+    // Also in nested models and wrappers.
     const deep = sequential(input, wrapped({ ...sequential(layer(className, config)) }));
     expect(() => expandTopology(deep)).toThrow(message);
   });
@@ -89,44 +89,44 @@ describe('a key that would be ignored, or computed otherwise than by Keras, is r
     },
   );
 
-  it("a class of a person's own, also one with the name of a layer", () => {
+  it('a custom class with the name of a layer', () => {
     const own = { ...layer('Dense', { units: 3 }), registered_name: 'mine>Dense' };
     expect(() => expandTopology(sequential(input, own))).toThrow(
-      'Layer x (Dense) is a class of its own (mine>Dense).',
+      'Layer x (Dense) is a custom class (mine>Dense).',
     );
   });
 
-  it('noise that is not keyed', () => {
+  it('layers that draw unkeyed random numbers', () => {
     expect(() => expandTopology(sequential(input, layer('GaussianNoise', { stddev: 1 })))).toThrow(
-      'Layer x (GaussianNoise) draws random numbers of its own',
+      'Layer x (GaussianNoise) draws its own random numbers',
     );
     expect(() => expandTopology(sequential(input, layer('LSTM', { units: 3, dropout: 0.5 })))).toThrow(
-      'Layer x (LSTM) draws random numbers of its own',
+      'Layer x (LSTM) draws its own random numbers',
     );
   });
 
-  it('things that are no layers, where layers should be', () => {
+  it('members of models that are not layers', () => {
     expect(() => expandTopology(sequential())).toThrow(
-      'Model m holds something that is no layer, or nothing.',
+      'Model m has no layers, or a member that is not a layer.',
     );
     expect(() => expandTopology(sequential(input, { class_name: 'Dense' }))).toThrow(
-      'Model m holds something',
+      'Model m has no layers, or a member that is not a layer.',
     );
     const cells = layer('RNN', { cell: layer('StackedRNNCells', { cells: ['LSTMCell'] }) });
-    expect(() => expandTopology(sequential(input, cells))).toThrow('holds something that is no cell');
+    expect(() => expandTopology(sequential(input, cells))).toThrow('has a member that is not a cell');
     expect(() => expandTopology(layer('Dense') as unknown as Topology)).toThrow(
       'The topology is a Dense, not a',
     );
   });
 
-  it('one layer with one set of weights in two models', () => {
+  it('a layer shared by two nested models', () => {
     const shared = { ...layer('Dense', { units: 3 }), shared_object_id: 7 };
     const twice = sequential(input, { ...sequential(shared) }, { ...sequential(shared) });
     expect(() => expandTopology(twice)).toThrow('Layer x (Dense) is shared by two models within the model');
   });
 });
 
-it('every class of the table has its rules', () => {
+it('every class of the table has rules', () => {
   expect(LAYER_CLASSES.length).toBeGreaterThan(40);
   for (const name of LAYER_CLASSES) expect(Object.keys(rulesOf(name) ?? {})).toContain('trainable');
 });

@@ -4,7 +4,7 @@ import { layoutOf, sizeOf } from '../../../shared/model/layout.ts';
 import { checkProperty } from '../../support/property.ts';
 
 describe('sizeOf', () => {
-  it('is the product of the sides; 1 for a scalar, 0 if a side is', () => {
+  it('is the product of the sides: 1 for a scalar, 0 if a side is 0', () => {
     expect(sizeOf([3, 3, 1, 32])).toBe(288);
     expect(sizeOf([])).toBe(1);
     expect(sizeOf([4, 0, 2])).toBe(0);
@@ -16,23 +16,23 @@ describe('layoutOf', () => {
     fc.record({ shape: fc.array(fc.nat(6), { maxLength: 4 }), trainable: fc.boolean() }),
   );
 
-  it('lays tensors one behind the other, in order, without gaps', () => {
+  it('orders tensors without gaps', () => {
     checkProperty(
-      fc.property(entries, (given) => {
-        const { slices, length } = layoutOf(given);
+      fc.property(entries, (layoutEntries) => {
+        const { slices, length } = layoutOf(layoutEntries);
         let at = 0;
         for (const [i, { shape, trainable, offset, size }] of slices.entries()) {
           if (offset !== at || size !== sizeOf(shape)) return false;
-          if (shape !== given[i]!.shape || trainable !== given[i]!.trainable) return false;
+          if (shape !== layoutEntries[i]!.shape || trainable !== layoutEntries[i]!.trainable) return false;
           at += size;
         }
-        return slices.length === given.length && length === at;
+        return slices.length === layoutEntries.length && length === at;
       }),
       { seed: 1 },
     );
   });
 
-  it('has room for 600,810 values of the MNIST CNN', () => {
+  it('counts 600,810 values for the MNIST CNN', () => {
     const shapes = [[3, 3, 1, 32], [32], [3, 3, 32, 32], [32], [4608, 128], [128], [128, 10], [10]];
     expect(layoutOf(shapes.map((shape) => ({ shape, trainable: true }))).length).toBe(600_810);
   });

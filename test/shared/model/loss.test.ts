@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { scoreLogits } from '../../../shared/model/loss.ts';
 import { checkProperty } from '../../support/property.ts';
 
-/** Softmax first, then the logarithm of the label's probability. */
+/** Loss from the logarithm of the label's probability. */
 function naive(logits: readonly (readonly number[])[], labels: readonly number[]): number {
   return logits.reduce((sum, row, i) => {
     const all = row.reduce((total, logit) => total + Math.exp(logit), 0);
@@ -22,7 +22,8 @@ describe('scoreLogits', () => {
   it('sums the cross-entropy that a naive softmax gives', () => {
     checkProperty(
       fc.property(rows, (samples) => {
-        const [logits, labels] = [samples.map(([values]) => values), samples.map(([, label]) => label)];
+        const logits = samples.map(([values]) => values);
+        const labels = samples.map(([, label]) => label);
         const { lossSum } = scoreLogits(logits.flat(), Uint8Array.from(labels), classes);
         return Math.abs(lossSum - naive(logits, labels)) <= 1e-9 * (1 + lossSum);
       }),
@@ -36,12 +37,12 @@ describe('scoreLogits', () => {
     expect(scoreLogits(logits, Uint8Array.of(2, 0, 2), 3).correct).toBe(0);
   });
 
-  it('takes the first of equal logits for the answer', () => {
+  it('predicts the first of equal logits', () => {
     expect(scoreLogits([1, 7, 7], Uint8Array.of(1), 3).correct).toBe(1);
     expect(scoreLogits([1, 7, 7], Uint8Array.of(2), 3).correct).toBe(0);
   });
 
-  it('stays exact where the softmax would overflow or vanish', () => {
+  it('stays exact if the softmax would overflow or underflow', () => {
     expect(scoreLogits([10_000, 0, -10_000], Uint8Array.of(0), 3).lossSum).toBe(0);
     expect(scoreLogits([10_000, 0, -10_000], Uint8Array.of(2), 3).lossSum).toBe(20_000);
     expect(scoreLogits([-5000, -5000], Uint8Array.of(0), 2).lossSum).toBeCloseTo(Math.LN2, 9);
@@ -59,7 +60,7 @@ describe('scoreLogits', () => {
     expect(scoreLogits([0, bad, bad], Uint8Array.of(1), 3).lossSum).not.toSatisfy(Number.isFinite);
   });
 
-  it('of no samples is zero', () => {
+  it('is zero without samples', () => {
     expect(scoreLogits([], new Uint8Array(0), 10)).toEqual({ lossSum: 0, correct: 0 });
   });
 });

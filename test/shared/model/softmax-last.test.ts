@@ -11,7 +11,7 @@ const sequential = (...layers: object[]): Topology => ({ class_name: 'Sequential
 const conv = (activation: string) => layer('Conv2D', 'conv', { filters: 10, activation });
 const flatten = layer('Flatten', 'flat');
 
-it('takes a softmax to the end, past what only lays values out', () => {
+it('moveSoftmaxLast moves a softmax after layers that change only the shape', () => {
   const { topology, outputs } = moveSoftmaxLast(
     sequential(conv('softmax'), flatten, layer('Reshape', 'shape')),
   );
@@ -26,7 +26,7 @@ it('takes a softmax to the end, past what only lays values out', () => {
   });
 });
 
-it('does so in a functional model', () => {
+it('moveSoftmaxLast moves a softmax in a functional model, unless another layer uses its output', () => {
   const layers = [
     layer('Conv2D', 'conv', { filters: 10, activation: 'softmax' }, 'in'),
     layer('Flatten', 'flat', {}, 'conv'),
@@ -41,18 +41,20 @@ it('does so in a functional model', () => {
     output_layers: [['softmax_of_classes', 0, 0]],
     layers: [{}, {}, { name: 'softmax_of_classes', inbound_nodes: [[['flat', 0, 0, {}]]] }],
   });
-  // Not where something else takes its output.
   expect(moveSoftmaxLast(functional([layer('Dense', 'other', {}, 'conv')])).outputs).toBeNull();
 });
 
 it.each<[string, Topology]>([
-  ['that ends in a softmax', sequential(flatten, layer('Dense', 'out', { units: 3, activation: 'softmax' }))],
-  ['without one', sequential(conv('relu'), flatten)],
   [
-    'with one further inside',
+    'with a softmax at the end',
+    sequential(flatten, layer('Dense', 'out', { units: 3, activation: 'softmax' })),
+  ],
+  ['without a softmax', sequential(conv('relu'), flatten)],
+  [
+    'with a softmax before other layers',
     sequential(conv('softmax'), layer('Dense', 'd', { units: 3, activation: 'relu' }), flatten),
   ],
-  ['of nothing else', sequential(flatten)],
-])('leaves a model %s', (_, topology) => {
+  ['of only a Flatten', sequential(flatten)],
+])('moveSoftmaxLast leaves a model %s unchanged', (_, topology) => {
   expect(moveSoftmaxLast(topology)).toEqual({ topology, outputs: null });
 });

@@ -9,17 +9,17 @@ export interface Layer {
   readonly inbound_nodes?: unknown;
 }
 
-/** An object of a class: an initializer, a regularizer, a policy, a layer without a name. */
+/** Object with a class: an initializer, a regularizer, a policy or a layer without a name. */
 export const plain = (class_name: string, config: object = {}) => ({ class_name, config });
 
-/** A layer whose name is x, unless `config` has another. */
+/** Layer with the name x, unless `config` has another name. */
 export const layer = (class_name: string, config: object = {}) => plain(class_name, { name: 'x', ...config });
 
 export const input = plain('InputLayer', { name: 'in', batch_input_shape: [null, 28, 28, 1] });
 
 export const sequential = (...layers: object[]): Topology => plain('Sequential', { name: 'm', layers });
 
-/** A model from the layer named in to the layer named out. */
+/** Functional model from the layer `in` to the layer `out`. */
 export const functional = (...layers: object[]): Topology =>
   plain('Functional', {
     name: 'm',
@@ -28,7 +28,7 @@ export const functional = (...layers: object[]): Topology =>
     output_layers: [['out', 0, 0]],
   });
 
-/** The inbound nodes of a layer that is called once, with the output of `name`. */
+/** Inbound nodes of a layer that is called once, with the output of the layer `name`. */
 export const call = (name: string, kwargs: object = {}) => [[[name, 0, 0, kwargs]]];
 
 export const layersOf = (topology: Topology): Layer[] =>
@@ -36,6 +36,6 @@ export const layersOf = (topology: Topology): Layer[] =>
 
 export const expanded = (topology: Topology): Layer[] => layersOf(expandTopology(topology));
 
-/** The configuration that a layer gets. */
+/** Expanded configuration of a layer. */
 export const expandedConfig = (className: string, config: object = {}) =>
   expanded(sequential(layer(className, config)))[0]!.config;

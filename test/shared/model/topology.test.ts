@@ -37,7 +37,7 @@ const initializer = (seed?: number | null) => ({
   config: { scale: 1, mode: 'fan_avg', distribution: 'uniform', ...(seed === undefined ? {} : { seed }) },
 });
 
-/** Every layer, however deep, as 'name: class number'. */
+/** Every layer, also nested ones, as 'name: class number'. */
 function dropouts(value: unknown): string[] {
   if (typeof value !== 'object' || value === null) return [];
   const { class_name: className, config } = value as Partial<Layer>;
@@ -49,17 +49,17 @@ function dropouts(value: unknown): string[] {
 }
 
 describe('withKeyedDropout', () => {
-  it('numbers the dropout layers in order and leaves all else', () => {
-    const given = defaultTopology([28, 28, 1], 10);
-    const changed = withKeyedDropout(given);
+  it('numbers the dropout layers in order and changes nothing else', () => {
+    const original = defaultTopology([28, 28, 1], 10);
+    const changed = withKeyedDropout(original);
     expect(dropouts(changed)).toEqual(['dropout_1: KeyedDropout 0', 'dropout_2: KeyedDropout 1']);
     const back = JSON.stringify(changed)
       .replaceAll(KEYED_DROPOUT, 'Dropout')
       .replaceAll(/,"number":\d+/g, '');
-    expect(JSON.parse(back)).toEqual(given);
+    expect(JSON.parse(back)).toEqual(original);
   });
 
-  it('finds those of models within models, of wrappers, and of models within wrappers', () => {
+  it('finds dropout in nested models, in wrappers and in models inside wrappers', () => {
     const dropout = (name: string): Layer => layer('Dropout', name, { rate: 0.5 });
     const model = sequential(
       'outer',
@@ -76,20 +76,20 @@ describe('withKeyedDropout', () => {
   });
 
   it.each(['AlphaDropout', 'GaussianDropout', 'GaussianNoise', 'SpatialDropout1D', 'SpatialDropout2D'])(
-    'refuses %s, however deep, and says what to use',
+    'rejects %s at any depth and suggests a replacement',
     (className) => {
       const model = sequential(
         'm',
         layer('TimeDistributed', 'w', { layer: sequential('inner', layer(className, 'noisy')) }),
       );
       expect(() => withKeyedDropout(model)).toThrow(
-        `Layer noisy (${className}) draws random numbers of its own, so a step would depend on how it was shared ` +
-          'out. Use Dropout layers instead.',
+        `Layer noisy (${className}) draws its own random numbers, so that a step would depend on how the batch is ` +
+          'partitioned. Use Dropout layers instead.',
       );
     },
   );
 
-  it('refuses recurrent layers that drop, and takes those that do not', () => {
+  it('rejects recurrent layers with dropout and accepts those without', () => {
     const lstm = (config: object) => sequential('m', layer('LSTM', 'memory', config));
     expect(() => withKeyedDropout(lstm({ dropout: 0.1, recurrent_dropout: 0 }))).toThrow(
       /Layer memory \(LSTM\)/,
@@ -105,7 +105,7 @@ describe('withLogits', () => {
   const linear = (model: Topology): string | undefined =>
     /"name":"([^"]*)"[^{}]*"activation":"linear"/.exec(JSON.stringify(withLogits(model)))?.[1];
 
-  it('takes the softmax off a dense layer, an activation and a softmax layer', () => {
+  it('removes the softmax of a dense layer, an activation and a softmax layer', () => {
     const relu = layer('Dense', 'first', { activation: 'relu' });
     expect(linear(sequential('m', relu, layer('Dense', 'last', { activation: 'softmax' })))).toBe('last');
     expect(linear(sequential('m', relu, layer('Activation', 'last', { activation: 'softmax' })))).toBe(
@@ -116,7 +116,7 @@ describe('withLogits', () => {
     expect(linear(sequential('m', relu, layer('Softmax', 'last', { axis: -1 })))).toBe('last');
   });
 
-  it('leaves a softmax within the model', () => {
+  it('keeps a softmax inside the model', () => {
     const attention = layer('Dense', 'attention', { activation: 'softmax' });
     const changed = withLogits(sequential('m', attention, layer('Dense', 'last', { activation: 'softmax' })));
     expect(JSON.stringify(changed).match(/softmax/g)).toHaveLength(1);
@@ -140,7 +140,7 @@ describe('withLogits', () => {
     expect(layers[1]).toMatchObject({ class_name: 'Activation', name: 'out', inbound_nodes: [] });
   });
 
-  it('refuses a model that ends otherwise, or has two outputs', () => {
+  it('rejects a model without a final softmax or with two outputs', () => {
     const sentence = 'Categorical cross-entropy needs a model whose last layer is a softmax.';
     const relu = layer('Dense', 'd', { activation: 'relu' });
     expect(() => withLogits(sequential('m', relu))).toThrow(sentence);
@@ -156,10 +156,10 @@ describe('withLogits', () => {
   });
 });
 
-describe('normalizesBatches', () => {
+describe('usesBatchNormalization', () => {
   const normalization = (config: object): Layer => layer('BatchNormalization', 'n', config);
 
-  it('finds batch normalization that trains, however deep, and no frozen one', () => {
+  it('finds trained batch normalization, also in nested models, and ignores frozen ones', () => {
     expect(usesBatchNormalization(sequential('m', sequential('in', normalization({}))))).toBe(true);
     expect(usesBatchNormalization(sequential('m', normalization({ trainable: true })))).toBe(true);
     expect(usesBatchNormalization(sequential('m', normalization({ trainable: false })))).toBe(false);
@@ -176,14 +176,14 @@ describe('withSeededInitializers', () => {
   const seeds = (model: Topology): (string | undefined)[] =>
     [...JSON.stringify(model).matchAll(/"seed":(\w+)/g)].map(([, seed]) => seed);
 
-  it('gives each initializer a seed of its own, the same for the same run', () => {
+  it('gives each initializer its own seed, the same for the same seed of the run', () => {
     const model = sequential('m', dense('a', null), sequential('inner', dense('b', null)), dense('c', null));
-    const given = seeds(withSeededInitializers(model, 7));
-    expect(given).toHaveLength(3);
-    expect(new Set(given).size).toBe(3);
-    expect(given).not.toContain('null');
-    expect(seeds(withSeededInitializers(model, 7))).toEqual(given);
-    expect(seeds(withSeededInitializers(model, 8))).not.toEqual(given);
+    const firstSeeds = seeds(withSeededInitializers(model, 7));
+    expect(firstSeeds).toHaveLength(3);
+    expect(new Set(firstSeeds).size).toBe(3);
+    expect(firstSeeds).not.toContain('null');
+    expect(seeds(withSeededInitializers(model, 7))).toEqual(firstSeeds);
+    expect(seeds(withSeededInitializers(model, 8))).not.toEqual(firstSeeds);
   });
 
   it('reaches layers within wrapped models', () => {
@@ -194,7 +194,7 @@ describe('withSeededInitializers', () => {
     expect(seeds(withSeededInitializers(model, 7))).not.toContain('null');
   });
 
-  it('keeps the seeds that a person chose', () => {
+  it('keeps existing seeds', () => {
     expect(seeds(withSeededInitializers(sequential('m', dense('a', 42), dense('b', 0)), 7))).toEqual([
       '42',
       '0',
@@ -207,23 +207,23 @@ describe.each([
   ['withLogits', withLogits],
   ['withSeededInitializers', (topology: Topology) => withSeededInitializers(topology, 1)],
 ])('%s', (_, rewrite) => {
-  it('does not change the topology that it is given', () => {
-    const given = defaultTopology([28, 28, 1], 10);
-    const before = JSON.stringify(given);
-    expect(JSON.stringify(rewrite(given))).not.toBe(before);
-    expect(JSON.stringify(given)).toBe(before);
+  it('does not change its argument', () => {
+    const original = defaultTopology([28, 28, 1], 10);
+    const before = JSON.stringify(original);
+    expect(JSON.stringify(rewrite(original))).not.toBe(before);
+    expect(JSON.stringify(original)).toBe(before);
   });
 
-  it('looks inside the wrapping of keras.Model.save()', () => {
+  it('unwraps the topology of keras.Model.save()', () => {
     const bare = defaultTopology([28, 28, 1], 10);
     expect(rewrite({ model_config: bare, keras_version: '2.4.0' })).toEqual(rewrite(bare));
   });
 
   it.each<Topology>([{}, { class_name: 'Sequential' }, { class_name: 1, config: {} }, { model_config: 'x' }])(
-    'refuses %j',
+    'rejects %j',
     (topology) => {
       expect(() => rewrite(topology)).toThrow(
-        'The topology is no Keras model: class_name and config are missing.',
+        'The topology is not a Keras model: class_name or config is missing.',
       );
     },
   );

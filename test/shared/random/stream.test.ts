@@ -8,7 +8,7 @@ const take = (count: number, draw: () => number): number[] => Array.from({ lengt
 const numbers = (stream: RandomStream): number[] => take(16, () => stream.uint32());
 
 describe('randomStream', () => {
-  it('gives the same numbers again for the same key', () => {
+  it('gives the same numbers for the same key', () => {
     checkProperty(
       fc.property(fc.nat(), fc.constantFrom(...Object.values(Purpose)), fc.nat(), fc.nat(), (...key) => {
         expect(numbers(randomStream(...key))).toEqual(numbers(randomStream(...key)));
@@ -17,8 +17,9 @@ describe('randomStream', () => {
     );
   });
 
-  it('gives the words of threefry2x32 under the key of its docstring', () => {
-    const [subkey, block] = [new Uint32Array(2), new Uint32Array(2)];
+  it('gives the words of threefry2x32 for the subkey in its docstring', () => {
+    const subkey = new Uint32Array(2);
+    const block = new Uint32Array(2);
     threefry2x32(7, Purpose.permutation, 3, 4, subkey);
     const expected = [0, 1, 2].flatMap((i) => {
       threefry2x32(subkey[0]!, subkey[1]!, i, 0, block);
@@ -28,7 +29,7 @@ describe('randomStream', () => {
     expect(take(6, () => stream.uint32())).toEqual(expected);
   });
 
-  it('shares no number between purposes, seeds or the two further keys', () => {
+  it('gives different numbers for different purposes, seeds and keys', () => {
     const streams = [
       ...Object.values(Purpose).map((purpose) => randomStream(1, purpose, 1, 1)),
       randomStream(2, Purpose.permutation, 1, 1),
@@ -64,7 +65,7 @@ describe('randomStream', () => {
     expect(new Set(take(200, () => stream.below(6))).size).toBe(6);
   });
 
-  it('draws normally with mean 0 and variance 1, and never anything infinite', () => {
+  it('draws normally with mean 0 and variance 1, and only finite numbers', () => {
     const stream = randomStream(9, Purpose.syntheticDigits);
     const drawn = take(20_000, () => stream.normal());
     const mean = drawn.reduce((sum, x) => sum + x, 0) / drawn.length;

@@ -11,7 +11,7 @@ function words(key: readonly [number, number], counter: readonly [number, number
   return [...out].map((word) => word.toString(16).padStart(8, '0'));
 }
 
-/** The paper's rounds, one after the other, in BigInt. */
+/** Rounds of the paper one by one, in BigInt. */
 function naive([k0, k1]: readonly [number, number], [c0, c1]: readonly [number, number]): string[] {
   const mod = (x: bigint): bigint => x & 0xffffffffn;
   const keys = [BigInt(k0), BigInt(k1), BigInt(k0) ^ BigInt(k1) ^ 0x1bd11bdan];
@@ -44,7 +44,7 @@ describe('threefry2x32', () => {
     expect(words(key, counter)).toEqual(expected);
   });
 
-  it('agrees with the rounds written one after the other', () => {
+  it('agrees with a simple implementation of the rounds', () => {
     const pair = fc.tuple(uint32, uint32);
     checkProperty(
       fc.property(pair, pair, (key, counter) => {
@@ -54,7 +54,7 @@ describe('threefry2x32', () => {
     );
   });
 
-  it('takes a negative int32 as the uint32 of the same bits', () => {
+  it('treats a negative int32 as the uint32 with the same bits', () => {
     expect(words([-5, -6], [-7, -8])).toEqual(words([-5 >>> 0, -6 >>> 0], [-7 >>> 0, -8 >>> 0]));
   });
 });

@@ -5,6 +5,6 @@ it.each([
   ['an error', new TypeError('no such thing'), 'no such thing'],
   ['a string', 'no such thing', 'no such thing'],
   ['nothing', undefined, 'undefined'],
-])('of %s that was thrown there is always a text', (_, thrown: unknown, text) => {
+])('errorMessage returns a text for a thrown %s', (_, thrown: unknown, text) => {
   expect(errorMessage(thrown)).toBe(text);
 });

@@ -2,7 +2,7 @@ import * as core from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-core/dist/public/chained_ops/register_all_chained_ops';
 import '@tensorflow/tfjs-core/dist/register_all_gradients';
 import * as layers from '@tensorflow/tfjs-layers';
-import type { TF } from '../../../shared/engine/model.ts';
+import type { TF } from '../../../shared/util/tf.ts';
 
 /** What '@tensorflow/tfjs' exports, without its backends: each browser loads those alone that it tries. */
 export const tf = { ...core, ...layers, version: { tfjs: core.version_core } } as unknown as TF;

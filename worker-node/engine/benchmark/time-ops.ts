@@ -1,5 +1,5 @@
 import type { NamedTensorInfoMap } from '@tensorflow/tfjs';
-import type { TF } from '../../../shared/engine/model.ts';
+import type { TF } from '../../../shared/util/tf.ts';
 import type { Binding, NativeBackend } from '../native/backend.ts';
 import { formatShape, type OpTimer } from './op-timer.ts';
 

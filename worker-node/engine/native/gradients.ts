@@ -1,5 +1,5 @@
 import type { GradConfig, Tensor } from '@tensorflow/tfjs';
-import type { TF } from '../../../shared/engine/model.ts';
+import type { TF } from '../../../shared/util/tf.ts';
 import type { NativeBackend } from './backend.ts';
 import { floatType, isBias, replaceKernels, sumOverChannels } from './kernels.ts';
 

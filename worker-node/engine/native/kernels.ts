@@ -1,5 +1,5 @@
 import type { KernelConfig, KernelFunc, Tensor } from '@tensorflow/tfjs';
-import type { TF } from '../../../shared/engine/model.ts';
+import type { TF } from '../../../shared/util/tf.ts';
 import type { NativeBackend, OpAttribute } from './backend.ts';
 
 /** Replaces kernels of tfjs-node's by ops of TensorFlow's that take less, where they do. */

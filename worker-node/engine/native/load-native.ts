@@ -1,6 +1,6 @@
 import { availableParallelism, constants } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { TF } from '../../../shared/engine/model.ts';
+import type { TF } from '../../../shared/util/tf.ts';
 import { findAddon, createRequireFrom, type NativeCandidate } from '../locate/candidates.ts';
 import { readdirSync } from 'node:fs';
 import { Module } from 'node:module';

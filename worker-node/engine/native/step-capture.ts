@@ -1,6 +1,6 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs';
 import type { MaskSource } from '../../../shared/engine/keyed-dropout.ts';
-import type { TF } from '../../../shared/engine/model.ts';
+import type { TF } from '../../../shared/util/tf.ts';
 import type { ModelStep } from '../../../shared/engine/model-step.ts';
 import { microShardSizes } from '../../../shared/engine/micro-shards.ts';
 import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';

@@ -1,7 +1,7 @@
 import { layImage } from './image';
 import { outerTile, packRows, storeTile } from './tile';
 
-// Rows of the output whose gradient is worked off together; these and the input under them fit the first cache.
+// Rows of the output in one block; their gradients and the input under them fit into the first-level cache.
 const BLOCK_BYTES: i32 = 12288;
 
 function blockRows(outHeight: i32, outWidth: i32, filters: i32): i32 {
@@ -17,13 +17,13 @@ export function convFilterGradientScratchBytes(
   filters: i32,
   outHeight: i32,
   outWidth: i32,
-  lay: bool,
+  needsPadding: bool,
   paddedHeight: i32,
   paddedWidth: i32,
 ): usize {
   const columns = (<usize>((filters + 7) >> 3)) << 5;
   const run = <usize>(((filterWidth * channels + 3) >> 2) << 2);
-  const laid: usize = lay ? (<usize>(paddedHeight * paddedWidth * channels)) << 2 : 0;
+  const laid: usize = needsPadding ? (<usize>(paddedHeight * paddedWidth * channels)) << 2 : 0;
   const block = <usize>(blockRows(outHeight, outWidth, filters) * outWidth) * columns;
   // 16: the last tile of a run may read past the image.
   return 128 + laid + 16 + block + <usize>filterHeight * run * columns;
@@ -31,7 +31,7 @@ export function convFilterGradientScratchBytes(
 
 /**
  * out [filterHeight][filterWidth][channels][filters] = sum over batch and output pixels of the input under each
- * tap times the output's gradient dy [batch][outHeight][outWidth][filters]. `lay` as for conv; it must be set when
+ * tap times the output's gradient dy [batch][outHeight][outWidth][filters]. `needsPadding` as for conv; it must be set when
  * filterWidth * channels is no multiple of 4. Sums run over a block of rows first, then over blocks in order.
  */
 export function convFilterGradient(
@@ -49,7 +49,7 @@ export function convFilterGradient(
   strideX: i32,
   outHeight: i32,
   outWidth: i32,
-  lay: bool,
+  needsPadding: bool,
   paddedHeight: i32,
   paddedWidth: i32,
   top: i32,
@@ -63,14 +63,14 @@ export function convFilterGradient(
   const outPixel = (<usize>filters) << 2;
   const rowsAtOnce = blockRows(outHeight, outWidth, filters);
   const laid = scratch + 128;
-  const block = laid + (lay ? <usize>paddedHeight * row : 0) + 16;
+  const block = laid + (needsPadding ? <usize>paddedHeight * row : 0) + 16;
   const sums = block + <usize>(rowsAtOnce * outWidth) * columns;
   const sumRow = <usize>((run + 3) & ~3) * columns;
   memory.fill(sums, 0, <usize>filterHeight * sumRow);
-  if (lay) memory.fill(laid, 0, <usize>paddedHeight * row + 16);
+  if (needsPadding) memory.fill(laid, 0, <usize>paddedHeight * row + 16);
   for (let n = 0; n < batch; ++n) {
     let image = x;
-    if (lay) {
+    if (needsPadding) {
       layImage(x, height, width, channels, laid, paddedHeight, paddedWidth, top, left, 1, 1);
       image = laid;
     }

@@ -22,12 +22,12 @@ export function packTurnedFilters(filter: usize, taps: i32, channels: i32, filte
 }
 
 /** Bytes that conv needs at `scratch`. */
-export function convScratchBytes(paddedHeight: i32, paddedWidth: i32, channels: i32, lay: bool): usize {
-  return 128 + (lay ? (<usize>(paddedHeight * paddedWidth * channels)) << 2 : 0);
+export function convScratchBytes(paddedHeight: i32, paddedWidth: i32, channels: i32, needsPadding: bool): usize {
+  return 128 + (needsPadding ? (<usize>(paddedHeight * paddedWidth * channels)) << 2 : 0);
 }
 
 /**
- * out [batch][outHeight][outWidth][filters] = valid convolution of the images with packed filters. With `lay` each
+ * out [batch][outHeight][outWidth][filters] = valid convolution of the images with packed filters. With `needsPadding` each
  * image is first laid out padded and stretched (see layImage); without, it is read where it is. Four output
  * pixels at a time: for each row of the filter, the filter's width times channels are one run in memory.
  */
@@ -46,7 +46,7 @@ export function conv(
   strideX: i32,
   outHeight: i32,
   outWidth: i32,
-  lay: bool,
+  needsPadding: bool,
   paddedHeight: i32,
   paddedWidth: i32,
   top: i32,
@@ -62,10 +62,10 @@ export function conv(
   const laid = scratch + 128;
   const count = outHeight * outWidth;
   const outPixel = (<usize>filters) << 2;
-  if (lay) memory.fill(laid, 0, <usize>paddedHeight * row);
+  if (needsPadding) memory.fill(laid, 0, <usize>paddedHeight * row);
   for (let n = 0; n < batch; ++n) {
     let image = x;
-    if (lay) {
+    if (needsPadding) {
       layImage(
         x, height, width, channels, laid, paddedHeight, paddedWidth, top, left, stretchY, stretchX,
       );

@@ -1,7 +1,7 @@
 /**
  * Lays one image [height][width][channels] into `to` [.., paddedWidth, channels]: its first pixel at (top, left),
- * pixels stretchY and stretchX apart. What lies outside of `to` (negative padding) is left out; what lies between
- * is not written, so `to` must be zero there.
+ * pixels stretchY and stretchX apart. Pixels outside of `to` (negative padding) are left out. Gaps between
+ * pixels are not written, so `to` must be zero there.
  */
 export function layImage(
   from: usize,

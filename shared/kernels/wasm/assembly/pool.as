@@ -39,7 +39,7 @@ export function maxPoolGradient(
               const at = <usize>(iy * width + ix) * pixel + c;
               const hit = f32x4.eq(v128.load(x + at), best);
               v128.store(dx + at, f32x4.add(v128.load(dx + at), v128.and(gradient, hit)));
-              // What was given away is zero for the rest of the window.
+              // A later input of the window with the same value gets nothing.
               gradient = v128.andnot(gradient, hit);
             }
           }

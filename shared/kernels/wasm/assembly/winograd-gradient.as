@@ -47,10 +47,10 @@ export function winogradFilterGradient(
 ): void {
   const high = (outHeight + 1) >> 1;
   const wide = (outWidth + 1) >> 1;
-  const lay = mustLay(height, width, high, wide, top, left);
+  const needsPadding = mustLay(height, width, high, wide, top, left);
   const pixel = (<usize>channels) << 2;
   const dyPixel = (<usize>filters) << 2;
-  const laidWidth = lay ? 2 * wide + 2 : width;
+  const laidWidth = needsPadding ? 2 * wide + 2 : width;
   const row = <usize>laidWidth * pixel;
   const rows = rowsOfTiles(high, wide, GRADIENT_TILES);
   const panels = (filters + 7) >> 3;
@@ -65,7 +65,7 @@ export function winogradFilterGradient(
   memory.fill(laid, 0, sums + (sumStep << 4) - laid);
   for (let n = 0; n < batch; ++n) {
     let image = x;
-    if (lay) {
+    if (needsPadding) {
       layImage(x, height, width, channels, laid, 2 * high + 2, laidWidth, top, left, 1, 1);
       image = laid;
     }

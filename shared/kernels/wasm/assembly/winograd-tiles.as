@@ -1,7 +1,7 @@
 // Convolutions of 3 x 3 taps with stride 1 by Winograd's minimal filtering: a tile of 4 x 4 inputs and 16 products
 // where plain sums take 36, for 2 x 2 outputs (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks",
 // 2016, F(2x2, 3x3)); for the filter's gradient the same tile with 2 x 2 gradients for 3 x 3 taps, F(3x3, 2x2).
-// Larger tiles would multiply less still, but lose digits.
+// Larger tiles need fewer products but lose precision.
 
 /** Rows of tiles in a block. */
 export function rowsOfTiles(high: i32, wide: i32, limit: i32): i32 {

@@ -3,7 +3,7 @@ import { layImage } from './image';
 import { dotTile } from './tile';
 import { laidBytes, mustLay, rowsOfTiles, transformInputs } from './winograd-tiles';
 
-// Tiles worked off together, in whole rows of tiles: their 16 transforms stay in the second-level cache.
+// Tiles in one block, in whole rows of tiles: their 16 transforms stay in the second-level cache.
 const FORWARD_TILES: i32 = 48;
 
 /** Bytes of the transformed filters: 16 times panels [ceil(n / 8)][k][8]. */
@@ -85,9 +85,9 @@ export function winogradConv(
 ): void {
   const high = (outHeight + 1) >> 1;
   const wide = (outWidth + 1) >> 1;
-  const lay = mustLay(height, width, high, wide, top, left);
+  const needsPadding = mustLay(height, width, high, wide, top, left);
   const pixel = (<usize>channels) << 2;
-  const laidWidth = lay ? 2 * wide + 2 : width;
+  const laidWidth = needsPadding ? 2 * wide + 2 : width;
   const row = <usize>laidWidth * pixel;
   const rows = rowsOfTiles(high, wide, FORWARD_TILES);
   const panels = (filters + 7) >> 3;
@@ -101,7 +101,7 @@ export function winogradConv(
   memory.fill(scratch, 0, m - scratch);
   for (let n = 0; n < batch; ++n) {
     let image = x;
-    if (lay) {
+    if (needsPadding) {
       layImage(x, height, width, channels, scratch, 2 * high + 2, laidWidth, top, left, 1, 1);
       image = scratch;
     }

@@ -2,7 +2,7 @@ import type { Scalar, Tensor } from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
 import { prepareJob } from '../../../../coordinator/model/model.ts';
 import type { Shard } from '../../../../shared/data/shard.ts';
-import type { TF } from '../../../../shared/engine/model.ts';
+import type { TF } from '../../../../shared/util/tf.ts';
 import { createModelStep, type ModelStep } from '../../../../shared/engine/model-step.ts';
 import { ShardInputs } from '../../../../shared/engine/shard-inputs.ts';
 import type { Job, Topology } from '../../../../shared/model/job.ts';
