@@ -6,7 +6,7 @@ import type { Job } from '../shared/model/job.ts';
 import { layoutOf, sizeOf } from '../shared/model/layout.ts';
 import type { OpenedEngine } from './engine/tab-engines.ts';
 
-/** Twelve predictions a second look live; more would only take time from the shards. */
+/** Twelve predictions a second are enough to look live. More would slow the shards. */
 const READ_INTERVAL_MS = 80;
 /** Time without a picture after which the model's memory is released. */
 const UNLOAD_AFTER_MS = 30_000;

@@ -10,7 +10,7 @@ import type { FromPage, FromTab } from './tab-messages.ts';
 
 export interface TabSessionOptions {
   readonly engines: Pick<TabEngines, 'openFirst' | 'findFaster' | 'reopen' | 'describe'>;
-  /** Adds to an engine what the tab does besides shards. */
+  /** Wraps each engine that computes shards, so that the tab can follow its weights. */
   readonly wrapEngine: (engine: Engine) => Engine;
   /** Called after each shard that the tab has computed. */
   readonly onComputed: () => void;
@@ -83,7 +83,7 @@ export function createTabSession(options: TabSessionOptions): { join(message: Jo
     switchEngine(engines.reopen(opened.backend));
   }
 
-  /** Looks for a faster engine, beside the current one: not before the tab has shown that it works. */
+  /** Benchmarks other engines and switches to a faster one. Runs after the first shard, to let the tab contribute soon. */
   async function tryOthers(opening: Promise<OpenedEngine>, paused: AbortSignal): Promise<void> {
     if (hasTriedOthers) return;
     hasTriedOthers = true;

@@ -20,7 +20,7 @@ const BENCHMARK_SAMPLES = 32;
 /** Samples for an engine that the address names: it only has to work, as it is compared with none. */
 const SMOKE_TEST_SAMPLES = 4;
 
-// Older browsers lack them, which their types do not say.
+// Older browsers lack these, contrary to their types.
 const { OffscreenCanvas } = scope as { readonly OffscreenCanvas?: object };
 const { hardwareConcurrency = 1, gpu } = scope.navigator as Partial<WorkerNavigator>;
 const override = parseOverride(scope.location.search);

@@ -94,8 +94,12 @@ function describeState(page: PageState): { readonly state: string; readonly deta
       };
     case 'locked':
       return hasToken
-        ? { state: 'Wrong token', detail: `The coordinator has rejected this token. ${TOKEN_ADVICE}` }
-        : { state: 'This run needs a token', detail: TOKEN_ADVICE };
+        ? {
+            state: 'Wrong token',
+            detail:
+              'The coordinator has rejected this token. Ask the person who started the run for the right one.',
+          }
+        : { state: 'This run needs a token', detail: 'Ask the person who started the run for it.' };
     case 'finished': {
       const thanks = hasJoined ? ' Thank you for taking part.' : '';
       return { state: 'The run is over', detail: asSentence(phase.reason) + thanks };
@@ -106,8 +110,6 @@ function describeState(page: PageState): { readonly state: string; readonly deta
       return { state: 'This tab cannot take part', detail: asSentence(phase.reason) };
   }
 }
-
-const TOKEN_ADVICE = 'Ask the person who started the run for the token.';
 
 const STANDBY = {
   state: 'On standby',
