@@ -54,7 +54,12 @@ export async function startPageRun(): Promise<PageRun> {
   });
   const address = coordinator.url.replace('ws', 'http');
   const training = trainObserved(coordinator, dataset, stop.signal, 20).catch(() => undefined);
-  const browser = await openChromium([...NO_GPU, `--host-resolver-rules=MAP ${PLAIN_NAME} 127.0.0.1`]);
+  const browser = await openChromium([
+    ...NO_GPU,
+    `--host-resolver-rules=MAP ${PLAIN_NAME} 127.0.0.1`,
+    // For self-signed certificates. Playwright's ignoreHTTPSErrors lets some requests of Web Workers fail.
+    '--ignore-certificate-errors',
+  ]);
   return {
     coordinator,
     browser,

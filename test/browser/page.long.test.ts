@@ -79,8 +79,8 @@ describeInBrowser('the page in Chromium', () => {
     const tls = await selfSignedCertificate(folder, [], new Date());
     const proxy = await startTlsPrefixProxy(tls, '/train/', run.coordinator.port);
     onTestFinished(() => proxy.close());
-    const context = await run.browser.newContext({ ignoreHTTPSErrors: true });
-    const page = await context.newPage();
+    const page = await run.browser.newPage();
+    onTestFinished(() => page.close());
     const errors = collectPageErrors(page);
     await page.goto(`https://127.0.0.1:${proxy.port}/train/#secret`);
     expect(await page.evaluate('isSecureContext')).toBe(true);
@@ -93,6 +93,5 @@ describeInBrowser('the page in Chromium', () => {
     await page.getByRole('button', { name: 'Join in' }).click();
     await waitForText(page, '#state', /^Contributing$/);
     expect(errors).toEqual([]);
-    await context.close();
   }, 120_000);
 });
