@@ -1,10 +1,10 @@
-// Names that scripts/build-page.js puts in, for the files bear hashes.
+// File names with content hashes: scripts/build-page.js defines them.
 
-/** The Web Worker of the tab: session and socket. */
+/** The tab's Web Worker: session and socket. */
 declare const TAB_WORKER_FILE: string;
 /** The Web Worker of one engine. */
 declare const ENGINE_WORKER_FILE: string;
-/** tfjs' .wasm files by the names that tfjs knows them by. */
+/** Built .wasm files of tfjs, by the names under which tfjs loads them. */
 declare const WASM_FILES: Readonly<Record<string, string>>;
 
 // Modules of tfjs that are imported for what they register.

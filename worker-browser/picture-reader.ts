@@ -6,52 +6,52 @@ import type { Job } from '../shared/model/job.ts';
 import { layoutOf, sizeOf } from '../shared/model/layout.ts';
 import type { OpenedEngine } from './engine/tab-engines.ts';
 
-/** Twelve times a second look live; more would only take time from the shards. */
+/** Twelve predictions a second are enough to look live. More would slow the shards. */
 const READ_INTERVAL_MS = 80;
-/** Without a picture for so long, the model gives its memory back. */
+/** Time without a picture after which the model's memory is released. */
 const UNLOAD_AFTER_MS = 30_000;
 
 export interface PictureReaderOptions {
-  /** Opens an engine of the reader's own: the shards' engine is busy with them most of the time. */
+  /** Opens an engine for pictures alone: the engine that computes shards is busy most of the time. */
   readonly open: () => Promise<Pick<OpenedEngine, 'engine' | 'lost' | 'close'>>;
   readonly clock: Clock;
   readonly onPrediction: (probabilities: readonly number[]) => void;
-  /** That it cannot read, and why. */
+  /** Reports why a picture cannot be classified. */
   readonly note: (line: string) => void;
 }
 
-/** The newest weights of a job: parts of the flat vector, which stay as they are until others come. */
+/** The newest weights of a job: parts of the flat vector, each unchanged until it is replaced. */
 interface LatestWeights {
   readonly job: Job;
-  /** The same for the same job. */
+  /** Equal for equal jobs. */
   readonly key: string;
   readonly length: number;
   parts: readonly { readonly from: number; readonly weights: Float32Array }[];
 }
 
 /**
- * Classifies one picture with the newest weights, those of a contributing tab or those that it is handed, beside the shards.
- * Reads again when the picture or the weights have changed.
+ * Classifies one picture with the newest weights, again whenever the picture or the weights change. The weights are those
+ * of the engine that computes shards, or the ones that `readWith` receives.
  */
 export class PictureReader {
   readonly #options: PictureReaderOptions;
   #picture: Uint8Array | null = null;
   #latest: LatestWeights | null = null;
-  /** Changed since the last reading. */
+  /** Whether the picture or the weights have changed since the last prediction. */
   #stale = false;
   #weightsStale = false;
   #readAtMs = -Infinity;
-  #cancel: (() => void) | null = null;
+  #cancelRead: (() => void) | null = null;
   #reading = false;
   #opened: ReturnType<PictureReaderOptions['open']> | null = null;
-  #loaded: { readonly key: string; readonly trainer: GradientComputer } | null = null;
+  #loaded: { readonly key: string; readonly computer: GradientComputer } | null = null;
   #cancelClose: () => void = () => undefined;
 
   constructor(options: PictureReaderOptions) {
     this.#options = options;
   }
 
-  /** @param picture of the job's sample shape, as stored: 0 to 255; null if there is none */
+  /** @param picture bytes of the job's sample shape, 0 to 255; null for none */
   show(picture: Uint8Array | null): void {
     this.#picture = picture;
     this.#cancelClose();
@@ -60,13 +60,13 @@ export class PictureReader {
     this.#changed();
   }
 
-  /** Opens the engine, and keeps it: when the run is over, the coordinator may be gone. */
+  /** Opens the engine early and keeps it: its files cannot be loaded once the coordinator has stopped. */
   prepare(): void {
-    // A failure is told when there is a picture to read, which tries again.
+    // The next picture tries again, and reports the failure.
     this.#open().catch(() => undefined);
   }
 
-  /** The engine, with the weights of its trainers overheard. */
+  /** The same engine; the reader follows the weights that are set on it. */
   tapWeights(engine: Engine): Engine {
     return {
       info: engine.info,
@@ -74,10 +74,10 @@ export class PictureReader {
     };
   }
 
-  /** Reads with these weights, for a tab that computes no shards. */
+  /** Uses these weights, in float32, for a tab that computes no shards. */
   readWith(job: Job, payload: Uint8Array): void {
     const none = emptyWeights(job);
-    // Those of another run, or of nobody's.
+    // The weights may be of a run before this job.
     if (payload.length !== float32.bytes(none.length)) return;
     this.#latest = { ...none, parts: [{ from: 0, weights: float32.decode(payload, none.length) }] };
     this.#weightsChanged();
@@ -114,11 +114,11 @@ export class PictureReader {
 
   #schedule(): void {
     if (!this.#stale || this.#picture === null || this.#latest === null) return;
-    if (this.#reading || this.#cancel !== null) return;
+    if (this.#reading || this.#cancelRead !== null) return;
     const { clock } = this.#options;
     const waitMs = Math.max(0, this.#readAtMs + READ_INTERVAL_MS - clock.now());
-    this.#cancel = clock.after(waitMs, () => {
-      this.#cancel = null;
+    this.#cancelRead = clock.after(waitMs, () => {
+      this.#cancelRead = null;
       void this.#read();
     });
   }
@@ -127,61 +127,62 @@ export class PictureReader {
     this.#reading = true;
     this.#readAtMs = this.#options.clock.now();
     try {
-      if (this.#latest !== null) await this.#readLatest(this.#latest);
+      if (this.#latest !== null) await this.#predict(this.#latest);
     } catch (error) {
       this.#close();
       this.#picture = null;
-      this.#options.note(`Cannot read the picture: ${errorMessage(error)}`);
+      this.#options.note(`The picture cannot be read: ${errorMessage(error)}`);
     } finally {
       this.#reading = false;
       this.#schedule();
     }
   }
 
-  async #readLatest(newest: LatestWeights): Promise<void> {
-    const trainer = await this.#gradientComputerFor(newest);
+  async #predict(latest: LatestWeights): Promise<void> {
+    const computer = await this.#load(latest);
     const picture = this.#picture;
     this.#stale = false;
-    // A picture of another job's shape is on its way out.
-    if (picture?.length !== sizeOf(newest.job.data.sampleShape)) return;
+    // The page replaces a picture of another job's shape.
+    if (picture?.length !== sizeOf(latest.job.data.sampleShape)) return;
     if (this.#weightsStale) {
       this.#weightsStale = false;
-      trainer.setWeights(assembleWeights(newest));
+      computer.setWeights(assembleWeights(latest));
     }
-    const probabilities = await trainer.predict(picture, 1);
+    const probabilities = await computer.predict(picture, 1);
     if (this.#picture !== null) this.#options.onPrediction([...probabilities]);
   }
 
-  async #gradientComputerFor({ job, key }: LatestWeights): Promise<GradientComputer> {
-    if (this.#loaded?.key === key) return this.#loaded.trainer;
+  async #load({ job, key }: LatestWeights): Promise<GradientComputer> {
+    if (this.#loaded?.key === key) return this.#loaded.computer;
     const { engine } = await this.#open();
     this.#unload();
-    const trainer = await engine.load(job);
-    this.#loaded = { key, trainer };
+    const computer = await engine.load(job);
+    this.#loaded = { key, computer };
     this.#weightsStale = true;
-    return trainer;
+    return computer;
   }
 
   #open(): ReturnType<PictureReaderOptions['open']> {
     if (this.#opened !== null) return this.#opened;
     const opening = this.#options.open();
     this.#opened = opening;
-    const forget = (): void => {
+    const discard = (): void => {
       if (this.#opened === opening) this.#close();
     };
-    opening.then(({ lost }) => lost.then(forget), forget);
+    opening.then(({ lost }) => lost.then(discard), discard);
     return opening;
   }
 
   #unload(): void {
-    this.#loaded?.trainer.dispose();
+    this.#loaded?.computer.dispose();
     this.#loaded = null;
   }
 
-  /** Opened again when there is something to read. */
+  /** Closes the engine; the next prediction opens another one. */
   #close(): void {
     const opened = this.#opened;
-    this.#opened = this.#loaded = null;
+    this.#opened = null;
+    this.#loaded = null;
     opened?.then(
       ({ close }) => close(),
       () => undefined,

@@ -10,17 +10,17 @@ import type { FromPage, FromTab } from './tab-messages.ts';
 import type { EngineWorker } from './engine/engine-process.ts';
 import type { FromEngine } from './engine/messages.ts';
 
-// The socket lives in a Web Worker: a page's own timers are slowed down when its tab is hidden. Engines have Web Workers
-// of their own, so that pings are answered while they compute.
+// The socket lives in a Web Worker because browsers slow down a page's timers while its tab is hidden. Engines have Web
+// Workers of their own, so that this one answers pings while they compute.
 const scope = globalThis as unknown as DedicatedWorkerGlobalScope;
 const post = (message: FromTab): void => scope.postMessage(message);
 const clock = systemClock(globalThis);
-/** In a trial: enough for a GPU to show what it can, little enough for a phone. */
+/** Samples of a benchmark: enough for a GPU to reach its speed, few enough for a phone. */
 const BENCHMARK_SAMPLES = 32;
-/** Where nothing is compared, a sign of life will do. */
+/** Samples for an engine that the address names: it only has to work, as it is compared with none. */
 const SMOKE_TEST_SAMPLES = 4;
 
-/** Browsers that this was written before have less. */
+// Older browsers lack these, contrary to their types.
 const { OffscreenCanvas } = scope as { readonly OffscreenCanvas?: object };
 const { hardwareConcurrency = 1, gpu } = scope.navigator as Partial<WorkerNavigator>;
 const override = parseOverride(scope.location.search);
@@ -42,7 +42,7 @@ const engines = new TabEngines({
 const reader = new PictureReader({
   open: () => engines.openExtra(),
   clock,
-  onPrediction: (probabilities) => post({ type: 'read', probabilities }),
+  onPrediction: (probabilities) => post({ type: 'prediction', probabilities }),
   note: (line) => post({ type: 'note', line }),
 });
 let share = 1;
@@ -57,7 +57,7 @@ watchForSleep(clock, () => Date.now(), retryNow);
 const tab = createTabSession({
   engines,
   wrapEngine: (engine) => reader.tapWeights(engine),
-  // Not before: opening it would slow the first shard, by which the coordinator knows this tab.
+  // Not earlier: opening an engine would slow the first shard, from which the coordinator estimates this tab's throughput.
   onComputed: () => reader.prepare(),
   share: () => share,
   connect: connections.connect,
@@ -90,14 +90,14 @@ scope.onmessage = ({ data: message }: MessageEvent<FromPage>) => {
     case 'prepareReader':
       reader.prepare();
       return;
-    case 'hurry':
+    case 'retryNow':
       retryNow();
       return;
   }
 };
 
-/** Starts the program of an engine. */
-export function startEngineWorker(url: URL): EngineWorker {
+/** Starts the Web Worker of an engine. */
+function startEngineWorker(url: URL): EngineWorker {
   const worker = new Worker(url, { type: 'module' });
   return {
     post: (message, transfer) => worker.postMessage(message, [...transfer]),

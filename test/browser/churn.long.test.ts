@@ -23,15 +23,19 @@ describeInBrowser('a run with a Node worker and a tab that comes and goes', () =
   let dataset: Dataset;
   let order: Uint32Array[];
   let browser: Browser;
-  /** What a Node worker alone makes of each step, and of the test data in the end. */
+  /** Result of each step on a Node worker alone. */
   const reference: { gradient: Float32Array; lossSum: number; correct: number }[] = [];
-  let undisturbed: Score;
+  /** Score of the test data after all steps on a Node worker alone. */
+  let referenceScore: Score;
 
-  const open = (): Promise<TestCoordinator> =>
+  const startCoordinator = (): Promise<TestCoordinator> =>
     testCoordinator(dataset, { seed: SEED, batchSize: BATCH, epochs: 1 });
 
-  /** All steps, along the weights that the reference's gradients lead to: rounding alone would part two runs. */
-  async function trainAlong(
+  /**
+   * Computes all steps and evaluates. Each step starts from the weights of the reference, as rounding alone would make two
+   * runs differ more and more.
+   */
+  async function trainAlongReference(
     coordinatorOf: (step: number) => Promise<TestCoordinator>,
     duringStep: (step: number) => Promise<void>,
     onStep: (step: number, result: { gradient: Float32Array } & Score) => void,
@@ -48,8 +52,8 @@ describeInBrowser('a run with a Node worker and a tab that comes and goes', () =
         split: dataset.train,
         optimizer: fixedWeights(weights),
       };
-      const asked = coordinator.stepRunner.run(input, order[step + 1]);
-      const [{ gradientSum, lossSum, correct }] = await Promise.all([asked, duringStep(step)]);
+      const result = coordinator.stepRunner.run(input, order[step + 1]);
+      const [{ gradientSum, lossSum, correct }] = await Promise.all([result, duringStep(step)]);
       onStep(step, { gradient: gradientSum, lossSum, correct });
       optimizer.gradientSum.set(reference[step]?.gradient ?? gradientSum);
       optimizer.apply(batch.length);
@@ -61,10 +65,10 @@ describeInBrowser('a run with a Node worker and a tab that comes and goes', () =
     browser = await openChromium(NO_GPU);
     dataset = await loadDigits(STEPS * BATCH);
     order = [...batches(epochOrder(SEED, 1, dataset.train.count), BATCH)];
-    const coordinator = await open();
+    const coordinator = await startCoordinator();
     const worker = spawnWorker(coordinator.url);
     await waitForWorkersReady(coordinator, 1);
-    undisturbed = await trainAlong(
+    referenceScore = await trainAlongReference(
       () => Promise.resolve(coordinator),
       () => Promise.resolve(),
       (_, result) => reference.push({ ...result, gradient: result.gradient.slice() }),
@@ -77,18 +81,18 @@ describeInBrowser('a run with a Node worker and a tab that comes and goes', () =
   test('counts every sample of every step once, and ends at the same accuracy', async () => {
     const proxy: Proxy = await startProxy();
     const workers: WorkerProcess[] = [];
-    let coordinator = await open();
+    let coordinator = await startCoordinator();
     let computed = 0;
-    const attend = (): void => {
+    const connectWorker = (): void => {
       proxy.pointTo(coordinator.port);
       coordinator.pool.subscribe({
-        answered: (member, message) => {
-          if (message.type === 'gradient' && member.name !== 'node') computed += message.result?.samples ?? 0;
+        answered: (worker, message) => {
+          if (message.type === 'gradient' && worker.name !== 'node') computed += message.result?.samples ?? 0;
         },
       });
       workers.push(spawnWorker(coordinator.url, '--name', 'node'));
     };
-    attend();
+    connectWorker();
     const address = `http://127.0.0.1:${proxy.port}/`;
     const openTab = async (): Promise<Page> => {
       const page = await browser.newPage();
@@ -97,7 +101,7 @@ describeInBrowser('a run with a Node worker and a tab that comes and goes', () =
     };
     let page = await openTab();
     let session = await page.context().newCDPSession(page);
-    /** In the middle of these steps. */
+    /** Events by the step during which they happen. */
     const events: Record<number, () => Promise<unknown>> = {
       2: () => page.reload(),
       5: async () => {
@@ -105,7 +109,7 @@ describeInBrowser('a run with a Node worker and a tab that comes and goes', () =
         page = await openTab();
         session = await page.context().newCDPSession(page);
       },
-      // As browsers do with tabs in the background, and machines that sleep with all.
+      // Browsers freeze tabs in the background, and a sleep of the machine freezes all.
       8: () => session.send('Page.setWebLifecycleState', { state: 'frozen' }),
       10: () => session.send('Page.setWebLifecycleState', { state: 'active' }),
       12: async () => {
@@ -118,19 +122,19 @@ describeInBrowser('a run with a Node worker and a tab that comes and goes', () =
         await page.context().setOffline(false);
       },
     };
-    /** Before these steps the coordinator is killed, and another one started. */
+    /** Steps before which the coordinator is killed and another one started. */
     const restarts = new Set([18]);
     const coordinatorOf = async (step: number): Promise<TestCoordinator> => {
       if (restarts.has(step)) {
         proxy.pointTo(null);
         await coordinator.close('stopped');
-        coordinator = await open();
-        attend();
+        coordinator = await startCoordinator();
+        connectWorker();
       }
       await waitForWorkersReady(coordinator, 2);
       return coordinator;
     };
-    const result = await trainAlong(
+    const result = await trainAlongReference(
       coordinatorOf,
       async (step) => {
         await events[step]?.();
@@ -143,7 +147,7 @@ describeInBrowser('a run with a Node worker and a tab that comes and goes', () =
       },
     );
     expect(computed).toBeGreaterThan(5 * 20);
-    expect(result.correct).toBe(undisturbed.correct);
+    expect(result.correct).toBe(referenceScore.correct);
     await page.close();
     await coordinator.close('done');
     for (const worker of workers) worker.kill('SIGTERM');

@@ -6,11 +6,11 @@ import { describeInBrowser } from '../support/in-browser.ts';
 import { errorBounds, type Deviation } from '../support/keras-layers.ts';
 import { kinds } from '../support/layer-cases.ts';
 
-/** A software GPU on a busy machine takes its time. */
+/** A software GPU is slow on a busy machine. */
 const TIMEOUT_MS = 300_000;
-/** GPUs' reciprocals, roots and exponentials are less exact than those of processors. */
-const GPU_TIMES = 10;
-/** An origin that is trusted, as WebGPU asks for; every request is answered by the test. */
+/** Factor for the errors of a GPU: its reciprocals, roots and exponentials are less exact than a processor's. */
+const GPU_ERROR_FACTOR = 10;
+/** A secure context, which WebGPU requires. The test answers every request. */
 const ORIGIN = 'http://localhost/';
 
 describeInBrowser('layers on a GPU in a browser', () => {
@@ -39,17 +39,17 @@ describeInBrowser('layers on a GPU in a browser', () => {
     'loss and gradient on %s are those of Keras',
     async (backend) => {
       const page = await openPage();
-      const found = await page.evaluate<(Deviation | { failed: string })[]>(
+      const deviations = await page.evaluate<(Deviation | { failed: string })[]>(
         `deviations('${backend}', ${JSON.stringify(kinds)})`,
       );
       await page.close();
-      kinds.forEach((each, i) => {
-        const deviation = found[i]!;
-        const bounds = errorBounds(each);
-        if ('failed' in deviation) expect.fail(`${each.name}: ${deviation.failed}`);
-        expect(deviation.loss, each.name).toBeLessThan(GPU_TIMES * bounds.loss);
-        expect(deviation.gradient, each.name).toBeLessThan(GPU_TIMES * bounds.gradient);
-        expect(deviation.frozenAreZero, each.name).toBe(true);
+      kinds.forEach((kind, i) => {
+        const deviation = deviations[i]!;
+        const bounds = errorBounds(kind);
+        if ('failed' in deviation) expect.fail(`${kind.name}: ${deviation.failed}`);
+        expect(deviation.loss, kind.name).toBeLessThan(GPU_ERROR_FACTOR * bounds.loss);
+        expect(deviation.gradient, kind.name).toBeLessThan(GPU_ERROR_FACTOR * bounds.gradient);
+        expect(deviation.frozenAreZero, kind.name).toBe(true);
       });
     },
     TIMEOUT_MS,

@@ -7,26 +7,26 @@ import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import { describeInBrowser } from '../support/in-browser.ts';
 import { startProxy } from '../support/proxy.ts';
 import { testCoordinator, tinyTopology } from '../support/test-coordinator.ts';
-import { PLAIN_NAME, startPageRun, textIs, type PageRun } from './page-run.ts';
+import { PLAIN_NAME, startPageRun, waitForText, type PageRun } from './page-run.ts';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const dataset = syntheticDigits({ seed: 1, trainCount: 64, testCount: 64 });
 const topology = tinyTopology([28, 28, 1], 10);
 
-async function checkPage(page: Page, what: string): Promise<void> {
+async function checkPage(page: Page, state: string): Promise<void> {
   await page.evaluate(axe);
   const { violations } = await page.evaluate(() =>
     (globalThis as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run(),
   );
   expect(
     violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)]),
-    what,
+    state,
   ).toEqual([]);
   const { width } = page.viewportSize()!;
-  expect(await page.evaluate('document.documentElement.scrollWidth'), what).toBeLessThanOrEqual(width);
+  expect(await page.evaluate('document.documentElement.scrollWidth'), state).toBeLessThanOrEqual(width);
 }
 
-describeInBrowser('axe finds nothing, and nothing sticks out', () => {
+describeInBrowser('axe finds no violation, and the page does not scroll sideways', () => {
   let run: PageRun;
   beforeAll(async () => void (run = await startPageRun()));
   afterAll(() => run.close());
@@ -39,7 +39,7 @@ describeInBrowser('axe finds nothing, and nothing sticks out', () => {
   ] as const)(
     'on a %s, %s',
     async (_, colorScheme, width, height) => {
-      // axe comes by eval, which the page's policy does not let in.
+      // The test injects axe by eval, which the page's security policy forbids.
       const context = await run.browser.newContext({
         bypassCSP: true,
         colorScheme,
@@ -48,7 +48,7 @@ describeInBrowser('axe finds nothing, and nothing sticks out', () => {
       const page = await context.newPage();
       page.setDefaultTimeout(60_000);
       await page.goto(`${run.address}#secret`);
-      await textIs(page, '#people-title', /worker/);
+      await waitForText(page, '#workers-title', /worker/);
       await page.getByRole('button', { name: 'Draw a 3' }).click();
       await page.locator('#bars .best').waitFor();
       await checkPage(page, 'contributing');
@@ -58,32 +58,32 @@ describeInBrowser('axe finds nothing, and nothing sticks out', () => {
       proxy.pointTo(coordinator.port);
       const address = `http://${PLAIN_NAME}:${proxy.port}/`;
       await page.goto(address);
-      await textIs(page, '#state', /^This run needs a token$/);
+      await waitForText(page, '#state', /^This run needs a token$/);
       await checkPage(page, 'without the token');
 
       await page.getByRole('textbox', { name: 'Token' }).fill('secret');
       await page.getByRole('button', { name: 'Join' }).click();
-      await textIs(page, '#state', /^Contributing$/);
-      const [member] = coordinator.pool.workers.values();
-      coordinator.pool.setStandby(member!, 'A step takes 9 ms without it.');
-      await textIs(page, '#state', /^Standing by$/);
+      await waitForText(page, '#state', /^Contributing$/);
+      const [worker] = coordinator.pool.workers.values();
+      coordinator.pool.setStandby(worker!, 'A step takes 9 ms without it.');
+      await waitForText(page, '#state', /^On standby$/);
       await page.locator('#invite-code').waitFor();
       await checkPage(page, 'standing by');
 
       proxy.pointTo(null);
-      await textIs(page, '#state', /^Connection lost$/);
-      await checkPage(page, 'cut off');
+      await waitForText(page, '#state', /^Connection lost$/);
+      await checkPage(page, 'connection lost');
 
       proxy.pointTo(coordinator.port);
-      await textIs(page, '#state', /^Contributing$/);
+      await waitForText(page, '#state', /^Contributing$/);
       await coordinator.close('The run is finished.');
-      await textIs(page, '#state', /^The run is over$/);
+      await waitForText(page, '#state', /^The run is over$/);
       await checkPage(page, 'after the end');
 
-      // Without a token, a page by a name that is not its own may be read and not join.
+      // Without a token, a page under a foreign host name can be read but cannot join.
       const closed = await testCoordinator(dataset, { topology });
       await page.goto(`http://${PLAIN_NAME}:${closed.port}/`);
-      await textIs(page, '#state', /^Cannot reach the run$/);
+      await waitForText(page, '#state', /^Cannot reach the run$/);
       await checkPage(page, 'never joined');
       await closed.close('The test is over.');
       proxy.close();

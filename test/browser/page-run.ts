@@ -6,9 +6,9 @@ import { collectPageErrors } from '../support/page-errors.ts';
 import { testCoordinator, tinyTopology, type TestCoordinator } from '../support/test-coordinator.ts';
 import { trainObserved } from '../support/training-run.ts';
 
-// What runs in the page is text: these types are Node's.
-const NOTE_BREACHES =
-  'broken = []; addEventListener("securitypolicyviolation", (event) => broken.push(event.violatedDirective))';
+// Scripts of the page are strings, as the types of tests are Node's.
+const RECORD_VIOLATIONS =
+  'violations = []; addEventListener("securitypolicyviolation", (event) => violations.push(event.violatedDirective))';
 const COUNT_INK = `(selector) => {
   const canvas = document.querySelector(selector);
   if (canvas === null) return 0;
@@ -17,29 +17,30 @@ const COUNT_INK = `(selector) => {
 }`;
 const dataset = syntheticDigits({ seed: 1, trainCount: 640, testCount: 64 });
 
-/** Leads to this machine, and is not loopback to a browser: no secure context over http. */
+/** Host name of this machine that browsers do not treat as loopback, so that http gives no secure context. */
 export const PLAIN_NAME = 'gradcast.test';
-/** Written by the browser on every page over plain http: it does without cross-origin isolation there. */
+/** Warning of the browser on every page over plain http, where it ignores cross-origin isolation. */
 const UNTRUSTWORTHY = /Cross-Origin-Opener-Policy header has been ignored/;
 
-/** A run that goes on until it is closed, and a browser for its page. */
+/** A run that continues until it is closed, and a browser for its page. */
 export interface PageRun {
   readonly coordinator: TestCoordinator;
   readonly browser: Browser;
   readonly address: string;
-  /** The same page by a name that is no secure context, as a LAN address is none. */
+  /** The same page under a name that gives no secure context, as a LAN address does. */
   readonly plainAddress: string;
   /**
-   * @param before script that runs in the page before its own
+   * Opens the page in a new tab and records its errors.
+   * @param before script that runs before the page's own
    * @param from one of the addresses
-   * @param token with its #
+   * @param token including the #
    */
   open(
     search: string,
     before?: string,
     from?: string,
     token?: string,
-  ): Promise<{ page: Page; trouble: readonly string[] }>;
+  ): Promise<{ page: Page; errors: readonly string[] }>;
   close(): Promise<void>;
 }
 
@@ -53,7 +54,12 @@ export async function startPageRun(): Promise<PageRun> {
   });
   const address = coordinator.url.replace('ws', 'http');
   const training = trainObserved(coordinator, dataset, stop.signal, 20).catch(() => undefined);
-  const browser = await openChromium([...NO_GPU, `--host-resolver-rules=MAP ${PLAIN_NAME} 127.0.0.1`]);
+  const browser = await openChromium([
+    ...NO_GPU,
+    `--host-resolver-rules=MAP ${PLAIN_NAME} 127.0.0.1`,
+    // For self-signed certificates. Playwright's ignoreHTTPSErrors lets some requests of Web Workers fail.
+    '--ignore-certificate-errors',
+  ]);
   return {
     coordinator,
     browser,
@@ -62,12 +68,12 @@ export async function startPageRun(): Promise<PageRun> {
     async open(search, before = '', from = address, token = '#secret') {
       const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
       page.setDefaultTimeout(60_000);
-      // Also when a test fails: the next one counts the tabs.
+      // Closed also after a failure, as the next test counts the workers.
       onTestFinished(() => page.close());
-      await page.addInitScript(`${NOTE_BREACHES}; ${before}`);
-      const trouble = collectPageErrors(page, UNTRUSTWORTHY);
+      await page.addInitScript(`${RECORD_VIOLATIONS}; ${before}`);
+      const errors = collectPageErrors(page, UNTRUSTWORTHY);
       await page.goto(`${from}/${search}${token}`);
-      return { page, trouble };
+      return { page, errors };
     },
     async close() {
       await browser.close();
@@ -79,19 +85,19 @@ export async function startPageRun(): Promise<PageRun> {
   };
 }
 
-export const policyBreaches = (page: Page) => page.evaluate<string[]>('broken');
+export const policyViolations = (page: Page) => page.evaluate<string[]>('violations');
 
-export const textIs = (page: Page, id: string, pattern: RegExp) =>
+export const waitForText = (page: Page, id: string, pattern: RegExp) =>
   page.locator(id).filter({ hasText: pattern }).waitFor({ timeout: 60_000 });
 
-export const inked = (page: Page, id: string) => page.evaluate<number>(`(${COUNT_INK})('${id} canvas')`);
+export const countInk = (page: Page, id: string) => page.evaluate<number>(`(${COUNT_INK})('${id} canvas')`);
 
 export async function sumOfBars(page: Page): Promise<number> {
   const percents = await page.locator('#bars .percent').allTextContents();
   return percents.reduce((sum, text) => sum + (parseInt(text, 10) || 0), 0);
 }
 
-/** A one, drawn with the mouse. */
+/** Draws a one with the mouse. */
 export async function drawOne(page: Page): Promise<void> {
   await page.locator('#pad').scrollIntoViewIfNeeded();
   const box = (await page.locator('#pad').boundingBox())!;

@@ -2,11 +2,11 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import { describeInBrowser } from '../support/in-browser.ts';
 import { testCoordinator, tinyTopology } from '../support/test-coordinator.ts';
-import { PLAIN_NAME, startPageRun, textIs, type PageRun } from './page-run.ts';
+import { PLAIN_NAME, startPageRun, waitForText, type PageRun } from './page-run.ts';
 
 const dataset = syntheticDigits({ seed: 1, trainCount: 64, testCount: 64 });
 
-describeInBrowser('what the page says of its tab', () => {
+describeInBrowser('the page shows the state of its tab', () => {
   let run: PageRun;
   beforeAll(async () => void (run = await startPageRun()));
   afterAll(() => run.close());
@@ -15,13 +15,13 @@ describeInBrowser('what the page says of its tab', () => {
     ['', 'Join', 'Contributing'],
     ['?watch', 'Watch', 'Watching'],
   ])(
-    'without the token it asks for it, once (%s)',
+    'it asks once for a missing token (%s)',
     async (search, label, state) => {
       const refusals: string[] = [];
       const stop = run.coordinator.pool.subscribe({ refused: (reason) => refusals.push(reason) });
       const { page } = await run.open(search, '', run.address, '');
-      await textIs(page, '#state', /^This run needs a token$/);
-      expect(await page.locator('#toggle').isVisible()).toBe(false);
+      await waitForText(page, '#state', /^This run needs a token$/);
+      expect(await page.locator('#main-button').isVisible()).toBe(false);
       expect(
         await page.getByText('token', { exact: false }).filter({ visible: true }).count(),
       ).toBeGreaterThan(0);
@@ -29,19 +29,19 @@ describeInBrowser('what the page says of its tab', () => {
       const field = page.getByRole('textbox', { name: 'Token' });
       await field.fill('guess');
       await page.getByRole('button', { name: label, exact: true }).click();
-      await textIs(page, '#state', /^Wrong token$/);
+      await waitForText(page, '#state', /^Wrong token$/);
       expect(refusals.length).toBeLessThanOrEqual(4);
       stop();
       await field.fill('secret');
       await field.press('Enter');
-      await textIs(page, '#state', new RegExp(`^${state}$`));
+      await waitForText(page, '#state', new RegExp(`^${state}$`));
       expect(page.url()).toBe(`${run.address}/${search}#secret`);
       expect(await field.isVisible()).toBe(false);
     },
     60_000,
   );
 
-  /** A tab of a run that does not step: who is on standby is for the test to say. */
+  /** A tab on standby. Its run makes no steps, so that only the test changes the standby. */
   async function standbyTab(name = '127.0.0.1') {
     const coordinator = await testCoordinator(dataset, {
       topology: tinyTopology([28, 28, 1], 10),
@@ -49,28 +49,28 @@ describeInBrowser('what the page says of its tab', () => {
     });
     onTestFinished(() => coordinator.close('The test is over.'));
     const address = coordinator.url.replace('ws', 'http').replace('127.0.0.1', name);
-    const { page, trouble } = await run.open('', '', address);
-    await textIs(page, '#state', /^Contributing$/);
-    const [member] = coordinator.pool.workers.values();
-    coordinator.pool.setStandby(member!, 'A step takes 9 ms without it.');
-    await textIs(page, '#state', /^Standing by$/);
-    return { page, trouble, address, rejoin: () => coordinator.pool.setStandby(member!, null) };
+    const { page, errors } = await run.open('', '', address);
+    await waitForText(page, '#state', /^Contributing$/);
+    const [worker] = coordinator.pool.workers.values();
+    coordinator.pool.setStandby(worker!, 'A step takes 9 ms without it.');
+    await waitForText(page, '#state', /^On standby$/);
+    return { page, errors, address, rejoin: () => coordinator.pool.setStandby(worker!, null) };
   }
 
-  test('on standby it says so, and how other devices join', async () => {
-    const { page, trouble, address, rejoin } = await standbyTab(PLAIN_NAME);
+  test('on standby it says so, and shows how other devices join', async () => {
+    const { page, errors, address, rejoin } = await standbyTab(PLAIN_NAME);
     const link = page.locator('#invite-link');
     expect(await link.getAttribute('href')).toBe(`${address}/#secret`);
     expect((await page.locator('#invite-code').boundingBox())!.width).toBeGreaterThan(100);
     expect(await page.locator('#note').textContent()).toBe('');
-    await textIs(page, '#people .own', /standby/);
+    await waitForText(page, '#workers .own', /standby/);
     rejoin();
-    await textIs(page, '#state', /^Contributing$/);
+    await waitForText(page, '#state', /^Contributing$/);
     expect(await link.isVisible()).toBe(false);
-    expect(trouble).toEqual([]);
+    expect(errors).toEqual([]);
   }, 60_000);
 
-  test('on a machine that others cannot reach it shows no code that leads nowhere', async () => {
+  test('on a machine that other devices cannot reach it shows no QR code', async () => {
     const { page } = await standbyTab();
     await page.getByText('other devices cannot reach this run').waitFor();
     expect(await page.locator('#invite-code').isVisible()).toBe(false);

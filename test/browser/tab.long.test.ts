@@ -12,9 +12,9 @@ import { fixedWeights } from '../../coordinator/optimizer/fixed-weights.ts';
 
 const SAMPLES = 16;
 const TOLERANCE = 1e-3;
-/** What may have to be loaded before a tab contributes, compressed. */
+/** Upper limit of the compressed bytes that a tab loads before it contributes. */
 const FIRST_LOAD_BYTES = 1.2e6;
-/** A software GPU on a busy machine takes its time. */
+/** A software GPU is slow on a busy machine. */
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 });
 
 interface Run extends TestCoordinator {
@@ -22,7 +22,7 @@ interface Run extends TestCoordinator {
   gradient(): Promise<Float32Array>;
 }
 
-/** A coordinator whose step is one batch of so many samples. */
+/** A coordinator with one batch, of `samples` samples. */
 async function start(samples = SAMPLES, microShard?: number): Promise<Run> {
   const dataset = await loadDigits(samples);
   const coordinator = await testCoordinator(dataset, { seed: 1, batchSize: samples, epochs: 3, microShard });
@@ -41,14 +41,14 @@ const enginesOf = ({ pool }: TestCoordinator): string[] =>
 
 describeInBrowser('a tab', () => {
   let browser: Browser;
-  /** What a Node worker computes. */
+  /** Gradient of a Node worker. */
   let expected: Float32Array;
   const errors: string[] = [];
 
   async function openTab(address: string): Promise<Page> {
     const page = await browser.newPage();
     page.on('console', (message) => {
-      // That nobody listens any more, at the end of a run, is said by the browser, whatever the page does.
+      // The browser logs a refused connection whatever the page does, as after the end of a run.
       const refused = message.text().includes('net::ERR_CONNECTION_REFUSED');
       if (message.type() === 'error' && !refused) errors.push(message.text());
     });
@@ -56,7 +56,7 @@ describeInBrowser('a tab', () => {
     await page.goto(address);
     return page;
   }
-  const why = (page: Page): Promise<string | null> => page.locator('#engine-why').textContent();
+  const engineChoice = (page: Page): Promise<string | null> => page.locator('#engine-why').textContent();
 
   beforeAll(async () => {
     const run = await start();
@@ -67,7 +67,7 @@ describeInBrowser('a tab', () => {
     await worker.ended;
   });
   beforeEach(async () => {
-    // A new one each time: a GPU in software is still busy with what a tab has left behind.
+    // A new browser each time, as a software GPU may still compute for a closed tab.
     browser = await openChromium();
   });
   afterEach(async () => {
@@ -101,28 +101,28 @@ describeInBrowser('a tab', () => {
     expect(Buffer.compare(Buffer.from(tab.buffer), Buffer.from(node.buffer))).toBe(0);
   });
 
-  /** Why a test with this API is skipped; null if the browser computes it in software, or must. */
-  async function withoutGpu(api: 'webgl' | 'webgpu', { address }: Run): Promise<string | null> {
+  /** Why a test with this API is skipped; null if the browser has the API, or is required to have it. */
+  async function skipReason(api: 'webgl' | 'webgpu', { address }: Run): Promise<string | null> {
     const page = await browser.newPage();
-    // A page of the coordinator's: others are given no WebGPU.
+    // WebGPU needs a secure context, which an address of the coordinator gives.
     await page.goto(`${address}/nothing-here`);
-    const isThere = await page.evaluate<boolean>(
+    const isAvailable = await page.evaluate<boolean>(
       api === 'webgl'
         ? `document.createElement('canvas').getContext('webgl2') !== null`
         : `(async () => ((await navigator.gpu?.requestAdapter()) ?? null) !== null)()`,
     );
     await page.close();
     errors.length = 0;
-    return isThere || browserRequired ? null : `this browser has no ${api} in software`;
+    return isAvailable || browserRequired ? null : `this browser has no ${api} in software`;
   }
 
   test.for(['webgl', 'webgpu'] as const)(
     'computes the gradient of a Node worker with %s, also after the GPU was lost',
     async (backend, { skip }) => {
       const run = await start();
-      const why = await withoutGpu(backend, run);
-      if (why !== null) await run.close('done');
-      skip(why !== null, why ?? '');
+      const reason = await skipReason(backend, run);
+      if (reason !== null) await run.close('done');
+      skip(reason !== null, reason ?? '');
       const page = await openTab(`${run.address}/?engine=${backend}`);
       await waitForWorkersReady(run, 1);
       expect(enginesOf(run)).toEqual([backend]);
@@ -136,7 +136,7 @@ describeInBrowser('a tab', () => {
         });
       });
       const session = await browser.newBrowserCDPSession();
-      // Takes its WebGL contexts and WebGPU devices with it, as a driver that is reset does.
+      // All WebGL contexts and WebGPU devices are lost, as after a reset of the driver.
       await session.send('Browser.crashGpuProcess');
       await left;
       await waitForWorkersReady(run, 1);
@@ -147,7 +147,7 @@ describeInBrowser('a tab', () => {
     },
   );
 
-  test('loads little, contributes soon, and measures what else could compute', async () => {
+  test('loads few bytes, contributes soon, and benchmarks the other engines', async () => {
     const run = await start();
     const page = await browser.newPage();
     let bytes = 0;
@@ -169,21 +169,23 @@ describeInBrowser('a tab', () => {
     console.log(`  first gradient after ${firstGradientMs.toFixed(0)} ms, ${bytes} bytes loaded`);
     expect(bytes).toBeGreaterThan(100_000);
     expect(bytes).toBeLessThan(FIRST_LOAD_BYTES);
-    await expect.poll(() => why(page), { timeout: 120_000 }).toMatch(/WebGPU (?!and).*; WebGL (?!is tried)/);
-    console.log(`  ${await why(page)}`);
+    await expect
+      .poll(() => engineChoice(page), { timeout: 120_000 })
+      .toMatch(/WebGPU (?!and).*; WebGL (?!is tried)/);
+    console.log(`  ${await engineChoice(page)}`);
     expect(enginesOf(run)).toEqual(['wasm']);
     await run.close('done');
   });
 
-  test('is closed while its GPU is in the middle of a step: the others compute its part at once', async ({
+  test('is closed during a step of its GPU: the other workers compute its shard at once', async ({
     skip,
   }) => {
-    // A GPU in software goes on with what a closed tab has left behind, for seconds up to a minute; the next tab that wants
-    // it waits so long, the run must not. That is why engines have Web Workers of their own, apart from the socket.
+    // A software GPU computes for a closed tab for seconds, up to a minute. The next tab that needs it waits so long, but
+    // the run must not: that is why engines have Web Workers of their own, apart from the socket.
     const run = await start(64);
-    const why = await withoutGpu('webgl', run);
-    if (why !== null) await run.close('done');
-    skip(why !== null, why ?? '');
+    const reason = await skipReason('webgl', run);
+    if (reason !== null) await run.close('done');
+    skip(reason !== null, reason ?? '');
     const worker = spawnWorker(run.url, '--name', 'node');
     await waitForWorkersReady(run, 1);
     const alone = await run.gradient();
@@ -207,7 +209,7 @@ describeInBrowser('a tab', () => {
     await worker.ended;
   });
 
-  test('comes back when the coordinator does', async () => {
+  test('joins again when the coordinator is back', async () => {
     const proxy = await startProxy();
     const first = await start();
     proxy.pointTo(first.port);
@@ -219,21 +221,21 @@ describeInBrowser('a tab', () => {
     proxy.pointTo(second.port);
     await waitForWorkersReady(second, 1);
     expect(relativeDifference(await second.gradient(), expected)).toBeLessThan(TOLERANCE);
-    // It has said why it could not connect, and would again.
+    // The browser has logged the failed connections.
     await page.close();
     errors.length = 0;
     await Promise.all([first.close('done'), second.close('done')]);
     proxy.close();
   });
 
-  test('pauses when told, and says goodbye', async () => {
+  test('pauses at a click, leaves the run, and joins again', async () => {
     const run = await start();
     const page = await openTab(`${run.address}/?engine=wasm`);
     await waitForWorkersReady(run, 1);
-    await page.locator('#toggle').click();
+    await page.locator('#main-button').click();
     await expect.poll(() => page.locator('#state').textContent()).toBe('Paused');
     await expect.poll(() => run.pool.workers.size).toBe(0);
-    await page.locator('#toggle').click();
+    await page.locator('#main-button').click();
     await waitForWorkersReady(run, 1);
     await run.close('done');
   });

@@ -14,12 +14,8 @@ import { fixedWeights } from '../../coordinator/optimizer/fixed-weights.ts';
 const dataset = syntheticDigits({ seed: 1, trainCount: 8, testCount: 4 });
 const numbers = Uint32Array.from({ length: 8 }, (_, i) => i);
 
-/** An engine under a name, that can be lost. */
-function opened(
-  engine: Engine,
-  backend: string,
-  close: () => void = () => undefined,
-): OpenedEngine & { lose(reason: string): void } {
+/** An engine with a backend name of the test's choice; `lose` loses it. */
+function opened(engine: Engine, backend: string): OpenedEngine & { lose(reason: string): void } {
   let lose = (_reason: string): void => undefined;
   const lost = new Promise<string>((resolve) => (lose = resolve));
   return {
@@ -28,17 +24,18 @@ function opened(
     why: 'because',
     lost,
     lose,
-    close,
+    close: () => undefined,
   };
 }
 
-interface Rejoinable {
-  /** Names of the backends that have joined. */
+interface TabRun {
+  /** Backends of the workers that have joined, in order. */
   readonly joined: string[];
-  readonly said: FromTab[];
+  /** Messages that the session has posted. */
+  readonly posted: FromTab[];
   gradient(): Promise<Float32Array>;
-  /** Resolves when the worker of this backend is ready. */
-  present(backend: string): Promise<void>;
+  /** Resolves once a worker of this backend has joined. */
+  waitForBackend(backend: string): Promise<void>;
   readonly first: ReturnType<typeof opened>;
   pause(): void;
   close(): Promise<void>;
@@ -46,11 +43,11 @@ interface Rejoinable {
 
 async function start(
   findFaster: () => Promise<OpenedEngine | null>,
-  again: OpenedEngine,
-): Promise<Rejoinable> {
+  reopened: OpenedEngine,
+): Promise<TabRun> {
   const topology = tinyTopology([28, 28, 1], 10);
   const coordinator = await testCoordinator(dataset, { topology, batchSize: 8 });
-  const said: FromTab[] = [];
+  const posted: FromTab[] = [];
   const joined: string[] = [];
   const first = opened(await wasmEngine(), 'first');
   coordinator.pool.subscribe({ joined: ({ engine }) => joined.push(engine.backend) });
@@ -58,7 +55,7 @@ async function start(
     engines: {
       openFirst: () => Promise.resolve(first),
       findFaster,
-      reopen: () => Promise.resolve(again),
+      reopen: () => Promise.resolve(reopened),
       describe: () => 'measured',
     },
     wrapEngine: (engine) => engine,
@@ -68,13 +65,13 @@ async function start(
     clock: systemClock(globalThis),
     random: () => 0,
     onRetryNow: () => () => undefined,
-    post: (message) => said.push(message),
+    post: (message) => posted.push(message),
   });
   tab.join({ type: 'join', url: coordinator.url, name: 'tab', token: undefined });
   await waitForWorkersReady(coordinator, 1);
   return {
     joined,
-    said,
+    posted,
     first,
     pause: () => tab.pause(),
     async gradient() {
@@ -82,18 +79,16 @@ async function start(
       const input = { step: 0 as Step, samples: numbers, split: dataset.train, optimizer };
       return (await coordinator.stepRunner.run(input)).gradientSum.slice();
     },
-    present: (backend) =>
+    waitForBackend: (backend) =>
       new Promise((resolve) => {
-        const look = (): void => {
-          const there = [...coordinator.pool.workers.values()].some(
-            ({ engine }) => engine.backend === backend,
-          );
-          if (!there) return;
+        const check = (): void => {
+          const workers = [...coordinator.pool.workers.values()];
+          if (!workers.some(({ engine }) => engine.backend === backend)) return;
           stop();
           resolve();
         };
-        const stop = coordinator.pool.subscribe({ joined: look });
-        look();
+        const stop = coordinator.pool.subscribe({ joined: check });
+        check();
       }),
     close: () => coordinator.close('done'),
   };
@@ -104,56 +99,52 @@ test('a tab whose engine is lost joins again with the next one', async () => {
   const run = await start(() => Promise.resolve(null), next);
   const expected = await run.gradient();
   run.first.lose('the browser took the GPU away');
-  await run.present('next');
+  await run.waitForBackend('next');
   expect(await run.gradient()).toEqual(expected);
   expect(run.joined).toEqual(['first', 'next']);
-  expect(run.said).toContainEqual({
+  expect(run.posted).toContainEqual({
     type: 'note',
     line: 'The engine was lost (the browser took the GPU away). Another one is being opened.',
   });
-  expect(run.said.map(({ type }) => type)).not.toContain('finished');
+  expect(run.posted.map(({ type }) => type)).not.toContain('finished');
   await run.close();
 });
 
-test('a tab changes to a better engine once it has one', async () => {
-  const better = opened(await wasmEngine(), 'better');
-  const run = await start(() => Promise.resolve(better), better);
+test('a tab changes to a faster engine once it has found one', async () => {
+  const faster = opened(await wasmEngine(), 'faster');
+  const run = await start(() => Promise.resolve(faster), faster);
   const expected = await run.gradient();
-  await run.present('better');
+  await run.waitForBackend('faster');
   expect(await run.gradient()).toEqual(expected);
-  expect(run.joined).toEqual(['first', 'better']);
+  expect(run.joined).toEqual(['first', 'faster']);
   await run.close();
 });
 
-test('a tab that has none says what it measured', async () => {
+test('a tab that finds no faster engine reports its measurements', async () => {
   const run = await start(() => Promise.resolve(null), opened(await wasmEngine(), 'never'));
   await run.gradient();
   await expect
-    .poll(() => run.said.filter(({ type }) => type === 'engine').at(-1))
+    .poll(() => run.posted.filter(({ type }) => type === 'engine').at(-1))
     .toMatchObject({ why: 'measured' });
   run.pause();
-  await expect.poll(() => run.said.at(-1)).toEqual({ type: 'paused' });
+  await expect.poll(() => run.posted.at(-1)).toEqual({ type: 'paused' });
   await run.close();
 });
 
-test('an engine that is lost after it was replaced does not bring another one', async () => {
-  const better = opened(await wasmEngine(), 'better');
-  const again: string[] = [];
-  const run = await start(
-    () => Promise.resolve(better),
-    opened(await wasmEngine(), 'again', () => again.push('closed')),
-  );
+test('the loss of an engine that was replaced before opens no other engine', async () => {
+  const faster = opened(await wasmEngine(), 'faster');
+  const run = await start(() => Promise.resolve(faster), opened(await wasmEngine(), 'reopened'));
   await run.gradient();
-  await run.present('better');
+  await run.waitForBackend('faster');
   run.first.lose('the browser took the GPU away');
   await run.gradient();
-  expect(run.joined).toEqual(['first', 'better']);
-  expect(run.said.filter(({ type }) => type === 'note')).toEqual([]);
+  expect(run.joined).toEqual(['first', 'faster']);
+  expect(run.posted.filter(({ type }) => type === 'note')).toEqual([]);
   await run.close();
 });
 
-test('who pauses while the engine is being opened does not wait for it', async () => {
-  const said: FromTab[] = [];
+test('a pause while the engine is being opened does not wait for it', async () => {
+  const posted: FromTab[] = [];
   const engine = opened(await wasmEngine(), 'slow');
   let open = (): void => undefined;
   const opening = new Promise<OpenedEngine>((resolve) => (open = () => resolve(engine)));
@@ -175,17 +166,17 @@ test('who pauses while the engine is being opened does not wait for it', async (
     clock: systemClock(globalThis),
     random: () => 0,
     onRetryNow: () => () => undefined,
-    post: (message) => said.push(message),
+    post: (message) => posted.push(message),
   });
   const join = { type: 'join', url: 'ws://127.0.0.1:1', name: 'tab', token: undefined } as const;
   tab.join(join);
   tab.pause();
-  await expect.poll(() => said).toEqual([{ type: 'paused' }]);
+  await expect.poll(() => posted).toEqual([{ type: 'paused' }]);
   open();
-  await expect.poll(() => said.at(-1)?.type).toBe('engine');
+  await expect.poll(() => posted.at(-1)?.type).toBe('engine');
   expect(connections).toBe(0);
   tab.join(join);
-  await expect.poll(() => said.at(-1)?.type).toBe('waiting');
+  await expect.poll(() => posted.at(-1)?.type).toBe('waiting');
   tab.pause();
-  await expect.poll(() => said.at(-1)?.type).toBe('paused');
+  await expect.poll(() => posted.at(-1)?.type).toBe('paused');
 });

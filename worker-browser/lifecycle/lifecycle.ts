@@ -7,28 +7,28 @@ import {
   type WakeLockSource,
 } from './policies.ts';
 
-/** What the page lets its surroundings do. */
+/** The page, as its surroundings may use it. */
 export interface LifecycleOptions extends Pausable {
-  /** Whether it computes: there is something to stay awake for. */
+  /** Whether the tab computes, so that the machine should stay awake. */
   readonly isContributing: () => boolean;
-  /** The network or the machine is back. */
+  /** Called when the network or the machine is back. */
   readonly retryNow: () => void;
-  /** Tells the person. */
+  /** Shows a line to the person. */
   readonly note: (line: string) => void;
 }
 
-/** What not every browser has. */
+/** Navigator with the parts that some browsers lack. */
 type ExtendedNavigator = Omit<Navigator, 'wakeLock'> & {
   readonly wakeLock?: WakeLockSource;
   getBattery?(): Promise<Battery>;
 };
 
 const LOW_BATTERY =
-  'Paused because the battery is below 20%. It goes on by itself when the machine is plugged in.';
+  'Paused because the battery is below 20%. The tab continues when the machine is plugged in.';
 
 /**
- * Minds what happens around the page: a battery that runs low, sleep, a network that comes and goes, the page being left.
- * @returns to be called when the page's state has changed
+ * Reacts to the page's surroundings: a low battery, sleep, loss and return of the network, leaving the page.
+ * @returns callback for every change of the page's state
  */
 export function watchPageLifecycle({
   isParticipating,
@@ -39,30 +39,30 @@ export function watchPageLifecycle({
   note,
 }: LifecycleOptions): () => void {
   const browser = navigator as unknown as ExtendedNavigator;
-  const stayAwake = browser.wakeLock === undefined ? null : createWakeLock(browser.wakeLock);
-  const pauses = createAutoPause({ isParticipating, pause, join });
-  const settle = (): void => {
-    pauses.settle();
-    void stayAwake?.(isContributing() && document.visibilityState === 'visible');
+  const setAwake = browser.wakeLock === undefined ? null : createWakeLock(browser.wakeLock);
+  const autoPause = createAutoPause({ isParticipating, pause, join });
+  const onStateChange = (): void => {
+    autoPause.onStateChange();
+    void setAwake?.(isContributing() && document.visibilityState === 'visible');
   };
 
   browser.getBattery?.().then(
     (battery) =>
       watchBattery(battery, (low) => {
-        if (!low) pauses.end('battery');
-        else if (pauses.begin('battery')) note(LOW_BATTERY);
+        if (!low) autoPause.end('battery');
+        else if (autoPause.begin('battery')) note(LOW_BATTERY);
       }),
-    () => undefined, // A browser may be set to keep it to itself.
+    () => undefined, // Browsers may be set to hide the battery from pages.
   );
   addEventListener('online', retryNow);
   document.addEventListener('visibilitychange', () => {
     if (document.visibilityState === 'visible') retryNow();
-    settle();
+    onStateChange();
   });
-  // A frozen tab goes on; what came over its connections meanwhile may be lost.
+  // A tab may have missed messages, or lost its connections, while it was frozen.
   document.addEventListener('resume', retryNow);
-  // The coordinator hears it at once and waits for nothing. A browser may keep the page, and bring it back.
-  addEventListener('pagehide', () => void pauses.begin('left'));
-  addEventListener('pageshow', () => pauses.end('left'));
-  return settle;
+  // The coordinator learns at once that the worker leaves. Browsers may keep the page and show it again later.
+  addEventListener('pagehide', () => void autoPause.begin('navigation'));
+  addEventListener('pageshow', () => autoPause.end('navigation'));
+  return onStateChange;
 }

@@ -1,9 +1,9 @@
 import type { Clock } from '../../shared/util/clock.ts';
 
-/** Why the page pauses without being asked to: the battery is low, or the page was left and may come back. */
-export type PauseCause = 'battery' | 'left';
+/** Why the page pauses by itself: the battery is low, or the person has left the page and may come back. */
+export type PauseCause = 'battery' | 'navigation';
 
-/** What the page lets this do. */
+/** The page, as automatic pauses use it. */
 export interface Pausable {
   /** Whether the tab takes part, or is about to. */
   readonly isParticipating: () => boolean;
@@ -11,30 +11,30 @@ export interface Pausable {
   readonly join: () => void;
 }
 
-/** Pauses of the page's own. Each ends with what it began for, unless the person has decided otherwise meanwhile. */
+/** Automatic pauses. Each ends with its cause, unless the person has continued or paused meanwhile. */
 export function createAutoPause({ isParticipating, pause, join }: Pausable) {
-  let cause: PauseCause | null = null;
+  let current: PauseCause | null = null;
   return {
-    /** @returns whether there was anything to pause */
-    begin(why: PauseCause): boolean {
+    /** @returns whether the tab took part, and is now paused */
+    begin(cause: PauseCause): boolean {
       if (!isParticipating()) return false;
-      cause = why;
+      current = cause;
       pause();
       return true;
     },
-    end(why: PauseCause): void {
-      if (cause !== why) return;
-      cause = null;
+    end(cause: PauseCause): void {
+      if (current !== cause) return;
+      current = null;
       if (!isParticipating()) join();
     },
-    /** To be called when the page's state has changed: who goes on in spite of a pause has ended it. */
-    settle(): void {
-      if (isParticipating()) cause = null;
+    /** To be called for every change of the page's state: a person who continues ends the automatic pause. */
+    onStateChange(): void {
+      if (isParticipating()) current = null;
     },
   };
 }
 
-/** What is used here of the browser's BatteryManager, which Chromium alone has, and for https alone. */
+/** The part of the browser's BatteryManager that is used here. Only Chromium has it, in secure contexts. */
 export interface Battery {
   readonly charging: boolean;
   /** From 0 to 1. */
@@ -42,27 +42,26 @@ export interface Battery {
   addEventListener(type: 'chargingchange' | 'levelchange', listener: () => void): void;
 }
 
-/** Below this a battery is left to its owner. */
+/** Below this level the tab pauses and leaves the battery to the person. */
 const LOW_BATTERY_LEVEL = 0.2;
 
-/** Whether computing would take what the owner needs. */
-export const isBatteryLow = ({ charging, level }: Pick<Battery, 'charging' | 'level'>): boolean =>
+const isBatteryLow = ({ charging, level }: Pick<Battery, 'charging' | 'level'>): boolean =>
   !charging && level < LOW_BATTERY_LEVEL;
 
 /**
- * Calls back when the battery becomes low, and when it is so no more; at once if it is low already. Once for each change,
- * so that a person who goes on regardless is not stopped again.
+ * Calls back once for each change between low and not low, and at once if the battery is low from the start. A person who
+ * continues on a low battery is therefore not interrupted again.
  */
 export function watchBattery(battery: Battery, onChange: (low: boolean) => void): void {
   let low = false;
-  const look = (): void => {
+  const check = (): void => {
     if (isBatteryLow(battery) === low) return;
     low = !low;
     onChange(low);
   };
-  battery.addEventListener('chargingchange', look);
-  battery.addEventListener('levelchange', look);
-  look();
+  battery.addEventListener('chargingchange', check);
+  battery.addEventListener('levelchange', check);
+  check();
 }
 
 /** Keeps the screen, and with it the machine, awake. */
@@ -71,44 +70,44 @@ export interface WakeLockSource {
 }
 
 /**
- * Holds a wake lock while it is wanted. Browsers take it away when a page is hidden, and refuse it on a low battery: it
- * is asked for again at every occasion.
- * @returns to be called with whether one is wanted, whenever that, or the page's visibility, may have changed
+ * Holds a wake lock while it is wanted. Browsers release it when a page is hidden and refuse it on a low battery, so each
+ * call requests it again where it is missing.
+ * @returns function to be called with whether a lock is wanted, after every change of that or of the page's visibility
  */
 export function createWakeLock(source: WakeLockSource): (wanted: boolean) => Promise<void> {
-  let held: Awaited<ReturnType<WakeLockSource['request']>> | null = null;
+  let lock: Awaited<ReturnType<WakeLockSource['request']>> | null = null;
   let last: Promise<void> = Promise.resolve();
-  const settle = async (wanted: boolean): Promise<void> => {
-    if (held?.released === true) held = null;
+  const update = async (wanted: boolean): Promise<void> => {
+    if (lock?.released === true) lock = null;
     try {
-      if (wanted) held ??= await source.request('screen');
+      if (wanted) lock ??= await source.request('screen');
       else {
-        await held?.release();
-        held = null;
+        await lock?.release();
+        lock = null;
       }
     } catch {
-      // Refused: the machine may sleep, and the tab joins again when it wakes.
+      // Without a lock the machine may sleep; the tab joins again when it wakes.
     }
   };
-  return (wanted) => (last = last.then(() => settle(wanted)));
+  return (wanted) => (last = last.then(() => update(wanted)));
 }
 
 const CHECK_INTERVAL_MS = 5_000;
-/** A tick that comes this much late was not delayed by a busy processor. */
+/** A check that is later than this was delayed by a sleep, not by a busy processor. */
 const MIN_SLEEP_MS = 15_000;
 
 /**
- * Calls back after the machine has slept, or the browser has frozen the tab: the time of day has then moved on further
+ * Calls back after the machine has slept or the browser has frozen the tab: the time of day has then advanced further
  * than the timers.
- * @param today the time of day, in ms, which goes on while a machine sleeps
+ * @param timeOfDay in ms; advances while a machine sleeps
  */
-export function watchForSleep(clock: Clock, today: () => number, onAwake: () => void): void {
-  let lastMs = today();
-  const tick = (): void => {
-    const nowMs = today();
+export function watchForSleep(clock: Clock, timeOfDay: () => number, onAwake: () => void): void {
+  let lastMs = timeOfDay();
+  const check = (): void => {
+    const nowMs = timeOfDay();
     if (nowMs - lastMs > CHECK_INTERVAL_MS + MIN_SLEEP_MS) onAwake();
     lastMs = nowMs;
-    clock.after(CHECK_INTERVAL_MS, tick);
+    clock.after(CHECK_INTERVAL_MS, check);
   };
-  clock.after(CHECK_INTERVAL_MS, tick);
+  clock.after(CHECK_INTERVAL_MS, check);
 }

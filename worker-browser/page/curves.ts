@@ -1,22 +1,20 @@
+import { mergePoints } from '../../shared/protocol/merge-points.ts';
 import type { CurvePoint, EpochRecord } from '../../shared/protocol/messages.ts';
 
-/** What a curve is drawn over. */
+/** The x axis of a plot. */
 export type Axis = 'step' | 'epoch';
 export type Quantity = 'loss' | 'accuracy';
 
-/** One plot, in columns of the same length: x, training as measured, training smoothed, validation. */
+/** Columns of a plot, of equal length: x, training as measured, training smoothed, validation. */
 export type Columns = [number[], (number | null)[], (number | null)[], (number | null)[]];
 
-/** How many points the smoothed curve remembers, about: few at first, when the values change fast. */
-const smoothingWindow = (point: number): number => Math.min(1 + point / 10, 12);
-
-/** The columns of a plot. By step, an epoch's validation stands at its last step. */
+/** Columns of a plot. By step, the validation of an epoch stands at the epoch's last step. */
 export function plotColumns(
   quantity: Quantity,
   axis: Axis,
   curve: readonly CurvePoint[],
   epochs: readonly EpochRecord[],
-  stepsAnEpoch: number,
+  stepsPerEpoch: number,
 ): Columns {
   const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
   const validation = (record: EpochRecord): number | null =>
@@ -29,16 +27,16 @@ export function plotColumns(
       epochs.map(validation),
     ];
   }
-  // A loss may be infinite for a while, which no axis holds.
+  // A loss may be infinite for a while; no axis can show that.
   const points = curve.filter((point) => Number.isFinite(point[quantity]));
   const smooth = smoothValues(points.map((point) => point[quantity]));
   const rows = [
     ...points.map((point, i) => [point.step, point[quantity], smooth[i] ?? null, null] as const),
-    ...epochs.map((record) => [record.epoch * stepsAnEpoch, null, null, validation(record)] as const),
+    ...epochs.map((record) => [record.epoch * stepsPerEpoch, null, null, validation(record)] as const),
   ].sort(([a], [b]) => a - b);
   const columns: Columns = [[], [], [], []];
   for (const [x, ...values] of rows) {
-    // Two rows of the same step are one.
+    // A point and a validation of the same step share a row.
     if (columns[0].at(-1) !== x) {
       columns[0].push(x);
       columns[1].push(null);
@@ -53,8 +51,26 @@ export function plotColumns(
   return columns;
 }
 
-/** An exponential mean. */
+/** Points that the exponential mean covers: few at first, while the values change fast. */
+const smoothingWindow = (point: number): number => Math.min(1 + point / 10, 12);
+
+/** Exponential moving mean of the values. */
 export function smoothValues(values: readonly number[]): number[] {
   let mean = 0;
   return values.map((value, i) => (mean += (value - mean) / smoothingWindow(i)));
+}
+
+/** Upper limit of a curve's points: more than a screen has pixels would not be visible. */
+export const MAX_POINTS = 1_200;
+
+/** The same curve in at most `maxPoints` points: neighboring points are merged until it fits. */
+export function mergeToLength(curve: readonly CurvePoint[], maxPoints: number): readonly CurvePoint[] {
+  if (curve.length <= maxPoints) return curve;
+  const merged: CurvePoint[] = [];
+  for (let i = 0; i < curve.length; i += 2) {
+    const a = curve[i] as CurvePoint;
+    const b = curve[i + 1];
+    merged.push(b === undefined ? a : mergePoints(a, b));
+  }
+  return mergeToLength(merged, maxPoints);
 }

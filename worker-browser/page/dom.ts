@@ -5,7 +5,7 @@ export function element<T extends Element>(id: string, kind: new () => T): T {
   throw new Error(`The page has no ${kind.name} #${id}.`);
 }
 
-/** What did not change is left alone, or screen readers would read it out again. */
+/** Sets a text, only if it differs: screen readers would read an unchanged text again. */
 export function setText(target: Element, text: string): void {
   if (target.textContent !== text) target.textContent = text;
 }
@@ -16,13 +16,13 @@ export function createElement<Tag extends keyof HTMLElementTagNameMap>(
   className = '',
   text = '',
 ): HTMLElementTagNameMap[Tag] {
-  const node = document.createElement(tag);
-  if (className !== '') node.className = className;
-  node.textContent = text;
-  return node;
+  const created = document.createElement(tag);
+  if (className !== '') created.className = className;
+  created.textContent = text;
+  return created;
 }
 
-/** The radio buttons of a name, as one choice. */
+/** The radio buttons of one name, as a single choice. */
 export function bindRadioGroup(
   name: string,
   onChange: (value: string) => void,

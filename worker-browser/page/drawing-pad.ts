@@ -1,33 +1,33 @@
 import type { Job } from '../../shared/model/job.ts';
-import { renderPicture, drawableSize, sampleDigit, type Trace, describePrediction } from './drawing.ts';
+import { renderPicture, drawableSize, sampleDigit, type Stroke, describePrediction } from './drawing.ts';
 import { element, createElement, setText } from './dom.ts';
 import { formatPercent } from './format.ts';
 
 const DIGITS = 10;
-/** Of the canvas' side. */
+/** Fraction of the canvas' side. */
 const LINE_WIDTH = 0.07;
-/** Of the canvas' side: points that are nearer to the last one show nothing more, and would become too many. */
-const MIN_STEP = 0.01;
-/** More bars than this are no longer read. */
+/** Fraction of the canvas' side. Points closer to the last one are dropped: they add nothing visible. */
+const MIN_POINT_DISTANCE = 0.01;
+/** Bars of the most likely classes; a job may have many more classes. */
 const MAX_BARS = 10;
-/** As often as it is read, or a little more. */
+/** A little shorter than the interval of predictions, so that each sees the newest drawing. */
 const SEND_INTERVAL_MS = 60;
-/** A screen reader is not told of every change of mind. */
-const SPEAK_DELAY_MS = 1_500;
+/** Shortest time between two announcements, or a screen reader would read every change of the prediction. */
+const ANNOUNCE_INTERVAL_MS = 1_500;
 
-/** Where a person draws, and what the model takes it for. */
+/** The canvas for a drawing, and the model's prediction for it. */
 export class DrawingPad {
   readonly #section = element('drawing', HTMLElement);
   readonly #canvas = element('pad', HTMLCanvasElement);
   readonly #bars = element('bars', HTMLElement);
-  readonly #guess = element('guess', HTMLElement);
-  readonly #spoken = element('guess-spoken', HTMLElement);
+  readonly #prediction = element('prediction', HTMLElement);
+  readonly #announcement = element('prediction-announcement', HTMLElement);
   readonly #onPicture: (picture: Uint8Array | null) => void;
-  #traces: number[][] = [];
-  #drawing: { readonly pointer: number; readonly trace: number[] } | null = null;
+  #strokes: number[][] = [];
+  #active: { readonly pointer: number; readonly stroke: number[] } | null = null;
   #size: { readonly height: number; readonly width: number } | null = null;
   #seed = 1;
-  #speaking = false;
+  #announcing = false;
   #painting = false;
   #sending = false;
   #sentMs = 0;
@@ -37,17 +37,17 @@ export class DrawingPad {
     const canvas = this.#canvas;
     canvas.addEventListener('pointerdown', (event) => this.#start(event));
     canvas.addEventListener('pointermove', (event) => this.#move(event));
-    // Whatever ends a stroke ends the capture too.
+    // Each way in which a stroke ends also ends the pointer capture.
     canvas.addEventListener('lostpointercapture', ({ pointerId }) => {
-      if (this.#drawing?.pointer === pointerId) this.#drawing = null;
+      if (this.#active?.pointer === pointerId) this.#active = null;
     });
-    element('clear', HTMLElement).addEventListener('click', () => this.#set([]));
+    element('clear-drawing', HTMLElement).addEventListener('click', () => this.#set([]));
     new ResizeObserver(() => this.#paint()).observe(canvas);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#paint());
   }
 
   get isEmpty(): boolean {
-    return this.#traces.length === 0;
+    return this.#strokes.length === 0;
   }
 
   /** Whether the job's samples can be drawn. */
@@ -55,8 +55,8 @@ export class DrawingPad {
     return this.#size !== null;
   }
 
-  /** Shows itself if the job's samples can be drawn. */
-  use(job: Job): void {
+  /** Adapts to a job: visible only if the job's samples can be drawn. */
+  setJob(job: Job): void {
     this.#size = drawableSize(job);
     this.#section.hidden = this.#size === null;
     const { classes } = job.data;
@@ -64,13 +64,13 @@ export class DrawingPad {
     this.#bars.replaceChildren(
       ...Array.from({ length: Math.min(classes, MAX_BARS) }, (_, i) => createBar(i)),
     );
-    const samples =
+    const sampleButtons =
       classes === DIGITS ? Array.from({ length: DIGITS }, (_, digit) => this.#sampleButton(digit)) : [];
-    element('sample-digits', HTMLElement).replaceChildren(...samples);
+    element('sample-digits', HTMLElement).replaceChildren(...sampleButtons);
     setText(element('drawing-title', HTMLElement), classes === DIGITS ? 'Draw a digit' : 'Draw something');
   }
 
-  /** @param probabilities by class */
+  /** Shows a prediction. @param probabilities by class */
   show(probabilities: readonly number[]): void {
     if (this.isEmpty) return;
     const best = probabilities.indexOf(Math.max(...probabilities));
@@ -83,19 +83,19 @@ export class DrawingPad {
       const bar = this.#bars.children[i];
       if (bar instanceof HTMLElement) fillBar(bar, label, probabilities[label] ?? 0, label === best);
     });
-    setText(this.#guess, describePrediction(probabilities));
-    if (this.#speaking) return;
-    this.#speaking = true;
+    setText(this.#prediction, describePrediction(probabilities));
+    if (this.#announcing) return;
+    this.#announcing = true;
     setTimeout(() => {
-      this.#speaking = false;
-      setText(this.#spoken, this.#guess.textContent);
-    }, SPEAK_DELAY_MS);
+      this.#announcing = false;
+      setText(this.#announcement, this.#prediction.textContent);
+    }, ANNOUNCE_INTERVAL_MS);
   }
 
-  /** Once more, for a Web Worker that has not seen it. */
+  /** Sends the drawing, also to a Web Worker that does not have it yet. */
   send(): void {
     const size = this.#size;
-    this.#onPicture(size && renderPicture(this.#traces, size.height, size.width));
+    this.#onPicture(size && renderPicture(this.#strokes, size.height, size.width));
   }
 
   #sampleButton(digit: number): HTMLButtonElement {
@@ -106,28 +106,28 @@ export class DrawingPad {
     return button;
   }
 
-  #set(traces: readonly Trace[]): void {
-    this.#traces = traces.map((trace) => [...trace]);
+  #set(strokes: readonly Stroke[]): void {
+    this.#strokes = strokes.map((stroke) => [...stroke]);
     this.#changed();
   }
 
   #start(event: PointerEvent): void {
-    // A second finger, or the ball of the thumb, draws nothing.
-    if (event.button !== 0 || this.#drawing !== null) return;
+    // Only one pointer draws: not a second finger or a resting hand.
+    if (event.button !== 0 || this.#active !== null) return;
     this.#canvas.setPointerCapture(event.pointerId);
-    const trace = [...this.#position(event)];
-    this.#drawing = { pointer: event.pointerId, trace };
-    this.#traces.push(trace);
+    const stroke = [...this.#position(event)];
+    this.#active = { pointer: event.pointerId, stroke };
+    this.#strokes.push(stroke);
     this.#changed();
   }
 
   #move(event: PointerEvent): void {
-    if (this.#drawing?.pointer !== event.pointerId) return;
-    const { trace } = this.#drawing;
-    for (const each of coalescedEvents(event)) {
-      const [x, y] = this.#position(each);
-      const [lastX = x, lastY = y] = trace.slice(-2);
-      if (Math.hypot(x - lastX, y - lastY) >= MIN_STEP) trace.push(x, y);
+    if (this.#active?.pointer !== event.pointerId) return;
+    const { stroke } = this.#active;
+    for (const move of coalescedEvents(event)) {
+      const [x, y] = this.#position(move);
+      const [lastX = x, lastY = y] = stroke.slice(-2);
+      if (Math.hypot(x - lastX, y - lastY) >= MIN_POINT_DISTANCE) stroke.push(x, y);
     }
     this.#changed();
   }
@@ -137,7 +137,7 @@ export class DrawingPad {
     return [(clientX - left) / width, (clientY - top) / height];
   }
 
-  /** Painted once a frame, however fast the pointer reports, and sent less often. */
+  /** Paints once a frame, however many events the pointer sends, and sends the drawing less often than that. */
   #changed(): void {
     if (this.#painting) return;
     this.#painting = true;
@@ -146,8 +146,8 @@ export class DrawingPad {
       this.#paint();
       this.#sendSoon();
       if (!this.isEmpty) return;
-      setText(this.#guess, '');
-      setText(this.#spoken, '');
+      setText(this.#prediction, '');
+      setText(this.#announcement, '');
       [...this.#bars.children].forEach((bar, i) => {
         if (bar instanceof HTMLElement) fillBar(bar, i, null, false);
       });
@@ -170,36 +170,40 @@ export class DrawingPad {
   #paint(): void {
     const canvas = this.#canvas;
     const side = Math.round(canvas.clientWidth * devicePixelRatio);
-    if (canvas.width !== side || canvas.height !== side) canvas.width = canvas.height = side;
+    if (canvas.width !== side || canvas.height !== side) {
+      canvas.width = side;
+      canvas.height = side;
+    }
     const context = canvas.getContext('2d', { willReadFrequently: true });
     if (context === null) return;
     context.clearRect(0, 0, side, side);
     context.lineWidth = LINE_WIDTH * side;
-    context.lineCap = context.lineJoin = 'round';
+    context.lineCap = 'round';
+    context.lineJoin = 'round';
     context.strokeStyle = getComputedStyle(canvas).color;
-    for (const trace of this.#traces) {
+    for (const stroke of this.#strokes) {
       context.beginPath();
-      context.moveTo((trace[0] ?? 0) * side, (trace[1] ?? 0) * side);
-      for (let i = 0; i + 1 < trace.length; i += 2) {
-        context.lineTo((trace[i] as number) * side, (trace[i + 1] as number) * side);
+      context.moveTo((stroke[0] ?? 0) * side, (stroke[1] ?? 0) * side);
+      for (let i = 0; i + 1 < stroke.length; i += 2) {
+        context.lineTo((stroke[i] as number) * side, (stroke[i + 1] as number) * side);
       }
       context.stroke();
     }
   }
 }
 
-/** What browsers have in secure contexts only: not on a page that came over plain http from another machine. */
-type MaybeCoalesced = Omit<PointerEvent, 'getCoalescedEvents'> &
+/** PointerEvent as insecure contexts have it, such as a page over plain http from another machine. */
+type InsecurePointerEvent = Omit<PointerEvent, 'getCoalescedEvents'> &
   Partial<Pick<PointerEvent, 'getCoalescedEvents'>>;
 
-/** The positions that a move stands for; the event itself where the browser does not list them. */
+/** The moves that the browser has merged into one event; the event itself where the browser does not list them. */
 function coalescedEvents(event: PointerEvent): readonly PointerEvent[] {
-  const events = (event as MaybeCoalesced).getCoalescedEvents?.() ?? [];
+  const events = (event as InsecurePointerEvent).getCoalescedEvents?.() ?? [];
   return events.length > 0 ? events : [event];
 }
 
-/** A bar of a class, still empty. */
-export function createBar(label: number): HTMLElement {
+/** An empty bar of a class. */
+function createBar(label: number): HTMLElement {
   const bar = createElement('li');
   bar.append(
     createElement('span', 'class', String(label)),
@@ -210,10 +214,10 @@ export function createBar(label: number): HTMLElement {
 }
 
 /** @param probability 0 to 1; null for none */
-export function fillBar(bar: HTMLElement, label: number, probability: number | null, best: boolean): void {
+function fillBar(bar: HTMLElement, label: number, probability: number | null, best: boolean): void {
   const [name, , percent] = bar.children;
   if (name) setText(name, String(label));
   if (percent) setText(percent, probability === null ? '' : formatPercent(probability));
   bar.classList.toggle('best', best);
-  bar.style.setProperty('--part', String(probability ?? 0));
+  bar.style.setProperty('--fraction', String(probability ?? 0));
 }

@@ -3,46 +3,51 @@ import { drawPolyline, smooth } from '../../shared/data/rasterize.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
 
-/** One movement of the finger: x0, y0, x1, y1, … in a box of width and height 1 with y down. */
-export type Trace = readonly number[];
+/** One stroke of a drawing: x0, y0, x1, y1, … in a box of width and height 1 with y down. */
+export type Stroke = readonly number[];
 
-/** Of the picture's side: MNIST's digits fill a box of 20 of 28 pixels, and are centred by their mass. */
+/** Fraction of the picture's side: MNIST's digits fill a box of 20 of 28 pixels, centered by their mass. */
 const BOX = 20 / 28;
 const PEN = { radius: 1.15, edge: 1.3, ink: 255 };
 
-/** Pixels of a side that a line still shows in, and that are drawn in time. */
-const [LEAST_SIDE, MOST_SIDE] = [8, 256];
+/** Pixels; a line is not recognizable in a smaller picture. */
+const MIN_SIDE = 8;
+/** Pixels; a larger picture takes too long to render. */
+const MAX_SIDE = 256;
 
 /** Height and width of the job's samples if they are pictures with one channel, which a finger can draw. */
 export function drawableSize({ data }: Job): { readonly height: number; readonly width: number } | null {
-  const [height, width, channels, ...more] = data.sampleShape;
-  if (height === undefined || width === undefined || channels !== 1 || more.length > 0) return null;
-  return [height, width].every((side) => side >= LEAST_SIDE && side <= MOST_SIDE) ? { height, width } : null;
+  const [height, width, channels, ...rest] = data.sampleShape;
+  if (height === undefined || width === undefined || channels !== 1 || rest.length > 0) return null;
+  return [height, width].every((side) => side >= MIN_SIDE && side <= MAX_SIDE) ? { height, width } : null;
 }
 
 /**
- * A drawing as MNIST would hold it: scaled to fill its box, ink 255 on 0, its centre of mass in the middle.
+ * A drawing as a picture in the form of MNIST's: scaled to its box, ink 255 on 0, its center of mass in the middle.
  * @returns [height, width] bytes; null if nothing is drawn
  */
-export function renderPicture(traces: readonly Trace[], height: number, width: number): Uint8Array | null {
-  const points = traces.flat();
+export function renderPicture(strokes: readonly Stroke[], height: number, width: number): Uint8Array | null {
+  const points = strokes.flat();
   if (points.length === 0) return null;
   const xs = points.filter((_, i) => i % 2 === 0);
   const ys = points.filter((_, i) => i % 2 === 1);
-  const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+  const left = Math.min(...xs);
+  const right = Math.max(...xs);
+  const top = Math.min(...ys);
+  const bottom = Math.max(...ys);
   const side = Math.min(height, width);
-  // A dot stays one: it is not blown up to fill the box.
+  // The lower limit keeps a dot from being scaled up to fill the box.
   const scale = (BOX * side - 2 * PEN.radius) / Math.max(right - left, bottom - top, 0.2);
   const draw = (shiftX: number, shiftY: number): Uint8Array => {
     const image = new Uint8Array(height * width);
     const pen = { ...PEN, radius: (PEN.radius * side) / 28 };
-    for (const trace of traces) {
-      const line = trace.map((value, i) =>
+    for (const stroke of strokes) {
+      const line = stroke.map((value, i) =>
         i % 2 === 0
           ? (value - (left + right) / 2) * scale + width / 2 + shiftX
           : (value - (top + bottom) / 2) * scale + height / 2 + shiftY,
       );
-      // A tap is a line from a point to itself.
+      // A tap has one point; a line needs two.
       drawPolyline(image, width, height, line.length === 2 ? [...line, ...line] : line, pen);
     }
     return image;
@@ -51,9 +56,11 @@ export function renderPicture(traces: readonly Trace[], height: number, width: n
   return draw(width / 2 - x, height / 2 - y);
 }
 
-/** Centre of mass, in pixels. */
+/** Center of mass, in pixels. */
 function centerOfMass(image: Uint8Array, width: number): { readonly x: number; readonly y: number } {
-  let [mass, x, y] = [0, 0, 0];
+  let mass = 0;
+  let x = 0;
+  let y = 0;
   image.forEach((ink, i) => {
     mass += ink;
     x += ink * ((i % width) + 0.5);
@@ -63,10 +70,10 @@ function centerOfMass(image: Uint8Array, width: number): { readonly x: number; r
 }
 
 /**
- * A digit as a hand would write it, in the middle of the box.
- * @param seed another one gives another hand
+ * A digit in the form of handwriting, in the middle of the box.
+ * @param seed varies the handwriting
  */
-export function sampleDigit(digit: number, seed: number): readonly Trace[] {
+export function sampleDigit(digit: number, seed: number): readonly Stroke[] {
   const strokes = digitStrokes(digit, randomStream(seed, Purpose.syntheticDigits, digit));
   return strokes.map(({ points, kind }) => {
     const path = kind === 'line' ? [...points] : smooth(points, kind === 'loop', 8);
@@ -74,12 +81,12 @@ export function sampleDigit(digit: number, seed: number): readonly Trace[] {
   });
 }
 
-/** Below this probability of the most likely class the model takes a scribble for a digit. */
+/** Below this probability of the most likely class the model counts as unsure. */
 const MIN_CONFIDENCE = 0.6;
 
-/** What the model reads, in a sentence. @param probabilities by class */
+/** Sentence with the most likely class. @param probabilities by class */
 export function describePrediction(probabilities: readonly number[]): string {
-  const most = Math.max(...probabilities);
-  const best = probabilities.indexOf(most);
-  return most >= MIN_CONFIDENCE ? `The model reads ${best}.` : `The model is not sure: perhaps ${best}.`;
+  const highest = Math.max(...probabilities);
+  const best = probabilities.indexOf(highest);
+  return highest >= MIN_CONFIDENCE ? `The model reads ${best}.` : `The model is not sure: perhaps ${best}.`;
 }

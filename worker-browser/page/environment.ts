@@ -1,8 +1,8 @@
 import { parseToken } from '../../shared/protocol/coordinator-link.ts';
 
 /**
- * Where workers connect, from the page's own address: the same host, port and folder, without query and fragment.
- * @param href of the page, http: or https:
+ * WebSocket address for workers: the page's host, port and folder, without query and fragment.
+ * @param href the page's address, http: or https:
  */
 export function socketUrl(href: string): string {
   const url = new URL('.', href);
@@ -11,8 +11,8 @@ export function socketUrl(href: string): string {
 }
 
 /**
- * The token, which stands behind the # because a browser sends that part to nobody.
- * @param href of the page
+ * The token, which stands behind the # because browsers send that part to no server.
+ * @param href the page's address
  */
 export const tokenFromUrl = (href: string): string | undefined => parseToken(new URL(href).hash);
 
@@ -23,15 +23,15 @@ export function withToken(href: string, token: string): string {
   return url.href;
 }
 
-/** Whether the page was opened by a name that leads nowhere but to the coordinator's own machine. */
+/** Whether the page's host name works only on the coordinator's own machine. */
 export const isOnLoopback = (href: string): boolean =>
   /^(localhost|127\..*|\[::1\])$/.test(new URL(href).hostname);
 
 /**
- * The address by which other devices join.
- * @param href of the page
- * @param addresses where the coordinator says that they find the page
- * @returns null if only this machine can
+ * Address at which other devices open the page.
+ * @param href the page's address
+ * @param addresses addresses of the page that the coordinator has listed
+ * @returns null if only this machine can open it
  */
 export function inviteLink(href: string, addresses: readonly string[]): string | null {
   const url = new URL(withWatchOnly(href, false));
@@ -40,7 +40,7 @@ export function inviteLink(href: string, addresses: readonly string[]): string |
   return address === undefined || !URL.canParse(address) ? null : address + url.hash;
 }
 
-/** Whether the page was opened to look on, by ?watch. */
+/** Whether the address has ?watch, for a page that only watches. */
 export const isWatchOnly = (href: string): boolean => new URL(href).searchParams.has('watch');
 
 /** The same address with ?watch, or without. */
@@ -51,7 +51,7 @@ export function withWatchOnly(href: string, watchOnly: boolean): string {
   return url.href;
 }
 
-/** In the order in which they are looked for: most browsers claim to be several others too. */
+/** In order of search: most browsers also name others in their user agent. */
 const BROWSERS = [
   ['Edge', /Edg(?:e|A|iOS)?\//],
   ['Opera', /OPR\//],
@@ -79,7 +79,7 @@ export function browserName(userAgent: string): string {
   return (find(BROWSERS) ?? 'Browser') + (system === undefined ? '' : ` on ${system}`);
 }
 
-const KEY = 'gradcast.share';
+const STORAGE_KEY = 'gradcast.share';
 const SHARES: readonly string[] = ['25', '50', '75', '100'];
 const DEFAULT_SHARE = '100';
 
@@ -89,21 +89,21 @@ interface KeyValueStore {
   setItem(key: string, value: string): void;
 }
 
-/** The share of its time that this browser computes, in percent, as it was chosen last. */
+/** Share of the time that the tab computes, in percent, as the person chose it last. */
 export function loadShare(storage: () => Pick<KeyValueStore, 'getItem'>): string {
   try {
-    const stored = storage().getItem(KEY);
+    const stored = storage().getItem(STORAGE_KEY);
     return stored !== null && SHARES.includes(stored) ? stored : DEFAULT_SHARE;
   } catch {
-    // Browsers may be set to let pages store nothing.
+    // The browser's settings may forbid pages to store data.
     return DEFAULT_SHARE;
   }
 }
 
 export function saveShare(storage: () => Pick<KeyValueStore, 'setItem'>, percent: string): void {
   try {
-    storage().setItem(KEY, percent);
+    storage().setItem(STORAGE_KEY, percent);
   } catch {
-    // Then it holds until the tab is closed.
+    // Without storage the choice lasts until the tab is closed.
   }
 }

@@ -1,9 +1,9 @@
-// Numbers as people read them, with units that stay on their line.
+// Numbers with units, joined by no-break spaces.
 
-/** By their digits after the point. To make one takes a hundred times as long as to use it. */
+/** Formats by number of decimals. They are reused, as creating one takes a hundred times as long as using it. */
 const FORMATS = [0, 1].map((digits) => new Intl.NumberFormat('en-US', { maximumFractionDigits: digits }));
 
-/** Of larger ones nobody counts the digits. */
+/** Larger numbers are written with an exponent. */
 const MAX_GROUPED = 1e15;
 
 function formatNumber(value: number, digits: number): string {

@@ -1,26 +1,27 @@
 import { CloseCode } from '../../shared/protocol/close-codes.ts';
 import type { FromTab } from '../tab-messages.ts';
 
-/** What the page knows of its own tab. Pure: messages of the Web Worker and the person's clicks go in, a new state comes out. */
+/** The page's own tab. Pure: each message of the Web Worker and each click of the person gives a new state. */
 export interface PageState {
   readonly phase: Phase;
   readonly engine: Extract<FromTab, { type: 'engine' }> | null;
-  /** The last thing that went wrong without ending the work. */
+  /** The last problem that did not end the tab's part in the run. */
   readonly note: { readonly line: string; readonly atMs: number } | null;
-  /** What the coordinator calls this tab's connection; null while it has none. */
+  /** Worker ID of this tab; null while it has not joined. */
   readonly workerId: string | null;
-  /** Why the coordinator does without this tab for now; null while it does not. */
+  /** Why the coordinator has put this tab on standby; null while it is not on standby. */
   readonly standby: string | null;
-  /** Whether this tab has taken part before. */
+  /** Whether this tab has joined at least once. */
   readonly hasJoined: boolean;
   /** Whether the page's address has a token. */
   readonly hasToken: boolean;
-  /** Whether the run is over, and no other has begun. */
+  /** Whether the run is over and no other one has begun. */
   readonly isRunOver: boolean;
-  /** The person wants to look on only. */
+  /** Whether the person has chosen only to watch. */
   readonly watchOnly: boolean;
-  /** Whether the tab is in the background, and whether the device has a network. */
+  /** Whether the tab is in the background. */
   readonly hidden: boolean;
+  /** Whether the device has a network. */
   readonly online: boolean;
 }
 
@@ -28,13 +29,13 @@ export type Phase =
   | { readonly type: 'starting' | 'connecting' | 'building' | 'pausing' | 'paused' | 'watching' }
   | { readonly type: 'contributing' }
   | { readonly type: 'waiting'; readonly reason: string; readonly untilMs: number }
-  /** The coordinator wants a token that this page does not have. */
+  /** The coordinator requires a token that this page does not have. */
   | { readonly type: 'locked' }
   | { readonly type: 'finished' | 'refused' | 'failed'; readonly reason: string };
 
 export type PageEvent =
-  | Exclude<FromTab, { type: 'read' }>
-  /** The coordinator wants a token that this page does not have. */
+  | Exclude<FromTab, { type: 'prediction' }>
+  /** The coordinator requires a token that this page does not have. */
   | { readonly type: 'locked' }
   | { readonly type: 'runOver'; readonly isOver: boolean }
   | { readonly type: 'clickedPause' | 'clickedContinue' | 'clickedWatch' }
@@ -55,8 +56,8 @@ export const initialState: PageState = {
   online: true,
 };
 
-/** Of a page that was opened to look on. */
-export const watchingState: PageState = { ...initialState, phase: { type: 'watching' }, watchOnly: true };
+/** State of a page that was opened only to watch. */
+export const initialWatchState: PageState = { ...initialState, phase: { type: 'watching' }, watchOnly: true };
 
 const END_PHASES: ReadonlySet<Phase['type']> = new Set(['finished', 'refused', 'failed', 'locked']);
 
@@ -69,7 +70,7 @@ const INACTIVE_PHASES: ReadonlySet<Phase['type']> = new Set(['pausing', 'paused'
 
 const DISCONNECTED = { workerId: null, standby: null } as const;
 
-/** One event after another. */
+/** State after an event. */
 export function reducePage(state: PageState, event: PageEvent, nowMs: number): PageState {
   switch (event.type) {
     case 'engine':
@@ -86,8 +87,8 @@ export function reducePage(state: PageState, event: PageEvent, nowMs: number): P
         watchOnly: false,
       };
     case 'clickedWatch': {
-      const away = state.phase.type === 'paused' || END_PHASES.has(state.phase.type);
-      return { ...state, phase: { type: away ? 'watching' : 'pausing' }, watchOnly: true };
+      const hasLeft = state.phase.type === 'paused' || END_PHASES.has(state.phase.type);
+      return { ...state, phase: { type: hasLeft ? 'watching' : 'pausing' }, watchOnly: true };
     }
     case 'visibility':
       return { ...state, hidden: event.hidden };
@@ -96,7 +97,7 @@ export function reducePage(state: PageState, event: PageEvent, nowMs: number): P
     case 'runOver':
       return { ...state, isRunOver: event.isOver };
     case 'paused':
-      // Without a token there is nothing to pause.
+      // A tab without the token has not joined, so it stays locked.
       if (state.phase.type === 'locked') return state;
       return { ...state, ...DISCONNECTED, phase: { type: state.watchOnly ? 'watching' : 'paused' } };
     case 'locked':
@@ -115,7 +116,7 @@ export function reducePage(state: PageState, event: PageEvent, nowMs: number): P
     case 'joined':
     case 'standby':
     case 'waiting':
-      // On its way out a worker may still finish what it was at; nobody waits for that any more.
+      // A worker that leaves may still report progress, which no longer matters.
       return isParticipating(state) ? reduceSession(state, event, nowMs) : state;
   }
 }
@@ -125,7 +126,7 @@ type SessionEvent = Extract<FromTab, { type: 'connecting' | 'building' | 'joined
 function reduceSession(state: PageState, event: SessionEvent, nowMs: number): PageState {
   switch (event.type) {
     case 'connecting':
-      // Of every try one sentence would be said, and of its failure another.
+      // A change of phase at every try would make screen readers announce each of them.
       if (state.phase.type === 'waiting') return { ...state, phase: { ...state.phase, untilMs: nowMs } };
       return { ...state, ...DISCONNECTED, phase: { type: 'connecting' } };
     case 'building':

@@ -23,20 +23,20 @@ import {
   reducePage,
   initialState,
   isParticipating,
-  watchingState,
+  initialWatchState,
   type PageEvent,
   type PageState,
 } from './page-state.ts';
 import { createTabView } from './tab-view.ts';
 import { watchRun, type RunWatch } from './watch-run.ts';
 
-/** How often figures that change by themselves are drawn again. */
+/** Interval for texts that change with time, such as countdowns. */
 const REDRAW_INTERVAL_MS = 1_000;
 
 const url = socketUrl(location.href);
 const token = tokenFromUrl(location.href);
 let page: PageState = {
-  ...(isWatchOnly(location.href) ? watchingState : initialState),
+  ...(isWatchOnly(location.href) ? initialWatchState : initialState),
   hidden: document.hidden,
   hasToken: token !== undefined,
 };
@@ -45,16 +45,16 @@ let computeShare = loadShare(() => localStorage);
 let tab: Worker | null = null;
 let watch: RunWatch | null = null;
 
-/** Started when there is something to compute. */
+/** The tab's Web Worker, started when it is first needed. */
 function ensureTab(): Worker {
   if (tab !== null) return tab;
   tab = new Worker(new URL(TAB_WORKER_FILE + location.search, import.meta.url), { type: 'module' });
   tab.onmessage = ({ data }: MessageEvent<FromTab>) => {
-    if (data.type === 'read') pad.show(data.probabilities);
+    if (data.type === 'prediction') pad.show(data.probabilities);
     else handle(data);
   };
   tab.onerror = ({ message }) =>
-    handle({ type: 'failed', reason: message || 'The browser could not load the worker of this page.' });
+    handle({ type: 'failed', reason: message || 'The browser could not load the Web Worker of this page.' });
   return tab;
 }
 const postToTab = (message: FromPage): void => ensureTab().postMessage(message);
@@ -63,19 +63,19 @@ const plots = new Plots();
 const pad = new DrawingPad((picture) => {
   if (tab === null && picture === null) return;
   postToTab({ type: 'picture', picture: document.hidden ? null : picture });
-  askForWeights();
+  requestWeights();
 });
 
-/** A contributing tab has weights of its own. */
-function askForWeights(): void {
-  if (page.workerId === null && !pad.isEmpty && !document.hidden) watch?.askForWeights();
+/** Requests the weights for a drawing, unless this tab contributes and so has them. */
+function requestWeights(): void {
+  if (page.workerId === null && !pad.isEmpty && !document.hidden) watch?.requestWeights();
 }
 
-/** So that a drawing can be read when the run is over, and the coordinator gone. A tab at work does so by itself. */
+/** Loads engine and weights, so that drawings can be read after the coordinator has stopped. A contributing tab has both. */
 function prepareReader(): void {
   if (isParticipating(page) || !pad.isUsable) return;
   postToTab({ type: 'prepareReader' });
-  watch?.askForWeights();
+  watch?.requestWeights();
 }
 
 const invite = new Invite();
@@ -86,7 +86,7 @@ function showTab(): void {
   invite.show(view.invites, view.invites ? inviteLink(location.href, run.addresses) : null);
 }
 
-/** Nobody looks at a hidden tab's figures, and its time belongs to the shards. */
+/** Skipped in a hidden tab: its figures are not visible, and drawing them would slow its shards. */
 function showRun(): void {
   if (document.hidden) return;
   plots.show(run);
@@ -100,28 +100,28 @@ function handle(event: PageEvent): void {
   showTab();
   if (isParticipating(before) && !isParticipating(page)) prepareReader();
   if (before.workerId === page.workerId) return;
-  run = reduceRun(run, { type: 'own', id: page.workerId });
+  run = reduceRun(run, { type: 'ownId', id: page.workerId });
   showRun();
-  if (page.workerId === null) askForWeights();
+  if (page.workerId === null) requestWeights();
 }
 
 function onRun(event: RunEvent): void {
   run = reduceRun(run, event);
-  const isOver = run.link.type === 'over' && run.link.looking;
+  const isOver = run.link.type === 'over' && run.link.awaitsNextRun;
   if (page.isRunOver !== isOver) handle({ type: 'runOver', isOver });
   if (event.type === 'message' && event.message.type === 'run') {
-    pad.use(event.message.job);
+    pad.setJob(event.message.job);
     pad.send();
     prepareReader();
     if (page.phase.type === 'finished' && run.restarted) {
-      handle({ type: 'note', line: 'Another run has started here. Join again if you like.' });
+      handle({ type: 'note', line: 'Another run has started. Join again to take part in it.' });
     }
   }
   if (event.type === 'locked') {
-    const wasAtWork = isParticipating(page);
+    const wasParticipating = isParticipating(page);
     handle({ type: 'locked' });
-    // One refusal says it all.
-    if (wasAtWork) postToTab({ type: 'pause' });
+    // The worker's connection would be refused for the same reason.
+    if (wasParticipating) postToTab({ type: 'pause' });
   }
   showRun();
 }
@@ -140,10 +140,10 @@ function startWatching(): void {
     onWeights(payload) {
       const { job } = run;
       if (job === null) return;
-      // Its own are newer, until the run is over.
+      // The weights of a contributing tab are newer, until the run is over.
       if (page.workerId !== null && run.link.type !== 'over') return;
       postToTab({ type: 'weights', job, payload });
-      askForWeights();
+      requestWeights();
     },
   });
 }
@@ -152,7 +152,7 @@ function join(): void {
   postToTab({ type: 'share', share: Number(computeShare) / 100 });
   postToTab({ type: 'join', url, name: browserName(navigator.userAgent), token });
   if (run.link.type !== 'over') return;
-  if (run.link.looking) watch?.retryNow();
+  if (run.link.awaitsNextRun) watch?.retryNow();
   else startWatching();
 }
 
@@ -177,7 +177,7 @@ const updateLifecycle = watchPageLifecycle({
   retryNow() {
     connections.checkLiveness();
     watch?.retryNow();
-    tab?.postMessage({ type: 'hurry' } satisfies FromPage);
+    tab?.postMessage({ type: 'retryNow' } satisfies FromPage);
   },
   note: (line) => handle({ type: 'note', line }),
 });
@@ -186,7 +186,7 @@ function setWatchOnly(watchOnly: boolean): void {
   history.replaceState(null, '', withWatchOnly(location.href, watchOnly));
 }
 
-element('toggle', HTMLButtonElement).addEventListener('click', () => {
+element('main-button', HTMLButtonElement).addEventListener('click', () => {
   const { button } = createTabView(page, performance.now());
   if (button?.enabled !== true) return;
   switch (button.action) {
@@ -201,18 +201,18 @@ element('toggle', HTMLButtonElement).addEventListener('click', () => {
       return;
   }
 });
-element('watch', HTMLButtonElement).addEventListener('click', () => {
+element('watch-button', HTMLButtonElement).addEventListener('click', () => {
   setWatchOnly(true);
   handle({ type: 'clickedWatch' });
   postToTab({ type: 'pause' });
-  // The button that had the focus is gone.
-  element('toggle', HTMLButtonElement).focus();
+  // The watch button, which had the focus, is hidden now.
+  element('main-button', HTMLButtonElement).focus();
 });
 element('token-form', HTMLFormElement).addEventListener('submit', (event) => {
   event.preventDefault();
-  const typed = element('token', HTMLInputElement).value.trim();
-  if (typed === '') return;
-  history.replaceState(null, '', withToken(location.href, typed));
+  const newToken = element('token', HTMLInputElement).value.trim();
+  if (newToken === '') return;
+  history.replaceState(null, '', withToken(location.href, newToken));
   location.reload();
 });
 bindRadioGroup('share', (percent) => {
@@ -220,10 +220,10 @@ bindRadioGroup('share', (percent) => {
   saveShare(() => localStorage, percent);
   if (tab !== null) postToTab({ type: 'share', share: Number(percent) / 100 });
 }).set(computeShare);
-// A browser may remember another one from before.
+// Browsers may restore another choice when the page is reloaded.
 bindRadioGroup('axis', (axis) => (plots.axis = axis === 'epoch' ? 'epoch' : 'step')).set('step');
 
-// Somebody has put another token into the address.
+// The person has put another token into the address.
 addEventListener('hashchange', () => location.reload());
 for (const type of ['online', 'offline'] as const) {
   addEventListener(type, () => handle({ type: 'network', online: type === 'online' }));

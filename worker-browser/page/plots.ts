@@ -6,17 +6,17 @@ import type { RunState } from './run-state.ts';
 
 const HEIGHT = 220;
 
-/** The curves of the run. */
+/** Plots of the run's loss and accuracy. */
 export class Plots {
   readonly #plots: readonly Plot[] = [
-    new Plot('loss', element('loss-plot', HTMLElement), element('loss-at', HTMLElement)),
-    new Plot('accuracy', element('accuracy-plot', HTMLElement), element('accuracy-at', HTMLElement)),
+    new Plot('loss', element('loss-plot', HTMLElement), element('loss-readout', HTMLElement)),
+    new Plot('accuracy', element('accuracy-plot', HTMLElement), element('accuracy-readout', HTMLElement)),
   ];
   #axis: Axis = 'step';
   #run: RunState | null = null;
 
   constructor() {
-    // Canvases know nothing of the style sheet: other colours need other plots.
+    // uPlot reads colors once, so other colors need new plots.
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#recreate());
   }
 
@@ -45,18 +45,18 @@ class Plot {
   readonly #readout: HTMLElement;
   #plot: uPlot | null = null;
 
-  /** @param at says the values under the pointer */
-  constructor(quantity: Quantity, place: HTMLElement, at: HTMLElement) {
+  /** @param readout element for the values under the pointer */
+  constructor(quantity: Quantity, container: HTMLElement, readout: HTMLElement) {
     this.#quantity = quantity;
-    this.#container = place;
-    this.#readout = at;
-    new ResizeObserver(() => this.#plot?.setSize({ width: place.clientWidth, height: HEIGHT })).observe(
-      place,
+    this.#container = container;
+    this.#readout = readout;
+    new ResizeObserver(() => this.#plot?.setSize({ width: container.clientWidth, height: HEIGHT })).observe(
+      container,
     );
   }
 
-  show({ curve, epochs, steps }: RunState, axis: Axis): void {
-    const columns = plotColumns(this.#quantity, axis, curve, epochs, steps);
+  show({ curve, epochs, stepsPerEpoch }: RunState, axis: Axis): void {
+    const columns = plotColumns(this.#quantity, axis, curve, epochs, stepsPerEpoch);
     this.#plot ??= new uPlot(this.#options(axis), columns, this.#container);
     this.#plot.setData(columns);
   }
@@ -68,13 +68,13 @@ class Plot {
 
   #options(axis: Axis): uPlot.Options {
     const style = getComputedStyle(document.documentElement);
-    const colour = (name: string): string => style.getPropertyValue(name).trim();
-    const text = { stroke: colour('--quiet'), font: '12px system-ui, sans-serif' };
+    const color = (name: string): string => style.getPropertyValue(name).trim();
+    const text = { stroke: color('--muted'), font: '12px system-ui, sans-serif' };
     const lines = {
-      grid: { stroke: colour('--line'), width: 1 },
-      ticks: { stroke: colour('--line'), size: 4 },
+      grid: { stroke: color('--border'), width: 1 },
+      ticks: { stroke: color('--border'), size: 4 },
     };
-    const points = axis === 'epoch';
+    const showPoints = axis === 'epoch';
     const format = (value: number): string =>
       this.#quantity === 'accuracy' ? formatPercent(value, 1) : value.toFixed(value < 0.1 ? 4 : 3);
     return {
@@ -87,7 +87,7 @@ class Plot {
         y: this.#quantity === 'loss' ? { range: (_plot, _low, high) => [0, Math.max(high * 1.05, 0.1)] } : {},
       },
       axes: [
-        { ...text, ...lines, size: 28, ...(points ? { incrs: [1, 2, 5, 10, 20, 50, 100] } : {}) },
+        { ...text, ...lines, size: 28, ...(showPoints ? { incrs: [1, 2, 5, 10, 20, 50, 100] } : {}) },
         {
           ...text,
           ...lines,
@@ -98,15 +98,15 @@ class Plot {
       ],
       series: [
         {},
-        { stroke: colour('--faint'), width: 1, spanGaps: true, points: { show: false } },
-        { stroke: colour('--training'), width: 2, spanGaps: true, points: { show: points, size: 7 } },
+        { stroke: color('--training-raw'), width: 1, spanGaps: true, points: { show: false } },
+        { stroke: color('--training'), width: 2, spanGaps: true, points: { show: showPoints, size: 7 } },
         {
-          stroke: colour('--validation'),
+          stroke: color('--validation'),
           fill: 'transparent',
           width: 2,
           dash: [6, 4],
           spanGaps: true,
-          points: { show: true, size: 7, fill: colour('--validation') },
+          points: { show: true, size: 7, fill: color('--validation') },
         },
       ],
       hooks: {
@@ -116,7 +116,7 @@ class Plot {
   }
 }
 
-/** What is under the pointer, in words. */
+/** Values under the pointer, in words. */
 function describeValues(plot: uPlot, axis: Axis, format: (value: number) => string): string {
   const index = plot.cursor.idx;
   if (index == null) return '';

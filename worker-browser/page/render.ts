@@ -1,12 +1,13 @@
+import { encode } from 'uqr';
 import { element, setText } from './dom.ts';
-import { WorkerTable } from './worker-table.ts';
+import { isOnLoopback } from './environment.ts';
 import type { RunView } from './run-view.ts';
 import type { TabView } from './tab-view.ts';
-import { encode } from 'uqr';
-import { isOnLoopback } from './environment.ts';
+import { WorkerTable } from './worker-table.ts';
+
 const htmlElement = (id: string): HTMLElement => element(id, HTMLElement);
 
-const texts = {
+const tabTexts = {
   state: htmlElement('state'),
   detail: htmlElement('detail'),
   countdown: htmlElement('countdown'),
@@ -23,41 +24,41 @@ const runTexts = {
   accuracy: htmlElement('accuracy'),
   valAccuracy: htmlElement('val-accuracy'),
   speed: htmlElement('speed'),
-  workersTitle: htmlElement('people-title'),
-  slowestWorker: htmlElement('hold-up'),
+  workersTitle: htmlElement('workers-title'),
+  slowestWorker: htmlElement('slowest-worker'),
   advice: htmlElement('advice'),
   notices: htmlElement('notices'),
-  hiddenRows: htmlElement('more'),
-  ownSpeed: htmlElement('samples-per-second'),
+  hiddenRows: htmlElement('hidden-rows'),
+  ownSpeed: htmlElement('own-speed'),
   ownShare: htmlElement('own-share'),
-  ownSamples: htmlElement('samples'),
-  ownContribution: htmlElement('own-part'),
+  ownSamples: htmlElement('own-samples'),
+  ownContribution: htmlElement('own-contribution'),
 } as const satisfies Partial<Record<keyof RunView, HTMLElement>>;
-const button = element('toggle', HTMLButtonElement);
-const watch = element('watch', HTMLButtonElement);
-const choices = htmlElement('choices');
+const mainButton = element('main-button', HTMLButtonElement);
+const watchButton = element('watch-button', HTMLButtonElement);
+const settings = htmlElement('settings');
 const tokenForm = htmlElement('token-form');
 const tokenButton = htmlElement('token-button');
 const progress = element('progress', HTMLProgressElement);
 const plots = { lossLabel: htmlElement('loss-plot'), accuracyLabel: htmlElement('accuracy-plot') } as const;
 const workerTable = new WorkerTable();
 
-/** Puts what concerns this tab on the page. */
+/** Shows this tab's part of the page. */
 export function drawTab(view: TabView): void {
-  for (const key of Object.keys(texts) as (keyof typeof texts)[]) setText(texts[key], view[key]);
+  for (const key of Object.keys(tabTexts) as (keyof typeof tabTexts)[]) setText(tabTexts[key], view[key]);
   if (document.title !== view.title) document.title = view.title;
   document.body.dataset.phase = view.phase;
-  button.hidden = view.button === null;
-  if (view.button !== null) setText(button, view.button.label);
-  // A disabled button would drop the keyboard's focus.
-  button.setAttribute('aria-disabled', String(view.button?.enabled === false));
+  mainButton.hidden = view.button === null;
+  if (view.button !== null) setText(mainButton, view.button.label);
+  // Browsers take the focus from a disabled button.
+  mainButton.setAttribute('aria-disabled', String(view.button?.enabled === false));
   tokenForm.hidden = view.tokenButton === null;
-  choices.hidden = view.tokenButton !== null;
+  settings.hidden = view.tokenButton !== null;
   setText(tokenButton, view.tokenButton ?? '');
-  watch.hidden = !view.canWatch;
+  watchButton.hidden = !view.canWatch;
 }
 
-/** Puts what concerns the run on the page. */
+/** Shows the run's part of the page. */
 export function drawRun(view: RunView): void {
   for (const key of Object.keys(runTexts) as (keyof typeof runTexts)[]) setText(runTexts[key], view[key]);
   document.body.dataset.link = view.link;
@@ -70,14 +71,14 @@ export function drawRun(view: RunView): void {
 }
 
 const SVG = 'http://www.w3.org/2000/svg';
-/** Light modules around the code, as cameras want. */
+/** Light modules around the code, which cameras need. */
 const BORDER = 4;
 const LOOPBACK_TEXT = "This machine's cores are busy: open this page on another device.";
 const REACHABLE_TEXT = 'Open this page on another device to add that one:';
 const UNREACHABLE_TEXT =
-  "This machine's cores are busy, and other devices cannot reach this run; its terminal says how to let them in.";
+  "This machine's cores are busy, and other devices cannot reach this run. Its terminal says how to change that.";
 
-/** The link and QR code by which other devices open the page. */
+/** Link and QR code for opening the page on other devices. */
 export class Invite {
   readonly #box = element('invite', HTMLElement);
   readonly #text = element('invite-text', HTMLElement);

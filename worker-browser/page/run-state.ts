@@ -1,4 +1,3 @@
-import { mergePoints } from '../../shared/protocol/merge-points.ts';
 import type {
   CurvePoint,
   EpochRecord,
@@ -7,50 +6,50 @@ import type {
   WorkerRow,
 } from '../../shared/protocol/messages.ts';
 import type { Job } from '../../shared/model/job.ts';
+import { MAX_POINTS, mergeToLength } from './curves.ts';
 
-/** What the page knows of the run, from the feed. Pure: messages go in, a new state comes out. */
+/** The run, as its feed describes it. Pure: each message gives a new state. */
 export interface RunState {
   readonly link: Link;
   readonly job: Job | null;
-  /** In an epoch. */
-  readonly steps: number;
+  readonly stepsPerEpoch: number;
   readonly curve: readonly CurvePoint[];
   readonly epochs: readonly EpochRecord[];
   readonly progress: ProgressMessage | null;
-  /** Whether the coordinator has come back with another run than the one that was shown. */
+  /** Whether the coordinator has come back with another run than before. */
   readonly restarted: boolean;
-  /** Where other devices find the page; empty where the page's own address leads there. */
+  /** Addresses of the page for other devices; empty if the page's own address works for them. */
   readonly addresses: readonly string[];
-  /** The worker that this tab is; null while it is none. */
+  /** Worker ID of this tab; null while it has not joined. */
   readonly ownId: string | null;
-  /** The same, also after this tab has left; null before it joins for the first time. */
+  /** The same, kept after this tab has left; null before it joins for the first time. */
   readonly lastOwnId: string | null;
-  /** What the coordinator has said last of this tab, since it joined last. */
+  /** Last row of this tab in the feed since it joined last. */
   readonly ownRow: WorkerRow | null;
 }
 
 export type Link =
   | { readonly type: 'connecting' | 'live' }
   | { readonly type: 'lost'; readonly reason: string }
-  /** `looking`: for the next run. */
-  | { readonly type: 'over'; readonly reason: string; readonly looking: boolean }
-  /** The coordinator wants a token that this page does not have. */
+  /** `awaitsNextRun`: the page keeps looking for another run. */
+  | { readonly type: 'over'; readonly reason: string; readonly awaitsNextRun: boolean }
+  /** The coordinator requires a token that this page does not have. */
   | { readonly type: 'locked' };
 
 export type RunEvent =
   | { readonly type: 'connecting' }
   /** This tab has joined, or left. */
-  | { readonly type: 'own'; readonly id: string | null }
+  | { readonly type: 'ownId'; readonly id: string | null }
   | { readonly type: 'message'; readonly message: FromCoordinator }
-  /** It is being looked for again. */
+  /** The connection is lost; the page reconnects. */
   | Extract<Link, { type: 'lost' }>
-  /** Nothing more will come: the coordinator lets nobody watch. */
+  /** The coordinator refuses this page; the page does not reconnect. */
   | Extract<Link, { type: 'over' | 'locked' }>;
 
 export const initialRunState: RunState = {
   link: { type: 'connecting' },
   job: null,
-  steps: 1,
+  stepsPerEpoch: 1,
   curve: [],
   epochs: [],
   progress: null,
@@ -61,10 +60,7 @@ export const initialRunState: RunState = {
   ownRow: null,
 };
 
-/** More points than a screen has pixels show nothing more. */
-export const MAX_POINTS = 1_200;
-
-/** One event after another. */
+/** State after an event. */
 export function reduceRun(state: RunState, event: RunEvent): RunState {
   switch (event.type) {
     case 'connecting':
@@ -73,7 +69,7 @@ export function reduceRun(state: RunState, event: RunEvent): RunState {
     case 'over':
     case 'locked':
       return { ...state, link: event };
-    case 'own':
+    case 'ownId':
       if (event.id === null) return { ...state, ownId: null };
       return {
         ...state,
@@ -95,7 +91,7 @@ function reduceMessage(state: RunState, message: FromCoordinator): RunState {
         addresses,
         link: { type: 'live' },
         job,
-        steps,
+        stepsPerEpoch: steps,
         curve: mergeToLength(curve, MAX_POINTS),
         epochs,
         progress: null,
@@ -104,17 +100,18 @@ function reduceMessage(state: RunState, message: FromCoordinator): RunState {
       };
     }
     case 'progress': {
-      // What came with the run may come again as news.
-      const fresh = message.curve.filter(({ step }) => step > lastStep(state.curve));
-      const curve = fresh.length === 0 ? state.curve : mergeToLength([...state.curve, ...fresh], MAX_POINTS);
-      // The last figures of a run come by another connection than its end, and may be behind it.
+      // The first progress may repeat points of the `run` message.
+      const newPoints = message.curve.filter(({ step }) => step > lastStep(state.curve));
+      const curve =
+        newPoints.length === 0 ? state.curve : mergeToLength([...state.curve, ...newPoints], MAX_POINTS);
+      // The last progress of a run may arrive after the worker's connection has reported the end.
       const ownRow = rowWith(state.lastOwnId, message) ?? state.ownRow;
       return { ...state, progress: message, curve, ownRow };
     }
     case 'epoch':
       return { ...state, epochs: [...state.epochs, message.record] };
     case 'finished':
-      return { ...state, link: { type: 'over', reason: message.reason, looking: true } };
+      return { ...state, link: { type: 'over', reason: message.reason, awaitsNextRun: true } };
     case 'welcome':
     case 'weights':
     case 'update':
@@ -132,15 +129,3 @@ const rowWith = (id: string | null, progress: ProgressMessage | null): WorkerRow
 
 const lastStep = (curve: readonly CurvePoint[]): number => curve.at(-1)?.step ?? 0;
 const sameJob = (a: Job, b: Job): boolean => JSON.stringify(a) === JSON.stringify(b);
-
-/** The same curve in at most `most` points: neighbours are merged while there are more. */
-export function mergeToLength(curve: readonly CurvePoint[], most: number): readonly CurvePoint[] {
-  if (curve.length <= most) return curve;
-  const merged: CurvePoint[] = [];
-  for (let i = 0; i < curve.length; i += 2) {
-    const a = curve[i] as CurvePoint;
-    const b = curve[i + 1];
-    merged.push(b === undefined ? a : mergePoints(a, b));
-  }
-  return mergeToLength(merged, most);
-}

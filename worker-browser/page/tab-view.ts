@@ -1,22 +1,22 @@
 import { engineName } from './worker-rows.ts';
 import type { PageState, Phase } from './page-state.ts';
 
-/** Everything that the page shows, as text. */
+/** The tab's part of the page, as text. */
 export interface TabView {
   readonly title: string;
   readonly phase: Phase['type'] | 'standby';
-  /** A few words; spoken by screen readers when it changes, as `detail` is. */
+  /** A few words. Screen readers announce changes of it and of `detail`. */
   readonly state: string;
   readonly detail: string;
-  /** Changes every second; not spoken. */
+  /** Changes every second, so screen readers do not announce it. */
   readonly countdown: string;
-  /** null where there is nothing to click: a token has to be typed first. */
+  /** Main button; null where there is nothing to pause or join. */
   readonly button: Button | null;
-  /** What the button behind the field for the token says; null while none is wanted. */
+  /** Label of the button beside the token's field; null while no token is required. */
   readonly tokenButton: string | null;
-  /** Whether the person is asked to open the page on other devices. */
+  /** Whether the page asks the person to open it on other devices. */
   readonly invites: boolean;
-  /** Whether 'Only watch' is worth offering. */
+  /** Whether the person may choose only to watch. */
   readonly canWatch: boolean;
   readonly engine: string;
   readonly engineWhy: string;
@@ -29,10 +29,10 @@ export interface Button {
   readonly enabled: boolean;
 }
 
-/** While all goes well again, what went wrong so long ago is no news. */
+/** Time after which a note is hidden while the tab contributes. */
 const NOTE_LIFETIME_MS = 60_000;
 
-/** What the page shows of a state at a time. */
+/** View of a state at a time. */
 export function createTabView(page: PageState, nowMs: number): TabView {
   const { phase } = page;
   const { state, detail } = describeState(page);
@@ -58,35 +58,34 @@ const UNWATCHABLE_PHASES: ReadonlySet<Phase['type']> = new Set(['watching', 'pau
 const isOnStandby = ({ phase, standby }: PageState): boolean =>
   phase.type === 'contributing' && standby !== null;
 
-/** There is nothing that the tab could take part in. */
+/** Whether the tab does not take part and the run is over, so that there is nothing to join. */
 const isIdleAfterRun = ({ phase, isRunOver }: PageState): boolean =>
   isRunOver && (phase.type === 'watching' || phase.type === 'paused');
 
 function describeState(page: PageState): { readonly state: string; readonly detail: string } {
   const { phase, hidden, online, hasJoined, hasToken } = page;
   if (isOnStandby(page)) return STANDBY;
-  if (isIdleAfterRun(page))
-    return { state: 'The run is over', detail: 'The model still reads what you draw.' };
+  if (isIdleAfterRun(page)) return { state: 'The run is over', detail: 'The model still reads drawings.' };
   switch (phase.type) {
     case 'starting':
-      return { state: 'Starting', detail: 'Preparing this browser for computing.' };
+      return { state: 'Starting', detail: 'Preparing an engine in this browser.' };
     case 'connecting':
-      return { state: 'Connecting', detail: 'Looking for the coordinator of the run.' };
+      return { state: 'Connecting', detail: 'Waiting for the coordinator to answer.' };
     case 'building':
       return { state: 'Building the model', detail: 'Almost there.' };
     case 'contributing':
       return {
         state: 'Contributing',
         detail: hidden
-          ? 'This tab computes in the background. A phone may stop it there; it comes back when you do.'
+          ? 'This tab computes in the background. A phone may stop it there until you come back.'
           : 'This tab computes its share of every batch.',
       };
     case 'pausing':
       return { state: 'Pausing', detail: 'Leaving the run.' };
     case 'paused':
-      return { state: 'Paused', detail: 'The run goes on without this tab.' };
+      return { state: 'Paused', detail: 'The run continues without this tab.' };
     case 'watching':
-      return { state: 'Watching', detail: 'This tab looks on and computes nothing for the run.' };
+      return { state: 'Watching', detail: 'This tab watches the run and computes nothing for it.' };
     case 'waiting':
       if (!online) return { state: 'No network', detail: 'This device has lost its network.' };
       return {
@@ -95,8 +94,12 @@ function describeState(page: PageState): { readonly state: string; readonly deta
       };
     case 'locked':
       return hasToken
-        ? { state: 'Wrong token', detail: `The run does not take this token. ${TOKEN_ADVICE}` }
-        : { state: 'This run needs a token', detail: TOKEN_ADVICE };
+        ? {
+            state: 'Wrong token',
+            detail:
+              'The coordinator has rejected this token. Ask the person who started the run for the right one.',
+          }
+        : { state: 'This run needs a token', detail: 'Ask the person who started the run for it.' };
     case 'finished': {
       const thanks = hasJoined ? ' Thank you for taking part.' : '';
       return { state: 'The run is over', detail: asSentence(phase.reason) + thanks };
@@ -108,12 +111,10 @@ function describeState(page: PageState): { readonly state: string; readonly deta
   }
 }
 
-const TOKEN_ADVICE = 'Ask the person who started the run for it.';
-
 const STANDBY = {
-  state: 'Standing by',
+  state: 'On standby',
   detail:
-    'The run is faster without this tab for now. It is tried again now and then, and helps out when others leave.',
+    'The run is faster without this tab for now. The coordinator tries it again later, and uses it when other workers leave.',
 } as const;
 
 function phaseButton(phase: Phase): Button | null {
@@ -137,21 +138,22 @@ function phaseButton(phase: Phase): Button | null {
     case 'refused':
       return { label: 'Try again', action: 'continue', enabled: true };
     case 'failed':
-      // The Web Worker may not even be there.
+      // The Web Worker may not have started.
       return { label: 'Try again', action: 'reload', enabled: true };
   }
 }
 
 function noteText({ note, phase }: PageState, nowMs: number): string {
-  const old = note !== null && phase.type === 'contributing' && nowMs > note.atMs + NOTE_LIFETIME_MS;
-  return note === null || old ? '' : note.line;
+  if (note === null) return '';
+  const isOld = phase.type === 'contributing' && nowMs > note.atMs + NOTE_LIFETIME_MS;
+  return isOld ? '' : note.line;
 }
 
 function engineText({ engine, watchOnly, phase }: PageState): string {
   if (engine === null) return watchOnly ? 'not started' : phase.type === 'failed' ? 'none' : 'being prepared';
   const { backend, device, threads } = engine.info;
-  const using = backend === 'wasm' ? `, ${threads} ${threads === 1 ? 'thread' : 'threads'},` : '';
-  return `${engineName(backend)}${using} on ${device}`;
+  const threadCount = backend === 'wasm' ? `, ${threads} ${threads === 1 ? 'thread' : 'threads'},` : '';
+  return `${engineName(backend)}${threadCount} on ${device}`;
 }
 
 function countdown(ms: number, hasJoined: boolean): string {
@@ -160,7 +162,7 @@ function countdown(ms: number, hasJoined: boolean): string {
   return hasJoined ? `Reconnecting ${when}; no work is lost.` : `Trying again ${when}.`;
 }
 
-/** Reasons come as sentences or as parts of one. */
+/** A reason as a sentence: reasons arrive as whole sentences or as parts of one. */
 function asSentence(reason: string): string {
   const text = reason.trim();
   if (text === '') return '';

@@ -12,7 +12,7 @@ import { backoffMs } from '../../shared/worker/backoff.ts';
 import { watchLiveness } from '../../shared/worker/liveness.ts';
 import type { RunEvent } from './run-state.ts';
 
-/** The next run is not to be expected at once: as after so many tries. */
+/** Attempt number after the end of a run: the next run is not expected at once, so the first pause is long. */
 const NEXT_RUN_ATTEMPT = 5;
 
 export interface RunWatchOptions {
@@ -23,55 +23,54 @@ export interface RunWatchOptions {
   /** In [0, 1); spreads the reconnects. */
   readonly random: () => number;
   readonly onEvent: (event: RunEvent) => void;
-  /** The weights that were asked for, in float32. */
+  /** Receives requested weights, in float32. */
   readonly onWeights: (payload: Uint8Array) => void;
 }
 
-/** An observer of the run. */
+/** Connection of an observer to the run's feed. */
 export interface RunWatch {
-  /** Asks for the weights of now; nothing while there is no connection. */
-  askForWeights(): void;
-  /** Tries to connect now if it is waiting to. */
+  /** Requests the current weights; does nothing without a connection. */
+  requestWeights(): void;
+  /** Reconnects now, if it waits to do so. */
   retryNow(): void;
 }
 
 /**
- * Watches a run over its whole life, coming back with growing pauses whenever the connection is lost; when the run is
- * finished, for the next one.
+ * Watches a run until its end, and then the next one. Reconnects with growing pauses whenever the connection is lost.
  */
 export function watchRun(options: RunWatchOptions): RunWatch {
   const { url, token, clock, random, onEvent, onWeights } = options;
   let connection: Connection | null = null;
   let attempt = 0;
-  /** The run that was watched is finished; nothing is said until there is another. */
-  let finished = false;
+  /** Whether the run is finished and no other one has begun; meanwhile lost connections are not reported. */
+  let hasFinished = false;
   let cancelWait: (() => void) | null = null;
 
   const open = (): void => {
     cancelWait = null;
-    let closed = false;
-    if (!finished) onEvent({ type: 'connecting' });
+    let hasClosed = false;
+    if (!hasFinished) onEvent({ type: 'connecting' });
     const send = (message: FromWorker): void => current.send(frameFromWorker(message));
-    const lost = (code: number, reason: string): void => {
-      if (closed) return;
-      closed = true;
+    const onLost = (code: number, reason: string): void => {
+      if (hasClosed) return;
+      hasClosed = true;
       connection = null;
-      silence.stop();
+      liveness.stop();
       if (code === CloseCode.unauthorized) {
         onEvent({ type: 'locked' });
         return;
       }
       if (FATAL_CLOSE_CODES.has(code)) {
-        onEvent({ type: 'over', reason, looking: false });
+        onEvent({ type: 'over', reason, awaitsNextRun: false });
         return;
       }
       const waitMs = backoffMs(attempt++, random());
-      if (!finished) onEvent({ type: 'lost', reason });
+      if (!hasFinished) onEvent({ type: 'lost', reason });
       cancelWait = clock.after(waitMs, open);
     };
-    const silence = watchLiveness(clock, () => {
+    const liveness = watchLiveness(clock, () => {
       current.terminate();
-      lost(CloseCode.timeout, 'the coordinator has gone silent');
+      onLost(CloseCode.timeout, 'the coordinator has gone silent');
     });
     const current = options.connect(url, {
       onOpen() {
@@ -79,20 +78,20 @@ export function watchRun(options: RunWatchOptions): RunWatch {
         send({ type: 'watch', protocol: PROTOCOL_VERSION, ...(token === undefined ? {} : { token }) });
       },
       onFrame(bytes) {
-        if (closed) return;
-        silence.heard();
+        if (hasClosed) return;
+        liveness.heard();
         try {
           const { message, payload } = parseFromCoordinator(bytes);
           if (message.type === 'run') {
             attempt = 0;
-            finished = false;
+            hasFinished = false;
             send({ type: 'snapshot', atEnd: true });
           }
           if (message.type === 'ping') send({ type: 'pong', id: message.id });
           else if (message.type === 'weights') onWeights(payload);
           else {
             if (message.type === 'finished') {
-              finished = true;
+              hasFinished = true;
               attempt = NEXT_RUN_ATTEMPT;
             }
             onEvent({ type: 'message', message });
@@ -102,13 +101,13 @@ export function watchRun(options: RunWatchOptions): RunWatch {
           current.close(error.code, closeReason(error.message));
         }
       },
-      onClose: lost,
+      onClose: onLost,
     });
   };
 
   open();
   return {
-    askForWeights: () => connection?.send(frameFromWorker({ type: 'snapshot' })),
+    requestWeights: () => connection?.send(frameFromWorker({ type: 'snapshot' })),
     retryNow() {
       if (cancelWait === null) return;
       cancelWait();

@@ -1,13 +1,13 @@
 import { element, createElement, setText } from './dom.ts';
 import type { RowView } from './worker-rows.ts';
 
-const FIELDS = ['speed', 'share', 'shard', 'link', 'rtt', 'samples'] as const;
+const FIELDS = ['speed', 'share', 'computeTime', 'traffic', 'roundTrip', 'samples'] as const;
 const LABELS: Readonly<Record<(typeof FIELDS)[number], string>> = {
   speed: 'Samples/s',
   share: 'Share of batch',
-  shard: 'Compute time',
-  link: 'Sent, received',
-  rtt: 'Round trip',
+  computeTime: 'Compute time',
+  traffic: 'Sent, received',
+  roundTrip: 'Round trip',
   samples: 'Samples so far',
 };
 
@@ -20,23 +20,23 @@ interface Row {
   readonly cells: Readonly<Record<(typeof FIELDS)[number], HTMLElement>>;
 }
 
-/** The table of those who compute. Rows stay where they are in the document while their figures change. */
+/** The table of workers. Rows stay in the document while their values change. */
 export class WorkerTable {
-  readonly #table = element('people', HTMLElement);
+  readonly #table = element('workers', HTMLElement);
   readonly #rows = new Map<string, Row>();
 
   show(views: readonly RowView[]): void {
     this.#table.hidden = views.length === 0;
-    const gone = new Set(this.#rows.keys());
+    const removed = new Set(this.#rows.keys());
     let before = this.#table.firstElementChild;
     for (const view of views) {
-      gone.delete(view.id);
+      removed.delete(view.id);
       const row = this.#rows.get(view.id) ?? this.#add(view.id);
       if (before?.nextElementSibling !== row.node) before?.after(row.node);
       before = row.node;
       fillRow(row, view);
     }
-    for (const id of gone) {
+    for (const id of removed) {
       this.#rows.get(id)?.node.remove();
       this.#rows.delete(id);
     }
@@ -45,16 +45,14 @@ export class WorkerTable {
   #add(id: string): Row {
     const node = createElement('div');
     node.setAttribute('role', 'row');
-    const who = createElement('div', 'who');
-    who.setAttribute('role', 'rowheader');
-    const [name, badges, engine, bar] = [
-      createElement('strong'),
-      createElement('span'),
-      createElement('small'),
-      createElement('span', 'bar'),
-    ];
-    who.append(name, badges, engine);
-    node.append(who);
+    const header = createElement('div', 'worker-name');
+    header.setAttribute('role', 'rowheader');
+    const name = createElement('strong');
+    const badges = createElement('span');
+    const engine = createElement('small');
+    const bar = createElement('span', 'bar');
+    header.append(name, badges, engine);
+    node.append(header);
     const cells = {} as Record<(typeof FIELDS)[number], HTMLElement>;
     for (const field of FIELDS) {
       const cell = createElement('div', field);
@@ -73,20 +71,21 @@ export class WorkerTable {
 
 function fillRow({ node, name, badges, engine, bar, cells }: Row, view: RowView): void {
   setText(name, view.name);
-  const marks = [view.own ? 'this tab' : '', view.standby ? 'standby' : view.slowest ? 'slowest' : ''].filter(
-    (mark) => mark !== '',
-  );
-  if (badges.dataset.marks !== marks.join()) {
-    badges.dataset.marks = marks.join();
+  const labels = [
+    view.own ? 'this tab' : '',
+    view.standby ? 'standby' : view.slowest ? 'slowest' : '',
+  ].filter((label) => label !== '');
+  if (badges.dataset.labels !== labels.join()) {
+    badges.dataset.labels = labels.join();
     badges.replaceChildren(
-      ...marks.flatMap((mark) => [
+      ...labels.flatMap((label) => [
         ' ',
-        createElement('span', mark === 'this tab' ? 'badge' : 'badge slow', mark),
+        createElement('span', label === 'this tab' ? 'badge' : 'badge warning', label),
       ]),
     );
   }
   node.classList.toggle('own', view.own);
   setText(engine, view.engine);
   for (const field of FIELDS) setText(cells[field], view[field]);
-  bar.style.setProperty('--part', String(view.shareOfBatch));
+  bar.style.setProperty('--fraction', String(view.shareOfBatch));
 }

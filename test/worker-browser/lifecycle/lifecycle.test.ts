@@ -7,85 +7,85 @@ import {
 } from '../../../worker-browser/lifecycle/policies.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 
-it('hears once that a battery runs low, and once that it is charged again', () => {
+it('reports once that a battery runs low, and once that it is charged again', () => {
   const listeners: (() => void)[] = [];
   const battery = {
     charging: false,
     level: 0.5,
     addEventListener: (_type: string, listener: () => void) => void listeners.push(listener),
   };
-  const heard: boolean[] = [];
-  watchBattery(battery, (low) => heard.push(low));
+  const reported: boolean[] = [];
+  watchBattery(battery, (low) => reported.push(low));
   const set = (charging: boolean, level: number): void => {
     Object.assign(battery, { charging, level });
     listeners.forEach((listener) => listener());
   };
-  expect(heard).toEqual([]);
+  expect(reported).toEqual([]);
   set(false, 0.19);
   set(false, 0.1);
-  expect(heard).toEqual([true]);
+  expect(reported).toEqual([true]);
   set(true, 0.1);
   set(true, 0.3);
-  expect(heard).toEqual([true, false]);
+  expect(reported).toEqual([true, false]);
 });
 
-it('hears of a battery that is low from the start', () => {
-  const heard: boolean[] = [];
+it('reports a battery that is low from the start', () => {
+  const reported: boolean[] = [];
   const battery = { charging: false, level: 0.05, addEventListener: () => undefined };
-  watchBattery(battery, (low) => heard.push(low));
-  expect(heard).toEqual([true]);
+  watchBattery(battery, (low) => reported.push(low));
+  expect(reported).toEqual([true]);
 });
 
-describe('a pause of its own', () => {
-  const pausing = () => {
-    let at: 'work' | 'rest' = 'work';
-    const pauses = createAutoPause({
-      isParticipating: () => at === 'work',
-      pause: () => set('rest'),
-      join: () => set('work'),
+describe('an automatic pause', () => {
+  const startTab = () => {
+    let state: 'participating' | 'paused' = 'participating';
+    const autoPause = createAutoPause({
+      isParticipating: () => state === 'participating',
+      pause: () => set('paused'),
+      join: () => set('participating'),
     });
-    const set = (to: typeof at): void => {
-      at = to;
-      pauses.settle();
+    const set = (next: typeof state): void => {
+      state = next;
+      autoPause.onStateChange();
     };
-    return { pauses, set, at: () => at };
+    return { autoPause, set, state: () => state };
   };
 
-  it('ends with what it began for', () => {
-    const { pauses, at } = pausing();
-    expect(pauses.begin('battery')).toBe(true);
-    expect(at()).toBe('rest');
-    pauses.end('battery');
-    expect(at()).toBe('work');
+  it('ends with its cause', () => {
+    const { autoPause, state } = startTab();
+    expect(autoPause.begin('battery')).toBe(true);
+    expect(state()).toBe('paused');
+    autoPause.end('battery');
+    expect(state()).toBe('participating');
   });
 
-  it('for a low battery is not ended by a page that is shown', () => {
-    const { pauses, at } = pausing();
-    pauses.begin('battery');
-    pauses.begin('left');
-    pauses.end('left');
-    expect(at()).toBe('rest');
+  it('for a low battery does not end when the page is shown again', () => {
+    const { autoPause, state } = startTab();
+    autoPause.begin('battery');
+    autoPause.begin('navigation');
+    autoPause.end('navigation');
+    expect(state()).toBe('paused');
   });
 
-  it('is forgotten when the person goes on, and then pauses', () => {
-    const { pauses, set, at } = pausing();
-    pauses.begin('battery');
-    set('work');
-    set('rest');
-    pauses.end('battery');
-    expect(at()).toBe('rest');
+  it('is forgotten when the person continues, and then pauses', () => {
+    const { autoPause, set, state } = startTab();
+    autoPause.begin('battery');
+    set('participating');
+    set('paused');
+    autoPause.end('battery');
+    expect(state()).toBe('paused');
   });
 
-  it('is none where the person has paused', () => {
-    const { pauses, set, at } = pausing();
-    set('rest');
-    expect(pauses.begin('left')).toBe(false);
-    pauses.end('left');
-    expect(at()).toBe('rest');
+  it('does not begin while the person has paused', () => {
+    const { autoPause, set, state } = startTab();
+    set('paused');
+    expect(autoPause.begin('navigation')).toBe(false);
+    autoPause.end('navigation');
+    expect(state()).toBe('paused');
   });
 });
 
-it('knows a sleep from a busy machine', async () => {
+it('tells a sleep from a busy machine', async () => {
   const clock = manualClock();
   let sleptMs = 0;
   let awakenings = 0;
@@ -105,27 +105,27 @@ it('knows a sleep from a busy machine', async () => {
   expect(awakenings).toBe(1);
 });
 
-it('holds a wake lock while it is wanted, and asks again when the browser has taken it', async () => {
+it('holds a wake lock while it is wanted, and requests it again when the browser has released it', async () => {
   let requests = 0;
-  let held = { released: true, release: () => Promise.resolve() };
-  const stayAwake = createWakeLock({
+  let current = { released: true, release: () => Promise.resolve() };
+  const setAwake = createWakeLock({
     request() {
       requests++;
       const lock = { released: false, release: () => Promise.resolve(void (lock.released = true)) };
-      held = lock;
+      current = lock;
       return Promise.resolve(lock);
     },
   });
-  await Promise.all([stayAwake(true), stayAwake(true)]);
+  await Promise.all([setAwake(true), setAwake(true)]);
   expect(requests).toBe(1);
-  held.released = true;
-  await stayAwake(true);
+  current.released = true;
+  await setAwake(true);
   expect(requests).toBe(2);
-  await stayAwake(false);
-  expect(held.released).toBe(true);
+  await setAwake(false);
+  expect(current.released).toBe(true);
 });
 
-it('lets the machine sleep where no wake lock is to be had', async () => {
-  const stayAwake = createWakeLock({ request: () => Promise.reject(new Error('low battery')) });
-  await expect(stayAwake(true)).resolves.toBeUndefined();
+it('lets the machine sleep where the browser refuses a wake lock', async () => {
+  const setAwake = createWakeLock({ request: () => Promise.reject(new Error('low battery')) });
+  await expect(setAwake(true)).resolves.toBeUndefined();
 });

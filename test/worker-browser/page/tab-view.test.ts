@@ -1,22 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { CloseCode } from '../../../shared/protocol/close-codes.ts';
 import {
-  inviteLink,
-  isWatchOnly,
-  socketUrl,
-  tokenFromUrl,
-  withToken,
-  withWatchOnly,
-  browserName,
-} from '../../../worker-browser/page/environment.ts';
-import {
-  reducePage,
   initialState,
-  watchingState,
+  initialWatchState,
+  reducePage,
   type PageEvent,
   type PageState,
 } from '../../../worker-browser/page/page-state.ts';
-import { describePrediction } from '../../../worker-browser/page/drawing.ts';
 import { createTabView } from '../../../worker-browser/page/tab-view.ts';
 
 const engine: PageEvent = {
@@ -32,64 +22,6 @@ const after = (...events: PageEvent[]): PageState =>
   events.reduce((state, event, i) => reducePage(state, event, i * 1_000), initialState);
 const shown = (...events: PageEvent[]) => createTabView(after(...events), events.length * 1_000);
 
-describe('the address', () => {
-  it.each([
-    ['http://192.168.1.5:8080/', 'ws://192.168.1.5:8080/'],
-    ['http://[::1]:8080/#secret', 'ws://[::1]:8080/'],
-    ['https://example.org/', 'wss://example.org/'],
-    ['https://example.org/train/?from=mail#secret', 'wss://example.org/train/'],
-    ['https://example.org/train/index.html', 'wss://example.org/train/'],
-  ])('%s connects to %s', (href, url) => {
-    expect(socketUrl(href)).toBe(url);
-  });
-
-  it.each([
-    ['http://host/', undefined],
-    ['http://host/#', undefined],
-    ['http://host/#k3y', 'k3y'],
-    ['http://host/#two%20words', 'two words'],
-    ['http://host/#100%', '100%'],
-    ['http://host/#token=k3y', 'k3y'],
-  ])('%s holds the token %s', (href, token) => {
-    expect(tokenFromUrl(href)).toBe(token);
-  });
-
-  it.each(['k3y', 'two words', '100%', '#?&/é'])('takes the token %s as it was typed', (token) => {
-    expect(tokenFromUrl(withToken('http://host/path/?watch#old', token))).toBe(token);
-    expect(withToken('http://host/path/?watch#old', token)).toMatch(/^http:\/\/host\/path\/\?watch#/);
-  });
-
-  it('that others are invited to is one that leads here from other devices', () => {
-    expect(inviteLink('http://192.168.1.5:2718/?watch#k3y', [])).toBe('http://192.168.1.5:2718/#k3y');
-    expect(inviteLink('https://example.org/train/#k3y', ['http://10.0.0.1/'])).toBe(
-      'https://example.org/train/#k3y',
-    );
-    for (const name of ['127.0.0.1', 'localhost', '[::1]']) {
-      expect(inviteLink(`http://${name}:2718/#k3y`, ['http://10.0.0.1:2718/'])).toBe(
-        'http://10.0.0.1:2718/#k3y',
-      );
-      expect(inviteLink(`http://${name}:2718/#k3y`, [])).toBeNull();
-    }
-  });
-});
-
-it.each([
-  ['Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36', 'Chrome on Linux'],
-  [
-    'Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0 Safari/537.36 Edg/140.0',
-    'Edge on Windows',
-  ],
-  ['Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0', 'Firefox on Android'],
-  ['Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15) AppleWebKit/605 Version/18 Safari/605', 'Safari on macOS'],
-  [
-    'Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 CriOS/140 Safari/605',
-    'Chrome on iPhone',
-  ],
-  ['', 'Browser'],
-])('%s is called %s', (userAgent, name) => {
-  expect(browserName(userAgent)).toBe(name);
-});
-
 describe('what the page shows', () => {
   it('goes from starting to contributing', () => {
     expect(shown().state).toBe('Starting');
@@ -102,11 +34,11 @@ describe('what the page shows', () => {
     });
   });
 
-  it('stands by while the coordinator does without this tab, and asks for other devices', () => {
+  it('shows the standby of this tab, and asks for other devices', () => {
     const onStandby: PageEvent = { type: 'standby', onStandby: true, reason: 'Steps are faster without it.' };
     expect(shown(joined)).toMatchObject({ state: 'Contributing', invites: false });
     expect(shown(joined, onStandby)).toMatchObject({
-      state: 'Standing by',
+      state: 'On standby',
       phase: 'standby',
       invites: true,
       note: '',
@@ -114,7 +46,7 @@ describe('what the page shows', () => {
     });
     const again: PageEvent = { type: 'standby', onStandby: false, reason: 'Steps are faster with it.' };
     expect(shown(joined, onStandby, again)).toMatchObject({ state: 'Contributing', invites: false });
-    // It holds for one connection, and for a tab that takes part.
+    // Standby ends with the connection, and with the tab's part in the run.
     expect(shown(joined, onStandby, { type: 'connecting' }, joined).state).toBe('Contributing');
     expect(shown(joined, onStandby, { type: 'clickedPause' })).toMatchObject({
       state: 'Pausing',
@@ -134,7 +66,7 @@ describe('what the page shows', () => {
     expect(createTabView(state, 9_000).countdown).toBe('Reconnecting now; no work is lost.');
   });
 
-  it('speaks of no loss before this tab has ever joined', () => {
+  it('does not speak of a lost connection before this tab has joined', () => {
     const waiting: PageEvent = { type: 'waiting', reason: 'the coordinator does not answer', waitMs: 4_200 };
     expect(shown(waiting)).toMatchObject({
       state: 'Cannot reach the run',
@@ -143,7 +75,7 @@ describe('what the page shows', () => {
     });
   });
 
-  it('does not change its words at every try to reconnect', () => {
+  it('keeps its text at every try to reconnect', () => {
     const state = after(joined, { type: 'waiting', reason: 'x', waitMs: 9_000 }, { type: 'connecting' });
     expect(createTabView(state, 2_500)).toMatchObject({
       state: 'Connection lost',
@@ -151,7 +83,7 @@ describe('what the page shows', () => {
     });
   });
 
-  it('takes back what went wrong a minute ago, but no news of a tab that does not compute', () => {
+  it('hides a note after a minute, but not in a tab that does not compute', () => {
     const noted = after(joined, { type: 'note', line: 'A shard failed.' });
     expect(createTabView(noted, 60_000).note).toBe('A shard failed.');
     expect(createTabView(noted, 62_000).note).toBe('');
@@ -160,12 +92,12 @@ describe('what the page shows', () => {
     );
   });
 
-  it('promises no engine to a tab that has none', () => {
+  it('does not announce an engine in a tab that has none', () => {
     expect(shown().engine).toBe('being prepared');
     expect(shown({ type: 'failed', reason: 'no engine' }).engine).toBe('none');
   });
 
-  it('pauses: the button waits until the worker has left, and late news do not bring it back', () => {
+  it('pauses: the button is disabled until the worker has left, and late messages change nothing', () => {
     const leaving = [joined, { type: 'clickedPause' }, { type: 'building' }, joined] as const;
     expect(shown(...leaving)).toMatchObject({ state: 'Pausing', button: { enabled: false } });
     expect(shown(...leaving, { type: 'paused' })).toMatchObject({
@@ -177,7 +109,7 @@ describe('what the page shows', () => {
     );
   });
 
-  it("says the coordinator's sentence at the end and when refused", () => {
+  it("shows the coordinator's reason at the end and after a refusal", () => {
     expect(shown(joined, { type: 'finished', reason: 'The run is finished.' })).toMatchObject({
       state: 'The run is over',
       detail: 'The run is finished. Thank you for taking part.',
@@ -188,29 +120,29 @@ describe('what the page shows', () => {
       button: { label: 'Try again', action: 'continue' },
     });
     expect(shown({ type: 'failed', reason: 'no engine' }).button?.action).toBe('reload');
-    // No thanks for a run that this tab had no part in.
+    // No thanks for a run in which this tab took no part.
     expect(shown({ type: 'finished', reason: 'The run is finished.' }).detail).toBe('The run is finished.');
   });
 
   it.each([
     ['that joins', initialState, 'Join'],
-    ['that watches', watchingState, 'Watch'],
-  ])('asks for the token on a page %s, once, whichever connection was refused', (_, before, tokenButton) => {
-    const needed = { state: 'This run needs a token', button: null, canWatch: false, tokenButton };
-    const ways: PageEvent[][] = [
+    ['that watches', initialWatchState, 'Watch'],
+  ])('asks once for the token on a page %s, whichever connection was refused', (_, before, tokenButton) => {
+    const expected = { state: 'This run needs a token', button: null, canWatch: false, tokenButton };
+    const sequences: PageEvent[][] = [
       [{ type: 'locked' }],
       [refused(CloseCode.unauthorized)],
       [{ type: 'locked' }, { type: 'connecting' }, refused(CloseCode.unauthorized)],
       [{ type: 'locked' }, { type: 'paused' }],
     ];
-    for (const way of ways) {
-      const state = way.reduce((page, event) => reducePage(page, event, 0), before);
-      expect(createTabView(state, 0)).toMatchObject(needed);
+    for (const events of sequences) {
+      const state = events.reduce((page, event) => reducePage(page, event, 0), before);
+      expect(createTabView(state, 0)).toMatchObject(expected);
       expect(createTabView({ ...state, hasToken: true }, 0)).toMatchObject({
-        ...needed,
+        ...expected,
         state: 'Wrong token',
       });
-      // Visitors have no command line.
+      // Visitors of the page have no command line.
       expect(JSON.stringify(createTabView(state, 0))).not.toMatch(/--\w/);
     }
     expect(createTabView(before, 0).tokenButton).toBeNull();
@@ -218,13 +150,6 @@ describe('what the page shows', () => {
 });
 
 describe('only watching', () => {
-  it('is in the address, beside the token', () => {
-    expect(isWatchOnly('http://host/?watch#k3y')).toBe(true);
-    expect(isWatchOnly('http://host/#watch')).toBe(false);
-    expect(withWatchOnly('http://host/#k3y', true)).toBe('http://host/?watch#k3y');
-    expect(withWatchOnly('http://host/?watch#k3y', false)).toBe('http://host/#k3y');
-  });
-
   it('leaves the run, and joins it again', () => {
     const watching = after(joined, { type: 'clickedWatch' }, { type: 'paused' });
     expect(after(joined, { type: 'clickedWatch' }).phase.type).toBe('pausing');
@@ -233,15 +158,15 @@ describe('only watching', () => {
       canWatch: false,
       button: { label: 'Join in' },
     });
-    expect(reducePage(watchingState, { type: 'clickedContinue' }, 0)).toMatchObject({
+    expect(reducePage(initialWatchState, { type: 'clickedContinue' }, 0)).toMatchObject({
       phase: { type: 'starting' },
       watchOnly: false,
     });
     expect(after({ type: 'finished', reason: 'done' }, { type: 'clickedWatch' }).phase.type).toBe('watching');
   });
 
-  it('offers no part in a run that is over, until there is another', () => {
-    const over = reducePage(watchingState, { type: 'runOver', isOver: true }, 0);
+  it('offers no button after the end of a run, until there is another run', () => {
+    const over = reducePage(initialWatchState, { type: 'runOver', isOver: true }, 0);
     expect(createTabView(over, 0)).toMatchObject({ state: 'The run is over', button: null, canWatch: false });
     expect(createTabView(reducePage(over, { type: 'runOver', isOver: false }, 0), 0)).toMatchObject({
       state: 'Watching',
@@ -249,14 +174,14 @@ describe('only watching', () => {
     });
   });
 
-  it('knows which worker this tab is, while it is one', () => {
+  it('has a worker ID while this tab is connected', () => {
     expect(after(joined).workerId).toBe('w1');
     expect(after(joined, { type: 'waiting', reason: 'gone', waitMs: 1 }).workerId).toBeNull();
     expect(after(joined, { type: 'clickedPause' }, { type: 'paused' }).workerId).toBeNull();
   });
 });
 
-it('says in plain words that the tab is hidden or has no network', () => {
+it('says that the tab is hidden or has no network', () => {
   expect(shown(joined, { type: 'visibility', hidden: true }).detail).toMatch(/in the background/);
   expect(
     shown(joined, { type: 'network', online: false }, { type: 'waiting', reason: 'x', waitMs: 500 }),
@@ -264,9 +189,4 @@ it('says in plain words that the tab is hidden or has no network', () => {
     state: 'No network',
     detail: expect.stringMatching(/^This device has lost its network/) as string,
   });
-});
-
-it('is sure of a digit, and says so when it is not', () => {
-  expect(describePrediction([0.02, 0.9, 0.08])).toBe('The model reads 1.');
-  expect(describePrediction([0.3, 0.24, 0.46])).toBe('The model is not sure: perhaps 2.');
 });

@@ -1,0 +1,142 @@
+import { describe, expect, it } from 'vitest';
+import type { ProgressMessage } from '../../../shared/protocol/messages.ts';
+import { initialRunState, type RunEvent } from '../../../worker-browser/page/run-state.ts';
+import { createRunView } from '../../../worker-browser/page/run-view.ts';
+import { job, progress, received, record, runMessage, stateAfter, worker } from './run-fixtures.ts';
+
+describe('what the page shows of the run', () => {
+  it('keeps the last figures while the connection is lost, and says so', () => {
+    const lost = [{ type: 'lost', reason: 'no answer' }, { type: 'connecting' }] as const;
+    const view = createRunView(stateAfter(received(runMessage()), received(progress()), ...lost));
+    expect(view.linkNote).toBe(
+      'Connection lost (no answer). These are the last figures; they update when it is back.',
+    );
+    expect(view.loss).toBe('0.250');
+    // There are no last figures before the first.
+    expect(createRunView(stateAfter(...lost)).linkNote).toBe('No figures yet: no answer.');
+  });
+
+  it('says nothing about a missing token, for which the card of the tab asks', () => {
+    expect(createRunView(stateAfter({ type: 'locked' })).linkNote).toBe('');
+  });
+
+  it('shows the progress of the epoch', () => {
+    expect(createRunView(stateAfter(received(runMessage()), received(progress())))).toMatchObject({
+      headline: 'Training together on mnist',
+      epoch: 'Epoch 2 of 12 · step 20 of 100',
+      eta: 'about 1 min left of this epoch',
+      epochProgress: 0.2,
+      accuracy: '93%',
+      speed: '1,234',
+    });
+    expect(createRunView(initialRunState)).toMatchObject({
+      epoch: 'Waiting for the run',
+      loss: '–',
+      rows: [],
+    });
+  });
+
+  it('shows the evaluation between the last step of an epoch and its record, and not after that', () => {
+    const evaluating = [received(runMessage()), received(progress({ epoch: 1, step: 100 }))];
+    expect(createRunView(stateAfter(...evaluating)).eta).toBe('evaluating on the test data');
+    expect(createRunView(stateAfter(...evaluating, received({ type: 'epoch', record }))).eta).toBe('');
+    const finished = received({ type: 'finished', reason: 'The run was stopped.' });
+    expect(createRunView(stateAfter(...evaluating, finished)).eta).toBe('');
+  });
+
+  it('says how a run has ended', () => {
+    const end = (epochs: number, ...events: RunEvent[]) =>
+      createRunView(
+        stateAfter(
+          received(runMessage([], { ...job, epochs })),
+          ...events,
+          received({ type: 'finished', reason: 'The run was stopped.' }),
+        ),
+      ).linkNote;
+    const epoch = received({ type: 'epoch', record });
+    expect(end(1, epoch)).toBe('Finished: validation accuracy 90%. A new run will show up here.');
+    expect(end(2, epoch)).toBe('The run was stopped. Validation accuracy 90%. A new run will show up here.');
+    expect(end(2)).toBe('The run was stopped. A new run will show up here.');
+  });
+
+  it('shows the figures of this tab as in its row, and its samples after it has left', () => {
+    const own = worker('own', { samples: 718, samplesPerSecond: 48, share: 1 });
+    const events = [
+      received(runMessage()),
+      { type: 'ownId', id: 'own' },
+      received(progress({ workers: [own], slowest: { id: 'own', cause: 'compute' } })),
+    ] as const;
+    const view = createRunView(stateAfter(...events));
+    expect(view).toMatchObject({ ownSpeed: '48', ownShare: '100%', ownSamples: '718', slowestWorker: '' });
+    expect(view.rows).toMatchObject([
+      { own: true, speed: '48', share: '100%', samples: '718', slowest: false },
+    ]);
+    const left = [{ type: 'ownId', id: null }, received(progress())] as const;
+    expect(createRunView(stateAfter(...events, ...left))).toMatchObject({ ownSpeed: '–', ownSamples: '718' });
+    expect(createRunView(stateAfter(...events, ...left, { type: 'ownId', id: 'again' })).ownSamples).toBe(
+      '–',
+    );
+  });
+
+  it('counts the samples of this tab to the end, also if the end arrives before the last figures', () => {
+    const progressOf = (samples: number) => received(progress({ workers: [worker('own', { samples })] }));
+    const shown = (...events: RunEvent[]): string =>
+      createRunView(stateAfter(received(runMessage()), ...events)).ownSamples;
+    const joined: RunEvent = { type: 'ownId', id: 'own' };
+    const left: RunEvent = { type: 'ownId', id: null };
+    expect(shown(joined, progressOf(0), left, progressOf(640))).toBe('640');
+    expect(shown(joined, left, progressOf(640))).toBe('640');
+    expect(shown(progressOf(640), joined)).toBe('640');
+  });
+
+  it('lists this tab first, then the slowest worker, and shows the times of that one', () => {
+    const workers = [worker('a', { samples: 999 }), worker('b'), worker('own', { samples: 1 })];
+    const show = (slowest: ProgressMessage['slowest']) =>
+      createRunView(
+        stateAfter(
+          received(runMessage()),
+          { type: 'ownId', id: 'own' },
+          received(progress({ workers, slowest })),
+        ),
+      );
+    const view = show({ id: 'b', cause: 'link' });
+    expect(view.rows.map(({ id }) => id)).toEqual(['own', 'b', 'a']);
+    expect(view.rows[1]).toMatchObject({ slowest: true, own: false, traffic: '2.4\u00a0MB, 0\u00a0B' });
+    const times = '200\u00a0ms per step (50\u00a0ms compute).';
+    expect(view.slowestWorker).toBe(`Slowest worker: worker b, ${times}`);
+    expect(show({ id: 'own', cause: 'compute' }).slowestWorker).toBe(`Slowest worker: this tab, ${times}`);
+    expect(view).toMatchObject({ workersTitle: '3 workers', ownShare: '50%' });
+  });
+
+  it('shows the advice, the codecs and the workers that do not take part', () => {
+    const workers = [worker('a', { codecs: 'int8/int8' })];
+    const notices = [
+      { what: 'refused', reason: 'No token.', times: 3 },
+      { what: 'banned', who: 'eve', reason: 'Its gradients are not those of two others.', times: 1 },
+    ] as const;
+    const advice = 'A second worker like a would bring 1.6 x.';
+    const message = received(progress({ workers, advice, notices: [...notices] }));
+    const view = createRunView(stateAfter(received(runMessage()), message));
+    expect(view).toMatchObject({
+      advice,
+      // Reasons of refusals name options of the command line, which visitors of the page do not have.
+      notices: '3 connections were refused.\nHad to go: eve: Its gradients are not those of two others.',
+    });
+    expect(view.rows[0]?.traffic).toMatch(/B, int8\/int8$/);
+    expect(createRunView(initialRunState)).toMatchObject({ advice: '', notices: '' });
+  });
+
+  it('says that no workers are connected once progress has arrived', () => {
+    expect(createRunView(stateAfter(received(runMessage()))).workersTitle).toBe('Workers');
+    expect(createRunView(stateAfter(received(runMessage()), received(progress()))).workersTitle).toBe(
+      'No workers connected',
+    );
+  });
+
+  it('limits the rows of the table', () => {
+    const workers = Array.from({ length: 200 }, (_, i) => worker(String(i)));
+    const view = createRunView(stateAfter(received(runMessage()), received(progress({ workers }))));
+    expect(view.rows).toHaveLength(60);
+    expect(view.hiddenRows).toBe('and 140 more');
+  });
+});

@@ -1,0 +1,141 @@
+import { expect, it } from 'vitest';
+import { viewShard } from '../../shared/data/shard.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
+import { PictureReader } from '../../worker-browser/picture-reader.ts';
+import { manualClock } from '../support/manual-clock.ts';
+import { oneWeightJob, slowEngine } from './slow-engine.ts';
+
+const shard = viewShard(new Uint8Array(6), 1, [1]);
+const picture = new Uint8Array([9]);
+const payloadOf = (weight: number) => new Uint8Array(new Float32Array([weight]).buffer);
+
+/** A reader with an engine of its own; `computer` computes the shards of a contributing tab. */
+async function startReader() {
+  const clock = manualClock();
+  const own = slowEngine(clock);
+  const predictions: (readonly number[])[] = [];
+  const notes: string[] = [];
+  let opened = 0;
+  let lose = (): void => undefined;
+  const reader = new PictureReader({
+    open() {
+      opened++;
+      const lost = new Promise<string>((resolve) => (lose = () => resolve('gone')));
+      return Promise.resolve({ engine: own.engine, lost, close: () => own.log.push('close') });
+    },
+    clock,
+    onPrediction: (probabilities) => void predictions.push(probabilities),
+    note: (line) => void notes.push(line),
+  });
+  const computer = await reader.tapWeights(slowEngine(clock).engine).load(oneWeightJob);
+  return {
+    clock,
+    reader,
+    computer,
+    predictions,
+    notes,
+    log: own.log,
+    opened: () => opened,
+    lose: () => lose(),
+  };
+}
+
+it('classifies a picture while a shard is computed, with the newest weights', async () => {
+  const { clock, reader, computer, predictions, log } = await startReader();
+  reader.show(picture);
+  computer.setWeights(new Float32Array([1]));
+  void computer.gradient(0 as Step, shard, new Float32Array(1));
+  await clock.advance(10);
+  expect(log).toEqual(['predict with 1']);
+  expect(predictions).toEqual([[0.25, 0.75]]);
+  computer.setWeights(new Float32Array([2]));
+  await clock.advance(70);
+  expect(log.at(-1)).toBe('predict with 2');
+});
+
+it('predicts about twelve times a second at most, and not at all without a picture', async () => {
+  const { clock, reader, computer, log, opened } = await startReader();
+  const predictionsInASecond = async (): Promise<number> => {
+    log.length = 0;
+    for (let ms = 0; ms < 1_000; ms += 10) {
+      computer.setWeights(new Float32Array([ms]));
+      await clock.advance(10);
+    }
+    return log.length;
+  };
+  expect(await predictionsInASecond()).toBe(0);
+  expect(opened()).toBe(0);
+  reader.show(picture);
+  const count = await predictionsInASecond();
+  expect(count).toBeGreaterThanOrEqual(10);
+  expect(count).toBeLessThanOrEqual(13);
+  reader.show(null);
+  expect(await predictionsInASecond()).toBe(0);
+});
+
+it('takes weights in parts', async () => {
+  const { clock, reader, computer, log } = await startReader();
+  reader.show(picture);
+  computer.setWeights(new Float32Array([3]), 0);
+  computer.setWeights(new Float32Array(0), 1);
+  await clock.advance(10);
+  expect(log).toEqual(['predict with 3']);
+});
+
+it('uses the weights of a tab that only watches, and releases their memory', async () => {
+  const { clock, reader, log, opened } = await startReader();
+  reader.show(picture);
+  reader.readWith(oneWeightJob, payloadOf(7));
+  await clock.advance(1);
+  expect(log).toEqual(['predict with 7']);
+  reader.show(null);
+  await clock.advance(60_000);
+  expect(log).toEqual(['predict with 7', 'dispose']);
+  reader.show(picture);
+  await clock.advance(1_000);
+  expect(log.at(-1)).toBe('predict with 7');
+  // The engine stays open, because the coordinator that serves its files may have stopped.
+  expect(opened()).toBe(1);
+});
+
+it('opens its engine before the first picture, once', async () => {
+  const { clock, reader, log, opened } = await startReader();
+  reader.prepare();
+  reader.prepare();
+  expect(opened()).toBe(1);
+  await clock.advance(60_000);
+  reader.show(picture);
+  reader.readWith(oneWeightJob, payloadOf(7));
+  await clock.advance(1);
+  expect(log).toEqual(['predict with 7']);
+  expect(opened()).toBe(1);
+});
+
+it("ignores weights that do not have the job's length", async () => {
+  const { clock, reader, log, notes } = await startReader();
+  reader.show(picture);
+  reader.readWith(oneWeightJob, new Uint8Array(8));
+  await clock.advance(1_000);
+  expect([...log, ...notes]).toEqual([]);
+});
+
+it('opens another engine when its engine is lost', async () => {
+  const { clock, reader, computer, log, opened, lose } = await startReader();
+  reader.show(picture);
+  computer.setWeights(new Float32Array([1]));
+  await clock.advance(10);
+  lose();
+  await clock.advance(100);
+  computer.setWeights(new Float32Array([2]));
+  await clock.advance(100);
+  expect(log).toEqual(['predict with 1', 'close', 'predict with 2']);
+  expect(opened()).toBe(2);
+});
+
+it("ignores a picture of another job's shape", async () => {
+  const { clock, reader, computer, log, notes } = await startReader();
+  reader.show(new Uint8Array(2));
+  computer.setWeights(new Float32Array([1]));
+  await clock.advance(1_000);
+  expect([...log, ...notes]).toEqual([]);
+});
