@@ -6,7 +6,8 @@ import { createGarbageCollector } from './util/collect-garbage.ts';
 import { connectPinned } from './connect-websocket.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import { totalSteps, type WorkerProcessMessage } from './processes/messages.ts';
-import { openThreadedEngine, type EngineDiedError } from './thread/threaded-engine.ts';
+import type { EngineLostError } from '../shared/engine/remote-engine/client.ts';
+import { openThreadedEngine } from './thread/threaded-engine.ts';
 
 export interface NodeWorkerOptions {
   readonly url: string;
@@ -27,7 +28,7 @@ export interface NodeWorkerOptions {
 /**
  * One worker in this process, until the run is over or it is asked to leave.
  * @returns why it ended
- * @throws EngineDiedError if the engine's thread ends before
+ * @throws EngineLostError if the engine's thread ends before
  */
 export async function runNodeWorker(options: NodeWorkerOptions): Promise<string> {
   const { url, token, signal, onMessage, note } = options;
@@ -71,7 +72,7 @@ export async function runNodeWorker(options: NodeWorkerOptions): Promise<string>
       signal: AbortSignal.any([signal, died]),
       abandonsEngine: true,
     });
-    if (died.aborted) throw died.reason as EngineDiedError;
+    if (died.aborted) throw died.reason as EngineLostError;
     return end;
   } catch (error) {
     // Whatever else went wrong comes from that.

@@ -4,23 +4,27 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 
-/** The program of the engine's thread, as built. */
+/** Built program of the engine's thread. */
 export const engineThreadFile = fileURLToPath(
   new URL('../../dist/worker-node/thread/engine-thread.js', import.meta.url),
 );
 
-/** An engine's thread, for the test that calls this, that opens and loads well, and then does this when it is asked for a gradient. */
+/**
+ * Writes an engine's thread, removed after the test, that opens an engine and loads jobs.
+ * @param onGradient what it runs when a gradient is requested
+ */
 export async function writeFakeThread(onGradient: string): Promise<string> {
   return writeThread(`
     const info = { backend: 'fake', version: '1', device: 'none', threads: 1 };
-    parentPort.postMessage({ type: 'opened', info, why: 'a test' });
-    parentPort.on('message', ({ type, call }) => {
-      if (type === 'load') parentPort.postMessage({ type: 'loaded', call });
-      if (type === 'gradient') { ${onGradient} }
+    parentPort.on('message', ({ call, request }) => {
+      const answer = (answer) => parentPort.postMessage({ type: 'answer', call, answer });
+      if (request?.type === 'open') answer({ info, why: 'a test' });
+      if (request?.type === 'load') answer({ supportsFactors: false });
+      if (request?.type === 'gradient') { ${onGradient} }
     });`);
 }
 
-/** A thread that runs this, for the test that calls this. */
+/** Writes a thread that runs a program; it is removed after the test. */
 export async function writeThread(program: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'gradcast-thread-'));
   onTestFinished(() => rm(folder, { recursive: true }));

@@ -26,7 +26,7 @@ test('a worker whose engine dies in a step leaves the run and says why', async (
     { step: 0 as Step, weights, split: dataset.train },
     Uint32Array.from([0, 1, 2, 3]),
   );
-  await expect(worker).rejects.toThrow('The engine has died: The device is broken.');
+  await expect(worker).rejects.toThrow('The engine was lost: The device is broken.');
   await expect.poll(() => coordinator.pool.workers.size).toBe(0);
   coordinator.stop();
   await expect(round).rejects.toThrow();

@@ -1,4 +1,5 @@
-import { BACKENDS, type BackendName } from './messages.ts';
+const BACKENDS = ['wasm', 'webgl', 'webgpu'] as const;
+export type BackendName = (typeof BACKENDS)[number];
 
 /** What is known of the browser before anything is tried. */
 export interface BrowserCapabilities {

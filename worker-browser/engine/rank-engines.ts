@@ -1,4 +1,4 @@
-import type { BackendName } from './messages.ts';
+import type { BackendName } from './backend-candidates.ts';
 
 /** What came of trying an engine. */
 export type BenchmarkResult = {

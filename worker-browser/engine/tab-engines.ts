@@ -2,15 +2,17 @@ import type { Clock, AbortSignalLike } from '../../shared/util/clock.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { BenchmarkCase } from '../../shared/engine/benchmark-job.ts';
 import { errorMessage } from '../../shared/util/error-message.ts';
+import { openRemoteEngine, type RemoteEngine } from '../../shared/engine/remote-engine/client.ts';
+import type { Port } from '../../shared/engine/remote-engine/messages.ts';
+import type { AllocateShared } from '../../shared/engine/remote-engine/weights-channel.ts';
 import {
   describeInsecureContext,
   gpuCandidates,
   threadCounts,
+  type BackendName,
   type BrowserCapabilities,
   type EngineOverride,
 } from './backend-candidates.ts';
-import { EngineProcess, type EngineWorker } from './engine-process.ts';
-import type { BackendName } from './messages.ts';
 import { parallelEngine } from './parallel-engine.ts';
 import { benchmarkEngine, withTimeout, type EngineTiming } from './benchmark-engine.ts';
 import {
@@ -22,8 +24,9 @@ import {
 } from './rank-engines.ts';
 
 export interface TabEnginesOptions {
-  readonly startWorker: () => EngineWorker;
-  readonly sharedFloats: ((length: number) => Float32Array) | null;
+  readonly startWorker: () => Port;
+  /** Null if the browser has no shared memory. */
+  readonly allocateShared: AllocateShared | null;
   readonly capabilities: BrowserCapabilities;
   readonly override: EngineOverride;
   readonly benchmarkCase: BenchmarkCase;
@@ -118,12 +121,8 @@ export class TabEngines {
 
   /** One more WebAssembly, on one thread, for what is done beside the shards. */
   async openExtra(): Promise<Pick<OpenedEngine, 'engine' | 'lost' | 'close'>> {
-    const processes = await this.#open('wasm', 1);
-    return {
-      engine: this.#combine(processes),
-      lost: Promise.race(processes.map(({ lost }) => lost)),
-      close: () => processes.forEach((process) => process.end()),
-    };
+    const engines = await this.#open('wasm', 1);
+    return { engine: this.#combine(engines), ...lifeOf(engines) };
   }
 
   /** What all that was tried has shown. */
@@ -150,11 +149,11 @@ export class TabEngines {
     );
   }
 
-  /** Opens as many processes as could be used at most, keeps as many as are fastest. */
+  /** Opens as many engines as could be used at most, keeps as many as are fastest. */
   async #openWasm(): Promise<OpenedEngine> {
     const { capabilities, override, clock, benchmarkCase } = this.#options;
     const counts = threadCounts(capabilities, override);
-    const processes = await this.#open('wasm', counts[0] ?? 1);
+    const engines = await this.#open('wasm', counts[0] ?? 1);
     try {
       let fastest: { readonly threads: number; readonly trial: EngineTiming } | null = null;
       for (const threads of counts) {
@@ -162,14 +161,14 @@ export class TabEngines {
           clock,
           STEPS_TIMEOUT_MS * this.#timeoutFactor,
           'its first steps',
-          benchmarkEngine(this.#combine(processes.slice(0, threads)), benchmarkCase, TIMED_STEPS_MS, clock),
+          benchmarkEngine(this.#combine(engines.slice(0, threads)), benchmarkCase, TIMED_STEPS_MS, clock),
         );
         if (fastest === null || trial.samplesPerSecond > fastest.trial.samplesPerSecond)
           fastest = { threads, trial };
       }
       if (fastest === null) throw new Error('it was not tried');
       const { threads, trial } = fastest;
-      processes.splice(threads).forEach((process) => process.end());
+      engines.splice(threads).forEach((engine) => engine.close());
       this.#reference = trial.gradient;
       this.#results.set('wasm', {
         backend: 'wasm',
@@ -177,18 +176,18 @@ export class TabEngines {
         samplesPerSecond: trial.samplesPerSecond,
         difference: null,
       });
-      return this.#opened(processes, trial);
+      return this.#opened(engines, trial);
     } catch (error) {
-      processes.forEach((process) => process.end());
+      engines.forEach((engine) => engine.close());
       throw error;
     }
   }
 
   async #benchmarkGpu(backend: BackendName, signal?: AbortSignalLike): Promise<OpenedEngine> {
     const { clock, benchmarkCase } = this.#options;
-    const processes = await this.#open(backend, 1, signal);
+    const engines = await this.#open(backend, 1, signal);
     try {
-      const trying = benchmarkEngine(this.#combine(processes), benchmarkCase, TIMED_STEPS_MS, clock);
+      const trying = benchmarkEngine(this.#combine(engines), benchmarkCase, TIMED_STEPS_MS, clock);
       const trial = await withTimeout(
         clock,
         STEPS_TIMEOUT_MS * this.#timeoutFactor,
@@ -200,49 +199,62 @@ export class TabEngines {
         this.#reference === null ? null : relativeDifference(trial.gradient, this.#reference);
       const outcome = { backend, threads: 1, samplesPerSecond: trial.samplesPerSecond, difference };
       this.#results.set(backend, outcome);
-      return this.#opened(processes, trial);
+      return this.#opened(engines, trial);
     } catch (error) {
-      processes.forEach((process) => process.end());
+      engines.forEach((engine) => engine.close());
       throw error;
     }
   }
 
-  /** Opens `count` processes, all or none. */
-  async #open(backend: BackendName, count: number, signal?: AbortSignalLike): Promise<EngineProcess[]> {
+  /** Opens `count` engines, all or none. */
+  async #open(backend: BackendName, count: number, signal?: AbortSignalLike): Promise<RemoteEngine[]> {
     const { startWorker, clock } = this.#options;
-    const workers = Array.from({ length: count }, startWorker);
-    const opening = Promise.all(workers.map((worker) => EngineProcess.open(worker, backend)));
+    const allocateShared = this.#allocateShared(backend);
+    const note = (): void => undefined;
+    const ports = Array.from({ length: count }, startWorker);
+    const opening = Promise.all(
+      ports.map((port) => openRemoteEngine({ port, choice: backend, allocateShared, note })),
+    );
     try {
       return await withTimeout(clock, START_TIMEOUT_MS * this.#timeoutFactor, 'its start', opening, signal);
     } catch (error) {
-      workers.forEach((worker) => worker.end());
+      ports.forEach((port) => port.end());
       throw error;
     }
   }
 
-  #combine(processes: readonly EngineProcess[], measured?: EngineTiming): Engine {
-    const [first] = processes;
+  #combine(engines: readonly RemoteEngine[], measured?: EngineTiming): Engine {
+    const [first] = engines;
     if (first === undefined) throw new Error('no engine was opened');
     const { device } = first.info;
     const speed =
       measured === undefined ? '' : `, ${Math.round(measured.samplesPerSecond)} samples/s in a trial`;
-    const info = { ...first.info, device: device + speed, threads: processes.length };
-    // What WebGL and WebGPU upload must not lie in shared memory.
-    const sharedFloats = first.info.backend === 'wasm' ? this.#options.sharedFloats : null;
-    return parallelEngine({ processes, info, sharedFloats });
+    const info = { ...first.info, device: device + speed, threads: engines.length };
+    const allocateShared = this.#allocateShared(first.info.backend);
+    return parallelEngine({ engines, info, allocateShared });
   }
 
-  #opened(processes: readonly EngineProcess[], trial: EngineTiming): OpenedEngine {
-    const engine = this.#combine(processes, trial);
+  /** WebGL and WebGPU upload nothing from shared memory. */
+  #allocateShared(backend: string): AllocateShared | null {
+    return backend === 'wasm' ? this.#options.allocateShared : null;
+  }
+
+  #opened(engines: readonly RemoteEngine[], trial: EngineTiming): OpenedEngine {
+    const engine = this.#combine(engines, trial);
     return {
       engine,
       backend: engine.info.backend as BackendName,
       why: this.#explain(),
-      lost: Promise.race(processes.map(({ lost }) => lost)),
-      close: () => processes.forEach((process) => process.end()),
+      ...lifeOf(engines),
     };
   }
 }
+
+/** Life of engines that are used as one: it ends with the first that is lost. */
+const lifeOf = (engines: readonly RemoteEngine[]): Pick<OpenedEngine, 'lost' | 'close'> => ({
+  lost: Promise.race(engines.map(({ lost }) => lost)).then(({ reason }) => reason),
+  close: () => engines.forEach((engine) => engine.close()),
+});
 
 /** An engine that computes, and why it was taken. */
 export interface OpenedEngine {

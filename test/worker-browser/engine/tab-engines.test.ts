@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest';
 import { benchmarkJob } from '../../../shared/engine/benchmark-job.ts';
-import { parseOverride } from '../../../worker-browser/engine/backend-candidates.ts';
-import type { EngineWorker } from '../../../worker-browser/engine/engine-process.ts';
-import type { BackendName, FromEngine, EngineRequest } from '../../../worker-browser/engine/messages.ts';
+import type { EngineRequest, FromEngine, Port } from '../../../shared/engine/remote-engine/messages.ts';
+import { parseOverride, type BackendName } from '../../../worker-browser/engine/backend-candidates.ts';
 import { TabEngines } from '../../../worker-browser/engine/tab-engines.ts';
 import { manualClock, settle, type ManualClock } from '../../support/manual-clock.ts';
 
@@ -10,28 +9,32 @@ const benchmarkCase = benchmarkJob(4);
 
 /** Engines whose every answer takes so many milliseconds of the clock; Infinity for none. */
 function engines(clock: ManualClock, answerMs: Record<BackendName, number>) {
-  const alive = new Map<EngineWorker, BackendName>();
+  const alive = new Map<Port, BackendName>();
   const opened: BackendName[] = [];
-  const startWorker = (): EngineWorker => {
+  const startWorker = (): Port => {
     let hear: (message: FromEngine) => void = () => undefined;
     let backend: BackendName = 'wasm';
-    const answerTo = (question: EngineRequest) => {
-      if (question.type === 'open') return { backend, version: '', device: 'test', threads: 1 };
-      if (question.type !== 'gradient') return null;
-      return { lossSum: 1, correct: 1, room: question.room.fill(question.shard?.labels.length ?? 0) };
+    let samples = 0;
+    const answerTo = (request: EngineRequest) => {
+      if (request.type === 'open') {
+        return { info: { backend, version: '', device: 'test', threads: 1 }, why: 'a test' };
+      }
+      if (request.type !== 'gradient') return { supportsFactors: false };
+      samples = request.shard.samples?.labels.length ?? samples;
+      return { result: { lossSum: 1, correct: 1 }, buffer: request.buffer?.fill(samples) ?? null };
     };
-    const worker: EngineWorker = {
+    const worker: Port = {
       post(message) {
-        if (message.type !== 'question') return;
-        const { id, question } = message;
-        if (question.type === 'open') {
-          ({ backend } = question);
+        if (message.type !== 'request') return;
+        const { call, request } = message;
+        if (request.type === 'open') {
+          backend = request.choice as BackendName;
           alive.set(worker, backend);
           opened.push(backend);
         }
-        const ms = question.type === 'load' ? 0 : answerMs[backend];
+        const ms = request.type === 'load' ? 0 : answerMs[backend];
         if (ms === Infinity) return;
-        clock.after(ms, () => hear({ type: 'answer', id, answer: answerTo(question) as never }));
+        clock.after(ms, () => hear({ type: 'answer', call, answer: answerTo(request) as never }));
       },
       end: () => void alive.delete(worker),
       listen: (onMessage) => (hear = onMessage),
@@ -40,7 +43,7 @@ function engines(clock: ManualClock, answerMs: Record<BackendName, number>) {
   };
   const tab = new TabEngines({
     startWorker,
-    sharedFloats: null,
+    allocateShared: null,
     capabilities: { cores: 2, secureContext: true, hasWebGpu: true, hasOffscreenCanvas: true },
     override: parseOverride(''),
     benchmarkCase,

@@ -7,12 +7,9 @@ import { prepareJob, type PreparedJob } from '../../../coordinator/model/model.t
 import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
 import type { Shard } from '../../../shared/data/shard.ts';
 import type { GradientComputer } from '../../../shared/engine/engine.ts';
+import { EngineLostError } from '../../../shared/engine/remote-engine/client.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
-import {
-  EngineDiedError,
-  openThreadedEngine,
-  type ThreadedEngine,
-} from '../../../worker-node/thread/threaded-engine.ts';
+import { openThreadedEngine, type ThreadedEngine } from '../../../worker-node/thread/threaded-engine.ts';
 import { engineThreadFile, writeFakeThread, writeThread } from '../../support/fake-thread.ts';
 import { tinyTopology } from '../../support/test-coordinator.ts';
 import { wasmEngine } from '../../support/wasm-engine.ts';
@@ -139,15 +136,15 @@ describe('an engine in a thread', () => {
 
 describe('an engine thread that dies', () => {
   test.each([
-    ['by an error', "throw new Error('The device is broken');", /The engine has died: The device is broken/],
-    ['by a rejection', "Promise.reject(new Error('No memory'));", /The engine has died: No memory/],
-    ['by an exit', 'process.exit(3);', /The engine has died: its thread has ended with code 3/],
+    ['by an error', "throw new Error('The device is broken');", /The engine was lost: The device is broken/],
+    ['by a rejection', "Promise.reject(new Error('No memory'));", /The engine was lost: No memory/],
+    ['by an exit', 'process.exit(3);', /The engine was lost: its thread has ended with code 3/],
   ])('%s fails what is waiting, and what comes after', async (_, deed, sentence) => {
     const { engine, died } = await open(await writeFakeThread(deed));
     const trainer = await engine.load(prepared.job);
     trainer.setWeights(prepared.initialWeights);
     await expect(trainer.gradient(step(0), shard, roomOf(trainer))).rejects.toThrow(sentence);
-    expect(died.reason).toBeInstanceOf(EngineDiedError);
+    expect(died.reason).toBeInstanceOf(EngineLostError);
     trainer.setWeights(prepared.initialWeights);
     await expect(trainer.gradient(step(0), shard, roomOf(trainer))).rejects.toThrow(sentence);
     await expect(engine.load(prepared.job)).rejects.toThrow(sentence);
@@ -155,7 +152,7 @@ describe('an engine thread that dies', () => {
 
   test('before it has opened is an error, and not a wait', async () => {
     await expect(open(await writeThread("throw new Error('Nothing works.');"))).rejects.toThrow(
-      /The engine has died: Nothing works/,
+      /The engine was lost: Nothing works/,
     );
     await expect(open(await writeThread(''))).rejects.toThrow(/its thread has ended with code 0/);
     await expect(open('/nonexistent-thread.mjs')).rejects.toThrow(/nonexistent-thread/);
@@ -178,8 +175,10 @@ describe('an engine thread that dies', () => {
         import { mkdirSync } from 'node:fs';
         mkdirSync(${JSON.stringify(made)});
         const info = { backend: 'fake', version: '1', device: 'none', threads: 1 };
-        parentPort.postMessage({ type: 'opened', info, why: 'a test' });
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);`),
+        parentPort.once('message', ({ call }) => {
+          parentPort.postMessage({ type: 'answer', call, answer: { info, why: 'a test' } });
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+        });`),
     );
     expect(existsSync(made)).toBe(true);
     await close();
@@ -196,8 +195,10 @@ describe('an engine thread that dies', () => {
     const file = await writeThread(`
       import { execFileSync } from 'node:child_process';
       const info = { backend: 'fake', version: '1', device: 'none', threads: 1 };
-      parentPort.postMessage({ type: 'opened', info, why: 'a test' });
-      execFileSync(process.execPath, ['-e', ${JSON.stringify(wait)}]);`);
+      parentPort.once('message', ({ call }) => {
+        parentPort.postMessage({ type: 'answer', call, answer: { info, why: 'a test' } });
+        execFileSync(process.execPath, ['-e', ${JSON.stringify(wait)}]);
+      });`);
     let stuck = 0;
     const onStuck = (): void => {
       stuck++;
