@@ -12,22 +12,22 @@ import { openThreadedEngine } from './thread/threaded-engine.ts';
 export interface NodeWorkerOptions {
   readonly url: string;
   readonly token?: string | undefined;
-  /** Of the coordinator's certificate, where nobody else vouches for it. */
+  /** Fingerprint of the coordinator's certificate if it is self-signed. */
   readonly fingerprint?: string | undefined;
   readonly name?: string | undefined;
   readonly engine: EngineChoice;
-  /** The program of the engine's thread, as built. */
+  /** Built program of the engine's thread. */
   readonly threadFile: string;
   readonly signal: AbortSignal;
-  /** Hears how the work goes. */
+  /** Receives the events of the worker. */
   readonly onMessage: (message: WorkerProcessMessage) => void;
-  /** Writes a line that the person should know of, about this worker alone. */
+  /** Prints a line about this worker alone. */
   readonly note: (line: string) => void;
 }
 
 /**
- * One worker in this process, until the run is over or it is asked to leave.
- * @returns why it ended
+ * Runs one worker in this process until the run is over or `signal` is aborted.
+ * @returns the reason why it ended
  * @throws EngineLostError if the engine's thread ends before
  */
 export async function runNodeWorker(options: NodeWorkerOptions): Promise<string> {
@@ -37,7 +37,7 @@ export async function runNodeWorker(options: NodeWorkerOptions): Promise<string>
     file: options.threadFile,
     choice: options.engine,
     note: (line) => note(`${name}: ${line}`),
-    // Neither process.exit() nor the end of the program would come past that thread.
+    // Neither process.exit() nor the end of the program ends a process with such a thread.
     onStuck: () => void process.kill(process.pid, 'SIGKILL'),
   });
   const { engine, why, died } = threaded;
@@ -50,7 +50,7 @@ export async function runNodeWorker(options: NodeWorkerOptions): Promise<string>
       const { batchSize, data } = job;
       onMessage({ type: 'joined', totalSteps: totalSteps(job), data: data.name, batchSize });
     },
-    // The gradient has left, the next weights are on their way: nobody waits for this worker now.
+    // The gradient is sent and the next weights have not arrived: garbage collection delays nothing now.
     computed: (task, step, samples) => {
       if (task === 'train') onMessage({ type: 'computed', step, samples });
       threaded.collectGarbage();
@@ -75,7 +75,7 @@ export async function runNodeWorker(options: NodeWorkerOptions): Promise<string>
     if (died.aborted) throw died.reason as EngineLostError;
     return end;
   } catch (error) {
-    // Whatever else went wrong comes from that.
+    // If the engine was lost, the other error is a consequence.
     throw died.aborted ? died.reason : error;
   } finally {
     await threaded.close();

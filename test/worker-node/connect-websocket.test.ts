@@ -12,8 +12,8 @@ import { stubEngine } from '../support/stub-engine.ts';
 import { manualClock } from '../support/manual-clock.ts';
 
 test.each<[string, string | undefined, RegExp]>([
-  ['is not pinned', undefined, /self-signed certificate.*: give the --fingerprint/],
-  ['is not the one that is pinned', 'AA:BB', /has the fingerprint .*, not the one that was given/],
+  ['is not pinned', undefined, /self-signed certificate.*: set --fingerprint/],
+  ['is not the one that is pinned', 'AA:BB', /has the fingerprint .*, not the one of --fingerprint/],
 ])('a worker does not try again where a self-signed certificate %s', async (_, fingerprint, sentence) => {
   const folder = await mkdtemp(join(tmpdir(), 'gradcast-connect-'));
   const { cert, key } = await selfSignedCertificate(folder, [], new Date());

@@ -97,7 +97,7 @@ test('a GPU has one process', async () => {
 test('what cannot be measured is a process a core, is said, and tried again the next time', async () => {
   expect(await chooseWorkerCount(machine(new Error('a process ended (1)')))).toBe(4);
   expect(notes.at(-1)).toBe(
-    'It could not be measured (a process ended (1)): 4 worker processes with 1 thread.',
+    'The measurement failed (a process ended (1)). Using 4 worker processes with 1 thread.',
   );
   expect(await chooseWorkerCount(machine(times(20, 30)))).toBe(1);
 });

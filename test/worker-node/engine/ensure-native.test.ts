@@ -65,14 +65,14 @@ test.runIf(target.platform === 'linux')(
     await recordFailure(cacheDir, { key, atMs: HOUR_MS, why: 'no\n  host' });
     expect(await prepare(3 * HOUR_MS)).toEqual([
       'No native TensorFlow (tried 2 h ago): no host. ' +
-        'Going on with WebAssembly; to try again: gradcast engine install',
+        'Using WebAssembly; to try again: gradcast engine install',
     ]);
   },
 );
 
 test('where nothing else will do, an error says why it cannot be had', async () => {
   await expect(prepare(0, { ...target, platform: 'win32' }, true)).rejects.toThrow(
-    /Windows.*--engine wasm does without it/,
+    /Windows.*--engine wasm works without it/,
   );
 });
 
@@ -82,7 +82,7 @@ test.runIf(target.platform === 'linux')(
     await recordFailure(cacheDir, { key, atMs: HOUR_MS, why: 'no host' });
     // It is broken off as soon as it has begun.
     const lines = await prepare(3 * HOUR_MS, target, true, { signal: AbortSignal.abort() });
-    expect(lines[0]).toContain('getting it, once');
+    expect(lines[0]).toContain('Installing native TensorFlow, once');
   },
 );
 
@@ -90,7 +90,7 @@ test('where nothing else will do, an error says why it could not be got', async 
   const inTheWay = join(cacheDir, 'file');
   await writeFile(inTheWay, '');
   await expect(prepare(0, target, true, undefined, inTheWay)).rejects.toThrow(
-    /--engine wasm does without it\.$/,
+    /--engine wasm works without it\.$/,
   );
 });
 

@@ -95,7 +95,7 @@ test('a worker that somebody asks to leave is started again, and the others stay
   );
   expect(code).toBe(0);
   expect(notes).toHaveLength(1);
-  expect(notes[0]).toMatch(/^[ab] was asked to leave; restarting \(1 of 3\)\.$/);
+  expect(notes[0]).toMatch(/^[ab] was terminated; restarting \(1 of 3\)\.$/);
 });
 
 test('a program that cannot be started is said', async () => {

@@ -22,6 +22,6 @@ test('a folder is made with those above it, and may be there', () => {
 test.runIf(process.platform === 'linux')('a cache folder in /proc is an error at once', async () => {
   // A user who is not root is told the second.
   await expect(ensureWritable('/proc/gradcast/cache')).rejects.toThrow(
-    /^The cache folder \/proc\/gradcast\/cache cannot be written to \((no folders can be made there|permission denied)\)/,
+    /^The cache folder \/proc\/gradcast\/cache is not writable \((folders cannot be created there|permission denied)\)/,
   );
 });

@@ -105,7 +105,7 @@ describeNative(
         const order = [
           /\+ local-\d joined: wasm on/,
           /Epoch 1\/1000000/,
-          /Installing native TensorFlow beside the training/,
+          /Installing native TensorFlow while training continues/,
           /\+ local-native-\d joined: tensorflow on/,
           // The sentence about it comes by another way and may be printed later.
           /- local-\d left: /,
@@ -135,8 +135,8 @@ describeNative(
       expect((await readdir(cacheDir)).filter((name) => !name.startsWith('.'))).toEqual([]);
       const again = spawnGradcast(['engine', 'install'], env);
       expect(await again.ended, again.output()).toBe(0);
-      expect(again.output()).toContain('Removed what a broken-off installation had left');
-      expect(again.output()).toContain('It works');
+      expect(again.output()).toContain('Removed the files of an interrupted installation');
+      expect(again.output()).toContain('Verified');
       expect(await readdir(cacheDir)).toHaveLength(1);
     });
   },

@@ -23,7 +23,7 @@ test("the package's own download is given up when nothing comes any more", async
     stallTimeoutMs: 1000,
   } as const;
   const outcome = await installFromNpm(options, { download: true, wheel: null });
-  expect(outcome.failure).toBe('nothing came for 1 s; given up');
+  expect(outcome.failure).toBe('nothing was received for 1 s; aborted');
   await rm(staging, { recursive: true, force: true });
 });
 

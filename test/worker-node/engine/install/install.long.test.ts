@@ -141,7 +141,7 @@ describe.runIf(canInstall)('where no native engine can be had', { timeout: 90_00
     await writeFile(join(home, 'cache'), '');
     const [code, output] = await outputOf(['engine', 'install'], env);
     expect(code).toBe(1);
-    expect(output).toMatch(/cache folder .*cache.* cannot be written to \(a part of its path is a file\)/);
+    expect(output).toMatch(/cache folder .*cache.* is not writable \(a part of its path is a file\)/);
   });
 
   test.each<[string, NodeJS.Signals, () => string[]]>([
@@ -197,9 +197,9 @@ describe.runIf(canInstall && mountsArePermitted())('on a file system', { timeout
   }
 
   test.each([
-    ['that is read-only', 'ro', /The cache folder .* cannot be written to .*read-only.*XDG_CACHE_HOME/],
+    ['that is read-only', 'ro', /The cache folder .* is not writable .*read-only.*XDG_CACHE_HOME/],
     ['that is small', 'size=64m', /0\.1 GiB free, and the installation needs 3\.0 GiB.*XDG_CACHE_HOME/],
-    ['that is full half-way', 'size=4g,nr_inodes=60', /The disk of .* is full\. Make room.*XDG_CACHE_HOME/],
+    ['that is full half-way', 'size=4g,nr_inodes=60', /The disk of .* is full\. Free space.*XDG_CACHE_HOME/],
   ])('%s: training goes on with WebAssembly, and says why', async (_, options, sentence) => {
     // Writes as many files as the real one, about.
     const npm =

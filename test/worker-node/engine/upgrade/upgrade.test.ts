@@ -193,7 +193,7 @@ describe('workers with WebAssembly', { timeout: 20_000 }, () => {
     expect(clock.pending).toBe(0);
     expect(installs).toBe(1);
     expect(notes).toEqual([
-      expect.stringMatching(/^Installing native TensorFlow beside the training/),
+      expect.stringMatching(/^Installing native TensorFlow while training continues/),
       expect.stringMatching(/^Native TensorFlow is ready/),
     ]);
   });
