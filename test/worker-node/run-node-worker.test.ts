@@ -5,7 +5,7 @@ import { runNodeWorker } from '../../worker-node/run-node-worker.ts';
 import { writeFakeThread } from '../support/fake-thread.ts';
 import { testCoordinator, tinyTopology, waitForWorkerReady } from '../support/test-coordinator.ts';
 
-test('a worker whose engine dies in a step leaves the run and says why', async () => {
+test('a worker whose engine is lost during a step leaves the run with the reason', async () => {
   const dataset = syntheticDigits({ seed: 1, trainCount: 4, testCount: 1 });
   const coordinator = await testCoordinator(dataset, {
     topology: tinyTopology([28, 28, 1], 10),

@@ -34,16 +34,16 @@ export interface TabEnginesOptions {
 }
 
 const START_TIMEOUT_MS = 10_000;
-/** For the first step too, which compiles kernels and shaders. */
+/** Limit for all steps of a benchmark; the first step compiles kernels and shaders. */
 const STEPS_TIMEOUT_MS = 10_000;
-/** For the steps that are timed, after which no more are begun. */
+/** Time after which no further timed step starts. */
 const TIMED_STEPS_MS = 5_000;
-/** Who asks for an engine by name waits for it. */
+/** Factor of all timeouts for an engine that the user has chosen. */
 const OVERRIDE_TIMEOUT_FACTOR = 12;
 
 /**
- * The engines of a tab. It starts with WebAssembly, which is there at once; GPUs, whose first step may take seconds,
- * are tried while that computes, and taken if they are right and faster.
+ * Engines of a tab. A tab starts with WebAssembly, which opens quickly. GPU backends, whose first step may take seconds, are
+ * benchmarked while it computes, and used if they are correct and faster.
  */
 export class TabEngines {
   readonly #options: TabEnginesOptions;
@@ -74,12 +74,12 @@ export class TabEngines {
   }
 
   /**
-   * Tries what was not tried yet.
-   * @param present what computes meanwhile
-   * @param signal ends it; what has not failed is tried again the next time
-   * @returns an engine that is right and faster; null where there is none, or it was ended
+   * Benchmarks the remaining backends.
+   * @param current backend that computes meanwhile
+   * @param signal stops the benchmarks; backends that have not failed are benchmarked again the next time
+   * @returns an engine that is correct and faster; null if there is none, or the signal was aborted
    */
-  async findFaster(present: BackendName | null, signal?: AbortSignalLike): Promise<OpenedEngine | null> {
+  async findFaster(current: BackendName | null, signal?: AbortSignalLike): Promise<OpenedEngine | null> {
     const opened = new Map<BackendName, OpenedEngine>();
     const isStopped = (): boolean => signal?.aborted === true;
     const done = (backend: BackendName): void => {
@@ -100,13 +100,13 @@ export class TabEngines {
       return null;
     }
     [...opened.keys()].forEach(done);
-    return this.#selectFastest(present, opened);
+    return this.#selectFastest(current, opened);
   }
 
-  /** The next best after an engine was lost: the same once more, unless it does not open. */
+  /** Opens the next best engine after one was lost: the same backend again, if it opens. */
   async reopen(lost: BackendName): Promise<OpenedEngine> {
     const ranked = [...this.#results.values()]
-      .filter((outcome) => correctSpeed(outcome) !== null)
+      .filter((result) => correctSpeed(result) !== null)
       .toSorted((a, b) => (correctSpeed(b) ?? 0) - (correctSpeed(a) ?? 0))
       .map(({ backend }) => backend);
     for (const backend of new Set([lost, ...ranked, 'wasm' as const])) {
@@ -119,25 +119,25 @@ export class TabEngines {
     throw new Error(`No engine of this browser can be opened again. ${this.#explain()}`);
   }
 
-  /** One more WebAssembly, on one thread, for what is done beside the shards. */
+  /** Opens another WebAssembly engine with one thread, for work beside the shards. */
   async openExtra(): Promise<Pick<OpenedEngine, 'engine' | 'lost' | 'close'>> {
     const engines = await this.#open('wasm', 1);
     return { engine: this.#combine(engines), ...lifeOf(engines) };
   }
 
-  /** What all that was tried has shown. */
+  /** Describes the results of all benchmarks. */
   describe(): string {
     return this.#explain();
   }
 
   #selectFastest(
-    present: BackendName | null,
+    current: BackendName | null,
     opened: ReadonlyMap<BackendName, OpenedEngine>,
   ): OpenedEngine | null {
-    const outcomes = [...opened.keys()].flatMap((backend) => this.#results.get(backend) ?? []);
-    const presentOutcome = present === null ? null : (this.#results.get(present) ?? null);
-    const taken = rankEngines(presentOutcome, outcomes);
-    const winner = taken === null || taken === presentOutcome ? undefined : opened.get(taken.backend);
+    const results = [...opened.keys()].flatMap((backend) => this.#results.get(backend) ?? []);
+    const currentResult = current === null ? null : (this.#results.get(current) ?? null);
+    const best = rankEngines(currentResult, results);
+    const winner = best === null || best === currentResult ? undefined : opened.get(best.backend);
     for (const engine of opened.values()) if (engine !== winner) engine.close();
     return winner === undefined ? null : { ...winner, why: this.#explain() };
   }
@@ -149,34 +149,34 @@ export class TabEngines {
     );
   }
 
-  /** Opens as many engines as could be used at most, keeps as many as are fastest. */
+  /** Opens the largest number of engines, and keeps the number that is fastest. */
   async #openWasm(): Promise<OpenedEngine> {
     const { capabilities, override, clock, benchmarkCase } = this.#options;
     const counts = threadCounts(capabilities, override);
     const engines = await this.#open('wasm', counts[0] ?? 1);
     try {
-      let fastest: { readonly threads: number; readonly trial: EngineTiming } | null = null;
+      let fastest: { readonly threads: number; readonly timing: EngineTiming } | null = null;
       for (const threads of counts) {
-        const trial = await withTimeout(
+        const timing = await withTimeout(
           clock,
           STEPS_TIMEOUT_MS * this.#timeoutFactor,
           'its first steps',
           benchmarkEngine(this.#combine(engines.slice(0, threads)), benchmarkCase, TIMED_STEPS_MS, clock),
         );
-        if (fastest === null || trial.samplesPerSecond > fastest.trial.samplesPerSecond)
-          fastest = { threads, trial };
+        if (fastest === null || timing.samplesPerSecond > fastest.timing.samplesPerSecond)
+          fastest = { threads, timing };
       }
-      if (fastest === null) throw new Error('it was not tried');
-      const { threads, trial } = fastest;
+      if (fastest === null) throw new Error('it was not benchmarked');
+      const { threads, timing } = fastest;
       engines.splice(threads).forEach((engine) => engine.close());
-      this.#reference = trial.gradient;
+      this.#reference = timing.gradient;
       this.#results.set('wasm', {
         backend: 'wasm',
         threads,
-        samplesPerSecond: trial.samplesPerSecond,
+        samplesPerSecond: timing.samplesPerSecond,
         difference: null,
       });
-      return this.#opened(engines, trial);
+      return this.#opened(engines, timing);
     } catch (error) {
       engines.forEach((engine) => engine.close());
       throw error;
@@ -188,7 +188,7 @@ export class TabEngines {
     const engines = await this.#open(backend, 1, signal);
     try {
       const trying = benchmarkEngine(this.#combine(engines), benchmarkCase, TIMED_STEPS_MS, clock);
-      const trial = await withTimeout(
+      const timing = await withTimeout(
         clock,
         STEPS_TIMEOUT_MS * this.#timeoutFactor,
         'its first steps',
@@ -196,10 +196,10 @@ export class TabEngines {
         signal,
       );
       const difference =
-        this.#reference === null ? null : relativeDifference(trial.gradient, this.#reference);
-      const outcome = { backend, threads: 1, samplesPerSecond: trial.samplesPerSecond, difference };
-      this.#results.set(backend, outcome);
-      return this.#opened(engines, trial);
+        this.#reference === null ? null : relativeDifference(timing.gradient, this.#reference);
+      const result = { backend, threads: 1, samplesPerSecond: timing.samplesPerSecond, difference };
+      this.#results.set(backend, result);
+      return this.#opened(engines, timing);
     } catch (error) {
       engines.forEach((engine) => engine.close());
       throw error;
@@ -228,19 +228,19 @@ export class TabEngines {
     if (first === undefined) throw new Error('no engine was opened');
     const { device } = first.info;
     const speed =
-      measured === undefined ? '' : `, ${Math.round(measured.samplesPerSecond)} samples/s in a trial`;
+      measured === undefined ? '' : `, ${Math.round(measured.samplesPerSecond)} samples/s in a benchmark`;
     const info = { ...first.info, device: device + speed, threads: engines.length };
     const allocateShared = this.#allocateShared(first.info.backend);
     return parallelEngine({ engines, info, allocateShared });
   }
 
-  /** WebGL and WebGPU upload nothing from shared memory. */
+  /** WebGL and WebGPU cannot upload from shared memory. */
   #allocateShared(backend: string): AllocateShared | null {
     return backend === 'wasm' ? this.#options.allocateShared : null;
   }
 
-  #opened(engines: readonly RemoteEngine[], trial: EngineTiming): OpenedEngine {
-    const engine = this.#combine(engines, trial);
+  #opened(engines: readonly RemoteEngine[], timing: EngineTiming): OpenedEngine {
+    const engine = this.#combine(engines, timing);
     return {
       engine,
       backend: engine.info.backend as BackendName,
@@ -256,12 +256,12 @@ const lifeOf = (engines: readonly RemoteEngine[]): Pick<OpenedEngine, 'lost' | '
   close: () => engines.forEach((engine) => engine.close()),
 });
 
-/** An engine that computes, and why it was taken. */
+/** Engine that computes, and why it was chosen. */
 export interface OpenedEngine {
   readonly engine: Engine;
   readonly backend: BackendName;
   readonly why: string;
-  /** Settles with the reason when it can compute no more. */
+  /** Resolves with the reason when the engine is lost. */
   readonly lost: Promise<string>;
   close(): void;
 }
