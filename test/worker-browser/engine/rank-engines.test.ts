@@ -6,7 +6,6 @@ import {
   parseOverride,
   type BrowserCapabilities,
 } from '../../../worker-browser/engine/backend-candidates.ts';
-import { splitShard } from '../../../worker-browser/engine/parallel-engine.ts';
 import {
   rankEngines,
   relativeDifference,
@@ -95,22 +94,4 @@ it('the difference of gradients is relative to their norm', () => {
   expect(relativeDifference(Float32Array.of(3, 4), Float32Array.of(3, 4))).toBe(0);
   expect(relativeDifference(Float32Array.of(3, 5), Float32Array.of(3, 4))).toBeCloseTo(0.2);
   expect(relativeDifference(Float32Array.of(3), Float32Array.of(3, 4))).toBeNaN();
-});
-
-describe('a shard in parts', () => {
-  const shard = {
-    sampleNumbers: Uint32Array.of(10, 11, 12, 13, 14),
-    images: Uint8Array.from({ length: 10 }, (_, i) => i),
-    labels: Uint8Array.of(0, 1, 2, 3, 4),
-  };
-
-  it.each([1, 2, 3, 5, 9])('has every sample once, in order, in %i', (count) => {
-    const parts = splitShard(shard, count);
-    expect(parts.length).toBe(Math.min(count, 5));
-    for (const key of ['sampleNumbers', 'images', 'labels'] as const) {
-      expect(parts.flatMap((part) => [...part[key]])).toEqual([...shard[key]]);
-    }
-    const sizes = parts.map(({ labels }) => labels.length);
-    expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThanOrEqual(1);
-  });
 });

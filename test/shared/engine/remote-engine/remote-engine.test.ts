@@ -1,18 +1,12 @@
-import { MessageChannel } from 'node:worker_threads';
-import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { prepareJob, type PreparedJob } from '../../../../coordinator/model/model.ts';
 import { syntheticDigits } from '../../../../shared/data/synthetic-digits.ts';
 import type { Shard } from '../../../../shared/data/shard.ts';
 import type { Engine, GradientComputer } from '../../../../shared/engine/engine.ts';
-import {
-  EngineLostError,
-  openRemoteEngine,
-  type RemoteEngine,
-} from '../../../../shared/engine/remote-engine/client.ts';
-import type { FromEngine, ToEngine } from '../../../../shared/engine/remote-engine/messages.ts';
-import { serveEngine, type ServedEngine } from '../../../../shared/engine/remote-engine/server.ts';
+import { EngineLostError } from '../../../../shared/engine/remote-engine/client.ts';
 import type { AllocateShared } from '../../../../shared/engine/remote-engine/weights-channel.ts';
 import type { Step } from '../../../../shared/protocol/messages.ts';
+import { connectEngine, memoryStrategies, served } from '../../../support/remote-engine.ts';
 import { wasmEngine } from '../../../support/wasm-engine.ts';
 
 const SAMPLES = 8;
@@ -27,55 +21,6 @@ let prepared: PreparedJob;
 beforeAll(
   async () => void (prepared = await prepareJob(dataset, { batchSize: SAMPLES, epochs: 1, seed: 1 })),
 );
-
-interface Connected {
-  readonly remote: RemoteEngine;
-  /** Messages to the engine. */
-  readonly sent: ToEngine[];
-  readonly notes: string[];
-  readonly endThread: (reason: string) => void;
-  readonly isEnded: () => boolean;
-}
-
-/** Connects a client and a server over a channel, in this thread. */
-async function connect(
-  allocateShared: AllocateShared | null,
-  open: () => Promise<ServedEngine>,
-): Promise<Connected> {
-  const { port1, port2 } = new MessageChannel();
-  const serve = serveEngine({ post: (message, transfer) => port2.postMessage(message, transfer), open });
-  port2.on('message', (message: ToEngine) => serve(message));
-  const sent: ToEngine[] = [];
-  const notes: string[] = [];
-  let ended = false;
-  let endThread: (reason: string) => void = () => undefined;
-  const end = (): void => {
-    ended = true;
-    port1.close();
-  };
-  onTestFinished(end);
-  const remote = await openRemoteEngine({
-    port: {
-      post(message, transfer) {
-        sent.push(message);
-        port1.postMessage(message, transfer);
-      },
-      listen(onMessage, onDeath) {
-        port1.on('message', (message: FromEngine) => onMessage(message));
-        endThread = onDeath;
-      },
-      end,
-    },
-    choice: 'any',
-    allocateShared,
-    note: (line) => void notes.push(line),
-  });
-  return { remote, sent, notes, endThread: (reason) => endThread(reason), isEnded: () => ended };
-}
-
-const served = (engine: Engine): (() => Promise<ServedEngine>) => {
-  return () => Promise.resolve({ engine, why: 'a test' });
-};
 
 /** Engine whose computers do nothing but what a test overrides. */
 const fakeEngine = (overrides: Partial<GradientComputer>): Engine => ({
@@ -94,17 +39,13 @@ const fakeEngine = (overrides: Partial<GradientComputer>): Engine => ({
 
 const step = (number: number): Step => number as Step;
 const bytesOf = (values: Float32Array): Buffer => Buffer.from(values.slice().buffer);
-const strategies: [string, AllocateShared | null][] = [
-  ['shared memory', (bytes) => new SharedArrayBuffer(bytes)],
-  ['transferred buffers', null],
-];
 
-describe.each(strategies)('a remote engine with %s', (_, allocateShared) => {
+describe.each(memoryStrategies)('a remote engine with %s', (_, allocateShared) => {
   test('computes the same bits as the engine itself', async () => {
     const { job, initialWeights: weights } = prepared;
     const engine = await wasmEngine();
     const local = await engine.load(job);
-    const { remote } = await connect(allocateShared, served(engine));
+    const { remote } = await connectEngine(allocateShared, served(engine));
     expect(remote.info).toEqual(engine.info);
     expect(remote.why).toBe('a test');
     const computer = await remote.load(job);
@@ -135,7 +76,7 @@ describe.each(strategies)('a remote engine with %s', (_, allocateShared) => {
       computed.push(samples);
       return Promise.resolve({ lossSum: 1, correct: 1 });
     };
-    const { remote, sent } = await connect(allocateShared, served(fakeEngine({ gradient })));
+    const { remote, sent } = await connectEngine(allocateShared, served(fakeEngine({ gradient })));
     const computer = await remote.load(prepared.job);
     computer.prepare(step(1), shard);
     await computer.gradientInPlace(step(1), shard);
@@ -171,7 +112,7 @@ describe.each(strategies)('a remote engine with %s', (_, allocateShared) => {
         }).load(job);
       },
     };
-    const { remote } = await connect(allocateShared, served(engine));
+    const { remote } = await connectEngine(allocateShared, served(engine));
     const [first, second] = await Promise.all([remote.load(prepared.job), remote.load(prepared.job)]);
     expect(await first.evaluate(shard)).toEqual({ lossSum: 0, correct: 0 });
     first.dispose();
@@ -182,7 +123,7 @@ describe.each(strategies)('a remote engine with %s', (_, allocateShared) => {
 
   test('reports that an engine supports factors', async () => {
     for (const supportsFactors of [true, false]) {
-      const { remote } = await connect(allocateShared, served(fakeEngine({ supportsFactors })));
+      const { remote } = await connectEngine(allocateShared, served(fakeEngine({ supportsFactors })));
       expect((await remote.load(prepared.job)).supportsFactors).toBe(supportsFactors);
     }
   });
@@ -191,7 +132,7 @@ describe.each(strategies)('a remote engine with %s', (_, allocateShared) => {
     const setWeights = ([first]: Float32Array): void => {
       if (first === 1) throw new Error('No memory for weights.');
     };
-    const { remote } = await connect(allocateShared, served(fakeEngine({ setWeights })));
+    const { remote } = await connectEngine(allocateShared, served(fakeEngine({ setWeights })));
     const computer = await remote.load(prepared.job);
     computer.setWeights(Float32Array.of(1));
     await expect(computer.gradientInPlace(step(0), shard)).rejects.toThrow('No memory for weights.');
@@ -209,7 +150,7 @@ describe.each(strategies)('a remote engine with %s', (_, allocateShared) => {
     const prepare = (): void => {
       throw new Error('Nothing to prepare.');
     };
-    const { remote, notes } = await connect(allocateShared, served(fakeEngine({ gradient, prepare })));
+    const { remote, notes } = await connectEngine(allocateShared, served(fakeEngine({ gradient, prepare })));
     const computer = await remote.load(prepared.job);
     computer.prepare(step(0), shard);
     await expect(computer.gradientInPlace(step(0), shard)).rejects.toThrow('The device is busy.');
@@ -223,7 +164,7 @@ describe.each(strategies)('a remote engine with %s', (_, allocateShared) => {
       loseDevice('the browser took the GPU away');
       return new Promise(() => undefined);
     };
-    const { remote, isEnded } = await connect(allocateShared, () =>
+    const { remote, isEnded } = await connectEngine(allocateShared, () =>
       Promise.resolve({
         engine: fakeEngine({ evaluate }),
         why: 'a test',
@@ -243,7 +184,10 @@ describe.each(strategies)('a remote engine with %s', (_, allocateShared) => {
   test('is lost when its thread ends, but not when it is closed', async () => {
     const evaluate = (): Promise<never> => new Promise(() => undefined);
     for (const isClosed of [false, true]) {
-      const { remote, endThread, isEnded } = await connect(allocateShared, served(fakeEngine({ evaluate })));
+      const { remote, endThread, isEnded } = await connectEngine(
+        allocateShared,
+        served(fakeEngine({ evaluate })),
+      );
       let lost = false;
       void remote.lost.then(() => (lost = true));
       const pending = (await remote.load(prepared.job)).evaluate(shard);
@@ -259,7 +203,7 @@ describe.each(strategies)('a remote engine with %s', (_, allocateShared) => {
 
   test('fails to open with the sentence of the server', async () => {
     const open = (): Promise<never> => Promise.reject(new Error('No WebGPU here.'));
-    await expect(connect(allocateShared, open)).rejects.toThrow('No WebGPU here.');
+    await expect(connectEngine(allocateShared, open)).rejects.toThrow('No WebGPU here.');
   });
 });
 
@@ -274,10 +218,10 @@ const bucketEngine = fakeEngine({
   },
 });
 
-test.each(strategies)(
+test.each(memoryStrategies)(
   'a bucket is reported only with shared buffers; here: %s',
   async (_, allocateShared) => {
-    const { remote } = await connect(allocateShared, served(bucketEngine));
+    const { remote } = await connectEngine(allocateShared, served(bucketEngine));
     const computer = await remote.load(prepared.job);
     const { length } = prepared.initialWeights;
     const offset = length - 2;
@@ -294,7 +238,7 @@ test.each(strategies)(
 
 test('a gradient in shared memory is written there, and named once', async () => {
   const allocateShared: AllocateShared = (bytes) => new SharedArrayBuffer(bytes);
-  const { remote, sent } = await connect(allocateShared, served(bucketEngine));
+  const { remote, sent } = await connectEngine(allocateShared, served(bucketEngine));
   const computer = await remote.load(prepared.job);
   const gradient = new Float32Array(computer.allocateBuffer!(prepared.initialWeights.byteLength));
   for (const number of [0, 1]) await computer.gradient(step(number), shard, gradient);
@@ -308,7 +252,7 @@ test('a gradient in shared memory is written there, and named once', async () =>
 
 test('a copy of weights in shared memory is reused only when later weights were computed with', async () => {
   const allocateShared: AllocateShared = (bytes) => new SharedArrayBuffer(bytes);
-  const { remote, sent } = await connect(allocateShared, served(fakeEngine({})));
+  const { remote, sent } = await connectEngine(allocateShared, served(fakeEngine({})));
   const computer = await remote.load(prepared.job);
   for (const first of [1, 2, 3]) computer.setWeights(Float32Array.of(first));
   await computer.evaluate(shard);
