@@ -40,7 +40,7 @@ export async function runNodeWorker(options: NodeWorkerOptions): Promise<string>
     // Neither process.exit() nor the end of the program ends a process with such a thread.
     onStuck: () => void process.kill(process.pid, 'SIGKILL'),
   });
-  const { engine, why, died } = threaded;
+  const { engine, why, lost } = threaded;
   const { backend, device, threads } = engine.info;
   const text = `${backend} on ${device}, ${threads} thread${threads === 1 ? '' : 's'} (${why})`;
   onMessage({ type: 'engine', text });
@@ -69,14 +69,14 @@ export async function runNodeWorker(options: NodeWorkerOptions): Promise<string>
       clock: systemClock(globalThis),
       random: Math.random,
       report,
-      signal: AbortSignal.any([signal, died]),
+      signal: AbortSignal.any([signal, lost]),
       abandonsEngine: true,
     });
-    if (died.aborted) throw died.reason as EngineLostError;
+    if (lost.aborted) throw lost.reason as EngineLostError;
     return end;
   } catch (error) {
     // If the engine was lost, the other error is a consequence.
-    throw died.aborted ? died.reason : error;
+    throw lost.aborted ? lost.reason : error;
   } finally {
     await threaded.close();
   }

@@ -30,7 +30,7 @@ export interface ThreadedEngine {
   /** Why no better engine was taken. */
   readonly why: string;
   /** Aborted with an EngineLostError as reason if the thread ends without having been closed. */
-  readonly died: AbortSignal;
+  readonly lost: AbortSignal;
   /** Collects garbage in the thread, at a time when no answer is awaited. */
   collectGarbage(): void;
   /** Ends the thread; a computation in progress is lost. */
@@ -61,12 +61,12 @@ export async function openThreadedEngine(options: ThreadOptions): Promise<Thread
       allocateShared: (bytes) => new SharedArrayBuffer(bytes),
       note,
     });
-    const death = new AbortController();
-    void engine.lost.then((error) => death.abort(error));
+    const loss = new AbortController();
+    void engine.lost.then((error) => loss.abort(error));
     return {
       engine,
       why: engine.why,
-      died: death.signal,
+      lost: loss.signal,
       collectGarbage: () => engine.collectGarbage(),
       close: () => {
         engine.close();

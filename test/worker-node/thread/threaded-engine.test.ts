@@ -135,11 +135,11 @@ describe('an engine thread that ends', () => {
     ['by a rejection', "Promise.reject(new Error('No memory'));", /The engine was lost: No memory/],
     ['by an exit', 'process.exit(3);', /The engine was lost: its thread has ended with code 3/],
   ])('%s rejects pending and later calls', async (_, deed, sentence) => {
-    const { engine, died } = await open(await writeFakeThread(deed));
+    const { engine, lost } = await open(await writeFakeThread(deed));
     const computer = await engine.load(prepared.job);
     computer.setWeights(prepared.initialWeights);
     await expect(computer.gradient(step(0), shard, bufferOf(computer))).rejects.toThrow(sentence);
-    expect(died.reason).toBeInstanceOf(EngineLostError);
+    expect(lost.reason).toBeInstanceOf(EngineLostError);
     computer.setWeights(prepared.initialWeights);
     await expect(computer.gradient(step(0), shard, bufferOf(computer))).rejects.toThrow(sentence);
     await expect(engine.load(prepared.job)).rejects.toThrow(sentence);
@@ -154,13 +154,13 @@ describe('an engine thread that ends', () => {
   });
 
   test('because it is closed rejects pending calls', async () => {
-    const { engine, died, close } = await open(await writeFakeThread(''));
+    const { engine, lost, close } = await open(await writeFakeThread(''));
     const computer = await engine.load(prepared.job);
     const gradient = computer.gradient(step(0), shard, bufferOf(computer));
     const failed = expect(gradient).rejects.toThrow('The engine is closed.');
     await close();
     await failed;
-    expect(died.aborted).toBe(false);
+    expect(lost.aborted).toBe(false);
   });
 
   test('because it is closed while it loads a graph leaves no files', async () => {
