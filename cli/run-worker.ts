@@ -30,7 +30,7 @@ import {
 import { RefusedError } from '../shared/worker/connection-loop.ts';
 import { sendToParent, type WorkerProcessMessage } from '../worker-node/processes/messages.ts';
 import { readMachineProfile, chooseWorkerCount } from '../worker-node/autotune/choose-worker-count.ts';
-import { EngineDiedError } from '../worker-node/thread/threaded-engine.ts';
+import { EngineLostError } from '../shared/engine/remote-engine/client.ts';
 import { runNodeWorker } from '../worker-node/run-node-worker.ts';
 import { Socket } from 'node:net';
 
@@ -120,7 +120,7 @@ export async function runWorkerCommand(
       await tell({ type: 'refused', reason: error.message });
       return 1;
     }
-    if (!sibling || !(error instanceof EngineDiedError)) throw error;
+    if (!sibling || !(error instanceof EngineLostError)) throw error;
     note(`${name}: ${error.message}`);
     return EXIT_ENGINE_DIED;
   } finally {

@@ -7,8 +7,7 @@ import { TabEngines } from './engine/tab-engines.ts';
 import { watchForSleep } from './lifecycle/policies.ts';
 import { PictureReader } from './picture-reader.ts';
 import type { FromPage, FromTab } from './tab-messages.ts';
-import type { EngineWorker } from './engine/engine-process.ts';
-import type { FromEngine } from './engine/messages.ts';
+import type { FromEngine, Port } from '../shared/engine/remote-engine/messages.ts';
 
 // The socket lives in a Web Worker because browsers slow down a page's timers while its tab is hidden. Engines have Web
 // Workers of their own, so that this one answers pings while they compute.
@@ -26,9 +25,7 @@ const { hardwareConcurrency = 1, gpu } = scope.navigator as Partial<WorkerNaviga
 const override = parseOverride(scope.location.search);
 const engines = new TabEngines({
   startWorker: () => startEngineWorker(new URL(ENGINE_WORKER_FILE, scope.location.href)),
-  sharedFloats: scope.crossOriginIsolated
-    ? (length) => new Float32Array(new SharedArrayBuffer(length * 4))
-    : null,
+  allocateShared: scope.crossOriginIsolated ? (bytes) => new SharedArrayBuffer(bytes) : null,
   capabilities: {
     cores: hardwareConcurrency,
     secureContext: scope.isSecureContext,
@@ -97,17 +94,18 @@ scope.onmessage = ({ data: message }: MessageEvent<FromPage>) => {
 };
 
 /** Starts the Web Worker of an engine. */
-function startEngineWorker(url: URL): EngineWorker {
+function startEngineWorker(url: URL): Port {
   const worker = new Worker(url, { type: 'module' });
   return {
-    post: (message, transfer) => worker.postMessage(message, [...transfer]),
+    post: (message, transfer) => worker.postMessage(message, transfer),
     end: () => worker.terminate(),
-    listen(onMessage, onBroken) {
+    listen(onMessage, onDeath) {
       worker.onmessage = ({ data }: MessageEvent<FromEngine>) => onMessage(data);
       worker.onerror = (event) => {
         event.preventDefault();
-        onBroken(event.message || 'its Web Worker could not be loaded');
+        onDeath(event.message || 'its Web Worker could not be loaded');
       };
+      worker.onmessageerror = () => onDeath('a message of its Web Worker cannot be read');
     },
   };
 }

@@ -6,28 +6,29 @@ import { createGarbageCollector } from './util/collect-garbage.ts';
 import { connectPinned } from './connect-websocket.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import { totalSteps, type WorkerProcessMessage } from './processes/messages.ts';
-import { openThreadedEngine, type EngineDiedError } from './thread/threaded-engine.ts';
+import type { EngineLostError } from '../shared/engine/remote-engine/client.ts';
+import { openThreadedEngine } from './thread/threaded-engine.ts';
 
 export interface NodeWorkerOptions {
   readonly url: string;
   readonly token?: string | undefined;
-  /** Of the coordinator's certificate, where nobody else vouches for it. */
+  /** Fingerprint of the coordinator's certificate if it is self-signed. */
   readonly fingerprint?: string | undefined;
   readonly name?: string | undefined;
   readonly engine: EngineChoice;
-  /** The program of the engine's thread, as built. */
+  /** Built program of the engine's thread. */
   readonly threadFile: string;
   readonly signal: AbortSignal;
-  /** Hears how the work goes. */
+  /** Receives the events of the worker. */
   readonly onMessage: (message: WorkerProcessMessage) => void;
-  /** Writes a line that the person should know of, about this worker alone. */
+  /** Prints a line about this worker alone. */
   readonly note: (line: string) => void;
 }
 
 /**
- * One worker in this process, until the run is over or it is asked to leave.
- * @returns why it ended
- * @throws EngineDiedError if the engine's thread ends before
+ * Runs one worker in this process until the run is over or `signal` is aborted.
+ * @returns the reason why it ended
+ * @throws EngineLostError if the engine's thread ends before
  */
 export async function runNodeWorker(options: NodeWorkerOptions): Promise<string> {
   const { url, token, signal, onMessage, note } = options;
@@ -36,10 +37,10 @@ export async function runNodeWorker(options: NodeWorkerOptions): Promise<string>
     file: options.threadFile,
     choice: options.engine,
     note: (line) => note(`${name}: ${line}`),
-    // Neither process.exit() nor the end of the program would come past that thread.
+    // Neither process.exit() nor the end of the program ends a process with such a thread.
     onStuck: () => void process.kill(process.pid, 'SIGKILL'),
   });
-  const { engine, why, died } = threaded;
+  const { engine, why, lost } = threaded;
   const { backend, device, threads } = engine.info;
   const text = `${backend} on ${device}, ${threads} thread${threads === 1 ? '' : 's'} (${why})`;
   onMessage({ type: 'engine', text });
@@ -49,7 +50,7 @@ export async function runNodeWorker(options: NodeWorkerOptions): Promise<string>
       const { batchSize, data } = job;
       onMessage({ type: 'joined', totalSteps: totalSteps(job), data: data.name, batchSize });
     },
-    // The gradient has left, the next weights are on their way: nobody waits for this worker now.
+    // The gradient is sent and the next weights have not arrived: garbage collection delays nothing now.
     computed: (task, step, samples) => {
       if (task === 'train') onMessage({ type: 'computed', step, samples });
       threaded.collectGarbage();
@@ -68,14 +69,14 @@ export async function runNodeWorker(options: NodeWorkerOptions): Promise<string>
       clock: systemClock(globalThis),
       random: Math.random,
       report,
-      signal: AbortSignal.any([signal, died]),
+      signal: AbortSignal.any([signal, lost]),
       abandonsEngine: true,
     });
-    if (died.aborted) throw died.reason as EngineDiedError;
+    if (lost.aborted) throw lost.reason as EngineLostError;
     return end;
   } catch (error) {
-    // Whatever else went wrong comes from that.
-    throw died.aborted ? died.reason : error;
+    // If the engine was lost, the other error is a consequence.
+    throw lost.aborted ? lost.reason : error;
   } finally {
     await threaded.close();
   }

@@ -87,7 +87,7 @@ describeNative(() => {
       /Installing missing packages/,
       /\+ local(-\d)? joined: wasm on/,
       /Epoch 1\/1000000: /,
-      /Installing native TensorFlow beside the training/,
+      /Installing native TensorFlow while training continues/,
       /Epoch 2\/1000000: /,
       /\+ local-native-\d joined: tensorflow on/,
       /- local(-\d)? left: /,

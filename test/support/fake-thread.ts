@@ -16,10 +16,11 @@ export const engineThreadFile = fileURLToPath(
 export async function writeFakeThread(onGradient: string): Promise<string> {
   return writeThread(`
     const info = { backend: 'fake', version: '1', device: 'none', threads: 1 };
-    parentPort.postMessage({ type: 'opened', info, why: 'a test' });
-    parentPort.on('message', ({ type, call }) => {
-      if (type === 'load') parentPort.postMessage({ type: 'loaded', call });
-      if (type === 'gradient') { ${onGradient} }
+    parentPort.on('message', ({ call, request }) => {
+      const answer = (answer) => parentPort.postMessage({ type: 'answer', call, answer });
+      if (request?.type === 'open') answer({ info, why: 'a test' });
+      if (request?.type === 'load') answer({ supportsFactors: false });
+      if (request?.type === 'gradient') { ${onGradient} }
     });`);
 }
 

@@ -12,9 +12,9 @@ import { stubEngine } from '../support/stub-engine.ts';
 import { manualClock } from '../support/manual-clock.ts';
 
 test.each<[string, string | undefined, RegExp]>([
-  ['is not pinned', undefined, /self-signed certificate.*: give the --fingerprint/],
-  ['is not the one that is pinned', 'AA:BB', /has the fingerprint .*, not the one that was given/],
-])('a worker does not try again where a self-signed certificate %s', async (_, fingerprint, sentence) => {
+  ['is not pinned', undefined, /self-signed certificate.*: set --fingerprint/],
+  ['is not the one that is pinned', 'AA:BB', /has the fingerprint .*, not the one of --fingerprint/],
+])('a worker does not retry if a self-signed certificate %s', async (_, fingerprint, sentence) => {
   const folder = await mkdtemp(join(tmpdir(), 'gradcast-connect-'));
   const { cert, key } = await selfSignedCertificate(folder, [], new Date());
   await rm(folder, { recursive: true });
@@ -45,7 +45,7 @@ test.each<[string, string | undefined, RegExp]>([
   https.close();
 });
 
-test('the reason that a stranger closes with moves no cursor', async () => {
+test('control characters in a close reason do not reach the terminal', async () => {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
   await new Promise((resolve) => server.once('listening', resolve));
   server.on('connection', (socket) => socket.close(4401, 'Wrong \u001b[2Jtoken\r\nAll is well.'));

@@ -6,7 +6,7 @@ import { writeFakeThread } from '../support/fake-thread.ts';
 import { testCoordinator, tinyTopology, waitForWorkerReady } from '../support/test-coordinator.ts';
 import { fixedWeights } from '../../coordinator/optimizer/fixed-weights.ts';
 
-test('a worker whose engine dies in a step leaves the run and says why', async () => {
+test('a worker whose engine is lost during a step leaves the run with the reason', async () => {
   const dataset = syntheticDigits({ seed: 1, trainCount: 4, testCount: 1 });
   const coordinator = await testCoordinator(dataset, {
     topology: tinyTopology([28, 28, 1], 10),
@@ -28,7 +28,7 @@ test('a worker whose engine dies in a step leaves the run and says why', async (
     split: dataset.train,
     optimizer: fixedWeights(coordinator.initialWeights),
   });
-  await expect(worker).rejects.toThrow('The engine has died: The device is broken.');
+  await expect(worker).rejects.toThrow('The engine was lost: The device is broken.');
   await expect.poll(() => coordinator.pool.workers.size).toBe(0);
   coordinator.stop();
   await expect(round).rejects.toThrow();

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { describeNative } from '../support/native.ts';
 import { createExitEnvironment, EXIT_CASES, type ExitEnvironment } from '../support/worker-exits.ts';
 
-/** A library that is unloaded while it is in use crashes nearly every time; `npm run bench -- worker-exits` runs each way 50 times. */
+/** A library that is unloaded while in use crashes nearly every time; `npm run bench -- worker-exits` runs each case 50 times. */
 const TIMES = 2;
 
 const endsOf = (engine: string): void => {
@@ -21,5 +21,5 @@ const endsOf = (engine: string): void => {
   });
 };
 
-describe('with WebAssembly, ends in order and leaves nothing', () => endsOf('wasm'));
+describe('with WebAssembly, exits cleanly and leaves no files', () => endsOf('wasm'));
 describeNative(() => describe('ends in order and leaves nothing', () => endsOf('native')));

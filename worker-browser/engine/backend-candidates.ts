@@ -1,6 +1,7 @@
-import { BACKENDS, type BackendName } from './messages.ts';
+const BACKENDS = ['wasm', 'webgl', 'webgpu'] as const;
+export type BackendName = (typeof BACKENDS)[number];
 
-/** What is known of the browser before anything is tried. */
+/** Properties of the browser that are known before an engine is benchmarked. */
 export interface BrowserCapabilities {
   readonly cores: number;
   readonly secureContext: boolean;
@@ -8,18 +9,16 @@ export interface BrowserCapabilities {
   readonly hasOffscreenCanvas: boolean;
 }
 
-/** What a person, or a test, has set in the page's address. */
+/** Choice of the user, or a test, in the page's address. */
 export interface EngineOverride {
   readonly backend: BackendName | null;
   readonly threads: number | null;
 }
 
-/**
- * More than this gains little: a shard is some dozens of samples, and each thread holds tfjs and a model of its own.
- */
+/** More threads gain little: a shard has some dozens of samples, and each thread has its own tfjs and model. */
 const MAX_THREADS = 8;
 
-/** From the query of the page's address: ?engine=webgl&threads=2. What is none of ours is passed over. */
+/** Parses the query of the page's address, ?engine=webgl&threads=2. Unknown parameters are ignored. */
 export function parseOverride(query: string): EngineOverride {
   const parameters = new URLSearchParams(query);
   const threads = Number(parameters.get('threads'));
@@ -29,31 +28,31 @@ export function parseOverride(query: string): EngineOverride {
   };
 }
 
-/** Where there are as many, one core is left to the browser and its person. */
-const MIN_CORES_TO_SPARE_ONE = 4;
+/** Number of cores from which on one is reserved for the browser. */
+const MIN_CORES_TO_RESERVE_ONE = 4;
 
-/** Threads of WebAssembly that are tried, the most first. */
+/** Numbers of WebAssembly threads to benchmark, largest first. */
 export function threadCounts({ cores }: BrowserCapabilities, { threads }: EngineOverride): number[] {
   if (threads !== null) return [threads];
-  const free = cores >= MIN_CORES_TO_SPARE_ONE ? cores - 1 : cores;
-  const most = Math.max(1, Math.min(MAX_THREADS, free));
-  return [...new Set([most, Math.ceil(most / 2), 1])];
+  const free = cores >= MIN_CORES_TO_RESERVE_ONE ? cores - 1 : cores;
+  const max = Math.max(1, Math.min(MAX_THREADS, free));
+  return [...new Set([max, Math.ceil(max / 2), 1])];
 }
 
-/** GPU backends that are worth a try. */
+/** GPU backends to benchmark. */
 export function gpuCandidates(
   { hasWebGpu, hasOffscreenCanvas }: BrowserCapabilities,
   { backend }: EngineOverride,
 ): BackendName[] {
-  const there: BackendName[] = [];
-  if (hasWebGpu) there.push('webgpu');
-  if (hasOffscreenCanvas) there.push('webgl');
-  return backend === null ? there : there.filter((name) => name === backend);
+  const available: BackendName[] = [];
+  if (hasWebGpu) available.push('webgpu');
+  if (hasOffscreenCanvas) available.push('webgl');
+  return backend === null ? available : available.filter((name) => name === backend);
 }
 
-/** Why a tab may be slower than it need be. */
+/** Sentence for a page over plain http, which may be slower than over https. */
 export function describeInsecureContext({ secureContext }: BrowserCapabilities): string {
   return secureContext
     ? ''
-    : ' This page came over plain http, and browsers keep WebGPU to https, where it may be faster.';
+    : ' This page was loaded over plain http; over https, the browser may offer WebGPU, which may be faster.';
 }

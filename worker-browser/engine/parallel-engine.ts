@@ -1,98 +1,111 @@
 import type { Shard } from '../../shared/data/shard.ts';
 import type { Engine, ShardResult, GradientComputer } from '../../shared/engine/engine.ts';
-import { layoutOf } from '../../shared/model/layout.ts';
+import type { RemoteEngine } from '../../shared/engine/remote-engine/client.ts';
+import type { RemoteGradientComputer } from '../../shared/engine/remote-engine/remote-gradient-computer.ts';
+import { SharedWeightsPool, type AllocateShared } from '../../shared/engine/remote-engine/weights-channel.ts';
+import type { Job } from '../../shared/model/job.ts';
 import type { EngineInfo, Step } from '../../shared/protocol/messages.ts';
-import type { EngineProcess } from './engine-process.ts';
 
 export interface ParallelOptions {
-  /** All alike; at least one. */
-  readonly processes: readonly EngineProcess[];
+  /** Engines of one kind; at least one. */
+  readonly engines: readonly RemoteEngine[];
   readonly info: EngineInfo;
-  /** Makes memory that the processes see too; null where the browser has none, or the backend cannot read it. */
-  readonly sharedFloats: ((length: number) => Float32Array) | null;
+  /** Null if the browser has no shared memory, or the backend cannot read it. */
+  readonly allocateShared: AllocateShared | null;
 }
 
-/** One engine out of several: each computes a part of every shard, and their gradients are added in a fixed order. */
-export function parallelEngine(options: ParallelOptions): Engine {
-  const { processes, info } = options;
+/** Combines engines into one: each computes a part of every shard, and the gradients are added in a fixed order. */
+export function parallelEngine({ engines, info, allocateShared }: ParallelOptions): Engine {
   return {
     info,
     async load(job) {
-      await Promise.all(processes.map((process) => process.request({ type: 'load', job })));
-      // Parts of micro-shards, or sums of theirs along another tree, would have other bits: one process does all.
-      const used = job.microShard === undefined ? processes : processes.slice(0, 1);
-      return new ParallelGradientComputer({ ...options, processes: used }, layoutOf(job.layout).length);
+      // Parts of micro-shards, or their sums along another tree, would have other bits: one engine computes all.
+      const used = job.microShard === undefined ? engines : engines.slice(0, 1);
+      return new ParallelGradientComputer(await loadAll(used, job), allocateShared);
     },
   };
 }
 
-class ParallelGradientComputer implements GradientComputer {
-  readonly #processes: readonly EngineProcess[];
-  readonly #weights: Float32Array | null;
-  readonly #length: number;
-  /** Gradients travel in these; null while one is under way. */
-  readonly #buffers: (Float32Array<ArrayBuffer> | null)[] = [];
-  #prepared: { readonly step: Step; readonly shard: Shard; readonly parts: number } | null = null;
+/** Loads a job on all engines, or on none. */
+async function loadAll(engines: readonly RemoteEngine[], job: Job): Promise<RemoteGradientComputer[]> {
+  const loading = engines.map((engine) => engine.load(job));
+  try {
+    return await Promise.all(loading);
+  } catch (error) {
+    for (const computer of loading) {
+      computer.then(
+        (loaded) => loaded.dispose(),
+        () => undefined,
+      );
+    }
+    throw error;
+  }
+}
 
-  constructor({ processes, sharedFloats }: ParallelOptions, length: number) {
-    this.#processes = processes;
-    this.#length = length;
-    this.#weights = sharedFloats?.(length) ?? null;
+class ParallelGradientComputer implements GradientComputer {
+  readonly #computers: readonly RemoteGradientComputer[];
+  /** Weights that all engines read: copied once, not once an engine. */
+  readonly #weights: SharedWeightsPool | null;
+  #split: { readonly shard: Shard; readonly parts: readonly Shard[] } | null = null;
+
+  constructor(computers: readonly RemoteGradientComputer[], allocateShared: AllocateShared | null) {
+    this.#computers = computers;
+    this.#weights = allocateShared === null ? null : new SharedWeightsPool(allocateShared);
   }
 
   setWeights(weights: Float32Array, from = 0): void {
-    // Written over while a process still reads older ones: those are followed by these before any shard.
-    this.#weights?.set(weights, from);
-    const values = this.#weights?.subarray(from, from + weights.length) ?? weights.slice();
-    for (const process of this.#processes) process.notify({ type: 'weights', values, from });
+    // An engine without a part in a small shard may read a copy that is being reused; newer weights follow it.
+    const shared = this.#weights?.copy(weights, from);
+    for (const computer of this.#computers) {
+      if (shared === undefined) computer.setWeights(weights, from);
+      else computer.setSharedWeights(shared, from);
+    }
   }
 
   prepare(step: Step, shard: Shard): void {
-    const parts = splitShard(shard, this.#processes.length);
-    parts.forEach((part, i) => this.#processes[i]?.notify({ type: 'prepare', step, shard: part }));
-    this.#prepared = { step, shard, parts: parts.length };
+    for (const [computer, part] of this.#assign(shard)) computer.prepare(step, part);
   }
 
   async gradient(step: Step, shard: Shard, gradient: Float32Array): Promise<ShardResult> {
-    const ready = this.#prepared?.step === step && this.#prepared.shard === shard;
-    const parts: readonly (Shard | null)[] = ready
-      ? Array.from({ length: this.#prepared?.parts ?? 0 }, () => null)
-      : splitShard(shard, this.#processes.length);
-    this.#prepared = null;
     const answers = await Promise.all(
-      parts.map((part, i) => {
-        const room = this.#buffers[i] ?? new Float32Array(this.#length);
-        this.#buffers[i] = null;
-        return this.#process(i).request({ type: 'gradient', step, shard: part, room }, [room.buffer]);
-      }),
+      this.#assign(shard).map(([computer, part]) => computer.gradientInPlace(step, part)),
     );
-    answers.forEach(({ room }, i) => {
-      if (i === 0) gradient.set(room);
-      else for (let j = 0; j < gradient.length; j++) gradient[j] = (gradient[j] ?? 0) + (room[j] ?? 0);
-      this.#buffers[i] = room;
+    this.#weights?.releaseOlder();
+    answers.forEach(({ gradient: values }, i) => {
+      if (i === 0) gradient.set(values);
+      else for (let j = 0; j < gradient.length; j++) gradient[j] = (gradient[j] ?? 0) + (values[j] ?? 0);
     });
-    return sumResults(answers);
+    return sumResults(answers.map(({ result }) => result));
   }
 
   async evaluate(shard: Shard): Promise<ShardResult> {
-    const parts = splitShard(shard, this.#processes.length);
-    return sumResults(
-      await Promise.all(parts.map((part, i) => this.#process(i).request({ type: 'evaluate', shard: part }))),
-    );
+    const results = await Promise.all(this.#assign(shard).map(([computer, part]) => computer.evaluate(part)));
+    this.#weights?.releaseOlder();
+    return sumResults(results);
   }
 
-  predict(images: Uint8Array, samples: number): Promise<Float32Array> {
-    return this.#process(0).request({ type: 'predict', images: images.slice(), samples });
+  async predict(images: Uint8Array, samples: number): Promise<Float32Array> {
+    const [computer] = this.#computers;
+    if (computer === undefined) throw new Error('There is no engine.');
+    const probabilities = await computer.predict(images, samples);
+    this.#weights?.releaseOlder();
+    return probabilities;
   }
 
   dispose(): void {
-    for (const process of this.#processes) process.notify({ type: 'dispose' });
+    for (const computer of this.#computers) computer.dispose();
   }
 
-  #process(i: number): EngineProcess {
-    const process = this.#processes[i];
-    if (process === undefined) throw new Error(`There is no engine ${i}.`);
-    return process;
+  /** @returns engines with their parts of a shard; the same objects for the same shard, which engines recognize */
+  #assign(shard: Shard): (readonly [RemoteGradientComputer, Shard])[] {
+    if (this.#split?.shard !== shard) {
+      this.#split = { shard, parts: splitShard(shard, this.#computers.length) };
+    }
+    const { parts } = this.#split;
+    return this.#computers.flatMap((computer, i) => {
+      const part = parts[i];
+      return part === undefined ? [] : [[computer, part] as const];
+    });
   }
 }
 
@@ -101,10 +114,7 @@ const sumResults = (results: readonly ShardResult[]): ShardResult => ({
   correct: results.reduce((sum, { correct }) => sum + correct, 0),
 });
 
-/**
- * A shard in at most `parts` parts of nearly equal size, in order. The parts are copies: a Web Worker is sent the whole
- * memory behind a view.
- */
+/** @returns views of a shard in at most `parts` parts of nearly equal size, in order */
 export function splitShard({ images, labels, sampleNumbers }: Shard, parts: number): Shard[] {
   const samples = labels.length;
   const count = Math.max(1, Math.min(parts, samples));
@@ -113,9 +123,9 @@ export function splitShard({ images, labels, sampleNumbers }: Shard, parts: numb
     const from = Math.floor((samples * i) / count);
     const to = Math.floor((samples * (i + 1)) / count);
     return {
-      images: images.slice(from * sampleBytes, to * sampleBytes),
-      labels: labels.slice(from, to),
-      sampleNumbers: sampleNumbers.slice(from, to),
+      images: images.subarray(from * sampleBytes, to * sampleBytes),
+      labels: labels.subarray(from, to),
+      sampleNumbers: sampleNumbers.subarray(from, to),
     };
   });
 }

@@ -1,25 +1,25 @@
-import type { BackendName } from './messages.ts';
+import type { BackendName } from './backend-candidates.ts';
 
-/** What came of trying an engine. */
+/** Result of benchmarking an engine. */
 export type BenchmarkResult = {
   readonly backend: BackendName;
   readonly threads: number;
 } & (
   | {
       readonly samplesPerSecond: number;
-      /** From WebAssembly's gradient, by its norm; null where there was none to compare with. */
+      /** Difference from WebAssembly's gradient, relative to its norm; null without WebAssembly. */
       readonly difference: number | null;
     }
   | { readonly problem: string }
 );
 
 /**
- * How far a right gradient may be from WebAssembly's, by its norm. Rounding alone gives 1e-6; a max-pool or a ReLU whose
- * choice hangs on it, some 2e-3.
+ * Largest difference of a correct gradient from WebAssembly's, relative to its norm. Rounding causes 1e-6; a max-pool or a ReLU
+ * whose choice depends on rounding causes up to 2e-3.
  */
 export const TOLERANCE = 5e-3;
 
-/** A changeover costs the run a shard, so it must be worth it. */
+/** Speedup that justifies a change of engines, which costs the run a shard. */
 export const MIN_SPEEDUP = 1.1;
 
 const BACKEND_NAMES: Readonly<Record<BackendName, string>> = {
@@ -28,35 +28,35 @@ const BACKEND_NAMES: Readonly<Record<BackendName, string>> = {
   webgpu: 'WebGPU',
 };
 
-/** The speed of an engine that computes right; null for one that does not, or not at all. */
-export function correctSpeed(outcome: BenchmarkResult): number | null {
-  if ('problem' in outcome) return null;
-  const { difference, samplesPerSecond } = outcome;
-  // NaN is no small difference.
+/** Speed of an engine that computes correct gradients; null for other engines. */
+export function correctSpeed(result: BenchmarkResult): number | null {
+  if ('problem' in result) return null;
+  const { difference, samplesPerSecond } = result;
+  // Comparison with NaN is false.
   return difference === null || difference <= TOLERANCE ? samplesPerSecond : null;
 }
 
-/** The engine to go on with: the fastest, but the present one unless another is worth a changeover. */
+/** Chooses the fastest engine, but keeps the current one unless another is faster by MIN_SPEEDUP. */
 export function rankEngines(
-  present: BenchmarkResult | null,
+  current: BenchmarkResult | null,
   others: readonly BenchmarkResult[],
 ): BenchmarkResult | null {
-  const presentSpeed = present === null ? null : correctSpeed(present);
+  const currentSpeed = current === null ? null : correctSpeed(current);
   const [fastest] = others
-    .filter((outcome) => correctSpeed(outcome) !== null)
+    .filter((result) => correctSpeed(result) !== null)
     .toSorted((a, b) => (correctSpeed(b) ?? 0) - (correctSpeed(a) ?? 0));
-  if (fastest === undefined) return presentSpeed === null ? null : present;
-  return presentSpeed !== null && (correctSpeed(fastest) ?? 0) < presentSpeed * MIN_SPEEDUP
-    ? present
+  if (fastest === undefined) return currentSpeed === null ? null : current;
+  return currentSpeed !== null && (correctSpeed(fastest) ?? 0) < currentSpeed * MIN_SPEEDUP
+    ? current
     : fastest;
 }
 
-/** Why an engine was taken: what each did in the trial, in one sentence. */
-export function explainChoice(outcomes: readonly BenchmarkResult[], pending: readonly BackendName[]): string {
-  const said = outcomes.map((outcome) => `${describeBackend(outcome)} ${describeResult(outcome)}`);
+/** Explains the choice of an engine: the results of all benchmarks. */
+export function explainChoice(results: readonly BenchmarkResult[], pending: readonly BackendName[]): string {
+  const descriptions = results.map((result) => `${describeBackend(result)} ${describeResult(result)}`);
   const next = pending.map((backend) => BACKEND_NAMES[backend]).join(' and ');
   const more = next === '' ? '' : ` ${next} ${pending.length > 1 ? 'are' : 'is'} tried next.`;
-  return said.length === 0 ? more.trim() : `Measured here: ${said.join('; ')}.${more}`;
+  return descriptions.length === 0 ? more.trim() : `Measured here: ${descriptions.join('; ')}.${more}`;
 }
 
 function describeBackend({ backend, threads }: BenchmarkResult): string {
@@ -65,15 +65,15 @@ function describeBackend({ backend, threads }: BenchmarkResult): string {
     : BACKEND_NAMES[backend];
 }
 
-function describeResult(outcome: BenchmarkResult): string {
-  if ('problem' in outcome) return `does not work (${outcome.problem.replace(/\.$/, '').slice(0, 120)})`;
-  const { difference } = outcome;
-  if (correctSpeed(outcome) === null)
+function describeResult(result: BenchmarkResult): string {
+  if ('problem' in result) return `does not work (${result.problem.replace(/\.$/, '').slice(0, 120)})`;
+  const { difference } = result;
+  if (correctSpeed(result) === null)
     return `computes wrong gradients (off by ${(difference ?? NaN).toPrecision(2)})`;
-  return `${Math.round(outcome.samplesPerSecond).toLocaleString('en-US')} samples/s`;
+  return `${Math.round(result.samplesPerSecond).toLocaleString('en-US')} samples/s`;
 }
 
-/** |a - b| / |b| */
+/** Relative difference |a - b| / |b|. */
 export function relativeDifference(a: Float32Array, b: Float32Array): number {
   let difference = 0;
   let norm = 0;

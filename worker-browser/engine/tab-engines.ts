@@ -2,15 +2,17 @@ import type { Clock, AbortSignalLike } from '../../shared/util/clock.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { BenchmarkCase } from '../../shared/engine/benchmark-job.ts';
 import { errorMessage } from '../../shared/util/error-message.ts';
+import { openRemoteEngine, type RemoteEngine } from '../../shared/engine/remote-engine/client.ts';
+import type { Port } from '../../shared/engine/remote-engine/messages.ts';
+import type { AllocateShared } from '../../shared/engine/remote-engine/weights-channel.ts';
 import {
   describeInsecureContext,
   gpuCandidates,
   threadCounts,
+  type BackendName,
   type BrowserCapabilities,
   type EngineOverride,
 } from './backend-candidates.ts';
-import { EngineProcess, type EngineWorker } from './engine-process.ts';
-import type { BackendName } from './messages.ts';
 import { parallelEngine } from './parallel-engine.ts';
 import { benchmarkEngine, withTimeout, type EngineTiming } from './benchmark-engine.ts';
 import {
@@ -22,8 +24,9 @@ import {
 } from './rank-engines.ts';
 
 export interface TabEnginesOptions {
-  readonly startWorker: () => EngineWorker;
-  readonly sharedFloats: ((length: number) => Float32Array) | null;
+  readonly startWorker: () => Port;
+  /** Null if the browser has no shared memory. */
+  readonly allocateShared: AllocateShared | null;
   readonly capabilities: BrowserCapabilities;
   readonly override: EngineOverride;
   readonly benchmarkCase: BenchmarkCase;
@@ -31,16 +34,16 @@ export interface TabEnginesOptions {
 }
 
 const START_TIMEOUT_MS = 10_000;
-/** For the first step too, which compiles kernels and shaders. */
+/** Limit for all steps of a benchmark; the first step compiles kernels and shaders. */
 const STEPS_TIMEOUT_MS = 10_000;
-/** For the steps that are timed, after which no more are begun. */
+/** Time after which no further timed step starts. */
 const TIMED_STEPS_MS = 5_000;
-/** Who asks for an engine by name waits for it. */
+/** Factor of all timeouts for an engine that the user has chosen. */
 const OVERRIDE_TIMEOUT_FACTOR = 12;
 
 /**
- * The engines of a tab. It starts with WebAssembly, which is there at once; GPUs, whose first step may take seconds,
- * are tried while that computes, and taken if they are right and faster.
+ * Engines of a tab. A tab starts with WebAssembly, which opens quickly. GPU backends, whose first step may take seconds, are
+ * benchmarked while it computes, and used if they are correct and faster.
  */
 export class TabEngines {
   readonly #options: TabEnginesOptions;
@@ -71,12 +74,12 @@ export class TabEngines {
   }
 
   /**
-   * Tries what was not tried yet.
-   * @param present what computes meanwhile
-   * @param signal ends it; what has not failed is tried again the next time
-   * @returns an engine that is right and faster; null where there is none, or it was ended
+   * Benchmarks the remaining backends.
+   * @param current backend that computes meanwhile
+   * @param signal stops the benchmarks; backends that have not failed are benchmarked again the next time
+   * @returns an engine that is correct and faster; null if there is none, or the signal was aborted
    */
-  async findFaster(present: BackendName | null, signal?: AbortSignalLike): Promise<OpenedEngine | null> {
+  async findFaster(current: BackendName | null, signal?: AbortSignalLike): Promise<OpenedEngine | null> {
     const opened = new Map<BackendName, OpenedEngine>();
     const isStopped = (): boolean => signal?.aborted === true;
     const done = (backend: BackendName): void => {
@@ -97,13 +100,13 @@ export class TabEngines {
       return null;
     }
     [...opened.keys()].forEach(done);
-    return this.#selectFastest(present, opened);
+    return this.#selectFastest(current, opened);
   }
 
-  /** The next best after an engine was lost: the same once more, unless it does not open. */
+  /** Opens the next best engine after one was lost: the same backend again, if it opens. */
   async reopen(lost: BackendName): Promise<OpenedEngine> {
     const ranked = [...this.#results.values()]
-      .filter((outcome) => correctSpeed(outcome) !== null)
+      .filter((result) => correctSpeed(result) !== null)
       .toSorted((a, b) => (correctSpeed(b) ?? 0) - (correctSpeed(a) ?? 0))
       .map(({ backend }) => backend);
     for (const backend of new Set([lost, ...ranked, 'wasm' as const])) {
@@ -116,29 +119,25 @@ export class TabEngines {
     throw new Error(`No engine of this browser can be opened again. ${this.#explain()}`);
   }
 
-  /** One more WebAssembly, on one thread, for what is done beside the shards. */
+  /** Opens another WebAssembly engine with one thread, for work beside the shards. */
   async openExtra(): Promise<Pick<OpenedEngine, 'engine' | 'lost' | 'close'>> {
-    const processes = await this.#open('wasm', 1);
-    return {
-      engine: this.#combine(processes),
-      lost: Promise.race(processes.map(({ lost }) => lost)),
-      close: () => processes.forEach((process) => process.end()),
-    };
+    const engines = await this.#open('wasm', 1);
+    return { engine: this.#combine(engines), ...lifeOf(engines) };
   }
 
-  /** What all that was tried has shown. */
+  /** Describes the results of all benchmarks. */
   describe(): string {
     return this.#explain();
   }
 
   #selectFastest(
-    present: BackendName | null,
+    current: BackendName | null,
     opened: ReadonlyMap<BackendName, OpenedEngine>,
   ): OpenedEngine | null {
-    const outcomes = [...opened.keys()].flatMap((backend) => this.#results.get(backend) ?? []);
-    const presentOutcome = present === null ? null : (this.#results.get(present) ?? null);
-    const taken = rankEngines(presentOutcome, outcomes);
-    const winner = taken === null || taken === presentOutcome ? undefined : opened.get(taken.backend);
+    const results = [...opened.keys()].flatMap((backend) => this.#results.get(backend) ?? []);
+    const currentResult = current === null ? null : (this.#results.get(current) ?? null);
+    const best = rankEngines(currentResult, results);
+    const winner = best === null || best === currentResult ? undefined : opened.get(best.backend);
     for (const engine of opened.values()) if (engine !== winner) engine.close();
     return winner === undefined ? null : { ...winner, why: this.#explain() };
   }
@@ -150,46 +149,46 @@ export class TabEngines {
     );
   }
 
-  /** Opens as many processes as could be used at most, keeps as many as are fastest. */
+  /** Opens the largest number of engines, and keeps the number that is fastest. */
   async #openWasm(): Promise<OpenedEngine> {
     const { capabilities, override, clock, benchmarkCase } = this.#options;
     const counts = threadCounts(capabilities, override);
-    const processes = await this.#open('wasm', counts[0] ?? 1);
+    const engines = await this.#open('wasm', counts[0] ?? 1);
     try {
-      let fastest: { readonly threads: number; readonly trial: EngineTiming } | null = null;
+      let fastest: { readonly threads: number; readonly timing: EngineTiming } | null = null;
       for (const threads of counts) {
-        const trial = await withTimeout(
+        const timing = await withTimeout(
           clock,
           STEPS_TIMEOUT_MS * this.#timeoutFactor,
           'its first steps',
-          benchmarkEngine(this.#combine(processes.slice(0, threads)), benchmarkCase, TIMED_STEPS_MS, clock),
+          benchmarkEngine(this.#combine(engines.slice(0, threads)), benchmarkCase, TIMED_STEPS_MS, clock),
         );
-        if (fastest === null || trial.samplesPerSecond > fastest.trial.samplesPerSecond)
-          fastest = { threads, trial };
+        if (fastest === null || timing.samplesPerSecond > fastest.timing.samplesPerSecond)
+          fastest = { threads, timing };
       }
-      if (fastest === null) throw new Error('it was not tried');
-      const { threads, trial } = fastest;
-      processes.splice(threads).forEach((process) => process.end());
-      this.#reference = trial.gradient;
+      if (fastest === null) throw new Error('it was not benchmarked');
+      const { threads, timing } = fastest;
+      engines.splice(threads).forEach((engine) => engine.close());
+      this.#reference = timing.gradient;
       this.#results.set('wasm', {
         backend: 'wasm',
         threads,
-        samplesPerSecond: trial.samplesPerSecond,
+        samplesPerSecond: timing.samplesPerSecond,
         difference: null,
       });
-      return this.#opened(processes, trial);
+      return this.#opened(engines, timing);
     } catch (error) {
-      processes.forEach((process) => process.end());
+      engines.forEach((engine) => engine.close());
       throw error;
     }
   }
 
   async #benchmarkGpu(backend: BackendName, signal?: AbortSignalLike): Promise<OpenedEngine> {
     const { clock, benchmarkCase } = this.#options;
-    const processes = await this.#open(backend, 1, signal);
+    const engines = await this.#open(backend, 1, signal);
     try {
-      const trying = benchmarkEngine(this.#combine(processes), benchmarkCase, TIMED_STEPS_MS, clock);
-      const trial = await withTimeout(
+      const trying = benchmarkEngine(this.#combine(engines), benchmarkCase, TIMED_STEPS_MS, clock);
+      const timing = await withTimeout(
         clock,
         STEPS_TIMEOUT_MS * this.#timeoutFactor,
         'its first steps',
@@ -197,59 +196,72 @@ export class TabEngines {
         signal,
       );
       const difference =
-        this.#reference === null ? null : relativeDifference(trial.gradient, this.#reference);
-      const outcome = { backend, threads: 1, samplesPerSecond: trial.samplesPerSecond, difference };
-      this.#results.set(backend, outcome);
-      return this.#opened(processes, trial);
+        this.#reference === null ? null : relativeDifference(timing.gradient, this.#reference);
+      const result = { backend, threads: 1, samplesPerSecond: timing.samplesPerSecond, difference };
+      this.#results.set(backend, result);
+      return this.#opened(engines, timing);
     } catch (error) {
-      processes.forEach((process) => process.end());
+      engines.forEach((engine) => engine.close());
       throw error;
     }
   }
 
-  /** Opens `count` processes, all or none. */
-  async #open(backend: BackendName, count: number, signal?: AbortSignalLike): Promise<EngineProcess[]> {
+  /** Opens `count` engines, all or none. */
+  async #open(backend: BackendName, count: number, signal?: AbortSignalLike): Promise<RemoteEngine[]> {
     const { startWorker, clock } = this.#options;
-    const workers = Array.from({ length: count }, startWorker);
-    const opening = Promise.all(workers.map((worker) => EngineProcess.open(worker, backend)));
+    const allocateShared = this.#allocateShared(backend);
+    const note = (): void => undefined;
+    const ports = Array.from({ length: count }, startWorker);
+    const opening = Promise.all(
+      ports.map((port) => openRemoteEngine({ port, choice: backend, allocateShared, note })),
+    );
     try {
       return await withTimeout(clock, START_TIMEOUT_MS * this.#timeoutFactor, 'its start', opening, signal);
     } catch (error) {
-      workers.forEach((worker) => worker.end());
+      ports.forEach((port) => port.end());
       throw error;
     }
   }
 
-  #combine(processes: readonly EngineProcess[], measured?: EngineTiming): Engine {
-    const [first] = processes;
+  #combine(engines: readonly RemoteEngine[], measured?: EngineTiming): Engine {
+    const [first] = engines;
     if (first === undefined) throw new Error('no engine was opened');
     const { device } = first.info;
     const speed =
-      measured === undefined ? '' : `, ${Math.round(measured.samplesPerSecond)} samples/s in a trial`;
-    const info = { ...first.info, device: device + speed, threads: processes.length };
-    // What WebGL and WebGPU upload must not lie in shared memory.
-    const sharedFloats = first.info.backend === 'wasm' ? this.#options.sharedFloats : null;
-    return parallelEngine({ processes, info, sharedFloats });
+      measured === undefined ? '' : `, ${Math.round(measured.samplesPerSecond)} samples/s in a benchmark`;
+    const info = { ...first.info, device: device + speed, threads: engines.length };
+    const allocateShared = this.#allocateShared(first.info.backend);
+    return parallelEngine({ engines, info, allocateShared });
   }
 
-  #opened(processes: readonly EngineProcess[], trial: EngineTiming): OpenedEngine {
-    const engine = this.#combine(processes, trial);
+  /** WebGL and WebGPU cannot upload from shared memory. */
+  #allocateShared(backend: string): AllocateShared | null {
+    return backend === 'wasm' ? this.#options.allocateShared : null;
+  }
+
+  #opened(engines: readonly RemoteEngine[], timing: EngineTiming): OpenedEngine {
+    const engine = this.#combine(engines, timing);
     return {
       engine,
       backend: engine.info.backend as BackendName,
       why: this.#explain(),
-      lost: Promise.race(processes.map(({ lost }) => lost)),
-      close: () => processes.forEach((process) => process.end()),
+      ...lifeOf(engines),
     };
   }
 }
 
-/** An engine that computes, and why it was taken. */
+/** Life of engines that are used as one: it ends with the first that is lost. */
+const lifeOf = (engines: readonly RemoteEngine[]): Pick<OpenedEngine, 'lost' | 'close'> => ({
+  lost: Promise.race(engines.map(({ lost }) => lost)).then(({ reason }) => reason),
+  close: () => engines.forEach((engine) => engine.close()),
+});
+
+/** Engine that computes, and why it was chosen. */
 export interface OpenedEngine {
   readonly engine: Engine;
   readonly backend: BackendName;
   readonly why: string;
-  /** Settles with the reason when it can compute no more. */
+  /** Resolves with the reason when the engine is lost. */
   readonly lost: Promise<string>;
   close(): void;
 }

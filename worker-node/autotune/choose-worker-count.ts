@@ -10,30 +10,33 @@ import { compareConfigs, type Comparison, type Config } from './compare-configs.
 import * as v from 'valibot';
 import { makeFolder } from '../util/make-folder.ts';
 
-/** Samples of a step, shared among the processes. */
+/** Samples of a step, divided among the processes. */
 const BATCH_SIZE = 128;
 const TIMEOUT_MS = 40_000;
-/** What a process with TensorFlow takes. */
+/** Memory of a process with TensorFlow. */
 const PROCESS_BYTES = 500 * 2 ** 20;
 
 export interface MachineProfile {
   readonly choice: EngineChoice;
-  /** Threads of each process, if the person has said. */
+  /** Threads of each process, if the user has set them. */
   readonly threads?: number | undefined;
-  /** Hears what is being done and what came out, a line each. */
+  /** Receives lines about the measurement and its result. */
   readonly note: (line: string) => void;
   readonly signal?: AbortSignal;
   readonly cores: number;
   readonly memoryBytes: number;
-  /** Whether others compute here just now: what is measured then is not kept. */
+  /** Whether other processes compute at the moment: measurements are not saved then. */
   readonly isBusy: boolean;
-  /** What identifies the native engine that would be used; null if there is none. */
+  /** Identifies the native engine that would be used; null without one. */
   readonly engineKey: string | null;
   readonly cacheFile: string;
   readonly compare: (one: Config, other: Config, signal: AbortSignal) => Promise<Comparison>;
 }
 
-/** What this machine says of itself. @param command runs gradcast */
+/**
+ * Reads the properties of this machine.
+ * @param command runs gradcast
+ */
 export function readMachineProfile(
   command: readonly [string, ...string[]],
 ): Omit<MachineProfile, 'choice' | 'note'> {
@@ -41,7 +44,7 @@ export function readMachineProfile(
   return {
     threads: Number.isInteger(own) && own > 0 ? own : undefined,
     cores: availableParallelism(),
-    // Less than what is free where a container is given less.
+    // A container may have less memory than is free.
     memoryBytes: Math.min(process.availableMemory(), freemem()),
     isBusy: (loadavg()[0] ?? 0) > availableParallelism(),
     engineKey: nativeEngineKey(),
@@ -51,8 +54,8 @@ export function readMachineProfile(
 }
 
 /**
- * How many worker processes make the most of this machine. WebAssembly has one thread: one process a core. The native
- * engine is measured both ways, one process of n threads and n processes of one, and what came out is remembered.
+ * Chooses the fastest number of worker processes. WebAssembly has one thread, so each core has a process. The native engine
+ * is measured with one process of n threads and with n processes of one, and the result is saved.
  */
 export async function chooseWorkerCount(options: MachineProfile): Promise<number> {
   const { choice, threads, note, cores, memoryBytes, engineKey, cacheFile, compare } = options;
@@ -62,36 +65,38 @@ export async function chooseWorkerCount(options: MachineProfile): Promise<number
   if (processes < 2) return 1;
 
   const key = `${engineKey}, ${cores} cores`;
-  const known = loadChoice(cacheFile, key);
-  if (known !== null) {
-    note(`${known.line} (measured before)`);
-    return known.workers;
+  const cached = loadChoice(cacheFile, key);
+  if (cached !== null) {
+    note(`${cached.line} (measured before)`);
+    return cached.workers;
   }
-  const together = { processes: 1, threads: cores, batch: BATCH_SIZE };
-  const apart = {
+  const oneProcess = { processes: 1, threads: cores, batch: BATCH_SIZE };
+  const manyProcesses = {
     processes,
     threads: threadsPerWorker(cores, processes),
     batch: Math.max(1, Math.round(BATCH_SIZE / processes)),
   };
-  const often = options.isBusy ? 'not kept: others compute here just now' : 'once';
-  note(`Measuring ${describeConfig(together)} against ${describeConfig(apart)} (some seconds; ${often}) ...`);
+  const remark = options.isBusy ? 'not saved: other processes are computing' : 'once';
+  note(
+    `Measuring ${describeConfig(oneProcess)} against ${describeConfig(manyProcesses)} (some seconds; ${remark}) ...`,
+  );
   try {
     const limit = AbortSignal.timeout(TIMEOUT_MS);
     const signal = options.signal === undefined ? limit : AbortSignal.any([options.signal, limit]);
-    const result = await compare(together, apart, signal);
+    const result = await compare(oneProcess, manyProcesses, signal);
     const workers = !result.gpu && result.stepMs[1] < result.stepMs[0] ? processes : 1;
     const line = result.gpu
-      ? 'Using one worker process: a GPU needs no more.'
+      ? 'Using one worker process: a GPU needs only one.'
       : workers === 1
-        ? describeChoice(together, apart, ...result.stepMs)
-        : describeChoice(apart, together, result.stepMs[1], result.stepMs[0]);
+        ? describeChoice(oneProcess, manyProcesses, ...result.stepMs)
+        : describeChoice(manyProcesses, oneProcess, result.stepMs[1], result.stepMs[0]);
     if (!options.isBusy) saveChoice(cacheFile, key, { workers, line });
     note(line);
     return workers;
   } catch (error) {
     if (options.signal?.aborted === true) return processes;
     const why = errorMessage(error);
-    note(`It could not be measured (${why}): ${describeConfig(apart)}.`);
+    note(`The measurement failed (${why}). Using ${describeConfig(manyProcesses)}.`);
     return processes;
   }
 }
@@ -106,7 +111,7 @@ function describeChoice(taken: Config, other: Config, takenMs: number, otherMs: 
 const describeConfig = ({ processes, threads }: Config): string =>
   `${processes} worker process${processes === 1 ? '' : 'es'} with ${threads} thread${threads === 1 ? '' : 's'}`;
 
-/** Another engine, another build of it or another processor is measured anew. */
+/** Key of the native engine, its build and the processor: a change of any is measured anew. */
 function nativeEngineKey(): string | null {
   const best = nativeCandidates().find(({ missing }) => missing === null);
   if (best === undefined) return null;
@@ -118,21 +123,21 @@ function nativeEngineKey(): string | null {
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const choicesSchema = v.record(v.string(), v.object({ workers: count, line: v.string() }));
 
-/** How many workers were found to be best, and what was said about it. */
+/** Saved number of workers, and the line that was printed about it. */
 export type CachedChoice = v.InferOutput<typeof choicesSchema>[string];
 
-/** @returns null if this was not measured yet, or the file cannot be read */
+/** @returns null if there is no measurement, or the file cannot be read */
 export function loadChoice(file: string, key: string): CachedChoice | null {
   return readChoices(file)[key] ?? null;
 }
 
-/** Writes it to the file; if that fails or the file is cut short, it will be measured again. */
-export function saveChoice(file: string, key: string, shape: CachedChoice): void {
+/** Saves a choice. If that fails or the file is truncated, it will be measured again. */
+export function saveChoice(file: string, key: string, choice: CachedChoice): void {
   try {
     makeFolder(dirname(file));
-    writeFileSync(file, `${JSON.stringify({ ...readChoices(file), [key]: shape }, null, 2)}\n`);
+    writeFileSync(file, `${JSON.stringify({ ...readChoices(file), [key]: choice }, null, 2)}\n`);
   } catch {
-    // As said.
+    // Measured again next time.
   }
 }
 

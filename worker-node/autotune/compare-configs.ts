@@ -2,24 +2,24 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { START, parseStepTime, type StepTime } from './step-time-lines.ts';
 
-/** So many processes, each with so many threads and so many samples a step. */
+/** Number of processes, and the threads and samples of a step of each. */
 export interface Config {
   readonly processes: number;
   readonly threads: number;
   readonly batch: number;
 }
 
-/** Milliseconds of a step of each of two teams; or the engine computes on a GPU, where there is nothing to compare. */
+/** Milliseconds of a step of two configs; a GPU is not compared. */
 export type Comparison =
   { readonly gpu: true } | { readonly gpu: false; readonly stepMs: readonly [number, number] };
 
-/** In turn, so that both see the machine alike; the best of each is what others disturbed the least. */
+/** Configs run in turn, under the same conditions; the best time is the least disturbed one. */
 const ROUNDS = 3;
 
 /**
- * Lets two teams compute, each side by side with its own, in turn.
+ * Measures two configs in turn; the processes of a config compute at the same time.
  * @param command runs gradcast
- * @throws Error if one of them cannot
+ * @throws Error if a process fails
  */
 export async function compareConfigs(
   one: Config,
@@ -28,18 +28,18 @@ export async function compareConfigs(
   signal: AbortSignal,
 ): Promise<Comparison> {
   const open: BenchmarkProcess[] = [];
-  const start = async (team: Config): Promise<{ gpu: boolean; step: () => Promise<number> }> => {
-    const members = Array.from({ length: team.processes }, () =>
-      startBenchmarkProcess(team, command, signal),
+  const start = async (config: Config): Promise<{ gpu: boolean; step: () => Promise<number> }> => {
+    const processes = Array.from({ length: config.processes }, () =>
+      startBenchmarkProcess(config, command, signal),
     );
-    open.push(...members);
-    const greetings = await Promise.all(members.map(({ next }) => next()));
+    open.push(...processes);
+    const ready = await Promise.all(processes.map(({ next }) => next()));
     const step = async (): Promise<number> => {
-      for (const { start } of members) start();
-      const paces = await Promise.all(members.map(({ next }) => next()));
-      return Math.max(...paces.map(({ stepMs }) => stepMs ?? NaN));
+      for (const { start } of processes) start();
+      const times = await Promise.all(processes.map(({ next }) => next()));
+      return Math.max(...times.map(({ stepMs }) => stepMs ?? NaN));
     };
-    return { gpu: greetings.some(({ gpu }) => gpu), step };
+    return { gpu: ready.some(({ gpu }) => gpu), step };
   };
   try {
     const first = await start(one);
@@ -57,7 +57,7 @@ export async function compareConfigs(
 }
 
 interface BenchmarkProcess {
-  /** What it says next; rejects if it ends before. */
+  /** Waits for the next line; rejects if the process ends. */
   readonly next: () => Promise<StepTime>;
   readonly start: () => void;
   readonly stop: () => void;
@@ -73,7 +73,7 @@ function startBenchmarkProcess(
     env: { ...process.env, TF_NUM_INTRAOP_THREADS: String(threads) },
     signal,
   });
-  const said: StepTime[] = [];
+  const received: StepTime[] = [];
   let ended: Error | null = null;
   let wake = (): void => undefined;
   const end = (error: Error): void => {
@@ -81,13 +81,13 @@ function startBenchmarkProcess(
     wake();
   };
   child.once('error', end);
-  child.once('close', (code) => end(new Error(`a process of the measurement ended (${code ?? 'killed'})`)));
+  child.once('close', (code) => end(new Error(`a measuring process ended (${code ?? 'killed'})`)));
   child.stdin?.on('error', () => undefined);
   if (child.stdout !== null) {
     createInterface({ input: child.stdout }).on('line', (line) => {
-      const pace = parseStepTime(line);
-      if (pace === null) return;
-      said.push(pace);
+      const time = parseStepTime(line);
+      if (time === null) return;
+      received.push(time);
       wake();
     });
   }
@@ -95,8 +95,8 @@ function startBenchmarkProcess(
     next: () =>
       new Promise((resolve, reject) => {
         wake = () => {
-          const pace = said.shift();
-          if (pace !== undefined) resolve(pace);
+          const time = received.shift();
+          if (time !== undefined) resolve(time);
           else if (ended !== null) reject(ended);
         };
         wake();

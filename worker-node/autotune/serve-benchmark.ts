@@ -9,13 +9,13 @@ import { START, formatStepTime } from './step-time-lines.ts';
 
 const WARM_UP_STEPS = 2;
 const MIN_STEPS = 3;
-/** Others measure at the same time, so it is the time that is fixed, not the number of steps. */
+/** Time of a measurement, fixed because other processes measure at the same time. */
 const WINDOW_MS = 400;
 
 /**
- * Measures captured gradient steps of the native engine in this process, together with others: says when it is ready,
- * and then measures as often as it is told to.
- * @param input ends when there is nothing more to measure
+ * Measures captured gradient steps of the native engine in this process: writes a line when it is ready, then measures once
+ * for each line of the input.
+ * @param input ends after the last measurement
  * @throws Error if there is no native engine
  */
 export async function serveBenchmark(
@@ -27,18 +27,18 @@ export async function serveBenchmark(
   const opened = await openNativeEngine({ idle });
   if ('missing' in opened) throw new Error(opened.missing);
   const { job, weights, shard } = benchmarkJob(batch);
-  const trainer = await opened.engine.load(job);
-  const room = new Float32Array(weights.length);
+  const computer = await opened.engine.load(job);
+  const gradient = new Float32Array(weights.length);
   let step = 0;
   const timed = async (): Promise<number> => {
-    trainer.prepare(step as Step, shard);
+    computer.prepare(step as Step, shard);
     const startedMs = performance.now();
-    trainer.setWeights(weights);
-    await trainer.gradient(step++ as Step, shard, room);
+    computer.setWeights(weights);
+    await computer.gradient(step++ as Step, shard, gradient);
     return performance.now() - startedMs;
   };
   await timed();
-  // The graph is captured now.
+  // Captures the graph.
   idle.run();
   for (let i = 0; i < WARM_UP_STEPS; i++) await timed();
 
@@ -51,5 +51,5 @@ export async function serveBenchmark(
     const stepMs = median(times) ?? NaN;
     write(formatStepTime({ stepMs, gpu: opened.gpu }));
   }
-  trainer.dispose();
+  computer.dispose();
 }

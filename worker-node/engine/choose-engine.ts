@@ -3,16 +3,16 @@ import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import { openNativeEngine } from './native/open-native.ts';
 import { openWasmEngine } from './tfjs/tfjs-engines.ts';
 
-/** An engine, and why no better one was taken. */
 export interface ChosenEngine {
   readonly engine: Engine;
+  /** Why no better engine was taken. */
   readonly why: string;
 }
 
 /**
- * The best engine that this machine has: native TensorFlow on a GPU, on the CPU, else WebAssembly.
- * @param note hears what an engine has to say while it computes
- * @throws Error with a sentence if the one that was asked for is not there
+ * Opens the best engine of this machine: native TensorFlow on a GPU, on the CPU, else WebAssembly.
+ * @param note receives the lines that the engine logs
+ * @throws Error with a sentence if the requested engine cannot be opened
  */
 export async function chooseEngine(
   choice: EngineChoice,

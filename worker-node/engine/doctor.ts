@@ -8,26 +8,26 @@ import {
 } from './benchmark/benchmark-child.ts';
 import { installAdvice } from './ensure-native.ts';
 
-/** One engine as the doctor found it. */
+/** Result of the doctor for one engine. */
 export interface Finding {
   readonly engine: 'native' | 'wasm';
   readonly package: string;
   readonly folder: string | null;
   readonly benchmark: EngineBenchmark | null;
-  /** Why it is not used. */
+  /** Reason why the engine does not work, or null. */
   readonly reason: string | null;
 }
 
 export interface Diagnosis {
   readonly node: string;
   readonly platform: string;
-  /** The best first; the first with a probe is what would be used. */
+  /** Best first; workers would use the first with a benchmark. */
   readonly findings: readonly Finding[];
 }
 
 const BATCH_SIZE = 64;
 
-/** Tries every engine that this machine has, each in a process of its own, one after the other. */
+/** Benchmarks every engine of this machine, one after the other, each in a process of its own. */
 export async function diagnose(programFile: string, signal: AbortSignal): Promise<Diagnosis> {
   const findings: Finding[] = [];
   for (const { package: name, folder, missing } of nativeCandidates()) {
@@ -46,12 +46,15 @@ export async function diagnose(programFile: string, signal: AbortSignal): Promis
   return { node: nodeVersion, platform: `${process.platform} ${process.arch}`, findings };
 }
 
-/** What workers would use. */
+/** Engine that workers would use. */
 export const selectedEngine = ({ findings }: Diagnosis): Finding | undefined =>
   findings.find(({ benchmark }) => benchmark !== null);
 
-/** For a person to read. */
-export function describeDiagnosis(diagnosis: Diagnosis, typed: string): string[] {
+/**
+ * Formats lines for the user.
+ * @param commandLine command that starts gradcast
+ */
+export function describeDiagnosis(diagnosis: Diagnosis, commandLine: string): string[] {
   const { node, platform, findings } = diagnosis;
   const used = selectedEngine(diagnosis);
   const lines = [`Node ${node} on ${platform}`];
@@ -63,7 +66,7 @@ export function describeDiagnosis(diagnosis: Diagnosis, typed: string): string[]
   }
   if (used === undefined) lines.push('No engine works here.');
   else lines.push(`Workers use the one marked >, a ${used.engine} engine.`);
-  if (used?.engine !== 'native') lines.push(installAdvice(typed));
+  if (used?.engine !== 'native') lines.push(installAdvice(commandLine));
   return lines;
 }
 
@@ -73,5 +76,7 @@ async function tryBenchmark(
   signal: AbortSignal,
 ): Promise<Pick<Finding, 'benchmark' | 'reason'>> {
   const result = await benchmarkInChild(programFile, target, BATCH_SIZE, signal);
-  return result.ok ? { benchmark: result.probe, reason: null } : { benchmark: null, reason: result.reason };
+  return result.ok
+    ? { benchmark: result.benchmark, reason: null }
+    : { benchmark: null, reason: result.reason };
 }

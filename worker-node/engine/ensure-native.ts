@@ -8,24 +8,23 @@ import { hasGlibc, currentTarget, findInstallMethods, type Target } from './loca
 
 export interface PrepareOptions {
   readonly cacheDir: string;
-  /** What runs gradcast, for the child that proves the engine. */
+  /** Program of gradcast, which verifies the engine in a child process. */
   readonly programFile: string;
-  /** How gradcast is started on a command line. */
+  /** Command that starts gradcast, for advice. */
   readonly commandLine: string;
   readonly signal: AbortSignal;
   readonly report: InstallReport;
   readonly nowMs: number;
-  /** Nothing else will do: what failed a while ago is tried again, and an error says why it cannot be had. */
+  /** Fails if there is no engine, and does not wait before a failed installation is tried again. */
   readonly required?: boolean;
   readonly target?: Target;
   readonly env?: NodeJS.ProcessEnv;
 }
 
 /**
- * Sees to it that this machine has a native engine, if it can have one: installs one where there is none, on the first
- * run and again hours after it has failed. Where that is impossible one line says why, and work goes on without.
- * Settles early, without a word, when `signal` is aborted.
- * @throws Error with a sentence if it is required and cannot be had
+ * Installs a native engine if this machine has none and its platform can have one. A failed installation is tried again
+ * hours later. If there is no engine, one line says why. Returns early, without a line, when `signal` is aborted.
+ * @throws Error with a sentence if the engine is required and cannot be installed
  */
 export async function ensureNativeEngine(options: PrepareOptions): Promise<void> {
   const { cacheDir, commandLine, signal, report, nowMs, required = false } = options;
@@ -37,16 +36,16 @@ export async function ensureNativeEngine(options: PrepareOptions): Promise<void>
     report.print(unsupported);
     return;
   }
-  const goingOn = `Going on with WebAssembly; to try again: ${commandLine} engine install`;
+  const fallback = `Using WebAssembly; to try again: ${commandLine} engine install`;
   const failure = required ? null : await recentFailure(cacheDir, engineCacheKey(target, 'cpu'), nowMs);
   if (failure !== null) {
     report.print(
-      `No native TensorFlow (tried ${formatAge(nowMs - failure.atMs)}): ${asSentence(failure.why)} ${goingOn}`,
+      `No native TensorFlow (tried ${formatAge(nowMs - failure.atMs)}): ${asSentence(failure.why)} ${fallback}`,
     );
     return;
   }
-  report.print('No native TensorFlow here yet; getting it, once: a few minutes, 3 GB of disk meanwhile.');
-  report.print('To do without it: Ctrl-C, and --engine wasm.');
+  report.print('Installing native TensorFlow, once: a few minutes and 3 GB of disk.');
+  report.print('To skip it: Ctrl-C, then --engine wasm.');
   try {
     await installEngine({ ...options, variant: 'cpu' });
     if (createPathLookup(env)('nvidia-smi')) {
@@ -55,20 +54,20 @@ export async function ensureNativeEngine(options: PrepareOptions): Promise<void>
   } catch (error) {
     if (signal.aborted) return;
     const why = error instanceof InstallError ? error.why : errorMessage(error);
-    const cannot = `No native TensorFlow: ${asSentence(why)}`;
-    if (required) throw new Error(`${cannot} ${WASM_ADVICE}`, { cause: error });
-    report.print(`${cannot} ${goingOn}`);
+    const problem = `No native TensorFlow: ${asSentence(why)}`;
+    if (required) throw new Error(`${problem} ${WASM_ADVICE}`, { cause: error });
+    report.print(`${problem} ${fallback}`);
   }
 }
 
-const WASM_ADVICE = '--engine wasm does without it.';
+const WASM_ADVICE = '--engine wasm works without it.';
 
-export const installAdvice = (typed: string): string =>
-  `No native TensorFlow here yet; this gets it: ${typed} engine install (with --gpu for an NVIDIA GPU)`;
+export const installAdvice = (commandLine: string): string =>
+  `Native TensorFlow is not installed. To install it: ${commandLine} engine install (with --gpu for an NVIDIA GPU)`;
 
-/** The words of a program as one sentence on one line. */
-export function asSentence(words: string): string {
-  const line = words.trim().replaceAll(/\s*\n\s*/g, ' ');
+/** Formats the output of a program as one sentence on one line. */
+export function asSentence(text: string): string {
+  const line = text.trim().replaceAll(/\s*\n\s*/g, ' ');
   return /[.!?]$/.test(line) ? line : `${line}.`;
 }
 

@@ -8,7 +8,7 @@ import { PNG } from 'pngjs';
 const TOP_CLASSES = 3;
 
 /**
- * What a trained model makes of pictures; a line each.
+ * Predicts the classes of pictures with a trained model and writes a line for each.
  * @param write receives the lines
  * @throws Error with a sentence that names the folder or file
  */
@@ -26,21 +26,21 @@ export async function predict(
     files.map(async (file) => sampleFromPicture(await readPicture(file), job.data.sampleShape)),
   );
   const { engine } = await chooseEngine(choice);
-  const trainer = await engine.load(job);
-  trainer.setWeights(weights);
+  const computer = await engine.load(job);
+  computer.setWeights(weights);
   write(
     `${modelDir}: trained on ${job.data.name}, ${metadata.epochs} epoch${metadata.epochs === 1 ? '' : 's'}`,
   );
   for (const [i, file] of files.entries()) {
-    const probabilities = await trainer.predict(samples[i] ?? new Uint8Array(0), 1);
+    const probabilities = await computer.predict(samples[i] ?? new Uint8Array(0), 1);
     const ranked = [...probabilities.entries()].sort(([, a], [, b]) => b - a).slice(0, TOP_CLASSES);
     const [best, ...others] = ranked.map(([label, p]) => `${label} (${(100 * p).toFixed(1)}%)`);
     write(`${file}: ${best ?? ''}   then ${others.join(', ')}`);
   }
-  trainer.dispose();
+  computer.dispose();
 }
 
-/** Decoded, a picture of this many bytes could fill the memory. */
+/** A decoded picture with more pixels could fill the memory. */
 const MAX_PIXELS = 64 << 20;
 const HEADER_BYTES = 24;
 
@@ -51,10 +51,10 @@ export async function readPicture(file: string): Promise<Picture> {
     bytes = await readFile(file);
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new Error(`${file}: ${missing ? 'there is no such file' : String(error)}.`, { cause: error });
+    throw new Error(`${file}: ${missing ? 'the file does not exist' : String(error)}.`, { cause: error });
   }
   const isPng = bytes.length >= HEADER_BYTES && bytes.readUInt32BE(0) === 0x89504e47;
-  if (!isPng) throw new Error(`${file} is no PNG picture. Save it as PNG.`);
+  if (!isPng) throw new Error(`${file} is not a PNG picture. Save it as PNG.`);
   if (bytes.readUInt32BE(16) * bytes.readUInt32BE(20) > MAX_PIXELS) {
     throw new Error(
       `${file} is ${bytes.readUInt32BE(16)} x ${bytes.readUInt32BE(20)} pixels. Make it smaller.`,

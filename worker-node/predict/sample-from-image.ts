@@ -1,36 +1,36 @@
-/** A decoded picture: 8-bit RGBA, row-major. */
+/** Decoded picture: 8-bit RGBA, row-major. */
 export interface Picture {
   readonly width: number;
   readonly height: number;
   readonly rgba: Uint8Array;
 }
 
-/** One channel of a picture, 0 to 255, each value worked out when it is asked for: those of a photograph fill gigabytes. */
+/** One channel of a picture, 0 to 255. Values are computed on access, as those of a photograph would fill gigabytes. */
 interface Plane {
   readonly width: number;
   readonly height: number;
   at(x: number, y: number): number;
 }
 
-/** The same, worked out; row-major. */
+/** One channel with computed values, row-major. */
 interface Raster {
   readonly width: number;
   readonly height: number;
   readonly values: Float64Array;
 }
 
-/** MNIST's digits are 20 pixels high or wide in a field of 28, with the centre of mass in the middle. */
+/** MNIST's digits are 20 pixels high or wide in a field of 28, with the center of mass in the middle. */
 const INK_SHARE = 20 / 28;
-/** Of 255; what is darker is background. */
+/** Smallest value of ink, of 255; darker pixels are background. */
 const INK_THRESHOLD = 32;
 
 /**
- * A picture as a sample of the model. A picture of the model's own size is taken as it is, light ink on black as MNIST
- * or dark ink on white alike. Any other with one channel is treated as MNIST's makers treated theirs: the ink is cut
- * out, scaled to 20/28 of the field and centred by its mass. With more channels it is only scaled.
+ * Converts a picture to a sample of the model. A picture of the model's own size keeps its pixels, with light ink on black
+ * as in MNIST or dark ink on white. Other pictures are processed like MNIST's digits if the model has one channel: the ink is
+ * cropped, scaled to 20/28 of the field and centered by its mass. With more channels they are only scaled.
  * @param sampleShape [height, width, channels]
  * @returns [height, width, channels], 0 to 255
- * @throws Error if there is no ink
+ * @throws Error if the picture has no ink
  */
 export function sampleFromPicture(picture: Picture, sampleShape: readonly number[]): Uint8Array {
   const [height = 0, width = 0, channels = 1] = sampleShape;
@@ -43,12 +43,12 @@ export function sampleFromPicture(picture: Picture, sampleShape: readonly number
     );
   }
   const ink = lightOnDark(luma(picture));
-  const asItIs = ink.width === width && ink.height === height;
-  const sample = asItIs ? scale(ink, width, height) : centerByMass(ink, width, height);
+  const isModelSize = ink.width === width && ink.height === height;
+  const sample = isModelSize ? scale(ink, width, height) : centerByMass(ink, width, height);
   return Uint8Array.from(sample.values, Math.round);
 }
 
-/** Over white, as an image viewer shows transparency. */
+/** Blends a pixel over white, as an image viewer shows transparency. */
 function blendOverWhite(rgba: Uint8Array, pixel: number, index: number): number {
   const value = rgba[4 * pixel + index] ?? 0;
   const alpha = rgba[4 * pixel + 3] ?? 255;
@@ -61,7 +61,7 @@ const channel = ({ width, height, rgba }: Picture, index: number): Plane => ({
   at: (x, y) => blendOverWhite(rgba, y * width + x, index),
 });
 
-/** Rec. 601 luma. */
+/** Luma by Rec. 601. */
 const luma = ({ width, height, rgba }: Picture): Plane => ({
   width,
   height,
@@ -75,7 +75,7 @@ const luma = ({ width, height, rgba }: Picture): Plane => ({
   },
 });
 
-/** The border is background: where it is light, the picture is turned into its negative. */
+/** Inverts a picture with a light border, which counts as background. */
 function lightOnDark(plane: Plane): Plane {
   const { width, height } = plane;
   let sum = 0;
@@ -112,9 +112,12 @@ function centerByMass(plane: Plane, width: number, height: number): Raster {
   return { width, height, values };
 }
 
-/** The smallest part that holds all ink. */
+/** Crops to the smallest rectangle that contains all ink. */
 function cropToInk(plane: Plane): Plane {
-  let [left, right, top, bottom] = [Infinity, -1, Infinity, -1];
+  let left = Infinity;
+  let right = -1;
+  let top = Infinity;
+  let bottom = -1;
   for (let y = 0; y < plane.height; y++) {
     for (let x = 0; x < plane.width; x++) {
       if (plane.at(x, y) < INK_THRESHOLD) continue;
@@ -124,16 +127,19 @@ function cropToInk(plane: Plane): Plane {
       bottom = y;
     }
   }
-  if (right < 0) throw new Error('The picture is empty: nothing in it stands out from its background.');
-  const [width, height] = [right - left + 1, bottom - top + 1];
+  if (right < 0) throw new Error('The picture is empty: it has no ink that differs from its background.');
+  const width = right - left + 1;
+  const height = bottom - top + 1;
   return { width, height, at: (x, y) => plane.at(left + x, top + y) };
 }
 
 /** Scales by the mean over the area that each new pixel covers. */
 function scale(plane: Plane, width: number, height: number): Raster {
-  const [sx, sy] = [plane.width / width, plane.height / height];
+  const sx = plane.width / width;
+  const sy = plane.height / height;
   const values = Float64Array.from({ length: width * height }, (_, i) => {
-    const [x0, y0] = [(i % width) * sx, Math.floor(i / width) * sy];
+    const x0 = (i % width) * sx;
+    const y0 = Math.floor(i / width) * sy;
     let sum = 0;
     for (let y = Math.floor(y0); y < y0 + sy; y++) {
       const rows = Math.min(y + 1, y0 + sy) - Math.max(y, y0);

@@ -7,15 +7,15 @@ export interface MachineReportOptions {
   /** Address of the coordinator, without the token. */
   readonly url: string;
   readonly clock: Clock;
-  /** Writes a line about what goes as it should. */
+  /** Prints a line about normal operation. */
   readonly info: (line: string) => void;
-  /** Writes a line that the person should know of. */
+  /** Prints a line about a problem. */
   readonly note: (line: string) => void;
 }
 
 /** Time between two lines about the work. */
 const WORK_INTERVAL_MS = 30_000;
-/** Retries that are all reported; later ones, at the longest pause, only as often as they have doubled. */
+/** Retries in a row that are all reported; of later ones only the 8th, 16th, 32nd and so on. */
 const MAX_CONSECUTIVE_RETRY_LINES = 6;
 
 type Message<Type> = Extract<WorkerProcessMessage, { type: Type }>;
@@ -23,16 +23,17 @@ type Message<Type> = Extract<WorkerProcessMessage, { type: Type }>;
 /** Reports the work of one machine's worker processes in its terminal: one line for all of them. */
 export class MachineReport {
   readonly #options: MachineReportOptions;
-  /** Lines that are said once, however many processes say them. */
+  /** Lines that were printed once, even if several processes send them. */
   readonly #reportedLines = new Set<string>();
-  /** Retries of each process since it was connected. */
+  /** Retries of each process since its last connection. */
   readonly #retries = new Map<string, number>();
   #reportedRetries = 0;
   #isJoined = false;
   #batchSize = 0;
   #totalSteps: number | null = null;
-  /** Samples in all, and since the last line. */
+  /** Total samples. */
   #samples = 0;
+  /** Samples since the last line. */
   #recentSamples = 0;
   #step = 0;
   /** Step at the last line. */
@@ -44,7 +45,7 @@ export class MachineReport {
     this.#options = options;
   }
 
-  /** @param worker the process that says it */
+  /** @param worker name of the process that sent the message */
   record(worker: string, message: WorkerProcessMessage): void {
     switch (message.type) {
       case 'engine': {
@@ -74,7 +75,7 @@ export class MachineReport {
     }
   }
 
-  /** Ends the lines about the work. */
+  /** Stops the lines about the work. */
   close(): void {
     this.#stopTimer();
   }
@@ -122,9 +123,9 @@ export class MachineReport {
     }
     const steps = this.#step - (this.#reportedStep ?? this.#step);
     const share = steps === 0 ? null : this.#recentSamples / (steps * this.#batchSize);
-    const of = this.#totalSteps === null ? '' : ` of ${formatCount(this.#totalSteps)}`;
+    const total = this.#totalSteps === null ? '' : ` of ${formatCount(this.#totalSteps)}`;
     info(
-      `${name}: step ${formatCount(this.#step + 1)}${of}, ${formatCount(this.#samples)} samples computed` +
+      `${name}: step ${formatCount(this.#step + 1)}${total}, ${formatCount(this.#samples)} samples computed` +
         (share === null ? '' : `, ${Math.min(100, Math.round(100 * share))}% of the batch`) +
         `, ${Math.round((1000 * this.#recentSamples) / WORK_INTERVAL_MS)} samples/s`,
     );
@@ -133,11 +134,11 @@ export class MachineReport {
     this.#reportedStep = this.#step;
   }
 
-  /** @param key what is the same in the lines of several processes */
-  #reportOnce(how: 'info' | 'note', text: string, key = text): void {
+  /** @param key part of the line that is the same for all processes */
+  #reportOnce(level: 'info' | 'note', text: string, key = text): void {
     if (this.#reportedLines.has(key)) return;
     this.#reportedLines.add(key);
-    this.#options[how](`${this.#options.name}: ${text}`);
+    this.#options[level](`${this.#options.name}: ${text}`);
   }
 
   #stopTimer(): void {

@@ -15,24 +15,24 @@ const messageSchema = v.variant('type', [
   }),
   /** The worker has computed a gradient of this step. */
   v.object({ type: v.literal('computed'), step: count, samples: v.optional(count, 0) }),
-  /** The worker has no connection and waits before the next try. */
+  /** The worker has no connection and waits before the next attempt. */
   v.object({ type: v.literal('waiting'), reason: line, waitMs: v.pipe(v.number(), v.minValue(0)) }),
-  /** The worker's part is over, and why. */
+  /** The worker has ended. */
   v.object({ type: v.literal('ended'), reason: line }),
-  /** The worker cannot take part, and why. */
+  /** The coordinator has refused the worker. */
   v.object({ type: v.literal('refused'), reason: line }),
 ]);
 
-/** What a worker process tells the process that started it. */
+/** Message from a worker process to the process that started it. */
 export type WorkerProcessMessage = v.InferOutput<typeof messageSchema>;
 
-/** @returns null for anything else */
+/** @returns null for an invalid message */
 export function parseWorkerProcessMessage(message: unknown): WorkerProcessMessage | null {
   const { success, output } = v.safeParse(messageSchema, message);
   return success ? output : null;
 }
 
-/** Sends to the parent process. Settles when it is sent, or cannot be. */
+/** Sends to the parent process. Resolves when the message is sent or cannot be sent. */
 export function sendToParent(message: WorkerProcessMessage): Promise<void> {
   return new Promise((resolve) => {
     if (process.connected && process.send !== undefined) {
@@ -41,7 +41,7 @@ export function sendToParent(message: WorkerProcessMessage): Promise<void> {
   });
 }
 
-/** Steps of a whole run; null in exact mode. */
+/** Number of steps of a run; null in exact mode. */
 export function totalSteps({ epochs, batchSize, data, microShard }: Job): number | null {
   return microShard === undefined ? epochs * Math.ceil(data.trainSamples / batchSize) : null;
 }

@@ -2,41 +2,42 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import type { MachineReport } from './machine-report.ts';
 import { parseWorkerProcessMessage, type WorkerProcessMessage } from './messages.ts';
 
-/** One of several workers: what it is called, and what its environment has more than the others'. */
+/** One of several worker processes. */
 export interface WorkerSpec {
   readonly name: string;
+  /** Variables that only this worker's environment has. */
   readonly env: NodeJS.ProcessEnv;
 }
 
 export interface ProcessGroupOptions {
   readonly workers: readonly WorkerSpec[];
-  /** The program and arguments of one worker, without its name. */
+  /** Program and arguments of a worker, without its name. */
   readonly command: readonly [string, ...string[]];
   readonly env: NodeJS.ProcessEnv;
   readonly signal: AbortSignal;
   readonly note: (line: string) => void;
-  /** Hears all that workers tell this process. */
+  /** Receives all messages of workers. */
   readonly report?: Pick<MachineReport, 'record'>;
-  /** Called with what a worker tells this process, beside the report. */
+  /** Called for each message of a worker, after the report. */
   readonly onMessage?: (message: WorkerProcessMessage, worker: WorkerSpec) => void;
 }
 
-/** How a worker among several ends whose engine has died; it is started again, as if it had been killed. */
+/** Exit code of a worker whose engine was lost; the worker is restarted. */
 export const EXIT_ENGINE_DIED = 86;
-/** How a worker among several ends that was asked to leave by somebody else than whoever started it: as if killed, too. */
+/** Exit code of a worker that received a signal from another process than its parent; the worker is restarted. */
 export const EXIT_TERMINATED = 87;
 const RESTARTED_EXIT_CODES: ReadonlySet<number | null> = new Set([null, EXIT_ENGINE_DIED, EXIT_TERMINATED]);
 
-/** A worker that ends sooner than this has not got as far as to work. */
+/** Run time below which a worker counts as crashed at its start. */
 const EARLY_EXIT_MS = 10_000;
 const MAX_RESTARTS = 3;
 const STOP_GRACE_MS = 3_000;
 
 /**
- * Several workers, each in a process of its own, until all have ended. One that is killed, or whose engine has died, is
- * started again, but not for ever if it dies at once. When one is told that the run is over, so are the others, which may
- * not have got through yet.
- * @returns 0 if all ended well, else the exit code of the last that did not
+ * Runs workers, each in a process of its own, until all have ended. A worker that is killed or loses its engine is restarted,
+ * but not forever if it crashes at its start. When one worker learns that the run is over, all others are ended: they may
+ * have no connection.
+ * @returns 0 if all workers exited with 0, else the exit code of the last that did not
  */
 export async function runProcesses(options: ProcessGroupOptions): Promise<number> {
   const over = new AbortController();
@@ -54,14 +55,14 @@ export async function runProcesses(options: ProcessGroupOptions): Promise<number
 async function superviseProcess(options: ProcessGroupOptions, worker: WorkerSpec): Promise<number> {
   const { name } = worker;
   let restarts = MAX_RESTARTS;
-  // Read anew each time: it changes while a process is waited for.
-  const stopping = (): boolean => options.signal.aborted;
+  // Read each time: it changes while a process runs.
+  const isStopping = (): boolean => options.signal.aborted;
   for (;;) {
-    if (stopping()) return 0;
+    if (isStopping()) return 0;
     const startedAtMs = performance.now();
     const { code, signal } = await runOnce(options, worker);
     if (!RESTARTED_EXIT_CODES.has(code)) return code ?? 1;
-    if (stopping()) return 0;
+    if (isStopping()) return 0;
     restarts = performance.now() - startedAtMs < EARLY_EXIT_MS ? restarts - 1 : MAX_RESTARTS;
     const ending = `${name} ${describeExit(code, signal)}`;
     if (restarts < 0) {
@@ -75,7 +76,7 @@ async function superviseProcess(options: ProcessGroupOptions, worker: WorkerSpec
 
 function describeExit(code: number | null, signal: NodeJS.Signals | null): string {
   if (code === EXIT_ENGINE_DIED) return 'lost its engine';
-  if (code === EXIT_TERMINATED) return 'was asked to leave';
+  if (code === EXIT_TERMINATED) return 'was terminated';
   return signal === 'SIGKILL' ? 'was killed (signal SIGKILL)' : `crashed (signal ${signal ?? 'unknown'})`;
 }
 
@@ -91,7 +92,7 @@ function runOnce(
 ): Promise<ProcessExit> {
   return new Promise((resolve) => {
     const [program, ...args] = command;
-    // stdin is a leash: it closes when this process dies, however it dies.
+    // stdin is the parent pipe: it closes when this process ends, even if it is killed.
     const child = spawn(program, [...args, '--name', worker.name], {
       stdio: ['pipe', 'inherit', 'inherit', 'ipc'],
       env: { ...env, ...worker.env, GRADCAST_LEASH: 'stdin' },
@@ -118,7 +119,7 @@ function runOnce(
   });
 }
 
-/** Asks a worker to leave by letting go of its leash; kills it if it does not. */
+/** Closes the parent pipe, on which a worker leaves; kills a worker that does not. */
 function stopProcess(child: ChildProcess): void {
   child.stdin?.end();
   const kill = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS);

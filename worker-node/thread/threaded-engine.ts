@@ -1,135 +1,93 @@
 import { SHARE_ENV, Worker } from 'node:worker_threads';
+import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
+import { openRemoteEngine } from '../../shared/engine/remote-engine/client.ts';
+import type { FromEngine, Port } from '../../shared/engine/remote-engine/messages.ts';
 import { errorMessage } from '../../shared/util/error-message.ts';
 import { removeOwnGraphFolders } from '../engine/native/graph-folders.ts';
-import { PendingCalls } from './pending-calls.ts';
-import type { FromEngine, ThreadEngine, ThreadStart, ToEngine, JobId } from './messages.ts';
-import { createThreadedGradientComputer, type ThreadLink } from './threaded-gradient-computer.ts';
+
+/** Engine of a thread: one of the user's choices, or plain JavaScript, which is fast enough for checks only. */
+export type ThreadEngine = EngineChoice | 'cpu';
 
 export interface ThreadOptions {
-  /** The thread's program, as built. */
+  /** Built program of the thread. */
   readonly file: string;
   readonly choice: ThreadEngine;
-  /** Hears what the engine has to say while it computes. */
+  /** Receives the lines that the engine logs. */
   readonly note: (line: string) => void;
-  /** Called where a thread does not end that was told to: it is stuck in native code, and holds the process up. */
+  /** Called if the thread does not end in time: it is stuck in native code and keeps the process alive. */
   readonly onStuck?: () => void;
-  /** How long ending may take. */
+  /** Time for the thread to end. */
   readonly stopTimeoutMs?: number;
 }
 
-/** Less than anybody waits who asked this process to leave. */
+/** Shorter than the time after which a process that was asked to leave is killed. */
 const STOP_TIMEOUT_MS = 2_000;
 
-/** An engine that computes in a thread of its own, so that this one always has time for the socket. */
+/** Engine that computes in a thread of its own, so that this one always has time for the socket. */
 export interface ThreadedEngine {
   readonly engine: Engine;
   /** Why no better engine was taken. */
   readonly why: string;
-  /** Aborted, with an EngineDiedError as its reason, when the thread has ended without being asked to. */
-  readonly died: AbortSignal;
-  /** Nobody waits for the engine just now. */
+  /** Aborted with an EngineLostError as reason if the thread ends without having been closed. */
+  readonly lost: AbortSignal;
+  /** Collects garbage in the thread, at a time when no answer is awaited. */
   collectGarbage(): void;
-  /** Ends the thread; a computation that it is in is lost. */
+  /** Ends the thread; a computation in progress is lost. */
   readonly close: () => Promise<void>;
-}
-
-/** The thread of the engine has ended without being asked to: a crash, or no memory. */
-export class EngineDiedError extends Error {
-  constructor(reason: string) {
-    super(`The engine has died: ${reason}`);
-    this.name = 'EngineDiedError';
-  }
 }
 
 /**
  * Starts the thread and opens the engine in it.
- * @throws Error with a sentence if the engine cannot be opened; EngineDiedError if the thread dies meanwhile
+ * @throws Error with a sentence if the engine cannot be opened; EngineLostError if the thread ends meanwhile
  */
 export async function openThreadedEngine(options: ThreadOptions): Promise<ThreadedEngine> {
   const { file, choice, note, onStuck, stopTimeoutMs = STOP_TIMEOUT_MS } = options;
-  // TensorFlow reads the real environment, and a thread's own copy would not be that.
-  const thread = new Worker(file, { workerData: { choice } satisfies ThreadStart, env: SHARE_ENV });
-  // A process that ends at once does not come to close the engine.
+  // TensorFlow reads the real environment, of which a thread has only a copy by default.
+  const thread = new Worker(file, { env: SHARE_ENV });
+  // A process that exits at once does not close the engine.
   process.once('exit', removeOwnGraphFolders);
-  const calls = new PendingCalls();
-  const death = new AbortController();
-  const die = (reason: string): void => {
-    if (death.signal.aborted) return;
-    const error = new EngineDiedError(reason);
-    death.abort(error);
-    calls.rejectAll(error);
-  };
-  thread.on('error', (error) => die(errorMessage(error)));
-  thread.on('messageerror', (error) => die(errorMessage(error)));
-  const onExit = (code: number): void => die(`its thread has ended with code ${code}`);
-  thread.on('exit', onExit);
-  const close = async (): Promise<void> => {
-    thread.off('exit', onExit);
+  const terminate = async (): Promise<void> => {
     const stuck = onStuck && setTimeout(onStuck, stopTimeoutMs);
     await thread.terminate();
     clearTimeout(stuck);
     process.off('exit', removeOwnGraphFolders);
     removeOwnGraphFolders();
-    calls.rejectAll(new Error('The engine is closed.'));
   };
-
-  const opened = await new Promise<Extract<FromEngine, { type: 'opened' | 'unopened' }>>(
-    (resolve, reject) => {
-      thread.on('message', (message: FromEngine) => {
-        switch (message.type) {
-          case 'opened':
-          case 'unopened':
-            resolve(message);
-            return;
-          case 'loaded':
-            calls.resolve(message.call, message.givesFactors);
-            return;
-          case 'tail':
-            calls.tail(message.call);
-            return;
-          case 'computed':
-            calls.resolve(message.call, message.result);
-            return;
-          case 'predicted':
-            calls.resolve(message.call, message.probabilities);
-            return;
-          case 'failed':
-            calls.fail(message.call, new Error(message.reason));
-            return;
-          case 'note':
-            note(message.line);
-            return;
-        }
-      });
-      death.signal.addEventListener('abort', () => reject(death.signal.reason as EngineDiedError));
-    },
-  );
-  if (opened.type === 'unopened') {
-    await close();
-    throw new Error(opened.reason);
+  try {
+    const engine = await openRemoteEngine({
+      port: portOf(thread),
+      choice,
+      allocateShared: (bytes) => new SharedArrayBuffer(bytes),
+      note,
+    });
+    const loss = new AbortController();
+    void engine.lost.then((error) => loss.abort(error));
+    return {
+      engine,
+      why: engine.why,
+      lost: loss.signal,
+      collectGarbage: () => engine.collectGarbage(),
+      close: () => {
+        engine.close();
+        return terminate();
+      },
+    };
+  } catch (error) {
+    await terminate();
+    throw error;
   }
+}
 
-  const link: ThreadLink = {
-    calls,
-    post: (message: ToEngine, handedOver: ArrayBuffer[] = []) => thread.postMessage(message, handedOver),
-  };
-  let trainers = 0;
-  const engine: Engine = {
-    info: opened.info,
-    async load(job) {
-      const trainer = trainers++ as JobId;
-      const supportsFactors = await calls.request<boolean>((call) =>
-        link.post({ type: 'load', call, trainer, job }),
-      );
-      return { ...createThreadedGradientComputer(trainer, link), supportsFactors };
-    },
-  };
+function portOf(thread: Worker): Port {
   return {
-    engine,
-    why: opened.why,
-    died: death.signal,
-    collectGarbage: () => link.post({ type: 'collectGarbage' }),
-    close,
+    post: (message, transfer) => thread.postMessage(message, transfer),
+    listen(onMessage, onDeath) {
+      thread.on('message', (message: FromEngine) => onMessage(message));
+      thread.on('error', (error) => onDeath(errorMessage(error)));
+      thread.on('messageerror', (error) => onDeath(errorMessage(error)));
+      thread.on('exit', (code) => onDeath(`its thread has ended with code ${code}`));
+    },
+    end: () => void thread.terminate(),
   };
 }

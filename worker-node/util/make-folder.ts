@@ -2,9 +2,9 @@ import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 /**
- * Makes a folder and those above it that are missing. Node's own recursive mkdir never returns where a file system takes no
- * new folders (/proc).
- * @throws the system's error of the folder that cannot be made
+ * Creates a folder and its missing parents. Node's own recursive mkdir never returns on a file system that allows no new
+ * folders (/proc).
+ * @throws the system's error for the folder that cannot be created
  */
 export function makeFolder(path: string): void {
   try {

@@ -1,4 +1,4 @@
-/** JSON as a value; null if it is none, as of a process that was killed while it wrote. */
+/** Parses JSON; null if it is invalid, as from a process that was killed while writing. */
 export function parseJson(json: string): unknown {
   try {
     return JSON.parse(json) as unknown;

@@ -6,34 +6,34 @@ export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly signal: AbortSignal;
   readonly onLine?: (line: string) => void;
-  /** How long a program that is told to end may take. */
+  /** Time that a program has to end before it is killed. */
   readonly killAfterMs?: number;
 }
 
 export interface ProgramResult {
-  /** The exit code; null if a signal ended it or it could not be started. */
+  /** Exit code; null if a signal ended the program or it could not be started. */
   readonly code: number | null;
-  /** What it said on both streams, the last lines. */
+  /** Last lines of both streams. */
   readonly lines: readonly string[];
 }
 
 const MAX_LINES = 200;
 const KILL_AFTER_MS = 5_000;
 
-/** Runs a program to its end. Never throws for what the program does; throws if `signal` is aborted. */
+/** Runs a program to its end. Throws only if `signal` is aborted. */
 export async function runProgram(
   [program, ...args]: readonly [string, ...string[]],
   { cwd, env, signal, onLine, killAfterMs = KILL_AFTER_MS }: RunOptions,
 ): Promise<ProgramResult> {
   signal.throwIfAborted();
   const lines: string[] = [];
-  const keep = (line: string): void => {
+  const record = (line: string): void => {
     lines.push(line);
     if (lines.length > MAX_LINES) lines.shift();
     onLine?.(line);
   };
   const code = await new Promise<number | null>((resolve) => {
-    // A group of its own, so that a whole tree of compilers can be ended with it.
+    // In a process group of its own, so that its compilers can be ended with it.
     const grouped = process.platform !== 'win32';
     const child = spawn(program, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -41,9 +41,9 @@ export async function runProgram(
       ...(cwd === undefined ? {} : { cwd }),
       env: env ?? process.env,
     });
-    const end = (how: NodeJS.Signals): void => {
-      if (grouped && child.pid !== undefined) killGroup(child.pid, how);
-      else child.kill(how);
+    const end = (signal: NodeJS.Signals): void => {
+      if (grouped && child.pid !== undefined) killGroup(child.pid, signal);
+      else child.kill(signal);
     };
     let kill: NodeJS.Timeout | undefined;
     const stop = (): void => {
@@ -52,7 +52,7 @@ export async function runProgram(
     };
     signal.addEventListener('abort', stop);
     for (const stream of [child.stdout, child.stderr]) {
-      createInterface({ input: stream }).on('line', keep);
+      createInterface({ input: stream }).on('line', record);
     }
     const settle = (result: number | null): void => {
       clearTimeout(kill);
@@ -60,7 +60,7 @@ export async function runProgram(
       resolve(result);
     };
     child.once('error', (error) => {
-      keep(error.message);
+      record(error.message);
       settle(null);
     });
     child.once('close', (exitCode) => settle(exitCode));
@@ -69,23 +69,23 @@ export async function runProgram(
   return { code, lines };
 }
 
-/** The last lines that say something, for a person to see what went wrong. */
+/** Summarizes the error of a program from its last lines. */
 export function summarizeFailure({ code, lines }: ProgramResult): string {
-  const said = lines.filter((line) => !/^\s*(at |\^|throw |Emitted |Node\.js v|$)/.test(line));
-  const telling = said.filter((line) => /error|not found|cannot|could not|no space|denied/i.test(line));
-  const words = (telling.length > 0 ? telling : said).slice(-3);
-  return words.length === 0
+  const messages = lines.filter((line) => !/^\s*(at |\^|throw |Emitted |Node\.js v|$)/.test(line));
+  const errors = messages.filter((line) => /error|not found|cannot|could not|no space|denied/i.test(line));
+  const summary = (errors.length > 0 ? errors : messages).slice(-3);
+  return summary.length === 0
     ? `ended with code ${code ?? 'none'}`
-    : words
-        .map((w) => w.trim())
+    : summary
+        .map((line) => line.trim())
         .join(' / ')
         .slice(0, 400);
 }
 
-function killGroup(pid: number, how: NodeJS.Signals): void {
+function killGroup(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(-pid, how);
+    process.kill(-pid, signal);
   } catch {
-    // It has ended by itself.
+    // The group has ended by itself.
   }
 }

@@ -6,7 +6,6 @@ import {
   parseOverride,
   type BrowserCapabilities,
 } from '../../../worker-browser/engine/backend-candidates.ts';
-import { splitShard } from '../../../worker-browser/engine/parallel-engine.ts';
 import {
   rankEngines,
   relativeDifference,
@@ -14,7 +13,7 @@ import {
   type BenchmarkResult,
 } from '../../../worker-browser/engine/rank-engines.ts';
 
-const noWish = parseOverride('');
+const noOverride = parseOverride('');
 const laptop: BrowserCapabilities = {
   cores: 8,
   secureContext: true,
@@ -30,58 +29,58 @@ const gpu = (samplesPerSecond: number, difference = 1e-6): BenchmarkResult => ({
 });
 const broken: BenchmarkResult = { backend: 'webgl', threads: 1, problem: 'its start took more than 10 s' };
 
-describe('what a tab tries', () => {
-  it('leaves one of many cores to the browser, and tries fewer threads too', () => {
-    expect(threadCounts(laptop, noWish)).toEqual([7, 4, 1]);
-    expect(threadCounts({ ...laptop, cores: 2 }, noWish)).toEqual([2, 1]);
-    expect(threadCounts({ ...laptop, cores: 1 }, noWish)).toEqual([1]);
-    expect(threadCounts({ ...laptop, cores: 64 }, noWish)[0]).toBe(8);
+describe('the candidates of a tab', () => {
+  it('reserve one of many cores for the browser, and include fewer threads', () => {
+    expect(threadCounts(laptop, noOverride)).toEqual([7, 4, 1]);
+    expect(threadCounts({ ...laptop, cores: 2 }, noOverride)).toEqual([2, 1]);
+    expect(threadCounts({ ...laptop, cores: 1 }, noOverride)).toEqual([1]);
+    expect(threadCounts({ ...laptop, cores: 64 }, noOverride)[0]).toBe(8);
   });
 
-  it('tries the GPU in every way that the browser has', () => {
-    expect(gpuCandidates(laptop, noWish)).toEqual(['webgpu', 'webgl']);
-    expect(gpuCandidates({ ...laptop, hasWebGpu: false }, noWish)).toEqual(['webgl']);
+  it('include all GPU backends of the browser', () => {
+    expect(gpuCandidates(laptop, noOverride)).toEqual(['webgpu', 'webgl']);
+    expect(gpuCandidates({ ...laptop, hasWebGpu: false }, noOverride)).toEqual(['webgl']);
   });
 
-  it('does what the address asks for, and passes over what it does not know', () => {
-    const wish = parseOverride('?engine=webgl&threads=2&utm_source=mail');
-    expect(wish).toEqual({ backend: 'webgl', threads: 2 });
-    expect(gpuCandidates(laptop, wish)).toEqual(['webgl']);
-    expect(threadCounts(laptop, wish)).toEqual([2]);
+  it("follow the page's address, and ignore unknown parameters", () => {
+    const override = parseOverride('?engine=webgl&threads=2&utm_source=mail');
+    expect(override).toEqual({ backend: 'webgl', threads: 2 });
+    expect(gpuCandidates(laptop, override)).toEqual(['webgl']);
+    expect(threadCounts(laptop, override)).toEqual([2]);
     expect(parseOverride('?engine=abacus&threads=-1')).toEqual({ backend: null, threads: null });
   });
 
-  it('says that plain http is why WebGPU is missing', () => {
+  it('have a hint that WebGPU needs https', () => {
     expect(describeInsecureContext(laptop)).toBe('');
     expect(describeInsecureContext({ ...laptop, secureContext: false })).toMatch(
-      /plain http, and browsers keep WebGPU to https/,
+      /plain http; over https, the browser may offer WebGPU/,
     );
   });
 });
 
-describe('the engine that is taken', () => {
+describe('the chosen engine', () => {
   it('is the fastest', () => {
     const fast = gpu(5_000);
     expect(rankEngines(wasm, [fast, broken])).toBe(fast);
     expect(rankEngines(wasm, [gpu(100)])).toBe(wasm);
   });
 
-  it('is not changed for a little', () => {
+  it('does not change for a small speedup', () => {
     expect(rankEngines(wasm, [gpu(1_050)])).toBe(wasm);
   });
 
-  it('computes right', () => {
+  it('computes correct gradients', () => {
     expect(rankEngines(wasm, [gpu(5_000, 0.1)])).toBe(wasm);
     expect(rankEngines(wasm, [gpu(5_000, NaN)])).toBe(wasm);
   });
 
-  it('is whatever there is where WebAssembly does not start', () => {
+  it('is any that works if WebAssembly does not start', () => {
     const slow = gpu(1);
     expect(rankEngines({ ...broken, backend: 'wasm' }, [slow])).toBe(slow);
     expect(rankEngines(null, [])).toBeNull();
   });
 
-  it('is explained in words', () => {
+  it('is explained', () => {
     expect(explainChoice([wasm], ['webgpu', 'webgl'])).toBe(
       'Measured here: WebAssembly on 7 cores 1,000 samples/s. WebGPU and WebGL are tried next.',
     );
@@ -91,26 +90,8 @@ describe('the engine that is taken', () => {
   });
 });
 
-it('tells gradients apart by their norm', () => {
+it('the difference of gradients is relative to their norm', () => {
   expect(relativeDifference(Float32Array.of(3, 4), Float32Array.of(3, 4))).toBe(0);
   expect(relativeDifference(Float32Array.of(3, 5), Float32Array.of(3, 4))).toBeCloseTo(0.2);
   expect(relativeDifference(Float32Array.of(3), Float32Array.of(3, 4))).toBeNaN();
-});
-
-describe('a shard in parts', () => {
-  const shard = {
-    sampleNumbers: Uint32Array.of(10, 11, 12, 13, 14),
-    images: Uint8Array.from({ length: 10 }, (_, i) => i),
-    labels: Uint8Array.of(0, 1, 2, 3, 4),
-  };
-
-  it.each([1, 2, 3, 5, 9])('has every sample once, in order, in %i', (count) => {
-    const parts = splitShard(shard, count);
-    expect(parts.length).toBe(Math.min(count, 5));
-    for (const key of ['sampleNumbers', 'images', 'labels'] as const) {
-      expect(parts.flatMap((part) => [...part[key]])).toEqual([...shard[key]]);
-    }
-    const sizes = parts.map(({ labels }) => labels.length);
-    expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThanOrEqual(1);
-  });
 });

@@ -7,7 +7,7 @@ const team = { processes: 1, threads: 1, batch: 8 };
 const { signal } = new AbortController();
 
 describeNative(() => {
-  test('teams of real processes are measured in turn', async () => {
+  test('configs of real processes are measured in turn', async () => {
     const program = [process.execPath, gradcast] as const;
     const result = await compareConfigs(
       { ...team, batch: 32 },

@@ -15,7 +15,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-/** A machine of four cores with a native engine, on which teams take so long. */
+/** Profile of a machine with four cores and a native engine, on which steps take the given times. */
 const machine = (result: Comparison | Error, options: Partial<MachineProfile> = {}): MachineProfile => ({
   choice: 'auto',
   note: (line) => void notes.push(line),
@@ -32,7 +32,7 @@ const machine = (result: Comparison | Error, options: Partial<MachineProfile> = 
 });
 const times = (together: number, apart: number): Comparison => ({ gpu: false, stepMs: [together, apart] });
 
-test('what is faster is taken, and said in one line', async () => {
+test('the faster config is chosen, and reported in one line', async () => {
   expect(await chooseWorkerCount(machine(times(30, 20)))).toBe(4);
   expect(compared).toEqual([
     [
@@ -49,7 +49,7 @@ test('what is faster is taken, and said in one line', async () => {
   );
 });
 
-test('it is measured once for each engine and number of cores', async () => {
+test('each engine and number of cores is measured once', async () => {
   for (const result of [times(30, 20), times(20, 30)])
     expect(await chooseWorkerCount(machine(result))).toBe(4);
   expect(compared).toHaveLength(1);
@@ -60,19 +60,19 @@ test('it is measured once for each engine and number of cores', async () => {
   expect(await chooseWorkerCount(machine(times(20, 30)))).toBe(4);
 });
 
-test('what a busy machine says is not kept', async () => {
+test('the measurement of a busy machine is not saved', async () => {
   expect(await chooseWorkerCount(machine(times(30, 20), { isBusy: true }))).toBe(4);
   expect(await chooseWorkerCount(machine(times(20, 30)))).toBe(1);
 });
 
-test('a file that is damaged or cannot be written means that it is measured', async () => {
+test('with a damaged or read-only file it is measured anew', async () => {
   const damaged = join(folder, 'damaged.json');
   await writeFile(damaged, '{"tfjs-node 4, 4 cores": {"workers": "many"}}');
   expect(await chooseWorkerCount(machine(times(20, 30), { cacheFile: damaged }))).toBe(1);
   expect(await chooseWorkerCount(machine(times(30, 20), { cacheFile: join(damaged, 'below.json') }))).toBe(4);
 });
 
-test('WebAssembly takes a process a core; one core, or a person who has said the threads, needs no measurement', async () => {
+test('WebAssembly uses a process per core; one core, or a given number of threads, is not measured', async () => {
   const never = new Error('not to be measured');
   expect(await chooseWorkerCount(machine(never, { choice: 'wasm' }))).toBe(4);
   expect(await chooseWorkerCount(machine(never, { engineKey: null }))).toBe(4);
@@ -83,21 +83,21 @@ test('WebAssembly takes a process a core; one core, or a person who has said the
   expect(notes).toEqual([]);
 });
 
-test('there are no more processes than the memory has room for', async () => {
+test('the memory limits the number of processes', async () => {
   expect(await chooseWorkerCount(machine(times(30, 20), { memoryBytes: 2 ** 30 }))).toBe(2);
   expect(compared[0]?.[1]).toEqual({ processes: 2, threads: 2, batch: 64 });
   expect(await chooseWorkerCount(machine(times(30, 20), { memoryBytes: 2 ** 29 }))).toBe(1);
 });
 
-test('a GPU has one process', async () => {
+test('a GPU uses one process', async () => {
   expect(await chooseWorkerCount(machine({ gpu: true }))).toBe(1);
   expect(notes.at(-1)).toMatch(/GPU/);
 });
 
-test('what cannot be measured is a process a core, is said, and tried again the next time', async () => {
+test('a failed measurement is reported, uses a process per core, and is repeated the next time', async () => {
   expect(await chooseWorkerCount(machine(new Error('a process ended (1)')))).toBe(4);
   expect(notes.at(-1)).toBe(
-    'It could not be measured (a process ended (1)): 4 worker processes with 1 thread.',
+    'The measurement failed (a process ended (1)). Using 4 worker processes with 1 thread.',
   );
   expect(await chooseWorkerCount(machine(times(20, 30)))).toBe(1);
 });
@@ -105,7 +105,7 @@ test('what cannot be measured is a process a core, is said, and tried again the 
 const team = { processes: 1, threads: 1, batch: 8 };
 const { signal } = new AbortController();
 
-test('a process that cannot measure is an error, not a wait', async () => {
+test('a measuring process that ends is an error', async () => {
   const program = [process.execPath, '-e', 'process.exit(3)', '--'] as const;
   await expect(compareConfigs(team, team, program, signal)).rejects.toThrow(/ended \(3\)/);
 });

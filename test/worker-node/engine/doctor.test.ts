@@ -13,13 +13,13 @@ afterAll(() => rm(cache, { recursive: true, force: true }));
 const engine = (options: readonly string[], env: NodeJS.ProcessEnv) =>
   spawnGradcast(['engine', ...options], { ...process.env, XDG_CACHE_HOME: cache, ...env });
 
-test('an engine that can be used is marked, and all is well', async () => {
+test('an engine that works is marked, and the exit code is 0', async () => {
   const run = engine([], {});
   expect(await run.ended, run.output()).toBe(0);
   expect(run.output()).toMatch(/^> (wasm|native) /m);
 });
 
-test('where no engine works the exit code says so too', async () => {
+test('without a working engine the exit code is 1', async () => {
   const noWebAssembly = '--import=data:text/javascript,delete(globalThis.WebAssembly)';
   const run = engine([], { NODE_OPTIONS: `--no-addons ${noWebAssembly}` });
   expect(await run.ended, run.output()).toBe(1);

@@ -35,7 +35,7 @@ async function prepare(
   return lines;
 }
 
-test('a failure is remembered for hours, not for ever', async () => {
+test('a failure is remembered for some hours', async () => {
   const failure = { key, atMs: 100 * HOUR_MS, why: 'no host' };
   await recordFailure(cacheDir, failure);
   expect(await recentFailure(cacheDir, key, 101 * HOUR_MS)).toEqual(failure);
@@ -46,13 +46,13 @@ test('a failure is remembered for hours, not for ever', async () => {
   expect(await readdir(cacheDir)).toEqual([]);
 });
 
-test('what is no note of a failure is none', async () => {
+test('an invalid note of a failure is ignored', async () => {
   await writeFile(join(cacheDir, '.failed.json'), '{"key":');
   expect(await recentFailure(cacheDir, key, 0)).toBeNull();
   await recordFailure(join(cacheDir, 'nowhere'), { key, atMs: 0, why: '' });
 });
 
-test('where there can be no native engine, one line says so', async () => {
+test('without support for native engines, one line says so', async () => {
   const lines = await prepare(0, { ...target, platform: 'win32' });
   expect(lines).toHaveLength(1);
   expect(lines[0]).toContain('Windows');
@@ -60,41 +60,41 @@ test('where there can be no native engine, one line says so', async () => {
 });
 
 test.runIf(target.platform === 'linux')(
-  'soon after a failure one line says why, and nothing is tried',
+  'soon after a failure one line says why, and nothing is installed',
   async () => {
     await recordFailure(cacheDir, { key, atMs: HOUR_MS, why: 'no\n  host' });
     expect(await prepare(3 * HOUR_MS)).toEqual([
       'No native TensorFlow (tried 2 h ago): no host. ' +
-        'Going on with WebAssembly; to try again: gradcast engine install',
+        'Using WebAssembly; to try again: gradcast engine install',
     ]);
   },
 );
 
-test('where nothing else will do, an error says why it cannot be had', async () => {
+test('if the engine is required, an unsupported platform is an error', async () => {
   await expect(prepare(0, { ...target, platform: 'win32' }, true)).rejects.toThrow(
-    /Windows.*--engine wasm does without it/,
+    /Windows.*--engine wasm works without it/,
   );
 });
 
 test.runIf(target.platform === 'linux')(
-  'where nothing else will do, an old failure is no reason not to try',
+  'if the engine is required, an earlier failure does not prevent an installation',
   async () => {
     await recordFailure(cacheDir, { key, atMs: HOUR_MS, why: 'no host' });
-    // It is broken off as soon as it has begun.
+    // The installation is aborted as soon as it has started.
     const lines = await prepare(3 * HOUR_MS, target, true, { signal: AbortSignal.abort() });
-    expect(lines[0]).toContain('getting it, once');
+    expect(lines[0]).toContain('Installing native TensorFlow, once');
   },
 );
 
-test('where nothing else will do, an error says why it could not be got', async () => {
+test('if the engine is required, a failed installation is an error', async () => {
   const inTheWay = join(cacheDir, 'file');
   await writeFile(inTheWay, '');
   await expect(prepare(0, target, true, undefined, inTheWay)).rejects.toThrow(
-    /--engine wasm does without it\.$/,
+    /--engine wasm works without it\.$/,
   );
 });
 
-test('a download that stops to grow is seen, and one that is slow is left alone', () => {
+test('a download that stalls is detected, and a slow one is not', () => {
   const stalled = createStallDetector(60_000);
   expect([0, 30_000, 59_000].map((atMs) => stalled(0, atMs))).toEqual([false, false, false]);
   expect([59_500, 100_000, 119_000].map((atMs) => stalled(1, atMs))).toEqual([false, false, false]);

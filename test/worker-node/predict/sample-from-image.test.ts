@@ -5,7 +5,7 @@ import { sampleFromPicture, type Picture } from '../../../worker-node/predict/sa
 const SIDE = 28;
 const digit = syntheticDigits({ seed: 5, trainCount: 1, testCount: 1 }).train.images;
 
-/** A picture of this size, whose pixels are what `paint` says: red, green, blue, opacity. */
+/** Picture whose pixels are returned by `paint`: red, green, blue, opacity. */
 function picture(side: number, paint: (x: number, y: number) => readonly number[]): Picture {
   const rgba = new Uint8Array(side * side * 4);
   for (let y = 0; y < side; y++) {
@@ -14,7 +14,7 @@ function picture(side: number, paint: (x: number, y: number) => readonly number[
   return { width: side, height: side, rgba };
 }
 
-/** The digit in a field of this size, each of its pixels a square. */
+/** Digit in a field, each of its pixels a square. */
 const enlarged = (side: number, squares: number, ink: (value: number) => readonly number[]): Picture =>
   picture(side, (x, y) => {
     const [u, v] = [x, y].map((at) => Math.floor((at - 9) / squares)) as [number, number];
@@ -27,27 +27,27 @@ const furthest = (a: Uint8Array, b: Uint8Array): number =>
   a.reduce((most, value, i) => Math.max(most, Math.abs(value - (b[i] ?? NaN))), 0);
 
 describe('a picture', () => {
-  it("of the model's size is taken as it is, light on dark and dark on light", () => {
+  it("of the model's size keeps its pixels, light on dark and dark on light", () => {
     const one = picture(SIDE, (x, y) => light(digit[y * SIDE + x] ?? 0));
     expect(sampleFromPicture(one, [SIDE, SIDE, 1])).toEqual(digit.slice(0, SIDE * SIDE));
     const negative = picture(SIDE, (x, y) => light(255 - (digit[y * SIDE + x] ?? 0)));
     expect(sampleFromPicture(negative, [SIDE, SIDE, 1])).toEqual(digit.slice(0, SIDE * SIDE));
   });
 
-  it('gives the same sample however large it is, wherever the ink stands and whatever it is made of', () => {
+  it('results in the same sample for any size, position and color of the ink', () => {
     const small = sampleFromPicture(enlarged(50, 1, light), [SIDE, SIDE, 1]);
     for (const large of [
       enlarged(120, 3, light),
       enlarged(2_000, 70, light),
       enlarged(120, 3, (value) => light(255 - value)),
-      // Black ink, as opaque as there is ink, over nothing.
+      // Black ink over a transparent background; the opacity is the amount of ink.
       enlarged(120, 3, (value) => [0, 0, 0, value]),
     ]) {
       expect(furthest(sampleFromPicture(large, [SIDE, SIDE, 1]), small)).toBeLessThanOrEqual(1);
     }
   });
 
-  it('with channels is only scaled, by the mean over areas', () => {
+  it('with several channels is only scaled, by the mean over areas', () => {
     const checks = picture(60, (x, y) => ((x + y) % 2 === 0 ? [200, 100, 40, 255] : [100, 0, 20, 255]));
     const sample = sampleFromPicture(checks, [2, 3, 3]);
     expect([...sample]).toEqual(Array.from({ length: 6 }, () => [150, 50, 30]).flat());

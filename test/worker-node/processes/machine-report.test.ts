@@ -25,7 +25,7 @@ function machine() {
   });
   const all = (message: WorkerProcessMessage): void => {
     for (const worker of ['lab-1', 'lab-2']) {
-      // As it comes from another process.
+      // As received from another process.
       report.record(worker, parseWorkerProcessMessage(JSON.parse(JSON.stringify(message)))!);
     }
   };
@@ -33,7 +33,7 @@ function machine() {
 }
 
 describe('the terminal of a worker', () => {
-  it('has one line where all processes say the same', () => {
+  it('has one line for equal messages of several processes', () => {
     const { lines, all } = machine();
     all({ type: 'engine', text: 'wasm on CPU, 1 thread (asked for)' });
     all(JOINED);
@@ -45,7 +45,7 @@ describe('the terminal of a worker', () => {
     ]);
   });
 
-  it('says every half minute what this machine has computed', async () => {
+  it('reports every half minute how much this machine has computed', async () => {
     const { clock, lines, report, all } = machine();
     all(JOINED);
     for (let step = 0; step <= 120; step++) {
@@ -76,7 +76,7 @@ describe('the terminal of a worker', () => {
     ]);
   });
 
-  it('has fewer and fewer lines while the coordinator stays away, and all of them again afterwards', () => {
+  it('has fewer lines the longer the coordinator is unreachable, and all of them again after a connection', () => {
     const { lines, all, report } = machine();
     for (let retry = 0; retry < 100; retry++) all(waiting(15_000));
     expect(lines).toHaveLength(6 + 4);
@@ -90,7 +90,7 @@ describe('the terminal of a worker', () => {
     report.close();
   });
 
-  it('says once why the machine cannot take part, however often its processes are restarted', () => {
+  it('reports a refusal once, even if processes are restarted', () => {
     const { lines, all } = machine();
     for (let i = 0; i < 4; i++) all({ type: 'refused', reason: 'Wrong token.' });
     expect(lines).toEqual(['! lab: Wrong token.']);

@@ -14,7 +14,7 @@ let folder: string;
 beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), 'gradcast-processes-'))));
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-/** Processes that run this; `name` is what each is called. */
+/** Options for processes that run a program, in which `name` is the name of the process. */
 async function run(
   program: string,
   workers: readonly WorkerSpec[],
@@ -25,7 +25,7 @@ async function run(
     "const { appendFileSync, existsSync, writeFileSync } = require('node:fs');",
     `const folder = ${JSON.stringify(folder)};`,
     "const name = process.argv[process.argv.indexOf('--name') + 1];",
-    'const say = (line) => appendFileSync(`${folder}/said`, `${name}: ${line}\\n`);',
+    'const say = (line) => appendFileSync(`${folder}/output`, `${name}: ${line}\\n`);',
     program,
   ];
   await writeFile(file, lines.join('\n'));
@@ -39,30 +39,30 @@ async function run(
   return { code, notes };
 }
 
-const said = async (): Promise<string[]> =>
-  (await readFile(join(folder, 'said'), 'utf8')).trim().split('\n').sort();
+const output = async (): Promise<string[]> =>
+  (await readFile(join(folder, 'output'), 'utf8')).trim().split('\n').sort();
 
-test('each of several workers has a name and an environment of its own', async () => {
+test('each worker has its own name and environment', async () => {
   const workers = [0, 2].map((number) => ({ name: `lab-gpu${number}`, env: visibleDeviceEnv(number) }));
-  // The first that is done ends the others: each waits until both have spoken.
+  // The first process that ends would end the other, so each waits until both have printed.
   const { code } = await run(
     `say(\`\${process.env.CUDA_VISIBLE_DEVICES} by \${process.env.CUDA_DEVICE_ORDER}\`);
      const { readFileSync } = require('node:fs');
-     setInterval(() => { if (readFileSync(\`\${folder}/said\`, 'utf8').split('\\n').length > 2) process.exit(0); }, 5);`,
+     setInterval(() => { if (readFileSync(\`\${folder}/output\`, 'utf8').split('\\n').length > 2) process.exit(0); }, 5);`,
     workers,
   );
   expect(code).toBe(0);
-  expect(await said()).toEqual(['lab-gpu0: 0 by PCI_BUS_ID', 'lab-gpu2: 2 by PCI_BUS_ID']);
+  expect(await output()).toEqual(['lab-gpu0: 0 by PCI_BUS_ID', 'lab-gpu2: 2 by PCI_BUS_ID']);
 });
 
-test('a worker whose engine has died is started again, one that ends with an error is not', async () => {
+test('a worker whose engine was lost is restarted, one that ends with an error is not', async () => {
   const first = await run(
     `say('started');
      if (!existsSync(\`\${folder}/died\`)) { writeFileSync(\`\${folder}/died\`, ''); process.exit(${EXIT_ENGINE_DIED}); }`,
     [{ name: 'a', env: {} }],
   );
   expect(first).toEqual({ code: 0, notes: ['a lost its engine; restarting (1 of 3).'] });
-  expect(await said()).toEqual(['a: started', 'a: started']);
+  expect(await output()).toEqual(['a: started', 'a: started']);
   expect(await run('process.exit(7);', [{ name: 'a', env: {} }])).toEqual({ code: 7, notes: [] });
 });
 
@@ -78,27 +78,27 @@ test.runIf(process.platform !== 'win32')(
   },
 );
 
-test('a worker whose engine dies at once again and again is given up', async () => {
+test('a worker whose engine is lost again and again is not restarted forever', async () => {
   const { code, notes } = await run(`process.exit(${EXIT_ENGINE_DIED});`, [{ name: 'a', env: {} }]);
   expect(code).toBe(1);
   expect(notes.at(-1)).toBe('a lost its engine for the 4th time within seconds; not restarted.');
 });
 
-test('a worker that somebody asks to leave is started again, and the others stay', async () => {
+test('a worker that another process terminates is restarted, and the others stay', async () => {
   const { code, notes } = await run(
     `say('started');
      const { readFileSync } = require('node:fs');
      if (!existsSync(\`\${folder}/asked\`)) { writeFileSync(\`\${folder}/asked\`, ''); process.exit(${EXIT_TERMINATED}); }
      process.stdin.on('close', () => { say('was let go'); process.exit(0); }).resume();
-     setInterval(() => { if (readFileSync(\`\${folder}/said\`, 'utf8').split('started').length > 3) process.exit(0); }, 5);`,
+     setInterval(() => { if (readFileSync(\`\${folder}/output\`, 'utf8').split('started').length > 3) process.exit(0); }, 5);`,
     ['a', 'b'].map((name) => ({ name, env: {} })),
   );
   expect(code).toBe(0);
   expect(notes).toHaveLength(1);
-  expect(notes[0]).toMatch(/^[ab] was asked to leave; restarting \(1 of 3\)\.$/);
+  expect(notes[0]).toMatch(/^[ab] was terminated; restarting \(1 of 3\)\.$/);
 });
 
-test('a program that cannot be started is said', async () => {
+test('a program that cannot be started is reported', async () => {
   const notes: string[] = [];
   const code = await runProcesses({
     workers: [{ name: 'a', env: {} }],
@@ -111,11 +111,11 @@ test('a program that cannot be started is said', async () => {
   expect(notes).toEqual([expect.stringMatching(/^a could not be started: .*ENOENT/)]);
 });
 
-test('nothing is started for whoever has been asked to stop before', async () => {
+test('no process is started if the signal is aborted before', async () => {
   const file = join(folder, 'worker.cjs');
-  await writeFile(file, `require('node:fs').writeFileSync(${JSON.stringify(join(folder, 'said'))}, '');`);
+  await writeFile(file, `require('node:fs').writeFileSync(${JSON.stringify(join(folder, 'output'))}, '');`);
   const options = { env: process.env, signal: AbortSignal.abort(), note: () => undefined };
   const workers = [{ name: 'a', env: {} }];
   expect(await runProcesses({ workers, command: [process.execPath, file], ...options })).toBe(0);
-  await expect(readFile(join(folder, 'said'))).rejects.toThrow(/ENOENT/);
+  await expect(readFile(join(folder, 'output'))).rejects.toThrow(/ENOENT/);
 });

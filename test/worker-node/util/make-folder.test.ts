@@ -9,7 +9,7 @@ let dir = '';
 beforeEach(() => void (dir = mkdtempSync(join(tmpdir(), 'gradcast-folder-'))));
 afterEach(() => rmSync(dir, { recursive: true }));
 
-test('a folder is made with those above it, and may be there', () => {
+test('a folder is created with its parents, and may exist', () => {
   const path = join(dir, 'a', 'b', 'c');
   makeFolder(path);
   makeFolder(path);
@@ -20,8 +20,8 @@ test('a folder is made with those above it, and may be there', () => {
 });
 
 test.runIf(process.platform === 'linux')('a cache folder in /proc is an error at once', async () => {
-  // A user who is not root is told the second.
+  // The second reason is for users other than root.
   await expect(ensureWritable('/proc/gradcast/cache')).rejects.toThrow(
-    /^The cache folder \/proc\/gradcast\/cache cannot be written to \((no folders can be made there|permission denied)\)/,
+    /^The cache folder \/proc\/gradcast\/cache is not writable \((folders cannot be created there|permission denied)\)/,
   );
 });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { runProgram } from '../../../worker-node/util/run-program.ts';
 
-// Groups of processes, and signals that a program may ignore, are Unix'.
+// Windows has no process groups and no signals that a program may ignore.
 test.skipIf(process.platform === 'win32')(
   'a program that does not end when it is told to is killed, and so is what it has started',
   async () => {
@@ -19,7 +19,7 @@ test.skipIf(process.platform === 'win32')(
       },
     });
     await expect(run).rejects.toThrow(/aborted/);
-    // Both hold the pipe whose end is waited for.
+    // Both processes hold the pipe open.
     expect(pids).toHaveLength(2);
   },
 );

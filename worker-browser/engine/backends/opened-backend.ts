@@ -1,8 +1,8 @@
 import type { Engine } from '../../../shared/engine/engine.ts';
 
-/** An engine on a backend of tfjs in this Web Worker. */
+/** Engine on a backend of tfjs in this Web Worker. */
 export interface OpenedBackend {
   readonly engine: Engine;
-  /** Calls back should the backend lose what it computes on. */
+  /** Registers a callback for the loss of the GPU. */
   onLost(callback: (reason: string) => void): void;
 }

@@ -4,7 +4,7 @@ import '@tensorflow/tfjs-core/dist/register_all_gradients';
 import * as layers from '@tensorflow/tfjs-layers';
 import type { TF } from '../../../shared/util/tf.ts';
 
-/** What '@tensorflow/tfjs' exports, without its backends: each browser loads those alone that it tries. */
+/** Exports of '@tensorflow/tfjs' without its backends: a browser loads only those that it benchmarks. */
 export const tf = { ...core, ...layers, version: { tfjs: core.version_core } } as unknown as TF;
 
 /** @throws Error if tfjs cannot set the backend up */

@@ -10,7 +10,7 @@ export async function openWasm(): Promise<OpenedBackend> {
   const paths = Object.entries(WASM_FILES).map(
     ([name, file]) => [name, new URL(file, location.href).href] as const,
   );
-  // tfjs wants an entry for each of its builds; the threaded one is not loaded.
+  // tfjs requires an entry for each of its builds; the threaded one is not loaded.
   setWasmPaths({
     'tfjs-backend-wasm-threaded-simd.wasm': '',
     ...(Object.fromEntries(paths) as Record<string, string>),

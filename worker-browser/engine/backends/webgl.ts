@@ -3,12 +3,12 @@ import type { OpenedBackend } from './opened-backend.ts';
 import { startBackend, tf } from './tf.ts';
 import '@tensorflow/tfjs-backend-webgl';
 
-/** What is used here of tfjs' MathBackendWebGL. */
+/** Used part of tfjs' MathBackendWebGL. */
 interface WebGlBackend {
   readonly gpgpu: { readonly gl: WebGL2RenderingContext };
 }
 
-/** @throws Error with a sentence if there is no WebGL that a gradient can be computed with */
+/** @throws Error with a sentence if there is no WebGL with float32 */
 export async function openWebGl(): Promise<OpenedBackend> {
   await startBackend('webgl');
   if (tf.env().get('WEBGL_RENDER_FLOAT32_ENABLED') !== true) {
@@ -23,7 +23,7 @@ export async function openWebGl(): Promise<OpenedBackend> {
   };
 }
 
-/** The GPU by the name that its driver gives it, as far as the browser tells. */
+/** Name of the GPU, if the browser reveals it. */
 function gpuName(gl: WebGL2RenderingContext): string {
   const names = gl.getExtension('WEBGL_debug_renderer_info');
   const name: unknown = names === null ? '' : gl.getParameter(names.UNMASKED_RENDERER_WEBGL);

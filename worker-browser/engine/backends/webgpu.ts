@@ -3,7 +3,7 @@ import type { OpenedBackend } from './opened-backend.ts';
 import { startBackend, tf } from './tf.ts';
 import '@tensorflow/tfjs-backend-webgpu';
 
-/** What is used here of tfjs' WebGPUBackend, and of WebGPU, for which TypeScript has no types. */
+/** Used part of tfjs' WebGPUBackend, and of WebGPU, for which TypeScript has no types. */
 interface WebGpuBackend {
   readonly device: { readonly lost: Promise<{ readonly message: string }> };
   readonly adapterInfo?: { readonly vendor?: string; readonly architecture?: string };

@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { parseJson } from '../../util/parse-json.ts';
 import { runProgram, type ProgramResult } from '../../util/run-program.ts';
 
-/** What an engine says of itself when it is tried in a process of its own. */
+/** Report of an engine that was benchmarked in a process of its own. */
 const benchmarkSchema = v.object({
   backend: v.string(),
   version: v.string(),
@@ -18,13 +18,14 @@ const benchmarkSchema = v.object({
 export type EngineBenchmark = v.InferOutput<typeof benchmarkSchema>;
 
 export type VerifyResult =
-  { readonly ok: true; readonly probe: EngineBenchmark } | { readonly ok: false; readonly reason: string };
+  | { readonly ok: true; readonly benchmark: EngineBenchmark }
+  | { readonly ok: false; readonly reason: string };
 
-/** Which engine to try: 'wasm', or a native one by the folder that its package is resolved from. */
+/** Engine to benchmark: 'wasm', or a native one by the folder that its package is resolved from. */
 export interface BenchmarkTarget {
   readonly engine: 'wasm' | 'native';
   readonly package?: string;
-  /** Without one, the packages that gradcast is installed with. */
+  /** Undefined for the packages that gradcast is installed with. */
   readonly folder?: string | undefined;
 }
 
@@ -32,8 +33,8 @@ const OUTPUT_PREFIX = 'gradcast-probe ';
 const TIMEOUT_MS = 120_000;
 
 /**
- * A real training step in a child process, so that an engine that crashes takes nothing with it.
- * @param programFile what runs gradcast
+ * Computes training steps in a child process, so that an engine that crashes does not end this one.
+ * @param programFile program of gradcast
  */
 export async function benchmarkInChild(
   programFile: string,
@@ -46,10 +47,10 @@ export async function benchmarkInChild(
   if (name !== undefined) args.push('--package', name);
   if (folder !== undefined) args.push('--folder', folder);
   try {
-    const ran = await runProgram([process.execPath, programFile, 'engine', 'probe', ...args], {
+    const result = await runProgram([process.execPath, programFile, 'engine', 'probe', ...args], {
       signal: AbortSignal.any([signal, limit]),
     });
-    return parseBenchmark(ran);
+    return parseBenchmark(result);
   } catch (error) {
     signal.throwIfAborted();
     if (limit.aborted) return { ok: false, reason: `no training step within ${TIMEOUT_MS / 1000} s` };
@@ -57,20 +58,20 @@ export async function benchmarkInChild(
   }
 }
 
-/** What the child prints. */
-export const formatBenchmarkLine = (probe: EngineBenchmark): string =>
-  `${OUTPUT_PREFIX}${JSON.stringify(probe)}\n`;
+/** Formats the line that the child prints. */
+export const formatBenchmarkLine = (benchmark: EngineBenchmark): string =>
+  `${OUTPUT_PREFIX}${JSON.stringify(benchmark)}\n`;
 
 export function parseBenchmark({ code, lines }: ProgramResult): VerifyResult {
   const line = lines.find((each) => each.startsWith(OUTPUT_PREFIX));
   if (line !== undefined) {
     const { success, output } = v.safeParse(benchmarkSchema, parseJson(line.slice(OUTPUT_PREFIX.length)));
-    if (success && output.lossAfter < output.lossBefore) return { ok: true, probe: output };
+    if (success && output.lossAfter < output.lossBefore) return { ok: true, benchmark: output };
     return { ok: false, reason: 'its training step does not lower the loss' };
   }
-  const said = lines.findLast((each) => each.startsWith('gradcast: '))?.slice('gradcast: '.length);
-  const words = said ?? lines.findLast((each) => each.trim() !== '') ?? 'it said nothing';
-  return { ok: false, reason: code === null ? `it crashed (${words})` : words };
+  const error = lines.findLast((each) => each.startsWith('gradcast: '))?.slice('gradcast: '.length);
+  const text = error ?? lines.findLast((each) => each.trim() !== '') ?? 'it printed nothing';
+  return { ok: false, reason: code === null ? `it crashed (${text})` : text };
 }
 
 export function describeBenchmark({

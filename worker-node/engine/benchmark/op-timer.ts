@@ -1,17 +1,17 @@
-/** What one op of a step took, on inputs of given shapes. */
+/** Time of one op of a step on inputs of certain shapes. */
 export interface OpTime {
   readonly op: string;
-  /** '[128,28,28,1] [3,3,1,32]' */
+  /** Shapes of the inputs: '[128,28,28,1] [3,3,1,32]'. */
   readonly inputs: string;
-  /** In one step. */
+  /** Number in one step. */
   readonly calls: number;
-  /** In one step, all calls together. */
+  /** Time of all calls in one step. */
   readonly ms: number;
 }
 
 export const formatShape = (shape: readonly number[]): string => `[${shape.join()}]`;
 
-/** Adds up the time that ops take, by op and by the shapes of its inputs. */
+/** Sums the times of ops by op and by the shapes of its inputs. */
 export class OpTimer {
   readonly #now: () => number;
   readonly #times = new Map<string, { op: string; inputs: string; calls: number; ms: number }>();
@@ -21,7 +21,7 @@ export class OpTimer {
     this.#now = now;
   }
 
-  /** Runs an op. What it runs within itself counts as its own time. */
+  /** Runs an op. Ops that it runs itself count as its own time. */
   time<Result>(op: string, inputs: () => string, run: () => Result): Result {
     this.#depth++;
     const startedMs = this.#now();
@@ -33,12 +33,12 @@ export class OpTimer {
     }
   }
 
-  /** Forgets what was timed so far. */
+  /** Discards all times. */
   reset(): void {
     this.#times.clear();
   }
 
-  /** Per step, the longest first. */
+  /** @returns times per step, longest first */
   times(steps: number): OpTime[] {
     return [...this.#times.values()]
       .map((entry) => ({ ...entry, calls: entry.calls / steps, ms: entry.ms / steps }))

@@ -14,28 +14,28 @@ import { openWasmEngine } from '../tfjs/tfjs-engines.ts';
 import { OpTimer, type OpTime } from './op-timer.ts';
 import { timeKernels, timeNativeOps } from './time-ops.ts';
 
-/** Where the time of a gradient step of the default model goes. */
+/** Times of a gradient step of the default model. */
 export interface Profile {
   readonly engine: string;
   readonly gpu: boolean;
   readonly threads: number;
   readonly batch: number;
-  /** Steps that were timed. */
+  /** Number of timed steps. */
   readonly steps: number;
-  /** Median of a whole step run op by op, in ms. */
+  /** Median of a whole step that runs op by op. */
   readonly stepMs: number;
-  /** The same captured as a graph, as workers run it; null where there is none. */
+  /** Step as a captured graph, as workers run it; null without one. */
   readonly captured: { readonly stepMs: number; readonly ops: readonly OpTime[] } | null;
-  /** Of the step op by op, the longest first. */
+  /** Ops of the step that runs op by op, longest first. */
   readonly ops: readonly OpTime[];
 }
 
 const WARM_UP_STEPS = 5;
 
 /**
- * Takes gradient steps in this process, with every op timed, then without.
- * @param choice 'auto' takes native TensorFlow if it is here
- * @throws Error with a sentence if the engine that was asked for is not there
+ * Times gradient steps in this process: every op, and whole steps.
+ * @param choice 'auto' takes native TensorFlow if it is installed
+ * @throws Error with a sentence if the requested engine cannot be opened
  */
 export async function profileEngine(choice: EngineChoice, batch: number, steps: number): Promise<Profile> {
   const sample = benchmarkJob(batch);
@@ -49,10 +49,10 @@ export async function profileEngine(choice: EngineChoice, batch: number, steps: 
   const engine = await openWasmEngine();
   const tf = await import('@tensorflow/tfjs');
   const clock = new OpTimer(() => performance.now());
-  const trainer = await engine.load(sample.job);
+  const computer = await engine.load(sample.job);
   try {
-    const putBack = timeKernels(tf, 'wasm', clock);
-    const { stepMs, ops } = await timeSteps(trainer, sample, steps, clock).finally(putBack);
+    const restore = timeKernels(tf, 'wasm', clock);
+    const { stepMs, ops } = await timeSteps(computer, sample, steps, clock).finally(restore);
     return {
       engine: 'WebAssembly',
       gpu: false,
@@ -64,7 +64,7 @@ export async function profileEngine(choice: EngineChoice, batch: number, steps: 
       ops,
     };
   } finally {
-    trainer.dispose();
+    computer.dispose();
   }
 }
 
@@ -79,19 +79,19 @@ async function profileNative(
   const modelStep = await createModelStep(tf, job);
   const clock = new OpTimer(() => performance.now());
   const eager = createGradientComputer(tf, job, modelStep, new ShardInputs(job), copyingReader);
-  let putBack = timeNativeOps(backend, clock);
-  const { stepMs, ops } = await timeSteps(eager, sample, steps, clock).finally(putBack);
+  let restore = timeNativeOps(backend, clock);
+  const { stepMs, ops } = await timeSteps(eager, sample, steps, clock).finally(restore);
 
-  // Captured at once: nobody waits here.
+  // The graph is captured at once: no step has to be fast.
   const idle = manualIdle();
   const failures: string[] = [];
   const note = (line: string): void => void failures.push(line);
-  const trainer = createCapturedGradientComputer(native, job, modelStep, { idle, note });
+  const computer = createCapturedGradientComputer(native, job, modelStep, { idle, note });
   try {
-    await runSteps(trainer, sample, 1);
+    await runSteps(computer, sample, 1);
     idle.run();
-    putBack = timeNativeOps(backend, clock);
-    const replayed = await timeSteps(trainer, sample, steps, clock).finally(putBack);
+    restore = timeNativeOps(backend, clock);
+    const replayed = await timeSteps(computer, sample, steps, clock).finally(restore);
     return {
       engine: `TensorFlow ${backend.binding.TF_Version ?? ''}`.trimEnd(),
       gpu: backend.isUsingGpuDevice === true,
@@ -103,45 +103,45 @@ async function profileNative(
       ops,
     };
   } finally {
-    trainer.dispose();
+    computer.dispose();
   }
 }
 
 async function timeSteps(
-  trainer: GradientComputer,
+  computer: GradientComputer,
   sample: BenchmarkCase,
   steps: number,
   clock: OpTimer,
 ): Promise<Pick<Profile, 'stepMs' | 'ops'>> {
-  await runSteps(trainer, sample, WARM_UP_STEPS);
+  await runSteps(computer, sample, WARM_UP_STEPS);
   clock.reset();
-  const stepMs = median(await runSteps(trainer, sample, steps)) ?? NaN;
+  const stepMs = median(await runSteps(computer, sample, steps)) ?? NaN;
   return { stepMs, ops: clock.times(steps) };
 }
 
-/** The milliseconds of each, made of weights that are set anew and inputs that lie ready, as in a worker. */
+/** @returns the milliseconds of each step with new weights and prepared inputs, as in a worker */
 async function runSteps(
-  trainer: GradientComputer,
+  computer: GradientComputer,
   { weights, shard }: BenchmarkCase,
   steps: number,
 ): Promise<number[]> {
   const gradient = new Float32Array(weights.length);
   const times: number[] = [];
   for (let step = 0; step < steps; step++) {
-    trainer.prepare(step as Step, shard);
+    computer.prepare(step as Step, shard);
     const startedMs = performance.now();
-    trainer.setWeights(weights);
-    await trainer.gradient(step as Step, shard, gradient);
+    computer.setWeights(weights);
+    await computer.gradient(step as Step, shard, gradient);
     times.push(performance.now() - startedMs);
   }
   return times;
 }
 
-/** Ops of less than this share of the step are added up in one line. */
+/** Ops with a smaller share of the step are summed in one line. */
 const MIN_SHARE = 0.005;
 const TABLE_HEADER = 'op                          calls        ms   share  shapes of its inputs';
 
-/** Tables for a person to read: op, calls, ms and share of the step, the longest first. */
+/** Formats tables of op, calls, ms and share of the step, longest first. */
 export function describeProfile(profile: Profile): string[] {
   const { engine, gpu, threads, batch, steps, stepMs, captured, ops } = profile;
   const lines = [
@@ -164,9 +164,9 @@ export function describeProfile(profile: Profile): string[] {
 }
 
 function formatTable(ops: readonly OpTime[]): string[] {
-  const sum = (of: readonly OpTime[]): { calls: number; ms: number } => ({
-    calls: of.reduce((total, { calls }) => total + calls, 0),
-    ms: of.reduce((total, { ms }) => total + ms, 0),
+  const sum = (times: readonly OpTime[]): { calls: number; ms: number } => ({
+    calls: times.reduce((total, { calls }) => total + calls, 0),
+    ms: times.reduce((total, { ms }) => total + ms, 0),
   });
   const all = sum(ops);
   const row = (op: string, { calls, ms }: { calls: number; ms: number }, inputs = ''): string => {

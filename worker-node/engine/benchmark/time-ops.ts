@@ -4,15 +4,15 @@ import type { Binding, NativeBackend } from '../native/backend.ts';
 import { formatShape, type OpTimer } from './op-timer.ts';
 
 /**
- * Has every op timed that tfjs-node's addon executes. On a CPU the addon waits for an op to end; on a GPU the times are
- * those of starting it.
- * @returns what puts everything back
+ * Times every op that tfjs-node's addon executes. On a CPU the addon waits for an op to end; on a GPU only the start of an op
+ * is timed.
+ * @returns a function that ends the timing
  */
 export function timeNativeOps(backend: NativeBackend, clock: OpTimer): () => void {
   const { binding } = backend;
   const shapes = new Map<number, readonly number[]>();
   const createTensor: Binding['createTensor'] = (shape, dtype, values) => {
-    const id = clock.time('(values handed over)', () => formatShape(shape), () => binding.createTensor(shape, dtype, values)); // prettier-ignore
+    const id = clock.time('(values uploaded)', () => formatShape(shape), () => binding.createTensor(shape, dtype, values)); // prettier-ignore
     shapes.set(id, shape);
     return id;
   };
@@ -31,7 +31,7 @@ export function timeNativeOps(backend: NativeBackend, clock: OpTimer): () => voi
     for (const handle of handles) shapes.set(handle.id, handle.shape);
     return handles;
   };
-  // By descriptors: the addon's own properties are read-only, and so could not be assigned over.
+  // Defined by descriptors, because assigning to the addon's read-only properties fails.
   backend.binding = Object.create(binding, {
     createTensor: { value: createTensor },
     executeOp: { value: executeOp },
@@ -44,13 +44,13 @@ export function timeNativeOps(backend: NativeBackend, clock: OpTimer): () => voi
 }
 
 /**
- * Has every kernel of a tfjs backend timed that computes before it returns.
- * @returns what puts everything back
+ * Times every kernel of a tfjs backend that computes before it returns.
+ * @returns a function that ends the timing
  */
 export function timeKernels(tf: TF, backendName: string, clock: OpTimer): () => void {
   const kernels = tf.getKernelsForBackend(backendName);
-  const replaceAll = (of: typeof kernels): void => {
-    for (const kernel of of) {
+  const replaceAll = (replacements: typeof kernels): void => {
+    for (const kernel of replacements) {
       tf.unregisterKernel(kernel.kernelName, backendName);
       tf.registerKernel(kernel);
     }

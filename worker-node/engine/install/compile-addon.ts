@@ -17,18 +17,18 @@ export interface CompileOptions extends PipOptions {
   /** The engine's folder, with the package's files in place. */
   readonly folder: string;
   readonly variant: Variant;
-  /** PyPI's name of the wheel. */
+  /** Name of the wheel on PyPI. */
   readonly wheel: string;
 }
 
 /**
- * TensorFlow's libraries and headers out of a wheel, and the addon compiled against them.
+ * Unpacks TensorFlow's libraries and headers from a wheel and compiles the addon against them.
  * @throws Error with a sentence
  */
 export async function compileAgainstWheel(options: CompileOptions): Promise<void> {
   const { folder, variant, signal, report, wheel } = options;
   const deps = join(bindingDir(folder, variant), 'deps');
-  // What the package's own download may have left.
+  // The package's own download may have left files.
   await rm(deps, { recursive: true, force: true });
   const metadata = await downloadAndUnpack(
     `${wheel}==${WHEEL_TENSORFLOW_VERSION}`,
@@ -45,11 +45,11 @@ export async function compileAgainstWheel(options: CompileOptions): Promise<void
   await mkdir(join(deps, 'include'), { recursive: true });
 
   report.print('Compiling the addon (node-pre-gyp) ...');
-  const ran = await withProgress(
+  const result = await withProgress(
     (elapsedMs) => report.update(formatTimeProgress(elapsedMs, TYPICAL_BUILD_MS)),
     () => runNpm(folder, ['run', 'build-addon'], { signal }),
   );
-  if (ran.code !== 0) throw new Error(`The addon could not be compiled: ${summarizeFailure(ran)}`);
+  if (result.code !== 0) throw new Error(`The addon could not be compiled: ${summarizeFailure(result)}`);
   await Promise.all([
     rm(join(deps, 'include'), { recursive: true, force: true }),
     rm(join(bindingDir(folder, variant), 'build'), { recursive: true, force: true }),
@@ -57,8 +57,8 @@ export async function compileAgainstWheel(options: CompileOptions): Promise<void
 }
 
 /**
- * The addon links with -ltensorflow; the library's own SONAME is what it asks for at run time. TensorFlow opens CUDA's
- * libraries by name, and looks beside itself.
+ * Links libraries to the names under which they are opened. The addon links with -ltensorflow and asks for the library's own
+ * SONAME at run time; TensorFlow opens CUDA's libraries by name and looks in its own folder.
  */
 async function linkLibraries(deps: string): Promise<void> {
   const lib = join(deps, 'lib');
@@ -73,15 +73,15 @@ async function linkLibraries(deps: string): Promise<void> {
   }
 }
 
-/** A kept wheel that turns out to be damaged is thrown away and brought once more. */
+/** Downloads a wheel and unpacks it. A damaged wheel from an earlier installation is removed and downloaded once more. */
 async function downloadAndUnpack(
   requirement: string,
-  aboutBytes: number,
+  approximateBytes: number,
   deps: string,
   options: CompileOptions,
 ): Promise<string> {
   for (let attempt = 1; ; attempt++) {
-    const path = await downloadWheel(requirement, aboutBytes, options);
+    const path = await downloadWheel(requirement, approximateBytes, options);
     try {
       return await unpack(path, deps, options.signal, options.report);
     } catch (error) {

@@ -5,23 +5,23 @@ import * as v from 'valibot';
 import { engineKey, WHEEL_TENSORFLOW_VERSION, type Target, type Variant } from '../locate/target.ts';
 
 const failureSchema = v.object({
-  /** What could not be installed, and where. */
+  /** Engine and machine, as engineCacheKey() names them. */
   key: v.string(),
   atMs: v.number(),
-  /** In one sentence. */
+  /** Reason in one sentence. */
   why: v.string(),
 });
 export type InstallFailure = v.InferOutput<typeof failureSchema>;
 
-/** For how long nobody is kept waiting for the same failure again. */
+/** Time before a failed installation is tried again. */
 const RETRY_AFTER_MS = 12 * 3_600_000;
 const FAILURE_FILE = '.failed.json';
 
-/** Another version of the engine may work, and so may another machine that shares this cache. */
+/** Key of an installation. Another version of the engine may work, and so may another machine that shares the cache. */
 export const engineCacheKey = (target: Target, variant: Variant): string =>
   `${engineKey(target, variant, WHEEL_TENSORFLOW_VERSION)}@${hostname()}`;
 
-/** A cache that cannot take the note could not take an engine either. */
+/** Writes a failure to the cache. A write error is ignored: the cache could not hold an engine either. */
 export async function recordFailure(cacheDir: string, failure: InstallFailure): Promise<void> {
   await writeFile(join(cacheDir, FAILURE_FILE), `${JSON.stringify(failure)}\n`).catch(() => undefined);
 }
@@ -30,7 +30,7 @@ export async function clearFailure(cacheDir: string, key: string): Promise<void>
   if ((await readFailure(cacheDir))?.key === key) await rm(join(cacheDir, FAILURE_FILE), { force: true });
 }
 
-/** The failure of an installation that need not be tried again yet, or null. */
+/** @returns the last failure of this installation if it is too recent to try again, else null */
 export async function recentFailure(
   cacheDir: string,
   key: string,

@@ -9,75 +9,78 @@ import type { Variant, InstallMethods } from '../locate/target.ts';
 
 export interface InstallMethodOptions {
   readonly variant: Variant;
-  /** The engine's folder in the making, with the package's files in place. */
+  /** Folder in which the engine is built, with the package's files in place. */
   readonly staging: string;
   readonly wheelsDir: string;
   readonly signal: AbortSignal;
   readonly report: InstallReport;
-  /** How long the package's own download may bring nothing. */
+  /** Time after which a download that receives nothing is aborted. */
   readonly stallTimeoutMs?: number;
 }
 
-/** What came of a way. */
+/** Result of an install method. */
 export interface InstallAttempt {
   readonly name: 'download' | 'wheel';
-  /** The same for a person. */
+  /** Name of the method in messages. */
   readonly label: string;
-  /** Why it did not work, or null. */
+  /** Reason why the method failed, or null. */
   readonly failure: string | null;
 }
 
-/** The package's own download says nothing while its host does not answer, and waits for ever. */
+/** The package's own download prints nothing while its host does not answer, and never times out. */
 const STALL_TIMEOUT_MS = 60_000;
 
-/** The package's own install script: libtensorflow and the addon from their host. However slow, as long as it goes on. */
+/** Runs the package's own install script, which downloads libtensorflow and the addon. It may be slow, but not stall. */
 export async function installFromNpm(
   options: InstallMethodOptions,
-  ways: InstallMethods,
+  methods: InstallMethods,
 ): Promise<InstallAttempt> {
   const { staging, signal, report, variant, stallTimeoutMs = STALL_TIMEOUT_MS } = options;
-  const outcome = { name: 'download', label: "The package's own download" } as const;
-  if (!ways.download) return { ...outcome, failure: 'there is none for this platform' };
-  report.print(`${outcome.label} ...`);
-  const givenUp = new AbortController();
-  const stalled = createStallDetector(stallTimeoutMs);
+  const attempt = { name: 'download', label: "The package's own download" } as const;
+  if (!methods.download) return { ...attempt, failure: 'there is none for this platform' };
+  report.print(`${attempt.label} ...`);
+  const stall = new AbortController();
+  const isStalled = createStallDetector(stallTimeoutMs);
   try {
-    const ran = await withProgress(
+    const result = await withProgress(
       async (elapsedMs) => {
         const bytes = await measureFolder(bindingDir(staging, variant));
-        if (stalled(bytes, elapsedMs)) givenUp.abort();
+        if (isStalled(bytes, elapsedMs)) stall.abort();
         report.update(`${(bytes / 1e6).toFixed(0)} MB unpacked, ${(elapsedMs / 1000).toFixed(0)} s`);
       },
-      () => runNpm(staging, ['run', 'download-addon'], { signal: AbortSignal.any([signal, givenUp.signal]) }),
+      () => runNpm(staging, ['run', 'download-addon'], { signal: AbortSignal.any([signal, stall.signal]) }),
     );
-    return { ...outcome, failure: ran.code === 0 ? null : summarizeFailure(ran) };
+    return { ...attempt, failure: result.code === 0 ? null : summarizeFailure(result) };
   } catch (error) {
     signal.throwIfAborted();
-    if (!givenUp.signal.aborted) throw error;
-    return { ...outcome, failure: `nothing came for ${Math.round(stallTimeoutMs / 1000)} s; given up` };
+    if (!stall.signal.aborted) throw error;
+    return {
+      ...attempt,
+      failure: `nothing was received for ${Math.round(stallTimeoutMs / 1000)} s; aborted`,
+    };
   }
 }
 
-/** TensorFlow's wheel by pip, and the addon compiled against it. */
+/** Downloads TensorFlow's wheel with pip and compiles the addon against it. */
 export async function buildFromWheel(
   options: InstallMethodOptions,
-  ways: InstallMethods,
+  methods: InstallMethods,
 ): Promise<InstallAttempt> {
-  const outcome = { name: 'wheel', label: "TensorFlow's wheel from PyPI and a build" } as const;
-  const { wheel } = ways;
-  if (wheel === null) return { ...outcome, failure: 'there is none for this platform' };
+  const attempt = { name: 'wheel', label: "TensorFlow's wheel from PyPI and a build" } as const;
+  const { wheel } = methods;
+  if (wheel === null) return { ...attempt, failure: 'there is none for this platform' };
   const { python, missing } = await findTools(process.env, options.signal);
   if (python === null || missing.length > 0) {
     return {
-      ...outcome,
+      ...attempt,
       failure: missingMessage(missing, detectPackageManager(process.platform, createPathLookup(process.env))),
     };
   }
   try {
     await compileAgainstWheel({ ...options, folder: options.staging, wheel, python });
-    return { ...outcome, failure: null };
+    return { ...attempt, failure: null };
   } catch (error) {
     options.signal.throwIfAborted();
-    return { ...outcome, failure: errorMessage(error) };
+    return { ...attempt, failure: errorMessage(error) };
   }
 }

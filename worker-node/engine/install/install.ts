@@ -29,22 +29,22 @@ import { nativeCandidates } from '../locate/candidates.ts';
 export interface InstallOptions {
   readonly variant: Variant;
   readonly cacheDir: string;
-  /** What runs gradcast, for the child that proves the engine. */
+  /** Program of gradcast, which verifies the engine in a child process. */
   readonly programFile: string;
   readonly signal: AbortSignal;
   readonly report: InstallReport;
 }
 
-/** A working engine, and where it is. */
+/** Engine that was verified, and its folder. */
 export interface InstalledEngine {
   readonly folder: string | null;
   readonly benchmark: EngineBenchmark;
 }
 
-/** No way has led to a working engine. The message says for each way why. */
+/** No method installed a working engine. The message has the reason for each method. */
 export class InstallError extends Error {
-  override readonly name = 'NotInstalled';
-  /** Why, in one sentence: of the last way, which is the one that the person can do something about. */
+  override readonly name = 'InstallError';
+  /** Reason in one sentence: that of the last method, the one that the user can fix. */
   readonly why: string;
 
   constructor(message: string, why: string) {
@@ -54,7 +54,7 @@ export class InstallError extends Error {
 }
 
 const TYPICAL_NPM_MS = 20_000;
-/** Offline, npm would try for minutes, package by package, while somebody waits who wants to train. */
+/** Offline, npm would retry each package for minutes while the user waits for training to start. */
 const NPM_FETCH_OPTIONS = [
   '--prefer-offline',
   '--fetch-retries=2',
@@ -63,35 +63,35 @@ const NPM_FETCH_OPTIONS = [
 ];
 
 /**
- * Gets a native engine by the first way that works: one that is there, the package's own download, TensorFlow's wheel and
- * a build. No way counts before a training step has been made with it.
- * @throws NotInstalled; or another Error with a sentence, where nothing had been tried yet
+ * Provides a native engine by the first method that works: an installed engine, the package's own download, TensorFlow's
+ * wheel and a build. A method works only if a training step with its engine does.
+ * @throws InstallError if all methods failed; another Error with a sentence if none could be tried
  */
 export async function installEngine(options: InstallOptions): Promise<InstalledEngine> {
   const { variant, cacheDir, report, signal } = options;
   const target = currentTarget();
   const present = await verifyInstalled(options, target);
   if (present !== null) return present;
-  const ways = findInstallMethods(target, variant, target.platform !== 'linux' || hasGlibc());
-  if (ways.unsupported !== undefined) throw new Error(ways.unsupported);
+  const methods = findInstallMethods(target, variant, target.platform !== 'linux' || hasGlibc());
+  if (methods.unsupported !== undefined) throw new Error(methods.unsupported);
   await ensureWritable(cacheDir);
-  const onWaiting = (): void => report.print('Another installation is under way; waiting for it to end ...');
-  return withLock(cacheDir, { signal, onWaiting }, async (held) => {
-    const locked = { ...options, signal: held };
-    const made = await verifyInstalled(locked, target);
-    if (made !== null) return made;
+  const onWaiting = (): void => report.print('Another installation is running; waiting for it to end ...');
+  return withLock(cacheDir, { signal, onWaiting }, async (lockSignal) => {
+    const locked = { ...options, signal: lockSignal };
+    const installedMeanwhile = await verifyInstalled(locked, target);
+    if (installedMeanwhile !== null) return installedMeanwhile;
     if ((await removeStaleStaging(cacheDir)) > 0)
-      report.print('Removed what a broken-off installation had left.');
-    const noRoom = await checkDiskSpace(cacheDir, variant);
-    if (noRoom !== null) throw new Error(noRoom);
+      report.print('Removed the files of an interrupted installation.');
+    const diskProblem = await checkDiskSpace(cacheDir, variant);
+    if (diskProblem !== null) throw new Error(diskProblem);
     const key = engineCacheKey(target, variant);
     try {
-      const installed = await buildEngine(locked, target, ways);
+      const installed = await buildEngine(locked, target, methods);
       await clearFailure(cacheDir, key);
       return installed;
     } catch (error) {
-      // Nor is it a failure to be remembered where somebody else has taken over.
-      held.throwIfAborted();
+      // An installation that was aborted, or lost its lock to another process, has not failed.
+      lockSignal.throwIfAborted();
       const failure = toInstallError(error, cacheDir);
       await recordFailure(cacheDir, { key, atMs: Date.now(), why: failure.why });
       throw failure;
@@ -102,7 +102,7 @@ export async function installEngine(options: InstallOptions): Promise<InstalledE
 async function buildEngine(
   options: InstallOptions,
   target: Target,
-  ways: InstallMethods,
+  methods: InstallMethods,
 ): Promise<InstalledEngine> {
   const { variant, cacheDir, signal, report } = options;
   const staging = await createStaging(cacheDir);
@@ -112,29 +112,31 @@ async function buildEngine(
     await writeEnginePackage(staging, variant, headers);
     report.print(`Installing ${packageName(variant)} ${TFJS_VERSION} with npm ...`);
     const args = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-    const ran = await withProgress(
+    const result = await withProgress(
       (elapsedMs) => report.update(formatTimeProgress(elapsedMs, TYPICAL_NPM_MS)),
       () => runNpm(staging, [...args, ...NPM_FETCH_OPTIONS], { signal }),
     );
-    if (ran.code !== 0) throw new Error(npmErrorMessage(packageName(variant), ran));
+    if (result.code !== 0) throw new Error(npmErrorMessage(packageName(variant), result));
 
-    const fails: { readonly says: string; readonly fail: string }[] = [];
-    for (const way of [installFromNpm, buildFromWheel]) {
-      const { label, name, failure: failed } = await way({ ...options, staging, wheelsDir }, ways);
-      let fail = failed;
-      if (fail === null) {
-        const proved = await verifyStaged(options, staging);
-        if (proved.ok) return await publishEngine(options, target, staging, name, proved.probe, wheelsDir);
-        fail = proved.reason;
+    const failures: { readonly label: string; readonly reason: string }[] = [];
+    for (const install of [installFromNpm, buildFromWheel]) {
+      const { label, name, failure } = await install({ ...options, staging, wheelsDir }, methods);
+      let reason = failure;
+      if (reason === null) {
+        const verified = await verifyStaged(options, staging);
+        if (verified.ok) {
+          return await publishEngine(options, target, staging, name, verified.benchmark, wheelsDir);
+        }
+        reason = verified.reason;
       }
-      if (isDiskFull(fail)) throw new Error(diskFullMessage(cacheDir));
-      fails.push({ says: label, fail });
-      report.print(`  ${label}: ${fail}`);
+      if (isDiskFull(reason)) throw new Error(diskFullMessage(cacheDir));
+      failures.push({ label, reason });
+      report.print(`  ${label}: ${reason}`);
     }
     throw new InstallError(
-      `No native TensorFlow could be installed.\n${fails.map(({ says, fail }) => `  ${says}: ${fail}`).join('\n')}\n` +
-        'Training works on WebAssembly meanwhile, which needs no installation.',
-      fails.at(-1)?.fail ?? 'there is no way to it',
+      `Native TensorFlow could not be installed.\n${failures.map(({ label, reason }) => `  ${label}: ${reason}`).join('\n')}\n` +
+        'Training works with WebAssembly, which needs no installation.',
+      failures.at(-1)?.reason ?? 'there is no install method',
     );
   } finally {
     await removeFolder(staging);
@@ -145,7 +147,7 @@ async function publishEngine(
   { cacheDir, variant, report }: InstallOptions,
   target: Target,
   staging: string,
-  way: 'download' | 'wheel',
+  method: 'download' | 'wheel',
   benchmark: EngineBenchmark,
   wheelsDir: string,
 ): Promise<InstalledEngine> {
@@ -157,15 +159,15 @@ async function publishEngine(
     tfjs: TFJS_VERSION,
     tensorflow,
     variant,
-    way,
+    way: method,
   });
   await removeFolder(wheelsDir);
   report.print(`Installed: ${folder}`);
-  report.print(`It works: ${describeBenchmark(benchmark)}`);
+  report.print(`Verified: ${describeBenchmark(benchmark)}`);
   return { folder, benchmark };
 }
 
-/** Whatever went wrong while it was built, with a sentence. */
+/** Converts any error of a build. */
 function toInstallError(error: unknown, cacheDir: string): InstallError {
   if (error instanceof InstallError) return error;
   const message = errorMessage(error);
@@ -175,7 +177,7 @@ function toInstallError(error: unknown, cacheDir: string): InstallError {
 
 const VERIFY_BATCH_SIZE = 8;
 
-/** An engine that is there already and makes a training step, or null; those that do not are named with the reason. */
+/** @returns the first installed engine that computes a training step, or null; reports why others do not */
 export async function verifyInstalled(
   options: InstallOptions,
   target: Target,
@@ -186,15 +188,15 @@ export async function verifyInstalled(
     const result = await verify(options, folder);
     const where = folder ?? 'the installed packages';
     if (result.ok) {
-      report.print(`There already, and works: ${where}`);
-      return { folder: folder ?? null, benchmark: result.probe };
+      report.print(`Already installed, and works: ${where}`);
+      return { folder: folder ?? null, benchmark: result.benchmark };
     }
     report.print(`${where}: ${result.reason}`);
   }
   return null;
 }
 
-/** Whether an engine that has just been built makes a training step. */
+/** Verifies that an engine that was just built computes a training step. */
 export function verifyStaged(options: InstallOptions, staging: string): Promise<VerifyResult> {
   options.report.print('Trying a training step ...');
   return verify(options, staging);
@@ -206,6 +208,7 @@ async function verify(
 ): Promise<VerifyResult> {
   const target = { engine: 'native', package: packageName(variant), folder } as const;
   const result = await benchmarkInChild(programFile, target, VERIFY_BATCH_SIZE, signal);
-  if (result.ok && variant === 'gpu' && !result.probe.gpu) return { ok: false, reason: 'it finds no GPU' };
+  if (result.ok && variant === 'gpu' && !result.benchmark.gpu)
+    return { ok: false, reason: 'it finds no GPU' };
   return result;
 }

@@ -3,31 +3,31 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import lockfile from 'proper-lockfile';
 
-/** A holder that has not touched its lock for so long is dead; a living one touches it every TOUCH_MS. */
+/** Age at which a lock counts as left by a dead process; a living one updates it every UPDATE_INTERVAL_MS. */
 const STALE_MS = 10_000;
 const UPDATE_INTERVAL_MS = 2_000;
 const POLL_INTERVAL_MS = 500;
 
 export interface LockOptions {
   readonly signal: AbortSignal;
-  /** Said once, when somebody else has it. */
+  /** Called once if another process holds the lock. */
   readonly onWaiting: () => void;
   readonly pollMs?: number;
   readonly staleMs?: number;
 }
 
-/** Somebody else holds the lock now, as this process did not touch it for so long: it slept, or was stopped. */
+/** Another process holds the lock now, because this one did not update it in time: it slept, or was stopped. */
 export class LockLostError extends Error {
   constructor() {
     super('Another installation has taken over.');
-    this.name = 'TakenOverError';
+    this.name = 'LockLostError';
   }
 }
 
 /**
- * Does the work while no other process does its own in the same folder. The lock of a process that was killed lapses
- * by itself; that does not depend on process ids, which are given out again.
- * @param work its signal is aborted where `signal` is, and with a TakenOverError where the lock was lost
+ * Runs `work` while no other process works in the same folder. The lock of a killed process expires by its age; process
+ * ids would not do, as systems reuse them.
+ * @param work its signal is aborted with `signal`, and with a LockLostError if the lock is lost
  */
 export async function withLock<Result>(
   folder: string,
@@ -40,7 +40,7 @@ export async function withLock<Result>(
   try {
     return await work(AbortSignal.any([options.signal, lost.signal]));
   } finally {
-    // Whoever took it over after this process had slept keeps it.
+    // A process that took the lock over keeps it.
     await unlock().catch(() => undefined);
   }
 }
@@ -51,7 +51,7 @@ async function acquire(
   onLost: () => void,
 ): Promise<() => Promise<void>> {
   const { signal, onWaiting, pollMs = POLL_INTERVAL_MS, staleMs = STALE_MS } = options;
-  let said = false;
+  let hasReported = false;
   for (;;) {
     try {
       return await lockfile.lock(folder, {
@@ -63,8 +63,8 @@ async function acquire(
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ELOCKED') throw error;
     }
-    if (!said) onWaiting();
-    said = true;
+    if (!hasReported) onWaiting();
+    hasReported = true;
     await sleep(pollMs, undefined, { signal });
   }
 }

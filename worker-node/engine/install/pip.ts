@@ -7,7 +7,7 @@ import { removeFolder } from './staging.ts';
 
 export interface PipOptions {
   readonly python: string;
-  /** Keeps whole wheels between installations. */
+  /** Folder that keeps complete wheels between installations. */
   readonly wheelsDir: string;
   readonly signal: AbortSignal;
   readonly report: InstallReport;
@@ -16,46 +16,47 @@ export interface PipOptions {
 const PARTIAL_PREFIX = '.partial-';
 
 /**
- * TensorFlow's libraries know nothing of Python, so a wheel for any Python 3 will do: the person's own first, then those
- * that the version was released for.
+ * Python versions whose wheel is tried if there is none for the installed one. TensorFlow's libraries do not depend on
+ * Python, so any wheel does.
  */
 const FALLBACK_PYTHONS = ['3.11', '3.12', '3.13', '3.10'];
 
 /**
- * The path of a wheel that pip has brought, by the person's own configuration of pip. A wheel appears in the folder only
- * when it is whole, and is not asked for again.
+ * Downloads a wheel with pip, by the user's own configuration of pip. A wheel is moved to the folder when it is complete,
+ * and not downloaded again.
  * @param requirement for pip, 'tensorflow-cpu==2.21.0'
- * @param aboutBytes what it will come to, for the progress
- * @throws Error with pip's own words if there is none
+ * @param approximateBytes expected size, for the progress
+ * @returns the path of the wheel
+ * @throws Error with pip's own message
  */
 export async function downloadWheel(
   requirement: string,
-  aboutBytes: number,
+  approximateBytes: number,
   { python, wheelsDir, signal, report }: PipOptions,
 ): Promise<string> {
   await mkdir(wheelsDir, { recursive: true });
-  const kept = (await readdir(wheelsDir)).find((name) => matchesRequirement(name, requirement));
-  if (kept !== undefined) {
-    report.print(`${kept} is here already.`);
-    return join(wheelsDir, kept);
+  const existing = (await readdir(wheelsDir)).find((name) => matchesRequirement(name, requirement));
+  if (existing !== undefined) {
+    report.print(`${existing} was downloaded before.`);
+    return join(wheelsDir, existing);
   }
   report.print(`Downloading ${requirement} with pip ...`);
-  // Nobody else is downloading: whoever calls holds the lock.
+  // The caller holds the lock, so no other process is downloading.
   for (const name of await readdir(wheelsDir)) {
     if (name.startsWith(PARTIAL_PREFIX)) await removeFolder(join(wheelsDir, name));
   }
   const partial = join(wheelsDir, `${PARTIAL_PREFIX}${randomUUID()}`);
   await mkdir(partial);
   try {
-    // pip downloads into the folder for temporary files; so it lies on this disk, and its growth can be watched.
+    // pip downloads to the folder for temporary files: on this disk, and where the progress can be measured.
     const env = { ...process.env, TMPDIR: partial, PIP_DISABLE_PIP_VERSION_CHECK: '1' };
-    const fails: string[] = [];
+    const failures: string[] = [];
     for (const version of [null, ...FALLBACK_PYTHONS]) {
       const forVersion =
         version === null ? [] : ['--python-version', version, '--implementation', 'cp', '--no-cache-dir'];
-      const ran = await withProgress(
+      const result = await withProgress(
         async (elapsedMs) =>
-          report.update(formatByteProgress(await measureFolder(partial), aboutBytes, elapsedMs)),
+          report.update(formatByteProgress(await measureFolder(partial), approximateBytes, elapsedMs)),
         () =>
           runProgram(
             [
@@ -66,21 +67,21 @@ export async function downloadWheel(
           ),
       );
       const name = (await readdir(partial)).find((each) => each.endsWith('.whl'));
-      if (ran.code === 0 && name !== undefined) {
+      if (result.code === 0 && name !== undefined) {
         await rename(join(partial, name), join(wheelsDir, name));
         return join(wheelsDir, name);
       }
-      fails.push(summarizeFailure(ran));
-      // Another Python helps only where the wheel for this one is what is missing.
-      if (!ran.lines.some((line) => /no matching distribution/i.test(line))) break;
+      failures.push(summarizeFailure(result));
+      // Another Python version helps only if pip found no wheel for this one.
+      if (!result.lines.some((line) => /no matching distribution/i.test(line))) break;
     }
-    throw new Error(`pip could not download ${requirement}: ${fails[0] ?? 'it said nothing'}`);
+    throw new Error(`pip could not download ${requirement}: ${failures[0] ?? 'it printed nothing'}`);
   } finally {
     await removeFolder(partial);
   }
 }
 
-/** Whether a file is the wheel of a requirement with an exact version, or of its name alone if it has none. */
+/** Whether a file is a wheel of a requirement; without an exact version only the name counts. */
 export function matchesRequirement(file: string, requirement: string): boolean {
   const [, name = '', version] = /^([\w.-]+?)(?:==([\w.]+))?(?:[<>!~=].*)?$/.exec(requirement) ?? [];
   const [fileName = '', fileVersion = ''] = file.split('-');

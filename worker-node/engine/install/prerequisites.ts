@@ -5,13 +5,13 @@ import type { Variant } from '../locate/target.ts';
 import { dirname } from 'node:path';
 import { makeFolder } from '../../util/make-folder.ts';
 
-/** What a build from a wheel needs besides Node. */
+/** Tool that a build from a wheel needs besides Node. */
 export type Prerequisite = 'python' | 'pip' | 'compiler' | 'make';
-/** Whoever supplies it on this platform. */
+/** Program that installs tools on this platform. */
 export type PackageManager = 'apt' | 'dnf' | 'yum' | 'zypper' | 'pacman' | 'apk' | 'brew' | 'xcode' | 'none';
 
 const GIB = 2 ** 30;
-/** Wheels, their libraries and the build at their largest moment. */
+/** Peak of wheels, their libraries and the build. */
 export const REQUIRED_DISK_BYTES: Readonly<Record<Variant, number>> = { cpu: 3 * GIB, gpu: 10 * GIB };
 
 const PREREQUISITE_NAMES: Readonly<Record<Prerequisite, string>> = {
@@ -47,24 +47,25 @@ function packageManager(
   return { install, packages: { python, pip, compiler, make } };
 }
 
-/** What is missing and how to get all of it, as a sentence. */
-export function missingMessage(missing: readonly Prerequisite[], supplier: PackageManager): string {
+/** Sentences that name the missing tools and the command that installs them. */
+export function missingMessage(missing: readonly Prerequisite[], manager: PackageManager): string {
   const names = missing.map((each) => PREREQUISITE_NAMES[each]);
   const last = names.at(-1) ?? 'nothing';
   const list = names.length < 2 ? last : `${names.slice(0, -1).join(', ')} and ${last}`;
-  const [are, them] = names.length < 2 ? ['is', 'it'] : ['are', 'them'];
+  const are = names.length < 2 ? 'is' : 'are';
+  const them = names.length < 2 ? 'it' : 'them';
   const how =
-    supplier === 'none'
+    manager === 'none'
       ? `Install ${them} with this system's package manager.`
-      : `Install ${them} with: ${installCommand(missing, supplier)}`;
+      : `Install ${them} with: ${installCommand(missing, manager)}`;
   return `${list.charAt(0).toUpperCase()}${list.slice(1)} ${are} missing. ${how}`;
 }
 
-function installCommand(missing: readonly Prerequisite[], supplier: Exclude<PackageManager, 'none'>): string {
-  if (supplier === 'xcode') {
+function installCommand(missing: readonly Prerequisite[], manager: Exclude<PackageManager, 'none'>): string {
+  if (manager === 'xcode') {
     return missing.every((each) => each === 'pip') ? 'python3 -m ensurepip --user' : 'xcode-select --install';
   }
-  const { install, packages } = PACKAGE_MANAGERS[supplier];
+  const { install, packages } = PACKAGE_MANAGERS[manager];
   return [install, ...new Set(missing.map((each) => packages[each]))].join(' ');
 }
 
@@ -87,14 +88,14 @@ export function detectPackageManager(
 }
 
 export interface Tools {
-  /** The Python that has pip, or null. */
+  /** Command of Python 3, or null. */
   readonly python: string | null;
   readonly missing: readonly Prerequisite[];
 }
 
 /**
- * Looks for the tools by running them: a name on PATH alone may be a stub.
- * @param env PATH to look on; CXX and PYTHON are heeded
+ * Finds the tools by running them: a program on PATH may be a stub.
+ * @param env has PATH, and optionally CXX and PYTHON, which are tried first
  */
 export async function findTools(env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<Tools> {
   const works = async (...command: [string, ...string[]]): Promise<boolean> =>
@@ -103,28 +104,28 @@ export async function findTools(env: NodeJS.ProcessEnv, signal: AbortSignal): Pr
     for (const program of programs) if (await works(program, ...args)) return program;
     return null;
   };
-  const given = (name: string | undefined): string[] => (name === undefined || name === '' ? [] : [name]);
+  const fromEnv = (name: string | undefined): string[] => (name === undefined || name === '' ? [] : [name]);
 
   const missing: Prerequisite[] = [];
-  const pythons = [...given(env.PYTHON), 'python3', 'python'];
+  const pythons = [...fromEnv(env.PYTHON), 'python3', 'python'];
   const isPython3 = 'import sys; sys.exit(sys.version_info[0] != 3)';
   const python = await first(pythons, '-c', isPython3);
-  // Where there is no Python, there is no pip of it; whoever installs one will want both at once.
+  // Without Python there is no pip, and the user installs both at once.
   if (python === null) missing.push('python', 'pip');
   else if (!(await works(python, '-m', 'pip', '--version'))) missing.push('pip');
-  if ((await first([...given(env.CXX), 'c++', 'g++', 'clang++'], '--version')) === null)
+  if ((await first([...fromEnv(env.CXX), 'c++', 'g++', 'clang++'], '--version')) === null)
     missing.push('compiler');
   if (!(await works('make', '--version'))) missing.push('make');
   return { python, missing };
 }
 
-/** Whether a program is on PATH. */
+/** @returns a function that tells whether a program is on PATH */
 export function createPathLookup(env: NodeJS.ProcessEnv): (program: string) => boolean {
   const folders = (env.PATH ?? '').split(process.platform === 'win32' ? ';' : ':');
   return (program) => folders.some((folder) => folder !== '' && existsSync(`${folder}/${program}`));
 }
 
-/** @returns a sentence if the folder's disk has too little room, else null */
+/** @returns a sentence if the folder's disk has too little space, else null */
 export async function checkDiskSpace(folder: string, variant: Variant): Promise<string | null> {
   const { bavail, bsize } = await statfs(folder);
   return diskSpaceMessage(folder, bavail * bsize, REQUIRED_DISK_BYTES[variant]);
@@ -135,27 +136,27 @@ export function diskSpaceMessage(folder: string, freeBytes: number, neededBytes:
   const gib = (bytes: number): string => `${(bytes / GIB).toFixed(1)} GiB`;
   return (
     `The disk of ${folder} has ${gib(freeBytes)} free, and the installation needs ${gib(neededBytes)}. ` +
-    'Make room there, or set XDG_CACHE_HOME to a folder on another disk.'
+    'Free space there, or set XDG_CACHE_HOME to a folder on another disk.'
   );
 }
 
-/** Whether what a program or the system says is that the disk is full. */
-export const isDiskFull = (words: string): boolean =>
-  /\b(ENOSPC|EDQUOT)\b|no space left on device|disk quota exceeded/i.test(words);
+/** Whether a message of a program or the system says that the disk is full. */
+export const isDiskFull = (message: string): boolean =>
+  /\b(ENOSPC|EDQUOT)\b|no space left on device|disk quota exceeded/i.test(message);
 
 export const diskFullMessage = (folder: string): string =>
-  `The disk of ${folder} is full. Make room there, or set XDG_CACHE_HOME to a folder on another disk.`;
+  `The disk of ${folder} is full. Free space there, or set XDG_CACHE_HOME to a folder on another disk.`;
 
 const UNWRITABLE_REASONS: Readonly<Record<string, string>> = {
   EROFS: 'it is on a read-only file system',
   EACCES: 'permission denied',
   ENOTDIR: 'a part of its path is a file',
   EEXIST: 'a part of its path is a file',
-  ENOENT: 'no folders can be made there',
+  ENOENT: 'folders cannot be created there',
 };
 
 /**
- * Sees to it that there is a folder that can be written to.
+ * Creates a folder if it is missing, and checks that it is writable.
  * @throws Error with a sentence
  */
 export async function ensureWritable(folder: string): Promise<void> {
@@ -166,20 +167,20 @@ export async function ensureWritable(folder: string): Promise<void> {
     const { code = '', message } = await findCause(folder, error as NodeJS.ErrnoException);
     if (isDiskFull(message)) throw new Error(diskFullMessage(folder), { cause: error });
     throw new Error(
-      `The cache folder ${folder} cannot be written to (${UNWRITABLE_REASONS[code] ?? message}). ` +
-        'Set XDG_CACHE_HOME to a folder that can.',
+      `The cache folder ${folder} is not writable (${UNWRITABLE_REASONS[code] ?? message}). ` +
+        'Set XDG_CACHE_HOME to a writable folder.',
       { cause: error },
     );
   }
 }
 
-/** Of a folder that cannot be made, mkdir says that it is not there; the reason lies further up. */
+/** Finds the reason why a folder cannot be created: mkdir reports ENOENT, and a parent folder has the reason. */
 async function findCause(folder: string, error: NodeJS.ErrnoException): Promise<NodeJS.ErrnoException> {
   if (error.code !== 'ENOENT' || dirname(folder) === folder) return error;
   try {
     await access(dirname(folder), constants.W_OK);
     return error;
-  } catch (further) {
-    return findCause(dirname(folder), further as NodeJS.ErrnoException);
+  } catch (parentError) {
+    return findCause(dirname(folder), parentError as NodeJS.ErrnoException);
   }
 }

@@ -1,18 +1,18 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Where an installation says how far it is. */
+/** Receives the lines of an installation. */
 export interface InstallReport {
-  /** A line that stays. */
+  /** Prints a line that stays. */
   print(line: string): void;
-  /** How far the step in hand is; replaced by the next. */
+  /** Shows the progress of the current step, in place of the last such line. */
   update(line: string): void;
 }
 
 const PLAIN_INTERVAL_MS = 10_000;
 const TERMINAL_INTERVAL_MS = 200;
 
-/** On a terminal the line of the step in hand is written over; elsewhere one appears every ten seconds. */
+/** Reports to a stream. A terminal shows one line of progress that is overwritten; others receive one every ten seconds. */
 export function streamReport(
   stream: { readonly isTTY?: boolean; write(text: string): unknown },
   now: () => number,
@@ -35,7 +35,7 @@ export function streamReport(
   };
 }
 
-/** '120 of 274 MB, 12 s left', the rate taken over the whole time so far. */
+/** Formats '120 of 274 MB, 12 s left', by the mean rate so far. */
 export function formatByteProgress(doneBytes: number, totalBytes: number, elapsedMs: number): string {
   const mb = (bytes: number): string => (bytes / 1e6).toFixed(0);
   if (doneBytes > totalBytes) return `${mb(doneBytes)} MB`;
@@ -44,19 +44,19 @@ export function formatByteProgress(doneBytes: number, totalBytes: number, elapse
   return `${mb(doneBytes)} of ${mb(totalBytes)} MB${left}`;
 }
 
-/** '23 s of about 60' */
-export function formatTimeProgress(elapsedMs: number, usualMs: number): string {
+/** Formats '23 s of about 60'. */
+export function formatTimeProgress(elapsedMs: number, typicalMs: number): string {
   const s = (ms: number): string => (ms / 1000).toFixed(0);
-  return elapsedMs < usualMs ? `${s(elapsedMs)} s of about ${s(usualMs)}` : `${s(elapsedMs)} s`;
+  return elapsedMs < typicalMs ? `${s(elapsedMs)} s of about ${s(typicalMs)}` : `${s(elapsedMs)} s`;
 }
 
-/** Calls `each` every second while the work goes on. */
+/** Calls `onTick` every second while the work runs. */
 export async function withProgress<Result>(
-  each: (elapsedMs: number) => void | Promise<void>,
+  onTick: (elapsedMs: number) => void | Promise<void>,
   work: () => Promise<Result>,
 ): Promise<Result> {
   const startedMs = performance.now();
-  const timer = setInterval(() => void each(performance.now() - startedMs), 1000);
+  const timer = setInterval(() => void onTick(performance.now() - startedMs), 1000);
   try {
     return await work();
   } finally {
@@ -64,7 +64,7 @@ export async function withProgress<Result>(
   }
 }
 
-/** Bytes of all files under a folder that is being written to. */
+/** Bytes of all files under a folder, which may change meanwhile. */
 export async function measureFolder(folder: string): Promise<number> {
   const entries = await readdir(folder, { withFileTypes: true, recursive: true }).catch(() => []);
   const sizes = await Promise.all(
@@ -81,13 +81,13 @@ export async function measureFolder(folder: string): Promise<number> {
 }
 
 /**
- * Tells when something has stopped to grow.
- * @returns true once the size has been the same for `withinMs`; to be asked again and again with the time so far
+ * Detects a size that has stopped growing.
+ * @returns a function that is called regularly, and returns true once the size has not changed for `timeoutMs`
  */
-export function createStallDetector(withinMs: number): (bytes: number, elapsedMs: number) => boolean {
+export function createStallDetector(timeoutMs: number): (bytes: number, elapsedMs: number) => boolean {
   let last = { bytes: -1, atMs: 0 };
   return (bytes, elapsedMs) => {
     if (bytes !== last.bytes) last = { bytes, atMs: elapsedMs };
-    return elapsedMs - last.atMs >= withinMs;
+    return elapsedMs - last.atMs >= timeoutMs;
   };
 }

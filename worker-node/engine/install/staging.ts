@@ -6,8 +6,8 @@ import { MANIFEST_FILE, type Manifest } from '../locate/cache.ts';
 const STAGING_PREFIX = '.staging-';
 
 /**
- * A new, empty folder to build an engine in, beside where it will be. Names are never used twice: a compiler that
- * outlives its killed install cannot write into the next one's.
+ * Creates an empty folder to build an engine in, on the disk of the cache. Names are never reused, so that a compiler that
+ * outlives its killed installation cannot write to the folder of the next one.
  */
 export async function createStaging(cacheDir: string): Promise<string> {
   const folder = join(cacheDir, `${STAGING_PREFIX}${randomUUID()}`);
@@ -16,8 +16,8 @@ export async function createStaging(cacheDir: string): Promise<string> {
 }
 
 /**
- * Removes what killed installs have left. Only to be called by whoever holds the lock: then nobody is building.
- * @returns how many there were
+ * Removes the folders of killed installations. The caller must hold the lock, so that no other process is building.
+ * @returns the number of folders
  */
 export async function removeStaleStaging(cacheDir: string): Promise<number> {
   const stale = (await readdir(cacheDir)).filter((name) => name.startsWith(STAGING_PREFIX));
@@ -25,7 +25,7 @@ export async function removeStaleStaging(cacheDir: string): Promise<number> {
   return stale.length;
 }
 
-/** Gives a finished engine its name, in one rename; what had that name before is replaced. */
+/** Moves a finished engine to its folder in one rename; replaces an older one there. */
 export async function publishStaging(staging: string, folder: string, manifest: Manifest): Promise<void> {
   await writeFile(join(staging, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`);
   const old = `${staging}-old`;
@@ -36,7 +36,7 @@ export async function publishStaging(staging: string, folder: string, manifest: 
   await removeFolder(old);
 }
 
-/** What cannot be removed now, because an orphan still writes there, goes next time. */
+/** Removes a folder. Files to which an orphaned process still writes remain until the next time. */
 export async function removeFolder(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);
 }

@@ -8,9 +8,9 @@ import { text } from 'node:stream/consumers';
 import yauzl, { type Entry, type ZipFile } from 'yauzl';
 import { parseRecord, targetPath } from './wheel-contents.ts';
 
-/** The file is no whole wheel. */
+/** The file is incomplete or damaged. */
 export class CorruptWheelError extends Error {
-  override readonly name = 'DamagedWheel';
+  override readonly name = 'CorruptWheelError';
 }
 
 export interface UnpackOptions {
@@ -19,9 +19,9 @@ export interface UnpackOptions {
 }
 
 /**
- * Unpacks what is needed of a wheel into deps/. Every file must have the SHA-256 that the wheel's own RECORD says.
- * @returns the text of its METADATA
- * @throws DamagedWheel
+ * Unpacks the needed files of a wheel into deps/ and checks them against the SHA-256 hashes in the wheel's RECORD.
+ * @returns the text of the wheel's METADATA
+ * @throws CorruptWheelError
  */
 export async function unpackWheel(path: string, depsDir: string, options: UnpackOptions): Promise<string> {
   const zip = await openZip(path).catch((error: unknown) => {
@@ -51,7 +51,7 @@ export async function unpackWheel(path: string, depsDir: string, options: Unpack
       const stream = await openEntry(zip, entry);
       await pipeline(stream, counted, createWriteStream(target), { signal: options.signal });
       if (hash.digest('base64url') !== hashes.get(entry.fileName)) {
-        throw new CorruptWheelError(`${entry.fileName} in ${path} is not what the wheel says of itself`);
+        throw new CorruptWheelError(`${entry.fileName} in ${path} does not match its hash in the wheel`);
       }
     }
     return await readEntryText(zip, entries, 'METADATA');
@@ -62,7 +62,7 @@ export async function unpackWheel(path: string, depsDir: string, options: Unpack
   }
 }
 
-/** A broken archive shows in errors of many kinds, without a code; what the file system says has one. */
+/** Converts errors of a damaged archive, which have no code; those of the file system have one. */
 function toCorruptWheelError(error: unknown, path: string): unknown {
   if (error instanceof CorruptWheelError) return error;
   const { code, name, message } = error as NodeJS.ErrnoException;

@@ -1,10 +1,10 @@
-/** The parts of TensorFlow's headers that the binding includes; the rest is ten thousand files. */
+/** Folders of TensorFlow's headers that the addon includes; the others hold ten thousand files. */
 const HEADERS = ['tensorflow/c/', 'tensorflow/core/platform/', 'tsl/', 'xla/tsl/'];
 const LIBRARIES = ['libtensorflow_cc.so.2', 'libtensorflow_framework.so.2'];
 
 /**
- * Where an entry of a wheel belongs in the binding's deps/ folder, or null if it is not needed.
- * CUDA's libraries stay in nvidia/<part>/lib, because they look for each other there.
+ * Path of a wheel's entry in the binding's deps/ folder, or null if it is not needed. CUDA's libraries stay in
+ * nvidia/<part>/lib, where they look for each other.
  */
 export function targetPath(entry: string): string | null {
   if (entry.endsWith('/') || entry.split('/').includes('..')) return null;
@@ -21,7 +21,7 @@ export function targetPath(entry: string): string | null {
     : null;
 }
 
-/** SHA-256 (base64url) by entry, as a wheel's RECORD says: lines of path,sha256=...,size. */
+/** Reads the SHA-256 (base64url) of each entry from a wheel's RECORD, which has lines of path,sha256=...,size. */
 export function parseRecord(text: string): Map<string, string> {
   const hashes = new Map<string, string>();
   for (const line of text.split('\n')) {
@@ -32,8 +32,8 @@ export function parseRecord(text: string): Map<string, string> {
 }
 
 /**
- * What an extra of a wheel wants, for pip: 'nvidia-cudnn-cu12<10.0,>=9.3.0.75' and so on.
- * @param metadata the text of its METADATA
+ * Requirements of an extra of a wheel, for pip: 'nvidia-cudnn-cu12<10.0,>=9.3.0.75' and so on.
+ * @param metadata text of the wheel's METADATA
  */
 export function extraRequirements(metadata: string, extra: string): string[] {
   return metadata.split('\n').flatMap((line) => {

@@ -4,7 +4,7 @@ import envPaths from 'env-paths';
 import * as v from 'valibot';
 import { packageName, TFJS_VERSION, type Target, type Variant } from './target.ts';
 
-/** How an engine came into the cache. */
+/** Origin of an engine in the cache. */
 const manifestSchema = v.object({
   format: v.literal(1),
   platform: v.string(),
@@ -22,17 +22,17 @@ export interface CachedEngine {
   readonly manifest: Manifest;
 }
 
-/** The file that says what an engine folder holds. */
+/** File name of an engine's manifest. */
 export const MANIFEST_FILE = 'engine.json';
 
-/** Engines live beside the data cache, in the platform's place for caches, one folder each. */
+/** Folder of the installed engines, one folder each, in the platform's cache folder. */
 export function engineCacheDir(): string {
   return join(envPaths('gradcast', { suffix: '' }).cache, 'engine');
 }
 
 /**
- * The engines in the cache that this process can load, those for a GPU first, then newer TensorFlow first. A folder
- * gets its name only when it is whole; what is not in order is passed over.
+ * Lists the engines in the cache that this process can load, those for a GPU first, then newer TensorFlow first. Folders
+ * without a valid manifest are skipped.
  */
 export function cachedEngines(cacheDir: string, target: Target): CachedEngine[] {
   let names: string[];
@@ -55,7 +55,7 @@ export function cachedEngines(cacheDir: string, target: Target): CachedEngine[] 
     );
 }
 
-/** The folder of the binding's package in an engine's folder. */
+/** Folder of the binding's package in an engine's folder. */
 export const bindingDir = (folder: string, variant: Variant): string =>
   join(folder, 'node_modules', ...packageName(variant).split('/'));
 

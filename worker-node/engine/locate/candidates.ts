@@ -4,19 +4,19 @@ import { dirname, join } from 'node:path';
 import { cachedEngines, engineCacheDir } from './cache.ts';
 import { packageName, currentTarget, type Target, type Variant } from './target.ts';
 
-/** A place where a native engine is, or might be. */
+/** Place where a native engine may be installed. */
 export interface NativeCandidate {
   readonly package: string;
   readonly variant: Variant;
-  /** An engine's folder in the cache; without one, the packages that gradcast is installed with. */
+  /** Folder of an engine in the cache; undefined for the packages that gradcast is installed with. */
   readonly folder?: string;
-  /** Why it cannot be loaded, in words, or null. */
+  /** Reason why the engine cannot be loaded, or null. */
   readonly missing: string | null;
 }
 
 const VARIANTS: readonly Variant[] = ['gpu', 'cpu'];
 
-/** Every place to look for a native engine, the best first: GPU before CPU, installed packages before the cache. */
+/** Lists the places of native engines, best first: GPU before CPU, installed packages before the cache. */
 export function nativeCandidates(
   cacheDir: string = engineCacheDir(),
   target: Target = currentTarget(),
@@ -24,30 +24,30 @@ export function nativeCandidates(
 ): NativeCandidate[] {
   const cached = cachedEngines(cacheDir, target);
   // For development: a folder whose node_modules holds tfjs-node.
-  const named = env.GRADCAST_NATIVE_DIR;
+  const developmentDir = env.GRADCAST_NATIVE_DIR;
   return VARIANTS.flatMap((variant) => {
     const name = packageName(variant);
     const installed: NativeCandidate = { package: name, variant, missing: findMissingPart(name) };
     const others = cached
       .filter(({ manifest }) => manifest.variant === variant)
       .map(({ folder }) => ({ package: name, variant, folder, missing: findMissingPart(name, folder) }));
-    if (named === undefined || named === '') return [installed, ...others];
+    if (developmentDir === undefined || developmentDir === '') return [installed, ...others];
     const first: NativeCandidate = {
       package: name,
       variant,
-      folder: named,
-      missing: findMissingPart(name, named),
+      folder: developmentDir,
+      missing: findMissingPart(name, developmentDir),
     };
     return [first, installed, ...others];
   });
 }
 
-/** Resolves packages as a module in that folder would. */
+/** Creates a `require` that resolves packages as a module in a folder does. */
 export function createRequireFrom(folder?: string): NodeJS.Require {
   return createRequire(folder === undefined ? import.meta.url : join(folder, 'package.json'));
 }
 
-/** The file of a package's addon, or null. */
+/** @returns the file of a package's addon, or null */
 export function findAddon(name: string, folder?: string): string | null {
   let packageDir: string;
   try {

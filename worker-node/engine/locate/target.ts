@@ -1,14 +1,14 @@
-/** Which TensorFlow: with CUDA or without. */
+/** TensorFlow with CUDA (gpu) or without (cpu). */
 export type Variant = 'cpu' | 'gpu';
 
-/** The binding, and the TensorFlow whose wheel it is built against. */
+/** Version of the binding, and of the TensorFlow wheel that it is compiled against. */
 export const TFJS_VERSION = '4.22.0';
 export const WHEEL_TENSORFLOW_VERSION = '2.21.0';
 
-/** The newest Node-API that the binding knows; newer Nodes load it too. */
+/** Newest Node-API version of the binding, which newer Node versions load too. */
 const MAX_NAPI = 8;
 
-/** What an engine must fit to be loaded by this process. */
+/** Platform and Node-API that an engine is built for. */
 export interface Target {
   readonly platform: NodeJS.Platform;
   readonly arch: string;
@@ -27,20 +27,20 @@ export const packageName = (variant: Variant): string =>
   variant === 'gpu' ? '@tensorflow/tfjs-node-gpu' : '@tensorflow/tfjs-node';
 
 /**
- * The folder's name of an engine: everything that it was built from. Node-API is stable over Node's versions, so the
- * version of Node itself is no part of it.
+ * Folder name of an engine: everything that it was built from. Node-API is stable across Node versions, so the name does not
+ * contain Node's own version.
  */
 export function engineKey(target: Target, variant: Variant, tensorflowVersion: string): string {
   const { platform, arch, napi } = target;
   return `${platform}-${arch}-napi${napi}-tfjs${TFJS_VERSION}-tf${tensorflowVersion}-${variant}`;
 }
 
-/** The ways to an engine that a platform has. */
+/** Install methods of a platform. */
 export interface InstallMethods {
   readonly download: boolean;
-  /** PyPI's name of the wheel to build against, or null where none will do. */
+  /** Name on PyPI of the wheel to build against, or null. */
   readonly wheel: string | null;
-  /** Why there is no way at all, as a sentence. */
+  /** Sentence that says why there is no method. */
   readonly unsupported?: string;
 }
 
@@ -52,12 +52,12 @@ export function findInstallMethods(
   variant: Variant,
   glibc: boolean,
 ): InstallMethods {
-  const none = (what: string): InstallMethods => ({
+  const none = (where: string): InstallMethods => ({
     download: false,
     wheel: null,
     unsupported:
-      `Native TensorFlow cannot be installed by gradcast ${what} yet. ` +
-      'Training works there on WebAssembly, which needs no installation.',
+      `Native TensorFlow cannot be installed by gradcast ${where} yet. ` +
+      'Training works there with WebAssembly, which needs no installation.',
   });
   if (platform === 'linux') {
     if (!glibc) return none('on a Linux without glibc');

@@ -2,22 +2,22 @@ import type { Tensor, TensorInfo } from '@tensorflow/tfjs';
 import type { TF } from '../../../shared/util/tf.ts';
 import type { Proto } from './proto.ts';
 
-/** A tensor of the addon. */
+/** Tensor of the addon. */
 export interface TensorHandle {
   readonly id: number;
   readonly shape: number[];
   readonly dtype: number;
 }
 
-/** An op's attribute as the addon takes it. */
+/** Attribute of an op, in the addon's format. */
 export interface OpAttribute {
   readonly name: string;
-  /** One of the binding's TF_ATTR_ constants. */
+  /** TF_ATTR_ constant of the binding. */
   readonly type: number;
   readonly value: unknown;
 }
 
-/** What is used here of tfjs-node's addon (4.22). Everything that the backend computes passes through it. */
+/** Used part of tfjs-node's addon (4.22), through which the backend computes everything. */
 export interface Binding {
   readonly TF_Version?: string;
   readonly TF_FLOAT: number;
@@ -34,20 +34,20 @@ export interface Binding {
   executeOp(name: string, attributes: OpAttribute[], inputs: number[], outputs: number): TensorHandle[];
   loadSavedModel(folder: string, tags: string): number;
   deleteSavedModel(id: number): void;
-  /** @param inputNames separated by commas, as outputNames are: "x:0,y:0" */
+  /** @param inputNames separated by commas, like outputNames: "x:0,y:0" */
   runSavedModel(id: number, inputs: number[], inputNames: string, outputNames: string): TensorHandle[];
 }
 
-/** What is used here of tfjs-node's backend, for which it exports no type without its addon. */
+/** Used part of tfjs-node's backend, which exports no type without its addon. */
 export interface NativeBackend {
   binding: Binding;
   readonly isUsingGpuDevice?: boolean;
-  /** Handles of tensors, whose values are handed to TensorFlow if they were not yet. */
+  /** Ids of tensors; uploads their values to TensorFlow if necessary. */
   getInputTensorIds(tensors: readonly TensorInfo[]): number[];
   executeSingleOutput(name: string, attributes: OpAttribute[], inputs: readonly TensorInfo[]): Tensor;
 }
 
-/** tfjs-node, opened. */
+/** Opened tfjs-node. */
 export interface Native {
   readonly tf: TF;
   readonly backend: NativeBackend;

@@ -8,50 +8,50 @@ import { join } from 'node:path';
 import { makeGraphFolder } from './graph-folders.ts';
 import { NativeTensors } from './native-tensors.ts';
 
-/** A computation, written down. */
+/** Recorded computation. */
 export interface Capture {
-  /** A SavedModel whose placeholders are called as the inputs, and its outputs as outputName says. */
+  /** SavedModel whose placeholders have the names of the inputs, and whose outputs are named by outputName(). */
   readonly savedModel: Uint8Array;
-  /** In the order in which they were named. */
+  /** Names of the inputs, in the order in which they were named. */
   readonly inputs: readonly string[];
-  /** Behind those of the computation, what was cut may need more. */
+  /** Number of outputs; split reductions may add some after those of the computation. */
   readonly outputs: number;
 }
 
-/** Says that a tensor, of float32, is an input of the computation, under a name of its own. */
+/** Declares a tensor of float32 as an input of the computation, with a unique name. */
 export type NameInput = (name: string, tensor: Tensor) => void;
 
 export const outputName = (output: number): string => `output_${output}`;
 
-/** Ops whose result is another one each time: replayed, they would not give what the masks' keys say. */
+/** Ops with random results: a replayed graph must take dropout masks as inputs. */
 const RANDOM_OPS = /Random|Multinomial|TruncatedNormal/;
 
 /**
- * Runs a computation once, op by op, and writes down each op that the addon executes (as a NodeDef) and each tensor
- * that is made of values (as a Const), so that it can be replayed as a graph.
- * @param compute names its inputs before it computes with them; whatever else it makes out of values becomes part of
- *   the graph. Its results are the caller's to dispose.
- * @param cut what of the graph is computed by parts; the results are not
+ * Runs a computation once, op by op, and records each op that the addon executes (as a NodeDef) and each tensor that is created
+ * from values (as a Const), so that it can be replayed as a graph.
+ * @param compute names its inputs before it computes with them; other tensors that it creates from values become constants.
+ *   The caller disposes of its results.
+ * @param split outputs of the graph that are computed by parts; the results are not
  * @throws Error with a phrase that says what cannot be captured
  */
 export function capture(
   native: Native,
   compute: (nameInput: NameInput) => Tensor[],
-  cut?: ReductionSplit,
+  split?: ReductionSplit,
 ): { capture: Capture; results: Tensor[] } {
   const { backend, proto } = native;
   const { binding } = backend;
   const graph = new GraphDef(proto, binding);
   const names = new Map<number, string>();
-  const made = new Map<number, { shape: number[]; dtype: number; values: unknown }>();
+  const constants = new Map<number, { shape: number[]; dtype: number; values: unknown }>();
   const inputs: string[] = [];
-  const written = new Map<string, GraphOp>();
+  const recorded = new Map<string, GraphOp>();
   const shapes = new Map<number, readonly number[]>();
-  // An error thrown within an op would leave tfjs in the middle of it: noted, and thrown afterwards.
+  // An error thrown within an op would leave tfjs in an inconsistent state, so it is recorded and thrown afterwards.
   const failures: string[] = [];
   let ops = 0;
 
-  const noting = <T>(action: () => T): T | undefined => {
+  const recordFailure = <T>(action: () => T): T | undefined => {
     try {
       return action();
     } catch (error) {
@@ -61,10 +61,10 @@ export function capture(
   };
 
   const nameOf = (id: number): string => {
-    const known = names.get(id);
-    if (known !== undefined) return known;
-    const values = made.get(id);
-    if (values === undefined) throw new Error('a tensor that was made before the step');
+    const existing = names.get(id);
+    if (existing !== undefined) return existing;
+    const values = constants.get(id);
+    if (values === undefined) throw new Error('a tensor that was created before the step');
     const name = graph.constant(values.dtype, values.shape, values.values);
     names.set(id, name);
     return name;
@@ -79,12 +79,17 @@ export function capture(
     outputs: number,
   ): TensorHandle[] => {
     const handles = binding.executeOp(op, attributes, ids, outputs);
-    noting(() => {
+    recordFailure(() => {
       if (RANDOM_OPS.test(op)) throw new Error(`random numbers (${op})`);
       const name = `op_${ops++}`;
-      const given = ids.map(nameOf);
-      graph.op(name, op, given, attributes);
-      written.set(name, { op, inputs: given, shapes: ids.map((id) => shapes.get(id) ?? []), attributes });
+      const inputNames = ids.map(nameOf);
+      graph.op(name, op, inputNames, attributes);
+      recorded.set(name, {
+        op,
+        inputs: inputNames,
+        shapes: ids.map((id) => shapes.get(id) ?? []),
+        attributes,
+      });
       handles.forEach(({ id, shape }, i) => {
         names.set(id, i === 0 ? name : `${name}:${i}`);
         shapes.set(id, shape);
@@ -95,7 +100,7 @@ export function capture(
 
   const createTensor = (shape: number[], dtype: number, values: unknown): number => {
     const id = binding.createTensor(shape, dtype, values);
-    made.set(id, { shape, dtype, values });
+    constants.set(id, { shape, dtype, values });
     shapes.set(id, shape);
     return id;
   };
@@ -106,7 +111,7 @@ export function capture(
   };
 
   const nameInput: NameInput = (name, tensor) => {
-    noting(() => {
+    recordFailure(() => {
       if (tensor.dtype !== 'float32') throw new Error(`an input of ${tensor.dtype}`);
       if (inputs.includes(name)) throw new Error(`two inputs called ${name}`);
       names.set(idOf(tensor), graph.placeholder(name, binding.TF_FLOAT, tensor.shape));
@@ -115,7 +120,7 @@ export function capture(
     });
   };
 
-  // By descriptors: the addon's own properties are read-only, and so could not be assigned over.
+  // Defined by descriptors, because assigning to the addon's read-only properties fails.
   backend.binding = Object.create(binding, {
     executeOp: { value: executeOp },
     createTensor: { value: createTensor },
@@ -123,18 +128,18 @@ export function capture(
   }) as Binding;
   let results: Tensor[];
   let outputs = 0;
-  // A session cannot be asked for what it was fed with: every output is a node of its own.
+  // A session cannot return its own inputs, so every output is a node of its own.
   const output = (name: string): void => {
     const type = { name: 'T', type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT };
     graph.op(outputName(outputs++), 'Identity', [name], [type]);
   };
   try {
     results = compute(nameInput);
-    noting(() => {
+    recordFailure(() => {
       const computed = results.map((tensor) => nameOf(idOf(tensor)));
-      const cutter = cut && new ReductionSplitter(graph, binding, written, cut.parts);
-      computed.forEach((name, i) => output(cutter && i < cut.reductions ? cutter.split(name) : name));
-      cutter?.extraOutputs.forEach(output);
+      const splitter = split && new ReductionSplitter(graph, binding, recorded, split.parts);
+      computed.forEach((name, i) => output(splitter && i < split.reductions ? splitter.split(name) : name));
+      splitter?.extraOutputs.forEach(output);
     });
   } finally {
     backend.binding = binding;
@@ -147,7 +152,7 @@ export function capture(
   return { capture: { savedModel: graph.serialize(), inputs, outputs }, results };
 }
 
-/** A captured computation in a TensorFlow session, where it is optimized as a whole and runs in one call. */
+/** Captured computation in a TensorFlow session, which optimizes it as a whole and runs it in one call. */
 export class CapturedGraph {
   readonly #native: Native;
   readonly #session: number;
@@ -155,7 +160,7 @@ export class CapturedGraph {
   readonly #outputs: string;
   #disposed = false;
 
-  /** @throws Error if TensorFlow does not take the graph */
+  /** @throws Error if TensorFlow rejects the graph */
   constructor(native: Native, { savedModel, inputs, outputs }: Capture) {
     this.#native = native;
     this.#inputs = inputs.map((name) => `${name}:0`).join();
@@ -172,8 +177,8 @@ export class CapturedGraph {
 
   /**
    * @param inputs in the order in which they were named
-   * @param more handles of inputs, behind these
-   * @returns the outputs in their order, the caller's to dispose
+   * @param more ids of further inputs
+   * @returns the outputs in their order, which the caller disposes of
    */
   run(inputs: readonly Tensor[], more: readonly number[] = []): NativeTensors {
     const { backend } = this.#native;
@@ -182,7 +187,7 @@ export class CapturedGraph {
     return new NativeTensors(binding, binding.runSavedModel(this.#session, ids, this.#inputs, this.#outputs));
   }
 
-  /** Gives the session and its graph back. */
+  /** Frees the session and its graph. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;

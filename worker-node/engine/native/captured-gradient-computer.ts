@@ -14,8 +14,8 @@ import { addMatchesReference } from './rounding-check.ts';
 import type { Shard } from '../../../shared/data/shard.ts';
 
 /**
- * A trainer that computes the first shard of each size op by op, captures the computation as a TensorFlow graph when
- * nobody waits for it, and replays that from then on. What cannot be captured stays op by op.
+ * Computes the first shard of each size op by op, captures the computation as a TensorFlow graph when no answer is awaited, and
+ * replays the graph from then on. Computations that cannot be captured run op by op.
  */
 export function createCapturedGradientComputer(
   native: Native,
@@ -30,13 +30,14 @@ export function createCapturedGradientComputer(
   const inputs = new ShardInputs(job);
   const read = outputReader(modelStep, classes);
   const eager = createGradientComputer(tf, job, modelStep, inputs, copyingReader);
-  const exact = job.microShard !== undefined;
-  // A session's outputs lie in the host's memory: a GPU would have to fetch them to add them.
-  const addsHeld = exact && backend.isUsingGpuDevice !== true && addMatchesReference(backend.binding, shapes);
+  const isExact = job.microShard !== undefined;
+  // A session's outputs are in the host's memory: a GPU would have to upload them to add them.
+  const accumulates =
+    isExact && backend.isUsingGpuDevice !== true && addMatchesReference(backend.binding, shapes);
 
   const graphs = new StepGraphs(job, options, {
-    capture: (kind, samples) => captureStep(native, job, modelStep, kind, samples, trialOf(kind, samples)),
-    accumulates: addsHeld,
+    capture: (kind, samples) => captureStep(native, job, modelStep, kind, samples, checkOf(kind, samples)),
+    accumulates,
   });
   const exactGradients = new ExactGradients({
     binding: backend.binding,
@@ -45,15 +46,15 @@ export function createCapturedGradientComputer(
     classes,
     microShardSizes: (samples) => microShardSizes(samples, job.microShard ?? samples),
   });
-  const trialOf = (kind: GraphKind, samples: number): GraphCheck | undefined => {
+  const checkOf = (kind: GraphKind, samples: number): GraphCheck | undefined => {
     if (kind === 'added') return exactGradients.checkAccumulatingGraph(samples);
     return kind === 'cut' ? exactGradients.checkSplitGraph(samples) : undefined;
   };
 
   /**
-   * Runs a shard's graph, if there is one.
-   * @param prepare makes the shard's inputs, and returns its images
-   * @returns its outputs, the caller's to dispose
+   * Runs the graph of a shard, if there is one.
+   * @param prepare prepares the shard's inputs and returns its images
+   * @returns the outputs, which the caller disposes of, or null
    */
   const replay = (kind: GraphKind, samples: number, prepare: () => Float32Array): NativeTensors | null => {
     const graph = graphs.get(kind, samples);
@@ -62,7 +63,7 @@ export function createCapturedGradientComputer(
     try {
       return graph.run(scaled, inputs);
     } catch (error) {
-      if (exact) throw error;
+      if (isExact) throw error;
       graphs.disable(kind, error);
       return null;
     } finally {
@@ -90,22 +91,22 @@ export function createCapturedGradientComputer(
     setWeights: (weights, from) => eager.setWeights(weights, from),
     prepare: (step, shard) => eager.prepare(step, shard),
 
-    async gradient(step, shard, gradient, _tail, factored = false) {
-      const kind = factored ? 'factored' : 'gradient';
+    async gradient(step, shard, gradient, _bucket, isFactored = false) {
+      const kind = isFactored ? 'factored' : 'gradient';
       const outputs = replay(kind, shard.labels.length, () => {
         inputs.prepare(step, shard);
         return inputs.images();
       });
       const result =
         outputs === null
-          ? await eager.gradient(step, shard, gradient, undefined, factored)
-          : read.gradient(outputs, shard, gradient, factored);
+          ? await eager.gradient(step, shard, gradient, undefined, isFactored)
+          : read.gradient(outputs, shard, gradient, isFactored);
       if (outputs === null) graphs.request(kind, shard.labels.length);
       options.idle.recordAnswer();
       return result;
     },
 
-    ...(addsHeld ? { gradientInMicroShards } : {}),
+    ...(accumulates ? { gradientInMicroShards } : {}),
 
     async evaluate(shard) {
       const logits = replayLogits(shard.images, shard.labels.length);
@@ -133,13 +134,13 @@ export function createCapturedGradientComputer(
   };
 }
 
-/** Reads what the graphs of a model give, in the order that StepGraph has. */
+/** Reads the outputs of a model's graphs, in the order of StepGraph. */
 export interface OutputReader {
-  /** All of a gradient's graph, which is disposed of. @param factored of a graph with factors */
-  gradient(outputs: NativeTensors, shard: Shard, gradient: Float32Array, factored: boolean): ShardResult;
-  /** Of a graph of logits, which is disposed of. */
+  /** Reads all outputs of a gradient graph and disposes of them. */
+  gradient(outputs: NativeTensors, shard: Shard, gradient: Float32Array, isFactored: boolean): ShardResult;
+  /** Reads the output of a logits graph and disposes of it. */
   logits(outputs: NativeTensors): Float32Array;
-  /** The gradient's parts alone. */
+  /** Reads only the gradient's tensors. */
   gradientTensors(outputs: NativeTensors, gradient: Float32Array): void;
 }
 
@@ -156,13 +157,13 @@ export function outputReader({ built, factoredIndex }: ModelStep, classes: numbe
   return {
     gradientTensors,
 
-    gradient: (outputs, shard, gradient, factored) =>
+    gradient: (outputs, shard, gradient, isFactored) =>
       readAndDispose(outputs, () => {
         gradientTensors(outputs, gradient);
-        if (!factored) return { ...scoresAt(outputs, slices.length, shard), isFactored: factored };
-        const behind = (kernel?.offset ?? 0) + shard.labels.length * (kernel?.shape[0] ?? 0);
-        gradient.set(outputs.read(slices.length), behind);
-        return { ...scoresAt(outputs, slices.length + 1, shard), isFactored: factored };
+        if (!isFactored) return { ...scoresAt(outputs, slices.length, shard), isFactored };
+        const outputGradientOffset = (kernel?.offset ?? 0) + shard.labels.length * (kernel?.shape[0] ?? 0);
+        gradient.set(outputs.read(slices.length), outputGradientOffset);
+        return { ...scoresAt(outputs, slices.length + 1, shard), isFactored };
       }),
 
     logits: (outputs) => readAndDispose(outputs, () => outputs.read(0)),

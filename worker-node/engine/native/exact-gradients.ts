@@ -12,7 +12,7 @@ import { graphAddMatches, sameBits } from './rounding-check.ts';
 export interface ExactGradientsOptions {
   readonly binding: Binding;
   readonly graphs: StepGraphs;
-  /** Of the model's tensors. */
+  /** Shapes of the model's tensors. */
   readonly shapes: readonly (readonly number[])[];
   readonly classes: number;
   /** Samples of each micro-shard; the last one may be short. */
@@ -20,8 +20,8 @@ export interface ExactGradientsOptions {
 }
 
 /**
- * Gradients by micro-shards that do not leave TensorFlow before they are added: one graph for all micro-shards of a shard
- * where that gives the same bits, else one after the other.
+ * Computes gradients by micro-shards and adds them inside TensorFlow: with one graph for all micro-shards of a shard if that has
+ * the same bits, else one after the other.
  */
 export class ExactGradients {
   readonly #options: ExactGradientsOptions;
@@ -32,7 +32,7 @@ export class ExactGradients {
 
   /**
    * @param inputs prepared for the shard
-   * @param read is handed the parts of the gradient, which are disposed of then
+   * @param read reads the tensors of the gradient, which are disposed of afterwards
    * @returns null if micro-shards of these sizes have no graphs
    */
   compute(inputs: ShardInputs, shard: Shard, read: (sums: NativeTensors) => void): ShardResult | null {
@@ -50,19 +50,19 @@ export class ExactGradients {
     }
   }
 
-  /** A graph that adds to a gradient has to add as TensorFlow does outside of graphs. */
+  /** Checks that a graph adds to a gradient with the same bits as TensorFlow outside of graphs. */
   checkAccumulatingGraph(samples: number): GraphCheck {
     return (graph, inputs) => {
       const { binding, graphs, shapes } = this.#options;
       const right = graphs.get('gradient', samples)?.run(inputs.images(), inputs);
-      const alike =
+      const isEqual =
         right !== undefined &&
         graphAddMatches(binding, shapes, right, (left) => graph.run(inputs.images(), inputs, left));
-      return alike ? null : 'the graph adds otherwise';
+      return isEqual ? null : 'the graph adds with other bits';
     };
   }
 
-  /** A graph of all micro-shards has to give what they give one by one, logits too: to the bit. */
+  /** Checks that a graph of all micro-shards has the bits of single micro-shards, in gradients and logits. */
   checkSplitGraph(samples: number): GraphCheck {
     return (graph, inputs) => {
       const { shapes, microShardSizes } = this.#options;
@@ -71,12 +71,12 @@ export class ExactGradients {
         const logits = this.#runPerMicroShard(inputs, microShardSizes(samples), sum);
         const expected = sum.total();
         const outputs = graph.run(inputs.images(), inputs);
-        const alike =
+        const isEqual =
           logits !== null &&
           sameBits(outputs.read(shapes.length), logits) &&
           shapes.every((_, i) => sameBits(outputs.read(i), expected.read(i)));
         outputs.dispose();
-        return alike ? null : 'the graph gives other bits';
+        return isEqual ? null : 'the graph has other bits';
       } finally {
         sum.dispose();
       }
@@ -91,7 +91,7 @@ export class ExactGradients {
     sum: NativePairwiseSum,
   ): Float32Array | null {
     const { graphs, shapes } = this.#options;
-    // A short one, of an odd number of rows or one alone, is where kernels give rows other bits.
+    // Kernels may compute the rows of a short micro-shard, of one or an odd number of samples, with other bits.
     if (parts.length === 1 || parts.at(-1) !== parts[0]) return null;
     const graph = graphs.get('cut', samples);
     if (graph === undefined) {
@@ -123,14 +123,14 @@ export class ExactGradients {
       const gradient = graphs.get('gradient', part);
       if (gradient === undefined) return null;
       const { pendingLeft } = sum;
-      const adding = pendingLeft === null ? undefined : graphs.get('added', part);
+      const addingGraph = pendingLeft === null ? undefined : graphs.get('added', part);
       inputs.select(from, part);
       const outputs =
-        adding === undefined || pendingLeft === null
+        addingGraph === undefined || pendingLeft === null
           ? gradient.run(inputs.images(), inputs)
-          : adding.run(inputs.images(), inputs, pendingLeft);
+          : addingGraph.run(inputs.images(), inputs, pendingLeft);
       logits.set(outputs.read(shapes.length), from * classes);
-      sum.push(outputs, adding !== undefined);
+      sum.push(outputs, addingGraph !== undefined);
       from += part;
     }
     inputs.select(0, samples);
@@ -143,8 +143,8 @@ export class ExactGradients {
     let from = 0;
     for (const part of parts) {
       const to = from + part;
-      const own = logits.subarray(from * classes, to * classes);
-      scores.push(scoreLogits(own, labels.subarray(from, to), classes));
+      const partLogits = logits.subarray(from * classes, to * classes);
+      scores.push(scoreLogits(partLogits, labels.subarray(from, to), classes));
       from = to;
     }
     return scores.total();

@@ -3,7 +3,7 @@ import type { TF } from '../../../shared/util/tf.ts';
 import type { NativeBackend } from './backend.ts';
 import { floatType, isBias, replaceKernels, sumOverChannels } from './kernels.ts';
 
-/** Activations whose gradient is one op of TensorFlow's, made of (dy, output) or (output, dy). */
+/** Activations whose gradient is one op of TensorFlow, with the inputs (dy, output) or (output, dy). */
 const ACTIVATIONS = {
   Relu: { op: 'ReluGrad', outputFirst: false },
   Relu6: { op: 'Relu6Grad', outputFirst: false },
@@ -14,9 +14,8 @@ const ACTIVATIONS = {
 const registered = new WeakSet<object>();
 
 /**
- * Registers TensorFlow's own gradient ops, and better kernels, in place of what tfjs composes from smaller ops; for any shapes,
- * on backend 'tensorflow' only: elsewhere, and for other types than float32, everything stays as it was. Gradients of
- * these gradients are not on offer.
+ * Registers TensorFlow's own gradient ops, and faster kernels, in place of those that tfjs composes from smaller ops. Other
+ * backends than 'tensorflow' and other types than float32 keep the stock gradients. These gradients are not differentiable.
  */
 export function registerNativeGradients(tf: TF, backend: NativeBackend): void {
   if (registered.has(tf.engine())) return;
@@ -36,7 +35,7 @@ function replaceGradient(tf: TF, kernelName: string, make: (stock: GradConfig) =
 }
 
 /**
- * With the output instead of the input: nothing but the activation then needs what it was made of, and TensorFlow fuses
+ * Gradient of an activation that uses its output in place of its input: nothing else then needs the input, and TensorFlow fuses
  * convolution, bias and activation.
  */
 function activationGradient(
@@ -49,7 +48,7 @@ function activationGradient(
   const savesInput = stock.inputsToSave !== undefined;
   return {
     kernelName: stock.kernelName,
-    // What the stock gradient saves comes first; a later wrapper may hand over just that.
+    // The tensors that the stock gradient saves come first; a later wrapper may pass only them.
     ...(savesInput ? { inputsToSave: ['x'] } : {}),
     outputsToSave: [true],
     gradFunc: (dy, saved, attributes) => {
@@ -63,7 +62,7 @@ function activationGradient(
   };
 }
 
-/** Add's gradient with respect to a bias: BiasAddGrad in place of Sum over all axes but the last. */
+/** Gradient of Add; for a bias with BiasAddGrad in place of Sum over all axes but the last. */
 function addGradient(tf: TF, backend: NativeBackend, stock: GradConfig): GradConfig {
   return {
     ...stock,
@@ -79,8 +78,8 @@ function addGradient(tf: TF, backend: NativeBackend, stock: GradConfig): GradCon
 }
 
 /**
- * Batch normalisation's gradient from two sums over all axes but the channels', of dy and of dy (x - mean), where tfjs
- * takes a product as large as x for each input, and two more of tiles. With r = 1 / sqrt(variance + epsilon):
+ * Gradient of batch normalization from two sums over all axes but the channels', of dy and of dy (x - mean); tfjs computes a
+ * product as large as x for each input, and two more of tiles. With r = 1 / sqrt(variance + epsilon):
  * dx = dy r scale, dmean = -r scale sum(dy), dvariance = -r^3 scale sum(dy (x - mean)) / 2.
  */
 function batchNormGradient(tf: TF, backend: NativeBackend, stock: GradConfig): GradConfig {

@@ -1,12 +1,11 @@
-/** What can be held: it is given back when its place is taken. */
+/** Entry of a cache, disposed of when it is removed. */
 export interface Disposable {
   dispose(): void;
 }
 
 /**
- * A bounded number of graphs by key. A full cache lets go of the one that was used longest ago, but only if that was so
- * many uses ago that it seems to be wanted no more: taking turns, too many sizes would have each other captured again
- * and again.
+ * Cache of a bounded number of graphs by key. A full cache replaces the least recently used graph, but only if it is stale:
+ * otherwise too many sizes in turn would be captured again and again.
  */
 export class GraphCache<Key, T extends Disposable> {
   readonly #capacity: number;
@@ -14,8 +13,8 @@ export class GraphCache<Key, T extends Disposable> {
   readonly #entries = new Map<Key, { readonly graph: T; usedAt: number }>();
   #uses = 0;
 
-  constructor(most: number, staleAfterUses: number) {
-    this.#capacity = most;
+  constructor(capacity: number, staleAfterUses: number) {
+    this.#capacity = capacity;
     this.#staleAfterUses = staleAfterUses;
   }
 
@@ -27,7 +26,7 @@ export class GraphCache<Key, T extends Disposable> {
     return this.#entries.has(key);
   }
 
-  /** Counts as a use, whether or not there is one. */
+  /** Counts as a use, even if there is no graph. */
   get(key: Key): T | undefined {
     this.#uses++;
     const entry = this.#entries.get(key);
@@ -36,7 +35,7 @@ export class GraphCache<Key, T extends Disposable> {
     return entry.graph;
   }
 
-  /** Whether one more graph may be added now. */
+  /** Whether a graph can be added now. */
   get canAdd(): boolean {
     return this.#entries.size < this.#capacity || this.#stalest() !== undefined;
   }

@@ -1,14 +1,14 @@
 import type { Binding, OpAttribute } from './backend.ts';
 import type { AttrValue, NodeDef, Proto, TensorShape } from './proto.ts';
 
-/** Of GraphDef, as TensorFlow 2.9 wrote it, the one that tfjs-node 4.22 was made for; later ones read it. */
+/** GraphDef version of TensorFlow 2.9, for which tfjs-node 4.22 was made; later ones read it. */
 const GRAPH_DEF_VERSION = 1087;
-/** Of constants together; more would be values that ought to be inputs. */
+/** Limit for the constants of a graph together; larger ones are values that should be inputs. */
 const MAX_CONSTANT_BYTES = 32 * 2 ** 20;
 
 type TypedArray = Float32Array | Int32Array | Uint8Array;
 
-/** A TensorFlow graph in the making: nodes are added in an order in which they can run. */
+/** Builds a TensorFlow graph. Nodes are added in an order in which they can run. */
 export class GraphDef {
   readonly #proto: Proto;
   readonly #binding: Binding;
@@ -20,7 +20,7 @@ export class GraphDef {
     this.#binding = binding;
   }
 
-  /** @returns the name by which other nodes take its value */
+  /** @returns the name of the node */
   placeholder(name: string, dtype: number, shape: readonly number[]): string {
     const node = this.#node(name, 'Placeholder', []);
     node.getAttrMap().set('dtype', this.#type(dtype));
@@ -30,7 +30,7 @@ export class GraphDef {
     return name;
   }
 
-  /** @throws Error if the values are none that fit a graph */
+  /** @throws Error if a graph cannot hold the values */
   constant(dtype: number, shape: readonly number[], values: unknown): string {
     if (!isTypedArray(values)) throw new Error('a constant of strings');
     const name = `const_${this.#nodes.length}`;
@@ -41,12 +41,11 @@ export class GraphDef {
     tensor.setTensorShape(this.#shape(shape));
     const [first] = values;
     if (values instanceof Float32Array && first !== undefined && values.every((value) => value === first)) {
-      // One value stands for all: tfjs' gradients of means multiply by ones as large as an activation.
+      // One value stands for all: tfjs' gradients of means multiply by a tensor of ones as large as an activation.
       tensor.setFloatValList([first]);
     } else {
       this.#constantBytes += values.byteLength;
-      if (this.#constantBytes > MAX_CONSTANT_BYTES)
-        throw new Error('more constants than a graph should hold');
+      if (this.#constantBytes > MAX_CONSTANT_BYTES) throw new Error('too many constants');
       tensor.setTensorContent(new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice());
     }
     const value = new this.#proto.AttrValue();
@@ -55,14 +54,14 @@ export class GraphDef {
     return name;
   }
 
-  /** @throws Error if an attribute is of a kind that is not known here */
+  /** @throws Error if the type of an attribute is not supported */
   op(name: string, op: string, inputs: readonly string[], attributes: readonly OpAttribute[]): void {
     const values = attributes.map((attribute) => this.#attribute(op, attribute));
     const node = this.#node(name, op, inputs);
     attributes.forEach(({ name: key }, i) => node.getAttrMap().set(key, values[i] as AttrValue));
   }
 
-  /** The graph as a SavedModel without variables, tagged 'serve'. */
+  /** Serializes the graph as a SavedModel without variables, tagged 'serve'. */
   serialize(): Uint8Array {
     const proto = this.#proto;
     const graph = new proto.GraphDef();

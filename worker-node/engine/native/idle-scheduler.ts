@@ -1,21 +1,21 @@
-/** How long nothing must have been answered: the last answer is then on its way, and not waiting in this process. */
+/** Time since the last answer after which a task runs: the answer has then left this process. */
 const IDLE_AFTER_MS = 10;
-/** Where steps follow each other faster than that, a task comes at last after so many looks. */
+/** Checks after which a task runs even if steps follow each other faster. */
 const MAX_CHECKS = 20;
 
-/** Puts work off until nobody waits for this process. */
+/** Delays tasks until no answer of this process is awaited. */
 export interface IdleScheduler {
-  /** An answer has just been given. */
+  /** Records that an answer was returned. */
   recordAnswer(): void;
   schedule(task: () => void): void;
 }
 
-/** Idle by the clock; a task that is left does not keep the process alive. */
+/** Scheduler by the clock. Pending tasks do not keep the process alive. */
 export function createIdleScheduler(): IdleScheduler {
   let answeredAtMs = 0;
-  const look = (task: () => void, looksLeft: number): void => {
+  const check = (task: () => void, checksLeft: number): void => {
     const timer = setTimeout(() => {
-      if (looksLeft > 0 && performance.now() - answeredAtMs < IDLE_AFTER_MS) look(task, looksLeft - 1);
+      if (checksLeft > 0 && performance.now() - answeredAtMs < IDLE_AFTER_MS) check(task, checksLeft - 1);
       else task();
     }, IDLE_AFTER_MS);
     timer.unref();
@@ -24,13 +24,13 @@ export function createIdleScheduler(): IdleScheduler {
     recordAnswer: () => {
       answeredAtMs = performance.now();
     },
-    schedule: (task) => look(task, MAX_CHECKS),
+    schedule: (task) => check(task, MAX_CHECKS),
   };
 }
 
-/** Idle when it is told so: work that was put off is done then. */
+/** Scheduler whose tasks run when run() is called. */
 export interface ManualIdle extends IdleScheduler {
-  /** How much work was put off. */
+  /** Number of scheduled tasks. */
   pending(): number;
   run(): void;
 }

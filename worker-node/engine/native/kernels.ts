@@ -2,7 +2,7 @@ import type { KernelConfig, KernelFunc, Tensor } from '@tensorflow/tfjs';
 import type { TF } from '../../../shared/util/tf.ts';
 import type { NativeBackend, OpAttribute } from './backend.ts';
 
-/** Replaces kernels of tfjs-node's by ops of TensorFlow's that take less, where they do. */
+/** Replaces kernels of tfjs-node by faster ops of TensorFlow. */
 export function replaceKernels(tf: TF, backend: NativeBackend): void {
   replaceKernel(tf, 'Add', (stock) => biasAdd(tf, backend, stock));
   replaceKernel(tf, 'BatchMatMul', (stock) => matMul(tf, backend, stock));
@@ -15,7 +15,7 @@ function replaceKernel(tf: TF, kernelName: string, make: (stock: KernelConfig) =
   tf.registerKernel({ ...stock, kernelFunc: make(stock) });
 }
 
-/** The kernel Add: BiasAdd, which TensorFlow fuses with what comes before and after, where the second input is a bias. */
+/** Kernel Add; for a bias with BiasAdd, which TensorFlow fuses with the ops before and after it. */
 function biasAdd(tf: TF, backend: NativeBackend, stock: KernelConfig): KernelFunc {
   return (call) => {
     const { a, b } = call.inputs as unknown as { a: Tensor; b: Tensor };
@@ -28,7 +28,7 @@ function biasAdd(tf: TF, backend: NativeBackend, stock: KernelConfig): KernelFun
   };
 }
 
-/** The kernel Sum: BiasAddGrad where it is over all axes but the last, as for a bias. */
+/** Kernel Sum; over all axes but the last, as for a bias, with BiasAddGrad. */
 function sum(tf: TF, backend: NativeBackend, stock: KernelConfig): KernelFunc {
   return (call) => {
     const { x } = call.inputs as unknown as { x: Tensor };
@@ -42,8 +42,8 @@ function sum(tf: TF, backend: NativeBackend, stock: KernelConfig): KernelFunc {
 }
 
 /**
- * The kernel BatchMatMul: MatMul where it is of one pair of matrices, which takes a tenth less and may be fused with a bias.
- * Not of a transposed second one, for which MatMul takes longer.
+ * Kernel BatchMatMul; for one pair of matrices with MatMul, which takes a tenth less time and may be fused with a bias. With a
+ * transposed second matrix MatMul takes longer, so it keeps the stock kernel.
  */
 function matMul(tf: TF, backend: NativeBackend, stock: KernelConfig): KernelFunc {
   return (call) => {
@@ -69,8 +69,8 @@ const isMatrix = ({ shape, dtype }: Tensor): boolean =>
   dtype === 'float32' && shape.length >= 2 && shape.slice(0, -2).every((side) => side === 1);
 
 /**
- * [..., c] -> [c]. On rows: of dy itself, a graph would have BiasAddGrad done by the gradient of the convolution's filter,
- * which oneDNN then takes a good deal longer for than the two ops by themselves.
+ * Sums [..., c] to [c]. The values are reshaped to rows, because a graph would fuse BiasAddGrad of dy itself into the gradient of
+ * the convolution's filter, for which oneDNN takes much longer than for the two ops.
  */
 export function sumOverChannels(tf: TF, backend: NativeBackend, values: Tensor): Tensor {
   const rows = tf.reshape(values, [-1, values.shape.at(-1) as number]);
@@ -79,7 +79,7 @@ export function sumOverChannels(tf: TF, backend: NativeBackend, values: Tensor):
   return sums;
 }
 
-/** Whether b is one value for each of the last axis of a: [c], or [1, ..., 1, c] as tfjs-layers shapes a bias. */
+/** Whether b has one value for each channel of a: the shape [c], or [1, ..., 1, c] as tfjs-layers shapes a bias. */
 export function isBias(a: Tensor, b: Tensor): boolean {
   const channels = a.shape.at(-1);
   return (

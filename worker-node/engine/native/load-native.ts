@@ -4,7 +4,7 @@ import type { TF } from '../../../shared/util/tf.ts';
 import { findAddon, createRequireFrom, type NativeCandidate } from '../locate/candidates.ts';
 import { readdirSync } from 'node:fs';
 import { Module } from 'node:module';
-/** node:util as it was before version 22, which warns of these, and 23, which has them no more; tfjs-node calls them. */
+/** Functions of node:util that tfjs-node calls. Node 22 warns about them, and Node 23 has removed them. */
 const LEGACY_UTIL: Readonly<Record<string, (value: unknown) => boolean>> = {
   isNullOrUndefined: (value) => value === null || value === undefined,
   isArray: (value) => Array.isArray(value),
@@ -18,17 +18,17 @@ const LEGACY_UTIL: Readonly<Record<string, (value: unknown) => boolean>> = {
 };
 
 /**
- * Sets what TensorFlow reads from the environment when its library is loaded, where the person has not: its threads, its
- * log without chatter, GPU memory taken as it is needed, float32 that is float32 on GPUs, and the order of GPUs.
- * @returns the threads that it will use
+ * Sets environment variables that TensorFlow reads when its library is loaded, unless the user has set them: threads, log
+ * level, GPU memory that grows on demand, full float32 precision on GPUs, and the order of GPUs.
+ * @returns the number of threads that TensorFlow will use
  */
 export function setNativeEnvironment(env: NodeJS.ProcessEnv): number {
   env.TF_CPP_MIN_LOG_LEVEL ??= '2';
   env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true';
-  // Ampere and later GPUs would round what convolutions and products multiply to 10 bits of mantissa (TF32), which no
+  // Ampere and later GPUs would round the factors of convolutions and matrix products to 10 bits of mantissa (TF32), as no
   // other worker does.
   env.NVIDIA_TF32_OVERRIDE ??= '0';
-  // GPUs are counted as nvidia-smi counts them.
+  // The order in which nvidia-smi counts GPUs.
   env.CUDA_DEVICE_ORDER ??= 'PCI_BUS_ID';
   const threads = Number(env.TF_NUM_INTRAOP_THREADS);
   if (Number.isInteger(threads) && threads > 0) return threads;
@@ -37,17 +37,20 @@ export function setNativeEnvironment(env: NodeJS.ProcessEnv): number {
   return all;
 }
 
-/** The threads of each of several workers on one machine, so that together they are as many as the cores. */
+/** Number of threads of each of several workers that share the cores of a machine. */
 export function threadsPerWorker(cores: number, workers: number): number {
   return Math.max(1, Math.floor(cores / workers));
 }
 
-/** @throws Error if it cannot be loaded; nothing is left behind then, so that another may be tried */
+/**
+ * Loads tfjs-node.
+ * @throws Error if it cannot be loaded; another candidate can be loaded then
+ */
 export async function loadNative({ package: name, variant, folder, missing }: NativeCandidate): Promise<TF> {
   if (missing !== null) throw new Error(missing);
   const require = createRequireFrom(folder);
   restoreLegacyUtil(require('node:util') as Record<string, unknown>);
-  // The addon by itself first: the package fails after it has left half of its kernels in tfjs' global registry.
+  // The addon is loaded first: if it failed in the package, half of the kernels would stay in tfjs' global registry.
   const addon = findAddon(name, folder);
   if (variant === 'gpu') {
     loadResidentLibraries(cudaLibraries(dirname(require.resolve(`${name}/package.json`))));
@@ -63,13 +66,13 @@ export function restoreLegacyUtil(util: Record<string, unknown>): void {
   for (const [name, is] of Object.entries(LEGACY_UTIL)) util[name] = is;
 }
 
-/** What TensorFlow opens by name; the rest comes with these. */
+/** CUDA libraries that TensorFlow opens by name; they load the others. */
 const OPENED_BY_NAME =
   /^lib(cudart|cublas|cublasLt|cufft|cusolver|cusparse|curand|cudnn|cupti|nccl|nvrtc|nvJitLink)\.so\.\d+$/;
 
 /**
- * The CUDA libraries that a wheel's engine brings, the paths under its nvidia/ folder. They are loaded first:
- * libtensorflow_framework opens all of CUDA by name, but its RUNPATH does not name the folder of each.
+ * Lists the CUDA libraries of an engine that was built from a wheel. They are loaded first: libtensorflow_framework opens CUDA
+ * by name, but its RUNPATH does not contain the folders of these libraries.
  */
 export function cudaLibraries(bindingDir: string): string[] {
   const nvidia = join(bindingDir, 'deps', 'nvidia');
@@ -89,7 +92,7 @@ function listFolder(folder: string): string[] {
 }
 
 /**
- * RTLD_NODELETE of dlfcn.h on Linux and macOS, which Node does not name: the library stays loaded after it is closed.
+ * RTLD_NODELETE of dlfcn.h on Linux and macOS, for which Node has no constant: the library stays loaded after it is closed.
  * Other platforms have no such flag.
  */
 const RTLD_NODELETE = { linux: 0x1000, darwin: 0x80 }[process.platform as string] ?? 0;
@@ -112,8 +115,8 @@ export function loadResidentAddon(file: string, require: NodeJS.Require): void {
 }
 
 /**
- * Loads libraries that are no addons, so that they stay and a library that opens them by name finds these.
- * @returns those that could not be loaded
+ * Loads libraries that are not addons and keeps them loaded, so that libraries that open them by name find these.
+ * @returns the paths that could not be loaded
  */
 export function loadResidentLibraries(paths: readonly string[]): string[] {
   return paths.filter((path) => {
@@ -121,7 +124,7 @@ export function loadResidentLibraries(paths: readonly string[]): string[] {
       process.dlopen({ exports: {} }, path, DLOPEN_FLAGS);
       return false;
     } catch (error) {
-      // Loaded, and found to be no addon: what was wanted.
+      // The library is loaded; Node complains only that it is not an addon.
       return !(error as Error).message.includes('self-register');
     }
   });

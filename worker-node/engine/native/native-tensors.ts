@@ -2,7 +2,7 @@ import { sizeOf } from '../../../shared/model/layout.ts';
 import { PairwiseSum } from '../../../shared/model/pairwise-sum.ts';
 import type { Binding, TensorHandle } from './backend.ts';
 
-/** Tensors of float32 that lie in TensorFlow, unknown to tfjs: whoever has them disposes of them. */
+/** Tensors of float32 in TensorFlow that tfjs does not know; their owner disposes of them. */
 export class NativeTensors {
   readonly #binding: Binding;
   #handles: readonly TensorHandle[];
@@ -12,7 +12,7 @@ export class NativeTensors {
     this.#handles = handles;
   }
 
-  /** @param shapes of the tensors; each has the first of the values that fit */
+  /** @param shapes shapes of the tensors; each is filled from the start of `values` */
   static of(binding: Binding, values: Float32Array, shapes: readonly (readonly number[])[]): NativeTensors {
     const dtype = binding.TF_FLOAT;
     const handles = shapes.map((sides) => {
@@ -22,17 +22,20 @@ export class NativeTensors {
     return new NativeTensors(binding, handles);
   }
 
-  /** What the addon calls the first `count` of them. */
+  /** Ids of the first `count` tensors in the addon. */
   ids(count: number): number[] {
     return Array.from({ length: count }, (_, i) => this.#id(i));
   }
 
-  /** A copy of one's values. @throws Error if it is not held (any more) */
+  /**
+   * Copies the values of a tensor.
+   * @throws Error if there is no such tensor, or it was disposed of
+   */
   read(index: number): Float32Array {
     return this.#binding.tensorDataSync(this.#id(index)) as Float32Array;
   }
 
-  /** The sums of the first `count` of these and of others, one by one, as TensorFlow adds; the caller's to dispose. */
+  /** Adds the first `count` tensors to others with TensorFlow. The caller disposes of the sums. */
   add(others: NativeTensors, count: number): NativeTensors {
     const binding = this.#binding;
     const type = { name: 'T', type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT };
@@ -49,19 +52,19 @@ export class NativeTensors {
 
   #id(index: number): number {
     const handle = this.#handles[index];
-    if (handle === undefined) throw new Error('This tensor is not held.');
+    if (handle === undefined) throw new Error('There is no such tensor.');
     return handle.id;
   }
 }
 
-/** A sum along the tree of TreeSum that does not leave TensorFlow. What is pushed is disposed of here. */
+/** Adds tensors inside TensorFlow, in the order of PairwiseSum, and disposes of them. */
 export class NativePairwiseSum {
   readonly #owned = new Set<NativeTensors>();
   readonly #alreadyAdded = new Set<NativeTensors>();
   readonly #pairwiseSum: PairwiseSum<NativeTensors>;
   #pendingLeft: NativeTensors | null = null;
 
-  /** @param count how many tensors of each that is pushed are added: the first ones */
+  /** @param count number of tensors that are added: the first ones */
   constructor(count: number) {
     this.#pairwiseSum = new PairwiseSum((left, right) => {
       if (this.#alreadyAdded.delete(right)) {
@@ -76,20 +79,23 @@ export class NativePairwiseSum {
     });
   }
 
-  /** What the tree adds the next one to before anything else; null if that comes behind the next one. */
+  /** Tensors to which the next ones will be added directly, or null. */
   get pendingLeft(): NativeTensors | null {
     return this.#pendingLeft;
   }
 
-  /** @param withLeft that it has been added to `left` already */
-  push(tensors: NativeTensors, withLeft = false): void {
+  /** @param isAdded whether the tensors are the sum with `pendingLeft` already */
+  push(tensors: NativeTensors, isAdded = false): void {
     this.#owned.add(tensors);
-    if (withLeft) this.#alreadyAdded.add(tensors);
+    if (isAdded) this.#alreadyAdded.add(tensors);
     this.#pendingLeft = this.#pendingLeft === null ? tensors : null;
     this.#pairwiseSum.push(tensors);
   }
 
-  /** The sum of all that was pushed, good until dispose(). @throws Error if nothing was */
+  /**
+   * @returns the sum, valid until dispose()
+   * @throws Error if nothing was pushed
+   */
   total(): NativeTensors {
     return this.#pairwiseSum.total();
   }

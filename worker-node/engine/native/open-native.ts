@@ -17,19 +17,20 @@ import type { CaptureOptions } from './step-graphs.ts';
 export interface NativeEngine {
   readonly engine: Engine;
   readonly gpu: boolean;
-  /** The version of the TensorFlow library. */
+  /** Version of the TensorFlow library. */
   readonly tensorflow: string | null;
 }
 
-/** tfjs-node as it is, with its own gradients. */
+/** tfjs-node with its stock gradients. */
 interface OpenedNative {
   readonly native: Native;
   readonly threads: number;
 }
 
 /**
- * Native TensorFlow through tfjs-node, from the installed packages or the engine cache, the GPU build first; or why there
- * is none. Its gradient steps are captured as graphs.
+ * Opens native TensorFlow through tfjs-node, from the installed packages or the engine cache, the GPU build first. Its gradient
+ * steps are captured as graphs.
+ * @returns the engine, or the reason why there is none
  */
 export async function openNativeEngine(
   options: Partial<CaptureOptions> = {},
@@ -57,7 +58,10 @@ export async function openNativeEngine(
   return { engine: { info, load }, gpu, tensorflow: backend.binding.TF_Version ?? null };
 }
 
-/** The first candidate that can be loaded, without gradcast's gradients; or why there is none. */
+/**
+ * Loads the first candidate that works, without gradcast's gradients.
+ * @returns tfjs-node, or the reasons why no candidate works
+ */
 export async function openNative(
   candidates: readonly NativeCandidate[] = nativeCandidates(),
 ): Promise<OpenedNative | { readonly missing: string }> {
@@ -78,8 +82,8 @@ export async function openNative(
 }
 
 /**
- * Another copy of tfjs in this process, such as the coordinator's, shares its registry with the one that tfjs-node
- * brings, which would say of every kernel that it is there already; not so in production mode.
+ * Prevents a warning for each kernel. Another copy of tfjs in this process, such as the coordinator's, shares its registry with
+ * the one of tfjs-node, which would warn that each kernel is registered already, except in production mode.
  */
 function suppressDuplicateKernelWarnings(): void {
   const { _tfengine: engine } = globalThis as {

@@ -1,4 +1,4 @@
-/** What is used of the protocol buffers that tfjs-node brings (dist/proto/api_pb.js). */
+/** Used part of tfjs-node's protocol buffers (dist/proto/api_pb.js). */
 export interface Proto {
   readonly AttrValue: (new () => AttrValue) & { readonly ListValue: new () => ListValue };
   readonly TensorShape: (new () => TensorShape) & { readonly Dim: new () => Dim };

@@ -5,7 +5,7 @@ import { NativeTensors } from './native-tensors.ts';
 
 type Shapes = readonly (readonly number[])[];
 
-/** Pairs of these tell a sum that flushes subnormal values from one that does not, and show how it rounds. */
+/** Pairs of these values show whether a sum flushes subnormal values, and how it rounds. */
 const ROUNDING_VALUES = [
   0,
   -0,
@@ -21,31 +21,33 @@ const ROUNDING_VALUES = [
   -3e38,
 ];
 
-/** @param run how often each value is repeated */
-const roundingValues = (shapes: Shapes, run: number): Float32Array =>
+/** @param repeats how often each value is repeated in a row */
+const roundingValues = (shapes: Shapes, repeats: number): Float32Array =>
   Float32Array.from(
     { length: Math.max(0, ...shapes.map((shape) => sizeOf([...shape]))) },
-    (_, i) => ROUNDING_VALUES[Math.floor(i / run) % ROUNDING_VALUES.length] as number,
+    (_, i) => ROUNDING_VALUES[Math.floor(i / repeats) % ROUNDING_VALUES.length] as number,
   );
 
-/** Whether TensorFlow gives the bits of addFlushed, tried in every place of tensors of these shapes. */
+/** Whether TensorFlow adds with the bits of addFlushToZero, checked at every position of tensors of these shapes. */
 export function addMatchesReference(binding: Binding, shapes: Shapes): boolean {
-  const [left, right] = [roundingValues(shapes, 1), roundingValues(shapes, ROUNDING_VALUES.length)];
-  const defined = new Float32Array(left.length);
-  codecKernels.addFlushToZero(left, right, defined);
-  const [one, other] = [NativeTensors.of(binding, left, shapes), NativeTensors.of(binding, right, shapes)];
-  const sum = one.add(other, shapes.length);
-  const expected = NativeTensors.of(binding, defined, shapes);
-  const alike = sameBitsInAll(sum, expected, shapes.length);
-  for (const tensors of [one, other, sum, expected]) tensors.dispose();
-  return alike;
+  const leftValues = roundingValues(shapes, 1);
+  const rightValues = roundingValues(shapes, ROUNDING_VALUES.length);
+  const reference = new Float32Array(leftValues.length);
+  codecKernels.addFlushToZero(leftValues, rightValues, reference);
+  const left = NativeTensors.of(binding, leftValues, shapes);
+  const right = NativeTensors.of(binding, rightValues, shapes);
+  const sum = left.add(right, shapes.length);
+  const expected = NativeTensors.of(binding, reference, shapes);
+  const isEqual = sameBitsInAll(sum, expected, shapes.length);
+  for (const tensors of [left, right, sum, expected]) tensors.dispose();
+  return isEqual;
 }
 
 /**
- * Whether a graph that adds to what it is given does it as TensorFlow does outside of graphs, to the bit.
- * @param right what the same graph gives without adding: of these shapes, and behind them one more that stays as it is;
- *   disposed of, as what the graph gives is
- * @param add runs the graph
+ * Whether a graph that adds its result to tensors does so with the same bits as TensorFlow outside of graphs.
+ * @param right result of the same graph without the addition: tensors of these shapes, then one that is not added; disposed of
+ *   here
+ * @param add runs the graph; its result is disposed of here
  */
 export function graphAddMatches(
   binding: Binding,
@@ -54,12 +56,13 @@ export function graphAddMatches(
   add: (left: NativeTensors) => NativeTensors,
 ): boolean {
   const left = NativeTensors.of(binding, roundingValues(shapes, 1), shapes);
-  const [sum, added] = [left.add(right, shapes.length), add(left)];
-  const alike =
+  const sum = left.add(right, shapes.length);
+  const added = add(left);
+  const isEqual =
     sameBitsInAll(sum, added, shapes.length) &&
     sameBits(added.read(shapes.length), right.read(shapes.length));
   for (const tensors of [left, right, sum, added]) tensors.dispose();
-  return alike;
+  return isEqual;
 }
 
 export const sameBits = (one: Float32Array, other: Float32Array): boolean =>
@@ -68,6 +71,6 @@ export const sameBits = (one: Float32Array, other: Float32Array): boolean =>
 const viewBytes = ({ buffer, byteOffset, byteLength }: Float32Array): Buffer =>
   Buffer.from(buffer, byteOffset, byteLength);
 
-/** Of the first `count` tensors. */
-const sameBitsInAll = (some: NativeTensors, others: NativeTensors, count: number): boolean =>
-  Array.from({ length: count }, (_, i) => sameBits(some.read(i), others.read(i))).every(Boolean);
+/** Compares the first `count` tensors. */
+const sameBitsInAll = (one: NativeTensors, other: NativeTensors, count: number): boolean =>
+  Array.from({ length: count }, (_, i) => sameBits(one.read(i), other.read(i))).every(Boolean);

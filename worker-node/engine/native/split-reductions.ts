@@ -2,7 +2,7 @@ import { PairwiseSum } from '../../../shared/model/pairwise-sum.ts';
 import type { Binding, OpAttribute } from './backend.ts';
 import type { GraphDef } from './graph-def.ts';
 
-/** An op of a graph, as it was written down. */
+/** Op of a graph. */
 export interface GraphOp {
   readonly op: string;
   readonly inputs: readonly string[];
@@ -10,15 +10,15 @@ export interface GraphOp {
   readonly attributes: readonly OpAttribute[];
 }
 
-/** What is cut: outputs that are sums over samples. */
+/** Outputs that are computed as sums of parts. */
 export interface ReductionSplit {
-  /** The first so many outputs. */
+  /** Number of outputs that are sums over samples; they come first. */
   readonly reductions: number;
-  /** Of the parts, which follow each other, in samples. */
+  /** Samples of each part. */
   readonly parts: readonly number[];
 }
 
-/** Ops that sum over the first axis of these inputs, on which the samples lie one after the other. */
+/** Inputs of ops that sum over samples, which lie along the first axis of these inputs. */
 const REDUCED_INPUTS: Record<string, readonly number[]> = {
   Conv2DBackpropFilter: [0, 2],
   DepthwiseConv2dNativeBackpropFilter: [0, 2],
@@ -32,10 +32,10 @@ function findReducedInputs({ op, attributes }: GraphOp): readonly number[] | und
   return transposed('a') && !transposed('b') ? [0, 1] : undefined;
 }
 
-/** Ops that give the values of their first input, in another shape at most. */
+/** Ops that return the values of their first input, possibly in another shape. */
 const PASSTHROUGH_OPS = new Set(['Reshape', 'Identity']);
 
-/** Writes, in place of sums over all samples, the sums of parts of them, added along the tree of TreeSum. */
+/** Replaces sums over all samples in a graph by sums over parts of them, which are added in the order of PairwiseSum. */
 export class ReductionSplitter {
   readonly #graph: GraphDef;
   readonly #binding: Binding;
@@ -59,27 +59,27 @@ export class ReductionSplitter {
   }
 
   /**
-   * Sums that have to be outputs of the graph as well: TensorFlow is free to make one AddN, in another order, of additions
-   * whose results go nowhere else.
+   * Sums that must be outputs of the graph too: TensorFlow may merge additions whose results are used once into one AddN,
+   * which adds in another order.
    */
   get extraOutputs(): readonly string[] {
     return this.#extraOutputs;
   }
 
   /**
-   * @param name of a node
-   * @returns the node that has the same sum, by parts
-   * @throws Error with a phrase if it is no sum over samples that could be cut
+   * @param name name of a node
+   * @returns the name of a node that has the same sum, by parts
+   * @throws Error with a phrase if the node is not a sum over samples that can be split
    */
   split(name: string): string {
     const node = this.#ops.get(name);
-    if (node === undefined) throw new Error('a gradient that is no sum over samples');
+    if (node === undefined) throw new Error('a gradient that is not a sum over samples');
     if (PASSTHROUGH_OPS.has(node.op)) {
       const [first = '', ...others] = node.inputs;
       return this.#add(node.op, [this.split(first), ...others], node.attributes);
     }
-    const summed = findReducedInputs(node);
-    if (summed === undefined) throw new Error(`a gradient by ${node.op}`);
+    const reducedInputs = findReducedInputs(node);
+    if (reducedInputs === undefined) throw new Error(`a gradient by ${node.op}`);
     const sums: string[] = [];
     const tree = new PairwiseSum((left: string, right: string) => {
       const sum = this.#add('AddV2', [left, right], [this.#type('T', this.#binding.TF_FLOAT)]);
@@ -90,13 +90,13 @@ export class ReductionSplitter {
     let from = 0;
     for (const part of this.#parts) {
       const inputs = node.inputs.map((input, i) =>
-        summed.includes(i) ? this.#slice(input, node.shapes[i] ?? [], from, part) : input,
+        reducedInputs.includes(i) ? this.#slice(input, node.shapes[i] ?? [], from, part) : input,
       );
-      // Each part waits for the sums before it, while they lie in the cache, and so that few are held.
-      const before = sums.at(-1);
-      if (before !== undefined) {
-        awaited.add(before);
-        inputs.push(`^${before}`);
+      // Each part waits for the sum before it, so that few parts are in memory and sums find them in the cache.
+      const previous = sums.at(-1);
+      if (previous !== undefined) {
+        awaited.add(previous);
+        inputs.push(`^${previous}`);
       }
       tree.push(this.#add(node.op, inputs, node.attributes));
       from += part;
@@ -108,12 +108,13 @@ export class ReductionSplitter {
 
   #slice(name: string, shape: readonly number[], from: number, samples: number): string {
     const [rows = 0, ...others] = shape;
-    const each = rows / this.#samples;
-    if (!Number.isInteger(each) || each === 0) throw new Error('a gradient that does not lie by samples');
+    const rowsPerSample = rows / this.#samples;
+    if (!Number.isInteger(rowsPerSample) || rowsPerSample === 0)
+      throw new Error('a gradient whose inputs are not ordered by samples');
     const ints = (values: number[]): string =>
       this.#graph.constant(this.#binding.TF_INT32, [values.length], Int32Array.from(values));
-    const begin = ints([from * each, ...others.map(() => 0)]);
-    const size = ints([samples * each, ...others]);
+    const begin = ints([from * rowsPerSample, ...others.map(() => 0)]);
+    const size = ints([samples * rowsPerSample, ...others]);
     return this.#add(
       'Slice',
       [name, begin, size],

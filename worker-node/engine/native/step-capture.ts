@@ -12,14 +12,14 @@ import { capture, type NameInput, CapturedGraph } from './capture.ts';
 import type { NativeTensors } from './native-tensors.ts';
 import type { Shard } from '../../../shared/data/shard.ts';
 /**
- * Largest difference between a graph and the same step run op by op, relative to the norm: rounding in another order, which
- * batch normalization enlarges. An input that has become a constant makes a difference like 1.
+ * Largest accepted difference between a graph and the same step op by op, relative to the norm. Rounding in another order,
+ * enlarged by batch normalization, stays below it; an input that was captured as a constant causes a difference near 1.
  */
 const TOLERANCE = 1e-4;
 
 /**
- * Which of a model's computations: the parts of the gradient and the logits; the same, added to the parts of another
- * gradient; the same, each part by micro-shards; the same with factors; or the logits without dropout.
+ * Computation of a model. gradient: the gradient's tensors and the logits; added: the same, added to the tensors of another
+ * gradient; cut: the same, summed by micro-shards; factored: the same with factors; logits: the logits without dropout.
  */
 export type GraphKind = 'gradient' | 'added' | 'cut' | 'factored' | 'logits';
 
@@ -29,28 +29,31 @@ interface MaskInput {
   readonly shape: number[];
 }
 
-/** A step as a graph for shards of one size. */
+/** Captured step for shards of one size. */
 export interface StepGraph {
   /**
-   * Runs it with the weights that the model holds now.
+   * Runs the graph with the model's current weights.
    * @param images [samples, ...sampleShape], scaled
-   * @param inputs for a gradient: prepared for its shard
-   * @param left only for 'added': the gradient that is added to
-   * @returns the parts of the gradient in order of the layout (none, for the logits alone), with factors the output
-   *   gradient behind them, then the logits; the caller's to dispose
+   * @param inputs for gradients: prepared for the shard
+   * @param left for 'added': the gradient that is added to
+   * @returns the tensors of the gradient in the order of the layout (none for 'logits'), for 'factored' the output gradient,
+   *   then the logits; the caller disposes of them
    */
   run(images: Float32Array, inputs: ShardInputs, left?: NativeTensors): NativeTensors;
   dispose(): void;
 }
 
-/** What a graph is tried against. @returns a phrase that says why it is not to be used, or null */
+/**
+ * Checks a captured graph.
+ * @returns a phrase that says why the graph must not be used, or null
+ */
 export type GraphCheck = (graph: StepGraph, inputs: ShardInputs) => string | null;
 
 /**
- * Captures a computation for shards of one size, and tries the graph on other inputs than those it was captured from, so
- * that nothing that should be an input can have become a part of it.
- * @param trial where it has to give the very bits of something else, with any weights; otherwise it is tried against the
- *   ops one by one
+ * Captures a computation for shards of one size, and checks the graph on other inputs than those of the capture, which finds
+ * inputs that were captured as constants.
+ * @param check compares bits, if the graph must have the bits of another computation; by default the graph is compared with
+ *   the step op by op
  * @throws Error with a phrase that says why there is no such graph
  */
 export function captureStep(
@@ -59,16 +62,16 @@ export function captureStep(
   modelStep: ModelStep,
   kind: GraphKind,
   samples: number,
-  trial?: GraphCheck,
+  check?: GraphCheck,
 ): StepGraph {
   const { tf } = native;
   const { variables } = modelStep.built;
   const inputShape = [samples, ...job.data.sampleShape];
   const targetShape = [samples, job.data.classes];
-  const trialInputs = new ShardInputs(job);
+  const noiseInputs = new ShardInputs(job);
   const masks: MaskInput[] = [];
 
-  /** Op by op, on tensors that are given their names on the way. */
+  /** Computes op by op and names the inputs. */
   const compute = (inputs: ShardInputs, nameInput: NameInput): Tensor[] => {
     const named = (name: string, values: Float32Array, shape: number[]): Tensor => {
       const tensor = tf.tensor(values, shape);
@@ -84,11 +87,11 @@ export function captureStep(
       return named(`mask_${masks.length - 1}`, inputs.mask(layer, rate, sizeOf(shape)), shape);
     };
     if (kind === 'factored') {
-      const found: Tensor[] = [];
+      const outputGradients: Tensor[] = [];
       const { parts, logits } = modelStep.factoredGradient(input, target, source, undefined, (factors) =>
-        found.push(factors.outputGradient),
+        outputGradients.push(factors.outputGradient),
       );
-      return [...parts, ...found, logits];
+      return [...parts, ...outputGradients, logits];
     }
     const { parts, logits } = modelStep.gradient(input, target, source);
     if (kind !== 'added') return [...parts, logits];
@@ -98,15 +101,15 @@ export function captureStep(
     return [...sums, logits];
   };
 
-  const cut =
+  const split =
     kind === 'cut'
       ? { reductions: variables.length, parts: microShardSizes(samples, job.microShard ?? samples) }
       : undefined;
-  trialInputs.prepare(0 as Step, noiseShard(job, samples, 0));
+  noiseInputs.prepare(0 as Step, noiseShard(job, samples, 0));
   const { capture: captured } = tidyValue(tf, () => {
-    const made = capture(native, (nameInput) => compute(trialInputs, nameInput), cut);
-    tf.dispose(made.results);
-    return made;
+    const result = capture(native, (nameInput) => compute(noiseInputs, nameInput), split);
+    tf.dispose(result.results);
+    return result;
   });
   const graph = new CapturedGraph(native, captured);
 
@@ -126,22 +129,22 @@ export function captureStep(
   };
 
   try {
-    trialInputs.prepare(1 as Step, noiseShard(job, samples, 1));
-    if (trial !== undefined) {
-      const failure = withNoisyWeights(tf, variables, () => trial(step, trialInputs));
+    noiseInputs.prepare(1 as Step, noiseShard(job, samples, 1));
+    if (check !== undefined) {
+      const failure = withNoisyWeights(tf, variables, () => check(step, noiseInputs));
       if (failure !== null) throw new Error(failure);
       return step;
     }
-    const learnt = masks.length;
+    const capturedMasks = masks.length;
     const expected = tidyValue(tf, () => {
-      const results = compute(trialInputs, () => undefined);
+      const results = compute(noiseInputs, () => undefined);
       const values = results.map((tensor) => tensor.dataSync<'float32'>());
       tf.dispose(results);
       return values;
     });
-    masks.splice(learnt);
-    const difference = relativeDifference(step, trialInputs, expected);
-    // Written so that not a number is too much as well.
+    masks.splice(capturedMasks);
+    const difference = relativeDifference(step, noiseInputs, expected);
+    // Negated, so that NaN fails too.
     if (!(difference <= TOLERANCE)) {
       throw new Error(`the graph's result is off by ${difference.toExponential(1)} of its norm`);
     }
@@ -152,14 +155,14 @@ export function captureStep(
   }
 }
 
-/** tf.tidy for what is not tensors: tidy itself would look for tensors among all values of an array. */
+/** Runs tf.tidy with a result that holds no tensors: tidy would search all values of an array for tensors. */
 function tidyValue<T>(tf: TF, run: () => T): T {
   const results: T[] = [];
   tf.tidy(() => void results.push(run()));
   return results[0] as T;
 }
 
-/** Norm of the difference of all outputs together, relative to the norm of what is expected. */
+/** Norm of the difference of all outputs, relative to the norm of the expected values. */
 function relativeDifference(step: StepGraph, inputs: ShardInputs, expected: readonly Float32Array[]): number {
   let squares = 0;
   let differences = 0;
@@ -175,13 +178,13 @@ function relativeDifference(step: StepGraph, inputs: ShardInputs, expected: read
   return differences === 0 ? 0 : Math.sqrt(differences / squares);
 }
 
-/** Half the range of what is added to weights: small enough for every model to stay finite with. */
+/** Largest noise that is added to weights: so small that the results of every model stay finite. */
 const WEIGHT_NOISE = 1 / 16;
 
 const hashNoise = (seed: number, i: number): number =>
   Math.imul(Math.imul(i + 1, 2654435761) ^ (seed + 1), 2246822519) >>> 16;
 
-/** A shard of noise, other for each seed, on which a graph is captured and tried without keeping anybody's samples. */
+/** Creates a shard of noise by a seed. Graphs are captured and checked with it, so that they contain no samples of users. */
 export function noiseShard({ data }: Job, samples: number, seed: number): Shard {
   return {
     sampleNumbers: Uint32Array.from({ length: samples }, (_, i) => i + seed * samples),
@@ -194,11 +197,11 @@ export function noiseShard({ data }: Job, samples: number, seed: number): Shard 
 }
 
 /**
- * Runs something while noise is added to the weights, which are put back then. Weights of zero, as many a last layer
- * starts with, make gradients of zero, which are the same in whatever order they are summed.
+ * Runs a function with noise added to the weights, which are restored then. Weights of zero, with which many last layers
+ * start, would make gradients of zero, whose sums do not depend on the order.
  */
 export function withNoisyWeights<T>(tf: TF, variables: readonly Variable[], run: () => T): T {
-  const kept = variables.map((variable) => variable.clone());
+  const saved = variables.map((variable) => variable.clone());
   try {
     variables.forEach((variable, v) => {
       const noise = Float32Array.from(
@@ -212,7 +215,7 @@ export function withNoisyWeights<T>(tf: TF, variables: readonly Variable[], run:
     return run();
   } finally {
     variables.forEach((variable, v) => {
-      const weights = kept[v];
+      const weights = saved[v];
       if (weights === undefined) return;
       variable.assign(weights);
       weights.dispose();

@@ -4,12 +4,12 @@ import { GraphCache } from './graph-cache.ts';
 import type { IdleScheduler } from './idle-scheduler.ts';
 import type { GraphKind, StepGraph } from './step-capture.ts';
 
-/** Sizes of shards that have a graph of their own, for each kind of graph; each graph has its session's memory. */
+/** Graphs of each kind, one for each size of shards; each graph takes the memory of a session. */
 const MAX_GRAPHS = 6;
-/** A size that was not seen for so many shards gives its place to another. */
+/** Shards after which an unused graph may be replaced. */
 const STALE_AFTER_SHARDS = 100;
 
-/** How the sentence starts that says why there is none. */
+/** Start of the sentence that says why there is no graph. */
 const FALLBACK_TEXT: Record<GraphKind, string> = {
   gradient: 'The gradient runs op by op',
   added: 'The sum of two gradients runs op by op',
@@ -18,31 +18,31 @@ const FALLBACK_TEXT: Record<GraphKind, string> = {
   logits: 'Evaluation runs op by op',
 };
 
-/** What only makes exact gradients quicker, and no difference to their bits. */
+/** Kinds that make exact gradients faster, with the same bits. */
 const OPTIONAL_KINDS: ReadonlySet<GraphKind> = new Set(['added', 'cut']);
 
 export interface CaptureOptions {
-  /** When to capture: while nobody waits. */
+  /** Schedules captures for times when no answer is awaited. */
   readonly idle: IdleScheduler;
-  /** Hears why a computation stays op by op; a sentence. */
+  /** Receives a sentence that says why a computation runs op by op. */
   readonly note: (line: string) => void;
 }
 
 export interface GraphSource {
   /**
-   * For 'added' and 'cut' there are the graphs of 'gradient' already.
+   * Captures a graph. For 'added' and 'cut' the graphs of 'gradient' exist already.
    * @throws Error with a phrase that says why there is no such graph
    */
   readonly capture: (kind: GraphKind, samples: number) => StepGraph;
-  /** Whether, in exact mode, each size of gradients has a graph that adds as well. */
+  /** Whether each graph of 'gradient' has one of 'added'. */
   readonly accumulates: boolean;
 }
 
-/** The graphs of a job, by kind and size of the shard: captured when nobody waits, in exact mode before they are used. */
+/** Graphs of a job by kind and size of the shard: captured when no answer is awaited, in exact mode before their first use. */
 export class StepGraphs {
   readonly #options: CaptureOptions;
   readonly #source: GraphSource;
-  /** A graph's bits are not those of the same ops one by one: where bits matter, nothing is computed without one. */
+  /** A graph may have other bits than the same ops one by one, so exact mode computes nothing without a graph. */
   readonly #exact: boolean;
   readonly #graphs: Record<GraphKind, GraphCache<number, StepGraph>> = {
     gradient: new GraphCache(MAX_GRAPHS, STALE_AFTER_SHARDS),
@@ -61,17 +61,17 @@ export class StepGraphs {
     this.#source = source;
   }
 
-  /** Counts as a use, whether or not there is one. */
+  /** Counts as a use, even if there is no graph. */
   get(kind: GraphKind, samples: number): StepGraph | undefined {
     if (this.#isRequired(kind) && !this.#graphs[kind].has(samples)) this.#capture(kind, samples);
     return this.#graphs[kind].get(samples);
   }
 
-  /** Called when a shard is computed without: the next ones of its size shall have a graph. */
+  /** Schedules the capture of a graph, after a shard of this size was computed without one. */
   request(kind: GraphKind, samples: number): void {
     const key = `${kind} ${samples}`;
-    const waits = this.#pending.has(key);
-    if (this.#isRequired(kind) || waits || this.#disabled.has(kind) || !this.#graphs[kind].canAdd) return;
+    const isPending = this.#pending.has(key);
+    if (this.#isRequired(kind) || isPending || this.#disabled.has(kind) || !this.#graphs[kind].canAdd) return;
     this.#pending.add(key);
     this.#options.idle.schedule(() => {
       this.#pending.delete(key);
@@ -79,12 +79,12 @@ export class StepGraphs {
     });
   }
 
-  /** No more graphs of this kind. */
+  /** Disables graphs of a kind. */
   disable(kind: GraphKind, error: unknown): void {
     this.#disabled.add(kind);
     this.#graphs[kind].clear();
     const why = errorMessage(error);
-    this.#options.note(`${FALLBACK_TEXT[kind]}, as it cannot be captured as a graph: ${why}.`);
+    this.#options.note(`${FALLBACK_TEXT[kind]}, because it cannot be captured as a graph: ${why}.`);
   }
 
   dispose(): void {
@@ -92,7 +92,7 @@ export class StepGraphs {
     for (const cache of Object.values(this.#graphs)) cache.clear();
   }
 
-  /** Where bits matter, a graph is captured before its size's first use. */
+  /** Whether a graph must be captured before the first use of its size. */
   #isRequired(kind: GraphKind): boolean {
     return this.#exact && !OPTIONAL_KINDS.has(kind);
   }

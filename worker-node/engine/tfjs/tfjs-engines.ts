@@ -5,15 +5,15 @@ import { readFromHeap } from '../../../shared/kernels/wasm/read-from-heap.ts';
 import { registerWasmKernels } from '../../../shared/kernels/wasm/register.ts';
 
 /**
- * WebAssembly with SIMD on one thread: works wherever Node does. tfjs' wasm backend has no threads in Node, so a
- * machine's cores are used by one worker each.
- * @throws Error with a sentence where it does not
+ * Opens WebAssembly with SIMD on one thread, which works wherever Node does. tfjs' wasm backend has no threads in Node, so
+ * a machine's cores are used by one worker each.
+ * @throws Error with a sentence if it does not work
  */
 export async function openWasmEngine(): Promise<Engine> {
   const tf = await import('@tensorflow/tfjs');
   await import('@tensorflow/tfjs-backend-wasm');
   tf.enableProdMode();
-  // tfjs would go on in plain JavaScript.
+  // tfjs would use plain JavaScript.
   if (!(await tf.setBackend('wasm'))) throw new Error('WebAssembly does not work in this Node.');
   registerWasmKernels(tf);
   const info = {
@@ -26,8 +26,8 @@ export async function openWasmEngine(): Promise<Engine> {
 }
 
 /**
- * tfjs in plain JavaScript: a hundred times as slow as WebAssembly, and an implementation that shares no kernel with it.
- * @throws Error with a sentence where it does not work
+ * Opens tfjs in plain JavaScript: a hundred times as slow as WebAssembly, with which it shares no kernel.
+ * @throws Error with a sentence if it does not work
  */
 export async function openCpuEngine(): Promise<Engine> {
   const tf = await import('@tensorflow/tfjs');

@@ -3,13 +3,12 @@ import { createInterface } from 'node:readline';
 
 const KILL_AFTER_MS = 3_000;
 
-/** Result of an installation beside a run: done, or why not, as a sentence. */
+/** Result of an installation during a run; `why` is a sentence. */
 export type BackgroundInstall = { readonly done: true } | { readonly done: false; readonly why: string };
 
 /**
  * Installs native TensorFlow in a process of its own at the lowest priority. Never rejects.
- * @param command runs gradcast
- * @param signal stops it; what was downloaded is kept for the next time
+ * @param signal stops the installation; downloaded files are kept for the next one
  */
 export function installInBackground(
   [program, ...args]: readonly [string, ...string[]],
@@ -23,7 +22,7 @@ export function installInBackground(
     const child = spawn(program, [...args, 'engine', 'install', '--background'], {
       stdio: ['pipe', 'ignore', 'pipe'],
     });
-    let lastLine = 'it ended without a word';
+    let lastLine = 'it printed nothing';
     createInterface({ input: child.stderr }).on('line', (line) => {
       if (line.trim() !== '') lastLine = line.trim();
     });

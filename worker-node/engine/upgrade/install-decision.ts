@@ -4,26 +4,26 @@ import { nativeCandidates } from '../locate/candidates.ts';
 import { engineCacheKey, recentFailure } from '../install/failure.ts';
 import { hasGlibc, currentTarget, findInstallMethods, type Target } from '../locate/target.ts';
 
-/** The processor's instruction sets, as far as they decide how fast native TensorFlow is. */
+/** Instruction sets of the processor that decide how fast native TensorFlow is. */
 export type Processor = 'avx512' | 'avx2' | 'other';
 
 /**
- * Steps a second of native TensorFlow to those of WebAssembly on the same cores, as measured with the default model
+ * Speed of native TensorFlow relative to WebAssembly on the same cores, measured with the default model
  * (docs/decisions/first-run-installs.md).
  */
 const SPEEDUP: Readonly<Record<Processor, number>> = { avx512: 1.7, avx2: 1.2, other: 1 };
 
-/** Usual time of an installation at low priority beside workers that use all cores. */
+/** Typical time of an installation at low priority while workers use all cores. */
 const TYPICAL_INSTALL_MS = 180_000;
-/** Part of the steps that a run loses while an installation is under way. */
+/** Share of the steps that a run loses during an installation. */
 const INSTALL_SLOWDOWN = 0.3;
-/** Least gain that is worth a download of 274 MB and 3 GB of disk: so much time, and such a part of the time that remains. */
+/** Smallest gain that is worth a download of 274 MB and 3 GB of disk: in time, and relative to the remaining time. */
 const MIN_GAIN_MS = 30_000;
 const MIN_GAIN = 0.1;
 
 /**
- * Whether installing native TensorFlow now makes the rest of a run shorter by half a minute and a tenth, or more.
- * @param remainingMs time that the run would still take with WebAssembly
+ * Whether installing native TensorFlow now shortens the rest of a run by at least half a minute and a tenth.
+ * @param remainingMs remaining time of the run with WebAssembly
  */
 export function isWorthInstalling(processor: Processor, remainingMs: number): boolean {
   const nativeMs =
@@ -32,7 +32,7 @@ export function isWorthInstalling(processor: Processor, remainingMs: number): bo
   return gainMs >= Math.max(MIN_GAIN_MS, MIN_GAIN * remainingMs);
 }
 
-/** Reads what Linux says of the processor; 'other' where that cannot be read. */
+/** Reads the instruction sets from Linux; 'other' if they cannot be read. */
 export function detectProcessor(file = '/proc/cpuinfo'): Processor {
   let flags: string;
   try {
@@ -40,22 +40,22 @@ export function detectProcessor(file = '/proc/cpuinfo'): Processor {
   } catch {
     return 'other';
   }
-  const has = new Set(flags.trim().split(/\s+/));
-  if (has.has('avx512f')) return 'avx512';
-  return has.has('avx2') && has.has('fma') ? 'avx2' : 'other';
+  const supported = new Set(flags.trim().split(/\s+/));
+  if (supported.has('avx512f')) return 'avx512';
+  return supported.has('avx2') && supported.has('fma') ? 'avx2' : 'other';
 }
 
 export interface InstallEnvironment {
   readonly cacheDir: string;
-  /** Since 1970. */
+  /** Milliseconds since 1970. */
   readonly nowMs: number;
   readonly target?: Target;
   readonly env?: NodeJS.ProcessEnv;
 }
 
 /**
- * Whether native TensorFlow may be installed while WebAssembly workers compute: it is missing, the person has not
- * declined, this platform can have it, and it has not failed in the last hours.
+ * Whether native TensorFlow may be installed while WebAssembly workers compute: it is missing, the user has not declined,
+ * the platform supports it, and no installation has failed in the last hours.
  */
 export async function canInstall(
   { engine, installNative }: { readonly engine: EngineChoice; readonly installNative: InstallNative },
@@ -69,26 +69,32 @@ export async function canInstall(
   return (await recentFailure(cacheDir, engineCacheKey(target, 'cpu'), nowMs)) === null;
 }
 
-/** Steps before a forecast is made; the first ones are slower than those that follow. */
+/** Steps before the first forecast; the first steps are slower than later ones. */
 const MIN_STEPS = 30;
 const MIN_ELAPSED_MS = 5_000;
 
-/** Forecasts how long a run still takes from the steps that a worker computed. Times are in milliseconds. */
+/** Forecasts the remaining time of a run from the steps that a worker computed. Times are in milliseconds. */
 export class RunForecast {
   #totalSteps: number | null = null;
   #first: { readonly step: number; readonly atMs: number } | null = null;
 
-  /** Whether engines must not change: in exact mode, and as long as the mode is not known. */
+  /** Whether engines must not change: in exact mode, and until the mode is known. */
   get isEngineFixed(): boolean {
     return this.#totalSteps === null;
   }
 
-  /** A worker joined. @param totalSteps of the run; null if its engine must not change */
+  /**
+   * Records that a worker joined.
+   * @param totalSteps steps of the run; null if its engine must not change
+   */
   onJoined(totalSteps: number | null): void {
     this.#totalSteps = totalSteps;
   }
 
-  /** A worker computed its part of a step. @returns the time that the run still takes, or null before that is known */
+  /**
+   * Records that a worker computed its part of a step.
+   * @returns the remaining time of the run, or null if it is not known yet
+   */
   onComputed(step: number, nowMs: number): number | null {
     const first = this.#first;
     if (first === null || step < first.step) {

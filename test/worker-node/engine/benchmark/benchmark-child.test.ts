@@ -12,16 +12,16 @@ describeNative(() => {
     const best = present[0]!;
     const target = { engine: 'native', package: best.package, folder: best.folder } as const;
     const result = await benchmarkInChild(gradcast, target, 16, signal);
-    expect(result).toMatchObject({ ok: true, probe: { backend: 'tensorflow', batch: 16 } });
+    expect(result).toMatchObject({ ok: true, benchmark: { backend: 'tensorflow', batch: 16 } });
   });
 });
 
-test('WebAssembly trains wherever Node runs', async () => {
+test('WebAssembly trains', async () => {
   const result = await benchmarkInChild(gradcast, { engine: 'wasm' }, 2, signal);
-  expect(result).toMatchObject({ ok: true, probe: { backend: 'wasm', gpu: false } });
+  expect(result).toMatchObject({ ok: true, benchmark: { backend: 'wasm', gpu: false } });
 });
 
-test('an engine that is not there is a reason, not a crash', async () => {
+test('a missing engine has a reason', async () => {
   const target = { engine: 'native', package: '@tensorflow/tfjs-node', folder: '/nowhere' } as const;
   const result = await benchmarkInChild(gradcast, target, 2, signal);
   expect(result.ok ? '' : result.reason).toContain('/nowhere');

@@ -11,7 +11,7 @@ import { timeKernels, timeNativeOps } from '../../../../worker-node/engine/bench
 import { withNative } from '../../../support/native.ts';
 import { gradcast } from '../../../support/worker-process.ts';
 
-/** A clock of ops whose time passes only when the test says so. */
+/** Timer whose time passes only when the test calls `pass`. */
 function manualClock(): { clock: OpTimer; pass: (ms: number) => void } {
   let nowMs = 0;
   return {
@@ -22,7 +22,7 @@ function manualClock(): { clock: OpTimer; pass: (ms: number) => void } {
   };
 }
 
-test('ops are added up by name and shapes, a step at a time, the longest first', () => {
+test('times are summed by op and shapes, per step, longest first', () => {
   const { clock, pass } = manualClock();
   clock.time('Warm', () => '[1]', () => pass(100)); // prettier-ignore
   clock.reset();
@@ -39,7 +39,7 @@ test('ops are added up by name and shapes, a step at a time, the longest first',
   ]);
 });
 
-test('what an op runs within itself counts once, and an op that throws counts too', () => {
+test('nested ops count once, and an op that throws counts too', () => {
   const { clock, pass } = manualClock();
   clock.time('Outer', () => '', () => clock.time('Inner', () => '', () => pass(4))); // prettier-ignore
   const fail = (): void => {
@@ -53,7 +53,7 @@ test('what an op runs within itself counts once, and an op that throws counts to
   ]);
 });
 
-test('the table has shares of all ops, and the small ones in one line', () => {
+test('the table has shares of all ops, and small ones in one line', () => {
   const op = (name: string, ms: number) => ({ op: name, inputs: '[8,4] [4]', calls: 2, ms });
   const profile: Profile = {
     engine: 'TensorFlow 2.21.0',
@@ -74,7 +74,7 @@ test('the table has shares of all ops, and the small ones in one line', () => {
   expect(text).toContain('those of starting an op');
 });
 
-test('kernels of a backend are timed, compute what they did before, and are put back', async () => {
+test('kernels of a backend are timed, compute the same, and are restored', async () => {
   await tf.setBackend('cpu');
   const before = tf.getKernel('Add', 'cpu');
   const { clock } = manualClock();
@@ -85,7 +85,7 @@ test('kernels of a backend are timed, compute what they did before, and are put 
   expect(clock.times(1)).toEqual([{ op: 'Add', inputs: '[2] [1]', calls: 1, ms: 0 }]);
 });
 
-test('a step of the default model on WebAssembly is told op by op', async () => {
+test('a step of the default model on WebAssembly is profiled op by op', async () => {
   const { engine, captured, ops, stepMs } = await profileEngine('wasm', 3, 2);
   expect([engine, captured]).toEqual(['WebAssembly', null]);
   expect(ops.map(({ op }) => op)).toEqual(
@@ -95,7 +95,7 @@ test('a step of the default model on WebAssembly is told op by op', async () => 
   expect(stepMs).toBeGreaterThan(0);
 });
 
-test('the command prints the table, and JSON for programs; its help tells of both', () => {
+test('the command prints the table, or JSON; its help has both', () => {
   const run = (...args: string[]): string =>
     execFileSync(process.execPath, [gradcast, 'engine', ...args], { encoding: 'utf8' });
   const profile = ['--profile', '--engine', 'wasm', '--batch', '2'];
@@ -105,7 +105,7 @@ test('the command prints the table, and JSON for programs; its help tells of bot
 });
 
 await withNative(({ tf: native, backend }) => {
-  test('what the addon executes is timed, and the addon is as before afterwards', async () => {
+  test('ops of the addon are timed, and the addon is restored', async () => {
     await native.setBackend('tensorflow');
     const { binding } = backend;
     const { clock } = manualClock();
@@ -120,7 +120,7 @@ await withNative(({ tf: native, backend }) => {
     expect(told).toContain('(values read back) [2,4]');
   });
 
-  test('a step on native TensorFlow is told op by op, and the graph beside it', async () => {
+  test('a step on native TensorFlow is profiled op by op and as a graph', async () => {
     const profile = await profileEngine('native', 3, 2);
     expect(profile.ops.map(({ op }) => op)).toEqual(
       expect.arrayContaining(['Conv2D', 'Conv2DBackpropFilter', 'MaxPoolGrad', 'ReluGrad', 'BiasAddGrad']),

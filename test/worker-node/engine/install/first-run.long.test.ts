@@ -16,7 +16,7 @@ import {
   type WorkerProcess,
 } from '../../../support/worker-process.ts';
 
-// Everything here is real but npm, which brings a copy of this machine's own native engine instead of another.
+// All programs are real but npm, which installs a copy of this machine's own native engine.
 const own = nativeCandidates().find(
   ({ missing, folder, variant }) => missing === null && variant === 'cpu' && folder,
 );
@@ -26,8 +26,8 @@ beforeAll(async () => void (scratch = await mkdtemp(join(tmpdir(), 'gradcast-fir
 afterAll(() => rm(scratch, { recursive: true, force: true, maxRetries: 3 }));
 
 /**
- * A machine with a registry and a host for the package's own download.
- * @param download what happens while that is under way
+ * Environment with a registry and a host for the package's own download.
+ * @param download called during that download
  */
 async function machine(name: string, download: string): Promise<NodeJS.ProcessEnv> {
   if (own?.folder === undefined) throw new Error('There is no native engine for the CPU here.');
@@ -43,7 +43,7 @@ async function machine(name: string, download: string): Promise<NodeJS.ProcessEn
   };
 }
 
-/** Starts an installation and kills its process group as soon as it says that. */
+/** Starts an installation and kills its process group as soon as it prints a text. */
 function killedAt(words: string, env: NodeJS.ProcessEnv): Promise<string | null> {
   const child = spawn(process.execPath, [gradcast, 'engine', 'install'], {
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -105,15 +105,15 @@ describeNative(
         const order = [
           /\+ local-\d joined: wasm on/,
           /Epoch 1\/1000000/,
-          /Installing native TensorFlow beside the training/,
+          /Installing native TensorFlow while training continues/,
           /\+ local-native-\d joined: tensorflow on/,
-          // The sentence about it comes by another way and may be printed later.
+          // Another process reports this, which may be printed later.
           /- local-\d left: /,
         ].map((pattern) => first.output().search(pattern));
         expect(order).toEqual(order.toSorted((a, b) => a - b));
         expect(order).not.toContain(-1);
 
-        // An accuracy is a number of samples by 64: none was left out or counted twice.
+        // An accuracy is a number of samples divided by 64, so no sample was lost or counted twice.
         const history = await readHistory(join(scratch, 'run-1'));
         expect(history.map(({ epoch }) => epoch)).toEqual(history.map((_, i) => i + 1));
         for (const { accuracy } of history) expect(accuracy * 64).toBeCloseTo(Math.round(accuracy * 64), 6);
@@ -125,7 +125,7 @@ describeNative(
       },
     );
 
-    test('an installation that was killed, twice, is done by the next', { timeout: 120_000 }, async () => {
+    test('the next installation succeeds after two that were killed', { timeout: 120_000 }, async () => {
       const env = await machine('killed', `test -e "$HOME/on" || { : > "$HOME/on"; sleep 20; exit 1; }`);
       const cacheDir = join(scratch, 'killed', 'cache', 'gradcast', 'engine');
       expect(await killedAt("The package's own download", env)).toBe('SIGKILL');
@@ -135,8 +135,8 @@ describeNative(
       expect((await readdir(cacheDir)).filter((name) => !name.startsWith('.'))).toEqual([]);
       const again = spawnGradcast(['engine', 'install'], env);
       expect(await again.ended, again.output()).toBe(0);
-      expect(again.output()).toContain('Removed what a broken-off installation had left');
-      expect(again.output()).toContain('It works');
+      expect(again.output()).toContain('Removed the files of an interrupted installation');
+      expect(again.output()).toContain('Verified');
       expect(await readdir(cacheDir)).toHaveLength(1);
     });
   },

@@ -17,14 +17,14 @@ import {
   type WorkerProcess,
 } from '../../../support/worker-process.ts';
 
-/** An npm that brings the package, and whose own download finds no host. */
+/** Fake npm that installs the package; the package's own download finds no host. */
 const OFFLINE_NPM =
   'echo "$1" >> "$HOME/npm-calls"; test "$1" = install || { echo "Error: no host" >&2; exit 1; }';
 const works = 'exit 0';
 
 let scratch: string;
 let data: string;
-/** Of one test. */
+/** Files of one test. */
 let home: string;
 let runs = 0;
 let cacheDir: string;
@@ -40,13 +40,13 @@ beforeEach(async () => {
   cacheDir = join(home, 'cache', 'gradcast', 'engine');
 });
 
-/** An environment in which nothing is installed but these programs. */
+/** Environment in which only these programs are installed. */
 async function machine(programs: Readonly<Record<string, string>>): Promise<NodeJS.ProcessEnv> {
   const env = await fakePrograms(join(home, 'bin'), programs);
   return { ...env, HOME: home, XDG_CACHE_HOME: join(home, 'cache') };
 }
 
-/** A run that ends only when it is stopped, and installs native TensorFlow meanwhile. */
+/** Run that ends only when it is stopped, and installs native TensorFlow meanwhile. */
 const trainArgs = (): string[] => {
   const options = [
     '--data',
@@ -61,7 +61,10 @@ const trainArgs = (): string[] => {
   return ['train', ...options, '--batch-size', '32', '--install-native', 'always'];
 };
 
-/** Lets a run train until its installation has failed, and stops it. @returns its exit code and what it printed */
+/**
+ * Lets a run train until its installation has failed, and stops it.
+ * @returns its exit code and output
+ */
 async function untilFailed(run: WorkerProcess): Promise<[unknown, string]> {
   await waitForOutput(run, /could not be installed: .*\n/);
   run.kill('SIGINT');
@@ -76,19 +79,19 @@ async function outputOf(args: readonly string[], env: NodeJS.ProcessEnv): Promis
 const npmCalls = async (): Promise<number> =>
   (await readFile(join(home, 'npm-calls'), 'utf8').catch(() => '')).split('\n').length - 1;
 
-/** Why native TensorFlow could not be installed, in the words of a run. */
+/** Line of a run that says why native TensorFlow could not be installed. */
 const whySentences = (output: string): string[] =>
   output.split('\n').filter((line) => line.startsWith('Native TensorFlow could not be installed'));
 
-// Only Linux has all ways; and where an engine is in the installed packages, nothing would be installed.
+// Only Linux has all install methods; and an engine in the installed packages would prevent an installation.
 const { platform, arch } = currentTarget();
 const canInstall =
   platform === 'linux' &&
   arch === 'x64' &&
   nativeCandidates(tmpdir(), currentTarget(), {}).every(({ missing }) => missing !== null);
 
-describe.runIf(canInstall)('where no native engine can be had', { timeout: 90_000 }, () => {
-  test('each way is named with what is missing, and nothing is left but a note', async () => {
+describe.runIf(canInstall)('without a native engine', { timeout: 90_000 }, () => {
+  test('each method is reported with its reason, and only a note of the failure is left', async () => {
     const [code, output] = await outputOf(
       ['engine', 'install'],
       await machine({ npm: OFFLINE_NPM, 'apt-get': works }),
@@ -112,7 +115,7 @@ describe.runIf(canInstall)('where no native engine can be had', { timeout: 90_00
     expect(output).not.toMatch(/left: (?!The run was stopped)/);
   });
 
-  test('a failure is not repeated soon, but by engine install', async () => {
+  test('a failed installation is not soon repeated, except by engine install', async () => {
     const env = await machine({ npm: 'echo "$1" >> "$HOME/npm-calls"; echo "Error: no registry"; exit 1' });
     const first = await outputOf(['engine', 'install', '--if-possible'], env);
     const second = await outputOf(['engine', 'install', '--if-possible'], env);
@@ -128,7 +131,7 @@ describe.runIf(canInstall)('where no native engine can be had', { timeout: 90_00
     ['with --install-native never', ['--install-native', 'never']],
     ['in exact mode, where engines must not change', ['--exact']],
     ['in a run that is too short', ['--install-native', 'auto']],
-  ])('%s nothing is tried or said', async (_, options) => {
+  ])('%s nothing is installed or reported', async (_, options) => {
     const env = await machine({ npm: OFFLINE_NPM });
     const [code, output] = await outputOf([...trainArgs(), ...options, '--epochs', '20'], env);
     expect(code, output).toBe(0);
@@ -136,12 +139,12 @@ describe.runIf(canInstall)('where no native engine can be had', { timeout: 90_00
     expect(existsSync(cacheDir)).toBe(false);
   });
 
-  test('a cache folder that cannot be written to is named', async () => {
+  test('a cache folder that is not writable is named', async () => {
     const env = await machine({});
     await writeFile(join(home, 'cache'), '');
     const [code, output] = await outputOf(['engine', 'install'], env);
     expect(code).toBe(1);
-    expect(output).toMatch(/cache folder .*cache.* cannot be written to \(a part of its path is a file\)/);
+    expect(output).toMatch(/cache folder .*cache.* is not writable \(a part of its path is a file\)/);
   });
 
   test.each<[string, NodeJS.Signals, () => string[]]>([
@@ -173,7 +176,7 @@ describe.runIf(canInstall)('where no native engine can be had', { timeout: 90_00
 });
 
 describe.runIf(canInstall && mountsArePermitted())('on a file system', { timeout: 90_000 }, () => {
-  /** A run with a file system of its own at the cache. */
+  /** Run whose cache is on a file system of its own. */
   async function trainWithCacheOn(options: string, env: NodeJS.ProcessEnv): Promise<WorkerProcess> {
     await mkdir(join(home, 'cache'));
     const script = 'mount -t tmpfs -o "$1" none "$2" && shift 2 && exec "$@"';
@@ -197,11 +200,11 @@ describe.runIf(canInstall && mountsArePermitted())('on a file system', { timeout
   }
 
   test.each([
-    ['that is read-only', 'ro', /The cache folder .* cannot be written to .*read-only.*XDG_CACHE_HOME/],
+    ['that is read-only', 'ro', /The cache folder .* is not writable .*read-only.*XDG_CACHE_HOME/],
     ['that is small', 'size=64m', /0\.1 GiB free, and the installation needs 3\.0 GiB.*XDG_CACHE_HOME/],
-    ['that is full half-way', 'size=4g,nr_inodes=60', /The disk of .* is full\. Make room.*XDG_CACHE_HOME/],
+    ['that is full half-way', 'size=4g,nr_inodes=60', /The disk of .* is full\. Free space.*XDG_CACHE_HOME/],
   ])('%s: training goes on with WebAssembly, and says why', async (_, options, sentence) => {
-    // Writes as many files as the real one, about.
+    // Writes about as many files as the real one.
     const npm =
       'for a in 0 1 2 3 4 5 6 7 8 9; do for b in 0 1 2 3 4 5 6 7 8 9; do echo > "f$a$b" || exit 1; done; done';
     const [code, output] = await untilFailed(await trainWithCacheOn(options, await machine({ npm })));

@@ -11,7 +11,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 
 const options = { signal: new AbortController().signal, pollMs: 5 };
 
-test('the second waits for the first, and says so once', async () => {
+test('the second process waits for the first, and reports it once', async () => {
   const events: string[] = [];
   const { promise: waiting, resolve: waits } = withResolvers();
   const { promise: begun, resolve: begins } = withResolvers();
@@ -30,7 +30,7 @@ test('the second waits for the first, and says so once', async () => {
   expect(events).toEqual(['second waits', 'first ends', 'second works']);
 });
 
-test('the lock of a process that was killed lapses', async () => {
+test('the lock of a killed process expires', async () => {
   const lock = join(folder, '.lock');
   await mkdir(lock);
   await utimes(lock, 0, 0);
@@ -39,7 +39,7 @@ test('the lock of a process that was killed lapses', async () => {
   );
 });
 
-test('it is free again after work that failed', async () => {
+test('the lock is released after work that fails', async () => {
   const failing = withLock(folder, { ...options, onWaiting: () => undefined }, () =>
     Promise.reject(new Error('no')),
   );
@@ -47,7 +47,7 @@ test('it is free again after work that failed', async () => {
   expect(existsSync(join(folder, '.lock'))).toBe(false);
 });
 
-test('whoever waits can be told to stop', async () => {
+test('waiting for a lock can be aborted', async () => {
   const abort = new AbortController();
   await withLock(folder, { ...options, onWaiting: () => undefined }, async () => {
     const second = withLock(
@@ -59,10 +59,10 @@ test('whoever waits can be told to stop', async () => {
   });
 });
 
-test('work whose lock somebody has taken over is told to end', async () => {
+test('work is aborted if another process takes its lock over', async () => {
   const onWaiting = (): void => undefined;
   const work = withLock(folder, { ...options, staleMs: 2_000, onWaiting }, async (signal) => {
-    // As whoever found the lock untouched for too long: it is theirs from now on.
+    // As a process that finds the lock expired, and takes it over.
     await rm(join(folder, '.lock'), { recursive: true });
     await mkdir(join(folder, '.lock'));
     await utimes(join(folder, '.lock'), 1, 1);
@@ -72,7 +72,7 @@ test('work whose lock somebody has taken over is told to end', async () => {
   await expect(work).rejects.toThrow(new LockLostError());
 });
 
-/** Promise.withResolvers, which Node 20 lacks. */
+/** Promise.withResolvers() for Node 20. */
 function withResolvers(): { promise: Promise<undefined>; resolve: (value: undefined) => void } {
   let resolve: (value: undefined) => void = () => undefined;
   const promise = new Promise<undefined>((settle) => (resolve = settle));

@@ -20,7 +20,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 const works = 'exit 0';
 const noPip = 'test "$1" != -m';
 
-test('a machine with everything lacks nothing', async () => {
+test('a machine with all tools lacks none', async () => {
   const env = await fakePrograms(folder, { python3: works, 'g++': works, make: works });
   expect(await findTools(env, signal)).toEqual({ python: 'python3', missing: [] });
 });
@@ -33,18 +33,18 @@ test('an empty machine lacks Python, pip, a compiler and make', async () => {
   });
 });
 
-test('a Python without pip, and programs that are there but do not work', async () => {
+test('a Python without pip and programs that do not work count as missing', async () => {
   const env = await fakePrograms(folder, { python3: 'exit 1', python: noPip, 'c++': 'exit 9', make: works });
   expect(await findTools(env, signal)).toEqual({ python: 'python', missing: ['pip', 'compiler'] });
 });
 
-test("the person's own PYTHON and CXX come first", async () => {
+test('PYTHON and CXX of the user come first', async () => {
   const env = await fakePrograms(folder, { mypython: works, mycxx: works, python3: works, make: works });
   const found = await findTools({ ...env, PYTHON: 'mypython', CXX: 'mycxx' }, signal);
   expect(found).toEqual({ python: 'mypython', missing: [] });
 });
 
-test('each is named with the command that supplies it', async () => {
+test('the message has the command that installs the missing tools', async () => {
   const env = await fakePrograms(folder, { 'apt-get': works });
   expect(detectPackageManager('linux', createPathLookup(env))).toBe('apt');
   expect(detectPackageManager('darwin', () => false)).toBe('xcode');
@@ -66,11 +66,11 @@ test.each([
   ['npm error ENOSPC: no space left on device, write', true],
   ['sh: 1: cannot create file: No space left on device', true],
   ['Error: getaddrinfo ENOTFOUND host', false],
-])('a full disk is recognised by what programs say of it: %s', (words, full) => {
-  expect(isDiskFull(words)).toBe(full);
+])('a full disk is recognized by messages of programs: %s', (message, full) => {
+  expect(isDiskFull(message)).toBe(full);
 });
 
-test('a disk with too little room is named with what is needed', () => {
+test('a disk with too little space is an error with the needed space', () => {
   expect(diskSpaceMessage('/cache', 4 * 2 ** 30, 3 * 2 ** 30)).toBeNull();
   expect(diskSpaceMessage('/cache', 2 ** 30, 3 * 2 ** 30)).toMatch(/\/cache has 1\.0 GiB free.*3\.0 GiB/);
 });

@@ -44,11 +44,11 @@ test.each([
   ['nvidia/cudnn/include/cudnn.h', null],
   ['nvidia/../lib/x', null],
   ['tensorflow/include/tsl/', null],
-])('of a wheel, %s goes to %s', (entry, place) => {
+])('the wheel entry %s is unpacked to %s', (entry, place) => {
   expect(targetPath(entry)).toBe(place);
 });
 
-test('only what is needed is unpacked, and its progress ends at its size', async () => {
+test('only needed files are unpacked, and the progress ends at their size', async () => {
   const path = join(folder, 'a.whl');
   await writeFile(path, wheel(contents));
   let last: number[] = [];
@@ -63,7 +63,7 @@ test('only what is needed is unpacked, and its progress ends at its size', async
   expect(last).toEqual([19, 19]);
 });
 
-test('a wheel that is cut off, or that holds other than it says, is damaged', async () => {
+test('a wheel that is truncated, or does not match its hashes, is damaged', async () => {
   const other = { ...contents, 'tensorflow/libtensorflow_cc.so.2': 'the librarz' };
   for (const bytes of [wheel(contents).subarray(0, 200), wheel(other, contents), Buffer.alloc(0)]) {
     const path = join(folder, 'a.whl');
@@ -85,7 +85,7 @@ test('the CUDA libraries are those of the extra', () => {
   ]);
 });
 
-test('a wheel is known by its name', () => {
+test('a wheel is recognized by its name', () => {
   const file = 'tensorflow_cpu-2.21.0-cp311-cp311-manylinux_2_27_x86_64.whl';
   expect(matchesRequirement(file, 'tensorflow-cpu==2.21.0')).toBe(true);
   expect(matchesRequirement(file, 'tensorflow-cpu==2.20.0')).toBe(false);
@@ -93,7 +93,7 @@ test('a wheel is known by its name', () => {
   expect(matchesRequirement('nvidia_cudnn_cu12-9.5.0-py3.whl', 'nvidia-cudnn-cu12<10.0,>=9.3')).toBe(true);
 });
 
-/** pip as it would be with a wheel only for Python 3.12. Each call leaves a line in `calls`. */
+/** Fake pip that has a wheel only for Python 3.12. Each call writes a line to `calls`. */
 const fakePip = `
 echo "$@" >> "$CALLS"
 while [ $# -gt 0 ]; do
@@ -118,7 +118,7 @@ async function bring(script: string): Promise<{ path: Promise<string>; calls: ()
   return { path, calls };
 }
 
-test('where the own Python has no wheel, that for another is taken; and it is kept', async () => {
+test('without a wheel for this Python that for another is downloaded, and kept', async () => {
   const first = await bring(fakePip);
   expect(await first.path).toMatch(/cp312/);
   const asked = await first.calls();
@@ -130,7 +130,7 @@ test('where the own Python has no wheel, that for another is taken; and it is ke
   expect(await again.calls()).toHaveLength(3);
 });
 
-test('what a killed download has left is removed; what pip says is passed on', async () => {
+test('files of a killed download are removed, and the error has the message of pip', async () => {
   const failing = await bring(': > /dev/null; echo "ERROR: no network"; exit 1');
   await expect(failing.path).rejects.toThrow('no network');
   expect(await readdir(join(folder, 'wheels'))).toEqual([]);

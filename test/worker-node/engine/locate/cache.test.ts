@@ -37,7 +37,7 @@ const manifest = (tensorflow: string, variant: Variant, made: Target = target): 
   way: 'wheel',
 });
 
-/** An engine that consists of its names. */
+/** Creates an engine of empty files. */
 async function fakeEngine(made: Manifest): Promise<string> {
   const staging = await createStaging(cacheDir);
   const binding = bindingDir(staging, made.variant);
@@ -49,7 +49,7 @@ async function fakeEngine(made: Manifest): Promise<string> {
   return folder;
 }
 
-test('what is found in the cache is ordered: for a GPU first, then newer TensorFlow first', async () => {
+test('engines in the cache are sorted: GPU first, then newer TensorFlow first', async () => {
   const [old, recent, gpu] = [
     await fakeEngine(manifest('2.9.1', 'cpu')),
     await fakeEngine(manifest('2.21.0', 'cpu')),
@@ -67,7 +67,7 @@ test('what is found in the cache is ordered: for a GPU first, then newer TensorF
   expect(candidates.at(-1)?.missing).toBeNull();
 });
 
-test('engines of other machines, half ones and strangers are passed over', async () => {
+test('engines of other machines, incomplete ones and other folders are skipped', async () => {
   await fakeEngine(manifest('2.21.0', 'cpu', { ...target, arch: 'other' }));
   await mkdir(join(cacheDir, 'half'));
   await mkdir(join(cacheDir, 'empty'));
@@ -78,13 +78,13 @@ test('engines of other machines, half ones and strangers are passed over', async
   expect(cachedEngines(join(cacheDir, 'nowhere'), target)).toEqual([]);
 });
 
-test('an engine whose addon is gone says so', async () => {
+test('an engine without its addon has a reason', async () => {
   const folder = await fakeEngine(manifest('2.21.0', 'cpu'));
   await rm(join(bindingDir(folder, 'cpu'), 'lib'), { recursive: true });
   expect(nativeCandidates(cacheDir, target, {}).at(-1)?.missing).toBe('installed without its addon');
 });
 
-test('what a killed installation has left is removed, and nothing else', async () => {
+test('files of a killed installation are removed, and no others', async () => {
   const folder = await fakeEngine(manifest('2.21.0', 'cpu'));
   const staging = await createStaging(cacheDir);
   await writeFile(join(staging, 'half'), '');
@@ -93,13 +93,13 @@ test('what a killed installation has left is removed, and nothing else', async (
   expect(cachedEngines(cacheDir, target)[0]?.folder).toBe(folder);
 });
 
-test('an engine of the same name is replaced as a whole', async () => {
+test('an engine with the same key is replaced', async () => {
   await fakeEngine(manifest('2.21.0', 'cpu'));
   const folder = await fakeEngine(manifest('2.21.0', 'cpu'));
   expect(await readdir(cacheDir)).toEqual([folder.slice(cacheDir.length + 1)]);
 });
 
-test("Node's headers are those of the running major version if there are any", async () => {
+test("Node's headers are those of the running major version, if available", async () => {
   const prefix = async (name: string, major: number): Promise<string> => {
     const include = join(cacheDir, name, 'include', 'node');
     await mkdir(include, { recursive: true });
@@ -107,7 +107,9 @@ test("Node's headers are those of the running major version if there are any", a
     await writeFile(join(include, 'node_version.h'), `#define NODE_MAJOR_VERSION ${major}\n`);
     return join(cacheDir, name);
   };
-  const [named, own, other] = [await prefix('named', 99), await prefix('own', 99), await prefix('other', 98)];
+  const named = await prefix('named', 99);
+  const own = await prefix('own', 99);
+  const other = await prefix('other', 98);
   const node = join(own, 'bin', 'node');
   expect(findNodeHeaders(node, '99.1.0', named)).toBe(named);
   expect(findNodeHeaders(node, '99.1.0', other)).toBe(own);

@@ -8,7 +8,7 @@ import {
 
 const linux: Target = { platform: 'linux', arch: 'x64', napi: 8 };
 
-test('the key of an engine names everything that it was built from', () => {
+test('the key of an engine has everything that it was built from', () => {
   const key = engineKey(linux, 'cpu', '2.21.0');
   expect(key).toBe('linux-x64-napi8-tfjs4.22.0-tf2.21.0-cpu');
   const others = [
@@ -20,11 +20,11 @@ test('the key of an engine names everything that it was built from', () => {
   expect(new Set([key, ...others]).size).toBe(5);
 });
 
-test('every Node that gradcast runs on takes the same addon', () => {
+test('all supported Node versions load the same addon', () => {
   expect(currentTarget().napi).toBe(8);
 });
 
-test('Linux has both ways; the wheel is the one with CUDA only for a GPU', () => {
+test('Linux has both methods; the wheel has CUDA only for a GPU', () => {
   expect(findInstallMethods(linux, 'cpu', true)).toEqual({ download: true, wheel: 'tensorflow-cpu' });
   expect(findInstallMethods(linux, 'gpu', true)).toEqual({ download: true, wheel: 'tensorflow' });
 });

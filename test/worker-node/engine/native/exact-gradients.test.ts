@@ -20,8 +20,8 @@ import {
 import { StepGraphs } from '../../../../worker-node/engine/native/step-graphs.ts';
 import { exampleJob } from '../../../shared/protocol/examples.ts';
 
-// A TensorFlow of a few lines, whose graphs have the bits of micro-shards or others as a test wants it: both outcomes of
-// each check, on any processor.
+// A fake TensorFlow, whose graphs have the bits of micro-shards or other bits: tests both results of each check on any
+// processor.
 const MICRO_SHARD = 2;
 const CLASSES = 3;
 const SHAPES = [[3], [2, 2]];
@@ -63,7 +63,7 @@ const binding = {
   ],
 } as unknown as Binding;
 
-/** The gradient of some samples, added one by one, and their logits. */
+/** Gradient of samples, added one by one, and their logits. */
 function gradientOf(images: Float32Array, samples: number): Float32Array[] {
   const pixels = images.length / samples;
   const parts = SHAPES.map(([first = 0, second = 1]) => new Float32Array(first * second));
@@ -76,7 +76,7 @@ function gradientOf(images: Float32Array, samples: number): Float32Array[] {
   return [...parts, logits];
 }
 
-/** Of a whole shard, by micro-shards: what defines exact mode. */
+/** Gradient of a whole shard by micro-shards, as exact mode defines it. */
 function definedGradient(images: Float32Array, samples: number): Float32Array[] {
   const pixels = images.length / samples;
   const sums = SHAPES.map(() => new PairwiseSum(add));
@@ -91,7 +91,7 @@ function definedGradient(images: Float32Array, samples: number): Float32Array[] 
   return [...sums.map((sum) => sum.total()), Float32Array.from(logits)];
 }
 
-/** What one kind of graph gives in place of what it should. */
+/** Change of the results of one kind of graph. */
 interface Fault {
   readonly kind: GraphKind;
   readonly change: (outputs: Float32Array[], images: Float32Array, samples: number) => void;
@@ -161,7 +161,7 @@ function setUp(fault?: Fault) {
     return { parts, result, runs: [...runs] };
   };
 
-  /** What it has to be. */
+  /** Expected gradient and scores. */
   const defined = (shard: Shard): { parts: Float32Array[]; result: ShardResult } => {
     inputs.prepare(2 as Step, shard);
     const all = definedGradient(inputs.images(), shard.labels.length);
@@ -178,12 +178,12 @@ function setUp(fault?: Fault) {
   return { idle, notes, compute, defined };
 }
 
-const CUT_FAILED = 'A shard runs micro-shard by micro-shard, as it cannot be captured as a graph: ';
-const ADDED_FAILED = 'The sum of two gradients runs op by op, as it cannot be captured as a graph: ';
+const CUT_FAILED = 'A shard runs micro-shard by micro-shard, because it cannot be captured as a graph: ';
+const ADDED_FAILED = 'The sum of two gradients runs op by op, because it cannot be captured as a graph: ';
 const pairs = (samples: number): string[] =>
   microShardSizes(samples, MICRO_SHARD).map((part, i) => `${i % 2 === 1 ? 'added' : 'gradient'} ${part}`);
 
-test('the order in which micro-shards are added shows in the bits', () => {
+test('the order in which micro-shards are added changes the bits', () => {
   const [tree, row] = [definedGradient, gradientOf].map((gradient) => {
     const inputs = new ShardInputs(job);
     inputs.prepare(2 as Step, shardOf(16));
@@ -206,13 +206,16 @@ test.each([4, 6, 10, 16])(
   },
 );
 
-test.each([2, 3, 7])('%d samples, of one micro-shard or with a short one, have no such graph', (samples) => {
-  const { idle, notes, compute, defined } = setUp();
-  const shard = shardOf(samples);
-  compute(shard);
-  expect(compute(shard)).toEqual({ ...defined(shard), runs: pairs(samples) });
-  expect([notes, tensors.size, idle.pending()]).toEqual([[], 0, 0]);
-});
+test.each([2, 3, 7])(
+  '%d samples, of one micro-shard or with a short one, have no graph for all micro-shards',
+  (samples) => {
+    const { idle, notes, compute, defined } = setUp();
+    const shard = shardOf(samples);
+    compute(shard);
+    expect(compute(shard)).toEqual({ ...defined(shard), runs: pairs(samples) });
+    expect([notes, tensors.size, idle.pending()]).toEqual([[], 0, 0]);
+  },
+);
 
 const places = [
   ['the first tensor', 0],
@@ -221,23 +224,23 @@ const places = [
 ] as const;
 
 test.each(places)(
-  'one graph for all micro-shards is not used where one bit differs, in %s: they run one by one',
+  'one graph for all micro-shards is not used if one bit differs in %s: they run one by one',
   (_, output) => {
     const { idle, notes, compute, defined } = setUp({ kind: 'cut', change: flipLastBit(output) });
     const shard = shardOf(6);
     compute(shard);
     idle.run();
-    expect(notes).toEqual([`${CUT_FAILED}the graph gives other bits.`]);
+    expect(notes).toEqual([`${CUT_FAILED}the graph has other bits.`]);
     for (let i = 0; i < 2; i++) expect(compute(shard)).toEqual({ ...defined(shard), runs: pairs(6) });
     expect([tensors.size, idle.pending()]).toEqual([0, 0]);
   },
 );
 
-test.each(places)('a graph that adds is not used where one bit differs, in %s', (_, output) => {
+test.each(places)('a graph that adds is not used if one bit differs in %s', (_, output) => {
   const { idle, notes, compute, defined } = setUp({ kind: 'added', change: flipLastBit(output) });
   const shard = shardOf(6);
   compute(shard);
-  expect(notes).toEqual([`${ADDED_FAILED}the graph adds otherwise.`]);
+  expect(notes).toEqual([`${ADDED_FAILED}the graph adds with other bits.`]);
   const runs = ['gradient 2', 'gradient 2', 'gradient 2'];
   expect(compute(shard)).toEqual({ ...defined(shard), runs });
   idle.run();
@@ -245,7 +248,7 @@ test.each(places)('a graph that adds is not used where one bit differs, in %s', 
   expect([notes.length, tensors.size]).toEqual([1, 0]);
 });
 
-test('one graph for all micro-shards that fails when it runs gives way to them', () => {
+test('if the graph for all micro-shards fails, they run one by one', () => {
   let isBroken = false;
   const fail = (): void => {
     if (isBroken) throw new Error('no memory');

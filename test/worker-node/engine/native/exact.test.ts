@@ -24,23 +24,23 @@ const MICRO_SHARD = 2;
 const { dataset, shardOf } = noise(6, 16);
 const stream = randomStream(7, Purpose.syntheticDigits);
 
-/** What TensorFlow makes of exact mode depends on processor, build and environment; a variant forces one outcome. */
+/** Variants of TensorFlow. Exact mode depends on processor, build and environment; each variant forces one result of a check. */
 const variants: Record<string, Variant> = {
-  'TensorFlow as it is here': {},
-  'one graph for all micro-shards gives other bits': { otherBits: 'cut' },
-  'a graph that adds gives other bits': { otherBits: 'added' },
+  'installed TensorFlow': {},
+  'one graph for all micro-shards has other bits': { otherBits: 'cut' },
+  'a graph that adds has other bits': { otherBits: 'added' },
   'AddV2 flushes subnormal values': { addition: 'flushing' },
   'AddV2 keeps subnormal values': { addition: 'keeping' },
 };
 
-/** Whether one graph for all micro-shards is tried: there are several, and none is short. */
+/** Whether one graph for all micro-shards is captured: there are several, and none is short. */
 const isCut = (samples: number): boolean => samples > MICRO_SHARD && samples % MICRO_SHARD === 0;
 
-/** What notes say of a check that failed; any other note is a graph that could not be captured. */
+/** Notes of failed checks; any other note means that a graph could not be captured. */
 const CHECK_FAILED = {
-  cut: 'A shard runs micro-shard by micro-shard, as it cannot be captured as a graph: the graph gives other bits.',
+  cut: 'A shard runs micro-shard by micro-shard, because it cannot be captured as a graph: the graph has other bits.',
   added:
-    'The sum of two gradients runs op by op, as it cannot be captured as a graph: the graph adds otherwise.',
+    'The sum of two gradients runs op by op, because it cannot be captured as a graph: the graph adds with other bits.',
 };
 
 await withNative((native) => {
@@ -66,28 +66,28 @@ await withNative((native) => {
     const settings = { batchSize: 16, epochs: 1, seed: 3, topology, microShard: MICRO_SHARD };
     const { job, initialWeights } = await prepareJob(dataset, settings);
     await tf.setBackend('tensorflow');
-    // The backend's own, through which tfjs computes as well: what is captured passes through it.
+    // The variant replaces the backend's own binding, through which captured graphs run as well as tfjs.
     const { binding: changed, runs } = variantOf(binding, MICRO_SHARD, variant);
     backend.binding = changed;
     const modelStep = change(await createModelStep(tf, job));
     const notes: string[] = [];
     const idle = manualIdle();
-    const trainer = createCapturedGradientComputer(native, job, modelStep, {
+    const computer = createCapturedGradientComputer(native, job, modelStep, {
       idle,
       note: (line) => void notes.push(line),
     });
-    trainer.setWeights(initialWeights);
-    const held = withMicroShards(trainer, job);
-    const here = withMicroShards({ ...trainer, gradientInMicroShards: () => null }, job);
+    computer.setWeights(initialWeights);
+    const exact = withMicroShards(computer, job);
+    const reference = withMicroShards({ ...computer, gradientInMicroShards: () => null }, job);
     const compute = async (how: GradientComputer, step: number, shard: Shard) => {
       const gradient = new Float32Array(initialWeights.length);
       const { lossSum, correct } = await how.gradient(step as Step, shard, gradient);
       return { lossSum, correct, bits: createHash('sha256').update(gradient).digest('hex') };
     };
 
-    /** The graphs that a shard has to run, by what the checks of this trainer found. */
+    /** Graphs that a shard must run, by the results of the checks. */
     const expectedRuns = (samples: number): string[] => {
-      const adds = 'gradientInMicroShards' in trainer;
+      const adds = 'gradientInMicroShards' in computer;
       const adding = adds && !notes.includes(CHECK_FAILED.added);
       const cuts = adds && isCut(samples) && !notes.some((note) => note.startsWith('A shard runs'));
       if (cuts) return [`cut ${samples}`];
@@ -97,46 +97,46 @@ await withNative((native) => {
     };
 
     return {
-      trainer,
+      computer,
       initialWeights,
       idle,
       notes,
-      held,
-      here,
+      exact,
+      reference,
       compute,
-      /** Computes a shard in TensorFlow: by the graphs that the checks allow, with the bits of micro-shards added here. */
+      /** Computes a shard in TensorFlow, and expects the graphs that the checks allow, and the bits of micro-shards added in JavaScript. */
       expectExact: async (step: number, shard: Shard): Promise<void> => {
-        held.prepare(step as Step, shard);
+        exact.prepare(step as Step, shard);
         runs.length = 0;
-        const computed = await compute(held, step, shard);
+        const computed = await compute(exact, step, shard);
         expect([...runs]).toEqual(expectedRuns(shard.labels.length));
-        expect(computed).toEqual(await compute(here, step, shard));
+        expect(computed).toEqual(await compute(reference, step, shard));
       },
     };
   }
 
   const cases = [
     ...["the seed's CNN", 'strides and same padding', 'average pooling'].flatMap((model) =>
-      [4, 6, 7, 8, 10, 16].map((samples) => ['TensorFlow as it is here', model, samples] as const),
+      [4, 6, 7, 8, 10, 16].map((samples) => ['installed TensorFlow', model, samples] as const),
     ),
-    ...[3, 6, 10].map((samples) => ['TensorFlow as it is here', 'batch normalisation', samples] as const),
+    ...[3, 6, 10].map((samples) => ['installed TensorFlow', 'batch normalisation', samples] as const),
     ...Object.keys(variants).flatMap((variant) =>
       [2, 7, 16].map((samples) => [variant, "the seed's CNN", samples] as const),
     ),
   ];
   test.each(cases)(
-    '%s: %s, %d samples have the bits of their micro-shards, by the graphs that were checked',
+    '%s: %s, %d samples: the gradient has the bits of its micro-shards and runs the checked graphs',
     async (name, model, samples) => {
       const open = sessions();
       const variant = variants[name] ?? {};
       const set = await setUp(models[model]!(), { variant });
       const shard = shardOf(samples);
-      await set.compute(set.held, 0, shard);
+      await set.compute(set.exact, 0, shard);
       set.idle.run();
 
-      const adds = 'gradientInMicroShards' in set.trainer;
+      const adds = 'gradientInMicroShards' in set.computer;
       const failed = set.notes.filter((note) => !note.includes(': a gradient by '));
-      // What a processor decides may fall either way, but only by a check; what a variant forces has to be found.
+      // The result may depend on the processor, but only through a check; a check must find what a variant forces.
       for (const note of failed) expect(Object.values(CHECK_FAILED)).toContain(note);
       if (variant.addition !== undefined) expect(adds).toBe(variant.addition === 'flushing');
       if (variant.otherBits === 'cut' && adds && isCut(samples)) expect(failed).toContain(CHECK_FAILED.cut);
@@ -145,77 +145,79 @@ await withNative((native) => {
       const before = handles();
       for (const step of [1, 2, 3]) await set.expectExact(step, shard);
       expect([set.idle.pending(), handles()]).toEqual([0, before]);
-      set.trainer.dispose();
+      set.computer.dispose();
       expect(sessions()).toBe(open);
     },
   );
 
   test.each(['batch normalisation', 'an LSTM'])(
-    '%s: whose gradients are no single sums over samples, runs its micro-shards one by one, and says so',
+    '%s: gradients that are not single sums over samples are computed by micro-shards, with a note',
     async (name) => {
       const set = await setUp(models[name]!(), { variant: { addition: 'flushing' } });
       const shard = shardOf(6);
-      await set.compute(set.held, 0, shard);
+      await set.compute(set.exact, 0, shard);
       expect(set.idle.pending()).toBe(1);
       set.idle.run();
       expect(set.notes.filter((note) => note !== CHECK_FAILED.added)).toEqual([
-        expect.stringMatching(/^A shard runs micro-shard by micro-shard, as .+: a gradient .+\.$/),
+        expect.stringMatching(/^A shard runs micro-shard by micro-shard, because .+: a gradient .+\.$/),
       ]);
       await set.expectExact(1, shard);
       expect(set.idle.pending()).toBe(0);
-      set.trainer.dispose();
+      set.computer.dispose();
     },
   );
 
-  /** Of 4 samples together something that it is not of 2 and 2, unless all logits are zero. */
+  /** Computes other values for 4 samples together than for 2 and 2, unless all logits are zero. */
   const dependent = (modelStep: ModelStep): ModelStep => ({
     ...modelStep,
-    gradient: (...given) => {
-      const found = modelStep.gradient(...given);
-      const logits = tf.add(found.logits, tf.mul(tf.max(found.logits), 1e-3));
-      found.logits.dispose();
-      return { ...found, logits };
+    gradient: (...parameters) => {
+      const result = modelStep.gradient(...parameters);
+      const logits = tf.add(result.logits, tf.mul(tf.max(result.logits), 1e-3));
+      result.logits.dispose();
+      return { ...result, logits };
     },
   });
 
   test.each(['its initial weights', 'weights of zero'])(
-    'a graph of all micro-shards that gives other bits, tried while the model has %s, is not used',
+    'a graph of all micro-shards that has other bits, checked while the model has %s, is not used',
     async (weights) => {
       const variant = { addition: 'flushing' } as const;
       const set = await setUp(models['average pooling']!(), { variant, change: dependent });
       const shard = shardOf(4);
-      if (weights === 'weights of zero') set.trainer.setWeights(new Float32Array(set.initialWeights.length));
-      await set.compute(set.held, 0, shard);
-      const [open, before] = [sessions(), handles()];
+      if (weights === 'weights of zero') set.computer.setWeights(new Float32Array(set.initialWeights.length));
+      await set.compute(set.exact, 0, shard);
+      const openSessions = sessions();
+      const openHandles = handles();
       set.idle.run();
       expect(set.notes).toContain(CHECK_FAILED.cut);
-      expect([sessions(), handles()]).toEqual([open, before]);
-      set.trainer.setWeights(set.initialWeights);
+      expect(sessions()).toBe(openSessions);
+      expect(handles()).toBe(openHandles);
+      set.computer.setWeights(set.initialWeights);
       await set.expectExact(1, shard);
-      set.trainer.dispose();
+      set.computer.dispose();
     },
   );
 
-  test('trying a graph leaves the weights as they were', async () => {
+  test('checking a graph does not change the weights', async () => {
     const variant = { addition: 'flushing' } as const;
     const set = await setUp(models["the seed's CNN"]!(), { variant });
     const shard = shardOf(8);
-    // The first graphs are captured, and tried, before this is computed.
-    const first = await set.compute(set.held, 1, shard);
+    // The first graphs are captured and checked before this gradient is computed.
+    const first = await set.compute(set.exact, 1, shard);
     set.idle.run();
-    const again = await set.compute(set.held, 1, shard);
-    set.trainer.setWeights(set.initialWeights);
-    expect(first).toEqual(await set.compute(set.held, 1, shard));
+    const again = await set.compute(set.exact, 1, shard);
+    set.computer.setWeights(set.initialWeights);
+    expect(first).toEqual(await set.compute(set.exact, 1, shard));
     expect(again).toEqual(first);
-    set.trainer.dispose();
+    set.computer.dispose();
   });
 
-  test('what cannot be captured is added here, and nothing is left in TensorFlow', async () => {
+  test('gradients that cannot be captured are added in JavaScript, and no tensor is left in TensorFlow', async () => {
     const set = await setUp(models['average pooling']!(), {
       change: (modelStep) => ({
         ...modelStep,
-        gradient: (...given) => {
-          const found = modelStep.gradient(...given);
+        gradient: (...parameters) => {
+          const found = modelStep.gradient(...parameters);
           const logits = tf.add(found.logits, tf.scalar(found.logits.dataSync()[0]! * 0));
           found.logits.dispose();
           return { ...found, logits };
@@ -223,52 +225,53 @@ await withNative((native) => {
       }),
     });
     const shard = shardOf(7);
-    const { held, here } = set;
-    await set.compute(held, 0, shard);
+    const { exact, reference } = set;
+    await set.compute(exact, 0, shard);
     const before = handles();
-    expect(await set.compute(held, 1, shard)).toEqual(await set.compute(here, 1, shard));
+    expect(await set.compute(exact, 1, shard)).toEqual(await set.compute(reference, 1, shard));
     expect([set.notes, handles()]).toEqual([[expect.stringContaining('values that are read back')], before]);
-    set.trainer.dispose();
+    set.computer.dispose();
   });
 
-  test('the check of AddV2 finds how it treats subnormal values', () => {
+  test('the check of AddV2 detects how it treats subnormal values', () => {
     const found = (['flushing', 'keeping'] as const).map((addition) =>
       addMatchesReference(variantOf(binding, MICRO_SHARD, { addition }).binding, [[3, 5], [2000]]),
     );
     expect(found).toEqual([true, false]);
   });
 
-  const additions = (['TensorFlow as it is here', 'AddV2 flushes subnormal values'] as const).flatMap(
-    (name) => [1, 2, 3, 5, 8, 13].map((count) => [name, count] as const),
+  const additions = (['installed TensorFlow', 'AddV2 flushes subnormal values'] as const).flatMap((name) =>
+    [1, 2, 3, 5, 8, 13].map((count) => [name, count] as const),
   );
-  test.each(additions)('%s: %d tensors of any bits have the sum that is defined', (name, count) => {
+  test.each(additions)('%s: %d tensors of any bits have the same sum as PairwiseSum', (name, count) => {
     const adder = variantOf(binding, MICRO_SHARD, variants[name] ?? {}).binding;
     const before = handles();
     const shape = [41, 129];
     const length = 41 * 129;
     const vectors = Array.from({ length: count }, (_, i) =>
       Float32Array.from({ length }, () => {
-        // Of each other's size, so that differences become subnormal.
+        // Values of similar size, so that differences become subnormal.
         const size = (1 + stream.below(1 << 20) / 2 ** 20) * 2 ** (-127 + stream.below(i % 2 === 0 ? 2 : 30));
         return stream.below(2) === 0 ? size : -size;
       }),
     );
-    const held = new NativePairwiseSum(1);
-    const here = new PairwiseSum((left: Float32Array, right: Float32Array) => {
+    const exact = new NativePairwiseSum(1);
+    const reference = new PairwiseSum((left: Float32Array, right: Float32Array) => {
       const sum = new Float32Array(length);
       codecKernels.addFlushToZero(left, right, sum);
       return sum;
     });
     for (const values of vectors) {
       const id = adder.createTensor(shape, adder.TF_FLOAT, values);
-      held.push(new NativeTensors(adder, [{ id, shape, dtype: adder.TF_FLOAT }]));
-      here.push(values);
+      exact.push(new NativeTensors(adder, [{ id, shape, dtype: adder.TF_FLOAT }]));
+      reference.push(values);
     }
-    const [inTensorFlow, defined] = [held.total().read(0), here.total()];
-    held.dispose();
-    // Where the check fails, exact mode does not add in TensorFlow, and these sums may well be others.
+    const sum = exact.total().read(0);
+    const expected = reference.total();
+    exact.dispose();
+    // If the check fails, exact mode does not add in TensorFlow, and these sums may differ.
     const checked = addMatchesReference(adder, [shape]);
-    expect(checked && !Buffer.from(inTensorFlow.buffer).equals(Buffer.from(defined.buffer))).toBe(false);
+    expect(checked && !Buffer.from(sum.buffer).equals(Buffer.from(expected.buffer))).toBe(false);
     expect(handles()).toBe(before);
   });
 });

@@ -14,10 +14,10 @@ let folder: string;
 beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), 'gradcast-gpu-'))));
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-/** nvidia-smi of a machine with two GPUs. */
+/** Output of nvidia-smi on a machine with two GPUs. */
 const TWO_GPUS = 'case "$*" in *--id=1*) echo "NVIDIA B, 2048 MiB";; *) echo "NVIDIA A, 1024 MiB";; esac';
 
-test('the device is named with its memory; of several, the one that TensorFlow takes', async () => {
+test('the device has its memory in its name; of several GPUs it is the one that TensorFlow uses', async () => {
   const env = await fakePrograms(folder, { 'nvidia-smi': TWO_GPUS });
   expect(readGpuName(env)).toBe('NVIDIA A, 1024 MiB');
   expect(readGpuName({ ...env, CUDA_VISIBLE_DEVICES: '1,0' })).toBe('NVIDIA B, 2048 MiB');
@@ -25,7 +25,7 @@ test('the device is named with its memory; of several, the one that TensorFlow t
   expect(readGpuName(await fakePrograms(folder, { 'nvidia-smi': 'exit 9' }))).toBe('GPU');
 });
 
-test('GPU memory is taken as it is needed, and GPUs are counted as nvidia-smi counts them', () => {
+test('GPU memory grows on demand, and GPUs are counted as nvidia-smi counts them', () => {
   const env: NodeJS.ProcessEnv = {};
   setNativeEnvironment(env);
   expect(env).toMatchObject({ TF_FORCE_GPU_ALLOW_GROWTH: 'true', CUDA_DEVICE_ORDER: 'PCI_BUS_ID' });
@@ -43,11 +43,11 @@ test("a wheel's CUDA libraries are those that TensorFlow opens by name", async (
   const wanted = [await put('cudnn', 'libcudnn.so.9'), await put('cusolver', 'libcusolver.so.11')];
   expect(cudaLibraries(folder).toSorted()).toEqual(wanted);
   expect(cudaLibraries(join(folder, 'none'))).toEqual([]);
-  // What cannot be loaded is told, and is no crash.
+  // Libraries that cannot be loaded are returned.
   expect(loadResidentLibraries(wanted)).toEqual(wanted);
 });
 
-test('a library that was preloaded stays, though it is no addon', () => {
+test('a preloaded library that is not an addon stays loaded', () => {
   const loaded = (): string[] =>
     (process.report.getReport() as { readonly sharedObjects: string[] }).sharedObjects;
   const library = loaded()

@@ -7,7 +7,7 @@ import { relativeDifference } from '../../../support/vectors.ts';
 await withNative(({ tf, backend }) => {
   registerNativeGradients(tf, backend);
 
-  /** Value and gradients of sum(f(...) * weights), on a backend. */
+  /** Value and gradients of sum(f(...) * weights) on a backend. */
   async function gradients(on: string, shapes: number[][], f: (...xs: Tensor[]) => Tensor) {
     await tf.setBackend(on);
     return tf.tidy(() => {
@@ -102,7 +102,7 @@ await withNative(({ tf, backend }) => {
     ],
     ['all twice', [[4, 3]], (x) => tf.relu(tf.add(tf.relu(x), x))],
   ];
-  test.each(cases)('%s: value and gradients are those of stock tfjs', async (_, shapes, f) => {
+  test.each(cases)('%s: value and gradients equal those of stock tfjs', async (_, shapes, f) => {
     const native = await gradients('tensorflow', shapes, f);
     const stock = await gradients('cpu', shapes, f);
     stock.forEach(({ shape, values }, i) => {
@@ -111,7 +111,7 @@ await withNative(({ tf, backend }) => {
     });
   });
 
-  test('they leave no tensor behind', async () => {
+  test('gradients leak no tensor', async () => {
     await tf.setBackend('tensorflow');
     const before = tf.memory().numTensors;
     for (const [, shapes, f] of cases) await gradients('tensorflow', shapes, f);

@@ -3,7 +3,7 @@ import { GraphCache } from '../../../../worker-node/engine/native/graph-cache.ts
 
 const graphOf = (gone: string[], name: string) => ({ dispose: () => void gone.push(name) });
 
-test('a full cache has no room while all that it holds is in use', () => {
+test('a full cache adds nothing while all its graphs are in use', () => {
   const gone: string[] = [];
   const cache = new GraphCache<string, { dispose(): void }>(2, 5);
   cache.add('a', graphOf(gone, 'a'));
@@ -13,7 +13,7 @@ test('a full cache has no room while all that it holds is in use', () => {
   expect(cache.canAdd).toBe(false);
 });
 
-test('what was not used for long gives its place away, and everything goes in the end', () => {
+test('a stale graph is replaced, and all graphs are disposed of in the end', () => {
   const gone: string[] = [];
   const cache = new GraphCache<string, { dispose(): void }>(2, 5);
   cache.add('a', graphOf(gone, 'a'));

@@ -8,7 +8,7 @@ import {
   removeStaleGraphFolders,
 } from '../../../../worker-node/engine/native/graph-folders.ts';
 
-test('what this process has left is removed, and what a killed one has left an hour ago', () => {
+test('the folders of this process are removed, and those of a process that was killed an hour ago', () => {
   const scratch = mkdtempSync(join(tmpdir(), 'gradcast-folders-'));
   vi.stubEnv('TMPDIR', scratch);
   const own = makeGraphFolder();

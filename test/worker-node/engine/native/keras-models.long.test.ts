@@ -9,7 +9,7 @@ const dataset = kerasDataset(reference);
 
 let engineOnce: ReturnType<typeof openNativeEngine> | undefined;
 
-/** The native engine of this process; and active, though preparing a job takes another backend. */
+/** Opens the native engine of this process and makes its backend active; preparing a job activates another. */
 async function nativeEngine(): Promise<NativeEngine> {
   await tf.setBackend('tensorflow');
   engineOnce ??= openNativeEngine();
@@ -20,7 +20,7 @@ async function nativeEngine(): Promise<NativeEngine> {
 
 await withNative(() => {
   test.each(reference.models.map((model) => [model.name, model] as const))(
-    "one step of each kind of layer is Keras': %s",
+    'one step with each kind of layer equals that of Keras: %s',
     async (_, model) => {
       const prepared = await kerasJob(dataset, model);
       const { engine } = await nativeEngine();

@@ -2,5 +2,5 @@ import { kinds } from '../../../support/layer-cases.ts';
 import { testLayersOnNative } from '../../../support/native-layers.ts';
 import { withNative } from '../../../support/native.ts';
 
-// The rest is in native-layers.long.test.ts.
+// The other cases are in layers.long.test.ts.
 await withNative((native) => testLayersOnNative(native, kinds));

@@ -6,7 +6,7 @@ import {
   threadsPerWorker,
 } from '../../../../worker-node/engine/native/load-native.ts';
 
-test('alone, the engine takes all cores; what the person has set stays', () => {
+test('by default the engine uses all cores; variables of the user stay', () => {
   const env: NodeJS.ProcessEnv = {};
   expect(setNativeEnvironment(env)).toBe(availableParallelism());
   expect(env).toMatchObject({
@@ -27,7 +27,7 @@ test('workers of one machine share its cores', () => {
   expect([1, 2, 3, 8].map((workers) => threadsPerWorker(4, workers))).toEqual([4, 2, 1, 1]);
 });
 
-test('what newer Nodes have removed from util, or warn of, is put back without a warning, and all else stays', () => {
+test('functions that newer Node versions have removed from util, or warn about, are restored without a warning', () => {
   const warns = (): never => {
     throw new Error('deprecated');
   };

@@ -14,7 +14,7 @@ const end = (): tf.layers.Layer[] => [
 function topologyOf(...layers: tf.layers.Layer[]): Topology {
   const model = tf.sequential({ layers });
   const topology = model.toJSON(undefined, false) as unknown as Topology;
-  // Its variables' names would be in the way of the native engine's, should that bring a copy of tfjs of its own.
+  // Its variables' names would collide with those of the native engine if that has its own copy of tfjs.
   model.dispose();
   return topology;
 }

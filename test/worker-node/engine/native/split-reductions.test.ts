@@ -16,10 +16,10 @@ import { withNative } from '../../../support/native.ts';
 import { CLASSES, SAMPLE_SHAPE } from './models.ts';
 import { noise } from '../../../support/noise.ts';
 
-// Within a micro-shard everything here is exact in float32, so that it has the same bits whatever kernels a processor
-// has. What is left to round are the sums of micro-shards, in the order that is tested.
+// Within a micro-shard all values are exact in float32, so that they have the same bits with the kernels of any processor.
+// Only the sums of micro-shards are rounded, in the order that is tested.
 const MICRO_SHARD = 2;
-/** Samples of this label have gradients of about so many times those of the one before. */
+/** Ratio of the gradients of samples of neighboring labels. */
 const SCALE = 2 ** 4;
 
 const layer = (class_name: string, config: object) => ({ class_name, config });
@@ -41,7 +41,7 @@ const topology: Topology = {
   },
 };
 
-/** Small integers; in the last layer, by which the gradients of all others are scaled, label by label. */
+/** Small integers; those of the last layer scale the gradients of all others, label by label. */
 function integerWeights(shapes: readonly (readonly number[])[]): Float32Array {
   const stream = randomStream(1, Purpose.syntheticDigits);
   const last = shapes.length - 2;
@@ -57,7 +57,7 @@ function integerWeights(shapes: readonly (readonly number[])[]): Float32Array {
   );
 }
 
-/** The step with the sum of the labels' logits as its loss: there is no probability that would have to be rounded. */
+/** Step whose loss is the sum of the labels' logits, so that no probability is rounded. */
 function withoutSoftmax(tf: TF, modelStep: ModelStep): ModelStep {
   const { model, variables } = modelStep.built;
   return {
@@ -71,7 +71,7 @@ function withoutSoftmax(tf: TF, modelStep: ModelStep): ModelStep {
   };
 }
 
-/** Samples of a micro-shard have one label. */
+/** Shard in which the samples of a micro-shard have the same label. */
 const shardOf = (samples: number): Shard => ({
   ...noise(6, 16).shardOf(samples),
   labels: Uint8Array.from({ length: samples }, (_, i) => (i >> 1) % CLASSES),
@@ -85,11 +85,11 @@ await withNative((native) => {
   registerNativeGradients(tf, backend);
 
   test.each([4, 6, 10, 16])(
-    'a graph of %d samples adds the gradients of their micro-shards along the tree, on any processor',
+    'a graph of %d samples adds the gradients of micro-shards in the order of PairwiseSum on any processor',
     async (samples) => {
       const settings = { batchSize: 16, epochs: 1, seed: 3, topology, microShard: MICRO_SHARD };
       const prepared = await prepareJob(noise(6, 16).dataset, settings);
-      // Images of integers, not of fractions.
+      // Images have integers, not fractions.
       const job: Job = { ...prepared.job, data: { ...prepared.job.data, scale: 1 } };
       await tf.setBackend('tensorflow');
       const modelStep = withoutSoftmax(tf, await createModelStep(tf, job));
@@ -126,7 +126,7 @@ await withNative((native) => {
         const inARow = gradients.slice(1).reduce(add, gradients[0]!);
         roundedOtherwise += total.filter((value, i) => value !== inARow[i]).length;
       }
-      // Of two and of three micro-shards the tree is a row.
+      // Two or three micro-shards are added from left to right in both orders.
       if (samples > 3 * MICRO_SHARD) expect(roundedOtherwise).toBeGreaterThan(0);
       cut.dispose();
       single.dispose();

@@ -4,20 +4,20 @@ import type { Binding, TensorHandle } from '../../../../worker-node/engine/nativ
 /** Graphs of exact mode's gradients. */
 export type ExactGraph = 'gradient' | 'added' | 'cut';
 
-/** How a TensorFlow differs from the one that is installed. */
+/** Difference from the installed TensorFlow. */
 export interface Variant {
-  /** The kind of graph of which one value's last bit is another one. */
+  /** Kind of graph in whose results the last bit of one value is flipped. */
   readonly otherBits?: ExactGraph;
-  /** The output in which it is; the first one if it is not given. */
+  /** Index of the output with that value; 0 by default. */
   readonly output?: number;
-  /** How AddV2 treats subnormal values. */
+  /** Treatment of subnormal values by AddV2. */
   readonly addition?: 'flushing' | 'keeping';
 }
 
-/** The installed TensorFlow, changed. */
+/** Changed TensorFlow. */
 export interface VariantBinding {
   readonly binding: Binding;
-  /** The gradients' graphs that ran, as "cut 8": the kind and its samples. */
+  /** Gradient graphs that ran, by kind and samples: "cut 8". */
   readonly runs: string[];
 }
 
@@ -29,8 +29,8 @@ const additions = {
 };
 
 /**
- * Forces what the processor decides otherwise.
- * @param microShard the samples of a micro-shard: a gradient's graph of more is one of all micro-shards
+ * Changes the results of TensorFlow that otherwise depend on the processor.
+ * @param microShard samples of a micro-shard; a gradient graph of more samples has all micro-shards
  */
 export function variantOf(binding: Binding, microShard: number, variant: Variant): VariantBinding {
   const runs: string[] = [];

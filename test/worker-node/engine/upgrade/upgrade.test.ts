@@ -25,8 +25,8 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
 describe('native TensorFlow is installed during a run', () => {
-  test('where the processor and the rest of the run make it shorter by half a minute and a tenth', () => {
-    // 180 s of installation at 0.7 of the steps, then 1.7 or 1.2 times as many: the tenth is reached after 5.66 and 18.75 minutes.
+  test('if that shortens the run by half a minute and a tenth', () => {
+    // 180 s of installation at 0.7 of the steps, then 1.7 or 1.2 times the steps: a tenth is gained after 5.66 and 18.75 minutes.
     const isWorth = (minutes: number): boolean => isWorthInstalling('avx512', minutes * MINUTE_MS);
     expect([1, 5, 5.6, 5.7, 60].map(isWorth)).toEqual([false, false, false, true, true]);
     const isWorthAvx2 = (minutes: number): boolean => isWorthInstalling('avx2', minutes * MINUTE_MS);
@@ -35,7 +35,7 @@ describe('native TensorFlow is installed during a run', () => {
     expect(isWorthInstalling('avx512', 0)).toBe(false);
   });
 
-  test('by what Linux says of the processor', async () => {
+  test('depending on the instruction sets of the processor', async () => {
     const read = async (text: string) => {
       const file = join(folder, 'cpuinfo');
       await writeFile(file, text);
@@ -55,7 +55,7 @@ describe('native TensorFlow is installed during a run', () => {
     { nowMs = 0, on = target }: { nowMs?: number; on?: ReturnType<typeof currentTarget> } = {},
   ) => canInstall({ engine, installNative }, { cacheDir: folder, nowMs, target: on, env: {} });
 
-  test('unless the person declines, or the platform cannot have it', async () => {
+  test('unless the user declines or the platform is not supported', async () => {
     expect(await ask('auto', 'auto')).toBe(true);
     expect(await ask('auto', 'never')).toBe(false);
     expect(await ask('wasm', 'always')).toBe(false);
@@ -63,7 +63,7 @@ describe('native TensorFlow is installed during a run', () => {
     expect(await ask('auto', 'always', { on: { ...target, platform: 'win32' } })).toBe(false);
   });
 
-  test('not within hours of a failure, unless the person asks for it', async () => {
+  test('but not within hours of a failure, unless the user requests it', async () => {
     await recordFailure(folder, { key: engineCacheKey(target, 'cpu'), atMs: HOUR_MS, why: 'no host' });
     expect(await ask('auto', 'auto', { nowMs: 3 * HOUR_MS })).toBe(false);
     expect(await ask('auto', 'always', { nowMs: 3 * HOUR_MS })).toBe(true);
@@ -71,7 +71,7 @@ describe('native TensorFlow is installed during a run', () => {
   });
 });
 
-describe('the rest of a run', () => {
+describe('the remaining time of a run', () => {
   test('is forecast from thirty steps and five seconds', () => {
     const progress = new RunForecast();
     progress.onJoined(1_000);
@@ -86,7 +86,7 @@ describe('the rest of a run', () => {
     expect(quick.onComputed(50, 5_000)).toBe(949 * 100);
   });
 
-  test('is measured anew after a step back, as of a run that was resumed', () => {
+  test('is measured anew after a step back, as in a resumed run', () => {
     const progress = new RunForecast();
     progress.onJoined(1_000);
     progress.onComputed(500, 0);
@@ -113,24 +113,24 @@ test.each([
   { type: 'joined' },
   { type: 'computed', step: -1 },
   { type: 'computed', step: 0.5 },
-])('a message of a worker process is not %j', (message) =>
+])('%j is no valid message of a worker process', (message) =>
   expect(parseWorkerProcessMessage(message)).toBeNull(),
 );
 
 interface RunOptions {
   /** Null in exact mode. */
   readonly totalSteps?: number | null;
-  /** After so many the run is over. */
+  /** Steps of the run. */
   readonly steps?: number;
-  /** The line after which the person stops the run. */
+  /** Line after which the user stops the run. */
   readonly stopOn?: RegExp | null;
   readonly clock?: ManualClock;
 }
 
 describe('workers with WebAssembly', { timeout: 20_000 }, () => {
   /**
-   * Runs worker processes whose names say what they do; those with WebAssembly compute until their stdin closes.
-   * @param nativeProgram what native workers run
+   * Runs worker processes with programs by their names; those with WebAssembly compute until their stdin closes.
+   * @param nativeProgram program of native workers
    */
   async function run(
     nativeProgram: string,
@@ -143,7 +143,7 @@ describe('workers with WebAssembly', { timeout: 20_000 }, () => {
       `const { existsSync, writeFileSync } = require('node:fs');
        const name = process.argv[process.argv.indexOf('--name') + 1];
        const left = (name) => ${JSON.stringify(folder)} + '/left-' + name;
-       // The end of the test ends this process too.
+       // This process ends with the test.
        process.on('disconnect', () => process.exit(1));
        if (name.startsWith('native')) { ${nativeProgram} }
        else {
@@ -180,11 +180,11 @@ describe('workers with WebAssembly', { timeout: 20_000 }, () => {
     return { code, notes, installs };
   }
 
-  /** Computes, and ends when both of the others have left. */
+  /** Program that computes, and ends when both other workers have left. */
   const COMPUTES = `process.send({ type: 'computed', step: 9 });
     setInterval(() => { if (existsSync(left('wasm-1')) && existsSync(left('wasm-2'))) process.exit(5); }, 5);`;
 
-  test('leave when all native ones have computed, and these have the last word', async () => {
+  test('leave when all native workers have computed, whose exit code counts', async () => {
     const clock = manualClock();
     const joins = `process.send({ type: 'joined', totalSteps: 9 });`;
     const { code, notes, installs } = await run(`${joins} ${COMPUTES}`, { done: true }, { clock });
@@ -193,12 +193,12 @@ describe('workers with WebAssembly', { timeout: 20_000 }, () => {
     expect(clock.pending).toBe(0);
     expect(installs).toBe(1);
     expect(notes).toEqual([
-      expect.stringMatching(/^Installing native TensorFlow beside the training/),
+      expect.stringMatching(/^Installing native TensorFlow while training continues/),
       expect.stringMatching(/^Native TensorFlow is ready/),
     ]);
   });
 
-  test('stay until the last native one has computed', async () => {
+  test('stay until the last native worker has computed', async () => {
     const early = join(folder, 'early');
     const { code } = await run(
       `const first = ${JSON.stringify(join(folder, 'first'))};
@@ -217,7 +217,7 @@ describe('workers with WebAssembly', { timeout: 20_000 }, () => {
     expect(existsSync(early)).toBe(false);
   });
 
-  test('leave 20 s after native ones have joined, also if one has no part in the steps', async () => {
+  test('leave 20 s after native workers have joined, even if one computes nothing', async () => {
     const clock = manualClock();
     const turn = setInterval(() => void clock.advance(1_000), 5);
     const { code } = await run(
@@ -230,13 +230,13 @@ describe('workers with WebAssembly', { timeout: 20_000 }, () => {
     expect(code).toBe(5);
   });
 
-  test('stay where native ones end before they compute', async () => {
+  test('stay if native workers end before they compute', async () => {
     const { code, notes } = await run('process.exit(7);', { done: true }, { stopOn: /ended before/ });
     expect(code).toBe(0);
     expect(notes.at(-1)).toBe('The native workers ended before they computed; the WebAssembly workers stay.');
   });
 
-  test('stay where the installation fails, with its reason', async () => {
+  test('stay if the installation fails, with its reason', async () => {
     const failed = { done: false, why: 'No compiler.' } as const;
     const { code, notes } = await run(COMPUTES, failed, { stopOn: /could not/ });
     expect(code).toBe(0);
@@ -245,12 +245,12 @@ describe('workers with WebAssembly', { timeout: 20_000 }, () => {
     );
   });
 
-  test('are all there is in exact mode', async () => {
+  test('are not replaced in exact mode', async () => {
     const { code, notes, installs } = await run(COMPUTES, { done: true }, { totalSteps: null, steps: 50 });
     expect({ code, notes, installs }).toEqual({ code: 0, notes: [], installs: 0 });
   });
 
-  test('end native ones that have not computed when the run is over', async () => {
+  test('end native workers that have not computed when the run is over', async () => {
     const { code, notes } = await run(
       `process.stdin.on('close', () => process.exit(0)).resume();`,
       { done: true },

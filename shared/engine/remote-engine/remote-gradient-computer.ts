@@ -1,0 +1,161 @@
+import type { Shard } from '../../data/shard.ts';
+import type { Step } from '../../protocol/messages.ts';
+import type { GradientComputer, ShardResult } from '../engine.ts';
+import type { EngineAnswers, EngineNotification, EngineRequest, JobId, ShardReference } from './messages.ts';
+import { isTransferable, WeightsChannel, type AllocateShared } from './weights-channel.ts';
+
+export interface RemoteGradientComputerOptions {
+  readonly connection: Requests;
+  readonly jobId: JobId;
+  /** Length of the flat vector. */
+  readonly length: number;
+  readonly supportsFactors: boolean;
+  readonly allocateShared: AllocateShared | null;
+}
+
+/** Sends messages to the engine's thread. */
+export interface Requests {
+  request<Type extends EngineRequest['type']>(
+    request: Extract<EngineRequest, { type: Type }>,
+    transfer?: ArrayBuffer[],
+    onBucket?: () => void,
+  ): Promise<EngineAnswers[Type]>;
+  notify(message: EngineNotification, transfer?: ArrayBuffer[]): void;
+}
+
+/** Job that is loaded by an engine in another thread. */
+export interface RemoteGradientComputer extends GradientComputer {
+  /** Sets weights in memory that the engine's thread sees too; they must not change until others are set and used. */
+  setSharedWeights(weights: Float32Array, from: number): void;
+  /** Computes a gradient into memory of this computer, where it is valid until the next call. */
+  gradientInPlace(
+    step: Step,
+    shard: Shard,
+  ): Promise<{ readonly result: ShardResult; readonly gradient: Float32Array }>;
+}
+
+/**
+ * Forwards to a job that the engine's thread has loaded. Gradients are written to shared memory where there is any, and
+ * buckets are reported only then; otherwise a buffer travels there and back. A failure of setWeights rejects the next answers.
+ */
+export function createRemoteGradientComputer(options: RemoteGradientComputerOptions): RemoteGradientComputer {
+  const { connection, jobId, length, supportsFactors, allocateShared } = options;
+  const channel = new WeightsChannel(allocateShared);
+  /** Receives gradients that are wanted in memory which the engine's thread does not see; null while it is transferred. */
+  let ownBuffer: Float32Array | null = null;
+  let lastSharedBuffer: Float32Array | null = null;
+  let lastShard: { readonly shard: Shard; readonly number: number } | null = null;
+
+  /** @returns a reference to a shard, with copies of its samples if the engine's thread does not have them */
+  const refer = (shard: Shard): { readonly reference: ShardReference; readonly transfer: ArrayBuffer[] } => {
+    if (lastShard?.shard === shard) {
+      return { reference: { number: lastShard.number, samples: null }, transfer: [] };
+    }
+    const number = (lastShard?.number ?? 0) + 1;
+    lastShard = { shard, number };
+    // A view would take along the whole frame that it lies in.
+    const sampleNumbers = shard.sampleNumbers.slice();
+    const images = new Uint8Array(shard.images);
+    const labels = new Uint8Array(shard.labels);
+    return {
+      reference: { number, samples: { sampleNumbers, images, labels } },
+      transfer: [sampleNumbers.buffer, images.buffer, labels.buffer],
+    };
+  };
+
+  interface GradientCall {
+    readonly step: Step;
+    readonly shard: Shard;
+    readonly buffer: Float32Array;
+    readonly bucketOffset?: number | undefined;
+    readonly isFactored?: boolean | undefined;
+    readonly onBucket?: () => void;
+  }
+  const requestGradient = async (call: GradientCall): Promise<EngineAnswers['gradient']> => {
+    const { step, shard, buffer, bucketOffset = null, isFactored = false, onBucket } = call;
+    const { reference, transfer } = refer(shard);
+    if (isTransferable(buffer)) transfer.push(buffer.buffer);
+    const answer = connection.request(
+      {
+        type: 'gradient',
+        jobId,
+        step,
+        shard: reference,
+        buffer: buffer === lastSharedBuffer ? null : buffer,
+        bucketOffset,
+        isFactored,
+      },
+      transfer,
+      onBucket,
+    );
+    // Only once the message is posted: otherwise the engine still writes to the buffer before.
+    lastSharedBuffer = isTransferable(buffer) ? null : buffer;
+    const received = await answer;
+    channel.releaseOlder();
+    return received;
+  };
+
+  const takeOwnBuffer = (): Float32Array => {
+    const bytes = length * Float32Array.BYTES_PER_ELEMENT;
+    const buffer = ownBuffer ?? new Float32Array(allocateShared?.(bytes) ?? new ArrayBuffer(bytes));
+    ownBuffer = isTransferable(buffer) ? null : buffer;
+    return buffer;
+  };
+
+  return {
+    ...(allocateShared === null ? {} : { allocateBuffer: allocateShared }),
+    supportsFactors,
+
+    setWeights(weights, from = 0, transferOwnership = false) {
+      const { weights: packed, transfer } = channel.pack(weights, from, transferOwnership);
+      connection.notify({ type: 'setWeights', jobId, weights: packed, from }, transfer);
+    },
+    setSharedWeights: (weights, from) => connection.notify({ type: 'setWeights', jobId, weights, from }),
+
+    prepare(step, shard) {
+      const { reference, transfer } = refer(shard);
+      connection.notify({ type: 'prepare', jobId, step, shard: reference }, transfer);
+    },
+
+    async gradient(step, shard, gradient, bucket, isFactored) {
+      const isSeen = allocateShared !== null && !isTransferable(gradient);
+      const buffer = isSeen ? gradient : takeOwnBuffer();
+      const onBucket = (): void => {
+        if (bucket === undefined) return;
+        if (gradient !== buffer) gradient.set(buffer.subarray(bucket.offset), bucket.offset);
+        bucket.onReady();
+      };
+      const bucketOffset = allocateShared === null ? undefined : bucket?.offset;
+      const answer = await requestGradient({ step, shard, buffer, bucketOffset, isFactored, onBucket });
+      ownBuffer = answer.buffer ?? ownBuffer;
+      if (gradient !== buffer) gradient.set(answer.buffer ?? buffer);
+      return answer.result;
+    },
+
+    async gradientInPlace(step, shard) {
+      const buffer = takeOwnBuffer();
+      const answer = await requestGradient({ step, shard, buffer });
+      ownBuffer = answer.buffer ?? ownBuffer;
+      return { result: answer.result, gradient: answer.buffer ?? buffer };
+    },
+
+    async evaluate(shard) {
+      const { reference, transfer } = refer(shard);
+      const result = await connection.request({ type: 'evaluate', jobId, shard: reference }, transfer);
+      channel.releaseOlder();
+      return result;
+    },
+
+    async predict(images, samples) {
+      // A view would take along the whole memory behind it.
+      const copy = new Uint8Array(images);
+      const probabilities = await connection.request({ type: 'predict', jobId, images: copy, samples }, [
+        copy.buffer,
+      ]);
+      channel.releaseOlder();
+      return probabilities;
+    },
+
+    dispose: () => connection.notify({ type: 'dispose', jobId }),
+  };
+}

@@ -1,0 +1,114 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { prepareJob, type PreparedJob } from '../../../coordinator/model/model.ts';
+import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
+import type { Engine, GradientComputer } from '../../../shared/engine/engine.ts';
+import type { Step } from '../../../shared/protocol/messages.ts';
+import { parallelEngine, splitShard } from '../../../worker-browser/engine/parallel-engine.ts';
+import {
+  connectEngine,
+  memoryStrategies,
+  served,
+  type ConnectedEngine,
+} from '../../support/remote-engine.ts';
+
+const info = { backend: 'fake', version: '1', device: 'none', threads: 1 };
+const shard = {
+  sampleNumbers: Uint32Array.of(10, 11, 12, 13, 14),
+  images: Uint8Array.from({ length: 10 }, (_, i) => i),
+  labels: Uint8Array.of(0, 1, 2, 3, 4),
+};
+
+/** Engine whose gradient is, at every position, the sum of the sample numbers times the first weight. */
+function summingEngine(disposed: () => void): Engine {
+  return {
+    info,
+    load: () => {
+      let weight = 0;
+      const computer: GradientComputer = {
+        setWeights: ([first = 0], from = 0) => void (weight = from === 0 ? first : weight),
+        prepare: () => undefined,
+        gradient(_step, { sampleNumbers }, gradient) {
+          const sum = sampleNumbers.reduce((total, number) => total + number, 0);
+          gradient.fill(weight * sum);
+          return Promise.resolve({ lossSum: sampleNumbers.length, correct: 1 });
+        },
+        evaluate: ({ labels }) => Promise.resolve({ lossSum: labels.length, correct: weight }),
+        predict: (images) => Promise.resolve(Float32Array.of(weight, images.length)),
+        dispose: disposed,
+      };
+      return Promise.resolve(computer);
+    },
+  };
+}
+
+let prepared: PreparedJob;
+beforeAll(async () => {
+  const dataset = syntheticDigits({ seed: 1, trainCount: 8, testCount: 1 });
+  prepared = await prepareJob(dataset, { batchSize: 8, epochs: 1, seed: 1 });
+});
+
+describe.each(memoryStrategies)('engines in parallel with %s', (_, allocateShared) => {
+  let disposals = 0;
+  const connectAll = (count: number): Promise<ConnectedEngine[]> => {
+    disposals = 0;
+    const engine = summingEngine(() => disposals++);
+    return Promise.all(Array.from({ length: count }, () => connectEngine(allocateShared, served(engine))));
+  };
+  const combine = (connected: readonly ConnectedEngine[]): Engine =>
+    parallelEngine({ engines: connected.map(({ remote }) => remote), info, allocateShared });
+
+  it.each([1, 3, 7])('add the gradients of their parts: %i engines', async (count) => {
+    const computer = await combine(await connectAll(count)).load(prepared.job);
+    const gradient = new Float32Array(prepared.initialWeights.length);
+    for (const weight of [1, 2, 3]) {
+      computer.setWeights(Float32Array.of(weight));
+      computer.prepare(weight as Step, shard);
+      const result = await computer.gradient(weight as Step, shard, gradient);
+      expect(result).toEqual({ lossSum: 5, correct: Math.min(count, 5) });
+      expect(new Set(gradient)).toEqual(new Set([weight * 60]));
+    }
+    expect((await computer.evaluate(shard)).lossSum).toBe(5);
+    expect([...(await computer.predict(shard.images, 5))]).toEqual([3, 10]);
+  });
+
+  it('use one engine in exact mode, which adds micro-shards in a fixed order', async () => {
+    const connected = await connectAll(2);
+    await combine(connected).load({ ...prepared.job, microShard: 2 });
+    const loads = connected.map(({ sent }) =>
+      sent.filter((message) => message.type === 'request' && message.request.type === 'load'),
+    );
+    expect(loads.map(({ length }) => length)).toEqual([1, 0]);
+  });
+
+  it('load a job on all engines, or on none', async () => {
+    const connected = await connectAll(2);
+    const failing = await connectEngine(
+      allocateShared,
+      served({ info, load: () => Promise.reject(new Error('No memory.')) }),
+    );
+    await expect(combine([...connected, failing]).load(prepared.job)).rejects.toThrow('No memory.');
+    await expect.poll(() => disposals).toBe(2);
+  });
+
+  it('fail when one engine is lost', async () => {
+    const [first, second] = await connectAll(2);
+    const computer = await combine([first!, second!]).load(prepared.job);
+    second!.endThread('no memory');
+    const gradient = new Float32Array(prepared.initialWeights.length);
+    await expect(computer.gradient(0 as Step, shard, gradient)).rejects.toThrow(
+      'The engine was lost: no memory',
+    );
+  });
+});
+
+describe('a shard in parts', () => {
+  it.each([1, 2, 3, 5, 9])('has every sample once, in order, in %i', (count) => {
+    const parts = splitShard(shard, count);
+    expect(parts.length).toBe(Math.min(count, 5));
+    for (const key of ['sampleNumbers', 'images', 'labels'] as const) {
+      expect(parts.flatMap((part) => [...part[key]])).toEqual([...shard[key]]);
+    }
+    const sizes = parts.map(({ labels }) => labels.length);
+    expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThanOrEqual(1);
+  });
+});
