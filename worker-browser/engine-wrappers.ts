@@ -42,7 +42,7 @@ function throttledGradientComputer(
     return result;
   };
   return {
-    setWeights: (weights, from) => computer.setWeights(weights, from),
+    setWeights: (weights) => computer.setWeights(weights),
     gradient: async (...shard) => idle(await timed(() => computer.gradient(...shard))),
     prepare(step, shard) {
       const startedMs = clock.now();

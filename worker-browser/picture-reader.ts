@@ -20,13 +20,13 @@ export interface PictureReaderOptions {
   readonly note: (line: string) => void;
 }
 
-/** The newest weights of a job: parts of the flat vector, each unchanged until it is replaced. */
+/** The newest weights of a job. */
 interface LatestWeights {
   readonly job: Job;
   /** Equal for equal jobs. */
   readonly key: string;
-  readonly length: number;
-  parts: readonly { readonly from: number; readonly weights: Float32Array }[];
+  /** The flat vector; it does not change until others are set. */
+  readonly weights: Float32Array;
 }
 
 /**
@@ -76,29 +76,26 @@ export class PictureReader {
 
   /** Uses these weights, in float32, for a tab that computes no shards. */
   readWith(job: Job, payload: Uint8Array): void {
-    const none = emptyWeights(job);
+    const { length } = layoutOf(job.layout);
     // The weights may be of a run before this job.
-    if (payload.length !== float32.bytes(none.length)) return;
-    this.#latest = { ...none, parts: [{ from: 0, weights: float32.decode(payload, none.length) }] };
+    if (payload.length !== float32.bytes(length)) return;
+    this.#latest = { job, key: keyOf(job), weights: float32.decode(payload, length) };
     this.#weightsChanged();
   }
 
-  #tap(job: Job, trainer: GradientComputer): GradientComputer {
-    const heard = emptyWeights(job);
+  #tap(job: Job, computer: GradientComputer): GradientComputer {
+    const key = keyOf(job);
     return {
-      setWeights: (weights, from = 0) => {
-        trainer.setWeights(weights, from);
-        const others =
-          weights.length === heard.length ? [] : heard.parts.filter((part) => part.from !== from);
-        heard.parts = [...others, { from, weights }];
-        this.#latest = heard;
+      setWeights: (weights) => {
+        computer.setWeights(weights);
+        this.#latest = { job, key, weights };
         this.#weightsChanged();
       },
-      gradient: (...shard) => trainer.gradient(...shard),
-      prepare: (step, shard) => trainer.prepare(step, shard),
-      evaluate: (shard) => trainer.evaluate(shard),
-      predict: (images, samples) => trainer.predict(images, samples),
-      dispose: () => trainer.dispose(),
+      gradient: (...shard) => computer.gradient(...shard),
+      prepare: (step, shard) => computer.prepare(step, shard),
+      evaluate: (shard) => computer.evaluate(shard),
+      predict: (images, samples) => computer.predict(images, samples),
+      dispose: () => computer.dispose(),
     };
   }
 
@@ -146,7 +143,7 @@ export class PictureReader {
     if (picture?.length !== sizeOf(latest.job.data.sampleShape)) return;
     if (this.#weightsStale) {
       this.#weightsStale = false;
-      computer.setWeights(assembleWeights(latest));
+      computer.setWeights(latest.weights);
     }
     const probabilities = await computer.predict(picture, 1);
     if (this.#picture !== null) this.#options.onPrediction([...probabilities]);
@@ -190,14 +187,4 @@ export class PictureReader {
   }
 }
 
-function emptyWeights(job: Job): LatestWeights {
-  return { job, key: JSON.stringify(job), length: layoutOf(job.layout).length, parts: [] };
-}
-
-function assembleWeights({ length, parts }: LatestWeights): Float32Array {
-  const [first] = parts;
-  if (parts.length === 1 && first?.weights.length === length) return first.weights;
-  const whole = new Float32Array(length);
-  for (const { from, weights } of parts) whole.set(weights, from);
-  return whole;
-}
+const keyOf = (job: Job): string => JSON.stringify(job);

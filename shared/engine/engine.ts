@@ -25,11 +25,10 @@ export interface GradientComputer {
   /** Whether gradient() can compute factors instead of the gradient of the kernel named by factoredKernel(). */
   readonly supportsFactors?: boolean;
   /**
-   * @param weights the flat vector of the job's layout, or the part of it, of whole tensors, that starts at `from`; must
-   *   not change until others are set
+   * @param weights the flat vector of the job's layout; must not change until others are set
    * @param transferOwnership whether the computer may keep or detach the memory of `weights`
    */
-  setWeights(weights: Float32Array, from?: number, transferOwnership?: boolean): void;
+  setWeights(weights: Float32Array, transferOwnership?: boolean): void;
   /**
    * Forward and backward pass over a shard.
    * @param gradient receives the sum (not the mean) of the samples' gradients; for tensors that the layout marks as not

@@ -52,7 +52,7 @@ export function withMicroShards(computer: GradientComputer, job: Job): GradientC
 
   return {
     allocateBuffer: (bytes) => computer.allocateBuffer?.(bytes) ?? new ArrayBuffer(bytes),
-    setWeights: (weights, from) => computer.setWeights(weights, from),
+    setWeights: (weights) => computer.setWeights(weights),
     prepare(step, shard) {
       if (computer.gradientInMicroShards) computer.prepare(step, shard);
       else for (const part of partsOf(shard)) computer.prepare(step, part);

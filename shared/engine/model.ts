@@ -14,11 +14,8 @@ export interface BuiltModel {
   readonly variables: readonly tfjs.Variable[];
   /** Names of the weights in a saved model; they are not part of the protocol. */
   readonly names: readonly string[];
-  /**
-   * @param values whole tensors of the flat vector; must not change afterwards, because backends copy them when they compute
-   * @param from offset of `values` in the flat vector
-   */
-  setWeights(values: Float32Array, from?: number): void;
+  /** @param values the flat vector; must not change afterwards, because backends copy it when they compute */
+  setWeights(values: Float32Array): void;
   readWeights(): Promise<Float32Array>;
   dispose(): void;
 }
@@ -43,10 +40,9 @@ export async function buildModel(tf: TF, topology: Topology): Promise<BuiltModel
     layout,
     variables,
     names: model.weights.map((weight) => weight.originalName),
-    setWeights(values, from = 0) {
+    setWeights(values) {
       layout.slices.forEach(({ shape, offset, size }, i) => {
-        if (offset < from || offset >= from + values.length) return;
-        const tensor = tf.tensor(values.subarray(offset - from, offset - from + size), [...shape]);
+        const tensor = tf.tensor(values.subarray(offset, offset + size), [...shape]);
         variables[i]?.assign(tensor);
         tensor.dispose();
       });

@@ -82,7 +82,7 @@ export function createGradientComputer(
 
   return {
     supportsFactors: factoredIndex !== null,
-    setWeights: (weights, from) => built.setWeights(weights, from),
+    setWeights: (weights) => built.setWeights(weights),
 
     async gradient(step, shard, gradient, bucket, isFactored = false) {
       inputs.prepare(step, shard);

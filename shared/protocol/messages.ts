@@ -73,8 +73,18 @@ const result = v.object({
 const encoding = v.optional(text(40));
 /** A bucket of a shard's gradient. The one with offset 0 is the last and has the result. */
 const gradient = v.pipe(
-  v.object({ type: v.literal('gradient'), step, shard: shardId, offset: count, encoding, result: v.optional(result) }),
-  v.check(({ offset, result: sums }) => (offset === 0) === (sums !== undefined), 'result with offset 0, and only there'),
+  v.object({
+    type: v.literal('gradient'),
+    step,
+    shard: shardId,
+    offset: count,
+    encoding,
+    result: v.optional(result),
+  }),
+  v.check(
+    ({ offset, result: sums }) => (offset === 0) === (sums !== undefined),
+    'result with offset 0, and only there',
+  ),
 );
 const evaluation = v.object({ type: v.literal('evaluation'), step, shard: shardId, result });
 const failed = v.object({ type: v.literal('failed'), step, shard: shardId, reason: readable(2000) });

@@ -89,7 +89,7 @@ export class LoadedJob {
       : this.#assemble(vector);
     this.#replica?.set(weights);
     // The memory of a frame may be handed on, unless an update will be added to it.
-    this.#computer.setWeights(weights, 0, isWhole && this.#replica === null);
+    this.#computer.setWeights(weights, isWhole && this.#replica === null);
   }
 
   #applyUpdate({ buckets }: ReceivedVector): Float32Array {
@@ -152,7 +152,8 @@ export class LoadedJob {
       // Factors are of the whole kernel, so they come in one bucket.
       const early = this.#buckets.filter(({ from }) => from > 0);
       const [first] = early.slice(-1);
-      const buckets = encoding.kernel === null || first === undefined ? early : [{ from: first.from, to: end }];
+      const buckets =
+        encoding.kernel === null || first === undefined ? early : [{ from: first.from, to: end }];
       for (const range of buckets) {
         this.#connection.send(this.#encode({ ...header, offset: range.from }, gradient, range, encoding));
         end = range.from;

@@ -33,4 +33,3 @@ export interface WorkerOptions {
   /** Whether the engine is thrown away after this: leaving does not wait for what it computes, which may never end. */
   readonly abandonsEngine?: boolean;
 }
-

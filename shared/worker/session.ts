@@ -153,7 +153,8 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
       return [{ ...state, phase: 'loading', welcome: message }, [{ type: 'load', welcome: message }]];
     case 'weights':
     case 'update':
-      if (state.phase !== 'working') throw unexpected(`A message of type ${message.type} before this worker was ready.`);
+      if (state.phase !== 'working')
+        throw unexpected(`A message of type ${message.type} before this worker was ready.`);
       return onBucket(state, message, payload);
     case 'shard':
       if (state.phase !== 'working') throw unexpected('A shard before this worker was ready.');
@@ -180,7 +181,9 @@ function onBucket(
 ): Transition {
   const newest = state.nextVectors.at(-1)?.step ?? state.weightsStep;
   if (message.type === 'update' && (newest === null || message.step !== newest + 1)) {
-    throw malformed(`An update to step ${message.step}, but the weights here are of step ${newest ?? 'none'}.`);
+    throw malformed(
+      `An update to step ${message.step}, but the weights here are of step ${newest ?? 'none'}.`,
+    );
   }
   const vector = receiveBucket(state.partial, message, payload, vectorLength(state));
   if (!isComplete(vector)) return [{ ...state, partial: vector }, []];

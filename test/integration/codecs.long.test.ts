@@ -68,9 +68,9 @@ async function addRecorder({ coordinator }: Run): Promise<{ readonly weights: ()
       const computer = await engine.load(job);
       return {
         ...computer,
-        setWeights(weights, from) {
-          if (from === undefined || from === 0) last = weights.slice();
-          computer.setWeights(weights, from);
+        setWeights(weights) {
+          last = weights.slice();
+          computer.setWeights(weights);
         },
       };
     },

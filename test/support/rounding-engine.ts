@@ -25,10 +25,7 @@ export function roundingEngine({ perSampleMs = 0, build = 0 }: RoundingSettings 
       const pullOf = (step: number, numbers: Uint32Array): number =>
         numbers.reduce((sum, number) => sum + 1 / (3 + ((number + step + build) % 97)), 0);
       const computer: GradientComputer = {
-        setWeights: (values, from = 0) => {
-          weights = weights.slice();
-          weights.set(values, from);
-        },
+        setWeights: (values) => void (weights = values.slice()),
         prepare: () => undefined,
         dispose: () => undefined,
         predict: () => Promise.reject(new Error('This engine does not predict.')),

@@ -73,15 +73,6 @@ it('predicts about twelve times a second at most, and not at all without a pictu
   expect(await predictionsInASecond()).toBe(0);
 });
 
-it('takes weights in parts', async () => {
-  const { clock, reader, computer, log } = await startReader();
-  reader.show(picture);
-  computer.setWeights(new Float32Array([3]), 0);
-  computer.setWeights(new Float32Array(0), 1);
-  await clock.advance(10);
-  expect(log).toEqual(['predict with 3']);
-});
-
 it('uses the weights of a tab that only watches, and releases their memory', async () => {
   const { clock, reader, log, opened } = await startReader();
   reader.show(picture);

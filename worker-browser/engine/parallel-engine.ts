@@ -53,12 +53,12 @@ class ParallelGradientComputer implements GradientComputer {
     this.#weights = allocateShared === null ? null : new SharedWeightsPool(allocateShared);
   }
 
-  setWeights(weights: Float32Array, from = 0): void {
+  setWeights(weights: Float32Array): void {
     // An engine without a part in a small shard may read a copy that is being reused; newer weights follow it.
-    const shared = this.#weights?.copy(weights, from);
+    const shared = this.#weights?.copy(weights);
     for (const computer of this.#computers) {
-      if (shared === undefined) computer.setWeights(weights, from);
-      else computer.setSharedWeights(shared, from);
+      if (shared === undefined) computer.setWeights(weights);
+      else computer.setSharedWeights(shared);
     }
   }
 

@@ -77,8 +77,6 @@ export type EngineNotification =
       readonly jobId: JobId;
       /** Stays unchanged until other weights are set and used. */
       readonly weights: Float32Array;
-      /** Offset in the flat vector. */
-      readonly from: number;
     }
   | {
       readonly type: 'prepare';

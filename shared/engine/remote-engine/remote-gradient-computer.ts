@@ -26,7 +26,7 @@ export interface Requests {
 /** Job that is loaded by an engine in another thread. */
 export interface RemoteGradientComputer extends GradientComputer {
   /** Sets weights in memory that the engine's thread sees too; they must not change until others are set and used. */
-  setSharedWeights(weights: Float32Array, from: number): void;
+  setSharedWeights(weights: Float32Array): void;
   /** Computes a gradient into memory of this computer, where it is valid until the next call. */
   gradientInPlace(
     step: Step,
@@ -106,11 +106,11 @@ export function createRemoteGradientComputer(options: RemoteGradientComputerOpti
     ...(allocateShared === null ? {} : { allocateBuffer: allocateShared }),
     supportsFactors,
 
-    setWeights(weights, from = 0, transferOwnership = false) {
-      const { weights: packed, transfer } = channel.pack(weights, from, transferOwnership);
-      connection.notify({ type: 'setWeights', jobId, weights: packed, from }, transfer);
+    setWeights(weights, transferOwnership = false) {
+      const { weights: packed, transfer } = channel.pack(weights, transferOwnership);
+      connection.notify({ type: 'setWeights', jobId, weights: packed }, transfer);
     },
-    setSharedWeights: (weights, from) => connection.notify({ type: 'setWeights', jobId, weights, from }),
+    setSharedWeights: (weights) => connection.notify({ type: 'setWeights', jobId, weights }),
 
     prepare(step, shard) {
       const { reference, transfer } = refer(shard);

@@ -76,7 +76,7 @@ class EngineServer<Choice> {
         const job = this.#find(message.jobId);
         job.weightsError = null;
         try {
-          job.computer.setWeights(message.weights, message.from);
+          job.computer.setWeights(message.weights);
         } catch (error) {
           job.weightsError = error instanceof Error ? error : new Error(String(error));
         }

@@ -20,13 +20,10 @@ export class WeightsChannel {
     this.#pool = allocateShared === null ? null : new SharedWeightsPool(allocateShared);
   }
 
-  /**
-   * @param from offset in the flat vector
-   * @param transferOwnership the caller does not need the memory of `weights` any more
-   */
-  pack(weights: Float32Array, from: number, transferOwnership: boolean): PostedWeights {
+  /** @param transferOwnership the caller does not need the memory of `weights` any more */
+  pack(weights: Float32Array, transferOwnership: boolean): PostedWeights {
     if (transferOwnership && ownsBuffer(weights)) return { weights, transfer: [weights.buffer] };
-    if (this.#pool !== null) return { weights: this.#pool.copy(weights, from), transfer: [] };
+    if (this.#pool !== null) return { weights: this.#pool.copy(weights), transfer: [] };
     const copy = weights.slice();
     return { weights: copy, transfer: [copy.buffer] };
   }
@@ -43,30 +40,28 @@ export class WeightsChannel {
  */
 export class SharedWeightsPool {
   readonly #allocateShared: AllocateShared;
-  /** Copies by offset and length: whole vectors and parts of them. */
-  readonly #slots = new Map<string, { set: Float32Array[]; readonly free: Float32Array[] }>();
+  /** Copies that the engine may still read, the last one set at the end. */
+  readonly #used: Float32Array[] = [];
+  readonly #free: Float32Array[] = [];
 
   constructor(allocateShared: AllocateShared) {
     this.#allocateShared = allocateShared;
   }
 
   /**
-   * @param from offset in the flat vector
+   * @param weights always of the same length
    * @returns a copy in shared memory
    */
-  copy(weights: Float32Array, from: number): Float32Array {
-    const key = `${from} ${weights.length}`;
-    const slot = this.#slots.get(key) ?? { set: [], free: [] };
-    this.#slots.set(key, slot);
-    const copy = slot.free.pop() ?? new Float32Array(this.#allocateShared(weights.byteLength));
+  copy(weights: Float32Array): Float32Array {
+    const copy = this.#free.pop() ?? new Float32Array(this.#allocateShared(weights.byteLength));
     copy.set(weights);
-    slot.set.push(copy);
+    this.#used.push(copy);
     return copy;
   }
 
   /** Reports that the engine has computed with the last weights that were set before. */
   releaseOlder(): void {
-    for (const { set, free } of this.#slots.values()) free.push(...set.splice(0, set.length - 1));
+    this.#free.push(...this.#used.splice(0, this.#used.length - 1));
   }
 }
 

@@ -65,7 +65,6 @@ export class FakeEngine implements Engine {
   readonly loaded: Job[] = [];
   readonly weights: number[][] = [];
   /** Where each of the weights set belong in the flat vector. */
-  readonly weightsFrom: number[] = [];
   /** Whether the memory of each was the engine's to hand on. */
   readonly weightsGiven: boolean[] = [];
   readonly prepared: number[][] = [];
@@ -79,11 +78,10 @@ export class FakeEngine implements Engine {
     this.loaded.push(job);
     await this.onLoad(job);
     return {
-      setWeights: (weights, from = 0, given = false) => {
+      setWeights: (weights, transferOwnership = false) => {
         this.onWeights();
         this.weights.push([...weights]);
-        this.weightsFrom.push(from);
-        this.weightsGiven.push(given);
+        this.weightsGiven.push(transferOwnership);
       },
       gradient: (_step, shard, gradient, tail) => {
         this.onTail(tail);

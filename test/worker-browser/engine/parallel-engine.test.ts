@@ -25,7 +25,7 @@ function summingEngine(disposed: () => void): Engine {
     load: () => {
       let weight = 0;
       const computer: GradientComputer = {
-        setWeights: ([first = 0], from = 0) => void (weight = from === 0 ? first : weight),
+        setWeights: ([first = 0]) => void (weight = first),
         prepare: () => undefined,
         gradient(_step, { sampleNumbers }, gradient) {
           const sum = sampleNumbers.reduce((total, number) => total + number, 0);

@@ -40,7 +40,9 @@ it('sends watch, requests weights, and reconnects with growing pauses', async ()
   watch.requestWeights();
   sockets[0]!.onOpen();
   watch.requestWeights();
-  sockets[0]!.onFrame(frameFromCoordinator({ type: 'weights', step: 3 as Step, offset: 0 }, new Uint8Array(8)));
+  sockets[0]!.onFrame(
+    frameFromCoordinator({ type: 'weights', step: 3 as Step, offset: 0 }, new Uint8Array(8)),
+  );
   expect(sent).toEqual(['watch', 'snapshot', 'weights of 8']);
   sockets[0]!.onClose(1006, 'lost');
   await clock.advance(250);

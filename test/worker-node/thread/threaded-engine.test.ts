@@ -68,7 +68,7 @@ describe('an engine in a thread', () => {
     remote.dispose();
   });
 
-  test('accepts weights in two parts, and reports a bucket before the rest of the gradient', async () => {
+  test('reports a bucket before the rest of the gradient', async () => {
     const { job, initialWeights: weights } = prepared;
     const local = await (await wasmEngine()).load(job);
     const remote = await (await open(engineThreadFile)).engine.load(job);
@@ -77,8 +77,7 @@ describe('an engine in a thread', () => {
     const expected = new Float32Array(weights.length);
     await local.gradient(step(0), shard, expected);
     for (const gradient of [bufferOf(remote), new Float32Array(weights.length)]) {
-      remote.setWeights(weights.subarray(offset), offset);
-      remote.setWeights(weights.subarray(0, offset));
+      remote.setWeights(weights);
       const buckets: Float32Array[] = [];
       const onReady = (): void => void buckets.push(gradient.slice(offset));
       await remote.gradient(step(0), shard, gradient, { offset, onReady });
@@ -103,7 +102,7 @@ describe('an engine in a thread', () => {
       const message = new Float32Array(header + weights.length + valuesBehind);
       message.set(weights, header);
       const gradient = bufferOf(remote);
-      remote.setWeights(message.subarray(header, header + weights.length), 0, transferOwnership);
+      remote.setWeights(message.subarray(header, header + weights.length), transferOwnership);
       // A transferred array is empty.
       expect(message.length === 0).toBe(transferOwnership && valuesBehind === 0);
       await remote.gradient(step(0), shard, gradient);
@@ -111,7 +110,7 @@ describe('an engine in a thread', () => {
     }
     // Small messages share the buffer of one read from the socket.
     const part = new Float32Array(9568);
-    remote.setWeights(part, 0, true);
+    remote.setWeights(part, true);
     expect(part).toHaveLength(9568);
   });
 

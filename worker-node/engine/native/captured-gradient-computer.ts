@@ -88,7 +88,7 @@ export function createCapturedGradientComputer(
 
   return {
     supportsFactors: modelStep.factoredIndex !== null,
-    setWeights: (weights, from) => eager.setWeights(weights, from),
+    setWeights: (weights) => eager.setWeights(weights),
     prepare: (step, shard) => eager.prepare(step, shard),
 
     async gradient(step, shard, gradient, _bucket, isFactored = false) {
