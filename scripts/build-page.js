@@ -14,6 +14,9 @@ const { resolve } = createRequire(import.meta.url);
 /** What the .wasm files are called by the tfjs that loads them. */
 const WASM_NAME = /^tfjs-backend-wasm(-simd)?\.wasm$/;
 
+/** The oldest browsers that the page supports. */
+export const BROWSERS = ['chrome114', 'firefox114', 'safari16.4'];
+
 /**
  * The page and its Web Workers. Every file but index.html bears a hash of its content in its name, so that browsers may
  * keep it for ever; each lies there compressed too. Files of earlier builds stay a day for pages
@@ -55,6 +58,7 @@ export async function buildPage(root, outdir) {
   await compress(join(outdir, 'index.html'), Buffer.from(html));
   await writeFile(join(outdir, 'index.html'), html);
   sweep(outdir, files);
+  return { tab: tab.name };
 }
 
 /** @returns the file's name, with a hash in it as esbuild's have */
@@ -80,7 +84,7 @@ async function bundleHashed(root, outdir, entry, define) {
     metafile: true,
     format: 'esm',
     platform: 'browser',
-    target: ['chrome114', 'firefox114', 'safari16.4'],
+    target: BROWSERS,
     define: Object.fromEntries(Object.entries(define).map(([name, value]) => [name, JSON.stringify(value)])),
     logLevel: 'warning',
   });

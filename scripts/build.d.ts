@@ -1,6 +1,6 @@
 /** Bundles the program into dist/. */
 export function buildAll(): Promise<void>;
-/** The text of bin/cli.cjs. */
-export function bundleCli(): Promise<string>;
+/** Text of bin/cli.cjs, and the sources that it imports from dist/. */
+export function bundleCli(): Promise<{ text: string; imports: string[] }>;
 /** Builds, unless dist/ is newer than everything that it is made of. */
 export function ensureBuilt(): Promise<void>;

@@ -3,14 +3,14 @@ import { spawn } from 'node:child_process';
 import { realpathSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
+import { compilerFile } from './build-types.js';
 import { ensureInstalled, root } from './install.js';
 
 const bin = (name) => `${root}/node_modules/${name}`;
-// npm installs it below test/, which is the only package that asks for it.
-const types = (folder) => [`${root}/test/node_modules/typescript/bin/tsc`, '--noEmit', '-p', folder];
+const types = (folder) => [compilerFile(), '--noEmit', '-p', folder];
 
 /** Lists of checks that run side by side. */
-const lanes = [
+const createLanes = () => [
   [['lint', [bin('oxlint/bin/oxlint'), '--type-aware', '.']]],
   [
     ['types', types('.')],
@@ -36,7 +36,7 @@ export async function runChecks(prefix = '') {
       if (code !== 0) failed.push(name);
     }
   };
-  await Promise.all(lanes.map(runLane));
+  await Promise.all(createLanes().map(runLane));
   return failed;
 }
 
