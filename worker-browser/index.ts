@@ -1,27 +1,31 @@
 /**
- * A browser tab as a worker: joins a coordinator from any page and computes gradients for it.
+ * A browser tab as a worker: joins a coordinator from a page of yours and computes gradients for it. The coordinator accepts
+ * pages of its own host and port only, so both are usually behind one reverse proxy.
  *
  * @example
  * ```js
  * import { contribute } from 'gradcast/browser';
  *
  * const contribution = contribute({
- *   link: 'https://train.example/#s3cret',
- *   filesUrl: '/gradcast/',
+ *   link: 'https://train.example/gradcast/#s3cret',
  *   onStatus: ({ state }) => console.log(state),
  * });
  * document.querySelector('#leave').onclick = () => contribution.stop();
  * ```
  * @packageDocumentation
  */
-import { invalidLinkMessage, parseCoordinatorLink } from '../shared/protocol/coordinator-link.ts';
+import {
+  formatCoordinatorLink,
+  invalidLinkMessage,
+  parseCoordinatorLink,
+} from '../shared/protocol/coordinator-link.ts';
 import type { FromPage, FromTab } from './tab-messages.ts';
 
 /**
  * Options of {@link contribute}.
  * @example
  * ```ts
- * const options: ContributionOptions = { link: location.href, name: 'Kitchen tablet', share: 0.5 };
+ * const options: ContributionOptions = { link: 'https://train.example/gradcast/', name: 'Kitchen tablet', share: 0.5 };
  * ```
  */
 export interface ContributionOptions {
@@ -34,8 +38,8 @@ export interface ContributionOptions {
   /** Part of the time that the tab may compute, above 0 to 1. @default 1 */
   readonly share?: number;
   /**
-   * Folder on the page's own origin that serves the package's `dist/page/` (Web Workers must come from there).
-   * @default `dist/page/` beside this module
+   * Folder on the page's own origin with the files of the package's `dist/page/`, whose Web Workers compute.
+   * @default the coordinator's address: it serves them itself, if it has the version of this package
    */
   readonly filesUrl?: string | URL;
   /** Called when the state of the contribution changes. @default none */
@@ -100,18 +104,16 @@ const GOODBYE_MS = 1_000;
  * @throws Error if the link is not the address of a coordinator
  * @example
  * ```ts
- * const contribution = contribute({ link: 'https://train.example/#s3cret', filesUrl: '/gradcast/' });
+ * const contribution = contribute({ link: 'https://train.example/gradcast/#s3cret', share: 0.5 });
  * ```
  */
 export function contribute(options: ContributionOptions): Contribution {
   const { link, name = 'Browser', share = 1, onStatus, onProblem } = options;
   const parsed = parseCoordinatorLink(link);
   if (parsed === null) throw new Error(invalidLinkMessage(link));
-  const { url, token = options.token } = parsed;
-  const filesUrl =
-    options.filesUrl === undefined
-      ? new URL('../page/', import.meta.url)
-      : new URL(options.filesUrl, location.href);
+  const { url } = parsed;
+  const token = options.token ?? parsed.token;
+  const filesUrl = new URL(options.filesUrl ?? formatCoordinatorLink({ url }), location.href);
   const worker = new Worker(new URL(TAB_WORKER_FILE, filesUrl), { type: 'module' });
   let status: ContributionStatus = { state: 'connecting' };
 

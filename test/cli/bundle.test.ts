@@ -8,7 +8,7 @@ import { bundleCli } from '../../scripts/build.js';
 test('bin/cli.cjs is the bundle of its sources', async () => {
   const { text, imports } = await bundleCli();
   expect(readFileSync('bin/cli.cjs', 'utf8') === text).toBe(true);
-  // The rest of each command comes from the build, once a clone has installed and built what it lacks.
+  // The rest of each command comes from dist/, once a clone has installed and built what it lacks.
   expect(imports).toContain('coordinator/training/run-training.ts');
   expect(imports.filter((path) => path.startsWith('cli/'))).toEqual([]);
   expect(text.length).toBeLessThan(150_000);
@@ -25,7 +25,7 @@ describe('in a clone where nothing is installed', () => {
   afterAll(() => rmSync(clone, { recursive: true, force: true }));
 
   const run = (...args: string[]): { status: number | null; stdout: string; stderr: string } =>
-    // Without npm nothing could be installed.
+    // An empty PATH hides npm: nothing can be installed.
     spawnSync(process.execPath, args, { cwd: clone, encoding: 'utf8', env: { PATH: '' } });
 
   test.each([
@@ -46,7 +46,7 @@ describe('in a clone where nothing is installed', () => {
     expect(stdout).toContain('Usage: gradcast train');
   });
 
-  test('an option that is wrong is an error before anything is installed', () => {
+  test('an unknown option is an error before anything is installed', () => {
     const { status, stderr } = run('bin/gradcast.js', 'train', '--epoch', '3');
     expect(status).toBe(1);
     expect(stderr).toMatch(/unknown option '--epoch'/);
@@ -55,7 +55,7 @@ describe('in a clone where nothing is installed', () => {
   test.each<[string, (packages: Record<string, { version?: string }>) => void, string | null]>([
     ['all packages', () => undefined, null],
     [
-      'a package less',
+      'one package less',
       (packages) => void Reflect.deleteProperty(packages, 'node_modules/ws'),
       '(npm install --no-save)',
     ],
@@ -64,7 +64,7 @@ describe('in a clone where nothing is installed', () => {
       (packages) => void (packages['node_modules/ws'] = { version: '0.0.1' }),
       '(npm install --no-save)',
     ],
-  ])('where node_modules has %s, a command knows what is missing', (_, change, installs) => {
+  ])('with %s in node_modules, a command knows whether something is missing', (_, change, installs) => {
     const lock = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
       packages: Record<string, { version?: string }>;
     };

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { EXIT_TERMINATED } from '../../worker-node/processes/run-processes.ts';
 import { gradcast, spawnGradcast } from '../support/worker-process.ts';
 
-test('what is no link is an error that says what one looks like', async () => {
+test('an invalid link is an error that shows a valid one', async () => {
   const worker = spawnGradcast(['worker', 'lab-7']);
   expect(await worker.ended).toBe(1);
   expect(worker.output()).toMatch(/'lab-7' is not the address of a coordinator\. It looks like http:/);
@@ -12,7 +12,7 @@ test('what is no link is an error that says what one looks like', async () => {
 test.each([
   ['none', ''],
   ['too long', 'x'.repeat(201)],
-])('a token that no coordinator takes is an error at once: %s', async (_, token) => {
+])('an invalid token is an error at once: %s', async (_, token) => {
   for (const [args, env] of [
     [['worker', 'ws://127.0.0.1:1', '--token', token], {}],
     [['status', 'ws://127.0.0.1:1'], { GRADCAST_TOKEN: token }],
@@ -24,9 +24,9 @@ test.each([
 });
 
 test.each<[string, (child: ReturnType<typeof sibling>) => void, number]>([
-  ['asked by anybody', (child) => void child.kill('SIGTERM'), EXIT_TERMINATED],
-  ['let go by whoever started it', (child) => void child.stdin.end(), 0],
-])('one of several workers says how it was ended: %s', async (_, end, expected) => {
+  ['SIGTERM', (child) => void child.kill('SIGTERM'), EXIT_TERMINATED],
+  ['the end of stdin, which its parent process has closed', (child) => void child.stdin.end(), 0],
+])('one of several workers shows by its exit code how it was ended: %s', async (_, end, expected) => {
   const child = sibling();
   const code = new Promise((resolve) => child.once('close', resolve));
   let output = '';
@@ -40,7 +40,7 @@ test.each<[string, (child: ReturnType<typeof sibling>) => void, number]>([
   expect(await code).toBe(expected);
 });
 
-/** One of several workers, with nobody to connect to: it says so when it can be ended in order. */
+/** One of several workers, without a coordinator: it says so when it can be ended in order. */
 function sibling() {
   const options = ['worker', 'ws://127.0.0.1:1', '--workers', '1', '--engine', 'wasm', '--quiet'];
   return spawn(process.execPath, [gradcast, ...options], {
