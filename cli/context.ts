@@ -1,46 +1,74 @@
+import { existsSync } from 'node:fs';
+import { join, relative, sep } from 'node:path';
+import type { RunProgram } from '../coordinator/training/run-session.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
-import type { OpenCoordinatorEngine } from '../coordinator/integrity/reference-engine.ts';
-import type { Connect } from '../shared/protocol/transport.ts';
+
+/** The parts of the program that bin/gradcast.js knows. */
+export interface CliEnvironment {
+  readonly version: string;
+  /** bin/gradcast.js, which the processes of workers and engines run too. */
+  readonly programFile: string;
+  /** Folder of the build. */
+  readonly distDir: string;
+  /** Installs and builds what a clone lacks. A command calls it before it imports any module dynamically. */
+  readonly prepare: () => Promise<void>;
+}
+
+/** The environment of every command. */
+export interface CliContext extends CliEnvironment, RunProgram {
+  /** The command as a person types it: gradcast, or node and the program's path. */
+  readonly commandLine: string;
+  /** A picture of a digit, relative to the working directory; missing in a package. */
+  readonly samplePicture: string | undefined;
+  /** Program of an engine's thread. */
+  readonly threadFile: string;
+}
+
+export function createContext(environment: CliEnvironment): CliContext {
+  const { programFile, distDir } = environment;
+  const isInstalled = programFile.includes(`${sep}node_modules${sep}`);
+  const picture = join(programFile, '../../docs/images/seven.png');
+  const threadFile = join(distDir, 'worker-node/thread/engine-thread.js');
+  return {
+    ...environment,
+    command: [process.execPath, programFile],
+    commandLine: isInstalled ? 'gradcast' : `node ${relative(process.cwd(), programFile)}`,
+    samplePicture: existsSync(picture) ? relative(process.cwd(), picture) : undefined,
+    pageDir: join(distDir, 'page'),
+    threadFile,
+    async openCoordinatorEngine(choice) {
+      const { openThreadedEngine } = await import('../worker-node/thread/threaded-engine.ts');
+      return openThreadedEngine({ file: threadFile, choice, note: () => undefined });
+    },
+  };
+}
 
 export interface WorkerCountOptions {
+  readonly workers: number | 'auto';
+  readonly engine: EngineChoice;
+  /** Threads of each worker. @default chosen with the number of workers */
+  readonly threads?: number | undefined;
   readonly note: (line: string) => void;
   readonly signal: AbortSignal;
-  /** Of each worker, if that is given. */
-  readonly threads?: number | undefined;
 }
 
-/** What the commands need to know of the program around them. */
-export interface CliContext {
-  /** Runs gradcast itself: the program and its first arguments. */
-  readonly command: readonly [string, ...string[]];
-  /** The same, as a person types it. */
-  readonly commandLine: string;
-  /** A picture of a digit, as a person here would name its file; missing in a package. */
-  readonly samplePicture?: string | undefined;
-  /** Folder of the built page. */
-  readonly pageDir: string;
-  readonly version: string;
-  /**
-   * How many local workers make the most of this machine; may measure for some seconds, and says so. What it says counts
-   * for nothing once the signal is aborted.
-   */
-  readonly chooseWorkerCount: (engine: EngineChoice, options: WorkerCountOptions) => Promise<number>;
-  /**
-   * Installs the engine that was asked for by name, if it is missing; may take minutes, and prints its progress.
-   * @throws Error with a sentence if this machine cannot have it
-   */
-  readonly prepareEngine: (engine: EngineChoice, signal: AbortSignal) => Promise<void>;
-  /** Opens an engine in a thread of this process, for the coordinator's own computations. @throws Error with a sentence */
-  readonly openCoordinatorEngine: OpenCoordinatorEngine;
-  /** Connects as a worker does; with a fingerprint, only to whoever has that certificate. */
-  readonly createConnector: (fingerprint: string | undefined) => Promise<Connect>;
-}
-
-/** How many local workers were asked for, or are best. */
-export function resolveWorkerCount(
-  { workers, engine }: { readonly workers: number | 'auto'; readonly engine: EngineChoice },
-  program: CliContext,
-  options: WorkerCountOptions,
-): number | Promise<number> {
-  return workers === 'auto' ? program.chooseWorkerCount(engine, options) : workers;
+/**
+ * Number of local workers of a command. With `auto` it may measure this machine for some seconds, and says so; the result
+ * means nothing once the signal is aborted.
+ */
+export async function resolveWorkerCount(
+  { workers, engine, threads, note, signal }: WorkerCountOptions,
+  { command }: Pick<CliContext, 'command'>,
+): Promise<number> {
+  if (workers !== 'auto') return workers;
+  const { readMachineProfile, chooseWorkerCount } =
+    await import('../worker-node/autotune/choose-worker-count.ts');
+  const machine = readMachineProfile(command);
+  return chooseWorkerCount({
+    ...machine,
+    threads: threads ?? machine.threads,
+    choice: engine,
+    note,
+    signal,
+  });
 }

@@ -1,20 +1,46 @@
+import { constants, setPriority } from 'node:os';
 import { Option, type Command } from 'commander';
-import type { EngineFlags, InstallFlags, BenchmarkFlags } from './run-engine.ts';
-import type { CliEnvironment } from './main.ts';
+import type { EngineChoice } from '../shared/engine/engine-choice.ts';
+import type { BenchmarkTarget } from '../worker-node/engine/benchmark/benchmark-child.ts';
+import { errorMessage } from '../shared/util/error-message.ts';
+import type { CliContext } from './context.ts';
+import { EXIT_INTERRUPTED, runInterruptible } from './interrupt.ts';
 import { engineOption, integer } from './options.ts';
 
+const PROFILED_STEPS = 20;
+
+interface EngineFlags {
+  readonly json?: boolean;
+  readonly profile?: boolean;
+  readonly engine: EngineChoice;
+  readonly batch: number;
+}
+
+interface InstallFlags {
+  readonly gpu?: boolean;
+  /** Do not retry soon after a failure, and exit with 0 after one. */
+  readonly ifPossible?: boolean;
+  /** Install at low priority, for a process that computes meanwhile; ends when stdin closes. */
+  readonly background?: boolean;
+}
+
+type BenchmarkFlags = BenchmarkTarget & { readonly batch: number };
+
+/** The parts of the context that an installation needs. */
+type InstallContext = Pick<CliContext, 'programFile' | 'commandLine'>;
+
 /** `gradcast engine`, `engine install`, and the hidden commands that measure one engine in a process of its own. */
-export function addEngine(cli: Command, load: CliEnvironment['load']): void {
+export function addEngine(cli: Command, context: CliContext): void {
   const engine = cli
     .command('engine')
     .enablePositionalOptions()
-    .summary('what computes on this machine')
+    .summary('show what this machine computes with')
     .description(
-      'What engines this machine has, which would be used and why not a better one, each measured.',
+      'Show the engines of this machine, each measured: which one gradcast uses, and why not the others.',
     )
-    .option('--json', 'as JSON')
-    .option('--profile', 'instead: where the time of a gradient step goes, op by op')
-    .addOption(engineOption('which one to profile'))
+    .option('--json', 'print JSON')
+    .option('--profile', 'show the time of a gradient step op by op instead')
+    .addOption(engineOption('engine to profile'))
     .option('--batch <n>', 'samples of a step to profile', integer(1, 65536), 128)
     .addHelpText(
       'after',
@@ -27,20 +53,20 @@ Examples:
   gradcast engine install --gpu`,
     )
     .action(async (flags: EngineFlags) => {
-      const commands = await load();
-      process.exitCode = await commands.engine(flags);
+      await context.prepare();
+      process.exitCode = await runEngine(flags, context);
     });
 
   engine
     .command('install')
-    .summary('get native TensorFlow')
+    .summary('install native TensorFlow')
     .description(
-      "Get native TensorFlow for this machine by the first way that works: one that is here, the package's own download, " +
-        'or a TensorFlow wheel and a build of the addon. It lands in the cache of this user.',
+      "Install native TensorFlow into this user's cache by the first method that works: an installed one, the package's " +
+        'own download, or a TensorFlow wheel and a build of the addon.',
     )
     .option('--gpu', 'with CUDA, for NVIDIA GPUs')
     .addOption(
-      new Option('--if-possible', 'do not retry soon after a failure; failing is no error')
+      new Option('--if-possible', 'do not retry soon after a failure; a failure is no error')
         .conflicts('gpu')
         .hideHelp(),
     )
@@ -53,28 +79,114 @@ Examples:
   gradcast engine install --gpu`,
     )
     .action(async (flags: InstallFlags) => {
-      const commands = await load();
-      process.exitCode = await commands.engineInstall(flags);
+      await context.prepare();
+      process.exitCode = await runInstall(flags, context);
     });
 
   engine
     .command('probe', { hidden: true })
-    .description('Try one engine in this process and print what it says.')
+    .description('Measure one engine in this process and print the result.')
     .addOption(new Option('--engine <engine>').choices(['native', 'wasm']).default('native'))
-    .option('--package <name>', 'of a native one')
-    .option('--folder <dir>', "an engine's folder")
+    .option('--package <name>', 'package of a native engine')
+    .option('--folder <dir>', 'folder of a native engine')
     .option('--batch <n>', 'samples a step', integer(1, 65536), 64)
     .action(async (flags: BenchmarkFlags) => {
-      const commands = await load();
-      await commands.engineProbe(flags);
+      await context.prepare();
+      const [{ benchmarkEngine }, { formatBenchmarkLine }] = await Promise.all([
+        import('../worker-node/engine/benchmark/benchmark-engine.ts'),
+        import('../worker-node/engine/benchmark/benchmark-child.ts'),
+      ]);
+      process.stdout.write(formatBenchmarkLine(await benchmarkEngine(flags, flags.batch)));
     });
 
   engine
     .command('pace', { hidden: true })
-    .description('Measure gradient steps of the native engine, side by side with others.')
+    .description('Measure gradient steps of the native engine, side by side with other processes.')
     .option('--batch <n>', 'samples a step', integer(1, 65536), 128)
     .action(async ({ batch }: { readonly batch: number }) => {
-      const commands = await load();
-      await commands.enginePace(batch);
+      await context.prepare();
+      const { serveBenchmark } = await import('../worker-node/autotune/serve-benchmark.ts');
+      await serveBenchmark(batch, process.stdin, (line) => process.stdout.write(`${line}\n`));
     });
+}
+
+/** @returns the exit code: 1 if this machine has no engine */
+async function runEngine(
+  { profile, json, engine, batch }: EngineFlags,
+  { programFile, commandLine }: CliContext,
+): Promise<number> {
+  const print = (value: object, lines: () => string[]): void =>
+    void process.stdout.write(`${json === true ? JSON.stringify(value, null, 2) : lines().join('\n')}\n`);
+  if (profile === true) {
+    const { profileEngine, describeProfile } = await import('../worker-node/engine/benchmark/profile.ts');
+    const profiled = await profileEngine(engine, batch, PROFILED_STEPS);
+    print(profiled, () => describeProfile(profiled));
+    return 0;
+  }
+  const { describeDiagnosis, diagnose, selectedEngine } = await import('../worker-node/engine/doctor.ts');
+  const diagnosis = await runInterruptible((signal) => diagnose(programFile, signal));
+  if (diagnosis === null) return EXIT_INTERRUPTED;
+  print(diagnosis, () => describeDiagnosis(diagnosis, commandLine));
+  return selectedEngine(diagnosis) === undefined ? 1 : 0;
+}
+
+/** @returns the exit code */
+async function runInstall(flags: InstallFlags, context: CliContext): Promise<number> {
+  const isBackground = flags.background === true;
+  // The compiler and pip inherit it.
+  if (isBackground) setPriority(constants.priority.PRIORITY_LOW);
+  const install = (signal: AbortSignal): Promise<boolean> =>
+    flags.ifPossible === true
+      ? ensureNativeEngine(context, signal, false).then(() => true)
+      : installNativeEngine(flags, context, signal);
+  const isInstalled = await runInterruptible(install, { stopsWithStdin: isBackground });
+  return isInstalled === null ? EXIT_INTERRUPTED : isInstalled ? 0 : 1;
+}
+
+/** @returns false if a background installation has failed: its parent process reports the last line on stderr */
+async function installNativeEngine(
+  flags: InstallFlags,
+  { programFile, commandLine }: InstallContext,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const [{ installEngine, InstallError }, { asSentence }] = await Promise.all([
+    import('../worker-node/engine/install/install.ts'),
+    import('../worker-node/engine/ensure-native.ts'),
+  ]);
+  const options = await installOptions({ programFile, commandLine }, signal);
+  try {
+    await installEngine({ ...options, variant: flags.gpu === true ? 'gpu' : 'cpu' });
+    return true;
+  } catch (error) {
+    if (flags.background !== true) throw error;
+    options.report.print(asSentence(error instanceof InstallError ? error.why : errorMessage(error)));
+    return false;
+  }
+}
+
+/**
+ * Installs native TensorFlow if this machine lacks it, and waits for that. Progress goes to stderr.
+ * @param signal stops the installation
+ * @throws Error with a sentence if this machine cannot have it
+ */
+export async function requireNativeEngine(context: InstallContext, signal: AbortSignal): Promise<void> {
+  await ensureNativeEngine(context, signal, true);
+}
+
+async function ensureNativeEngine(
+  context: InstallContext,
+  signal: AbortSignal,
+  required: boolean,
+): Promise<void> {
+  const { ensureNativeEngine: ensure } = await import('../worker-node/engine/ensure-native.ts');
+  await ensure({ ...(await installOptions(context, signal)), required });
+}
+
+async function installOptions({ programFile, commandLine }: InstallContext, signal: AbortSignal) {
+  const [{ engineCacheDir }, { streamReport }] = await Promise.all([
+    import('../worker-node/engine/locate/cache.ts'),
+    import('../worker-node/engine/install/progress.ts'),
+  ]);
+  const report = streamReport(process.stderr, () => performance.now());
+  return { cacheDir: engineCacheDir(), programFile, commandLine, signal, report, nowMs: Date.now() };
 }

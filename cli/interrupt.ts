@@ -1,51 +1,123 @@
-import type { Reporter } from '../coordinator/report/reporter.ts';
+import { Socket } from 'node:net';
 
-/** What a run's exit code is when a person stopped it. */
+/** Exit code of a command that a signal stopped. */
 export const EXIT_INTERRUPTED = 130;
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+type StopSignal = (typeof SIGNALS)[number];
+
+export interface InterruptOptions {
+  /** Signals that stop the command; it ignores the others. @default all */
+  readonly signals?: readonly StopSignal[];
+  /** Signals that end the process at once when the command is stopping already. @default none */
+  readonly forceExitOn?: readonly StopSignal[];
+  /** Whether the end of stdin stops the command too: it closes when the parent process ends, however that ends. */
+  readonly stopsWithStdin?: boolean;
+  /** Called when the command is told to stop. */
+  readonly onInterrupt?: () => void;
+  /** Called just before the process ends at once. */
+  readonly onForceExit?: () => void;
+}
+
 export interface Interrupt {
+  /** Aborted when the command is told to stop. */
   readonly signal: AbortSignal;
+  /** The signal that stopped the command; null while it runs, and if the end of stdin stopped it. */
+  readonly stoppedBy: StopSignal | null;
   dispose(): void;
 }
 
-/** Resolves at Ctrl-C, SIGTERM or the end of the terminal. */
+/** Listens for Ctrl-C (SIGINT), SIGTERM and the end of the terminal (SIGHUP). */
+export function listenForInterrupts({
+  signals = SIGNALS,
+  forceExitOn = [],
+  stopsWithStdin = false,
+  onInterrupt,
+  onForceExit,
+}: InterruptOptions = {}): Interrupt {
+  const controller = new AbortController();
+  let stoppedBy: StopSignal | null = null;
+  const stop = (signal: StopSignal | null): void => {
+    if (controller.signal.aborted) return;
+    stoppedBy = signal;
+    controller.abort();
+    onInterrupt?.();
+  };
+  const onSignal = (signal: NodeJS.Signals): void => {
+    const received = SIGNALS.find((name) => name === signal) ?? null;
+    if (received === null || !signals.includes(received)) return;
+    if (controller.signal.aborted && forceExitOn.includes(received)) {
+      onForceExit?.();
+      process.exit(EXIT_INTERRUPTED);
+    }
+    stop(received);
+  };
+  const onStdinClosed = (): void => stop(null);
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  if (stopsWithStdin) {
+    process.stdin.resume().once('close', onStdinClosed);
+    // Stdin alone must not keep a process alive that has nothing left to do.
+    if (process.stdin instanceof Socket) process.stdin.unref();
+  }
+  return {
+    signal: controller.signal,
+    get stoppedBy() {
+      return stoppedBy;
+    },
+    dispose() {
+      for (const signal of SIGNALS) process.off(signal, onSignal);
+      if (stopsWithStdin) process.stdin.off('close', onStdinClosed).destroy();
+    },
+  };
+}
+
+/** The part of a reporter that an interrupted command uses. */
+interface InterruptReporter {
+  warn(line: string): void;
+  close(): void;
+}
+
+/**
+ * Stops a command in order at the first signal, and ends the process at once at the second.
+ * @param sentence what the command does after the first signal
+ */
+export function interruptWithNotice(report: InterruptReporter, sentence: string): Interrupt {
+  return listenForInterrupts({
+    forceExitOn: SIGNALS,
+    onInterrupt: () => report.warn(`${sentence} Ctrl-C again stops at once.`),
+    onForceExit: () => report.close(),
+  });
+}
+
+/** Resolves at the first signal. */
 export function waitForInterrupt(): Promise<void> {
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   return new Promise((resolve) => {
-    const onSignal = (): void => {
-      for (const signal of signals) process.off(signal, onSignal);
-      resolve();
-    };
-    for (const signal of signals) process.on(signal, onSignal);
+    const interrupt = listenForInterrupts({
+      onInterrupt() {
+        interrupt.dispose();
+        resolve();
+      },
+    });
   });
 }
 
 /**
- * Ctrl-C (or SIGTERM, or the end of the terminal) once: the signal is aborted and the command ends in order. Twice: the process ends at once.
- * @param sentence what the person is told after the first one
+ * Runs work that a signal stops.
+ * @returns null if it was stopped
  */
-export function handleInterrupts(
-  report: Reporter,
-  sentence = 'Stopping; what has been trained is saved.',
-): Interrupt {
-  const controller = new AbortController();
-  const onSignal = (): void => {
-    if (controller.signal.aborted) {
-      report.close();
-      process.exit(EXIT_INTERRUPTED);
-    }
-    controller.abort();
-    report.warn(`${sentence} Ctrl-C again stops at once.`);
-  };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
-  process.on('SIGHUP', onSignal);
-  return {
-    signal: controller.signal,
-    dispose() {
-      process.off('SIGINT', onSignal);
-      process.off('SIGTERM', onSignal);
-      process.off('SIGHUP', onSignal);
-    },
-  };
+export async function runInterruptible<Result>(
+  work: (signal: AbortSignal) => Promise<Result>,
+  options: Pick<InterruptOptions, 'stopsWithStdin'> = {},
+): Promise<Result | null> {
+  const interrupt = listenForInterrupts(options);
+  const { signal } = interrupt;
+  try {
+    const result = await work(signal);
+    if (!signal.aborted) return result;
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    interrupt.dispose();
+  }
+  return null;
 }

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import type { Commands } from './commands.ts';
+import { createContext, type CliEnvironment } from './context.ts';
 import { addCoordinator } from './coordinator.ts';
 import { addEngine } from './engine.ts';
 import { addEvaluate } from './evaluate.ts';
@@ -9,33 +9,27 @@ import { addStatus } from './status.ts';
 import { addTrain } from './train.ts';
 import { addWorker } from './worker.ts';
 
-/** What the command line needs of the program around it. */
-export interface CliEnvironment {
-  readonly version: string;
-  /** Loads the code of the commands. In a clone it installs and builds what is missing before. */
-  readonly load: () => Promise<Commands>;
-}
-
 /**
  * Parses the command line and runs the command. Help, the version, `plan` and errors in options need nothing but this
- * module; all other commands are loaded when they run.
+ * module; the other commands import what they run from the build.
  * @param args without the names of Node and of the program
  * @throws Error with a sentence for the person
  */
-export async function main(args: readonly string[], { version, load }: CliEnvironment): Promise<void> {
+export async function main(args: readonly string[], environment: CliEnvironment): Promise<void> {
+  const context = createContext(environment);
   const cli = new Command('gradcast')
     .description('Trains one model on many machines: GPU boxes, CPU cores and browser tabs, over WebSockets.')
-    .version(version)
-    // An option belongs to the command that it stands behind: `engine` and `engine probe` share the names of some.
+    .version(context.version)
+    // Options belong to the command that they follow: `engine` and `engine probe` share the names of some.
     .enablePositionalOptions()
     .showHelpAfterError('(add --help for the options and examples)');
-  addTrain(cli, load);
-  addCoordinator(cli, load);
-  addStatus(cli, load);
+  addTrain(cli, context);
+  addCoordinator(cli, context);
+  addStatus(cli, context);
   addPlan(cli);
-  addEvaluate(cli, load);
-  addWorker(cli, load);
-  addEngine(cli, load);
-  addPredict(cli, load);
+  addEvaluate(cli, context);
+  addWorker(cli, context);
+  addEngine(cli, context);
+  addPredict(cli, context);
   await cli.parseAsync(args, { from: 'user' });
 }

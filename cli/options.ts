@@ -8,21 +8,21 @@ const LOG_FORMATS: readonly LogFormat[] = ['text', 'json'];
 const ENGINE_CHOICES: readonly EngineChoice[] = ['auto', 'native', 'wasm'];
 const INSTALL_NATIVE: readonly InstallNative[] = ['auto', 'always', 'never'];
 
-/** `--log` of the commands that run for a long time. */
+/** `--log` of long-running commands. */
 export const logOption = (): Option =>
-  new Option('--log <format>', 'text for people, json (one object a line) for programs')
+  new Option('--log <format>', 'text for people, or json (one object a line) for programs')
     .choices(LOG_FORMATS)
     .default('text');
 
-/** `--engine`. @param what is computed with it, for the help */
-export const engineOption = (what: string): Option =>
-  new Option('--engine <engine>', what).choices(ENGINE_CHOICES).default('auto');
+/** `--engine`. @param description use of the engine, for the help */
+export const engineOption = (description: string): Option =>
+  new Option('--engine <engine>', description).choices(ENGINE_CHOICES).default('auto');
 
 /** `--install-native` of the commands whose workers train. */
 export const installNativeOption = (): Option =>
   new Option(
     '--install-native <when>',
-    'install native TensorFlow during the run and switch to it: auto if the run gains time (3 GB of disk)',
+    'install native TensorFlow during the run and switch to it: auto if that saves time (3 GB of disk)',
   )
     .env('GRADCAST_INSTALL_NATIVE')
     .choices(INSTALL_NATIVE)
@@ -32,18 +32,18 @@ export const installNativeOption = (): Option =>
 export const dataOption = (): Option =>
   new Option(
     '--data <dir>',
-    'folder or zip archive of IDX or CSV files (else that of MNIST_DIR, the cache, a download, or drawn digits)',
+    'folder or zip archive of IDX or CSV files (default: MNIST from MNIST_DIR, the cache or a download, else synthetic digits)',
   );
 
 /** `--transpose` of the commands that read a data set. */
 export const transposeOption = (): Option =>
-  new Option('--transpose', 'exchange rows and columns of each image, as files of EMNIST need it');
+  new Option('--transpose', 'exchange rows and columns of each image, as the files of EMNIST require');
 
 /** `--codec`. */
 export const codecOption = (): Option =>
   new Option(
     '--codec <codec>',
-    'how gradients and weights travel: auto is what suits each link; float32 is exact, float16 half the bytes, int8 a quarter, int4 an eighth up and a quarter down, int4/int4 an eighth',
+    'encoding of gradients and weights: auto chooses for each link; float32 is exact, float16 has half the bytes, int8 a quarter, int4 an eighth up and a quarter down, int4/int4 an eighth',
   )
     .choices(['auto', ...Object.keys(LINK_CODECS)])
     .default('auto');
@@ -52,18 +52,18 @@ export const codecOption = (): Option =>
 export const tokenOption = (): Option =>
   new Option(
     '--token <token>',
-    'only workers that know it may join; in GRADCAST_TOKEN it is hidden from the list of processes',
+    'secret that workers need to join; GRADCAST_TOKEN hides it from the list of processes',
   )
     .env('GRADCAST_TOKEN')
-    .argParser(token('to let in everybody'));
+    .argParser(token('to admit every worker'));
 
 /** `--fingerprint` of the commands that connect to a coordinator. */
 export const fingerprintOption = (): Option =>
-  new Option('--fingerprint <hex>', 'of a self-signed certificate: the one to trust (wss://)').argParser(
+  new Option('--fingerprint <hex>', 'SHA-256 of the self-signed certificate to trust (wss://)').argParser(
     fingerprint,
   );
 
-/** For commander: SHA-256 of a certificate, 64 hex digits with or without colons; in Node's form. */
+/** Parses SHA-256 of a certificate, 64 hex digits with or without colons, into Node's form. */
 export function fingerprint(text: string): string {
   const digits = text.replaceAll(':', '').toUpperCase();
   if (!/^[0-9A-F]{64}$/.test(digits)) {
@@ -72,18 +72,18 @@ export function fingerprint(text: string): string {
   return (digits.match(/../g) ?? []).join(':');
 }
 
-/** For commander: 'all', or numbers of GPUs, each once, with commas between. */
+/** Parses 'all', or numbers of GPUs, each once, with commas between. */
 export function devices(text: string): Devices {
   if (text === 'all') return text;
   if (!/^\d{1,3}(,\d{1,3})*$/.test(text)) {
     throw new InvalidArgumentError("It takes 'all', or numbers of GPUs such as 0,1.");
   }
   const numbers = text.split(',').map(Number);
-  if (new Set(numbers).size < numbers.length) throw new InvalidArgumentError('A GPU is named twice.');
+  if (new Set(numbers).size < numbers.length) throw new InvalidArgumentError('It names a GPU twice.');
   return numbers;
 }
 
-/** For commander: a whole number within bounds, or a sentence. */
+/** Parser of a whole number within bounds. */
 export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = Number(text);
@@ -93,21 +93,21 @@ export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: stri
   };
 }
 
-/** For commander: 'auto', or a whole number of at least 1. */
+/** Parses 'auto', or a whole number of at least 1. */
 export function countOrAuto(text: string): number | 'auto' {
   return text === 'auto' ? 'auto' : integer(1, 1024)(text);
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000 };
 
-/** For commander: a number of steps, or a time in seconds or minutes. */
+/** Parses a number of steps, or a time in seconds or minutes. */
 export function interval(text: string): { readonly steps: number } | { readonly ms: number } {
   const [, number = '', unit] = /^([1-9]\d{0,6})([sm])?$/.exec(text) ?? [];
   if (number === '') throw new InvalidArgumentError('It takes steps (500), seconds (30s) or minutes (5m).');
   return unit === undefined ? { steps: Number(number) } : { ms: Number(number) * (UNIT_MS[unit] ?? 0) };
 }
 
-/** For commander: a part of a whole, from 0 to 1. */
+/** Parses a part of a whole, from 0 to 1. */
 export function fraction(text: string): number {
   const value = Number(text);
   if (/^[\d.]+$/.test(text) && value >= 0 && value <= 1) return value;
@@ -116,7 +116,7 @@ export function fraction(text: string): number {
 
 const BITS_PER_RATE_UNIT: Readonly<Record<string, number>> = { kbit: 1e3, mbit: 1e6, gbit: 1e9 };
 
-/** For commander: bits a second, as tc has them: 20mbit, 1gbit. */
+/** Parses bits a second in the notation of tc: 20mbit, 1gbit. */
 export function bitRate(text: string): number {
   const [, number = '', unit = ''] = /^(\d+(?:\.\d+)?)(kbit|mbit|gbit)$/.exec(text.toLowerCase()) ?? [];
   const rate = Number(number) * (BITS_PER_RATE_UNIT[unit] ?? 0);
@@ -124,31 +124,31 @@ export function bitRate(text: string): number {
   throw new InvalidArgumentError('It takes a rate: 500kbit, 100mbit, 1gbit.');
 }
 
-/** For commander: a number that is not negative; above 0, if that is asked for. */
-export function decimal(least: 'zero' | 'positive' = 'positive'): (text: string) => number {
+/** Parser of a number of at least 0, or above 0. */
+export function decimal(min: 'zero' | 'positive' = 'positive'): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (/^[\d.]+$/.test(text) && (least === 'zero' ? value >= 0 : value > 0)) return value;
-    throw new InvalidArgumentError(`It takes a number ${least === 'zero' ? 'of 0 or more' : 'above 0'}.`);
+    if (/^[\d.]+$/.test(text) && (min === 'zero' ? value >= 0 : value > 0)) return value;
+    throw new InvalidArgumentError(`It takes a number ${min === 'zero' ? 'of 0 or more' : 'above 0'}.`);
   };
 }
 
 /**
- * For commander: a secret that workers have to know, as long as a hello may have it. An empty one would let in everybody.
- * @param without when a person is to leave it out
+ * Parser of a token, at most as long as a hello may have it. An empty token would admit every worker.
+ * @param whenToOmit end of the sentence 'leave it out ...'
  */
-export function token(without: string): (text: string) => string {
+function token(whenToOmit: string): (text: string) => string {
   return (text) => {
     if (text.length >= 1 && text.length <= 200) return text;
-    throw new InvalidArgumentError(`It takes 1 to 200 characters; leave it out ${without}.`);
+    throw new InvalidArgumentError(`It takes 1 to 200 characters; leave it out ${whenToOmit}.`);
   };
 }
 
-/** --token of those who come to a coordinator. */
+/** `--token` of the commands that connect to a coordinator. */
 export const clientTokenOption = (): Option =>
   new Option(
     '--token <token>',
-    'what the coordinator was started with; GRADCAST_TOKEN is hidden from the list of processes',
+    'token of the coordinator; GRADCAST_TOKEN hides it from the list of processes',
   )
     .env('GRADCAST_TOKEN')
     .argParser(token('if the coordinator has none'));

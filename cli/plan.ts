@@ -1,38 +1,40 @@
 import { Option, type Command } from 'commander';
-import { bitRate, codecOption, decimal, integer, fraction } from './options.ts';
 import { describePlan } from '../coordinator/plan/describe-plan.ts';
+import { bitRate, codecOption, decimal, fraction, integer } from './options.ts';
 
-/** `gradcast plan`: a forecast that needs nothing but arithmetic. */
+/** `gradcast plan`: forecasts the time of a step without starting anything. */
 export function addPlan(cli: Command): void {
   cli
     .command('plan')
-    .summary('what more machines would bring')
+    .summary('forecast the gain of more machines')
     .description(
-      'How long a step would take with so many workers behind such links, without starting anything: a forecast from a model of compute, links and codecs.',
+      'Forecast the time of a step for a number of workers and their links, from a model of compute, links and codecs. Starts nothing.',
     )
-    .option('--workers <n>', 'how many', integer(1, 1_000), 4)
+    .option('--workers <n>', 'number of workers', integer(1, 1_000), 4)
     .addOption(
-      new Option('--rate <rate>', "of each worker's link").argParser(bitRate).default(1e8, '100mbit'),
+      new Option('--rate <rate>', "bit rate of each worker's link")
+        .argParser(bitRate)
+        .default(1e8, '100mbit'),
     )
-    .option('--delay <ms>', 'of a link, one way', decimal('zero'), 1)
+    .option('--delay <ms>', 'latency of a link, one way', decimal('zero'), 1)
     .option(
       '--coordinator-rate <rate>',
-      "of the coordinator's link (default: ten times a worker's, up to 1gbit)",
+      "bit rate of the coordinator's link (default: ten times a worker's, up to 1gbit)",
       bitRate,
     )
     .option(
       '--ms-per-sample <ms>',
-      'what a worker computes for each sample; gradcast engine says it',
+      'compute time of a sample on a worker, as gradcast engine prints it',
       decimal(),
       0.3,
     )
     .option('--batch-size <n>', 'samples a step', integer(1, 1_000_000), 128)
     .addOption(codecOption())
-    .option('--parameters <n>', 'of the model', integer(1), 600_810)
-    .option('--sample-bytes <n>', 'of one sample', integer(1), 784)
+    .option('--parameters <n>', 'parameters of the model', integer(1), 600_810)
+    .option('--sample-bytes <n>', 'bytes of one sample', integer(1), 784)
     .option(
       '--tail-at <part>',
-      'when most of a gradient is there: 0.5 for workers in browsers and with --engine wasm, 1 for --engine native',
+      'part of the compute time after which most of a gradient is ready: 0.5 in browsers and with --engine wasm, 1 with --engine native',
       fraction,
       1,
     )
@@ -65,10 +67,10 @@ export interface PlanFlags {
 }
 
 const DEFAULT_MODEL = { values: 600_810, kernel: { offset: 9_568, inputs: 4_608, outputs: 128 } };
-/** The coordinator is on a better line than its workers, but hardly on more than this. */
+/** A coordinator usually has a faster link than its workers, up to this rate. */
 const MAX_COORDINATOR_RATE = 1e9;
 
-/** @returns lines for the person */
+/** @returns lines of the forecast */
 export function runPlan(flags: PlanFlags): string[] {
   const { codec, delay, parameters, rate, coordinatorRate, tailAt, ...rest } = flags;
   return describePlan(
@@ -78,7 +80,7 @@ export function runPlan(flags: PlanFlags): string[] {
       delayMs: delay,
       gradientReadyAt: tailAt,
       parameterCount: parameters,
-      // The default model's; of another one only the number of its parameters is known here.
+      // Only the shape of the default model is known here.
       kernel: parameters === DEFAULT_MODEL.values ? DEFAULT_MODEL.kernel : null,
       coordinatorRate: coordinatorRate ?? Math.max(rate, Math.min(MAX_COORDINATOR_RATE, 10 * rate)),
     },

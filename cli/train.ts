@@ -1,21 +1,91 @@
-import type { Command } from 'commander';
-import type { TrainFlags } from './run-train.ts';
-import type { CliEnvironment } from './main.ts';
-import { countOrAuto, engineOption, installNativeOption, integer } from './options.ts';
-import { addTrainingOptions } from './training-options.ts';
+import { Option, type Command } from 'commander';
+import type { Job } from '../shared/model/job.ts';
+import type { TrainingRunFlags, TrainingRunOutcome } from '../coordinator/training/run-training.ts';
+import { systemClock } from '../shared/util/clock.ts';
+import { resolveWorkerCount, type CliContext } from './context.ts';
+import { requireNativeEngine } from './engine.ts';
+import { EXIT_INTERRUPTED, interruptWithNotice, waitForInterrupt } from './interrupt.ts';
+import {
+  codecOption,
+  countOrAuto,
+  dataOption,
+  engineOption,
+  fraction,
+  installNativeOption,
+  integer,
+  interval,
+  logOption,
+  tokenOption,
+  transposeOption,
+} from './options.ts';
+
+export type TrainFlags = TrainingRunFlags;
+
+const DEFAULT_SEED = 1337;
+
+/** Adds the options that `train` and `coordinator` share. */
+export function addTrainingOptions(command: Command): Command {
+  return command
+    .option('--epochs <n>', 'passes over the training samples (default: 12)', integer(1, 1_000_000))
+    .option('--batch-size <n>', 'samples a step', integer(1, 1_000_000), 128)
+    .addOption(
+      new Option('--seed <n>', 'fixes initial weights, order and dropout')
+        .argParser(integer(0, 2 ** 32 - 1))
+        .default(DEFAULT_SEED),
+    )
+    .addOption(dataOption())
+    .addOption(transposeOption())
+    .option('--out <dir>', 'folder for model, history and config (default: runs/<date>-<id>)')
+    .option('--limit <n>', 'train on the first n samples only, for a quick look', integer(1))
+    .option('--model <file>', 'train this model (Keras or tfjs JSON) instead of the MNIST CNN')
+    .addOption(
+      new Option(
+        '--resume <dir>',
+        'resume a run from its last checkpoint; repeat --codec, --audit and --token',
+      ).conflicts(['out', 'limit', 'model', 'batchSize', 'seed', 'exact', 'microShard', 'transpose']),
+    )
+    .addOption(
+      new Option(
+        '--checkpoint-every <n>',
+        'save a checkpoint every 500 steps, 30s or 5m (default: 5m; with --resume: as before)',
+      ).argParser(interval),
+    )
+    .option(
+      '--audit <part>',
+      'part of the shards, such as 0.02, to recompute before they count, besides the few that always are',
+      fraction,
+    )
+    .option(
+      '--exact',
+      'the same bits for any number of workers, whenever they join and leave: docs/decisions/exact.md',
+    )
+    .option('--micro-shard <n>', 'samples that --exact computes at a time', integer(1, 65_536), 16)
+    .addOption(codecOption())
+    .addOption(tokenOption())
+    .option('--https', 'serve https and wss; without --cert, with a self-signed certificate')
+    .option('--keep-open', 'after the end, serve the page with the trained model until Ctrl-C')
+    .option('--cert <file>', 'certificate for https, followed by its chain (PEM)')
+    .option('--key <file>', 'key of the certificate (PEM)')
+    .addOption(logOption());
+}
 
 /** `gradcast train`: a coordinator, and workers in processes of their own. */
-export function addTrain(cli: Command, load: CliEnvironment['load']): void {
+export function addTrain(cli: Command, context: CliContext): void {
   addTrainingOptions(cli.command('train'))
     .summary('train, with workers on this machine')
     .description(
-      'Train on this machine: a coordinator, and workers in processes of their own. Others may join.',
+      'Train on this machine: a coordinator, and workers in processes of their own. Other machines may join.',
     )
-    .option('--workers <n>', 'worker processes here: auto is what is fastest', countOrAuto, 'auto')
-    .addOption(engineOption('what local workers compute with'))
+    .option(
+      '--workers <n>',
+      'worker processes on this machine: auto is the fastest number',
+      countOrAuto,
+      'auto',
+    )
+    .addOption(engineOption('engine of the local workers'))
     .addOption(installNativeOption())
     .option('--host <address>', 'address to listen on', '127.0.0.1')
-    .option('--port <n>', 'port to listen on; 0 takes any that is free', integer(0, 65535), 0)
+    .option('--port <n>', 'port to listen on; 0 takes a free one', integer(0, 65535), 0)
     .addHelpText(
       'after',
       `
@@ -24,10 +94,81 @@ Examples:
   gradcast train --epochs 1 --limit 6000     a quick look
   gradcast train --data fashion-mnist/       any data set of IDX files
   gradcast train --resume runs/2026-01-31-k3v9qd            resume a run that was stopped or crashed
-  gradcast train --host 0.0.0.0 --port 2718 --token s3cret    others may join`,
+  gradcast train --host 0.0.0.0 --port 2718 --token s3cret    other machines may join`,
     )
     .action(async (flags: Omit<TrainFlags, 'command'>) => {
-      const commands = await load();
-      process.exitCode = await commands.train({ ...flags, command: 'train' });
+      process.exitCode = await runTrain({ ...flags, command: 'train' }, context);
     });
+}
+
+/** Runs `train` and `coordinator`. @returns the exit code */
+export async function runTrain(flags: TrainFlags, context: CliContext): Promise<number> {
+  await context.prepare();
+  const [{ growHeap, runTraining }, { createReporter }, summary, addresses] = await Promise.all([
+    import('../coordinator/training/run-training.ts'),
+    import('../coordinator/report/create-reporter.ts'),
+    import('../coordinator/report/summary.ts'),
+    import('../coordinator/report/addresses.ts'),
+  ]);
+  growHeap();
+  const clock = systemClock(globalThis);
+  const report = createReporter(process.stdout, clock, flags.log);
+  const interrupt = interruptWithNotice(report, 'Stopping; the trained model is saved.');
+  const { signal } = interrupt;
+  // A log is read by others, and a QR code is for a camera in front of a screen.
+  const isScreen = process.stdout.isTTY && flags.log === 'text';
+
+  const printSummary = ({ scores, folder, isTransposed }: TrainingRunOutcome): void => {
+    report.close();
+    summary.printSummary(scores, folder, { ...flags, transpose: isTransposed }, context, report);
+  };
+  const chooseWorkerCount = async ({ microShard }: Job): Promise<number> => {
+    if (flags.workers !== 0) {
+      report.close();
+      if (flags.engine === 'native') await requireNativeEngine(context, signal);
+      if (signal.aborted) return 0;
+    }
+    return resolveWorkerCount(
+      {
+        ...flags,
+        threads: microShard === undefined ? undefined : 1,
+        note: (line) => report.info(line),
+        signal,
+      },
+      context,
+    );
+  };
+  const servePage = async (outcome: TrainingRunOutcome, urls: readonly string[]): Promise<void> => {
+    printSummary(outcome);
+    // The run is over: Ctrl-C ends the server, and nothing is left to be saved.
+    interrupt.dispose();
+    addresses.printServingUrl(urls, flags.token, report, isScreen);
+    await waitForInterrupt();
+  };
+
+  try {
+    const outcome = await runTraining(flags, {
+      program: context,
+      clock,
+      report,
+      signal,
+      chooseWorkerCount,
+      onListening: (urls, tls) =>
+        addresses.printAddresses(urls, { ...flags, tls }, context, report, isScreen),
+      afterRun: flags.keepOpen === true ? servePage : undefined,
+    });
+    const isServed = flags.keepOpen === true && !signal.aborted;
+    if (outcome !== null && !isServed) {
+      report.close();
+      if (outcome.steps === 0) report.info('Stopped before the first step; there is no model.');
+      else printSummary(outcome);
+      if (signal.aborted && outcome.steps > 0 && outcome.canResume) {
+        summary.printResumeHint(outcome.folder, flags, context, report);
+      }
+    }
+    return signal.aborted ? EXIT_INTERRUPTED : 0;
+  } finally {
+    report.close();
+    interrupt.dispose();
+  }
 }

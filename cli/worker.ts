@@ -1,34 +1,58 @@
 import { hostname } from 'node:os';
 import type { Command } from 'commander';
-import type { WorkerFlags } from './run-worker.ts';
-import type { CliEnvironment } from './main.ts';
+import type { LogFormat } from '../coordinator/report/log.ts';
+import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
+import { invalidLinkMessage, parseCoordinatorLink } from '../shared/protocol/coordinator-link.ts';
+import type { Devices } from '../worker-node/engine/native/nvidia-gpus.ts';
+import type { CliContext } from './context.ts';
+import { requireNativeEngine } from './engine.ts';
+import { EXIT_INTERRUPTED, listenForInterrupts, type Interrupt } from './interrupt.ts';
 import {
+  clientTokenOption,
   countOrAuto,
   devices,
   engineOption,
   fingerprintOption,
   installNativeOption,
   integer,
-  clientTokenOption,
   logOption,
 } from './options.ts';
 
+interface WorkerFlags {
+  readonly token?: string;
+  readonly fingerprint?: string;
+  readonly name: string;
+  readonly workers: number | 'auto';
+  readonly threads?: number;
+  readonly devices?: Devices;
+  readonly engine: EngineChoice;
+  readonly installNative: InstallNative;
+  readonly quiet?: boolean;
+  readonly log: LogFormat;
+}
+
 /** `gradcast worker`: this machine computes for a run. */
-export function addWorker(cli: Command, load: CliEnvironment['load']): void {
+export function addWorker(cli: Command, context: CliContext): void {
   cli
     .command('worker')
     .summary('attach this machine to a run')
-    .description('Attach this machine to a run. Keeps trying while the coordinator is away; Ctrl-C leaves.')
+    .description(
+      'Attach this machine to a run. Reconnects while the coordinator cannot be reached; Ctrl-C leaves.',
+    )
     .argument('<link>', 'the link that the coordinator printed, or host:port')
     .addOption(clientTokenOption())
     .addOption(fingerprintOption())
-    .option('--name <name>', 'what this machine is called in the run', hostname())
-    .option('--workers <n>', 'worker processes: auto is what is fastest here', countOrAuto, 'auto')
-    .option('--threads <n>', 'threads of each with native TensorFlow (default: its share)', integer(1, 1024))
+    .option('--name <name>', 'name of this machine in the run', hostname())
+    .option('--workers <n>', 'worker processes: auto is the fastest number here', countOrAuto, 'auto')
+    .option(
+      '--threads <n>',
+      "threads of each worker's native TensorFlow (default: its share of the cores)",
+      integer(1, 1024),
+    )
     .option('--devices <list>', 'GPUs, one worker each: all, or numbers such as 0,1', devices)
-    .addOption(engineOption('what computes'))
+    .addOption(engineOption('engine that computes'))
     .addOption(installNativeOption())
-    .option('--quiet', 'say only what goes wrong')
+    .option('--quiet', 'print problems only')
     .addOption(logOption())
     .addHelpText(
       'after',
@@ -38,8 +62,65 @@ Examples:
   gradcast worker 192.168.1.20:2718 --token s3cret --name lab-7 --workers 4
   gradcast worker 192.168.1.20:2718 --devices all       one worker for each GPU`,
     )
-    .action(async (url: string, flags: WorkerFlags) => {
-      const commands = await load();
-      process.exitCode = await commands.worker(url, flags);
+    .action(async (link: string, flags: WorkerFlags) => {
+      await context.prepare();
+      process.exitCode = await runWorkerCommand(link, flags, context);
     });
+}
+
+/**
+ * @param link to the coordinator; its token replaces the option's
+ * @returns the exit code
+ */
+async function runWorkerCommand(link: string, flags: WorkerFlags, context: CliContext): Promise<number> {
+  const { runWorkers } = await import('../worker-node/run-workers.ts');
+  const parsed = parseCoordinatorLink(link);
+  if (parsed === null) throw new Error(invalidLinkMessage(link));
+  const hasParent = process.env.GRADCAST_LEASH === 'stdin';
+  const interrupt = interruptWorker(hasParent);
+  const { signal } = interrupt;
+  const log = await createWorkerLog(flags);
+  // The parent process has prepared the engine; and an installation brings none for GPUs.
+  const isStartedByHand = process.env.GRADCAST_LEASH === undefined;
+  if (flags.engine === 'native' && isStartedByHand && flags.devices === undefined) {
+    await requireNativeEngine(context, signal);
+    if (signal.aborted) return EXIT_INTERRUPTED;
+  }
+  const code = await runWorkers({
+    ...flags,
+    ...log,
+    url: parsed.url,
+    token: parsed.token ?? flags.token,
+    isSibling: process.env.GRADCAST_SIBLING !== undefined,
+    program: context,
+    childOptions: ['--log', flags.log, ...(flags.quiet === true ? ['--quiet'] : [])],
+    signal,
+    isTerminated: () => interrupt.stoppedBy === 'SIGTERM',
+  });
+  return code ?? EXIT_INTERRUPTED;
+}
+
+/**
+ * Stops a worker in order at the first signal; a second Ctrl-C ends it at once. With a parent process, only SIGTERM and the
+ * end of stdin count: Ctrl-C reaches the whole terminal, but the parent process needs this worker to finish the step.
+ */
+function interruptWorker(hasParent: boolean): Interrupt {
+  return hasParent
+    ? listenForInterrupts({ signals: ['SIGTERM'], stopsWithStdin: true })
+    : listenForInterrupts({ forceExitOn: ['SIGINT'] });
+}
+
+/** Writes to stderr: `info` about normal progress, `note` about problems. */
+async function createWorkerLog({
+  quiet,
+  log,
+}: WorkerFlags): Promise<Record<'info' | 'note', (line: string) => void>> {
+  const write = (text: string): void => void process.stderr.write(text);
+  const writeLine = (line: string): void => write(`${line}\n`);
+  const json = log === 'json' ? (await import('../coordinator/report/log.ts')).jsonLog(write) : null;
+  const info = json === null ? writeLine : (line: string): void => json.info(line);
+  return {
+    info: quiet === true ? () => undefined : info,
+    note: json === null ? writeLine : (line) => json.warn(line),
+  };
 }

@@ -14,6 +14,9 @@ const { resolve } = createRequire(import.meta.url);
 /** Names under which tfjs loads its .wasm files. */
 const WASM_NAME = /^tfjs-backend-wasm(-simd)?\.wasm$/;
 
+/** The oldest browsers that the page supports. */
+export const BROWSERS = ['chrome114', 'firefox114', 'safari16.4'];
+
 /**
  * Builds the page and its Web Workers. The name of every file but index.html contains a hash of its content, so that
  * browsers can cache it forever. Each file is also stored compressed. Files of earlier builds stay for a day, for open
@@ -55,6 +58,7 @@ export async function buildPage(root, outdir) {
   await compress(join(outdir, 'index.html'), Buffer.from(html));
   await writeFile(join(outdir, 'index.html'), html);
   sweep(outdir, files);
+  return { tab: tab.name };
 }
 
 /** Writes a file under a name with a hash, like esbuild's. @returns the name */
@@ -80,7 +84,7 @@ async function bundleHashed(root, outdir, entry, define) {
     metafile: true,
     format: 'esm',
     platform: 'browser',
-    target: ['chrome114', 'firefox114', 'safari16.4'],
+    target: BROWSERS,
     define: Object.fromEntries(Object.entries(define).map(([name, value]) => [name, JSON.stringify(value)])),
     logLevel: 'warning',
   });

@@ -1,6 +1,6 @@
 /** Bundles the program into dist/. */
 export function buildAll(): Promise<void>;
-/** Text of bin/cli.cjs. */
-export function bundleCli(): Promise<string>;
+/** Text of bin/cli.cjs, and the sources that it imports from dist/. */
+export function bundleCli(): Promise<{ text: string; imports: string[] }>;
 /** Builds, unless dist/ is newer than all sources. */
 export function ensureBuilt(): Promise<void>;

@@ -1,15 +1,23 @@
 import { readFileSync, realpathSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
-import { basename } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { buildPage } from './build-page.js';
+import { BROWSERS, buildPage } from './build-page.js';
+import { buildTypes } from './build-types.js';
 import { isBuilt, stamp } from './is-built.js';
 import { ensureInstalled, esbuild, lockFile, root } from './install.js';
 import { withLock } from './lock.js';
 import { sweep } from './sweep.js';
 
 const dist = `${root}/dist`;
+/** Public entries that run in Node, and the program of an engine's thread. */
+const NODE_ENTRIES = [
+  'coordinator/index.ts',
+  'shared/protocol/index.ts',
+  'worker-node/index.ts',
+  'worker-node/thread/engine-thread.ts',
+];
 
-/** Bundles the program into dist/: the coordinator and the Node worker for Node, the page for browsers. */
+/** Bundles the program into dist/: public entries and commands for Node, the page and its entry for browsers. */
 export function buildAll() {
   return withBuildLock(buildUnlocked);
 }
@@ -19,7 +27,7 @@ const withBuildLock = (work) =>
 
 async function buildUnlocked() {
   const startedAt = new Date();
-  await Promise.all([buildForNode(), buildPage(root, `${dist}/page`), buildCli()]);
+  await Promise.all([buildForNode(), buildForBrowser()]);
   // A source that changes during the build is newer than this stamp.
   writeFileSync(stamp, '');
   utimesSync(stamp, startedAt, startedAt);
@@ -34,37 +42,77 @@ export async function ensureBuilt() {
 }
 
 /**
- * Text of bin/cli.cjs: the command line as one file that needs no package. The file is part of the repository, so that
- * help and `plan` work in a fresh clone; a test compares it with its sources.
- * @returns {Promise<string>}
+ * Bundles the command line into one file that needs no package: bin/cli.cjs. The file is part of the repository, so that
+ * help and `plan` work in a fresh clone; a test compares it with its sources. Dynamic imports lead to dist/, which exists
+ * only when a command has installed and built what is missing.
+ * @returns its text, and the sources that it imports from dist/
  */
 export async function bundleCli() {
-  const { outputFiles } = await esbuild({
+  const imported = new Set();
+  const { outputFiles, metafile } = await esbuild({
     absWorkingDir: root,
     entryPoints: ['cli/main.ts'],
     bundle: true,
     minify: true,
     write: false,
+    metafile: true,
     // commander is CommonJS and requires modules of Node.
     format: 'cjs',
     platform: 'node',
     target: 'node20.19',
     logLevel: 'warning',
+    plugins: [{ name: 'dynamic imports', setup: (build) => importFromDist(build, imported) }],
   });
+  const packages = Object.keys(metafile.inputs).filter((path) => path.includes('node_modules/'));
+  const others = packages.filter((path) => !path.startsWith('node_modules/commander/'));
+  if (others.length > 0) throw new Error(`bin/cli.cjs may contain commander only, not ${others.join(', ')}.`);
   const license = readFileSync(`${root}/node_modules/commander/LICENSE`, 'utf8').trim();
-  return `/* Built from cli/main.ts by scripts/build.js. It contains commander:\n${license}\n*/\n${outputFiles[0].text}`;
+  return {
+    text: `/* Built from cli/main.ts by scripts/build.js. It contains commander:\n${license}\n*/\n${outputFiles[0].text}`,
+    imports: [...imported].sort(),
+  };
 }
 
+/** Rewrites dynamic imports of sources to their files in dist/. */
+function importFromDist(build, imported) {
+  build.onResolve({ filter: /^\./ }, ({ kind, path, resolveDir }) => {
+    if (kind !== 'dynamic-import') return undefined;
+    const source = relative(root, join(resolveDir, path)).replaceAll('\\', '/');
+    imported.add(source);
+    return { path: `../dist/${source.replace(/\.ts$/, '.js')}`, external: true };
+  });
+}
+
+/** @returns the sources that the command line imports from dist/ */
 async function buildCli() {
   const file = `${root}/bin/cli.cjs`;
-  const text = await bundleCli();
+  const { text, imports } = await bundleCli();
   if (readFileSync(file, { encoding: 'utf8', flag: 'a+' }) !== text) writeFileSync(file, text);
+  return imports;
+}
+
+async function buildForBrowser() {
+  const { tab } = await buildPage(root, `${dist}/page`);
+  await esbuild({
+    absWorkingDir: root,
+    entryPoints: ['worker-browser/index.ts'],
+    outdir: dist,
+    outbase: '.',
+    bundle: true,
+    format: 'esm',
+    platform: 'browser',
+    target: BROWSERS,
+    sourcemap: true,
+    define: { TAB_WORKER_FILE: JSON.stringify(tab) },
+    logLevel: 'warning',
+  });
 }
 
 async function buildForNode() {
+  const commandModules = await buildCli();
   const { metafile } = await esbuild({
     absWorkingDir: root,
-    entryPoints: ['cli/commands.ts', 'worker-node/thread/engine-thread.ts'],
+    entryPoints: [...new Set([...NODE_ENTRIES, ...commandModules])],
     outdir: dist,
     outbase: '.',
     bundle: true,
@@ -81,8 +129,9 @@ async function buildForNode() {
 }
 
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  await ensureInstalled();
+  await ensureInstalled({ checks: true });
   // A package must not contain files of earlier builds.
   if (process.argv.includes('--anew')) rmSync(dist, { recursive: true, force: true });
   await buildAll();
+  buildTypes();
 }

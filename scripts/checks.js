@@ -3,14 +3,14 @@ import { spawn } from 'node:child_process';
 import { realpathSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
+import { compilerFile } from './build-types.js';
 import { ensureInstalled, root } from './install.js';
 
 const bin = (name) => `${root}/node_modules/${name}`;
-// npm installs TypeScript below test/, the only package that depends on it.
-const types = (folder) => [`${root}/test/node_modules/typescript/bin/tsc`, '--noEmit', '-p', folder];
+const types = (folder) => [compilerFile(), '--noEmit', '-p', folder];
 
 /** Checks: the lists run in parallel, the checks of a list one after the other. */
-const lanes = [
+const createLanes = () => [
   [['lint', [bin('oxlint/bin/oxlint'), '--type-aware', '.']]],
   [
     ['types', types('.')],
@@ -36,7 +36,7 @@ export async function runChecks(prefix = '') {
       if (code !== 0) failed.push(name);
     }
   };
-  await Promise.all(lanes.map(runLane));
+  await Promise.all(createLanes().map(runLane));
   return failed;
 }
 

@@ -7,7 +7,10 @@ export const stamp = `${root}/dist/.built`;
 
 const SOURCES = ['cli', 'shared', 'coordinator', 'worker-node', 'worker-browser', 'scripts'];
 const TARGETS = [
-  'dist/cli/commands.js',
+  'dist/coordinator/index.js',
+  'dist/shared/protocol/index.js',
+  'dist/worker-browser/index.js',
+  'dist/worker-node/index.js',
   'dist/worker-node/thread/engine-thread.js',
   'dist/page/index.html',
   'bin/cli.cjs',

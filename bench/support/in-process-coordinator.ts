@@ -1,5 +1,5 @@
 import { startCoordinator, type Coordinator } from '../../coordinator/coordinator.ts';
-import { growHeap } from '../../cli/run-train.ts';
+import { growHeap } from '../../coordinator/training/run-training.ts';
 import { waitForWorkers } from '../../coordinator/training/run-session.ts';
 import { prepareJob } from '../../coordinator/model/model.ts';
 import { plainReporter } from '../../coordinator/report/plain.ts';

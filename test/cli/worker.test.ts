@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { EXIT_TERMINATED } from '../../worker-node/processes/run-processes.ts';
 import { gradcast, spawnGradcast } from '../support/worker-process.ts';
 
-test('an argument that is no address is an error that shows an example', async () => {
+test('an invalid link is an error that shows a valid one', async () => {
   const worker = spawnGradcast(['worker', 'lab-7']);
   expect(await worker.ended).toBe(1);
   expect(worker.output()).toMatch(/'lab-7' is not the address of a coordinator\. It looks like http:/);
@@ -40,7 +40,7 @@ test.each<[string, (child: ReturnType<typeof sibling>) => void, number]>([
   expect(await code).toBe(expected);
 });
 
-/** Starts one of several workers. It cannot connect, and says so as soon as it can be stopped cleanly. */
+/** One of several workers, without a coordinator: it says so when it can be ended in order. */
 function sibling() {
   const options = ['worker', 'ws://127.0.0.1:1', '--workers', '1', '--engine', 'wasm', '--quiet'];
   return spawn(process.execPath, [gradcast, ...options], {

@@ -91,7 +91,7 @@ describeNative(() => {
       /Epoch 2\/1000000: /,
       /\+ local-native-\d joined: tensorflow on/,
       /- local(-\d)? left: /,
-      /Stopping; what has been trained is saved/,
+      /Stopping; the trained model is saved/,
     ].map((pattern) => output.search(pattern));
     expect(events, output).not.toContain(-1);
     expect(events, output).toEqual(events.toSorted((a, b) => a - b));

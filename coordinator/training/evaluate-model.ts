@@ -1,0 +1,97 @@
+import type { Dataset } from '../../shared/data/dataset.ts';
+import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
+import type { Job } from '../../shared/model/job.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
+import type { Clock } from '../../shared/util/clock.ts';
+import { describeTransposition } from '../data/dataset-warnings.ts';
+import { openDataset } from '../data/load-dataset.ts';
+import { EVALUATING, type Reporter } from '../report/reporter.ts';
+import { loadModel } from '../run/model-folder.ts';
+import { Interrupted } from './errors.ts';
+import { withCoordinator, type RunProgram } from './run-session.ts';
+
+export interface EvaluateModelFlags {
+  readonly data?: string;
+  /** Whether rows and columns of each image are exchanged. */
+  readonly transpose?: boolean;
+  readonly engine: EngineChoice;
+}
+
+export interface EvaluateModelOptions {
+  readonly program: RunProgram;
+  readonly clock: Clock;
+  readonly report: Reporter;
+  readonly signal: AbortSignal;
+  /** Number of local workers. Called once, when model and data are loaded. */
+  readonly chooseWorkerCount: () => Promise<number>;
+}
+
+/** Means over the test samples. */
+export interface ModelScores {
+  readonly loss: number;
+  readonly accuracy: number;
+}
+
+/**
+ * Computes loss and accuracy of a saved model on local workers, as a run's validation does.
+ * @returns null if it was stopped
+ * @throws Error with a sentence if the model cannot be read, or takes other samples than the data set's
+ */
+export async function evaluateModel(
+  modelDir: string,
+  flags: EvaluateModelFlags,
+  { program, clock, report, signal, chooseWorkerCount }: EvaluateModelOptions,
+): Promise<ModelScores | null> {
+  try {
+    const { job, weights } = await loadModel(modelDir);
+    const dataset = await openDataset({ ...flags, seed: job.seed }, report, signal);
+    report.info(`${dataset.description.replace(/\.$/, '')}: ${dataset.test.count} test samples`);
+    for (const line of describeTransposition(dataset)) report.warn(line);
+    checkDataFits(job, dataset);
+    const session = {
+      engine: flags.engine,
+      workers: await chooseWorkerCount(),
+      host: '127.0.0.1',
+      port: 0,
+      job,
+      program,
+      clock,
+      report,
+      interrupt: { signal },
+      onOpen: () => undefined,
+      trustsWorkers: true,
+    };
+    const { lossSum, correct } = await withCoordinator(session, ({ stepRunner }) =>
+      rejectOnAbort(
+        stepRunner.evaluate({ step: 0 as Step, weights, split: dataset.test }, (done, total) =>
+          report.progress(EVALUATING, done, total),
+        ),
+        signal,
+      ),
+    );
+    return { loss: lossSum / dataset.test.count, accuracy: correct / dataset.test.count };
+  } catch (error) {
+    if (error instanceof Interrupted || signal.aborted) return null;
+    throw error;
+  }
+}
+
+/** Rejects at once when the signal is aborted: an evaluation has nothing to finish or to save. @throws Interrupted */
+function rejectOnAbort<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(new Interrupted());
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    work.then(resolve, reject);
+  });
+}
+
+function checkDataFits({ data }: Job, { name, sampleShape, classes }: Dataset): void {
+  const trained = `${data.sampleShape.join(' x ')}, ${data.classes} classes`;
+  const found = `${sampleShape.join(' x ')}, ${classes} classes`;
+  if (trained !== found) {
+    throw new Error(
+      `The model was trained on ${data.name} (${trained}), but ${name} is ${found}. Use other --data.`,
+    );
+  }
+}

@@ -1,0 +1,286 @@
+import { setFlagsFromString } from 'node:v8';
+import type { EngineChoice, InstallNative } from '../../shared/engine/engine-choice.ts';
+import type { Job } from '../../shared/model/job.ts';
+import type { Clock } from '../../shared/util/clock.ts';
+import type { Coordinator } from '../coordinator.ts';
+import { userCacheDir } from '../data/load-dataset.ts';
+import { parseCodecRule } from '../links/codecs.ts';
+import { checkModel, warnOfShardStatistics } from '../model/check-model.ts';
+import type { LogFormat } from '../report/log.ts';
+import { combineListeners, type Reporter } from '../report/reporter.ts';
+import { printDataset, type TestScores } from '../report/summary.ts';
+import { removeEarlierCheckpoints } from '../run/checkpoint.ts';
+import { CheckpointWriter } from '../run/checkpoint-writer.ts';
+import { saveModel } from '../run/model-folder.ts';
+import { EpochSaver, type RunFolder } from '../run/run-folder.ts';
+import { saveStoppedRun } from './save-stopped.ts';
+import { certificateFor, type Certificate, type HttpsFlags } from '../server/tls.ts';
+import { prepareRun, RunFinishedError, type PreparedRun, type PrepareRunFlags } from './prepare-run.ts';
+import { withCoordinator, type RunProgram } from './run-session.ts';
+import { train } from './train.ts';
+
+/** Settings of a run, as `gradcast train` and `gradcast coordinator` take them. config.json has them too. */
+export interface TrainingRunFlags extends PrepareRunFlags, HttpsFlags {
+  readonly command: 'train' | 'coordinator';
+  readonly port: number;
+  readonly token?: string;
+  /** One of LINK_CODECS, or auto. */
+  readonly codec: string;
+  readonly engine: EngineChoice;
+  readonly installNative: InstallNative;
+  /** Number of local workers; 0 for none. */
+  readonly workers: number | 'auto';
+  readonly minWorkers?: number;
+  readonly audit?: number;
+  /** Whether the page is served after the end, until a signal. */
+  readonly keepOpen?: boolean;
+  readonly log: LogFormat;
+}
+
+export interface TrainingRunOptions {
+  readonly program: RunProgram & { readonly version: string };
+  readonly clock: Clock;
+  readonly report: Reporter;
+  /** Aborted to stop the run: the step is finished, then the model is saved. */
+  readonly signal: AbortSignal;
+  /** Number of local workers of this job. Called once, before the port is opened. */
+  readonly chooseWorkerCount: (job: Job) => Promise<number>;
+  /** Called when workers can join. @param urls addresses of the coordinator, the nearest first */
+  readonly onListening: (urls: readonly string[], tls: Certificate | undefined) => void;
+  /** Called when the run is finished and its folder released; the page is served until it settles. @default the page ends */
+  readonly afterRun?: ((outcome: TrainingRunOutcome, urls: readonly string[]) => Promise<void>) | undefined;
+}
+
+/** Result of a run that has opened its folder. */
+export interface TrainingRunOutcome {
+  readonly folder: RunFolder;
+  /** Steps of the run, those of earlier processes included. */
+  readonly steps: number;
+  /** Scores of the saved model on the test data; null if they were not measured. */
+  readonly scores: TestScores | null;
+  readonly canResume: boolean;
+  /** Whether rows and columns of the images were exchanged. */
+  readonly isTransposed: boolean;
+}
+
+/** The folder of a run and its checkpoints. */
+interface RunOutput {
+  readonly folder: RunFolder;
+  readonly checkpoints: CheckpointWriter;
+}
+
+/**
+ * Trains a model from a data set to a saved model: prepares the run, serves workers, writes checkpoints and history.
+ * @returns null if the run was stopped before its port was open, or was finished already
+ */
+export async function runTraining(
+  flags: TrainingRunFlags,
+  options: TrainingRunOptions,
+): Promise<TrainingRunOutcome | null> {
+  const { report, signal } = options;
+  let prepared: PreparedRun | null = null;
+  const opened: { output: RunOutput | null } = { output: null };
+  try {
+    checkExact(flags);
+    const tls = await certificateFor(flags, userCacheDir(), new Date());
+    prepared = await prepareRun(flags, report, signal);
+    return await trainPrepared(flags, options, prepared, tls, opened);
+  } catch (error) {
+    if (error instanceof RunFinishedError) {
+      report.info(error.message);
+      return null;
+    }
+    // A cancelled preparation rejects with the signal's reason; nothing has been trained yet.
+    if (error === signal.reason) return null;
+    throw error;
+  } finally {
+    if (flags.resume === undefined) await opened.output?.folder.discardIfUnused();
+    await prepared?.release();
+  }
+}
+
+async function trainPrepared(
+  flags: TrainingRunFlags,
+  options: TrainingRunOptions,
+  prepared: PreparedRun,
+  tls: Certificate | undefined,
+  opened: { output: RunOutput | null },
+): Promise<TrainingRunOutcome | null> {
+  const { program, clock, report, signal, afterRun } = options;
+  const { dataset, job, resumeFrom, history, engineFingerprint } = prepared;
+  const isExact = job.microShard !== undefined;
+  if (isExact) checkExact({ ...flags, exact: true });
+  printDataset(dataset, report);
+  await checkModel(prepared, flags.model !== undefined, program, report);
+  const workers = await options.chooseWorkerCount(job);
+  if (signal.aborted) return null;
+  warnOfShardStatistics(job, { ...flags, workers }, report);
+  return withCoordinator(
+    {
+      ...flags,
+      workers,
+      // Exact mode adds float32 values; a lossy codec would round them on the way.
+      codecs: parseCodecRule(isExact ? 'float32' : flags.codec),
+      job,
+      history,
+      engineFingerprint,
+      tls,
+      program,
+      clock,
+      report,
+      interrupt: { signal },
+      async onOpen(coordinator) {
+        // After the port is open: a run that cannot start leaves no folder.
+        const output = await openOutput(prepared, coordinator, options);
+        opened.output = output;
+        if (resumeFrom === undefined) {
+          await output.folder.writeConfig(createRunConfig({ ...flags, workers }, prepared, program));
+          await output.checkpoints.writeInitial();
+        }
+        options.onListening(coordinator.urls, tls);
+      },
+    },
+    (coordinator) => trainAndSave(prepared, coordinator, opened.output as RunOutput, options),
+    afterRun === undefined
+      ? undefined
+      : async ({ urls }, outcome) => {
+          await prepared.release();
+          await afterRun(outcome, urls);
+        },
+  );
+}
+
+async function openOutput(
+  prepared: PreparedRun,
+  { engineFingerprints }: Coordinator,
+  { clock, report }: TrainingRunOptions,
+): Promise<RunOutput> {
+  const { job, weights, optimizer, dataDigest, checkpointEvery } = prepared;
+  const folder = await prepared.openFolder();
+  const checkpoints = new CheckpointWriter({
+    dir: folder.checkpointDir,
+    every: checkpointEvery,
+    job,
+    dataDigest,
+    vectors: { weights, ...optimizer.state },
+    engineFingerprint: () => engineFingerprints?.expected ?? null,
+    clock,
+    write: { beforeReplace: () => folder.lock.check() },
+    warn: (line) => report.warn(line),
+  });
+  return { folder, checkpoints };
+}
+
+async function trainAndSave(
+  prepared: PreparedRun,
+  { stepRunner, pool, feed, metrics, bottleneckReporter }: Coordinator,
+  { folder, checkpoints }: RunOutput,
+  { program, clock, report, signal }: TrainingRunOptions,
+): Promise<TrainingRunOutcome> {
+  const { dataset, job, weights, optimizer, resumeFrom } = prepared;
+  const save = (epochs: number, scores: TestScores | null): Promise<void> =>
+    saveWeights(folder, prepared, program.version, epochs, scores);
+  const epochs = new EpochSaver({
+    folder,
+    saveModel: (record) => save(record.epoch, record),
+    warn: (line) => report.warn(line),
+  });
+  const training = train({
+    job,
+    dataset,
+    optimizer,
+    stepRunner,
+    pool,
+    report: combineListeners(combineListeners(report, bottleneckReporter), combineListeners(feed, metrics)),
+    clock,
+    signal,
+    save: (record) => epochs.save(record),
+    ...(resumeFrom === undefined ? {} : { resumeFrom }),
+    checkpoint: (...at) => checkpoints.record(...at),
+  });
+  const trained = await Promise.race([training, rejectWhenLockLost(folder.lock.lost)]);
+  let scores: TestScores | null = trained.last;
+  if (signal.aborted && trained.steps > 0) {
+    const stopped = { trained, job, dataset, weights, stepRunner, report };
+    scores = await saveStoppedRun({ ...stopped, save: (measured) => save(trained.epochs, measured) });
+  } else {
+    epochs.assertSaved();
+    await removeEarlierCheckpoints(folder.checkpointDir, trained.steps);
+  }
+  return {
+    folder,
+    steps: trained.steps,
+    scores,
+    canResume: checkpoints.hasWritten || resumeFrom !== undefined,
+    isTransposed: dataset.isTransposed === true,
+  };
+}
+
+/** Rejects when another process has taken the run's folder. */
+function rejectWhenLockLost(lost: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const fail = (): void => reject(lost.reason as Error);
+    lost.addEventListener('abort', fail);
+    if (lost.aborted) fail();
+  });
+}
+
+function saveWeights(
+  folder: RunFolder,
+  { job, weights, weightNames: names, dataset }: PreparedRun,
+  version: string,
+  epochs: number,
+  scores: TestScores | null,
+): Promise<void> {
+  const { topology, ...jobWithoutTopology } = job;
+  const metadata = {
+    gradcast: version,
+    dataDescription: dataset.description,
+    epochs,
+    val_loss: scores?.val_loss ?? null,
+    val_accuracy: scores?.val_accuracy ?? null,
+    job: jobWithoutTopology,
+  };
+  return saveModel(
+    folder.modelDir,
+    { metadata, topology, weights, names },
+    { beforeReplace: () => folder.lock.check() },
+  );
+}
+
+/** @throws Error if the codec rounds: an exact result must not depend on which worker sends a value */
+function checkExact({ exact, codec }: Pick<TrainingRunFlags, 'exact' | 'codec'>): void {
+  if (exact !== true || codec === 'float32' || codec === 'auto') return;
+  throw new Error(
+    `--exact needs --codec float32: ${codec} rounds, and the error depends on the worker that sends it.`,
+  );
+}
+
+/**
+ * Lets V8's heap grow to five times its live data before a full collection, in this process from the next collection on.
+ * Each step moves some 5 MB a worker through buffers outside of a heap of 20 MB: by default V8 collects all of it at every
+ * step of two workers or more, on as many threads as there are cores, while workers compute on them.
+ */
+export function growHeap(): void {
+  setFlagsFromString('--heap-growing-percent=400');
+}
+
+/** Contents of config.json: everything that the run can be repeated with, but no secret. */
+function createRunConfig(
+  flags: TrainingRunFlags,
+  { job, dataset, checkpointEvery }: PreparedRun,
+  { version }: { readonly version: string },
+): object {
+  const { token, ...shown } = flags;
+  return {
+    gradcast: version,
+    node: process.version,
+    started: new Date().toISOString(),
+    ...shown,
+    epochs: job.epochs,
+    checkpointEvery,
+    optimizer: job.optimizer,
+    token: token === undefined ? 'none' : 'set',
+    dataset: { name: dataset.name, description: dataset.description },
+  };
+}

@@ -1,0 +1,35 @@
+/**
+ * The protocol between coordinator, workers and observers, for programs that speak it themselves. PROTOCOL.md describes
+ * the messages.
+ *
+ * @example
+ * ```js
+ * import { frameFromWorker, parseFromCoordinator, PROTOCOL_VERSION } from 'gradcast/protocol';
+ *
+ * const socket = new WebSocket('ws://127.0.0.1:2718');
+ * socket.binaryType = 'arraybuffer';
+ * socket.onopen = () => socket.send(frameFromWorker({ type: 'watch', protocol: PROTOCOL_VERSION }));
+ * socket.onmessage = ({ data }) => {
+ *   const { message } = parseFromCoordinator(new Uint8Array(data));
+ *   if (message.type === 'epoch') console.log(message.record);
+ * };
+ * ```
+ * @packageDocumentation
+ */
+export { CloseCode, FATAL_CLOSE_CODES, ProtocolError } from './close-codes.ts';
+export { formatCoordinatorLink, parseCoordinatorLink, type CoordinatorLink } from './coordinator-link.ts';
+export { decodeFrame, encodeFrame, type DecodedFrame } from './frame.ts';
+export {
+  PROTOCOL_VERSION,
+  type EngineInfo,
+  type EpochRecord,
+  type FromCoordinator,
+  type FromWorker,
+} from './messages.ts';
+export {
+  frameFromCoordinator,
+  frameFromWorker,
+  parseFromCoordinator,
+  parseFromWorker,
+  type Received,
+} from './parse.ts';

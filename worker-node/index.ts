@@ -1,0 +1,121 @@
+/**
+ * A worker as a library for Node: joins a coordinator and computes gradients for it.
+ *
+ * @example
+ * ```js
+ * import { runNodeWorker } from 'gradcast/worker';
+ *
+ * const reason = await runNodeWorker({
+ *   link: 'http://192.168.1.20:2718/#s3cret',
+ *   onEvent: (event) => console.log(event),
+ * });
+ * console.log(reason);
+ * ```
+ * @packageDocumentation
+ */
+import { fileURLToPath } from 'node:url';
+import type { EngineChoice } from '../shared/engine/engine-choice.ts';
+import { invalidLinkMessage, parseCoordinatorLink } from '../shared/protocol/coordinator-link.ts';
+import type { WorkerProcessMessage } from './processes/messages.ts';
+import { runNodeWorker as runWorkerUntilEnd } from './run-node-worker.ts';
+
+export type { EngineChoice } from '../shared/engine/engine-choice.ts';
+
+/**
+ * Options of {@link runNodeWorker}.
+ * @example
+ * ```ts
+ * const options: NodeWorkerOptions = { link: 'lab-7:2718', token: 's3cret', engine: 'wasm' };
+ * ```
+ */
+export interface NodeWorkerOptions {
+  /** Link to the coordinator: the one that it prints, http(s)://, ws(s):// or host:port. */
+  readonly link: string;
+  /** Token of the coordinator. @default the token of the link, if it has one */
+  readonly token?: string;
+  /** SHA-256 of the one certificate to trust, as the coordinator prints it. @default certificates that Node trusts */
+  readonly fingerprint?: string;
+  /** Name of the worker in the run. @default the name of this machine */
+  readonly name?: string;
+  /** Engine that computes: native TensorFlow if it is installed, else WebAssembly. @default 'auto' */
+  readonly engine?: EngineChoice;
+  /** Aborted to leave the run; the current shard is finished first. @default never */
+  readonly signal?: AbortSignal;
+  /** Receives the worker's progress. @default none */
+  readonly onEvent?: (event: WorkerEvent) => void;
+  /** Receives lines about problems of this worker. @default none */
+  readonly onProblem?: (line: string) => void;
+}
+
+/**
+ * Progress of a worker.
+ * @example
+ * ```ts
+ * const onEvent = (event: WorkerEvent): void => {
+ *   if (event.type === 'computed') console.log(`step ${event.step}: ${event.samples} samples`);
+ * };
+ * ```
+ */
+export type WorkerEvent =
+  /** The engine is open. */
+  | { readonly type: 'engine'; readonly description: string }
+  /** The worker has loaded the job. */
+  | { readonly type: 'joined'; readonly dataset: string; readonly batchSize: number }
+  /** The worker has computed a gradient. */
+  | { readonly type: 'computed'; readonly step: number; readonly samples: number }
+  /** The worker has no connection and retries after a pause. */
+  | { readonly type: 'waiting'; readonly reason: string; readonly retryInMs: number };
+
+const NEVER = new AbortController().signal;
+
+/**
+ * Runs one worker, whose engine computes in a thread of its own, until the run is over or the signal is aborted. It
+ * reconnects whenever it loses the connection.
+ * @returns why it ended, in a sentence
+ * @throws Error with a sentence if no engine can be opened, and one with the name RefusedError if the coordinator rejects
+ *   the worker for good
+ * @remarks An engine that does not stop within two seconds of leaving ends the whole process: native code cannot be
+ * interrupted in any other way.
+ * @example
+ * ```ts
+ * const leave = new AbortController();
+ * process.once('SIGINT', () => leave.abort());
+ * await runNodeWorker({ link: 'lab-7:2718', token: 's3cret', signal: leave.signal });
+ * ```
+ */
+export function runNodeWorker(options: NodeWorkerOptions): Promise<string> {
+  const { link, fingerprint, name, engine = 'auto', signal = NEVER, onEvent, onProblem } = options;
+  const parsed = parseCoordinatorLink(link);
+  if (parsed === null) return Promise.reject(new Error(invalidLinkMessage(link)));
+  return runWorkerUntilEnd({
+    url: parsed.url,
+    token: options.token ?? parsed.token,
+    fingerprint,
+    name,
+    engine,
+    threadFile: fileURLToPath(new URL('./thread/engine-thread.js', import.meta.url)),
+    signal,
+    onMessage(message) {
+      const event = toEvent(message);
+      if (event !== null) onEvent?.(event);
+    },
+    note: (line) => onProblem?.(line),
+  });
+}
+
+/** @returns null for the end, which the promise reports */
+function toEvent(message: WorkerProcessMessage): WorkerEvent | null {
+  switch (message.type) {
+    case 'engine':
+      return { type: 'engine', description: message.text };
+    case 'joined':
+      return { type: 'joined', dataset: message.data, batchSize: message.batchSize };
+    case 'computed':
+      return { type: 'computed', step: message.step, samples: message.samples };
+    case 'waiting':
+      return { type: 'waiting', reason: message.reason, retryInMs: message.waitMs };
+    case 'ended':
+    case 'refused':
+      return null;
+  }
+}

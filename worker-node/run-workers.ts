@@ -1,0 +1,200 @@
+import { availableParallelism } from 'node:os';
+import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
+import { formatCoordinatorLink } from '../shared/protocol/coordinator-link.ts';
+import { systemClock } from '../shared/util/clock.ts';
+import { RefusedError } from '../shared/worker/connection-loop.ts';
+import { readMachineProfile, chooseWorkerCount } from './autotune/choose-worker-count.ts';
+import { nativeCandidates } from './engine/locate/candidates.ts';
+import { engineCacheDir } from './engine/locate/cache.ts';
+import { threadsPerWorker } from './engine/native/load-native.ts';
+import { resolveDevices, visibleDeviceEnv, type Devices } from './engine/native/nvidia-gpus.ts';
+import { installInBackground } from './engine/upgrade/background-install.ts';
+import { canInstall, detectProcessor, isWorthInstalling } from './engine/upgrade/install-decision.ts';
+import { runWithEngineUpgrade } from './engine/upgrade/run-with-upgrade.ts';
+import { MachineReport } from './processes/machine-report.ts';
+import { sendToParent, type WorkerProcessMessage } from './processes/messages.ts';
+import {
+  EXIT_ENGINE_DIED,
+  EXIT_TERMINATED,
+  runProcesses,
+  type ProcessGroupOptions,
+  type WorkerSpec,
+} from './processes/run-processes.ts';
+import { runNodeWorker } from './run-node-worker.ts';
+import { EngineLostError } from '../shared/engine/remote-engine/client.ts';
+
+export interface RunWorkersOptions {
+  /** ws:// or wss:// address of the coordinator. */
+  readonly url: string;
+  readonly token?: string | undefined;
+  /** SHA-256 of the one certificate to trust. @default certificates that this machine trusts */
+  readonly fingerprint?: string | undefined;
+  /** Name of this machine in the run. */
+  readonly name: string;
+  readonly workers: number | 'auto';
+  /** Threads of each worker's native engine. @default its share of the cores */
+  readonly threads?: number | undefined;
+  /** GPUs, one worker each. */
+  readonly devices?: Devices | undefined;
+  readonly engine: EngineChoice;
+  readonly installNative: InstallNative;
+  /** Whether this process is one of several workers that another process has started. */
+  readonly isSibling: boolean;
+  readonly program: WorkerProgram;
+  /** Further options of the `worker` command for the processes of several workers. */
+  readonly childOptions: readonly string[];
+  /** Aborted to leave the run. */
+  readonly signal: AbortSignal;
+  /** Whether SIGTERM has aborted the signal. */
+  readonly isTerminated: () => boolean;
+  /** Writes a line about normal progress. */
+  readonly info: (line: string) => void;
+  /** Writes a line about a problem. */
+  readonly note: (line: string) => void;
+}
+
+export interface WorkerProgram {
+  /** Program that runs gradcast. */
+  readonly programFile: string;
+  /** The same as a person types it. */
+  readonly commandLine: string;
+  /** Program of an engine's thread. */
+  readonly threadFile: string;
+}
+
+/**
+ * Runs one worker in this process, or several in processes of their own, until the run is over or the signal is aborted.
+ * @returns the exit code of this process; null if the signal was aborted before a worker had started
+ */
+export async function runWorkers(options: RunWorkersOptions): Promise<number | null> {
+  const { url, name, threads, devices, isSibling, signal, info, note } = options;
+  const clock = systemClock(globalThis);
+  const report = new MachineReport({ name, url: formatCoordinatorLink({ url }), info, note, clock });
+  const specs = await chooseWorkers(options);
+  if (signal.aborted) return null;
+  const mayInstall =
+    !isSibling &&
+    devices === undefined &&
+    (await canInstall(options, { cacheDir: engineCacheDir(), nowMs: Date.now() }));
+  try {
+    if (specs.length > 1 || devices !== undefined || mayInstall) {
+      const processes = createProcessGroup(options, specs, report);
+      return await (mayInstall ? runWithUpgrade(processes, options) : runProcesses(processes));
+    }
+    if (threads !== undefined) process.env.TF_NUM_INTRAOP_THREADS = String(threads);
+    return await runSingleWorker(options, report);
+  } finally {
+    report.close();
+  }
+}
+
+async function runSingleWorker(options: RunWorkersOptions, report: MachineReport): Promise<number> {
+  const { url, token, fingerprint, name, engine, isSibling, program, signal, note } = options;
+  // Among several workers, the parent process reports for all of them.
+  const hasParent = isSibling && process.connected;
+  const send = async (message: WorkerProcessMessage): Promise<void> => {
+    if (hasParent) await sendToParent(message);
+    else report.record(name, message);
+  };
+  // A function, since TypeScript narrows a property that changes meanwhile.
+  const isLeaving = (): boolean => signal.aborted;
+  try {
+    const reason = await runNodeWorker({
+      url,
+      token,
+      fingerprint,
+      name,
+      engine,
+      threadFile: program.threadFile,
+      signal,
+      note,
+      onMessage: (message) => void send(message),
+    });
+    if (!hasParent || !isLeaving()) await send({ type: 'ended', reason });
+    // The parent process asks its workers to leave by closing stdin; after SIGTERM to one of them the others keep working.
+    return isSibling && options.isTerminated() ? EXIT_TERMINATED : 0;
+  } catch (error) {
+    if (hasParent && error instanceof RefusedError) {
+      await send({ type: 'refused', reason: error.message });
+      return 1;
+    }
+    if (!isSibling || !(error instanceof EngineLostError)) throw error;
+    note(`${name}: ${error.message}`);
+    return EXIT_ENGINE_DIED;
+  }
+}
+
+/** The workers of this machine: one for each GPU of `devices`, or as many as asked for. */
+async function chooseWorkers(options: RunWorkersOptions): Promise<readonly WorkerSpec[]> {
+  const { name, devices, engine, workers, threads, program, signal, info } = options;
+  if (devices !== undefined) {
+    if (workers !== 'auto') throw new Error('--devices makes one worker for each GPU; omit --workers.');
+    requireGpuEngine(engine, program.commandLine);
+    return resolveDevices(devices).map((number) => ({
+      name: `${name}-gpu${number}`,
+      env: visibleDeviceEnv(number),
+    }));
+  }
+  let count = workers;
+  if (count === 'auto') {
+    const machine = readMachineProfile([process.execPath, program.programFile]);
+    count = await chooseWorkerCount({
+      ...machine,
+      threads: threads ?? machine.threads,
+      choice: engine,
+      signal,
+      note: info,
+    });
+  }
+  if (count === 1) return [{ name, env: {} }];
+  return Array.from({ length: count }, (_, i) => ({ name: `${name}-${i + 1}`, env: {} }));
+}
+
+/** Runs WebAssembly workers, and as many native ones in their place once the engine is installed. */
+function runWithUpgrade(
+  processes: ProcessGroupOptions,
+  { name, installNative, program }: RunWorkersOptions,
+): Promise<number> {
+  const processor = detectProcessor();
+  return runWithEngineUpgrade({
+    ...processes,
+    nativeWorkers: processes.workers.map(({ env }, i) => ({ name: `${name}-native-${i + 1}`, env })),
+    shouldInstall: (remainingMs) =>
+      installNative === 'always' || (remainingMs !== null && isWorthInstalling(processor, remainingMs)),
+    install: (signal) => installInBackground([process.execPath, program.programFile], signal),
+    clock: systemClock(globalThis),
+  });
+}
+
+/** Several workers, each in a process of its own, which share the cores. */
+function createProcessGroup(
+  options: RunWorkersOptions,
+  workers: readonly WorkerSpec[],
+  report: MachineReport,
+): ProcessGroupOptions {
+  const { url, engine, token, threads, fingerprint, program, childOptions, signal, note } = options;
+  const args = ['--workers', '1', '--engine', engine, ...childOptions];
+  if (fingerprint !== undefined) args.push('--fingerprint', fingerprint);
+  const fairShare = String(threadsPerWorker(availableParallelism(), workers.length));
+  return {
+    workers,
+    command: [process.execPath, program.programFile, 'worker', url, ...args],
+    env: {
+      TF_NUM_INTRAOP_THREADS: fairShare,
+      ...process.env,
+      ...(threads === undefined ? {} : { TF_NUM_INTRAOP_THREADS: String(threads) }),
+      GRADCAST_SIBLING: '1',
+      ...(token === undefined ? {} : { GRADCAST_TOKEN: token }),
+    },
+    signal,
+    note,
+    report,
+  };
+}
+
+/** @throws Error if no engine of this machine would use a GPU */
+function requireGpuEngine(engine: EngineChoice, commandLine: string): void {
+  if (engine === 'wasm') throw new Error('WebAssembly computes on the CPU: --devices needs --engine native.');
+  if (nativeCandidates().some(({ variant, missing }) => variant === 'gpu' && missing === null)) return;
+  throw new Error(`No native TensorFlow for GPUs here. This gets it: ${commandLine} engine install --gpu`);
+}
