@@ -44,7 +44,7 @@ export function addTrainingOptions(command: Command): Command {
       'recompute this part of the shards, such as 0.02, before they count, besides a few that are by default',
       fraction,
     )
-    .option('--exact', 'the same bits whoever takes part, comes and goes: docs/decisions/exact.md')
+    .option('--exact', 'the same bits whoever takes part, comes and goes: docs/decisions/0022-exact-mode.md')
     .option('--micro-shard <n>', 'samples that --exact computes at a time', integer(1, 65_536), 16)
     .addOption(codecOption())
     .addOption(tokenOption())

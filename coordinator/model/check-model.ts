@@ -45,7 +45,7 @@ export async function checkModel(
 
 /**
  * Warns of batch normalization where a batch is computed in parts: each is normalized by itself. See
- * docs/decisions/batch-normalization.md.
+ * docs/decisions/0034-batch-normalization.md.
  */
 export function warnOfShardStatistics(
   { topology, microShard }: Job,

@@ -48,7 +48,7 @@ const MAX_BATCH_FACTOR = 8;
 
 /**
  * Adadelta for a batch: with one k times as large there are k times fewer steps, so each is k times as long, and averages
- * forget as much in one step as they did in k; see docs/decisions/larger-batches.md.
+ * forget as much in one step as they did in k; see docs/decisions/0023-larger-batches.md.
  * @param batchSize samples of a step, no more than there are
  */
 export function scaleOptimizer(batchSize: number): Job['optimizer'] {

@@ -89,7 +89,7 @@ await withNative(() => {
 
   test('so they do for the default CNN, but for the jumps of its own gradient', async () => {
     // A max-pool whose two largest inputs are equal but for rounding, or a ReLU at zero: the engines decide differently. A
-    // step has six million such decisions, and one makes up to 5e-4; see docs/decisions/mixed-engines.md.
+    // step has six million such decisions, and one makes up to 5e-4; see docs/decisions/0026-mixed-engines.md.
     const found = await differences();
     const sorted = found.toSorted((a, b) => a - b);
     expect(sorted[STEPS >> 1]).toBeLessThan(TOLERANCE / 10);
