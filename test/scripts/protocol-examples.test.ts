@@ -6,7 +6,9 @@ import { jobSchema } from '../../shared/model/job.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import { threefry2x32 } from '../../shared/random/threefry.ts';
 import { murmur3 } from '../../shared/worker/engine-fingerprint.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
 import * as v from 'valibot';
+import { wasmEngine } from '../support/wasm-engine.ts';
 
 const protocol = readFileSync(new URL('../../PROTOCOL.md', import.meta.url), 'utf8');
 
@@ -70,4 +72,27 @@ test('masks and streams are those of the test vectors', () => {
   expect(protocol).toContain(`stream(0, 0) begins ${first}`);
   const counted = Uint32Array.of(1, 2, 3);
   expect(protocol).toContain(`hash to ${[0, 1].map((key) => murmur3(counted, key).toString(16)).join('')}`);
+});
+
+test('loss and gradient of the small model are those of the engine', async () => {
+  const [welcome = '{}'] = blocks('json');
+  const { job } = v.parse(v.object({ job: jobSchema }), JSON.parse(welcome));
+  const computer = await (await wasmEngine()).load(job);
+  computer.setWeights(Float32Array.of(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0, 0.5));
+  const shard = {
+    sampleNumbers: Uint32Array.of(5, 8),
+    images: Uint8Array.of(255, 51, 102, 0, 0, 204, 153, 255),
+    labels: Uint8Array.of(0, 1),
+  };
+  const gradient = new Float32Array(10);
+  const { lossSum, correct } = await computer.gradient(3 as Step, shard, gradient);
+  const numbers = (name: string): number[] =>
+    (new RegExp(`^${name} +(.*)$`, 'm').exec(protocol)?.[1] ?? '').split(', ').map(Number);
+  expect(lossSum).toBeCloseTo(numbers('lossSum')[0] as number, 5);
+  expect([correct]).toEqual(numbers('correct'));
+  const expected = [...numbers('gradient, kernel'), ...numbers('gradient, bias')];
+  expect(expected).toHaveLength(10);
+  for (const [i, value] of expected.entries()) expect(gradient[i]).toBeCloseTo(value, 5);
+  expect((await computer.evaluate(shard)).lossSum).toBeCloseTo(1.466727, 5);
+  computer.dispose();
 });
