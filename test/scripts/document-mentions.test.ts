@@ -1,14 +1,22 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { readFiles } from '../../scripts/architecture.js';
 
-const root = new URL('../../', import.meta.url);
+const root = fileURLToPath(new URL('../../', import.meta.url));
 const FOLDERS = ['cli', 'coordinator', 'shared', 'worker-node', 'worker-browser', 'test', 'bench', 'scripts'];
 
 test('documents that the code mentions exist', () => {
-  const mentions = readFiles(FOLDERS).flatMap(({ path, text }) =>
-    [...text.matchAll(/\bdocs\/[\w/.-]+\.(?:md|js|png)\b/g)].map(([document]) => ({ path, document })),
+  const files = FOLDERS.flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+      .map((path) => join(folder, path))
+      .filter((path) => /\.(?:ts|js|py|as)$/.test(path) && !path.includes('node_modules')),
+  );
+  const mentions = files.flatMap((path) =>
+    [...readFileSync(join(root, path), 'utf8').matchAll(/\bdocs\/[\w/.-]+\.(?:md|js|png)\b/g)].map(
+      ([document]) => ({ path, document }),
+    ),
   );
   expect(mentions.length).toBeGreaterThan(5);
-  expect(mentions.filter(({ document }) => !existsSync(new URL(document, root)))).toEqual([]);
+  expect(mentions.filter(({ document }) => !existsSync(join(root, document)))).toEqual([]);
 });
