@@ -173,7 +173,7 @@ function predictStepMs(codec: string, link: LinkShape, batchSize: number, count:
     coordinatorRate: coordinatorRate(link),
     delayMs: link.delayMs,
     msPerSample: flags.perSample,
-      gradientReadyAt: flags.firstBucketAt,
+    gradientReadyAt: flags.firstBucketAt,
     parameterCount: layout.length,
     kernel: factoredKernel(layout),
     sampleBytes: 784,

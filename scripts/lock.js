@@ -10,7 +10,7 @@ const POLLS_UNTIL_STALE = 50;
 
 /**
  * Does the work while no other process holds the lock. Uses no package, since none may be installed yet. See
- * docs/decisions/three-locks.md.
+ * docs/decisions/0040-three-locks.md.
  * @param file path of the lock
  * @param onWaiting called once if another process holds the lock
  */

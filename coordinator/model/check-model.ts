@@ -48,7 +48,7 @@ export async function checkModel(
 
 /**
  * Warns of batch normalization in a run that computes a batch in parts: each part is normalized by itself. See
- * docs/decisions/batch-normalization.md.
+ * docs/decisions/0034-batch-normalization.md.
  */
 export function warnOfShardStatistics(
   { topology, microShard }: Job,

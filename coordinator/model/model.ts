@@ -49,7 +49,7 @@ const MAX_BATCH_FACTOR = 8;
 
 /**
  * Scales Adadelta for a batch size: a batch k times as large means k times fewer steps, so each step is k times as long, and
- * its averages decay as much as in k steps. See docs/decisions/larger-batches.md.
+ * its averages decay as much as in k steps. See docs/decisions/0023-larger-batches.md.
  * @param batchSize samples of a step, at most the size of the training set
  */
 export function scaleOptimizer(batchSize: number): Job['optimizer'] {

@@ -4,7 +4,7 @@ import { planWithBestCodecs, planRun, type PlannedRun, type PlanSettings } from 
 
 const MEASURED_BATCH = 128;
 const LARGE_BATCH = 1024;
-/** MNIST, see docs/decisions/larger-batches.md. */
+/** MNIST, see docs/decisions/0023-larger-batches.md. */
 const LARGE_BATCH_COST =
   'which learns less in an epoch: MNIST, .953 instead of .973 after one, .977 instead of .982 after two';
 

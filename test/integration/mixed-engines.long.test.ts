@@ -97,7 +97,7 @@ await withNative(() => {
 
   test('a native and a wasm worker compute the gradient of the default CNN, except for its discontinuities', async () => {
     // The engines can decide differently at a ReLU near zero, or at a max-pool whose two largest inputs differ by rounding.
-    // A step has six million such decisions, and each changes up to 5e-4; see docs/decisions/mixed-engines.md.
+    // A step has six million such decisions, and each changes up to 5e-4; see docs/decisions/0026-mixed-engines.md.
     const found = await differences();
     const sorted = found.toSorted((a, b) => a - b);
     expect(sorted[STEPS >> 1]).toBeLessThan(TOLERANCE / 10);

@@ -5,7 +5,7 @@ import { registerWasmKernels } from '../../../shared/kernels/wasm/register.ts';
 import type { OpenedBackend } from './opened-backend.ts';
 import { startBackend, tf } from './tf.ts';
 
-/** WebAssembly on one thread: several cores are used by several Web Workers (docs/decisions/tab-engines.md). */
+/** WebAssembly on one thread: several cores are used by several Web Workers (docs/decisions/0021-tab-engines.md). */
 export async function openWasm(): Promise<OpenedBackend> {
   const paths = Object.entries(WASM_FILES).map(
     ([name, file]) => [name, new URL(file, location.href).href] as const,

@@ -9,7 +9,7 @@ export type Processor = 'avx512' | 'avx2' | 'other';
 
 /**
  * Speed of native TensorFlow relative to WebAssembly on the same cores, measured with the default model
- * (docs/decisions/first-run-installs.md).
+ * (docs/decisions/0015-first-run-installs.md).
  */
 const SPEEDUP: Readonly<Record<Processor, number>> = { avx512: 1.7, avx2: 1.2, other: 1 };
 
