@@ -31,10 +31,10 @@ function watch(first: FromWorker): Promise<{ messages: FromCoordinator[]; code: 
 }
 
 test('an observer receives a whole run over a real socket, and one without the token is rejected', async () => {
-  expect(await watch({ type: 'watch', protocol: 1 })).toMatchObject({ messages: [], code: 4401 });
+  expect(await watch({ type: 'watch', protocol: 2 })).toMatchObject({ messages: [], code: 4401 });
   expect(await watch({ type: 'watch', protocol: 9, token: 'secret' })).toMatchObject({ code: 4426 });
   await waitForWorkersReady(coordinator, 1);
-  const watching = watch({ type: 'watch', protocol: 1, token: 'secret' });
+  const watching = watch({ type: 'watch', protocol: 2, token: 'secret' });
   await trainObserved(coordinator, dataset);
   await coordinator.close('The run is finished.');
   const { messages, code } = await watching;

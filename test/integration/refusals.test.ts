@@ -197,7 +197,7 @@ test('the WebSocket library rejects a frame that exceeds its limit', async () =>
   await round;
 });
 
-test.each<[string, object, () => Uint8Array, number, RegExp]>([
+test.each<[string, Partial<ShardResult> & { shard?: ShardId }, () => Uint8Array, number, RegExp]>([
   ['a gradient with NaN', {}, () => gradientOf(NaN), CloseCode.notFinite, /not finite/],
   ['a gradient with infinity', {}, () => gradientOf(Infinity), CloseCode.notFinite, /not finite/],
   ['a NaN loss', { lossSum: NaN }, () => gradientOf(0), CloseCode.notFinite, /loss of NaN/],
@@ -225,22 +225,25 @@ test.each<[string, object, () => Uint8Array, number, RegExp]>([
   ],
   [
     'a shard that is not assigned to the client',
-    { shard: 9999 },
+    { shard: 9999 as ShardId },
     () => gradientOf(0),
     CloseCode.notAssigned,
-    /not given/,
+    /was not assigned/,
   ],
-])('%s does not count, and the client receives the reason', async (_, changes, payload, code, sentence) => {
-  const { client, shard, round } = await withShard();
-  const answer = answerTo(shard);
-  client.send({ ...answer, ...changes }, payload());
-  const rejected = await client.next('rejected');
-  expect(rejected.code).toBe(code);
-  expect(rejected.reason).toMatch(sentence);
-  client.send({ type: 'leaving', reason: 'enough' });
-  const result = await round;
-  expect(result.gradientSum.every(Number.isFinite)).toBe(true);
-});
+])(
+  '%s does not count, and the client receives the reason',
+  async (_, { shard: number, ...sums }, payload, code, sentence) => {
+    const { client, shard, round } = await withShard();
+    const answer = answerTo(shard, sums);
+    client.send({ ...answer, shard: number ?? answer.shard }, payload());
+    const rejected = await client.next('rejected');
+    expect(rejected.code).toBe(code);
+    expect(rejected.reason).toMatch(sentence);
+    client.send({ type: 'leaving', reason: 'enough' });
+    const result = await round;
+    expect(result.gradientSum.every(Number.isFinite)).toBe(true);
+  },
+);
 
 test('a client that sends three wrong answers is dropped with the code of the last one', async () => {
   const { client, shard, round } = await withShard();

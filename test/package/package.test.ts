@@ -97,7 +97,7 @@ const coordinator = await startCoordinator({ job, codec: 'int8' });
 const ended: Promise<string> = runNodeWorker({ link: coordinator.urls[0] ?? '' });
 const { history } = await train(coordinator, { dataset, weights: initialWeights });
 const accuracy: number | undefined = history.at(-1)?.val_accuracy;
-const version: 1 = PROTOCOL_VERSION;
+const version: 2 = PROTOCOL_VERSION;
 const { message } = parseFromCoordinator(new Uint8Array(4));
 if (message.type === 'welcome') console.log(message.job.epochs, accuracy, version, await ended);
 // @ts-expect-error There is no such codec.

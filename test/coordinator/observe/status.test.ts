@@ -38,7 +38,7 @@ const progress: ProgressMessage = {
   slowest: { id: 'bob', cause: 'link' },
 };
 const status: RunStatus = {
-  run: { type: 'run', protocol: 1, job: { ...exampleJob, epochs: 3 }, steps: 2, curve: [], epochs: [] },
+  run: { type: 'run', protocol: 2, job: { ...exampleJob, epochs: 3 }, steps: 2, curve: [], epochs: [] },
   progress,
   last: null,
 };

@@ -22,7 +22,7 @@ export const point = (step: number, loss = 1, steps = 1): CurvePoint => ({
 });
 export const runMessage = (curve: CurvePoint[] = [], ofJob: Job = job): RunMessage => ({
   type: 'run',
-  protocol: 1,
+  protocol: 2,
   job: ofJob,
   steps: 100,
   curve,
