@@ -75,18 +75,18 @@ export class EngineFingerprints {
 
   #mismatchError(engine: EngineInfo): ProtocolError {
     return fingerprintError(
-      `This run is exact, and this worker's engine computes other bits: ${this.#explainMismatch(engine)}`,
+      `This run is exact, but this engine computes other bits: ${this.#explainMismatch(engine)}`,
     );
   }
 
   #explainMismatch(engine: EngineInfo): string {
     const expected = this.#decidedBy;
-    if (expected === null) return 'use the engine that the run was started with, and --threads 1.';
+    if (expected === null) return "use the run's engine with --threads 1.";
     if (expected.backend !== engine.backend)
       return `the other workers use ${expected.backend}, not ${engine.backend}.`;
     if (expected.threads !== engine.threads)
       return `use --threads ${expected.threads}, like the other workers.`;
-    return `its build or processor differs from that of the other workers (${expected.device}).`;
+    return `its build or processor differs from the others' (${expected.device}).`;
   }
 }
 

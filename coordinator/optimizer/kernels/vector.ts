@@ -12,8 +12,8 @@ export interface AdadeltaSettings {
 /** Passes over flat float32 vectors. A step makes a few, each over all parameters. All vectors of a call have the same length. */
 export interface VectorKernels {
   /**
-   * Euclidean norm, with a relative error of about 1e-4; null if a value is infinite or NaN. Infinity if the sum of squares
-   * exceeds float32, which no valid gradient does.
+   * Euclidean norm, with a relative error of about 1e-4; null if a value is infinite or NaN. May be Infinity if the sum of
+   * squares exceeds float32, which no valid gradient does.
    */
   finiteNorm(values: Float32Array): number | null;
   /** total += part */
