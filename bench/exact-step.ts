@@ -5,8 +5,15 @@ import { spawnWorker } from './support/children.ts';
 import { startInProcessCoordinator } from './support/in-process-coordinator.ts';
 import { decile, median, spread } from './support/statistics.ts';
 
-const [, , engine = 'native', workersText = '2', stepsText = '120', batchText = '128', unitsText = '16,32'] =
-  process.argv;
+const [
+  ,
+  ,
+  engine = 'native',
+  workersText = '2',
+  stepsText = '120',
+  batchText = '128',
+  microShardsText = '16,32',
+] = process.argv;
 const workers = Number(workersText);
 const steps = Number(stepsText);
 const batch = Number(batchText);
@@ -16,7 +23,7 @@ const BLOCK = 15;
 const WARM_UP = 3;
 
 const kinds = [];
-for (const microShard of [undefined, ...unitsText.split(',').map(Number)]) {
+for (const microShard of [undefined, ...microShardsText.split(',').map(Number)]) {
   const here = await startInProcessCoordinator({
     workers,
     batch,
@@ -39,12 +46,12 @@ for (let done = WARM_UP - BLOCK; done < steps; done += BLOCK - WARM_UP) {
 
 const plain = kinds[0]!.times;
 for (const { microShard, times } of kinds) {
-  const what = microShard === undefined ? 'not exact' : `micro-shards of ${microShard}`;
+  const label = microShard === undefined ? 'not exact' : `micro-shards of ${microShard}`;
   const ratio = [median(times) / median(plain), decile(times, 1) / decile(plain, 1)].map((each) =>
     each.toFixed(3),
   );
   const ratios = microShard === undefined ? '' : `, ${ratio[0]} x by medians, ${ratio[1]} x by first deciles`;
-  console.log(`${workers} ${engine} workers, batch ${batch}, ${what}: ${spread(times)} ms${ratios}`);
+  console.log(`${workers} ${engine} workers, batch ${batch}, ${label}: ${spread(times)} ms${ratios}`);
 }
 
 for (const { here, children } of kinds) {

@@ -10,7 +10,8 @@ import { openNativeEngine } from '../worker-node/engine/native/open-native.ts';
 import { openWasmEngine } from '../worker-node/engine/tfjs/tfjs-engines.ts';
 import { median, spread } from './support/statistics.ts';
 
-const [, , backend = 'native', stepsText = '30', samplesText = '128,64', unitsText = '16,32'] = process.argv;
+const [, , backend = 'native', stepsText = '30', samplesText = '128,64', microShardsText = '16,32'] =
+  process.argv;
 const WARM_UP = 4;
 /** Consecutive steps of each kind, so that the caches are warm. */
 const BLOCK = 3;
@@ -27,7 +28,7 @@ for (const samples of samplesText.split(',').map(Number)) {
     labels: dataset.train.labels,
   };
   const kinds = [];
-  for (const microShard of [undefined, ...unitsText.split(',').map(Number)]) {
+  for (const microShard of [undefined, ...microShardsText.split(',').map(Number)]) {
     const prepared = await prepareJob(dataset, { batchSize: samples, epochs: 1, seed: 1, microShard });
     await tf.setBackend(backend === 'wasm' ? 'wasm' : 'tensorflow');
     const computer = await engine.load(prepared.job);
@@ -48,11 +49,11 @@ for (const samples of samplesText.split(',').map(Number)) {
       if (done < 0) await new Promise((resolve) => setTimeout(resolve, 1_000));
     }
   }
-  const whole = median(kinds[0]!.times);
+  const wholeMs = median(kinds[0]!.times);
   for (const { microShard, times } of kinds) {
-    const what = microShard === undefined ? 'as a whole' : `in micro-shards of ${microShard}`;
-    const ratio = microShard === undefined ? '' : `, ${(median(times) / whole).toFixed(3)} x`;
-    console.log(`${backend}, ${samples} samples ${what}: ${spread(times)} ms${ratio}`);
+    const label = microShard === undefined ? 'as a whole' : `in micro-shards of ${microShard}`;
+    const ratio = microShard === undefined ? '' : `, ${(median(times) / wholeMs).toFixed(3)} x`;
+    console.log(`${backend}, ${samples} samples ${label}: ${spread(times)} ms${ratio}`);
   }
 }
 

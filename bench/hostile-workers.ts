@@ -98,9 +98,9 @@ async function runWith(kind: string): Promise<string> {
     ...Array.from({ length: flags.hostile }, (_, i) => `liar-${i}`),
   ];
   const children = names.map((name, i) => {
-    const how = name.startsWith('liar') ? kind : 'honest';
+    const behavior = name.startsWith('liar') ? kind : 'honest';
     const engine = engines[i % engines.length] ?? 'native';
-    return fork(worker, [coordinator.urls[0] ?? '', name, engine, how], {
+    return fork(worker, [coordinator.urls[0] ?? '', name, engine, behavior], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
   });

@@ -61,13 +61,13 @@ async function measure({ coordinator, step }: InProcessCoordinator, forMs: numbe
 }
 
 /** @param before measurements just before the attack, since other programs may keep the processors busy */
-const printRow = (name: string, figures: Measurements, before: Measurements): void =>
+const printRow = (name: string, measured: Measurements, before: Measurements): void =>
   console.log(
-    `  ${name.padEnd(34)} ${figures.stepsPerSecond.toFixed(0).padStart(5)} steps/s (${before.stepsPerSecond.toFixed(0)} without it), ` +
-      `${figures.stepsPerCpuSecond.toFixed(0)} per second of CPU time (${before.stepsPerCpuSecond.toFixed(0)}), ` +
-      `longest ${figures.longestStepMs.toFixed(0)} ms (${before.longestStepMs.toFixed(0)}), ` +
-      `${figures.memoryMb.toFixed(0)} MB (${before.memoryMb.toFixed(0)}), ` +
-      `${figures.descriptors} descriptors, /health ${figures.healthMs.toFixed(0)} ms`,
+    `  ${name.padEnd(34)} ${measured.stepsPerSecond.toFixed(0).padStart(5)} steps/s (${before.stepsPerSecond.toFixed(0)} without it), ` +
+      `${measured.stepsPerCpuSecond.toFixed(0)} per second of CPU time (${before.stepsPerCpuSecond.toFixed(0)}), ` +
+      `longest ${measured.longestStepMs.toFixed(0)} ms (${before.longestStepMs.toFixed(0)}), ` +
+      `${measured.memoryMb.toFixed(0)} MB (${before.memoryMb.toFixed(0)}), ` +
+      `${measured.descriptors} descriptors, /health ${measured.healthMs.toFixed(0)} ms`,
   );
 
 /** Trains a model on four honest workers, before and during each attack. */

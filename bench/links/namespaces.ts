@@ -18,9 +18,9 @@ const unshareNet = process.getuid?.() === 0 ? ['-n'] : ['-rn'];
 
 /** True if this user may create network namespaces with shaped links. */
 export function canShape(): boolean {
-  const trial =
+  const script =
     'ip link add v0 type veth peer name v1 && tc qdisc add dev v0 root tbf rate 1mbit burst 5kb limit 10kb && ip link add b0 type bridge';
-  return spawnSync('unshare', [...unshareNet, 'sh', '-c', trial], { stdio: 'ignore' }).status === 0;
+  return spawnSync('unshare', [...unshareNet, 'sh', '-c', script], { stdio: 'ignore' }).status === 0;
 }
 
 export const isInside = (): boolean => process.env[NAMESPACE_VARIABLE] !== undefined;

@@ -79,9 +79,9 @@ export const HOSTILE_KINDS: Readonly<Record<string, HostileKind>> = {
 
 /** Wraps an engine so that it lies in one of these ways. @param leave called after the last answer */
 export function hostileEngine(engine: Engine, kind: string, leave: () => void): Engine {
-  const how = HOSTILE_KINDS[kind];
-  if (how === undefined) throw new Error(`Choose from: ${Object.keys(HOSTILE_KINDS).join(', ')}.`);
-  const { spoil, invent, relabel, allCorrect = false, leavesAfter = Infinity } = how;
+  const behavior = HOSTILE_KINDS[kind];
+  if (behavior === undefined) throw new Error(`Choose from: ${Object.keys(HOSTILE_KINDS).join(', ')}.`);
+  const { spoil, invent, relabel, allCorrect = false, leavesAfter = Infinity } = behavior;
   let answers = 0;
   return {
     info: engine.info,

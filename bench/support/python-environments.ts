@@ -97,8 +97,8 @@ async function systemPython(signal: AbortSignal): Promise<string> {
     if (version.code !== 0) continue;
     // Debian and Ubuntu package venv and pip separately from Python.
     if ((await runProgram([program, '-c', 'import venv, ensurepip'], { signal })).code === 0) return program;
-    const how = supplier === 'apt' ? ' Install it with: sudo apt-get install -y python3-venv' : '';
-    throw new Error(`${program} has no venv, or no pip for it.${how}`);
+    const hint = supplier === 'apt' ? ' Install it with: sudo apt-get install -y python3-venv' : '';
+    throw new Error(`${program} has no venv, or no pip for it.${hint}`);
   }
   throw new Error(missingMessage(['python'], supplier));
 }

@@ -25,7 +25,7 @@ export function halveBlock({ from, to }: Range, microShardSize: number): Range[]
   ];
 }
 
-/** Splits a block into at least `parts` blocks, if it has so many micro-shards; the largest are split first. */
+/** Splits a block into at least `parts` blocks, if it has that many micro-shards. Splits the largest blocks first. */
 export function splitBlock({ from, to }: Range, microShardSize: number, parts: number): Range[] {
   let blocks: Range[] = [{ from, to }];
   while (blocks.length < parts) {
@@ -38,10 +38,10 @@ export function splitBlock({ from, to }: Range, microShardSize: number, parts: n
 }
 
 /**
- * Assigns each worker as many micro-shards as `shares` has for it, in as few blocks as possible: the sizes are taken apart into
- * powers of two, which are laid out from the largest to the smallest, so that each is aligned.
- * @param shares shares of a batch, multiples of `microShardSize` but for the batch's end; each worker once
- * @returns a worker's largest block before its others
+ * Assigns each worker as many micro-shards as its share has, in as few blocks as possible. Each share is split into powers of
+ * two; these are placed from the largest to the smallest, so that each is aligned.
+ * @param shares shares of a batch, multiples of `microShardSize` except for the batch's end; each worker once
+ * @returns blocks, the largest first
  */
 export function alignedBlocks(
   shares: readonly Assignment[],
@@ -65,7 +65,7 @@ export function alignedBlocks(
   return blocks.sort((a, b) => b.to - b.from - (a.to - a.from) || a.from - b.from);
 }
 
-/** Powers of two that add up to a number, the largest first. */
+/** Powers of two whose sum is `count`, the largest first. */
 function powersOfTwo(count: number): number[] {
   const powers: number[] = [];
   for (let power = nextPowerOfTwo(Math.max(1, count)); power >= 1; power /= 2) {

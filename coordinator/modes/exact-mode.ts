@@ -1,17 +1,18 @@
+import { codecKernels } from '../../shared/codec/kernels/simd.ts';
 import { addScores, type Score } from '../../shared/model/loss.ts';
 import { PairwiseSum } from '../../shared/model/pairwise-sum.ts';
-import { SAMPLES_PER_EVALUATION_SHARD, sortBySample, type RunMode } from './run-mode.ts';
+import type { Range } from '../../shared/util/range.ts';
 import { alignedBlocks, microShardCount, splitBlock } from './aligned-blocks.ts';
 import type { EngineFingerprints } from './fingerprints.ts';
-import { PairwiseReducer } from './pairwise-reducer.ts';
+import { SAMPLES_PER_EVALUATION_SHARD, sortBySample, type GradientSum, type RunMode } from './run-mode.ts';
 
 /**
- * Shards of whole micro-shards, summed along one fixed binary tree: the same bits for any number of workers.
+ * Mode that gives the same bits for any number of workers: shards are whole micro-shards, summed along one fixed binary tree.
  * @param microShardSize samples of a micro-shard
- * @param fingerprints of the engines that may take part
+ * @param fingerprints fingerprints of the engines that may take part
  */
 export function exactMode(microShardSize: number, fingerprints: EngineFingerprints): RunMode {
-  /** Vectors of partial sums, used again from step to step. */
+  /** Vectors of partial sums, reused by every step. */
   const buffers: Float32Array[] = [];
   return {
     bucketOffsets: [0],
@@ -38,4 +39,54 @@ export function exactMode(microShardSize: number, fingerprints: EngineFingerprin
       return sum.total();
     },
   };
+}
+
+/** Sums the gradients of a batch's blocks with PairwiseSum, in reused vectors. */
+export class PairwiseReducer implements GradientSum {
+  readonly #total: Float32Array;
+  readonly #microShardSize: number;
+  readonly #sum: PairwiseSum<Float32Array>;
+  /** Vectors of this reducer, which it may overwrite. */
+  readonly #ownBuffers: Set<Float32Array>;
+  readonly #freeBuffers: Float32Array[];
+
+  /**
+   * @param total vector for the sum, overwritten
+   * @param samples samples of the batch
+   * @param buffers free vectors of earlier sums; this sum's vectors are returned to it
+   */
+  constructor(total: Float32Array, samples: number, microShardSize: number, buffers: Float32Array[]) {
+    this.#total = total;
+    this.#microShardSize = microShardSize;
+    const microShards = microShardCount({ from: 0, to: samples }, microShardSize);
+    this.#sum = new PairwiseSum((left, right) => this.#addPair(left, right), microShards);
+    this.#freeBuffers = buffers;
+    this.#ownBuffers = new Set(buffers);
+  }
+
+  add({ from, to }: Range, gradient: Float32Array): Range[] {
+    const size = this.#microShardSize;
+    const sum = this.#sum.add({ from: from / size, to: Math.ceil(to / size) }, gradient);
+    if (sum === null) return [];
+    this.#total.set(sum);
+    this.#releaseBuffer(sum);
+    return [{ from: 0, to: this.#total.length }];
+  }
+
+  #addPair(left: Float32Array, right: Float32Array): Float32Array {
+    const sum = [left, right].find((vector) => this.#ownBuffers.has(vector)) ?? this.#acquireBuffer();
+    codecKernels.addFlushToZero(left, right, sum);
+    for (const vector of [left, right]) if (vector !== sum) this.#releaseBuffer(vector);
+    return sum;
+  }
+
+  #acquireBuffer(): Float32Array {
+    const buffer = this.#freeBuffers.pop() ?? new Float32Array(this.#total.length);
+    this.#ownBuffers.add(buffer);
+    return buffer;
+  }
+
+  #releaseBuffer(vector: Float32Array): void {
+    if (this.#ownBuffers.has(vector)) this.#freeBuffers.push(vector);
+  }
 }

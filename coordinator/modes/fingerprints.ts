@@ -7,86 +7,88 @@ interface Vote {
 }
 
 /**
- * Lets only engines take part in an exact run that compute the same bits: those of most workers that are there before the
- * first step, and, of as many, those that came first.
+ * Admits only engines that compute the same bits to an exact run. The first step fixes the fingerprint that most ready workers
+ * have; of fingerprints with equally many workers, the one that was reported first.
  */
 export class EngineFingerprints {
   #expected: string | null;
-  /** Whose answer it was; null if an earlier run's. */
+  /** Engine that had the expected fingerprint first; null if an earlier run fixed it. */
   #decidedBy: EngineInfo | null = null;
-  /** Until it is decided; in the order in which they came. */
+  /** Fingerprints of the ready workers, in the order of their reports; empty once the fingerprint is fixed. */
   readonly #votes = new Map<WorkerId, Vote>();
 
   #started = false;
 
-  /** @param expected of the run that is resumed; null for a new one */
+  /** @param expected fingerprint of the run that is resumed; null for a new run */
   constructor(expected: string | null = null) {
     this.#expected = expected;
   }
 
-  /** Null until the first step has begun. */
+  /** Fingerprint that every engine must have; null until the first step has begun. */
   get expected(): string | null {
     return this.#expected;
   }
 
   /**
-   * A worker is ready.
-   * @throws ProtocolError (otherBits) with the sentence that the worker is told
+   * Checks the fingerprint of a worker that is ready.
+   * @throws ProtocolError (fingerprintMismatch) with the reason that the worker is told
    */
   check(worker: WorkerId, engine: EngineInfo, fingerprint: string | undefined): void {
     if (fingerprint === undefined)
-      throw fingerprintError('This run is exact, and the worker has not said what bits it computes.');
+      throw fingerprintError('This run is exact, but the worker sent no engine fingerprint.');
     if (this.#expected === null && !this.#started) this.#votes.set(worker, { engine, fingerprint });
     else if (this.#expected === null) {
-      // The run waited for it.
+      // The first step began without workers, so the first worker fixes the fingerprint.
       this.#expected = fingerprint;
       this.#decidedBy = engine;
     } else if (fingerprint !== this.#expected) throw this.#mismatchError(engine);
   }
 
-  /** It does not count any more. */
+  /** Removes the vote of a worker that has left. */
   remove(worker: WorkerId): void {
     this.#votes.delete(worker);
   }
 
   /**
-   * The first step begins: from now on bits are fixed.
-   * @returns the workers that compute others, with what they are told
+   * Fixes the fingerprint; called when a step begins.
+   * @returns workers with another fingerprint, each with the error that the worker is told
    */
   decide(): Map<WorkerId, ProtocolError> {
-    const others = new Map<WorkerId, ProtocolError>();
+    const mismatches = new Map<WorkerId, ProtocolError>();
     this.#started = true;
-    if (this.#expected !== null || this.#votes.size === 0) return others;
+    if (this.#expected !== null || this.#votes.size === 0) return mismatches;
     const counts = new Map<string, number>();
     for (const { fingerprint } of this.#votes.values())
       counts.set(fingerprint, (counts.get(fingerprint) ?? 0) + 1);
-    const most = Math.max(...counts.values());
-    for (const { fingerprint: answer, engine } of this.#votes.values()) {
-      if (this.#expected !== null || counts.get(answer) !== most) continue;
-      this.#expected = answer;
+    const maxCount = Math.max(...counts.values());
+    for (const { fingerprint, engine } of this.#votes.values()) {
+      if (this.#expected !== null || counts.get(fingerprint) !== maxCount) continue;
+      this.#expected = fingerprint;
       this.#decidedBy = engine;
     }
-    for (const [worker, { fingerprint: answer, engine }] of this.#votes) {
-      if (answer !== this.#expected) others.set(worker, this.#mismatchError(engine));
+    for (const [worker, { fingerprint, engine }] of this.#votes) {
+      if (fingerprint !== this.#expected) mismatches.set(worker, this.#mismatchError(engine));
     }
     this.#votes.clear();
-    return others;
+    return mismatches;
   }
 
   #mismatchError(engine: EngineInfo): ProtocolError {
     return fingerprintError(
-      `This run is exact, and other bits are computed here: ${this.#difference(engine)}`,
+      `This run is exact, but this engine computes other bits: ${this.#explainMismatch(engine)}`,
     );
   }
 
-  #difference(engine: EngineInfo): string {
-    const first = this.#decidedBy;
-    if (first === null) return "use the run's engine, with --threads 1.";
-    if (first.backend !== engine.backend) return `the others use ${first.backend}, not ${engine.backend}.`;
-    if (first.threads !== engine.threads) return `use --threads ${first.threads}, as the others do.`;
-    return `another build or processor than that of the others (${first.device}).`;
+  #explainMismatch(engine: EngineInfo): string {
+    const expected = this.#decidedBy;
+    if (expected === null) return "use the run's engine with --threads 1.";
+    if (expected.backend !== engine.backend)
+      return `the other workers use ${expected.backend}, not ${engine.backend}.`;
+    if (expected.threads !== engine.threads)
+      return `use --threads ${expected.threads}, like the other workers.`;
+    return `its build or processor differs from the others' (${expected.device}).`;
   }
 }
 
-const fingerprintError = (sentence: string): ProtocolError =>
-  new ProtocolError(CloseCode.fingerprintMismatch, sentence);
+const fingerprintError = (reason: string): ProtocolError =>
+  new ProtocolError(CloseCode.fingerprintMismatch, reason);

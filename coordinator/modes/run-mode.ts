@@ -2,26 +2,37 @@ import type { Score } from '../../shared/model/loss.ts';
 import type { Range } from '../../shared/util/range.ts';
 import type { BatchSplitter } from '../scheduling/partition.ts';
 import type { EngineFingerprints } from './fingerprints.ts';
-import type { GradientSum } from './gradient-sum.ts';
 
 /** Sums over the samples of one shard. */
 export interface ShardScore extends Range, Score {}
 
+/** The sum of a batch's gradients, in an order that does not depend on which worker answers first. */
+export interface GradientSum {
+  /**
+   * Adds a bucket of a shard's gradient, unless its samples were added before.
+   * @param shard positions in the batch
+   * @param values sum over the shard's samples; must not change any more
+   * @param offset position of the first value in the flat vector
+   * @returns ranges of the flat vector whose sum this bucket has completed, back to front
+   */
+  add(shard: Range, values: Float32Array, offset: number): Range[];
+}
+
 /**
- * How a run splits batches and sums what comes back. Chosen once: standardMode() is fast, exactMode() gives the same bits for any
- * number of workers.
+ * How a run splits batches and sums answers, chosen once: standardMode() is fast, exactMode() gives the same bits for any number
+ * of workers.
  */
 export interface RunMode extends BatchSplitter {
   /** Offsets where buckets of gradients and weights begin, ascending from 0; [0] where vectors travel whole. */
   readonly bucketOffsets: readonly number[];
-  /** Whether frames have a checksum behind them. */
+  /** Whether frames end with a checksum. */
   readonly hasChecksums: boolean;
-  /** Fingerprints of the engines that may take part; null if any may. */
+  /** Fingerprints of the engines that may take part; null if any engine may. */
   readonly fingerprints: EngineFingerprints | null;
-  /** Shards of an evaluation over so many samples. */
+  /** Splits an evaluation over this many samples into shards. */
   splitEvaluation(samples: number): Range[];
   /**
-   * Sum of a batch's gradients.
+   * Creates the sum of a batch's gradients.
    * @param total vector for the sum, overwritten
    */
   createSum(total: Float32Array, samples: number): GradientSum;
@@ -29,7 +40,7 @@ export interface RunMode extends BatchSplitter {
   sumScores(scores: readonly ShardScore[]): Score;
 }
 
-/** Small enough for workers to end an evaluation together, large enough for messages not to matter. */
+/** Small enough that workers finish an evaluation together, large enough that messages cost little. */
 export const SAMPLES_PER_EVALUATION_SHARD = 250;
 
 export const sortBySample = (scores: readonly ShardScore[]): ShardScore[] =>

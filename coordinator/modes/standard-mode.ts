@@ -1,10 +1,11 @@
 import { addScores, type Score } from '../../shared/model/loss.ts';
+import type { Range } from '../../shared/util/range.ts';
+import { vectorKernels } from '../optimizer/kernels/vector.ts';
 import { splitEvenly } from '../scheduling/partition.ts';
-import { BucketedSum } from './gradient-sum.ts';
-import { SAMPLES_PER_EVALUATION_SHARD, sortBySample, type RunMode } from './run-mode.ts';
+import { SAMPLES_PER_EVALUATION_SHARD, sortBySample, type GradientSum, type RunMode } from './run-mode.ts';
 
 /**
- * Shards of any size, summed in the order of their samples, bucket by bucket.
+ * Fast mode: shards of any size, summed in the order of their samples, bucket by bucket.
  * @param bucketOffsets offsets where buckets begin, ascending from 0
  */
 export function standardMode(bucketOffsets: readonly number[]): RunMode {
@@ -20,4 +21,89 @@ export function standardMode(bucketOffsets: readonly number[]): RunMode {
     createSum: (total, samples) => new BucketedSum(total, bucketOffsets, samples),
     sumScores: (scores) => sortBySample(scores).reduce<Score>(addScores, { lossSum: 0, correct: 0 }),
   };
+}
+
+/**
+ * Adds gradients in the order of their samples: float32 addition is not associative, so the order is part of the result. A
+ * gradient that arrives before its turn is kept until then.
+ */
+export class OrderedSum {
+  readonly total: Float32Array;
+  readonly #pending = new Map<number, { readonly to: number; readonly gradient: Float32Array }>();
+  #nextSample = 0;
+
+  /** @param total vector for the sum, overwritten */
+  constructor(total: Float32Array) {
+    this.total = total;
+  }
+
+  /**
+   * Adds a gradient, unless its samples were added before.
+   * @param range lies within the samples added before, or apart from them
+   * @param gradient sum over the samples of `range`; kept until its turn, so it must not change
+   */
+  add({ from, to }: Range, gradient: Float32Array): void {
+    if (this.#has(from)) return;
+    this.#pending.set(from, { to, gradient });
+    for (
+      let next = this.#pending.get(this.#nextSample);
+      next !== undefined;
+      next = this.#pending.get(this.#nextSample)
+    ) {
+      if (this.#nextSample === 0) this.total.set(next.gradient);
+      else vectorKernels.addInto(this.total, next.gradient);
+      this.#pending.delete(this.#nextSample);
+      this.#nextSample = next.to;
+    }
+  }
+
+  #has(position: number): boolean {
+    if (position < this.#nextSample) return true;
+    return [...this.#pending].some(([from, { to }]) => from <= position && position < to);
+  }
+
+  /** Number of samples in the total: the samples at positions [0, samplesAdded). */
+  get samplesAdded(): number {
+    return this.#nextSample;
+  }
+}
+
+interface Bucket extends Range {
+  readonly sum: OrderedSum;
+  isReported: boolean;
+}
+
+/** One ordered sum for each bucket of the flat vector. */
+export class BucketedSum implements GradientSum {
+  /** Back to front. */
+  readonly #buckets: readonly Bucket[];
+  readonly #samples: number;
+
+  /**
+   * @param total vector for the sum, overwritten
+   * @param bucketOffsets ascending, from 0
+   * @param samples samples of the batch
+   */
+  constructor(total: Float32Array, bucketOffsets: readonly number[], samples: number) {
+    this.#buckets = bucketOffsets
+      .map((from, i) => {
+        const to = bucketOffsets[i + 1] ?? total.length;
+        return { from, to, sum: new OrderedSum(total.subarray(from, to)), isReported: false };
+      })
+      .reverse();
+    this.#samples = samples;
+  }
+
+  add(shard: Range, values: Float32Array, offset: number): Range[] {
+    const complete: Range[] = [];
+    for (const bucket of this.#buckets) {
+      const { from, to, sum } = bucket;
+      if (from < offset || to > offset + values.length) continue;
+      sum.add(shard, values.subarray(from - offset, to - offset));
+      if (bucket.isReported || sum.samplesAdded < this.#samples) continue;
+      bucket.isReported = true;
+      complete.push({ from, to });
+    }
+    return complete;
+  }
 }

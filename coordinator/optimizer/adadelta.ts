@@ -1,7 +1,7 @@
 import type { Job } from '../../shared/model/job.ts';
 import type { Layout } from '../../shared/model/layout.ts';
 import { residentVectors } from './kernels/vector.ts';
-import type { UpdateRule } from './optimizer.ts';
+import type { UpdateRule } from './update-rule.ts';
 
 /**
  * Adadelta by Keras' rule (keras 1.2 optimizers.py; keras 3 optimizers/adadelta.py), after Zeiler, "ADADELTA: an
@@ -12,8 +12,8 @@ import type { UpdateRule } from './optimizer.ts';
  *     w = w - learningRate u
  *     d = rho d + (1 - rho) u^2
  *
- * The new average of squared gradients divides. Every operation rounds to float32, which gives Keras' own bits. Values that are
- * not trainable take the mean change that the forward passes made to them.
+ * u divides by the updated a. Every operation rounds to float32, which gives Keras' own bits. To values that are not trainable,
+ * the mean of the changes that the forward passes made to them is added.
  */
 export function adadelta(settings: Job['optimizer'], layout: Layout): UpdateRule {
   type Vectors = [Float32Array, Float32Array, Float32Array, Float32Array];
@@ -43,7 +43,7 @@ export function adadelta(settings: Job['optimizer'], layout: Layout): UpdateRule
   };
 }
 
-/** Neighboring tensors that are alike trainable, as one range of the flat vector. */
+/** Ranges of the flat vector whose tensors are all trainable or all not trainable, each as long as possible. */
 function trainableRanges({ slices }: Layout): { from: number; to: number; trainable: boolean }[] {
   const ranges: { from: number; to: number; trainable: boolean }[] = [];
   for (const { offset, size, trainable } of slices) {

@@ -1,7 +1,7 @@
 import type { Optimizer } from './optimizer.ts';
 
 /**
- * Weights that no step changes: for gradients alone.
+ * Optimizer that never changes the weights, for callers that need only gradients.
  *
  * @example
  * const { gradientSum } = await stepRunner.run({ step, samples, split, optimizer: fixedWeights(weights) });

@@ -2,26 +2,11 @@ import type { Job } from '../../shared/model/job.ts';
 import type { Layout } from '../../shared/model/layout.ts';
 import type { Range } from '../../shared/util/range.ts';
 import { adadelta } from './adadelta.ts';
-
-/** Vectors that an optimizer remembers between steps, by name; each has the flat vector's length. */
-export type OptimizerState = Readonly<Record<string, Float32Array>>;
-
-/** The arithmetic of one optimizer over flat vectors that lie in one memory. */
-export interface UpdateRule {
-  readonly weights: Float32Array;
-  readonly gradientSum: Float32Array;
-  readonly state: OptimizerState;
-  /**
-   * Updates weights and state in place.
-   * @param samples samples that the gradient sum is over; their mean gradient is applied
-   * @param range positions to update
-   */
-  update(samples: number, range: Range): void;
-}
+import type { OptimizerState, UpdateRule } from './update-rule.ts';
 
 /**
- * Weights, and how a step changes them: a transaction. A step's update may be applied bucket by bucket while other buckets are
- * still being computed; until the step is certain, it can be undone.
+ * Weights that each step updates in a transaction. An update may be applied bucket by bucket while other buckets are still being
+ * computed; until it is committed, it can be rolled back.
  *
  * @example
  * optimizer.begin();
@@ -30,7 +15,7 @@ export interface UpdateRule {
  * optimizer.commit(); // or rollback()
  */
 export interface Optimizer {
-  /** Flat vector, with what the open transaction has applied so far. */
+  /** Flat vector, including the updates of the open transaction. */
   readonly weights: Float32Array;
   /** Weights of the last committed step. Read only. */
   readonly committedWeights: Float32Array;
@@ -40,21 +25,21 @@ export interface Optimizer {
   /** Starts a transaction: copies weights and state, which takes about a millisecond for a million weights. */
   begin(): void;
   /**
-   * Applies a range of the gradient sum. Without an open transaction this is final.
+   * Applies a range of the gradient sum. Without an open transaction, the update cannot be rolled back.
    * @param samples samples that the sum is over
    * @param range positions to update. @default the whole vector
    */
   apply(samples: number, range?: Range): void;
-  /** Ends the transaction: what was applied stays. */
+  /** Ends the transaction and keeps its updates. */
   commit(): void;
-  /** Ends the transaction: weights and state are again as they were at begin(). Nothing happens if none is open. */
+  /** Ends the transaction and restores weights and state as of begin(). Does nothing if none is open. */
   rollback(): void;
 }
 
 class TransactionalOptimizer implements Optimizer {
   readonly #rule: UpdateRule;
   readonly #vectors: readonly Float32Array[];
-  /** Copies of the vectors, made for the first transaction and used again. */
+  /** Copies of the vectors, allocated by the first transaction and reused. */
   #copies: readonly Float32Array[] = [];
   #isOpen = false;
 
@@ -101,7 +86,7 @@ class TransactionalOptimizer implements Optimizer {
   }
 }
 
-/** The optimizer that a job asks for, with zeros in its vectors. */
+/** Creates the optimizer that a job asks for, with zeros in its vectors. */
 export function createOptimizer(settings: Job['optimizer'], layout: Layout): Optimizer {
   return new TransactionalOptimizer(adadelta(settings, layout));
 }

@@ -1,54 +1,55 @@
 import type { EngineInfo, WorkerId } from '../../shared/protocol/messages.ts';
 import { lowerMedian, lowerMedianBy } from '../../shared/util/median.ts';
+import type { Range } from '../../shared/util/range.ts';
 
-/** How long shards take a worker, from their giving to their answer: perSampleMs x (samples + fixedSamples). */
+/** Time of a worker's shards, from assignment to answer: perSampleMs x (samples + fixedSamples). */
 export interface Throughput {
   readonly perSampleMs: number;
-  /** What does not depend on the shard (link, messages, starting the engine), as the samples that take as long. */
+  /** Fixed cost of a shard (link, messages, starting the engine), as the number of samples that take the same time. */
   readonly fixedSamples: number;
 }
 
 export const forecastMs = ({ perSampleMs, fixedSamples }: Throughput, samples: number): number =>
   perSampleMs * (samples + fixedSamples);
 
-/** Sizes that differ by less than this part are one size. */
+/** Sizes that differ by less than this part count as the same size. */
 const SIZE_TOLERANCE = 0.125;
-/** Sizes that differ by less than this factor say nothing about the fixed cost beyond the noise. */
+/** Sizes must differ by this factor for the fixed cost to show through the noise. */
 const MIN_SIZE_RATIO = 1.5;
-/** What is assumed to be fixed before two sizes were seen, of the first one. */
+/** Fixed cost as a part of the first size, assumed until a second size is measured. */
 const INITIAL_FIXED_FRACTION = 0.1;
 const MAX_FIXED_RATIO = 8;
-/** What one answer counts. */
+/** Weight of one answer in the moving average. */
 const SMOOTHING = 0.4;
 const WINDOW = 3;
 
 /**
- * Learns the pace of one worker, answer by answer. The level follows medians of three answers, so that one hiccup changes
- * nothing and a lasting change is followed within ten; the fixed part is learnt where the size of the shards changes. The
- * first answer at a size is not looked at: it pays for what engines build for a size.
+ * Estimates the throughput of one worker, answer by answer. The time per sample follows medians of three answers, so that one
+ * outlier changes nothing and a lasting change shows within ten answers. The fixed cost is estimated when the size of the shards
+ * changes. The first answer of each size is ignored, since engines prepare for a new size.
  */
 export class ThroughputEstimator {
   #throughput: Throughput | null = null;
   #answerCount = 0;
   #shardSize = 0;
-  /** A size that was seen once. */
+  /** New size of which one answer has arrived; 0 if there is none. */
   #candidateSize = 0;
-  /** Lately, at this size; the last comes last. */
+  /** Times of the last answers of the current size, the latest last. */
   #recentMs: number[] = [];
-  /** How the size before went, until it has been compared with this one. */
+  /** Forecast for the previous size; null once it has been compared with the current size. */
   #previousSize: { readonly samples: number; readonly elapsedMs: number } | null = null;
 
-  /** null until two answers of one size have come. */
+  /** Estimate, or null until two answers of the same size have arrived. */
   get throughput(): Throughput | null {
     return this.#throughput;
   }
 
-  /** Of the shards of late; 0 before the first. */
+  /** Current size of the worker's shards; 0 before the first. */
   get shardSize(): number {
     return this.#shardSize;
   }
 
-  /** Answers that the pace was made of. */
+  /** Number of answers that the estimate is based on. */
   get answerCount(): number {
     return this.#answerCount;
   }
@@ -62,13 +63,16 @@ export class ThroughputEstimator {
     const fixedSamples = this.#throughput?.fixedSamples ?? INITIAL_FIXED_FRACTION * this.#shardSize;
     const medianMs = lowerMedian(this.#recentMs) ?? 0;
     const measured = medianMs / (this.#shardSize + fixedSamples);
-    const settled = this.#throughput !== null && this.#recentMs.length === WINDOW;
-    const old = this.#throughput?.perSampleMs ?? measured;
-    this.#throughput = { perSampleMs: settled ? old + SMOOTHING * (measured - old) : measured, fixedSamples };
-    if (settled) this.#learnFixedCost(medianMs);
+    const isSettled = this.#throughput !== null && this.#recentMs.length === WINDOW;
+    const previous = this.#throughput?.perSampleMs ?? measured;
+    this.#throughput = {
+      perSampleMs: isSettled ? previous + SMOOTHING * (measured - previous) : measured,
+      fixedSamples,
+    };
+    if (isSettled) this.#updateFixedCost(medianMs);
   }
 
-  /** @returns whether the size is another from now on: once is no change, such as an epoch's last batch */
+  /** @returns whether the size has changed; a single shard of another size, such as an epoch's last batch, is no change */
   #changeSize(samples: number): boolean {
     if (!isSimilarSize(samples, this.#candidateSize)) {
       this.#candidateSize = samples;
@@ -83,19 +87,22 @@ export class ThroughputEstimator {
     return true;
   }
 
-  /** Two sizes and their times give the fixed part, unless the level has changed in between. */
-  #learnFixedCost(elapsedMs: number): void {
-    const before = this.#previousSize;
-    const old = this.#throughput;
+  /** Computes the fixed cost from two sizes and their times, unless the worker's speed has changed in between. */
+  #updateFixedCost(elapsedMs: number): void {
+    const previous = this.#previousSize;
+    const estimate = this.#throughput;
     this.#previousSize = null;
-    if (before === null || old === null) return;
-    const [n1, t1, n2, t2] = [before.samples, before.elapsedMs, this.#shardSize, elapsedMs];
-    if (Math.max(n1, n2) < MIN_SIZE_RATIO * Math.min(n1, n2)) return;
-    const found = (t1 * n2 - t2 * n1) / (t2 - t1);
-    // Out of proportion in either direction: not the size has made the difference.
-    if (!(found >= -0.5 * Math.min(n1, n2) && found <= MAX_FIXED_RATIO * Math.max(n1, n2))) return;
-    const fixedSamples = (old.fixedSamples + Math.max(0, found)) / 2;
-    this.#throughput = { perSampleMs: elapsedMs / (n2 + fixedSamples), fixedSamples };
+    if (previous === null || estimate === null) return;
+    const size = this.#shardSize;
+    const minSize = Math.min(previous.samples, size);
+    const maxSize = Math.max(previous.samples, size);
+    if (maxSize < MIN_SIZE_RATIO * minSize) return;
+    const computed =
+      (previous.elapsedMs * size - elapsedMs * previous.samples) / (elapsedMs - previous.elapsedMs);
+    // An implausible result means that the worker's speed has changed, not only the size.
+    if (!(computed >= -0.5 * minSize && computed <= MAX_FIXED_RATIO * maxSize)) return;
+    const fixedSamples = (estimate.fixedSamples + Math.max(0, computed)) / 2;
+    this.#throughput = { perSampleMs: elapsedMs / (size + fixedSamples), fixedSamples };
   }
 }
 
@@ -104,61 +111,61 @@ const isSimilarSize = (a: number, b: number): boolean => Math.abs(a - b) <= SIZE
 interface TrackedWorker {
   readonly estimator: ThroughputEstimator;
   readonly engineGroup: string;
-  /** Clearly slower or faster than the others of its kind. */
+  /** Clearly slower or faster than the other workers of its group. */
   isOutlier: boolean;
-  /** How many answers in a row say the opposite. */
+  /** Number of consecutive answers that contradict `isOutlier`. */
   contraryVotes: number;
 }
 
-/** A worker leaves its kind when it differs so much, and comes back when it differs less than that. */
+/** A worker becomes an outlier above the first ratio and stops being one below the second. */
 const LEAVE_GROUP_RATIO = 1.25;
 const REJOIN_GROUP_RATIO = 1.12;
 const VOTES_TO_CHANGE = 3;
-/** Before so many answers nobody is judged. */
+/** Number of answers before which a worker is never compared with its group. */
 const MIN_ANSWERS = 8;
-/** Paces are compared by shards of this size. */
+/** Shard size for which throughputs are compared. */
 const REFERENCE_SHARD_SIZE = 32;
 
 /**
- * The paces of all workers. Those with the same engine on the same device are one kind and have one pace, the median's,
- * until one is clearly different for several answers: noise must not decide who gets how much.
+ * Throughput of all workers. Workers with the same engine on the same device form a group and share the group's median, so that
+ * noise does not change their shares. A worker that differs clearly for several answers is an outlier with an estimate of its own.
  */
 export class ThroughputTracker {
   readonly #workers = new Map<WorkerId, TrackedWorker>();
-  /** Of each kind, since the last step. */
+  /** Medians of the groups in this step, computed when first needed. */
   readonly #groupThroughput = new Map<string, Throughput | null>();
 
   record(worker: WorkerId, engine: EngineInfo, samples: number, elapsedMs: number): void {
-    let known = this.#workers.get(worker);
-    if (known === undefined) {
-      known = {
+    let tracked = this.#workers.get(worker);
+    if (tracked === undefined) {
+      tracked = {
         estimator: new ThroughputEstimator(),
         engineGroup: engineGroupKey(engine),
         isOutlier: false,
         contraryVotes: 0,
       };
-      this.#workers.set(worker, known);
+      this.#workers.set(worker, tracked);
     }
-    known.estimator.record(samples, elapsedMs);
-    this.#updateGroup(known);
+    tracked.estimator.record(samples, elapsedMs);
+    this.#updateOutlier(tracked);
   }
 
-  /** What was learnt of this worker does not hold any more. */
+  /** Discards the measurements of a worker. */
   reset(worker: WorkerId): void {
     this.#workers.delete(worker);
     this.#groupThroughput.clear();
   }
 
-  /** null until enough is known of this worker. */
+  /** Throughput of a worker, or null before enough answers. */
   estimateFor(worker: WorkerId): Throughput | null {
-    const known = this.#workers.get(worker);
-    const own = known?.estimator.throughput ?? null;
-    return known === undefined || own === null || known.isOutlier
+    const tracked = this.#workers.get(worker);
+    const own = tracked?.estimator.throughput ?? null;
+    return tracked === undefined || own === null || tracked.isOutlier
       ? own
-      : (this.#estimateForGroup(known.engineGroup) ?? own);
+      : (this.#estimateForGroup(tracked.engineGroup) ?? own);
   }
 
-  /** The median worker's forecast; null if no pace is known. */
+  /** Median of the workers' forecasts; null if no throughput is known. */
   medianForecastMs(samples: number): number | null {
     const forecasts = [...this.#workers.values()].flatMap(({ estimator: { throughput } }) =>
       throughput === null ? [] : [forecastMs(throughput, samples)],
@@ -166,38 +173,90 @@ export class ThroughputTracker {
     return lowerMedian(forecasts);
   }
 
-  /** A new step begins, with these workers; everybody else is forgotten. */
+  /** Begins a step with these workers, and discards the measurements of all others. */
   beginStep(workers: { has(worker: WorkerId): boolean }): void {
     this.#groupThroughput.clear();
     for (const worker of this.#workers.keys()) if (!workers.has(worker)) this.#workers.delete(worker);
   }
 
-  #updateGroup(known: TrackedWorker): void {
-    const { estimator, engineGroup, isOutlier } = known;
-    const common = this.#estimateForGroup(engineGroup);
-    if (estimator.throughput === null || common === null || estimator.answerCount < MIN_ANSWERS) return;
+  #updateOutlier(tracked: TrackedWorker): void {
+    const { estimator, engineGroup, isOutlier } = tracked;
+    const group = this.#estimateForGroup(engineGroup);
+    if (estimator.throughput === null || group === null || estimator.answerCount < MIN_ANSWERS) return;
     const ratio =
-      forecastMs(estimator.throughput, estimator.shardSize) / forecastMs(common, estimator.shardSize);
+      forecastMs(estimator.throughput, estimator.shardSize) / forecastMs(group, estimator.shardSize);
     const difference = Math.max(ratio, 1 / ratio);
-    const contrary = isOutlier ? difference < REJOIN_GROUP_RATIO : difference > LEAVE_GROUP_RATIO;
-    known.contraryVotes = contrary ? known.contraryVotes + 1 : 0;
-    if (known.contraryVotes < VOTES_TO_CHANGE) return;
-    known.isOutlier = !isOutlier;
-    known.contraryVotes = 0;
+    const isContrary = isOutlier ? difference < REJOIN_GROUP_RATIO : difference > LEAVE_GROUP_RATIO;
+    tracked.contraryVotes = isContrary ? tracked.contraryVotes + 1 : 0;
+    if (tracked.contraryVotes < VOTES_TO_CHANGE) return;
+    tracked.isOutlier = !isOutlier;
+    tracked.contraryVotes = 0;
   }
 
-  /** The median's of those that are not apart. */
-  #estimateForGroup(kind: string): Throughput | null {
-    const held = this.#groupThroughput.get(kind);
-    if (held !== undefined) return held;
-    const paces = [...this.#workers.values()].flatMap(({ estimator: { throughput }, ...known }) =>
-      known.engineGroup === kind && !known.isOutlier && throughput !== null ? [throughput] : [],
+  /** Median throughput of a group's workers, without outliers. */
+  #estimateForGroup(engineGroup: string): Throughput | null {
+    const cached = this.#groupThroughput.get(engineGroup);
+    if (cached !== undefined) return cached;
+    const throughputs = [...this.#workers.values()].flatMap(({ estimator: { throughput }, ...tracked }) =>
+      tracked.engineGroup === engineGroup && !tracked.isOutlier && throughput !== null ? [throughput] : [],
     );
-    const common = lowerMedianBy(paces, (pace) => forecastMs(pace, REFERENCE_SHARD_SIZE));
-    this.#groupThroughput.set(kind, common);
-    return common;
+    const median = lowerMedianBy(throughputs, (each) => forecastMs(each, REFERENCE_SHARD_SIZE));
+    this.#groupThroughput.set(engineGroup, median);
+    return median;
   }
 }
 
 const engineGroupKey = ({ backend, version, device, threads }: EngineInfo): string =>
   JSON.stringify([backend, version, device, threads]);
+
+/** Adds up the times of a share that a worker was assigned as several shards: throughput is measured over the whole share. */
+export class ShareTimes {
+  readonly #shares = new Map<WorkerId, { samples: number; samplesLeft: number; busyMs: number }>();
+
+  /** Begins a step with these shards, and discards the shares of the previous step. */
+  beginStep(shards: readonly (Range & { readonly worker: WorkerId })[]): void {
+    this.#shares.clear();
+    for (const { worker, from, to } of shards) {
+      const share = this.#shares.get(worker) ?? { samples: 0, samplesLeft: 0, busyMs: 0 };
+      share.samples += to - from;
+      share.samplesLeft += to - from;
+      this.#shares.set(worker, share);
+    }
+  }
+
+  /** Number of samples in the worker's share of this step; 0 if it has none. */
+  shareSamples(worker: WorkerId): number {
+    return this.#shares.get(worker)?.samples ?? 0;
+  }
+
+  /** @returns samples and time of the whole share; null while answers of the share are missing */
+  record(worker: WorkerId, samples: number, busyMs: number): { samples: number; busyMs: number } | null {
+    const share = this.#shares.get(worker);
+    // The shard is not part of the worker's share, or belongs to an earlier step.
+    if (share === undefined || samples > share.samplesLeft) return { samples, busyMs };
+    share.samplesLeft -= samples;
+    share.busyMs += busyMs;
+    return share.samplesLeft === 0 ? share : null;
+  }
+}
+
+/** Deadline before the first answer, while engines are still warming up. */
+const INITIAL_DEADLINE_MS = 180_000;
+const MIN_DEADLINE_MS = 30_000;
+const DEADLINE_FACTOR = 10;
+const DEADLINE_DECAY = 0.95;
+
+/** Time after which a worker that has not answered a shard is dropped: a multiple of the longest recent time. */
+export class ShardDeadline {
+  #longestMs: number | null = null;
+
+  record(elapsedMs: number): void {
+    this.#longestMs = Math.max(elapsedMs, (this.#longestMs ?? 0) * DEADLINE_DECAY);
+  }
+
+  get timeoutMs(): number {
+    return this.#longestMs === null
+      ? INITIAL_DEADLINE_MS
+      : Math.max(MIN_DEADLINE_MS, DEADLINE_FACTOR * this.#longestMs);
+  }
+}

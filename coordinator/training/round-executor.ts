@@ -16,7 +16,7 @@ import type { QuantizationSteps } from '../integrity/quantization.ts';
 import type { WorkerPool } from '../pool/pool.ts';
 import type { Worker } from '../pool/worker.ts';
 import type { AssignedShard } from '../scheduling/partition.ts';
-import { ShardDeadline } from '../scheduling/shard-deadline.ts';
+import { ShardDeadline } from '../scheduling/throughput.ts';
 import { BufferPool } from '../weights/buffer-pool.ts';
 import { AnswerDecoder } from './decode-answer.ts';
 import { DivergenceDetector, Interrupted, TrainingDiverged } from './errors.ts';

@@ -37,12 +37,12 @@ interface Run {
 }
 
 /** Starts a coordinator for the default CNN in buckets, or for a model of one layer, which is too small for several. */
-async function startRun(codecs?: LinkCodecs, tails = false): Promise<Run> {
-  const topology = tails ? undefined : tinyTopology([28, 28, 1], 10);
+async function startRun(codecs?: LinkCodecs, buckets = false): Promise<Run> {
+  const topology = buckets ? undefined : tinyTopology([28, 28, 1], 10);
   const coordinator = await testCoordinator(dataset, {
     batchSize: BATCH,
     topology,
-    tails,
+    buckets,
     ...(codecs === undefined ? {} : { codecs }),
   });
   const { job, initialWeights } = coordinator;
@@ -134,8 +134,8 @@ describe('updates over real sockets to real workers', () => {
     ['in five buckets', true],
   ])(
     'leave the same bits on all workers, even if one joins or is killed within a step: %s',
-    async (_, tails) => {
-      const run = await startRun({ up: 'float32', down: 'int8' }, tails);
+    async (_, buckets) => {
+      const run = await startRun({ up: 'float32', down: 'int8' }, buckets);
       const { coordinator } = run;
       await addProcess(run, 'ann');
       const bob = await addProcess(run, 'bob');
@@ -156,7 +156,7 @@ describe('updates over real sockets to real workers', () => {
       const shared = recorder.weights();
       const workers = [...coordinator.pool.workers.values()];
       expect(workers.map(({ name }) => name)).toEqual(['ann', 'recorder']);
-      expect(workers.map(({ link }) => link.bucketOffsets.length > 1)).toEqual([tails, tails]);
+      expect(workers.map(({ link }) => link.bucketOffsets.length > 1)).toEqual([buckets, buckets]);
       expect(shared).not.toEqual(exact);
       expect(relativeDifference(shared, exact)).toBeLessThan(0.01);
       await coordinator.close('done');

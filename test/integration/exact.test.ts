@@ -99,7 +99,7 @@ test('a worker whose engine computes other bits is rejected with the reason', as
   await waitForWorkersReady(coordinator, 2);
   // The first step decides which bits count: in a tie, those of the worker that joined first.
   const { weights } = await trainToEnd(coordinator, dataset);
-  expect(await other.ended).toContain('other bits are computed here: another build or processor');
+  expect(await other.ended).toContain('this engine computes other bits: its build or processor differs');
   expect(coordinator.lines.some((line) => line.includes('bob'))).toBe(true);
   expect(coordinator.pool.workers.size).toBe(1);
   await coordinator.close('done');

@@ -23,11 +23,11 @@ afterEach(async () => {
 /** Gradients of some steps with the same weights, and the received bytes. */
 async function gradientsOf(
   codec: string,
-  tails: boolean,
+  buckets: boolean,
 ): Promise<{ gradients: Float32Array[]; bytesUp: number }> {
   const coordinator = await testCoordinator(dataset, {
     batchSize: BATCH,
-    tails,
+    buckets,
     codecs: LINK_CODECS[codec]!,
   });
   open.push(coordinator);
@@ -51,10 +51,10 @@ describe('a gradient that travels as sufficient factors', () => {
     ['in two buckets', true],
   ])(
     'is the same except for rounding, in a fraction of the bytes: %s',
-    async (_, tails) => {
-      const plain = await gradientsOf('float32', tails);
+    async (_, buckets) => {
+      const plain = await gradientsOf('float32', buckets);
       const tensors = tf.memory().numTensors;
-      const factored = await gradientsOf('factors', tails);
+      const factored = await gradientsOf('factors', buckets);
       for (const [i, gradient] of factored.gradients.entries()) {
         expect(relativeDifference(gradient, plain.gradients[i]!)).toBeLessThan(1e-5);
       }

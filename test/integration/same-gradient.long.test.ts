@@ -68,8 +68,8 @@ function withGradient(optimizer: Optimizer, gradient: Float32Array | undefined):
   };
 }
 
-async function start(count: number, tails = false): Promise<void> {
-  coordinator = await testCoordinator(dataset, { seed: SEED, tails });
+async function start(count: number, buckets = false): Promise<void> {
+  coordinator = await testCoordinator(dataset, { seed: SEED, buckets });
   workers = Array.from({ length: count }, (_, i) => spawnWorker(coordinator.url, '--name', `w${i}`));
   await waitForWorkersReady(coordinator, count);
 }
@@ -105,8 +105,8 @@ test.each([
   [5, 'one bucket', false],
 ])(
   '%i workers together compute the gradient of one worker, at each of 60 steps, in %s',
-  async (count, _, tails) => {
-    await start(count, tails);
+  async (count, _, buckets) => {
+    await start(count, buckets);
     await trainAlong(() => undefined, compare);
   },
   180_000,

@@ -35,11 +35,10 @@ export async function testCoordinator(
   dataset: Dataset,
   settings: Partial<JobSettings> & {
     readonly token?: string;
-    readonly tails?: boolean;
+    readonly buckets?: boolean;
     readonly audit?: number | undefined;
     readonly codecs?: CodecRule;
     readonly openOwnEngine?: OpenCoordinatorEngine;
-    readonly recodes?: boolean;
     readonly tls?: ServerOptions['tls'];
   } = {},
 ): Promise<TestCoordinator> {
@@ -55,9 +54,8 @@ export async function testCoordinator(
     maxWorkers: 16,
     codecs: settings.codecs,
     openCoordinatorEngine: settings.openOwnEngine,
-    ...(settings.recodes === true ? { switchesCodecs: () => true } : {}),
     tls: settings.tls,
-    ...(settings.tails === true ? { usesBuckets: () => true } : {}),
+    ...(settings.buckets === true ? { usesBuckets: () => true } : {}),
     pageDir: 'dist/page',
     clock: systemClock(globalThis),
     report,

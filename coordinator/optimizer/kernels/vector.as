@@ -1,7 +1,7 @@
-// Passes over float32 vectors that lie in one memory, four values at a time. Pointers in bytes, n in values; vectors
-// are padded to a multiple of four. Every operation rounds to float32 as the same one on a single value would.
+// Passes over float32 vectors in one memory, four values at a time. Pointers are in bytes, n in values; vectors are padded to a
+// multiple of four. Every operation rounds to float32 like the scalar operation.
 
-/** Whether no value is infinite or NaN: those alone have all exponent bits set. */
+/** Whether no value is infinite or NaN: only these have all exponent bits set. */
 export function allFinite(x: usize, n: i32): bool {
   const exponent = i32x4.splat(0x7f800000);
   let bad = i32x4.splat(0);
@@ -10,7 +10,7 @@ export function allFinite(x: usize, n: i32): bool {
   return !v128.any_true(bad);
 }
 
-/** The sum of squares. Meant for few values: it is kept in float32, a quarter of them in each lane. */
+/** Sum of squares. Meant for short vectors, since it is accumulated in float32, a quarter of the values in each lane. */
 export function squares(x: usize, n: i32): f32 {
   let sum = f32x4.splat(0);
   const end = x + (<usize>n << 2);
@@ -31,7 +31,7 @@ export function add(total: usize, part: usize, n: i32): void {
   }
 }
 
-/** See optimizer.ts for the rule. */
+/** See adadelta.ts for the rule. */
 export function adadelta(
   weights: usize,
   gradientSum: usize,

@@ -26,7 +26,7 @@ function apply(optimizer: Optimizer, gradientSum: ArrayLike<number>, samples: nu
 
 describe("Adadelta by Keras' rule", () => {
   it.each(reference.settings)(
-    'gives what Keras gives, with learning rate $learningRate, rho $rho, epsilon $epsilon',
+    'gives the parameters of Keras with learning rate $learningRate, rho $rho, epsilon $epsilon',
     ({ parameters, ...settings }) => {
       const optimizer = createOptimizer(
         { name: 'adadelta', ...settings },
@@ -44,26 +44,26 @@ describe("Adadelta by Keras' rule", () => {
     },
   );
 
-  it('moves a parameter by 0.000447 at first for a gradient of 0.1, and remembers the square of that', () => {
+  it('first moves a parameter by 0.000447 for a gradient of 0.1, and keeps the mean square of the update', () => {
     const optimizer = createOptimizer(keras12, trainable(1));
     const { weights } = optimizer;
     weights[0] = 1;
     apply(optimizer, [0.1], 1);
     // a = 0.05 * 0.1^2 = 5e-4; u = 0.1 * sqrt(1e-8 / (5e-4 + 1e-8))
     const update = 0.1 * Math.sqrt(1e-8 / (5e-4 + 1e-8));
-    expect(1 - (weights[0] ?? 0)).toBeCloseTo(update, 7);
+    expect(1 - weights[0]).toBeCloseTo(update, 7);
     expect(optimizer.state.meanSquareGradient![0]).toBeCloseTo(5e-4, 9);
     expect(optimizer.state.meanSquareUpdate![0]! / (0.05 * update ** 2)).toBeCloseTo(1, 5);
   });
 
-  it('moves it by 0.00141 at first with rho 0.95 and epsilon 1e-7, in proportion to the learning rate', () => {
-    const moved = (learningRate: number): number => {
+  it('first moves it by 0.00141 with rho 0.95 and epsilon 1e-7, in proportion to the learning rate', () => {
+    const firstUpdate = (learningRate: number): number => {
       const optimizer = createOptimizer({ ...keras12, learningRate, epsilon: 1e-7 }, trainable(1));
       apply(optimizer, [0.1], 1);
       return -optimizer.weights[0]!;
     };
-    expect(moved(1)).toBeCloseTo(0.001414, 6);
-    expect(moved(0.5)).toBeCloseTo(0.000707, 6);
+    expect(firstUpdate(1)).toBeCloseTo(0.001414, 6);
+    expect(firstUpdate(0.5)).toBeCloseTo(0.000707, 6);
   });
 
   it('applies the mean over the samples: twice the sum over twice the samples is the same step', () => {
@@ -76,7 +76,7 @@ describe("Adadelta by Keras' rule", () => {
     expect(step([1, -2, 0.5], 4)).toEqual(step([2, -4, 1], 8));
   });
 
-  it('leaves a parameter whose gradient is zero', () => {
+  it('does not change a parameter whose gradient is zero', () => {
     const optimizer = createOptimizer(keras12, trainable(1));
     optimizer.weights[0] = 5;
     for (let i = 0; i < 3; i++) apply(optimizer, [0], 8);
@@ -114,7 +114,7 @@ describe('a transaction', () => {
   const vectorsOf = ({ weights, state }: Optimizer): number[][] =>
     [weights, ...Object.values(state)].map((vector) => [...vector]);
 
-  function begun() {
+  function openTransaction() {
     const optimizer = createOptimizer(keras12, trainable(4));
     optimizer.weights.set([1, 2, 3, 4]);
     apply(optimizer, [1, 1, 1, 1], 2);
@@ -125,8 +125,8 @@ describe('a transaction', () => {
     return { optimizer, before };
   }
 
-  it('shows the weights of the last committed step until it is committed', () => {
-    const { optimizer, before } = begun();
+  it('keeps the committed weights readable until it is committed', () => {
+    const { optimizer, before } = openTransaction();
     expect([...optimizer.committedWeights]).toEqual(before[0]);
     expect([...optimizer.weights]).not.toEqual(before[0]);
     optimizer.apply(2, { from: 0, to: 2 });
@@ -135,8 +135,8 @@ describe('a transaction', () => {
     expect([...optimizer.weights]).not.toEqual(before[0]);
   });
 
-  it('that is rolled back leaves weights and state as they were', () => {
-    const { optimizer, before } = begun();
+  it('restores weights and state when it is rolled back', () => {
+    const { optimizer, before } = openTransaction();
     optimizer.rollback();
     expect(vectorsOf(optimizer)).toEqual(before);
     expect(optimizer.committedWeights).toBe(optimizer.weights);
@@ -151,14 +151,14 @@ describe('a transaction', () => {
   });
 });
 
-describe('what is not trainable', () => {
+describe('values that are not trainable', () => {
   const layout = layoutOf([
     { shape: [1], trainable: true },
     { shape: [2, 1], trainable: false },
     { shape: [1], trainable: true },
   ]);
 
-  it('takes the mean of the changes that the samples made, and no optimizer state', () => {
+  it('add the mean of the changes that the samples made, and keep no optimizer state', () => {
     const optimizer = createOptimizer(keras12, layout);
     const { weights } = optimizer;
     weights.set([1, 10, 20, 1]);

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { type Candidate, StablePartition } from '../../../coordinator/scheduling/partition.ts';
 import type { WorkerId } from '../../../shared/protocol/messages.ts';
 
-/** Workers that take so many milliseconds a sample. */
-const taking = (...perSampleMs: number[]): Candidate[] =>
+/** Workers with these times per sample. */
+const candidatesWith = (...perSampleMs: number[]): Candidate[] =>
   perSampleMs.map((ms, i) => ({
     worker: `w${i}` as WorkerId,
     throughput: { perSampleMs: ms, fixedSamples: 0 },
@@ -11,15 +11,15 @@ const taking = (...perSampleMs: number[]): Candidate[] =>
 const sizesOf = (shares: readonly { from: number; to: number }[]): number[] =>
   shares.map(({ from, to }) => to - from);
 
-describe('shares', () => {
-  it('are equal, to the sample, while others would not be clearly faster', () => {
-    expect(sizesOf(new StablePartition().next(128, taking(1, 1, 1.15)))).toEqual([42, 43, 43]);
-    expect(sizesOf(new StablePartition().next(128, taking(1, 1, 2)))).toEqual([52, 52, 24]);
+describe('StablePartition', () => {
+  it('splits evenly unless another split is clearly faster', () => {
+    expect(sizesOf(new StablePartition().next(128, candidatesWith(1, 1, 1.15)))).toEqual([42, 43, 43]);
+    expect(sizesOf(new StablePartition().next(128, candidatesWith(1, 1, 2)))).toEqual([52, 52, 24]);
   });
 
-  it('stay as they are until others have been clearly faster three times in a row', () => {
-    const shares = new StablePartition();
-    const next = (...ms: number[]): number[] => sizesOf(shares.next(120, taking(...ms)));
+  it('keeps a split until another one has been clearly faster three times in a row', () => {
+    const partition = new StablePartition();
+    const next = (...ms: number[]): number[] => sizesOf(partition.next(120, candidatesWith(...ms)));
     expect(next(1, 1)).toEqual([60, 60]);
     for (const slow of [3, 3, 1, 3, 3]) expect(next(1, slow)).toEqual([60, 60]);
     expect(next(1, 3)).toEqual([90, 30]);
@@ -29,20 +29,20 @@ describe('shares', () => {
     expect(next(1, 1)).toEqual([60, 60]);
   });
 
-  it('are found anew for other workers, and for a batch of another size', () => {
-    const shares = new StablePartition();
-    expect(sizesOf(shares.next(128, taking(1, 1)))).toEqual([64, 64]);
-    expect(sizesOf(shares.next(128, taking(1, 1, 1, 1)))).toEqual([32, 32, 32, 32]);
-    expect(sizesOf(shares.next(96, taking(1, 1, 1, 1)))).toEqual([24, 24, 24, 24]);
+  it('splits again for other workers and for another batch size', () => {
+    const partition = new StablePartition();
+    expect(sizesOf(partition.next(128, candidatesWith(1, 1)))).toEqual([64, 64]);
+    expect(sizesOf(partition.next(128, candidatesWith(1, 1, 1, 1)))).toEqual([32, 32, 32, 32]);
+    expect(sizesOf(partition.next(96, candidatesWith(1, 1, 1, 1)))).toEqual([24, 24, 24, 24]);
   });
 
-  it('can be told ahead', () => {
-    const shares = new StablePartition();
+  it('predicts the next split', () => {
+    const partition = new StablePartition();
     for (const slow of [1, 5, 5, 5, 5, 5]) {
-      const told = shares.predict(128, taking(1, slow));
-      const now = shares.next(128, taking(1, slow));
-      if (slow === 1) expect(told).toEqual(now);
-      expect(shares.predict(128, taking(1, slow))).toEqual(now);
+      const predicted = partition.predict(128, candidatesWith(1, slow));
+      const next = partition.next(128, candidatesWith(1, slow));
+      if (slow === 1) expect(predicted).toEqual(next);
+      expect(partition.predict(128, candidatesWith(1, slow))).toEqual(next);
     }
   });
 });

@@ -13,8 +13,8 @@ import { checkProperty } from '../../support/property.ts';
 
 const ids = (count: number): WorkerId[] => Array.from({ length: count }, (_, i) => `w${i}` as WorkerId);
 
-describe('cut', () => {
-  it('covers the range without a gap or an overlap, in parts that differ by one at most', () => {
+describe('splitEvenly', () => {
+  it('covers the range without gap or overlap, in parts whose lengths differ by one at most', () => {
     checkProperty(
       fc.property(fc.nat(100_000), fc.nat(5000), fc.integer({ min: 1, max: 200 }), (from, length, parts) => {
         const ranges = splitEvenly({ from, to: from + length }, parts);
@@ -31,14 +31,14 @@ describe('cut', () => {
     );
   });
 
-  it('gives nothing for no parts or no samples', () => {
+  it('returns nothing for no parts or no samples', () => {
     expect(splitEvenly({ from: 3, to: 9 }, 0)).toEqual([]);
     expect(splitEvenly({ from: 3, to: 3 }, 4)).toEqual([]);
   });
 });
 
-describe('equalShares', () => {
-  it('gives a batch of 128 to three workers as 42, 43 and 43, in their order', () => {
+describe('evenSplit', () => {
+  it('splits a batch of 128 between three workers into 42, 43 and 43, in their order', () => {
     expect(evenSplit(128, ids(3))).toEqual([
       { worker: 'w0', from: 0, to: 42 },
       { worker: 'w1', from: 42, to: 85 },
@@ -46,7 +46,7 @@ describe('equalShares', () => {
     ]);
   });
 
-  it('never gives a worker two shares, nor an empty one', () => {
+  it('assigns each worker at most one share, and no empty share', () => {
     checkProperty(
       fc.property(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 40 }), (samples, count) => {
         const shares = evenSplit(samples, ids(count));
@@ -60,14 +60,14 @@ describe('equalShares', () => {
     );
   });
 
-  it('gives nothing if nobody is there', () => {
+  it('returns nothing without workers', () => {
     expect(evenSplit(128, [])).toEqual([]);
   });
 });
 
-const candidates = (paces: readonly Throughput[]): Candidate[] =>
-  ids(paces.length).map((worker, i) => ({ worker, throughput: paces[i]! }));
-const paces = fc.array(
+const candidates = (all: readonly Throughput[]): Candidate[] =>
+  ids(all.length).map((worker, i) => ({ worker, throughput: all[i]! }));
+const throughputs = fc.array(
   fc.record({
     perSampleMs: fc.double({ min: 0.01, max: 100, noNaN: true }),
     fixedSamples: fc.double({ min: 0, max: 100, noNaN: true }),
@@ -75,21 +75,23 @@ const paces = fc.array(
   { minLength: 1, maxLength: 30 },
 );
 
-/** The time in which infinitely fine shares would be done: where all that take part end together. */
+/** Time of a step with infinitely fine shares, in which all workers with a share finish at the same time. */
 function idealMs(samples: number, all: readonly Throughput[]): number {
-  let [low, high] = [0, 1e9];
+  let low = 0;
+  let high = 1e9;
   for (let i = 0; i < 200; i++) {
     const ms = (low + high) / 2;
-    const done = all.reduce((sum, pace) => sum + Math.max(0, ms / pace.perSampleMs - pace.fixedSamples), 0);
-    [low, high] = done < samples ? [ms, high] : [low, ms];
+    const done = all.reduce((sum, each) => sum + Math.max(0, ms / each.perSampleMs - each.fixedSamples), 0);
+    if (done < samples) low = ms;
+    else high = ms;
   }
   return high;
 }
 
-describe('fastestShares', () => {
-  it('covers the batch once, in the order of the workers, and gives nobody less than nothing', () => {
+describe('balancedSplit', () => {
+  it('covers the batch once, in the order of the workers, without empty shares', () => {
     checkProperty(
-      fc.property(fc.integer({ min: 1, max: 2000 }), paces, (samples, all) => {
+      fc.property(fc.integer({ min: 1, max: 2000 }), throughputs, (samples, all) => {
         const workers = candidates(all);
         const shares = balancedSplit(samples, workers);
         const order = shares.map(({ worker }) => workers.findIndex((one) => one.worker === worker));
@@ -104,7 +106,7 @@ describe('fastestShares', () => {
     );
   });
 
-  it('is done within 1.15 of the ideal time for up to eight workers of speeds 1, 2 and 4', () => {
+  it('takes at most 1.15 times the ideal time for up to eight workers of speeds 1, 2 and 4', () => {
     const speeds = fc.array(fc.constantFrom(1, 2, 4), { minLength: 1, maxLength: 8 });
     checkProperty(
       fc.property(speeds, fc.integer({ min: 128, max: 1024 }), (all, samples) => {
@@ -116,28 +118,26 @@ describe('fastestShares', () => {
     );
   });
 
-  it('is never beaten by more than one grain of each, whatever the costs are', () => {
+  it('is within one grain per worker of the ideal split, for any costs', () => {
     checkProperty(
-      fc.property(fc.integer({ min: 64, max: 2000 }), paces, (samples, all) => {
+      fc.property(fc.integer({ min: 64, max: 2000 }), throughputs, (samples, all) => {
         const workers = candidates(all);
         const slowest = slowestShardMs(balancedSplit(samples, workers), workers);
         const grain = Math.floor(samples / 64);
-        const most = Math.max(...all.map(({ perSampleMs }) => perSampleMs));
-        // Moving one more grain away from the slowest would make somebody else slower than that.
+        const maxPerSampleMs = Math.max(...all.map(({ perSampleMs }) => perSampleMs));
+        // If one more grain moved away from the slowest worker, another worker would become the slowest.
         return (
           slowest <= idealMs(samples + grain * all.length, all) + 1e-6 &&
-          slowest >= idealMs(samples, all) - 1e-6 * most
+          slowest >= idealMs(samples, all) - 1e-6 * maxPerSampleMs
         );
       }),
       { seed: 5 },
     );
   });
 
-  it('gives nothing to a worker whose fixed cost alone takes longer than the others do', () => {
-    const [fast, far] = [
-      { perSampleMs: 1, fixedSamples: 0 },
-      { perSampleMs: 1, fixedSamples: 100 },
-    ];
+  it('assigns no share to a worker whose fixed cost alone exceeds the time of the other workers', () => {
+    const fast = { perSampleMs: 1, fixedSamples: 0 };
+    const far = { perSampleMs: 1, fixedSamples: 100 };
     expect(balancedSplit(128, candidates([fast, far, fast])).map(({ worker }) => worker)).toEqual([
       'w0',
       'w2',

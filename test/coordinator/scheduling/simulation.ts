@@ -7,17 +7,17 @@ import { testPool, type Client } from '../pool/pool-harness.ts';
 import { fixedWeights } from '../../../coordinator/optimizer/fixed-weights.ts';
 import { standardMode } from '../../../coordinator/modes/standard-mode.ts';
 
-/** How a simulated worker computes; may be changed while it works. */
+/** Simulated worker, whose settings may be changed while it computes. */
 export interface SimulatedWorker {
   readonly client: Client;
   readonly id: string;
   fixedMs: number;
   perSampleMs: number;
-  /** What it answers in place of the true gradient. */
-  gradient: (truth: readonly number[], samples: number) => readonly number[];
-  /** It hangs: what would be ready now comes when it goes on. */
+  /** Gradient that the worker answers with. @default the true gradient */
+  gradient: (trueGradient: readonly number[], samples: number) => readonly number[];
+  /** The worker hangs: it sends finished answers only after it is unfrozen. */
   frozen: boolean;
-  /** Sizes of the shards that it was given, copies included. */
+  /** Shards that the worker was assigned, including duplicates. */
   readonly shards: ShardMessage[];
 }
 
@@ -27,12 +27,12 @@ type Setting = Partial<Pick<SimulatedWorker, 'fixedMs' | 'perSampleMs' | 'gradie
 };
 
 /**
- * Steps over 128 samples with a real pool and workers that take as long as the test says, on a clock that is turned by
- * hand. The gradient of a sample depends on it and on the step, so that a sum tells whether each counted once.
+ * Runs steps over 128 samples with a real pool, a manual clock and workers with the times that the test sets. The gradient of a
+ * sample depends on the sample and on the step, so that a sum shows whether each sample counted once.
  */
 export function simulation(samples = 128) {
-  const made = testPool({ rules: { maxWorkers: 100 } });
-  const { pool, clock } = made;
+  const harness = testPool({ rules: { maxWorkers: 100 } });
+  const { pool, clock } = harness;
   const split = { images: new Uint8Array(2 * samples), labels: new Uint8Array(samples), count: samples };
   const stop = new AbortController();
   const runner = new StepRunner({
@@ -47,8 +47,8 @@ export function simulation(samples = 128) {
   let steps = 0;
 
   const join = async (name: string, setting: Setting = {}): Promise<SimulatedWorker> => {
-    const client = made.connect();
-    const { device = 'same', hello, ...pace } = setting;
+    const client = harness.connect();
+    const { device = 'same', hello, ...speed } = setting;
     await client.hello({
       name,
       engine: { ...exampleHello.engine, device },
@@ -59,30 +59,30 @@ export function simulation(samples = 128) {
       client,
       fixedMs: 0,
       perSampleMs: 1,
-      gradient: (truth) => truth,
+      gradient: (values) => values,
       frozen: false,
       shards: [],
       id: client.messages('welcome')[0]!.workerId,
-      ...pace,
+      ...speed,
     };
     workers.push(worker);
     let idleAtMs = 0;
     client.onShard = () => {
       const { message, payload } = client.received.at(-1)! as { message: ShardMessage; payload: Uint8Array };
       worker.shards.push(message);
-      const ahead = client.received.findLast(({ message: { type } }) => type === 'prefetch');
-      const bytes = payload.length > 0 ? payload : ahead!.payload;
+      const prefetch = client.received.findLast(({ message: { type } }) => type === 'prefetch');
+      const bytes = payload.length > 0 ? payload : prefetch!.payload;
       const { sampleNumbers } = viewShard(Uint8Array.from(bytes), message.samples, [2, 1, 1]);
-      const truth = trueGradient(message.step, sampleNumbers);
-      const takesMs = worker.fixedMs + worker.perSampleMs * message.samples;
-      idleAtMs = Math.max(clock.now(), idleAtMs) + takesMs;
+      const gradient = trueGradient(message.step, sampleNumbers);
+      const durationMs = worker.fixedMs + worker.perSampleMs * message.samples;
+      idleAtMs = Math.max(clock.now(), idleAtMs) + durationMs;
       const reply = (): void => {
         if (worker.frozen) {
           clock.after(10, reply);
           return;
         }
         const { shard, step: at } = message;
-        const values = worker.gradient(truth, message.samples);
+        const values = worker.gradient(gradient, message.samples);
         void client.answer({ shard, step: at, samples: message.samples, lossSum: message.samples }, values);
       };
       clock.after(idleAtMs - clock.now(), reply);
@@ -91,7 +91,7 @@ export function simulation(samples = 128) {
     return worker;
   };
 
-  /** @returns how long the step took */
+  /** @returns the step's duration in milliseconds */
   const runStep = async (): Promise<number> => {
     const numbers = Uint32Array.from({ length: samples }, (_, i) => (i * 7 + steps) % samples);
     const input = {
@@ -120,7 +120,7 @@ export function simulation(samples = 128) {
   const sums: number[][] = [];
 
   return {
-    ...made,
+    ...harness,
     workers,
     sums,
     join,
@@ -130,7 +130,7 @@ export function simulation(samples = 128) {
       for (let i = 0; i < count; i++) times.push(await runStep());
       return times;
     },
-    /** @returns how long it took */
+    /** @returns the evaluation's duration in milliseconds */
     evaluate: async (): Promise<number> => {
       const startedMs = clock.now();
       const ended: { atMs?: number } = {};
@@ -140,7 +140,7 @@ export function simulation(samples = 128) {
       while (ended.atMs === undefined) await clock.advance(1);
       return ended.atMs - startedMs;
     },
-    /** What the sum over the whole batch is, at any step. */
+    /** True sum over the whole batch in a step. */
     trueSum: (at: number) =>
       trueGradient(
         at,
@@ -152,7 +152,7 @@ export function simulation(samples = 128) {
 
 const largeSplit = { images: new Uint8Array(20_000), labels: new Uint8Array(10_000), count: 10_000 };
 
-/** Integers, so that their sums are exact in any order. */
+/** Sum of the samples' gradients; integers, so that sums are exact in any order. */
 function trueGradient(at: number, sampleNumbers: Uint32Array): number[] {
   const sum = Array<number>(6).fill(0);
   for (const number of sampleNumbers) {

@@ -1,19 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import {
   forecastMs,
+  ShardDeadline,
+  ShareTimes,
   ThroughputEstimator,
   ThroughputTracker,
 } from '../../../coordinator/scheduling/throughput.ts';
-import { ProbationSchedule } from '../../../coordinator/scheduling/probation.ts';
 import type { EngineInfo, WorkerId } from '../../../shared/protocol/messages.ts';
 
-const observe = (estimate: ThroughputEstimator, samples: number, ...elapsedMs: number[]): void =>
+const record = (estimate: ThroughputEstimator, samples: number, ...elapsedMs: number[]): void =>
   elapsedMs.forEach((ms) => estimate.record(samples, ms));
 const forecast = (estimate: ThroughputEstimator, samples: number): number =>
   forecastMs(estimate.throughput!, samples);
 
-describe('the pace of a worker', () => {
-  it('is not known before the second answer of a size: the first one pays for what engines build', () => {
+describe('ThroughputEstimator', () => {
+  it('has no estimate before the second answer of a size, since engines prepare during the first', () => {
     const estimate = new ThroughputEstimator();
     estimate.record(32, 5_000);
     expect(estimate.throughput).toBeNull();
@@ -21,93 +22,131 @@ describe('the pace of a worker', () => {
     expect(forecast(estimate, 32)).toBeCloseTo(40);
   });
 
-  it('is not changed by a hiccup, nor by one shard of another size', () => {
+  it('ignores an outlier and a single shard of another size', () => {
     const estimate = new ThroughputEstimator();
-    observe(estimate, 32, 40, 40, 40, 40, 4_000, 40, 40);
+    record(estimate, 32, 40, 40, 40, 40, 4_000, 40, 40);
     estimate.record(24, 9_000);
-    observe(estimate, 32, 40);
+    record(estimate, 32, 40);
     expect(forecast(estimate, 32)).toBeCloseTo(40);
   });
 
   it('follows a lasting change within ten answers', () => {
     const estimate = new ThroughputEstimator();
-    observe(estimate, 32, ...Array<number>(10).fill(40));
-    observe(estimate, 32, ...Array<number>(10).fill(200));
+    record(estimate, 32, ...Array<number>(10).fill(40));
+    record(estimate, 32, ...Array<number>(10).fill(200));
     expect(Math.abs(forecast(estimate, 32) - 200)).toBeLessThan(10);
   });
 
-  it('learns what is fixed from shards of different sizes', () => {
+  it('estimates the fixed cost from shards of different sizes', () => {
     const estimate = new ThroughputEstimator();
-    const truth = (samples: number): number => 50 + samples;
+    const trueMs = (samples: number): number => 50 + samples;
     for (const samples of [64, 32, 64, 32, 64, 24]) {
-      for (let i = 0; i < 5; i++) estimate.record(samples, truth(samples));
+      for (let i = 0; i < 5; i++) estimate.record(samples, trueMs(samples));
     }
     for (const samples of [16, 48, 96]) {
-      expect(Math.abs(forecast(estimate, samples) / truth(samples) - 1)).toBeLessThan(0.1);
+      expect(Math.abs(forecast(estimate, samples) / trueMs(samples) - 1)).toBeLessThan(0.1);
     }
   });
 
-  it('does not take a change of speed for a fixed cost', () => {
+  it('does not mistake a change of speed for a fixed cost', () => {
     const estimate = new ThroughputEstimator();
-    observe(estimate, 32, 32, 32, 32, 32, 32);
-    // Five times slower, and half of the samples.
-    observe(estimate, 16, 80, 80, 80, 80, 80);
+    record(estimate, 32, 32, 32, 32, 32, 32);
+    // Five times slower per sample, with half as many samples.
+    record(estimate, 16, 80, 80, 80, 80, 80);
     expect(forecast(estimate, 16)).toBeCloseTo(80);
     expect(forecast(estimate, 32)).toBeGreaterThan(140);
   });
 });
 
-describe('the paces of several workers', () => {
+describe('ThroughputTracker', () => {
   const engine = (device: string): EngineInfo => ({ backend: 'wasm', version: '1', device, threads: 1 });
-  const [ann, bob, cyd] = ['ann', 'bob', 'cyd'] as WorkerId[] as [WorkerId, WorkerId, WorkerId];
-  const everybody = new Set([ann, bob, cyd]);
+  const ann = 'ann' as WorkerId;
+  const bob = 'bob' as WorkerId;
+  const cyd = 'cyd' as WorkerId;
+  const allWorkers = new Set([ann, bob, cyd]);
 
-  it('are one while they have the same engine and are not clearly different', () => {
-    const paces = new ThroughputTracker();
+  it('gives workers with the same engine and similar speed one estimate', () => {
+    const tracker = new ThroughputTracker();
     for (let i = 0; i < 30; i++) {
-      paces.beginStep(everybody);
+      tracker.beginStep(allWorkers);
       for (const [worker, ms] of [
         [ann, 40],
         [bob, 44],
         [cyd, 37],
       ] as const)
-        paces.record(worker, engine('cpu'), 32, ms + (i % 3));
+        tracker.record(worker, engine('cpu'), 32, ms + (i % 3));
     }
-    paces.beginStep(everybody);
-    expect(new Set([ann, bob, cyd].map((worker) => paces.estimateFor(worker))).size).toBe(1);
+    tracker.beginStep(allWorkers);
+    expect(new Set([ann, bob, cyd].map((worker) => tracker.estimateFor(worker))).size).toBe(1);
   });
 
-  it('part when one has been clearly different for some answers, and meet again', () => {
-    const paces = new ThroughputTracker();
+  it('gives a worker that differs for several answers an estimate of its own, until it differs no longer', () => {
+    const tracker = new ThroughputTracker();
     const play = (ms: number, steps: number): void => {
       for (let i = 0; i < steps; i++) {
-        paces.beginStep(everybody);
-        for (const worker of [ann, bob]) paces.record(worker, engine('cpu'), 32, 40);
-        paces.record(cyd, engine('cpu'), 32, ms);
+        tracker.beginStep(allWorkers);
+        for (const worker of [ann, bob]) tracker.record(worker, engine('cpu'), 32, 40);
+        tracker.record(cyd, engine('cpu'), 32, ms);
       }
-      paces.beginStep(everybody);
+      tracker.beginStep(allWorkers);
     };
     play(80, 8);
-    expect(paces.estimateFor(cyd)).toBe(paces.estimateFor(ann));
+    expect(tracker.estimateFor(cyd)).toBe(tracker.estimateFor(ann));
     play(80, 8);
-    expect(forecastMs(paces.estimateFor(cyd)!, 32)).toBeCloseTo(80);
-    expect(forecastMs(paces.estimateFor(ann)!, 32)).toBeCloseTo(40);
+    expect(forecastMs(tracker.estimateFor(cyd)!, 32)).toBeCloseTo(80);
+    expect(forecastMs(tracker.estimateFor(ann)!, 32)).toBeCloseTo(40);
     play(40, 20);
-    expect(paces.estimateFor(cyd)).toBe(paces.estimateFor(ann));
+    expect(tracker.estimateFor(cyd)).toBe(tracker.estimateFor(ann));
   });
 
-  it('are forgotten with their workers', () => {
-    const paces = new ThroughputTracker();
-    for (let i = 0; i < 3; i++) paces.record(ann, engine('cpu'), 32, 40);
-    expect(paces.medianForecastMs(32)).toBeCloseTo(40);
-    paces.beginStep(new Set([bob]));
-    expect([paces.estimateFor(ann), paces.medianForecastMs(32)]).toEqual([null, null]);
+  it('discards the estimates of workers that have left', () => {
+    const tracker = new ThroughputTracker();
+    for (let i = 0; i < 3; i++) tracker.record(ann, engine('cpu'), 32, 40);
+    expect(tracker.medianForecastMs(32)).toBeCloseTo(40);
+    tracker.beginStep(new Set([bob]));
+    expect([tracker.estimateFor(ann), tracker.medianForecastMs(32)]).toEqual([null, null]);
   });
 });
 
-it('those in reserve are tried for four shards after fifty steps, then ever more rarely', () => {
-  const trials = new ProbationSchedule();
-  const tried = Array.from({ length: 1000 }, () => trials.isProbeDue('w' as WorkerId));
-  const at = tried.flatMap((due, i) => (due ? [i] : []));
-  expect(at).toEqual([50, 51, 52, 53, 154, 155, 156, 157, 358, 359, 360, 361, 762, 763, 764, 765]);
+describe('ShareTimes', () => {
+  it('reports the time of a whole share once all of its shards are answered', () => {
+    const times = new ShareTimes();
+    const ann = 'ann' as WorkerId;
+    const bob = 'bob' as WorkerId;
+    times.beginStep([
+      { worker: ann, from: 0, to: 32 },
+      { worker: bob, from: 32, to: 48 },
+      { worker: ann, from: 48, to: 64 },
+    ]);
+    expect(times.shareSamples(ann)).toBe(48);
+    expect(times.record(ann, 32, 5)).toBeNull();
+    expect(times.record(bob, 16, 4)).toMatchObject({ samples: 16, busyMs: 4 });
+    expect(times.record(ann, 16, 3)).toMatchObject({ samples: 48, busyMs: 8 });
+    expect(times.record(ann, 16, 2)).toEqual({ samples: 16, busyMs: 2 });
+  });
+});
+
+describe('ShardDeadline', () => {
+  it('is three minutes before the first answer', () => {
+    expect(new ShardDeadline().timeoutMs).toBe(180_000);
+  });
+
+  it('is ten times the longest recent time, at least half a minute', () => {
+    const deadline = new ShardDeadline();
+    deadline.record(100);
+    expect(deadline.timeoutMs).toBe(30_000);
+    deadline.record(8_000);
+    expect(deadline.timeoutMs).toBe(80_000);
+    deadline.record(20_000);
+    expect(deadline.timeoutMs).toBe(200_000);
+  });
+
+  it('decays over about a hundred fast answers after a slow one', () => {
+    const deadline = new ShardDeadline();
+    deadline.record(60_000);
+    deadline.record(10);
+    expect(deadline.timeoutMs).toBeGreaterThan(500_000);
+    for (let i = 0; i < 100; i++) deadline.record(10);
+    expect(deadline.timeoutMs).toBe(30_000);
+  });
 });

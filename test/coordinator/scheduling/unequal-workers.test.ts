@@ -1,15 +1,15 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { meanOf, simulation } from './simulation.ts';
 
-let checked: ReturnType<typeof simulation> | null = null;
-/** A simulation whose sums are checked in the end: every sample has counted once in every step. */
-const simulate = () => (checked = simulation());
+let current: ReturnType<typeof simulation> | null = null;
+/** Simulation whose sums are checked after the test: every sample must count exactly once in every step. */
+const simulate = () => (current = simulation());
 afterEach(() => {
-  for (const [at, sum] of checked!.sums.entries()) expect(sum).toEqual(checked!.trueSum(at));
+  for (const [at, sum] of current!.sums.entries()) expect(sum).toEqual(current!.trueSum(at));
 });
 
-describe('workers that are alike', () => {
-  it('get equal shares in every step, however their times vary', async () => {
+describe('workers of equal speed', () => {
+  it('get equal shares in every step although their times vary', async () => {
     const { join, run, sizesOf, sums } = simulate();
     const workers = [await join('ann'), await join('bob'), await join('cyd')];
     let random = 1;
@@ -25,12 +25,13 @@ describe('workers that are alike', () => {
     for (const worker of workers.slice(1)) expect(new Set(sizesOf(worker, 60))).toEqual(new Set([43]));
   });
 
-  it('do not change their shares for a hiccup; another takes over what is late', async () => {
+  it('keep their shares during a short pause, while another worker computes the straggling shard', async () => {
     const { join, run, runStep, sizesOf } = simulate();
-    const [ann, bob] = [await join('ann'), await join('bob')];
+    const ann = await join('ann');
+    const bob = await join('bob');
     expect((await run(10)).at(-1)).toBe(64);
     ann.frozen = true;
-    // 64 ms until bob is done, 148 until ann is late, 64 for bob to do it again.
+    // bob finishes after 64 ms; ann is a straggler after 148 ms; bob computes ann's shard in another 64 ms.
     expect(await runStep()).toBeLessThanOrEqual(214);
     ann.frozen = false;
     await run(5);
@@ -40,7 +41,7 @@ describe('workers that are alike', () => {
 });
 
 describe('workers of different speed', () => {
-  it('get shares by which a step takes at most 1.15 of what is possible', async () => {
+  it('get shares with which a step takes at most 1.15 times the ideal time', async () => {
     const { join, run } = simulate();
     for (const [i, perSampleMs] of [4, 2, 1].entries()) {
       await join(`w${i}`, { perSampleMs, device: `d${i}` });
@@ -49,7 +50,7 @@ describe('workers of different speed', () => {
     expect(meanOf(times.slice(10))).toBeLessThan(1.15 * (128 / (1 / 4 + 1 / 2 + 1)));
   });
 
-  it('that are ten times slower do not slow the others down, are told so, and are tried again', async () => {
+  it('do not wait for a worker that is ten times slower; it is told the reason and measured again', async () => {
     const { join, run } = simulate();
     for (const name of ['ann', 'bob', 'cyd', 'dan']) await join(name);
     const slow = await join('slow', { perSampleMs: 10, device: 'phone', hello: { standby: true } });
@@ -59,48 +60,49 @@ describe('workers of different speed', () => {
       {
         standby: true,
         reason:
-          'Steps take 31 ms without this worker, which would need 260 ms for an equal share. It is retried now and then.',
+          'Steps take 31 ms without this worker, which would need 260 ms for an equal share. It is measured again from time to time.',
       },
     ]);
-    const tried = slow.shards.filter(({ step: at }) => at > 30);
-    expect(tried.length).toBeGreaterThan(0);
-    expect(tried.length).toBeLessThan(10);
+    const probes = slow.shards.filter(({ step: at }) => at > 30);
+    expect(probes.length).toBeGreaterThan(0);
+    expect(probes.length).toBeLessThan(10);
   });
 
-  it('behind a link too thin for every step wait in reserve, and are told of the link', async () => {
+  it('put a worker with a slow link on standby and tell it about the link', async () => {
     const { join, run, pool } = simulate();
     for (const name of ['ann', 'bob', 'cyd', 'dan']) await join(name);
     const far = await join('far', { fixedMs: 500, device: 'far away', hello: { standby: true } });
-    const member = [...pool.workers.values()].find(({ name }) => name === 'far')!;
-    for (let i = 0; i < 5; i++) member.link.meter.recordDownload([{ bytes: 1e6, elapsedMs: 400 }]);
+    const worker = [...pool.workers.values()].find(({ name }) => name === 'far')!;
+    for (let i = 0; i < 5; i++) worker.link.meter.recordDownload([{ bytes: 1e6, elapsedMs: 400 }]);
     const times = await run(40);
     expect(times.slice(-20).every((ms) => ms <= 34)).toBe(true);
-    expect(member.isStandby).toBe(true);
+    expect(worker.isStandby).toBe(true);
     expect(far.client.messages('standby').at(-1)).toMatchObject({
       standby: true,
       reason: expect.stringMatching(
-        /without this worker, .* for an equal share \(slow connection: 20 Mb\/s down.* codecs float32\/float32\)\. It is retried/,
+        /without this worker, .* for an equal share \(slow connection: 20 Mb\/s down.* codecs float32\/float32\)\. It is measured again/,
       ) as string,
     });
   });
 
-  it('whose cost is fixed for the most part get less than their speed would say', async () => {
+  it('assign a smaller share to a worker with a high fixed cost', async () => {
     const { join, run, sizesOf } = simulate();
     for (const name of ['ann', 'bob', 'cyd']) await join(name);
     const far = await join('far', { fixedMs: 20, device: 'far' });
     const times = await run(60);
-    // The best: 37 for each of the three, 17 for the far one.
+    // Ideal shares: 37 samples for each near worker, 17 for the far one.
     expect(meanOf(times.slice(-20))).toBeLessThan(1.15 * 37);
     expect(sizesOf(far, 1)[0]).toBeLessThan(22);
   });
 
-  it('are followed within twenty steps when one becomes five times slower, and faster again', async () => {
+  it('adapt within twenty steps when one becomes five times slower, and fast again', async () => {
     const { join, run } = simulate();
     const workers = [];
     for (const name of ['ann', 'bob', 'cyd', 'dan']) workers.push(await join(name));
     await run(20);
     workers[2]!.perSampleMs = 5;
-    const [during, after] = [await run(20), await run(20)];
+    const during = await run(20);
+    const after = await run(20);
     expect(meanOf(after)).toBeLessThan(1.15 * (128 / 3.2));
     expect(Math.max(...during)).toBeLessThanOrEqual(5 * 32);
     expect(Math.max(...during.slice(12))).toBeLessThan(1.15 * (128 / 3.2));
@@ -109,7 +111,7 @@ describe('workers of different speed', () => {
     expect(meanOf(await run(20))).toBeLessThan(1.15 * 32);
   });
 
-  it('come back from reserve when they have become fast', async () => {
+  it('activate a worker on standby that has become fast', async () => {
     const { join, run } = simulate();
     await join('ann');
     const slow = await join('slow', { perSampleMs: 100, device: 'phone', hello: { standby: true } });
@@ -121,17 +123,17 @@ describe('workers of different speed', () => {
     expect(meanOf(times.slice(-20))).toBeLessThan(1.15 * 64);
   });
 
-  it('end an evaluation together: nobody waits for the last shards of a slow one', async () => {
+  it('finish an evaluation together, without waiting for the last shards of a slow worker', async () => {
     const { join, evaluate } = simulate();
     for (const name of ['ann', 'bob', 'cyd']) await join(name);
     await join('slow', { perSampleMs: 10, device: 'phone' });
-    // 10,000 samples by three and a tenth.
+    // 10,000 samples by three workers of speed 1 and one of speed 0.1.
     expect(await evaluate()).toBeLessThan(1.3 * (10_000 / 3.1));
   });
 });
 
 describe('a worker that joins', () => {
-  it('warms up on copies of what others compute, and has its share after that', async () => {
+  it('warms up on duplicates and then gets its share', async () => {
     const { join, run, sizesOf } = simulate();
     const ann = await join('ann');
     await run(10);
@@ -145,7 +147,7 @@ describe('a worker that joins', () => {
   });
 });
 
-it('a worker that fails at a copy is told so, as for any other shard', async () => {
+it('rejects a failure at a duplicate like one at any other shard', async () => {
   const { join, run } = simulate();
   await join('ann');
   await run(10);
@@ -157,13 +159,12 @@ it('a worker that fails at a copy is told so, as for any other shard', async () 
   await run(1);
 });
 
-describe('a worker that hangs for good', () => {
-  it('costs a step or a few twice the time, and is dropped after the deadline', async () => {
+describe('a worker that hangs forever', () => {
+  it('doubles the time of a few steps and is dropped after the deadline', async () => {
     const { join, run, runStep, events, clock } = simulate();
     for (const name of ['ann', 'bob', 'cyd', 'dan']) await join(name);
     await run(20);
-    const [, , cyd] = checked!.workers;
-    cyd!.frozen = true;
+    current!.workers[2]!.frozen = true;
     expect(await runStep()).toBeLessThan(120);
     const times = await run(60);
     expect(Math.max(...times)).toBeLessThan(70);

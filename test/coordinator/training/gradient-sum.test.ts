@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { OrderedSum } from '../../../coordinator/modes/gradient-sum.ts';
+import { OrderedSum } from '../../../coordinator/modes/standard-mode.ts';
 import type { Range } from '../../../shared/util/range.ts';
 import { splitEvenly } from '../../../coordinator/scheduling/partition.ts';
 import { checkProperty } from '../../support/property.ts';

@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { scalarKernels } from '../../../../coordinator/optimizer/kernels/scalar.ts';
+import { scalarKernels } from '../../../../coordinator/optimizer/kernels/vector.ts';
 import { simdKernels, vectorKernels } from '../../../../coordinator/optimizer/kernels/vector.ts';
 import { checkProperty } from '../../../support/property.ts';
 
 const { kernels: simd } = simdKernels()!;
 const value = fc.float({ noNaN: true, noDefaultInfinity: true });
-/** Around the ends of blocks and of groups of four. */
+/** Lengths around the ends of blocks and of groups of four. */
 const lengths = [0, 1, 3, 4, 5, 8191, 8192, 8193, 20000];
 
-it('SIMD is what serves, where there is any', () => {
+it('uses SIMD where it is available', () => {
   expect(simd).not.toBeNull();
   expect(vectorKernels).not.toBe(scalarKernels);
 });
@@ -20,7 +20,7 @@ describe.each([
 ])('finiteNorm, %s', (_, kernels) => {
   const allFinite = (values: Float32Array): boolean => kernels.finiteNorm(values) !== null;
 
-  it('takes any finite values, the largest and the smallest too', () => {
+  it('accepts any finite values, including the largest and the smallest', () => {
     checkProperty(
       fc.property(fc.array(value, { maxLength: 40 }), (values) => allFinite(Float32Array.from(values))),
       { seed: 1 },
@@ -30,12 +30,12 @@ describe.each([
     expect(allFinite(new Float32Array(0))).toBe(true);
   });
 
-  it('finds one that is not, wherever it stands, and forgets it again', () => {
-    const places = [1, 2, 3, 4, 5, 18, 19].flatMap((length) =>
+  it('finds a value that is not finite at any position, and only as long as it is there', () => {
+    const positions = [1, 2, 3, 4, 5, 18, 19].flatMap((length) =>
       Array.from({ length }, (_, at) => [length, at] as const),
     );
     for (const [length, at] of [
-      ...places,
+      ...positions,
       [8193, 8192],
       [8193, 8191],
       [20000, 10],
@@ -51,11 +51,11 @@ describe.each([
     }
   });
 
-  it('is not fooled by two infinities that would cancel', () => {
+  it('finds two infinities that would cancel', () => {
     expect(allFinite(Float32Array.of(Infinity, 1, 1, 1, -Infinity))).toBe(false);
   });
 
-  it.each(lengths)('of %i values is that of the sum of their squares', (length) => {
+  it.each(lengths)('of %i values is the root of the sum of their squares', (length) => {
     const values = Float32Array.from({ length }, (_, i) => Math.sin(i) * 10 ** ((i % 7) - 3));
     const expected = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
     const norm = kernels.finiteNorm(values);
@@ -63,7 +63,7 @@ describe.each([
     expect(Math.abs((norm ?? 0) - expected)).toBeLessThanOrEqual(1e-4 * expected);
   });
 
-  it('of values that are finite is never too small', () => {
+  it('of large finite values is not too small', () => {
     expect(kernels.finiteNorm(new Float32Array(5).fill(3e38))).toBeGreaterThan(6e38);
   });
 });
@@ -100,7 +100,7 @@ describe('SIMD and scalar give the same bits', () => {
     expect(fiveSteps(kernels, a, d)).toEqual(expected(length));
   });
 
-  it('a pass over a part of resident vectors leaves its neighbours alone', () => {
+  it('a pass over a part of resident vectors does not change the neighboring values', () => {
     const { kernels, vectors } = simdKernels(2, 40)!;
     for (const [from, to] of [
       [0, 5],
