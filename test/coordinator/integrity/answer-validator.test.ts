@@ -119,7 +119,7 @@ describe('an inspected run', () => {
       expect(pool.workers.size).toBe(2);
       expect(warnings).toEqual([
         expect.stringMatching(
-          /^eve \(wasm on 2 cores\) is banned: the gradient .* of step 1 differs by .* honest engines differ by at most .*\. It had given 1 answer\.$/,
+          /^eve \(wasm on 2 cores\) is banned: the gradient .* of step 1 differs by .* honest engines differ by at most .*\. 1 answer of this worker had been accepted\.$/,
         ),
       ]);
     },
@@ -173,7 +173,9 @@ describe('an inspected run', () => {
     expect(pool.workers.size).toBe(0);
     release();
     await inspector.waitForChecks();
-    expect(warnings).toEqual([expect.stringMatching(/^A worker that has left was wrong: the gradient/)]);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^A worker that has left gave a wrong answer: the gradient/),
+    ]);
     expect(inspector.consumeRewindRequest()).toBe(1);
   });
 

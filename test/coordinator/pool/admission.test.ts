@@ -50,7 +50,7 @@ describe('admit', () => {
   });
 
   it('refuses one worker too many, with a code that lets it come back', () => {
-    expect(refusal(exampleHello, 3)).toEqual([CloseCode.noFreeSlot, 'All 3 places for workers are taken.']);
+    expect(refusal(exampleHello, 3)).toEqual([CloseCode.noFreeSlot, 'All 3 worker slots are in use.']);
     expect(refusal(exampleHello, 4)?.[0]).toBe(CloseCode.noFreeSlot);
   });
 
@@ -96,7 +96,7 @@ describe('checkVersion', () => {
         { type: 'hello', protocol, later: true },
       ]) {
         expect(check(hello)).toThrow(
-          `This coordinator speaks protocol 2, the worker ${protocol}. Use a worker for protocol 2: the coordinator's version of gradcast, or of the program that the worker is.`,
+          `This coordinator uses protocol 2, the worker protocol ${protocol}. Use a worker for protocol 2, such as the coordinator's version of gradcast.`,
         );
         expect(check(hello)).toThrow(expect.objectContaining({ code: CloseCode.unsupported }));
       }

@@ -22,7 +22,7 @@ describe('the heartbeat of a pool', () => {
     }
     expect(ann.closed?.code).toBe(CloseCode.timeout);
     expect(bob.closed).toBeNull();
-    expect(events.slice(2)).toEqual(['left ann: Nothing heard for 65 s.']);
+    expect(events.slice(2)).toEqual(['left ann: No message for 65 s.']);
   });
 
   it('waits longer where workers take longer, but never less than the minute', async () => {

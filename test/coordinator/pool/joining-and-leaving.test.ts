@@ -18,10 +18,10 @@ describe('a worker that comes back before its old connection is noticed dead', (
     const again = await join('ann', { instance: ANN });
     expect(old.closed).toEqual({
       code: CloseCode.timeout,
-      reason: 'It has come back on another connection.',
+      reason: 'The worker has reconnected.',
     });
     expect([again.closed, pool.workers.size]).toEqual([null, 1]);
-    expect(events).toEqual(['joined ann', 'left ann: It has come back on another connection.', 'joined ann']);
+    expect(events).toEqual(['joined ann', 'left ann: The worker has reconnected.', 'joined ann']);
   });
 
   it('has its shard given out again at once', async () => {
@@ -65,7 +65,7 @@ describe('workers that come all at once', () => {
     expect(clients.filter(({ closed }) => closed === null)).toHaveLength(250);
     expect(clients.at(-1)!.closed).toEqual({
       code: CloseCode.noFreeSlot,
-      reason: 'Too many workers join at once; come back in some seconds.',
+      reason: 'Too many workers join at the same time. Retry in a few seconds.',
     });
     await clock.advance(1_000);
     const later = Array.from({ length: 60 }, connect);
@@ -120,7 +120,7 @@ describe('a worker that does not read what it is sent', () => {
     }
     expect(held.closed).toBeNull();
     await clock.advance(10_000);
-    expect(held.closed).toBe('It does not read what it is sent.');
+    expect(held.closed).toBe('The worker does not read its messages.');
   });
 });
 

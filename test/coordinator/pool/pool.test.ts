@@ -121,7 +121,7 @@ describe('a pool', () => {
     await client.hello();
     expect(client.closed).toEqual({
       code: CloseCode.unexpected,
-      reason: 'A hello from a worker that was welcomed.',
+      reason: 'A hello after the welcome.',
     });
   });
 
@@ -191,7 +191,7 @@ describe('a pool', () => {
     client.end.send(encodeFrame({ type: 'hello', protocol: 1, device: {} }));
     await settle();
     expect(client.closed?.code).toBe(CloseCode.unsupported);
-    expect(client.closed?.reason).toMatch(/^This coordinator speaks protocol 2, the worker 1\./);
+    expect(client.closed?.reason).toMatch(/^This coordinator uses protocol 2, the worker protocol 1\./);
   });
 
   it('tells of nothing once the listening has ended', async () => {

@@ -46,7 +46,7 @@ describe('a worker that is never ready', () => {
     await join('bob');
     expect([...pool.workers.values()].map(({ name }) => name)).toEqual(['ann', 'bob']);
     expect(holding.map(({ closed }) => closed?.code)).toEqual([CloseCode.noFreeSlot, undefined]);
-    expect(events.at(-2)).toMatch(/^refused: hold left before it was ready: Its place is needed/);
+    expect(events.at(-2)).toMatch(/^refused: hold left before it was ready: Another worker needs this slot/);
   });
 
   it('is dropped after a minute', async () => {
