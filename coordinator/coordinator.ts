@@ -34,60 +34,60 @@ export interface CoordinatorOptions {
   readonly port: number;
   readonly token?: string | undefined;
   readonly maxWorkers: number;
-  /** How gradients and weights travel to and from workers that know these codecs; float32 without it. */
+  /** Codecs for workers that support them. @default float32 in both directions */
   readonly codecs?: CodecRule | undefined;
-  /** Whom weights and gradients are sent to in pieces; see PoolOptions. */
+  /** Whether vectors of a connection are split into buckets; see PoolOptions. */
   readonly usesBuckets?: PoolOptions['usesBuckets'];
-  /** Whose codecs are chosen, where that is the rule; see PoolOptions. */
+  /** Whether the codecs of a connection may change during the run; see PoolOptions. */
   readonly switchesCodecs?: PoolOptions['switchesCodecs'];
-  /** The part of the shards that are recomputed here before they count, besides those that are by default. */
+  /** Fraction of the answers that are recomputed before they are used, in addition to the default checks. @default 0 */
   readonly audit?: number | undefined;
-  /** Opens what answers are recomputed with; every worker is trusted without. */
+  /** Opens the engine that recomputes answers. @default no checks: every worker is trusted */
   readonly openCoordinatorEngine?: OpenCoordinatorEngine | undefined;
-  /** Epochs that were done before, of a run that is gone on with. */
+  /** Finished epochs of a run that is resumed. */
   readonly history?: readonly EpochRecord[] | undefined;
-  /** What engines of an exact run that is gone on with must answer; see KnownAnswers. */
+  /** Engine fingerprint of an exact run that is resumed; see EngineFingerprints. */
   readonly engineFingerprint?: string | null | undefined;
   readonly pageDir: string;
-  /** What https and wss are served with; without it, http and ws. */
+  /** Certificate for https and wss. @default http and ws */
   readonly tls?: ServerOptions['tls'];
   readonly clock: Clock;
   readonly report: Reporter;
   readonly signal: AbortSignalLike;
 }
 
-/** A server that workers can join, and the rounds that they compute. */
+/** Server that workers join, with everything that runs training steps on them. */
 export interface Coordinator {
   readonly pool: WorkerPool;
   readonly stepRunner: StepRunner;
-  /** Tells observers how the run goes. */
+  /** Progress of the run, sent to observers. */
   readonly feed: Feed;
   readonly metrics: Metrics;
-  /** Of an exact run; null otherwise. */
+  /** Engine fingerprints of an exact run; null for other runs. */
   readonly engineFingerprints: EngineFingerprints | null;
-  /** Says what limits the steps of a run that it hears of. */
+  /** Reports the bottleneck of training steps. */
   readonly bottleneckReporter: BottleneckReporter;
   readonly port: number;
-  /** ws:// or wss:// addresses, the nearest first. */
+  /** Addresses with ws:// or wss://, the nearest first. */
   readonly urls: readonly string[];
-  /** The work is over: workers and observers are told so. The page and the last weights are served until close(). */
+  /** Ends the run for workers and observers. The page and the last weights are served until close(). */
   finish(reason: string): void;
-  /** Says goodbye to all workers. */
+  /** Closes all connections and the port. */
   close(reason: string): Promise<void>;
 }
 
-/** Room for a frame's header beside the gradient. */
+/** Size limit for the header of a frame, in addition to the gradient. */
 const MAX_HEADER_BYTES = 64 << 10;
-/** Lines of workers that come and go: of as many as there are places, and one a second. */
+/** Log lines about workers that join and leave: one for each possible slot, then one a second. */
 const JOIN_LOG_LIMIT = { burst: 2_000, perSecond: 1 };
-/** Requests for /metrics, each of which takes about a millisecond. */
+/** Rate of requests for /metrics, each of which takes about a millisecond. */
 const METRICS_LIMITS = { perBlock: { burst: 60, perSecond: 5 }, total: { burst: 120, perSecond: 20 } };
 
-/** Opens the port and lets workers in; nothing is computed until a round is asked for. */
+/** Opens the port and admits workers. Computes nothing before the first step or evaluation. */
 export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
   const { job, host, report, clock, signal, token, codecs, pageDir } = options;
-  const places = connectionLimitsFor(readDescriptorLimit());
-  const maxWorkers = Math.min(options.maxWorkers, places.workers);
+  const connectionLimits = connectionLimitsFor(readDescriptorLimit());
+  const maxWorkers = Math.min(options.maxWorkers, connectionLimits.workers);
   const layout = layoutOf(job.layout);
   const maxFrameBytes = layout.length * 4 + MAX_HEADER_BYTES;
   const mode =
@@ -95,7 +95,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       ? standardMode(bucketOffsets(layout))
       : exactMode(job.microShard, new EngineFingerprints(options.engineFingerprint));
   const rules = { token, maxWorkers, codecs };
-  const allowances = new RefusalRateLimiter(clock);
+  const refusals = new RefusalRateLimiter(clock);
   const pool: WorkerPool = new WorkerPool({
     job,
     clock,
@@ -114,8 +114,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     onAdvice: (sentence) => report.info(sentence, { event: 'advice' }),
   });
   const notices = new Notices(pool);
-  /** Known when the port is open. */
-  let outside: readonly string[] = [];
+  /** Addresses for other machines; empty until the port is open. */
+  let externalUrls: readonly string[] = [];
   const feed: Feed = new Feed({
     job,
     clock,
@@ -123,8 +123,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     epochs: options.history,
     advice: () => bottleneckReporter.advice,
     notices: () => notices.all,
-    addresses: () => outside,
-    maxObservers: places.observers,
+    addresses: () => externalUrls,
+    maxObservers: connectionLimits.observers,
   });
   const metrics = new Metrics({ pool, observerCount: () => feed.observerCount, clock });
   const { audit = 0, openCoordinatorEngine } = options;
@@ -149,40 +149,41 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     signal,
     onWaiting: (waiting) =>
       waiting
-        ? report.warn('No worker is connected: the run waits, and goes on when one joins.', {
+        ? report.warn('No worker is connected: the run waits until one joins.', {
             event: 'waiting',
           })
-        : report.info('A worker is back: the run goes on.', { event: 'goingOn' }),
+        : report.info('A worker has joined: the run resumes.', { event: 'resumed' }),
   });
   const connect = (connection: Connection): ConnectionHandler => pool.connect(connection);
   const routes = healthAndMetricsRoutes({
     rules,
-    allowances,
+    refusals,
     hostRule: { host, allowsAnyHost: token !== undefined || options.tls !== undefined },
     budget: new BlockRateLimiter(clock, METRICS_LIMITS),
     workerCount: () => pool.workers.size,
     metrics: () => metrics.text(),
   });
-  const refusals = throttleLog(
+  const refusalLog = throttleLog(
     (line) => report.warn(line, { event: 'refused' }),
-    (count) => `... and ${count} more were not let in.`,
+    (count) => `... and ${count} more refusals.`,
     clock,
   );
-  const troubles = throttleLog(
-    (line) => report.warn(line, { event: 'connectionTrouble' }),
-    (count) => `... and ${count} more of that kind.`,
+  const connectionErrorLog = throttleLog(
+    (line) => report.warn(line, { event: 'connectionError' }),
+    (count) => `... and ${count} more connection errors.`,
     clock,
   );
-  // A client that comes and goes all the time must not fill a log with it.
-  const listed = new TokenBucket(JOIN_LOG_LIMIT, clock.now());
-  const unlisted = throttleLog(
-    () => report.info('Workers come and go too often to list them all.', { event: 'manyComings' }),
+  // A client that keeps reconnecting must not fill the log.
+  const joinBudget = new TokenBucket(JOIN_LOG_LIMIT, clock.now());
+  const joinLogNotice = throttleLog(
+    () =>
+      report.info('Workers join and leave too often to list each of them.', { event: 'joinLogThrottled' }),
     () => '',
     clock,
   );
-  const list = (...entry: Parameters<Reporter['info']>): void => {
-    if (listed.spend(clock.now())) report.info(...entry);
-    else unlisted.write(entry[0]);
+  const logJoin = (...entry: Parameters<Reporter['info']>): void => {
+    if (joinBudget.spend(clock.now())) report.info(...entry);
+    else joinLogNotice.write(entry[0]);
   };
   const server = await startServer({
     host,
@@ -193,11 +194,11 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     routes,
     tls: options.tls,
     hasToken: token !== undefined,
-    allowances,
+    refusals,
     clock,
-    maxConnections: places.connections,
-    onRefused: (sentence) => refusals.write(sentence),
-    onConnectionError: (sentence) => troubles.write(sentence),
+    maxConnections: connectionLimits.connections,
+    onRefused: (sentence) => refusalLog.write(sentence),
+    onConnectionError: (sentence) => connectionErrorLog.write(sentence),
   }).catch(async (error: unknown) => {
     pool.close('The coordinator could not start.');
     feed.close('The coordinator could not start.');
@@ -210,7 +211,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       const threads = pluralize(engine.threads, 'thread');
       const codecs = codecLabel(workerLink);
       const link = codecs === codecLabel({ codec: 'float32', updateCodec: null }) ? '' : `, ${codecs}`;
-      list(`+ ${name} joined: ${engine.backend} on ${engine.device}, ${threads}${link}`, {
+      logJoin(`+ ${name} joined: ${engine.backend} on ${engine.device}, ${threads}${link}`, {
         event: 'joined',
         worker: name,
         codecs,
@@ -218,29 +219,31 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       });
     },
     left({ name }, reason) {
-      // That all leave at the end of a run is no news.
-      if (!isEnding) list(`- ${name} left: ${reason}`, { event: 'left', worker: name, reason });
+      // At the end of a run all workers leave, as expected.
+      if (!isEnding) logJoin(`- ${name} left: ${reason}`, { event: 'left', worker: name, reason });
     },
-    refused: (reason) => refusals.write(`A worker was not let in: ${reason}`),
+    refused: (reason) => refusalLog.write(`A worker was refused: ${reason}`),
     codecChanged: ({ name, link }, reason) =>
-      report.info(`${name}: ${reason}`, { event: 'recoded', worker: name, codecs: codecLabel(link) }),
+      report.info(`${name}: ${reason}`, { event: 'codecChanged', worker: name, codecs: codecLabel(link) }),
     standbyChanged: ({ name }, reason) =>
       report.info(reason === null ? `${name} is active again.` : `${name} is on standby: ${reason}`, {
-        event: reason === null ? 'unreserved' : 'reserved',
+        event: reason === null ? 'active' : 'standby',
         worker: name,
       }),
   });
   if (token === undefined && !isLoopback(host)) {
-    report.warn('Whoever reaches this port may join. Use --token to choose who may.');
+    report.warn(
+      'Any client that reaches this port can join. Use --token to admit only workers with a token.',
+    );
   }
   const scheme = options.tls === undefined ? 'ws' : 'wss';
   const hosts = reachableHosts(host);
-  outside = hosts
+  externalUrls = hosts
     .filter((name) => !isLoopback(name))
     .map((name) => `${scheme.replace('ws', 'http')}://${name}:${server.port}/`);
   const finish = (reason: string): void => {
     isEnding = true;
-    // Last figures first: they have the workers that are about to go.
+    // The last figures include the workers, so observers get them before the pool closes.
     feed.finish(reason);
     pool.finish(reason);
   };
@@ -258,9 +261,9 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       finish(reason);
       pool.close(reason);
       feed.close(reason);
-      refusals.close();
-      troubles.close();
-      unlisted.close();
+      refusalLog.close();
+      connectionErrorLog.close();
+      joinLogNotice.close();
       await server.close();
       await validator?.close();
     },

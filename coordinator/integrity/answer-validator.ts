@@ -3,12 +3,12 @@ import type { Shard } from '../../shared/data/shard.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { layoutOf, type Layout } from '../../shared/model/layout.ts';
 import { errorMessage } from '../../shared/util/error-message.ts';
+import { CloseCode } from '../../shared/protocol/close-codes.ts';
 import type { Step, WorkerId } from '../../shared/protocol/messages.ts';
 import type { Range } from '../../shared/util/range.ts';
 import type { WorkerPool } from '../pool/pool.ts';
-import type { Reporter } from '../report/reporter.ts';
+import { pluralize, type Reporter } from '../report/reporter.ts';
 import { copyAnswer, type Answer, type GradientAnswer } from './answer.ts';
-import { ban } from './ban.ts';
 import { SpotCheckSchedule } from './spot-checks.ts';
 import { compareGradients, compareScores, type Comparison } from './compare-answers.ts';
 import { pickSuspectShards } from './evaluation-checks.ts';
@@ -26,24 +26,24 @@ export interface AnswerValidatorOptions {
     ReferenceEngine,
     'open' | 'gradient' | 'evaluate' | 'verifyEngine' | 'close'
   >;
-  /** The part of the shards that are recomputed before they count, besides those that are by default. */
+  /** Fraction of the answers that are recomputed before they are used, in addition to the default checks. */
   readonly audit: number;
-  /** In [0, 1) */
+  /** Random number in [0, 1). */
   readonly random: () => number;
 }
 
-/** What a round's answers were made of. */
+/** Inputs of a round whose answers are reviewed. */
 export interface ReviewedRound {
   readonly step: Step;
-  /** What the workers computed with. */
+  /** Weights of the round. */
   readonly weights: Float32Array;
-  /** Copies of the samples at these positions. */
+  /** Copies the samples at these positions. */
   readonly samplesOf: (range: Range) => Shard;
 }
 
 export interface ReviewedStep extends ReviewedRound {
   readonly answers: readonly GradientAnswer[];
-  /** The sum that is about to be applied. */
+  /** Gradient sum that is about to be applied. */
   readonly total: Float32Array;
   /** See CollectedAnswers. */
   readonly isSumOfAnswers: boolean;
@@ -53,28 +53,28 @@ export interface ReviewedEvaluation extends ReviewedRound {
   readonly answers: readonly Answer[];
 }
 
-/** Whether a round's sums may be used, or the round has to be repeated without a worker that was banned. */
+/** Whether the sums of a round may be used, or the round has to be repeated. */
 export type ReviewDecision = 'count' | 'repeat';
 
-/** What is known of an answer after it was to be recomputed. */
-type Verdict = 'right' | 'wrong' | 'unknown';
+/** Result of recomputing an answer; unknown if that was not possible. */
+type CheckResult = 'right' | 'wrong' | 'unknown';
 
-/** A recomputation while the run goes on. */
+/** Recomputation of an answer during the next steps. */
 interface BackgroundCheck {
   readonly worker: WorkerId;
-  /** First step since it began in which an answer of this worker has counted. */
-  countedSince: Step | null;
+  /** First step since the start of the check in which an answer of this worker was used. */
+  usedSince: Step | null;
   readonly done: Promise<void>;
 }
 
-/** First answers of as many workers are recomputed in one step; those of more wait for the next ones. */
+/** Number of workers whose first answers are recomputed in one step. Further workers are checked in later steps. */
 const MAX_FIRST_ANSWERS = 16;
-/** Of the time, for recomputations while the run goes on. */
+/** Fraction of the time for recomputations in the background. */
 const SPOT_CHECK_TIME_FRACTION = 0.015;
 
 /**
- * Recomputes answers of workers on this machine: each worker's first one, those unlike the others' before they count, and now
- * and then any, while the run goes on. A difference that honest engines do not make is proof, whatever other workers say.
+ * Recomputes answers of workers on this machine: the first answer of each worker and all outliers before they are used, and
+ * random answers in the background. A worker is banned if its answer differs by more than honest engines do.
  */
 export class AnswerValidator {
   readonly #options: AnswerValidatorOptions;
@@ -82,15 +82,14 @@ export class AnswerValidator {
   readonly #outlierFilter = new OutlierFilter();
   readonly #spotChecks: SpotCheckSchedule;
   readonly quantization = new QuantizationSteps();
-  /** First step since a worker's last confirmed answer in which one of it has counted. */
+  /** First step since a worker's last confirmed answer in which an answer of the worker was used. */
   readonly #unconfirmedSince = new Map<WorkerId, Step>();
-  /** One wrong answer is enough. */
   readonly #banned = new Set<WorkerId>();
   #backgroundCheck: BackgroundCheck | null = null;
   #rewindTo: Step | null = null;
   #validateAllUntil = -1;
-  /** This machine cannot compute the model, or not right. */
-  #disabled = false;
+  /** Whether checks are off, since this machine cannot compute the model correctly. */
+  #isDisabled = false;
 
   constructor(options: AnswerValidatorOptions) {
     const { pool, job, referenceEngine, random } = options;
@@ -99,46 +98,46 @@ export class AnswerValidator {
     this.#spotChecks = new SpotCheckSchedule({ maxTimeFraction: SPOT_CHECK_TIME_FRACTION, random });
     pool.subscribe({
       left: ({ id }) => {
-        // Its last answers may still turn out wrong: then it matters since when they have counted.
-        if (!this.#unconfirmedSince.has(id)) this.#forget(id);
+        // The check in the background may find an answer of this worker wrong; the rewind needs the step then.
+        if (!this.#unconfirmedSince.has(id)) this.#removeWorker(id);
       },
     });
     referenceEngine.open().catch((error: unknown) => this.#disable(errorMessage(error)));
   }
 
-  /** A step up to which the run should go back, since a banned worker's answers have counted from then on; null if there is none. */
+  /** First step with answers of a banned worker, to which the run should rewind; null if there is none. Resets the request. */
   consumeRewindRequest(): Step | null {
     const step = this.#rewindTo;
     this.#rewindTo = null;
     return step;
   }
 
-  /** Has every answer recomputed before it counts, up to this step. */
+  /** Recomputes every answer before it is used, up to this step. */
   validateAllUntil(untilStep: Step): void {
     this.#validateAllUntil = untilStep;
   }
 
-  /** Waits for the recomputation that is going on. */
+  /** Waits for the check in the background. */
   async waitForChecks(): Promise<void> {
     await this.#backgroundCheck?.done;
   }
 
-  /** Ends all checks, those that are going on too. */
+  /** Ends all checks, including the one in the background. */
   async close(): Promise<void> {
-    // What a closed engine says is no reason to warn.
-    this.#disabled = true;
+    // Errors of a closed engine cause no warning.
+    this.#isDisabled = true;
     await this.#options.referenceEngine.close();
   }
 
-  /** Looks at the answers of a step before they are applied. */
+  /** Checks the answers of a step before they are applied. */
   async review(reviewed: ReviewedStep): Promise<ReviewDecision> {
-    if (this.#disabled) return 'count';
+    if (this.#isDisabled) return 'count';
     const decision = await this.#review(reviewed);
     for (const worker of [
       ...this.#unconfirmedSince.keys(),
       ...reviewed.answers.map(({ worker }) => worker),
     ]) {
-      this.#forgetIfGone(worker);
+      this.#removeIfGone(worker);
     }
     return decision;
   }
@@ -146,7 +145,7 @@ export class AnswerValidator {
   async #review(reviewed: ReviewedStep): Promise<ReviewDecision> {
     const { answers, total, isSumOfAnswers } = reviewed;
     const positions = samplePositions(this.#layout, this.#options.random);
-    const screened = answers.map(({ worker, from, to, lossSum, norm, buckets }) => ({
+    const measurements = answers.map(({ worker, from, to, lossSum, norm, buckets }) => ({
       worker,
       lossSum,
       norm,
@@ -156,52 +155,52 @@ export class AnswerValidator {
     const sampledTotal = valuesAt(positions, [{ offset: 0, values: total }]);
     let decision: ReviewDecision = 'count';
     const confirmed = new Set<number>();
-    for (const i of this.#selectUrgent(screened, reviewed.step)) {
+    for (const i of this.#selectUrgent(measurements, reviewed.step)) {
       const answer = answers[i] as GradientAnswer;
-      const verdict = await this.#check(reviewed, answer, () =>
-        this.#outlierFilter.confirm(screened[i] as AnswerMeasurement, screened),
+      const result = await this.#check(reviewed, answer, () =>
+        this.#outlierFilter.confirm(measurements[i] as AnswerMeasurement, measurements),
       );
-      if (verdict === 'wrong') decision = 'repeat';
-      if (verdict !== 'right') continue;
+      if (result === 'wrong') decision = 'repeat';
+      if (result !== 'right') continue;
       confirmed.add(i);
-      // An earlier answer that is being recomputed may still turn out wrong.
+      // The check in the background may find an earlier answer of this worker wrong.
       if (answer.worker !== this.#backgroundCheck?.worker) this.#unconfirmedSince.delete(answer.worker);
     }
     if (decision === 'repeat') return decision;
-    // A worker that sent a part of a gradient and left: what the sum has of it was in no answer.
-    const sampled = screened.map((answer) => answer.sampled);
+    // The sum may contain a bucket of a worker that has left, which belongs to no answer.
+    const sampled = measurements.map((answer) => answer.sampled);
     if (!isSumOfAnswers && !sumMatches(sampledTotal, sampled)) return 'repeat';
-    this.#outlierFilter.accept(screened);
+    this.#outlierFilter.accept(measurements);
     for (const [i, { worker }] of answers.entries()) {
-      if (!confirmed.has(i)) this.#countUnconfirmed(worker, reviewed.step);
+      if (!confirmed.has(i)) this.#recordUnconfirmed(worker, reviewed.step);
     }
-    this.#checkInBackground(reviewed, screened);
+    this.#checkInBackground(reviewed, measurements);
     return 'count';
   }
 
-  /** The earlier step stays: a run that has gone back does steps again. */
-  #countUnconfirmed(worker: WorkerId, step: Step): void {
+  /** Keeps the earlier step, since a run repeats steps after a rewind. */
+  #recordUnconfirmed(worker: WorkerId, step: Step): void {
     const earlier = (since: Step | null | undefined): Step => Math.min(since ?? Infinity, step) as Step;
     this.#unconfirmedSince.set(worker, earlier(this.#unconfirmedSince.get(worker)));
     const background = this.#backgroundCheck;
-    if (background?.worker === worker) background.countedSince = earlier(background.countedSince);
+    if (background?.worker === worker) background.usedSince = earlier(background.usedSince);
   }
 
-  #forgetIfGone(worker: WorkerId): void {
+  #removeIfGone(worker: WorkerId): void {
     if (!this.#options.pool.workers.has(worker) && worker !== this.#backgroundCheck?.worker)
-      this.#forget(worker);
+      this.#removeWorker(worker);
   }
 
-  #forget(worker: WorkerId): void {
+  #removeWorker(worker: WorkerId): void {
     this.#outlierFilter.remove(worker);
     this.#spotChecks.remove(worker);
     this.quantization.remove(worker);
     this.#unconfirmedSince.delete(worker);
   }
 
-  /** Looks at the answers of an evaluation before they are reported. */
+  /** Checks the answers of an evaluation before they are reported. */
   async reviewEvaluation(reviewed: ReviewedEvaluation): Promise<ReviewDecision> {
-    if (this.#disabled) return 'count';
+    if (this.#isDisabled) return 'count';
     let decision: ReviewDecision = 'count';
     for (const answer of pickSuspectShards(reviewed.answers, this.#options.random)) {
       if (this.#banned.has(answer.worker)) continue;
@@ -215,20 +214,20 @@ export class AnswerValidator {
     return decision;
   }
 
-  /** Positions of answers that are recomputed before the step counts. */
-  #selectUrgent(screened: readonly AnswerMeasurement[], step: Step): number[] {
+  /** Indices of the answers that are recomputed before the step is applied. */
+  #selectUrgent(measurements: readonly AnswerMeasurement[], step: Step): number[] {
     const { audit, random } = this.#options;
-    if (step <= this.#validateAllUntil) return [...screened.keys()];
-    const alarms = this.#outlierFilter.findOutliers(screened);
-    let first = 0;
-    return [...screened.keys()].filter((i) => {
-      const { worker } = screened[i] as AnswerMeasurement;
-      const isFirst = !this.#spotChecks.isVerified(worker) && first++ < MAX_FIRST_ANSWERS;
-      return isFirst || (alarms[i] ?? null) !== null || random() < audit;
+    if (step <= this.#validateAllUntil) return [...measurements.keys()];
+    const outliers = this.#outlierFilter.findOutliers(measurements);
+    let firstAnswers = 0;
+    return [...measurements.keys()].filter((i) => {
+      const { worker } = measurements[i] as AnswerMeasurement;
+      const isFirst = !this.#spotChecks.isVerified(worker) && firstAnswers++ < MAX_FIRST_ANSWERS;
+      return isFirst || (outliers[i] ?? null) !== null || random() < audit;
     });
   }
 
-  #checkInBackground(reviewed: ReviewedStep, screened: readonly AnswerMeasurement[]): void {
+  #checkInBackground(reviewed: ReviewedStep, measurements: readonly AnswerMeasurement[]): void {
     if (this.#backgroundCheck !== null) return;
     const { clock } = this.#options;
     const { answers, weights } = reviewed;
@@ -240,24 +239,29 @@ export class AnswerValidator {
     const answer = i === null ? undefined : answers[i];
     if (i === null || answer === undefined) return;
     const shard = reviewed.samplesOf(answer);
-    const kept = { ...reviewed, weights: weights.slice(), samplesOf: () => shard };
-    const confirmed = (): void => this.#outlierFilter.confirm(screened[i] as AnswerMeasurement, screened);
+    const snapshot = { ...reviewed, weights: weights.slice(), samplesOf: () => shard };
+    const onConfirmed = (): void =>
+      this.#outlierFilter.confirm(measurements[i] as AnswerMeasurement, measurements);
     const startedMs = clock.now();
-    const done = this.#check(kept, copyAnswer(answer), confirmed).then((verdict) => {
+    const done = this.#check(snapshot, copyAnswer(answer), onConfirmed).then((result) => {
       this.#spotChecks.addTime(clock.now() - startedMs);
       this.#backgroundCheck = null;
-      if (verdict === 'right') this.#unconfirmedSince.delete(worker);
-      // What has counted in the meantime is not confirmed.
-      if (check.countedSince !== null) this.#countUnconfirmed(worker, check.countedSince);
-      this.#forgetIfGone(worker);
+      if (result === 'right') this.#unconfirmedSince.delete(worker);
+      // Answers used during the check are not confirmed.
+      if (check.usedSince !== null) this.#recordUnconfirmed(worker, check.usedSince);
+      this.#removeIfGone(worker);
     });
     const { worker } = answer;
-    const check: BackgroundCheck = { worker, countedSince: null, done };
+    const check: BackgroundCheck = { worker, usedSince: null, done };
     this.#backgroundCheck = check;
   }
 
-  /** @param confirmed called if it is right */
-  async #check(reviewed: ReviewedRound, answer: GradientAnswer, confirmed: () => void): Promise<Verdict> {
+  /** @param onConfirmed called if the answer is right */
+  async #check(
+    reviewed: ReviewedRound,
+    answer: GradientAnswer,
+    onConfirmed: () => void,
+  ): Promise<CheckResult> {
     const { referenceEngine } = this.#options;
     const shard = reviewed.samplesOf(answer);
     const own = await this.#attempt(() => referenceEngine.gradient(reviewed.step, reviewed.weights, shard));
@@ -266,7 +270,7 @@ export class AnswerValidator {
     if (comparison.differs) {
       return (await this.#banIfWrong(reviewed, answer, shard, comparison, 'gradient')) ? 'wrong' : 'unknown';
     }
-    confirmed();
+    onConfirmed();
     this.#spotChecks.confirm(answer.worker);
     return 'right';
   }
@@ -279,14 +283,14 @@ export class AnswerValidator {
     { quantity, difference, tolerance }: Comparison,
     task: 'gradient' | 'evaluation',
   ): Promise<boolean> {
-    const { pool, report, referenceEngine } = this.#options;
-    const doubt = await this.#attempt(async () => ({
+    const { referenceEngine } = this.#options;
+    const verification = await this.#attempt(async () => ({
       difference: await referenceEngine.verifyEngine(step, weights, shard),
     }));
-    if (doubt === null) return false;
-    if (doubt.difference !== null) {
+    if (verification === null) return false;
+    if (verification.difference !== null) {
       this.#disable(
-        `two engines of this machine differ by ${formatPercent(doubt.difference)} about this model`,
+        `two engines of this machine differ by ${formatPercent(verification.difference)} for this model`,
       );
       return false;
     }
@@ -295,17 +299,31 @@ export class AnswerValidator {
     const since = this.#unconfirmedSince.get(worker);
     const samples = `${to - from} samples of step ${step}`;
     const subject =
-      task === 'evaluation' ? `the ${quantity} in its evaluation` : `the ${quantity} that it found`;
-    ban(
-      pool,
-      report,
+      task === 'evaluation' ? `the ${quantity} in its evaluation` : `the ${quantity} in its answer`;
+    this.#ban(
       worker,
-      `${subject} for ${samples} differs by ${formatPercent(difference)} from what the coordinator computed; honest engines differ by at most ${formatPercent(tolerance)}`,
+      `${subject} for ${samples} differs by ${formatPercent(difference)} from the value that the coordinator computed; honest engines differ by at most ${formatPercent(tolerance)}`,
     );
     if (since !== undefined && task === 'gradient') {
       this.#rewindTo = Math.min(since, this.#rewindTo ?? Infinity) as Step;
     }
     return true;
+  }
+
+  /** Drops a worker, with a warning that names its device. @param finding phrase that says which value is wrong */
+  #ban(worker: WorkerId, finding: string): void {
+    const { pool, report } = this.#options;
+    const banned = pool.workers.get(worker);
+    if (banned === undefined) {
+      report.warn(`A worker that has left gave a wrong answer: ${finding}.`, { event: 'banned' });
+      return;
+    }
+    const { name, engine, health } = banned;
+    report.warn(
+      `${name} (${engine.backend} on ${engine.device}) is banned: ${finding}. ${pluralize(health.acceptedAnswers, 'answer')} of this worker had been accepted.`,
+      { event: 'banned', worker: name, ...engine, accepted: health.acceptedAnswers },
+    );
+    pool.drop(banned, CloseCode.wrongGradient, `${finding.charAt(0).toUpperCase()}${finding.slice(1)}.`);
   }
 
   async #attempt<Result>(compute: () => Promise<Result>): Promise<Result | null> {
@@ -318,10 +336,10 @@ export class AnswerValidator {
   }
 
   #disable(reason: string): void {
-    if (this.#disabled) return;
-    this.#disabled = true;
+    if (this.#isDisabled) return;
+    this.#isDisabled = true;
     this.#options.report.warn(
-      `Answers of workers are not checked: ${reason.replace(/\.$/, '')}. Use --token, so that only workers that you trust can join.`,
+      `Answers of workers are not checked: ${reason.replace(/\.$/, '')}. Use --token to admit only workers that you trust.`,
       { event: 'unchecked' },
     );
   }

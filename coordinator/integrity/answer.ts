@@ -1,40 +1,40 @@
 import type { WorkerId } from '../../shared/protocol/messages.ts';
 import type { Range } from '../../shared/util/range.ts';
 
-/** A part of a decoded gradient. */
+/** Bucket of a decoded gradient. */
 export interface GradientBucket {
-  /** Where it starts in the flat vector. */
+  /** Offset in the flat vector. */
   readonly offset: number;
   readonly values: Float32Array;
-  /** What quantization may have changed; null where the codec loses next to nothing. */
+  /** Bounds of the quantization error; null for codecs with almost none. */
   readonly quantizationLoss: QuantizationLoss | null;
 }
 
-/** Bounds of what a codec with error feedback may have changed: an answer is gradient + residual before - residual after. */
+/** Bounds of the quantization error with error feedback: an answer is gradient + residual before - residual after. */
 export interface QuantizationLoss {
-  /** Steps between neighbouring quantized values, one for each block of BLOCK values, of this payload. */
+  /** Quantization step of this payload for each block of SCALE_BLOCK_SIZE values. */
   readonly steps: Float32Array;
-  /** The same of the payload before, whose residual is in this one; null if that is not known. */
+  /** Quantization steps of the payload before, whose residual is in this one; null if unknown. */
   readonly previousSteps: Float32Array | null;
 }
 
-/** An answer to a shard that counts: sums over its samples. */
+/** Accepted answer to a shard: sums over its samples. */
 export interface Answer extends Range {
   readonly worker: WorkerId;
   readonly lossSum: number;
   readonly correct: number;
 }
 
-/** The same of a training shard. */
+/** Accepted answer to a training shard. */
 export interface GradientAnswer extends Answer {
-  /** Euclidean, of the whole gradient. */
+  /** Euclidean norm of the whole gradient. */
   readonly norm: number;
-  /** Together they are the flat vector. Valid until the next round begins. */
+  /** Buckets that make up the flat vector. Valid until the next round begins. */
   readonly buckets: readonly GradientBucket[];
 }
 
-/** Copies an answer, to be compared when the vectors that it was decoded into are in use again. */
+/** Copies an answer, whose vectors are reused in the next round. */
 export const copyAnswer = (answer: GradientAnswer): GradientAnswer => ({
   ...answer,
-  buckets: answer.buckets.map((part) => ({ ...part, values: part.values.slice() })),
+  buckets: answer.buckets.map((bucket) => ({ ...bucket, values: bucket.values.slice() })),
 });

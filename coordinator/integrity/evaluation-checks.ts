@@ -1,10 +1,11 @@
 import type { WorkerId } from '../../shared/protocol/messages.ts';
 import type { Answer } from './answer.ts';
 
-/** Workers whose results are unlike those of all others; of each, one shard is recomputed. */
+/** Maximum number of workers with unusual results of which one shard each is recomputed. */
 const MAX_SUSPECTS = 2;
-/** Standard deviations, or a factor of the loss, from which a worker's results are unlike the others'. */
+/** Difference of a worker's accuracy from the others' that is unusual, in standard deviations. */
 const MIN_DEVIATIONS = 4;
+/** Factor between a worker's loss and the others' that is unusual. */
 const MIN_LOSS_FACTOR = 3;
 
 interface Sum {
@@ -13,24 +14,21 @@ interface Sum {
   lossSum: number;
 }
 
-/**
- * Shards of an evaluation that are worth recomputing: any one of all, and one of each worker whose accuracy or loss is unlike
- * the others'.
- */
+/** Selects shards of an evaluation to recompute: a random one, and one of each worker with an unusual accuracy or loss. */
 export function pickSuspectShards(answers: readonly Answer[], random: () => number): Answer[] {
-  const oneOf = (among: readonly Answer[]): Answer[] =>
-    among.slice(Math.floor(random() * among.length)).slice(0, 1);
+  const pickOne = (candidates: readonly Answer[]): Answer[] =>
+    candidates.slice(Math.floor(random() * candidates.length)).slice(0, 1);
   const byWorker = new Map<WorkerId, Answer[]>();
   for (const answer of answers) byWorker.set(answer.worker, [...(byWorker.get(answer.worker) ?? []), answer]);
   const all = sumAnswers(answers);
   const suspects = [...byWorker]
-    .map(([worker, own]) => ({ worker, oddity: outlierScore(sumAnswers(own), all) }))
-    .filter(({ oddity }) => oddity >= 1)
-    .toSorted((a, b) => b.oddity - a.oddity)
+    .map(([worker, own]) => ({ worker, score: outlierScore(sumAnswers(own), all) }))
+    .filter(({ score }) => score >= 1)
+    .toSorted((a, b) => b.score - a.score)
     .slice(0, MAX_SUSPECTS)
     .map(({ worker }): WorkerId => worker);
   return [
-    ...new Set([...oneOf(answers), ...suspects.flatMap((worker) => oneOf(byWorker.get(worker) ?? []))]),
+    ...new Set([...pickOne(answers), ...suspects.flatMap((worker) => pickOne(byWorker.get(worker) ?? []))]),
   ];
 }
 
@@ -44,7 +42,7 @@ function sumAnswers(answers: readonly Answer[]): Sum {
   return sum;
 }
 
-/** How far one worker's results are from those of the others: 1 is as far as honest ones hardly are. */
+/** Distance of one worker's results from the others'. Results of honest workers rarely reach 1. */
 function outlierScore(own: Sum, all: Sum): number {
   const others = {
     samples: all.samples - own.samples,
@@ -52,13 +50,14 @@ function outlierScore(own: Sum, all: Sum): number {
     lossSum: all.lossSum - own.lossSum,
   };
   if (own.samples === 0 || others.samples === 0) return 0;
-  const common = all.correct / all.samples;
-  // Half a sample: where all are correct, the variance is none.
-  const variance = Math.max(common * (1 - common), 0.5 / all.samples);
+  const accuracy = all.correct / all.samples;
+  // At least half a sample: the variance is 0 if all samples are correct.
+  const variance = Math.max(accuracy * (1 - accuracy), 0.5 / all.samples);
   const deviation =
     Math.abs(own.correct / own.samples - others.correct / others.samples) /
     Math.sqrt(variance * (1 / own.samples + 1 / others.samples));
-  const [a, b] = [own.lossSum / own.samples + 1e-3, others.lossSum / others.samples + 1e-3];
-  const factor = Math.abs(Math.log(a / b)) / Math.log(MIN_LOSS_FACTOR);
+  const ownLoss = own.lossSum / own.samples + 1e-3;
+  const othersLoss = others.lossSum / others.samples + 1e-3;
+  const factor = Math.abs(Math.log(ownLoss / othersLoss)) / Math.log(MIN_LOSS_FACTOR);
   return Math.max(deviation / MIN_DEVIATIONS, factor);
 }

@@ -2,39 +2,39 @@ import type { WorkerId } from '../../shared/protocol/messages.ts';
 import { SCALE_BLOCK_SIZE } from '../../shared/codec/kernels/codec-kernels.ts';
 import type { QuantizationLoss } from './answer.ts';
 
-/** Codecs with one quantization step for each block: how many steps the largest value of a block is. */
+/** Codecs with one scale for each block: number of quantization steps from 0 to the largest value of a block. */
 const LEVELS: ReadonlyMap<string, number> = new Map([
   ['int8', 127],
   ['int4', 7],
 ]);
 
-/** Remembers with which steps each worker has quantized last: what it lost then is in what it sends next. */
+/** Quantization steps of each worker's last payload, whose residual is part of the next one. */
 export class QuantizationSteps {
-  /** By worker, then by where a part starts in the flat vector. */
+  /** Steps by worker and offset of the bucket. */
   readonly #lastSteps = new Map<WorkerId, Map<number, Float32Array | null>>();
 
   /**
-   * A payload has come, whether or not it counts.
-   * @param at where its values start in the flat vector
-   * @param values as decoded
-   * @returns what quantization may have changed in it; null if that is nothing to speak of
+   * Records a payload, even if its answer is not used.
+   * @param offset offset of its values in the flat vector
+   * @param values decoded values
+   * @returns bounds of the quantization error; null for codecs with almost none
    */
-  record(worker: WorkerId, at: number, codec: string, values: Float32Array): QuantizationLoss | null {
+  record(worker: WorkerId, offset: number, codec: string, values: Float32Array): QuantizationLoss | null {
     const levels = LEVELS.get(codec);
     if (levels === undefined) return null;
     const last = this.#lastSteps.get(worker) ?? new Map<number, Float32Array | null>();
     this.#lastSteps.set(worker, last);
-    const steps = stepsIn(values, levels);
-    // Before the first lossy payload nothing was lost.
-    const before = last.has(at) ? (last.get(at) ?? null) : new Float32Array(steps.length);
-    last.set(at, steps);
-    return { steps, previousSteps: before };
+    const steps = quantizationSteps(values, levels);
+    // The residual is 0 before the first lossy payload.
+    const previousSteps = last.has(offset) ? (last.get(offset) ?? null) : new Float32Array(steps.length);
+    last.set(offset, steps);
+    return { steps, previousSteps };
   }
 
-  /** A payload of this worker was dropped unread: what it has lost since is not known. */
+  /** Marks the residual of a worker as unknown, since a payload was dropped without decoding it. */
   invalidate(worker: WorkerId): void {
     const last = this.#lastSteps.get(worker);
-    if (last !== undefined) for (const at of last.keys()) last.set(at, null);
+    if (last !== undefined) for (const offset of last.keys()) last.set(offset, null);
   }
 
   remove(worker: WorkerId): void {
@@ -43,10 +43,10 @@ export class QuantizationSteps {
 }
 
 /**
- * The step of each block, by its largest value. The scale in the payload is only a claim: one that is larger than its values
- * need would explain any difference.
+ * Quantization step of each block, computed from its largest value. The scale in the payload cannot be trusted: a scale larger
+ * than needed would explain any difference.
  */
-function stepsIn(values: Float32Array, levels: number): Float32Array {
+function quantizationSteps(values: Float32Array, levels: number): Float32Array {
   const steps = new Float32Array(Math.ceil(values.length / SCALE_BLOCK_SIZE));
   for (let block = 0; block < steps.length; block++) {
     let largest = 0;

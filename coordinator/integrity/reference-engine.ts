@@ -5,34 +5,34 @@ import { layoutOf, sizeOf } from '../../shared/model/layout.ts';
 import type { Score } from '../../shared/model/loss.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 
-/** An engine that the coordinator computes with itself. */
+/** Engine in the coordinator, for checks of answers. */
 export interface CoordinatorEngine {
   readonly engine: Engine;
   readonly close: () => Promise<void>;
 }
 
-/** WebAssembly is fast; plain JavaScript is another implementation of everything, to check the first one by. */
+/** WebAssembly is fast. Plain JavaScript is an independent implementation, to verify the first one. */
 export type CoordinatorEngineKind = 'wasm' | 'cpu';
 
 export type OpenCoordinatorEngine = (kind: CoordinatorEngineKind) => Promise<CoordinatorEngine>;
 
 export interface Recomputed extends Score {
-  /** Flat vector in the job's layout. */
+  /** Gradient as a flat vector in the job's layout. */
   readonly gradient: Float32Array;
 }
 
-/** Samples that both engines compute; plain JavaScript takes most of a second for each. */
+/** Samples for a comparison of both engines; plain JavaScript takes almost a second for each. */
 const VERIFICATION_SAMPLES = 4;
-/** The most that two right implementations differ by over so few samples, as a part of the norm. */
+/** Maximum difference of two correct implementations over so few samples, as a fraction of the norm. */
 const MAX_DIFFERENCE = 0.02;
 
-/** Computes again what workers have answered: one shard after the other, since the engine holds one set of weights. */
+/** Recomputes shards on this machine, one after the other, since the engine holds one set of weights. */
 export class ReferenceEngine {
   readonly #job: Job;
   readonly #open: OpenCoordinatorEngine;
-  #loaded: Promise<{ readonly engine: CoordinatorEngine; readonly trainer: GradientComputer }> | null = null;
-  /** Settles when the engine is free. */
-  #free: Promise<unknown> = Promise.resolve();
+  #loaded: Promise<{ readonly engine: CoordinatorEngine; readonly computer: GradientComputer }> | null = null;
+  /** Settled when the engine is idle. */
+  #idle: Promise<unknown> = Promise.resolve();
   #engineDifference: Promise<number> | null = null;
   #closed = false;
 
@@ -41,39 +41,39 @@ export class ReferenceEngine {
     this.#open = open;
   }
 
-  /** Opens the engine, so that the first recomputation need not wait. @throws Error if this machine has none */
+  /** Opens the engine before the first recomputation. @throws Error if this machine has no engine */
   async open(): Promise<void> {
     await this.#loadEngine();
   }
 
   /**
    * @param weights copied before this returns
-   * @throws Error if this machine's engine cannot compute it
+   * @throws Error if the engine cannot compute the model
    */
   async gradient(step: Step, weights: Float32Array, shard: Shard): Promise<Recomputed> {
     const copy = weights.slice();
     return this.#queue(async () => {
-      const { trainer } = await this.#loadEngine();
+      const { computer } = await this.#loadEngine();
       const gradient = new Float32Array(layoutOf(this.#job.layout).length);
-      trainer.setWeights(copy);
-      return { ...(await trainer.gradient(step, shard, gradient)), gradient };
+      computer.setWeights(copy);
+      return { ...(await computer.gradient(step, shard, gradient)), gradient };
     });
   }
 
-  /** @throws Error if this machine's engine cannot compute it */
+  /** @throws Error if the engine cannot compute the model */
   async evaluate(weights: Float32Array, shard: Shard): Promise<Score> {
     const copy = weights.slice();
     return this.#queue(async () => {
-      const { trainer } = await this.#loadEngine();
-      trainer.setWeights(copy);
-      return trainer.evaluate(shard);
+      const { computer } = await this.#loadEngine();
+      computer.setWeights(copy);
+      return computer.evaluate(shard);
     });
   }
 
   /**
-   * Whether this machine's engine computes this model right: compared once with another implementation, before a worker is
-   * banned for a difference.
-   * @returns by how much they differ, if that is too much; null otherwise
+   * Verifies that the engine computes this model correctly: compares it once with another implementation, before a worker is
+   * banned.
+   * @returns difference of the implementations if it is too large; null otherwise
    */
   async verifyEngine(step: Step, weights: Float32Array, shard: Shard): Promise<number | null> {
     const copy = weights.slice();
@@ -88,46 +88,44 @@ export class ReferenceEngine {
     await own?.engine.close();
   }
 
-  /** The least difference over a few shards: a ReLU at zero may make one. */
+  /** Smallest difference over a few shards, since a ReLU at zero may cause one in a single shard. */
   async #measureEngineDifference(step: Step, weights: Float32Array, shard: Shard): Promise<number> {
-    const { trainer } = await this.#loadEngine();
+    const { computer } = await this.#loadEngine();
     const other = await this.#open('cpu');
     try {
       const second = await other.engine.load(this.#job);
-      let least = Infinity;
+      let smallest = Infinity;
       for (
         let from = 0;
-        from < shard.labels.length && least > MAX_DIFFERENCE && from < 2 * VERIFICATION_SAMPLES;
+        from < shard.labels.length && smallest > MAX_DIFFERENCE && from < 2 * VERIFICATION_SAMPLES;
         from += VERIFICATION_SAMPLES
       ) {
         const part = sliceShard(shard, from, from + VERIFICATION_SAMPLES, sizeOf(this.#job.data.sampleShape));
-        const [a, b] = [weights, weights].map(() => new Float32Array(weights.length)) as [
-          Float32Array,
-          Float32Array,
-        ];
-        trainer.setWeights(weights.slice());
+        const a = new Float32Array(weights.length);
+        const b = new Float32Array(weights.length);
+        computer.setWeights(weights.slice());
         second.setWeights(weights.slice());
-        await trainer.gradient(step, part, a);
+        await computer.gradient(step, part, a);
         await second.gradient(step, part, b);
-        least = Math.min(least, relativeDifference(a, b));
+        smallest = Math.min(smallest, relativeDifference(a, b));
       }
-      return least;
+      return smallest;
     } finally {
       await other.close();
     }
   }
 
   #queue<Result>(compute: () => Promise<Result>): Promise<Result> {
-    const result = this.#free.then(compute);
-    this.#free = result.catch(() => undefined);
+    const result = this.#idle.then(compute);
+    this.#idle = result.catch(() => undefined);
     return result;
   }
 
-  #loadEngine(): Promise<{ readonly engine: CoordinatorEngine; readonly trainer: GradientComputer }> {
+  #loadEngine(): Promise<{ readonly engine: CoordinatorEngine; readonly computer: GradientComputer }> {
     if (this.#closed) return Promise.reject(new Error('The run is over.'));
     this.#loaded ??= this.#open('wasm').then(async (engine) => ({
       engine,
-      trainer: await engine.engine.load(this.#job),
+      computer: await engine.engine.load(this.#job),
     }));
     return this.#loaded;
   }
@@ -147,10 +145,11 @@ function sliceShard(
 }
 
 function relativeDifference(a: Float32Array, b: Float32Array): number {
-  let [squares, norm] = [0, 0];
+  let squares = 0;
+  let squaredNorm = 0;
   for (let i = 0; i < a.length; i++) {
     squares += ((a[i] as number) - (b[i] as number)) ** 2;
-    norm += (a[i] as number) ** 2;
+    squaredNorm += (a[i] as number) ** 2;
   }
-  return Math.sqrt(squares / Math.max(norm, Number.MIN_VALUE));
+  return Math.sqrt(squares / Math.max(squaredNorm, Number.MIN_VALUE));
 }

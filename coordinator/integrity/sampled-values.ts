@@ -2,13 +2,13 @@ import type { Layout } from '../../shared/model/layout.ts';
 import type { Range } from '../../shared/util/range.ts';
 import type { GradientBucket } from './answer.ts';
 
-/** Values of a tensor that are looked at in a step: enough to see its direction, few enough to cost nothing. */
+/** Number of values of a tensor that are compared in a step: enough for its direction, and cheap. */
 const MAX_VALUES_PER_TENSOR = 1_024;
 
 /**
- * Positions of the flat vector to look at in one step: a block of each tensor, elsewhere in every step, so that no worker
- * knows which values are not looked at.
- * @param random in [0, 1)
+ * Selects positions of the flat vector to compare in one step: a random block of each tensor, so that workers cannot predict
+ * the positions.
+ * @param random random number in [0, 1)
  */
 export function samplePositions({ slices }: Layout, random: () => number): Range[] {
   return slices.map(({ offset, size }) => {
@@ -18,19 +18,19 @@ export function samplePositions({ slices }: Layout, random: () => number): Range
   });
 }
 
-/** Values at these positions, one after the other; zeros where no part has them. */
+/** Concatenated values at these positions; zeros at positions outside all buckets. */
 export function valuesAt(
   positions: readonly Range[],
-  parts: readonly Omit<GradientBucket, 'quantizationLoss'>[],
+  buckets: readonly Omit<GradientBucket, 'quantizationLoss'>[],
 ): Float32Array {
   const values = new Float32Array(positions.reduce((sum, { from, to }) => sum + to - from, 0));
   let offset = 0;
   for (const { from, to } of positions) {
-    for (const part of parts) {
-      const start = Math.max(from, part.offset);
-      const end = Math.min(to, part.offset + part.values.length);
+    for (const bucket of buckets) {
+      const start = Math.max(from, bucket.offset);
+      const end = Math.min(to, bucket.offset + bucket.values.length);
       if (start < end)
-        values.set(part.values.subarray(start - part.offset, end - part.offset), offset + start - from);
+        values.set(bucket.values.subarray(start - bucket.offset, end - bucket.offset), offset + start - from);
     }
     offset += to - from;
   }
@@ -43,20 +43,21 @@ export function dot(a: Float32Array | Float64Array, b: Float32Array | Float64Arr
   return sum;
 }
 
-/** Float32 sums of a few parts are this near, relative to the norms of what is added. */
+/** Maximum rounding error of a float32 sum, relative to the norms of the summands. */
 const ROUNDING_TOLERANCE = 1e-4;
 
-/** Whether these parts make up this total, but for rounding. */
-export function sumMatches(total: Float32Array, parts: readonly Float32Array[]): boolean {
-  let [squares, squaredParts] = [0, 0];
+/** Whether the total is the sum of these summands, except for rounding. */
+export function sumMatches(total: Float32Array, summands: readonly Float32Array[]): boolean {
+  let squaredDifferences = 0;
+  let squaredSummands = 0;
   for (let i = 0; i < total.length; i++) {
     let sum = 0;
-    for (const part of parts) {
-      const value = part[i] as number;
+    for (const summand of summands) {
+      const value = summand[i] as number;
       sum += value;
-      squaredParts += value * value;
+      squaredSummands += value * value;
     }
-    squares += (sum - (total[i] as number)) ** 2;
+    squaredDifferences += (sum - (total[i] as number)) ** 2;
   }
-  return squares <= ROUNDING_TOLERANCE ** 2 * squaredParts * parts.length + Number.MIN_VALUE;
+  return squaredDifferences <= ROUNDING_TOLERANCE ** 2 * squaredSummands * summands.length + Number.MIN_VALUE;
 }

@@ -1,27 +1,28 @@
 import type { WorkerId } from '../../shared/protocol/messages.ts';
 
 export interface SpotCheckScheduleOptions {
-  /** The part of the time that recomputations may take. */
+  /** Fraction of the time that recomputations may take. */
   readonly maxTimeFraction: number;
-  /** In [0, 1): no worker shall know which answer is recomputed. */
+  /** Random number in [0, 1), so that workers cannot predict which answer is recomputed. */
   readonly random: () => number;
 }
 
 export interface SpotCheckCandidate {
   readonly worker: WorkerId;
-  /** From AnswerScreen. */
+  /** Suspicion from OutlierFilter. */
   readonly suspicion: number;
 }
 
-/** Time that recomputations may take ahead of their share: at the beginning no worker is known. */
+/** Time in advance for recomputations, since no worker is verified at the start. */
 const INITIAL_BUDGET_MS = 500;
-/** From this suspicion on a worker is recomputed before others, and in so many times the time. */
+/** Suspicion from which a worker is checked before others. */
 const MIN_SUSPICION = 0.6;
+/** Factor of the time budget for suspicious workers. */
 const SUSPICIOUS_BUDGET_FACTOR = 1.5;
 
 /**
- * Says whose answer of a step is recomputed while the run goes on: workers of which none was yet, then the most unlike the
- * others or any, by turns at random. The time that this takes is bounded.
+ * Selects the answer of a step that is recomputed in the background, within a time budget: one of the most suspicious worker,
+ * else one of an unverified worker, else at random the one of the highest suspicion or any.
  */
 export class SpotCheckSchedule {
   readonly #options: SpotCheckScheduleOptions;
@@ -33,29 +34,29 @@ export class SpotCheckSchedule {
     this.#options = options;
   }
 
-  /** @returns the position of the answer that is to be recomputed; null if none is */
+  /** @returns index of the answer to recompute; null for none */
   next(candidates: readonly SpotCheckCandidate[], nowMs: number): number | null {
     if (candidates.length === 0) return null;
     const { maxTimeFraction } = this.#options;
     this.#startedMs ??= nowMs;
-    const [most] = [...candidates.entries()].toSorted(([, a], [, b]) => b.suspicion - a.suspicion);
-    const isSuspicious = most !== undefined && most[1].suspicion >= MIN_SUSPICION;
-    const dueMs = INITIAL_BUDGET_MS + maxTimeFraction * (nowMs - this.#startedMs);
-    if (this.#spentMs > (isSuspicious ? SUSPICIOUS_BUDGET_FACTOR * dueMs : dueMs)) return null;
-    if (isSuspicious) return most[0];
-    const unknown = [...candidates.entries()].filter(([, { worker }]) => !this.#verified.has(worker));
-    if (unknown.length > 0) return this.#pickRandom(unknown)?.[0] ?? null;
+    const [mostSuspicious] = [...candidates.entries()].toSorted(([, a], [, b]) => b.suspicion - a.suspicion);
+    const isSuspicious = mostSuspicious !== undefined && mostSuspicious[1].suspicion >= MIN_SUSPICION;
+    const budgetMs = INITIAL_BUDGET_MS + maxTimeFraction * (nowMs - this.#startedMs);
+    if (this.#spentMs > (isSuspicious ? SUSPICIOUS_BUDGET_FACTOR * budgetMs : budgetMs)) return null;
+    if (isSuspicious) return mostSuspicious[0];
+    const unverified = [...candidates.entries()].filter(([, { worker }]) => !this.#verified.has(worker));
+    if (unverified.length > 0) return this.#pickRandom(unverified)?.[0] ?? null;
     return this.#options.random() < 0.5
-      ? (most?.[0] ?? null)
+      ? (mostSuspicious?.[0] ?? null)
       : (this.#pickRandom([...candidates.keys()]) ?? null);
   }
 
-  /** A recomputation has taken so long. */
+  /** Adds the time of a recomputation. */
   addTime(elapsedMs: number): void {
     this.#spentMs += elapsedMs;
   }
 
-  /** A recomputation has confirmed an answer of this worker. */
+  /** Records that a recomputation has confirmed an answer of this worker. */
   confirm(worker: WorkerId): void {
     this.#verified.add(worker);
   }

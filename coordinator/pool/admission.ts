@@ -6,27 +6,28 @@ import { FACTORS } from '../../shared/codec/factors.ts';
 import { negotiateCodecs, type CodecRule, FLOAT32_LINK, type LinkCodecs } from '../links/codecs.ts';
 
 export interface AdmissionRules {
-  /** Without one, whoever reaches the port may join. */
+  /** Secret that clients must send. @default any client that reaches the port may join */
   readonly token?: string | undefined;
   readonly maxWorkers: number;
-  /** How vectors travel to and from workers that know these codecs; all float32 without it. */
+  /** Codecs for workers that support them. @default float32 in both directions */
   readonly codecs?: CodecRule | undefined;
 }
 
 /**
- * Whether a worker may join.
- * @returns the codecs of its link
- * @throws ProtocolError with the code and the sentence that the worker is told
+ * Checks whether a worker may join.
+ * @param workers number of workers that hold a slot
+ * @returns codecs of the worker's link
+ * @throws ProtocolError with the close code and the reason for the worker
  */
 export function admit(hello: Hello, rules: AdmissionRules, workers: number): LinkCodecs {
   checkToken(hello.token, rules);
   if (workers >= rules.maxWorkers) {
-    throw new ProtocolError(CloseCode.noFreeSlot, `All ${rules.maxWorkers} places for workers are taken.`);
+    throw new ProtocolError(CloseCode.noFreeSlot, `All ${rules.maxWorkers} worker slots are in use.`);
   }
   const { codecs = FLOAT32_LINK } = rules;
-  // Factors have to be asked for, shard by shard.
-  const known = hello.codecs.filter((name) => name !== FACTORS || hello.switchCodecs === true);
-  return negotiateCodecs(codecs === 'auto' ? FLOAT32_LINK : codecs, known);
+  // The coordinator requests factors for each shard, which needs codec switches.
+  const supported = hello.codecs.filter((name) => name !== FACTORS || hello.switchCodecs === true);
+  return negotiateCodecs(codecs === 'auto' ? FLOAT32_LINK : codecs, supported);
 }
 
 /** @throws ProtocolError (unauthorized) */
@@ -41,17 +42,17 @@ export function checkToken(token: string | undefined, rules: AdmissionRules): vo
 }
 
 /**
- * Looks at the version before anything else, since a hello of another version may have other fields.
+ * Checks the protocol version before all other fields, since a hello of another version may have other fields.
  * @throws ProtocolError (unsupported)
  */
 export function checkVersion(frame: Uint8Array): void {
   const { header } = decodeFrame(frame, MAX_WORKER_HEADER_BYTES);
-  const greets = isRecord(header) && (header.type === 'hello' || header.type === 'watch');
-  const protocol = greets ? header.protocol : undefined;
+  const isFirstMessage = isRecord(header) && (header.type === 'hello' || header.type === 'watch');
+  const protocol = isFirstMessage ? header.protocol : undefined;
   if (typeof protocol === 'number' && protocol !== PROTOCOL_VERSION) {
     throw new ProtocolError(
       CloseCode.unsupported,
-      `This coordinator speaks protocol ${PROTOCOL_VERSION}, the worker ${protocol}. Use a worker for protocol ${PROTOCOL_VERSION}: the coordinator's version of gradcast, or of the program that the worker is.`,
+      `This coordinator uses protocol ${PROTOCOL_VERSION}, the worker protocol ${protocol}. Use a worker for protocol ${PROTOCOL_VERSION}, such as the coordinator's version of gradcast.`,
     );
   }
 }
@@ -59,46 +60,48 @@ export function checkVersion(frame: Uint8Array): void {
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null;
 
-/** A place that a worker holds. */
+/** Slot of a worker: one of at most `maxWorkers`. */
 export interface WorkerSlot {
-  /** The network of the worker. */
+  /** Network of the worker. */
   readonly networkBlock: string;
-  /** When it was welcomed. */
+  /** Time of the welcome. */
   readonly sinceMs: number;
   readonly ready: boolean;
-  /** Whether an answer of it has counted. */
+  /** Whether an answer of the worker was accepted. */
   readonly hasComputed: boolean;
 }
 
-/** Most models are built by then. One that takes longer keeps its place while there are others. */
+/** Most models are built by then. A worker that takes longer may lose its slot to a new worker. */
 const READY_GRACE_MS = 15_000;
-/** A worker that has not been given a shard by then is not needed now. */
+/** A worker that was assigned no shard by then is not needed. */
 const IDLE_GRACE_MS = 60_000;
 
 /**
- * Which worker leaves for a newcomer when all places are taken: the one that has been getting ready for longest, in the
- * network that holds the most places; else, of a network that holds more than the newcomer's, one that has never
- * computed anything. Workers that have computed keep their places.
- * @param block the newcomer's network
- * @returns null if every place is in use
+ * Selects the slot to free for a new worker when all slots are in use. First choice: a worker that has been preparing for too
+ * long, in the network with the most slots. Second choice: a worker that never computed anything, in a network with more
+ * slots than the new worker's. Workers that have computed keep their slots.
+ * @param block network of the new worker
+ * @returns null if no slot can be freed
  */
-export function slotToFree<P extends WorkerSlot>(
-  places: readonly P[],
+export function slotToFree<Slot extends WorkerSlot>(
+  slots: readonly Slot[],
   block: string,
   nowMs: number,
-): P | null {
-  const held = new Map<string, number>();
-  for (const place of places) held.set(place.networkBlock, (held.get(place.networkBlock) ?? 0) + 1);
-  const heldBy = ({ networkBlock: network }: WorkerSlot): number => held.get(network) ?? 0;
-  const first = (candidates: P[]): P | null =>
-    candidates.sort((a, b) => heldBy(b) - heldBy(a) || a.sinceMs - b.sinceMs)[0] ?? null;
-  const preparing = places.filter(({ ready, sinceMs }) => !ready && nowMs - sinceMs > READY_GRACE_MS);
-  const idle = places.filter(
-    (place) =>
-      place.ready &&
-      !place.hasComputed &&
-      nowMs - place.sinceMs > IDLE_GRACE_MS &&
-      heldBy(place) > (held.get(block) ?? 0) + 1,
+): Slot | null {
+  const slotCounts = new Map<string, number>();
+  for (const { networkBlock } of slots) slotCounts.set(networkBlock, (slotCounts.get(networkBlock) ?? 0) + 1);
+  const slotsIn = (networkBlock: string): number => slotCounts.get(networkBlock) ?? 0;
+  const selectFrom = (candidates: Slot[]): Slot | null =>
+    candidates.sort(
+      (a, b) => slotsIn(b.networkBlock) - slotsIn(a.networkBlock) || a.sinceMs - b.sinceMs,
+    )[0] ?? null;
+  const preparing = slots.filter(({ ready, sinceMs }) => !ready && nowMs - sinceMs > READY_GRACE_MS);
+  const idle = slots.filter(
+    (slot) =>
+      slot.ready &&
+      !slot.hasComputed &&
+      nowMs - slot.sinceMs > IDLE_GRACE_MS &&
+      slotsIn(slot.networkBlock) > slotsIn(block) + 1,
   );
-  return first(preparing) ?? first(idle);
+  return selectFrom(preparing) ?? selectFrom(idle);
 }

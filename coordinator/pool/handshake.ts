@@ -13,7 +13,7 @@ export interface HandshakeHandler {
    * @throws ProtocolError if it is refused
    */
   acceptWorker(hello: Hello): ConnectionHandler;
-  /** Admits an observer, which only receives figures of the run. */
+  /** Admits an observer, a read-only client. */
   acceptObserver(message: Watch): ConnectionHandler;
   onRefused(reason: string): void;
 }
@@ -21,7 +21,7 @@ export interface HandshakeHandler {
 const HELLO_TIMEOUT_MS = 10_000;
 const MAX_HELLO_BYTES = 64 << 10;
 
-/** Connections that have not sent their hello yet, each with a deadline. */
+/** Connections that have not sent a hello yet, each with a deadline. */
 export class Handshake {
   readonly #clock: Clock;
   readonly #pending = new Set<(error: ProtocolError) => void>();
@@ -30,55 +30,56 @@ export class Handshake {
     this.#clock = clock;
   }
 
-  accept(connection: Connection, host: HandshakeHandler): ConnectionHandler {
-    let welcomed: ConnectionHandler | null = null;
+  accept(connection: Connection, handler: HandshakeHandler): ConnectionHandler {
+    let accepted: ConnectionHandler | null = null;
     let refused = false;
     const closeWith = (error: ProtocolError): void => {
       refused = true;
-      forget();
+      stopWaiting();
       connection.close(error.code, closeReason(error.message));
     };
     const refuse = (error: ProtocolError): void => {
       closeWith(error);
-      host.onRefused(error.message);
+      handler.onRefused(error.message);
     };
     const cancelDeadline = this.#clock.after(HELLO_TIMEOUT_MS, () =>
       refuse(new ProtocolError(CloseCode.timeout, `No hello within ${HELLO_TIMEOUT_MS / 1000} s.`)),
     );
-    const forget = (): void => {
+    const stopWaiting = (): void => {
       cancelDeadline();
       this.#pending.delete(closeWith);
     };
     this.#pending.add(closeWith);
     return {
       get authenticated() {
-        return welcomed !== null;
+        return accepted !== null;
       },
       get maxMessageBytes() {
-        return welcomed === null ? MAX_HELLO_BYTES : (welcomed.maxMessageBytes ?? Infinity);
+        return accepted === null ? MAX_HELLO_BYTES : (accepted.maxMessageBytes ?? Infinity);
       },
       get answersPerFrame() {
-        return welcomed?.answersPerFrame ?? 0;
+        return accepted?.answersPerFrame ?? 0;
       },
       onFrame(frame) {
         // Frames may still arrive until the connection is closed.
         if (refused) return;
-        if (welcomed !== null) {
-          welcomed.onFrame(frame);
+        if (accepted !== null) {
+          accepted.onFrame(frame);
           return;
         }
         try {
           const message = parseFirstMessage(frame);
-          welcomed = message.type === 'hello' ? host.acceptWorker(message) : host.acceptObserver(message);
-          forget();
+          accepted =
+            message.type === 'hello' ? handler.acceptWorker(message) : handler.acceptObserver(message);
+          stopWaiting();
         } catch (error) {
           if (!(error instanceof ProtocolError)) throw error;
           refuse(error);
         }
       },
       onClose(code, reason) {
-        forget();
-        welcomed?.onClose(code, reason);
+        stopWaiting();
+        accepted?.onClose(code, reason);
       },
     };
   }

@@ -5,9 +5,9 @@ import type { Worker } from './worker.ts';
 export interface HeartbeatOptions {
   readonly clock: Clock;
   readonly intervalMs: number;
-  /** A worker that has said nothing for this long is gone, unless the work allows for more. */
+  /** Time without a message after which a worker is dropped; see also extendSilenceTimeout(). */
   readonly silenceTimeoutMs: number;
-  /** More than that waiting to be sent to a worker is too much. */
+  /** Unsent bytes from which a worker counts as backpressured. */
   readonly maxBufferedBytes: number;
   readonly allWorkers: () => readonly Worker[];
   /** Whether a worker is still building the model. */
@@ -16,16 +16,16 @@ export interface HeartbeatOptions {
   readonly drop: (worker: Worker, code: CloseCode, reason: string) => void;
 }
 
-/** As long as the first shard of a run may be kept. */
+/** Time that a worker may take for its first shard. */
 const WARM_UP_TIMEOUT_MS = 180_000;
-/** A place is for computing: a model is built in seconds, on a slow phone in some tens. */
+/** A model is built in seconds, on a slow phone in tens of seconds. */
 const READY_TIMEOUT_MS = 60_000;
 
-/** Pings everybody now and then, and has those dropped who have gone silent or do not read what they are sent. */
+/** Pings all workers at intervals. Drops silent workers and workers that do not read their messages. */
 export class Heartbeat {
   readonly #options: HeartbeatOptions;
   #silenceTimeoutMs: number;
-  /** Sent so far, by whomever; each has its number. */
+  /** Number of pings so far, those of link probes included. */
   #pingCount = 0;
   #lastPing: { readonly id: number; readonly sentMs: number } | null = null;
   #cancel: () => void;
@@ -36,22 +36,22 @@ export class Heartbeat {
     this.#cancel = options.clock.after(options.intervalMs, () => this.#pingAll());
   }
 
-  /** The number of a ping; no two have the same. */
+  /** Unique id for the next ping. */
   nextPingId(): number {
     return this.#pingCount++;
   }
 
-  /** @returns the round-trip time of the last beat in ms; null if the pong is to another ping */
+  /** @returns round-trip time of the last ping to all workers in ms; null if the pong answers another ping */
   roundTripMs(id: number): number | null {
     return this.#lastPing?.id === id ? this.#options.clock.now() - this.#lastPing.sentMs : null;
   }
 
-  /** Workers that take long are given longer before their silence counts. */
+  /** Extends the time after which silent workers are dropped, for shards that take long. Never shortens the default. */
   extendSilenceTimeout(ms: number): void {
     this.#silenceTimeoutMs = Math.max(this.#options.silenceTimeoutMs, ms);
   }
 
-  /** Whether what a worker was sent piles up, since it does not read it or the link is too slow. */
+  /** Whether too many bytes wait to be sent, since the worker does not read them or its link is too slow. */
   isBackpressured({ connection }: Worker): boolean {
     return connection.bufferedBytes > this.#options.maxBufferedBytes;
   }
@@ -67,16 +67,17 @@ export class Heartbeat {
     this.#lastPing = { id, sentMs: nowMs };
     for (const worker of allWorkers()) {
       const silentMs = nowMs - worker.health.lastMessageMs;
-      // An engine that warms up on its first shard may block its own thread for long.
-      const warmingUp = worker.health.acceptedAnswers === 0 && worker.outstanding.size > 0;
+      // The warm-up of an engine on its first shard may block the worker's only thread.
+      const isWarmingUp = worker.health.acceptedAnswers === 0 && worker.outstanding.size > 0;
       if (
-        silentMs > (warmingUp ? Math.max(this.#silenceTimeoutMs, WARM_UP_TIMEOUT_MS) : this.#silenceTimeoutMs)
+        silentMs >
+        (isWarmingUp ? Math.max(this.#silenceTimeoutMs, WARM_UP_TIMEOUT_MS) : this.#silenceTimeoutMs)
       ) {
-        drop(worker, CloseCode.timeout, `Nothing heard for ${Math.round(silentMs / 1000)} s.`);
+        drop(worker, CloseCode.timeout, `No message for ${Math.round(silentMs / 1000)} s.`);
       } else if (isPreparing(worker) && nowMs - worker.joinedAtMs > READY_TIMEOUT_MS) {
         drop(worker, CloseCode.timeout, `Not ready within ${READY_TIMEOUT_MS / 1000} s.`);
       } else if (this.#backpressuredMs(worker, nowMs) > this.#silenceTimeoutMs) {
-        drop(worker, CloseCode.timeout, 'It does not read what it is sent.');
+        drop(worker, CloseCode.timeout, 'The worker does not read its messages.');
       } else {
         ping(worker, id);
       }
@@ -84,7 +85,7 @@ export class Heartbeat {
     this.#cancel = clock.after(intervalMs, () => this.#pingAll());
   }
 
-  /** For how long too much has been waiting to be sent. */
+  /** Time for which too many bytes have been waiting to be sent. */
   #backpressuredMs(worker: Worker, nowMs: number): number {
     worker.health.backpressuredSinceMs = this.isBackpressured(worker)
       ? (worker.health.backpressuredSinceMs ?? nowMs)

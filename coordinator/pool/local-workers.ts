@@ -4,33 +4,33 @@ import type { EngineChoice, InstallNative } from '../../shared/engine/engine-cho
 
 export interface LocalWorkersOptions {
   readonly count: number;
-  /** The program and first arguments that run gradcast. */
+  /** Program and first arguments that run gradcast. */
   readonly command: readonly [string, ...string[]];
   readonly url: string;
   readonly token?: string | undefined;
-  /** Of the certificate that the coordinator serves with. */
+  /** Fingerprint of the coordinator's TLS certificate. @default none: no TLS, or a certificate that the workers trust */
   readonly fingerprint?: string | undefined;
   readonly engine: EngineChoice;
-  /** When they install native TensorFlow during the run. @default 'never' */
+  /** Whether the workers install native TensorFlow during the run. @default 'never' */
   readonly installNative?: InstallNative | undefined;
-  /** Of each worker's native engine; what fits, without. */
+  /** Threads of each worker's native engine. @default chosen by the workers */
   readonly threads?: number | undefined;
   readonly onLine: (line: string) => void;
 }
 
 export interface LocalWorkers {
-  /** Settles with the last thing they said when they have ended without being asked to. */
+  /** Resolves with the last line of output when the processes end without stop(). */
   readonly exited: Promise<string>;
   stop(): Promise<void>;
 }
 
 const STOP_GRACE_MS = 5_000;
 
-/** Notes that TensorFlow 2.21 writes although TF_CPP_MIN_LOG_LEVEL forbids them. */
+/** Log lines that TensorFlow 2.21 writes in spite of TF_CPP_MIN_LOG_LEVEL. */
 const TENSORFLOW_LOG_NOISE =
   /^(I\d{4} [\d:.]+ +\d+ [\w.]+:\d+\] |WARNING: All log messages before absl::InitializeLog\(\))/;
 
-/** Workers on this machine, in processes of their own, which connect as a stranger's would. */
+/** Starts workers on this machine, in separate processes that connect like any other worker. */
 export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
   const {
     count,
@@ -64,7 +64,7 @@ export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
       ...(threads === undefined ? [] : ['--threads', String(threads)]),
     ],
     {
-      // The open stdin is a leash: when this process dies, however it dies, it closes and the workers end.
+      // Parent pipe: stdin closes when this process ends for any reason, and the workers end with it.
       stdio: ['pipe', 'pipe', 'pipe'],
       // A token on the command line could be read by every user of the machine.
       env: {
@@ -76,10 +76,10 @@ export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
   );
   child.stdin.on('error', () => undefined);
   let lastLine = 'no output';
-  const chatter = process.env.TF_CPP_MIN_LOG_LEVEL === undefined ? TENSORFLOW_LOG_NOISE : null;
+  const ignoredLines = process.env.TF_CPP_MIN_LOG_LEVEL === undefined ? TENSORFLOW_LOG_NOISE : null;
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {
-      if (chatter?.test(line) === true) return;
+      if (ignoredLines?.test(line) === true) return;
       lastLine = line;
       onLine(line);
     });

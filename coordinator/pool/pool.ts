@@ -5,7 +5,9 @@ import type { Job } from '../../shared/model/job.ts';
 import { closeReason, CloseCode, ProtocolError } from '../../shared/protocol/close-codes.ts';
 import {
   PROTOCOL_VERSION,
+  type EngineInfo,
   type FromCoordinator,
+  type FromWorker,
   type Hello,
   type ShardId,
   type Step,
@@ -23,27 +25,46 @@ import { Handshake, frameTooLargeError } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { createWorker, type Worker } from './worker.ts';
 import { instanceKey, workerName } from './worker-identity.ts';
-import type { EngineFingerprints } from '../modes/fingerprints.ts';
 import { codecsInUse, FLOAT32_LINK, type CodecRule } from '../links/codecs.ts';
-import { PoolEvents, type PoolListener } from './events.ts';
+
+/** Receiver of the pool's events; it implements the ones that it needs. */
+export interface PoolListener {
+  joined?(worker: Worker): void;
+  /** @param code close code of a dropped worker; none if the worker closed the connection */
+  left?(worker: Worker, reason: string, code?: CloseCode): void;
+  answered?(worker: Worker, message: Extract<FromWorker, { shard: ShardId }>, payload: Uint8Array): void;
+  refused?(reason: string): void;
+  /** @param reason why steps are faster without the worker; null if it is active again */
+  standbyChanged?(worker: Worker, reason: string | null): void;
+  codecChanged?(worker: Worker, reason: string): void;
+}
+
+/** Comparison of the workers' engine fingerprints, which decides which engines may take part. */
+export interface FingerprintCheck {
+  /** @throws ProtocolError with the reason for the worker if its engine may not take part */
+  check(worker: WorkerId, engine: EngineInfo, fingerprint: string | undefined): void;
+  remove(worker: WorkerId): void;
+  /** Decides which engines may take part. @returns workers to drop, each with the reason */
+  decide(): ReadonlyMap<WorkerId, ProtocolError>;
+}
 
 export interface PoolOptions {
   readonly job: Job;
   readonly rules: AdmissionRules;
   readonly clock: Clock;
-  /** Largest frame that a worker has reason to send. */
+  /** Size of the largest frame that a worker may send. */
   readonly maxFrameBytes: number;
   /** Offsets where buckets begin, and whether frames have checksums; see RunMode. */
   readonly mode: { readonly bucketOffsets: readonly number[]; readonly hasChecksums: boolean };
   /** Compares the fingerprints of the engines that join. @default null: any engine may take part */
-  readonly fingerprints?: EngineFingerprints | null;
-  /** Whether a link's vectors are worth splitting into buckets. @default links to other machines */
+  readonly fingerprints?: FingerprintCheck | null;
+  /** Whether vectors of a connection are split into buckets. @default connections to other machines */
   readonly usesBuckets?: (connection: Connection) => boolean;
-  /** Whether a link's codecs are chosen as the run goes, if the codec rule is auto. @default links to other machines */
+  /** Whether the codecs of a connection may change during the run if the rule is auto. @default connections to other machines */
   readonly switchesCodecs?: (connection: Connection) => boolean;
   /**
    * Accepts an observer.
-   * @throws ProtocolError with what the observer is told instead
+   * @throws ProtocolError with the reason for the observer
    */
   readonly acceptObserver: (connection: Connection) => ConnectionHandler;
   /** Time between two pings. @default 5000 */
@@ -55,24 +76,24 @@ export interface PoolOptions {
 const DEFAULT_HEARTBEAT_MS = 5_000;
 const DEFAULT_SILENCE_TIMEOUT_MS = 60_000;
 const MAX_STRIKES = 3;
-/** So many good answers make up for a bad one. */
+/** Number of accepted answers that remove one strike. */
 const ANSWERS_PER_FORGIVEN_STRIKE = 100;
-/** That much more than the weights may wait to be sent. */
+/** Bytes that may wait to be sent, in addition to one vector of weights. */
 const MAX_BACKLOG_BYTES = 1 << 20;
-/** Workers that may join: after a break of the network all of them come back together. */
+/** Rate of joins. All workers reconnect at the same time after a network outage. */
 const JOIN_LIMITS = { perBlock: { burst: 250, perSecond: 50 }, total: { burst: 500, perSecond: 100 } };
 
-/** Within one machine there is no transfer to hide, and the cores have enough to do. */
+/** On the same machine there is no transfer to overlap, and buckets and codecs cost CPU time. */
 const isOnAnotherMachine = ({ isSameMachine }: Connection): boolean => isSameMachine !== true;
 
-/** Workers of a run: admits them, receives their messages, and notices when they are gone. */
+/** Workers of a run. Admits workers, receives their messages, and drops silent ones. */
 export class WorkerPool {
   /** Workers that are ready for shards, in the order in which they became ready. */
   readonly workers = new Map<WorkerId, Worker>();
-  /** Workers that still build the model. */
+  /** Workers that are still building the model. */
   readonly #preparing = new Map<WorkerId, Worker>();
   readonly #options: PoolOptions;
-  readonly #events = new PoolEvents();
+  readonly #listeners = new Set<PoolListener>();
   readonly #handshake: Handshake;
   readonly #joins: BlockRateLimiter;
   readonly #heartbeatMs: number;
@@ -98,12 +119,12 @@ export class WorkerPool {
     });
   }
 
-  /** Codecs for workers that know them, or auto. */
+  /** Codecs for workers that support them, or auto. */
   get codecs(): CodecRule {
     return this.#options.rules.codecs ?? FLOAT32_LINK;
   }
 
-  /** Codecs in use, as history.jsonl has them: 'int4/int8', or 'float32/float32 2, int8/int8 1'. */
+  /** Codecs in use, in the format of history.jsonl: 'int4/int8', or 'float32/float32 2, int8/int8 1'. */
   get codecsInUse(): string {
     return codecsInUse(
       [...this.workers.values()].map(({ link }) => link),
@@ -113,10 +134,11 @@ export class WorkerPool {
 
   /** @returns function that ends the subscription */
   subscribe(listener: PoolListener): () => void {
-    return this.#events.add(listener);
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
-  /** Accepts a new connection, whose client has to send hello before long. */
+  /** Accepts a new connection. The client has to send a hello before the handshake's deadline. */
   connect(connection: Connection): ConnectionHandler {
     return this.#handshake.accept(connection, {
       acceptWorker: (hello) =>
@@ -127,7 +149,7 @@ export class WorkerPool {
         checkToken(message.token, this.#options.rules);
         return this.#options.acceptObserver(connection);
       },
-      onRefused: (reason) => this.#events.emit((listener) => listener.refused?.(reason)),
+      onRefused: (reason) => this.#emit((listener) => listener.refused?.(reason)),
     });
   }
 
@@ -135,7 +157,7 @@ export class WorkerPool {
     const { hasChecksums } = this.#options.mode;
     const checked = withChecksums(connection);
     const worker = this.#acceptWorker(hello, checked);
-    // The welcome itself has none: it tells the worker that the run is exact.
+    // The welcome has no checksum: the worker learns from it that the run is exact.
     if (hasChecksums) checked.enableChecksums();
     const maxBytes = (): number => this.#maxBytesFor(worker);
     return {
@@ -152,13 +174,13 @@ export class WorkerPool {
     worker.connection.send(frameFromCoordinator(message));
   }
 
-  /** Closes a worker's connection for a reason that the worker is told. */
+  /** Closes a worker's connection with the reason. */
   drop(worker: Worker, code: CloseCode, reason: string): void {
     worker.connection.close(code, closeReason(reason));
     this.#remove(worker, reason, code);
   }
 
-  /** Tells a worker that its answer does not count. A worker with several rejected answers is dropped. */
+  /** Rejects an answer. A worker with several rejected answers is dropped. */
   reject(worker: Worker, answer: { step: Step; shard: ShardId }, error: ProtocolError): void {
     worker.health.strikes++;
     const { step, shard } = answer;
@@ -172,7 +194,7 @@ export class WorkerPool {
     if (worker.health.strikes >= MAX_STRIKES) this.drop(worker, error.code, error.message);
   }
 
-  /** To be called before each round. In an exact run the first one decides which engines may take part; others are dropped. */
+  /** Called before each round. The first call of an exact run decides which engines may take part, and drops the others. */
   lockFingerprint(): void {
     for (const [id, { code, message }] of this.#options.fingerprints?.decide() ?? []) {
       const worker = this.workers.get(id);
@@ -202,12 +224,12 @@ export class WorkerPool {
         reason: reason ?? 'Steps are faster with it.',
       });
     }
-    this.#events.emit((listener) => listener.standbyChanged?.(worker, reason));
+    this.#emit((listener) => listener.standbyChanged?.(worker, reason));
   }
 
   /** Reports that a worker's codecs have changed. */
   emitCodecChanged(worker: Worker, reason: string): void {
-    this.#events.emit((listener) => listener.codecChanged?.(worker, reason));
+    this.#emit((listener) => listener.codecChanged?.(worker, reason));
   }
 
   /** Extends the time after which a silent worker is dropped, for shards that take long. */
@@ -215,7 +237,7 @@ export class WorkerPool {
     this.#heartbeat.extendSilenceTimeout(ms);
   }
 
-  /** Ends the run: all workers are told so and leave, and those that join later too. */
+  /** Ends the run: sends `finished` to all workers, also to those that join later, and closes their connections. */
   finish(reason: string): void {
     if (this.#finished !== null) return;
     this.#finished = reason;
@@ -226,13 +248,13 @@ export class WorkerPool {
     }
   }
 
-  /** Closes all connections. @param reason told to workers, unless finish() was called before */
+  /** Closes all connections. @param reason sent to workers, unless finish() was called before */
   close(reason: string): void {
     this.finish(reason);
     this.#handshake.close(reason);
   }
 
-  /** Tells a worker that joins after the end that the run is over. @throws ProtocolError (unauthorized) */
+  /** Sends `finished` to a worker that joins after the end of the run. @throws ProtocolError (unauthorized) */
   #rejectAfterFinish(hello: Hello, connection: Connection, reason: string): ConnectionHandler {
     checkToken(hello.token, this.#options.rules);
     connection.send(frameFromCoordinator({ type: 'finished', reason }));
@@ -245,17 +267,17 @@ export class WorkerPool {
     const networkBlock = connection.addressBlock ?? '';
     checkToken(hello.token, rules);
     const key = instanceKey(hello.instance);
-    const old = this.#allWorkers().find(({ instance }) => instance !== null && instance === key);
+    const previous = this.#allWorkers().find(({ instance }) => instance !== null && instance === key);
     if (!this.#joins.spend(networkBlock)) {
       throw new ProtocolError(
         CloseCode.noFreeSlot,
-        'Too many workers join at once; come back in some seconds.',
+        'Too many workers join at the same time. Retry in a few seconds.',
       );
     }
-    if (old === undefined) this.#freeSlot(networkBlock);
-    const taken = this.workers.size + this.#preparing.size - (old === undefined ? 0 : 1);
-    const codecs = admit(hello, rules, taken);
-    if (old !== undefined) this.drop(old, CloseCode.timeout, 'It has come back on another connection.');
+    if (previous === undefined) this.#freeSlot(networkBlock);
+    const usedSlots = this.workers.size + this.#preparing.size - (previous === undefined ? 0 : 1);
+    const codecs = admit(hello, rules, usedSlots);
+    if (previous !== undefined) this.drop(previous, CloseCode.timeout, 'The worker has reconnected.');
     const name = workerName(
       hello.name,
       this.#allWorkers().map((worker) => worker.name),
@@ -287,7 +309,7 @@ export class WorkerPool {
   }
 
   #welcome({ id, link }: Worker): FromCoordinator {
-    const mayUpdate =
+    const usesUpdates =
       link.updateCodec !== null || (this.codecs === 'auto' && link.switchableCodecs.length > 0);
     return {
       type: 'welcome',
@@ -295,7 +317,7 @@ export class WorkerPool {
       workerId: id,
       codec: link.initialCodecs.codec,
       ...(link.updateCodec === null ? {} : { updateCodec: link.updateCodec }),
-      ...(mayUpdate ? {} : { updates: false }),
+      ...(usesUpdates ? {} : { updates: false }),
       heartbeatMs: this.#heartbeatMs,
       maxFrameBytes: this.#options.maxFrameBytes,
       bucketOffsets: [...link.bucketOffsets],
@@ -308,25 +330,29 @@ export class WorkerPool {
     const { clock, rules } = this.#options;
     const all = this.#allWorkers();
     if (all.length < rules.maxWorkers) return;
-    const places = all.map((worker) => ({
+    const slots = all.map((worker) => ({
       worker,
       networkBlock: worker.networkBlock,
       sinceMs: worker.joinedAtMs,
       ready: this.workers.has(worker.id),
       hasComputed: worker.health.acceptedAnswers > 0,
     }));
-    const place = slotToFree(places, block, clock.now());
-    if (place === null) return;
-    this.drop(place.worker, CloseCode.noFreeSlot, 'Its place is needed, and it has not computed anything.');
+    const slot = slotToFree(slots, block, clock.now());
+    if (slot === null) return;
+    this.drop(
+      slot.worker,
+      CloseCode.noFreeSlot,
+      'Another worker needs this slot, and this worker has not computed anything.',
+    );
   }
 
-  /** Largest message of a worker now: only an answer to a shard is large. */
+  /** Size limit for the next message of a worker. Only answers to shards are large. */
   #maxBytesFor({ outstanding }: Worker): number {
     const { maxFrameBytes } = this.#options;
     return outstanding.size > 0 ? maxFrameBytes : Math.min(SMALL_BYTES, maxFrameBytes);
   }
 
-  /** Codecs that the worker may be asked to use during the run. */
+  /** Codecs that the coordinator may request from the worker during the run. */
   #switchableCodecsFor(hello: Hello, connection: Connection): string[] {
     const { switchesCodecs = isOnAnotherMachine } = this.#options;
     if (this.codecs !== 'auto' || hello.switchCodecs !== true || !switchesCodecs(connection)) return [];
@@ -355,14 +381,15 @@ export class WorkerPool {
       case 'hello':
       case 'watch':
       case 'snapshot':
-        throw new ProtocolError(CloseCode.unexpected, `A ${message.type} from a worker that was welcomed.`);
+        throw new ProtocolError(CloseCode.unexpected, `A ${message.type} after the welcome.`);
       case 'ready':
-        if (!this.#preparing.has(worker.id)) throw new ProtocolError(CloseCode.unexpected, 'A second ready.');
+        if (!this.#preparing.has(worker.id))
+          throw new ProtocolError(CloseCode.unexpected, 'A ready after the first one.');
         this.#options.fingerprints?.check(worker.id, worker.engine, message.fingerprint);
         this.#preparing.delete(worker.id);
         this.workers.set(worker.id, worker);
         if (worker.link.switchableCodecs.length > 0) this.#probes.get(worker)?.start();
-        this.#events.emit((listener) => listener.joined?.(worker));
+        this.#emit((listener) => listener.joined?.(worker));
         return;
       case 'pong': {
         if (this.#probes.get(worker)?.onPong(message.id) === true) return;
@@ -381,7 +408,7 @@ export class WorkerPool {
         if (!this.workers.has(worker.id)) {
           throw new ProtocolError(CloseCode.unexpected, `A message of type ${message.type} before ready.`);
         }
-        this.#events.emit((listener) => listener.answered?.(worker, message, payload));
+        this.#emit((listener) => listener.answered?.(worker, message, payload));
         if (message.type === 'failed' || message.result !== undefined)
           worker.outstanding.delete(message.shard);
     }
@@ -389,12 +416,15 @@ export class WorkerPool {
 
   #remove(worker: Worker, reason: string, code?: CloseCode): void {
     if (this.#preparing.delete(worker.id))
-      this.#events.emit((listener) =>
-        listener.refused?.(`${worker.name} left before it was ready: ${reason}`),
-      );
+      this.#emit((listener) => listener.refused?.(`${worker.name} left before it was ready: ${reason}`));
     this.#options.fingerprints?.remove(worker.id);
     if (!this.workers.delete(worker.id)) return;
-    this.#events.emit((listener) => listener.left?.(worker, reason, code));
+    this.#emit((listener) => listener.left?.(worker, reason, code));
+  }
+
+  /** Calls an event of all listeners, including listeners that subscribe meanwhile. */
+  #emit(call: (listener: PoolListener) => void): void {
+    this.#listeners.forEach(call);
   }
 
   #allWorkers(): Worker[] {

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 
-/** A shorter text could be guessed: 16 random characters are some 90 bits. */
+/** Shorter values could be guessed; 16 random characters are about 90 bits. */
 const MIN_INSTANCE_LENGTH = 16;
 
 /**
- * Digest of a worker's `instance`. A process that knows the instance takes the worker's place, so it is a secret: the coordinator
- * keeps the digest alone, and sends it to no other process.
+ * Digest of a worker's `instance`. A process that knows the instance can take the worker's slot, so the instance is a secret:
+ * the coordinator keeps only the digest, and sends it to no process.
  * @returns null for a worker without an instance, or with one that could be guessed
  */
 export function instanceKey(instance: string | undefined): string | null {
@@ -16,19 +16,19 @@ export function instanceKey(instance: string | undefined): string | null {
 const MAX_NAME_LENGTH = 100;
 const DEFAULT_NAME = 'worker';
 
-/** Control and format characters, and letters and symbols that are drawn as nothing. */
+/** Control and format characters, and letters and symbols without a visible glyph. */
 const INVISIBLE = /\p{C}|\p{Default_Ignorable_Code_Point}|\u2800/gu;
-/** More marks on one letter than languages need cover the lines around it. */
+/** More marks on one letter than any language needs; they would cover the lines around the name. */
 const STACKED_MARKS = /(\p{M}{3})\p{M}+/gu;
 
 /**
- * Name of a worker for people: composed, without invisible characters, single spaces, never empty, and not the name of another
- * worker. The second `ann` is `ann (2)`.
- * @param asked name that the worker asks for
+ * Display name of a worker: composed, without invisible characters, with single spaces, never empty, and unique. The second
+ * `ann` becomes `ann (2)`.
+ * @param requested name in the worker's hello
  * @param taken names of the other workers
  */
-export function workerName(asked: string, taken: Iterable<string>): string {
-  const visible = asked
+export function workerName(requested: string, taken: Iterable<string>): string {
+  const visible = requested
     .normalize('NFC')
     .replace(/\s+/gu, ' ')
     .replace(INVISIBLE, '')
@@ -43,11 +43,11 @@ export function workerName(asked: string, taken: Iterable<string>): string {
   return unique;
 }
 
-/** Equal for names that differ in capitals and widths alone. */
+/** Key that is equal for names that differ only in case and width. */
 const normalizedName = (name: string): string => name.normalize('NFKC').toLowerCase();
 
 /** Truncates at a whole character. @param length UTF-16 code units */
 function truncate(text: string, length: number): string {
-  const kept = text.slice(0, length);
-  return (/[\ud800-\udbff]$/.test(kept) ? kept.slice(0, -1) : kept).trim();
+  const prefix = text.slice(0, length);
+  return (/[\ud800-\udbff]$/.test(prefix) ? prefix.slice(0, -1) : prefix).trim();
 }

@@ -11,7 +11,7 @@ export interface MeasuredConnection extends Connection {
 }
 
 /**
- * A worker that has joined: identity and connection. What is measured and agreed on its link lies in `link`; the rounds and the
+ * A worker that has joined: identity and connection. Measurements and codecs of its connection are in `link`; rounds and the
  * weights publisher keep their own state about workers.
  */
 export interface Worker {
@@ -20,21 +20,21 @@ export interface Worker {
   readonly engine: EngineInfo;
   readonly connection: MeasuredConnection;
   readonly link: WorkerLink;
-  /** Shards that the worker was sent and has not answered, in this round or earlier ones. */
+  /** Shards without an answer so far, of this round and earlier ones. */
   readonly outstanding: OutstandingShards;
   readonly stats: WorkerStats;
   /** Liveness and record, kept by the pool. */
   readonly health: WorkerHealth;
   /** Whether samples may be sent ahead of their shard. */
   readonly supportsPrefetch: boolean;
-  /** Whether the worker is told that it is on standby. */
+  /** Whether the worker understands standby messages. */
   readonly supportsStandby: boolean;
-  /** Digest that names the process across connections (see instanceKey); null if the worker sent none. */
+  /** Digest that identifies the process across connections (see instanceKey); null if the worker sent none. */
   readonly instance: string | null;
   /** Network of the worker; empty if unknown. */
   readonly networkBlock: string;
   readonly joinedAtMs: number;
-  /** On standby: steps are faster without this worker. */
+  /** Whether the worker is on standby, since steps are faster without it. */
   isStandby: boolean;
 }
 
@@ -43,7 +43,7 @@ export interface WorkerHealth {
   /** Time since when too many bytes wait to be sent; null if they do not. */
   backpressuredSinceMs: number | null;
   acceptedAnswers: number;
-  /** Rejected answers; accepted ones make up for them in time. */
+  /** Number of rejected answers. Accepted answers reduce it over time. */
   strikes: number;
 }
 
@@ -54,7 +54,7 @@ export interface CreateWorkerOptions extends WorkerLinkOptions {
   readonly onSent: (bytes: number, more: boolean) => void;
 }
 
-/** A worker that has just joined: nothing sent, nothing answered. */
+/** Creates the state of a worker that has just joined. */
 export function createWorker(hello: Hello, connection: Connection, options: CreateWorkerOptions): Worker {
   const { name, nowMs, onSent } = options;
   const stats = new WorkerStats();
@@ -98,7 +98,7 @@ function countBytes(
   };
 }
 
-/** Totals of a worker's contribution. */
+/** Totals of a worker's traffic and accepted answers. */
 export class WorkerStats {
   /** Samples of accepted answers, of training and evaluation. */
   samples = 0;
@@ -116,10 +116,10 @@ export class WorkerStats {
   }
 }
 
-/** Workers drop shards of earlier steps without an answer; older ones than this many are forgotten. */
+/** Workers drop shards of earlier steps without an answer, so only this many of the newest are kept. */
 const MAX_OUTSTANDING = 64;
 
-/** Shards that a worker was sent and has not answered, with the codec that each asks for. */
+/** Shards that a worker has not answered, each with the codec for the answer. */
 export class OutstandingShards {
   readonly #encodings = new Map<ShardId, string | null>();
 
@@ -127,7 +127,7 @@ export class OutstandingShards {
     return this.#encodings.size;
   }
 
-  /** @param encoding codec that the shard asks for; null for the welcome's */
+  /** @param encoding codec for the answer; null for the codec of the welcome */
   add(shard: ShardId, encoding: string | null): void {
     this.#encodings.set(shard, encoding);
     const [oldest] = this.#encodings.keys();
@@ -138,7 +138,7 @@ export class OutstandingShards {
     return this.#encodings.has(shard);
   }
 
-  /** Codec that a shard asks for; null for the welcome's, and for a shard that is not outstanding. */
+  /** Codec for the answer to a shard; null for the codec of the welcome, and for a shard that is not outstanding. */
   encodingOf(shard: ShardId): string | null {
     return this.#encodings.get(shard) ?? null;
   }

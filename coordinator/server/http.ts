@@ -37,7 +37,7 @@ export interface ServerOptions {
   /** Whether workers need a token; if so, browsers may use any host name. */
   readonly hasToken?: boolean;
   /** Addresses with too many refusals. */
-  readonly allowances?: Pick<RefusalRateLimiter, 'isBlocked' | 'recordRefusal'>;
+  readonly refusals?: Pick<RefusalRateLimiter, 'isBlocked' | 'recordRefusal'>;
   /** Receives the reason when a browser may not open a WebSocket. */
   readonly onRefused?: (sentence: string) => void;
   readonly clock: Clock;
@@ -152,7 +152,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     if (!isOriginAllowed(request, { host: options.host, allowsAnyHost })) {
       options.onRefused?.(explainOriginRefusal(request));
       rejectUpgrade(socket, '403 Forbidden');
-    } else if (options.allowances?.isBlocked(address) === true) {
+    } else if (options.refusals?.isBlocked(address) === true) {
       rejectUpgrade(socket, '503 Service Unavailable');
     } else {
       webSockets.handleUpgrade(request, socket, head, (webSocket) =>
@@ -162,7 +162,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
           connect: options.connect,
           onAdmitted: () => pending.admit(socket),
           onEnded: (isFault) => {
-            if (isFault) options.allowances?.recordRefusal(address);
+            if (isFault) options.refusals?.recordRefusal(address);
           },
         }),
       );

@@ -11,7 +11,7 @@ export interface RouteOptions {
   /** The run's token; without one, /metrics needs a host name that `hostRule` allows. */
   readonly rules: { readonly token?: string | undefined };
   /** Addresses with too many wrong tokens. */
-  readonly allowances?: RefusalRateLimiter;
+  readonly refusals?: RefusalRateLimiter;
   readonly hostRule: HostRule;
   /** Limit on /metrics, which are computed for each request. */
   readonly budget?: Pick<BlockRateLimiter, 'spend'>;
@@ -25,7 +25,7 @@ export interface RouteOptions {
  */
 export function healthAndMetricsRoutes({
   rules,
-  allowances,
+  refusals,
   hostRule,
   budget,
   workerCount,
@@ -47,7 +47,7 @@ export function healthAndMetricsRoutes({
       answer(405, 'text/plain', 'Only GET and HEAD are allowed.\n');
     } else if (path === '/health') {
       answer(200, 'application/json', `${JSON.stringify({ status: 'ok', workers: workerCount() })}\n`);
-    } else if (allowances?.isBlocked(address) === true) {
+    } else if (refusals?.isBlocked(address) === true) {
       answer(429, 'text/plain', 'Too many wrong tokens from your address. Retry in a minute.\n');
     } else if (!isHostAllowed(request, hostRule)) {
       answer(
@@ -56,7 +56,7 @@ export function healthAndMetricsRoutes({
         'Use an address of this machine in the request, or start the coordinator with a token.\n',
       );
     } else if (!hasValidToken(request, rules.token)) {
-      allowances?.recordRefusal(address);
+      refusals?.recordRefusal(address);
       response.setHeader('WWW-Authenticate', 'Bearer');
       answer(401, 'text/plain', "The request needs the run's token as a bearer token.\n");
     } else if (budget?.spend(addressBlock(address)) === false) {

@@ -83,7 +83,7 @@ export class RewindController {
     if (place === null) {
       report.warn?.(
         'What a banned worker has contributed stays in the weights: this model is too large to go back.',
-        { event: 'spoilt' },
+        { event: 'rewindFailed' },
       );
     } else {
       report.warn?.(
@@ -104,14 +104,14 @@ export class RewindController {
       this.#lossSpikes.reset();
       report.warn?.(
         `${what}, without a wrong answer: the training itself diverges. Stop it and resume from the last checkpoint with a smaller learning rate.`,
-        { event: 'jumped', from: steps },
+        { event: 'lossSpike', from: steps },
       );
     } else {
       this.#spikeStep = steps;
       stepRunner.validateAllUntil?.(steps as Step);
       report.warn?.(
         `${what}: the run goes back to step ${place.steps}, and recomputes every answer up to there.`,
-        { event: 'jumped', from: steps, to: place.steps },
+        { event: 'lossSpike', from: steps, to: place.steps },
       );
     }
     return place;

@@ -75,7 +75,7 @@ test.each([1e30, 1e18, -1, -3, 0])(
     eve!.tamper = (value) => factor * value;
     expect(await sumsAreRight(3)).toBe(true);
     expect(present()).toEqual(['ann', 'bob', 'cyd']);
-    expect(await eve!.ended).toMatch(/: The gradient that it found for \d+ samples of step 0 differs by/);
+    expect(await eve!.ended).toMatch(/: The gradient in its answer for \d+ samples of step 0 differs by/);
   },
 );
 

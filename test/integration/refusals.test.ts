@@ -129,7 +129,7 @@ test.each([
     'another protocol version',
     { ...hello, protocol: 1 },
     CloseCode.unsupported,
-    /speaks protocol 2, the worker 1/,
+    /uses protocol 2, the worker protocol 1/,
   ],
   [
     'a worker without float32',

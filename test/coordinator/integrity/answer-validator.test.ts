@@ -13,10 +13,10 @@ import type { Client } from '../pool/pool-harness.ts';
 import { testRunner } from '../training/step-harness.ts';
 import { sendBucket, sendLast } from '../training/buckets-harness.ts';
 
-type Referee = AnswerValidatorOptions['referenceEngine'];
+type Reference = AnswerValidatorOptions['referenceEngine'];
 
-/** The right answer to every shard: ones, a loss of one for each sample, one hit. */
-const truth: Referee = {
+/** Gives the right answer to every shard: ones, a loss of one for each sample, one correct sample. */
+const correctReference: Reference = {
   open: () => Promise.resolve(),
   gradient: (_, __, { labels }) =>
     Promise.resolve({ lossSum: labels.length, correct: 1, gradient: new Float32Array(6).fill(1) }),
@@ -26,25 +26,25 @@ const truth: Referee = {
 };
 
 interface Setting {
-  readonly referee?: Referee;
+  readonly referenceEngine?: Reference;
   readonly audit?: number;
   readonly bucketOffsets?: readonly number[];
   readonly int4?: boolean;
   readonly samples?: number;
 }
 
-function inspected({
-  referee: referenceEngine = truth,
+function validatedRun({
+  referenceEngine = correctReference,
   audit = 0,
   bucketOffsets = [0],
   int4 = false,
   samples = 8,
 }: Setting = {}) {
-  const made: { inspector: AnswerValidator | null } = { inspector: null };
+  const made: { validator: AnswerValidator | null } = { validator: null };
   const codecs = int4 ? { up: 'int4', down: 'float32' } : undefined;
   const runner = testRunner(samples, bucketOffsets, codecs, ({ pool, clock }, warn) => {
     const report = { warn, info: warn };
-    made.inspector = new AnswerValidator({
+    made.validator = new AnswerValidator({
       pool,
       clock,
       report,
@@ -53,24 +53,24 @@ function inspected({
       job: exampleJob,
       random: fixedRandom(),
     });
-    return made.inspector;
+    return made.validator;
   });
-  return { ...runner, inspector: made.inspector as unknown as AnswerValidator };
+  return { ...runner, validator: made.validator as unknown as AnswerValidator };
 }
 
-/** A referee that takes no time, or until `release`. */
-function slowReferee() {
+/** Reference engine that computes at once, or after hold() only when released. */
+function slowReference() {
   let released = Promise.resolve();
   let release = (): void => undefined;
-  const referee: Referee = {
-    ...truth,
-    gradient: async (...given) => {
+  const referenceEngine: Reference = {
+    ...correctReference,
+    gradient: async (...request) => {
       await released;
-      return truth.gradient(...given);
+      return correctReference.gradient(...request);
     },
   };
   return {
-    referee,
+    referenceEngine,
     hold: () => void (released = new Promise((resolve) => (release = resolve))),
     release: () => release(),
   };
@@ -78,7 +78,7 @@ function slowReferee() {
 
 const lastShard = (client: Client): ShardId => client.messages('shard').at(-1)!.shard;
 
-/** Has clients answer the shards of a step until it is done; each with values of its own, ones by default. */
+/** Answers the shards of a step until it is done, with the values of each client. @default ones */
 async function finish(
   round: { readonly result: unknown },
   clients: readonly Client[],
@@ -105,11 +105,11 @@ const int4Of = (values: readonly number[]): Uint8Array => {
 const ALL = [1, 1, 1, 1, 1, 1];
 const times = (factor: number): number[] => ALL.map((value) => factor * value);
 
-describe('an inspected run', () => {
+describe('a run with checked answers', () => {
   it.each([1e30, 1e18, 3e38, -1, -3, -9, 0, 2])(
-    'bans a worker whose first answer is %d times what it should be, and none of it counts',
+    'bans a worker whose first answer is %d times the right one, and does not use the answer',
     async (factor) => {
-      const { join, gradient, pool, warnings } = inspected({ samples: 9 });
+      const { join, gradient, pool, warnings } = validatedRun({ samples: 9 });
       const [ann, bob, eve] = [await join('ann'), await join('bob'), await join('eve')];
       const round = await gradient(1);
       await finish(round, [ann, bob, eve], new Map([[eve, times(factor)]]));
@@ -119,14 +119,14 @@ describe('an inspected run', () => {
       expect(pool.workers.size).toBe(2);
       expect(warnings).toEqual([
         expect.stringMatching(
-          /^eve \(wasm on 2 cores\) is banned: the gradient .* of step 1 differs by .* honest engines differ by at most .*\. It had given 1 answer\.$/,
+          /^eve \(wasm on 2 cores\) is banned: the gradient .* of step 1 differs by .* honest engines differ by at most .*\. 1 answer of this worker had been accepted\.$/,
         ),
       ]);
     },
   );
 
-  it('bans two liars of five who agree, and no honest worker', async () => {
-    const { join, gradient, pool } = inspected({ samples: 10 });
+  it('bans two of five workers with the same wrong answer, and no honest worker', async () => {
+    const { join, gradient, pool } = validatedRun({ samples: 10 });
     const [ann, bob, cyd] = [await join('ann'), await join('bob'), await join('cyd')];
     const [eve, mal] = [await join('eve'), await join('mal')];
     const honest = await gradient(1);
@@ -142,101 +142,103 @@ describe('an inspected run', () => {
     expect([...pool.workers.values()].map(({ name }) => name)).toEqual(['ann', 'bob', 'cyd']);
   });
 
-  it('finds a lie of the usual size while it goes on, and says from which step on it has to be done again', async () => {
-    const { join, gradient, pool, inspector, clock } = inspected();
+  it('finds a wrong answer of normal size in the background, and requests a rewind to its step', async () => {
+    const { join, gradient, pool, validator, clock } = validatedRun();
     const [ann, eve] = [await join('ann'), await join('eve')];
     await finish(await gradient(0), [ann, eve]);
-    expect(inspector.consumeRewindRequest()).toBeNull();
-    // Too small to be odd, too large for an honest engine.
+    expect(validator.consumeRewindRequest()).toBeNull();
+    // Too small for an outlier, too large for an honest engine.
     const lie = new Map([[eve, times(1.6)]]);
     let number = 1;
     for (; pool.workers.size === 2 && number < 50; number++) {
       await finish(await gradient(number), [ann, eve], lie);
-      await inspector.waitForChecks();
+      await validator.waitForChecks();
       await clock.advance(1_000);
     }
     expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
-    // Nothing of it was confirmed since the step before.
-    expect(inspector.consumeRewindRequest()).toBe(1);
-    expect(inspector.consumeRewindRequest()).toBeNull();
+    // The last confirmed answer is that of the step before.
+    expect(validator.consumeRewindRequest()).toBe(1);
+    expect(validator.consumeRewindRequest()).toBeNull();
   });
 
-  it('goes back for a worker that has left before its answer was recomputed', async () => {
-    const { referee, hold, release } = slowReferee();
-    const { join, gradient, pool, inspector, warnings } = inspected({ referee });
+  it('rewinds for a worker that has left before its answer was recomputed', async () => {
+    const { referenceEngine, hold, release } = slowReference();
+    const { join, gradient, pool, validator, warnings } = validatedRun({ referenceEngine });
     const eve = await join('eve');
     await finish(await gradient(0), [eve]);
-    await inspector.waitForChecks();
+    await validator.waitForChecks();
     hold();
     await finish(await gradient(1), [eve], new Map([[eve, times(1.6)]]));
     await eve.say({ type: 'leaving', reason: 'done' });
     expect(pool.workers.size).toBe(0);
     release();
-    await inspector.waitForChecks();
-    expect(warnings).toEqual([expect.stringMatching(/^A worker that has left was wrong: the gradient/)]);
-    expect(inspector.consumeRewindRequest()).toBe(1);
+    await validator.waitForChecks();
+    expect(warnings).toEqual([
+      expect.stringMatching(/^A worker that has left gave a wrong answer: the gradient/),
+    ]);
+    expect(validator.consumeRewindRequest()).toBe(1);
   });
 
-  it('goes back to a wrong answer that counted while an earlier one was recomputed', async () => {
-    const { referee, hold, release } = slowReferee();
-    const { join, gradient, inspector } = inspected({ referee });
+  it('rewinds to a wrong answer that was used while an earlier one was recomputed', async () => {
+    const { referenceEngine, hold, release } = slowReference();
+    const { join, gradient, validator } = validatedRun({ referenceEngine });
     const eve = await join('eve');
     await finish(await gradient(0), [eve]);
-    await inspector.waitForChecks();
+    await validator.waitForChecks();
     hold();
     const lie = new Map([[eve, times(1.6)]]);
     await finish(await gradient(1), [eve]);
     await finish(await gradient(2), [eve], lie);
     release();
-    await inspector.waitForChecks();
+    await validator.waitForChecks();
     expect(eve.closed).toBeNull();
     await finish(await gradient(3), [eve], lie);
-    await inspector.waitForChecks();
+    await validator.waitForChecks();
     expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
-    expect(inspector.consumeRewindRequest()).toBe(2);
+    expect(validator.consumeRewindRequest()).toBe(2);
   });
 
-  it('goes back to the first wrong answer of a run that has gone back before', async () => {
-    const { referee, hold, release } = slowReferee();
-    const { join, gradient, inspector } = inspected({ referee });
+  it('rewinds to the first wrong answer of a run that was rewound before', async () => {
+    const { referenceEngine, hold, release } = slowReference();
+    const { join, gradient, validator } = validatedRun({ referenceEngine });
     const eve = await join('eve');
     await finish(await gradient(0), [eve]);
-    await inspector.waitForChecks();
+    await validator.waitForChecks();
     hold();
     const lie = new Map([[eve, times(1.6)]]);
     await finish(await gradient(8), [eve], lie);
     await finish(await gradient(3), [eve], lie);
     release();
-    await inspector.waitForChecks();
+    await validator.waitForChecks();
     expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
-    expect(inspector.consumeRewindRequest()).toBe(3);
+    expect(validator.consumeRewindRequest()).toBe(3);
   });
 
-  it('goes back to a wrong answer though a later one was confirmed before it was recomputed', async () => {
+  it('rewinds to a wrong answer if a later answer was confirmed before it was recomputed', async () => {
     let release = (): void => undefined;
     const released = new Promise<void>((resolve) => (release = resolve));
-    const referee: Referee = {
-      ...truth,
-      gradient: async (...given) => {
-        if (given[0] === 1) await released;
-        return truth.gradient(...given);
+    const referenceEngine: Reference = {
+      ...correctReference,
+      gradient: async (...request) => {
+        if (request[0] === 1) await released;
+        return correctReference.gradient(...request);
       },
     };
-    const { join, gradient, inspector } = inspected({ referee });
+    const { join, gradient, validator } = validatedRun({ referenceEngine });
     const eve = await join('eve');
     await finish(await gradient(0), [eve]);
-    await inspector.waitForChecks();
+    await validator.waitForChecks();
     await finish(await gradient(1), [eve], new Map([[eve, times(1.6)]]));
-    inspector.validateAllUntil(step(2));
+    validator.validateAllUntil(step(2));
     await finish(await gradient(2), [eve]);
     release();
-    await inspector.waitForChecks();
+    await validator.waitForChecks();
     expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
-    expect(inspector.consumeRewindRequest()).toBe(1);
+    expect(validator.consumeRewindRequest()).toBe(1);
   });
 
-  it('has every answer recomputed that an audit says, before it counts', async () => {
-    const { join, gradient, pool } = inspected({ audit: 1 });
+  it('recomputes the answers that the audit selects before they are used', async () => {
+    const { join, gradient, pool } = validatedRun({ audit: 1 });
     const [ann, eve] = [await join('ann'), await join('eve')];
     await finish(await gradient(1), [ann, eve]);
     const round = await gradient(2);
@@ -247,24 +249,24 @@ describe('an inspected run', () => {
 
   it('bans no honest worker whose gradients are int4, with or without an audit', async () => {
     for (const audit of [0, 1]) {
-      // Most of each value is lost: in steps of a seventh of the largest.
+      // The quantization step is a seventh of the largest value, so most of the other values is lost.
       const values = [1, 0.06, 0.06, 0.06, 0.06, 0.06];
       const gradientOf = Float32Array.from(values);
-      const referee = {
-        ...truth,
-        gradient: (...[, , { labels }]: Parameters<Referee['gradient']>) =>
+      const referenceEngine = {
+        ...correctReference,
+        gradient: (...[, , { labels }]: Parameters<Reference['gradient']>) =>
           Promise.resolve({ lossSum: labels.length, correct: 1, gradient: gradientOf }),
       };
-      const { join, gradient, pool } = inspected({ audit, int4: true, referee });
+      const { join, gradient, pool } = validatedRun({ audit, int4: true, referenceEngine });
       const codecs = { codecs: ['float32', 'int4'] };
       const clients = [await join('ann', codecs), await join('bob', codecs)];
-      const owed = clients.map(() => new Float32Array(6));
+      const residuals = clients.map(() => new Float32Array(6));
       for (let number = 1; number <= 12; number++) {
         const round = await gradient(number);
         for (const [i, client] of clients.entries()) {
           const { step, shard, samples } = client.messages('shard').at(-1)!;
           const payload = new Uint8Array(int4.bytes(6));
-          int4.encodeWithResidual(gradientOf, owed[i]!, payload);
+          int4.encodeWithResidual(gradientOf, residuals[i]!, payload);
           const result = { samples, lossSum: samples, correct: 1, computeMs: 1 };
           await client.say({ type: 'gradient', step, shard, offset: 0, result }, payload);
         }
@@ -275,8 +277,8 @@ describe('an inspected run', () => {
     }
   });
 
-  it('compares int4 gradients behind answers of earlier steps that were not asked for', async () => {
-    const { join, gradient, pool } = inspected({ audit: 1, int4: true, bucketOffsets: [0, 4] });
+  it('compares int4 gradients after unexpected answers to earlier steps', async () => {
+    const { join, gradient, pool } = validatedRun({ audit: 1, int4: true, bucketOffsets: [0, 4] });
     const codecs = ['float32', 'int4'];
     const [ann, eve] = [await join('ann', { codecs }), await join('eve', { codecs })];
     for (let number = 1; number <= 2 && eve.closed === null; number++) {
@@ -299,9 +301,9 @@ describe('an inspected run', () => {
     expect(pool.workers.size).toBe(1);
   });
 
-  it('bans no worker where two engines of this machine differ about the model, and says that it does not check', async () => {
-    const { join, gradient, pool, warnings } = inspected({
-      referee: { ...truth, verifyEngine: () => Promise.resolve(0.3) },
+  it('bans no worker if two engines of this machine differ, and warns that answers are not checked', async () => {
+    const { join, gradient, pool, warnings } = validatedRun({
+      referenceEngine: { ...correctReference, verifyEngine: () => Promise.resolve(0.3) },
     });
     const [ann, bob] = [await join('ann'), await join('bob')];
     await finish(await gradient(1), [ann, bob], new Map([[ann, times(1.4)]]));
@@ -311,9 +313,11 @@ describe('an inspected run', () => {
     ]);
   });
 
-  it('goes on without checks where this machine cannot compute the model, and says so once', async () => {
+  it('continues without checks if this machine cannot compute the model, and warns once', async () => {
     const fails = (): Promise<never> => Promise.reject(new Error('No kernel for that'));
-    const { join, gradient, warnings } = inspected({ referee: { ...truth, open: fails, gradient: fails } });
+    const { join, gradient, warnings } = validatedRun({
+      referenceEngine: { ...correctReference, open: fails, gradient: fails },
+    });
     const ann = await join('ann');
     const round = await gradient(1);
     await finish(round, [ann]);
@@ -323,34 +327,34 @@ describe('an inspected run', () => {
     ]);
   });
 
-  it('does not warn of an engine that is closed in the middle of a recomputation, at the end of the run', async () => {
+  it('does not warn about an engine that is closed during a recomputation at the end of the run', async () => {
     let close = (): void => undefined;
     const closed = new Promise<never>((_, reject) => {
       close = () => reject(new Error('The engine is closed.'));
     });
-    const referee: Referee = {
-      ...truth,
-      gradient: async (...given) => {
-        if (given[0] === 1) await closed;
-        return truth.gradient(...given);
+    const referenceEngine: Reference = {
+      ...correctReference,
+      gradient: async (...request) => {
+        if (request[0] === 1) await closed;
+        return correctReference.gradient(...request);
       },
       close: () => {
         close();
         return Promise.resolve();
       },
     };
-    const { join, gradient, inspector, warnings } = inspected({ referee });
+    const { join, gradient, validator, warnings } = validatedRun({ referenceEngine });
     const ann = await join('ann');
     await finish(await gradient(0), [ann]);
-    await inspector.waitForChecks();
+    await validator.waitForChecks();
     await finish(await gradient(1), [ann]);
-    await inspector.close();
-    await inspector.waitForChecks();
+    await validator.close();
+    await validator.waitForChecks();
     expect(warnings).toEqual([]);
   });
 
-  it('repeats a step of whose sum a worker that has left sent a part alone', async () => {
-    const { join, gradient } = inspected({ bucketOffsets: [0, 4] });
+  it('repeats a step whose sum contains a bucket of a worker that has left', async () => {
+    const { join, gradient } = validatedRun({ bucketOffsets: [0, 4] });
     const [ann, eve] = [await join('ann'), await join('eve')];
     const round = await gradient(1);
     await sendBucket(eve, 4, [1e30, 1e30]);
@@ -364,8 +368,8 @@ describe('an inspected run', () => {
     expect(Math.max(...gradientSum)).toBeLessThanOrEqual(2);
   });
 
-  it('repeats it so that no second worker can do the same', async () => {
-    const { join, gradient } = inspected({ bucketOffsets: [0, 4] });
+  it('repeats a step again if a second worker leaves after a wrong bucket', async () => {
+    const { join, gradient } = validatedRun({ bucketOffsets: [0, 4] });
     const [ann, eve] = [await join('ann'), await join('eve')];
     const mal = await join('mal');
     const answered = new Set<number>();
@@ -383,7 +387,7 @@ describe('an inspected run', () => {
     const round = await gradient(1);
     await lieAndLeave(eve);
     await answer(ann);
-    // The step ends with this, and is begun again.
+    // This answer completes the step, which is then repeated.
     answered.add(lastShard(mal));
     await sendBucket(mal, 4);
     await sendLast(mal);
@@ -395,8 +399,8 @@ describe('an inspected run', () => {
     expect(Math.max(...gradientSum)).toBeLessThanOrEqual(2);
   });
 
-  it('puts weights back that parts of a wrong gradient have changed, and sends them again', async () => {
-    const { join, gradient, weights } = inspected({ bucketOffsets: [0, 4] });
+  it('restores weights that buckets of a wrong gradient have changed, and sends them again', async () => {
+    const { join, gradient, weights } = validatedRun({ bucketOffsets: [0, 4] });
     const [ann, eve] = [await join('ann'), await join('eve')];
     const round = await gradient(1);
     await sendBucket(eve, 4, [1e6, 1e6]);
@@ -414,8 +418,8 @@ describe('an inspected run', () => {
     expect([...weights]).toEqual([11, 12, 13, 14, 15, 16]);
   });
 
-  it('repeats an evaluation without a worker that says what is not so', async () => {
-    const { join, evaluate, pool, warnings } = inspected({ samples: 600 });
+  it('repeats an evaluation without a worker that gave a wrong answer', async () => {
+    const { join, evaluate, pool, warnings } = validatedRun({ samples: 600 });
     const [ann, eve] = [await join('ann'), await join('eve')];
     const round = await evaluate(3);
     const answered = new Map<Client, Set<number>>([

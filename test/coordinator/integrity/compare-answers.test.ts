@@ -12,7 +12,7 @@ const LENGTH = 3_000;
 const SAMPLES = 32;
 const ann = 'ann' as WorkerId;
 
-/** Gradients of a run: a common direction and noise, some blocks nearly zero. */
+/** Creates gradients of a run: a common direction with noise, and some blocks near zero. */
 function gradients(count: number, seed: number): Float32Array[] {
   const stream = randomStream(seed, Purpose.permutation);
   const common = Float32Array.from({ length: LENGTH }, () => stream.normal());
@@ -39,8 +39,8 @@ const plain = (values: Float32Array): GradientAnswer['buckets'] => [
 ];
 const own = (gradient: Float32Array) => ({ lossSum: 10, correct: 30, gradient });
 
-/** Answers as they arrive in a codec, with error feedback, in two parts as tails have it. */
-function sent(codec: string, honest: readonly Float32Array[], lie: (value: number) => number) {
+/** Sends answers through a codec with error feedback, in two buckets. */
+function transmit(codec: string, honest: readonly Float32Array[], lie: (value: number) => number) {
   const encoder = new ErrorFeedbackEncoder(getCodec(codec), LENGTH);
   const steps = new QuantizationSteps();
   return honest.map((gradient) =>
@@ -62,8 +62,8 @@ function sent(codec: string, honest: readonly Float32Array[], lie: (value: numbe
 const isHonest = (answer: GradientAnswer, gradient: Float32Array): boolean =>
   compareGradients(answer, own(gradient))?.differs === false;
 
-describe('an answer beside the coordinator’s own', () => {
-  it('may differ by what a ReLU that decides differently makes, and not by a sign, a factor or another batch', () => {
+describe('comparison with the coordinator’s own result', () => {
+  it('tolerates a different decision of a ReLU, but no sign change, factor or gradient of another batch', () => {
     const [gradient, other] = gradients(2, 1) as [Float32Array, Float32Array];
     expect(isHonest(answerOf(plain(gradient.map((value) => value * 1.005))), gradient)).toBe(true);
     for (const factor of [-1, -3, 0, 0.5, 1.5, 1e30, NaN]) {
@@ -72,12 +72,12 @@ describe('an answer beside the coordinator’s own', () => {
     expect(isHonest(answerOf(plain(other)), gradient)).toBe(false);
   });
 
-  it('is compared by its loss and its hits too', () => {
+  it('includes the loss and the number of correct samples', () => {
     const [gradient] = gradients(1, 2) as [Float32Array];
     for (const more of [{ lossSum: 20 }, { lossSum: 0 }, { lossSum: 7e38 }, { correct: 20 }]) {
       expect(compareGradients(answerOf(plain(gradient), more), own(gradient))?.differs).toBe(true);
     }
-    // One sample between two classes.
+    // One sample may be on the boundary between two classes.
     expect(isHonest(answerOf(plain(gradient), { correct: 29 }), gradient)).toBe(true);
     expect(
       compareScores(
@@ -87,55 +87,51 @@ describe('an answer beside the coordinator’s own', () => {
     ).toMatchObject({ differs: true, quantity: 'loss' });
   });
 
-  it.each(['int4', 'int8', 'float16'])(
-    'in %s is honest with its residual, however much that codec loses',
-    (codec) => {
-      const honest = gradients(30, 3);
-      for (const [i, answer] of sent(codec, honest, (value) => value).entries()) {
-        expect(compareGradients(answer, own(honest[i]!)), `answer ${i}`).toMatchObject({ differs: false });
-      }
-    },
-  );
+  it.each(['int4', 'int8', 'float16'])('accepts honest answers in %s with error feedback', (codec) => {
+    const honest = gradients(30, 3);
+    for (const [i, answer] of transmit(codec, honest, (value) => value).entries()) {
+      expect(compareGradients(answer, own(honest[i]!)), `answer ${i}`).toMatchObject({ differs: false });
+    }
+  });
 
-  it.each(['int4', 'int8', 'float16'])(
-    'in %s is none with a turned sign, a factor, nothing or noise',
-    (codec) => {
-      const honest = gradients(10, 4);
-      const stream = randomStream(5, Purpose.permutation);
-      for (const lie of [
-        (value: number) => -value,
-        (value: number) => -3 * value,
-        (value: number) => 2 * value,
-        () => 0,
-        () => stream.normal(),
-      ]) {
-        for (const [i, answer] of sent(codec, honest, lie).entries()) {
-          expect(compareGradients(answer, own(honest[i]!)), `answer ${i}`).toMatchObject({ differs: true });
-        }
+  it.each(['int4', 'int8', 'float16'])('finds a wrong sign, a factor, zeros and noise in %s', (codec) => {
+    const honest = gradients(10, 4);
+    const stream = randomStream(5, Purpose.permutation);
+    for (const lie of [
+      (value: number) => -value,
+      (value: number) => -3 * value,
+      (value: number) => 2 * value,
+      () => 0,
+      () => stream.normal(),
+    ]) {
+      for (const [i, answer] of transmit(codec, honest, lie).entries()) {
+        expect(compareGradients(answer, own(honest[i]!)), `answer ${i}`).toMatchObject({ differs: true });
       }
-    },
-  );
+    }
+  });
 
-  it.each(['int4', 'int8'])('in %s is none with scales that its values do not need', (codec) => {
+  it.each(['int4', 'int8'])('finds scales in %s that are larger than needed', (codec) => {
     const steps = new QuantizationSteps();
     const [gradient] = gradients(1, 7) as [Float32Array];
-    // Half a step of this scale is more than any value of the gradient; all integers are zero.
+    // Half a quantization step of this scale is larger than any value of the gradient; all integers are zero.
     const payload = new Uint8Array(getCodec(codec).bytes(LENGTH));
     scalesIn(payload, LENGTH).fill(1e6);
     const zeros = getCodec(codec).decode(payload, LENGTH);
-    const idle = [{ offset: 0, values: zeros, quantizationLoss: steps.record(ann, 0, codec, zeros) }];
-    expect(compareGradients(answerOf(idle), own(gradient))).toMatchObject({ differs: true });
-    // Nor does that scale explain what comes next.
+    const zeroBuckets = [{ offset: 0, values: zeros, quantizationLoss: steps.record(ann, 0, codec, zeros) }];
+    expect(compareGradients(answerOf(zeroBuckets), own(gradient))).toMatchObject({ differs: true });
+    // The large scale does not explain the difference of the next payload either.
     getCodec(codec).encode(
       gradient.map((value) => -value),
       payload,
     );
-    const turned = getCodec(codec).decode(payload, LENGTH);
-    const next = [{ offset: 0, values: turned, quantizationLoss: steps.record(ann, 0, codec, turned) }];
-    expect(compareGradients(answerOf(next), own(gradient))).toMatchObject({ differs: true });
+    const negated = getCodec(codec).decode(payload, LENGTH);
+    const nextBuckets = [
+      { offset: 0, values: negated, quantizationLoss: steps.record(ann, 0, codec, negated) },
+    ];
+    expect(compareGradients(answerOf(nextBuckets), own(gradient))).toMatchObject({ differs: true });
   });
 
-  it('cannot be compared behind a lossy one that was dropped unread', () => {
+  it('is impossible after a lossy payload that was not decoded', () => {
     const steps = new QuantizationSteps();
     const [gradient] = gradients(1, 6) as [Float32Array];
     const payload = new Uint8Array(int4.bytes(LENGTH));
@@ -143,7 +139,7 @@ describe('an answer beside the coordinator’s own', () => {
     const values = int4.decode(payload, LENGTH);
     steps.record(ann, 0, 'int4', values);
     steps.invalidate(ann);
-    const parts = [{ offset: 0, values, quantizationLoss: steps.record(ann, 0, 'int4', values) }];
-    expect(compareGradients(answerOf(parts), own(gradient))).toBeNull();
+    const buckets = [{ offset: 0, values, quantizationLoss: steps.record(ann, 0, 'int4', values) }];
+    expect(compareGradients(answerOf(buckets), own(gradient))).toBeNull();
   });
 });

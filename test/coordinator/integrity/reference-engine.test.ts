@@ -11,8 +11,8 @@ const shard: Shard = {
   labels: Uint8Array.of(0),
 };
 
-/** An engine in another thread: it fills the gradient with its weights' first value some time after it was asked. */
-class SlowTrainer implements GradientComputer {
+/** Computer in another thread, which fills the gradient with its first weight when the test lets it finish. */
+class SlowComputer implements GradientComputer {
   readonly finish: (() => void)[] = [];
   #weights = new Float32Array(0);
 
@@ -33,22 +33,22 @@ class SlowTrainer implements GradientComputer {
   dispose = (): void => undefined;
 }
 
-it('recomputes one shard after the other, each with its own weights and into its own gradient', async () => {
-  const trainer = new SlowTrainer();
+it('recomputes shards one after the other, each with separate weights and a separate gradient', async () => {
+  const computer = new SlowComputer();
   const info = { backend: 'wasm', version: '1', device: 'cpu', threads: 1 };
-  const referee = new ReferenceEngine(exampleJob, () =>
+  const referenceEngine = new ReferenceEngine(exampleJob, () =>
     Promise.resolve({
-      engine: { info, load: () => Promise.resolve(trainer) },
+      engine: { info, load: () => Promise.resolve(computer) },
       close: () => Promise.resolve(),
     }),
   );
-  const first = referee.gradient(0 as Step, Float32Array.of(1), shard);
-  const second = referee.gradient(1 as Step, Float32Array.of(2), shard);
-  const score = referee.evaluate(Float32Array.of(3), shard);
-  await expect.poll(() => trainer.finish.length).toBe(1);
-  trainer.finish[0]!();
-  await expect.poll(() => trainer.finish.length).toBe(2);
-  trainer.finish[1]!();
+  const first = referenceEngine.gradient(0 as Step, Float32Array.of(1), shard);
+  const second = referenceEngine.gradient(1 as Step, Float32Array.of(2), shard);
+  const score = referenceEngine.evaluate(Float32Array.of(3), shard);
+  await expect.poll(() => computer.finish.length).toBe(1);
+  computer.finish[0]!();
+  await expect.poll(() => computer.finish.length).toBe(2);
+  computer.finish[1]!();
 
   expect((await first).gradient[0]).toBe(1);
   expect((await second).gradient[0]).toBe(2);

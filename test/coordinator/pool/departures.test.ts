@@ -5,27 +5,29 @@ import { settle } from '../../support/manual-clock.ts';
 import { testPool } from './pool-harness.ts';
 
 describe('the heartbeat of a pool', () => {
-  it('pings everybody every five seconds, those who load too', async () => {
+  it('pings all workers every five seconds, including preparing ones', async () => {
     const { clock, connect, join } = testPool();
-    const [ann, bob] = [await join('ann'), connect()];
+    const ann = await join('ann');
+    const bob = connect();
     await bob.hello();
     await clock.advance(15_000);
     for (const client of [ann, bob]) expect(client.messages('ping').map(({ id }) => id)).toEqual([0, 1, 2]);
   });
 
-  it('drops whoever has said nothing for a minute, and nobody who answers', async () => {
+  it('drops a worker after a minute without a message, and keeps a worker that answers', async () => {
     const { clock, join, events } = testPool();
-    const [ann, bob] = [await join('ann'), await join('bob')];
+    const ann = await join('ann');
+    const bob = await join('bob');
     for (let s = 0; s < 65; s += 5) {
       await clock.advance(5_000);
       await bob.say({ type: 'pong', id: s });
     }
     expect(ann.closed?.code).toBe(CloseCode.timeout);
     expect(bob.closed).toBeNull();
-    expect(events.slice(2)).toEqual(['left ann: Nothing heard for 65 s.']);
+    expect(events.slice(2)).toEqual(['left ann: No message for 65 s.']);
   });
 
-  it('waits longer where workers take longer, but never less than the minute', async () => {
+  it('extends the timeout for long shards, and never shortens it to less than a minute', async () => {
     const { clock, pool, join } = testPool();
     const client = await join('ann');
     pool.extendSilenceTimeout(100_000);
@@ -37,21 +39,22 @@ describe('the heartbeat of a pool', () => {
   });
 });
 
-describe('work that is over', () => {
-  it('is told to all workers, and to those that join later in place of a welcome', async () => {
+describe('a finished run', () => {
+  it('sends finished to all workers, and to workers that join later instead of a welcome', async () => {
     const { pool, clock, join, connect, events } = testPool({ rules: { maxWorkers: 10, token: 'secret' } });
     const ann = await join('ann', { token: 'secret' });
     pool.finish('The run is finished.');
     await settle();
     expect(ann.messages('finished')).toMatchObject([{ reason: 'The run is finished.' }]);
     expect(ann.closed?.code).toBe(CloseCode.normal);
-    const [late, stranger] = [connect(), connect()];
+    const late = connect();
+    const unauthorized = connect();
     await late.hello({ token: 'secret' });
     expect(late.types).toEqual(['finished']);
     expect(late.closed?.code).toBe(CloseCode.normal);
-    await stranger.hello({ token: 'guess' });
-    expect(stranger.types).toEqual([]);
-    expect(stranger.closed?.code).toBe(CloseCode.unauthorized);
+    await unauthorized.hello({ token: 'guess' });
+    expect(unauthorized.types).toEqual([]);
+    expect(unauthorized.closed?.code).toBe(CloseCode.unauthorized);
     expect(events.filter((event) => event.startsWith('joined'))).toEqual(['joined ann']);
     pool.close('The program ends.');
     expect(clock.pending).toBe(0);
@@ -59,13 +62,13 @@ describe('work that is over', () => {
 });
 
 describe('a rejected answer', () => {
-  it('is told to its sender, who has to go after the third', async () => {
+  it('is reported to its worker, which is dropped after the third', async () => {
     const { pool, join, events } = testPool();
     const client = await join('ann');
-    const [member] = pool.workers.values();
+    const [worker] = pool.workers.values();
     const reject = (): void =>
       pool.reject(
-        member!,
+        worker!,
         { step: step(4), shard: shardId(7) },
         new ProtocolError(CloseCode.notFinite, 'NaN.'),
       );
@@ -82,12 +85,12 @@ describe('a rejected answer', () => {
     expect(events.at(-1)).toBe('left ann: NaN.');
   });
 
-  it('is told in a sentence that fits, however long the reason is', async () => {
+  it('closes the connection with a reason that is cut to the allowed length', async () => {
     const { pool, join } = testPool();
     const client = await join('ann');
-    const [member] = pool.workers.values();
+    const [worker] = pool.workers.values();
     const error = new ProtocolError(CloseCode.cannotCompute, 'ä'.repeat(2000));
-    for (let i = 0; i < 3; i++) pool.reject(member!, { step: step(1), shard: shardId(1) }, error);
+    for (let i = 0; i < 3; i++) pool.reject(worker!, { step: step(1), shard: shardId(1) }, error);
     await settle();
     expect(client.types.filter((type) => type === 'rejected')).toHaveLength(3);
     expect(Buffer.byteLength(client.closed!.reason)).toBeLessThanOrEqual(123);
@@ -95,9 +98,10 @@ describe('a rejected answer', () => {
 });
 
 describe('closing a pool', () => {
-  it('says to everybody that the run is finished, those who load too, and leaves no timer', async () => {
+  it('sends finished to all workers, including preparing ones, and leaves no timer', async () => {
     const { pool, clock, connect, join } = testPool();
-    const [ann, bob] = [await join('ann'), connect()];
+    const ann = await join('ann');
+    const bob = connect();
     await bob.hello();
     pool.close('The run is finished.');
     await settle();

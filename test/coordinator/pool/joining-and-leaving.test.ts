@@ -7,47 +7,48 @@ import { settle } from '../../support/manual-clock.ts';
 import { testRunner } from '../training/step-harness.ts';
 import { testPool } from './pool-harness.ts';
 
-/** Instances of two processes. */
+/** Instances of two worker processes. */
 const ANN = 'mNqYhBk3Zx0PtVcR7sWd1';
 const BOB = 'Jf2LgTe8uQa5oXi9nHy4K';
 
-describe('a worker that comes back before its old connection is noticed dead', () => {
-  it('takes its own place: the old connection is closed first', async () => {
+describe('a worker that reconnects before its previous connection times out', () => {
+  it('keeps its slot: the previous connection is closed first', async () => {
     const { join, pool, events } = testPool({ rules: { maxWorkers: 1 } });
-    const old = await join('ann', { instance: ANN });
-    const again = await join('ann', { instance: ANN });
-    expect(old.closed).toEqual({
+    const previous = await join('ann', { instance: ANN });
+    const reconnected = await join('ann', { instance: ANN });
+    expect(previous.closed).toEqual({
       code: CloseCode.timeout,
-      reason: 'It has come back on another connection.',
+      reason: 'The worker has reconnected.',
     });
-    expect([again.closed, pool.workers.size]).toEqual([null, 1]);
-    expect(events).toEqual(['joined ann', 'left ann: It has come back on another connection.', 'joined ann']);
+    expect([reconnected.closed, pool.workers.size]).toEqual([null, 1]);
+    expect(events).toEqual(['joined ann', 'left ann: The worker has reconnected.', 'joined ann']);
   });
 
-  it('has its shard given out again at once', async () => {
+  it('has its shard assigned again immediately', async () => {
     const { join, gradient } = testRunner();
-    const [, bob] = [await join('ann', { instance: ANN }), await join('bob', { instance: BOB })];
+    await join('ann', { instance: ANN });
+    const bob = await join('bob', { instance: BOB });
     const round = await gradient();
     await bob.answer();
-    const again = await join('ann', { instance: ANN });
-    for (const client of [bob, again]) if (client.messages('shard').length > 0) await client.answer();
-    if (round.result === null) await again.answer();
+    const reconnected = await join('ann', { instance: ANN });
+    for (const client of [bob, reconnected]) if (client.messages('shard').length > 0) await client.answer();
+    if (round.result === null) await reconnected.answer();
     expect(round.result).toMatchObject({ lossSum: 8 });
   });
 
-  it('is another one without that name, or with another', async () => {
+  it('is another worker without an instance, or with another instance', async () => {
     const { join, pool } = testPool();
     for (const hello of [{}, {}, { instance: ANN }, { instance: BOB }]) await join('ann', hello);
     expect(pool.workers.size).toBe(4);
   });
 
-  it('is another one if what it is known by could be guessed', async () => {
+  it('is another worker if its instance is short enough to be guessed', async () => {
     const { join, pool } = testPool();
     for (let i = 0; i < 2; i++) await join('ann', { instance: 'short enough' });
     expect(pool.workers.size).toBe(2);
   });
 
-  it('is known by a digest: what would take its place is not kept', async () => {
+  it('is identified by a digest, and its instance is not stored', async () => {
     const { join, pool } = testPool();
     await join('ann', { instance: ANN });
     const [{ instance } = { instance: null }] = pool.workers.values();
@@ -56,8 +57,8 @@ describe('a worker that comes back before its old connection is noticed dead', (
   });
 });
 
-describe('workers that come all at once', () => {
-  it('are let in at a bounded rate, and told to come back', async () => {
+describe('workers that join at the same time', () => {
+  it('are admitted at a limited rate, and refused with advice to retry', async () => {
     const { connect, clock, pool } = testPool({ rules: { maxWorkers: 1_000 } });
     const clients = Array.from({ length: 300 }, connect);
     for (const client of clients) client.end.send(frameFromWorker(exampleHello));
@@ -65,7 +66,7 @@ describe('workers that come all at once', () => {
     expect(clients.filter(({ closed }) => closed === null)).toHaveLength(250);
     expect(clients.at(-1)!.closed).toEqual({
       code: CloseCode.noFreeSlot,
-      reason: 'Too many workers join at once; come back in some seconds.',
+      reason: 'Too many workers join at the same time. Retry in a few seconds.',
     });
     await clock.advance(1_000);
     const later = Array.from({ length: 60 }, connect);
@@ -76,67 +77,67 @@ describe('workers that come all at once', () => {
   });
 });
 
-describe('a worker that does not read what it is sent', () => {
-  /** A member whose connection holds back so many bytes. */
+describe('a worker that does not read its messages', () => {
+  /** A worker whose connection has unsent bytes. */
   function slowReader() {
     const made = testRunner();
-    const held = { bytes: 0, sent: 0, closed: null as string | null };
+    const socket = { bufferedBytes: 0, sentBytes: 0, closed: null as string | null };
     const owner = made.pool.connect({
-      send: (frame) => void (held.sent += frame.length),
+      send: (frame) => void (socket.sentBytes += frame.length),
       close: (_, reason) => {
-        held.closed = reason;
+        socket.closed = reason;
       },
       terminate: () => undefined,
       get bufferedBytes() {
-        return held.bytes;
+        return socket.bufferedBytes;
       },
     });
     const say = (message: Parameters<typeof frameFromWorker>[0]) => owner.onFrame(frameFromWorker(message));
     say({ ...exampleHello, name: 'slow' });
     say({ type: 'ready' });
-    return { ...made, held, say };
+    return { ...made, socket, say };
   }
 
-  it('is given nothing while there is anybody else', async () => {
-    const { held, join, gradient } = slowReader();
+  it('is assigned no shard while another worker is active', async () => {
+    const { socket, join, gradient } = slowReader();
     const ann = await join('ann');
-    held.bytes = 2 << 20;
-    const sent = held.sent;
+    socket.bufferedBytes = 2 << 20;
+    const sentBytes = socket.sentBytes;
     const round = await gradient(1);
-    expect(held.sent).toBe(sent);
+    expect(socket.sentBytes).toBe(sentBytes);
     await ann.answer();
     expect(round.result).toMatchObject({ lossSum: 8 });
-    held.bytes = 0;
+    socket.bufferedBytes = 0;
     await gradient(2);
-    expect(held.sent).toBeGreaterThan(sent);
+    expect(socket.sentBytes).toBeGreaterThan(sentBytes);
   });
 
-  it('has to go when that lasts as long as a silence may, although it is heard', async () => {
-    const { held, clock, say } = slowReader();
-    held.bytes = 2 << 20;
+  it('is dropped after the timeout of a silent worker, although it sends messages', async () => {
+    const { socket, clock, say } = slowReader();
+    socket.bufferedBytes = 2 << 20;
     for (let s = 0; s < 60; s += 5) {
       await clock.advance(5_000);
       say({ type: 'pong', id: 1_000 });
     }
-    expect(held.closed).toBeNull();
+    expect(socket.closed).toBeNull();
     await clock.advance(10_000);
-    expect(held.closed).toBe('It does not read what it is sent.');
+    expect(socket.closed).toBe('The worker does not read its messages.');
   });
 });
 
-it('a hundred good answers make up for a bad one', async () => {
+it('a hundred accepted answers remove a strike', async () => {
   const { pool, join } = testPool();
   const client = await join('ann');
-  const member = [...pool.workers.values()][0]!;
+  const worker = [...pool.workers.values()][0]!;
   const reject = (): void =>
-    pool.reject(member, { step: step(4), shard: shardId(7) }, new ProtocolError(CloseCode.notFinite, 'NaN.'));
+    pool.reject(worker, { step: step(4), shard: shardId(7) }, new ProtocolError(CloseCode.notFinite, 'NaN.'));
   for (let turn = 0; turn < 10; turn++) {
     reject();
-    for (let good = 0; good < 100; good++) pool.recordAccepted(member);
+    for (let accepted = 0; accepted < 100; accepted++) pool.recordAccepted(worker);
   }
   await settle();
-  expect([client.closed, member.health.strikes]).toEqual([null, 0]);
-  for (let bad = 0; bad < 3; bad++) reject();
+  expect([client.closed, worker.health.strikes]).toEqual([null, 0]);
+  for (let rejected = 0; rejected < 3; rejected++) reject();
   await settle();
   expect(client.closed?.code).toBe(CloseCode.notFinite);
 });

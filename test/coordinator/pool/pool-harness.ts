@@ -24,7 +24,7 @@ interface Answer extends Partial<ShardResult> {
   readonly encoding?: string;
 }
 
-/** A worker's side of a connection to a pool; says what the test says. */
+/** Worker's side of a connection to a pool, controlled by a test. */
 export class Client {
   readonly received: Received<FromCoordinator>[] = [];
   readonly end: LinkedEnd;
@@ -34,14 +34,14 @@ export class Client {
   constructor(pool: WorkerPool) {
     const { left, right } = linkedPair((side) =>
       side === 'left'
-        ? { onFrame: (frame) => this.#hear(parseFromCoordinator(frame)), onClose: () => undefined }
+        ? { onFrame: (frame) => this.#receive(parseFromCoordinator(frame)), onClose: () => undefined }
         : owner,
     );
     const owner: ConnectionHandler = pool.connect(right);
     this.end = left;
   }
 
-  #hear(received: Received<FromCoordinator>): void {
+  #receive(received: Received<FromCoordinator>): void {
     this.received.push(received);
     if (received.message.type === 'shard') this.onShard();
   }
@@ -69,7 +69,7 @@ export class Client {
     return this.say({ ...exampleHello, ...more });
   }
 
-  /** Answers the shard that it was sent last, or the one with this id; a gradient by its last bucket, of these values. */
+  /** Answers the last shard, or the one with this id. A gradient is answered by its last bucket, with these values. */
   answer(more: Answer = {}, values: readonly number[] = [1, 1, 1, 1, 1, 1], codec: Codec = float32) {
     const shards = this.messages('shard');
     const shard = shards.find(({ shard }) => shard === more.shard) ?? shards.at(-1);
@@ -93,11 +93,11 @@ export type JoinOptions = Partial<Hello> & { readonly buckets?: boolean };
 export interface TestPool {
   readonly pool: WorkerPool;
   readonly clock: ManualClock;
-  /** 'joined ann', 'left ann: why', 'refused: why', 'answered ann: gradient' */
+  /** Events of the pool: 'joined ann', 'left ann: why', 'refused: why', 'answered ann: gradient' */
   readonly events: string[];
-  /** A connection that has said nothing yet. */
+  /** Opens a connection without sending a hello. */
   readonly connect: () => Client;
-  /** A worker that is ready for shards. */
+  /** Joins a worker that is ready for shards. */
   readonly join: (name: string, changes?: JoinOptions) => Promise<Client>;
 }
 
@@ -112,7 +112,7 @@ export function testPool(options: Partial<PoolOptions> = {}): TestPool {
     mode: { bucketOffsets: [0], hasChecksums: false },
     usesBuckets: () => usesBuckets,
     acceptObserver: () => {
-      throw new ProtocolError(CloseCode.noFreeSlot, 'Nobody watches here.');
+      throw new ProtocolError(CloseCode.noFreeSlot, 'This pool accepts no observers.');
     },
     ...options,
   });

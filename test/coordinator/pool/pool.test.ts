@@ -6,7 +6,7 @@ import { exampleJob, shardId, step } from '../../shared/protocol/examples.ts';
 import { testPool } from './pool-harness.ts';
 
 describe('a pool', () => {
-  it('welcomes a worker with the job, and counts it once it is ready', async () => {
+  it('welcomes a worker with the job, and adds it once it is ready', async () => {
     const { pool, events, connect } = testPool();
     const client = connect();
     await client.hello();
@@ -29,13 +29,13 @@ describe('a pool', () => {
     expect(events).toEqual(['joined ann']);
   });
 
-  it('gives every worker another id', async () => {
+  it('assigns a unique id to every worker', async () => {
     const { pool, join } = testPool();
     await Promise.all([join('ann'), join('ann'), join('ann')]);
     expect(new Set(pool.workers.keys()).size).toBe(3);
   });
 
-  it('closes a connection that says no hello within ten seconds, and hears it no more', async () => {
+  it('closes a connection without a hello after ten seconds', async () => {
     const { pool, clock, events, connect } = testPool();
     const client = connect();
     await clock.advance(9_999);
@@ -46,7 +46,7 @@ describe('a pool', () => {
     expect(pool.workers.size).toBe(0);
   });
 
-  it('hears nothing more from a connection that it has refused, not even a better hello', async () => {
+  it('ignores all frames of a refused connection, including a correct hello', async () => {
     const { pool, events, clock } = testPool({ rules: { token: 'secret', maxWorkers: 10 } });
     const closed: number[] = [];
     const sent: Uint8Array[] = [];
@@ -70,7 +70,7 @@ describe('a pool', () => {
     expect([closed, sent.length, events.length]).toEqual([[CloseCode.unauthorized], 0, 1]);
   });
 
-  it('closes with the code and sentence of the refusal', async () => {
+  it('closes a refused connection with the code and the reason', async () => {
     const { connect, events } = testPool({ rules: { token: 'other', maxWorkers: 10 } });
     const client = connect();
     await client.hello();
@@ -79,16 +79,17 @@ describe('a pool', () => {
     expect(events).toEqual([`refused: ${client.closed?.reason ?? ''}`]);
   });
 
-  it('counts those who are still loading as places taken', async () => {
+  it('counts preparing workers as slots in use', async () => {
     const { connect } = testPool({ rules: { maxWorkers: 1 } });
-    const [first, second] = [connect(), connect()];
+    const first = connect();
+    const second = connect();
     await first.hello();
     await second.hello();
     expect([first.closed, second.closed?.code]).toEqual([null, CloseCode.noFreeSlot]);
   });
 
   it.each([
-    ['text that is no frame', Uint8Array.of(1, 2), CloseCode.malformed],
+    ['bytes that are no frame', Uint8Array.of(1, 2), CloseCode.malformed],
     ['a pong', encodeFrame({ type: 'pong', id: 1 }), CloseCode.unexpected],
     ['a hello of 64 KiB', new Uint8Array(65 << 10), CloseCode.tooLarge],
   ])('closes a connection that begins with %s', async (_, frame, code) => {
@@ -102,10 +103,10 @@ describe('a pool', () => {
   });
 
   it.each([
-    ['half a hello', { type: 'hello' }, CloseCode.malformed],
+    ['an incomplete hello', { type: 'hello' }, CloseCode.malformed],
     ['a second ready', { type: 'ready' }, CloseCode.unexpected],
     ['a message of the coordinator', { type: 'ping', id: 1 }, CloseCode.malformed],
-  ])('drops a member that sends %s', async (_, message, code) => {
+  ])('drops a worker that sends %s', async (_, message, code) => {
     const { join, pool, events } = testPool();
     const client = await join('ann');
     client.end.send(encodeFrame(message));
@@ -115,17 +116,17 @@ describe('a pool', () => {
     expect(events).toHaveLength(2);
   });
 
-  it('drops a member that says a whole hello again', async () => {
+  it('drops a worker that sends a second hello', async () => {
     const { join } = testPool();
     const client = await join('ann');
     await client.hello();
     expect(client.closed).toEqual({
       code: CloseCode.unexpected,
-      reason: 'A hello from a worker that was welcomed.',
+      reason: 'A hello after the welcome.',
     });
   });
 
-  it('takes a frame of the largest size and drops whoever sends a larger one', async () => {
+  it('accepts a frame of the maximum size, and drops a worker that sends a larger one', async () => {
     const { join, events } = testPool();
     const client = await join('ann');
     const frame = (bytes: number): Uint8Array => {
@@ -141,7 +142,7 @@ describe('a pool', () => {
     expect(events.at(-1)).toBe('left ann: A frame of 2001 bytes is larger than the limit of 2000 bytes.');
   });
 
-  it('lets a worker go that says so', async () => {
+  it('removes a worker that sends leaving', async () => {
     const { join, pool, events } = testPool();
     const client = await join('ann');
     await client.say({ type: 'leaving', reason: 'lid closed' });
@@ -150,16 +151,17 @@ describe('a pool', () => {
     expect(events).toEqual(['joined ann', 'left ann: lid closed']);
   });
 
-  it('says once that a worker has left, with the reason or the code', async () => {
+  it('reports once that a worker has left, with the reason or the code', async () => {
     const { join, events } = testPool();
-    const [ann, bob] = [await join('ann'), await join('bob')];
+    const ann = await join('ann');
+    const bob = await join('bob');
     ann.end.close(1001, 'going away');
     bob.end.terminate();
     await settle();
     expect(events.slice(2)).toEqual(['left ann: going away', 'left bob: connection closed (1006)']);
   });
 
-  it('says that a worker was not let in if it goes while it loads', async () => {
+  it('reports a worker that leaves before it is ready as refused', async () => {
     const { connect, events } = testPool();
     const client = connect();
     await client.hello();
@@ -168,7 +170,7 @@ describe('a pool', () => {
     expect(events).toEqual(['refused: ann left before it was ready: No such layer.']);
   });
 
-  it('hands on the answers of members', async () => {
+  it('passes on the answers of workers', async () => {
     const { join, events } = testPool();
     const client = await join('ann');
     await client.say({ type: 'failed', step: step(1), shard: shardId(1), reason: 'no memory' });
@@ -185,23 +187,23 @@ describe('a pool', () => {
     expect(events[0]).toMatch(/^refused: /);
   });
 
-  it('says which version it speaks to a worker of another, whatever that says besides', async () => {
+  it('names its protocol version to a worker of another version', async () => {
     const { connect } = testPool();
     const client = connect();
     client.end.send(encodeFrame({ type: 'hello', protocol: 1, device: {} }));
     await settle();
     expect(client.closed?.code).toBe(CloseCode.unsupported);
-    expect(client.closed?.reason).toMatch(/^This coordinator speaks protocol 2, the worker 1\./);
+    expect(client.closed?.reason).toMatch(/^This coordinator uses protocol 2, the worker protocol 1\./);
   });
 
-  it('tells of nothing once the listening has ended', async () => {
+  it('reports no events after the end of a subscription', async () => {
     const { join, pool } = testPool();
-    const heard: string[] = [];
-    const note = (): void => void heard.push('something');
-    const stop = pool.subscribe({ joined: note, left: note, answered: note, refused: note });
+    let events = 0;
+    const count = (): void => void events++;
+    const unsubscribe = pool.subscribe({ joined: count, left: count, answered: count, refused: count });
     await join('ann');
-    stop();
+    unsubscribe();
     await join('bob');
-    expect(heard).toEqual(['something']);
+    expect(events).toBe(1);
   });
 });

@@ -13,18 +13,18 @@ it.each([
   ['Zo\u0065\u0308', 'Zoë'],
   ['名前 7', '名前 7'],
   [`a${'\u0336'.repeat(50)}`, `a${'\u0336'.repeat(3)}`],
-])('%j is shown as %j', (asked, shown) => {
-  expect(workerName(asked, [])).toBe(shown);
+])('%j is displayed as %j', (requested, displayed) => {
+  expect(workerName(requested, [])).toBe(displayed);
 });
 
-it("is not another worker's, nor one that looks like it", () => {
+it('differs from the names of other workers, also in its look', () => {
   expect(workerName('ann', ['ann'])).toBe('ann (2)');
   expect(workerName('ann', ['ann', 'ann (2)'])).toBe('ann (3)');
   expect(workerName('ａnn\u200b', ['Ann'])).toBe('ａnn (2)');
   expect(workerName('', ['worker'])).toBe('worker (2)');
 });
 
-it('is never longer than a name may be, nor ends in half a character', () => {
+it('is cut to the maximum length at a whole character', () => {
   const long = 'x'.repeat(100);
   expect(workerName(long, [long])).toBe(`${'x'.repeat(96)} (2)`);
   expect(workerName(`${'x'.repeat(99)}😀`, [])).toBe('x'.repeat(99));

@@ -153,7 +153,7 @@ describe('the number of connections', () => {
 it('a client that leaves without admission counts as a refusal of its address', async () => {
   const state = { refusals: 0, admitted: true, closed: (): void => undefined };
   await serve({
-    allowances: { isBlocked: () => state.refusals > 1, recordRefusal: () => state.refusals++ },
+    refusals: { isBlocked: () => state.refusals > 1, recordRefusal: () => state.refusals++ },
     connect: () => ({
       onFrame: () => undefined,
       onClose: () => state.closed(),
