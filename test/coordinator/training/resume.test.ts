@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { createOptimizer } from '../../../coordinator/optimizer/optimizer.ts';
 import { StepRunner } from '../../../coordinator/training/step.ts';
-import { train, type TrainingResult, type ResumePoint } from '../../../coordinator/training/train.ts';
+import type { ResumePoint, TrainingResult } from '../../../coordinator/training/progress.ts';
+import { train } from '../../../coordinator/training/train.ts';
 import { decodeCheckpoint, encodeCheckpoint } from '../../../coordinator/run/checkpoint.ts';
 import { viewShard } from '../../../shared/data/shard.ts';
 import { layoutOf } from '../../../shared/model/layout.ts';

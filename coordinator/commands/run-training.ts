@@ -1,23 +1,28 @@
 import { setFlagsFromString } from 'node:v8';
 import type { EngineChoice, InstallNative } from '../../shared/engine/engine-choice.ts';
 import type { Job } from '../../shared/model/job.ts';
+import type { Dataset } from '../../shared/data/dataset.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import type { Coordinator } from '../coordinator.ts';
 import { userCacheDir } from '../data/load-dataset.ts';
 import { parseCodecRule } from '../links/codecs.ts';
 import { checkModel, warnOfShardStatistics } from '../model/check-model.ts';
 import type { LogFormat } from '../report/log.ts';
-import { combineListeners, type Reporter } from '../report/reporter.ts';
+import { combineListeners, EVALUATING, type Reporter } from '../report/reporter.ts';
 import { printDataset, type TestScores } from '../report/summary.ts';
 import { removeEarlierCheckpoints } from '../run/checkpoint.ts';
 import { CheckpointWriter } from '../run/checkpoint-writer.ts';
 import { saveModel } from '../run/model-folder.ts';
 import { EpochSaver, type RunFolder } from '../run/run-folder.ts';
-import { saveStoppedRun } from './save-stopped.ts';
+import { Interrupted } from '../training/errors.ts';
+import type { TrainingResult } from '../training/progress.ts';
+import { stepsPerEpoch } from '../training/sampler.ts';
+import type { StepRunner } from '../training/step.ts';
+import { train } from '../training/train.ts';
 import { certificateFor, type Certificate, type HttpsFlags } from '../server/tls.ts';
 import { prepareRun, RunFinishedError, type PreparedRun, type PrepareRunFlags } from './prepare-run.ts';
 import { withCoordinator, type RunProgram } from './run-session.ts';
-import { train } from './train.ts';
 
 /** Settings of a run, as `gradcast train` and `gradcast coordinator` take them. config.json has them too. */
 export interface TrainingRunFlags extends PrepareRunFlags, HttpsFlags {
@@ -214,6 +219,46 @@ async function trainAndSave(
     canResume: checkpoints.hasWritten || resumeFrom !== undefined,
     isTransposed: dataset.isTransposed === true,
   };
+}
+
+export interface StoppedRun {
+  readonly trained: TrainingResult;
+  readonly job: Pick<Job, 'batchSize'>;
+  readonly dataset: Pick<Dataset, 'train' | 'test'>;
+  readonly weights: Float32Array;
+  readonly stepRunner: Pick<StepRunner, 'evaluate'>;
+  readonly report: Pick<Reporter, 'progress' | 'warn'>;
+  /** Writes the model with its scores, or without them. */
+  readonly save: (measured: TestScores | null) => Promise<void>;
+}
+
+/**
+ * Saves the model of a stopped run. If steps were made since the last epoch, its scores are of other weights: then the
+ * model is saved without scores, measured, and saved again.
+ * @returns scores of the saved weights; null if no worker was left to measure them
+ */
+export async function saveStoppedRun(stopped: StoppedRun): Promise<TestScores | null> {
+  const { trained, job, dataset, weights, stepRunner, report, save } = stopped;
+  const { epochs, steps, last } = trained;
+  if (last !== null && steps === epochs * stepsPerEpoch(dataset.train.count, job.batchSize)) {
+    await save(last);
+    return last;
+  }
+  await save(null);
+  try {
+    const { count } = dataset.test;
+    const { lossSum, correct } = await stepRunner.evaluate(
+      { step: steps as Step, weights, split: dataset.test },
+      (done, total) => report.progress(EVALUATING, done, total),
+    );
+    const measured = { val_loss: lossSum / count, val_accuracy: correct / count };
+    await save(measured);
+    return measured;
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error;
+    report.warn('The saved model was not measured on the test data: no worker was left.');
+    return null;
+  }
 }
 
 /** Rejects when another process has taken the run's folder. */

@@ -7,7 +7,7 @@ import { describeTransposition } from '../data/dataset-warnings.ts';
 import { openDataset } from '../data/load-dataset.ts';
 import { EVALUATING, type Reporter } from '../report/reporter.ts';
 import { loadModel } from '../run/model-folder.ts';
-import { Interrupted } from './errors.ts';
+import { Interrupted } from '../training/errors.ts';
 import { withCoordinator, type RunProgram } from './run-session.ts';
 
 export interface EvaluateModelFlags {

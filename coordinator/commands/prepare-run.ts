@@ -22,7 +22,7 @@ import {
 import { acquireRunLock } from '../run/run-lock.ts';
 import { readModelFile } from '../run/model-file.ts';
 import { createOptimizer, type Optimizer } from '../optimizer/optimizer.ts';
-import type { ResumePoint } from './train.ts';
+import type { ResumePoint } from '../training/progress.ts';
 
 export interface PrepareRunFlags {
   /** Folder of a run to go on with; of the others, only data and epochs matter then. */

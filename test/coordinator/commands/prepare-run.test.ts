@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { prepareRun, type PreparedRun } from '../../../coordinator/training/prepare-run.ts';
+import { prepareRun, type PreparedRun } from '../../../coordinator/commands/prepare-run.ts';
 import { CheckpointWriter, type CheckpointInterval } from '../../../coordinator/run/checkpoint-writer.ts';
 import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
 import { writeDigits } from '../../support/idx-bytes.ts';
