@@ -24,7 +24,7 @@ import { certificateFor, type Certificate, type HttpsFlags } from '../server/tls
 import { prepareRun, RunFinishedError, type PreparedRun, type PrepareRunFlags } from './prepare-run.ts';
 import { withCoordinator, type RunProgram } from './run-session.ts';
 
-/** Settings of a run, as `gradcast train` and `gradcast coordinator` take them. config.json has them too. */
+/** Flags of `gradcast train` and `gradcast coordinator`, which config.json records. */
 export interface TrainingRunFlags extends PrepareRunFlags, HttpsFlags {
   readonly command: 'train' | 'coordinator';
   readonly port: number;
@@ -46,9 +46,9 @@ export interface TrainingRunOptions {
   readonly program: RunProgram & { readonly version: string };
   readonly clock: Clock;
   readonly report: Reporter;
-  /** Aborted to stop the run: the step is finished, then the model is saved. */
+  /** Stops the run after the step in progress; then the model is saved. */
   readonly signal: AbortSignal;
-  /** Number of local workers of this job. Called once, before the port is opened. */
+  /** Chooses the number of local workers. Called once, before the port is opened. */
   readonly chooseWorkerCount: (job: Job) => Promise<number>;
   /** Called when workers can join. @param urls addresses of the coordinator, the nearest first */
   readonly onListening: (urls: readonly string[], tls: Certificate | undefined) => void;
@@ -228,14 +228,14 @@ export interface StoppedRun {
   readonly weights: Float32Array;
   readonly stepRunner: Pick<StepRunner, 'evaluate'>;
   readonly report: Pick<Reporter, 'progress' | 'warn'>;
-  /** Writes the model with its scores, or without them. */
-  readonly save: (measured: TestScores | null) => Promise<void>;
+  /** Writes the model, with its scores if they are not null. */
+  readonly save: (scores: TestScores | null) => Promise<void>;
 }
 
 /**
- * Saves the model of a stopped run. If steps were made since the last epoch, its scores are of other weights: then the
- * model is saved without scores, measured, and saved again.
- * @returns scores of the saved weights; null if no worker was left to measure them
+ * Saves the model of a stopped run. If there were steps since the last epoch, the model is saved without scores, evaluated, and
+ * saved again.
+ * @returns scores of the saved weights; null if no worker was left to compute them
  */
 export async function saveStoppedRun(stopped: StoppedRun): Promise<TestScores | null> {
   const { trained, job, dataset, weights, stepRunner, report, save } = stopped;
@@ -251,9 +251,9 @@ export async function saveStoppedRun(stopped: StoppedRun): Promise<TestScores | 
       { step: steps as Step, weights, split: dataset.test },
       (done, total) => report.progress(EVALUATING, done, total),
     );
-    const measured = { val_loss: lossSum / count, val_accuracy: correct / count };
-    await save(measured);
-    return measured;
+    const scores = { val_loss: lossSum / count, val_accuracy: correct / count };
+    await save(scores);
+    return scores;
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;
     report.warn('The saved model was not measured on the test data: no worker was left.');
@@ -303,14 +303,14 @@ function checkExact({ exact, codec }: Pick<TrainingRunFlags, 'exact' | 'codec'>)
 
 /**
  * Lets V8's heap grow to five times its live data before a full collection, in this process from the next collection on.
- * Each step moves some 5 MB a worker through buffers outside of a heap of 20 MB: by default V8 collects all of it at every
- * step of two workers or more, on as many threads as there are cores, while workers compute on them.
+ * Each step moves some 5 MB a worker through buffers outside of a heap of 20 MB. With the default, V8 makes a full collection at
+ * every step of two workers or more, on all cores, on which workers compute.
  */
 export function growHeap(): void {
   setFlagsFromString('--heap-growing-percent=400');
 }
 
-/** Contents of config.json: everything that the run can be repeated with, but no secret. */
+/** Contents of config.json: all settings that are needed to repeat the run, without the token. */
 function createRunConfig(
   flags: TrainingRunFlags,
   { job, dataset, checkpointEvery }: PreparedRun,

@@ -59,7 +59,7 @@ export interface ReceivedBucket {
   readonly score: (Score & { readonly norm: number }) | null;
 }
 
-/** Surroundings of all rounds of a run. */
+/** Options that all rounds of a run share. */
 export interface RoundContext {
   readonly pool: WorkerPool;
   readonly clock: Clock;

@@ -113,7 +113,7 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
       await options.checkpoint?.('epoch', next, EMPTY_EPOCH_TOTALS);
     }
   } catch (error) {
-    // The run was stopped while no worker was left to finish the step: what was trained before still counts.
+    // The run was stopped while no worker was left to finish the step: the finished steps are kept.
     if (!(error instanceof Interrupted)) throw error;
     if (trained.steps > 0) await checkpointStopped();
   }

@@ -31,7 +31,7 @@ async function stop(trained: TrainingResult, evaluate = () => Promise.resolve({ 
       },
     },
     report: { progress: () => undefined, warn: (line) => void events.push(line) },
-    save: (known) => Promise.resolve(void events.push(known)),
+    save: (scores) => Promise.resolve(void events.push(scores)),
   });
   return { measured, events };
 }
