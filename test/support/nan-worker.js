@@ -18,7 +18,7 @@ function send(header, payload = new Uint8Array(0)) {
 
 socket.on('open', () => {
   const engine = { backend: 'none', version: '1', device: 'test', threads: 1 };
-  send({ type: 'hello', protocol: 1, name: 'local', engine, codecs: ['float32'] });
+  send({ type: 'hello', protocol: 2, name: 'local', engine, codecs: ['float32'] });
 });
 socket.on('message', (frame) => {
   const { type, job, task, ...shard } = unpack(frame.subarray(4, 4 + frame.readUInt32LE()));
@@ -26,8 +26,10 @@ socket.on('message', (frame) => {
     values = job.layout.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
     send({ type: 'ready' });
   } else if (type === 'shard') {
-    const answer = { ...shard, lossSum: NaN, correct: 0, computeMs: 1 };
-    if (task === 'train') send({ type: 'gradient', ...answer }, new Uint8Array(4 * values));
-    else send({ type: 'evaluation', ...answer });
+    const { step, shard: id, samples } = shard;
+    const result = { samples, lossSum: NaN, correct: 0, computeMs: 1 };
+    if (task === 'train')
+      send({ type: 'gradient', step, shard: id, offset: 0, result }, new Uint8Array(4 * values));
+    else send({ type: 'evaluation', step, shard: id, result });
   }
 });
