@@ -137,6 +137,6 @@ async function failWithoutWorkers(
   if (pool.workers.size === 0) {
     throw stepRunner.divergence ?? new Error(`The workers on this machine have ended: ${reason}`);
   }
-  report.warn(`The workers on this machine have ended (${reason}); The other workers continue.`);
+  report.warn(`The workers on this machine have ended (${reason}); the other workers continue.`);
   return new Promise<never>(() => undefined);
 }
