@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { startCoordinator } from '../coordinator/coordinator.ts';
 import { openDataset } from '../coordinator/data/load-dataset.ts';
-import { waitForWorkers } from '../coordinator/training/run-session.ts';
+import { waitForWorkers } from '../coordinator/pool/wait-for-workers.ts';
 import { parseCodecRule } from '../coordinator/links/codecs.ts';
 import { prepareJob } from '../coordinator/model/model.ts';
 import { plainReporter } from '../coordinator/report/plain.ts';

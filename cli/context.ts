@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
-import type { RunProgram } from '../coordinator/training/run-session.ts';
+import type { RunProgram } from '../coordinator/commands/run-session.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 
 /** The parts of the program that bin/gradcast.js knows. */

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { EvaluateModelFlags } from '../coordinator/training/evaluate-model.ts';
+import type { EvaluateModelFlags } from '../coordinator/commands/evaluate-model.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
 import { EXIT_INTERRUPTED, interruptWithNotice } from './interrupt.ts';
@@ -35,7 +35,7 @@ export function addEvaluate(cli: Command, context: CliContext): void {
 /** @returns the exit code */
 async function runEvaluate(modelDir: string, flags: EvaluateFlags, context: CliContext): Promise<number> {
   const [{ evaluateModel }, { createReporter }, { formatMetric }] = await Promise.all([
-    import('../coordinator/training/evaluate-model.ts'),
+    import('../coordinator/commands/evaluate-model.ts'),
     import('../coordinator/report/create-reporter.ts'),
     import('../coordinator/report/reporter.ts'),
   ]);

@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander';
 import type { Job } from '../shared/model/job.ts';
-import type { TrainingRunFlags, TrainingRunOutcome } from '../coordinator/training/run-training.ts';
+import type { TrainingRunFlags, TrainingRunOutcome } from '../coordinator/commands/run-training.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
 import { requireNativeEngine } from './engine.ts';
@@ -105,7 +105,7 @@ Examples:
 export async function runTrain(flags: TrainFlags, context: CliContext): Promise<number> {
   await context.prepare();
   const [{ growHeap, runTraining }, { createReporter }, summary, addresses] = await Promise.all([
-    import('../coordinator/training/run-training.ts'),
+    import('../coordinator/commands/run-training.ts'),
     import('../coordinator/report/create-reporter.ts'),
     import('../coordinator/report/summary.ts'),
     import('../coordinator/report/addresses.ts'),

@@ -30,7 +30,7 @@ import { createOptimizer } from './optimizer/optimizer.ts';
 import { plainReporter } from './report/plain.ts';
 import { combineListeners, type Reporter } from './report/reporter.ts';
 import { saveModel as writeModel } from './run/model-folder.ts';
-import { waitForWorkers } from './training/run-session.ts';
+import { waitForWorkers } from './pool/wait-for-workers.ts';
 import { train as runTrainingLoop } from './training/train.ts';
 
 export type { Dataset, Split } from '../shared/data/dataset.ts';

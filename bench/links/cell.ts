@@ -1,6 +1,6 @@
 import { startCoordinator, type CoordinatorOptions } from '../../coordinator/coordinator.ts';
-import { growHeap } from '../../coordinator/training/run-training.ts';
-import { waitForWorkers } from '../../coordinator/training/run-session.ts';
+import { growHeap } from '../../coordinator/commands/run-training.ts';
+import { waitForWorkers } from '../../coordinator/pool/wait-for-workers.ts';
 import type { PreparedJob } from '../../coordinator/model/model.ts';
 import { plainReporter } from '../../coordinator/report/plain.ts';
 import { codecLabel } from '../../coordinator/links/codecs.ts';

@@ -12,7 +12,7 @@ import type { AssignedShard } from '../scheduling/partition.ts';
 export interface AnswerDecoderOptions {
   /** Values in a gradient. */
   readonly gradientLength: number;
-  /** Kernel whose gradient may come as factors; null if the model has none. */
+  /** Kernel whose gradient can be sent as factors; null if the model has none. */
   readonly kernel: DenseKernel | null;
   /** Buffers for decoded values. */
   readonly buffers: BufferPool;
@@ -23,14 +23,14 @@ export interface DecodedBucket {
   readonly values: Float32Array;
   /** Euclidean norm of the values. */
   readonly norm: number;
-  /** Name of the codec that the bucket came in. */
+  /** Name of the bucket's codec. */
   readonly codec: string;
 }
 
-/** Float32 logits are at most this far apart, so no sample's loss is larger; sums over a run then stay finite in float64. */
+/** Largest difference of two float32 logits, and so of a sample's loss. Sums over a run stay finite in float64. */
 const MAX_SAMPLE_LOSS = 7e38;
 
-/** Decodes and checks what workers answer. All methods throw ProtocolError with the code and sentence for the worker. */
+/** Decodes and checks answers of workers. All methods throw ProtocolError with the code and sentence for the worker. */
 export class AnswerDecoder {
   readonly #options: AnswerDecoderOptions;
 
@@ -40,7 +40,7 @@ export class AnswerDecoder {
 
   /**
    * Decodes a bucket of a shard's gradient.
-   * @param end offset of the bucket of this shard that came before, or the gradient's length
+   * @param end offset of this shard's previous bucket, or the gradient's length
    */
   decodeBucket(
     worker: Worker,
@@ -63,7 +63,7 @@ export class AnswerDecoder {
     return { values, norm, codec };
   }
 
-  /** Checks the answer to a shard that was to be evaluated. */
+  /** Checks the answer to an evaluation shard. */
   checkEvaluation(shard: AssignedShard, result: ShardResult, payload: Uint8Array): void {
     checkResult(shard, result);
     if (payload.length > 0) throw new ProtocolError(CloseCode.wrongLength, 'An evaluation has no payload.');
@@ -76,7 +76,7 @@ export class AnswerDecoder {
       if (kernel === null) {
         throw new ProtocolError(
           CloseCode.unexpected,
-          'This model has no gradient that could come as factors.',
+          'This model has no kernel whose gradient can be sent as factors.',
         );
       }
       return decodeFactored(payload, kernel, shard.to - shard.from, range, buffers.acquire(length));
@@ -94,23 +94,23 @@ function bucketRange({ link }: Worker, { shard, offset }: GradientMessage, end: 
   if (offset >= end) {
     throw new ProtocolError(
       CloseCode.unexpected,
-      `A bucket from ${offset} of shard ${shard}, of which all from ${end} has arrived.`,
+      `A bucket from ${offset} of shard ${shard} is repeated: all values from ${end} on have arrived.`,
     );
   }
   return { from: offset, to: end };
 }
 
-/** Name of the codec that a bucket is encoded with. @throws ProtocolError (unexpected) if the shard asked for another one */
+/** Name of the codec of a bucket. @throws ProtocolError (unexpected) if the shard requested another one */
 function resolveCodec({ link, outstanding }: Worker, { shard, encoding }: GradientMessage): string {
   const requested = outstanding.encodingOf(shard) ?? undefined;
   if (encoding === requested) return encoding ?? link.initialCodecs.codec;
-  // Not every gradient can be given as factors.
+  // Some gradients cannot be sent as factors.
   if (encoding === undefined && requested === FACTORS) return link.initialCodecs.codec;
   throw new ProtocolError(
     CloseCode.unexpected,
     encoding === undefined
-      ? `The gradient was asked for in ${requested ?? ''}.`
-      : `No gradient was asked for in ${sanitizeForTerminal(encoding)}.`,
+      ? `The gradient was requested in ${requested ?? ''}.`
+      : `No gradient was requested in ${sanitizeForTerminal(encoding)}.`,
   );
 }
 

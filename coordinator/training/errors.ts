@@ -19,7 +19,7 @@ export class Interrupted extends Error {
   }
 }
 
-/** Tells wrong workers from a training that diverges, by the answers of a round whose values are not finite. */
+/** Tells a training that diverges from wrong workers, by the answers of a round that are not finite. */
 export class DivergenceDetector {
   readonly #reporters = new Set<Worker>();
 
@@ -31,8 +31,8 @@ export class DivergenceDetector {
    * Records an answer that is not finite.
    * @param asked workers of the round
    * @param present all workers of the pool
-   * @returns whether the weights are at fault: two or more workers of this round have had answers accepted before, and all of
-   *   them report the same. New workers cannot end a run so.
+   * @returns whether training diverges: two or more workers of this round have had answers accepted before, and all of them
+   *   report values that are not finite. New workers alone cannot end a run.
    */
   record(worker: Worker, asked: readonly WorkerId[], present: Iterable<Worker>): boolean {
     this.#reporters.add(worker);

@@ -2,11 +2,12 @@ import type { Split } from '../../shared/data/dataset.ts';
 import type { Score } from '../../shared/model/loss.ts';
 import type { Step, WorkerId } from '../../shared/protocol/messages.ts';
 import type { Answer } from '../integrity/answer.ts';
-import type { AnswerValidator, ReviewedRound } from '../integrity/answer-validator.ts';
+import type { AnswerValidator } from '../integrity/answer-validator.ts';
 import type { WorkerPool } from '../pool/pool.ts';
 import type { Worker } from '../pool/worker.ts';
 import { ThroughputTracker } from '../scheduling/throughput.ts';
 import type { WeightsPublisher } from '../weights/publisher.ts';
+import { describeRound } from './collect-answers.ts';
 import type { RoundExecutor, ShardTiming } from './round-executor.ts';
 import type { RunMode } from '../modes/run-mode.ts';
 
@@ -23,14 +24,15 @@ export interface EvaluatorOptions {
   readonly publisher: WeightsPublisher;
   readonly executor: RoundExecutor;
   readonly validator: AnswerValidator | null;
-  readonly reviewedRound: (input: EvaluationInput & { readonly samples: Uint32Array }) => ReviewedRound;
+  /** Shape of one sample, such as [28, 28, 1]. */
+  readonly sampleShape: readonly number[];
 }
 
-/** The next shard travels while one is being computed. */
+/** Shards per worker: one travels while the other is computed. */
 const DEPTH = 2;
 const STRAGGLER_FACTOR = 1.5;
 
-/** Computes loss and accuracy over a split, in small shards that go to the workers that are free. */
+/** Computes loss and accuracy over a split, in small shards that idle workers are assigned. */
 export class Evaluator implements ShardTiming {
   readonly #options: EvaluatorOptions;
   readonly #throughput = new ThroughputTracker();
@@ -39,7 +41,7 @@ export class Evaluator implements ShardTiming {
     this.#options = options;
   }
 
-  /** See StepRunner.evaluate. Repeated without workers whose answers were wrong. */
+  /** See StepRunner.evaluate. Repeats the evaluation without workers whose answers were wrong. */
   async evaluate(input: EvaluationInput, onProgress?: (done: number, total: number) => void): Promise<Score> {
     for (;;) {
       const score = await this.#attempt(input, onProgress);
@@ -51,7 +53,7 @@ export class Evaluator implements ShardTiming {
     this.#throughput.record(id, engine, samples, busyMs);
   }
 
-  /** By the median worker: at the end of an evaluation no step waits for a slow worker's last shards. */
+  /** Forecast for the median worker: the end of an evaluation must not wait for a slow worker's last shards. */
   stragglerAfterMs(_: WorkerId, samples: number): number {
     return STRAGGLER_FACTOR * DEPTH * (this.#throughput.medianForecastMs(samples) ?? Infinity);
   }
@@ -61,14 +63,14 @@ export class Evaluator implements ShardTiming {
     input: EvaluationInput,
     onProgress?: (done: number, total: number) => void,
   ): Promise<Score | null> {
-    const { pool, mode, publisher, executor, validator, reviewedRound } = this.#options;
+    const { pool, mode, publisher, executor, validator, sampleShape } = this.#options;
     const { count } = input.split;
     const samples = Uint32Array.from({ length: count }, (_, i) => i);
     pool.lockFingerprint();
     this.#throughput.beginStep(pool.workers);
     onProgress?.(0, count);
 
-    // The weights are evaluated with every bit, as they are saved.
+    // Exact weights: scores are saved beside them.
     publisher.beginStep(input.step, { committedWeights: input.weights }, { exact: true });
     const round = executor.start(
       { ...input, samples, task: 'evaluate', timing: this },
@@ -89,7 +91,7 @@ export class Evaluator implements ShardTiming {
       done += to - from;
       onProgress?.(done, count);
     }
-    const reviewed = { ...reviewedRound({ ...input, samples }), answers };
+    const reviewed = { ...describeRound({ ...input, samples }, publisher.current, sampleShape), answers };
     const decision = (await validator?.reviewEvaluation(reviewed)) ?? 'count';
     return decision === 'count' ? round.score : null;
   }

@@ -3,11 +3,11 @@ import type { Reporter } from '../report/reporter.ts';
 import type { EpochTotals } from '../run/checkpoint.ts';
 import type { StepRunner } from './step.ts';
 
-/** Where a run stands between two steps, besides its vectors. */
+/** Position of a run between two steps, without its vectors. */
 export interface RunPosition {
-  /** Steps done of the epoch. */
+  /** Finished steps of the epoch. */
   readonly index: number;
-  /** Steps done of the run. */
+  /** Finished steps of the run. */
   readonly steps: number;
   readonly tally: EpochTotals;
 }
@@ -15,7 +15,7 @@ export interface RunPosition {
 export interface RewindControllerOptions {
   /** Weights and the optimizer's vectors, which training changes in place. */
   readonly vectors: readonly Float32Array[];
-  /** Classes of the data. */
+  /** Number of classes in the data. */
   readonly classes: number;
   readonly stepRunner: Partial<
     Pick<StepRunner, 'waitForChecks' | 'consumeRewindRequest' | 'rewind' | 'validateAllUntil'>
@@ -25,27 +25,27 @@ export interface RewindControllerOptions {
 
 /** A finished step. */
 export interface FinishedStep {
-  /** Steps done of the run, this one included. */
+  /** Finished steps of the run, this one included. */
   readonly steps: number;
-  /** Mean of the step's samples. */
+  /** Mean loss of the step's samples. */
   readonly loss: number;
   readonly isLastOfEpoch: boolean;
 }
 
-/** Copying three vectors takes a tenth of a step. */
+/** Steps between two snapshots. A snapshot of three vectors takes a tenth of a step. */
 const SNAPSHOT_STEPS = 25;
 
 /**
- * Takes a run back to an earlier step of the epoch: when answers of a banned worker have counted, and when the loss jumps. Steps
- * are then done again with the same batches and masks.
+ * Rewinds a run to an earlier step of the epoch: when a banned worker's answers were summed, and when the loss jumps. The steps
+ * are then repeated with the same batches and masks.
  */
 export class RewindController {
   readonly #options: RewindControllerOptions;
   readonly #snapshots: RunSnapshots<RunPosition>;
   readonly #lossSpikes: LossSpikeDetector;
-  /** Steps of the epoch before the first one of this process; null before that. */
+  /** Index in the epoch of this process's first step; null before that step. */
   #firstIndex: number | null = null;
-  /** Steps after which a jump of the loss has taken the run back; a second one at the same step is the run's own. */
+  /** Step of the last rewind because of the loss. A second jump at the same step is not a worker's fault. */
   #spikeStep = -1;
 
   constructor(options: RewindControllerOptions) {
@@ -54,21 +54,22 @@ export class RewindController {
     this.#lossSpikes = new LossSpikeDetector(options.classes);
   }
 
-  /** To be called before each epoch: states of the last one are not gone back to. */
+  /** Call before each epoch: it drops the snapshots of the last one. */
   beginEpoch(): void {
     this.#snapshots.clear();
     this.#firstIndex = null;
   }
 
-  /** To be called before each step: keeps a state every so many steps. */
-  beforeStep(place: RunPosition): void {
-    this.#firstIndex ??= place.index;
-    if ((place.index - this.#firstIndex) % SNAPSHOT_STEPS === 0) this.#snapshots.save(place.steps, place);
+  /** Call before each step: it takes a snapshot every SNAPSHOT_STEPS steps. */
+  beforeStep(position: RunPosition): void {
+    const { index, steps } = position;
+    this.#firstIndex ??= index;
+    if ((index - this.#firstIndex) % SNAPSHOT_STEPS === 0) this.#snapshots.save(steps, position);
   }
 
   /**
-   * To be called after each step, before it is reported.
-   * @returns where the run has gone back to: its vectors are those of then; null if it stays where it is
+   * Call after each step, before it is reported.
+   * @returns position to continue from, whose vectors have been restored; null if the run was not rewound
    */
   async afterStep(step: FinishedStep): Promise<RunPosition | null> {
     return (await this.#afterBan(step)) ?? this.#afterLossSpike(step);
@@ -79,78 +80,78 @@ export class RewindController {
     if (isLastOfEpoch) await stepRunner.waitForChecks?.();
     const since = stepRunner.consumeRewindRequest?.() ?? null;
     if (since === null) return null;
-    const place = this.#restore(since);
-    if (place === null) {
+    const position = this.#restore(since);
+    if (position === null) {
       report.warn?.(
-        'What a banned worker has contributed stays in the weights: this model is too large to go back.',
+        'Answers of a banned worker stay in the weights: this model is too large for snapshots to rewind to.',
         { event: 'rewindFailed' },
       );
     } else {
       report.warn?.(
-        `The run goes back from step ${steps} to step ${place.steps}, to do without the answers of a banned worker.`,
-        { event: 'rewound', from: steps, to: place.steps },
+        `The run rewinds from step ${steps} to step ${position.steps}, and repeats the steps without the answers of a banned worker.`,
+        { event: 'rewound', from: steps, to: position.steps },
       );
     }
-    return place;
+    return position;
   }
 
   #afterLossSpike({ steps, loss }: FinishedStep): RunPosition | null {
     const { classes, stepRunner, report } = this.#options;
-    const usual = this.#lossSpikes.typicalLoss ?? Math.log(classes);
+    const typical = this.#lossSpikes.typicalLoss ?? Math.log(classes);
     if (!this.#lossSpikes.record(loss)) return null;
-    const what = `The loss jumped from ${usual.toPrecision(2)} to ${loss.toPrecision(2)} at step ${steps}`;
-    const place = steps > this.#spikeStep ? this.#restore(steps - 1) : null;
-    if (place === null) {
+    const observation = `The loss jumped from ${typical.toPrecision(2)} to ${loss.toPrecision(2)} at step ${steps}`;
+    const position = steps > this.#spikeStep ? this.#restore(steps - 1) : null;
+    if (position === null) {
       this.#lossSpikes.reset();
       report.warn?.(
-        `${what}, without a wrong answer: the training itself diverges. Stop it and resume from the last checkpoint with a smaller learning rate.`,
+        `${observation}, although all answers were right: the training itself diverges. Stop it and resume from the last checkpoint with a smaller learning rate.`,
         { event: 'lossSpike', from: steps },
       );
     } else {
       this.#spikeStep = steps;
       stepRunner.validateAllUntil?.(steps as Step);
       report.warn?.(
-        `${what}: the run goes back to step ${place.steps}, and recomputes every answer up to there.`,
-        { event: 'lossSpike', from: steps, to: place.steps },
+        `${observation}: the run rewinds to step ${position.steps}, and recomputes every answer up to step ${steps}.`,
+        { event: 'lossSpike', from: steps, to: position.steps },
       );
     }
-    return place;
+    return position;
   }
 
   #restore(beforeStep: number): RunPosition | null {
-    const place = this.#snapshots.restore(beforeStep);
-    if (place !== null) this.#options.stepRunner.rewind?.();
-    return place;
+    const position = this.#snapshots.restore(beforeStep);
+    if (position !== null) this.#options.stepRunner.rewind?.();
+    return position;
   }
 }
 
 const LOSS_WINDOW = 32;
-/** Before so many steps nothing is usual. */
+/** Number of losses that a median needs. */
 const MIN_STEPS = 8;
-/** Losses of a healthy run vary by less. */
+/** Ratio to the median above which a loss is a jump. Losses of a healthy run vary by less. */
 const MAX_TIMES_MEDIAN = 10;
-/** A loss up to this many times that of guessing is no jump: a run begins there. */
+/** Ratio to the loss of guessing, with which a run begins, up to which no loss is a jump. */
 const MAX_TIMES_CHANCE = 2;
 
-/** Notices that the loss of a run has jumped: far above what it was, and above what guessing gives. */
+/** Detects jumps of the loss: far above the recent losses, and above the loss of guessing. */
 export class LossSpikeDetector {
   readonly #chanceLoss: number;
   #recent: number[] = [];
 
-  /** @param classes of the data */
+  /** @param classes number of classes in the data */
   constructor(classes: number) {
     this.#chanceLoss = Math.log(Math.max(2, classes));
   }
 
-  /** The usual loss of the last steps; null while too few are known. */
+  /** Median loss of the last steps; null before MIN_STEPS of them. */
   get typicalLoss(): number | null {
     if (this.#recent.length < MIN_STEPS) return null;
     return this.#recent.toSorted((a, b) => a - b)[this.#recent.length >> 1] ?? null;
   }
 
   /**
-   * @param loss mean of a step's samples
-   * @returns whether it is a jump; then it does not become usual
+   * @param loss mean loss of a step's samples
+   * @returns whether it is a jump; a jump does not change the median
    */
   record(loss: number): boolean {
     const { typicalLoss } = this;
@@ -160,29 +161,29 @@ export class LossSpikeDetector {
     return false;
   }
 
-  /** What was usual is not any more. */
+  /** Forgets the recent losses. */
   reset(): void {
     this.#recent = [];
   }
 }
 
-/** Vectors of a run as they were before a step, with what else is needed to train on from there. */
-interface Snapshot<Place> {
+/** Copies of a run's vectors before a step, with the position to continue from. */
+interface Snapshot<Position> {
   readonly step: number;
-  readonly position: Place;
+  readonly position: Position;
   readonly vectors: readonly Float32Array[];
 }
 
-/** Of one epoch: its beginning, and the two newest. */
+/** Maximum number of snapshots: the first of the epoch and the two newest. */
 const MAX_SNAPSHOTS = 3;
-/** In all; of a model that needs more there are fewer snapshots, or none. */
+/** Maximum size of all snapshots: a large model has fewer of them, or none. */
 const MAX_BYTES = 512 << 20;
 
-/** States in memory that a run can go back to when a worker has spoilt it. */
-export class RunSnapshots<Place> {
+/** Snapshots in memory that a run can be rewound to. */
+export class RunSnapshots<Position> {
   readonly #vectors: readonly Float32Array[];
   readonly #maxSnapshots: number;
-  #snapshots: Snapshot<Place>[] = [];
+  #snapshots: Snapshot<Position>[] = [];
 
   /** @param vectors that training changes in place */
   constructor(vectors: readonly Float32Array[]) {
@@ -192,25 +193,27 @@ export class RunSnapshots<Place> {
   }
 
   /**
-   * Keeps what there is before a step; of older snapshots, the first and the newest stay.
-   * @param position what `restore` gives back
+   * Takes a snapshot before a step. If there are too many, the second oldest one is replaced.
+   * @param position value that `restore` returns
    */
-  save(step: number, position: Place): void {
-    const held = this.#snapshots;
-    // After going back to a step, that state is still there.
-    if (this.#maxSnapshots === 0 || held.at(-1)?.step === step) return;
+  save(step: number, position: Position): void {
+    const snapshots = this.#snapshots;
+    // After a rewind, the snapshot of that step is still there.
+    if (this.#maxSnapshots === 0 || snapshots.at(-1)?.step === step) return;
     const reused =
-      held.length < this.#maxSnapshots ? undefined : held.splice(Math.min(1, held.length - 1), 1)[0];
+      snapshots.length < this.#maxSnapshots
+        ? undefined
+        : snapshots.splice(Math.min(1, snapshots.length - 1), 1)[0];
     const vectors = reused?.vectors ?? this.#vectors.map(({ length }) => new Float32Array(length));
     for (const [i, vector] of this.#vectors.entries()) vectors[i]?.set(vector);
-    held.push({ step, position, vectors });
+    snapshots.push({ step, position, vectors });
   }
 
   /**
-   * Puts back the newest state before this step or, if there is none so old, the oldest one.
-   * @returns its place; null if nothing is kept
+   * Restores the vectors of the newest snapshot before this step or, if there is none so old, of the oldest one.
+   * @returns its position; null if there is no snapshot
    */
-  restore(beforeStep: number): Place | null {
+  restore(beforeStep: number): Position | null {
     const [oldest] = this.#snapshots;
     const snapshot = this.#snapshots.findLast(({ step }) => step <= beforeStep) ?? oldest;
     if (snapshot === undefined) return null;
@@ -219,7 +222,7 @@ export class RunSnapshots<Place> {
     return snapshot.position;
   }
 
-  /** What is kept is not to be gone back to any more. */
+  /** Drops all snapshots. */
   clear(): void {
     this.#snapshots = [];
   }

@@ -33,7 +33,7 @@ import {
 import type { RunMode, ShardScore } from '../modes/run-mode.ts';
 import type { RoundInput, ShardSender } from './shard-sender.ts';
 
-/** Learns from the time that workers take, and says when a shard is a straggler. */
+/** Records how long workers take, and predicts when a shard is a straggler. */
 export interface ShardTiming {
   record(worker: Worker, samples: number, busyMs: number): void;
   stragglerAfterMs(worker: WorkerId, samples: number): number;
@@ -44,7 +44,7 @@ export interface RoundRequest extends RoundInput {
   readonly timing: ShardTiming;
 }
 
-/** Which worker gets what of a round. */
+/** Assignment of a round's samples to workers. */
 export type RoundPlan = Omit<RoundStart, 'samples' | 'nextId' | 'superseded' | 'stragglerAfterMs'>;
 
 /** A checked part of a shard's answer: a bucket of its gradient, or an evaluation. */
@@ -59,12 +59,19 @@ export interface ReceivedBucket {
   readonly score: (Score & { readonly norm: number }) | null;
 }
 
-export interface RoundExecutorOptions {
+/** Options that all rounds of a run share. */
+export interface RoundContext {
   readonly pool: WorkerPool;
   readonly clock: Clock;
+  /** How batches are split and gradients are summed. */
   readonly mode: RunMode;
+  /** Ends a round that no worker is left to finish. */
   readonly signal: AbortSignalLike;
+  /** Called when the last worker has left (true), and when one has joined again (false). */
   readonly onWaiting: (isWaiting: boolean) => void;
+}
+
+export interface RoundExecutorOptions extends RoundContext {
   readonly sender: ShardSender;
   /** Values in a gradient. */
   readonly gradientLength: number;
@@ -74,7 +81,7 @@ export interface RoundExecutorOptions {
 
 const CHECK_INTERVAL_MS = 1_000;
 
-/** Performs what the pure rounds decide: one round at a time, with the workers of a pool. */
+/** Performs the effects of round.ts with the workers of a pool, one round at a time. */
 export class RoundExecutor {
   readonly #options: RoundExecutorOptions;
   readonly #buffers = new BufferPool();
@@ -98,7 +105,7 @@ export class RoundExecutor {
     return this.#running?.divergence ?? null;
   }
 
-  /** Sends a round's first shards. @returns the round, whose buckets are to be taken by a `for await` loop */
+  /** Sends a round's first shards. @returns the round, to be consumed by a `for await` loop */
   start(request: RoundRequest, plan: RoundPlan): RunningRound {
     const previous = this.#running;
     previous?.dispose();
@@ -116,7 +123,7 @@ export class RoundExecutor {
   }
 }
 
-/** A round in progress. After its last answer it still listens to superseded shards, until it is disposed. */
+/** A round in progress. After its last answer it still receives answers to superseded shards, until it is disposed. */
 export class RunningRound implements AsyncIterable<ReceivedBucket> {
   readonly #options: RoundExecutorOptions;
   readonly #decoder: AnswerDecoder;
@@ -126,7 +133,7 @@ export class RunningRound implements AsyncIterable<ReceivedBucket> {
   readonly #received = new AsyncQueue<ReceivedBucket>();
   readonly #scores: ShardScore[] = [];
   readonly #divergence = new DivergenceDetector();
-  /** Shards of which some buckets have arrived: offset of the last one, and norm of all of them. */
+  /** Offset of the last bucket, and norm of all buckets, of each shard whose gradient is incomplete. */
   readonly #partial = new Map<ShardId, { readonly offset: number; readonly norm: number }>();
   /** Shards of this round by worker, answered or not. */
   readonly #assigned = new Map<WorkerId, Set<ShardId>>();
@@ -151,7 +158,7 @@ export class RunningRound implements AsyncIterable<ReceivedBucket> {
     [this.#round, this.#effects] = startRound(start, options.clock.now());
   }
 
-  /** Sends the first shards and begins to listen. */
+  /** Sends the first shards and subscribes to the pool. */
   start(): void {
     this.#perform(this.#effects);
     this.#listen();
@@ -161,7 +168,7 @@ export class RunningRound implements AsyncIterable<ReceivedBucket> {
     this.#dropOverdue();
   }
 
-  /** Ends listening. */
+  /** Unsubscribes from the pool. */
   dispose(): void {
     this.#unsubscribe();
   }
@@ -185,7 +192,7 @@ export class RunningRound implements AsyncIterable<ReceivedBucket> {
     return this.#isEnded || !this.#divergence.hasReports ? null : new TrainingDiverged(step, task);
   }
 
-  /** Greater than every shard id that this round has assigned. */
+  /** First shard id that this round has not assigned. */
   get nextShardId(): number {
     return this.#round.nextId;
   }
@@ -300,7 +307,7 @@ export class RunningRound implements AsyncIterable<ReceivedBucket> {
     }
   }
 
-  /** Records the time of an answer whose samples another worker's answer has counted for. */
+  /** Records the time of an answer that is no longer needed. */
   #onSuperseded(worker: Worker, shard: AssignedShard, answer: ShardAnswer): void {
     this.#recordMissed(worker, answer);
     if (answer.type === 'failed') {
@@ -314,8 +321,8 @@ export class RunningRound implements AsyncIterable<ReceivedBucket> {
   }
 
   /**
-   * Records that a gradient is dropped unread. Only the last message about an outstanding shard counts: else a worker could send
-   * any number of them, so that none of its gradients can be compared.
+   * Records that a gradient is dropped unread. Only the last message about an outstanding shard counts: otherwise a worker could
+   * send any number of messages, to prevent that its gradients are compared.
    */
   #recordMissed({ id, outstanding }: Worker, answer: ShardAnswer): void {
     const isLast = answer.type === 'failed' || (answer.type === 'gradient' && answer.result !== undefined);
@@ -370,7 +377,7 @@ export class RunningRound implements AsyncIterable<ReceivedBucket> {
     this.#dispatch({ type: 'answered', shard: shard.id });
   }
 
-  /** Busy time counts from the assignment, or from the worker's answer before it, if that came later. */
+  /** Records busy time: from the assignment, or from the worker's previous answer if that arrived later. */
   #recordTime(worker: Worker, shard: AssignedShard, result: ShardResult | null): void {
     const { link } = worker;
     const nowMs = this.#options.clock.now();

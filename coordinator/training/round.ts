@@ -8,23 +8,23 @@ import {
 } from '../scheduling/partition.ts';
 
 /**
- * One round: a set of samples that has to be accounted for, each exactly once, by workers that come and go. Pure:
- * (state, event, now) -> state and effects. Positions in the batch stand for its samples.
+ * One round: workers that join and leave compute a batch, and each sample counts exactly once. Pure: (state, event, now) -> state
+ * and effects. Ranges are positions in the batch, not sample numbers.
  */
 export interface Round {
   readonly samples: number;
-  /** How many shards a worker may hold at a time. */
+  /** Maximum number of shards that a worker is assigned at a time. */
   readonly depth: number;
   readonly workers: readonly WorkerId[];
-  /** Who gets something only where no worker is left, or a shard is late and no worker idle. */
+  /** Workers that are assigned shards only if no other worker is left, or if a shard is a straggler and no other worker is idle. */
   readonly standby: readonly WorkerId[];
-  /** Not accounted for and with nobody, first come first. */
+  /** Shards without a worker, in the order of dispatch. */
   readonly pending: readonly PendingShard[];
-  /** Two of them may be over the same samples: the first answer counts. */
+  /** Shards that workers compute. Several may have the same range: the first answer counts. */
   readonly assigned: readonly AssignedShard[];
-  /** Somebody else was first, in this round or one before: they only keep their worker busy until it answers. */
+  /** Shards of this or an earlier round whose range another worker has answered. They occupy their worker until it answers. */
   readonly superseded: readonly AssignedShard[];
-  /** Samples accounted for. */
+  /** Number of samples whose answer has been accepted. */
   readonly samplesDone: number;
   readonly stragglerAfterMs: (worker: WorkerId, samples: number) => number;
   readonly splitRange: SplitRange;
@@ -32,7 +32,7 @@ export interface Round {
 }
 
 export interface PendingShard extends Range {
-  /** Whoever failed at it; gets it again only if nobody else is there. */
+  /** Worker that failed at this range: assigned it again only if there is no other worker. */
   readonly avoid: WorkerId | null;
 }
 
@@ -45,27 +45,28 @@ export type RoundEvent =
   | { readonly type: 'tick' };
 
 export type RoundEffect =
-  { readonly type: 'give'; readonly shard: AssignedShard } | { readonly type: 'complete' };
+  { readonly type: 'assign'; readonly shard: AssignedShard } | { readonly type: 'complete' };
 
 export type RoundTransition = readonly [Round, readonly RoundEffect[]];
 
 export interface RoundStart {
   readonly samples: number;
   readonly workers: readonly WorkerId[];
-  /** Who gets what at once; what is left over waits for the first to be free. */
+  /** Shards that are assigned at once. */
   readonly assignments: readonly Assignment[];
+  /** Ranges that are dispatched to workers with less than `depth` shards. */
   readonly pending: readonly Range[];
   readonly depth: number;
-  /** Greater than every shard's that was ever given. */
+  /** Greater than the id of every shard of earlier rounds. */
   readonly nextId: number;
   readonly standby?: readonly WorkerId[];
-  /** What rounds before have left in workers' hands. */
+  /** Shards of earlier rounds that workers have not answered. */
   readonly superseded?: readonly AssignedShard[];
-  /** Assigned ranges that somebody else gets from the beginning too, whoever is first. */
+  /** Speculative duplicates: assigned ranges that other workers compute too, from the beginning. */
   readonly duplicates?: readonly Assignment[];
-  /** After which time a shard is late; by default none ever is. */
+  /** Time after which a worker's shard is a straggler. @default never */
   readonly stragglerAfterMs?: (worker: WorkerId, samples: number) => number;
-  /** How what one left behind is cut for those that remain; by default into equal parts. */
+  /** Splits the shard of a worker that left. @default into equal parts */
   readonly splitRange?: SplitRange;
 }
 
@@ -84,55 +85,41 @@ export function startRound(start: RoundStart, nowMs: number): RoundTransition {
     splitRange: start.splitRange ?? splitEvenly,
   };
   const effects: RoundEffect[] = [];
-  const assigned = start.assignments.map((assignment) => ({ ...assignment, copy: false }));
-  const copies = (start.duplicates ?? []).map((assignment) => ({ ...assignment, copy: true }));
-  for (const { worker, copy, ...range } of [...assigned, ...copies]) {
-    const [next, effect] = assign(round, range, worker, nowMs, copy);
+  const primaries = start.assignments.map((assignment) => ({ ...assignment, isDuplicate: false }));
+  const duplicates = (start.duplicates ?? []).map((assignment) => ({ ...assignment, isDuplicate: true }));
+  for (const { worker, isDuplicate, ...range } of [...primaries, ...duplicates]) {
+    const [next, effect] = assign(round, range, worker, nowMs, isDuplicate);
     round = next;
     effects.push(effect);
   }
-  const [next, more] = dispatchPending(round, nowMs);
-  return [next, [...effects, ...more]];
+  const [next, dispatched] = dispatchPending(round, nowMs);
+  return [next, [...effects, ...dispatched]];
 }
 
 export function advanceRound(round: Round, event: RoundEvent, nowMs: number): RoundTransition {
   switch (event.type) {
     case 'joined':
       return dispatchPending({ ...round, workers: [...round.workers, event.worker] }, nowMs);
-    case 'left': {
-      const others = ({ worker }: AssignedShard): boolean => worker !== event.worker;
-      const workers = round.workers.filter((worker) => worker !== event.worker);
-      const standby = round.standby.filter((worker) => worker !== event.worker);
-      const remain = round.assigned.filter(others);
-      const lost = round.assigned.filter(
-        (shard) => !others(shard) && !remain.some((one) => isSameRange(one, shard)),
-      );
-      // What one left behind is cut for all that remain, so that nobody alone makes the others wait.
-      const pieces = lost.flatMap(({ from, to }) =>
-        round.splitRange({ from, to }, Math.max(1, workers.length)),
-      );
-      const pending = [...pieces.map((range) => ({ ...range, avoid: null })), ...round.pending];
-      const [assigned, superseded] = [promoteDuplicates(remain, nowMs), round.superseded.filter(others)];
-      return dispatchPending({ ...round, workers, standby, assigned, superseded, pending }, nowMs);
-    }
+    case 'left':
+      return removeWorker(round, event.worker, nowMs);
     case 'answered': {
       const shard = round.assigned.find(({ id }) => id === event.shard);
       if (shard === undefined) return release(round, event.shard, nowMs);
       const samplesDone = round.samplesDone + shard.to - shard.from;
-      const left = round.assigned.filter((other) => other !== shard);
-      const assigned = left.filter((other) => !isSameRange(other, shard));
-      const superseded = [...round.superseded, ...left.filter((other) => isSameRange(other, shard))];
+      const others = round.assigned.filter((other) => other !== shard);
+      const assigned = others.filter((other) => !isSameRange(other, shard));
+      const superseded = [...round.superseded, ...others.filter((other) => isSameRange(other, shard))];
       const next: Round = { ...round, assigned, superseded, samplesDone };
       return samplesDone === round.samples ? [next, [{ type: 'complete' }]] : dispatchPending(next, nowMs);
     }
     case 'failed': {
       const shard = round.assigned.find(({ id }) => id === event.shard);
       if (shard === undefined) return release(round, event.shard, nowMs);
-      const remain = round.assigned.filter((other) => other !== shard);
+      const others = round.assigned.filter((other) => other !== shard);
       const { from, to, worker: avoid } = shard;
-      const again = remain.some((other) => isSameRange(other, shard)) ? [] : [{ from, to, avoid }];
-      const given = promoteDuplicates(remain, nowMs);
-      return dispatchPending({ ...round, assigned: given, pending: [...again, ...round.pending] }, nowMs);
+      const retried = others.some((other) => isSameRange(other, shard)) ? [] : [{ from, to, avoid }];
+      const assigned = promoteDuplicates(others, nowMs);
+      return dispatchPending({ ...round, assigned, pending: [...retried, ...round.pending] }, nowMs);
     }
     case 'tick':
       return dispatchPending(
@@ -142,7 +129,29 @@ export function advanceRound(round: Round, event: RoundEvent, nowMs: number): Ro
   }
 }
 
-/** Forecasts that could not be made when a shard was given are made now, if they can. */
+/** Removes a worker. Its shards are split for all remaining workers, so that no single worker makes the others wait. */
+function removeWorker(round: Round, worker: WorkerId, nowMs: number): RoundTransition {
+  const isRemaining = (shard: AssignedShard): boolean => shard.worker !== worker;
+  const workers = round.workers.filter((other) => other !== worker);
+  const remaining = round.assigned.filter(isRemaining);
+  const lost = round.assigned.filter(
+    (shard) => !isRemaining(shard) && !remaining.some((other) => isSameRange(other, shard)),
+  );
+  const parts = lost.flatMap(({ from, to }) => round.splitRange({ from, to }, Math.max(1, workers.length)));
+  return dispatchPending(
+    {
+      ...round,
+      workers,
+      standby: round.standby.filter((other) => other !== worker),
+      assigned: promoteDuplicates(remaining, nowMs),
+      superseded: round.superseded.filter(isRemaining),
+      pending: [...parts.map((range) => ({ ...range, avoid: null })), ...round.pending],
+    },
+    nowMs,
+  );
+}
+
+/** Repeats the forecast for a shard if none was possible when it was assigned. */
 const updateStragglerTime = (round: Round, shard: AssignedShard): AssignedShard =>
   Number.isFinite(shard.stragglerAtMs)
     ? shard
@@ -151,7 +160,7 @@ const updateStragglerTime = (round: Round, shard: AssignedShard): AssignedShard 
         stragglerAtMs: shard.assignedAtMs + round.stragglerAfterMs(shard.worker, shard.to - shard.from),
       };
 
-/** Takes back a shard that somebody else has answered before; its worker is free again. */
+/** Removes a superseded shard: its worker is idle again. */
 function release(round: Round, id: ShardId, nowMs: number): RoundTransition {
   const superseded = round.superseded.filter((shard) => shard.id !== id);
   return superseded.length === round.superseded.length
@@ -159,34 +168,34 @@ function release(round: Round, id: ShardId, nowMs: number): RoundTransition {
     : dispatchPending({ ...round, superseded }, nowMs);
 }
 
-/** A copy that is all that remains of a shard is counted on from now, but not waited for. */
-function promoteDuplicates(given: readonly AssignedShard[], nowMs: number): AssignedShard[] {
-  return given.map((shard) =>
-    shard.isDuplicate && !given.some((other) => !other.isDuplicate && isSameRange(other, shard))
+/** If only a duplicate of a range is left, it becomes the primary assignment, already a straggler. */
+function promoteDuplicates(assigned: readonly AssignedShard[], nowMs: number): AssignedShard[] {
+  return assigned.map((shard) =>
+    shard.isDuplicate && !assigned.some((other) => !other.isDuplicate && isSameRange(other, shard))
       ? { ...shard, isDuplicate: false, stragglerAtMs: nowMs }
       : shard,
   );
 }
 
-/** Workers that have kept a shard for longer than `deadlineMs`. */
+/** Workers that have not answered a shard for longer than `deadlineMs`. */
 export function overdueWorkers(round: Round, nowMs: number, deadlineMs: number): WorkerId[] {
-  const late = [...round.assigned, ...round.superseded].filter(
+  const overdue = [...round.assigned, ...round.superseded].filter(
     ({ assignedAtMs }) => nowMs - assignedAtMs > deadlineMs,
   );
-  return [...new Set(late.map(({ worker }) => worker))];
+  return [...new Set(overdue.map(({ worker }) => worker))];
 }
 
-/** Gives waiting shards to workers that have room, those with least to do first; then late ones to who is idle. */
+/** Assigns pending shards to the least loaded workers; then stragglers to idle workers. */
 export function dispatchPending(round: Round, nowMs: number): RoundTransition {
   const effects: RoundEffect[] = [];
   for (const shard of round.pending) {
-    const { workers, standby: reserve, depth } = round;
+    const { workers, standby, depth } = round;
     const others = workers.filter((worker) => worker !== shard.avoid);
-    const standby = others.length > 0 ? reserve.filter((worker) => worker !== shard.avoid) : reserve;
+    const candidates = others.length > 0 ? standby.filter((worker) => worker !== shard.avoid) : standby;
     // A worker that is busy with a superseded shard may never answer: standby workers do not wait for it.
     const worker = others.some((other) => !round.superseded.some(({ worker }) => worker === other))
       ? leastLoadedWorker(round, workers, depth, shard.avoid)
-      : (leastLoadedWorker(round, standby, depth, null) ??
+      : (leastLoadedWorker(round, candidates, depth, null) ??
         leastLoadedWorker(round, workers, depth, others.length > 0 ? shard.avoid : null));
     if (worker === undefined) continue;
     const pending = round.pending.filter((other) => other !== shard);
@@ -196,12 +205,12 @@ export function dispatchPending(round: Round, nowMs: number): RoundTransition {
   }
   for (const shard of round.assigned) {
     if (shard.isDuplicate || shard.stragglerAtMs > nowMs) continue;
-    const same = round.assigned.filter((other) => isSameRange(other, shard));
-    // Everybody who is counted on for it has to be late.
-    if (same.some(({ isDuplicate, stragglerAtMs }) => !isDuplicate && stragglerAtMs > nowMs)) continue;
-    const holders = same.map(({ worker }) => worker);
+    const sameRange = round.assigned.filter((other) => isSameRange(other, shard));
+    // No further worker while one primary assignment of the range is still in time.
+    if (sameRange.some(({ isDuplicate, stragglerAtMs }) => !isDuplicate && stragglerAtMs > nowMs)) continue;
+    const assignees = sameRange.map(({ worker }) => worker);
     const others = (workers: readonly WorkerId[]): WorkerId[] =>
-      workers.filter((worker) => !holders.includes(worker));
+      workers.filter((worker) => !assignees.includes(worker));
     const worker =
       leastLoadedWorker(round, others(round.workers), 1, null) ??
       leastLoadedWorker(round, others(round.standby), 1, null);
@@ -213,7 +222,7 @@ export function dispatchPending(round: Round, nowMs: number): RoundTransition {
   return [round, effects];
 }
 
-/** When to look next whether a shard is late; null if none will be. */
+/** Time of the next check for stragglers; null if no shard can become one. */
 export function nextStragglerCheckMs({ assigned }: Round, nowMs: number): number | null {
   let soonestMs = Infinity;
   for (const { isDuplicate, stragglerAtMs } of assigned) {
@@ -225,29 +234,29 @@ export function nextStragglerCheckMs({ assigned }: Round, nowMs: number): number
 export const isSameRange = (a: Range, b: Range): boolean => a.from === b.from && a.to === b.to;
 
 /**
- * The one of these that holds least, and less than `depth`; whoever is to be avoided only if there is nobody else. Nobody
- * who is busy with a spare shard: newer weights would make it drop that without an answer.
+ * Worker with the fewest shards, and fewer than `depth`. `avoid` is chosen only if there is no other worker. A worker that is
+ * busy with a superseded shard is never chosen: newer weights would make it drop that shard without an answer.
  */
 function leastLoadedWorker(
   round: Round,
-  among: readonly WorkerId[],
+  workers: readonly WorkerId[],
   depth: number,
   avoid: WorkerId | null,
 ): WorkerId | undefined {
-  const load = new Map(among.map((worker) => [worker, 0]));
+  const load = new Map(workers.map((worker) => [worker, 0]));
   for (const { worker } of round.superseded) load.delete(worker);
   for (const { worker } of round.assigned) {
-    const held = load.get(worker);
-    if (held !== undefined) load.set(worker, held + 1);
+    const count = load.get(worker);
+    if (count !== undefined) load.set(worker, count + 1);
   }
-  const nobodyElse = among.every((worker) => worker === avoid);
-  const [least] = [...load]
-    .filter(([worker, held]) => held < depth && (worker !== avoid || nobodyElse))
+  const isOnlyAvoided = workers.every((worker) => worker === avoid);
+  const [leastLoaded] = [...load]
+    .filter(([worker, count]) => count < depth && (worker !== avoid || isOnlyAvoided))
     .sort(([, a], [, b]) => a - b);
-  return least?.[0];
+  return leastLoaded?.[0];
 }
 
-/** @param isDuplicate nobody counts on it */
+/** @param isDuplicate whether the shard is a speculative duplicate, which no worker waits for */
 export function assign(
   round: Round,
   { from, to }: Range,
@@ -255,18 +264,17 @@ export function assign(
   nowMs: number,
   isDuplicate = false,
 ): readonly [Round, RoundEffect] {
-  const stragglerAtMs = nowMs + round.stragglerAfterMs(worker, to - from);
   const shard: AssignedShard = {
     id: round.nextId as ShardId,
     from,
     to,
     worker,
     assignedAtMs: nowMs,
-    stragglerAtMs,
+    stragglerAtMs: nowMs + round.stragglerAfterMs(worker, to - from),
     isDuplicate,
   };
   return [
     { ...round, assigned: [...round.assigned, shard], nextId: round.nextId + 1 },
-    { type: 'give', shard },
+    { type: 'assign', shard },
   ];
 }

@@ -9,11 +9,11 @@ import type { Worker } from '../pool/worker.ts';
 import type { AssignedShard, Assignment } from '../scheduling/partition.ts';
 import type { WeightsPublisher } from '../weights/publisher.ts';
 
-/** What a round is computed from. */
+/** Input of a round: weights of a step, and samples of a split. */
 export interface RoundInput {
   readonly step: Step;
   readonly split: Split;
-  /** Sample numbers; shards are positions in it. */
+  /** Sample numbers of the batch; shards are ranges of it. */
   readonly samples: Uint32Array;
 }
 
@@ -22,14 +22,14 @@ export interface ShardSenderOptions {
   readonly publisher: WeightsPublisher;
   /** Shape of one sample, such as [28, 28, 1]. */
   readonly sampleShape: readonly number[];
-  /** Kernel whose gradient may come as factors; null if the model has none. */
+  /** Kernel whose gradient can be sent as factors; null if the model has none. */
   readonly kernel: DenseKernel | null;
 }
 
-/** Sends workers the shards that they are assigned, with the weights and samples that they do not have yet. */
+/** Sends workers their shards, with the weights and samples that they lack. */
 export class ShardSender {
   readonly #options: ShardSenderOptions;
-  /** Samples that were sent ahead. */
+  /** Samples that each worker has prefetched. */
   readonly #prefetched = new Map<WorkerId, Range & { readonly step: Step }>();
 
   constructor(options: ShardSenderOptions) {
@@ -52,18 +52,18 @@ export class ShardSender {
     };
     const prefetched = this.#prefetched.get(worker.id);
     this.#prefetched.delete(worker.id);
-    const isThere =
+    const isPrefetched =
       task === 'train' &&
       prefetched?.step === step &&
       prefetched.from === shard.from &&
       prefetched.to === shard.to;
-    this.#sendSamples(worker, message, isThere ? null : samples.subarray(shard.from, shard.to), split);
+    this.#sendSamples(worker, message, isPrefetched ? null : samples.subarray(shard.from, shard.to), split);
   }
 
   /**
-   * Sends workers their probable shares of the next step, to be prepared while they wait for its weights. A shard that turns out
-   * to be another one brings its own samples.
-   * @param input of the step in progress, but for the samples, which are the next step's
+   * Sends workers the samples of their predicted shards of the next step, which they prepare while they wait for its weights. If
+   * the shard is another one, it is sent with its samples.
+   * @param input the step in progress, with the next step's samples
    */
   prefetch({ step, split, samples }: RoundInput, assignments: readonly Assignment[]): void {
     const { workers } = this.#options.pool;
@@ -78,12 +78,12 @@ export class ShardSender {
     }
   }
 
-  /** Forgets what was sent ahead. */
+  /** Forgets all prefetched samples. */
   reset(): void {
     this.#prefetched.clear();
   }
 
-  /** Codec that a shard asks for; null for the one that the worker's welcome names. */
+  /** Codec that a shard's gradient is requested in; null for the codec in the worker's welcome. */
   #encodingFor({ link }: Worker, samples: number): string | null {
     const { kernel } = this.#options;
     if (link.codec === link.initialCodecs.codec) return null;

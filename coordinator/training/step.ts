@@ -1,46 +1,29 @@
 import { factoredKernel } from '../../shared/codec/factors.ts';
-import type { Split } from '../../shared/data/dataset.ts';
-import { shardBytes, viewShard, writeShard } from '../../shared/data/shard.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Score } from '../../shared/model/loss.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
-import type { AbortSignalLike, Clock } from '../../shared/util/clock.ts';
 import type { Range } from '../../shared/util/range.ts';
-import { AnswerCollector } from './answer-collector.ts';
-import type { AnswerValidator, ReviewedRound } from '../integrity/answer-validator.ts';
+import type { AnswerValidator } from '../integrity/answer-validator.ts';
 import { describeCodecChange } from '../links/describe-link.ts';
 import { AdaptiveCodecs } from '../links/policy.ts';
 import type { Optimizer } from '../optimizer/optimizer.ts';
-import type { WorkerPool } from '../pool/pool.ts';
 import { BatchPartitioner, type BatchPartition } from '../scheduling/planner.ts';
 import { WeightsPublisher } from '../weights/publisher.ts';
+import { AnswerCollector, describeRound } from './collect-answers.ts';
 import type { TrainingDiverged } from './errors.ts';
 import { Evaluator, type EvaluationInput } from './evaluate.ts';
-import { RoundExecutor } from './round-executor.ts';
-import type { RunMode } from '../modes/run-mode.ts';
-import { ShardSender } from './shard-sender.ts';
+import { RoundExecutor, type RoundContext } from './round-executor.ts';
+import { ShardSender, type RoundInput } from './shard-sender.ts';
 
-export interface StepRunnerOptions {
-  readonly pool: WorkerPool;
+export interface StepRunnerOptions extends RoundContext {
   readonly job: Job;
-  readonly clock: Clock;
-  /** How batches are split and gradients are summed; exact runs have another one. */
-  readonly mode: RunMode;
-  /** Ends a round that no worker is there to finish. */
-  readonly signal: AbortSignalLike;
-  /** Called when the last worker has left (true), and when one has joined again (false). */
-  readonly onWaiting: (isWaiting: boolean) => void;
   /** Recomputes answers. @default null: every worker is trusted */
   readonly validator?: AnswerValidator | null;
 }
 
-export interface StepInput {
-  readonly step: Step;
-  /** Sample numbers of the batch, at least one. */
-  readonly samples: Uint32Array;
-  readonly split: Split;
-  /** Has the weights, and is applied to the sum of the gradients. */
+/** A batch of at least one sample, and the optimizer that its gradient is applied with. */
+export interface StepInput extends RoundInput {
   readonly optimizer: Optimizer;
 }
 
@@ -90,7 +73,7 @@ export class StepRunner {
       validator,
       publisher: this.#publisher,
       executor: this.#executor,
-      reviewedRound: (input) => this.#reviewedRound(input),
+      sampleShape: job.data.sampleShape,
     });
   }
 
@@ -101,7 +84,7 @@ export class StepRunner {
 
   /**
    * One training step: partition, send, collect, apply, publish. Repeated without workers whose answers were wrong.
-   * @param nextSamples the next step's batch: its samples are sent ahead. @default undefined: nothing is sent ahead
+   * @param nextSamples the next step's batch, whose samples are prefetched. @default no prefetch
    * @throws TrainingDiverged, Interrupted; weights and optimizer are then what they were before
    */
   async run(input: StepInput, nextSamples?: Uint32Array): Promise<StepResult> {
@@ -120,7 +103,7 @@ export class StepRunner {
     isRetry: boolean,
   ): Promise<StepResult | null> {
     const { step, samples, optimizer } = input;
-    const { mode, validator } = this.#options;
+    const { job, mode, validator } = this.#options;
 
     const partition = this.#partitioner.partition(samples.length, this.#executor.superseded);
     // While the first layers are still being computed, the last layers' buckets are applied and sent; a retry has no time for
@@ -129,7 +112,7 @@ export class StepRunner {
 
     this.#publisher.beginStep(step, optimizer);
     const round = this.#executor.start({ ...input, task: 'train', timing: this.#partitioner }, partition);
-    // Now, while workers compute.
+    // Sent now, while workers compute.
     if (nextSamples !== undefined) {
       this.#sender.prefetch(
         { ...input, samples: nextSamples },
@@ -152,7 +135,7 @@ export class StepRunner {
       }
       const { answers, isSumOfAnswers } = collector;
       const reviewed = {
-        ...this.#reviewedRound(input),
+        ...describeRound(input, this.#publisher.current, job.data.sampleShape),
         answers,
         isSumOfAnswers,
         total: optimizer.gradientSum,
@@ -195,17 +178,17 @@ export class StepRunner {
     await this.#options.validator?.waitForChecks();
   }
 
-  /** A step that the run should go back to, since answers of a banned worker have counted in it; null if there is none. */
+  /** Step before which the run should go back, since a banned worker's answers were summed from then on; null if there is none. */
   consumeRewindRequest(): Step | null {
     return this.#options.validator?.consumeRewindRequest() ?? null;
   }
 
-  /** Recomputes every answer before it counts, up to this step. */
+  /** Recomputes every answer before it is accepted, up to this step. */
   validateAllUntil(untilStep: Step): void {
     this.#options.validator?.validateAllUntil(untilStep);
   }
 
-  /** Prepares for a step that is earlier than the last one. */
+  /** Prepares for a step that is earlier than the last one: workers are sent whole weights again. */
   rewind(): void {
     this.#publisher.reset();
     this.#sender.reset();
@@ -224,18 +207,5 @@ export class StepRunner {
       this.#partitioner.onCodecChange(change.worker);
       pool.emitCodecChanged(change.worker, describeCodecChange(change));
     }
-  }
-
-  #reviewedRound({ step, samples, split }: Pick<StepInput, 'step' | 'samples' | 'split'>): ReviewedRound {
-    const { sampleShape } = this.#options.job.data;
-    return {
-      step,
-      weights: this.#publisher.current,
-      samplesOf({ from, to }) {
-        const payload = new Uint8Array(shardBytes(to - from, sampleShape));
-        writeShard(payload, samples.subarray(from, to), split, sampleShape);
-        return viewShard(payload, to - from, sampleShape);
-      },
-    };
   }
 }

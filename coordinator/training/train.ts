@@ -7,8 +7,8 @@ import type { WorkerPool } from '../pool/pool.ts';
 import type { Reporter, TrainingListener } from '../report/reporter.ts';
 import type { EpochTotals, Position } from '../run/checkpoint.ts';
 import type { CheckpointReason } from '../run/checkpoint-writer.ts';
-import { EMPTY_EPOCH_TOTALS, EpochMetrics } from './epoch-metrics.ts';
 import { Interrupted } from './errors.ts';
+import { EMPTY_EPOCH_TOTALS, EpochMetrics, type ResumePoint, type TrainingResult } from './progress.ts';
 import { RewindController } from './rewind.ts';
 import { batches, epochOrder, stepsPerEpoch } from './sampler.ts';
 import type { StepRunner } from './step.ts';
@@ -16,39 +16,21 @@ import type { StepRunner } from './step.ts';
 export interface TrainingOptions {
   readonly job: Job;
   readonly dataset: Dataset;
-  /** Has the weights that are trained. */
+  /** Optimizer with the weights to train. */
   readonly optimizer: Optimizer;
   readonly stepRunner: Pick<StepRunner, 'run' | 'evaluate'> &
     Partial<Pick<StepRunner, 'waitForChecks' | 'consumeRewindRequest' | 'rewind' | 'validateAllUntil'>>;
   readonly pool: WorkerPool;
   readonly report: TrainingListener & Partial<Pick<Reporter, 'warn'>>;
   readonly clock: Clock;
-  /** Stops the run: the step in progress is finished, then the loop ends. */
+  /** Stops the run after the step in progress. */
   readonly signal: AbortSignalLike;
-  /** Called after each epoch, with the weights as they are then. */
+  /** Called after each epoch, before the weights change again. */
   readonly save: (record: EpochRecord) => Promise<void>;
   /** Position of an earlier run. @default the beginning */
   readonly resumeFrom?: ResumePoint;
-  /**
-   * Called between two steps: after each, after each epoch, at the end of a run that is stopped, and when the run has gone back
-   * to an earlier step.
-   */
+  /** Called between two steps: after each step and epoch, when the run is stopped, and after a rewind. */
   readonly checkpoint?: (when: CheckpointReason, position: Position, totals: EpochTotals) => Promise<void>;
-}
-
-export interface ResumePoint {
-  readonly position: Position;
-  /** Sums over the part of the epoch that is done. */
-  readonly tally: EpochTotals;
-  /** Record of the last epoch that is done. */
-  readonly last: EpochRecord | null;
-}
-
-/** Position at which a run ended. */
-export interface TrainingResult {
-  readonly epochs: number;
-  readonly steps: number;
-  readonly last: EpochRecord | null;
 }
 
 /**
@@ -117,23 +99,12 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
         if (isStopping()) return trained;
       }
 
-      const { loss, accuracy, samplesPerSecond } = metrics.averages();
+      const training = metrics.averages();
       const validation = await stepRunner.evaluate(
         { step: trained.steps as Step, weights: optimizer.weights, split: dataset.test },
         (done, total) => report.evaluated?.(done, total),
       );
-      const record: EpochRecord = {
-        epoch,
-        loss,
-        accuracy,
-        val_loss: validation.lossSum / dataset.test.count,
-        val_accuracy: validation.correct / dataset.test.count,
-        seconds: metrics.seconds(),
-        samples_per_second: samplesPerSecond,
-        workers: pool.workers.size,
-        data: dataset.name,
-        codec: pool.codecsInUse,
-      };
+      const record = metrics.record({ epoch, training, validation, dataset, pool });
       trained.epochs = epoch;
       trained.last = record;
       report.epochFinished(record, job.epochs, steps);
@@ -142,7 +113,7 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
       await options.checkpoint?.('epoch', next, EMPTY_EPOCH_TOTALS);
     }
   } catch (error) {
-    // The run was stopped while no worker was left to finish the step: what was trained before still counts.
+    // The run was stopped while no worker was left to finish the step: the finished steps are kept.
     if (!(error instanceof Interrupted)) throw error;
     if (trained.steps > 0) await checkpointStopped();
   }

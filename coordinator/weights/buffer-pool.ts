@@ -1,23 +1,23 @@
-/** Vectors that a round decodes into and the next one again: else each step would leave megabytes to the garbage collector. */
+/** Buffers that a round decodes gradients into and the next round reuses, which saves megabytes of garbage each step. */
 export class BufferPool {
-  /** By length. */
+  /** Free buffers by length. */
   #free = new Map<number, Float32Array[]>();
   #acquired: Float32Array[] = [];
 
-  /** @returns a vector of this length, with anything in it; whoever has it has it alone until all are given back */
+  /** @returns a vector of this length with arbitrary values; not acquired again before `releaseAll` */
   acquire(length: number): Float32Array {
-    const room = this.#free.get(length)?.pop() ?? new Float32Array(length);
-    this.#acquired.push(room);
-    return room;
+    const buffer = this.#free.get(length)?.pop() ?? new Float32Array(length);
+    this.#acquired.push(buffer);
+    return buffer;
   }
 
-  /** Gives back all that were taken since the last time, and lets go of those that nobody took. */
+  /** Frees all buffers that were acquired since the last call, and drops buffers that were not. */
   releaseAll(): void {
     this.#free = new Map();
-    for (const room of this.#acquired) {
-      const alike = this.#free.get(room.length);
-      if (alike === undefined) this.#free.set(room.length, [room]);
-      else alike.push(room);
+    for (const buffer of this.#acquired) {
+      const sameLength = this.#free.get(buffer.length);
+      if (sameLength === undefined) this.#free.set(buffer.length, [buffer]);
+      else sameLength.push(buffer);
     }
     this.#acquired = [];
   }

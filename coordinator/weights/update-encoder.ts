@@ -16,9 +16,9 @@ interface EncodedBucket {
 }
 
 /**
- * Encodes the updates that bring workers from one step's weights to the next. Each is the difference between the coordinator's
- * weights and a replica of the workers', so what the codec loses of one update is in the next (error feedback without a residual
- * of its own).
+ * Encodes updates from one step's weights to the next. An update is the difference between the coordinator's weights and a
+ * replica of the workers' weights, so the error of one update is corrected by the next (error feedback without a separate
+ * residual).
  */
 export class UpdateEncoder {
   readonly #openFrame: OpenUpdateFrame;
@@ -36,32 +36,32 @@ export class UpdateEncoder {
     this.#replica = new WeightsReplica(length);
   }
 
-  /** Encodes the next updates with this codec; what others have lost is in the next update. */
+  /** Sets the codec of the next updates. Errors of the previous codec are corrected by the next update. */
   setCodec(codec: Codec): void {
     this.#codec = codec;
   }
 
-  /** Weights of the workers, with the same bits. Read only. */
+  /** Weights of the workers, bit for bit. Read only. */
   get weights(): Float32Array {
     return this.#replica.weights;
   }
 
-  /** Step that the weights are for; null before the first reset(). */
+  /** Step of the weights; null before the first reset(). */
   get step(): Step | null {
     return this.#step;
   }
 
-  /** Whether the weights are the coordinator's own. */
+  /** Whether the weights equal the coordinator's. */
   get isExact(): boolean {
     return this.#isExact;
   }
 
-  /** Buckets that lead to these weights from the step before, in the order of sending; empty if there is no such way. */
+  /** Buckets of the update from the previous step to these weights, in the order of sending; empty after a reset. */
   get buckets(): readonly { readonly offset: number; readonly frame: Uint8Array }[] {
     return this.#buckets;
   }
 
-  /** Starts from these weights, which all workers have to be sent whole. */
+  /** Starts from these weights. All workers must be sent whole weights. */
   reset(step: Step, weights: Float32Array): void {
     this.#replica.copy(weights);
     this.#step = step;
@@ -71,10 +71,10 @@ export class UpdateEncoder {
   }
 
   /**
-   * Encodes a bucket of the next update while these weights are still in use. Workers that lack the buckets of this step have to
-   * be sent whole weights from now on.
+   * Encodes a bucket of the next update while these weights are still in use. It drops the buckets of this step: workers that
+   * lack them must be sent whole weights.
    * @param weights the coordinator's weights of the next step, final from `range.from` on
-   * @param range ends where the bucket before it began
+   * @param range adjoins the previously encoded bucket, which is behind it
    */
   encodeNext(weights: Float32Array, range: Range): { readonly frame: Uint8Array } {
     const last = this.#nextBuckets.at(-1);
@@ -90,7 +90,7 @@ export class UpdateEncoder {
     this.#nextBuckets = [];
   }
 
-  /** Encodes the rest of the next update and goes to the next step. @param weights the coordinator's of the next step */
+  /** Encodes the rest of the next update and advances to the next step. @param weights the coordinator's next weights */
   advance(weights: Float32Array): void {
     const step = ((this.#step ?? 0) + 1) as Step;
     const rest = this.#encode(step, weights, {

@@ -9,7 +9,7 @@ test('bin/cli.cjs matches its sources', async () => {
   const { text, imports } = await bundleCli();
   expect(readFileSync('bin/cli.cjs', 'utf8') === text).toBe(true);
   // The rest of each command comes from dist/, once a clone has installed and built what it lacks.
-  expect(imports).toContain('coordinator/training/run-training.ts');
+  expect(imports).toContain('coordinator/commands/run-training.ts');
   expect(imports.filter((path) => path.startsWith('cli/'))).toEqual([]);
   expect(text.length).toBeLessThan(150_000);
 });

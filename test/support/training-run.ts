@@ -1,5 +1,6 @@
 import { createOptimizer } from '../../coordinator/optimizer/optimizer.ts';
-import { train, type ResumePoint } from '../../coordinator/training/train.ts';
+import type { ResumePoint } from '../../coordinator/training/progress.ts';
+import { train } from '../../coordinator/training/train.ts';
 import type { EpochTotals, Position } from '../../coordinator/run/checkpoint.ts';
 import { systemClock, type Clock } from '../../shared/util/clock.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { prepareRun } from '../../../coordinator/training/prepare-run.ts';
+import { prepareRun } from '../../../coordinator/commands/prepare-run.ts';
 import { describeDatasetProblems } from '../../../coordinator/data/dataset-warnings.ts';
 import { epochOrder } from '../../../coordinator/training/sampler.ts';
 import type { Dataset } from '../../../shared/data/dataset.ts';

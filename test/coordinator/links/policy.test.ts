@@ -107,7 +107,7 @@ describe('adaptive codecs', () => {
     expect(ann.messages('shard').at(-1)?.encoding).toBeUndefined();
     await ann.answer({ encoding: 'int8' }, undefined, getCodec('int8'));
     expect(ann.messages('rejected')).toMatchObject([
-      { code: CloseCode.unexpected, reason: 'No gradient was asked for in int8.' },
+      { code: CloseCode.unexpected, reason: 'No gradient was requested in int8.' },
     ]);
     await answer(ann);
     for (let k = 2; ann.messages('shard').at(-1)?.encoding === undefined; k++) {
@@ -119,7 +119,7 @@ describe('adaptive codecs', () => {
     await ann.answer();
     expect(ann.messages('rejected')[1]).toMatchObject({
       code: CloseCode.unexpected,
-      reason: 'The gradient was asked for in int4.',
+      reason: 'The gradient was requested in int4.',
     });
   });
 

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { waitForWorkers } from '../../../coordinator/training/run-session.ts';
+import { waitForWorkers } from '../../../coordinator/pool/wait-for-workers.ts';
 import { settle } from '../../support/manual-clock.ts';
 import { testPool } from './pool-harness.ts';
 

@@ -15,10 +15,10 @@ const gradientOf = ({ from, to }: Range): Float32Array =>
     return sum;
   });
 
-/** What a shard does: answers whole or part by part, or sends so many parts and is lost, so that others do its samples. */
+/** Outcome of a shard: one whole answer, one part by part, or a number of parts before its worker leaves. */
 type Fate = 'whole' | 'in parts' | number;
 
-/** From the back to the front. */
+/** Parts of the vector, back to front. */
 const partsOf = (cuts: readonly number[]): Range[] =>
   [0, ...cuts].map((from, i) => ({ from, to: cuts[i] ?? LENGTH })).reverse();
 
@@ -29,15 +29,15 @@ function run(
   shuffle: (n: number) => number,
 ) {
   const total = new Float32Array(LENGTH).fill(NaN);
-  const told: { part: Range; sum: number[] }[] = [];
+  const completed: { part: Range; sum: number[] }[] = [];
   const sum = new BucketedSum(total, [0, ...cuts], samples);
   const add = (range: Range, values: Float32Array, offset = 0): void => {
     for (const part of sum.add(range, values, offset)) {
-      told.push({ part, sum: [...total.subarray(part.from, part.to)] });
+      completed.push({ part, sum: [...total.subarray(part.from, part.to)] });
     }
   };
-  /** Each a row of deliveries that come in this order, among those of the others. */
-  let rows = splitEvenly({ from: 0, to: samples }, fates.length).map((range, i) =>
+  /** Deliveries of each shard, in order. Deliveries of different shards interleave. */
+  let queues = splitEvenly({ from: 0, to: samples }, fates.length).map((range, i) =>
     deliveries(range, fates[i]!),
   );
   function deliveries(range: Range, fate: Fate): (() => void)[] {
@@ -51,19 +51,19 @@ function run(
     if (fate === 'in parts') return parts;
     return [
       ...parts.slice(0, fate),
-      ...splitEvenly(range, 2).flatMap((piece, i) => deliveries(piece, i === 0 ? 'in parts' : 'whole')),
+      ...splitEvenly(range, 2).flatMap((half, i) => deliveries(half, i === 0 ? 'in parts' : 'whole')),
     ];
   }
-  while (rows.length > 0) {
-    const row = rows[shuffle(rows.length)]!;
-    row.shift()!();
-    rows = rows.filter((other) => other.length > 0);
+  while (queues.length > 0) {
+    const queue = queues[shuffle(queues.length)]!;
+    queue.shift()!();
+    queues = queues.filter((other) => other.length > 0);
   }
-  return { total, told };
+  return { total, completed };
 }
 
 describe('BucketedSum', () => {
-  it('counts every sample once in each part, whatever comes twice, ahead or never, and tells of each part once, from the back', () => {
+  it('adds every sample once to each part, with repeated, early and missing buckets, and reports each part once, back to front', () => {
     const fate = fc.constantFrom<Fate>('whole', 'in parts', 0, 1, 2);
     checkProperty(
       fc.property(
@@ -72,10 +72,10 @@ describe('BucketedSum', () => {
         fc.array(fate, { minLength: 1, maxLength: 4 }),
         fc.infiniteStream(fc.nat()),
         (samples, cuts, fates, stream) => {
-          const { total, told } = run(samples, cuts, fates, (n) => (stream.next().value as number) % n);
+          const { total, completed } = run(samples, cuts, fates, (n) => (stream.next().value as number) % n);
           const expected = gradientOf({ from: 0, to: samples });
           expect([...total]).toEqual([...expected]);
-          expect(told).toEqual(
+          expect(completed).toEqual(
             partsOf(cuts).map((part) => ({ part, sum: [...expected.subarray(part.from, part.to)] })),
           );
         },
@@ -84,8 +84,8 @@ describe('BucketedSum', () => {
     );
   });
 
-  it('is one part where there is no tail', () => {
-    const { told } = run(10, [], ['whole', 'whole'], () => 0);
-    expect(told).toEqual([{ part: { from: 0, to: LENGTH }, sum: [...gradientOf({ from: 0, to: 10 })] }]);
+  it('is one part without early buckets', () => {
+    const { completed } = run(10, [], ['whole', 'whole'], () => 0);
+    expect(completed).toEqual([{ part: { from: 0, to: LENGTH }, sum: [...gradientOf({ from: 0, to: 10 })] }]);
   });
 });

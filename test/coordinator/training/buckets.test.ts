@@ -15,7 +15,7 @@ describe('gradient buckets', () => {
     expect(bob.messages('welcome')).toMatchObject([{ bucketOffsets: [0] }]);
   });
 
-  it('become new weights, and are sent as such, while the first layers are still being computed', async () => {
+  it('become new weights and are sent while the first layers are still being computed', async () => {
     const { join, gradient, summed } = testRunner(8, [0, OFFSET]);
     const [ann, bob] = [await join('ann'), await join('bob')];
     const first = await gradient(1);
@@ -40,7 +40,7 @@ describe('gradient buckets', () => {
     }
   });
 
-  it('and whole gradients make the same sum; a worker without buckets gets unsplit weights', async () => {
+  it('and whole gradients give the same sum; a worker without buckets is sent unsplit weights', async () => {
     const { join, gradient } = testRunner(8, [0, OFFSET]);
     const [ann, bob] = [await join('ann'), await join('bob', { buckets: false })];
     const first = await gradient(1);
@@ -57,7 +57,7 @@ describe('gradient buckets', () => {
     expect(sentTo(bob).slice(2)).toEqual([['weights', 2, 0, [11, 12, 13, 14, 15, 16]], 'shard']);
   });
 
-  it('count although their worker is lost, and nothing of them counts twice', async () => {
+  it('are summed once although their worker leaves', async () => {
     const { join, gradient } = testRunner(8, [0, OFFSET]);
     const [ann, bob] = [await join('ann'), await join('bob')];
     const round = await gradient(1);
@@ -65,14 +65,14 @@ describe('gradient buckets', () => {
     await ann.say({ type: 'leaving', reason: 'lid closed' });
     await sendBucket(bob, OFFSET, [10, 10]);
     await sendLast(bob, [10, 10, 10, 10]);
-    // Samples that ann has left, in two buckets or whole.
+    // Samples of ann's shard, in two buckets or whole.
     await sendBucket(bob, OFFSET, [99, 99]);
     await sendLast(bob, [1, 1, 1, 1]);
     while (round.result === null) await bob.answer({}, [1, 1, 1, 1, 99, 99]);
     expect(round.result).toMatchObject({ gradientSum: Float32Array.of(11, 11, 11, 11, 11, 11) });
   });
 
-  it('leave the old weights to workers that join before the step is over', async () => {
+  it('do not change the weights that a worker is sent if it joins during the step', async () => {
     const { join, gradient, weights } = testRunner(8, [0, OFFSET]);
     const ann = await join('ann');
     const round = await gradient(1);
@@ -99,7 +99,7 @@ describe('gradient buckets', () => {
     expect([...weights]).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
-  it('of a worker that joined in mid-step are not applied before its whole gradient has come', async () => {
+  it('of a worker that joined during the step are not applied before its whole gradient has arrived', async () => {
     const { join, gradient, weights, abort } = testRunner(8, [0, OFFSET]);
     const bob = await join('bob', { buckets: false });
     const round = await gradient(1);
@@ -147,7 +147,7 @@ describe('gradient buckets', () => {
     expect(ann.messages('rejected')).toMatchObject([{ code: CloseCode.notAssigned }]);
   });
 
-  it('that were not sent are missing from the last bucket, which must then be the whole gradient', async () => {
+  it('that were skipped must be in the last bucket', async () => {
     const { join, gradient } = testRunner(8, [0, OFFSET]);
     const ann = await join('ann');
     const round = await gradient(1);

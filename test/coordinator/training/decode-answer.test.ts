@@ -28,16 +28,16 @@ const gradient: GradientMessage = {
   result: sums,
 };
 const payloadOf = (...values: number[]): Uint8Array => new Uint8Array(Float32Array.from(values).buffer);
-const good = payloadOf(1, -2, 3);
+const validPayload = payloadOf(1, -2, 3);
 
-/** A worker whose shard asks for this codec. */
+/** A worker whose shard requests this codec. */
 const workerWith = (codec: string): Worker =>
   ({
     link: { bucketOffsets: [0], initialCodecs: { codec: 'float32', updateCodec: null } },
     outstanding: { encodingOf: () => (codec === 'float32' ? null : codec) },
   }) as unknown as Worker;
 
-interface Asked {
+interface DecodeOptions {
   readonly codec?: string;
   readonly length?: number;
   readonly kernel?: DenseKernel;
@@ -47,7 +47,7 @@ interface Asked {
 function decode(
   message: GradientMessage,
   payload: Uint8Array,
-  { codec = 'float32', length = 3, kernel, of = shard }: Asked = {},
+  { codec = 'float32', length = 3, kernel, of = shard }: DecodeOptions = {},
 ) {
   const decoder = new AnswerDecoder({
     gradientLength: length,
@@ -64,7 +64,7 @@ const evaluate = (result: ShardResult, payload: Uint8Array): void =>
     payload,
   );
 
-function refusal(check: () => unknown): ProtocolError | null {
+function refusalOf(check: () => unknown): ProtocolError | null {
   try {
     check();
     return null;
@@ -75,39 +75,39 @@ function refusal(check: () => unknown): ProtocolError | null {
 }
 
 describe('an answer', () => {
-  it('that is in order gives its values and their norm', () => {
-    expect(decode(gradient, good)).toEqual({
+  it('that is valid gives its values and their norm', () => {
+    expect(decode(gradient, validPayload)).toEqual({
       values: Float32Array.of(1, -2, 3),
       norm: Math.sqrt(14),
       codec: 'float32',
     });
     const nothing = { ...gradient, result: { ...sums, lossSum: 0, correct: 0 } };
-    expect(decode(nothing, good).values).toHaveLength(3);
-    expect(refusal(() => evaluate(sums, new Uint8Array(0)))).toBeNull();
+    expect(decode(nothing, validPayload).values).toHaveLength(3);
+    expect(refusalOf(() => evaluate(sums, new Uint8Array(0)))).toBeNull();
   });
 
   it.each<[string, Partial<ShardResult>, Uint8Array, CloseCode]>([
-    ['for fewer samples', { samples: 31 }, good, CloseCode.notAssigned],
-    ['for more samples', { samples: 33 }, good, CloseCode.notAssigned],
-    ['with more correct than samples', { correct: 33 }, good, CloseCode.notFinite],
-    ['with a loss of NaN', { lossSum: NaN }, good, CloseCode.notFinite],
-    ['with an infinite loss', { lossSum: Infinity }, good, CloseCode.notFinite],
-    ['with a loss that no logits give', { lossSum: 1.7e308 }, good, CloseCode.notFinite],
-    ['with a negative loss', { lossSum: -1e-9 }, good, CloseCode.notFinite],
+    ['for fewer samples', { samples: 31 }, validPayload, CloseCode.notAssigned],
+    ['for more samples', { samples: 33 }, validPayload, CloseCode.notAssigned],
+    ['with more correct than samples', { correct: 33 }, validPayload, CloseCode.notFinite],
+    ['with a loss of NaN', { lossSum: NaN }, validPayload, CloseCode.notFinite],
+    ['with an infinite loss', { lossSum: Infinity }, validPayload, CloseCode.notFinite],
+    ['with an impossibly large loss', { lossSum: 1.7e308 }, validPayload, CloseCode.notFinite],
+    ['with a negative loss', { lossSum: -1e-9 }, validPayload, CloseCode.notFinite],
     ['with a short gradient', {}, payloadOf(1, 2), CloseCode.wrongLength],
     ['with a long gradient', {}, payloadOf(1, 2, 3, 4), CloseCode.wrongLength],
-    ['with half a value', {}, good.subarray(0, 11), CloseCode.wrongLength],
+    ['with half a value', {}, validPayload.subarray(0, 11), CloseCode.wrongLength],
     ['without a gradient', {}, new Uint8Array(0), CloseCode.wrongLength],
     ['with NaN in its gradient', {}, payloadOf(1, NaN, 3), CloseCode.notFinite],
     ['with infinity in its gradient', {}, payloadOf(1, 2, -Infinity), CloseCode.notFinite],
   ])('%s is refused', (_, changes, payload, code) => {
     const message = { ...gradient, result: { ...sums, ...changes } };
-    expect(refusal(() => decode(message, payload))?.code).toBe(code);
+    expect(refusalOf(() => decode(message, payload))?.code).toBe(code);
   });
 
   it('that evaluates is refused with a payload, and with a loss of NaN', () => {
-    expect(refusal(() => evaluate(sums, good))?.code).toBe(CloseCode.wrongLength);
-    expect(refusal(() => evaluate({ ...sums, lossSum: NaN }, new Uint8Array(0)))?.code).toBe(
+    expect(refusalOf(() => evaluate(sums, validPayload))?.code).toBe(CloseCode.wrongLength);
+    expect(refusalOf(() => evaluate({ ...sums, lossSum: NaN }, new Uint8Array(0)))?.code).toBe(
       CloseCode.notFinite,
     );
   });
@@ -173,9 +173,9 @@ describe('an answer', () => {
     expect(read).toThrow(expect.objectContaining({ code: CloseCode.notFinite }));
   });
 
-  it('says which shard and what is wrong with it', () => {
-    expect(refusal(() => decode({ ...gradient, result: { ...sums, samples: 31 } }, good))?.message).toBe(
-      'Shard 5 has 32 samples; the answer is for 31.',
-    );
+  it('is refused with the shard and the reason', () => {
+    expect(
+      refusalOf(() => decode({ ...gradient, result: { ...sums, samples: 31 } }, validPayload))?.message,
+    ).toBe('Shard 5 has 32 samples; the answer is for 31.');
   });
 });

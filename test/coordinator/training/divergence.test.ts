@@ -2,34 +2,34 @@ import { expect, it } from 'vitest';
 import type { Worker } from '../../../coordinator/pool/worker.ts';
 import { DivergenceDetector } from '../../../coordinator/training/errors.ts';
 
-/** A member by what the question depends on. */
-const member = (id: string, acceptedAnswers: number): Worker =>
+/** A worker with the fields that the detector reads. */
+const worker = (id: string, acceptedAnswers: number): Worker =>
   ({ id, health: { acceptedAnswers } }) as Worker;
-const [ann, bob, stranger] = [member('ann', 3), member('bob', 1), member('eve', 0)];
-const ids = (...members: Worker[]) => members.map(({ id }) => id);
+const [ann, bob, newcomer] = [worker('ann', 3), worker('bob', 1), worker('eve', 0)];
+const ids = (...workers: Worker[]) => workers.map(({ id }) => id);
 
-it('the weights are at fault when all of the round who have proven themselves find so, two at least', () => {
-  const answers = new DivergenceDetector();
-  const here = [ann, bob, stranger];
-  expect(answers.hasReports).toBe(false);
-  expect(answers.record(stranger, ids(...here), here)).toBe(false);
-  expect(answers.record(ann, ids(...here), here)).toBe(false);
-  expect(answers.hasReports).toBe(true);
-  expect(answers.record(bob, ids(...here), here)).toBe(true);
+it('training diverges when all proven workers of a round report it, at least two', () => {
+  const detector = new DivergenceDetector();
+  const here = [ann, bob, newcomer];
+  expect(detector.hasReports).toBe(false);
+  expect(detector.record(newcomer, ids(...here), here)).toBe(false);
+  expect(detector.record(ann, ids(...here), here)).toBe(false);
+  expect(detector.hasReports).toBe(true);
+  expect(detector.record(bob, ids(...here), here)).toBe(true);
 });
 
-it('one worker alone does not end a run, nor do those who have never answered well', () => {
+it('neither one worker nor workers without an accepted answer end a run', () => {
   expect(new DivergenceDetector().record(ann, ids(ann), [ann])).toBe(false);
-  const answers = new DivergenceDetector();
-  const strangers = [stranger, member('mallory', 0)];
-  const told = strangers.map((each) => answers.record(each, ids(...strangers, ann), [...strangers, ann]));
-  expect(told).toEqual([false, false]);
+  const detector = new DivergenceDetector();
+  const newcomers = [newcomer, worker('mallory', 0)];
+  const results = newcomers.map((each) => detector.record(each, ids(...newcomers, ann), [...newcomers, ann]));
+  expect(results).toEqual([false, false]);
 });
 
-it('whoever has been dropped over it counts no more, nor who was not asked', () => {
-  const answers = new DivergenceDetector();
-  expect(answers.record(ann, ids(ann, bob), [ann, bob])).toBe(false);
-  const [cyd, idle] = [member('cyd', 9), member('dan', 9)];
-  expect(answers.record(bob, ids(bob, cyd), [bob, cyd, idle])).toBe(false);
-  expect(answers.record(cyd, ids(bob, cyd), [bob, cyd, idle])).toBe(true);
+it('does not wait for dropped workers, nor for workers outside the round', () => {
+  const detector = new DivergenceDetector();
+  expect(detector.record(ann, ids(ann, bob), [ann, bob])).toBe(false);
+  const [cyd, idle] = [worker('cyd', 9), worker('dan', 9)];
+  expect(detector.record(bob, ids(bob, cyd), [bob, cyd, idle])).toBe(false);
+  expect(detector.record(cyd, ids(bob, cyd), [bob, cyd, idle])).toBe(true);
 });

@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { CloseCode } from '../../../shared/protocol/close-codes.ts';
 import { testRunner } from './step-harness.ts';
 
-const nothingLeft = [0, 0];
+const NOTHING_LEFT = [0, 0];
 
-describe('a worker that keeps its shard', () => {
-  it('has to go after the deadline, and its samples go to somebody else', async () => {
+describe('a worker that does not answer its shard', () => {
+  it('is dropped after the deadline, and its samples are assigned to another worker', async () => {
     const { join, gradient, clock } = testRunner();
     const [ann, bob] = [await join('ann'), await join('bob')];
     const round = await gradient();
@@ -22,7 +22,7 @@ describe('a worker that keeps its shard', () => {
 });
 
 describe('an evaluation', () => {
-  it('goes in small shards to whoever is free, two at a time, and sums to the whole split', async () => {
+  it('assigns small shards to idle workers, two at a time, and sums the whole split', async () => {
     const { join, evaluate, left } = testRunner(1100);
     const [ann, bob] = [await join('ann'), await join('bob')];
     const round = await evaluate();
@@ -33,6 +33,6 @@ describe('an evaluation', () => {
     for (const shard of bob.messages('shard'))
       await bob.answer({ shard: shard.shard, samples: shard.samples });
     expect(round.result).toEqual({ lossSum: 1100, correct: 5 });
-    expect(left).toEqual(nothingLeft);
+    expect(left).toEqual(NOTHING_LEFT);
   });
 });

@@ -15,40 +15,42 @@ const gradient = fc
 
 type Part = readonly [Range, Float32Array];
 
-const parts = fc.array(gradient, { minLength: 1, maxLength: 9 }).map((gradients) => {
+const partLists = fc.array(gradient, { minLength: 1, maxLength: 9 }).map((gradients) => {
   const ranges = splitEvenly({ from: 0, to: 3 * gradients.length + 1 }, gradients.length);
   return gradients.map((values, i): Part => [ranges[i]!, values]);
 });
 
-function sumOf(given: readonly Part[], room = new Float32Array(length).fill(NaN)): Uint8Array {
-  const sum = new OrderedSum(room);
-  for (const [range, values] of given) sum.add(range, values);
+function sumOf(parts: readonly Part[]): Uint8Array {
+  const sum = new OrderedSum(new Float32Array(length).fill(NaN));
+  for (const [range, values] of parts) sum.add(range, values);
   return new Uint8Array(sum.total.slice().buffer);
 }
 
-/** In order of the samples, each addition rounded to float32. */
-function inOrder(given: readonly Part[]): Uint8Array {
-  const total = given[0]![1].slice();
-  for (const [, values] of given.slice(1))
+/** Sum in the order of the samples, each addition rounded to float32. */
+function sumInOrder(parts: readonly Part[]): Uint8Array {
+  const total = parts[0]![1].slice();
+  for (const [, values] of parts.slice(1))
     values.forEach((value, i) => (total[i] = Math.fround(total[i]! + value)));
   return new Uint8Array(total.buffer);
 }
 
 describe('OrderedSum', () => {
-  it('gives the same bits whoever answers first: those of the order of the samples', () => {
-    const shuffled = parts.chain((given) =>
-      fc.tuple(fc.constant(given), fc.shuffledSubarray(given, { minLength: given.length })),
+  it('gives the bits of the order of the samples in every order of arrival', () => {
+    const shuffled = partLists.chain((parts) =>
+      fc.tuple(fc.constant(parts), fc.shuffledSubarray(parts, { minLength: parts.length })),
     );
     checkProperty(
-      fc.property(shuffled, ([given, arrived]) => {
-        const expected = inOrder(given);
-        return Buffer.compare(sumOf(given), expected) === 0 && Buffer.compare(sumOf(arrived), expected) === 0;
+      fc.property(shuffled, ([ordered, arrived]) => {
+        const expected = sumInOrder(ordered);
+        return (
+          Buffer.compare(sumOf(ordered), expected) === 0 && Buffer.compare(sumOf(arrived), expected) === 0
+        );
       }),
       { seed: 1, numRuns: 1000 },
     );
   });
 
-  it('has an order to keep: another one gives other bits', () => {
+  it('depends on the order: another one gives other bits', () => {
     const [one, two, three] = [1e8, 1, -1e8].map((value) => Float32Array.of(value));
     const sum = (...values: Float32Array[]): number => {
       const total = new OrderedSum(new Float32Array(1));
@@ -59,7 +61,7 @@ describe('OrderedSum', () => {
     expect(sum(one!, three!, two!)).toBe(1);
   });
 
-  it('says how many samples it has added, and keeps the early ones for their turn', () => {
+  it('counts the added samples, and adds early ones in their order', () => {
     const sum = new OrderedSum(new Float32Array(1));
     sum.add({ from: 4, to: 9 }, Float32Array.of(2));
     expect(sum.samplesAdded).toBe(0);
@@ -68,7 +70,7 @@ describe('OrderedSum', () => {
     expect([...sum.total]).toEqual([3]);
   });
 
-  it('does not change what it is given, not the first gradient either', () => {
+  it('does not change its inputs, not the first gradient either', () => {
     const [first, second] = [Float32Array.of(1), Float32Array.of(2)];
     const sum = new OrderedSum(new Float32Array(1));
     sum.add({ from: 0, to: 1 }, first);

@@ -4,7 +4,7 @@ import { testRunner } from './step-harness.ts';
 import { sendBucket, sendLast, sentTo } from './buckets-harness.ts';
 
 describe('gradients in several buckets', () => {
-  it('become new weights bucket by bucket', async () => {
+  it('become new weights one by one', async () => {
     const { join, gradient, summed } = testRunner(8, [0, 2, 3, 5]);
     const [ann, bob] = [await join('ann'), await join('bob')];
     const first = await gradient(1);
@@ -13,7 +13,7 @@ describe('gradients in several buckets', () => {
     await sendBucket(bob, 5, [60]);
     expect(summed).toEqual([{ part: { from: 5, to: 6 }, sum: [66] }]);
     expect(sentTo(ann).slice(2)).toEqual([['weights', 2, 5, [16]]]);
-    // A worker that joins now has missed that bucket, and gets all weights when the step is over.
+    // A worker that joins now has missed that bucket, and is sent all weights after the step.
     const cyd = await join('cyd');
     await sendBucket(bob, 3, [40, 50]);
     await sendBucket(bob, 2, [30]);
@@ -34,7 +34,7 @@ describe('gradients in several buckets', () => {
     expect(sentTo(cyd)).toEqual([['weights', 2, 0, [11, 12, 13, 14, 15, 16]], 'shard']);
   });
 
-  it('count although their worker is lost, each value once', async () => {
+  it('are summed although their worker leaves, each value once', async () => {
     const { join, gradient } = testRunner(8, [0, 2, 3, 5]);
     const [ann, bob] = [await join('ann'), await join('bob')];
     const round = await gradient(1);
@@ -56,9 +56,9 @@ describe('gradients in several buckets', () => {
         [5, [1]],
       ],
     ],
-    ['before those behind it', [[3, [1, 1]]]],
+    ['before the buckets behind it', [[3, [1, 1]]]],
     [
-      'behind all early buckets',
+      'of all early values, and then behind it',
       [
         [2, [1, 1, 1, 1]],
         [5, [1]],
@@ -76,7 +76,7 @@ describe('gradients in several buckets', () => {
     expect(round.result).toMatchObject({ gradientSum: new Float32Array(6).fill(2) });
   });
 
-  it('may be joined: a bucket of several, and the rest in the last one', async () => {
+  it('may be merged: one message for several, and the rest in the last one', async () => {
     const { join, gradient } = testRunner(8, [0, 2, 3, 5]);
     const [ann, bob] = [await join('ann'), await join('bob')];
     const round = await gradient(1);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { testRunner } from './step-harness.ts';
 
 describe("the next step's samples", () => {
-  it('are sent while this one is computed, and the shard that follows does not repeat them', async () => {
+  it('are sent while this one is computed, and the next shard does not repeat them', async () => {
     const { join, gradient } = testRunner();
     const [ann, bob] = [await join('ann'), await join('bob')];
     await gradient(1, true);
@@ -11,13 +11,13 @@ describe("the next step's samples", () => {
     await bob.answer();
     await gradient(2);
     expect(ann.types.slice(4)).toEqual(['weights', 'shard']);
-    const [, , first, ahead, , second] = ann.received;
+    const [, , first, prefetched, , second] = ann.received;
     expect(second!.payload).toHaveLength(0);
-    expect([...ahead!.payload]).toEqual([...first!.payload]);
+    expect([...prefetched!.payload]).toEqual([...first!.payload]);
     await ann.answer();
   });
 
-  it('are not sent to a worker that has not asked for them', async () => {
+  it('are not sent to a worker without prefetch', async () => {
     const { join, gradient } = testRunner();
     const ann = await join('ann', { prefetch: false });
     await gradient(1, true);
@@ -27,7 +27,7 @@ describe("the next step's samples", () => {
     expect(ann.received.at(-1)!.payload).toHaveLength(56);
   });
 
-  it('come with the shard after all where somebody has joined and the shares are others', async () => {
+  it('are sent with the shard if a worker has joined and the partition has changed', async () => {
     const { join, gradient } = testRunner();
     const ann = await join('ann');
     await gradient(1, true);
@@ -39,7 +39,7 @@ describe("the next step's samples", () => {
     expect(bob.received.at(-1)!.payload).toHaveLength(28);
   });
 
-  it('come again with a shard that is given a second time', async () => {
+  it('are sent with a shard that is assigned a second time', async () => {
     const { join, gradient } = testRunner();
     const [ann, bob] = [await join('ann'), await join('bob')];
     await gradient(1, true);

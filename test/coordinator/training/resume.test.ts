@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { createOptimizer } from '../../../coordinator/optimizer/optimizer.ts';
 import { StepRunner } from '../../../coordinator/training/step.ts';
-import { train, type TrainingResult, type ResumePoint } from '../../../coordinator/training/train.ts';
+import type { ResumePoint, TrainingResult } from '../../../coordinator/training/progress.ts';
+import { train } from '../../../coordinator/training/train.ts';
 import { decodeCheckpoint, encodeCheckpoint } from '../../../coordinator/run/checkpoint.ts';
 import { viewShard } from '../../../shared/data/shard.ts';
 import { layoutOf } from '../../../shared/model/layout.ts';
@@ -14,7 +15,7 @@ import { testPool, type Client } from '../pool/pool-harness.ts';
 import { standardMode } from '../../../coordinator/modes/standard-mode.ts';
 
 const job: Job = { ...exampleJob, batchSize: 4, epochs: 3, layout: [{ shape: [6], trainable: true }] };
-/** Where the tails of gradients start. */
+/** Offset of the second bucket. */
 const OFFSET = 4;
 const split = (count: number) => ({
   images: Uint8Array.from({ length: 2 * count }, (_, i) => i * 7),
@@ -24,14 +25,15 @@ const split = (count: number) => ({
 
 /** Answers with a gradient that depends on the weights that it was sent and on its samples. */
 function answerAll(client: Client, onShard?: (answer: Float32Array) => boolean): void {
-  let ahead = new Uint8Array(0);
+  let prefetched = new Uint8Array(0);
   client.onShard = () => {
     const { message, payload } = client.received.at(-1)!;
     if (message.type !== 'shard') return;
     const { weights } = heldBy(client);
-    for (const each of client.received) if (each.message.type === 'prefetch') ahead = each.payload.slice();
+    for (const each of client.received)
+      if (each.message.type === 'prefetch') prefetched = each.payload.slice();
     const { images, sampleNumbers } = viewShard(
-      payload.length > 0 ? payload.slice() : ahead,
+      payload.length > 0 ? payload.slice() : prefetched,
       message.samples,
       [2, 1, 1],
     );
@@ -50,12 +52,13 @@ interface Run {
 }
 
 /**
- * @param from what to go on from
- * @param dieIn the step, from 0, in which the worker goes when half of its gradient is sent, and the person stops
+ * Trains the job with one worker.
+ * @param from checkpoint to resume from
+ * @param leaveIn step, from 0, in which the worker leaves after the first bucket of its gradient, and the run is stopped
  */
-async function run(from?: Buffer, dieIn?: number): Promise<Run> {
+async function run(from?: Buffer, leaveIn?: number): Promise<Run> {
   const stop = new AbortController();
-  const mode = standardMode(dieIn === undefined ? [0] : [0, OFFSET]);
+  const mode = standardMode(leaveIn === undefined ? [0] : [0, OFFSET]);
   const { pool, clock, join } = testPool({ mode });
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
   const { weights } = optimizer;
@@ -72,7 +75,7 @@ async function run(from?: Buffer, dieIn?: number): Promise<Run> {
   const ann = await join('ann');
   answerAll(ann, (values) => {
     const { step, shard } = ann.messages('shard').at(-1)!;
-    if (step !== dieIn) return true;
+    if (step !== leaveIn) return true;
     void ann.say(
       { type: 'gradient', step, shard, offset: OFFSET },
       new Uint8Array(values.slice(OFFSET).buffer),
@@ -112,7 +115,7 @@ async function run(from?: Buffer, dieIn?: number): Promise<Run> {
 const timeless = (record: EpochRecord): EpochRecord => ({ ...record, seconds: 0, samples_per_second: 0 });
 
 describe('a run that is resumed', () => {
-  it('ends with the same weights, to the bit, and the same history, whichever step it goes on from', async () => {
+  it('ends with the same weights, bit for bit, and the same history, from the checkpoint of any step', async () => {
     const whole = await run();
     expect(whole.trained).toMatchObject({ epochs: 3, steps: 9 });
     expect(whole.checkpoints).toHaveLength(12);
@@ -125,7 +128,7 @@ describe('a run that is resumed', () => {
     }
   });
 
-  it('goes on from between two steps where it was stopped within one that nobody could end', async () => {
+  it('continues from the last finished step if it was stopped in a step that no worker finished', async () => {
     const whole = await run();
     for (const step of [1, 5]) {
       const stopped = await run(undefined, step);

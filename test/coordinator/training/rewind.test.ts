@@ -23,23 +23,25 @@ const split = (count: number) => ({
   count,
 });
 
-interface Spoilt {
-  /** Factor of a step's gradient, by how many times the step has been computed (from 1). */
+interface Faults {
+  /** Factor of a step's gradient in the n-th computation of the step, from 1. */
   readonly factor?: (step: number, time: number) => number;
   readonly loss?: (step: number, time: number) => number;
-  /** Steps after which a worker is found to have lied, and since when. */
-  readonly found?: ReadonlyMap<number, number>;
+  /** Steps after which a worker is banned, with the step of its first wrong answer. */
+  readonly banned?: ReadonlyMap<number, number>;
 }
 
-/** A run whose gradients depend on the step and its samples alone, but for what is spoilt. */
-async function run({ factor = () => 1, loss = () => 0.1, found = new Map() }: Spoilt = {}) {
+/** A run whose gradients depend only on the step and its samples, apart from the faults. */
+async function run({ factor = () => 1, loss = () => 0.1, banned = new Map() }: Faults = {}) {
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
   const { weights, gradientSum } = optimizer;
-  const [steps, lines, losses]: [number[], string[], number[]] = [[], [], []];
+  const steps: number[] = [];
+  const lines: string[] = [];
+  const losses: number[] = [];
   const rewoundTo: Position[] = [];
-  const distrusted: number[] = [];
-  const pending = new Map(found);
-  let rewind: Step | null = null;
+  const validatedUntil: number[] = [];
+  const pending = new Map(banned);
+  let requested: Step | null = null;
   let rewinds = 0;
   const stepRunner: TrainingOptions['stepRunner'] = {
     run({ step, samples: numbers }) {
@@ -50,18 +52,18 @@ async function run({ factor = () => 1, loss = () => 0.1, found = new Map() }: Sp
       optimizer.apply(numbers.length);
       const since = pending.get(step);
       pending.delete(step);
-      if (since !== undefined) rewind = since as Step;
+      if (since !== undefined) requested = since as Step;
       return Promise.resolve({ lossSum: loss(step, time) * numbers.length, correct: 1, gradientSum });
     },
     evaluate: () => Promise.resolve({ lossSum: 1, correct: 1 }),
     waitForChecks: () => Promise.resolve(),
     consumeRewindRequest() {
-      const taken = rewind;
-      rewind = null;
-      return taken;
+      const step = requested;
+      requested = null;
+      return step;
     },
     rewind: () => void rewinds++,
-    validateAllUntil: (step) => void distrusted.push(step),
+    validateAllUntil: (step) => void validatedUntil.push(step),
   };
   const trained = await train({
     job,
@@ -90,59 +92,61 @@ async function run({ factor = () => 1, loss = () => 0.1, found = new Map() }: Sp
       return Promise.resolve();
     },
   });
-  return { rewoundTo, trained, weights: [...weights], steps, lines, rewinds, losses, distrusted };
+  return { rewoundTo, trained, weights: [...weights], steps, lines, rewinds, losses, validatedUntil };
 }
 
-describe('training goes back', () => {
-  it('to before a banned worker’s answers, and ends with the weights that it would have had without them', async () => {
+describe('training is rewound', () => {
+  it('to before the answers of a banned worker, and ends with the weights of a run without them', async () => {
     const honest = await run();
-    const spoilt = await run({
+    const faulty = await run({
       factor: (step, time) => (step >= 30 && step < 41 && time === 1 ? -3 : 1),
-      found: new Map([[40, 30]]),
+      banned: new Map([[40, 30]]),
     });
-    expect(spoilt.weights).toEqual(honest.weights);
-    expect(spoilt.losses).toEqual(honest.losses);
-    expect(spoilt.trained.steps).toBe(120);
+    expect(faulty.weights).toEqual(honest.weights);
+    expect(faulty.losses).toEqual(honest.losses);
+    expect(faulty.trained.steps).toBe(120);
     // Snapshots are taken every 25 steps.
-    expect(spoilt.steps.slice(39, 44)).toEqual([39, 40, 25, 26, 27]);
-    expect(spoilt.rewinds).toBe(1);
+    expect(faulty.steps.slice(39, 44)).toEqual([39, 40, 25, 26, 27]);
+    expect(faulty.rewinds).toBe(1);
     // No checkpoint of a later step may stay.
-    expect(spoilt.rewoundTo).toEqual([{ epoch: 1, step: 25, steps: 25 }]);
-    expect(spoilt.lines).toEqual([expect.stringMatching(/^The run goes back from step 41 to step 25,/)]);
+    expect(faulty.rewoundTo).toEqual([{ epoch: 1, step: 25, steps: 25 }]);
+    expect(faulty.lines).toEqual([expect.stringMatching(/^The run rewinds from step 41 to step 25,/)]);
   });
 
-  it('at the end of an epoch too, before its weights are evaluated and saved', async () => {
+  it('at the end of an epoch, before its weights are evaluated and saved', async () => {
     const honest = await run();
-    const spoilt = await run({
+    const faulty = await run({
       factor: (step, time) => (step === 59 && time === 1 ? 100 : 1),
-      found: new Map([[59, 59]]),
+      banned: new Map([[59, 59]]),
     });
-    expect(spoilt.weights).toEqual(honest.weights);
-    expect(spoilt.steps.slice(59, 62)).toEqual([59, 50, 51]);
+    expect(faulty.weights).toEqual(honest.weights);
+    expect(faulty.steps.slice(59, 62)).toEqual([59, 50, 51]);
   });
 
-  it('when the loss jumps, once, and has every answer recomputed up to there', async () => {
+  it('once when the loss jumps, and recomputes every answer up to that step', async () => {
     const honest = await run();
-    const spoilt = await run({
+    const faulty = await run({
       factor: (step, time) => (step === 27 && time === 1 ? 1e9 : 1),
       loss: (step, time) => (step === 28 && time === 1 ? 8.7e20 : 0.1),
     });
-    expect(spoilt.weights).toEqual(honest.weights);
-    expect(spoilt.distrusted).toEqual([29]);
-    expect(spoilt.lines).toEqual([
+    expect(faulty.weights).toEqual(honest.weights);
+    expect(faulty.validatedUntil).toEqual([29]);
+    expect(faulty.lines).toEqual([
       expect.stringMatching(
-        /^The loss jumped from 0\.10 to 8\.7e\+20 at step 29: the run goes back to step 25,/,
+        /^The loss jumped from 0\.10 to 8\.7e\+20 at step 29: the run rewinds to step 25,/,
       ),
     ]);
   });
 
-  it('no second time from a jump that comes again: then it is the training itself, which the person is told', async () => {
+  it('only once for a repeated jump; then it warns that the training itself diverges', async () => {
     const { trained, lines, steps } = await run({ loss: (step) => (step >= 28 ? 1e9 : 0.1) });
     expect(trained.steps).toBe(120);
     expect(steps.filter((step) => step === 25)).toHaveLength(2);
     expect(lines).toEqual([
-      expect.stringMatching(/goes back to step 25/),
-      expect.stringMatching(/without a wrong answer: the training itself diverges\. .* last checkpoint/),
+      expect.stringMatching(/rewinds to step 25/),
+      expect.stringMatching(
+        /although all answers were right: the training itself diverges\. .* last checkpoint/,
+      ),
     ]);
   });
 });

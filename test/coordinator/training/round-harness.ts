@@ -21,22 +21,23 @@ export const start = (samples: number, workers: WorkerId[], more: Partial<RoundS
   nextId: 0,
   ...more,
 });
-export const inShort = (effects: readonly RoundEffect[]): string[] =>
+/** Labels such as '0: [0, 4) to ann', for comparison. */
+export const effectLabels = (effects: readonly RoundEffect[]): string[] =>
   effects.map((effect) =>
     effect.type === 'complete'
       ? 'complete'
       : `${effect.shard.id}: [${effect.shard.from}, ${effect.shard.to}) to ${effect.shard.worker}`,
   );
 
-/** Plays events; effects in short for each, those of the start first. */
+/** Starts a round and advances it by events. @returns labels of the effects of the start and of each event */
 export function play(from: RoundStart, ...events: RoundEvent[]): { round: Round; effects: string[][] } {
   const [started, first] = startRound(from, 0);
-  const effects = [inShort(first)];
+  const effects = [effectLabels(first)];
   let round = started;
   for (const event of events) {
-    const [next, done] = advanceRound(round, event, 0);
+    const [next, changes] = advanceRound(round, event, 0);
     round = next;
-    effects.push(inShort(done));
+    effects.push(effectLabels(changes));
   }
   return { round, effects };
 }

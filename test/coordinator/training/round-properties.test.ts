@@ -14,7 +14,7 @@ import { answered, failed, id, joined, left, start, tick } from './round-harness
 import { checkProperty } from '../../support/property.ts';
 import type { AssignedShard } from '../../../coordinator/scheduling/partition.ts';
 
-/** What a property test does next; numbers choose among what is there. */
+/** Next event of a property test; the number chooses a worker or a shard. */
 type Choice = readonly [
   kind: 'join' | 'leave' | 'answer' | 'fail' | 'second' | 'time' | 'noise',
   which: number,
@@ -24,7 +24,7 @@ const kinds = ['join', 'leave', 'answer', 'answer', 'fail', 'second', 'time', 'n
 const choices = fc.array(fc.tuple(fc.constantFrom<Choice[0]>(...kinds), fc.nat(1000)), { maxLength: 60 });
 const starts = fc
   .tuple(fc.integer({ min: 1, max: 40 }), fc.nat(4), fc.integer({ min: 1, max: 3 }), fc.boolean(), fc.nat(50))
-  .map(([samples, count, depth, shares, nextId]) => {
+  .map(([samples, count, depth, isPartitioned, nextId]) => {
     const workers = Array.from({ length: count }, (_, i) => id(`w${i}`));
     const whole = { from: 0, to: samples };
     const stragglerAfterMs = (worker: WorkerId): number =>
@@ -35,7 +35,7 @@ const starts = fc
       const worker = i % 2 === 0 ? standby[i >> 1] : workers[(i + 1) % workers.length];
       return worker === undefined || worker === share.worker ? [] : [{ ...share, worker }];
     });
-    return shares
+    return isPartitioned
       ? start(samples, workers, { depth, nextId: nextId + 1, stragglerAfterMs, standby, duplicates })
       : start(samples, workers, {
           assignments: [],
@@ -45,12 +45,12 @@ const starts = fc
         });
   });
 
-/** Watches a round from outside: what it was told, what it has said. */
-class Witness {
+/** Advances a round and checks its invariants after each event. */
+class RoundChecker {
   round: Round;
-  readonly #given: AssignedShard[] = [];
+  readonly #assigned: AssignedShard[] = [];
   #nowMs = 0;
-  readonly #accounted: AssignedShard[] = [];
+  readonly #answered: AssignedShard[] = [];
   #completed = 0;
   #names = 0;
 
@@ -60,9 +60,9 @@ class Witness {
     this.#observe(effects, null);
   }
 
-  tell(event: RoundEvent): void {
+  advance(event: RoundEvent): void {
     const shard = 'shard' in event ? this.round.assigned.find((one) => one.id === event.shard) : undefined;
-    if (event.type === 'answered' && shard !== undefined) this.#accounted.push(shard);
+    if (event.type === 'answered' && shard !== undefined) this.#answered.push(shard);
     const [next, effects] = advanceRound(this.round, event, this.#nowMs);
     this.round = next;
     this.#observe(effects, event.type === 'failed' && shard !== undefined ? shard : null);
@@ -72,21 +72,21 @@ class Witness {
     const { workers, assigned } = this.round;
     const worker = workers[which % workers.length];
     const shard = assigned[which % assigned.length];
-    if (kind === 'join' && workers.length < 8) this.tell(joined(id(`j${this.#names++}`)));
-    if (kind === 'leave' && worker !== undefined) this.tell(left(worker));
-    if (kind === 'answer' && shard !== undefined) this.tell(answered(shard.id));
-    if (kind === 'fail' && shard !== undefined) this.tell(failed(shard.id));
+    if (kind === 'join' && workers.length < 8) this.advance(joined(id(`j${this.#names++}`)));
+    if (kind === 'leave' && worker !== undefined) this.advance(left(worker));
+    if (kind === 'answer' && shard !== undefined) this.advance(answered(shard.id));
+    if (kind === 'fail' && shard !== undefined) this.advance(failed(shard.id));
     const second = this.round.superseded[which % this.round.superseded.length];
     if (kind === 'second' && second !== undefined && !this.complete) {
       const { samplesDone } = this.round;
-      this.tell(which % 2 === 0 ? answered(second.id) : failed(second.id));
+      this.advance(which % 2 === 0 ? answered(second.id) : failed(second.id));
       expect(this.round.samplesDone).toBe(samplesDone);
     }
     if (kind === 'time') {
       this.#nowMs += which % 40;
-      this.tell(tick);
+      this.advance(tick);
     }
-    if (kind === 'noise') this.tell(which % 2 === 0 ? answered(which + 1000) : left(id('stranger')));
+    if (kind === 'noise') this.advance(which % 2 === 0 ? answered(which + 1000) : left(id('unknown')));
   }
 
   get complete(): boolean {
@@ -97,9 +97,9 @@ class Witness {
     for (const effect of effects) {
       if (effect.type === 'complete') this.#completed++;
       else {
-        const before = this.#given.at(-1)?.id ?? -1;
+        const before = this.#assigned.at(-1)?.id ?? -1;
         expect(effect.shard.id).toBeGreaterThan(before);
-        this.#given.push(effect.shard);
+        this.#assigned.push(effect.shard);
       }
     }
     this.#check(failure);
@@ -107,12 +107,12 @@ class Witness {
 
   #check(failure: AssignedShard | null): void {
     const { samples, depth, workers, standby, pending, assigned, superseded, samplesDone } = this.round;
-    // Of those over the same samples, one.
+    // One shard of each range.
     const distinct = assigned.filter((one, i) => assigned.findIndex(({ from }) => from === one.from) === i);
-    const parts = [...pending, ...distinct, ...this.#accounted].sort((a, b) => a.from - b.from);
+    const parts = [...pending, ...distinct, ...this.#answered].sort((a, b) => a.from - b.from);
     expect(parts[0]?.from ?? samples).toBe(0);
     expect(parts.map(({ to }) => to)).toEqual([...parts.slice(1).map(({ from }) => from), samples]);
-    expect(samplesDone).toBe(this.#accounted.reduce((sum, { from, to }) => sum + to - from, 0));
+    expect(samplesDone).toBe(this.#answered.reduce((sum, { from, to }) => sum + to - from, 0));
     expect(this.#completed).toBe(samplesDone === samples ? 1 : 0);
     const load = (worker: WorkerId): number =>
       [...assigned, ...superseded].filter((one) => one.worker === worker).length;
@@ -120,7 +120,7 @@ class Witness {
     const isFree = (worker: WorkerId): boolean =>
       load(worker) < depth && !superseded.some((one) => one.worker === worker);
     expect([...assigned, ...superseded].filter(({ worker }) => !present.includes(worker))).toEqual([]);
-    // A copy may come on top.
+    // A duplicate may exceed the depth.
     expect(present.filter((worker) => load(worker) > depth + 1)).toEqual([]);
     const free = workers.filter(isFree);
     for (const shard of pending) {
@@ -130,43 +130,43 @@ class Witness {
     }
     for (const shard of distinct) {
       const same = assigned.filter(({ from }) => from === shard.from);
-      const holders = same.map(({ worker }) => worker);
-      expect(new Set(holders).size).toBe(holders.length);
-      // A copy never stands for what nobody is counted on for.
+      const assignees = same.map(({ worker }) => worker);
+      expect(new Set(assignees).size).toBe(assignees.length);
+      // Each range has a primary assignment.
       expect(same.some(({ isDuplicate }) => !isDuplicate)).toBe(true);
       if (same.every(({ isDuplicate, stragglerAtMs }) => isDuplicate || stragglerAtMs <= this.#nowMs)) {
-        expect(present.filter((worker) => load(worker) === 0 && !holders.includes(worker))).toEqual([]);
+        expect(present.filter((worker) => load(worker) === 0 && !assignees.includes(worker))).toEqual([]);
       }
     }
     if (failure !== null && workers.some((worker) => worker !== failure.worker)) {
-      const again = assigned.find(({ from }) => from === failure.from);
-      expect(again?.worker).not.toBe(failure.worker);
+      const retried = assigned.find(({ from }) => from === failure.from);
+      expect(retried?.worker).not.toBe(failure.worker);
     }
   }
 }
 
 /** Plays a round to its end. */
 function play(from: RoundStart, events: readonly Choice[]): void {
-  const witness = new Witness(from);
+  const checker = new RoundChecker(from);
   for (const event of events) {
-    if (!witness.complete) witness.choose(event);
+    if (!checker.complete) checker.choose(event);
   }
-  // However it stands, it ends as soon as somebody is there who answers.
-  const { workers, standby } = witness.round;
-  if (!witness.complete && workers.length + standby.length === 0) witness.tell(joined(id('last')));
-  for (let turn = 0; turn < 500 && !witness.complete; turn++) {
-    witness.choose(['answer', turn]);
-    if (witness.round.assigned.length === 0) witness.choose(['second', turn]);
+  // Every round ends once there is a worker that answers.
+  const { workers, standby } = checker.round;
+  if (!checker.complete && workers.length + standby.length === 0) checker.advance(joined(id('last')));
+  for (let turn = 0; turn < 500 && !checker.complete; turn++) {
+    checker.choose(['answer', turn]);
+    if (checker.round.assigned.length === 0) checker.choose(['second', turn]);
   }
-  expect(witness.complete).toBe(true);
+  expect(checker.complete).toBe(true);
 }
 
-describe('whatever happens, a round', () => {
-  it('accounts for every sample exactly once, lets nobody idle, and completes once', () => {
+describe('in any order of events, a round', () => {
+  it('counts every sample exactly once, leaves no worker idle, and completes once', () => {
     checkProperty(fc.property(starts, choices, play), { seed: 1, numRuns: 500 });
   });
 
-  it('does not give a shard again to the standby worker that failed at it while others are there', () => {
+  it('does not assign a shard again to the standby worker that failed at it while there are others', () => {
     const [w0, w1, w2, r0, r1] = ['w0', 'w1', 'w2', 'r0', 'r1'].map((name) => id(name)) as [
       ...[WorkerId, WorkerId, WorkerId, WorkerId, WorkerId],
     ];

@@ -8,54 +8,54 @@ import {
   nextStragglerCheckMs,
 } from '../../../coordinator/training/round.ts';
 import type { ShardId, WorkerId } from '../../../shared/protocol/messages.ts';
-import { ann, answered, bob, cyd, failed, inShort, left, play, start, tick } from './round-harness.ts';
+import { ann, answered, bob, cyd, failed, effectLabels, left, play, start, tick } from './round-harness.ts';
 import type { AssignedShard } from '../../../coordinator/scheduling/partition.ts';
 
-describe('a shard that is late', () => {
-  const late = (worker: WorkerId): number => (worker === ann ? 10 : 100);
+describe('a straggler', () => {
+  const stragglerAfterMs = (worker: WorkerId): number => (worker === ann ? 10 : 100);
   const at = (ms: number, round: Round, event: RoundEvent) => advanceRound(round, event, ms);
 
-  it('gets a second owner as soon as somebody is idle; the first answer counts', () => {
-    const [first] = startRound(start(8, [ann, bob], { stragglerAfterMs: late }), 0);
+  it('is assigned to a second worker as soon as one is idle; the first answer counts', () => {
+    const [first] = startRound(start(8, [ann, bob], { stragglerAfterMs }), 0);
     expect(nextStragglerCheckMs(first, 0)).toBe(10);
-    const [waiting, none] = at(10, first, tick);
+    const [unchanged, none] = at(10, first, tick);
     expect(none).toEqual([]);
-    const [second, given] = at(20, waiting, answered(1));
-    expect(inShort(given)).toEqual(['2: [0, 4) to bob']);
+    const [second, assigned] = at(20, unchanged, answered(1));
+    expect(effectLabels(assigned)).toEqual(['2: [0, 4) to bob']);
     const [third, complete] = at(30, second, answered(2));
-    expect(inShort(complete)).toEqual(['complete']);
+    expect(effectLabels(complete)).toEqual(['complete']);
     expect(third.superseded).toMatchObject([{ id: 0, worker: ann }]);
     expect(at(40, third, answered(0))).toEqual([{ ...third, superseded: [] }, []]);
   });
 
-  it('gets a third one when the second is late too, and none twice', () => {
-    const [first] = startRound(start(6, [ann, bob, cyd], { stragglerAfterMs: late }), 0);
+  it('is assigned to a third worker when the second is a straggler too, and to no worker twice', () => {
+    const [first] = startRound(start(6, [ann, bob, cyd], { stragglerAfterMs }), 0);
     const [second] = at(20, at(20, first, answered(1))[0], answered(2));
     expect(second.assigned.map(({ worker }) => worker)).toEqual([ann, bob]);
     expect(at(119, second, tick)[1]).toEqual([]);
-    const [third, given] = at(120, second, tick);
-    expect(inShort(given)).toEqual(['4: [0, 2) to cyd']);
+    const [third, assigned] = at(120, second, tick);
+    expect(effectLabels(assigned)).toEqual(['4: [0, 2) to cyd']);
     expect(at(900, third, tick)[1]).toEqual([]);
   });
 
-  it('is not given out again when one of its owners leaves or fails', () => {
-    const [first] = startRound(start(8, [ann, bob], { stragglerAfterMs: late }), 0);
+  it('is not assigned again when one of its workers leaves or fails', () => {
+    const [first] = startRound(start(8, [ann, bob], { stragglerAfterMs }), 0);
     const [second] = at(20, first, answered(1));
     expect(at(30, second, left(ann))[1]).toEqual([]);
     expect(at(30, second, failed(2))[0].pending).toEqual([]);
-    const [alone, given] = at(40, at(30, second, left(ann))[0], left(bob));
-    expect([given, alone.pending]).toEqual([[], [{ from: 0, to: 4, avoid: null }]]);
+    const [empty, assigned] = at(40, at(30, second, left(ann))[0], left(bob));
+    expect([assigned, empty.pending]).toEqual([[], [{ from: 0, to: 4, avoid: null }]]);
   });
 
-  it('goes to the reserve if nobody else is idle, which otherwise gets nothing', () => {
-    const [first] = startRound(start(8, [ann, bob], { stragglerAfterMs: late, standby: [cyd] }), 0);
+  it('is assigned to a standby worker only if no other worker is idle', () => {
+    const [first] = startRound(start(8, [ann, bob], { stragglerAfterMs, standby: [cyd] }), 0);
     const [second] = at(5, first, left(bob));
     expect(second.pending).toHaveLength(1);
-    expect(inShort(at(10, second, tick)[1])).toEqual(['2: [0, 4) to cyd']);
-    expect(inShort(at(6, second, left(ann))[1])).toEqual(['2: [0, 4) to cyd']);
+    expect(effectLabels(at(10, second, tick)[1])).toEqual(['2: [0, 4) to cyd']);
+    expect(effectLabels(at(6, second, left(ann))[1])).toEqual(['2: [0, 4) to cyd']);
   });
 
-  it('does not wait for a worker that hangs with all of the batch: standby workers get the next step at once', () => {
+  it('with the whole batch does not delay the next step: a standby worker is assigned it at once', () => {
     const [first] = startRound(start(8, [ann], { standby: [bob, cyd] }), 0);
     const hanging = first.assigned[0]!;
     const next = start(8, [ann], {
@@ -65,23 +65,23 @@ describe('a shard that is late', () => {
       superseded: [hanging],
       nextId: 5,
     });
-    expect(inShort(startRound(next, 50)[1])).toEqual(['5: [0, 8) to bob']);
+    expect(effectLabels(startRound(next, 50)[1])).toEqual(['5: [0, 8) to bob']);
   });
 
-  it('whose forecast could not be made at first is late by one that is made later', () => {
+  it('is found by a later forecast if none was possible at first', () => {
     let ms = Infinity;
     const [first] = startRound(start(8, [ann, bob], { stragglerAfterMs: () => ms }), 0);
     const [second] = at(50, first, answered(1));
     expect(nextStragglerCheckMs(second, 50)).toBeNull();
     ms = 40;
-    expect(inShort(at(60, second, tick)[1])).toEqual(['2: [0, 4) to bob']);
+    expect(effectLabels(at(60, second, tick)[1])).toEqual(['2: [0, 4) to bob']);
   });
 });
 
-describe('a copy', () => {
+describe('a speculative duplicate', () => {
   const duplicates = [{ worker: cyd, from: 0, to: 4 }];
 
-  it('counts if it is first, and is waited for by nobody', () => {
+  it('counts if it is answered first, and delays no round', () => {
     const from = start(8, [ann, bob], { duplicates, standby: [cyd] });
     const { effects, round } = play(from, answered(2), answered(1));
     expect(effects).toEqual([['0: [0, 4) to ann', '1: [4, 8) to bob', '2: [0, 4) to cyd'], [], ['complete']]);
@@ -89,14 +89,14 @@ describe('a copy', () => {
     expect(play(from, answered(0), answered(1)).round.superseded.map(({ id: shard }) => shard)).toEqual([2]);
   });
 
-  it('stands in for what it is a copy of, and is late at once', () => {
+  it('becomes the primary assignment if the other worker leaves, already a straggler', () => {
     const { effects } = play(start(8, [ann, bob], { duplicates, standby: [cyd] }), answered(1), left(ann));
     expect(effects.at(-1)).toEqual(['3: [0, 4) to bob']);
   });
 });
 
-it('whoever is busy with what nobody needs any more gets nothing, until it has answered', () => {
-  const spare: AssignedShard = {
+it('a worker that is busy with a superseded shard is assigned nothing before it has answered', () => {
+  const superseded: AssignedShard = {
     id: 3 as ShardId,
     worker: ann,
     from: 0,
@@ -109,7 +109,7 @@ it('whoever is busy with what nobody needs any more gets nothing, until it has a
     assignments: [{ worker: bob, from: 4, to: 8 }],
     pending: [{ from: 0, to: 4 }],
     nextId: 4,
-    superseded: [spare],
+    superseded: [superseded],
   });
   for (const depth of [1, 2]) {
     const alone = { ...from, depth, workers: [ann], assignments: [], pending: [{ from: 0, to: 8 }] };

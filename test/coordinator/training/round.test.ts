@@ -4,40 +4,40 @@ import { splitEvenly } from '../../../coordinator/scheduling/partition.ts';
 import { ann, answered, bob, cyd, failed, joined, left, play, start } from './round-harness.ts';
 
 describe('a round', () => {
-  it('gives each worker its share and is complete with the last answer', () => {
+  it('assigns each worker its shard and is complete with the last answer', () => {
     const { effects } = play(start(8, [ann, bob]), answered(1), answered(0));
     expect(effects).toEqual([['0: [0, 4) to ann', '1: [4, 8) to bob'], [], ['complete']]);
   });
 
-  it('cuts what a worker leaves behind for all that remain', () => {
+  it('splits the shard of a worker that left for all remaining workers', () => {
     const { effects } = play(start(9, [ann, bob, cyd]), answered(1), left(ann), answered(2));
     expect(effects.slice(2)).toEqual([['3: [0, 1) to bob'], ['4: [1, 3) to cyd']]);
   });
 
-  it('waits for somebody when all have left', () => {
+  it('waits for a worker when all have left', () => {
     const { effects, round } = play(start(4, [ann]), left(ann), joined(bob), answered(1));
     expect(effects.slice(1)).toEqual([[], ['1: [0, 4) to bob'], ['complete']]);
     expect(round.samplesDone).toBe(4);
   });
 
-  it('gives a failed shard to somebody else, even if it has to wait for that', () => {
+  it('assigns a failed shard to another worker, even if that one is busy', () => {
     const { effects } = play(start(8, [ann, bob]), failed(0), answered(1));
     expect(effects.slice(1)).toEqual([[], ['2: [0, 4) to bob']]);
   });
 
-  it('gives a failed shard to the same worker if there is nobody else', () => {
+  it('assigns a failed shard to the same worker if there is no other', () => {
     expect(play(start(4, [ann]), failed(0)).effects[1]).toEqual(['1: [0, 4) to ann']);
     expect(play(start(8, [ann, bob]), failed(0), left(bob)).effects.at(-1)).toContain('2: [4, 8) to ann');
   });
 
-  it('does not change for an answer or a failure that it does not wait for', () => {
+  it('ignores answers and failures of shards that are not assigned', () => {
     const { round } = play(start(8, [ann, bob]), answered(0));
     for (const event of [answered(0), failed(0), answered(99), failed(99)]) {
       expect(advanceRound(round, event, 0)).toEqual([round, []]);
     }
   });
 
-  it('hands small shards to whoever has least to do, up to its depth', () => {
+  it('assigns small shards to the least loaded worker, up to its depth', () => {
     const pending = splitEvenly({ from: 0, to: 6 }, 6);
     const { effects } = play(
       start(6, [ann, bob], { assignments: [], pending, depth: 2 }),
@@ -51,7 +51,7 @@ describe('a round', () => {
     ]);
   });
 
-  it('knows who has kept a shard too long', () => {
+  it('lists workers that are overdue', () => {
     const [round] = startRound(start(8, [ann, bob]), 1000);
     const [later] = advanceRound(round, answered(0), 5000);
     expect(overdueWorkers(round, 2000, 1000)).toEqual([]);
@@ -60,7 +60,7 @@ describe('a round', () => {
   });
 });
 
-it('a failed shard goes to the reserve where nobody else is left, and back if that has no room', () => {
+it('a failed shard is assigned to a standby worker if no other is left, and to the same worker without one', () => {
   const from = start(4, [ann], { standby: [bob] });
   expect(play(from, failed(0)).effects[1]).toEqual(['1: [0, 4) to bob']);
   expect(play(start(4, [ann]), failed(0)).effects[1]).toEqual(['1: [0, 4) to ann']);

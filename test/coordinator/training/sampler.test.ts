@@ -13,13 +13,13 @@ describe('epochOrder', () => {
     );
   });
 
-  it('is the same for the same seed and epoch, and another for every other', () => {
+  it('depends on seed and epoch only', () => {
     const order = (seed: number, epoch: number): string => epochOrder(seed, epoch, 100).join();
     expect(order(1, 1)).toBe(order(1, 1));
     expect(new Set([order(1, 1), order(1, 2), order(2, 1), order(2, 2)]).size).toBe(4);
   });
 
-  it('gives every order of three samples about as often', () => {
+  it('gives every order of three samples equally often', () => {
     const counts = new Map<string, number>();
     for (let seed = 0; seed < 6000; seed++) {
       const order = epochOrder(seed, 1, 3).join();
@@ -31,13 +31,13 @@ describe('epochOrder', () => {
 });
 
 describe('batches', () => {
-  it('of 128 cut 60,000 samples into 468 whole ones and one of 96', () => {
+  it('of 128 split 60,000 samples into 468 full ones and one of 96', () => {
     const sizes = [...batches(epochOrder(1, 1, 60_000), 128)].map(({ length }) => length);
     expect(sizes).toEqual([...Array<number>(468).fill(128), 96]);
     expect(stepsPerEpoch(60_000, 128)).toBe(469);
   });
 
-  it('are the order, one behind the other, as many as stepsPerEpoch says', () => {
+  it('cover the order; there are stepsPerEpoch of them', () => {
     checkProperty(
       fc.property(fc.nat(200), fc.integer({ min: 1, max: 250 }), (count, batchSize) => {
         const order = epochOrder(1, 1, count);

@@ -12,9 +12,9 @@ import { exampleJob, step } from '../../shared/protocol/examples.ts';
 import { settle } from '../../support/manual-clock.ts';
 import { testPool, type TestPool } from '../pool/pool-harness.ts';
 
-/** How a round stands, as seen from outside. */
+/** State of a round. */
 export interface Watched<Result> {
-  /** null while it goes on. */
+  /** null before the end of the round. */
   readonly result: Result | Error | null;
 }
 
@@ -23,22 +23,22 @@ export interface TestRunner extends TestPool {
   readonly waits: boolean[];
   readonly warnings: string[];
   readonly weights: Float32Array;
-  /** What each weight is raised by as soon as its gradient is summed: 10, if the test sets nothing else. */
+  /** Amount by which each weight is raised as soon as its gradient is summed. @default 10 */
   readonly rise: Float32Array;
-  /** The parts of the gradient that were summed, as they came, with the sums of that moment. */
+  /** Summed parts of the gradient with their sums, in the order of summation. */
   readonly summed: { readonly part: Range; readonly sum: readonly number[] }[];
-  readonly gradient: (stepNumber?: number, lookAhead?: boolean) => Promise<Watched<StepResult>>;
+  readonly gradient: (stepNumber?: number, prefetches?: boolean) => Promise<Watched<StepResult>>;
   readonly evaluate: (stepNumber?: number) => Promise<Watched<Score>>;
   readonly abort: () => Promise<void>;
-  /** Listeners and timers that the rounds have left behind. */
+  /** Listeners and timers that the rounds have not removed. */
   readonly left: readonly [listeners: number, timers: number];
 }
 
 /**
- * Rounds over 8 samples of two bytes, with a real pool and clients that do what the test says. A part of the weights is
- * raised as soon as its gradient is summed.
- * @param bucketOffsets where the buckets of the six weights begin
- * @param codecs codecs of the links; with them the weights are raised without buckets too
+ * Rounds over samples of two bytes, with a real pool and clients that the test controls. A part of the weights is raised as soon
+ * as its gradient is summed.
+ * @param bucketOffsets offsets of the buckets of the six weights
+ * @param codecs codecs of the links; with them, the weights are raised without buckets too
  */
 export function testRunner(
   samples = 8,
@@ -88,10 +88,10 @@ export function testRunner(
     weights,
     rise,
     summed,
-    gradient: (stepNumber = 1, lookAhead = false) => {
+    gradient: (stepNumber = 1, prefetches = false) => {
       const numbers = Uint32Array.from({ length: samples }, (_, i) => samples - 1 - i);
       const input = { step: step(stepNumber), samples: numbers, split, optimizer };
-      return watch(runner.run(input, lookAhead ? numbers : undefined));
+      return watch(runner.run(input, prefetches ? numbers : undefined));
     },
     evaluate: (stepNumber = 1) => watch(runner.evaluate({ step: step(stepNumber), weights, split })),
     abort() {

@@ -5,10 +5,10 @@ import { CloseCode } from '../../../shared/protocol/close-codes.ts';
 import { shardId, step } from '../../shared/protocol/examples.ts';
 import { testRunner } from './step-harness.ts';
 
-const nothingLeft = [0, 0];
+const NOTHING_LEFT = [0, 0];
 
 describe('a round of gradients', () => {
-  it('sends everybody the same weights and their share of the batch, and sums what comes back', async () => {
+  it('sends all workers the same weights and their shards, and sums the gradients', async () => {
     const { join, gradient, left } = testRunner();
     const [ann, bob] = [await join('ann'), await join('bob')];
     const round = await gradient();
@@ -30,10 +30,10 @@ describe('a round of gradients', () => {
       correct: 4,
       gradientSum: Float32Array.of(11, 22, 33, 44, 55, 66),
     });
-    expect(left).toEqual(nothingLeft);
+    expect(left).toEqual(NOTHING_LEFT);
   });
 
-  it('does not send weights again that a worker has, and does for the next step', async () => {
+  it('sends weights once a step', async () => {
     const { join, gradient } = testRunner();
     const ann = await join('ann');
     await gradient(1);
@@ -44,7 +44,7 @@ describe('a round of gradients', () => {
     expect(ann.messages('weights').map((message) => message.step)).toEqual([1, 2]);
   });
 
-  it('goes on with those that remain when a worker leaves', async () => {
+  it('continues with the remaining workers when one leaves', async () => {
     const { join, gradient } = testRunner();
     const [ann, bob] = [await join('ann'), await join('bob')];
     const round = await gradient();
@@ -54,7 +54,7 @@ describe('a round of gradients', () => {
     expect(round.result).toMatchObject({ lossSum: 8, gradientSum: new Float32Array(6).fill(2) });
   });
 
-  it('waits when everybody leaves, says so, and goes on with the one who returns', async () => {
+  it('waits when all workers leave, reports it, and continues with the worker that returns', async () => {
     const { join, gradient, waits, left } = testRunner();
     const ann = await join('ann');
     const round = await gradient();
@@ -64,10 +64,10 @@ describe('a round of gradients', () => {
     expect(again.messages('shard')).toMatchObject([{ samples: 8 }]);
     await again.answer();
     expect(round.result).toMatchObject({ lossSum: 8 });
-    expect(left).toEqual(nothingLeft);
+    expect(left).toEqual(NOTHING_LEFT);
   });
 
-  it('begins even if nobody is there yet', async () => {
+  it('starts without workers', async () => {
     const { join, gradient, waits } = testRunner();
     const round = await gradient();
     expect(waits).toEqual([true]);
@@ -75,7 +75,7 @@ describe('a round of gradients', () => {
     expect(round.result).toMatchObject({ lossSum: 8 });
   });
 
-  it('never uses the number of a shard twice', async () => {
+  it('never uses a shard id twice', async () => {
     const { join, gradient } = testRunner();
     const ann = await join('ann');
     for (let k = 0; k < 4; k++) {
@@ -86,8 +86,8 @@ describe('a round of gradients', () => {
   });
 });
 
-describe('an answer that does not count', () => {
-  it('changes nothing if it comes twice, or late', async () => {
+describe('an unexpected answer', () => {
+  it('changes nothing if it is repeated, or late', async () => {
     const { join, gradient, pool } = testRunner();
     const [ann, bob] = [await join('ann'), await join('bob')];
     const first = await gradient(1);
@@ -97,7 +97,7 @@ describe('an answer that does not count', () => {
     await bob.answer();
     expect(first.result).toMatchObject({ gradientSum: new Float32Array(6).fill(2) });
 
-    // As after an evaluation, which has the same weights as the step that follows.
+    // The same step number again, as after an evaluation.
     const second = await gradient(1);
     await ann.answer({ shard: shardId(0) }, [9, 9, 9, 9, 9, 9]);
     await ann.answer();
@@ -106,7 +106,7 @@ describe('an answer that does not count', () => {
     expect([...pool.workers.values()].map(({ health }) => health.strikes)).toEqual([0, 0]);
   });
 
-  it("is refused if it is for somebody else's samples", async () => {
+  it("is rejected if it is for another worker's shard", async () => {
     const { join, gradient } = testRunner();
     const [ann, bob] = [await join('ann'), await join('bob')];
     const round = await gradient();
@@ -124,19 +124,22 @@ describe('an answer that does not count', () => {
     ['the number of another step', { step: step(0) }, undefined, CloseCode.notAssigned],
     ['another number of samples', { samples: 3 }, undefined, CloseCode.notAssigned],
     ['an evaluation', { type: 'evaluation' }, undefined, CloseCode.unexpected],
-  ] as const)('is refused with %s, and its samples go to somebody else', async (_, more, values, code) => {
-    const { join, gradient } = testRunner();
-    const [ann, bob] = [await join('ann'), await join('bob')];
-    const round = await gradient();
-    await ann.answer(more, values);
-    expect(ann.messages('rejected')).toMatchObject([{ code }]);
-    await bob.answer();
-    expect(bob.messages('shard').map(({ samples }) => samples)).toEqual([4, 4]);
-    await bob.answer();
-    expect(round.result).toMatchObject({ lossSum: 8, gradientSum: new Float32Array(6).fill(2) });
-  });
+  ] as const)(
+    'is rejected with %s, and its samples are assigned to another worker',
+    async (_, more, values, code) => {
+      const { join, gradient } = testRunner();
+      const [ann, bob] = [await join('ann'), await join('bob')];
+      const round = await gradient();
+      await ann.answer(more, values);
+      expect(ann.messages('rejected')).toMatchObject([{ code }]);
+      await bob.answer();
+      expect(bob.messages('shard').map(({ samples }) => samples)).toEqual([4, 4]);
+      await bob.answer();
+      expect(round.result).toMatchObject({ lossSum: 8, gradientSum: new Float32Array(6).fill(2) });
+    },
+  );
 
-  it('makes its sender go after the third, and the round goes on without it', async () => {
+  it('is counted, and the third one disconnects its worker', async () => {
     const { join, gradient } = testRunner();
     const [ann, bob] = [await join('ann'), await join('bob')];
     for (let k = 0; k < 3; k++) {
@@ -151,10 +154,10 @@ describe('an answer that does not count', () => {
   });
 });
 
-describe('a round that cannot go on', () => {
+describe('a round that cannot continue', () => {
   const nan = [NaN, 1, 1, 1, 1, 1];
 
-  /** Three workers whose answers have counted before. */
+  /** Three workers with accepted answers. */
   async function provenWorkers() {
     const runner = testRunner(9);
     const clients = [await runner.join('ann'), await runner.join('bob'), await runner.join('cyd')] as const;
@@ -163,7 +166,7 @@ describe('a round that cannot go on', () => {
     return { runner, clients };
   }
 
-  it('is diverged when nobody gets a finite gradient who got one before', async () => {
+  it('has diverged when no proven worker computes a finite gradient', async () => {
     const { runner, clients } = await provenWorkers();
     const round = await runner.gradient(7);
     for (const client of clients) {
@@ -172,10 +175,10 @@ describe('a round that cannot go on', () => {
     }
     expect(round.result).toBeInstanceOf(TrainingDiverged);
     expect((round.result as Error).message).toMatch(/at step 7/);
-    expect(runner.left).toEqual(nothingLeft);
+    expect(runner.left).toEqual(NOTHING_LEFT);
   });
 
-  it('is not diverged while one of them gets finite ones, not even when the others have had to go', async () => {
+  it('has not diverged while one proven worker computes finite gradients, even if the others were dropped', async () => {
     const { runner, clients } = await provenWorkers();
     const [ann, bob, cyd] = clients;
     const round = await runner.gradient(7);
@@ -188,7 +191,7 @@ describe('a round that cannot go on', () => {
     expect(round.result).toMatchObject({ lossSum: 9 });
   });
 
-  it('is not diverged by strangers, whose answers have never counted', async () => {
+  it('has not diverged because of workers without accepted answers', async () => {
     const { join, gradient } = testRunner();
     const [ann, bob] = [await join('ann'), await join('bob')];
     const round = await gradient();
@@ -197,12 +200,12 @@ describe('a round that cannot go on', () => {
     expect(round.result).toBeNull();
   });
 
-  it('ends when the person stops it while nobody is there, now or later', async () => {
+  it('ends if it is stopped while no worker is connected, now or later', async () => {
     const alone = testRunner();
     const round = await alone.gradient();
     await alone.abort();
     expect(round.result).toBeInstanceOf(Interrupted);
-    expect(alone.left).toEqual(nothingLeft);
+    expect(alone.left).toEqual(NOTHING_LEFT);
     expect((await alone.gradient()).result).toBeInstanceOf(Interrupted);
 
     const left = testRunner();
@@ -212,10 +215,10 @@ describe('a round that cannot go on', () => {
     expect(other.result).toBeNull();
     await ann.say({ type: 'leaving', reason: 'bye' });
     expect(other.result).toBeInstanceOf(Interrupted);
-    expect(left.left).toEqual(nothingLeft);
+    expect(left.left).toEqual(NOTHING_LEFT);
   });
 
-  it('is finished, though, if somebody is there to finish it', async () => {
+  it('is finished after a stop if a worker is connected', async () => {
     const { join, gradient, abort } = testRunner();
     const ann = await join('ann');
     const round = await gradient();

@@ -3,7 +3,8 @@ import type { EpochRecord } from '../../../shared/protocol/messages.ts';
 import type { Optimizer } from '../../../coordinator/optimizer/optimizer.ts';
 import { StepRunner } from '../../../coordinator/training/step.ts';
 import { epochOrder } from '../../../coordinator/training/sampler.ts';
-import { train, type TrainingResult } from '../../../coordinator/training/train.ts';
+import type { TrainingResult } from '../../../coordinator/training/progress.ts';
+import { train } from '../../../coordinator/training/train.ts';
 import { viewShard } from '../../../shared/data/shard.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import { exampleJob } from '../../shared/protocol/examples.ts';
@@ -21,10 +22,12 @@ const split = (count: number) => ({
 /** Ten samples in batches of four: steps of 4, 4 and 2 samples; five to evaluate. */
 function training(changes: Partial<Job> = {}) {
   const job: Job = { ...exampleJob, batchSize: 4, epochs: 2, ...changes };
-  const made = testPool();
-  const { pool, clock } = made;
+  const connections = testPool();
+  const { pool, clock } = connections;
   const stop = new AbortController();
-  const [steps, lines, saved]: [number[], string[], EpochRecord[]] = [[], [], []];
+  const steps: number[] = [];
+  const lines: string[] = [];
+  const saved: EpochRecord[] = [];
   const weights = new Float32Array(6);
   const gradientSum = new Float32Array(6);
   const optimizer: Optimizer = {
@@ -69,7 +72,7 @@ function training(changes: Partial<Job> = {}) {
     }).then((result) => (state.result = result));
     return state;
   };
-  return { ...made, stop, steps, lines, saved, weights, start };
+  return { ...connections, stop, steps, lines, saved, weights, start };
 }
 
 /** Answers every shard: loss 2 a sample, one correct, a gradient of as many ones as there are samples; half a second. */
@@ -81,13 +84,13 @@ function answerAll(client: Client, skip: (ms: number) => void): void {
   };
 }
 
-/** The samples of all shards of a task; those of a shard that brings none were sent ahead. */
+/** Sample numbers of all shards of a task. The samples of a shard without payload were prefetched. */
 function sampleNumbersOf(client: Client, task: string): number[] {
-  let ahead = new Uint8Array(0);
+  let prefetched = new Uint8Array(0);
   return client.received.flatMap(({ message, payload }) => {
-    if (message.type === 'prefetch') ahead = Uint8Array.from(payload);
+    if (message.type === 'prefetch') prefetched = Uint8Array.from(payload);
     if (message.type !== 'shard' || message.task !== task) return [];
-    const samples = payload.length > 0 ? Uint8Array.from(payload) : ahead;
+    const samples = payload.length > 0 ? Uint8Array.from(payload) : prefetched;
     return [...viewShard(samples, message.samples, [2, 1, 1]).sampleNumbers];
   });
 }
@@ -98,7 +101,7 @@ async function finish(state: { readonly result: TrainingResult | null }): Promis
 }
 
 describe('the training loop', () => {
-  it('takes every sample of every epoch once, in the order of the seed, and the short batch last', async () => {
+  it('trains on every sample of every epoch once, in the order of the seed, with the short batch last', async () => {
     const { join, clock, steps, start, weights } = training();
     const ann = await join('ann');
     answerAll(ann, clock.skip);
@@ -111,7 +114,7 @@ describe('the training loop', () => {
     expect(weights[0]).toBe(6);
   });
 
-  it('evaluates the whole test set after each epoch, with the weights as they are then', async () => {
+  it('evaluates the whole test set after each epoch, with the weights of that time', async () => {
     const { join, clock, start } = training();
     const ann = await join('ann');
     answerAll(ann, clock.skip);
@@ -157,7 +160,7 @@ describe('the training loop', () => {
     expect(await run(['ann', 'bob', 'cyd'])).toEqual(await run(['ann']));
   });
 
-  it('finishes the step that it is in when the person stops it, and saves nothing half done', async () => {
+  it('finishes the step in progress when it is stopped, and saves no unfinished epoch', async () => {
     const { join, start, stop, steps, saved } = training();
     const ann = await join('ann');
     const state = start();
@@ -170,7 +173,7 @@ describe('the training loop', () => {
     expect([steps, saved]).toEqual([[4], []]);
   });
 
-  it('ends with what it has when the person stops it while nobody is there', async () => {
+  it('ends with the finished steps if it is stopped while no worker is connected', async () => {
     const { join, start, stop } = training();
     const ann = await join('ann');
     const state = start();
@@ -183,7 +186,7 @@ describe('the training loop', () => {
     expect(state.result).toEqual({ epochs: 0, steps: 1, last: null });
   });
 
-  it('does nothing in no epochs, or when it was stopped before', async () => {
+  it('does nothing for 0 epochs, or if it was stopped before', async () => {
     expect(await finish(training({ epochs: 0 }).start())).toEqual({ epochs: 0, steps: 0, last: null });
     const stopped = training();
     stopped.stop.abort();

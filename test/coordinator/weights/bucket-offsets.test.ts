@@ -5,19 +5,19 @@ import { layoutOf } from '../../../shared/model/layout.ts';
 const layout = (...sizes: number[]) => layoutOf(sizes.map((size) => ({ shape: [size], trainable: true })));
 
 describe('buckets of the flat vector', () => {
-  it("begin at the default model's first dense layer, which has almost all values, four early ones", () => {
+  it("are one and four early ones from the default model's first dense layer on", () => {
     const offsets = bucketOffsets(layout(288, 32, 9216, 32, 589_824, 128, 1280, 10));
     expect(offsets).toEqual([0, 9568, 157_536, 305_504, 453_472]);
-    // No two buckets share a block of values with one scale.
+    // A bucket begins with a block of values with a common scale.
     expect(offsets.slice(1).every((offset) => (offset - 9568) % 256 === 0)).toBe(true);
   });
 
-  it('hold at least three quarters of the values in early ones, which begin at a tensor', () => {
+  it('have at least three quarters of the values in early ones, which begin at a tensor', () => {
     expect(bucketOffsets(layout(100_000, 100_000, 100_000, 100_000))[1]).toBe(100_000);
     expect(bucketOffsets(layout(200_000, 100_000, 100_000))).toEqual([0]);
   });
 
-  it('are one where an early one would be the whole vector, or not worth a message', () => {
+  it('are one if an early bucket would be the whole vector, or too small', () => {
     expect(bucketOffsets(layout(589_824, 10))).toEqual([0]);
     expect(bucketOffsets(layout(10, 16_383))).toEqual([0]);
     expect(bucketOffsets(layout(10, 16_384))).toEqual([0, 10]);

@@ -9,71 +9,70 @@ import { checkProperty } from '../../support/property.ts';
 
 const LENGTH = 6;
 
-/** A worker behind a link that keeps what it is given, without a copy, until it is let through. */
+/** A worker whose connection holds frames, without a copy, until they are delivered. */
 function heldLink() {
   const frames: Uint8Array[] = [];
-  let through = 0;
-  const member = {
+  let deliveredCount = 0;
+  const worker = {
     link: { updateCodec: null, bucketOffsets: [0] },
     connection: {
       send: (frame: Uint8Array) => void frames.push(frame),
       get bufferedBytes() {
-        return frames.slice(through).reduce((sum, { length }) => sum + length, 0);
+        return frames.slice(deliveredCount).reduce((sum, { length }) => sum + length, 0);
       },
     },
   } as unknown as Worker;
   const arrived: { readonly step: number; readonly weights: number[] }[] = [];
   return {
-    member,
+    worker,
     arrived,
-    letThrough() {
-      for (const frame of frames.slice(through)) {
+    deliver() {
+      for (const frame of frames.slice(deliveredCount)) {
         const { header, payload } = decodeFrame(frame.slice());
         const weights = [...new Float32Array(payload.slice().buffer)];
         arrived.push({ step: (header as { step: number }).step, weights });
       }
-      through = frames.length;
+      deliveredCount = frames.length;
     },
   };
 }
 
-/** How a step ends: as it should, taken back, with a part of the weights changed unsaid, or by a leap to another step. */
-const endings = fc.constantFrom('done', 'done', 'taken back', 'half said', 'leap');
+/** End of a step: committed, rolled back, with an unpublished change of some weights, or followed by a later step number. */
+const endings = fc.constantFrom('committed', 'committed', 'rolled back', 'partly published', 'skip');
 
-it('whole weights arrive as they were when they were sent, however late a link is', () => {
-  const cuts = fc.constantFrom([0], [0, 4], [0, 1, 3, 5]);
+it('whole weights arrive as they were when they were sent, however slow a link is', () => {
+  const offsets = fc.constantFrom([0], [0, 4], [0, 1, 3, 5]);
   checkProperty(
-    fc.property(fc.array(fc.record({ drains: fc.boolean(), ending: endings })), cuts, (steps, cuts) => {
+    fc.property(fc.array(fc.record({ drains: fc.boolean(), ending: endings })), offsets, (steps, offsets) => {
       const [quick, slow] = [heldLink(), heldLink()];
-      const members = new Map([quick, slow].map(({ member }, i) => [`${i}`, member]));
-      const pool = { workers: members, codecs: 'auto' } as unknown as WorkerPool;
-      const broadcast = new WeightsPublisher(pool, LENGTH, cuts);
+      const workersById = new Map([quick, slow].map(({ worker }, i) => [`${i}`, worker]));
+      const pool = { workers: workersById, codecs: 'auto' } as unknown as WorkerPool;
+      const publisher = new WeightsPublisher(pool, LENGTH, offsets);
       const weights = new Float32Array(LENGTH);
       const sent: { step: number; weights: number[] }[] = [];
       let step = 0;
       for (const { drains, ending } of steps) {
         const source = { committedWeights: weights };
-        broadcast.beginStep(step as Step, source);
-        for (const { member } of [quick, slow]) broadcast.sendTo(member);
+        publisher.beginStep(step as Step, source);
+        for (const { worker } of [quick, slow]) publisher.sendTo(worker);
         if (sent.at(-1)?.step !== step) sent.push({ step, weights: [...weights] });
-        quick.letThrough();
-        if (drains) slow.letThrough();
+        quick.deliver();
+        if (drains) slow.deliver();
         const before = weights.slice();
-        if (ending === 'taken back') source.committedWeights = before;
-        const parts = cuts.map((from, i) => ({ from, to: cuts[i + 1] ?? LENGTH })).reverse();
+        if (ending === 'rolled back') source.committedWeights = before;
+        const parts = offsets.map((from, i) => ({ from, to: offsets[i + 1] ?? LENGTH })).reverse();
         for (const part of parts) {
-          const isHead = part.from === 0;
-          // It would be over.
-          if (isHead && ending === 'taken back') break;
+          const isFirst = part.from === 0;
+          if (isFirst && ending === 'rolled back') break;
           for (let i = part.from; i < part.to; i++) weights[i] = (weights[i] ?? 0) + 1 + i / 8;
-          if (!isHead || ending !== 'half said') broadcast.publishBucket(weights, part);
+          if (!isFirst || ending !== 'partly published') publisher.publishBucket(weights, part);
         }
-        if (ending === 'taken back') {
+        if (ending === 'rolled back') {
           weights.set(before);
-          broadcast.rollback();
-        } else step += ending === 'leap' ? 2 : 1;
+          publisher.rollback();
+        } else step += ending === 'skip' ? 2 : 1;
       }
-      slow.letThrough();
+      slow.deliver();
       expect(quick.arrived).toEqual(sent);
       expect(slow.arrived).toEqual(sent);
     }),

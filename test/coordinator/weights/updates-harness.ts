@@ -7,11 +7,11 @@ import type { Client, JoinOptions } from '../pool/pool-harness.ts';
 export const OFFSET = 4;
 export const CODECS = { up: 'float32', down: 'int8' };
 export const KNOWN = { codecs: ['float32', 'int8'] };
-/** Workers that take updates, with buckets and without. */
+/** Workers with an update codec, with buckets and without. */
 export const WITH_BUCKETS: JoinOptions = { ...KNOWN, buckets: true };
 export const WITHOUT: JoinOptions = { ...KNOWN, buckets: false };
 
-/** Messages that a client was sent, in short. */
+/** Labels of the messages that a client was sent. */
 export const sentTo = (client: Client): string[] =>
   client.received
     .slice(1)
@@ -21,7 +21,7 @@ export const sentTo = (client: Client): string[] =>
         : message.type,
     );
 
-/** Weights that a client holds after all that it was sent, and their step. @throws ProtocolError if something does not follow */
+/** Weights and step of a client after all messages. @throws ProtocolError if a bucket does not follow the one before */
 export function heldBy(client: Client): { readonly step: number; readonly weights: number[] } {
   const [welcome] = client.messages('welcome');
   const replica = new WeightsReplica(6);
@@ -58,7 +58,7 @@ export function heldBy(client: Client): { readonly step: number; readonly weight
   return { step, weights: [...weights] };
 }
 
-/** Answers a shard, the last one if none is named, bucket by bucket, with ones; meanwhile things may happen. */
+/** Answers a shard, by default the last one, with ones, bucket by bucket. @param between called after each early bucket */
 export async function answerInBuckets(
   client: Client,
   offsets: readonly number[],
@@ -78,7 +78,7 @@ export async function answerInBuckets(
   );
 }
 
-/** All clients answer the shards of a round. */
+/** Answers the last shards of all clients. */
 export async function answerAll(...clients: Client[]): Promise<void> {
   for (const client of clients) await client.answer();
 }

@@ -13,7 +13,7 @@ import {
   WITHOUT,
 } from './updates-harness.ts';
 
-describe('updates in pieces', () => {
+describe('updates in buckets', () => {
   const sendEarly = async (client: Client): Promise<void> => {
     const { step, shard } = client.messages('shard').at(-1)!;
     await client.say(
@@ -23,7 +23,7 @@ describe('updates in pieces', () => {
   };
   const sendLast = (client: Client): Promise<void> => client.answer({}, [1, 1, 1, 1]);
 
-  it('bring the tail ahead to those who take it, and both pieces later to the others', async () => {
+  it('are sent early to workers with buckets, and after the step to the others', async () => {
     const runner = testRunner(8, [0, OFFSET], CODECS);
     const ann = await runner.join('ann', WITH_BUCKETS);
     const bob = await runner.join('bob', WITHOUT);
@@ -42,29 +42,29 @@ describe('updates in pieces', () => {
     expect(heldBy(ann).weights).toEqual([11, 12, 13, 14, 15, 16]);
   });
 
-  it('leave as soon as the gradient is there that they are made of, and reach whoever joined meanwhile later', async () => {
+  it('are sent as soon as their gradient is complete, and later to a worker that has joined meanwhile', async () => {
     const offsets = [0, 2, 3, 5];
     const runner = testRunner(8, offsets, CODECS);
     const ann = await runner.join('ann', WITH_BUCKETS);
     const bob = await runner.join('bob', WITH_BUCKETS);
     await runner.gradient(1);
-    const late: Client[] = [];
+    const joined: Client[] = [];
     await answerInBuckets(ann, offsets);
     await answerInBuckets(bob, offsets, async (offset) => {
       expect(sentTo(ann).at(-1)).toBe(`update 2 from ${offset}`);
-      if (offset === 5) late.push(await runner.join('cyd', WITH_BUCKETS));
+      if (offset === 5) joined.push(await runner.join('cyd', WITH_BUCKETS));
     });
     await runner.gradient(2);
-    const pieces = ['update 2 from 5', 'update 2 from 3', 'update 2 from 2', 'update 2 from 0', 'shard'];
-    expect(sentTo(ann).slice(2)).toEqual(pieces);
-    expect(sentTo(late[0]!)).toEqual(['weights 2 from 0', 'shard']);
-    for (const client of [ann, bob, late[0]!]) await answerInBuckets(client, offsets);
+    const buckets = ['update 2 from 5', 'update 2 from 3', 'update 2 from 2', 'update 2 from 0', 'shard'];
+    expect(sentTo(ann).slice(2)).toEqual(buckets);
+    expect(sentTo(joined[0]!)).toEqual(['weights 2 from 0', 'shard']);
+    for (const client of [ann, bob, joined[0]!]) await answerInBuckets(client, offsets);
     await runner.gradient(3);
-    expect(heldBy(late[0]!)).toEqual(heldBy(ann));
+    expect(heldBy(joined[0]!)).toEqual(heldBy(ann));
     expect(heldBy(bob).weights).toEqual([21, 22, 23, 24, 25, 26]);
   });
 
-  it('leave the weights of the step to those who join before it is over', async () => {
+  it('do not change the weights that a worker is sent if it joins during the step', async () => {
     const runner = testRunner(8, [0, OFFSET], CODECS);
     const ann = await runner.join('ann', WITH_BUCKETS);
     await runner.gradient(1);
@@ -86,7 +86,7 @@ describe('updates in pieces', () => {
     expect(heldBy(bob).weights).toEqual([21, 22, 23, 24, 25, 26]);
   });
 
-  it('are forgotten where the next weights are to be exact', async () => {
+  it('are discarded if the next weights must be exact', async () => {
     const runner = testRunner(8, [0, OFFSET], CODECS);
     const ann = await runner.join('ann', WITH_BUCKETS);
     await runner.gradient(1);
@@ -102,7 +102,7 @@ describe('updates in pieces', () => {
     expect(heldBy(ann).weights).toEqual([...runner.weights]);
   });
 
-  it('are taken back from the weights where the step cannot be ended', async () => {
+  it('are rolled back if the step cannot be finished', async () => {
     const runner = testRunner(8, [0, OFFSET], CODECS);
     const ann = await runner.join('ann', WITH_BUCKETS);
     const round = await runner.gradient(1);

@@ -9,7 +9,7 @@ import { bitsOf, floatsOf, INFINITY_PATTERNS, NAN_PATTERNS } from '../../support
 const LENGTH = 600;
 const ones = (): Float32Array => new Float32Array(LENGTH).fill(1);
 
-/** Weights as the coordinator reconstructs them and as a worker does, with updates in a codec. */
+/** Weights of the coordinator's replica and of a worker's, with updates in a codec. */
 function bothEnds(codec: Codec) {
   const encoder = new UpdateEncoder(LENGTH, (step, offset, _codec, payloadBytes) =>
     openFrame({ type: 'update', step, offset }, payloadBytes),
@@ -17,7 +17,7 @@ function bothEnds(codec: Codec) {
   const replica = new WeightsReplica(LENGTH);
   encoder.setCodec(codec);
   return {
-    whole: (weights: Float32Array): void => {
+    reset: (weights: Float32Array): void => {
       encoder.reset(0 as Step, weights);
       replica.set(weights.slice());
     },
@@ -38,21 +38,21 @@ describe.each(CODECS.map((codec) => [codec.name, codec] as const))('updates in %
   it.each(
     [...NAN_PATTERNS, ...INFINITY_PATTERNS].map((bits) => [bits.toString(16), floatsOf([bits])] as const),
   )(
-    'show a weight that has become %s, in the same bits at both ends, until weights come whole',
+    'reproduce a weight that has become %s, with the same bits at both ends, until whole weights are sent',
     (__, bad) => {
-      const { whole, update } = bothEnds(codec);
-      whole(ones());
+      const { reset, update } = bothEnds(codec);
+      reset(ones());
       const diverged = ones();
       diverged.set(bad, 299);
       for (const weights of [diverged, diverged, ones(), ones()]) {
         const [coordinator, worker] = update(weights);
         expect(Number.isFinite(worker[299])).toBe(false);
         expect(bitsOf(worker)).toEqual(bitsOf(coordinator));
-        // Blocks of 256 values do not spoil each other.
+        // Other blocks of 256 values are not affected.
         expect(worker.subarray(0, 256).every((value) => value === 1)).toBe(true);
         expect(worker.subarray(512).every((value) => value === 1)).toBe(true);
       }
-      whole(ones());
+      reset(ones());
       const [coordinator, worker] = update(ones());
       expect([...worker]).toEqual([...ones()]);
       expect(bitsOf(worker)).toEqual(bitsOf(coordinator));

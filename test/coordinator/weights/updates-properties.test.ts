@@ -5,60 +5,60 @@ import { testRunner } from '../training/step-harness.ts';
 import { answerInBuckets, CODECS, heldBy, OFFSET, WITH_BUCKETS, WITHOUT } from './updates-harness.ts';
 import { checkProperty } from '../../support/property.ts';
 
-/** What a client may know of. */
+/** Options of a client. */
 const KINDS = {
   join: WITHOUT,
-  joinWithTails: WITH_BUCKETS,
-  joinPlain: { buckets: false },
-  joinPlainWithTails: { buckets: true },
+  joinWithBuckets: WITH_BUCKETS,
+  joinFloat32: { buckets: false },
+  joinFloat32WithBuckets: { buckets: true },
 };
 
 type Joining = keyof typeof KINDS;
 type Event = Joining | 'leave' | 'evaluate' | 'step';
 type Script = [before: Event, meanwhile: Event[]][];
-type Example = [Script, first: Joining, samples: number, cuts: number[]];
+type Example = [Script, first: Joining, samples: number, offsets: number[]];
 
-const JOINING: Joining[] = ['join', 'joinWithTails', 'joinPlain', 'joinPlainWithTails'];
+const JOINING: Joining[] = ['join', 'joinWithBuckets', 'joinFloat32', 'joinFloat32WithBuckets'];
 const isJoining = (event: Event): event is Joining => event in KINDS;
 
-/** The shortest that each fail without one of the broadcast's guards. */
+/** Shortest examples that each fail without one of the publisher's guards. */
 const GUARDED: Example[] = [
-  // A tail was sent exactly, and then an update brings the step.
+  // A bucket was sent exactly, and then the step is sent as an update.
   [
     [
       ['step', []],
       ['evaluate', ['join']],
       ['evaluate', []],
     ],
-    'joinPlainWithTails',
+    'joinFloat32WithBuckets',
     2,
     [0, OFFSET],
   ],
-  // Who joined between two pieces lacks the one before.
+  // A worker that joined between two buckets lacks the previous one.
   [
     [
-      ['joinWithTails', []],
-      ['step', ['joinWithTails', 'leave', 'leave']],
+      ['joinWithBuckets', []],
+      ['step', ['joinWithBuckets', 'leave', 'leave']],
       ['step', []],
     ],
     'join',
     2,
     [0, 2, 3, 5],
   ],
-  // Who joins when some of the weights are updated already needs those of the step.
+  // A worker that joins while the next weights are being made needs the step's weights.
   [
     [
       ['step', []],
       ['step', ['join', 'leave']],
     ],
-    'joinPlainWithTails',
+    'joinFloat32WithBuckets',
     2,
     [0, OFFSET],
   ],
-  // Who knows no updates is left alone while others get them.
+  // A worker without updates remains alone after others had updates.
   [
     [
-      ['joinPlainWithTails', []],
+      ['joinFloat32WithBuckets', []],
       ['step', []],
       ['leave', []],
       ['step', []],
@@ -69,7 +69,7 @@ const GUARDED: Example[] = [
   ],
 ];
 
-it('all hold the same bits of a step, whoever comes and goes, before it and in its middle', async () => {
+it('all workers have the same weights of a step, bit for bit, also if workers join and leave before and during it', async () => {
   const event = fc.constantFrom<Event>(...JOINING, 'leave', 'evaluate', 'step', 'step');
   const some = (maxLength: number) => ({ maxLength, size: 'max' as const });
   const script = fc.array(fc.tuple(event, fc.array(event, some(6))), some(25));
@@ -79,9 +79,9 @@ it('all hold the same bits of a step, whoever comes and goes, before it and in i
       fc.constantFrom(...JOINING),
       fc.constantFrom<number>(2, 8),
       fc.constantFrom<number[]>([0], [0, OFFSET], [0, 2, 3, 5]),
-      async (events, first, samples, cuts) => {
-        const runner = testRunner(samples, cuts, CODECS);
-        const gone: Client[] = [];
+      async (events, first, samples, offsets) => {
+        const runner = testRunner(samples, offsets, CODECS);
+        const departed: Client[] = [];
         const clients = [await runner.join('first', KINDS[first])];
         const answered = new Set<object>();
         const unanswered = (client: Client) => client.messages('shard').find((shard) => !answered.has(shard));
@@ -90,7 +90,7 @@ it('all hold the same bits of a step, whoever comes and goes, before it and in i
           if (isJoining(event)) clients.push(await runner.join('w', KINDS[event]));
           else if (event === 'leave' && clients.length > 1) {
             await clients[0]!.say({ type: 'leaving', reason: 'lid closed' });
-            gone.push(...clients.splice(0, 1));
+            departed.push(...clients.splice(0, 1));
           }
         };
         for (const [before, meanwhile] of events) {
@@ -99,8 +99,8 @@ it('all hold the same bits of a step, whoever comes and goes, before it and in i
           const evaluating = before === 'evaluate';
           const round = await (evaluating ? runner.evaluate(stepNumber) : runner.gradient(stepNumber));
           const changes = [...meanwhile];
-          const somethingChanges = (): Promise<void> => change(changes.shift() ?? 'step');
-          await somethingChanges();
+          const nextChange = (): Promise<void> => change(changes.shift() ?? 'step');
+          await nextChange();
           while (round.result === null) {
             const client = clients.find((client) => unanswered(client) !== undefined);
             if (client === undefined) return false;
@@ -109,18 +109,18 @@ it('all hold the same bits of a step, whoever comes and goes, before it and in i
             const inBuckets =
               shard.task === 'train' && (client.messages('welcome')[0]?.bucketOffsets.length ?? 1) > 1;
             if (!inBuckets) await client.answer({ shard: shard.shard });
-            // Somebody may go or come between two pieces; the one who sends them may be gone.
-            else await answerInBuckets(client, cuts, somethingChanges, shard);
+            // Workers may join or leave between two buckets, also the worker that sends them.
+            else await answerInBuckets(client, offsets, nextChange, shard);
           }
           if (round.result instanceof Error) return false;
-          // Throws where an update does not follow what came before.
-          const held = [...clients, ...gone].map(heldBy).filter(({ step }) => step === stepNumber);
+          // Throws if an update does not follow the weights before.
+          const held = [...clients, ...departed].map(heldBy).filter(({ step }) => step === stepNumber);
           if (held.length === 0) return false;
           if (held.some(({ weights }) => weights.some((value, i) => value !== held[0]!.weights[i])))
             return false;
           if (!evaluating) {
             stepNumber++;
-            // Uneven, as what an update's codec cannot carry exactly.
+            // An amount that an update's codec cannot represent exactly.
             runner.rise[stepNumber % 6]! *= 1.01;
           }
         }

@@ -17,7 +17,7 @@ async function twoAt(stepNumber: number, runner: TestRunner): Promise<readonly [
 }
 
 describe('updates', () => {
-  it('are announced to those who know their codec; the others get weights', async () => {
+  it('are announced to workers that support their codec; the others are sent weights', async () => {
     const { join } = testRunner(8, [0], CODECS);
     const [ann, bob] = [await join('ann', KNOWN), await join('bob')];
     expect(ann.messages('welcome')).toMatchObject([{ codec: 'float32', updateCodec: 'int8' }]);
@@ -26,7 +26,7 @@ describe('updates', () => {
     expect(bob.messages('welcome')[0]).toHaveProperty('updates', false);
   });
 
-  it('follow weights that came whole once, the same bytes to everybody', async () => {
+  it('follow whole weights, with the same bytes for all workers', async () => {
     const runner = testRunner(8, [0], CODECS);
     const [ann, bob] = await twoAt(3, runner);
     for (const client of [ann, bob]) {
@@ -46,7 +46,7 @@ describe('updates', () => {
     expect(heldBy(ann)).toEqual({ step: 3, weights: [21, 22, 23, 24, 25, 26] });
   });
 
-  it('keep close to the weights over many steps: what one loses is in the next', async () => {
+  it('stay close to the weights over many steps: the next update corrects the error of the last one', async () => {
     const runner = testRunner(8, [0], CODECS);
     const ann = await runner.join('ann', WITHOUT);
     for (let k = 1; k <= 60; k++) {
@@ -57,14 +57,14 @@ describe('updates', () => {
       const { step, weights } = heldBy(ann);
       expect(step).toBe(k);
       for (const [i, weight] of weights.entries()) {
-        // Between two steps a weight moves by 11 at most, of which an update may lose half a 127th.
+        // A weight changes by at most 11 a step, and the error of an update is at most half a 127th of that.
         expect(Math.abs(weight - runner.weights[i]!)).toBeLessThan(11.2 / 254);
       }
       await ann.answer();
     }
   });
 
-  it('start with the weights of the others for somebody who joins, in mid-step too', async () => {
+  it("start with the other workers' weights for a worker that joins, also during a step", async () => {
     const runner = testRunner(8, [0], CODECS);
     const [ann, bob] = await twoAt(2, runner);
     const cyd = await runner.join('cyd', WITHOUT);
@@ -78,20 +78,20 @@ describe('updates', () => {
     expect(heldBy(cyd)).toEqual(heldBy(bob));
   });
 
-  it('are not for whoever has missed one: the weights come whole again', async () => {
+  it('are not sent to a worker that has missed one: it is sent whole weights', async () => {
     const { pool, join } = testRunner(8, [0], CODECS);
     const [ann, cyd] = [await join('ann', WITHOUT), await join('cyd', WITHOUT)];
-    const [annMember, cydMember] = [...pool.workers.values()];
-    const broadcast = new WeightsPublisher(pool, 6, [0]);
+    const [annWorker, cydWorker] = [...pool.workers.values()];
+    const publisher = new WeightsPublisher(pool, 6, [0]);
     const weights = Float32Array.of(1, 2, 3, 4, 5, 6);
-    // Of the second step, cyd gets nothing.
-    for (const [k, members] of [
-      [1, [annMember!, cydMember!]],
-      [2, [annMember!]],
-      [3, [annMember!, cydMember!]],
+    // cyd is sent nothing of the second step.
+    for (const [k, recipients] of [
+      [1, [annWorker!, cydWorker!]],
+      [2, [annWorker!]],
+      [3, [annWorker!, cydWorker!]],
     ] as const) {
-      broadcast.beginStep(k as Step, { committedWeights: weights });
-      members.forEach((member) => broadcast.sendTo(member));
+      publisher.beginStep(k as Step, { committedWeights: weights });
+      recipients.forEach((worker) => publisher.sendTo(worker));
       weights.forEach((weight, i) => (weights[i] = weight + 0.1 * (i + k)));
       await settle();
     }
@@ -101,7 +101,7 @@ describe('updates', () => {
     expect(heldBy(cyd).step).toBe(3);
   });
 
-  it('make the weights that float32 workers get too, so that all compute with the same bits', async () => {
+  it('give the weights that float32 workers are sent too, so that all compute with the same bits', async () => {
     const runner = testRunner(8, [0], CODECS);
     const [ann, bob] = [await runner.join('ann', WITHOUT), await runner.join('bob', { buckets: false })];
     runner.weights.set([0.1, 0.2, 0.3, 0.4, 0.5, 0.6]);
@@ -115,7 +115,7 @@ describe('updates', () => {
     expect(sentTo(ann).at(-2)).toBe('update 4 from 0');
   });
 
-  it('leave everybody exact weights where nobody takes any', async () => {
+  it('do not change the weights if no worker has an update codec', async () => {
     const runner = testRunner(8, [0], CODECS);
     const bob = await runner.join('bob', { buckets: false });
     [runner.weights[3], runner.rise[3]] = [0, 1e-20];
@@ -134,7 +134,7 @@ describe('updates', () => {
     expect(heldBy(ann)).toEqual(heldBy(bob));
   });
 
-  it('end where the weights are evaluated, every bit of which counts; and go on from there', async () => {
+  it('end at an evaluation, which needs exact weights, and continue from there', async () => {
     const runner = testRunner(8, [0], CODECS);
     const [ann, bob] = await twoAt(2, runner);
     await answerAll(ann, bob);

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { TestScores } from '../../../coordinator/report/summary.ts';
-import { saveStoppedRun } from '../../../coordinator/training/save-stopped.ts';
+import { saveStoppedRun } from '../../../coordinator/commands/run-training.ts';
 import { Interrupted } from '../../../coordinator/training/errors.ts';
-import type { TrainingResult } from '../../../coordinator/training/train.ts';
+import type { TrainingResult } from '../../../coordinator/training/progress.ts';
 import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
 import type { EpochRecord } from '../../../shared/protocol/messages.ts';
 
@@ -31,7 +31,7 @@ async function stop(trained: TrainingResult, evaluate = () => Promise.resolve({ 
       },
     },
     report: { progress: () => undefined, warn: (line) => void events.push(line) },
-    save: (known) => Promise.resolve(void events.push(known)),
+    save: (scores) => Promise.resolve(void events.push(scores)),
   });
   return { measured, events };
 }

@@ -1,25 +1,30 @@
 import { setFlagsFromString } from 'node:v8';
 import type { EngineChoice, InstallNative } from '../../shared/engine/engine-choice.ts';
 import type { Job } from '../../shared/model/job.ts';
+import type { Dataset } from '../../shared/data/dataset.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import type { Coordinator } from '../coordinator.ts';
 import { userCacheDir } from '../data/load-dataset.ts';
 import { parseCodecRule } from '../links/codecs.ts';
 import { checkModel, warnOfShardStatistics } from '../model/check-model.ts';
 import type { LogFormat } from '../report/log.ts';
-import { combineListeners, type Reporter } from '../report/reporter.ts';
+import { combineListeners, EVALUATING, type Reporter } from '../report/reporter.ts';
 import { printDataset, type TestScores } from '../report/summary.ts';
 import { removeEarlierCheckpoints } from '../run/checkpoint.ts';
 import { CheckpointWriter } from '../run/checkpoint-writer.ts';
 import { saveModel } from '../run/model-folder.ts';
 import { EpochSaver, type RunFolder } from '../run/run-folder.ts';
-import { saveStoppedRun } from './save-stopped.ts';
+import { Interrupted } from '../training/errors.ts';
+import type { TrainingResult } from '../training/progress.ts';
+import { stepsPerEpoch } from '../training/sampler.ts';
+import type { StepRunner } from '../training/step.ts';
+import { train } from '../training/train.ts';
 import { certificateFor, type Certificate, type HttpsFlags } from '../server/tls.ts';
 import { prepareRun, RunFinishedError, type PreparedRun, type PrepareRunFlags } from './prepare-run.ts';
 import { withCoordinator, type RunProgram } from './run-session.ts';
-import { train } from './train.ts';
 
-/** Settings of a run, as `gradcast train` and `gradcast coordinator` take them. config.json has them too. */
+/** Flags of `gradcast train` and `gradcast coordinator`, which config.json records. */
 export interface TrainingRunFlags extends PrepareRunFlags, HttpsFlags {
   readonly command: 'train' | 'coordinator';
   readonly port: number;
@@ -41,9 +46,9 @@ export interface TrainingRunOptions {
   readonly program: RunProgram & { readonly version: string };
   readonly clock: Clock;
   readonly report: Reporter;
-  /** Aborted to stop the run: the step is finished, then the model is saved. */
+  /** Stops the run after the step in progress; then the model is saved. */
   readonly signal: AbortSignal;
-  /** Number of local workers of this job. Called once, before the port is opened. */
+  /** Chooses the number of local workers. Called once, before the port is opened. */
   readonly chooseWorkerCount: (job: Job) => Promise<number>;
   /** Called when workers can join. @param urls addresses of the coordinator, the nearest first */
   readonly onListening: (urls: readonly string[], tls: Certificate | undefined) => void;
@@ -216,6 +221,46 @@ async function trainAndSave(
   };
 }
 
+export interface StoppedRun {
+  readonly trained: TrainingResult;
+  readonly job: Pick<Job, 'batchSize'>;
+  readonly dataset: Pick<Dataset, 'train' | 'test'>;
+  readonly weights: Float32Array;
+  readonly stepRunner: Pick<StepRunner, 'evaluate'>;
+  readonly report: Pick<Reporter, 'progress' | 'warn'>;
+  /** Writes the model, with its scores if they are not null. */
+  readonly save: (scores: TestScores | null) => Promise<void>;
+}
+
+/**
+ * Saves the model of a stopped run. If there were steps since the last epoch, the model is saved without scores, evaluated, and
+ * saved again.
+ * @returns scores of the saved weights; null if no worker was left to compute them
+ */
+export async function saveStoppedRun(stopped: StoppedRun): Promise<TestScores | null> {
+  const { trained, job, dataset, weights, stepRunner, report, save } = stopped;
+  const { epochs, steps, last } = trained;
+  if (last !== null && steps === epochs * stepsPerEpoch(dataset.train.count, job.batchSize)) {
+    await save(last);
+    return last;
+  }
+  await save(null);
+  try {
+    const { count } = dataset.test;
+    const { lossSum, correct } = await stepRunner.evaluate(
+      { step: steps as Step, weights, split: dataset.test },
+      (done, total) => report.progress(EVALUATING, done, total),
+    );
+    const scores = { val_loss: lossSum / count, val_accuracy: correct / count };
+    await save(scores);
+    return scores;
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error;
+    report.warn('The saved model was not measured on the test data: no worker was left.');
+    return null;
+  }
+}
+
 /** Rejects when another process has taken the run's folder. */
 function rejectWhenLockLost(lost: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
@@ -258,14 +303,14 @@ function checkExact({ exact, codec }: Pick<TrainingRunFlags, 'exact' | 'codec'>)
 
 /**
  * Lets V8's heap grow to five times its live data before a full collection, in this process from the next collection on.
- * Each step moves some 5 MB a worker through buffers outside of a heap of 20 MB: by default V8 collects all of it at every
- * step of two workers or more, on as many threads as there are cores, while workers compute on them.
+ * Each step moves some 5 MB a worker through buffers outside of a heap of 20 MB. With the default, V8 makes a full collection at
+ * every step of two workers or more, on all cores, on which workers compute.
  */
 export function growHeap(): void {
   setFlagsFromString('--heap-growing-percent=400');
 }
 
-/** Contents of config.json: everything that the run can be repeated with, but no secret. */
+/** Contents of config.json: all settings that are needed to repeat the run, without the token. */
 function createRunConfig(
   flags: TrainingRunFlags,
   { job, dataset, checkpointEvery }: PreparedRun,

@@ -1,14 +1,14 @@
-import { pause, type Clock, type AbortSignalLike } from '../../shared/util/clock.ts';
+import { pause, type Clock } from '../../shared/util/clock.ts';
 import type { EngineChoice, InstallNative } from '../../shared/engine/engine-choice.ts';
 import type { Job } from '../../shared/model/job.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { startCoordinator, type Coordinator } from '../coordinator.ts';
 import type { CodecRule } from '../links/codecs.ts';
 import { startLocalWorkers, type LocalWorkers } from '../pool/local-workers.ts';
+import { waitForWorkers } from '../pool/wait-for-workers.ts';
 import type { OpenCoordinatorEngine } from '../integrity/reference-engine.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { Certificate } from '../server/tls.ts';
-import type { WorkerPool } from '../pool/pool.ts';
 
 /** The program that the coordinator runs in. */
 export interface RunProgram {
@@ -35,9 +35,9 @@ export interface RunSessionOptions {
   readonly engine: EngineChoice;
   /** When local workers install native TensorFlow during the run. @default 'never' */
   readonly installNative?: InstallNative | undefined;
-  /** Local ones; 0 leaves it to others to join. */
+  /** Number of local workers; 0 for none. */
   readonly workers: number;
-  /** Nothing is computed before so many are there. */
+  /** Number of workers that must be connected before anything is computed. @default as many as there are local workers */
   readonly minWorkers?: number | undefined;
   /** See CoordinatorOptions. */
   readonly audit?: number | undefined;
@@ -48,24 +48,25 @@ export interface RunSessionOptions {
   readonly report: Reporter;
   /** Stops the run. */
   readonly interrupt: { readonly signal: AbortSignal };
-  /** Called once the port is open, before anything is asked of anybody. */
+  /** Called once the port is open, before any work is assigned. */
   readonly onOpen: (coordinator: Coordinator) => void | Promise<void>;
 }
 
-/** Called when the work is done and all workers have been sent home, while the page is still served. */
+/** Called when the work is done and all workers are disconnected, while the page is still served. */
 export type AfterRun<Result> = (coordinator: Coordinator, result: Result) => Promise<void>;
 
 const MAX_WORKERS = 1_000;
-/** How long local workers may take to start before the work begins with those that are there. */
+/** Time that local workers may take to start; after it, the work begins with the workers that are connected. */
 const LOCAL_WORKERS_TIMEOUT_MS = 60_000;
-/** How long after a process has ended its connections may still seem to be open. */
+/** Time for which connections of an ended process may still seem to be open. */
 const CLOSE_GRACE_MS = 1_000;
 
 /**
- * Opens a coordinator, starts local workers, waits until they are ready, does the work, and closes everything again,
- * whatever happens.
+ * Opens a coordinator, starts local workers, waits until they are ready, does the work, and closes everything again, also after
+ * an error.
  * @param afterwards not called for work that was stopped
- * @throws Error if the local workers end and nobody else is there; TrainingDiverged if that is why they had to go
+ * @throws Error if the local workers end and no other worker is connected; TrainingDiverged if they were dropped for values that
+ *   are not finite
  */
 export async function withCoordinator<Result>(
   options: RunSessionOptions,
@@ -83,11 +84,11 @@ export async function withCoordinator<Result>(
   });
   const { minWorkers } = options;
   const wanted = Math.max(1, workers, minWorkers ?? 0);
-  const patienceMs = minWorkers === undefined ? LOCAL_WORKERS_TIMEOUT_MS : null;
+  const timeoutMs = minWorkers === undefined ? LOCAL_WORKERS_TIMEOUT_MS : null;
   let local: LocalWorkers | null = null;
-  let goodbye = 'The run has ended with an error.';
-  const giveUp = new AbortController();
-  const waiting = AbortSignal.any([signal, giveUp.signal]);
+  let closeReason = 'The run has ended with an error.';
+  const sessionEnd = new AbortController();
+  const stopWaiting = AbortSignal.any([signal, sessionEnd.signal]);
   try {
     await options.onOpen(coordinator);
     if (workers > 0) {
@@ -99,73 +100,43 @@ export async function withCoordinator<Result>(
         fingerprint: tls?.fingerprint,
         engine,
         installNative: options.installNative,
-        // One process of two threads and two of one compute other bits.
+        // The number of threads changes the bits of a gradient.
         threads: job.microShard === undefined ? undefined : 1,
         onLine: (line) => report.info(line),
       });
     }
-    const alone = local === null ? [] : [failWithoutWorkers(local, coordinator, options)];
-    await Promise.race([...alone, waitForWorkers(coordinator.pool, wanted, patienceMs, clock, waiting)]);
-    const result = await Promise.race([...alone, work(coordinator)]);
-    goodbye = signal.aborted ? 'The run was stopped.' : 'The run is finished.';
+    const localFailure = local === null ? [] : [failWithoutWorkers(local, coordinator, options)];
+    await Promise.race([
+      ...localFailure,
+      waitForWorkers(coordinator.pool, wanted, timeoutMs, clock, stopWaiting),
+    ]);
+    const result = await Promise.race([...localFailure, work(coordinator)]);
+    closeReason = signal.aborted ? 'The run was stopped.' : 'The run is finished.';
     if (afterwards !== undefined && !signal.aborted) {
-      coordinator.finish(goodbye);
+      coordinator.finish(closeReason);
       await local?.stop();
       await afterwards(coordinator, result);
     }
     return result;
   } finally {
-    giveUp.abort();
-    await coordinator.close(goodbye);
+    sessionEnd.abort();
+    await coordinator.close(closeReason);
     await local?.stop();
   }
 }
 
-/** Rejects when the local workers have ended and nobody else can do the work. */
+/** Rejects when the local workers have ended and no other worker is connected. */
 async function failWithoutWorkers(
   local: LocalWorkers,
   { pool, stepRunner }: Coordinator,
   { clock, report, interrupt }: Pick<RunSessionOptions, 'clock' | 'report' | 'interrupt'>,
 ): Promise<never> {
-  const why = await local.exited;
-  // That they have gone may be known before all of their connections are closed.
+  const reason = await local.exited;
+  // A process may end before its connections are closed.
   if (pool.workers.size > 0) await pause(clock, CLOSE_GRACE_MS, interrupt.signal);
   if (pool.workers.size === 0) {
-    throw stepRunner.divergence ?? new Error(`The workers on this machine have ended: ${why}`);
+    throw stepRunner.divergence ?? new Error(`The workers on this machine have ended: ${reason}`);
   }
-  report.warn(`The workers on this machine have ended (${why}); others go on.`);
+  report.warn(`The workers on this machine have ended (${reason}); the other workers continue.`);
   return new Promise<never>(() => undefined);
-}
-
-/**
- * Waits until `count` workers are ready, so that a run starts with the shares that it will have; if some are still
- * missing after `patienceMs` (never, if null), any one is enough. Ends at once when the person wants to stop.
- */
-export function waitForWorkers(
-  pool: WorkerPool,
-  count: number,
-  patienceMs: number | null,
-  clock: Clock,
-  signal: AbortSignalLike,
-): Promise<void> {
-  return new Promise((resolve) => {
-    let wanted = count;
-    const check = (): void => {
-      if (pool.workers.size < wanted && !signal.aborted) return;
-      stopListening();
-      cancel();
-      signal.removeEventListener('abort', check);
-      resolve();
-    };
-    const stopListening = pool.subscribe({
-      joined: check,
-    });
-    const takeAnyone = (): void => {
-      wanted = 1;
-      check();
-    };
-    const cancel = patienceMs === null ? () => undefined : clock.after(patienceMs, takeAnyone);
-    signal.addEventListener('abort', check);
-    check();
-  });
 }

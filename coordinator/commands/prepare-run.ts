@@ -22,10 +22,10 @@ import {
 import { acquireRunLock } from '../run/run-lock.ts';
 import { readModelFile } from '../run/model-file.ts';
 import { createOptimizer, type Optimizer } from '../optimizer/optimizer.ts';
-import type { ResumePoint } from './train.ts';
+import type { ResumePoint } from '../training/progress.ts';
 
 export interface PrepareRunFlags {
-  /** Folder of a run to go on with; of the others, only data and epochs matter then. */
+  /** Folder of a run to resume. Of the other flags, only data, epochs and checkpointEvery are used then. */
   readonly resume?: string;
   readonly epochs?: number;
   readonly batchSize: number;
@@ -36,46 +36,46 @@ export interface PrepareRunFlags {
   readonly limit?: number;
   readonly model?: string;
   readonly out?: string;
-  /** Whether the bits shall not depend on the workers. */
+  /** Whether the result must be the same, bit for bit, for any number of workers. */
   readonly exact?: boolean;
   readonly microShard: number;
-  /** @default that of the resumed run, else DEFAULT_CHECKPOINT_INTERVAL */
+  /** @default the resumed run's interval, else DEFAULT_CHECKPOINT_INTERVAL */
   readonly checkpointEvery?: CheckpointInterval;
 }
 
 const DEFAULT_EPOCHS = 12;
 
-/** A run before its next step: a new one, or an earlier one where it had got to. */
+/** A new run, or an earlier one at its checkpoint. */
 export interface PreparedRun extends PreparedJob {
   readonly dataset: Dataset;
-  /** See digestOf. */
+  /** See datasetDigest. */
   readonly dataDigest: string;
   /** In the job's layout; training changes them in place. */
   readonly weights: Float32Array;
   readonly optimizer: Optimizer;
   readonly resumeFrom?: ResumePoint;
-  /** Of the epochs that are done. */
+  /** Records of the finished epochs. */
   readonly history?: readonly EpochRecord[];
-  /** Of an exact run that is gone on with. */
+  /** Engine fingerprint of a resumed exact run. */
   readonly engineFingerprint?: string | undefined;
   readonly checkpointEvery: CheckpointInterval;
-  /** Makes the run's folder, or takes the one that is there. */
+  /** Creates the run's folder, or reopens the existing one. */
   readonly openFolder: () => Promise<RunFolder>;
-  /** Lets other processes have the folder, once this one does not write to it any more. */
+  /** Releases the folder's lock. Call after the last write. */
   readonly release: () => Promise<void>;
 }
 
-/** A run that is to be resumed has no step left. */
+/** The run to resume has no step left. */
 export class RunFinishedError extends Error {
   constructor(dir: string, epochs: number) {
     super(
-      `The run in ${dir} is finished (${epochs} of ${epochs} epochs). To train it longer, give more: --epochs ${2 * epochs}.`,
+      `The run in ${dir} is finished (${epochs} of ${epochs} epochs). To train it longer, use --epochs ${2 * epochs}.`,
     );
     this.name = 'RunFinishedError';
   }
 }
 
-/** @throws Error with a sentence if the data, the model or the checkpoint cannot be used, or the run is going on elsewhere */
+/** @throws Error with a sentence if the data, the model or the checkpoint cannot be used, or another process runs it */
 export function prepareRun(
   flags: PrepareRunFlags,
   report: Reporter,
@@ -124,7 +124,7 @@ async function lockAndResumeRun(
   report: Reporter,
   signal: AbortSignal,
 ): Promise<PreparedRun> {
-  // Not made by taking it: the person is told that there is nothing to resume.
+  // Checked first, since acquiring the lock would create the folder.
   if (!existsSync(dir)) throw new Error(`There is no folder ${dir} to resume a run from.`);
   const lock = await acquireRunLock(resolve(dir), { signal, info: (line) => report.info(line) });
   const release = (): Promise<void> => lock.release();
@@ -159,7 +159,7 @@ async function resumeRun(
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
   const weights = restoreVectors(checkpoint, optimizer, prepared.initialWeights.length);
   const folder = await reopenRunFolder(resolve(dir), position.epoch, lock);
-  const before = await readCheckpointInterval(folder.dir);
+  const earlierInterval = await readCheckpointInterval(folder.dir);
   if (checkpointEvery !== undefined) await folder.updateConfig({ checkpointEvery });
   report.info(`Resuming ${dir} after step ${position.steps}, in epoch ${position.epoch} of ${job.epochs}`);
   return {
@@ -172,7 +172,7 @@ async function resumeRun(
     engineFingerprint,
     resumeFrom: { position, tally, last: folder.history.at(-1) ?? null },
     history: folder.history,
-    checkpointEvery: checkpointEvery ?? before ?? DEFAULT_CHECKPOINT_INTERVAL,
+    checkpointEvery: checkpointEvery ?? earlierInterval ?? DEFAULT_CHECKPOINT_INTERVAL,
     openFolder: () => Promise.resolve(folder),
   };
 }
@@ -182,38 +182,38 @@ function warnAboutMisleadingData(dataset: Dataset, limit: number | undefined, re
 }
 
 /**
- * The data that a checkpoint was made with: as the files have them, or transposed, whichever has its digest.
- * @throws Error if neither has
+ * Finds the data that a checkpoint was made with: as stored, or transposed.
+ * @throws Error if neither has the checkpoint's digest
  */
 function matchCheckpointData(
   stored: Dataset,
-  { dataDigest: before }: Checkpoint,
+  { dataDigest: expected }: Checkpoint,
 ): { dataset: Dataset; dataDigest: string } {
   const dataDigest = datasetDigest(stored);
-  if (before === undefined || before === dataDigest) return { dataset: stored, dataDigest };
-  const turned = transposeImages(stored);
-  if (datasetDigest(turned) === before) return { dataset: turned, dataDigest: before };
+  if (expected === undefined || expected === dataDigest) return { dataset: stored, dataDigest };
+  const transposed = transposeImages(stored);
+  if (datasetDigest(transposed) === expected) return { dataset: transposed, dataDigest: expected };
   throw new Error(
-    `The run was begun on other files than those now in ${stored.name}. Use --data with the same.`,
+    `The run was started with other files than those now in ${stored.name}. Use --data with the same files.`,
   );
 }
 
-/** Contents count, not names: the folder of the files may have been renamed. Early checkpoints know the name only. */
+/** Checks that the data is the checkpoint's. Early checkpoints have no digest; only for them the name must be the same. */
 function checkSameData(
   { job: { data }, dataDigest }: Checkpoint,
   { name, train, test, sampleShape }: Dataset,
 ): void {
-  // Names of a person's own data had 'idx:' before them once.
-  const before = data.name.replace(/^idx:/, '');
+  // Early versions put 'idx:' before the name of a folder.
+  const expectedName = data.name.replace(/^idx:/, '');
   const found = `${train.count} and ${test.count} samples of [${sampleShape.join(', ')}]`;
-  const wanted = `${data.trainSamples} and ${data.testSamples} samples of [${data.sampleShape.join(', ')}]`;
-  if (found === wanted && (dataDigest !== undefined || name === before)) return;
+  const expected = `${data.trainSamples} and ${data.testSamples} samples of [${data.sampleShape.join(', ')}]`;
+  if (found === expected && (dataDigest !== undefined || name === expectedName)) return;
   throw new Error(
-    `The run was begun on other data (${before}, ${wanted}; this is ${name}, ${found}). Use --data with the same.`,
+    `The run was started with other data (${expectedName}, ${expected}; this is ${name}, ${found}). Use --data with the same data.`,
   );
 }
 
-/** Puts a checkpoint's vectors back in place. @returns the weights */
+/** Copies a checkpoint's vectors into the optimizer. @returns the weights */
 function restoreVectors({ vectors }: Checkpoint, optimizer: Optimizer, length: number): Float32Array {
   const vectorNamed = (name: string): Float32Array => {
     const vector = vectors[name];

@@ -7,7 +7,7 @@ import { describeTransposition } from '../data/dataset-warnings.ts';
 import { openDataset } from '../data/load-dataset.ts';
 import { EVALUATING, type Reporter } from '../report/reporter.ts';
 import { loadModel } from '../run/model-folder.ts';
-import { Interrupted } from './errors.ts';
+import { Interrupted } from '../training/errors.ts';
 import { withCoordinator, type RunProgram } from './run-session.ts';
 
 export interface EvaluateModelFlags {
@@ -22,7 +22,7 @@ export interface EvaluateModelOptions {
   readonly clock: Clock;
   readonly report: Reporter;
   readonly signal: AbortSignal;
-  /** Number of local workers. Called once, when model and data are loaded. */
+  /** Number of local workers. Called once, after model and data are loaded. */
   readonly chooseWorkerCount: () => Promise<number>;
 }
 
@@ -34,8 +34,8 @@ export interface ModelScores {
 
 /**
  * Computes loss and accuracy of a saved model on local workers, as a run's validation does.
- * @returns null if it was stopped
- * @throws Error with a sentence if the model cannot be read, or takes other samples than the data set's
+ * @returns null if the evaluation was stopped
+ * @throws Error with a sentence if the model cannot be read, or does not fit the data set
  */
 export async function evaluateModel(
   modelDir: string,
@@ -76,7 +76,7 @@ export async function evaluateModel(
   }
 }
 
-/** Rejects at once when the signal is aborted: an evaluation has nothing to finish or to save. @throws Interrupted */
+/** Rejects at once when the signal is aborted, since an evaluation has nothing to save. @throws Interrupted */
 function rejectOnAbort<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
   return new Promise((resolve, reject) => {
     const stop = (): void => reject(new Interrupted());
