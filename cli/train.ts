@@ -57,7 +57,7 @@ export function addTrainingOptions(command: Command): Command {
     )
     .option(
       '--exact',
-      'the same bits for any number of workers, whenever they join and leave: docs/decisions/exact.md',
+      'the same bits for any number of workers, whenever they join and leave: docs/decisions/0022-exact-mode.md',
     )
     .option('--micro-shard <n>', 'samples that --exact computes at a time', integer(1, 65_536), 16)
     .addOption(codecOption())
