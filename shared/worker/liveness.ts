@@ -5,10 +5,10 @@ const CHECK_INTERVAL_MS = 10_000;
 const MAX_SILENT_INTERVALS = 3;
 
 /**
- * Calls back once if heard() was not called for some 30 seconds. Counts timer callbacks instead of reading the clock: a long
+ * Calls back once if reset() was not called for some 30 seconds. Counts timer callbacks instead of reading the clock: a long
  * computation or a suspended machine delays frames and timers alike and must not look like silence.
  */
-export function watchLiveness(clock: Clock, onSilent: () => void): { heard(): void; stop(): void } {
+export function watchLiveness(clock: Clock, onSilent: () => void): { reset(): void; stop(): void } {
   let silentIntervals = 0;
   const wake = (): void => {
     silentIntervals++;
@@ -17,7 +17,7 @@ export function watchLiveness(clock: Clock, onSilent: () => void): { heard(): vo
   };
   let cancel = clock.after(CHECK_INTERVAL_MS, wake);
   return {
-    heard: () => (silentIntervals = 0),
+    reset: () => (silentIntervals = 0),
     stop: () => cancel(),
   };
 }

@@ -154,7 +154,7 @@ export class LoadedJob {
     const sendEarly = (): void => {
       // Factors stand for the whole kernel, so they need one bucket.
       const early = this.#buckets.filter(({ from }) => from > 0);
-      const [first] = early.slice(-1);
+      const first = early.at(-1);
       const buckets =
         encoding.kernel === null || first === undefined ? early : [{ from: first.from, to: end }];
       for (const range of buckets) {

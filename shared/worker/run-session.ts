@@ -97,7 +97,7 @@ export function runSession(
     };
 
     const finish = (end: SessionEnd): void => {
-      silence.stop();
+      liveness.stop();
       signal.removeEventListener('abort', leave);
       connection.close(CloseCode.normal, 'done');
       const done = (): void => {
@@ -190,7 +190,7 @@ export function runSession(
 
     const events: ConnectionEvents = {
       onOpen: () => {
-        silence.heard();
+        liveness.reset();
         send({
           type: 'hello',
           protocol: PROTOCOL_VERSION,
@@ -205,7 +205,7 @@ export function runSession(
         });
       },
       onFrame: (bytes) => {
-        silence.heard();
+        liveness.reset();
         onFrame(bytes);
       },
       onClose: (code, reason) => dispatch({ type: 'closed', code, reason }),
@@ -218,7 +218,7 @@ export function runSession(
       return;
     }
 
-    const silence = watchLiveness(clock, () => {
+    const liveness = watchLiveness(clock, () => {
       connection.terminate();
       dispatch({ type: 'closed', code: CloseCode.timeout, reason: 'the coordinator has gone silent' });
     });

@@ -191,14 +191,14 @@ function onBucket(
 }
 
 /** Checks offsets. The smallest offset above 0 must begin a tensor, because engines compute whole tensors. */
-function checkBucketOffsets({ bucketOffsets: [, ...offsets], job }: Welcome): void {
-  const [from] = offsets;
+function checkBucketOffsets({ bucketOffsets, job }: Welcome): void {
+  const from = bucketOffsets[1];
   if (from === undefined) return;
   const { slices, length } = layoutOf(job.layout);
   if (!slices.some(({ offset }) => offset === from)) {
     throw malformed(`The bucket offset ${from} is not the beginning of a tensor.`);
   }
-  const beyond = offsets.find((offset) => offset >= length);
+  const beyond = bucketOffsets.find((offset) => offset >= length);
   if (beyond !== undefined)
     throw malformed(`The bucket offset ${beyond} is not below the length of ${length} values.`);
 }

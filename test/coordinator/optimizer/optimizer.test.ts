@@ -51,7 +51,7 @@ describe("Adadelta by Keras' rule", () => {
     apply(optimizer, [0.1], 1);
     // a = 0.05 * 0.1^2 = 5e-4; u = 0.1 * sqrt(1e-8 / (5e-4 + 1e-8))
     const update = 0.1 * Math.sqrt(1e-8 / (5e-4 + 1e-8));
-    expect(1 - (weights[0] ?? 0)).toBeCloseTo(update, 7);
+    expect(1 - weights[0]).toBeCloseTo(update, 7);
     expect(optimizer.state.meanSquareGradient![0]).toBeCloseTo(5e-4, 9);
     expect(optimizer.state.meanSquareUpdate![0]! / (0.05 * update ** 2)).toBeCloseTo(1, 5);
   });

@@ -11,14 +11,14 @@ describe('a worker whose signal aborts', () => {
     ['while it connects', () => Promise.resolve(), messages],
     ['while it loads', (worker) => worker.coordinator.link.send(exampleWelcome), messages],
     ['between two connections', (worker) => lose(worker), []],
-  ])('leaves %s', async (_, prepare, said) => {
+  ])('leaves %s', async (_, prepare, expected) => {
     const worker = await startWorker((_coordinator, engine) => {
       engine.onLoad = () => new Promise((resolve) => setImmediate(resolve));
     });
     await prepare(worker);
     await worker.abort();
     expect(worker.ended).toEqual({ outcome: 'returned', sentence: 'left' });
-    expect(worker.coordinator.types.slice(1).filter((type) => type !== 'ready')).toEqual(said);
+    expect(worker.coordinator.types.slice(1).filter((type) => type !== 'ready')).toEqual(expected);
     expect(worker.left).toEqual(nothingLeft);
   });
 

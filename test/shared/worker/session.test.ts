@@ -134,14 +134,14 @@ describe('a session', () => {
   });
 
   it('reports that it is on standby, and that it is active again', () => {
-    const said = [true, false].map((standby) => {
+    const reports = [true, false].map((standby) => {
       const [, effects] = advance(initialSession, {
         type: 'frame',
         bytes: frameFromCoordinator({ type: 'standby', standby, reason: 'Why.' }),
       });
       return effects;
     });
-    expect(said).toEqual([
+    expect(reports).toEqual([
       [{ type: 'report', line: 'Standby: Why.', standby: { onStandby: true, reason: 'Why.' } }],
       [
         {
