@@ -1,4 +1,4 @@
-import type { Codec } from '../../shared/codec/registry.ts';
+import type { Codec } from '../../shared/codec/codec.ts';
 import { int8 } from '../../shared/codec/packed.ts';
 import { WeightsReplica } from '../../shared/codec/weights-replica.ts';
 import type { OpenFrame } from '../../shared/protocol/frame.ts';

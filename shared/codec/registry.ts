@@ -3,8 +3,6 @@ import type { Codec } from './codec.ts';
 import { float32 } from './float32.ts';
 import { float16, int4, int8 } from './packed.ts';
 
-export type { Codec } from './codec.ts';
-
 /** All codecs; every worker and every coordinator supports the first. */
 export const CODECS: readonly Codec[] = [float32, float16, int8, int4];
 

@@ -1,5 +1,5 @@
 import { CloseCode, ProtocolError } from '../protocol/close-codes.ts';
-import type { Codec } from './registry.ts';
+import type { Codec } from './codec.ts';
 
 /** A bucket of an update: it ends where the bucket before it begins. */
 export interface UpdateBucket {

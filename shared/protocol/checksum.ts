@@ -1,42 +1,45 @@
 import { CloseCode, ProtocolError } from './close-codes.ts';
 import type { Connection } from './transport.ts';
 
-/** A prime; the one of the 32-bit Fowler-Noll-Vo hash. */
+/** Prime of the 32-bit Fowler-Noll-Vo hash. */
 const PRIME = 0x01000193;
 const LANES = 4;
-/** Bytes that a checksum adds to a frame. */
+/** Bytes of the checksum at the end of a frame. */
 const TRAILER_BYTES = 4;
 
 /**
- * Checksum of a frame, as PROTOCOL.md defines it: words in turns to four lanes, each lane rotated and multiplied.
- * @returns uint32; for any change of a single word another one
+ * Checksum of a frame, defined in PROTOCOL.md: four lanes take the words in turn; each word rotates and multiplies its lane.
+ * @returns uint32, which changes if a single word changes
  */
 export function checksum(frame: Uint8Array): number {
-  // A Buffer's own slice() would copy nothing.
+  // slice() of a Buffer returns a view and does not copy.
   const aligned = frame.byteOffset % 4 === 0 ? frame : new Uint8Array(frame);
-  const whole = aligned.length >> 2;
-  const words = new Uint32Array(aligned.buffer, aligned.byteOffset, whole);
-  let [a, b, c, d] = [1, 2, 3, 4];
-  const inLanes = whole - (whole % LANES);
-  // Four at a time: one lane alone would wait for its own products.
+  const wordCount = aligned.length >> 2;
+  const words = new Uint32Array(aligned.buffer, aligned.byteOffset, wordCount);
+  let a = 1;
+  let b = 2;
+  let c = 3;
+  let d = 4;
+  const inLanes = wordCount - (wordCount % LANES);
+  // Four lanes are independent, so that the processor multiplies them in parallel.
   for (let i = 0; i < inLanes; i += LANES) {
     a = mix(a, words[i] as number);
     b = mix(b, words[i + 1] as number);
     c = mix(c, words[i + 2] as number);
     d = mix(d, words[i + 3] as number);
   }
-  for (let i = inLanes; i < whole; i++) a = mix(a, words[i] as number);
-  for (let i = whole * 4; i < aligned.length; i++) a = mix(a, aligned[i] as number);
+  for (let i = inLanes; i < wordCount; i++) a = mix(a, words[i] as number);
+  for (let i = wordCount * 4; i < aligned.length; i++) a = mix(a, aligned[i] as number);
   for (const lane of [b, c, d, frame.length]) a = mix(a, lane);
   return a >>> 0;
 }
 
 function mix(hash: number, word: number): number {
-  const both = hash ^ word;
-  return Math.imul((both << 13) | (both >>> 19), PRIME);
+  const combined = hash ^ word;
+  return Math.imul((combined << 13) | (combined >>> 19), PRIME);
 }
 
-/** Copy of a frame with its checksum behind it: uint32, little-endian. */
+/** Copy of a frame, followed by its checksum (uint32, little-endian). */
 export function withChecksum(frame: Uint8Array): Uint8Array<ArrayBuffer> {
   const checked = new Uint8Array(frame.length + TRAILER_BYTES);
   checked.set(frame);
@@ -45,8 +48,8 @@ export function withChecksum(frame: Uint8Array): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Checks the checksum behind a frame.
- * @returns the frame, a view
+ * Verifies the checksum at the end of a frame.
+ * @returns view of the frame without the checksum
  * @throws ProtocolError (checksumMismatch)
  */
 export function verifyChecksum(checked: Uint8Array): Uint8Array {
@@ -56,15 +59,16 @@ export function verifyChecksum(checked: Uint8Array): Uint8Array {
     const trailer = new DataView(checked.buffer, checked.byteOffset + length, TRAILER_BYTES);
     if (trailer.getUint32(0, true) === checksum(frame)) return frame;
   }
-  throw new ProtocolError(CloseCode.checksumMismatch, 'A frame has another checksum than its sender says.');
+  throw new ProtocolError(CloseCode.checksumMismatch, 'The checksum of a frame does not match its content.');
 }
 
-/** A connection on which, from some moment on, each frame that is sent has its checksum behind it. */
+/** A connection that can append a checksum to each frame that it sends. */
 export interface ChecksumConnection extends Connection {
-  /** From the next frame on. */
+  /** Appends checksums from the next frame on. */
   enableChecksums(): void;
 }
 
+/** Wraps a connection. Checksums are off until enableChecksums() is called. */
 export function withChecksums(connection: Connection): ChecksumConnection {
   let isEnabled = false;
   return {

@@ -1,46 +1,46 @@
 /**
- * Why a connection was closed, or an answer rejected. PROTOCOL.md lists the same codes with what to do about each.
- * 1000 (done), 1001 (going away), 1006 (lost) and 1009 (too big to be read at all) are WebSocket's own.
+ * Reasons to close a connection or to reject an answer. PROTOCOL.md lists the same codes and how a worker reacts.
+ * 1000 (done), 1001 (going away), 1006 (lost) and 1009 (too large to be read) are codes of WebSocket.
  */
 export const CloseCode = {
-  /** Both sides are done. */
+  /** The run is finished, or the worker has left. */
   normal: 1000,
-  /** This side does not trust the certificate that it was shown. Never sent (RFC 6455, 7.4.1). */
+  /** The client does not trust the certificate of the server. Never sent (RFC 6455, 7.4.1). */
   untrustedCertificate: 1015,
-  /** The frame is no gradcast frame, or its header is no message of this direction. */
+  /** The frame is not a gradcast frame, or its header is not a message of this direction. */
   malformed: 4400,
   /** The token is missing or wrong. */
   unauthorized: 4401,
-  /** Silent for too long: no hello, no answer to pings, or a shard that never came back. */
+  /** The peer was silent for too long: no hello, no answer to pings, or an overdue shard. */
   timeout: 4408,
-  /** A message that is not allowed now, such as a second hello. */
+  /** The message is not allowed in this state, such as a second hello. */
   unexpected: 4409,
-  /** A frame has not arrived as it was sent; come back. */
+  /** A frame was damaged on the way. The worker reconnects. */
   checksumMismatch: 4410,
-  /** The frame is larger than any that this run needs. */
+  /** The frame is larger than the limit. */
   tooLarge: 4413,
-  /** The gradient has another length than the job's layout. */
+  /** The payload does not have the length that follows from the job's layout and the codec. */
   wrongLength: 4420,
-  /** The gradient, loss or count is not a possible one (NaN, infinite, more correct than samples). */
+  /** The gradient, loss or count is not possible (NaN, infinite, more correct samples than samples). */
   notFinite: 4421,
-  /** The answer is for samples that this worker was not given. */
+  /** The answer is for samples that this worker was not assigned. */
   notAssigned: 4422,
-  /** The worker could not compute what it was given, several times. */
+  /** The worker could not build the model, or repeatedly failed to compute a shard. */
   cannotCompute: 4424,
-  /** Its gradients are not those that others compute of the same samples. */
+  /** The worker's gradients differ from those that the coordinator or other workers compute for the same samples. */
   wrongGradient: 4425,
-  /** The worker speaks another protocol version, or no codec that the coordinator knows. */
+  /** The protocol version or a codec is not supported. */
   unsupported: 4426,
-  /** The run is exact, and the worker's engine computes other bits than those before it. */
+  /** The run is exact, and the worker's engine computes different bits than the engines of the run. */
   fingerprintMismatch: 4427,
-  /** The coordinator has as many workers as it takes. */
+  /** The coordinator has no free place for a connection of this kind. The worker reconnects. */
   noFreeSlot: 4429,
-  /** More messages than were asked for; come back. */
+  /** The peer sent more messages than the coordinator requested. The worker reconnects. */
   tooManyMessages: 4430,
 } as const;
 export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];
 
-/** Close codes after which coming back with the same hello cannot help. */
+/** Close codes after which a worker does not reconnect, because the same hello would be refused again. */
 export const FATAL_CLOSE_CODES: ReadonlySet<number> = new Set<number>([
   CloseCode.untrustedCertificate,
   CloseCode.malformed,
@@ -56,7 +56,7 @@ export const FATAL_CLOSE_CODES: ReadonlySet<number> = new Set<number>([
   CloseCode.fingerprintMismatch,
 ]);
 
-/** What a peer did wrong, with the code that it is told. The message is a sentence for a person. */
+/** A violation of the protocol by the peer, with the close code. The message is a sentence for a person. */
 export class ProtocolError extends Error {
   readonly code: CloseCode;
   constructor(code: CloseCode, message: string) {
@@ -66,15 +66,15 @@ export class ProtocolError extends Error {
   }
 }
 
-/** Cuts a sentence to the 123 bytes of UTF-8 that a WebSocket close frame can carry. */
+/** Shortens a sentence to the 123 bytes of UTF-8 that fit into a WebSocket close frame. */
 export function closeReason(sentence: string): string {
   let bytes = 0;
-  let kept = '';
+  let shortened = '';
   for (const character of sentence) {
     const code = character.codePointAt(0) ?? 0;
     bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-    if (bytes > 120) return `${kept}…`;
-    kept += character;
+    if (bytes > 120) return `${shortened}…`;
+    shortened += character;
   }
   return sentence;
 }

@@ -1,4 +1,4 @@
-/** Where a coordinator is, and the token that its link carries. */
+/** Address of a coordinator, and the token from its link. */
 export interface CoordinatorLink {
   /** ws: or wss:, without query and fragment. */
   readonly url: string;
@@ -13,12 +13,12 @@ interface ParsedUrl {
   readonly hash: string;
 }
 
-/** Node and browsers have it; the language itself does not. */
+/** Global of Node and browsers, which the types of the language do not include. */
 const { URL } = globalThis as unknown as {
   readonly URL: { new (text: string): ParsedUrl; canParse(text: string): boolean };
 };
 
-/** `lab-7:2718`, `127.0.0.1:2718/prefix`, `[::1]:2718`: an address without a scheme. */
+/** Address without a scheme: `lab-7:2718`, `127.0.0.1:2718/prefix`, `[::1]:2718`. */
 const HOST_AND_PORT = /^(\[[\da-f:.]+\]|[\w.-]+):\d{1,5}(?=$|[/?#])/i;
 const SOCKET_SCHEME: Readonly<Record<string, string>> = {
   'http:': 'ws:',
@@ -28,9 +28,9 @@ const SOCKET_SCHEME: Readonly<Record<string, string>> = {
 };
 
 /**
- * Reads any link to a coordinator: the one that it prints, http(s):// or ws(s)://, or host:port, each with or without a
- * path prefix and a token behind the # (`#s3cret` or `#token=s3cret`). A query such as ?watch is for browsers and is dropped.
- * @returns null for anything else
+ * Parses a link to a coordinator: http(s)://, ws(s)://, or host:port, each with an optional path prefix and an optional
+ * token after the # (`#s3cret` or `#token=s3cret`). A query such as ?watch is for browsers and is dropped.
+ * @returns null if the text is not such a link
  */
 export function parseCoordinatorLink(text: string): CoordinatorLink | null {
   const trimmed = text.trim();
@@ -40,30 +40,33 @@ export function parseCoordinatorLink(text: string): CoordinatorLink | null {
   const scheme = SOCKET_SCHEME[url.protocol];
   if (scheme === undefined || url.hostname === '') return null;
   const token = parseToken(url.hash);
-  // A prefix is a folder, also where the slash at its end was not typed.
+  // A path prefix is a folder, even if its trailing slash is missing.
   const path = url.pathname.endsWith('/') ? url.pathname : `${url.pathname}/`;
   return { url: `${scheme}//${url.host}${path}`, ...(token === undefined ? {} : { token }) };
 }
 
-/** What the error for a person says of anything that is no link. */
+/** Error message for a text that is not a link to a coordinator. */
 export const invalidLinkMessage = (text: string): string =>
   `'${text}' is not the address of a coordinator. It looks like http://192.168.1.20:2718.`;
 
-/** @param hash with its #, of a link or of the page's own address */
+/**
+ * Extracts the token from the hash of a link.
+ * @param hash hash of a link or of the page's address, with its #
+ */
 export function parseToken(hash: string): string | undefined {
   const text = hash.replace(/^#(token=)?/, '');
   if (text === '') return undefined;
   try {
     return decodeURIComponent(text);
   } catch {
-    // A % that escapes nothing: the token as it is.
+    // The token contains a % that is not an escape.
     return text;
   }
 }
 
 /**
- * The link for a browser and for `gradcast worker`, from an address that workers use. The token stands behind the #, which
- * browsers send to no server.
+ * Link for a browser and for `gradcast worker`. The token follows the #, because browsers do not send that part to a
+ * server.
  */
 export function formatCoordinatorLink({ url, token }: CoordinatorLink): string {
   const page = url.replace(/^ws/, 'http').replace(/\/?$/, '/');

@@ -1,5 +1,5 @@
 /**
- * The protocol between coordinator, workers and observers, for programs that speak it themselves. PROTOCOL.md describes
+ * Protocol between coordinator, workers and observers, for programs that implement it themselves. PROTOCOL.md describes
  * the messages.
  *
  * @example

@@ -1,6 +1,9 @@
 import type { CurvePoint } from './messages.ts';
 
-/** One point of a curve in place of two that follow each other. Steps have the same number of samples, but for an epoch's last. */
+/**
+ * Merges two consecutive points of a curve. Weights them by steps, since all steps of an epoch but the last have the same
+ * number of samples.
+ */
 export function mergePoints(a: CurvePoint, b: CurvePoint): CurvePoint {
   const steps = a.steps + b.steps;
   const mean = (x: number, y: number): number => (x * a.steps + y * b.steps) / steps;

@@ -2,21 +2,21 @@ import * as v from 'valibot';
 import { jobSchema } from '../model/job.ts';
 import { sanitizeForTerminal } from '../util/sanitize.ts';
 
-/** The version of PROTOCOL.md that this code speaks. */
+/** Protocol version that this code implements. */
 export const PROTOCOL_VERSION = 2;
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const finite = v.pipe(v.number(), v.finite());
 const text = (maxLength: number) => v.pipe(v.string(), v.maxLength(maxLength));
-/** A text that people will read. */
+/** Text that is shown to people, without control characters. */
 const readable = (maxLength: number) => v.pipe(text(maxLength), v.transform(sanitizeForTerminal));
 const step = v.pipe(count, v.brand('Step'));
 const shardId = v.pipe(count, v.brand('ShardId'));
 
-/** Number of updates that the weights have had; also the number of the step that they are used in. */
+/** Number of updates that the weights have had; also the number of the step that uses them. */
 export type Step = v.InferOutput<typeof step>;
-/** One assignment of samples to a worker; never used twice in a run. */
+/** Id of one assignment of samples to a worker, unique in a run. */
 export type ShardId = v.InferOutput<typeof shardId>;
 export type WorkerId = string & { readonly __worker: unique symbol };
 
@@ -42,36 +42,36 @@ const hello = v.object({
   token: v.optional(text(200)),
   engine,
   codecs: v.pipe(v.array(text(40)), v.minLength(1), v.maxLength(32)),
-  /** Whether samples may be sent ahead of their shard. */
+  /** Whether the worker accepts samples before their shard. */
   prefetch: v.optional(v.boolean()),
-  /** Whether the worker wants to be told that it is on standby. */
+  /** Whether the worker accepts messages about its standby. */
   standby: v.optional(v.boolean()),
-  /** Random text of each process, by which a worker that reconnects is recognized. */
+  /** Random text of the process, which identifies a worker that reconnects. */
   instance: v.optional(text(40)),
-  /** Whether shards may ask for another codec than the welcome's, and updates may come in one. */
+  /** Whether shards and updates may name a codec other than the welcome's. */
   switchCodecs: v.optional(v.boolean()),
 });
 /** First message of an observer. */
 const watch = v.object({ type: v.literal('watch'), protocol: count, token: v.optional(text(200)) });
-/** An observer asks for the current weights; with `atEnd`, for those that the run ends with, when it does. */
+/** Request of an observer for the current weights; with `atEnd`, for the run's final weights after its end. */
 const snapshot = v.object({ type: v.literal('snapshot'), atEnd: v.optional(v.boolean()) });
-/** The worker has built the job's model and takes shards. */
+/** The worker has built the job's model and accepts shards. */
 const ready = v.object({
   type: v.literal('ready'),
-  /** Digest of what the engine computes from fixed weights and samples; in exact runs. */
+  /** Hash of the results of the engine for fixed weights and samples; only in exact runs. */
   fingerprint: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/, '16 hexadecimal digits'))),
 });
 /** Sums over a shard's samples. */
 const result = v.object({
   samples: positive,
-  // NaN is let through here, to be refused with a code of its own.
+  // NaN is accepted here, because the coordinator rejects it with a code of its own.
   lossSum: v.union([v.number(), v.nan()]),
   correct: count,
   computeMs: v.pipe(finite, v.minValue(0)),
 });
-/** Codec of a payload, if it is not the welcome's. */
+/** Codec of a payload, if it differs from the welcome's. */
 const encoding = v.optional(text(40));
-/** A bucket of a shard's gradient. The one with offset 0 is the last and has the result. */
+/** A bucket of a shard's gradient. The bucket with offset 0 is the last and has the result. */
 const gradient = v.pipe(
   v.object({
     type: v.literal('gradient'),
@@ -83,7 +83,7 @@ const gradient = v.pipe(
   }),
   v.check(
     ({ offset, result: sums }) => (offset === 0) === (sums !== undefined),
-    'result with offset 0, and only there',
+    'a result if and only if the offset is 0',
   ),
 );
 const evaluation = v.object({ type: v.literal('evaluation'), step, shard: shardId, result });
@@ -108,7 +108,7 @@ export type Watch = v.InferOutput<typeof watch>;
 export type ShardResult = v.InferOutput<typeof result>;
 export type GradientMessage = v.InferOutput<typeof gradient>;
 export type EvaluationMessage = v.InferOutput<typeof evaluation>;
-/** Messages that answer a shard. */
+/** Answers to a shard. */
 export type ShardAnswer = GradientMessage | EvaluationMessage | v.InferOutput<typeof failed>;
 
 // From the coordinator to a worker.
@@ -125,21 +125,21 @@ const welcome = v.object({
   type: v.literal('welcome'),
   protocol: count,
   workerId: text(40),
-  /** Codec of gradients. Weights come in float32 unless updates are sent. */
+  /** Codec of gradients. Weights are float32, unless they are sent as updates. */
   codec: text(40),
-  /** Codec of the updates that lead from one step's weights to the next. */
+  /** Codec of updates from one step's weights to the next. */
   updateCodec: v.optional(text(40)),
-  /** False: weights never come as updates. */
+  /** False if weights are never sent as updates. */
   updates: v.optional(v.boolean()),
   heartbeatMs: positive,
   maxFrameBytes: positive,
-  /** Offsets where buckets of gradients may begin; [0] if gradients come whole. */
+  /** Offsets at which buckets of gradients may begin; [0] if gradients are not split. */
   bucketOffsets,
   job: jobSchema,
 });
 /** A bucket of a step's weights, float32. */
 const weights = v.object({ type: v.literal('weights'), step, offset: count });
-/** A bucket of what is added to the weights of the step before. */
+/** A bucket of the difference to the weights of the step before. */
 const update = v.object({ type: v.literal('update'), step, offset: count, encoding });
 const shard = v.object({
   type: v.literal('shard'),
@@ -147,7 +147,7 @@ const shard = v.object({
   step,
   shard: shardId,
   samples: positive,
-  /** Codec that the gradient is asked for in, if it is not the welcome's. */
+  /** Requested codec of the gradient, if it differs from the welcome's. */
   encoding,
 });
 const prefetch = v.object({ type: v.literal('prefetch'), step, samples: positive });
@@ -158,7 +158,7 @@ const rejected = v.object({
   code: count,
   reason: readable(500),
 });
-/** Steps are faster without this worker for now, or with it again. */
+/** The worker was put on standby because steps are faster without it, or takes part again. */
 const standby = v.object({ type: v.literal('standby'), standby: v.boolean(), reason: readable(500) });
 const ping = v.object({ type: v.literal('ping'), id: count });
 const finished = v.object({ type: v.literal('finished'), reason: readable(500) });
@@ -167,7 +167,7 @@ const finished = v.object({ type: v.literal('finished'), reason: readable(500) }
 
 const share = v.pipe(finite, v.minValue(0), v.maxValue(1));
 const notNegative = v.pipe(finite, v.minValue(0));
-/** Means over the samples of `steps` steps, the last of which is `step`. */
+/** Means over the samples of `steps` consecutive steps up to `step`. */
 const curvePoint = v.object({ step: count, steps: positive, loss: v.number(), accuracy: share });
 export type CurvePoint = v.InferOutput<typeof curvePoint>;
 /** A line of history.jsonl. */
@@ -181,7 +181,7 @@ export const epochRecord = v.object({
   samples_per_second: notNegative,
   workers: count,
   data: text(200),
-  /** How gradients and weights travelled: 'int4/int8', up before down. */
+  /** Codecs of gradients and weights: 'int4/int8'. */
   codec: v.optional(text(100)),
 });
 export type EpochRecord = v.InferOutput<typeof epochRecord>;
@@ -192,60 +192,60 @@ const workerRow = v.object({
   device: readable(200),
   /** Share of the last finished step's batch. */
   share,
-  /** Contributed to the run. */
+  /** Number of samples in the run so far. */
   samples: count,
-  /** Training lately, waiting included: those of all workers add up to the run's. */
+  /** Recent training throughput, waiting included. The sum over all workers is the run's throughput. */
   samplesPerSecond: notNegative,
-  /** Lately, a training shard: what the worker says that it computed, and from its giving to its answer. */
+  /** Recent time for a training shard: reported by the worker, and measured from assignment to answer. */
   computeMs: notNegative,
   turnaroundMs: notNegative,
-  /** There and back for a ping; null before the first. */
+  /** Round-trip time of a ping; null before the first pong. */
   rttMs: v.nullable(notNegative),
   bytesUp: count,
   bytesDown: count,
-  /** On standby: steps are faster without this worker. */
+  /** Whether the worker is on standby, because steps are faster without it. */
   standby: v.optional(v.boolean()),
-  /** How its gradients and weights travel: 'int4/int8', up before down. */
+  /** Codecs of its gradients and weights: 'int4/int8'. */
   codecs: v.optional(text(100)),
 });
 export type WorkerRow = v.InferOutput<typeof workerRow>;
-/** Worker that the last steps have waited for, and whether for its computation or its link. */
+/** Worker that recent steps waited for, and whether its computation or its link was slow. */
 const slowest = v.object({ id: text(40), cause: v.picklist(['compute', 'link']) });
 
 const run = v.object({
   type: v.literal('run'),
   protocol: count,
   job: jobSchema,
-  /** In an epoch. */
+  /** Number of steps in an epoch. */
   steps: positive,
   curve: v.array(curvePoint),
   epochs: v.array(epochRecord),
-  /** Addresses of the page for other devices; sent to pages on the coordinator's own machine, whose address leads nowhere else. */
+  /** Addresses of the page for other devices. Sent only to pages on the coordinator's machine, whose own address is local. */
   addresses: v.optional(v.pipe(v.array(text(300)), v.maxLength(64))),
 });
 const notice = v.object({
   what: v.picklist(['refused', 'banned', 'standby']),
   who: v.optional(readable(100)),
   reason: readable(500),
-  /** How often just this has happened. */
+  /** Number of occurrences of this notice. */
   times: positive,
 });
 export type Notice = v.InferOutput<typeof notice>;
 const progress = v.object({
   type: v.literal('progress'),
   epoch: count,
-  /** Done in this epoch. */
+  /** Number of completed steps of this epoch. */
   step: count,
   loss: v.nullable(v.number()),
   accuracy: v.nullable(share),
-  /** Mean over the epoch so far, as loss and accuracy are. */
+  /** Mean over the epoch so far, like loss and accuracy. */
   samplesPerSecond: notNegative,
   etaSeconds: v.nullable(notNegative),
-  /** New since the last message. */
+  /** New points since the last message. */
   curve: v.array(curvePoint),
   workers: v.array(workerRow),
   slowest: v.nullable(slowest),
-  /** Sentence about what limits a step and what would help. */
+  /** Sentence about the bottleneck of a step and how to remove it. */
   advice: v.optional(readable(1_000)),
   /** Workers that were refused, banned or put on standby. */
   notices: v.optional(v.array(notice)),

@@ -1,38 +1,38 @@
-/** No message nests deeper; a model's topology has some ten levels. */
+/** Maximum nesting of a header. A model's topology has some ten levels. */
 const MAX_DEPTH = 64;
 
 /**
- * Whether a msgpack value nests no deeper than any message does, told without building it: a decoder goes down by
- * recursion, and thousands of levels cost it milliseconds for a few bytes. Bytes that are no msgpack may pass.
+ * Whether a msgpack value is nested at most MAX_DEPTH levels. Does not decode the value: a decoder is recursive and needs
+ * milliseconds for thousands of levels in a few bytes. Bytes that are not msgpack may pass.
  */
 export function isWithinMaxDepth(bytes: Uint8Array): boolean {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  /** How many values are still to come at each level. */
-  const left: number[] = [];
+  /** Number of missing values at each level. */
+  const remaining: number[] = [];
   let at = 0;
   while (at < bytes.length) {
     const type = bytes[at] as number;
     const [headBytes, bodyBytes, values] = readExtent(type, view, at);
     at += headBytes + bodyBytes;
     if (values > 0) {
-      left.push(values);
-      if (left.length > MAX_DEPTH) return false;
+      remaining.push(values);
+      if (remaining.length > MAX_DEPTH) return false;
       continue;
     }
-    // This value is whole, and so may be those around it.
-    while (left.length > 0) {
-      const still = (left.pop() ?? 1) - 1;
-      if (still > 0) {
-        left.push(still);
+    // This value is complete, and it may complete the values around it.
+    while (remaining.length > 0) {
+      const missing = (remaining.pop() ?? 1) - 1;
+      if (missing > 0) {
+        remaining.push(missing);
         break;
       }
     }
-    if (left.length === 0) return true;
+    if (remaining.length === 0) return true;
   }
   return true;
 }
 
-/** Of a value at some place: bytes of its head, of its body, and the values that it holds. */
+/** Bytes of the head and of the body of the value at an offset, and the number of values that it contains. */
 function readExtent(type: number, view: DataView, at: number): readonly [number, number, number] {
   if (type < 0x80 || type >= 0xe0) return [1, 0, 0];
   if (type < 0x90) return [1, 0, 2 * (type & 15)];
@@ -50,11 +50,11 @@ function readExtent(type: number, view: DataView, at: number): readonly [number,
         : view.getUint32(at + 1);
   if (type === 0xdc || type === 0xdd) return [1 + lengthBytes, 0, length];
   if (type === 0xde || type === 0xdf) return [1 + lengthBytes, 0, 2 * length];
-  // Extensions have a byte for their type.
+  // Extensions have one more byte, for their type.
   return [1 + lengthBytes + (type >= 0xc7 && type <= 0xc9 ? 1 : 0), length, 0];
 }
 
-/** Bytes behind types of one size: floats, integers, small extensions. */
+/** Body bytes of types of fixed size: floats, integers, small extensions. */
 const FIXED_BODY_BYTES: Readonly<Record<number, number>> = {
   0xc0: 0,
   0xc1: 0,
@@ -76,7 +76,7 @@ const FIXED_BODY_BYTES: Readonly<Record<number, number>> = {
   0xd7: 9,
   0xd8: 17,
 };
-/** Bytes of the length behind types that have one: binary, extensions, strings, arrays, maps. */
+/** Bytes of the length field of types that have one: binary, extensions, strings, arrays, maps. */
 const LENGTH_BYTES: Readonly<Record<number, number>> = {
   0xc4: 1,
   0xc5: 2,

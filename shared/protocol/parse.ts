@@ -9,30 +9,30 @@ import {
 } from './messages.ts';
 import { sanitizeForTerminal } from '../util/sanitize.ts';
 
-/** A message that was parsed, with its payload (empty for most). */
+/** A parsed message with its payload, which is empty for most types. */
 export interface Received<Message> {
   readonly message: Message;
   readonly payload: Uint8Array;
 }
 
-/** @throws ProtocolError (malformed) for anything but a message that a worker may send */
+/** Parses a message of a worker or observer. @throws ProtocolError (malformed) for all other bytes */
 export function parseFromWorker(bytes: Uint8Array): Received<FromWorker> {
   const { header, payload } = decodeFrame(bytes, MAX_WORKER_HEADER_BYTES);
   return { message: parse(fromWorkerSchema, header), payload };
 }
 
-/** @throws ProtocolError (malformed) for anything but a message that a coordinator may send */
+/** Parses a message of the coordinator. @throws ProtocolError (malformed) for all other bytes */
 export function parseFromCoordinator(bytes: Uint8Array): Received<FromCoordinator> {
   const { header, payload } = decodeFrame(bytes);
   return { message: parse(fromCoordinatorSchema, header), payload };
 }
 
-/** The frame of a message to the coordinator. */
+/** Frame of a message to the coordinator. */
 export function frameFromWorker(message: FromWorker, payload?: Uint8Array): Uint8Array<ArrayBuffer> {
   return encodeFrame(message, payload);
 }
 
-/** The frame of a message to a worker. */
+/** Frame of a message to a worker or observer. */
 export function frameFromCoordinator(
   message: FromCoordinator,
   payload?: Uint8Array,
@@ -51,17 +51,17 @@ function parse<Schema extends v.GenericSchema>(schema: Schema, header: unknown):
   throw new ProtocolError(CloseCode.malformed, describeIssue(header, result.issues[0]));
 }
 
-/** What is wrong with a message: its type and field, in words. What was received may be anything, and of any length. */
+/** Error message for an invalid header, with its type and field. Received texts are shortened and sanitized. */
 function describeIssue(header: unknown, issue: v.BaseIssue<unknown>): string {
-  const said = (text: string, length: number): string => sanitizeForTerminal(text.slice(0, length));
+  const excerpt = (text: string, length: number): string => sanitizeForTerminal(text.slice(0, length));
   const type = typeof header === 'object' && header !== null && 'type' in header ? header.type : undefined;
-  if (typeof type !== 'string') return 'Not a message: it needs a field type, which is text.';
+  if (typeof type !== 'string') return 'Not a message: the field type is missing or is not a text.';
   const field = v.getDotPath(issue);
   if (field === 'type')
-    return `Not a message of this direction: no message has the type '${said(type, 40)}'.`;
-  const message = `Not a message of this direction: ${said(type, 40)}`;
-  if (field === null) return `${message} is not as it should be.`;
-  if (issue.received === 'undefined') return `${message} lacks the field ${said(field, 100)}.`;
-  const expected = issue.expected === null ? '' : `; it should be ${said(issue.expected, 80)}`;
-  return `${message} has ${said(issue.received, 60)} in the field ${said(field, 100)}${expected}.`;
+    return `Not a message of this direction: no message has the type '${excerpt(type, 40)}'.`;
+  const message = `Not a message of this direction: ${excerpt(type, 40)}`;
+  if (field === null) return `${message} is invalid.`;
+  if (issue.received === 'undefined') return `${message} lacks the field ${excerpt(field, 100)}.`;
+  const expected = issue.expected === null ? '' : `; it should be ${excerpt(issue.expected, 80)}`;
+  return `${message} has ${excerpt(issue.received, 60)} in the field ${excerpt(field, 100)}${expected}.`;
 }

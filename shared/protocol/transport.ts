@@ -1,25 +1,25 @@
-/** One connection, whatever carries it. Frames arrive whole and in order. */
+/** A connection of any transport. Frames arrive complete and in order. */
 export interface Connection {
   send(frame: Uint8Array): void;
   close(code: number, reason: string): void;
-  /** Drops the connection without a goodbye. */
+  /** Cuts the connection without a close frame. */
   terminate(): void;
-  /** Bytes that were given to send() and have not left yet. */
+  /** Bytes passed to send() that have not been sent yet. */
   readonly bufferedBytes: number;
-  /** Whether the other end is known to be on this machine. */
+  /** Whether the peer is known to be on this machine. */
   readonly isSameMachine?: boolean;
-  /** The network of the other end, where that is known: an IPv4 address, or a /64 of IPv6. */
+  /** Network of the peer, if it is known: an IPv4 address, or the /64 of an IPv6 address. */
   readonly addressBlock?: string;
-  /** How the last frame came, where that is known: bytes behind its first ones, and from those to its last. */
+  /** Bytes of the last frame after its first chunk, and the time between first and last chunk, if they are known. */
   readonly receiveTiming?: { readonly bytes: number; readonly ms: number } | undefined;
 }
 
-/** What a connection tells its owner. After onClose nothing more comes. */
+/** Events of a connection. onClose is the last one. */
 export interface ConnectionEvents {
   onOpen(): void;
   onFrame(frame: Uint8Array): void;
   onClose(code: number, reason: string): void;
 }
 
-/** Opens a connection to a coordinator; failing to is an onClose, never an exception. */
+/** Opens a connection to a coordinator. A connection that cannot be opened calls onClose. */
 export type Connect = (url: string, events: ConnectionEvents) => Connection;

@@ -1,5 +1,5 @@
 /**
- * Values from callbacks, taken by a `for await` loop in the order in which they came. One consumer.
+ * Queue from callbacks to a `for await` loop, first in, first out. For one consumer.
  *
  * @example
  * const queue = new AsyncQueue<number>();
@@ -16,19 +16,19 @@ export class AsyncQueue<Value> implements AsyncIterable<Value> {
     return this.#end !== null;
   }
 
-  /** Adds a value; ignored after the end. */
+  /** Adds a value. Ignored after the end. */
   push(value: Value): void {
     if (this.isEnded) return;
     this.#values.push(value);
     this.#wake?.();
   }
 
-  /** The loop ends after the values that are there. */
+  /** Ends the loop after the queued values. Ignored after the end. */
   end(): void {
     this.#finish(null);
   }
 
-  /** The loop throws this error after the values that are there. */
+  /** Makes the loop throw this error after the queued values. Ignored after the end. */
   fail(error: Error): void {
     this.#finish(error);
   }

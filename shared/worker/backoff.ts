@@ -2,9 +2,9 @@ const INITIAL_MS = 500;
 const MAX_MS = 15_000;
 
 /**
- * How long to wait before trying to connect again: doubling, with full jitter over the upper half, so that workers
- * that lost their coordinator together do not come back together.
- * @param attempt 0 for the first try after a loss
+ * Pause before an attempt to reconnect: doubles with each attempt, with random jitter over the upper half, so that workers
+ * that lost the same coordinator do not reconnect at the same time.
+ * @param attempt 0 for the first attempt after a loss
  * @param random in [0, 1)
  */
 export function backoffMs(attempt: number, random: number): number {

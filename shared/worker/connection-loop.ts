@@ -5,11 +5,11 @@ import { GradientComputerCache } from './gradient-computer-cache.ts';
 import { runSession } from './run-session.ts';
 import type { WorkerOptions } from './options.ts';
 
-/** The coordinator, or the worker itself, has found that it cannot take part; coming back would not help. */
+/** This worker cannot take part in the run, and reconnecting would not help. */
 export class RefusedError extends Error {
-  /** The sentence without what this worker put around it. */
+  /** Sentence of the coordinator or the worker, without the prefix of `message`. */
   readonly reason: string;
-  /** Code of the close, if there was a connection. */
+  /** Close code, if there was a connection. */
   readonly code: number | undefined;
   constructor(url: string, reason: string, code?: number) {
     super(`This worker cannot take part in the run at ${url}: ${reason}`);
@@ -20,18 +20,18 @@ export class RefusedError extends Error {
 }
 
 /**
- * A worker's whole life: connect, work, and come back with growing pauses whenever the connection is lost.
- * @returns why it ended: the run finished, or the person asked
- * @throws RefusedError with the coordinator's sentence if it refuses this worker for good
+ * Runs a worker until the run is finished or the signal aborts. Reconnects after growing pauses if the connection is lost.
+ * @returns reason for the end
+ * @throws RefusedError if this worker cannot take part in the run
  */
 export async function runWorker(options: WorkerOptions): Promise<string> {
   const { url, clock, random, report, signal } = options;
-  const trainers = new GradientComputerCache(options.engine);
-  // Whoever knows it takes this worker's place, so it comes from the platform's secure generator, not from `random`.
+  const computers = new GradientComputerCache(options.engine);
+  // A client that knows the instance can take this worker's place, so it comes from a secure generator, not from `random`.
   const instance = nanoid();
   try {
     for (let attempt = 0; !signal.aborted; attempt++) {
-      const { end, authenticated } = await runSession(options, trainers, instance);
+      const { end, authenticated } = await runSession(options, computers, instance);
       if (end.outcome === 'finished') return end.reason;
       if (end.outcome === 'refused') throw new RefusedError(url, end.reason, end.code);
       if (authenticated) attempt = 0;
@@ -45,6 +45,6 @@ export async function runWorker(options: WorkerOptions): Promise<string> {
     }
     return 'left';
   } finally {
-    trainers.dispose();
+    computers.dispose();
   }
 }

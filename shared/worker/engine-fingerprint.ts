@@ -5,32 +5,32 @@ import { layoutOf, sizeOf } from '../model/layout.ts';
 import type { Step } from '../protocol/messages.ts';
 import { Purpose, randomStream } from '../random/stream.ts';
 
-/** Small enough for every model to stay finite with. */
+/** Range of the fixed weights, small enough that the results of every model are finite. */
 const WEIGHT_RANGE = 1 / 16;
 const STEP = 0 as Step;
 
 /**
- * What an engine makes of fixed weights and samples, in the shapes that an exact run of the job has: two engines with the
- * same answer compute the same bits. PROTOCOL.md says how to find it.
+ * Hash of the results of an engine for fixed weights and samples, in all shapes that occur in an exact run of the job.
+ * Engines with the same fingerprint compute the same bits. PROTOCOL.md defines the algorithm.
  * @returns 16 hexadecimal digits
  */
-export async function computeFingerprint(trainer: GradientComputer, job: Job): Promise<string> {
+export async function computeFingerprint(computer: GradientComputer, job: Job): Promise<string> {
   const { length } = layoutOf(job.layout);
   const words = randomStream(job.seed, Purpose.engineFingerprint);
   const weights = Float32Array.from({ length }, () => (words.uniform() - 0.5) * 2 * WEIGHT_RANGE);
   const bytes = length * Float32Array.BYTES_PER_ELEMENT;
-  const gradient = new Float32Array(trainer.allocateBuffer?.(bytes) ?? new ArrayBuffer(bytes));
+  const gradient = new Float32Array(computer.allocateBuffer?.(bytes) ?? new ArrayBuffer(bytes));
   const hashed: Uint32Array[] = [];
   const add = ({ lossSum, correct }: { lossSum: number; correct: number }): void => {
     hashed.push(new Uint32Array(Float64Array.of(lossSum, correct).buffer));
   };
-  trainer.setWeights(weights);
+  computer.setWeights(weights);
   const { training, evaluation } = microShardShapes(job);
   for (const samples of training) {
-    add(await trainer.gradient(STEP, fixedShard(job, samples), gradient));
+    add(await computer.gradient(STEP, fixedShard(job, samples), gradient));
     hashed.push(new Uint32Array(gradient.slice().buffer));
   }
-  for (const samples of evaluation) add(await trainer.evaluate(fixedShard(job, samples)));
+  for (const samples of evaluation) add(await computer.evaluate(fixedShard(job, samples)));
   const all = new Uint32Array(hashed.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of hashed) {
@@ -40,7 +40,7 @@ export async function computeFingerprint(trainer: GradientComputer, job: Job): P
   return [0, 1].map((seed) => murmur3(all, seed).toString(16).padStart(8, '0')).join('');
 }
 
-/** Sizes of the micro-shards that there are: the ordinary one, and those at the ends of a batch, an epoch and the test. */
+/** Sizes of micro-shards that occur: the regular size, and the remainders of a batch, an epoch and the test set. */
 function microShardShapes({ microShard = 1, batchSize, data }: Job): {
   training: number[];
   evaluation: number[];
@@ -67,8 +67,8 @@ function fixedShard({ seed, data }: Job, samples: number): Shard {
 }
 
 /**
- * MurmurHash3 (x86, 32 bits; Austin Appleby, public domain) of whole little-endian words: tells equal bytes from others,
- * and is no protection against anybody who means harm.
+ * MurmurHash3 (x86, 32 bits; Austin Appleby, public domain) of whole little-endian words. Detects different bytes, but not
+ * those of an attacker.
  */
 export function murmur3(words: Uint32Array, seed: number): number {
   let hash = seed | 0;

@@ -2,14 +2,14 @@ import type { Engine, GradientComputer } from '../engine/engine.ts';
 import type { Job } from '../model/job.ts';
 import { computeFingerprint } from './engine-fingerprint.ts';
 
-/** A job's model on an engine. */
+/** A job's model, built by an engine. */
 export interface CachedComputer {
   readonly computer: GradientComputer;
-  /** Null where bits do not matter. */
+  /** Null unless the run is exact. */
   readonly fingerprint: string | null;
 }
 
-/** Keeps the model of the last job built: a worker that reconnects to the same run goes on at once. */
+/** Keeps the model of the last job, so that a worker that reconnects to the same run does not build it again. */
 export class GradientComputerCache {
   readonly #engine: Engine;
   #cached: (CachedComputer & { readonly key: string }) | null = null;

@@ -1,14 +1,14 @@
 import type { Clock } from '../util/clock.ts';
 
 const CHECK_INTERVAL_MS = 10_000;
-/** The coordinator pings every few seconds, so this many intervals without a frame mean that it is gone. */
+/** Number of intervals without a frame after which the coordinator, which pings every few seconds, counts as lost. */
 const MAX_SILENT_INTERVALS = 3;
 
 /**
- * Calls back once nothing has been heard for some 30 seconds. Counts its own wake-ups, not the clock: a long
- * computation or a sleeping laptop delays both the frames and the wake-ups, and must not look like silence.
+ * Calls back once if reset() was not called for some 30 seconds. Counts timer callbacks instead of reading the clock: a long
+ * computation or a suspended machine delays frames and timers alike and must not look like silence.
  */
-export function watchLiveness(clock: Clock, onSilent: () => void): { heard(): void; stop(): void } {
+export function watchLiveness(clock: Clock, onSilent: () => void): { reset(): void; stop(): void } {
   let silentIntervals = 0;
   const wake = (): void => {
     silentIntervals++;
@@ -17,7 +17,7 @@ export function watchLiveness(clock: Clock, onSilent: () => void): { heard(): vo
   };
   let cancel = clock.after(CHECK_INTERVAL_MS, wake);
   return {
-    heard: () => (silentIntervals = 0),
+    reset: () => (silentIntervals = 0),
     stop: () => cancel(),
   };
 }

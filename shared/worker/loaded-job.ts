@@ -27,34 +27,34 @@ import type { PrefetchedSamples, ReceivedShard } from './session.ts';
 interface Encoding {
   /** Fields of its messages. */
   readonly fields: Pick<GradientMessage, 'encoding'>;
-  /** Kernel that travels as factors; null if none does. */
+  /** Kernel whose gradient is sent as factors; null if there is none. */
   readonly kernel: DenseKernel | null;
   readonly samples: number;
 }
 
-/** A job that an engine has built, for one connection: weights and shards as they travel go in, answers come out. */
+/** A job that an engine has built, for one connection. Decodes weights and shards, and encodes answers. */
 export class LoadedJob {
   readonly #computer: GradientComputer;
   readonly #encoder: ErrorFeedbackEncoder;
-  /** Codec of gradients whose shard asks for no other. */
+  /** Codec of gradients whose shard does not name another codec. */
   readonly #codec: string;
   readonly #updateCodec: string | undefined;
   readonly #kernel: DenseKernel | null;
-  /** Null if no update will come. */
+  /** Null if the run has no updates. */
   readonly #replica: WeightsReplica | null;
   readonly #data: Job['data'];
   /** Buckets of gradients, back to front. */
   readonly #buckets: readonly Range[];
   readonly #connection: Connection;
-  /** Buffer for one gradient, and for a header in front of it; used again for every shard. */
+  /** Buffer for one gradient, with space for a header before it; reused for every shard. */
   #gradient: Float32Array;
-  /** Whether the last answer was sent from that buffer. */
+  /** Whether the last answer was sent from that buffer without a copy. */
   #sentInPlace = false;
-  /** Frames by the offset of their bucket. */
+  /** Frames for reuse, by the offset of their bucket. */
   readonly #frames = new Map<number, Uint8Array<ArrayBuffer>>();
-  /** Whether the frames of earlier answers had all left when this one was begun. */
+  /** Whether all frames of earlier answers had been sent when the current answer began. */
   #framesSent = false;
-  /** Buffers for weights that came in several buckets, used by turns: an engine may still read the last one. */
+  /** Two alternating buffers for weights in several buckets, since the engine may still read the last one. */
   readonly #weightsBuffers: Float32Array[] = [];
   #lastView: { readonly payload: Uint8Array; readonly shard: Shard } | null = null;
 
@@ -88,18 +88,21 @@ export class LoadedJob {
       ? float32.decode(vector.buckets[0]?.payload ?? new Uint8Array(0), this.#gradient.length)
       : this.#assemble(vector);
     this.#replica?.set(weights);
-    // The memory of a frame may be handed on, unless an update will be added to it.
+    // The engine may own the memory of a frame, unless an update will be added to it.
     this.#computer.setWeights(weights, isWhole && this.#replica === null);
   }
 
   #applyUpdate({ buckets }: ReceivedVector): Float32Array {
     if (this.#replica === null) {
-      throw new ProtocolError(CloseCode.malformed, 'An update, though there were to be none.');
+      throw new ProtocolError(
+        CloseCode.malformed,
+        'An update was received, but the welcome excludes updates.',
+      );
     }
     return this.#replica.applyUpdate(
       buckets.map(({ offset, payload, encoding = this.#updateCodec }) => {
         if (encoding === undefined) {
-          throw new ProtocolError(CloseCode.malformed, 'An update without a codec.');
+          throw new ProtocolError(CloseCode.malformed, 'Neither the update nor the welcome names a codec.');
         }
         return { offset, payload, codec: getCodec(encoding) };
       }),
@@ -108,8 +111,8 @@ export class LoadedJob {
 
   #assemble({ buckets }: ReceivedVector): Float32Array {
     const { length } = this.#gradient;
-    const spare = this.#weightsBuffers.length > 1 ? this.#weightsBuffers.shift() : undefined;
-    const weights = spare ?? new Float32Array(length);
+    const reused = this.#weightsBuffers.length > 1 ? this.#weightsBuffers.shift() : undefined;
+    const weights = reused ?? new Float32Array(length);
     this.#weightsBuffers.push(weights);
     let end = length;
     for (const { offset, payload } of buckets) {
@@ -119,15 +122,15 @@ export class LoadedJob {
     return weights;
   }
 
-  /** Prepares samples whose shard has not come yet. */
+  /** Prepares samples whose shard has not arrived yet. */
   prepare({ step, samples, payload }: PrefetchedSamples): void {
     this.#computer.prepare(step, this.#view(payload, samples));
   }
 
   /**
-   * Computes a shard. All buckets of its gradient but the last are sent as soon as the engine has them.
-   * @param elapsedMs time since the shard was begun
-   * @returns frame of the last bucket, or of the evaluation; valid until the next shard
+   * Computes a shard. Sends all buckets of its gradient but the last as soon as the engine has computed them.
+   * @param elapsedMs time since the start of the computation
+   * @returns frame of the last bucket or of the evaluation; valid until the next shard
    */
   async answer({ message, payload }: ReceivedShard, elapsedMs: () => number): Promise<Uint8Array> {
     const { task, step, shard, samples } = message;
@@ -139,19 +142,19 @@ export class LoadedJob {
       return frameFromWorker({ type: 'evaluation', step, shard, result });
     }
     const encoding = this.#encodingFor(message.encoding, samples);
-    // A frame that is still on its way must not be written over.
+    // A frame that has not been sent completely must not be overwritten.
     if (this.#sentInPlace && !this.#framesSent) {
       this.#gradient = allocateBuffer(this.#computer, this.#gradient.length);
     }
     this.#sentInPlace = false;
     const gradient = this.#gradient;
     const header = { type: 'gradient', step, shard, ...encoding.fields } as const;
-    /** End of what has not been sent. */
+    /** End of the values that have not been sent. */
     let end = gradient.length;
     const sendEarly = (): void => {
-      // Factors are of the whole kernel, so they come in one bucket.
+      // Factors stand for the whole kernel, so they need one bucket.
       const early = this.#buckets.filter(({ from }) => from > 0);
-      const [first] = early.slice(-1);
+      const first = early.at(-1);
       const buckets =
         encoding.kernel === null || first === undefined ? early : [{ from: first.from, to: end }];
       for (const range of buckets) {
@@ -172,11 +175,11 @@ export class LoadedJob {
     return inPlace ?? this.#encode(last, gradient, { from: 0, to: end }, encoding);
   }
 
-  /** @param requested codec that the shard asks for */
+  /** Chooses the encoding of a gradient. @param requested codec that the shard names */
   #encodingFor(requested: string | undefined, samples: number): Encoding {
     const hasFactors =
       requested === FACTORS && this.#kernel !== null && areFactorsSmaller(this.#kernel, samples);
-    // An engine without factors, or a shard with too many samples, answers in the welcome's codec.
+    // If factors are requested but not possible or not smaller, the welcome's codec is used.
     const codec = requested === undefined || requested === FACTORS ? this.#codec : requested;
     this.#encoder.setCodec(getCodec(codec));
     if (hasFactors) return { fields: { encoding: FACTORS }, kernel: this.#kernel, samples };
@@ -199,7 +202,7 @@ export class LoadedJob {
     return frame.bytes;
   }
 
-  /** Connections send without a copy, so a frame may be written over once it has left; none is made twice in an answer. */
+  /** Connections do not copy frames, so a frame is reused only after it was sent. An answer has one frame for each offset. */
   #openFrame(header: FromWorker, offset: number, payloadBytes: number): OpenFrame {
     const reuse = this.#framesSent ? (this.#frames.get(offset) ?? null) : null;
     const frame = openFrame(header, payloadBytes, reuse);
@@ -207,7 +210,7 @@ export class LoadedJob {
     return frame;
   }
 
-  /** The same view for the same payload: it is how the engine recognizes samples that it has prepared. */
+  /** View of a payload. Returns the same object for the same payload, by which the engine recognizes prepared samples. */
   #view(payload: Uint8Array, samples: number): Shard {
     if (this.#lastView?.payload !== payload) {
       const shard = viewShard(payload, samples, this.#data.sampleShape);
@@ -218,7 +221,7 @@ export class LoadedJob {
   }
 }
 
-/** Buffer for a vector with RESERVED_HEADER_BYTES in front, in memory where the engine's gradients come to lie by themselves. */
+/** Buffer for a vector after RESERVED_HEADER_BYTES, allocated by the engine if it can write gradients there without a copy. */
 function allocateBuffer(computer: GradientComputer, length: number): Float32Array {
   const bytes = RESERVED_HEADER_BYTES + length * Float32Array.BYTES_PER_ELEMENT;
   return new Float32Array(

@@ -4,15 +4,15 @@ import type { Connect } from '../protocol/transport.ts';
 import type { AbortSignalLike, Clock } from '../util/clock.ts';
 import type { Standby } from './session.ts';
 
-/** Events of a worker, for its terminal or page. */
+/** Callbacks for the events of a worker, for its terminal or page. */
 export interface WorkerReport {
   joined(welcome: Welcome): void;
-  /** After each shard. */
+  /** Called after each shard. */
   computed(task: Task, step: Step, samples: number, computeMs: number): void;
-  /** Before each pause between two connections. */
+  /** Called before each pause between two connections. */
   waiting(line: string, wait: { readonly reason: string; readonly waitMs: number }): void;
   note(line: string): void;
-  /** The coordinator does without this worker for now, or does not any more; without it, the note says so. */
+  /** Called when the worker is put on standby or takes part again. Without this callback, note() is called. */
   standby?(standby: Standby): void;
 }
 
@@ -23,13 +23,13 @@ export interface WorkerOptions {
   readonly engine: Engine;
   readonly connect: Connect;
   readonly clock: Clock;
-  /** In [0, 1); spreads the reconnects. */
+  /** Random number in [0, 1), for the jitter of reconnects. */
   readonly random: () => number;
   readonly report: WorkerReport;
-  /** Calls back when trying again is worth while at once, as when the network is back; the answer ends that. */
+  /** Subscribes to events that make an immediate retry useful, such as a network that is back. Returns an unsubscribe function. */
   readonly onRetryNow?: (callback: () => void) => () => void;
-  /** Aborted when the person wants the worker to leave. */
+  /** Aborted to make the worker leave. */
   readonly signal: AbortSignalLike;
-  /** Whether the engine is thrown away after this: leaving does not wait for what it computes, which may never end. */
+  /** Whether the engine is discarded at the end, so that leaving need not wait for a computation that may never end. */
   readonly abandonsEngine?: boolean;
 }

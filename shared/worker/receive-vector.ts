@@ -1,15 +1,15 @@
 import { CloseCode, ProtocolError } from '../protocol/close-codes.ts';
 import type { Step, UpdateMessage, WeightsMessage } from '../protocol/messages.ts';
 
-/** A bucket as it came. It ends where the bucket before it begins, the first one at the vector's end. */
+/** A received bucket. It ends where the bucket before it begins; the first bucket ends at the vector's end. */
 export interface VectorBucket {
   readonly offset: number;
   readonly payload: Uint8Array;
-  /** Codec, if it is not the welcome's. */
+  /** Codec, if it differs from the welcome's. */
   readonly encoding: string | undefined;
 }
 
-/** Buckets of the weights of a step, or of the update that leads to them, back to front. */
+/** Buckets of the weights of a step, or of the update to them, back to front. */
 export interface ReceivedVector {
   readonly kind: 'weights' | 'update';
   readonly step: Step;
@@ -19,8 +19,8 @@ export interface ReceivedVector {
 const BYTES_PER_VALUE = 4;
 
 /**
- * Adds a bucket to what has arrived of a vector.
- * @param partial vector of which the bucket with offset 0 is still missing; null if there is none
+ * Adds a bucket to a partial vector.
+ * @param partial vector without its bucket with offset 0; null if there is none
  * @param length values of the flat vector
  * @returns the vector, complete once its last bucket has offset 0
  * @throws ProtocolError (malformed, wrongLength) if the bucket does not continue the vector
@@ -38,18 +38,18 @@ export function receiveBucket(
   let buckets = isSame ? partial.buckets : [];
   if (kind === 'weights') {
     const end = offset + payload.length / BYTES_PER_VALUE;
-    // Weights that reach the vector's end begin anew.
+    // A bucket that ends at the vector's end starts a new vector.
     if (end === length) buckets = [];
     const expected = buckets.at(-1)?.offset ?? length;
     if (end !== expected) {
       throw new ProtocolError(
         CloseCode.wrongLength,
-        `Weights from ${offset} to ${end}, where those up to ${expected} are missing.`,
+        `A bucket of weights from ${offset} to ${end} must end at ${expected}.`,
       );
     }
   }
   const end = buckets.at(-1)?.offset ?? length;
-  if (offset >= end) throw malformed(`A bucket from ${offset} after one from ${end}.`);
+  if (offset >= end) throw malformed(`A bucket begins at ${offset}, but must begin before ${end}.`);
   return { kind, step, buckets: [...buckets, bucket] };
 }
 

@@ -21,7 +21,7 @@ import type { ReceivedVector } from './receive-vector.ts';
 import type { GradientComputerCache } from './gradient-computer-cache.ts';
 import { watchLiveness } from './liveness.ts';
 
-/** Of what a 'failed' says, in characters; a longer one would be no message. */
+/** Maximum length of the reason in a `failed` message. */
 const MAX_REASON_LENGTH = 2_000;
 
 const SESSION_LEFT: SessionEnd = { outcome: 'left', reason: 'asked to leave' };
@@ -32,12 +32,12 @@ export interface SessionResult {
 }
 
 /**
- * One connection from opening to end: carries out what the pure session asks for. Never rejects.
- * @param instance names this worker on all its connections
+ * Runs one connection from opening to end and performs the effects of the session. Never rejects.
+ * @param instance id of this worker on all its connections
  */
 export function runSession(
   options: WorkerOptions,
-  trainers: GradientComputerCache,
+  computers: GradientComputerCache,
   instance: string,
 ): Promise<SessionResult> {
   const { engine, clock, report, signal, abandonsEngine = false } = options;
@@ -97,7 +97,7 @@ export function runSession(
     };
 
     const finish = (end: SessionEnd): void => {
-      silence.stop();
+      liveness.stop();
       signal.removeEventListener('abort', leave);
       connection.close(CloseCode.normal, 'done');
       const done = (): void => {
@@ -109,7 +109,7 @@ export function runSession(
         abandoned = true;
         done();
       };
-      // The next session must not find the engine busy with this one's shard.
+      // The next session must not start while the engine computes a shard of this one.
       void computing.then(done);
       if (!abandonsEngine) return;
       if (end.outcome !== 'lost' || signal.aborted) abandon();
@@ -118,7 +118,7 @@ export function runSession(
 
     const leave = (): void => dispatch({ type: 'leave' });
 
-    /** An error here says that this worker is of no use for the job; the coordinator hears why. */
+    /** Closes the connection with the reason, because this worker cannot take part in the job. */
     const giveUp = (error: unknown): void => {
       const code = error instanceof ProtocolError ? error.code : CloseCode.cannotCompute;
       connection.close(code, closeReason(errorMessage(error)));
@@ -127,7 +127,7 @@ export function runSession(
 
     const load = async (welcome: Welcome): Promise<void> => {
       try {
-        const { computer, fingerprint } = await trainers.load(welcome.job);
+        const { computer, fingerprint } = await computers.load(welcome.job);
         loaded = new LoadedJob(computer, welcome, connection);
         if (state.phase === 'ended') return;
         report.joined(welcome);
@@ -190,7 +190,7 @@ export function runSession(
 
     const events: ConnectionEvents = {
       onOpen: () => {
-        silence.heard();
+        liveness.reset();
         send({
           type: 'hello',
           protocol: PROTOCOL_VERSION,
@@ -205,7 +205,7 @@ export function runSession(
         });
       },
       onFrame: (bytes) => {
-        silence.heard();
+        liveness.reset();
         onFrame(bytes);
       },
       onClose: (code, reason) => dispatch({ type: 'closed', code, reason }),
@@ -218,7 +218,7 @@ export function runSession(
       return;
     }
 
-    const silence = watchLiveness(clock, () => {
+    const liveness = watchLiveness(clock, () => {
       connection.terminate();
       dispatch({ type: 'closed', code: CloseCode.timeout, reason: 'the coordinator has gone silent' });
     });

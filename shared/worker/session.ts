@@ -14,21 +14,20 @@ import { parseFromCoordinator } from '../protocol/parse.ts';
 import { isComplete, receiveBucket, type ReceivedVector } from './receive-vector.ts';
 
 /**
- * State of a worker during one connection. Pure: events go in, a new state and effects come out. The worker holds one set of
- * weights and the shards that it was assigned, nothing else.
+ * State of a worker during one connection. Immutable: advance() maps a state and an event to a new state and effects.
  */
 export interface SessionState {
-  /** `greeting` until the welcome, `loading` until the model is built. */
+  /** `greeting` until the welcome, `loading` until the model is built, then `working`. */
   readonly phase: 'greeting' | 'loading' | 'working' | 'ended';
   readonly welcome: Welcome | null;
-  /** Step of the weights that the engine holds. */
+  /** Step of the weights in the engine. */
   readonly weightsStep: Step | null;
-  /** Vectors that came while the engine was busy: the newest weights, and the updates to them in order. */
+  /** Vectors received while the engine was busy: the newest weights, and the updates to them in order. */
   readonly nextVectors: readonly ReceivedVector[];
-  /** Weights or an update of which buckets are still missing. */
+  /** Weights or an update with missing buckets. */
   readonly partial: ReceivedVector | null;
   readonly shards: readonly ReceivedShard[];
-  /** Samples that were sent ahead of their shard. */
+  /** Samples received before their shard. */
   readonly prefetched: PrefetchedSamples | null;
   readonly busy: boolean;
 }
@@ -52,11 +51,11 @@ export type SessionEvent =
   | { readonly type: 'leave' }
   | { readonly type: 'closed'; readonly code: number; readonly reason: string };
 
-/** Why a session ended, and whether a new connection may help. */
+/** Reason for the end of a session. After `lost`, the worker reconnects. */
 export interface SessionEnd {
   readonly outcome: 'finished' | 'refused' | 'lost' | 'left';
   readonly reason: string;
-  /** Code with which the connection was closed, if that was the end. */
+  /** Close code, if the connection was closed. */
   readonly code?: number;
 }
 
@@ -71,7 +70,7 @@ export type SessionEffect =
   | { readonly type: 'close'; readonly code: number; readonly reason: string }
   | { readonly type: 'end'; readonly end: SessionEnd };
 
-/** Whether the coordinator has put this worker on standby: steps do without it for now. */
+/** Whether the coordinator has put this worker on standby, and why. */
 export interface Standby {
   readonly onStandby: boolean;
   /** A sentence. */
@@ -91,7 +90,7 @@ export const initialSession: SessionState = {
   busy: false,
 };
 
-/** One event after another; never throws. */
+/** Processes one event. Never throws. */
 export function advance(state: SessionState, event: SessionEvent): Transition {
   if (state.phase === 'ended') return [state, []];
   switch (event.type) {
@@ -132,7 +131,7 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
     case 'run':
     case 'progress':
     case 'epoch':
-      throw unexpected(`A worker was sent ${message.type}, which is for observers.`);
+      throw unexpected(`A message of type ${message.type} is for observers, not for workers.`);
     case 'ping':
       return [state, [{ type: 'send', message: { type: 'pong', id: message.id } }]];
     case 'finished':
@@ -145,7 +144,7 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
       return [state, [{ type: 'report', line, standby }]];
     }
     case 'welcome':
-      if (state.phase !== 'greeting') throw unexpected('A second welcome.');
+      if (state.phase !== 'greeting') throw unexpected('A second welcome was received.');
       if (message.protocol !== PROTOCOL_VERSION) {
         throw new ProtocolError(CloseCode.unsupported, `This worker speaks protocol ${PROTOCOL_VERSION}.`);
       }
@@ -154,10 +153,10 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
     case 'weights':
     case 'update':
       if (state.phase !== 'working')
-        throw unexpected(`A message of type ${message.type} before this worker was ready.`);
+        throw unexpected(`A message of type ${message.type} was received before this worker was ready.`);
       return onBucket(state, message, payload);
     case 'shard':
-      if (state.phase !== 'working') throw unexpected('A shard before this worker was ready.');
+      if (state.phase !== 'working') throw unexpected('A shard was received before this worker was ready.');
       return startNext({
         ...state,
         shards: [
@@ -166,7 +165,7 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
         ],
       });
     case 'prefetch': {
-      if (state.phase !== 'working') throw unexpected('Samples before this worker was ready.');
+      if (state.phase !== 'working') throw unexpected('Samples were received before this worker was ready.');
       const { step, samples } = message;
       const prefetched = { step, samples, payload };
       return [{ ...state, prefetched }, state.busy ? [] : [{ type: 'prepare', samples: prefetched }]];
@@ -182,7 +181,7 @@ function onBucket(
   const newest = state.nextVectors.at(-1)?.step ?? state.weightsStep;
   if (message.type === 'update' && (newest === null || message.step !== newest + 1)) {
     throw malformed(
-      `An update to step ${message.step}, but the weights here are of step ${newest ?? 'none'}.`,
+      `An update to step ${message.step} does not follow the weights of step ${newest ?? 'none'}.`,
     );
   }
   const vector = receiveBucket(state.partial, message, payload, vectorLength(state));
@@ -191,28 +190,29 @@ function onBucket(
   return startNext({ ...state, nextVectors, partial: null });
 }
 
-/** Engines give whole tensors: the first bucket ends where a tensor begins. */
-function checkBucketOffsets({ bucketOffsets: [, ...offsets], job }: Welcome): void {
-  const [from] = offsets;
+/** Checks offsets. The smallest offset above 0 must begin a tensor, because engines compute whole tensors. */
+function checkBucketOffsets({ bucketOffsets, job }: Welcome): void {
+  const from = bucketOffsets[1];
   if (from === undefined) return;
   const { slices, length } = layoutOf(job.layout);
   if (!slices.some(({ offset }) => offset === from)) {
-    throw malformed(`A bucket begins at ${from}, where no tensor begins.`);
+    throw malformed(`The bucket offset ${from} is not the beginning of a tensor.`);
   }
-  const beyond = offsets.find((offset) => offset >= length);
-  if (beyond !== undefined) throw malformed(`A bucket begins at ${beyond}, of ${length} values.`);
+  const beyond = bucketOffsets.find((offset) => offset >= length);
+  if (beyond !== undefined)
+    throw malformed(`The bucket offset ${beyond} is not below the length of ${length} values.`);
 }
 
 const vectorLength = ({ welcome }: SessionState): number =>
   welcome === null ? 0 : layoutOf(welcome.job.layout).length;
 
-/** Samples of a shard that comes without any. */
+/** Prefetched samples for a shard without a payload. */
 function findPrefetched({ prefetched }: SessionState, { step, samples }: ShardMessage): Uint8Array {
   if (prefetched?.step === step && prefetched.samples === samples) return prefetched.payload;
-  throw malformed('A shard without samples, and none were sent before.');
+  throw malformed('The shard has no samples, and no matching samples were prefetched.');
 }
 
-/** Sets the newest weights and computes the first shard that they are for, as soon as the engine is free. */
+/** If the engine is idle, sets the newest weights and computes the first shard of their step. */
 function startNext(state: SessionState): Transition {
   if (state.busy) return [state, []];
   const effects: SessionEffect[] = [];
@@ -222,9 +222,9 @@ function startNext(state: SessionState): Transition {
     weightsStep = vector.step;
   }
   if (weightsStep !== null) {
-    const held = weightsStep;
-    // A shard of an older step was assigned to another worker long ago.
-    shards = shards.filter(({ message }) => message.step >= held);
+    const current = weightsStep;
+    // The samples of shards of older steps have been assigned to other workers.
+    shards = shards.filter(({ message }) => message.step >= current);
   }
   const prefetched =
     weightsStep !== null && (state.prefetched?.step ?? 0) < weightsStep ? null : state.prefetched;

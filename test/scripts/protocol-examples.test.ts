@@ -6,7 +6,7 @@ import { jobSchema } from '../../shared/model/job.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import { threefry2x32 } from '../../shared/random/threefry.ts';
 import { murmur3 } from '../../shared/worker/engine-fingerprint.ts';
-import { PROTOCOL_VERSION, type Step } from '../../shared/protocol/messages.ts';
+import type { Step } from '../../shared/protocol/messages.ts';
 import { parseFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
 import * as v from 'valibot';
 import { wasmEngine } from '../support/wasm-engine.ts';
@@ -53,7 +53,7 @@ test.each(examples)(
 /** Messages that a worker sends; all other examples are sent by the coordinator. */
 const FROM_WORKER = /^(?:hello|ready|gradient|evaluation|failed|leaving|pong)$/;
 
-test.skipIf((PROTOCOL_VERSION as number) < 2)('the examples are messages that the program reads', () => {
+test('the examples are messages that the program reads', () => {
   for (const { header, bytes, hasTrailer } of examples) {
     const frame = hasTrailer ? bytes.slice(0, -4) : bytes.slice();
     const isFromWorker = FROM_WORKER.test((header as { type: string }).type);

@@ -79,7 +79,7 @@ export function watchRun(options: RunWatchOptions): RunWatch {
       },
       onFrame(bytes) {
         if (hasClosed) return;
-        liveness.heard();
+        liveness.reset();
         try {
           const { message, payload } = parseFromCoordinator(bytes);
           if (message.type === 'run') {

@@ -1,6 +1,6 @@
 import type { ConnectionHandler } from '../../../coordinator/server/websocket.ts';
 import { WorkerPool, type PoolOptions } from '../../../coordinator/pool/pool.ts';
-import type { Codec } from '../../../shared/codec/registry.ts';
+import type { Codec } from '../../../shared/codec/codec.ts';
 import { float32 } from '../../../shared/codec/float32.ts';
 import { CloseCode, ProtocolError } from '../../../shared/protocol/close-codes.ts';
 import type {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { UpdateEncoder } from '../../../coordinator/weights/update-encoder.ts';
-import { CODECS, type Codec } from '../../../shared/codec/registry.ts';
+import type { Codec } from '../../../shared/codec/codec.ts';
+import { CODECS } from '../../../shared/codec/registry.ts';
 import { decodeFrame, openFrame } from '../../../shared/protocol/frame.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
 import { WeightsReplica } from '../../../shared/codec/weights-replica.ts';

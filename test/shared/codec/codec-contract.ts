@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { vectorKernels } from '../../../coordinator/optimizer/kernels/vector.ts';
-import type { Codec } from '../../../shared/codec/registry.ts';
+import type { Codec } from '../../../shared/codec/codec.ts';
 import { CloseCode, ProtocolError } from '../../../shared/protocol/close-codes.ts';
 import { encodeFrame, decodeFrame, openFrame } from '../../../shared/protocol/frame.ts';
 import { checkProperty } from '../../support/property.ts';

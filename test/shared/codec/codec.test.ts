@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { CODECS, getCodec, type Codec } from '../../../shared/codec/registry.ts';
+import type { Codec } from '../../../shared/codec/codec.ts';
+import { CODECS, getCodec } from '../../../shared/codec/registry.ts';
 import { float16, int4, int8 } from '../../../shared/codec/packed.ts';
 import { float32 } from '../../../shared/codec/float32.ts';
 import { CloseCode } from '../../../shared/protocol/close-codes.ts';

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CODECS, type Codec } from '../../../shared/codec/registry.ts';
+import type { Codec } from '../../../shared/codec/codec.ts';
+import { CODECS } from '../../../shared/codec/registry.ts';
 import { ErrorFeedbackEncoder } from '../../../shared/codec/error-feedback.ts';
 import { float16, int4 } from '../../../shared/codec/packed.ts';
 import { float32 } from '../../../shared/codec/float32.ts';

@@ -16,7 +16,7 @@ function pair(): { connection: ReturnType<typeof withChecksums>; sent: Uint8Arra
 }
 
 describe('checksums of frames', () => {
-  it('are those that PROTOCOL.md gives, wherever the bytes lie', () => {
+  it('match the values in PROTOCOL.md at any alignment of the bytes', () => {
     expect(checksum(new Uint8Array(0))).toBe(0x063426ee);
     expect(checksum(Uint8Array.of(1, 2, 3))).toBe(0x5c2fc61d);
     const counted = Uint8Array.from({ length: 23 }, (_, i) => i);
@@ -24,7 +24,7 @@ describe('checksums of frames', () => {
     expect(checksum(Buffer.from(new ArrayBuffer(30), 3, 23).fill(counted))).toBe(0xf01f5883);
   });
 
-  it('stand behind each frame from the moment that was agreed on', () => {
+  it('are appended to each frame after enableChecksums()', () => {
     const { connection, sent } = pair();
     const frames = [Uint8Array.of(1), Uint8Array.of(2, 3), new Uint8Array(0)];
     connection.send(frames[0]!);
@@ -36,7 +36,7 @@ describe('checksums of frames', () => {
     expect(sent.slice(1).map((bytes) => verifyChecksum(bytes))).toEqual([frames[1], frames[2]]);
   });
 
-  it('tell a frame with a changed bit, a shorter one, and one whose checksum is missing', () => {
+  it('detect a changed bit, a truncated frame and a missing checksum', () => {
     const frame = fc.uint8Array({ minLength: 1, maxLength: 60 });
     checkProperty(
       fc.property(frame, fc.nat(), (bytes, at) => {
@@ -47,7 +47,7 @@ describe('checksums of frames', () => {
         expect(verifyChecksum(checked)).toEqual(bytes);
         const damaged = checked.slice();
         damaged[(at >> 3) % checked.length]! ^= 1 << (at & 7);
-        const error = /another checksum/;
+        const error = /checksum of a frame does not match/;
         expect(() => verifyChecksum(damaged)).toThrow(error);
         expect(() => verifyChecksum(checked.subarray(0, at % checked.length))).toThrow(error);
         expect(() => verifyChecksum(bytes)).toThrow(error);

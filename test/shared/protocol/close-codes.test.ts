@@ -4,7 +4,7 @@ import { CloseCode, closeReason, FATAL_CLOSE_CODES } from '../../../shared/proto
 import { checkProperty } from '../../support/property.ts';
 
 describe('closeReason', () => {
-  it('always fits into a close frame and never cuts a character in two', () => {
+  it('always fits into a close frame and never splits a character', () => {
     checkProperty(
       fc.property(fc.string({ unit: 'binary', maxLength: 100 }), (sentence) => {
         const reason = closeReason(sentence);
@@ -19,7 +19,7 @@ describe('closeReason', () => {
     );
   });
 
-  it('leaves 120 bytes as they are', () => {
+  it('does not change sentences of at most 120 bytes', () => {
     expect(closeReason('a'.repeat(120))).toBe('a'.repeat(120));
     expect(closeReason('ä'.repeat(60))).toBe('ä'.repeat(60));
     expect(closeReason('a'.repeat(200))).toBe(`${'a'.repeat(120)}…`);
@@ -31,7 +31,7 @@ describe('close codes', () => {
     expect(new Set(Object.values(CloseCode)).size).toBe(Object.keys(CloseCode).length);
   });
 
-  it('let a worker come back after it was lost, silent, damaged or one too many, and after nothing else of ours', () => {
+  it('allow a worker to reconnect after a lost connection, silence, damage or a limit, and after no other code', () => {
     const mayReturn = Object.values(CloseCode).filter((code) => !FATAL_CLOSE_CODES.has(code));
     expect(mayReturn).toEqual([
       CloseCode.normal,

@@ -21,7 +21,7 @@ describe('a link to a coordinator', () => {
     ['lab-7:2718/gradcast', 'ws://lab-7:2718/gradcast/'],
     ['http://lab-7:2718/?watch', 'ws://lab-7:2718/'],
     ['  http://lab-7:2718/ ', 'ws://lab-7:2718/'],
-  ])('%s leads to %s', (text, url) => {
+  ])('%s is parsed as %s', (text, url) => {
     expect(parseCoordinatorLink(text)).toEqual({ url });
   });
 
@@ -33,7 +33,7 @@ describe('a link to a coordinator', () => {
     ['lab-7:2718/?watch#s3%20cret', 's3 cret'],
     ['lab-7:2718/#100%', '100%'],
     ['lab-7:2718/#token%3Ds3cret', 'token=s3cret'],
-  ])('%s carries the token %s', (text, token) => {
+  ])('%s contains the token %s', (text, token) => {
     expect(parseCoordinatorLink(text)).toEqual({ url: 'ws://lab-7:2718/', token });
   });
 
@@ -50,7 +50,7 @@ describe('a link to a coordinator', () => {
     expect(parseCoordinatorLink(text)).toBeNull();
   });
 
-  it('is read as it was printed, whatever the token', () => {
+  it('is parsed to the values that it was formatted from, for any token', () => {
     checkProperty(
       fc.property(fc.string({ minLength: 1, maxLength: 200, unit: 'grapheme' }), (token) => {
         const link = { url: 'wss://lab.example.org/prefix/', token };

@@ -53,7 +53,7 @@ export const shardId = (value: number): ShardId => value as ShardId;
 const shard = { step: step(3), shard: shardId(17) };
 const result = { samples: 32, lossSum: 1.5, correct: 30, computeMs: 12.25 };
 
-/** One of every message that a worker may send. */
+/** Examples of all messages that workers and observers send. */
 export const fromWorkerExamples: readonly FromWorker[] = [
   exampleHello,
   { ...exampleHello, standby: true, instance: 'k3v9qd', switchCodecs: true },
@@ -84,7 +84,7 @@ const exampleEpoch = {
   data: 'made',
 };
 
-/** One of every message that a coordinator may send. */
+/** Examples of all messages that a coordinator sends. */
 export const fromCoordinatorExamples: readonly FromCoordinator[] = [
   exampleWelcome,
   { ...exampleWelcome, codec: 'int4', updateCodec: 'int8' },

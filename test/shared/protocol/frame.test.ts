@@ -14,11 +14,11 @@ import { checkProperty } from '../../support/property.ts';
 const json = fc
   .dictionary(fc.string(), fc.jsonValue({ maxDepth: 3 }), { noNullPrototype: true })
   .map((value) => JSON.stringify(value))
-  .filter((text) => !text.includes('__proto__')) // which has a test of its own
+  .filter((text) => !text.includes('__proto__')) // tested below
   .map((text) => JSON.parse(text) as object);
 const payloads = fc.uint8Array({ maxLength: 300 });
 
-/** A frame whose header is these bytes. */
+/** Frame with these header bytes. */
 function frameOf(header: Uint8Array, claimed = header.length): Uint8Array {
   const bytes = new Uint8Array((4 + header.length + 3) & ~3);
   new DataView(bytes.buffer).setUint32(0, claimed, true);
@@ -26,8 +26,8 @@ function frameOf(header: Uint8Array, claimed = header.length): Uint8Array {
   return bytes;
 }
 
-/** What decoding throws; null if it does not. */
-function refusal(bytes: Uint8Array): unknown {
+/** Error that decoding throws, or null. */
+function decodeError(bytes: Uint8Array): unknown {
   try {
     decodeFrame(bytes);
     return null;
@@ -37,12 +37,12 @@ function refusal(bytes: Uint8Array): unknown {
 }
 
 const isMalformed = (bytes: Uint8Array): boolean => {
-  const error = refusal(bytes);
+  const error = decodeError(bytes);
   return error instanceof ProtocolError && error.code === CloseCode.malformed;
 };
 
 describe('a frame', () => {
-  it('brings back its header and payload, aligned, wherever it lies in memory', () => {
+  it('is decoded to its header and an aligned payload, at any address', () => {
     checkProperty(
       fc.property(json, payloads, fc.nat(7), fc.boolean(), (header, payload, offset, asBuffer) => {
         const bytes = encodeFrame(header, payload);
@@ -60,10 +60,10 @@ describe('a frame', () => {
     );
   });
 
-  it('is the same around a payload where that lies, if its header has room', () => {
+  it('has the same bytes if it is created around its payload in memory', () => {
     checkProperty(
       fc.property(json, fc.float32Array({ maxLength: 50 }), (header, values) => {
-        // Not zeros: what is between header and payload has to be.
+        // Not zeros, so that the test sees whether the padding is zeroed.
         const memory = new Uint8Array(RESERVED_HEADER_BYTES + values.byteLength).fill(7);
         const payload = new Float32Array(memory.buffer, RESERVED_HEADER_BYTES);
         payload.set(values);
@@ -77,7 +77,7 @@ describe('a frame', () => {
     );
   });
 
-  it('lets a float32 payload be viewed even when a socket hands over an odd slice of a shared block', () => {
+  it('has a payload that can be viewed as float32 even if the frame begins at an odd address', () => {
     const values = Float32Array.of(1.5, -2, 3e-8);
     const bytes = encodeFrame({ type: 'gradient' }, new Uint8Array(values.buffer));
     const block = Buffer.alloc(bytes.length + 3);
@@ -86,18 +86,18 @@ describe('a frame', () => {
     expect(new Float32Array(payload.buffer, payload.byteOffset, 3)).toEqual(values);
   });
 
-  it('views an aligned payload without a copy', () => {
+  it('is decoded to a view of an aligned payload, without a copy', () => {
     const bytes = encodeFrame({ type: 'weights' }, Uint8Array.of(1, 2, 3, 4));
     expect(decodeFrame(bytes).payload.buffer).toBe(bytes.buffer);
   });
 
-  it('is laid out as length, msgpack, zeros to a multiple of 4, payload', () => {
+  it('consists of header length, msgpack, zeros up to a multiple of 4, and payload', () => {
     const bytes = encodeFrame({ a: 1 }, Uint8Array.of(9, 8));
     expect([...bytes]).toEqual([4, 0, 0, 0, 0x81, 0xa1, 0x61, 1, 9, 8]);
     expect([...encodeFrame({ ab: 1 })]).toEqual([5, 0, 0, 0, 0x81, 0xa2, 0x61, 0x62, 1, 0, 0, 0]);
   });
 
-  it('leaves zeros for a payload that is written in place', () => {
+  it('has a payload of zeros until it is written in place', () => {
     const frame = openFrame({ type: 'shard' }, 6);
     expect([...frame.payload]).toEqual([0, 0, 0, 0, 0, 0]);
     frame.payload.set([1, 2, 3, 4, 5, 6]);
@@ -116,18 +116,18 @@ describe('a frame', () => {
     ['half a msgpack value', frameOf(Uint8Array.of(0x81, 0xa1))],
     ['an array that claims 2^32 - 1 elements', frameOf(Uint8Array.of(0xdd, 255, 255, 255, 255))],
     ['a map that claims 2^32 - 1 entries', frameOf(Uint8Array.of(0xdf, 255, 255, 255, 255))],
-  ])('is refused if it is %s', (_, bytes) => {
+  ])('is rejected if it is %s', (_, bytes) => {
     expect(isMalformed(bytes)).toBe(true);
   });
 
-  it('is refused if its header is nested a million deep', () => {
+  it('is rejected if its header is nested a million levels deep', () => {
     const deep = new Uint8Array(1_000_000).fill(0x91);
     deep[deep.length - 1] = 0xc0;
     expect(isMalformed(frameOf(deep))).toBe(true);
     expect(decodeFrame(encodeFrame({ a: [1] })).header).toEqual({ a: [1] });
   });
 
-  it('is refused if its header has any msgpack extension, before that costs anything', () => {
+  it('is rejected if its header has a msgpack extension, before the extension is decoded', () => {
     const values = (type: number): number[][] => [
       [0xd4, type, 0],
       [0xd6, type, 0, 0, 0, 1],
@@ -144,8 +144,9 @@ describe('a frame', () => {
     expect(isMalformed(frameOf(bigInteger))).toBe(true);
   });
 
-  it('cannot change the prototype of its header or of anything else', () => {
-    const [key, inner] = [new TextEncoder().encode('__proto__'), new TextEncoder().encode('polluted')];
+  it('cannot change the prototype of its header or of other objects', () => {
+    const key = new TextEncoder().encode('__proto__');
+    const inner = new TextEncoder().encode('polluted');
     const header = Uint8Array.of(0x81, 0xa9, ...key, 0x81, 0xa8, ...inner, 0xc3);
     const decoded = decodeFrame(frameOf(header)).header as object;
     expect(Object.getPrototypeOf(decoded)).toBe(Object.prototype);
@@ -153,19 +154,19 @@ describe('a frame', () => {
     expect({}).not.toHaveProperty('polluted');
   });
 
-  it('gives a 64-bit integer as a number', () => {
+  it('decodes a 64-bit integer to a number', () => {
     const packed = new Packr({ useRecords: false }).pack({ id: 2n ** 60n });
     expect(decodeFrame(frameOf(packed)).header).toEqual({ id: 2 ** 60 });
   });
 
-  it('never gives anything but a ProtocolError, whatever the bytes are', () => {
+  it('is decoded, or rejected with a ProtocolError, for all bytes', () => {
     const anything = fc.oneof(
       fc.uint8Array({ maxLength: 200 }),
       fc.uint8Array({ maxLength: 200 }).map((header) => frameOf(header)),
     );
     checkProperty(
       fc.property(anything, (bytes) => {
-        const error = refusal(bytes);
+        const error = decodeError(bytes);
         return error === null || error instanceof ProtocolError;
       }),
       { seed: 3, numRuns: 3000 },

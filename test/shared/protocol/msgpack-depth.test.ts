@@ -8,12 +8,12 @@ const packr = new Packr({ useRecords: false, variableMapSize: true });
 const levelsOf = (value: unknown): number => {
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return 0;
   const inner = Object.values(value).map(levelsOf);
-  // An empty one holds nothing that a decoder would go down to.
+  // A decoder does not recurse into an empty array or map.
   return inner.length === 0 ? 0 : 1 + Math.max(...inner);
 };
 
-describe('the nesting of a header', () => {
-  it('is told as it is for any value', () => {
+describe('isWithinMaxDepth', () => {
+  it('compares the depth of any value with the limit', () => {
     const { value } = fc.letrec((tie) => ({
       value: fc.oneof(
         { depthSize: 'large', maxDepth: 5 },
@@ -34,7 +34,7 @@ describe('the nesting of a header', () => {
     );
   });
 
-  it('is looked at in no time, whatever the bytes are', () => {
+  it('returns for all bytes, also for thousands of levels', () => {
     for (const depth of [64, 65, 60_000])
       expect(isWithinMaxDepth(new Uint8Array(depth + 1).fill(0x91))).toBe(depth < 64);
     checkProperty(

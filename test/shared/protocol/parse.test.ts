@@ -24,13 +24,13 @@ const directions: readonly Direction[] = [
   },
 ];
 
-const harmless: unknown[] = ['parsed', CloseCode.malformed];
+const allowedOutcomes: unknown[] = ['parsed', CloseCode.malformed];
 
 type Path = readonly (string | number)[];
 
-/** The path of every field of a message, however deep. */
+/** Paths of all fields of a message, nested ones included. */
 function pathsOf(value: unknown, path: Path = []): Path[] {
-  // What a topology holds is for tfjs to judge.
+  // The content of a topology is checked by tfjs, not by the schema.
   if (typeof value !== 'object' || value === null || path.at(-1) === 'topology') return [path];
   const inner = Object.entries(value).flatMap(([key, field]) => pathsOf(field, [...path, key]));
   return path.length === 0 ? inner : [path, ...inner];
@@ -44,11 +44,11 @@ function withField(message: object, path: Path, value: unknown): object {
   return copy;
 }
 
-/** Values that this field cannot have. An undefined one is left out. */
+/** Invalid values of a field. undefined stands for a missing field. */
 function wrongFor(message: { readonly type: string }, path: Path): unknown[] {
   const name = String(path.at(-1));
-  const truth = ['trainable', 'prefetch', 'standby', 'switchCodecs'].includes(name);
-  const wrong: unknown[] = [truth ? 1 : true, 'x'.repeat(3000)];
+  const isBoolean = ['trainable', 'prefetch', 'standby', 'switchCodecs'].includes(name);
+  const wrong: unknown[] = [isBoolean ? 1 : true, 'x'.repeat(3000)];
   const nullable = path.length === 1 && ['loss', 'accuracy', 'etaSeconds', 'slowest'].includes(name);
   if (!nullable && name !== 'rttMs') wrong.push(null);
   const optional = [
@@ -81,52 +81,49 @@ function outcome(parse: (bytes: Uint8Array) => unknown, bytes: Uint8Array): unkn
 }
 
 describe.each(directions)('a message from $from', ({ parse, examples, others }) => {
-  it.each(examples)('$type is read as it was written', (message) => {
+  it.each(examples)('$type is parsed to the message that was encoded', (message) => {
     const payload = Uint8Array.of(1, 2, 3, 4, 5);
     const received = parse(encodeFrame(message, payload));
     expect(received.message).toEqual(message);
     expect(new Uint8Array(received.payload)).toEqual(payload);
   });
 
-  it.each(examples)(
-    '$type is refused with 4400 if any of its fields is of another kind or missing',
-    (message) => {
-      const accepted = pathsOf(message).flatMap((path) =>
-        wrongFor(message, path)
-          .filter(
-            (value) => outcome(parse, encodeFrame(withField(message, path, value))) !== CloseCode.malformed,
-          )
-          .map((value) => [path.join('.'), value]),
-      );
-      expect(accepted).toEqual([]);
-    },
-  );
+  it.each(examples)('$type is rejected with 4400 if a field is missing or has a wrong type', (message) => {
+    const accepted = pathsOf(message).flatMap((path) =>
+      wrongFor(message, path)
+        .filter(
+          (value) => outcome(parse, encodeFrame(withField(message, path, value))) !== CloseCode.malformed,
+        )
+        .map((value) => [path.join('.'), value]),
+    );
+    expect(accepted).toEqual([]);
+  });
 
-  it.each(others)('is not a $type', (message) => {
+  it.each(others)('cannot be a $type', (message) => {
     expect(outcome(parse, encodeFrame(message))).toBe(CloseCode.malformed);
   });
 
-  it('may have fields that this version does not know, which are dropped', () => {
+  it('may have unknown fields, which are dropped', () => {
     for (const message of examples) {
       expect(parse(encodeFrame({ ...message, later: [1] })).message).toEqual(message);
     }
   });
 
-  it('is nothing but a message or a ProtocolError, however a real frame is damaged', () => {
+  it('is parsed or rejected with a ProtocolError if a real frame is damaged', () => {
     const edits = fc.array(fc.tuple(fc.nat(600), fc.nat(255)), { minLength: 1, maxLength: 6 });
     checkProperty(
       fc.property(fc.constantFrom(...examples), edits, fc.nat(600), (message, changes, length) => {
         const bytes = encodeFrame(message, new Uint8Array(12));
         for (const [at, value] of changes) bytes[at % bytes.length] = value;
         return [bytes, bytes.subarray(0, length % bytes.length)].every((damaged) =>
-          harmless.includes(outcome(parse, damaged)),
+          allowedOutcomes.includes(outcome(parse, damaged)),
         );
       }),
       { seed: 1, numRuns: 3000 },
     );
   });
 
-  it('is nothing but a message or a ProtocolError, whatever msgpack value the header is', () => {
+  it('is parsed or rejected with a ProtocolError for any msgpack value as the header', () => {
     const values = fc.anything({ withBigInt: false, withNullPrototype: false, withDate: true });
     const header = fc.oneof(
       values,
@@ -134,7 +131,7 @@ describe.each(directions)('a message from $from', ({ parse, examples, others }) 
     );
     checkProperty(
       fc.property(header, (value) => {
-        // Some of these cannot be packed at all.
+        // msgpack cannot encode some of these values.
         const bytes = ((): Uint8Array | null => {
           try {
             return encodeFrame(value as object);
@@ -142,13 +139,13 @@ describe.each(directions)('a message from $from', ({ parse, examples, others }) 
             return null;
           }
         })();
-        return bytes === null || harmless.includes(outcome(parse, bytes));
+        return bytes === null || allowedOutcomes.includes(outcome(parse, bytes));
       }),
       { seed: 2, numRuns: 1000 },
     );
   });
 
-  it.each([NaN, Infinity, -Infinity, -0.5, 2 ** 53])('has no %s among its whole numbers', (value) => {
+  it.each([NaN, Infinity, -Infinity, -0.5, 2 ** 53])('is rejected if an integer field is %s', (value) => {
     for (const message of examples) {
       for (const path of pathsOf(message)) {
         if (!['step', 'shard', 'id', 'samples', 'correct', 'protocol', 'seed'].includes(String(path.at(-1))))
@@ -159,33 +156,33 @@ describe.each(directions)('a message from $from', ({ parse, examples, others }) 
   });
 });
 
-describe('what a refused message is told', () => {
+describe('the error of a rejected message', () => {
   it('names the field', () => {
     const frame = encodeFrame({ ...exampleHello, engine: { ...exampleHello.engine, threads: 0 } });
     expect(() => parseFromWorker(frame)).toThrow(/engine\.threads/);
   });
 
-  it('says in words what is missing, wrong or unknown', () => {
+  it('describes what is missing, wrong or unknown', () => {
     const nameless: Partial<Hello> = { ...exampleHello };
     delete nameless.name;
-    const said = (message: object): unknown => {
+    const errorOf = (message: object): unknown => {
       try {
         return parseFromWorker(encodeFrame(message));
       } catch (error) {
         return (error as Error).message;
       }
     };
-    expect(said(nameless)).toBe('Not a message of this direction: hello lacks the field name.');
-    expect(said({ ...exampleHello, protocol: 'one' })).toMatch(
+    expect(errorOf(nameless)).toBe('Not a message of this direction: hello lacks the field name.');
+    expect(errorOf({ ...exampleHello, protocol: 'one' })).toMatch(
       /hello has "one" in the field protocol; it should be number\.$/,
     );
-    expect(said({ type: 'gradeint' })).toBe(
+    expect(errorOf({ type: 'gradeint' })).toBe(
       "Not a message of this direction: no message has the type 'gradeint'.",
     );
-    expect(said({ protocol: 1 })).toBe('Not a message: it needs a field type, which is text.');
+    expect(errorOf({ protocol: 1 })).toBe('Not a message: the field type is missing or is not a text.');
   });
 
-  it('does not quote more than a line of what was received', () => {
+  it('quotes at most one line of received text', () => {
     const frame = encodeFrame({ ...exampleHello, protocol: 'x'.repeat(10_000) });
     expect(() => parseFromWorker(frame)).toThrow(/protocol/);
     expect(() => parseFromWorker(frame)).toThrow(/^.{0,500}$/);
@@ -193,7 +190,7 @@ describe('what a refused message is told', () => {
 });
 
 describe('a message to the coordinator', () => {
-  it('fits into its header, however long its texts are', () => {
+  it('fits into the header limit if all texts have their maximum length', () => {
     const long = (length: number): string => '\u20ac'.repeat(length);
     const hello = {
       ...exampleHello,
@@ -208,27 +205,27 @@ describe('a message to the coordinator', () => {
     expect(parseFromWorker(encodeFrame({ ...failed, reason: long(2000) })).message.type).toBe('failed');
   });
 
-  it('is refused unread when its header is larger', () => {
+  it('is rejected before decoding if its header exceeds the limit', () => {
     const keys = Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`k${i}`, 1]));
     const frame = encodeFrame({ type: 'pong', id: 1, ...keys });
     expect(outcome(parseFromWorker, frame)).toBe(CloseCode.malformed);
-    expect(() => parseFromWorker(frame)).toThrow(/the most is 16384 here/);
+    expect(() => parseFromWorker(frame)).toThrow(/the limit is 16384/);
   });
 });
 
-describe('a sentence about what was received', () => {
+describe('an error that quotes received text', () => {
   it.each([
     { type: '\u001b[2J\u001b[1;31mHACKED\r\n+ forged line' },
     { ...exampleHello, protocol: '\u001b[31m\u202e' },
     { ...exampleHello, engine: { backend: '\u009b2J\nforged' } },
-  ])('has nothing in it that a terminal would act on', (message) => {
-    // oxlint-disable-next-line no-control-regex -- that is what is looked for
+  ])('contains no control characters', (message) => {
+    // oxlint-disable-next-line no-control-regex -- the test looks for control characters
     expect(() => parseFromWorker(encodeFrame(message))).toThrow(/^[^\u0000-\u001f\u007f-\u009f\u202e]+$/);
   });
 });
 
 describe('an answer', () => {
-  it('has a result in the bucket with offset 0, and only there', () => {
+  it('has a result if and only if its offset is 0', () => {
     const result = { samples: 32, lossSum: 1.5, correct: 30, computeMs: 12.25 };
     const bucket = { type: 'gradient', step: 3, shard: 17, offset: 4 };
     expect(outcome(parseFromWorker, encodeFrame(bucket))).toBe('parsed');
@@ -238,7 +235,7 @@ describe('an answer', () => {
   });
 
   it.each([NaN, Infinity])(
-    'with a loss of %s is let through, to be refused with a code of its own',
+    'with a loss of %s is parsed, because the coordinator rejects it with a code of its own',
     (lossSum) => {
       const gradient = fromWorkerExamples.find(({ type }) => type === 'gradient');
       const result = { samples: 32, lossSum, correct: 30, computeMs: 12.25 };

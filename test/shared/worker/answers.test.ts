@@ -7,10 +7,10 @@ import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
 const LENGTH = 6;
 const oneSample = Uint8Array.of(7, 0, 0, 0, 200, 100, 1);
 
-/** A worker's job behind a link that takes what it is given without a copy, and lets it through when the test says so. */
-function heldJob({ codec = 'float32', shared = false } = {}) {
+/** A loaded job whose connection does not copy frames, and delivers them when the test calls deliver(). */
+function jobWithPendingFrames({ codec = 'float32', shared = false } = {}) {
   let answers = 0;
-  const trainer: GradientComputer = {
+  const computer: GradientComputer = {
     ...(shared ? { allocateBuffer: (bytes: number) => new SharedArrayBuffer(bytes) } : {}),
     setWeights: () => undefined,
     gradient(_step, _shard, gradient) {
@@ -24,7 +24,7 @@ function heldJob({ codec = 'float32', shared = false } = {}) {
   };
   let bufferedBytes = 0;
   const job = new LoadedJob(
-    trainer,
+    computer,
     { ...exampleWelcome, codec },
     {
       send: () => undefined,
@@ -35,19 +35,19 @@ function heldJob({ codec = 'float32', shared = false } = {}) {
       },
     },
   );
-  const held: Uint8Array[] = [];
+  const pending: Uint8Array[] = [];
   return {
     async answer(shard: number, task: 'train' | 'evaluate' = 'train') {
       const message = { type: 'shard', task, step: step(1), shard: shardId(shard), samples: 1 } as const;
       const frame = await job.answer({ message, payload: oneSample }, () => 1);
-      held.push(frame);
+      pending.push(frame);
       bufferedBytes += frame.length;
       return frame;
     },
-    /** What arrives: of each answer the shard, and the values. */
-    letThrough() {
+    /** Delivers the pending frames and returns the shard and the values of each answer. */
+    deliver() {
       bufferedBytes = 0;
-      return held.splice(0).map((frame) => {
+      return pending.splice(0).map((frame) => {
         const { message, payload } = parseFromWorker(frame.slice());
         if (message.type !== 'gradient') return [message.type];
         return [message.shard, ...new Float32Array(payload.slice().buffer)];
@@ -62,15 +62,15 @@ const gradientOf = (shard: number, value: number): number[] => [
 ];
 
 describe.each([
-  ['of its own', false],
-  ['that another thread sees', true],
-])('an answer in memory %s, where the engine has left the gradient,', (_, shared) => {
-  it('arrives as it was, though others are computed before it has left', async () => {
-    const job = heldJob({ shared });
+  ['private', false],
+  ['shared', true],
+])('an answer that is sent from %s memory of the gradient', (_, shared) => {
+  it('does not change if further shards are computed before it is sent', async () => {
+    const job = jobWithPendingFrames({ shared });
     for (const shard of [1, 2, 3]) await job.answer(shard);
     await job.answer(4, 'evaluate');
     await job.answer(5);
-    expect(job.letThrough()).toEqual([
+    expect(job.deliver()).toEqual([
       gradientOf(1, 1),
       gradientOf(2, 2),
       gradientOf(3, 3),
@@ -79,19 +79,19 @@ describe.each([
     ]);
   });
 
-  it('is not copied, and its memory is used again once it has left', async () => {
-    const job = heldJob({ shared });
+  it('is not copied, and its memory is reused after it was sent', async () => {
+    const job = jobWithPendingFrames({ shared });
     const first = await job.answer(1);
-    job.letThrough();
+    job.deliver();
     const second = await job.answer(2);
     expect(second.buffer).toBe(first.buffer);
     expect(second.buffer instanceof SharedArrayBuffer).toBe(shared);
-    expect(job.letThrough()).toEqual([gradientOf(2, 2)]);
+    expect(job.deliver()).toEqual([gradientOf(2, 2)]);
   });
 });
 
-it('a gradient in fewer bytes is encoded elsewhere', async () => {
-  const job = heldJob({ codec: 'float16', shared: true });
+it('a gradient in a smaller codec is encoded into other memory', async () => {
+  const job = jobWithPendingFrames({ codec: 'float16', shared: true });
   const frame = await job.answer(1);
   expect(frame.buffer).not.toBeInstanceOf(SharedArrayBuffer);
 });

@@ -13,8 +13,9 @@ describe('backoffMs', () => {
         fc.nat(100),
         fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
         (attempt, random) => {
-          const [least, waited] = [backoffMs(attempt, 0), backoffMs(attempt, random)];
-          return waited >= least && waited <= 2 * least;
+          const minimum = backoffMs(attempt, 0);
+          const waited = backoffMs(attempt, random);
+          return waited >= minimum && waited <= 2 * minimum;
         },
       ),
       { seed: 1 },

@@ -24,11 +24,11 @@ const sendShard = ({ coordinator }: RunningWorker): Promise<void> =>
   );
 
 describe('weights in buckets', () => {
-  it('are set when the last bucket has come', async () => {
+  it('are set when the last bucket has arrived', async () => {
     const worker = await workerWithBuckets(0, 4, 5);
     const { link } = worker.coordinator;
     for (const at of [1, 2, 3]) {
-      // The first one is dropped: the weights begin anew.
+      // This bucket is dropped, since the next one starts the vector again.
       if (at === 1) await link.send(weights(at, 5), bytesOf(99));
       await link.send(weights(at, 5), bytesOf(6 * at));
       await link.send(weights(at, 4), bytesOf(5 * at));
@@ -38,7 +38,7 @@ describe('weights in buckets', () => {
     expect(worker.engine.weights).toEqual([1, 2, 3].map((at) => [1, 2, 3, at, 5 * at, 6 * at]));
   });
 
-  it('need not be split as gradients are', async () => {
+  it('may be split differently than gradients', async () => {
     const worker = await workerWithBuckets(0);
     const { link } = worker.coordinator;
     await link.send(weights(1, 1), bytesOf(2, 3, 4, 5, 6));
@@ -46,41 +46,41 @@ describe('weights in buckets', () => {
     expect(worker.engine.weights).toEqual([[1, 2, 3, 4, 5, 6]]);
   });
 
-  it('hand their memory on to the engine only if the worker does not use it again', async () => {
+  it('transfer their memory to the engine only if the worker does not reuse it', async () => {
     const { coordinator, engine } = await startWorker();
     const { link } = coordinator;
     await link.send({ ...exampleWelcome, bucketOffsets: [0, 4, 5], updates: false });
     await link.send(weights(1), bytesOf(1, 2, 3, 4, 5, 6));
     await link.send(weights(2, 5), bytesOf(6));
     await link.send(weights(2), bytesOf(1, 2, 3, 4, 5));
-    expect(engine.weightsGiven).toEqual([true, false]);
+    expect(engine.transfers).toEqual([true, false]);
   });
 
   it.each<[string, [number, number, number][]]>([
-    ['whose end never came', [[1, 0, 4]]],
+    ['without the bucket at the end', [[1, 0, 4]]],
     [
-      'whose end was of another step',
+      'with an end of another step',
       [
         [2, 4, 2],
         [1, 0, 4],
       ],
     ],
     [
-      'that lack a bucket',
+      'with a missing bucket',
       [
         [1, 5, 1],
         [1, 0, 4],
       ],
     ],
     [
-      'that overlap',
+      'with overlapping buckets',
       [
         [1, 4, 2],
         [1, 0, 5],
       ],
     ],
-    ['beyond the end', [[1, 5, 2]]],
-    ['of no values', [[1, 6, 0]]],
+    ['beyond the end of the vector', [[1, 5, 2]]],
+    ['without values', [[1, 6, 0]]],
   ])('close the connection: weights %s', async (_, buckets) => {
     const { coordinator, engine } = await workerWithBuckets(0, 4, 5);
     for (const [at, offset, count] of buckets) {
@@ -92,29 +92,29 @@ describe('weights in buckets', () => {
 });
 
 describe('gradient buckets', () => {
-  it('beyond the end of the vector are refused', async () => {
+  it('beyond the end of the vector are rejected', async () => {
     const worker = await workerWithBuckets(0, 4, 6);
     expect(worker.coordinator.link.end.closed).toEqual({
       code: CloseCode.malformed,
-      reason: 'A bucket begins at 6, of 6 values.',
+      reason: 'The bucket offset 6 is not below the length of 6 values.',
     });
   });
 
-  it.each([3, 6, 2 ** 40])('from %d, where no tensor begins, are refused', async (offset) => {
+  it.each([3, 6, 2 ** 40])('with an offset of %d, where no tensor begins, are rejected', async (offset) => {
     const worker = await workerWithBuckets(0, offset);
     expect(worker.coordinator.link.end.closed).toEqual({
       code: CloseCode.malformed,
-      reason: `A bucket begins at ${offset}, where no tensor begins.`,
+      reason: `The bucket offset ${offset} is not the beginning of a tensor.`,
     });
     expect(worker.engine.loaded).toEqual([]);
   });
 
-  it('are sent while the rest is computed, the last one with the result', async () => {
+  it('are sent during the computation, the last one with the result', async () => {
     const worker = await workerWithBuckets(0, 4);
     const { link } = worker.coordinator;
     let early: GradientBucket | undefined;
     let finish = (): void => undefined;
-    worker.engine.onTail = (bucket) => (early = bucket);
+    worker.engine.onEarlyBucket = (bucket) => (early = bucket);
     worker.engine.onGradient = () =>
       new Promise((resolve) => (finish = () => resolve({ lossSum: 2, correct: 1 })));
     await link.send(weights(1), bytesOf(1, 2, 3, 4, 5, 6));
@@ -131,7 +131,7 @@ describe('gradient buckets', () => {
     expect(valuesOf(link.payloads[4]!)).toEqual([7, 200, 100, 1]);
   });
 
-  it('are sent one after the other by an engine that has nothing early', async () => {
+  it('are sent one after the other if the engine reports no early bucket', async () => {
     const worker = await workerWithBuckets(0, 4, 5);
     const { link } = worker.coordinator;
     await link.send(weights(1), bytesOf(1, 2, 3, 4, 5, 6));
@@ -144,7 +144,7 @@ describe('gradient buckets', () => {
     expect(link.payloads.slice(2).map(valuesOf)).toEqual([[0], [0], [7, 200, 100, 1]]);
   });
 
-  it('are one where the run has one', async () => {
+  it('are a single message if the run has one bucket', async () => {
     const worker = await workerWithBuckets(0);
     const { link } = worker.coordinator;
     await link.send(weights(1), bytesOf(1, 2, 3, 4, 5, 6));

@@ -11,7 +11,7 @@ export async function lose(worker: RunningWorker, code = 1006, reason = ''): Pro
   await settle();
 }
 
-/** A worker whose engine has begun a shard; `finish` ends that. */
+/** A worker whose engine computes a shard until `finish` is called. */
 export async function computingWorker(
   options: Parameters<typeof startWorker>[1] = {},
 ): Promise<{ worker: RunningWorker; readonly finish: () => Promise<void> }> {

@@ -5,8 +5,8 @@ import { exampleWelcome } from '../protocol/examples.ts';
 import { computingWorker, lose, nothingLeft } from './connection-harness.ts';
 import { startWorker } from './session-harness.ts';
 
-describe("a worker's life", () => {
-  it('tries again at once when there is reason to hurry', async () => {
+describe('a worker that loses its connection', () => {
+  it('retries immediately when onRetryNow calls back', async () => {
     const callbacks = new Set<() => void>();
     const worker = await startWorker(undefined, {
       onRetryNow(callback) {
@@ -18,7 +18,7 @@ describe("a worker's life", () => {
     const { link } = worker.coordinator;
     await lose(worker);
     expect(callbacks.size).toBe(1);
-    callbacks.forEach((hurry) => hurry());
+    callbacks.forEach((retryNow) => retryNow());
     await settle();
     expect(worker.coordinator.link).not.toBe(link);
     expect(callbacks.size).toBe(0);
@@ -26,7 +26,7 @@ describe("a worker's life", () => {
     expect(worker.left).toEqual(nothingLeft);
   });
 
-  it('ends with the sentence of a run that is finished', async () => {
+  it('ends with the reason of a finished run', async () => {
     const worker = await startWorker();
     await worker.coordinator.link.send(exampleWelcome);
     await worker.coordinator.link.send({ type: 'finished', reason: 'The run is finished.' });
@@ -36,22 +36,22 @@ describe("a worker's life", () => {
     expect(worker.left).toEqual(nothingLeft);
   });
 
-  it('goes on trying, with pauses that double, and says so', async () => {
+  it('retries after pauses that double, and reports each pause', async () => {
     const worker = await startWorker((coordinator) => (coordinator.down = true));
-    const triesAtMs: number[] = [];
+    const attemptsAtMs: number[] = [];
     for (let ms = 0; ms < 12_000; ms += 50) {
       const before = worker.coordinator.links.length;
       await worker.clock.advance(50);
-      if (worker.coordinator.links.length > before) triesAtMs.push(worker.clock.now());
+      if (worker.coordinator.links.length > before) attemptsAtMs.push(worker.clock.now());
     }
-    expect(triesAtMs).toEqual([250, 750, 1750, 3750, 7750]);
+    expect(attemptsAtMs).toEqual([250, 750, 1750, 3750, 7750]);
     expect(worker.lines[1]).toBe(
       'No connection to ws://made:1 (connect ECONNREFUSED). Trying again in 0.5 s.',
     );
     expect(worker.ended).toBeNull();
   });
 
-  it('spreads its tries by the random number that it draws', async () => {
+  it('adds random jitter to the pauses', async () => {
     const worker = await startWorker((coordinator) => (coordinator.down = true), { random: () => 0.5 });
     await worker.clock.advance(374);
     expect(worker.coordinator.links).toHaveLength(1);
@@ -59,24 +59,24 @@ describe("a worker's life", () => {
     expect(worker.coordinator.links).toHaveLength(2);
   });
 
-  it('begins with the short pause again once it was welcomed, and keeps the model that it has built', async () => {
+  it('starts with the short pause again after a welcome, and keeps its model', async () => {
     const worker = await startWorker((coordinator) => (coordinator.down = true));
     await worker.clock.advance(3000);
     worker.coordinator.down = false;
     await worker.clock.advance(3000);
     await worker.coordinator.link.send(exampleWelcome);
-    const tries = worker.coordinator.links.length;
+    const attempts = worker.coordinator.links.length;
     await lose(worker, 1001, 'going away');
     await worker.clock.advance(249);
-    expect(worker.coordinator.links).toHaveLength(tries);
+    expect(worker.coordinator.links).toHaveLength(attempts);
     await worker.clock.advance(1);
-    expect(worker.coordinator.links).toHaveLength(tries + 1);
+    expect(worker.coordinator.links).toHaveLength(attempts + 1);
     await worker.coordinator.link.send(exampleWelcome);
     expect(worker.coordinator.types).toEqual(['hello', 'ready']);
     expect(worker.engine.loaded).toHaveLength(1);
   });
 
-  it('builds another model for another job, and lets the old one go', async () => {
+  it('builds another model for another job and disposes the old one', async () => {
     const worker = await startWorker();
     await worker.coordinator.link.send(exampleWelcome);
     await lose(worker);
@@ -85,7 +85,7 @@ describe("a worker's life", () => {
     expect([worker.engine.loaded.length, worker.engine.disposed]).toEqual([2, 1]);
   });
 
-  it.each([...FATAL_CLOSE_CODES])('ends with the sentence of the coordinator after code %d', async (code) => {
+  it.each([...FATAL_CLOSE_CODES])('ends with the close reason after code %d', async (code) => {
     const worker = await startWorker();
     await lose(worker, code, 'Use --token with the right one.');
     expect(worker.ended).toEqual({
@@ -97,7 +97,7 @@ describe("a worker's life", () => {
   });
 
   it.each([CloseCode.normal, CloseCode.timeout, CloseCode.noFreeSlot, 1001, 1006, 1009])(
-    'comes back after code %d',
+    'reconnects after code %d',
     async (code) => {
       const worker = await startWorker();
       await lose(worker, code);
@@ -107,7 +107,7 @@ describe("a worker's life", () => {
     },
   );
 
-  it('does not begin its next connection before the engine is done with the shard of the last', async () => {
+  it('does not reconnect before the engine has finished its shard', async () => {
     const { worker, finish } = await computingWorker();
     await lose(worker);
     await worker.clock.advance(20_000);
@@ -119,8 +119,8 @@ describe("a worker's life", () => {
   });
 });
 
-describe('an address that no connection can be opened to', () => {
-  it('is said, and nothing is left waiting', async () => {
+describe('an invalid address', () => {
+  it('ends the worker with an error and leaves no timers', async () => {
     const connect = (): never => {
       throw new SyntaxError('The URL contains a fragment identifier');
     };
@@ -131,8 +131,8 @@ describe('an address that no connection can be opened to', () => {
   });
 });
 
-describe('a coordinator that has gone silent', () => {
-  it('is left after some 30 seconds and tried again', async () => {
+describe('a silent coordinator', () => {
+  it('is disconnected after 30 seconds, and the worker reconnects', async () => {
     const worker = await startWorker();
     await worker.clock.advance(29_999);
     expect(worker.coordinator.links).toHaveLength(1);
@@ -143,7 +143,7 @@ describe('a coordinator that has gone silent', () => {
     expect(worker.coordinator.links).toHaveLength(2);
   });
 
-  it('is not one that pings', async () => {
+  it('is not detected while it pings', async () => {
     const worker = await startWorker();
     for (let s = 0; s < 120; s += 15) {
       await worker.clock.advance(15_000);
@@ -152,7 +152,7 @@ describe('a coordinator that has gone silent', () => {
     expect(worker.coordinator.links).toHaveLength(1);
   });
 
-  it('is not one that was quiet while this machine slept', async () => {
+  it('is not detected after the machine was suspended', async () => {
     const worker = await startWorker();
     worker.clock.skip(3_600_000);
     await worker.clock.advance(0);
@@ -160,7 +160,7 @@ describe('a coordinator that has gone silent', () => {
     expect(worker.coordinator.link.end.closed).toBeNull();
   });
 
-  it('is noticed too if it has never answered', async () => {
+  it('is detected if the connection never opens', async () => {
     const worker = await startWorker((coordinator) => (coordinator.hanging = true));
     await worker.clock.advance(31_000);
     expect(worker.coordinator.links).toHaveLength(2);

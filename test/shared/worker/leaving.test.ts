@@ -5,31 +5,31 @@ import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
 import { computingWorker, lose, nothingLeft, oneSample, sixWeights } from './connection-harness.ts';
 import { startWorker, type RunningWorker } from './session-harness.ts';
 
-describe('a worker that is asked to leave', () => {
-  const says = ['leaving'];
+describe('a worker whose signal aborts', () => {
+  const messages = ['leaving'];
   it.each<[string, (worker: RunningWorker) => Promise<void>, string[]]>([
-    ['while it connects', () => Promise.resolve(), says],
-    ['while it loads', (worker) => worker.coordinator.link.send(exampleWelcome), says],
+    ['while it connects', () => Promise.resolve(), messages],
+    ['while it loads', (worker) => worker.coordinator.link.send(exampleWelcome), messages],
     ['between two connections', (worker) => lose(worker), []],
-  ])('leaves %s', async (_, prepare, said) => {
+  ])('leaves %s', async (_, prepare, expected) => {
     const worker = await startWorker((_coordinator, engine) => {
       engine.onLoad = () => new Promise((resolve) => setImmediate(resolve));
     });
     await prepare(worker);
     await worker.abort();
     expect(worker.ended).toEqual({ outcome: 'returned', sentence: 'left' });
-    expect(worker.coordinator.types.slice(1).filter((type) => type !== 'ready')).toEqual(said);
+    expect(worker.coordinator.types.slice(1).filter((type) => type !== 'ready')).toEqual(expected);
     expect(worker.left).toEqual(nothingLeft);
   });
 
-  it('leaves before it has got through', async () => {
+  it('leaves before its connection opens', async () => {
     const worker = await startWorker((coordinator) => (coordinator.hanging = true));
     await worker.abort();
     expect(worker.ended?.sentence).toBe('left');
     expect(worker.left).toEqual(nothingLeft);
   });
 
-  it('does not say that it has joined once it has left', async () => {
+  it('does not report that it has joined after it has left', async () => {
     let built = (): void => undefined;
     const worker = await startWorker((_, engine) => {
       engine.onLoad = () => new Promise((resolve) => (built = resolve));
@@ -43,7 +43,7 @@ describe('a worker that is asked to leave', () => {
     expect(worker.left).toEqual(nothingLeft);
   });
 
-  it('says so at once while it computes, and ends when the engine is done, without an answer', async () => {
+  it('sends leaving immediately while it computes, and ends without an answer when the engine has finished', async () => {
     const { worker, finish } = await computingWorker();
     await worker.abort();
     expect(worker.coordinator.types).toEqual(['hello', 'ready', 'leaving']);
@@ -56,21 +56,21 @@ describe('a worker that is asked to leave', () => {
   });
 });
 
-describe('a worker whose engine hangs, and is thrown away with it', () => {
+describe('a worker that abandons an engine that hangs', () => {
   it.each<[string, (worker: RunningWorker) => Promise<unknown>, RunningWorker['ended']]>([
-    ['that is asked to leave', (worker) => worker.abort(), { outcome: 'returned', sentence: 'left' }],
+    ['after abort', (worker) => worker.abort(), { outcome: 'returned', sentence: 'left' }],
     [
-      'whose run is finished',
+      'after the end of the run',
       (worker) => worker.coordinator.link.send({ type: 'finished', reason: 'Done.' }),
       { outcome: 'returned', sentence: 'Done.' },
     ],
     [
-      'that is refused',
+      'after a refusal',
       (worker) => lose(worker, CloseCode.unauthorized, 'No.'),
       { outcome: 'threw', sentence: 'This worker cannot take part in the run at ws://made:1: No.' },
     ],
     [
-      'that has lost its connection, and is asked to leave then',
+      'after abort without a connection',
       async (worker) => {
         await lose(worker);
         expect(worker.ended).toBeNull();
@@ -78,14 +78,14 @@ describe('a worker whose engine hangs, and is thrown away with it', () => {
       },
       { outcome: 'returned', sentence: 'left' },
     ],
-  ])('ends at once: one %s', async (_, end, ended) => {
+  ])('ends immediately %s', async (_, end, ended) => {
     const { worker } = await computingWorker({ abandonsEngine: true });
     await end(worker);
     expect(worker.ended).toEqual(ended);
     expect(worker.left).toEqual(nothingLeft);
   });
 
-  it('does not tell of what its engine says when it is thrown away', async () => {
+  it('does not report the error of the abandoned engine', async () => {
     const worker = await startWorker(
       (_, engine) => {
         engine.onGradient = () =>

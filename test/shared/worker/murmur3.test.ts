@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { murmur3 } from '../../../shared/worker/engine-fingerprint.ts';
 
-// Of the reference implementation (smhasher), as collected in many places.
+// Published results of the reference implementation (smhasher).
 it.each([
   [[], 0, 0],
   [[], 1, 0x514e28b7],
@@ -11,6 +11,6 @@ it.each([
   [[0], 0, 0x2362f9de],
   [[0x61616161], 0x9747b28c, 0x5a97808a],
   [[0x74736574], 0, 0xba6bd213],
-])('the words %j with seed %i', (words, seed, expected) => {
+])('murmur3 hashes the words %j with seed %i like the reference implementation', (words, seed, expected) => {
   expect(murmur3(Uint32Array.from(words), seed)).toBe(expected);
 });

@@ -21,7 +21,7 @@ const prefetch = (k: number): SessionEvent => frame({ type: 'prefetch', step: st
 const shard = (k: number, count = 1): SessionEvent =>
   frame({ type: 'shard', task: 'train', step: step(k), shard: shardId(9), samples: count });
 
-/** The effects of the last of some events of a session that is ready. */
+/** Effects of the last event in a session that is ready. */
 function effectsOf(...events: SessionEvent[]): readonly SessionEffect[] {
   let state = initialSession;
   let effects: readonly SessionEffect[] = [];
@@ -29,12 +29,12 @@ function effectsOf(...events: SessionEvent[]): readonly SessionEffect[] {
   return effects;
 }
 
-describe('samples that are sent ahead', () => {
-  it('are prepared at once by a worker that is waiting', () => {
+describe('prefetched samples', () => {
+  it('are prepared immediately by an idle worker', () => {
     expect(effectsOf(prefetch(1))).toMatchObject([{ type: 'prepare', samples: { step: 1, samples: 1 } }]);
   });
 
-  it('are prepared after the shard at hand by one that computes', () => {
+  it('are prepared by a busy worker after its shard', () => {
     const full = frame(
       { type: 'shard', task: 'train', step: step(0), shard: shardId(8), samples: 1 },
       samples,
@@ -45,21 +45,21 @@ describe('samples that are sent ahead', () => {
     ]);
   });
 
-  it('are those of the shard that comes without any', () => {
+  it('are the samples of a shard without a payload', () => {
     const [compute] = effectsOf(prefetch(1), weights(1), shard(1));
     expect(compute).toMatchObject({ type: 'compute', shard: { message: { shard: 9 } } });
     expect(compute?.type === 'compute' && [...compute.shard.payload]).toEqual([...samples]);
   });
 
   it.each([
-    ['none were sent', [weights(1), shard(1)]],
-    ['those sent were for another step', [prefetch(1), weights(2), shard(2)]],
-    ['those sent were another number', [prefetch(1), weights(1), shard(1, 2)]],
-  ])('must be there: the session is closed as malformed where %s', (_, events) => {
+    ['nothing was prefetched', [weights(1), shard(1)]],
+    ['they are for another step', [prefetch(1), weights(2), shard(2)]],
+    ['their number differs', [prefetch(1), weights(1), shard(1, 2)]],
+  ])('must match a shard without a payload: the session is closed as malformed if %s', (_, events) => {
     expect(effectsOf(...events)).toMatchObject([{ type: 'close', code: 4400 }]);
   });
 
-  it('do not matter where the shard brings its own', () => {
+  it('are ignored if the shard has a payload', () => {
     const own = Uint8Array.of(9, 9, 9, 9, 9, 9, 9, 9);
     const full = frame({ type: 'shard', task: 'train', step: step(1), shard: shardId(9), samples: 1 }, own);
     const [compute] = effectsOf(prefetch(1), weights(1), full);

@@ -4,7 +4,7 @@ import type { ShardMessage } from '../../../shared/protocol/messages.ts';
 import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
 import { startWorker, type RunningWorker } from './session-harness.ts';
 
-/** One sample of shape [2, 1, 1]: its number, its two bytes, its label. */
+/** Payload with one sample of shape [2, 1, 1]: number, two bytes, label. */
 const oneSample = Uint8Array.of(7, 0, 0, 0, 200, 100, 1);
 const sixWeights = new Uint8Array(Float32Array.of(1, 2, 3, 4, 5, 6).buffer);
 const shardMessage = (id: number, task: ShardMessage['task'] = 'train'): ShardMessage => ({
@@ -23,7 +23,7 @@ async function workingWorker(...args: Parameters<typeof startWorker>): Promise<R
 }
 
 describe('a connected worker', () => {
-  it('says who it is, with the token if it has one', async () => {
+  it('sends its identity, and the token if there is one', async () => {
     const hello = {
       type: 'hello',
       protocol: 2,
@@ -37,7 +37,7 @@ describe('a connected worker', () => {
     expect(coordinator.link.received).toMatchObject([{ ...hello, token: 'secret' }]);
   });
 
-  it('loads the job, takes the weights, and answers a shard with its gradient and sums', async () => {
+  it('loads the job, sets the weights, and answers a shard with its gradient and result', async () => {
     const { coordinator, engine, lines } = await workingWorker();
     await coordinator.link.send(shardMessage(10), oneSample);
     expect(engine.loaded).toEqual([exampleWelcome.job]);
@@ -55,7 +55,7 @@ describe('a connected worker', () => {
     expect(lines).toEqual(['joined as w1', 'train 1 of step 1']);
   });
 
-  it('answers an evaluation with sums alone', async () => {
+  it('answers an evaluation with a result only', async () => {
     const { coordinator } = await workingWorker();
     await coordinator.link.send(shardMessage(11, 'evaluate'), oneSample);
     expect(coordinator.link.received.at(-1)).toMatchObject({
@@ -66,7 +66,7 @@ describe('a connected worker', () => {
     expect(coordinator.link.payloads.at(-1)).toHaveLength(0);
   });
 
-  it('says how long it has computed', async () => {
+  it('reports the computation time', async () => {
     let finish = (): void => undefined;
     const worker = await workingWorker((_, engine) => {
       engine.onGradient = () =>
@@ -82,7 +82,7 @@ describe('a connected worker', () => {
     });
   });
 
-  it("answers 'failed', with the reason, if its engine cannot compute a shard, and goes on", async () => {
+  it("answers 'failed' with the reason if its engine fails, and computes the next shard", async () => {
     const { coordinator, engine, lines } = await workingWorker((_, failing) => {
       failing.onGradient = () => Promise.reject(new Error('out of memory'));
     });
@@ -99,7 +99,7 @@ describe('a connected worker', () => {
     expect(coordinator.types.slice(2)).toEqual(['failed', 'gradient']);
   });
 
-  it("cuts a reason that would not fit into 'failed'", async () => {
+  it("shortens a reason that is too long for 'failed'", async () => {
     const { coordinator } = await workingWorker((_, engine) => {
       engine.onGradient = () => Promise.reject(new Error('x'.repeat(10_000)));
     });
@@ -108,13 +108,9 @@ describe('a connected worker', () => {
   });
 
   it.each([
-    [
-      'another length than it says',
-      oneSample.subarray(1),
-      'A shard of 1 samples has 7 payload bytes; this one has 6.',
-    ],
-    ['a class that there is not', oneSample.with(6, 2), 'A sample of class 2; the job has 2, from 0.'],
-  ])('closes on samples of %s, sent ahead or with a shard', async (_, samples, sentence) => {
+    ['a wrong length', oneSample.subarray(1), 'A shard of 1 samples has 7 payload bytes; this one has 6.'],
+    ['an unknown class', oneSample.with(6, 2), 'A sample of class 2; the job has 2, from 0.'],
+  ])('closes the connection on samples of %s, prefetched or in a shard', async (_, samples, sentence) => {
     for (const message of [shardMessage(10), { type: 'prefetch', step: step(1), samples: 1 } as const]) {
       const worker = await workingWorker();
       const { coordinator, engine } = worker;
@@ -126,13 +122,13 @@ describe('a connected worker', () => {
     }
   });
 
-  it('closes on a shard whose gradient is wanted in a codec that it does not know', async () => {
+  it('closes the connection if a shard names an unknown codec', async () => {
     const { coordinator } = await workingWorker();
     await coordinator.link.send({ ...shardMessage(10), encoding: 'int2' }, oneSample);
     expect(coordinator.link.end.closed?.code).toBe(CloseCode.unsupported);
   });
 
-  it('gives up if it cannot build the model, and tells both sides why', async () => {
+  it('ends with the reason on both sides if it cannot build the model', async () => {
     const worker = await startWorker((_, engine) => {
       engine.onLoad = () => Promise.reject(new Error('Unknown layer: Foo.'));
     });
@@ -146,7 +142,7 @@ describe('a connected worker', () => {
     expect(worker.left).toEqual({ listeners: 0, timers: 0 });
   });
 
-  it('gives up on weights of another length, and computes nothing with them', async () => {
+  it('ends on weights of a wrong length and does not compute with them', async () => {
     let computed = 0;
     const worker = await startWorker((_, engine) => {
       engine.onGradient = () => Promise.resolve({ lossSum: 1, correct: ++computed });
@@ -158,11 +154,11 @@ describe('a connected worker', () => {
     expect(worker.coordinator.types).toEqual(['hello', 'ready']);
     expect(worker.lines).toEqual(['joined as w1']);
     expect(computed).toBe(0);
-    expect(worker.ended?.sentence).toContain('Weights from 0 to 5, where those up to 6 are missing.');
+    expect(worker.ended?.sentence).toContain('A bucket of weights from 0 to 5 must end at 6.');
     expect(worker.left).toEqual({ listeners: 0, timers: 0 });
   });
 
-  it('closes on what is no message, with the code for that', async () => {
+  it('closes the connection as malformed on a frame that is not a message', async () => {
     const worker = await startWorker();
     worker.coordinator.link.end.send(Uint8Array.of(1, 2, 3));
     await worker.clock.advance(0);
@@ -170,7 +166,7 @@ describe('a connected worker', () => {
     expect(worker.ended?.outcome).toBe('threw');
   });
 
-  it('reports a rejected answer and stays', async () => {
+  it('reports a rejected answer and stays connected', async () => {
     const worker = await workingWorker();
     const rejected = {
       type: 'rejected',

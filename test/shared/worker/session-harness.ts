@@ -10,7 +10,7 @@ import type { WorkerOptions } from '../../../shared/worker/options.ts';
 import { linkedPair, type LinkedEnd } from '../../support/linked-connection.ts';
 import { manualClock, settle, type ManualClock } from '../../support/manual-clock.ts';
 
-/** The coordinator's side of one connection. */
+/** Coordinator's end of one connection. */
 interface Link {
   readonly received: FromWorker[];
   readonly payloads: Uint8Array[];
@@ -18,16 +18,17 @@ interface Link {
   send(message: FromCoordinator, payload?: Uint8Array): Promise<void>;
 }
 
-/** A coordinator that says what the test says, to workers that connect to it. */
+/** A coordinator that sends the messages of a test to workers that connect. */
 export class ScriptedCoordinator {
   readonly links: Link[] = [];
-  /** While true, nobody gets through. */
+  /** While true, connections fail. */
   down = false;
   /** While true, connections neither open nor fail. */
   hanging = false;
 
   readonly connect: Connect = (_url, events) => {
-    const [received, payloads]: [FromWorker[], Uint8Array[]] = [[], []];
+    const received: FromWorker[] = [];
+    const payloads: Uint8Array[] = [];
     const { left, right } = linkedPair((side) =>
       side === 'left'
         ? events
@@ -64,15 +65,14 @@ export class FakeEngine implements Engine {
   readonly info = { backend: 'fake', version: '1', device: 'none', threads: 1 };
   readonly loaded: Job[] = [];
   readonly weights: number[][] = [];
-  /** Where each of the weights set belong in the flat vector. */
-  /** Whether the memory of each was the engine's to hand on. */
-  readonly weightsGiven: boolean[] = [];
+  /** Whether each call of setWeights transferred the ownership of the memory. */
+  readonly transfers: boolean[] = [];
   readonly prepared: number[][] = [];
   disposed = 0;
   onLoad: (job: Job) => Promise<void> = () => Promise.resolve();
   onGradient: (shard: Shard) => Promise<ShardResult> = () => Promise.resolve({ lossSum: 2, correct: 1 });
   onWeights: () => void = () => undefined;
-  onTail: (tail: GradientBucket | undefined) => void = () => undefined;
+  onEarlyBucket: (early: GradientBucket | undefined) => void = () => undefined;
 
   async load(job: Job): Promise<GradientComputer> {
     this.loaded.push(job);
@@ -81,10 +81,10 @@ export class FakeEngine implements Engine {
       setWeights: (weights, transferOwnership = false) => {
         this.onWeights();
         this.weights.push([...weights]);
-        this.weightsGiven.push(transferOwnership);
+        this.transfers.push(transferOwnership);
       },
-      gradient: (_step, shard, gradient, tail) => {
-        this.onTail(tail);
+      gradient: (_step, shard, gradient, early) => {
+        this.onEarlyBucket(early);
         gradient.set([...shard.sampleNumbers, ...shard.images, ...shard.labels].slice(0, gradient.length));
         return this.onGradient(shard);
       },
@@ -105,21 +105,23 @@ export interface RunningWorker {
   readonly coordinator: ScriptedCoordinator;
   readonly engine: FakeEngine;
   readonly lines: string[];
-  /** How it ended; null while it runs. */
+  /** Outcome of runWorker(); null while it runs. */
   readonly ended: { readonly outcome: 'returned' | 'threw'; readonly sentence: string } | null;
   abort(): Promise<void>;
-  /** Listeners of the signal and timers of the clock: both have to be gone at the end. */
+  /** Number of listeners of the signal and of timers of the clock. Both must be zero at the end. */
   readonly left: { readonly listeners: number; readonly timers: number };
 }
 
-/** Starts a worker's whole life against a scripted coordinator and a clock that stands. */
+/** Starts a worker with a scripted coordinator and a clock that the test advances. */
 export async function startWorker(
   prepare: (coordinator: ScriptedCoordinator, engine: FakeEngine) => void = () => undefined,
   options: Partial<
     Pick<WorkerOptions, 'random' | 'token' | 'connect' | 'abandonsEngine' | 'onRetryNow'>
   > = {},
 ): Promise<RunningWorker> {
-  const [clock, coordinator, engine] = [manualClock(), new ScriptedCoordinator(), new FakeEngine()];
+  const clock = manualClock();
+  const coordinator = new ScriptedCoordinator();
+  const engine = new FakeEngine();
   const stop = new AbortController();
   const lines: string[] = [];
   let ended: RunningWorker['ended'] = null;

@@ -27,14 +27,12 @@ const ping = frame({ type: 'ping', id: 4 });
 const rejected = frame({ type: 'rejected', step: step(1), shard: shardId(1), code: 4421, reason: 'NaN' });
 const garbage: SessionEvent = { type: 'frame', bytes: Uint8Array.of(1, 2, 3) };
 const closed = (code: number, reason = ''): SessionEvent => ({ type: 'closed', code, reason });
-const [loaded, computed, leave]: SessionEvent[] = [
-  { type: 'loaded', fingerprint: null },
-  { type: 'computed' },
-  { type: 'leave' },
-];
+const loaded: SessionEvent = { type: 'loaded', fingerprint: null };
+const computed: SessionEvent = { type: 'computed' };
+const leave: SessionEvent = { type: 'leave' };
 
-/** What an effect is about, in a word or two. */
-function inShort(effect: SessionEffect): string {
+/** Short description of an effect. */
+function describeEffect(effect: SessionEffect): string {
   switch (effect.type) {
     case 'send':
       return `send ${effect.message.type}`;
@@ -54,13 +52,13 @@ function inShort(effect: SessionEffect): string {
   }
 }
 
-/** The state after some events, and what each of them had for effects. */
+/** State after some events, and the effects of each event. */
 function run(...events: SessionEvent[]): { state: SessionState; effects: string[][] } {
   let state = initialSession;
   const effects = events.map((event) => {
     const [next, done] = advance(state, event);
     state = next;
-    return done.map(inShort);
+    return done.map(describeEffect);
   });
   return { state, effects };
 }
@@ -69,17 +67,17 @@ const lastOf = (...events: SessionEvent[]): string[] => run(...events).effects.a
 const phases = {
   greeting: [],
   loading: [welcome],
-  working: [welcome, loaded!],
-  ended: [welcome, loaded!, finished],
+  working: [welcome, loaded],
+  ended: [welcome, loaded, finished],
 } as const;
 
 describe('a session', () => {
-  it('loads what it is welcomed with, then says that it is ready', () => {
-    expect(run(welcome, loaded!).effects).toEqual([['load'], ['send ready']]);
-    expect(run(welcome, loaded!).state.phase).toBe('working');
+  it('loads the job of the welcome, then sends ready', () => {
+    expect(run(welcome, loaded).effects).toEqual([['load'], ['send ready']]);
+    expect(run(welcome, loaded).state.phase).toBe('working');
   });
 
-  it('computes a shard once it has the weights, whichever comes first', () => {
+  it('computes a shard when shard and weights have arrived, in any order', () => {
     expect(run(...phases.working, weights(1), shard(10, 1)).effects.slice(2)).toEqual([
       ['weights 1'],
       ['compute 10'],
@@ -90,7 +88,7 @@ describe('a session', () => {
     ]);
   });
 
-  it('hands the payloads on with what they belong to', () => {
+  it('passes on the payload of a shard', () => {
     const { state } = run(...phases.working, weights(1));
     const [, effects] = advance(state, shard(10, 1));
     expect(effects).toMatchObject([{ type: 'compute', shard: { message: { shard: 10 } } }]);
@@ -98,37 +96,37 @@ describe('a session', () => {
     expect(effect?.type === 'compute' && [...effect.shard.payload]).toEqual([10]);
   });
 
-  it('computes one shard at a time, in the order in which they came', () => {
+  it('computes one shard at a time, in the order of arrival', () => {
     const events = [...phases.working, weights(1), shard(10, 1), shard(11, 1), shard(12, 1)];
     expect(run(...events).effects.slice(3)).toEqual([['compute 10'], [], []]);
-    expect(run(...events, computed!, computed!, computed!).effects.slice(6)).toEqual([
+    expect(run(...events, computed, computed, computed).effects.slice(6)).toEqual([
       ['compute 11'],
       ['compute 12'],
       [],
     ]);
   });
 
-  it('keeps new weights until the engine is free, and of several only the newest', () => {
+  it('keeps only the newest weights until the engine is idle', () => {
     const busy = [...phases.working, weights(1), shard(10, 1)];
     expect(run(...busy, weights(2), weights(3), shard(11, 3)).effects.slice(4)).toEqual([[], [], []]);
-    expect(lastOf(...busy, weights(2), weights(3), shard(11, 3), computed!)).toEqual([
+    expect(lastOf(...busy, weights(2), weights(3), shard(11, 3), computed)).toEqual([
       'weights 3',
       'compute 11',
     ]);
   });
 
-  it('drops the shards of older steps', () => {
+  it('drops shards of older steps', () => {
     const busy = [...phases.working, weights(1), shard(10, 1)];
-    const { state, effects } = run(...busy, shard(11, 1), weights(2), shard(12, 2), computed!);
+    const { state, effects } = run(...busy, shard(11, 1), weights(2), shard(12, 2), computed);
     expect(effects.at(-1)).toEqual(['weights 2', 'compute 12']);
     expect(state.shards).toEqual([]);
     expect(lastOf(...phases.working, weights(5), shard(10, 4))).toEqual([]);
   });
 
-  it('keeps the shards of a later step until its weights come', () => {
+  it('keeps shards of a later step until its weights arrive', () => {
     const { state, effects } = run(...phases.working, weights(1), shard(20, 2), shard(10, 1));
     expect(effects.slice(-2)).toEqual([[], ['compute 10']]);
-    expect(advance(state, computed!)[1]).toEqual([]);
+    expect(advance(state, computed)[1]).toEqual([]);
     expect(lastOf(...phases.working, weights(1), shard(20, 2), weights(2))).toEqual([
       'weights 2',
       'compute 20',
@@ -136,14 +134,14 @@ describe('a session', () => {
   });
 
   it('reports that it is on standby, and that it is active again', () => {
-    const said = [true, false].map((standby) => {
+    const reports = [true, false].map((standby) => {
       const [, effects] = advance(initialSession, {
         type: 'frame',
         bytes: frameFromCoordinator({ type: 'standby', standby, reason: 'Why.' }),
       });
       return effects;
     });
-    expect(said).toEqual([
+    expect(reports).toEqual([
       [{ type: 'report', line: 'Standby: Why.', standby: { onStandby: true, reason: 'Why.' } }],
       [
         {
@@ -155,7 +153,7 @@ describe('a session', () => {
     ]);
   });
 
-  it('answers a ping and reports a rejection in every phase but the last', () => {
+  it('answers a ping and reports a rejection in every phase before the end', () => {
     for (const phase of ['greeting', 'loading', 'working'] as const) {
       expect(lastOf(...phases[phase], ping)).toEqual(['send pong']);
       expect(lastOf(...phases[phase], rejected)).toEqual(['report']);
@@ -165,21 +163,24 @@ describe('a session', () => {
     expect(effects).toEqual([{ type: 'send', message: { type: 'pong', id: 4 } }]);
   });
 
-  it.each(['greeting', 'loading', 'working'] as const)('ends while %s as it is told or asked to', (phase) => {
-    expect(lastOf(...phases[phase], finished)).toEqual(['end finished']);
-    expect(lastOf(...phases[phase], leave!)).toEqual(['send leaving', 'end left']);
-    expect(lastOf(...phases[phase], closed(1006))).toEqual(['end lost']);
-    expect(run(...phases[phase], finished).state.phase).toBe('ended');
-  });
+  it.each(['greeting', 'loading', 'working'] as const)(
+    'ends in the phase %s after finished, leave and close',
+    (phase) => {
+      expect(lastOf(...phases[phase], finished)).toEqual(['end finished']);
+      expect(lastOf(...phases[phase], leave)).toEqual(['send leaving', 'end left']);
+      expect(lastOf(...phases[phase], closed(1006))).toEqual(['end lost']);
+      expect(run(...phases[phase], finished).state.phase).toBe('ended');
+    },
+  );
 
-  it('does not come back after the codes that are final, and does after all others', () => {
+  it('is refused after a fatal close code and lost after all others', () => {
     for (const code of [...Object.values(CloseCode), 1001, 1006, 1009, 4999]) {
       const outcome = FATAL_CLOSE_CODES.has(code) ? 'refused' : 'lost';
       expect(lastOf(welcome, closed(code))).toEqual([`end ${outcome}`]);
     }
   });
 
-  it('gives the reason that it heard, else the code', () => {
+  it('ends with the close reason, or with the close code if there is no reason', () => {
     expect(advance(initialSession, closed(4401, 'Wrong token.'))[1]).toEqual([
       { type: 'end', end: { outcome: 'refused', reason: 'Wrong token.', code: CloseCode.unauthorized } },
     ]);
@@ -188,7 +189,7 @@ describe('a session', () => {
     ]);
   });
 
-  it('closes with the code for it on what is malformed, unexpected or of another version', () => {
+  it('closes with the matching code on malformed and unexpected messages and on another version', () => {
     expect(lastOf(garbage)).toEqual([`close ${CloseCode.malformed}`]);
     expect(lastOf(welcome, welcome)).toEqual([`close ${CloseCode.unexpected}`]);
     expect(lastOf(...phases.working, welcome)).toEqual([`close ${CloseCode.unexpected}`]);
@@ -199,18 +200,18 @@ describe('a session', () => {
     }
   });
 
-  it('takes no message of the other direction', () => {
+  it('closes the connection on messages of the other direction', () => {
     for (const message of fromWorkerExamples) {
       expect(lastOf(frame(message as never))).toEqual([`close ${CloseCode.malformed}`]);
     }
   });
 
-  it('has no effect once it has ended, whatever happens', () => {
+  it('has no effects after its end', () => {
     const events = [
       welcome,
-      loaded!,
-      computed!,
-      leave!,
+      loaded,
+      computed,
+      leave,
       ping,
       weights(1),
       shard(1, 1),
@@ -232,35 +233,36 @@ describe('any sequence of events', () => {
       weight: 4,
       arbitrary: fc.tuple(fc.nat(99), fc.integer({ min: 0, max: 4 })).map(([id, k]) => shard(id, k)),
     },
-    { weight: 3, arbitrary: fc.constant(computed!) },
-    { weight: 1, arbitrary: fc.constantFrom(welcome, loaded!, ping, rejected, garbage) },
+    { weight: 3, arbitrary: fc.constant(computed) },
+    { weight: 1, arbitrary: fc.constantFrom(welcome, loaded, ping, rejected, garbage) },
     {
       weight: 1,
       arbitrary: fc.uint8Array({ maxLength: 40 }).map((bytes): SessionEvent => ({ type: 'frame', bytes })),
     },
   );
-  const ending = fc.constantFrom(leave!, finished, closed(1006), closed(4400));
+  const ending = fc.constantFrom(leave, finished, closed(1006), closed(4400));
 
-  it('never throws, never computes two shards at once, never one with the weights of another step', () => {
+  it('never throws, and computes one shard at a time with the weights of its step', () => {
     checkProperty(
       fc.property(fc.array(event, { maxLength: 30 }), fc.option(ending), (events, end) => {
         let state = run(...phases.working).state;
         let computing = false;
-        let held: number | null = null;
+        let weightsStep: number | null = null;
         for (const each of [...events, ...(end === null ? [] : [end]), ...events]) {
           if (each.type === 'computed') computing = false;
           const [next, effects] = advance(state, each);
           for (const effect of effects) {
             if (effect.type === 'setWeights') {
               if (computing) return false;
-              held = effect.vector.step;
+              weightsStep = effect.vector.step;
             }
             if (effect.type === 'compute') {
-              if (computing || effect.shard.message.step !== held) return false;
+              if (computing || effect.shard.message.step !== weightsStep) return false;
               computing = true;
             }
           }
-          if (next.phase !== 'ended' && (next.busy !== computing || next.weightsStep !== held)) return false;
+          if (next.phase !== 'ended' && (next.busy !== computing || next.weightsStep !== weightsStep))
+            return false;
           state = next;
         }
         return end === null || state.phase === 'ended';
@@ -269,7 +271,7 @@ describe('any sequence of events', () => {
     );
   });
 
-  it('leaves no shard lying that could be computed', () => {
+  it('never idles with a shard that can be computed', () => {
     checkProperty(
       fc.property(fc.array(event, { maxLength: 30 }), (events) => {
         const { state } = run(...phases.working, ...events);

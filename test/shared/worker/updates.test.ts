@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Codec } from '../../../shared/codec/registry.ts';
+import type { Codec } from '../../../shared/codec/codec.ts';
 import { int4, int8 } from '../../../shared/codec/packed.ts';
 import { CloseCode } from '../../../shared/protocol/close-codes.ts';
 import type { FromCoordinator, Welcome } from '../../../shared/protocol/messages.ts';
@@ -30,8 +30,8 @@ const shard = (k: number, id = k): FromCoordinator => ({
   samples: 1,
 });
 
-describe('a worker that gets updates', () => {
-  it('adds them to the weights that it holds, in order', async () => {
+describe('a worker that receives updates', () => {
+  it('adds updates to its weights in order', async () => {
     const { coordinator, engine } = await worker();
     const { link } = coordinator;
     await link.send(weights(1), bytesOf(1, 2, 3, 4, 5, 6));
@@ -44,7 +44,7 @@ describe('a worker that gets updates', () => {
     ]);
   });
 
-  it('puts one together that comes in pieces, of which the last one starts at 0', async () => {
+  it('assembles an update from buckets, the last of which has offset 0', async () => {
     const { coordinator, engine } = await worker();
     const { link } = coordinator;
     await link.send(weights(1), bytesOf(0, 0, 0, 0, 0, 0));
@@ -55,7 +55,7 @@ describe('a worker that gets updates', () => {
     expect(engine.weights[1]).toEqual([127, 3, -127, 64, 1, 127]);
   });
 
-  it('applies all that came while it was busy, then computes with the newest', async () => {
+  it('applies all updates that arrived while it was busy, then computes with the newest weights', async () => {
     const { coordinator, engine, lines } = await worker();
     const { link } = coordinator;
     let finish = (): void => undefined;
@@ -75,7 +75,7 @@ describe('a worker that gets updates', () => {
     expect(lines.slice(1)).toEqual(['train 1 of step 1', 'train 1 of step 3']);
   });
 
-  it('takes weights that come whole for what they are, whatever it holds of an update', async () => {
+  it('discards an incomplete update when complete weights arrive', async () => {
     const { coordinator, engine } = await worker();
     const { link } = coordinator;
     await link.send(weights(1), bytesOf(0, 0, 0, 0, 0, 0));
@@ -90,11 +90,11 @@ describe('a worker that gets updates', () => {
 
   it.each([
     ['before any weights', [update(2)]],
-    ['that leaves a step out', [weights(1), update(3)]],
-    ['that comes twice', [weights(1), update(2), update(2)]],
-    ['whose pieces do not come from the back', [weights(1), update(2, 2), update(2, 4)]],
-    ['from a place that the vector does not have', [weights(1), update(2, 6), update(2)]],
-  ])('calls an update malformed %s', async (_, messages) => {
+    ['that skips a step', [weights(1), update(3)]],
+    ['that was received twice', [weights(1), update(2), update(2)]],
+    ['whose buckets are not sent back to front', [weights(1), update(2, 2), update(2, 4)]],
+    ['with an offset beyond the vector', [weights(1), update(2, 6), update(2)]],
+  ])('closes the connection as malformed on an update %s', async (_, messages) => {
     const { coordinator } = await worker();
     const { link } = coordinator;
     for (const message of messages) {
@@ -105,7 +105,7 @@ describe('a worker that gets updates', () => {
     expect(link.end.closed?.code).toBe(CloseCode.malformed);
   });
 
-  it('calls it malformed where no updates were announced, and says so of a wrong length', async () => {
+  it('closes the connection on an update that the welcome excludes or of a wrong length', async () => {
     const plain = await worker({});
     await plain.coordinator.link.send(weights(1), bytesOf(0, 0, 0, 0, 0, 0));
     await plain.coordinator.link.send(update(2), encoded(int8, 1, 1, 1, 1, 1, 1));
@@ -118,7 +118,7 @@ describe('a worker that gets updates', () => {
     );
     expect(never.coordinator.link.end.closed).toMatchObject({
       code: CloseCode.malformed,
-      reason: expect.stringMatching(/there were to be none/) as string,
+      reason: expect.stringMatching(/the welcome excludes updates/) as string,
     });
     const other = await worker();
     await other.coordinator.link.send(weights(1), bytesOf(0, 0, 0, 0, 0, 0));
@@ -127,8 +127,8 @@ describe('a worker that gets updates', () => {
   });
 });
 
-describe('a worker whose gradients are lossy', () => {
-  it('adds what was lost of one to the next, and starts anew with each connection', async () => {
+describe('a worker with a lossy codec', () => {
+  it('adds the residual to the next gradient, and starts without a residual on each connection', async () => {
     const { coordinator, clock } = await worker({ codec: 'int4' });
     const answers = async (steps: number): Promise<number[][]> => {
       const { link } = coordinator;
@@ -140,7 +140,7 @@ describe('a worker whose gradients are lossy', () => {
         type === 'gradient' ? [[...int4.decode(link.payloads[i]!.slice(), 6)]] : [],
       );
     };
-    // The fake engine's gradient: 7, 200, 100, 1, 0, 0.
+    // The gradient of the fake engine is 7, 200, 100, 1, 0, 0.
     const first = await answers(30);
     for (const [i, value] of [7, 200, 100, 1, 0, 0].entries()) {
       const sum = first.reduce((total, gradient) => total + gradient[i]!, 0);

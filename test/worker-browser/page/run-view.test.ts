@@ -120,7 +120,7 @@ describe('what the page shows of the run', () => {
     expect(view).toMatchObject({
       advice,
       // Reasons of refusals name options of the command line, which visitors of the page do not have.
-      notices: '3 connections were refused.\nHad to go: eve: Its gradients are not those of two others.',
+      notices: '3 connections were refused.\nBanned: eve: Its gradients are not those of two others.',
     });
     expect(view.rows[0]?.traffic).toMatch(/B, int8\/int8$/);
     expect(createRunView(initialRunState)).toMatchObject({ advice: '', notices: '' });
