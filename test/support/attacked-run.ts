@@ -40,12 +40,14 @@ export async function attackedRun(token?: string): Promise<AttackedRun> {
     split: dataset.train,
     optimizer: fixedWeights(coordinator.initialWeights),
   });
+  // A step of its own each time: other step runners of the test may have sent other weights in between.
+  let step = 7;
   return {
     coordinator,
     batch,
     input,
     async expectStepCompletes() {
-      const { lossSum, gradientSum } = await coordinator.stepRunner.run(input(7));
+      const { lossSum, gradientSum } = await coordinator.stepRunner.run(input(step++));
       expect(lossSum / batch.length).toBeGreaterThan(1);
       expect(gradientSum.every(Number.isFinite)).toBe(true);
     },
