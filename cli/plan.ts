@@ -33,8 +33,8 @@ export function addPlan(cli: Command): void {
     .option('--parameters <n>', 'parameters of the model', integer(1), 600_810)
     .option('--sample-bytes <n>', 'bytes of one sample', integer(1), 784)
     .option(
-      '--tail-at <part>',
-      'part of the compute time after which most of a gradient is ready: 0.5 in browsers and with --engine wasm, 1 with --engine native',
+      '--first-bucket-at <part>',
+      'part of the compute time after which the first bucket of a gradient is ready: 0.5 in browsers and with --engine wasm, 1 with --engine native',
       fraction,
       1,
     )
@@ -63,7 +63,7 @@ export interface PlanFlags {
   readonly codec: string;
   readonly parameters: number;
   readonly sampleBytes: number;
-  readonly tailAt: number;
+  readonly firstBucketAt: number;
 }
 
 const DEFAULT_MODEL = { values: 600_810, kernel: { offset: 9_568, inputs: 4_608, outputs: 128 } };
@@ -72,13 +72,13 @@ const MAX_COORDINATOR_RATE = 1e9;
 
 /** @returns lines of the forecast */
 export function runPlan(flags: PlanFlags): string[] {
-  const { codec, delay, parameters, rate, coordinatorRate, tailAt, ...rest } = flags;
+  const { codec, delay, parameters, rate, coordinatorRate, firstBucketAt, ...rest } = flags;
   return describePlan(
     {
       ...rest,
       rate,
       delayMs: delay,
-      gradientReadyAt: tailAt,
+      gradientReadyAt: firstBucketAt,
       parameterCount: parameters,
       // Only the shape of the default model is known here.
       kernel: parameters === DEFAULT_MODEL.values ? DEFAULT_MODEL.kernel : null,

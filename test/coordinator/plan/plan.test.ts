@@ -34,8 +34,8 @@ describe('a plan', () => {
   });
 
   it('is printed with settings, a table, the bottleneck and changes that would help', () => {
-    const { gradientReadyAt: tailAt, batchSize, msPerSample, workers, rate } = settings;
-    const flags = { tailAt, msPerSample, workers, rate, delay: 2, codec: 'auto' };
+    const { gradientReadyAt: firstBucketAt, batchSize, msPerSample, workers, rate } = settings;
+    const flags = { firstBucketAt, msPerSample, workers, rate, delay: 2, codec: 'auto' };
     const lines = runPlan({ ...flags, batchSize, parameters: 600_810, sampleBytes: 784 });
     const text = lines.join('\n');
     expect(lines[0]).toBe(
