@@ -12,7 +12,11 @@ const RECORD_VIOLATIONS =
 const COUNT_INK = `(selector) => {
   const canvas = document.querySelector(selector);
   if (canvas === null) return 0;
-  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  // Read from a copy: the browser warns when a canvas that the page draws is read again and again.
+  const copy = Object.assign(document.createElement('canvas'), { width: canvas.width, height: canvas.height });
+  const context = copy.getContext('2d', { willReadFrequently: true });
+  context.drawImage(canvas, 0, 0);
+  const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
   return data.filter((value, i) => i % 4 === 3 && value > 0).length;
 }`;
 const dataset = syntheticDigits({ seed: 1, trainCount: 640, testCount: 64 });
