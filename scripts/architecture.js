@@ -10,8 +10,8 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const SOURCE_FOLDERS = ['cli', 'coordinator', 'shared', 'worker-node', 'worker-browser'];
 /** A file of at most this many lines usually belongs into its only importer. */
 const MAX_SHORT_LINES = 60;
-/** This file and the glossary quote the private words. */
-const QUOTES_PRIVATE_WORDS = ['scripts/architecture.js', 'docs/glossary.md'];
+/** These name the private words that were replaced. */
+const QUOTES_PRIVATE_WORDS = ['scripts/architecture.js', 'docs/glossary.md', 'CHANGELOG.md'];
 const TYPE_IMPORT = /^\s*(?:import|export)\s+type\b/;
 const IMPORT = /(?:\bfrom\s*|\bimport\s*\(?\s*)(['"])(\.{1,2}\/[^'"]+)\1/g;
 /** Start of a docstring that cannot be understood without the code. */
