@@ -13,7 +13,7 @@ import { startProxy, type Proxy } from '../support/proxy.ts';
 import { testCoordinator, waitForWorkersReady, type TestCoordinator } from '../support/test-coordinator.ts';
 import { relativeDifference } from '../support/vectors.ts';
 import { spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
-import { fixedWeights } from '../../coordinator/optimizer/fixed-weights.ts';
+import { guidedOptimizer } from '../support/guided-optimizer.ts';
 
 const STEPS = 24;
 const BATCH = 128;
@@ -42,22 +42,18 @@ describeInBrowser('a run with a Node worker and a tab that comes and goes', () =
   ): Promise<Score> {
     let coordinator = await coordinatorOf(0);
     const optimizer = createOptimizer(coordinator.job.optimizer, layoutOf(coordinator.job.layout));
-    const { weights } = optimizer;
-    weights.set(coordinator.initialWeights);
+    optimizer.weights.set(coordinator.initialWeights);
+    let gradient: Float32Array | null = null;
+    const guided = guidedOptimizer(optimizer, () => gradient);
     for (const [step, batch] of order.entries()) {
       coordinator = await coordinatorOf(step);
-      const input = {
-        step: step as Step,
-        samples: batch,
-        split: dataset.train,
-        optimizer: fixedWeights(weights),
-      };
+      gradient = reference[step]?.gradient ?? null;
+      const input = { step: step as Step, samples: batch, split: dataset.train, optimizer: guided };
       const result = coordinator.stepRunner.run(input, order[step + 1]);
       const [{ gradientSum, lossSum, correct }] = await Promise.all([result, duringStep(step)]);
       onStep(step, { gradient: gradientSum, lossSum, correct });
-      optimizer.gradientSum.set(reference[step]?.gradient ?? gradientSum);
-      optimizer.apply(batch.length);
     }
+    const { weights } = optimizer;
     return coordinator.stepRunner.evaluate({ step: order.length as Step, weights, split: dataset.test });
   }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createOptimizer } from '../../coordinator/optimizer/optimizer.ts';
+import { createOptimizer, type Optimizer } from '../../coordinator/optimizer/optimizer.ts';
 import { batches, epochOrder } from '../../coordinator/training/sampler.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Topology } from '../../shared/model/job.ts';
@@ -9,7 +9,7 @@ import { withNative } from '../support/native.ts';
 import { testCoordinator, waitForWorkersReady, type TestCoordinator } from '../support/test-coordinator.ts';
 import { relativeDifference } from '../support/vectors.ts';
 import { spawnWorker, type WorkerProcess } from '../support/worker-process.ts';
-import { fixedWeights } from '../../coordinator/optimizer/fixed-weights.ts';
+import { guidedOptimizer } from '../support/guided-optimizer.ts';
 
 const STEPS = 20;
 const BATCH = 128;
@@ -39,26 +39,27 @@ async function differences(topology?: Topology): Promise<number[]> {
   const alone = [await start('native'), await start('wasm')];
   const mixed = await start('native', 'wasm');
   const { job, initialWeights } = mixed.coordinator;
-  const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
-  const { weights } = optimizer;
-  weights.set(initialWeights);
+  const createStarted = (): Optimizer => {
+    const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
+    optimizer.weights.set(initialWeights);
+    return optimizer;
+  };
+  const mixedOptimizer = createStarted();
+  let mixedGradient: Float32Array | null = null;
+  const aloneOptimizers = alone.map(() => guidedOptimizer(createStarted(), () => mixedGradient));
   const found: number[] = [];
   for (const [step, batch] of [...batches(epochOrder(SEED, 1, dataset.train.count), BATCH)].entries()) {
-    const gradientOf = async ({ coordinator }: Run): Promise<Float32Array> => {
-      const input = {
-        step: step as Step,
-        samples: batch,
-        split: dataset.train,
-        optimizer: fixedWeights(weights),
-      };
+    const gradientOf = async ({ coordinator }: Run, optimizer: Optimizer): Promise<Float32Array> => {
+      const input = { step: step as Step, samples: batch, split: dataset.train, optimizer };
       return (await coordinator.stepRunner.run(input)).gradientSum.slice();
     };
-    const gradient = await gradientOf(mixed);
+    const gradient = await gradientOf(mixed, mixedOptimizer);
+    mixedGradient = gradient;
     const each: number[] = [];
-    for (const run of alone) each.push(relativeDifference(gradient, await gradientOf(run)));
+    for (const [i, run] of alone.entries()) {
+      each.push(relativeDifference(gradient, await gradientOf(run, aloneOptimizers[i]!)));
+    }
     found.push(Math.max(...each));
-    optimizer.gradientSum.set(gradient);
-    optimizer.apply(batch.length);
   }
   for (const { coordinator, workers } of [...alone, mixed]) {
     await coordinator.close('done');

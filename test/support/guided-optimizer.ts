@@ -1,0 +1,28 @@
+import type { Optimizer } from '../../coordinator/optimizer/optimizer.ts';
+import type { Range } from '../../shared/util/range.ts';
+
+/**
+ * Optimizer that sums a step's gradients but updates the weights with those of a reference. Rounding alone would make the
+ * weights of two runs differ more and more.
+ * @param reference returns the gradient of the current step, or null to use the sum
+ */
+export function guidedOptimizer(optimizer: Optimizer, reference: () => Float32Array | null): Optimizer {
+  const { weights, state } = optimizer;
+  const gradientSum = new Float32Array(weights.length);
+  return {
+    weights,
+    get committedWeights() {
+      return optimizer.committedWeights;
+    },
+    gradientSum,
+    state,
+    begin: () => optimizer.begin(),
+    apply(samples: number, range: Range = { from: 0, to: weights.length }) {
+      const gradient = reference() ?? gradientSum;
+      optimizer.gradientSum.set(gradient.subarray(range.from, range.to), range.from);
+      optimizer.apply(samples, range);
+    },
+    commit: () => optimizer.commit(),
+    rollback: () => optimizer.rollback(),
+  };
+}
