@@ -2,7 +2,7 @@
 import { openWebGl } from '../../worker-browser/engine/backends/webgl.ts';
 import { openWebGpu } from '../../worker-browser/engine/backends/webgpu.ts';
 import { tf } from '../../worker-browser/engine/backends/tf.ts';
-import { deviationOf } from '../support/keras-layers.ts';
+import { measureDeviation } from '../support/keras-layers.ts';
 
 /** Computes cases on a GPU backend. Gives a Deviation for each, or `failed` with the error. */
 globalThis.deviations = async (backend, cases) => {
@@ -10,7 +10,7 @@ globalThis.deviations = async (backend, cases) => {
   const results = [];
   for (const layerCase of cases) {
     try {
-      results.push(await deviationOf(tf, engine, layerCase));
+      results.push(await measureDeviation(tf, engine, layerCase));
     } catch (error) {
       results.push({ failed: error.stack ?? String(error) });
     }

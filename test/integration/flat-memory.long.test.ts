@@ -16,7 +16,7 @@ function usedMegabytes(): number {
   return (heapUsed + external + arrayBuffers) / 2 ** 20;
 }
 
-test('the memory of coordinator and worker stays flat over 2,000 steps', async () => {
+test('the memory of coordinator and worker stays flat over 4,000 steps', async () => {
   const dataset = syntheticDigits({ seed: 1, trainCount: 32, testCount: 8 });
   const layer = (class_name: string, config: object) => ({ class_name, config });
   const topology = {
@@ -56,15 +56,18 @@ test('the memory of coordinator and worker stays flat over 2,000 steps', async (
     }
   };
   await train(1000);
-  const before = { tensors: tf.memory().numTensors, megabytes: usedMegabytes() };
-  await train(3000);
-  expect(tf.memory().numTensors).toBe(before.tensors);
-  const grown = usedMegabytes() - before.megabytes;
-  console.log(
-    `  in use: ${before.megabytes.toFixed(2)} MB, and ${grown.toFixed(2)} MB more after 2,000 steps`,
-  );
+  const { numTensors } = tf.memory();
+  // A leak grows in both stretches; caches and compiled code may grow in one of them.
+  const growth: number[] = [];
+  for (const until of [3000, 5000]) {
+    const before = usedMegabytes();
+    await train(until);
+    growth.push(usedMegabytes() - before);
+  }
+  expect(tf.memory().numTensors).toBe(numTensors);
+  console.log(`  ${growth.map((grown) => grown.toFixed(2)).join(' and ')} MB more after 2,000 steps each`);
   // A leak of one frame of a shard per step would be 50 MB, a leak of one closure some hundred kilobytes.
-  expect(grown).toBeLessThan(1);
+  expect(Math.min(...growth)).toBeLessThan(1);
   await coordinator.close('done');
   expect(await worker.ended).toBe('done');
 });
