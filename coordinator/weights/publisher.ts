@@ -42,7 +42,7 @@ export class WeightsPublisher {
   readonly #sent = new WeakMap<Worker, SentWeights>();
   /** Frames by range or bucket, each encoded once for all workers. */
   readonly #frames = new Map<string, { readonly step: Step; readonly bytes: Uint8Array<ArrayBuffer> }>();
-  /** Whether all frames of earlier steps had been sent when this step began, so that they can be overwritten. */
+  /** Whether all frames of earlier steps have been sent, so that they can be overwritten in this step. */
   #framesFlushed = false;
   /** Null if no worker is likely to be sent the next weights in one frame. */
   #nextFrame: NextFrame | null = null;
@@ -108,7 +108,12 @@ export class WeightsPublisher {
     if (sent.step === this.#step) return;
     const end = this.#earlyOffset(worker, this.#step);
     const updates = this.#updatesFor(worker);
-    for (const { offset, frame } of updates) if (offset < end) worker.connection.send(frame);
+    for (const { offset, frame } of updates) {
+      if (offset >= end) continue;
+      worker.connection.send(frame);
+      // Other workers were sent this bucket during the previous step; the next update's bucket would overwrite it.
+      if (offset > 0) this.#framesFlushed = false;
+    }
     if (updates.length === 0) {
       const to = worker.link.updateCodec === null ? end : this.#length;
       worker.connection.send(this.#weightsFrame(this.#step, this.current, { from: 0, to }));

@@ -10,11 +10,11 @@ import { checkProperty } from '../../support/property.ts';
 const LENGTH = 6;
 
 /** A worker whose connection holds frames, without a copy, until they are delivered. */
-function heldLink() {
+function heldLink({ updateCodec = null as string | null, bucketOffsets = [0] } = {}) {
   const frames: Uint8Array[] = [];
   let deliveredCount = 0;
   const worker = {
-    link: { updateCodec: null, bucketOffsets: [0] },
+    link: { updateCodec, bucketOffsets },
     connection: {
       send: (frame: Uint8Array) => void frames.push(frame),
       get bufferedBytes() {
@@ -26,11 +26,13 @@ function heldLink() {
   return {
     worker,
     arrived,
+    frames,
     deliver() {
       for (const frame of frames.slice(deliveredCount)) {
         const { header, payload } = decodeFrame(frame.slice());
-        const weights = [...new Float32Array(payload.slice().buffer)];
-        arrived.push({ step: (header as { step: number }).step, weights });
+        const { type, step } = header as { type: string; step: number };
+        if (type !== 'weights') continue;
+        arrived.push({ step, weights: [...new Float32Array(payload.slice().buffer)] });
       }
       deliveredCount = frames.length;
     },
@@ -78,4 +80,38 @@ it('whole weights arrive as they were when they were sent, however slow a link i
     }),
     { seed: 1, numRuns: 500 },
   );
+});
+
+it('a bucket of an update stays as it was sent to a worker that joined too late to get it early', () => {
+  const offsets = [0, 4];
+  const [first, late] = [1, 2].map(() => heldLink({ updateCodec: 'int8', bucketOffsets: offsets }));
+  if (first === undefined || late === undefined) throw new Error('unreachable');
+  const workersById = new Map([['first', first.worker]]);
+  const pool = { workers: workersById, codecs: 'auto' } as unknown as WorkerPool;
+  const publisher = new WeightsPublisher(pool, LENGTH, offsets);
+  const weights = new Float32Array(LENGTH);
+  const publish = (from: number, to: number): void => {
+    for (let i = from; i < to; i++) weights[i] = (weights[i] ?? 0) + 1 + i / 8;
+    publisher.publishBucket(weights, { from, to });
+  };
+
+  const source = { committedWeights: weights.slice() };
+  publisher.beginStep(0 as Step, source);
+  publisher.sendTo(first.worker);
+  publish(4, LENGTH);
+  workersById.set('late', late.worker);
+  publisher.sendTo(late.worker);
+  publish(0, 4);
+  source.committedWeights = weights.slice();
+  first.deliver();
+  late.deliver();
+
+  publisher.beginStep(1 as Step, source);
+  publisher.sendTo(late.worker);
+  const waiting = late.frames.slice(1);
+  const asSent = waiting.map((frame) => [...frame]);
+  expect(waiting.length).toBe(2);
+  publish(4, LENGTH);
+
+  expect(waiting.map((frame) => [...frame])).toEqual(asSent);
 });
