@@ -173,9 +173,13 @@ export class RunningRound implements AsyncIterable<ReceivedBucket> {
     this.#unsubscribe();
   }
 
-  /** Buckets in the order of arrival. @throws TrainingDiverged, Interrupted */
-  [Symbol.asyncIterator](): AsyncIterator<ReceivedBucket> {
-    return this.#received[Symbol.asyncIterator]();
+  /** Buckets in the order of arrival. Leaving the loop ends the round. @throws TrainingDiverged, Interrupted */
+  async *[Symbol.asyncIterator](): AsyncGenerator<ReceivedBucket, void, undefined> {
+    try {
+      yield* this.#received;
+    } finally {
+      this.#end(null);
+    }
   }
 
   /** Sums over all samples; complete after the last bucket. */
@@ -241,6 +245,7 @@ export class RunningRound implements AsyncIterable<ReceivedBucket> {
   #dispatch(event: RoundEvent): void {
     const [next, effects] = advanceRound(this.#round, event, this.#options.clock.now());
     this.#round = next;
+    if (this.#isEnded) return;
     this.#perform(effects);
     this.#scheduleStragglerCheck();
   }

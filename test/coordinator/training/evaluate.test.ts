@@ -23,9 +23,9 @@ describe('a worker that does not answer its shard', () => {
 
 describe('an evaluation', () => {
   it('assigns small shards to idle workers, two at a time, and sums the whole split', async () => {
-    const { join, evaluate, left } = testRunner(1100);
-    const [ann, bob] = [await join('ann'), await join('bob')];
-    const round = await evaluate();
+    const runner = testRunner(1100);
+    const [ann, bob] = [await runner.join('ann'), await runner.join('bob')];
+    const round = await runner.evaluate();
     expect([ann, bob].map((client) => client.messages('shard').length)).toEqual([2, 2]);
     const [first, second] = ann.messages('shard');
     for (const shard of [first!, second!]) await ann.answer({ shard: shard.shard, samples: shard.samples });
@@ -33,6 +33,22 @@ describe('an evaluation', () => {
     for (const shard of bob.messages('shard'))
       await bob.answer({ shard: shard.shard, samples: shard.samples });
     expect(round.result).toEqual({ lossSum: 1100, correct: 5 });
-    expect(left).toEqual(NOTHING_LEFT);
+    expect(runner.left()).toEqual(NOTHING_LEFT);
+  });
+
+  it('that cannot report its progress ends, and assigns no more shards', async () => {
+    const runner = testRunner(1100);
+    const [ann, bob] = [await runner.join('ann'), await runner.join('bob')];
+    const round = await runner.evaluate(1, (done) => {
+      if (done > 0) throw new Error('The report is closed.');
+    });
+    const [first] = ann.messages('shard');
+    await ann.answer({ shard: first!.shard, samples: first!.samples });
+    expect(round.result).toEqual(new Error('The report is closed.'));
+    expect(runner.left()).toEqual(NOTHING_LEFT);
+    const shards = bob.messages('shard');
+    for (const { shard, samples } of shards) await bob.answer({ shard, samples });
+    await ann.say({ type: 'leaving', reason: 'lid closed' });
+    expect(bob.messages('shard')).toEqual(shards);
   });
 });

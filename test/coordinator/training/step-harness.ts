@@ -28,10 +28,10 @@ export interface TestRunner extends TestPool {
   /** Summed parts of the gradient with their sums, in the order of summation. */
   readonly summed: { readonly part: Range; readonly sum: readonly number[] }[];
   readonly gradient: (stepNumber?: number, prefetches?: boolean) => Promise<Watched<StepResult>>;
-  readonly evaluate: (stepNumber?: number) => Promise<Watched<Score>>;
+  readonly evaluate: (stepNumber?: number, onProgress?: (done: number) => void) => Promise<Watched<Score>>;
   readonly abort: () => Promise<void>;
   /** Listeners and timers that the rounds have not removed. */
-  readonly left: readonly [listeners: number, timers: number];
+  readonly left: () => readonly [listeners: number, timers: number];
 }
 
 /**
@@ -93,14 +93,13 @@ export function testRunner(
       const input = { step: step(stepNumber), samples: numbers, split, optimizer };
       return watch(runner.run(input, prefetches ? numbers : undefined));
     },
-    evaluate: (stepNumber = 1) => watch(runner.evaluate({ step: step(stepNumber), weights, split })),
+    evaluate: (stepNumber = 1, onProgress) =>
+      watch(runner.evaluate({ step: step(stepNumber), weights, split }, onProgress)),
     abort() {
       stop.abort();
       return settle();
     },
-    get left() {
-      return [getEventListeners(stop.signal, 'abort').length, made.clock.pending - timersBefore] as const;
-    },
+    left: () => [getEventListeners(stop.signal, 'abort').length, made.clock.pending - timersBefore],
   };
 }
 

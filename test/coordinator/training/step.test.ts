@@ -30,7 +30,7 @@ describe('a round of gradients', () => {
       correct: 4,
       gradientSum: Float32Array.of(11, 22, 33, 44, 55, 66),
     });
-    expect(left).toEqual(NOTHING_LEFT);
+    expect(left()).toEqual(NOTHING_LEFT);
   });
 
   it('sends weights once a step', async () => {
@@ -64,7 +64,7 @@ describe('a round of gradients', () => {
     expect(again.messages('shard')).toMatchObject([{ samples: 8 }]);
     await again.answer();
     expect(round.result).toMatchObject({ lossSum: 8 });
-    expect(left).toEqual(NOTHING_LEFT);
+    expect(left()).toEqual(NOTHING_LEFT);
   });
 
   it('starts without workers', async () => {
@@ -175,7 +175,7 @@ describe('a round that cannot continue', () => {
     }
     expect(round.result).toBeInstanceOf(TrainingDiverged);
     expect((round.result as Error).message).toMatch(/at step 7/);
-    expect(runner.left).toEqual(NOTHING_LEFT);
+    expect(runner.left()).toEqual(NOTHING_LEFT);
   });
 
   it('has not diverged while one proven worker computes finite gradients, even if the others were dropped', async () => {
@@ -205,7 +205,7 @@ describe('a round that cannot continue', () => {
     const round = await alone.gradient();
     await alone.abort();
     expect(round.result).toBeInstanceOf(Interrupted);
-    expect(alone.left).toEqual(NOTHING_LEFT);
+    expect(alone.left()).toEqual(NOTHING_LEFT);
     expect((await alone.gradient()).result).toBeInstanceOf(Interrupted);
 
     const left = testRunner();
@@ -215,7 +215,7 @@ describe('a round that cannot continue', () => {
     expect(other.result).toBeNull();
     await ann.say({ type: 'leaving', reason: 'bye' });
     expect(other.result).toBeInstanceOf(Interrupted);
-    expect(left.left).toEqual(NOTHING_LEFT);
+    expect(left.left()).toEqual(NOTHING_LEFT);
   });
 
   it('is finished after a stop if a worker is connected', async () => {
