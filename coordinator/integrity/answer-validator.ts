@@ -45,7 +45,7 @@ export interface ReviewedStep extends ReviewedRound {
   readonly answers: readonly GradientAnswer[];
   /** Gradient sum that is about to be applied. */
   readonly total: Float32Array;
-  /** See CollectedAnswers. */
+  /** See AnswerCollector. */
   readonly isSumOfAnswers: boolean;
 }
 

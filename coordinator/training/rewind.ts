@@ -1,4 +1,5 @@
 import type { Step } from '../../shared/protocol/messages.ts';
+import { median } from '../../shared/util/median.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { EpochTotals } from '../run/checkpoint.ts';
 import type { StepRunner } from './step.ts';
@@ -145,8 +146,7 @@ export class LossSpikeDetector {
 
   /** Median loss of the last steps; null before MIN_STEPS of them. */
   get typicalLoss(): number | null {
-    if (this.#recent.length < MIN_STEPS) return null;
-    return this.#recent.toSorted((a, b) => a - b)[this.#recent.length >> 1] ?? null;
+    return this.#recent.length < MIN_STEPS ? null : median(this.#recent);
   }
 
   /**

@@ -86,7 +86,7 @@ export function runSession(
           return;
         }
         case 'compute':
-          // The weights before it may have been none, which ends the session.
+          // The weights before it may have been rejected, which ends the session.
           if (state.phase !== 'ended') computing = compute(effect.shard);
           return;
         case 'end': {
