@@ -1,3 +1,4 @@
+import { FACTORS } from '../../shared/codec/factors.ts';
 import type { WorkerId } from '../../shared/protocol/messages.ts';
 import { SCALE_BLOCK_SIZE } from '../../shared/codec/kernels/codec-kernels.ts';
 import type { QuantizationLoss } from './answer.ts';
@@ -17,12 +18,18 @@ export class QuantizationSteps {
    * Records a payload, even if its answer is not used.
    * @param offset offset of its values in the flat vector
    * @param values decoded values
-   * @returns bounds of the quantization error; null for codecs with almost none
+   * @returns bounds of the quantization error; null if there is almost none
    */
   record(worker: WorkerId, offset: number, codec: string, values: Float32Array): QuantizationLoss | null {
     const levels = LEVELS.get(codec);
-    if (levels === undefined) return null;
     const last = this.#lastSteps.get(worker) ?? new Map<number, Float32Array | null>();
+    if (levels === undefined) {
+      const previousSteps = last.get(offset);
+      // Factors neither contain nor change the residual; other codecs send it and leave almost none.
+      if (previousSteps === undefined || codec === FACTORS) return null;
+      last.delete(offset);
+      return { steps: new Float32Array(previousSteps?.length ?? 0), previousSteps };
+    }
     this.#lastSteps.set(worker, last);
     const steps = quantizationSteps(values, levels);
     // The residual is 0 before the first lossy payload.

@@ -39,12 +39,18 @@ const plain = (values: Float32Array): GradientAnswer['buckets'] => [
 ];
 const own = (gradient: Float32Array) => ({ lossSum: 10, correct: 30, gradient });
 
-/** Sends answers through a codec with error feedback, in two buckets. */
-function transmit(codec: string, honest: readonly Float32Array[], lie: (value: number) => number) {
-  const encoder = new ErrorFeedbackEncoder(getCodec(codec), LENGTH);
+/** Sends answers through codecs with error feedback, one codec after the other, in two buckets. */
+function transmit(
+  codecs: readonly [string, ...string[]],
+  honest: readonly Float32Array[],
+  lie: (value: number) => number,
+) {
+  const encoder = new ErrorFeedbackEncoder(getCodec(codecs[0]), LENGTH);
   const steps = new QuantizationSteps();
-  return honest.map((gradient) =>
-    answerOf(
+  return honest.map((gradient, answer) => {
+    const codec = codecs[answer % codecs.length] ?? codecs[0];
+    encoder.setCodec(getCodec(codec));
+    return answerOf(
       [
         { from: 1_024, to: LENGTH },
         { from: 0, to: 1_024 },
@@ -55,8 +61,8 @@ function transmit(codec: string, honest: readonly Float32Array[], lie: (value: n
         const decoded = getCodec(codec).decode(payload, values.length);
         return { offset: from, values: decoded, quantizationLoss: steps.record(ann, from, codec, decoded) };
       }),
-    ),
-  );
+    );
+  });
 }
 
 const isHonest = (answer: GradientAnswer, gradient: Float32Array): boolean =>
@@ -89,8 +95,19 @@ describe('comparison with the coordinator’s own result', () => {
 
   it.each(['int4', 'int8', 'float16'])('accepts honest answers in %s with error feedback', (codec) => {
     const honest = gradients(30, 3);
-    for (const [i, answer] of transmit(codec, honest, (value) => value).entries()) {
+    for (const [i, answer] of transmit([codec], honest, (value) => value).entries()) {
       expect(compareGradients(answer, own(honest[i]!)), `answer ${i}`).toMatchObject({ differs: false });
+    }
+  });
+
+  it('accepts honest answers whose codec changes, and finds a wrong sign in them', () => {
+    const codecs = ['int4', 'float32', 'float32', 'int8', 'float16', 'int4'] as const;
+    const honest = gradients(30, 8);
+    for (const [i, answer] of transmit(codecs, honest, (value) => value).entries()) {
+      expect(compareGradients(answer, own(honest[i]!)), `answer ${i}`).toMatchObject({ differs: false });
+    }
+    for (const [i, answer] of transmit(codecs, honest, (value) => -value).entries()) {
+      expect(compareGradients(answer, own(honest[i]!)), `answer ${i}`).toMatchObject({ differs: true });
     }
   });
 
@@ -104,7 +121,7 @@ describe('comparison with the coordinator’s own result', () => {
       () => 0,
       () => stream.normal(),
     ]) {
-      for (const [i, answer] of transmit(codec, honest, lie).entries()) {
+      for (const [i, answer] of transmit([codec], honest, lie).entries()) {
         expect(compareGradients(answer, own(honest[i]!)), `answer ${i}`).toMatchObject({ differs: true });
       }
     }
