@@ -49,6 +49,7 @@ export function openFrame(
   const bytes = reuse?.length === length ? reuse : new Uint8Array(length);
   new DataView(bytes.buffer).setUint32(0, packed.length, true);
   bytes.set(packed, PREFIX_BYTES);
+  bytes.fill(0, PREFIX_BYTES + packed.length, start);
   return { bytes, payload: bytes.subarray(start) };
 }
 

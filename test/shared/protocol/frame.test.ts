@@ -97,6 +97,13 @@ describe('a frame', () => {
     expect([...encodeFrame({ ab: 1 })]).toEqual([5, 0, 0, 0, 0x81, 0xa2, 0x61, 0x62, 1, 0, 0, 0]);
   });
 
+  it('is padded with zeros even if it reuses a frame with a longer header', () => {
+    const { bytes: old } = openFrame({ type: 'abcd' }, 4);
+    const { bytes } = openFrame({ type: 'ab' }, 4, old.slice());
+    expect(bytes.length).toBe(old.length);
+    expect(bytes).toEqual(openFrame({ type: 'ab' }, 4).bytes);
+  });
+
   it('has a payload of zeros until it is written in place', () => {
     const frame = openFrame({ type: 'shard' }, 6);
     expect([...frame.payload]).toEqual([0, 0, 0, 0, 0, 0]);
