@@ -87,6 +87,7 @@ export class PictureReader {
     const key = keyOf(job);
     return {
       setWeights: (weights) => {
+        // Ownership is not passed on: the reader keeps the weights.
         computer.setWeights(weights);
         this.#latest = { job, key, weights };
         this.#weightsChanged();

@@ -2,7 +2,11 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import type { Coordinator } from '../../coordinator/coordinator.ts';
 import { prepareJob } from '../../coordinator/model/model.ts';
-import { withCoordinator, type AfterRun, type RunSessionOptions } from '../../coordinator/commands/run-session.ts';
+import {
+  withCoordinator,
+  type AfterRun,
+  type RunSessionOptions,
+} from '../../coordinator/commands/run-session.ts';
 import { systemClock } from '../../shared/util/clock.ts';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
